@@ -1,0 +1,63 @@
+"""hardsight: every training sample's difficulty, measured by models that never saw it.
+
+Names are opened on first use, so that ``import hardsight`` and the command's help cost no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hardsight.difficulty import Difficulty as Difficulty
+    from hardsight.errors import HardsightError as HardsightError
+    from hardsight.errors import HardsightWarning as HardsightWarning
+    from hardsight.errors import InputError as InputError
+    from hardsight.errors import LearnerError as LearnerError
+    from hardsight.estimate import measure as measure
+    from hardsight.estimate import measure_predictions as measure_predictions
+    from hardsight.learners import Estimator as Estimator
+    from hardsight.learners import Network as Network
+    from hardsight.learners import OutOfBag as OutOfBag
+    from hardsight.learners import Ridge as Ridge
+    from hardsight.samples import Samples as Samples
+    from hardsight.splits import KFold as KFold
+    from hardsight.splits import LeaveOneOut as LeaveOneOut
+    from hardsight.splits import Subsets as Subsets
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Difficulty": "difficulty",
+    "Estimator": "learners",
+    "HardsightError": "errors",
+    "HardsightWarning": "errors",
+    "InputError": "errors",
+    "KFold": "splits",
+    "LearnerError": "errors",
+    "LeaveOneOut": "splits",
+    "Network": "learners",
+    "OutOfBag": "learners",
+    "Ridge": "learners",
+    "Samples": "samples",
+    "Subsets": "splits",
+    "measure": "estimate",
+    "measure_predictions": "estimate",
+}
+
+__all__ = [*_HOME, "load"]
+
+
+def load(path: Any) -> "Difficulty":
+    """Read the result that :meth:`Difficulty.save` wrote; opens no torch. See :meth:`Difficulty.load`."""
+    from hardsight.difficulty import Difficulty
+
+    return Difficulty.load(path)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'hardsight' has no attribute {name!r}")
+    return getattr(import_module(f"hardsight.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,240 @@
+"""The result: every sample's difficulty with its parts, as a table that saves, loads and shows itself."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hardsight.errors import InputError
+from hardsight.files import atomic
+
+if TYPE_CHECKING:
+    from hardsight.samples import Samples
+
+SCHEMA = 1
+FACTORS = ("noise", "imbalance", "margin", "uncertainty")
+_PARTS = ("error", "error_se", "bias", "variance")
+
+
+class Difficulty:
+    """Every sample's generalization error, what it is made of, and how sure it is. Higher is harder.
+
+    Attributes:
+        error: mean held-out loss, ``(sample,)`` float64; nats for log-loss, squared units for Brier and regression.
+        error_se: its standard error over views, ``(sample,)``; NaN where a sample was judged once.
+        bias, variance: ``error = bias + variance`` exactly, ``(sample,)``; see :mod:`hardsight.decompose`.
+        count: held-out views of each sample, ``(sample,)`` int64.
+        consensus: log-probabilities of the dual mean prediction, ``(sample, class)``; None in regression.
+        labels: label as given: codes into ``classes``, or targets in regression. ``(sample,)``
+        predicted: the consensus' class code, or the mean prediction. ``(sample,)``
+        ids: ``(sample,)`` int64 or str.
+        classes: what the codes stand for; None in regression.
+        factors: the ledger, a DataFrame by id with columns noise, imbalance, margin, uncertainty whose row sums equal
+            the log-loss error; None where there is none (regression, other losses, a single view).
+        p_wrong: posterior probability that the given label is wrong, ``(sample,)``; None where ``factors`` is None.
+        cause: the factor that explains most of a hard sample, "none" for easy ones, ``(sample,)``; None likewise.
+        settings: what was run: loss, learner, splits, seed, members, notices and more; JSON types only.
+        samples: the measured samples while they are at hand (never saved), for reports that show them.
+    """
+
+    def __init__(
+        self,
+        *,
+        error: np.ndarray,
+        error_se: np.ndarray,
+        bias: np.ndarray,
+        variance: np.ndarray,
+        count: np.ndarray,
+        labels: np.ndarray,
+        predicted: np.ndarray,
+        ids: np.ndarray,
+        classes: tuple[Any, ...] | None,
+        consensus: np.ndarray | None,
+        ledger: np.ndarray | None,
+        p_wrong: np.ndarray | None,
+        cause: np.ndarray | None,
+        settings: dict[str, Any],
+        samples: "Samples | None" = None,
+    ) -> None:
+        self.error, self.error_se, self.bias, self.variance = error, error_se, bias, variance
+        self.count, self.labels, self.predicted, self.ids = count, labels, predicted, ids
+        self.classes, self.consensus, self.p_wrong, self.cause = classes, consensus, p_wrong, cause
+        self.settings, self.samples = settings, samples
+        self.factors = (
+            None if ledger is None else pd.DataFrame(ledger, columns=list(FACTORS), index=pd.Index(ids, name="id"))
+        )
+
+    def __len__(self) -> int:
+        return len(self.error)
+
+    @property
+    def regression(self) -> bool:
+        """Whether the labels are numbers to predict."""
+        return self.classes is None
+
+    @property
+    def p_label(self) -> np.ndarray:
+        """The consensus' probability of the given label, ``(sample,)``; NaN in regression."""
+        if self.consensus is None:
+            return np.full(len(self), np.nan)
+        return np.exp(self.consensus[np.arange(len(self)), self.labels])
+
+    def names(self, codes: np.ndarray) -> np.ndarray:
+        """The labels that class codes stand for; targets stay as they are."""
+        return codes if self.classes is None else np.array(self.classes, dtype=_name_type(self.classes))[codes]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a sample, by id, in the order given: label, prediction, error and all its parts."""
+        columns: dict[str, Any] = {"label": self.names(self.labels), "predicted": self.names(self.predicted)}
+        if not self.regression:
+            columns["p_label"] = self.p_label
+        columns |= {part: getattr(self, part) for part in _PARTS}
+        if self.factors is not None:
+            columns |= {name: self.factors[name].to_numpy() for name in FACTORS}
+            columns |= {"p_wrong": self.p_wrong, "cause": self.cause}
+        return pd.DataFrame(columns | {"views": self.count}, index=pd.Index(self.ids, name="id"))
+
+    def hardest(self, n: int = 10) -> pd.DataFrame:
+        """The ``n`` samples of largest error, hardest first (ties in the order given)."""
+        return self.table.iloc[self.order[:n]]
+
+    @property
+    def order(self) -> np.ndarray:
+        """Positions from hardest to easiest, ``(sample,)`` int64; ties keep the order given."""
+        return np.argsort(-self.error, kind="stable")
+
+    def select(self, rows: Any) -> Self:
+        """The same result for some samples only.
+
+        Args:
+            rows: a boolean mask ``(sample,)``, or a sequence of ids in the order wanted.
+
+        Raises:
+            InputError: a mask of another length, or an id that is not there.
+        """
+        wanted = np.asarray(rows)
+        if wanted.dtype == bool:
+            if wanted.shape != (len(self),):
+                raise InputError(f"the mask must have shape ({len(self)},), one value a sample. Got {wanted.shape}")
+            at = np.flatnonzero(wanted)
+        else:
+            at = pd.Index(self.ids).get_indexer(wanted)
+            if (at < 0).any():
+                raise InputError(f"no sample has the id {wanted[at < 0][0]!r}: ids look like {self.ids[0]!r}")
+        return type(self)(
+            **{name: getattr(self, name)[at] for name in (*_PARTS, "count", "labels", "predicted", "ids")},
+            **{
+                name: None if getattr(self, name) is None else getattr(self, name)[at]
+                for name in ("consensus", "p_wrong", "cause")
+            },
+            ledger=None if self.factors is None else self.factors.to_numpy()[at],
+            classes=self.classes,
+            settings=self.settings,
+            samples=None if self.samples is None else self.samples.take(at),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write everything but the samples themselves to a parquet file, all or nothing.
+
+        Raises:
+            InputError: the path cannot be written.
+        """
+        columns = {"id": pa.array(self.ids), "label": pa.array(self.labels), "predicted": pa.array(self.predicted)}
+        columns |= {part: pa.array(getattr(self, part)) for part in _PARTS}
+        columns["views"] = pa.array(self.count)
+        if self.factors is not None:
+            columns |= {name: pa.array(self.factors[name].to_numpy()) for name in FACTORS}
+            columns |= {"p_wrong": pa.array(self.p_wrong), "cause": pa.array(self.cause.astype(str))}  # type: ignore[union-attr]
+        if self.consensus is not None:
+            flat = pa.array(np.ascontiguousarray(self.consensus).ravel())
+            columns["consensus"] = pa.FixedSizeListArray.from_arrays(flat, self.consensus.shape[1])
+        about = {"schema": SCHEMA, "classes": self.classes, "settings": self.settings}
+        table = pa.table(columns).replace_schema_metadata({"hardsight": json.dumps(about, ensure_ascii=False)})
+        with atomic(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: no such file, not a parquet file, not written by hardsight, or by a newer one.
+        """
+        try:
+            table = pq.read_table(path)
+        except FileNotFoundError:
+            raise InputError(f"no file at {path}: give the difficulty.parquet that `hardsight measure` wrote") from None
+        except (OSError, pa.ArrowException) as fault:
+            raise InputError(f"{path} is not a readable parquet file ({_first_line(fault)}): measure again") from None
+        try:
+            about = json.loads((table.schema.metadata or {})[b"hardsight"])
+            if about["schema"] > SCHEMA:
+                raise InputError(f"{path} was written by a newer hardsight (schema {about['schema']}): upgrade hardsight")
+            column = {name: table[name].to_numpy() for name in table.column_names if name != "consensus"}
+            classes = None if about["classes"] is None else tuple(about["classes"])
+            consensus = None
+            if "consensus" in table.column_names:
+                lists = table["consensus"].combine_chunks()
+                consensus = lists.flatten().to_numpy().reshape(len(table), -1)
+            ids = column["id"]
+            return cls(
+                **{name: column[name] for name in (*_PARTS, "predicted")},
+                labels=column["label"],
+                count=column["views"],
+                ids=ids if ids.dtype == np.int64 else ids.astype(str),
+                classes=classes,
+                consensus=consensus,
+                ledger=np.stack([column[name] for name in FACTORS], 1) if "noise" in column else None,
+                p_wrong=column.get("p_wrong"),
+                cause=column.get("cause"),
+                settings=about["settings"],
+            )
+        except (KeyError, TypeError, ValueError) as fault:
+            if isinstance(fault, InputError):
+                raise
+            raise InputError(f"{path} was not written by hardsight ({fault!r} is missing or odd): measure again") from None
+
+    def report(self, path: str | Path, samples: "Samples | None" = None) -> None:
+        """Write one self-contained HTML page that opens offline.
+
+        Args:
+            path: where to.
+            samples: the measured samples, to show them as what they are; by default those at hand, if any.
+
+        Raises:
+            InputError: the path cannot be written, or ``samples`` have other ids.
+        """
+        from hardsight.report import write
+
+        write(self, path, samples or self.samples)
+
+    def headline(self) -> str:
+        """One sentence: how many samples, models and views, and the mean error with its standard error."""
+        s = self.settings
+        return (
+            f"{len(self):,} samples, {s['members']:,} models ({s['learner']}), {int(self.count.min())} or more held-out "
+            f"views each; mean {s['loss']} error {self.error.mean():.4g}"
+        )
+
+    def __repr__(self) -> str:
+        return f"Difficulty: {self.headline()}\n{self.hardest(5).to_string(float_format='{:.3f}'.format)}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        shown = self.hardest(10).to_html(float_format="{:.3f}".format, escape=True, border=0)
+        return f"<p>{escape(self.headline())}. The hardest:</p>{shown}"
+
+
+def _name_type(classes: Sequence[Any]) -> Any:
+    return None if all(type(c) is type(classes[0]) for c in classes) else object
+
+
+def _first_line(fault: BaseException) -> str:
+    return (str(fault).splitlines() or [type(fault).__name__])[0]

@@ -1,0 +1,160 @@
+"""What is kept of held-out predictions: running moments per sample, so that memory does not grow with the views."""
+
+from collections.abc import Iterable
+from typing import Literal, Self
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from hardsight import decompose
+from hardsight.decompose import Decomposition
+
+Loss = Literal["log", "brier", "zero-one", "squared"]
+
+
+class Moments:
+    """Count, mean and summed squared deviation of a value per sample, by Welford's update.
+
+    ``spread`` is summed over the value's axes: for a probability vector it is the sum of squared distances to the mean.
+
+    >>> m = Moments(2)
+    >>> for view in ([1.0, 5.0], [3.0, 5.0]):
+    ...     m.add(torch.arange(2), torch.tensor(view, dtype=torch.float64))
+    >>> m.mean.tolist(), m.spread.tolist()
+    ([2.0, 5.0], [2.0, 0.0])
+
+    Welford 1962, *Note on a method for calculating corrected sums of squares*; Chan et al. 1979 for :meth:`merge`.
+    """
+
+    def __init__(self, samples: int, *value: int) -> None:
+        self.count = torch.zeros(samples, dtype=torch.int64)
+        self.mean = torch.zeros(samples, *value, dtype=torch.float64)
+        self.spread = torch.zeros(samples, dtype=torch.float64)
+
+    def add(self, rows: Int64[Tensor, " row"], values: Float64[Tensor, "row *value"]) -> None:
+        """Take in one view of the samples at ``rows``; each row may stand there once."""
+        self.count[rows] += 1
+        before = self.mean[rows]
+        after = before + (values - before) / _column(self.count[rows], values)
+        self.mean[rows] = after
+        self.spread[rows] += _total((values - before) * (values - after))
+
+    def merge(self, other: "Moments") -> None:
+        """Take in what ``other`` has seen of the same samples. Order does not matter, beyond rounding."""
+        count = self.count + other.count
+        gap = other.mean - self.mean
+        share = torch.where(count > 0, other.count / count.clamp(min=1), 0.0)
+        self.mean = self.mean + gap * _column(share, gap)
+        self.spread = self.spread + other.spread + _total(gap.square()) * self.count * share
+        self.count = count
+
+    @property
+    def standard_error(self) -> Float64[Tensor, " sample"]:
+        """Standard error of the mean; NaN where fewer than two views were seen."""
+        views = self.count.double()
+        return torch.where(self.count > 1, (self.spread / (views - 1) / views).sqrt(), torch.nan)
+
+
+def _column(factor: Tensor, like: Tensor) -> Tensor:
+    return factor.view(-1, *(1 for _ in like.shape[1:]))
+
+
+def _total(values: Tensor) -> Tensor:
+    return values.flatten(1).sum(1) if values.ndim > 1 else values
+
+
+class HeldOut:
+    """Running moments of the held-out predictions of every sample.
+
+    Classification keeps the mean log-probability, the mean probability with its spread, the votes and the three losses;
+    regression keeps the prediction and the squared error. Memory is ``24 (classes + 3)`` bytes a sample at most, whatever
+    the number of views.
+
+    Args:
+        labels: class codes (int64) for classification, targets (float64) for regression, one a sample.
+        classes: number of classes; None for regression.
+    """
+
+    def __init__(self, labels: Tensor, classes: int | None) -> None:
+        self.labels, self.classes = labels, classes
+        n = len(labels)
+        values: dict[str, tuple[int, ...]] = (
+            {"prediction": (), "squared": ()}
+            if classes is None
+            else {
+                "log_prob": (classes,),
+                "prob": (classes,),
+                "vote": (classes,),
+                "log": (),
+                "brier": (),
+                "zero-one": (),
+            }
+        )
+        self.moments = {name: Moments(n, *value) for name, value in values.items()}
+
+    @property
+    def count(self) -> Int64[Tensor, " sample"]:
+        """How many held-out views each sample has."""
+        return next(iter(self.moments.values())).count
+
+    def add(self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, "row *class"]) -> None:
+        """Take in one view: log-probabilities ``(row, class)``, or predicted targets ``(row,)`` in regression."""
+        label = self.labels[rows]
+        if self.classes is None:
+            self.moments["prediction"].add(rows, predictions)
+            self.moments["squared"].add(rows, (predictions - label).square())
+            return
+        log_prob = predictions.log_softmax(1)
+        prob = log_prob.exp()
+        one_hot = torch.nn.functional.one_hot(label, self.classes)
+        vote = torch.nn.functional.one_hot(log_prob.argmax(1), self.classes).double()
+        own = one_hot.bool()
+        values = {
+            "log_prob": log_prob,
+            "prob": prob,
+            "vote": vote,
+            "log": -log_prob[own],
+            "brier": (prob - one_hot).square().sum(1),
+            "zero-one": 1 - vote[own],
+        }
+        for name, value in values.items():
+            self.moments[name].add(rows, value)
+
+    def merge(self, other: Self) -> None:
+        """Take in the views of another record of the same samples."""
+        for name, moments in self.moments.items():
+            moments.merge(other.moments[name])
+
+    @classmethod
+    def of(
+        cls, labels: Tensor, classes: int | None, views: Iterable[tuple[Int64[Tensor, " row"], Float64[Tensor, "row *class"]]]
+    ) -> Self:
+        """The record of an iterable of ``(rows, predictions)``."""
+        record = cls(labels, classes)
+        for rows, predictions in views:
+            record.add(rows, predictions)
+        return record
+
+    def decompose(self, loss: Loss) -> Decomposition:
+        """Error, bias and variance of every sample under ``loss``."""
+        if self.classes is None:
+            seen = self.moments["prediction"]
+            return decompose.squared(seen.mean, seen.spread, self.labels, seen.count)
+        if loss == "log":
+            seen = self.moments["log_prob"]
+            return decompose.log_loss(seen.mean, self.labels, seen.count)
+        if loss == "brier":
+            seen = self.moments["prob"]
+            return decompose.brier(seen.mean, seen.spread, self.labels, seen.count)
+        seen = self.moments["vote"]
+        return decompose.zero_one(seen.mean, self.labels, seen.count)
+
+    def standard_error(self, loss: Loss) -> Float64[Tensor, " sample"]:
+        """Standard error of the mean loss over views; optimistic, because the members of one repeat share data."""
+        return self.moments[loss].standard_error
+
+    @property
+    def consensus(self) -> Float64[Tensor, "sample class"]:
+        """Log-probabilities of the dual mean of the held-out predictions (their normalised geometric mean)."""
+        return self.moments["log_prob"].mean.log_softmax(1)

@@ -1,0 +1,110 @@
+"""The samples that are measured: stable ids, features as they came, labels as codes, and the numbers learners read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from hardsight.errors import InputError
+
+Kind = Literal["table", "array", "text", "image"]
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples as every other room sees them.
+
+    Attributes:
+        features: as given. A DataFrame (``table``), a float array ``(sample, …)`` (``array``), an object array of strings
+            (``text``) or an array ``(sample, height, width[, channel])`` (``image``).
+        labels: int64 codes into ``classes``, or float64 targets where ``classes`` is None. ``(sample,)``
+        classes: the labels that the codes stand for, sorted; None for regression.
+        ids: what names a sample for good, ``(sample,)``, int64 or str, unique. Never a position, unless none was given.
+        groups: int64 codes; samples of one group never stand on both sides of a split. None: every sample for itself.
+        embedding: numbers that stand for the features where those are not numbers, ``(sample, feature)`` float32.
+        label_name: what the label is called in tables and reports.
+        notices: what a user should know of how the data was read, a sentence each.
+    """
+
+    features: Any
+    labels: np.ndarray
+    classes: tuple[Any, ...] | None
+    ids: np.ndarray
+    kind: Kind
+    groups: np.ndarray | None = None
+    embedding: np.ndarray | None = None
+    label_name: str = "label"
+    notices: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def regression(self) -> bool:
+        """Whether the labels are numbers to predict."""
+        return self.classes is None
+
+    def take(self, at: np.ndarray) -> "Samples":
+        """The samples at some positions, in that order. ``at`` is an int64 array."""
+        features = self.features.iloc[at] if isinstance(self.features, pd.DataFrame) else self.features[at]
+        return replace(
+            self,
+            features=features,
+            labels=self.labels[at],
+            ids=self.ids[at],
+            groups=None if self.groups is None else self.groups[at],
+            embedding=None if self.embedding is None else self.embedding[at],
+        )
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """The numbers that networks and closed forms read: ``(sample, feature)`` float32, NaN where a value is missing.
+
+        Categories become one 0/1 column each; the vocabulary is that of all samples, every *statistic* (mean, scale) is
+        left to the learner, which takes it from the training part alone.
+        """
+        if self.embedding is not None:
+            return self.embedding
+        if self.kind == "table":
+            return encode(self.features)
+        flat: np.ndarray = np.asarray(self.features).reshape(len(self), -1).astype(np.float32)
+        return flat
+
+    def fingerprints(self) -> np.ndarray:
+        """One 128-bit digest a sample, equal for samples with equal features. ``(sample,)`` of bytes."""
+        rows: Sequence[Any]
+        if self.kind == "table":
+            rows = np.stack([pd.factorize(self.features[c])[0] for c in self.features], axis=1).astype(np.int64)
+        elif self.kind == "text":
+            rows = [text.encode("utf-8", "surrogatepass") for text in self.features]
+        else:
+            rows = np.ascontiguousarray(self.features).reshape(len(self), -1)
+            # -0.0 and 0.0 are the same number but not the same bytes.
+            rows = rows + 0.0 if np.issubdtype(rows.dtype, np.floating) else rows
+        digest = [blake2b(row if isinstance(row, bytes) else row.tobytes(), digest_size=16).digest() for row in rows]
+        return np.array(digest, dtype="V16")
+
+
+def encode(table: pd.DataFrame) -> np.ndarray:
+    """Numbers for a table: numeric columns as they are, one 0/1 column for each category (and for "missing").
+
+    A numeric column with missing values keeps its NaN and is followed by a 0/1 column that marks them.
+    """
+    columns: list[np.ndarray] = []
+    for name in table:
+        column = table[name]
+        if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+            numbers = column.to_numpy(dtype=np.float32, na_value=np.nan)
+            columns.append(numbers)
+            if np.isnan(numbers).any():
+                columns.append(np.isnan(numbers).astype(np.float32))
+        else:
+            codes, vocabulary = pd.factorize(column, sort=False, use_na_sentinel=False)
+            columns.extend((codes == code).astype(np.float32) for code in range(len(vocabulary)))
+    if not columns:
+        raise InputError("the table has no feature column: give at least one beside the label")
+    return np.stack(columns, axis=1)
