@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -82,11 +82,15 @@ class Difficulty:
         """The consensus' probability of the given label, ``(sample,)``; NaN in regression."""
         if self.consensus is None:
             return np.full(len(self), np.nan)
-        return np.exp(self.consensus[np.arange(len(self)), self.labels])
+        own: np.ndarray = np.exp(self.consensus[np.arange(len(self)), self.labels])
+        return own
 
     def names(self, codes: np.ndarray) -> np.ndarray:
         """The labels that class codes stand for; targets stay as they are."""
-        return codes if self.classes is None else np.array(self.classes, dtype=_name_type(self.classes))[codes]
+        if self.classes is None:
+            return codes
+        named: np.ndarray = np.array(self.classes, dtype=_name_type(self.classes))[codes]
+        return named
 
     @property
     def table(self) -> pd.DataFrame:
@@ -109,7 +113,7 @@ class Difficulty:
         """Positions from hardest to easiest, ``(sample,)`` int64; ties keep the order given."""
         return np.argsort(-self.error, kind="stable")
 
-    def select(self, rows: Any) -> Self:
+    def select(self, rows: Any) -> "Difficulty":
         """The same result for some samples only.
 
         Args:
@@ -127,12 +131,14 @@ class Difficulty:
             at = pd.Index(self.ids).get_indexer(wanted)
             if (at < 0).any():
                 raise InputError(f"no sample has the id {wanted[at < 0][0]!r}: ids look like {self.ids[0]!r}")
+        parts: dict[str, Any] = {
+            name: getattr(self, name)[at] for name in (*_PARTS, "count", "labels", "predicted", "ids")
+        }
+        for name in ("consensus", "p_wrong", "cause"):
+            whole = getattr(self, name)
+            parts[name] = None if whole is None else whole[at]
         return type(self)(
-            **{name: getattr(self, name)[at] for name in (*_PARTS, "count", "labels", "predicted", "ids")},
-            **{
-                name: None if getattr(self, name) is None else getattr(self, name)[at]
-                for name in ("consensus", "p_wrong", "cause")
-            },
+            **parts,
             ledger=None if self.factors is None else self.factors.to_numpy()[at],
             classes=self.classes,
             settings=self.settings,
@@ -160,7 +166,7 @@ class Difficulty:
             pq.write_table(table, temporary, compression="zstd")
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path) -> "Difficulty":
         """Read what :meth:`save` wrote.
 
         Raises:
@@ -175,7 +181,9 @@ class Difficulty:
         try:
             about = json.loads((table.schema.metadata or {})[b"hardsight"])
             if about["schema"] > SCHEMA:
-                raise InputError(f"{path} was written by a newer hardsight (schema {about['schema']}): upgrade hardsight")
+                raise InputError(
+                    f"{path} was written by a newer hardsight (schema {about['schema']}): upgrade hardsight"
+                )
             column = {name: table[name].to_numpy() for name in table.column_names if name != "consensus"}
             classes = None if about["classes"] is None else tuple(about["classes"])
             consensus = None
@@ -198,7 +206,9 @@ class Difficulty:
         except (KeyError, TypeError, ValueError) as fault:
             if isinstance(fault, InputError):
                 raise
-            raise InputError(f"{path} was not written by hardsight ({fault!r} is missing or odd): measure again") from None
+            raise InputError(
+                f"{path} was not written by hardsight ({fault!r} is missing or odd): measure again"
+            ) from None
 
     def report(self, path: str | Path, samples: "Samples | None" = None) -> None:
         """Write one self-contained HTML page that opens offline.

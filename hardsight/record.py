@@ -1,7 +1,7 @@
 """What is kept of held-out predictions: running moments per sample, so that memory does not grow with the views."""
 
 from collections.abc import Iterable
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from jaxtyping import Float64, Int64
@@ -32,7 +32,7 @@ class Moments:
         self.mean = torch.zeros(samples, *value, dtype=torch.float64)
         self.spread = torch.zeros(samples, dtype=torch.float64)
 
-    def add(self, rows: Int64[Tensor, " row"], values: Float64[Tensor, "row *value"]) -> None:
+    def add(self, rows: Int64[Tensor, " row"], values: Float64[Tensor, " row *value"]) -> None:
         """Take in one view of the samples at ``rows``; each row may stand there once."""
         self.count[rows] += 1
         before = self.mean[rows]
@@ -98,7 +98,7 @@ class HeldOut:
         """How many held-out views each sample has."""
         return next(iter(self.moments.values())).count
 
-    def add(self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, "row *class"]) -> None:
+    def add(self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"]) -> None:
         """Take in one view: log-probabilities ``(row, class)``, or predicted targets ``(row,)`` in regression."""
         label = self.labels[rows]
         if self.classes is None:
@@ -121,15 +121,18 @@ class HeldOut:
         for name, value in values.items():
             self.moments[name].add(rows, value)
 
-    def merge(self, other: Self) -> None:
+    def merge(self, other: "HeldOut") -> None:
         """Take in the views of another record of the same samples."""
         for name, moments in self.moments.items():
             moments.merge(other.moments[name])
 
     @classmethod
     def of(
-        cls, labels: Tensor, classes: int | None, views: Iterable[tuple[Int64[Tensor, " row"], Float64[Tensor, "row *class"]]]
-    ) -> Self:
+        cls,
+        labels: Tensor,
+        classes: int | None,
+        views: Iterable[tuple[Int64[Tensor, " row"], Float64[Tensor, " row *class"]]],
+    ) -> "HeldOut":
         """The record of an iterable of ``(rows, predictions)``."""
         record = cls(labels, classes)
         for rows, predictions in views:

@@ -1,6 +1,5 @@
 """The samples that are measured: stable ids, features as they came, labels as codes, and the numbers learners read."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -13,14 +12,16 @@ from hardsight.errors import InputError
 
 Kind = Literal["table", "array", "text", "image"]
 
+_ENCODED_BYTES = 8 << 30
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:
     """Samples as every other room sees them.
 
     Attributes:
-        features: as given. A DataFrame (``table``), a float array ``(sample, …)`` (``array``), an object array of strings
-            (``text``) or an array ``(sample, height, width[, channel])`` (``image``).
+        features: as given. A DataFrame (``table``), a float array ``(sample, …)`` (``array``), an object array of
+            strings (``text``) or an array ``(sample, height, width[, channel])`` (``image``).
         labels: int64 codes into ``classes``, or float64 targets where ``classes`` is None. ``(sample,)``
         classes: the labels that the codes stand for, sorted; None for regression.
         ids: what names a sample for good, ``(sample,)``, int64 or str, unique. Never a position, unless none was given.
@@ -64,6 +65,7 @@ class Samples:
     def matrix(self) -> np.ndarray:
         """The numbers that networks and closed forms read: ``(sample, feature)`` float32, NaN where a value is missing.
 
+        Pixels of 0..255 become 0..1.
         Categories become one 0/1 column each; the vocabulary is that of all samples, every *statistic* (mean, scale) is
         left to the learner, which takes it from the training part alone.
         """
@@ -71,12 +73,13 @@ class Samples:
             return self.embedding
         if self.kind == "table":
             return encode(self.features)
-        flat: np.ndarray = np.asarray(self.features).reshape(len(self), -1).astype(np.float32)
-        return flat
+        flat: np.ndarray = np.asarray(self.features).reshape(len(self), -1)
+        pixels = self.kind == "image" and flat.dtype == np.uint8
+        return flat.astype(np.float32) / np.float32(255 if pixels else 1)
 
     def fingerprints(self) -> np.ndarray:
         """One 128-bit digest a sample, equal for samples with equal features. ``(sample,)`` of bytes."""
-        rows: Sequence[Any]
+        rows: Any
         if self.kind == "table":
             rows = np.stack([pd.factorize(self.features[c])[0] for c in self.features], axis=1).astype(np.int64)
         elif self.kind == "text":
@@ -93,6 +96,15 @@ def encode(table: pd.DataFrame) -> np.ndarray:
     """Numbers for a table: numeric columns as they are, one 0/1 column for each category (and for "missing").
 
     A numeric column with missing values keeps its NaN and is followed by a 0/1 column that marks them.
+
+    Args:
+        table: ``(sample, column)``; numbers, booleans, strings and categories.
+
+    Returns:
+        ``(sample, feature)`` float32. Categories stand in the order of the column's vocabulary, not of the rows.
+
+    Raises:
+        InputError: no column, or more numbers than fit into memory.
     """
     columns: list[np.ndarray] = []
     for name in table:
@@ -103,8 +115,15 @@ def encode(table: pd.DataFrame) -> np.ndarray:
             if np.isnan(numbers).any():
                 columns.append(np.isnan(numbers).astype(np.float32))
         else:
-            codes, vocabulary = pd.factorize(column, sort=False, use_na_sentinel=False)
-            columns.extend((codes == code).astype(np.float32) for code in range(len(vocabulary)))
+            categories = column.astype("category").cat
+            codes = categories.codes.to_numpy()
+            vocabulary = range(-1 if (codes < 0).any() else 0, len(categories.categories))
+            if 4 * len(table) * (len(columns) + len(vocabulary)) > _ENCODED_BYTES:
+                raise InputError(
+                    f"column {name!r} with its {len(vocabulary)} categories makes the table too large for memory "
+                    f"({len(table)} rows by {len(columns) + len(vocabulary)} numbers): merge rare categories or drop it"
+                )
+            columns.extend((codes == code).astype(np.float32) for code in vocabulary)
     if not columns:
         raise InputError("the table has no feature column: give at least one beside the label")
     return np.stack(columns, axis=1)

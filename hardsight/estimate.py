@@ -1,0 +1,353 @@
+"""From samples to difficulty: draw the splits, check them, let the learner train, fold its views, hand over the result."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from typing import Any, get_args
+
+import numpy as np
+import torch
+
+from hardsight import samples as doors
+from hardsight.difficulty import FACTORS, Difficulty
+from hardsight.errors import InputError
+from hardsight.factors import ledger
+from hardsight.learners import Learner, choose
+from hardsight.record import HeldOut, Loss
+from hardsight.samples import Samples
+from hardsight.samples.labels import labelled
+from hardsight.samples.rows import identities
+from hardsight.splits import (
+    KFold,
+    LeaveOneOut,
+    Plan,
+    Splits,
+    Subsets,
+    check,
+    check_class_sizes,
+    split_seed,
+    units_of,
+)
+
+FOLDS, REPEATS = 5, 10
+
+
+def measure(
+    X: Any,
+    y: Any = None,
+    *,
+    learner: Any = "auto",
+    loss: str | None = None,
+    folds: int | None = None,
+    repeats: int | None = None,
+    splits: Any = None,
+    groups: Any = None,
+    ids: Any = None,
+    duplicates: str = "together",
+    task: str = "auto",
+    label: str | None = None,
+    text: str | None = None,
+    embedding: Any = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Difficulty:
+    """Every sample's generalization error: the mean loss on it of models that were trained without it.
+
+    Args:
+        X: the samples: an array ``(sample, …)``, a DataFrame, tensors, strings, a map-style torch Dataset, a Hugging Face
+            dataset, or :class:`Samples`.
+        y: the labels ``(sample,)``, or the name of their column in ``X``; None where ``X`` holds them.
+        learner: a name (``hardsight.learners.LEARNERS``), "auto", an estimator with ``fit`` and ``predict``,
+            :class:`Network`, :class:`OutOfBag` or :class:`Ridge`.
+        loss: "log" (default), "brier" or "zero-one" for classes; "squared" for numbers.
+        folds: parts of a repeat, 5 by default.
+        repeats: how often all samples are dealt into folds anew, 10 by default; views a sample.
+        splits: :class:`KFold`, :class:`Subsets` or :class:`LeaveOneOut` in place of ``folds``; or "loo".
+        groups: ``(sample,)``; samples of one group are never split between training and judging.
+        ids: ``(sample,)``, unique; names the samples for good.
+        duplicates: "together": samples with exactly equal features are treated as a group; "apart": they are not.
+        task: "classification", "regression" or "auto".
+        label: the label's name in tables and reports.
+        text: the column of a DataFrame that holds texts to measure.
+        embedding: how texts and images become numbers; see :func:`hardsight.samples.of`.
+        seed: fixes every random number.
+        progress: show a progress bar on stderr.
+
+    Raises:
+        InputError: data or arguments that cannot be used; the message says the mend.
+        LearnerError: a model failed.
+
+    >>> from sklearn.datasets import load_wine
+    >>> d = measure(*load_wine(return_X_y=True), learner="ridge", folds=3, repeats=2)
+    >>> bool((d.error == d.bias + d.variance).all()), len(d.hardest(3))
+    (True, 3)
+    """
+    given = {"y": y, "groups": groups, "ids": ids, "label": label, "text": text}
+    if isinstance(X, Samples):
+        extra = [name for name, value in given.items() if value is not None]
+        if extra:
+            raise InputError(
+                f"X is Samples, which hold their labels, ids and groups already: leave out {', '.join(extra)}"
+            )
+        found = X
+    else:
+        found = doors.of(X, y, ids=ids, groups=groups, task=task, label=label, text=text, embedding=embedding)
+    if duplicates not in ("together", "apart"):
+        raise InputError(f"duplicates must be 'together' or 'apart'. Got {duplicates!r}")
+    chosen, reason = choose(learner, found)
+    scored = _loss(loss, regression=found.regression)
+    units, notices = _units(found, duplicates)
+    dealt = _splits(splits, folds, repeats, chosen)
+    plan = _plan(found, chosen, dealt, units, repeats, seed)
+    models = chosen.models(plan)
+    with _progress(progress, models) as tick, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        record = HeldOut.of(
+            torch.from_numpy(found.labels),
+            None if found.classes is None else len(found.classes),
+            chosen.views(found, plan, tick),
+        )
+    notices += [f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in _again(caught)]
+    settings = {
+        "learner": chosen.name,
+        "recipe": chosen.describe(),
+        "reason": reason,
+        "splits": dealt.describe() if not chosen.splits_itself else f"out of bag × {plan.repeats} repeats",
+        "members": models,
+        "seed": seed,
+        "duplicates": duplicates,
+        "label_name": found.label_name,
+        "notices": [*found.notices, *notices],
+    }
+    return _difficulty(record, scored, found.ids, found.classes, settings, found)
+
+
+def measure_predictions(
+    log_probs: Any,
+    y: Any,
+    *,
+    held_out: Any = None,
+    loss: str | None = None,
+    ids: Any = None,
+    classes: Any = None,
+    label: str = "label",
+) -> Difficulty:
+    """Difficulty from held-out predictions that you already have.
+
+    Args:
+        log_probs: ``(view, sample, class)`` log-probabilities or logits, normalised here; ``(view, sample)`` predicted
+            targets for regression.
+        y: ``(sample,)`` labels, or targets in regression.
+        held_out: ``(view, sample)`` bool, True where the view's model had not seen the sample; None: everywhere. What
+            stands where it is False is never read.
+        loss: as in :func:`measure`.
+        ids: ``(sample,)``, unique; positions by default.
+        classes: the labels that the columns stand for, in their order; by default those in ``y``, sorted.
+        label: the label's name.
+
+    Raises:
+        InputError: shapes that do not match, predictions that are not finite, a sample without a held-out view.
+
+    >>> import numpy as np
+    >>> p = np.log([[[0.9, 0.1], [0.5, 0.5]], [[0.7, 0.3], [0.5, 0.5]]])
+    >>> measure_predictions(p, ["a", "b"]).error.round(3).tolist()
+    [0.231, 0.693]
+    """
+    views = torch.as_tensor(np.asarray(log_probs), dtype=torch.float64)
+    if views.ndim not in (2, 3):
+        raise InputError(
+            "log_probs must have shape (view, sample, class), or (view, sample) in regression. "
+            f"Got {tuple(views.shape)}"
+        )
+    n = views.shape[1]
+    names = np.arange(n) if ids is None else identities(ids, n)
+    task = "classification" if views.ndim == 3 else "regression"
+    labels, found, notices = labelled(y, ids=names, task=task, name=label)
+    if classes is not None and found is not None:
+        labels, found = _recoded(labels, found, classes)
+    if found is not None and views.shape[2] != len(found):
+        raise InputError(
+            f"log_probs has {views.shape[2]} classes, and y has {len(found)}: name the columns' classes with classes=…"
+        )
+    mask = np.ones(views.shape[:2], dtype=bool) if held_out is None else np.asarray(held_out, dtype=bool)
+    if mask.shape != tuple(views.shape[:2]):
+        raise InputError(f"held_out must have shape {tuple(views.shape[:2])}, (view, sample). Got {mask.shape}")
+    unseen = np.flatnonzero(~mask.any(axis=0))
+    if len(unseen):
+        raise InputError(
+            f"{len(unseen)} samples have no held-out view, the first is {names[unseen[0]].item()!r}: leave them out"
+        )
+    rows = [torch.from_numpy(np.flatnonzero(view)) for view in mask]
+    for index, at in enumerate(rows):
+        odd = ~views[index, at].isfinite()
+        if odd.any():
+            where = int(at[odd.nonzero()[0, 0]])
+            raise InputError(
+                f"log_probs of view {index}, sample {names[where].item()!r} is not finite: give log-probabilities, with "
+                "zeros smoothed away"
+            )
+    record = HeldOut.of(
+        torch.from_numpy(labels),
+        None if found is None else len(found),
+        ((at, views[i, at]) for i, at in enumerate(rows)),
+    )
+    settings = {
+        "learner": "predictions as given",
+        "recipe": "",
+        "reason": "as given",
+        "splits": "as given",
+        "members": len(views),
+        "seed": 0,
+        "label_name": label,
+        "notices": notices,
+    }
+    return _difficulty(record, _loss(loss, regression=found is None), names, found, settings, None)
+
+
+def _recoded(labels: np.ndarray, found: tuple[Any, ...], classes: Any) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """Codes into the classes as the user orders them."""
+    given = tuple(np.asarray(classes, dtype=object).tolist())
+    foreign = [name for name in found if name not in given]
+    if foreign or len(set(given)) != len(given):
+        raise InputError(f"classes must name every label once. Got {given!r}, and y holds {foreign or 'them all'!r}")
+    return np.array([given.index(name) for name in found])[labels], given
+
+
+def _loss(loss: str | None, *, regression: bool) -> Loss:
+    if loss is None:
+        return "squared" if regression else "log"
+    known = ("squared",) if regression else tuple(name for name in get_args(Loss) if name != "squared")
+    if loss not in known:
+        kind = "numbers to predict" if regression else "classes"
+        raise InputError(f"loss must be {' or '.join(known)} for labels that are {kind}. Got {loss!r}")
+    return loss
+
+
+def _units(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str]]:
+    """Codes of the samples that must stay together, and what there is to say of duplicates."""
+    if duplicates == "apart":
+        return units_of(len(samples), samples.groups), []
+    alike = np.unique(samples.fingerprints(), return_inverse=True)[1].reshape(-1)
+    copies = int((np.bincount(alike)[alike] > 1).sum())
+    if not copies:
+        return units_of(len(samples), samples.groups), []
+    share = copies / len(samples)
+    more = (
+        " With so many, equal rows may be different samples rather than copies: duplicates='apart' treats them so."
+        if share > 0.2
+        else ""
+    )
+    said = (
+        f"{copies:,} of {len(samples):,} samples ({share:.1%}) share their features with another exactly; they are "
+        f"kept on one side of every split.{more}"
+    )
+    return units_of(len(samples), samples.groups, alike), [said]
+
+
+def _splits(splits: Any, folds: int | None, repeats: int | None, learner: Learner) -> Splits:
+    if splits is None or splits == "kfold":
+        if learner.splits_itself:
+            if folds is not None or splits is not None:
+                raise InputError(
+                    f"{learner.name} holds samples out by itself: leave out folds and splits (repeats counts)"
+                )
+            return KFold(FOLDS, max(repeats or REPEATS, 2))
+        return KFold(FOLDS if folds is None else folds, REPEATS if repeats is None else repeats)
+    if learner.splits_itself:
+        raise InputError(f"{learner.name} holds samples out by itself: leave out splits")
+    if splits == "loo":
+        if folds is not None:
+            raise InputError("folds has no meaning when one sample is left out at a time: leave it out")
+        return LeaveOneOut(1 if repeats is None else repeats)
+    if splits == "subsets":
+        if folds is not None or repeats is not None:
+            raise InputError(
+                "folds and repeats have no meaning for random subsets: pass splits=hs.Subsets(members, ratio)"
+            )
+        return Subsets()
+    if not isinstance(splits, Splits):
+        raise InputError(
+            f"splits must be 'kfold', 'subsets', 'loo', hs.KFold, hs.Subsets or hs.LeaveOneOut. Got {splits!r}"
+        )
+    if folds is not None or repeats is not None:
+        raise InputError(f"splits={splits!r} says how to split already: leave out folds and repeats")
+    return splits  # type: ignore[no-any-return]
+
+
+def _plan(
+    samples: Samples, learner: Learner, splits: Splits, units: np.ndarray, repeats: int | None, seed: int
+) -> Plan:
+    labels = None if samples.regression else samples.labels
+    if samples.classes is not None:
+        check_class_sizes(samples.labels, units, samples.classes, splits)
+    if learner.splits_itself:
+        return Plan([], units, REPEATS if repeats is None else repeats, seed)
+    together = int(units.max()) + 1
+    if isinstance(splits, KFold) and together < splits.folds:
+        raise InputError(
+            f"folds={splits.folds} is larger than the {together} samples (or groups): use folds={together} or fewer"
+        )
+    rounds = splits.rounds(labels, units, split_seed(seed))
+    check(rounds, labels, units, samples.classes, once=isinstance(splits, LeaveOneOut))
+    return Plan(rounds, units, len(rounds), seed)
+
+
+def _difficulty(
+    record: HeldOut,
+    loss: Loss,
+    ids: np.ndarray,
+    classes: tuple[Any, ...] | None,
+    settings: dict[str, Any],
+    samples: Samples | None,
+) -> Difficulty:
+    parts = record.decompose(loss)
+    consensus = None if classes is None else record.consensus
+    settings = {"loss": loss, **settings}
+    account = None
+    if consensus is not None and loss == "log" and bool((record.count > 1).all()):
+        account = ledger(parts, consensus, record.labels)
+        settings |= {"transition": account.transition.tolist(), "sharpness": account.sharpness}
+    if consensus is None:
+        predicted = record.moments["prediction"].mean
+    else:
+        predicted = record.moments["vote"].mean.argmax(1) if loss == "zero-one" else consensus.argmax(1)
+    return Difficulty(
+        error=parts.error.numpy(),
+        error_se=record.standard_error(loss).numpy(),
+        bias=parts.bias.numpy(),
+        variance=parts.variance.numpy(),
+        count=record.count.numpy(),
+        labels=record.labels.numpy(),
+        predicted=predicted.numpy(),
+        ids=ids,
+        classes=classes,
+        consensus=None if consensus is None else consensus.numpy(),
+        ledger=None if account is None else account.lines.numpy(),
+        p_wrong=None if account is None else account.p_wrong.numpy(),
+        cause=None if account is None else np.array([*FACTORS, "none"])[account.cause.numpy()],
+        settings=settings,
+        samples=samples,
+    )
+
+
+def _again(caught: Iterable[warnings.WarningMessage]) -> list[warnings.WarningMessage]:
+    """Hand warnings on to the caller, each text once: hundreds of members say the same thing."""
+    once = list({(w.category, str(w.message)): w for w in caught}.values())
+    for warning in once:
+        warnings.warn(warning.message, warning.category, stacklevel=3)
+    return once
+
+
+@contextmanager
+def _progress(show: bool, models: int) -> Any:
+    if not show:
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("training models"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=models)
+        tick: Callable[[float], None] = lambda done: bar.advance(task, done)  # noqa: E731
+        yield tick

@@ -1,0 +1,10 @@
+"""What trains the members: networks, scikit-learn style estimators, forests out of bag, closed forms; and their names."""
+
+from hardsight.learners.closed_form import Ridge
+from hardsight.learners.core import Learner, Tick, View
+from hardsight.learners.estimators import Estimator
+from hardsight.learners.forests import OutOfBag
+from hardsight.learners.named import LEARNERS, choose
+from hardsight.learners.networks import Network
+
+__all__ = ["LEARNERS", "Estimator", "Learner", "Network", "OutOfBag", "Ridge", "Tick", "View", "choose"]

@@ -1,0 +1,140 @@
+"""Ridge and least squares, with every member's held-out prediction in closed form: exact, and nothing is refitted."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from scipy.linalg import cho_factor, cho_solve, solve
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from hardsight.errors import InputError, LearnerError
+from hardsight.learners.core import Tick, View
+from hardsight.samples import Samples
+from hardsight.splits import Plan, Round
+
+
+class Ridge:
+    """Linear least squares with an L2 penalty on the slopes (the intercept goes free), judged in closed form.
+
+    Features are scaled once, over all samples (missing values take the mean); given those, each held-out prediction is
+    exactly that of a refit without the held-out part, folds and leave-one-out alike. Classes are one target a class, 0 or
+    1; the scores become probabilities by a softmax with one scale, the one number that makes the round's held-out
+    log-loss least.
+
+    Args:
+        penalty: weight of the squared slopes, in units of samples; 0 gives least squares.
+
+    Raises:
+        InputError: a negative penalty.
+
+    Hat-matrix shortcut: Allen 1974, *PRESS*; Golub, Heath & Wahba 1979.
+    """
+
+    splits_itself = False
+
+    def __init__(self, penalty: float = 1.0) -> None:
+        if not penalty >= 0:
+            raise InputError(f"penalty must be 0 or more. Got {penalty}")
+        self.penalty = penalty
+        self.name = "ridge" if penalty else "least squares"
+
+    def describe(self) -> str:
+        """The recipe in a line."""
+        return f"{self.name}, penalty {self.penalty:g}, closed form"
+
+    def models(self, plan: Plan) -> int:
+        """Models whose predictions are computed; none is fitted."""
+        return plan.count
+
+    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
+        """See :meth:`Learner.views`."""
+        x = scaled(samples.matrix)
+        targets = samples.labels[:, None] if samples.classes is None else np.eye(len(samples.classes))[samples.labels]
+        for drawn in plan.rounds:
+            rows = np.flatnonzero(drawn.fold >= 0)
+            scores = held_out(x, targets.astype(np.float64), drawn, self.penalty)[rows]
+            tick(drawn.members)
+            yield View(
+                torch.from_numpy(rows),
+                torch.from_numpy(scores[:, 0]) if samples.regression else _probabilities(scores, samples.labels[rows]),
+            )
+
+
+def scaled(matrix: np.ndarray) -> np.ndarray:
+    """Columns with mean 0 and standard deviation 1, missing values 0, constant columns 0. ``(sample, feature)`` float64."""
+    x = matrix.astype(np.float64)
+    mean, sd = np.nanmean(x, axis=0), np.nanstd(x, axis=0)
+    flat = sd <= 1e-7 * np.abs(mean)
+    return np.nan_to_num(np.where(flat, 0.0, (x - mean) / np.where(flat, 1.0, sd)))
+
+
+def held_out(x: np.ndarray, targets: np.ndarray, drawn: Round, penalty: float) -> np.ndarray:
+    r"""Predictions of every sample by the ridge fit that leaves its fold out, ``(sample, target)`` float64.
+
+    With $H$ the hat matrix and $e$ the residuals of the one fit on all samples, the residuals of fold $F$ by the fit
+    without it are $(I - H_{FF})^{-1} e_F$; for a fold of one, $e_i / (1 - h_{ii})$. Folds larger than the number of
+    features are refitted on their Gram matrix taken off the whole one, which is the same and cheaper. Rows that no fold
+    holds out are NaN.
+
+    Args:
+        x: ``(sample, feature)``.
+        targets: ``(sample, target)``.
+        drawn: who holds out whom.
+        penalty: on the squared slopes.
+
+    Raises:
+        LearnerError: the system is singular.
+    """
+    z = np.column_stack([np.ones(len(x)), x])
+    ridge = penalty * np.eye(z.shape[1])
+    ridge[0, 0] = 0.0
+    out = np.full(targets.shape, np.nan)
+    try:
+        factor = cho_factor(z.T @ z + ridge)
+        if drawn.members == len(x):
+            hat = np.einsum("ij,ji->i", z, cho_solve(factor, z.T))
+            fitted = z @ cho_solve(factor, z.T @ targets)
+            residual = (targets - fitted) / _room(1 - hat)[:, None]
+            out[:] = targets - residual
+            return out
+        gram, moment = z.T @ z + ridge, z.T @ targets
+        for rows in _folds(drawn):
+            part, goal = z[rows], targets[rows]
+            if len(rows) < z.shape[1]:
+                hat = part @ cho_solve(factor, part.T)
+                residual = goal - part @ cho_solve(factor, moment)
+                out[rows] = goal - solve(np.eye(len(rows)) - hat, residual, assume_a="pos")
+            else:
+                out[rows] = part @ solve(gram - part.T @ part, moment - part.T @ goal, assume_a="pos")
+    except np.linalg.LinAlgError:
+        raise LearnerError(
+            "the least squares of a training part have no single solution (more features than samples, or features that "
+            "repeat each other): use a penalty above 0"
+        ) from None
+    return out
+
+
+def _folds(drawn: Round) -> Iterator[np.ndarray]:
+    order = np.argsort(drawn.fold, kind="stable")
+    ends = np.searchsorted(drawn.fold[order], np.arange(drawn.members + 1))
+    for start, end in pairwise(ends):
+        yield order[start:end]
+
+
+def _room(left: np.ndarray) -> np.ndarray:
+    if (left <= 1e-12).any():
+        raise np.linalg.LinAlgError
+    return left
+
+
+def _probabilities(scores: np.ndarray, labels: np.ndarray) -> Float64[Tensor, "row class"]:
+    z, y = torch.from_numpy(scores), torch.from_numpy(labels)
+
+    def loss(log_scale: float) -> float:
+        return float(torch.nn.functional.cross_entropy(z * float(np.exp(log_scale)), y))
+
+    best = minimize_scalar(loss, bounds=(-3.0, 6.0), method="bounded")
+    return (z * float(np.exp(best.x))).log_softmax(1)

@@ -1,0 +1,50 @@
+"""The seam between what trains models and what is asked of them."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from hardsight.samples import Samples
+from hardsight.splits import Plan
+
+Tick = Callable[[float], None]
+
+
+class View(NamedTuple):
+    """Held-out predictions of one model for the samples at ``rows``: log-probabilities, or targets in regression."""
+
+    rows: Int64[Tensor, " row"]
+    predictions: Float64[Tensor, " row *class"]
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Anything that can train the members of a plan and say what they predict for the samples they have not seen.
+
+    Attributes:
+        name: for tables and reports.
+        splits_itself: True for learners that hold samples out by their own means (out-of-bag), which then must respect
+            ``plan.units``, give ``plan.repeats`` views a sample, and get no rounds.
+    """
+
+    name: str
+    splits_itself: bool
+
+    def models(self, plan: Plan) -> int:
+        """How many models it will train for a plan."""
+        ...
+
+    def describe(self) -> str:
+        """The recipe in a line, for the result's settings: the error belongs to it."""
+        ...
+
+    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
+        """Train and predict, in an order that the plan alone decides. ``tick(k)``: k more models' worth is done.
+
+        Raises:
+            InputError: these samples cannot be learned by this learner.
+            LearnerError: a model failed.
+        """
+        ...

@@ -1,0 +1,97 @@
+"""Forests judged out of bag: every tree judges the samples that its bootstrap left out."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone, is_regressor
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
+from threadpoolctl import threadpool_limits
+
+from hardsight.errors import InputError, LearnerError
+from hardsight.learners.core import Tick, View
+from hardsight.learners.estimators import attempt, features_of, laplace, rows_of
+from hardsight.samples import Samples
+from hardsight.splits import Plan
+
+_FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
+
+
+class OutOfBag:
+    """A random forest whose trees are the judges: one view is the mean of the trees that did not see the sample.
+
+    ``plan.repeats`` forests are grown, each one view. Bootstraps draw whole units (groups, duplicates), so that no tree
+    judges a relative of what it saw. About 36.8 % of the trees judge each sample.
+
+    Args:
+        forest: a RandomForest or ExtraTrees of scikit-learn, with the settings wanted; is left untouched.
+        numbers: give it :attr:`Samples.matrix` in place of the features as they came.
+
+    Raises:
+        InputError: not such a forest.
+
+    Breiman 1996, *Out-of-bag estimation*.
+    """
+
+    splits_itself = True
+
+    def __init__(self, forest: Any, *, numbers: bool = False) -> None:
+        if not isinstance(forest, _FORESTS):
+            raise InputError(
+                f"OutOfBag needs a RandomForest or ExtraTrees of scikit-learn. Got {type(forest).__name__}: "
+                "pass it as the learner itself, to be judged by folds"
+            )
+        self.forest, self.numbers = forest, numbers
+        self.name = f"{type(forest).__name__} out of bag"
+
+    def describe(self) -> str:
+        """The forest with its changed parameters, on one line."""
+        return f"{' '.join(repr(self.forest).split())}, out of bag"
+
+    def models(self, plan: Plan) -> int:
+        """Trees of all forests."""
+        return plan.repeats * int(self.forest.n_estimators)
+
+    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
+        """See :meth:`Learner.views`."""
+        if is_regressor(self.forest) != samples.regression:
+            kind = "numbers to predict" if samples.regression else "classes"
+            raise InputError(f"{type(self.forest).__name__} does not fit labels that are {kind}: use its twin")
+        features = features_of(samples, numbers=self.numbers)
+        with threadpool_limits(1):
+            for forest in range(plan.repeats):
+                yield self._view(samples, features, plan, forest, tick)
+
+    def _view(self, samples: Samples, features: Any, plan: Plan, forest: int, tick: Tick) -> View:
+        size, outputs = int(plan.units.max()) + 1, 1 if samples.classes is None else len(samples.classes)
+        total, judges = np.zeros((len(samples), outputs)), np.zeros(len(samples))
+        template = clone(self.forest.estimator).set_params(
+            **{name: getattr(self.forest, name) for name in self.forest.estimator_params}
+        )
+        for index in range(int(self.forest.n_estimators)):
+            rng = np.random.default_rng(plan.member_seed(forest, index))
+            drawn = np.bincount(rng.integers(size, size=size), minlength=size)[plan.units]
+            seen, left_out = np.flatnonzero(drawn), np.flatnonzero(drawn == 0)
+            tree = clone(template).set_params(random_state=int(rng.integers(2**31)))
+            fit = partial(tree.fit, rows_of(features, seen), samples.labels[seen], sample_weight=drawn[seen])
+            attempt(fit, self.name, f"tree {index} of forest {forest}")
+            judged = rows_of(features, left_out)
+            if samples.regression:
+                total[left_out, 0] += tree.predict(judged)
+            else:
+                total[np.ix_(left_out, tree.classes_.astype(np.int64))] += tree.predict_proba(judged)
+            judges[left_out] += 1
+            tick(1)
+        if (judges == 0).any():
+            raise LearnerError(
+                f"{int((judges == 0).sum())} samples were in every tree's bag: grow more trees than n_estimators="
+                f"{self.forest.n_estimators}"
+            )
+        mean = total / judges[:, None]
+        rows = torch.arange(len(samples))
+        if samples.regression:
+            return View(rows, torch.from_numpy(mean[:, 0]))
+        with np.errstate(divide="ignore"):
+            return View(rows, torch.from_numpy(laplace(np.log(mean), len(samples))))

@@ -1,0 +1,128 @@
+"""Learners by name, for the command line and for ``learner="…"``; a new one is a function and a row of the table."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import Ridge as SklearnRidge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from hardsight.errors import InputError
+from hardsight.learners.closed_form import Ridge
+from hardsight.learners.core import Learner
+from hardsight.learners.estimators import Estimator
+from hardsight.learners.forests import OutOfBag
+from hardsight.learners.networks import Network
+from hardsight.samples import Samples
+
+
+class Named(NamedTuple):
+    """A learner by name: how to make it for some samples, and what it is."""
+
+    make: Callable[[Samples], Learner]
+    what: str
+
+
+def _network(samples: Samples) -> Learner:
+    return Network()
+
+
+def _convnet(samples: Samples) -> Learner:
+    if samples.kind != "image":
+        raise InputError(
+            f"the learner convnet reads images, and these samples are of kind {samples.kind!r}: use network"
+        )
+    outputs = 1 if samples.classes is None else len(samples.classes)
+    channels = 1 if samples.features.ndim == 3 else int(samples.features.shape[-1])
+
+    def convnet() -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(channels, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveMaxPool2d(4),
+            nn.Flatten(),
+            nn.Linear(512, outputs),
+        )
+
+    return Network(convnet)
+
+
+def _linear(samples: Samples) -> Learner:
+    scaler = make_pipeline(SimpleImputer(), StandardScaler())
+    end = SklearnRidge() if samples.regression else LogisticRegression(max_iter=1000)
+    return Estimator(make_pipeline(scaler, end), name="linear" if samples.regression else "logistic", numbers=True)
+
+
+def _forest(samples: Samples) -> Learner:
+    kind = RandomForestRegressor if samples.regression else RandomForestClassifier
+    return OutOfBag(kind(n_estimators=100), numbers=True)
+
+
+def _ridge(samples: Samples) -> Learner:
+    return Ridge()
+
+
+def _lightgbm(samples: Samples) -> Learner:
+    lightgbm = _optional("lightgbm")
+    kind = lightgbm.LGBMRegressor if samples.regression else lightgbm.LGBMClassifier
+    return Estimator(kind(n_estimators=100, n_jobs=1, verbose=-1, deterministic=True), name="lightgbm", numbers=True)
+
+
+def _xgboost(samples: Samples) -> Learner:
+    xgboost = _optional("xgboost")
+    kind = xgboost.XGBRegressor if samples.regression else xgboost.XGBClassifier
+    return Estimator(kind(n_estimators=100, n_jobs=1), name="xgboost", numbers=True)
+
+
+LEARNERS: dict[str, Named] = {
+    "network": Named(_network, "ensemble of small perceptrons, all members trained at once (the default)"),
+    "convnet": Named(_convnet, "ensemble of small convolutional networks, for images"),
+    "logistic": Named(_linear, "scikit-learn's logistic regression on scaled features (ridge in regression)"),
+    "forest": Named(_forest, "random forests judged out of bag, 100 trees a view"),
+    "ridge": Named(_ridge, "linear least squares with held-out predictions in closed form, exact leave-one-out"),
+    "lightgbm": Named(_lightgbm, "LightGBM, 100 trees a member (extra: boosting)"),
+    "xgboost": Named(_xgboost, "XGBoost, 100 trees a member (extra: boosting)"),
+}
+
+
+def choose(learner: Any, samples: Samples) -> tuple[Learner, str]:
+    """The learner that a name, an estimator or a Network stands for, and why, in words.
+
+    Raises:
+        InputError: an unknown name (lists those known), or something that cannot learn.
+    """
+    if isinstance(learner, str):
+        if learner == "auto":
+            numbers = {"table": "columns", "array": "numbers", "text": "text vectors", "image": "pixels"}[samples.kind]
+            width = samples.matrix.shape[1]
+            return Network(), f"small networks on {width:,} {numbers}: quick, and close to what is trained on such data"
+        if learner not in LEARNERS:
+            raise InputError(f"no learner is called {learner!r}: choose one of auto, {', '.join(LEARNERS)}")
+        return LEARNERS[learner].make(samples), "as asked for"
+    if isinstance(learner, Learner):
+        return learner, "as given"
+    if isinstance(learner, nn.Module):
+        raise InputError("learner must make new networks, not be one: pass hs.Network(lambda: MyModule(…))")
+    if isinstance(learner, torch.Tensor) or not hasattr(learner, "fit"):
+        raise InputError(
+            f"learner must be a name ({', '.join(LEARNERS)}), an estimator with fit and predict, or hs.Network(make_net). "
+            f"Got {type(learner).__name__}"
+        )
+    return Estimator(learner), "as given"
+
+
+def _optional(module: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError as fault:
+        raise InputError(f"{module} is not installed: pip install 'hardsight[boosting]'") from fault

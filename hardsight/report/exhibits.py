@@ -1,0 +1,214 @@
+"""The hardest samples as what they are: pictures, texts, rows with their unusual values marked."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hardsight.difficulty import FACTORS, Difficulty
+from hardsight.errors import InputError
+from hardsight.report.thumbnails import Thumbnail, thumbnails
+from hardsight.report.words import body, datum, line, number, spread
+from hardsight.samples.core import Samples
+
+TEXT_SHOWN, TEXT_KEPT = 400, 4000
+VALUES_SHOWN, VALUES_KEPT = 16, 100
+ARRAY_SHOWN = 12
+# With fewer rows the smallest and the largest value of every column would count as unusual.
+ROWS_TO_JUDGE = 100
+_TAIL = 0.01
+
+
+class Text(NamedTuple):
+    """A text: its start, more of it, and how many characters are left out."""
+
+    start: str
+    rest: str
+    left_out: int
+
+
+class Value(NamedTuple):
+    """One value of a row; ``unusual`` says why it stands out, or is empty."""
+
+    name: str
+    value: str
+    unusual: str
+
+
+class Row(NamedTuple):
+    """A row: the values shown at once, those behind them, and how many are left out."""
+
+    values: list[Value]
+    rest: list[Value]
+    left_out: int
+
+
+class Part(NamedTuple):
+    """One coloured piece of the bar of factors, in percent of its width."""
+
+    factor: str
+    start: float
+    width: float
+
+
+class Bar(NamedTuple):
+    """The four factors of a sample as one bar; all bars of a page share the scale and the zero line."""
+
+    parts: list[Part]
+    zero: float
+    words: str
+
+
+class Exhibit(NamedTuple):
+    """One hard sample."""
+
+    rank: int
+    id: str
+    label: str
+    predicted: str
+    missed: bool
+    p_label: str
+    error: str
+    error_se: str
+    bias: str
+    variance: str
+    cause: str
+    p_wrong: str
+    bar: Bar | None
+    picture: Thumbnail | None
+    text: Text | None
+    row: Row | None
+
+
+def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit]:
+    """The ``count`` hardest samples, hardest first.
+
+    Raises:
+        InputError: ``samples`` lack an id of ``d``.
+    """
+    at = d.order[:count]
+    rows = None if samples is None else _rows(d, samples)[at].tolist()
+    kind = None if samples is None else samples.kind
+    none = [None] * len(at)
+    pictures: Sequence[Any] = (
+        thumbnails(np.asarray(samples.features), rows) if samples and rows and kind == "image" else none
+    )
+    texts: Sequence[Any] = [_text(samples.features[i]) for i in rows] if samples and rows and kind == "text" else none
+    values: Sequence[Any] = _values(samples, rows) if samples and rows and kind in ("table", "array") else none
+    labels, predicted = d.names(d.labels[at]), d.names(d.predicted[at])
+    p_label = d.p_label[at]
+    bars = _bars(d, at)
+    return [
+        Exhibit(
+            rank=place + 1,
+            id=line(d.ids[i], 120),
+            label=datum(labels[place]) if d.regression else line(labels[place], 120),
+            predicted=datum(predicted[place]) if d.regression else line(predicted[place], 120),
+            missed=not d.regression and bool(d.predicted[i] != d.labels[i]),
+            p_label="" if np.isnan(p_label[place]) else number(p_label[place]),
+            error=number(d.error[i]),
+            error_se=spread(d.error[i], d.error_se[i]),
+            bias=number(d.bias[i]),
+            variance=number(d.variance[i]),
+            cause="" if d.cause is None else str(d.cause[i]),
+            p_wrong="" if d.p_wrong is None else number(d.p_wrong[i], 2),
+            bar=bars[place],
+            picture=pictures[place],
+            text=texts[place],
+            row=values[place],
+        )
+        for place, i in enumerate(at)
+    ]
+
+
+def _rows(d: Difficulty, samples: Samples) -> np.ndarray:
+    """Where each sample of ``d`` stands among ``samples``."""
+    # As objects: pandas' own string type refuses what is not valid Unicode.
+    at = pd.Index(samples.ids, dtype=object).get_indexer(pd.Index(d.ids, dtype=object))
+    missing = d.ids[at < 0]
+    if len(missing):
+        named = ", ".join(repr(each) for each in missing[:3].tolist())
+        has = ", ".join(repr(each) for each in samples.ids[:3].tolist())
+        raise InputError(
+            f"the samples lack {len(missing):,} of the {len(d):,} measured ids ({named}); theirs look like {has}: "
+            "give the samples that were measured, read the same way and with the same id column"
+        )
+    return np.asarray(at)
+
+
+def _bars(d: Difficulty, at: np.ndarray) -> list[Bar | None]:
+    if d.factors is None or not len(at):
+        return [None] * len(at)
+    factors = d.factors.to_numpy()[at]
+    low = float(np.minimum(factors, 0).sum(1).min())
+    high = float(np.maximum(factors, 0).sum(1).max())
+    width = 100 / max(high - low, 1e-12)
+    bars: list[Bar | None] = []
+    for amounts in factors.tolist():
+        left = right = 0.0
+        parts = []
+        for name, amount in zip(FACTORS, amounts, strict=True):
+            if amount < 0:
+                left += amount
+            start = left if amount < 0 else right
+            right += max(amount, 0.0)
+            parts.append(Part(name, round((start - low) * width, 2), round(abs(amount) * width, 2)))
+        words = ", ".join(f"{name} {number(amount, 2)}" for name, amount in zip(FACTORS, amounts, strict=True))
+        bars.append(Bar(parts, round(-low * width, 2), words))
+    return bars
+
+
+def _text(value: Any) -> Text:
+    # Measured on the text as given, cut before it is made printable: a text may be a whole book.
+    given = str(value)
+    whole = body(given[:TEXT_KEPT])
+    cut = whole.rfind(" ", TEXT_SHOWN - 60, TEXT_SHOWN) if len(whole) > TEXT_SHOWN else len(whole)
+    cut = TEXT_SHOWN if cut < 0 else cut
+    return Text(whole[:cut], whole[cut:], max(0, len(given) - TEXT_KEPT))
+
+
+def _values(samples: Samples, at: list[int]) -> list[Row]:
+    if samples.kind == "array":
+        numbers = np.asarray(samples.features).reshape(len(samples), -1)
+        names = [f"[{i}]" for i in range(min(ARRAY_SHOWN, numbers.shape[1]))]
+        columns = [_judge(name, pd.Series(numbers[:, i]), at) for i, name in enumerate(names)]
+        return [Row(list(row), [], numbers.shape[1] - len(names)) for row in zip(*columns, strict=True)]
+    table = samples.features
+    columns = [_judge(line(name, 60), table.iloc[:, i], at) for i, name in enumerate(table.columns)]
+    rows = []
+    for row in zip(*columns, strict=True):
+        # Unusual values first; the sort is stable, so the columns keep their order otherwise.
+        values = sorted(row, key=lambda value: not value.unusual) if len(row) > VALUES_SHOWN else list(row)
+        rows.append(Row(values[:VALUES_SHOWN], values[VALUES_SHOWN:VALUES_KEPT], max(0, len(values) - VALUES_KEPT)))
+    return rows
+
+
+def _judge(name: str, column: pd.Series, at: list[int]) -> list[Value]:
+    """A column's values at some rows, those marked that few of all its values are like."""
+    shown = column.iloc[at]
+    judged = len(column) >= ROWS_TO_JUDGE
+    missing = shown.isna()
+    rare_gap = "seldom missing" if judged and column.isna().mean() < _TAIL else ""
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        known = numbers[np.isfinite(numbers)]
+        low, high = np.quantile(known, [_TAIL, 1 - _TAIL]) if judged and len(known) else (-np.inf, np.inf)
+        return [
+            Value(name, "missing", rare_gap)
+            if gap
+            else Value(name, datum(value), _why(bool(value < low), bool(value > high)))
+            for value, gap in zip(numbers[at].tolist(), missing, strict=True)
+        ]
+    written = column.map(lambda value: line(value, 160))
+    frequency = written.map(written.value_counts(normalize=True))
+    # Names and free text are seldom twice the same: where rare values are the rule, none of them is unusual.
+    rare = frequency < (_TAIL if judged and (frequency < _TAIL).mean() <= 10 * _TAIL else 0)
+    return [
+        Value(name, "missing", rare_gap) if gap else Value(name, value, "rare" if few else "")
+        for value, few, gap in zip(written.iloc[at], rare.iloc[at], missing, strict=True)
+    ]
+
+
+def _why(low: bool, high: bool) -> str:
+    return "unusually low" if low else "unusually high" if high else ""

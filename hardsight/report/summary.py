@@ -1,0 +1,213 @@
+"""The numbers and sentences of the page: headline, findings, classes, causes."""
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hardsight.difficulty import FACTORS, Difficulty
+from hardsight.report.words import LOSSES, UNITS, isolated, line, number, plural, share
+
+CLASS_ROWS = 500
+QUANTILES = 5
+NONE = "none"
+
+MEANING = {
+    "noise": "putting the label right would save it",
+    "imbalance": "balanced classes would save it",
+    "margin": "what remains: close to the boundary, or ambiguous",
+    "uncertainty": "an infinite ensemble would save it; more data shrinks it",
+    NONE: "not a hard sample",
+}
+
+
+class Chance(NamedTuple):
+    """The error of knowing nothing, and how it comes about in words."""
+
+    error: float
+    words: str
+
+
+def loss(d: Difficulty) -> str:
+    """The key of the loss that was measured."""
+    return str(d.settings.get("loss", "squared" if d.regression else "log"))
+
+
+def chance(d: Difficulty) -> Chance | None:
+    """The error of a model that gives every class the same probability, or every sample the mean target."""
+    if d.classes is None:
+        return Chance(float(np.var(d.labels)), "always the mean target")
+    classes = len(d.classes)
+    if classes < 2:
+        return None
+    if loss(d) == "log":
+        return Chance(float(np.log(classes)), f"chance, log {classes:,}")
+    return Chance(1 - 1 / classes, f"chance, 1 − 1/{classes:,}")
+
+
+def wrong(d: Difficulty) -> np.ndarray:
+    """Whether the consensus predicts another class than the label, ``(sample,)`` bool."""
+    return np.asarray(d.predicted != d.labels)
+
+
+def lead(d: Difficulty) -> str:
+    """What was measured, in one sentence."""
+    few, many = int(d.count.min()), int(d.count.max())
+    views = plural(few, "held-out view") if few == many else f"{few:,} to {many:,} held-out views"
+    models = f" from {plural(int(d.settings['members']), 'trained model')}" if "members" in d.settings else ""
+    learner = f" of {isolated(line(d.settings['learner']))}" if "learner" in d.settings else ""
+    return (
+        f"{plural(len(d), 'sample')}, each judged by {views}{models}{learner}. "
+        f"The mean {LOSSES.get(loss(d), loss(d))} of a sample on models that never saw it is {number(_mean(d.error))}."
+    )
+
+
+def facts(d: Difficulty) -> list[tuple[str, str]]:
+    """The measurement's key figures, as (name, value)."""
+    few, many = int(d.count.min()), int(d.count.max())
+    pairs: list[tuple[str, Any]] = [
+        ("Samples", f"{len(d):,}"),
+        ("Target", d.settings.get("label_name")) if d.classes is None else ("Classes", f"{len(d.classes):,}"),
+        ("Models", f"{d.settings['members']:,}" if "members" in d.settings else None),
+        ("Held-out views each", f"{few:,}" if few == many else f"{few:,}–{many:,}"),
+        ("Splits", d.settings.get("splits")),
+        ("Loss", LOSSES.get(loss(d), loss(d))),
+        ("Mean error", f"{number(_mean(d.error))} {UNITS.get(loss(d), '')}".strip()),
+        ("Its root", number(_mean(d.error) ** 0.5) if loss(d) == "squared" else None),
+        ("Seed", d.settings.get("seed")),
+    ]
+    return [(name, line(value, 80)) for name, value in pairs if value is not None]
+
+
+def findings(d: Difficulty) -> list[str]:
+    """What stands out, a sentence each."""
+    found = []
+    error = np.sort(np.nan_to_num(d.error))[::-1]
+    total = error.sum()
+    if total > 0 and len(d) > 1:
+        half = int(np.searchsorted(np.cumsum(error), total / 2)) + 1
+        found.append(f"Half of all error lies in the hardest {share(half, len(d))} of the samples ({half:,}).")
+    if d.regression and d.labels.std() > 0:
+        explained = 1 - _mean(d.error) / float(d.labels.var())
+        found.append(f"The models explain {share(max(0.0, explained), 1)} of the target's variance.")
+    if not d.regression:
+        missed = int(wrong(d).sum())
+        found.append(
+            f"{plural(missed, 'sample')} ({share(missed, len(d))}) are predicted otherwise than labelled."
+            if missed != 1
+            else f"1 sample ({share(1, len(d))}) is predicted otherwise than labelled."
+        )
+    known = np.isfinite(d.variance)
+    if loss(d) != "zero-one" and known.any() and d.error[known].sum() > 0:
+        spread = max(0.0, float(d.variance[known].sum() / d.error[known].sum()))
+        found.append(
+            f"Variance, which more data or averaging would shrink, is {share(spread, 1)} of the error; "
+            "the rest is bias."
+        )
+    if d.p_wrong is not None:
+        likely = int((d.p_wrong > 0.5).sum())
+        found.append(
+            f"About {number(round(float(np.nansum(d.p_wrong))))} labels are expected to be wrong; "
+            f"{plural(likely, 'sample')} more likely wrong than right."
+        )
+    return found
+
+
+class Group(NamedTuple):
+    """One row of the table by class, or by part of the target's range."""
+
+    name: str
+    size: int
+    error: float
+    error_se: float
+    bias: float
+    variance: float
+    accuracy: float
+    offset: float
+    p_wrong: float
+
+
+def groups(d: Difficulty) -> list[Group]:
+    """The means by class, hardest first; in regression by fifths of the target, lowest first."""
+    codes, names = _parts(d) if d.classes is None else (d.labels, [line(name, 80) for name in d.classes])
+    size = np.bincount(codes, minlength=len(names))
+    there = np.flatnonzero(size)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return np.bincount(codes, weights=values, minlength=len(names))[there] / size[there]
+
+    n = size[there]
+    error = mean(d.error)
+    at = np.zeros(len(names))
+    at[there] = error
+    squares = mean((d.error - at[codes]) ** 2)
+    # A class of one sample has no spread to tell: its standard error is unknown, not zero.
+    error_se = np.where(n > 1, np.sqrt(squares / np.maximum(n - 1, 1)), np.nan)
+    unknown = np.full(len(there), np.nan)
+    columns = (
+        error,
+        error_se,
+        mean(d.bias),
+        mean(d.variance),
+        unknown if d.regression else mean(~wrong(d)),
+        mean(d.predicted - d.labels) if d.regression else unknown,
+        unknown if d.p_wrong is None else mean(d.p_wrong),
+    )
+    rows = [
+        Group(names[code], int(count), *map(float, values))
+        for code, count, *values in zip(there, n, *columns, strict=True)
+    ]
+    return rows if d.regression else sorted(rows, key=lambda row: -row.error)
+
+
+def _parts(d: Difficulty) -> tuple[np.ndarray, list[str]]:
+    """Fifths of the target's range with about the same number of samples each; fewer where many targets are equal."""
+    edges = np.unique(np.quantile(d.labels, np.linspace(0, 1, QUANTILES + 1)))
+    if len(edges) < 2:
+        return np.zeros(len(d), dtype=np.int64), [number(edges[0])]
+    codes = np.clip(np.searchsorted(edges, d.labels, side="right") - 1, 0, len(edges) - 2)
+    return codes, [f"{number(low)} to {number(high)}" for low, high in pairwise(edges)]
+
+
+class Cause(NamedTuple):
+    """One row of the table of causes."""
+
+    name: str
+    size: int
+    share: str
+    mean_error: float
+    total: str
+    meaning: str
+
+
+def causes(d: Difficulty) -> list[Cause]:
+    """How many samples each factor explains most of, and the share of all error that each factor's line carries."""
+    if d.factors is None or d.cause is None:
+        return []
+    lines = d.factors.to_numpy().sum(0)
+    carried = dict(zip(FACTORS, lines, strict=True))
+    rows = []
+    for name in (*FACTORS, NONE):
+        mine = d.cause == name
+        rows.append(
+            Cause(
+                name=name,
+                size=int(mine.sum()),
+                share=share(int(mine.sum()), len(d)),
+                mean_error=_mean(d.error[mine]),
+                total="–" if name == NONE else _signed_share(carried[name], lines.sum()),
+                meaning=MEANING[name],
+            )
+        )
+    return rows
+
+
+def _signed_share(part: float, whole: float) -> str:
+    if whole <= 0:
+        return "–"
+    return f"{100 * part / whole:.1f}\u00a0%".replace("-0.0", "0.0").replace("-", "−")
+
+
+def _mean(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")

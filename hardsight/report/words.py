@@ -1,0 +1,121 @@
+"""How values are put into words: untrusted text made printable, numbers at a readable length."""
+
+import math
+import re
+import unicodedata
+from typing import Any
+
+# Control characters have pictures of their own (U+2400 and on): shown, they can neither hide nor break anything.
+_PICTURES = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+_BODY = {code: picture for code, picture in _PICTURES.items() if chr(code) not in "\n\t"}
+_LEFT_TO_RIGHT = {"L", "EN", "ES", "ET", "CS", "NSM", "WS", "ON", ""}
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+LOSSES = {"log": "log-loss", "brier": "Brier score", "zero-one": "0-1 loss", "squared": "squared error"}
+UNITS = {"log": "nats", "brier": "squared probability", "zero-one": "share of views wrong", "squared": "squared units"}
+
+
+def line(value: Any, longest: int = 200) -> str:
+    r"""Any value as one printable line.
+
+    >>> line("a\nb\0"), line("abcdef", 4)
+    ('a␊b␀', 'abc…')
+    """
+    # Cut before translating: a value may be a whole document.
+    return shorten(_SURROGATES.sub("\ufffd", str(value)[: longest + 1]).translate(_PICTURES), longest)
+
+
+def body(value: Any) -> str:
+    r"""Any value as printable text that keeps its lines and tabs.
+
+    >>> body("a\r\nb\0")
+    'a\nb␀'
+    """
+    lines = str(value).replace("\r\n", "\n").replace("\r", "\n")
+    return _SURROGATES.sub("\ufffd", lines).translate(_BODY)
+
+
+def shorten(text: str, longest: int) -> str:
+    """The text, cut to ``longest`` characters with an ellipsis."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number to ``digits`` significant digits, with a true minus sign; a dash where there is none.
+
+    >>> number(0.012345), number(-1234567.0), number(float("nan")), number(0.0), number(2)
+    ('0.0123', '−1.23e6', '–', '0', '2')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0 or (float(value).is_integer() and abs(value) < 10**6):
+        return f"{int(value):,}".replace("-", "−")
+    if 1e-4 <= abs(value) < 10**6:
+        written = f"{value:,.{_decimals(value, digits)}f}"
+    else:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        written = f"{mantissa}e{int(exponent)}"
+    return written.replace("-", "−")
+
+
+def _decimals(value: float, digits: int) -> int:
+    return max(0, digits - 1 - math.floor(math.log10(abs(value))))
+
+
+def spread(value: float, error: float) -> str:
+    """A standard error, with no more decimals than the value it belongs to; nothing where it is unknown.
+
+    >>> spread(9.592, 0.2041), spread(9.592, 0.00017), spread(3676.2, 534.8), spread(0.5, float("nan"))
+    ('0.20', '0.00', '535', '')
+    """
+    if not math.isfinite(error):
+        return ""
+    if not 1e-4 <= abs(value) < 10**6 or error >= 10**6:
+        return number(error, 2)
+    return f"{error:,.{min(_decimals(value, 3), _decimals(max(error, 1e-4), 2))}f}"
+
+
+def isolated(text: str) -> str:
+    r"""The text between marks that keep its direction from the words around it, if it has any right-to-left part.
+
+    >>> isolated("abc"), isolated("\u05d0")
+    ('abc', '\u2068א\u2069')
+    """
+    turning = any(unicodedata.bidirectional(character) not in _LEFT_TO_RIGHT for character in text)
+    return f"\u2068{text}\u2069" if turning else text
+
+
+def datum(value: float, digits: int = 5) -> str:
+    """A number of the data itself, to ``digits`` significant digits without trailing zeros.
+
+    >>> datum(2.5), datum(-1200000.0), datum(1e-9), datum(float("inf"))
+    ('2.5', '−1.2e6', '1e−9', '∞')
+    """
+    mantissa, _, exponent = number(value, digits).partition("e")
+    if "." in mantissa:
+        mantissa = mantissa.rstrip("0").rstrip(".")
+    return mantissa + (f"e{exponent}" if exponent else "")
+
+
+def share(part: float, whole: float) -> str:
+    r"""A part of a whole in percent; the spaces do not break.
+
+    >>> [share(*each).replace("\u00a0", " ") for each in ((3, 40), (0, 5), (1, 100_000))]
+    ['7.5 %', '0 %', '< 0.1 %']
+    """
+    percent = 100 * part / whole
+    if 0 < percent < 0.1:
+        return "<\u00a00.1\u00a0%"
+    return f"{percent:.1f}\u00a0%" if percent % 100 else f"{percent:.0f}\u00a0%"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> plural(1, "sample"), plural(1797, "sample"), plural(2, "class")
+    ('1 sample', '1,797 samples', '2 classes')
+    """
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"

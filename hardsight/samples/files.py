@@ -1,0 +1,274 @@
+"""Data that is in files: csv, parquet, numpy archives, and folders with one subfolder a class."""
+
+import csv
+import warnings
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hardsight.errors import InputError
+from hardsight.samples import folders
+from hardsight.samples.core import Samples
+from hardsight.samples.memory import of
+from hardsight.samples.rows import first_line, listed, option, where
+
+KNOWN = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz", ".npy", "a folder with one subfolder a class")
+
+_TABLES = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
+
+
+def read(
+    path: str | Path,
+    *,
+    label: str | None = None,
+    id: str | None = None,  # noqa: A002 - the name that the command has
+    group: str | None = None,
+    text: str | None = None,
+    drop: Sequence[str] = (),
+    task: str = "auto",
+    embedding: Any = "auto",
+) -> Samples:
+    """Samples from a file or folder.
+
+    Args:
+        path: one of
+
+            - ``.csv``, ``.tsv`` (also ``.gz``) in UTF-8 with a header, ``.parquet``: one row a sample;
+            - ``.npz``: features in the array ``X`` (or the only array without another role), labels in ``label`` ("y");
+            - ``.npy``: features; ``label``, ``id`` and ``group`` are then *paths* of files with one value a row:
+              ``.npy``, ``.csv`` or ``.txt`` (one line more is a header), sought here, then beside ``path``;
+            - a folder with one subfolder a class, of images or of ``.txt`` files; ids are the files' paths in it.
+        label: the label's column or array; required for tables.
+        id: the column or array of ids, unique.
+        group: the column or array of groups that no split divides.
+        text: the column of a table to read as text.
+        drop: columns or arrays that are not features.
+        task: "classification", "regression" or "auto".
+        embedding: how texts and images become numbers, see :func:`hardsight.samples.of`.
+
+    Raises:
+        InputError: no such path, a file that cannot be read, a name it does not hold, or data that cannot be used.
+    """
+    place = Path(path)
+    if isinstance(drop, str):
+        drop = (drop,)
+    for role, name in (("label", label), ("id", id), ("group", group), ("text", text)):
+        if name is not None and name in drop:
+            raise InputError(
+                f"{name!r} cannot be both {role} and dropped: leave it out of one of them ({option('drop', name)})"
+            )
+    try:
+        place.stat()
+    except (OSError, ValueError) as fault:
+        if isinstance(fault, FileNotFoundError):
+            raise InputError(f"no file or folder at {place}: check the path") from None
+        raise InputError(f"{str(place)!r} cannot be read ({first_line(fault)}): check the path") from None
+    roles: dict[str, Any] = {"task": task, "embedding": embedding}
+    if place.is_dir():
+        if id is not None or group is not None or text is not None or drop:
+            raise InputError(f"{place} is a folder and has no columns: leave out id, group, text and drop")
+        return folders.read(place, label=label, **roles)
+    if place.stat().st_size == 0:
+        raise InputError(f"{place} is empty: give a file with data")
+    suffix = _suffix(place)
+    if suffix in (".npy", ".npz") and text is not None:
+        raise InputError(f"text={text!r} names a column, and {place} has none: leave it out")
+    if suffix == ".npy":
+        if drop:
+            raise InputError(f"{place} is a single array, with nothing to drop: leave out --drop")
+        return _array(place, label, id, group, roles)
+    if suffix == ".npz":
+        return _archive(place, label, id, group, drop, roles)
+    frame, notices = _parquet(place) if suffix == ".parquet" else _table(place, _TABLES[suffix], id)
+    unknown = [name for name in drop if name not in frame]
+    if unknown:
+        raise InputError(f"there is no column {unknown[0]!r} to drop: the columns are {listed(frame)}")
+    frame = frame.drop(columns=list(drop))
+    if label is None:
+        raise InputError(f"the label is missing: name its column (label, --label). The columns are {listed(frame)}")
+    if not len(frame):
+        raise InputError(f"{place} has a header but no rows: give a file with data")
+    return _with(of(frame, label, ids=id, groups=group, text=text, **roles), notices)
+
+
+def _suffix(place: Path) -> str:
+    name = place.name.lower()
+    for suffix in (*_TABLES, ".parquet", ".npz", ".npy"):
+        if name.endswith(suffix):
+            return suffix
+    raise InputError(f"{place} is of an unknown type: give one of {', '.join(KNOWN)}")
+
+
+def _with(samples: Samples, notices: list[str]) -> Samples:
+    from dataclasses import replace
+
+    return replace(samples, notices=(*notices, *samples.notices)) if notices else samples
+
+
+def _table(place: Path, separator: str, id_column: str | None) -> tuple[pd.DataFrame, list[str]]:
+    """A csv or tsv file; semicolons and tabs in place of commas are seen."""
+    names = list(_parsed(place, separator, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0])
+    notices = []
+    if len(names) == 1:
+        for other, called in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
+            if other in names[0]:
+                separator, names = other, next(csv.reader([names[0]], delimiter=other))
+                notices.append(f"Columns are separated by {called}.")
+                break
+    twice = pd.Series(names)[pd.Series(names).duplicated() & (pd.Series(names) != "")]
+    if len(twice):
+        raise InputError(f"{place}: column name {twice.iloc[0]!r} stands twice: give every column its own name")
+    # Ids are names: 007 must not become 7.
+    as_text = {id_column: str} if id_column in names else None
+    frame = _parsed(place, separator, dtype=as_text)
+    if as_text is not None and id_column is not None:
+        ids = frame[id_column]
+        if ids.notna().all() and ids.str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
+            frame[id_column] = ids.astype(np.int64)
+    return frame, notices
+
+
+def _parsed(place: Path, separator: str, **options: Any) -> pd.DataFrame:
+    compression: Any = "gzip" if place.name.lower().endswith(".gz") else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            parsed: pd.DataFrame = pd.read_csv(
+                place, sep=separator, compression=compression, index_col=False, low_memory=False, **options
+            )
+            return parsed
+    except UnicodeDecodeError as fault:
+        raise InputError(
+            f"{place} is not UTF-8 (byte {fault.object[fault.start]:#04x}): save it as UTF-8, for example with "
+            f"iconv -f latin1 -t utf-8 {place.name} > utf8-{place.name}"
+        ) from None
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{place} is empty: give a file with data") from None
+    except pd.errors.ParserWarning:
+        raise InputError(f"{place} has rows with more fields than its header: mend the header or the rows") from None
+    except (ValueError, OSError, EOFError, zlib.error, csv.Error) as fault:
+        raise InputError(f"{place} cannot be read as a table ({first_line(fault)}): mend the file") from None
+
+
+def _parquet(place: Path) -> tuple[pd.DataFrame, list[str]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with place.open("rb") as file:
+            table = pq.read_table(file)
+        twice = pd.Index(table.column_names).duplicated()
+        if twice.any():
+            name = table.column_names[int(np.argmax(twice))]
+            raise InputError(f"{place}: column name {name!r} stands twice: give every column its own name")
+        frame: pd.DataFrame = table.to_pandas()
+    except InputError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as fault:
+        raise InputError(f"{place} is not a readable parquet file ({first_line(fault)}): write it again") from None
+    return frame, []
+
+
+def _archive(
+    place: Path, label: str | None, id_: str | None, group: str | None, drop: Sequence[str], roles: dict[str, Any]
+) -> Samples:
+    """An .npz archive: arrays by name."""
+    try:
+        if not zipfile.is_zipfile(place):
+            raise InputError(f"{place} is not a readable .npz archive: write it again with numpy.savez")
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            held = list(archive.files)
+            label = label or "y"
+            for role, name in (("label", label), ("id", id_), ("group", group), *(("drop", name) for name in drop)):
+                if name is not None and name not in held:
+                    raise InputError(f"{place} has no array {name!r} to use as {role}: its arrays are {listed(held)}")
+            others = [name for name in held if name not in (label, id_, group, *drop)]
+            if "X" in others:
+                others = ["X"]
+            if len(others) != 1:
+                raise InputError(
+                    f"{place} must hold the features in one array, X. Got {listed(others) or 'none'} beside the label "
+                    f"{label!r}: rename or drop arrays"
+                )
+            X, y, ids, groups = (
+                None if name is None else _member(archive, name, place) for name in (others[0], label, id_, group)
+            )
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as fault:
+        raise InputError(f"{place} is not a readable .npz archive ({first_line(fault)}): write it again") from None
+    return of(X, y, ids=ids, groups=groups, label=label, **roles)
+
+
+def _member(archive: Any, name: str, place: Path) -> np.ndarray:
+    try:
+        member: np.ndarray = archive[name]
+    except ValueError as fault:
+        if "Object arrays" in str(fault):
+            raise InputError(
+                f"{place}: array {name!r} holds pickled objects, which can run code when they are read: save it as "
+                "numbers or as text (astype(str))"
+            ) from None
+        raise
+    return member
+
+
+def _array(place: Path, label: str | None, id_: str | None, group: str | None, roles: dict[str, Any]) -> Samples:
+    """An .npy file with labels, ids and groups in files of their own."""
+    X = _npy(place)
+    if label is None:
+        raise InputError(f"{place} has no labels: give the path of a .npy, .csv or .txt file with one a row (--label)")
+    y, ids, groups = (
+        None if name is None else _values(place, name, len(np.atleast_1d(X)), role)
+        for name, role in ((label, "label"), (id_, "id"), (group, "group"))
+    )
+    return of(X, y, ids=ids, groups=groups, label=Path(label).stem, **roles)
+
+
+def _npy(place: Path) -> np.ndarray:
+    try:
+        with place.open("rb") as file:
+            if file.read(6) != b"\x93NUMPY":
+                raise InputError(f"{place} is not a readable .npy file: write it again with numpy.save")
+        array: np.ndarray = np.load(place, allow_pickle=False)
+    except InputError:
+        raise
+    except (OSError, ValueError, EOFError) as fault:
+        if "Object arrays" in str(fault):
+            raise InputError(
+                f"{place} holds pickled objects, which can run code when they are read: save it as numbers or as text "
+                "(astype(str))"
+            ) from None
+        raise InputError(f"{place} is not a readable .npy file ({first_line(fault)}): write it again") from None
+    return array
+
+
+def _values(beside: Path, name: str, n: int, role: str) -> np.ndarray:
+    """One value a row from a file of their own."""
+    place = Path(name) if Path(name).exists() else beside.parent / name
+    if not place.is_file():
+        raise InputError(f"no file at {name} for {role}: give a .npy, .csv or .txt file with one value a row")
+    if place.suffix.lower() == ".npy":
+        return _npy(place)
+    if place.suffix.lower() not in (".csv", ".txt"):
+        raise InputError(f"{place} is of an unknown type for {role}: give .npy, .csv or .txt with one value a row")
+    try:
+        lines = place.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{place} is not UTF-8: save it as UTF-8") from None
+    rows = [row or [""] for row in csv.reader(lines)] if place.suffix.lower() == ".csv" else [[line] for line in lines]
+    wide = np.array([len(row) > 1 for row in rows], dtype=bool)
+    if wide.any():
+        raise InputError(f"{place} must hold one value a row for {role}. Got several ({where(wide)}): keep one column")
+    values = [row[0].strip() for row in rows]
+    if len(values) == n + 1:
+        values = values[1:]
+    array = np.array(values, dtype=object)
+    array[array == ""] = None
+    numbers = pd.to_numeric(pd.Series(array, dtype=object), errors="coerce")
+    return array if numbers.isna().any() or role == "id" else numbers.to_numpy()

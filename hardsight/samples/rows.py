@@ -1,0 +1,242 @@
+"""What stands once a sample: columns of values, ids, groups, and how rows are named in messages."""
+
+import datetime
+import numbers
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hardsight.errors import InputError
+
+_SHOWN = 3
+_NAMES_SHOWN = 20
+
+
+def where(mask: np.ndarray, ids: np.ndarray | None = None) -> str:
+    """The first rows of a mask in words, with their ids where those are not the row numbers. Rows count from 0."""
+    at = np.flatnonzero(mask)
+    shown = at[:_SHOWN]
+    more = ", …" if len(at) > _SHOWN else ""
+    words = f"row {shown[0]}" if len(at) == 1 else f"rows {', '.join(map(str, shown))}{more}"
+    if ids is None or np.array_equal(ids, np.arange(len(ids))):
+        return words
+    return f"{words}; id{'s' * (len(at) > 1)} {', '.join(repr(i) for i in ids[shown].tolist())}{more}"
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names for a message, on one line, cut after twenty."""
+    every = [repr(name) for name in names]
+    rest = len(every) - _NAMES_SHOWN
+    return ", ".join(every[:_NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def option(name: str, value: str) -> str:
+    """An option of the command with its value, as a shell reads it, on one line."""
+    line = " ".join(value.splitlines())
+    # shlex itself would quote every letter beyond ASCII.
+    safe = re.fullmatch(r"[\w.-]+", line)
+    return f"--{name} {line if safe else shlex.quote(line)}"
+
+
+def first_line(fault: BaseException) -> str:
+    """What another library said, on one line."""
+    return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
+
+
+def belongs(value: Any, package: str) -> bool:
+    """Whether a value's type, or a type that it derives from, is of some package. Imports nothing."""
+    return any(kind.__module__.split(".")[0] == package for kind in type(value).__mro__)
+
+
+def plain(value: Any) -> Any:
+    """A tensor as a numpy array on the CPU; anything else as it is.
+
+    Raises:
+        InputError: a sparse tensor.
+    """
+    if not (belongs(value, "torch") and hasattr(value, "detach")):
+        return value
+    if value.layout != _strided():
+        raise InputError("the tensor is sparse: give a dense one (tensor.to_dense())")
+    tensor = value.detach().cpu()
+    # numpy has no bfloat16.
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).resolve_conj().resolve_neg().numpy()
+
+
+def _strided() -> Any:
+    import torch
+
+    return torch.strided
+
+
+def objects(items: Sequence[Any]) -> np.ndarray:
+    """A 1-D object array of the items as they are; numpy itself would unpack tuples and turn numbers into strings."""
+    array = np.empty(len(items), dtype=object)
+    for at, item in enumerate(items):
+        array[at] = item
+    return array
+
+
+def narrowed(values: np.ndarray) -> np.ndarray:
+    """An object array without missing values as int64, float64 or bool where all its values are such; else itself."""
+    kinds = {type(value) for value in values}
+    if not kinds:
+        return values
+    if all(issubclass(kind, bool | np.bool_) for kind in kinds):
+        return values.astype(bool)
+    if any(issubclass(kind, bool | np.bool_) for kind in kinds):
+        return values
+    if all(issubclass(kind, numbers.Integral) for kind in kinds):
+        inside = all(-(2**63) <= value < 2**63 for value in values)
+        return values.astype(np.int64) if inside else values
+    if all(issubclass(kind, numbers.Real) or kind.__name__ == "Decimal" for kind in kinds):
+        return values.astype(np.float64)
+    return values
+
+
+def column(values: Any, what: str) -> np.ndarray:
+    """One value a sample: lists, Series, tensors and more as a 1-D array.
+
+    Args:
+        values: ``(sample,)`` or ``(sample, 1)``.
+        what: how messages call it.
+
+    Raises:
+        InputError: another shape, or no sequence at all.
+    """
+    values = plain(values)
+    if isinstance(values, pd.DataFrame):
+        values = values.to_numpy()
+    elif isinstance(values, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
+        kind = getattr(values, "dtype", None)
+        native = isinstance(kind, np.dtype)
+        values = np.asarray(values) if native else np.asarray(values, dtype=object)
+    elif not isinstance(values, np.ndarray):
+        if isinstance(values, str | bytes | dict | set) or not isinstance(values, Iterable):
+            raise InputError(f"{what} must be a sequence with one value a sample. Got {_brief(values)}")
+        values = objects([plain(value) for value in values])
+        values = objects([v.item() if isinstance(v, np.ndarray | np.generic) and v.ndim == 0 else v for v in values])
+        lengths = [len(value) for value in values if isinstance(value, list | np.ndarray)]
+        if lengths:
+            shape = (len(values), lengths[0])
+            raise InputError(
+                f"{what} must hold one value a sample, shape (sample,). Got shape {shape}: give a 1-D array"
+            )
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    array: np.ndarray = values
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
+    if array.ndim != 1:
+        raise InputError(
+            f"{what} must hold one value a sample, shape (sample,). Got shape {array.shape}: give a 1-D array"
+        )
+    return array
+
+
+def missing(values: np.ndarray) -> np.ndarray:
+    """Where a value is None, NaN, NA or NaT. ``(sample,)`` bool."""
+    return np.asarray(pd.isna(values), dtype=bool)
+
+
+def identities(values: Any, n: int, what: str = "ids") -> np.ndarray:
+    """Ids as int64 or str, ``(sample,)``.
+
+    Raises:
+        InputError: not ``n`` of them, missing ones, repeated ones, or values that are neither whole numbers nor text.
+    """
+    array = column(values, what)
+    _same_length(array, n, what)
+    empty = missing(array)
+    if array.dtype.kind in "OUT":
+        empty = empty | (array == "")
+    if empty.any():
+        raise InputError(f"{what} are missing in {empty.sum()} of {n} samples ({where(empty)}): give every sample one")
+    array = narrowed(array) if array.dtype == object else array
+    if array.dtype.kind == "f":
+        odd = (array != np.floor(array)) | (np.abs(array) >= 2**53)
+        if odd.any():
+            raise InputError(
+                f"{what} must be whole numbers or text. Got {array[odd][0].item()!r} ({where(odd)}): name others"
+            )
+        array = array.astype(np.int64)
+    elif array.dtype.kind in "iu":
+        array = array.astype(np.int64) if array.size and array.max() < 2**63 else array.astype(str)
+    elif array.dtype.kind == "b":
+        raise InputError(f"{what} must be whole numbers or text. Got True and False: name another column")
+    else:
+        odd = np.array([not isinstance(value, str | int | np.integer) for value in array])
+        if array.dtype == object and odd.any():
+            # Dates, UUIDs and the like have one spelling each; lists and floats have not.
+            strange = np.array([isinstance(value, list | dict | tuple | set | float | bytes) for value in array])
+            if strange.any():
+                got = _brief(array[strange][0])
+                raise InputError(
+                    f"{what} must be whole numbers or text. Got {got} at {where(strange)}: name another column"
+                )
+        array = np.array([str(value) for value in array])
+    twice = pd.Series(array).duplicated(keep=False).to_numpy()
+    if twice.any():
+        value = array[twice][0]
+        again = np.flatnonzero(array == value)
+        raise InputError(
+            f"{what} must be unique, but {value.item()!r} stands at rows {again[0]} and {again[1]} "
+            f"({pd.Series(array[twice]).nunique()} of them stand more than once): make them unique or leave them out"
+        )
+    return array
+
+
+def memberships(values: Any, n: int, what: str = "groups") -> np.ndarray:
+    """Groups as int64 codes, ``(sample,)``, numbered in the order of their values.
+
+    Raises:
+        InputError: not ``n`` of them, missing ones, or values that cannot be compared.
+    """
+    # Tuples may be groups, where ids and labels are single values.
+    array = objects(values) if isinstance(values, list | tuple) else column(values, what)
+    _same_length(array, n, what)
+    # A tuple counts as one value, where pandas would look into it.
+    empty = np.array([pd.api.types.is_scalar(value) and bool(pd.isna(value)) for value in array], dtype=bool)
+    if empty.any():
+        raise InputError(f"{what} are missing in {empty.sum()} of {n} samples ({where(empty)}): give every sample one")
+    try:
+        codes, _ = coded(array)
+    except TypeError:
+        raise InputError(f"{what} must be numbers, text or tuples of such. Got {_brief(array[0])} at row 0") from None
+    return codes
+
+
+def coded(values: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+    """Codes ``(sample,)`` int64 into the distinct values; those sorted, by type first where types differ."""
+    if values.dtype.kind in "biufU":
+        distinct, codes = np.unique(values, return_inverse=True)
+        return codes.astype(np.int64).reshape(-1), distinct.tolist()
+    natives = [value.item() if isinstance(value, np.generic) else value for value in values]
+    # True == 1 == 1.0: the type must be part of the key.
+    keys = [(type(value).__name__, value) for value in natives]
+    try:
+        order = sorted(set(keys))
+    except TypeError:
+        order = sorted(set(keys), key=repr)
+    code = {key: at for at, key in enumerate(order)}
+    return np.array([code[key] for key in keys], dtype=np.int64), [value for _, value in order]
+
+
+def dates(kinds: Iterable[type]) -> bool:
+    """Whether some types are dates, times or spans of time."""
+    clock = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64, pd.Period)
+    return any(issubclass(kind, clock) for kind in kinds)
+
+
+def _same_length(array: np.ndarray, n: int, what: str) -> None:
+    if len(array) != n:
+        raise InputError(f"{what} must have one value a sample: {n} samples, {len(array)} {what}")
+
+
+def _brief(value: Any) -> str:
+    shown = repr(value)
+    return f"{type(value).__name__} {shown}" if len(shown) < 40 and "\n" not in shown else type(value).__name__

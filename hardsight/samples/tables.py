@@ -1,0 +1,254 @@
+"""Frames: which columns are features, of which type, and which ones no model could read as they are."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hardsight.errors import InputError
+from hardsight.samples.rows import belongs, dates, listed, narrowed, option, where
+
+# A category becomes a 0/1 column each: more of them say little and fill the memory.
+_MANY = 1000
+# Free text: at least so many words or letters on average.
+_WORDS, _LETTERS = 5, 50
+# Below so many rows, "every value another one" happens by chance.
+_IDENTIFIED = 20
+_FLOAT32 = float(np.finfo(np.float32).max)
+
+_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_DATE = re.compile(
+    r"\d{4}-\d{1,2}-\d{1,2}([t ].*)?"
+    r"|\d{4}/\d{1,2}/\d{1,2}( .*)?"
+    r"|\d{1,2}[/.-]\d{1,2}[/.-](\d{2}|\d{4})( .*)?"
+    rf"|\d{{1,2}}[ -]{_MONTH}[ -]\d{{2,4}}( .*)?"
+    rf"|{_MONTH} \d{{1,2}},? \d{{4}}( .*)?",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"[+-]?0\d+")
+_COMMA = re.compile(r"[+-]?\d{1,3}(,\d+)+(\.\d+)?|[+-]?\d+,\d+|[+-]?\d+")
+_ABSENT = {"", "?", "-", "--", ".", "na", "n/a", "nan", "null", "none", "missing", "unknown"}
+_NUMBERED = re.compile(r"(unnamed: \d+|.*\bid|.*_id|id_.*|index|idx|row|row_?num(ber)?|nr|no|#)", re.IGNORECASE)
+
+
+def unique_names(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with text for column names.
+
+    Raises:
+        InputError: two columns of one name.
+    """
+    names = [str(name) for name in frame.columns]
+    twice = pd.Index(names).duplicated()
+    if twice.any():
+        raise InputError(f"column name {names[int(np.argmax(twice))]!r} stands twice: give every column its own name")
+    return frame.set_axis(names, axis=1)
+
+
+def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Feature columns that every learner can read: numbers, truth values and categories.
+
+    Numbers and truth values stay (missing ones become NaN), text becomes pandas categories whose vocabulary is sorted.
+
+    Args:
+        frame: ``(sample, column)``, feature columns only, with unique text names.
+
+    Returns:
+        The frame with a fresh index, and notices of what was left out or read differently.
+
+    Raises:
+        InputError: a column of dates, free text, nested values, too many categories, infinities or nothing at all, or
+            no column to learn from. It names the column and the mend.
+    """
+    if not len(frame.columns):
+        raise InputError("there is no feature column: give at least one column beside label, id and group")
+    columns: dict[str, pd.Series] = {}
+    notices: list[str] = []
+    for name in frame:
+        read = _column(frame[name].reset_index(drop=True), str(name), notices)
+        if read is not None:
+            columns[str(name)] = read
+    if not columns:
+        raise InputError(
+            f"no feature column is left of {listed(frame)}, each is constant or an identifier: give one that differs "
+            "between samples"
+        )
+    return pd.DataFrame(columns), notices
+
+
+def free_text(column: pd.Series) -> bool:
+    """Whether a column holds sentences rather than categories: long strings, most of them different."""
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return False
+    codes, distinct = pd.factorize(column.dropna().astype(object).to_numpy())
+    return all(isinstance(value, str) for value in distinct) and _sentences(distinct, np.bincount(codes))
+
+
+def _sentences(distinct: np.ndarray, counts: np.ndarray) -> bool:
+    total = counts.sum()
+    if total < 2 or len(distinct) <= total / 2:
+        return False
+    letters = counts @ [len(text) for text in distinct]
+    words = counts @ [len(text.split()) for text in distinct]
+    return bool(letters >= _LETTERS * total or words >= _WORDS * total)
+
+
+def _column(column: pd.Series, name: str, notices: list[str]) -> pd.Series | None:
+    """One column ready to use, or None where it is left out."""
+    present = column.notna().to_numpy()
+    if not present.any():
+        raise InputError(f"column {name!r} has no value in any of {len(column)} rows: drop it ({option('drop', name)})")
+    dtype = column.dtype
+    read: pd.Series
+    if isinstance(dtype, pd.CategoricalDtype):
+        names = np.array([str(category) for category in column.cat.categories], dtype=object)
+        read = _categories(names[column.cat.codes.to_numpy()[present]], present, name)
+    elif pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
+        read = _numbers(column, present, name)
+    else:
+        values = column[present].astype(object)
+        kinds = {type(value) for value in values}
+        if getattr(dtype, "kind", "O") in "mM" or dates(kinds):
+            _refuse_dates(values.iloc[0], name)
+        if all(issubclass(kind, str) for kind in kinds):
+            read = _strings(values.to_numpy(), present, name, notices)
+        else:
+            read = _mixed(values.to_numpy(), present, name, notices)
+    return None if _without_use(read, name, notices) else read
+
+
+def _numbers(column: pd.Series, present: np.ndarray, name: str) -> pd.Series:
+    if getattr(column.dtype, "kind", "f") == "c":
+        raise InputError(
+            f"column {name!r} holds complex numbers: split them into real columns or drop it ({option('drop', name)})"
+        )
+    if present.all() and pd.api.types.is_bool_dtype(column.dtype):
+        return pd.Series(column.to_numpy(dtype=bool))
+    if present.all() and getattr(column.dtype, "kind", "f") in "iu":
+        return pd.Series(column.to_numpy())
+    numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    endless = np.abs(numbers) > _FLOAT32
+    if endless.any():
+        raise InputError(
+            f"column {name!r} is infinite or beyond {_FLOAT32:.1e} in {endless.sum()} of {len(column)} rows "
+            f"({where(endless)}): mend the values or drop it ({option('drop', name)})"
+        )
+    return pd.Series(numbers)
+
+
+def _strings(values: np.ndarray, present: np.ndarray, name: str, notices: list[str]) -> pd.Series:
+    """A column of strings: numbers in disguise, categories, or what is refused. ``values`` are those present."""
+    # A column repeats few strings many times: every test is made once for each.
+    codes, distinct = pd.factorize(values)
+    counts = np.bincount(codes)
+    texts = [value.strip() for value in distinct]
+    known = np.array([text.lower() not in _ABSENT for text in texts])
+    dated = np.array([_DATE.fullmatch(text) is not None for text in texts]) & known
+    if 2 * counts[dated].sum() > counts[known].sum():
+        _refuse_dates(texts[int(np.argmax(dated))], name)
+    parsed = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
+    numeric = known.any() and not np.isnan(parsed[known]).any()
+    if numeric and not any(_CODE.fullmatch(text) for text in texts):
+        notices.append(f"Column {name!r} holds numbers written as text: read as numbers.")
+        if not known.all():
+            markers = listed(sorted(text for text, number in zip(texts, known, strict=True) if not number))
+            notices[-1] += f" {markers} counts as missing ({counts[~known].sum()} rows)."
+        return _numbers(_spread(np.where(known, parsed, np.nan)[codes], present), present, name)
+    commas = [text for text, number in zip(texts, known, strict=True) if number and "," in text]
+    if commas and all(_COMMA.fullmatch(text) for text, number in zip(texts, known, strict=True) if number):
+        raise InputError(
+            f"column {name!r} holds numbers written with commas ({commas[0]!r}): write them with a decimal point, "
+            f"without separators, or drop it ({option('drop', name)})"
+        )
+    if _sentences(distinct, counts):
+        raise InputError(
+            f"column {name!r} holds free text ({len(distinct)} different texts in {len(values)} rows): read it as "
+            f"text (text={name!r}, {option('text', name)}) or drop it ({option('drop', name)})"
+        )
+    return _categories(values, present, name)
+
+
+def _spread(values: np.ndarray, present: np.ndarray) -> pd.Series:
+    """Numbers for all rows from those present."""
+    numbers = np.full(len(present), np.nan)
+    numbers[present] = values
+    return pd.Series(numbers)
+
+
+def _mixed(values: np.ndarray, present: np.ndarray, name: str, notices: list[str]) -> pd.Series:
+    """A column whose values are not all text: plain numbers, a mix of both, or nothing that can be used."""
+    nested = np.array([not _scalar(value) for value in values])
+    if nested.any():
+        raise InputError(
+            f"column {name!r} holds values of type {type(values[int(np.argmax(nested))]).__name__} "
+            f"(row {np.flatnonzero(present)[nested][0]}): turn them into columns of numbers or text, or drop "
+            f"it ({option('drop', name)})"
+        )
+    plain = narrowed(values)
+    if plain.dtype == object and not any(isinstance(value, str) for value in plain):
+        plain = plain.astype(np.float64)
+    if plain.dtype != object:
+        return _numbers(pd.Series(plain) if present.all() else _spread(plain, present), present, name)
+    notices.append(f"Column {name!r} mixes text and numbers: read as categories.")
+    return _categories(np.array([str(value) for value in values], dtype=object), present, name)
+
+
+def _scalar(value: Any) -> bool:
+    return isinstance(value, str | bool | int | float | np.number | np.bool_) or type(value).__name__ == "Decimal"
+
+
+def _categories(values: np.ndarray, present: np.ndarray, name: str) -> pd.Series:
+    """A column of categories with a sorted vocabulary; ``values`` are the strings of the rows present."""
+    codes, distinct = pd.factorize(values)
+    if len(distinct) > _MANY and len(distinct) < len(values):
+        raise InputError(
+            f"column {name!r} has {len(distinct)} different values in {len(values)} rows, more than {_MANY}: merge "
+            f"rare ones, name it as id ({option('id', name)}) or drop it ({option('drop', name)})"
+        )
+    vocabulary = sorted(distinct)
+    place = {value: at for at, value in enumerate(vocabulary)}
+    every = np.full(len(present), -1)
+    every[present] = np.array([place[value] for value in distinct], dtype=np.int64)[codes]
+    return pd.Series(pd.Categorical.from_codes(every, categories=pd.Index(vocabulary, dtype=object)))
+
+
+def _refuse_dates(example: Any, name: str) -> None:
+    raise InputError(
+        f"column {name!r} holds dates or times ({example!s:.30}): turn it into numbers (a year, days since) or drop it "
+        f"({option('drop', name)})"
+    )
+
+
+def _without_use(column: pd.Series, name: str, notices: list[str]) -> bool:
+    """Whether a column tells samples apart by nothing, or by nothing but their place."""
+    distinct = column.nunique(dropna=False)
+    if distinct == 1:
+        notices.append(f"Column {name!r} is the same in every row: left out.")
+        return True
+    if distinct < len(column) or len(column) < _IDENTIFIED:
+        return False
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        notices.append(
+            f"Column {name!r} holds another text in every row: left out. Name it as id ({option('id', name)}), or as "
+            f"text ({option('text', name)})."
+        )
+        return True
+    numbers = column.to_numpy()
+    if numbers.dtype.kind not in "iu" or int(numbers.max()) - int(numbers.min()) != len(numbers) - 1:
+        return False
+    if _NUMBERED.fullmatch(name):
+        # A data set sorted by class would be learnt from its row numbers alone.
+        notices.append(
+            f"Column {name!r} numbers the rows: left out. Name it as id ({option('id', name)}) to see it in results."
+        )
+        return True
+    notices.append(
+        f"Column {name!r} numbers the rows and is used as a feature: if it is an identifier, name it as id "
+        f"({option('id', name)}) or drop it ({option('drop', name)})."
+    )
+    return False
+
+
+def is_frame(value: Any) -> bool:
+    """Whether a value is a pandas frame, or one that turns into it (polars, pyarrow)."""
+    return isinstance(value, pd.DataFrame) or (hasattr(value, "to_pandas") and not belongs(value, "datasets"))

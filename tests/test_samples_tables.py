@@ -1,0 +1,229 @@
+"""Frames: what becomes a feature, what is left out, what is refused."""
+
+import datetime
+import decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hardsight.errors import InputError
+from hardsight.samples import of
+from hardsight.samples.core import encode
+from hardsight.samples.rows import option
+from hardsight.samples.tables import clean
+
+N = 30
+NUMBERS = np.random.default_rng(0).normal(size=N)
+Y = ["a", "b"] * (N // 2)
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dogs"]
+
+
+def framed(column, dtype=None):
+    return pd.DataFrame({"number": NUMBERS, "größe": pd.Series(column, dtype=dtype)})
+
+
+def refused(match, column, dtype=None):
+    with pytest.raises(InputError, match=match) as caught:
+        of(framed(column, dtype), Y)
+    assert "\n" not in str(caught.value)
+    assert "größe" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype", "expected"),
+    [
+        ([1, 2, 3] * 10, None, [1, 2, 3]),
+        ([1, None, 3] * 10, "Int64", [1, np.nan, 3]),
+        ([1.5, None, 3] * 10, "Float32", [1.5, np.nan, 3]),
+        ([1, 2, 3] * 10, "int64[pyarrow]", [1, 2, 3]),
+        ([1, None, 3] * 10, "double[pyarrow]", [1, np.nan, 3]),
+        ([True, False, True] * 10, None, [1, 0, 1]),
+        ([True, False, None] * 10, "boolean", [1, 0, np.nan]),
+        ([True, False, None] * 10, object, [1, 0, np.nan]),
+        ([True, False, True] * 10, "bool[pyarrow]", [1, 0, 1]),
+        ([1, 2.5, True] * 10, object, [1, 2.5, 1]),
+        ([decimal.Decimal("1.5"), 2, None] * 10, object, [1.5, 2, np.nan]),
+        (["1", " 2.5", "-3e2"] * 10, None, [1, 2.5, -300]),
+        (["1", "?", None] * 10, None, [1, np.nan, np.nan]),
+        (["1", "N/A", "2"] * 10, "string", [1, np.nan, 2]),
+        (["1", None, "2"] * 10, "string[pyarrow]", [1, np.nan, 2]),
+    ],
+)
+def test_numbers(column, dtype, expected):
+    table, _ = clean(framed(column, dtype))
+    assert table["größe"].dtype.kind in "ifb"
+    np.testing.assert_array_equal(table["größe"].to_numpy(dtype=float)[:3], expected)
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype", "vocabulary"),
+    [
+        (["rot", "blau", "grün"] * 10, None, ["blau", "grün", "rot"]),
+        (["rot", None, "grün"] * 10, "string", ["grün", "rot"]),
+        (["rot", "blau", "rot"] * 10, "category", ["blau", "rot"]),
+        ([2, 1, 2] * 10, "category", ["1", "2"]),
+        (["x", 1, 2] * 10, object, ["1", "2", "x"]),
+        (["007", "042", "001"] * 10, None, ["001", "007", "042"]),
+        (pd.cut(pd.Series([1, 2, 3] * 10), [0, 1.5, 4]), None, ["(0.0, 1.5]", "(1.5, 4.0]"]),
+    ],
+)
+def test_categories(column, dtype, vocabulary):
+    table, _ = clean(framed(column, dtype))
+    assert table["größe"].cat.categories.tolist() == vocabulary
+    assert table["größe"].isna().tolist() == [value is None for value in column]
+
+
+def test_notices_name_the_column():
+    def said(column, dtype=None):
+        return " ".join(of(framed(column, dtype), Y).notices)
+
+    assert "Column 'größe' holds numbers written as text: read as numbers." in said(["1", "2"] * 15)
+    assert "'?', 'NA' counts as missing (20 rows)" in said(["1", "?", "NA"] * 10)
+    assert "Column 'größe' mixes text and numbers: read as categories." in said(["x", 1] * 15, object)
+    assert "Column 'größe' is the same in every row: left out." in said([7] * N)
+    assert "Column 'größe' holds another text in every row: left out." in said([f"k{at}" for at in range(N)])
+    assert "Column 'größe' numbers the rows and is used as a feature" in said(range(5, 5 + N))
+
+
+def test_a_column_named_like_an_identifier_that_numbers_the_rows_is_left_out():
+    for name in ("id", "Unnamed: 0", "customer_id", "Index"):
+        samples = of(pd.DataFrame({name: range(N), "x": NUMBERS}), Y)
+        assert list(samples.features) == ["x"]
+        assert f"Column {name!r} numbers the rows: left out. Name it as id ({option('id', name)})" in samples.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("column", "dtype", "message"),
+    [
+        ([None] * N, None, f"column 'größe' has no value in any of {N} rows: drop it .--drop größe"),
+        ([np.nan] * N, float, "has no value"),
+        ([1.0, np.inf, -np.inf] * 10, None, f"is infinite or beyond .* in 20 of {N} rows .rows 1, 2, 4, …"),
+        ([1.0, 1e200] * 15, None, "is infinite or beyond 3.4e.38"),
+        (["1", "inf"] * 15, None, "is infinite or beyond"),
+        (pd.date_range("2020-01-01", periods=N), None, r"holds dates or times \(2020-01-01"),
+        (pd.to_timedelta(range(N), unit="h"), None, "holds dates or times"),
+        (pd.period_range("2020-01", periods=N, freq="M"), None, "holds dates or times"),
+        ([datetime.date(2020, 1, 1), None] * 15, object, "holds dates or times"),
+        ([datetime.date(2020, 1, 1), None] * 15, "date32[pyarrow]", "holds dates or times"),
+        (
+            ["2020-01-31", "2021-12-01T10:00:00Z", "?"] * 10,
+            None,
+            r"holds dates or times \(2020-01-31\): turn it into num",
+        ),
+        (["31.01.2020", "1.2.21", None] * 10, None, "holds dates or times"),
+        (["1/31/2020 10:15", "2/1/2021 9:00", ""] * 10, None, "holds dates or times"),
+        (["5 Jan 2020", "12 February 2021", "x"] * 10, None, "holds dates or times"),
+        (["Jan 5, 2020", "Mar 12, 2021", "x"] * 10, None, "holds dates or times"),
+        (
+            [f"{' '.join(WORDS[: at % 6 + 3])} {at}" for at in range(N)],
+            None,
+            "free text .30 different.*--text größe. or drop",
+        ),
+        ([[1, 2]] * N, object, r"holds values of type list \(row 0\): turn them into columns of numbers or text"),
+        ([1, {"a": 1}, 2] * 10, object, r"holds values of type dict \(row 1\)"),
+        ([1j, 2] * 15, None, "holds complex numbers"),
+        (["1,5", "2,25", "3"] * 10, None, r"numbers written with commas \('1,5'\): write them with a decimal point"),
+    ],
+)
+def test_columns_that_cannot_be_used(column, dtype, message):
+    refused(message, column, dtype)
+
+
+def test_too_many_categories():
+    n = 2500
+    codes = pd.DataFrame({"x": np.arange(n) / 7, "zip": [f"c{at % 1200}" for at in range(n)]})
+    with pytest.raises(InputError, match="column 'zip' has 1200 different values in 2500 rows, more than 1000: merge"):
+        of(codes, ["a", "b"] * (n // 2))
+
+
+def test_frames_that_cannot_be_used():
+    for frame, y, message in [
+        (pd.DataFrame({"y": Y}), "y", "there is no feature column: give at least one column"),
+        (pd.DataFrame({"y": Y, "x": 1}), "y", "no feature column is left of 'x', each is constant or an identifier"),
+        (framed(NUMBERS), "z", "there is no column 'z' to use as label: the columns are 'number', 'größe'"),
+        (framed(NUMBERS), None, r"the label is missing: name its column .*The columns are 'number', 'größe'"),
+        (framed(NUMBERS).set_axis(["a", "a"], axis=1), Y, "column name 'a' stands twice"),
+        (framed(NUMBERS).set_axis([1, "1"], axis=1), Y, "column name '1' stands twice"),
+        (pd.DataFrame(columns=["a", "b"]), "b", "at least 2 samples are needed. Got 0"),
+        (framed(NUMBERS), Y[:4], "30 samples, 4 labels"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            of(frame, y)
+    with pytest.raises(InputError, match="column 'größe' cannot be both label and ids"):
+        of(framed(Y), "größe", ids="größe")
+    with pytest.raises(InputError, match=r"ids \(column 'größe'\) must be unique"):
+        of(framed([1, 2] * 15), Y, ids="größe")
+    with pytest.raises(InputError, match="no column 'x' to use as text"):
+        of(framed(Y), Y, text="x")
+
+
+def test_a_text_column_is_read_as_text():
+    sentences = [f"{WORDS[at % 8]} and {WORDS[at % 5]} see the {WORDS[at % 3]} of number {at}" for at in range(N)]
+    samples = of(framed(sentences), Y, text="größe")
+    assert (samples.kind, samples.features.tolist()) == ("text", sentences)
+    assert "Only column 'größe' is learnt from; left out: 'number'." in samples.notices
+    alone = of(pd.DataFrame({"review": sentences, "y": Y}), "y")
+    assert alone.kind == "text"
+    assert "Column 'review' is read as text." in alone.notices
+    with pytest.raises(InputError, match=r"column 'größe' must be text in every row. Got 1 .* \(row 3\)"):
+        of(framed([*sentences[:3], None, *sentences[4:]]), Y, text="größe")
+
+
+def test_a_series_of_categories_is_one_column():
+    samples = of(pd.Series(["rot", "blau", "rot"], dtype="category", name="farbe"), ["x", "y", "x"])
+    assert (samples.kind, samples.matrix.tolist()) == ("table", [[0, 1], [1, 0], [0, 1]])
+
+
+def test_encoding_worked_by_hand():
+    frame = pd.DataFrame(
+        {"n": [1.0, np.nan, 3.0], "c": ["b", "a", None], "t": [True, False, True], "y": ["u", "v", "u"]}
+    )
+    samples = of(frame, "y")
+    np.testing.assert_array_equal(
+        samples.matrix,
+        np.array([[1, 0, 0, 0, 1, 1], [np.nan, 1, 0, 1, 0, 0], [3, 0, 1, 0, 0, 1]], dtype=np.float32),
+    )
+    assert samples.take(np.array([0])).matrix.shape == (1, 4)
+
+
+def test_encoding_stops_before_memory_does(monkeypatch):
+    monkeypatch.setattr("hardsight.samples.core._ENCODED_BYTES", 100)
+    with pytest.raises(InputError, match="column 'größe' with its 2 categories makes the table too large"):
+        encode(clean(framed(Y))[0])
+
+
+values = st.one_of(
+    st.none(),
+    st.text(max_size=4),
+    st.integers(-5, 5),
+    st.floats(allow_nan=True),
+    st.booleans(),
+    st.dates(),
+    st.binary(),
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(values, min_size=2, max_size=8))
+def test_any_column_is_read_or_refused_in_one_line(column):
+    frame = pd.DataFrame({"x": pd.Series(column, dtype=object), "n": np.arange(len(column)) / 3})
+    refusal = None
+    try:
+        table, _ = clean(frame)
+    except InputError as caught:
+        refusal = str(caught)
+    if refusal is None:
+        assert not np.isinf(encode(table)).any()
+    else:
+        assert "'x'" in refusal
+        assert "\n" not in refusal
+
+
+def test_the_mend_can_be_pasted_into_a_shell():
+    for name, mend in (("two words", "--drop 'two words'"), ("two\nlines", "--drop 'two lines'")):
+        with pytest.raises(InputError, match=mend) as caught:
+            clean(pd.DataFrame({name: [np.nan] * 3}))
+        assert "\n" not in str(caught.value)
