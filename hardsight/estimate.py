@@ -310,7 +310,7 @@ def _difficulty(
     if consensus is None:
         predicted = record.moments["prediction"].mean
     else:
-        predicted = record.moments["vote"].mean.argmax(1) if loss == "zero-one" else consensus.argmax(1)
+        predicted = record.votes.argmax(1) if loss == "zero-one" else consensus.argmax(1)
     return Difficulty(
         error=parts.error.numpy(),
         error_se=record.standard_error(loss).numpy(),

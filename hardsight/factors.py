@@ -53,7 +53,8 @@ def ledger(parts: Decomposition, consensus: Float64[Tensor, "sample class"], lab
         label: as given.
     """
     classes = consensus.shape[1]
-    prior = torch.bincount(label, minlength=classes).double() / len(label)
+    # A class that no label names counts as one sample: dividing by a prior of zero would make every line NaN.
+    prior = torch.bincount(label, minlength=classes).clamp(min=1).double() / len(label)
     balanced = (consensus - prior.log()).log_softmax(1)
     posterior, transition, sharpness = true_label(balanced, label)
     own = balanced.gather(1, label[:, None]).squeeze(1)

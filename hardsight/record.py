@@ -44,7 +44,7 @@ class Moments:
         """Take in what ``other`` has seen of the same samples. Order does not matter, beyond rounding."""
         count = self.count + other.count
         gap = other.mean - self.mean
-        share = torch.where(count > 0, other.count / count.clamp(min=1), 0.0)
+        share = other.count.double() / count.clamp(min=1)
         self.mean = self.mean + gap * _column(share, gap)
         self.spread = self.spread + other.spread + _total(gap.square()) * self.count * share
         self.count = count
@@ -150,12 +150,18 @@ class HeldOut:
         if loss == "brier":
             seen = self.moments["prob"]
             return decompose.brier(seen.mean, seen.spread, self.labels, seen.count)
-        seen = self.moments["vote"]
-        return decompose.zero_one(seen.mean, self.labels, seen.count)
+        return decompose.zero_one(self.votes, self.labels, self.count)
 
     def standard_error(self, loss: Loss) -> Float64[Tensor, " sample"]:
         """Standard error of the mean loss over views; optimistic, because the members of one repeat share data."""
         return self.moments[loss].standard_error
+
+    @property
+    def votes(self) -> Float64[Tensor, "sample class"]:
+        """Share of the held-out views that predict each class; equal counts give exactly equal shares."""
+        seen = self.moments["vote"]
+        views = seen.count.clamp(min=1)[:, None]
+        return (seen.mean * views).round() / views
 
     @property
     def consensus(self) -> Float64[Tensor, "sample class"]:

@@ -180,7 +180,7 @@ def _deal(strata: np.ndarray, units: np.ndarray, folds: int, rng: np.random.Gene
 
 def _runs(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     found, start = np.unique(keys, return_index=True)
-    return found, np.split(values, start[1:])
+    return found, np.split(values, start)[1:]
 
 
 def _level(filled: np.ndarray, extra: int, total: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -252,10 +252,13 @@ def test_images_look_as_in_a_viewer(tmp_path):
     painted(tmp_path / "a" / "full.png", colour=(9, 8, 7))
     exif = Image.Exif()
     exif[0x0112] = 6
-    painted(tmp_path / "b" / "turned.png", (5, 6), (9, 8, 7), exif=exif)
+    turned = Image.new("RGB", (5, 6), (9, 8, 7))
+    turned.putpixel((0, 5), (90, 80, 70))  # lower left: upper left once it is turned
+    (tmp_path / "b").mkdir()
+    turned.save(tmp_path / "b" / "turned.png", exif=exif)
     samples = read(tmp_path)
     assert samples.features.shape == (3, 5, 6, 3)
-    assert samples.features[:, 0, 0].tolist() == [[255, 255, 255], [9, 8, 7], [9, 8, 7]]
+    assert samples.features[:, 0, 0].tolist() == [[255, 255, 255], [9, 8, 7], [90, 80, 70]]
 
 
 def test_images_too_large_for_memory_are_scaled_down(tmp_path, monkeypatch):

@@ -55,7 +55,7 @@ def lead(d: Difficulty) -> str:
     few, many = int(d.count.min()), int(d.count.max())
     views = plural(few, "held-out view") if few == many else f"{few:,} to {many:,} held-out views"
     models = f" from {plural(int(d.settings['members']), 'trained model')}" if "members" in d.settings else ""
-    learner = f" of {isolated(line(d.settings['learner']))}" if "learner" in d.settings else ""
+    learner = f" ({isolated(line(d.settings['learner']))})" if "learner" in d.settings else ""
     return (
         f"{plural(len(d), 'sample')}, each judged by {views}{models}{learner}. "
         f"The mean {LOSSES.get(loss(d), loss(d))} of a sample on models that never saw it is {number(_mean(d.error))}."

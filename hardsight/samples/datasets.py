@@ -11,6 +11,12 @@ from hardsight.samples import images
 from hardsight.samples.rows import belongs, first_line, listed, objects, plain
 
 
+def is_hugging_face(value: Any) -> bool:
+    """Whether a value is of the package ``datasets``, and not of a module of the user's own with the same name."""
+    rooms = {"datasets.arrow_dataset", "datasets.dataset_dict", "datasets.iterable_dataset"}
+    return any(kind.__module__ in rooms for kind in type(value).__mro__)
+
+
 def is_item_store(value: Any) -> bool:
     """Whether a value looks like a map-style torch Dataset: it has a length and gives items by number."""
     if isinstance(value, Sequence | dict) or hasattr(value, "__array__") or belongs(value, "scipy"):

@@ -156,7 +156,6 @@ def _parsed(place: Path, separator: str, **options: Any) -> pd.DataFrame:
 
 
 def _parquet(place: Path) -> tuple[pd.DataFrame, list[str]]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -169,7 +168,7 @@ def _parquet(place: Path) -> tuple[pd.DataFrame, list[str]]:
         frame: pd.DataFrame = table.to_pandas()
     except InputError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as fault:
+    except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
         raise InputError(f"{place} is not a readable parquet file ({first_line(fault)}): write it again") from None
     return frame, []
 
@@ -200,7 +199,7 @@ def _archive(
             )
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as fault:
+    except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
         raise InputError(f"{place} is not a readable .npz archive ({first_line(fault)}): write it again") from None
     return of(X, y, ids=ids, groups=groups, label=label, **roles)
 
@@ -238,7 +237,7 @@ def _npy(place: Path) -> np.ndarray:
         array: np.ndarray = np.load(place, allow_pickle=False)
     except InputError:
         raise
-    except (OSError, ValueError, EOFError) as fault:
+    except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
         if "Object arrays" in str(fault):
             raise InputError(
                 f"{place} holds pickled objects, which can run code when they are read: save it as numbers or as text "

@@ -78,7 +78,7 @@ def _opened(source: Any, name: str) -> Iterator[Image.Image]:
         ) from None
     except InputError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, TypeError, OverflowError, MemoryError) as fault:
+    except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
         cause = "not an image" if type(fault).__name__ == "UnidentifiedImageError" else first_line(fault)
         raise InputError(f"image {name} cannot be read ({cause}): mend the file or take it out of the folder") from None
 

@@ -105,7 +105,7 @@ def of(
 
 def _recognise(X: Any, y: Any, ids: Any, groups: Any, label: str | None, text: str | None) -> _Given:
     """Which door ``X`` belongs to."""
-    if belongs(X, "datasets"):
+    if datasets.is_hugging_face(X):
         frame, pictures = datasets.hugging_face(X)
         return _from_frame(frame, y, ids, groups, label, text, pictures=pictures, from_hub=True)
     if tables.is_frame(X):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.errors import InputError
-from hardsight.samples.rows import belongs, dates, listed, narrowed, option, where
+from hardsight.samples.rows import dates, listed, narrowed, option, where
 
 # A category becomes a 0/1 column each: more of them say little and fill the memory.
 _MANY = 1000
@@ -109,7 +109,7 @@ def _column(column: pd.Series, name: str, notices: list[str]) -> pd.Series | Non
         values = column[present].astype(object)
         kinds = {type(value) for value in values}
         if getattr(dtype, "kind", "O") in "mM" or dates(kinds):
-            _refuse_dates(values.iloc[0], name)
+            _refuse_dates(next((value for value in values if dates([type(value)])), values.iloc[0]), name)
         if all(issubclass(kind, str) for kind in kinds):
             read = _strings(values.to_numpy(), present, name, notices)
         else:
@@ -251,4 +251,4 @@ def _without_use(column: pd.Series, name: str, notices: list[str]) -> bool:
 
 def is_frame(value: Any) -> bool:
     """Whether a value is a pandas frame, or one that turns into it (polars, pyarrow)."""
-    return isinstance(value, pd.DataFrame) or (hasattr(value, "to_pandas") and not belongs(value, "datasets"))
+    return isinstance(value, pd.DataFrame) or hasattr(value, "to_pandas")

@@ -1,0 +1,209 @@
+"""The command line: parse, call, print. Heavy rooms are opened by the command that needs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hardsight import __version__
+from hardsight.errors import HardsightError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hardsight.difficulty import Difficulty
+    from hardsight.samples import Samples
+
+
+class _Commands(click.Group):
+    """Commands whose expected failures are one line on stderr and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HardsightError as fault:
+            raise click.ClickException(" ".join(str(fault).split())) from fault
+        except KeyboardInterrupt:
+            click.echo("Interrupted: files are as they were before.", err=True)
+            ctx.exit(130)
+
+
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(cls=_Commands, context_settings=_SETTINGS)
+@click.version_option(__version__, prog_name="hardsight")
+def main() -> None:
+    """Every training sample's difficulty, measured by models that never saw it."""
+
+
+def _run_options(command: Callable[..., None]) -> Callable[..., None]:
+    options = [
+        click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-results"), show_default=True,
+                     help="Folder for difficulty.parquet and report.html."),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Fixes every random number."),
+        click.option("--hardest", type=click.IntRange(min=1), default=10, show_default=True, help="Samples to print."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the summary."),
+        click.option("--quiet", is_flag=True, help="No progress bar."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--label", help="Column (or array) of the labels; required for tables. For .npy: path of a file of labels."
+)
+@click.option("--id", "id_", help="Column that names the samples, unique.")
+@click.option("--group", help="Column whose equal values are never split between training and judging.")
+@click.option("--text", help="Column that holds the texts to measure.")
+@click.option("--drop", multiple=True, metavar="COLUMN", help="Column that is no feature; may be repeated.")
+@click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto", show_default=True)
+@click.option("--embedding", default="auto", show_default=True,
+              help="How texts and images become numbers: tfidf, sentence-transformers:NAME; pixels, pixels:SIZE, "
+                   "efficientnet-lite0.")  # fmt: skip
+@click.option("--learner", default="auto", show_default=True, help="auto, or a name that `hardsight learners` lists.")
+@click.option(
+    "--loss", type=click.Choice(["log", "brier", "zero-one", "squared"]), help="[default: log; squared for numbers]"
+)
+@click.option("--splits", type=click.Choice(["kfold", "subsets", "loo"]), default=None, help="[default: kfold]")
+@click.option("--folds", type=int, default=None, help="Parts of a repeat. [default: 5]")
+@click.option("--repeats", type=int, default=None, help="Held-out views of each sample. [default: 10]")
+@click.option("--members", type=int, default=None, help="Models to train, with --splits subsets. [default: 100]")
+@click.option("--ratio", type=float, default=None, help="Share to train on, with --splits subsets. [default: 0.7]")
+@click.option("--duplicates", type=click.Choice(["together", "apart"]), default="together", show_default=True,
+              help="Whether samples with equal features stay on one side of every split.")  # fmt: skip
+@_run_options
+def measure(
+    data: Path,
+    label: str | None,
+    id_: str | None,
+    group: str | None,
+    text: str | None,
+    drop: tuple[str, ...],
+    task: str,
+    embedding: str,
+    splits: str | None,
+    members: int | None,
+    ratio: float | None,
+    **run: Any,
+) -> None:
+    """Measure the difficulty of every sample in DATA.
+
+    DATA is a table (.csv, .tsv, .parquet), arrays (.npz with X and labels, .npy), or a folder with one subfolder of images
+    or texts a class. Writes difficulty.parquet and report.html into --out.
+    """
+    from hardsight.samples import read
+
+    samples = read(data, label=label, id=id_, group=group, text=text, drop=drop, task=task, embedding=embedding)
+    _measured(samples, source=data, splits=_splits(splits, members, ratio), **run)
+
+
+@main.command()
+@click.option("--data", default="digits", show_default=True, help="digits, wine or breast-cancer.")
+@click.option("--flip", type=float, default=0.1, show_default=True, help="Share of labels to flip to another class.")
+@_run_options
+def demo(data: str, flip: float, out: Path, seed: int, **run: Any) -> None:
+    """Run the main job on a real data set, some of whose labels are flipped so that the result can be judged."""
+    from hardsight.demo import judge, prepare
+    from hardsight.samples import read
+
+    _folder(out)
+    prepared = prepare(data, flip, seed, out)
+    if not run["as_json"]:
+        click.echo(f"{prepared.path}: {data}, {len(prepared.flipped)} labels flipped (seed {seed}). Now the same as\n")
+        click.echo(f"    hardsight measure {prepared.path} --label y --out {out} --seed {seed}\n")
+    result = _measured(read(prepared.path, label="y"), source=prepared.path, out=out, seed=seed, **run)
+    if len(prepared.flipped) and not run["as_json"]:
+        found = judge(result, prepared.flipped)
+        click.echo(
+            f"\nOf the {found['flipped']:.0f} flipped labels, {found['among_hardest']:.1%} are among the "
+            f"{found['flipped']:.0f} hardest samples (AUROC {found['auroc']:.4f}, average precision "
+            f"{found['average_precision']:.4f})."
+        )
+        if "found" in found:
+            click.echo(
+                f"P(label wrong) > 1/2 finds {found['found']:.1%} of them; "
+                f"{found['precise']:.1%} of what it flags was flipped."
+            )
+
+
+@main.command()
+@click.argument("difficulty", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+def report(difficulty: Path, output: Path) -> None:
+    """Write the HTML report of a saved DIFFICULTY (a difficulty.parquet); samples show by their ids."""
+    from hardsight.difficulty import Difficulty
+
+    Difficulty.load(difficulty).report(output)
+    click.echo(f"wrote {output}")
+
+
+@main.command()
+def learners() -> None:
+    """List the learners that --learner knows."""
+    from hardsight.learners import LEARNERS
+
+    width = max(map(len, LEARNERS))
+    for name, row in LEARNERS.items():
+        click.echo(f"{name:<{width}}  {row.what}")
+
+
+def _splits(splits: str | None, members: int | None, ratio: float | None) -> Any:
+    if splits != "subsets":
+        if members is not None or ratio is not None:
+            raise click.UsageError("--members and --ratio go with --splits subsets")
+        return splits
+    from hardsight.splits import Subsets
+
+    given = {"members": members, "ratio": ratio}
+    return Subsets(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+
+def _folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise click.ClickException(
+            f"cannot make the folder {out}: {fault.strerror}: choose another with --out"
+        ) from fault
+
+
+def _measured(
+    samples: Samples, *, source: Path, out: Path, seed: int, hardest: int, as_json: bool, quiet: bool, **how: Any
+) -> Difficulty:
+    import json
+    import time
+    import warnings
+
+    from rich.console import Console
+
+    from hardsight.console import machine, summary
+    from hardsight.estimate import measure as measured
+
+    _folder(out)
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        # They stand among the result's notices, which are printed.
+        warnings.simplefilter("ignore")
+        result = measured(samples, seed=seed, progress=not quiet, **how)
+    result.settings["source"] = source.name
+    seconds = time.perf_counter() - start
+    table, page = out / "difficulty.parquet", out / "report.html"
+    result.save(table)
+    result.report(page)
+    if as_json:
+        files = {"difficulty": str(table), "report": str(page)}
+        click.echo(json.dumps(machine(result, hardest=hardest, seconds=seconds, files=files), ensure_ascii=False))
+        return result
+    summary(result, hardest=hardest, seconds=seconds, console=Console(highlight=False))
+    click.echo(f"\nwrote {table} and {page}")
+    return result
+
+
+if __name__ == "__main__":
+    main()

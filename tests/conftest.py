@@ -1,0 +1,27 @@
+"""What several rooms' tests share."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+torch.set_num_threads(1)
+
+Flipped = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="session")
+def flipped_digits() -> Callable[[int], Flipped]:
+    """Features, labels of which a tenth is replaced by another class, and where that was done; by seed."""
+    X, y = load_digits(return_X_y=True)
+
+    def flipped(seed: int) -> Flipped:
+        rng = np.random.default_rng(seed)
+        at = rng.choice(len(y), len(y) // 10, replace=False)
+        given = y.copy()
+        given[at] = (y[at] + rng.integers(1, 10, len(at))) % 10
+        return X, given, given != y
+
+    return flipped
