@@ -62,7 +62,13 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--group", help="Column whose equal values are never split between training and judging.")
 @click.option("--text", help="Column that holds the texts to measure.")
 @click.option("--drop", multiple=True, metavar="COLUMN", help="Column that is no feature; may be repeated.")
-@click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto", show_default=True)
+@click.option(
+    "--task",
+    type=click.Choice(["auto", "classification", "regression"]),
+    default="auto",
+    show_default=True,
+    help="What the labels are.",
+)
 @click.option("--embedding", default="auto", show_default=True,
               help="How texts and images become numbers: tfidf, sentence-transformers:NAME; pixels, pixels:SIZE, "
                    "efficientnet-lite0.")  # fmt: skip
@@ -70,7 +76,12 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--loss", type=click.Choice(["log", "brier", "zero-one", "squared"]), help="[default: log; squared for numbers]"
 )
-@click.option("--splits", type=click.Choice(["kfold", "subsets", "loo"]), default=None, help="[default: kfold]")
+@click.option(
+    "--splits",
+    type=click.Choice(["kfold", "subsets", "loo"]),
+    default=None,
+    help="Folds, random subsets or leave-one-out. [default: kfold]",
+)
 @click.option("--folds", type=int, default=None, help="Parts of a repeat. [default: 5]")
 @click.option("--repeats", type=int, default=None, help="Held-out views of each sample. [default: 10]")
 @click.option("--members", type=int, default=None, help="Models to train, with --splits subsets. [default: 100]")
@@ -134,7 +145,14 @@ def demo(data: str, flip: float, out: Path, seed: int, **run: Any) -> None:
 
 @main.command()
 @click.argument("difficulty", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("report.html"), show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="The page to write.",
+)
 def report(difficulty: Path, output: Path) -> None:
     """Write the HTML report of a saved DIFFICULTY (a difficulty.parquet); samples show by their ids."""
     from hardsight.difficulty import Difficulty

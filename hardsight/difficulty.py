@@ -130,7 +130,8 @@ class Difficulty:
         else:
             at = pd.Index(self.ids).get_indexer(wanted)
             if (at < 0).any():
-                raise InputError(f"no sample has the id {wanted[at < 0][0]!r}: ids look like {self.ids[0]!r}")
+                missing, example = wanted[at < 0][0].item(), self.ids[0].item()
+                raise InputError(f"no sample has the id {missing!r}: ids look like {example!r}")
         parts: dict[str, Any] = {
             name: getattr(self, name)[at] for name in (*_PARTS, "count", "labels", "predicted", "ids")
         }
@@ -227,6 +228,8 @@ class Difficulty:
     def headline(self) -> str:
         """One sentence: how many samples, models and views, and the mean error with its standard error."""
         s = self.settings
+        if not len(self):
+            return f"no sample of those measured by {s['members']:,} models ({s['learner']})"
         return (
             f"{len(self):,} samples, {s['members']:,} models ({s['learner']}), {int(self.count.min())} or more held-out "
             f"views each; mean {s['loss']} error {self.error.mean():.4g}"

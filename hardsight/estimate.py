@@ -1,18 +1,18 @@
 """From samples to difficulty: draw the splits, check them, let the learner train, fold its views, hand over the result."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
 
 from hardsight import samples as doors
 from hardsight.difficulty import FACTORS, Difficulty
-from hardsight.errors import InputError
+from hardsight.errors import InputError, LearnerError
 from hardsight.factors import ledger
-from hardsight.learners import Learner, choose
+from hardsight.learners import Learner, View, choose
 from hardsight.record import HeldOut, Loss
 from hardsight.samples import Samples
 from hardsight.samples.labels import labelled
@@ -94,6 +94,8 @@ def measure(
         found = doors.of(X, y, ids=ids, groups=groups, task=task, label=label, text=text, embedding=embedding)
     if duplicates not in ("together", "apart"):
         raise InputError(f"duplicates must be 'together' or 'apart'. Got {duplicates!r}")
+    if seed < 0:
+        raise InputError(f"seed must be 0 or more. Got {seed}")
     chosen, reason = choose(learner, found)
     scored = _loss(loss, regression=found.regression)
     units, notices = _units(found, duplicates)
@@ -105,7 +107,7 @@ def measure(
         record = HeldOut.of(
             torch.from_numpy(found.labels),
             None if found.classes is None else len(found.classes),
-            chosen.views(found, plan, tick),
+            _finite(chosen.views(found, plan, tick), chosen.name, found.ids),
         )
     notices += [f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in _again(caught)]
     settings = {
@@ -220,7 +222,7 @@ def _loss(loss: str | None, *, regression: bool) -> Loss:
     if loss not in known:
         kind = "numbers to predict" if regression else "classes"
         raise InputError(f"loss must be {' or '.join(known)} for labels that are {kind}. Got {loss!r}")
-    return loss
+    return cast(Loss, loss)
 
 
 def _units(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str]]:
@@ -247,6 +249,8 @@ def _units(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str]]:
 def _splits(splits: Any, folds: int | None, repeats: int | None, learner: Learner) -> Splits:
     if splits is None or splits == "kfold":
         if learner.splits_itself:
+            if repeats is not None and repeats < 1:
+                raise InputError(f"repeats must be 1 or more. Got {repeats}")
             if folds is not None or splits is not None:
                 raise InputError(
                     f"{learner.name} holds samples out by itself: leave out folds and splits (repeats counts)"
@@ -271,7 +275,7 @@ def _splits(splits: Any, folds: int | None, repeats: int | None, learner: Learne
         )
     if folds is not None or repeats is not None:
         raise InputError(f"splits={splits!r} says how to split already: leave out folds and repeats")
-    return splits  # type: ignore[no-any-return]
+    return splits
 
 
 def _plan(
@@ -279,7 +283,7 @@ def _plan(
 ) -> Plan:
     labels = None if samples.regression else samples.labels
     if samples.classes is not None:
-        check_class_sizes(samples.labels, units, samples.classes, splits)
+        check_class_sizes(samples.labels, units, samples.classes, None if learner.splits_itself else splits)
     if learner.splits_itself:
         return Plan([], units, REPEATS if repeats is None else repeats, seed)
     together = int(units.max()) + 1
@@ -306,7 +310,11 @@ def _difficulty(
     account = None
     if consensus is not None and loss == "log" and bool((record.count > 1).all()):
         account = ledger(parts, consensus, record.labels)
-        settings |= {"transition": account.transition.tolist(), "sharpness": account.sharpness}
+        settings |= {
+            "transition": account.truth.transition.tolist(),
+            "class_shares": account.truth.prior.tolist(),
+            "sharpness": account.truth.sharpness,
+        }
     if consensus is None:
         predicted = record.moments["prediction"].mean
     else:
@@ -328,6 +336,19 @@ def _difficulty(
         settings=settings,
         samples=samples,
     )
+
+
+def _finite(views: Iterable[View], name: str, ids: np.ndarray) -> Iterator[View]:
+    """The views as they are; a prediction that is no number would silently spoil its sample's error."""
+    for view in views:
+        odd = ~view.predictions.isfinite()
+        if odd.any():
+            where = ids[int(view.rows[odd.nonzero()[0, 0]])].item()
+            raise LearnerError(
+                f"{name} predicts {view.predictions[odd][0].item():g} for sample {where!r}: scale the features, or use "
+                "another learner"
+            )
+        yield view
 
 
 def _again(caught: Iterable[warnings.WarningMessage]) -> list[warnings.WarningMessage]:

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hardsight.errors import InputError
@@ -30,4 +30,6 @@ def atomic(path: str | Path) -> Iterator[Path]:
             f"cannot write {target}: {fault.strerror or fault}: choose another place with free space that you may write to"
         ) from fault
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where the folder is a file, or the name too long, unlinking fails as writing did.
+        with suppress(OSError):
+            temporary.unlink()

@@ -252,8 +252,10 @@ def _check_classes(fold: np.ndarray, members: int, labels: np.ndarray, classes: 
         )
 
 
-def check_class_sizes(labels: np.ndarray, units: np.ndarray, classes: tuple[object, ...], splits: Splits) -> None:
-    """Refuse classes too small to be split, before anything is drawn.
+def check_class_sizes(
+    labels: np.ndarray, units: np.ndarray, classes: tuple[object, ...], splits: Splits | None
+) -> None:
+    """Refuse classes too small to be split, before anything is drawn. ``splits``: None where the learner splits itself.
 
     Raises:
         InputError: a class with one sample (or one group), or with fewer than ``folds``.

@@ -129,9 +129,7 @@ def test_the_record_against_everything_kept():
         se = values.std(0, ddof=1) / np.sqrt(5)
         np.testing.assert_allclose(record.standard_error(loss), se, rtol=0, atol=1e-12)
     geometric = np.exp(lp.mean(0))
-    np.testing.assert_allclose(
-        record.consensus.exp(), geometric / geometric.sum(1, keepdims=True), rtol=0, atol=1e-12
-    )
+    np.testing.assert_allclose(record.consensus.exp(), geometric / geometric.sum(1, keepdims=True), rtol=0, atol=1e-12)
     shares = np.stack([(lp.argmax(2) == c).mean(0) for c in range(3)], axis=1)
     np.testing.assert_allclose(record.votes, shares, rtol=0, atol=1e-15)
 

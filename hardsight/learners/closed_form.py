@@ -94,7 +94,7 @@ def held_out(x: np.ndarray, targets: np.ndarray, drawn: Round, penalty: float) -
     out = np.full(targets.shape, np.nan)
     try:
         factor = cho_factor(z.T @ z + ridge)
-        if drawn.members == len(x):
+        if np.array_equal(np.sort(drawn.fold), np.arange(len(x))):
             hat = np.einsum("ij,ji->i", z, cho_solve(factor, z.T))
             fitted = z @ cho_solve(factor, z.T @ targets)
             residual = (targets - fitted) / _room(1 - hat)[:, None]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float64
-from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -65,13 +65,15 @@ class Estimator:
             for member in plan.members():
                 where = f"member {member.fold} of round {member.round}"
                 train = member.train
-                model = seeded(clone(self.estimator), member.seed)
+                model = seeded(clone(self.estimator, safe=False), member.seed)
                 attempt(partial(model.fit, rows_of(features, train), samples.labels[train]), self.name, where)
                 judged = partial(predict, model, rows_of(features, member.held_out), outputs, len(train), self.name)
                 yield View(torch.from_numpy(member.held_out), attempt(judged, self.name, where))
                 tick(1)
 
     def _check_task(self, samples: Samples) -> None:
+        if not isinstance(self.estimator, BaseEstimator):
+            return
         if samples.regression and is_classifier(self.estimator):
             raise InputError(f"{self.name} is a classifier, and the labels are numbers to predict: use a regressor")
         if not samples.regression and is_regressor(self.estimator):
@@ -110,7 +112,7 @@ def attempt(work: Callable[[], T], name: str, where: str) -> T:
         return work()
     except InputError:
         raise
-    except (ValueError, TypeError, RuntimeError, AttributeError, KeyError, IndexError, np.linalg.LinAlgError) as fault:
+    except Exception as fault:  # LightGBM, for one, raises a bare subclass of Exception
         line = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
         raise LearnerError(
             f"{name} failed on {where}: {line}. Put the preprocessing that it needs before it in a Pipeline, or use "
@@ -134,6 +136,8 @@ def predict(model: Any, judged: Any, outputs: int, trained_on: int, name: str) -
     else:
         found = np.where(np.asarray(model.predict(judged))[:, None] == codes, 0.0, -np.inf)
     # A class that a training part lacks gets its own column back: columns never shift.
+    if found.shape != (len(judged), len(codes)):
+        raise LearnerError(f"{name} predicts shape {found.shape} for {len(judged)} samples and {len(codes)} classes")
     log_prob = np.full((len(found), outputs), -np.inf)
     log_prob[:, codes] = found
     if np.isnan(log_prob).any():

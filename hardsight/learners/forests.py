@@ -30,7 +30,7 @@ class OutOfBag:
         numbers: give it :attr:`Samples.matrix` in place of the features as they came.
 
     Raises:
-        InputError: not such a forest.
+        InputError: not such a forest, or one with ``class_weight`` or ``max_samples``.
 
     Breiman 1996, *Out-of-bag estimation*.
     """
@@ -43,6 +43,12 @@ class OutOfBag:
                 f"OutOfBag needs a RandomForest or ExtraTrees of scikit-learn. Got {type(forest).__name__}: "
                 "pass it as the learner itself, to be judged by folds"
             )
+        for name in ("class_weight", "max_samples"):
+            if getattr(forest, name, None) is not None:
+                raise InputError(
+                    f"OutOfBag cannot honour {name}, because it draws the bags itself: leave it out, or pass the forest as "
+                    "the learner itself, to be judged by folds"
+                )
         self.forest, self.numbers = forest, numbers
         self.name = f"{type(forest).__name__} out of bag"
 

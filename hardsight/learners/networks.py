@@ -27,8 +27,8 @@ class Network:
 
     All members of a chunk take each step together: one batched pass over stacked parameters. A module that cannot be
     stacked (running batch-norm statistics, state changed in place, control flow on values) is trained one member after
-    another, with a :class:`HardsightWarning` that says why. Members never share batches or random numbers, so the result
-    does not depend on how many share a chunk.
+    another, with a :class:`HardsightWarning` that says why. Members never share batches, so the result does not
+    depend on how many share a chunk, beyond rounding; only dropout masks do, which a chunk draws from one stream.
 
     Args:
         make_net: returns a new ``torch.nn.Module`` that maps ``(row, …)`` inputs to ``(row, class)`` logits, or to
@@ -251,8 +251,9 @@ def why_not_stackable(net: nn.Module, x: Tensor) -> str | None:
             return f"{type(module).__name__} ({name or 'the module'}) keeps running statistics"
     twins = [copy.deepcopy(net) for _ in range(2)]
     try:
-        forward = _stacked_forward(twins)[1]
-        forward(torch.stack([x, x]).nan_to_num(0.0))
+        # Dropout draws even here, and must not draw from the caller's numbers.
+        with torch.random.fork_rng(devices=[]):
+            _stacked_forward(twins)[1](torch.stack([x, x]).nan_to_num(0.0))
     except (RuntimeError, ValueError) as fault:
         return f"{type(net).__name__} cannot be vectorised ({str(fault).splitlines()[0]})"
     return None
@@ -320,7 +321,9 @@ def _descend(
     schedule = SCHEDULES[recipe.schedule]
     decay = recipe.weight_decay
     if decay is None:
-        decay = _SHRINK / (recipe.learning_rate * sum(schedule(step / steps) for step in range(steps)))
+        # A handful of steps must not shrink a weight through zero.
+        share = min(_SHRINK / sum(schedule(step / steps) for step in range(steps)), 0.5)
+        decay = share / recipe.learning_rate
     # AdamW works element by element, so one optimiser over stacked tensors is one optimiser a member.
     optimizer = torch.optim.AdamW(trainable, lr=recipe.learning_rate, weight_decay=decay, fused=True)
     with torch.random.fork_rng(devices=[]):

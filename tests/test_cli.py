@@ -1,0 +1,316 @@
+"""The command as users meet it: what it writes and prints, and one line for whatever goes wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from sklearn.datasets import load_iris
+
+import hardsight as hs
+from hardsight.cli import main
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def refused(*arguments, status=1):
+    """The one line that a failing command prints."""
+    result = run(*arguments)
+    assert result.exit_code == status, result.output
+    lines = result.output.strip().splitlines()
+    assert lines[-1].startswith("Error: "), result.output
+    if status == 1:
+        assert len(lines) == 1, result.output
+    return lines[-1]
+
+
+@pytest.fixture
+def iris(tmp_path):
+    frame = load_iris(as_frame=True).frame
+    frame["flower"] = [f"f{i:03d}" for i in range(len(frame))]
+    frame["kind"] = load_iris().target_names[frame.pop("target")]
+    path = tmp_path / "iris.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+QUICK = ("--learner", "ridge", "--repeats", "2", "--quiet")
+
+
+def test_measure_writes_both_files_and_prints_a_summary(iris, tmp_path):
+    out = tmp_path / "results"
+    result = run("measure", iris, "--label", "kind", "--id", "flower", "--out", out, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert sorted(p.name for p in out.iterdir()) == ["difficulty.parquet", "report.html"]
+    d = hs.load(out / "difficulty.parquet")
+    assert list(d.ids[:2]) == ["f000", "f001"]
+    assert d.settings["source"] == "iris.csv"
+    assert "150 samples" in result.output
+    assert str(d.hardest(1).index[0]) in result.output
+    assert "± s.e." in result.output
+    assert "<html" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_json_is_one_object_with_the_same_numbers(iris, tmp_path):
+    out = tmp_path / "results"
+    result = run("measure", iris, "--label", "kind", "--drop", "flower", "--out", out, "--json", *QUICK)
+    said = json.loads(result.output)
+    d = hs.load(out / "difficulty.parquet")
+    assert said["samples"] == 150
+    assert said["error"] == pytest.approx(d.error.mean())
+    assert [row["id"] for row in said["hardest"]] == d.hardest(10).index.tolist()
+    assert sum(said["causes"].values()) == 150
+
+
+def test_json_holds_no_nan(iris, tmp_path):
+    result = run("measure", iris, "--label", "kind", "--drop", "flower", "--learner", "ridge", "--splits", "loo",
+                 "--duplicates", "apart", "--out", tmp_path, "--json", "--quiet")  # fmt: skip
+    assert json.loads(result.output, parse_constant=lambda name: pytest.fail(name))["variance"] is None
+
+
+def test_the_command_and_python_agree(iris, tmp_path):
+    run("measure", iris, "--label", "kind", "--id", "flower", "--out", tmp_path, "--seed", "3", *QUICK)
+    frame = pd.read_csv(iris)
+    d = hs.measure(frame, "kind", ids="flower", learner="ridge", repeats=2, seed=3)
+    np.testing.assert_array_equal(hs.load(tmp_path / "difficulty.parquet").error, d.error)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--loss", "brier"),
+        ("--loss", "zero-one"),
+        ("--splits", "subsets", "--members", "40", "--ratio", "0.6"),
+        ("--splits", "loo"),
+        ("--learner", "forest"),
+        ("--learner", "logistic", "--folds", "3"),
+        ("--duplicates", "apart"),
+        ("--group", "flower"),
+    ],
+    ids=" ".join,
+)
+def test_options_reach_the_measurement(iris, tmp_path, options):
+    base = [] if "--learner" in options else ["--learner", "ridge"]
+    base += [] if "--splits" in options else ["--repeats", "2"]
+    drop = [] if "--group" in options else ["--drop", "flower"]
+    result = run("measure", iris, "--label", "kind", *drop, "--quiet", "--out", tmp_path, *base, *options)
+    assert result.exit_code == 0, result.output
+    settings = hs.load(tmp_path / "difficulty.parquet").settings
+    said = json.dumps(settings)
+    for value in options[1::2]:
+        wanted = {"subsets": "random subsets", "0.6": "60%", "loo": "leave one out", "forest": "out of bag",
+                  "3": "3 folds", "flower": ""}.get(value, value)  # fmt: skip
+        assert wanted in said
+
+
+def test_a_regression_and_a_text_column(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 2))
+    pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": x @ [1.0, 2.0] + 0.1 * rng.normal(size=80)}).to_csv(
+        tmp_path / "r.csv", index=False
+    )
+    result = run("measure", tmp_path / "r.csv", "--label", "y", "--out", tmp_path / "r", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert hs.load(tmp_path / "r" / "difficulty.parquet").settings["loss"] == "squared"
+    words = {"sea": ["wave", "ship", "sail"], "hill": ["peak", "snow", "goat"]}
+    topics = ["sea", "hill"] * 30
+    texts = [" ".join([*rng.choice(words[t], 4), f"word{i % 7}"]) for i, t in enumerate(topics)]
+    pd.DataFrame({"note": texts, "topic": topics, "n": range(60)}).to_csv(tmp_path / "t.csv", index=False)
+    result = run("measure", tmp_path / "t.csv", "--label", "topic", "--text", "note", "--out", tmp_path / "t", *QUICK)
+    assert result.exit_code == 0, result.output
+    d = hs.load(tmp_path / "t" / "difficulty.parquet")
+    assert (d.predicted == d.labels).mean() > 0.9
+
+
+def test_a_folder_of_images(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, bright in (("dark", 60), ("light", 190)):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = rng.normal(bright, 30, (6, 6)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "in" / name / f"{i}.png")
+    for learner in ("ridge", "convnet"):
+        out = tmp_path / learner
+        result = run("measure", tmp_path / "in", "--out", out, "--learner", learner, "--repeats", "2", "--quiet")
+        assert result.exit_code == 0, result.output
+        d = hs.load(out / "difficulty.parquet")
+        assert d.ids[0] == "dark/0.png"
+        assert (d.predicted == d.labels).mean() > 0.9
+        assert (out / "report.html").read_text(encoding="utf-8").count("data:image/png") >= 24
+
+
+def test_demo_judges_itself_and_can_be_run_again(tmp_path):
+    result = run("demo", "--data", "wine", "--out", tmp_path, "--quiet")
+    assert result.exit_code == 0, result.output
+    assert "18 flipped labels" in result.output
+    before = (tmp_path / "difficulty.parquet").read_bytes()
+    again = run("measure", tmp_path / "wine.csv", "--label", "y", "--out", tmp_path, "--quiet")
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "difficulty.parquet").read_bytes() == before
+
+
+def test_report_of_a_saved_result(iris, tmp_path):
+    run("measure", iris, "--label", "kind", "--drop", "flower", "--out", tmp_path, *QUICK)
+    result = run("report", tmp_path / "difficulty.parquet", "-o", tmp_path / "again.html")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "again.html").stat().st_size > 100_000
+
+
+def test_learners_are_listed():
+    said = run("learners").output
+    for name in ("network", "forest", "ridge", "lightgbm"):
+        assert f"\n{name}" in f"\n{said}"
+
+
+# --- what goes wrong ---------------------------------------------------------------------------
+
+
+def table(tmp_path, **columns):
+    path = tmp_path / "bad.csv"
+    pd.DataFrame(columns).to_csv(path, index=False)
+    return path
+
+
+FEATURE = [0.1 * i for i in range(40)]
+LABELS = ["p", "q"] * 20
+
+
+@pytest.mark.parametrize(
+    "columns, options, said",
+    [
+        ({"x": FEATURE, "y": LABELS}, ["--label", "z"], "no column 'z' to use as label: the columns are 'x', 'y'"),
+        ({"x": FEATURE, "y": LABELS}, [], "The columns are 'x', 'y'"),
+        ({"x": FEATURE, "e": [np.nan] * 40, "y": LABELS}, ["--label", "y"], "--drop e"),
+        ({"x": FEATURE, "y": ["p"] * 40}, ["--label", "y"], "at least two classes"),
+        ({"x": FEATURE, "y": ["p"] * 39 + ["q"]}, ["--label", "y"], "class 'q' has 1 sample"),
+        ({"x": FEATURE, "y": ["p"] * 37 + ["q"] * 3}, ["--label", "y"], "use folds=3 or fewer"),
+        ({"x": FEATURE, "y": [None, *LABELS[1:]]}, ["--label", "y"], "missing in 1 of 40 samples (row 0"),
+        ({"x": [*FEATURE[1:], np.inf], "y": LABELS}, ["--label", "y"], "column 'x'"),
+        ({"x": FEATURE, "y": LABELS}, ["--label", "y", "--learner", "oracle"], "choose one of auto, network"),
+        ({"x": FEATURE, "y": LABELS}, ["--label", "y", "--folds", "1"], "folds must be 2 or more"),
+        ({"x": FEATURE, "y": LABELS}, ["--label", "y", "--folds", "41"], "folds=41 is larger than the smallest class"),
+        ({"x": FEATURE, "y": LABELS}, ["--label", "y", "--repeats", "1"], "repeats must be 2 or more"),
+        ({"x": FEATURE, "y": LABELS}, ["--label", "y", "--loss", "squared"], "loss must be log or brier or zero-one"),
+        ({"x": FEATURE, "y": LABELS}, ["--label", "y", "--learner", "convnet"], "convnet reads images"),
+        ({"x": FEATURE, "y": LABELS}, ["--label", "y", "--learner", "forest", "--folds", "3"], "leave out folds"),
+        ({"x": FEATURE, "y": LABELS, "i": [1] * 40}, ["--label", "y", "--id", "i"], "must be unique"),
+        ({"x": FEATURE, "y": LABELS, "g": [1] * 40}, ["--label", "y", "--group", "g"], "group"),
+        ({"d": ["2024-01-02"] * 40, "x": FEATURE, "y": LABELS}, ["--label", "y"], "--drop d"),
+        ({"y": LABELS}, ["--label", "y"], "feature"),
+    ],
+)
+def test_bad_tables_are_one_line(tmp_path, columns, options, said):
+    out = tmp_path / "results"
+    assert said in refused("measure", table(tmp_path, **columns), "--out", out, "--quiet", *options)
+    assert not list(out.glob("*")) if out.exists() else True
+
+
+@pytest.mark.parametrize(
+    "name, content, said",
+    [
+        ("empty.csv", b"", "is empty"),
+        ("head.csv", b"a,y\n", "no rows"),
+        ("broken.parquet", b"PAR1 no", "not a readable parquet file"),
+        ("broken.npz", b"no zip", "not a readable .npz archive"),
+        ("what.xyz", b"1", "unknown type"),
+        ("latin.csv", "a,y\n1,ä\n".encode("latin-1"), "not UTF-8"),
+    ],
+)
+def test_bad_files_are_one_line(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    assert said in refused("measure", tmp_path / name, "--label", "y", "--out", tmp_path / "out")
+
+
+def test_more_bad_paths(tmp_path):
+    assert "no file or folder" in refused("measure", tmp_path / "none.csv", "--label", "y")
+    (tmp_path / "in" / "a").mkdir(parents=True)
+    (tmp_path / "in" / "b").mkdir()
+    for name in "ab":
+        (tmp_path / "in" / name / "x.png").write_bytes(b"no image")
+    assert "x.png" in refused("measure", tmp_path / "in", "--out", tmp_path / "out")
+    np.savez(tmp_path / "short.npz", X=np.ones((4, 2)), y=np.arange(3))
+    assert "4 samples, 3 labels" in refused("measure", tmp_path / "short.npz", "--out", tmp_path / "out")
+    (tmp_path / "file").write_text("x")
+    assert "--out" in refused(
+        "measure", table(tmp_path, x=FEATURE, y=LABELS), "--label", "y", "--out", tmp_path / "file"
+    )
+    assert "no file at" in refused("report", tmp_path / "none.parquet")
+    assert "wine" in refused("demo", "--data", "moons", "--out", tmp_path)
+    assert "[0, 1)" in refused("demo", "--flip", "1.5", "--out", tmp_path)
+
+
+def test_usage_errors_have_status_two(iris):
+    assert "No such option" in refused("measure", iris, "--lable", "kind", status=2)
+    assert "go with --splits subsets" in refused("measure", iris, "--label", "kind", "--ratio", "0.5", status=2)
+    assert "Missing argument" in refused("measure", status=2)
+
+
+def test_labels_that_look_like_markup_print_as_they_are(tmp_path):
+    path = table(tmp_path, x=FEATURE, y=["[red]p[/red]", "<b>q</b>"] * 20)
+    result = run("measure", path, "--label", "y", "--out", tmp_path, *QUICK)
+    assert "[red]p[/red]" in result.output
+    assert "<b>q</b>" in result.output
+
+
+def test_help_opens_no_heavy_library():
+    code = "import sys, hardsight.cli; print([m for m in ('torch', 'pandas', 'numpy', 'sklearn') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("moment", ["training", "writing"])
+def test_an_interrupt_leaves_files_as_they_were(iris, tmp_path, moment):
+    out = tmp_path / "results"
+    out.mkdir()
+    (out / "difficulty.parquet").write_text("old")
+    # The signal is sent by the process to itself, at a point that only one of the two moments reaches.
+    place = {
+        "training": "import hardsight.learners.networks as room; name = '_loss'",
+        "writing": "import hardsight.difficulty as module; room = module.pq; name = 'write_table'",
+    }[moment]
+    code = f"""
+import os, signal, sys
+{place}
+real = getattr(room, name)
+def then(*arguments, **options):
+    found = real(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGINT)
+    return found
+setattr(room, name, then)
+from hardsight.cli import main
+main()
+"""
+    command = ["measure", str(iris), "--label", "kind", "--drop", "flower", "--out", str(out), "--quiet"]
+    ended = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stderr.strip() == "Interrupted: files are as they were before."
+    assert [p.name for p in out.iterdir()] == ["difficulty.parquet"]
+    assert (out / "difficulty.parquet").read_text() == "old"
+
+
+def test_a_real_interrupt_from_outside(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "big.npz", X=rng.normal(size=(20_000, 50)), y=rng.integers(0, 3, 20_000))
+    out = tmp_path / "results"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hardsight.cli", "measure", str(tmp_path / "big.npz"), "--out", str(out)],
+        stderr=subprocess.PIPE, text=True, env=os.environ | {"FORCE_COLOR": "1"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    # The folder is made just before training starts, which then takes minutes.
+    while not out.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    stderr = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, stderr
+    assert "Traceback" not in stderr
+    assert list(out.iterdir()) == []

@@ -1,0 +1,150 @@
+"""Closed forms against brute-force refits."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import logsumexp
+from sklearn.linear_model import Ridge as SklearnRidge
+
+import hardsight as hs
+from hardsight.errors import InputError, LearnerError
+from hardsight.learners.closed_form import Ridge, held_out, scaled
+from hardsight.samples import of
+from hardsight.splits import KFold, LeaveOneOut, Plan, Round, Subsets, split_seed, units_of
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 6))
+Y = np.stack([X @ RNG.normal(size=6) + RNG.normal(size=40) + 3, RNG.normal(size=40)], axis=1)
+GROUPS = units_of(40, np.random.default_rng(1).integers(15, size=40))
+
+
+def refitted(x, targets, drawn, penalty):
+    """Least squares on augmented rows, the intercept's own penalty zero, anew for every fold."""
+    out = np.full(targets.shape, np.nan)
+    z = np.column_stack([np.ones(len(x)), x])
+    shrink = np.sqrt(penalty) * np.eye(z.shape[1])[1:]
+    for k in range(drawn.members):
+        train, judged = drawn.fold != k, drawn.fold == k
+        a = np.vstack([z[train], shrink])
+        b = np.vstack([targets[train], np.zeros((len(shrink), targets.shape[1]))])
+        out[judged] = z[judged] @ np.linalg.lstsq(a, b, rcond=None)[0]
+    return out
+
+
+SPLITS = {
+    "one out": LeaveOneOut().rounds(None, np.arange(40), split_seed(0))[0],
+    "groups out": LeaveOneOut().rounds(None, GROUPS, split_seed(0))[0],
+    "small folds": KFold(10, 2).rounds(None, np.arange(40), split_seed(0))[0],
+    "large folds": KFold(3, 2).rounds(None, np.arange(40), split_seed(0))[0],
+    "grouped folds": KFold(4, 2).rounds(None, GROUPS, split_seed(0))[1],
+    "subset": Subsets(2, 0.7).rounds(None, np.arange(40), split_seed(0))[0],
+    "as many members as samples, most of them idle": Round(np.arange(40, dtype=np.int32) // 4, 40),
+}
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0, 50.0])
+@pytest.mark.parametrize("name", SPLITS)
+def test_held_out_equals_refits(name, penalty):
+    found = held_out(X, Y, SPLITS[name], penalty)
+    np.testing.assert_allclose(found, refitted(X, Y, SPLITS[name], penalty), rtol=0, atol=1e-10)
+
+
+def test_refits_of_another_library():
+    drawn = SPLITS["one out"]
+    for i in (0, 17, 39):
+        rest = np.arange(40) != i
+        model = SklearnRidge(alpha=2.5, solver="cholesky").fit(X[rest], Y[rest])
+        np.testing.assert_allclose(held_out(X, Y, drawn, 2.5)[i], model.predict(X[[i]])[0], rtol=0, atol=1e-10)
+
+
+def test_more_features_than_samples_under_a_penalty():
+    wide = np.random.default_rng(3).normal(size=(40, 90))
+    for name in ("one out", "small folds", "grouped folds"):
+        found = held_out(wide, Y, SPLITS[name], 1.0)
+        np.testing.assert_allclose(found, refitted(wide, Y, SPLITS[name], 1.0), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["one out", "small folds", "large folds"])
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.random.default_rng(3).normal(size=(40, 90)),
+        np.column_stack([X, X[:, 0]]),
+        np.column_stack([X, X[:, 0] + X[:, 1]]),
+        np.random.default_rng(3).normal(size=(40, 37)),
+    ],
+    ids=["wide", "copied column", "sum of columns", "as many as the training part"],
+)
+def test_least_squares_without_a_single_solution(x, name):
+    if x.shape[1] == 37 and name == "one out":
+        x = np.random.default_rng(3).normal(size=(40, 39))
+    with pytest.raises(LearnerError, match="no single solution.*use a penalty above 0"):
+        held_out(x, Y, SPLITS[name], 0.0)
+
+
+def test_scaling_by_hand():
+    x = np.array([[1.0, 5.0, np.nan], [3.0, 5.0, 1.0], [5.0, 5.0, 3.0]])
+    root = np.sqrt(1.5)
+    np.testing.assert_allclose(scaled(x), [[-root, 0, 0], [0, 0, -1], [root, 0, 1]], atol=1e-12)
+
+
+def test_large_offsets_are_no_trouble():
+    found = scaled(X + 1e6)
+    np.testing.assert_allclose(found, (X - X.mean(0)) / X.std(0), atol=1e-6)
+    assert not scaled(np.full((5, 1), 0.1) + 1e-12 * np.arange(5)[:, None]).any()
+
+
+def test_regression_by_the_front_door():
+    d = hs.measure(X, Y[:, 0], learner="ridge", splits="loo")
+    x32 = X.astype(np.float32).astype(np.float64)
+    x = (x32 - x32.mean(0)) / x32.std(0)
+    expected = (refitted(x, Y[:, :1], SPLITS["one out"], 1.0)[:, 0] - Y[:, 0]) ** 2
+    np.testing.assert_allclose(d.error, expected, rtol=1e-10, atol=1e-10)
+    assert np.isnan(d.variance).all()
+    assert d.factors is None
+    assert d.settings["members"] == 40
+
+
+def test_classes_become_normalised_finite_probabilities():
+    samples = of(X, np.where(Y[:, 0] > 3, "up", "down"))
+    rounds = KFold(4, 2).rounds(samples.labels, np.arange(40), split_seed(0))
+    for view, drawn in zip(
+        Ridge().views(samples, Plan(rounds, np.arange(40), 2, 0), lambda _: None), rounds, strict=True
+    ):
+        assert view.predictions.isfinite().all()
+        torch.testing.assert_close(view.predictions.exp().sum(1), torch.ones(40, dtype=torch.float64))
+        scores = held_out(scaled(samples.matrix), np.eye(2)[samples.labels], drawn, 1.0)
+        # Log-odds are the scores' differences times one positive scale, the best of a fine grid.
+        odds = (view.predictions[:, 1] - view.predictions[:, 0]).numpy()
+        scale = odds / (scores[:, 1] - scores[:, 0])
+        np.testing.assert_allclose(scale, scale[0], rtol=1e-9)
+        grid = np.exp(np.linspace(-3, 6, 2000))[:, None, None] * scores
+        losses = (logsumexp(grid, axis=2) - grid[:, np.arange(40), samples.labels]).mean(1)
+        own = -view.predictions[torch.arange(40), torch.from_numpy(samples.labels)].mean().item()
+        assert own <= losses.min() + 1e-5
+
+
+def test_separable_classes_stay_finite():
+    x = np.linspace(-1, 1, 30)[:, None]
+    d = hs.measure(x, (x[:, 0] > 0).astype(int), learner="ridge", splits="loo")
+    assert np.isfinite(d.error).all()
+
+
+def test_subsets_judge_only_what_they_hold_out():
+    samples = of(X, Y[:, 0])
+    drawn = SPLITS["subset"]
+    (view,) = Ridge().views(samples, Plan([drawn], np.arange(40), 1, 0), lambda _: None)
+    np.testing.assert_array_equal(view.rows, np.flatnonzero(drawn.fold == 0))
+    assert view.predictions.isfinite().all()
+
+
+def test_ticks_and_names():
+    done = []
+    plan = Plan([SPLITS["small folds"]] * 2, np.arange(40), 2, 0)
+    list(Ridge(0).views(of(X, Y[:, 0]), plan, done.append))
+    assert sum(done) == Ridge().models(plan) == 20
+    assert Ridge(0).name == "least squares"
+    assert "penalty 2" in Ridge(2).describe()
+    for penalty in (-1.0, float("nan")):
+        with pytest.raises(InputError, match="penalty must be 0 or more"):
+            Ridge(penalty)

@@ -1,0 +1,241 @@
+"""The result: saved and loaded in full, selected by id, shown without letting data run."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import hardsight as hs
+from hardsight.difficulty import FACTORS, SCHEMA, Difficulty
+from hardsight.errors import InputError
+
+COLUMNS = [
+    "label", "predicted", "p_label", "error", "error_se", "bias", "variance", "noise", "imbalance", "margin",
+    "uncertainty", "p_wrong", "cause", "views",
+]  # fmt: skip
+
+
+def result(n=30, names=("cat", "dog", "owl"), ids=None, seed=0, **more):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % len(names)
+    logits = rng.normal(size=(4, n, len(names))) + 2 * np.eye(len(names))[labels]
+    y = np.array(names, dtype=object)[labels]
+    return hs.measure_predictions(logits, y, ids=ids, **more)
+
+
+def assert_equal(a, b):
+    for name in ("error", "error_se", "bias", "variance", "count", "labels", "predicted", "ids", "consensus", "p_wrong"):
+        left, right = getattr(a, name), getattr(b, name)
+        assert (left is None) == (right is None), name
+        if left is not None:
+            assert left.dtype == right.dtype, name
+            np.testing.assert_array_equal(left, right, err_msg=name)
+    assert a.classes == b.classes
+    assert a.classes is None or [type(c) for c in a.classes] == [type(c) for c in b.classes]
+    assert a.settings == b.settings
+    assert (a.factors is None) == (b.factors is None)
+    if a.factors is not None:
+        pd.testing.assert_frame_equal(a.factors, b.factors)
+        assert a.cause.dtype.kind == b.cause.dtype.kind
+        assert a.cause.tolist() == b.cause.tolist()
+    pd.testing.assert_frame_equal(a.table, b.table)
+
+
+RESULTS = {
+    "text": lambda: result(),
+    "int": lambda: result(names=(3, 1, 20)),
+    "bool": lambda: result(names=(False, True)),
+    "float": lambda: result(names=(0.5, 1.5)),
+    "mixed": lambda: result(names=("a", 1)),
+    "text ids": lambda: result(ids=[f"größe {k}" for k in range(30)]),
+    "large ids": lambda: result(ids=np.arange(30) * 10**15 - 7),
+    "brier": lambda: result(loss="brier"),
+    "zero-one": lambda: result(loss="zero-one"),
+    "one view": lambda: hs.measure_predictions(np.zeros((1, 4, 2)), [0, 1, 0, 1]),
+    "regression": lambda: hs.measure_predictions(np.random.default_rng(0).normal(size=(3, 9)), np.arange(9) / 7),
+    "given classes": lambda: result(classes=list(np.array(["owl", "dog", "cat"]))),
+    "given numbers": lambda: result(names=(1, 2, 3), classes=[np.int64(3), np.int64(2), np.int64(1)]),
+    "measured": lambda: hs.measure(np.random.default_rng(0).normal(size=(40, 3)), np.arange(40) % 2, learner="ridge"),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_saving_and_loading_keeps_everything(name, tmp_path):
+    d = RESULTS[name]()
+    path = tmp_path / "seed=3" / "difficulty.parquet"
+    path.parent.mkdir()
+    d.save(path)
+    assert_equal(Difficulty.load(path), d)
+    assert_equal(hs.load(str(path)), d)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_the_file_is_plain_parquet_with_plain_columns(tmp_path):
+    d = result()
+    d.save(tmp_path / "d.parquet")
+    frame = pd.read_parquet(tmp_path / "d.parquet")
+    np.testing.assert_array_equal(frame["error"], d.error)
+    np.testing.assert_array_equal(frame["noise"], d.factors["noise"])
+    np.testing.assert_array_equal(np.stack(frame["consensus"].tolist()), d.consensus)
+    about = json.loads(pq.read_schema(tmp_path / "d.parquet").metadata[b"hardsight"])
+    assert about["schema"] == SCHEMA
+    assert about["classes"] == ["cat", "dog", "owl"]
+
+
+def refused(match, work):
+    with pytest.raises(InputError, match=match) as caught:
+        work()
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_be_loaded(tmp_path):
+    path = tmp_path / "d.parquet"
+    refused("no file at .*d.parquet: give the difficulty.parquet", lambda: hs.load(path))
+    path.write_bytes(b"PAR1 nothing of the kind")
+    refused("is not a readable parquet file", lambda: hs.load(path))
+    path.write_bytes(b"")
+    refused("is not a readable parquet file", lambda: hs.load(path))
+    pd.DataFrame({"a": [1, 2]}).to_parquet(path)
+    refused("was not written by hardsight", lambda: hs.load(path))
+
+
+def rewritten(path, change):
+    """The saved file with other metadata."""
+    table = pq.read_table(path)
+    about = json.loads(table.schema.metadata[b"hardsight"])
+    pq.write_table(table.replace_schema_metadata({"hardsight": change(about)}), path)
+
+
+def test_files_by_other_versions(tmp_path):
+    path = tmp_path / "d.parquet"
+    for change, match in [
+        (lambda about: json.dumps(about | {"schema": SCHEMA + 1}), rf"newer hardsight \(schema {SCHEMA + 1}\): upgrade"),
+        (lambda about: json.dumps({"classes": []}), "was not written by hardsight"),
+        (lambda about: "{", "was not written by hardsight"),
+        (lambda about: "[]", "was not written by hardsight"),
+    ]:
+        result().save(path)
+        rewritten(path, change)
+        refused(match, lambda: hs.load(path))
+
+
+def test_truncated_and_damaged_files(tmp_path):
+    path = tmp_path / "d.parquet"
+    result(200).save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    refused("is not a readable parquet file", lambda: hs.load(path))
+    damaged = bytearray(whole)
+    damaged[100:400] = bytes(300)
+    path.write_bytes(bytes(damaged))
+    refused("is not a readable parquet file", lambda: hs.load(path))
+    result().save(path)
+    pq.write_table(pq.read_table(path).drop_columns(["error"]), path)
+    refused("was not written by hardsight.*error", lambda: hs.load(path))
+
+
+def test_saving_where_it_cannot_be(tmp_path):
+    refused("cannot write", lambda: result().save(tmp_path / "missing" / "d.parquet"))
+
+
+# The table
+
+
+def test_the_table_has_the_contracts_columns_in_order():
+    d = result()
+    assert list(d.table) == COLUMNS
+    assert d.table.index.name == "id"
+    assert list(d.factors) == list(FACTORS)
+    assert d.factors.index.equals(d.table.index)
+    np.testing.assert_array_equal(d.table["label"], np.array(["cat", "dog", "owl"])[np.arange(30) % 3])
+    np.testing.assert_allclose(d.p_label, np.exp(d.consensus)[np.arange(30), np.arange(30) % 3])
+    assert list(result(loss="brier").table) == [c for c in COLUMNS if c not in (*FACTORS, "p_wrong", "cause")]
+    numbers = RESULTS["regression"]()
+    assert list(numbers.table) == ["label", "predicted", "error", "error_se", "bias", "variance", "views"]
+    assert np.isnan(numbers.p_label).all()
+
+
+def test_hardest_first_with_ties_in_the_order_given():
+    log_probs = np.log([[[p, 1 - p] for p in (0.9, 0.5, 0.7, 0.5, 0.5, 0.8)]] * 2)
+    d = hs.measure_predictions(log_probs, [0, 0, 0, 0, 0, 1], ids=list("abcdef"))
+    assert d.hardest(5).index.tolist() == ["f", "b", "d", "e", "c"]
+    assert d.order.tolist() == [5, 1, 3, 4, 2, 0]
+    assert len(d.hardest(0)) == 0
+    assert len(d.hardest(99)) == 6
+
+
+def test_select_by_mask_and_by_ids():
+    d = result(ids=[f"s{k}" for k in range(30)])
+    mask = d.error > np.median(d.error)
+    part = d.select(mask)
+    assert len(part) == mask.sum()
+    pd.testing.assert_frame_equal(part.table, d.table[mask])
+    pd.testing.assert_frame_equal(part.factors, d.factors[mask])
+    named = d.select(["s7", "s2", "s29"])
+    pd.testing.assert_frame_equal(named.table, d.table.loc[["s7", "s2", "s29"]])
+    np.testing.assert_array_equal(named.consensus, d.consensus[[7, 2, 29]])
+    numbered = result(ids=np.arange(100, 130)).select(np.array([129, 100]))
+    assert numbered.ids.tolist() == [129, 100]
+    np.testing.assert_array_equal(numbered.error, result().error[[29, 0]])
+    assert d.select(part.ids).select(part.ids[::-1]).ids.tolist() == part.ids[::-1].tolist()
+
+
+def test_select_takes_the_samples_along():
+    X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    d = hs.measure(X, np.arange(40) % 2, learner="ridge", folds=2, repeats=2).select([5, 3])
+    np.testing.assert_array_equal(d.samples.matrix, X[[5, 3]])
+
+
+def test_select_refuses():
+    d = result()
+    refused(r"mask must have shape \(30,\), one value a sample. Got \(29,\)", lambda: d.select(np.ones(29, dtype=bool)))
+    refused("no sample has the id 99: ids look like 0", lambda: d.select([1, 99]))
+    refused("no sample has the id 'a': ids look like 0", lambda: d.select(["a"]))
+    refused("no sample has the id 5: ids look like 's0'", lambda: result(ids=[f"s{k}" for k in range(30)]).select([5]))
+
+
+def test_nothing_selected_is_an_empty_result(tmp_path):
+    none = result().select(np.zeros(30, dtype=bool))
+    assert len(none) == 0
+    assert list(none.table) == COLUMNS
+    assert "no sample" in repr(none)
+    assert "no sample" in none._repr_html_()
+    none.save(tmp_path / "d.parquet")
+    assert len(hs.load(tmp_path / "d.parquet")) == 0
+
+
+# How it shows itself
+
+
+def test_repr_says_how_many_and_how_hard():
+    d = result()
+    said = repr(d)
+    assert "30 samples, 4 models (predictions as given), 4 or more held-out views each" in said
+    assert f"mean log error {d.error.mean():.4g}" in said
+    assert len(said.splitlines()) == 2 + 1 + 5
+    assert "mean squared error" in repr(RESULTS["regression"]())
+
+
+def test_html_runs_nothing():
+    hostile = "<script>alert(1)</script>"
+    d = result(names=(hostile, "b & c"), ids=[f"<img src=x onerror=alert({k})>" for k in range(30)])
+    d.settings["learner"] = hostile
+    shown = d._repr_html_()
+    assert "<script" not in shown
+    assert "<img" not in shown
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in shown
+    assert "b &amp; c" in shown
+    assert shown.count("<tr") == 2 + 10
+
+
+def test_report_opens_from_the_result(tmp_path):
+    result().report(tmp_path / "r.html")
+    assert "<html" in (tmp_path / "r.html").read_text()
+
+
+def test_arrow_reads_ids_as_they_were(tmp_path):
+    result(ids=[f"s{k}" for k in range(30)]).save(tmp_path / "d.parquet")
+    assert pa.types.is_string(pq.read_schema(tmp_path / "d.parquet").field("id").type)

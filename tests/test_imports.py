@@ -1,0 +1,65 @@
+"""The front door: every name opens, and opening it costs no more than it must."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import hardsight as hs
+from hardsight import _HOME
+
+OFFERED = {
+    "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "InputError", "KFold", "LearnerError", "LeaveOneOut",
+    "Network", "OutOfBag", "Ridge", "Samples", "Subsets", "load", "measure", "measure_predictions",
+}  # fmt: skip
+
+
+def loaded(code):
+    """Which of the heavy libraries some code imports in a process of its own."""
+    heavy = ("torch", "pandas", "sklearn", "scipy", "altair", "pyarrow", "numpy", "rich")
+    code = f"import sys\n{code}\nprint(*[m for m in {heavy!r} if m in sys.modules])"
+    return set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+
+
+def test_all_names_open_and_stand_where_they_say():
+    assert set(hs.__all__) == OFFERED
+    assert len(hs.__all__) == len(OFFERED)
+    assert set(dir(hs)) == OFFERED | {"__version__"}
+    for name, home in _HOME.items():
+        assert getattr(hs, name) is getattr(import_module(f"hardsight.{home}"), name)
+    assert callable(hs.load)
+
+
+def test_type_checkers_see_the_same_names():
+    shown = Path(hs.__file__).read_text().split("if TYPE_CHECKING:")[1].split("__version__")[0]
+    named = {line.split(" as ")[1].strip() for line in shown.splitlines() if " as " in line}
+    assert named == OFFERED - {"load"}
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(AttributeError, match="module 'hardsight' has no attribute 'meassure'"):
+        hs.meassure  # noqa: B018
+
+
+def test_the_package_itself_costs_nothing():
+    assert loaded("import hardsight; hardsight.__version__; hardsight.load") == set()
+
+
+def test_errors_cost_nothing():
+    assert loaded("from hardsight import InputError, HardsightWarning") == set()
+
+
+def test_saved_results_load_without_torch(tmp_path):
+    hs.measure_predictions([[[0.1, 0.9], [0.7, 0.3]]] * 2, ["a", "b"]).save(tmp_path / "d.parquet")
+    code = f"import hardsight; d = hardsight.load({str(tmp_path / 'd.parquet')!r}); d.table; repr(d); d.hardest(1)"
+    assert not loaded(code) & {"torch", "sklearn", "scipy", "altair"}
+
+
+def test_errors_have_one_root():
+    for name in ("InputError", "LearnerError"):
+        assert issubclass(getattr(hs, name), hs.HardsightError)
+    assert issubclass(hs.InputError, ValueError)
+    assert issubclass(hs.LearnerError, RuntimeError)
+    assert issubclass(hs.HardsightWarning, UserWarning)
