@@ -50,7 +50,9 @@ SCORES: dict[str, Score] = {
     "hardsight, forest: error": measured("forest"),
     "hardsight, lightgbm: error": measured("lightgbm"),
     "hardsight, ridge: error": measured("ridge"),
-    "cleanlab self-confidence, 5-fold logistic": lambda x, y, s: -get_self_confidence_for_each_label(y, held_out(x, y, s)),
+    "cleanlab self-confidence, 5-fold logistic": lambda x, y, s: (
+        -get_self_confidence_for_each_label(y, held_out(x, y, s))
+    ),
     "cleanlab normalized margin, 5-fold logistic": lambda x, y, s: (
         -get_normalized_margin_for_each_label(y, held_out(x, y, s))
     ),

@@ -218,7 +218,10 @@ def _measured(
         files = {"difficulty": str(table), "report": str(page)}
         click.echo(json.dumps(machine(result, hardest=hardest, seconds=seconds, files=files), ensure_ascii=False))
         return result
-    summary(result, hardest=hardest, seconds=seconds, console=Console(highlight=False))
+    console = Console(highlight=False)
+    # A pipe has no width of its own, and the tables need about this much.
+    console.width = console.width if console.is_terminal else 100
+    summary(result, hardest=hardest, seconds=seconds, console=console)
     click.echo(f"\nwrote {table} and {page}")
     return result
 

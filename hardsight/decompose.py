@@ -50,7 +50,9 @@ def log_loss(
     Heskes 1998, *Bias/variance decompositions for likelihood-based estimators*; Pfau 2013; Gupta et al. 2022.
     """
     error = -mean_log_prob.gather(1, label[:, None]).squeeze(1)
-    return _split(error, -torch.logsumexp(mean_log_prob, dim=1), count)
+    # Rounding alone can bring it below zero.
+    plug_in = (-torch.logsumexp(mean_log_prob, dim=1)).clamp(min=0)
+    return _split(error, plug_in, count)
 
 
 def brier(

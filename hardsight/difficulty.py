@@ -190,7 +190,7 @@ class Difficulty:
             consensus = None
             if "consensus" in table.column_names:
                 lists = table["consensus"].combine_chunks()
-                consensus = lists.flatten().to_numpy().reshape(len(table), -1)
+                consensus = lists.flatten().to_numpy().reshape(len(table), lists.type.list_size)
             ids = column["id"]
             return cls(
                 **{name: column[name] for name in (*_PARTS, "predicted")},
@@ -201,7 +201,7 @@ class Difficulty:
                 consensus=consensus,
                 ledger=np.stack([column[name] for name in FACTORS], 1) if "noise" in column else None,
                 p_wrong=column.get("p_wrong"),
-                cause=column.get("cause"),
+                cause=column["cause"].astype(str) if "cause" in column else None,
                 settings=about["settings"],
             )
         except (KeyError, TypeError, ValueError) as fault:

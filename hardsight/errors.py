@@ -1,5 +1,8 @@
 """What hardsight raises and warns: one line each, which names what is wrong and says the mend."""
 
+from operator import index
+from typing import Any
+
 
 class HardsightError(Exception):
     """Root of every failure that a caller can expect and mend."""
@@ -15,3 +18,21 @@ class LearnerError(HardsightError, RuntimeError):
 
 class HardsightWarning(UserWarning):
     """A fallback or a doubt about the result that the caller should know of."""
+
+
+def whole(name: str, value: Any, least: int, because: str = "") -> int:
+    """The argument as an int.
+
+    Raises:
+        InputError: it is no whole number, or below ``least``.
+
+    >>> whole("folds", 5, 2)
+    5
+    """
+    try:
+        number = index(value)
+    except TypeError:
+        raise InputError(f"{name} must be a whole number. Got {value!r}") from None
+    if number < least:
+        raise InputError(f"{name} must be {least} or more{because}. Got {number}")
+    return number

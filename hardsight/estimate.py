@@ -10,13 +10,13 @@ import torch
 
 from hardsight import samples as doors
 from hardsight.difficulty import FACTORS, Difficulty
-from hardsight.errors import InputError, LearnerError
+from hardsight.errors import InputError, LearnerError, whole
 from hardsight.factors import ledger
 from hardsight.learners import Learner, View, choose
 from hardsight.record import HeldOut, Loss
 from hardsight.samples import Samples
 from hardsight.samples.labels import labelled
-from hardsight.samples.rows import identities
+from hardsight.samples.rows import identities, plain
 from hardsight.splits import (
     KFold,
     LeaveOneOut,
@@ -94,8 +94,7 @@ def measure(
         found = doors.of(X, y, ids=ids, groups=groups, task=task, label=label, text=text, embedding=embedding)
     if duplicates not in ("together", "apart"):
         raise InputError(f"duplicates must be 'together' or 'apart'. Got {duplicates!r}")
-    if seed < 0:
-        raise InputError(f"seed must be 0 or more. Got {seed}")
+    seed = whole("seed", seed, 0)
     chosen, reason = choose(learner, found)
     scored = _loss(loss, regression=found.regression)
     units, notices = _units(found, duplicates)
@@ -155,7 +154,7 @@ def measure_predictions(
     >>> measure_predictions(p, ["a", "b"]).error.round(3).tolist()
     [0.231, 0.693]
     """
-    views = torch.as_tensor(np.asarray(log_probs), dtype=torch.float64)
+    views = torch.as_tensor(np.asarray(plain(log_probs)), dtype=torch.float64)
     if views.ndim not in (2, 3):
         raise InputError(
             "log_probs must have shape (view, sample, class), or (view, sample) in regression. "
@@ -208,7 +207,7 @@ def measure_predictions(
 
 def _recoded(labels: np.ndarray, found: tuple[Any, ...], classes: Any) -> tuple[np.ndarray, tuple[Any, ...]]:
     """Codes into the classes as the user orders them."""
-    given = tuple(np.asarray(classes, dtype=object).tolist())
+    given = tuple(name.item() if isinstance(name, np.generic) else name for name in classes)
     foreign = [name for name in found if name not in given]
     if foreign or len(set(given)) != len(given):
         raise InputError(f"classes must name every label once. Got {given!r}, and y holds {foreign or 'them all'!r}")
@@ -249,13 +248,13 @@ def _units(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str]]:
 def _splits(splits: Any, folds: int | None, repeats: int | None, learner: Learner) -> Splits:
     if splits is None or splits == "kfold":
         if learner.splits_itself:
-            if repeats is not None and repeats < 1:
-                raise InputError(f"repeats must be 1 or more. Got {repeats}")
             if folds is not None or splits is not None:
                 raise InputError(
                     f"{learner.name} holds samples out by itself: leave out folds and splits (repeats counts)"
                 )
-            return KFold(FOLDS, max(repeats or REPEATS, 2))
+            return KFold(
+                FOLDS, REPEATS if repeats is None else whole("repeats", repeats, 2, ": one view has no error bar")
+            )
         return KFold(FOLDS if folds is None else folds, REPEATS if repeats is None else repeats)
     if learner.splits_itself:
         raise InputError(f"{learner.name} holds samples out by itself: leave out splits")

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hardsight.errors import InputError
+from hardsight.errors import InputError, whole
 
 
 class Round(NamedTuple):
@@ -69,12 +69,8 @@ class KFold:
     repeats: int = 10
 
     def __post_init__(self) -> None:
-        if self.folds < 2:
-            raise InputError(f"folds must be 2 or more, so that a part is left to train on. Got {self.folds}")
-        if self.repeats < 2:
-            raise InputError(
-                f"repeats must be 2 or more: a single judgement has no variance and no error bars. Got {self.repeats}"
-            )
+        whole("folds", self.folds, 2, ", so that a part is left to train on")
+        whole("repeats", self.repeats, 2, ": a single judgement has no variance and no error bars")
 
     def describe(self) -> str:
         """In words."""
@@ -106,8 +102,7 @@ class Subsets:
     def __post_init__(self) -> None:
         if not 0 < self.ratio < 1:
             raise InputError(f"ratio must lie between 0 and 1, the share to train on. Got {self.ratio}")
-        if self.members < 2:
-            raise InputError(f"members must be 2 or more. Got {self.members}")
+        whole("members", self.members, 2)
 
     def describe(self) -> str:
         """In words."""
@@ -141,8 +136,7 @@ class LeaveOneOut:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise InputError(f"repeats must be 1 or more. Got {self.repeats}")
+        whole("repeats", self.repeats, 1)
 
     def describe(self) -> str:
         """In words."""
@@ -266,7 +260,10 @@ def check_class_sizes(
     name, count = classes[smallest], int(apart[smallest])
     samples = int((labels == smallest).sum())
     what = f"{samples} sample{'s' * (samples != 1)}" + (
-        f" that stay together in {count} group{'s' * (count != 1)}" if samples != count else ""
+        f" that stay together in {count} group{'s' * (count != 1)} (rows with equal features do, "
+        "unless duplicates='apart')"
+        if samples != count
+        else ""
     )
     if count < 2:
         raise InputError(

@@ -78,7 +78,7 @@ def test_more_features_than_samples_under_a_penalty():
 def test_least_squares_without_a_single_solution(x, name):
     if x.shape[1] == 37 and name == "one out":
         x = np.random.default_rng(3).normal(size=(40, 39))
-    with pytest.raises(LearnerError, match="no single solution.*use a penalty above 0"):
+    with pytest.raises(LearnerError, match=r"no single solution.*use a penalty above 0"):
         held_out(x, Y, SPLITS[name], 0.0)
 
 

@@ -27,7 +27,18 @@ def result(n=30, names=("cat", "dog", "owl"), ids=None, seed=0, **more):
 
 
 def assert_equal(a, b):
-    for name in ("error", "error_se", "bias", "variance", "count", "labels", "predicted", "ids", "consensus", "p_wrong"):
+    for name in (
+        "error",
+        "error_se",
+        "bias",
+        "variance",
+        "count",
+        "labels",
+        "predicted",
+        "ids",
+        "consensus",
+        "p_wrong",
+    ):
         left, right = getattr(a, name), getattr(b, name)
         assert (left is None) == (right is None), name
         if left is not None:
@@ -112,7 +123,10 @@ def rewritten(path, change):
 def test_files_by_other_versions(tmp_path):
     path = tmp_path / "d.parquet"
     for change, match in [
-        (lambda about: json.dumps(about | {"schema": SCHEMA + 1}), rf"newer hardsight \(schema {SCHEMA + 1}\): upgrade"),
+        (
+            lambda about: json.dumps(about | {"schema": SCHEMA + 1}),
+            rf"newer hardsight \(schema {SCHEMA + 1}\): upgrade",
+        ),
         (lambda about: json.dumps({"classes": []}), "was not written by hardsight"),
         (lambda about: "{", "was not written by hardsight"),
         (lambda about: "[]", "was not written by hardsight"),

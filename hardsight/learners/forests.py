@@ -54,7 +54,7 @@ class OutOfBag:
 
     def describe(self) -> str:
         """The forest with its changed parameters, on one line."""
-        return f"{' '.join(repr(self.forest).split())}, out of bag"
+        return f"{' '.join(repr(self.forest).split())}, out of bag; zero probabilities smoothed by Laplace's rule"
 
     def models(self, plan: Plan) -> int:
         """Trees of all forests."""

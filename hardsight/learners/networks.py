@@ -5,13 +5,14 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, pairwise
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor, nn
 
-from hardsight.errors import HardsightWarning, InputError, LearnerError
+from hardsight.errors import HardsightWarning, InputError, LearnerError, whole
 from hardsight.learners.core import Tick, View
 from hardsight.samples import Samples
 from hardsight.schedules import SCHEDULES
@@ -20,6 +21,8 @@ from hardsight.splits import Member, Plan
 MakeNet = Callable[[], nn.Module]
 _PREDICT_ROWS = 8192
 _SHRINK = 1.5
+# A feature that is nearly always the same stands tens of deviations out where it is not, and would decide alone.
+_FAR = 5.0
 
 
 class Network:
@@ -42,7 +45,8 @@ class Network:
             whatever the number of steps; on noisy labels that ranks better than the least held-out loss does.
         schedule: "cosine" or "constant", factor on the learning rate over training.
         standardize: shift and scale every feature by mean and standard deviation of the *training part* of each member;
-            missing values then take the mean. None: True for the default perceptron, False for ``make_net``.
+            values beyond five deviations are cut there, missing ones take the mean. None: True for the default perceptron,
+            False for ``make_net``.
         members_at_once: size of a chunk. None: from the size of the network and of a batch.
 
     Raises:
@@ -67,8 +71,8 @@ class Network:
         if schedule not in SCHEDULES:
             raise InputError(f"schedule must be one of {', '.join(SCHEDULES)}. Got {schedule!r}")
         for name, value in (("epochs", epochs), ("batch_size", batch_size), ("members_at_once", members_at_once)):
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be 1 or more. Got {value}")
+            if value is not None:
+                whole(name, value, 1)
         if not learning_rate > 0:
             raise InputError(f"learning_rate must be positive. Got {learning_rate}")
         if weight_decay is not None and not weight_decay >= 0:
@@ -103,7 +107,7 @@ class Network:
         smallest, mean = _training_sizes(plan)
         batch = min(self.batch_size, smallest)
         steps = _steps(mean, batch, self.epochs)
-        template = _build(make, plan.member_seed(0, 0))
+        template = _build(make, stream(plan.member_seed(0, 0), "weights"))
         _check_output(template, inputs[:2], outputs)
         reason = why_not_stackable(template, inputs[:2])
         if reason:
@@ -112,7 +116,7 @@ class Network:
         members = plan.members()
         while together := list(islice(members, 1 if reason else chunk)):
             data = _Chunk(together, inputs, targets, regression=samples.regression, standardize=self.standardize)
-            nets = [_build(make, m.seed) for m in together]
+            nets = [_build(make, stream(m.seed, "weights")) for m in together]
             train = _train_alone if reason else _train_stacked
             predict = train(nets, data, batch, steps, self, _scaled_tick(tick, len(together)))
             for index, member in enumerate(together):
@@ -158,7 +162,7 @@ class _Chunk:
     ) -> None:
         self.members, self.regression, self.standardize = members, regression, standardize
         self.inputs, self.targets = inputs, targets
-        self.orders = [_order(m.train, m.seed) for m in members]
+        self.orders = [_order(m.train, stream(m.seed, "order")) for m in members]
         if standardize:
             flat = inputs.flatten(1)
             mean, scale = zip(*(_mean_and_scale(flat[torch.from_numpy(m.train)]) for m in members), strict=True)
@@ -186,9 +190,15 @@ class _Chunk:
         return self._scaled(x, self.mean[index], self.inverse[index]) if self.standardize else x
 
     def _scaled(self, x: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
-        flat = (x.flatten(x.ndim - self.inputs.ndim + 1) - mean) * inverse
+        flat = ((x.flatten(x.ndim - self.inputs.ndim + 1) - mean) * inverse).clamp(-_FAR, _FAR)
         # Missing values take the training mean, which is zero here.
         return (flat.nan_to_num(0.0) if self.missing else flat).view_as(x)
+
+
+def stream(seed: int, purpose: Literal["weights", "order", "masks"]) -> int:
+    """A seed of its own for each thing that a member draws."""
+    key = ("weights", "order", "masks").index(purpose)
+    return int(np.random.SeedSequence(seed, spawn_key=(key,)).generate_state(1)[0])
 
 
 def _order(train: np.ndarray, seed: int) -> Callable[[int], Tensor]:
@@ -327,7 +337,7 @@ def _descend(
     # AdamW works element by element, so one optimiser over stacked tensors is one optimiser a member.
     optimizer = torch.optim.AdamW(trainable, lr=recipe.learning_rate, weight_decay=decay, fused=True)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(data.members[0].seed)
+        torch.manual_seed(stream(data.members[0].seed, "masks"))
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = recipe.learning_rate * schedule(step / steps)
             x, y = data.next(batch)

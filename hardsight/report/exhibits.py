@@ -200,7 +200,7 @@ def _judge(name: str, column: pd.Series, at: list[int]) -> list[Value]:
             else Value(name, datum(value), _why(bool(value < low), bool(value > high)))
             for value, gap in zip(numbers[at].tolist(), missing, strict=True)
         ]
-    written = column.map(lambda value: line(value, 160))
+    written = column.astype(object).map(lambda value: line(value, 160))
     frequency = written.map(written.value_counts(normalize=True))
     # Names and free text are seldom twice the same: where rare values are the rule, none of them is unusual.
     rare = frequency < (_TAIL if judged and (frequency < _TAIL).mean() <= 10 * _TAIL else 0)

@@ -64,7 +64,9 @@ def histogram(d: Difficulty) -> alt.LayerChart:
     unit = UNITS.get(loss(d), loss(d))
     y_scale = alt.Scale(type="symlog" if towering else "linear", domain=[0, tallest * (1.6 if towering else 1.12)])
     y_axis = (
-        alt.Axis(values=[0, *_decades(1, tallest)], format="~s") if towering else alt.Axis(tickCount=4, format="~s")
+        alt.Axis(values=[0, *_decades(1, tallest)], format=",.6~g")
+        if towering
+        else alt.Axis(tickCount=4, format=",.6~g")
     )
     plain = d.regression or towering
     bars = (
