@@ -26,7 +26,7 @@ class _Commands(click.Group):
         except HardsightError as fault:
             raise click.ClickException(" ".join(str(fault).split())) from fault
         except KeyboardInterrupt:
-            click.echo("Interrupted: files are as they were before.", err=True)
+            click.echo("Interrupted: results are as they were. --resume goes on with what was trained.", err=True)
             ctx.exit(130)
 
 
@@ -86,6 +86,10 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--repeats", type=int, default=None, help="Held-out views of each sample. [default: 10]")
 @click.option("--members", type=int, default=None, help="Models to train, with --splits subsets. [default: 100]")
 @click.option("--ratio", type=float, default=None, help="Share to train on, with --splits subsets. [default: 0.7]")
+@click.option("--reliability", type=float, default=None,
+              help="Train until the ranking is this reliable (0.95, say), 50 repeats at most.")  # fmt: skip
+@click.option("--budget", default=None, metavar="TIME", help="End when this time is spent: 90s, 10min, 2h.")
+@click.option("--resume", is_flag=True, help="Go on with the unfinished run in --out.")
 @click.option("--duplicates", type=click.Choice(["together", "apart"]), default="together", show_default=True,
               help="Whether samples with equal features stay on one side of every split.")  # fmt: skip
 @_run_options
@@ -204,16 +208,22 @@ def _measured(
     from hardsight.estimate import measure as measured
 
     _folder(out)
+    progress = out / "progress.npz"
+    if progress.exists() and not how.get("resume"):
+        click.echo(f"{progress} of an unfinished run is discarded; --resume would have continued it.", err=True)
+        progress.unlink()
     start = time.perf_counter()
     with warnings.catch_warnings():
         # They stand among the result's notices, which are printed.
         warnings.simplefilter("ignore")
-        result = measured(samples, seed=seed, progress=not quiet, **how)
+        result = measured(samples, seed=seed, progress=not quiet, checkpoint=progress, **how)
     result.settings["source"] = source.name
     seconds = time.perf_counter() - start
     table, page = out / "difficulty.parquet", out / "report.html"
     result.save(table)
     result.report(page)
+    # All that it held stands in the two files now.
+    progress.unlink(missing_ok=True)
     if as_json:
         files = {"difficulty": str(table), "report": str(page)}
         click.echo(json.dumps(machine(result, hardest=hardest, seconds=seconds, files=files), ensure_ascii=False))

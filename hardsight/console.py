@@ -92,6 +92,7 @@ def machine(d: Difficulty, *, hardest: int, seconds: float, files: dict[str, str
         "bias": _known(d.bias.mean()),
         "variance": _known(d.variance.mean()),
         "accuracy": None if d.regression else float((d.predicted == d.labels).mean()),
+        "reliability": d.settings.get("reliability"),
         "views": {"least": int(d.count.min()), "most": int(d.count.max())},
         "labels_wrong": None if d.p_wrong is None else float(d.p_wrong.sum()),
         "causes": None if d.cause is None else {name: int((d.cause == name).sum()) for name in (*FACTORS, "none")},

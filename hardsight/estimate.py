@@ -1,19 +1,24 @@
 """From samples to difficulty: draw the splits, check them, let the learner train, fold its views, hand over the result."""
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast, get_args
 
 import numpy as np
 import torch
 
+from hardsight import __version__
 from hardsight import samples as doors
+from hardsight.checkpoint import Checkpoint, digest
 from hardsight.difficulty import FACTORS, Difficulty
-from hardsight.errors import InputError, LearnerError, whole
+from hardsight.errors import InputError, whole
 from hardsight.factors import ledger
-from hardsight.learners import Learner, View, choose
+from hardsight.learners import Learner, choose
 from hardsight.record import HeldOut, Loss
+from hardsight.reliability import budget as budget_seconds
+from hardsight.run import Until, carry_out
 from hardsight.samples import Samples
 from hardsight.samples.labels import labelled
 from hardsight.samples.rows import identities, plain
@@ -29,7 +34,7 @@ from hardsight.splits import (
     units_of,
 )
 
-FOLDS, REPEATS = 5, 10
+FOLDS, REPEATS, MOST_REPEATS = 5, 10, 50
 
 
 def measure(
@@ -48,6 +53,10 @@ def measure(
     label: str | None = None,
     text: str | None = None,
     embedding: Any = "auto",
+    reliability: float | None = None,
+    budget: str | float | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
     seed: int = 0,
     progress: bool = False,
 ) -> Difficulty:
@@ -70,6 +79,11 @@ def measure(
         label: the label's name in tables and reports.
         text: the column of a DataFrame that holds texts to measure.
         embedding: how texts and images become numbers; see :func:`hardsight.samples.of`.
+        reliability: train until the ranking by error is this reliable (split-half, Spearman–Brown; 0.95, say), or all
+            ``repeats``, then 50 by default, are done.
+        budget: end when this time is spent: "90s", "10min", "2h", or a number of minutes; ``repeats`` likewise.
+        checkpoint: a file to keep what is held so far in, after every few members; stays there when the run ends.
+        resume: go on with what ``checkpoint`` holds; the end result is the same to the last byte.
         seed: fixes every random number.
         progress: show a progress bar on stderr.
 
@@ -98,29 +112,51 @@ def measure(
     chosen, reason = choose(learner, found)
     scored = _loss(loss, regression=found.regression)
     units, notices = _units(found, duplicates)
+    if reliability is not None and not 0 < reliability < 1:
+        raise InputError(f"reliability must lie between 0 and 1. Got {reliability}")
+    if resume and checkpoint is None:
+        raise InputError("resume needs the checkpoint that the run was started with: pass checkpoint=PATH")
+    if repeats is None and (reliability is not None or budget is not None) and splits in (None, "kfold"):
+        repeats = MOST_REPEATS
     dealt = _splits(splits, folds, repeats, chosen)
     plan = _plan(found, chosen, dealt, units, repeats, seed)
-    models = chosen.models(plan)
-    with _progress(progress, models) as tick, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        record = HeldOut.of(
-            torch.from_numpy(found.labels),
-            None if found.classes is None else len(found.classes),
-            _finite(chosen.views(found, plan, tick), chosen.name, found.ids),
-        )
-    notices += [f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in _again(caught)]
+    until = Until(reliability, budget_seconds(budget), 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
+    kept = None if checkpoint is None else Checkpoint(checkpoint, _identity(found, chosen, dealt, units, plan))
+    with _progress(progress, chosen.models(plan)) as tick:
+        done = carry_out(chosen, found, plan, until, tick, kept, resume=resume)
+    how = f"out of bag × {plan.repeats} repeats" if chosen.splits_itself else dealt.describe()
+    early = done.turns < plan.repeats
     settings = {
         "learner": chosen.name,
         "recipe": chosen.describe(),
         "reason": reason,
-        "splits": dealt.describe() if not chosen.splits_itself else f"out of bag × {plan.repeats} repeats",
-        "members": models,
+        "splits": f"{how}, ended after {done.turns}: {done.ended}" if early else how,
+        "members": chosen.models(plan.part(range(done.turns))),
+        "reliability": _known(done.record.reliability(scored)),
         "seed": seed,
         "duplicates": duplicates,
         "label_name": found.label_name,
-        "notices": [*found.notices, *notices],
+        "notices": [*found.notices, *notices, *done.notices],
     }
-    return _difficulty(record, scored, found.ids, found.classes, settings, found)
+    return _difficulty(done.record, scored, found.ids, found.classes, settings, found)
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _identity(samples: Samples, learner: Learner, splits: Splits, units: np.ndarray, plan: Plan) -> dict[str, str]:
+    """What must be equal for an unfinished run to go on."""
+    return {
+        "the data": digest(samples.kind, samples.fingerprints().view(np.uint8), samples.matrix),
+        "the labels": digest(samples.labels, samples.classes),
+        "the ids": digest(samples.ids),
+        "the groups or duplicates": digest(units),
+        "the learner": digest(learner.name, learner.describe()),
+        "the splits": digest(splits.describe() if plan.rounds else plan.repeats),
+        "the seed": digest(plan.seed),
+        "the versions of hardsight and torch": digest(__version__, torch.__version__),
+    }
 
 
 def measure_predictions(
@@ -190,7 +226,7 @@ def measure_predictions(
     record = HeldOut.of(
         torch.from_numpy(labels),
         None if found is None else len(found),
-        ((at, views[i, at]) for i, at in enumerate(rows)),
+        ((at, views[i, at], i) for i, at in enumerate(rows)),
     )
     settings = {
         "learner": "predictions as given",
@@ -335,27 +371,6 @@ def _difficulty(
         settings=settings,
         samples=samples,
     )
-
-
-def _finite(views: Iterable[View], name: str, ids: np.ndarray) -> Iterator[View]:
-    """The views as they are; a prediction that is no number would silently spoil its sample's error."""
-    for view in views:
-        odd = ~view.predictions.isfinite()
-        if odd.any():
-            where = ids[int(view.rows[odd.nonzero()[0, 0]])].item()
-            raise LearnerError(
-                f"{name} predicts {view.predictions[odd][0].item():g} for sample {where!r}: scale the features, or use "
-                "another learner"
-            )
-        yield view
-
-
-def _again(caught: Iterable[warnings.WarningMessage]) -> list[warnings.WarningMessage]:
-    """Hand warnings on to the caller, each text once: hundreds of members say the same thing."""
-    once = list({(w.category, str(w.message)): w for w in caught}.values())
-    for warning in once:
-        warnings.warn(warning.message, warning.category, stacklevel=3)
-    return once
 
 
 @contextmanager

@@ -1,16 +1,17 @@
 """What is kept of held-out predictions: running moments per sample, so that memory does not grow with the views."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from hardsight import decompose
+from hardsight import decompose, reliability
 from hardsight.decompose import Decomposition
 
 Loss = Literal["log", "brier", "zero-one", "squared"]
+_FIELDS = ("count", "mean", "spread")
 
 
 class Moments:
@@ -68,8 +69,8 @@ class HeldOut:
     """Running moments of the held-out predictions of every sample.
 
     Classification keeps the mean log-probability, the mean probability with its spread, the votes and the three losses;
-    regression keeps the prediction and the squared error. Memory is ``24 (classes + 3)`` bytes a sample at most, whatever
-    the number of views.
+    regression keeps the prediction and the squared error; the losses are also kept for two halves of the views. Memory is
+    about ``24 (classes + 13)`` bytes a sample, whatever the number of views.
 
     Args:
         labels: class codes (int64) for classification, targets (float64) for regression, one a sample.
@@ -92,25 +93,38 @@ class HeldOut:
             }
         )
         self.moments = {name: Moments(n, *value) for name, value in values.items()}
+        self.halves = tuple({name: Moments(n) for name in values if name in get_args(Loss)} for _ in range(2))
 
     @property
     def count(self) -> Int64[Tensor, " sample"]:
         """How many held-out views each sample has."""
         return next(iter(self.moments.values())).count
 
-    def add(self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"]) -> None:
-        """Take in one view: log-probabilities ``(row, class)``, or predicted targets ``(row,)`` in regression."""
+    def add(self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"], turn: int = 0) -> None:
+        """Take in one view.
+
+        Args:
+            rows: samples that it judges, each once.
+            predictions: log-probabilities ``(row, class)``, or predicted targets ``(row,)`` in regression.
+            turn: views of even and of odd turns are the halves of :meth:`reliability`.
+        """
+        for name, value in self._values(rows, predictions).items():
+            self.moments[name].add(rows, value)
+            if name in self.halves[turn % 2]:
+                self.halves[turn % 2][name].add(rows, value)
+
+    def _values(
+        self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"]
+    ) -> dict[str, Float64[Tensor, " row *value"]]:
         label = self.labels[rows]
         if self.classes is None:
-            self.moments["prediction"].add(rows, predictions)
-            self.moments["squared"].add(rows, (predictions - label).square())
-            return
+            return {"prediction": predictions, "squared": (predictions - label).square()}
         log_prob = predictions.log_softmax(1)
         prob = log_prob.exp()
         one_hot = torch.nn.functional.one_hot(label, self.classes)
         vote = torch.nn.functional.one_hot(log_prob.argmax(1), self.classes).double()
         own = one_hot.bool()
-        values = {
+        return {
             "log_prob": log_prob,
             "prob": prob,
             "vote": vote,
@@ -118,25 +132,45 @@ class HeldOut:
             "brier": (prob - one_hot).square().sum(1),
             "zero-one": 1 - vote[own],
         }
-        for name, value in values.items():
-            self.moments[name].add(rows, value)
 
     def merge(self, other: "HeldOut") -> None:
         """Take in the views of another record of the same samples."""
-        for name, moments in self.moments.items():
-            moments.merge(other.moments[name])
+        for mine, theirs in zip(self._parts().values(), other._parts().values(), strict=True):
+            mine.merge(theirs)
+
+    def _parts(self) -> dict[str, Moments]:
+        halves = {f"{name} {half}": m for half, held in enumerate(self.halves) for name, m in held.items()}
+        return self.moments | halves
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that was taken in, by name; :meth:`restore` takes it back."""
+        return {f"{part}/{field}": getattr(m, field) for part, m in self._parts().items() for field in _FIELDS}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take the place of what :meth:`state` gave of a record of the same samples.
+
+        Raises:
+            KeyError: a part is missing.
+            ValueError: a part has another shape or type.
+        """
+        for part, moments in self._parts().items():
+            for field in _FIELDS:
+                found, mine = state[f"{part}/{field}"], getattr(moments, field)
+                if found.shape != mine.shape or found.dtype != mine.dtype:
+                    raise ValueError(f"{part}/{field}")
+                setattr(moments, field, found)
 
     @classmethod
     def of(
         cls,
         labels: Tensor,
         classes: int | None,
-        views: Iterable[tuple[Int64[Tensor, " row"], Float64[Tensor, " row *class"]]],
+        views: Iterable[tuple[Int64[Tensor, " row"], Float64[Tensor, " row *class"], int]],
     ) -> "HeldOut":
-        """The record of an iterable of ``(rows, predictions)``."""
+        """The record of an iterable of ``(rows, predictions, turn)``."""
         record = cls(labels, classes)
-        for rows, predictions in views:
-            record.add(rows, predictions)
+        for rows, predictions, turn in views:
+            record.add(rows, predictions, turn)
         return record
 
     def decompose(self, loss: Loss) -> Decomposition:
@@ -155,6 +189,11 @@ class HeldOut:
     def standard_error(self, loss: Loss) -> Float64[Tensor, " sample"]:
         """Standard error of the mean loss over views; optimistic, because the members of one repeat share data."""
         return self.moments[loss].standard_error
+
+    def reliability(self, loss: Loss) -> float:
+        """Reliability of the ranking by the mean loss, from its halves; see :mod:`hardsight.reliability`."""
+        first, second = (torch.where(half[loss].count > 0, half[loss].mean, torch.nan) for half in self.halves)
+        return reliability.ranking(first, second)
 
     @property
     def votes(self) -> Float64[Tensor, "sample class"]:

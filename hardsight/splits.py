@@ -6,7 +6,7 @@ fitted, by :func:`check`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -301,31 +301,46 @@ class Member:
 class Plan:
     """Everything a learner needs to know of who judges whom.
 
+    A plan is carried out a few turns at a time: a turn is one round, or one view of a learner that splits by itself. What
+    a turn does depends on the whole plan and its own number alone, so that it does not matter which turns share a call.
+
     Attributes:
         rounds: the checked rounds; empty for learners that split by themselves.
         units: codes of samples that must stay together, ``(sample,)``.
-        repeats: views a sample that are wanted from learners that split by themselves.
+        repeats: turns of the whole plan.
         seed: one integer that fixes every random number.
+        turns: those to carry out now; None for all.
     """
 
     rounds: list[Round]
     units: np.ndarray
     repeats: int
     seed: int
+    turns: range | None = None
 
     def member_seed(self, index: int, fold: int) -> int:
         """A seed of its own for each member, unrelated to the stream that drew the splits."""
         state = np.random.SeedSequence(self.seed, spawn_key=(1, index, fold)).generate_state(1)
         return int(state[0])
 
+    def part(self, turns: range) -> "Plan":
+        """The same plan, of which only some turns are to be carried out now."""
+        return replace(self, turns=turns)
+
+    @property
+    def now(self) -> range:
+        """The turns to carry out, ascending."""
+        return range(self.repeats) if self.turns is None else self.turns
+
     @property
     def count(self) -> int:
-        """How many models will be trained."""
-        return sum(r.members for r in self.rounds)
+        """How many models will be trained now."""
+        return sum(self.rounds[turn].members for turn in self.now)
 
     def members(self) -> Iterator[Member]:
-        """All members, round by round."""
-        for index, (fold, members) in enumerate(self.rounds):
+        """The members to train now, round by round."""
+        for index in self.now:
+            fold, members = self.rounds[index]
             for k in range(members):
                 yield Member(index, k, self.member_seed(index, k), fold)
 

@@ -44,7 +44,7 @@ class Spy:
         self.plan = plan
         for member in plan.members():
             self.seen.append((samples.ids[member.train], samples.ids[member.held_out]))
-            yield View(torch.from_numpy(member.held_out), self.answer(samples, member))
+            yield View(torch.from_numpy(member.held_out), self.answer(samples, member), member.round)
             tick(1)
 
 

@@ -115,7 +115,7 @@ LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
 
 def test_the_record_against_everything_kept():
     views = logits(0)
-    record = HeldOut.of(LABELS, 3, ((torch.arange(6), v) for v in views))
+    record = HeldOut.of(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views)))
     lp = views.log_softmax(2).numpy()
     p, target = np.exp(lp), np.eye(3)[LABELS.numpy()]
     own = np.take_along_axis(lp, LABELS.numpy()[None, :, None], 2)[..., 0]
@@ -136,8 +136,8 @@ def test_the_record_against_everything_kept():
 
 def test_logits_and_log_probabilities_are_the_same_to_the_record():
     views = logits(1)
-    raw = HeldOut.of(LABELS, 3, ((torch.arange(6), v + 7) for v in views))
-    normal = HeldOut.of(LABELS, 3, ((torch.arange(6), v.log_softmax(1)) for v in views))
+    raw = HeldOut.of(LABELS, 3, ((torch.arange(6), v + 7, t) for t, v in enumerate(views)))
+    normal = HeldOut.of(LABELS, 3, ((torch.arange(6), v.log_softmax(1), t) for t, v in enumerate(views)))
     for loss in ("log", "brier", "zero-one"):
         for a, b in zip(raw.decompose(loss), normal.decompose(loss), strict=True):
             close(a, b)
@@ -145,9 +145,9 @@ def test_logits_and_log_probabilities_are_the_same_to_the_record():
 
 def test_records_merge_like_views():
     views = logits(2)
-    whole = HeldOut.of(LABELS, 3, ((torch.arange(6), v) for v in views))
-    first = HeldOut.of(LABELS, 3, ((torch.arange(6), v) for v in views[:2]))
-    first.merge(HeldOut.of(LABELS, 3, ((torch.arange(6), v) for v in views[2:])))
+    whole = HeldOut.of(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views)))
+    first = HeldOut.of(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views[:2])))
+    first.merge(HeldOut.of(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views[2:]))))
     assert torch.equal(first.count, whole.count)
     close(first.consensus, whole.consensus)
     for loss in ("log", "brier", "zero-one"):
@@ -158,10 +158,12 @@ def test_records_merge_like_views():
 
 def test_rows_may_come_in_any_order_and_alone():
     views = logits(3)
-    whole = HeldOut.of(LABELS, 3, ((torch.arange(6), v) for v in views))
+    whole = HeldOut.of(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views)))
     shuffled = torch.tensor([4, 2, 0, 5, 1, 3])
-    other = HeldOut.of(LABELS[shuffled], 3, ((torch.arange(6), v[shuffled]) for v in views))
-    alone = HeldOut.of(LABELS, 3, ((torch.tensor([i]), v[[i]]) for v in views for i in shuffled.tolist()))
+    other = HeldOut.of(LABELS[shuffled], 3, ((torch.arange(6), v[shuffled], t) for t, v in enumerate(views)))
+    alone = HeldOut.of(
+        LABELS, 3, ((torch.tensor([i]), v[[i]], t) for t, v in enumerate(views) for i in shuffled.tolist())
+    )
     for loss in ("log", "brier", "zero-one"):
         for a, b, c in zip(whole.decompose(loss), other.decompose(loss), alone.decompose(loss), strict=True):
             close(a[shuffled], b)

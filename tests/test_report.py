@@ -147,13 +147,15 @@ def page(d: Difficulty, samples: Samples | None = None) -> Page:
 
 
 def test_headline_notices_and_settings() -> None:
-    d = difficulty(source="bees.csv", reason="few rows", notices=["Two rows are <b>equal</b>."], folds=[1, 2])
+    notices = ["Two rows are <b>equal</b>."]
+    d = difficulty(source="bees.csv", reason="few rows", notices=notices, folds=[1, 2], reliability=0.81)
     read = page(d)
     assert read.texts["title"] == ["Difficulty of bees.csv"]
     for said in (
         "200 samples, each judged by 5 held-out views from 25 trained models (Ridge()).",
         f"The mean log-loss of a sample on models that never saw it is {words.number(d.error.mean())}.",
         "few rows",
+        "a reliability of 0.810: as many new models would agree with it that well, infinitely many by about 0.900.",
         "Two rows are <b>equal</b>.",
         "5 folds × 5 repeats",
         "[1, 2]",

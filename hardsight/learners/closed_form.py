@@ -53,13 +53,15 @@ class Ridge:
         """See :meth:`Learner.views`."""
         x = scaled(samples.matrix)
         targets = samples.labels[:, None] if samples.classes is None else np.eye(len(samples.classes))[samples.labels]
-        for drawn in plan.rounds:
+        for turn in plan.now:
+            drawn = plan.rounds[turn]
             rows = np.flatnonzero(drawn.fold >= 0)
             scores = held_out(x, targets.astype(np.float64), drawn, self.penalty)[rows]
             tick(drawn.members)
             yield View(
                 torch.from_numpy(rows),
                 torch.from_numpy(scores[:, 0]) if samples.regression else _probabilities(scores, samples.labels[rows]),
+                turn,
             )
 
 

@@ -13,10 +13,14 @@ Tick = Callable[[float], None]
 
 
 class View(NamedTuple):
-    """Held-out predictions of one model for the samples at ``rows``: log-probabilities, or targets in regression."""
+    """Held-out predictions of one model for the samples at ``rows``: log-probabilities, or targets in regression.
+
+    ``turn`` is the turn of the plan that it belongs to, a member's ``round``.
+    """
 
     rows: Int64[Tensor, " row"]
     predictions: Float64[Tensor, " row *class"]
+    turn: int
 
 
 @runtime_checkable
@@ -26,14 +30,14 @@ class Learner(Protocol):
     Attributes:
         name: for tables and reports.
         splits_itself: True for learners that hold samples out by their own means (out-of-bag), which then must respect
-            ``plan.units``, give ``plan.repeats`` views a sample, and get no rounds.
+            ``plan.units``, give one view of every sample a turn (``plan.now``), and get no rounds.
     """
 
     name: str
     splits_itself: bool
 
     def models(self, plan: Plan) -> int:
-        """How many models it will train for a plan."""
+        """How many models it will train for the turns of a plan."""
         ...
 
     def describe(self) -> str:

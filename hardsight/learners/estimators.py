@@ -68,7 +68,8 @@ class Estimator:
                 model = seeded(clone(self.estimator, safe=False), member.seed)
                 attempt(partial(model.fit, rows_of(features, train), samples.labels[train]), self.name, where)
                 judged = partial(predict, model, rows_of(features, member.held_out), outputs, len(train), self.name)
-                yield View(torch.from_numpy(member.held_out), attempt(judged, self.name, where))
+                predictions = attempt(judged, self.name, where)
+                yield View(torch.from_numpy(member.held_out), predictions, member.round)
                 tick(1)
 
     def _check_task(self, samples: Samples) -> None:

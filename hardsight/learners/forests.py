@@ -22,7 +22,7 @@ _FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier,
 class OutOfBag:
     """A random forest whose trees are the judges: one view is the mean of the trees that did not see the sample.
 
-    ``plan.repeats`` forests are grown, each one view. Bootstraps draw whole units (groups, duplicates), so that no tree
+    One forest is grown a turn, and is one view. Bootstraps draw whole units (groups, duplicates), so that no tree
     judges a relative of what it saw. About 36.8 % of the trees judge each sample.
 
     Args:
@@ -58,7 +58,7 @@ class OutOfBag:
 
     def models(self, plan: Plan) -> int:
         """Trees of all forests."""
-        return plan.repeats * int(self.forest.n_estimators)
+        return len(plan.now) * int(self.forest.n_estimators)
 
     def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
         """See :meth:`Learner.views`."""
@@ -67,7 +67,7 @@ class OutOfBag:
             raise InputError(f"{type(self.forest).__name__} does not fit labels that are {kind}: use its twin")
         features = features_of(samples, numbers=self.numbers)
         with threadpool_limits(1):
-            for forest in range(plan.repeats):
+            for forest in plan.now:
                 yield self._view(samples, features, plan, forest, tick)
 
     def _view(self, samples: Samples, features: Any, plan: Plan, forest: int, tick: Tick) -> View:
@@ -98,6 +98,6 @@ class OutOfBag:
         mean = total / judges[:, None]
         rows = torch.arange(len(samples))
         if samples.regression:
-            return View(rows, torch.from_numpy(mean[:, 0]))
+            return View(rows, torch.from_numpy(mean[:, 0]), forest)
         with np.errstate(divide="ignore"):
-            return View(rows, torch.from_numpy(laplace(np.log(mean), len(samples))))
+            return View(rows, torch.from_numpy(laplace(np.log(mean), len(samples))), forest)

@@ -121,7 +121,7 @@ class Network:
             predict = train(nets, data, batch, steps, self, _scaled_tick(tick, len(together)))
             for index, member in enumerate(together):
                 rows = torch.from_numpy(member.held_out)
-                yield View(rows, _held_out(predict, index, rows, data))
+                yield View(rows, _held_out(predict, index, rows, data), member.round)
 
     def _inputs(self, samples: Samples) -> Tensor:
         if self.make_net is None or samples.kind in ("table", "text"):

@@ -87,6 +87,12 @@ def findings(d: Difficulty) -> list[str]:
     if total > 0 and len(d) > 1:
         half = int(np.searchsorted(np.cumsum(error), total / 2)) + 1
         found.append(f"Half of all error lies in the hardest {share(half, len(d))} of the samples ({half:,}).")
+    reliability = d.settings.get("reliability")
+    if reliability is not None:
+        found.append(
+            f"The ranking has a reliability of {number(reliability)}: as many new models would agree with it that well, "
+            f"infinitely many by about {number(reliability**0.5)}."
+        )
     if d.regression and d.labels.std() > 0:
         explained = 1 - _mean(d.error) / float(d.labels.var())
         found.append(f"The models explain {share(max(0.0, explained), 1)} of the target's variance.")

@@ -1,0 +1,78 @@
+"""A run that was stopped can go on: what is held after every few turns stands on disk, whole or not at all."""
+
+import json
+import zipfile
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hardsight.errors import InputError
+from hardsight.files import atomic
+from hardsight.record import HeldOut
+
+SCHEMA = 1
+
+
+def digest(*parts: Any) -> str:
+    """A fingerprint of arrays, text and other JSON types, the same wherever it is made."""
+    state = blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            state.update(f"{part.dtype.str}{part.shape}".encode())
+            state.update(np.ascontiguousarray(part).tobytes())
+        else:
+            state.update(json.dumps(part, sort_keys=True, default=str).encode())
+    return state.hexdigest()
+
+
+class Checkpoint:
+    """One file with the running moments of a run, how many turns they hold, and what the run was of.
+
+    Args:
+        path: of the file, ``.npz`` without pickled objects.
+        identity: what must be equal for a run to go on, by name: data, learner, splits, seed, …
+    """
+
+    def __init__(self, path: str | Path, identity: dict[str, str]) -> None:
+        self.path, self.identity = Path(path), identity
+
+    def save(self, record: HeldOut, turns: int, notices: list[str]) -> None:
+        """Replace the file by what is held after a number of turns.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        about = {"schema": SCHEMA, "turns": turns, "notices": notices, "identity": self.identity}
+        header = json.dumps(about, ensure_ascii=False)
+        arrays: dict[str, Any] = {name: value.numpy() for name, value in record.state().items()}
+        with atomic(self.path) as temporary, temporary.open("wb") as file:
+            np.savez(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
+
+    def restore(self, record: HeldOut) -> tuple[int, list[str]]:
+        """Fill an empty record from the file; return how many turns it holds, and notices. None of either without a file.
+
+        Raises:
+            InputError: the file is damaged, or of another run (names what differs).
+        """
+        if not self.path.exists():
+            return 0, []
+        try:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+                header = json.loads(bytes(held["header"]))
+                state = {name: torch.from_numpy(held[name]) for name in held.files if name != "header"}
+            turns, notices, identity = int(header["turns"]), list(header["notices"]), dict(header["identity"])
+            differing = [name for name, value in self.identity.items() if identity.get(name) != value]
+            if differing or header["schema"] != SCHEMA:
+                raise InputError(
+                    f"the unfinished run in {self.path} cannot be continued: {', '.join(differing) or 'its format'} "
+                    "changed since. Run it with what it was started with, or start anew without resuming"
+                )
+            record.restore(state)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as fault:
+            if isinstance(fault, InputError):
+                raise
+            raise InputError(f"{self.path} cannot be read as an unfinished run: delete it and start anew") from None
+        return turns, notices

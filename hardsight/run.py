@@ -1,0 +1,148 @@
+"""Carrying out a plan: a few turns at a time, until all are done, the ranking is reliable, or the budget is spent."""
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from hardsight.checkpoint import Checkpoint
+from hardsight.errors import InputError, LearnerError
+from hardsight.learners import Learner, Tick, View
+from hardsight.record import HeldOut, Loss
+from hardsight.samples import Samples
+from hardsight.splits import Plan
+
+# About as many members share a part as fill a stack of small networks; a constant, so that it changes no result.
+MEMBERS_A_PART = 25
+
+
+@dataclass(frozen=True)
+class Until:
+    """When a run ends before its plan does.
+
+    Attributes:
+        reliability: of the ranking by ``loss``, between 0 and 1; None: never because of it.
+        seconds: budget of this process, kept as far as whole parts allow.
+        judgements: views that every sample has before anything may end the run early.
+        loss: whose ranking counts.
+    """
+
+    reliability: float | None = None
+    seconds: float = float("inf")
+    judgements: int = 2
+    loss: Loss = "log"
+
+
+class Outcome(NamedTuple):
+    """What a run came to.
+
+    Attributes:
+        record: the held-out views of all turns done.
+        turns: how many those are.
+        ended: why it ended, in words.
+        notices: what was warned of, each text once.
+    """
+
+    record: HeldOut
+    turns: int
+    ended: str
+    notices: list[str]
+
+
+def carry_out(
+    learner: Learner,
+    samples: Samples,
+    plan: Plan,
+    until: Until,
+    tick: Tick,
+    checkpoint: Checkpoint | None = None,
+    *,
+    resume: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Outcome:
+    """Train and judge part by part.
+
+    Parts are the same for every run of a plan, and a part depends on nothing but the plan, so a run that was stopped and
+    resumed holds the same bytes as one that was not.
+
+    Args:
+        learner: who trains.
+        samples: what is judged.
+        plan: who judges whom.
+        until: when to end early.
+        tick: told of progress, in models.
+        checkpoint: where to keep what is held after every part.
+        resume: begin with what the checkpoint holds.
+        clock: seconds.
+
+    Raises:
+        InputError: the checkpoint cannot be written or is of another run, or the budget ends before every sample is
+            judged often enough.
+        LearnerError: a model failed.
+    """
+    start, slowest = clock(), 0.0
+    record = HeldOut(torch.from_numpy(samples.labels), None if samples.classes is None else len(samples.classes))
+    turns, notices = (0, list[str]()) if checkpoint is None or not resume else checkpoint.restore(record)
+    size = max(2, round(MEMBERS_A_PART * plan.repeats / max(_members(plan), 1)))
+    tick(learner.models(plan.part(range(turns))))
+    while (ended := _ended(record, turns, plan, until, clock() - start, slowest)) is None:
+        began = clock()
+        part = plan.part(range(turns, min(turns + size, plan.repeats)))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for view in _finite(learner.views(samples, part, tick), learner.name, samples.ids):
+                record.add(view.rows, view.predictions, view.turn)
+        for text in _again(caught):
+            if text not in notices:
+                notices.append(text)
+        turns, slowest = part.now.stop, max(slowest, clock() - began)
+        if checkpoint is not None:
+            checkpoint.save(record, turns, notices)
+    return Outcome(record, turns, ended, notices)
+
+
+def _members(plan: Plan) -> int:
+    # Learners that split by themselves have no rounds; a turn of theirs is a whole forest.
+    return plan.count if plan.rounds else plan.repeats * MEMBERS_A_PART
+
+
+def _ended(record: HeldOut, turns: int, plan: Plan, until: Until, spent: float, slowest: float) -> str | None:
+    if turns >= plan.repeats:
+        return "all turns done"
+    seldom = int((record.count < until.judgements).sum())
+    if until.reliability is not None and turns and not seldom:
+        found = record.reliability(until.loss)
+        if found >= until.reliability:
+            return f"reliability {until.reliability:g} reached"
+    if turns and spent + slowest > until.seconds:
+        if seldom:
+            raise InputError(
+                f"the budget ends with {seldom:,} samples judged fewer than {until.judgements} times: give more time"
+            )
+        return "budget spent"
+    return None
+
+
+def _finite(views: Iterable[View], name: str, ids: np.ndarray) -> Iterator[View]:
+    """The views as they are; a prediction that is no number would silently spoil its sample's error."""
+    for view in views:
+        odd = ~view.predictions.isfinite()
+        if odd.any():
+            where = ids[int(view.rows[odd.nonzero()[0, 0]])].item()
+            raise LearnerError(
+                f"{name} predicts {view.predictions[odd][0].item():g} for sample {where!r}: scale the features, or use "
+                "another learner"
+            )
+        yield view
+
+
+def _again(caught: Iterable[warnings.WarningMessage]) -> list[str]:
+    """Hand warnings on to the caller, each text once: hundreds of members say the same thing. Returns the texts."""
+    once = list({(w.category, str(w.message)): w for w in caught}.values())
+    for warning in once:
+        warnings.warn(warning.message, warning.category, stacklevel=4)
+    return [f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in once]
