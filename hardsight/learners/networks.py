@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hardsight.errors import HardsightWarning, InputError, LearnerError, whole
 from hardsight.learners.core import Tick, View
+from hardsight.learners.perceptrons import Gradient, layers
 from hardsight.samples import Samples
 from hardsight.schedules import SCHEDULES
 from hardsight.splits import Member, Plan
@@ -296,7 +297,10 @@ Predict = Callable[[int, Tensor], Tensor]
 
 def _train_stacked(nets: list[nn.Module], data: _Chunk, batch: int, steps: int, recipe: Network, tick: Tick) -> Predict:
     parameters, forward = _stacked_forward(nets)
-    _descend(list(parameters.values()), lambda x: forward(x), data, batch, steps, recipe, tick)
+    stack = layers(nets[0])
+    tensors = list(parameters.values())
+    gradient = _by_autograd(tensors, forward) if stack is None else Gradient(parameters, stack)
+    _descend(tensors, gradient, data, batch, steps, recipe, tick)
     template = nets[0].eval()
     buffers = [dict(net.named_buffers()) for net in nets]
 
@@ -311,14 +315,29 @@ def _train_stacked(nets: list[nn.Module], data: _Chunk, batch: int, steps: int, 
 def _train_alone(nets: list[nn.Module], data: _Chunk, batch: int, steps: int, recipe: Network, tick: Tick) -> Predict:
     (net,) = nets
     net.train()
-    _descend(list(net.parameters()), lambda x: net(x[0])[None], data, batch, steps, recipe, tick)
+    tensors = list(net.parameters())
+    _descend(tensors, _by_autograd(tensors, lambda x: net(x[0])[None]), data, batch, steps, recipe, tick)
     net.eval()
     return lambda _, x: net(x)
 
 
+def _by_autograd(
+    parameters: Sequence[Tensor], forward: Callable[[Tensor], Tensor]
+) -> Callable[[Tensor, Tensor], Tensor]:
+    def gradient(x: Tensor, y: Tensor) -> Tensor:
+        for parameter in parameters:
+            parameter.grad = None
+        losses = _loss(forward(x), y)
+        # Summed over members: each member's gradient is then that of its own mean loss.
+        torch.autograd.backward(losses.sum())
+        return losses.detach()
+
+    return gradient
+
+
 def _descend(
-    parameters: list[Tensor],
-    forward: Callable[[Tensor], Tensor],
+    parameters: Sequence[Tensor],
+    gradient: Callable[[Tensor, Tensor], Tensor],
     data: _Chunk,
     batch: int,
     steps: int,
@@ -341,10 +360,7 @@ def _descend(
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = recipe.learning_rate * schedule(step / steps)
             x, y = data.next(batch)
-            optimizer.zero_grad(set_to_none=True)
-            losses = _loss(forward(x), y)
-            # Summed over members: each member's gradient is then that of its own mean loss.
-            torch.autograd.backward(losses.sum())
+            losses = gradient(x, y)
             optimizer.step()
             tick(1 / steps)
     if not losses.isfinite().all():
