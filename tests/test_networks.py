@@ -186,7 +186,8 @@ def test_convolutions_see_scaled_channels_first():
     def conv():
         return nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(32, 10))
 
-    d = hs.measure(IMAGES, DIGITS[:200], learner=hs.Network(conv, epochs=60, learning_rate=1e-2), folds=3, repeats=2)
+    learner = hs.Network(conv, epochs=60, learning_rate=1e-2)
+    d = hs.measure(IMAGES[..., None], DIGITS[:200], learner=learner, folds=3, repeats=2)
     assert (d.predicted == d.labels).mean() > 0.7
     colour = np.stack([IMAGES] * 3, axis=-1)
     colour[..., 1:] = 0
@@ -195,6 +196,11 @@ def test_convolutions_see_scaled_channels_first():
     torch.testing.assert_close(inputs[:, 0], torch.from_numpy(IMAGES / 255).float())
     assert not inputs[:, 1:].any()
     assert hs.measure(IMAGES, DIGITS[:200], learner="convnet", folds=2, repeats=2).error.mean() < math.log(10)
+
+
+def test_sequences_and_grey_images_come_as_they_were_given():
+    series = np.random.default_rng(0).normal(size=(40, 6, 3)).astype(np.float32)
+    torch.testing.assert_close(hs.Network(nn.Flatten)._inputs(of(series, [0, 1] * 20)), torch.from_numpy(series))
 
 
 def test_arrays_keep_their_axes():

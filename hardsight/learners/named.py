@@ -38,10 +38,12 @@ def _convnet(samples: Samples) -> Learner:
             f"the learner convnet reads images, and these samples are of kind {samples.kind!r}: use network"
         )
     outputs = 1 if samples.classes is None else len(samples.classes)
-    channels = 1 if samples.features.ndim == 3 else int(samples.features.shape[-1])
+    grey = samples.features.ndim == 3
+    channels = 1 if grey else int(samples.features.shape[-1])
 
     def convnet() -> nn.Module:
         return nn.Sequential(
+            *([nn.Unflatten(1, (1, -1))] if grey else []),
             nn.Conv2d(channels, 16, 3, padding=1),
             nn.ReLU(),
             nn.MaxPool2d(2),

@@ -36,7 +36,9 @@ class Network:
 
     Args:
         make_net: returns a new ``torch.nn.Module`` that maps ``(row, …)`` inputs to ``(row, class)`` logits, or to
-            ``(row, 1)`` in regression. None: a perceptron with ``hidden`` ReLU layers.
+            ``(row, 1)`` in regression. None: a perceptron with ``hidden`` ReLU layers. Rows reach it as they were given, in
+            float32; images with channels as ``(row, channel, height, width)``, bytes scaled to 0 … 1; tables and texts as
+            the numbers of :attr:`Samples.matrix`.
         hidden: widths of the default perceptron's hidden layers; ``()`` gives a linear model.
         epochs: passes over a member's training part. None: 20, more for small data so that at least 400 steps are taken,
             fewer for very large data (at most 40,000 steps, at least 3 passes).
@@ -130,8 +132,7 @@ class Network:
         elif samples.kind == "image":
             pixels = np.asarray(samples.features)
             scaled = pixels.astype(np.float32) / (255 if pixels.dtype == np.uint8 else 1)
-            channels = scaled[:, None] if scaled.ndim == 3 else np.moveaxis(scaled, -1, 1)
-            inputs = torch.from_numpy(np.ascontiguousarray(channels))
+            inputs = torch.from_numpy(np.ascontiguousarray(np.moveaxis(scaled, -1, 1) if scaled.ndim == 4 else scaled))
         else:
             inputs = torch.from_numpy(np.asarray(samples.features, dtype=np.float32))
         if not self.standardize and inputs.isnan().any():
