@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -57,6 +58,7 @@ def measure(
     budget: str | float | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
+    jobs: int = 1,
     seed: int = 0,
     progress: bool = False,
 ) -> Difficulty:
@@ -84,6 +86,7 @@ def measure(
         budget: end when this time is spent: "90s", "10min", "2h", or a number of minutes; ``repeats`` likewise.
         checkpoint: a file to keep what is held so far in, after every few members; stays there when the run ends.
         resume: go on with what ``checkpoint`` holds; the end result is the same to the last byte.
+        jobs: processes for estimators that train one model after another; the numbers do not depend on it.
         seed: fixes every random number.
         progress: show a progress bar on stderr.
 
@@ -119,7 +122,7 @@ def measure(
     if repeats is None and (reliability is not None or budget is not None) and splits in (None, "kfold"):
         repeats = MOST_REPEATS
     dealt = _splits(splits, folds, repeats, chosen)
-    plan = _plan(found, chosen, dealt, units, repeats, seed)
+    plan = replace(_plan(found, chosen, dealt, units, repeats, seed), jobs=whole("jobs", jobs, 1))
     until = Until(reliability, budget_seconds(budget), 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
     kept = None if checkpoint is None else Checkpoint(checkpoint, _identity(found, chosen, dealt, units, plan))
     with _progress(progress, chosen.models(plan)) as tick:

@@ -310,6 +310,7 @@ class Plan:
         repeats: turns of the whole plan.
         seed: one integer that fixes every random number.
         turns: those to carry out now; None for all.
+        jobs: processes that may train at the same time, for learners that train one model after another.
     """
 
     rounds: list[Round]
@@ -317,6 +318,7 @@ class Plan:
     repeats: int
     seed: int
     turns: range | None = None
+    jobs: int = 1
 
     def member_seed(self, index: int, fold: int) -> int:
         """A seed of its own for each member, unrelated to the stream that drew the splits."""

@@ -317,3 +317,31 @@ def test_labels_of_many_classes_stay_in_place():
     d = hs.measure(X, names, learner=GaussianNB(), folds=3, repeats=2)
     assert (d.names(d.predicted) == names).mean() > 0.7
     assert d.classes == tuple("abcdefgh")
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        make_pipeline(StandardScaler(), BaggingClassifier(n_estimators=3)),
+        hs.OutOfBag(RandomForestClassifier(20)),
+        "lightgbm",
+    ],
+    ids=["pipeline", "forest", "lightgbm"],
+)
+def test_processes_change_nothing(learner):
+    one, two = (hs.measure(X, Y, learner=learner, repeats=2, jobs=jobs) for jobs in (1, 2))
+    np.testing.assert_array_equal(one.error, two.error)
+    assert one.settings == two.settings
+
+
+def test_warnings_and_failures_cross_processes():
+    hasty = LogisticRegression(max_iter=2)
+    with pytest.warns(UserWarning, match="failed to converge"):
+        one = hs.measure(X, Y, learner=hasty, repeats=2)
+    with pytest.warns(UserWarning, match="failed to converge"):
+        two = hs.measure(X, Y, learner=hasty, repeats=2, jobs=2)
+    assert one.settings["notices"] == two.settings["notices"] != []
+    with pytest.raises(LearnerError, match=r"LogisticRegression failed on member \d of round 0: "):
+        hs.measure(X, Y, learner=LogisticRegression(C=-1.0), repeats=2, jobs=2)
+    with pytest.raises(InputError, match=r"jobs must be 1 or more. Got 0"):
+        hs.measure(X, Y, learner=hasty, jobs=0)

@@ -31,7 +31,7 @@ def views(network, samples, plan):
     return list(network.views(samples, plan, lambda _: None))
 
 
-def one_at_a_time(samples, plan, *, hidden=(128,), epochs=None, batch_size=64, lr=3e-3, cosine=True):
+def one_at_a_time(samples, plan, *, hidden=(128,), epochs=None, batch_size=64, lr=3e-3, cosine=True, sgd=False):
     """The same recipe, member by member: its own standardisation by numpy, module, optimiser and loop."""
     members = list(plan.members())
     sizes = [len(m.train) for m in members]
@@ -54,7 +54,12 @@ def one_at_a_time(samples, plan, *, hidden=(128,), epochs=None, batch_size=64, l
         with torch.random.fork_rng():
             torch.manual_seed(stream(m.seed, "weights"))
             net = perceptron(x.shape[1], hidden, 1 if regression else len(samples.classes))
-        optimizer = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=1.5 / (lr * sum(share)))
+        decay = 1.5 / (lr * sum(share))
+        optimizer = (
+            torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, weight_decay=decay / 10)
+            if sgd
+            else torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=decay)
+        )
         take = _order(m.train, stream(m.seed, "order"))
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = lr * share[step]
@@ -96,6 +101,18 @@ def test_stacked_regression_equals_networks_trained_one_at_a_time():
     plan = plan_of(samples)
     recipe = {"epochs": 3, "batch_size": 16}
     assert_same(views(hs.Network(**recipe), samples, plan), one_at_a_time(samples, plan, **recipe), 1e-5)
+
+
+def test_sgd_with_momentum_equals_networks_trained_one_at_a_time():
+    samples = of(X, Y)
+    plan = plan_of(samples)
+    recipe = {"epochs": 3, "batch_size": 16}
+    found = views(hs.Network(**recipe, optimizer="sgd"), samples, plan)
+    assert_same(found, one_at_a_time(samples, plan, **recipe, lr=0.05, sgd=True), 1e-5)
+    d = hs.measure(PIXELS[:500], DIGITS[:500], learner=hs.Network(optimizer="sgd"), repeats=2)
+    assert (d.predicted == d.labels).mean() > 0.9
+    with pytest.raises(InputError, match=r"optimizer must be one of adamw, sgd. Got 'adam'"):
+        hs.Network(optimizer="adam")
 
 
 def test_whole_training_agrees_with_networks_trained_one_at_a_time():

@@ -1,6 +1,7 @@
 """Anything with scikit-learn's ``fit`` and ``predict``: classifiers, regressors, pipelines, boosted trees."""
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float64
+from joblib import Parallel, delayed, parallel_config
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -15,9 +17,10 @@ from torch import Tensor
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.core import Tick, View
 from hardsight.samples import Samples
-from hardsight.splits import Plan
+from hardsight.splits import Member, Plan
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Estimator:
@@ -60,17 +63,10 @@ class Estimator:
         self._check_task(samples)
         features = features_of(samples, numbers=self.numbers)
         outputs = 0 if samples.classes is None else len(samples.classes)
-        # More BLAS threads make these small fits slower, and idle ones spin.
-        with threadpool_limits(1):
-            for member in plan.members():
-                where = f"member {member.fold} of round {member.round}"
-                train = member.train
-                model = seeded(clone(self.estimator, safe=False), member.seed)
-                attempt(partial(model.fit, rows_of(features, train), samples.labels[train]), self.name, where)
-                judged = partial(predict, model, rows_of(features, member.held_out), outputs, len(train), self.name)
-                predictions = attempt(judged, self.name, where)
-                yield View(torch.from_numpy(member.held_out), predictions, member.round)
-                tick(1)
+        work = partial(_fit_and_predict, self.estimator, features, samples.labels, outputs, self.name)
+        for member, predictions in zip(plan.members(), spread(work, plan.members(), plan.jobs), strict=True):
+            yield View(torch.from_numpy(member.held_out), predictions, member.round)
+            tick(1)
 
     def _check_task(self, samples: Samples) -> None:
         if not isinstance(self.estimator, BaseEstimator):
@@ -82,6 +78,40 @@ class Estimator:
                 f"{self.name} is a regressor, and the labels are classes: use a classifier, or task='regression' if the "
                 "labels are quantities"
             )
+
+
+def spread(work: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[R]:
+    """Results of work on each item, in the items' order, from several processes at a time.
+
+    More BLAS threads make small fits slower, and idle ones spin: every process has one.
+    """
+    if jobs == 1:
+        with threadpool_limits(1):
+            yield from map(work, items)
+        return
+    with parallel_config(inner_max_num_threads=1, backend="loky"):
+        for result, warned in Parallel(n_jobs=jobs, return_as="generator")(delayed(_overheard)(work, i) for i in items):
+            for category, text in warned:
+                warnings.warn(text, category, stacklevel=2)
+            yield result
+
+
+def _overheard(work: Callable[[T], R], item: T) -> tuple[R, list[tuple[type[Warning], str]]]:
+    """A result with the warnings on the way to it, which would otherwise end in another process."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = work(item)
+    return result, [(w.category, str(w.message)) for w in caught]
+
+
+def _fit_and_predict(
+    estimator: Any, features: Any, labels: np.ndarray, outputs: int, name: str, member: Member
+) -> Float64[Tensor, " row *class"]:
+    where = f"member {member.fold} of round {member.round}"
+    train = member.train
+    model = seeded(clone(estimator, safe=False), member.seed)
+    attempt(partial(model.fit, rows_of(features, train), labels[train]), name, where)
+    return attempt(partial(predict, model, rows_of(features, member.held_out), outputs, len(train), name), name, where)
 
 
 def features_of(samples: Samples, *, numbers: bool) -> Any:

@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from sklearn.base import clone, is_regressor
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
-from threadpoolctl import threadpool_limits
 
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.core import Tick, View
-from hardsight.learners.estimators import attempt, features_of, laplace, rows_of
+from hardsight.learners.estimators import attempt, features_of, laplace, rows_of, spread
 from hardsight.samples import Samples
 from hardsight.splits import Plan
 
@@ -66,28 +65,19 @@ class OutOfBag:
             kind = "numbers to predict" if samples.regression else "classes"
             raise InputError(f"{type(self.forest).__name__} does not fit labels that are {kind}: use its twin")
         features = features_of(samples, numbers=self.numbers)
-        with threadpool_limits(1):
-            for forest in plan.now:
-                yield self._view(samples, features, plan, forest, tick)
+        for forest in plan.now:
+            yield self._view(samples, features, plan, forest, tick)
 
     def _view(self, samples: Samples, features: Any, plan: Plan, forest: int, tick: Tick) -> View:
-        size, outputs = int(plan.units.max()) + 1, 1 if samples.classes is None else len(samples.classes)
+        outputs = 1 if samples.classes is None else len(samples.classes)
         total, judges = np.zeros((len(samples), outputs)), np.zeros(len(samples))
         template = clone(self.forest.estimator).set_params(
             **{name: getattr(self.forest, name) for name in self.forest.estimator_params}
         )
-        for index in range(int(self.forest.n_estimators)):
-            rng = np.random.default_rng(plan.member_seed(forest, index))
-            drawn = np.bincount(rng.integers(size, size=size), minlength=size)[plan.units]
-            seen, left_out = np.flatnonzero(drawn), np.flatnonzero(drawn == 0)
-            tree = clone(template).set_params(random_state=int(rng.integers(2**31)))
-            fit = partial(tree.fit, rows_of(features, seen), samples.labels[seen], sample_weight=drawn[seen])
-            attempt(fit, self.name, f"tree {index} of forest {forest}")
-            judged = rows_of(features, left_out)
-            if samples.regression:
-                total[left_out, 0] += tree.predict(judged)
-            else:
-                total[np.ix_(left_out, tree.classes_.astype(np.int64))] += tree.predict_proba(judged)
+        grow = partial(_grow, template, features, samples.labels, plan.units, outputs, self.name)
+        trees = [(forest, index, plan.member_seed(forest, index)) for index in range(int(self.forest.n_estimators))]
+        for left_out, answers in spread(grow, trees, plan.jobs):
+            total[left_out] += answers
             judges[left_out] += 1
             tick(1)
         if (judges == 0).any():
@@ -101,3 +91,29 @@ class OutOfBag:
             return View(rows, torch.from_numpy(mean[:, 0]), forest)
         with np.errstate(divide="ignore"):
             return View(rows, torch.from_numpy(laplace(np.log(mean), len(samples))), forest)
+
+
+def _grow(
+    template: Any,
+    features: Any,
+    labels: np.ndarray,
+    units: np.ndarray,
+    outputs: int,
+    name: str,
+    which: tuple[int, int, int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """One tree: the samples left out of its bag, and what it says of them, ``(sample, output)``."""
+    forest, index, seed = which
+    rng = np.random.default_rng(seed)
+    size = int(units.max()) + 1
+    drawn = np.bincount(rng.integers(size, size=size), minlength=size)[units]
+    seen, left_out = np.flatnonzero(drawn), np.flatnonzero(drawn == 0)
+    tree = clone(template).set_params(random_state=int(rng.integers(2**31)))
+    fit = partial(tree.fit, rows_of(features, seen), labels[seen], sample_weight=drawn[seen])
+    attempt(fit, name, f"tree {index} of forest {forest}")
+    answers = np.zeros((len(left_out), outputs))
+    if len(left_out) and hasattr(tree, "classes_"):
+        answers[:, tree.classes_.astype(np.int64)] = tree.predict_proba(rows_of(features, left_out))
+    elif len(left_out):
+        answers[:, 0] = tree.predict(rows_of(features, left_out))
+    return left_out, answers
