@@ -226,13 +226,15 @@ class Difficulty:
         write(self, path, samples or self.samples)
 
     def headline(self) -> str:
-        """One sentence: how many samples, models and views, and the mean error with its standard error."""
+        """One sentence: how many samples, models and views, the mean error, and how reliable the ranking is."""
         s = self.settings
         if not len(self):
             return f"no sample of those measured by {s['members']:,} models ({s['learner']})"
+        reliable = s.get("reliability")
+        again = "" if reliable is None else f", ranking reliability {reliable:.3f}"
         return (
             f"{len(self):,} samples, {s['members']:,} models ({s['learner']}), {int(self.count.min())} or more held-out "
-            f"views each; mean {s['loss']} error {self.error.mean():.4g}"
+            f"views each; mean {s['loss']} error {self.error.mean():.4g}{again}"
         )
 
     def __repr__(self) -> str:

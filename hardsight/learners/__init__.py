@@ -4,7 +4,21 @@ from hardsight.learners.closed_form import Ridge
 from hardsight.learners.core import Learner, Tick, View
 from hardsight.learners.estimators import Estimator
 from hardsight.learners.forests import OutOfBag
+from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut
 from hardsight.learners.named import LEARNERS, choose
 from hardsight.learners.networks import Network
 
-__all__ = ["LEARNERS", "Estimator", "Learner", "Network", "OutOfBag", "Ridge", "Tick", "View", "choose"]
+__all__ = [
+    "LEARNERS",
+    "Estimator",
+    "KernelRidgeLeaveOneOut",
+    "Learner",
+    "LogisticLeaveOneOut",
+    "NeighboursLeaveOneOut",
+    "Network",
+    "OutOfBag",
+    "Ridge",
+    "Tick",
+    "View",
+    "choose",
+]

@@ -17,6 +17,7 @@ from hardsight.learners.closed_form import Ridge
 from hardsight.learners.core import Learner
 from hardsight.learners.estimators import Estimator
 from hardsight.learners.forests import OutOfBag
+from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut
 from hardsight.learners.networks import Network
 from hardsight.samples import Samples
 
@@ -72,6 +73,18 @@ def _ridge(samples: Samples) -> Learner:
     return Ridge()
 
 
+def _logistic_loo(samples: Samples) -> Learner:
+    return LogisticLeaveOneOut()
+
+
+def _knn_loo(samples: Samples) -> Learner:
+    return NeighboursLeaveOneOut()
+
+
+def _kernel_loo(samples: Samples) -> Learner:
+    return KernelRidgeLeaveOneOut()
+
+
 def _lightgbm(samples: Samples) -> Learner:
     lightgbm = _optional("lightgbm")
     kind = lightgbm.LGBMRegressor if samples.regression else lightgbm.LGBMClassifier
@@ -90,6 +103,11 @@ LEARNERS: dict[str, Named] = {
     "logistic": Named(_linear, "scikit-learn's logistic regression on scaled features (ridge in regression)"),
     "forest": Named(_forest, "random forests judged out of bag, 100 trees a view"),
     "ridge": Named(_ridge, "linear least squares with held-out predictions in closed form, exact leave-one-out"),
+    "logistic-loo": Named(_logistic_loo, "logistic regression, approximate leave-one-out from one fit (--splits loo)"),
+    "knn-loo": Named(_knn_loo, "ten nearest neighbours, exact leave-one-out (--splits loo)"),
+    "kernel-loo": Named(
+        _kernel_loo, "kernel ridge, exact leave-one-out from one fit (--splits loo; to 10,000 samples)"
+    ),
     "lightgbm": Named(_lightgbm, "LightGBM, 100 trees a member (extra: boosting)"),
     "xgboost": Named(_xgboost, "XGBoost, 100 trees a member (extra: boosting)"),
 }
