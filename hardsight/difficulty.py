@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hardsight.errors import InputError
+from hardsight.errors import InputError, first_line
 from hardsight.files import atomic
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Difficulty:
         except FileNotFoundError:
             raise InputError(f"no file at {path}: give the difficulty.parquet that `hardsight measure` wrote") from None
         except (OSError, pa.ArrowException) as fault:
-            raise InputError(f"{path} is not a readable parquet file ({_first_line(fault)}): measure again") from None
+            raise InputError(f"{path} is not a readable parquet file ({first_line(fault)}): measure again") from None
         try:
             about = json.loads((table.schema.metadata or {})[b"hardsight"])
             if about["schema"] > SCHEMA:
@@ -249,7 +249,3 @@ class Difficulty:
 
 def _name_type(classes: Sequence[Any]) -> Any:
     return None if all(type(c) is type(classes[0]) for c in classes) else object
-
-
-def _first_line(fault: BaseException) -> str:
-    return (str(fault).splitlines() or [type(fault).__name__])[0]

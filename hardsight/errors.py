@@ -20,6 +20,11 @@ class HardsightWarning(UserWarning):
     """A fallback or a doubt about the result that the caller should know of."""
 
 
+def first_line(fault: BaseException) -> str:
+    """What another library said, on one line."""
+    return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
+
+
 def whole(name: str, value: Any, least: int, because: str = "") -> int:
     """The argument as an int.
 

@@ -111,19 +111,19 @@ def measure(
         found = doors.of(X, y, ids=ids, groups=groups, task=task, label=label, text=text, embedding=embedding)
     if duplicates not in ("together", "apart"):
         raise InputError(f"duplicates must be 'together' or 'apart'. Got {duplicates!r}")
-    seed = whole("seed", seed, 0)
-    chosen, reason = choose(learner, found)
-    scored = _loss(loss, regression=found.regression)
-    units, notices = _units(found, duplicates)
     if reliability is not None and not 0 < reliability < 1:
         raise InputError(f"reliability must lie between 0 and 1. Got {reliability}")
     if resume and checkpoint is None:
         raise InputError("resume needs the checkpoint that the run was started with: pass checkpoint=PATH")
+    seed, jobs, seconds = whole("seed", seed, 0), whole("jobs", jobs, 1), budget_seconds(budget)
+    chosen, reason = choose(learner, found)
+    scored = _loss(loss, regression=found.regression)
     if repeats is None and (reliability is not None or budget is not None) and splits in (None, "kfold"):
         repeats = MOST_REPEATS
     dealt = _splits(splits, folds, repeats, chosen)
-    plan = replace(_plan(found, chosen, dealt, units, repeats, seed), jobs=whole("jobs", jobs, 1))
-    until = Until(reliability, budget_seconds(budget), 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
+    units, notices = _units(found, duplicates)
+    plan = replace(_plan(found, chosen, dealt, units, repeats, seed), jobs=jobs)
+    until = Until(reliability, seconds, 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
     kept = None if checkpoint is None else Checkpoint(checkpoint, _identity(found, chosen, dealt, units, plan))
     with _progress(progress, chosen.models(plan)) as tick:
         done = carry_out(chosen, found, plan, until, tick, kept, resume=resume)

@@ -4,13 +4,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 
 from hardsight.checkpoint import Checkpoint
-from hardsight.errors import InputError, LearnerError
+from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners import Learner, Tick, View
 from hardsight.record import HeldOut, Loss
 from hardsight.samples import Samples
@@ -96,9 +96,7 @@ def carry_out(
             warnings.simplefilter("always")
             for view in _finite(learner.views(samples, part, tick), learner.name, samples.ids):
                 record.add(view.rows, view.predictions, view.turn)
-        for text in _again(caught):
-            if text not in notices:
-                notices.append(text)
+        _again(caught, notices)
         turns, slowest = part.now.stop, max(slowest, clock() - began)
         if checkpoint is not None:
             checkpoint.save(record, turns, notices)
@@ -140,9 +138,10 @@ def _finite(views: Iterable[View], name: str, ids: np.ndarray) -> Iterator[View]
         yield view
 
 
-def _again(caught: Iterable[warnings.WarningMessage]) -> list[str]:
-    """Hand warnings on to the caller, each text once: hundreds of members say the same thing. Returns the texts."""
-    once = list({(w.category, str(w.message)): w for w in caught}.values())
-    for warning in once:
-        warnings.warn(warning.message, warning.category, stacklevel=4)
-    return [f"{w.category.__name__}: {str(w.message).splitlines()[0]}" for w in once]
+def _again(caught: Iterable[warnings.WarningMessage], notices: list[str]) -> None:
+    """Hand warnings on to the caller and to the notices, each text once: hundreds of members say the same thing."""
+    for warning in caught:
+        text = f"{warning.category.__name__}: {first_line(cast(Warning, warning.message))}"
+        if text not in notices:
+            notices.append(text)
+            warnings.warn(warning.message, warning.category, stacklevel=4)

@@ -52,17 +52,25 @@ class Ridge:
     def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
         """See :meth:`Learner.views`."""
         x = scaled(samples.matrix)
-        targets = samples.labels[:, None] if samples.classes is None else np.eye(len(samples.classes))[samples.labels]
+        targets = targets_of(samples)
         for turn in plan.now:
             drawn = plan.rounds[turn]
             rows = np.flatnonzero(drawn.fold >= 0)
-            scores = held_out(x, targets.astype(np.float64), drawn, self.penalty)[rows]
+            scores = held_out(x, targets, drawn, self.penalty)[rows]
             tick(drawn.members)
             yield View(
                 torch.from_numpy(rows),
-                torch.from_numpy(scores[:, 0]) if samples.regression else _probabilities(scores, samples.labels[rows]),
+                torch.from_numpy(scores[:, 0]) if samples.regression else probabilities(scores, samples.labels[rows]),
                 turn,
             )
+
+
+def targets_of(samples: Samples) -> np.ndarray:
+    """What least squares fit, ``(sample, target)`` float64: one column a class, 0 or 1; the target itself in regression."""
+    if samples.classes is None:
+        return samples.labels[:, None]
+    one_hot: np.ndarray = np.eye(len(samples.classes))[samples.labels]
+    return one_hot
 
 
 def scaled(matrix: np.ndarray) -> np.ndarray:
@@ -95,14 +103,14 @@ def held_out(x: np.ndarray, targets: np.ndarray, drawn: Round, penalty: float) -
     ridge[0, 0] = 0.0
     out = np.full(targets.shape, np.nan)
     try:
-        factor = cho_factor(z.T @ z + ridge)
+        gram, moment = z.T @ z + ridge, z.T @ targets
+        factor = cho_factor(gram)
         if np.array_equal(np.sort(drawn.fold), np.arange(len(x))):
             hat = np.einsum("ij,ji->i", z, cho_solve(factor, z.T))
-            fitted = z @ cho_solve(factor, z.T @ targets)
+            fitted = z @ cho_solve(factor, moment)
             residual = (targets - fitted) / _room(1 - hat)[:, None]
             out[:] = targets - residual
             return out
-        gram, moment = z.T @ z + ridge, z.T @ targets
         for rows in _folds(drawn):
             part, goal = z[rows], targets[rows]
             if len(rows) < z.shape[1]:
@@ -132,7 +140,8 @@ def _room(left: np.ndarray) -> np.ndarray:
     return left
 
 
-def _probabilities(scores: np.ndarray, labels: np.ndarray) -> Float64[Tensor, "row class"]:
+def probabilities(scores: np.ndarray, labels: np.ndarray) -> Float64[Tensor, "row class"]:
+    """Log-probabilities: the softmax of the scores, with the one scale that makes the log-loss of the labels least."""
     z, y = torch.from_numpy(scores), torch.from_numpy(labels)
 
     def loss(log_scale: float) -> float:

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from hardsight.errors import InputError, LearnerError
+from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners.core import Tick, View
 from hardsight.samples import Samples
 from hardsight.splits import Member, Plan
@@ -144,10 +144,9 @@ def attempt(work: Callable[[], T], name: str, where: str) -> T:
     except InputError:
         raise
     except Exception as fault:  # LightGBM, for one, raises a bare subclass of Exception
-        line = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
         raise LearnerError(
-            f"{name} failed on {where}: {line}. Put the preprocessing that it needs before it in a Pipeline, or use "
-            "another learner"
+            f"{name} failed on {where}: {first_line(fault)}. Put the preprocessing that it needs before it in a "
+            "Pipeline, or use another learner"
         ) from fault
 
 

@@ -15,7 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from hardsight.errors import InputError, LearnerError, whole
-from hardsight.learners.closed_form import _probabilities, scaled
+from hardsight.learners.closed_form import probabilities, scaled, targets_of
 from hardsight.learners.core import Tick, View
 from hardsight.learners.estimators import laplace
 from hardsight.samples import Samples
@@ -198,11 +198,10 @@ class KernelRidgeLeaveOneOut:
                     f"{self.name} takes time with the cube of the samples and stops at {LARGEST_KERNEL:,}, and these are "
                     f"{len(samples):,}: use knn-loo or ridge, or measure a part of the samples"
                 )
-            x, labels = scaled(samples.matrix), samples.labels
+            x = scaled(samples.matrix)
             gamma = 1 / max(x.shape[1], 1) if self.gamma is None else self.gamma
-            targets = labels[:, None] if samples.classes is None else np.eye(len(samples.classes))[labels]
-            scores = kernel_ridge(x, targets, plan.units, self.penalty, gamma)
-            return torch.from_numpy(scores[:, 0]) if samples.regression else _probabilities(scores, labels)
+            scores = kernel_ridge(x, targets_of(samples), plan.units, self.penalty, gamma)
+            return torch.from_numpy(scores[:, 0]) if samples.regression else probabilities(scores, samples.labels)
 
         return _views(self.name, plan, tick, judge)
 

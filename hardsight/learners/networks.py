@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor, nn
 
-from hardsight.errors import HardsightWarning, InputError, LearnerError, whole
+from hardsight.errors import HardsightWarning, InputError, LearnerError, first_line, whole
 from hardsight.learners.core import Tick, View
 from hardsight.learners.perceptrons import Gradient, layers
 from hardsight.samples import Samples
@@ -137,12 +137,10 @@ class Network:
     def _inputs(self, samples: Samples) -> Tensor:
         if self.make_net is None or samples.kind in ("table", "text"):
             inputs = torch.from_numpy(np.ascontiguousarray(samples.matrix))
-        elif samples.kind == "image":
-            pixels = np.asarray(samples.features)
-            scaled = pixels.astype(np.float32) / (255 if pixels.dtype == np.uint8 else 1)
-            inputs = torch.from_numpy(np.ascontiguousarray(np.moveaxis(scaled, -1, 1) if scaled.ndim == 4 else scaled))
         else:
-            inputs = torch.from_numpy(np.asarray(samples.features, dtype=np.float32))
+            numbers = samples.numbers
+            channels_last = samples.kind == "image" and numbers.ndim == 4
+            inputs = torch.from_numpy(np.ascontiguousarray(np.moveaxis(numbers, -1, 1) if channels_last else numbers))
         if not self.standardize and inputs.isnan().any():
             raise InputError(
                 "the features have missing values, which a network without standardize=True cannot read: fill them, "
@@ -275,7 +273,7 @@ def why_not_stackable(net: nn.Module, x: Tensor) -> str | None:
         with torch.random.fork_rng(devices=[]):
             _stacked_forward(twins)[1](torch.stack([x, x]).nan_to_num(0.0))
     except (RuntimeError, ValueError) as fault:
-        return f"{type(net).__name__} cannot be vectorised ({str(fault).splitlines()[0]})"
+        return f"{type(net).__name__} cannot be vectorised ({first_line(fault)})"
     return None
 
 

@@ -73,12 +73,21 @@ class Samples:
             return self.embedding
         if self.kind == "table":
             return encode(self.features)
-        flat: np.ndarray = np.asarray(self.features).reshape(len(self), -1)
-        pixels = self.kind == "image" and flat.dtype == np.uint8
-        return flat.astype(np.float32) / np.float32(255 if pixels else 1)
+        return self.numbers.reshape(len(self), -1)
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Arrays and images in float32 with the axes they came with, ``(sample, …)``; pixels of 0..255 become 0..1."""
+        given = np.asarray(self.features)
+        pixels = self.kind == "image" and given.dtype == np.uint8
+        return given.astype(np.float32) / np.float32(255 if pixels else 1)
 
     def fingerprints(self) -> np.ndarray:
         """One 128-bit digest a sample, equal for samples with equal features. ``(sample,)`` of bytes."""
+        return self._digests
+
+    @cached_property
+    def _digests(self) -> np.ndarray:
         rows: Any
         if self.kind == "table":
             rows = np.stack([pd.factorize(self.features[c])[0] for c in self.features], axis=1).astype(np.int64)

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardsight.errors import InputError
+from hardsight.errors import InputError, first_line
 from hardsight.samples import images
-from hardsight.samples.rows import belongs, first_line, listed, objects, plain
+from hardsight.samples.rows import belongs, listed, objects, plain
 
 
 def is_hugging_face(value: Any) -> bool:

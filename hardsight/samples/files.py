@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardsight.errors import InputError
+from hardsight.errors import InputError, first_line
 from hardsight.samples import folders
 from hardsight.samples.core import Samples
 from hardsight.samples.memory import of
-from hardsight.samples.rows import first_line, listed, option, where
+from hardsight.samples.rows import listed, option, where
 
 KNOWN = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz", ".npy", "a folder with one subfolder a class")
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from hardsight.errors import InputError
-from hardsight.samples.rows import first_line
+from hardsight.errors import InputError, first_line
 
 KNOWN = ("pixels", "pixels:SIDE", "efficientnet-lite0")
 

@@ -42,11 +42,6 @@ def option(name: str, value: str) -> str:
     return f"--{name} {line if safe else shlex.quote(line)}"
 
 
-def first_line(fault: BaseException) -> str:
-    """What another library said, on one line."""
-    return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
-
-
 def belongs(value: Any, package: str) -> bool:
     """Whether a value's type, or a type that it derives from, is of some package. Imports nothing."""
     return any(kind.__module__.split(".")[0] == package for kind in type(value).__mro__)

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hardsight.errors import InputError
-from hardsight.samples.rows import first_line, where
+from hardsight.errors import InputError, first_line
+from hardsight.samples.rows import where
 
 KNOWN = ("tfidf", "sentence-transformers:MODEL")
 
