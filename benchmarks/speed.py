@@ -21,7 +21,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 import hardsight as hs
-from hardsight.learners import networks
+from hardsight.learners import training
 from hardsight.learners.perceptrons import layers
 from hardsight.record import HeldOut
 from hardsight.samples import of
@@ -95,8 +95,8 @@ def sklearns() -> np.ndarray:
 
 def ensemble(by_hand: bool) -> np.ndarray:
     """Our stack, with the gradient by hand or by autograd as for any other module."""
-    networks.layers = layers if by_hand else lambda module: None
-    learner = networks.Network(net, **RECIPE)
+    training.layers = layers if by_hand else lambda module: None
+    learner = hs.Network(net, **RECIPE)
     views = learner.views(SAMPLES, PLAN, lambda done: None)
     return HeldOut.of(Y, 10, views).decompose("log").error.numpy()
 
@@ -115,7 +115,7 @@ def main() -> None:
     import warnings
 
     warnings.simplefilter("ignore")
-    gold = hs.measure(SAMPLES, learner=networks.Network(net, **RECIPE), duplicates="apart", repeats=100, seed=1).error
+    gold = hs.measure(SAMPLES, learner=hs.Network(net, **RECIPE), duplicates="apart", repeats=100, seed=1).error
     seconds: dict[str, list[float]] = {name: [] for name in WAYS}
     errors = {}
     for _ in range(RUNS):

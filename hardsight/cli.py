@@ -60,6 +60,7 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--id", "id_", help="Column that names the samples, unique.")
 @click.option("--group", help="Column whose equal values are never split between training and judging.")
+@click.option("--weights", metavar="COLUMN", help="Column of how much each sample counts in training, 0 or more.")
 @click.option("--text", help="Column that holds the texts to measure.")
 @click.option("--drop", multiple=True, metavar="COLUMN", help="Column that is no feature; may be repeated.")
 @click.option(
@@ -100,6 +101,7 @@ def measure(
     label: str | None,
     id_: str | None,
     group: str | None,
+    weights: str | None,
     text: str | None,
     drop: tuple[str, ...],
     task: str,
@@ -116,7 +118,8 @@ def measure(
     """
     from hardsight.samples import read
 
-    samples = read(data, label=label, id=id_, group=group, text=text, drop=drop, task=task, embedding=embedding)
+    roles = {"label": label, "id": id_, "group": group, "weights": weights, "text": text}
+    samples = read(data, **roles, drop=drop, task=task, embedding=embedding)
     _measured(samples, source=data, splits=_splits(splits, members, ratio), **run)
 
 

@@ -49,6 +49,7 @@ def measure(
     splits: Any = None,
     groups: Any = None,
     ids: Any = None,
+    weights: Any = None,
     duplicates: str = "together",
     task: str = "auto",
     label: str | None = None,
@@ -76,6 +77,8 @@ def measure(
         splits: :class:`KFold`, :class:`Subsets` or :class:`LeaveOneOut` in place of ``folds``; or "loo".
         groups: ``(sample,)``; samples of one group are never split between training and judging.
         ids: ``(sample,)``, unique; names the samples for good.
+        weights: ``(sample,)``, 0 or more: how much each sample counts in training, for learners that can weigh; or a
+            column's name. The errors that are measured stay unweighted.
         duplicates: "together": samples with exactly equal features are treated as a group; "apart": they are not.
         task: "classification", "regression" or "auto".
         label: the label's name in tables and reports.
@@ -99,16 +102,18 @@ def measure(
     >>> bool((d.error == d.bias + d.variance).all()), len(d.hardest(3))
     (True, 3)
     """
-    given = {"y": y, "groups": groups, "ids": ids, "label": label, "text": text}
+    given = {"y": y, "groups": groups, "ids": ids, "weights": weights, "label": label, "text": text}
     if isinstance(X, Samples):
         extra = [name for name, value in given.items() if value is not None]
         if extra:
             raise InputError(
-                f"X is Samples, which hold their labels, ids and groups already: leave out {', '.join(extra)}"
+                f"X is Samples, which hold their labels, ids, groups and weights already: leave out {', '.join(extra)}"
             )
         found = X
     else:
-        found = doors.of(X, y, ids=ids, groups=groups, task=task, label=label, text=text, embedding=embedding)
+        found = doors.of(
+            X, y, ids=ids, groups=groups, weights=weights, task=task, label=label, text=text, embedding=embedding
+        )
     if duplicates not in ("together", "apart"):
         raise InputError(f"duplicates must be 'together' or 'apart'. Got {duplicates!r}")
     if reliability is not None and not 0 < reliability < 1:
@@ -117,6 +122,11 @@ def measure(
         raise InputError("resume needs the checkpoint that the run was started with: pass checkpoint=PATH")
     seed, jobs, seconds = whole("seed", seed, 0), whole("jobs", jobs, 1), budget_seconds(budget)
     chosen, reason = choose(learner, found)
+    if found.weights is not None and not getattr(chosen, "takes_weights", False):
+        raise InputError(
+            f"{chosen.name} cannot weigh its training samples: leave out weights, or use network, convnet, logistic, "
+            "forest, ridge, lightgbm, xgboost, or an estimator whose fit takes sample_weight"
+        )
     scored = _loss(loss, regression=found.regression)
     if repeats is None and (reliability is not None or budget is not None) and splits in (None, "kfold"):
         repeats = MOST_REPEATS
@@ -131,7 +141,7 @@ def measure(
     early = done.turns < plan.repeats
     settings = {
         "learner": chosen.name,
-        "recipe": chosen.describe(),
+        "recipe": chosen.describe() + ("" if found.weights is None else "; training samples weighted"),
         "reason": reason,
         "splits": f"{how}, ended after {done.turns}: {done.ended}" if early else how,
         "members": chosen.models(plan.part(range(done.turns))),
@@ -153,6 +163,7 @@ def _identity(samples: Samples, learner: Learner, splits: Splits, units: np.ndar
     return {
         "the data": digest(samples.kind, samples.fingerprints().view(np.uint8), samples.matrix),
         "the labels": digest(samples.labels, samples.classes),
+        "the weights": digest(samples.weights),
         "the ids": digest(samples.ids),
         "the groups or duplicates": digest(units),
         "the learner": digest(learner.name, learner.describe()),

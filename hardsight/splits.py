@@ -7,7 +7,7 @@ fitted, by :func:`check`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -311,6 +311,7 @@ class Plan:
         seed: one integer that fixes every random number.
         turns: those to carry out now; None for all.
         jobs: processes that may train at the same time, for learners that train one model after another.
+        kept: what learners keep for all parts of the plan, which share it; not for copies in other processes.
     """
 
     rounds: list[Round]
@@ -319,6 +320,10 @@ class Plan:
     seed: int
     turns: range | None = None
     jobs: int = 1
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "kept": {}}
 
     def member_seed(self, index: int, fold: int) -> int:
         """A seed of its own for each member, unrelated to the stream that drew the splits."""

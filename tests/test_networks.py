@@ -12,7 +12,10 @@ from torch import nn
 
 import hardsight as hs
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.learners.networks import _Chunk, _order, _steps, perceptron, stream, why_not_stackable
+from hardsight.learners.batches import Batches, Data
+from hardsight.learners.networks import _steps, perceptron
+from hardsight.learners.seeds import order, stream
+from hardsight.learners.stacking import tried
 from hardsight.samples import of
 from hardsight.splits import KFold, Plan, split_seed, units_of
 
@@ -60,7 +63,7 @@ def one_at_a_time(samples, plan, *, hidden=(128,), epochs=None, batch_size=64, l
             if sgd
             else torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=decay)
         )
-        take = _order(m.train, stream(m.seed, "order"))
+        take = order(m.train, m.seed)
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = lr * share[step]
             rows = take(batch)
@@ -242,7 +245,7 @@ def test_running_statistics_are_trained_one_after_another():
     assert "BatchNorm1d" in " ".join(d.settings["notices"])
     # Without running statistics nothing stands in the way.
     plain = lambda: nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16, track_running_stats=False), nn.Linear(16, 3))  # noqa: E731
-    assert why_not_stackable(plain(), torch.zeros(2, 4)) is None
+    assert tried(plain(), torch.zeros(2, 4)).obstacle is None
 
 
 class Moody(nn.Module):
@@ -306,7 +309,7 @@ def test_inputs_are_standardised_by_the_training_part_alone():
     plan = Plan([KFold(2, 2).rounds(None, np.arange(40), split_seed(0))[0]._replace(fold=fold)], np.arange(40), 1, 0)
     members = list(plan.members())
     y = torch.arange(40).double()
-    data = _Chunk(members, torch.from_numpy(x), y, regression=True, standardize=True)
+    data = Batches(members, Data(torch.from_numpy(x), y), regression=True, standardize=True)
     for k, member in enumerate(members):
         train = x[member.train].astype(np.float64)
         mean, sd = np.nanmean(train, 0), np.nanstd(train, 0)
@@ -316,7 +319,7 @@ def test_inputs_are_standardised_by_the_training_part_alone():
         np.testing.assert_allclose(data.rows(k, torch.arange(40)), expected, rtol=1e-5, atol=1e-4)
         assert data.centre[k].item() == pytest.approx(member.train.mean())
         assert data.width[k].item() == pytest.approx(member.train.std())
-    batch, target = data.next(20)
+    batch, target, _ = data.next(20)
     for k, member in enumerate(members):
         rows = (target[k].double() * data.width[k] + data.centre[k]).round().long()
         assert sorted(rows.tolist()) == member.train.tolist()
@@ -324,13 +327,13 @@ def test_inputs_are_standardised_by_the_training_part_alone():
 
 
 def test_batches_are_full_and_pass_after_pass():
-    take = _order(np.array([3, 5, 8, 13, 21]), 0)
+    take = order(np.array([3, 5, 8, 13, 21]), 0)
     drawn = torch.cat([take(3) for _ in range(10)]).tolist()
     for k in range(6):
         assert sorted(drawn[5 * k : 5 * k + 5]) == [3, 5, 8, 13, 21]
     assert len({tuple(drawn[5 * k : 5 * k + 5]) for k in range(6)}) > 1
     assert take(4).dtype == torch.int64
-    assert not torch.equal(_order(np.arange(50), 0)(50), _order(np.arange(50), 1)(50))
+    assert not torch.equal(order(np.arange(50), 0)(50), order(np.arange(50), 1)(50))
 
 
 @pytest.mark.parametrize(

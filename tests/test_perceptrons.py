@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from hardsight.learners import networks
+from hardsight.learners import training
 from hardsight.learners.perceptrons import Gradient, layers
 
 NETS = {
@@ -92,6 +92,6 @@ def test_training_by_hand_and_by_autograd_end_alike(monkeypatch):
 
     X, y = load_wine(return_X_y=True)
     by_hand = hs.measure(X, y, repeats=2).error
-    monkeypatch.setattr(networks, "layers", lambda net: None)
+    monkeypatch.setattr(training, "layers", lambda net: None)
     by_autograd = hs.measure(X, y, repeats=2).error
     torch.testing.assert_close(torch.from_numpy(by_hand), torch.from_numpy(by_autograd), rtol=0.02, atol=0.002)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ class Ridge:
     Features are scaled once, over all samples (missing values take the mean); given those, each held-out prediction is
     exactly that of a refit without the held-out part, folds and leave-one-out alike. Classes are one target a class, 0 or
     1; the scores become probabilities by a softmax with one scale, the one number that makes the round's held-out
-    log-loss least.
+    log-loss least. With weights of samples, of mean 1 over all samples, the fit is weighted least squares; scaling and the
+    softmax's scale stay unweighted.
 
     Args:
         penalty: weight of the squared slopes, in units of samples; 0 gives least squares.
@@ -34,6 +36,7 @@ class Ridge:
     """
 
     splits_itself = False
+    takes_weights = True
 
     def __init__(self, penalty: float = 1.0) -> None:
         if not penalty >= 0:
@@ -53,10 +56,11 @@ class Ridge:
         """See :meth:`Learner.views`."""
         x = scaled(samples.matrix)
         targets = targets_of(samples)
+        weights = None if samples.weights is None else samples.weights / samples.weights.mean()
         for turn in plan.now:
             drawn = plan.rounds[turn]
             rows = np.flatnonzero(drawn.fold >= 0)
-            scores = held_out(x, targets, drawn, self.penalty)[rows]
+            scores = held_out(x, targets, drawn, self.penalty, weights)[rows]
             tick(drawn.members)
             yield View(
                 torch.from_numpy(rows),
@@ -81,44 +85,50 @@ def scaled(matrix: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.where(flat, 0.0, (x - mean) / np.where(flat, 1.0, sd)))
 
 
-def held_out(x: np.ndarray, targets: np.ndarray, drawn: Round, penalty: float) -> np.ndarray:
+def held_out(
+    x: np.ndarray, targets: np.ndarray, drawn: Round, penalty: float, weights: np.ndarray | None = None
+) -> np.ndarray:
     r"""Predictions of every sample by the ridge fit that leaves its fold out, ``(sample, target)`` float64.
 
-    With $H$ the hat matrix and $e$ the residuals of the one fit on all samples, the residuals of fold $F$ by the fit
-    without it are $(I - H_{FF})^{-1} e_F$; for a fold of one, $e_i / (1 - h_{ii})$. Folds larger than the number of
-    features are refitted on their Gram matrix taken off the whole one, which is the same and cheaper. Rows that no fold
-    holds out are NaN.
+    With $H = Z (Z^T W Z + R)^{-1} Z^T W$ the hat matrix, of weights $W$ and penalty $R$, and $e$ the residuals of the one
+    fit on all samples, the residuals of fold $F$ by the fit without it are $(I - H_{FF})^{-1} e_F$; for a fold of one,
+    $e_i / (1 - h_{ii})$. Folds larger than the number of features are refitted on their Gram matrix taken off the whole
+    one, which is the same and cheaper. Rows that no fold holds out are NaN.
 
     Args:
         x: ``(sample, feature)``.
         targets: ``(sample, target)``.
         drawn: who holds out whom.
         penalty: on the squared slopes.
+        weights: of the squared residuals, ``(sample,)``; None: all 1.
 
     Raises:
         LearnerError: the system is singular.
     """
     z = np.column_stack([np.ones(len(x)), x])
+    weighted = z if weights is None else z * weights[:, None]
     ridge = penalty * np.eye(z.shape[1])
     ridge[0, 0] = 0.0
     out = np.full(targets.shape, np.nan)
     try:
-        gram, moment = z.T @ z + ridge, z.T @ targets
+        gram, moment = weighted.T @ z + ridge, weighted.T @ targets
         factor = cho_factor(gram)
         if np.array_equal(np.sort(drawn.fold), np.arange(len(x))):
-            hat = np.einsum("ij,ji->i", z, cho_solve(factor, z.T))
+            hat = np.einsum("ij,ji->i", z, cho_solve(factor, weighted.T))
             fitted = z @ cho_solve(factor, moment)
             residual = (targets - fitted) / _room(1 - hat)[:, None]
             out[:] = targets - residual
             return out
         for rows in _folds(drawn):
-            part, goal = z[rows], targets[rows]
+            part, goal, pull = z[rows], targets[rows], weighted[rows]
             if len(rows) < z.shape[1]:
-                hat = part @ cho_solve(factor, part.T)
+                hat = part @ cho_solve(factor, pull.T)
                 residual = goal - part @ cho_solve(factor, moment)
-                out[rows] = goal - solve(np.eye(len(rows)) - hat, residual, assume_a="pos")
+                # Weights leave the hat matrix without its symmetry.
+                system: Literal["pos", "gen"] = "pos" if weights is None else "gen"
+                out[rows] = goal - solve(np.eye(len(rows)) - hat, residual, assume_a=system)
             else:
-                out[rows] = part @ solve(gram - part.T @ part, moment - part.T @ goal, assume_a="pos")
+                out[rows] = part @ solve(gram - pull.T @ part, moment - pull.T @ goal, assume_a="pos")
     except np.linalg.LinAlgError:
         raise LearnerError(
             "the least squares of a training part have no single solution (more features than samples, or features that "

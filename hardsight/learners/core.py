@@ -31,6 +31,9 @@ class Learner(Protocol):
         name: for tables and reports.
         splits_itself: True for learners that hold samples out by their own means (out-of-bag), which then must respect
             ``plan.units``, give one view of every sample a turn (``plan.now``), and get no rounds.
+
+    A learner that trains by :attr:`Samples.weights` says so by an attribute ``takes_weights = True``; others are never given
+    weighted samples.
     """
 
     name: str

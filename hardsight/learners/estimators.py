@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from inspect import signature
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from jaxtyping import Float64
 from joblib import Parallel, delayed, parallel_config
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -27,7 +29,8 @@ class Estimator:
     """A scikit-learn style estimator, cloned, seeded and fitted anew for every member, preprocessing included.
 
     It is given the features as they came (a DataFrame with its columns, an array, an array of strings), so a Pipeline
-    refits all its steps on the training part of each member. Labels reach it as codes 0 … C-1 of the sorted classes.
+    refits all its steps on the training part of each member. Labels reach it as codes 0 … C-1 of the sorted classes. Weights
+    of samples, with mean 1 over the training part, go to ``fit`` as ``sample_weight``, in a Pipeline to its last step.
 
     Args:
         estimator: has ``fit(X, y)`` and ``predict_proba`` or ``predict``; is left untouched.
@@ -49,6 +52,7 @@ class Estimator:
             )
         self.estimator, self.numbers = estimator, numbers
         self.name = name or type(estimator).__name__
+        self.takes_weights = weight_argument(estimator) is not None
 
     def describe(self) -> str:
         """The estimator with its changed parameters, on one line."""
@@ -63,7 +67,7 @@ class Estimator:
         self._check_task(samples)
         features = features_of(samples, numbers=self.numbers)
         outputs = 0 if samples.classes is None else len(samples.classes)
-        work = partial(_fit_and_predict, self.estimator, features, samples.labels, outputs, self.name)
+        work = partial(_fit_and_predict, self.estimator, features, samples.labels, samples.weights, outputs, self.name)
         for member, predictions in zip(plan.members(), spread(work, plan.members(), plan.jobs), strict=True):
             yield View(torch.from_numpy(member.held_out), predictions, member.round)
             tick(1)
@@ -105,13 +109,43 @@ def _overheard(work: Callable[[T], R], item: T) -> tuple[R, list[tuple[type[Warn
 
 
 def _fit_and_predict(
-    estimator: Any, features: Any, labels: np.ndarray, outputs: int, name: str, member: Member
+    estimator: Any,
+    features: Any,
+    labels: np.ndarray,
+    weights: np.ndarray | None,
+    outputs: int,
+    name: str,
+    member: Member,
 ) -> Float64[Tensor, " row *class"]:
     where = f"member {member.fold} of round {member.round}"
     train = member.train
     model = seeded(clone(estimator, safe=False), member.seed)
-    attempt(partial(model.fit, rows_of(features, train), labels[train]), name, where)
+    taken = weight_argument(model)
+    given = {} if weights is None or taken is None else {taken: leveled(weights[train], where)}
+    attempt(partial(model.fit, rows_of(features, train), labels[train], **given), name, where)
     return attempt(partial(predict, model, rows_of(features, member.held_out), outputs, len(train), name), name, where)
+
+
+def weight_argument(model: Any) -> str | None:
+    """The argument of ``fit`` that takes weights of samples, in a pipeline that of its last step; None: there is none."""
+    if isinstance(model, Pipeline):
+        step, last = model.steps[-1]
+        inner = weight_argument(last)
+        return None if inner is None else f"{step}__{inner}"
+    # An argument that takes anything may also drop anything.
+    return "sample_weight" if "sample_weight" in signature(model.fit).parameters else None
+
+
+def leveled(weights: np.ndarray, where: str) -> np.ndarray:
+    """Weights of a training part, with mean 1.
+
+    Raises:
+        LearnerError: they are all 0.
+    """
+    if not weights.any():
+        raise LearnerError(f"all samples that {where} trains on have weight 0: give more samples weight")
+    scaled: np.ndarray = weights / weights.mean()
+    return scaled
 
 
 def features_of(samples: Samples, *, numbers: bool) -> Any:

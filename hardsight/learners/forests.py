@@ -22,7 +22,8 @@ class OutOfBag:
     """A random forest whose trees are the judges: one view is the mean of the trees that did not see the sample.
 
     One forest is grown a turn, and is one view. Bootstraps draw whole units (groups, duplicates), so that no tree
-    judges a relative of what it saw. About 36.8 % of the trees judge each sample.
+    judges a relative of what it saw. About 36.8 % of the trees judge each sample. Weights of samples multiply how often a
+    bag holds them.
 
     Args:
         forest: a RandomForest or ExtraTrees of scikit-learn, with the settings wanted; is left untouched.
@@ -35,6 +36,7 @@ class OutOfBag:
     """
 
     splits_itself = True
+    takes_weights = True
 
     def __init__(self, forest: Any, *, numbers: bool = False) -> None:
         if not isinstance(forest, _FORESTS):
@@ -74,7 +76,8 @@ class OutOfBag:
         template = clone(self.forest.estimator).set_params(
             **{name: getattr(self.forest, name) for name in self.forest.estimator_params}
         )
-        grow = partial(_grow, template, features, samples.labels, plan.units, outputs, self.name)
+        weights = np.ones(len(samples)) if samples.weights is None else samples.weights
+        grow = partial(_grow, template, features, samples.labels, weights, plan.units, outputs, self.name)
         trees = [(forest, index, plan.member_seed(forest, index)) for index in range(int(self.forest.n_estimators))]
         for left_out, answers in spread(grow, trees, plan.jobs):
             total[left_out] += answers
@@ -97,6 +100,7 @@ def _grow(
     template: Any,
     features: Any,
     labels: np.ndarray,
+    weights: np.ndarray,
     units: np.ndarray,
     outputs: int,
     name: str,
@@ -109,7 +113,7 @@ def _grow(
     drawn = np.bincount(rng.integers(size, size=size), minlength=size)[units]
     seen, left_out = np.flatnonzero(drawn), np.flatnonzero(drawn == 0)
     tree = clone(template).set_params(random_state=int(rng.integers(2**31)))
-    fit = partial(tree.fit, rows_of(features, seen), labels[seen], sample_weight=drawn[seen])
+    fit = partial(tree.fit, rows_of(features, seen), labels[seen], sample_weight=drawn[seen] * weights[seen])
     attempt(fit, name, f"tree {index} of forest {forest}")
     answers = np.zeros((len(left_out), outputs))
     if len(left_out) and hasattr(tree, "classes_"):

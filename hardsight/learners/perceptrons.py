@@ -60,8 +60,10 @@ class Gradient:
             parameter.grad = torch.zeros_like(parameter)
 
     @torch.no_grad()
-    def __call__(self, x: Float32[Tensor, "member row feature"], target: Tensor) -> Float32[Tensor, " member"]:
-        """Mean cross-entropy for class codes, mean squared error for float targets; both ``(member, row)``."""
+    def __call__(
+        self, x: Float32[Tensor, "member row feature"], target: Tensor, sample_weight: Tensor | None = None
+    ) -> Float32[Tensor, " member"]:
+        """Mean cross-entropy for class codes, mean squared error for float targets, weighted; all ``(member, row)``."""
         # Units before rows throughout: sums over classes and the mask of ReLU then run along contiguous rows.
         seen = [x.mT]
         for weight, bias in zip(self.weights, self.biases, strict=True):
@@ -70,7 +72,7 @@ class Gradient:
             if weight is not self.weights[-1]:
                 out.relu_()
         scores = seen.pop()
-        losses, back = _outer(scores, target)
+        losses, back = _outer(scores, target, sample_weight)
         for index in range(len(self.weights) - 1, -1, -1):
             weight, bias = self.weights[index], self.biases[index]
             torch.bmm(back, seen[index].mT, out=weight.grad)
@@ -83,16 +85,21 @@ class Gradient:
 
 
 def _outer(
-    scores: Float32[Tensor, "member class row"], target: Tensor
+    scores: Float32[Tensor, "member class row"], target: Tensor, sample_weight: Tensor | None
 ) -> tuple[Float32[Tensor, " member"], Float32[Tensor, "member class row"]]:
     """Losses, and their gradient by the scores, in place of the scores."""
     rows = scores.shape[2]
     if target.is_floating_point():
         back = scores.sub_(target[:, None])
-        return back.square().mean(dim=(1, 2)), back.mul_(2 / rows)
-    own = target[:, None]
-    normaliser = scores.logsumexp(1, keepdim=True)
-    losses = (normaliser - scores.gather(1, own)).mean(dim=(1, 2))
-    back = scores.sub_(normaliser).exp_()
-    back.scatter_add_(1, own, torch.full_like(own, -1, dtype=back.dtype))
-    return losses, back.div_(rows)
+        losses = back.square()
+        back.mul_(2 / rows)
+    else:
+        own = target[:, None]
+        normaliser = scores.logsumexp(1, keepdim=True)
+        losses = normaliser - scores.gather(1, own)
+        back = scores.sub_(normaliser).exp_()
+        back.scatter_add_(1, own, torch.full_like(own, -1, dtype=back.dtype)).div_(rows)
+    if sample_weight is not None:
+        losses.mul_(sample_weight[:, None])
+        back.mul_(sample_weight[:, None])
+    return losses.mean(dim=(1, 2)), back

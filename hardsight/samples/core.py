@@ -27,6 +27,9 @@ class Samples:
         ids: what names a sample for good, ``(sample,)``, int64 or str, unique. Never a position, unless none was given.
         groups: int64 codes; samples of one group never stand on both sides of a split. None: every sample for itself.
         embedding: numbers that stand for the features where those are not numbers, ``(sample, feature)`` float32.
+        weights: how much a sample counts in training, relative to others, ``(sample,)`` float64, not negative. None: all
+            alike. Judgements are never weighted.
+        integers: whether the features were given as an array of integers, which may be ids; they are held as floats still.
         label_name: what the label is called in tables and reports.
         notices: what a user should know of how the data was read, a sentence each.
     """
@@ -38,6 +41,8 @@ class Samples:
     kind: Kind
     groups: np.ndarray | None = None
     embedding: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    integers: bool = False
     label_name: str = "label"
     notices: tuple[str, ...] = field(default=())
 
@@ -59,6 +64,7 @@ class Samples:
             ids=self.ids[at],
             groups=None if self.groups is None else self.groups[at],
             embedding=None if self.embedding is None else self.embedding[at],
+            weights=None if self.weights is None else self.weights[at],
         )
 
     @cached_property

@@ -28,6 +28,7 @@ def read(
     label: str | None = None,
     id: str | None = None,  # noqa: A002 - the name that the command has
     group: str | None = None,
+    weights: str | None = None,
     text: str | None = None,
     drop: Sequence[str] = (),
     task: str = "auto",
@@ -40,12 +41,13 @@ def read(
 
             - ``.csv``, ``.tsv`` (also ``.gz``) in UTF-8 with a header, ``.parquet``: one row a sample;
             - ``.npz``: features in the array ``X`` (or the only array without another role), labels in ``label`` ("y");
-            - ``.npy``: features; ``label``, ``id`` and ``group`` are then *paths* of files with one value a row:
-              ``.npy``, ``.csv`` or ``.txt`` (one line more is a header), sought here, then beside ``path``;
+            - ``.npy``: features; ``label``, ``id``, ``group`` and ``weights`` are then *paths* of files with one value a
+              row: ``.npy``, ``.csv`` or ``.txt`` (one line more is a header), sought here, then beside ``path``;
             - a folder with one subfolder a class, of images or of ``.txt`` files; ids are the files' paths in it.
         label: the label's column or array; required for tables.
         id: the column or array of ids, unique.
         group: the column or array of groups that no split divides.
+        weights: the column or array of how much each sample counts in training.
         text: the column of a table to read as text.
         drop: columns or arrays that are not features.
         task: "classification", "regression" or "auto".
@@ -57,7 +59,7 @@ def read(
     place = Path(path)
     if isinstance(drop, str):
         drop = (drop,)
-    for role, name in (("label", label), ("id", id), ("group", group), ("text", text)):
+    for role, name in (("label", label), ("id", id), ("group", group), ("weights", weights), ("text", text)):
         if name is not None and name in drop:
             raise InputError(
                 f"{name!r} cannot be both {role} and dropped: leave it out of one of them ({option('drop', name)})"
@@ -70,8 +72,8 @@ def read(
         raise InputError(f"{str(place)!r} cannot be read ({first_line(fault)}): check the path") from None
     roles: dict[str, Any] = {"task": task, "embedding": embedding}
     if place.is_dir():
-        if id is not None or group is not None or text is not None or drop:
-            raise InputError(f"{place} is a folder and has no columns: leave out id, group, text and drop")
+        if drop or any(name is not None for name in (id, group, weights, text)):
+            raise InputError(f"{place} is a folder and has no columns: leave out id, group, weights, text and drop")
         return folders.read(place, label=label, **roles)
     if place.stat().st_size == 0:
         raise InputError(f"{place} is empty: give a file with data")
@@ -81,9 +83,9 @@ def read(
     if suffix == ".npy":
         if drop:
             raise InputError(f"{place} is a single array, with nothing to drop: leave out --drop")
-        return _array(place, label, id, group, roles)
+        return _array(place, label, id, group, weights, roles)
     if suffix == ".npz":
-        return _archive(place, label, id, group, drop, roles)
+        return _archive(place, label, id, group, weights, drop, roles)
     frame, notices = _parquet(place) if suffix == ".parquet" else _table(place, _TABLES[suffix], id)
     unknown = [name for name in drop if name not in frame]
     if unknown:
@@ -93,7 +95,7 @@ def read(
         raise InputError(f"the label is missing: name its column (label, --label). The columns are {listed(frame)}")
     if not len(frame):
         raise InputError(f"{place} has a header but no rows: give a file with data")
-    return _with(of(frame, label, ids=id, groups=group, text=text, **roles), notices)
+    return _with(of(frame, label, ids=id, groups=group, weights=weights, text=text, **roles), notices)
 
 
 def _suffix(place: Path) -> str:
@@ -174,7 +176,13 @@ def _parquet(place: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _archive(
-    place: Path, label: str | None, id_: str | None, group: str | None, drop: Sequence[str], roles: dict[str, Any]
+    place: Path,
+    label: str | None,
+    id_: str | None,
+    group: str | None,
+    weights: str | None,
+    drop: Sequence[str],
+    roles: dict[str, Any],
 ) -> Samples:
     """An .npz archive: arrays by name."""
     try:
@@ -183,10 +191,11 @@ def _archive(
         with place.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             held = list(archive.files)
             label = label or "y"
-            for role, name in (("label", label), ("id", id_), ("group", group), *(("drop", name) for name in drop)):
+            named = {"label": label, "id": id_, "group": group, "weights": weights}
+            for role, name in (*named.items(), *(("drop", name) for name in drop)):
                 if name is not None and name not in held:
                     raise InputError(f"{place} has no array {name!r} to use as {role}: its arrays are {listed(held)}")
-            others = [name for name in held if name not in (label, id_, group, *drop)]
+            others = [name for name in held if name not in (*named.values(), *drop)]
             if "X" in others:
                 others = ["X"]
             if len(others) != 1:
@@ -194,14 +203,14 @@ def _archive(
                     f"{place} must hold the features in one array, X. Got {listed(others) or 'none'} beside the label "
                     f"{label!r}: rename or drop arrays"
                 )
-            X, y, ids, groups = (
-                None if name is None else _member(archive, name, place) for name in (others[0], label, id_, group)
+            X, y, ids, groups, counts = (
+                None if name is None else _member(archive, name, place) for name in (others[0], *named.values())
             )
     except InputError:
         raise
     except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
         raise InputError(f"{place} is not a readable .npz archive ({first_line(fault)}): write it again") from None
-    return of(X, y, ids=ids, groups=groups, label=label, **roles)
+    return of(X, y, ids=ids, groups=groups, weights=counts, label=label, **roles)
 
 
 def _member(archive: Any, name: str, place: Path) -> np.ndarray:
@@ -217,16 +226,18 @@ def _member(archive: Any, name: str, place: Path) -> np.ndarray:
     return member
 
 
-def _array(place: Path, label: str | None, id_: str | None, group: str | None, roles: dict[str, Any]) -> Samples:
-    """An .npy file with labels, ids and groups in files of their own."""
+def _array(
+    place: Path, label: str | None, id_: str | None, group: str | None, weights: str | None, roles: dict[str, Any]
+) -> Samples:
+    """An .npy file with labels, ids, groups and weights in files of their own."""
     X = _npy(place)
     if label is None:
         raise InputError(f"{place} has no labels: give the path of a .npy, .csv or .txt file with one a row (--label)")
-    y, ids, groups = (
+    y, ids, groups, counts = (
         None if name is None else _values(place, name, len(np.atleast_1d(X)), role)
-        for name, role in ((label, "label"), (id_, "id"), (group, "group"))
+        for name, role in ((label, "label"), (id_, "id"), (group, "group"), (weights, "weights"))
     )
-    return of(X, y, ids=ids, groups=groups, label=Path(label).stem, **roles)
+    return of(X, y, ids=ids, groups=groups, weights=counts, label=Path(label).stem, **roles)
 
 
 def _npy(place: Path) -> np.ndarray:

@@ -11,7 +11,7 @@ from hardsight.samples import datasets, images, tables
 from hardsight.samples import text as texts
 from hardsight.samples.core import Kind, Samples
 from hardsight.samples.labels import labelled
-from hardsight.samples.rows import belongs, identities, listed, memberships, objects, plain
+from hardsight.samples.rows import belongs, identities, listed, memberships, objects, plain, weightings
 
 # Numbers in a sparse matrix that is written out densely: 80 MB of float64.
 _DENSE = 10_000_000
@@ -27,7 +27,9 @@ class _Given:
     y: Any = None
     ids: Any = None
     groups: Any = None
+    weights: Any = None
     label: str | None = None
+    integers: bool = False
     names: dict[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
 
@@ -38,6 +40,7 @@ def of(
     *,
     ids: Any = None,
     groups: Any = None,
+    weights: Any = None,
     task: str = "auto",
     label: str | None = None,
     text: str | None = None,
@@ -59,6 +62,7 @@ def of(
         ids: what names the samples, ``(sample,)`` int or str, unique; or a column's name. By default the index of a
             frame or Series where it is unique, else 0, 1, 2, ….
         groups: samples of one group never stand on both sides of a split, ``(sample,)`` hashable; or a column's name.
+        weights: how much each sample counts in training, ``(sample,)``, 0 or more; or a column's name.
         task: "classification", "regression", or "auto" (see :func:`hardsight.samples.labels.labelled`).
         label: what the label is called in results; by default the name of its column or Series. Where ``X`` has columns
             and ``y`` is None, the label's column.
@@ -75,7 +79,7 @@ def of(
     """
     if isinstance(X, Samples):
         return X
-    given = _recognise(X, y, ids, groups, label, text)
+    given = _recognise(X, y, ids, groups, weights, label, text)
     n = len(given.features)
     if n < 2:
         raise InputError(f"at least 2 samples are needed. Got {n}: give data with rows")
@@ -89,6 +93,9 @@ def of(
         members = memberships(given.groups, n, given.names.get("groups", "groups"))
         if members.max() == 0:
             raise InputError("all samples are of one group: at least two groups are needed, or leave the groups out")
+    counts = None
+    if given.weights is not None:
+        counts = weightings(given.weights, n, given.names.get("weights", "weights"))
     features, numbers, more = _finished(given, embedding)
     return Samples(
         features=features,
@@ -98,22 +105,24 @@ def of(
         kind=given.kind,
         groups=members,
         embedding=numbers,
+        weights=counts,
+        integers=given.integers,
         label_name=name,
         notices=(*given.notices, *notices, *more),
     )
 
 
-def _recognise(X: Any, y: Any, ids: Any, groups: Any, label: str | None, text: str | None) -> _Given:
+def _recognise(X: Any, y: Any, ids: Any, groups: Any, weights: Any, label: str | None, text: str | None) -> _Given:
     """Which door ``X`` belongs to."""
     if datasets.is_hugging_face(X):
         frame, pictures = datasets.hugging_face(X)
-        return _from_frame(frame, y, ids, groups, label, text, pictures=pictures, from_hub=True)
+        return _from_frame(frame, y, ids, groups, weights, label, text, pictures=pictures, from_hub=True)
     if tables.is_frame(X):
         frame = X if isinstance(X, pd.DataFrame) else X.to_pandas()
-        return _from_frame(frame, y, ids, groups, label, text)
+        return _from_frame(frame, y, ids, groups, weights, label, text)
     if text is not None:
         raise InputError(f"text={text!r} names a column, but X ({type(X).__name__}) has none: leave it out")
-    for value, what in ((y, "y"), (ids, "ids"), (groups, "groups")):
+    for value, what in ((y, "y"), (ids, "ids"), (groups, "groups"), (weights, "weights")):
         if isinstance(value, str):
             raise InputError(f"{what}={value!r} names a column, but X ({type(X).__name__}) has none: give the values")
     notices: list[str] = []
@@ -125,7 +134,7 @@ def _recognise(X: Any, y: Any, ids: Any, groups: Any, label: str | None, text: s
     elif datasets.is_item_store(X):
         raise InputError(f"X ({type(X).__name__}) is a dataset that holds its labels: leave y out")
     series_label = str(y.name) if isinstance(y, pd.Series) and y.name is not None else None
-    given = _Given(None, "array", y, ids, groups, series_label, notices=notices)
+    given = _Given(None, "array", y, ids, groups, weights, series_label, notices=notices)
     if isinstance(X, pd.Series):
         y = _in_order(X.index, y)
         given.y, given.ids = y, _index(X.index, notices) if ids is None else ids
@@ -141,6 +150,7 @@ def _recognise(X: Any, y: Any, ids: Any, groups: Any, label: str | None, text: s
         given.features, given.kind = tables.unique_names(pd.DataFrame(features).infer_objects()), "table"
     else:
         given.features, given.kind = _numbers(features, tensor, notices)
+        given.integers = given.kind == "array" and features.dtype.kind in "iu"
     return given
 
 
@@ -241,6 +251,7 @@ def _from_frame(
     y: Any,
     ids: Any,
     groups: Any,
+    weights: Any,
     label: str | None,
     text: str | None,
     *,
@@ -253,7 +264,7 @@ def _from_frame(
     if y is None and label is not None:
         y = label
     roles: dict[str, str] = {}
-    values: dict[str, Any] = {"label": y, "ids": ids, "groups": groups}
+    values: dict[str, Any] = {"label": y, "ids": ids, "groups": groups, "weights": weights}
     for role, value in values.items():
         if isinstance(value, str) or (role == "label" and isinstance(value, int | float)):
             values[role] = _named(frame, str(value), role, roles)
@@ -270,7 +281,9 @@ def _from_frame(
     if name in rest and np.array_equal(rest[name].astype(str), np.asarray(values["label"]).astype(str)):
         rest = rest.drop(columns=[name])
         notices.append(f"Column {name!r} is the label itself: left out of the features.")
-    given = _Given(rest, "table", values["label"], values["ids"], values["groups"], name, dict(roles), notices)
+    given = _Given(
+        rest, "table", values["label"], values["ids"], values["groups"], values["weights"], name, notices=notices
+    )
     given.names = {role: f"{role} (column {taken!r})" for role, taken in roles.items()}
     alone = len(rest.columns) == 1
     if text is None and pictures is not None and pictures in rest:

@@ -205,6 +205,31 @@ def memberships(values: Any, n: int, what: str = "groups") -> np.ndarray:
     return codes
 
 
+def weightings(values: Any, n: int, what: str = "weights") -> np.ndarray:
+    """Weights as float64 with mean 1, ``(sample,)``.
+
+    Raises:
+        InputError: not ``n`` of them, missing, negative or infinite ones, no numbers, or none above 0.
+    """
+    array = column(values, what)
+    _same_length(array, n, what)
+    empty = missing(array)
+    if empty.any():
+        raise InputError(f"{what} are missing in {empty.sum()} of {n} samples ({where(empty)}): give every sample one")
+    array = narrowed(array) if array.dtype == object else array
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{what} must be numbers. Got {_brief(array[0].item())} at row 0: give numbers, 0 or more")
+    array = array.astype(np.float64)
+    odd = (array < 0) | np.isinf(array)
+    if odd.any():
+        raise InputError(f"{what} must be finite and 0 or more. Got {array[odd][0]:g} ({where(odd)}): mend them")
+    if not array.any():
+        raise InputError(f"{what} are all 0: give at least one sample weight")
+    # The largest first, so that the sum cannot overflow.
+    shares: np.ndarray = array / array.max()
+    return shares / float(shares.mean())
+
+
 def coded(values: np.ndarray) -> tuple[np.ndarray, list[Any]]:
     """Codes ``(sample,)`` int64 into the distinct values; those sorted, by type first where types differ."""
     if values.dtype.kind in "biufU":

@@ -1,0 +1,129 @@
+"""What the members of a chunk see: rows gathered, augmented, and standardised by each member's own training part."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from hardsight.errors import InputError, LearnerError
+from hardsight.learners.seeds import generator, order
+from hardsight.splits import Member
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+# A feature that is nearly always the same stands tens of deviations out where it is not, and would decide alone.
+_FAR = 5.0
+
+
+class Data(NamedTuple):
+    """All samples, on the device: inputs ``(sample, …)``, targets ``(sample,)``, weights ``(sample,)`` float64 or None."""
+
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor | None = None
+
+
+class Batch(NamedTuple):
+    """A batch of every member.
+
+    Attributes:
+        inputs: ``(member, row, …)``.
+        targets: class codes, or standardised float targets; ``(member, row)``.
+        weights: float32, with mean 1 over each member's training part, ``(member, row)``; None: all 1.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor | None
+
+
+class Batches:
+    """Batches to train the members on, and rows as they see them to judge.
+
+    Args:
+        members: of the chunk.
+        data: all samples.
+        regression: standardise the targets by the member's training part.
+        standardize: the inputs likewise.
+        augment: changes training batches, before they are standardised.
+
+    Raises:
+        LearnerError: all samples of a training part have weight 0.
+    """
+
+    def __init__(
+        self,
+        members: list[Member],
+        data: Data,
+        *,
+        regression: bool,
+        standardize: bool,
+        augment: Augment | None = None,
+    ) -> None:
+        self.members, self.regression, self.standardize, self.augment = members, regression, standardize, augment
+        self.inputs, self.targets, self.weights = data
+        self.orders = [order(m.train, m.seed) for m in members]
+        self.augmenters = [generator(m.seed, "augment") for m in members]
+        trains = [torch.from_numpy(m.train).to(self.inputs.device) for m in members]
+        if standardize:
+            flat = self.inputs.flatten(1)
+            mean, scale = zip(*(_mean_and_scale(flat[train]) for train in trains), strict=True)
+            self.mean, self.inverse = torch.stack(mean).float(), (1 / torch.stack(scale)).float()
+            self.missing = bool(flat.isnan().any())
+        if regression:
+            centre, width = zip(*(_mean_and_scale(self.targets[train, None]) for train in trains), strict=True)
+            self.centre, self.width = torch.cat(centre), torch.cat(width)
+        if self.weights is not None:
+            self.level = torch.stack([self.weights[train].mean() for train in trains])
+            if (self.level == 0).any():
+                raise LearnerError("all samples of a member's training part have weight 0: give more samples weight")
+
+    def next(self, batch: int) -> Batch:
+        """The next batch of every member."""
+        rows = torch.stack([take(batch) for take in self.orders]).to(self.inputs.device)
+        flat = rows.flatten()
+        x = self.inputs.index_select(0, flat).view(*rows.shape, *self.inputs.shape[1:])
+        if self.augment is not None:
+            x = torch.stack([_augmented(self.augment, *each) for each in zip(x, self.augmenters, strict=True)])
+        if self.standardize:
+            x = self._scaled(x, self.mean[:, None], self.inverse[:, None])
+        y = self.targets.index_select(0, flat).view(rows.shape)
+        if self.regression:
+            y = ((y - self.centre[:, None]) / self.width[:, None]).float()
+        if self.weights is None:
+            return Batch(x, y, None)
+        return Batch(x, y, (self.weights[rows] / self.level[:, None]).float())
+
+    def rows(self, index: int, rows: Tensor) -> Tensor:
+        """Inputs of some rows as member ``index`` sees them."""
+        x = self.inputs.index_select(0, rows.to(self.inputs.device))
+        return self._scaled(x, self.mean[index], self.inverse[index]) if self.standardize else x
+
+    def _scaled(self, x: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
+        flat = ((x.flatten(x.ndim - self.inputs.ndim + 1) - mean) * inverse).clamp(-_FAR, _FAR)
+        # Missing values take the training mean, which is zero here.
+        return (flat.nan_to_num(0.0) if self.missing else flat).view_as(x)
+
+
+def _augmented(augment: Augment, x: Tensor, own: torch.Generator) -> Tensor:
+    shape, kind = x.shape, (x.dtype, x.device)
+    found = augment(x, own)
+    if not isinstance(found, Tensor):
+        raise InputError(f"augment must return the batch as a tensor. Got {type(found).__name__}")
+    if found.shape != shape or (found.dtype, found.device) != kind:
+        raise InputError(
+            f"augment must keep the batch's shape, type and device: {tuple(shape)}, {kind[0]}, {kind[1]}. It returned "
+            f"{tuple(found.shape)}, {found.dtype}, {found.device}"
+        )
+    return found.detach()
+
+
+def _mean_and_scale(x: Tensor) -> tuple[Float64[Tensor, " feature"], Float64[Tensor, " feature"]]:
+    known = ~x.isnan()
+    count = known.sum(0).clamp(min=1)
+    mean = x.nan_to_num(0.0).sum(0, dtype=torch.float64) / count
+    square = (x.double() - mean).nan_to_num(0.0).square().sum(0) / count
+    scale = square.sqrt()
+    # A constant feature carries nothing; dividing by its rounding noise would blow it up.
+    return mean, torch.where(scale > 1e-7 * mean.abs().clamp(min=1e-30), scale, 1.0)

@@ -1,0 +1,123 @@
+"""Where networks are trained and in which arithmetic, and how many at once its memory holds."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from hardsight.errors import InputError
+
+Precision = Literal["float32", "tf32", "bfloat16"]
+
+# Larger stacks gain nothing on a CPU, and leave its caches.
+_MOST_ON_CPU, _BYTES_ON_CPU = 64, 2**29
+_MOST_ON_CARD = 1024
+
+
+@dataclass(frozen=True)
+class Place:
+    """A device and a precision.
+
+    Args:
+        device: "cpu", "cuda" or "cuda:N".
+        precision: of the matrix products and convolutions of training; parameters and losses are float32 always.
+
+    Raises:
+        InputError: another device or precision, or a precision that the device lacks.
+    """
+
+    name: str = "cpu"
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        try:
+            known = torch.device(self.name).type in ("cpu", "cuda")
+        except (RuntimeError, TypeError):
+            known = False
+        if not known:
+            raise InputError(f"device must be cpu, cuda or cuda:N. Got {self.name!r}")
+        if self.precision not in get_args(Precision):
+            raise InputError(f"precision must be one of {', '.join(get_args(Precision))}. Got {self.precision!r}")
+        if self.precision == "tf32" and self.device.type == "cpu":
+            raise InputError("precision='tf32' is of GPUs: use device='cuda', or float32 or bfloat16")
+
+    @property
+    def device(self) -> torch.device:
+        """For torch."""
+        return torch.device(self.name)
+
+    def describe(self) -> str:
+        """In words; nothing where it is the CPU in float32."""
+        where = "" if self.device.type == "cpu" else f", on {self.name}"
+        return where + ("" if self.precision == "float32" else f", in {self.precision}")
+
+    def check(self) -> None:
+        """Refuse a GPU that is not there.
+
+        Raises:
+            InputError: no GPU, or none of this number.
+        """
+        if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():
+            found = torch.cuda.device_count() or "no"
+            raise InputError(
+                f"device={self.name!r} needs a GPU that torch can use, and it finds {found}: use device='cpu', or install "
+                "a build of torch for the GPU and its driver"
+            )
+
+    def forward(self) -> AbstractContextManager[object]:
+        """What a forward pass of training runs in: mixed precision where bfloat16 is asked for."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bfloat16" else nullcontext()
+
+    @contextmanager
+    def products(self, *, exact: bool = False) -> Iterator[None]:
+        """TF32 on or off for matrix products and convolutions on a GPU, and afterwards as it was.
+
+        Args:
+            exact: float32 whatever the precision.
+        """
+        if self.device.type == "cpu":
+            yield
+            return
+        allowed = self.precision == "tf32" and not exact
+        before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+        torch.set_float32_matmul_precision("high" if allowed else "highest")
+        torch.backends.cudnn.allow_tf32 = allowed
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before[0])
+            torch.backends.cudnn.allow_tf32 = before[1]
+
+    def members(self, member_bytes: int) -> int:
+        """How many members to train at once where each takes some memory."""
+        on_cpu = self.device.type == "cpu"
+        room = min(free_memory() // 4, _BYTES_ON_CPU) if on_cpu else torch.cuda.mem_get_info(self.device)[0] // 2
+        fit = max(1, min(_MOST_ON_CPU if on_cpu else _MOST_ON_CARD, room // member_bytes))
+        # Members in powers of two, so that a little memory more or less changes no stack and no rounding.
+        return 1 << (fit.bit_length() - 1)
+
+
+def free_memory() -> int:
+    """Bytes of main memory that can still be had, under the limits of the control group; much where nothing says."""
+    left = [2**40]
+    told = _numbers(Path("/proc/meminfo"))
+    if "MemAvailable:" in told:
+        left.append(1024 * told["MemAvailable:"])
+    try:
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        left.append(limit - _numbers(Path("/sys/fs/cgroup/memory.stat"))["anon"])
+    except (OSError, ValueError, KeyError):
+        pass  # no group, or one without a limit
+    return max(min(left), 0)
+
+
+def _numbers(file: Path) -> dict[str, int]:
+    """The first number of every line by its first word; nothing where there is no such file."""
+    try:
+        rows = [line.split() for line in file.read_text().splitlines()]
+    except OSError:
+        return {}
+    return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}

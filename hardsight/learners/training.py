@@ -1,0 +1,193 @@
+"""Going down the loss: a chunk of networks in lock-step on stacked parameters, or one network alone."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float32, Float64, Int64
+from torch import Tensor, nn
+
+from hardsight.errors import InputError, LearnerError
+from hardsight.learners.batches import Batches
+from hardsight.learners.core import Tick
+from hardsight.learners.devices import Place
+from hardsight.learners.dropout import Masks
+from hardsight.learners.perceptrons import Gradient, layers
+from hardsight.learners.seeds import drawing, generator
+from hardsight.learners.stacking import stacked_forward
+from hardsight.schedules import SCHEDULES
+
+_PREDICT_ROWS = 8192
+_SHRINK = 1.5
+_RATES = {"adamw": 3e-3, "sgd": 0.05}
+_MOMENTUM = 0.9
+
+Predict = Callable[[int, Tensor], Tensor]
+Step = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How the loss is made less; see :class:`~hardsight.learners.networks.Network` for what the arguments mean.
+
+    Raises:
+        InputError: an argument out of range.
+    """
+
+    optimizer: str = "adamw"
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    schedule: str = "cosine"
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise InputError(f"schedule must be one of {', '.join(SCHEDULES)}. Got {self.schedule!r}")
+        if self.optimizer not in _RATES:
+            raise InputError(f"optimizer must be one of {', '.join(_RATES)}. Got {self.optimizer!r}")
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            raise InputError(f"learning_rate must be positive. Got {self.learning_rate}")
+        if self.weight_decay is not None and not self.weight_decay >= 0:
+            raise InputError(f"weight_decay must be 0 or more. Got {self.weight_decay}")
+
+    @property
+    def start(self) -> float:
+        """The learning rate at the start."""
+        return self.learning_rate or _RATES[self.optimizer]
+
+    def describe(self) -> str:
+        """In words."""
+        decay = "scaled to the steps" if self.weight_decay is None else f"{self.weight_decay:g}"
+        return f"{self.optimizer} lr {self.start:g} ({self.schedule}), weight decay {decay}"
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate of a step."""
+        return self.start * SCHEDULES[self.schedule](step / steps)
+
+    def decay(self, steps: int) -> float:
+        """The weight decay of a training of so many steps."""
+        if self.weight_decay is not None:
+            return self.weight_decay
+        # A handful of steps must not shrink a weight through zero.
+        share = min(_SHRINK / sum(SCHEDULES[self.schedule](step / steps) for step in range(steps)), 0.5)
+        # Momentum lets every gradient act 1 / (1 - momentum) times.
+        return share / self.start * (1 - _MOMENTUM if self.optimizer == "sgd" else 1)
+
+    def of(self, tensors: Sequence[Tensor], steps: int) -> torch.optim.Optimizer:
+        """The optimiser; both kinds work element by element, so one over stacked tensors is one a member."""
+        decay = self.decay(steps)
+        if self.optimizer == "adamw":
+            return torch.optim.AdamW(tensors, lr=self.start, weight_decay=decay, fused=True)
+        return torch.optim.SGD(tensors, lr=self.start, momentum=_MOMENTUM, weight_decay=decay, fused=True)
+
+
+def train_stacked(
+    nets: list[nn.Module], data: Batches, batch: int, steps: int, descent: Descent, place: Place, tick: Tick
+) -> Predict:
+    """Train all members together; returns what predicts for a member by its index."""
+    nets = [net.to(place.device) for net in nets]
+    parameters, forward = stacked_forward(nets, _masks(data), place.device)
+    # Mixed precision is autograd's: the gradient by hand is float32 throughout.
+    stack = None if place.precision == "bfloat16" else layers(nets[0])
+    tensors = list(parameters.values())
+    step = _by_autograd(tensors, forward, place) if stack is None else Gradient(parameters, stack)
+    _descend(tensors, step, data, batch, steps, descent, place, tick)
+    template = nets[0].eval()
+    buffers = [dict(net.named_buffers()) for net in nets]
+
+    def predict(index: int, x: Tensor) -> Tensor:
+        own = {name: p[index].detach() for name, p in parameters.items()}
+        out: Tensor = torch.func.functional_call(template, (own, buffers[index]), (x,))
+        return out
+
+    return predict
+
+
+def train_alone(
+    nets: list[nn.Module], data: Batches, batch: int, steps: int, descent: Descent, place: Place, tick: Tick
+) -> Predict:
+    """Train the only member of a chunk as any module is trained."""
+    (net,) = nets
+    net.to(place.device).train()
+    masks = _masks(data)
+
+    def forward(x: Tensor) -> Tensor:
+        with masks:
+            out: Tensor = net(x[0])[None]
+        return out
+
+    tensors = list(net.parameters())
+    _descend(tensors, _by_autograd(tensors, forward, place), data, batch, steps, descent, place, tick)
+    net.eval()
+    return lambda _, x: net(x)
+
+
+@torch.inference_mode()
+def held_out(
+    predict: Predict, index: int, rows: Int64[Tensor, " row"], data: Batches, place: Place
+) -> Float64[Tensor, " row *class"]:
+    """What a member says of some rows, in float32 whatever it was trained in: log-probabilities, or targets."""
+    with place.products(exact=True):
+        parts = [predict(index, data.rows(index, part)).double() for part in torch.split(rows, _PREDICT_ROWS)]
+    out = torch.cat(parts)
+    if data.regression:
+        return (out.squeeze(1) * data.width[index] + data.centre[index]).cpu()
+    return out.log_softmax(1).cpu()
+
+
+def _masks(data: Batches) -> Masks:
+    return Masks([generator(member.seed, "masks") for member in data.members])
+
+
+def _loss(
+    logits: Float32[Tensor, "member row class"], target: Tensor, weight: Tensor | None
+) -> Float32[Tensor, " member"]:
+    """Mean loss of each member's batch, weighted: cross-entropy for class codes, squared error for float targets."""
+    if target.is_floating_point():
+        losses = (logits.squeeze(-1) - target).square()
+    else:
+        # Reductions over a last axis of ten are many times slower than over a first one.
+        classes_first = logits.movedim(-1, 0).contiguous()
+        losses = classes_first.logsumexp(0) - classes_first.gather(0, target[None]).squeeze(0)
+    return (losses if weight is None else losses * weight).mean(1)
+
+
+def _by_autograd(parameters: Sequence[Tensor], forward: Callable[[Tensor], Tensor], place: Place) -> Step:
+    def step(x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+        for parameter in parameters:
+            parameter.grad = None
+        with place.forward():
+            logits = forward(x)
+        losses = _loss(logits.float(), y, weight)
+        # Summed over members: each member's gradient is then that of its own mean loss.
+        torch.autograd.backward(losses.sum())
+        return losses.detach()
+
+    return step
+
+
+def _descend(
+    parameters: Sequence[Tensor],
+    gradient: Step,
+    data: Batches,
+    batch: int,
+    steps: int,
+    descent: Descent,
+    place: Place,
+    tick: Tick,
+) -> None:
+    trainable = [p for p in parameters if p.requires_grad]
+    if not trainable:
+        raise InputError("the network has no parameter to train: return a module with parameters from make_net")
+    optimizer = descent.of(trainable, steps)
+    with drawing(data.members[0].seed, "forward", place.device), place.products():
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = descent.rate(step, steps)
+            losses = gradient(*data.next(batch))
+            optimizer.step()
+            tick(1 / steps)
+    if not losses.isfinite().all():
+        worst = data.members[int(losses.isfinite().logical_not().nonzero()[0])]
+        raise LearnerError(
+            f"training diverged (member {worst.fold} of round {worst.round} ends at loss {losses.sum().item():g}): "
+            "lower learning_rate, or scale the features"
+        )
