@@ -40,7 +40,7 @@ def predictions(network, samples, plan):
     return [view.predictions for view in network.views(samples, plan, lambda _: None)]
 
 
-def one_at_a_time(samples, plan, make, x, *, weights=None, augment=None, numbers="masks", standardize=False):
+def one_at_a_time(samples, plan, make, x, *, weights=None, augment=None, numbers="masks", standardize=False, sgd=False):
     """Modules, optimisers and torch's own dropout, member by member; ``numbers``: the stream that the forward pass draws."""
     members = list(plan.members())
     sizes = [len(m.train) for m in members]
@@ -57,7 +57,12 @@ def one_at_a_time(samples, plan, make, x, *, weights=None, augment=None, numbers
             y = ((y - centre) / width).astype(np.float32)
         y, given = torch.from_numpy(y), torch.from_numpy(x)
         mean, sd = (given[m.train].mean(0), given[m.train].std(0, correction=0)) if standardize else (0, 1)
-        optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1.5 / (RATE * sum(share)))
+        decay = 1.5 / (RATE * sum(share))
+        optimizer = (
+            torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9, weight_decay=decay / 10)
+            if sgd
+            else torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=decay)
+        )
         take = order(m.train, m.seed)
         own = torch.Generator().manual_seed(stream(m.seed, "augment"))
         torch.manual_seed(stream(m.seed, numbers))
@@ -135,6 +140,18 @@ def test_weights_are_those_of_a_plain_loop(make):
 
 @PATHS
 @ONE_AFTER_ANOTHER
+def test_weights_have_mean_one_over_each_training_part(make):
+    # AdamW hardly tells how large a gradient is; SGD does.
+    weights = np.where(np.arange(150) < 30, 20.0, 0.5)
+    samples = of(X, Y, weights=weights)
+    plan = plan_of(of(X, Y), folds=5)
+    learner = hs.Network(make, **RECIPE, optimizer="sgd", learning_rate=RATE)
+    expected = one_at_a_time(samples, plan, make, X, weights=weights, sgd=True)
+    assert_same(predictions(learner, samples, plan), expected)
+
+
+@PATHS
+@ONE_AFTER_ANOTHER
 def test_weights_in_regression_are_those_of_a_plain_loop(make):
     samples = of(X, 40 + 10 * X[:, 0] * X[:, 2].astype(np.float64), weights=WEIGHTS)
     plan = plan_of(samples)
@@ -192,8 +209,9 @@ class Everywhere(nn.Module):
         x = functional.dropout1d(x.flatten(1), 0.05, self.training)
         x = functional.dropout3d(x.unflatten(1, (4, 1, 6, 6)), 0.1, self.training).flatten(1)
         x = self.alpha(self.elements(functional.selu(x)))
-        x = functional.alpha_dropout(x * 1, 0.1, self.training, inplace=True)
-        x = functional.dropout(x * 1, 0.1, self.training, inplace=True)
+        x = x * 1
+        functional.alpha_dropout(x, 0.1, self.training, inplace=True)
+        functional.dropout(x, 0.1, self.training, inplace=True)
         return self.end(functional.dropout(x, 0.0, self.training))
 
 
