@@ -1,7 +1,10 @@
 """Weights, dropout, augmentation, ids and precision against a plain loop that trains one network after another."""
 
+import gc
 import math
+import pickle
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -507,8 +510,6 @@ def test_a_run_is_prepared_once():
 
 
 def test_what_is_kept_for_a_run_does_not_travel():
-    import pickle
-
     samples = of(X, Y)
     plan = plan_of(samples)
     predictions(hs.Network(epochs=1), samples, plan)
@@ -516,3 +517,22 @@ def test_what_is_kept_for_a_run_does_not_travel():
     copy = pickle.loads(pickle.dumps(plan))
     assert not copy.kept
     assert copy.part(range(1)).kept is copy.kept
+
+
+def test_what_is_kept_for_a_run_ends_with_it(monkeypatch):
+    held = []
+    prepared = hs.Network._prepared
+
+    def spying(self, samples, plan):
+        ready = prepared(self, samples, plan)
+        held.append(weakref.ref(ready.data.inputs))
+        return ready
+
+    monkeypatch.setattr(hs.Network, "_prepared", spying)
+    gc.disable()
+    try:
+        d = hs.measure(X, Y, learner=hs.Network(epochs=1), folds=3, repeats=2)
+        assert held[0]() is None
+    finally:
+        gc.enable()
+    assert d.samples is not None
