@@ -426,8 +426,8 @@ def dropping():
 @pytest.mark.parametrize("make", [by_hand, by_autograd, dropping])
 def test_bfloat16_comes_close_and_is_used(make):
     samples = of(X, Y)
-    plan = plan_of(samples, repeats=4)
-    recipe = {"epochs": 60, "batch_size": 16, "learning_rate": 1e-2}
+    plan = plan_of(samples)
+    recipe = {"epochs": 20, "batch_size": 16, "learning_rate": 1e-2}
     full, half = (
         predictions(hs.Network(make, **recipe, precision=precision), samples, plan)
         for precision in ("float32", "bfloat16")
@@ -437,7 +437,7 @@ def test_bfloat16_comes_close_and_is_used(make):
         total = torch.zeros(150, dtype=torch.float64)
         for member, log_prob in zip(plan.members(), each, strict=True):
             rows = torch.from_numpy(member.held_out)
-            total[rows] -= log_prob.gather(1, torch.from_numpy(samples.labels)[rows, None])[:, 0] / 4
+            total[rows] -= log_prob.gather(1, torch.from_numpy(samples.labels)[rows, None])[:, 0] / 2
         errors.append(total)
     assert errors[1].mean().item() == pytest.approx(errors[0].mean().item(), rel=0.05)
     assert spearmanr(*errors).statistic > 0.99
