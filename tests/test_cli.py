@@ -95,6 +95,7 @@ def test_the_command_and_python_agree(iris, tmp_path):
         ("--learner", "logistic", "--folds", "3"),
         ("--duplicates", "apart"),
         ("--group", "flower"),
+        ("--weights", "petal length (cm)"),
     ],
     ids=" ".join,
 )
@@ -108,7 +109,8 @@ def test_options_reach_the_measurement(iris, tmp_path, options):
     said = json.dumps(settings)
     for value in options[1::2]:
         wanted = {"subsets": "random subsets", "0.6": "60%", "loo": "leave one out", "forest": "out of bag",
-                  "3": "3 folds", "flower": ""}.get(value, value)  # fmt: skip
+                  "3": "3 folds", "flower": "",
+                  "petal length (cm)": "training samples weighted"}.get(value, value)  # fmt: skip
         assert wanted in said
 
 

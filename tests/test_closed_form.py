@@ -18,15 +18,16 @@ Y = np.stack([X @ RNG.normal(size=6) + RNG.normal(size=40) + 3, RNG.normal(size=
 GROUPS = units_of(40, np.random.default_rng(1).integers(15, size=40))
 
 
-def refitted(x, targets, drawn, penalty):
+def refitted(x, targets, drawn, penalty, weights=None):
     """Least squares on augmented rows, the intercept's own penalty zero, anew for every fold."""
+    root = np.sqrt(np.ones(len(x)) if weights is None else weights)[:, None]
     out = np.full(targets.shape, np.nan)
     z = np.column_stack([np.ones(len(x)), x])
     shrink = np.sqrt(penalty) * np.eye(z.shape[1])[1:]
     for k in range(drawn.members):
         train, judged = drawn.fold != k, drawn.fold == k
-        a = np.vstack([z[train], shrink])
-        b = np.vstack([targets[train], np.zeros((len(shrink), targets.shape[1]))])
+        a = np.vstack([(root * z)[train], shrink])
+        b = np.vstack([(root * targets)[train], np.zeros((len(shrink), targets.shape[1]))])
         out[judged] = z[judged] @ np.linalg.lstsq(a, b, rcond=None)[0]
     return out
 
@@ -47,6 +48,32 @@ SPLITS = {
 def test_held_out_equals_refits(name, penalty):
     found = held_out(X, Y, SPLITS[name], penalty)
     np.testing.assert_allclose(found, refitted(X, Y, SPLITS[name], penalty), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0, 50.0])
+@pytest.mark.parametrize("name", SPLITS)
+def test_weighted_least_squares_equal_weighted_refits(name, penalty):
+    weights = np.random.default_rng(2).choice([0.0, 0.3, 1.0, 2.0, 5.0], size=40, p=[0.1, 0.2, 0.3, 0.3, 0.1])
+    found = held_out(X, Y, SPLITS[name], penalty, weights)
+    np.testing.assert_allclose(found, refitted(X, Y, SPLITS[name], penalty, weights), rtol=0, atol=1e-9)
+
+
+def test_weights_reach_the_fit_and_not_the_error():
+    y = Y[:, 0]
+    weights = np.random.default_rng(2).uniform(0, 3, size=40)
+    d = hs.measure(X, y, learner="ridge", weights=10 * weights, folds=4, repeats=3)
+    expected = np.zeros(40)
+    for drawn in KFold(4, 3).rounds(None, np.arange(40), split_seed(0)):
+        expected += (
+            refitted(scaled(X.astype(np.float32)), Y[:, :1], drawn, 1.0, weights / weights.mean())[:, 0] - y
+        ) ** 2 / 3
+    np.testing.assert_allclose(d.error, expected, atol=1e-9)
+    assert d.settings["recipe"].endswith("; training samples weighted")
+    # A part of the samples is weighted anew, to mean 1.
+    some = of(X, y, weights=weights).take(np.arange(20))
+    other = of(X[:20], y[:20], weights=weights[:20])
+    run = {"learner": "ridge", "folds": 4, "repeats": 3}
+    np.testing.assert_allclose(hs.measure(some, **run).error, hs.measure(other, **run).error)
 
 
 def test_refits_of_another_library():

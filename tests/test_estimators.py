@@ -345,3 +345,58 @@ def test_warnings_and_failures_cross_processes():
         hs.measure(X, Y, learner=LogisticRegression(C=-1.0), repeats=2, jobs=2)
     with pytest.raises(InputError, match=r"jobs must be 1 or more. Got 0"):
         hs.measure(X, Y, learner=hasty, jobs=0)
+
+
+# Weights of samples
+
+
+WEIGHTS = np.random.default_rng(0).choice([0.0, 0.5, 1.0, 2.0], size=len(Y))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_weights_reach_the_last_step_of_a_pipeline(nested):
+    end = LogisticRegression(tol=1e-10, max_iter=5000)
+    model = make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), end) if nested else end)
+    d = hs.measure(X, NAMES, learner=model, weights=3 * WEIGHTS, folds=4, repeats=2)
+    losses = np.zeros(len(Y))
+    for repeat in folds(2):
+        for train, test in repeat:
+            scaler = StandardScaler().fit(X[train])
+            own = WEIGHTS[train] / WEIGHTS[train].mean()
+            fitted = end.fit(scaler.transform(X[train]), Y[train], sample_weight=own)
+            losses[test] -= fitted.predict_log_proba(scaler.transform(X[test]))[np.arange(len(test)), Y[test]] / 2
+    np.testing.assert_allclose(d.error, losses, rtol=0, atol=1e-6)
+    assert np.abs(d.error - hs.measure(X, NAMES, learner=model, folds=4, repeats=2).error).max() > 0.01
+
+
+def test_boosted_trees_take_weights():
+    for model in (lightgbm.LGBMClassifier(n_estimators=5, verbose=-1), xgboost.XGBClassifier(n_estimators=5)):
+        plain, weighted = (
+            hs.measure(X, NAMES, learner=model, weights=w, folds=2, repeats=2).error for w in (None, WEIGHTS)
+        )
+        assert not np.array_equal(plain, weighted)
+
+
+@pytest.mark.parametrize(
+    "name, learner, splits",
+    [
+        ("KNeighborsClassifier", KNeighborsClassifier(), None),
+        ("Pipeline", make_pipeline(StandardScaler(), KNeighborsClassifier()), None),
+        ("GridSearchCV", GridSearchCV(GaussianNB(), {}), None),
+        ("logistic leave-one-out", "logistic-loo", "loo"),
+        ("neighbours leave-one-out", "knn-loo", "loo"),
+        ("kernel ridge leave-one-out", "kernel-loo", "loo"),
+    ],
+)
+def test_learners_that_cannot_weigh_say_so(name, learner, splits):
+    with pytest.raises(
+        InputError, match=f"^{name} cannot weigh its training samples: leave out weights, or use network"
+    ):
+        hs.measure(X, NAMES, learner=learner, weights=WEIGHTS, splits=splits)
+
+
+def test_a_training_part_without_weight_is_refused():
+    alone = np.zeros(len(Y))
+    alone[0] = 1
+    with pytest.raises(LearnerError, match=r"all samples that member \d of round 0 trains on have weight 0"):
+        hs.measure(X, NAMES, learner=GaussianNB(), weights=alone, folds=2, repeats=2)

@@ -173,3 +173,31 @@ def test_classes_smaller_than_any_fold_are_welcome():
     assert np.isfinite(d.error).all()
     with pytest.raises(InputError, match="class 1 has 1 sample"):
         hs.measure(X[:61], np.repeat([0, 1], [60, 1]), learner="forest")
+
+
+def test_weights_multiply_how_often_a_bag_holds_a_sample(monkeypatch):
+    weights = np.random.default_rng(0).choice([0.0, 1.0, 3.0], size=300)
+    x = np.column_stack([np.arange(300.0), X])
+    seen = []
+    fit = DecisionTreeClassifier.fit
+
+    def spying_fit(self, x, y, sample_weight=None):
+        seen.append((x[:, 0].astype(int), sample_weight))
+        return fit(self, x, y, sample_weight)
+
+    monkeypatch.setattr(DecisionTreeClassifier, "fit", spying_fit)
+    views(OutOfBag(RandomForestClassifier(30)), of(x, Y), np.arange(300))
+    views(OutOfBag(RandomForestClassifier(30)), of(x, Y, weights=weights), np.arange(300))
+    for (rows, plain), (same, weighted) in zip(seen[:30], seen[30:], strict=True):
+        np.testing.assert_array_equal(rows, same)
+        np.testing.assert_allclose(weighted, plain * (weights / weights.mean())[rows])
+
+
+def test_a_sample_without_weight_teaches_no_tree():
+    weights = np.where(np.arange(300) % 3 == 0, 0.0, 1.0)
+    spoilt = np.where(weights == 0, (Y + 1) % 3, Y)
+    true, false = (
+        views(OutOfBag(RandomForestClassifier(60)), of(X, y, weights=weights), np.arange(300))[0].predictions
+        for y in (Y, spoilt)
+    )
+    torch.testing.assert_close(true, false)

@@ -234,6 +234,7 @@ def test_a_run_that_was_done_is_not_done_again(tmp_path):
         ({"y": (Y + 1) % 3}, "the labels changed"),
         ({"ids": np.arange(178) + 1}, "the ids changed"),
         ({"groups": np.arange(178) // 2}, "the groups or duplicates, the splits|the groups or duplicates changed"),
+        ({"weights": np.arange(178)}, "the weights changed"),
         ({"learner": hs.Ridge(2.0)}, "the learner changed"),
         ({"repeats": 4}, "the splits changed"),
         ({"seed": 1}, "the seed changed"),

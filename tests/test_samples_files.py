@@ -71,6 +71,12 @@ def test_roles_and_dropped_columns(tmp_path):
     assert samples.ids.tolist() == ["007", "008", "010"]
     assert samples.groups.tolist() == [0, 0, 1]
     assert list(samples.features) == ["x"]
+    weighted = read(path, label="y", id="nr", group="wer", weights="x")
+    assert list(weighted.features) == ["z"]
+    assert weighted.weights.tolist() == [0.5, 1, 1.5]
+    refused("there is no column 'w' to use as weights", path, label="y", weights="w")
+    refused("'x' cannot be both weights and dropped", path, label="y", weights="x", drop=["x"])
+    refused("is a folder and has no columns: leave out id, group, weights", tmp_path, weights="x")
     assert read(path, label="y", id="x", drop="z").ids.tolist() == [1, 2, 3]
 
 
@@ -148,8 +154,12 @@ def test_paths_that_cannot_be_read(tmp_path):
 
 def test_npz(tmp_path):
     X, y = np.random.default_rng(0).normal(size=(6, 3)), np.array(["ü", "b"] * 3)
-    np.savez(tmp_path / "a.npz", X=X, y=y, key=np.arange(6)[::-1], part=[0, 0, 1, 1, 2, 2], other=X)
-    samples = read(tmp_path / "a.npz", id="key", group="part")
+    np.savez(
+        tmp_path / "a.npz", X=X, y=y, key=np.arange(6)[::-1], part=[0, 0, 1, 1, 2, 2], other=X, w=[1, 1, 1, 3, 3, 3]
+    )
+    samples = read(tmp_path / "a.npz", id="key", group="part", weights="w")
+    assert samples.weights.tolist() == [0.5, 0.5, 0.5, 1.5, 1.5, 1.5]
+    refused("has no array 'z' to use as weights", tmp_path / "a.npz", weights="z")
     np.testing.assert_array_equal(samples.matrix, X.astype(np.float32))
     assert (samples.classes, samples.label_name) == (("b", "ü"), "y")
     assert samples.ids.tolist() == [5, 4, 3, 2, 1, 0]
@@ -179,6 +189,7 @@ def test_npy_with_labels_beside(tmp_path, monkeypatch):
     samples = read(tmp_path / "X.npy", label="numbers.txt", id="ids.txt", group="y.npy")
     assert samples.regression
     assert (samples.label_name, samples.ids.tolist()) == ("numbers", ["01", "02", "03", "04"])
+    assert read(tmp_path / "X.npy", label="y.npy", weights="numbers.txt").weights.sum() == pytest.approx(4)
     refused("has no labels: give the path", tmp_path / "X.npy")
     refused("no file at z.npy for label", tmp_path / "X.npy", label="z.npy")
     refused("unknown type for label", tmp_path / "X.npy", label=str(written(tmp_path / "y.json", "[1]")))

@@ -151,3 +151,41 @@ def test_groups():
     refused("6 samples, 2 groups", X, Y, groups=["b", "a"])
     refused("must be numbers, text or tuples of such. Got dict", X, Y, groups=[{}] * 6)
     refused("all samples are of one group", X, Y, groups=[1] * 6)
+
+
+def test_weights():
+    for given in (
+        [1, 0, 3, 2, 0, 6],
+        np.array([1, 0, 3, 2, 0, 6.0]),
+        pd.Series([1, 0, 3, 2, 0, 6]),
+        [0.5, 0, 1.5, 1, 0, 3],
+    ):
+        samples = of(X, Y, weights=given)
+        np.testing.assert_allclose(samples.weights, [0.5, 0, 1.5, 1, 0, 3])
+        np.testing.assert_allclose(samples.take(np.array([5, 0])).weights, [3, 0.5])
+    assert of(X, Y).weights is None
+    np.testing.assert_allclose(of(X, Y, weights=[1.7e308] * 6).weights, 1)
+    frame = pd.DataFrame({"a": X[:, 0], "w": [1.0, 0, 3, 2, 0, 6]})
+    samples = of(frame, Y, weights="w")
+    np.testing.assert_allclose(samples.weights, [0.5, 0, 1.5, 1, 0, 3])
+    assert list(samples.features) == ["a"]
+    refused("there is no column 'v' to use as weights", frame, Y, weights="v")
+    refused("column 'w' cannot be both groups and weights", frame, Y, weights="w", groups="w")
+    refused("weights='w' names a column, but X .* has none", X, Y, weights="w")
+    refused(r"weights are missing in 1 of 6 samples \(row 2\)", X, Y, weights=[1, 1, np.nan, 1, 1, 1])
+    refused(r"weights must be finite and 0 or more. Got -1 \(row 3\): mend", X, Y, weights=[1, 1, 1, -1, 1, 1])
+    refused(r"finite and 0 or more. Got inf \(row 0\)", X, Y, weights=[np.inf, 1, 1, 1, 1, 1])
+    refused("weights are all 0", X, Y, weights=[0] * 6)
+    refused("6 samples, 2 weights", X, Y, weights=[1, 2])
+    refused("weights must be numbers. Got str 'a' at row 0", X, Y, weights=list("abcdef"))
+    refused("weights must be numbers. Got bool True", X, Y, weights=[True] * 6)
+    refused(r"shape \(sample,\)", X, Y, weights=np.ones((6, 2)))
+
+
+def test_only_whole_numbers_in_an_array_may_be_ids():
+    ids = np.arange(12).reshape(6, 2)
+    for X in (ids, ids.astype(np.uint8), ids.tolist()):
+        assert of(X, Y).integers
+        assert of(X, Y).features.dtype.kind == "f"
+    for X in (ids + 0.5, ids > 3, pd.DataFrame(ids), np.zeros((6, 8, 8), np.uint8)):
+        assert not of(X, Y).integers

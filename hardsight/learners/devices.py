@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 
 from hardsight.errors import InputError
 
-Precision = Literal["float32", "tf32", "bfloat16"]
+PRECISIONS = ("float32", "tf32", "bfloat16")
 
 # Larger stacks gain nothing on a CPU, and leave its caches.
 _MOST_ON_CPU, _BYTES_ON_CPU = 64, 2**29
@@ -30,17 +29,17 @@ class Place:
     """
 
     name: str = "cpu"
-    precision: Precision = "float32"
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         try:
             known = torch.device(self.name).type in ("cpu", "cuda")
-        except (RuntimeError, TypeError):
+        except RuntimeError:
             known = False
         if not known:
             raise InputError(f"device must be cpu, cuda or cuda:N. Got {self.name!r}")
-        if self.precision not in get_args(Precision):
-            raise InputError(f"precision must be one of {', '.join(get_args(Precision))}. Got {self.precision!r}")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision must be one of {', '.join(PRECISIONS)}. Got {self.precision!r}")
         if self.precision == "tf32" and self.device.type == "cpu":
             raise InputError("precision='tf32' is of GPUs: use device='cuda', or float32 or bfloat16")
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hardsight.errors import HardsightWarning, InputError, LearnerError, whole
 from hardsight.learners.batches import Augment, Batches, Data
 from hardsight.learners.core import Tick, View
-from hardsight.learners.devices import Place, Precision
+from hardsight.learners.devices import Place
 from hardsight.learners.engines import ENGINES, Engine, Job, choose
 from hardsight.learners.stacking import MakeNet, Trial, build, check_output, tried
 from hardsight.learners.training import Descent, held_out
@@ -87,15 +87,13 @@ class Network:
         standardize: bool | None = None,
         augment: Augment | None = None,
         device: str = "cpu",
-        precision: Precision = "float32",
+        precision: str = "float32",
         engine: str = "auto",
         members_at_once: int | None = None,
     ) -> None:
         for name, value in (("epochs", epochs), ("batch_size", batch_size), ("members_at_once", members_at_once)):
             if value is not None:
                 whole(name, value, 1)
-        if augment is not None and not callable(augment):
-            raise InputError(f"augment must be a function of a batch and a generator. Got {type(augment).__name__}")
         self.make_net, self.hidden, self.epochs, self.batch_size = make_net, tuple(hidden), epochs, batch_size
         if engine not in ENGINES:
             raise InputError(f"engine must be one of {', '.join(ENGINES)}. Got {engine!r}")

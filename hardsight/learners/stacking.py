@@ -84,7 +84,7 @@ def tried(net: nn.Module, x: Tensor) -> Trial:
     except (RuntimeError, ValueError) as fault:
         return Trial(f"{type(net).__name__} cannot be vectorised ({first_line(fault)})")
     if drew:
-        return Trial(f"{type(net).__name__} draws random numbers other than those of dropout")
+        return Trial(f"{type(net).__name__} draws random numbers other than those of dropout layers")
     masked = any(not torch.equal(g.get_state(), fresh) for g in masks.generators)
     return Trial(None, sum(kept.values()) // (2 * len(x)), masked)
 

@@ -218,7 +218,7 @@ def weightings(values: Any, n: int, what: str = "weights") -> np.ndarray:
         raise InputError(f"{what} are missing in {empty.sum()} of {n} samples ({where(empty)}): give every sample one")
     array = narrowed(array) if array.dtype == object else array
     if array.dtype.kind not in "iuf":
-        raise InputError(f"{what} must be numbers. Got {_brief(array[0].item())} at row 0: give numbers, 0 or more")
+        raise InputError(f"{what} must be numbers. Got {_brief(array.tolist()[0])} at row 0: give numbers, 0 or more")
     array = array.astype(np.float64)
     odd = (array < 0) | np.isinf(array)
     if odd.any():
