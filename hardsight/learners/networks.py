@@ -61,6 +61,7 @@ class Network:
     """
 
     splits_itself = False
+    divisible = True
 
     def __init__(
         self,
