@@ -90,8 +90,13 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--reliability", type=float, default=None,
               help="Train until the ranking is this reliable (0.95, say), 50 repeats at most.")  # fmt: skip
 @click.option("--budget", default=None, metavar="TIME", help="End when this time is spent: 90s, 10min, 2h.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Processes, for learners that train one model after another.")  # fmt: skip
+@click.option("--backend", type=click.Choice(["serial", "processes", "ray"]), default=None,
+              help="Where models are trained. [default: serial; processes with --jobs 2 or more]")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(min=1), default=None,
+              help="Processes, or tasks of Ray, at a time. [default: 1; all cores with --backend]")  # fmt: skip
+@click.option(
+    "--address", default=None, help="Ray cluster: auto, host:port or ray://host:port. [default: this machine]"
+)
 @click.option("--resume", is_flag=True, help="Go on with the unfinished run in --out.")
 @click.option("--duplicates", type=click.Choice(["together", "apart"]), default="together", show_default=True,
               help="Whether samples with equal features stay on one side of every split.")  # fmt: skip

@@ -3,14 +3,13 @@
 import math
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import numpy as np
 import torch
 
-from hardsight import __version__
+from hardsight import __version__, backends
 from hardsight import samples as doors
 from hardsight.checkpoint import Checkpoint, digest
 from hardsight.difficulty import FACTORS, Difficulty
@@ -59,7 +58,9 @@ def measure(
     budget: str | float | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
-    jobs: int = 1,
+    jobs: int | None = None,
+    backend: Any = None,
+    address: str | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> Difficulty:
@@ -89,7 +90,10 @@ def measure(
         budget: end when this time is spent: "90s", "10min", "2h", or a number of minutes; ``repeats`` likewise.
         checkpoint: a file to keep what is held so far in, after every few members; stays there when the run ends.
         resume: go on with what ``checkpoint`` holds; the end result is the same to the last byte.
-        jobs: processes for estimators that train one model after another; the numbers do not depend on it.
+        jobs: processes, or with Ray tasks, at a time. None: 1, or as many as there are cores where ``backend`` is given.
+        backend: where models are trained: "serial", "processes" (default for several ``jobs``), "ray", or one of
+            :mod:`hardsight.backends`. The numbers do not depend on it.
+        address: of a Ray cluster, "auto" or "ray://host:port"; None starts Ray on this machine, if none is connected.
         seed: fixes every random number.
         progress: show a progress bar on stderr.
 
@@ -120,7 +124,7 @@ def measure(
         raise InputError(f"reliability must lie between 0 and 1. Got {reliability}")
     if resume and checkpoint is None:
         raise InputError("resume needs the checkpoint that the run was started with: pass checkpoint=PATH")
-    seed, jobs, seconds = whole("seed", seed, 0), whole("jobs", jobs, 1), budget_seconds(budget)
+    seed, seconds, where = whole("seed", seed, 0), budget_seconds(budget), backends.choose(backend, jobs, address)
     chosen, reason = choose(learner, found)
     if found.weights is not None and not getattr(chosen, "takes_weights", False):
         raise InputError(
@@ -132,11 +136,11 @@ def measure(
         repeats = MOST_REPEATS
     dealt = _splits(splits, folds, repeats, chosen)
     units, notices = _units(found, duplicates)
-    plan = replace(_plan(found, chosen, dealt, units, repeats, seed), jobs=jobs)
+    plan = _plan(found, chosen, dealt, units, repeats, seed)
     until = Until(reliability, seconds, 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
     kept = None if checkpoint is None else Checkpoint(checkpoint, _identity(found, chosen, dealt, units, plan))
     with _progress(progress, chosen.models(plan)) as tick:
-        done = carry_out(chosen, found, plan, until, tick, kept, resume=resume)
+        done = carry_out(chosen, found, plan, until, tick, kept, resume=resume, backend=where)
     how = f"out of bag × {plan.repeats} repeats" if chosen.splits_itself else dealt.describe()
     early = done.turns < plan.repeats
     settings = {

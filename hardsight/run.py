@@ -3,12 +3,14 @@
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 
+from hardsight.backends import Backend, Serial
 from hardsight.checkpoint import Checkpoint
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners import Learner, Tick, View
@@ -18,6 +20,7 @@ from hardsight.splits import Plan
 
 # About as many members share a part as fill a stack of small networks; a constant, so that it changes no result.
 MEMBERS_A_PART = 25
+_HERE = Serial()
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def carry_out(
     checkpoint: Checkpoint | None = None,
     *,
     resume: bool = False,
+    backend: Backend = _HERE,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     """Train and judge part by part.
@@ -77,6 +81,7 @@ def carry_out(
         tick: told of progress, in models.
         checkpoint: where to keep what is held after every part.
         resume: begin with what the checkpoint holds.
+        backend: where to train; changes no byte.
         clock: seconds.
 
     Raises:
@@ -89,17 +94,18 @@ def carry_out(
     turns, notices = (0, list[str]()) if checkpoint is None or not resume else checkpoint.restore(record)
     size = max(2, round(MEMBERS_A_PART * plan.repeats / max(_members(plan), 1)))
     tick(learner.models(plan.part(range(turns))))
-    while (ended := _ended(record, turns, plan, until, clock() - start, slowest)) is None:
-        began = clock()
-        part = plan.part(range(turns, min(turns + size, plan.repeats)))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            for view in _finite(learner.views(samples, part, tick), learner.name, samples.ids):
-                record.add(view.rows, view.predictions, view.turn)
-        _again(caught, notices)
-        turns, slowest = part.now.stop, max(slowest, clock() - began)
-        if checkpoint is not None:
-            checkpoint.save(record, turns, notices)
+    parts = [plan.part(range(turn, min(turn + size, plan.repeats))) for turn in range(turns, plan.repeats, size)]
+    with closing(backend.carry(learner, samples, parts, tick)) as carried:
+        while (ended := _ended(record, turns, plan, until, clock() - start, slowest)) is None:
+            began = clock()
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                for view in _finite(next(carried), learner.name, samples.ids):
+                    record.add(view.rows, view.predictions, view.turn)
+            _again(caught, notices)
+            turns, slowest = min(turns + size, plan.repeats), max(slowest, clock() - began)
+            if checkpoint is not None:
+                checkpoint.save(record, turns, notices)
     return Outcome(record, turns, ended, notices)
 
 

@@ -310,7 +310,7 @@ class Plan:
         repeats: turns of the whole plan.
         seed: one integer that fixes every random number.
         turns: those to carry out now; None for all.
-        jobs: processes that may train at the same time, for learners that train one model after another.
+        only: of the members of those turns, counted through, those to train now; None for all.
         kept: what learners keep for all parts of the plan, which share it; not for copies in other processes.
     """
 
@@ -319,7 +319,7 @@ class Plan:
     repeats: int
     seed: int
     turns: range | None = None
-    jobs: int = 1
+    only: range | None = None
     kept: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -330,9 +330,9 @@ class Plan:
         state = np.random.SeedSequence(self.seed, spawn_key=(1, index, fold)).generate_state(1)
         return int(state[0])
 
-    def part(self, turns: range) -> "Plan":
-        """The same plan, of which only some turns are to be carried out now."""
-        return replace(self, turns=turns)
+    def part(self, turns: range, only: range | None = None) -> "Plan":
+        """The same plan, of which only some turns, or some members of theirs, are to be carried out now."""
+        return replace(self, turns=turns, only=only)
 
     @property
     def now(self) -> range:
@@ -342,14 +342,17 @@ class Plan:
     @property
     def count(self) -> int:
         """How many models will be trained now."""
-        return sum(self.rounds[turn].members for turn in self.now)
+        return sum(self.rounds[turn].members for turn in self.now) if self.only is None else len(self.only)
 
     def members(self) -> Iterator[Member]:
         """The members to train now, round by round."""
+        before = 0
         for index in self.now:
             fold, members = self.rounds[index]
-            for k in range(members):
+            first, last = (0, members) if self.only is None else (self.only.start - before, self.only.stop - before)
+            for k in range(max(first, 0), min(last, members)):
                 yield Member(index, k, self.member_seed(index, k), fold)
+            before += members
 
 
 def split_seed(seed: int) -> np.random.SeedSequence:

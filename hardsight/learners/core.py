@@ -55,3 +55,15 @@ class Learner(Protocol):
             LearnerError: a model failed.
         """
         ...
+
+
+@runtime_checkable
+class Divisible(Learner, Protocol):
+    """A learner whose turns can be divided among workers.
+
+    Attributes:
+        divisible: True promises that ``views`` trains the members of ``plan.members()`` and no others, and that what
+            becomes of one does not depend on which others there are.
+    """
+
+    divisible: bool

@@ -1,7 +1,6 @@
 """Anything with scikit-learn's ``fit`` and ``predict``: classifiers, regressors, pipelines, boosted trees."""
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from inspect import signature
 from typing import Any, TypeVar
@@ -10,7 +9,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float64
-from joblib import Parallel, delayed, parallel_config
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
@@ -22,7 +20,6 @@ from hardsight.samples import Samples
 from hardsight.splits import Member, Plan
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Estimator:
@@ -42,6 +39,7 @@ class Estimator:
     """
 
     splits_itself = False
+    divisible = True
 
     def __init__(self, estimator: Any, *, name: str | None = None, numbers: bool = False) -> None:
         if isinstance(estimator, type):
@@ -68,9 +66,12 @@ class Estimator:
         features = features_of(samples, numbers=self.numbers)
         outputs = 0 if samples.classes is None else len(samples.classes)
         work = partial(_fit_and_predict, self.estimator, features, samples.labels, samples.weights, outputs, self.name)
-        for member, predictions in zip(plan.members(), spread(work, plan.members(), plan.jobs), strict=True):
-            yield View(torch.from_numpy(member.held_out), predictions, member.round)
-            tick(1)
+        # More BLAS threads make small fits slower, and idle ones spin.
+        with threadpool_limits(1):
+            for member in plan.members():
+                predictions = work(member)
+                yield View(torch.from_numpy(member.held_out), predictions, member.round)
+                tick(1)
 
     def _check_task(self, samples: Samples) -> None:
         if not isinstance(self.estimator, BaseEstimator):
@@ -82,30 +83,6 @@ class Estimator:
                 f"{self.name} is a regressor, and the labels are classes: use a classifier, or task='regression' if the "
                 "labels are quantities"
             )
-
-
-def spread(work: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[R]:
-    """Results of work on each item, in the items' order, from several processes at a time.
-
-    More BLAS threads make small fits slower, and idle ones spin: every process has one.
-    """
-    if jobs == 1:
-        with threadpool_limits(1):
-            yield from map(work, items)
-        return
-    with parallel_config(inner_max_num_threads=1, backend="loky"):
-        for result, warned in Parallel(n_jobs=jobs, return_as="generator")(delayed(_overheard)(work, i) for i in items):
-            for category, text in warned:
-                warnings.warn(text, category, stacklevel=2)
-            yield result
-
-
-def _overheard(work: Callable[[T], R], item: T) -> tuple[R, list[tuple[type[Warning], str]]]:
-    """A result with the warnings on the way to it, which would otherwise end in another process."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result = work(item)
-    return result, [(w.category, str(w.message)) for w in caught]
 
 
 def _fit_and_predict(

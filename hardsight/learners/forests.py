@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from sklearn.base import clone, is_regressor
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor, RandomForestClassifier, RandomForestRegressor
+from threadpoolctl import threadpool_limits
 
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.core import Tick, View
-from hardsight.learners.estimators import attempt, features_of, laplace, rows_of, spread
+from hardsight.learners.estimators import attempt, features_of, laplace, rows_of
 from hardsight.samples import Samples
 from hardsight.splits import Plan
 
@@ -78,11 +79,13 @@ class OutOfBag:
         )
         weights = np.ones(len(samples)) if samples.weights is None else samples.weights
         grow = partial(_grow, template, features, samples.labels, weights, plan.units, outputs, self.name)
-        trees = [(forest, index, plan.member_seed(forest, index)) for index in range(int(self.forest.n_estimators))]
-        for left_out, answers in spread(grow, trees, plan.jobs):
-            total[left_out] += answers
-            judges[left_out] += 1
-            tick(1)
+        # More BLAS threads make small fits slower, and idle ones spin.
+        with threadpool_limits(1):
+            for index in range(int(self.forest.n_estimators)):
+                left_out, answers = grow((forest, index, plan.member_seed(forest, index)))
+                total[left_out] += answers
+                judges[left_out] += 1
+                tick(1)
         if (judges == 0).any():
             raise LearnerError(
                 f"{int((judges == 0).sum())} samples were in every tree's bag: grow more trees than n_estimators="

@@ -72,6 +72,7 @@ class Network:
 
     splits_itself = False
     takes_weights = True
+    divisible = True
 
     def __init__(
         self,

@@ -1,0 +1,160 @@
+"""The seam between a run and where it runs, and what all backends with workers share: tasks, their order, their retries."""
+
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain, islice, pairwise
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from hardsight.backends.worker import unpacked
+from hardsight.errors import LearnerError, first_line
+from hardsight.learners import Divisible, Learner, Tick, View
+from hardsight.samples import Samples
+from hardsight.splits import Plan
+
+# How often a task is begun anew whose worker died, before that is taken for the task's own doing.
+RETRIES = 3
+# Members of one task at most: progress is told, and work is lost with a worker, a task at a time.
+MEMBERS_A_TASK = 25
+# Tasks, by the job, that may be done ahead of the one that is waited for: their views are held in memory.
+AHEAD = 4
+
+Views = Generator[Iterable[View], None, None]
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Somewhere that learners can be run."""
+
+    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: Tick) -> Views:
+        """The views of one part after another, in the order of the plan; those of one are read before the next is asked for.
+
+        Closing the generator stops what is under way.
+
+        Args:
+            learner: who trains.
+            samples: what is judged.
+            parts: of one plan, in order.
+            tick: told of progress, in models.
+
+        Raises:
+            InputError: as the learner does, or the work cannot be sent where it should run.
+            LearnerError: as the learner does, or workers died again and again.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Serial:
+    """This process, and as many threads as its libraries take."""
+
+    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: Tick) -> Views:
+        """See :meth:`Backend.carry`."""
+        for part in parts:
+            yield learner.views(samples, part, tick)
+
+
+@runtime_checkable
+class Pool(Protocol):
+    """Workers that hold learner, samples and plan already. A handle stands for a task under way.
+
+    Attributes:
+        jobs: tasks under way at a time.
+        lost: what :meth:`result` raises where a worker died.
+    """
+
+    jobs: int
+    lost: tuple[type[Exception], ...]
+
+    def submit(self, turns: range, only: range | None) -> Any:
+        """Begin a task, a part of the plan; its handle."""
+        ...
+
+    def first(self, handles: list[Any]) -> Iterable[Any]:
+        """Those that have ended; waits for one."""
+        ...
+
+    def result(self, handle: Any) -> bytes:
+        """What :func:`hardsight.backends.worker.work` gave."""
+        ...
+
+    def stop(self, handles: list[Any]) -> None:
+        """End tasks under way, whatever they do."""
+        ...
+
+
+class _Task(NamedTuple):
+    at: int
+    plan: Plan
+    tries: int
+
+
+def shared_out(pool: Pool, learner: Learner, parts: Sequence[Plan], tick: Tick) -> Views:
+    """The views of each part, as :meth:`Backend.carry` gives them. While one is read, the next are trained already."""
+    members = isinstance(learner, Divisible) and learner.divisible
+    tasks = [divided(part, pool.jobs, members=members) for part in parts]
+    every = list(chain.from_iterable(tasks))
+    with closing(in_order(pool, every, lambda plan: tick(learner.models(plan)))) as results:
+        for some in tasks:
+            yield chain.from_iterable(map(unpacked, islice(results, len(some))))
+
+
+def divided(part: Plan, jobs: int, *, members: bool) -> list[Plan]:
+    """Tasks for so many workers: a part's members shared out; its turns, where a learner needs whole ones."""
+    count = part.count if members else len(part.now)
+    tasks = min(count, max(jobs, -(-count // MEMBERS_A_TASK)))
+    ends = pairwise(count * k // tasks for k in range(tasks + 1))
+    if members:
+        return [part.part(part.now, range(*end)) for end in ends]
+    return [part.part(part.now[slice(*end)]) for end in ends]
+
+
+def in_order(pool: Pool, plans: list[Plan], finished: Callable[[Plan], None]) -> Generator[bytes, None, None]:
+    """Results in the order of the tasks. ``finished`` is told of each as it ends.
+
+    Raises:
+        LearnerError: workers died over one task more than ``RETRIES`` times.
+    """
+    queue = deque(_Task(at, plan, 1) for at, plan in enumerate(plans))
+    running: dict[Any, _Task] = {}
+    results: dict[int, bytes] = {}
+
+    def submit_what_may(at: int) -> None:
+        while queue and len(running) < pool.jobs and queue[0].at < at + AHEAD * pool.jobs:
+            task = queue.popleft()
+            running[pool.submit(task.plan.now, task.plan.only)] = task
+
+    def collect() -> None:
+        for handle in pool.first(list(running)):
+            task = running.pop(handle)
+            try:
+                results[task.at] = pool.result(handle)
+            except pool.lost as fault:
+                queue.appendleft(_again(task, fault))
+            else:
+                finished(task.plan)
+
+    try:
+        for at in range(len(plans)):
+            # What a library of workers has to say of itself is no notice of the result.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                submit_what_may(at)
+                while at not in results:
+                    collect()
+                    submit_what_may(at)
+            yield results.pop(at)
+    finally:
+        if running:
+            pool.stop(list(running))
+
+
+def _again(task: _Task, fault: Exception) -> _Task:
+    if task.tries > RETRIES:
+        raise LearnerError(
+            f"a worker died {task.tries} times over the same task, killed or out of memory ({first_line(fault)}): use "
+            "fewer jobs or a smaller learner. A checkpoint, if there is one, holds what was trained before: resume goes on"
+        ) from fault
+    return task._replace(tries=task.tries + 1)

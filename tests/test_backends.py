@@ -1,0 +1,520 @@
+"""Where a run is carried out changes no byte of it, whatever happens to the workers on the way."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import cloudpickle
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.datasets import load_diabetes, load_iris, load_wine
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from torch import nn
+
+import hardsight as hs
+from hardsight import backends
+from hardsight.backends import core, worker
+from hardsight.cli import main
+from hardsight.errors import HardsightWarning, InputError, LearnerError
+from hardsight.learners import NeighboursLeaveOneOut, View
+from hardsight.run import Until, carry_out
+from hardsight.samples import of
+from hardsight.splits import KFold, LeaveOneOut, Plan, Round, split_seed, units_of
+
+# What stands here is no module that a worker could import.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+X, Y = load_wine(return_X_y=True)
+FLOWERS, KINDS = load_iris(return_X_y=True)
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """A Ray of two CPUs, started as a user would start one, once."""
+    import ray
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+                 object_store_memory=2**27)  # fmt: skip
+        yield ray
+        ray.shutdown()
+        del os.environ["RAY_USAGE_STATS_ENABLED"]
+
+
+@pytest.fixture(params=["processes", "ray"])
+def where(request):
+    """Each backend with workers, with two of them."""
+    if request.param == "ray":
+        request.getfixturevalue("ray")
+    return {"backend": request.param, "jobs": 2}
+
+
+def same(one, other):
+    for name in ("error", "bias", "variance", "error_se", "count", "consensus", "predicted"):
+        mine, theirs = getattr(one, name), getattr(other, name)
+        assert (mine is None and theirs is None) or mine.tobytes() == theirs.tobytes(), name
+    assert one.settings == other.settings
+
+
+class Mortal(ClassifierMixin, BaseEstimator):
+    """Bayes, but the process that fits it first is killed, as the kernel kills one that takes too much memory."""
+
+    def __init__(self, tomb, always=False):
+        self.tomb, self.always = tomb, always
+
+    def fit(self, X, y):
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.tomb, os.O_CREAT | (0 if self.always else os.O_EXCL)))
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.model_ = GaussianNB().fit(X, y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(X)
+
+    def predict_proba(self, X):
+        return self.model_.predict_proba(X)
+
+
+class Odd:
+    """A learner that is no estimator: says what went on where, and fails as it is told to."""
+
+    name, splits_itself = "odd", False
+
+    def __init__(self, fault=None, at=1):
+        self.fault, self.at = fault, at
+
+    def models(self, plan):
+        return plan.count
+
+    def describe(self):
+        return "odd"
+
+    def views(self, samples, plan, tick):
+        for member in plan.members():
+            if member.round == self.at and member.fold == 2 and self.fault is not None:
+                raise self.fault()
+            rows = torch.from_numpy(member.held_out)
+            warnings.warn(f"fold {member.fold}", HardsightWarning, stacklevel=2)
+            tick(1)
+            yield View(rows, torch.zeros(len(rows), len(samples.classes), dtype=torch.float64), member.round)
+
+
+class UnreachableError(Exception):
+    """Cannot be unpickled: pickle would call it with one argument."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+
+# --- the same bytes ----------------------------------------------------------------------------
+
+LEARNERS = {
+    "network": (lambda: hs.Network(epochs=3), {"repeats": 3}),
+    "own module, a closure": (lambda: hs.Network(lambda: nn.Sequential(nn.Linear(13, 9), nn.Tanh(), nn.Linear(9, 3)),
+                                                 standardize=True, epochs=2), {"repeats": 2}),
+    "estimator": (lambda: LogisticRegression(max_iter=3), {"repeats": 3}),
+    "forest": (lambda: hs.OutOfBag(RandomForestClassifier(20)), {"repeats": 3}),
+    "ridge": (hs.Ridge, {"repeats": 3}),
+    "estimator, one out": (GaussianNB, {"splits": "loo", "loss": "zero-one"}),
+    "neighbours, one out": (NeighboursLeaveOneOut, {"splits": "loo"}),
+    "not divisible": (Odd, {"repeats": 3}),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("name", LEARNERS)
+def test_workers_change_no_byte(where, name):
+    make, how = LEARNERS[name]
+    same(hs.measure(X, Y, learner=make(), **how), hs.measure(X, Y, learner=make(), **how, **where))
+
+
+def test_tables_and_numbers_to_predict_travel_too(where):
+    frame, target = load_diabetes(return_X_y=True, as_frame=True)
+    frame = frame.assign(kind=pd.Categorical(np.where(frame["sex"] > 0, "a", "b")))
+    how = {"learner": "ridge", "repeats": 2}
+    same(hs.measure(frame, target, **how), hs.measure(frame, target, **how, **where))
+
+
+@pytest.mark.filterwarnings("ignore::hardsight.errors.HardsightWarning")
+def test_a_stopped_run_goes_on_somewhere_else(tmp_path, where):
+    how = {"learner": GaussianNB(), "repeats": 12}
+    checkpoint = tmp_path / "p.npz"
+    with pytest.raises(LearnerError, match="no more"):
+        hs.measure(X, Y, learner=Odd(lambda: LearnerError("no more"), at=7), repeats=12, checkpoint=checkpoint, **where)
+    assert checkpoint.exists()
+    checkpoint.unlink()
+    short = hs.measure(X, Y, **how, budget=1e-9, checkpoint=checkpoint, **where)
+    assert short.settings["members"] == 25
+    same(hs.measure(X, Y, **how, checkpoint=checkpoint, resume=True), hs.measure(X, Y, **how))
+
+
+# --- workers that die --------------------------------------------------------------------------
+
+
+def test_a_killed_worker_changes_no_byte(where, tmp_path):
+    tomb = str(tmp_path / "tomb")
+    killed = hs.measure(X, Y, learner=Mortal(tomb), repeats=4, **where)
+    assert Path(tomb).exists()
+    same(hs.measure(X, Y, learner=Mortal(tomb), repeats=4), killed)
+
+
+def test_workers_that_always_die_are_one_error(where, tmp_path, monkeypatch):
+    monkeypatch.setattr(core, "RETRIES", 1)
+    with pytest.raises(
+        LearnerError, match=r"^a worker died 2 times over the same task, killed or out of memory .*resume"
+    ):
+        hs.measure(X, Y, learner=Mortal(str(tmp_path / "tomb"), always=True), repeats=2, **where)
+    same(hs.measure(X, Y, learner="ridge", repeats=2), hs.measure(X, Y, learner="ridge", repeats=2, **where))
+
+
+@pytest.mark.parametrize("extra", [["--jobs", "2"], ["--backend", "ray", "--jobs", "2"]], ids=["processes", "ray"])
+def test_ctrl_c_ends_all_processes_with_one_line(tmp_path, extra):
+    """The real command; Ctrl-C in a terminal reaches every process of the group."""
+    np.savez(tmp_path / "wine.npz", X=X, y=Y)
+    command = [sys.executable, "-m", "hardsight.cli", "measure", str(tmp_path / "wine.npz"), "--quiet"]
+    command += ["--repeats", "5000", "--out", str(tmp_path / "out"), *extra]
+    mark = f"{os.getpid()}-{extra[1]}-{time.time_ns()}"
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        env=os.environ | {"HARDSIGHT_MARK": mark},
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "out" / "progress.npz").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(marked(mark)) > 1
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert (out, err) == ("", "Interrupted: results are as they were. --resume goes on with what was trained.\n")
+    deadline = time.monotonic() + 10
+    while marked(mark) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not marked(mark)
+
+
+def marked(mark):
+    """Processes that descend from the one that was given the mark."""
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in environ.read_bytes():
+                found.append(environ.parent.name)
+    return found
+
+
+# --- what learners say -------------------------------------------------------------------------
+
+
+def test_faults_arrive_as_they_are(where):
+    with pytest.raises(LearnerError, match=r"^no more$") as one:
+        hs.measure(X, Y, learner=Odd(lambda: LearnerError("no more")), repeats=2, **where)
+    assert one.value.__cause__ is None
+    assert not getattr(one.value, "__notes__", [])
+    with pytest.raises(LearnerError, match=r"^LogisticRegression failed on member 0 of round 0: "):
+        hs.measure(X, Y, learner=LogisticRegression(C=-1.0), repeats=2, **where)
+    with pytest.raises(ZeroDivisionError, match=r"^a bug\n") as bug:
+        hs.measure(X, Y, learner=Odd(lambda: ZeroDivisionError("a bug")), repeats=2, **where)
+    assert "in views" in bug.value.__notes__[0]
+    with pytest.raises(RuntimeError, match=r"^UnreachableError: far away\n"):
+        hs.measure(X, Y, learner=Odd(lambda: UnreachableError("far", "away")), repeats=2, **where)
+
+
+def test_the_first_fault_of_the_plan_is_told_whichever_comes_first(where):
+    class Early(Odd):
+        def views(self, samples, plan, tick):
+            if plan.now.start == 0:
+                time.sleep(0.5)
+                raise LearnerError("round 0")
+            raise LearnerError("round 1")
+
+    with pytest.raises(LearnerError, match="round 0"):
+        hs.measure(X, Y, learner=Early(), repeats=2, **where)
+
+
+def test_warnings_arrive_once_and_in_order(where):
+    with pytest.warns(HardsightWarning) as caught:
+        d = hs.measure(X, Y, learner=Odd(), repeats=12, **where)
+    assert [str(w.message) for w in caught] == [f"fold {k}" for k in range(5)]
+    assert d.settings["notices"] == [f"HardsightWarning: fold {k}" for k in range(5)]
+    with pytest.warns(UserWarning, match="failed to converge"):
+        hs.measure(X, Y, learner=LogisticRegression(max_iter=2), repeats=2, **where)
+
+
+def test_what_cannot_be_sent_is_named(where):
+    locked = LogisticRegression()
+    locked.lock = threading.Lock()
+    learner = hs.Estimator(locked)
+    with pytest.raises(
+        InputError, match=r"cannot be sent to other processes \(cannot pickle '_thread.lock' object\): keep"
+    ):
+        hs.measure(X, Y, learner=learner, repeats=2, **where)
+
+
+class Unreadable:
+    def __reduce__(self):
+        return eval, ("1 / 0",)
+
+
+def test_what_cannot_be_read_over_there_is_named(where):
+    learner = Odd()
+    learner.extra = Unreadable()
+    with pytest.raises(
+        InputError, match=r"cannot be read by another process \(division by zero\): let it be importable"
+    ):
+        hs.measure(X, Y, learner=learner, repeats=2, **where)
+
+
+# --- Ray ---------------------------------------------------------------------------------------
+
+
+def test_ray_is_left_as_it_was_found(ray):
+    hs.measure(X, Y, learner="ridge", repeats=2, backend="ray")
+    assert ray.is_initialized()
+    hs.measure(X, Y, learner="ridge", repeats=2, backend="ray", address="auto")
+    with pytest.raises(
+        InputError, match=r"Ray is connected already: leave out address='ray://far:1', or ray.shutdown\(\)"
+    ):
+        hs.measure(X, Y, learner="ridge", repeats=2, backend="ray", address="ray://far:1")
+
+
+def test_a_task_that_wants_gpus_is_refused_where_there_are_none(ray):
+    with pytest.raises(InputError, match=r"each task is to have gpus=0.5, and Ray has 0: ask for less"):
+        hs.measure(X, Y, learner="ridge", repeats=2, backend=backends.Ray(gpus=0.5))
+
+
+def test_the_command_joins_a_cluster_and_starts_one_without_a_word(ray, tmp_path):
+    """The same bytes from this process, from a cluster that runs, and from a Ray that is started and stopped."""
+    np.savez(tmp_path / "wine.npz", X=X, y=Y)
+    measure = ["measure", str(tmp_path / "wine.npz"), "--quiet", "--json", "--learner", "ridge", "--out"]
+    here = ray.get_runtime_context().gcs_address
+    ways = {"joined": ["--address", here], "own": ["--jobs", "1"]}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "hardsight.cli", *measure, str(tmp_path / name), "--backend", "ray", *extra],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for name, extra in ways.items()
+    ]  # fmt: skip
+    assert CliRunner().invoke(main, [*measure, str(tmp_path / "serial")]).exit_code == 0
+    for process in running:
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (0, "")
+        assert out.count("\n") == 1
+    files = {(tmp_path / name / "difficulty.parquet").read_bytes() for name in ("serial", *ways)}
+    assert len(files) == 1
+
+
+def test_an_address_where_nothing_is(tmp_path):
+    code = "import hardsight as hs\nhs.measure([[0.0], [1.0]] * 20, ['a', 'b'] * 20, learner='ridge', backend='ray', "
+    code += "duplicates='apart', address='127.0.0.1:1')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "InputError: Ray at address='127.0.0.1:1' cannot be reached (" in done.stderr.splitlines()[-1]
+
+
+def test_ray_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"^ray is not installed: pip install 'hardsight\[ray\]'$"):
+        hs.measure(X, Y, learner="ridge", backend="ray")
+
+
+# --- arguments ---------------------------------------------------------------------------------
+
+
+def test_backends_by_name():
+    assert backends.choose() == backends.choose("serial", 1) == backends.choose(jobs=1) == backends.Serial()
+    assert backends.choose(jobs=3) == backends.choose("processes", 3) == backends.Processes(3)
+    assert backends.choose("processes") == backends.Processes(None)
+    assert backends.choose(backends.Processes(5)) == backends.Processes(5)
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ({"backend": "serial", "jobs": 2}, "backend='serial' trains in this process alone: leave out jobs=2"),
+        ({"address": "auto"}, "address='auto' is Ray's: pass backend='ray'"),
+        ({"backend": "processes", "address": "auto"}, "address='auto' is Ray's"),
+        (
+            {"backend": "dask"},
+            "backend must be 'serial', 'processes' or 'ray', or one of hardsight.backends. Got 'dask'",
+        ),
+        ({"backend": backends.Serial}, "backend must be"),
+        ({"backend": backends.Processes(2), "jobs": 2}, r"backend=Processes\(jobs=2\) says how many jobs already"),
+        ({"jobs": 0}, "jobs must be 1 or more. Got 0"),
+    ],
+)
+def test_arguments_that_do_not_go_together(given, said):
+    with pytest.raises(InputError, match=said):
+        hs.measure(X, Y, learner="ridge", **given)
+
+
+def test_any_backend_will_do():
+    class Backwards:
+        """Trains the last turn first."""
+
+        def carry(self, learner, samples, parts, tick):
+            every = [list(learner.views(samples, part, tick)) for part in reversed(parts)]
+            yield from reversed(every)
+
+    how = {"learner": GaussianNB(), "repeats": 12}
+    same(hs.measure(X, Y, **how), hs.measure(X, Y, **how, backend=Backwards()))
+
+
+# --- tasks -------------------------------------------------------------------------------------
+
+
+def plan_of(sizes):
+    return Plan([Round(np.arange(12, dtype=np.int32) % k, k) for k in sizes], np.arange(12), len(sizes), 3)
+
+
+def who(members):
+    return [(m.round, m.fold, m.seed) for m in members]
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=12), st.integers(1, 40), st.booleans(), st.data())
+def test_tasks_share_out_a_part(sizes, jobs, members, data):
+    plan = plan_of(sizes)
+    start = data.draw(st.integers(0, len(sizes) - 1))
+    part = plan.part(range(start, data.draw(st.integers(start + 1, len(sizes)))))
+    tasks = core.divided(part, jobs, members=members)
+    assert who(m for task in tasks for m in task.members()) == who(part.members())
+    counts = [len(list(task.members())) for task in tasks]
+    assert counts == [task.count for task in tasks]
+    each = counts if members else [len(task.now) for task in tasks]
+    assert max(each) - min(each) <= 1
+    assert max(each) <= core.MEMBERS_A_TASK
+    assert len(tasks) >= min(jobs, sum(each))
+    if not members:
+        assert all(task.only is None for task in tasks)
+
+
+class Pool:
+    """Tasks that end in an order drawn at random, now and then with a death."""
+
+    lost = (ArithmeticError,)
+
+    def __init__(self, jobs, draw):
+        self.jobs, self.draw, self.handles, self.deaths, self.most, self.stopped = jobs, draw, 0, {}, 0, None
+
+    def submit(self, turns, only):
+        self.handles += 1
+        return self.handles, turns.start
+
+    def first(self, handles):
+        self.most = max(self.most, len(handles))
+        return self.draw(st.lists(st.sampled_from(handles), min_size=1, unique=True))
+
+    def result(self, handle):
+        at = handle[1]
+        if self.deaths.get(at, 0) < core.RETRIES and self.draw(st.booleans()):
+            self.deaths[at] = self.deaths.get(at, 0) + 1
+            raise ArithmeticError
+        return str(at).encode()
+
+    def stop(self, handles):
+        self.stopped = handles
+
+
+@given(st.integers(1, 12), st.integers(1, 4), st.data())
+def test_results_stand_in_the_order_of_the_plan(count, jobs, data):
+    plans = [plan_of([2] * count).part(range(turn, turn + 1)) for turn in range(count)]
+    pool, finished = Pool(jobs, data.draw), []
+    assert list(core.in_order(pool, plans, finished.append)) == [str(turn).encode() for turn in range(count)]
+    assert sorted(plan.now.start for plan in finished) == list(range(count))
+    assert pool.most <= jobs
+    assert pool.handles == count + sum(pool.deaths.values())
+    assert pool.stopped is None
+
+
+@given(st.data())
+def test_what_is_under_way_is_stopped_when_nobody_asks_for_more(data):
+    plans = [plan_of([2] * 9).part(range(turn, turn + 1)) for turn in range(9)]
+    pool = Pool(3, data.draw)
+    results = core.in_order(pool, plans, lambda _: None)
+    next(results)
+    results.close()
+    assert pool.stopped is None or 1 <= len(pool.stopped) <= 3
+    assert pool.handles <= 3 + 1 + sum(pool.deaths.values()) + 3 * core.AHEAD
+
+
+def test_a_slow_task_does_not_let_results_pile_up():
+    class Slow(Pool):
+        waited = 0
+
+        def first(self, handles):
+            others = [handle for handle in handles if handle[1] != 0]
+            return others[:1] or handles
+
+    pool = Slow(2, lambda _: False)
+    plans = [plan_of([2] * 50).part(range(turn, turn + 1)) for turn in range(50)]
+    results = core.in_order(pool, plans, lambda _: None)
+    next(results)
+    assert pool.handles == 2 * core.AHEAD
+
+
+@pytest.mark.filterwarnings("ignore::hardsight.errors.HardsightWarning")
+def test_progress_is_told_task_by_task(where):
+    samples = of(X, Y)
+    units = units_of(len(X))
+    plan = Plan(KFold(5, 10).rounds(samples.labels, units, split_seed(0)), units, 10, 0)
+    told = []
+    carry_out(Odd(), samples, plan, Until(), told.append, backend=backends.choose(**where))
+    assert sum(told) == 50
+    # Two parts of five turns, which two workers share as two and three.
+    assert sorted(told[1:]) == [10, 10, 15, 15]
+
+
+def test_a_member_of_a_slice_is_the_member_of_the_whole():
+    samples = of(FLOWERS, KINDS)
+    units = units_of(len(KINDS))
+    plan = Plan(LeaveOneOut().rounds(samples.labels, units, split_seed(0)), units, 1, 0)
+    network = hs.Network(epochs=1)
+    some = list(network.views(samples, plan.part(range(1), range(10, 23)), lambda _: None))
+    one = [next(network.views(samples, plan.part(range(1), range(k, k + 1)), lambda _: None)) for k in (10, 22)]
+    assert len(some) == 13
+    assert torch.equal(some[0].predictions, one[0].predictions)
+    assert torch.equal(some[12].predictions, one[1].predictions)
+
+
+# --- packing -----------------------------------------------------------------------------------
+
+
+def test_jobs_come_back_from_disk_as_they_were(tmp_path):
+    frame = pd.DataFrame({"a": np.arange(500.0), "b": pd.Categorical(list("xy") * 250), "c": list("pqrst") * 100})
+    plan = plan_of([3, 4])
+    samples = of(frame, np.arange(500) % 2)
+    worker.write(tmp_path / "job", (hs.Ridge(), samples, plan))
+    learner, found, again = worker.read(str(tmp_path / "job"))
+    assert learner.describe() == hs.Ridge().describe()
+    pd.testing.assert_frame_equal(found.features, samples.features)
+    np.testing.assert_array_equal(found.labels, samples.labels)
+    assert who(again.members()) == who(plan.members())
+    # Learners may change what they are given, as they may here, and change it for nobody else.
+    found.labels[:] = 0
+    assert worker.read(str(tmp_path / "job"))[1].labels.sum() == 250
+
+
+def test_empty_arrays_are_packed_too(tmp_path):
+    learner = Odd()
+    learner.extra = np.arange(3.0), np.empty((0, 3)), np.empty(0)
+    worker.write(tmp_path / "job", (learner, of(X, Y), plan_of([2])))
+    three, none, nothing = worker.read(str(tmp_path / "job"))[0].extra
+    assert three.tolist() == [0, 1, 2]
+    assert (none.shape, nothing.shape) == ((0, 3), (0,))
