@@ -16,7 +16,7 @@ from hardsight.checkpoint import Checkpoint, digest
 from hardsight.difficulty import FACTORS, Difficulty
 from hardsight.errors import InputError, whole
 from hardsight.factors import ledger
-from hardsight.learners import Learner, choose
+from hardsight.learners import Learner, choose, native
 from hardsight.record import HeldOut, Loss
 from hardsight.reliability import budget as budget_seconds
 from hardsight.run import Until, carry_out
@@ -169,7 +169,7 @@ def _identity(samples: Samples, learner: Learner, splits: Splits, units: np.ndar
         "the learner": digest(learner.name, learner.describe()),
         "the splits": digest(splits.describe() if plan.rounds else plan.repeats),
         "the seed": digest(plan.seed),
-        "the versions of hardsight and torch": digest(__version__, torch.__version__),
+        "the versions of hardsight, torch or numba": digest(__version__, torch.__version__, native.version()),
     }
 
 

@@ -86,42 +86,54 @@ def assert_same(found, expected, tolerance):
         torch.testing.assert_close(view.predictions, other, rtol=tolerance, atol=tolerance)
 
 
+TORCH = ("stacked", "alone")
+ALL = ("native", *TORCH)
+
+
+@pytest.mark.parametrize("engine", ALL)
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
 @pytest.mark.parametrize("unequal", [False, True])
-def test_stacked_members_equal_networks_trained_one_at_a_time(schedule, unequal):
+def test_members_equal_networks_trained_one_at_a_time(schedule, unequal, engine):
     samples = of(X, Y)
     plan = plan_of(samples, groups=np.maximum(np.arange(150) - 20, 0) if unequal else None)
     assert (len({len(m.train) for m in plan.members()}) > 1) == unequal
     recipe = {"epochs": 3, "batch_size": 16, "hidden": (24, 12)}
-    found = views(hs.Network(**recipe, schedule=schedule), samples, plan)
+    found = views(hs.Network(**recipe, schedule=schedule, engine=engine), samples, plan)
     assert_same(found, one_at_a_time(samples, plan, **recipe, cosine=schedule == "cosine"), 1e-5)
     for view, member in zip(found, plan.members(), strict=True):
         np.testing.assert_array_equal(view.rows, member.held_out)
 
 
-def test_stacked_regression_equals_networks_trained_one_at_a_time():
+@pytest.mark.parametrize("engine", ALL)
+def test_regression_equals_networks_trained_one_at_a_time(engine):
     samples = of(X, 40 + 10 * X[:, 0] * X[:, 2])
     plan = plan_of(samples)
     recipe = {"epochs": 3, "batch_size": 16}
-    assert_same(views(hs.Network(**recipe), samples, plan), one_at_a_time(samples, plan, **recipe), 1e-5)
+    found = views(hs.Network(**recipe, engine=engine), samples, plan)
+    assert_same(found, one_at_a_time(samples, plan, **recipe), 1e-5)
 
 
-def test_sgd_with_momentum_equals_networks_trained_one_at_a_time():
+@pytest.mark.parametrize("engine", ALL)
+def test_sgd_with_momentum_equals_networks_trained_one_at_a_time(engine):
     samples = of(X, Y)
     plan = plan_of(samples)
     recipe = {"epochs": 3, "batch_size": 16}
-    found = views(hs.Network(**recipe, optimizer="sgd"), samples, plan)
+    found = views(hs.Network(**recipe, optimizer="sgd", engine=engine), samples, plan)
     assert_same(found, one_at_a_time(samples, plan, **recipe, lr=0.05, sgd=True), 1e-5)
+
+
+def test_sgd_learns():
     d = hs.measure(PIXELS[:500], DIGITS[:500], learner=hs.Network(optimizer="sgd"), repeats=2)
     assert (d.predicted == d.labels).mean() > 0.9
     with pytest.raises(InputError, match=r"optimizer must be one of adamw, sgd. Got 'adam'"):
         hs.Network(optimizer="adam")
 
 
-def test_whole_training_agrees_with_networks_trained_one_at_a_time():
+@pytest.mark.parametrize("engine", ["native", "stacked"])
+def test_whole_training_agrees_with_networks_trained_one_at_a_time(engine):
     samples = of(PIXELS[:500], DIGITS[:500])
     plan = plan_of(samples)
-    found = views(hs.Network(), samples, plan)
+    found = views(hs.Network(engine=engine), samples, plan)
     expected = one_at_a_time(samples, plan)
     label = torch.from_numpy(samples.labels)
 
@@ -137,11 +149,12 @@ def test_whole_training_agrees_with_networks_trained_one_at_a_time():
     assert ours.mean().item() == pytest.approx(theirs.mean().item(), rel=0.02)
 
 
-def test_chunks_do_not_matter():
+@pytest.mark.parametrize("engine", ["native", "stacked"])
+def test_chunks_do_not_matter(engine):
     samples = of(PIXELS[:120], DIGITS[:120])
     plan = plan_of(samples, folds=4)
     alone, three, all_at_once, automatic = (
-        views(hs.Network(epochs=10, members_at_once=k), samples, plan) for k in (1, 3, 8, None)
+        views(hs.Network(epochs=10, members_at_once=k, engine=engine), samples, plan) for k in (1, 3, 8, None)
     )
     for other in (three, all_at_once, automatic):
         assert_same(other, [view.predictions for view in alone], 1e-5)

@@ -1,5 +1,6 @@
 """What the members of a chunk see: rows gathered, augmented, and standardised by each member's own training part."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from hardsight.splits import Member
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 # A feature that is nearly always the same stands tens of deviations out where it is not, and would decide alone.
 _FAR = 5.0
+# A call for each member and step would cost as much as the step.
+_STEPS_AHEAD = 64
 
 
 class Data(NamedTuple):
@@ -64,6 +67,7 @@ class Batches:
         self.members, self.regression, self.standardize, self.augment = members, regression, standardize, augment
         self.inputs, self.targets, self.weights = data
         self.orders = [order(m.train, m.seed) for m in members]
+        self.ahead = torch.empty(0)
         self.augmenters = [generator(m.seed, "augment") for m in members]
         trains = [torch.from_numpy(m.train).to(self.inputs.device) for m in members]
         if standardize:
@@ -79,9 +83,27 @@ class Batches:
             if (self.level == 0).any():
                 raise LearnerError("all samples of a member's training part have weight 0: give more samples weight")
 
+    @property
+    def far(self) -> float:
+        """Where scaled inputs are cut."""
+        return _FAR if self.standardize else math.inf
+
+    def scaling(self, index: int) -> tuple[Tensor, Tensor]:
+        """What member ``index`` takes off its inputs, and what it multiplies the rest by; both ``(feature,)`` float32."""
+        if self.standardize:
+            return self.mean[index], self.inverse[index]
+        features = self.inputs[0].numel()
+        return torch.zeros(features), torch.ones(features)
+
+    def target(self, index: int) -> Tensor:
+        """All targets as member ``index`` sees them: class codes, or float32 ones, standardised. ``(sample,)``"""
+        if self.regression:
+            return ((self.targets - self.centre[index]) / self.width[index]).float()
+        return self.targets
+
     def next(self, batch: int) -> Batch:
         """The next batch of every member."""
-        rows = torch.stack([take(batch) for take in self.orders]).to(self.inputs.device)
+        rows = self._rows(batch)
         flat = rows.flatten()
         x = self.inputs.index_select(0, flat).view(*rows.shape, *self.inputs.shape[1:])
         if self.augment is not None:
@@ -94,6 +116,14 @@ class Batches:
         if self.weights is None:
             return Batch(x, y, None)
         return Batch(x, y, (self.weights[rows] / self.level[:, None]).float())
+
+    def _rows(self, batch: int) -> Tensor:
+        """The samples of the next batch, ``(member, row)``, of which many are drawn at once."""
+        if not len(self.ahead):
+            drawn = [take(batch * _STEPS_AHEAD).view(_STEPS_AHEAD, batch) for take in self.orders]
+            self.ahead = torch.stack(drawn, dim=1).to(self.inputs.device)
+        rows, self.ahead = self.ahead[0], self.ahead[1:]
+        return rows
 
     def rows(self, index: int, rows: Tensor) -> Tensor:
         """Inputs of some rows as member ``index`` sees them."""

@@ -14,8 +14,9 @@ from hardsight.errors import HardsightWarning, InputError, LearnerError, whole
 from hardsight.learners.batches import Augment, Batches, Data
 from hardsight.learners.core import Tick, View
 from hardsight.learners.devices import Place
+from hardsight.learners.engines import ENGINES, Engine, Job, choose
 from hardsight.learners.stacking import MakeNet, Trial, build, check_output, tried
-from hardsight.learners.training import Descent, held_out, train_alone, train_stacked
+from hardsight.learners.training import Descent, held_out
 from hardsight.samples import Samples
 from hardsight.splits import Plan
 
@@ -23,10 +24,12 @@ from hardsight.splits import Plan
 class Network:
     r"""A network, trained from its own seed and batch order for every member of the ensemble.
 
-    All members of a chunk take each step together: one batched pass over stacked parameters. A module that cannot be
-    stacked (running batch-norm statistics, state changed in place, control flow on values, random numbers other than those
-    of dropout) is trained one member after another, with a :class:`HardsightWarning` that says why. Members share neither
-    batches nor random numbers, so the result does not depend on how many share a chunk, beyond rounding.
+    Perceptrons and small convolutional networks are trained as machine code where numba is installed, several members side
+    by side. Of all others, the members of a chunk take each step together: one batched pass over stacked parameters. A
+    module that cannot be stacked (running batch-norm statistics, state changed in place, control flow on values, random
+    numbers other than those of dropout) is trained one member after another, with a :class:`HardsightWarning` that says
+    why. Members share neither batches nor random numbers, so the result does not depend on how many share a chunk, beyond
+    rounding.
 
     Weighted samples: a member makes the mean over its batches of $w_i \ell_i$ least, with weights of mean 1 over its
     training part, so that every step's gradient is unbiased for that of the weighted mean loss.
@@ -57,6 +60,10 @@ class Network:
             means the same everywhere (but for those that a module other than dropout draws on a GPU).
         precision: of the matrix products and convolutions of training: "float32", "tf32" (GPUs) or "bfloat16". Parameters,
             losses and held-out predictions are float32 always.
+        engine: how members are trained. "native": as machine code, for perceptrons and small convolutional networks
+            (chains of linear layers, ReLU, plain convolutions, max-pooling and flattening) on the CPU, where numba is
+            installed; "compiled": stacked, by torch.compile, which takes up to a minute once; "stacked"; "alone": one after
+            another. "auto" takes the first of these that can be had and pays. All find the same, beyond rounding.
         members_at_once: size of a chunk. None: from the size of the network and of a batch, and the free memory.
 
     Raises:
@@ -81,12 +88,16 @@ class Network:
         augment: Augment | None = None,
         device: str = "cpu",
         precision: str = "float32",
+        engine: str = "auto",
         members_at_once: int | None = None,
     ) -> None:
         for name, value in (("epochs", epochs), ("batch_size", batch_size), ("members_at_once", members_at_once)):
             if value is not None:
                 whole(name, value, 1)
         self.make_net, self.hidden, self.epochs, self.batch_size = make_net, tuple(hidden), epochs, batch_size
+        if engine not in ENGINES:
+            raise InputError(f"engine must be one of {', '.join(ENGINES)}. Got {engine!r}")
+        self.engine = engine
         self.descent = Descent(optimizer, learning_rate, weight_decay, schedule)
         self.standardize = make_net is None if standardize is None else standardize
         self.augment, self.place, self.members_at_once = augment, Place(device, precision), members_at_once
@@ -110,10 +121,9 @@ class Network:
         if key not in plan.kept:
             plan.kept[key] = self._prepared(samples, plan)
         ready: _Ready = plan.kept[key]
-        if ready.trial.obstacle:
-            said = f"members are trained one after another: {ready.trial.obstacle}"
+        if ready.engine.obstacle:
+            said = f"members are trained one after another: {ready.engine.obstacle}"
             warnings.warn(said, HardsightWarning, stacklevel=2)
-        train = train_alone if ready.trial.obstacle else train_stacked
         members = plan.members()
         while together := list(islice(members, ready.chunk)):
             data = Batches(
@@ -125,7 +135,7 @@ class Network:
             )
             nets = [build(ready.make, m.seed) for m in together]
             done = _scaled_tick(tick, len(together))
-            predict = train(nets, data, ready.batch, ready.steps, self.descent, self.place, done)
+            predict = ready.engine.train(nets, data, ready.batch, ready.steps, self.descent, self.place, done)
             for index, member in enumerate(together):
                 rows = torch.from_numpy(member.held_out)
                 yield View(rows, held_out(predict, index, rows, data, self.place), member.round)
@@ -146,13 +156,24 @@ class Network:
         smallest, mean = _training_sizes(plan)
         batch = min(self.batch_size, smallest)
         chunk = self.members_at_once or self.place.members(_member_bytes(template, trial, inputs, batch))
+        steps = _steps(mean, batch, self.epochs)
+        whole_plan = plan.part(range(plan.repeats))
+        job = Job(
+            template,
+            trial,
+            inputs,
+            self.place,
+            augmented=self.augment is not None,
+            lock_steps=steps * math.ceil(whole_plan.count / chunk),
+        )
+        engine = choose(self.engine, job)
         device = self.place.device
         data = Data(
             inputs.to(device),
             torch.from_numpy(samples.labels).to(device),
             None if samples.weights is None else torch.from_numpy(samples.weights).to(device),
         )
-        return _Ready(data, make, trial, batch, _steps(mean, batch, self.epochs), 1 if trial.obstacle else chunk)
+        return _Ready(data, make, engine, batch, steps, chunk if engine.shared else 1)
 
     def _inputs(self, samples: Samples) -> Tensor:
         if self.make_net is None or samples.kind in ("table", "text"):
@@ -172,7 +193,7 @@ class Network:
 class _Ready(NamedTuple):
     data: Data
     make: MakeNet
-    trial: Trial
+    engine: Engine
     batch: int
     steps: int
     chunk: int

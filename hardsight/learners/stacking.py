@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from hardsight.learners.dropout import Masks
 from hardsight.learners.seeds import drawing
 
 MakeNet = Callable[[], nn.Module]
+Parameters = dict[str, Tensor]
 _CPU = torch.device("cpu")
 
 
@@ -49,10 +51,12 @@ class Trial(NamedTuple):
     Attributes:
         obstacle: why members cannot share one batched pass; None where they can.
         kept: bytes a row that the pass keeps for the gradient, parameters apart.
+        masked: whether dropout drew masks.
     """
 
     obstacle: str | None
     kept: int = 0
+    masked: bool = False
 
 
 def tried(net: nn.Module, x: Tensor) -> Trial:
@@ -62,8 +66,9 @@ def tried(net: nn.Module, x: Tensor) -> Trial:
             return Trial(f"{type(module).__name__} ({name or 'the module'}) keeps running statistics")
     twins = [copy.deepcopy(net) for _ in range(2)]
     masks = Masks([torch.Generator() for _ in twins])
+    fresh = torch.Generator().get_state()
     try:
-        parameters, forward = stacked_forward(twins, masks, _CPU)
+        parameters, buffers = stacked(twins)
         kept: dict[int, int] = {p.data_ptr(): 0 for p in parameters.values()}
 
         def keep(saved: Tensor) -> Tensor:
@@ -73,35 +78,44 @@ def tried(net: nn.Module, x: Tensor) -> Trial:
         # Whatever the module draws, it must not draw from the caller's numbers.
         with drawing(0, "forward", _CPU), torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
             before = torch.get_rng_state()
-            answer = forward(torch.stack([x, x]).nan_to_num(0.0))
+            answer = Stack(net)(parameters, buffers, torch.stack([x, x]).nan_to_num(0.0), masks)
             drew = not torch.equal(before, torch.get_rng_state())
         del answer
     except (RuntimeError, ValueError) as fault:
         return Trial(f"{type(net).__name__} cannot be vectorised ({first_line(fault)})")
     if drew:
         return Trial(f"{type(net).__name__} draws random numbers other than those of dropout layers")
-    return Trial(None, sum(kept.values()) // (2 * len(x)))
+    masked = any(not torch.equal(g.get_state(), fresh) for g in masks.generators)
+    return Trial(None, sum(kept.values()) // (2 * len(x)), masked)
 
 
-def stacked_forward(
-    nets: list[nn.Module], masks: Masks, device: torch.device
-) -> tuple[dict[str, Tensor], Callable[[Tensor], Tensor]]:
-    """Stacked parameters of networks on a device, and the pass of inputs ``(member, row, …)`` through all of them."""
+class Stack:
+    """A module as a function of stacked parameters: one batched pass through all members.
+
+    Args:
+        net: any member's module; only its structure is kept.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        self.base = copy.deepcopy(net).to("meta").train()
+        # Masks are drawn for all members at once; other draws were refused when the module was tried.
+        self._together: Callable[..., Any] = torch.vmap(self._one, in_dims=(0, 0, 0, 0, None), randomness="same")
+
+    def _one(self, p: Parameters, b: Parameters, x: Tensor, member: Tensor, masks: Masks | None) -> Tensor:
+        if masks is not None:
+            masks.member = member
+        out: Tensor = torch.func.functional_call(self.base, (p, b), (x,))
+        return out
+
+    def __call__(self, parameters: Parameters, buffers: Parameters, x: Tensor, masks: Masks | None = None) -> Tensor:
+        """Outputs ``(member, row, …)`` for inputs ``(member, row, …)``; dropout needs ``masks``."""
+        members = torch.arange(len(x), device=x.device)
+        with nullcontext() if masks is None else masks:
+            out: Tensor = self._together(parameters, buffers, x, members, masks)
+        return out
+
+
+def stacked(nets: list[nn.Module]) -> tuple[Parameters, Parameters]:
+    """Parameters and buffers of several networks by name, ``(member, …)``."""
     parameters, buffers = torch.func.stack_module_state(nets)
-    base = copy.deepcopy(nets[0]).to("meta").train()
-    members = torch.arange(len(nets), device=device)
-
-    def one(p: dict[str, Tensor], b: dict[str, Tensor], member: Tensor, x: Tensor) -> Tensor:
-        masks.member = member
-        out: Tensor = torch.func.functional_call(base, (p, b), (x,))
-        return out
-
-    # Masks are drawn here for all members at once; other draws were refused when the module was tried.
-    together: Callable[..., Any] = torch.vmap(one, randomness="same")
-
-    def forward(x: Tensor) -> Tensor:
-        with masks:
-            out: Tensor = together(parameters, buffers, members, x)
-        return out
-
-    return parameters, forward
+    return parameters, buffers

@@ -14,16 +14,18 @@ from hardsight.learners.devices import Place
 from hardsight.learners.dropout import Masks
 from hardsight.learners.perceptrons import Gradient, layers
 from hardsight.learners.seeds import drawing, generator
-from hardsight.learners.stacking import stacked_forward
+from hardsight.learners.stacking import Parameters, Stack, stacked
 from hardsight.schedules import SCHEDULES
 
 _PREDICT_ROWS = 8192
 _SHRINK = 1.5
 _RATES = {"adamw": 3e-3, "sgd": 0.05}
 _MOMENTUM = 0.9
+EPSILON = 1e-8
 
 Predict = Callable[[int, Tensor], Tensor]
 Step = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+StepOf = Callable[[Parameters, Parameters], Step]
 
 
 @dataclass(frozen=True)
@@ -72,31 +74,52 @@ class Descent:
         # Momentum lets every gradient act 1 / (1 - momentum) times.
         return share / self.start * (1 - _MOMENTUM if self.optimizer == "sgd" else 1)
 
+    @property
+    def betas(self) -> tuple[float, float]:
+        """AdamW's two averages; SGD's momentum and 0."""
+        return (0.9, 0.999) if self.optimizer == "adamw" else (_MOMENTUM, 0.0)
+
     def of(self, tensors: Sequence[Tensor], steps: int) -> torch.optim.Optimizer:
         """The optimiser; both kinds work element by element, so one over stacked tensors is one a member."""
         decay = self.decay(steps)
         if self.optimizer == "adamw":
-            return torch.optim.AdamW(tensors, lr=self.start, weight_decay=decay, fused=True)
+            return torch.optim.AdamW(
+                tensors, lr=self.start, betas=self.betas, eps=EPSILON, weight_decay=decay, fused=True
+            )
         return torch.optim.SGD(tensors, lr=self.start, momentum=_MOMENTUM, weight_decay=decay, fused=True)
 
 
 def train_stacked(
-    nets: list[nn.Module], data: Batches, batch: int, steps: int, descent: Descent, place: Place, tick: Tick
+    nets: list[nn.Module],
+    data: Batches,
+    batch: int,
+    steps: int,
+    descent: Descent,
+    place: Place,
+    tick: Tick,
+    step_of: StepOf | None = None,
 ) -> Predict:
-    """Train all members together; returns what predicts for a member by its index."""
+    """Train all members together; returns what predicts for a member by its index.
+
+    ``step_of`` makes what finds the losses and gradients of a step; None: by hand for perceptrons, else autograd.
+    """
     nets = [net.to(place.device) for net in nets]
-    parameters, forward = stacked_forward(nets, _masks(data), place.device)
+    parameters, buffers = stacked(nets)
+    if step_of is not None:
+        step = step_of(parameters, buffers)
     # Mixed precision is autograd's: the gradient by hand is float32 throughout.
-    stack = None if place.precision == "bfloat16" else layers(nets[0])
-    tensors = list(parameters.values())
-    step = _by_autograd(tensors, forward, place) if stack is None else Gradient(parameters, stack)
-    _descend(tensors, step, data, batch, steps, descent, place, tick)
+    elif (stack := layers(nets[0])) is not None and place.precision != "bfloat16":
+        step = Gradient(parameters, stack)
+    else:
+        together, masks = Stack(nets[0]), _masks(data)
+        step = _by_autograd(list(parameters.values()), lambda x: together(parameters, buffers, x, masks), place)
+    _descend(list(parameters.values()), step, data, batch, steps, descent, place, tick)
     template = nets[0].eval()
-    buffers = [dict(net.named_buffers()) for net in nets]
+    own_buffers = [dict(net.named_buffers()) for net in nets]
 
     def predict(index: int, x: Tensor) -> Tensor:
         own = {name: p[index].detach() for name, p in parameters.items()}
-        out: Tensor = torch.func.functional_call(template, (own, buffers[index]), (x,))
+        out: Tensor = torch.func.functional_call(template, (own, own_buffers[index]), (x,))
         return out
 
     return predict
@@ -138,7 +161,7 @@ def _masks(data: Batches) -> Masks:
     return Masks([generator(member.seed, "masks") for member in data.members])
 
 
-def _loss(
+def batch_losses(
     logits: Float32[Tensor, "member row class"], target: Tensor, weight: Tensor | None
 ) -> Float32[Tensor, " member"]:
     """Mean loss of each member's batch, weighted: cross-entropy for class codes, squared error for float targets."""
@@ -157,7 +180,7 @@ def _by_autograd(parameters: Sequence[Tensor], forward: Callable[[Tensor], Tenso
             parameter.grad = None
         with place.forward():
             logits = forward(x)
-        losses = _loss(logits.float(), y, weight)
+        losses = batch_losses(logits.float(), y, weight)
         # Summed over members: each member's gradient is then that of its own mean loss.
         torch.autograd.backward(losses.sum())
         return losses.detach()
@@ -185,9 +208,19 @@ def _descend(
             losses = gradient(*data.next(batch))
             optimizer.step()
             tick(1 / steps)
+    check_finite(losses, data)
+
+
+def check_finite(losses: Tensor, data: Batches) -> None:
+    """Refuse members whose last losses ``(member,)`` are no numbers.
+
+    Raises:
+        LearnerError: names the first of them.
+    """
     if not losses.isfinite().all():
-        worst = data.members[int(losses.isfinite().logical_not().nonzero()[0])]
+        index = int(losses.isfinite().logical_not().nonzero()[0])
+        worst = data.members[index]
         raise LearnerError(
-            f"training diverged (member {worst.fold} of round {worst.round} ends at loss {losses.sum().item():g}): "
+            f"training diverged (member {worst.fold} of round {worst.round} ends at loss {losses[index].item():g}): "
             "lower learning_rate, or scale the features"
         )

@@ -1,0 +1,161 @@
+"""Members trained as machine code, side by side in threads.
+
+Needs numba (the extra ``fast``). Where that is missing, the same networks are trained on stacked tensors.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from importlib.util import find_spec
+from threading import Event
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
+
+from hardsight.learners.batches import Batches
+from hardsight.learners.core import Tick
+from hardsight.learners.devices import Place
+from hardsight.learners.programs import Program
+from hardsight.learners.training import EPSILON, Descent, Predict, check_finite
+
+# Rows drawn ahead in one call: some ten milliseconds of work, after which an interrupt is heard.
+_ROWS_A_CALL = 1 << 16
+_NO_CODES, _NO_NUMBERS = np.empty(0, np.int64), np.empty(0, np.float32)
+
+
+class Recipe(NamedTuple):
+    """How parameters follow the gradient.
+
+    ``rates`` is the learning rate of each step, ``(step,)`` float64; ``descent`` is the weight decay with AdamW's two betas
+    and epsilon, or with SGD's momentum, 0 and 0.
+    """
+
+    rates: np.ndarray
+    descent: tuple[float, float, float, float]
+    batch: int
+
+
+class Pupil(NamedTuple):
+    """What one member reads.
+
+    ``x`` is ``(sample, feature)`` float32, images with channels last; ``targets`` ``(sample,)`` int64 codes or float32;
+    ``weights`` ``(sample,)`` float32 or None; ``mean`` and ``inverse`` ``(feature,)`` float32, inputs being read as
+    ``clip((x - mean) * inverse, -far, far)``; ``order(count)`` gives the next ``count`` rows it trains on.
+    """
+
+    net: nn.Module
+    x: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None
+    mean: np.ndarray
+    inverse: np.ndarray
+    far: float
+    order: Callable[[int], Tensor]
+
+
+def available() -> bool:
+    """Whether numba is installed."""
+    return find_spec("numba") is not None
+
+
+def version() -> str | None:
+    """The version of numba; None where it is not installed."""
+    return metadata.version("numba") if available() else None
+
+
+def train(program: Program, pupils: Iterable[Pupil], recipe: Recipe, tick: Callable[[float], None]) -> list[float]:
+    """Train the pupils' nets in place, as many at a time as torch may use threads; the mean losses of their last batches."""
+    stop = Event()
+    losses = []
+    # One BLAS thread a member: the members themselves are what runs side by side.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        try:
+            for loss in pool.map(lambda pupil: _descend(program, pupil, recipe, stop), pupils):
+                losses.append(loss)
+                tick(1)
+        finally:
+            stop.set()
+    return losses
+
+
+class Native:
+    """Chunks of one module's members.
+
+    Args:
+        program: the module.
+        inputs: all samples ``(sample, …)`` float32, on the CPU.
+    """
+
+    def __init__(self, program: Program, inputs: Tensor) -> None:
+        self.program = program
+        self.x = _flat(inputs).numpy()
+
+    def train(
+        self, nets: list[nn.Module], data: Batches, batch: int, steps: int, descent: Descent, place: Place, tick: Tick
+    ) -> Predict:
+        """Train the members of a chunk; returns what predicts for a member by its index."""
+        rates = np.array([descent.rate(step, steps) for step in range(steps)])
+        recipe = Recipe(rates, (descent.decay(steps), *descent.betas, EPSILON), batch)
+        pupils = (self._pupil(net, data, index) for index, net in enumerate(nets))
+        losses = train(self.program, pupils, recipe, lambda members: tick(members / len(nets)))
+        check_finite(torch.tensor(losses), data)
+        for net in nets:
+            net.eval()
+        return lambda index, x: nets[index](x)
+
+    def _pupil(self, net: nn.Module, data: Batches, index: int) -> Pupil:
+        shape = data.inputs.shape[1:]
+        mean, inverse = data.scaling(index)
+        return Pupil(
+            net,
+            self.x,
+            data.target(index).numpy(),
+            None if data.weights is None else (data.weights / data.level[index]).float().numpy(),
+            _flat(mean.view(1, *shape)).numpy()[0],
+            _flat(inverse.view(1, *shape)).numpy()[0],
+            data.far,
+            data.orders[index],
+        )
+
+
+def _flat(x: Tensor) -> Tensor:
+    """Rows of numbers, images with their channels last."""
+    return (x.movedim(1, -1) if x.ndim == 4 else x).reshape(len(x), -1).contiguous()
+
+
+def _descend(program: Program, pupil: Pupil, recipe: Recipe, stop: Event) -> float:
+    from hardsight.learners import kernel
+
+    state = np.zeros((3, program.size), np.float32)
+    state[0] = program.pack(pupil.net)
+    coded = pupil.targets.dtype == np.int64
+    codes, targets = (pupil.targets, _NO_NUMBERS) if coded else (_NO_CODES, pupil.targets)
+    weights = _NO_NUMBERS if pupil.weights is None else pupil.weights
+    loss, steps = float("nan"), len(recipe.rates)
+    together = max(1, _ROWS_A_CALL // recipe.batch)
+    for done in range(0, steps, together):
+        if stop.is_set():
+            break
+        count = min(together, steps - done)
+        rows = pupil.order(count * recipe.batch).numpy().reshape(count, recipe.batch)
+        loss = kernel.train(
+            pupil.x,
+            codes,
+            targets,
+            weights,
+            rows,
+            pupil.mean,
+            pupil.inverse,
+            np.float32(pupil.far),
+            program.operations,
+            program.windows,
+            state,
+            recipe.rates[done : done + count],
+            np.array(recipe.descent),
+            done,
+        )
+    program.unpack(state[0], pupil.net)
+    return loss
