@@ -20,14 +20,18 @@ NETS = {
 @pytest.mark.parametrize("kind", NETS)
 @pytest.mark.parametrize("outputs", [1, 2, 6])
 @pytest.mark.parametrize("rows", [1, 9])
-def test_against_autograd(kind, outputs, rows):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_against_autograd(kind, outputs, rows, weighted):
     torch.manual_seed(0)
     nets = [NETS[kind](outputs) for _ in range(3)]
     x = torch.randn(3, rows, 5)
     y = torch.randn(3, rows) if outputs == 1 else torch.randint(outputs, (3, rows))
-    for net, own, target in zip(nets, x, y, strict=True):
+    weights = 3 * torch.rand(3, rows) if weighted else None
+    for k, (net, own, target) in enumerate(zip(nets, x, y, strict=True)):
         out = net(own)
-        loss = nn.functional.mse_loss(out[:, 0], target) if outputs == 1 else nn.functional.cross_entropy(out, target)
+        loss = nn.functional.mse_loss if outputs == 1 else nn.functional.cross_entropy
+        losses = loss(out[:, 0] if outputs == 1 else out, target, reduction="none")
+        loss = (losses if weights is None else weights[k] * losses).mean()
         loss.backward()
         net.loss = loss.detach()
     parameters, _ = torch.func.stack_module_state(nets)
@@ -35,7 +39,7 @@ def test_against_autograd(kind, outputs, rows):
     assert stack is not None
     gradient = Gradient(parameters, stack)
     for _ in range(2):  # the buffers are used again
-        losses = gradient(x, y)
+        losses = gradient(x, y, weights)
         torch.testing.assert_close(losses, torch.stack([net.loss for net in nets]))
         for name, parameter in parameters.items():
             expected = torch.stack([dict(net.named_parameters())[name].grad for net in nets])
