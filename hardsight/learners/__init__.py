@@ -1,7 +1,7 @@
 """What trains the members: networks, scikit-learn style estimators, forests out of bag, closed forms; and their names."""
 
 from hardsight.learners.closed_form import Ridge
-from hardsight.learners.core import Learner, Tick, View
+from hardsight.learners.core import InSample, Learner, Tick, View
 from hardsight.learners.estimators import Estimator
 from hardsight.learners.forests import OutOfBag
 from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut
@@ -11,6 +11,7 @@ from hardsight.learners.networks import Network
 __all__ = [
     "LEARNERS",
     "Estimator",
+    "InSample",
     "KernelRidgeLeaveOneOut",
     "Learner",
     "LogisticLeaveOneOut",

@@ -39,6 +39,8 @@ class Estimator:
     """
 
     splits_itself = False
+    # Some predict in no time (a linear model), some take longer for it than to fit (nearest neighbours).
+    in_sample_is_cheap = False
 
     def __init__(self, estimator: Any, *, name: str | None = None, numbers: bool = False) -> None:
         if isinstance(estimator, type):
@@ -63,9 +65,13 @@ class Estimator:
         self._check_task(samples)
         features = features_of(samples, numbers=self.numbers)
         outputs = 0 if samples.classes is None else len(samples.classes)
-        work = partial(_fit_and_predict, self.estimator, features, samples.labels, outputs, self.name)
-        for member, predictions in zip(plan.members(), spread(work, plan.members(), plan.jobs), strict=True):
-            yield View(torch.from_numpy(member.held_out), predictions, member.round)
+        work = partial(
+            _fit_and_predict, self.estimator, features, samples.labels, outputs, self.name, in_sample=plan.in_sample
+        )
+        for member, (held_out, seen) in zip(plan.members(), spread(work, plan.members(), plan.jobs), strict=True):
+            yield View(torch.from_numpy(member.held_out), held_out, member.round)
+            if seen is not None:
+                yield View(torch.from_numpy(member.train), seen, member.round, seen=True)
             tick(1)
 
     def _check_task(self, samples: Samples) -> None:
@@ -105,13 +111,18 @@ def _overheard(work: Callable[[T], R], item: T) -> tuple[R, list[tuple[type[Warn
 
 
 def _fit_and_predict(
-    estimator: Any, features: Any, labels: np.ndarray, outputs: int, name: str, member: Member
-) -> Float64[Tensor, " row *class"]:
+    estimator: Any, features: Any, labels: np.ndarray, outputs: int, name: str, member: Member, *, in_sample: bool
+) -> tuple[Float64[Tensor, " row *class"], Float64[Tensor, " seen *class"] | None]:
+    """What a member predicts for the samples held out from it, and for those it was trained on if that is asked for."""
     where = f"member {member.fold} of round {member.round}"
     train = member.train
     model = seeded(clone(estimator, safe=False), member.seed)
     attempt(partial(model.fit, rows_of(features, train), labels[train]), name, where)
-    return attempt(partial(predict, model, rows_of(features, member.held_out), outputs, len(train), name), name, where)
+
+    def judge(at: np.ndarray) -> Tensor:
+        return attempt(partial(predict, model, rows_of(features, at), outputs, len(train), name), name, where)
+
+    return judge(member.held_out), judge(train) if in_sample else None
 
 
 def features_of(samples: Samples, *, numbers: bool) -> Any:

@@ -105,6 +105,11 @@ class Network:
             f"batch {self.batch_size}, {passes}"
         )
 
+    @property
+    def in_sample_is_cheap(self) -> bool:
+        """One forward pass over what takes three of them in every epoch of training."""
+        return self.epochs is None or self.epochs >= 10
+
     def models(self, plan: Plan) -> int:
         """One a member."""
         return plan.count
@@ -133,6 +138,9 @@ class Network:
             for index, member in enumerate(together):
                 rows = torch.from_numpy(member.held_out)
                 yield View(rows, _held_out(predict, index, rows, data), member.round)
+                if plan.in_sample:
+                    rows = torch.from_numpy(member.train)
+                    yield View(rows, _held_out(predict, index, rows, data), member.round, seen=True)
 
     def _inputs(self, samples: Samples) -> Tensor:
         if self.make_net is None or samples.kind in ("table", "text"):
