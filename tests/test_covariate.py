@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from hardsight.covariate import LEAST_SAMPLES, Half, _gain, _nearby, _shrunk, adjust
+from hardsight.covariate import LEAST_SAMPLES, Half, _curve, _gain, _nearby, _shrunk, adjust
 
 
 class World:
@@ -161,6 +161,18 @@ def test_noise_of_a_neighbourhood_leaves_out_the_sample_itself():
         start = min(max(place - 10, 0), 70)
         others = [j for j in order[start : start + 20] if j != i]
         assert found[i] == pytest.approx(np.mean(unit[others]))
+
+
+def test_the_curve_at_a_sample_is_fitted_without_it():
+    rng = np.random.default_rng(0)
+    covariate = rng.normal(size=100)
+    target = np.sin(covariate) + 0.01 * rng.normal(size=100)
+    found = _curve(covariate, target)
+    assert np.abs(found - np.sin(covariate))[np.abs(covariate) < 1.5].max() < 0.1
+    for i in (0, 31, 99):
+        moved = _curve(covariate, target + 50.0 * (np.arange(100) == i))
+        assert moved[i] == pytest.approx(found[i], abs=1e-9)
+        assert np.abs(moved - found).max() > 0.1
 
 
 def test_the_posterior_of_one_normal_is_plain_shrinkage():
