@@ -3,8 +3,8 @@
 The gold estimate is the mean loss over 1,000 models (10 folds × 100 repeats; 400 models for the long recipe). For every
 number of folds a pool of repeats is trained once, from another seed, and cut into disjoint runs, at most 8. Mean over these
 runs: Spearman correlation with gold and AUC for gold's hardest tenth, of the error and of the adjusted estimate (of the
-error where the check has refused it); in how many runs the check admitted the adjusted estimate, and in how many of these it did
-rank better; the reliability that the runs report, and the Spearman correlation between two runs.
+error where the check has refused it); in how many runs the check admitted the adjusted estimate, and in how many of these
+it did rank better; the reliability that the runs report, and the Spearman correlation between two runs.
 
 Bold layouts are those that `budget="… models"` chooses. Recipes: the default network; the same without weight decay for 100
 epochs, which memorises; and a decision tree, which has nothing but zeros in-sample. 5 % of the labels of digits, breast
