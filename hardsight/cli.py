@@ -89,7 +89,12 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--ratio", type=float, default=None, help="Share to train on, with --splits subsets. [default: 0.7]")
 @click.option("--reliability", type=float, default=None,
               help="Train until the ranking is this reliable (0.95, say), 50 repeats at most.")  # fmt: skip
-@click.option("--budget", default=None, metavar="TIME", help="End when this time is spent: 90s, 10min, 2h.")
+@click.option("--budget", default=None, metavar="MODELS|TIME",
+              help='Train so many models, in the folds and repeats that make the most of them: "20 models"; or end when a '
+                   "time is spent: 90s, 10min, 2h.")  # fmt: skip
+@click.option("--adjusted/--no-adjusted", default=None,
+              help="Whether to try a second estimate of the errors from the in-sample losses of the same models. "
+                   "[default: where it costs little]")  # fmt: skip
 @click.option("--backend", type=click.Choice(["serial", "processes", "ray"]), default=None,
               help="Where models are trained. [default: serial; processes with --jobs 2 or more]")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=None,

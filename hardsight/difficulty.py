@@ -38,6 +38,8 @@ class Difficulty:
             the log-loss error; None where there is none (regression, other losses, a single view).
         p_wrong: posterior probability that the given label is wrong, ``(sample,)``; None where ``factors`` is None.
         cause: the factor that explains most of a hard sample, "none" for easy ones, ``(sample,)``; None likewise.
+        adjusted: a second estimate of the error that leans on the models' in-sample losses, ``(sample,)``; None where
+            there is none, or where a check says that it ranks no better; see :mod:`hardsight.covariate`.
         settings: what was run: loss, learner, splits, seed, members, notices and more; JSON types only.
         samples: the measured samples while they are at hand (never saved), for reports that show them.
     """
@@ -60,11 +62,12 @@ class Difficulty:
         cause: np.ndarray | None,
         settings: dict[str, Any],
         samples: "Samples | None" = None,
+        adjusted: np.ndarray | None = None,
     ) -> None:
         self.error, self.error_se, self.bias, self.variance = error, error_se, bias, variance
         self.count, self.labels, self.predicted, self.ids = count, labels, predicted, ids
         self.classes, self.consensus, self.p_wrong, self.cause = classes, consensus, p_wrong, cause
-        self.settings, self.samples = settings, samples
+        self.settings, self.samples, self.adjusted = settings, samples, adjusted
         self.factors = (
             None if ledger is None else pd.DataFrame(ledger, columns=list(FACTORS), index=pd.Index(ids, name="id"))
         )
@@ -99,6 +102,8 @@ class Difficulty:
         if not self.regression:
             columns["p_label"] = self.p_label
         columns |= {part: getattr(self, part) for part in _PARTS}
+        if self.adjusted is not None:
+            columns["adjusted"] = self.adjusted
         if self.factors is not None:
             columns |= {name: self.factors[name].to_numpy() for name in FACTORS}
             columns |= {"p_wrong": self.p_wrong, "cause": self.cause}
@@ -135,7 +140,7 @@ class Difficulty:
         parts: dict[str, Any] = {
             name: getattr(self, name)[at] for name in (*_PARTS, "count", "labels", "predicted", "ids")
         }
-        for name in ("consensus", "p_wrong", "cause"):
+        for name in ("consensus", "p_wrong", "cause", "adjusted"):
             whole = getattr(self, name)
             parts[name] = None if whole is None else whole[at]
         return type(self)(
@@ -154,6 +159,8 @@ class Difficulty:
         """
         columns = {"id": pa.array(self.ids), "label": pa.array(self.labels), "predicted": pa.array(self.predicted)}
         columns |= {part: pa.array(getattr(self, part)) for part in _PARTS}
+        if self.adjusted is not None:
+            columns["adjusted"] = pa.array(self.adjusted)
         columns["views"] = pa.array(self.count)
         if self.factors is not None:
             columns |= {name: pa.array(self.factors[name].to_numpy()) for name in FACTORS}
@@ -203,6 +210,7 @@ class Difficulty:
                 p_wrong=column.get("p_wrong"),
                 cause=column["cause"].astype(str) if "cause" in column else None,
                 settings=about["settings"],
+                adjusted=column.get("adjusted"),
             )
         except (KeyError, TypeError, ValueError) as fault:
             if isinstance(fault, InputError):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -15,9 +16,10 @@ from hardsight.checkpoint import Checkpoint, digest
 from hardsight.difficulty import FACTORS, Difficulty
 from hardsight.errors import InputError, whole
 from hardsight.factors import ledger
-from hardsight.learners import Learner, choose, native
+from hardsight.learners import InSample, Learner, choose, native
+from hardsight.planner import Budget, layout
+from hardsight.planner import budget as budget_of
 from hardsight.record import HeldOut, Loss
-from hardsight.reliability import budget as budget_seconds
 from hardsight.run import Until, carry_out
 from hardsight.samples import Samples
 from hardsight.samples.labels import labelled
@@ -30,6 +32,7 @@ from hardsight.splits import (
     Subsets,
     check,
     check_class_sizes,
+    most_folds,
     split_seed,
     units_of,
 )
@@ -56,6 +59,7 @@ def measure(
     embedding: Any = "auto",
     reliability: float | None = None,
     budget: str | float | None = None,
+    adjusted: bool | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
     jobs: int | None = None,
@@ -87,7 +91,12 @@ def measure(
         embedding: how texts and images become numbers; see :func:`hardsight.samples.of`.
         reliability: train until the ranking by error is this reliable (split-half, Spearman–Brown; 0.95, say), or all
             ``repeats``, then 50 by default, are done.
-        budget: end when this time is spent: "90s", "10min", "2h", or a number of minutes; ``repeats`` likewise.
+        budget: "20 models": folds and repeats that make the most of so many trainings (:mod:`hardsight.planner`), as far
+            as ``folds`` and ``repeats`` leave that open. Or a time, "90s", "10min", "2h", or a number of minutes, to end
+            when it is spent; ``repeats`` is then 50 by default.
+        adjusted: also estimate the errors with the help of the models' in-sample losses, and keep that second estimate
+            where a check says that it ranks better (:mod:`hardsight.covariate`); all else stays as it is. None: where
+            this costs little beside the training.
         checkpoint: a file to keep what is held so far in, after every few members; stays there when the run ends.
         resume: go on with what ``checkpoint`` holds; the end result is the same to the last byte.
         jobs: processes, or with Ray tasks, at a time. None: 1, or as many as there are cores where ``backend`` is given.
@@ -124,7 +133,7 @@ def measure(
         raise InputError(f"reliability must lie between 0 and 1. Got {reliability}")
     if resume and checkpoint is None:
         raise InputError("resume needs the checkpoint that the run was started with: pass checkpoint=PATH")
-    seed, seconds, where = whole("seed", seed, 0), budget_seconds(budget), backends.choose(backend, jobs, address)
+    seed, spend, where = whole("seed", seed, 0), budget_of(budget), backends.choose(backend, jobs, address)
     chosen, reason = choose(learner, found)
     if found.weights is not None and not getattr(chosen, "takes_weights", False):
         raise InputError(
@@ -132,16 +141,18 @@ def measure(
             "forest, ridge, lightgbm, xgboost, or an estimator whose fit takes sample_weight"
         )
     scored = _loss(loss, regression=found.regression)
+    units, notices = _units(found, duplicates)
+    folds, repeats, why = _planned(spend, found, chosen, units, splits, folds, repeats)
     if repeats is None and (reliability is not None or budget is not None) and splits in (None, "kfold"):
         repeats = MOST_REPEATS
     dealt = _splits(splits, folds, repeats, chosen)
-    units, notices = _units(found, duplicates)
-    plan = _plan(found, chosen, dealt, units, repeats, seed)
-    until = Until(reliability, seconds, 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
+    refused = _no_adjusting(adjusted, chosen, dealt, scored)
+    plan = replace(_plan(found, chosen, dealt, units, repeats, seed), in_sample=refused is None)
+    until = Until(reliability, spend.seconds, 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
     kept = None if checkpoint is None else Checkpoint(checkpoint, _identity(found, chosen, dealt, units, plan))
     with _progress(progress, chosen.models(plan)) as tick:
         done = carry_out(chosen, found, plan, until, tick, kept, resume=resume, backend=where)
-    how = f"out of bag × {plan.repeats} repeats" if chosen.splits_itself else dealt.describe()
+    how = (f"out of bag × {plan.repeats} repeats" if chosen.splits_itself else dealt.describe()) + why
     early = done.turns < plan.repeats
     settings = {
         "learner": chosen.name,
@@ -155,7 +166,67 @@ def measure(
         "label_name": found.label_name,
         "notices": [*found.notices, *notices, *done.notices],
     }
-    return _difficulty(done.record, scored, found.ids, found.classes, settings, found)
+    adjustment = None
+    if refused is None:
+        second = done.record.adjusted(scored)
+        adjustment = second.error
+        settings["adjusted"] = {"gain": _known(second.gain), "gain_se": _known(second.gain_se), "why": second.why}
+    else:
+        settings["adjusted"] = {"gain": None, "gain_se": None, "why": refused}
+    return _difficulty(done.record, scored, found.ids, found.classes, settings, found, adjustment)
+
+
+def _planned(
+    spend: Budget,
+    samples: Samples,
+    learner: Learner,
+    units: np.ndarray,
+    splits: Any,
+    folds: int | None,
+    repeats: int | None,
+) -> tuple[int | None, int | None, str]:
+    """Folds and repeats for a budget of models, and why in words; as asked for without one."""
+    if spend.models is None:
+        return folds, repeats, ""
+    if splits not in (None, "kfold"):
+        raise InputError(
+            "a budget of models goes with repeated folds: leave out splits, or say with them how many models"
+        )
+    if learner.splits_itself:
+        each = learner.models(Plan([], units, 1, 0))
+        most = spend.models // each
+        if (2 if repeats is None else repeats) > most:
+            raise InputError(
+                f"a budget of {spend.models} models is too small: {repeats or 2} repeats of {learner.name} take "
+                f"{(repeats or 2) * each}"
+            )
+        return folds, most if repeats is None else repeats, f" (for {spend.models} models)"
+    found = layout(
+        spend.models, folds=folds, repeats=repeats, most_folds=most_folds(samples.labels, units, samples.classes)
+    )
+    return found.folds, found.repeats, f" ({found.why})"
+
+
+def _no_adjusting(adjusted: bool | None, learner: Learner, splits: Splits, loss: Loss) -> str | None:
+    """Why no in-sample losses are to be looked at; None if they are.
+
+    Raises:
+        InputError: they are asked for, and cannot be had.
+    """
+    if adjusted is False:
+        return "not asked for"
+    reason = None
+    if not isinstance(learner, InSample):
+        reason = f"{learner.name} does not give the losses of its training samples"
+    elif isinstance(splits, LeaveOneOut):
+        reason = "leaving one out would take a judgement of every pair of samples"
+    elif loss == "zero-one":
+        reason = "0-1 losses are too coarse to relate in-sample to held-out errors"
+    elif adjusted is None and not learner.in_sample_is_cheap:
+        reason = "judging its training samples may take the learner long: adjusted=True asks for it"
+    if adjusted and reason is not None:
+        raise InputError(f"there can be no adjusted errors, because {reason}: leave out adjusted=True")
+    return reason
 
 
 def _known(value: float) -> float | None:
@@ -173,6 +244,7 @@ def _identity(samples: Samples, learner: Learner, splits: Splits, units: np.ndar
         "the learner": digest(learner.name, learner.describe()),
         "the splits": digest(splits.describe() if plan.rounds else plan.repeats),
         "the seed": digest(plan.seed),
+        "whether errors are adjusted": digest(plan.in_sample),
         "the versions of hardsight, torch or numba": digest(__version__, torch.__version__, native.version()),
     }
 
@@ -356,6 +428,7 @@ def _difficulty(
     classes: tuple[Any, ...] | None,
     settings: dict[str, Any],
     samples: Samples | None,
+    adjusted: np.ndarray | None = None,
 ) -> Difficulty:
     parts = record.decompose(loss)
     consensus = None if classes is None else record.consensus
@@ -388,6 +461,7 @@ def _difficulty(
         cause=None if account is None else np.array([*FACTORS, "none"])[account.cause.numpy()],
         settings=settings,
         samples=samples,
+        adjusted=adjusted,
     )
 
 

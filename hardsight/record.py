@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from hardsight import decompose, reliability
+from hardsight import covariate, decompose, reliability
+from hardsight.covariate import Adjusted, Half
 from hardsight.decompose import Decomposition
 
 Loss = Literal["log", "brier", "zero-one", "squared"]
@@ -70,14 +71,15 @@ class HeldOut:
 
     Classification keeps the mean log-probability, the mean probability with its spread, the votes and the three losses;
     regression keeps the prediction and the squared error; the losses are also kept for two halves of the views. Memory is
-    about ``24 (classes + 13)`` bytes a sample, whatever the number of views.
+    about ``24 (classes + 13)`` bytes a sample, whatever the number of views, and 48 more with in-sample losses.
 
     Args:
         labels: class codes (int64) for classification, targets (float64) for regression, one a sample.
         classes: number of classes; None for regression.
+        in_sample: the loss that is kept of the samples that members were trained on, too; None for none.
     """
 
-    def __init__(self, labels: Tensor, classes: int | None) -> None:
+    def __init__(self, labels: Tensor, classes: int | None, in_sample: Loss | None = None) -> None:
         self.labels, self.classes = labels, classes
         n = len(labels)
         values: dict[str, tuple[int, ...]] = (
@@ -94,6 +96,8 @@ class HeldOut:
         )
         self.moments = {name: Moments(n, *value) for name, value in values.items()}
         self.halves = tuple({name: Moments(n) for name in values if name in get_args(Loss)} for _ in range(2))
+        self.in_sample = in_sample
+        self.seen = () if in_sample is None else (Moments(n), Moments(n))
 
     @property
     def count(self) -> Int64[Tensor, " sample"]:
@@ -112,6 +116,15 @@ class HeldOut:
             self.moments[name].add(rows, value)
             if name in self.halves[turn % 2]:
                 self.halves[turn % 2][name].add(rows, value)
+
+    def add_seen(self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"], turn: int) -> None:
+        """Take in what one member predicts for samples that it was trained on; arguments as those of :meth:`add`."""
+        label = self.labels[rows]
+        if self.in_sample == "log":
+            loss = -predictions.log_softmax(1).gather(1, label[:, None]).squeeze(1)
+        else:
+            loss = self._values(rows, predictions)[str(self.in_sample)]
+        self.seen[turn % 2].add(rows, loss)
 
     def _values(
         self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"]
@@ -140,7 +153,7 @@ class HeldOut:
 
     def _parts(self) -> dict[str, Moments]:
         halves = {f"{name} {half}": m for half, held in enumerate(self.halves) for name, m in held.items()}
-        return self.moments | halves
+        return self.moments | halves | {f"seen {half}": m for half, m in enumerate(self.seen)}
 
     def state(self) -> dict[str, Tensor]:
         """Everything that was taken in, by name; :meth:`restore` takes it back."""
@@ -194,6 +207,20 @@ class HeldOut:
         """Reliability of the ranking by the mean loss, from its halves; see :mod:`hardsight.reliability`."""
         first, second = (torch.where(half[loss].count > 0, half[loss].mean, torch.nan) for half in self.halves)
         return reliability.ranking(first, second)
+
+    def adjusted(self, loss: Loss) -> Adjusted:
+        """Errors that lean on the in-sample losses, where that helps; see :mod:`hardsight.covariate`.
+
+        Raises:
+            ValueError: the in-sample losses under ``loss`` were not kept.
+        """
+        if loss != self.in_sample:
+            raise ValueError(loss)
+        first, second = (
+            Half(half[loss].mean.numpy(), half[loss].count.numpy(), torch.where(s.count > 0, s.mean, torch.nan).numpy())
+            for half, s in zip(self.halves, self.seen, strict=True)
+        )
+        return covariate.adjust(first, second)
 
     @property
     def votes(self) -> Float64[Tensor, "sample class"]:

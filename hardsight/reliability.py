@@ -5,15 +5,11 @@ models repeats itself, and Spearman and Brown's formula carries it to the full n
 the rank agreement with what infinitely many models would say.
 """
 
-import re
-
 import numpy as np
 import torch
 from jaxtyping import Float64
 from scipy.stats import spearmanr
 from torch import Tensor
-
-from hardsight.errors import InputError
 
 
 def spearman_brown(half: float) -> float:
@@ -41,29 +37,3 @@ def ranking(first: Float64[Tensor, " sample"], second: Float64[Tensor, " sample"
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
     return spearman_brown(float(spearmanr(one, other).statistic))
-
-
-_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
-
-
-def budget(given: str | float | None) -> float:
-    """Seconds in a budget such as "90s", "10min" or "2h"; a number means minutes; infinite for None.
-
-    Raises:
-        InputError: something else.
-
-    >>> budget("10min"), budget(0.5), budget("2h"), budget(None)
-    (600.0, 30.0, 7200.0, inf)
-    """
-    if given is None:
-        return float("inf")
-    if isinstance(given, str):
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)?\s*", given)
-        if found is None:
-            raise InputError(f"budget must be a time such as 90s, 10min or 2h. Got {given!r}")
-        seconds = float(found[1]) * _UNITS[found[2] or "min"]
-    else:
-        seconds = float(given) * 60
-    if not seconds > 0:
-        raise InputError(f"budget must be more than nothing. Got {given!r}")
-    return seconds

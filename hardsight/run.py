@@ -31,7 +31,7 @@ class Until:
         reliability: of the ranking by ``loss``, between 0 and 1; None: never because of it.
         seconds: budget of this process, kept as far as whole parts allow.
         judgements: views that every sample has before anything may end the run early.
-        loss: whose ranking counts.
+        loss: whose ranking counts, and which is kept in-sample where the plan asks for that.
     """
 
     reliability: float | None = None
@@ -90,7 +90,11 @@ def carry_out(
         LearnerError: a model failed.
     """
     start, slowest = clock(), 0.0
-    record = HeldOut(torch.from_numpy(samples.labels), None if samples.classes is None else len(samples.classes))
+    record = HeldOut(
+        torch.from_numpy(samples.labels),
+        None if samples.classes is None else len(samples.classes),
+        until.loss if plan.in_sample else None,
+    )
     turns, notices = (0, list[str]()) if checkpoint is None or not resume else checkpoint.restore(record)
     size = max(2, round(MEMBERS_A_PART * plan.repeats / max(_members(plan), 1)))
     tick(learner.models(plan.part(range(turns))))
@@ -101,7 +105,7 @@ def carry_out(
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 for view in _finite(next(carried), learner.name, samples.ids):
-                    record.add(view.rows, view.predictions, view.turn)
+                    (record.add_seen if view.seen else record.add)(view.rows, view.predictions, view.turn)
             _again(caught, notices)
             turns, slowest = min(turns + size, plan.repeats), max(slowest, clock() - began)
             if checkpoint is not None:

@@ -246,6 +246,17 @@ def _check_classes(fold: np.ndarray, members: int, labels: np.ndarray, classes: 
         )
 
 
+def _units_by_class(labels: np.ndarray, units: np.ndarray, classes: int) -> np.ndarray:
+    pairs = np.unique(np.stack([labels, units]), axis=1)
+    return np.bincount(pairs[0], minlength=classes)
+
+
+def most_folds(labels: np.ndarray, units: np.ndarray, classes: tuple[object, ...] | None) -> int:
+    """Into how many folds the samples can be dealt: the units of the smallest class, or all of them; never below 2."""
+    apart = int(units.max()) + 1 if classes is None else int(_units_by_class(labels, units, len(classes)).min())
+    return max(2, apart)
+
+
 def check_class_sizes(
     labels: np.ndarray, units: np.ndarray, classes: tuple[object, ...], splits: Splits | None
 ) -> None:
@@ -254,8 +265,7 @@ def check_class_sizes(
     Raises:
         InputError: a class with one sample (or one group), or with fewer than ``folds``.
     """
-    pairs = np.unique(np.stack([labels, units]), axis=1)
-    apart = np.bincount(pairs[0], minlength=len(classes))
+    apart = _units_by_class(labels, units, len(classes))
     smallest = int(apart.argmin())
     name, count = classes[smallest], int(apart[smallest])
     samples = int((labels == smallest).sum())
@@ -311,6 +321,7 @@ class Plan:
         seed: one integer that fixes every random number.
         turns: those to carry out now; None for all.
         only: of the members of those turns, counted through, those to train now; None for all.
+        in_sample: whether members are to judge the samples they were trained on, too.
         kept: what learners keep for all parts of the plan, which share it; not for copies in other processes.
     """
 
@@ -320,6 +331,7 @@ class Plan:
     seed: int
     turns: range | None = None
     only: range | None = None
+    in_sample: bool = False
     kept: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import logsumexp
+from scipy.special import log_softmax, logsumexp
 from sklearn.linear_model import Ridge as SklearnRidge
 
 import hardsight as hs
@@ -163,6 +163,41 @@ def test_subsets_judge_only_what_they_hold_out():
     (view,) = Ridge().views(samples, Plan([drawn], np.arange(40), 1, 0), lambda _: None)
     np.testing.assert_array_equal(view.rows, np.flatnonzero(drawn.fold == 0))
     assert view.predictions.isfinite().all()
+
+
+def least_squares(samples, train, judged):
+    """Ridge with penalty 1 by another library, on the features as scaled over all samples."""
+    x = scaled(samples.matrix)
+    targets = np.eye(len(samples.classes))[samples.labels] if samples.classes else samples.labels[:, None]
+    return SklearnRidge(alpha=1.0, solver="cholesky").fit(x[train], targets[train]).predict(x[judged])
+
+
+@pytest.mark.parametrize("labels", [Y[:, 0], np.where(Y[:, 0] > 3, "up", "down")], ids=["numbers", "classes"])
+@pytest.mark.parametrize("name", ["small folds", "grouped folds", "subset"])
+def test_in_sample_predictions_equal_refits(labels, name):
+    samples, drawn = of(X, labels), SPLITS[name]
+    plan = Plan([drawn], np.arange(40), 1, 0, in_sample=True)
+    held, *seen = Ridge().views(samples, plan, lambda _: None)
+    assert len(seen) == drawn.members
+    assert not held.seen
+    if samples.classes:
+        member = drawn.fold == 0
+        scores = least_squares(samples, ~member, member)
+        odds = (held.predictions[:, 1] - held.predictions[:, 0]).numpy()[np.isin(held.rows, np.flatnonzero(member))]
+        scale = (odds / (scores[:, 1] - scores[:, 0]))[0]
+    for k, view in enumerate(seen):
+        assert view.seen
+        train = np.flatnonzero(drawn.fold != k)
+        np.testing.assert_array_equal(view.rows, train)
+        fitted = least_squares(samples, train, train).reshape(len(train), -1)
+        expected = log_softmax(fitted * scale, axis=1) if samples.classes else fitted[:, 0]
+        np.testing.assert_allclose(view.predictions, expected, rtol=0, atol=1e-9)
+
+
+def test_in_sample_fits_that_do_not_exist_are_an_error():
+    plan = Plan([SPLITS["small folds"]], np.arange(40), 1, 0, in_sample=True)
+    with pytest.raises(LearnerError, match="no single solution"):
+        list(Ridge(0).views(of(np.column_stack([X, X[:, 0]]), Y[:, 0]), plan, lambda _: None))
 
 
 def test_ticks_and_names():

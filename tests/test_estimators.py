@@ -1,12 +1,14 @@
 """The scikit-learn door: equal to a naive loop, refitted inside each fold, seeded, and clear about what it refuses."""
 
+from dataclasses import replace
+
 import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import xgboost
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_iris, make_classification
 from sklearn.ensemble import BaggingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
@@ -22,8 +24,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import hardsight as hs
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.estimators import laplace, predict, seeded
-from hardsight.splits import KFold, split_seed
+from hardsight.learners.estimators import Estimator, laplace, predict, seeded
+from hardsight.samples import of
+from hardsight.splits import KFold, Plan, split_seed
 
 X, Y = load_iris(return_X_y=True)
 # Iris holds one pair of equal rows.
@@ -63,6 +66,23 @@ def test_regression_against_a_naive_loop():
     np.testing.assert_allclose(d.error, ((found - y) ** 2).mean(0), rtol=0, atol=1e-9)
     np.testing.assert_allclose(d.variance, found.var(0, ddof=1), rtol=0, atol=1e-9)
     np.testing.assert_allclose(d.predicted, found.mean(0), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_in_sample_predictions_against_a_naive_loop(jobs):
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    samples, units = of(X, Y), np.arange(len(Y))
+    rounds = KFold(4, 2).rounds(samples.labels, units, split_seed(0))
+    plan = Plan(rounds, units, 2, 0, in_sample=True, jobs=jobs)
+    found = list(Estimator(model).views(samples, plan, lambda _: None))
+    assert [view.seen for view in found] == [False, True] * 8
+    for view, member in zip(found[1::2], plan.members(), strict=True):
+        own = clone(model).fit(X[member.train], Y[member.train])
+        np.testing.assert_array_equal(view.rows, member.train)
+        np.testing.assert_allclose(view.predictions.exp(), own.predict_proba(X[member.train]), atol=1e-12)
+    without = list(Estimator(model).views(samples, replace(plan, in_sample=False), lambda _: None))
+    for view, other in zip(found[::2], without, strict=True):
+        assert torch.equal(view.predictions, other.predictions)
 
 
 class Watcher(TransformerMixin, BaseEstimator):

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,7 +35,9 @@ def views(network, samples, plan):
     return list(network.views(samples, plan, lambda _: None))
 
 
-def one_at_a_time(samples, plan, *, hidden=(128,), epochs=None, batch_size=64, lr=3e-3, cosine=True, sgd=False):
+def one_at_a_time(
+    samples, plan, *, hidden=(128,), epochs=None, batch_size=64, lr=3e-3, cosine=True, sgd=False, part="held_out"
+):
     """The same recipe, member by member: its own standardisation by numpy, module, optimiser and loop."""
     members = list(plan.members())
     sizes = [len(m.train) for m in members]
@@ -75,7 +78,7 @@ def one_at_a_time(samples, plan, *, hidden=(128,), epochs=None, batch_size=64, l
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            out = net(x[m.held_out]).double()
+            out = net(x[getattr(m, part)]).double()
         found.append(out[:, 0] * width + centre if regression else out.log_softmax(1))
     return found
 
@@ -111,6 +114,28 @@ def test_regression_equals_networks_trained_one_at_a_time(engine):
     recipe = {"epochs": 3, "batch_size": 16}
     found = views(hs.Network(**recipe, engine=engine), samples, plan)
     assert_same(found, one_at_a_time(samples, plan, **recipe), 1e-5)
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_in_sample_predictions_are_those_of_networks_trained_one_at_a_time(regression):
+    samples = of(X, 40 + 10 * X[:, 0] * X[:, 2] if regression else Y)
+    plan = plan_of(samples)
+    recipe = {"epochs": 3, "batch_size": 16}
+    both = views(hs.Network(**recipe), samples, replace(plan, in_sample=True))
+    seen = [view for view in both if view.seen]
+    assert_same(seen, one_at_a_time(samples, plan, **recipe, part="train"), 1e-5)
+    for view, member in zip(seen, plan.members(), strict=True):
+        np.testing.assert_array_equal(view.rows, member.train)
+        assert view.turn == member.round
+    without = views(hs.Network(**recipe), samples, plan)
+    for view, other in zip([v for v in both if not v.seen], without, strict=True):
+        assert torch.equal(view.predictions, other.predictions)
+
+
+def test_judging_training_samples_is_cheap_beside_ten_epochs():
+    assert hs.Network().in_sample_is_cheap
+    assert hs.Network(epochs=10).in_sample_is_cheap
+    assert not hs.Network(epochs=9).in_sample_is_cheap
 
 
 @pytest.mark.parametrize("engine", ALL)

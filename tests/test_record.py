@@ -182,3 +182,73 @@ def test_regression_record():
     assert parts.bias[1].item() == 0.0
     # Losses 0 and 16: standard deviation 8 √2, over √2 views.
     assert record.standard_error("squared")[1].item() == pytest.approx(8.0)
+
+
+# --- in-sample losses ---------------------------------------------------------------------------
+
+
+def both(seed, loss="log", turns=range(6)):
+    """A record of some turns: half of the samples are held out from each of two models and judged in-sample by the other."""
+    record, kept = HeldOut(LABELS, 3, loss), []
+    for t in turns:
+        rng = np.random.default_rng([seed, t])
+        part = rng.permutation(6) % 2
+        for k in (0, 1):
+            held, seen = (torch.from_numpy(np.flatnonzero(part == k)), torch.from_numpy(np.flatnonzero(part != k)))
+            record.add(held, torch.from_numpy(rng.normal(size=(3, 3))), t)
+            predictions = torch.from_numpy(rng.normal(size=(3, 3)))
+            record.add_seen(seen, predictions, t)
+            kept += [(t, int(i), p.numpy()) for i, p in zip(seen, predictions, strict=True)]
+    return record, kept
+
+
+@pytest.mark.parametrize("loss", ["log", "brier"])
+def test_in_sample_means_by_half_against_everything_kept(loss):
+    record, kept = both(0, loss)
+    for half in (0, 1):
+        for i in range(6):
+            own = []
+            for turn, row, scores in kept:
+                if turn % 2 == half and row == i:
+                    p = np.exp(scores) / np.exp(scores).sum()
+                    y = LABELS[i].item()
+                    own.append(-np.log(p[y]) if loss == "log" else ((p - np.eye(3)[y]) ** 2).sum())
+            assert record.seen[half].count[i] == len(own)
+            assert record.seen[half].mean[i].item() == pytest.approx(np.mean(own) if own else 0.0, abs=1e-12)
+
+
+def test_in_sample_losses_of_numbers_are_squared():
+    record = HeldOut(torch.tensor([1.0, 4.0], dtype=torch.float64), None, "squared")
+    record.add_seen(torch.tensor([1]), torch.tensor([6.0], dtype=torch.float64), 3)
+    assert record.seen[1].mean.tolist() == [0.0, 4.0]
+    assert record.seen[0].count.tolist() == [0, 0]
+
+
+def test_in_sample_losses_leave_all_else_alone():
+    record, _ = both(1)
+    plain = HeldOut(LABELS, 3)
+    for t in range(6):
+        rng = np.random.default_rng([1, t])
+        part = rng.permutation(6) % 2
+        for k in (0, 1):
+            plain.add(torch.from_numpy(np.flatnonzero(part == k)), torch.from_numpy(rng.normal(size=(3, 3))), t)
+            rng.normal(size=(3, 3))
+    assert set(plain.state()) < set(record.state())
+    for name, value in plain.state().items():
+        assert torch.equal(value, record.state()[name]), name
+
+
+def test_in_sample_losses_merge_save_and_come_back():
+    whole, _ = both(2)
+    first, _ = both(2, turns=range(3))
+    first.merge(both(2, turns=range(3, 6))[0])
+    for name, value in whole.state().items():
+        close(first.state()[name], value)
+    again = HeldOut(LABELS, 3, "log")
+    again.restore(whole.state())
+    for name, value in whole.state().items():
+        assert torch.equal(again.state()[name], value), name
+    with pytest.raises(KeyError):
+        again.restore({name: v for name, v in whole.state().items() if not name.startswith("seen 1")})
+    with pytest.raises(ValueError, match="brier"):
+        whole.adjusted("brier")

@@ -165,7 +165,7 @@ def test_more_members_than_one_part_change_nothing():
     samples, plan = planned(12)
     parts, one = Noisy(), Noisy()
     many = carry_out(parts, samples, plan, Until(), silent).record
-    views = one.views(samples, plan, silent)
+    views = (view[:3] for view in one.views(samples, plan, silent))
     whole = HeldOut.of(torch.from_numpy(samples.labels), 2, views)
     assert len(parts.parts) > len(one.parts) == 1
     assert torch.equal(many.decompose("log").error, whole.decompose("log").error)
@@ -175,7 +175,10 @@ def test_more_members_than_one_part_change_nothing():
     "more, said",
     [
         ({"reliability": 1.0}, "reliability must lie between 0 and 1"),
-        ({"budget": "soon"}, "budget must be a time such as 90s, 10min or 2h. Got 'soon'"),
+        (
+            {"budget": "soon"},
+            "budget must be a time such as 90s, 10min or 2h, or a number of trainings such as '20 models'. Got 'soon'",
+        ),
         ({"budget": 0}, "budget must be more than nothing"),
         ({"resume": True}, "resume needs the checkpoint"),
     ],

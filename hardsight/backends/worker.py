@@ -36,7 +36,7 @@ def work(key: str, fetch: Callable[[], Job], turns: range, only: range | None) -
         turns: as in :meth:`Plan.part`.
         only: as in :meth:`Plan.part`.
     """
-    views: list[tuple[Any, Any, int]] = []
+    views: list[tuple[Any, Any, int, bool]] = []
     fault: Exception | None = None
     try:
         if key not in _held:
@@ -60,8 +60,8 @@ def work(key: str, fetch: Callable[[], Job], turns: range, only: range | None) -
     return _packed(views, fault, list(dict.fromkeys((w.category, str(w.message)) for w in caught)))
 
 
-def _plain(view: View) -> tuple[Any, Any, int]:
-    return view.rows.numpy(force=True), view.predictions.numpy(force=True), view.turn
+def _plain(view: View) -> tuple[Any, Any, int, bool]:
+    return view.rows.numpy(force=True), view.predictions.numpy(force=True), view.turn, view.seen
 
 
 def _packed(views: list[Any], fault: Exception | None, said: list[tuple[type[Warning], str]]) -> bytes:
@@ -73,8 +73,8 @@ def unpacked(result: bytes) -> Iterator[View]:
     views, fault, said = pickle.loads(result)  # noqa: S301 from a worker of ours
     for category, text in said:
         warnings.warn(text, category, stacklevel=2)
-    for rows, predictions, turn in views:
-        yield View(torch.from_numpy(rows), torch.from_numpy(predictions), turn)
+    for rows, predictions, *rest in views:
+        yield View(torch.from_numpy(rows), torch.from_numpy(predictions), *rest)
     if fault is not None:
         raise fault
 

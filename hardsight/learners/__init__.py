@@ -1,7 +1,7 @@
 """What trains the members: networks, scikit-learn style estimators, forests out of bag, closed forms; and their names."""
 
 from hardsight.learners.closed_form import Ridge
-from hardsight.learners.core import Divisible, Learner, Tick, View
+from hardsight.learners.core import Divisible, InSample, Learner, Tick, View
 from hardsight.learners.estimators import Estimator
 from hardsight.learners.forests import OutOfBag
 from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut
@@ -12,6 +12,7 @@ __all__ = [
     "LEARNERS",
     "Divisible",
     "Estimator",
+    "InSample",
     "KernelRidgeLeaveOneOut",
     "Learner",
     "LogisticLeaveOneOut",

@@ -16,6 +16,11 @@ from hardsight.learners.core import Tick, View
 from hardsight.samples import Samples
 from hardsight.splits import Plan, Round
 
+_SINGULAR = (
+    "the least squares of a training part have no single solution (more features than samples, or features that repeat "
+    "each other): use a penalty above 0"
+)
+
 
 class Ridge:
     """Linear least squares with an L2 penalty on the slopes (the intercept goes free), judged in closed form.
@@ -37,6 +42,8 @@ class Ridge:
 
     splits_itself = False
     takes_weights = True
+    # Every member has to be solved for, which its held-out predictions spare.
+    in_sample_is_cheap = False
 
     def __init__(self, penalty: float = 1.0) -> None:
         if not penalty >= 0:
@@ -61,12 +68,18 @@ class Ridge:
             drawn = plan.rounds[turn]
             rows = np.flatnonzero(drawn.fold >= 0)
             scores = held_out(x, targets, drawn, self.penalty, weights)[rows]
+            scale = None if samples.regression else sharpness(scores, samples.labels[rows])
             tick(drawn.members)
-            yield View(
-                torch.from_numpy(rows),
-                torch.from_numpy(scores[:, 0]) if samples.regression else probabilities(scores, samples.labels[rows]),
-                turn,
-            )
+            yield View(torch.from_numpy(rows), _predictions(scores, scale), turn)
+            if plan.in_sample:
+                for seen, fitted in in_sample(x, targets, drawn, self.penalty, weights):
+                    yield View(torch.from_numpy(seen), _predictions(fitted, scale), turn, seen=True)
+
+
+def _predictions(scores: np.ndarray, scale: float | None) -> Float64[Tensor, "row *class"]:
+    """Log-probabilities at a scale of the scores; without one, the scores are the predicted targets."""
+    found = torch.from_numpy(scores)
+    return found[:, 0] if scale is None else (found * scale).log_softmax(1)
 
 
 def targets_of(samples: Samples) -> np.ndarray:
@@ -130,11 +143,30 @@ def held_out(
             else:
                 out[rows] = part @ solve(gram - pull.T @ part, moment - pull.T @ goal, assume_a="pos")
     except np.linalg.LinAlgError:
-        raise LearnerError(
-            "the least squares of a training part have no single solution (more features than samples, or features that "
-            "repeat each other): use a penalty above 0"
-        ) from None
+        raise LearnerError(_SINGULAR) from None
     return out
+
+
+def in_sample(
+    x: np.ndarray, targets: np.ndarray, drawn: Round, penalty: float, weights: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For every member the rows it was trained on, and what it says of them, ``(row, target)``; arguments as above.
+
+    Raises:
+        LearnerError: a system is singular.
+    """
+    z = np.column_stack([np.ones(len(x)), x])
+    weighted = z if weights is None else z * weights[:, None]
+    ridge = penalty * np.eye(z.shape[1])
+    ridge[0, 0] = 0.0
+    gram, moment = weighted.T @ z + ridge, weighted.T @ targets
+    for k in range(drawn.members):
+        own, seen = np.flatnonzero(drawn.fold == k), np.flatnonzero(drawn.fold != k)
+        part, goal, pull = z[own], targets[own], weighted[own]
+        try:
+            yield seen, z[seen] @ solve(gram - pull.T @ part, moment - pull.T @ goal, assume_a="pos")
+        except np.linalg.LinAlgError:
+            raise LearnerError(_SINGULAR) from None
 
 
 def _folds(drawn: Round) -> Iterator[np.ndarray]:
@@ -151,11 +183,15 @@ def _room(left: np.ndarray) -> np.ndarray:
 
 
 def probabilities(scores: np.ndarray, labels: np.ndarray) -> Float64[Tensor, "row class"]:
-    """Log-probabilities: the softmax of the scores, with the one scale that makes the log-loss of the labels least."""
+    """Log-probabilities: the softmax of the scores at their :func:`sharpness`."""
+    return _predictions(scores, sharpness(scores, labels))
+
+
+def sharpness(scores: np.ndarray, labels: np.ndarray) -> float:
+    """The one scale of the scores at which the log-loss of the labels is least."""
     z, y = torch.from_numpy(scores), torch.from_numpy(labels)
 
     def loss(log_scale: float) -> float:
         return float(torch.nn.functional.cross_entropy(z * float(np.exp(log_scale)), y))
 
-    best = minimize_scalar(loss, bounds=(-3.0, 6.0), method="bounded")
-    return (z * float(np.exp(best.x))).log_softmax(1)
+    return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 6.0), method="bounded").x))

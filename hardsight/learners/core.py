@@ -13,14 +13,16 @@ Tick = Callable[[float], None]
 
 
 class View(NamedTuple):
-    """Held-out predictions of one model for the samples at ``rows``: log-probabilities, or targets in regression.
+    """Predictions of one model for the samples at ``rows``: log-probabilities, or targets in regression.
 
-    ``turn`` is the turn of the plan that it belongs to, a member's ``round``.
+    ``turn`` is the turn of the plan that it belongs to, a member's ``round``. The rows were held out from the model, or
+    are those that it was trained on where ``seen`` is True: such views are given where ``plan.in_sample`` asks for them.
     """
 
     rows: Int64[Tensor, " row"]
     predictions: Float64[Tensor, " row *class"]
     turn: int
+    seen: bool = False
 
 
 @runtime_checkable
@@ -67,3 +69,14 @@ class Divisible(Learner, Protocol):
     """
 
     divisible: bool
+
+
+@runtime_checkable
+class InSample(Protocol):
+    """A learner that can also say what its members predict for the samples they were trained on.
+
+    Attributes:
+        in_sample_is_cheap: whether that costs little beside the training, so that it is done without being asked for.
+    """
+
+    in_sample_is_cheap: bool

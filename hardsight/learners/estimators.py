@@ -40,6 +40,8 @@ class Estimator:
 
     splits_itself = False
     divisible = True
+    # Some predict in no time (a linear model), some take longer for it than to fit (nearest neighbours).
+    in_sample_is_cheap = False
 
     def __init__(self, estimator: Any, *, name: str | None = None, numbers: bool = False) -> None:
         if isinstance(estimator, type):
@@ -65,12 +67,23 @@ class Estimator:
         self._check_task(samples)
         features = features_of(samples, numbers=self.numbers)
         outputs = 0 if samples.classes is None else len(samples.classes)
-        work = partial(_fit_and_predict, self.estimator, features, samples.labels, samples.weights, outputs, self.name)
+        work = partial(
+            _fit_and_predict,
+            self.estimator,
+            features,
+            samples.labels,
+            samples.weights,
+            outputs,
+            self.name,
+            in_sample=plan.in_sample,
+        )
         # More BLAS threads make small fits slower, and idle ones spin.
         with threadpool_limits(1):
             for member in plan.members():
-                predictions = work(member)
-                yield View(torch.from_numpy(member.held_out), predictions, member.round)
+                held_out, seen = work(member)
+                yield View(torch.from_numpy(member.held_out), held_out, member.round)
+                if seen is not None:
+                    yield View(torch.from_numpy(member.train), seen, member.round, seen=True)
                 tick(1)
 
     def _check_task(self, samples: Samples) -> None:
@@ -93,14 +106,21 @@ def _fit_and_predict(
     outputs: int,
     name: str,
     member: Member,
-) -> Float64[Tensor, " row *class"]:
+    *,
+    in_sample: bool,
+) -> tuple[Float64[Tensor, " row *class"], Float64[Tensor, " seen *class"] | None]:
+    """What a member predicts for the samples held out from it, and for those it was trained on if that is asked for."""
     where = f"member {member.fold} of round {member.round}"
     train = member.train
     model = seeded(clone(estimator, safe=False), member.seed)
     taken = weight_argument(model)
     given = {} if weights is None or taken is None else {taken: leveled(weights[train], where)}
     attempt(partial(model.fit, rows_of(features, train), labels[train], **given), name, where)
-    return attempt(partial(predict, model, rows_of(features, member.held_out), outputs, len(train), name), name, where)
+
+    def judge(at: np.ndarray) -> Tensor:
+        return attempt(partial(predict, model, rows_of(features, at), outputs, len(train), name), name, where)
+
+    return judge(member.held_out), judge(train) if in_sample else None
 
 
 def weight_argument(model: Any) -> str | None:

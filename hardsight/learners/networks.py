@@ -112,6 +112,11 @@ class Network:
         changed = "" if self.augment is None else f", augmented by {getattr(self.augment, '__name__', 'augment')}"
         return f"{what}, {self.descent.describe()}, batch {self.batch_size}, {passes}{changed}{self.place.describe()}"
 
+    @property
+    def in_sample_is_cheap(self) -> bool:
+        """One forward pass over what takes three of them in every epoch of training."""
+        return self.epochs is None or self.epochs >= 10
+
     def models(self, plan: Plan) -> int:
         """One a member."""
         return plan.count
@@ -140,6 +145,9 @@ class Network:
             for index, member in enumerate(together):
                 rows = torch.from_numpy(member.held_out)
                 yield View(rows, held_out(predict, index, rows, data, self.place), member.round)
+                if plan.in_sample:
+                    rows = torch.from_numpy(member.train)
+                    yield View(rows, held_out(predict, index, rows, data, self.place), member.round, seen=True)
 
     def _prepared(self, samples: Samples, plan: Plan) -> "_Ready":
         """What all parts of a plan have in common."""

@@ -6,10 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hardsight.difficulty import FACTORS, Difficulty
+from hardsight.planner import models_for
 from hardsight.report.words import LOSSES, UNITS, isolated, line, number, plural, share
 
 CLASS_ROWS = 500
 QUANTILES = 5
+# Reliability of a ranking that needs no more models.
+WANTED = 0.95
 NONE = "none"
 
 MEANING = {
@@ -91,7 +94,14 @@ def findings(d: Difficulty) -> list[str]:
     if reliability is not None:
         found.append(
             f"The ranking has a reliability of {number(reliability)}: as many new models would agree with it that well, "
-            f"infinitely many by about {number(reliability**0.5)}."
+            f"infinitely many by about {number(reliability**0.5)}.{_more(reliability, d)}"
+        )
+    if d.adjusted is not None:
+        gain = d.settings["adjusted"]
+        found.append(
+            "An adjusted ranking is available (column adjusted), which also uses the losses of the samples that the same "
+            f"models were trained on: its agreement with an independent repeat is {gain['gain']:.3f} "
+            f"± {gain['gain_se']:.3f} higher. All else here is from held-out losses alone."
         )
     if d.regression and d.labels.std() > 0:
         explained = 1 - _mean(d.error) / float(d.labels.var())
@@ -212,6 +222,13 @@ def _signed_share(part: float, whole: float) -> str:
     if whole <= 0:
         return "–"
     return f"{100 * part / whole:.1f}\u00a0%".replace("-0.0", "0.0").replace("-", "−")
+
+
+def _more(reliability: float, d: Difficulty) -> str:
+    models = models_for(WANTED, reliability, int(d.settings["members"]))
+    if reliability >= WANTED or models is None:
+        return ""
+    return f" About {models:,} models would bring it to {number(WANTED)}."
 
 
 def _mean(values: np.ndarray) -> float:

@@ -1,0 +1,142 @@
+"""Budgets and what they buy."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import load_wine
+
+import hardsight as hs
+from hardsight.errors import InputError
+from hardsight.planner import Budget, budget, layout, models_for
+from hardsight.reliability import spearman_brown
+
+X, Y = load_wine(return_X_y=True)
+
+
+@pytest.mark.parametrize(
+    "given, found",
+    [
+        (None, Budget()),
+        ("90s", Budget(90.0)),
+        (" 1.5 h ", Budget(5400.0)),
+        ("3", Budget(180.0)),
+        (2, Budget(120.0)),
+        ("20 models", Budget(models=20)),
+        ("1 model", Budget(models=1)),
+        ("15trainings", Budget(models=15)),
+    ],
+)
+def test_budgets(given, found):
+    assert budget(given) == found
+
+
+@pytest.mark.parametrize(
+    "given", ["soon", "2.5 models", "-3 models", "models", "20 models, 10min", "0 models", "0s", -1]
+)
+def test_no_budgets(given):
+    with pytest.raises(InputError, match="budget must be"):
+        budget(given)
+
+
+@given(st.integers(4, 2000), st.integers(2, 300))
+def test_a_layout_uses_the_budget_in_two_repeats_or_more(models, most):
+    folds, repeats, _ = layout(models, most_folds=most)
+    assert 2 <= folds <= most
+    assert repeats >= 2
+    assert models - folds < folds * repeats <= models
+
+
+@given(st.integers(10, 2000))
+def test_about_five_folds_below_forty_models_and_about_eight_from_there(models):
+    folds = layout(models, most_folds=1000).folds
+    assert abs(folds - (5 if models < 40 else 8)) <= 1
+
+
+@pytest.mark.parametrize(
+    "models, found", [(10, (5, 2)), (15, (5, 3)), (20, (5, 4)), (40, (8, 5)), (4, (2, 2)), (7, (3, 2))]
+)
+def test_layouts_that_were_measured(models, found):
+    assert layout(models, most_folds=50)[:2] == found
+
+
+@given(st.integers(4, 500), st.integers(2, 40), st.integers(2, 40))
+def test_what_is_asked_for_stands(models, folds, repeats):
+    if folds * repeats <= models:
+        assert layout(models, folds=folds, repeats=repeats, most_folds=9)[:2] == (folds, repeats)
+        assert layout(models, folds=folds, most_folds=9)[:2] == (folds, models // folds)
+        assert layout(models, repeats=repeats, most_folds=9)[:2] == (min(9, models // repeats), repeats)
+    else:
+        with pytest.raises(InputError, match=f"folds={folds}, repeats={repeats} take {folds * repeats}"):
+            layout(models, folds=folds, repeats=repeats, most_folds=9)
+
+
+@pytest.mark.parametrize(
+    "models, asked, said",
+    [
+        (3, {}, "a budget of 3 models is too small: 2 folds × 2 repeats take at least 4"),
+        (9, {"folds": 5}, "folds=5 take at least 10"),
+        (9, {"repeats": 5}, "repeats=5 take at least 10"),
+    ],
+)
+def test_too_small_a_budget_says_the_least(models, asked, said):
+    with pytest.raises(InputError, match=said):
+        layout(models, **asked, most_folds=50)
+
+
+@given(st.floats(0.05, 0.99), st.floats(0.05, 0.99), st.integers(2, 100))
+def test_models_for_a_reliability_are_the_fewest_that_reach_it(target, now, models):
+    wanted = models_for(target, now, models)
+
+    def reached(count):
+        times = count / models
+        return times * now / (1 + (times - 1) * now)
+
+    assert reached(wanted) >= target - 1e-9
+    assert wanted == 1 or reached(wanted - 1) < target + 1e-9
+    assert reached(2 * models) == pytest.approx(spearman_brown(now))
+
+
+def test_nothing_is_predicted_from_no_reliability():
+    assert models_for(0.95, 0.0, 10) is None
+    assert models_for(0.95, float("nan"), 10) is None
+
+
+# --- in a run ----------------------------------------------------------------------------------
+
+
+def test_a_run_trains_what_the_plan_says():
+    d = hs.measure(X, Y, learner="ridge", budget="17 models")
+    assert d.settings["splits"] == "4 folds × 4 repeats (for 17 models)"
+    assert (d.settings["members"], int(d.count.min())) == (16, 4)
+    np.testing.assert_array_equal(d.error, hs.measure(X, Y, learner="ridge", folds=4, repeats=4).error)
+    given = hs.measure(X, Y, learner="ridge", budget="17 models", folds=8)
+    assert given.settings["splits"] == "8 folds × 2 repeats (for 17 models, as far as asked for)"
+
+
+def test_the_smallest_class_bounds_the_folds():
+    y = np.repeat(["many", "few"], [175, 3])
+    d = hs.measure(X, y, learner="ridge", budget="20 models")
+    assert d.settings["splits"].startswith("3 folds × 6 repeats")
+    groups = np.arange(178) // 60
+    assert hs.measure(X, X[:, 0] * 1.5, groups=groups, learner="ridge", budget="20 models").settings["members"] == 18
+
+
+def test_forests_are_planned_in_trees():
+    forest = hs.OutOfBag(hs.learners.named.RandomForestClassifier(20))
+    d = hs.measure(X, Y, learner=forest, budget="70 models")
+    assert (d.settings["splits"], d.settings["members"]) == ("out of bag × 3 repeats (for 70 models)", 60)
+    with pytest.raises(InputError, match=r"a budget of 30 models is too small: 2 repeats of .* out of bag take 40"):
+        hs.measure(X, Y, learner=forest, budget="30 models")
+
+
+def test_a_reliable_ranking_ends_it_early():
+    d = hs.measure(X, Y, learner="ridge", budget="300 models", reliability=0.8)
+    assert d.settings["members"] < 300
+    assert "reliability 0.8 reached" in d.settings["splits"]
+
+
+def test_other_splits_say_their_number_themselves():
+    for splits in ("loo", "subsets", hs.KFold(3, 3)):
+        with pytest.raises(InputError, match="a budget of models goes with repeated folds"):
+            hs.measure(X, Y, learner="ridge", budget="20 models", splits=splits)
