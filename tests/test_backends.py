@@ -66,7 +66,7 @@ def where(request):
 
 
 def same(one, other):
-    for name in ("error", "bias", "variance", "error_se", "count", "consensus", "predicted"):
+    for name in ("error", "bias", "variance", "error_se", "count", "consensus", "predicted", "adjusted"):
         mine, theirs = getattr(one, name), getattr(other, name)
         assert (mine is None and theirs is None) or mine.tobytes() == theirs.tobytes(), name
     assert one.settings == other.settings

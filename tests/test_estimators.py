@@ -68,12 +68,11 @@ def test_regression_against_a_naive_loop():
     np.testing.assert_allclose(d.predicted, found.mean(0), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_in_sample_predictions_against_a_naive_loop(jobs):
+def test_in_sample_predictions_against_a_naive_loop():
     model = make_pipeline(StandardScaler(), LogisticRegression())
     samples, units = of(X, Y), np.arange(len(Y))
     rounds = KFold(4, 2).rounds(samples.labels, units, split_seed(0))
-    plan = Plan(rounds, units, 2, 0, in_sample=True, jobs=jobs)
+    plan = Plan(rounds, units, 2, 0, in_sample=True)
     found = list(Estimator(model).views(samples, plan, lambda _: None))
     assert [view.seen for view in found] == [False, True] * 8
     for view, member in zip(found[1::2], plan.members(), strict=True):
