@@ -5,6 +5,7 @@ from hardsight.learners.core import Learner, Tick, View
 from hardsight.learners.estimators import Estimator
 from hardsight.learners.forests import OutOfBag
 from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut
+from hardsight.learners.logistic import Logistic
 from hardsight.learners.named import LEARNERS, choose
 from hardsight.learners.networks import Network
 
@@ -13,6 +14,7 @@ __all__ = [
     "Estimator",
     "KernelRidgeLeaveOneOut",
     "Learner",
+    "Logistic",
     "LogisticLeaveOneOut",
     "NeighboursLeaveOneOut",
     "Network",
