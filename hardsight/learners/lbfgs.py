@@ -50,7 +50,7 @@ def minimise(
     Args:
         objective: values and gradients.
         start: where to begin.
-        precondition: near the inverse Hessian at the minimum up to a factor; symmetric, positive definite where gradients are.
+        precondition: near the inverse Hessian at the minimum, up to a factor; symmetric, and positive definite on gradients.
         tolerance: on the largest absolute entry of a gradient.
         most: evaluations, after which the points are returned as they are.
 
@@ -89,7 +89,7 @@ def minimise(
 
 
 def _dot(a: Tensor, b: Tensor) -> Float64[Tensor, " function"]:
-    return torch.linalg.vecdot(a, b)
+    return (a * b).sum(1)
 
 
 class _Pairs:

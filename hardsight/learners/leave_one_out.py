@@ -1,4 +1,4 @@
-"""Leave-one-out from one fit: logistic regression (approximate), nearest neighbours and kernel ridge (exact)."""
+"""Leave-one-out from one fit: logistic regression (refitted where that falls short), nearest neighbours, kernel ridge."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -78,7 +78,8 @@ class LogisticLeaveOneOut:
     def describe(self) -> str:
         """The recipe in a line."""
         return (
-            f"multinomial logistic regression, penalty {self.penalty:g}, approximate leave-one-out by one Newton step"
+            f"multinomial logistic regression, penalty {self.penalty:g}, leave-one-out by one Newton step, and by refits where "
+            f"that moves a logit by more than {FAR:g}"
         )
 
     def models(self, plan: Plan) -> int:
@@ -447,7 +448,9 @@ def _refine(
                 HardsightWarning,
                 stacklevel=4,
             )
-        left[rows[at]] = np.einsum("urd,ukd->urk", problem.z[rows[at]], found.points.numpy().reshape(-1, *problem.shape))
+        left[rows[at]] = np.einsum(
+            "urd,ukd->urk", problem.z[rows[at]], found.points.numpy().reshape(-1, *problem.shape)
+        )
 
 
 def _hessian(z: np.ndarray, prob: np.ndarray, contrasts: np.ndarray, ridge: np.ndarray) -> np.ndarray:

@@ -41,8 +41,8 @@ class Logistic:
     LogisticRegression(C=1 / penalty))``, two classes included, where the penalty is that of the one difference of slopes.
 
     The gradient of all members is two matrix products over shared rows, a member's own scaling being a scaling of its
-    weights. L-BFGS starts at the fit to all samples, with that fit's Hessian, a block a class, as preconditioner. The optimum
-    is unique, so that the start leaks nothing beyond the tolerance: every member goes on until no entry of the
+    weights. L-BFGS starts at the fit to all samples, with that fit's Hessian, a block a class, as preconditioner. The
+    optimum is unique, so that the start leaks nothing beyond the tolerance: every member goes on until no entry of the
     gradient of its mean loss exceeds 1e-8, nor a thousandth of the penalty over the size of its training part.
 
     Args:
@@ -80,7 +80,9 @@ class Logistic:
             InputError: numbers to predict.
         """
         if samples.classes is None:
-            raise InputError(f"{self.name} is a classifier, and the labels are numbers to predict: use ridge or network")
+            raise InputError(
+                f"{self.name} is a classifier, and the labels are numbers to predict: use ridge or network"
+            )
         whole = _whole(samples, self.penalty)
         members = plan.members()
         chunk = max(1, min(_LARGEST_CHUNK, _NUMBERS // (24 * whole.weights.numel())))
@@ -105,7 +107,7 @@ class Logistic:
 
 
 class Design(NamedTuple):
-    """The shared rows: a one, the features scaled over all samples (missing ones 0), and a mark for each that can be missing.
+    """The shared rows: a one, the features scaled over all samples (missing ones 0), a mark for each with missing values.
 
     Attributes:
         rows: ``(row, 1 + features + marks)``.

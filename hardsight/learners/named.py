@@ -100,10 +100,12 @@ def _xgboost(samples: Samples) -> Learner:
 LEARNERS: dict[str, Named] = {
     "network": Named(_network, "ensemble of small perceptrons, all members trained at once (the default)"),
     "convnet": Named(_convnet, "ensemble of small convolutional networks, for images"),
-    "logistic": Named(_linear, "logistic regression on scaled features, all members at once, to convergence (ridge in regression)"),
+    "logistic": Named(
+        _linear, "logistic regression on scaled features, all members at once, to convergence (ridge in regression)"
+    ),
     "forest": Named(_forest, "random forests judged out of bag, 100 trees a view"),
     "ridge": Named(_ridge, "linear least squares with held-out predictions in closed form, exact leave-one-out"),
-    "logistic-loo": Named(_logistic_loo, "logistic regression, approximate leave-one-out from one fit (--splits loo)"),
+    "logistic-loo": Named(_logistic_loo, "logistic regression, leave-one-out from one fit, hard samples refitted (--splits loo)"),
     "knn-loo": Named(_knn_loo, "ten nearest neighbours, exact leave-one-out (--splits loo)"),
     "kernel-loo": Named(
         _kernel_loo, "kernel ridge, exact leave-one-out from one fit (--splits loo; to 10,000 samples)"
