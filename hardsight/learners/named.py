@@ -105,7 +105,9 @@ LEARNERS: dict[str, Named] = {
     ),
     "forest": Named(_forest, "random forests judged out of bag, 100 trees a view"),
     "ridge": Named(_ridge, "linear least squares with held-out predictions in closed form, exact leave-one-out"),
-    "logistic-loo": Named(_logistic_loo, "logistic regression, leave-one-out from one fit, hard samples refitted (--splits loo)"),
+    "logistic-loo": Named(
+        _logistic_loo, "logistic regression, leave-one-out from one fit, hard samples refitted (--splits loo)"
+    ),
     "knn-loo": Named(_knn_loo, "ten nearest neighbours, exact leave-one-out (--splits loo)"),
     "kernel-loo": Named(
         _kernel_loo, "kernel ridge, exact leave-one-out from one fit (--splits loo; to 10,000 samples)"
