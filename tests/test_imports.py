@@ -13,8 +13,8 @@ from hardsight import _HOME
 from hardsight.errors import whole
 
 OFFERED = {
-    "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "InputError", "KFold", "LearnerError", "LeaveOneOut", "Logistic",
-    "Network", "OutOfBag", "Ridge", "Samples", "Subsets", "load", "measure", "measure_predictions",
+    "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "InputError", "KFold", "LearnerError", "LeaveOneOut",
+    "Logistic", "Network", "OutOfBag", "Ridge", "Samples", "Subsets", "load", "measure", "measure_predictions",
 }  # fmt: skip
 
 

@@ -78,8 +78,8 @@ class LogisticLeaveOneOut:
     def describe(self) -> str:
         """The recipe in a line."""
         return (
-            f"multinomial logistic regression, penalty {self.penalty:g}, leave-one-out by one Newton step, and by refits where "
-            f"that moves a logit by more than {FAR:g}"
+            f"multinomial logistic regression, penalty {self.penalty:g}, leave-one-out by one Newton step, "
+            f"and by refits where that moves a logit by more than {FAR:g}"
         )
 
     def models(self, plan: Plan) -> int:
