@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hardsight.estimate import measure as measure
     from hardsight.estimate import measure_predictions as measure_predictions
     from hardsight.learners import Estimator as Estimator
+    from hardsight.learners import Logistic as Logistic
     from hardsight.learners import Network as Network
     from hardsight.learners import OutOfBag as OutOfBag
     from hardsight.learners import Ridge as Ridge
@@ -34,6 +35,7 @@ _HOME = {
     "KFold": "splits",
     "LearnerError": "errors",
     "LeaveOneOut": "splits",
+    "Logistic": "learners",
     "Network": "learners",
     "OutOfBag": "learners",
     "Ridge": "learners",

@@ -14,7 +14,7 @@ from hardsight.errors import whole
 
 OFFERED = {
     "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "InputError", "KFold", "LearnerError", "LeaveOneOut",
-    "Network", "OutOfBag", "Ridge", "Samples", "Subsets", "load", "measure", "measure_predictions",
+    "Logistic", "Network", "OutOfBag", "Ridge", "Samples", "Subsets", "load", "measure", "measure_predictions",
 }  # fmt: skip
 
 

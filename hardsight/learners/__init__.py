@@ -5,6 +5,7 @@ from hardsight.learners.core import Divisible, InSample, Learner, Tick, View
 from hardsight.learners.estimators import Estimator
 from hardsight.learners.forests import OutOfBag
 from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut
+from hardsight.learners.logistic import Logistic
 from hardsight.learners.named import LEARNERS, choose
 from hardsight.learners.networks import Network
 
@@ -15,6 +16,7 @@ __all__ = [
     "InSample",
     "KernelRidgeLeaveOneOut",
     "Learner",
+    "Logistic",
     "LogisticLeaveOneOut",
     "NeighboursLeaveOneOut",
     "Network",

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import torch
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,6 +17,7 @@ from hardsight.learners.core import Learner
 from hardsight.learners.estimators import Estimator
 from hardsight.learners.forests import OutOfBag
 from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut
+from hardsight.learners.logistic import Logistic
 from hardsight.learners.networks import Network
 from hardsight.samples import Samples
 
@@ -59,9 +59,9 @@ def _convnet(samples: Samples) -> Learner:
 
 
 def _linear(samples: Samples) -> Learner:
-    scaler = make_pipeline(SimpleImputer(), StandardScaler())
-    end = SklearnRidge() if samples.regression else LogisticRegression(max_iter=1000)
-    return Estimator(make_pipeline(scaler, end), name="linear" if samples.regression else "logistic", numbers=True)
+    if not samples.regression:
+        return Logistic()
+    return Estimator(make_pipeline(SimpleImputer(), StandardScaler(), SklearnRidge()), name="linear", numbers=True)
 
 
 def _forest(samples: Samples) -> Learner:
@@ -100,10 +100,14 @@ def _xgboost(samples: Samples) -> Learner:
 LEARNERS: dict[str, Named] = {
     "network": Named(_network, "ensemble of small perceptrons, all members trained at once (the default)"),
     "convnet": Named(_convnet, "ensemble of small convolutional networks, for images"),
-    "logistic": Named(_linear, "scikit-learn's logistic regression on scaled features (ridge in regression)"),
+    "logistic": Named(
+        _linear, "logistic regression on scaled features, all members at once, to convergence (ridge in regression)"
+    ),
     "forest": Named(_forest, "random forests judged out of bag, 100 trees a view"),
     "ridge": Named(_ridge, "linear least squares with held-out predictions in closed form, exact leave-one-out"),
-    "logistic-loo": Named(_logistic_loo, "logistic regression, approximate leave-one-out from one fit (--splits loo)"),
+    "logistic-loo": Named(
+        _logistic_loo, "logistic regression, leave-one-out from one fit, hard samples refitted (--splits loo)"
+    ),
     "knn-loo": Named(_knn_loo, "ten nearest neighbours, exact leave-one-out (--splits loo)"),
     "kernel-loo": Named(
         _kernel_loo, "kernel ridge, exact leave-one-out from one fit (--splits loo; to 10,000 samples)"
