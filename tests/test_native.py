@@ -116,8 +116,8 @@ def fresh(make, seed=3):
         return make()
 
 
-def ignore(_):
-    """No progress is shown."""
+def told(index, loss):
+    return loss
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -133,7 +133,7 @@ def test_same_parameters_as_torch(name, descent, weighted):
     rows = torch.arange(80)
     loss = plain_loop(theirs, x, y, stream(rows, 5), rates, descent, 16, weights)
     recipe = native.Recipe(rates, descent, 16)
-    (found,) = native.train(program(ours, shape), [pupil(ours, x, y, stream(rows, 5), weights=weights)], recipe, ignore)
+    (found,) = native.train(program(ours, shape), [pupil(ours, x, y, stream(rows, 5), weights=weights)], recipe, told)
     assert found == pytest.approx(loss, abs=1e-5)
     assert gap(theirs, ours) < 1e-5
     # Far enough from the start for the comparison to mean something.
@@ -148,7 +148,7 @@ def test_same_parameters_in_regression():
     rows = torch.arange(len(x))
     loss = plain_loop(theirs, x, y, stream(rows, 2), rates, ADAM, 8)
     (found,) = native.train(
-        program(ours, (6,)), [pupil(ours, x, y, stream(rows, 2))], native.Recipe(rates, ADAM, 8), ignore
+        program(ours, (6,)), [pupil(ours, x, y, stream(rows, 2))], native.Recipe(rates, ADAM, 8), told
     )
     assert found == pytest.approx(loss, abs=1e-5)
     assert gap(theirs, ours) < 1e-5
@@ -164,7 +164,7 @@ def test_inputs_are_scaled_cut_and_filled():
     rates, rows = np.full(15, 3e-3), torch.arange(len(x))
     plain_loop(theirs, seen.masked_fill(gaps, 0.0), y, stream(rows, 2), rates, ADAM, 8)
     reads = pupil(ours, x.masked_fill(gaps, torch.nan), y, stream(rows, 2), mean=mean, inverse=inverse, far=1.5)
-    native.train(program(ours, (5,)), [reads], native.Recipe(rates, ADAM, 8), ignore)
+    list(native.train(program(ours, (5,)), [reads], native.Recipe(rates, ADAM, 8), told))
     assert gap(theirs, ours) < 1e-5
 
 
@@ -174,7 +174,9 @@ def test_first_of_equal_maxima_takes_the_gradient():
     x, y = torch.ones(20, 1, 4, 4), torch.arange(20) % 10
     rates, rows = np.full(5, 0.1), torch.arange(20)
     plain_loop(theirs, x, y, stream(rows, 0), rates, SGD, 4)
-    native.train(program(ours, (1, 4, 4)), [pupil(ours, x, y, stream(rows, 0))], native.Recipe(rates, SGD, 4), ignore)
+    list(
+        native.train(program(ours, (1, 4, 4)), [pupil(ours, x, y, stream(rows, 0))], native.Recipe(rates, SGD, 4), told)
+    )
     assert gap(theirs, ours) < 1e-6
 
 
@@ -188,7 +190,7 @@ def test_large_scores_do_not_overflow():
     rates, rows = np.full(3, 0.1), torch.arange(len(x))
     loss = plain_loop(theirs, x, y, stream(rows, 0), rates, SGD, 16)
     (found,) = native.train(
-        program(ours, (3,)), [pupil(ours, x, y, stream(rows, 0))], native.Recipe(rates, SGD, 16), ignore
+        program(ours, (3,)), [pupil(ours, x, y, stream(rows, 0))], native.Recipe(rates, SGD, 16), told
     )
     assert found == pytest.approx(loss, rel=1e-5)
     assert gap(theirs, ours) < 1e-4
@@ -202,7 +204,9 @@ def test_many_steps_are_taken_in_several_calls():
     rates, rows = np.full(3, 1e-2), torch.arange(len(x))
     batch = native._ROWS_A_CALL // 2 + 1
     plain_loop(theirs, x, y, stream(rows, 0), rates, ADAM, batch)
-    native.train(program(ours, (4,)), [pupil(ours, x, y, stream(rows, 0))], native.Recipe(rates, ADAM, batch), ignore)
+    list(
+        native.train(program(ours, (4,)), [pupil(ours, x, y, stream(rows, 0))], native.Recipe(rates, ADAM, batch), told)
+    )
     assert gap(theirs, ours) < 1e-5
 
 
@@ -215,10 +219,12 @@ def test_threads_change_nothing():
         for threads in (1, 3):
             torch.set_num_threads(threads)
             nets = [fresh(lambda: perceptron(12, 16, 10), seed) for seed in range(7)]
-            told = []
             pupils = [pupil(net, x, y, stream(torch.arange(90), seed)) for seed, net in enumerate(nets)]
-            losses = native.train(program(nets[0], (12,)), pupils, native.Recipe(rates, ADAM, 16), told.append)
-            assert told == [1] * 7
+            recipe = native.Recipe(rates, ADAM, 16)
+            ordered = list(native.train(program(nets[0], (12,)), pupils, recipe, lambda index, loss: (index, loss)))
+            assert [index for index, _ in ordered] == list(range(7))
+            assert torch.get_num_threads() == threads
+            losses = [loss for _, loss in ordered]
             ends.append((losses, [p.detach().clone() for net in nets for p in net.parameters()]))
     finally:
         torch.set_num_threads(before)
@@ -234,7 +240,7 @@ def test_divergence_stays_visible():
         program(net, (12,)),
         [pupil(net, x, y, stream(torch.arange(90), 0))],
         native.Recipe(np.full(60, 1e30), SGD, 16),
-        ignore,
+        told,
     )
     assert not np.isfinite(loss)
 
@@ -247,7 +253,7 @@ def test_an_interrupt_is_heard():
     pupils = [short, *(pupil(net, x, y, stream(torch.arange(90), 0)) for net in nets[1:])]
     start = time.monotonic()
     with pytest.raises(ZeroDivisionError):
-        native.train(program(nets[0], (12,)), pupils, long, ignore)
+        list(native.train(program(nets[0], (12,)), pupils, long, told))
     assert time.monotonic() - start < 5
 
 

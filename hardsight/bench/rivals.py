@@ -1,11 +1,13 @@
 """What people write without hardsight: one network after another, judged on the same held-out samples."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
@@ -73,13 +75,14 @@ def loop(task: Task, make: MakeNet, feed: Literal["DataLoader", "tensors"]) -> n
             if tuned and task.x.ndim == 4:
                 net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             optimizer = torch.optim.AdamW(net.parameters(), lr=task.rate, weight_decay=task.decay, fused=tuned)
-            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, task.epochs)
+            steps = task.epochs * -(-len(member.train) // task.batch)
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
             for _ in range(task.epochs):
                 for x, y in _tensors(task, member) if tuned else _loader(task, member):
                     optimizer.zero_grad()
                     torch.autograd.backward(nn.functional.cross_entropy(net(x), y))
                     optimizer.step()
-                schedule.step()
+                    schedule.step()
             with torch.no_grad():
                 yield member, net(task.x[member.held_out])
 
@@ -105,4 +108,7 @@ def refits(task: Task, make: Callable[[int], ClassifierMixin]) -> np.ndarray:
             model = make(member.seed).fit(x[member.train], y[member.train])
             yield member, torch.from_numpy(model.predict_log_proba(x[member.held_out]))
 
-    return task.errors(views())
+    with warnings.catch_warnings():
+        # A number of epochs is asked for, not convergence.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return task.errors(views())

@@ -1,8 +1,8 @@
 """How the members of a chunk are trained: as machine code, stacked, stacked and compiled, or one after another."""
 
-from collections.abc import Callable
+from collections.abc import Generator
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 
@@ -14,20 +14,37 @@ from hardsight.learners.core import Tick
 from hardsight.learners.devices import Place
 from hardsight.learners.programs import program
 from hardsight.learners.stacking import Trial
-from hardsight.learners.training import Descent, Predict, train_alone, train_stacked
+from hardsight.learners.training import Descent, Judge, train_alone, train_stacked
 
+T = TypeVar("T")
 ENGINES = ("auto", "native", "compiled", "stacked", "alone")
 # Steps of a whole stack, some milliseconds each, from which on compiling pays for itself.
 _LONG = 30_000
 
-Train = Callable[[list[nn.Module], Batches, int, int, Descent, Place, Tick], Predict]
+
+class Train(Protocol):
+    """What trains a chunk, and gives what ``judge`` says of every member, in order."""
+
+    def __call__(
+        self,
+        nets: list[nn.Module],
+        data: Batches,
+        batch: int,
+        steps: int,
+        descent: Descent,
+        place: Place,
+        tick: Tick,
+        judge: Judge[T],
+    ) -> Generator[T, None, None]:
+        """Batches of ``batch`` rows, ``steps`` of them."""
+        ...
 
 
 class Engine(NamedTuple):
     """What trains.
 
     Attributes:
-        train: a chunk: nets, batches, batch size, steps, descent, place and tick to what predicts for a member.
+        train: trains a chunk.
         shared: whether a chunk may have several members.
         obstacle: why members that were to share a pass do not; None where they do, or were not to.
     """

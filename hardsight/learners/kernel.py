@@ -22,8 +22,8 @@ _LINEAR, _RELU, _CONVOLUTION, _POOL, _CHANNELS_FIRST = (int(kind) for kind in Ki
     _ACROSS, _WINDOWS,
 ) = (int(column) for column in Column)  # fmt: skip
 
-# Patches of so many numbers stay in the second-level cache between unrolling and product.
-_PATCHES = 1 << 17
+# Patches of so many numbers stay in the cache between unrolling and product.
+_PATCHES = 1 << 15
 _ZERO = np.float32(0)
 
 # 2^u for 0 <= u <= 1: the library's exponential goes number by number, a polynomial fills vectors.
@@ -234,6 +234,9 @@ def _patch(op):
 @no_type_check
 def _unroll(images, count, op, patches):
     height, width, channels, size, padding = op[_HEIGHT], op[_WIDTH], op[_CHANNELS], op[_SIZE], op[_PADDING]
+    if channels == 1:
+        _unroll_grey(images, count, op, patches)
+        return
     down, across = height + 2 * padding - size + 1, width + 2 * padding - size + 1
     for k in range(count):
         for i in range(down):
@@ -251,6 +254,27 @@ def _unroll(images, count, op, patches):
                     line, out = images[came : came + (end - first) * channels], row[into:]
                     for c in range(len(line)):
                         out[c] = line[c]
+
+
+@_fast
+@no_type_check
+def _unroll_grey(images, count, op, patches):
+    """The same for one channel, whose runs are too short to be copied one by one: a number of all patches at a time."""
+    height, width, size, padding = op[_HEIGHT], op[_WIDTH], op[_SIZE], op[_PADDING]
+    down, across = height + 2 * padding - size + 1, width + 2 * padding - size + 1
+    if padding:
+        patches[: count * down * across] = _ZERO
+    for k in range(count):
+        for i in range(down):
+            rows = patches[(k * down + i) * across : (k * down + i + 1) * across]
+            for y in range(max(i - padding, 0), min(i - padding + size, height)):
+                line = images[(k * height + y) * width : (k * height + y + 1) * width]
+                for x in range(size):
+                    first, end = max(padding - x, 0), min(width + padding - x, across)
+                    column = rows[first:end, (y - i + padding) * size + x]
+                    run = line[first - padding + x :]
+                    for j in range(len(column)):
+                        column[j] = run[j]
 
 
 @_fast

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -59,9 +60,13 @@ def _convnet(samples: Samples) -> Learner:
 
 
 def _linear(samples: Samples) -> Learner:
-    if not samples.regression:
-        return Logistic()
-    return Estimator(make_pipeline(SimpleImputer(), StandardScaler(), SklearnRidge()), name="linear", numbers=True)
+    scaler = make_pipeline(SimpleImputer(), StandardScaler())
+    if samples.regression:
+        return Estimator(make_pipeline(scaler, SklearnRidge()), name="linear", numbers=True)
+    # Members that are fitted all at once share one Hessian, which weights would give each its own of.
+    if samples.weights is not None:
+        return Estimator(make_pipeline(scaler, LogisticRegression(max_iter=1000)), name="logistic", numbers=True)
+    return Logistic()
 
 
 def _forest(samples: Samples) -> Learner:

@@ -3,12 +3,13 @@
 Needs numba (the extra ``fast``). Where that is missing, the same networks are trained on stacked tensors.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from importlib import metadata
 from importlib.util import find_spec
 from threading import Event
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +20,9 @@ from hardsight.learners.batches import Batches
 from hardsight.learners.core import Tick
 from hardsight.learners.devices import Place
 from hardsight.learners.programs import Program
-from hardsight.learners.training import EPSILON, Descent, Predict, check_finite
+from hardsight.learners.training import EPSILON, Descent, Judge, check_finite
+
+T = TypeVar("T")
 
 # Rows drawn ahead in one call: some ten milliseconds of work, after which an interrupt is heard.
 _ROWS_A_CALL = 1 << 16
@@ -66,19 +69,30 @@ def version() -> str | None:
     return metadata.version("numba") if available() else None
 
 
-def train(program: Program, pupils: Iterable[Pupil], recipe: Recipe, tick: Callable[[float], None]) -> list[float]:
-    """Train the pupils' nets in place, as many at a time as torch may use threads; the mean losses of their last batches."""
-    stop = Event()
-    losses = []
-    # One BLAS thread a member: the members themselves are what runs side by side.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(torch.get_num_threads()) as pool:
+def train(
+    program: Program, pupils: Iterable[Pupil], recipe: Recipe, then: Callable[[int, float], T]
+) -> Generator[T, None, None]:
+    """Train the pupils' nets in place, as many at a time as torch may use threads.
+
+    ``then(index, loss)`` is called in the thread that trained a pupil, with the mean loss of its last batch; what it returns
+    is given in the order of the pupils. Closing the generator ends the training.
+    """
+    stop, threads = Event(), torch.get_num_threads()
+
+    def work(index: int, pupil: Pupil) -> T:
+        return then(index, _descend(program, pupil, recipe, stop))
+
+    # One thread a member, for BLAS and for torch: the members themselves are what runs side by side.
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, initializer=_one_thread) as pool:
         try:
-            for loss in pool.map(lambda pupil: _descend(program, pupil, recipe, stop), pupils):
-                losses.append(loss)
-                tick(1)
+            yield from pool.map(work, *zip(*enumerate(pupils), strict=True))
         finally:
             stop.set()
-    return losses
+            torch.set_num_threads(threads)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
 
 
 class Native:
@@ -94,17 +108,29 @@ class Native:
         self.x = _flat(inputs).numpy()
 
     def train(
-        self, nets: list[nn.Module], data: Batches, batch: int, steps: int, descent: Descent, place: Place, tick: Tick
-    ) -> Predict:
-        """Train the members of a chunk; returns what predicts for a member by its index."""
+        self,
+        nets: list[nn.Module],
+        data: Batches,
+        batch: int,
+        steps: int,
+        descent: Descent,
+        place: Place,
+        tick: Tick,
+        judge: Judge[T],
+    ) -> Generator[T, None, None]:
+        """What ``judge`` says of every member, as soon as it is trained; see :data:`~hardsight.learners.training.Judge`."""
         rates = np.array([descent.rate(step, steps) for step in range(steps)])
         recipe = Recipe(rates, (descent.decay(steps), *descent.betas, EPSILON), batch)
         pupils = (self._pupil(net, data, index) for index, net in enumerate(nets))
-        losses = train(self.program, pupils, recipe, lambda members: tick(members / len(nets)))
-        check_finite(torch.tensor(losses), data)
-        for net in nets:
-            net.eval()
-        return lambda index, x: nets[index](x)
+
+        def judged(index: int, loss: float) -> T:
+            check_finite(loss, data.members[index])
+            return judge(index, nets[index].eval())
+
+        with closing(train(self.program, pupils, recipe, judged)) as found:
+            for each in found:
+                tick(1 / len(nets))
+                yield each
 
     def _pupil(self, net: nn.Module, data: Batches, index: int) -> Pupil:
         shape = data.inputs.shape[1:]

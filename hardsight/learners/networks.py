@@ -3,7 +3,9 @@
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from itertools import islice, pairwise
+from contextlib import closing
+from functools import partial
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +18,9 @@ from hardsight.learners.core import Tick, View
 from hardsight.learners.devices import Place
 from hardsight.learners.engines import ENGINES, Engine, Job, choose
 from hardsight.learners.stacking import MakeNet, Trial, build, check_output, tried
-from hardsight.learners.training import Descent, held_out
+from hardsight.learners.training import Descent, Predict, predictions
 from hardsight.samples import Samples
-from hardsight.splits import Plan
+from hardsight.splits import Member, Plan
 
 
 class Network:
@@ -141,13 +143,20 @@ class Network:
             )
             nets = [build(ready.make, m.seed) for m in together]
             done = _scaled_tick(tick, len(together))
-            predict = ready.engine.train(nets, data, ready.batch, ready.steps, self.descent, self.place, done)
-            for index, member in enumerate(together):
-                rows = torch.from_numpy(member.held_out)
-                yield View(rows, held_out(predict, index, rows, data, self.place), member.round)
-                if plan.in_sample:
-                    rows = torch.from_numpy(member.train)
-                    yield View(rows, held_out(predict, index, rows, data, self.place), member.round, seen=True)
+            judge = partial(self._views, together, data, in_sample=plan.in_sample)
+            trained = ready.engine.train(nets, data, ready.batch, ready.steps, self.descent, self.place, done, judge)
+            with closing(trained):
+                yield from chain.from_iterable(trained)
+
+    def _views(
+        self, members: list[Member], data: Batches, index: int, predict: Predict, *, in_sample: bool
+    ) -> list[View]:
+        member = members[index]
+        parts = [(member.held_out, False), *([(member.train, True)] if in_sample else [])]
+        return [
+            View(rows, predictions(predict, index, rows, data, self.place), member.round, seen)
+            for rows, seen in ((torch.from_numpy(part), seen) for part, seen in parts)
+        ]
 
     def _prepared(self, samples: Samples, plan: Plan) -> "_Ready":
         """What all parts of a plan have in common."""

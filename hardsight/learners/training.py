@@ -1,7 +1,10 @@
 """Going down the loss: a chunk of networks in lock-step on stacked parameters, or one network alone."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float32, Float64, Int64
@@ -16,6 +19,7 @@ from hardsight.learners.perceptrons import Gradient, layers
 from hardsight.learners.seeds import drawing, generator
 from hardsight.learners.stacking import Parameters, Stack, stacked
 from hardsight.schedules import SCHEDULES
+from hardsight.splits import Member
 
 _PREDICT_ROWS = 8192
 _SHRINK = 1.5
@@ -23,7 +27,10 @@ _RATES = {"adamw": 3e-3, "sgd": 0.05}
 _MOMENTUM = 0.9
 EPSILON = 1e-8
 
-Predict = Callable[[int, Tensor], Tensor]
+T = TypeVar("T")
+Predict = Callable[[Tensor], Tensor]
+# What is asked of a member once it is trained, by its index in the chunk; may be called in another thread.
+Judge = Callable[[int, Predict], T]
 Step = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 StepOf = Callable[[Parameters, Parameters], Step]
 
@@ -97,9 +104,10 @@ def train_stacked(
     descent: Descent,
     place: Place,
     tick: Tick,
+    judge: Judge[T],
     step_of: StepOf | None = None,
-) -> Predict:
-    """Train all members together; returns what predicts for a member by its index.
+) -> Generator[T, None, None]:
+    """Train all members together; what ``judge`` says of every one.
 
     ``step_of`` makes what finds the losses and gradients of a step; None: by hand for perceptrons, else autograd.
     """
@@ -122,13 +130,21 @@ def train_stacked(
         out: Tensor = torch.func.functional_call(template, (own, own_buffers[index]), (x,))
         return out
 
-    return predict
+    for index in range(len(nets)):
+        yield judge(index, partial(predict, index))
 
 
 def train_alone(
-    nets: list[nn.Module], data: Batches, batch: int, steps: int, descent: Descent, place: Place, tick: Tick
-) -> Predict:
-    """Train the only member of a chunk as any module is trained."""
+    nets: list[nn.Module],
+    data: Batches,
+    batch: int,
+    steps: int,
+    descent: Descent,
+    place: Place,
+    tick: Tick,
+    judge: Judge[T],
+) -> Generator[T, None, None]:
+    """Train the only member of a chunk as any module is trained; what ``judge`` says of it."""
     (net,) = nets
     net.to(place.device).train()
     masks = _masks(data)
@@ -140,17 +156,16 @@ def train_alone(
 
     tensors = list(net.parameters())
     _descend(tensors, _by_autograd(tensors, forward, place), data, batch, steps, descent, place, tick)
-    net.eval()
-    return lambda _, x: net(x)
+    yield judge(0, net.eval())
 
 
 @torch.inference_mode()
-def held_out(
+def predictions(
     predict: Predict, index: int, rows: Int64[Tensor, " row"], data: Batches, place: Place
 ) -> Float64[Tensor, " row *class"]:
     """What a member says of some rows, in float32 whatever it was trained in: log-probabilities, or targets."""
     with place.products(exact=True):
-        parts = [predict(index, data.rows(index, part)).double() for part in torch.split(rows, _PREDICT_ROWS)]
+        parts = [predict(data.rows(index, part)).double() for part in torch.split(rows, _PREDICT_ROWS)]
     out = torch.cat(parts)
     if data.regression:
         return (out.squeeze(1) * data.width[index] + data.centre[index]).cpu()
@@ -208,19 +223,18 @@ def _descend(
             losses = gradient(*data.next(batch))
             optimizer.step()
             tick(1 / steps)
-    check_finite(losses, data)
+    for member, loss in zip(data.members, losses.tolist(), strict=True):
+        check_finite(loss, member)
 
 
-def check_finite(losses: Tensor, data: Batches) -> None:
-    """Refuse members whose last losses ``(member,)`` are no numbers.
+def check_finite(loss: float, member: Member) -> None:
+    """Refuse a member whose last loss is no number.
 
     Raises:
-        LearnerError: names the first of them.
+        LearnerError: names the member.
     """
-    if not losses.isfinite().all():
-        index = int(losses.isfinite().logical_not().nonzero()[0])
-        worst = data.members[index]
+    if not math.isfinite(loss):
         raise LearnerError(
-            f"training diverged (member {worst.fold} of round {worst.round} ends at loss {losses[index].item():g}): "
+            f"training diverged (member {member.fold} of round {member.round} ends at loss {loss:g}): "
             "lower learning_rate, or scale the features"
         )
