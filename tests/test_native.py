@@ -116,7 +116,7 @@ def fresh(make, seed=3):
         return make()
 
 
-def told(index, loss):
+def told(index, pupil, loss):
     return loss
 
 
@@ -221,7 +221,7 @@ def test_threads_change_nothing():
             nets = [fresh(lambda: perceptron(12, 16, 10), seed) for seed in range(7)]
             pupils = [pupil(net, x, y, stream(torch.arange(90), seed)) for seed, net in enumerate(nets)]
             recipe = native.Recipe(rates, ADAM, 16)
-            ordered = list(native.train(program(nets[0], (12,)), pupils, recipe, lambda index, loss: (index, loss)))
+            ordered = list(native.train(program(nets[0], (12,)), pupils, recipe, lambda index, _, loss: (index, loss)))
             assert [index for index, _ in ordered] == list(range(7))
             assert torch.get_num_threads() == threads
             losses = [loss for _, loss in ordered]

@@ -227,7 +227,7 @@ def _ours(task: Task, samples: Samples, make: MakeNet, engine: str, plan: Plan |
     )
 
     def way() -> np.ndarray:
-        views = _views(network, samples, plan)
+        views = network.views(samples, plan, lambda _: None)
         return task.errors(zip(plan.members(), (view.predictions for view in views), strict=True))
 
     return way

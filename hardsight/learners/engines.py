@@ -1,6 +1,6 @@
 """How the members of a chunk are trained: as machine code, stacked, stacked and compiled, or one after another."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -27,7 +27,7 @@ class Train(Protocol):
 
     def __call__(
         self,
-        nets: list[nn.Module],
+        nets: Iterable[nn.Module],
         data: Batches,
         batch: int,
         steps: int,

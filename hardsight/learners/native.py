@@ -3,11 +3,12 @@
 Needs numba (the extra ``fast``). Where that is missing, the same networks are trained on stacked tensors.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from importlib import metadata
 from importlib.util import find_spec
+from itertools import count
 from threading import Event
 from typing import NamedTuple, TypeVar
 
@@ -70,29 +71,40 @@ def version() -> str | None:
 
 
 def train(
-    program: Program, pupils: Iterable[Pupil], recipe: Recipe, then: Callable[[int, float], T]
+    program: Program, pupils: Iterable[Pupil], recipe: Recipe, then: Callable[[int, Pupil, float], T]
 ) -> Generator[T, None, None]:
     """Train the pupils' nets in place, as many at a time as torch may use threads.
 
-    ``then(index, loss)`` is called in the thread that trained a pupil, with the mean loss of its last batch; what it returns
-    is given in the order of the pupils. Closing the generator ends the training.
+    ``then(index, pupil, loss)`` is called in the thread that trained a pupil, with the mean loss of its last batch; answers
+    are given in the order of the pupils. Torch has one thread meanwhile. Closing the generator ends the training.
     """
-    stop, threads = Event(), torch.get_num_threads()
+    stop = Event()
 
     def work(index: int, pupil: Pupil) -> T:
-        return then(index, _descend(program, pupil, recipe, stop))
+        return then(index, pupil, _descend(program, pupil, recipe, stop))
 
-    # One thread a member, for BLAS and for torch: the members themselves are what runs side by side.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads, initializer=_one_thread) as pool:
+    # One thread a member, for BLAS and for torch: the members themselves are what runs side by side. One for the caller,
+    # too, who reads the first while the last are trained: more would wait for cores, and spin meanwhile.
+    with (
+        _one_thread_for_torch() as threads,
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
         try:
-            yield from pool.map(work, *zip(*enumerate(pupils), strict=True))
+            yield from pool.map(work, count(), pupils)
         finally:
             stop.set()
-            torch.set_num_threads(threads)
 
 
-def _one_thread() -> None:
+@contextmanager
+def _one_thread_for_torch() -> Iterator[int]:
+    """How many threads torch had, and will have again."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 class Native:
@@ -109,7 +121,7 @@ class Native:
 
     def train(
         self,
-        nets: list[nn.Module],
+        nets: Iterable[nn.Module],
         data: Batches,
         batch: int,
         steps: int,
@@ -118,18 +130,18 @@ class Native:
         tick: Tick,
         judge: Judge[T],
     ) -> Generator[T, None, None]:
-        """What ``judge`` says of every member, as soon as it is trained; see :data:`~hardsight.learners.training.Judge`."""
+        """What ``judge`` says of every member, as soon as it is trained."""
         rates = np.array([descent.rate(step, steps) for step in range(steps)])
         recipe = Recipe(rates, (descent.decay(steps), *descent.betas, EPSILON), batch)
         pupils = (self._pupil(net, data, index) for index, net in enumerate(nets))
 
-        def judged(index: int, loss: float) -> T:
+        def judged(index: int, pupil: Pupil, loss: float) -> T:
             check_finite(loss, data.members[index])
-            return judge(index, nets[index].eval())
+            return judge(index, pupil.net.eval())
 
         with closing(train(self.program, pupils, recipe, judged)) as found:
             for each in found:
-                tick(1 / len(nets))
+                tick(1 / len(data.members))
                 yield each
 
     def _pupil(self, net: nn.Module, data: Batches, index: int) -> Pupil:

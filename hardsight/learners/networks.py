@@ -141,7 +141,7 @@ class Network:
                 standardize=self.standardize,
                 augment=self.augment,
             )
-            nets = [build(ready.make, m.seed) for m in together]
+            nets = (build(ready.make, m.seed) for m in together)
             done = _scaled_tick(tick, len(together))
             judge = partial(self._views, together, data, in_sample=plan.in_sample)
             trained = ready.engine.train(nets, data, ready.batch, ready.steps, self.descent, self.place, done, judge)

@@ -1,7 +1,7 @@
 """Going down the loss: a chunk of networks in lock-step on stacked parameters, or one network alone."""
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -97,7 +97,7 @@ class Descent:
 
 
 def train_stacked(
-    nets: list[nn.Module],
+    nets: Iterable[nn.Module],
     data: Batches,
     batch: int,
     steps: int,
@@ -135,7 +135,7 @@ def train_stacked(
 
 
 def train_alone(
-    nets: list[nn.Module],
+    nets: Iterable[nn.Module],
     data: Batches,
     batch: int,
     steps: int,
