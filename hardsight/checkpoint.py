@@ -22,7 +22,7 @@ def digest(*parts: Any) -> str:
     for part in parts:
         if isinstance(part, np.ndarray):
             state.update(f"{part.dtype.str}{part.shape}".encode())
-            state.update(np.ascontiguousarray(part).tobytes())
+            state.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
         else:
             state.update(json.dumps(part, sort_keys=True, default=str).encode())
     return state.hexdigest()

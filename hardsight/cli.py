@@ -218,6 +218,7 @@ def speed(cases: tuple[str, ...], runs: int, as_json: bool) -> None:
     top = study.peak()
     told: dict[str, Any] = {"machine": words.machine(), "peak_gflops": top, "runs": runs}
     if not as_json:
+        click.echo(f"# Speed\n\n`hardsight bench speed`: {(study.__doc__ or '').strip()}\n")
         click.echo(f"Medians of {runs}; {words.machine()} A large matrix product: {top:,.0f} GFLOP/s.")
     for name in cases or known:
         if name == "growth":

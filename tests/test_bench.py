@@ -37,7 +37,7 @@ def test_refits_are_those_of_a_naive_loop():
             model = LogisticRegression().fit(X[fold != k], Y[fold != k])
             own = model.predict_log_proba(X[fold == k])
             total[fold == k] -= own[np.arange(len(own)), Y[fold == k]]
-    np.testing.assert_allclose(found, total / 2, rtol=1e-5)
+    np.testing.assert_allclose(found, total / 2, rtol=1e-4)
 
 
 @pytest.mark.parametrize("feed", ["DataLoader", "tensors"])
@@ -59,8 +59,8 @@ def test_loops_learn_and_visit_every_training_sample(feed):
 
 
 def test_figures_follow_from_the_times(monkeypatch):
-    clock = iter([0.0, 9.0, 10.0, 11.0, 20.0, 24.0, 30.0, 31.0, 40.0, 42.0, 50.0, 51.0])
-    monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    clock = iter([0.0, 10.0, 20.0, 24.0, 30.0, 31.0, 40.0, 42.0, 50.0, 51.0])
+    monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=lambda seconds: None))
     errors = np.array([0.1, 0.2, 0.4])
     ways = {"slow": lambda: errors, "quick": lambda: errors[::-1]}
     slow, quick = speed.timed(speed.Case("t", "w", ways, visits=300.0, flops=2e9, reference=lambda: errors), runs=2)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 
 import datasets
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from hardsight.errors import InputError
-from hardsight.samples import Samples, of
+from hardsight.samples import Samples, core, of
 
 X = np.arange(12.0).reshape(6, 2)
 Y = ["b", "a", "b", "a", "b", "a"]
@@ -346,3 +347,35 @@ def test_equal_features_have_equal_fingerprints():
     np.testing.assert_array_equal(marks[:569], marks[569:])
     assert len(np.unique(marks)) == 569
     assert isinstance(samples, Samples)
+
+
+def test_an_array_in_a_file_stays_there(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.standard_normal((30_000, 64)).astype(np.float32))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    labels = rng.integers(3, size=30_000)
+    tracemalloc.start()
+    try:
+        samples = of(mapped, labels)
+        samples.fingerprints()
+        assert tracemalloc.get_traced_memory()[1] < 2 * core._BLOCK_BYTES + 0.5 * mapped.nbytes
+    finally:
+        tracemalloc.stop()
+    for numbers in (samples.features, samples.numbers, samples.matrix):
+        assert np.shares_memory(numbers, mapped)
+
+
+def test_numbers_are_checked_block_by_block(monkeypatch):
+    monkeypatch.setattr(core, "_BLOCK_BYTES", 64)
+    x = np.arange(200.0).reshape(50, 4)
+    x[[7, 33], [2, 1]] = np.inf
+    with pytest.raises(InputError, match=r"Got inf at \[7, 2\] \(and 1 more\)"):
+        of(x, np.arange(50) % 2)
+    x = np.full((50, 4), np.nan)
+    x[40, :3] = 1.0
+    with pytest.raises(InputError, match="column 3 of X has no value in any of 50 rows"):
+        of(x, np.arange(50) % 2)
+    x = np.zeros((50, 4))
+    x[20:] = -0.0
+    x[49, 3] = 1.0
+    assert len(np.unique(of(x, np.arange(50) % 2).fingerprints())) == 2

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 import hardsight as hs
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.learners import devices
+from hardsight.learners import batches, devices
 from hardsight.learners.networks import perceptron
 from hardsight.learners.perceptrons import layers
 from hardsight.learners.seeds import order, stream
@@ -536,3 +536,26 @@ def test_what_is_kept_for_a_run_ends_with_it(monkeypatch):
     finally:
         gc.enable()
     assert d.samples is not None
+
+
+def test_scales_are_taken_block_by_block(monkeypatch):
+    monkeypatch.setattr(batches, "_BLOCK_ROWS", 7)
+    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)) * 5 + 100
+    x[3:9, 1] = torch.nan
+    x[:, 2] = 4.0
+    rows = torch.arange(2, 40)
+    mean, scale = batches._mean_and_scale(x, rows)
+    own = x[rows].double().numpy()
+    np.testing.assert_allclose(mean, np.nanmean(own, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(scale[:2], np.nanstd(own, axis=0)[:2], rtol=1e-9)
+    assert scale[2] == 1
+
+
+def test_read_only_arrays_are_read_without_a_word(tmp_path):
+    np.save(tmp_path / "x.npy", IMAGES.reshape(len(IMAGES), -1).astype(np.float32))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    common = {"folds": 2, "repeats": 2}
+    learner = hs.Network(epochs=2)
+    mine = hs.measure(mapped, DIGITS[:90], learner=learner, **common)
+    theirs = hs.measure(np.array(mapped), DIGITS[:90], learner=learner, **common)
+    assert mine.error.tobytes() == theirs.error.tobytes()

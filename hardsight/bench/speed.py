@@ -27,6 +27,8 @@ from hardsight.learners import Learner, Network, native
 from hardsight.samples import Samples, of
 from hardsight.splits import KFold, Plan, split_seed, units_of
 
+_PAUSE = 0.5
+
 Way = Callable[[], np.ndarray]
 
 
@@ -93,6 +95,8 @@ def timed(case: Case, runs: int) -> list[Timed]:
     errors: dict[str, np.ndarray] = {}
     reference = case.reference()
     for run, (name, way) in product(range(runs + 1), case.ways.items()):
+        # Idle threads of the way before spin for a while, and would slow this one down.
+        time.sleep(_PAUSE)
         start = time.perf_counter()
         errors[name] = way()
         if run:

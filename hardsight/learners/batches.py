@@ -17,6 +17,7 @@ Augment = Callable[[Tensor, torch.Generator], Tensor]
 _FAR = 5.0
 # A call for each member and step would cost as much as the step.
 _STEPS_AHEAD = 64
+_BLOCK_ROWS = 1 << 16
 
 
 class Data(NamedTuple):
@@ -72,11 +73,11 @@ class Batches:
         trains = [torch.from_numpy(m.train).to(self.inputs.device) for m in members]
         if standardize:
             flat = self.inputs.flatten(1)
-            mean, scale = zip(*(_mean_and_scale(flat[train]) for train in trains), strict=True)
+            mean, scale = zip(*(_mean_and_scale(flat, train) for train in trains), strict=True)
             self.mean, self.inverse = torch.stack(mean).float(), (1 / torch.stack(scale)).float()
             self.missing = bool(flat.isnan().any())
         if regression:
-            centre, width = zip(*(_mean_and_scale(self.targets[train, None]) for train in trains), strict=True)
+            centre, width = zip(*(_mean_and_scale(self.targets[:, None], train) for train in trains), strict=True)
             self.centre, self.width = torch.cat(centre), torch.cat(width)
         if self.weights is not None:
             self.level = torch.stack([self.weights[train].mean() for train in trains])
@@ -149,11 +150,14 @@ def _augmented(augment: Augment, x: Tensor, own: torch.Generator) -> Tensor:
     return found.detach()
 
 
-def _mean_and_scale(x: Tensor) -> tuple[Float64[Tensor, " feature"], Float64[Tensor, " feature"]]:
-    known = ~x.isnan()
-    count = known.sum(0).clamp(min=1)
-    mean = x.nan_to_num(0.0).sum(0, dtype=torch.float64) / count
-    square = (x.double() - mean).nan_to_num(0.0).square().sum(0) / count
+def _mean_and_scale(x: Tensor, rows: Tensor) -> tuple[Float64[Tensor, " feature"], Float64[Tensor, " feature"]]:
+    """Of the known values in some rows, block by block: a copy of a large training part, in float64, would be larger."""
+    blocks = torch.split(rows, _BLOCK_ROWS)
+    count = torch.stack([(~x[block].isnan()).sum(0) for block in blocks]).sum(0).clamp(min=1)
+    total = torch.stack([x[block].nan_to_num(0.0).sum(0, dtype=torch.float64) for block in blocks]).sum(0)
+    mean = total / count
+    squares = [(x[block].double() - mean).nan_to_num(0.0).square().sum(0) for block in blocks]
+    square = torch.stack(squares).sum(0) / count
     scale = square.sqrt()
     # A constant feature carries nothing; dividing by its rounding noise would blow it up.
     return mean, torch.where(scale > 1e-7 * mean.abs().clamp(min=1e-30), scale, 1.0)

@@ -1,8 +1,11 @@
 """The seam between what trains models and what is asked of them."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
@@ -23,6 +26,13 @@ class View(NamedTuple):
     predictions: Float64[Tensor, " row *class"]
     turn: int
     seen: bool = False
+
+
+def shared(array: np.ndarray) -> Tensor:
+    """An array as a tensor in the same memory, which may be read-only, or a file's: nobody writes to samples."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from scipy.linalg.blas import ssyrk
 from torch import Tensor
 
 from hardsight.errors import HardsightWarning, InputError
-from hardsight.learners.core import Tick, View
+from hardsight.learners.core import Tick, View, shared
 from hardsight.learners.estimators import laplace
 from hardsight.learners.lbfgs import Minima, Precondition, minimise
 from hardsight.learners.softmax import Parts, blocks, losses
@@ -129,7 +129,7 @@ class Design(NamedTuple):
 
 def design_of(samples: Samples) -> Design:
     """The shared rows of some samples with classes, made in place: they are the largest thing held."""
-    matrix = torch.from_numpy(samples.matrix)
+    matrix = shared(samples.matrix)
     missing = matrix.isnan()
     gaps = missing.any(0).nonzero().squeeze(1)
     features = matrix.shape[1]

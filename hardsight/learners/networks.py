@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hardsight.errors import HardsightWarning, InputError, LearnerError, whole
 from hardsight.learners.batches import Augment, Batches, Data
-from hardsight.learners.core import Tick, View
+from hardsight.learners.core import Tick, View, shared
 from hardsight.learners.devices import Place
 from hardsight.learners.engines import ENGINES, Engine, Job, choose
 from hardsight.learners.stacking import MakeNet, Trial, build, check_output, tried
@@ -195,11 +195,11 @@ class Network:
 
     def _inputs(self, samples: Samples) -> Tensor:
         if self.make_net is None or samples.kind in ("table", "text"):
-            inputs = torch.from_numpy(np.ascontiguousarray(samples.matrix))
+            inputs = shared(np.ascontiguousarray(samples.matrix))
         else:
             numbers = samples.numbers
             channels_last = samples.kind == "image" and numbers.ndim == 4
-            inputs = torch.from_numpy(np.ascontiguousarray(np.moveaxis(numbers, -1, 1) if channels_last else numbers))
+            inputs = shared(np.ascontiguousarray(np.moveaxis(numbers, -1, 1) if channels_last else numbers))
         if not self.standardize and inputs.isnan().any():
             raise InputError(
                 "the features have missing values, which a network without standardize=True cannot read: fill them, "

@@ -1,5 +1,6 @@
 """The samples that are measured: stable ids, features as they came, labels as codes, and the numbers learners read."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -13,6 +14,7 @@ from hardsight.errors import InputError
 Kind = Literal["table", "array", "text", "image"]
 
 _ENCODED_BYTES = 8 << 30
+_BLOCK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +85,14 @@ class Samples:
 
     @property
     def numbers(self) -> np.ndarray:
-        """Arrays and images in float32 with the axes they came with, ``(sample, …)``; pixels of 0..255 become 0..1."""
+        """Arrays and images in float32 with the axes they came with, ``(sample, …)``; pixels of 0..255 become 0..1.
+
+        What is float32 already is not copied, so that an array in a file stays there (:func:`numpy.load`, ``mmap_mode``).
+        """
         given = np.asarray(self.features)
         pixels = self.kind == "image" and given.dtype == np.uint8
-        return given.astype(np.float32) / np.float32(255 if pixels else 1)
+        numbers = given.astype(np.float32, copy=False)
+        return numbers / np.float32(255) if pixels else numbers
 
     def fingerprints(self) -> np.ndarray:
         """One 128-bit digest a sample, equal for samples with equal features. ``(sample,)`` of bytes."""
@@ -100,11 +106,25 @@ class Samples:
         elif self.kind == "text":
             rows = [text.encode("utf-8", "surrogatepass") for text in self.features]
         else:
-            rows = np.ascontiguousarray(self.features).reshape(len(self), -1)
-            # -0.0 and 0.0 are the same number but not the same bytes.
-            rows = rows + 0.0 if np.issubdtype(rows.dtype, np.floating) else rows
+            rows = _unsigned_zeros(np.ascontiguousarray(self.features).reshape(len(self), -1))
         digest = [blake2b(row if isinstance(row, bytes) else row.tobytes(), digest_size=16).digest() for row in rows]
         return np.array(digest, dtype="V16")
+
+
+def blocks(rows: int, row_bytes: int) -> Iterator[slice]:
+    """Rows in turn, a few megabytes at a time.
+
+    >>> list(blocks(5, 8 << 20))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    together = max(1, _BLOCK_BYTES // max(row_bytes, 1))
+    return (slice(start, min(start + together, rows)) for start in range(0, rows, together))
+
+
+def _unsigned_zeros(numbers: np.ndarray) -> Iterator[np.ndarray]:
+    """Row by row; -0.0 and 0.0 are the same number but not the same bytes."""
+    for rows in blocks(len(numbers), numbers[:1].nbytes):
+        yield from numbers[rows] + 0.0 if np.issubdtype(numbers.dtype, np.floating) else numbers[rows]
 
 
 def encode(table: pd.DataFrame) -> np.ndarray:

@@ -245,7 +245,8 @@ def _npy(place: Path) -> np.ndarray:
         with place.open("rb") as file:
             if file.read(6) != b"\x93NUMPY":
                 raise InputError(f"{place} is not a readable .npy file: write it again with numpy.save")
-        array: np.ndarray = np.load(place, allow_pickle=False)
+        # Mapped, not read: the file may be larger than the memory.
+        array: np.ndarray = np.load(place, allow_pickle=False, mmap_mode="r")
     except InputError:
         raise
     except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything

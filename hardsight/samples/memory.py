@@ -9,7 +9,7 @@ import pandas as pd
 from hardsight.errors import InputError
 from hardsight.samples import datasets, images, tables
 from hardsight.samples import text as texts
-from hardsight.samples.core import Kind, Samples
+from hardsight.samples.core import Kind, Samples, blocks
 from hardsight.samples.labels import labelled
 from hardsight.samples.rows import belongs, identities, listed, memberships, objects, plain, weightings
 
@@ -231,19 +231,31 @@ def _numbers(X: np.ndarray, tensor: bool, notices: list[str]) -> tuple[np.ndarra
         raise InputError(f"X has no features. Got shape {X.shape}: give at least one")
     if kind == "image" and X.dtype == np.uint8:
         return np.ascontiguousarray(X), kind
-    odd = np.isinf(X) if X.ndim == 2 and X.dtype.kind == "f" else ~np.isfinite(X)
-    odd |= np.abs(X) > np.finfo(np.float32).max
-    if odd.any():
-        place = tuple(int(axis) for axis in np.argwhere(odd)[0])
+    _finite(X)
+    return np.ascontiguousarray(X, dtype=np.result_type(X.dtype, np.float32)), kind
+
+
+def _finite(X: np.ndarray) -> None:
+    """Refuse numbers that float32 cannot hold, and columns without any. Block by block: the array may be a file's."""
+    gaps = X.ndim == 2 and X.dtype.kind == "f"
+    strange, first, known = 0, (0,), np.zeros(X.shape[1], dtype=bool)
+    for rows in blocks(len(X), X[:1].nbytes):
+        part = X[rows]
+        odd = np.isinf(part) if gaps else ~np.isfinite(part)
+        odd |= np.abs(part) > np.finfo(np.float32).max
+        if odd.any() and not strange:
+            start, *place = (int(axis) for axis in np.argwhere(odd)[0])
+            first = (rows.start + start, *place)
+        strange += int(odd.sum())
+        if gaps:
+            known |= ~np.isnan(part).all(axis=0)
+    if strange:
         raise InputError(
-            f"X must be finite in float32. Got {X[place].item()} at {list(place)} (and {odd.sum() - 1} more): "
+            f"X must be finite in float32. Got {X[first].item()} at {list(first)} (and {strange - 1} more): "
             + ("mend the values (NaN means missing)" if X.ndim == 2 else "mend the values")
         )
-    if X.ndim == 2 and X.dtype.kind == "f" and len(X):
-        empty = np.isnan(X).all(axis=0)
-        if empty.any():
-            raise InputError(f"column {np.argmax(empty)} of X has no value in any of {len(X)} rows: drop it")
-    return np.ascontiguousarray(X, dtype=np.result_type(X.dtype, np.float32)), kind
+    if gaps and len(X) and not known.all():
+        raise InputError(f"column {np.argmin(known)} of X has no value in any of {len(X)} rows: drop it")
 
 
 def _from_frame(
