@@ -4,7 +4,7 @@ Needs numba (the extra ``fast``). Where that is missing, the same networks are t
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from importlib import metadata
 from importlib.util import find_spec
@@ -81,7 +81,11 @@ def train(
     stop = Event()
 
     def work(index: int, pupil: Pupil) -> T:
-        return then(index, pupil, _descend(program, pupil, recipe, stop))
+        loss = _descend(program, pupil, recipe, stop)
+        if stop.is_set():
+            # Nobody waits for what an unfinished member has to say.
+            raise CancelledError
+        return then(index, pupil, loss)
 
     # One thread a member, for BLAS and for torch: the members themselves are what runs side by side. One for the caller,
     # too, who reads the first while the last are trained: more would wait for cores, and spin meanwhile.

@@ -217,7 +217,7 @@ def _member(archive: Any, name: str, place: Path) -> np.ndarray:
     try:
         member: np.ndarray = archive[name]
     except ValueError as fault:
-        if "Object arrays" in str(fault):
+        if "Object arrays" in str(fault) or "Python objects" in str(fault):
             raise InputError(
                 f"{place}: array {name!r} holds pickled objects, which can run code when they are read: save it as "
                 "numbers or as text (astype(str))"
@@ -250,7 +250,7 @@ def _npy(place: Path) -> np.ndarray:
     except InputError:
         raise
     except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
-        if "Object arrays" in str(fault):
+        if "Object arrays" in str(fault) or "Python objects" in str(fault):
             raise InputError(
                 f"{place} holds pickled objects, which can run code when they are read: save it as numbers or as text "
                 "(astype(str))"
