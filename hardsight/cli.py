@@ -197,7 +197,8 @@ def bench() -> None:
 
 @bench.command()
 @click.option("--case", "cases", multiple=True, metavar="NAME",
-              help="perceptrons, convolutions-8, convolutions-28 or growth; may be repeated. [default: all]")  # fmt: skip
+              help="perceptrons, convolutions-8, convolutions-28, logistic or growth; may be repeated. "
+                   "[default: all]")  # fmt: skip
 @click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Medians of so many.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the tables.")
 def speed(cases: tuple[str, ...], runs: int, as_json: bool) -> None:

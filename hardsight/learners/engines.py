@@ -1,6 +1,6 @@
 """How the members of a chunk are trained: as machine code, stacked, stacked and compiled, or one after another."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -8,13 +8,11 @@ from torch import Tensor, nn
 
 from hardsight.errors import InputError
 from hardsight.learners import native
-from hardsight.learners.batches import Batches
 from hardsight.learners.compiled import Compiled, compiler
-from hardsight.learners.core import Tick
 from hardsight.learners.devices import Place
 from hardsight.learners.programs import program
 from hardsight.learners.stacking import Trial
-from hardsight.learners.training import Descent, Judge, train_alone, train_stacked
+from hardsight.learners.training import Chunk, Judge, train_alone, train_stacked
 
 T = TypeVar("T")
 ENGINES = ("auto", "native", "compiled", "stacked", "alone")
@@ -25,18 +23,8 @@ _LONG = 30_000
 class Train(Protocol):
     """What trains a chunk, and gives what ``judge`` says of every member, in order."""
 
-    def __call__(
-        self,
-        nets: Iterable[nn.Module],
-        data: Batches,
-        batch: int,
-        steps: int,
-        descent: Descent,
-        place: Place,
-        tick: Tick,
-        judge: Judge[T],
-    ) -> Generator[T, None, None]:
-        """Batches of ``batch`` rows, ``steps`` of them."""
+    def __call__(self, chunk: Chunk, judge: Judge[T]) -> Generator[T, None, None]:
+        """Closing the generator ends the training."""
         ...
 
 

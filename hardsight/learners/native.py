@@ -18,10 +18,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from hardsight.learners.batches import Batches
-from hardsight.learners.core import Tick
-from hardsight.learners.devices import Place
 from hardsight.learners.programs import Program
-from hardsight.learners.training import EPSILON, Descent, Judge, check_finite
+from hardsight.learners.training import EPSILON, Chunk, Judge, check_finite
 
 T = TypeVar("T")
 
@@ -123,21 +121,12 @@ class Native:
         self.program = program
         self.x = _flat(inputs).numpy()
 
-    def train(
-        self,
-        nets: Iterable[nn.Module],
-        data: Batches,
-        batch: int,
-        steps: int,
-        descent: Descent,
-        place: Place,
-        tick: Tick,
-        judge: Judge[T],
-    ) -> Generator[T, None, None]:
+    def train(self, chunk: Chunk, judge: Judge[T]) -> Generator[T, None, None]:
         """What ``judge`` says of every member, as soon as it is trained."""
+        descent, data, steps = chunk.descent, chunk.data, chunk.steps
         rates = np.array([descent.rate(step, steps) for step in range(steps)])
-        recipe = Recipe(rates, (descent.decay(steps), *descent.betas, EPSILON), batch)
-        pupils = (self._pupil(net, data, index) for index, net in enumerate(nets))
+        recipe = Recipe(rates, (descent.decay(steps), *descent.betas, EPSILON), chunk.batch)
+        pupils = (self._pupil(net, data, index) for index, net in enumerate(chunk.nets))
 
         def judged(index: int, pupil: Pupil, loss: float) -> T:
             check_finite(loss, data.members[index])
@@ -145,7 +134,7 @@ class Native:
 
         with closing(train(self.program, pupils, recipe, judged)) as found:
             for each in found:
-                tick(1 / len(data.members))
+                chunk.tick(1 / len(data.members))
                 yield each
 
     def _pupil(self, net: nn.Module, data: Batches, index: int) -> Pupil:

@@ -18,7 +18,7 @@ from hardsight.learners.core import Tick, View, shared
 from hardsight.learners.devices import Place
 from hardsight.learners.engines import ENGINES, Engine, Job, choose
 from hardsight.learners.stacking import MakeNet, Trial, build, check_output, tried
-from hardsight.learners.training import Descent, Predict, predictions
+from hardsight.learners.training import Chunk, Descent, Predict, predictions
 from hardsight.samples import Samples
 from hardsight.splits import Member, Plan
 
@@ -143,9 +143,9 @@ class Network:
             )
             nets = (build(ready.make, m.seed) for m in together)
             done = _scaled_tick(tick, len(together))
+            chunk = Chunk(nets, data, ready.batch, ready.steps, self.descent, self.place, done)
             judge = partial(self._views, together, data, in_sample=plan.in_sample)
-            trained = ready.engine.train(nets, data, ready.batch, ready.steps, self.descent, self.place, done, judge)
-            with closing(trained):
+            with closing(ready.engine.train(chunk, judge)) as trained:
                 yield from chain.from_iterable(trained)
 
     def _views(

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float32, Float64, Int64
@@ -96,22 +96,35 @@ class Descent:
         return torch.optim.SGD(tensors, lr=self.start, momentum=_MOMENTUM, weight_decay=decay, fused=True)
 
 
-def train_stacked(
-    nets: Iterable[nn.Module],
-    data: Batches,
-    batch: int,
-    steps: int,
-    descent: Descent,
-    place: Place,
-    tick: Tick,
-    judge: Judge[T],
-    step_of: StepOf | None = None,
-) -> Generator[T, None, None]:
+class Chunk(NamedTuple):
+    """Members to be trained together, and how.
+
+    Attributes:
+        nets: new, one a member.
+        data: what they are trained on.
+        batch: rows of a step.
+        steps: how many.
+        descent: how the loss is made less.
+        place: where, and in which arithmetic.
+        tick: told of progress, in chunks.
+    """
+
+    nets: Iterable[nn.Module]
+    data: Batches
+    batch: int
+    steps: int
+    descent: Descent
+    place: Place
+    tick: Tick
+
+
+def train_stacked(chunk: Chunk, judge: Judge[T], step_of: StepOf | None = None) -> Generator[T, None, None]:
     """Train all members together; what ``judge`` says of every one.
 
     ``step_of`` makes what finds the losses and gradients of a step; None: by hand for perceptrons, else autograd.
     """
-    nets = [net.to(place.device) for net in nets]
+    place = chunk.place
+    nets = [net.to(place.device) for net in chunk.nets]
     parameters, buffers = stacked(nets)
     if step_of is not None:
         step = step_of(parameters, buffers)
@@ -119,9 +132,9 @@ def train_stacked(
     elif (stack := layers(nets[0])) is not None and place.precision != "bfloat16":
         step = Gradient(parameters, stack)
     else:
-        together, masks = Stack(nets[0]), _masks(data)
+        together, masks = Stack(nets[0]), _masks(chunk.data)
         step = _by_autograd(list(parameters.values()), lambda x: together(parameters, buffers, x, masks), place)
-    _descend(list(parameters.values()), step, data, batch, steps, descent, place, tick)
+    _descend(list(parameters.values()), step, chunk)
     template = nets[0].eval()
     own_buffers = [dict(net.named_buffers()) for net in nets]
 
@@ -134,20 +147,11 @@ def train_stacked(
         yield judge(index, partial(predict, index))
 
 
-def train_alone(
-    nets: Iterable[nn.Module],
-    data: Batches,
-    batch: int,
-    steps: int,
-    descent: Descent,
-    place: Place,
-    tick: Tick,
-    judge: Judge[T],
-) -> Generator[T, None, None]:
+def train_alone(chunk: Chunk, judge: Judge[T]) -> Generator[T, None, None]:
     """Train the only member of a chunk as any module is trained; what ``judge`` says of it."""
-    (net,) = nets
-    net.to(place.device).train()
-    masks = _masks(data)
+    (net,) = chunk.nets
+    net.to(chunk.place.device).train()
+    masks = _masks(chunk.data)
 
     def forward(x: Tensor) -> Tensor:
         with masks:
@@ -155,7 +159,7 @@ def train_alone(
         return out
 
     tensors = list(net.parameters())
-    _descend(tensors, _by_autograd(tensors, forward, place), data, batch, steps, descent, place, tick)
+    _descend(tensors, _by_autograd(tensors, forward, chunk.place), chunk)
     yield judge(0, net.eval())
 
 
@@ -203,27 +207,19 @@ def _by_autograd(parameters: Sequence[Tensor], forward: Callable[[Tensor], Tenso
     return step
 
 
-def _descend(
-    parameters: Sequence[Tensor],
-    gradient: Step,
-    data: Batches,
-    batch: int,
-    steps: int,
-    descent: Descent,
-    place: Place,
-    tick: Tick,
-) -> None:
+def _descend(parameters: Sequence[Tensor], gradient: Step, chunk: Chunk) -> None:
     trainable = [p for p in parameters if p.requires_grad]
     if not trainable:
         raise InputError("the network has no parameter to train: return a module with parameters from make_net")
+    descent, steps, members = chunk.descent, chunk.steps, chunk.data.members
     optimizer = descent.of(trainable, steps)
-    with drawing(data.members[0].seed, "forward", place.device), place.products():
+    with drawing(members[0].seed, "forward", chunk.place.device), chunk.place.products():
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = descent.rate(step, steps)
-            losses = gradient(*data.next(batch))
+            losses = gradient(*chunk.data.next(chunk.batch))
             optimizer.step()
-            tick(1 / steps)
-    for member, loss in zip(data.members, losses.tolist(), strict=True):
+            chunk.tick(1 / steps)
+    for member, loss in zip(members, losses.tolist(), strict=True):
         check_finite(loss, member)
 
 
