@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hardsight.errors import InputError, whole
 
-# Fewest models from which on about so many folds rank best (benchmarks/statistics.md): more of them leave larger training
+# Fewest models from which on about so many folds rank best (benchmarks/few_models.md): more of them leave larger training
 # parts, fewer of them more views of each sample.
 _FOLDS = {0: 5, 40: 8}
 # Folds by which that may be missed so that fewer models are left over.

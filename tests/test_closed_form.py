@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 
 import hardsight as hs
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.closed_form import Ridge, held_out, scaled
+from hardsight.learners.closed_form import Ridge, equations, held_out, scaled
 from hardsight.samples import of
 from hardsight.splits import KFold, LeaveOneOut, Plan, Round, Subsets, split_seed, units_of
 
@@ -46,7 +46,7 @@ SPLITS = {
 @pytest.mark.parametrize("penalty", [0.0, 1.0, 50.0])
 @pytest.mark.parametrize("name", SPLITS)
 def test_held_out_equals_refits(name, penalty):
-    found = held_out(X, Y, SPLITS[name], penalty)
+    found = held_out(equations(X, Y, penalty), SPLITS[name])
     np.testing.assert_allclose(found, refitted(X, Y, SPLITS[name], penalty), rtol=0, atol=1e-10)
 
 
@@ -54,7 +54,7 @@ def test_held_out_equals_refits(name, penalty):
 @pytest.mark.parametrize("name", SPLITS)
 def test_weighted_least_squares_equal_weighted_refits(name, penalty):
     weights = np.random.default_rng(2).choice([0.0, 0.3, 1.0, 2.0, 5.0], size=40, p=[0.1, 0.2, 0.3, 0.3, 0.1])
-    found = held_out(X, Y, SPLITS[name], penalty, weights)
+    found = held_out(equations(X, Y, penalty, weights), SPLITS[name])
     np.testing.assert_allclose(found, refitted(X, Y, SPLITS[name], penalty, weights), rtol=0, atol=1e-9)
 
 
@@ -81,13 +81,15 @@ def test_refits_of_another_library():
     for i in (0, 17, 39):
         rest = np.arange(40) != i
         model = SklearnRidge(alpha=2.5, solver="cholesky").fit(X[rest], Y[rest])
-        np.testing.assert_allclose(held_out(X, Y, drawn, 2.5)[i], model.predict(X[[i]])[0], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(
+            held_out(equations(X, Y, 2.5), drawn)[i], model.predict(X[[i]])[0], rtol=0, atol=1e-10
+        )
 
 
 def test_more_features_than_samples_under_a_penalty():
     wide = np.random.default_rng(3).normal(size=(40, 90))
     for name in ("one out", "small folds", "grouped folds"):
-        found = held_out(wide, Y, SPLITS[name], 1.0)
+        found = held_out(equations(wide, Y, 1.0), SPLITS[name])
         np.testing.assert_allclose(found, refitted(wide, Y, SPLITS[name], 1.0), rtol=0, atol=1e-9)
 
 
@@ -106,7 +108,7 @@ def test_least_squares_without_a_single_solution(x, name):
     if x.shape[1] == 37 and name == "one out":
         x = np.random.default_rng(3).normal(size=(40, 39))
     with pytest.raises(LearnerError, match=r"no single solution.*use a penalty above 0"):
-        held_out(x, Y, SPLITS[name], 0.0)
+        held_out(equations(x, Y, 0.0), SPLITS[name])
 
 
 def test_scaling_by_hand():
@@ -140,7 +142,7 @@ def test_classes_become_normalised_finite_probabilities():
     ):
         assert view.predictions.isfinite().all()
         torch.testing.assert_close(view.predictions.exp().sum(1), torch.ones(40, dtype=torch.float64))
-        scores = held_out(scaled(samples.matrix), np.eye(2)[samples.labels], drawn, 1.0)
+        scores = held_out(equations(scaled(samples.matrix), np.eye(2)[samples.labels], 1.0), drawn)
         # Log-odds are the scores' differences times one positive scale, the best of a fine grid.
         odds = (view.predictions[:, 1] - view.predictions[:, 0]).numpy()
         scale = odds / (scores[:, 1] - scores[:, 0])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -64,15 +64,16 @@ class Ridge:
         x = scaled(samples.matrix)
         targets = targets_of(samples)
         weights = None if samples.weights is None else samples.weights / samples.weights.mean()
+        system = equations(x, targets, self.penalty, weights)
         for turn in plan.now:
             drawn = plan.rounds[turn]
             rows = np.flatnonzero(drawn.fold >= 0)
-            scores = held_out(x, targets, drawn, self.penalty, weights)[rows]
+            scores = held_out(system, drawn)[rows]
             scale = None if samples.regression else sharpness(scores, samples.labels[rows])
             tick(drawn.members)
             yield View(torch.from_numpy(rows), _predictions(scores, scale), turn)
             if plan.in_sample:
-                for seen, fitted in in_sample(x, targets, drawn, self.penalty, weights):
+                for seen, fitted in in_sample(system, drawn):
                     yield View(torch.from_numpy(seen), _predictions(fitted, scale), turn, seen=True)
 
 
@@ -98,9 +99,47 @@ def scaled(matrix: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.where(flat, 0.0, (x - mean) / np.where(flat, 1.0, sd)))
 
 
-def held_out(
-    x: np.ndarray, targets: np.ndarray, drawn: Round, penalty: float, weights: np.ndarray | None = None
-) -> np.ndarray:
+class Equations(NamedTuple):
+    r"""The normal equations of ridge regression on all samples, $(Z^T W Z + R) B = Z^T W T$.
+
+    Attributes:
+        z: the features with a one before them, ``(sample, 1 + feature)``.
+        weighted: the same times the weights.
+        targets: ``(sample, target)``.
+        gram: $Z^T W Z + R$.
+        moment: $Z^T W T$.
+    """
+
+    z: np.ndarray
+    weighted: np.ndarray
+    targets: np.ndarray
+    gram: np.ndarray
+    moment: np.ndarray
+
+    def without(self, rows: np.ndarray) -> np.ndarray:
+        """The slopes of the fit that leaves some samples out, ``(1 + feature, target)``; LinAlgError where there is none."""
+        part, pull = self.z[rows], self.weighted[rows]
+        found: np.ndarray = solve(self.gram - pull.T @ part, self.moment - pull.T @ self.targets[rows], assume_a="pos")
+        return found
+
+
+def equations(x: np.ndarray, targets: np.ndarray, penalty: float, weights: np.ndarray | None = None) -> Equations:
+    """The normal equations.
+
+    Args:
+        x: ``(sample, feature)``.
+        targets: ``(sample, target)``.
+        penalty: on the squared slopes; the intercept goes free.
+        weights: of the squared residuals, ``(sample,)``; None: all 1.
+    """
+    z = np.column_stack([np.ones(len(x)), x])
+    weighted = z if weights is None else z * weights[:, None]
+    ridge = penalty * np.eye(z.shape[1])
+    ridge[0, 0] = 0.0
+    return Equations(z, weighted, targets, weighted.T @ z + ridge, weighted.T @ targets)
+
+
+def held_out(system: Equations, drawn: Round) -> np.ndarray:
     r"""Predictions of every sample by the ridge fit that leaves its fold out, ``(sample, target)`` float64.
 
     With $H = Z (Z^T W Z + R)^{-1} Z^T W$ the hat matrix, of weights $W$ and penalty $R$, and $e$ the residuals of the one
@@ -109,62 +148,46 @@ def held_out(
     one, which is the same and cheaper. Rows that no fold holds out are NaN.
 
     Args:
-        x: ``(sample, feature)``.
-        targets: ``(sample, target)``.
+        system: of all samples.
         drawn: who holds out whom.
-        penalty: on the squared slopes.
-        weights: of the squared residuals, ``(sample,)``; None: all 1.
 
     Raises:
         LearnerError: the system is singular.
     """
-    z = np.column_stack([np.ones(len(x)), x])
-    weighted = z if weights is None else z * weights[:, None]
-    ridge = penalty * np.eye(z.shape[1])
-    ridge[0, 0] = 0.0
+    z, weighted, targets, gram, moment = system
     out = np.full(targets.shape, np.nan)
     try:
-        gram, moment = weighted.T @ z + ridge, weighted.T @ targets
         factor = cho_factor(gram)
-        if np.array_equal(np.sort(drawn.fold), np.arange(len(x))):
+        if np.array_equal(np.sort(drawn.fold), np.arange(len(z))):
             hat = np.einsum("ij,ji->i", z, cho_solve(factor, weighted.T))
             fitted = z @ cho_solve(factor, moment)
             residual = (targets - fitted) / _room(1 - hat)[:, None]
             out[:] = targets - residual
             return out
         for rows in _folds(drawn):
-            part, goal, pull = z[rows], targets[rows], weighted[rows]
             if len(rows) < z.shape[1]:
-                hat = part @ cho_solve(factor, pull.T)
-                residual = goal - part @ cho_solve(factor, moment)
+                hat = z[rows] @ cho_solve(factor, weighted[rows].T)
+                residual = targets[rows] - z[rows] @ cho_solve(factor, moment)
                 # Weights leave the hat matrix without its symmetry.
-                system: Literal["pos", "gen"] = "pos" if weights is None else "gen"
-                out[rows] = goal - solve(np.eye(len(rows)) - hat, residual, assume_a=system)
+                form: Literal["pos", "gen"] = "pos" if weighted is z else "gen"
+                out[rows] = targets[rows] - solve(np.eye(len(rows)) - hat, residual, assume_a=form)
             else:
-                out[rows] = part @ solve(gram - pull.T @ part, moment - pull.T @ goal, assume_a="pos")
+                out[rows] = z[rows] @ system.without(rows)
     except np.linalg.LinAlgError:
         raise LearnerError(_SINGULAR) from None
     return out
 
 
-def in_sample(
-    x: np.ndarray, targets: np.ndarray, drawn: Round, penalty: float, weights: np.ndarray | None = None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def in_sample(system: Equations, drawn: Round) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For every member the rows it was trained on, and what it says of them, ``(row, target)``; arguments as above.
 
     Raises:
         LearnerError: a system is singular.
     """
-    z = np.column_stack([np.ones(len(x)), x])
-    weighted = z if weights is None else z * weights[:, None]
-    ridge = penalty * np.eye(z.shape[1])
-    ridge[0, 0] = 0.0
-    gram, moment = weighted.T @ z + ridge, weighted.T @ targets
-    for k in range(drawn.members):
-        own, seen = np.flatnonzero(drawn.fold == k), np.flatnonzero(drawn.fold != k)
-        part, goal, pull = z[own], targets[own], weighted[own]
+    for k, rows in enumerate(_folds(drawn)):
+        seen = np.flatnonzero(drawn.fold != k)
         try:
-            yield seen, z[seen] @ solve(gram - pull.T @ part, moment - pull.T @ goal, assume_a="pos")
+            yield seen, system.z[seen] @ system.without(rows)
         except np.linalg.LinAlgError:
             raise LearnerError(_SINGULAR) from None
 

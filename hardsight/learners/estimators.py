@@ -67,20 +67,19 @@ class Estimator:
         self._check_task(samples)
         features = features_of(samples, numbers=self.numbers)
         outputs = 0 if samples.classes is None else len(samples.classes)
-        work = partial(
-            _fit_and_predict,
-            self.estimator,
-            features,
-            samples.labels,
-            samples.weights,
-            outputs,
-            self.name,
-            in_sample=plan.in_sample,
-        )
         # More BLAS threads make small fits slower, and idle ones spin.
         with threadpool_limits(1):
             for member in plan.members():
-                held_out, seen = work(member)
+                held_out, seen = _fit_and_predict(
+                    self.estimator,
+                    features,
+                    samples.labels,
+                    samples.weights,
+                    outputs,
+                    self.name,
+                    member,
+                    in_sample=plan.in_sample,
+                )
                 yield View(torch.from_numpy(member.held_out), held_out, member.round)
                 if seen is not None:
                     yield View(torch.from_numpy(member.train), seen, member.round, seen=True)

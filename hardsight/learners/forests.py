@@ -82,7 +82,7 @@ class OutOfBag:
         # More BLAS threads make small fits slower, and idle ones spin.
         with threadpool_limits(1):
             for index in range(int(self.forest.n_estimators)):
-                left_out, answers = grow((forest, index, plan.member_seed(forest, index)))
+                left_out, answers = grow(plan.member_seed(forest, index), f"tree {index} of forest {forest}")
                 total[left_out] += answers
                 judges[left_out] += 1
                 tick(1)
@@ -107,17 +107,17 @@ def _grow(
     units: np.ndarray,
     outputs: int,
     name: str,
-    which: tuple[int, int, int],
+    seed: int,
+    where: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """One tree: the samples left out of its bag, and what it says of them, ``(sample, output)``."""
-    forest, index, seed = which
     rng = np.random.default_rng(seed)
     size = int(units.max()) + 1
     drawn = np.bincount(rng.integers(size, size=size), minlength=size)[units]
     seen, left_out = np.flatnonzero(drawn), np.flatnonzero(drawn == 0)
     tree = clone(template).set_params(random_state=int(rng.integers(2**31)))
     fit = partial(tree.fit, rows_of(features, seen), labels[seen], sample_weight=drawn[seen] * weights[seen])
-    attempt(fit, name, f"tree {index} of forest {forest}")
+    attempt(fit, name, where)
     answers = np.zeros((len(left_out), outputs))
     if len(left_out) and hasattr(tree, "classes_"):
         answers[:, tree.classes_.astype(np.int64)] = tree.predict_proba(rows_of(features, left_out))
