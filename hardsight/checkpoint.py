@@ -11,7 +11,7 @@ import torch
 
 from hardsight.errors import InputError
 from hardsight.files import atomic
-from hardsight.record import HeldOut
+from hardsight.held_out import HeldOut
 
 SCHEMA = 1
 

@@ -16,10 +16,10 @@ from hardsight.checkpoint import Checkpoint, digest
 from hardsight.difficulty import FACTORS, Difficulty
 from hardsight.errors import InputError, whole
 from hardsight.factors import ledger
+from hardsight.held_out import HeldOut, Loss
 from hardsight.learners import InSample, Learner, choose, native
 from hardsight.planner import Budget, layout
 from hardsight.planner import budget as budget_of
-from hardsight.record import HeldOut, Loss
 from hardsight.run import Until, carry_out
 from hardsight.samples import Samples
 from hardsight.samples.labels import labelled

@@ -13,8 +13,8 @@ import torch
 from hardsight.backends import Backend, Serial
 from hardsight.checkpoint import Checkpoint
 from hardsight.errors import InputError, LearnerError, first_line
+from hardsight.held_out import HeldOut, Loss
 from hardsight.learners import Learner, Tick, View
-from hardsight.record import HeldOut, Loss
 from hardsight.samples import Samples
 from hardsight.splits import Plan
 

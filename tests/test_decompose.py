@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardsight import decompose
-from hardsight.record import HeldOut
+from hardsight.held_out import HeldOut
 
 
 @st.composite

@@ -21,8 +21,8 @@ import hardsight as hs
 from hardsight import reliability
 from hardsight.checkpoint import Checkpoint
 from hardsight.errors import InputError, LearnerError
+from hardsight.held_out import HeldOut
 from hardsight.learners import View
-from hardsight.record import HeldOut
 from hardsight.run import Until, carry_out
 from hardsight.samples import of
 from hardsight.splits import KFold, Plan, split_seed, units_of

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from hardsight.record import HeldOut
+from hardsight.held_out import HeldOut
 from hardsight.splits import Member, Plan
 
 MakeNet = Callable[[], nn.Module]

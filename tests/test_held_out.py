@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardsight.record import HeldOut, Moments
+from hardsight.held_out import HeldOut, Moments
 
 
 def close(a, b, tolerance=1e-12):
