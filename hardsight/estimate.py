@@ -18,6 +18,7 @@ from hardsight.errors import InputError, whole
 from hardsight.factors import ledger
 from hardsight.held_out import HeldOut, Loss
 from hardsight.learners import InSample, Learner, choose, native
+from hardsight.neighbours import Neighbourhood, neighbourhood
 from hardsight.planner import Budget, layout
 from hardsight.planner import budget as budget_of
 from hardsight.run import Until, carry_out
@@ -173,7 +174,8 @@ def measure(
         settings["adjusted"] = {"gain": _known(second.gain), "gain_se": _known(second.gain_se), "why": second.why}
     else:
         settings["adjusted"] = {"gain": None, "gain_se": None, "why": refused}
-    return _difficulty(done.record, scored, found.ids, found.classes, settings, found, adjustment)
+    near = _near(found.matrix, found.labels, units, settings) if found.classes is not None and scored == "log" else None
+    return _difficulty(done.record, scored, found.ids, found.classes, settings, found, near, adjustment)
 
 
 def _planned(
@@ -257,6 +259,7 @@ def measure_predictions(
     loss: str | None = None,
     ids: Any = None,
     classes: Any = None,
+    features: Any = None,
     label: str = "label",
 ) -> Difficulty:
     """Difficulty from held-out predictions that you already have.
@@ -270,6 +273,8 @@ def measure_predictions(
         loss: as in :func:`measure`.
         ids: ``(sample,)``, unique; positions by default.
         classes: the labels that the columns stand for, in their order; by default those in ``y``, sorted.
+        features: ``(sample, feature)`` numbers, NaN where missing: the ledger then sees who the neighbours of a sample are,
+            as it does in :func:`measure`; None: it goes by the predictions alone.
         label: the label's name.
 
     Raises:
@@ -328,7 +333,15 @@ def measure_predictions(
         "label_name": label,
         "notices": notices,
     }
-    return _difficulty(record, _loss(loss, regression=found is None), names, found, settings, None)
+    scored = _loss(loss, regression=found is None)
+    near = None
+    if features is not None and found is not None and scored == "log":
+        matrix = np.asarray(plain(features), dtype=np.float64)
+        if matrix.ndim != 2 or len(matrix) != n:
+            raise InputError(f"features must have shape ({n}, feature), one row a sample. Got {matrix.shape}")
+        alike = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)
+        near = _near(matrix, labels, alike, settings)
+    return _difficulty(record, scored, names, found, settings, None, near)
 
 
 def _recoded(labels: np.ndarray, found: tuple[Any, ...], classes: Any) -> tuple[np.ndarray, tuple[Any, ...]]:
@@ -338,6 +351,12 @@ def _recoded(labels: np.ndarray, found: tuple[Any, ...], classes: Any) -> tuple[
     if foreign or len(set(given)) != len(given):
         raise InputError(f"classes must name every label once. Got {given!r}, and y holds {foreign or 'them all'!r}")
     return np.array([given.index(name) for name in found])[labels], given
+
+
+def _near(matrix: np.ndarray, labels: np.ndarray, units: np.ndarray, settings: dict[str, Any]) -> Neighbourhood:
+    return neighbourhood(
+        matrix, labels, units, np.random.default_rng(np.random.SeedSequence(settings["seed"], spawn_key=(2,)))
+    )
 
 
 def _loss(loss: str | None, *, regression: bool) -> Loss:
@@ -428,6 +447,7 @@ def _difficulty(
     classes: tuple[Any, ...] | None,
     settings: dict[str, Any],
     samples: Samples | None,
+    near: Neighbourhood | None = None,
     adjusted: np.ndarray | None = None,
 ) -> Difficulty:
     parts = record.decompose(loss)
@@ -435,11 +455,12 @@ def _difficulty(
     settings = {"loss": loss, **settings}
     account = None
     if consensus is not None and loss == "log" and bool((record.count > 1).all()):
-        account = ledger(parts, consensus, record.labels)
+        account = ledger(parts, consensus, record.labels, near)
         settings |= {
-            "transition": account.truth.transition.tolist(),
-            "class_shares": account.truth.prior.tolist(),
-            "sharpness": account.truth.sharpness,
+            "transition": account.labels.transition.tolist(),
+            "class_shares": account.labels.prior.tolist(),
+            "powers": account.labels.powers.tolist(),
+            "held": _known(account.labels.held),
         }
     if consensus is None:
         predicted = record.moments["prediction"].mean

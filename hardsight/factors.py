@@ -1,29 +1,44 @@
 r"""The ledger: why a sample is hard, as four numbers that add up exactly to its log-loss error.
 
-$E$ = uncertainty + imbalance + noise + margin, each a counterfactual. With $\bar p$ the consensus of the held-out
-predictions, $\pi$ the class prior the members were trained on, $\bar p^b \propto \bar p/\pi$ and $r$ the posterior of the
-true label:
+$E$ = uncertainty + imbalance + noise + margin. With $\bar p$ the consensus of the held-out predictions, $\pi$ the class
+prior the members were trained on, $\bar p^b \propto \bar p/\pi$, $V$ the variance and $r$ the posterior of the true label
+(:mod:`hardsight.truth`):
 
-- uncertainty $= V$: what infinitely many members would save;
-- imbalance $= \log \bar p^b(y) - \log \bar p(y)$: what balanced classes would save (below zero for frequent classes);
-- noise $= \sum_c r(c)\,[\log \bar p^b(c) - \log \bar p^b(y)]$: what putting the label right would save;
-- margin $= -\sum_c r(c) \log \bar p^b(c)$: what remains, closeness to the class boundary and true ambiguity. The finite-M
-  correction of $V$ is taken off here, so it may fall slightly below zero on easy samples.
+- imbalance $= I - (1 - r(y)) I_+$ with $I = \log \bar p^b(y) - \log \bar p(y)$: what balanced classes would save, as far as
+  the label is right (below zero for frequent classes);
+- noise $= \sum_c r(c)\,[\log \bar p^b(c) - \log \bar p^b(y)]_+ + (1 - r(y)) I_+$: what putting the label right
+  would save, where it saves; the price of a wrong label of a rare class stands here, too;
+- what remains, $R = E - V - \text{imbalance} - \text{noise}$, is shared: uncertainty $= V + sR$ and margin $= (1 - s) R$.
+
+$V$ is what infinitely many members would save; $s$ is the share of $R$ that is put down to the sample being unlike the
+others, where the consensus itself cannot be relied on. It grows with $u = \log \frac{V}{H + 0.05} + 2 \log t$: the
+variance against the entropy $H$ of the consensus (a sample between two classes has much entropy and little variance, a
+strange one the reverse), and the mean distance $t$ to the nearest neighbours against that of its predicted class.
+$s = 1/(1 + e^{-2 (z - 2.5)})$ with $z$ the distance of $u$ from its median in (normal-consistent) median absolute
+deviations: half at 2.5 deviations.
+
+The finite-M correction of $V$ is taken off $R$, so margin may fall slightly below zero on easy samples.
 """
 
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from hardsight.decompose import Decomposition
+from hardsight.neighbours import Neighbourhood
+from hardsight.truth import Evidence, LabelModel, label_model, posterior
 
-ROUNDS = 500
-HELD = 10.0
-SHARPEST = 20.0
 HARD = math.log(2)
+STRANGE, STEEP = 2.5, 2.0
+# Keeps the ratio of variance to entropy from exploding where both vanish.
+_FLOOR = 0.05
+# A class of few samples borrows its usual distance from all, as if so many more were known.
+_BORROWED = 10.0
+_BLOCK = 65_536
 
 
 class Ledger(NamedTuple):
@@ -32,103 +47,101 @@ class Ledger(NamedTuple):
     Attributes:
         lines: columns noise, imbalance, margin, uncertainty; rows sum to the error.
         p_wrong: posterior probability that the given label is wrong.
-        cause: column of ``lines`` that explains most of a hard sample, -1 for easy ones. A sample is hard when its error
-            exceeds log 2: the label as given gets less than half of the probability.
-        truth: the posterior of the true label and all that was estimated for it.
+        suggested: class of the largest posterior.
+        p_suggested: that posterior.
+        cause: column of ``lines``, -1 for easy samples. A sample is hard when its error exceeds log 2 (the label as given
+            gets less than half of the probability) or its label is more likely wrong than right. Its cause is noise if
+            the label is more likely wrong than right, and otherwise the largest of the other lines.
+        labels: what was estimated of how labels come about.
     """
 
     lines: Float64[Tensor, "sample 4"]
     p_wrong: Float64[Tensor, " sample"]
+    suggested: Int64[Tensor, " sample"]
+    p_suggested: Float64[Tensor, " sample"]
     cause: Int64[Tensor, " sample"]
-    truth: "TrueLabel"
+    labels: LabelModel
 
 
-def ledger(parts: Decomposition, consensus: Float64[Tensor, "sample class"], label: Int64[Tensor, " sample"]) -> Ledger:
+def ledger(
+    parts: Decomposition,
+    consensus: Float64[Tensor, "sample class"],
+    label: Int64[Tensor, " sample"],
+    near: Neighbourhood | None = None,
+) -> Ledger:
     """Split the log-loss error of every sample into its four causes.
 
     Args:
         parts: of :func:`hardsight.decompose.log_loss`.
         consensus: log-probabilities of the dual mean.
         label: as given.
+        near: the samples' neighbours: they are a second witness of the true label, and tell strange samples. None where
+            there are no features.
     """
-    classes = consensus.shape[1]
+    samples, classes = consensus.shape
     # A class that no label names counts as one sample: dividing by a prior of zero would make every line NaN.
-    prior = torch.bincount(label, minlength=classes).clamp(min=1).double() / len(label)
-    balanced = (consensus - prior.log()).log_softmax(1)
-    truth = true_label(balanced, label)
-    own = balanced.gather(1, label[:, None]).squeeze(1)
-    expected = (truth.posterior * balanced).sum(1)
-    imbalance = own - consensus.gather(1, label[:, None]).squeeze(1)
-    noise = expected - own
-    lines = torch.stack([noise, imbalance, parts.error - noise - imbalance - parts.variance, parts.variance], dim=1)
-    cause = torch.where(parts.error > HARD, lines.argmax(1), -1)
-    p_wrong = (1 - truth.posterior.gather(1, label[:, None]).squeeze(1)).clamp(0, 1)
-    return Ledger(lines, p_wrong, cause, truth)
+    prior = torch.bincount(label, minlength=classes).clamp(min=1).double() / samples
+    evidence = Evidence(consensus, label, prior, None if near is None else torch.from_numpy(near.labels))
+    model = label_model(evidence)
+    lines = torch.empty(samples, 4, dtype=torch.float64)
+    p_wrong, p_suggested = torch.empty(samples, dtype=torch.float64), torch.empty(samples, dtype=torch.float64)
+    suggested, entropy = torch.empty(samples, dtype=torch.int64), torch.empty(samples, dtype=torch.float64)
+    for start in range(0, samples, _BLOCK):
+        rows = torch.arange(start, min(start + _BLOCK, samples))
+        told, given = consensus[rows], label[rows][:, None]
+        balanced = (told - prior.log()).log_softmax(1)
+        truth = posterior(model, evidence, rows)
+        own = balanced.gather(1, given)
+        p_wrong[rows] = (1 - truth.gather(1, given).squeeze(1)).clamp(0, 1)
+        saved = (own - told.gather(1, given)).squeeze(1)
+        in_vain = p_wrong[rows] * saved.clamp(min=0)
+        lines[rows, 0] = (truth * (balanced - own).clamp(min=0)).sum(1) + in_vain
+        lines[rows, 1] = saved - in_vain
+        p_suggested[rows], suggested[rows] = truth.max(1)
+        entropy[rows] = torch.special.entr(told.exp()).sum(1)
+    rest = parts.error - parts.variance - lines[:, 0] - lines[:, 1]
+    share = strangeness(parts.variance, entropy, consensus.argmax(1), None if near is None else near.distance)
+    lines[:, 2], lines[:, 3] = (1 - share) * rest, parts.variance + share * rest
+    wrong = p_wrong > 0.5
+    other = torch.where(wrong, 0, lines[:, 1:].argmax(1) + 1)
+    cause = torch.where((parts.error > HARD) | wrong, other, -1)
+    return Ledger(lines, p_wrong, suggested, p_suggested, cause, model)
 
 
-class TrueLabel(NamedTuple):
-    """What held-out predictions and given labels say of the true labels.
-
-    Attributes:
-        posterior: P(true label | consensus, given label); rows sum to one.
-        transition: P(given label | true label), rows true.
-        prior: share of each class among the true labels.
-        sharpness: power on the balanced consensus.
-    """
-
-    posterior: Float64[Tensor, "sample class"]
-    transition: Float64[Tensor, "class class"]
-    prior: Float64[Tensor, " class"]
-    sharpness: float
-
-
-def true_label(balanced: Float64[Tensor, "sample class"], label: Int64[Tensor, " sample"]) -> TrueLabel:
-    r"""Posterior of the true label, by EM on the held-out predictions.
-
-    The given labels are explained by $P(y|x) = \sum_c q(c|x)\,T(c \to y)$ with $q \propto \rho\,(\bar p^b)^\beta$.
-    Members trained on noisy labels answer softly, as if $T$ were in their predictions already; the power $\beta$, fitted
-    with $T$ and the true classes' shares $\rho$ by maximum likelihood, takes that out again. It is held at 1 or more:
-    below, heavy noise in small data passes for soft predictions of right labels. A few pseudo-counts hold each row of $T$
-    to the noise rate common to all classes, so that small classes do not learn one from a handful of samples.
+def strangeness(
+    variance: Float64[Tensor, " sample"],
+    entropy: Float64[Tensor, " sample"],
+    predicted: Int64[Tensor, " sample"],
+    distance: np.ndarray | None,
+) -> Float64[Tensor, " sample"]:
+    """The share of a sample's remaining error that is put down to its being unlike the others, 0 to 1.
 
     Args:
-        balanced: log-probabilities with the class prior of the given labels divided out.
-        label: as given.
+        variance: of the log-loss.
+        entropy: of the consensus, in nats.
+        predicted: class of the consensus.
+        distance: mean distance to the nearest neighbours, NaN where unknown; None where there are no features.
     """
-    samples, classes = balanced.shape
-    # Sums over a first axis of ten are many times quicker than over a last one.
-    score = balanced.T.contiguous()
-    same = torch.eye(classes, dtype=torch.float64)
-    other = (1 - same) / (classes - 1)
-    prior = torch.bincount(label, minlength=classes).clamp(min=1).double() / samples
-    transition, sharpness = 0.95 * same + 0.05 * other, 1.0
-    for _ in range(ROUNDS):
-        before = transition, sharpness
-        q, posterior = _posterior(score, label, prior, transition, sharpness)
-        # One Newton step on what EM maximises, which is concave in the power: (observed - expected score) / its variance.
-        mean = (q * score).sum(0)
-        slope = ((posterior * score).sum(0) - mean).sum()
-        bend = ((q * score.square()).sum(0) - mean.square()).sum()
-        if bend > 0:
-            sharpness = min(max(sharpness + float(slope / bend), 1.0), SHARPEST)
-        prior = (posterior.sum(1) + 1) / (samples + classes)
-        counts = torch.zeros(classes, classes, dtype=torch.float64).index_add_(1, label, posterior)
-        rate = 1 - counts.trace() / samples
-        counts += HELD * ((1 - rate) * same + rate * other)
-        transition = counts / counts.sum(1, keepdim=True)
-        if (transition - before[0]).abs().max() < 1e-6 and abs(sharpness - before[1]) < 1e-5:
-            break
-    posterior = _posterior(score, label, prior, transition, sharpness)[1]
-    return TrueLabel(posterior.T.contiguous(), transition, prior, sharpness)
+    index = (variance.clamp(min=1e-6) / (entropy + _FLOOR)).log()
+    if distance is not None:
+        index = index + 2 * _unusual(distance, predicted)
+    middle = index.median()
+    spread = 1.4826 * (index - middle).abs().median()
+    if not spread > 0:
+        return torch.zeros_like(index)
+    return torch.sigmoid(STEEP * ((index - middle) / spread - STRANGE))
 
 
-def _posterior(
-    score: Float64[Tensor, "class sample"],
-    label: Int64[Tensor, " sample"],
-    prior: Float64[Tensor, " class"],
-    transition: Float64[Tensor, "class class"],
-    sharpness: float,
-) -> tuple[Float64[Tensor, "class sample"], Float64[Tensor, "class sample"]]:
-    """The true label's distribution before and after the given label is seen."""
-    log_q = (sharpness * score + prior.log()[:, None]).log_softmax(0)
-    return log_q.exp(), (log_q + transition.log()[:, label]).softmax(0)
+def _unusual(distance: np.ndarray, predicted: Int64[Tensor, " sample"]) -> Float64[Tensor, " sample"]:
+    """Log of the distances against what is usual in the predicted class; 0 where it is unknown."""
+    known = torch.from_numpy(np.isfinite(distance))
+    log = torch.from_numpy(np.log(np.maximum(distance, 1e-9)))
+    if not known.any():
+        return torch.zeros_like(log)
+    whole = log[known].median()
+    usual = torch.zeros(int(predicted.max()) + 1, dtype=torch.float64)
+    for code in range(len(usual)):
+        own = log[known & (predicted == code)]
+        middle = own.median() if len(own) else whole
+        usual[code] = (len(own) * middle + _BORROWED * whole) / (len(own) + _BORROWED)
+    return torch.where(known, log - usual[predicted], 0.0)

@@ -71,13 +71,12 @@ def test_parts_and_table_follow_the_contract():
         assert getattr(d, name).dtype == np.float64
     np.testing.assert_allclose(d.factors.sum(axis=1), d.error, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(d.bias + d.variance, d.error, rtol=1e-12, atol=1e-12)
-    np.testing.assert_array_equal(d.factors["uncertainty"], d.variance)
     parts = "error error_se bias variance noise imbalance margin uncertainty"
     assert list(d.table) == ["label", "predicted", "p_label", *parts.split(), "p_wrong", "cause", "views"]
     assert (d.table["label"] == NAMES).all()
     assert set(d.table["predicted"]) <= set(NAMES)
     assert set(d.table["cause"]) <= {"noise", "imbalance", "margin", "uncertainty", "none"}
-    assert ((d.table["cause"] == "none") == (d.error <= math.log(2))).all()
+    assert ((d.table["cause"] == "none") == ((d.error <= math.log(2)) & (d.p_wrong <= 0.5))).all()
     assert (d.count == 4).all()
     assert d.settings["loss"] == "log"
     assert d.settings["splits"] == "3 folds × 4 repeats"
@@ -99,9 +98,19 @@ def test_against_predictions_folded_by_hand():
     variance = -np.log(np.exp(log_probs.mean(0)).sum(1)) * 4 / 3
     np.testing.assert_allclose(d.variance, variance, rtol=0, atol=1e-12)
     np.testing.assert_array_equal(d.predicted, log_probs.mean(0).argmax(1))
-    as_given = hs.measure_predictions(every, NAMES)
+    as_given = hs.measure_predictions(every, NAMES, features=d.samples.matrix)
     pd.testing.assert_frame_equal(as_given.table, d.table)
     assert len(spy.seen) == 12
+
+
+def test_predictions_go_without_features():
+    log_probs = np.log([[[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]], [[0.7, 0.3], [0.5, 0.5], [0.3, 0.7]]])
+    with_features = hs.measure_predictions(log_probs, [0, 1, 1], features=[[0.0], [1.0], [2.0]])
+    without = hs.measure_predictions(log_probs, [0, 1, 1])
+    np.testing.assert_array_equal(with_features.error, without.error)
+    assert not np.array_equal(with_features.p_wrong, without.p_wrong)
+    with pytest.raises(hs.InputError, match=r"features must have shape \(3, feature\)"):
+        hs.measure_predictions(log_probs, [0, 1, 1], features=np.zeros((2, 2)))
 
 
 @pytest.mark.parametrize("loss", ["brier", "zero-one"])

@@ -1,4 +1,4 @@
-"""The ledger: adds up, is fair to balanced classes, and finds planted flips with calibrated probabilities."""
+"""The ledger: adds up, follows its definitions, is fair to balanced classes; what is strange goes to uncertainty."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardsight import decompose
-from hardsight.factors import HARD, ledger, true_label
+from hardsight.factors import HARD, ledger, strangeness
+from hardsight.neighbours import Neighbourhood
 
 
-def account(log_probs, label):
+def account(log_probs, label, near=None):
     """Parts and ledger of an ensemble ``(view, sample, class)``."""
     views, samples, _ = log_probs.shape
     parts = decompose.log_loss(log_probs.mean(0), label, torch.full((samples,), views))
-    return parts, ledger(parts, log_probs.mean(0).log_softmax(1), label)
+    return parts, ledger(parts, log_probs.mean(0).log_softmax(1), label, near)
 
 
 def ensemble(seed, samples=40, classes=3, views=4, scale=2.0):
@@ -27,16 +28,6 @@ def ensemble(seed, samples=40, classes=3, views=4, scale=2.0):
     return torch.tensor(logits).log_softmax(2), torch.tensor(label)
 
 
-def mixture(seed, n=6000, share=0.2):
-    """Two classes that overlap, the exact posterior, labels of which some are flipped, and which."""
-    rng = np.random.default_rng(seed)
-    true = rng.integers(2, size=n)
-    x = rng.normal(3.0 * true - 1.5)
-    clean = 1 / (1 + np.exp(-3.0 * x))
-    flipped = rng.random(n) < np.where(true == 0, share, share / 2)
-    return clean, np.where(flipped, 1 - true, true), flipped
-
-
 @settings(max_examples=25)
 @given(st.integers(0, 2**32), st.integers(2, 5), st.sampled_from([0.1, 2, 100]))
 def test_lines_add_up(seed, classes, scale):
@@ -44,40 +35,117 @@ def test_lines_add_up(seed, classes, scale):
     parts, book = account(log_probs, label)
     torch.testing.assert_close(book.lines.sum(1), parts.error, rtol=1e-9, atol=1e-9)
     assert book.lines.isfinite().all()
-    assert torch.equal(book.lines[:, 3], parts.variance)
     assert ((book.p_wrong >= -1e-12) & (book.p_wrong <= 1 + 1e-12)).all()
-    torch.testing.assert_close(book.truth.transition.sum(1), torch.ones(classes, dtype=torch.float64))
-    torch.testing.assert_close(book.truth.prior.sum(), torch.tensor(1.0, dtype=torch.float64))
-    hard = parts.error > HARD
-    assert torch.equal(book.cause[hard], book.lines[hard].argmax(1))
-    assert (book.cause[~hard] == -1).all()
+    torch.testing.assert_close(book.labels.transition.sum(1), torch.ones(classes, dtype=torch.float64))
+    torch.testing.assert_close(book.labels.prior.sum(), torch.tensor(1.0, dtype=torch.float64))
+    wrong = book.p_wrong > 0.5
+    hard = (parts.error > HARD) & ~wrong
+    assert (book.cause[wrong] == 0).all()
+    assert torch.equal(book.cause[hard], book.lines[hard, 1:].argmax(1) + 1)
+    assert (book.cause[~hard & ~wrong] == -1).all()
+    assert (book.lines[:, 0] >= 0).all()
 
 
-def test_lines_against_their_definitions():
+@pytest.mark.parametrize("with_neighbours", [True, False])
+def test_lines_against_their_definitions(with_neighbours):
     log_probs, label = ensemble(7)
-    parts, book = account(log_probs, label)
+    near = surroundings(7, label.numpy()) if with_neighbours else None
+    parts, book = account(log_probs, label, near)
     mean = log_probs.mean(0).exp().numpy()
     consensus = mean / mean.sum(1, keepdims=True)
     prior = np.bincount(label, minlength=3) / len(label)
     balanced = consensus / prior
     balanced /= balanced.sum(1, keepdims=True)
-    posterior = true_label(torch.tensor(np.log(balanced)), label).posterior.numpy()
-    at = np.arange(len(label)), label.numpy()
-    plug_in = parts.error.numpy() + np.log(consensus[at])
-    noise = (posterior * (np.log(balanced) - np.log(balanced[at])[:, None])).sum(1)
-    imbalance = np.log(balanced[at]) - np.log(consensus[at])
-    margin = -(posterior * np.log(balanced)).sum(1) - (parts.variance.numpy() - plug_in)
-    np.testing.assert_allclose(book.lines[:, 0], noise, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(book.lines[:, 1], imbalance, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(book.lines[:, 2], margin, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(book.p_wrong, 1 - posterior[at], rtol=0, atol=1e-9)
+    q = book.labels.prior.numpy() * balanced ** book.labels.powers[0].item()
+    if near is not None:
+        counts = np.array([[(row == c).sum() for c in range(3)] for row in near.labels])
+        shares = (counts + 2 * prior) / prior
+        q = q * (shares / shares.sum(1, keepdims=True)) ** book.labels.powers[1].item()
+    posterior = q * book.labels.transition.numpy().T[label]
+    posterior /= posterior.sum(1, keepdims=True)
+    own = (np.arange(len(label)), label.numpy())
+    gain = np.log(balanced) - np.log(balanced[own])[:, None]
+    saved = np.log(balanced[own]) - np.log(consensus[own])
+    in_vain = (1 - posterior[own]) * np.maximum(saved, 0)
+    noise = (posterior * np.maximum(gain, 0)).sum(1) + in_vain
+    imbalance = saved - in_vain
+    error, variance = -log_probs.mean(0).numpy()[own], parts.variance.numpy()
+    entropy = -(consensus * np.log(consensus)).sum(1)
+    index = np.log(variance / (entropy + 0.05))
+    if near is not None:
+        t, predicted = np.log(near.distance), consensus.argmax(1)
+        usual = []
+        for c in range(3):
+            own_t = t[predicted == c]
+            middle = lower_median(own_t) if len(own_t) else lower_median(t)
+            usual.append((len(own_t) * middle + 10 * lower_median(t)) / (len(own_t) + 10))
+        index = index + 2 * (t - np.array(usual)[predicted])
+    deviations = (index - lower_median(index)) / (1.4826 * lower_median(abs(index - lower_median(index))))
+    share = 1 / (1 + np.exp(-2 * (deviations - 2.5)))
+    rest = error - variance - noise - imbalance
+    expected = np.stack([noise, imbalance, (1 - share) * rest, variance + share * rest], 1)
+    np.testing.assert_allclose(book.lines, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(book.p_wrong, 1 - posterior[own], rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(book.suggested, posterior.argmax(1))
+    np.testing.assert_allclose(book.p_suggested, posterior.max(1), rtol=0, atol=1e-9)
+
+
+def lower_median(values):
+    return np.sort(values)[(len(values) - 1) // 2]
+
+
+def surroundings(seed, label):
+    """Neighbours that mostly agree with the labels, and distances."""
+    rng = np.random.default_rng(seed)
+    codes = np.where(rng.random((len(label), 10)) < 0.8, label[:, None], rng.integers(3, size=(len(label), 10)))
+    return Neighbourhood(codes.astype(np.int32), rng.gamma(4.0, size=len(label)))
+
+
+def test_what_is_far_and_varies_is_strange():
+    variance, entropy = torch.full((100,), 0.1, dtype=torch.float64), torch.full((100,), 0.2, dtype=torch.float64)
+    variance += torch.linspace(-0.02, 0.02, 100, dtype=torch.float64)
+    distance = np.ones(100)
+    predicted = torch.zeros(100, dtype=torch.int64)
+    variance[3], distance[5], distance[7] = 1.0, 3.0, np.nan
+    share = strangeness(variance, entropy, predicted, distance)
+    assert share[3] > 0.9
+    assert share[5] > 0.9
+    assert np.delete(share.numpy(), [3, 5]).max() < 0.5
+    assert strangeness(variance, entropy, predicted, None)[5] < 0.5
+
+
+def test_far_is_measured_against_the_predicted_class():
+    # Class 1 is spread three times as widely: its members are not strange, but a member of class 0 out there is.
+    rng = np.random.default_rng(0)
+    predicted = torch.tensor([0] * 500 + [1] * 500)
+    distance = np.exp(rng.normal(0, 0.1, 1000)) * np.where(predicted == 1, 3.0, 1.0)
+    distance[0] = 3.0
+    same = torch.ones(1000, dtype=torch.float64)
+    share = strangeness(same, same, predicted, distance)
+    assert share[0] > 0.99
+    assert share[500:].mean() < 0.05
+
+
+def test_nothing_is_strange_where_all_are_alike():
+    same = torch.ones(10, dtype=torch.float64)
+    assert (strangeness(same, same, torch.zeros(10, dtype=torch.int64), np.ones(10)) == 0).all()
 
 
 def test_imbalance_by_hand():
     # Three samples of class 0, one of class 1, all answered half and half: dividing out (3/4, 1/4) gives (1/4, 3/4).
     half = torch.full((2, 4, 2), 0.5, dtype=torch.float64).log()
     _, book = account(half, torch.tensor([0, 0, 0, 1]))
-    np.testing.assert_allclose(book.lines[:, 1], np.log([0.5, 0.5, 0.5, 1.5]), atol=1e-12)
+    np.testing.assert_allclose(book.lines[:3, 1], np.log(0.5), atol=1e-12)
+    np.testing.assert_allclose(book.lines[3, 1], (1 - book.p_wrong[3]) * np.log(1.5), atol=1e-12)
+
+
+def test_a_wrong_label_of_a_rare_class_is_noise():
+    # Twenty of class 1 that look like it, and one that looks like class 0 for sure.
+    sure = np.log([[0.99, 0.01]] * 180 + [[0.02, 0.98]] * 20 + [[0.999, 0.001]])
+    _, book = account(torch.tensor(np.stack([sure, sure])), torch.tensor([0] * 180 + [1] * 21))
+    assert book.p_wrong[-1] > 0.5
+    assert book.lines[-1, 0] > 0.5 * book.lines[-1].sum()
+    assert book.lines[-1, 1] < 0.5 * np.log(0.5 / (21 / 201))
 
 
 def test_equal_classes_have_no_imbalance():
@@ -93,45 +161,6 @@ def test_rare_classes_pay_for_imbalance_and_frequent_ones_gain():
     _, book = account(log_probs, label)
     assert (book.lines[:90, 1] < 0).all()
     assert (book.lines[90:, 1] > 0).all()
-
-
-@given(st.integers(0, 2**32))
-def test_posterior_is_normalised_and_by_bayes(seed):
-    log_probs, label = ensemble(seed)
-    balanced = log_probs.mean(0).log_softmax(1)
-    truth = true_label(balanced, label)
-    torch.testing.assert_close(truth.posterior.sum(1), torch.ones(len(label), dtype=torch.float64))
-    joint = truth.prior.numpy() * np.exp(truth.sharpness * balanced.numpy()) * truth.transition.numpy().T[label]
-    np.testing.assert_allclose(truth.posterior, joint / joint.sum(1, keepdims=True), rtol=0, atol=1e-9)
-    assert truth.sharpness >= 1
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_flips_are_found_with_calibrated_probabilities(seed):
-    clean, given, flipped = mixture(seed)
-    q = torch.tensor(np.stack([1 - clean, clean], 1)).log()
-    truth = true_label(q, torch.tensor(given))
-    np.testing.assert_allclose(truth.transition, [[0.8, 0.2], [0.1, 0.9]], atol=0.025)
-    np.testing.assert_allclose(truth.prior, [0.5, 0.5], atol=0.025)
-    assert truth.sharpness == pytest.approx(1, abs=0.2)
-    wrong = 1 - truth.posterior.numpy()[np.arange(len(given)), given]
-    assert calibration_error(wrong, flipped) < 0.03
-
-
-def test_softness_that_members_learned_from_flips_is_taken_out():
-    clean, given, flipped = mixture(3)
-    logit = 0.5 * np.log(clean / (1 - clean))
-    soft = 1 / (1 + np.exp(-logit))
-    truth = true_label(torch.tensor(np.stack([1 - soft, soft], 1)).log(), torch.tensor(given))
-    assert truth.sharpness == pytest.approx(2, rel=0.2)
-    np.testing.assert_allclose(truth.transition, [[0.8, 0.2], [0.1, 0.9]], atol=0.025)
-    assert calibration_error(1 - truth.posterior.numpy()[np.arange(len(given)), given], flipped) < 0.03
-
-
-def calibration_error(p, happened):
-    """Mean gap between stated and observed frequency over ten equally wide bins, weighted by size."""
-    bins = np.minimum((10 * p).astype(int), 9)
-    return sum(abs(p[bins == b].mean() - happened[bins == b].mean()) * (bins == b).mean() for b in set(bins))
 
 
 def test_the_order_of_samples_does_not_matter():
@@ -152,7 +181,9 @@ def test_the_order_of_classes_does_not_matter():
     _, other = account(permuted, new_code[label])
     torch.testing.assert_close(other.lines, book.lines, rtol=0, atol=1e-4)
     torch.testing.assert_close(other.p_wrong, book.p_wrong, rtol=0, atol=1e-4)
-    torch.testing.assert_close(other.truth.transition[new_code][:, new_code], book.truth.transition, rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        other.labels.transition[new_code][:, new_code], book.labels.transition, rtol=0, atol=1e-4
+    )
 
 
 def test_a_class_that_no_label_names_keeps_the_account_finite():
@@ -161,19 +192,3 @@ def test_a_class_that_no_label_names_keeps_the_account_finite():
     assert book.lines.isfinite().all()
     assert book.p_wrong.isfinite().all()
     torch.testing.assert_close(book.lines.sum(1), parts.error, rtol=1e-9, atol=1e-9)
-
-
-def test_a_few_samples_of_a_class_teach_no_noise_rate():
-    answers = np.log([[0.99, 0.01]] * 50 + [[0.05, 0.95], [0.1, 0.9]])
-    label = torch.tensor([0] * 50 + [1, 1])
-    truth = true_label(torch.tensor(answers), label)
-    assert (truth.transition.diagonal() > 0.9).all()
-    assert (truth.posterior[torch.arange(52), label] > 0.9).all()
-
-
-def test_small_classes_are_held_to_the_common_noise_rate():
-    # Four samples look like class 1 and two of them are labelled 0: counted alone that were a rate of one half.
-    answers = np.log([[0.999, 0.001]] * 100 + [[0.001, 0.999]] * 4)
-    label = torch.tensor([0] * 100 + [0, 0, 1, 1])
-    transition = true_label(torch.tensor(answers), label).transition
-    assert 0.02 < transition[1, 0] < 0.25

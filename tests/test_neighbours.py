@@ -1,0 +1,64 @@
+"""Nearest neighbours against plain loops."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardsight.neighbours import NEAREST, REFERENCE, neighbourhood
+
+
+def slowly(x, labels, units):
+    """By loops: standardise, cut, and sort all distances to samples of other units."""
+    z = np.empty_like(x)
+    for j in range(x.shape[1]):
+        known = x[~np.isnan(x[:, j]), j]
+        mean, sd = known.mean(), known.std()
+        z[:, j] = [0.0 if np.isnan(v) or sd == 0 else np.clip((v - mean) / sd, -5, 5) for v in x[:, j]]
+    found, distance = [], []
+    for i in range(len(x)):
+        far = sorted((float(np.linalg.norm(z[i] - z[j])), labels[j]) for j in range(len(x)) if units[j] != units[i])
+        found.append([label for _, label in far[:NEAREST]] + [-1] * (NEAREST - len(far)))
+        distance.append(np.mean([d for d, _ in far[:NEAREST]]) if far else np.nan)
+    return np.array(found), np.array(distance)
+
+
+@given(st.integers(0, 2**32), st.integers(3, 40), st.booleans(), st.booleans())
+def test_as_by_loops(seed, n, missing, grouped):
+    rng = np.random.default_rng(seed)
+    x, labels = rng.normal(size=(n, 4)) * [1, 10, 0.1, 0], rng.integers(3, size=n)
+    if missing:
+        x[rng.random(x.shape) < 0.1] = np.nan
+        x[0] = rng.normal(size=4)
+    units = rng.integers(n // 3 + 1, size=n) if grouped else np.arange(n)
+    found = neighbourhood(x, labels, units, np.random.default_rng(0))
+    near, distance = slowly(x, labels, units)
+    np.testing.assert_allclose(found.distance, distance, rtol=1e-4, atol=1e-3)
+    # Single precision may swap neighbours that are equally far.
+    assert (np.sort(found.labels, 1) == np.sort(near, 1)).mean() > 0.95
+
+
+def test_a_reference_stands_in_for_many():
+    rng = np.random.default_rng(0)
+    n = REFERENCE + 1000
+    x, labels = rng.normal(size=(n, 3)), rng.integers(2, size=n)
+    found = neighbourhood(x, labels, np.arange(n), np.random.default_rng(1))
+    assert found.labels.shape == (n, NEAREST)
+    assert (found.labels >= 0).all()
+    again = neighbourhood(x, labels, np.arange(n), np.random.default_rng(1))
+    np.testing.assert_array_equal(found.distance, again.distance)
+    assert found.distance.min() > 0
+
+
+@pytest.mark.parametrize("copies", [2, 15])
+def test_copies_are_not_neighbours_of_each_other(copies):
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(30, 3)), copies, axis=0)
+    units = np.repeat(np.arange(30), copies)
+    assert (neighbourhood(x, units, units, rng).labels != units[:, None]).all()
+
+
+def test_a_unit_of_all_has_no_neighbours():
+    found = neighbourhood(np.eye(4), np.arange(4), np.zeros(4, dtype=int), np.random.default_rng(0))
+    assert (found.labels == -1).all()
+    assert np.isnan(found.distance).all()

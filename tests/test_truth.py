@@ -1,0 +1,162 @@
+"""How labels come about: planted flips are found with calibrated probabilities, and structure only where it is."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_factors import ensemble
+
+from hardsight.truth import HOLDS, Evidence, label_model, posterior
+
+
+def told(q, label, neighbours=None):
+    """The model and the posterior of probabilities ``(sample, class)``, under equal class shares."""
+    q, label = torch.as_tensor(q), torch.as_tensor(label)
+    prior = torch.full((q.shape[1],), 1 / q.shape[1], dtype=torch.float64)
+    evidence = Evidence(q.log(), label, prior, neighbours)
+    model = label_model(evidence)
+    return model, posterior(model, evidence, torch.arange(len(label))).numpy()
+
+
+def wrong_of(found, label):
+    return 1 - found[np.arange(len(label)), label]
+
+
+def mixture(seed, n=6000, shares=(0.3, 0.05)):
+    """Two classes that overlap, the exact posterior, labels of which a share of each class is flipped, and which."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(2, size=n)
+    x = rng.normal(3.0 * true - 1.5)
+    clean = 1 / (1 + np.exp(-3.0 * x))
+    flipped = rng.random(n) < np.array(shares)[true]
+    return clean, np.where(flipped, 1 - true, true), flipped
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**32))
+def test_posterior_is_normalised_and_by_bayes(seed):
+    log_probs, label = ensemble(seed)
+    balanced = log_probs.mean(0).softmax(1)
+    model, found = told(balanced, label)
+    np.testing.assert_allclose(found.sum(1), 1)
+    joint = model.prior.numpy() * balanced.numpy() ** model.powers.item() * model.transition.numpy().T[label]
+    np.testing.assert_allclose(found, joint / joint.sum(1, keepdims=True), rtol=0, atol=1e-9)
+    assert model.powers.item() >= 1
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_flips_are_found_with_calibrated_probabilities(seed):
+    clean, label, flipped = mixture(seed)
+    model, found = told(np.stack([1 - clean, clean], 1), label)
+    np.testing.assert_allclose(model.transition, [[0.7, 0.3], [0.05, 0.95]], atol=0.025)
+    np.testing.assert_allclose(model.prior, [0.5, 0.5], atol=0.025)
+    assert model.powers.item() == pytest.approx(1, abs=0.2)
+    assert calibration_error(wrong_of(found, label), flipped) < 0.03
+
+
+def test_softness_that_members_learned_from_flips_is_taken_out():
+    clean, label, flipped = mixture(3, shares=(0.2, 0.2))
+    soft = 1 / (1 + np.sqrt((1 - clean) / clean))
+    model, found = told(np.stack([1 - soft, soft], 1), label)
+    assert model.powers.item() == pytest.approx(2, rel=0.2)
+    np.testing.assert_allclose(model.transition, [[0.8, 0.2], [0.2, 0.8]], atol=0.025)
+    assert calibration_error(wrong_of(found, label), flipped) < 0.03
+
+
+def calibration_error(p, happened):
+    """Mean gap between stated and observed frequency over ten equally wide bins, weighted by size."""
+    bins = np.minimum((10 * p).astype(int), 9)
+    return sum(abs(p[bins == b].mean() - happened[bins == b].mean()) * (bins == b).mean() for b in set(bins))
+
+
+def many_classes(rate, where, seed=0, n=3000, classes=6):
+    """Sure predictions of the true class, and labels that are wrong at a rate, going ``where(true, rng)``."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(classes, size=n)
+    logits = rng.normal(size=(n, classes))
+    logits[np.arange(n), true] += 5
+    q = torch.tensor(logits).softmax(1)
+    flipped = rng.random(n) < rate
+    return q, np.where(flipped, where(true, rng), true), flipped
+
+
+def test_even_noise_is_held_even():
+    q, label, flipped = many_classes(0.3, lambda true, rng: (true + rng.integers(1, 6, len(true))) % 6)
+    model, found = told(q, label)
+    assert model.held == float("inf")
+    off = model.transition[~torch.eye(6, dtype=torch.bool)]
+    torch.testing.assert_close(off, off[:1].expand(30))
+    assert model.transition.diagonal().mean() == pytest.approx(0.7, abs=0.03)
+    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+
+
+def test_structured_noise_is_found():
+    q, label, flipped = many_classes(0.3, lambda true, rng: (true + 1) % 6)
+    model, found = told(q, label)
+    assert model.held == HOLDS[0]
+    np.testing.assert_allclose(model.transition[torch.arange(6), (torch.arange(6) + 1) % 6], 0.3, atol=0.05)
+    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+
+
+def test_neighbours_are_weighed_as_a_second_witness():
+    # The consensus knows nothing of half of the samples, the neighbours nothing of the other half.
+    rng = np.random.default_rng(0)
+    true = rng.integers(3, size=4000)
+    first = rng.random(4000) < 0.5
+    logits = rng.normal(size=(4000, 3))
+    logits[np.arange(4000), true] += np.where(first, 4, 0)
+    flipped = rng.random(4000) < 0.2
+    label = np.where(flipped, (true + rng.integers(1, 3, 4000)) % 3, true)
+    near = rng.integers(3, size=(4000, 10))
+    agree = ~first[:, None] & (rng.random((4000, 10)) < 0.8)
+    near = torch.from_numpy(np.where(agree, true[:, None], near).astype(np.int32))
+    q = torch.tensor(logits).softmax(1)
+    alone, both = told(q, label), told(q, label, near)
+    assert (both[0].powers > 0.3).all()
+    assert (both[1].argmax(1) == true).mean() > (alone[1].argmax(1) == true).mean() + 0.05
+    assert calibration_error(wrong_of(both[1], label), flipped) < 0.04
+
+
+def test_shares_of_neighbours_by_hand():
+    prior = torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64)
+    near = torch.tensor([[0] * 6 + [1] * 3 + [-1], [-1] * 10], dtype=torch.int32)
+    evidence = Evidence(prior.log().expand(2, 3), torch.tensor([0, 1]), prior, near)
+    consensus, shares = evidence.witnesses(torch.arange(2))
+    # Of (6 + 1, 3 + .5, 0 + .5) over the prior: 14, 14 and 2.
+    torch.testing.assert_close(shares[:, 0].exp(), torch.tensor([14, 14, 2], dtype=torch.float64) / 30)
+    torch.testing.assert_close(shares[:, 1].exp(), torch.full((3,), 1 / 3, dtype=torch.float64))
+    torch.testing.assert_close(consensus.exp(), torch.full((3, 2), 1 / 3, dtype=torch.float64))
+
+
+def test_likelihood_is_largest_at_what_is_found():
+    clean, label, _ = mixture(5, n=800)
+    q = np.stack([1 - clean, clean], 1)
+    model, _ = told(q, label)
+
+    def likelihood(power, transition, prior):
+        p = prior * q**power
+        p /= p.sum(1, keepdims=True)
+        return np.log((p @ transition)[np.arange(len(label)), label]).mean()
+
+    rate = 1 - float(model.transition.diagonal() @ model.prior)
+    prior, power = model.prior.numpy(), model.powers.item()
+    best = likelihood(power, model.transition.numpy(), prior)
+    for other in (power * 0.8, power * 1.25):
+        assert likelihood(max(other, 1.0), model.transition.numpy(), prior) <= best + 1e-4
+    for other in (rate - 0.05, rate + 0.05):
+        assert likelihood(power, (1 - other) * np.eye(2) + other * (1 - np.eye(2)), prior) < best + 1e-4
+
+
+def test_a_few_samples_of_a_class_teach_no_noise_rate():
+    label = np.array([0] * 50 + [1, 1])
+    model, found = told([[0.99, 0.01]] * 50 + [[0.05, 0.95], [0.1, 0.9]], label)
+    assert (model.transition.diagonal() > 0.9).all()
+    assert (wrong_of(found, label) < 0.1).all()
+
+
+def test_small_classes_are_held_to_the_common_noise_rate():
+    # Four samples look like class 1 and two of them are labelled 0: counted alone that were a rate of one half.
+    label = np.array([0] * 100 + [0, 0, 1, 1])
+    model, _ = told([[0.999, 0.001]] * 100 + [[0.001, 0.999]] * 4, label)
+    assert model.transition[1, 0] < 0.25
