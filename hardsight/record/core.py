@@ -3,10 +3,9 @@
 import json
 import zipfile
 from collections.abc import Iterable
-from difflib import get_close_matches
 from operator import index as whole_index
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.files import atomic
-from hardsight.measures import MEASURES, Measure
+from hardsight.measures import MEASURES, Measure, near
 from hardsight.measures.core import Column, Stream
 from hardsight.record.columns import STREAMS, Group, Views
 from hardsight.record.index import Index, keys, shown
@@ -60,9 +59,7 @@ class Record:
         InputError: an unknown measure.
     """
 
-    def __init__(
-        self, measures: Iterable[str | Measure] | None = None, repeated: Literal["error", "skip"] = "error"
-    ) -> None:
+    def __init__(self, measures: Iterable[str | Measure] | None = None, repeated: str = "error") -> None:
         if repeated not in ("error", "skip"):
             raise InputError(f'repeated must be "error" or "skip", got {repeated!r}')
         self.measures = dict(MEASURES) if measures is None else _named(measures)
@@ -96,7 +93,7 @@ class Record:
     def add(
         self,
         *,
-        view: int,
+        view: Any,
         ids: Any,
         logits: Any,
         labels: Any,
@@ -289,8 +286,7 @@ class Record:
             return self.measures[name]
         if name in MEASURES:
             raise InputError(f"this record does not keep what {name} needs: make it with hs.Record([…, {name!r}])")
-        near = get_close_matches(name, self.measures, 3) or sorted(self.measures)
-        raise InputError(f"no measure is called {name!r}: did you mean {', '.join(near)}? hs.MEASURES lists all")
+        raise InputError(near(name, self.measures))
 
     def _source(self, measure: Measure, column: Column, held_out: bool | None) -> Group:
         """The columns that a measure is to be read from."""
@@ -484,8 +480,7 @@ def _named(measures: Iterable[str | Measure]) -> dict[str, Measure]:
         elif given in MEASURES:
             found[given] = MEASURES[given]
         else:
-            near = get_close_matches(str(given), MEASURES, 3) or sorted(MEASURES)
-            raise InputError(f"no measure is called {given!r}: did you mean {', '.join(near)}?")
+            raise InputError(near(str(given)))
     if not found:
         raise InputError("measures is empty: name some, or leave it away for all")
     return found

@@ -140,7 +140,7 @@ def _matrix(name: str, values: Any, names: np.ndarray) -> Tensor | None:
 def _rate(rate: Any, names: np.ndarray) -> Tensor | None:
     if rate is None:
         return None
-    found = torch.as_tensor(rate).detach().cpu().double()
+    found = torch.as_tensor(rate, dtype=torch.float64).detach().cpu()
     if found.ndim > 1 or (found.ndim == 1 and len(found) != len(names)):
         raise InputError(f"rate must be a number, or one a sample, got the shape {tuple(found.shape)}")
     found = found.expand(len(names))
