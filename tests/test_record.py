@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import load_wine
 
 import hardsight as hs
 from hardsight.measures.core import Measure
@@ -67,7 +68,7 @@ CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 # --- ids, never positions --------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 10_000), size=st.integers(1, N))
 def test_the_loader_may_shuffle(seed, size):
     rng = np.random.default_rng(seed)
@@ -232,7 +233,7 @@ def test_which_views_are_read():
 # --- merging ---------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_records_of_any_cut_merge_to_the_whole(seed):
     """Samples are dealt out to workers, and each worker's views are cut into stretches; merged in any nesting."""
@@ -628,3 +629,52 @@ def test_memory_does_not_grow_with_the_views():
         return sum(value.nbytes for value in state.values() if isinstance(value, torch.Tensor))
 
     assert bytes_of(range(5)) == bytes_of(range(2))
+
+
+# --- members of an ensemble ------------------------------------------------------------------------------------------
+
+
+def test_members_have_no_order():
+    record = hs.Record(members=True)
+    assert record.ordered == []
+    assert list(record.measures) == FREE
+    with pytest.raises(hs.InputError, match="no order, which forgetting would need"):
+        hs.Record(["loss", "forgetting"], members=True)
+
+
+def wine(**how):
+    X, y = load_wine(return_X_y=True)
+    ids = [f"w{(i * 7) % 178:03d}" for i in range(178)]
+    return hs.measure(X, np.array(["a", "b", "c"])[y], ids=ids, folds=3, repeats=3, **how)
+
+
+def test_a_record_takes_in_an_ensemble():
+    """Every model's view, held out and in sample; what both rooms compute is the same number."""
+    record = hs.Record(members=True)
+    d = wine(learner="network", adjusted=True, record=record)
+    held_out = record.measure("loss", held_out=True)
+    assert repr(record) == "Record: 178 samples, 9 training views, 9 held-out views"
+    np.testing.assert_allclose(held_out[d.ids], d.error, rtol=1e-12)
+    np.testing.assert_array_equal(record.labels[d.ids], d.labels)
+    assert record.measure("loss").mean() < 0.7 * held_out.mean()
+    right = 1 - record.measure("c-score")
+    np.testing.assert_allclose(record.measure("memorization"), 1 - record.measure("correctness") - right, atol=1e-12)
+    assert set(record.measure("c-score").round(6)) <= {0, 0.333333, 0.666667, 1}
+
+
+def test_a_record_changes_no_byte_of_the_result():
+    one, two = wine(learner="ridge"), wine(learner="ridge", record=hs.Record(members=True))
+    assert_same(one.table, two.table)
+
+
+def test_records_that_a_run_cannot_fill(tmp_path):
+    with pytest.raises(hs.InputError, match=r"no order, which .*forgetting.* pass record=hs.Record\(members=True\)"):
+        wine(record=hs.Record())
+    with pytest.raises(hs.InputError, match="not kept in the checkpoint"):
+        wine(record=hs.Record(members=True), checkpoint=tmp_path / "c.npz")
+    with pytest.raises(hs.InputError, match="these labels are numbers"):
+        hs.measure(np.random.default_rng(0).normal(size=(30, 2)), np.linspace(0, 1, 30), record=hs.Record(members=True))
+    used = hs.Record(members=True)
+    wine(learner="ridge", record=used)
+    with pytest.raises(hs.InputError, match="begin a new Record for another training"):
+        wine(learner="ridge", record=used)

@@ -41,10 +41,12 @@ class Record:
         measures: names out of :data:`hardsight.MEASURES`, or rows of your own; None for all that the given inputs allow.
         repeated: what happens to a sample that comes a second time in the same view: ``"error"``, or ``"skip"`` it, as
             samplers need that pad a view to equal shares (torch's DistributedSampler).
+        members: views are the members of an ensemble and not the epochs of one training: what depends on their order is
+            left out, and records of different members merge in any order.
 
-    Memory is about 300 bytes a sample and stream (training views, held-out views), plus ``16 classes`` bytes for
-    ``agreement`` and ``bald`` (and half of that for the two held-out measures of the mean prediction), plus the features
-    as given, plus ``16 inputs`` bytes for ``vog``. Name the measures that you want where that is too much.
+    Memory is about 150 bytes a sample and kind of view (training, held-out), plus ``8 classes`` bytes for ``agreement``
+    and as many for the measures of the mean prediction (``bald``, ``normalized-margin``, ``confidence-weighted-entropy``),
+    plus the features as given, plus ``16 inputs`` bytes for ``vog``. Name the measures that you want where that is too much.
 
     >>> record = Record(["forgetting", "aum"])
     >>> for epoch, logits in enumerate(([[2.0, 1.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 3.0]])):
@@ -59,10 +61,18 @@ class Record:
         InputError: an unknown measure.
     """
 
-    def __init__(self, measures: Iterable[str | Measure] | None = None, repeated: str = "error") -> None:
+    def __init__(
+        self, measures: Iterable[str | Measure] | None = None, repeated: str = "error", members: bool = False
+    ) -> None:
         if repeated not in ("error", "skip"):
             raise InputError(f'repeated must be "error" or "skip", got {repeated!r}')
-        self.measures = dict(MEASURES) if measures is None else _named(measures)
+        self.measures = _named(
+            [m for m in MEASURES.values() if not (members and m.ordered)] if measures is None else measures
+        )
+        if members and self.ordered:
+            raise InputError(
+                f"members of an ensemble have no order, which {', '.join(self.ordered)} would need: leave them out"
+            )
         self.repeated = repeated
         self.classes: int | None = None
         self._index = Index()
@@ -78,6 +88,11 @@ class Record:
 
     def __len__(self) -> int:
         return len(self._index)
+
+    @property
+    def ordered(self) -> list[str]:
+        """Measures kept that depend on the order of the views."""
+        return [name for name, measure in self.measures.items() if measure.ordered]
 
     @property
     def ids(self) -> np.ndarray:
