@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from hardsight.errors import InputError
 from hardsight.files import atomic
 from hardsight.held_out import HeldOut
 
 SCHEMA = 1
+# Bytes read at a time, straight into the array that they belong to.
+_PIECE = 2**20
 
 
 def digest(*parts: Any) -> str:
@@ -60,19 +61,37 @@ class Checkpoint:
         if not self.path.exists():
             return 0, []
         try:
-            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-                header = json.loads(bytes(held["header"]))
-                state = {name: torch.from_numpy(held[name]) for name in held.files if name != "header"}
-            turns, notices, identity = int(header["turns"]), list(header["notices"]), dict(header["identity"])
-            differing = [name for name, value in self.identity.items() if identity.get(name) != value]
-            if differing or header["schema"] != SCHEMA:
-                raise InputError(
-                    f"the unfinished run in {self.path} cannot be continued: {', '.join(differing) or 'its format'} "
-                    "changed since. Run it with what it was started with, or start anew without resuming"
-                )
-            record.restore(state)
+            with zipfile.ZipFile(self.path) as held:
+                with held.open("header.npy") as file:
+                    header = json.loads(bytes(np.lib.format.read_array(file, allow_pickle=False)))
+                turns, notices, identity = int(header["turns"]), list(header["notices"]), dict(header["identity"])
+                differing = [name for name, value in self.identity.items() if identity.get(name) != value]
+                if differing or header["schema"] != SCHEMA:
+                    raise InputError(
+                        f"the unfinished run in {self.path} cannot be continued: {', '.join(differing) or 'its format'} "
+                        "changed since. Run it with what it was started with, or start anew without resuming"
+                    )
+                for name, array in record.state().items():
+                    _fill(array.numpy(), held, f"{name}.npy")
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as fault:
             if isinstance(fault, InputError):
                 raise
             raise InputError(f"{self.path} cannot be read as an unfinished run: delete it and start anew") from None
         return turns, notices
+
+
+def _fill(array: np.ndarray, held: zipfile.ZipFile, name: str) -> None:
+    """Read what was saved of an array into its place.
+
+    Raises:
+        KeyError: nothing was saved under the name.
+        ValueError: its shape or type is another, or it ends too soon.
+    """
+    with held.open(name) as file:
+        np.lib.format.read_magic(file)
+        if np.lib.format.read_array_header_1_0(file) != (array.shape, False, array.dtype):
+            raise ValueError(name)
+        into = array.reshape(-1).view(np.uint8).data
+        for start in range(0, len(into), _PIECE):
+            piece = into[start : start + _PIECE]
+            piece[:] = file.read(len(piece))

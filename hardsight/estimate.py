@@ -477,6 +477,8 @@ def _difficulty(
     parts = record.decompose(loss)
     consensus = None if classes is None else record.consensus
     settings = {"loss": loss, **settings}
+    if record.notice is not None:
+        settings["notices"] = [*settings["notices"], record.notice]
     account = None
     if consensus is not None and loss == "log" and bool((record.count > 1).all()):
         account = ledger(parts, consensus, record.labels, near)
@@ -489,7 +491,7 @@ def _difficulty(
     if consensus is None:
         predicted = record.moments["prediction"].mean
     else:
-        predicted = record.votes.argmax(1) if loss == "zero-one" else consensus.argmax(1)
+        predicted = record.majority if loss == "zero-one" else consensus.argmax(1)
     return Difficulty(
         error=parts.error.numpy(),
         error_se=record.standard_error(loss).numpy(),

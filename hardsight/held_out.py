@@ -1,6 +1,7 @@
 """What is kept of held-out predictions: running moments per sample, so that memory does not grow with the views."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, get_args
 
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor
 from hardsight import covariate, decompose, reliability
 from hardsight.covariate import Adjusted, Half
 from hardsight.decompose import Decomposition
+from hardsight.storage import Arrays, blocks
 
 Loss = Literal["log", "brier", "zero-one", "squared"]
 _FIELDS = ("count", "mean", "spread")
+_ALL = slice(None)
 
 
 class Moments:
@@ -26,13 +29,18 @@ class Moments:
     >>> m.mean.tolist(), m.spread.tolist()
     ([2.0, 5.0], [2.0, 0.0])
 
+    Args:
+        samples: how many.
+        value: shape of the value.
+        zeros: makes the arrays.
+
     Welford 1962, *Note on a method for calculating corrected sums of squares*; Chan et al. 1979 for :meth:`merge`.
     """
 
-    def __init__(self, samples: int, *value: int) -> None:
-        self.count = torch.zeros(samples, dtype=torch.int64)
-        self.mean = torch.zeros(samples, *value, dtype=torch.float64)
-        self.spread = torch.zeros(samples, dtype=torch.float64)
+    def __init__(self, samples: int, *value: int, zeros: Callable[..., Tensor] = torch.zeros) -> None:
+        self.count = zeros(samples, dtype=torch.int64)
+        self.mean = zeros(samples, *value, dtype=torch.float64)
+        self.spread = zeros(samples, dtype=torch.float64)
 
     def add(self, rows: Int64[Tensor, " row"], values: Float64[Tensor, " row *value"]) -> None:
         """Take in one view of the samples at ``rows``; each row may stand there once."""
@@ -44,12 +52,13 @@ class Moments:
 
     def merge(self, other: "Moments") -> None:
         """Take in what ``other`` has seen of the same samples. Order does not matter, beyond rounding."""
-        count = self.count + other.count
-        gap = other.mean - self.mean
-        share = other.count.double() / count.clamp(min=1)
-        self.mean = self.mean + gap * _column(share, gap)
-        self.spread = self.spread + other.spread + _total(gap.square()) * self.count * share
-        self.count = count
+        for at in blocks(len(self.count), self.mean[:1].numel()):
+            count = self.count[at] + other.count[at]
+            gap = other.mean[at] - self.mean[at]
+            share = other.count[at].double() / count.clamp(min=1)
+            self.mean[at] += gap * _column(share, gap)
+            self.spread[at] = self.spread[at] + other.spread[at] + _total(gap.square()) * self.count[at] * share
+            self.count[at] = count
 
     @property
     def standard_error(self) -> Float64[Tensor, " sample"]:
@@ -70,13 +79,20 @@ class HeldOut:
     """Running moments of the held-out predictions of every sample.
 
     Classification keeps the mean log-probability, the mean probability with its spread, the votes and the three losses;
-    regression keeps the prediction and the squared error; the losses are also kept for two halves of the views. Memory is
-    about ``24 (classes + 13)`` bytes a sample, whatever the number of views, and 48 more with in-sample losses.
+    regression keeps the prediction and the squared error; the losses are also kept for two halves of the views. That is
+    about ``8 (4 classes + 33)`` bytes a sample, whatever the number of views, and 48 more with in-sample losses. It lies
+    in memory or, where that has no room, in temporary files; see :class:`hardsight.storage.Arrays`.
 
     Args:
         labels: class codes (int64) for classification, targets (float64) for regression, one a sample.
         classes: number of classes; None for regression.
         in_sample: the loss that is kept of the samples that members were trained on, too; None for none.
+
+    Attributes:
+        notice: where all of it lies, if in files.
+
+    Raises:
+        InputError: there is no room for it.
     """
 
     def __init__(self, labels: Tensor, classes: int | None, in_sample: Loss | None = None) -> None:
@@ -94,10 +110,17 @@ class HeldOut:
                 "zero-one": (),
             }
         )
-        self.moments = {name: Moments(n, *value) for name, value in values.items()}
-        self.halves = tuple({name: Moments(n) for name in values if name in get_args(Loss)} for _ in range(2))
+        halved = [name for name in values if name in get_args(Loss)]
+        by_half = 3 * 2 * (len(halved) + (in_sample is not None))
+        numbers = sum(2 + math.prod(value) for value in values.values()) + by_half + (classes or 0)
+        arrays = Arrays(8 * n * numbers)
+        self.notice, zeros = arrays.notice, arrays.zeros
+        self.moments = {name: Moments(n, *value, zeros=zeros) for name, value in values.items()}
+        self.halves = tuple({name: Moments(n, zeros=zeros) for name in halved} for _ in range(2))
         self.in_sample = in_sample
-        self.seen = () if in_sample is None else (Moments(n), Moments(n))
+        self.seen = () if in_sample is None else (Moments(n, zeros=zeros), Moments(n, zeros=zeros))
+        # Made now, so that a run does not find at its end that there is no room for it.
+        self._consensus = None if classes is None else zeros(n, classes, dtype=torch.float64)
 
     @property
     def count(self) -> Int64[Tensor, " sample"]:
@@ -112,19 +135,27 @@ class HeldOut:
             predictions: log-probabilities ``(row, class)``, or predicted targets ``(row,)`` in regression.
             turn: views of even and of odd turns are the halves of :meth:`reliability`.
         """
-        for name, value in self._values(rows, predictions).items():
-            self.moments[name].add(rows, value)
-            if name in self.halves[turn % 2]:
-                self.halves[turn % 2][name].add(rows, value)
+        half = self.halves[turn % 2]
+        for at in self._blocks(len(rows)):
+            for name, value in self._values(rows[at], predictions[at]).items():
+                self.moments[name].add(rows[at], value)
+                if name in half:
+                    half[name].add(rows[at], value)
 
     def add_seen(self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"], turn: int) -> None:
         """Take in what one member predicts for samples that it was trained on; arguments as those of :meth:`add`."""
-        label = self.labels[rows]
+        for at in self._blocks(len(rows)):
+            self.seen[turn % 2].add(rows[at], self._seen_loss(rows[at], predictions[at]))
+
+    def _blocks(self, rows: int) -> Iterator[slice]:
+        return blocks(rows, self.classes or 1)
+
+    def _seen_loss(
+        self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"]
+    ) -> Float64[Tensor, " row"]:
         if self.in_sample == "log":
-            loss = -predictions.log_softmax(1).gather(1, label[:, None]).squeeze(1)
-        else:
-            loss = self._values(rows, predictions)[str(self.in_sample)]
-        self.seen[turn % 2].add(rows, loss)
+            return -predictions.log_softmax(1).gather(1, self.labels[rows][:, None]).squeeze(1)
+        return self._values(rows, predictions)[str(self.in_sample)]
 
     def _values(
         self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"]
@@ -156,22 +187,8 @@ class HeldOut:
         return self.moments | halves | {f"seen {half}": m for half, m in enumerate(self.seen)}
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that was taken in, by name; :meth:`restore` takes it back."""
+        """Everything that was taken in, by name: the arrays themselves. Who fills those of a new record restores it."""
         return {f"{part}/{field}": getattr(m, field) for part, m in self._parts().items() for field in _FIELDS}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Take the place of what :meth:`state` gave of a record of the same samples.
-
-        Raises:
-            KeyError: a part is missing.
-            ValueError: a part has another shape or type.
-        """
-        for part, moments in self._parts().items():
-            for field in _FIELDS:
-                found, mine = state[f"{part}/{field}"], getattr(moments, field)
-                if found.shape != mine.shape or found.dtype != mine.dtype:
-                    raise ValueError(f"{part}/{field}")
-                setattr(moments, field, found)
 
     @classmethod
     def of(
@@ -188,16 +205,26 @@ class HeldOut:
 
     def decompose(self, loss: Loss) -> Decomposition:
         """Error, bias and variance of every sample under ``loss``."""
+        n = len(self.labels)
+        # Made first: small results kept between the blocks' large ones would keep the memory of those from being used again.
+        whole = Decomposition(*(torch.empty(n, dtype=torch.float64) for _ in Decomposition._fields))
+        for at in self._blocks(n):
+            for column, part in zip(whole, self._decomposed(loss, at), strict=True):
+                column[at] = part
+        return whole
+
+    def _decomposed(self, loss: Loss, at: slice) -> Decomposition:
+        label = self.labels[at]
         if self.classes is None:
             seen = self.moments["prediction"]
-            return decompose.squared(seen.mean, seen.spread, self.labels, seen.count)
+            return decompose.squared(seen.mean[at], seen.spread[at], label, seen.count[at])
         if loss == "log":
             seen = self.moments["log_prob"]
-            return decompose.log_loss(seen.mean, self.labels, seen.count)
+            return decompose.log_loss(seen.mean[at], label, seen.count[at])
         if loss == "brier":
             seen = self.moments["prob"]
-            return decompose.brier(seen.mean, seen.spread, self.labels, seen.count)
-        return decompose.zero_one(self.votes, self.labels, self.count)
+            return decompose.brier(seen.mean[at], seen.spread[at], label, seen.count[at])
+        return decompose.zero_one(self.votes(at), label, self.count[at])
 
     def standard_error(self, loss: Loss) -> Float64[Tensor, " sample"]:
         """Standard error of the mean loss over views; optimistic, because the members of one repeat share data."""
@@ -222,14 +249,36 @@ class HeldOut:
         )
         return covariate.adjust(first, second)
 
-    @property
-    def votes(self) -> Float64[Tensor, "sample class"]:
-        """Share of the held-out views that predict each class; equal counts give exactly equal shares."""
+    def votes(self, at: slice = _ALL) -> Float64[Tensor, "sample class"]:
+        """Share of the held-out views that predict each class; equal counts give exactly equal shares.
+
+        Args:
+            at: samples that are asked for.
+        """
         seen = self.moments["vote"]
-        views = seen.count.clamp(min=1)[:, None]
-        return (seen.mean * views).round() / views
+        views = seen.count[at].clamp(min=1)[:, None]
+        return (seen.mean[at] * views).round() / views
+
+    @property
+    def majority(self) -> Int64[Tensor, " sample"]:
+        """The class with most votes, the lowest one on a tie."""
+        found = torch.empty_like(self.labels)
+        for at in self._blocks(len(found)):
+            found[at] = self.votes(at).argmax(1)
+        return found
 
     @property
     def consensus(self) -> Float64[Tensor, "sample class"]:
-        """Log-probabilities of the dual mean of the held-out predictions (their normalised geometric mean)."""
-        return self.moments["log_prob"].mean.log_softmax(1)
+        """Log-probabilities of the dual mean of the held-out predictions (their normalised geometric mean).
+
+        One array of the record, written anew whenever it is asked for.
+
+        Raises:
+            ValueError: in regression.
+        """
+        if self._consensus is None:
+            raise ValueError("consensus")
+        mean = self.moments["log_prob"].mean
+        for at in self._blocks(len(mean)):
+            self._consensus[at] = mean[at].log_softmax(1)
+        return self._consensus

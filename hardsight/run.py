@@ -18,6 +18,7 @@ from hardsight.learners import Learner, Tick, View
 from hardsight.record import Record
 from hardsight.samples import Samples
 from hardsight.splits import Plan
+from hardsight.storage import blocks
 
 # About as many members share a part as fill a stack of small networks; a constant, so that it changes no result.
 MEMBERS_A_PART = 25
@@ -151,13 +152,15 @@ def _ended(record: HeldOut, turns: int, plan: Plan, until: Until, spent: float, 
 def _finite(views: Iterable[View], name: str, ids: np.ndarray) -> Iterator[View]:
     """The views as they are; a prediction that is no number would silently spoil its sample's error."""
     for view in views:
-        odd = ~view.predictions.isfinite()
-        if odd.any():
-            where = ids[int(view.rows[odd.nonzero()[0, 0]])].item()
-            raise LearnerError(
-                f"{name} predicts {view.predictions[odd][0].item():g} for sample {where!r}: scale the features, or use "
-                "another learner"
-            )
+        for at in blocks(len(view.rows), view.predictions[:1].numel()):
+            found = view.predictions[at]
+            odd = ~found.isfinite()
+            if odd.any():
+                where = ids[int(view.rows[at][odd.nonzero()[0, 0]])].item()
+                raise LearnerError(
+                    f"{name} predicts {found[odd][0].item():g} for sample {where!r}: scale the features, or use another "
+                    "learner"
+                )
         yield view
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from hardsight.errors import InputError
+from hardsight.storage import free_memory
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
@@ -97,26 +97,3 @@ class Place:
         fit = max(1, min(_MOST_ON_CPU if on_cpu else _MOST_ON_CARD, room // member_bytes))
         # Members in powers of two, so that a little memory more or less changes no stack and no rounding.
         return 1 << (fit.bit_length() - 1)
-
-
-def free_memory() -> int:
-    """Bytes of main memory that can still be had, under the limits of the control group; much where nothing says."""
-    left = [2**40]
-    told = _numbers(Path("/proc/meminfo"))
-    if "MemAvailable:" in told:
-        left.append(1024 * told["MemAvailable:"])
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        left.append(limit - _numbers(Path("/sys/fs/cgroup/memory.stat"))["anon"])
-    except (OSError, ValueError, KeyError):
-        pass  # no group, or one without a limit
-    return max(min(left), 0)
-
-
-def _numbers(file: Path) -> dict[str, int]:
-    """The first number of every line by its first word; nothing where there is no such file."""
-    try:
-        rows = [line.split() for line in file.read_text().splitlines()]
-    except OSError:
-        return {}
-    return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
