@@ -3,8 +3,9 @@
 All lengths are tried on the same splits, from the same initial weights, so that the losses of a sample under two of them are
 a pair. The length that is chosen is the shortest whose mean held-out loss is not above the least by more than one standard
 error of the mean difference (the one-standard-error rule of Breiman et al. 1984, *Classification and Regression Trees*, for
-pairs). A single sample whose loss falls by any amount moves the mean by just one standard error, so the best must be better
-by that without the sample (or group) that gains the most, too.
+pairs). The mean of gains g_i is above its standard error just if (Σ g_i)² > Σ g_i²: where the loss of one sample falls by
+much and the others' hardly at all, their sign decides, however small. So the mean has to be above its standard error without
+the sample (or group) that gains the most; with it, it then is, too.
 """
 
 from fractions import Fraction
@@ -193,9 +194,10 @@ def chosen(tried: dict[float, np.ndarray], units: np.ndarray) -> float:
 
 
 def pays(gain: np.ndarray, units: np.ndarray) -> bool:
-    """Whether a gain ``(sample,)`` is above nothing by more than one standard error, without the best unit, too."""
-    most = np.bincount(units, gain).argmax()
-    return all(mean > error for mean, error in (_gap(gain, units), _gap(gain[units != most], units[units != most])))
+    """Whether the mean gain ``(sample,)`` is above nothing by more than its standard error, without the best unit."""
+    rest = units != np.bincount(units, gain).argmax()
+    mean, error = _gap(gain[rest], units[rest])
+    return mean > error
 
 
 def times(length: float) -> str:
