@@ -95,6 +95,9 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--adjusted/--no-adjusted", default=None,
               help="Whether to try a second estimate of the errors from the in-sample losses of the same models. "
                    "[default: where it costs little]")  # fmt: skip
+@click.option("--pilot/--no-pilot", default=None,
+              help="Whether a few models choose first how long the networks are trained. "
+                   "[default: with learner auto]")  # fmt: skip
 @click.option("--backend", type=click.Choice(["serial", "processes", "ray"]), default=None,
               help="Where models are trained. [default: serial; processes with --jobs 2 or more]")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=None,

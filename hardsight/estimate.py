@@ -1,6 +1,7 @@
 """From samples to difficulty: draw the splits, check them, let the learner train, fold its views, hand over the result."""
 
 import math
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from hardsight.factors import ledger
 from hardsight.held_out import HeldOut, Loss
 from hardsight.learners import InSample, Learner, choose, native
 from hardsight.neighbours import Neighbourhood, neighbourhood
+from hardsight.pilot import open_length, try_lengths
 from hardsight.planner import Budget, layout
 from hardsight.planner import budget as budget_of
 from hardsight.record import Record
@@ -62,6 +64,7 @@ def measure(
     reliability: float | None = None,
     budget: str | float | None = None,
     adjusted: bool | None = None,
+    pilot: bool | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
     jobs: int | None = None,
@@ -100,6 +103,9 @@ def measure(
         adjusted: also estimate the errors with the help of the models' in-sample losses, and keep that second estimate
             where a check says that it ranks better (:mod:`hardsight.covariate`); all else stays as it is. None: where
             this costs little beside the training.
+        pilot: choose how long the networks are trained by the held-out losses of a few models, before the run
+            (:mod:`hardsight.pilot`). None: where ``learner`` is "auto", but not for leave-one-out or a budget of models. Its
+            models are not among the ``members``.
         checkpoint: a file to keep what is held so far in, after every few members; stays there when the run ends.
         resume: go on with what ``checkpoint`` holds; the end result is the same to the last byte.
         jobs: processes, or with Ray tasks, at a time. None: 1, or as many as there are cores where ``backend`` is given.
@@ -139,6 +145,7 @@ def measure(
         raise InputError(f"reliability must lie between 0 and 1. Got {reliability}")
     if resume and checkpoint is None:
         raise InputError("resume needs the checkpoint that the run was started with: pass checkpoint=PATH")
+    start = time.monotonic()
     seed, spend, where = whole("seed", seed, 0), budget_of(budget), backends.choose(backend, jobs, address)
     chosen, reason = choose(learner, found)
     if found.weights is not None and not getattr(chosen, "takes_weights", False):
@@ -156,7 +163,13 @@ def measure(
     dealt = _splits(splits, folds, repeats, chosen)
     refused = _no_adjusting(adjusted, chosen, dealt, scored)
     plan = replace(_plan(found, chosen, dealt, units, repeats, seed), in_sample=refused is None)
-    until = Until(reliability, spend.seconds, 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
+    lengths = None
+    if (network := open_length(pilot, learner, chosen, dealt, spend.models)) is not None:
+        with _progress(progress, None, "choosing the training length") as tick:
+            lengths = try_lengths(network, found, units, seed, scored, where, tick, must=bool(pilot))
+        chosen, reason = network.of_length(lengths.length), f"{reason}; {lengths.describe()}"
+    left = spend.seconds - (time.monotonic() - start)
+    until = Until(reliability, left, 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
     kept = None if checkpoint is None else Checkpoint(checkpoint, _identity(found, chosen, dealt, units, plan))
     with _progress(progress, chosen.models(plan)) as tick:
         done = carry_out(chosen, found, plan, until, tick, kept, resume=resume, backend=where, own=record)
@@ -174,6 +187,8 @@ def measure(
         "label_name": found.label_name,
         "notices": [*found.notices, *notices, *done.notices],
     }
+    if lengths is not None:
+        settings["pilot"] = lengths.settings()
     adjustment = None
     if refused is None:
         second = done.record.adjusted(scored)
@@ -379,7 +394,7 @@ def _recoded(labels: np.ndarray, found: tuple[Any, ...], classes: Any) -> tuple[
 
 def _near(matrix: np.ndarray, labels: np.ndarray, units: np.ndarray, settings: dict[str, Any]) -> Neighbourhood:
     return neighbourhood(
-        matrix, labels, units, np.random.default_rng(np.random.SeedSequence(settings["seed"], spawn_key=(2,)))
+        matrix, labels, units, np.random.default_rng(np.random.SeedSequence(settings["seed"], spawn_key=(3,)))
     )
 
 
@@ -513,14 +528,14 @@ def _difficulty(
 
 
 @contextmanager
-def _progress(show: bool, models: int) -> Any:
+def _progress(show: bool, models: int | None, what: str = "training models") -> Any:
     if not show:
         yield lambda _: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("training models"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=models)
         tick: Callable[[float], None] = lambda done: bar.advance(task, done)  # noqa: E731

@@ -1,5 +1,6 @@
 """Ensembles of networks, all members of a chunk trained at once on stacked parameters."""
 
+import copy
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,7 @@ class Network:
         hidden: widths of the default perceptron's hidden layers; ``()`` gives a linear model.
         epochs: passes over a member's training part. None: 20, more for small data so that at least 400 steps are taken,
             fewer for very large data (at most 40,000 steps, at least 3 passes).
+        length: factor on the number of steps that ``epochs=None`` stands for; :mod:`hardsight.pilot` chooses it.
         batch_size: samples a step.
         optimizer: "adamw", or "sgd" with momentum .9.
         learning_rate: at the start. None: 3e-3 for AdamW, 0.05 for SGD.
@@ -82,6 +84,7 @@ class Network:
         *,
         hidden: Sequence[int] = (128,),
         epochs: int | None = None,
+        length: float = 1.0,
         batch_size: int = 64,
         optimizer: str = "adamw",
         learning_rate: float | None = None,
@@ -97,7 +100,12 @@ class Network:
         for name, value in (("epochs", epochs), ("batch_size", batch_size), ("members_at_once", members_at_once)):
             if value is not None:
                 whole(name, value, 1)
-        self.make_net, self.hidden, self.epochs, self.batch_size = make_net, tuple(hidden), epochs, batch_size
+        if not 0 < length < math.inf:
+            raise InputError(f"length must be more than 0, the factor on the default number of steps. Got {length}")
+        if epochs is not None and length != 1:
+            raise InputError("epochs says already how long to train: leave out length")
+        self.make_net, self.hidden, self.batch_size = make_net, tuple(hidden), batch_size
+        self.epochs, self.length = epochs, length
         if engine not in ENGINES:
             raise InputError(f"engine must be one of {', '.join(ENGINES)}. Got {engine!r}")
         self.engine = engine
@@ -110,7 +118,8 @@ class Network:
         """The recipe in a line."""
         shape = "-".join(map(str, self.hidden)) or "linear"
         what = f"perceptron {shape}" if self.make_net is None else self.name
-        passes = "as many passes as the data needs" if self.epochs is None else f"{self.epochs} epochs"
+        times = "" if self.length == 1 else f"{self.length:.4g} × "
+        passes = f"{times}as many passes as the data needs" if self.epochs is None else f"{self.epochs} epochs"
         changed = "" if self.augment is None else f", augmented by {getattr(self.augment, '__name__', 'augment')}"
         return f"{what}, {self.descent.describe()}, batch {self.batch_size}, {passes}{changed}{self.place.describe()}"
 
@@ -118,6 +127,16 @@ class Network:
     def in_sample_is_cheap(self) -> bool:
         """One forward pass over what takes three of them in every epoch of training."""
         return self.epochs is None or self.epochs >= 10
+
+    def of_length(self, length: float) -> "Network":
+        """The same recipe, trained ``length`` times as long as by default."""
+        other = copy.copy(self)
+        other.length = length
+        return other
+
+    def steps(self, train_size: float) -> int:
+        """How many steps a member takes on a training part of so many samples."""
+        return _steps(train_size, min(self.batch_size, round(train_size)), self.epochs, self.length)
 
     def models(self, plan: Plan) -> int:
         """One a member."""
@@ -174,7 +193,7 @@ class Network:
         smallest, mean = _training_sizes(plan)
         batch = min(self.batch_size, smallest)
         chunk = self.members_at_once or self.place.members(_member_bytes(template, trial, inputs, batch))
-        steps = _steps(mean, batch, self.epochs)
+        steps = _steps(mean, batch, self.epochs, self.length)
         whole_plan = plan.part(range(plan.repeats))
         job = Job(
             template,
@@ -255,11 +274,11 @@ def _training_sizes(plan: Plan) -> tuple[int, float]:
     return int(sizes.min()), float(sizes.mean())
 
 
-def _steps(train_size: float, batch: int, epochs: int | None) -> int:
+def _steps(train_size: float, batch: int, epochs: int | None, length: float = 1.0) -> int:
     a_pass = train_size / batch
     if epochs is not None:
         return max(1, round(epochs * a_pass))
-    return math.ceil(max(min(max(20 * a_pass, 400), 40_000), 3 * a_pass))
+    return math.ceil(length * max(min(max(20 * a_pass, 400), 40_000), 3 * a_pass))
 
 
 def _member_bytes(net: nn.Module, trial: Trial, inputs: Tensor, batch: int) -> int:

@@ -1,0 +1,86 @@
+"""What does the pilot choose, and is the run better for it?
+
+Seven data sets of at most 2,000 samples, clean and with 20 and 40 % of the labels flipped to any other class. Beside each
+other: the default network with its default length of training, and with the length that the pilot chooses. Mean held-out
+log-loss; average precision of the error and of P(label wrong) for the flips; expected calibration error of P(label wrong)
+(ten bins of equal width); CPU seconds, the pilot's included. Prints a markdown table; the argument names the folder of the
+sets (see :mod:`hardsight.bench.sets`).
+"""
+
+import platform
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import average_precision_score
+
+import hardsight as hs
+from hardsight.bench.hardness import KINDS, Hardened
+from hardsight.bench.sets import load
+from hardsight.pilot import times
+
+SETS = ("digits", "wine", "breast-cancer", "phoneme", "satellite", "letter", "movies")
+SHARES = (0.0, 0.2, 0.4)
+SEEDS = range(2)
+COLUMNS = ("held-out loss", "precision, error", "precision, P(wrong)", "calibration error", "CPU s")
+
+
+def calibration(p: np.ndarray, wrong: np.ndarray, bins: int = 10) -> float:
+    """Mean distance of what is said from what is, by bins of equal width."""
+    inside = np.minimum((p * bins).astype(int), bins - 1)
+    return float(np.abs(np.bincount(inside, p - wrong)).sum() / len(p))
+
+
+def figures(hard: Hardened, seed: int, *, pilot: bool) -> tuple[list[float], str]:
+    """One row's numbers for one seed, and the length of training."""
+    start = time.process_time()
+    d = hs.measure(hard.x, hard.y, seed=seed, pilot=pilot)
+    spent = time.process_time() - start
+    found = [average_precision_score(hard.hard, s) if hard.hard.any() else np.nan for s in (d.error, d.p_wrong)]
+    length = times(d.settings["pilot"]["length"]) if pilot else times(1)
+    return [d.error.mean(), *found, calibration(d.p_wrong, hard.hard), spent], length
+
+
+def cell(without: float, with_it: float, digits: int) -> str:
+    """Two numbers, the first without the pilot."""
+    if np.isnan(without):
+        return "–"
+    return (
+        f"{without:.{digits}f} → {with_it:.{digits}f}".replace("0.", ".")
+        if digits > 1
+        else f"{without:.1f} → {with_it:.1f}"
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    warnings.simplefilter("ignore")
+    print("# The pilot\n")
+    print(f"`{' '.join(['python', *sys.argv])}`: {' '.join((__doc__ or '').split())}\n")
+    print(
+        f"Seeds {', '.join(map(str, SEEDS))}, means; 5 folds × 10 repeats; Python {platform.python_version()}, torch "
+        f"{torch.__version__}, one thread. Without → with the pilot.\n"
+    )
+    print(f"| data | flipped | length | {' | '.join(COLUMNS)} |\n|---|---|---|{'---|' * len(COLUMNS)}")
+    hs.measure(np.arange(40.0)[:, None], np.arange(40) % 2, repeats=2)
+    for name in SETS:
+        data = load(name, Path(sys.argv[1]))
+        for share in SHARES:
+            rows: dict[bool, list[list[float]]] = {False: [], True: []}
+            lengths = []
+            for seed in SEEDS:
+                hard = KINDS["uniform"].make(data, share, np.random.default_rng(seed))
+                for pilot in (False, True):
+                    numbers, length = figures(hard, seed, pilot=pilot)
+                    rows[pilot].append(numbers)
+                lengths.append(length)
+            means = zip(*(np.mean(rows[pilot], axis=0) for pilot in (False, True)), (3, 3, 3, 3, 1), strict=True)
+            told = " | ".join(cell(*pair) for pair in means)
+            print(f"| {name} | {share:.0%} | {', '.join(dict.fromkeys(lengths))} | {told} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,406 @@
+"""The pilot that chooses how long the default network is trained."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.datasets import load_wine
+
+import hardsight as hs
+from hardsight import estimate, pilot, run
+from hardsight.backends import Serial
+from hardsight.cli import main
+from hardsight.errors import InputError, LearnerError
+from hardsight.learners.networks import Network
+from hardsight.samples import of
+from hardsight.splits import Plan, units_of
+
+X, Y = load_wine(return_X_y=True)
+# A third of them is wrong, so that the length that is chosen is not the default.
+NOISY = np.where(np.arange(len(Y)) % 3 == 0, (Y + 1) % 3, Y)
+
+
+def checkers(n=600, side=3, seed=0):
+    """Squares of a board in two colours: a boundary that takes a network long to learn, and has no noise."""
+    x = np.random.default_rng(seed).random((n, 2)) * side
+    return x, (np.floor(x).sum(1) % 2).astype(np.int64)
+
+
+def chance(n=300, seed=0):
+    """Labels that have nothing to do with the features: whatever is learned is wrong."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 20)), np.arange(n) % 2
+
+
+def tried(x, y, *, groups=None, loss="log", seed=0, **more):
+    samples = of(x, y, groups=groups, **more)
+    units = units_of(len(samples), samples.groups)
+    return pilot.try_lengths(Network(), samples, units, seed, loss, Serial(), lambda _: None)
+
+
+class Scripted:
+    """Stands in for the training: losses by length as they are given, and the plans that were to be carried out."""
+
+    def __init__(self, monkeypatch, losses):
+        self.losses, self.plans, self.samples = losses, [], []
+        monkeypatch.setattr(pilot, "carry_out", self)
+
+    def __call__(self, network, samples, plan, until, tick, *, backend):
+        self.plans.append(plan)
+        self.samples.append(samples)
+        loss = np.broadcast_to(self.losses[round(network.length, 2)], len(samples))
+        moments = type("Moments", (), {"mean": type("Mean", (), {"numpy": lambda _: loss.copy()})()})()
+        record = type("Record", (), {"moments": dict.fromkeys(("log", "brier", "squared"), moments)})()
+        return run.Outcome(record, 1, "", [])
+
+
+# --- which length ------------------------------------------------------------------------------
+
+
+def test_long_where_the_boundary_takes_long():
+    found = tried(*checkers())
+    assert found.length == 9
+    assert [trial.length for trial in found.trials] == [1, 3, 9]
+    assert found.trials[0].loss > 1.5 * found.trials[2].loss
+    assert found.models == 15
+
+
+def test_short_where_there_is_nothing_to_learn():
+    found = tried(*chance())
+    assert found.length == pytest.approx(1 / 3)
+    assert [trial.length for trial in found.trials] == pytest.approx([1 / 3, 1, 3])
+    assert found.trials[0].loss < found.trials[1].loss < found.trials[2].loss
+
+
+def test_numbers_and_their_loss():
+    x, y = checkers(400)
+    found = tried(x, y + 0.01 * x[:, 0], task="regression", loss="squared")
+    assert found.loss == "squared"
+    assert found.length > 1
+    assert found.trials[-1].loss < 0.2
+
+
+@pytest.mark.parametrize(
+    "losses, lengths, length",
+    [
+        ({1: 1.0, 3: 0.9, 9: 0.8}, [1, 3, 9], 9),
+        ({1: 1.0, 3: 0.9, 9: 0.9}, [1, 3, 9], 3),
+        ({1: 1.0, 3: 0.9, 9: 1.2}, [1, 3, 9], 3),
+        ({1: 1.0, 3: 1.0, 0.33: 1.1}, [1 / 3, 1, 3], 1),
+        ({1: 1.0, 3: 1.0, 0.33: 1.0}, [1 / 3, 1, 3], 1 / 3),
+        ({1: 1.0, 3: 1.1, 0.33: 0.9}, [1 / 3, 1, 3], 1 / 3),
+    ],
+)
+def test_the_shortest_that_is_as_good(monkeypatch, losses, lengths, length):
+    Scripted(monkeypatch, losses)
+    found = tried(X, Y)
+    assert [trial.length for trial in found.trials] == pytest.approx(lengths)
+    assert found.length == pytest.approx(length)
+    assert found.models == 15
+    best = min(losses.values())
+    assert [t.gap for t in found.trials] == pytest.approx([t.loss - best for t in found.trials])
+
+
+def test_a_network_that_would_take_very_long_is_not_made_longer(monkeypatch):
+    # 5 folds of 178: 400 steps a member.
+    for most, lengths in ((1199, [1 / 3, 1]), (1200, [1, 3]), (3599, [1, 3]), (3600, [1, 3, 9])):
+        Scripted(monkeypatch, {0.33: 1.5, 1: 1.0, 3: 0.9, 9: 0.8})
+        monkeypatch.setattr(pilot, "MOST_STEPS", most)
+        assert [trial.length for trial in tried(X, Y).trials] == pytest.approx(lengths)
+
+
+# --- what one standard error is ----------------------------------------------------------------
+
+
+@given(arrays(np.float64, st.integers(3, 40), elements=st.floats(-3, 3)))
+def test_the_standard_error_is_that_of_a_mean(gain):
+    gap, error = pilot._gap(gain, np.arange(len(gain)))
+    assert gap == pytest.approx(gain.mean())
+    assert error == pytest.approx(gain.std(ddof=1) / np.sqrt(len(gain)))
+
+
+def test_samples_of_one_group_count_as_one():
+    means = np.random.default_rng(0).normal(size=30)
+    once = pilot._gap(means, np.arange(30))
+    assert pilot._gap(np.repeat(means, 7), np.repeat(np.arange(30), 7)) == pytest.approx(once)
+    assert pilot._gap(np.repeat(means, 7), np.arange(210))[1] < 0.5 * once[1]
+
+
+@given(arrays(np.float64, st.integers(4, 30), elements=st.floats(-1, 1)), st.floats(0, 1e6), st.integers(0, 29))
+def test_one_sample_cannot_decide(gain, more, at):
+    units = np.arange(len(gain))
+    if not pilot.pays(gain, units):
+        # The one that gains the most gains still more.
+        gain[gain.argmax()] += more
+        assert not pilot.pays(gain, units)
+    else:
+        assert gain.mean() >= gain.std(ddof=1) / np.sqrt(len(gain)) - 1e-9
+
+
+def test_one_sample_that_gains_everything_does_not_pay():
+    gain = np.full(1000, 1e-6)
+    gain[3] = 100.0
+    assert gain.mean() > gain.std(ddof=1) / np.sqrt(1000)
+    gain[4:500] -= 2e-6
+    assert not pilot.pays(gain, np.arange(1000))
+    assert not pilot.pays(np.where(gain > 1, 100.0, 0.0), np.arange(1000))
+    group = np.r_[np.zeros(500), np.ones(10), np.full(490, -1e-3)]
+    units = np.r_[np.arange(500), np.full(10, 500), np.arange(501, 991)]
+    assert not pilot.pays(group, units)
+
+
+# --- on which samples --------------------------------------------------------------------------
+
+
+def test_some_samples_of_many(monkeypatch):
+    monkeypatch.setattr(pilot, "MOST_SAMPLES", 200)
+    rng = np.random.default_rng(0)
+    y = rng.choice(4, 3000, p=[0.6, 0.3, 0.09, 0.01])
+    groups = rng.integers(0, 1000, 3000)
+    samples = of(rng.normal(size=(3000, 2)), y, groups=groups)
+    units = units_of(3000, samples.groups)
+    at = pilot.drawn(samples, units, np.random.default_rng(1))
+    assert 180 <= len(at) <= 230
+    assert (np.diff(at) > 0).all()
+    outside = np.setdiff1d(np.arange(3000), at)
+    assert not set(units[at]) & set(units[outside])
+    for c in range(4):
+        assert len(set(units[at][y[at] == c])) >= 5
+    shares = np.bincount(y[at], minlength=4) / len(at)
+    assert shares[:2] == pytest.approx([0.6, 0.3], abs=0.1)
+    other = pilot.drawn(samples, units, np.random.default_rng(2))
+    assert not np.array_equal(at, other)
+
+
+def test_small_classes_are_kept_whole(monkeypatch):
+    monkeypatch.setattr(pilot, "MOST_SAMPLES", 100)
+    y = np.r_[np.zeros(2000), [1, 1, 1], np.full(40, 2)].astype(np.int64)
+    samples = of(np.arange(2043.0)[:, None], y)
+    at = pilot.drawn(samples, np.arange(2043), np.random.default_rng(0))
+    counts = np.bincount(y[at])
+    assert len(at) == 100
+    assert counts[1] == 3
+    assert 5 <= counts[2] <= 10
+    script = Scripted(monkeypatch, {1: 1.0, 3: 1.0, 0.33: 1.0})
+    assert pilot.try_lengths(Network(), samples, np.arange(2043), 0, "log", Serial(), lambda _: None).samples == 100
+    # As many folds as the smallest class has samples.
+    assert {plan.rounds[0].members for plan in script.plans} == {3}
+
+
+def test_numbers_are_drawn_without_classes(monkeypatch):
+    monkeypatch.setattr(pilot, "MOST_SAMPLES", 50)
+    samples = of(X, np.linspace(0, 1, len(X)), task="regression")
+    at = pilot.drawn(samples, np.arange(len(X)) // 3, np.random.default_rng(0))
+    assert 48 <= len(at) <= 50
+    assert all(np.isin(3 * (i // 3), at) for i in at)
+
+
+def test_groups_stay_whole_and_weights_come_along(monkeypatch):
+    script = Scripted(monkeypatch, {1: 1.0, 3: 1.0, 0.33: 1.0})
+    monkeypatch.setattr(pilot, "MOST_SAMPLES", 100)
+    groups = np.arange(len(X)) // 2
+    found = tried(X, Y, groups=groups, ids=np.arange(1, 179), weights=np.arange(1, 179))
+    assert found.samples == len(script.samples[0]) <= 100
+    for samples, plan in zip(script.samples, script.plans, strict=True):
+        fold = plan.rounds[0].fold
+        assert len(plan.rounds) == 1
+        assert len({(int(g), int(f)) for g, f in zip(samples.groups, fold, strict=True)}) == len(set(samples.groups))
+        np.testing.assert_allclose(samples.weights / samples.ids, samples.weights[-1] / samples.ids[-1])
+
+
+def test_every_length_sees_the_same_splits_and_none_of_the_run(monkeypatch):
+    script = Scripted(monkeypatch, {1: 1.0, 3: 1.0, 0.33: 1.0})
+    plans = []
+    carry_out = estimate.carry_out
+    monkeypatch.setattr(
+        estimate, "carry_out", lambda learner, samples, plan, *a, **k: (
+            plans.append(plan), carry_out(hs.Ridge(), samples, plan, *a, **k))[1]
+    )  # fmt: skip
+    hs.measure(X, Y, repeats=2, seed=5)
+    (one,) = {tuple((m.seed, m.fold, tuple(m.train)) for m in plan.members()) for plan in script.plans}
+    seeds = {seed for seed, *_ in one}
+    parts = {train for *_, train in one}
+    assert not seeds & {m.seed for m in plans[0].members()}
+    assert not parts & {tuple(m.train) for m in plans[0].members()}
+    hs.measure(X, Y, repeats=2, seed=6)
+    assert not seeds & {m.seed for m in script.plans[-1].members()}
+
+
+# --- in a run ----------------------------------------------------------------------------------
+
+
+def same(one, other):
+    for name in ("error", "bias", "variance", "error_se", "count", "consensus", "p_wrong"):
+        assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), name
+
+
+def test_a_run_is_that_of_the_length_chosen():
+    d = hs.measure(X, NOISY, repeats=2)
+    found = d.settings["pilot"]
+    assert found["length"] != 1
+    assert d.settings["members"] == 10
+    assert found["models"] == 5 * len(found["trials"]) == 15
+    assert f"{pilot.times(found['length'])} the default, by held-out loss in a pilot of 15" in d.settings["reason"]
+    same(d, hs.measure(X, NOISY, repeats=2, learner=hs.Network(length=found["length"])))
+    again = hs.measure(X, NOISY, repeats=2)
+    same(d, again)
+    assert json.dumps(d.settings) == json.dumps(again.settings)
+
+
+def test_without_a_pilot_all_is_as_it_was():
+    without = hs.measure(X, Y, repeats=2, pilot=False)
+    named = hs.measure(X, Y, repeats=2, learner="network")
+    same(without, named)
+    assert "pilot" not in without.settings
+    differing = {key for key, value in named.settings.items() if without.settings[key] != value}
+    assert differing == {"reason"}
+    asked = hs.measure(X, Y, repeats=2, learner="network", pilot=True)
+    assert asked.settings["pilot"] == hs.measure(X, Y, repeats=2).settings["pilot"]
+
+
+@pytest.mark.parametrize(
+    "more", [{"budget": "4 models"}, {"splits": "loo"}, {"learner": "ridge"}, {"learner": hs.Network()}]
+)
+def test_no_pilot_unless_there_is_room_for_it(monkeypatch, more):
+    monkeypatch.setattr(estimate, "try_lengths", lambda *_, **__: pytest.fail("a pilot"))
+    monkeypatch.setattr(
+        estimate, "choose", lambda learner, samples: (hs.Network(epochs=1) if learner == "auto" else hs.Ridge(), "")
+    )
+    with pytest.raises(InputError, match="no pilot, because"):
+        hs.measure(X, Y, **more, pilot=True)
+    if "splits" in more:
+        monkeypatch.setattr(estimate, "choose", lambda learner, samples: (hs.Ridge(), ""))
+    assert "pilot" not in hs.measure(X, Y, **({"repeats": None} | more)).settings
+
+
+@pytest.mark.parametrize("learner", ["ridge", hs.Network(epochs=3), hs.Network(length=2), "forest"])
+def test_only_an_open_length_can_be_chosen(learner):
+    with pytest.raises(InputError, match=r"there can be no pilot, because .* leave out pilot=True"):
+        hs.measure(X, Y, learner=learner, pilot=True)
+
+
+def test_subsets_have_a_pilot():
+    d = hs.measure(X, Y, splits=hs.Subsets(30, 0.6), loss="zero-one")
+    assert d.settings["pilot"]["loss"] == "log"
+    assert d.settings["members"] == 30
+
+
+def test_a_stopped_run_goes_on_with_the_same_bytes(tmp_path):
+    how = {"repeats": 7, "loss": "brier"}
+    short = hs.measure(X, NOISY, **how, budget=1e-9, checkpoint=tmp_path / "p.npz")
+    assert short.settings["members"] == 25
+    resumed = hs.measure(X, NOISY, **how, checkpoint=tmp_path / "p.npz", resume=True)
+    straight = hs.measure(X, NOISY, **how)
+    assert resumed.error.tobytes() == straight.error.tobytes()
+    assert resumed.settings == straight.settings
+    with pytest.raises(InputError, match="the learner changed"):
+        hs.measure(X, NOISY, **how, checkpoint=tmp_path / "p.npz", resume=True, pilot=False)
+
+
+def test_the_pilot_is_trained_where_the_run_is():
+    class Elsewhere:
+        def __init__(self):
+            self.lengths = []
+
+        def carry(self, learner, samples, parts, tick):
+            self.lengths.append(round(learner.length, 2))
+            yield from Serial().carry(learner, samples, parts, tick)
+
+    where = Elsewhere()
+    d = hs.measure(X, NOISY, repeats=2, backend=where)
+    assert where.lengths == [1, 3, 0.33, 0.33]
+    same(d, hs.measure(X, NOISY, repeats=2))
+
+
+def test_the_time_of_the_pilot_counts(monkeypatch):
+    limits = []
+
+    def slow(network, *_, **__):
+        time.sleep(0.3)
+        return pilot.Pilot(1.0, [], "log", 0, 0)
+
+    def stopped(learner, samples, plan, until, *_, **__):
+        limits.append(until.seconds)
+        raise LearnerError("enough")
+
+    monkeypatch.setattr(estimate, "try_lengths", slow)
+    monkeypatch.setattr(estimate, "carry_out", stopped)
+    for pilots in (None, False):
+        with pytest.raises(LearnerError, match="enough"):
+            hs.measure(X, Y, budget="60s", pilot=pilots)
+    assert limits[0] <= 59.7 < limits[1] <= 60
+
+
+def test_what_fails_in_a_pilot_is_told_or_raised(monkeypatch):
+    def failing(*_, **__):
+        raise LearnerError("network predicts nan for sample 3")
+
+    monkeypatch.setattr(pilot, "carry_out", failing)
+    d = hs.measure(X, Y, repeats=2)
+    assert "by default, because there can be no pilot: network predicts nan" in d.settings["reason"]
+    assert d.settings["pilot"]["length"] == 1
+    same(d, hs.measure(X, Y, repeats=2, pilot=False))
+    with pytest.raises(LearnerError, match="predicts nan"):
+        hs.measure(X, Y, repeats=2, pilot=True)
+
+
+def test_the_command(tmp_path):
+    np.savez(tmp_path / "wine.npz", X=X, y=Y)
+
+    def command(*more):
+        out = ["--out", str(tmp_path / "out"), "--repeats", "2"]
+        return CliRunner().invoke(main, ["measure", str(tmp_path / "wine.npz"), *out, *more])
+
+    told = command()
+    assert told.exit_code == 0, told.output
+    assert "the default, by held-out loss in a pilot of 15 models" in " ".join(told.output.split())
+    assert "choosing the training length" in told.output
+    assert "pilot" not in json.loads(command("--no-pilot", "--json", "--quiet").stdout)["settings"]
+    refused = command("--pilot", "--learner", "ridge", "--quiet")
+    assert refused.exit_code == 1
+    assert "no pilot" in refused.output
+
+
+# --- length ------------------------------------------------------------------------------------
+
+
+def test_length_is_a_factor_on_the_steps():
+    assert [Network(length=k).steps(800) for k in (1 / 3, 1, 2.5)] == [134, 400, 1000]
+    assert Network(length=2).steps(64_000) == 40_000
+    assert Network(hidden=(5,)).of_length(3).describe().count("perceptron 5, ") == 1
+    assert "3 × as many passes as the data needs" in Network().of_length(3.0).describe()
+    assert "batch 64, as many passes" in Network().describe()
+    base = Network()
+    assert base.of_length(9).length == 9
+    assert base.length == 1
+
+
+def test_a_longer_network_takes_more_steps():
+    samples = of(X, Y)
+    plan = Plan(hs.KFold(2, 2).rounds(Y, units_of(len(X)), np.random.SeedSequence(0)), units_of(len(X)), 2, 0)
+
+    def predictions(network):
+        return [view.predictions.numpy() for view in network.views(samples, plan, lambda _: None)]
+
+    # 89 samples in batches of 64: 288 passes are 400 steps.
+    for one, other in zip(predictions(Network(length=0.1)), predictions(Network(epochs=29)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "more, said",
+    [
+        ({"length": 0}, "length must be more than 0"),
+        ({"length": float("inf")}, "length must be more than 0"),
+        ({"length": float("nan")}, "length must be more than 0"),
+        ({"length": 3, "epochs": 20}, "leave out length"),
+    ],
+)
+def test_lengths_that_cannot_be(more, said):
+    with pytest.raises(InputError, match=said):
+        Network(**more)
