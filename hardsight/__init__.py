@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hardsight.learners import Network as Network
     from hardsight.learners import OutOfBag as OutOfBag
     from hardsight.learners import Ridge as Ridge
+    from hardsight.measures import MEASURES as MEASURES
+    from hardsight.record import Record as Record
     from hardsight.samples import Samples as Samples
     from hardsight.splits import KFold as KFold
     from hardsight.splits import LeaveOneOut as LeaveOneOut
@@ -36,8 +38,10 @@ _HOME = {
     "LearnerError": "errors",
     "LeaveOneOut": "splits",
     "Logistic": "learners",
+    "MEASURES": "measures",
     "Network": "learners",
     "OutOfBag": "learners",
+    "Record": "record",
     "Ridge": "learners",
     "Samples": "samples",
     "Subsets": "splits",

@@ -14,7 +14,8 @@ from hardsight.errors import whole
 
 OFFERED = {
     "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "InputError", "KFold", "LearnerError", "LeaveOneOut",
-    "Logistic", "Network", "OutOfBag", "Ridge", "Samples", "Subsets", "load", "measure", "measure_predictions",
+    "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "Samples", "Subsets", "load", "measure",
+    "measure_predictions",
 }  # fmt: skip
 
 

@@ -1,0 +1,83 @@
+"""What a measure is: which columns of which views it reads, and the number that it makes of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from torch import Tensor
+
+from hardsight.measures.reductions import Fold, Reduction, State
+from hardsight.measures.statistics import Statistic
+
+Stream = Literal["training", "held-out", "second split"]
+"""Views by models that were trained on the sample; by models that were not; while training goes on without it."""
+
+
+class Column(NamedTuple):
+    """A statistic of each view, folded. ``stream`` is None where the views of training and held-out ones do alike."""
+
+    statistic: Statistic
+    fold: Fold
+    stream: Stream | None = None
+
+
+class Score(NamedTuple):
+    """How a measure's number is made.
+
+    Attributes:
+        columns: what it reads.
+        finish: ``(labels (sample,), *columns)`` → numbers ``(sample,)``.
+        least: views below which the number is unknown.
+    """
+
+    columns: tuple[Column, ...]
+    finish: Callable[..., Tensor]
+    least: int = 1
+
+
+def pair(statistic: Statistic, reduction: Reduction, stream: Stream | None = None) -> Score:
+    """The usual score: a statistic of each view, reduced over the views of a sample."""
+
+    def finish(labels: Tensor, held: State) -> Tensor:
+        return reduction.read(held)
+
+    return Score((Column(statistic, reduction.fold, stream),), finish, reduction.least)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A row of ``MEASURES``. Higher is harder.
+
+    Attributes:
+        name: what it is called.
+        what: a phrase that says what a high value means.
+        formula: in plain text; p, z: probabilities and logits, y: the given label, t: views, h: features.
+        source: authors, year, title.
+        cost: what has to be trained or given.
+        score: how it is computed.
+        note: where it departs from its source, or has conventions of its own.
+    """
+
+    name: str
+    what: str
+    formula: str
+    source: str
+    cost: str
+    score: Score
+    note: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Arguments of ``Record.add`` beyond logits and labels: ``features``, ``input_gradients``, ``rate``."""
+        return tuple(dict.fromkeys(need for column in self.score.columns for need in column.statistic.needs))
+
+    @property
+    def views(self) -> str:
+        """The views that it reads: training or held-out, training, held-out, training and held-out, second split."""
+        streams = dict.fromkeys(column.stream for column in self.score.columns)
+        return "training or held-out" if None in streams else " and ".join(str(stream) for stream in streams)
+
+    def described(self) -> dict[str, Any]:
+        """Everything but the functions, as JSON types."""
+        told = {field: getattr(self, field) for field in ("name", "what", "formula", "source", "cost", "note", "views")}
+        return told | {"needs": list(self.needs)}

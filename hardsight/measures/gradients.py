@@ -1,0 +1,53 @@
+"""Exact gradients of a module, sample by sample: what the closed forms stand for, and what VoG reads."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+from torch.nn.functional import cross_entropy
+
+
+def gradient_norms(
+    module: torch.nn.Module,
+    inputs: Shaped[Tensor, " sample *input"],
+    labels: Int64[Tensor, " sample"],
+    loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+) -> Float[Tensor, " sample"]:
+    """Norm of the loss' gradient in all trainable parameters, one a sample; GraNd is its mean over initialisations.
+
+    The module is called on one sample at a time (vectorised by :func:`torch.func.vmap`): put it in evaluation mode, for
+    batch statistics have no gradient of a single sample.
+
+    Args:
+        module: gives logits ``(sample, class)``.
+        inputs: what the module reads.
+        labels: class codes.
+        loss: of ``(logits, labels)``, a number.
+
+    Paul et al. 2021, *Deep learning on a data diet*.
+    """
+    held = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+
+    def one(parameters: dict[str, Tensor], sample: Tensor, label: Tensor) -> Tensor:
+        return loss(functional_call(module, parameters, (sample[None],)), label[None])
+
+    gradients = vmap(grad(one), in_dims=(None, 0, 0))(held, inputs, labels)
+    return torch.stack([g.flatten(1).square().sum(1) for g in gradients.values()]).sum(0).sqrt()
+
+
+def input_gradients(
+    module: torch.nn.Module, inputs: Float[Tensor, " sample *input"], labels: Int64[Tensor, " sample"]
+) -> Float[Tensor, " sample *input"]:
+    """Gradient of the given label's logit in the inputs, of the inputs' shape; what ``record.add`` takes for VoG.
+
+    The gradients of the parameters are left alone. Put the module in evaluation mode: in training mode, batch
+    statistics tie the samples of a batch together.
+
+    Agarwal et al. 2022, *Estimating example difficulty using variance of gradients*.
+    """
+    with torch.enable_grad():
+        watched = inputs.detach().requires_grad_()
+        own = module(watched).gather(1, labels[:, None]).sum()
+        return torch.autograd.grad(own, watched)[0]
