@@ -191,6 +191,28 @@ def learners() -> None:
         click.echo(f"{name:<{width}}  {row.what}")
 
 
+@main.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the text.")
+def measures(name: str | None, as_json: bool) -> None:
+    """List the measures that hs.Record computes, or tell all of the one called NAME."""
+    import json
+
+    from hardsight.measures import MEASURES, described
+
+    told = described(name)
+    if as_json:
+        click.echo(json.dumps(told, ensure_ascii=False))
+    elif name is not None:
+        width = max(map(len, told))
+        for field, value in told.items():
+            click.echo(f"{field:<{width}}  {', '.join(value) if isinstance(value, list) else value}".rstrip())
+    else:
+        width, deep = max(map(len, MEASURES)), max(len(row.what) for row in MEASURES.values())
+        for row in MEASURES.values():
+            click.echo(f"{row.name:<{width}}  {row.what:<{deep}}  {row.cost}")
+
+
 @main.group()
 def bench() -> None:
     """Studies that rank hardsight against what else there is, run on this machine."""

@@ -20,6 +20,7 @@ from hardsight.held_out import HeldOut, Loss
 from hardsight.learners import InSample, Learner, choose, native
 from hardsight.planner import Budget, layout
 from hardsight.planner import budget as budget_of
+from hardsight.record import Record
 from hardsight.run import Until, carry_out
 from hardsight.samples import Samples
 from hardsight.samples.labels import labelled
@@ -65,6 +66,7 @@ def measure(
     jobs: int | None = None,
     backend: Any = None,
     address: str | None = None,
+    record: Record | None = None,
     seed: int = 0,
     progress: bool = False,
 ) -> Difficulty:
@@ -103,6 +105,9 @@ def measure(
         backend: where models are trained: "serial", "processes" (default for several ``jobs``), "ray", or one of
             :mod:`hardsight.backends`. The numbers do not depend on it.
         address: of a Ray cluster, "auto" or "ray://host:port"; None starts Ray on this machine, if none is connected.
+        record: also takes in what every model predicts: held-out views, and those of its training samples where
+            ``adjusted`` looks at these. Make it with ``hs.Record(members=True)``; it then gives the classic measures
+            (memorization, c-score, bald, …) of the same models. Classes only, and without ``checkpoint``.
         seed: fixes every random number.
         progress: show a progress bar on stderr.
 
@@ -140,6 +145,8 @@ def measure(
             f"{chosen.name} cannot weigh its training samples: leave out weights, or use network, convnet, logistic, "
             "forest, ridge, lightgbm, xgboost, or an estimator whose fit takes sample_weight"
         )
+    if record is not None:
+        _recordable(record, found, checkpoint)
     scored = _loss(loss, regression=found.regression)
     units, notices = _units(found, duplicates)
     folds, repeats, why = _planned(spend, found, chosen, units, splits, folds, repeats)
@@ -151,7 +158,7 @@ def measure(
     until = Until(reliability, spend.seconds, 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
     kept = None if checkpoint is None else Checkpoint(checkpoint, _identity(found, chosen, dealt, units, plan))
     with _progress(progress, chosen.models(plan)) as tick:
-        done = carry_out(chosen, found, plan, until, tick, kept, resume=resume, backend=where)
+        done = carry_out(chosen, found, plan, until, tick, kept, resume=resume, backend=where, own=record)
     how = (f"out of bag × {plan.repeats} repeats" if chosen.splits_itself else dealt.describe()) + why
     early = done.turns < plan.repeats
     settings = {
@@ -174,6 +181,23 @@ def measure(
     else:
         settings["adjusted"] = {"gain": None, "gain_se": None, "why": refused}
     return _difficulty(done.record, scored, found.ids, found.classes, settings, found, adjustment)
+
+
+def _recordable(record: Record, samples: Samples, checkpoint: str | Path | None) -> None:
+    """Check that a record can take in the views of a run.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if samples.regression:
+        raise InputError("a record is of classes, and these labels are numbers: leave out record")
+    if checkpoint is not None:
+        raise InputError("a record is not kept in the checkpoint of a run: leave out one of record and checkpoint")
+    if record.ordered:
+        raise InputError(
+            f"the models of an ensemble have no order, which {', '.join(record.ordered)} would need: pass "
+            "record=hs.Record(members=True)"
+        )
 
 
 def _planned(

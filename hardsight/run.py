@@ -15,6 +15,7 @@ from hardsight.checkpoint import Checkpoint
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.held_out import HeldOut, Loss
 from hardsight.learners import Learner, Tick, View
+from hardsight.record import Record
 from hardsight.samples import Samples
 from hardsight.splits import Plan
 
@@ -66,6 +67,7 @@ def carry_out(
     *,
     resume: bool = False,
     backend: Backend = _HERE,
+    own: Record | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     """Train and judge part by part.
@@ -82,6 +84,7 @@ def carry_out(
         checkpoint: where to keep what is held after every part.
         resume: begin with what the checkpoint holds.
         backend: where to train; changes no byte.
+        own: a record of the caller's that takes in every view, too, numbered as they come.
         clock: seconds.
 
     Raises:
@@ -89,7 +92,7 @@ def carry_out(
             judged often enough.
         LearnerError: a model failed.
     """
-    start, slowest = clock(), 0.0
+    start, slowest, number = clock(), 0.0, 0
     record = HeldOut(
         torch.from_numpy(samples.labels),
         None if samples.classes is None else len(samples.classes),
@@ -106,11 +109,21 @@ def carry_out(
                 warnings.simplefilter("always")
                 for view in _finite(next(carried), learner.name, samples.ids):
                     (record.add_seen if view.seen else record.add)(view.rows, view.predictions, view.turn)
+                    if own is not None:
+                        _tell(own, number, view, samples)
+                    number += 1
             _again(caught, notices)
             turns, slowest = min(turns + size, plan.repeats), max(slowest, clock() - began)
             if checkpoint is not None:
                 checkpoint.save(record, turns, notices)
     return Outcome(record, turns, ended, notices)
+
+
+def _tell(own: Record, number: int, view: View, samples: Samples) -> None:
+    at = view.rows.numpy()
+    own.add(
+        view=number, ids=samples.ids[at], logits=view.predictions, labels=samples.labels[at], held_out=not view.seen
+    )
 
 
 def _members(plan: Plan) -> int:

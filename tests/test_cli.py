@@ -319,3 +319,14 @@ def test_a_real_interrupt_from_outside(tmp_path):
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     assert not [p for p in out.iterdir() if p.name != "progress.npz"]
+
+
+def test_measures_are_listed_and_told():
+    listed = run("measures").output.splitlines()
+    assert [line.split()[0] for line in listed] == list(hs.MEASURES)
+    told = run("measures", "vog").output
+    row = hs.MEASURES["vog"]
+    assert all(text in told for text in (row.what, row.formula, row.source, row.cost, row.note, "input_gradients"))
+    assert json.loads(run("measures", "vog", "--json").output) == row.described()
+    assert json.loads(run("measures", "--json").output)["aum"]["formula"] == hs.MEASURES["aum"].formula
+    assert refused("measures", "vg") == "Error: no measure is called 'vg': did you mean vog?"

@@ -7,3 +7,5 @@ from hardsight.measures.neighbourhood import centroid_distance as centroid_dista
 from hardsight.measures.neighbourhood import knn_disagreement as knn_disagreement
 from hardsight.measures.neighbourhood import prototype_distance as prototype_distance
 from hardsight.measures.table import MEASURES as MEASURES
+from hardsight.measures.table import described as described
+from hardsight.measures.table import near as near

@@ -77,6 +77,11 @@ class Measure:
         streams = dict.fromkeys(column.stream for column in self.score.columns)
         return "training or held-out" if None in streams else " and ".join(str(stream) for stream in streams)
 
+    @property
+    def ordered(self) -> bool:
+        """Whether it depends on the order of the views."""
+        return any(column.fold.ordered for column in self.score.columns)
+
     def described(self) -> dict[str, Any]:
         """Everything but the functions, as JSON types."""
         told = {field: getattr(self, field) for field in ("name", "what", "formula", "source", "cost", "note", "views")}

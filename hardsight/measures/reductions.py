@@ -61,7 +61,7 @@ def _add_mean(held: State, values: Float[Tensor, " row *value"]) -> State:
 
 def _merge_mean(earlier: State, later: State) -> State:
     count = earlier["count"] + later["count"]
-    share = _beside(later["count"] / count.clamp(min=1), later["mean"])
+    share = _beside(later["count"].double() / count.clamp(min=1), later["mean"])
     return {"count": count, "mean": earlier["mean"] + (later["mean"] - earlier["mean"]) * share}
 
 
@@ -73,7 +73,7 @@ def _add_moments(held: State, values: Float[Tensor, " row *value"]) -> State:
 def _merge_moments(earlier: State, later: State) -> State:
     merged = _merge_mean(earlier, later)
     gap = later["mean"] - earlier["mean"]
-    harmonic = earlier["count"] * later["count"] / merged["count"].clamp(min=1)
+    harmonic = (earlier["count"] * later["count"]).double() / merged["count"].clamp(min=1)
     return merged | {"spread": earlier["spread"] + later["spread"] + gap.square() * _beside(harmonic, gap)}
 
 

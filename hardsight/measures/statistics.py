@@ -1,12 +1,14 @@
 """One view's outputs → numbers a sample. Pure functions of a :class:`View`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
+
+_OPTIONAL = ("features", "input_gradients", "rate")
 
 
 class View:
@@ -31,10 +33,25 @@ class View:
         self.logits, self.labels = logits, labels
         self.features, self.input_gradients, self.rate = features, input_gradients, rate
 
+    @property
+    def given(self) -> frozenset[str]:
+        """Which of the optional inputs are there."""
+        return frozenset(name for name in _OPTIONAL if getattr(self, name) is not None)
+
+    @classmethod
+    def joined(cls, parts: Sequence["View"]) -> "View":
+        """Batches of one view, which were given the same inputs, as one."""
+        if len(parts) == 1:
+            return parts[0]
+        names = ("logits", "labels", *parts[0].given)
+        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
     @cached_property
     def log_prob(self) -> Float64[Tensor, "row class"]:
         """Logarithm of the predicted probabilities."""
-        return self.logits.log_softmax(1)
+        # Several times as fast as log_softmax where there are few classes.
+        below = self.logits - self.logits.amax(1, keepdim=True)
+        return below - below.exp().sum(1, keepdim=True).log()
 
     @cached_property
     def prob(self) -> Float64[Tensor, "row class"]:

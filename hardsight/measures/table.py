@@ -1,5 +1,10 @@
 """Every measure, a row each. To add one: write its statistic, reduction or function, and a row here."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from hardsight.errors import InputError
 from hardsight.measures import combined
 from hardsight.measures import statistics as of
 from hardsight.measures.core import Column, Measure, Score, pair
@@ -288,3 +293,22 @@ _ROWS = (
 
 MEASURES: dict[str, Measure] = {row.name: row for row in _ROWS}
 """Every measure by name."""
+
+
+def near(name: str, known: Iterable[str] = MEASURES) -> str:
+    """What to say where no measure has that name."""
+    close = get_close_matches(name, list(known), 3) or sorted(known)
+    return f"no measure is called {name!r}: did you mean {', '.join(close)}?"
+
+
+def described(name: str | None = None) -> dict[str, Any]:
+    """All rows by name, or one row, as JSON types.
+
+    Raises:
+        InputError: no measure has that name.
+    """
+    if name is None:
+        return {row.name: row.described() for row in _ROWS}
+    if name not in MEASURES:
+        raise InputError(near(name))
+    return MEASURES[name].described()

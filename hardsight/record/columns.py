@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
@@ -12,6 +13,8 @@ from hardsight.measures.statistics import Statistic, View
 
 STREAMS: tuple[Stream, ...] = ("training", "held-out", "second split")
 _FEWEST = 1024
+_ROUND = 4096
+_NEVER = np.iinfo(np.int64)
 
 
 class Group:
@@ -66,12 +69,17 @@ class Group:
 
 
 class Views:
-    """What has been seen in one stream: which views of which samples, and their columns."""
+    """What has been seen in one stream: which views of which samples, and their columns.
+
+    Batches of a view are gathered until they are worth a round of updates: small ones cost little more than large ones.
+    """
 
     def __init__(self, columns: Iterable[Column]) -> None:
         self.numbers: set[int] = set()
         self.seen: State = {}
         self.groups = [Group(fold, statistics) for fold, statistics in _grouped(columns)]
+        self._waiting: list[tuple[Int64[Tensor, " row"], View]] = []
+        self._view: int | None = None
 
     def __bool__(self) -> bool:
         return bool(self.numbers)
@@ -81,27 +89,58 @@ class Views:
         held = len(self.seen["last"]) if self.seen else 0
         if rows > held:
             more = max(rows - held, held, _FEWEST)
-            new = {
-                "first": torch.full((more,), torch.iinfo(torch.int64).max),
-                "last": torch.full((more,), torch.iinfo(torch.int64).min),
-            }
+            new = {"first": torch.full((more,), _NEVER.max), "last": torch.full((more,), _NEVER.min)}
             self.seen = {name: torch.cat([self.seen[name], part]) if held else part for name, part in new.items()}
 
+    def first(self, rows: np.ndarray) -> np.ndarray:
+        """First view of the samples at these rows; the largest integer where there is none. -1 is no row."""
+        return self._number("first", rows, _NEVER.max)
+
+    def last(self, rows: np.ndarray) -> np.ndarray:
+        """Last view of the samples at these rows; the smallest integer where there is none. -1 is no row."""
+        return self._number("last", rows, _NEVER.min)
+
+    def _number(self, name: str, rows: np.ndarray, never: int) -> np.ndarray:
+        if not self.seen:
+            return np.full(len(rows), never)
+        held = self.seen[name].numpy()
+        known = (rows >= 0) & (rows < len(held))
+        if known.all():
+            found: np.ndarray = held[rows]
+            return found
+        return np.where(known, held[np.where(known, rows, 0)], never)
+
     def add(self, number: int, rows: Int64[Tensor, " row"], view: View) -> None:
-        """Take in a view of the samples at these rows, each once."""
+        """Take in a view of the samples at these rows, each once; its tensors are this object's own from now on."""
         self.reach(int(rows.max()) + 1)
         self.numbers.add(number)
         first = self.seen["first"].index_select(0, rows).clamp(max=number)
         self.seen["first"].index_copy_(0, rows, first)
         self.seen["last"].index_fill_(0, rows, number)
+        if self._waiting and (number != self._view or view.given != self._waiting[0][1].given):
+            self.flush()
+        self._view = number
+        self._waiting.append((rows, view))
+        if sum(len(each) for each, _ in self._waiting) >= _ROUND:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring the columns up to date."""
+        if not self._waiting:
+            return
+        rows = torch.cat([rows for rows, _ in self._waiting])
+        view = View.joined([view for _, view in self._waiting])
+        self._waiting = []
         for group in self.groups:
-            if all(getattr(view, need) is not None for need in group.needs):
+            if set(group.needs) <= view.given:
                 group.add(rows, view)
 
     def merge(self, other: "Views", rows: Int64[Tensor, " row"], theirs: Int64[Tensor, " row"]) -> None:
         """Take in what ``other`` holds at the rows ``theirs`` of samples that stand here at ``rows``."""
         if not len(rows):
             return
+        self.flush()
+        other.flush()
         self.reach(int(rows.max()) + 1)
         later = self.seen["first"][rows] > other.seen["first"][theirs]
         self.numbers |= other.numbers
@@ -113,17 +152,15 @@ class Views:
                 here, there = mine.at(rows), given.at(theirs)
                 mine.put(rows, mine.fold.merge(_chosen(later, there, here), _chosen(later, here, there)))
 
-    def find(self, column: Column) -> Group:
-        """The group that holds a column."""
-        return next(
-            group
-            for group in self.groups
-            if group.fold.name == column.fold.name and column.statistic in group.statistics
-        )
+    def group(self, column: Column) -> Group:
+        """The group that holds a column, up to date."""
+        self.flush()
+        return next(g for g in self.groups if g.fold.name == column.fold.name and column.statistic in g.statistics)
 
     @property
     def ordered(self) -> bool:
         """Whether anything held depends on the order of the views."""
+        self.flush()
         return any(group.fold.ordered and group.state for group in self.groups)
 
 

@@ -3,10 +3,9 @@
 import json
 import zipfile
 from collections.abc import Iterable
-from difflib import get_close_matches
 from operator import index as whole_index
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +14,10 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.files import atomic
-from hardsight.measures import MEASURES, Measure
+from hardsight.measures import MEASURES, Measure, near
 from hardsight.measures.core import Column, Stream
 from hardsight.record.columns import STREAMS, Group, Views
-from hardsight.record.index import Index, Keys, keys
+from hardsight.record.index import Index, keys, shown
 from hardsight.record.inputs import Batch
 
 SCHEMA = 1
@@ -42,10 +41,12 @@ class Record:
         measures: names out of :data:`hardsight.MEASURES`, or rows of your own; None for all that the given inputs allow.
         repeated: what happens to a sample that comes a second time in the same view: ``"error"``, or ``"skip"`` it, as
             samplers need that pad a view to equal shares (torch's DistributedSampler).
+        members: views are the members of an ensemble and not the epochs of one training: what depends on their order is
+            left out, and records of different members merge in any order.
 
-    Memory is about 300 bytes a sample and stream (training views, held-out views), plus ``16 classes`` bytes for
-    ``agreement`` and ``bald`` (and half of that for the two held-out measures of the mean prediction), plus the features
-    as given, plus ``16 inputs`` bytes for ``vog``. Name the measures that you want where that is too much.
+    Memory is about 150 bytes a sample and kind of view (training, held-out), plus ``8 classes`` bytes for ``agreement``
+    and as many for the measures of the mean prediction (``bald``, ``normalized-margin``, ``confidence-weighted-entropy``),
+    plus the features as given, plus ``16 inputs`` bytes for ``vog``. Name the measures that you want where that is too much.
 
     >>> record = Record(["forgetting", "aum"])
     >>> for epoch, logits in enumerate(([[2.0, 1.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 3.0]])):
@@ -61,11 +62,17 @@ class Record:
     """
 
     def __init__(
-        self, measures: Iterable[str | Measure] | None = None, repeated: Literal["error", "skip"] = "error"
+        self, measures: Iterable[str | Measure] | None = None, repeated: str = "error", members: bool = False
     ) -> None:
         if repeated not in ("error", "skip"):
             raise InputError(f'repeated must be "error" or "skip", got {repeated!r}')
-        self.measures = dict(MEASURES) if measures is None else _named(measures)
+        self.measures = _named(
+            [m for m in MEASURES.values() if not (members and m.ordered)] if measures is None else measures
+        )
+        if members and self.ordered:
+            raise InputError(
+                f"members of an ensemble have no order, which {', '.join(self.ordered)} would need: leave them out"
+            )
         self.repeated = repeated
         self.classes: int | None = None
         self._index = Index()
@@ -83,6 +90,11 @@ class Record:
         return len(self._index)
 
     @property
+    def ordered(self) -> list[str]:
+        """Measures kept that depend on the order of the views."""
+        return [name for name, measure in self.measures.items() if measure.ordered]
+
+    @property
     def ids(self) -> np.ndarray:
         """All ids, ascending. int64 or str."""
         return self._sorted_ids(self._index.order())
@@ -96,7 +108,7 @@ class Record:
     def add(
         self,
         *,
-        view: int,
+        view: Any,
         ids: Any,
         logits: Any,
         labels: Any,
@@ -128,17 +140,17 @@ class Record:
         stream = _stream(held_out, second_split)
         number = _number(view)
         batch = Batch.of(names, logits, labels, features, input_gradients, rate)
-        if not names:
+        if not len(names):
             return
         self._fits(batch)
         rows = self._index.rows(names)
         keep = self._fresh(stream, number, names, rows)
         if keep is not None:
-            names, rows, batch = [names[i] for i in keep], rows[keep], batch.take(keep)
-            if not names:
+            names, rows, batch = names[keep], rows[keep], batch.take(keep)
+            if not len(names):
                 return
         self._same_labels(names, rows, batch.view.labels)
-        at = torch.from_numpy(self._index.insert(names, kind))
+        at = torch.from_numpy(self._index.insert(names, rows, kind))
         self.classes = batch.view.logits.shape[1]
         self._widths |= batch.widths()
         self._label(at, batch.view.labels)
@@ -156,45 +168,35 @@ class Record:
         if self._like_probabilities is not None:
             self._like_probabilities = batch.like_probabilities(self._like_probabilities)
 
-    def _fresh(self, stream: Stream, number: int, names: Keys, rows: np.ndarray) -> np.ndarray | None:
+    def _fresh(self, stream: Stream, number: int, names: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
         """Positions that are new to this view, None for all of them."""
-        last = self._last(stream, rows)
+        last = self._views[stream].last(rows)
         again = last == number
-        if len(set(names)) < len(names):
-            again[_second(names)] = True
+        again |= _repeated(names)
         early = np.flatnonzero(last > number)
         if len(early):
             raise InputError(
-                f"id {names[early[0]]!r} comes in view {number} after its view {last[early[0]]}: add the views of a sample "
-                "in ascending order, and begin a new Record for another training"
+                f"id {shown(names, early[0])} comes in view {number} after its view {last[early[0]]}: add the views of a "
+                "sample in ascending order, and begin a new Record for another training"
             )
         if not again.any():
             return None
         if self.repeated == "error":
             raise InputError(
-                f"id {names[int(again.argmax())]!r} comes twice in view {number}: give every sample once a view, count the "
+                f"id {shown(names, again.argmax())} comes twice in view {number}: give every sample once a view, count the "
                 'view up, or pass hs.Record(repeated="skip") where a sampler pads its batches'
             )
         return np.flatnonzero(~again)
 
-    def _last(self, stream: Stream, rows: np.ndarray) -> np.ndarray:
-        """The last view of the samples at these rows; the smallest integer where there is none."""
-        never = np.iinfo(np.int64).min
-        seen = self._views[stream].seen
-        if not seen:
-            return np.full(len(rows), never)
-        held = seen["last"].numpy()
-        known = (rows >= 0) & (rows < len(held))
-        return np.where(known, held[np.where(known, rows, 0)], never)
-
-    def _same_labels(self, names: Keys, rows: np.ndarray, labels: Tensor) -> None:
-        known = rows >= 0
-        given, held = labels.numpy(), self._labels.numpy()[rows] if len(self._labels) else labels.numpy()
-        other = np.flatnonzero(known & (held != given))
+    def _same_labels(self, names: np.ndarray, rows: np.ndarray, labels: Tensor) -> None:
+        if not len(self._labels):
+            return
+        given, held = labels.numpy(), self._labels.numpy()[rows]
+        other = np.flatnonzero((rows >= 0) & (held != given))
         if len(other):
             at = other[0]
             raise InputError(
-                f"id {names[at]!r} has the label {given[at]} and had {held[at]} before: an id must name one sample for "
+                f"id {shown(names, at)} has the label {given[at]} and had {held[at]} before: an id must name one sample for "
                 "good; begin a new Record for other labels"
             )
 
@@ -214,13 +216,13 @@ class Record:
         """
         self._mergeable(other)
         names = other._index.ids
-        if not names:
+        if not len(names):
             return
         rows = self._index.rows(names)
         labels = other._labels[: len(names)]
         self._same_labels(names, rows, labels)
         kept = {stream: self._placed(stream, other, names, rows) for stream in STREAMS}
-        at = torch.from_numpy(self._index.insert(names, other._index.kind or "int"))
+        at = torch.from_numpy(self._index.insert(names, rows, other._index.kind or "int"))
         self.classes, self._widths = other.classes, self._widths | other._widths
         self._label(at, labels)
         for stream, theirs in kept.items():
@@ -241,16 +243,16 @@ class Record:
         if other._index.kind is not None:
             self._index.alike(other._index.kind)
 
-    def _placed(self, stream: Stream, other: "Record", names: Keys, rows: np.ndarray) -> Tensor:
+    def _placed(self, stream: Stream, other: "Record", names: np.ndarray, rows: np.ndarray) -> Tensor:
         """Rows of ``other`` whose views of this stream are to be taken in."""
         mine, theirs = self._views[stream], other._views[stream]
         if not theirs:
             return torch.zeros(0, dtype=torch.int64)
-        theirs.reach(len(names))
-        first, last = (theirs.seen[name].numpy()[: len(names)] for name in ("first", "last"))
+        everyone = np.arange(len(names))
+        first, last = theirs.first(everyone), theirs.last(everyone)
         given = first <= last
-        until = self._last(stream, rows)
-        since = self._first(stream, rows)
+        until = mine.last(rows)
+        since = mine.first(rows)
         crossing = given & (first <= until) & (since <= last)
         if self.repeated == "skip":
             padded = crossing & (first == last) & (first == until)
@@ -258,19 +260,11 @@ class Record:
         if crossing.any() and (mine.ordered or theirs.ordered or mine.numbers & theirs.numbers):
             at = int(crossing.argmax())
             raise InputError(
-                f"views {since[at]} to {until[at]} of id {names[at]!r} here and its views {first[at]} to {last[at]} there "
+                f"views {since[at]} to {until[at]} of id {shown(names, at)} here and {first[at]} to {last[at]} there "
                 "are interleaved, or the same: merge the records of workers after every view (a new Record each), so that "
                 "stretches follow one another"
             )
         return torch.from_numpy(np.flatnonzero(given))
-
-    def _first(self, stream: Stream, rows: np.ndarray) -> np.ndarray:
-        seen = self._views[stream].seen
-        if not seen:
-            return np.full(len(rows), np.iinfo(np.int64).max)
-        held = seen["first"].numpy()
-        known = (rows >= 0) & (rows < len(held))
-        return np.where(known, held[np.where(known, rows, 0)], np.iinfo(np.int64).max)
 
     def measure(self, name: str, held_out: bool | None = None) -> pd.Series:
         """One measure of every sample. Higher is harder.
@@ -307,8 +301,7 @@ class Record:
             return self.measures[name]
         if name in MEASURES:
             raise InputError(f"this record does not keep what {name} needs: make it with hs.Record([…, {name!r}])")
-        near = get_close_matches(name, self.measures, 3) or sorted(self.measures)
-        raise InputError(f"no measure is called {name!r}: did you mean {', '.join(near)}? hs.MEASURES lists all")
+        raise InputError(near(name, self.measures))
 
     def _source(self, measure: Measure, column: Column, held_out: bool | None) -> Group:
         """The columns that a measure is to be read from."""
@@ -319,7 +312,7 @@ class Record:
         else:
             streams = {None: ("training", "held-out"), True: ("held-out",), False: ("training",)}[held_out]
         for stream in streams:
-            group = self._views[stream].find(column)
+            group = self._views[stream].group(column)
             if group.state:
                 return group
         raise InputError(self._lacking(measure, column, streams))
@@ -346,9 +339,8 @@ class Record:
         return pd.DataFrame(columns, index=self._by(self._index.order()))
 
     def _sorted_ids(self, order: np.ndarray) -> np.ndarray:
-        held = np.array(self._index.ids, dtype=np.int64 if self._index.kind != "str" else None)
-        ids: np.ndarray = held[order]
-        return ids
+        ids: np.ndarray = self._index.ids[order]
+        return ids.astype(str) if self._index.kind == "str" else ids
 
     def _by(self, order: np.ndarray) -> pd.Index:
         ids: pd.Index = pd.Index(self._sorted_ids(order), name="id")
@@ -373,15 +365,16 @@ class Record:
             "classes": self.classes,
             "widths": self._widths,
             "kind": self._index.kind,
-            "ids": self._index.ids if self._index.kind == "str" else None,
+            "ids": self._index.ids.tolist() if self._index.kind == "str" else None,
             "views": views,
             "columns": columns,
         }
         n = len(self)
         state: dict[str, Any] = {"about": json.dumps(about, ensure_ascii=False), "labels": self._labels[:n].clone()}
         if self._index.kind == "int":
-            state["ids"] = torch.tensor(self._index.ids, dtype=torch.int64)
+            state["ids"] = torch.from_numpy(self._index.ids.copy())
         for stream, held in self._views.items():
+            held.flush()
             held.reach(n)
             parts = {"seen": held.seen} | {group.name: group.state for group in held.groups}
             for part, columns_ in parts.items():
@@ -412,8 +405,8 @@ class Record:
         self.__dict__ = fresh.__dict__
 
     def _restore(self, about: dict[str, Any], state: dict[str, Any]) -> None:
-        ids = about["ids"] if about["kind"] == "str" else state["ids"].tolist() if about["kind"] == "int" else ()
-        self._index = Index(about["kind"], ids)
+        if about["kind"] is not None:
+            self._index = Index(*keys(about["ids"] if about["kind"] == "str" else state["ids"])[::-1])
         self._labels, self.classes, self._widths = state["labels"].clone(), about["classes"], about["widths"]
         for stream, held in self._views.items():
             held.numbers = set(about["views"][stream])
@@ -471,9 +464,12 @@ def _part(state: dict[str, Any], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): values.clone() for name, values in state.items() if name.startswith(prefix)}
 
 
-def _second(names: Keys) -> list[int]:
-    first: dict[Any, int] = {}
-    return [at for at, name in enumerate(names) if first.setdefault(name, at) != at]
+def _repeated(names: np.ndarray) -> np.ndarray:
+    """Where an id stands that stood before."""
+    first = np.unique(names, return_index=True)[1]
+    again = np.ones(len(names), dtype=bool)
+    again[first] = False
+    return again
 
 
 def _stream(held_out: bool, second_split: bool) -> Stream:
@@ -499,8 +495,7 @@ def _named(measures: Iterable[str | Measure]) -> dict[str, Measure]:
         elif given in MEASURES:
             found[given] = MEASURES[given]
         else:
-            near = get_close_matches(str(given), MEASURES, 3) or sorted(MEASURES)
-            raise InputError(f"no measure is called {given!r}: did you mean {', '.join(near)}?")
+            raise InputError(near(str(given)))
     if not found:
         raise InputError("measures is empty: name some, or leave it away for all")
     return found

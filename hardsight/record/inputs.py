@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.measures.statistics import View
-from hardsight.record.index import Keys
+from hardsight.record.index import shown
 
 _PARTS = ("features", "input_gradients", "rate")
 _ENOUGH = 2
@@ -17,17 +17,17 @@ _ENOUGH = 2
 class Batch(NamedTuple):
     """A checked batch."""
 
-    names: Keys
+    names: np.ndarray
     view: View
 
     @classmethod
-    def of(cls, names: Keys, logits: Any, labels: Any, features: Any, input_gradients: Any, rate: Any) -> "Batch":
+    def of(cls, names: np.ndarray, logits: Any, labels: Any, features: Any, input_gradients: Any, rate: Any) -> "Batch":
         """Check what a loop gave.
 
         Raises:
             InputError: a wrong shape or type, or a number that is not finite; names the id.
         """
-        z = _tensor("logits", logits, len(names)).double()
+        z = _own(_tensor("logits", logits, len(names)).double(), logits)
         if z.ndim != 2 or z.shape[1] < 2:
             raise InputError(
                 f"logits must have the shape (batch, class) with 2 classes or more, got {tuple(z.shape)}: of a single logit "
@@ -49,7 +49,7 @@ class Batch(NamedTuple):
         rows = torch.from_numpy(at)
         view = self.view
         parts = {part: None if getattr(view, part) is None else getattr(view, part)[rows] for part in _PARTS}
-        return Batch([self.names[i] for i in at], View(view.logits[rows], view.labels[rows], **parts))
+        return Batch(self.names[at], View(view.logits[rows], view.labels[rows], **parts))
 
     def widths(self) -> dict[str, int]:
         """Values a sample of the features and input gradients that were given."""
@@ -71,7 +71,7 @@ class Batch(NamedTuple):
         found = before + int((z < 1).all(1).sum())
         if found >= _ENOUGH:
             raise InputError(
-                f"logits look like probabilities (nothing below zero, every row sums to one, from id {self.names[0]!r} on): "
+                f"logits look like probabilities (nothing below zero, rows sum to one, from id {shown(self.names, 0)} on): "
                 "give what comes before the softmax, or probabilities.log(); if these are logits, logits - 1 means the same"
             )
         return found
@@ -91,18 +91,23 @@ def _tensor(name: str, value: Any, rows: int) -> Tensor:
     return found
 
 
-def _finite(name: str, values: Tensor, names: Keys) -> None:
+def _own(values: Tensor, given: Any) -> Tensor:
+    """A copy where the memory is still the caller's, who may write to it before it is read."""
+    return values.clone() if not isinstance(given, Tensor) or values.data_ptr() == given.data_ptr() else values
+
+
+def _finite(name: str, values: Tensor, names: np.ndarray) -> None:
     if torch.isfinite(values.sum()):
         return
     bad = ~torch.isfinite(values).flatten(1).all(1)
     if bad.any():
         at = int(bad.int().argmax())
         raise InputError(
-            f"{name} of id {names[at]!r} are not finite: look for a diverged training or half-precision overflow"
+            f"{name} of id {shown(names, at)} are not finite: look for a diverged training or half-precision overflow"
         )
 
 
-def _labels(labels: Any, names: Keys, classes: int) -> Tensor:
+def _labels(labels: Any, names: np.ndarray, classes: int) -> Tensor:
     found = _tensor("labels", labels, len(names))
     if found.ndim != 1 or found.is_floating_point():
         kind = str(found.dtype).removeprefix("torch.")
@@ -110,17 +115,17 @@ def _labels(labels: Any, names: Keys, classes: int) -> Tensor:
             f"labels must be class codes from 0, whole numbers of the shape (batch,), got {kind} of the shape "
             f"{tuple(found.shape)}: one-hot rows become codes by labels.argmax(1)"
         )
-    codes = found.long()
+    codes = _own(found.long(), labels)
     strange = (codes < 0) | (codes >= classes)
     if strange.any():
         at = int(strange.int().argmax())
         raise InputError(
-            f"label {codes[at]} of id {names[at]!r} is none of the {classes} classes of the logits: give codes from 0"
+            f"label {codes[at]} of id {shown(names, at)} is none of the {classes} classes of the logits: give codes from 0"
         )
     return codes
 
 
-def _matrix(name: str, values: Any, names: Keys) -> Tensor | None:
+def _matrix(name: str, values: Any, names: np.ndarray) -> Tensor | None:
     if values is None:
         return None
     found = _tensor(name, values, len(names))
@@ -129,13 +134,13 @@ def _matrix(name: str, values: Any, names: Keys) -> Tensor | None:
     # Types that other libraries cannot read: half precision, bfloat16, integers.
     found = found if found.dtype in (torch.float32, torch.float64) else found.float()
     _finite(name, found, names)
-    return found.flatten(1)
+    return _own(found.flatten(1), values)
 
 
-def _rate(rate: Any, names: Keys) -> Tensor | None:
+def _rate(rate: Any, names: np.ndarray) -> Tensor | None:
     if rate is None:
         return None
-    found = torch.as_tensor(rate).detach().cpu().double()
+    found = torch.as_tensor(rate, dtype=torch.float64).detach().cpu()
     if found.ndim > 1 or (found.ndim == 1 and len(found) != len(names)):
         raise InputError(f"rate must be a number, or one a sample, got the shape {tuple(found.shape)}")
     found = found.expand(len(names))
