@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from scipy.stats import friedmanchisquare
+from scipy.stats import friedmanchisquare, spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import hardsight as hs
-from hardsight.bench import drawings, entrants, grid, ranks, words
+from hardsight.bench import drawings, entrants, grid, humans, ranks, words
 from hardsight.bench.entrants import FIELD, Given, Scored, checked, enter, yours
 from hardsight.bench.grid import Cell, Study, carry_out, cells, judged, precision, stability
 from hardsight.bench.hardness import KINDS
@@ -35,12 +35,14 @@ def given(hard, seed=0):
 @pytest.fixture(scope="module")
 def scores():
     """All scores of the field on digits with flipped labels."""
+    for peer in ("cleanlab", "aum"):
+        pytest.importorskip(peer)
     hard = hardened()
     return hard, {one.measure: one for name in FIELD for one in enter(name, FIELD[name], given(hard))}
 
 
 def test_every_measure_and_every_peer_scores(scores):
-    hard, found = scores
+    _, found = scores
     assert not {name: one.fault for name, one in found.items() if one.fault}
     assert all(one.values.shape == (150,) and one.values.dtype == np.float64 for one in found.values())
     assert {one.by for one in found.values()} == {"hardsight", "classic", "cleanlab", "aum", "control"}
@@ -157,7 +159,7 @@ def test_a_measure_that_fails_is_told_of():
     assert checked([np.inf, 1], 2)[0] == np.inf
 
 
-MODULE = '''
+MODULE = """
 import numpy as np
 calls = []
 def norm(x, y, seed):
@@ -167,7 +169,7 @@ def norm(x, y, seed):
 def short(x, y, seed):
     return [1.0]
 number = 3
-'''
+"""
 
 
 @pytest.fixture
@@ -208,7 +210,7 @@ def test_cells_that_make_sense():
     assert len(states) == 4 * len(found)
     with pytest.raises(InputError, match="no kind of hardness is called 'blur': choose among uniform"):
         cells(["digits"], ["blur"], [0.1], [0], None)
-    with pytest.raises(InputError, match="a share must lie between 0 and 1. Got 1.5"):
+    with pytest.raises(InputError, match=r"a share must lie between 0 and 1\. Got 1\.5"):
         cells(["digits"], ["uniform"], [1.5], [0], None)
     with pytest.raises(InputError, match="no cell is left"):
         cells(["wine"], ["zoom"], [0.1], [0], None)
@@ -260,7 +262,9 @@ def quick(monkeypatch):
 
 
 def study(out, measures=(), seeds=2):
-    return Study(cells(["digits", "wine"], ["near", "blend"], (0.1, 0.2), range(seeds), None), None, out, 100, 1, measures)
+    return Study(
+        cells(["digits", "wine"], ["near", "blend"], (0.1, 0.2), range(seeds), None), None, out, 100, 1, measures
+    )
 
 
 def test_a_run_goes_on_where_it_was_and_new_measures_join(monkeypatch, mine):
@@ -296,7 +300,8 @@ def test_a_run_goes_on_where_it_was_and_new_measures_join(monkeypatch, mine):
 def test_processes_find_the_same(tmp_path):
     few = [Cell("wine", kind, 0.2, 0) for kind in ("near", "uniform")]
     one, two = (
-        carry_out(Study(few, None, tmp_path / str(jobs), again=0, field=("dynamics", "control")), jobs) for jobs in (1, 2)
+        carry_out(Study(few, None, tmp_path / str(jobs), again=0, field=("dynamics", "control")), jobs)
+        for jobs in (1, 2)
     )
     same = [name for name in one if name != "seconds"]
     pd.testing.assert_frame_equal(one[same], two[same])
@@ -342,8 +347,13 @@ def test_ranks_by_hand():
 
 
 def test_a_measure_without_a_score_somewhere_is_left_out_and_told():
-    rows = table({name: {("a", "near"): 0.5, ("a", "rare"): score} for name, score in (("x", 0.4), ("y", 0.6), ("z", 0.1))})
-    rows.loc[(rows["measure"] == "z") & (rows["kind"] == "near") & (rows["seed"] == 1), ["auprc", "fault"]] = [np.nan, "no"]
+    rows = table(
+        {name: {("a", "near"): 0.5, ("a", "rare"): score} for name, score in (("x", 0.4), ("y", 0.6), ("z", 0.1))}
+    )
+    rows.loc[(rows["measure"] == "z") & (rows["kind"] == "near") & (rows["seed"] == 1), ["auprc", "fault"]] = [
+        np.nan,
+        "no",
+    ]
     found = ranks.standing(rows)
     assert found.left_out == ["z"]
     assert list(found.mean.index) == ["y", "x"]
@@ -377,7 +387,19 @@ def test_figures_are_drawn(tmp_path):
 
 def test_the_command(monkeypatch, tmp_path):
     quick(monkeypatch)
-    how = ["--kinds", "near,blend", "--shares", "0.1", "--seeds", "1", "--most", "60", "--quiet", "--out", str(tmp_path)]
+    how = [
+        "--kinds",
+        "near,blend",
+        "--shares",
+        "0.1",
+        "--seeds",
+        "1",
+        "--most",
+        "60",
+        "--quiet",
+        "--out",
+        str(tmp_path),
+    ]
     shown = CliRunner().invoke(main, ["bench", "measures", *how])
     assert shown.exit_code == 0, shown.output
     assert "# Which measure finds hard samples?" in shown.stdout
@@ -391,3 +413,64 @@ def test_the_command(monkeypatch, tmp_path):
     absent = CliRunner().invoke(main, ["bench", "measures", "--sets", "mnist", "--out", str(tmp_path)])
     assert absent.exit_code == 1
     assert "no data set is called 'mnist'" in absent.output
+
+
+def test_votes_and_their_ceiling():
+    votes = np.array([[10, 0, 0], [5, 5, 0], [4, 3, 3]])
+    expected = [0, np.log(2), -(0.4 * np.log(0.4) + 0.6 * np.log(0.3))]
+    np.testing.assert_allclose(humans.entropy(votes), expected, atol=1e-12)
+    np.testing.assert_allclose(humans.minority(votes), [0, 0.5, 0.6])
+    # The correlation of two panels as large, drawn anew, is the reliability, whose root is the ceiling.
+    rng = np.random.default_rng(0)
+    chances = rng.dirichlet([1, 1], size=3000)
+    first, second = (np.stack([rng.multinomial(20, p) for p in chances]) for _ in range(2))
+    reliability = spearmanr(humans.minority(first), humans.minority(second)).statistic
+    assert humans.ceiling(first, humans.minority, rng) == pytest.approx(reliability**0.5, abs=0.015)
+
+
+def test_one_rater_is_drawn_from_the_votes():
+    votes = np.tile([[2, 0, 6]], (20_000, 1))
+    drawn = humans.one_rater(votes, np.random.default_rng(0))
+    assert np.bincount(drawn, minlength=3)[1] == 0
+    assert (drawn == 2).mean() == pytest.approx(0.75, abs=0.015)
+
+
+def test_correlations_within_classes():
+    y = np.repeat([0, 1], [30, 10])
+    target = np.r_[np.arange(30.0), np.arange(10.0) + 100]
+    values = np.r_[np.arange(30.0), -np.arange(10.0) - 100]
+    pooled, within = humans.correlations(values, target, y)
+    assert within == pytest.approx((30 - 10) / 40)
+    assert pooled == pytest.approx(spearmanr(values, target).statistic)
+    assert humans.correlations(np.ones(40), target, y) == (0.0, 0.0)
+
+
+@pytest.fixture
+def ratings(tmp_path):
+    """A file of ratings: texts near zero are disputed."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 4))
+    mean = 3 * x[:, 0]
+    table = pd.DataFrame(
+        {"ratings": [(m + 2 * rng.normal(size=20)).clip(-4, 4).round() for m in mean], "embedding": [*x]}
+    )
+    table.to_parquet(tmp_path / "human_ratings_movies.parquet")
+    return tmp_path
+
+
+def test_models_find_hard_what_raters_dispute(ratings, monkeypatch):
+    rows = pd.DataFrame(humans.compare("movies", ratings, 120, 0, ("dynamics", "control"))).set_index("measure")
+    assert rows.loc["entropy (1)", "entropy"] > 0.4 > 0.25 > abs(rows.loc["random", "entropy"])
+    assert 0.7 < rows["entropy_ceiling"].iloc[0] < 1
+    assert 0.05 < rows["wrong"].iloc[0] < 0.5
+    assert rows.loc["loss (1)", "auroc"] > 0.75 > 0.65 > rows.loc["random", "auroc"]
+    again = pd.DataFrame(humans.compare("movies", ratings, 120, 0, ("control",))).set_index("measure")
+    # What an entrant draws does not depend on who else enters.
+    assert again.loc["random", "entropy"] == rows.loc["random", "entropy"]
+    monkeypatch.setattr(humans, "FIELD", {name: FIELD[name] for name in ("untrained", "control")})
+    how = ["--folder", str(ratings), "--sets", "movies", "--seeds", "1", "--most", "60", "--quiet"]
+    shown = CliRunner().invoke(main, ["bench", "humans", *how, "--out", str(ratings / "out")])
+    assert shown.exit_code == 0, shown.output
+    assert "## movies\n\nCeilings: entropy" in shown.stdout
+    assert "| random | control | 0 |" in shown.stdout
+    assert len(pd.read_parquet(ratings / "out" / "humans.parquet")) == 6

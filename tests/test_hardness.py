@@ -254,7 +254,9 @@ def test_digits_are_found_without_a_folder_and_others_say_where_they_lie(tmp_pat
     assert len(np.unique(load("digits").x, axis=0)) == len(load("digits").x) == 1797
     with pytest.raises(InputError, match=r"no data set is called 'mnist': choose among digits, wine"):
         load("mnist")
-    with pytest.raises(InputError, match=r"does not come with scikit-learn: name the folder that holds dataset-fashion-mnist/"):
+    with pytest.raises(
+        InputError, match=r"does not come with scikit-learn: name the folder that holds dataset-fashion-mnist/"
+    ):
         load("fashion")
     with pytest.raises(InputError, match=r"r-cran-mlbench/.*LetterRecognition.rda is not in .*: name the folder"):
         load("letter", tmp_path)

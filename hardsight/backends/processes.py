@@ -44,9 +44,7 @@ def workers(jobs: int) -> Any:
 
     Those of the run before, where they still stand, have imported all that they need; broken ones are replaced.
     """
-    return loky.get_reusable_executor(
-        jobs, timeout=_IDLE_SECONDS, initializer=_deaf, env=dict.fromkeys(_THREADS, "1")
-    )
+    return loky.get_reusable_executor(jobs, timeout=_IDLE_SECONDS, initializer=_deaf, env=dict.fromkeys(_THREADS, "1"))
 
 
 class _Loky:

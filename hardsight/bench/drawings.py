@@ -24,14 +24,12 @@ def differences(found: Standing) -> alt.LayerChart:
     """Mean ranks, best first, each with a bar as long as the critical distance: bars that do not overlap differ."""
     half = found.distance / 2
     values = [
-        {"measure": name, "rank": rank, "low": rank - half, "high": rank + half, "by": found.by[name]}
+        {"measure": name, "rank": rank, "low": rank - half, "high": rank + half, "by": found.by[str(name)]}
         for name, rank in found.mean.items()
     ]
     names = list(found.mean.index)
     whose = list(dict.fromkeys(found.by[name] for name in names))
-    colour = alt.Color(
-        "by:N", title=None, scale=alt.Scale(domain=whose, range=[COLOURS[one] for one in whose])
-    )
+    colour = alt.Color("by:N", title=None, scale=alt.Scale(domain=whose, range=[COLOURS[one] for one in whose]))
     y = alt.Y("measure:N", sort=names, title=None, axis=alt.Axis(labelLimit=300))
     x = alt.X("low:Q", title="mean rank (1 is best)", scale=alt.Scale(zero=False))
     base = alt.Chart(alt.Data(values=values))  # type: ignore[no-untyped-call]

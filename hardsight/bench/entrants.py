@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from importlib import import_module
-from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -22,13 +21,9 @@ from hardsight.bench.trainings import RATE, Training
 from hardsight.difficulty import FACTORS, Difficulty
 from hardsight.errors import InputError, first_line
 from hardsight.estimate import measure
-from hardsight.learners import Network
-from hardsight.learners.core import Learner, Tick, View
 from hardsight.measures import MEASURES
 from hardsight.measures.core import Stream
 from hardsight.record import Record
-from hardsight.samples import Samples
-from hardsight.splits import Plan
 
 EPOCHS, EARLY, TRAININGS, FOLDS = 10, 5, 10, 5
 """Epochs of a plain training; the early one at which EL2N and GraNd are read; how many are averaged; folds."""
@@ -198,7 +193,12 @@ def trainings(given: Given) -> Iterator[Scored]:
     whole = Record(["loss", "confidence", "aum", "el2n", "grand"])
     for index, stream in enumerate(given.stream.spawn(TRAININGS)):
         for epoch, passed in enumerate(Training(given.inputs, given.labels, stream).epochs(EPOCHS), start=1):
-            told = {"ids": ids, "logits": passed.logits, "labels": given.labels, "features": passed.features}
+            told: dict[str, Any] = {
+                "ids": ids,
+                "logits": passed.logits,
+                "labels": given.labels,
+                "features": passed.features,
+            }
             whole.add(view=index * EPOCHS + epoch, **told)
             if epoch == EARLY:
                 early.add(view=index, **told)
@@ -210,29 +210,6 @@ def trainings(given: Given) -> Iterator[Scored]:
     yield from _recorded(pool, late, "10")
 
 
-class _Told:
-    """A learner whose views are also told to someone else."""
-
-    def __init__(self, learner: Network, tell: Callable[[View], None]) -> None:
-        self._learner, self._tell = learner, tell
-        self.name, self.splits_itself = learner.name, learner.splits_itself
-
-    @property
-    def in_sample_is_cheap(self) -> bool:
-        return self._learner.in_sample_is_cheap
-
-    def models(self, plan: Plan) -> int:
-        return self._learner.models(plan)
-
-    def describe(self) -> str:
-        return self._learner.describe()
-
-    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
-        for view in self._learner.views(samples, plan, tick):
-            self._tell(view)
-            yield view
-
-
 def ensembles(given: Given) -> Iterator[Scored]:
     """``hs.measure`` as it comes, with 10 and with 50 models, and what else is read from the same models' predictions."""
     few, many = given.stream.spawn(2)
@@ -240,14 +217,14 @@ def ensembles(given: Given) -> Iterator[Scored]:
     yield from _fifty(given, many)
 
 
-def _measured(given: Given, learner: Learner, repeats: int, stream: np.random.SeedSequence) -> Difficulty:
+def _measured(given: Given, repeats: int, stream: np.random.SeedSequence, record: Record | None = None) -> Difficulty:
     seed = int(stream.generate_state(1)[0])
-    return measure(given.x, given.y, learner=learner, folds=FOLDS, repeats=repeats, seed=seed)
+    return measure(given.x, given.y, folds=FOLDS, repeats=repeats, seed=seed, record=record)
 
 
 def _ten(given: Given, stream: np.random.SeedSequence) -> Iterator[Scored]:
     pool = _Pool(len(given.y), 2 * FOLDS)
-    found = _measured(given, Network(), 2, stream)
+    found = _measured(given, 2, stream)
     pool.done()
     yield pool.scored("error (10)", "hardsight", lambda: found.error)
     yield pool.scored("adjusted (10)", "hardsight", lambda: found.error if found.adjusted is None else found.adjusted)
@@ -255,15 +232,15 @@ def _ten(given: Given, stream: np.random.SeedSequence) -> Iterator[Scored]:
 
 
 def _cleanlab_labels(given: Given, found: Difficulty, pool: _Pool) -> Iterator[Scored]:
-    """cleanlab's scores of the same held-out predictions."""
+    """The scores of cleanlab for the same held-out predictions."""
     prob = np.exp(cast(np.ndarray, found.consensus))
 
-    def quality(method: str, adjust: bool) -> np.ndarray:
+    def quality(method: str, adjust: bool) -> Any:
         from cleanlab.rank import get_label_quality_scores
 
         return -get_label_quality_scores(given.y, prob, method=method, adjust_pred_probs=adjust)
 
-    def unusual() -> np.ndarray:
+    def unusual() -> Any:
         from cleanlab.outlier import OutOfDistribution
 
         return -OutOfDistribution().fit_score(pred_probs=prob, labels=given.y, verbose=False)
@@ -277,23 +254,16 @@ def _cleanlab_labels(given: Given, found: Difficulty, pool: _Pool) -> Iterator[S
 
 
 def _fifty(given: Given, stream: np.random.SeedSequence) -> Iterator[Scored]:
-    record, views = Record(_reading("held-out", "training")), count()
-    apart = Record(["entropy", "agreement", "bald"])
-
-    def tell(view: View) -> None:
-        told = {"ids": view.rows.numpy(), "logits": view.predictions, "labels": given.labels[view.rows]}
-        number = next(views)
-        record.add(view=number, held_out=not view.seen, **told)
-        if not view.seen:
-            apart.add(view=number, held_out=True, **told)
-
+    of_either = ("entropy", "agreement", "bald")
     pool = _Pool(len(given.y), 10 * FOLDS)
-    found = _measured(given, cast(Learner, _Told(Network(), tell)), 10, stream)
+    record = Record([*_reading("held-out", "training"), *of_either])
+    found = _measured(given, 10, stream, record)
     pool.done()
     for name, values in ours(found).items():
-        yield pool.scored(f"{name} (50)", "hardsight", lambda values=values: values)  # type: ignore[misc]
-    yield from _recorded(pool, record, "50")
-    yield from _recorded(pool, apart, "50")
+        yield pool.scored(f"{name} (50)", "hardsight", partial(np.asarray, values))
+    for name in record.measures:
+        held_out = True if name in of_either else None
+        yield pool.scored(f"{name} (50)", "classic", partial(record.measure, name, held_out))
 
 
 def ours(found: Difficulty) -> dict[str, np.ndarray]:
@@ -320,12 +290,12 @@ def untrained(given: Given) -> Iterator[Scored]:
     pool.done()
     yield from _recorded(pool, record, "inputs")
 
-    def outlier() -> np.ndarray:
+    def outlier() -> Any:
         from cleanlab.outlier import OutOfDistribution
 
         return -OutOfDistribution().fit_score(features=given.inputs.numpy(), verbose=False)
 
-    def shapley() -> np.ndarray:
+    def shapley() -> Any:
         from cleanlab.data_valuation import data_shapley_knn
 
         return -data_shapley_knn(given.y, features=given.inputs.numpy())

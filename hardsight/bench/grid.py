@@ -203,7 +203,8 @@ def judge(study: Study, cell: Cell) -> list[str]:
 
 def _rows(name: str, found: Hardened, streams: Sequence[np.random.SeedSequence]) -> Iterator[dict[str, Any]]:
     entrant = FIELD[name] if name in FIELD else yours(name)
-    runs = [enter(name, entrant, _given(name, found, stream)) for stream in streams]
+    images = found.shape is not None
+    runs = [enter(name, entrant, Given(found.x, found.y, images, own_stream(stream, name))) for stream in streams]
     for scored in runs[0]:
         alike = [one.values for run in runs for one in run if one.measure == scored.measure and one.values is not None]
         yield (
@@ -213,9 +214,9 @@ def _rows(name: str, found: Hardened, streams: Sequence[np.random.SeedSequence])
         )
 
 
-def _given(name: str, found: Hardened, stream: np.random.SeedSequence) -> Given:
-    own = np.random.SeedSequence(stream.entropy, spawn_key=(*stream.spawn_key, zlib.crc32(name.encode())))
-    return Given(found.x, found.y, found.shape is not None, own)
+def own_stream(stream: np.random.SeedSequence, name: str) -> np.random.SeedSequence:
+    """An entrant's part of a stream, whatever else enters."""
+    return np.random.SeedSequence(stream.entropy, spawn_key=(*stream.spawn_key, zlib.crc32(name.encode())))
 
 
 def judged(scored: Scored, hard: np.ndarray) -> dict[str, float]:

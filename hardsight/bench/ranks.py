@@ -53,7 +53,15 @@ def standing(rows: pd.DataFrame, metric: str = "auprc", alpha: float = 0.05) -> 
     n, k = blocks.shape
     p = float(friedmanchisquare(*blocks.to_numpy().T).pvalue) if n > 1 and k > 2 else math.nan
     by = rows.groupby("measure")["by"].first()[mean.index]
-    return Standing(mean, by_kind, n, p, critical_distance(k, n, alpha), by, sorted(set(table) - set(whole)))
+    return Standing(
+        mean,
+        by_kind,
+        n,
+        p,
+        critical_distance(k, n, alpha),
+        by,
+        sorted(map(str, table.columns.difference(whole.columns))),
+    )
 
 
 def _mean(values: pd.Series) -> float:
@@ -71,4 +79,3 @@ def critical_distance(measures: int, blocks: int, alpha: float = 0.05) -> float:
         return math.nan
     q = studentized_range.ppf(1 - alpha, measures, np.inf) / math.sqrt(2)
     return float(q * math.sqrt(measures * (measures + 1) / (6 * blocks)))
-
