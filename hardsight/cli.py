@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from hardsight import __version__
 from hardsight.errors import HardsightError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hardsight.difficulty import Difficulty
     from hardsight.samples import Samples
@@ -260,6 +261,111 @@ def speed(cases: tuple[str, ...], runs: int, as_json: bool) -> None:
             click.echo(f"\n{text}")
     if as_json:
         click.echo(json.dumps(told))
+
+
+@bench.command("measures")
+@click.option("--folder", type=click.Path(path_type=Path),
+              help="Where the data sets lie that do not come with scikit-learn. [default: those are left out]")  # fmt: skip
+@click.option("--sets", metavar="NAME,…", help="Data sets. [default: nine, or with no folder scikit-learn's]")
+@click.option("--kinds", metavar="NAME,…", help="Kinds of hardness. [default: all]")
+@click.option("--shares", metavar="SHARE,…", default="0.05,0.1,0.2,0.4", show_default=True, help="Of the samples.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many: 0, 1, …")
+@click.option("--most", type=click.IntRange(min=50), default=1000, show_default=True, help="Samples of a set, at most.")
+@click.option("--measure", "measures", multiple=True, metavar="MODULE:FUNCTION",
+              help="A measure of yours: function(x, y, seed) gives a score a sample, higher for harder; may be "
+                   "repeated.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-bench"), show_default=True,
+              help="Folder for measures.parquet; cells that it holds are not run again.")  # fmt: skip
+@click.option("--figures", type=click.Path(path_type=Path), help="Folder for the figures. [default: --out]")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes at a time.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def rank_measures(
+    folder: Path | None,
+    sets: str | None,
+    kinds: str | None,
+    shares: str,
+    seeds: int,
+    figures: Path | None,
+    out: Path,
+    jobs: int,
+    quiet: bool,
+    **how: Any,
+) -> None:
+    """Rank all measures of difficulty by how well they find samples that were made hard.
+
+    Every set is made hard in every way, at every share, with every seed, and every measure ranks the samples. Prints a
+    page in markdown. A run that was stopped goes on where it was.
+    """
+    from hardsight.bench import drawings, grid, ranks, words
+    from hardsight.bench.hardness import KINDS
+
+    default = ("digits", "wine", "breast-cancer") if folder is None else grid.SETS
+    named = (_listed(sets) or default, _listed(kinds) or tuple(KINDS))
+    cells = grid.cells(*named, _numbers("--shares", shares), range(seeds), folder)
+    study = grid.Study(cells, folder, out, **how)
+    with _counted("cells", grid.to_run(study), quiet=quiet) as tick:
+        rows = grid.carry_out(study, jobs, tick)
+    found = ranks.standing(rows)
+    drawings.write(drawings.differences(found), (figures or out) / "measures-ranks.svg")
+    drawings.write(drawings.heat(found), (figures or out) / "measures-kinds.svg")
+    click.echo(words.measures(rows, found))
+
+
+@bench.command()
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where the files of ratings lie.")
+@click.option("--sets", metavar="NAME,…", default="movies,products", show_default=True, help="Rated texts.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many: 0, 1, …")
+@click.option("--most", type=click.IntRange(min=50), default=4000, show_default=True, help="Samples of a set, at most.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-bench"), show_default=True,
+              help="Folder for humans.parquet.")  # fmt: skip
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def humans(folder: Path, sets: str, seeds: int, most: int, out: Path, quiet: bool) -> None:
+    """Compare difficulty with the disagreement of human raters, and find the labels that single raters got wrong.
+
+    Prints a page in markdown.
+    """
+    from hardsight.bench import humans as study
+    from hardsight.bench import words
+    from hardsight.files import atomic
+
+    _folder(out)
+    names = _listed(sets)
+    with _counted("sets and seeds", seeds * len(names), quiet=quiet) as tick:
+        rows = study.table(names, folder, most, seeds, lambda: tick([]))
+    with atomic(out / "humans.parquet") as path:
+        rows.to_parquet(path)
+    click.echo(words.humans(rows))
+
+
+@contextmanager
+def _counted(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[list[str]], None]]:
+    """A progress bar; each kind of failure is told once, at once."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    told: set[str] = set()
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet) as bar:
+        task = bar.add_task("", total=total)
+
+        def tick(faults: list[str]) -> None:
+            bar.advance(task)
+            for fault in sorted(set(faults) - told):
+                told.add(fault)
+                click.echo(f"no score: {fault}", err=True)
+
+        yield tick
+
+
+def _listed(names: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (names or "").split(",") if name.strip())
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(each) for each in _listed(text)]
+    except ValueError:
+        raise click.UsageError(f"{option} takes numbers with commas between them. Got {text!r}") from None
 
 
 def _splits(splits: str | None, members: int | None, ratio: float | None) -> Any:

@@ -39,6 +39,14 @@ class Processes:
             yield from shared_out(_Loky(self.jobs or loky.cpu_count(), str(path)), learner, parts, tick)
 
 
+def workers(jobs: int) -> Any:
+    """An executor of so many processes with one thread each.
+
+    Those of the run before, where they still stand, have imported all that they need; broken ones are replaced.
+    """
+    return loky.get_reusable_executor(jobs, timeout=_IDLE_SECONDS, initializer=_deaf, env=dict.fromkeys(_THREADS, "1"))
+
+
 class _Loky:
     lost: tuple[type[Exception], ...] = (BrokenExecutor,)
 
@@ -47,10 +55,7 @@ class _Loky:
         self._executor: Any = None
 
     def submit(self, turns: range, only: range | None) -> "Future[bytes]":
-        # Processes of the run before, where they still stand, have imported all that they need; broken ones are replaced.
-        self._executor = loky.get_reusable_executor(
-            self.jobs, timeout=_IDLE_SECONDS, initializer=_deaf, env=dict.fromkeys(_THREADS, "1")
-        )
+        self._executor = workers(self.jobs)
         try:
             future: Future[bytes] = self._executor.submit(work, self._path, partial(read, self._path), turns, only)
         except BrokenExecutor as fault:

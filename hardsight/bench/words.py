@@ -4,9 +4,15 @@ import math
 import platform
 from collections.abc import Iterable, Sequence
 
+import pandas as pd
 import torch
 
+from hardsight.bench.hardness import KINDS
+from hardsight.bench.ranks import Standing
 from hardsight.bench.speed import Case, Growth, Timed
+
+# The score that hardsight stands for in the studies, the same for all sets and kinds.
+OURS = "error (50)"
 
 
 def machine() -> str:
@@ -46,6 +52,123 @@ def growths(found: Iterable[Growth]) -> str:
         for each in found
     ]
     return f"## Growth\n\nPerceptrons; one size is doubled twice while the others stay.\n\n{_table(head, cells)}"
+
+
+def measures(rows: pd.DataFrame, found: Standing) -> str:
+    """The study of measures."""
+    kinds = list(found.by_kind.columns)
+    middle = (len(found.mean) + 1) / 2
+    shares = ", ".join(f"{share:g}" for share in sorted(rows["share"].unique()))
+    what = (
+        f"{rows['set'].nunique()} data sets ({', '.join(rows['set'].unique())}), {len(kinds)} kinds of hardness, shares "
+        f"{shares}, {rows['seed'].nunique()} seeds; {len(found.mean)} measures, ranked by average precision (AUPRC, hard "
+        "samples are the positives) in every set, kind and share, mean over seeds. The number in brackets is that of the "
+        "trainings; all costs are those of a measure alone, though measures that need the same trainings share them. "
+        "Seconds are CPU seconds, the median over cells."
+    )
+    test = (
+        f"Friedman test over {found.blocks} pairs of a set and a kind: p = {found.p:.2g}. Mean ranks that differ by less "
+        f"than {found.distance:.1f} cannot be told apart (Nemenyi, 5 %). The middle of the field is rank {middle:g}."
+    )
+    by_kind = ((str(name), *(f"{rank:.1f}" for rank in row)) for name, row in found.by_kind.iterrows())
+    told = ["# Which measure finds hard samples?", what, test, "## All measures", _overall(rows, found)]
+    told += [f"## Where `{OURS}` stands", _ours(rows, found, middle)]
+    told += ["## Mean ranks by kind", _table(("measure", *kinds), by_kind)]
+    return "\n\n".join([*told, *_faults(rows)])
+
+
+def _overall(rows: pd.DataFrame, found: Standing) -> str:
+    mean = rows.groupby("measure")[["auroc", "auprc", "lift", "precision", "stability"]].mean()
+    # The first cell of a process also imports and compiles.
+    seconds = rows.groupby("measure")["seconds"].median()
+    trainings = rows.groupby("measure")["trainings"].max()
+    head = ("measure", "of", "trainings", "seconds", "mean rank", "worst kind", "AUROC", "AUPRC", "lift", "precision at n",
+            "stability")  # fmt: skip
+    cells = []
+    for name in found.mean.index:
+        row, worst = mean.loc[name], found.by_kind.loc[name]
+        cells.append(
+            (
+                name,
+                found.by[name],
+                str(trainings[name]),
+                f"{seconds[name]:.2f}",
+                f"{found.mean[name]:.1f}",
+                f"{worst.max():.1f} ({worst.idxmax()})",
+                *(_known(row[each], ".3f") for each in ("auroc", "auprc")),
+                _known(row["lift"], ".1f"),
+                *(_known(row[each], ".3f") for each in ("precision", "stability")),
+            )
+        )
+    return _table(head, cells)
+
+
+def _ours(rows: pd.DataFrame, found: Standing, middle: float) -> str:
+    if OURS not in found.by_kind.index:
+        return f"`{OURS}` lacks a score in some cell."
+    cells = []
+    for kind in map(str, found.by_kind.columns):
+        ranks = found.by_kind[kind]
+        auprc = rows[rows["kind"] == kind].groupby("measure")["auprc"].mean()
+        first = str(ranks.idxmin())
+        place = int((ranks < ranks[OURS]).sum()) + 1
+        cells.append(
+            (
+                kind,
+                KINDS[kind].what,
+                f"{ranks[OURS]:.1f}",
+                f"{place} of {len(ranks)}",
+                "yes" if ranks[OURS] <= middle else "**no**",
+                f"{auprc[OURS]:.3f}",
+                f"{first} ({ranks[first]:.1f}; {auprc[first]:.3f})",
+            )
+        )
+    return _table(("kind", "what is made hard", "mean rank", "place", "in the upper half", "AUPRC", "first"), cells)
+
+
+_RATERS = ("entropy", "entropy_within", "minority", "minority_within")
+
+
+def humans(rows: pd.DataFrame) -> str:
+    """The study of human raters."""
+    what = (
+        "Texts that 15 to 29 people rated, as sentence embeddings. Left: Spearman correlation of each score with the "
+        "entropy of the raters' votes and with the share of votes against the majority, over all samples and within "
+        "classes (mean by size), where the label given is the majority's. So few raters tell either with noise: the "
+        "ceiling is what a perfect measure could reach (halves of the raters, Spearman and Brown, square root). Right: "
+        "AUROC and AUPRC for finding wrong labels where the label given is that of one rater, drawn at random: real "
+        f"noise, with the majority as the truth. Means of {rows['seed'].nunique()} seeds."
+    )
+    told = ["# Is what models find hard what people disagree on?", what]
+    for name in rows["set"].unique():
+        told += [f"## {name}", *_rated(rows[rows["set"] == name])]
+    return "\n\n".join([*told, *_faults(rows)])
+
+
+def _rated(rows: pd.DataFrame) -> list[str]:
+    mean = rows.groupby("measure")[[*_RATERS, "auroc", "auprc"]].mean().sort_values("entropy", ascending=False)
+    first = rows.groupby("measure")[["by", "trainings"]].first().astype(str)
+    ceilings = rows[["entropy_ceiling", "minority_ceiling"]].mean()
+    head = ("measure", "of", "trainings", "entropy", "of the ceiling", "within classes", "minority", "within classes",
+            "AUROC", "AUPRC")  # fmt: skip
+    cells = []
+    for measure in map(str, mean.index):
+        numbers = [_known(float(mean[each][measure]), ".3f") for each in (*_RATERS, "auroc", "auprc")]
+        numbers.insert(1, _known(float(mean["entropy"][measure] / ceilings["entropy_ceiling"]), ".0%"))
+        cells.append((measure, first["by"][measure], first["trainings"][measure], *numbers))
+    about = (
+        f"Ceilings: entropy {ceilings['entropy_ceiling']:.3f}, minority {ceilings['minority_ceiling']:.3f}. "
+        f"{rows['wrong'].mean():.1%} of one rater's labels are wrong."
+    )
+    return [about, _table(head, cells)]
+
+
+def _faults(rows: pd.DataFrame) -> list[str]:
+    faults = rows[rows["fault"] != ""].groupby(["measure", "fault"], as_index=False).size()
+    if faults.empty:
+        return []
+    cells = [(str(row["measure"]), str(row["size"]), str(row["fault"])) for row in faults.to_dict("records")]
+    return ["## Without a score", _table(("measure", "cells", "why"), cells)]
 
 
 def _known(value: float, form: str) -> str:
