@@ -20,6 +20,7 @@ from hardsight.held_out import HeldOut, Loss
 from hardsight.learners import InSample, Learner, choose, native
 from hardsight.planner import Budget, layout
 from hardsight.planner import budget as budget_of
+from hardsight.residuals import noise
 from hardsight.run import Until, carry_out
 from hardsight.samples import Samples
 from hardsight.samples.labels import labelled
@@ -433,7 +434,7 @@ def _difficulty(
     parts = record.decompose(loss)
     consensus = None if classes is None else record.consensus
     settings = {"loss": loss, **settings}
-    account = None
+    account = residual = None
     if consensus is not None and loss == "log" and bool((record.count > 1).all()):
         account = ledger(parts, consensus, record.labels)
         settings |= {
@@ -443,6 +444,7 @@ def _difficulty(
         }
     if consensus is None:
         predicted = record.moments["prediction"].mean
+        residual = noise(record.labels.numpy(), predicted.numpy())
     else:
         predicted = record.votes.argmax(1) if loss == "zero-one" else consensus.argmax(1)
     return Difficulty(
@@ -462,6 +464,10 @@ def _difficulty(
         settings=settings,
         samples=samples,
         adjusted=adjusted,
+        suggested=None if account is None else account.truth.posterior.argmax(1).numpy(),
+        p_suggested=None if account is None else account.truth.posterior.amax(1).numpy(),
+        noise_variance=None if residual is None else residual.variance,
+        p_outlier=None if residual is None else residual.p_outlier,
     )
 
 
