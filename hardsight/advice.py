@@ -41,8 +41,8 @@ def phrase(action: str, label: Any, suggested: Any) -> str:
     """The action with the class that it is about.
 
     >>> phrase("relabel", "cat", "dog"), phrase("collect more of its class", "cat", "dog"), phrase("nothing", "cat", "cat")
-    ('relabel: dog', 'collect more of cat', 'nothing')
+    ('relabel as dog', 'collect more of cat', 'nothing')
     """
     if action == RELABEL:
-        return f"relabel: {suggested}"
+        return f"relabel as {suggested}"
     return f"collect more of {label}" if action == COLLECT_CLASS else action

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hand_made import by_hand
 
 import hardsight as hs
 from hardsight import estimate, factors
@@ -214,24 +215,6 @@ def test_the_suggested_label_is_the_likeliest(monkeypatch):
     agree = d.suggested == d.labels
     assert (d.suggested == true).mean() > 0.95
     np.testing.assert_allclose(d.p_suggested[agree], 1 - d.p_wrong[agree], atol=1e-9)
-
-
-def by_hand():
-    """Six samples with a ledger written down."""
-    labels = np.array([0, 0, 1, 1, 1, 0])
-    lines = np.array([
-        [3.0, 0, 0, 0], [1.0, 0, 0.5, 0], [0, 2.0, 0, 0.5], [0, 0, 1.0, 0], [0, 0, 0.1, 1.0], [0, -0.1, 0.2, 0],
-    ])  # fmt: skip
-    error = lines.sum(1)
-    return Difficulty(
-        error=error, error_se=np.full(6, 0.1), bias=error - lines[:, 3], variance=lines[:, 3], count=np.full(6, 4),
-        labels=labels, predicted=labels, ids=np.arange(6), classes=("cat", "dog"),
-        consensus=np.log(np.full((6, 2), 0.5)), ledger=lines, p_wrong=np.array([0.9, 0.4, 0.2, 0.6, 0.1, 0.0]),
-        suggested=np.array([1, 0, 1, 0, 1, 0]), p_suggested=np.array([0.9, 0.6, 0.8, 0.6, 0.9, 1.0]),
-        cause=np.array(["noise", "noise", "imbalance", "margin", "uncertainty", "none"]),
-        settings={"loss": "log", "transition": [[0.7, 0.3], [0.2, 0.8]], "class_shares": [0.6, 0.4], "members": 4,
-                  "learner": "by hand", "notices": []},
-    )  # fmt: skip
 
 
 def test_what_to_do():
