@@ -128,6 +128,7 @@ def _classes(d: Difficulty, room: _Room) -> Table:
     bars = stacked(np.array([row.lines for row in shown]), 14) if account and room.bars else []
     accuracy = ["accuracy"] if room.details and not d.regression else []
     wrong = [] if d.p_wrong is None else ["wrong"]
+    noise = [] if d.noise_variance is None else ["noise s.d.", "outliers"]
     cells = room.name if account else 40
     table = _table(
         escape(title),
@@ -139,6 +140,7 @@ def _classes(d: Difficulty, room: _Room) -> Table:
         *([_BAR] if bars else []),
         *accuracy,
         *wrong,
+        *noise,
     )
     for place, row in enumerate(shown):
         values: list[Any] = [_cut(row.name, cells), f"{row.size:,}", number(row.error), spread(row.error, row.error_se)]
@@ -146,6 +148,7 @@ def _classes(d: Difficulty, room: _Room) -> Table:
         values += bars[place : place + 1]
         values += [f"{row.accuracy:.1%}"] if accuracy else []
         values += [f"{row.p_wrong:.1%}"] if wrong else []
+        values += [number(row.noise_sd), f"{row.outliers:.1f}"] if noise else []
         table.add_row(*values)
     if len(rows) > CLASSES:
         table.add_row(f"… {len(rows) - CLASSES:,} more")

@@ -13,6 +13,7 @@ from hardsight.report.words import LOSSES, UNITS, isolated, line, number, plural
 CLASS_ROWS = 500
 QUANTILES = 5
 CLASSES_NAMED = 3
+CONFUSIONS = 20
 # Reliability of a ranking that needs no more models.
 WANTED = 0.95
 NONE = "none"
@@ -79,6 +80,7 @@ def facts(d: Difficulty) -> list[tuple[str, str]]:
         ("Loss", LOSSES.get(loss(d), loss(d))),
         ("Mean error", f"{number(_mean(d.error))} {UNITS.get(loss(d), '')}".strip()),
         ("Its root", number(_mean(d.error) ** 0.5) if loss(d) == "squared" else None),
+        ("Noise (s.d.)", None if d.noise_sd is None else number(d.noise_sd)),
         ("Seed", d.settings.get("seed")),
     ]
     return [(name, line(value, 80)) for name, value in pairs if value is not None]
@@ -167,6 +169,8 @@ class Group(NamedTuple):
     offset: float
     p_wrong: float
     lines: tuple[float, ...]
+    noise_sd: float
+    outliers: float
 
 
 def groups(d: Difficulty) -> list[Group]:
@@ -195,10 +199,14 @@ def groups(d: Difficulty) -> list[Group]:
         mean(d.predicted - d.labels) if d.regression else unknown,
         unknown if d.p_wrong is None else mean(d.p_wrong),
     )
+    noise_sd = (unknown if d.noise_variance is None else np.sqrt(mean(d.noise_variance))).tolist()
+    outliers = (unknown if d.p_outlier is None else mean(d.p_outlier) * n).tolist()
     lines = np.stack([unknown if d.factors is None else mean(d.factors[name].to_numpy()) for name in FACTORS], axis=1)
     rows = [
-        Group._make((names[code], int(count), *map(float, values), tuple(account)))
-        for code, count, account, *values in zip(there, n, lines.tolist(), *columns, strict=True)
+        Group._make((names[code], int(count), *map(float, values), tuple(account), noise, outliers))
+        for code, count, account, noise, outliers, *values in zip(
+            there, n, lines.tolist(), noise_sd, outliers, *columns, strict=True
+        )
     ]
     return rows if d.regression else sorted(rows, key=lambda row: -row.error)
 
@@ -250,6 +258,54 @@ def causes(d: Difficulty) -> list[Cause]:
             )
         )
     return rows
+
+
+class Rate(NamedTuple):
+    """How noisy the labels of one class are; see :attr:`hardsight.Difficulty.noise_rates`."""
+
+    name: str
+    given: int
+    true_share: float
+    wrong: float
+    mislabelled: float
+
+
+def rates(d: Difficulty) -> list[Rate]:
+    """The noise rates by class, the noisiest labels first."""
+    table = d.noise_rates
+    if table is None:
+        return []
+    # Classes without a sample, whose rate is unknown, stand last.
+    table = table.sort_values("wrong", ascending=False, kind="stable")
+    return [Rate(line(row[0], 80), *row[1:]) for row in table.itertuples(name=None)]
+
+
+class Confusion(NamedTuple):
+    """One way in which labels go wrong."""
+
+    true: str
+    given: str
+    rate: float
+    suggested: int
+
+
+def confusions(d: Difficulty) -> list[Confusion]:
+    """The largest rates at which samples of one class are given the label of another, largest first.
+
+    ``suggested`` counts the samples so labelled whose likeliest true label is the former.
+    """
+    matrix = d.transition
+    if matrix is None or d.classes is None:
+        return []
+    wrong = matrix.to_numpy() * (1 - np.eye(len(matrix)))
+    largest = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS]
+    names = [line(name, 60) for name in d.classes]
+    found = []
+    for true, given in zip(*np.unravel_index(largest, wrong.shape), strict=True):
+        so = 0 if d.suggested is None else int(((d.suggested == true) & (d.labels == given)).sum())
+        if true != given:
+            found.append(Confusion(names[true], names[given], float(wrong[true, given]), so))
+    return found
 
 
 def mean_lines(d: Difficulty, rows: np.ndarray) -> np.ndarray:
