@@ -391,7 +391,9 @@ def _folder(out: Path) -> None:
 def _measured(
     samples: Samples, *, source: Path, out: Path, seed: int, hardest: int, as_json: bool, quiet: bool, **how: Any
 ) -> Difficulty:
+    import io
     import json
+    import sys
     import time
     import warnings
 
@@ -421,6 +423,9 @@ def _measured(
         files = {"difficulty": str(table), "report": str(page)}
         click.echo(json.dumps(machine(result, hardest=hardest, seconds=seconds, files=files), ensure_ascii=False))
         return result
+    # Where a terminal has no such letter, a question mark is better than no summary.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False)
     # A pipe has no width of its own, and the tables need about this much.
     console.width = console.width if console.is_terminal else 100

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hardsight.advice import advise
 from hardsight.errors import InputError, first_line
 from hardsight.files import atomic
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 FACTORS = ("noise", "imbalance", "margin", "uncertainty")
 _PARTS = ("error", "error_se", "bias", "variance")
+_OPTIONAL = ("adjusted", "suggested", "p_suggested", "noise_variance", "p_outlier")
 
 
 class Difficulty:
@@ -37,7 +39,12 @@ class Difficulty:
         factors: the ledger, a DataFrame by id with columns noise, imbalance, margin, uncertainty whose row sums equal
             the log-loss error; None where there is none (regression, other losses, a single view).
         p_wrong: posterior probability that the given label is wrong, ``(sample,)``; None where ``factors`` is None.
+        suggested: the likeliest true label, as a code into ``classes``, ``(sample,)`` int64; None likewise.
+        p_suggested: posterior probability that it is the true one, ``(sample,)``; None likewise.
         cause: the factor that explains most of a hard sample, "none" for easy ones, ``(sample,)``; None likewise.
+        noise_variance: that of the targets about the consensus among samples of like prediction, ``(sample,)``; None but in
+            regression; see :mod:`hardsight.residuals`.
+        p_outlier: posterior probability that the target is farther off than noise, ``(sample,)``; None likewise.
         adjusted: a second estimate of the error that leans on the models' in-sample losses, ``(sample,)``; None where
             there is none, or where a check says that it ranks no better; see :mod:`hardsight.covariate`.
         settings: what was run: loss, learner, splits, seed, members, notices and more; JSON types only.
@@ -63,11 +70,17 @@ class Difficulty:
         settings: dict[str, Any],
         samples: "Samples | None" = None,
         adjusted: np.ndarray | None = None,
+        suggested: np.ndarray | None = None,
+        p_suggested: np.ndarray | None = None,
+        noise_variance: np.ndarray | None = None,
+        p_outlier: np.ndarray | None = None,
     ) -> None:
         self.error, self.error_se, self.bias, self.variance = error, error_se, bias, variance
         self.count, self.labels, self.predicted, self.ids = count, labels, predicted, ids
         self.classes, self.consensus, self.p_wrong, self.cause = classes, consensus, p_wrong, cause
         self.settings, self.samples, self.adjusted = settings, samples, adjusted
+        self.suggested, self.p_suggested = suggested, p_suggested
+        self.noise_variance, self.p_outlier = noise_variance, p_outlier
         self.factors = (
             None if ledger is None else pd.DataFrame(ledger, columns=list(FACTORS), index=pd.Index(ids, name="id"))
         )
@@ -88,6 +101,52 @@ class Difficulty:
         own: np.ndarray = np.exp(self.consensus[np.arange(len(self)), self.labels])
         return own
 
+    @property
+    def todo(self) -> np.ndarray | None:
+        """What to do about every sample, ``(sample,)`` str, one of ``hardsight.advice.ACTIONS``; None without a ledger."""
+        if self.cause is None or self.p_wrong is None:
+            return None
+        return advise(self.cause, self.p_wrong, self.labels, self.suggested)
+
+    @property
+    def noise_sd(self) -> float | None:
+        """Root of the mean noise variance, in the units of the target; None but in regression."""
+        return None if self.noise_variance is None else float(np.sqrt(self.noise_variance.mean()))
+
+    @property
+    def transition(self) -> pd.DataFrame | None:
+        """Estimated P(given label | true label), a row for every true class; None without a ledger.
+
+        It is of all samples that were measured together, also where this result holds a selection of them.
+        """
+        matrix = self.settings.get("transition")
+        if matrix is None or self.classes is None:
+            return None
+        named = self.names(np.arange(len(self.classes)))
+        return pd.DataFrame(matrix, index=pd.Index(named, name="true"), columns=pd.Index(named, name="given"))
+
+    @property
+    def noise_rates(self) -> pd.DataFrame | None:
+        """How noisy the labels of each class are; None without a ledger. By class, with columns
+
+        - ``given``: how many samples have this label,
+        - ``true_share``: estimated share of the class among the true labels of all samples measured,
+        - ``wrong``: share of wrong labels to expect among those samples, NaN where there is none,
+        - ``mislabelled``: share of the class's true samples that were given another label.
+        """
+        transition = self.transition
+        if transition is None or self.p_wrong is None:
+            return None
+        given = np.bincount(self.labels, minlength=len(transition))
+        expected = np.bincount(self.labels, weights=self.p_wrong, minlength=len(transition))
+        columns = {
+            "given": given,
+            "true_share": self.settings.get("class_shares", np.nan),
+            "wrong": np.where(given > 0, expected / np.maximum(given, 1), np.nan),
+            "mislabelled": 1 - np.diag(transition.to_numpy()),
+        }
+        return pd.DataFrame(columns, index=transition.index.rename("class"))
+
     def names(self, codes: np.ndarray) -> np.ndarray:
         """The labels that class codes stand for; targets stay as they are."""
         if self.classes is None:
@@ -106,7 +165,12 @@ class Difficulty:
             columns["adjusted"] = self.adjusted
         if self.factors is not None:
             columns |= {name: self.factors[name].to_numpy() for name in FACTORS}
-            columns |= {"p_wrong": self.p_wrong, "cause": self.cause}
+            columns["p_wrong"] = self.p_wrong
+            if self.suggested is not None:
+                columns |= {"suggested": self.names(self.suggested), "p_suggested": self.p_suggested}
+            columns |= {"cause": self.cause, "todo": self.todo}
+        if self.noise_variance is not None:
+            columns |= {"noise_variance": self.noise_variance, "p_outlier": self.p_outlier}
         return pd.DataFrame(columns | {"views": self.count}, index=pd.Index(self.ids, name="id"))
 
     def hardest(self, n: int = 10) -> pd.DataFrame:
@@ -140,7 +204,7 @@ class Difficulty:
         parts: dict[str, Any] = {
             name: getattr(self, name)[at] for name in (*_PARTS, "count", "labels", "predicted", "ids")
         }
-        for name in ("consensus", "p_wrong", "cause", "adjusted"):
+        for name in ("consensus", "p_wrong", "cause", *_OPTIONAL):
             whole = getattr(self, name)
             parts[name] = None if whole is None else whole[at]
         return type(self)(
@@ -159,8 +223,7 @@ class Difficulty:
         """
         columns = {"id": pa.array(self.ids), "label": pa.array(self.labels), "predicted": pa.array(self.predicted)}
         columns |= {part: pa.array(getattr(self, part)) for part in _PARTS}
-        if self.adjusted is not None:
-            columns["adjusted"] = pa.array(self.adjusted)
+        columns |= {name: pa.array(getattr(self, name)) for name in _OPTIONAL if getattr(self, name) is not None}
         columns["views"] = pa.array(self.count)
         if self.factors is not None:
             columns |= {name: pa.array(self.factors[name].to_numpy()) for name in FACTORS}
@@ -199,6 +262,7 @@ class Difficulty:
                 lists = table["consensus"].combine_chunks()
                 consensus = lists.flatten().to_numpy().reshape(len(table), lists.type.list_size)
             ids = column["id"]
+            optional: dict[str, Any] = {name: column.get(name) for name in _OPTIONAL}
             return cls(
                 **{name: column[name] for name in (*_PARTS, "predicted")},
                 labels=column["label"],
@@ -210,7 +274,7 @@ class Difficulty:
                 p_wrong=column.get("p_wrong"),
                 cause=column["cause"].astype(str) if "cause" in column else None,
                 settings=about["settings"],
-                adjusted=column.get("adjusted"),
+                **optional,
             )
         except (KeyError, TypeError, ValueError) as fault:
             if isinstance(fault, InputError):

@@ -24,6 +24,7 @@ from hardsight.pilot import open_length, try_lengths
 from hardsight.planner import Budget, layout
 from hardsight.planner import budget as budget_of
 from hardsight.record import Record
+from hardsight.residuals import noise
 from hardsight.run import Until, carry_out
 from hardsight.samples import Samples
 from hardsight.samples.labels import labelled
@@ -494,7 +495,7 @@ def _difficulty(
     settings = {"loss": loss, **settings}
     if record.notice is not None:
         settings["notices"] = [*settings["notices"], record.notice]
-    account = None
+    account = residual = None
     if consensus is not None and loss == "log" and bool((record.count > 1).all()):
         account = ledger(parts, consensus, record.labels, near)
         settings |= {
@@ -505,6 +506,7 @@ def _difficulty(
         }
     if consensus is None:
         predicted = record.moments["prediction"].mean
+        residual = noise(record.labels.numpy(), predicted.numpy())
     else:
         predicted = record.majority if loss == "zero-one" else consensus.argmax(1)
     return Difficulty(
@@ -524,6 +526,10 @@ def _difficulty(
         settings=settings,
         samples=samples,
         adjusted=adjusted,
+        suggested=None if account is None else account.suggested.numpy(),
+        p_suggested=None if account is None else account.p_suggested.numpy(),
+        noise_variance=None if residual is None else residual.variance,
+        p_outlier=None if residual is None else residual.p_outlier,
     )
 
 

@@ -15,7 +15,9 @@ from PIL import Image
 from sklearn.datasets import load_iris
 
 import hardsight as hs
+from hardsight.advice import ACTIONS
 from hardsight.cli import main
+from hardsight.difficulty import FACTORS
 
 
 def run(*arguments):
@@ -69,6 +71,14 @@ def test_json_is_one_object_with_the_same_numbers(iris, tmp_path):
     assert said["error"] == pytest.approx(d.error.mean())
     assert [row["id"] for row in said["hardest"]] == d.hardest(10).index.tolist()
     assert sum(said["causes"].values()) == 150
+    assert said["todo"] == {action: int((d.todo == action).sum()) for action in ACTIONS}
+    assert [row["suggested"] for row in said["hardest"]] == d.hardest(10)["suggested"].tolist()
+    assert [row["todo"] for row in said["hardest"]] == d.hardest(10)["todo"].tolist()
+    assert pd.DataFrame(said["noise_rates"])["wrong"].tolist() == pytest.approx(d.noise_rates["wrong"].tolist())
+    for row in said["ledger"]["classes"]:
+        mine = d.factors[d.table["label"] == row["class"]].mean()
+        assert [row[name] for name in FACTORS] == pytest.approx(mine.tolist())
+    assert [row["cause"] for row in said["ledger"]["causes"]] == [*FACTORS, "none"]
 
 
 def test_json_holds_no_nan(iris, tmp_path):
@@ -254,6 +264,15 @@ def test_usage_errors_have_status_two(iris):
     assert "No such option" in refused("measure", iris, "--lable", "kind", status=2)
     assert "go with --splits subsets" in refused("measure", iris, "--label", "kind", "--ratio", "0.5", status=2)
     assert "Missing argument" in refused("measure", status=2)
+
+
+def test_a_terminal_without_the_letters_gets_a_summary_all_the_same(iris, tmp_path):
+    command = [sys.executable, "-m", "hardsight.cli", "measure", str(iris), "--label", "kind", "--drop", "flower"]
+    ended = subprocess.run(
+        [*command, "--out", str(tmp_path), *QUICK], capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        check=True,
+    )  # fmt: skip
+    assert b"The 10 hardest samples" in ended.stdout
 
 
 def test_labels_that_look_like_markup_print_as_they_are(tmp_path):

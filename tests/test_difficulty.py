@@ -7,15 +7,33 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hand_made import by_hand
 
 import hardsight as hs
+from hardsight.advice import ACTIONS, advise
 from hardsight.difficulty import FACTORS, SCHEMA, Difficulty
 from hardsight.errors import InputError
 
 COLUMNS = [
-    "label", "predicted", "p_label", "error", "error_se", "bias", "variance", "noise", "imbalance", "margin",
-    "uncertainty", "p_wrong", "cause", "views",
-]  # fmt: skip
+    "label",
+    "predicted",
+    "p_label",
+    "error",
+    "error_se",
+    "bias",
+    "variance",
+    "noise",
+    "imbalance",
+    "margin",
+    "uncertainty",
+    "p_wrong",
+    "suggested",
+    "p_suggested",
+    "cause",
+    "todo",
+    "views",
+]
+LEDGER = (*FACTORS, "p_wrong", "suggested", "p_suggested", "cause", "todo")  # fmt: skip
 
 
 def result(n=30, names=("cat", "dog", "owl"), ids=None, seed=0, **more):
@@ -38,6 +56,11 @@ def assert_equal(a, b):
         "ids",
         "consensus",
         "p_wrong",
+        "suggested",
+        "p_suggested",
+        "noise_variance",
+        "p_outlier",
+        "todo",
     ):
         left, right = getattr(a, name), getattr(b, name)
         assert (left is None) == (right is None), name
@@ -166,10 +189,102 @@ def test_the_table_has_the_contracts_columns_in_order():
     assert d.factors.index.equals(d.table.index)
     np.testing.assert_array_equal(d.table["label"], np.array(["cat", "dog", "owl"])[np.arange(30) % 3])
     np.testing.assert_allclose(d.p_label, np.exp(d.consensus)[np.arange(30), np.arange(30) % 3])
-    assert list(result(loss="brier").table) == [c for c in COLUMNS if c not in (*FACTORS, "p_wrong", "cause")]
+    assert list(result(loss="brier").table) == [c for c in COLUMNS if c not in LEDGER]
     numbers = RESULTS["regression"]()
-    assert list(numbers.table) == ["label", "predicted", "error", "error_se", "bias", "variance", "views"]
+    assert list(numbers.table) == [
+        "label", "predicted", "error", "error_se", "bias", "variance", "noise_variance", "p_outlier", "views",
+    ]  # fmt: skip
     assert np.isnan(numbers.p_label).all()
+
+
+# What the ledger says to do
+
+
+def test_the_suggested_label_is_the_likeliest():
+    true = np.arange(300) % 3
+    given = np.where(np.arange(300) < 40, (true + 1) % 3, true)
+    logits = np.random.default_rng(0).normal(size=(4, 300, 3)) + 6 * np.eye(3)[true]
+    d = hs.measure_predictions(logits, np.array(["cat", "dog", "owl"])[given])
+    assert (d.table["suggested"] == np.array(["cat", "dog", "owl"])[d.suggested]).all()
+    agree = d.suggested == d.labels
+    assert (d.suggested == true).mean() > 0.95
+    np.testing.assert_allclose(d.p_suggested[agree], 1 - d.p_wrong[agree], atol=1e-9)
+
+
+def test_what_to_do():
+    d = by_hand()
+    assert d.todo.tolist() == [
+        "relabel", "look at it", "collect more of its class", "look at it", "collect more like it", "nothing",
+    ]  # fmt: skip
+    assert set(d.todo) <= set(ACTIONS)
+    assert d.table["todo"].tolist() == d.todo.tolist()
+    assert d.select([4, 0]).todo.tolist() == ["collect more like it", "relabel"]
+
+
+def test_a_class_is_not_called_short_by_a_sample_that_may_not_be_its_own():
+    d = by_hand()
+    d.p_wrong[2] = d.p_wrong[4] = 0.7
+    assert d.todo[[2, 4]].tolist() == ["look at it", "look at it"]
+
+
+def test_nothing_is_relabelled_as_what_it_is_called_already():
+    d = by_hand()
+    # More likely wrong than right, and still the likeliest of many.
+    d.suggested[0], d.p_wrong[0] = 0, 0.55
+    assert d.todo[0] == "look at it"
+
+
+def test_nothing_doubtful_below_one_half_is_relabelled():
+    rng = np.random.default_rng(0)
+    d = result(300)
+    cause = rng.choice([*FACTORS, "none"], 300)
+    p_wrong = rng.random(300)
+    actions = advise(cause, p_wrong, d.labels, rng.integers(0, 3, 300))
+    assert (p_wrong[actions == "relabel"] > 0.5).all()
+    assert (cause[actions == "relabel"] == "noise").all()
+    assert ((actions == "nothing") == (cause == "none")).all()
+
+
+def test_transition_and_noise_rates():
+    d = by_hand()
+    assert d.transition.loc["cat", "dog"] == 0.3
+    assert (d.transition.index.name, d.transition.columns.name) == ("true", "given")
+    rates = d.noise_rates
+    assert rates["given"].tolist() == [3, 3]
+    assert rates["true_share"].tolist() == [0.6, 0.4]
+    np.testing.assert_allclose(rates["wrong"], [1.3 / 3, 0.9 / 3])
+    np.testing.assert_allclose(rates["mislabelled"], [0.3, 0.2])
+    cats = d.select([0, 1]).noise_rates
+    assert cats["given"].tolist() == [2, 0]
+    np.testing.assert_allclose(cats["wrong"], [0.65, np.nan])
+    for without in (result(loss="brier"), RESULTS["regression"](), RESULTS["one view"]()):
+        assert without.transition is without.noise_rates is without.todo is without.suggested is None
+
+
+def test_files_written_before_there_were_suggestions(tmp_path):
+    path = tmp_path / "d.parquet"
+    by_hand().save(path)
+    pq.write_table(pq.read_table(path).drop_columns(["suggested", "p_suggested"]), path)
+    d = hs.load(path)
+    assert d.suggested is d.p_suggested is None
+    assert list(d.table)[-4:] == ["p_wrong", "cause", "todo", "views"]
+    assert d.todo[0] == "look at it"
+
+
+def test_the_noise_of_a_regression():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=400)
+    y = truth + 0.2 * rng.normal(size=400)
+    y[5] += 4
+    d = hs.measure_predictions(truth + 0.05 * rng.normal(size=(6, 400)), y)
+    assert d.noise_sd == pytest.approx(0.2, rel=0.15)
+    np.testing.assert_allclose(d.noise_sd**2, d.noise_variance.mean())
+    assert d.p_outlier.argmax() == 5
+    assert d.select([5]).p_outlier[0] == d.p_outlier[5] > 0.99
+    assert result().noise_variance is result().p_outlier is result().noise_sd is None
+
+
+# The order
 
 
 def test_hardest_first_with_ties_in_the_order_given():

@@ -326,14 +326,14 @@ def test_ledger_parts_are_the_class_means() -> None:
     d = difficulty(factors=True)
     bars = values(ledger(d).to_dict(), "factor")
     for row in bars:
-        mine = d.names(d.labels) == row["class"]
+        mine = d.names(d.labels) == row["row"]
         assert row["value"] == pytest.approx(d.factors[row["factor"]].to_numpy()[mine].mean())
 
 
 def test_classes_that_look_equal_keep_bars_of_their_own() -> None:
     d = difficulty(classes=("x" * 40 + "1", "x" * 40 + "2", "x" * 40 + "3"), factors=True)
     bars = values(ledger(d).to_dict(), "factor")
-    assert len({row["class"] for row in bars}) == 3
+    assert len({row["row"] for row in bars}) == 3
 
 
 def test_user_strings_stand_in_the_data_only() -> None:

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hardsight.difficulty import FACTORS, Difficulty
+from hardsight.advice import phrase
+from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
+from hardsight.report.bars import Bar, bars
 from hardsight.report.thumbnails import Thumbnail, thumbnails
-from hardsight.report.words import body, datum, line, number, spread
+from hardsight.report.words import body, datum, isolated, line, number, spread
 from hardsight.samples.core import Samples
 
 TEXT_SHOWN, TEXT_KEPT = 400, 4000
@@ -44,22 +46,6 @@ class Row(NamedTuple):
     left_out: int
 
 
-class Part(NamedTuple):
-    """One coloured piece of the bar of factors, in percent of its width."""
-
-    factor: str
-    start: float
-    width: float
-
-
-class Bar(NamedTuple):
-    """The four factors of a sample as one bar; all bars of a page share the scale and the zero line."""
-
-    parts: list[Part]
-    zero: float
-    words: str
-
-
 class Exhibit(NamedTuple):
     """One hard sample."""
 
@@ -75,6 +61,9 @@ class Exhibit(NamedTuple):
     variance: str
     cause: str
     p_wrong: str
+    p_outlier: str
+    todo: str
+    suggested: str
     bar: Bar | None
     picture: Thumbnail | None
     text: Text | None
@@ -98,7 +87,8 @@ def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit
     values: Sequence[Any] = _values(samples, rows) if samples and rows and kind in ("table", "array") else none
     labels, predicted = d.names(d.labels[at]), d.names(d.predicted[at])
     p_label = d.p_label[at]
-    bars = _bars(d, at)
+    drawn: Sequence[Any] = none if d.factors is None else bars(d.factors.to_numpy()[at])
+    todo, suggested = _advice(d, at)
     return [
         Exhibit(
             rank=place + 1,
@@ -113,7 +103,10 @@ def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit
             variance=number(d.variance[i]),
             cause="" if d.cause is None else str(d.cause[i]),
             p_wrong="" if d.p_wrong is None else number(d.p_wrong[i], 2),
-            bar=bars[place],
+            p_outlier="" if d.p_outlier is None else number(d.p_outlier[i], 2),
+            todo=todo[place],
+            suggested=suggested[place],
+            bar=drawn[place],
             picture=pictures[place],
             text=texts[place],
             row=values[place],
@@ -137,26 +130,20 @@ def _rows(d: Difficulty, samples: Samples) -> np.ndarray:
     return np.asarray(at)
 
 
-def _bars(d: Difficulty, at: np.ndarray) -> list[Bar | None]:
-    if d.factors is None or not len(at):
-        return [None] * len(at)
-    factors = d.factors.to_numpy()[at]
-    low = float(np.minimum(factors, 0).sum(1).min())
-    high = float(np.maximum(factors, 0).sum(1).max())
-    width = 100 / max(high - low, 1e-12)
-    bars: list[Bar | None] = []
-    for amounts in factors.tolist():
-        left = right = 0.0
-        parts = []
-        for name, amount in zip(FACTORS, amounts, strict=True):
-            if amount < 0:
-                left += amount
-            start = left if amount < 0 else right
-            right += max(amount, 0.0)
-            parts.append(Part(name, round((start - low) * width, 2), round(abs(amount) * width, 2)))
-        words = ", ".join(f"{name} {number(amount, 2)}" for name, amount in zip(FACTORS, amounts, strict=True))
-        bars.append(Bar(parts, round(-low * width, 2), words))
-    return bars
+def _advice(d: Difficulty, at: np.ndarray) -> tuple[list[str], list[str]]:
+    """What to do about some samples, and the label that is likelier than theirs with its probability; or nothing."""
+    nothing = [""] * len(at)
+    if d.todo is None:
+        return nothing, nothing
+    given = [isolated(line(name, 60)) for name in d.names(d.labels[at])]
+    if d.suggested is None or d.p_suggested is None:
+        return [phrase(*each) for each in zip(d.todo[at], given, nothing, strict=True)], nothing
+    other = [isolated(line(name, 60)) for name in d.names(d.suggested[at])]
+    likelier = [
+        f"{name}, p {number(p, 2)}" if changed else ""
+        for name, p, changed in zip(other, d.p_suggested[at], d.suggested[at] != d.labels[at], strict=True)
+    ]
+    return [phrase(*each) for each in zip(d.todo[at], given, other, strict=True)], likelier
 
 
 def _text(value: Any) -> Text:

@@ -4,6 +4,7 @@ Fields carry fixed names and user strings only ever stand in the data, never in 
 counted here, so that a page holds some thousand numbers however many samples there are.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import altair as alt
@@ -11,8 +12,8 @@ import numpy as np
 
 from hardsight.difficulty import FACTORS, Difficulty
 from hardsight.errors import InputError
-from hardsight.report.summary import NONE, chance, loss, wrong
-from hardsight.report.words import UNITS, datum, line, number
+from hardsight.report.summary import NONE, causes, chance, groups, loss, wrong
+from hardsight.report.words import UNITS, datum, line, number, share
 
 # Okabe and Ito 2008, *Color Universal Design*: of their eight, those with 3:1 contrast on white and on near-black.
 COLOURS = {"noise": "#D55E00", "imbalance": "#0072B2", "margin": "#CC79A7", "uncertainty": "#009E73", NONE: "#85898F"}
@@ -23,7 +24,10 @@ _LOW, _HIGH = "predicted too low", "predicted too high"
 HARDEST_POINTS = 1000
 POINTS = 4000
 LEDGER_CLASSES = 30
+MATRIX_CLASSES, NUMBERED_CLASSES = 30, 12
 _BINS = 48
+
+_NO_LEDGER = "this result has no ledger: measure classes with loss='log' and at least two held-out views a sample"
 
 Chart = TypeVar("Chart", alt.Chart, alt.LayerChart)
 
@@ -162,32 +166,98 @@ def ledger(d: Difficulty) -> alt.LayerChart:
     Raises:
         InputError: the result has no ledger.
     """
+    _needs_ledger(d)
+    rows = groups(d)[:LEDGER_CLASSES]
+    return _stacked([line(row.name, 32) for row in rows], [row.lines for row in rows], "mean error of the class (nats)")
+
+
+def ledger_by_cause(d: Difficulty) -> alt.LayerChart:
+    """The mean of the four factors over the samples of each cause, stacked.
+
+    Raises:
+        InputError: the result has no ledger.
+    """
+    _needs_ledger(d)
+    rows = [row for row in causes(d) if row.size]
+    return _stacked([row.name for row in rows], [row.lines for row in rows], "mean error of the samples (nats)")
+
+
+def transition(d: Difficulty) -> alt.LayerChart:
+    """Estimated P(given label | true label) as a heat map: a row a true class, wrong labels coloured.
+
+    Raises:
+        InputError: the result has no ledger.
+    """
+    matrix = d.transition
+    if matrix is None or d.classes is None:
+        raise InputError(_NO_LEDGER)
+    shares = matrix.to_numpy()
+    wrong = shares * (1 - np.eye(len(shares)))
+    names = _distinct([line(name, 32) for name in d.classes])
+    darkest = max(float(wrong.max()), 0.05)
+    values = [
+        {
+            "true": names[i],
+            "given": names[j],
+            "kind": "right" if i == j else "wrong",
+            "shade": 0.3 * shares[i, j] if i == j else 0.85 * shares[i, j] / darkest,
+            "percent": f"{100 * shares[i, j]:.0f}" if shares[i, j] >= 0.005 else "",
+            "shown": share(shares[i, j], 1),
+        }
+        for i in range(len(names))
+        for j in range(len(names))
+    ]
+    axis: dict[str, Any] = {"labelLimit": 110, "ticks": False, "domain": False, "labelPadding": 5}
+    x = alt.X(
+        "given:N",
+        sort=None,
+        scale=alt.Scale(domain=names),
+        title="given label",
+        axis=alt.Axis(orient="top", labelAngle=0 if max(map(len, names)) < 3 else -60, **axis),
+    )
+    y = alt.Y("true:N", sort=None, scale=alt.Scale(domain=names), title="true label", axis=alt.Axis(**axis))
+    chart = alt.Chart(_data(values))
+    cells = chart.mark_rect(stroke=None).encode(
+        x=x,
+        y=y,
+        color=alt.Color(
+            "kind:N",
+            scale=alt.Scale(domain=["right", "wrong"], range=[COLOURS[NONE], COLOURS["noise"]]),
+            legend=None,
+        ),
+        opacity=alt.Opacity("shade:Q", scale=None, legend=None),
+        tooltip=[
+            alt.Tooltip("true:N", title="True label"),
+            alt.Tooltip("given:N", title="Given label"),
+            alt.Tooltip("shown:N", title="Share"),
+        ],
+    )
+    layers: list[Any] = [cells]
+    if len(names) <= NUMBERED_CLASSES:
+        layers.append(chart.mark_text(fontSize=11).encode(x=x, y=y, text="percent:N"))
+    return _dress(alt.LayerChart(layer=layers), max(len(names) * (16 if len(names) > NUMBERED_CLASSES else 26), 90))
+
+
+def _needs_ledger(d: Difficulty) -> None:
     if d.factors is None or d.classes is None:
-        raise InputError(
-            "this result has no ledger: measure classes with loss='log' and at least two held-out views a sample"
-        )
-    size = np.bincount(d.labels, minlength=len(d.classes))
-    there = np.flatnonzero(size)
+        raise InputError(_NO_LEDGER)
 
-    def mean(values: np.ndarray) -> np.ndarray:
-        return np.bincount(d.labels, weights=values, minlength=len(size))[there] / size[there]
 
-    factor = {name: mean(d.factors[name].to_numpy()) for name in FACTORS}
-    error = mean(d.error)
-    order = np.argsort(-error, kind="stable")[:LEDGER_CLASSES]
-    names = _distinct([line(d.classes[there[i]], 32) for i in order])
+def _stacked(names: list[str], lines: Sequence[Sequence[float]], title: str) -> alt.LayerChart:
+    """Bars of the four factors and a tick at their sum, a row a name."""
+    names = _distinct(names)
     bars = [
-        {"class": name, "factor": key, "rank": rank, "value": float(factor[key][i]), "shown": number(factor[key][i])}
-        for name, i in zip(names, order, strict=True)
+        {"row": name, "factor": key, "rank": rank, "value": float(amounts[rank]), "shown": number(amounts[rank])}
+        for name, amounts in zip(names, lines, strict=True)
         for rank, key in enumerate(FACTORS)
     ]
     totals = [
-        {"class": name, "value": float(error[i]), "shown": number(error[i])}
-        for name, i in zip(names, order, strict=True)
+        {"row": name, "value": float(sum(amounts)), "shown": number(sum(amounts))}
+        for name, amounts in zip(names, lines, strict=True)
     ]
     # The order stands in the domain: a custom sort would carry the names into an expression.
     y = alt.Y(
-        "class:N",
+        "row:N",
         sort=None,
         scale=alt.Scale(domain=names),
         title=None,
@@ -198,11 +268,11 @@ def ledger(d: Difficulty) -> alt.LayerChart:
         .mark_bar(height=alt.RelativeBandSize(0.72))
         .encode(
             y=y,
-            x=alt.X("value:Q", stack="zero", title="mean error of the class (nats)", axis=alt.Axis(tickCount=6)),
+            x=alt.X("value:Q", stack="zero", title=title, axis=alt.Axis(tickCount=6)),
             color=_colour([(name, name) for name in FACTORS], "factor"),
             order=alt.Order("rank:Q"),
             tooltip=[
-                alt.Tooltip("class:N", title="Class"),
+                alt.Tooltip("row:N", title="Of"),
                 alt.Tooltip("factor:N", title="Factor"),
                 alt.Tooltip("shown:N", title="Mean"),
             ],
@@ -214,7 +284,7 @@ def ledger(d: Difficulty) -> alt.LayerChart:
         .encode(
             y=y,
             x="value:Q",
-            tooltip=[alt.Tooltip("class:N", title="Class"), alt.Tooltip("shown:N", title="Mean error")],
+            tooltip=[alt.Tooltip("row:N", title="Of"), alt.Tooltip("shown:N", title="Mean error")],
         )
     )
     return _dress(alt.LayerChart(layer=[stacked, total.properties(name="total")]), max(20 * len(names), 120))

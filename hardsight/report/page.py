@@ -19,7 +19,7 @@ from hardsight.difficulty import FACTORS, Difficulty
 from hardsight.errors import InputError
 from hardsight.files import atomic
 from hardsight.report import exhibits, figures, summary
-from hardsight.report.words import LOSSES, UNITS, line, number, plural, share, spread
+from hardsight.report.words import LOSSES, UNITS, line, number, percent, plural, share, spread
 from hardsight.samples.core import Samples
 
 HARDEST = 60
@@ -51,6 +51,9 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
         charts["bias-variance"] = figures.bias_variance(d)
     if d.factors is not None:
         charts["ledger"] = figures.ledger(d)
+        charts["ledger-by-cause"] = figures.ledger_by_cause(d)
+    if d.transition is not None and len(d.transition) <= figures.MATRIX_CLASSES:
+        charts["transition"] = figures.transition(d)
     source = d.settings.get("source")
     groups = summary.groups(d)
     return (
@@ -72,8 +75,11 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
             findings=summary.findings(d),
             groups=groups[: summary.CLASS_ROWS],
             groups_left_out=max(0, len(groups) - summary.CLASS_ROWS),
+            numbered=figures.NUMBERED_CLASSES,
             highest=max(group.error for group in groups),
             causes=summary.causes(d),
+            confusions=summary.confusions(d),
+            rates=summary.rates(d)[: summary.CLASS_ROWS],
             factors=FACTORS if d.factors is not None else (),
             regression=d.regression,
             loss=summary.loss(d),
@@ -83,6 +89,8 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
             judged=samples is not None and len(samples) >= exhibits.ROWS_TO_JUDGE,
             scale=_scale(samples),
             has_p_wrong=d.p_wrong is not None,
+            has_suggested=d.suggested is not None,
+            has_noise=d.noise_variance is not None,
             one_view=int(d.count.max()) < 2,
             settings=[
                 (line(name, 60), line(_plain(value), 600)) for name, value in d.settings.items() if name != "notices"
@@ -131,7 +139,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"number": number, "plural": plural, "spread": spread}
+    environment.filters |= {"number": number, "percent": percent, "plural": plural, "spread": spread}
     environment.globals |= {"LOSSES": LOSSES, "UNITS": UNITS, "MEANING": summary.MEANING}
     return environment
 

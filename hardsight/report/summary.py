@@ -5,12 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hardsight.advice import ACTIONS, COLLECT_CLASS, NOTHING
 from hardsight.difficulty import FACTORS, Difficulty
 from hardsight.planner import models_for
 from hardsight.report.words import LOSSES, UNITS, isolated, line, number, plural, share
 
 CLASS_ROWS = 500
 QUANTILES = 5
+CLASSES_NAMED = 3
+CONFUSIONS = 20
 # Reliability of a ranking that needs no more models.
 WANTED = 0.95
 NONE = "none"
@@ -77,6 +80,7 @@ def facts(d: Difficulty) -> list[tuple[str, str]]:
         ("Loss", LOSSES.get(loss(d), loss(d))),
         ("Mean error", f"{number(_mean(d.error))} {UNITS.get(loss(d), '')}".strip()),
         ("Its root", number(_mean(d.error) ** 0.5) if loss(d) == "squared" else None),
+        ("Noise (s.d.)", None if d.noise_sd is None else number(d.noise_sd)),
         ("Seed", d.settings.get("seed")),
     ]
     return [(name, line(value, 80)) for name, value in pairs if value is not None]
@@ -126,6 +130,29 @@ def findings(d: Difficulty) -> list[str]:
             f"About {number(round(float(np.nansum(d.p_wrong))))} labels are expected to be wrong; "
             f"{plural(likely, 'sample')} more likely wrong than right."
         )
+    if d.regression:
+        found += _residuals(d)
+    return found
+
+
+def _residuals(d: Difficulty) -> list[str]:
+    """What there is in place of the ledger where labels are numbers."""
+    found = [
+        "The ledger of causes is for classification; a regression has bias, variance and an estimate of the noise."
+    ]
+    if d.noise_sd is None or d.p_outlier is None:
+        return found
+    likely = int((d.p_outlier > 0.5).sum())
+    whole = _mean(d.error)
+    part = f", {share(min(d.noise_sd**2 / whole, 1.0), 1)} of the mean squared error" if whole > 0 else ""
+    found.append(
+        f"Noise: targets usually lie {number(d.noise_sd)} about the consensus (standard deviation{part}). This holds "
+        "whatever the models get wrong together, too."
+    )
+    found.append(
+        f"About {number(round(float(d.p_outlier.sum())))} targets are expected to be farther off than noise; "
+        f"{likely:,} more likely than not."
+    )
     return found
 
 
@@ -141,6 +168,9 @@ class Group(NamedTuple):
     accuracy: float
     offset: float
     p_wrong: float
+    lines: tuple[float, ...]
+    noise_sd: float
+    outliers: float
 
 
 def groups(d: Difficulty) -> list[Group]:
@@ -169,9 +199,14 @@ def groups(d: Difficulty) -> list[Group]:
         mean(d.predicted - d.labels) if d.regression else unknown,
         unknown if d.p_wrong is None else mean(d.p_wrong),
     )
+    noise_sd = (unknown if d.noise_variance is None else np.sqrt(mean(d.noise_variance))).tolist()
+    outliers = (unknown if d.p_outlier is None else mean(d.p_outlier) * n).tolist()
+    lines = np.stack([unknown if d.factors is None else mean(d.factors[name].to_numpy()) for name in FACTORS], axis=1)
     rows = [
-        Group(names[code], int(count), *map(float, values))
-        for code, count, *values in zip(there, n, *columns, strict=True)
+        Group._make((names[code], int(count), *map(float, values), tuple(account), noise, outliers))
+        for code, count, account, noise, outliers, *values in zip(
+            there, n, lines.tolist(), noise_sd, outliers, *columns, strict=True
+        )
     ]
     return rows if d.regression else sorted(rows, key=lambda row: -row.error)
 
@@ -194,10 +229,15 @@ class Cause(NamedTuple):
     mean_error: float
     total: str
     meaning: str
+    lines: tuple[float, ...]
+    todo: list[str]
 
 
 def causes(d: Difficulty) -> list[Cause]:
-    """How many samples each factor explains most of, and the share of all error that each factor's line carries."""
+    """How many samples each factor explains most of, their mean lines, and what to do about them.
+
+    ``total`` is the share of all error that the factor's line carries over all samples.
+    """
     if d.factors is None or d.cause is None:
         return []
     lines = d.factors.to_numpy().sum(0)
@@ -213,9 +253,98 @@ def causes(d: Difficulty) -> list[Cause]:
                 mean_error=_mean(d.error[mine]),
                 total="–" if name == NONE else _signed_share(carried[name], lines.sum()),
                 meaning=MEANING[name],
+                lines=tuple(mean_lines(d, mine).tolist()),
+                todo=remedies(d, mine),
             )
         )
     return rows
+
+
+class Rate(NamedTuple):
+    """How noisy the labels of one class are; see :attr:`hardsight.Difficulty.noise_rates`."""
+
+    name: str
+    given: int
+    true_share: float
+    wrong: float
+    mislabelled: float
+
+
+def rates(d: Difficulty) -> list[Rate]:
+    """The noise rates by class, the noisiest labels first."""
+    table = d.noise_rates
+    if table is None:
+        return []
+    # Classes without a sample, whose rate is unknown, stand last.
+    table = table.sort_values("wrong", ascending=False, kind="stable")
+    return [Rate(line(row[0], 80), *row[1:]) for row in table.itertuples(name=None)]
+
+
+class Confusion(NamedTuple):
+    """One way in which labels go wrong."""
+
+    true: str
+    given: str
+    rate: float
+    suggested: int
+
+
+def confusions(d: Difficulty) -> list[Confusion]:
+    """The largest rates at which samples of one class are given the label of another, largest first.
+
+    ``suggested`` counts the samples so labelled whose likeliest true label is the former.
+    """
+    matrix = d.transition
+    if matrix is None or d.classes is None:
+        return []
+    wrong = matrix.to_numpy() * (1 - np.eye(len(matrix)))
+    largest = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS]
+    names = [line(name, 60) for name in d.classes]
+    found = []
+    for true, given in zip(*np.unravel_index(largest, wrong.shape), strict=True):
+        so = 0 if d.suggested is None else int(((d.suggested == true) & (d.labels == given)).sum())
+        if true != given:
+            found.append(Confusion(names[true], names[given], float(wrong[true, given]), so))
+    return found
+
+
+def mean_lines(d: Difficulty, rows: np.ndarray) -> np.ndarray:
+    """The mean of the four factors over some samples, ``(4,)``; zeros where there are none."""
+    if d.factors is None or not rows.any():
+        return np.zeros(len(FACTORS))
+    means: np.ndarray = d.factors.to_numpy()[rows].mean(0)
+    return means
+
+
+def remedies(d: Difficulty, rows: np.ndarray) -> list[str]:
+    """What to do about some samples, a phrase an action with how many it is for.
+
+    Args:
+        d: with a ledger.
+        rows: mask, ``(sample,)``.
+    """
+    if d.todo is None:
+        return []
+    todo = d.todo[rows]
+    said = []
+    for action in ACTIONS:
+        count = int((todo == action).sum())
+        if count and action == COLLECT_CLASS:
+            said.append(f"collect more of {_short_classes(d, d.labels[rows][todo == action])}")
+        elif count:
+            said.append(action if action == NOTHING else f"{action}: {count:,}")
+    return said
+
+
+def _short_classes(d: Difficulty, codes: np.ndarray) -> str:
+    """The classes of some samples with how many are of each, the most frequent first."""
+    found, counts = np.unique(codes, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    names = d.names(found[order])
+    listed = [f"{isolated(line(names[i], 20))} ({counts[order][i]:,})" for i in range(min(len(order), CLASSES_NAMED))]
+    return ", ".join(listed) + (
+        f" and {plural(len(order) - len(listed), 'other class')}" if len(order) > len(listed) else ""
+    )
 
 
 def _signed_share(part: float, whole: float) -> str:

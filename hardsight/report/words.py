@@ -111,6 +111,15 @@ def share(part: float, whole: float) -> str:
     return f"{percent:.1f}\u00a0%" if percent % 100 else f"{percent:.0f}\u00a0%"
 
 
+def percent(part: float) -> str:
+    """A share of one in percent; a dash where it is unknown.
+
+    >>> percent(0.125).replace("\u00a0", " "), percent(float("nan"))
+    ('12.5 %', '–')
+    """
+    return "–" if math.isnan(part) else share(part, 1)
+
+
 def plural(count: int, noun: str) -> str:
     """A count with its noun.
 
