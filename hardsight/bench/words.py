@@ -4,12 +4,15 @@ import math
 import platform
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 
+from hardsight.bench.factors import CAUSES, LEFT, SHARE, Study
 from hardsight.bench.hardness import KINDS
 from hardsight.bench.ranks import Standing
 from hardsight.bench.speed import Case, Growth, Timed
+from hardsight.difficulty import FACTORS
 
 # The score that hardsight stands for in the studies, the same for all sets and kinds.
 OURS = "error (50)"
@@ -161,6 +164,57 @@ def _rated(rows: pd.DataFrame) -> list[str]:
         f"{rows['wrong'].mean():.1%} of one rater's labels are wrong."
     )
     return [about, _table(head, cells)]
+
+
+def factors(found: Study) -> str:
+    """The study of the ledger."""
+    apart, causes = found.separation, found.causes
+    own = apart[apart["line"] == apart["factor"]]
+    what = (
+        f"{apart['set'].nunique()} data sets, {apart['seed'].nunique()} seeds. In every world a third of the classes are "
+        f"cut to {LEFT:.0%}, and {SHARE:.0%} of the samples each are mislabelled, blends of two classes, and strange. AUROC "
+        "of each line for the samples of each factor against *all* others, the other hard ones included; means."
+    )
+    matrix = apart.groupby(["line", "factor"])["auroc"].mean().unstack()
+    rows = [(line, *(f"{matrix[f][line]:.3f}" for f in FACTORS)) for line in (*FACTORS, "p_wrong")]
+    told = ["# Which factor?", what, "## Lines against factors", _table(("line", *FACTORS), rows)]
+    each = own.groupby(["set", "strange", "factor"], sort=False)["auroc"].mean().unstack()
+    f1 = causes.groupby(["set", "strange"], sort=False)["f1"].mean()
+    cells = [(*map(str, at), *(f"{each[f][at]:.3f}" for f in FACTORS), f"{f1[at]:.3f}") for at in each.index]
+    told += ["## The right line, set by set"]
+    told += [_table(("set", "strange samples", *FACTORS, "macro-F1 of cause"), cells)]
+    by_set = own.groupby(["set", "factor"], sort=False)["auroc"].mean().unstack()
+    means = [
+        ("mean over sets", *(f"{by_set[f].mean():.3f}" for f in FACTORS), f"{f1.groupby('set').mean().mean():.3f}")
+    ]
+    told += [_table(("", *FACTORS, "macro-F1 of cause"), means)]
+    counts = np.sum(causes["counts"].to_list(), axis=0).reshape(len(CAUSES), len(CAUSES))
+    shares = [
+        (reason, *(f"{n:,}" for n in row), f"{row[i] / row.sum():.0%}")
+        for i, (reason, row) in enumerate(zip(CAUSES, counts, strict=True))
+    ]
+    about = (
+        "Injected reasons (rows) against causes told (columns), samples of all worlds. Data sets have hard samples of their "
+        "own, which count as none here."
+    )
+    told += ["## What the cause says", about, _table(("injected", *CAUSES, "right"), shares)]
+    return "\n\n".join([*told, *_calibrated(found.calibration)])
+
+
+def _calibrated(rows: pd.DataFrame) -> list[str]:
+    mean = rows.groupby(["set", "kind", "share"], sort=False)[["ece", "precision_p_wrong", "precision_error"]].mean()
+    whole = rows.groupby(["kind", "share"], sort=False)[["ece", "precision_p_wrong", "precision_error"]].mean()
+    kinds = list(whole.index)
+    cells = []
+    for name in [*rows["set"].unique(), None]:
+        of = [whole.loc[kind] if name is None else mean.loc[(name, *kind)] for kind in kinds]
+        told = (f"{row['ece']:.3f}; {row['precision_p_wrong']:.3f} / {row['precision_error']:.3f}" for row in of)
+        cells.append(("mean" if name is None else str(name), *told))
+    about = (
+        "Mislabelling alone. Expected calibration error of P(label wrong), ten bins of equal width; then average precision "
+        "of P(label wrong) / of the error for the wrong labels."
+    )
+    return ["## Is P(label wrong) calibrated?", about, _table(("set", *(f"{k} {s:.0%}" for k, s in kinds)), cells)]
 
 
 def _faults(rows: pd.DataFrame) -> list[str]:
