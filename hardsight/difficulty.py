@@ -122,8 +122,9 @@ class Difficulty:
         matrix = self.settings.get("transition")
         if matrix is None or self.classes is None:
             return None
-        named = self.names(np.arange(len(self.classes)))
-        return pd.DataFrame(matrix, index=pd.Index(named, name="true"), columns=pd.Index(named, name="given"))
+        # As objects: pandas' own string type refuses what is not valid Unicode.
+        named = pd.Index(list(self.classes), dtype=object)
+        return pd.DataFrame(matrix, index=named.rename("true"), columns=named.rename("given"))
 
     @property
     def noise_rates(self) -> pd.DataFrame | None:

@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hand_made import by_hand
 from PIL import Image
 
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
 from hardsight.report import bias_variance, figures, histogram, ledger, summary, words, write
 from hardsight.report import exhibits as room
+from hardsight.report.bars import bars
 from hardsight.report.page import render
 from hardsight.report.thumbnails import LONGEST, thumbnails
 from hardsight.samples.core import Samples
@@ -71,16 +73,24 @@ def difficulty(
         return Difficulty(
             **common, labels=target, predicted=target + rng.normal(size=n), classes=None, consensus=None, ledger=None,
             p_wrong=None, cause=None, settings=about | {"loss": settings.get("loss", "squared")},
+            noise_variance=np.linspace(0.5, 1.5, n), p_outlier=rng.random(n) ** 9,
         )  # fmt: skip
     labels = rng.integers(0, len(classes), n)
     consensus = np.log(rng.dirichlet(np.ones(len(classes)), n))
     account = rng.dirichlet(np.ones(4), n) * common["error"][:, None]
     account[:, 1] -= 0.1
     account[:, 2] += 0.1
+    if not factors:
+        return Difficulty(
+            **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus, settings=about,
+            ledger=None, p_wrong=None, cause=None,
+        )  # fmt: skip
+    matrix = 0.7 * np.eye(len(classes)) + 0.3 * rng.dirichlet(np.ones(len(classes)), len(classes))
+    about |= {"transition": matrix.tolist(), "class_shares": np.full(len(classes), 1 / len(classes)).tolist()}
     return Difficulty(
         **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus, settings=about,
-        ledger=account if factors else None, p_wrong=rng.random(n) if factors else None,
-        cause=rng.choice(["noise", "imbalance", "margin", "uncertainty", "none"], n) if factors else None,
+        ledger=account, p_wrong=rng.random(n), suggested=rng.integers(0, len(classes), n), p_suggested=rng.random(n),
+        cause=rng.choice(["noise", "imbalance", "margin", "uncertainty", "none"], n),
     )  # fmt: skip
 
 
@@ -242,6 +252,101 @@ def test_causes_are_counted_and_their_shares_add_up() -> None:
     assert sum(shares) == pytest.approx(100, abs=0.3)
 
 
+def test_what_to_do_about_a_cause_stands_beside_it() -> None:
+    d = by_hand(copies=3)
+    read = page(d)
+    for said in ("relabel: 3", "look at it: 3", "collect more of dog (3)", "collect more like it: 3", "nothing"):
+        assert said in read.prose
+    assert "is more likely wrong than right and noise explains most" in read.prose
+
+
+def test_what_to_do_about_a_sample() -> None:
+    d = by_hand()
+    shown = {int(it.id): it.advice for it in room.exhibits(d, None, 6)}
+    assert shown[0] == ("relabel as dog", True, "dog", "0.90")
+    assert shown[1] == ("look at it", False, "", "")
+    assert shown[2].todo == "collect more of dog"
+    assert shown[3] == ("look at it", False, "cat", "0.60")
+    for samples in (None, samples_of(d, "array", np.zeros((6, 2)))):
+        read = page(d, samples)
+        assert "relabel as dog" in read.prose
+        assert "p 0.90" in read.prose
+    d.suggested = d.p_suggested = None
+    assert room.exhibits(d, None, 6)[0].advice.todo == "look at it"
+    assert "relabel as" not in page(d).prose
+    assert "Likelier label" not in page(d).prose
+
+
+def test_bars_of_samples_by_hand() -> None:
+    one, two = bars(np.array([[2.0, -1.0, 1.0, 0.0], [0.5, -0.5, 0.0, 0.5]]))
+    assert one.zero == two.zero == 25
+    assert [part[1:] for part in one.parts] == [(25, 50), (0, 25), (75, 25), (100, 0)]
+    assert [part[1:] for part in two.parts] == [(25, 12.5), (12.5, 12.5), (37.5, 0), (37.5, 12.5)]
+    assert two.words == "noise 0.50, imbalance −0.50, margin 0, uncertainty 0.50"
+
+
+def test_noise_rates_and_confusions() -> None:
+    d = by_hand()
+    assert summary.rates(d) == [
+        ("cat", 3, 0.6, pytest.approx(1.3 / 3), pytest.approx(0.3)),
+        ("dog", 3, 0.4, pytest.approx(0.3), pytest.approx(0.2)),
+    ]
+    assert summary.confusions(d) == [("cat", "dog", 0.3, 1), ("dog", "cat", 0.2, 1)]
+    read = page(d.select([0, 1, 5]))
+    assert "Which labels are wrong" in read.prose
+    # No sample is left that is called a dog.
+    assert summary.rates(d.select([0, 1, 5]))[1][:3] == ("dog", 0, 0.4)
+    assert "–" in read.texts["td"]
+
+
+def test_the_matrix_is_drawn_as_it_is() -> None:
+    d = by_hand()
+    cells = page(d).specs["transition"]["data"]["values"]
+    assert {(cell["true"], cell["given"]): (cell["percent"], cell["kind"]) for cell in cells} == {
+        ("cat", "cat"): ("70", "right"),
+        ("cat", "dog"): ("30", "wrong"),
+        ("dog", "cat"): ("20", "wrong"),
+        ("dog", "dog"): ("80", "right"),
+    }
+    shade = {(cell["true"], cell["given"]): cell["shade"] for cell in cells}
+    assert shade["cat", "dog"] == pytest.approx(0.85)
+    assert shade["dog", "cat"] == pytest.approx(0.85 * 2 / 3)
+
+
+def test_many_classes_have_a_table_in_place_of_the_matrix() -> None:
+    d = by_hand(classes=("cat", "dog", *(f"class {i}" for i in range(29))))
+    read = page(d)
+    assert "transition" not in read.specs
+    assert "The 2 largest rates" in read.prose
+    assert summary.confusions(d) == [("cat", "dog", 0.3, 1), ("dog", "cat", 0.2, 1)]
+    assert "transition" in page(by_hand(classes=("cat", "dog", *range(28)))).specs
+
+
+def test_without_a_ledger_nothing_is_said_of_labels() -> None:
+    for d in (difficulty(), difficulty(classes=None)):
+        read = page(d)
+        assert "Which labels are wrong" not in read.prose
+        assert "What to do" not in read.prose
+        assert summary.rates(d) == summary.confusions(d) == []
+        with pytest.raises(InputError, match="no ledger: measure classes with loss='log'"):
+            figures.transition(d)
+
+
+def test_a_regression_shows_its_noise() -> None:
+    d = difficulty(1000, classes=None)
+    read = page(d)
+    assert "The ledger of causes is for classification; a regression has bias, variance and an estimate" in read.prose
+    assert "targets usually lie 1 about the consensus" in read.prose
+    assert "Outliers expected" in read.prose
+    rows = summary.groups(d)
+    assert sum(row.outliers for row in rows) == pytest.approx(d.p_outlier.sum())
+    lowest = d.labels <= np.quantile(d.labels, 0.2)
+    assert rows[0].noise_sd == pytest.approx(np.sqrt(d.noise_variance[lowest].mean()))
+    assert ("Noise (s.d.)", "1") in summary.facts(d)
+    d.noise_variance = d.p_outlier = None
+    assert "Outliers expected" not in page(d).prose
+
+
 def test_one_view_says_there_is_no_variance() -> None:
     read = page(difficulty(views=1))
     assert "There is no variance to show" in read.prose
@@ -328,6 +433,15 @@ def test_ledger_parts_are_the_class_means() -> None:
     for row in bars:
         mine = d.names(d.labels) == row["row"]
         assert row["value"] == pytest.approx(d.factors[row["factor"]].to_numpy()[mine].mean())
+
+
+def test_ledger_by_cause_has_a_row_for_every_cause_that_is_there() -> None:
+    d = by_hand().select([0, 1, 3])
+    bars_of = values(figures.ledger_by_cause(d).to_dict(), "factor")
+    assert {(row["row"], row["factor"]): row["value"] for row in bars_of} == {
+        ("noise", "noise"): 2.0, ("noise", "imbalance"): 0, ("noise", "margin"): 0.25, ("noise", "uncertainty"): 0,
+        ("margin", "noise"): 0, ("margin", "imbalance"): 0, ("margin", "margin"): 1.0, ("margin", "uncertainty"): 0,
+    }  # fmt: skip
 
 
 def test_classes_that_look_equal_keep_bars_of_their_own() -> None:
@@ -564,12 +678,13 @@ def figures_drawn(read: Page) -> int:
 @pytest.mark.parametrize(
     ("make", "count"),
     [
-        (lambda: difficulty(3000, classes=tuple(range(300)), factors=True), 3),
+        (lambda: difficulty(3000, classes=tuple(range(300)), factors=True), 4),
+        (lambda: difficulty(600, classes=tuple(f"a class of number {i}" for i in range(30)), factors=True), 5),
         (lambda: difficulty(views=1), 1),
         (lambda: difficulty(classes=None, ids=np.array([f"größe {i} 中" for i in range(200)])), 2),
-        (lambda: difficulty(1, classes=("only",), factors=True), 3),
+        (lambda: difficulty(1, classes=("only",), factors=True), 5),
     ],
-    ids=["ledger-300-classes", "one-view", "regression", "one-sample"],
+    ids=["ledger-300-classes", "matrix-30-classes", "one-view", "regression", "one-sample"],
 )
 def test_the_browser_draws_every_figure_without_complaint(
     make: object, count: int, chromium: str, tmp_path: Path
@@ -607,7 +722,7 @@ def test_nothing_in_the_data_can_run(kind: str, chromium: str, tmp_path: Path) -
         assert len(read.attributes("script")) == 2
         assert read.attributes("img") == []
         assert not any(name.startswith("on") for _, a in read.elements for name in a)
-        assert figures_drawn(read) == 3
+        assert figures_drawn(read) == 5
 
 
 def test_tooltips_show_markup_as_text(chromium: str, tmp_path: Path) -> None:

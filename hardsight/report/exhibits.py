@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hardsight.advice import phrase
+from hardsight.advice import RELABEL, phrase
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
 from hardsight.report.bars import Bar, bars
@@ -46,6 +46,15 @@ class Row(NamedTuple):
     left_out: int
 
 
+class Advice(NamedTuple):
+    """What to do about a sample; the likeliest true label and its probability where that is not the label given."""
+
+    todo: str
+    relabel: bool
+    suggested: str
+    p_suggested: str
+
+
 class Exhibit(NamedTuple):
     """One hard sample."""
 
@@ -62,8 +71,7 @@ class Exhibit(NamedTuple):
     cause: str
     p_wrong: str
     p_outlier: str
-    todo: str
-    suggested: str
+    advice: Advice | None
     bar: Bar | None
     picture: Thumbnail | None
     text: Text | None
@@ -88,7 +96,7 @@ def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit
     labels, predicted = d.names(d.labels[at]), d.names(d.predicted[at])
     p_label = d.p_label[at]
     drawn: Sequence[Any] = none if d.factors is None else bars(d.factors.to_numpy()[at])
-    todo, suggested = _advice(d, at)
+    advice = _advice(d, at)
     return [
         Exhibit(
             rank=place + 1,
@@ -104,8 +112,7 @@ def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit
             cause="" if d.cause is None else str(d.cause[i]),
             p_wrong="" if d.p_wrong is None else number(d.p_wrong[i], 2),
             p_outlier="" if d.p_outlier is None else number(d.p_outlier[i], 2),
-            todo=todo[place],
-            suggested=suggested[place],
+            advice=advice[place],
             bar=drawn[place],
             picture=pictures[place],
             text=texts[place],
@@ -130,20 +137,22 @@ def _rows(d: Difficulty, samples: Samples) -> np.ndarray:
     return np.asarray(at)
 
 
-def _advice(d: Difficulty, at: np.ndarray) -> tuple[list[str], list[str]]:
-    """What to do about some samples, and the label that is likelier than theirs with its probability; or nothing."""
-    nothing = [""] * len(at)
+def _advice(d: Difficulty, at: np.ndarray) -> list[Advice | None]:
     if d.todo is None:
-        return nothing, nothing
-    given = [isolated(line(name, 60)) for name in d.names(d.labels[at])]
-    if d.suggested is None or d.p_suggested is None:
-        return [phrase(*each) for each in zip(d.todo[at], given, nothing, strict=True)], nothing
-    other = [isolated(line(name, 60)) for name in d.names(d.suggested[at])]
-    likelier = [
-        f"{name}, p {number(p, 2)}" if changed else ""
-        for name, p, changed in zip(other, d.p_suggested[at], d.suggested[at] != d.labels[at], strict=True)
+        return [None] * len(at)
+    likeliest = d.labels[at] if d.suggested is None else d.suggested[at]
+    p = np.ones(len(at)) if d.p_suggested is None else d.p_suggested[at]
+    changed = likeliest != d.labels[at]
+    given, other = ([isolated(line(name, 60)) for name in d.names(codes)] for codes in (d.labels[at], likeliest))
+    return [
+        Advice(
+            phrase(todo, given[place], other[place]),
+            todo == RELABEL,
+            other[place] if changed[place] else "",
+            number(p[place], 2) if changed[place] else "",
+        )
+        for place, todo in enumerate(d.todo[at].tolist())
     ]
-    return [phrase(*each) for each in zip(d.todo[at], given, other, strict=True)], likelier
 
 
 def _text(value: Any) -> Text:

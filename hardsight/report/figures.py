@@ -194,6 +194,7 @@ def transition(d: Difficulty) -> alt.LayerChart:
     shares = matrix.to_numpy()
     wrong = shares * (1 - np.eye(len(shares)))
     names = _distinct([line(name, 32) for name in d.classes])
+    longest = max(map(len, names))
     darkest = max(float(wrong.max()), 0.05)
     values = [
         {
@@ -213,7 +214,12 @@ def transition(d: Difficulty) -> alt.LayerChart:
         sort=None,
         scale=alt.Scale(domain=names),
         title="given label",
-        axis=alt.Axis(orient="top", labelAngle=0 if max(map(len, names)) < 3 else -60, **axis),
+        axis=alt.Axis(
+            orient="top",
+            labelAngle=0 if longest < 3 else -60 if len(names) <= NUMBERED_CLASSES else -90,
+            labelOverlap="parity",
+            **axis,
+        ),
     )
     y = alt.Y("true:N", sort=None, scale=alt.Scale(domain=names), title="true label", axis=alt.Axis(**axis))
     chart = alt.Chart(_data(values))

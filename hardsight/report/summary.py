@@ -302,8 +302,8 @@ def confusions(d: Difficulty) -> list[Confusion]:
     names = [line(name, 60) for name in d.classes]
     found = []
     for true, given in zip(*np.unravel_index(largest, wrong.shape), strict=True):
-        so = 0 if d.suggested is None else int(((d.suggested == true) & (d.labels == given)).sum())
-        if true != given:
+        if wrong[true, given] > 0:
+            so = 0 if d.suggested is None else int(((d.suggested == true) & (d.labels == given)).sum())
             found.append(Confusion(names[true], names[given], float(wrong[true, given]), so))
     return found
 
