@@ -86,6 +86,15 @@ def test_held_out_measures_are_those_of_the_same_models(scores):
     np.testing.assert_allclose(wrong, wrong.round(), atol=1e-9)
 
 
+def test_evidence_by_hand():
+    p = np.log([[[0.9, 0.1], [0.5, 0.5], [0.8, 0.2]], [[0.7, 0.3], [0.5, 0.5], [0.9, 0.1]]])
+    found = hs.measure_predictions(p, ["a", "b", "a"])
+    # b is a third of three samples, less than an even share of two classes.
+    rarity = np.array([0, np.log(1.5), 0])
+    expected = found.error + 0.25 * np.log(found.variance + 0.001) + found.p_wrong + rarity
+    np.testing.assert_allclose(entrants.evidence(found), expected)
+
+
 def test_a_seed_fixes_all_scores_and_another_changes_them():
     hard = hardened(most=80)
     for name in ("dynamics", "second split", "trainings", "untrained", "control"):

@@ -33,8 +33,8 @@ def differences(found: Standing) -> alt.LayerChart:
     y = alt.Y("measure:N", sort=names, title=None, axis=alt.Axis(labelLimit=300))
     x = alt.X("low:Q", title="mean rank (1 is best)", scale=alt.Scale(zero=False))
     base = alt.Chart(alt.Data(values=values))  # type: ignore[no-untyped-call]
-    bars = base.mark_rule(strokeWidth=4, opacity=0.35).encode(x=x, x2="high:Q", y=y, color=colour)
-    points = base.mark_circle(size=40, opacity=1).encode(x="rank:Q", y=y, color=colour)
+    bars = base.mark_rule(strokeWidth=4, opacity=0.35, aria=False).encode(x=x, x2="high:Q", y=y, color=colour)
+    points = base.mark_circle(size=40, opacity=1, aria=False).encode(x="rank:Q", y=y, color=colour)
     return _plain(alt.LayerChart(layer=[bars, points]).properties(width=420, height=_ROW * len(names)), grid=True)
 
 
@@ -50,10 +50,10 @@ def heat(found: Standing) -> alt.LayerChart:
         x=alt.X("kind:N", sort=kinds, title=None, axis=alt.Axis(orient="top", labelAngle=-45)),
         y=alt.Y("measure:N", sort=names, title=None, axis=alt.Axis(labelLimit=300)),
     )
-    squares = base.mark_rect().encode(
+    squares = base.mark_rect(aria=False).encode(
         color=alt.Color("rank:Q", title="mean rank", scale=alt.Scale(scheme="blues", reverse=True))
     )
-    numbers = base.mark_text(fontSize=9).encode(
+    numbers = base.mark_text(fontSize=9, aria=False).encode(
         text="shown:N",
         color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
     )

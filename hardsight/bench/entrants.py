@@ -277,7 +277,20 @@ def ours(found: Difficulty) -> dict[str, np.ndarray]:
         **lines,
         "bias": found.bias,
         "consensus entropy": -(np.exp(consensus) * consensus).sum(1),
+        "evidence": evidence(found),
     }
+
+
+def evidence(found: Difficulty) -> np.ndarray:
+    r"""Error, with what each cause adds to it: $E + \frac14 \log(V + 0.001) + P(\text{wrong}) + \max(0, -\log K\pi_y)$.
+
+    $V$ is the variance (the ledger's uncertainty), $\pi_y$ the share of the label's class among $K$ classes. In nats, for
+    log-loss; a candidate for one score of all kinds of hardness, with weights that are the same for all data.
+    """
+    share = np.bincount(found.labels)[found.labels] / len(found)
+    rarity = np.maximum(-np.log(len(cast(tuple[Any, ...], found.classes)) * share), 0)
+    values: np.ndarray = found.error + np.log(found.variance + 1e-3) / 4 + cast(np.ndarray, found.p_wrong) + rarity
+    return values
 
 
 def untrained(given: Given) -> Iterator[Scored]:
