@@ -75,7 +75,7 @@ def test_our_aum_is_that_of_its_package(scores):
 def test_held_out_measures_are_those_of_the_same_models(scores):
     _, found = scores
     # cleanlab reads the dual mean of the predictions, whose log is the bias' plug-in.
-    bias = found["bias (50)"].values + found["uncertainty (50)"].values
+    bias = found["bias (50)"].values + found["variance (50)"].values
     np.testing.assert_allclose(bias, found["error (50)"].values, atol=1e-9)
     lines = sum(found[f"{name} (50)"].values for name in ("noise", "imbalance", "margin", "uncertainty"))
     np.testing.assert_allclose(lines, found["error (50)"].values, atol=1e-9)

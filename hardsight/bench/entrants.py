@@ -276,6 +276,7 @@ def ours(found: Difficulty) -> dict[str, np.ndarray]:
         "p_wrong": cast(np.ndarray, found.p_wrong),
         **lines,
         "bias": found.bias,
+        "variance": found.variance,
         "consensus entropy": -(np.exp(consensus) * consensus).sum(1),
         "evidence": evidence(found),
     }
