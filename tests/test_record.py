@@ -202,6 +202,18 @@ def test_features_may_come_with_some_views_only():
     assert_same(record.table[["loss"]], WHOLE[["loss"]], **CLOSE)
 
 
+def test_features_may_come_with_some_batches_of_a_view_only():
+    record = hs.Record()
+    for at, given_too in (([0, 1], True), ([2, 3], False), ([4, 5], True)):
+        extra = {"features": WORLD["features"][0, at]} if given_too else {}
+        record.add(view=0, ids=at, logits=WORLD["logits"][0, at], labels=WORLD["labels"][at], **extra)
+    only = hs.Record()
+    put(only, 0, [0, 1, 4, 5])
+    assert record.measure("grand").isna().tolist() == [False, False, True, True, False, False]
+    assert np.array_equal(record.measure("grand").dropna(), only.measure("grand"))
+    assert record.measure("loss").notna().all()
+
+
 def test_only_what_is_asked_for_is_kept():
     record = straight(measures=["loss", "aum"])
     assert record.table.columns.tolist() == ["loss", "aum"]
