@@ -18,7 +18,7 @@ from hardsight.bench.entrants import FIELD, Given, Scored, checked, enter, yours
 from hardsight.bench.grid import Cell, Study, carry_out, cells, judged, precision, stability
 from hardsight.bench.hardness import KINDS
 from hardsight.bench.sets import load
-from hardsight.bench.trainings import Training
+from hardsight.bench.trainings import Passed, Training
 from hardsight.cli import main
 from hardsight.errors import InputError
 
@@ -84,6 +84,36 @@ def test_held_out_measures_are_those_of_the_same_models(scores):
     assert (found["error (50)"].values >= -np.log1p(-doubt) - 1e-9).all()
     wrong = found["c-score (50)"].values * 10
     np.testing.assert_allclose(wrong, wrong.round(), atol=1e-9)
+
+
+def test_the_second_split_is_judged_on_samples_that_training_left(monkeypatch):
+    class Fake(Training):
+        """Right on what it is trained on now, wrong on all else."""
+
+        def epochs(self, count, rows=None):
+            right = torch.zeros(len(self.labels), dtype=torch.bool)
+            right[rows] = True
+            own = torch.nn.functional.one_hot(self.labels, 10).float()
+            for _ in range(count):
+                yield Passed(torch.where(right[:, None], own, -own), own, own)
+
+    monkeypatch.setattr(entrants, "Training", Fake)
+    (found,) = enter("second split", FIELD["second split"], given(hardened()))
+    # Forgotten before the first view; whoever is judged on what is trained would never forget.
+    np.testing.assert_array_equal(found.values, 0)
+
+
+def test_as_many_models_are_trained_as_is_said(monkeypatch):
+    trained = []
+
+    def spy(*samples, **how):
+        result = hs.measure(*samples, **how)
+        trained.append(result.settings["members"])
+        return result
+
+    monkeypatch.setattr(entrants, "measure", spy)
+    enter("ensembles", FIELD["ensembles"], given(hardened(most=60)))
+    assert trained == [10, 50]
 
 
 def test_evidence_by_hand():
@@ -217,6 +247,9 @@ def test_cells_that_make_sense():
     assert len(found) == 14
     states = {tuple(stream.generate_state(2)) for c in found for stream in (c.stream, *c.stream.spawn(3))}
     assert len(states) == 4 * len(found)
+    parent = found[0].stream
+    own = [grid.own_stream(parent, name) for name in ("dynamics", "control")]
+    assert len({tuple(stream.generate_state(2)) for stream in (*own, parent, *parent.spawn(2))}) == 5
     with pytest.raises(InputError, match="no kind of hardness is called 'blur': choose among uniform"):
         cells(["digits"], ["blur"], [0.1], [0], None)
     with pytest.raises(InputError, match=r"a share must lie between 0 and 1\. Got 1\.5"):
@@ -346,6 +379,8 @@ def test_ranks_by_hand():
     assert found.blocks == 3
     assert found.p == pytest.approx(friedmanchisquare([1, 2, 2.5], [2, 1, 2.5], [3, 3, 1]).pvalue)
     assert found.left_out == []
+    # Another share is not another block.
+    assert ranks.standing(pd.concat([rows, rows.assign(share=0.2)])).blocks == 3
     page = words.measures(rows, found)
     assert "2 data sets (a, b), 2 kinds of hardness, shares 0.1, 2 seeds; 3 measures" in page
     assert "The middle of the field is rank 2." in page

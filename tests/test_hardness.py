@@ -203,9 +203,9 @@ def test_rotate_turns_by_a_quarter():
 
 
 def test_crop_leaves_the_middle():
-    picture = np.arange(1.0, 65).reshape(8, 8)
-    expected = np.ones((8, 8))
-    expected[2:6, 2:6] = picture[2:6, 2:6]
+    picture = np.arange(1.0, 145).reshape(12, 12)
+    expected = np.ones((12, 12))
+    expected[3:9, 3:9] = picture[3:9, 3:9]
     np.testing.assert_array_equal(one_image("crop", picture)[0], expected)
 
 
