@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 FACTORS = ("noise", "imbalance", "margin", "uncertainty")
 _PARTS = ("error", "error_se", "bias", "variance")
-_OPTIONAL = ("adjusted", "suggested", "p_suggested", "noise_variance", "p_outlier")
+_OPTIONAL = ("hardness", "adjusted", "suggested", "p_suggested", "noise_variance", "p_outlier")
 
 
 class Difficulty:
@@ -45,6 +45,8 @@ class Difficulty:
         noise_variance: that of the targets about the consensus among samples of like prediction, ``(sample,)``; None but in
             regression; see :mod:`hardsight.residuals`.
         p_outlier: posterior probability that the target is farther off than noise, ``(sample,)``; None likewise.
+        hardness: one score of all that may make a sample hard, ``(sample,)``; None where ``factors`` is None; see
+            :mod:`hardsight.hardness`.
         adjusted: a second estimate of the error that leans on the models' in-sample losses, ``(sample,)``; None where
             there is none, or where a check says that it ranks no better; see :mod:`hardsight.covariate`.
         settings: what was run: loss, learner, splits, seed, members, notices and more; JSON types only.
@@ -69,6 +71,7 @@ class Difficulty:
         cause: np.ndarray | None,
         settings: dict[str, Any],
         samples: "Samples | None" = None,
+        hardness: np.ndarray | None = None,
         adjusted: np.ndarray | None = None,
         suggested: np.ndarray | None = None,
         p_suggested: np.ndarray | None = None,
@@ -78,7 +81,7 @@ class Difficulty:
         self.error, self.error_se, self.bias, self.variance = error, error_se, bias, variance
         self.count, self.labels, self.predicted, self.ids = count, labels, predicted, ids
         self.classes, self.consensus, self.p_wrong, self.cause = classes, consensus, p_wrong, cause
-        self.settings, self.samples, self.adjusted = settings, samples, adjusted
+        self.settings, self.samples, self.hardness, self.adjusted = settings, samples, hardness, adjusted
         self.suggested, self.p_suggested = suggested, p_suggested
         self.noise_variance, self.p_outlier = noise_variance, p_outlier
         self.factors = (
@@ -162,6 +165,8 @@ class Difficulty:
         if not self.regression:
             columns["p_label"] = self.p_label
         columns |= {part: getattr(self, part) for part in _PARTS}
+        if self.hardness is not None:
+            columns["hardness"] = self.hardness
         if self.adjusted is not None:
             columns["adjusted"] = self.adjusted
         if self.factors is not None:

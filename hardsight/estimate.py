@@ -16,7 +16,8 @@ from hardsight import samples as doors
 from hardsight.checkpoint import Checkpoint, digest
 from hardsight.difficulty import FACTORS, Difficulty
 from hardsight.errors import InputError, whole
-from hardsight.factors import ledger
+from hardsight.factors import ledger, unusual
+from hardsight.hardness import hardness
 from hardsight.held_out import HeldOut, Loss
 from hardsight.learners import InSample, Learner, choose, native
 from hardsight.neighbours import Neighbourhood, neighbourhood
@@ -495,7 +496,7 @@ def _difficulty(
     settings = {"loss": loss, **settings}
     if record.notice is not None:
         settings["notices"] = [*settings["notices"], record.notice]
-    account = residual = None
+    account = residual = score = None
     if consensus is not None and loss == "log" and bool((record.count > 1).all()):
         account = ledger(parts, consensus, record.labels, near)
         settings |= {
@@ -504,6 +505,12 @@ def _difficulty(
             "powers": account.labels.powers.tolist(),
             "held": _known(account.labels.held),
         }
+        share = torch.bincount(record.labels)[record.labels].double() * consensus.shape[1] / len(consensus)
+        apart = None if near is None else unusual(near.distance, consensus.argmax(1)).numpy()
+        fitted = None if record.fitted is None else record.fitted.numpy()
+        score = hardness(
+            parts.error.numpy(), parts.variance.numpy(), account.p_wrong.numpy(), share.numpy(), apart, fitted
+        )
     if consensus is None:
         predicted = record.moments["prediction"].mean
         residual = noise(record.labels.numpy(), predicted.numpy())
@@ -525,6 +532,7 @@ def _difficulty(
         cause=None if account is None else np.array([*FACTORS, "none"])[account.cause.numpy()],
         settings=settings,
         samples=samples,
+        hardness=score,
         adjusted=adjusted,
         suggested=None if account is None else account.suggested.numpy(),
         p_suggested=None if account is None else account.p_suggested.numpy(),

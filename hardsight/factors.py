@@ -124,7 +124,7 @@ def strangeness(
     """
     index = (variance.clamp(min=1e-6) / (entropy + _FLOOR)).log()
     if distance is not None:
-        index = index + 2 * _unusual(distance, predicted)
+        index = index + 2 * unusual(distance, predicted)
     middle = index.median()
     spread = 1.4826 * (index - middle).abs().median()
     if not spread > 0:
@@ -132,8 +132,13 @@ def strangeness(
     return torch.sigmoid(STEEP * ((index - middle) / spread - STRANGE))
 
 
-def _unusual(distance: np.ndarray, predicted: Int64[Tensor, " sample"]) -> Float64[Tensor, " sample"]:
-    """Log of the distances against what is usual in the predicted class; 0 where it is unknown."""
+def unusual(distance: np.ndarray, predicted: Int64[Tensor, " sample"]) -> Float64[Tensor, " sample"]:
+    """Log of the distances against what is usual (the median) in the predicted class; 0 where it is unknown.
+
+    Args:
+        distance: mean distance to the nearest neighbours, NaN where unknown.
+        predicted: class of the consensus.
+    """
     known = torch.from_numpy(np.isfinite(distance))
     log = torch.from_numpy(np.log(np.maximum(distance, 1e-9)))
     if not known.any():

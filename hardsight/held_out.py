@@ -230,6 +230,18 @@ class HeldOut:
         """Standard error of the mean loss over views; optimistic, because the members of one repeat share data."""
         return self.moments[loss].standard_error
 
+    @property
+    def fitted(self) -> Float64[Tensor, " sample"] | None:
+        """Mean in-sample loss; None where some sample has none."""
+        if not self.seen:
+            return None
+        first, second = self.seen
+        count = first.count + second.count
+        if not bool((count > 0).all()):
+            return None
+        found: Tensor = (first.mean * first.count + second.mean * second.count) / count
+        return found
+
     def reliability(self, loss: Loss) -> float:
         """Reliability of the ranking by the mean loss, from its halves; see :mod:`hardsight.reliability`."""
         first, second = (torch.where(half[loss].count > 0, half[loss].mean, torch.nan) for half in self.halves)

@@ -22,6 +22,7 @@ COLUMNS = [
     "error_se",
     "bias",
     "variance",
+    "hardness",
     "noise",
     "imbalance",
     "margin",

@@ -219,7 +219,8 @@ def ensembles(given: Given) -> Iterator[Scored]:
 
 def _measured(given: Given, repeats: int, stream: np.random.SeedSequence, record: Record | None = None) -> Difficulty:
     seed = int(stream.generate_state(1)[0])
-    return measure(given.x, given.y, folds=FOLDS, repeats=repeats, seed=seed, record=record)
+    # A pilot would train as many models again as the ten.
+    return measure(given.x, given.y, folds=FOLDS, repeats=repeats, seed=seed, record=record, pilot=record is not None)
 
 
 def _ten(given: Given, stream: np.random.SeedSequence) -> Iterator[Scored]:
@@ -259,6 +260,7 @@ def _fifty(given: Given, stream: np.random.SeedSequence) -> Iterator[Scored]:
     record = Record([*_reading("held-out", "training"), *of_either])
     found = _measured(given, 10, stream, record)
     pool.done()
+    pool.trainings += found.settings["pilot"]["models"]
     for name, values in ours(found).items():
         yield pool.scored(f"{name} (50)", "hardsight", partial(np.asarray, values))
     for name in record.measures:
@@ -268,30 +270,17 @@ def _fifty(given: Given, stream: np.random.SeedSequence) -> Iterator[Scored]:
 
 def ours(found: Difficulty) -> dict[str, np.ndarray]:
     """What a result holds of every sample, by name."""
-    consensus = cast(np.ndarray, found.consensus)
-    lines = {name: found.factors[name].to_numpy() for name in FACTORS} if found.factors is not None else {}
+    assert found.factors is not None
+    assert found.hardness is not None
+    assert found.p_wrong is not None
+    lines = {name: found.factors[name].to_numpy() for name in FACTORS}
     return {
+        "hardness": found.hardness,
         "error": found.error,
-        "adjusted": found.error if found.adjusted is None else found.adjusted,
-        "p_wrong": cast(np.ndarray, found.p_wrong),
+        "p_wrong": found.p_wrong,
         **lines,
-        "bias": found.bias,
         "variance": found.variance,
-        "consensus entropy": -(np.exp(consensus) * consensus).sum(1),
-        "evidence": evidence(found),
     }
-
-
-def evidence(found: Difficulty) -> np.ndarray:
-    r"""Error, with what each cause adds to it: $E + \frac14 \log(V + 0.001) + P(\text{wrong}) + \max(0, -\log K\pi_y)$.
-
-    $V$ is the variance (the ledger's uncertainty), $\pi_y$ the share of the label's class among $K$ classes. In nats, for
-    log-loss; a candidate for one score of all kinds of hardness, with weights that are the same for all data.
-    """
-    share = np.bincount(found.labels)[found.labels] / len(found)
-    rarity = np.maximum(-np.log(len(cast(tuple[Any, ...], found.classes)) * share), 0)
-    values: np.ndarray = found.error + np.log(found.variance + 1e-3) / 4 + cast(np.ndarray, found.p_wrong) + rarity
-    return values
 
 
 def untrained(given: Given) -> Iterator[Scored]:

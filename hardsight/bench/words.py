@@ -15,7 +15,7 @@ from hardsight.bench.speed import Case, Growth, Timed
 from hardsight.difficulty import FACTORS
 
 # The score that hardsight stands for in the studies, the same for all sets and kinds.
-OURS = "error (50)"
+OURS = "hardness (50)"
 
 
 def machine() -> str:
@@ -66,7 +66,7 @@ def measures(rows: pd.DataFrame, found: Standing) -> str:
         f"{rows['set'].nunique()} data sets ({', '.join(rows['set'].unique())}), {len(kinds)} kinds of hardness, shares "
         f"{shares}, {rows['seed'].nunique()} seeds; {len(found.mean)} measures, ranked by average precision (AUPRC, hard "
         "samples are the positives) in every set, kind and share, mean over seeds. The number in brackets is that of the "
-        "trainings; all costs are those of a measure alone, though measures that need the same trainings share them. "
+        "trainings (without the pilot's); all costs are those of a measure alone, though measures that need the same trainings share them. "
         "Seconds are CPU seconds, the median over cells."
     )
     test = (
