@@ -34,7 +34,7 @@ COLUMNS = [
     "todo",
     "views",
 ]
-LEDGER = (*FACTORS, "p_wrong", "suggested", "p_suggested", "cause", "todo")  # fmt: skip
+LEDGER = ("hardness", *FACTORS, "p_wrong", "suggested", "p_suggested", "cause", "todo")  # fmt: skip
 
 
 def result(n=30, names=("cat", "dog", "owl"), ids=None, seed=0, **more):

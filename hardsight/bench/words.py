@@ -66,8 +66,8 @@ def measures(rows: pd.DataFrame, found: Standing) -> str:
         f"{rows['set'].nunique()} data sets ({', '.join(rows['set'].unique())}), {len(kinds)} kinds of hardness, shares "
         f"{shares}, {rows['seed'].nunique()} seeds; {len(found.mean)} measures, ranked by average precision (AUPRC, hard "
         "samples are the positives) in every set, kind and share, mean over seeds. The number in brackets is that of the "
-        "trainings (without the pilot's); all costs are those of a measure alone, though measures that need the same trainings share them. "
-        "Seconds are CPU seconds, the median over cells."
+        "trainings (without the pilot's); all costs are those of a measure alone, though measures that need the same "
+        "trainings share them. Seconds are CPU seconds, the median over cells."
     )
     test = (
         f"Friedman test over {found.blocks} pairs of a set and a kind: p = {found.p:.2g}. Mean ranks that differ by less "
