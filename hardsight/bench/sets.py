@@ -78,9 +78,13 @@ def _fashion(folder: Path | None) -> Set:
 
 def _mlbench(table: str, target: str) -> Callable[[Path | None], Set]:
     def read(folder: Path | None) -> Set:
-        import rdata
-
         at = _at(folder, f"r-cran-mlbench/usr/lib/R/site-library/mlbench/data/{table}.rda")
+        try:
+            import rdata
+        except ImportError:
+            raise InputError(
+                f"{table} is a file of R, and rdata, which reads it, is not installed: pip install rdata"
+            ) from None
         with warnings.catch_warnings():
             # It tells of R's encodings, which these tables of numbers do not depend on.
             warnings.simplefilter("ignore")
