@@ -103,8 +103,8 @@ def measure(
             as ``folds`` and ``repeats`` leave that open. Or a time, "90s", "10min", "2h", or a number of minutes, to end
             when it is spent; ``repeats`` is then 50 by default.
         adjusted: also estimate the errors with the help of the models' in-sample losses, and keep that second estimate
-            where a check says that it ranks better (:mod:`hardsight.covariate`); all else stays as it is. None: where
-            this costs little beside the training.
+            where a check says that it ranks better (:mod:`hardsight.covariate`); all else stays as it is, but for
+            ``hardness``, which reads the in-sample losses, too. None: where this costs little beside the training.
         pilot: choose how long the networks are trained by the held-out losses of a few models, before the run
             (:mod:`hardsight.pilot`). None: where ``learner`` is "auto", but not for leave-one-out or a budget of models. Its
             models are not among the ``members``.
