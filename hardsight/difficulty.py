@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 FACTORS = ("noise", "imbalance", "margin", "uncertainty")
 _PARTS = ("error", "error_se", "bias", "variance")
+# Samples that are encoded at a time when a result is written, so that this takes little memory beside it.
+_ROW_GROUP = 2**16
 _OPTIONAL = ("hardness", "adjusted", "suggested", "p_suggested", "noise_variance", "p_outlier")
 
 
@@ -240,7 +242,7 @@ class Difficulty:
         about = {"schema": SCHEMA, "classes": self.classes, "settings": self.settings}
         table = pa.table(columns).replace_schema_metadata({"hardsight": json.dumps(about, ensure_ascii=False)})
         with atomic(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+            pq.write_table(table, temporary, row_group_size=_ROW_GROUP, compression="zstd")
 
     @classmethod
     def load(cls, path: str | Path) -> "Difficulty":

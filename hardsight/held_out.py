@@ -75,6 +75,42 @@ def _total(values: Tensor) -> Tensor:
     return values.flatten(1).sum(1) if values.ndim > 1 else values
 
 
+def loss_of(
+    loss: str, predictions: Float64[Tensor, " row *class"], labels: Tensor, classes: int | None
+) -> Float64[Tensor, " row"]:
+    """The loss of every row of a view.
+
+    Args:
+        loss: a :data:`Loss`.
+        predictions: log-probabilities, or predicted targets.
+        labels: class codes, or targets, ``(row,)``.
+        classes: number of classes; None for regression.
+    """
+    if loss == "log":
+        return -predictions.log_softmax(1).gather(1, labels[:, None]).squeeze(1)
+    return _values(predictions, labels, classes)[loss]
+
+
+def _values(
+    predictions: Float64[Tensor, " row *class"], labels: Tensor, classes: int | None
+) -> dict[str, Float64[Tensor, " row *value"]]:
+    if classes is None:
+        return {"prediction": predictions, "squared": (predictions - labels).square()}
+    log_prob = predictions.log_softmax(1)
+    prob = log_prob.exp()
+    one_hot = torch.nn.functional.one_hot(labels, classes)
+    vote = torch.nn.functional.one_hot(log_prob.argmax(1), classes).double()
+    own = one_hot.bool()
+    return {
+        "log_prob": log_prob,
+        "prob": prob,
+        "vote": vote,
+        "log": -log_prob[own],
+        "brier": (prob - one_hot).square().sum(1),
+        "zero-one": 1 - vote[own],
+    }
+
+
 class HeldOut:
     """Running moments of the held-out predictions of every sample.
 
@@ -137,7 +173,7 @@ class HeldOut:
         """
         half = self.halves[turn % 2]
         for at in self._blocks(len(rows)):
-            for name, value in self._values(rows[at], predictions[at]).items():
+            for name, value in _values(predictions[at], self.labels[rows[at]], self.classes).items():
                 self.moments[name].add(rows[at], value)
                 if name in half:
                     half[name].add(rows[at], value)
@@ -145,37 +181,16 @@ class HeldOut:
     def add_seen(self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"], turn: int) -> None:
         """Take in what one member predicts for samples that it was trained on; arguments as those of :meth:`add`."""
         for at in self._blocks(len(rows)):
-            self.seen[turn % 2].add(rows[at], self._seen_loss(rows[at], predictions[at]))
+            losses = loss_of(str(self.in_sample), predictions[at], self.labels[rows[at]], self.classes)
+            self.seen[turn % 2].add(rows[at], losses)
+
+    def add_seen_losses(self, rows: Int64[Tensor, " row"], losses: Float64[Tensor, " row"], turn: int) -> None:
+        """Take in the same as :meth:`add_seen`, where :func:`loss_of` was asked already."""
+        for at in self._blocks(len(rows)):
+            self.seen[turn % 2].add(rows[at], losses[at])
 
     def _blocks(self, rows: int) -> Iterator[slice]:
         return blocks(rows, self.classes or 1)
-
-    def _seen_loss(
-        self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"]
-    ) -> Float64[Tensor, " row"]:
-        if self.in_sample == "log":
-            return -predictions.log_softmax(1).gather(1, self.labels[rows][:, None]).squeeze(1)
-        return self._values(rows, predictions)[str(self.in_sample)]
-
-    def _values(
-        self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"]
-    ) -> dict[str, Float64[Tensor, " row *value"]]:
-        label = self.labels[rows]
-        if self.classes is None:
-            return {"prediction": predictions, "squared": (predictions - label).square()}
-        log_prob = predictions.log_softmax(1)
-        prob = log_prob.exp()
-        one_hot = torch.nn.functional.one_hot(label, self.classes)
-        vote = torch.nn.functional.one_hot(log_prob.argmax(1), self.classes).double()
-        own = one_hot.bool()
-        return {
-            "log_prob": log_prob,
-            "prob": prob,
-            "vote": vote,
-            "log": -log_prob[own],
-            "brier": (prob - one_hot).square().sum(1),
-            "zero-one": 1 - vote[own],
-        }
 
     def merge(self, other: "HeldOut") -> None:
         """Take in the views of another record of the same samples."""

@@ -14,7 +14,7 @@ from hardsight.backends import Backend, Serial
 from hardsight.checkpoint import Checkpoint
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.held_out import HeldOut, Loss
-from hardsight.learners import Learner, Tick, View
+from hardsight.learners import InSampleLosses, Learner, Tick, View
 from hardsight.record import Record
 from hardsight.samples import Samples
 from hardsight.splits import Plan
@@ -103,13 +103,16 @@ def carry_out(
     size = max(2, round(MEMBERS_A_PART * plan.repeats / max(_members(plan), 1)))
     tick(learner.models(plan.part(range(turns))))
     parts = [plan.part(range(turn, min(turn + size, plan.repeats))) for turn in range(turns, plan.repeats, size)]
-    with closing(backend.carry(learner, samples, parts, tick)) as carried:
+    reduced = plan.in_sample and own is None and samples.classes is not None
+    trained: Learner = InSampleLosses(learner, until.loss) if reduced else learner
+    add_seen = record.add_seen_losses if reduced else record.add_seen
+    with closing(backend.carry(trained, samples, parts, tick)) as carried:
         while (ended := _ended(record, turns, plan, until, clock() - start, slowest)) is None:
             began = clock()
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 for view in _finite(next(carried), learner.name, samples.ids):
-                    (record.add_seen if view.seen else record.add)(view.rows, view.predictions, view.turn)
+                    (add_seen if view.seen else record.add)(view.rows, view.predictions, view.turn)
                     if own is not None:
                         _tell(own, number, view, samples)
                     number += 1

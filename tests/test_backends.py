@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import cloudpickle
@@ -30,7 +31,7 @@ from hardsight import backends
 from hardsight.backends import core, worker
 from hardsight.cli import main
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.learners import NeighboursLeaveOneOut, View
+from hardsight.learners import InSampleLosses, NeighboursLeaveOneOut, View
 from hardsight.run import Until, carry_out
 from hardsight.samples import of
 from hardsight.splits import KFold, LeaveOneOut, Plan, Round, split_seed, units_of
@@ -136,6 +137,9 @@ LEARNERS = {
     "estimator, one out": (GaussianNB, {"splits": "loo", "loss": "zero-one"}),
     "neighbours, one out": (NeighboursLeaveOneOut, {"splits": "loo"}),
     "not divisible": (Odd, {"repeats": 3}),
+    "with in-sample losses": (lambda: hs.Estimator(GaussianNB()), {"repeats": 3, "adjusted": True}),
+    "ridge with in-sample losses": (hs.Ridge, {"repeats": 3, "adjusted": True, "loss": "brier"}),
+    "numbers with in-sample losses": (hs.Ridge, {"repeats": 3, "adjusted": True, "task": "regression"}),
 }  # fmt: skip
 
 
@@ -144,6 +148,31 @@ LEARNERS = {
 def test_workers_change_no_byte(where, name):
     make, how = LEARNERS[name]
     same(hs.measure(X, Y, learner=make(), **how), hs.measure(X, Y, learner=make(), **how, **where))
+
+
+@pytest.mark.parametrize("name", ["estimator", "ridge", "forest", "with in-sample losses"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_nor_does_the_size_of_the_tasks(name, monkeypatch):
+    make, how = LEARNERS[name]
+    here = hs.measure(X, Y, learner=make(), **how)
+    for size in (1, 5_000):
+        monkeypatch.setattr(core, "TASK_BYTES", size)
+        same(here, hs.measure(X, Y, learner=make(), **how, jobs=2))
+
+
+@pytest.mark.parametrize("loss", ["log", "brier"])
+def test_in_sample_losses_are_the_same_with_a_record_of_all_predictions(where, loss):
+    samples = of(X, Y)
+    units = units_of(len(X))
+    plan = Plan(KFold(5, 3).rounds(samples.labels, units, split_seed(0)), units, 3, 0, in_sample=True)
+    learner, workers = hs.Estimator(GaussianNB()), backends.choose(**where)
+    here, there = hs.Record(members=True), hs.Record(members=True)
+    run = partial(carry_out, learner, samples, plan, Until(loss=loss), lambda _: None)
+    runs = [run(), run(own=here), run(backend=workers), run(backend=workers, own=there)]
+    for name, value in runs[0].record.state().items():
+        assert all(torch.equal(value, other.record.state()[name]) for other in runs), name
+    assert all(half.count.sum() > 0 for half in runs[0].record.seen)
+    pd.testing.assert_frame_equal(here.table, there.table)
 
 
 def test_tables_and_numbers_to_predict_travel_too(where):
@@ -387,21 +416,83 @@ def who(members):
     return [(m.round, m.fold, m.seed) for m in members]
 
 
-@given(st.lists(st.integers(1, 12), min_size=1, max_size=12), st.integers(1, 40), st.booleans(), st.data())
-def test_tasks_share_out_a_part(sizes, jobs, members, data):
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=12),
+    st.integers(1, 40),
+    st.sampled_from([0, 1, core.TASK_BYTES // 5, core.TASK_BYTES // 2 + 1, core.TASK_BYTES, 10 * core.TASK_BYTES]),
+    st.booleans(),
+    st.data(),
+)
+def test_tasks_share_out_a_part(sizes, jobs, largest, members, data):
     plan = plan_of(sizes)
     start = data.draw(st.integers(0, len(sizes) - 1))
     part = plan.part(range(start, data.draw(st.integers(start + 1, len(sizes)))))
-    tasks = core.divided(part, jobs, members=members)
+    tasks = core.divided(part, jobs, largest, members=members)
     assert who(m for task in tasks for m in task.members()) == who(part.members())
     counts = [len(list(task.members())) for task in tasks]
     assert counts == [task.count for task in tasks]
     each = counts if members else [len(task.now) for task in tasks]
     assert max(each) - min(each) <= 1
     assert max(each) <= core.MEMBERS_A_TASK
+    assert max(each) == 1 or max(each) * largest <= core.TASK_BYTES
     assert len(tasks) >= min(jobs, sum(each))
     if not members:
         assert all(task.only is None for task in tasks)
+
+
+def bytes_of(views):
+    return sum(view.rows.nbytes + view.predictions.nbytes for view in views)
+
+
+@pytest.mark.parametrize("in_sample", [False, True])
+@pytest.mark.parametrize("losses", [False, True])
+@pytest.mark.parametrize(
+    "make", [GaussianNB, hs.Ridge, lambda: RandomForestClassifier(20)], ids=["members", "turns", "itself"]
+)
+def test_the_bytes_of_the_largest_views(make, losses, in_sample):
+    """Against the views themselves, of folds that are unequal and do not judge all samples."""
+    samples, learner = of(X, Y), make()
+    if isinstance(learner, RandomForestClassifier):
+        learner, rounds = hs.OutOfBag(learner), []
+    else:
+        learner = learner if isinstance(learner, hs.Ridge) else hs.Estimator(learner)
+        drawn = np.random.default_rng(0).choice([-1, 0, 1, 2], len(X), p=[0.2, 0.5, 0.2, 0.1]).astype(np.int32)
+        rounds = [Round(drawn, 3), Round((np.arange(len(X)) % 4).astype(np.int32), 4)]
+    in_sample = in_sample and bool(rounds)
+    plan = Plan(rounds, np.arange(len(X)), 2, 0, in_sample=in_sample)
+    used = InSampleLosses(learner, "log") if losses else learner
+    members = getattr(learner, "divisible", False)
+    tasks = [plan.part(range(1), range(k, k + 1)) for k in range(3)] if members else [plan.part(range(1))]
+    found = max(bytes_of(used.views(samples, task, lambda _: None)) for task in tasks)
+    assert core.largest_views(plan.part(range(1)), 3, 1 if losses else 3, members=members) == found
+    both = core.largest_views(plan.part(range(2)), 3, 1 if losses else 3, members=members)
+    second = core.largest_views(plan.part(range(1, 2)), 3, 1 if losses else 3, members=members)
+    assert both == max(found, second)
+
+
+@pytest.mark.parametrize("losses", [False, True])
+def test_workers_are_given_as_many_members_as_there_is_room_for(monkeypatch, losses):
+    samples = of(X, Y)
+    units = units_of(len(X))
+    plan = Plan(KFold(5, 4).rounds(samples.labels, units, split_seed(0)), units, 4, 0, in_sample=True)
+    # 36 rows of a fold at most, the others in-sample.
+    largest = 8 * (36 * 4 + 142 * (2 if losses else 4))
+    learner = hs.Estimator(GaussianNB())
+    learner = InSampleLosses(learner, "log") if losses else learner
+    windows, sizes = [], []
+
+    def in_order(pool, plans, finished, ahead):
+        windows.append(ahead)
+        sizes.append([plan.count for plan in plans])
+        yield from ()
+
+    monkeypatch.setattr(core, "in_order", in_order)
+    for room in (10**9, 7 * largest, 7 * largest - 1, largest, largest - 1, largest // 3, 1):
+        monkeypatch.setattr(core, "TASK_BYTES", room)
+        for views in core.shared_out(Pool(1, None), learner, samples, [plan], lambda _: None):
+            list(views)
+    assert sizes == [[20], [6, 7, 7], [5] * 4, [1] * 20, [1] * 20, [1] * 20, [1] * 20]
+    assert windows == [4, 4, 4, 4, 3, 1, 1]
 
 
 class Pool:
@@ -481,6 +572,17 @@ def test_a_slow_task_does_not_let_results_pile_up():
     assert pool.handles == 2 * core.AHEAD
 
 
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_fewer_results_wait_where_each_is_large(ahead):
+    pool = Pool(2, lambda _: False)
+    pool.first = lambda handles: [handle for handle in handles if handle[1] != 0][:1] or handles
+    plans = [plan_of([2] * 50).part(range(turn, turn + 1)) for turn in range(50)]
+    results = core.in_order(pool, plans, lambda _: None, ahead)
+    next(results)
+    assert pool.handles == 2 * ahead
+    assert len(list(results)) == 49
+
+
 @pytest.mark.filterwarnings("ignore::hardsight.errors.HardsightWarning")
 def test_progress_is_told_task_by_task(where):
     samples = of(X, Y)
@@ -506,6 +608,22 @@ def test_a_member_of_a_slice_is_the_member_of_the_whole():
 
 
 # --- packing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::hardsight.errors.HardsightWarning")
+def test_views_are_let_go_as_they_are_read():
+    samples, plan = of(X, Y), Plan([Round((np.arange(len(X)) % 4).astype(np.int32), 4)] * 2, np.arange(len(X)), 2, 0)
+    fault = partial(LearnerError, "no more")
+    result = worker.work("key", lambda: (Odd(fault), samples, plan), range(2), None)
+    assert len(result) == 4 + 2 + 1
+    views = worker.unpacked(result)
+    for left in (5, 4, 3, 2, 1, 0):
+        view = next(views)
+        assert len(result) == left
+        # They can be written to, as those of this process can.
+        view.predictions[:] = 1.0
+    with pytest.raises(LearnerError, match="no more"):
+        next(views)
 
 
 def test_jobs_come_back_from_disk_as_they_were(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from hand_made import by_hand
 
 import hardsight as hs
+from hardsight import difficulty
 from hardsight.advice import ACTIONS, advise
 from hardsight.difficulty import FACTORS, SCHEMA, Difficulty
 from hardsight.errors import InputError
@@ -118,6 +119,18 @@ def test_the_file_is_plain_parquet_with_plain_columns(tmp_path):
     about = json.loads(pq.read_schema(tmp_path / "d.parquet").metadata[b"hardsight"])
     assert about["schema"] == SCHEMA
     assert about["classes"] == ["cat", "dog", "owl"]
+
+
+@pytest.mark.parametrize("name", ["text ids", "regression", "measured"])
+def test_many_samples_are_written_some_at_a_time(name, tmp_path, monkeypatch):
+    d = RESULTS[name]()
+    monkeypatch.setattr(difficulty, "_ROW_GROUP", 7)
+    d.save(tmp_path / "d.parquet")
+    assert_equal(hs.load(tmp_path / "d.parquet"), d)
+    kept = pq.ParquetFile(tmp_path / "d.parquet").metadata
+    sizes = [kept.row_group(k).num_rows for k in range(kept.num_row_groups)]
+    assert max(sizes) <= 7
+    assert sum(sizes) == len(d)
 
 
 def refused(match, work):

@@ -16,6 +16,7 @@ from hardsight import estimate, pilot, run
 from hardsight.backends import Serial
 from hardsight.cli import main
 from hardsight.errors import InputError, LearnerError
+from hardsight.learners import InSampleLosses
 from hardsight.learners.networks import Network
 from hardsight.samples import of
 from hardsight.splits import Plan, units_of
@@ -308,7 +309,8 @@ def test_the_pilot_is_trained_where_the_run_is():
             self.lengths = []
 
         def carry(self, learner, samples, parts, tick):
-            self.lengths.append(round(learner.length, 2))
+            network = learner.learner if isinstance(learner, InSampleLosses) else learner
+            self.lengths.append(round(network.length, 2))
             yield from Serial().carry(learner, samples, parts, tick)
 
     where = Elsewhere()

@@ -56,7 +56,7 @@ class Ray:
                     f"each task is to have gpus={self.gpus:g}, and Ray has {has.get('GPU', 0):g}: ask for less"
                 )
             jobs = self.jobs or max(1, int(has.get("CPU", 1)))
-            yield from shared_out(_Tasks(self._ray, jobs, packed, self.gpus, own=own), learner, parts, tick)
+            yield from shared_out(_Tasks(self._ray, jobs, packed, self.gpus, own=own), learner, samples, parts, tick)
 
     @contextmanager
     def _connected(self, size: int) -> Iterator[bool]:
@@ -106,9 +106,9 @@ class _Tasks:
         ended: list[Any] = self._ray.wait(handles)[0]
         return ended
 
-    def result(self, handle: Any) -> bytes:
+    def result(self, handle: Any) -> list[bytes]:
         try:
-            found: bytes = self._ray.get(handle)
+            found: list[bytes] = self._ray.get(handle)
         except self._ray.exceptions.RayTaskError as fault:
             raise InputError(
                 f"a Ray worker cannot begin ({first_line(fault.cause)}): install the same hardsight on every machine"

@@ -36,7 +36,7 @@ class Processes:
         with tempfile.TemporaryDirectory(prefix="hardsight-", ignore_cleanup_errors=True) as folder:
             path = Path(folder, "job")
             write(path, (learner, samples, parts[0]))
-            yield from shared_out(_Loky(self.jobs or loky.cpu_count(), str(path)), learner, parts, tick)
+            yield from shared_out(_Loky(self.jobs or loky.cpu_count(), str(path)), learner, samples, parts, tick)
 
 
 def workers(jobs: int) -> Any:
@@ -54,22 +54,24 @@ class _Loky:
         self.jobs, self._path = jobs, path
         self._executor: Any = None
 
-    def submit(self, turns: range, only: range | None) -> "Future[bytes]":
+    def submit(self, turns: range, only: range | None) -> "Future[list[bytes]]":
         self._executor = workers(self.jobs)
         try:
-            future: Future[bytes] = self._executor.submit(work, self._path, partial(read, self._path), turns, only)
+            future: Future[list[bytes]] = self._executor.submit(
+                work, self._path, partial(read, self._path), turns, only
+            )
         except BrokenExecutor as fault:
             future = Future()
             future.set_exception(fault)
         return future
 
-    def first(self, handles: "list[Future[bytes]]") -> "Iterable[Future[bytes]]":
+    def first(self, handles: "list[Future[list[bytes]]]") -> "Iterable[Future[list[bytes]]]":
         return wait(handles, return_when=FIRST_COMPLETED).done
 
-    def result(self, handle: "Future[bytes]") -> bytes:
+    def result(self, handle: "Future[list[bytes]]") -> list[bytes]:
         return handle.result()
 
-    def stop(self, handles: "list[Future[bytes]]") -> None:
+    def stop(self, handles: "list[Future[list[bytes]]]") -> None:
         self._executor.shutdown(kill_workers=True)
 
 

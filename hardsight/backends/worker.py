@@ -27,8 +27,10 @@ Job = tuple[Learner, Samples, Plan]
 _held: dict[str, Job] = {}
 
 
-def work(key: str, fetch: Callable[[], Job], turns: range, only: range | None) -> bytes:
+def work(key: str, fetch: Callable[[], Job], turns: range, only: range | None) -> list[bytes]:
     """Views of a part of the job's plan, the fault that ended them, and what was warned of; for :func:`unpacked`.
+
+    Every view is packed by itself as it comes, so that none is held twice.
 
     Args:
         key: of the job.
@@ -36,7 +38,7 @@ def work(key: str, fetch: Callable[[], Job], turns: range, only: range | None) -
         turns: as in :meth:`Plan.part`.
         only: as in :meth:`Plan.part`.
     """
-    views: list[tuple[Any, Any, int, bool]] = []
+    views: list[bytes] = []
     fault: Exception | None = None
     try:
         if key not in _held:
@@ -47,33 +49,36 @@ def work(key: str, fetch: Callable[[], Job], turns: range, only: range | None) -
             f"the learner cannot be read by another process ({first_line(unread)}): let it be importable there, or use "
             "backend='serial'"
         )
-        return _packed(views, fault, [])
+        return [*views, cloudpickle.dumps((fault, []))]
     learner, samples, plan = _held[key]
     torch.set_num_threads(1)
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
         warnings.simplefilter("always")
         try:
             # What came before a fault stays, as it would in this process.
-            views.extend(map(_plain, learner.views(samples, plan.part(turns, only), lambda _: None)))
+            views.extend(map(_packed, learner.views(samples, plan.part(turns, only), lambda _: None)))
         except Exception as own:  # noqa: BLE001 raised again by unpacked
             fault = _portable(own)
-    return _packed(views, fault, list(dict.fromkeys((w.category, str(w.message)) for w in caught)))
+    said = list(dict.fromkeys((w.category, str(w.message)) for w in caught))
+    return [*views, cloudpickle.dumps((fault, said))]
 
 
-def _plain(view: View) -> tuple[Any, Any, int, bool]:
-    return view.rows.numpy(force=True), view.predictions.numpy(force=True), view.turn, view.seen
+def _packed(view: View) -> bytes:
+    parts = view.rows.numpy(force=True), view.predictions.numpy(force=True), view.turn, view.seen
+    return pickle.dumps(parts, protocol=5)
 
 
-def _packed(views: list[Any], fault: Exception | None, said: list[tuple[type[Warning], str]]) -> bytes:
-    return bytes(cloudpickle.dumps((views, fault, said)))
+def unpacked(result: list[bytes]) -> Iterator[View]:
+    """The views of :func:`work`, each of which is taken out of the result as it is read.
 
-
-def unpacked(result: bytes) -> Iterator[View]:
-    """The views of :func:`work`; warns of what was warned of first, and raises the fault that ended them, at the end."""
-    views, fault, said = pickle.loads(result)  # noqa: S301 from a worker of ours
+    Warns of what was warned of first, and raises the fault that ended them, at the end.
+    """
+    fault, said = pickle.loads(result.pop())  # noqa: S301 from a worker of ours
     for category, text in said:
         warnings.warn(text, category, stacklevel=2)
-    for rows, predictions, *rest in views:
+    result.reverse()
+    while result:
+        rows, predictions, *rest = pickle.loads(result.pop())  # noqa: S301 from a worker of ours
         yield View(torch.from_numpy(rows), torch.from_numpy(predictions), *rest)
     if fault is not None:
         raise fault
