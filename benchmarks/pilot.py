@@ -18,6 +18,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 import hardsight as hs
+from hardsight.bench.factors import calibration_error
 from hardsight.bench.hardness import KINDS, Hardened
 from hardsight.bench.sets import load
 from hardsight.pilot import times
@@ -28,12 +29,6 @@ SEEDS = range(2)
 COLUMNS = ("held-out loss", "precision, error", "precision, P(wrong)", "calibration error", "CPU s")
 
 
-def calibration(p: np.ndarray, wrong: np.ndarray, bins: int = 10) -> float:
-    """Mean distance of what is said from what is, by bins of equal width."""
-    inside = np.minimum((p * bins).astype(int), bins - 1)
-    return float(np.abs(np.bincount(inside, p - wrong)).sum() / len(p))
-
-
 def figures(hard: Hardened, seed: int, *, pilot: bool) -> tuple[list[float], str]:
     """One row's numbers for one seed, and the length of training."""
     start = time.process_time()
@@ -41,7 +36,7 @@ def figures(hard: Hardened, seed: int, *, pilot: bool) -> tuple[list[float], str
     spent = time.process_time() - start
     found = [average_precision_score(hard.hard, s) if hard.hard.any() else np.nan for s in (d.error, d.p_wrong)]
     length = times(d.settings["pilot"]["length"]) if pilot else times(1)
-    return [d.error.mean(), *found, calibration(d.p_wrong, hard.hard), spent], length
+    return [d.error.mean(), *found, calibration_error(d.p_wrong, hard.hard), spent], length
 
 
 def cell(without: float, with_it: float, digits: int) -> str:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -16,7 +17,7 @@ from hardsight import samples as doors
 from hardsight.checkpoint import Checkpoint, digest
 from hardsight.difficulty import FACTORS, Difficulty
 from hardsight.errors import InputError, whole
-from hardsight.factors import ledger, unusual
+from hardsight.factors import ledger
 from hardsight.hardness import hardness
 from hardsight.held_out import HeldOut, Loss
 from hardsight.learners import InSample, Learner, choose, native
@@ -198,7 +199,7 @@ def measure(
         settings["adjusted"] = {"gain": _known(second.gain), "gain_se": _known(second.gain_se), "why": second.why}
     else:
         settings["adjusted"] = {"gain": None, "gain_se": None, "why": refused}
-    near = _near(found.matrix, found.labels, units, settings) if found.classes is not None and scored == "log" else None
+    near = partial(_near, found.matrix, found.labels, units, seed)
     return _difficulty(done.record, scored, found.ids, found.classes, settings, found, near, adjustment)
 
 
@@ -364,7 +365,7 @@ def measure_predictions(
         None if found is None else len(found),
         ((at, views[i, at], i) for i, at in enumerate(rows)),
     )
-    settings = {
+    settings: dict[str, Any] = {
         "learner": "predictions as given",
         "recipe": "",
         "reason": "as given",
@@ -381,7 +382,7 @@ def measure_predictions(
         if matrix.ndim != 2 or len(matrix) != n:
             raise InputError(f"features must have shape ({n}, feature), one row a sample. Got {matrix.shape}")
         alike = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)
-        near = _near(matrix, labels, alike, settings)
+        near = partial(_near, matrix, labels, alike, settings["seed"])
     return _difficulty(record, scored, names, found, settings, None, near)
 
 
@@ -394,10 +395,9 @@ def _recoded(labels: np.ndarray, found: tuple[Any, ...], classes: Any) -> tuple[
     return np.array([given.index(name) for name in found])[labels], given
 
 
-def _near(matrix: np.ndarray, labels: np.ndarray, units: np.ndarray, settings: dict[str, Any]) -> Neighbourhood:
-    return neighbourhood(
-        matrix, labels, units, np.random.default_rng(np.random.SeedSequence(settings["seed"], spawn_key=(3,)))
-    )
+def _near(matrix: np.ndarray, labels: np.ndarray, units: np.ndarray, seed: int) -> Neighbourhood:
+    draw = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
+    return neighbourhood(matrix, labels, units, draw)
 
 
 def _loss(loss: str | None, *, regression: bool) -> Loss:
@@ -488,7 +488,7 @@ def _difficulty(
     classes: tuple[Any, ...] | None,
     settings: dict[str, Any],
     samples: Samples | None,
-    near: Neighbourhood | None = None,
+    near: Callable[[], Neighbourhood] | None = None,
     adjusted: np.ndarray | None = None,
 ) -> Difficulty:
     parts = record.decompose(loss)
@@ -498,7 +498,7 @@ def _difficulty(
         settings["notices"] = [*settings["notices"], record.notice]
     account = residual = score = None
     if consensus is not None and loss == "log" and bool((record.count > 1).all()):
-        account = ledger(parts, consensus, record.labels, near)
+        account = ledger(parts, consensus, record.labels, None if near is None else near())
         settings |= {
             "transition": account.labels.transition.tolist(),
             "class_shares": account.labels.prior.tolist(),
@@ -506,8 +506,7 @@ def _difficulty(
             "held": _known(account.labels.held),
         }
         share = torch.bincount(record.labels)[record.labels].double() * consensus.shape[1] / len(consensus)
-        apart = None if near is None else unusual(near.distance, consensus.argmax(1)).numpy()
-        fitted = None if record.fitted is None else record.fitted.numpy()
+        apart, fitted = (None if part is None else part.numpy() for part in (account.unusual, record.fitted))
         score = hardness(
             parts.error.numpy(), parts.variance.numpy(), account.p_wrong.numpy(), share.numpy(), apart, fitted
         )

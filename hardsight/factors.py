@@ -52,6 +52,7 @@ class Ledger(NamedTuple):
         cause: column of ``lines``, -1 for easy samples. A sample is hard when its error exceeds log 2 (the label as given
             gets less than half of the probability) or its label is more likely wrong than right. Its cause is noise if
             the label is more likely wrong than right, and otherwise the largest of the other lines.
+        unusual: log of how far the neighbours are, against what is usual; None where there are no features.
         labels: what was estimated of how labels come about.
     """
 
@@ -60,6 +61,7 @@ class Ledger(NamedTuple):
     suggested: Int64[Tensor, " sample"]
     p_suggested: Float64[Tensor, " sample"]
     cause: Int64[Tensor, " sample"]
+    unusual: Float64[Tensor, " sample"] | None
     labels: LabelModel
 
 
@@ -100,31 +102,30 @@ def ledger(
         p_suggested[rows], suggested[rows] = truth.max(1)
         entropy[rows] = torch.special.entr(told.exp()).sum(1)
     rest = parts.error - parts.variance - lines[:, 0] - lines[:, 1]
-    share = strangeness(parts.variance, entropy, consensus.argmax(1), None if near is None else near.distance)
+    apart = None if near is None else unusual(near.distance, consensus.argmax(1))
+    share = strangeness(parts.variance, entropy, apart)
     lines[:, 2], lines[:, 3] = (1 - share) * rest, parts.variance + share * rest
     wrong = p_wrong > 0.5
     other = torch.where(wrong, 0, lines[:, 1:].argmax(1) + 1)
     cause = torch.where((parts.error > HARD) | wrong, other, -1)
-    return Ledger(lines, p_wrong, suggested, p_suggested, cause, model)
+    return Ledger(lines, p_wrong, suggested, p_suggested, cause, apart, model)
 
 
 def strangeness(
     variance: Float64[Tensor, " sample"],
     entropy: Float64[Tensor, " sample"],
-    predicted: Int64[Tensor, " sample"],
-    distance: np.ndarray | None,
+    apart: Float64[Tensor, " sample"] | None,
 ) -> Float64[Tensor, " sample"]:
     """The share of a sample's remaining error that is put down to its being unlike the others, 0 to 1.
 
     Args:
         variance: of the log-loss.
         entropy: of the consensus, in nats.
-        predicted: class of the consensus.
-        distance: mean distance to the nearest neighbours, NaN where unknown; None where there are no features.
+        apart: of :func:`unusual`; None where there are no features.
     """
     index = (variance.clamp(min=1e-6) / (entropy + _FLOOR)).log()
-    if distance is not None:
-        index = index + 2 * unusual(distance, predicted)
+    if apart is not None:
+        index = index + 2 * apart
     middle = index.median()
     spread = 1.4826 * (index - middle).abs().median()
     if not spread > 0:

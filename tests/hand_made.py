@@ -3,6 +3,7 @@
 import numpy as np
 
 from hardsight.difficulty import Difficulty
+from hardsight.estimate import measure_predictions
 
 LINES = np.array([
     [3.0, 0, 0, 0], [1.0, 0, 0.5, 0], [0, 2.0, 0, 0.5], [0, 0, 1.0, 0], [0, 0, 0.1, 1.0], [0, -0.1, 0.2, 0],
@@ -30,3 +31,12 @@ def by_hand(copies: int = 1, classes: tuple = ("cat", "dog"), lines: np.ndarray 
             "class_shares": [0.6, 0.4, *[0.0] * (len(classes) - 2)],
         },
     )  # fmt: skip
+
+
+def regression_with_an_outlier() -> Difficulty:
+    """400 samples with noise of deviation 0.2; sample 5 is 4 off."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=400)
+    y = truth + 0.2 * rng.normal(size=400)
+    y[5] += 4
+    return measure_predictions(truth + 0.05 * rng.normal(size=(6, 400)), y)

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hand_made import LINES, by_hand
+from hand_made import LINES, by_hand, regression_with_an_outlier
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -119,11 +119,7 @@ def test_letters_of_the_bars_are_explained_wherever_they_stand():
 
 
 def test_a_regression_says_what_it_has_in_place_of_the_ledger():
-    rng = np.random.default_rng(0)
-    truth = rng.normal(size=400)
-    y = truth + 0.2 * rng.normal(size=400)
-    y[5] += 4
-    d = hs.measure_predictions(truth + 0.05 * rng.normal(size=(6, 400)), y)
+    d = regression_with_an_outlier()
     d.settings |= {"recipe": "", "reason": ""}
     text = re.sub(r"\s+", " ", printed(d))
     assert "The ledger of causes is for classification" in text

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hand_made import by_hand
+from hand_made import by_hand, regression_with_an_outlier
 
 import hardsight as hs
 from hardsight import difficulty
@@ -286,11 +286,7 @@ def test_files_written_before_there_were_suggestions(tmp_path):
 
 
 def test_the_noise_of_a_regression():
-    rng = np.random.default_rng(0)
-    truth = rng.normal(size=400)
-    y = truth + 0.2 * rng.normal(size=400)
-    y[5] += 4
-    d = hs.measure_predictions(truth + 0.05 * rng.normal(size=(6, 400)), y)
+    d = regression_with_an_outlier()
     assert d.noise_sd == pytest.approx(0.2, rel=0.15)
     np.testing.assert_allclose(d.noise_sd**2, d.noise_variance.mean())
     assert d.p_outlier.argmax() == 5

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardsight import decompose
-from hardsight.factors import HARD, ledger, strangeness
+from hardsight.factors import HARD, ledger, strangeness, unusual
 from hardsight.neighbours import Neighbourhood
 
 
@@ -107,11 +107,11 @@ def test_what_is_far_and_varies_is_strange():
     distance = np.ones(100)
     predicted = torch.zeros(100, dtype=torch.int64)
     variance[3], distance[5], distance[7] = 1.0, 3.0, np.nan
-    share = strangeness(variance, entropy, predicted, distance)
+    share = strangeness(variance, entropy, unusual(distance, predicted))
     assert share[3] > 0.9
     assert share[5] > 0.9
     assert np.delete(share.numpy(), [3, 5]).max() < 0.5
-    assert strangeness(variance, entropy, predicted, None)[5] < 0.5
+    assert strangeness(variance, entropy, None)[5] < 0.5
 
 
 def test_far_is_measured_against_the_predicted_class():
@@ -121,14 +121,14 @@ def test_far_is_measured_against_the_predicted_class():
     distance = np.exp(rng.normal(0, 0.1, 1000)) * np.where(predicted == 1, 3.0, 1.0)
     distance[0] = 3.0
     same = torch.ones(1000, dtype=torch.float64)
-    share = strangeness(same, same, predicted, distance)
+    share = strangeness(same, same, unusual(distance, predicted))
     assert share[0] > 0.99
     assert share[500:].mean() < 0.05
 
 
 def test_nothing_is_strange_where_all_are_alike():
     same = torch.ones(10, dtype=torch.float64)
-    assert (strangeness(same, same, torch.zeros(10, dtype=torch.int64), np.ones(10)) == 0).all()
+    assert (strangeness(same, same, unusual(np.ones(10), torch.zeros(10, dtype=torch.int64))) == 0).all()
 
 
 def test_imbalance_by_hand():
