@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hardsight.splits import KFold as KFold
     from hardsight.splits import LeaveOneOut as LeaveOneOut
     from hardsight.splits import Subsets as Subsets
+    from hardsight.weights import SCHEMES as SCHEMES
+    from hardsight.weights import weigh as weigh
 
 __version__ = "0.1.0"
 
@@ -43,13 +45,17 @@ _HOME = {
     "OutOfBag": "learners",
     "Record": "record",
     "Ridge": "learners",
+    "SCHEMES": "weights",
     "Samples": "samples",
     "Subsets": "splits",
     "measure": "estimate",
     "measure_predictions": "estimate",
+    "weigh": "weights",
 }
+# Rooms whose own names are meant to be written out: hs.weights.focal.
+_ROOMS = ("weights",)
 
-__all__ = [*_HOME, "load"]
+__all__ = [*_HOME, *_ROOMS, "load"]
 
 
 def load(path: Any) -> "Difficulty":
@@ -60,6 +66,8 @@ def load(path: Any) -> "Difficulty":
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"hardsight.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'hardsight' has no attribute {name!r}")
     return getattr(import_module(f"hardsight.{_HOME[name]}"), name)

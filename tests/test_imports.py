@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import hardsight as hs
-from hardsight import _HOME
+from hardsight import _HOME, _ROOMS
 from hardsight.errors import whole
 
 OFFERED = {
     "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "InputError", "KFold", "LearnerError", "LeaveOneOut",
-    "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "Samples", "Subsets", "load", "measure",
-    "measure_predictions",
+    "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES", "Samples", "Subsets", "load", "measure",
+    "measure_predictions", "weigh", "weights",
 }  # fmt: skip
 
 
@@ -32,13 +32,14 @@ def test_all_names_open_and_stand_where_they_say():
     assert set(dir(hs)) == OFFERED | {"__version__"}
     for name, home in _HOME.items():
         assert getattr(hs, name) is getattr(import_module(f"hardsight.{home}"), name)
+    assert all(getattr(hs, name) is import_module(f"hardsight.{name}") for name in _ROOMS)
     assert callable(hs.load)
 
 
 def test_type_checkers_see_the_same_names():
     shown = Path(hs.__file__).read_text().split("if TYPE_CHECKING:")[1].split("__version__")[0]
     named = {line.split(" as ")[1].strip() for line in shown.splitlines() if " as " in line}
-    assert named == OFFERED - {"load"}
+    assert named == OFFERED - {"load", *_ROOMS}
 
 
 def test_unknown_names_are_refused():
