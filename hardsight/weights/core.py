@@ -35,6 +35,8 @@ INPUTS: dict[str, str] = {
     "peer_logits": "of a second model; (sample, class)",
     "history": "probability of the given label in past epochs; (sample, epoch)",
     "first": "loss or 0/1 error by a first model, as the scheme says; (sample,)",
+    "aum": "area under the margin: mean over epochs of the label's logit minus the largest other; (sample,)",
+    "threshold": "area under the margin of threshold samples, which were given a class of their own; (threshold sample,)",
     "class_error": "error rate of each class on validation data; (class,)",
     "neighbours": "labels of the nearest neighbours; (sample, neighbour)",
     "rows": "each sample's row in the tables of the state; (sample,)",
@@ -219,6 +221,21 @@ def finite(name: str, values: Tensor) -> Tensor:
     """
     _refuse(values, ~values.isfinite(), name, "finite numbers")
     return values
+
+
+def class_codes(labels: Tensor, classes: int) -> Tensor:
+    """The labels, checked: class codes from 0 to ``classes - 1``. ``(sample,)``
+
+    Raises:
+        InputError: one that is not; names its position.
+    """
+    _refuse(
+        labels,
+        (labels < 0) | (labels >= classes),
+        "labels",
+        f"class codes from 0 to {classes - 1}, as logits have them",
+    )
+    return labels.long()
 
 
 def _refuse(values: Tensor, wrong: Tensor, name: str, must: str) -> None:

@@ -4,10 +4,19 @@ from difflib import get_close_matches
 from itertools import chain
 
 from hardsight.errors import InputError
-from hardsight.weights import self_paced
+from hardsight.weights import (
+    label_filters,
+    mentor,
+    mixtures,
+    robust,
+    robust_losses,
+    self_paced,
+    small_loss,
+    super_loss,
+)
 from hardsight.weights.core import Scheme
 
-_FAMILIES = (self_paced,)
+_FAMILIES = (self_paced, mentor, super_loss, small_loss, robust, robust_losses, mixtures, label_filters)
 
 SCHEMES: dict[str, Scheme] = {row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)}
 
