@@ -93,7 +93,7 @@ def bi_tempered_loss(
     if t2 == 1:
         told = _log_softmax(logits)
     else:
-        scores = finite("logits", logits) - _normaliser(logits, t2)
+        scores = _checked(logits) - _normaliser(logits, t2)
         told = -torch.log1p((1 - t2) * scores) / (t2 - 1)
     given = _given(told, labels)
     missed = -given if t1 == 1 else -torch.expm1((1 - t1) * given) / (1 - t1)
@@ -128,9 +128,13 @@ def elr(
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
+    return _checked(logits).log_softmax(1)
+
+
+def _checked(logits: Tensor) -> Tensor:
     if logits.shape[1] < 2:
         raise InputError(f"logits must have 2 classes or more. Got {logits.shape[1]}")
-    return finite("logits", logits).log_softmax(1)
+    return finite("logits", logits)
 
 
 def _given(told: Tensor, labels: Tensor) -> Tensor:
