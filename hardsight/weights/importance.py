@@ -51,7 +51,7 @@ def biased_correction(
         scores: their chances before normalisation.
         power: of the weights.
     """
-    softened = drawn ** within("power", power, 0)
+    softened: Tensor = drawn ** within("power", power, 0)
     return softened * (drawn @ scores) / (softened @ scores)
 
 
@@ -59,7 +59,7 @@ def importance_sampling(
     logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]
 ) -> Float[Tensor, " sample"]:
     """Chances proportional to the norm of the gradient by the logits, a bound of that by all parameters."""
-    norms = torch.linalg.vector_norm(output_gradient(logits, labels), dim=1)
+    norms: Tensor = torch.linalg.vector_norm(output_gradient(logits, labels), dim=1)
     return norms.clamp(min=torch.finfo(norms.dtype).eps)
 
 
@@ -101,9 +101,9 @@ ROWS = (
         "norm of the gradient by the logits, 0 to √2",
         _KATHAROPOULOS,
         kind="sampling",
-        note="correction(chances) makes it unbiased; biased_correction is the reference trainer's softer form (power 0.5). "
-        "Published for batches of b drawn from B = 3b candidates, once tau exceeds (B + 3b)/(3b). No chance is below the "
-        "precision of floats, so that a perfectly learnt sample can still be corrected for.",
+        note="correction(chances) makes it unbiased; biased_correction is the reference trainer's softer form (power"
+        " 0.5). Published for batches of b drawn from B = 3b candidates, once tau exceeds (B + 3b)/(3b). No "
+        "chance is below the precision of floats, so that a perfectly learnt sample can still be corrected for.",
     ),
     Scheme(
         "per",
@@ -114,9 +114,9 @@ ROWS = (
         "loss, or any difficulty of 0 or more",
         _SCHAUL,
         kind="sampling",
-        note="Proportional form; made for the size of the temporal-difference error. Correct it by correction(chances, "
-        "power=beta, largest_one=True) with beta from 0.4 to 1 over training. The paper leaves eps open; 1e-8 is TorchRL's. "
-        "Checked against TorchRL's documentation.",
+        note="Proportional form; made for the size of the temporal-difference error. Correct it by "
+        "correction(chances, power=beta, largest_one=True) with beta from 0.4 to 1 over training. The paper "
+        "leaves eps open; 1e-8 is TorchRL's. Checked against TorchRL's documentation.",
     ),
     Scheme(
         "infobatch",
@@ -127,8 +127,8 @@ ROWS = (
         "loss, compared with its mean",
         _QIN,
         normalised="mean 1 in expectation",
-        note="Give the last known losses of all the samples once an epoch (before the first, all equal: none is dropped). The "
-        "reference code keeps exactly int((1-r) m) of m samples, which is biased low for small m; independent coins are not. "
-        "Its samples start at loss 3.",
+        note="Give the last known losses of all the samples once an epoch; in the reference code they start at 3, "
+        "and none is dropped while all are equal. It keeps exactly int((1-r) m) of m samples, which is biased "
+        "low for small m; independent coins are not.",
     ),
 )

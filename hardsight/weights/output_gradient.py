@@ -1,6 +1,5 @@
 """The gradient of cross-entropy by the logits, which several schemes take a sample's influence from."""
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -24,7 +23,7 @@ def codes(name: str, values: Int[Tensor, " sample"], count: int) -> Int[Tensor, 
 def output_gradient(
     logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]
 ) -> Float[Tensor, "sample class"]:
-    """p - y, softmax probabilities less the one-hot label; ``(sample, class)``.
+    """Softmax probabilities less the one-hot label, p - y; ``(sample, class)``.
 
     What the label lacks is summed from the other classes: 1 - p would round to 0 where p is near 1.
 

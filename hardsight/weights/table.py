@@ -4,10 +4,40 @@ from difflib import get_close_matches
 from itertools import chain
 
 from hardsight.errors import InputError
-from hardsight.weights import importance, self_paced
+from hardsight.weights import (
+    class_error,
+    debias,
+    dro,
+    focal_losses,
+    groups,
+    harmonized,
+    holdout,
+    importance,
+    influence,
+    language,
+    mining,
+    self_paced,
+    uncertain,
+    undersampling,
+)
 from hardsight.weights.core import Scheme
 
-_FAMILIES = (self_paced, importance)
+_FAMILIES = (
+    self_paced,
+    uncertain,
+    harmonized,
+    influence,
+    undersampling,
+    focal_losses,
+    mining,
+    importance,
+    dro,
+    groups,
+    debias,
+    class_error,
+    holdout,
+    language,
+)
 
 SCHEMES: dict[str, Scheme] = {row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)}
 
