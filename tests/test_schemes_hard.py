@@ -79,8 +79,17 @@ def test_selective_backprop_gives_the_formulas_numbers():
 
 
 def test_active_bias_gives_the_reference_codes_numbers():
-    history = torch.tensor([[0.1, 0.1, 0.12], [0.2, 0.6, 0.9], [0.9, 0.95, 0.99]], dtype=DOUBLE)
-    close(uncertain.active_bias(history, warm_up=0), [0.669216, 1.57401, 0.756777])
+    history = torch.tensor([[0.1, 0.1, 0.12], [0.2, 0.6, 0.9], [0.9, 0.95, 0.99]])
+    weights = after(history, uncertain.active_bias, warm_up=0)
+    close(weights, [0.669216, 1.57401, 0.756777])
+
+
+def after(history, scheme, **given):
+    """The weights once these epochs are over."""
+    state, rows = uncertain.predictions_start(Room(len(history))), torch.arange(len(history))
+    for p in history.unbind(1):
+        scheme(state, p, rows, **given)
+    return scheme(state, history[:, 0], rows, **given)
 
 
 @pytest.mark.parametrize(
@@ -263,10 +272,11 @@ def test_ohem_jtt_and_rho_keep_what_brute_force_keeps():
 
 
 def test_threshold_closeness_is_the_means_variance_of_a_coin():
-    history = torch.tensor([[0.5, 0.5], [0.9, 0.7], [0.0, 0.0]], dtype=DOUBLE)
+    history = torch.tensor([[0.5, 0.5], [0.9, 0.7], [0.0, 0.0]])
     raised = np.array([0.25, 0.16, 0]) + 0.41 / 3
-    close(uncertain.threshold_closeness(history), raised / raised.mean())
-    close(uncertain.threshold_closeness(history, eps=0.0), np.array([0.25, 0.16, 0]) / (0.41 / 3))
+    close(after(history, uncertain.threshold_closeness, warm_up=2), raised / raised.mean())
+    unraised = after(history, uncertain.threshold_closeness, warm_up=2, eps=0.0)
+    close(unraised, np.array([0.25, 0.16, 0]) / (0.41 / 3), atol=1e-7)
 
 
 # States.
@@ -314,10 +324,11 @@ def test_composers_selection_draws_hard_samples_as_exhaustive_enumeration_says()
 def test_hard_minings_percentile_runs_from_zero():
     state = mining.percentile_start(Room(0))
     mining.hard_mining(state, LOSS, LABELS)
-    close(state["percentile"], np.percentile(LOSS, 70) / 2)
+    seventieth = np.percentile(LOSS, 70, method="nearest")
+    close(state["percentile"], seventieth / 2)
     weights = mining.hard_mining(state, LOSS, LABELS)
-    close(state["percentile"], 0.75 * np.percentile(LOSS, 70))
-    close(weights, LOSS.numpy() >= 0.75 * np.percentile(LOSS, 70))
+    close(state["percentile"], 0.75 * seventieth)
+    close(weights, LOSS.numpy() >= 0.75 * seventieth)
 
 
 def test_lff_follows_both_losses_sample_by_sample_and_scales_by_class():
@@ -450,14 +461,29 @@ def test_what_is_out_of_the_domain_is_refused():
     )
 
 
-def test_warm_up_weighs_all_alike():
+def test_past_predictions_are_followed_as_numpy_has_their_moments():
+    history = torch.rand(6, 40, generator=a_generator())
+    state, order = uncertain.predictions_start(Room(6)), torch.tensor([3, 5, 0, 1, 4, 2])
+    for p in history.unbind(1):
+        uncertain.active_bias(state, p[order], order)
+    close(state["mean"], history.double().mean(1), rtol=1e-5)
+    close(state["squares"] / state["count"], np.var(history.double().numpy(), axis=1), rtol=1e-4)
+
+
+def test_samples_with_little_past_weigh_one():
     history = torch.rand(4, 3, generator=a_generator())
-    assert (uncertain.active_bias(history) == 1).all()
-    assert (uncertain.active_bias(history[:, :1], warm_up=0) == 1).all()
-    assert (uncertain.threshold_closeness(history[:, :0]) == 1).all()
-    assert not (uncertain.active_bias(history, warm_up=3) == 1).all()
-    close(uncertain.active_bias(torch.zeros(2, 4), warm_up=0, eps=0.0), [1, 1])
-    close(uncertain.threshold_closeness(torch.ones(2, 4)), [1, 1])
+    assert (after(history, uncertain.active_bias) == 1).all()
+    assert (after(history[:, :1], uncertain.active_bias, warm_up=0) == 1).all()
+    assert not (after(history, uncertain.active_bias, warm_up=3) == 1).all()
+    close(after(torch.full((2, 4), 0.3), uncertain.active_bias, warm_up=0, eps=0.0), [1, 1])
+    close(after(torch.ones(2, 4), uncertain.threshold_closeness, warm_up=0), [1, 1])
+    state = uncertain.predictions_start(Room(3))
+    for p in (0.2, 0.6):
+        uncertain.active_bias(state, torch.tensor([p, 0.5]), torch.tensor([0, 1]))
+    mixed = uncertain.active_bias(state, torch.tensor([0.5, 0.5, 0.5]), torch.tensor([0, 1, 2]), warm_up=2)
+    deviation = math.sqrt(0.04 + 0.04**2) + 0.2
+    close(mixed, [2 * deviation / (deviation + 0.2), 0.4 / (deviation + 0.2), 1])
+    assert (uncertain.threshold_closeness(uncertain.predictions_start(Room(2)), P[:2], LABELS[:2]) == 1).all()
 
 
 def test_held_out_losses_are_weighed_by_name():

@@ -52,7 +52,7 @@ def hard_mining(
         background: every sample of another class is kept; None: no class is kept whole.
     """
     loss = losses(loss).detach()
-    now = loss.double().quantile(within("percentile", percentile, 0, 1))
+    now = loss.double().quantile(within("percentile", percentile, 0, 1), interpolation="nearest")
     state["percentile"].mul_(within("decay", decay, 0, 1)).add_((1 - decay) * now)
     kept = loss >= state["percentile"]
     return (kept if background is None else kept | (labels != background)).to(loss.dtype)
@@ -203,7 +203,7 @@ ROWS = (
         _MENTORNET,
         start=percentile_start,
         note="The rule v* for hard examples of MentorNet's code, which is binary: background=0 keeps every positive,"
-        " as there. The running percentile starts at 0.",
+        " as there. The percentile is the nearest loss of the batch, and its running mean starts at 0.",
     ),
     Scheme(
         "selective-backprop",
