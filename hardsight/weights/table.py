@@ -5,18 +5,53 @@ from itertools import chain
 
 from hardsight.errors import InputError
 from hardsight.weights import (
+    class_error,
+    debias,
+    dro,
+    focal_losses,
+    groups,
+    harmonized,
+    holdout,
+    importance,
+    influence,
     label_filters,
+    language,
     mentor,
+    mining,
     mixtures,
     robust,
     robust_losses,
     self_paced,
     small_loss,
     super_loss,
+    uncertain,
+    undersampling,
 )
 from hardsight.weights.core import Scheme
 
-_FAMILIES = (self_paced, mentor, super_loss, small_loss, robust, robust_losses, mixtures, label_filters)
+_FAMILIES = (
+    self_paced,
+    mentor,
+    super_loss,
+    small_loss,
+    robust,
+    robust_losses,
+    mixtures,
+    label_filters,
+    uncertain,
+    harmonized,
+    influence,
+    undersampling,
+    focal_losses,
+    mining,
+    importance,
+    dro,
+    groups,
+    debias,
+    class_error,
+    holdout,
+    language,
+)
 
 SCHEMES: dict[str, Scheme] = {row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)}
 
