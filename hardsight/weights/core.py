@@ -37,10 +37,17 @@ INPUTS: dict[str, str] = {
     "first": "loss or 0/1 error by a first model, as the scheme says; (sample,)",
     "class_error": "error rate of each class on validation data; (class,)",
     "neighbours": "labels of the nearest neighbours; (sample, neighbour)",
+    "purity": "share of the minority class in the sample's leaf of a cross-fitted tree; (sample,)",
     "rows": "each sample's row in the tables of the state; (sample,)",
     "epoch": "epochs done, from 0; a fraction within an epoch; float",
     "epochs": "epochs in all; float",
+    "learning_rate": "of the optimiser's step; float",
     "generator": "where random numbers come from; torch.Generator",
+    "weigher": "what learns the weights, as the scheme says; torch.nn.Module",
+    "model": "from inputs to logits; torch.nn.Module",
+    "inputs": "of the batch, what the model takes; (sample, ...)",
+    "clean_inputs": "of a clean or validation batch; (clean, ...)",
+    "clean_labels": "its class codes; (clean,)",
 }
 """All that a scheme may read, by the name of its function's positional parameters."""
 
