@@ -203,8 +203,8 @@ ROWS = (
         _CUI,
         normalised="mean one over classes",
         per="class",
-        note="The paper tries beta of .9, .99, .999 and .9999; the default is that of LDAM's code. The mean over the samples "
-        "is below one: large classes weigh less.",
+        note="The paper tries beta of .9, .99, .999 and .9999; the default is that of LDAM's code. The mean over "
+        "the samples is below one: large classes weigh less.",
     ),
     Scheme(
         "drw",

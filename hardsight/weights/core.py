@@ -1,7 +1,7 @@
 """What a scheme is: a pure function of what it reads of the samples, and all that must be known to use it rightly."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -258,4 +258,24 @@ def within(
         lower = f"above {low:g}" if strict[0] else f"{low:g} or more"
         upper = "" if high == float("inf") else f" and below {high:g}" if strict[1] else f" and {high:g} or less"
         raise InputError(f"{name} must be {lower}{upper}. Got {value!r}")
+    return value
+
+
+def one_of(name: str, value: str, choices: Iterable[str]) -> str:
+    """The choice, checked.
+
+    Args:
+        name: of the parameter.
+        value: as given.
+        choices: all that there are.
+
+    Raises:
+        InputError: it is none of them.
+
+    >>> one_of("pacing", "linear", ("linear", "root"))
+    'linear'
+    """
+    known = list(choices)
+    if value not in known:
+        raise InputError(f"{name} must be one of {', '.join(known)}. Got {value!r}")
     return value

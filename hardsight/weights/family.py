@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.core import Scheme, losses, within
+from hardsight.weights.core import Scheme, losses, one_of, within
 
 Axis = Literal["probability", "rank"]
 Blend = Literal["linear", "cosine"]
@@ -41,14 +41,12 @@ def difficulty(loss: Float[Tensor, " sample"], *, axis: Axis = "probability") ->
     tensor([0.1250, 0.8750, 0.5000, 0.5000])
     """
     checked = losses(loss)
-    if axis == "probability":
+    if one_of("axis", axis, get_args(Axis)) == "probability":
         return -torch.expm1(-checked)
-    if axis != "rank":
-        raise InputError(f"axis must be one of {', '.join(get_args(Axis))}. Got {axis!r}")
     ordered = checked.detach().sort().values.contiguous()
     below = torch.searchsorted(ordered, checked.detach().contiguous())
     up_to = torch.searchsorted(ordered, checked.detach().contiguous(), right=True)
-    return ((below + up_to) / (2 * max(len(loss), 1))).to(loss.dtype)
+    return (below + up_to).to(loss.dtype) / (2 * max(len(loss), 1))
 
 
 def easy_first(
@@ -113,12 +111,11 @@ def switching(
 
 
 def _between(epoch: float, epochs: float, modes: Sequence[str], blend: str) -> tuple[str, str, float]:
-    unknown = [mode for mode in modes if mode not in _PREFERENCES]
-    if unknown or isinstance(modes, str) or len(modes) < 2:
-        wrong = f" Got {unknown[0]!r}" if unknown and not isinstance(modes, str) else f" Got {modes!r}"
-        raise InputError(f"modes must be two or more of {', '.join(_PREFERENCES)}.{wrong}")
-    if blend not in get_args(Blend):
-        raise InputError(f"blend must be one of {', '.join(get_args(Blend))}. Got {blend!r}")
+    if isinstance(modes, str) or len(modes) < 2:
+        raise InputError(f"modes must be two or more of {', '.join(_PREFERENCES)}. Got {modes!r}")
+    for mode in modes:
+        one_of("modes", mode, _PREFERENCES)
+    one_of("blend", blend, get_args(Blend))
     within("epochs", epochs, 0, strict=(True, False))
     place = min(within("epoch", epoch, 0) / epochs, 1) * (len(modes) - 1)
     first = min(int(place), len(modes) - 2)

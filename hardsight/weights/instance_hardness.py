@@ -1,21 +1,19 @@
 """Dynamic instance hardness: samples that have been hard over the training so far are drawn more often."""
 
-import math
 from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hardsight.errors import InputError
-from hardsight.weights.core import Room, Scheme, State, finite, losses, within
+from hardsight.weights.core import Room, Scheme, State, finite, losses, one_of, within
 
 Hardness = Literal["loss", "change"]
 Chances = Literal["proportional", "exponential"]
 
 
 def start(room: Room) -> State:
-    """Hardness one, nothing seen. "clock" adds up the learning rates of all steps; "since": where it was at the last look."""
+    """Hardness one, nothing seen. "clock": learning rates of all steps, summed; "since": the same up to the last look."""
     zeros = torch.zeros(room.samples, dtype=torch.float64, device=room.device)
     return {
         "hardness": torch.ones_like(zeros),
@@ -34,13 +32,14 @@ def dihcl(
     *,
     hardness: Hardness = "loss",
     chances: Chances = "proportional",
+    tau: float = 1.0,
     discount: float = 0.95,
 ) -> Float[Tensor, " sample"]:
     """Chances to be drawn next, after the samples that were trained on have brought their hardness up to date.
 
     r <- discount a + (1 - discount) r, with a = l / learning rate, or the absolute change of l since the last look,
-    divided by the sum of the learning rates from that look on. Chances are r, or exp(sqrt(2 log N / N) r), where a is
-    divided by the chance that the sample had. Chances of the samples not trained on: :func:`dihcl_chances`.
+    divided by the sum of the learning rates from that look on. Chances are r, or the softmax of tau r / mean r, where a
+    is divided by the chance that the sample had. Chances of the samples not trained on: :func:`dihcl_chances`.
 
     Args:
         state: of :func:`start`.
@@ -49,16 +48,15 @@ def dihcl(
         learning_rate: of the step.
         hardness: "loss", or "change": the first look at a sample then leaves its hardness as it is.
         chances: "proportional" or "exponential".
+        tau: sharpness of the exponential; published falling from 20 to 1, by .8 an episode.
         discount: how much the last look counts.
 
     Raises:
         InputError: an unknown choice or a number out of its domain.
     """
-    _known("hardness", hardness, Hardness)
-    _observe(
-        state, losses(loss), rows, learning_rate, hardness == "change", _known("chances", chances, Chances), discount
-    )
-    return dihcl_chances(state, chances=chances)[rows].to(loss.dtype)
+    one_of("hardness", hardness, get_args(Hardness))
+    _observe(state, losses(loss), rows, learning_rate, hardness == "change", chances, tau, discount)
+    return dihcl_chances(state, chances=chances, tau=tau)[rows].to(loss.dtype)
 
 
 def dihcl_flips(
@@ -69,24 +67,32 @@ def dihcl_flips(
     learning_rate: float,
     *,
     chances: Chances = "proportional",
+    tau: float = 1.0,
     discount: float = 0.95,
 ) -> Float[Tensor, " sample"]:
     """:func:`dihcl` by how often a sample's prediction turns from right to wrong or back."""
     right = (finite("logits", logits).argmax(1) == labels).to(logits.dtype)
-    _observe(state, right, rows, learning_rate, True, _known("chances", chances, Chances), discount)
-    return dihcl_chances(state, chances=chances)[rows].to(logits.dtype)
+    _observe(state, right, rows, learning_rate, True, chances, tau, discount)
+    return dihcl_chances(state, chances=chances, tau=tau)[rows].to(logits.dtype)
 
 
-def dihcl_chances(state: State, *, chances: Chances = "proportional") -> Float[Tensor, " row"]:
-    """Chances of all samples to be drawn, by row; those of "exponential" are divided by the largest."""
+def dihcl_chances(state: State, *, chances: Chances = "proportional", tau: float = 1.0) -> Float[Tensor, " row"]:
+    """Chances of all samples to be drawn, by row; those of "exponential" add up to one."""
     r = state["hardness"]
-    if _known("chances", chances, Chances) == "proportional":
+    if one_of("chances", chances, get_args(Chances)) == "proportional":
         return r.clone()
-    return torch.exp(math.sqrt(2 * math.log(len(r)) / len(r)) * (r - r.max()))
+    return torch.softmax(within("tau", tau, 0) * r / r.mean(), 0)
 
 
 def _observe(
-    state: State, value: Tensor, rows: Tensor, learning_rate: float, change: bool, chances: Chances, discount: float
+    state: State,
+    value: Tensor,
+    rows: Tensor,
+    learning_rate: float,
+    change: bool,
+    chances: Chances,
+    tau: float,
+    discount: float,
 ) -> None:
     within("discount", discount, 0, 1)
     within("learning_rate", learning_rate, 0, strict=(True, False))
@@ -95,8 +101,7 @@ def _observe(
     if change:
         at = (value - state["last"][rows]).abs() / (state["clock"] + learning_rate - state["since"][rows])
     if chances == "exponential":
-        had = dihcl_chances(state, chances=chances)
-        at = at / (had[rows] / had.sum())
+        at = at / (dihcl_chances(state, chances=chances, tau=tau)[rows] + 1e-8)
     old = state["hardness"][rows]
     new = discount * at + (1 - discount) * old
     state["hardness"][rows] = torch.where(state["seen"][rows] | (not change), new, old)
@@ -106,24 +111,18 @@ def _observe(
     state["clock"] += learning_rate
 
 
-def _known(name: str, value: str, choices: object) -> Chances:
-    if value not in get_args(choices):
-        raise InputError(f"{name} must be one of {', '.join(get_args(choices))}. Got {value!r}")
-    return value  # type: ignore[return-value]
-
-
 _ZHOU = "Zhou, Wang & Bilmes 2020, Curriculum learning by dynamic instance hardness, NeurIPS"
 _NOTE = (
-    "As in the paper; the authors' code draws by softmax(tau r / mean r), with tau from 20 down to 1, and scales changes by "
-    "another factor. Published with 5 epochs on all samples first, and then a number drawn without replacement that shrinks "
-    "from N to .2 N by .85 an episode."
+    '"proportional" is DIHCL-Rand of the paper; "exponential" is DIHCL-Exp as in the authors\' code, because the paper\'s '
+    "exp(sqrt(2 log N / N) r) overflows. Published with 5 epochs on all samples first, and then a number drawn without "
+    "replacement that shrinks from N to .2 N by .85 an episode."
 )
 
 ROWS = (
     Scheme(
         "dihcl",
         "samples of high loss, or of a loss that changes much, on average over the training so far",
-        "r, or exp(sqrt(2 log N / N) r); r <- discount a + (1 - discount) r, a = l/rate or |change of l| / sum of rates",
+        "r, or softmax(tau r / mean r); r <- discount a + (1 - discount) r, a = l/rate or |change of l| / sum of rates",
         dihcl,
         "hard",
         "running mean of the loss, nats, per learning rate",

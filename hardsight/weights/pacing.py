@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hardsight.errors import InputError, whole
-from hardsight.weights.core import Scheme, losses, within
+from hardsight.errors import whole
+from hardsight.weights.core import Scheme, losses, one_of, within
 
 _BENGIO = "Bengio et al. 2009, Curriculum learning, ICML"
 
@@ -78,12 +78,10 @@ def share(epoch: float, epochs: float, *, start: float, pacing: str = "linear", 
     >>> share(5, 20, start=0.1, until=0.5)
     0.55
     """
-    if pacing not in PACINGS:
-        raise InputError(f"pacing must be one of {', '.join(PACINGS)}. Got {pacing!r}")
     within("epochs", epochs, 0, strict=(True, False))
     end = within("until", until, 0, 1, strict=(True, False)) * epochs
     progress = min(within("epoch", epoch, 0) / end, 1.0)
-    return PACINGS[pacing](progress, within("start", start, 0, 1))
+    return PACINGS[one_of("pacing", pacing, PACINGS)](progress, within("start", start, 0, 1))
 
 
 def curriculum(

@@ -4,10 +4,21 @@ from difflib import get_close_matches
 from itertools import chain
 
 from hardsight.errors import InputError
-from hardsight.weights import boosting, classes, family, icost, instance_hardness, pacing, self_paced
+from hardsight.weights import (
+    aligned,
+    boosting,
+    classes,
+    family,
+    icost,
+    instance_hardness,
+    learned,
+    meta,
+    pacing,
+    self_paced,
+)
 from hardsight.weights.core import Scheme
 
-_FAMILIES = (self_paced, classes, icost, family, pacing, instance_hardness, boosting)
+_FAMILIES = (self_paced, classes, icost, family, pacing, instance_hardness, boosting, aligned, meta, learned)
 
 SCHEMES: dict[str, Scheme] = {row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)}
 
