@@ -13,12 +13,13 @@ from hardsight.weights import (
     instance_hardness,
     learned,
     meta,
+    minimax,
     pacing,
     self_paced,
 )
 from hardsight.weights.core import Scheme
 
-_FAMILIES = (self_paced, classes, icost, family, pacing, instance_hardness, boosting, aligned, meta, learned)
+_FAMILIES = (self_paced, classes, icost, family, pacing, instance_hardness, minimax, boosting, aligned, meta, learned)
 
 SCHEMES: dict[str, Scheme] = {row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)}
 
