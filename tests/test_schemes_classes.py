@@ -240,6 +240,42 @@ def test_flips_count_turns_of_the_prediction():
     np.testing.assert_allclose(chances, [1 / 8, 1 / 8 + (1 / 4 + 1 / 8 + 1 / 16)])
 
 
+# --- minimax curriculum
+
+
+def value_of(subset, loss, features, diversity):
+    """The objective, pair by pair."""
+    distance = torch.cdist(features, features)
+    mean = distance[~torch.eye(len(loss), dtype=torch.bool)].mean()
+    alike = torch.exp(-(distance**2) / (2 * mean**2))
+    return float(loss[subset].sum() + diversity * alike[subset].amax(0).sum()) if subset else 0.0
+
+
+@given(st.integers(0, 1000), st.sampled_from([0.0, 0.3, 3.0]))
+def test_the_minimax_subset_is_greedy_and_near_the_best(seed, diversity):
+    generator = torch.Generator().manual_seed(seed)
+    loss = torch.rand(8, generator=generator, dtype=torch.float64)
+    features = torch.randn(8, 2, generator=generator, dtype=torch.float64)
+    greedy: list[int] = []
+    for size in range(1, 4):
+        told = W.mcl(loss, features, share=size / 8, diversity=diversity).nonzero()[:, 0].tolist()
+        free = [i for i in range(8) if i not in greedy]
+        greedy.append(max(free, key=lambda i: value_of([*greedy, i], loss, features, diversity)))
+        assert told == sorted(greedy)
+    best = max(value_of(list(a), loss, features, diversity) for a in itertools.combinations(range(8), 3))
+    assert value_of(greedy, loss, features, diversity) >= (1 - 1 / math.e) * best
+    if diversity == 0:
+        assert set(told) == set(loss.topk(3).indices.tolist())
+
+
+def test_diversity_spreads_the_subset():
+    features = torch.tensor([[0.0], [0.01], [0.02], [5.0]])
+    loss = torch.tensor([1.0, 0.9, 0.8, 0.1])
+    assert W.mcl(loss, features, share=0.5, diversity=0).tolist() == [1, 1, 0, 0]
+    assert W.mcl(loss, features, share=0.5, diversity=5).tolist() == [1, 0, 0, 1]
+    assert W.mcl(loss, features[:1].expand(4, 1), share=1, diversity=5).tolist() == [1, 1, 1, 1]
+
+
 # --- AdaBoost
 
 
@@ -318,6 +354,41 @@ def test_icost_refuses_several_classes():
 
 
 # --- what is declared
+
+
+def test_the_long_tail_is_the_published_one():
+    assert [int(500 * 0.01 ** (c / 9)) for c in range(10)] == LONG_TAIL.tolist()
+
+
+def test_hard_schemes_weigh_the_hard_more():
+    loss = torch.linspace(0, 3, 12)
+    rows = torch.arange(12)
+    state = hs.SCHEMES["dihcl"].begin(Room(12), {})
+    assert (W.dihcl(state, loss, rows, 0.1).diff() > 0).all()
+    state = hs.SCHEMES["adaboost"].begin(Room(12), {})
+    logits = torch.where(loss[:, None] < 2, torch.tensor([[1.0, 0]]), torch.tensor([[0.0, 1]]))
+    weights = W.adaboost(state, logits, torch.zeros(12, dtype=torch.int64), rows)
+    assert weights[loss >= 2].min() > weights[loss < 2].max()
+    taken = W.mcl(loss, torch.zeros(12, 1), share=0.5, diversity=1).bool()
+    assert loss[taken].min() > loss[~taken].max()
+
+
+def test_curricula_begin_with_the_easy_and_end_with_all():
+    loss = torch.linspace(0, 3, 12)
+    for name, parameters in (("curriculum", {"start": 0.2}), ("baby-step", {"buckets": 4})):
+        told = [hs.SCHEMES[name].of({"loss": loss, "epoch": e, "epochs": 10}, parameters) for e in (0, 5, 10)]
+        assert all((weights.diff() <= 0).all() for weights in told)
+        assert 0 < told[0].sum() < told[1].sum() < told[2].sum() == 12
+
+
+def test_icost_weighs_minority_samples_of_medium_difficulty_most():
+    sizes = torch.tensor([30, 10])
+    neighbours = (torch.arange(5) >= torch.arange(6)[:, None]).long()
+    by_neighbours = W.icost_neighbours(torch.ones(6, dtype=torch.int64), sizes, neighbours)
+    by_purity = W.icost_gini(torch.ones(21, dtype=torch.int64), sizes, torch.linspace(1, 0, 21))
+    for weights in (by_neighbours, by_purity):
+        assert weights[0] < weights.max() > weights[-1]
+        assert weights.argmax() not in (0, len(weights) - 1)
 
 
 @pytest.mark.parametrize("name", ["balanced", "balanced-sqrt", "class-balanced", "ldam-loss", "logit-adjusted-loss"])

@@ -1,5 +1,7 @@
 """From a difficulty to weights: mean one, clipped, refused where a scheme cannot be used."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -55,3 +57,11 @@ def test_every_scheme_says_all_that_must_be_known_of_it():
         assert getattr(hs.weights, scheme.function.__name__) is scheme.function
         assert set(scheme.reads) <= set(hs.weights.INPUTS), name
         assert scheme.function.__doc__, name
+
+
+def test_the_page_shows_every_row():
+    page = (Path(__file__).parent.parent / "docs" / "weights.md").read_text(encoding="utf-8")
+    for row in hs.SCHEMES.values():
+        cells = (f"`{row.name}`", row.what, row.formula, row.priority, row.kind, ", ".join(row.reads), row.source)
+        line = "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        assert line in page, line

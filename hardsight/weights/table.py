@@ -25,6 +25,7 @@ from hardsight.weights import (
     learned,
     mentor,
     meta,
+    minimax,
     mining,
     mixtures,
     pacing,
@@ -33,6 +34,7 @@ from hardsight.weights import (
     self_paced,
     small_loss,
     super_loss,
+    tree,
     uncertain,
     undersampling,
 )
@@ -65,10 +67,12 @@ _FAMILIES = (
     family,
     pacing,
     instance_hardness,
+    minimax,
     boosting,
     aligned,
     meta,
     learned,
+    tree,
 )
 
 SCHEMES: dict[str, Scheme] = {row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)}
