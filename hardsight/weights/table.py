@@ -16,10 +16,24 @@ from hardsight.weights import (
     minimax,
     pacing,
     self_paced,
+    tree,
 )
 from hardsight.weights.core import Scheme
 
-_FAMILIES = (self_paced, classes, icost, family, pacing, instance_hardness, minimax, boosting, aligned, meta, learned)
+_FAMILIES = (
+    self_paced,
+    classes,
+    icost,
+    family,
+    pacing,
+    instance_hardness,
+    minimax,
+    boosting,
+    aligned,
+    meta,
+    learned,
+    tree,
+)
 
 SCHEMES: dict[str, Scheme] = {row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)}
 
