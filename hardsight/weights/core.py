@@ -26,7 +26,7 @@ INPUTS: dict[str, str] = {
     "loss": "loss of each sample by the model as it is, nats where it is cross-entropy; (sample,)",
     "p": "probability of the given label; exp(-loss) where it is not given; (sample,)",
     "logits": "of the model as it is; (sample, class)",
-    "labels": "given labels, class codes; (sample,)",
+    "labels": "given labels, class codes; (sample,); a 0/1 matrix (sample, label) for losses of several labels",
     "sizes": "samples of each class in the data set; (class,)",
     "features": "penultimate features; (sample, feature)",
     "groups": "code of each sample's group or domain; (sample,)",
@@ -34,7 +34,10 @@ INPUTS: dict[str, str] = {
     "peer": "loss by a second model, nats; (sample,)",
     "peer_logits": "of a second model; (sample, class)",
     "history": "probability of the given label in past epochs; (sample, epoch)",
+    "residual": "prediction less target, of regression; (sample,) or (sample, target)",
     "first": "loss or 0/1 error by a first model, as the scheme says; (sample,)",
+    "aum": "area under the margin: mean over epochs of the label's logit minus the largest other; (sample,)",
+    "threshold": "area under the margin of threshold samples, which were given a class of their own; (threshold sample,)",
     "class_error": "error rate of each class on validation data; (class,)",
     "neighbours": "labels of the nearest neighbours; (sample, neighbour)",
     "purity": "share of the minority class in the sample's leaf of a cross-fitted tree; (sample,)",
@@ -226,6 +229,21 @@ def finite(name: str, values: Tensor) -> Tensor:
     """
     _refuse(values, ~values.isfinite(), name, "finite numbers")
     return values
+
+
+def class_codes(labels: Tensor, classes: int) -> Tensor:
+    """The labels, checked: class codes from 0 to ``classes - 1``. ``(sample,)``
+
+    Raises:
+        InputError: one that is not; names its position.
+    """
+    _refuse(
+        labels,
+        (labels < 0) | (labels >= classes),
+        "labels",
+        f"class codes from 0 to {classes - 1}, as logits have them",
+    )
+    return labels.long()
 
 
 def _refuse(values: Tensor, wrong: Tensor, name: str, must: str) -> None:
