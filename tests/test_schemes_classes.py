@@ -8,8 +8,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from icost import iCost
 from sklearn.datasets import make_classification
 from sklearn.ensemble import AdaBoostClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestNeighbors
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.class_weight import compute_sample_weight
 from torch.nn.functional import cross_entropy
@@ -176,6 +179,8 @@ def test_a_curriculum_takes_the_easiest_and_all_ties():
     assert W.curriculum(loss, 0, 10, start=0.41).tolist() == [1, 1, 1, 0, 1]
     assert W.curriculum(loss, 5, 10, start=0.2, until=0.5).tolist() == [1] * 5
     assert W.curriculum(loss, 5, 10, start=0.2, pacing="one-step").sum() == 1
+    # .55 of 20 is 11 samples, not 12 by rounding.
+    assert W.curriculum(torch.arange(20.0), 5, 10, start=0.1).sum() == 11
     assert [int(W.baby_step(loss, epoch, 10, buckets=5).sum()) for epoch in (0, 2, 4, 6, 8, 10)] == [1, 2, 4, 4, 5, 5]
 
 
@@ -316,16 +321,12 @@ def rare():
 
 
 def test_icost_is_the_package(rare):
-    package = pytest.importorskip("icost")
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import NearestNeighbors
-
     X, y = rare
     labels, sizes = torch.tensor(y), torch.bincount(torch.tensor(y))
     rows = NearestNeighbors(n_neighbors=6).fit(X).kneighbors(X, return_distance=False)[:, 1:]
-    theirs = package.iCost(LogisticRegression(), method="neighbor").compute_sample_weight(X, y)
+    theirs = iCost(LogisticRegression(), method="neighbor").compute_sample_weight(X, y)
     np.testing.assert_allclose(W.icost_neighbours(labels, sizes, labels[rows]), theirs, rtol=1e-6)
-    theirs = package.iCost(LogisticRegression(), method="tree", random_state=7).compute_sample_weight(X, y)
+    theirs = iCost(LogisticRegression(), method="tree", random_state=7).compute_sample_weight(X, y)
     ours = W.icost_gini(labels, sizes, W.leaf_purity(X, y, seed=7))
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     assert len(np.unique(theirs)) > 3
@@ -412,11 +413,39 @@ def test_order_of_samples_does_not_matter(name):
     torch.testing.assert_close(hs.SCHEMES[name].of(inputs, {})[order], hs.SCHEMES[name].of(moved, {}))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_both_precisions_are_kept(dtype):
+    inputs = {
+        "loss": LOSS.to(dtype),
+        "logits": logits_of(LOSS.to(dtype)),
+        "labels": torch.arange(5),
+        "sizes": LONG_TAIL.to(dtype),
+        "features": torch.eye(5, dtype=dtype),
+        "rows": torch.arange(5),
+        "learning_rate": 0.1,
+        "epoch": 3,
+        "epochs": 4,
+    }
+    own = {"curriculum": {"start": 0.1}, "baby-step": {"buckets": 2}, "mcl": {"share": 0.5, "diversity": 1.0}}
+    names = (
+        "uniform balanced balanced-sqrt class-balanced drw ldam-loss ldam-drw logit-adjusted-loss easy-first hard-first "
+        "medium-first two-ends-first switching curriculum baby-step mcl dihcl dihcl-flips adaboost data-parameters lilaw"
+    )
+    for name in names.split():
+        scheme = hs.SCHEMES[name]
+        told = scheme.of(inputs, own.get(name, {}), scheme.begin(Room(5, 10), own.get(name, {})))
+        assert told.dtype == dtype, name
+        assert told.shape == (5,)
+        assert told.isfinite().all(), name
+
+
 def test_weights_of_a_difficulty():
     X, y = make_classification(120, 5, weights=[0.75], random_state=0)
     d = hs.measure(X, y, learner="ridge", folds=3, repeats=2)
     np.testing.assert_allclose(hs.weigh(d, "balanced"), compute_sample_weight("balanced", y), rtol=1e-5)
     np.testing.assert_allclose(hs.weigh(d, "uniform"), 1)
+    easy = np.exp(np.exp(-d.error) / 0.5)
+    np.testing.assert_allclose(hs.weigh(d, "easy-first", temperature=0.5), easy / easy.mean(), rtol=1e-9)
     weights = hs.weigh(d, "curriculum", start=0.25, epoch=0, epochs=10)
     easiest = np.argsort(d.error, kind="stable")[:30]
     assert set(np.flatnonzero(weights)) >= set(easiest)

@@ -1,6 +1,7 @@
 """Learned schemes, against unrolled steps, finite differences and losses written out."""
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hardsight.errors import InputError
 from hardsight.weights import CMWNet, MetaWeightNet, Room
 from hardsight.weights.aligned import alignment
 from hardsight.weights.learned import descend_data_parameters, descend_lilaw
+from hardsight.weights.tree import WeightTree, end_epoch, remember, traits
 
 W = hs.weights
 
@@ -240,6 +242,113 @@ def test_classes_of_like_sizes_share_a_head():
     assert "families" in net.state_dict()
 
 
+# --- the tree
+
+
+def traits_by_hand(z, y, sizes, class_loss, last, before):
+    p = np.exp(z) / np.exp(z).sum()
+    others = np.delete(p, y)
+    entropy = (p * np.log(p)).sum()
+    length = np.sqrt(((1 - p) ** 2).sum())
+    return [
+        -np.log(p[y]),
+        class_loss[y],
+        length,
+        p[y] - others.max(),
+        last,
+        before,
+        last - before,
+        entropy,
+        sizes[y] / sum(sizes),
+    ]
+
+
+def test_traits_are_those_written_out_and_remember_two_epochs():
+    torch.manual_seed(0)
+    z, labels, sizes = torch.randn(4, 3).double(), torch.tensor([0, 1, 1, 2]), torch.tensor([6, 3, 1])
+    rows = torch.tensor([3, 0, 2, 1])
+    state = hs.SCHEMES["weight-tree"].begin(Room(4, 3), {})
+    used, lost = torch.rand(2, 4), torch.rand(2, 4)
+    for epoch in range(3):
+        class_loss = [5, 5, 5] if epoch == 0 else [float(lost[epoch - 1][labels == c].mean()) for c in range(3)]
+        last, before = (used[epoch - back] if epoch >= back else torch.ones(4) for back in (1, 2))
+        by_hand = [
+            traits_by_hand(z[i].numpy(), int(labels[i]), [6, 3, 1], class_loss, float(last[i]), float(before[i]))
+            for i in range(4)
+        ]
+        np.testing.assert_allclose(traits(state, z, labels, sizes, rows), by_hand, rtol=1e-6)
+        if epoch < 2:
+            for part in ([0, 1], [2, 3]):
+                remember(state, used[epoch][part], lost[epoch][part], labels[part], rows[part])
+            end_epoch(state)
+
+
+def test_a_tree_is_the_mean_leaf_by_the_shares_of_its_bins():
+    tree = WeightTree(cuts=2, temperature=0.5).double().eval()
+    tree.active[3] = True
+    x = torch.randn(3, 9, generator=torch.Generator().manual_seed(0)).double()
+    told = tree(x)
+    for i in range(3):
+        shares = []
+        for k in range(9):
+            cuts = sorted(tree.cuts[k][tree.active[k]].tolist())
+            value = float(x[i, k]) / np.sqrt(1 + 1e-5)
+            scores = [((b + 1) * value - sum(cuts[:b])) / 0.5 for b in range(len(cuts) + 1)]
+            shares.append(np.exp(scores) / np.exp(scores).sum())
+        leaf = sum(
+            np.prod([shares[k][b] for k, b in enumerate(at)]) * float(tree.leaves[at].detach())
+            for at in itertools.product(*(range(len(s)) for s in shares))
+        )
+        assert told[i].item() == pytest.approx(1 / (1 + np.exp(-leaf)), rel=1e-6)
+
+
+def test_hard_bins_are_those_that_the_cuts_part():
+    tree = WeightTree(cuts=2)
+    cuts = torch.tensor([0.7, 0.2])
+    bins = tree._bins(torch.tensor([0.1, 0.5, 0.9]), cuts)
+    np.testing.assert_allclose(bins.detach(), np.eye(3), atol=1e-6)
+
+
+def test_a_still_trait_gets_a_cut_and_near_cuts_lose_one():
+    tree = WeightTree(cuts=3)
+    with torch.no_grad():
+        tree.cuts.copy_(torch.tensor([0.1, 0.9, 0.95]).expand(9, 3))
+    for epoch in range(5):
+        with torch.no_grad():
+            tree.cuts[0] += 0.05
+        assert not tree.active[:, 1].any(), epoch
+        tree.regrow()
+    assert tree.active[0].tolist() == [True, False, False]
+    assert tree.active[1].tolist() == [True, True, False]
+    for _ in range(5):
+        tree.regrow()
+    # The third cut came, and went because it is near the second.
+    assert tree.active[1].tolist() == [True, True, False]
+
+
+def test_the_tree_learns_by_the_clean_loss_after_a_step(task):
+    model, x, y = task[:3]
+    sizes, rows = torch.tensor([5, 3, 9]), torch.arange(7)
+    tree = WeightTree(cuts=1, temperature=0.5).double().eval()
+    state = hs.SCHEMES["weight-tree"].begin(Room(7, 3), {})
+    told = W.weight_tree(state, tree, *task[:3], sizes, rows, *task[3:], 0.7)
+    told.backward()
+    seen = traits(state, logits(copy.deepcopy(model), x), y, sizes, rows)
+
+    def by_hand():
+        return clean_loss_after_step(*task, tree(seen).detach(), 0.7)
+
+    assert told.item() == pytest.approx(by_hand(), rel=1e-9)
+    at = tree.leaves.grad.abs().flatten().topk(2).indices
+    for k in at.tolist():
+        ends = []
+        for sign in (1, -1):
+            tree.leaves.data.view(-1)[k] += sign * 1e-4
+            ends.append(by_hand())
+            tree.leaves.data.view(-1)[k] -= sign * 1e-4
+        assert tree.leaves.grad.flatten()[k].item() == pytest.approx((ends[0] - ends[1]) / 2e-4, rel=1e-3)
+
+
 # --- parameters of their own
 
 
@@ -350,5 +459,14 @@ def test_screener_net_is_taught_its_objective():
 
 def test_learned_schemes_are_not_for_weigh():
     names = {name for name, scheme in hs.SCHEMES.items() if scheme.kind == "learned"}
-    assert names >= {"l2rw", "meta-weight-net", "cmw-net", "dds", "screener-net", "data-parameters", "lilaw"}
+    assert names >= {
+        "l2rw",
+        "meta-weight-net",
+        "cmw-net",
+        "dds",
+        "screener-net",
+        "data-parameters",
+        "lilaw",
+        "weight-tree",
+    }
     assert all(hs.SCHEMES[name].priority == "learned" for name in names)

@@ -7,6 +7,7 @@ In a loop, with ``loss = F.cross_entropy(model(x), y, reduction="none")``::
     (net(loss.detach()).detach() * loss).mean().backward()
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import grad
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import cross_entropy
 
 from hardsight.errors import whole
-from hardsight.weights.calls import CLEAN, Parameters, sample_losses, trained
+from hardsight.weights.calls import CLEAN, Parameters, called, sample_losses, trained
 from hardsight.weights.core import Scheme, within
 
 
@@ -94,7 +96,12 @@ def meta_weight_net(
     Raises:
         InputError: a model without parameters that are trained, or a rate that is not above zero.
     """
-    return _after_step(weigher, model, inputs, labels, clean_inputs, clean_labels, learning_rate, by_sum=False)
+
+    def shares(logits: Tensor, loss: Tensor) -> Tensor:
+        weights: Tensor = weigher(loss, labels)
+        return weights / len(loss)
+
+    return after_step(shares, model, inputs, labels, clean_inputs, clean_labels, learning_rate)
 
 
 def cmw_net(
@@ -107,28 +114,34 @@ def cmw_net(
     learning_rate: float,
 ) -> Float[Tensor, ""]:
     """:func:`meta_weight_net` for :class:`CMWNet`; the step is by sum(w l) / sum(w), no gradient through the divisor."""
-    return _after_step(weigher, model, inputs, labels, clean_inputs, clean_labels, learning_rate, by_sum=True)
+
+    def shares(logits: Tensor, loss: Tensor) -> Tensor:
+        weights: Tensor = weigher(loss, labels)
+        return weights / weights.sum().detach()
+
+    return after_step(shares, model, inputs, labels, clean_inputs, clean_labels, learning_rate)
 
 
-def _after_step(
-    weigher: nn.Module,
+def after_step(
+    shares: Callable[[Tensor, Tensor], Tensor],
     model: nn.Module,
     inputs: Any,
     labels: Tensor,
     clean_inputs: Any,
     clean_labels: Tensor,
     learning_rate: float,
-    *,
-    by_sum: bool,
 ) -> Tensor:
+    """Loss of the clean batch after a virtual step by the sum of losses times ``shares(logits, losses)``.
+
+    The shares see logits and losses through which no gradient flows. Other arguments as in :func:`meta_weight_net`.
+    """
     within("learning_rate", learning_rate, 0, strict=(True, False))
     at = trained(model)
 
     def weighted(parameters: Parameters) -> Tensor:
-        loss = sample_losses(model, parameters, inputs, labels)
-        weights: Tensor = weigher(loss.detach(), labels)
-        divisor = weights.sum().detach() if by_sum else len(loss)
-        return (weights * loss).sum() / divisor
+        logits = called(model, parameters, inputs)
+        loss = cross_entropy(logits, labels, reduction="none")
+        return (shares(logits.detach(), loss.detach()) * loss).sum()
 
     # Fused attention has no second derivative.
     with sdpa_kernel(SDPBackend.MATH):
