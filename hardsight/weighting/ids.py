@@ -77,8 +77,8 @@ class Ids(nn.Module):
             InputError: an id that is unknown or comes twice; names it.
         """
         # In the memory of the host, numpy looks through a batch in a fraction of the time.
-        ordered = ids.sort().values if ids.is_cuda else np.sort(ids.numpy(force=True))
-        wrong: Any = distinct and (ordered[1:] == ordered[:-1]).any()
+        ordered: Any = ids.sort().values if ids.is_cuda else np.sort(ids.numpy(force=True))
+        wrong = distinct and (ordered[1:] == ordered[:-1]).any()
         rows = None
         if self.count and self.known is None:
             rows = ids

@@ -191,6 +191,14 @@ class Scheme:
         return told | {"reads": list(self.reads), "parameters": shown, "state": self.start is not None}
 
 
+def _ends(values: Tensor) -> tuple[float, float]:
+    # One pass and one wait for the device in each step of training; NaN is both ends of what holds one.
+    if not values.numel():
+        return 0.0, 0.0
+    low, high = torch.stack(torch.aminmax(values.detach())).tolist()
+    return low, high
+
+
 def losses(loss: Tensor) -> Tensor:
     """The losses, checked: numbers, 0 or more, but for rounding. ``(sample,)``
 
@@ -225,14 +233,6 @@ def finite(name: str, values: Tensor) -> Tensor:
     """
     _refuse(values, ~values.isfinite(), name, "finite numbers")
     return values
-
-
-def _ends(values: Tensor) -> tuple[float, float]:
-    # One pass and one wait for the device in each step of training; NaN is both ends of what holds one.
-    if not values.numel():
-        return 0.0, 0.0
-    low, high = torch.stack(torch.aminmax(values.detach())).tolist()
-    return low, high
 
 
 def _refuse(values: Tensor, wrong: Tensor, name: str, must: str) -> None:
