@@ -164,6 +164,13 @@ def test_a_scheme_updates_the_chances_from_the_next_epoch_on():
     assert list(resumed) == following
 
 
+def test_other_chances_can_be_given():
+    sampler = hs.WeightedSampler(CHANCES)
+    list(sampler)
+    sampler.update([0, 0, 1, 0])
+    assert list(sampler) == [2] * 4
+
+
 def test_schemes_read_the_epoch_to_come():
     sampler = hs.WeightedSampler("t-paced", num_samples=3, epochs=2)
     sampler.update(loss=torch.tensor([0.05, 0.3, 0.9]))
@@ -193,7 +200,8 @@ def test_a_difficulty_gives_chances():
         (lambda: hs.WeightedSampler("t-chances"), "pass num_samples= or ids="),
         (lambda: hs.WeightedSampler("t-running", num_samples=3), "use hs.Weighting"),
         (lambda: hs.WeightedSampler("t-margin", num_samples=3), "use hs.Weighting"),
-        (lambda: hs.WeightedSampler([1.0]).update(loss=torch.ones(1)), "fixed chances"),
+        (lambda: hs.WeightedSampler([1.0]).update(loss=torch.ones(1)), "has no scheme"),
+        (lambda: hs.WeightedSampler([1.0]).update([1.0, 2.0]), "there are 1 samples: one each"),
         (lambda: hs.WeightedSampler("t-chances", num_samples=3).update(loss=torch.ones(2)), "loss has 2 rows"),
         (lambda: hs.WeightedSampler("t-chances", num_samples=3).update(), "reads loss"),
         (lambda: hs.WeightedSampler([1.0, 0.0]).correction([0, 1]), "id 1 has no chance"),

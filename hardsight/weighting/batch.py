@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
 
@@ -33,6 +33,7 @@ class Batch:
         given: rows that all ranks gave.
         kept: positions of the samples among these, ``(sample,)``; None where all are kept.
         shares: how many rows are whose; None with one rank.
+        others: inputs that have no row a sample.
     """
 
     inputs: dict[str, Tensor]
@@ -41,6 +42,7 @@ class Batch:
     given: int
     kept: Tensor | None = None
     shares: Shares | None = None
+    others: dict[str, Any] = field(default_factory=dict)
 
     def keep(self, these: Tensor) -> None:
         """Leave out all other samples; ``these`` is a mask. ``(sample,)``"""
@@ -153,7 +155,10 @@ def _row_each(name: str, value: Any) -> Tensor:
 
 
 def _device(given: Mapping[str, Any]) -> torch.device:
-    return next((value.device for value in given.values() if isinstance(value, Tensor)), torch.device("cpu"))
+    for value in given.values():
+        if isinstance(value, Tensor):
+            return value.device
+    return torch.device("cpu")
 
 
 def _everyones(mine: Batch, shares: Shares) -> Batch:

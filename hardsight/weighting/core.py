@@ -1,6 +1,6 @@
 """``Weighting``: the loss of each sample in, one weighted loss out, in any training loop."""
 
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -8,12 +8,11 @@ from torch import Tensor, nn
 from hardsight.errors import InputError
 from hardsight.weighting.batch import OF_SAMPLES, Batch, Repeated, batch_of, cross_entropy, exact
 from hardsight.weighting.ids import Ids
-from hardsight.weighting.ranks import ranks, scaled
+from hardsight.weighting.memory import Memory
+from hardsight.weighting.reduction import Reduced, part, reduced
 from hardsight.weighting.sources import source
 from hardsight.weights import SCHEMES, Room, Scheme
 from hardsight.weights.core import Reduction
-
-Reduced = Literal["mean", "weighted mean", "sum", "none"]
 
 
 class Weighting(nn.Module):
@@ -88,7 +87,7 @@ class Weighting(nn.Module):
         self.register_buffer("fixed", None if told.weights is None else _in_order(told.weights, told.ids, self.known))
         self.register_buffer("sizes", None if sizes is None else torch.as_tensor(sizes))
         classes = classes or (0 if self.sizes is None else len(self.sizes))
-        self.memory = _Memory(self.scheme, Room(self.known.count, classes, groups), parameters)
+        self.memory = Memory(self.scheme, Room(self.known.count, classes, groups), parameters)
         blank = torch.full((self.known.count,), -1, dtype=torch.int32) if self.known.count else None
         self.register_buffer("seen", blank)
         self.reduction: Reduced = _choice("reduction", reduction, Reduced) or _published(self.scheme)
@@ -99,7 +98,7 @@ class Weighting(nn.Module):
         self._made_for = _described(self.scheme, self.known.count, classes, groups)
         self._generator = torch.Generator().manual_seed(seed)
         self._of_batch: tuple[int, Tensor] | None = None
-        self._wanted = _wanted(self.scheme)
+        self._wanted, self._passed_on = _wanted(self.scheme)
         if self.repeated == "count" and self.scheme is not None and "rows" in self.scheme.reads:
             raise InputError(f"scheme {self.scheme.name!r} remembers each sample: draw without replacement")
 
@@ -144,8 +143,9 @@ class Weighting(nn.Module):
         with exact(given):
             batch = self._batch(given, ids)
             if self.scheme is not None and self.scheme.kind == "loss":
-                return self._reduced(self._told(batch, True), None, batch, items)
-            return self._reduced(batch.inputs["loss"], self._weights(batch, self.through), batch, items)
+                return reduced(self.reduction, self._told(batch, True), None, batch, items)
+            weights = self._weights(batch, self.through)
+            return reduced(self.reduction, batch.inputs["loss"], weights, batch, items)
 
     def weights(
         self,
@@ -200,19 +200,14 @@ class Weighting(nn.Module):
             )
         if loss.shape != weights.shape:
             raise InputError(f"loss has the shape {tuple(loss.shape)}, weights {tuple(weights.shape)}: one a sample")
-        count, total = self._of_batch
-        if self.reduction == "none":
-            return loss.float() * weights
-        part = torch.dot(loss.to(weights.dtype), weights) * ranks()
-        if self.reduction == "sum":
-            return part
-        return part / (max(count, 1) if self.reduction == "mean" else _not_zero(total))
+        return part(self.reduction, loss, weights, *self._of_batch)
 
     def _batch(self, given: dict[str, Any], ids: Any) -> Batch:
         batch = batch_of(given, ids, self.known, self._wanted, self.repeated or "refuse")
         several = batch.shares is not None
         if self.repeated == "skip" or (self.repeated is None and several and self.epoch is not None):
             self._skip_seen(batch)
+        batch.others = {name: given[name] for name in self._passed_on if name in given}
         return batch
 
     def _skip_seen(self, batch: Batch) -> None:
@@ -256,32 +251,13 @@ class Weighting(nn.Module):
                 f"scheme {self.scheme.name!r} reads the epoch: call weighting.set_epoch(epoch) in each epoch"
             )
         return {
+            **batch.others,
             "sizes": self.sizes,
             "epoch": self.epoch,
             "epochs": self.epochs,
             "generator": self._generator,
             "rows": batch.rows,
         }
-
-    def _reduced(self, values: Tensor, weights: Tensor | None, batch: Batch, items: Any) -> Tensor:
-        if self.reduction == "none":
-            return batch.own(values if weights is None else values * weights)
-        count = max(batch.count, 1)
-        if items is not None:
-            if not isinstance(items, Tensor) and not items > 0:
-                raise InputError(f"items must be above 0: the samples of the whole effective batch. Got {items!r}")
-            if self.reduction == "weighted mean" and weights is not None:
-                raise InputError(
-                    "a weighted mean over micro-batches needs all weights first: w = weighting.weights(losses, ids), then "
-                    "weighting.apply_weights(loss, w[part]) on each; or pass reduction='mean'"
-                )
-            count = items
-        total = values.sum() if weights is None else torch.dot(values, weights.to(values.dtype))
-        if self.reduction == "mean" or (self.reduction == "weighted mean" and weights is None):
-            total = total / count
-        elif self.reduction == "weighted mean" and weights is not None:
-            total = total / _not_zero(weights.sum())
-        return scaled(total)
 
     def get_extra_state(self) -> dict[str, Any]:
         """What is no tensor of samples: what it was made for, the epoch, where random numbers stand."""
@@ -310,36 +286,6 @@ class Weighting(nn.Module):
     def extra_repr(self) -> str:
         """What it was made for."""
         return f"{self._made_for}, reduction={self.reduction!r}"
-
-
-class _Memory(nn.Module):
-    """What a scheme remembers between steps, as buffers."""
-
-    def __init__(self, scheme: Scheme | None, room: Room, parameters: dict[str, Any]) -> None:
-        super().__init__()
-        if scheme is None:
-            return
-        if scheme.kind == "sampling":
-            raise InputError(f"scheme {scheme.name!r} chooses samples: use hs.WeightedSampler({scheme.name!r}, …)")
-        if scheme.kind == "learned":
-            raise InputError(
-                f"scheme {scheme.name!r} learns its weights with the model: call hs.weights.{scheme.function.__name__}"
-            )
-        if "rows" in scheme.reads and not room.samples:
-            raise InputError(f"scheme {scheme.name!r} remembers each sample: pass num_samples= or ids=")
-        for name, tensor in (scheme.begin(room, parameters) or {}).items():
-            self.register_buffer(name, tensor)
-
-    @property
-    def state(self) -> dict[str, Tensor]:
-        """The tensors themselves: what is put here is kept."""
-        return self._buffers  # type: ignore[return-value]
-
-    def settle(self) -> None:
-        """Cut what is remembered from the graph of the step."""
-        for name, tensor in self._buffers.items():
-            if tensor is not None and tensor.requires_grad:
-                self._buffers[name] = tensor.detach()
 
 
 def _counted(weights: Tensor | None, num_samples: int | None, ids: Any) -> int | None:
@@ -376,11 +322,13 @@ def _described(scheme: Scheme | None, samples: int, classes: int, groups: int) -
     return f"{name}: {samples} samples, {classes} classes, {groups} groups"
 
 
-def _wanted(scheme: Scheme | None) -> tuple[str, ...]:
+def _wanted(scheme: Scheme | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is needed with a row a sample, and what else a batch may bring."""
     if scheme is None:
-        return ("loss",)
+        return ("loss",), ()
     own = OF_SAMPLES.intersection(scheme.reads)
-    return tuple(sorted(own if scheme.kind == "loss" and "p" not in own else own | {"loss"}))
+    others = set(scheme.reads) - own - {"sizes", "epoch", "epochs", "generator", "rows"}
+    return tuple(sorted(own if scheme.kind == "loss" and "p" not in own else own | {"loss"})), tuple(others)
 
 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:
@@ -395,7 +343,3 @@ def _held(value: Any) -> Any:
 
 def _single(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) and value.dtype == torch.float64 else value
-
-
-def _not_zero(total: Tensor) -> Tensor:
-    return total.clamp(min=torch.finfo(total.dtype).tiny)

@@ -73,7 +73,10 @@ class WeightedSampler(Sampler[int]):
         if told.scheme is not None and (
             told.scheme.start is not None or told.scheme.kind not in ("weights", "sampling")
         ):
-            raise InputError(f"scheme {told.scheme.name!r} gives no chances that can be drawn by: use hs.Weighting")
+            raise InputError(
+                f"scheme {told.scheme.name!r} finds no chances from losses alone: use hs.Weighting, or let the loop find "
+                f"chances by hs.weights.{told.scheme.function.__name__} and give them to sampler.update(chances)"
+            )
         if told.weights is None and num_samples is None and ids is None:
             raise InputError("how many samples there are is not known: pass num_samples= or ids=")
         count = None if told.weights is None else len(told.weights)
@@ -105,18 +108,22 @@ class WeightedSampler(Sampler[int]):
         if epoch != self.epoch or self._resume_at is None:
             self.epoch, self._position, self._resume_at = whole("epoch", epoch, 0), 0, None
 
-    def update(self, **inputs: Any) -> None:
-        """Find the chances of the epochs to come by the scheme; the epoch that is going on keeps its own.
+    def update(self, chances: Any = None, **inputs: Any) -> None:
+        """Find the chances of the epochs to come by the scheme, or take others; the epoch that is going on keeps its own.
 
         Args:
+            chances: of all samples, ``(sample,)``, in place of the scheme's.
             inputs: what the scheme reads, such as ``loss=…``, a row for each sample in the order of the data set. The epoch
                 that it reads is the first of those to come.
 
         Raises:
             InputError: there is no scheme, or what it reads is missing, out of its domain, or not of every sample.
         """
+        if chances is not None:
+            self._pending = self._shares(torch.as_tensor(chances))
+            return
         if self.scheme is None:
-            raise InputError("this sampler has fixed chances: make it with the name of a scheme to update them")
+            raise InputError("this sampler has no scheme: make it with the name of one, or pass chances")
         told = {name: torch.as_tensor(value).detach() for name, value in inputs.items()}
         for name, value in told.items():
             if name in OF_SAMPLES and len(value) != self._known.count:
@@ -227,7 +234,11 @@ class WeightedSampler(Sampler[int]):
         return total
 
     def _shares(self, values: Tensor) -> Tensor:
-        values = values.double().cpu()
+        values = values.detach().double().cpu()
+        if values.shape != (self._known.count,):
+            raise InputError(
+                f"chances have the shape {tuple(values.shape)}, there are {self._known.count} samples: one each"
+            )
         wrong = ~(values.isfinite() & (values >= 0))
         if bool(wrong.any()):
             at = int(wrong.nonzero()[0])

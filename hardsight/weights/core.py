@@ -201,13 +201,24 @@ class Scheme:
         return told | {"reads": list(self.reads), "parameters": shown, "state": self.start is not None}
 
 
+def _ends(values: Tensor) -> tuple[float, float]:
+    # One pass and one wait for the device in each step of training; NaN is both ends of what holds one.
+    if not values.numel():
+        return 0.0, 0.0
+    low, high = torch.stack(torch.aminmax(values.detach())).tolist()
+    return low, high
+
+
 def losses(loss: Tensor) -> Tensor:
     """The losses, checked: numbers, 0 or more, but for rounding. ``(sample,)``
 
     Raises:
         InputError: a loss that is not finite or below zero; names its position.
     """
-    _refuse(loss, ~(loss >= -1e-4) | loss.isinf(), "loss", "finite and 0 or more: give cross-entropy, reduction='none'")
+    low, high = _ends(loss)
+    if not (low >= -1e-4 and high < float("inf")):
+        must = "finite and 0 or more: give cross-entropy, reduction='none'"
+        _refuse(loss, ~(loss >= -1e-4) | loss.isinf(), "loss", must)
     return loss.clamp(min=0)
 
 
@@ -217,7 +228,10 @@ def probabilities(p: Tensor) -> Tensor:
     Raises:
         InputError: one that is not; names its position.
     """
-    _refuse(p, ~((p >= -1e-6) & (p <= 1 + 1e-6)), "p", "between 0 and 1: give softmax probabilities of the labels")
+    low, high = _ends(p)
+    if not (low >= -1e-6 and high <= 1 + 1e-6):
+        must = "between 0 and 1: give softmax probabilities of the labels"
+        _refuse(p, ~((p >= -1e-6) & (p <= 1 + 1e-6)), "p", must)
     return p.clamp(0, 1)
 
 
