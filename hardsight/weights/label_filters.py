@@ -133,6 +133,7 @@ ROWS = (
         _NORTHCUTT,
         per="class",
         note="As cleanlab does it: counts of the confident joint, calibrated to the classes' sizes, say how many are "
-        "pruned. The logits must be held-out ones.",
+        "pruned. Of several confident classes the likeliest counts, as in the paper; cleanlab takes the likeliest of all. "
+        "The logits must be held-out ones.",
     ),
 )
