@@ -15,8 +15,8 @@ from sklearn.model_selection import cross_val_predict
 import hardsight as hs
 import hardsight.weights as weights
 from hardsight.errors import InputError
-from hardsight.weights import SCHEMES
-from hardsight.weights.label_filters import _confident_counts, threshold_samples
+from hardsight.weights import SCHEMES, threshold_samples
+from hardsight.weights.label_filters import _confident_counts
 from hardsight.weights.mixtures import _wrong
 
 
@@ -125,14 +125,14 @@ def test_margins_up_to_the_percentile_of_the_threshold_samples_are_left_out():
     threshold = torch.linspace(-3, 1, 101, dtype=torch.float64)
     aum = torch.tensor([-4, 0.9, 0.96, 0.97, 5.0], dtype=torch.float64)
     bound = np.percentile(threshold, 99)
-    assert weights.aum_filter(aum, threshold).tolist() == (aum.numpy() > bound).tolist() == [0, 0, 0, 1, 1]
-    assert weights.aum_filter(aum, threshold, percentile=0.0).tolist() == [0, 1, 1, 1, 1]
+    assert weights.aum_filter(aum, threshold=threshold).tolist() == (aum.numpy() > bound).tolist() == [0, 0, 0, 1, 1]
+    assert weights.aum_filter(aum, threshold=threshold, percentile=0.0).tolist() == [0, 1, 1, 1, 1]
     with pytest.raises(InputError, match="percentile must be"):
-        weights.aum_filter(aum, threshold, percentile=101.0)
+        weights.aum_filter(aum, threshold=threshold, percentile=101.0)
     with pytest.raises(InputError, match="threshold must hold"):
-        weights.aum_filter(aum, threshold[:0])
+        weights.aum_filter(aum, threshold=threshold[:0])
     with pytest.raises(InputError, match=r"aum\[0\] is nan"):
-        weights.aum_filter(aum * math.nan, threshold)
+        weights.aum_filter(aum * math.nan, threshold=threshold)
 
 
 def test_threshold_samples_are_as_many_as_one_class_would_have():
@@ -168,7 +168,7 @@ def test_the_aum_filter_finds_wrong_labels_of_a_network_in_training():
         torch.nn.functional.cross_entropy(logits, given).backward()
         optimizer.step()
     rest = torch.ones(len(y), dtype=torch.bool).scatter(0, drawn, False)
-    kept = weights.aum_filter(total[rest] / 60, total[drawn] / 60).numpy() == 1
+    kept = weights.aum_filter(total[rest] / 60, threshold=total[drawn] / 60).numpy() == 1
     judged = noisy[rest.numpy()]
     assert kept[~judged].mean() > 0.8
     assert kept[judged].mean() < 0.15

@@ -34,7 +34,7 @@ def threshold_samples(labels: Int[Tensor, " sample"], classes: int, *, seed: int
 
 
 def aum_filter(
-    aum: Float[Tensor, " sample"], threshold: Float[Tensor, " threshold"], *, percentile: float = 99.0
+    aum: Float[Tensor, " sample"], *, threshold: Float[Tensor, " threshold"], percentile: float = 99.0
 ) -> Float[Tensor, " sample"]:
     """1 above the percentile of the threshold samples' margins, 0 up to it.
 
