@@ -2,6 +2,8 @@
 
 from hardsight.weights.core import INPUTS, Room, Scheme
 from hardsight.weights.icost import leaf_purity
+from hardsight.weights.label_filters import threshold_samples
+from hardsight.weights.mentor import Mentor, train_mentor
 from hardsight.weights.meta import CMWNet, MetaWeightNet
 from hardsight.weights.of_difficulty import weigh
 from hardsight.weights.table import SCHEMES, scheme
@@ -10,11 +12,14 @@ __all__ = [
     "INPUTS",
     "SCHEMES",
     "CMWNet",
+    "Mentor",
     "MetaWeightNet",
     "Room",
     "Scheme",
     "leaf_purity",
     "scheme",
+    "threshold_samples",
+    "train_mentor",
     "weigh",
     *(row.function.__name__ for row in SCHEMES.values()),
 ]

@@ -37,7 +37,6 @@ INPUTS: dict[str, str] = {
     "residual": "prediction less target, of regression; (sample,) or (sample, target)",
     "first": "loss or 0/1 error by a first model, as the scheme says; (sample,)",
     "aum": "area under the margin: mean over epochs of the label's logit minus the largest other; (sample,)",
-    "threshold": "area under the margin of threshold samples, which were given a class of their own; (threshold sample,)",
     "class_error": "error rate of each class on validation data; (class,)",
     "neighbours": "labels of the nearest neighbours; (sample, neighbour)",
     "purity": "share of the minority class in the sample's leaf of a cross-fitted tree; (sample,)",

@@ -34,7 +34,7 @@ def threshold_samples(labels: Int[Tensor, " sample"], classes: int, *, seed: int
 
 
 def aum_filter(
-    aum: Float[Tensor, " sample"], threshold: Float[Tensor, " threshold"], *, percentile: float = 99.0
+    aum: Float[Tensor, " sample"], *, threshold: Float[Tensor, " threshold"], percentile: float = 99.0
 ) -> Float[Tensor, " sample"]:
     """1 above the percentile of the threshold samples' margins, 0 up to it.
 
@@ -133,6 +133,7 @@ ROWS = (
         _NORTHCUTT,
         per="class",
         note="As cleanlab does it: counts of the confident joint, calibrated to the classes' sizes, say how many are "
-        "pruned. The logits must be held-out ones.",
+        "pruned. Of several confident classes the likeliest counts, as in the paper; cleanlab takes the likeliest of all. "
+        "The logits must be held-out ones.",
     ),
 )

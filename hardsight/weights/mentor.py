@@ -13,7 +13,10 @@ _SPCL = "Jiang et al. 2015, Self-paced curriculum learning, AAAI; as in MentorNe
 _SCALE = "loss, nats, and its distance from a running percentile of the batch"
 _RUNNING = "lam = decay lam + (1 - decay) percentile(l), from 0"
 _DROPPED = "Published with example dropout besides (a share of the batch gets weight 0), which is left out here. "
-_PERCENTILE = "The percentile is the nearest loss of the batch, as in the reference code; its running mean starts at 0."
+_PERCENTILE = (
+    "The percentile is the nearest loss of the batch, as in the reference code; its running mean starts at 0, "
+    "so that few samples count in the first steps."
+)
 
 
 def spcl_linear(
