@@ -5,6 +5,7 @@ from hardsight.weights.icost import leaf_purity
 from hardsight.weights.meta import CMWNet, MetaWeightNet
 from hardsight.weights.of_difficulty import weigh
 from hardsight.weights.table import SCHEMES, scheme
+from hardsight.weights.tree import WeightTree
 
 __all__ = [
     "INPUTS",
@@ -13,6 +14,7 @@ __all__ = [
     "MetaWeightNet",
     "Room",
     "Scheme",
+    "WeightTree",
     "leaf_purity",
     "scheme",
     "weigh",
