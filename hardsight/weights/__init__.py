@@ -2,6 +2,8 @@
 
 from hardsight.weights.core import INPUTS, Room, Scheme
 from hardsight.weights.icost import leaf_purity
+from hardsight.weights.instance_hardness import dihcl_chances
+from hardsight.weights.learned import descend_data_parameters, descend_lilaw
 from hardsight.weights.meta import CMWNet, MetaWeightNet
 from hardsight.weights.of_difficulty import weigh
 from hardsight.weights.table import SCHEMES, scheme
@@ -15,6 +17,9 @@ __all__ = [
     "Room",
     "Scheme",
     "WeightTree",
+    "descend_data_parameters",
+    "descend_lilaw",
+    "dihcl_chances",
     "leaf_purity",
     "scheme",
     "weigh",
