@@ -144,6 +144,8 @@ def test_bad_sizes_and_labels_are_named():
         W.class_balanced(torch.tensor([0]), torch.tensor([1]), beta=1)
     with pytest.raises(InputError, match="epochs must be above 0"):
         W.drw(torch.tensor([0]), torch.tensor([1]), 0, 0)
+    with pytest.raises(InputError, match="all 3 classes that logits have"):
+        W.logit_adjusted_loss(torch.zeros(1, 3), torch.tensor([0]), torch.tensor([1, 1]))
     with pytest.raises(InputError, match=r"logits must be finite"):
         W.ldam_loss(torch.tensor([[math.nan, 0]]), torch.tensor([0]), torch.tensor([1, 1]))
 

@@ -426,6 +426,14 @@ def test_lilaw_weighs_by_its_formula_and_descends():
     assert not any(value.requires_grad for value in state.values())
 
 
+def test_labels_that_are_no_classes_are_named():
+    for name in ("lilaw", "data-parameters"):
+        scheme = hs.SCHEMES[name]
+        given = {"logits": torch.zeros(2, 3), "labels": torch.tensor([0, 3]), "rows": torch.arange(2)}
+        with pytest.raises(InputError, match="class codes from 0 to 2"):
+            scheme.of(given, {}, scheme.begin(Room(2, 3), {}))
+
+
 def test_lilaw_keeps_alpha_and_delta_in_their_bounds():
     state = hs.SCHEMES["lilaw"].start(Room(0), alpha=1.0, beta=6.0, delta=6.0)
     descend_lilaw(state, torch.eye(3), torch.tensor([1, 2, 0]), rate=1.0, decay=0.5)

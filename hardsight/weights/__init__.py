@@ -2,11 +2,14 @@
 
 from hardsight.weights.core import INPUTS, Room, Scheme
 from hardsight.weights.icost import leaf_purity
+from hardsight.weights.instance_hardness import dihcl_chances
 from hardsight.weights.label_filters import threshold_samples
+from hardsight.weights.learned import descend_data_parameters, descend_lilaw
 from hardsight.weights.mentor import Mentor, train_mentor
 from hardsight.weights.meta import CMWNet, MetaWeightNet
 from hardsight.weights.of_difficulty import weigh
 from hardsight.weights.table import SCHEMES, scheme
+from hardsight.weights.tree import WeightTree
 
 __all__ = [
     "INPUTS",
@@ -16,6 +19,10 @@ __all__ = [
     "MetaWeightNet",
     "Room",
     "Scheme",
+    "WeightTree",
+    "descend_data_parameters",
+    "descend_lilaw",
+    "dihcl_chances",
     "leaf_purity",
     "scheme",
     "threshold_samples",

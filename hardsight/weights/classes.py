@@ -78,7 +78,7 @@ def _late(epoch: float, epochs: float, start: float) -> bool:
 def ldam_loss(
     logits: Float[Tensor, "sample class"],
     labels: Int[Tensor, " sample"],
-    sizes: Real[Tensor, " class"],
+    sizes: Real[Tensor, " size"],
     *,
     max_margin: float = 0.5,
     scale: float = 30.0,
@@ -87,7 +87,7 @@ def ldam_loss(
 
     The logits are cosines: of features and of a last layer's rows, both of length one.
     """
-    margins = ldam_margins(class_sizes(labels, sizes).to(logits), max_margin=max_margin)
+    margins = ldam_margins(_sizes_of(logits, labels, sizes), max_margin=max_margin)
     shifted = finite("logits", logits) - one_hot(labels, len(margins)) * margins
     return cross_entropy(within("scale", scale, 0, strict=(True, False)) * shifted, labels, reduction="none")
 
@@ -106,7 +106,7 @@ def ldam_margins(sizes: Real[Tensor, " class"], *, max_margin: float = 0.5) -> F
 def ldam_drw(
     logits: Float[Tensor, "sample class"],
     labels: Int[Tensor, " sample"],
-    sizes: Real[Tensor, " class"],
+    sizes: Real[Tensor, " size"],
     epoch: float,
     epochs: float,
     *,
@@ -123,14 +123,20 @@ def ldam_drw(
 def logit_adjusted_loss(
     logits: Float[Tensor, "sample class"],
     labels: Int[Tensor, " sample"],
-    sizes: Real[Tensor, " class"],
+    sizes: Real[Tensor, " size"],
     *,
     tau: float = 1.0,
 ) -> Float[Tensor, " sample"]:
     """Cross-entropy of z + tau log(n / N): the logits themselves then learn the posterior of balanced classes."""
-    n = class_sizes(labels, sizes).to(logits)
+    n = _sizes_of(logits, labels, sizes)
     prior = n.clamp(min=torch.finfo(n.dtype).tiny).log() - n.sum().log()
     return cross_entropy(finite("logits", logits) + within("tau", tau, 0) * prior, labels, reduction="none")
+
+
+def _sizes_of(logits: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:
+    if logits.shape[1] != len(sizes):
+        raise InputError(f"sizes must be those of all {logits.shape[1]} classes that logits have. Got {len(sizes)}")
+    return class_sizes(labels, sizes).to(logits)
 
 
 def class_sizes(labels: Int[Tensor, " sample"], sizes: Real[Tensor, " class"]) -> Float[Tensor, " class"]:

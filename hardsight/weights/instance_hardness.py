@@ -1,4 +1,8 @@
-"""Dynamic instance hardness: samples that have been hard over the training so far are drawn more often."""
+"""Dynamic instance hardness: samples that have been hard over the training so far are drawn more often.
+
+In a loop with an ``hs.WeightedSampler``, ``dihcl(state, loss, rows, learning_rate)`` after each forward pass, and
+``sampler.update(dihcl_chances(state))`` between epochs.
+"""
 
 from typing import Literal, get_args
 

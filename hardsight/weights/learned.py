@@ -26,7 +26,7 @@ from torch.nn.functional import cross_entropy
 
 from hardsight.errors import InputError
 from hardsight.weights.calls import Scored, called
-from hardsight.weights.core import Room, Scheme, State, finite, within
+from hardsight.weights.core import Room, Scheme, State, class_codes, finite, within
 
 _LARGEST = math.log(20)
 
@@ -63,7 +63,7 @@ def data_parameters(
     if len(state["samples"]):
         parts.append(state["samples"][rows].exp())
     if len(state["classes"]):
-        parts.append(state["classes"][labels].exp())
+        parts.append(state["classes"][class_codes(labels, len(state["classes"]))].exp())
     if not parts:
         raise InputError("state has neither samples nor classes: begin it with Room(samples=…, classes=…)")
     sigma = torch.stack(parts).sum(0).to(logits.dtype)
@@ -99,7 +99,7 @@ def lilaw(
 ) -> Float[Tensor, " sample"]:
     """sigmoid(alpha p - top) + sigmoid(top - beta p) + exp(-(delta p - top)² / 2), top the largest probability."""
     predicted = finite("logits", logits).softmax(1)
-    p = predicted.gather(1, labels[:, None])[:, 0]
+    p = predicted.gather(1, class_codes(labels, logits.shape[1])[:, None])[:, 0]
     top = predicted.amax(1)
     alpha, beta, delta = (state[name].to(logits.dtype) for name in ("alpha", "beta", "delta"))
     return (alpha * p - top).sigmoid() + (top - beta * p).sigmoid() + torch.exp(-((delta * p - top) ** 2) / 2)
