@@ -188,6 +188,17 @@ def test_unknown_ids_of_a_list_are_refused_by_name():
             weighting(torch.ones(2), torch.tensor([10, wrong]))
 
 
+@pytest.mark.parametrize("listed", [False, True])
+def test_large_batches_are_checked_too(listed):
+    weighting = hs.Weighting(torch.ones(9000), ids=torch.arange(9000) if listed else None)
+    ids = torch.arange(8000)
+    assert weighting(torch.ones(8000), ids) == 1
+    for wrong, says in ((17, "id 17 comes twice"), (9000, "id 9000 is unknown"), (-1, "id -1 is unknown")):
+        ids[5000] = wrong
+        with pytest.raises(InputError, match=says):
+            weighting(torch.ones(8000), ids)
+
+
 def test_a_refused_batch_changes_nothing():
     weighting = hs.Weighting("t-running", num_samples=7)
     before = copy.deepcopy(weighting.state_dict())

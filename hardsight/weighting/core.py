@@ -228,7 +228,8 @@ class Weighting(nn.Module):
 
     def _weights(self, batch: Batch, through: bool) -> Tensor:
         if self.fixed is not None:
-            return self.fixed[batch.rows]
+            assert batch.rows is not None
+            return self.fixed.index_select(0, batch.rows)
         if through:
             return self._told(batch, True)
         with torch.no_grad():

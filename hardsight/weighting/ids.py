@@ -10,6 +10,8 @@ from hardsight.errors import InputError, whole
 
 _MEND = "let the data set give each sample's number: hs.indexed(dataset)"
 
+_MANY = 4096
+
 
 def whole_ids(ids: Any) -> Tensor:
     """The ids as an int64 tensor, ``(sample,)``.
@@ -76,20 +78,28 @@ class Ids(nn.Module):
         Raises:
             InputError: an id that is unknown or comes twice; names it.
         """
-        # In the memory of the host, numpy looks through a batch in a fraction of the time.
-        ordered: Any = ids.sort().values if ids.is_cuda else np.sort(ids.numpy(force=True))
-        wrong = distinct and (ordered[1:] == ordered[:-1]).any()
-        rows = None
-        if self.count and self.known is None:
-            rows = ids
-            if len(ids):
-                wrong = wrong | (ordered[0] < 0) | (ordered[-1] >= self.count)
-        elif self.known is not None:
-            rows = torch.searchsorted(self.known, ids).clamp_(max=self.count - 1)
-            wrong = (self.known[rows] != ids).any() | bool(wrong)
-        if bool(wrong):
+        if self._in_doubt(ids, distinct):
+            self._refuse(ids)
+        if self.known is None:
+            return ids if self.count else None
+        rows = torch.searchsorted(self.known, ids).clamp_(max=self.count - 1)
+        if bool((self.known[rows] != ids).any()):
             self._refuse(ids)
         return rows
+
+    def _in_doubt(self, ids: Tensor, distinct: bool) -> bool:
+        ends = bool(self.count) and self.known is None
+        if len(ids) == 0:
+            return False
+        if ids.is_cuda or len(ids) > _MANY:
+            ordered = ids.sort().values
+            wrong = (ordered[1:] == ordered[:-1]).any() & distinct
+            return bool(wrong | ((ordered[0] < 0) | (ordered[-1] >= self.count)) & ends)
+        # A batch is short: the interpreter, which is at work anyway, is done before a library has begun.
+        numbers = ids.tolist()
+        if distinct and len(set(numbers)) < len(numbers):
+            return True
+        return ends and (min(numbers) < 0 or max(numbers) >= self.count)
 
     def _refuse(self, ids: Tensor) -> None:
         if self.count:

@@ -201,11 +201,11 @@ class Scheme:
 
 
 def _ends(values: Tensor) -> tuple[float, float]:
-    # One pass and one wait for the device in each step of training; NaN is both ends of what holds one.
+    # One pass, and one wait for the device, in each step of training; NaN is both ends of what holds one.
     if not values.numel():
         return 0.0, 0.0
-    low, high = torch.stack(torch.aminmax(values.detach())).tolist()
-    return low, high
+    low, high = torch.aminmax(values.detach())
+    return float(low), float(high)
 
 
 def losses(loss: Tensor) -> Tensor:
@@ -218,7 +218,7 @@ def losses(loss: Tensor) -> Tensor:
     if not (low >= -1e-4 and high < float("inf")):
         must = "finite and 0 or more: give cross-entropy, reduction='none'"
         _refuse(loss, ~(loss >= -1e-4) | loss.isinf(), "loss", must)
-    return loss.clamp(min=0)
+    return loss if low >= 0 else loss.clamp(min=0)
 
 
 def probabilities(p: Tensor) -> Tensor:
@@ -231,7 +231,7 @@ def probabilities(p: Tensor) -> Tensor:
     if not (low >= -1e-6 and high <= 1 + 1e-6):
         must = "between 0 and 1: give softmax probabilities of the labels"
         _refuse(p, ~((p >= -1e-6) & (p <= 1 + 1e-6)), "p", must)
-    return p.clamp(0, 1)
+    return p if low >= 0 and high <= 1 else p.clamp(0, 1)
 
 
 def finite(name: str, values: Tensor) -> Tensor:
