@@ -173,7 +173,8 @@ def _sizes(there: np.ndarray, shares: np.ndarray, most: int) -> np.ndarray:
     """Samples that each class keeps, ``(class,)``."""
     wanted = there * shares
     found: np.ndarray = np.round(wanted * min(1.0, most / wanted.sum())).astype(np.int64)
-    return np.clip(found, LEAST, there)
+    clipped: np.ndarray = np.clip(found, LEAST, there)
+    return clipped
 
 
 def _first(y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
