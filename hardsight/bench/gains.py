@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from hardsight.bench.schemes import AUTO
 
@@ -99,8 +100,9 @@ def _gained(table: pd.DataFrame, harmed: pd.Series, rng: np.random.Generator) ->
     """Of scores, cells with their seeds × rows."""
     names = [str(name) for name in table.columns]
     scores, filled = _cube(table)
-    n = len(scores)
-    draws = [_statistics(_means(scores, filled, rng)[rng.integers(n, size=n)], names) for _ in range(_DRAWS)]
+    # A cell that is drawn twice has its seeds drawn twice.
+    drawn = rng.integers(len(scores), size=(_DRAWS, len(scores)))
+    draws = [_statistics(_means(scores[at], filled[at], rng), names) for at in drawn]
     point = _statistics(_means(scores, filled), names)
     bounds = [_bounds(np.stack(each)) for each in zip(*draws, strict=True)]
     found = {}
@@ -145,7 +147,7 @@ def _statistics(means: np.ndarray, names: list[str]) -> _Statistics:
     recovery = ((means - uniform)[wide] / gap[wide]).mean(0) if wide.any() else np.full(len(names), np.nan)
     ranked = [i for i, name in enumerate(names) if name != "oracle"]
     rank = np.full(len(names), np.nan)
-    rank[ranked] = pd.DataFrame(means[:, ranked]).rank(axis=1, ascending=False).mean().to_numpy()
+    rank[ranked] = rankdata(-means[:, ranked], axis=1).mean(0)
     best = means[:, fixed].max(1, keepdims=True)
     return _Statistics((means - uniform).mean(0), recovery, (best - means).mean(0), rank)
 

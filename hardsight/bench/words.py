@@ -226,10 +226,10 @@ def weights(rows: pd.DataFrame, found: dict[str, Gains]) -> str:
     what = (
         f"{grid} × {rows['seed'].nunique()} seeds; clean test sets. *Uniform* weighs all samples alike, *oracle* the "
         "rightly labelled ones alone with balanced classes, *random* by exponential numbers. Recovery: (row − uniform) / "
-        f"(oracle − uniform) of balanced accuracy, over cells where the gap is above {100 * GAP:g} points. Regret: points below "
-        "the best fixed scheme of each cell. Ranks: among all rows but the oracle. Harmed: cells where a row is more than "
-        f"{100 * HARM:g} points below uniform, beyond the interval. In brackets: 95 % of a paired bootstrap over cells and "
-        "seeds."
+        f"(oracle − uniform) of balanced accuracy, over cells where the gap is above {100 * GAP:g} points. Regret: "
+        "points below the best fixed scheme of each cell. Ranks: among all rows but the oracle. Harmed: cells where a row "
+        f"is more than {100 * HARM:g} points below uniform, beyond the interval. In brackets: 95 % of a paired bootstrap "
+        "over cells and seeds."
     )
     told = ["# What do weights gain?", what]
     for learner, one in found.items():
