@@ -1,14 +1,19 @@
 """Weights: every scheme as a pure function of difficulty, and ``SCHEMES``, which says what each reads and means."""
 
 from hardsight.weights.core import INPUTS, Room, Scheme
+from hardsight.weights.icost import leaf_purity
+from hardsight.weights.meta import CMWNet, MetaWeightNet
 from hardsight.weights.of_difficulty import weigh
 from hardsight.weights.table import SCHEMES, scheme
 
 __all__ = [
     "INPUTS",
     "SCHEMES",
+    "CMWNet",
+    "MetaWeightNet",
     "Room",
     "Scheme",
+    "leaf_purity",
     "scheme",
     "weigh",
     *(row.function.__name__ for row in SCHEMES.values()),

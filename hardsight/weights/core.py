@@ -1,7 +1,7 @@
 """What a scheme is: a pure function of what it reads of the samples, and all that must be known to use it rightly."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -26,7 +26,7 @@ INPUTS: dict[str, str] = {
     "loss": "loss of each sample by the model as it is, nats where it is cross-entropy; (sample,)",
     "p": "probability of the given label; exp(-loss) where it is not given; (sample,)",
     "logits": "of the model as it is; (sample, class)",
-    "labels": "given labels, class codes; (sample,)",
+    "labels": "given labels, class codes; (sample,); a 0/1 matrix (sample, label) for losses of several labels",
     "sizes": "samples of each class in the data set; (class,)",
     "features": "penultimate features; (sample, feature)",
     "groups": "code of each sample's group or domain; (sample,)",
@@ -34,13 +34,23 @@ INPUTS: dict[str, str] = {
     "peer": "loss by a second model, nats; (sample,)",
     "peer_logits": "of a second model; (sample, class)",
     "history": "probability of the given label in past epochs; (sample, epoch)",
+    "residual": "prediction less target, of regression; (sample,) or (sample, target)",
     "first": "loss or 0/1 error by a first model, as the scheme says; (sample,)",
+    "aum": "area under the margin: mean over epochs of the label's logit minus the largest other; (sample,)",
+    "threshold": "area under the margin of threshold samples, which were given a class of their own; (threshold sample,)",
     "class_error": "error rate of each class on validation data; (class,)",
     "neighbours": "labels of the nearest neighbours; (sample, neighbour)",
+    "purity": "share of the minority class in the sample's leaf of a cross-fitted tree; (sample,)",
     "rows": "each sample's row in the tables of the state; (sample,)",
     "epoch": "epochs done, from 0; a fraction within an epoch; float",
     "epochs": "epochs in all; float",
+    "learning_rate": "of the optimiser's step; float",
     "generator": "where random numbers come from; torch.Generator",
+    "weigher": "what learns the weights, as the scheme says; torch.nn.Module",
+    "model": "from inputs to logits; torch.nn.Module",
+    "inputs": "of the batch, what the model takes; (sample, ...)",
+    "clean_inputs": "of a clean or validation batch; (clean, ...)",
+    "clean_labels": "its class codes; (clean,)",
 }
 """All that a scheme may read, by the name of its function's positional parameters."""
 
@@ -221,6 +231,21 @@ def finite(name: str, values: Tensor) -> Tensor:
     return values
 
 
+def class_codes(labels: Tensor, classes: int) -> Tensor:
+    """The labels, checked: class codes from 0 to ``classes - 1``. ``(sample,)``
+
+    Raises:
+        InputError: one that is not; names its position.
+    """
+    _refuse(
+        labels,
+        (labels < 0) | (labels >= classes),
+        "labels",
+        f"class codes from 0 to {classes - 1}, as logits have them",
+    )
+    return labels.long()
+
+
 def _refuse(values: Tensor, wrong: Tensor, name: str, must: str) -> None:
     if bool(wrong.any()):
         at = tuple(wrong.nonzero()[0].tolist())
@@ -251,4 +276,24 @@ def within(
         lower = f"above {low:g}" if strict[0] else f"{low:g} or more"
         upper = "" if high == float("inf") else f" and below {high:g}" if strict[1] else f" and {high:g} or less"
         raise InputError(f"{name} must be {lower}{upper}. Got {value!r}")
+    return value
+
+
+def one_of(name: str, value: str, choices: Iterable[str]) -> str:
+    """The choice, checked.
+
+    Args:
+        name: of the parameter.
+        value: as given.
+        choices: all that there are.
+
+    Raises:
+        InputError: it is none of them.
+
+    >>> one_of("pacing", "linear", ("linear", "root"))
+    'linear'
+    """
+    known = list(choices)
+    if value not in known:
+        raise InputError(f"{name} must be one of {', '.join(known)}. Got {value!r}")
     return value

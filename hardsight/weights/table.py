@@ -4,10 +4,72 @@ from difflib import get_close_matches
 from itertools import chain
 
 from hardsight.errors import InputError
-from hardsight.weights import self_paced
+from hardsight.weights import (
+    aligned,
+    boosting,
+    class_error,
+    classes,
+    debias,
+    dro,
+    family,
+    focal_losses,
+    groups,
+    harmonized,
+    holdout,
+    icost,
+    importance,
+    influence,
+    instance_hardness,
+    label_filters,
+    language,
+    learned,
+    mentor,
+    meta,
+    mining,
+    mixtures,
+    pacing,
+    robust,
+    robust_losses,
+    self_paced,
+    small_loss,
+    super_loss,
+    uncertain,
+    undersampling,
+)
 from hardsight.weights.core import Scheme
 
-_FAMILIES = (self_paced,)
+_FAMILIES = (
+    self_paced,
+    mentor,
+    super_loss,
+    small_loss,
+    robust,
+    robust_losses,
+    mixtures,
+    label_filters,
+    uncertain,
+    harmonized,
+    influence,
+    undersampling,
+    focal_losses,
+    mining,
+    importance,
+    dro,
+    groups,
+    debias,
+    class_error,
+    holdout,
+    language,
+    classes,
+    icost,
+    family,
+    pacing,
+    instance_hardness,
+    boosting,
+    aligned,
+    meta,
+    learned,
+)
 
 SCHEMES: dict[str, Scheme] = {row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)}
 
