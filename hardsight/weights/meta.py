@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import grad
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from hardsight.errors import whole
 from hardsight.weights.calls import CLEAN, Parameters, sample_losses, trained
@@ -129,7 +130,9 @@ def _after_step(
         divisor = weights.sum().detach() if by_sum else len(loss)
         return (weights * loss).sum() / divisor
 
-    gradient = grad(weighted)(at)
+    # Fused attention has no second derivative.
+    with sdpa_kernel(SDPBackend.MATH):
+        gradient = grad(weighted)(at)
     moved = {name: value - learning_rate * gradient[name] for name, value in at.items()}
     return sample_losses(model, moved, clean_inputs, clean_labels).mean()
 
