@@ -4,6 +4,7 @@ a scheme makes anew of every batch, each with its own state.
 Members with one seed begin alike and see the same batches, so that they differ by their weights alone.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -152,6 +153,7 @@ class Outer:
             seen = Seen(logits[index], batch.targets[index], batch.rows[index], epoch)
             back[index] = self._gradient(index, objective, seen).T
         self._steps += 1
+        self._refuse(back, epoch)
         return losses, back
 
     def _gradient(self, index: int, objective: Objective, seen: Seen) -> Float32[Tensor, "row class"]:
@@ -162,11 +164,16 @@ class Outer:
             with torch.enable_grad():
                 loss = objective(seen._replace(logits=seen.logits.requires_grad_()))
             # Where no sample of the batch has a weight, nothing depends on the logits.
-            found: Tensor = torch.autograd.grad(loss, seen.logits)[0] if loss.requires_grad else none
+            return torch.autograd.grad(loss, seen.logits)[0] if loss.requires_grad else none
         except (InputError, LearnerError) as fault:
             self.faults[index] = str(fault)
             return none
-        if not found.isfinite().all():
-            self.faults[index] = f"the gradient is no number in epoch {seen.epoch:.2f}"
-            return none
-        return found
+
+    def _refuse(self, back: Float32[Tensor, "member class row"], epoch: float) -> None:
+        # A sum over all members, because a look at each would take longer than its gradient.
+        if math.isfinite(float(back.sum())):
+            return
+        for index in self._objectives:
+            if not back[index].isfinite().all():
+                self.faults[index] = f"the gradient is no number in epoch {epoch:.2f}"
+                back[index] = 0

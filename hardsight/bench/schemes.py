@@ -1,12 +1,12 @@
 """The rows of the study of weights: controls, every scheme on a held-out difficulty, and schemes in training.
 
-A scheme enters with its published defaults, or, where none were published, with the setting in ``GIVEN``, which is stated.
-It enters *held out* if it can make weights of a difficulty (:func:`hardsight.weigh`), and *in training* if it can make them
-of a batch's logits and labels.
+A scheme enters with its published defaults, or, where none were published, with a setting of ours in ``HELD_OUT`` or
+``IN_TRAINING``. It enters *held out* if it can make weights of a difficulty (:func:`hardsight.weigh`), and *in training* if
+it can make them of a batch's logits and labels; what is in ``LEFT_OUT`` could, but is not meant to.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from math import log
+from math import log, sqrt
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -27,12 +27,43 @@ OF_BATCH = frozenset({"loss", "p", "logits", "labels", "sizes", "held_out", "row
 _LIVE = frozenset({"loss", "p", "logits"})
 
 Setting = Callable[[int], dict[str, Any]]
-GIVEN: dict[str, Setting] = {
+HELD_OUT: dict[str, Setting] = {
     "spl-hard": lambda classes: {"lam": log(classes)},
     "spl-linear": lambda classes: {"lam": log(classes)},
+    "spl-logistic": lambda classes: {"lam": log(classes)},
+    "spl-polynomial": lambda classes: {"lam": log(classes)},
+    "spl-mixture": lambda classes: {"lam1": log(classes), "lam2": log(classes) / 2},
+    "spl-mixture-2": lambda classes: {"lam": sqrt(log(classes)), "gamma": 1.0},
+    "jtt": lambda _: {"lam": 4.0},
 }
-"""Parameters for schemes that were published without: of the number of classes. A threshold on the loss is log K, the loss
-of a model that knows nothing."""
+"""Parameters for schemes that were published without, of the number of classes. Thresholds on the loss are log K, the loss
+of a model that knows nothing; JTT's factor is that of MultiNLI."""
+IN_TRAINING: dict[str, Setting] = {
+    "curriculum": lambda _: {"start": 0.0, "until": 0.5},
+    "baby-step": lambda _: {"buckets": 5},
+    "selective-backprop": lambda _: {"beta": 1.0},
+    "ohem": lambda _: {"k": 32},
+    "poly-1": lambda _: {"eps": 1.0},
+    "bi-tempered-loss": lambda _: {"t1": 0.8, "t2": 1.2},
+}
+"""The same in training. The curriculum is self-paced learning as tools pace it, CurBench's: all samples are in from half of
+the epochs on. OHEM keeps half of a batch."""
+LEFT_OUT: dict[str, str] = {
+    "uniform (in training)": "a control",
+    "superloss-loss (in training)": "the gradient is that of superloss",
+    "gce-loss (in training)": "the gradient is that of gce",
+    "mae-loss (in training)": "the gradient is that of mae",
+    "sce-loss (in training)": "the gradient is that of sce",
+    "truncated-gce (in training)": "prunes from epoch 40 on, when these trainings are over",
+    "focal-sigmoid (in training)": "for labels that do not exclude each other",
+    "asl (in training)": "for labels that do not exclude each other",
+    "divide-mix-gmm (in training)": "reads all losses of the data set at once",
+    "bmm (in training)": "reads all losses of the data set at once",
+    "noise-matrix (in training)": "reads held-out probabilities",
+    "self-paced-ensemble (in training)": "for ensembles, a step a member",
+    "adaboost (in training)": "for ensembles, a step a member",
+    "rho-loss": "the loss and the held-out loss are the same here",
+}
 
 
 class Row(NamedTuple):
@@ -61,6 +92,7 @@ def rows(named: Sequence[str] = ()) -> list[Row]:
     every = [Row(name, "control") for name in CONTROLS]
     every += [Row(name, "auto" if name == AUTO else "held out", SCHEMES[name]) for name in SCHEMES if _held_out(name)]
     every += [Row(f"{name} (in training)", "in training", SCHEMES[name]) for name in SCHEMES if _in_training(name)]
+    every = [row for row in every if row.name not in LEFT_OUT]
     if not named:
         return every
     known = {row.name.removesuffix(" (in training)") for row in every}
@@ -80,22 +112,28 @@ def _held_out(name: str) -> bool:
         and name not in CONTROLS
         and scheme.start is None
         and scheme.kind in ("weights", "sampling")
-        and _set(scheme)
+        and _set(scheme, HELD_OUT)
     )
 
 
 def _in_training(name: str) -> bool:
     scheme = SCHEMES[name]
     live = not _LIVE.isdisjoint(scheme.reads) or "epoch" in scheme.reads
-    return live and name != AUTO and OF_BATCH.issuperset(scheme.reads) and scheme.kind != "learned" and _set(scheme)
+    return (
+        live
+        and name != AUTO
+        and OF_BATCH.issuperset(scheme.reads)
+        and scheme.kind != "learned"
+        and _set(scheme, IN_TRAINING)
+    )
 
 
-def _set(scheme: Scheme) -> bool:
-    return scheme.name in GIVEN or ... not in scheme.parameters.values()
+def _set(scheme: Scheme, settings: Mapping[str, Setting]) -> bool:
+    return scheme.name in settings or ... not in scheme.parameters.values()
 
 
-def _given(scheme: Scheme, classes: int) -> dict[str, Any]:
-    return GIVEN[scheme.name](classes) if scheme.name in GIVEN else {}
+def _given(scheme: Scheme, settings: Mapping[str, Setting], classes: int) -> dict[str, Any]:
+    return settings[scheme.name](classes) if scheme.name in settings else {}
 
 
 def weights(row: Row, world: World, difficulty: Difficulty, stream: np.random.SeedSequence) -> np.ndarray | str:
@@ -111,7 +149,7 @@ def weights(row: Row, world: World, difficulty: Difficulty, stream: np.random.Se
     if row.how == "control":
         return control(row.name, world, rng)
     assert row.scheme is not None
-    given = _given(row.scheme, int(world.true.max()) + 1)
+    given = _given(row.scheme, HELD_OUT, int(world.true.max()) + 1)
     given |= {name: value for name, value in _told(difficulty).items() if name in row.scheme.reads}
     try:
         return weigh(difficulty, row.scheme.name, seed=int(stream.generate_state(1)[0]), **given)
@@ -164,7 +202,7 @@ class InTraining:
     def __init__(self, scheme: Scheme, labels: np.ndarray, held_out: np.ndarray, epochs: float, seed: int) -> None:
         sizes = torch.from_numpy(np.bincount(labels))
         self._scheme = scheme
-        self._parameters = _given(scheme, len(sizes))
+        self._parameters = _given(scheme, IN_TRAINING, len(sizes))
         self._state = scheme.begin(Room(len(labels), classes=len(sizes)), self._parameters)
         self._held_out = torch.from_numpy(held_out).float()
         self._generator = torch.Generator().manual_seed(seed)
