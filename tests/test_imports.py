@@ -14,8 +14,8 @@ from hardsight.errors import whole
 
 OFFERED = {
     "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "InputError", "KFold", "LearnerError", "LeaveOneOut",
-    "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES", "Samples", "Subsets", "load", "measure",
-    "measure_predictions", "weigh", "weights",
+    "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES", "Samples", "Subsets", "WeightedSampler",
+    "Weighting", "collate", "indexed", "load", "measure", "measure_predictions", "weigh", "weights",
 }  # fmt: skip
 
 
