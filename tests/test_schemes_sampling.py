@@ -80,6 +80,8 @@ def test_infobatch_keeps_the_weights_of_the_reference_code_which_is_biased_for_f
     assert set(drawn[:, :3].unique().tolist()) == {0.0, 2.0}
     assert (drawn[:, 3:] == 1).all()
     close(drawn.mean(0), np.ones(5), atol=0.08)
+    few = torch.stack([importance.infobatch(LOSS, 0, 10, a_generator(seed), prune=0.2) for seed in range(500)])
+    close(few.mean(0), np.ones(5), atol=0.08)
     # The code keeps int(0.5 * 3) = 1 of the three: two thirds of the mean that it should have.
     by_count = np.mean([np.eye(3)[kept] * 2 for kept in range(3)], axis=0)
     np.testing.assert_allclose(by_count, 2 / 3)
@@ -167,6 +169,10 @@ def test_what_is_out_of_the_domain_is_refused():
         ("alpha must be 0 or more", lambda: importance.per(LOSS, alpha=-1)),
         ("start must be 1 or more", lambda: mining.online_batch_selection(LOSS, 0, 1, start=0.5)),
         ("epoch must be 0 or more and 10 or less", lambda: mining.online_batch_selection(LOSS, 11, 10)),
+        (
+            "labels must be codes",
+            lambda: undersampling.instance_hardness_threshold(LOSS, torch.tensor([0, 1, -1, 0, 1])),
+        ),
         ("epochs must be above 1", lambda: undersampling.self_paced_ensemble(LOSS / 9, LOSS.long(), 0, 1)),
     ):
         with pytest.raises(InputError, match=match):

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.weights.core import Scheme, losses, probabilities, within
+from hardsight.weights.output_gradient import codes
 
 _LIU = "Liu et al. 2020, Self-paced ensemble for highly imbalanced massive data classification, ICDE"
 _SMITH = "Smith, Martinez & Giraud-Carrier 2014, An instance level analysis of data complexity, Machine Learning"
@@ -51,7 +52,7 @@ def self_paced_ensemble(
     within("epochs", epochs, 1, strict=(True, False))
     alpha = math.tan(math.pi / 2 * min(within("epoch", epoch, 0) / (epochs - 1), 1.0))
     hardness = 1 - probabilities(p).detach()
-    counts = torch.bincount(labels)
+    counts = torch.bincount(codes("labels", labels, int(labels.max()) + 1))
     target = int(counts[counts > 0].min())
     chances = torch.ones_like(hardness)
     for code in (counts > target).nonzero().flatten().tolist():
@@ -76,7 +77,7 @@ def instance_hardness_threshold(
     Samples at the threshold are all kept, so that ties leave a class a little larger.
     """
     likely = (-losses(held_out)).exp()
-    counts = torch.bincount(labels)
+    counts = torch.bincount(codes("labels", labels, int(labels.max()) + 1))
     target = int(counts[counts > 0].min())
     kept = torch.zeros_like(likely)
     for code in counts.nonzero().flatten().tolist():
