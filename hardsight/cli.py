@@ -349,7 +349,7 @@ def gain_of_weights(
     Prints a page in markdown: how much of what the truth would gain each scheme gains. A run that was stopped goes on where
     it was.
     """
-    from hardsight.bench import drawings, words, worlds
+    from hardsight.bench import drawings, gains_page, worlds
     from hardsight.bench import gains as gained
     from hardsight.bench import schemes as field
     from hardsight.bench import weights as study
@@ -365,7 +365,7 @@ def gain_of_weights(
     found = {learner: gained.gains(rows[rows["learner"] == learner]) for learner in whole.learners}
     for learner, one in found.items():
         drawings.write(drawings.gained(one), (figures or out) / f"weights-{learner}.svg")
-    click.echo(words.weights(rows, found))
+    click.echo(gains_page.page(rows, found))
 
 
 @bench.command()

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from torch.nn.functional import cross_entropy
 
 import hardsight as hs
-from hardsight.bench import drawings, mixed, schemes, words
+from hardsight.bench import drawings, gains_page, mixed, schemes
 from hardsight.bench import weights as study
 from hardsight.bench.gains import best_fixed, gains
 from hardsight.bench.mixed import Pupil, Seen, Task, trained
@@ -428,7 +428,7 @@ def test_a_row_that_lacks_a_score_is_left_out_and_told():
     assert "b" not in found.rows
     assert found.left_out == {"b": "diverged"}
     assert found.rows["uniform"].rank.mean == 2.5
-    page = words.weights(lacking, {"network": found})
+    page = gains_page.page(lacking, {"network": found})
     assert "| b | diverged |" in page
     assert "| much | none | 0.550 | 0.620 | 0.710 | 0.750 | 0.80 |" in page
 

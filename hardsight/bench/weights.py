@@ -23,6 +23,7 @@ from hardsight.bench import schemes
 from hardsight.bench.mixed import Answer, Pupil, Task, epochs_of, trained
 from hardsight.bench.parts import carried_out, claim
 from hardsight.bench.schemes import Row
+from hardsight.bench.scores import METRICS, effective_size, metrics, standard_error
 from hardsight.bench.worlds import MOST, Cell, World, world
 from hardsight.difficulty import Difficulty
 from hardsight.errors import HardsightError, HardsightWarning, InputError
@@ -34,7 +35,6 @@ from hardsight.learners.networks import Network
 from hardsight.samples import of
 
 SETS = ("digits", "fashion", "letter", "satellite", "penbased", "texture", "products")
-METRICS = ("balanced_accuracy", "accuracy", "log_loss", "worst_class")
 # What is not the same in two versions of this number cannot stand in one folder.
 PROTOCOL = 1
 
@@ -200,7 +200,7 @@ def _judged(made: World, rows: list[Row], job: Job) -> Iterator[dict[str, Any]]:
             about
             | {"row": row.name, "how": row.how}
             | scores
-            | {"ess": _ess(given.get(row.name)), "fault": answer if isinstance(answer, str) else ""}
+            | {"ess": effective_size(given.get(row.name)), "fault": answer if isinstance(answer, str) else ""}
         )
 
 
@@ -272,39 +272,3 @@ def _fitted(made: World, weights: np.ndarray | str, learner: str, seed: int) -> 
             return predict(estimator, made.test_x, int(made.true.max()) + 1, len(made.y), learner).numpy()
     except (HardsightError, ValueError) as fault:
         return str(fault)
-
-
-def metrics(log_prob: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Scores of predictions.
-
-    Args:
-        log_prob: ``(sample, class)``.
-        y: right labels ``(sample,)``, every class among them.
-
-    >>> metrics(np.log([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]]), np.array([0, 0, 0, 1]))["worst_class"]
-    0.0
-    """
-    right = log_prob.argmax(1) == y
-    recalls = np.bincount(y, weights=right) / np.bincount(y)
-    return {
-        "balanced_accuracy": float(recalls.mean()),
-        "accuracy": float(right.mean()),
-        "log_loss": float(-log_prob[np.arange(len(y)), y].mean()),
-        "worst_class": float(recalls.min()),
-    }
-
-
-def standard_error(log_prob: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
-    """Of the difference of two models' balanced accuracies, over draws of the test samples, class by class."""
-    difference = (log_prob.argmax(1) == y).astype(float) - (other.argmax(1) == y)
-    sizes = np.bincount(y)
-    mean = np.bincount(y, weights=difference) / sizes
-    square = np.bincount(y, weights=difference**2) / sizes
-    return float(np.sqrt(((square - mean**2) / sizes).sum()) / len(sizes))
-
-
-def _ess(weights: np.ndarray | str | None) -> float:
-    """Effective sample size, as a share of the samples."""
-    if weights is None or isinstance(weights, str):
-        return float("nan")
-    return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))

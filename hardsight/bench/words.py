@@ -8,12 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hardsight.bench import weights as weighting
 from hardsight.bench.factors import CAUSES, LEFT, SHARE, Study
-from hardsight.bench.gains import GAP, HARM, Gains, Interval, best_fixed
 from hardsight.bench.hardness import KINDS
 from hardsight.bench.ranks import Standing
-from hardsight.bench.schemes import AUTO
 from hardsight.bench.speed import Case, Growth, Timed
 from hardsight.difficulty import FACTORS
 
@@ -34,15 +31,15 @@ def speeds(case: Case, rows: Iterable[Timed], peak: float) -> str:
             row.way,
             f"{row.seconds:.3f}",
             f"{row.ratio:.1f}",
-            _known(row.visits_per_second, ",.0f"),
-            _known(row.gflops, ".1f"),
-            _known(row.gflops / peak, ".1%"),
+            known(row.visits_per_second, ",.0f"),
+            known(row.gflops, ".1f"),
+            known(row.gflops / peak, ".1%"),
             f"{row.log_loss:.4f}",
             f"{row.spearman:.4f}",
         )
         for row in rows
     ]
-    return f"## {case.title}\n\n{case.what}\n\n{_table(head, cells)}"
+    return f"## {case.title}\n\n{case.what}\n\n{table(head, cells)}"
 
 
 def growths(found: Iterable[Growth]) -> str:
@@ -57,7 +54,7 @@ def growths(found: Iterable[Growth]) -> str:
         )
         for each in found
     ]
-    return f"## Growth\n\nPerceptrons; one size is doubled twice while the others stay.\n\n{_table(head, cells)}"
+    return f"## Growth\n\nPerceptrons; one size is doubled twice while the others stay.\n\n{table(head, cells)}"
 
 
 def measures(rows: pd.DataFrame, found: Standing) -> str:
@@ -79,7 +76,7 @@ def measures(rows: pd.DataFrame, found: Standing) -> str:
     by_kind = ((str(name), *(f"{rank:.1f}" for rank in row)) for name, row in found.by_kind.iterrows())
     told = ["# Which measure finds hard samples?", what, test, "## All measures", _overall(rows, found)]
     told += [f"## Where `{OURS}` stands", _ours(rows, found, middle)]
-    told += ["## Mean ranks by kind", _table(("measure", *kinds), by_kind)]
+    told += ["## Mean ranks by kind", table(("measure", *kinds), by_kind)]
     return "\n\n".join([*told, *_faults(rows)])
 
 
@@ -101,12 +98,12 @@ def _overall(rows: pd.DataFrame, found: Standing) -> str:
                 f"{seconds[name]:.2f}",
                 f"{found.mean[name]:.1f}",
                 f"{worst.max():.1f} ({worst.idxmax()})",
-                *(_known(row[each], ".3f") for each in ("auroc", "auprc")),
-                _known(row["lift"], ".1f"),
-                *(_known(row[each], ".3f") for each in ("precision", "stability")),
+                *(known(row[each], ".3f") for each in ("auroc", "auprc")),
+                known(row["lift"], ".1f"),
+                *(known(row[each], ".3f") for each in ("precision", "stability")),
             )
         )
-    return _table(head, cells)
+    return table(head, cells)
 
 
 def _ours(rows: pd.DataFrame, found: Standing, middle: float) -> str:
@@ -129,7 +126,7 @@ def _ours(rows: pd.DataFrame, found: Standing, middle: float) -> str:
                 f"{first} ({ranks[first]:.1f}; {auprc[first]:.3f})",
             )
         )
-    return _table(("kind", "what is made hard", "mean rank", "place", "in the upper half", "AUPRC", "first"), cells)
+    return table(("kind", "what is made hard", "mean rank", "place", "in the upper half", "AUPRC", "first"), cells)
 
 
 _RATERS = ("entropy", "entropy_within", "minority", "minority_within")
@@ -159,14 +156,14 @@ def _rated(rows: pd.DataFrame) -> list[str]:
             "AUROC", "AUPRC")  # fmt: skip
     cells = []
     for measure in map(str, mean.index):
-        numbers = [_known(float(mean[each][measure]), ".3f") for each in (*_RATERS, "auroc", "auprc")]
-        numbers.insert(1, _known(float(mean["entropy"][measure] / ceilings["entropy_ceiling"]), ".0%"))
+        numbers = [known(float(mean[each][measure]), ".3f") for each in (*_RATERS, "auroc", "auprc")]
+        numbers.insert(1, known(float(mean["entropy"][measure] / ceilings["entropy_ceiling"]), ".0%"))
         cells.append((measure, first["by"][measure], first["trainings"][measure], *numbers))
     about = (
         f"Ceilings: entropy {ceilings['entropy_ceiling']:.3f}, minority {ceilings['minority_ceiling']:.3f}. "
         f"{rows['wrong'].mean():.1%} of one rater's labels are wrong."
     )
-    return [about, _table(head, cells)]
+    return [about, table(head, cells)]
 
 
 def factors(found: Study) -> str:
@@ -180,17 +177,17 @@ def factors(found: Study) -> str:
     )
     matrix = apart.groupby(["line", "factor"])["auroc"].mean().unstack()
     rows = [(line, *(f"{matrix[f][line]:.3f}" for f in FACTORS)) for line in (*FACTORS, "p_wrong")]
-    told = ["# Which factor?", what, "## Lines against factors", _table(("line", *FACTORS), rows)]
+    told = ["# Which factor?", what, "## Lines against factors", table(("line", *FACTORS), rows)]
     each = own.groupby(["set", "strange", "factor"], sort=False)["auroc"].mean().unstack()
     f1 = causes.groupby(["set", "strange"], sort=False)["f1"].mean()
     cells = [(*map(str, at), *(f"{each[f][at]:.3f}" for f in FACTORS), f"{f1[at]:.3f}") for at in each.index]
     told += ["## The right line, set by set"]
-    told += [_table(("set", "strange samples", *FACTORS, "macro-F1 of cause"), cells)]
+    told += [table(("set", "strange samples", *FACTORS, "macro-F1 of cause"), cells)]
     by_set = own.groupby(["set", "factor"], sort=False)["auroc"].mean().unstack()
     means = [
         ("mean over sets", *(f"{by_set[f].mean():.3f}" for f in FACTORS), f"{f1.groupby('set').mean().mean():.3f}")
     ]
-    told += [_table(("", *FACTORS, "macro-F1 of cause"), means)]
+    told += [table(("", *FACTORS, "macro-F1 of cause"), means)]
     counts = np.sum(causes["counts"].to_list(), axis=0).reshape(len(CAUSES), len(CAUSES))
     shares = [
         (reason, *(f"{n:,}" for n in row), f"{row[i] / row.sum():.0%}")
@@ -200,7 +197,7 @@ def factors(found: Study) -> str:
         "Injected reasons (rows) against causes told (columns), samples of all worlds. Data sets have hard samples of their "
         "own, which count as none here."
     )
-    told += ["## What the cause says", about, _table(("injected", *CAUSES, "right"), shares)]
+    told += ["## What the cause says", about, table(("injected", *CAUSES, "right"), shares)]
     return "\n\n".join([*told, *_calibrated(found.calibration)])
 
 
@@ -217,107 +214,7 @@ def _calibrated(rows: pd.DataFrame) -> list[str]:
         "Mislabelling alone. Expected calibration error of P(label wrong), ten bins of equal width; then average precision "
         "of P(label wrong) / of the error for the wrong labels."
     )
-    return ["## Is P(label wrong) calibrated?", about, _table(("set", *(f"{k} {s:.0%}" for k, s in kinds)), cells)]
-
-
-def weights(rows: pd.DataFrame, found: dict[str, Gains]) -> str:
-    """The study of weights; what was found of each learner."""
-    grid = " × ".join(f"{name} ({', '.join(rows[name].unique())})" for name in ("set", "noise", "imbalance"))
-    what = (
-        f"{grid} × {rows['seed'].nunique()} seeds; clean test sets. *Uniform* weighs all samples alike, *oracle* the "
-        "rightly labelled ones alone with balanced classes, *random* by exponential numbers. Recovery: (row − uniform) / "
-        f"(oracle − uniform) of balanced accuracy, over cells where the gap is above {100 * GAP:g} points. Regret: "
-        "points below the best fixed scheme of each cell. Ranks: among all rows but the oracle. Harmed: cells where a row "
-        f"is more than {100 * HARM:g} points below uniform, beyond the interval. In brackets: 95 % of a paired bootstrap "
-        "over cells and seeds."
-    )
-    told = ["# What do weights gain?", what]
-    for learner, one in found.items():
-        own = rows[rows["learner"] == learner]
-        told += [f"## {learner}", _recipe(own, one), _gained(own, one)]
-        if AUTO in one.rows:
-            told += ["### The automatic scheme", _by_world(one.cells, AUTO), *_harms(one.cells, AUTO)]
-        if one.left_out:
-            told += ["### Without a score", _table(("row", "why"), sorted(one.left_out.items()))]
-    return "\n\n".join(told)
-
-
-def _recipe(rows: pd.DataFrame, found: Gains) -> str:
-    kind = weighting.KINDS[str(rows["learner"].iloc[0])]
-    each = rows.drop_duplicates(["set", "noise", "imbalance", "seed"])
-    seconds = (each["seconds"] * rows.groupby(["set", "noise", "imbalance", "seed"]).size().mean()).mean()
-    return (
-        f"{kind.what[0].upper()}{kind.what[1:]}. Difficulty: `hs.measure(learner={kind.measure!r}, folds={weighting.FOLDS}, "
-        f"repeats={kind.repeats})`. {found.all} cells, {found.wide} with a gap; {each['seconds_measure'].mean():.1f} CPU "
-        f"seconds for the difficulty of a world and {seconds:.1f} for all rows."
-    )
-
-
-def _gained(rows: pd.DataFrame, found: Gains) -> str:
-    mean = rows.groupby("row")[["balanced_accuracy", "accuracy", "log_loss", "worst_class", "ess"]].mean()
-    head = ("row", "kind", "mean rank", "gap recovery", "points to uniform", "regret, points", "harmed", "balanced accuracy",
-            "accuracy", "log-loss", "worst class", "effective size")  # fmt: skip
-    how = rows.groupby("row")["how"].first()
-    cells = []
-    for name, gain in found.rows.items():
-        own = mean.loc[name]
-        cells.append(
-            (
-                name,
-                how[name],
-                _between(gain.rank, ".1f"),
-                _between(gain.recovery, ".2f"),
-                _between(gain.difference, "+.1f", 100),
-                _between(gain.regret, ".1f", 100),
-                str(gain.harmed),
-                *(f"{own[each]:.3f}" for each in ("balanced_accuracy", "accuracy", "log_loss", "worst_class")),
-                _known(float(mean["ess"][name]), ".0%"),
-            )
-        )
-    return _table(head, cells)
-
-
-def _between(found: Interval, form: str, times: float = 1) -> str:
-    if not math.isfinite(found.mean):
-        return "–"
-    mean, low, high = (format(times * value, form) for value in found)
-    return f"{mean} ({low} … {high})"
-
-
-def _by_world(cells: pd.DataFrame, name: str) -> str:
-    """One row of the study by noise and imbalance: means over sets."""
-    keys = ["noise", "imbalance"]
-    score = {each: own.groupby(keys, sort=False)["score"].mean() for each, own in cells.groupby("row")}
-    own = cells[cells["row"] == name].groupby(keys, sort=False)
-    worst, recovery, harmed = own["difference"].min(), own["recovery"].mean(), own["harmed"].sum()
-    best = best_fixed(cells).groupby(keys, sort=False)["score"].mean()
-    head = (*keys, "uniform", "best fixed of each cell", name, "oracle", "gap recovery", "worst set, points to uniform",
-            "harmed")  # fmt: skip
-    lines = [
-        (
-            *map(str, at),
-            *(f"{each[at]:.3f}" for each in (score["uniform"], best, score[name], score["oracle"])),
-            _known(recovery[at], ".2f"),
-            f"{100 * worst[at]:+.1f}",
-            str(harmed[at]),
-        )
-        for at in worst.index
-    ]
-    return _table(head, lines)
-
-
-def _harms(cells: pd.DataFrame, name: str) -> list[str]:
-    harmed = cells[(cells["row"] == name) & cells["harmed"]].sort_values("difference")
-    if harmed.empty:
-        return ["It harms in no cell."]
-    lines = [
-        (
-            *(str(row[key]) for key in ("set", "noise", "imbalance")),
-            _between(Interval(row["difference"], row["low"], row["high"]), "+.1f", 100),
-        )
-        for row in harmed.to_dict("records")
-    ]
-    return ["Where it harms:", _table(("set", "noise", "imbalance", "points to uniform"), lines)]
+    return ["## Is P(label wrong) calibrated?", about, table(("set", *(f"{k} {s:.0%}" for k, s in kinds)), cells)]
 
 
 def _faults(rows: pd.DataFrame) -> list[str]:
@@ -325,13 +222,15 @@ def _faults(rows: pd.DataFrame) -> list[str]:
     if faults.empty:
         return []
     cells = [(str(row["measure"]), str(row["size"]), str(row["fault"])) for row in faults.to_dict("records")]
-    return ["## Without a score", _table(("measure", "cells", "why"), cells)]
+    return ["## Without a score", table(("measure", "cells", "why"), cells)]
 
 
-def _known(value: float, form: str) -> str:
+def known(value: float, form: str) -> str:
+    """The number, or a dash where there is none."""
     return format(value, form) if math.isfinite(value) else "–"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
