@@ -297,9 +297,12 @@ def test_rows_are_unique_and_schemes_enter_where_they_can():
     names = [row.name for row in every]
     assert len(set(names)) == len(names)
     assert names[:3] == ["uniform", "random", "oracle"]
-    assert {"spl-hard", "spl-linear (in training)"} <= set(names)
-    assert [row.name for row in rows(["spl-hard", "random"])] == [
-        "uniform", "random", "oracle", "spl-hard", "spl-hard (in training)"]  # fmt: skip
+    assert {"spl-hard", "gce", "gce (in training)", "elr (in training)", "ohem (in training)", "balanced"} <= set(names)
+    # Without a setting, with a state, of a second model, or the same as another row.
+    assert not {"spl-hard (in training)", "elr", "ohem", "co-teaching", "gce-loss (in training)"} & set(names)
+    assert [row.name for row in rows(["gce", "random"])] == ["uniform", "random", "oracle", "gce", "gce (in training)"]
+    assert all(name.removesuffix(" (in training)") in SCHEMES for name in schemes.LEFT_OUT)
+    assert set(schemes.HELD_OUT) | set(schemes.IN_TRAINING) <= set(SCHEMES)
     with pytest.raises(InputError, match="no row is called 'spl'"):
         rows(["spl"])
 
@@ -313,6 +316,22 @@ def test_controls():
     random = control("random", found, np.random.default_rng(0))
     assert random.mean() == pytest.approx(1)
     assert random.std() == pytest.approx(1, abs=0.15)
+
+
+def test_every_row_can_do_what_it_says():
+    found = hs.measure(SMALL.x, SMALL.y, folds=2, repeats=2, learner="logistic")
+    epochs, pupils = mixed.epochs_of(TASK), []
+    for row in rows():
+        if row.how == "in training":
+            pupils.append(Pupil(0, objective=schemes.objective(row, SMALL.y, found, epochs, 0)))
+            continue
+        weights = schemes.weights(row, SMALL, found, np.random.SeedSequence(0))
+        assert not isinstance(weights, str), row.name
+        assert weights.shape == SMALL.y.shape
+        assert weights.min() >= 0
+        assert weights.mean() == pytest.approx(1)
+    assert len(pupils) > 30
+    assert not [answer for answer in trained(TASK, pupils) if isinstance(answer, str)]
 
 
 def test_a_scheme_that_cannot_weigh_says_why(monkeypatch):
@@ -448,7 +467,7 @@ def run(tmp_path, *more):
     told = CliRunner().invoke(
         main,
         ["bench", "weights", "--noises", "uniform-40", "--imbalances", "exp-10", "--seeds", "1", "--most", "150",
-         "--learners", "network,logistic", "--schemes", "random,spl-hard", "--out", str(tmp_path), "--quiet", *more],
+         "--learners", "network,logistic", "--schemes", "random,gce", "--out", str(tmp_path), "--quiet", *more],
     )  # fmt: skip
     assert told.exit_code == 0, told.output
     return told.output, pd.read_parquet(tmp_path / "weights.parquet")
@@ -475,9 +494,9 @@ def test_from_end_to_end_and_on_where_it_stopped(tmp_path, monkeypatch):
     columns = [name for name in found if not name.startswith("seconds")]
     pd.testing.assert_frame_equal(found[columns], again[columns])
     # A row that joins later, and one that is run again, come out as they would have with the others.
-    _, joined = run(tmp_path, "--schemes", "random,spl-linear", "--again", "random")
+    _, joined = run(tmp_path, "--schemes", "random,superloss", "--again", "random")
     assert len(measured) == 3
-    assert set(joined["row"]) == {"uniform", "oracle", "random", "spl-linear", "spl-linear (in training)"}
+    assert set(joined["row"]) == {"uniform", "oracle", "random", "superloss", "superloss (in training)"}
     one, other = (each[each["row"] == "random"]["log_loss"].to_numpy() for each in (found, joined))
     np.testing.assert_allclose(one, other, atol=1e-4)
 
