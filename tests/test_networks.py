@@ -357,10 +357,11 @@ def test_inputs_are_standardised_by_the_training_part_alone():
         np.testing.assert_allclose(data.rows(k, torch.arange(40)), expected, rtol=1e-5, atol=1e-4)
         assert data.centre[k].item() == pytest.approx(member.train.mean())
         assert data.width[k].item() == pytest.approx(member.train.std())
-    batch, target, _ = data.next(20)
+    batch, target, _, drawn = data.next(20)
     for k, member in enumerate(members):
         rows = (target[k].double() * data.width[k] + data.centre[k]).round().long()
         assert sorted(rows.tolist()) == member.train.tolist()
+        assert rows.tolist() == drawn[k].tolist()
         torch.testing.assert_close(batch[k], data.rows(k, rows))
 
 

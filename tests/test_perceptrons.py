@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from hardsight.learners import training
+from hardsight.learners.batches import Batch
 from hardsight.learners.perceptrons import Gradient, layers
 
 NETS = {
@@ -39,7 +40,7 @@ def test_against_autograd(kind, outputs, rows, weighted):
     assert stack is not None
     gradient = Gradient(parameters, stack)
     for _ in range(2):  # the buffers are used again
-        losses = gradient(x, y, weights)
+        losses = gradient(Batch(x, y, weights, torch.empty(0)))
         torch.testing.assert_close(losses, torch.stack([net.loss for net in nets]))
         for name, parameter in parameters.items():
             expected = torch.stack([dict(net.named_parameters())[name].grad for net in nets])

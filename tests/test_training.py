@@ -16,11 +16,13 @@ from torch.nn import functional
 
 import hardsight as hs
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.learners import batches, devices
+from hardsight.learners import batches, devices, native
 from hardsight.learners.networks import perceptron
 from hardsight.learners.perceptrons import layers
+from hardsight.learners.programs import program
 from hardsight.learners.seeds import order, stream
-from hardsight.learners.stacking import tried
+from hardsight.learners.stacking import build, tried
+from hardsight.learners.training import Chunk, train_stacked
 from hardsight.samples import of
 from hardsight.splits import KFold, Plan, split_seed, units_of
 
@@ -182,6 +184,31 @@ def test_the_scale_of_weights_does_not_matter():
     )
     assert_same(ones, plain, 1e-6)
     assert all(torch.equal(a, b) for a, b in zip(ones, sevens, strict=True))
+
+
+@pytest.mark.parametrize("engine", ["native", "stacked"])
+def test_members_may_have_weights_of_their_own(engine):
+    if engine == "native":
+        pytest.importorskip("numba")
+    plan = plan_of(of(X, Y))
+    members = list(plan.members())
+    own = np.random.default_rng(1).exponential(size=(len(members), 150))
+    network = hs.Network(**RECIPE, engine=engine)
+    descent, place = network.descent, network.place
+
+    def ends(weights, members):
+        data = batches.Data(torch.from_numpy(X), torch.from_numpy(Y), torch.from_numpy(weights))
+        held = batches.Batches(members, data, regression=False, standardize=True)
+        nets = [build(lambda: perceptron(4, (16,), 3), m.seed) for m in members]
+        chunk = Chunk(nets, held, 16, 30, descent, place, lambda _: None)
+        train = native.Native(program(nets[0], (4,)), data.inputs).train if engine == "native" else train_stacked
+        return list(train(chunk, lambda index, predict: predict(held.rows(index, torch.arange(150))).detach()))
+
+    together = ends(own, members)
+    for found, weights, member in zip(together, own, members, strict=True):
+        (alone,) = ends(weights, [member])
+        torch.testing.assert_close(found, alone, rtol=0, atol=1e-4)
+    assert (together[0] - ends(own[1], members)[0]).abs().max() > 1e-3
 
 
 def test_a_training_part_without_weight_is_refused():

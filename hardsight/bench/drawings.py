@@ -5,6 +5,7 @@ from typing import Any
 
 import altair as alt
 
+from hardsight.bench.gains import Gains
 from hardsight.bench.ranks import Standing
 from hardsight.errors import InputError
 
@@ -18,6 +19,8 @@ COLOURS = {
     "control": "#85898F",
 }
 _ROW = 15
+# Points either side of uniform at which the colours end, and from which they are dark.
+_END, _DARK = 20, 12
 
 
 def differences(found: Standing) -> alt.LayerChart:
@@ -58,6 +61,37 @@ def heat(found: Standing) -> alt.LayerChart:
         color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
     )
     chart = alt.LayerChart(layer=[squares, numbers]).properties(width=36 * len(kinds), height=_ROW * len(names))
+    return _plain(chart, grid=False)
+
+
+def gained(found: Gains) -> alt.LayerChart:
+    """Points of balanced accuracy to uniform, every row of the study of weights by noise and imbalance; means over sets."""
+    names = [name for name in found.rows if name != "uniform"]
+    mean = found.cells.groupby(["row", "noise", "imbalance"], as_index=False, sort=False)["difference"].mean()
+    labels = mean["noise"] + ", " + mean["imbalance"]
+    values = [
+        {"row": name, "world": world, "points": points, "shown": f"{points:.0f}", "dark": abs(points) > _DARK}
+        for name, world, points in zip(mean["row"], labels, 100 * mean["difference"], strict=True)
+        if name != "uniform"
+    ]
+    base = alt.Chart(alt.Data(values=values)).encode(  # type: ignore[no-untyped-call]
+        x=alt.X(
+            "world:N",
+            sort=list(labels.unique()),
+            title="noise, imbalance",
+            axis=alt.Axis(orient="top", labelAngle=-45),
+        ),
+        y=alt.Y("row:N", sort=names, title=None, axis=alt.Axis(labelLimit=300)),
+    )
+    scale = alt.Scale(scheme="redblue", domain=[-_END, _END], clamp=True)
+    squares = base.mark_rect(aria=False).encode(
+        color=alt.Color("points:Q", title="points of balanced accuracy to uniform", scale=scale)
+    )
+    numbers = base.mark_text(fontSize=9, aria=False).encode(
+        text="shown:N",
+        color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
+    )
+    chart = alt.LayerChart(layer=[squares, numbers]).properties(width=30 * labels.nunique(), height=_ROW * len(names))
     return _plain(chart, grid=False)
 
 

@@ -4,12 +4,10 @@ A cell's random numbers come from streams of their own (``SeedSequence.spawn``):
 entrant's trainings, so that no two share an integer and no cell depends on which others are run.
 """
 
-import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +17,9 @@ import pandas as pd
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from hardsight.backends.processes import workers
 from hardsight.bench.entrants import FIELD, Given, Scored, enter, yours
 from hardsight.bench.hardness import KINDS, Hardened
+from hardsight.bench.parts import carried_out, claim
 from hardsight.bench.sets import Set, load
 from hardsight.errors import InputError
 from hardsight.files import atomic
@@ -121,9 +119,9 @@ def carry_out(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = l
     """
     for name in study.measures:
         yours(name)
-    _claim(study)
+    claim(study.out, {"protocol": PROTOCOL, "most": study.most, "again": study.again})
     to_do = [cell for cell in study.cells if _missing(study, cell)]
-    for faults in _run(study, to_do, jobs):
+    for faults in carried_out(partial(judge, study), to_do, jobs):
         tell(faults)
     rows = pd.concat([pd.read_parquet(_part(study, cell)) for cell in study.cells], ignore_index=True)
     found = rows[rows["entrant"].isin(study.entrants)].reset_index(drop=True)
@@ -135,34 +133,6 @@ def carry_out(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = l
 def to_run(study: Study) -> int:
     """How many cells are not done."""
     return sum(bool(_missing(study, cell)) for cell in study.cells)
-
-
-def _run(study: Study, to_do: list[Cell], jobs: int) -> Iterator[list[str]]:
-    if jobs == 1:
-        yield from (judge(study, cell) for cell in to_do)
-        return
-    executor = workers(jobs)
-    try:
-        for future in as_completed([executor.submit(judge, study, cell) for cell in to_do]):
-            yield future.result()
-    except BaseException:
-        # What is being trained would go on for minutes and keep the command from ending.
-        executor.shutdown(kill_workers=True)
-        raise
-
-
-def _claim(study: Study) -> None:
-    """The folder is this study's, whichever of its cells were run."""
-    held = {"protocol": PROTOCOL, "most": study.most, "again": study.again}
-    path = study.out / "study.json"
-    try:
-        (study.out / "cells").mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise InputError(f"cannot make the folder {study.out}: {fault.strerror}: choose another") from fault
-    if path.exists() and (before := json.loads(path.read_text())) != held:
-        raise InputError(f"{study.out} holds another study, {before}, and this one is {held}: choose another folder")
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(held))
 
 
 def _part(study: Study, cell: Cell) -> Path:

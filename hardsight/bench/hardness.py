@@ -60,7 +60,8 @@ class Kind(NamedTuple):
     most: float = 0.4
 
 
-def _noisy(found: Set, rows: np.ndarray, labels: np.ndarray) -> Hardened:
+def relabelled(found: Set, rows: np.ndarray, labels: np.ndarray) -> Hardened:
+    """A set whose ``rows`` bear ``labels``, but for as many as leave every class five samples that bear its label."""
     y = found.y.copy()
     y[rows] = labels
     for c in np.unique(found.y):
@@ -88,7 +89,7 @@ def _classes(found: Set) -> int:
 def uniform(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     """Labels that go to any *other* class, all alike."""
     rows, c = _drawn(found, share, rng), _classes(found)
-    return _noisy(found, rows, (found.y[rows] + rng.integers(1, c, len(rows))) % c)
+    return relabelled(found, rows, (found.y[rows] + rng.integers(1, c, len(rows))) % c)
 
 
 def asymmetric(found: Set, share: float, rng: np.random.Generator) -> Hardened:
@@ -96,20 +97,38 @@ def asymmetric(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     rows, c = _drawn(found, share, rng), _classes(found)
     chances = rng.dirichlet(np.ones(c - 1), size=c)
     steps = (chances.cumsum(1)[found.y[rows]] < rng.random(len(rows))[:, None]).sum(1).clip(max=c - 2) + 1
-    return _noisy(found, rows, (found.y[rows] + steps) % c)
+    return relabelled(found, rows, (found.y[rows] + steps) % c)
 
 
 def adjacent(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     """Labels that go to the class before or after, half each; with two classes, to the other."""
     rows, c = _drawn(found, share, rng), _classes(found)
-    return _noisy(found, rows, (found.y[rows] + rng.choice([-1, 1], len(rows))) % c)
+    return relabelled(found, rows, (found.y[rows] + rng.choice([-1, 1], len(rows))) % c)
+
+
+def pair(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+    """Labels that go to the next class, those of the last class to the first."""
+    rows = _drawn(found, share, rng)
+    return relabelled(found, rows, (found.y[rows] + 1) % _classes(found))
 
 
 def instance(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     """Labels that go where a sample is mistaken for.
 
-    Logistic regression, held out (5 folds), gives every sample probabilities; samples are drawn by the chance of the
-    other classes (and one in a hundred besides), and labels by the probabilities of the other classes.
+    Samples are drawn by the chance that they are :func:`mistaken` (and one in a hundred besides), and labels by the
+    probabilities of the other classes.
+    """
+    p = mistaken(found, rng)
+    chance = p.sum(1) + 0.01
+    rows = rng.choice(len(p), round(share * len(p)), replace=False, p=chance / chance.sum())
+    return relabelled(found, rows, one_of(p[rows], rng))
+
+
+def mistaken(found: Set, rng: np.random.Generator, class_weight: str | None = None) -> np.ndarray:
+    """Probabilities of the classes that a sample is not of, by logistic regression, held out (5 folds).
+
+    ``(sample, class)``; one in a thousand is added, and the sample's own class has none. ``class_weight`` as scikit-learn
+    has it.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -117,13 +136,16 @@ def instance(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     from sklearn.preprocessing import StandardScaler
 
     folds = StratifiedKFold(5, shuffle=True, random_state=int(rng.integers(2**31)))
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
-    p = cross_val_predict(model, found.x, found.y, cv=folds, method="predict_proba") + 1e-3
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000, class_weight=class_weight))
+    p: np.ndarray = cross_val_predict(model, found.x, found.y, cv=folds, method="predict_proba") + 1e-3
     p[np.arange(len(p)), found.y] = 0
-    chance = p.sum(1) + 0.01
-    rows = rng.choice(len(p), round(share * len(p)), replace=False, p=chance / chance.sum())
-    # The largest of chances over exponential numbers is a draw by the chances, and never one of chance zero.
-    return _noisy(found, rows, (p[rows] / rng.exponential(size=(len(rows), p.shape[1]))).argmax(1))
+    return p
+
+
+def one_of(chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A class for each row, drawn by its chances; never one of chance zero."""
+    found: np.ndarray = (chances / rng.exponential(size=chances.shape)).argmax(1)
+    return found
 
 
 def near(found: Set, share: float, rng: np.random.Generator) -> Hardened:

@@ -31,15 +31,15 @@ def speeds(case: Case, rows: Iterable[Timed], peak: float) -> str:
             row.way,
             f"{row.seconds:.3f}",
             f"{row.ratio:.1f}",
-            _known(row.visits_per_second, ",.0f"),
-            _known(row.gflops, ".1f"),
-            _known(row.gflops / peak, ".1%"),
+            known(row.visits_per_second, ",.0f"),
+            known(row.gflops, ".1f"),
+            known(row.gflops / peak, ".1%"),
             f"{row.log_loss:.4f}",
             f"{row.spearman:.4f}",
         )
         for row in rows
     ]
-    return f"## {case.title}\n\n{case.what}\n\n{_table(head, cells)}"
+    return f"## {case.title}\n\n{case.what}\n\n{table(head, cells)}"
 
 
 def growths(found: Iterable[Growth]) -> str:
@@ -54,7 +54,7 @@ def growths(found: Iterable[Growth]) -> str:
         )
         for each in found
     ]
-    return f"## Growth\n\nPerceptrons; one size is doubled twice while the others stay.\n\n{_table(head, cells)}"
+    return f"## Growth\n\nPerceptrons; one size is doubled twice while the others stay.\n\n{table(head, cells)}"
 
 
 def measures(rows: pd.DataFrame, found: Standing) -> str:
@@ -76,7 +76,7 @@ def measures(rows: pd.DataFrame, found: Standing) -> str:
     by_kind = ((str(name), *(f"{rank:.1f}" for rank in row)) for name, row in found.by_kind.iterrows())
     told = ["# Which measure finds hard samples?", what, test, "## All measures", _overall(rows, found)]
     told += [f"## Where `{OURS}` stands", _ours(rows, found, middle)]
-    told += ["## Mean ranks by kind", _table(("measure", *kinds), by_kind)]
+    told += ["## Mean ranks by kind", table(("measure", *kinds), by_kind)]
     return "\n\n".join([*told, *_faults(rows)])
 
 
@@ -98,12 +98,12 @@ def _overall(rows: pd.DataFrame, found: Standing) -> str:
                 f"{seconds[name]:.2f}",
                 f"{found.mean[name]:.1f}",
                 f"{worst.max():.1f} ({worst.idxmax()})",
-                *(_known(row[each], ".3f") for each in ("auroc", "auprc")),
-                _known(row["lift"], ".1f"),
-                *(_known(row[each], ".3f") for each in ("precision", "stability")),
+                *(known(row[each], ".3f") for each in ("auroc", "auprc")),
+                known(row["lift"], ".1f"),
+                *(known(row[each], ".3f") for each in ("precision", "stability")),
             )
         )
-    return _table(head, cells)
+    return table(head, cells)
 
 
 def _ours(rows: pd.DataFrame, found: Standing, middle: float) -> str:
@@ -126,7 +126,7 @@ def _ours(rows: pd.DataFrame, found: Standing, middle: float) -> str:
                 f"{first} ({ranks[first]:.1f}; {auprc[first]:.3f})",
             )
         )
-    return _table(("kind", "what is made hard", "mean rank", "place", "in the upper half", "AUPRC", "first"), cells)
+    return table(("kind", "what is made hard", "mean rank", "place", "in the upper half", "AUPRC", "first"), cells)
 
 
 _RATERS = ("entropy", "entropy_within", "minority", "minority_within")
@@ -156,14 +156,14 @@ def _rated(rows: pd.DataFrame) -> list[str]:
             "AUROC", "AUPRC")  # fmt: skip
     cells = []
     for measure in map(str, mean.index):
-        numbers = [_known(float(mean[each][measure]), ".3f") for each in (*_RATERS, "auroc", "auprc")]
-        numbers.insert(1, _known(float(mean["entropy"][measure] / ceilings["entropy_ceiling"]), ".0%"))
+        numbers = [known(float(mean[each][measure]), ".3f") for each in (*_RATERS, "auroc", "auprc")]
+        numbers.insert(1, known(float(mean["entropy"][measure] / ceilings["entropy_ceiling"]), ".0%"))
         cells.append((measure, first["by"][measure], first["trainings"][measure], *numbers))
     about = (
         f"Ceilings: entropy {ceilings['entropy_ceiling']:.3f}, minority {ceilings['minority_ceiling']:.3f}. "
         f"{rows['wrong'].mean():.1%} of one rater's labels are wrong."
     )
-    return [about, _table(head, cells)]
+    return [about, table(head, cells)]
 
 
 def factors(found: Study) -> str:
@@ -177,17 +177,17 @@ def factors(found: Study) -> str:
     )
     matrix = apart.groupby(["line", "factor"])["auroc"].mean().unstack()
     rows = [(line, *(f"{matrix[f][line]:.3f}" for f in FACTORS)) for line in (*FACTORS, "p_wrong")]
-    told = ["# Which factor?", what, "## Lines against factors", _table(("line", *FACTORS), rows)]
+    told = ["# Which factor?", what, "## Lines against factors", table(("line", *FACTORS), rows)]
     each = own.groupby(["set", "strange", "factor"], sort=False)["auroc"].mean().unstack()
     f1 = causes.groupby(["set", "strange"], sort=False)["f1"].mean()
     cells = [(*map(str, at), *(f"{each[f][at]:.3f}" for f in FACTORS), f"{f1[at]:.3f}") for at in each.index]
     told += ["## The right line, set by set"]
-    told += [_table(("set", "strange samples", *FACTORS, "macro-F1 of cause"), cells)]
+    told += [table(("set", "strange samples", *FACTORS, "macro-F1 of cause"), cells)]
     by_set = own.groupby(["set", "factor"], sort=False)["auroc"].mean().unstack()
     means = [
         ("mean over sets", *(f"{by_set[f].mean():.3f}" for f in FACTORS), f"{f1.groupby('set').mean().mean():.3f}")
     ]
-    told += [_table(("", *FACTORS, "macro-F1 of cause"), means)]
+    told += [table(("", *FACTORS, "macro-F1 of cause"), means)]
     counts = np.sum(causes["counts"].to_list(), axis=0).reshape(len(CAUSES), len(CAUSES))
     shares = [
         (reason, *(f"{n:,}" for n in row), f"{row[i] / row.sum():.0%}")
@@ -197,7 +197,7 @@ def factors(found: Study) -> str:
         "Injected reasons (rows) against causes told (columns), samples of all worlds. Data sets have hard samples of their "
         "own, which count as none here."
     )
-    told += ["## What the cause says", about, _table(("injected", *CAUSES, "right"), shares)]
+    told += ["## What the cause says", about, table(("injected", *CAUSES, "right"), shares)]
     return "\n\n".join([*told, *_calibrated(found.calibration)])
 
 
@@ -214,7 +214,7 @@ def _calibrated(rows: pd.DataFrame) -> list[str]:
         "Mislabelling alone. Expected calibration error of P(label wrong), ten bins of equal width; then average precision "
         "of P(label wrong) / of the error for the wrong labels."
     )
-    return ["## Is P(label wrong) calibrated?", about, _table(("set", *(f"{k} {s:.0%}" for k, s in kinds)), cells)]
+    return ["## Is P(label wrong) calibrated?", about, table(("set", *(f"{k} {s:.0%}" for k, s in kinds)), cells)]
 
 
 def _faults(rows: pd.DataFrame) -> list[str]:
@@ -222,13 +222,15 @@ def _faults(rows: pd.DataFrame) -> list[str]:
     if faults.empty:
         return []
     cells = [(str(row["measure"]), str(row["size"]), str(row["fault"])) for row in faults.to_dict("records")]
-    return ["## Without a score", _table(("measure", "cells", "why"), cells)]
+    return ["## Without a score", table(("measure", "cells", "why"), cells)]
 
 
-def _known(value: float, form: str) -> str:
+def known(value: float, form: str) -> str:
+    """The number, or a dash where there is none."""
     return format(value, form) if math.isfinite(value) else "–"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

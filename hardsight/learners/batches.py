@@ -21,7 +21,10 @@ _BLOCK_ROWS = 1 << 16
 
 
 class Data(NamedTuple):
-    """All samples, on the device: inputs ``(sample, …)``, targets ``(sample,)``, weights ``(sample,)`` float64 or None."""
+    """All samples, on the device: inputs ``(sample, …)``, targets ``(sample,)``, and weights, float64.
+
+    The weights are ``(sample,)``, those of each member ``(member, sample)``, or None.
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -35,11 +38,13 @@ class Batch(NamedTuple):
         inputs: ``(member, row, …)``.
         targets: class codes, or standardised float targets; ``(member, row)``.
         weights: float32, with mean 1 over each member's training part, ``(member, row)``; None: all 1.
+        rows: positions of the samples, ``(member, row)``.
     """
 
     inputs: Tensor
     targets: Tensor
     weights: Tensor | None
+    rows: Tensor
 
 
 class Batches:
@@ -80,7 +85,7 @@ class Batches:
             centre, width = zip(*(_mean_and_scale(self.targets[:, None], train) for train in trains), strict=True)
             self.centre, self.width = torch.cat(centre), torch.cat(width)
         if self.weights is not None:
-            self.level = torch.stack([self.weights[train].mean() for train in trains])
+            self.level = torch.stack([self._weights(index)[train].mean() for index, train in enumerate(trains)])
             if (self.level == 0).any():
                 raise LearnerError("all samples of a member's training part have weight 0: give more samples weight")
 
@@ -102,6 +107,10 @@ class Batches:
             return ((self.targets - self.centre[index]) / self.width[index]).float()
         return self.targets
 
+    def weight(self, index: int) -> Tensor | None:
+        """All weights of member ``index``, float32, with mean 1 over its training part. ``(sample,)``"""
+        return None if self.weights is None else (self._weights(index) / self.level[index]).float()
+
     def next(self, batch: int) -> Batch:
         """The next batch of every member."""
         rows = self._rows(batch)
@@ -115,8 +124,9 @@ class Batches:
         if self.regression:
             y = ((y - self.centre[:, None]) / self.width[:, None]).float()
         if self.weights is None:
-            return Batch(x, y, None)
-        return Batch(x, y, (self.weights[rows] / self.level[:, None]).float())
+            return Batch(x, y, None, rows)
+        drawn = self.weights[rows] if self.weights.ndim == 1 else self.weights.gather(1, rows)
+        return Batch(x, y, (drawn / self.level[:, None]).float(), rows)
 
     def _rows(self, batch: int) -> Tensor:
         """The samples of the next batch, ``(member, row)``, of which many are drawn at once."""
@@ -130,6 +140,10 @@ class Batches:
         """Inputs of some rows as member ``index`` sees them."""
         x = self.inputs.index_select(0, rows.to(self.inputs.device))
         return self._scaled(x, self.mean[index], self.inverse[index]) if self.standardize else x
+
+    def _weights(self, index: int) -> Tensor:
+        assert self.weights is not None
+        return self.weights if self.weights.ndim == 1 else self.weights[index]
 
     def _scaled(self, x: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
         flat = ((x.flatten(x.ndim - self.inputs.ndim + 1) - mean) * inverse).clamp(-_FAR, _FAR)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hardsight.errors import HardsightWarning, first_line
+from hardsight.learners.batches import Batch
 from hardsight.learners.devices import Place
 from hardsight.learners.stacking import Parameters, Stack
 from hardsight.learners.training import Step, batch_losses
@@ -47,8 +48,8 @@ class Compiled:
         """What finds the losses ``(member,)`` of a step and leaves the gradients with the parameters."""
         values = {name: parameter.detach() for name, parameter in parameters.items()}
 
-        def step(x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
-            gradients, losses = self._found(values, buffers, x, y, weight)
+        def step(batch: Batch) -> Tensor:
+            gradients, losses = self._found(values, buffers, batch.inputs, batch.targets, batch.weights)
             for name, parameter in parameters.items():
                 # The fused optimisers read gradients in the order in which the parameters lie in memory.
                 parameter.grad = gradients[name].contiguous()

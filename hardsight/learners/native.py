@@ -138,13 +138,13 @@ class Native:
                 yield each
 
     def _pupil(self, net: nn.Module, data: Batches, index: int) -> Pupil:
-        shape = data.inputs.shape[1:]
+        shape, weight = data.inputs.shape[1:], data.weight(index)
         mean, inverse = data.scaling(index)
         return Pupil(
             net,
             self.x,
             data.target(index).numpy(),
-            None if data.weights is None else (data.weights / data.level[index]).float().numpy(),
+            None if weight is None else weight.numpy(),
             _flat(mean.view(1, *shape)).numpy()[0],
             _flat(inverse.view(1, *shape)).numpy()[0],
             data.far,

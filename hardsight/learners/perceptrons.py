@@ -3,12 +3,19 @@
 What autograd would do for linear layers with ReLU between them takes seven calls here, into buffers that are made once.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
+
+from hardsight.learners.batches import Batch
+
+# Of the scores ``(member, class, row)`` and their batch: losses ``(member,)``, and the gradient of their sum by the scores,
+# which may take the place of these.
+Outer = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
 
 
 class Layer(NamedTuple):
@@ -51,28 +58,28 @@ class Gradient:
     Args:
         parameters: stacked, ``(member, …)``, by the names in ``stack``.
         stack: of :func:`layers`.
+        outer: the loss of a batch and its gradient by the scores; None: :func:`mean_loss`.
     """
 
-    def __init__(self, parameters: dict[str, Tensor], stack: list[Layer]) -> None:
+    def __init__(self, parameters: dict[str, Tensor], stack: list[Layer], outer: Outer | None = None) -> None:
+        self.outer = mean_loss if outer is None else outer
         self.weights = [parameters[layer.weight] for layer in stack]
         self.biases = [None if layer.bias is None else parameters[layer.bias] for layer in stack]
         for parameter in parameters.values():
             parameter.grad = torch.zeros_like(parameter)
 
     @torch.no_grad()
-    def __call__(
-        self, x: Float32[Tensor, "member row feature"], target: Tensor, sample_weight: Tensor | None = None
-    ) -> Float32[Tensor, " member"]:
-        """Mean cross-entropy for class codes, mean squared error for float targets, weighted; all ``(member, row)``."""
+    def __call__(self, batch: Batch) -> Float32[Tensor, " member"]:
+        """The losses of a batch with inputs ``(member, row, feature)``."""
         # Units before rows throughout: sums over classes and the mask of ReLU then run along contiguous rows.
-        seen = [x.mT]
+        seen = [batch.inputs.mT]
         for weight, bias in zip(self.weights, self.biases, strict=True):
             out = torch.bmm(weight, seen[-1])
             seen.append(out if bias is None else out.add_(bias[:, :, None]))
             if weight is not self.weights[-1]:
                 out.relu_()
         scores = seen.pop()
-        losses, back = _outer(scores, target, sample_weight)
+        losses, back = self.outer(scores, batch)
         for index in range(len(self.weights) - 1, -1, -1):
             weight, bias = self.weights[index], self.biases[index]
             torch.bmm(back, seen[index].mT, out=weight.grad)
@@ -84,11 +91,11 @@ class Gradient:
         return losses
 
 
-def _outer(
-    scores: Float32[Tensor, "member class row"], target: Tensor, sample_weight: Tensor | None
+def mean_loss(
+    scores: Float32[Tensor, "member class row"], batch: Batch
 ) -> tuple[Float32[Tensor, " member"], Float32[Tensor, "member class row"]]:
-    """Losses, and their gradient by the scores, in place of the scores."""
-    rows = scores.shape[2]
+    """Mean cross-entropy for class codes, mean squared error for float targets, weighted; gradient in place of scores."""
+    rows, target, sample_weight = scores.shape[2], batch.targets, batch.weights
     if target.is_floating_point():
         back = scores.sub_(target[:, None])
         losses = back.square()

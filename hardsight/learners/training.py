@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64, Int64
 from torch import Tensor, nn
 
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.batches import Batches
+from hardsight.learners.batches import Batch, Batches
 from hardsight.learners.core import Tick
 from hardsight.learners.devices import Place
 from hardsight.learners.dropout import Masks
@@ -31,7 +31,8 @@ T = TypeVar("T")
 Predict = Callable[[Tensor], Tensor]
 # What is asked of a member once it is trained, by its index in the chunk; may be called in another thread.
 Judge = Callable[[int, Predict], T]
-Step = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+# Losses ``(member,)`` of a batch; leaves the gradients with the parameters.
+Step = Callable[[Batch], Tensor]
 StepOf = Callable[[Parameters, Parameters], Step]
 
 
@@ -194,12 +195,12 @@ def batch_losses(
 
 
 def _by_autograd(parameters: Sequence[Tensor], forward: Callable[[Tensor], Tensor], place: Place) -> Step:
-    def step(x: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
+    def step(batch: Batch) -> Tensor:
         for parameter in parameters:
             parameter.grad = None
         with place.forward():
-            logits = forward(x)
-        losses = batch_losses(logits.float(), y, weight)
+            logits = forward(batch.inputs)
+        losses = batch_losses(logits.float(), batch.targets, batch.weights)
         # Summed over members: each member's gradient is then that of its own mean loss.
         torch.autograd.backward(losses.sum())
         return losses.detach()
@@ -216,7 +217,7 @@ def _descend(parameters: Sequence[Tensor], gradient: Step, chunk: Chunk) -> None
     with drawing(members[0].seed, "forward", chunk.place.device), chunk.place.products():
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = descent.rate(step, steps)
-            losses = gradient(*chunk.data.next(chunk.batch))
+            losses = gradient(chunk.data.next(chunk.batch))
             optimizer.step()
             chunk.tick(1 / steps)
     for member, loss in zip(members, losses.tolist(), strict=True):

@@ -1,0 +1,46 @@
+"""Studies cell by cell: a folder belongs to one study, and cells are run side by side, in any order."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hardsight.backends.processes import workers
+from hardsight.errors import InputError
+from hardsight.files import atomic
+
+Cell = TypeVar("Cell")
+Found = TypeVar("Found")
+
+
+def claim(out: Path, held: dict[str, Any]) -> None:
+    """Make the folder ``out / "cells"`` for the study that ``held`` describes, whichever of its cells were run.
+
+    Raises:
+        InputError: it holds another study, or cannot be made.
+    """
+    path = out / "study.json"
+    try:
+        (out / "cells").mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise InputError(f"cannot make the folder {out}: {fault.strerror}: choose another") from fault
+    if path.exists() and (before := json.loads(path.read_text())) != held:
+        raise InputError(f"{out} holds another study, {before}, and this one is {held}: choose another folder")
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(held))
+
+
+def carried_out(work: Callable[[Cell], Found], cells: Sequence[Cell], jobs: int) -> Iterator[Found]:
+    """What ``work`` says of each cell, as soon as it does; several ``jobs`` are processes."""
+    if jobs == 1:
+        yield from map(work, cells)
+        return
+    executor = workers(jobs)
+    try:
+        for future in as_completed([executor.submit(work, cell) for cell in cells]):
+            yield future.result()
+    except BaseException:
+        # What is being trained would go on for minutes and keep the command from ending.
+        executor.shutdown(kill_workers=True)
+        raise
