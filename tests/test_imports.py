@@ -15,7 +15,8 @@ from hardsight.errors import whole
 OFFERED = {
     "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "HuggingFace", "InputError", "KFold",
     "LearnerError", "LeaveOneOut", "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES",
-    "Samples", "Subsets", "load", "measure", "measure_predictions", "weigh", "weights",
+    "Samples", "Subsets", "WeightedSampler", "Weighting", "collate", "indexed", "load", "measure",
+    "measure_predictions", "weigh", "weights",
 }  # fmt: skip
 
 
