@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from tiny_texts import WORDS, BagOfWords, Bigrams, arguments, bert, counts, gpt2, reviews, tokenizer
 from torch.nn import functional
 from transformers import DataCollatorForLanguageModeling, Trainer
 
@@ -16,7 +17,6 @@ from hardsight.console import machine, summary
 from hardsight.learners.tokens import sequence_losses, shifts
 from hardsight.samples import items
 from hardsight.splits import Plan, split_seed, units_of
-from tests.tiny_texts import WORDS, BagOfWords, Bigrams, arguments, bert, counts, gpt2, reviews, tokenizer
 
 FOLDS = {"folds": 3, "repeats": 2, "duplicates": "apart"}
 

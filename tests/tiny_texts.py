@@ -87,9 +87,18 @@ def bert(**changes):
     return BertForSequenceClassification(config)
 
 
-def gpt2():
+def gpt2(dropout=0.1):
     config = GPT2Config(
-        vocab_size=len(WORDS), n_positions=16, n_embd=8, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0
+        vocab_size=len(WORDS),
+        n_positions=16,
+        n_embd=8,
+        n_layer=1,
+        n_head=2,
+        bos_token_id=0,
+        eos_token_id=0,
+        resid_pdrop=dropout,
+        embd_pdrop=dropout,
+        attn_pdrop=dropout,
     )
     return GPT2LMHeadModel(config)
 
