@@ -56,7 +56,7 @@ class WeightedTrainer(Trainer):  # type: ignore[misc]
     data_collator: Any
     compute_loss_func: Any
 
-    def __init__(self, *args: Any, weighting: Weighting, sequence: str = "tokens", **more: Any) -> None:
+    def __init__(self, *args: Any, weighting: Any, sequence: str = "tokens", **more: Any) -> None:
         """A trainer as ever, with weights.
 
         Args:
@@ -76,11 +76,11 @@ class WeightedTrainer(Trainer):  # type: ignore[misc]
             raise InputError(f"sequence must be 'tokens' or 'mean'. Got {sequence!r}")
         if more.get("compute_loss_func") is not None:
             raise InputError("the weighting is the loss: leave out compute_loss_func")
+        if weighting.reduction == "none":
+            raise InputError("a Trainer needs one number: leave out reduction='none'")
         super().__init__(*args, **more)
         if self.args.label_smoothing_factor:
             raise InputError("the weighting reads the loss as it is: leave out label_smoothing_factor")
-        if weighting.reduction == "none":
-            raise InputError("a Trainer needs one number: leave out reduction='none'")
         self.weighting = weighting.to(self.args.device)
         self.sequence = sequence
         # That a loss function is there tells the Trainer not to divide by the micro-batches, which is done here.

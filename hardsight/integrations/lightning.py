@@ -38,7 +38,7 @@ class WeightingCallback(_callback()):  # type: ignore[misc]
     gradient is that of the mean over all of them; schemes that compare the samples of a batch see one micro-batch at a time.
     """
 
-    def __init__(self, weighting: Weighting) -> None:
+    def __init__(self, weighting: Any) -> None:
         """Of a weighting.
 
         Raises:
