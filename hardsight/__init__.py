@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hardsight.estimate import measure as measure
     from hardsight.estimate import measure_predictions as measure_predictions
     from hardsight.learners import Estimator as Estimator
+    from hardsight.learners import HuggingFace as HuggingFace
     from hardsight.learners import Logistic as Logistic
     from hardsight.learners import Network as Network
     from hardsight.learners import OutOfBag as OutOfBag
@@ -39,6 +40,7 @@ _HOME = {
     "Estimator": "learners",
     "HardsightError": "errors",
     "HardsightWarning": "errors",
+    "HuggingFace": "learners",
     "InputError": "errors",
     "KFold": "splits",
     "LearnerError": "errors",

@@ -57,7 +57,8 @@ def summary(d: Difficulty, *, hardest: int, seconds: float, console: Console) ->
     if d.factors is not None:
         console.print(_causes(d, room))
         console.print(f"The lines are means; the four add up to the error. Bars: {LEGEND}.", style="dim")
-    console.print(_classes(d, room))
+    if not d.loss_only:
+        console.print(_classes(d, room))
     console.print(_hardest(d, hardest, room))
 
 
@@ -159,11 +160,11 @@ def _hardest(d: Difficulty, n: int, room: _Room) -> Table:
     at = d.order[:n]
     account = d.factors is not None
     bars = stacked(d.factors.to_numpy()[at], 12) if d.factors is not None and room.bars and room.details else []
-    parts = ["bias", "variance"] if room.details and not account else []
+    parts = ["bias", "variance"] if room.details and not account and not d.loss_only else []
     outlier = [] if d.p_outlier is None else ["P outlier"]
     table = _table(
         f"\nThe {len(at)} hardest samples",
-        ["id", "label", *(["pred."] if room.details else [])],
+        ["id"] if d.loss_only else ["id", "label", *(["pred."] if room.details else [])],
         "error",
         "± s.e.",
         *parts,
@@ -174,8 +175,9 @@ def _hardest(d: Difficulty, n: int, room: _Room) -> Table:
     )
     cells = max(12, room.name - 4) if account else 40
     for place, row in enumerate(d.hardest(n).reset_index().to_dict("records")):
-        words = [number(row[which], 4) if d.regression else _cut(row[which], cells) for which in ("label", "predicted")]
-        values: list[Any] = [escape(line(row["id"], 60)), *words[: 2 if room.details else 1]]
+        named = [] if d.loss_only else [row["label"], row["predicted"]][: 2 if room.details else 1]
+        words = [number(name, 4) if d.regression else _cut(name, cells) for name in named]
+        values: list[Any] = [escape(line(row["id"], 60)), *words]
         values += [number(row["error"]), spread(row["error"], row["error_se"])]
         values += [number(row[part], 2) for part in parts]
         values += bars[place : place + 1]
@@ -201,7 +203,7 @@ def machine(d: Difficulty, *, hardest: int, seconds: float, files: dict[str, str
         "variance": _known(d.variance.mean()),
         "noise_sd": d.noise_sd,
         "outliers": None if d.p_outlier is None else float(d.p_outlier.sum()),
-        "accuracy": None if d.regression else float((d.predicted == d.labels).mean()),
+        "accuracy": None if d.classes is None else float((d.predicted == d.labels).mean()),
         "reliability": d.settings.get("reliability"),
         "views": {"least": int(d.count.min()), "most": int(d.count.max())},
         "labels_wrong": None if d.p_wrong is None else float(d.p_wrong.sum()),

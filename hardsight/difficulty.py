@@ -31,13 +31,14 @@ class Difficulty:
     Attributes:
         error: mean held-out loss, ``(sample,)`` float64; nats for log-loss, squared units for Brier and regression.
         error_se: its standard error over views, ``(sample,)``; NaN where a sample was judged once.
-        bias, variance: ``error = bias + variance`` exactly, ``(sample,)``; see :mod:`hardsight.decompose`.
+        bias, variance: ``error = bias + variance`` exactly, ``(sample,)``; see :mod:`hardsight.decompose`. NaN where
+            ``loss_only``.
         count: held-out views of each sample, ``(sample,)`` int64.
         consensus: log-probabilities of the dual mean prediction, ``(sample, class)``; None in regression.
-        labels: label as given: codes into ``classes``, or targets in regression. ``(sample,)``
-        predicted: the consensus' class code, or the mean prediction. ``(sample,)``
+        labels: label as given: codes into ``classes``, or targets in regression; NaN where ``loss_only``. ``(sample,)``
+        predicted: the consensus' class code, or the mean prediction; NaN where ``loss_only``. ``(sample,)``
         ids: ``(sample,)`` int64 or str.
-        classes: what the codes stand for; None in regression.
+        classes: what the codes stand for; None in regression, and where ``loss_only``.
         factors: the ledger, a DataFrame by id with columns noise, imbalance, margin, uncertainty whose row sums equal
             the log-loss error; None where there is none (regression, other losses, a single view).
         p_wrong: posterior probability that the given label is wrong, ``(sample,)``; None where ``factors`` is None.
@@ -96,7 +97,16 @@ class Difficulty:
     @property
     def regression(self) -> bool:
         """Whether the labels are numbers to predict."""
-        return self.classes is None
+        return self.classes is None and not self.loss_only
+
+    @property
+    def loss_only(self) -> bool:
+        """Whether the models gave a loss of each sample and no predictions.
+
+        There is the error then, with its standard error and the reliability of its ranking, and nothing else: no bias, no
+        variance, no ledger, no label that might be wrong.
+        """
+        return self.settings.get("task") == "loss"
 
     @property
     def p_label(self) -> np.ndarray:
@@ -162,7 +172,10 @@ class Difficulty:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a sample, by id, in the order given: label, prediction, error and all its parts."""
+        """One row a sample, by id, in the order given: label, prediction, error and its parts, as far as known."""
+        if self.loss_only:
+            only = {"error": self.error, "error_se": self.error_se, "views": self.count}
+            return pd.DataFrame(only, index=pd.Index(self.ids, name="id"))
         columns: dict[str, Any] = {"label": self.names(self.labels), "predicted": self.names(self.predicted)}
         if not self.regression:
             columns["p_label"] = self.p_label

@@ -28,7 +28,7 @@ from hardsight.planner import budget as budget_of
 from hardsight.record import Record
 from hardsight.residuals import noise
 from hardsight.run import Until, carry_out
-from hardsight.samples import Samples
+from hardsight.samples import Samples, items
 from hardsight.samples.labels import labelled
 from hardsight.samples.rows import identities, plain
 from hardsight.splits import (
@@ -84,8 +84,9 @@ def measure(
             dataset, or :class:`Samples`.
         y: the labels ``(sample,)``, or the name of their column in ``X``; None where ``X`` holds them.
         learner: a name (``hardsight.learners.LEARNERS``), "auto", an estimator with ``fit`` and ``predict``,
-            :class:`Network`, :class:`OutOfBag` or :class:`Ridge`.
-        loss: "log" (default), "brier" or "zero-one" for classes; "squared" for numbers.
+            :class:`Network`, :class:`OutOfBag`, :class:`Ridge` or :class:`HuggingFace`.
+        loss: "log" (default), "brier" or "zero-one" for classes; "squared" for numbers. Where the learner gives
+            losses and no predictions, it says what they are, and there is no bias, variance or ledger.
         folds: parts of a repeat, 5 by default.
         repeats: how often all samples are dealt into folds anew, 10 by default; views a sample.
         splits: :class:`KFold`, :class:`Subsets` or :class:`LeaveOneOut` in place of ``folds``; or "loo".
@@ -94,7 +95,8 @@ def measure(
         weights: ``(sample,)``, 0 or more: how much each sample counts in training, for learners that can weigh; or a
             column's name. The errors that are measured stay unweighted.
         duplicates: "together": samples with exactly equal features are treated as a group; "apart": they are not.
-        task: "classification", "regression" or "auto".
+        task: "classification", "regression" or "auto"; for :class:`HuggingFace` also "loss", where samples have nothing to
+            predict but a loss, such as texts of a language model.
         label: the label's name in tables and reports.
         text: the column of a DataFrame that holds texts to measure.
         embedding: how texts and images become numbers; see :func:`hardsight.samples.of`.
@@ -139,7 +141,8 @@ def measure(
             )
         found = X
     else:
-        found = doors.of(
+        door = items.of if getattr(learner, "reads_items", False) else doors.of
+        found = door(
             X, y, ids=ids, groups=groups, weights=weights, task=task, label=label, text=text, embedding=embedding
         )
     if duplicates not in ("together", "apart"):
@@ -158,7 +161,7 @@ def measure(
         )
     if record is not None:
         _recordable(record, found, checkpoint)
-    scored = _loss(loss, regression=found.regression)
+    scored = _loss(loss, regression=found.regression, loss_only=found.loss_only)
     units, notices = _units(found, duplicates)
     folds, repeats, why = _planned(spend, found, chosen, units, splits, folds, repeats)
     if repeats is None and (reliability is not None or budget is not None) and splits in (None, "kfold"):
@@ -190,6 +193,8 @@ def measure(
         "label_name": found.label_name,
         "notices": [*found.notices, *notices, *done.notices],
     }
+    if found.loss_only:
+        settings |= {"task": "loss", "loss": getattr(chosen, "loss_name", scored)}
     if lengths is not None:
         settings["pilot"] = lengths.settings()
     adjustment = None
@@ -199,7 +204,9 @@ def measure(
         settings["adjusted"] = {"gain": _known(second.gain), "gain_se": _known(second.gain_se), "why": second.why}
     else:
         settings["adjusted"] = {"gain": None, "gain_se": None, "why": refused}
-    near = partial(_near, found.matrix, found.labels, units, seed)
+    near = None
+    if found.classes is not None and found.numeric:
+        near = partial(_near, found.matrix, found.labels, units, seed)
     return _difficulty(done.record, scored, found.ids, found.classes, settings, found, near, adjustment)
 
 
@@ -209,8 +216,8 @@ def _recordable(record: Record, samples: Samples, checkpoint: str | Path | None)
     Raises:
         InputError: it cannot.
     """
-    if samples.regression:
-        raise InputError("a record is of classes, and these labels are numbers: leave out record")
+    if samples.classes is None:
+        raise InputError("a record is of classes, and these samples have none: leave out record")
     if checkpoint is not None:
         raise InputError("a record is not kept in the checkpoint of a run: leave out one of record and checkpoint")
     if record.ordered:
@@ -280,7 +287,9 @@ def _known(value: float) -> float | None:
 def _identity(samples: Samples, learner: Learner, splits: Splits, units: np.ndarray, plan: Plan) -> dict[str, str]:
     """What must be equal for an unfinished run to go on."""
     return {
-        "the data": digest(samples.kind, samples.fingerprints().view(np.uint8), samples.matrix),
+        "the data": digest(
+            samples.kind, samples.fingerprints().view(np.uint8), samples.matrix if samples.numeric else None
+        ),
         "the labels": digest(samples.labels, samples.classes),
         "the weights": digest(samples.weights),
         "the ids": digest(samples.ids),
@@ -400,10 +409,16 @@ def _near(matrix: np.ndarray, labels: np.ndarray, units: np.ndarray, seed: int) 
     return neighbourhood(matrix, labels, units, draw)
 
 
-def _loss(loss: str | None, *, regression: bool) -> Loss:
+def _loss(loss: str | None, *, regression: bool, loss_only: bool = False) -> Loss:
+    if loss_only:
+        if loss is not None:
+            raise InputError(
+                f"these samples have a loss, and nothing to predict, so that it cannot be {loss!r}: leave out loss"
+            )
+        return "own"
     if loss is None:
         return "squared" if regression else "log"
-    known = ("squared",) if regression else tuple(name for name in get_args(Loss) if name != "squared")
+    known = ("squared",) if regression else tuple(name for name in get_args(Loss) if name not in ("squared", "own"))
     if loss not in known:
         kind = "numbers to predict" if regression else "classes"
         raise InputError(f"loss must be {' or '.join(known)} for labels that are {kind}. Got {loss!r}")
@@ -466,7 +481,7 @@ def _splits(splits: Any, folds: int | None, repeats: int | None, learner: Learne
 def _plan(
     samples: Samples, learner: Learner, splits: Splits, units: np.ndarray, repeats: int | None, seed: int
 ) -> Plan:
-    labels = None if samples.regression else samples.labels
+    labels = None if samples.classes is None else samples.labels
     if samples.classes is not None:
         check_class_sizes(samples.labels, units, samples.classes, None if learner.splits_itself else splits)
     if learner.splits_itself:
@@ -510,7 +525,9 @@ def _difficulty(
         score = hardness(
             parts.error.numpy(), parts.variance.numpy(), account.p_wrong.numpy(), share.numpy(), apart, fitted
         )
-    if consensus is None:
+    if record.loss_only:
+        predicted = torch.full_like(parts.error, torch.nan)
+    elif consensus is None:
         predicted = record.moments["prediction"].mean
         residual = noise(record.labels.numpy(), predicted.numpy())
     else:

@@ -13,7 +13,8 @@ from hardsight.covariate import Adjusted, Half
 from hardsight.decompose import Decomposition
 from hardsight.storage import Arrays, blocks
 
-Loss = Literal["log", "brier", "zero-one", "squared"]
+Loss = Literal["log", "brier", "zero-one", "squared", "own"]
+"""How predictions are judged; "own": the learner says so itself, and its views hold losses in place of predictions."""
 _FIELDS = ("count", "mean", "spread")
 _ALL = slice(None)
 
@@ -82,10 +83,12 @@ def loss_of(
 
     Args:
         loss: a :data:`Loss`.
-        predictions: log-probabilities, or predicted targets.
+        predictions: log-probabilities, predicted targets, or losses.
         labels: class codes, or targets, ``(row,)``.
         classes: number of classes; None for regression.
     """
+    if loss == "own":
+        return predictions
     if loss == "log":
         return -predictions.log_softmax(1).gather(1, labels[:, None]).squeeze(1)
     return _values(predictions, labels, classes)[loss]
@@ -115,7 +118,8 @@ class HeldOut:
     """Running moments of the held-out predictions of every sample.
 
     Classification keeps the mean log-probability, the mean probability with its spread, the votes and the three losses;
-    regression keeps the prediction and the squared error; the losses are also kept for two halves of the views. That is
+    regression keeps the prediction and the squared error; views that are losses are kept as such, and then there is an
+    error, but neither bias nor variance. The losses are also kept for two halves of the views. That is
     about ``8 (4 classes + 33)`` bytes a sample, whatever the number of views, and 48 more with in-sample losses. It lies
     in memory or, where that has no room, in temporary files; see :class:`hardsight.storage.Arrays`.
 
@@ -123,6 +127,7 @@ class HeldOut:
         labels: class codes (int64) for classification, targets (float64) for regression, one a sample.
         classes: number of classes; None for regression.
         in_sample: the loss that is kept of the samples that members were trained on, too; None for none.
+        loss_only: views hold losses; labels are not read, and classes must be None.
 
     Attributes:
         notice: where all of it lies, if in files.
@@ -131,11 +136,15 @@ class HeldOut:
         InputError: there is no room for it.
     """
 
-    def __init__(self, labels: Tensor, classes: int | None, in_sample: Loss | None = None) -> None:
-        self.labels, self.classes = labels, classes
+    def __init__(
+        self, labels: Tensor, classes: int | None, in_sample: Loss | None = None, *, loss_only: bool = False
+    ) -> None:
+        self.labels, self.classes, self.loss_only = labels, classes, loss_only
         n = len(labels)
         values: dict[str, tuple[int, ...]] = (
-            {"prediction": (), "squared": ()}
+            {"own": ()}
+            if loss_only
+            else {"prediction": (), "squared": ()}
             if classes is None
             else {
                 "log_prob": (classes,),
@@ -168,12 +177,12 @@ class HeldOut:
 
         Args:
             rows: samples that it judges, each once.
-            predictions: log-probabilities ``(row, class)``, or predicted targets ``(row,)`` in regression.
+            predictions: log-probabilities ``(row, class)``, predicted targets ``(row,)``, or losses ``(row,)``.
             turn: views of even and of odd turns are the halves of :meth:`reliability`.
         """
         half = self.halves[turn % 2]
         for at in self._blocks(len(rows)):
-            for name, value in _values(predictions[at], self.labels[rows[at]], self.classes).items():
+            for name, value in self._values(predictions[at], self.labels[rows[at]]).items():
                 self.moments[name].add(rows[at], value)
                 if name in half:
                     half[name].add(rows[at], value)
@@ -188,6 +197,11 @@ class HeldOut:
         """Take in the same as :meth:`add_seen`, where :func:`loss_of` was asked already."""
         for at in self._blocks(len(rows)):
             self.seen[turn % 2].add(rows[at], losses[at])
+
+    def _values(
+        self, predictions: Float64[Tensor, " row *class"], labels: Tensor
+    ) -> dict[str, Float64[Tensor, " row *value"]]:
+        return {"own": predictions} if self.loss_only else _values(predictions, labels, self.classes)
 
     def _blocks(self, rows: int) -> Iterator[slice]:
         return blocks(rows, self.classes or 1)
@@ -219,7 +233,7 @@ class HeldOut:
         return record
 
     def decompose(self, loss: Loss) -> Decomposition:
-        """Error, bias and variance of every sample under ``loss``."""
+        """Error, bias and variance of every sample under ``loss``; the latter two are NaN where views are losses."""
         n = len(self.labels)
         # Made first: small results kept between the blocks' large ones would keep the memory of those from being used again.
         whole = Decomposition(*(torch.empty(n, dtype=torch.float64) for _ in Decomposition._fields))
@@ -230,6 +244,10 @@ class HeldOut:
 
     def _decomposed(self, loss: Loss, at: slice) -> Decomposition:
         label = self.labels[at]
+        if self.loss_only:
+            error = self.moments["own"].mean[at]
+            unknown = torch.full_like(error, torch.nan)
+            return Decomposition(error, unknown, unknown)
         if self.classes is None:
             seen = self.moments["prediction"]
             return decompose.squared(seen.mean[at], seen.spread[at], label, seen.count[at])
@@ -301,7 +319,7 @@ class HeldOut:
         One array of the record, written anew whenever it is asked for.
 
         Raises:
-            ValueError: in regression.
+            ValueError: there are no classes.
         """
         if self._consensus is None:
             raise ValueError("consensus")

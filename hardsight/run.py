@@ -98,6 +98,7 @@ def carry_out(
         torch.from_numpy(samples.labels),
         None if samples.classes is None else len(samples.classes),
         until.loss if plan.in_sample else None,
+        loss_only=samples.loss_only,
     )
     turns, notices = (0, list[str]()) if checkpoint is None or not resume else checkpoint.restore(record)
     size = max(2, round(MEMBERS_A_PART * plan.repeats / max(_members(plan), 1)))

@@ -13,9 +13,10 @@ from hardsight import _HOME, _ROOMS
 from hardsight.errors import whole
 
 OFFERED = {
-    "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "InputError", "KFold", "LearnerError", "LeaveOneOut",
-    "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES", "Samples", "Subsets", "WeightedSampler",
-    "Weighting", "collate", "indexed", "load", "measure", "measure_predictions", "weigh", "weights",
+    "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "HuggingFace", "InputError", "KFold",
+    "LearnerError", "LeaveOneOut", "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES",
+    "Samples", "Subsets", "WeightedSampler", "Weighting", "collate", "indexed", "load", "measure",
+    "measure_predictions", "weigh", "weights",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from hardsight.learners.closed_form import Ridge
 from hardsight.learners.core import Divisible, InSample, Learner, Tick, View
 from hardsight.learners.estimators import Estimator
 from hardsight.learners.forests import OutOfBag
+from hardsight.learners.huggingface import HuggingFace
 from hardsight.learners.in_sample import InSampleLosses
 from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut
 from hardsight.learners.logistic import Logistic
@@ -14,6 +15,7 @@ __all__ = [
     "LEARNERS",
     "Divisible",
     "Estimator",
+    "HuggingFace",
     "InSample",
     "InSampleLosses",
     "KernelRidgeLeaveOneOut",

@@ -1,5 +1,6 @@
 """What a member draws, from seeds of its own: initial weights, the order of its samples, masks, augmentation."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, get_args
@@ -52,3 +53,16 @@ def drawing(seed: int, purpose: Purpose, device: torch.device) -> Iterator[None]
             with torch.cuda.device(card):
                 torch.cuda.manual_seed(stream(seed, purpose))
         yield
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """All global numbers, of Python, numpy and torch, are afterwards where they were, for libraries that seed them all."""
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - kept, not drawn from
+    cards = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=cards):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)  # noqa: NPY002

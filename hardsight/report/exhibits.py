@@ -20,6 +20,7 @@ ARRAY_SHOWN = 12
 # With fewer rows the smallest and the largest value of every column would count as unusual.
 ROWS_TO_JUDGE = 100
 _TAIL = 0.01
+_WORDED = ("text", "items")
 
 
 class Text(NamedTuple):
@@ -91,7 +92,7 @@ def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit
     pictures: Sequence[Any] = (
         thumbnails(np.asarray(samples.features), rows) if samples and rows and kind == "image" else none
     )
-    texts: Sequence[Any] = [_text(samples.features[i]) for i in rows] if samples and rows and kind == "text" else none
+    texts: Sequence[Any] = [_text(_words(samples, i)) for i in rows] if samples and rows and kind in _WORDED else none
     values: Sequence[Any] = _values(samples, rows) if samples and rows and kind in ("table", "array") else none
     labels, predicted = d.names(d.labels[at]), d.names(d.predicted[at])
     p_label = d.p_label[at]
@@ -101,9 +102,9 @@ def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit
         Exhibit(
             rank=place + 1,
             id=line(d.ids[i], 120),
-            label=datum(labels[place]) if d.regression else line(labels[place], 120),
-            predicted=datum(predicted[place]) if d.regression else line(predicted[place], 120),
-            missed=not d.regression and bool(d.predicted[i] != d.labels[i]),
+            label=datum(labels[place]) if d.classes is None else line(labels[place], 120),
+            predicted=datum(predicted[place]) if d.classes is None else line(predicted[place], 120),
+            missed=d.classes is not None and bool(d.predicted[i] != d.labels[i]),
             p_label="" if np.isnan(p_label[place]) else number(p_label[place]),
             error=number(d.error[i]),
             error_se=spread(d.error[i], d.error_se[i]),
@@ -153,6 +154,10 @@ def _advice(d: Difficulty, at: np.ndarray) -> list[Advice | None]:
         )
         for place, todo in enumerate(d.todo[at].tolist())
     ]
+
+
+def _words(samples: Samples, at: int) -> str:
+    return str(samples.features.shown(at) if samples.kind == "items" else samples.features[at])
 
 
 def _text(value: Any) -> Text:

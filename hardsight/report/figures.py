@@ -35,7 +35,7 @@ Chart = TypeVar("Chart", alt.Chart, alt.LayerChart)
 def histogram(d: Difficulty) -> alt.LayerChart:
     """How many samples have which error; the error's axis is logarithmic where most of them are close to zero."""
     error = d.error[np.isfinite(d.error)]
-    miss = np.zeros(len(error), dtype=bool) if d.regression else wrong(d)[np.isfinite(d.error)]
+    miss = np.zeros(len(error), dtype=bool) if d.classes is None else wrong(d)[np.isfinite(d.error)]
     logarithmic = _spans_decades(error) and loss(d) != "zero-one"
     mark = chance(d)
     edges = _edges(error, mark.error if mark else 0.0, logarithmic)
@@ -72,7 +72,7 @@ def histogram(d: Difficulty) -> alt.LayerChart:
         if towering
         else alt.Axis(tickCount=4, format=",.6~g")
     )
-    plain = d.regression or towering
+    plain = d.classes is None or towering
     bars = (
         alt.Chart(_data(values))
         .mark_rect(stroke=None)

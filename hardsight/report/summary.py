@@ -41,6 +41,8 @@ def loss(d: Difficulty) -> str:
 
 def chance(d: Difficulty) -> Chance | None:
     """The error of a model that gives every class the same probability, or every sample the mean target."""
+    if d.loss_only:
+        return None
     if d.classes is None:
         return Chance(float(np.var(d.labels)), "always the mean target")
     classes = len(d.classes)
@@ -73,7 +75,9 @@ def facts(d: Difficulty) -> list[tuple[str, str]]:
     few, many = int(d.count.min()), int(d.count.max())
     pairs: list[tuple[str, Any]] = [
         ("Samples", f"{len(d):,}"),
-        ("Target", d.settings.get("label_name")) if d.classes is None else ("Classes", f"{len(d.classes):,}"),
+        ("Target", d.settings.get("label_name") if d.regression else None)
+        if d.classes is None
+        else ("Classes", f"{len(d.classes):,}"),
         ("Models", f"{d.settings['members']:,}" if "members" in d.settings else None),
         ("Held-out views each", f"{few:,}" if few == many else f"{few:,}–{many:,}"),
         ("Splits", d.settings.get("splits")),
@@ -110,7 +114,7 @@ def findings(d: Difficulty) -> list[str]:
     if d.regression and d.labels.std() > 0:
         explained = 1 - _mean(d.error) / float(d.labels.var())
         found.append(f"The models explain {share(max(0.0, explained), 1)} of the target's variance.")
-    if not d.regression:
+    if d.classes is not None:
         missed = int(wrong(d).sum())
         found.append(
             f"{plural(missed, 'sample')} ({share(missed, len(d))}) are predicted otherwise than labelled."
@@ -132,6 +136,11 @@ def findings(d: Difficulty) -> list[str]:
         )
     if d.regression:
         found += _residuals(d)
+    if d.loss_only:
+        found.append(
+            "The models gave a loss of each sample and no predictions: there is no bias, no variance, no ledger of causes, "
+            "and no label to doubt."
+        )
     return found
 
 
@@ -174,7 +183,9 @@ class Group(NamedTuple):
 
 
 def groups(d: Difficulty) -> list[Group]:
-    """The means by class, hardest first; in regression by fifths of the target, lowest first."""
+    """The means by class, hardest first; in regression by fifths of the target, lowest first; none without either."""
+    if d.loss_only:
+        return []
     codes, names = _parts(d) if d.classes is None else (d.labels, [line(name, 80) for name in d.classes])
     size = np.bincount(codes, minlength=len(names))
     there = np.flatnonzero(size)

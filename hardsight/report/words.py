@@ -11,8 +11,23 @@ _BODY = {code: picture for code, picture in _PICTURES.items() if chr(code) not i
 _LEFT_TO_RIGHT = {"L", "EN", "ES", "ET", "CS", "NSM", "WS", "ON", ""}
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
-LOSSES = {"log": "log-loss", "brier": "Brier score", "zero-one": "0-1 loss", "squared": "squared error"}
-UNITS = {"log": "nats", "brier": "squared probability", "zero-one": "share of views wrong", "squared": "squared units"}
+LOSSES = {
+    "log": "log-loss",
+    "brier": "Brier score",
+    "zero-one": "0-1 loss",
+    "squared": "squared error",
+    "per-token log": "log-loss a token",
+    "sequence log": "log-loss of all tokens",
+    "own": "loss",
+}
+UNITS = {
+    "log": "nats",
+    "brier": "squared probability",
+    "zero-one": "share of views wrong",
+    "squared": "squared units",
+    "per-token log": "nats a token",
+    "sequence log": "nats",
+}
 
 
 def line(value: Any, longest: int = 200) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from hardsight.errors import InputError
 
-Kind = Literal["table", "array", "text", "image"]
+Kind = Literal["table", "array", "text", "image", "items"]
 
 _ENCODED_BYTES = 8 << 30
 _BLOCK_BYTES = 16 << 20
@@ -23,14 +23,16 @@ class Samples:
 
     Attributes:
         features: as given. A DataFrame (``table``), a float array ``(sample, …)`` (``array``), an object array of
-            strings (``text``) or an array ``(sample, height, width[, channel])`` (``image``).
+            strings (``text``), an array ``(sample, height, width[, channel])`` (``image``), or the rows of a dataset as they
+            are, :class:`hardsight.samples.items.Items` (``items``), which only few learners read.
         labels: int64 codes into ``classes``, or float64 targets where ``classes`` is None. ``(sample,)``
-        classes: the labels that the codes stand for, sorted; None for regression.
+        classes: the labels that the codes stand for, sorted; None for regression, and where ``loss_only``.
         ids: what names a sample for good, ``(sample,)``, int64 or str, unique. Never a position, unless none was given.
         groups: int64 codes; samples of one group never stand on both sides of a split. None: every sample for itself.
         embedding: numbers that stand for the features where those are not numbers, ``(sample, feature)`` float32.
         weights: how much a sample counts in training, relative to others, ``(sample,)`` float64, not negative. None: all
             alike. Judgements are never weighted.
+        loss_only: there is nothing to predict, ``labels`` are NaN, and a learner says what the loss of a sample is.
         integers: whether the features were given as an array of integers, which may be ids; they are held as floats still.
         label_name: what the label is called in tables and reports.
         notices: what a user should know of how the data was read, a sentence each.
@@ -44,6 +46,7 @@ class Samples:
     groups: np.ndarray | None = None
     embedding: np.ndarray | None = None
     weights: np.ndarray | None = None
+    loss_only: bool = False
     integers: bool = False
     label_name: str = "label"
     notices: tuple[str, ...] = field(default=())
@@ -54,7 +57,7 @@ class Samples:
     @property
     def regression(self) -> bool:
         """Whether the labels are numbers to predict."""
-        return self.classes is None
+        return self.classes is None and not self.loss_only
 
     def take(self, at: np.ndarray) -> "Samples":
         """The samples at some positions, in that order. ``at`` is an int64 array."""
@@ -76,12 +79,24 @@ class Samples:
         Pixels of 0..255 become 0..1.
         Categories become one 0/1 column each; the vocabulary is that of all samples, every *statistic* (mean, scale) is
         left to the learner, which takes it from the training part alone.
+
+        Raises:
+            InputError: the samples are rows of a dataset, without an embedding.
         """
         if self.embedding is not None:
             return self.embedding
+        if not self.numeric:
+            raise InputError(
+                "these samples are rows of a dataset, which only hs.HuggingFace reads: give arrays or texts"
+            )
         if self.kind == "table":
             return encode(self.features)
         return self.numbers.reshape(len(self), -1)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether there is a :attr:`matrix`."""
+        return self.kind != "items" or self.embedding is not None
 
     @property
     def numbers(self) -> np.ndarray:
@@ -103,6 +118,8 @@ class Samples:
         rows: Any
         if self.kind == "table":
             rows = np.stack([pd.factorize(self.features[c])[0] for c in self.features], axis=1).astype(np.int64)
+        elif self.kind == "items":
+            rows = self.features.content()
         elif self.kind == "text":
             rows = [text.encode("utf-8", "surrogatepass") for text in self.features]
         else:

@@ -79,6 +79,20 @@ def stacked(elements: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
     return np.stack(arrays), []
 
 
+def whole(dataset: Any) -> Any:
+    """A dataset of the package ``datasets``, if it is one split that lies there whole.
+
+    Raises:
+        InputError: several splits at once, or a streamed dataset.
+    """
+    kind = type(dataset).__name__
+    if kind in ("DatasetDict", "IterableDatasetDict"):
+        raise InputError(f"X holds several splits: give one of them, as X[{next(iter(dataset), 'train')!r}]")
+    if kind != "Dataset":
+        raise InputError(f"X is a streamed dataset ({kind}): load it whole (streaming=False)")
+    return dataset
+
+
 def hugging_face(dataset: Any) -> tuple[pd.DataFrame, str | None]:
     """A Hugging Face dataset as a frame, and the name of its image column, if any.
 
@@ -87,12 +101,7 @@ def hugging_face(dataset: Any) -> tuple[pd.DataFrame, str | None]:
     Raises:
         InputError: several splits at once, a streamed dataset, or several image columns.
     """
-    kind = type(dataset).__name__
-    if kind == "DatasetDict":
-        raise InputError(f"X holds several splits: give one of them, as X[{next(iter(dataset), 'train')!r}]")
-    if kind != "Dataset":
-        raise InputError(f"X is a streamed dataset ({kind}): load it whole (streaming=False)")
-    dataset = dataset.with_format(None)
+    dataset = whole(dataset).with_format(None)
     features = dataset.features
     kinds = {name: type(feature).__name__ for name, feature in features.items()}
     pictures = [name for name, kind in kinds.items() if kind == "Image"]

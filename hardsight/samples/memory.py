@@ -11,7 +11,7 @@ from hardsight.samples import datasets, images, tables
 from hardsight.samples import text as texts
 from hardsight.samples.core import Kind, Samples, blocks
 from hardsight.samples.labels import labelled
-from hardsight.samples.rows import belongs, identities, listed, memberships, objects, plain, weightings
+from hardsight.samples.rows import belongs, identities, listed, memberships, objects, own_embedding, plain, weightings
 
 # Numbers in a sparse matrix that is written out densely: 80 MB of float64.
 _DENSE = 10_000_000
@@ -384,7 +384,7 @@ def _finished(given: _Given, embedding: Any) -> tuple[Any, np.ndarray | None, li
     elif given.kind == "image" and features.dtype != np.uint8:
         features = features.astype(np.result_type(features.dtype, np.float32), copy=False)
     if not isinstance(embedding, str):
-        return features, _own_embedding(embedding, len(features)), notices
+        return features, own_embedding(embedding, len(features)), notices
     if given.kind == "text":
         numbers, said = texts.embed(features, embedding)
         return features, numbers, notices + said
@@ -394,24 +394,3 @@ def _finished(given: _Given, embedding: Any) -> tuple[Any, np.ndarray | None, li
     if embedding != "auto":
         raise InputError(f"embedding={embedding!r} is for texts and images; these samples are numbers: leave it out")
     return features, None, notices
-
-
-def _own_embedding(embedding: Any, n: int) -> np.ndarray:
-    array = plain(embedding)
-    if isinstance(array, pd.DataFrame | list | tuple):
-        try:
-            array = np.asarray(array, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise InputError("embedding must be numbers (sample, feature), as many for every sample") from None
-    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "biuf":
-        got = f"shape {array.shape}, {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise InputError(f"embedding must be a name or an array of numbers (sample, feature). Got {got}")
-    if len(array) != n:
-        raise InputError(f"embedding must have one row a sample: {n} samples, {len(array)} rows")
-    odd = ~(np.abs(array) <= np.finfo(np.float32).max)
-    if odd.any():
-        row, place = (int(axis) for axis in np.argwhere(odd)[0])
-        raise InputError(
-            f"embedding must be finite. Got {array[row, place].item()} at [{row}, {place}]: mend the values"
-        )
-    return np.ascontiguousarray(array, dtype=np.float32)

@@ -230,6 +230,32 @@ def weightings(values: Any, n: int, what: str = "weights") -> np.ndarray:
     return shares / float(shares.mean())
 
 
+def own_embedding(embedding: Any, n: int) -> np.ndarray:
+    """Numbers that a user has for the samples, checked, ``(sample, feature)`` float32.
+
+    Raises:
+        InputError: not ``n`` rows of finite numbers.
+    """
+    array = plain(embedding)
+    if isinstance(array, pd.DataFrame | list | tuple):
+        try:
+            array = np.asarray(array, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputError("embedding must be numbers (sample, feature), as many for every sample") from None
+    if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "biuf":
+        got = f"shape {array.shape}, {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise InputError(f"embedding must be a name or an array of numbers (sample, feature). Got {got}")
+    if len(array) != n:
+        raise InputError(f"embedding must have one row a sample: {n} samples, {len(array)} rows")
+    odd = ~(np.abs(array) <= np.finfo(np.float32).max)
+    if odd.any():
+        row, place = (int(axis) for axis in np.argwhere(odd)[0])
+        raise InputError(
+            f"embedding must be finite. Got {array[row, place].item()} at [{row}, {place}]: mend the values"
+        )
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
 def coded(values: np.ndarray) -> tuple[np.ndarray, list[Any]]:
     """Codes ``(sample,)`` int64 into the distinct values; those sorted, by type first where types differ."""
     if values.dtype.kind in "biufU":

@@ -1,0 +1,1 @@
+"""Other training loops: libraries whose loops weigh samples by hardsight."""

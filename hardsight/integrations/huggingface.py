@@ -1,0 +1,236 @@
+"""Weights in a Hugging Face ``Trainer``, for classifiers of texts and causal language models.
+
+Normalisation, over the whole effective batch, that is all micro-batches of an optimiser's step on all ranks:
+
+- classification: sum(w l) / samples, as the Trainer itself does with weights of one;
+- sequences of tokens, ``sequence="tokens"``: sum over sequences of w times the summed loss of their tokens, / tokens that
+  count; with weights of one that is the Trainer's own loss, and long sequences count for more;
+- ``sequence="mean"``: sum of w times the mean loss of the sequence's tokens, / sequences: all sequences count alike.
+
+A scheme always reads the mean loss of a sequence's tokens, in nats a token, so that its parameters mean the same for long
+and short ones. Labels of -100 do not count.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hardsight.errors import InputError
+from hardsight.learners.tokens import IGNORED, sequence_losses, shifts
+from hardsight.weighting import ID, Weighting, collate
+from hardsight.weighting.ranks import scaled
+
+try:
+    import accelerate  # noqa: F401 - what the Trainer cannot do without
+    from transformers import Trainer, TrainerCallback
+    from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
+except ImportError as fault:
+    raise InputError(f"{fault.name} is not installed: pip install 'hardsight[huggingface]'") from fault
+
+Sequence = Literal["tokens", "mean"]
+_STATE = "weighting.pt"
+_MEND = (
+    f"the batch has no ids ({ID!r}): give train_dataset=hs.indexed(dataset), or a column of that name with whole numbers; a "
+    "get_train_dataloader of your own keeps them with hs.collate(collator)"
+)
+
+
+class WeightedTrainer(Trainer):  # type: ignore[misc]
+    """A ``Trainer`` that weighs its samples; two lines of a script change.
+
+    ::
+
+        weighting = hs.Weighting(d)  # or a scheme: hs.Weighting("superloss", num_samples=len(dataset))
+        trainer = WeightedTrainer(model, args, train_dataset=hs.indexed(dataset), weighting=weighting)
+
+    While the model trains, its loss is that of the weighting; while it is evaluated, its own. The ids of ``hs.indexed``
+    reach the loss and never the model; ``remove_unused_columns`` and collators leave them alone. The weighting is told the
+    epoch, and is saved with checkpoints and loaded with them. With a Trainer of another package it goes together as
+    ``class Mine(WeightedTrainer, SFTTrainer)``.
+    """
+
+    data_collator: Any
+    compute_loss_func: Any
+
+    def __init__(self, *args: Any, weighting: Any, sequence: str = "tokens", **more: Any) -> None:
+        """A trainer as ever, with weights.
+
+        Args:
+            args: as those of the Trainer.
+            weighting: whose ids are those of the training samples.
+            sequence: "tokens" or "mean", see :mod:`hardsight.integrations.huggingface`; only for sequences of tokens.
+            more: as those of the Trainer.
+
+        Raises:
+            InputError: no weighting, another loss beside it, or a reduction that does not go with accumulated gradients.
+        """
+        if not isinstance(weighting, Weighting):
+            raise InputError(
+                f"weighting must be a hs.Weighting. Got {type(weighting).__name__}: hs.Weighting('superloss', …)"
+            )
+        if sequence not in get_args(Sequence):
+            raise InputError(f"sequence must be 'tokens' or 'mean'. Got {sequence!r}")
+        if more.get("compute_loss_func") is not None:
+            raise InputError("the weighting is the loss: leave out compute_loss_func")
+        if weighting.reduction == "none":
+            raise InputError("a Trainer needs one number: leave out reduction='none'")
+        super().__init__(*args, **more)
+        if self.args.label_smoothing_factor:
+            raise InputError("the weighting reads the loss as it is: leave out label_smoothing_factor")
+        self.weighting = weighting.to(self.args.device)
+        self.sequence = sequence
+        # That a loss function is there tells the Trainer not to divide by the micro-batches, which is done here.
+        self.compute_loss_func = _told
+        self._shifts = shifts(self.accelerator.unwrap_model(self.model))
+        self._samples = self._tokens = torch.ones((), dtype=torch.int64)
+        self.add_callback(_Epochs(weighting))
+
+    def get_train_dataloader(self) -> Any:
+        """The training loader, whose batches keep the ids."""
+        plain = self.data_collator
+        self.data_collator = collate(plain)
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.data_collator = plain
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        if ID not in self._signature_columns:
+            self._signature_columns.append(ID)
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> Any:
+        """The micro-batches of a step; counts their samples and tokens, on all ranks."""
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        labels = [batch["labels"] for batch in batches if "labels" in batch]
+        samples = sum(len(each) for each in labels)
+        tokens = sum(int((self._answers(each) != IGNORED).sum()) for each in labels)
+        counted = torch.tensor([samples, tokens], device=self.args.device)
+        if self.args.world_size > 1:
+            counted = self.accelerator.gather(counted).view(-1, 2).sum(0)
+        self._samples, self._tokens = counted.unbind()
+        return batches, items
+
+    def _answers(self, labels: Tensor) -> Tensor:
+        return labels[:, 1:] if self._shifts and labels.ndim > 1 else labels
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None, **more: Any
+    ) -> Any:
+        """The weighted loss of a micro-batch in training; the parts of all micro-batches add up to that of the step.
+
+        Raises:
+            InputError: a batch without ids or labels, or what :class:`hardsight.Weighting` refuses.
+        """
+        inputs = dict(inputs)
+        ids = inputs.pop(ID, None)
+        if not model.training:
+            return self._unweighted(model, inputs, return_outputs, num_items_in_batch, **more)
+        if ids is None:
+            raise InputError(_MEND)
+        labels = inputs.pop("labels", None)
+        if labels is None:
+            raise InputError(
+                "the batch has no labels: give the dataset a column label, or a collator that makes labels, such as "
+                "DataCollatorForLanguageModeling(tokenizer, mlm=False)"
+            )
+        outputs = model(**inputs)
+        logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
+        loss = self._of_samples(logits, labels, ids) if logits.ndim == 2 else self._of_tokens(logits, labels, ids)
+        return (loss, outputs) if return_outputs else loss
+
+    def _unweighted(self, model: Any, inputs: Any, return_outputs: bool, items: Any, **more: Any) -> Any:
+        self.compute_loss_func = None
+        try:
+            return super().compute_loss(model, inputs, return_outputs, items, **more)
+        finally:
+            self.compute_loss_func = _told
+
+    @property
+    def _items(self) -> Tensor | None:
+        """Samples of the effective batch; None where it is the batch at hand, of which the weighting knows more itself."""
+        return self._samples if self.current_gradient_accumulation_steps > 1 else None
+
+    def _of_samples(self, logits: Tensor, labels: Tensor, ids: Tensor) -> Tensor:
+        if labels.shape != logits.shape[:1] or labels.is_floating_point():
+            raise InputError(
+                f"labels must be class codes, one a sample. Got {labels.dtype} of the shape {tuple(labels.shape)} for "
+                f"logits of the shape {tuple(logits.shape)}"
+            )
+        loss = functional.cross_entropy(logits.float(), labels, reduction="none")
+        ids = self._each(ids, loss)
+        found: Tensor = self.weighting(loss, ids, logits=logits.float(), labels=labels, items=self._items)
+        return found
+
+    def _of_tokens(self, logits: Tensor, labels: Tensor, ids: Tensor) -> Tensor:
+        total, count = sequence_losses(logits, labels, shift=self._shifts)
+        mean = total / count.clamp(min=1)
+        ids = self._each(ids, mean)
+        if self.sequence == "mean":
+            found: Tensor = self.weighting(mean, ids, items=self._items)
+            return found
+        if self.weighting.reduction != "mean":
+            raise InputError(
+                f"weights of whole sequences by tokens go with the mean over tokens, not with {self.weighting.reduction!r}: "
+                "pass hs.Weighting(…, reduction='mean'), or sequence='mean'"
+            )
+        self.weighting.reduction = "none"
+        try:
+            weighted = self.weighting(mean, ids)
+        finally:
+            self.weighting.reduction = "mean"
+        return scaled(torch.dot(weighted, count.to(weighted.dtype)) / self._tokens)
+
+    def _each(self, ids: Tensor, loss: Tensor) -> Tensor:
+        if len(ids) != len(loss):
+            raise InputError(
+                f"the batch has {len(ids)} ids and {len(loss)} rows: weights are for whole samples, use a collator that "
+                "does not pack several into a row"
+            )
+        return ids
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **more: Any) -> Any:
+        """Train; with a checkpoint, the weighting goes on where it stood, too."""
+        if resume_from_checkpoint:
+            found = resume_from_checkpoint
+            folder = get_last_checkpoint(self.args.output_dir) if found is True else found
+            if folder is not None:
+                self.weighting.load_state_dict(_loaded(Path(folder) / _STATE))
+        return super().train(resume_from_checkpoint, *args, **more)
+
+
+class _Epochs(TrainerCallback):  # type: ignore[misc]
+    """Tells a weighting the epoch, and keeps it in checkpoints."""
+
+    def __init__(self, weighting: Weighting) -> None:
+        self.weighting = weighting
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        if self.weighting.epochs is None:
+            self.weighting.epochs = float(state.num_train_epochs)
+        self.weighting.train()
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        self.weighting.set_epoch(state.epoch or 0.0)
+
+    def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
+        if state.is_world_process_zero and folder.is_dir():
+            torch.save(self.weighting.state_dict(), folder / _STATE)
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path.parent} was saved without a weighting ({path.name}): resume from a checkpoint of a weighted Trainer"
+        ) from None
+
+
+def _told(*_: Any, **__: Any) -> Tensor:
+    raise InputError("the Trainer's own compute_loss was called: let yours call super().compute_loss")
