@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from hardsight.splits import KFold as KFold
     from hardsight.splits import LeaveOneOut as LeaveOneOut
     from hardsight.splits import Subsets as Subsets
+    from hardsight.weighting import WeightedSampler as WeightedSampler
+    from hardsight.weighting import Weighting as Weighting
+    from hardsight.weighting import collate as collate
+    from hardsight.weighting import indexed as indexed
     from hardsight.weights import SCHEMES as SCHEMES
     from hardsight.weights import weigh as weigh
 
@@ -48,6 +52,10 @@ _HOME = {
     "SCHEMES": "weights",
     "Samples": "samples",
     "Subsets": "splits",
+    "WeightedSampler": "weighting",
+    "Weighting": "weighting",
+    "collate": "weighting",
+    "indexed": "weighting",
     "measure": "estimate",
     "measure_predictions": "estimate",
     "weigh": "weights",

@@ -14,8 +14,9 @@ from hardsight.errors import whole
 
 OFFERED = {
     "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "InputError", "KFold", "LearnerError", "LeaveOneOut",
-    "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES", "Samples", "Subsets", "load", "measure",
-    "boosting", "measure_predictions", "sklearn", "skorch", "weigh", "weights",
+    "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES", "Samples", "Subsets", "WeightedSampler",
+    "Weighting", "boosting", "collate", "indexed", "load", "measure", "measure_predictions", "sklearn", "skorch", "weigh",
+    "weights",
 }  # fmt: skip
 
 

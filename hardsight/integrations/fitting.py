@@ -17,8 +17,8 @@ from hardsight.learners.estimators import weight_argument
 def fit_weighted(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray) -> Any:
     """Fit it in place with weights of samples, and give it back.
 
-    Where metadata routing is enabled and some part of the estimator requests ``sample_weight``, they go where
-    they are requested. Otherwise they go to the estimator itself, in a pipeline to its last step, in a search to what it searches.
+    Where metadata routing is enabled and some part of the estimator requests ``sample_weight``, they go where they are
+    requested. Otherwise they go to the estimator itself, in a pipeline to its last step, in a search to what is searched.
 
     Raises:
         InputError: nothing in it takes weights.

@@ -1,0 +1,401 @@
+"""``Weighting``: the loss of each sample in, one weighted loss out, in any training loop."""
+
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from hardsight.errors import InputError
+from hardsight.weighting.batch import OF_SAMPLES, Batch, Repeated, batch_of, cross_entropy, exact
+from hardsight.weighting.ids import Ids
+from hardsight.weighting.ranks import ranks, scaled
+from hardsight.weighting.sources import source
+from hardsight.weights import SCHEMES, Room, Scheme
+from hardsight.weights.core import Reduction
+
+Reduced = Literal["mean", "weighted mean", "sum", "none"]
+
+
+class Weighting(nn.Module):
+    """Weights the losses of a batch: ``loss = weighting(losses, ids)``.
+
+    Everything that it remembers goes into its ``state_dict``, by sample id, so that training which is resumed from one
+    goes on bit for bit, also in the midst of an epoch. On several ranks a scheme sees the batch of all of them, and the
+    gradients that ``DistributedDataParallel`` averages are those of the global reduction. Put into evaluation by
+    ``eval()``, it gives the plain mean of the losses and remembers nothing.
+
+    Attributes:
+        reduction: how weighted losses become one number.
+        through: whether the gradient flows through the weights.
+        known: the ids of the training samples.
+        memory: what the scheme remembers, its buffers.
+    """
+
+    fixed: Tensor | None
+    sizes: Tensor | None
+    seen: Tensor | None
+
+    def __init__(
+        self,
+        what: Any,
+        num_samples: int | None = None,
+        ids: Any = None,
+        classes: int = 0,
+        sizes: Any = None,
+        groups: int = 0,
+        epochs: float | None = None,
+        *,
+        scheme: str | None = None,
+        reduction: str | None = None,
+        through: bool | None = None,
+        repeated: str | None = None,
+        seed: int = 0,
+        **parameters: Any,
+    ) -> None:
+        """Weights by a scheme, fixed ones, or those that a difficulty suggests.
+
+        Args:
+            what: name of a scheme in ``hardsight.SCHEMES``; an array of weights ``(sample,)``; or a ``Difficulty``, whose
+                weights are ``hs.weigh(what, scheme, **parameters)``.
+            num_samples: of the training set, whose ids are then 0, 1, … Schemes that remember something of each sample need
+                this or ``ids``.
+            ids: of all training samples, any distinct whole numbers; with an array of weights, in its order.
+            classes: how many; found from ``sizes`` where these are given.
+            sizes: samples of each class in the training set, ``(class,)``, for schemes that read them.
+            groups: how many, for schemes that read groups.
+            epochs: in all, for schemes that read how many.
+            scheme: with a difficulty, what makes weights of it; "auto" where not given.
+            reduction: "mean", sum(w l) / n; "weighted mean", sum(w l) / sum(w); "sum", sum(w l); each over the batch of all
+                ranks; "none", w l of each sample. As published where not given; "mean" for fixed weights.
+            through: whether the gradient flows through the weights; as published where not given.
+            repeated: what an id means that comes again. "refuse": an error where it comes twice in a batch of one rank,
+                counted once where several ranks bring it in one step. "skip": only its first appearance in an epoch
+                counts, which undoes the padding of distributed samplers. "count": every appearance counts, as samplers
+                that draw with replacement need. None: "refuse", and on several ranks, once an epoch was set, samples
+                that came in an earlier step of the epoch are skipped.
+            seed: of schemes that draw.
+            parameters: the scheme's own.
+
+        Raises:
+            InputError: an unknown scheme, parameter or choice, a missing parameter, ids that are not distinct whole numbers,
+                or a scheme that is no weight or loss of each sample.
+        """
+        super().__init__()
+        told = source(what, ids, scheme, parameters)
+        self._scheme = None if told.scheme is None else told.scheme.name
+        self.given = parameters if told.scheme is not None else {}
+        self.known = Ids(_counted(told.weights, num_samples, told.ids), told.ids)
+        self.register_buffer("fixed", None if told.weights is None else _in_order(told.weights, told.ids, self.known))
+        self.register_buffer("sizes", None if sizes is None else torch.as_tensor(sizes))
+        classes = classes or (0 if self.sizes is None else len(self.sizes))
+        self.memory = _Memory(self.scheme, Room(self.known.count, classes, groups), parameters)
+        blank = torch.full((self.known.count,), -1, dtype=torch.int32) if self.known.count else None
+        self.register_buffer("seen", blank)
+        self.reduction: Reduced = _choice("reduction", reduction, Reduced) or _published(self.scheme)
+        self.repeated: Repeated | None = _choice("repeated", repeated, Repeated)
+        self.through = through if through is not None else self.scheme is not None and self.scheme.through
+        self.epochs = epochs
+        self.epoch: float | None = None
+        self._made_for = _described(self.scheme, self.known.count, classes, groups)
+        self._generator = torch.Generator().manual_seed(seed)
+        self._of_batch: tuple[int, Tensor] | None = None
+        self._wanted = _wanted(self.scheme)
+        if self.repeated == "count" and self.scheme is not None and "rows" in self.scheme.reads:
+            raise InputError(f"scheme {self.scheme.name!r} remembers each sample: draw without replacement")
+
+    @property
+    def scheme(self) -> Scheme | None:
+        """The row of ``SCHEMES``; None where the weights are fixed."""
+        return None if self._scheme is None else SCHEMES[self._scheme]
+
+    def set_epoch(self, epoch: float) -> None:
+        """Say how many epochs are done, from 0; a fraction within an epoch."""
+        self.epoch = float(epoch)
+
+    def forward(
+        self,
+        loss: Tensor | None = None,
+        ids: Any = None,
+        *,
+        logits: Tensor | None = None,
+        labels: Tensor | None = None,
+        items: Any = None,
+        **inputs: Any,
+    ) -> Tensor:
+        """The weighted loss of a batch, a number in float32 to call ``backward()`` on. All ranks must call it alike.
+
+        Args:
+            loss: of each sample, with its gradient, ``(sample,)``; may be left out where logits and labels are given, and is
+                then their cross-entropy; schemes that are losses themselves do not read it.
+            ids: of the samples, whole numbers ``(sample,)``.
+            logits: of the model, ``(sample, class)``, for schemes that read them.
+            labels: class codes, ``(sample,)``, likewise.
+            items: samples in the whole effective batch, of all micro-batches and ranks, where gradients are accumulated: the
+                losses of the micro-batches then add up to the mean over it.
+            inputs: whatever else the scheme reads (``hardsight.weights.INPUTS``), a row a sample where it is of samples.
+
+        Raises:
+            InputError: an id that is absent, unknown or comes twice, something that the scheme reads is missing or out of
+                its domain, or on another rank something of the kind.
+        """
+        given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
+        if not self.training:
+            return (cross_entropy(given) if loss is None else loss).float().mean()
+        with exact(given):
+            batch = self._batch(given, ids)
+            if self.scheme is not None and self.scheme.kind == "loss":
+                return self._reduced(self._told(batch, True), None, batch, items)
+            return self._reduced(batch.inputs["loss"], self._weights(batch, self.through), batch, items)
+
+    def weights(
+        self,
+        loss: Tensor | None = None,
+        ids: Any = None,
+        *,
+        logits: Tensor | None = None,
+        labels: Tensor | None = None,
+        **inputs: Any,
+    ) -> Tensor:
+        """The weights of an effective batch, for :meth:`apply`; what the scheme remembers goes one step on.
+
+        For schemes that compare the samples of a batch, and for "weighted mean", where gradients are accumulated: the losses
+        of all micro-batches are given here at once, without gradient; the arguments are those of :meth:`forward`.
+
+        Returns:
+            ``(sample,)`` without gradient; 0 for samples that another rank has too.
+
+        Raises:
+            InputError: as in :meth:`forward`, or the scheme is a loss.
+        """
+        if self.scheme is not None and self.scheme.kind == "loss":
+            raise InputError(f"scheme {self.scheme.name!r} is a loss, it has no weights: call weighting(…, items=…)")
+        given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
+        with exact(given):
+            batch = self._batch(given, ids)
+            weights = self._weights(batch, False).detach()
+            self._of_batch = batch.count, weights.sum()
+            return batch.own(weights)
+
+    def apply_weights(self, loss: Tensor, weights: Tensor) -> Tensor:
+        """A micro-batch's part of the weighted loss of the effective batch that :meth:`weights` saw last.
+
+        The parts of all micro-batches add up to the loss of the batch; on several ranks their average over ranks does. Ranks
+        may have different numbers of micro-batches.
+
+        Args:
+            loss: of the samples of the micro-batch, with their gradient, ``(sample,)``.
+            weights: theirs, ``(sample,)``.
+
+        Raises:
+            InputError: :meth:`weights` was not called, or the gradient is to flow through the weights.
+        """
+        if self._of_batch is None:
+            raise InputError(
+                "there are no weights to apply: call weighting.weights(losses, ids) of the whole batch first"
+            )
+        if self.through:
+            raise InputError(
+                "the gradient is to flow through these weights, and they were made without: pass through=False, or call "
+                "weighting(loss, ids, items=…) on each micro-batch"
+            )
+        if loss.shape != weights.shape:
+            raise InputError(f"loss has the shape {tuple(loss.shape)}, weights {tuple(weights.shape)}: one a sample")
+        count, total = self._of_batch
+        if self.reduction == "none":
+            return loss.float() * weights
+        part = torch.dot(loss.to(weights.dtype), weights) * ranks()
+        if self.reduction == "sum":
+            return part
+        return part / (max(count, 1) if self.reduction == "mean" else _not_zero(total))
+
+    def _batch(self, given: dict[str, Any], ids: Any) -> Batch:
+        batch = batch_of(given, ids, self.known, self._wanted, self.repeated or "refuse")
+        several = batch.shares is not None
+        if self.repeated == "skip" or (self.repeated is None and several and self.epoch is not None):
+            self._skip_seen(batch)
+        return batch
+
+    def _skip_seen(self, batch: Batch) -> None:
+        if batch.rows is None or self.seen is None:
+            if self.repeated == "skip":
+                raise InputError("repeated='skip' needs to know all samples: pass num_samples= or ids=")
+            return
+        if self.epoch is None:
+            raise InputError("repeated='skip' needs to know the epoch: call weighting.set_epoch(epoch)")
+        new = self.seen[batch.rows] != int(self.epoch)
+        if batch.count and not bool(new.any()):
+            raise InputError(
+                f"every sample of this batch came before in epoch {int(self.epoch)}: call weighting.set_epoch(epoch) in "
+                "each epoch, give each rank its own samples (DistributedSampler), or pass repeated='count'"
+            )
+        batch.keep(new)
+        self.seen[batch.rows] = int(self.epoch)
+
+    def _weights(self, batch: Batch, through: bool) -> Tensor:
+        if self.fixed is not None:
+            return self.fixed[batch.rows]
+        if through:
+            return self._told(batch, True)
+        with torch.no_grad():
+            return self._told(batch, False)
+
+    def _told(self, batch: Batch, live: bool) -> Tensor:
+        scheme = self.scheme
+        assert scheme is not None
+        inputs = batch.inputs if live else {name: _held(value) for name, value in batch.inputs.items()}
+        if scheme.start is not None:
+            # The tables of a state are float32.
+            inputs = {name: _single(value) for name, value in inputs.items()}
+        told: Tensor = scheme.of(inputs | self._of_all(batch), self.given, self.memory.state)
+        self.memory.settle()
+        return told
+
+    def _of_all(self, batch: Batch) -> dict[str, Any]:
+        if self.scheme is not None and "epoch" in self.scheme.reads and self.epoch is None:
+            raise InputError(
+                f"scheme {self.scheme.name!r} reads the epoch: call weighting.set_epoch(epoch) in each epoch"
+            )
+        return {
+            "sizes": self.sizes,
+            "epoch": self.epoch,
+            "epochs": self.epochs,
+            "generator": self._generator,
+            "rows": batch.rows,
+        }
+
+    def _reduced(self, values: Tensor, weights: Tensor | None, batch: Batch, items: Any) -> Tensor:
+        if self.reduction == "none":
+            return batch.own(values if weights is None else values * weights)
+        count = max(batch.count, 1)
+        if items is not None:
+            if not isinstance(items, Tensor) and not items > 0:
+                raise InputError(f"items must be above 0: the samples of the whole effective batch. Got {items!r}")
+            if self.reduction == "weighted mean" and weights is not None:
+                raise InputError(
+                    "a weighted mean over micro-batches needs all weights first: w = weighting.weights(losses, ids), then "
+                    "weighting.apply_weights(loss, w[part]) on each; or pass reduction='mean'"
+                )
+            count = items
+        total = values.sum() if weights is None else torch.dot(values, weights.to(values.dtype))
+        if self.reduction == "mean" or (self.reduction == "weighted mean" and weights is None):
+            total = total / count
+        elif self.reduction == "weighted mean" and weights is not None:
+            total = total / _not_zero(weights.sum())
+        return scaled(total)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """What is no tensor of samples: what it was made for, the epoch, where random numbers stand."""
+        return {"made_for": self._made_for, "epoch": self.epoch, "random": self._generator.get_state()}
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take up what :meth:`get_extra_state` gave."""
+        self.epoch = state["epoch"]
+        self._generator.set_state(state["random"].cpu())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        saved = state_dict.get(f"{prefix}_extra_state")
+        if saved is not None and saved["made_for"] != self._made_for:
+            raise InputError(
+                f"this state was saved by a weighting of {saved['made_for']}; this one is of {self._made_for}"
+            )
+        listed = state_dict.get(f"{prefix}known.known")
+        if saved is not None and not _equal(listed, self.known.known):
+            raise InputError("this state was saved for other ids: make the weighting with the ids of that training set")
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        # A model that goes to half precision would take weights and tables of this module with it.
+        return super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)  # type: ignore[no-untyped-call]
+
+    def extra_repr(self) -> str:
+        """What it was made for."""
+        return f"{self._made_for}, reduction={self.reduction!r}"
+
+
+class _Memory(nn.Module):
+    """What a scheme remembers between steps, as buffers."""
+
+    def __init__(self, scheme: Scheme | None, room: Room, parameters: dict[str, Any]) -> None:
+        super().__init__()
+        if scheme is None:
+            return
+        if scheme.kind == "sampling":
+            raise InputError(f"scheme {scheme.name!r} chooses samples: use hs.WeightedSampler({scheme.name!r}, …)")
+        if scheme.kind == "learned":
+            raise InputError(
+                f"scheme {scheme.name!r} learns its weights with the model: call hs.weights.{scheme.function.__name__}"
+            )
+        if "rows" in scheme.reads and not room.samples:
+            raise InputError(f"scheme {scheme.name!r} remembers each sample: pass num_samples= or ids=")
+        for name, tensor in (scheme.begin(room, parameters) or {}).items():
+            self.register_buffer(name, tensor)
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """The tensors themselves: what is put here is kept."""
+        return self._buffers  # type: ignore[return-value]
+
+    def settle(self) -> None:
+        """Cut what is remembered from the graph of the step."""
+        for name, tensor in self._buffers.items():
+            if tensor is not None and tensor.requires_grad:
+                self._buffers[name] = tensor.detach()
+
+
+def _counted(weights: Tensor | None, num_samples: int | None, ids: Any) -> int | None:
+    if weights is None:
+        return num_samples
+    given = len(weights) if ids is None else len(ids)
+    if given != len(weights) or num_samples not in (None, len(weights)):
+        raise InputError(
+            f"there are {len(weights)} weights and {given if ids is not None else num_samples} samples: one each"
+        )
+    return len(weights)
+
+
+def _in_order(weights: Tensor, ids: Any, known: Ids) -> Tensor:
+    if ids is None:
+        return weights
+    ordered = torch.empty_like(weights)
+    ordered[known.rows(torch.as_tensor(ids).long())] = weights
+    return ordered
+
+
+def _published(scheme: Scheme | None) -> Reduction:
+    return "mean" if scheme is None else scheme.reduction
+
+
+def _choice(name: str, value: Any, choices: Any) -> Any:
+    if value is not None and value not in get_args(choices):
+        raise InputError(f"{name} must be one of {', '.join(map(repr, get_args(choices)))}. Got {value!r}")
+    return value
+
+
+def _described(scheme: Scheme | None, samples: int, classes: int, groups: int) -> str:
+    name = "fixed weights" if scheme is None else f"{scheme.name!r}"
+    return f"{name}: {samples} samples, {classes} classes, {groups} groups"
+
+
+def _wanted(scheme: Scheme | None) -> tuple[str, ...]:
+    if scheme is None:
+        return ("loss",)
+    own = OF_SAMPLES.intersection(scheme.reads)
+    return tuple(sorted(own if scheme.kind == "loss" and "p" not in own else own | {"loss"}))
+
+
+def _equal(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return torch.equal(one.cpu(), other.cpu())
+
+
+def _held(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+def _single(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.dtype == torch.float64 else value
+
+
+def _not_zero(total: Tensor) -> Tensor:
+    return total.clamp(min=torch.finfo(total.dtype).tiny)

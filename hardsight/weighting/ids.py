@@ -1,0 +1,110 @@
+"""Ids: which row of a table is a sample's own, whatever order the samples come in."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hardsight.errors import InputError, whole
+
+_MEND = "let the data set give each sample's number: hs.indexed(dataset)"
+
+
+def whole_ids(ids: Any) -> Tensor:
+    """The ids as an int64 tensor, ``(sample,)``.
+
+    Raises:
+        InputError: they are absent, not whole numbers, or not one-dimensional.
+
+    >>> whole_ids([3, 1])
+    tensor([3, 1])
+    """
+    if ids is None:
+        raise InputError(f"ids are missing: {_MEND} and pass ids=…")
+    if not isinstance(ids, Tensor):
+        values = np.asarray(ids)
+        if values.dtype.kind not in "iu" and values.size:
+            raise InputError(f"ids must be whole numbers, not {values.dtype}: {_MEND}")
+        ids = torch.from_numpy(values.astype(np.int64))
+    found: Tensor = ids
+    if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
+        raise InputError(f"ids must be whole numbers, not {found.dtype}: {_MEND}; floats lose large ones")
+    if found.dim() != 1:
+        raise InputError(f"ids must be one-dimensional. Got the shape {tuple(found.shape)}")
+    return found.long()
+
+
+class Ids(nn.Module):
+    """The ids that are known: either all whole numbers below a count, or any that are listed.
+
+    Attributes:
+        count: how many; 0 where none are known.
+        known: the listed ids in ascending order, ``(sample,)`` int64; None where they are 0, 1, … in their order.
+    """
+
+    known: Tensor | None
+
+    def __init__(self, num_samples: int | None = None, ids: Any = None) -> None:
+        """Either, neither, or both where they agree.
+
+        Raises:
+            InputError: ``num_samples`` is not 1 or more, or not the number of ids, or an id comes twice.
+        """
+        super().__init__()
+        self.count = 0 if num_samples is None else whole("num_samples", num_samples, 1)
+        self.register_buffer("known", None)
+        if ids is None:
+            return
+        listed = whole_ids(ids).cpu().sort().values
+        if num_samples is not None and self.count != len(listed):
+            raise InputError(f"num_samples is {self.count}, but there are {len(listed)} ids: give one of both")
+        if len(listed) == 0:
+            raise InputError("ids are empty: give the id of every training sample")
+        if len(twice := _repeated(listed)):
+            raise InputError(f"id {int(twice[0])} stands for two samples: ids must be distinct")
+        self.count = len(listed)
+        self.register_buffer("known", listed)
+
+    def rows(self, ids: Tensor, distinct: bool = True) -> Tensor | None:
+        """The row of each id, or None where no ids are known. ``(sample,)`` int64
+
+        Args:
+            ids: whole numbers, ``(sample,)``.
+            distinct: whether an id that comes twice is refused.
+
+        Raises:
+            InputError: an id that is unknown or comes twice; names it.
+        """
+        rows, wrong = self._found(ids)
+        if distinct and len(ids) > 1:
+            ordered = ids.sort().values
+            twice = (ordered[1:] == ordered[:-1]).any()
+            wrong = twice if wrong is None else wrong | twice
+        if wrong is not None and bool(wrong):
+            self._refuse(ids)
+        return rows
+
+    def _found(self, ids: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        if not self.count:
+            return None, None
+        if self.known is None:
+            return ids, ((ids < 0) | (ids >= self.count)).any()
+        rows = torch.searchsorted(self.known, ids).clamp_(max=self.count - 1)
+        return rows, (self.known[rows] != ids).any()
+
+    def _refuse(self, ids: Tensor) -> None:
+        if self.count:
+            absent = (ids < 0) | (ids >= self.count) if self.known is None else ~torch.isin(ids, self.known)
+            if bool(absent.any()):
+                known = f"0 to {self.count - 1}" if self.known is None else f"the {self.count} that were given as ids="
+                raise InputError(f"id {int(ids[absent][0])} is unknown: the ids are {known}")
+        twice = _repeated(ids.sort().values)
+        raise InputError(
+            f"id {int(twice[0])} comes twice in a batch: draw without replacement, or pass repeated='count' "
+            "where the sampler draws with replacement"
+        )
+
+
+def _repeated(ordered: Tensor) -> Tensor:
+    return ordered[1:][ordered[1:] == ordered[:-1]]

@@ -1,0 +1,89 @@
+"""Schemes of every kind that a loop must carry, small enough to check by hand."""
+
+import torch
+
+from hardsight.weights import SCHEMES, Scheme
+
+
+def tilted(loss, *, t):
+    """Compares the samples of a batch: softmax(t l)."""
+    return torch.softmax(t * loss, 0)
+
+
+def running(state, loss, rows, *, memory=0.5):
+    """Remembers a mean of each sample's losses and a mean of all: weighs by the one over the other."""
+    state["mean"][rows] = memory * state["mean"][rows] + (1 - memory) * loss
+    state["level"] = memory * state["level"] + (1 - memory) * loss.mean()
+    return state["mean"][rows] / (state["level"] + 1)
+
+
+def begin_running(room):
+    return {"mean": torch.zeros(room.samples), "level": torch.zeros(())}
+
+
+def focal(p, *, gamma=2.0):
+    return (1 - p) ** gamma
+
+
+def paced(loss, epoch, epochs, *, low=0.1):
+    return (loss < low + epoch / epochs).to(loss.dtype)
+
+
+def random(loss, generator):
+    return torch.rand(len(loss), generator=generator)
+
+
+def margin_loss(logits, labels, sizes):
+    """A loss that leans on class sizes."""
+    return torch.nn.functional.cross_entropy(logits - sizes.log(), labels, reduction="none")
+
+
+def remembered_loss(state, logits, labels, rows, *, pull=0.5):
+    """A loss with a table: past predictions of each sample."""
+    p = logits.softmax(1)
+    state["past"][rows] = 0.5 * state["past"][rows] + 0.5 * p.detach()
+    ce = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    return ce - pull * (state["past"][rows] * p).sum(1)
+
+
+def begin_past(room):
+    return {"past": torch.zeros(room.samples, room.classes)}
+
+
+def chances(loss):
+    return loss + 0.1
+
+
+def scheme(name, function, **more):
+    return Scheme(name, name, name, function, "hard", "loss", "tests", **more)
+
+
+OURS = {
+    row.name: row
+    for row in (
+        scheme("t-tilted", tilted, reduction="sum"),
+        scheme("t-tilted-mean", tilted, reduction="weighted mean"),
+        scheme("t-tilted-through", tilted, through=True, reduction="sum"),
+        scheme("t-running", running, start=begin_running),
+        scheme("t-running-mean", running, start=begin_running, reduction="weighted mean"),
+        scheme("t-focal", focal),
+        scheme("t-focal-through", focal, through=True),
+        scheme("t-paced", paced, reduction="weighted mean"),
+        scheme("t-random", random),
+        scheme("t-margin", margin_loss, kind="loss"),
+        scheme("t-past", remembered_loss, kind="loss", start=begin_past),
+        scheme("t-chances", chances, kind="sampling"),
+        scheme("t-learned", tilted, kind="learned"),
+    )
+}
+
+
+def offered():
+    """Put them into the table, for this process."""
+    SCHEMES.update(OURS)
+
+
+def withdrawn():
+    """Take them out again."""
+    for name in OURS:
+        SCHEMES.pop(name, None)
