@@ -68,7 +68,7 @@ def counted(X: Any, codes: np.ndarray, weights: np.ndarray | None) -> Counted | 
 def _samples(X: Any, codes: np.ndarray, rows: np.ndarray) -> Samples:
     """The rows as samples whose features reach an estimator as they came."""
     if sparse.issparse(X):
-        return _of_sparse(sparse.csr_array(X)[rows], codes[rows], rows)
+        return _of_sparse(X, codes[rows], rows)
     if isinstance(X, pd.DataFrame):
         frame = X.iloc[rows]
         found = doors.of(frame, codes[rows], ids=rows, task="classification")
@@ -77,7 +77,8 @@ def _samples(X: Any, codes: np.ndarray, rows: np.ndarray) -> Samples:
     return doors.of(np.asarray(X)[rows], codes[rows], ids=rows, task="classification")
 
 
-def _of_sparse(X: Any, codes: np.ndarray, rows: np.ndarray) -> Samples:
+def _of_sparse(whole: Any, codes: np.ndarray, rows: np.ndarray) -> Samples:
+    X = sparse.csr_array(whole)[rows]
     dense = X.shape[1] <= _COMPONENTS or X.shape[0] * X.shape[1] <= _DENSE
     numbers = X.toarray() if dense else TruncatedSVD(_COMPONENTS, random_state=0).fit_transform(X)
     classes, labels = np.unique(codes, return_inverse=True)
