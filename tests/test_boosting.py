@@ -1,5 +1,7 @@
 """Weights in boosted trees, with the real LightGBM and XGBoost."""
 
+from typing import ClassVar
+
 import lightgbm
 import numpy as np
 import pytest
@@ -35,8 +37,8 @@ def ones(y):
     return np.ones(len(y))
 
 
-def raw_light(model, X):
-    return model.predict(X, raw_score=True)
+def raw_light(model, X, **given):
+    return model.predict(X, raw_score=True, **given)
 
 
 def raw_extreme(model, X):
@@ -83,8 +85,11 @@ def test_weights_of_one_are_lightgbms_own_objective(cancer, digits):
 def test_weights_of_one_are_xgboosts_own_objective(cancer, digits):
     X, y = cancer
     own = xgboost.XGBClassifier(**EXTREME, base_score=0.5).fit(X, y)
-    model = xgboost.XGBClassifier(**EXTREME, base_score=0, objective=hs.boosting.objective(ones(y))).fit(X, y)
+    model = xgboost.XGBClassifier(**EXTREME, base_score=0.5, objective=hs.boosting.objective(ones(y))).fit(X, y)
     np.testing.assert_allclose(raw_extreme(model, X), raw_extreme(own, X), rtol=1e-4, atol=1e-4)
+    parameters = {"max_depth": 3, "tree_method": "exact", "nthread": 1, "base_score": 0}
+    booster = xgboost.train(parameters, xgboost.DMatrix(X, y), 15, obj=hs.boosting.objective(ones(y)))
+    np.testing.assert_allclose(booster.predict(xgboost.DMatrix(X)), raw_extreme(own, X), rtol=1e-4, atol=1e-4)
     X, y = digits
     own = xgboost.XGBClassifier(**EXTREME, base_score=0.5).fit(X, y)
     same = hs.boosting.objective(ones(y), 4, factor=2)
@@ -99,13 +104,14 @@ def test_weights_of_one_are_xgboosts_own_objective(cancer, digits):
 
 
 def test_weights_are_copies_of_rows(cancer):
-    X, y = cancer[0][:200].round(1), cancer[1][:200]
-    counts = np.random.default_rng(0).integers(0, 4, len(y))
+    # One column: where two split the samples alike, rounding decides between them.
+    X, y = cancer[0][:200, :1], cancer[1][:200]
+    counts = np.random.default_rng(0).integers(1, 5, len(y))
     given = xgboost.XGBClassifier(**EXTREME, base_score=0.5).fit(X, y, sample_weight=counts)
     copied = xgboost.XGBClassifier(**EXTREME, base_score=0.5).fit(X.repeat(counts, axis=0), y.repeat(counts))
     np.testing.assert_allclose(given.predict_proba(X), copied.predict_proba(X), rtol=1e-4, atol=1e-5)
     # LightGBM counts rows for its bins and for the least size of a leaf, whatever they weigh.
-    coarse, counts = (X[:, :6] > X[:, :6].mean(0)).astype(float), counts + 1
+    coarse = X.round()
     options = {**LIGHT, "min_child_samples": 1, "min_data_in_bin": 1}
     given = lightgbm.LGBMClassifier(**options).fit(coarse, y, sample_weight=counts)
     copied = lightgbm.LGBMClassifier(**options).fit(coarse.repeat(counts, axis=0), y.repeat(counts))
@@ -118,8 +124,8 @@ def test_given_weights_multiply_the_schemes(cancer):
     here = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(given)).fit(X, y)
     there = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(ones(y))).fit(X, y, sample_weight=given)
     np.testing.assert_allclose(raw_light(here, X), raw_light(there, X), rtol=1e-5, atol=1e-6)
-    here = xgboost.XGBClassifier(**EXTREME, base_score=0, objective=hs.boosting.objective(given)).fit(X, y)
-    there = xgboost.XGBClassifier(**EXTREME, base_score=0, objective=hs.boosting.objective(ones(y)))
+    here = xgboost.XGBClassifier(**EXTREME, base_score=0.5, objective=hs.boosting.objective(given)).fit(X, y)
+    there = xgboost.XGBClassifier(**EXTREME, base_score=0.5, objective=hs.boosting.objective(ones(y)))
     there.fit(X, y, sample_weight=given)
     np.testing.assert_allclose(raw_extreme(here, X), raw_extreme(there, X), rtol=1e-4, atol=1e-5)
     train = lightgbm.Dataset(X, y, weight=given)
@@ -132,11 +138,23 @@ def test_given_weights_multiply_the_schemes(cancer):
 
 def test_weights_follow_the_predictions_round_by_round(cancer):
     X, y = cancer
-    scheme = hs.boosting.objective("spl-linear", lam=1.0)
+    scheme = Written("spl-linear", lam=1.0)
     model = lightgbm.LGBMClassifier(**LIGHT, objective=scheme).fit(X, y)
-    before = raw_light(model, X[:0]) if False else model.predict(X, raw_score=True, num_iteration=14)
-    p = hs.boosting.probabilities(before)[np.arange(len(y)), y]
-    np.testing.assert_allclose(model.objective_.weights, np.maximum(0, 1 + np.log(p)), rtol=1e-6, atol=1e-9)
+    for done, weights in enumerate(Written.written):
+        scores = raw_light(model, X, num_iteration=done) if done else np.zeros(len(y))
+        p = hs.boosting.probabilities(scores)[np.arange(len(y)), y]
+        np.testing.assert_allclose(weights, np.maximum(0, 1 + np.log(p)), rtol=1e-6, atol=1e-7)
+    assert len(Written.written) == 15
+
+
+class Written(Objective):
+    """Keeps the weights; LightGBM trains with a copy of the objective."""
+
+    written: ClassVar[list[np.ndarray]] = []
+
+    def _weighed(self, raw, codes):
+        self.written.append(super()._weighed(raw, codes))
+        return self.written[-1]
 
 
 def test_an_objective_used_again_begins_anew(cancer):
@@ -164,7 +182,7 @@ def test_a_robust_scheme_withstands_wrong_labels(library):
         booster = xgboost.train({"num_class": 10, "nthread": 1, "max_depth": 4}, train, 40, obj=scheme)
         return (booster.predict(xgboost.DMatrix(X_test), output_margin=True).argmax(1) == y_test).mean()
 
-    assert accuracy("spl-linear", lam=3.0) > accuracy(ones(y)) + 0.02
+    assert accuracy("spl-linear", lam=2.4) > accuracy(ones(y)) + 0.03
 
 
 def test_what_does_not_fit_is_refused_with_the_mend(cancer, digits):
@@ -172,7 +190,7 @@ def test_what_does_not_fit_is_refused_with_the_mend(cancer, digits):
         hs.boosting.objective("spl-linear", 1, lam=1)
     with pytest.raises(InputError, match="num_class=4 needs 4 scores a sample, and there are 1"):
         hs.boosting.objective("spl-linear", 4, lam=1.0)(digits[1], np.zeros(300))
-    with pytest.raises(InputError, match="class codes 0 … 1. Got 0 … 3"):
+    with pytest.raises(InputError, match=r"class codes 0 … 1\. Got 0 … 3"):
         hs.boosting.objective("spl-linear", lam=1.0)(digits[1], np.zeros(300))
     with pytest.raises(InputError, match="do you mean 'spl-linear'"):
         hs.boosting.objective("spl-linaer", lam=1.0)(cancer[1], np.zeros(569))

@@ -20,22 +20,20 @@ class Objective:
     """Gradient and curvature of the weighted cross-entropy, for ``objective=`` of LightGBM and XGBoost.
 
     In every round the scheme is given the predictions of all training samples as a batch, and its weights multiply the
-    gradients and curvatures of the samples; they are not differentiated. Rounds count as epochs. Training starts from a score
-    of zero, as with ``boost_from_average=False`` in LightGBM and ``base_score=0`` in XGBoost (pass the latter for two classes).
+    gradients and curvatures of the samples; they are not differentiated. Rounds count as epochs. Weights of samples that
+    ``fit`` or the data set is given are multiplied on top.
 
-    Weights of samples that ``fit`` or the data set is given are multiplied on top.
+    Scores start at zero, where LightGBM's own objectives start at the class shares. In XGBoost pass ``base_score=0.5`` to
+    ``XGBClassifier`` and ``base_score=0`` to ``train``, which both stand for a score of zero there.
 
     Args:
-        what: name of a scheme in ``hardsight.SCHEMES``, an array of weights ``(sample,)``, or a ``Difficulty``, whose weights
-            are those of :func:`hardsight.weigh`.
+        what: name of a scheme in ``hardsight.SCHEMES``, an array of weights ``(sample,)``, or a ``Difficulty``, whose
+            weights are those of :func:`hardsight.weigh`.
         num_class: 2 for one column of log-odds, more for a column each.
         rounds: in all, for schemes that read how many.
         factor: of the curvature p(1-p), which leaves out how scores of several classes lean on each other: None takes
             K/(K-1), as LightGBM does; XGBoost takes 2. Always 1 with two classes.
         parameters: the scheme's own, and other arguments of :class:`hardsight.Weighting`.
-
-    Attributes:
-        weights: of the last round, ``(sample,)`` float64, without those given to ``fit``; None before the first.
 
     Raises:
         InputError: fewer than two classes, an unknown scheme or parameter, or a scheme that is a loss.
@@ -57,9 +55,8 @@ class Objective:
             raise InputError(f"num_class must be 2 or more. Got {num_class}")
         self.what, self.num_class, self.rounds, self.parameters = what, num_class, rounds, parameters
         self.factor = 1.0 if num_class == 2 else num_class / (num_class - 1) if factor is None else factor
-        self.weights: np.ndarray | None = None
         self._weighting: Weighting | None = None
-        self._round = 0
+        self._round = self._samples = 0
 
     def __call__(self, first: Any, second: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Either ``(labels, scores[, weights])``, as estimators call it, or ``(scores, data set)``, as ``train`` does.
@@ -78,12 +75,7 @@ class Objective:
         raw = _scores(given, self.num_class)
         codes = _codes(labels, self.num_class)
         # All samples start from one score; so does a training that uses this objective anew.
-        if (
-            self._weighting is None
-            or self.weights is None
-            or len(codes) != len(self.weights)
-            or not np.ptp(raw, axis=0).any()
-        ):
+        if self._weighting is None or len(codes) != self._samples or not np.ptp(raw, axis=0).any():
             self._begin(codes)
         weights = self._weighed(raw, codes)
         if sample_weight is not None and len(sample_weight):
@@ -97,7 +89,8 @@ class Objective:
         if isinstance(self.what, str):
             sizes = torch.from_numpy(np.bincount(codes, minlength=self.num_class))
             told = {"num_samples": len(codes), "sizes": sizes, "epochs": self.rounds}
-        self._weighting, self._round = Weighting(self.what, **told | self.parameters), 0
+        self._weighting = Weighting(self.what, **told | self.parameters)
+        self._round, self._samples = 0, len(codes)
 
     def _weighed(self, raw: np.ndarray, codes: np.ndarray) -> np.ndarray:
         assert self._weighting is not None
@@ -107,8 +100,8 @@ class Objective:
         logits, labels = torch.from_numpy(scores), torch.from_numpy(codes)
         losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
         told = self._weighting.weights(losses, torch.arange(len(codes)), logits=logits, labels=labels)
-        self.weights = told.double().numpy()
-        return self.weights
+        weights: np.ndarray = told.double().numpy()
+        return weights
 
 
 def objective(what: Any, num_class: int = 2, **given: Any) -> Objective:

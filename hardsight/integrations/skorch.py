@@ -170,7 +170,8 @@ class WeightedNet:
         logits = _logits(y_pred, self.criterion_)
         labels = None if logits is None else to_tensor(y_true, device=self.device)
         assert self.weighting_ is not None
-        return self.weighting_(losses, X.ids.to(losses.device), logits=logits, labels=labels)
+        weighted: Tensor = self.weighting_(losses, X.ids.to(losses.device), logits=logits, labels=labels)
+        return weighted
 
 
 class WeightedNeuralNetClassifier(WeightedNet, NeuralNetClassifier):
