@@ -53,6 +53,8 @@ def _inputs(difficulty: Difficulty, seed: int) -> dict[str, Any]:
         labels = torch.from_numpy(difficulty.labels)
         sizes = torch.bincount(labels, minlength=len(difficulty.classes))
         told |= {"labels": labels, "logits": torch.from_numpy(difficulty.consensus), "sizes": sizes}
+    if difficulty.p_wrong is not None:
+        told["p_wrong"] = torch.from_numpy(difficulty.p_wrong)
     return told
 
 

@@ -4,10 +4,10 @@ from difflib import get_close_matches
 from itertools import chain
 
 from hardsight.errors import InputError
-from hardsight.weights import self_paced
+from hardsight.weights import automatic, self_paced
 from hardsight.weights.core import Scheme
 
-_FAMILIES = (self_paced,)
+_FAMILIES = (automatic, self_paced)
 
 SCHEMES: dict[str, Scheme] = {row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)}
 
