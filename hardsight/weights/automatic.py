@@ -64,7 +64,7 @@ def decide(difficulty: Difficulty) -> Decision:
             "the automatic scheme reads the ledger, and there is none (it needs classes, log-loss and two views a sample): "
             "measure so, or name another scheme"
         )
-    weights = auto(torch.from_numpy(difficulty.p_wrong), torch.from_numpy(difficulty.labels)).numpy()
+    weights = auto(torch.tensor(difficulty.p_wrong), torch.tensor(difficulty.labels)).numpy()
     return Decision(weights, _told(difficulty, weights))
 
 
