@@ -79,6 +79,9 @@ def _samples(X: Any, codes: np.ndarray, rows: np.ndarray) -> Samples:
 
 def _of_sparse(whole: Any, codes: np.ndarray, rows: np.ndarray) -> Samples:
     X = sparse.csr_array(whole)[rows]
+    if max(X.nnz, *X.shape) < 2**31:
+        # Trees predict from narrow indices only, though they learn from wide ones.
+        X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
     dense = X.shape[1] <= _COMPONENTS or X.shape[0] * X.shape[1] <= _DENSE
     numbers = X.toarray() if dense else TruncatedSVD(_COMPONENTS, random_state=0).fit_transform(X)
     classes, labels = np.unique(codes, return_inverse=True)
