@@ -62,8 +62,13 @@ _HOME = {
     "measure_predictions": "estimate",
     "weigh": "weights",
 }
-# Rooms whose own names are meant to be written out: hs.weights.focal.
-_ROOMS = ("weights",)
+# Rooms whose own names are meant to be written out: hs.weights.focal, hs.sklearn.DifficultyWeightedClassifier.
+_ROOMS = {
+    "boosting": "integrations.boosting",
+    "sklearn": "integrations.sklearn",
+    "skorch": "integrations.skorch",
+    "weights": "weights",
+}
 
 __all__ = [*_HOME, *_ROOMS, "load"]
 
@@ -77,7 +82,7 @@ def load(path: Any) -> "Difficulty":
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
-        return import_module(f"hardsight.{name}")
+        return import_module(f"hardsight.{_ROOMS[name]}")
     if name not in _HOME:
         raise AttributeError(f"module 'hardsight' has no attribute {name!r}")
     return getattr(import_module(f"hardsight.{_HOME[name]}"), name)

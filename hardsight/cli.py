@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hardsight import __version__
-from hardsight.errors import HardsightError
+from hardsight.errors import HardsightError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -207,13 +207,65 @@ def measures(name: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(told, ensure_ascii=False))
     elif name is not None:
-        width = max(map(len, told))
-        for field, value in told.items():
-            click.echo(f"{field:<{width}}  {', '.join(value) if isinstance(value, list) else value}".rstrip())
+        _fields({field: ", ".join(value) if isinstance(value, list) else value for field, value in told.items()})
     else:
         width, deep = max(map(len, MEASURES)), max(len(row.what) for row in MEASURES.values())
         for row in MEASURES.values():
             click.echo(f"{row.name:<{width}}  {row.what:<{deep}}  {row.cost}")
+
+
+@main.command()
+@click.argument("difficulty", type=click.Path(path_type=Path))
+@click.option("--scheme", default="auto", show_default=True, help="A name that `hardsight schemes` lists.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("weights.csv"), show_default=True,
+              help="File of id and weight to write: .csv or .parquet.")  # fmt: skip
+@click.option("--set", "given", multiple=True, metavar="NAME=VALUE",
+              help="A parameter of the scheme (lam=0.5), the value as JSON or text; may be repeated.")  # fmt: skip
+@click.option("--clip", type=float, default=None, help="The largest weight; the mean stays 1. [default: none]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of schemes that draw.")
+def weigh(difficulty: Path, scheme: str, output: Path, given: tuple[str, ...], clip: float | None, seed: int) -> None:
+    """Turn a saved DIFFICULTY (a difficulty.parquet) into weights of mean 1, one a sample, by id."""
+    from hardsight.difficulty import Difficulty
+    from hardsight.weights import weigh as weighed
+    from hardsight.weights.automatic import decide
+    from hardsight.weights.words import summary
+    from hardsight.weights.written import write
+
+    d = Difficulty.load(difficulty)
+    parameters = dict(_assigned(each) for each in given)
+    try:
+        weights = weighed(d, scheme, clip=clip, seed=seed, **parameters)
+    except (AttributeError, TypeError) as fault:
+        raise click.UsageError(
+            f"a value of --set is of a wrong kind for scheme {scheme!r} ({first_line(fault)})"
+        ) from fault
+    write(d.ids, weights, output)
+    if scheme == "auto":
+        click.echo(decide(d).text, err=True)
+    click.echo(summary(d.ids, weights), err=True)
+    click.echo(f"wrote {output}")
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the text.")
+def schemes(name: str | None, as_json: bool) -> None:
+    """List the schemes that make weights of difficulty, or tell all of the one called NAME."""
+    import json
+
+    from hardsight.weights import SCHEMES
+    from hardsight.weights import scheme as named
+    from hardsight.weights.words import told as told_of
+
+    if as_json:
+        told = {row.name: row.described() for row in SCHEMES.values()} if name is None else named(name).described()
+        click.echo(json.dumps(told, ensure_ascii=False))
+    elif name is not None:
+        _fields(told_of(named(name)))
+    else:
+        width, kinds = max(map(len, SCHEMES)), max(len(row.priority) for row in SCHEMES.values())
+        for row in SCHEMES.values():
+            click.echo(f"{row.name:<{width}}  {row.priority:<{kinds}}  {row.what}")
 
 
 @main.group()
@@ -440,6 +492,25 @@ def _counted(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[list[s
                 click.echo(f"no score: {fault}", err=True)
 
         yield tick
+
+
+def _fields(told: dict[str, Any]) -> None:
+    width = max(map(len, told))
+    for field, value in told.items():
+        click.echo(f"{field:<{width}}  {value}".rstrip())
+
+
+def _assigned(text: str) -> tuple[str, Any]:
+    """The name and the value of NAME=VALUE."""
+    import json
+
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise click.UsageError(f"--set takes NAME=VALUE, lam=0.5. Got {text!r}")
+    try:
+        return name.strip(), json.loads(value)
+    except ValueError:
+        return name.strip(), value
 
 
 def _listed(names: str | None) -> tuple[str, ...]:

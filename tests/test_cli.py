@@ -349,3 +349,58 @@ def test_measures_are_listed_and_told():
     assert json.loads(run("measures", "vog", "--json").output) == row.described()
     assert json.loads(run("measures", "--json").output)["aum"]["formula"] == hs.MEASURES["aum"].formula
     assert refused("measures", "vg") == "Error: no measure is called 'vg': did you mean vog?"
+
+
+@pytest.fixture
+def measured(iris, tmp_path):
+    out = tmp_path / "results"
+    assert run("measure", iris, "--label", "kind", "--id", "flower", "--out", out, *QUICK).exit_code == 0
+    return out / "difficulty.parquet"
+
+
+def test_weigh_writes_the_weights_of_hs_weigh_by_id(measured, tmp_path):
+    d = hs.load(measured)
+    csv, parquet = tmp_path / "w.csv", tmp_path / "w.parquet"
+    result = run("weigh", measured, "--scheme", "spl-linear", "--set", "lam=0.9", "--clip", 1.5, "-o", csv)
+    assert result.exit_code == 0, result.output
+    found = pd.read_csv(csv)
+    expected = hs.weigh(d, "spl-linear", lam=0.9, clip=1.5)
+    assert found["id"].tolist() == d.ids.tolist()
+    np.testing.assert_allclose(found["weight"], expected, rtol=1e-12)
+    worth = expected.sum() ** 2 / (expected**2).sum()
+    assert f"150 weights, worth {worth:.1f} samples" in result.stderr
+    assert f"Largest: {d.ids[expected.argmax()]} {expected.max():.4g}" in result.stderr
+    assert result.stdout == f"wrote {csv}\n"
+    assert run("weigh", measured, "-o", parquet).exit_code == 0
+    np.testing.assert_array_equal(pd.read_parquet(parquet)["weight"], hs.weigh(d))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["iris.csv", "results", "w.csv", "w.parquet"]
+
+
+def test_weigh_says_what_auto_did_and_why(measured, tmp_path):
+    result = run("weigh", measured, "-o", tmp_path / "w.csv")
+    assert hs.weights.automatic.decide(hs.load(measured)).text in result.stderr
+
+
+def test_weigh_refuses_in_one_line(measured, tmp_path):
+    out = ("-o", tmp_path / "w.csv")
+    assert "do you mean 'spl-linear'" in refused("weigh", measured, "--scheme", "spl-linaer", *out)
+    assert "pass lam=" in refused("weigh", measured, "--scheme", "spl-linear", *out)
+    assert "has no parameter 'lan'" in refused("weigh", measured, "--scheme", "spl-linear", "--set", "lan=1", *out)
+    assert "NAME=VALUE" in refused("weigh", measured, "--set", "lam", *out, status=2)
+    wrong = refused("weigh", measured, "--scheme", "spl-linear", "--set", "lam=much", *out, status=2)
+    assert "a value of --set is of a wrong kind for scheme 'spl-linear'" in wrong
+    assert ".csv or .parquet" in refused("weigh", measured, "-o", tmp_path / "w.txt")
+    assert "no file at" in refused("weigh", tmp_path / "absent.parquet")
+    assert not (tmp_path / "w.csv").exists()
+
+
+def test_schemes_are_listed_and_told():
+    listed = run("schemes").output.splitlines()
+    assert [line.split()[0] for line in listed] == list(hs.SCHEMES)
+    assert [line.split()[1] for line in listed] == [row.priority for row in hs.SCHEMES.values()]
+    told = run("schemes", "spl-hard").output
+    row = hs.SCHEMES["spl-hard"]
+    assert all(text in told for text in (row.what, row.formula, row.source, row.note, "lam (no published default"))
+    assert json.loads(run("schemes", "spl-hard", "--json").output) == row.described()
+    assert json.loads(run("schemes", "--json").output)["spl-linear"]["formula"] == hs.SCHEMES["spl-linear"].formula
+    assert "do you mean 'spl-hard'" in refused("schemes", "spl-hrd")

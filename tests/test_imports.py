@@ -15,8 +15,8 @@ from hardsight.errors import whole
 OFFERED = {
     "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "HuggingFace", "InputError", "KFold",
     "LearnerError", "LeaveOneOut", "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES",
-    "Samples", "Subsets", "WeightedSampler", "Weighting", "collate", "indexed", "load", "measure",
-    "measure_predictions", "weigh", "weights",
+    "Samples", "Subsets", "WeightedSampler", "Weighting", "boosting", "collate", "indexed", "load", "measure",
+    "measure_predictions", "sklearn", "skorch", "weigh", "weights",
 }  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def test_all_names_open_and_stand_where_they_say():
     assert set(dir(hs)) == OFFERED | {"__version__"}
     for name, home in _HOME.items():
         assert getattr(hs, name) is getattr(import_module(f"hardsight.{home}"), name)
-    assert all(getattr(hs, name) is import_module(f"hardsight.{name}") for name in _ROOMS)
+    assert all(getattr(hs, name) is import_module(f"hardsight.{home}") for name, home in _ROOMS.items())
     assert callable(hs.load)
 
 

@@ -1,1 +1,1 @@
-"""Other training loops: libraries whose loops weigh samples by hardsight."""
+"""Doors to other libraries: each module is opened by name, and needs its library only then."""

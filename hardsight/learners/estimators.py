@@ -183,7 +183,7 @@ def attempt(work: Callable[[], T], name: str, where: str) -> T:
 def predict(model: Any, judged: Any, outputs: int, trained_on: int, name: str) -> Float64[Tensor, " row *class"]:
     """Log-probabilities of a fitted classifier, one column a class code; targets of a regressor (``outputs`` 0)."""
     if not outputs:
-        return torch.from_numpy(np.asarray(model.predict(judged), dtype=np.float64).reshape(len(judged)))
+        return torch.from_numpy(np.asarray(model.predict(judged), dtype=np.float64).reshape(judged.shape[0]))
     codes = np.asarray(model.classes_).astype(np.int64)
     if hasattr(model, "predict_proba"):
         with np.errstate(divide="ignore"):
@@ -196,8 +196,10 @@ def predict(model: Any, judged: Any, outputs: int, trained_on: int, name: str) -
     else:
         found = np.where(np.asarray(model.predict(judged))[:, None] == codes, 0.0, -np.inf)
     # A class that a training part lacks gets its own column back: columns never shift.
-    if found.shape != (len(judged), len(codes)):
-        raise LearnerError(f"{name} predicts shape {found.shape} for {len(judged)} samples and {len(codes)} classes")
+    if found.shape != (judged.shape[0], len(codes)):
+        raise LearnerError(
+            f"{name} predicts shape {found.shape} for {judged.shape[0]} samples and {len(codes)} classes"
+        )
     log_prob = np.full((len(found), outputs), -np.inf)
     log_prob[:, codes] = found
     if np.isnan(log_prob).any():

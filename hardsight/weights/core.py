@@ -31,6 +31,7 @@ INPUTS: dict[str, str] = {
     "features": "penultimate features; (sample, feature)",
     "groups": "code of each sample's group or domain; (sample,)",
     "held_out": "loss by models that were not trained on the sample, nats: d.error; (sample,)",
+    "p_wrong": "probability that the label is wrong: d.p_wrong, of classes by log-loss, two views or more; (sample,)",
     "peer": "loss by a second model, nats; (sample,)",
     "peer_logits": "of a second model; (sample, class)",
     "history": "probability of the given label in past epochs; (sample, epoch)",

@@ -44,15 +44,18 @@ def weigh(
 
 
 def _inputs(difficulty: Difficulty, seed: int) -> dict[str, Any]:
+    # Copies: what was loaded from a file is read-only, and torch warns of such arrays.
     told: dict[str, Any] = {
-        "loss": torch.from_numpy(difficulty.error),
-        "held_out": torch.from_numpy(difficulty.error),
+        "loss": torch.tensor(difficulty.error),
+        "held_out": torch.tensor(difficulty.error),
         "generator": torch.Generator().manual_seed(seed),
     }
     if difficulty.consensus is not None and difficulty.classes is not None:
-        labels = torch.from_numpy(difficulty.labels)
+        labels = torch.tensor(difficulty.labels)
         sizes = torch.bincount(labels, minlength=len(difficulty.classes))
-        told |= {"labels": labels, "logits": torch.from_numpy(difficulty.consensus), "sizes": sizes}
+        told |= {"labels": labels, "logits": torch.tensor(difficulty.consensus), "sizes": sizes}
+    if difficulty.p_wrong is not None:
+        told["p_wrong"] = torch.tensor(difficulty.p_wrong)
     return told
 
 

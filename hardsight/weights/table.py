@@ -6,6 +6,7 @@ from itertools import chain
 from hardsight.errors import InputError
 from hardsight.weights import (
     aligned,
+    automatic,
     boosting,
     class_error,
     classes,
@@ -41,6 +42,7 @@ from hardsight.weights import (
 from hardsight.weights.core import Scheme
 
 _FAMILIES = (
+    automatic,
     self_paced,
     mentor,
     super_loss,

@@ -1,0 +1,221 @@
+"""skorch's nets with weighted losses: ``sample_weight`` in ``fit``, or any scheme of ``hs.Weighting`` while they train."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Subset, default_collate
+
+from hardsight.errors import InputError
+from hardsight.weighting import Weighting
+
+try:
+    from skorch import NeuralNetClassifier
+    from skorch.dataset import unpack_data
+    from skorch.utils import data_from_dataset, to_numpy, to_tensor
+except ImportError as fault:
+    raise ImportError("skorch is not installed: pip install 'hardsight[skorch]'") from fault
+
+
+class _Batch(NamedTuple):
+    """Features of a batch with the ids of their samples."""
+
+    ids: Tensor
+    features: Any
+
+
+class _Numbered(Dataset):
+    """Items of a skorch data set, (X, y), with their positions in the data that was given to ``fit``."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+        self.ids = _positions(dataset)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, at: int) -> tuple[int, Any]:
+        return int(self.ids[at]), self.dataset[at]
+
+
+class _Collate:
+    """Batches (X, y) whose X brings the ids."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __call__(self, items: list[tuple[int, Any]]) -> tuple[_Batch, Any]:
+        features, labels = unpack_data(self.inner([item for _, item in items]))
+        return _Batch(torch.tensor([each for each, _ in items]), features), labels
+
+
+class WeightedNet:
+    """Mixin for skorch's nets: put it before the net, ``class Mine(WeightedNet, NeuralNetRegressor)``.
+
+    Training losses are weighted, validation losses are not. Ids are positions in the data that ``fit`` is given, so schemes
+    that remember each sample work with shuffled batches and with skorch's own split for validation. The criterion must be
+    able to give the loss of each sample (``reduction="none"``), as torch's can.
+
+    Args:
+        module: as in skorch.
+        weighting: name of a scheme in ``hardsight.SCHEMES`` that is applied while the net trains, or a ``Difficulty`` of the
+            data by position; None: only weights that ``fit`` is given, if any.
+        weighting_parameters: other arguments of :class:`hardsight.Weighting`, such as the scheme's own parameters.
+        kwargs: as in skorch.
+
+    Attributes:
+        weighting_: the :class:`hardsight.Weighting` of the last ``fit``; None where nothing is weighted.
+    """
+
+    criterion_: Any
+    device: Any
+    history: Any
+    max_epochs: int
+    weighting_: Weighting | None
+    get_params_for: Any
+
+    def __init__(
+        self,
+        module: Any,
+        *args: Any,
+        weighting: Any = None,
+        weighting_parameters: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(module, *args, **kwargs)  # type: ignore[call-arg]
+        self.weighting = weighting
+        self.weighting_parameters = weighting_parameters
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, **fit_params: Any) -> Any:
+        """Train anew.
+
+        Args:
+            X: as in skorch.
+            y: as in skorch.
+            sample_weight: ``(sample,)``, 0 or more; the loss of a batch is the mean of weight × loss.
+            fit_params: as in skorch.
+
+        Raises:
+            InputError: weights besides a scheme, below 0, or not one a sample; a criterion without losses of samples.
+        """
+        self._given_weights = _checked(sample_weight, self.weighting)
+        self.weighting_ = None
+        return super().fit(X, y, **fit_params)  # type: ignore[misc]
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
+        """As in skorch; the weighting is made for what is there to train on."""
+        train, valid = super().get_split_datasets(X, y, **fit_params)  # type: ignore[misc]
+        if getattr(self, "weighting_", None) is None:
+            # skorch takes modules that are set as attributes for parts of what it trains.
+            vars(self)["weighting_"] = self._made(train)
+        return train, valid
+
+    def _made(self, train: Any) -> Weighting | None:
+        parameters = self.weighting_parameters or {}
+        count = _count(train)
+        given = getattr(self, "_given_weights", None)
+        if given is not None:
+            if len(given) != count:
+                raise InputError(f"sample_weight must have one value a sample: {count} samples, {len(given)} weights")
+            return Weighting(given, count)
+        if self.weighting is None:
+            return None
+        if not isinstance(self.weighting, str):
+            return Weighting(self.weighting, **parameters)
+        return Weighting(self.weighting, count, **{"sizes": _sizes(train), "epochs": self.max_epochs, **parameters})
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """As in skorch; training batches bring the ids of their samples."""
+        if not training or getattr(self, "weighting_", None) is None:
+            return super().get_iterator(dataset, training=training)  # type: ignore[misc]
+        inner = self.get_params_for("iterator_train").get("collate_fn", default_collate)
+        kept = self.__dict__.get("iterator_train__collate_fn")
+        self.__dict__["iterator_train__collate_fn"] = _Collate(inner)
+        try:
+            return super().get_iterator(_Numbered(dataset), training=True)  # type: ignore[misc]
+        finally:
+            del self.__dict__["iterator_train__collate_fn"]
+            if kept is not None:
+                self.__dict__["iterator_train__collate_fn"] = kept
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """As in skorch; the weighting is told the epoch."""
+        super().on_epoch_begin(net, **kwargs)  # type: ignore[misc]
+        if self.weighting_ is not None:
+            self.weighting_.to(self.device).set_epoch(len(self.history) - 1)
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """As in skorch; the module does not see the ids."""
+        return super().infer(x.features if isinstance(x, _Batch) else x, **fit_params)  # type: ignore[misc]
+
+    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
+        """As in skorch; that of a training batch is weighted."""
+        if not isinstance(X, _Batch):
+            return super().get_loss(y_pred, y_true, X=X, training=training)  # type: ignore[misc,no-any-return]
+        if not training:
+            return super().get_loss(y_pred, y_true, X=X.features, training=False)  # type: ignore[misc,no-any-return]
+        kept = getattr(self.criterion_, "reduction", None)
+        if kept is None:
+            raise InputError(
+                f"the criterion {type(self.criterion_).__name__} has no reduction: use one that gives the loss of each "
+                "sample with reduction='none', as torch's do"
+            )
+        self.criterion_.reduction = "none"
+        try:
+            losses = super().get_loss(y_pred, y_true, X=X.features, training=True)  # type: ignore[misc]
+        finally:
+            self.criterion_.reduction = kept
+        losses = losses.reshape(len(X.ids), -1).mean(1)
+        logits = _logits(y_pred, self.criterion_)
+        labels = None if logits is None else to_tensor(y_true, device=self.device)
+        assert self.weighting_ is not None
+        weighted: Tensor = self.weighting_(losses, X.ids.to(losses.device), logits=logits, labels=labels)
+        return weighted
+
+
+class WeightedNeuralNetClassifier(WeightedNet, NeuralNetClassifier):
+    """skorch's ``NeuralNetClassifier`` whose ``fit`` takes ``sample_weight``, or which trains by any scheme of hardsight.
+
+    It works where scikit-learn's classifiers do: in pipelines, searches and cross-validation, cloned and pickled.
+    See :class:`WeightedNet`.
+    """
+
+
+def _checked(weights: Any, weighting: Any) -> np.ndarray | None:
+    if weights is None:
+        return None
+    if weighting is not None:
+        raise InputError("there are both weighting=… and sample_weight=…: leave one of them out")
+    given = np.asarray(to_numpy(weights) if isinstance(weights, Tensor) else weights, dtype=np.float64)
+    if given.ndim != 1 or not (np.isfinite(given) & (given >= 0)).all():
+        raise InputError(f"sample_weight must be finite numbers, 0 or more, (sample,). Got shape {given.shape}")
+    return given
+
+
+def _positions(dataset: Any) -> np.ndarray:
+    if isinstance(dataset, Subset):
+        inside: np.ndarray = _positions(dataset.dataset)[np.asarray(dataset.indices)]
+        return inside
+    return np.arange(len(dataset))
+
+
+def _count(dataset: Any) -> int:
+    return _count(dataset.dataset) if isinstance(dataset, Subset) else len(dataset)
+
+
+def _sizes(dataset: Any) -> Tensor | None:
+    """Samples of each class; None where the labels are no class codes at hand."""
+    try:
+        labels = to_numpy(data_from_dataset(dataset)[1])
+    except (AttributeError, TypeError):
+        return None
+    return torch.bincount(torch.from_numpy(labels)) if labels.dtype.kind in "iu" and labels.ndim == 1 else None
+
+
+def _logits(predicted: Any, criterion: Any) -> Tensor | None:
+    """Log-probabilities do as logits; None where the output is no score of each class."""
+    scores = predicted[0] if isinstance(predicted, tuple) else predicted
+    if scores.ndim != 2 or not isinstance(criterion, torch.nn.NLLLoss | torch.nn.CrossEntropyLoss):
+        return None
+    return torch.log(scores + torch.finfo(scores.dtype).eps) if isinstance(criterion, torch.nn.NLLLoss) else scores

@@ -1,0 +1,196 @@
+"""Weights in boosted trees, with the real LightGBM and XGBoost."""
+
+from typing import ClassVar
+
+import lightgbm
+import numpy as np
+import pytest
+import torch
+import xgboost
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.model_selection import train_test_split
+from torch.nn.functional import cross_entropy
+
+import hardsight as hs
+from hardsight.errors import InputError
+from hardsight.integrations.boosting import Objective
+
+LIGHT = {"n_estimators": 15, "n_jobs": 1, "verbose": -1, "deterministic": True, "num_leaves": 7}
+EXTREME = {"n_estimators": 15, "n_jobs": 1, "max_depth": 3, "tree_method": "exact"}
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    return load_breast_cancer(return_X_y=True)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(n_class=4, return_X_y=True)
+    return X[:300], y[:300]
+
+
+def ones(y):
+    return np.ones(len(y))
+
+
+def raw_light(model, X, **given):
+    return model.predict(X, raw_score=True, **given)
+
+
+def raw_extreme(model, X):
+    return model.predict(X, output_margin=True)
+
+
+@pytest.mark.parametrize("num_class", [2, 3, 5])
+@given(data=st.data())
+def test_gradient_is_that_of_the_weighted_cross_entropy(num_class, data):
+    n = 6
+    number = st.floats(-8, 8)
+    columns = 1 if num_class == 2 else num_class
+    scores = np.array(data.draw(st.lists(number, min_size=n * columns, max_size=n * columns))).reshape(n, columns)
+    labels = np.array(data.draw(st.lists(st.integers(0, num_class - 1), min_size=n, max_size=n)))
+    weights = np.array(data.draw(st.lists(st.floats(0, 4), min_size=n, max_size=n)))
+    gradient, curvature = Objective(weights, num_class, factor=1)(labels, scores[:, 0] if columns == 1 else scores)
+    z = torch.tensor(scores, requires_grad=True)
+    logits = torch.cat([torch.zeros(n, 1), z], 1).double() if columns == 1 else z
+    loss = (torch.tensor(weights) * cross_entropy(logits, torch.tensor(labels), reduction="none")).sum()
+    first = torch.autograd.grad(loss, z, create_graph=True)[0]
+    second = torch.stack(
+        [torch.autograd.grad(first[:, k].sum(), z, retain_graph=True)[0][:, k] for k in range(columns)], 1
+    )
+    np.testing.assert_allclose(gradient.reshape(n, columns), first.detach().numpy(), atol=1e-6, rtol=1e-6)
+    np.testing.assert_allclose(curvature.reshape(n, columns), second.numpy(), atol=1e-6, rtol=1e-6)
+
+
+def test_weights_of_one_are_lightgbms_own_objective(cancer, digits):
+    for (X, y), classes in ((cancer, 2), (digits, 4)):
+        own = lightgbm.LGBMClassifier(**LIGHT, boost_from_average=False).fit(X, y)
+        model = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(ones(y), classes)).fit(X, y)
+        np.testing.assert_allclose(raw_light(model, X), raw_light(own, X), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            hs.boosting.probabilities(raw_light(model, X)), own.predict_proba(X), rtol=1e-5, atol=1e-6
+        )
+        many = {} if classes == 2 else {"num_class": classes}
+        parameters = {"num_leaves": 7, "num_threads": 1, "verbose": -1, "deterministic": True, **many}
+        booster = lightgbm.train(
+            {**parameters, "objective": hs.boosting.objective(ones(y), classes)}, lightgbm.Dataset(X, y), 15
+        )
+        np.testing.assert_allclose(booster.predict(X), raw_light(own, X), rtol=1e-5, atol=1e-5)
+
+
+def test_weights_of_one_are_xgboosts_own_objective(cancer, digits):
+    X, y = cancer
+    own = xgboost.XGBClassifier(**EXTREME, base_score=0.5).fit(X, y)
+    model = xgboost.XGBClassifier(**EXTREME, base_score=0.5, objective=hs.boosting.objective(ones(y))).fit(X, y)
+    np.testing.assert_allclose(raw_extreme(model, X), raw_extreme(own, X), rtol=1e-4, atol=1e-4)
+    parameters = {"max_depth": 3, "tree_method": "exact", "nthread": 1, "base_score": 0}
+    booster = xgboost.train(parameters, xgboost.DMatrix(X, y), 15, obj=hs.boosting.objective(ones(y)))
+    np.testing.assert_allclose(booster.predict(xgboost.DMatrix(X)), raw_extreme(own, X), rtol=1e-4, atol=1e-4)
+    X, y = digits
+    own = xgboost.XGBClassifier(**EXTREME, base_score=0.5).fit(X, y)
+    same = hs.boosting.objective(ones(y), 4, factor=2)
+    parameters = {"max_depth": 3, "tree_method": "exact", "num_class": 4, "nthread": 1, "base_score": 0.5}
+    booster = xgboost.train(parameters, xgboost.DMatrix(X, y), 15, obj=same)
+    np.testing.assert_allclose(
+        hs.boosting.probabilities(booster.predict(xgboost.DMatrix(X), output_margin=True)),
+        own.predict_proba(X),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_weights_are_copies_of_rows(cancer):
+    # One column: where two split the samples alike, rounding decides between them.
+    X, y = cancer[0][:200, :1], cancer[1][:200]
+    counts = np.random.default_rng(0).integers(1, 5, len(y))
+    given = xgboost.XGBClassifier(**EXTREME, base_score=0.5).fit(X, y, sample_weight=counts)
+    copied = xgboost.XGBClassifier(**EXTREME, base_score=0.5).fit(X.repeat(counts, axis=0), y.repeat(counts))
+    np.testing.assert_allclose(given.predict_proba(X), copied.predict_proba(X), rtol=1e-4, atol=1e-5)
+    # LightGBM counts rows for its bins and for the least size of a leaf, whatever they weigh.
+    coarse = X.round()
+    options = {**LIGHT, "min_child_samples": 1, "min_data_in_bin": 1}
+    given = lightgbm.LGBMClassifier(**options).fit(coarse, y, sample_weight=counts)
+    copied = lightgbm.LGBMClassifier(**options).fit(coarse.repeat(counts, axis=0), y.repeat(counts))
+    np.testing.assert_allclose(given.predict_proba(coarse), copied.predict_proba(coarse), rtol=1e-5)
+
+
+def test_given_weights_multiply_the_schemes(cancer):
+    X, y = cancer
+    given = np.random.default_rng(0).uniform(0.5, 2, len(y))
+    here = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(given)).fit(X, y)
+    there = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(ones(y))).fit(X, y, sample_weight=given)
+    np.testing.assert_allclose(raw_light(here, X), raw_light(there, X), rtol=1e-5, atol=1e-6)
+    here = xgboost.XGBClassifier(**EXTREME, base_score=0.5, objective=hs.boosting.objective(given)).fit(X, y)
+    there = xgboost.XGBClassifier(**EXTREME, base_score=0.5, objective=hs.boosting.objective(ones(y)))
+    there.fit(X, y, sample_weight=given)
+    np.testing.assert_allclose(raw_extreme(here, X), raw_extreme(there, X), rtol=1e-4, atol=1e-5)
+    train = lightgbm.Dataset(X, y, weight=given)
+    booster = lightgbm.train(
+        {"num_leaves": 7, "num_threads": 1, "verbose": -1, "objective": hs.boosting.objective(ones(y))}, train, 15
+    )
+    by_hand = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(given)).fit(X, y)
+    np.testing.assert_allclose(booster.predict(X), raw_light(by_hand, X), rtol=1e-5, atol=1e-6)
+
+
+def test_weights_follow_the_predictions_round_by_round(cancer):
+    X, y = cancer
+    scheme = Written("spl-linear", lam=1.0)
+    model = lightgbm.LGBMClassifier(**LIGHT, objective=scheme).fit(X, y)
+    for done, weights in enumerate(Written.written):
+        scores = raw_light(model, X, num_iteration=done) if done else np.zeros(len(y))
+        p = hs.boosting.probabilities(scores)[np.arange(len(y)), y]
+        np.testing.assert_allclose(weights, np.maximum(0, 1 + np.log(p)), rtol=1e-6, atol=1e-7)
+    assert len(Written.written) == 15
+
+
+class Written(Objective):
+    """Keeps the weights; LightGBM trains with a copy of the objective."""
+
+    written: ClassVar[list[np.ndarray]] = []
+
+    def _weighed(self, raw, codes):
+        self.written.append(super()._weighed(raw, codes))
+        return self.written[-1]
+
+
+def test_an_objective_used_again_begins_anew(cancer):
+    X, y = cancer
+    model = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective("spl-linear", lam=1.0))
+    once = raw_light(model.fit(X, y), X)
+    np.testing.assert_array_equal(raw_light(model.fit(X, y), X), once)
+    np.testing.assert_array_equal(raw_light(clone(model).fit(X, y), X), once)
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_a_robust_scheme_withstands_wrong_labels(library):
+    X, y = load_digits(return_X_y=True)
+    rng = np.random.default_rng(0)
+    X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=0)
+    wrong = rng.random(len(y)) < 0.4
+    noisy = np.where(wrong, (y + rng.integers(1, 10, len(y))) % 10, y)
+
+    def accuracy(what, **parameters):
+        scheme = hs.boosting.objective(what, 10, **parameters)
+        if library == "lightgbm":
+            model = lightgbm.LGBMClassifier(n_estimators=60, n_jobs=1, verbose=-1, deterministic=True, objective=scheme)
+            return (raw_light(model.fit(X, noisy), X_test).argmax(1) == y_test).mean()
+        train = xgboost.DMatrix(X, noisy)
+        booster = xgboost.train({"num_class": 10, "nthread": 1, "max_depth": 4}, train, 40, obj=scheme)
+        return (booster.predict(xgboost.DMatrix(X_test), output_margin=True).argmax(1) == y_test).mean()
+
+    assert accuracy("spl-linear", lam=2.4) > accuracy(ones(y)) + 0.03
+
+
+def test_what_does_not_fit_is_refused_with_the_mend(cancer, digits):
+    with pytest.raises(InputError, match="num_class must be 2 or more"):
+        hs.boosting.objective("spl-linear", 1, lam=1)
+    with pytest.raises(InputError, match="num_class=4 needs 4 scores a sample, and there are 1"):
+        hs.boosting.objective("spl-linear", 4, lam=1.0)(digits[1], np.zeros(300))
+    with pytest.raises(InputError, match=r"class codes 0 … 1\. Got 0 … 3"):
+        hs.boosting.objective("spl-linear", lam=1.0)(digits[1], np.zeros(300))
+    with pytest.raises(InputError, match="do you mean 'spl-linear'"):
+        hs.boosting.objective("spl-linaer", lam=1.0)(cancer[1], np.zeros(569))

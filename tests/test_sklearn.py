@@ -1,0 +1,270 @@
+"""The classifier that weighs its own training data, among scikit-learn's other parts."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.naive_bayes import BernoulliNB, GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import hardsight as hs
+from hardsight.errors import HardsightWarning, InputError, LearnerError
+from hardsight.integrations import counted
+
+Weighted = hs.sklearn.DifficultyWeightedClassifier
+# Far above any loss, so that the scheme leaves weight to every sample of the checks' data.
+SOFT = {"scheme": "spl-linear", "scheme_parameters": {"lam": 500.0}, "folds": 2}
+EASY = {"scheme": "spl-linear", "scheme_parameters": {"lam": 1.0}}
+
+
+@pytest.fixture(scope="module")
+def wine():
+    X, y = load_wine(return_X_y=True)
+    return X, np.array(["barolo", "grignolino", "barbera"])[y]
+
+
+@pytest.mark.filterwarnings("ignore::hardsight.HardsightWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks([Weighted(), Weighted(DecisionTreeClassifier(random_state=0), **SOFT)])
+def test_scikit_learns_own_checks(estimator, check):
+    check(estimator)
+
+
+def test_it_is_the_classifier_fitted_with_the_weights_of_its_measured_difficulty(wine):
+    X, y = wine
+    model = Weighted(GaussianNB(), **EASY, random_state=3).fit(X, y)
+    assert list(model.classes_) == list(model.difficulty_.classes) == ["barbera", "barolo", "grignolino"]
+    assert (model.difficulty_.names(model.difficulty_.labels) == y).all()
+    by_hand = np.maximum(0, 1 - model.difficulty_.error)
+    np.testing.assert_allclose(model.weights_, by_hand / by_hand.mean(), rtol=1e-9)
+    plain = GaussianNB().fit(X, y, sample_weight=model.weights_)
+    np.testing.assert_array_equal(plain.predict_proba(X), model.predict_proba(X))
+    np.testing.assert_array_equal(plain.predict_log_proba(X), model.predict_log_proba(X))
+
+
+def test_difficulty_is_held_out_and_by_row(wine):
+    X, y = wine
+    y = y.copy()
+    y[[5, 77]] = y[[77, 5]]
+    found = Weighted(DecisionTreeClassifier(random_state=0), **SOFT).fit(X, y)
+    # A tree fits its training data perfectly: only models that have not seen these two are wrong about them.
+    assert found.difficulty_.ids.tolist() == list(range(len(y)))
+    assert (found.difficulty_.error[[5, 77]] > found.difficulty_.error.mean()).all()
+    assert set(found.difficulty_.predicted[[5, 77]] == found.difficulty_.labels[[5, 77]]) == {False}
+
+
+def test_the_order_of_the_rows_changes_nothing(wine):
+    X, y = wine
+    at = np.random.default_rng(0).permutation(len(y))
+    there, again = Weighted(GaussianNB(), **EASY).fit(X, y), Weighted(GaussianNB(), **EASY).fit(X[at], y[at])
+    np.testing.assert_allclose(again.weights_, there.weights_[at], rtol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whole_weights_are_copies(seed):
+    X, y = load_wine(return_X_y=True)
+    X, y = X[::4], y[::4]
+    counts = np.random.default_rng(seed).integers(0, 4, len(y))
+    # Smoothing by the largest variance of all rows does not heed their weights.
+    naive = GaussianNB(var_smoothing=1e-15)
+    given = Weighted(naive, **SOFT).fit(X, y, sample_weight=counts)
+    copied = Weighted(naive, **SOFT).fit(X.repeat(counts, axis=0), y.repeat(counts))
+    np.testing.assert_array_equal(given.difficulty_.error.repeat(counts[counts > 0]), copied.difficulty_.error)
+    np.testing.assert_allclose((given.weights_ / np.maximum(counts, 1)).repeat(counts), copied.weights_, rtol=1e-12)
+    np.testing.assert_allclose(given.predict_proba(X), copied.predict_proba(X), rtol=1e-6, atol=1e-9)
+
+
+def test_other_weights_reach_the_models_that_measure(wine):
+    X, y = wine
+    at = np.random.default_rng(1).uniform(0.2, 3, len(y))
+    light, heavy = (Weighted(GaussianNB(), **SOFT).fit(X, y, sample_weight=w) for w in (at, 1000 * at))
+    np.testing.assert_allclose(light.difficulty_.error, heavy.difficulty_.error, rtol=1e-6)
+    assert not np.allclose(light.difficulty_.error, Weighted(GaussianNB(), **SOFT).fit(X, y).difficulty_.error)
+    np.testing.assert_allclose(light.weights_ * 1000, heavy.weights_, rtol=1e-6)
+
+
+def test_pipelines_take_the_weights_at_their_last_step(wine):
+    X, y = wine
+    pipe = make_pipeline(StandardScaler(), LogisticRegression())
+    model = Weighted(pipe, **EASY).fit(X, y)
+    by_hand = clone(pipe).fit(X, y, logisticregression__sample_weight=model.weights_)
+    np.testing.assert_array_equal(model.decision_function(X), by_hand.decision_function(X))
+    searched = Weighted(GridSearchCV(pipe, {"logisticregression__C": [0.1, 1]}, cv=2), **EASY, learner="ridge").fit(
+        X, y
+    )
+    assert searched.score(X, y) > 0.9
+    np.testing.assert_allclose(searched.weights_.mean(), 1)
+
+
+def test_with_metadata_routing_weights_go_where_they_are_requested(wine):
+    X, y = wine
+    with sklearn.config_context(enable_metadata_routing=True):
+        asked = make_pipeline(
+            StandardScaler().set_fit_request(sample_weight=True),
+            LogisticRegression().set_fit_request(sample_weight=True),
+        )
+        both = Weighted(asked, **EASY, learner="ridge").fit(X, y)
+        by_hand = clone(asked).fit(X, y, sample_weight=both.weights_)
+        np.testing.assert_array_equal(both.predict_proba(X), by_hand.predict_proba(X))
+        unasked = Weighted(make_pipeline(StandardScaler(), LogisticRegression()), **EASY).fit(X, y)
+    last = make_pipeline(StandardScaler(), LogisticRegression())
+    last.fit(X, y, logisticregression__sample_weight=unasked.weights_)
+    np.testing.assert_array_equal(unasked.predict_proba(X), last.predict_proba(X))
+    assert not np.allclose(both.predict_proba(X), last.predict_proba(X), atol=1e-6)
+
+
+def test_cross_validation_routes_sample_weight_through_it(wine):
+    X, y = wine
+    weights = np.where(y == "barolo", 0.0, 1.0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = Weighted(DecisionTreeClassifier(max_depth=3), **EASY)
+        model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        found = cross_validate(
+            model, X, y, cv=3, params={"sample_weight": weights}, return_estimator=True, return_indices=True
+        )
+        model = Weighted(GaussianNB(), **EASY)
+        model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        searched = GridSearchCV(model, {"scheme_parameters": [{"lam": 0.5}, {"lam": 2.0}], "clip": [None, 2]}, cv=2)
+        searched.fit(X, y, sample_weight=weights + 1)
+    for fitted, train in zip(found["estimator"], found["indices"]["train"], strict=True):
+        assert (fitted.weights_[y[train] == "barolo"] == 0).all()
+        assert fitted.difficulty_.classes == ("barbera", "grignolino")
+    assert searched.best_score_ > 0.9
+
+
+def test_sample_weights_of_hardsight_go_through_scikit_learn(wine):
+    X, y = wine
+    weights = hs.weigh(hs.measure(X, y, learner="ridge", folds=3, repeats=2), "spl-linear", lam=0.4)
+    last = Pipeline([("scale", StandardScaler()), ("clf", LogisticRegression())]).fit(X, y, clf__sample_weight=weights)
+    scaled = StandardScaler().fit_transform(X)
+    alone = LogisticRegression().fit(scaled, y, sample_weight=weights)
+    np.testing.assert_array_equal(last.predict_proba(X), alone.predict_proba(scaled))
+    with sklearn.config_context(enable_metadata_routing=True):
+        pipe = make_pipeline(
+            StandardScaler().set_fit_request(sample_weight=False),
+            LogisticRegression().set_fit_request(sample_weight=True).set_score_request(sample_weight=True),
+        )
+        found = cross_validate(
+            pipe, X, y, cv=3, params={"sample_weight": weights}, return_estimator=True, return_indices=True
+        )
+    for fitted, train, test, score in zip(
+        found["estimator"], found["indices"]["train"], found["indices"]["test"], found["test_score"], strict=True
+    ):
+        mean = StandardScaler().fit(X[train])
+        alone = LogisticRegression().fit(mean.transform(X[train]), y[train], sample_weight=weights[train])
+        np.testing.assert_allclose(fitted[-1].coef_, alone.coef_)
+        assert score == accuracy_score(y[test], alone.predict(mean.transform(X[test])), sample_weight=weights[test])
+
+
+def test_frames_keep_their_columns_text_its_words_and_sparse_matrices_their_form(wine):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"size": rng.normal(size=60), "same": 1, "hue": rng.choice(["red", "blue"], 60)})
+    y = np.where(frame["size"] + rng.normal(size=60) / 3 > 0, "up", "down")
+    columns = make_column_transformer((StandardScaler(), ["size", "same"]))
+    model = Weighted(make_pipeline(columns, GaussianNB(var_smoothing=0.1)), **EASY).fit(frame, y)
+    assert model.feature_names_in_.tolist() == ["size", "same", "hue"]
+    assert model.score(frame, y) > 0.8
+    words = [f"{('sun', 'rain')[i % 2]} day {i % 7}" for i in range(60)]
+    told = Weighted(make_pipeline(TfidfVectorizer(), LogisticRegression()), **EASY).fit(words, np.arange(60) % 2)
+    assert told.score(words, np.arange(60) % 2) == 1
+    counts = sparse.csr_array(rng.poisson(0.5, (60, 40)) + (y == "up")[:, None] * (np.arange(40) < 4))
+    thin, full = (Weighted(BernoulliNB(), **EASY).fit(X, y) for X in (counts, counts.toarray()))
+    assert thin.score(counts, y) > 0.8
+    np.testing.assert_allclose(thin.difficulty_.error.mean(), full.difficulty_.error.mean(), rtol=0.5)
+
+
+def test_neighbours_in_large_sparse_matrices_are_looked_for_among_components(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = sparse.csr_array(rng.poisson(0.2, (90, 80)))
+    monkeypatch.setattr(counted, "_DENSE", 0)
+    found = counted.counted(X, rng.integers(0, 2, 90), None)
+    assert found.samples.matrix.shape == (90, 50)
+    assert len(Weighted(BernoulliNB(), **SOFT).fit(X, rng.integers(0, 2, 90)).difficulty_) == 90
+
+
+def test_labels_reach_the_classifier_as_they_were_given(wine):
+    X, y = wine
+    heavy = LogisticRegression(class_weight={"barolo": 1, "barbera": 9, "grignolino": 1}, max_iter=20)
+    model = Weighted(make_pipeline(StandardScaler(), heavy), **EASY).fit(X, y)
+    assert model.predict(X[:2]).tolist() == y[:2].tolist()
+
+
+def test_classifiers_without_probabilities_have_none(wine):
+    X, y = wine
+    model = Weighted(make_pipeline(StandardScaler(), LinearSVC(random_state=0)), **EASY).fit(X, y)
+    assert not hasattr(model, "predict_proba")
+    assert model.decision_function(X).shape == (178, 3)
+    assert not hasattr(Weighted(RidgeClassifier()), "predict_proba")
+    assert hasattr(Weighted(), "predict_proba")
+
+
+def test_what_is_too_small_to_measure_weighs_one_and_is_said():
+    X = np.arange(12.0)[:, None]
+    y = np.array([0] * 6 + [1] * 5 + [2])
+    with pytest.warns(HardsightWarning, match="class 2 has one sample"):
+        model = Weighted(GaussianNB(), **EASY).fit(X, y)
+    assert model.weights_[11] == 1
+    assert model.difficulty_.ids.tolist() == list(range(11))
+    assert model.classes_.tolist() == [0, 1, 2]
+    with pytest.warns(HardsightWarning, match="no difficulty was measured"):
+        one = Weighted(GaussianNB(), **EASY).fit(X[:2], [0, 1])
+    assert one.difficulty_ is None
+    assert (one.weights_ == 1).all()
+    pair = Weighted(GaussianNB(), **EASY).fit(X[[0, 1, 8, 9]], [0, 0, 1, 1])
+    assert len(pair.difficulty_) == 4
+
+
+def test_copies_stay_together_in_what_is_measured():
+    X, y = load_breast_cancer(return_X_y=True)
+    rng = np.random.default_rng(0)
+    X, y = X[:60].repeat(3, axis=0), rng.integers(0, 2, 60).repeat(3)
+    found = Weighted(DecisionTreeClassifier(random_state=0), **SOFT).fit(X, y).difficulty_
+    # A tree that had seen a copy would know every label.
+    assert (found.predicted == found.labels).mean() < 0.75
+
+
+def test_it_pickles_clones_and_holds_no_training_data(wine):
+    X, y = wine
+    model = Weighted(GaussianNB(), **EASY, clip=1.5).fit(X, y)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert again.difficulty_.samples is None
+    assert model.weights_.max() <= 1.5 + 1e-9
+    np.testing.assert_array_equal(clone(model).fit(X, y).weights_, model.weights_)
+
+
+def test_bad_arguments_are_refused_with_the_mend(wine):
+    X, y = wine
+    with pytest.raises(InputError, match="KNeighborsClassifier takes no sample_weight"):
+        Weighted(KNeighborsClassifier(), **EASY).fit(X, y)
+    with pytest.raises(InputError, match="do you mean 'spl-linear'"):
+        Weighted(GaussianNB(), "spl-linaer").fit(X, y)
+    with pytest.raises(InputError, match="folds must be 2 or more"):
+        Weighted(GaussianNB(), **EASY, folds=1).fit(X, y)
+    with pytest.raises(ValueError, match="Negative values"):
+        Weighted(GaussianNB(), **EASY).fit(X, y, sample_weight=-np.ones(len(y)))
+    with pytest.raises(LearnerError, match="Failing failed on member 0"):
+        Weighted(GaussianNB(), **EASY, learner=Failing()).fit(X, y)
+    # The classifier itself says best what is wrong with the data.
+    with pytest.raises(ValueError, match="GaussianNB does not accept missing values"):
+        Weighted(GaussianNB(), **EASY).fit(np.where(X[3, 3] == X, np.nan, X), y)
+
+
+class Failing(GaussianNB):
+    def fit(self, X, y, sample_weight=None):
+        raise RuntimeError("never")

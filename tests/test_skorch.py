@@ -1,0 +1,172 @@
+"""Weights in skorch's nets, with the real skorch."""
+
+import pickle
+
+import numpy as np
+import pytest
+import sklearn
+import skorch
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+import hardsight as hs
+from hardsight.errors import InputError
+
+LENGTH = {"max_epochs": 3, "lr": 0.1, "verbose": 0, "batch_size": 64}
+
+
+class Softmax(nn.Module):
+    def __init__(self, width=64, probabilities=False):
+        super().__init__()
+        self.linear = nn.Linear(width, 10)
+        self.probabilities = probabilities
+
+    def forward(self, X):
+        scores = self.linear(X)
+        return scores.softmax(-1) if self.probabilities else scores
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return (X[:400] / 16).astype(np.float32), y[:400]
+
+
+def net(kind=hs.skorch.WeightedNeuralNetClassifier, **given):
+    return kind(Softmax, **{"criterion": nn.CrossEntropyLoss, "iterator_train__shuffle": True, **LENGTH, **given})
+
+
+def fitted(model, X, y, **given):
+    torch.manual_seed(0)
+    return model.fit(X, y, **given)
+
+
+def weight_of(model):
+    return model.module_.linear.weight.detach().numpy()
+
+
+@pytest.mark.parametrize("criterion", [nn.CrossEntropyLoss, nn.NLLLoss])
+def test_weights_of_one_train_the_net_of_skorch(digits, criterion):
+    given = {"criterion": criterion, "module__probabilities": criterion is nn.NLLLoss}
+    plain = fitted(net(skorch.NeuralNetClassifier, **given), *digits)
+    for model in (
+        fitted(net(**given), *digits),
+        fitted(net(**given), *digits, sample_weight=np.ones(len(digits[1]))),
+    ):
+        np.testing.assert_allclose(weight_of(model), weight_of(plain), rtol=1e-5, atol=1e-7)
+        assert model.history[:, "valid_loss"] == pytest.approx(plain.history[:, "valid_loss"])
+
+
+def test_weights_reach_their_samples_through_shuffling_and_the_split_for_validation(digits):
+    X, y = digits
+    weights = np.random.default_rng(0).uniform(0, 3, len(y)).astype(np.float32)
+    weights[y == 4] = 0
+    model = fitted(net(batch_size=-1, max_epochs=1, iterator_train__shuffle=False), X, y, sample_weight=weights)
+    torch.manual_seed(0)
+    start = Softmax()
+    at = skorch.dataset.ValidSplit(5, stratified=True)(skorch.dataset.Dataset(X, y), y)[0].indices
+    losses = nn.functional.cross_entropy(start(torch.from_numpy(X[at])), torch.from_numpy(y[at]), reduction="none")
+    (losses * torch.from_numpy(weights[at])).mean().backward()
+    by_hand = (start.linear.weight - 0.1 * start.linear.weight.grad).detach().numpy()
+    np.testing.assert_allclose(weight_of(model), by_hand, rtol=1e-5, atol=1e-7)
+    shuffled = fitted(net(max_epochs=20), X, y, sample_weight=weights)
+    assert not (shuffled.predict(X) == 4).any()
+
+
+def test_schemes_weigh_by_the_losses_as_they_are(digits):
+    X, y = digits
+    model = fitted(
+        net(batch_size=-1, max_epochs=1, train_split=None, weighting="spl-linear", weighting_parameters={"lam": 2.5}),
+        X,
+        y,
+    )
+    torch.manual_seed(0)
+    start = Softmax()
+    losses = nn.functional.cross_entropy(start(torch.from_numpy(X)), torch.from_numpy(y), reduction="none")
+    ((1 - losses / 2.5).clamp(min=0).detach() * losses).mean().backward()
+    by_hand = (start.linear.weight - 0.1 * start.linear.weight.grad).detach().numpy()
+    np.testing.assert_allclose(weight_of(model), by_hand, rtol=1e-5, atol=1e-7)
+
+
+def test_the_scheme_is_told_epoch_samples_and_class_sizes(digits):
+    X, y = digits
+    model = fitted(net(weighting="spl-hard", weighting_parameters={"lam": 9.0}), X, y)
+    assert model.weighting_.epoch == 2
+    assert model.weighting_.epochs == 3
+    assert model.weighting_.known.count == 400
+    assert model.weighting_.sizes.sum() == 320
+
+
+def test_a_difficulty_weighs_by_position(digits):
+    X, y = digits
+    d = hs.measure(X, y, learner="ridge", folds=3, repeats=2)
+    parameters = {"scheme": "spl-linear", "lam": 2.0}
+    by_name = fitted(net(train_split=None, weighting=d, weighting_parameters=parameters), X, y)
+    by_hand = fitted(net(train_split=None), X, y, sample_weight=hs.weigh(d, "spl-linear", lam=2.0))
+    np.testing.assert_allclose(weight_of(by_name), weight_of(by_hand), rtol=1e-5, atol=1e-7)
+
+
+def test_it_lives_among_scikit_learns_parts(digits):
+    X, y = digits
+    model = net(weighting="spl-linear", weighting_parameters={"lam": 9.0}, train_split=None)
+    pipe = make_pipeline(StandardScaler().set_output(), model)
+    grid = {"weightedneuralnetclassifier__weighting_parameters": [{"lam": 5.0}, {"lam": 50.0}]}
+    searched = GridSearchCV(pipe, grid, cv=2, error_score="raise").fit(X, y)
+    assert searched.best_score_ > 0.5
+    assert clone(model).get_params()["weighting"] == "spl-linear"
+    done = fitted(clone(model), X, y)
+    again = pickle.loads(pickle.dumps(done))
+    np.testing.assert_array_equal(again.predict_proba(X), done.predict_proba(X))
+    weights = np.where(y == 4, 0.0, 1.0)
+    last = make_pipeline(StandardScaler(), net(max_epochs=15))
+    last.fit(X, y, weightedneuralnetclassifier__sample_weight=weights)
+    assert not (last.predict(X) == 4).any()
+
+
+def test_metadata_routing_cuts_the_weights_with_the_folds(digits):
+    X, y = digits
+    weights = np.where(y == 4, 0.0, 1.0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = net(max_epochs=15).set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
+        found = cross_validate(
+            model, X, y, cv=2, params={"sample_weight": weights}, return_estimator=True, error_score="raise"
+        )
+    assert not any((each.predict(X) == 4).any() for each in found["estimator"])
+
+
+def test_hardsight_measures_it_and_weighs_it(digits):
+    X, y = digits
+    model = hs.sklearn.DifficultyWeightedClassifier(
+        net(train_split=None), "spl-linear", scheme_parameters={"lam": 5.0}, folds=2
+    )
+    assert model.fit(X, y).score(X, y) > 0.5
+
+
+def test_training_goes_on_where_it_was(digits):
+    X, y = digits
+    once = fitted(net(max_epochs=4, iterator_train__shuffle=False), X, y, sample_weight=np.linspace(0, 2, len(y)))
+    twice = fitted(net(max_epochs=2, iterator_train__shuffle=False), X, y, sample_weight=np.linspace(0, 2, len(y)))
+    twice.partial_fit(X, y)
+    np.testing.assert_allclose(weight_of(once), weight_of(twice), rtol=1e-6)
+
+
+def test_what_cannot_be_weighted_is_refused_with_the_mend(digits):
+    X, y = digits
+    with pytest.raises(InputError, match="leave one of them out"):
+        net(weighting="spl-hard").fit(X, y, sample_weight=np.ones(len(y)))
+    with pytest.raises(InputError, match="0 or more"):
+        net().fit(X, y, sample_weight=-np.ones(len(y)))
+    with pytest.raises(InputError, match="400 samples, 3 weights"):
+        net().fit(X, y, sample_weight=np.ones(3))
+    with pytest.raises(InputError, match="Joined has no reduction"):
+        net(criterion=Joined).fit(X, y, sample_weight=np.ones(len(y)))
+
+
+class Joined(nn.Module):
+    def forward(self, scores, labels):
+        return nn.functional.cross_entropy(scores, labels)
