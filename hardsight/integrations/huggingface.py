@@ -39,7 +39,7 @@ _MEND = (
 )
 
 
-class WeightedTrainer(Trainer):  # type: ignore[misc]
+class WeightedTrainer(Trainer):
     """A ``Trainer`` that weighs its samples; two lines of a script change.
 
     ::
@@ -203,7 +203,7 @@ class WeightedTrainer(Trainer):  # type: ignore[misc]
         return super().train(resume_from_checkpoint, *args, **more)
 
 
-class _Epochs(TrainerCallback):  # type: ignore[misc]
+class _Epochs(TrainerCallback):
     """Tells a weighting the epoch, and keeps it in checkpoints."""
 
     def __init__(self, weighting: Weighting) -> None:
