@@ -214,6 +214,12 @@ def test_what_cannot_be_drawn_is_refused_with_the_mend(do, says):
         do()
 
 
+def test_draws_without_replacement_come_in_no_order():
+    sampler = hs.WeightedSampler([1e6, 1.0, 1.0, 1.0], replacement=False)
+    first = [next(iter(list(sampler))) for _ in range(200)]
+    assert 20 < first.count(0) < 90
+
+
 def test_the_last_sample_is_never_drawn_without_a_chance():
     sampler = hs.WeightedSampler([0.0, 1.0, 0.0], draws=1000)
     assert set(sampler) == {1}

@@ -190,9 +190,9 @@ def test_unknown_ids_of_a_list_are_refused_by_name():
 
 @pytest.mark.parametrize("listed", [False, True])
 def test_large_batches_are_checked_too(listed):
-    weighting = hs.Weighting(torch.ones(9000), ids=torch.arange(9000) if listed else None)
+    weighting = hs.Weighting(torch.ones(9000), ids=torch.arange(9000) if listed else None, reduction="sum")
     ids = torch.arange(8000)
-    assert weighting(torch.ones(8000), ids) == 1
+    assert weighting(torch.ones(8000), ids) == 8000
     for wrong, says in ((17, "id 17 comes twice"), (9000, "id 9000 is unknown"), (-1, "id -1 is unknown")):
         ids[5000] = wrong
         with pytest.raises(InputError, match=says):
@@ -355,6 +355,21 @@ def test_under_autocast_as_without():
     assert told.dtype == torch.float32
     assert torch.equal(told, expected)
     assert same(plain.state_dict(), mixed.state_dict())
+
+
+def test_matrix_products_of_a_scheme_stay_exact_under_autocast():
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
+    weighting, labels = hs.Weighting("t-product"), torch.arange(5)
+    expected = weighting(logits=logits, labels=labels)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(weighting(logits=logits, labels=labels), expected)
+
+
+def test_what_is_remembered_holds_no_graph():
+    weighting = hs.Weighting("t-running", num_samples=4, through=True)
+    for _ in range(2):
+        weighting(losses(4), torch.arange(4)).backward()
+    assert not any(tensor.requires_grad for tensor in weighting.buffers())
 
 
 def test_half_precision_models_do_not_take_the_tables_with_them():
