@@ -65,17 +65,18 @@ class DifficultyWeightedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
     1.0
     """
 
+    # scikit-learn asks constructors to take whatever they are given: it is looked at in fit.
     def __init__(
         self,
         estimator: Any = None,
-        scheme: str = "auto",
+        scheme: Any = "auto",
         *,
-        scheme_parameters: dict[str, Any] | None = None,
+        scheme_parameters: Any = None,
         learner: Any = None,
-        folds: int = 5,
-        repeats: int = 2,
-        clip: float | None = None,
-        random_state: int = 0,
+        folds: Any = 5,
+        repeats: Any = 2,
+        clip: Any = None,
+        random_state: Any = 0,
     ) -> None:
         self.estimator = estimator
         self.scheme = scheme
