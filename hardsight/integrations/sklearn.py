@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils import Tags, get_tags
+from sklearn.utils import Tags, assert_all_finite, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -102,6 +102,7 @@ class DifficultyWeightedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
         validate_data(self, X, y, skip_check_array=True)
         check_consistent_length(X, y)
         y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         given = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
