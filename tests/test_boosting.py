@@ -194,3 +194,11 @@ def test_what_does_not_fit_is_refused_with_the_mend(cancer, digits):
         hs.boosting.objective("spl-linear", lam=1.0)(digits[1], np.zeros(300))
     with pytest.raises(InputError, match="do you mean 'spl-linear'"):
         hs.boosting.objective("spl-linaer", lam=1.0)(cancer[1], np.zeros(569))
+
+
+def test_rounds_are_counted_from_the_start_of_each_training(digits):
+    scheme = hs.boosting.objective("spl-linear", 4, lam=5.0, rounds=9)
+    y, scores = digits[1], np.random.default_rng(0).normal(size=(300, 4))
+    for predicted, epoch in ((0 * scores, 0), (scores, 1), (scores, 2), (0 * scores, 0), (scores, 1)):
+        scheme(y, predicted)
+        assert (scheme._weighting.epoch, scheme._weighting.epochs) == (epoch, 9)

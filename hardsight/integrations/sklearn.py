@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils import Tags, get_tags
+from sklearn.utils import Tags, assert_all_finite, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -65,17 +65,18 @@ class DifficultyWeightedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
     1.0
     """
 
+    # scikit-learn asks constructors to take whatever they are given: it is looked at in fit.
     def __init__(
         self,
         estimator: Any = None,
-        scheme: str = "auto",
+        scheme: Any = "auto",
         *,
-        scheme_parameters: dict[str, Any] | None = None,
+        scheme_parameters: Any = None,
         learner: Any = None,
-        folds: int = 5,
-        repeats: int = 2,
-        clip: float | None = None,
-        random_state: int = 0,
+        folds: Any = 5,
+        repeats: Any = 2,
+        clip: Any = None,
+        random_state: Any = 0,
     ) -> None:
         self.estimator = estimator
         self.scheme = scheme
@@ -101,6 +102,7 @@ class DifficultyWeightedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
         validate_data(self, X, y, skip_check_array=True)
         check_consistent_length(X, y)
         y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         given = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
