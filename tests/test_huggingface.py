@@ -255,6 +255,10 @@ def test_equal_rows_groups_and_ids(args):
     assert found.features.features == ("sentence", "input_ids")
     assert len(set(found.fingerprints().tolist())) == len(set(data["sentence"]))
     assert found.take(np.array([3, 1])).features.shown(0) == data["sentence"][3]
+    tokens = items.of(double.remove_columns(["sentence", "label"]), ids="name")
+    assert tokens.loss_only
+    assert len(set(tokens.fingerprints().tolist())) == len(set(data["sentence"]))
+    assert tokens.features.shown(2) == f"input_ids: {data['input_ids'][2]}"
 
 
 @pytest.fixture(scope="module")
