@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 import weighting_schemes
-from tiny_texts import BagOfWords, Bigrams, arguments, bert, counts, gpt2, llama, reviews, tokenizer
+from tiny_texts import BagOfWords, Bigrams, arguments, bert, counts, frozen, gpt2, llama, reviews, tokenizer
 from torch.nn.functional import cross_entropy
 from transformers import DataCollatorForLanguageModeling, DataCollatorWithFlattening, Trainer
 
@@ -16,7 +16,8 @@ from hardsight.integrations.huggingface import WeightedTrainer
 @pytest.fixture(scope="module", autouse=True)
 def schemes():
     weighting_schemes.offered()
-    yield
+    with frozen():
+        yield
     weighting_schemes.withdrawn()
 
 

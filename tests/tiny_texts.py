@@ -1,5 +1,8 @@
 """Texts of few words, and models small enough to train many of them."""
 
+import gc
+from contextlib import contextmanager
+
 import datasets
 import numpy as np
 import torch
@@ -18,6 +21,15 @@ from transformers import (
 )
 
 WORDS = ["[PAD]", "[UNK]", "the", "film", "was", "and", "very", "good", "fine", "bad", "poor"]
+
+
+@contextmanager
+def frozen():
+    """What is there already is left alone by the garbage collection that every training of a Trainer begins with."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def tokenizer():

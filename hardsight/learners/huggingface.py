@@ -119,8 +119,9 @@ class HuggingFace:
                 work = partial(self._carried_out, items, samples, plan, member, folder, before)
                 found, before = _attempt(work, self.name, f"member {member.fold} of round {member.round}")
             yield from found
-            # Trainers refer to themselves, and memory of a GPU is no reason for Python to look for such.
-            gc.collect()
+            if torch.cuda.is_available():
+                # Trainers refer to themselves, and memory of a GPU is no reason for Python to look for such.
+                gc.collect()
             tick(1)
 
     def _carried_out(

@@ -13,13 +13,13 @@ IGNORED = -100
 
 
 def sequence_losses(
-    logits: Float[Tensor, "row token word"], labels: Shaped[Tensor, "row token"], *, shift: bool
+    logits: Float[Tensor, "row ..."], labels: Shaped[Tensor, "row ..."], *, shift: bool
 ) -> tuple[Float[Tensor, " row"], Int64[Tensor, " row"]]:
     """The summed cross-entropy of every sequence's tokens, in nats, and how many of them count.
 
     Args:
-        logits: of the model.
-        labels: tokens; those that are ``IGNORED`` do not count.
+        logits: of the model, ``(row, token, word)``.
+        labels: ``(row, token)``; those that are ``IGNORED`` do not count.
         shift: whether the logits at a token are for the token after it, as in a causal language model.
 
     Raises:
