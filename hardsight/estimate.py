@@ -213,7 +213,7 @@ def measure(
     known = None
     if rounds:
         known = later.known_by(done.record, found, torch.from_numpy(near().labels))
-        if refine is None and known.p_wrong.mean() < later.NOISY:
+        if refine is None and not later.noisy(known):
             rounds, once = 0, f"fewer than {later.NOISY:.0%} of the labels look wrong"
     refined = {"rounds": 0, "members": 0, "why": once}
     if known is not None and rounds:

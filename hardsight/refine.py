@@ -28,7 +28,7 @@ from hardsight.run import Until, carry_out
 from hardsight.samples import Samples
 from hardsight.splits import KFold, LeaveOneOut, Plan, Splits, check, split_seed
 from hardsight.truth import Evidence, Known, label_model
-from hardsight.weights.automatic import auto
+from hardsight.weights.automatic import auto, distrust
 
 ROUNDS, MOST = 1, 5
 # Views of a sample in a later round; more hardly change the consensus, which is all that is read of it.
@@ -184,6 +184,12 @@ def refine(again: Again, known: Known) -> Refined:
         members += again.learner.models(plan)
         notices += [said for said in done.notices if said not in notices]
     return Refined(known, {"rounds": again.rounds, "members": members, "why": "labels look wrong"}, notices)
+
+
+def noisy(known: Known) -> bool:
+    """Whether labels look wrong: by the posterior, or by what the surest predictions miss."""
+    wrong, evidence = known.p_wrong, known.evidence
+    return float(wrong.mean()) >= NOISY or distrust(wrong, evidence.consensus, evidence.label) > 0
 
 
 def known_by(record: HeldOut, samples: Samples, neighbours: Tensor | None) -> Known:
