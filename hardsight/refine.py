@@ -8,6 +8,7 @@ The weight of a training sample was found by members some of which had trained o
 nothing but by way of a neighbour's weight; mean P(wrong) stays where it was (``benchmarks/LOG.md``).
 """
 
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -176,7 +177,9 @@ def refine(again: Again, known: Known) -> Refined:
         kept = None
         if again.checkpoint is not None:
             kept = Checkpoint(_beside(again.checkpoint, number), again.identity(weighted, again.learner, plan))
-        with again.bar(again.learner.models(plan)) as tick:
+        with again.bar(again.learner.models(plan)) as tick, warnings.catch_warnings():
+            # They stand among the notices, and mostly were said in the first round.
+            warnings.simplefilter("ignore")
             done = carry_out(
                 again.learner, weighted, plan, Until(), tick, kept, resume=again.resume, backend=again.backend
             )
