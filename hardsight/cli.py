@@ -99,6 +99,9 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--pilot/--no-pilot", default=None,
               help="Whether a few models choose first how long the networks are trained. "
                    "[default: with learner auto]")  # fmt: skip
+@click.option("--refine/--no-refine", default=None,
+              help="Whether models are trained again with automatic weights, to know wrong labels better. "
+                   "[default: where labels look wrong]")  # fmt: skip
 @click.option("--backend", type=click.Choice(["serial", "processes", "ray"]), default=None,
               help="Where models are trained. [default: serial; processes with --jobs 2 or more]")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=None,
@@ -557,12 +560,14 @@ def _measured(
 
     from hardsight.console import machine, summary
     from hardsight.estimate import measure as measured
+    from hardsight.refine import checkpoints
 
     _folder(out)
     progress = out / "progress.npz"
     if progress.exists() and not how.get("resume"):
         click.echo(f"{progress} of an unfinished run is discarded; --resume would have continued it.", err=True)
-        progress.unlink()
+        for held in (progress, *checkpoints(progress)):
+            held.unlink(missing_ok=True)
     start = time.perf_counter()
     with warnings.catch_warnings():
         # They stand among the result's notices, which are printed.
@@ -573,8 +578,9 @@ def _measured(
     table, page = out / "difficulty.parquet", out / "report.html"
     result.save(table)
     result.report(page)
-    # All that it held stands in the two files now.
-    progress.unlink(missing_ok=True)
+    # All that they held stands in the two files now.
+    for held in (progress, *checkpoints(progress)):
+        held.unlink(missing_ok=True)
     if as_json:
         files = {"difficulty": str(table), "report": str(page)}
         click.echo(json.dumps(machine(result, hardest=hardest, seconds=seconds, files=files), ensure_ascii=False))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from hardsight import __version__, backends
+from hardsight import refine as later
 from hardsight import samples as doors
 from hardsight.checkpoint import Checkpoint, digest
 from hardsight.difficulty import FACTORS, Difficulty
@@ -43,6 +44,7 @@ from hardsight.splits import (
     split_seed,
     units_of,
 )
+from hardsight.truth import Known
 
 FOLDS, REPEATS, MOST_REPEATS = 5, 10, 50
 
@@ -68,6 +70,7 @@ def measure(
     budget: str | float | None = None,
     adjusted: bool | None = None,
     pilot: bool | None = None,
+    refine: bool | int | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
     jobs: int | None = None,
@@ -111,7 +114,12 @@ def measure(
         pilot: choose how long the networks are trained by the held-out losses of a few models, before the run
             (:mod:`hardsight.pilot`). None: where ``learner`` is "auto", but not for leave-one-out or a budget of models. Its
             models are not among the ``members``.
-        checkpoint: a file to keep what is held so far in, after every few members; stays there when the run ends.
+        refine: rounds beyond the first, in which models are trained with the automatic weights of the round before; they
+            serve ``p_wrong``, ``suggested`` and the weights; errors stay those of the first (:mod:`hardsight.refine`).
+            True: one. None: one where 1 % of the labels or more look wrong and the learner takes weights, but not for
+            leave-one-out or a budget.
+        checkpoint: a file to keep what is held so far in, after every few members; stays there when the run ends. Later
+            rounds have files of their own beside it.
         resume: go on with what ``checkpoint`` holds; the end result is the same to the last byte.
         jobs: processes, or with Ray tasks, at a time. None: 1, or as many as there are cores where ``backend`` is given.
         backend: where models are trained: "serial", "processes" (default for several ``jobs``), "ray", or one of
@@ -167,6 +175,8 @@ def measure(
     if repeats is None and (reliability is not None or budget is not None) and splits in (None, "kfold"):
         repeats = MOST_REPEATS
     dealt = _splits(splits, folds, repeats, chosen)
+    limited = budget is not None or reliability is not None
+    rounds, once = later.rounds_of(refine, learner, chosen, found, dealt, scored, limited=limited)
     refused = _no_adjusting(adjusted, chosen, dealt, scored)
     plan = replace(_plan(found, chosen, dealt, units, repeats, seed), in_sample=refused is None)
     lengths = None
@@ -206,8 +216,37 @@ def measure(
         settings["adjusted"] = {"gain": None, "gain_se": None, "why": refused}
     near = None
     if found.classes is not None and found.numeric:
-        near = partial(_near, found.matrix, found.labels, units, seed)
-    return _difficulty(done.record, scored, found.ids, found.classes, settings, found, near, adjustment)
+        near = cache(partial(_near, found.matrix, found.labels, units, seed))
+    known = None
+    if rounds:
+        known = later.known_by(done.record, found, None if near is None else torch.from_numpy(near().labels))
+        if refine is None and not later.noisy(known):
+            rounds, once = 0, f"fewer than {later.NOISY:.0%} of the labels look wrong"
+    refined = {"rounds": 0, "members": 0, "why": once}
+    if known is not None and rounds:
+        weigher = later.weighing(learner, chosen, found)
+        assert weigher is not None
+        told = later.refine(
+            later.Again(
+                weigher,
+                found,
+                dealt,
+                units,
+                rounds,
+                seed,
+                where,
+                partial(_progress, progress, what="training again by automatic weights"),
+                lambda samples, by, plan: _identity(samples, by, dealt, units, plan),
+                None if checkpoint is None else Path(checkpoint),
+                resume,
+            ),
+            known,
+        )
+        known, refined = told.known, told.settings
+        notices = [*found.notices, *notices, *done.notices]
+        settings["notices"] = notices + [each for each in told.notices if each not in notices]
+    settings["refined"] = refined
+    return _difficulty(done.record, scored, found.ids, found.classes, settings, found, near, adjustment, known)
 
 
 def _recordable(record: Record, samples: Samples, checkpoint: str | Path | None) -> None:
@@ -505,6 +544,7 @@ def _difficulty(
     samples: Samples | None,
     near: Callable[[], Neighbourhood] | None = None,
     adjusted: np.ndarray | None = None,
+    known: Known | None = None,
 ) -> Difficulty:
     parts = record.decompose(loss)
     consensus = None if classes is None else record.consensus
@@ -513,12 +553,13 @@ def _difficulty(
         settings["notices"] = [*settings["notices"], record.notice]
     account = residual = score = None
     if consensus is not None and loss == "log" and bool((record.count > 1).all()):
-        account = ledger(parts, consensus, record.labels, None if near is None else near())
+        prior = None if samples is None else later.shares(samples)
+        account = ledger(parts, consensus, record.labels, None if near is None else near(), prior=prior, known=known)
         settings |= {
             "transition": account.labels.transition.tolist(),
             "class_shares": account.labels.prior.tolist(),
             "powers": account.labels.powers.tolist(),
-            "held": _known(account.labels.held),
+            "held": [_known(float(hold)) for hold in account.labels.held],
         }
         share = torch.bincount(record.labels)[record.labels].double() * consensus.shape[1] / len(consensus)
         apart, fitted = (None if part is None else part.numpy() for part in (account.unusual, record.fitted))

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from hardsight.decompose import Decomposition
 from hardsight.neighbours import Neighbourhood
-from hardsight.truth import Evidence, LabelModel, label_model, posterior
+from hardsight.truth import Evidence, Known, LabelModel, label_model, posterior
 
 HARD = math.log(2)
 STRANGE, STEEP = 2.5, 2.0
@@ -70,6 +70,9 @@ def ledger(
     consensus: Float64[Tensor, "sample class"],
     label: Int64[Tensor, " sample"],
     near: Neighbourhood | None = None,
+    *,
+    prior: Float64[Tensor, " class"] | None = None,
+    known: Known | None = None,
 ) -> Ledger:
     """Split the log-loss error of every sample into its four causes.
 
@@ -79,12 +82,17 @@ def ledger(
         label: as given.
         near: the samples' neighbours: they are a second witness of the true label, and tell strange samples. None where
             there are no features.
+        prior: class shares that the members were trained on, weights counted; by default those of the labels.
+        known: what is known of the true labels; by default what these members say of them.
     """
     samples, classes = consensus.shape
-    # A class that no label names counts as one sample: dividing by a prior of zero would make every line NaN.
-    prior = torch.bincount(label, minlength=classes).clamp(min=1).double() / samples
-    evidence = Evidence(consensus, label, prior, None if near is None else torch.from_numpy(near.labels))
-    model = label_model(evidence)
+    if prior is None:
+        # A class that no label names counts as one sample: dividing by a prior of zero would make every line NaN.
+        prior = torch.bincount(label, minlength=classes).clamp(min=1).double() / samples
+    if known is None:
+        evidence = Evidence(consensus, label, prior, None if near is None else torch.from_numpy(near.labels))
+        known = Known(evidence, label_model(evidence))
+    evidence, model = known
     lines = torch.empty(samples, 4, dtype=torch.float64)
     p_wrong, p_suggested = torch.empty(samples, dtype=torch.float64), torch.empty(samples, dtype=torch.float64)
     suggested, entropy = torch.empty(samples, dtype=torch.int64), torch.empty(samples, dtype=torch.float64)

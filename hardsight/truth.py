@@ -19,13 +19,21 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-ROUNDS = 400
+ROUNDS = 200
 SHARPEST = 20.0
-HOLDS = (10.0, 30.0, 100.0, 300.0, float("inf"))
-SURE = 2.5
+INF = float("inf")
+# How strongly rows of T are held: to the common rate of wrong labels, and to an even spread of those; weakest first.
+HOLDS = ((10.0, 3.0), (30.0, 30.0), (INF, 3.0), (INF, INF))
+SURE = 0.0
 # With two classes structure is no more than a difference of rates, and a bias of the members for one class looks like it.
 SURE_OF_TWO = 5.0
-STARTS = ((0.05, 1.0), (0.3, 3.0))
+STARTS = ((0.05, 1.0),)
+# Share of the samples that are predicted as a class, the surest ones, that show where its labels go; the fewest of them.
+_SUREST, _ENOUGH = 0.25, 10
+# Power on the consensus where the search starts from what they show.
+_SHARP = 3.0
+PARTS = 3
+_BLOCK = 65_536
 _CELLS, _FEWEST, _MOST = 200_000, 5_000, 20_000
 # Added to the counts among neighbours, in neighbours, spread like the classes.
 _SMOOTHED = 2.0
@@ -71,7 +79,30 @@ class LabelModel(NamedTuple):
     transition: Float64[Tensor, "class class"]
     prior: Float64[Tensor, " class"]
     powers: Float64[Tensor, " witness"]
-    held: float
+    held: tuple[float, float]
+    taught: bool
+
+
+class Known(NamedTuple):
+    """What is known of the true labels.
+
+    Attributes:
+        evidence: what speaks of them.
+        model: how the given ones come about.
+    """
+
+    evidence: Evidence
+    model: LabelModel
+
+    @property
+    def p_wrong(self) -> Float64[Tensor, " sample"]:
+        """Posterior probability that each given label is wrong."""
+        label, found = self.evidence.label, torch.empty(len(self.evidence.label), dtype=torch.float64)
+        for start in range(0, len(label), _BLOCK):
+            rows = torch.arange(start, min(start + _BLOCK, len(label)))
+            right = posterior(self.model, self.evidence, rows).gather(1, label[rows][:, None]).squeeze(1)
+            found[rows] = (1 - right).clamp(0, 1)
+        return found
 
 
 def label_model(evidence: Evidence) -> LabelModel:
@@ -87,62 +118,83 @@ def label_model(evidence: Evidence) -> LabelModel:
     most = min(max(_CELLS // classes, _FEWEST), _MOST, samples)
     order = evidence.consensus.gather(1, evidence.label[:, None]).squeeze(1).argsort(stable=True)
     rows = order[torch.arange(most) * samples // most]
-    fit = _Fit(evidence.witnesses(rows), evidence.label[rows])
-    free = fit.best(HOLDS[0], STARTS)
-    score = torch.einsum("k,kcr->cr", free.powers, fit.witnesses)
-    held = _hold(score, fit.label, torch.arange(len(rows)) % 2 == 0)
-    rate = 1 - float(free.transition.diagonal() @ free.prior)
-    starts = ((max(rate, 0.02), float(free.powers.sum())), *STARTS)
-    stronger = [hold for hold in HOLDS if hold >= held]
-    for hold in stronger:
-        found = free if hold == HOLDS[0] else fit.best(hold, starts)
-        # A class whose labels are mostly wrong is another class: members that ignore a rare class lead there.
-        if (found.transition.diagonal() > 0.5).all():
-            break
-    return found
+    fit = _Fit(evidence.witnesses(rows), evidence.label[rows], evidence.prior)
+    found = [fit.best(held, taught=taught) for held in HOLDS for taught in (True, False)]
+    # A class whose labels are mostly those of another is that other: members that ignore a rare class lead there.
+    sound = [model for model in found if bool((model.transition.argmax(1) == torch.arange(classes)).all())]
+    return _chosen(fit, sound or found[-2:])
 
 
 def posterior(model: LabelModel, evidence: Evidence, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "row class"]:
     """P(true label | witnesses, given label); rows sum to one."""
-    log_q = _log_q(evidence.witnesses(rows), model.powers, model.prior)
+    log_q = _log_q(_likeness(model, evidence.prior, evidence.witnesses(rows)), model.powers, model.prior)
     return (log_q + _log(model.transition)[:, evidence.label[rows]]).softmax(0).T.contiguous()
+
+
+def _likeness(
+    model: LabelModel, trained: Float64[Tensor, " class"], witnesses: Tensor
+) -> Float64[Tensor, "witness class row"]:
+    """Minus the divergence of what each witness says from what it would say of a sample that is surely of the class."""
+    told = model.transition / trained
+    told = told / told.sum(1, keepdim=True)
+    found: Tensor = torch.matmul(told, witnesses) + torch.special.entr(told).sum(1)[:, None]
+    if not model.taught:
+        found[0] = witnesses[0]
+    return found
 
 
 class _Fit:
     """Maximum likelihood on some samples."""
 
-    def __init__(self, witnesses: Float64[Tensor, "witness class row"], label: Int64[Tensor, " row"]) -> None:
-        self.witnesses, self.label = witnesses, label
+    def __init__(
+        self,
+        witnesses: Float64[Tensor, "witness class row"],
+        label: Int64[Tensor, " row"],
+        trained: Float64[Tensor, " class"],
+    ) -> None:
+        self.witnesses, self.label, self.trained = witnesses, label, trained
         self.classes, self.rows = witnesses.shape[1:]
 
-    def best(self, held: float, starts: tuple[tuple[float, float], ...]) -> LabelModel:
+    def best(self, held: tuple[float, float], *, taught: bool) -> LabelModel:
         """The likeliest of several starts: softness and noise can stand in for each other, so there are several hills."""
-        return max((self._climbed(held, *start) for start in starts), key=self._log_likelihood)
+        starts = [(_even(self.classes, rate), power) for rate, power in STARTS]
+        starts.append((_shown(self.witnesses[0], self.label), _SHARP))
+        found = (self._from(*start, held, taught) for start in starts)
+        return max(found, key=lambda model: float(self.log_likelihood(model).mean()))
 
-    def _log_likelihood(self, model: LabelModel) -> float:
-        log_q = _log_q(self.witnesses, model.powers, model.prior)
-        return float(torch.logsumexp(log_q + _log(model.transition)[:, self.label], 0).mean())
+    def log_likelihood(self, model: LabelModel) -> Float64[Tensor, " row"]:
+        """Of every label."""
+        log_q = _log_q(_likeness(model, self.trained, self.witnesses), model.powers, model.prior)
+        return torch.logsumexp(log_q + _log(model.transition)[:, self.label], 0)
 
-    def _climbed(self, held: float, rate: float, power: float) -> LabelModel:
-        w, label, classes = self.witnesses, self.label, self.classes
-        prior = torch.bincount(label, minlength=classes).clamp(min=1).double() / self.rows
-        transition = _even(classes, rate)
-        powers = torch.zeros(len(w), dtype=torch.float64)
+    def part(self, rows: Tensor) -> "_Fit":
+        """The same for some of the samples, a mask."""
+        return _Fit(self.witnesses[:, :, rows], self.label[rows], self.trained)
+
+    def _from(self, transition: Tensor, power: float, held: tuple[float, float], taught: bool) -> LabelModel:
+        powers = torch.zeros(len(self.witnesses), dtype=torch.float64)
         powers[0] = power
-        for _ in range(ROUNDS):
-            before = transition, powers
-            log_q = _log_q(w, powers, prior)
-            r = (log_q + _log(transition)[:, label]).softmax(0)
-            powers = self._step(powers, log_q.exp(), r)
-            prior = _shares(r)
-            transition = _transition(r, label, held)
-            if (transition - before[0]).abs().max() < 1e-6 and (powers - before[1]).abs().max() < 1e-4:
-                break
-        return LabelModel(transition, prior, powers, held)
+        shares = torch.bincount(self.label, minlength=self.classes).clamp(min=1).double() / self.rows
+        return self.climbed(LabelModel(transition, shares, powers, held, taught))
 
-    def _step(self, powers: Tensor, q: Tensor, r: Tensor) -> Tensor:
+    def climbed(self, start: LabelModel, rounds: int = ROUNDS, *, powers_too: bool = True) -> LabelModel:
+        """The top of the hill that a model stands on, or where some rounds lead on the way to it."""
+        model = start
+        for _ in range(rounds):
+            before = model
+            like = _likeness(model, self.trained, self.witnesses)
+            log_q = _log_q(like, model.powers, model.prior)
+            r = (log_q + _log(model.transition)[:, self.label]).softmax(0)
+            powers = self._step(like, model.powers, log_q.exp(), r) if powers_too else model.powers
+            model = model._replace(transition=_transition(r, self.label, model.held), prior=_shares(r), powers=powers)
+            if (model.transition - before.transition).abs().max() < 1e-6 and (
+                powers - before.powers
+            ).abs().max() < 1e-4:
+                break
+        return model
+
+    def _step(self, w: Tensor, powers: Tensor, q: Tensor, r: Tensor) -> Tensor:
         """One Newton step on what EM maximises, which is concave in the powers, back into their bounds."""
-        w = self.witnesses
         mean = (q * w).sum(1)
         slope = ((r * w).sum(1) - mean).sum(1)
         bend = torch.einsum("cr,kcr,lcr->kl", q, w, w) - mean @ mean.T
@@ -167,42 +219,52 @@ def _even(classes: int, rate: float) -> Float64[Tensor, "class class"]:
     return found
 
 
-def _transition(r: Float64[Tensor, "class row"], label: Int64[Tensor, " row"], held: float) -> Tensor:
+def _transition(r: Float64[Tensor, "class row"], label: Int64[Tensor, " row"], held: tuple[float, float]) -> Tensor:
     classes = len(r)
     counts = torch.zeros(classes, classes, dtype=torch.float64).index_add_(1, label, r)
-    common = _even(classes, 1 - float(counts.trace() / counts.sum()))
-    if held == float("inf"):
-        return common
-    counts += held * common
+    total, right = counts.sum(1), counts.diagonal()
+    common = 1 - float(right.sum() / counts.sum())
+    level, spread = held
+    rate = torch.full_like(total, common) if level == INF else (total - right + level * common) / (total + level)
+    same = torch.eye(classes, dtype=torch.float64)
+    where = (1 - same) / (classes - 1)
+    if spread != INF:
+        where = (counts * (1 - same) + spread * where) / (total - right + spread)[:, None]
+    found: Tensor = (1 - rate)[:, None] * same + rate[:, None] * where
+    return found
+
+
+def _shown(score: Float64[Tensor, "class row"], label: Int64[Tensor, " row"]) -> Float64[Tensor, "class class"]:
+    """Where the labels of each class go, by the labels of those samples that are most surely of it."""
+    classes = len(score)
+    sure, told = score.softmax(0).max(0)
+    counts = _even(classes, 0.2)
+    for c in range(classes):
+        at = (told == c).nonzero().squeeze(1)
+        first = at[sure[at].argsort(descending=True, stable=True)[: max(_ENOUGH, round(_SUREST * len(at)))]]
+        counts[c] += torch.bincount(label[first], minlength=classes)
     found: Tensor = counts / counts.sum(1, keepdim=True)
     return found
 
 
-def _hold(score: Float64[Tensor, "class row"], label: Int64[Tensor, " row"], half: Tensor) -> float:
+def _chosen(fit: _Fit, found: list[LabelModel]) -> LabelModel:
     """The strongest hold whose likelihood on labels left out is within some standard errors of the best."""
-    sure = SURE if len(score) > 2 else SURE_OF_TWO
-    told = {held: _left_out(score, label, half, held) for held in HOLDS}
-    best = told[max(told, key=lambda held: float(told[held].mean()))]
-    for held in reversed(HOLDS):
-        short = best - told[held]
+    part = torch.arange(fit.rows) % PARTS
+    sure = SURE if fit.classes > 2 else SURE_OF_TWO
+    told = [_left_out(fit, model, part) for model in found]
+    best = max(told, key=lambda each: float(each.mean()))
+    for model, each in reversed(list(zip(found, told, strict=True))):
+        short = best - each
         if float(short.mean()) <= sure * float(short.std()) / len(short) ** 0.5:
-            return held
+            return model
     raise AssertionError("the best is within any distance of itself")
 
 
-def _left_out(score: Tensor, label: Tensor, half: Tensor, held: float, rounds: int = 50) -> Float64[Tensor, " row"]:
-    """Log-likelihood of every label under class shares and a transition matrix that the other half taught."""
-    classes = len(score)
-    out = torch.empty(len(label), dtype=torch.float64)
-    for left in (half, ~half):
-        seen, known = score[:, ~left], label[~left]
-        prior = torch.bincount(known, minlength=classes).clamp(min=1).double() / len(known)
-        transition = _even(classes, 0.2)
-        for _ in range(rounds):
-            r = ((seen + prior.log()[:, None]).log_softmax(0) + _log(transition)[:, known]).softmax(0)
-            prior, transition = _shares(r), _transition(r, known, held)
-        log_q = (score[:, left] + prior.log()[:, None]).log_softmax(0)
-        out[left] = torch.logsumexp(log_q + _log(transition)[:, label[left]], 0)
+def _left_out(fit: _Fit, model: LabelModel, part: Tensor, rounds: int = 50) -> Float64[Tensor, " row"]:
+    """Log-likelihood of every label under class shares and a transition matrix that the other parts taught."""
+    out = torch.empty(fit.rows, dtype=torch.float64)
+    for left in (part == k for k in range(PARTS)):
+        out[left] = fit.part(left).log_likelihood(fit.part(~left).climbed(model, rounds, powers_too=False))
     return out
 
 

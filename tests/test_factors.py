@@ -11,6 +11,14 @@ from hardsight.factors import HARD, ledger, strangeness, unusual
 from hardsight.neighbours import Neighbourhood
 
 
+def likeness(model, log_w, prior):
+    """Minus KL(what is said of samples surely of class c || what the witness says), class by class."""
+    told = model.transition.numpy() / prior
+    told /= told.sum(1, keepdims=True)
+    log = np.log(np.maximum(told, 1e-300))
+    return np.stack([(told[c] * (log_w - log[c])).sum(1) for c in range(len(told))], 1)
+
+
 def account(log_probs, label, near=None):
     """Parts and ledger of an ensemble ``(view, sample, class)``."""
     views, samples, _ = log_probs.shape
@@ -56,11 +64,14 @@ def test_lines_against_their_definitions(with_neighbours):
     prior = np.bincount(label, minlength=3) / len(label)
     balanced = consensus / prior
     balanced /= balanced.sum(1, keepdims=True)
-    q = book.labels.prior.numpy() * balanced ** book.labels.powers[0].item()
+    model = book.labels
+    told = np.log(balanced) if not model.taught else likeness(model, np.log(balanced), prior)
+    q = model.prior.numpy() * np.exp(model.powers[0].item() * told)
     if near is not None:
         counts = np.array([[(row == c).sum() for c in range(3)] for row in near.labels])
         shares = (counts + 2 * prior) / prior
-        q = q * (shares / shares.sum(1, keepdims=True)) ** book.labels.powers[1].item()
+        log_shares = np.log(shares / shares.sum(1, keepdims=True))
+        q = q * np.exp(model.powers[1].item() * likeness(model, log_shares, prior))
     posterior = q * book.labels.transition.numpy().T[label]
     posterior /= posterior.sum(1, keepdims=True)
     own = (np.arange(len(label)), label.numpy())

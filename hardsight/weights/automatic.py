@@ -1,16 +1,22 @@
 r"""The automatic scheme: what the ledger found decides for each sample what its weight is.
 
 One sign for all hard samples is wrong by as much as it helps when their cause is another. So, for each sample by its own
-causes: down by the probability that its label is wrong, and up as far as its class is short of *right* labels,
+causes: down by the probability $1 - r_i$ that its label is wrong, and up as far as its class is short of *right* labels,
 
-$$w_i = \frac{1 - P(\text{wrong})_i}{\sum_{j: y_j = y_i} (1 - P(\text{wrong})_j)},$$
+$$w_i = a_i \Big/ \Big(\sum_{j: y_j = y_i} a_j\Big)^{1 - s/2}, \qquad
+a_i = r_i \Big(\frac{\bar p(y_i)}{\max_c \bar p(c)}\Big)^s,$$
 
-scaled to mean one. Every class then weighs the same in training, and the rightly labelled samples of a class share
-its weight;
-with the truth known, these are the weights of clean, balanced data. Where no label is doubted and all classes are
-alike, they are all one.
+scaled to mean one. With the truth known these are the weights of clean, balanced data ($s = 0$), and where no label is
+doubted and all classes are alike they are all one.
+
+$s$, from 0 to 1, is how little the ledger can be relied on. Labels that went wrong just where a model would err, too, look
+like ambiguity to any model of labels. But on the quarter of the samples of which the members are surest, class by class,
+labels that are ambiguous by nature agree with the members; so what share of them does not, beyond what P(wrong) explains,
+is noise of unknown size: $s = (u - 0.07) / 0.08$. Then every sample counts as far as the members believe its label, as in
+self-paced learning, and classes are balanced by half, because counts of wrong labels are no counts of a class.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +26,14 @@ from torch import Tensor
 
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
-from hardsight.weights.core import Scheme, probabilities
+from hardsight.weights.core import Scheme, finite, probabilities
 
 # A mean P(wrong) below which nothing is put down to wrong labels: weights that differ for nothing help nobody.
 FEWEST_WRONG = 0.002
+# Of the samples that are predicted as a class.
+_SUREST = 0.25
+# Shares of labels that even the surest predictions miss: what clean data of nature show, and what only noise does.
+_NATURAL = 0.07, 0.15
 
 
 class Decision(NamedTuple):
@@ -38,19 +48,54 @@ class Decision(NamedTuple):
     text: str
 
 
-def auto(p_wrong: Float[Tensor, " sample"], labels: Int64[Tensor, " sample"]) -> Float[Tensor, " sample"]:
-    """Weights of mean one; all exactly one where no label is doubted and all classes have as many samples."""
+def auto(
+    p_wrong: Float[Tensor, " sample"], logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]
+) -> Float[Tensor, " sample"]:
+    """Weights of mean one; all exactly one where no label is doubted and all classes have as many samples.
+
+    Args:
+        p_wrong: probability that the label is wrong.
+        logits: of held-out models of the data as given.
+        labels: class codes.
+    """
+    unsure = distrust(p_wrong, logits, labels)
     right = 1 - probabilities(p_wrong)
     if float(p_wrong.mean()) < FEWEST_WRONG:
         right = torch.ones_like(right)
-    mass = torch.zeros(int(labels.max()) + 1, dtype=right.dtype, device=right.device).index_add(0, labels, right)
+    if unsure > 0:
+        told = finite("logits", logits)
+        right = right * (unsure * (told.gather(1, labels[:, None]).squeeze(1) - told.max(1).values)).exp()
+    mass = torch.zeros(logits.shape[1], dtype=right.dtype, device=right.device).index_add(0, labels, right)
     present = torch.bincount(labels, minlength=len(mass)) > 0
     share = mass / mass[present].mean()
-    if bool((share[present] == 1).all()):
-        return right / right.mean()
     # A class all of whose labels are wrong has nothing to share.
-    weights = torch.where(mass[labels] > 0, right / share[labels].clamp(min=torch.finfo(right.dtype).tiny), 0)
+    weights = right / share.clamp(min=torch.finfo(right.dtype).tiny)[labels] ** (1 - unsure / 2)
     return weights / weights.mean()
+
+
+def unexplained(
+    p_wrong: Float[Tensor, " sample"], logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]
+) -> float:
+    """Share of the surest samples whose label is not the predicted one, beyond what P(wrong) explains; 0 or more."""
+    sure, told = finite("logits", logits).softmax(1).max(1)
+    chosen = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
+    for c in range(logits.shape[1]):
+        at = (told == c).nonzero().squeeze(1)
+        if not len(at):
+            continue
+        # Ties share one fate, so that the order of the samples decides nothing.
+        least = sure[at].sort(descending=True).values[math.ceil(_SUREST * len(at)) - 1]
+        chosen[at[sure[at] >= least]] = True
+    missed = (labels != told)[chosen].to(p_wrong.dtype).mean()
+    return max(0.0, float(missed - p_wrong[chosen].mean()))
+
+
+def distrust(
+    p_wrong: Float[Tensor, " sample"], logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]
+) -> float:
+    """How little the ledger can be relied on, from 0 to 1."""
+    low, high = _NATURAL
+    return min(max((unexplained(p_wrong, logits, labels) - low) / (high - low), 0.0), 1.0)
 
 
 def decide(difficulty: Difficulty) -> Decision:
@@ -59,16 +104,18 @@ def decide(difficulty: Difficulty) -> Decision:
     Raises:
         InputError: there is no ledger (regression, other losses than log-loss, a single view a sample).
     """
-    if difficulty.p_wrong is None or difficulty.classes is None:
+    if difficulty.p_wrong is None or difficulty.consensus is None:
         raise InputError(
             "the automatic scheme reads the ledger, and there is none (it needs classes, log-loss and two views a sample): "
             "measure so, or name another scheme"
         )
-    weights = auto(torch.tensor(difficulty.p_wrong), torch.tensor(difficulty.labels)).numpy()
-    return Decision(weights, _told(difficulty, weights))
+    read = (difficulty.p_wrong, difficulty.consensus, difficulty.labels)
+    p_wrong, logits, labels = (torch.tensor(each) for each in read)
+    weights = auto(p_wrong, logits, labels).numpy()
+    return Decision(weights, _told(difficulty, weights, distrust(p_wrong, logits, labels)))
 
 
-def _told(d: Difficulty, weights: np.ndarray) -> str:
+def _told(d: Difficulty, weights: np.ndarray, unsure: float) -> str:
     assert d.p_wrong is not None
     assert d.classes is not None
     n = len(d)
@@ -87,12 +134,17 @@ def _told(d: Difficulty, weights: np.ndarray) -> str:
         )
     else:
         said.append(f"No label is doubted (mean P(wrong) {d.p_wrong.mean():.2%}), so none is weighted down.")
+    if unsure:
+        said.append(
+            f"The surest predictions miss more labels than that explains, so there is noise of another kind (trust in the "
+            f"ledger {1 - unsure:.0%}): samples also count as far as held-out models believe their labels."
+        )
     mass = np.bincount(d.labels, 1 - d.p_wrong, len(d.classes))
     present = np.flatnonzero(np.bincount(d.labels, minlength=len(d.classes)))
     least, most = present[mass[present].argmin()], present[mass[present].argmax()]
     said.append(
         f"Class {d.classes[least]!r} has {mass[least]:,.1f} rightly labelled samples and class {d.classes[most]!r} has "
-        f"{mass[most]:,.1f}; every class weighs the same, so a sample of the first counts up to "
+        f"{mass[most]:,.1f}; classes are balanced to the power {1 - unsure / 2:.2g}, so a sample of the first counts up to "
         f"{weights[d.labels == least].max():.3g}, one of the second up to {weights[d.labels == most].max():.3g}."
     )
     effective = float(weights.sum() ** 2 / np.square(weights).sum())
@@ -104,7 +156,8 @@ ROWS = (
     Scheme(
         "auto",
         "samples by their own causes: down by P(label wrong), up for classes that are short of right labels",
-        "(1 - P(wrong)) / sum of 1 - P(wrong) over the samples of the label",
+        "a / (sum of a over the samples of the label)^(1 - s/2), a = (1 - P(wrong)) (p / max p)^s, s: noise that P(wrong) "
+        "does not explain, 0 to 1",
         auto,
         "learned",
         "probabilities of the ledger",

@@ -1,0 +1,93 @@
+"""The automatic scheme: weights of clean, balanced data where the truth is known, and none that differ for nothing."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import load_diabetes, load_wine
+
+import hardsight as hs
+from hardsight.errors import InputError
+from hardsight.weights.automatic import auto, decide, distrust, unexplained
+
+
+def believing(labels, classes=3, p=0.98):
+    """Log-probabilities of members that are sure of the labels."""
+    other = np.log((1 - p) / (classes - 1))
+    return torch.full((len(labels), classes), other, dtype=torch.float64).scatter(1, labels[:, None], np.log(p))
+
+
+def test_clean_balanced_data_weigh_exactly_alike():
+    labels = torch.arange(3).repeat(20)
+    weights = auto(torch.full((60,), 1e-4, dtype=torch.float64), believing(labels), labels)
+    assert (weights == 1).all()
+
+
+def test_known_truth_gives_the_weights_of_clean_balanced_data():
+    labels = torch.tensor([0] * 30 + [1] * 10 + [2] * 5)
+    wrong = torch.zeros(45, dtype=torch.float64)
+    wrong[[0, 1, 2, 3, 30, 40]] = 1
+    weights = auto(wrong, believing(labels), labels)
+    right = 1 - wrong.numpy()
+    by_hand = right / np.array([26, 9, 4])[labels]
+    np.testing.assert_allclose(weights, by_hand / by_hand.mean())
+
+
+@given(st.integers(0, 2**32), st.integers(4, 40))
+def test_mean_one_and_no_order(seed, n):
+    rng = np.random.default_rng(seed)
+    labels = torch.from_numpy(rng.integers(3, size=n))
+    wrong, logits = torch.from_numpy(rng.random(n)), torch.from_numpy(rng.normal(size=(n, 3))).log_softmax(1)
+    weights = auto(wrong, logits, labels)
+    assert weights.mean().item() == pytest.approx(1)
+    assert (weights >= 0).all()
+    order = torch.from_numpy(rng.permutation(n))
+    torch.testing.assert_close(auto(wrong[order], logits[order], labels[order]), weights[order])
+
+
+def test_labels_that_sure_members_miss_are_noise_of_another_kind():
+    # 100 samples of a class, a fifth of which is labelled otherwise: the members are as sure of these as of all.
+    labels = torch.tensor([0] * 80 + [1] * 20 + [1] * 100)
+    logits = believing(torch.tensor([0] * 100 + [1] * 100), 2)
+    nothing = torch.zeros(200, dtype=torch.float64)
+    assert unexplained(nothing, logits, labels) == pytest.approx(0.1)
+    assert distrust(nothing, logits, labels) == pytest.approx(0.375)
+    explained = torch.zeros(200, dtype=torch.float64)
+    explained[80:100] = 1
+    assert unexplained(explained, logits, labels) == 0
+    believed = torch.where(
+        torch.arange(200) < 80, 1.0, torch.where(torch.arange(200) < 100, (0.02 / 0.98) ** 0.375, 1.0)
+    )
+    share = torch.tensor([80.0, 100 + 20 * (0.02 / 0.98) ** 0.375])[labels]
+    by_hand = believed / share ** (1 - 0.375 / 2)
+    torch.testing.assert_close(auto(nothing, logits, labels), (by_hand / by_hand.mean()).double())
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    x, y = load_wine(return_X_y=True)
+    rng = np.random.default_rng(0)
+    flipped = rng.random(len(y)) < 0.25
+    given = np.where(flipped, (y + rng.integers(1, 3, len(y))) % 3, y)
+    return hs.measure(x, given, folds=3, repeats=4, pilot=False, refine=False), flipped
+
+
+def test_flips_are_weighted_down_and_the_words_have_the_numbers(noisy):
+    d, flipped = noisy
+    weights, text = decide(d)
+    np.testing.assert_allclose(hs.weigh(d), weights, rtol=1e-12)
+    assert weights[flipped].mean() < 0.3 < 0.9 < weights[~flipped].mean()
+    doubted = d.p_wrong > 0.5
+    assert f"{d.p_wrong.sum():,.0f} of 178 labels ({d.p_wrong.mean():.1%})" in text
+    assert f"those {doubted.sum()} carry {weights[doubted].sum() / weights.sum():.1%} of the weight" in text
+    assert f"worth {weights.sum() ** 2 / np.square(weights).sum():,.0f} samples" in text
+    assert hs.weigh(d, clip=1.2).max() <= 1.2 * (1 + 1e-9)
+
+
+def test_without_a_ledger_it_says_what_is_missing():
+    d = hs.measure(*load_diabetes(return_X_y=True), learner="ridge", folds=3, repeats=2)
+    with pytest.raises(InputError, match="p_wrong"):
+        hs.weigh(d)
+    with pytest.raises(InputError, match="name another scheme"):
+        decide(d)

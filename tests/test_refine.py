@@ -1,0 +1,97 @@
+"""Later rounds: better posteriors of the labels, and every error as it was."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_wine
+from sklearn.metrics import average_precision_score
+from sklearn.neighbors import KNeighborsClassifier
+
+import hardsight as hs
+from hardsight.errors import InputError
+from hardsight.refine import checkpoints
+
+SAME = ("error", "error_se", "bias", "variance", "consensus", "predicted", "count")
+
+
+def flipped(load, rate, classes, most=None):
+    x, y = load(return_X_y=True)
+    rng = np.random.default_rng(0)
+    kept = rng.permutation(len(y))[:most]
+    x, y = x[kept], y[kept]
+    wrong = rng.random(len(y)) < rate
+    return x, np.where(wrong, (y + rng.integers(1, classes, len(y))) % classes, y), wrong
+
+
+@pytest.fixture(scope="module")
+def digits():
+    x, y, wrong = flipped(load_digits, 0.4, 10, 900)
+    how = {"folds": 3, "repeats": 3, "pilot": False}
+    return wrong, hs.measure(x, y, refine=False, **how), hs.measure(x, y, **how)
+
+
+def test_the_labels_are_known_better_and_the_errors_are_the_same(digits):
+    wrong, once, twice = digits
+    assert average_precision_score(wrong, twice.p_wrong) > average_precision_score(wrong, once.p_wrong)
+    for name in SAME:
+        np.testing.assert_array_equal(getattr(twice, name), getattr(once, name))
+    np.testing.assert_allclose(twice.factors.to_numpy().sum(1), twice.error, rtol=0, atol=1e-9)
+    assert twice.settings["refined"] == {"rounds": 1, "members": 9, "why": "labels look wrong"}
+    assert once.settings["refined"] == {"rounds": 0, "members": 0, "why": "not asked for"}
+    assert twice.settings["members"] == once.settings["members"] == 9
+
+
+def measured(**how):
+    x, y, _ = flipped(load_wine, 0.3, 3)
+    return hs.measure(x, y, **{"folds": 3, "repeats": 2, "pilot": False, "refine": 2} | how)
+
+
+def test_the_same_bytes_again_and_from_checkpoints(tmp_path):
+    whole = measured()
+    path = tmp_path / "progress.npz"
+    kept = measured(checkpoint=path)
+    assert checkpoints(path)[0].exists()
+    assert checkpoints(path)[1].exists()
+    resumed = measured(checkpoint=path, resume=True)
+    for other in (kept, resumed):
+        np.testing.assert_array_equal(other.p_wrong, whole.p_wrong)
+        np.testing.assert_array_equal(other.suggested, whole.suggested)
+    with pytest.raises(InputError, match="cannot be continued"):
+        measured(checkpoint=path, resume=True, seed=1)
+
+
+def test_weights_of_the_user_count_in_every_round():
+    x, y, _ = flipped(load_wine, 0.3, 3)
+    weights = np.where(y == 0, 3.0, 1.0)
+    one = hs.measure(x, y, weights=weights, folds=3, repeats=2, pilot=False)
+    assert one.settings["refined"]["rounds"] == 1
+    np.testing.assert_allclose(one.factors.to_numpy().sum(1), one.error, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("why", "how"),
+    [
+        ("fewer than 1%", {}),
+        ("cannot weigh its training samples", {"learner": KNeighborsClassifier()}),
+        ("has a budget", {"repeats": None, "folds": None, "budget": "10 models"}),
+        ("has no ledger", {"loss": "brier"}),
+    ],
+)
+def test_where_there_is_no_second_round_it_says_why(why, how):
+    x, y = load_wine(return_X_y=True)
+    d = hs.measure(x, y, **{"folds": 3, "repeats": 2, "pilot": False} | how)
+    assert why in d.settings["refined"]["why"]
+    assert d.settings["refined"]["rounds"] == 0
+
+
+@pytest.mark.parametrize(
+    ("says", "how"),
+    [
+        ("cannot weigh", {"learner": KNeighborsClassifier(), "refine": True}),
+        ("leaving one out", {"learner": "knn-loo", "splits": "loo", "folds": None, "repeats": None, "refine": 1}),
+        ("must be 5 or less", {"refine": 6}),
+        ("refine must be", {"refine": -1}),
+    ],
+)
+def test_rounds_that_cannot_be_had_are_refused(says, how):
+    with pytest.raises(InputError, match=says):
+        measured(**how)
