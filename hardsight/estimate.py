@@ -47,6 +47,10 @@ from hardsight.splits import (
 from hardsight.truth import Known
 
 FOLDS, REPEATS, MOST_REPEATS = 5, 10, 50
+_NOTHING_KNOWN = (
+    "held-out models and neighbours tell the labels no better than the shares of the classes do: for want of evidence no "
+    "label is doubted, and the ledger's noise line is zero"
+)
 
 
 def measure(
@@ -555,6 +559,8 @@ def _difficulty(
     if consensus is not None and loss == "log" and bool((record.count > 1).all()):
         prior = None if samples is None else later.shares(samples)
         account = ledger(parts, consensus, record.labels, None if near is None else near(), prior=prior, known=known)
+        if not account.labels.informed:
+            settings["notices"] = [*settings["notices"], _NOTHING_KNOWN]
         settings |= {
             "transition": account.labels.transition.tolist(),
             "class_shares": account.labels.prior.tolist(),

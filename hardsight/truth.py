@@ -1,16 +1,22 @@
 r"""How given labels come about from true ones: $P(y|x) = \sum_c q(c|x)\,T(c \to y)$, and the posterior of the true label.
 
-$q$ is what is known of the true label before the given one is seen: $q \propto \rho \prod_k w_k^{\beta_k}$ over the
-*witnesses*: the balanced consensus, and the shares of classes among the nearest neighbours, where there are any. Members
-that were trained on noisy labels answer softly, as if $T$ were in their predictions already; the powers $\beta_k$, fitted
-with $T$ and the true classes' shares $\rho$ by maximum likelihood (EM), take that out again, and weigh the witnesses
-against each other as stacking does. Their sum is held at 1 or more: below, heavy noise in small data passes for soft
-predictions of right labels.
+$q$ is what is known of the true label before the given one is seen, by two *witnesses*: the balanced consensus, and the
+shares of classes among the nearest neighbours, where there are any. Both learned from given labels, so of a sample that is
+surely of class $c$ they say $T(c \to \cdot)$ and not $c$ alone. A witness $w$ therefore speaks for $c$ by how little it
+diverges from that, $q \propto \rho \prod_k e^{-\beta_k \mathrm{KL}(T^b_c \| w_k)}$ with $T^b_c \propto T(c \to \cdot)/\pi$;
+pair flips, where a class's samples look like two, are found by that. The consensus may also be taken at its word
+($\mathrm{KL} = -\log w(c)$), for members that did not learn the noise. The powers $\beta_k$ are fitted with $T$ and the true
+classes' shares $\rho$ by maximum likelihood (EM), and weigh the witnesses against each other as stacking does. Their sum is
+held at 1 or more: below, heavy noise in small data passes for soft predictions of right labels.
 
-How far the rows of $T$ may differ is chosen from the data. Pseudo-counts hold each row to the rate common to all classes,
-spread evenly; the strongest of several holds is taken whose log-likelihood on labels left out (two halves, given the powers)
-is within 2.5 standard errors of the best (5 with two classes), and that leaves the labels of every class mostly right. Noise
-that is the same everywhere, which it mostly is, then costs no power, and structured noise is still found.
+How far the rows of $T$ may differ is chosen from the data. Pseudo-counts hold the rate of wrong labels in each row to the
+common one, and where they go to an even spread; of several such holds, the one is taken whose likelihood of labels left out
+(three parts, given the powers) is best (with two classes, the strongest within 5 standard errors of it), among those that
+leave each class's own label the most frequent one.
+
+Who knows nothing accuses nobody: where the consensus is no likelier than the labels' shares, and neither it nor the
+neighbours are right more often than the largest share, each by three standard errors, every label is taken as right. Labels
+that are all noise could not be told from labels that have nothing to do with the features.
 """
 
 from typing import NamedTuple
@@ -27,6 +33,8 @@ HOLDS = ((10.0, 3.0), (30.0, 30.0), (INF, 3.0), (INF, INF))
 SURE = 0.0
 # With two classes structure is no more than a difference of rates, and a bias of the members for one class looks like it.
 SURE_OF_TWO = 5.0
+# Standard errors by which a witness must be right more often than the largest class's share.
+SURE_OF_LUCK = 3.0
 STARTS = ((0.05, 1.0),)
 # Share of the samples that are predicted as a class, the surest ones, that show where its labels go; the fewest of them.
 _SUREST, _ENOUGH = 0.25, 10
@@ -73,7 +81,9 @@ class LabelModel(NamedTuple):
         transition: P(given label | true label), rows true.
         prior: share of each class among the true labels.
         powers: of the witnesses: the consensus, then the neighbours if there are any.
-        held: pseudo-counts that hold the rows of ``transition`` to the common rate.
+        held: pseudo-counts that hold the rows of ``transition``: to the common rate, and to an even spread.
+        taught: whether the consensus is taken for what members say that learned the noise, too.
+        informed: whether any witness tells the labels better than their shares do; where none does, no label is doubted.
     """
 
     transition: Float64[Tensor, "class class"]
@@ -81,6 +91,7 @@ class LabelModel(NamedTuple):
     powers: Float64[Tensor, " witness"]
     held: tuple[float, float]
     taught: bool
+    informed: bool = True
 
 
 class Known(NamedTuple):
@@ -109,7 +120,7 @@ def label_model(evidence: Evidence) -> LabelModel:
     """The model of largest likelihood among those that the labels left out speak for.
 
     It is estimated on at most 20,000 samples, fewer where classes are many: those at even steps from the likeliest to
-    the least likely label, so that it depends on nothing but what is known of the samples. The halves are every other one.
+    the least likely label, so that it depends on nothing but what is known of the samples. The parts are every third one.
 
     Args:
         evidence: of all samples.
@@ -119,6 +130,8 @@ def label_model(evidence: Evidence) -> LabelModel:
     order = evidence.consensus.gather(1, evidence.label[:, None]).squeeze(1).argsort(stable=True)
     rows = order[torch.arange(most) * samples // most]
     fit = _Fit(evidence.witnesses(rows), evidence.label[rows], evidence.prior)
+    if not fit.informed():
+        return fit.undoubted()
     found = [fit.best(held, taught=taught) for held in HOLDS for taught in (True, False)]
     # A class whose labels are mostly those of another is that other: members that ignore a rare class lead there.
     sound = [model for model in found if bool((model.transition.argmax(1) == torch.arange(classes)).all())]
@@ -127,6 +140,8 @@ def label_model(evidence: Evidence) -> LabelModel:
 
 def posterior(model: LabelModel, evidence: Evidence, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "row class"]:
     """P(true label | witnesses, given label); rows sum to one."""
+    if not model.informed:
+        return model.transition[evidence.label[rows]]
     log_q = _log_q(_likeness(model, evidence.prior, evidence.witnesses(rows)), model.powers, model.prior)
     return (log_q + _log(model.transition)[:, evidence.label[rows]]).softmax(0).T.contiguous()
 
@@ -154,6 +169,24 @@ class _Fit:
     ) -> None:
         self.witnesses, self.label, self.trained = witnesses, label, trained
         self.classes, self.rows = witnesses.shape[1:]
+
+    def informed(self) -> bool:
+        """Whether a witness is right more often, or the consensus likelier, than the labels' shares are by luck."""
+        shares = torch.bincount(self.label, minlength=self.classes).double() / self.rows
+        told = (self.witnesses + self.trained.log()[:, None]).log_softmax(1)
+        gain = told[0].gather(0, self.label[None]).squeeze(0) - shares.log()[self.label]
+        right = (told.argmax(1) == self.label).double().mean(1).max()
+        chance = float(shares.max())
+        likelier: bool = float(gain.mean()) > SURE_OF_LUCK * float(gain.std()) / self.rows**0.5
+        return likelier or float(right) > chance + SURE_OF_LUCK * (chance * (1 - chance) / self.rows) ** 0.5
+
+    def undoubted(self) -> LabelModel:
+        """The model in which every label is right."""
+        powers = torch.zeros(len(self.witnesses), dtype=torch.float64)
+        powers[0] = 1.0
+        shares = torch.bincount(self.label, minlength=self.classes).clamp(min=1).double()
+        same = torch.eye(self.classes, dtype=torch.float64)
+        return LabelModel(same, shares / shares.sum(), powers, (INF, INF), taught=False, informed=False)
 
     def best(self, held: tuple[float, float], *, taught: bool) -> LabelModel:
         """The likeliest of several starts: softness and noise can stand in for each other, so there are several hills."""

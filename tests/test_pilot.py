@@ -315,7 +315,8 @@ def test_the_pilot_is_trained_where_the_run_is():
 
     where = Elsewhere()
     d = hs.measure(X, NOISY, repeats=2, backend=where)
-    assert where.lengths == [1, 3, 0.33, 0.33]
+    assert d.settings["refined"]["rounds"] == 1
+    assert where.lengths == [1, 3, 0.33, 0.33, 0.33]
     same(d, hs.measure(X, NOISY, repeats=2))
 
 

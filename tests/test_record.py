@@ -684,7 +684,7 @@ def test_records_that_a_run_cannot_fill(tmp_path):
         wine(record=hs.Record())
     with pytest.raises(hs.InputError, match="not kept in the checkpoint"):
         wine(record=hs.Record(members=True), checkpoint=tmp_path / "c.npz")
-    with pytest.raises(hs.InputError, match="these labels are numbers"):
+    with pytest.raises(hs.InputError, match="a record is of classes"):
         hs.measure(np.random.default_rng(0).normal(size=(30, 2)), np.linspace(0, 1, 30), record=hs.Record(members=True))
     used = hs.Record(members=True)
     wine(learner="ridge", record=used)

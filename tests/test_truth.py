@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_factors import ensemble, likeness
 
+import hardsight as hs
 from hardsight.truth import Evidence, label_model, posterior
 
 
@@ -179,3 +180,22 @@ def test_small_classes_are_held_to_the_common_noise_rate():
     label = np.array([0] * 100 + [0, 0, 1, 1])
     model, _ = told([[0.999, 0.001]] * 100 + [[0.001, 0.999]] * 4, label)
     assert model.transition[1, 0] < 0.25
+
+
+def test_witnesses_that_know_nothing_accuse_nobody():
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(200, 5)), rng.integers(0, 4, 200)
+    d = hs.measure(x, y, learner="ridge", folds=4, repeats=3)
+    assert d.p_wrong.max() < 1e-6
+    assert (d.factors["noise"].abs() < 1e-6).all()
+    assert any("no label is doubted" in notice for notice in d.settings["notices"])
+    np.testing.assert_allclose(d.factors.sum(axis=1), d.error, atol=1e-9)
+
+
+def test_neighbours_that_know_are_heard_where_the_models_know_nothing():
+    rng = np.random.default_rng(4)
+    x = rng.uniform(-1, 1, size=(400, 2))
+    true = (x[:, 0] * x[:, 1] > 0).astype(int)
+    wrong = rng.random(400) < 0.1
+    d = hs.measure(x, true ^ wrong, learner="ridge", folds=4, repeats=3)
+    assert d.p_wrong[wrong].mean() > d.p_wrong[~wrong].mean() + 0.3

@@ -61,8 +61,8 @@ class DifficultyWeightedClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEsti
     >>> from sklearn.datasets import load_wine
     >>> from sklearn.naive_bayes import GaussianNB
     >>> model = DifficultyWeightedClassifier(GaussianNB(), "spl-linear", scheme_parameters={"lam": 2.0})
-    >>> round(model.fit(*load_wine(return_X_y=True)).weights_.mean(), 6)
-    1.0
+    >>> bool(model.fit(*load_wine(return_X_y=True)).weights_.mean().round(6) == 1)
+    True
     """
 
     # scikit-learn asks constructors to take whatever they are given: it is looked at in fit.
