@@ -220,7 +220,9 @@ def ensembles(given: Given) -> Iterator[Scored]:
 def _measured(given: Given, repeats: int, stream: np.random.SeedSequence, record: Record | None = None) -> Difficulty:
     seed = int(stream.generate_state(1)[0])
     # A pilot would train as many models again as the ten.
-    return measure(given.x, given.y, folds=FOLDS, repeats=repeats, seed=seed, record=record, pilot=record is not None)
+    return measure(
+        given.x, given.y, folds=FOLDS, repeats=repeats, seed=seed, record=record, pilot=record is not None, refine=False
+    )
 
 
 def _ten(given: Given, stream: np.random.SeedSequence) -> Iterator[Scored]:
