@@ -526,7 +526,7 @@ def test_a_run_is_prepared_once():
         return by_autograd()
 
     learner = hs.Network(make, epochs=1)
-    first = hs.measure(X, Y, learner=learner, folds=3, repeats=20, duplicates="apart")
+    first = hs.measure(X, Y, learner=learner, folds=3, repeats=20, duplicates="apart", refine=False)
     assert len(made) == 61
     again = hs.measure(X[:, ::-1].copy(), Y, learner=learner, folds=3, repeats=2, duplicates="apart")
     fresh = hs.measure(X[:, ::-1].copy(), Y, learner=hs.Network(make, epochs=1), folds=3, repeats=2, duplicates="apart")

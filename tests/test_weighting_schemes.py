@@ -36,12 +36,11 @@ PARAMETERS = {
     "co-teaching": {"rate": 0.3},
     "jocor": {"rate": 0.3},
     "jocor-loss": {"rate": 0.3},
+    "aum-filter": {"threshold": torch.linspace(0, 0.5, 20)},
+    "mentornet-dd": {"mentor": hs.weights.Mentor()},
 }
-# One looks at all samples at once, the other needs a network that was trained before.
-_BY_THEMSELVES = {"adaboost", "mentornet-dd"}
-LOOPED = sorted(
-    name for name, row in hs.SCHEMES.items() if row.kind in ("weights", "loss") and name not in _BY_THEMSELVES
-)
+# AdaBoost looks at all samples at once.
+LOOPED = sorted(name for name, row in hs.SCHEMES.items() if row.kind in ("weights", "loss") and name != "adaboost")
 
 
 def batch(step):
@@ -64,7 +63,7 @@ def batch(step):
         "neighbours": torch.randint(2, (BATCH, 5), generator=generator),
         "residual": logits[:, 0],
         "aum": draw(BATCH),
-        "threshold": draw(20),
+        "p_wrong": draw(BATCH),
         "purity": draw(BATCH),
     }
     return torch.randperm(SAMPLES, generator=generator)[:BATCH], logits, given
