@@ -9,6 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 import hardsight as hs
 from hardsight.errors import InputError
 from hardsight.refine import checkpoints
+from hardsight.report.summary import findings
 
 SAME = ("error", "error_se", "bias", "variance", "consensus", "predicted", "count")
 
@@ -95,3 +96,10 @@ def test_where_there_is_no_second_round_it_says_why(why, how):
 def test_rounds_that_cannot_be_had_are_refused(says, how):
     with pytest.raises(InputError, match=says):
         measured(**how)
+
+
+def test_the_summary_tells_of_the_second_round():
+    x, y, _ = flipped(load_wine, 0.2, 3)
+    told = {wanted: hs.measure(x, y, learner="logistic", repeats=2, refine=wanted) for wanted in (0, 1)}
+    assert not any("automatic weights" in finding for finding in findings(told[0]))
+    assert any("asked of 10 more models, trained with the automatic" in finding for finding in findings(told[1]))

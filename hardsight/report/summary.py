@@ -134,6 +134,11 @@ def findings(d: Difficulty) -> list[str]:
             f"About {number(round(float(np.nansum(d.p_wrong))))} labels are expected to be wrong; "
             f"{plural(likely, 'sample')} more likely wrong than right."
         )
+    if (again := d.settings.get("refined") or {}).get("rounds"):
+        found.append(
+            f"Which labels are wrong was asked of {plural(again['members'], 'more model')}, trained with the automatic "
+            "weights of what the first ones said; errors are those of the first."
+        )
     if d.regression:
         found += _residuals(d)
     if d.loss_only:
