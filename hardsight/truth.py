@@ -14,9 +14,9 @@ common one, and where they go to an even spread; of several such holds, the one 
 (three parts, given the powers) is best (with two classes, the strongest within 5 standard errors of it), among those that
 leave each class's own label the most frequent one.
 
-Who knows nothing accuses nobody: where the consensus is no likelier than the labels' shares, and neither it nor the
-neighbours are right more often than the largest share, each by three standard errors, every label is taken as right. Labels
-that are all noise could not be told from labels that have nothing to do with the features.
+Who knows nothing accuses nobody: where no witness gives the labels more probability than it gives labels drawn by the
+classes' shares, by two standard errors, every label is taken as right. Labels that are all noise could not be told from
+labels that have nothing to do with the features.
 """
 
 from typing import NamedTuple
@@ -33,8 +33,8 @@ HOLDS = ((10.0, 3.0), (30.0, 30.0), (INF, 3.0), (INF, INF))
 SURE = 0.0
 # With two classes structure is no more than a difference of rates, and a bias of the members for one class looks like it.
 SURE_OF_TWO = 5.0
-# Standard errors by which a witness must be right more often than the largest class's share.
-SURE_OF_LUCK = 3.0
+# Standard errors by which a witness must do better than by luck.
+SURE_OF_LUCK = 2.0
 STARTS = ((0.05, 1.0),)
 # Share of the samples that are predicted as a class, the surest ones, that show where its labels go; the fewest of them.
 _SUREST, _ENOUGH = 0.25, 10
@@ -171,14 +171,12 @@ class _Fit:
         self.classes, self.rows = witnesses.shape[1:]
 
     def informed(self) -> bool:
-        """Whether a witness is right more often, or the consensus likelier, than the labels' shares are by luck."""
+        """Whether a witness gives the labels more than it gives labels that are drawn by the classes' shares."""
         shares = torch.bincount(self.label, minlength=self.classes).double() / self.rows
-        told = (self.witnesses + self.trained.log()[:, None]).log_softmax(1)
-        gain = told[0].gather(0, self.label[None]).squeeze(0) - shares.log()[self.label]
-        right = (told.argmax(1) == self.label).double().mean(1).max()
-        chance = float(shares.max())
-        likelier: bool = float(gain.mean()) > SURE_OF_LUCK * float(gain.std()) / self.rows**0.5
-        return likelier or float(right) > chance + SURE_OF_LUCK * (chance * (1 - chance) / self.rows) ** 0.5
+        told = self.witnesses.exp()
+        own = told.gather(1, self.label.expand(len(told), 1, -1)).squeeze(1)
+        gain = own - torch.einsum("c,kcr->kr", shares, told)
+        return bool((gain.mean(1) > SURE_OF_LUCK * gain.std(1) / self.rows**0.5).any())
 
     def undoubted(self) -> LabelModel:
         """The model in which every label is right."""

@@ -183,13 +183,19 @@ def test_small_classes_are_held_to_the_common_noise_rate():
 
 
 def test_witnesses_that_know_nothing_accuse_nobody():
-    rng = np.random.default_rng(3)
-    x, y = rng.normal(size=(200, 5)), rng.integers(0, 4, 200)
-    d = hs.measure(x, y, learner="ridge", folds=4, repeats=3)
-    assert d.p_wrong.max() < 1e-6
-    assert (d.factors["noise"].abs() < 1e-6).all()
-    assert any("no label is doubted" in notice for notice in d.settings["notices"])
-    np.testing.assert_allclose(d.factors.sum(axis=1), d.error, atol=1e-9)
+    doubted = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=(200, 5)), rng.integers(0, 4, 200)
+        d = hs.measure(x, y, learner="ridge", folds=4, repeats=3, refine=False)
+        doubted.append(d.p_wrong.max() > 0)
+        told = any("no label is doubted" in notice for notice in d.settings["notices"])
+        assert told is not bool(doubted[-1])
+        np.testing.assert_allclose(d.factors.sum(axis=1), d.error, atol=1e-9)
+        if told:
+            assert (d.factors["noise"] == 0).all()
+    # Two witnesses, each by luck in one of forty cases.
+    assert sum(doubted) <= 2
 
 
 def test_neighbours_that_know_are_heard_where_the_models_know_nothing():
