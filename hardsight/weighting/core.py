@@ -156,7 +156,7 @@ class Weighting(nn.Module):
         labels: Tensor | None = None,
         **inputs: Any,
     ) -> Tensor:
-        """The weights of an effective batch, for :meth:`apply`; what the scheme remembers goes one step on.
+        """The weights of an effective batch, for :meth:`apply_weights`; what the scheme remembers goes one step on.
 
         For schemes that compare the samples of a batch, and for "weighted mean", where gradients are accumulated: the losses
         of all micro-batches are given here at once, without gradient; the arguments are those of :meth:`forward`.
