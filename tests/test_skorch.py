@@ -38,7 +38,9 @@ def digits():
 
 
 def net(kind=hs.skorch.WeightedNeuralNetClassifier, **given):
-    return kind(Softmax, **{"criterion": nn.CrossEntropyLoss, "iterator_train__shuffle": True, **LENGTH, **given})
+    # The callback that prints holds on to print, which Ray puts another function in place of: it could not be pickled.
+    usual = {"criterion": nn.CrossEntropyLoss, "iterator_train__shuffle": True, "callbacks__print_log": None}
+    return kind(Softmax, **{**usual, **LENGTH, **given})
 
 
 def fitted(model, X, y, **given):
