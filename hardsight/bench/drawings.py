@@ -85,7 +85,7 @@ def gained(found: Gains) -> alt.LayerChart:
     )
     scale = alt.Scale(scheme="redblue", domain=[-_END, _END], clamp=True)
     squares = base.mark_rect(aria=False).encode(
-        color=alt.Color("points:Q", title="points of balanced accuracy to uniform", scale=scale)
+        color=alt.Color("points:Q", title="points to uniform", scale=scale)
     )
     numbers = base.mark_text(fontSize=9, aria=False).encode(
         text="shown:N",
