@@ -84,9 +84,7 @@ def gained(found: Gains) -> alt.LayerChart:
         y=alt.Y("row:N", sort=names, title=None, axis=alt.Axis(labelLimit=300)),
     )
     scale = alt.Scale(scheme="redblue", domain=[-_END, _END], clamp=True)
-    squares = base.mark_rect(aria=False).encode(
-        color=alt.Color("points:Q", title="points to uniform", scale=scale)
-    )
+    squares = base.mark_rect(aria=False).encode(color=alt.Color("points:Q", title="points to uniform", scale=scale))
     numbers = base.mark_text(fontSize=9, aria=False).encode(
         text="shown:N",
         color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
