@@ -12,7 +12,7 @@ from hardsight import __version__
 from hardsight.errors import HardsightError, first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from hardsight.difficulty import Difficulty
     from hardsight.samples import Samples
@@ -497,6 +497,11 @@ def _counted(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[list[s
         yield tick
 
 
+def _discard(files: Iterable[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
+
+
 def _fields(told: dict[str, Any]) -> None:
     width = max(map(len, told))
     for field, value in told.items():
@@ -564,10 +569,10 @@ def _measured(
 
     _folder(out)
     progress = out / "progress.npz"
+    held = (progress, *checkpoints(progress))
     if progress.exists() and not how.get("resume"):
         click.echo(f"{progress} of an unfinished run is discarded; --resume would have continued it.", err=True)
-        for held in (progress, *checkpoints(progress)):
-            held.unlink(missing_ok=True)
+        _discard(held)
     start = time.perf_counter()
     with warnings.catch_warnings():
         # They stand among the result's notices, which are printed.
@@ -579,8 +584,7 @@ def _measured(
     result.save(table)
     result.report(page)
     # All that they held stands in the two files now.
-    for held in (progress, *checkpoints(progress)):
-        held.unlink(missing_ok=True)
+    _discard(held)
     if as_json:
         files = {"difficulty": str(table), "report": str(page)}
         click.echo(json.dumps(machine(result, hardest=hardest, seconds=seconds, files=files), ensure_ascii=False))

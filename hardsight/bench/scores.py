@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from hardsight.weights.words import effective
+
 METRICS = ("balanced_accuracy", "accuracy", "log_loss", "worst_class")
 
 
@@ -38,4 +40,4 @@ def effective_size(weights: np.ndarray | str | None) -> float:
     """Effective sample size, as a share of the samples."""
     if weights is None or isinstance(weights, str):
         return float("nan")
-    return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
+    return effective(weights) / len(weights)

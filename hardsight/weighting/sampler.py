@@ -12,7 +12,7 @@ from hardsight.weighting.batch import OF_SAMPLES
 from hardsight.weighting.ids import Ids, whole_ids
 from hardsight.weighting.ranks import rank as own_rank
 from hardsight.weighting.ranks import ranks
-from hardsight.weighting.sources import source
+from hardsight.weighting.sources import not_negative, source
 
 
 class WeightedSampler(Sampler[int]):
@@ -239,11 +239,7 @@ class WeightedSampler(Sampler[int]):
             raise InputError(
                 f"chances have the shape {tuple(values.shape)}, there are {self._known.count} samples: one each"
             )
-        wrong = ~(values.isfinite() & (values >= 0))
-        if bool(wrong.any()):
-            at = int(wrong.nonzero()[0])
-            raise InputError(f"chances must be finite and 0 or more. Sample {at} has {float(values[at]):g}")
-        possible = int((values > 0).sum())
+        possible = int((not_negative("chances", values) > 0).sum())
         if possible == 0 or (not self.replacement and possible < self.total):
             raise InputError(
                 f"{possible} samples have a chance above 0, for {self.total} draws: give more samples a chance, draw fewer, "

@@ -68,9 +68,17 @@ def _fixed(what: Any) -> Tensor:
             f"weights must be numbers, one a sample. Got the shape {tuple(values.shape)} of {values.dtype}: "
             "pass an array (sample,), the name of a scheme, or a difficulty"
         )
-    values = values.float()
+    return not_negative("weights", values.float())
+
+
+def not_negative(name: str, values: Tensor) -> Tensor:
+    """The values of all samples, checked: finite and 0 or more. ``(sample,)``
+
+    Raises:
+        InputError: one that is not; names its sample.
+    """
     wrong = ~(values.isfinite() & (values >= 0))
     if bool(wrong.any()):
         at = int(wrong.nonzero()[0])
-        raise InputError(f"weights must be finite and 0 or more. Sample {at} has {float(values[at]):g}")
+        raise InputError(f"{name} must be finite and 0 or more. Sample {at} has {float(values[at]):g}")
     return values

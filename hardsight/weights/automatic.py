@@ -27,6 +27,7 @@ from torch import Tensor
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights.core import Scheme, finite, probabilities
+from hardsight.weights.words import effective
 
 # A mean P(wrong) below which nothing is put down to wrong labels: weights that differ for nothing help nobody.
 FEWEST_WRONG = 0.002
@@ -58,7 +59,10 @@ def auto(
         logits: of held-out models of the data as given.
         labels: class codes.
     """
-    unsure = distrust(p_wrong, logits, labels)
+    return _by_trust(p_wrong, logits, labels, distrust(p_wrong, logits, labels))
+
+
+def _by_trust(p_wrong: Tensor, logits: Tensor, labels: Tensor, unsure: float) -> Tensor:
     right = 1 - probabilities(p_wrong)
     if float(p_wrong.mean()) < FEWEST_WRONG:
         right = torch.ones_like(right)
@@ -111,8 +115,9 @@ def decide(difficulty: Difficulty) -> Decision:
         )
     read = (difficulty.p_wrong, difficulty.consensus, difficulty.labels)
     p_wrong, logits, labels = (torch.tensor(each) for each in read)
-    weights = auto(p_wrong, logits, labels).numpy()
-    return Decision(weights, _told(difficulty, weights, distrust(p_wrong, logits, labels)))
+    unsure = distrust(p_wrong, logits, labels)
+    weights = _by_trust(p_wrong, logits, labels, unsure).numpy()
+    return Decision(weights, _told(difficulty, weights, unsure))
 
 
 def _told(d: Difficulty, weights: np.ndarray, unsure: float) -> str:
@@ -147,8 +152,7 @@ def _told(d: Difficulty, weights: np.ndarray, unsure: float) -> str:
         f"{mass[most]:,.1f}; classes are balanced to the power {1 - unsure / 2:.2g}, so a sample of the first counts up to "
         f"{weights[d.labels == least].max():.3g}, one of the second up to {weights[d.labels == most].max():.3g}."
     )
-    effective = float(weights.sum() ** 2 / np.square(weights).sum())
-    said.append(f"The weights are worth {effective:,.0f} samples of equal weight.")
+    said.append(f"The weights are worth {effective(weights):,.0f} samples of equal weight.")
     return " ".join(said)
 
 

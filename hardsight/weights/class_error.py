@@ -7,8 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.core import Scheme, probabilities, within
-from hardsight.weights.output_gradient import codes
+from hardsight.weights.core import Scheme, codes, probabilities, within
 
 _SINHA = "Sinha, Ohashi & Nakamura 2020, Class-wise difficulty-balanced loss for solving class-imbalance, ACCV"
 

@@ -245,26 +245,32 @@ def finite(name: str, values: Tensor) -> Tensor:
     return values
 
 
+def codes(name: str, values: Tensor, count: int, what: str = "codes", why: str = "") -> Tensor:
+    """The codes, checked: 0 to ``count - 1``. ``(sample,)``
+
+    Raises:
+        InputError: one that is not; names its position.
+    """
+    _refuse(values, (values < 0) | (values >= count), name, f"{what} from 0 to {count - 1}{why}")
+    return values
+
+
 def class_codes(labels: Tensor, classes: int) -> Tensor:
     """The labels, checked: class codes from 0 to ``classes - 1``. ``(sample,)``
 
     Raises:
         InputError: one that is not; names its position.
     """
-    _refuse(
-        labels,
-        (labels < 0) | (labels >= classes),
-        "labels",
-        f"class codes from 0 to {classes - 1}, as logits have them",
-    )
-    return labels.long()
+    return codes("labels", labels, classes, "class codes", ", as logits have them").long()
 
 
 def _refuse(values: Tensor, wrong: Tensor, name: str, must: str) -> None:
     if bool(wrong.any()):
         at = tuple(wrong.nonzero()[0].tolist())
         shown = ", ".join(map(str, at))
-        raise InputError(f"{name} must be {must}. {name}[{shown}] is {float(values[at].detach()):g}")
+        value = values[at].item()
+        written = f"{value:g}" if isinstance(value, float) else str(value)
+        raise InputError(f"{name} must be {must}. {name}[{shown}] is {written}")
 
 
 def within(

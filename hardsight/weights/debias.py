@@ -4,8 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hardsight.weights.core import Room, Scheme, State, losses, within
-from hardsight.weights.output_gradient import codes
+from hardsight.weights.core import Room, Scheme, State, codes, losses, within
 
 _NAM = "Nam et al. 2020, Learning from failure: training debiased classifier from biased classifier, NeurIPS"
 

@@ -7,8 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.core import Room, Scheme, State, losses, within
-from hardsight.weights.output_gradient import codes
+from hardsight.weights.core import Room, Scheme, State, codes, losses, within
 
 _SAGAWA = "Sagawa et al. 2020, Distributionally robust neural networks for group shifts, ICLR"
 _XIE = "Xie et al. 2023, DoReMi: optimizing data mixtures speeds up language model pretraining, NeurIPS"

@@ -3,21 +3,7 @@
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hardsight.errors import InputError
-from hardsight.weights.core import finite
-
-
-def codes(name: str, values: Int[Tensor, " sample"], count: int) -> Int[Tensor, " sample"]:
-    """The codes, checked: 0 to count - 1.
-
-    Raises:
-        InputError: one is not; names its position.
-    """
-    wrong = (values < 0) | (values >= count)
-    if bool(wrong.any()):
-        at = int(wrong.nonzero()[0])
-        raise InputError(f"{name} must be codes from 0 to {count - 1}. {name}[{at}] is {int(values[at])}")
-    return values
+from hardsight.weights.core import codes, finite
 
 
 def output_gradient(

@@ -4,8 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from hardsight.weights.core import Room, Scheme, State, probabilities, within
-from hardsight.weights.output_gradient import codes
+from hardsight.weights.core import Room, Scheme, State, codes, probabilities, within
 
 _CHANG = "Chang et al. 2017, Active bias: training more accurate networks by emphasizing high variance samples, NeurIPS"
 _HISTORY = "probability of the given label, 0 to 1, over past epochs"

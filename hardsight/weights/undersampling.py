@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hardsight.weights.core import Scheme, losses, probabilities, within
-from hardsight.weights.output_gradient import codes
+from hardsight.weights.core import Scheme, codes, losses, probabilities, within
 
 _LIU = "Liu et al. 2020, Self-paced ensemble for highly imbalanced massive data classification, ICDE"
 _SMITH = "Smith, Martinez & Giraud-Carrier 2014, An instance level analysis of data complexity, Machine Learning"
@@ -52,13 +51,18 @@ def self_paced_ensemble(
     within("epochs", epochs, 1, strict=(True, False))
     alpha = math.tan(math.pi / 2 * min(within("epoch", epoch, 0) / (epochs - 1), 1.0))
     hardness = 1 - probabilities(p).detach()
-    counts = torch.bincount(codes("labels", labels, int(labels.max()) + 1))
-    target = int(counts[counts > 0].min())
+    counts, target = _counts(labels)
     chances = torch.ones_like(hardness)
     for code in (counts > target).nonzero().flatten().tolist():
         mine = labels == code
         chances[mine] = _chances(hardness[mine], target, alpha, bins)
     return chances
+
+
+def _counts(labels: Tensor) -> tuple[Tensor, int]:
+    """Samples of each class, and of the smallest class that has any."""
+    counts = torch.bincount(codes("labels", labels, int(labels.max()) + 1))
+    return counts, int(counts[counts > 0].min())
 
 
 def _chances(hardness: Tensor, target: int, alpha: float, bins: int) -> Tensor:
@@ -77,8 +81,7 @@ def instance_hardness_threshold(
     Samples at the threshold are all kept, so that ties leave a class a little larger.
     """
     likely = (-losses(held_out)).exp()
-    counts = torch.bincount(codes("labels", labels, int(labels.max()) + 1))
-    target = int(counts[counts > 0].min())
+    counts, target = _counts(labels)
     kept = torch.zeros_like(likely)
     for code in counts.nonzero().flatten().tolist():
         mine = labels == code
