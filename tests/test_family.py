@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.weights.family import difficulty
+from hardsight.weights.families.family import difficulty
 
 W = hs.weights
 MODES = {

@@ -19,9 +19,10 @@ from torch.nn.functional import cross_entropy
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.weights import Room, pacing
-from hardsight.weights.classes import ldam_margins
-from hardsight.weights.instance_hardness import dihcl_chances
+from hardsight.weights import Room
+from hardsight.weights.families import pacing
+from hardsight.weights.families.classes import ldam_margins
+from hardsight.weights.families.instance_hardness import dihcl_chances
 
 W = hs.weights
 LONG_TAIL = torch.tensor([500, 299, 179, 107, 64, 38, 23, 13, 8, 5])

@@ -4,9 +4,10 @@ from difflib import get_close_matches
 from itertools import chain
 
 from hardsight.errors import InputError
-from hardsight.weights import (
+from hardsight.weights import automatic
+from hardsight.weights.core import Scheme
+from hardsight.weights.families import (
     aligned,
-    automatic,
     boosting,
     class_error,
     classes,
@@ -39,7 +40,6 @@ from hardsight.weights import (
     uncertain,
     undersampling,
 )
-from hardsight.weights.core import Scheme
 
 _FAMILIES = (
     automatic,

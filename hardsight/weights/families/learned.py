@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from hardsight.errors import InputError
-from hardsight.weights.calls import Scored, called
 from hardsight.weights.core import Room, Scheme, State, class_codes, finite, within
+from hardsight.weights.families.calls import Scored, called
 
 _LARGEST = math.log(20)
 

@@ -19,10 +19,10 @@ from jaxtyping import Float, Int, Real
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from hardsight.weights.calls import CLEAN
-from hardsight.weights.classes import class_sizes
 from hardsight.weights.core import Room, Scheme, State
-from hardsight.weights.meta import after_step
+from hardsight.weights.families.calls import CLEAN
+from hardsight.weights.families.classes import class_sizes
+from hardsight.weights.families.meta import after_step
 
 _TRAITS = 9
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.weights.core import Scheme, finite, losses, within
-from hardsight.weights.output_gradient import output_gradient
+from hardsight.weights.families.output_gradient import output_gradient
 
 _KATHAROPOULOS = (
     "Katharopoulos & Fleuret 2018, Not all samples are created equal: deep learning with importance sampling, ICML"

@@ -19,8 +19,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
 from hardsight.errors import whole
-from hardsight.weights.calls import CLEAN, Parameters, called, sample_losses, trained
 from hardsight.weights.core import Scheme, within
+from hardsight.weights.families.calls import CLEAN, Parameters, called, sample_losses, trained
 
 
 class MetaWeightNet(nn.Module):

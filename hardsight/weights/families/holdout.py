@@ -4,7 +4,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hardsight.weights.core import Scheme, finite, losses, within
-from hardsight.weights.mining import top
+from hardsight.weights.families.mining import top
 
 
 def rho_loss(

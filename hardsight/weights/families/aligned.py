@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.func import grad, jvp
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from hardsight.weights.calls import CLEAN, Scored, called, sample_losses, trained
 from hardsight.weights.core import Scheme
+from hardsight.weights.families.calls import CLEAN, Scored, called, sample_losses, trained
 
 
 def l2rw(

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.weights.core import Scheme, finite, within
-from hardsight.weights.output_gradient import output_gradient
+from hardsight.weights.families.output_gradient import output_gradient
 
 _PARK = "Park et al. 2021, Influence-balanced loss for imbalanced visual classification, ICCV"
 _SANTIAGO = (

@@ -6,8 +6,8 @@ from jaxtyping import Float, Int, Real
 from torch import Tensor
 
 from hardsight.errors import InputError, whole
-from hardsight.weights.classes import class_sizes
 from hardsight.weights.core import Scheme, probabilities, within
+from hardsight.weights.families.classes import class_sizes
 
 _NEWAZ = "Newaz et al. 2024, iCost: a novel instance complexity based cost-sensitive learning framework; package icost"
 
