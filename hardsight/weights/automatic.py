@@ -143,8 +143,8 @@ def _told(d: Difficulty, weights: np.ndarray, unsure: float) -> str:
         said.append(
             f"About {d.p_wrong.sum():,.0f} of {n:,} labels ({d.p_wrong.mean():.1%}) are wrong, {int(doubted.sum()):,} of "
             f"them more likely so than not: every sample counts by the probability that its label is right, so that those "
-            f"{int(doubted.sum()):,} carry {weights[doubted].sum() / weights.sum():.1%} of the weight. Samples at a boundary "
-            f"count up to {1 + _EMPHASIS * d.p_wrong.mean():.2g} times as much as others, because noise blurs it."
+            f"{int(doubted.sum()):,} carry {weights[doubted].sum() / weights.sum():.1%} of the weight. Samples at a "
+            f"boundary count up to {1 + _EMPHASIS * d.p_wrong.mean():.2g} times as much as others, because noise blurs it."
         )
     else:
         said.append(f"No label is doubted (mean P(wrong) {d.p_wrong.mean():.2%}), so none is weighted down.")
@@ -169,8 +169,8 @@ ROWS = (
     Scheme(
         "auto",
         "samples by their own causes: down by P(label wrong), up for classes that are short of right labels",
-        "a / (sum of a over the samples of the label)^(1 - s/2) · (1 + 4 mean P(wrong) (1 - difference of the two largest p)), "
-        "a = (1 - P(wrong)) (p / max p)^s, s: noise that P(wrong) does not explain, 0 to 1",
+        "a / (sum of a over the samples of the label)^(1 - s/2) · (1 + 4 mean P(wrong) (1 - difference of the two largest p)), a "
+        "= (1 - P(wrong)) (p / max p)^s, s: noise that P(wrong) does not explain, 0 to 1",
         auto,
         "learned",
         "probabilities of the ledger",
