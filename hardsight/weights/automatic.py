@@ -169,8 +169,8 @@ ROWS = (
     Scheme(
         "auto",
         "samples by their own causes: down by P(label wrong), up for classes that are short of right labels",
-        "a / (sum of a over the samples of the label)^(1 - s/2) · (1 + 4 mean P(wrong) (1 - difference of the two largest p)), a "
-        "= (1 - P(wrong)) (p / max p)^s, s: noise that P(wrong) does not explain, 0 to 1",
+        "a / (sum of a over the samples of the label)^(1 - s/2) · (1 + 4 mean P(wrong) (1 - difference of the two largest "
+        "p)), a = (1 - P(wrong)) (p / max p)^s, s: noise that P(wrong) does not explain, 0 to 1",
         auto,
         "learned",
         "probabilities of the ledger",
