@@ -44,6 +44,11 @@ class Batch:
     shares: Shares | None = None
     others: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def ranks(self) -> int:
+        """How many processes gave it."""
+        return 1 if self.shares is None else len(self.shares.sizes)
+
     def keep(self, these: Tensor) -> None:
         """Leave out all other samples; ``these`` is a mask. ``(sample,)``"""
         at = these.nonzero().squeeze(1)
@@ -108,7 +113,7 @@ def cross_entropy(given: Mapping[str, Any]) -> Tensor:
 
 def exact(given: Mapping[str, Any]) -> AbstractContextManager[Any]:
     """Without the short numbers of automatic mixed precision."""
-    kind = _device(given).type
+    kind = _kind(given)
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else _AS_IT_IS
 
 
@@ -116,25 +121,29 @@ def _mine(
     given: Mapping[str, Any], ids: Any, known: Ids, wanted: tuple[str, ...], distinct: bool
 ) -> tuple[Batch, Tensor | None]:
     inputs = _inputs(given, wanted)
-    count = len(next(iter(inputs.values())))
+    first = next(iter(inputs.values()))
+    # Tensor.__len__ takes longer than everything else here.
+    count = first.shape[0]
     for name, value in inputs.items():
-        if len(value) != count:
+        if value.shape[0] != count:
             raise InputError(
                 f"{name} has {len(value)} rows, {next(iter(inputs))} has {count}: one a sample of the batch"
             )
     if ids is None and not known.count:
         return Batch(inputs, None, count, count), None
-    found = whole_ids(ids).to(inputs[next(iter(inputs))].device)
-    if len(found) != count:
+    found = whole_ids(ids)
+    if not (found.is_cpu and first.is_cpu):
+        found = found.to(first.device)
+    if found.shape[0] != count:
         raise InputError(f"there are {len(found)} ids and {count} samples in the batch: one each")
     return Batch(inputs, known.rows(found, distinct), count, count), found
 
 
 def _inputs(given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Tensor]:
-    for name in given:
-        if name not in INPUTS:
-            near = get_close_matches(name, INPUTS, 1)
-            raise InputError(f"nothing reads {name!r}: " + (f"do you mean {near[0]!r}?" if near else "leave it out"))
+    if not given.keys() <= INPUTS.keys():
+        name = next(name for name in given if name not in INPUTS)
+        near = get_close_matches(name, INPUTS, 1)
+        raise InputError(f"nothing reads {name!r}: " + (f"do you mean {near[0]!r}?" if near else "leave it out"))
     inputs = {}
     for name in wanted:
         if given.get(name) is not None:
@@ -152,6 +161,13 @@ def _row_each(name: str, value: Any) -> Tensor:
         mend = ": give the loss of each sample, reduction='none'" if name == "loss" else ""
         raise InputError(f"{name} must have a row a sample. Got the shape {tuple(tensor.shape)}{mend}")
     return tensor.float() if tensor.dtype in _SHORT else tensor
+
+
+def _kind(given: Mapping[str, Any]) -> str:
+    for value in given.values():
+        if isinstance(value, Tensor):
+            return "cpu" if value.is_cpu else value.device.type
+    return "cpu"
 
 
 def _device(given: Mapping[str, Any]) -> torch.device:

@@ -207,7 +207,8 @@ class Weighting(nn.Module):
         several = batch.shares is not None
         if self.repeated == "skip" or (self.repeated is None and several and self.epoch is not None):
             self._skip_seen(batch)
-        batch.others = {name: given[name] for name in self._passed_on if name in given}
+        if self._passed_on:
+            batch.others = {name: given[name] for name in self._passed_on if name in given}
         return batch
 
     def _skip_seen(self, batch: Batch) -> None:
@@ -230,19 +231,18 @@ class Weighting(nn.Module):
         if self.fixed is not None:
             assert batch.rows is not None
             return self.fixed.index_select(0, batch.rows)
-        if through:
-            return self._told(batch, True)
-        with torch.no_grad():
-            return self._told(batch, False)
+        return self._told(batch, through) if through else self._told(batch, through).detach()
 
     def _told(self, batch: Batch, live: bool) -> Tensor:
         scheme = self.scheme
         assert scheme is not None
-        inputs = batch.inputs if live else {name: _held(value) for name, value in batch.inputs.items()}
-        if scheme.start is not None:
-            # The tables of a state are float32.
-            inputs = {name: _single(value) for name, value in inputs.items()}
-        told: Tensor = scheme.of(inputs | self._of_all(batch), self.given, self.memory.state)
+        inputs = batch.inputs if live else {name: value.detach() for name, value in batch.inputs.items()}
+        if scheme.start is None:
+            stateless: Tensor = scheme.of_checked(inputs | self._of_all(batch), self.given, None)
+            return stateless
+        # The tables of a state are float32.
+        inputs = {name: _single(value) for name, value in inputs.items()}
+        told: Tensor = scheme.of_checked(inputs | self._of_all(batch), self.given, self.memory.state)
         self.memory.settle()
         return told
 
@@ -336,10 +336,6 @@ def _equal(one: Tensor | None, other: Tensor | None) -> bool:
     if one is None or other is None:
         return one is other
     return torch.equal(one.cpu(), other.cpu())
-
-
-def _held(value: Any) -> Any:
-    return value.detach() if isinstance(value, Tensor) else value
 
 
 def _single(value: Any) -> Any:

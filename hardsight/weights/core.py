@@ -53,6 +53,7 @@ INPUTS: dict[str, str] = {
     "clean_labels": "its class codes; (clean,)",
 }
 """All that a scheme may read, by the name of its function's positional parameters."""
+_FEW = 512
 
 
 class Room(NamedTuple):
@@ -168,6 +169,10 @@ class Scheme:
             InputError: something that it reads is missing, a parameter is missing or unknown, or out of its domain.
         """
         self.check(parameters)
+        return self.of_checked(inputs, parameters, state)
+
+    def of_checked(self, inputs: Mapping[str, Any], parameters: Mapping[str, Any], state: State | None) -> Any:
+        """As :meth:`of`, with parameters that passed :meth:`check` once: what a loop calls in every step."""
         told = [self._input(name, inputs) for name in self.reads]
         if self.start is None:
             return self.function(*told, **parameters)
@@ -203,8 +208,14 @@ class Scheme:
 
 def _ends(values: Tensor) -> tuple[float, float]:
     # One pass, and one wait for the device, in each step of training; NaN is both ends of what holds one.
-    if not values.numel():
+    count = values.numel()
+    if not count:
         return 0.0, 0.0
+    if count <= _FEW and values.dim() == 1 and values.is_cpu:
+        # The interpreter, which is at work anyway, is done before a library has begun.
+        numbers = values.tolist()
+        total = sum(numbers)
+        return (min(numbers), max(numbers)) if total == total else (total, total)
     low, high = torch.aminmax(values.detach())
     return float(low), float(high)
 
@@ -241,7 +252,9 @@ def finite(name: str, values: Tensor) -> Tensor:
     Raises:
         InputError: names the argument and the position.
     """
-    _refuse(values, ~values.isfinite(), name, "finite numbers")
+    low, high = _ends(values)
+    if not (low > -float("inf") and high < float("inf")):
+        _refuse(values, ~values.isfinite(), name, "finite numbers")
     return values
 
 
@@ -251,7 +264,9 @@ def codes(name: str, values: Tensor, count: int, what: str = "codes", why: str =
     Raises:
         InputError: one that is not; names its position.
     """
-    _refuse(values, (values < 0) | (values >= count), name, f"{what} from 0 to {count - 1}{why}")
+    low, high = _ends(values)
+    if not (low >= 0 and high < count):
+        _refuse(values, (values < 0) | (values >= count), name, f"{what} from 0 to {count - 1}{why}")
     return values
 
 
