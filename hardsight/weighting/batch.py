@@ -113,7 +113,11 @@ def cross_entropy(given: Mapping[str, Any]) -> Tensor:
 
 def exact(given: Mapping[str, Any]) -> AbstractContextManager[Any]:
     """Without the short numbers of automatic mixed precision."""
-    kind = _kind(given)
+    kind = "cpu"
+    for value in given.values():
+        if isinstance(value, Tensor):
+            kind = "cpu" if value.is_cpu else value.device.type
+            break
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else _AS_IT_IS
 
 
@@ -121,14 +125,14 @@ def _mine(
     given: Mapping[str, Any], ids: Any, known: Ids, wanted: tuple[str, ...], distinct: bool
 ) -> tuple[Batch, Tensor | None]:
     inputs = _inputs(given, wanted)
-    first = next(iter(inputs.values()))
+    first, *others = inputs.values()
     # Tensor.__len__ takes longer than everything else here.
     count = first.shape[0]
-    for name, value in inputs.items():
-        if value.shape[0] != count:
-            raise InputError(
-                f"{name} has {len(value)} rows, {next(iter(inputs))} has {count}: one a sample of the batch"
-            )
+    if others and any(value.shape[0] != count for value in others):
+        name = next(name for name, value in inputs.items() if value.shape[0] != count)
+        raise InputError(
+            f"{name} has {len(inputs[name])} rows, {next(iter(inputs))} has {count}: one a sample of the batch"
+        )
     if ids is None and not known.count:
         return Batch(inputs, None, count, count), None
     found = whole_ids(ids)
@@ -146,8 +150,9 @@ def _inputs(given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Tens
         raise InputError(f"nothing reads {name!r}: " + (f"do you mean {near[0]!r}?" if near else "leave it out"))
     inputs = {}
     for name in wanted:
-        if given.get(name) is not None:
-            inputs[name] = _row_each(name, given[name])
+        value = given.get(name)
+        if value is not None:
+            inputs[name] = _row_each(name, value)
         elif name == "loss":
             inputs[name] = cross_entropy(given)
         elif name != "p":
@@ -161,13 +166,6 @@ def _row_each(name: str, value: Any) -> Tensor:
         mend = ": give the loss of each sample, reduction='none'" if name == "loss" else ""
         raise InputError(f"{name} must have a row a sample. Got the shape {tuple(tensor.shape)}{mend}")
     return tensor.float() if tensor.dtype in _SHORT else tensor
-
-
-def _kind(given: Mapping[str, Any]) -> str:
-    for value in given.values():
-        if isinstance(value, Tensor):
-            return "cpu" if value.is_cpu else value.device.type
-    return "cpu"
 
 
 def _device(given: Mapping[str, Any]) -> torch.device:

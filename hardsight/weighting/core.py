@@ -14,6 +14,8 @@ from hardsight.weighting.sources import source
 from hardsight.weights import SCHEMES, Room, Scheme
 from hardsight.weights.core import Reduction
 
+_OF_TRAINING = frozenset({"sizes", "epoch", "epochs", "generator", "rows"})
+
 
 class Weighting(nn.Module):
     """Weights the losses of a batch: ``loss = weighting(losses, ids)``.
@@ -82,6 +84,7 @@ class Weighting(nn.Module):
         super().__init__()
         told = source(what, ids, scheme, parameters)
         self._scheme = None if told.scheme is None else told.scheme.name
+        self._is_loss = told.scheme is not None and told.scheme.kind == "loss"
         self.given = parameters if told.scheme is not None else {}
         self.known = Ids(_counted(told.weights, num_samples, told.ids), told.ids)
         self.register_buffer("fixed", None if told.weights is None else _in_order(told.weights, told.ids, self.known))
@@ -98,7 +101,7 @@ class Weighting(nn.Module):
         self._made_for = _described(self.scheme, self.known.count, classes, groups)
         self._generator = torch.Generator().manual_seed(seed)
         self._of_batch: tuple[int, Tensor] | None = None
-        self._wanted, self._passed_on = _wanted(self.scheme)
+        self._wanted, self._passed_on, self._of_training = _wanted(self.scheme)
         if self.repeated == "count" and self.scheme is not None and "rows" in self.scheme.reads:
             raise InputError(f"scheme {self.scheme.name!r} remembers each sample: draw without replacement")
 
@@ -142,7 +145,7 @@ class Weighting(nn.Module):
             return (cross_entropy(given) if loss is None else loss).float().mean()
         with exact(given):
             batch = self._batch(given, ids)
-            if self.scheme is not None and self.scheme.kind == "loss":
+            if self._is_loss:
                 return reduced(self.reduction, self._told(batch, True), None, batch, items)
             weights = self._weights(batch, self.through)
             return reduced(self.reduction, batch.inputs["loss"], weights, batch, items)
@@ -167,8 +170,8 @@ class Weighting(nn.Module):
         Raises:
             InputError: as in :meth:`forward`, or the scheme is a loss.
         """
-        if self.scheme is not None and self.scheme.kind == "loss":
-            raise InputError(f"scheme {self.scheme.name!r} is a loss, it has no weights: call weighting(…, items=…)")
+        if self._is_loss:
+            raise InputError(f"scheme {self._scheme!r} is a loss, it has no weights: call weighting(…, items=…)")
         given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         with exact(given):
             batch = self._batch(given, ids)
@@ -231,7 +234,8 @@ class Weighting(nn.Module):
         if self.fixed is not None:
             assert batch.rows is not None
             return self.fixed.index_select(0, batch.rows)
-        return self._told(batch, through) if through else self._told(batch, through).detach()
+        told = self._told(batch, through)
+        return told.detach() if told.requires_grad and not through else told
 
     def _told(self, batch: Batch, live: bool) -> Tensor:
         scheme = self.scheme
@@ -247,6 +251,8 @@ class Weighting(nn.Module):
         return told
 
     def _of_all(self, batch: Batch) -> dict[str, Any]:
+        if not self._of_training:
+            return batch.others
         if self.scheme is not None and "epoch" in self.scheme.reads and self.epoch is None:
             raise InputError(
                 f"scheme {self.scheme.name!r} reads the epoch: call weighting.set_epoch(epoch) in each epoch"
@@ -323,13 +329,13 @@ def _described(scheme: Scheme | None, samples: int, classes: int, groups: int) -
     return f"{name}: {samples} samples, {classes} classes, {groups} groups"
 
 
-def _wanted(scheme: Scheme | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What is needed with a row a sample, and what else a batch may bring."""
+def _wanted(scheme: Scheme | None) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """What is needed with a row a sample, what else a batch may bring, and whether anything is known here of all."""
     if scheme is None:
-        return ("loss",), ()
-    own = OF_SAMPLES.intersection(scheme.reads)
-    others = set(scheme.reads) - own - {"sizes", "epoch", "epochs", "generator", "rows"}
-    return tuple(sorted(own if scheme.kind == "loss" and "p" not in own else own | {"loss"})), tuple(others)
+        return ("loss",), (), False
+    own, known = OF_SAMPLES.intersection(scheme.reads), _OF_TRAINING.intersection(scheme.reads)
+    others = tuple(set(scheme.reads) - own - known)
+    return tuple(sorted(own if scheme.kind == "loss" and "p" not in own else own | {"loss"})), others, bool(known)
 
 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:

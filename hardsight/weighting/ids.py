@@ -11,6 +11,7 @@ from hardsight.errors import InputError, whole
 _MEND = "let the data set give each sample's number: hs.indexed(dataset)"
 
 _MANY = 4096
+# What a table from id to row may have places for, times the ids.
 _SPARSE = 8
 
 
@@ -61,7 +62,8 @@ class Ids(nn.Module):
         self.count = 0 if num_samples is None else whole("num_samples", num_samples, 1)
         self.register_buffer("known", None)
         self.register_buffer("_places", None, persistent=False)
-        self._low, self._high = (0, self.count - 1) if self.count else (-(2**63), 2**63 - 1)
+        self._low: int = 0 if self.count else -(2**63)
+        self._high: int = self.count - 1 if self.count else 2**63 - 1
         if ids is None:
             return
         listed = whole_ids(ids).cpu().sort().values
@@ -110,7 +112,7 @@ class Ids(nn.Module):
         numbers = ids.tolist()
         if distinct and len(set(numbers)) < len(numbers):
             return True
-        return min(numbers) < self._low or max(numbers) > self._high
+        return not self._low <= min(numbers) <= max(numbers) <= self._high
 
     def _refuse(self, ids: Tensor) -> None:
         if self.count:

@@ -53,6 +53,7 @@ INPUTS: dict[str, str] = {
     "clean_labels": "its class codes; (clean,)",
 }
 """All that a scheme may read, by the name of its function's positional parameters."""
+# Up to here the interpreter, which is at work anyway, is done before a library has begun.
 _FEW = 512
 
 
@@ -208,14 +209,12 @@ class Scheme:
 
 def _ends(values: Tensor) -> tuple[float, float]:
     # One pass, and one wait for the device, in each step of training; NaN is both ends of what holds one.
-    count = values.numel()
-    if not count:
-        return 0.0, 0.0
-    if count <= _FEW and values.dim() == 1 and values.is_cpu:
-        # The interpreter, which is at work anyway, is done before a library has begun.
+    if values.is_cpu and values.dim() == 1 and 0 < values.shape[0] <= _FEW:
         numbers = values.tolist()
         total = sum(numbers)
         return (min(numbers), max(numbers)) if total == total else (total, total)
+    if not values.numel():
+        return 0.0, 0.0
     low, high = torch.aminmax(values.detach())
     return float(low), float(high)
 

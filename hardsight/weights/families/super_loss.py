@@ -40,8 +40,8 @@ def lambert_w(x: Tensor) -> Tensor:
 def _start(above: Tensor) -> Tensor:
     """1 + W, of x + 1/e.
 
-    With u = log(1 + k √(x + 1/e)) it is √(2e) u / k for small u and nearly 2u for large ones; the ratio between was fitted so
-    that one step of Halley's leaves a relative error of 1.2e-7 at most, from the branch point up to x = 1e38.
+    With u = log(1 + k √(x + 1/e)) it is √(2e) u / k for small u and about 2u for large ones. What is between was fitted:
+    one step of Halley's leaves a relative error of 1.2e-7 at most, from the branch point to x = 1e38.
     """
     grown = torch.log1p(_SPREAD * above.sqrt())
     return torch.addcdiv(_FAR * grown, grown, grown + _BEND, value=(_NEAR - _FAR) * _BEND)
