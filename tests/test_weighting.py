@@ -89,6 +89,32 @@ def test_gradient_through_the_weights_as_published_unless_said(given):
         torch.testing.assert_close(gradient(told, loss), expected)
 
 
+@pytest.mark.parametrize(
+    ("what", "given"),
+    [
+        (torch.arange(1.0, 10.0), {}),
+        ("spl-linear", {"lam": 1.0}),
+        ("t-focal", {}),
+        ("t-focal-through", {}),
+        ("t-running", {}),
+        ("t-running", {"through": True}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("ids", [None, 3 * torch.arange(9)], ids=["counted", "listed"])
+def test_the_short_way_of_a_usual_batch_is_the_long_one_bit_for_bit(what, given, ids):
+    short, long = (hs.Weighting(what, 9, ids, **given) for _ in range(2))
+    at = torch.tensor([4, 0, 8, 3, 7, 1])
+    for seed in range(3):
+        loss = losses(seed=seed)
+        # Items are told, or ids come as a list: the batch is looked at one by one.
+        one = short(loss, at if ids is None else ids[at])
+        other = long(loss, (at if ids is None else ids[at]).tolist(), items=6)
+        assert torch.equal(one, other)
+        assert torch.equal(gradient(one, loss), gradient(other, loss))
+    assert same(short.state_dict(), long.state_dict())
+
+
 @pytest.mark.parametrize("reduction", ["mean", "weighted mean", "sum", "none"])
 def test_reductions(reduction):
     loss, w = losses(), torch.tensor([1.0, 2, 3, 0, 5, 6])

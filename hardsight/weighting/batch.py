@@ -64,6 +64,24 @@ class Batch:
         return values if self.shares is None else values[self.shares.own]
 
 
+def usual(loss: Any, ids: Any, known: Ids, repeated: Repeated) -> Batch | None:
+    """The same as :func:`batch_of` of nothing but losses, in few steps, where all is as it mostly is; None elsewhere.
+
+    That is: one process, float32 losses and int64 ids, tensors in main memory, and no mixed precision.
+
+    Raises:
+        InputError: an id is unknown or comes twice.
+    """
+    if not (isinstance(loss, Tensor) and isinstance(ids, Tensor) and loss.is_cpu and ids.is_cpu):
+        return None
+    if loss.dtype is not torch.float32 or ids.dtype is not torch.int64 or loss.dim() != 1 or loss.shape != ids.shape:
+        return None
+    if repeated == "skip" or torch.is_autocast_enabled("cpu") or ranks() > 1:
+        return None
+    count = loss.shape[0]
+    return Batch({"loss": loss}, known.rows(ids, repeated == "refuse"), count, count)
+
+
 def batch_of(given: Mapping[str, Any], ids: Any, known: Ids, wanted: tuple[str, ...], repeated: Repeated) -> Batch:
     """The batch that a scheme reads.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from hardsight.errors import InputError
-from hardsight.weighting.batch import OF_SAMPLES, Batch, Repeated, batch_of, cross_entropy, exact
+from hardsight.weighting.batch import OF_SAMPLES, Batch, Repeated, batch_of, cross_entropy, exact, usual
 from hardsight.weighting.ids import Ids
 from hardsight.weighting.memory import Memory
 from hardsight.weighting.reduction import Reduced, part, reduced
@@ -102,6 +102,8 @@ class Weighting(nn.Module):
         self._generator = torch.Generator().manual_seed(seed)
         self._of_batch: tuple[int, Tensor] | None = None
         self._wanted, self._passed_on, self._of_training = _wanted(self.scheme)
+        # Nothing else of a batch: then a step is short.
+        self._reads_losses = not self._is_loss and not self._passed_on and set(self._wanted) <= {"loss", "p"}
         if self.repeated == "count" and self.scheme is not None and "rows" in self.scheme.reads:
             raise InputError(f"scheme {self.scheme.name!r} remembers each sample: draw without replacement")
 
@@ -140,6 +142,10 @@ class Weighting(nn.Module):
             InputError: an id that is absent, unknown or comes twice, something that the scheme reads is missing or out of
                 its domain, or on another rank something of the kind.
         """
+        if self._reads_losses and self.training and self.reduction == "mean" and items is None and not inputs:
+            batch = usual(loss, ids, self.known, self.repeated or "refuse")
+            if batch is not None:
+                return torch.dot(batch.inputs["loss"], self._weights(batch, self.through) / max(batch.count, 1))
         given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not self.training:
             return (cross_entropy(given) if loss is None else loss).float().mean()
