@@ -22,7 +22,7 @@ from torch.nn import functional
 from hardsight.errors import InputError
 from hardsight.learners.tokens import IGNORED, sequence_losses, shifts
 from hardsight.weighting import ID, Weighting, collate
-from hardsight.weighting.ranks import scaled
+from hardsight.weighting.ranks import ranks, scaled
 
 try:
     import accelerate  # noqa: F401 - what the Trainer cannot do without
@@ -183,7 +183,7 @@ class WeightedTrainer(Trainer):
             weighted = self.weighting(mean, ids)
         finally:
             self.weighting.reduction = "mean"
-        return scaled(torch.dot(weighted, count.to(weighted.dtype)) / self._tokens)
+        return scaled(torch.dot(weighted, count.to(weighted.dtype)) / self._tokens, ranks())
 
     def _each(self, ids: Tensor, loss: Tensor) -> Tensor:
         if len(ids) != len(loss):

@@ -6,13 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from hardsight.errors import InputError
-from hardsight.weighting.batch import OF_SAMPLES, Batch, Repeated, batch_of, cross_entropy, exact
+from hardsight.weighting.batch import OF_SAMPLES, Batch, Repeated, batch_of, cross_entropy, exact, usual
 from hardsight.weighting.ids import Ids
 from hardsight.weighting.memory import Memory
 from hardsight.weighting.reduction import Reduced, part, reduced
 from hardsight.weighting.sources import source
 from hardsight.weights import SCHEMES, Room, Scheme
 from hardsight.weights.core import Reduction
+
+_OF_TRAINING = frozenset({"sizes", "epoch", "epochs", "generator", "rows"})
 
 
 class Weighting(nn.Module):
@@ -82,6 +84,7 @@ class Weighting(nn.Module):
         super().__init__()
         told = source(what, ids, scheme, parameters)
         self._scheme = None if told.scheme is None else told.scheme.name
+        self._is_loss = told.scheme is not None and told.scheme.kind == "loss"
         self.given = parameters if told.scheme is not None else {}
         self.known = Ids(_counted(told.weights, num_samples, told.ids), told.ids)
         self.register_buffer("fixed", None if told.weights is None else _in_order(told.weights, told.ids, self.known))
@@ -98,7 +101,9 @@ class Weighting(nn.Module):
         self._made_for = _described(self.scheme, self.known.count, classes, groups)
         self._generator = torch.Generator().manual_seed(seed)
         self._of_batch: tuple[int, Tensor] | None = None
-        self._wanted, self._passed_on = _wanted(self.scheme)
+        self._wanted, self._passed_on, self._of_training = _wanted(self.scheme)
+        # Nothing else of a batch: then a step is short.
+        self._reads_losses = not self._is_loss and not self._passed_on and set(self._wanted) <= {"loss", "p"}
         if self.repeated == "count" and self.scheme is not None and "rows" in self.scheme.reads:
             raise InputError(f"scheme {self.scheme.name!r} remembers each sample: draw without replacement")
 
@@ -137,12 +142,16 @@ class Weighting(nn.Module):
             InputError: an id that is absent, unknown or comes twice, something that the scheme reads is missing or out of
                 its domain, or on another rank something of the kind.
         """
+        if self._reads_losses and self.training and self.reduction == "mean" and items is None and not inputs:
+            batch = usual(loss, ids, self.known, self.repeated or "refuse")
+            if batch is not None:
+                return torch.dot(batch.inputs["loss"], self._weights(batch, self.through) / max(batch.count, 1))
         given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not self.training:
             return (cross_entropy(given) if loss is None else loss).float().mean()
         with exact(given):
             batch = self._batch(given, ids)
-            if self.scheme is not None and self.scheme.kind == "loss":
+            if self._is_loss:
                 return reduced(self.reduction, self._told(batch, True), None, batch, items)
             weights = self._weights(batch, self.through)
             return reduced(self.reduction, batch.inputs["loss"], weights, batch, items)
@@ -167,8 +176,8 @@ class Weighting(nn.Module):
         Raises:
             InputError: as in :meth:`forward`, or the scheme is a loss.
         """
-        if self.scheme is not None and self.scheme.kind == "loss":
-            raise InputError(f"scheme {self.scheme.name!r} is a loss, it has no weights: call weighting(…, items=…)")
+        if self._is_loss:
+            raise InputError(f"scheme {self._scheme!r} is a loss, it has no weights: call weighting(…, items=…)")
         given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         with exact(given):
             batch = self._batch(given, ids)
@@ -207,7 +216,8 @@ class Weighting(nn.Module):
         several = batch.shares is not None
         if self.repeated == "skip" or (self.repeated is None and several and self.epoch is not None):
             self._skip_seen(batch)
-        batch.others = {name: given[name] for name in self._passed_on if name in given}
+        if self._passed_on:
+            batch.others = {name: given[name] for name in self._passed_on if name in given}
         return batch
 
     def _skip_seen(self, batch: Batch) -> None:
@@ -230,23 +240,25 @@ class Weighting(nn.Module):
         if self.fixed is not None:
             assert batch.rows is not None
             return self.fixed.index_select(0, batch.rows)
-        if through:
-            return self._told(batch, True)
-        with torch.no_grad():
-            return self._told(batch, False)
+        told = self._told(batch, through)
+        return told.detach() if told.requires_grad and not through else told
 
     def _told(self, batch: Batch, live: bool) -> Tensor:
         scheme = self.scheme
         assert scheme is not None
-        inputs = batch.inputs if live else {name: _held(value) for name, value in batch.inputs.items()}
-        if scheme.start is not None:
-            # The tables of a state are float32.
-            inputs = {name: _single(value) for name, value in inputs.items()}
-        told: Tensor = scheme.of(inputs | self._of_all(batch), self.given, self.memory.state)
+        inputs = batch.inputs if live else {name: value.detach() for name, value in batch.inputs.items()}
+        if scheme.start is None:
+            stateless: Tensor = scheme.of_checked(inputs | self._of_all(batch), self.given, None)
+            return stateless
+        # The tables of a state are float32.
+        inputs = {name: _single(value) for name, value in inputs.items()}
+        told: Tensor = scheme.of_checked(inputs | self._of_all(batch), self.given, self.memory.state)
         self.memory.settle()
         return told
 
     def _of_all(self, batch: Batch) -> dict[str, Any]:
+        if not self._of_training:
+            return batch.others
         if self.scheme is not None and "epoch" in self.scheme.reads and self.epoch is None:
             raise InputError(
                 f"scheme {self.scheme.name!r} reads the epoch: call weighting.set_epoch(epoch) in each epoch"
@@ -323,23 +335,19 @@ def _described(scheme: Scheme | None, samples: int, classes: int, groups: int) -
     return f"{name}: {samples} samples, {classes} classes, {groups} groups"
 
 
-def _wanted(scheme: Scheme | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What is needed with a row a sample, and what else a batch may bring."""
+def _wanted(scheme: Scheme | None) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """What is needed with a row a sample, what else a batch may bring, and whether anything is known here of all."""
     if scheme is None:
-        return ("loss",), ()
-    own = OF_SAMPLES.intersection(scheme.reads)
-    others = set(scheme.reads) - own - {"sizes", "epoch", "epochs", "generator", "rows"}
-    return tuple(sorted(own if scheme.kind == "loss" and "p" not in own else own | {"loss"})), tuple(others)
+        return ("loss",), (), False
+    own, known = OF_SAMPLES.intersection(scheme.reads), _OF_TRAINING.intersection(scheme.reads)
+    others = tuple(set(scheme.reads) - own - known)
+    return tuple(sorted(own if scheme.kind == "loss" and "p" not in own else own | {"loss"})), others, bool(known)
 
 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:
     if one is None or other is None:
         return one is other
     return torch.equal(one.cpu(), other.cpu())
-
-
-def _held(value: Any) -> Any:
-    return value.detach() if isinstance(value, Tensor) else value
 
 
 def _single(value: Any) -> Any:
