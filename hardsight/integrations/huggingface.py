@@ -7,6 +7,9 @@ Normalisation, over the whole effective batch, that is all micro-batches of an o
   count; with weights of one that is the Trainer's own loss, and long sequences count for more;
 - ``sequence="mean"``: sum of w times the mean loss of the sequence's tokens, / sequences: all sequences count alike.
 
+With the reduction "weighted mean" and fixed weights, samples, tokens and sequences are counted by their weights:
+sum(w l) / sum(w). Samples with which a loader pads an epoch on several ranks do not count.
+
 A scheme always reads the mean loss of a sequence's tokens, in nats a token, so that its parameters mean the same for long
 and short ones. Labels of -100 do not count.
 """
@@ -22,7 +25,9 @@ from torch.nn import functional
 from hardsight.errors import InputError
 from hardsight.learners.tokens import IGNORED, sequence_losses, shifts
 from hardsight.weighting import ID, Weighting, collate
-from hardsight.weighting.ranks import scaled
+from hardsight.weighting.ahead import Ahead, ahead
+from hardsight.weighting.ranks import ranks
+from hardsight.weighting.reduction import not_zero
 
 try:
     import accelerate  # noqa: F401 - what the Trainer cannot do without
@@ -79,6 +84,12 @@ class WeightedTrainer(Trainer):
         if weighting.reduction == "none":
             raise InputError("a Trainer needs one number: leave out reduction='none'")
         super().__init__(*args, **more)
+        steps = self.args.gradient_accumulation_steps
+        if weighting.scheme is not None and weighting.reduction == "weighted mean" and steps > 1:
+            raise InputError(
+                f"a weighted mean over {steps} micro-batches needs all weights first, and {weighting.scheme.name!r} finds "
+                "them by the pass: pass gradient_accumulation_steps=1, or hs.Weighting(…, reduction='mean')"
+            )
         if self.args.label_smoothing_factor:
             raise InputError("the weighting reads the loss as it is: leave out label_smoothing_factor")
         self.weighting = weighting.to(self.args.device)
@@ -86,7 +97,7 @@ class WeightedTrainer(Trainer):
         # That a loss function is there tells the Trainer not to divide by the micro-batches, which is done here.
         self.compute_loss_func = _told
         self._shifts = shifts(self.accelerator.unwrap_model(self.model))
-        self._samples = self._tokens = torch.ones((), dtype=torch.int64)
+        self._batch = Ahead(torch.ones(1, dtype=torch.int64), None)
         self.add_callback(_Epochs(weighting))
 
     def get_train_dataloader(self) -> Any:
@@ -104,16 +115,27 @@ class WeightedTrainer(Trainer):
             self._signature_columns.append(ID)
 
     def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> Any:
-        """The micro-batches of a step; counts their samples and tokens, on all ranks."""
+        """The micro-batches of a step; finds which of their samples will count, on all ranks.
+
+        Raises:
+            InputError: a batch without ids, an unknown id, or on another rank something of the kind.
+        """
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
-        labels = [batch["labels"] for batch in batches if "labels" in batch]
-        samples = sum(len(each) for each in labels)
-        tokens = sum(int((self._answers(each) != IGNORED).sum()) for each in labels)
-        counted = torch.tensor([samples, tokens], device=self.args.device)
-        if self.args.world_size > 1:
-            counted = self.accelerator.gather(counted).view(-1, 2).sum(0)
-        self._samples, self._tokens = counted.unbind()
+        self.weighting.set_epoch(self.state.epoch or 0.0)
+        tokens = [self._tokens_of(batch) for batch in batches]
+        ids = [batch.get(ID, ()) for batch in batches]
+        # A batch that lacks ids is refused where it is weighted.
+        if all(map(len, ids)) and [*map(len, ids)] == [*map(len, tokens)]:
+            self._batch = ahead(self.weighting, ids, tokens, self.args.device)
         return batches, items
+
+    def _tokens_of(self, batch: Any) -> Tensor:
+        """How many labels of each sample count, ``(sample,)``."""
+        labels = batch.get("labels")
+        if labels is None:
+            return torch.zeros(len(batch.get(ID, ())), dtype=torch.int64)
+        counted: Tensor = self._answers(labels) != IGNORED
+        return counted.flatten(1).sum(1) if counted.ndim > 1 else counted.long()
 
     def _answers(self, labels: Tensor) -> Tensor:
         return labels[:, 1:] if self._shifts and labels.ndim > 1 else labels
@@ -151,9 +173,13 @@ class WeightedTrainer(Trainer):
             self.compute_loss_func = _told
 
     @property
-    def _items(self) -> Tensor | None:
+    def _accumulates(self) -> bool:
+        return bool(self.current_gradient_accumulation_steps > 1)
+
+    @property
+    def _items(self) -> int | None:
         """Samples of the effective batch; None where it is the batch at hand, of which the weighting knows more itself."""
-        return self._samples if self.current_gradient_accumulation_steps > 1 else None
+        return len(self._batch.sizes) if self._accumulates else None
 
     def _of_samples(self, logits: Tensor, labels: Tensor, ids: Tensor) -> Tensor:
         if labels.shape != logits.shape[:1] or labels.is_floating_point():
@@ -162,28 +188,45 @@ class WeightedTrainer(Trainer):
                 f"logits of the shape {tuple(logits.shape)}"
             )
         loss = functional.cross_entropy(logits.float(), labels, reduction="none")
-        ids = self._each(ids, loss)
-        found: Tensor = self.weighting(loss, ids, logits=logits.float(), labels=labels, items=self._items)
-        return found
+        return self._reduced(loss, self._each(ids, loss), logits=logits.float(), labels=labels)
 
     def _of_tokens(self, logits: Tensor, labels: Tensor, ids: Tensor) -> Tensor:
         total, count = sequence_losses(logits, labels, shift=self._shifts)
         mean = total / count.clamp(min=1)
         ids = self._each(ids, mean)
         if self.sequence == "mean":
-            found: Tensor = self.weighting(mean, ids, items=self._items)
-            return found
+            return self._reduced(mean, ids)
+        tokens, weights = self._batch
+        if self.weighting.reduction == "weighted mean" and weights is not None:
+            return self._part(self._weighted(mean, ids) * count, torch.dot(weights, tokens.to(weights.dtype)))
         if self.weighting.reduction != "mean":
             raise InputError(
                 f"weights of whole sequences by tokens go with the mean over tokens, not with {self.weighting.reduction!r}: "
                 "pass hs.Weighting(…, reduction='mean'), or sequence='mean'"
             )
+        return self._part(self._weighted(mean, ids) * count, tokens.sum().float())
+
+    def _reduced(self, loss: Tensor, ids: Tensor, **inputs: Tensor) -> Tensor:
+        """A micro-batch's part of the loss of the effective batch, all samples alike."""
+        weights = self._batch.weights
+        if self._accumulates and self.weighting.reduction == "weighted mean" and weights is not None:
+            return self._part(self._weighted(loss, ids), weights.sum())
+        found: Tensor = self.weighting(loss, ids, items=self._items, **inputs)
+        return found
+
+    def _weighted(self, loss: Tensor, ids: Tensor) -> Tensor:
+        """The w l of each sample of this rank, 0 where it does not count, ``(sample,)``."""
+        how = self.weighting.reduction
         self.weighting.reduction = "none"
         try:
-            weighted = self.weighting(mean, ids)
+            found: Tensor = self.weighting(loss, ids)
         finally:
-            self.weighting.reduction = "mean"
-        return scaled(torch.dot(weighted, count.to(weighted.dtype)) / self._tokens)
+            self.weighting.reduction = how
+        return found
+
+    def _part(self, weighted: Tensor, total: Tensor) -> Tensor:
+        """The sum over a total, such that both losses and gradients of ranks average to those of all."""
+        return weighted.sum() / not_zero(total) * ranks()
 
     def _each(self, ids: Tensor, loss: Tensor) -> Tensor:
         if len(ids) != len(loss):
@@ -204,7 +247,7 @@ class WeightedTrainer(Trainer):
 
 
 class _Epochs(TrainerCallback):
-    """Tells a weighting the epoch, and keeps it in checkpoints."""
+    """Tells a weighting how many epochs there are, and keeps it in checkpoints."""
 
     def __init__(self, weighting: Weighting) -> None:
         self.weighting = weighting
@@ -213,9 +256,6 @@ class _Epochs(TrainerCallback):
         if self.weighting.epochs is None:
             self.weighting.epochs = float(state.num_train_epochs)
         self.weighting.train()
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        self.weighting.set_epoch(state.epoch or 0.0)
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"

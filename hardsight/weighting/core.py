@@ -9,6 +9,7 @@ from hardsight.errors import InputError
 from hardsight.weighting.batch import OF_SAMPLES, Batch, Repeated, batch_of, cross_entropy, exact
 from hardsight.weighting.ids import Ids
 from hardsight.weighting.memory import Memory
+from hardsight.weighting.ranks import ranks
 from hardsight.weighting.reduction import Reduced, part, reduced
 from hardsight.weighting.sources import source
 from hardsight.weights import SCHEMES, Room, Scheme
@@ -107,6 +108,11 @@ class Weighting(nn.Module):
         """The row of ``SCHEMES``; None where the weights are fixed."""
         return None if self._scheme is None else SCHEMES[self._scheme]
 
+    @property
+    def skips(self) -> bool:
+        """Whether samples that came in an earlier step of the epoch do not count again."""
+        return self.repeated == "skip" or (self.repeated is None and self.epoch is not None and ranks() > 1)
+
     def set_epoch(self, epoch: float) -> None:
         """Say how many epochs are done, from 0; a fraction within an epoch."""
         self.epoch = float(epoch)
@@ -204,8 +210,7 @@ class Weighting(nn.Module):
 
     def _batch(self, given: dict[str, Any], ids: Any) -> Batch:
         batch = batch_of(given, ids, self.known, self._wanted, self.repeated or "refuse")
-        several = batch.shares is not None
-        if self.repeated == "skip" or (self.repeated is None and several and self.epoch is not None):
+        if self.skips:
             self._skip_seen(batch)
         batch.others = {name: given[name] for name in self._passed_on if name in given}
         return batch
