@@ -15,9 +15,9 @@ from transformers import DataCollatorForLanguageModeling, Trainer
 
 import hardsight as hs
 from hardsight.console import machine, summary
-from hardsight.learners.tokens import sequence_losses, shifts
 from hardsight.samples import items
 from hardsight.splits import Plan, split_seed, units_of
+from hardsight.weighting.tokens import sequence_losses, shifts
 
 FOLDS = {"folds": 3, "repeats": 2, "duplicates": "apart"}
 

@@ -102,6 +102,22 @@ def test_a_scheme_reads_the_mean_loss_of_a_sequence(tmp_path):
     torch.testing.assert_close(parameters(found), stepped(Bigrams(), loss))
 
 
+@pytest.mark.parametrize("sequence", ["tokens", "mean"])
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_a_scheme_that_is_a_loss_is_that_of_each_token(tmp_path, sequence, accumulate):
+    data = reviews(N).remove_columns("label")
+
+    def loss(at):
+        p = [torch.softmax(at[row[:-1]], 1).gather(1, row[1:, None])[:, 0] for row in rows(data)]
+        each = [(1 - one**0.7) / 0.7 for one in p]
+        return torch.cat(each).mean() if sequence == "tokens" else torch.stack([one.mean() for one in each]).mean()
+
+    how = {"per_device_train_batch_size": N // accumulate, "gradient_accumulation_steps": accumulate}
+    weighting = hs.Weighting("gce-loss", q=0.7)
+    found = trained(Bigrams(), hs.indexed(data), tmp_path, weighting, language=True, sequence=sequence, **how)
+    torch.testing.assert_close(parameters(found), stepped(Bigrams(), loss), rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize(
     ("language", "sequence", "what"),
     [
@@ -306,6 +322,10 @@ def test_what_cannot_be_weighted(tmp_path):
     tilted = hs.Weighting("t-tilted", t=1.0)
     refused(
         "go with the mean over tokens, not with 'sum'", Bigrams(), hs.indexed(texts), tmp_path, tilted, language=True
+    )
+    low = hs.Weighting("low")
+    refused(
+        "'low' reads labels of samples with one label each", Bigrams(), hs.indexed(texts), tmp_path, low, language=True
     )
     packed = {"data_collator": DataCollatorWithFlattening(), "remove_unused_columns": True}
     refused(r"the batch has 8 ids and 1 rows: .* does not pack", gpt2(), hs.indexed(texts), tmp_path, **packed)

@@ -10,8 +10,7 @@ Normalisation, over the whole effective batch, that is all micro-batches of an o
 With the reduction "weighted mean" and fixed weights, samples, tokens and sequences are counted by their weights:
 sum(w l) / sum(w). Samples with which a loader pads an epoch on several ranks do not count.
 
-A scheme always reads the mean loss of a sequence's tokens, in nats a token, so that its parameters mean the same for long
-and short ones. Labels of -100 do not count.
+What a scheme reads of a sequence is told in :mod:`hardsight.weighting.tokens`. Labels of -100 do not count.
 """
 
 from collections.abc import Iterator
@@ -23,11 +22,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from hardsight.errors import InputError
-from hardsight.learners.tokens import IGNORED, sequence_losses, shifts
 from hardsight.weighting import ID, Weighting, collate
 from hardsight.weighting.ahead import Ahead, ahead
 from hardsight.weighting.ranks import ranks
 from hardsight.weighting.reduction import not_zero
+from hardsight.weighting.tokens import IGNORED, aligned, shifts
 
 try:
     import accelerate  # noqa: F401 - what the Trainer cannot do without
@@ -191,35 +190,35 @@ class WeightedTrainer(Trainer):
         return self._reduced(loss, self._each(ids, loss), logits=logits.float(), labels=labels)
 
     def _of_tokens(self, logits: Tensor, labels: Tensor, ids: Tensor) -> Tensor:
-        total, count = sequence_losses(logits, labels, shift=self._shifts)
-        mean = total / count.clamp(min=1)
-        ids = self._each(ids, mean)
+        logits, labels = aligned(logits, labels, shift=self._shifts)
+        count = (labels != IGNORED).sum(1)
+        ids, inputs = self._each(ids, count), {"logits": logits, "labels": labels}
         if self.sequence == "mean":
-            return self._reduced(mean, ids)
+            return self._reduced(None, ids, **inputs)
         tokens, weights = self._batch
         if self.weighting.reduction == "weighted mean" and weights is not None:
-            return self._part(self._weighted(mean, ids) * count, torch.dot(weights, tokens.to(weights.dtype)))
+            return self._part(self._weighted(None, ids, **inputs) * count, torch.dot(weights, tokens.to(weights.dtype)))
         if self.weighting.reduction != "mean":
             raise InputError(
                 f"weights of whole sequences by tokens go with the mean over tokens, not with {self.weighting.reduction!r}: "
                 "pass hs.Weighting(…, reduction='mean'), or sequence='mean'"
             )
-        return self._part(self._weighted(mean, ids) * count, tokens.sum().float())
+        return self._part(self._weighted(None, ids, **inputs) * count, tokens.sum().float())
 
-    def _reduced(self, loss: Tensor, ids: Tensor, **inputs: Tensor) -> Tensor:
+    def _reduced(self, loss: Tensor | None, ids: Tensor, **inputs: Tensor) -> Tensor:
         """A micro-batch's part of the loss of the effective batch, all samples alike."""
         weights = self._batch.weights
         if self._accumulates and self.weighting.reduction == "weighted mean" and weights is not None:
-            return self._part(self._weighted(loss, ids), weights.sum())
+            return self._part(self._weighted(loss, ids, **inputs), weights.sum())
         found: Tensor = self.weighting(loss, ids, items=self._items, **inputs)
         return found
 
-    def _weighted(self, loss: Tensor, ids: Tensor) -> Tensor:
+    def _weighted(self, loss: Tensor | None, ids: Tensor, **inputs: Tensor) -> Tensor:
         """The w l of each sample of this rank, 0 where it does not count, ``(sample,)``."""
         how = self.weighting.reduction
         self.weighting.reduction = "none"
         try:
-            found: Tensor = self.weighting(loss, ids)
+            found: Tensor = self.weighting(loss, ids, **inputs)
         finally:
             self.weighting.reduction = how
         return found

@@ -17,10 +17,10 @@ from torch import Tensor
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners.core import Tick, View
 from hardsight.learners.seeds import restored, stream
-from hardsight.learners.tokens import sequence_losses, shifts
 from hardsight.samples import Samples
 from hardsight.samples.items import Items
 from hardsight.splits import Member, Plan
+from hardsight.weighting.tokens import sequence_losses, shifts
 
 Sequence = Literal["mean", "sum"]
 _RECIPE = (

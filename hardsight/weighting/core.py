@@ -12,6 +12,7 @@ from hardsight.weighting.memory import Memory
 from hardsight.weighting.ranks import ranks
 from hardsight.weighting.reduction import Reduced, part, reduced
 from hardsight.weighting.sources import source
+from hardsight.weighting.tokens import are_sequences, by_token, of_sequences
 from hardsight.weights import SCHEMES, Room, Scheme
 from hardsight.weights.core import Reduction
 
@@ -133,8 +134,9 @@ class Weighting(nn.Module):
             loss: of each sample, with its gradient, ``(sample,)``; may be left out where logits and labels are given, and is
                 then their cross-entropy; schemes that are losses themselves do not read it.
             ids: of the samples, whole numbers ``(sample,)``.
-            logits: of the model, ``(sample, class)``, for schemes that read them.
-            labels: class codes, ``(sample,)``, likewise.
+            logits: of the model, ``(sample, class)``, for schemes that read them; of sequences of tokens ``(sample, token,
+                word)``, see :mod:`hardsight.weighting.tokens`.
+            labels: class codes, ``(sample,)``, likewise; of tokens ``(sample, token)``, -100 where one does not count.
             items: samples in the whole effective batch, of all micro-batches and ranks, where gradients are accumulated: the
                 losses of the micro-batches then add up to the mean over it.
             inputs: whatever else the scheme reads (``hardsight.weights.INPUTS``), a row a sample where it is of samples.
@@ -145,11 +147,13 @@ class Weighting(nn.Module):
         """
         given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not self.training:
-            return (cross_entropy(given) if loss is None else loss).float().mean()
+            plain = of_sequences(given, None)["loss"] if are_sequences(given) else loss
+            return (cross_entropy(given) if plain is None else plain).float().mean()
         with exact(given):
-            batch = self._batch(given, ids)
             if self.scheme is not None and self.scheme.kind == "loss":
-                return reduced(self.reduction, self._told(batch, True), None, batch, items)
+                losses, batch = self._losses(self.scheme, given, ids)
+                return reduced(self.reduction, losses, None, batch, items)
+            batch = self._batch(given, ids)
             weights = self._weights(batch, self.through)
             return reduced(self.reduction, batch.inputs["loss"], weights, batch, items)
 
@@ -208,8 +212,18 @@ class Weighting(nn.Module):
             raise InputError(f"loss has the shape {tuple(loss.shape)}, weights {tuple(weights.shape)}: one a sample")
         return part(self.reduction, loss, weights, *self._of_batch)
 
-    def _batch(self, given: dict[str, Any], ids: Any) -> Batch:
-        batch = batch_of(given, ids, self.known, self._wanted, self.repeated or "refuse")
+    def _losses(self, scheme: Scheme, given: dict[str, Any], ids: Any) -> tuple[Tensor, Batch]:
+        if not are_sequences(given):
+            batch = self._batch(given, ids)
+            return self._told(batch, True), batch
+        losses = by_token(given, scheme, lambda tokens: self._told(Batch(tokens, None, 0, 0), True))
+        batch = self._batch({**given, "loss": losses, "logits": None, "labels": None}, ids, ("loss",))
+        return batch.inputs["loss"], batch
+
+    def _batch(self, given: dict[str, Any], ids: Any, wanted: tuple[str, ...] | None = None) -> Batch:
+        if are_sequences(given):
+            given = of_sequences(given, self.scheme)
+        batch = batch_of(given, ids, self.known, wanted or self._wanted, self.repeated or "refuse")
         if self.skips:
             self._skip_seen(batch)
         batch.others = {name: given[name] for name in self._passed_on if name in given}
