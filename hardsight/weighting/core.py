@@ -9,8 +9,10 @@ from hardsight.errors import InputError
 from hardsight.weighting.batch import OF_SAMPLES, Batch, Repeated, batch_of, cross_entropy, exact, usual
 from hardsight.weighting.ids import Ids
 from hardsight.weighting.memory import Memory
+from hardsight.weighting.ranks import ranks
 from hardsight.weighting.reduction import Reduced, part, reduced
 from hardsight.weighting.sources import source
+from hardsight.weighting.tokens import are_sequences, by_token, of_sequences
 from hardsight.weights import SCHEMES, Room, Scheme
 from hardsight.weights.core import Reduction
 
@@ -112,6 +114,11 @@ class Weighting(nn.Module):
         """The row of ``SCHEMES``; None where the weights are fixed."""
         return None if self._scheme is None else SCHEMES[self._scheme]
 
+    @property
+    def skips(self) -> bool:
+        """Whether samples that came in an earlier step of the epoch do not count again."""
+        return self.repeated == "skip" or (self.repeated is None and self.epoch is not None and ranks() > 1)
+
     def set_epoch(self, epoch: float) -> None:
         """Say how many epochs are done, from 0; a fraction within an epoch."""
         self.epoch = float(epoch)
@@ -132,8 +139,9 @@ class Weighting(nn.Module):
             loss: of each sample, with its gradient, ``(sample,)``; may be left out where logits and labels are given, and is
                 then their cross-entropy; schemes that are losses themselves do not read it.
             ids: of the samples, whole numbers ``(sample,)``.
-            logits: of the model, ``(sample, class)``, for schemes that read them.
-            labels: class codes, ``(sample,)``, likewise.
+            logits: of the model, ``(sample, class)``, for schemes that read them; of sequences of tokens ``(sample, token,
+                word)``, see :mod:`hardsight.weighting.tokens`.
+            labels: class codes, ``(sample,)``, likewise; of tokens ``(sample, token)``, -100 where one does not count.
             items: samples in the whole effective batch, of all micro-batches and ranks, where gradients are accumulated: the
                 losses of the micro-batches then add up to the mean over it.
             inputs: whatever else the scheme reads (``hardsight.weights.INPUTS``), a row a sample where it is of samples.
@@ -148,11 +156,14 @@ class Weighting(nn.Module):
                 return torch.dot(batch.inputs["loss"], self._weights(batch, self.through) / max(batch.count, 1))
         given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not self.training:
-            return (cross_entropy(given) if loss is None else loss).float().mean()
+            plain = of_sequences(given, None)["loss"] if are_sequences(given) else loss
+            return (cross_entropy(given) if plain is None else plain).float().mean()
         with exact(given):
+            scheme = self.scheme
+            if self._is_loss and scheme is not None:
+                losses, batch = self._losses(scheme, given, ids)
+                return reduced(self.reduction, losses, None, batch, items)
             batch = self._batch(given, ids)
-            if self._is_loss:
-                return reduced(self.reduction, self._told(batch, True), None, batch, items)
             weights = self._weights(batch, self.through)
             return reduced(self.reduction, batch.inputs["loss"], weights, batch, items)
 
@@ -211,10 +222,19 @@ class Weighting(nn.Module):
             raise InputError(f"loss has the shape {tuple(loss.shape)}, weights {tuple(weights.shape)}: one a sample")
         return part(self.reduction, loss, weights, *self._of_batch)
 
-    def _batch(self, given: dict[str, Any], ids: Any) -> Batch:
-        batch = batch_of(given, ids, self.known, self._wanted, self.repeated or "refuse")
-        several = batch.shares is not None
-        if self.repeated == "skip" or (self.repeated is None and several and self.epoch is not None):
+    def _losses(self, scheme: Scheme, given: dict[str, Any], ids: Any) -> tuple[Tensor, Batch]:
+        if not are_sequences(given):
+            batch = self._batch(given, ids)
+            return self._told(batch, True), batch
+        losses = by_token(given, scheme, lambda tokens: self._told(Batch(tokens, None, 0, 0), True))
+        batch = self._batch({**given, "loss": losses, "logits": None, "labels": None}, ids, ("loss",))
+        return batch.inputs["loss"], batch
+
+    def _batch(self, given: dict[str, Any], ids: Any, wanted: tuple[str, ...] | None = None) -> Batch:
+        if are_sequences(given):
+            given = of_sequences(given, self.scheme)
+        batch = batch_of(given, ids, self.known, wanted or self._wanted, self.repeated or "refuse")
+        if self.skips:
             self._skip_seen(batch)
         if self._passed_on:
             batch.others = {name: given[name] for name in self._passed_on if name in given}
