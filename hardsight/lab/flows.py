@@ -111,10 +111,11 @@ def minimiser(z: Array, w: Array, decay: float, loss: Loss = LOGISTIC) -> Array:
         h = (w * loss.curve(m))[:, None] * z
         step = np.linalg.solve(z.T @ h + (decay + 1e-12) * np.eye(len(theta)), slope)
         before, size = value(theta), 1.0
-        while value(theta - size * step) > before - 1e-4 * size * (slope @ step) and size > 1e-10:
+        while value(theta - size * step) > before - 1e-4 * size * (slope @ step) and size > 1e-9:
             size /= 2
         theta = theta - size * step
-        if np.abs(step).max() <= 1e-11 * (1 + np.abs(theta).max()):
+        # A step that is cut away to nothing is one that rounding has lost.
+        if size <= 1e-8 or np.abs(step).max() <= 1e-11 * (1 + np.abs(theta).max()):
             break
     return theta
 

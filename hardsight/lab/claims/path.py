@@ -60,7 +60,8 @@ def path_bound(trial: Trial) -> Finding:
     "bounded.",
     source=_THEOREM_1,
     kind="exact",
-    expected="at the smallest penalty every weighting has 90 % of the largest margin or more, and more than at every larger one",
+    expected="at the smallest penalty every weighting has 95 % of the largest margin or more, and the mean over worlds and weightings "
+    "grows at every step",
     limits="An asymptotic statement: at a usual penalty weights do matter.",
     runs=6,
     full_runs=30,
@@ -68,7 +69,7 @@ def path_bound(trial: Trial) -> Finding:
 def path_margin(trial: Trial) -> Finding:
     """Penalties from 1 to 1e-14."""
     penalties = np.logspace(0, -14, 8)
-    shares, grows, shown = [], [], {}
+    shares, shown = [], {}
     for run, rng in enumerate(trial.rngs):
         x, y = apart(50, (2, 5, 10)[run % 3], 2.0, rng)
         z = y[:, None] * x
@@ -80,8 +81,7 @@ def path_margin(trial: Trial) -> Finding:
             ("large margins first", np.exp(np.clip(m, 0, 5) - 5)),
         ):
             share = margins(z, np.stack([minimiser(z, w, each, EXPONENTIAL) for each in penalties])) / found.margin
-            shares.append(float(share[-1]))
-            grows.append(bool((share[-1] >= share).all()))
+            shares.append(share)
             if run == 0:
                 shown[name] = share.tolist()
     figure = Figure(
@@ -92,4 +92,7 @@ def path_margin(trial: Trial) -> Finding:
         rule=1.0,
         note="All lines meet at one, to the left.",
     )
-    return Finding(min(shares) >= 0.9 and all(grows), {"smallest share of the largest margin": min(shares)}, figure)
+    found = np.array(shares)
+    grows = bool((np.diff(found.mean(0)) > 0).all())
+    least = float(found[:, -1].min())
+    return Finding(grows and least >= 0.95, {"smallest share of the largest margin": least}, figure)
