@@ -12,6 +12,8 @@ from hardsight.lab.claim import Figure, Series
 # Okabe and Ito 2008, *Color Universal Design*; the page lightens the blue on black.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#85898F")
 WIDTH, HEIGHT = 330, 190
+# Points beyond which only some are drawn, or smaller; and below which a line shows where they are.
+_POINTS, _MANY, _DOTTED = 150, 60, 12
 _GREY, _FAINT = "#6b7280", "#9ca3af"
 
 
@@ -39,8 +41,14 @@ def _chart(figure: Figure) -> alt.LayerChart:
     layers: list[Any] = [_layer(each, figure, colour, named=named) for each in figure.series]
     if figure.rule is not None:
         at = alt.Data(values=[{"at": figure.rule}])  # type: ignore[no-untyped-call]
-        layers.append(alt.Chart(at).mark_rule(strokeDash=[4, 3], stroke=_GREY).encode(y=alt.Y("at:Q")))
-    return _plain(alt.LayerChart(layer=layers).properties(width=WIDTH, height=HEIGHT))
+        layers.append(
+            alt.Chart(at).mark_rule(aria=False, strokeDash=[4, 3], stroke=_GREY).encode(y=alt.Y("at:Q", title=None))
+        )
+    # Above the axis a long name has room, and is read without turning the head.
+    above = alt.TitleParams(
+        figure.y, anchor="start", frame="group", fontSize=11, fontWeight="normal", color=_GREY, limit=WIDTH, offset=6
+    )
+    return _plain(alt.LayerChart(layer=layers).properties(width=WIDTH, height=HEIGHT, title=above))
 
 
 def _layer(each: Series, figure: Figure, colour: alt.Color, *, named: bool) -> alt.Chart:
@@ -49,6 +57,8 @@ def _layer(each: Series, figure: Figure, colour: alt.Color, *, named: bool) -> a
         for x, y in zip(each.x, each.y, strict=True)
         if np.isfinite(y) and (isinstance(x, str) or np.isfinite(x))
     ]
+    # More would hide each other, and make the page heavy.
+    values = values[:: max(1, len(values) // _POINTS)] if each.mark == "point" else values
     base = alt.Chart(alt.Data(values=values))  # type: ignore[no-untyped-call]
     x_axis = alt.Axis(tickCount=5, labelAngle=0, labelLimit=110, format=_format(figure, "x"), labelOverlap=True)
     x: Any
@@ -60,21 +70,24 @@ def _layer(each: Series, figure: Figure, colour: alt.Color, *, named: bool) -> a
         scale = alt.Scale(type="log" if "x" in figure.log else "linear", zero=False, nice=False, padding=6)
         x = alt.X("x:Q", title=figure.x, scale=scale, axis=x_axis)
     y_scale = alt.Scale(type="log", nice=False, padding=6) if "y" in figure.log else alt.Scale(zero=each.mark == "bar")
-    y = alt.Y("y:Q", title=figure.y, scale=y_scale, axis=alt.Axis(tickCount=5, format=_format(figure, "y")))
-    if each.mark == "line":
-        return base.mark_line(strokeWidth=1.8, point=len(values) < 12 and alt.OverlayMarkDef(size=18)).encode(
-            x=x, y=y, color=colour
-        )
-    if each.mark == "bar":
-        several = sum(other.mark == "bar" for other in figure.series) > 1
-        offset = {"xOffset": alt.XOffset("series:N", sort=None)} if several else {}
-        return base.mark_bar(width=alt.RelativeBandSize(0.6)).encode(x=x, y=y, color=colour, **offset)
-    size, opacity = (16, 0.55) if len(values) > 60 else (34, 0.8)
-    return base.mark_circle(size=size, opacity=opacity).encode(x=x, y=y, color=colour)
+    y = alt.Y("y:Q", title=None, scale=y_scale, axis=alt.Axis(tickCount=5, format=_format(figure, "y")))
+    marks: dict[str, alt.Chart] = {
+        "line": base.mark_line(
+            aria=False, strokeWidth=1.8, point=len(values) < _DOTTED and alt.OverlayMarkDef(size=18)
+        ),
+        "bar": base.mark_bar(aria=False, width=alt.RelativeBandSize(0.6)),
+        "point": base.mark_circle(
+            aria=False, **({"size": 16, "opacity": 0.55} if len(values) > _MANY else {"size": 34})
+        ),
+    }
+    several = each.mark == "bar" and sum(other.mark == "bar" for other in figure.series) > 1
+    beside: dict[str, Any] = {"xOffset": alt.XOffset("series:N", sort=None)} if several else {}
+    drawn: alt.Chart = marks[each.mark].encode(x=x, y=y, color=colour, **beside)
+    return drawn
 
 
 def _format(figure: Figure, axis: str) -> str:
-    return ".0e" if axis in figure.log and _wide(figure, axis) else "~g"
+    return ".0e" if axis in figure.log and _wide(figure, axis) else ",.6~g"
 
 
 def _wide(figure: Figure, axis: str) -> bool:

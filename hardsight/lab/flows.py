@@ -1,8 +1,8 @@
 """Training of linear models as flows: on the log of the loss, on the loss itself, and to the minimum.
 
-Samples are given as rows ``z = y x``, so that ``z @ theta`` are margins; everything starts at zero. Flows are gradient descent
-with an endlessly small step. Time is taken on a logarithmic scale where a loss flattens out, so that t = 1e12 is as cheap as
-t = 1e2.
+Samples are given as rows ``z = y x``, so that ``z @ theta`` are margins; everything starts at zero. Flows are gradient
+descent with an endlessly small step. Time is taken on a logarithmic scale where a loss flattens out, so that t = 1e12 is as
+cheap as t = 1e2.
 """
 
 from collections.abc import Callable
@@ -36,10 +36,12 @@ def polynomial(power: float) -> Loss:
 
     def value(m: Array) -> Array:
         right = np.maximum(m, 0)
-        return (1 + right) ** -power + power * np.maximum(-m, 0)
+        found: Array = (1 + right) ** -power + power * np.maximum(-m, 0)
+        return found
 
     def slope(m: Array) -> Array:
-        return -power * (1 + np.maximum(m, 0)) ** (-power - 1)
+        found: Array = -power * (1 + np.maximum(m, 0)) ** (-power - 1)
+        return found
 
     def curve(m: Array) -> Array:
         return np.where(m > 0, power * (power + 1) * (1 + np.maximum(m, 0)) ** (-power - 2), 0.0)
@@ -99,7 +101,7 @@ def descent(z: Array, w: Array, times: Array, loss: Loss = LOGISTIC, decay: floa
 
 
 def minimiser(z: Array, w: Array, decay: float, loss: Loss = LOGISTIC) -> Array:
-    """What makes sum w loss(margin) + decay/2 ||theta||² least, ``(feature,)``, by Newton steps that are cut where needed."""
+    """What makes sum w loss(margin) + decay/2 ||theta||² least, ``(feature,)``; by damped Newton steps."""
     theta = np.zeros(z.shape[1])
 
     def value(at: Array) -> float:

@@ -60,11 +60,7 @@ def chosen(only: Sequence[str] = (), *, full: bool = False) -> list[Proposition]
             near = get_close_matches(name, CLAIMS, 3, 0.4)
             meant = f"do you mean {' or '.join(map(repr, near))}?" if near else "hardsight theory --list names them all"
             raise InputError(f"there is no claim {name!r}: {meant}")
-    return [
-        row
-        for row in CLAIMS.values()
-        if (row.name in only if only else (row.full_runs if full else row.runs))
-    ]
+    return [row for row in CLAIMS.values() if (row.name in only if only else (row.full_runs if full else row.runs))]
 
 
 def check(

@@ -1,5 +1,7 @@
 """Networks trained with weights and judged on samples of their own."""
 
+from typing import Any
+
 import numpy as np
 
 from hardsight.learners import Network
@@ -8,7 +10,7 @@ from hardsight.splits import Plan, Round
 
 
 def predictions(
-    x: np.ndarray, y: np.ndarray, test_x: np.ndarray, seed: int, weights: np.ndarray | None = None, **recipe: object
+    x: np.ndarray, y: np.ndarray, test_x: np.ndarray, seed: int, weights: np.ndarray | None = None, **recipe: Any
 ) -> np.ndarray:
     """Log-probabilities for test samples, ``(test sample, class)``, by one network trained on all of ``x``.
 
@@ -27,7 +29,7 @@ def predictions(
     samples = of(np.concatenate([x, test_x]), labels, weights=both)
     fold = np.concatenate([np.full(n, -1), np.zeros(tests)]).astype(np.int32)
     plan = Plan([Round(fold, 1)], np.arange(n + tests), 1, seed)
-    (view,) = Network(**recipe).views(samples, plan, lambda _: None)  # type: ignore[arg-type]
+    (view,) = Network(**recipe).views(samples, plan, lambda _: None)
     found: np.ndarray = view.predictions.numpy()[np.argsort(view.rows.numpy())]
     return found
 

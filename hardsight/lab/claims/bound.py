@@ -6,8 +6,8 @@ import torch
 from hardsight.lab.claim import Figure, Finding, Series, Trial, proposition
 from hardsight.lab.claims.ensembles import held, log_probs, worst
 from hardsight.lab.flows import minimiser
-from hardsight.weights.families.importance import correction
-from hardsight.weights.words import effective
+from hardsight.weights import words
+from hardsight.weights.families import importance
 
 _THEOREM_2 = "Theorem 2, after Zhou et al. 2022 and Xu et al. 2021, as reconstructed"
 
@@ -32,13 +32,14 @@ def _shift(weights: np.ndarray) -> float:
 
 @proposition(
     "first-term-is-gamed",
-    statement="The first term of the weighted margin bound falls below the true error when the samples that violate the margin "
-    "weigh more, with the same model: a smaller first term is no improvement.",
+    statement="The first term of the weighted margin bound falls below the true error when the samples that violate the "
+    "margin weigh more, with the same model: a smaller first term is no improvement.",
     source=f"derived here; it is about {_THEOREM_2}",
     kind="exact",
-    expected="the term falls with every further weight on violators, below the test error in the end, while the model and its test "
-    "error stay as they are and chi2 grows",
-    limits="Read literally, with samples drawn from P_s and weights in the denominator; see first-term-honest for the other reading.",
+    expected="the term falls with every further weight on violators, below the test error in the end, while the model "
+    "and its test error stay as they are and chi2 grows",
+    limits="Read literally, with samples drawn from P_s and weights in the denominator; see first-term-honest for "
+    "the other reading.",
     runs=6,
 )
 def gamed(trial: Trial) -> Finding:
@@ -64,7 +65,7 @@ def gamed(trial: Trial) -> Finding:
             Series("test error", factors, [float(np.mean(errors))] * 4),
             Series("shift: D(chi2) + 1", factors, chi2.mean(0).tolist()),
         ),
-        log="x",
+        log="xy",
         note="The term falls under the true error, which does not move.",
     )
     falls = bool((np.diff(found, axis=1) < 0).all() and (np.diff(chi2, axis=1) > 0).all())
@@ -78,8 +79,8 @@ def gamed(trial: Trial) -> Finding:
 
 @proposition(
     "first-term-honest",
-    statement="Were the samples truly drawn by the weights, the expectation of the first term would not depend on them: it is the "
-    "violation rate itself.",
+    statement="Were the samples truly drawn by the weights, the expectation of the first term would not depend on them: "
+    "it is the violation rate itself.",
     source="importance sampling; derived here",
     kind="exact",
     expected="largest gap 1e-12 or less; weights from the library's correction",
@@ -92,7 +93,7 @@ def honest(trial: Trial) -> Finding:
     for rng in trial.rngs:
         n = int(rng.integers(20, 200))
         violated, chances = rng.random(n) < rng.uniform(0.05, 0.6), rng.uniform(0.05, 5, n)
-        undo = correction(torch.from_numpy(chances)).numpy()
+        undo = importance.correction(torch.from_numpy(chances)).numpy()
         rates.append(float(violated.mean()))
         terms.append(float((chances / chances.sum()) @ (undo * violated)))
         gaps.append(abs(terms[-1] - rates[-1]))
@@ -107,19 +108,20 @@ def honest(trial: Trial) -> Finding:
 
 @proposition(
     "margin-bound",
-    statement="Test error is at most the reweighted rate of margin violations plus L sqrt(chi2 + 1)/(gamma sqrt n) plus a term for "
-    "chance.",
+    statement="Test error is at most the reweighted rate of margin violations plus L sqrt(chi2 + 1)/(gamma sqrt n) plus "
+    "a term for chance.",
     source=_THEOREM_2,
     kind="bound",
     expected="the sum is at least the test error on every draw",
-    limits="With 1,000 samples or fewer the sum is above one: the bound holds and says nothing. It compares settings at best; what weights do must "
-    "be measured. Constants are as remembered.",
+    limits="With 1,000 samples or fewer the sum is above one: the bound holds and says nothing. It compares settings "
+    "at best; what weights do must be measured. Constants are as remembered.",
     runs=5,
     full_runs=40,
 )
 def margin_bound(trial: Trial) -> Finding:
     """Linear models (depth one), four weightings, 100 to 5,000 samples."""
-    slack, totals, sizes_shown = [], {"bound": [], "error": []}, [100, 1000, 5000]
+    slack, sizes_shown = [], [100, 1000, 5000]
+    totals: dict[str, list[float]] = {"bound": [], "error": []}
     for rng in trial.rngs:
         for n in sizes_shown:
             x, y = _world(n, rng)
@@ -145,14 +147,17 @@ def margin_bound(trial: Trial) -> Finding:
         rule=1.0,
         note="A bound above one tells nothing of an error.",
     )
-    measured = {"smallest slack": float(np.min(slack)), "share of draws with a bound above 1": float(np.mean(np.array(totals["bound"]) > 1))}
+    measured = {
+        "smallest slack": float(np.min(slack)),
+        "share of draws with a bound above 1": float(np.mean(np.array(totals["bound"]) > 1)),
+    }
     return Finding(bool(np.min(slack) >= 0), measured, figure)
 
 
 @proposition(
     "violations-are-errors",
-    statement="The chance, over models, that a sample's margin is not positive is its 0-1 error: what the bound's first term "
-    "weighs, in expectation over training, is the generalization error.",
+    statement="The chance, over models, that a sample's margin is not positive is its 0-1 error: what the bound's first "
+    "term weighs, in expectation over training, is the generalization error.",
     source="Proposition 6, after Zhou et al. 2022, as reconstructed",
     kind="exact",
     expected="largest gap 1e-12 or less at a margin of 0; never below it at a positive margin",
@@ -187,7 +192,8 @@ def violations(trial: Trial) -> Finding:
 
 @proposition(
     "effective-size-is-chi2",
-    statement="Of weights of mean one, D_chi2 between the weighted and the unweighted samples is mean(w²) - 1 = n/ESS - 1.",
+    statement="Of weights of mean one, D_chi2 between the weighted and the unweighted samples is mean(w²) - 1 = n/ESS - "
+    "1.",
     source="Kish 1965; definition of D_chi2",
     kind="exact",
     expected="largest relative gap 1e-12 or less; zero and n for uniform weights",
@@ -203,10 +209,10 @@ def chi2(trial: Trial) -> Finding:
         w /= w.mean()
         share = w / n
         divergence = float((np.square(share * n) / n).sum() - 1)
-        gaps.append(abs(n / effective(w) - 1 - divergence) / (1 + divergence))
-        gaps.append(abs(effective(np.ones(n)) - n))
+        gaps.append(abs(n / words.effective(w) - 1 - divergence) / (1 + divergence))
+        gaps.append(abs(words.effective(np.ones(n)) - n))
         shifts.append(divergence)
-        sizes.append(effective(w) / n)
+        sizes.append(words.effective(w) / n)
     figure = Figure(
         "D(chi2)",
         "effective sample size / n",

@@ -23,11 +23,11 @@ def _three(n: int, rng: np.random.Generator) -> tuple[Mixture, np.ndarray, np.nd
 
 @proposition(
     "c-score-is-error",
-    statement="One minus the C-score of a sample is its held-out 0-1 error; its memorization is the held-out error minus that of "
-    "models trained on it.",
+    statement="One minus the C-score of a sample is its held-out 0-1 error; its memorization is the held-out error "
+    "minus that of models trained on it.",
     source="Jiang et al. 2021; Feldman & Zhang 2020; the identity is by definition",
     kind="exact",
-    expected="largest gap 1e-12 or less, between `hs.Record`, `hs.measure` and both sides counted from the views",
+    expected="largest gap 1e-12 or less, between hs.Record, hs.measure and both sides counted from the views",
     limits="Of one size of the training sets; the paper's C-score is a mean over sizes.",
     runs=3,
 )
@@ -76,12 +76,12 @@ def _counted_by_hand(trial: Trial) -> float:
 
 @proposition(
     "few-views",
-    statement="The error is unbiased at every number of views; the plain variance over M views is too small by (M - 1)/M, exactly "
-    "so for the Brier score, to first order for log-loss, and M/(M - 1) undoes that.",
+    statement="The error is unbiased at every number of views; the plain variance over M views is too small by (M - "
+    "1)/M, exactly so for the Brier score, to first order for log-loss, and M/(M - 1) undoes that.",
     source="derived here; Yang et al. 2020 use the factor",
     kind="exact",
-    expected="expectations over all M-tuples of 6 predictions: error and corrected Brier variance within 1e-12 of the whole "
-    "population's; corrected log-loss variance nearer than the plain one at every M",
+    expected="expectations over all M-tuples of 6 predictions: error and corrected Brier variance within 1e-12 of the "
+    "whole population's; corrected log-loss variance nearer than the plain one at every M",
     limits="Views drawn independently. The members of one repeat share data and are not.",
     runs=3,
 )
@@ -115,7 +115,10 @@ def few_views(trial: Trial) -> Finding:
         tuple(Series(name, [2, 3, 4], values) for name, values in shown.items()),
         note="The plain variance rises to its limit; the corrected one is near it at once.",
     )
-    measured = {"largest gap of what is exact": worst(exact), "cases where the correction is nearer": float(np.mean(nearer))}
+    measured = {
+        "largest gap of what is exact": worst(exact),
+        "cases where the correction is nearer": float(np.mean(nearer)),
+    }
     return Finding(worst(exact) <= 1e-12 and all(nearer), measured, figure)
 
 
@@ -126,8 +129,8 @@ def few_views(trial: Trial) -> Finding:
     source="definition of the generalization error of a sample",
     kind="exact",
     expected="largest change of a leave-one-out prediction 1e-10 or less, of an in-sample one more than 0.01",
-    limits="Regression. Of classes, the ridge learner's probabilities share one scale that is chosen by all held-out losses, the "
-    "sample's own among them.",
+    limits="Regression. Of classes, the ridge learner's probabilities share one scale that is chosen by all held-out "
+    "losses, the sample's own among them.",
     runs=2,
 )
 def knows_no_target(trial: Trial) -> Finding:
@@ -150,7 +153,10 @@ def knows_no_target(trial: Trial) -> Finding:
         (Series("sample", [a for a, _ in before_after], [b for _, b in before_after], "point"),),
         note="The error follows the target; the prediction does not.",
     )
-    measured = {"largest change of a leave-one-out prediction": worst(changes), "smallest change of an in-sample one": min(seen)}
+    measured = {
+        "largest change of a leave-one-out prediction": worst(changes),
+        "smallest change of an in-sample one": min(seen),
+    }
     return Finding(worst(changes) <= 1e-10 and min(seen) > 0.01, measured, figure)
 
 
@@ -173,7 +179,8 @@ def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 )
 def true_difficulty(trial: Trial) -> Finding:
     """Five folds, ten repeats."""
-    ranks, shown = [], ([], [])
+    ranks: list[float] = []
+    shown: tuple[list[float], list[float]] = ([], [])
     for rng, seed in zip(trial.rngs, trial.seeds, strict=True):
         world, x, y = _three(500, rng)
         d = measure(x, y, learner="logistic", folds=5, repeats=5, adjusted=False, pilot=False, refine=False, seed=seed)
@@ -222,5 +229,8 @@ def more_folds(trial: Trial) -> Finding:
         tuple(Series(f"draw {k + 1}", [2, 5, 10], each) for k, each in enumerate(means[:4])),
         note="All lines fall.",
     )
-    measured = {"mean error at 2 folds - at 10 (nats)": float(np.mean(saved)), "mean Spearman of the rankings": float(np.mean(ranks))}
-    return Finding(interval.low > 0 and np.mean(ranks) > 0.8, measured, figure, interval)
+    measured = {
+        "mean error at 2 folds - at 10 (nats)": float(np.mean(saved)),
+        "mean Spearman of the rankings": float(np.mean(ranks)),
+    }
+    return Finding(bool(interval.low > 0 and np.mean(ranks) > 0.8), measured, figure, interval)

@@ -29,8 +29,8 @@ def _doubts(posterior: np.ndarray, mass: np.ndarray) -> np.ndarray:
 
 @proposition(
     "calibrated-truth-probability",
-    statement="A calibrated classifier gives the truth of class k the mean probability 1 - c_k/pi_k, with c_k = E[eta_k (1 - "
-    "eta_k)].",
+    statement="A calibrated classifier gives the truth of class k the mean probability 1 - c_k/pi_k, with c_k = E[eta_k "
+    "(1 - eta_k)].",
     source=f"derived here; it replaces {_PROPOSITION_3}",
     kind="exact",
     expected="largest gap 1e-12 or less on random discrete worlds",
@@ -47,7 +47,7 @@ def calibrated_truth(trial: Trial) -> Finding:
         posterior /= posterior.sum(1, keepdims=True)
         shares, c = mass @ posterior, mass @ (posterior * (1 - posterior))
         found = _doubts(posterior, mass)
-        gaps.append(worst(np.abs(found - c / shares)))
+        gaps.append(worst(np.abs(found - c / shares).tolist()))
         formula += (c / shares).tolist()
         measured += found.tolist()
     figure = Figure(
@@ -61,8 +61,8 @@ def calibrated_truth(trial: Trial) -> Finding:
 
 @proposition(
     "two-classes-rare-is-harder",
-    statement="Of two classes the smaller one has the larger mean 1 - p(truth) under a calibrated classifier, at every ratio above "
-    "one: no ratio of e:1 is needed.",
+    statement="Of two classes the smaller one has the larger mean 1 - p(truth) under a calibrated classifier, at every "
+    "ratio above one: no ratio of e:1 is needed.",
     source=f"derived here; it sharpens {_PROPOSITION_3}",
     kind="bound",
     expected="the rare class has the larger doubt on every draw, ratios below e:1 included",
@@ -97,7 +97,8 @@ def rare_is_harder(trial: Trial) -> Finding:
 
 @proposition(
     "many-classes-order",
-    statement="Of more than two classes the larger one may be the harder: the order is that of c_k/pi_k, not of the shares pi_k.",
+    statement="Of more than two classes the larger one may be the harder: the order is that of c_k/pi_k, not of the "
+    "shares pi_k.",
     source="counterexample derived here; the naive reading orders classes by size",
     kind="exact",
     expected="a world where a larger class has the larger doubt, and c_k/pi_k orders all classes rightly",
@@ -119,14 +120,17 @@ def many_classes(trial: Trial) -> Finding:
         (Series("mean 1 - p(truth)", names, doubt.tolist(), "bar"),),
         note="The smallest class is the easiest here.",
     )
-    measured = {"doubt of the largest class": doubt[largest_class], "doubt of the smallest class": doubt[smallest_class]}
+    measured = {
+        "doubt of the largest class": doubt[largest_class],
+        "doubt of the smallest class": doubt[smallest_class],
+    }
     return Finding(bool(doubt[largest_class] > doubt[smallest_class] and order), measured, figure)
 
 
 @proposition(
     "log-loss-imbalance-fails",
-    statement="The log-loss form of the imbalance claim is no theorem: with 9:1 classes, the mean log-loss of the majority can be "
-    "the larger one although its mean 1 - p(truth) is the smaller.",
+    statement="The log-loss form of the imbalance claim is no theorem: with 9:1 classes, the mean log-loss of the "
+    "majority can be the larger one although its mean 1 - p(truth) is the smaller.",
     source="counterexample derived here to Proposition A.1 of Zhou et al. 2022, as reconstructed",
     kind="exact",
     expected="log-loss majority 1.54e-6 > minority 1.00e-6, to 1 %, and doubt the other way round",
@@ -145,12 +149,12 @@ def log_loss_fails(trial: Trial) -> Finding:
     doubt = _doubts(posterior, mass)
     figure = Figure(
         "measure",
-        "mean of the class",
+        "mean of the class, in millionths",
         (
-            Series("majority (9)", ["log-loss", "1 - p(truth)"], [loss[0], doubt[0]], "bar"),
-            Series("minority (1)", ["log-loss", "1 - p(truth)"], [loss[1], doubt[1]], "bar"),
+            Series("majority (9)", ["log-loss", "doubt"], [1e6 * loss[0], 1e6 * doubt[0]], "bar"),
+            Series("minority (1)", ["log-loss", "doubt"], [1e6 * loss[1], 1e6 * doubt[1]], "bar"),
         ),
-        note="The two measures order the classes differently.",
+        note="Log-loss and doubt, 1 - p(truth), order the classes differently.",
     )
     measured = {"log-loss of the majority": loss[0], "of the minority": loss[1], "doubt of the majority": doubt[0],
                 "doubt of the minority": doubt[1]}  # fmt: skip
@@ -160,8 +164,8 @@ def log_loss_fails(trial: Trial) -> Finding:
 
 @proposition(
     "imbalance-line",
-    statement="Of a Bayes consensus with right labels the ledger's imbalance line is what balanced classes would save: the gap "
-    "of the log-posteriors under equal and under the true class shares.",
+    statement="Of a Bayes consensus with right labels the ledger's imbalance line is what balanced classes would save: "
+    "the gap of the log-posteriors under equal and under the true class shares.",
     source="Bayes' rule; logit adjustment, Menon et al. 2021",
     kind="exact",
     expected="largest gap 1e-12 or less; the mean is positive for the rarest class and negative for the most frequent",
@@ -204,11 +208,12 @@ def imbalance_line(trial: Trial) -> Finding:
 
 @proposition(
     "balanced-weights-divide-prior",
-    statement="Weighing classes by 1/n_c makes the Bayes posterior that of balanced classes: such weights and dividing the "
-    "consensus by the prior agree.",
+    statement="Weighing classes by 1/n_c makes the Bayes posterior that of balanced classes: such weights and dividing "
+    "the consensus by the prior agree.",
     source="Bayes' rule; King & Zeng 2001; Menon et al. 2021",
     kind="exact",
-    expected="largest gap of the two posteriors 1e-12 or less; every class has the same total weight",
+    expected="largest gap of the two posteriors 1e-6 or less, and of the classes' total weights: the scheme gives "
+    "single precision",
     limits="Of the population and of models that can express the posterior; for separable data see weights-fade.",
     runs=20,
 )
@@ -239,5 +244,4 @@ def balanced_divide(trial: Trial) -> Finding:
         note="Weights move the posterior to that of balanced classes.",
     )
     measured = {"largest gap": worst(gaps), "largest relative gap of class totals": worst(totals)}
-    # Schemes may give weights in float32.
     return Finding(worst(gaps) <= 1e-6 and worst(totals) <= 1e-6, measured, figure)

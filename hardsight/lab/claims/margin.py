@@ -31,7 +31,8 @@ def _errors(loss: str, mu: np.ndarray, sd: np.ndarray, grid: np.ndarray) -> np.n
     source=_PROPOSITION_4,
     kind="exact",
     expected="largest relative gap 1e-10 or less (quadrature with 60 nodes); random margins within 5 standard errors",
-    limits="Exact for Gaussian margins and exponential loss. In general it is the cumulant generating function of -margin.",
+    limits="Exact for Gaussian margins and exponential loss. In general it is the cumulant generating function of "
+    "-margin.",
     runs=1,
 )
 def gaussian_margin(trial: Trial) -> Finding:
@@ -86,12 +87,12 @@ def logistic_margin(trial: Trial) -> Finding:
 
 @proposition(
     "zero-one-margin-reverses",
-    statement="Under 0-1 loss the effect of margin variance turns round: it raises the error of samples on the right side of the "
-    "boundary, and lowers that of samples on the wrong side.",
+    statement="Under 0-1 loss the effect of margin variance turns round: it raises the error of samples on the right "
+    "side of the boundary, and lowers that of samples on the wrong side.",
     source="derived here; Proposition 4 of Zhou et al. 2022, as reconstructed, does not carry over to 0-1 loss",
     kind="exact",
-    expected="error = Phi(-mu/s) within 1e-3 of a grid of 4,001 quantiles; the naive reading, that variance always costs, fails "
-    "for every sample with a negative mean margin",
+    expected="error = Phi(-mu/s) within 1e-3 of a grid of 4,001 quantiles; the naive reading, that variance always "
+    "costs, fails for every sample with a negative mean margin",
     limits="At a mean margin of zero the variance changes nothing.",
     runs=1,
 )
@@ -103,7 +104,9 @@ def zero_one_reverses(trial: Trial) -> Finding:
     slope = np.diff(errors, axis=1)
     falls, rises = float(slope[mu < 0].max()), float(slope[mu > 0].min())
     # Far from the boundary a step may be too small for the grid to show.
-    holds = gap <= 1e-3 and falls <= 0 <= rises and bool((slope[mu < 0, -1] < 0).all() and (slope[mu > 0, -1] > 0).all())
+    holds = (
+        gap <= 1e-3 and falls <= 0 <= rises and bool((slope[mu < 0, -1] < 0).all() and (slope[mu > 0, -1] > 0).all())
+    )
     figure = Figure(
         "standard deviation of the margin",
         "0-1 error",
@@ -111,13 +114,18 @@ def zero_one_reverses(trial: Trial) -> Finding:
         rule=0.5,
         note="Above one half the lines fall: where models are wrong on average, variance helps.",
     )
-    measured = {"largest gap to Phi(-mu/s)": gap, "largest change where mu < 0": falls, "smallest change where mu > 0": rises}
+    measured = {
+        "largest gap to Phi(-mu/s)": gap,
+        "largest change where mu < 0": falls,
+        "smallest change where mu > 0": rises,
+    }
     return Finding(holds, measured, figure)
 
 
 @proposition(
     "boundary-is-not-all",
-    statement="A sample close to the boundary may be easier than one farther away: the variance of the margin counts, too.",
+    statement="A sample close to the boundary may be easier than one farther away: the variance of the margin counts, "
+    "too.",
     source=_PROPOSITION_4,
     kind="exact",
     expected="a pair with the larger mean margin and the larger error, by log-loss and by the exponential formula",
@@ -135,10 +143,9 @@ def boundary_is_not_all(trial: Trial) -> Finding:
     figure = Figure(
         "standard deviation of the margin",
         "error (nats)",
-        tuple(
-            Series(f"mean margin {m:g}", grid.tolist(), row.tolist()) for m, row in zip(mu, curves, strict=True)
-        ),
-        note="The sample farther from the boundary (mean 1) is the harder one once its margin varies enough.",
+        tuple(Series(f"mean margin {m:g}", grid.tolist(), row.tolist()) for m, row in zip(mu, curves, strict=True)),
+        rule=near,
+        note="The sample farther off (mean 1) is harder than the near, sure one (dashed) once its margin varies enough.",
     )
     measured = {"error, far and unsure": far, "error, near and sure": near}
     return Finding(bool(far > near and exponential[1] > exponential[0]), measured, figure)

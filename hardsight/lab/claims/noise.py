@@ -29,11 +29,12 @@ def _by_label(p: np.ndarray) -> tuple[Tensor, Tensor]:
 
 @proposition(
     "label-noise-log-loss",
-    statement="A label that is replaced by another class, uniformly, raises the log-loss error wherever every model gives the "
-    "true label more than 1/C: a probability above 1/2 is not needed.",
+    statement="A label that is replaced by another class, uniformly, raises the log-loss error wherever every model "
+    "gives the true label more than 1/C: a probability above 1/2 is not needed.",
     source=f"{_PROPOSITION_2} (there p > 1/2); the weaker condition was derived here by Jensen's inequality",
     kind="bound",
-    expected="noisy - clean error is at least mean log(p (C - 1)/(1 - p)) > 0 on every draw, with p below 1/2 in many of them",
+    expected="noisy - clean error is at least mean log(p (C - 1)/(1 - p)) > 0 on every draw, with p below 1/2 in many "
+    "of them",
     limits="Uniform flips, models that were not trained on the sample. For asymmetric flips see asymmetric-flips.",
     runs=500,
 )
@@ -69,7 +70,8 @@ def label_noise_log_loss(trial: Trial) -> Finding:
 
 @proposition(
     "label-noise-zero-one",
-    statement="A uniformly flipped label raises the 0-1 error exactly where models predict the true label more often than 1/C.",
+    statement="A uniformly flipped label raises the 0-1 error exactly where models predict the true label more often "
+    "than 1/C.",
     source=f"{_PROPOSITION_2} (there p > 1/2); derived here",
     kind="exact",
     expected="sign of noisy - clean error = sign of P(correct) - 1/C on every draw",
@@ -101,8 +103,8 @@ def label_noise_zero_one(trial: Trial) -> Finding:
 
 @proposition(
     "asymmetric-flips",
-    statement="A flip from y to one class k raises the log-loss error exactly where the consensus gives k less than y: a "
-    "confident mistake in the direction of the noise makes the wrong label the easier one.",
+    statement="A flip from y to one class k raises the log-loss error exactly where the consensus gives k less than y: "
+    "a confident mistake in the direction of the noise makes the wrong label the easier one.",
     source=f"{_PROPOSITION_2}, extended here to asymmetric flips",
     kind="exact",
     expected="sign of the effect = sign of consensus(y) - consensus(k) on every draw; some flips make a sample easier",
@@ -151,12 +153,12 @@ class _Members:
 
 @proposition(
     "feature-noise",
-    statement="A small change dx of a sample raises its error exactly where the mean gradient of the loss points along dx: noise "
-    "of features may be adversarial or promoting.",
+    statement="A small change dx of a sample raises its error exactly where the mean gradient of the loss points along "
+    "dx: noise of features may be adversarial or promoting.",
     source=f"{_PROPOSITION_1}; with the gradient of the loss in place of that of f, derived here",
     kind="exact",
-    expected="sign of the change = sign of E[grad loss] · dx in every draw where that is not close to zero; the naive form, "
-    "E[grad f_y] · dx < 0, gives the wrong sign in some",
+    expected="sign of the change = sign of E[grad loss] · dx in every draw where that is not close to zero; the naive "
+    "form, E[grad f_y] · dx < 0, gives the wrong sign in some",
     limits="First order: for dx of length 1e-4 here.",
     runs=60,
 )
@@ -167,8 +169,8 @@ def feature_noise(trial: Trial) -> Finding:
         members = _Members(rng)
         x = torch.from_numpy(rng.normal(size=(1, 4))).requires_grad_()
         y = torch.from_numpy(rng.integers(0, 3, 1))
-        step = rng.normal(size=(1, 4))
-        step = torch.from_numpy(1e-4 * step / np.linalg.norm(step))
+        way = rng.normal(size=(1, 4))
+        step = torch.from_numpy(1e-4 * way / np.linalg.norm(way))
         logits = members.logits(x)
         loss = -logits.log_softmax(2)[:, 0, y].mean()
         (slope,) = torch.autograd.grad(loss, x, retain_graph=True)
@@ -197,7 +199,8 @@ def feature_noise(trial: Trial) -> Finding:
     "proportion to q(c) T(c, y).",
     source="confident learning, Northcutt et al. 2021; the label model of this library",
     kind="exact",
-    expected="largest gap to Bayes' rule 1e-12 or less; the mean of P(label wrong) within 4 standard errors of the share wrong",
+    expected="largest gap to Bayes' rule 1e-12 or less; the mean of P(label wrong) within 4 standard errors of the "
+    "share wrong",
     limits="In use, T and the trust in the consensus are estimated; see transition-estimated.",
     runs=20,
 )
@@ -237,13 +240,15 @@ def posterior_is_bayes(trial: Trial) -> Finding:
 
 @proposition(
     "transition-estimated",
-    statement="From predictions of the true label and the given labels, the transition matrix of the labels can be estimated; from "
-    "a consensus that is exactly the posterior of the noisy labels it cannot: no noise at all explains these as well.",
+    statement="From predictions of the true label and the given labels, the transition matrix of the labels can be "
+    "estimated; from a consensus that is exactly the posterior of the noisy labels it cannot: no noise at all "
+    "explains these as well.",
     source="Northcutt et al. 2021; the label model of this library; that it is not identifiable was derived here",
     kind="statistical",
-    expected="mean over worlds of the largest mean error of a row below 0.05, upper end of the interval included; more than half the "
-    "rate of flips is missed in the second case, in the mean",
-    limits="Gaussian classes, 1,000 samples, rates of 10 to 40 %, uniform and pair flips. Trained members lie between both cases.",
+    expected="mean over worlds of the largest mean error of a row below 0.05, upper end of the interval included; more "
+    "than half the rate of flips is missed in the second case, in the mean",
+    limits="Gaussian classes, 1,000 samples, rates of 10 to 40 %, uniform and pair flips. Trained members lie "
+    "between both cases.",
     runs=6,
     full_runs=40,
 )
@@ -281,5 +286,8 @@ def transition_estimated(trial: Trial) -> Finding:
         ),
         note="The first estimates follow the truth, the second ones see almost no noise.",
     )
-    measured = {"mean largest error of a row": float(np.mean(errors)), "share of the rate missed in the second case": missed}
+    measured = {
+        "mean largest error of a row": float(np.mean(errors)),
+        "share of the rate missed in the second case": missed,
+    }
     return Finding(interval.high < 0.05 and missed > 0.5, measured, figure, interval)

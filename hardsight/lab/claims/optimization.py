@@ -6,7 +6,16 @@ from scipy.special import entr
 from hardsight.lab.claim import Figure, Finding, Series, Trial, proposition
 from hardsight.lab.claims.dual import solved
 from hardsight.lab.claims.ensembles import worst
-from hardsight.lab.flows import LOGISTIC, angles, descent, divergence, limit_of_tails, margins, minimiser, normalised, polynomial
+from hardsight.lab.flows import (
+    LOGISTIC,
+    angles,
+    descent,
+    divergence,
+    limit_of_tails,
+    minimiser,
+    normalised,
+    polynomial,
+)
 from hardsight.lab.worlds import apart, planted
 
 _XU = "after Xu, Ye & Ruan 2021 and Ji & Telgarsky 2021; this form was derived here"
@@ -28,8 +37,9 @@ def _weightings(z: np.ndarray, direction: np.ndarray, p: np.ndarray, rng: np.ran
 
 @proposition(
     "flow-bound",
-    statement="Weighted exponential loss, flow on its log: after time s the weights' way is within sqrt(2 KL(p*||w)/s) of the "
-    "max-margin direction, and half the squared length of sum q z exceeds half the squared margin by at most KL(p*||w)/s.",
+    statement="Weighted exponential loss, flow on its log: after time s the weights' way is within sqrt(2 KL(p*||w)/s) "
+    "of the max-margin direction, and half the squared length of sum q z exceeds half the squared margin by "
+    "at most KL(p*||w)/s.",
     source=_XU,
     kind="bound",
     expected="both ratios to the bound are 1 or less, for every world, weighting and time",
@@ -77,10 +87,12 @@ def flow_bound(trial: Trial) -> Finding:
 
 @proposition(
     "dual-weights-go-straight",
-    statement="With the dual coefficients as weights the flow goes straight along the max-margin direction from the first step.",
+    statement="With the dual coefficients as weights the flow goes straight along the max-margin direction from the "
+    "first step.",
     source=_XU,
     kind="exact",
-    expected="theta = s g u within 1e-6 relative at every time, angle below 0.001 degrees; uniform weights are off by more than 1 degree",
+    expected="theta = s g u within 1e-6 relative at every time, angle below 0.001 degrees; uniform weights are off by "
+    "more than 1 degree",
     limits="The dual is known only once the problem is solved; p* is sparse, so most samples are left out.",
     runs=6,
 )
@@ -113,15 +125,17 @@ def straight(trial: Trial) -> Finding:
         "largest angle (degrees)": float(np.max(turned)),
         "smallest first angle of uniform weights": float(np.min(np.array(plain)[:, 0])),
     }
-    return Finding(bool(worst(gaps) <= 1e-6 and np.max(turned) <= 1e-3 and np.min(np.array(plain)[:, 0]) > 1), measured, figure)
+    return Finding(
+        bool(worst(gaps) <= 1e-6 and np.max(turned) <= 1e-3 and np.min(np.array(plain)[:, 0]) > 1), measured, figure
+    )
 
 
 @proposition(
     "smaller-kl-is-no-speed",
-    statement="A smaller KL(p*||w) is a smaller bound, not a faster direction: weights on small margins have the smaller KL and the "
-    "smaller bounded distance than uniform ones, and yet the worse angle for a time.",
-    source="counterexamples found here to the reading that weights near the dual accelerate (Xu et al. 2021; Zhou et al. 2022, as "
-    "reconstructed)",
+    statement="A smaller KL(p*||w) is a smaller bound, not a faster direction: weights on small margins have the "
+    "smaller KL and the smaller bounded distance than uniform ones, and yet the worse angle for a time.",
+    source="counterexamples found here to the reading that weights near the dual accelerate (Xu et al. 2021; Zhou et "
+    "al. 2022, as reconstructed)",
     kind="exact",
     expected="at least one world with smaller KL, smaller distance and larger angle at the same time",
     limits="Shows that it happens, not how often: see steps-to-margin for speed on average.",
@@ -158,12 +172,13 @@ def smaller_kl(trial: Trial) -> Finding:
 
 @proposition(
     "weights-fade",
-    statement="Separable data, logistic loss: static weights do not change where training tends to. The angle between weighted "
-    "and unweighted training falls like c/||theta||, that is 1/log t, with c the shift that equalises log w over the support "
-    "vectors.",
+    statement="Separable data, logistic loss: static weights do not change where training tends to. The angle between "
+    "weighted and unweighted training falls like c/||theta||, that is 1/log t, with c the shift that "
+    "equalises log w over the support vectors.",
     source=f"{_BYRD}, with the constant",
     kind="exact",
-    expected="angle × ||theta|| within 3 % of c at t = 1e12, and the angle there below 0.4 of that at t = 1e2, in every world",
+    expected="angle × ||theta|| within 3 % of c at t = 1e12, and the angle there below 0.4 of that at t = 1e2, in "
+    "every world",
     limits="Exponential tails, no regularisation, weights that are bounded and fixed; the fading is slow.",
     runs=6,
     full_runs=20,
@@ -198,12 +213,12 @@ def fade(trial: Trial) -> Finding:
 
 @proposition(
     "decay-freezes-weights",
-    statement="With weight decay the effect of weights stays: the angle between weighted and unweighted training stops falling, at "
-    "the larger a value the larger the ratio of the weights.",
+    statement="With weight decay the effect of weights stays: the angle between weighted and unweighted training stops "
+    "falling, at the larger a value the larger the ratio of the weights.",
     source="Byrd & Lipton 2019 observed it; shown here by the minimisers",
     kind="exact",
-    expected="the angle changes by less than 1 % from t = 1e8 to 1e10, is above 1 degree, is that of the minimisers to 1 %, and grows "
-    "with the ratio",
+    expected="the angle changes by less than 1 % from t = 1e8 to 1e10, is above 1 degree, is that of the minimisers to "
+    "1 %, and grows with the ratio",
     limits="Decay 1e-3; linear model.",
     runs=4,
     full_runs=12,
@@ -211,7 +226,8 @@ def fade(trial: Trial) -> Finding:
 def freeze(trial: Trial) -> Finding:
     """Class ratios 4 and 64."""
     times = np.logspace(2, 10, 17)
-    still, ends, off, order, shown = [], [], [], [], []
+    still, ends, off, order = [], [], [], []
+    shown: list[np.ndarray] = []
     for rng in trial.rngs:
         world = planted(60, 5, 5, 1.0, rng, width=6.0)
         z, y = world.signed, world.y
@@ -239,7 +255,11 @@ def freeze(trial: Trial) -> Finding:
         log="x",
         note="With decay the lines become level.",
     )
-    measured = {"smallest last angle (degrees)": min(ends), "largest late change": worst(still), "largest gap to minimisers": worst(off)}
+    measured = {
+        "smallest last angle (degrees)": min(ends),
+        "largest late change": worst(still),
+        "largest gap to minimisers": worst(off),
+    }
     return Finding(worst(still) < 0.01 and worst(off) < 0.01 and min(ends) > 1 and all(order), measured, figure)
 
 
@@ -248,8 +268,10 @@ def freeze(trial: Trial) -> Finding:
     statement="Where no hyperplane separates the classes, weights change the minimiser for good.",
     source="derived here; classic for weighted maximum likelihood",
     kind="exact",
-    expected="the angle of weighted and unweighted training at t = 1e6 is that of the minimisers, to 0.1 %, and above 0.5 degrees",
-    limits="Misspecified models: where the model holds the true posterior, and weights depend on x alone, both limits agree.",
+    expected="the angle of weighted and unweighted training at t = 1e6 is that of the minimisers, to 0.1 %, and above "
+    "0.5 degrees",
+    limits="Misspecified models: where the model holds the true posterior, and weights depend on x alone, both "
+    "limits agree.",
     runs=6,
     full_runs=20,
 )
@@ -280,11 +302,13 @@ def stay(trial: Trial) -> Finding:
 
 @proposition(
     "polynomial-tails-keep-weights",
-    statement="With a polynomial tail in place of an exponential one, weights change the limit although the data are separable.",
-    source="Wang et al. 2022 (abstract); the limit of m^-a tails, the direction that makes sum w m^-a least, was derived here",
+    statement="With a polynomial tail in place of an exponential one, weights change the limit although the data are "
+    "separable.",
+    source="Wang et al. 2022 (abstract); the limit of m^-a tails, the direction that makes sum w m^-a least, was "
+    "derived here",
     kind="exact",
-    expected="weighted and unweighted limits are more than 1 degree apart in every world, and training at t = 1e14 is within a fifth of "
-    "that of each limit; with the logistic loss the angle falls all the time",
+    expected="weighted and unweighted limits are more than 1 degree apart in every world, and training at t = 1e14 is "
+    "within a fifth of that of each limit; with the logistic loss the angle falls all the time",
     limits="Tail m^-1, linear model. The margin may be worse than with exponential tails (Ji et al. 2020).",
     runs=4,
     full_runs=12,
@@ -292,7 +316,8 @@ def stay(trial: Trial) -> Finding:
 def tails(trial: Trial) -> Finding:
     """Class ratio 8."""
     times = np.logspace(1, 14, 14)
-    apart_by, off, falls, shown = [], [], [], []
+    apart_by, off, falls = [], [], []
+    shown: list[np.ndarray] = []
     for rng in trial.rngs:
         world = planted(60, 5, 5, 1.0, rng, width=6.0)
         z, w, one = world.signed, np.where(world.y > 0, 8.0, 1.0), np.ones(60)
@@ -319,6 +344,9 @@ def tails(trial: Trial) -> Finding:
         log="xy",
         note="One line becomes level, the other goes on falling.",
     )
-    measured = {"smallest angle of the limits (degrees)": min(apart_by), "largest distance from a limit, of that angle": worst(off),
-                "logistic angle at 1e10 / at 1e3, largest": worst(falls)}  # fmt: skip
+    measured = {
+        "smallest angle of the limits (degrees)": min(apart_by),
+        "largest distance from a limit, of that angle": worst(off),
+        "logistic angle at 1e10 / at 1e3, largest": worst(falls),
+    }
     return Finding(min(apart_by) > 1 and worst(off) < 0.2 and worst(falls) < 0.6, measured, figure)

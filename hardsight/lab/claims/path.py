@@ -13,12 +13,13 @@ _THEOREM_1 = "Theorem 1, after Zhou et al. 2022, as reconstructed, and Wei et al
 
 @proposition(
     "path-bound",
-    statement="Weighted exponential loss with an L2 penalty: the minimiser's normalised margin falls short of the largest one by at "
-    "most log(nB/b)/||theta||, weights between b and B.",
+    statement="Weighted exponential loss with an L2 penalty: the minimiser's normalised margin falls short of the "
+    "largest one by at most log(nB/b)/||theta||, weights between b and B.",
     source=f"{_THEOREM_1}; this form was derived here",
     kind="bound",
     expected="shortfall × ||theta|| / log(nB/b) is 1 or less for every world, weighting and penalty",
-    limits="Linear model, exponential loss, separable data. Weights move the margin by no more than the logarithm of their ratio.",
+    limits="Linear model, exponential loss, separable data. Weights move the margin by no more than the logarithm of "
+    "their ratio.",
     runs=6,
     full_runs=30,
 )
@@ -56,12 +57,12 @@ def path_bound(trial: Trial) -> Finding:
 
 @proposition(
     "path-margin",
-    statement="As the penalty vanishes, the normalised margin tends to the largest one whatever the weights, as long as they are "
-    "bounded.",
+    statement="As the penalty vanishes, the normalised margin tends to the largest one whatever the weights, as long as "
+    "they are bounded.",
     source=_THEOREM_1,
     kind="exact",
-    expected="at the smallest penalty every weighting has 95 % of the largest margin or more, and the mean over worlds and weightings "
-    "grows at every step",
+    expected="at the smallest penalty every weighting has 95 % of the largest margin or more, and the mean over worlds "
+    "and weightings grows at every step",
     limits="An asymptotic statement: at a usual penalty weights do matter.",
     runs=6,
     full_runs=30,
@@ -92,7 +93,7 @@ def path_margin(trial: Trial) -> Finding:
         rule=1.0,
         note="All lines meet at one, to the left.",
     )
-    found = np.array(shares)
-    grows = bool((np.diff(found.mean(0)) > 0).all())
-    least = float(found[:, -1].min())
+    reached = np.array(shares)
+    grows = bool((np.diff(reached.mean(0)) > 0).all())
+    least = float(reached[:, -1].min())
     return Finding(grows and least >= 0.95, {"smallest share of the largest margin": least}, figure)

@@ -27,14 +27,14 @@ def _weightings(error: np.ndarray, p: np.ndarray) -> dict[str, np.ndarray]:
 
 @proposition(
     "steps-to-margin",
-    statement="Separable data, steps of one size: easy-first weights take longer to 90 % of the largest margin than uniform ones; "
-    "weights half-way to the dual are far quicker.",
+    statement="Separable data, steps of one size: easy-first weights take longer to 90 % of the largest margin than "
+    "uniform ones; weights half-way to the dual are far quicker.",
     source="after Xu et al. 2021 and Zhou et al. 2022, as reconstructed; measured here",
     kind="statistical",
-    expected="share of the worlds where easy-first is slower, of those where the two differ by 1 %: lower end of the interval above "
-    "0.5; half-way to the dual quicker in more than 0.8 of the worlds",
-    limits="Time of the gradient flow, linear models, Gaussian classes. Raw error weights are not reliably quicker: their share "
-    "is told, not asserted.",
+    expected="share of the worlds where easy-first is slower, of those where the two differ by 1 %: lower end of the "
+    "interval above 0.5; half-way to the dual quicker in more than 0.8 of the worlds",
+    limits="Time of the gradient flow, linear models, Gaussian classes. Raw error weights are not reliably quicker: "
+    "their share is told, not asserted.",
     runs=9,
     full_runs=60,
 )
@@ -88,20 +88,23 @@ def steps_to_margin(trial: Trial) -> Finding:
 
 @proposition(
     "dual-follows-error",
-    statement="Over random training sets, a sample's mean dual coefficient rises with its error, about as well as with its closeness "
-    "to the boundary; real duals are sparse, so that the coefficient of one set says little of most samples.",
-    source="Proposition 5, after Zhou et al. 2022, as reconstructed; with p in proportion to exp(-margin) and the exponential error "
-    "it is an identity by assumption",
+    statement="Over random training sets, a sample's mean dual coefficient rises with its error, about as well as with "
+    "its closeness to the boundary; real duals are sparse, so that the coefficient of one set says little of "
+    "most samples.",
+    source="Proposition 5, after Zhou et al. 2022, as reconstructed; with p in proportion to exp(-margin) and the "
+    "exponential error it is an identity by assumption",
     kind="statistical",
-    expected="mean Spearman of mean coefficient and exponential error above 0.8, lower end of the interval included; more than half the "
-    "coefficients of a set are zero in few dimensions",
-    limits="80 Gaussian candidates, random halves, hard-margin machines. That error beats margin is not asserted: it does only sometimes.",
+    expected="mean Spearman of mean coefficient and exponential error above 0.8, lower end of the interval included; "
+    "more than half the coefficients of a set are zero in few dimensions",
+    limits="80 Gaussian candidates, random halves, hard-margin machines. That error beats margin is not asserted: it "
+    "does only sometimes.",
     runs=4,
     full_runs=20,
 )
 def dual_follows_error(trial: Trial) -> Finding:
     """Subsets of 50 of 80 candidates in 20 and 100 dimensions."""
-    by_error, by_margin, zeros, shown = [], [], [], ([], [])
+    by_error, by_margin, zeros = [], [], []
+    shown: tuple[list[float], list[float]] = ([], [])
     for run, rng in enumerate(trial.rngs):
         features = (20, 100)[run % 2]
         x, y = apart(80, features, 2.0, rng)
@@ -139,4 +142,4 @@ def dual_follows_error(trial: Trial) -> Finding:
         "mean Spearman of coefficient and -margin": float(np.mean(by_margin)),
         "share of zero coefficients, 20 features": float(np.mean(zeros)),
     }
-    return Finding(interval.low > 0.8 and np.mean(zeros) > 0.5, measured, figure, interval)
+    return Finding(bool(interval.low > 0.8 and np.mean(zeros) > 0.5), measured, figure, interval)

@@ -14,10 +14,9 @@ from hardsight.lab.claims.ensembles import log_probs, worst
 from hardsight.lab.flows import angles
 from hardsight.lab.worlds import planted
 from hardsight.weighting import Weighting
-from hardsight.weights import weigh
-from hardsight.weights.families.importance import correction
+from hardsight.weights import weigh, words
+from hardsight.weights.families import importance
 from hardsight.weights.table import scheme
-from hardsight.weights.words import effective
 
 
 def _difficulty(rng: np.random.Generator, samples: int = 60, classes: int = 3) -> Difficulty:
@@ -40,8 +39,8 @@ def uniform_weights(trial: Trial) -> Finding:
     for rng in trial.rngs:
         d = _difficulty(rng, int(rng.integers(20, 100)))
         w = weigh(d, "uniform")
-        gaps += [abs(float(np.square(w).mean()) - 1), abs(effective(w) - len(d)), worst(np.abs(w - 1).tolist())]
-        sizes.append((len(d), effective(w)))
+        gaps += [abs(float(np.square(w).mean()) - 1), abs(words.effective(w) - len(d)), worst(np.abs(w - 1).tolist())]
+        sizes.append((len(d), words.effective(w)))
     figure = Figure(
         "samples",
         "effective sample size",
@@ -53,8 +52,8 @@ def uniform_weights(trial: Trial) -> Finding:
 
 @proposition(
     "priorities",
-    statement="Hard-first weights rise with the error and easy-first weights fall: the Spearman correlation of weight and error "
-    "tells the priority of a scheme.",
+    statement="Hard-first weights rise with the error and easy-first weights fall: the Spearman correlation of weight "
+    "and error tells the priority of a scheme.",
     source="the priority modes of Zhou & Wu 2023; this library's schemes",
     kind="exact",
     expected="Spearman 1 and -1; mean weight 1 within 1e-12; each weight as the formula says, within 1e-12",
@@ -84,7 +83,11 @@ def priorities(trial: Trial) -> Finding:
         note="One rises, the other falls.",
     )
     least, most = np.min(ranks, 0)[0], np.max(ranks, 0)[1]
-    measured = {"largest gap to the formula": worst(gaps), "smallest Spearman of hard-first": least, "largest of easy-first": most}
+    measured = {
+        "largest gap to the formula": worst(gaps),
+        "smallest Spearman of hard-first": least,
+        "largest of easy-first": most,
+    }
     return Finding(bool(worst(gaps) <= 1e-12 and least > 1 - 1e-12 and most < -1 + 1e-12), measured, figure)
 
 
@@ -95,7 +98,8 @@ def _best(objective: np.ndarray, grid: np.ndarray) -> np.ndarray:
 
 @proposition(
     "self-paced-minimises",
-    statement="Self-paced weights are the minimisers over v in [0, 1] of v l + f(v), with the regulariser f of each form.",
+    statement="Self-paced weights are the minimisers over v in [0, 1] of v l + f(v), with the regulariser f of each "
+    "form.",
     source="Kumar et al. 2010; Jiang et al. 2014; Gong et al. 2019",
     kind="exact",
     expected="within one step (1e-4) of the best point of a grid",
@@ -128,11 +132,12 @@ def self_paced(trial: Trial) -> Finding:
 
 @proposition(
     "weight-is-copies",
-    statement="A whole-number weight is that many copies: the weighted mean loss has the gradient of the data set with copies.",
+    statement="A whole-number weight is that many copies: the weighted mean loss has the gradient of the data set with "
+    "copies.",
     source="definition of the weighted empirical risk",
     kind="exact",
-    expected="largest gap of a gradient 1e-6 or less, by `hs.Weighting`, which keeps weights in single precision, and by plain "
-    "cross-entropy",
+    expected="largest gap of a gradient 1e-6 or less, by hs.Weighting, which keeps weights in single precision, and by "
+    "plain cross-entropy",
     limits="Of the loss. Cross-validation must keep copies together, and dropout or augmentation treats them apart.",
     runs=10,
 )
@@ -169,7 +174,8 @@ def copies(trial: Trial) -> Finding:
 
 @proposition(
     "importance-is-unbiased",
-    statement="Samples drawn by chances P and weighted by 1/(N P) have, in expectation, the mean loss of all: whatever the chances.",
+    statement="Samples drawn by chances P and weighted by 1/(N P) have, in expectation, the mean loss of all: whatever "
+    "the chances.",
     source="Katharopoulos & Fleuret 2018; Schaul et al. 2016",
     kind="exact",
     expected="largest gap 1e-12 or less; without the correction the mean is off",
@@ -184,7 +190,7 @@ def unbiased(trial: Trial) -> Finding:
         chances = scheme("per").of({"loss": loss}, {"alpha": 0.8})
         p = chances / chances.sum()
         true.append(float(loss.mean()))
-        corrected.append(float((p * correction(chances) * loss).sum()))
+        corrected.append(float((p * importance.correction(chances) * loss).sum()))
         plain.append(float((p * loss).sum()))
         gaps.append(abs(corrected[-1] - true[-1]))
     figure = Figure(
@@ -194,24 +200,28 @@ def unbiased(trial: Trial) -> Finding:
         note="The corrected ones lie on the diagonal, the others above.",
     )
     off = float(np.min(np.subtract(plain, true)))
-    return Finding(worst(gaps) <= 1e-12 and off > 0, {"largest gap": worst(gaps), "smallest bias without it": off}, figure)
+    return Finding(
+        worst(gaps) <= 1e-12 and off > 0, {"largest gap": worst(gaps), "smallest bias without it": off}, figure
+    )
 
 
 @proposition(
     "dynamic-weights-escape",
-    statement="Weights that follow the loss and may reach zero are outside the theorem of vanishing effect: when the samples of the largest "
-    "loss are left out at every step, training never tends to the max-margin direction; with a floor under the same weights it does.",
+    statement="Weights that follow the loss and may reach zero are outside the theorem of vanishing effect: when the "
+    "samples of the largest loss are left out at every step, training never tends to the max-margin "
+    "direction; with a floor under the same weights it does.",
     source="limit of the optimization theory (Xu et al. 2021 ask for weights in [b, B], b > 0), shown here",
     kind="exact",
-    expected="with `spl-share` the angle to the max-margin direction stays within a fifth of itself over the last third, and is ten "
-    "times the one with a floor in the end, which falls by a fifth or more meanwhile",
+    expected="with spl-share the angle to the max-margin direction stays within a fifth of itself over the last third, "
+    "and is ten times the one with a floor in the end, which falls by a fifth or more meanwhile",
     limits="Gradient descent with normalised steps on planted worlds; nine tenths of the samples kept.",
     runs=3,
     full_runs=10,
 )
 def dynamic(trial: Trial) -> Finding:
     """Weights by the library's own scheme, anew at every step."""
-    steps, every, shown = 3000, 100, {}
+    steps, every = 3000, 100
+    shown: dict[str, list[float]] = {}
     level, falls, times = [], [], []
     for rng in trial.rngs:
         world = planted(40, 4, 3, 1.0, rng, width=3.0)
