@@ -31,7 +31,7 @@ def largest(values: Tensor) -> float:
     return float(values.abs().max())
 
 
-def worst(gaps: Sequence[float]) -> float:
+def worst(gaps: Sequence[float] | np.ndarray) -> float:
     """The largest of all; NaN where one is, which Python's own would hide."""
     return float(np.max(np.asarray(gaps, dtype=np.float64)))
 
