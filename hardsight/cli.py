@@ -275,6 +275,7 @@ def schemes(name: str | None, as_json: bool) -> None:
 @click.option(
     "--full", is_flag=True, help="Many seeds, and the claims that need them: about 20 minutes in place of one."
 )
+@click.option("--replicate", is_flag=True, help="Those alone that repeat published experiments, with many seeds.")
 @click.option(
     "--only", multiple=True, metavar="NAME", help="A claim to test; may be repeated. [default: all of the set]"
 )
@@ -284,7 +285,9 @@ def schemes(name: str | None, as_json: bool) -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Fixes every random number.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the table.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
-def theory(full: bool, only: tuple[str, ...], listed: bool, out: Path, seed: int, as_json: bool, quiet: bool) -> None:
+def theory(
+    full: bool, replicate: bool, only: tuple[str, ...], listed: bool, out: Path, seed: int, as_json: bool, quiet: bool
+) -> None:
     """Test every claim of the theory of difficulty and weights by numbers, and write a page with a figure for each.
 
     Claims that fail are shown as failed, and the exit status is then 1.
@@ -296,13 +299,15 @@ def theory(full: bool, only: tuple[str, ...], listed: bool, out: Path, seed: int
 
     from hardsight.lab import CLAIMS, check, write
     from hardsight.lab import words as lab
-    from hardsight.lab.table import chosen
+    from hardsight.lab.table import REPLICATION, chosen
 
     if listed:
         width, kinds = max(map(len, CLAIMS)), max(len(row.kind) for row in CLAIMS.values())
         for row in CLAIMS.values():
             click.echo(f"{row.name:<{width}}  {row.kind:<{kinds}}  {row.statement}")
         return
+    if replicate:
+        full, only = True, (*only, *REPLICATION)
     rows = chosen(only, full=full)
     _folder(out)
     start = time.perf_counter()

@@ -15,6 +15,7 @@ from hardsight.lab.claims import (
     images,
     imbalance,
     margin,
+    networks,
     noise,
     optimization,
     path,
@@ -34,6 +35,7 @@ _FAMILIES: dict[str, ModuleType] = {
     "Speed": speed,
     "Regularised path": path,
     "Generalization bound": bound,
+    "Networks": networks,
     "Digits": images,
 }
 
@@ -47,6 +49,21 @@ def _gathered() -> Iterator[Proposition]:
 
 CLAIMS: dict[str, Proposition] = {row.name: row for row in _gathered()}
 """All propositions by name, in the order of the theory."""
+
+REPLICATION = (
+    "flips-by-error",
+    "long-tail-error",
+    "margin-and-uncertainty",
+    "steps-to-margin",
+    "networks-separate-hard-first",
+    "weights-fade",
+    "decay-freezes-weights",
+    "networks-forget-weights",
+    "polynomial-tails-keep-weights",
+)
+"""Those that repeat published experiments, at a size that two cores carry: the error under label noise and imbalance,
+against margin and uncertainty, the speed of training by weights (Zhou et al. 2022, as reconstructed), weights that fade or
+stay (Byrd & Lipton 2019), and the tails under which they stay (Wang et al. 2022)."""
 
 
 def chosen(only: Sequence[str] = (), *, full: bool = False) -> list[Proposition]:

@@ -74,7 +74,7 @@ def gamed(trial: Trial) -> Finding:
         "first term, uniform, mean": float(found[:, 0].mean()),
         "test error, mean": float(np.mean(errors)),
     }
-    return Finding(falls and bool((found[:, -1] < np.array(errors)).all()), measured, figure)
+    return Finding(bool(falls and bool((found[:, -1] < np.array(errors)).all())), measured, figure)
 
 
 @proposition(
@@ -103,7 +103,7 @@ def honest(trial: Trial) -> Finding:
         (Series("population", rates, terms, "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(worst(gaps) <= 1e-12, {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(worst(gaps) <= 1e-12), {"largest gap": worst(gaps)}, figure)
 
 
 @proposition(
@@ -220,4 +220,4 @@ def chi2(trial: Trial) -> Finding:
         log="x",
         note="1/(1 + D).",
     )
-    return Finding(worst(gaps) <= 1e-12, {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(worst(gaps) <= 1e-12), {"largest gap": worst(gaps)}, figure)

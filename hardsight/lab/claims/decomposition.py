@@ -52,7 +52,7 @@ def log_loss_parts(trial: Trial) -> Finding:
         (Series("sample of an ensemble", sums[:300], errors[:300], "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(worst(gaps) <= _EXACT, {"largest gap (nats)": worst(gaps), "ensembles": len(gaps)}, figure)
+    return Finding(bool(worst(gaps) <= _EXACT), {"largest gap (nats)": worst(gaps), "ensembles": len(gaps)}, figure)
 
 
 @proposition(
@@ -91,7 +91,7 @@ def label_distribution(trial: Trial) -> Finding:
         ),
         note="The three parts of each ensemble's expected error.",
     )
-    return Finding(worst(gaps) <= _EXACT, {"largest gap (nats)": worst(gaps)}, figure)
+    return Finding(bool(worst(gaps) <= _EXACT), {"largest gap (nats)": worst(gaps)}, figure)
 
 
 @proposition(
@@ -123,7 +123,7 @@ def brier_parts(trial: Trial) -> Finding:
         (Series("sample of an ensemble", sums[:300], errors[:300], "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(worst(gaps) <= _EXACT, {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(worst(gaps) <= _EXACT), {"largest gap": worst(gaps)}, figure)
 
 
 @proposition(
@@ -162,7 +162,7 @@ def squared_parts(trial: Trial) -> Finding:
         (Series("sample of an ensemble", uncertainty[:300], variances[:300], "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(worst(gaps) <= _EXACT, {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(worst(gaps) <= _EXACT), {"largest gap": worst(gaps)}, figure)
 
 
 def _domingos(rng: np.random.Generator, classes: int) -> tuple[float, float, float, bool]:
@@ -201,7 +201,7 @@ def _zero_one(trial: Trial, classes: tuple[int, int]) -> Finding:
         ),
         note="Straying from the main prediction costs where that is right, and helps where it is wrong.",
     )
-    return Finding(gap <= _EXACT, {"largest gap": gap, "draws": len(rows)}, figure)
+    return Finding(bool(gap <= _EXACT), {"largest gap": gap, "draws": len(rows)}, figure)
 
 
 @proposition(
@@ -273,7 +273,7 @@ def variance_forms(trial: Trial) -> Finding:
         "smallest variance": lowest,
         "largest variance of equal members": equal,
     }
-    return Finding(worst(gaps) <= _EXACT and lowest >= 0 and equal <= _EXACT, measured, figure)
+    return Finding(bool(worst(gaps) <= _EXACT and lowest >= 0 and equal <= _EXACT), measured, figure)
 
 
 @proposition(
@@ -308,7 +308,7 @@ def consensus_loss(trial: Trial) -> Finding:
         note="No point lies above the diagonal.",
     )
     measured = {"largest gap (nats)": worst(gaps), "smallest gain (nats)": min(gains)}
-    return Finding(worst(gaps) <= _EXACT and min(gains) >= -_EXACT, measured, figure)
+    return Finding(bool(worst(gaps) <= _EXACT and min(gains) >= -_EXACT), measured, figure)
 
 
 @proposition(
@@ -353,7 +353,7 @@ def bald_is_not_variance(trial: Trial) -> Finding:
         "largest difference": float(apart.max()),
         "where all agree": agreed,
     }
-    return Finding(worst(gaps) <= _EXACT and apart.max() > 0.01 and agreed <= _EXACT, measured, figure)
+    return Finding(bool(worst(gaps) <= _EXACT and apart.max() > 0.01 and agreed <= _EXACT), measured, figure)
 
 
 @proposition(
@@ -387,4 +387,4 @@ def ledger_adds_up(trial: Trial) -> Finding:
         (Series("mean over ensembles", ["noise", "imbalance", "margin", "uncertainty"], mean.tolist(), "bar"),),
         note="The four bars add up to the mean error.",
     )
-    return Finding(worst(gaps) <= 1e-10, {"largest gap (nats)": worst(gaps)}, figure)
+    return Finding(bool(worst(gaps) <= 1e-10), {"largest gap (nats)": worst(gaps)}, figure)

@@ -103,4 +103,4 @@ def like_svms(trial: Trial) -> Finding:
         note="All points lie on the diagonal; most samples are no support vectors.",
     )
     measured = {"largest gap of a coefficient": worst(gaps), "largest angle (degrees)": worst(turned)}
-    return Finding(worst(gaps) <= 1e-4 and worst(turned) <= 0.01, measured, figure)
+    return Finding(bool(worst(gaps) <= 1e-4 and worst(turned) <= 0.01), measured, figure)

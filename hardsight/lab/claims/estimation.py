@@ -52,7 +52,7 @@ def c_score(trial: Trial) -> Finding:
         (Series("sample", errors, scores, "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(worst([*gaps, both]) <= 1e-12, {"largest gap": worst([*gaps, both])}, figure)
+    return Finding(bool(worst([*gaps, both]) <= 1e-12), {"largest gap": worst([*gaps, both])}, figure)
 
 
 def _counted_by_hand(trial: Trial) -> float:
@@ -119,7 +119,7 @@ def few_views(trial: Trial) -> Finding:
         "largest gap of what is exact": worst(exact),
         "cases where the correction is nearer": float(np.mean(nearer)),
     }
-    return Finding(worst(exact) <= 1e-12 and all(nearer), measured, figure)
+    return Finding(bool(worst(exact) <= 1e-12 and all(nearer)), measured, figure)
 
 
 @proposition(
@@ -157,7 +157,7 @@ def knows_no_target(trial: Trial) -> Finding:
         "largest change of a leave-one-out prediction": worst(changes),
         "smallest change of an in-sample one": min(seen),
     }
-    return Finding(worst(changes) <= 1e-10 and min(seen) > 0.01, measured, figure)
+    return Finding(bool(worst(changes) <= 1e-10 and min(seen) > 0.01), measured, figure)
 
 
 def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -194,7 +194,7 @@ def true_difficulty(trial: Trial) -> Finding:
         (Series("sample", *shown, "point"),),
         note="Close to the diagonal.",
     )
-    return Finding(found.low > 0.95, {"mean Spearman": float(np.mean(ranks))}, figure, found)
+    return Finding(bool(found.low > 0.95), {"mean Spearman": float(np.mean(ranks))}, figure, found)
 
 
 @proposition(

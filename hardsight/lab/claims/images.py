@@ -255,7 +255,7 @@ def larger(trial: Trial) -> Finding:
         log="x",
         note="It falls with size.",
     )
-    return Finding(interval.high < 0, {"mean change of the share": float(change.mean())}, figure, interval)
+    return Finding(bool(interval.high < 0), {"mean change of the share": float(change.mean())}, figure, interval)
 
 
 def _compared(trial: Trial, noisy: bool) -> tuple[dict[str, np.ndarray], list[str]]:

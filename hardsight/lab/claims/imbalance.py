@@ -56,7 +56,7 @@ def calibrated_truth(trial: Trial) -> Finding:
         (Series("class", formula, measured, "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(worst(gaps) <= 1e-12, {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(worst(gaps) <= 1e-12), {"largest gap": worst(gaps)}, figure)
 
 
 @proposition(
@@ -82,7 +82,7 @@ def rare_is_harder(trial: Trial) -> Finding:
         ratio = shares[large] / shares[small]
         ratios.append(float(ratio))
         gaps.append(float(doubt[small] - doubt[large]))
-        mild += ratio < np.e
+        mild += bool(ratio < np.e)
     figure = Figure(
         "ratio of the class shares",
         "doubt: rare - frequent class",
@@ -203,7 +203,7 @@ def imbalance_line(trial: Trial) -> Finding:
         note="Rare classes would save, frequent ones would pay.",
     )
     measured = {"largest gap (nats)": worst(gaps), "smallest mean of the rarest class": float(np.min(rare))}
-    return Finding(worst(gaps) <= 1e-12 and np.min(rare) > 0 > np.max(frequent), measured, figure)
+    return Finding(bool(worst(gaps) <= 1e-12 and np.min(rare) > 0 > np.max(frequent)), measured, figure)
 
 
 @proposition(
@@ -244,4 +244,4 @@ def balanced_divide(trial: Trial) -> Finding:
         note="Weights move the posterior to that of balanced classes.",
     )
     measured = {"largest gap": worst(gaps), "largest relative gap of class totals": worst(totals)}
-    return Finding(worst(gaps) <= 1e-6 and worst(totals) <= 1e-6, measured, figure)
+    return Finding(bool(worst(gaps) <= 1e-6 and worst(totals) <= 1e-6), measured, figure)

@@ -59,7 +59,7 @@ def gaussian_margin(trial: Trial) -> Finding:
         note="Draws lie on the formula: a farther boundary is easier, an unsure one harder.",
     )
     measured = {"largest relative gap": gap, "largest distance of draws, in standard errors": worst(np.abs(z).ravel())}
-    return Finding(gap <= 1e-10 and np.abs(z).max() <= 5, measured, figure)
+    return Finding(bool(gap <= 1e-10 and np.abs(z).max() <= 5), measured, figure)
 
 
 @proposition(
@@ -119,7 +119,7 @@ def zero_one_reverses(trial: Trial) -> Finding:
         "largest change where mu < 0": falls,
         "smallest change where mu > 0": rises,
     }
-    return Finding(holds, measured, figure)
+    return Finding(bool(holds), measured, figure)
 
 
 @proposition(

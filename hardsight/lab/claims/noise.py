@@ -88,7 +88,7 @@ def label_noise_zero_one(trial: Trial) -> Finding:
         right = float(1 - errors[0])
         effect = float(errors[1:].mean() - errors[0])
         gap = right - 1 / classes
-        wrong += abs(gap) > 1e-9 and np.sign(effect) != np.sign(gap)
+        wrong += bool(abs(gap) > 1e-9 and np.sign(effect) != np.sign(gap))
         rates.append(gap)
         effects.append(effect)
     figure = Figure(
@@ -98,7 +98,7 @@ def label_noise_zero_one(trial: Trial) -> Finding:
         rule=0.0,
         note="The effect changes its sign at chance level, not at one half.",
     )
-    return Finding(wrong == 0, {"draws of the wrong sign": wrong}, figure)
+    return Finding(bool(wrong == 0), {"draws of the wrong sign": wrong}, figure)
 
 
 @proposition(
@@ -120,7 +120,7 @@ def asymmetric_flips(trial: Trial) -> Finding:
         errors, _ = _by_label(p)
         told = np.log(p).mean(0)
         effect, gap = float(errors[1] - errors[0]), float(told[0] - told[1])
-        wrong += np.sign(effect) != np.sign(gap)
+        wrong += bool(np.sign(effect) != np.sign(gap))
         gaps.append(gap)
         effects.append(effect)
     figure = Figure(
@@ -131,7 +131,9 @@ def asymmetric_flips(trial: Trial) -> Finding:
         note="Left of zero the flipped label is the easier one.",
     )
     easier = float(np.mean(np.array(effects) < 0))
-    return Finding(wrong == 0 and easier > 0, {"draws of the wrong sign": wrong, "share made easier": easier}, figure)
+    return Finding(
+        bool(wrong == 0 and easier > 0), {"draws of the wrong sign": wrong, "share made easier": easier}, figure
+    )
 
 
 class _Members:
@@ -179,8 +181,8 @@ def feature_noise(trial: Trial) -> Finding:
         at = x.detach()
         change = float(members.errors(at + step, y) - members.errors(at, y))
         if abs(told) > 1e-6:
-            wrong += np.sign(change) != np.sign(told)
-            naive += np.sign(change) != -np.sign(shown)
+            wrong += bool(np.sign(change) != np.sign(told))
+            naive += bool(np.sign(change) != -np.sign(shown))
         slopes.append(told * 1e4)
         changes.append(change * 1e4)
     figure = Figure(
@@ -190,7 +192,7 @@ def feature_noise(trial: Trial) -> Finding:
         note="All points lie on the diagonal.",
     )
     measured = {"wrong signs": wrong, "wrong signs of the naive form": naive, "draws": len(slopes)}
-    return Finding(wrong == 0 and naive > 0, measured, figure)
+    return Finding(bool(wrong == 0 and naive > 0), measured, figure)
 
 
 @proposition(
@@ -235,7 +237,7 @@ def posterior_is_bayes(trial: Trial) -> Finding:
         note="Calibrated, up to the luck of the draw.",
     )
     measured = {"largest gap": worst(gaps), "largest distance, in standard errors": worst(apart)}
-    return Finding(worst(gaps) <= 1e-12 and worst(apart) <= 4, measured, figure)
+    return Finding(bool(worst(gaps) <= 1e-12 and worst(apart) <= 4), measured, figure)
 
 
 @proposition(
@@ -290,4 +292,4 @@ def transition_estimated(trial: Trial) -> Finding:
         "mean largest error of a row": float(np.mean(errors)),
         "share of the rate missed in the second case": missed,
     }
-    return Finding(interval.high < 0.05 and missed > 0.5, measured, figure, interval)
+    return Finding(bool(interval.high < 0.05 and missed > 0.5), measured, figure, interval)

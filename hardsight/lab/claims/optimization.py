@@ -82,7 +82,7 @@ def flow_bound(trial: Trial) -> Finding:
         "largest excess / bound": worst(second),
         "gap of KL to log n - H(p*)": worst(entropy),
     }
-    return Finding(worst(first) <= 1 and worst(second) <= 1 and worst(entropy) <= 1e-9, measured, figure)
+    return Finding(bool(worst(first) <= 1 and worst(second) <= 1 and worst(entropy) <= 1e-9), measured, figure)
 
 
 @proposition(
@@ -167,7 +167,7 @@ def smaller_kl(trial: Trial) -> Finding:
         note="Right of zero the bound is smaller; above zero the direction is worse all the same.",
     )
     measured = {"worlds with smaller bound and worse angle": found_ones, "worlds": len(angle)}
-    return Finding(found_ones > 0, measured, figure)
+    return Finding(bool(found_ones > 0), measured, figure)
 
 
 @proposition(
@@ -208,7 +208,7 @@ def fade(trial: Trial) -> Finding:
         note="It goes on falling, ever more slowly.",
     )
     measured = {"largest relative gap to c": worst(off), "largest angle(1e12) / angle(1e2)": worst(ratios)}
-    return Finding(worst(ratios) < 0.4 and worst(off) < 0.03, measured, figure)
+    return Finding(bool(worst(ratios) < 0.4 and worst(off) < 0.03), measured, figure)
 
 
 @proposition(
@@ -260,7 +260,7 @@ def freeze(trial: Trial) -> Finding:
         "largest late change": worst(still),
         "largest gap to minimisers": worst(off),
     }
-    return Finding(worst(still) < 0.01 and worst(off) < 0.01 and min(ends) > 1 and all(order), measured, figure)
+    return Finding(bool(worst(still) < 0.01 and worst(off) < 0.01 and min(ends) > 1 and all(order)), measured, figure)
 
 
 @proposition(
@@ -297,7 +297,7 @@ def stay(trial: Trial) -> Finding:
         note="Level lines: the effect is there to stay.",
     )
     measured = {"smallest last angle (degrees)": min(ends), "largest gap to minimisers": worst(off)}
-    return Finding(worst(off) < 1e-3 and min(ends) > 0.5, measured, figure)
+    return Finding(bool(worst(off) < 1e-3 and min(ends) > 0.5), measured, figure)
 
 
 @proposition(
@@ -349,4 +349,4 @@ def tails(trial: Trial) -> Finding:
         "largest distance from a limit, of that angle": worst(off),
         "logistic angle at 1e10 / at 1e3, largest": worst(falls),
     }
-    return Finding(min(apart_by) > 1 and worst(off) < 0.2 and worst(falls) < 0.6, measured, figure)
+    return Finding(bool(min(apart_by) > 1 and worst(off) < 0.2 and worst(falls) < 0.6), measured, figure)

@@ -52,7 +52,7 @@ def path_bound(trial: Trial) -> Finding:
         rule=1.0,
         note="All stay below one.",
     )
-    return Finding(worst(ratios) <= 1, {"largest shortfall / bound": worst(ratios)}, figure)
+    return Finding(bool(worst(ratios) <= 1), {"largest shortfall / bound": worst(ratios)}, figure)
 
 
 @proposition(
@@ -96,4 +96,4 @@ def path_margin(trial: Trial) -> Finding:
     reached = np.array(shares)
     grows = bool((np.diff(reached.mean(0)) > 0).all())
     least = float(reached[:, -1].min())
-    return Finding(grows and least >= 0.95, {"smallest share of the largest margin": least}, figure)
+    return Finding(bool(grows and least >= 0.95), {"smallest share of the largest margin": least}, figure)

@@ -83,7 +83,7 @@ def steps_to_margin(trial: Trial) -> Finding:
         "share where root-of-error weights are quicker": float((ratios["root of the error"] < 1).mean()),
         "share where raw error weights are quicker": float((ratios["error"] < 1).mean()),
     }
-    return Finding(interval.low > 0.5 and quick > 0.8, measured, figure, interval)
+    return Finding(bool(interval.low > 0.5 and quick > 0.8), measured, figure, interval)
 
 
 @proposition(

@@ -47,7 +47,7 @@ def uniform_weights(trial: Trial) -> Finding:
         (Series("uniform weights", [n for n, _ in sizes], [worth for _, worth in sizes], "point"),),
         note="Equal.",
     )
-    return Finding(worst(gaps) <= 1e-12, {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(worst(gaps) <= 1e-12), {"largest gap": worst(gaps)}, figure)
 
 
 @proposition(
@@ -127,7 +127,7 @@ def self_paced(trial: Trial) -> Finding:
         tuple(Series(name, loss.tolist(), w.tolist()) for name, (loss, w) in shown.items()),
         note="Zero from the threshold on.",
     )
-    return Finding(worst(gaps) <= 1e-4 + 1e-12, {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(worst(gaps) <= 1e-4 + 1e-12), {"largest gap": worst(gaps)}, figure)
 
 
 @proposition(
@@ -169,7 +169,7 @@ def copies(trial: Trial) -> Finding:
         (Series("entry", theirs, ours, "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(worst(gaps) <= 1e-6, {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(worst(gaps) <= 1e-6), {"largest gap": worst(gaps)}, figure)
 
 
 @proposition(
@@ -201,7 +201,7 @@ def unbiased(trial: Trial) -> Finding:
     )
     off = float(np.min(np.subtract(plain, true)))
     return Finding(
-        worst(gaps) <= 1e-12 and off > 0, {"largest gap": worst(gaps), "smallest bias without it": off}, figure
+        bool(worst(gaps) <= 1e-12 and off > 0), {"largest gap": worst(gaps), "smallest bias without it": off}, figure
     )
 
 
@@ -249,7 +249,7 @@ def dynamic(trial: Trial) -> Finding:
         "largest late change, left out": worst(level),
         "largest late ratio, with a floor": worst(falls),
     }
-    return Finding(min(times) > 10 and worst(level) < 0.2 and worst(falls) < 0.8, measured, figure)
+    return Finding(bool(min(times) > 10 and worst(level) < 0.2 and worst(falls) < 0.8), measured, figure)
 
 
 def _followed(z: np.ndarray, floor: float, steps: int, every: int) -> Iterator[np.ndarray]:
