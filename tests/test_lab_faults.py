@@ -9,8 +9,9 @@ import torch
 from hardsight import decompose, factors, held_out, truth
 from hardsight.explain import dual
 from hardsight.lab import CLAIMS
+from hardsight.lab.claims import imbalance
 from hardsight.learners import closed_form
-from hardsight.measures import combined
+from hardsight.measures import MEASURES, combined
 from hardsight.weights import SCHEMES, words
 from hardsight.weights.families import importance
 
@@ -71,8 +72,6 @@ def prior_multiplied(patch):
     def faulty(parts, consensus, label, near=None, *, prior=None, known=None):
         return ledger(parts, consensus, label, near, prior=None if prior is None else 1 / prior, known=known)
 
-    from hardsight.lab.claims import imbalance
-
     patch.setattr(imbalance, "ledger", faulty)
 
 
@@ -87,10 +86,6 @@ def transition_turned_round(patch):
 
 def memorization_turned_round(patch):
     difference = combined.difference
-    row = CLAIMS["c-score-is-error"]
-    assert row
-    from hardsight.measures import MEASURES
-
     measure = MEASURES["memorization"]
     faulty = replace(measure, score=measure.score._replace(finish=lambda labels, a, b: -difference(labels, a, b)))
     patch.setitem(MEASURES, "memorization", faulty)
@@ -203,15 +198,21 @@ FAULTS = {
 }
 
 
+def holds(name: str) -> bool:
+    """Whether it holds on a few draws."""
+    row = CLAIMS[name]
+    return replace(row, runs=min(row.runs, 6)).check().holds
+
+
 @pytest.mark.parametrize(
     ("plant", "caught_by"),
     [pytest.param(*row, id=f"{part}-{k}") for part, rows in FAULTS.items() for k, row in enumerate(rows)],
 )
 def test_a_planted_fault_makes_a_claim_fail(plant, caught_by, monkeypatch):
     plant(monkeypatch)
-    assert not any(CLAIMS[name].check().holds for name in caught_by)
+    assert [name for name in caught_by if holds(name)] == []
 
 
 def test_without_a_fault_all_of_them_hold():
     names = {name for rows in FAULTS.values() for _, caught_by in rows for name in caught_by}
-    assert [name for name in sorted(names) if not CLAIMS[name].check().holds] == []
+    assert [name for name in sorted(names) if not holds(name)] == []

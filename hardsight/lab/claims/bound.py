@@ -115,7 +115,7 @@ def honest(trial: Trial) -> Finding:
     expected="the sum is at least the test error on every draw",
     limits="With 1,000 samples or fewer the sum is above one: the bound holds and says nothing. It compares settings "
     "at best; what weights do must be measured. Constants are as remembered.",
-    runs=5,
+    runs=2,
     full_runs=40,
 )
 def margin_bound(trial: Trial) -> Finding:

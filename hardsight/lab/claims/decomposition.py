@@ -363,7 +363,7 @@ def bald_is_not_variance(trial: Trial) -> Finding:
     kind="exact",
     expected="largest gap 1e-10 or less",
     limits="An exact account says nothing of whether each line found the right cause.",
-    runs=4,
+    runs=2,
     full_runs=20,
 )
 def ledger_adds_up(trial: Trial) -> Finding:

@@ -204,7 +204,7 @@ def true_difficulty(trial: Trial) -> Finding:
     kind="statistical",
     expected="mean error at 2 folds minus at 10 above zero, interval included; Spearman of the two rankings above 0.8",
     limits="Digits, 600 of the samples, logistic regression.",
-    runs=4,
+    runs=3,
     full_runs=20,
 )
 def more_folds(trial: Trial) -> Finding:

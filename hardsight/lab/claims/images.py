@@ -44,7 +44,7 @@ def _measured(
     kind="statistical",
     expected="mean AUROC of the error above 0.99 at 10, 20 and 40 % of flips, lower end of the interval included; that "
     "of the variance between 0.3 and 0.7",
-    limits="Digits, perceptrons of 64, five folds. The mean log-loss of noisy against clean labels is told beside it.",
+    limits="1,200 digits, perceptrons of 64, five folds. The mean log-loss of noisy against clean labels is told beside it.",
     runs=2,
     full_runs=10,
 )
@@ -56,9 +56,10 @@ def flips(trial: Trial) -> Finding:
     means = np.zeros((trial.runs, 3, 2))
     for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
         for k, rate in enumerate(rates):
-            given = relabelled(y, uniform_flips(10, rate), rng)
-            d, more = _measured(x, given, seed, "bald")
-            wrong = given != y
+            at = rng.choice(len(y), 1200, replace=False)
+            given = relabelled(y[at], uniform_flips(10, rate), rng)
+            d, more = _measured(x[at], given, seed, "bald")
+            wrong = given != y[at]
             scores = (d.error, d.variance, more["bald"])
             for name, score in zip(found, scores, strict=True):
                 found[name][run, k] = _auc(score, wrong)
@@ -148,7 +149,7 @@ def uncertainty(trial: Trial) -> Finding:
     x, y = digits()
     whole, top, share, shown = [], [], [], []
     for seed in trial.seeds:
-        d, more = _measured(x, y, seed, "aum", "bald", repeats=6)
+        d, more = _measured(x, y, seed, "aum", "bald", repeats=4)
         hardest = d.order[: len(d) // 20]
         whole.append([float(spearmanr(d.error, other).statistic) for other in (more["aum"], d.variance, more["bald"])])
         top.append(
@@ -189,17 +190,17 @@ def uncertainty(trial: Trial) -> Finding:
     kind="statistical",
     expected="mean AUROC of the training loss falls from the shortest to the longest training, interval below zero; "
     "that of the held-out error stays above 0.95",
-    limits="Digits with 20 % of flips, perceptrons of 128 without weight decay, 5 to 200 epochs.",
+    limits="Digits with 20 % of flips, perceptrons of 128 without weight decay, 5 to 120 epochs.",
     runs=2,
     full_runs=8,
 )
 def interpolation(trial: Trial) -> Finding:
-    """5, 30 and 200 epochs."""
+    """5, 30 and 120 epochs."""
     x, y = digits()
-    lengths = (5, 30, 200)
+    lengths = (5, 30, 120)
     seen, held_out = np.zeros((trial.runs, 3)), np.zeros((trial.runs, 3))
     for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
-        at = rng.choice(len(y), 900, replace=False)
+        at = rng.choice(len(y), 600, replace=False)
         given = relabelled(y[at], uniform_flips(10, 0.2), rng)
         wrong = given != y[at]
         for k, epochs in enumerate(lengths):
@@ -242,7 +243,7 @@ def larger(trial: Trial) -> Finding:
     widths = (2, 4, 8, 16, 64)
     shares = np.zeros((trial.runs, len(widths)))
     for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
-        at = rng.choice(len(y), 900, replace=False)
+        at = rng.choice(len(y), 600, replace=False)
         for k, width in enumerate(widths):
             d, _ = _measured(x[at], y[at], seed, repeats=2, hidden=(width,))
             shares[run, k] = float((d.error > np.log(2)).mean())

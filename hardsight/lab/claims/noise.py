@@ -251,7 +251,7 @@ def posterior_is_bayes(trial: Trial) -> Finding:
     "than half the rate of flips is missed in the second case, in the mean",
     limits="Gaussian classes, 1,000 samples, rates of 10 to 40 %, uniform and pair flips. Trained members lie "
     "between both cases.",
-    runs=6,
+    runs=4,
     full_runs=40,
 )
 def transition_estimated(trial: Trial) -> Finding:
