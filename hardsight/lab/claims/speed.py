@@ -35,7 +35,7 @@ def _weightings(error: np.ndarray, p: np.ndarray) -> dict[str, np.ndarray]:
     "interval above 0.5; half-way to the dual quicker in more than 0.8 of the worlds",
     limits="Time of the gradient flow, linear models, Gaussian classes. Raw error weights are not reliably quicker: "
     "their share is told, not asserted.",
-    runs=6,
+    runs=9,
     full_runs=60,
 )
 def steps_to_margin(trial: Trial) -> Finding:
