@@ -271,6 +271,66 @@ def schemes(name: str | None, as_json: bool) -> None:
             click.echo(f"{row.name:<{width}}  {row.priority:<{kinds}}  {row.what}")
 
 
+@main.command()
+@click.option(
+    "--full", is_flag=True, help="Many seeds, and the claims that need them: about 20 minutes in place of one."
+)
+@click.option("--replicate", is_flag=True, help="Those alone that repeat published experiments, with many seeds.")
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="A claim to test; may be repeated. [default: all of the set]"
+)
+@click.option("--list", "listed", is_flag=True, help="Say what is claimed, and test nothing.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-theory"), show_default=True,
+              help="Folder for theory.html.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Fixes every random number.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the table.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def theory(
+    full: bool, replicate: bool, only: tuple[str, ...], listed: bool, out: Path, seed: int, as_json: bool, quiet: bool
+) -> None:
+    """Test every claim of the theory of difficulty and weights by numbers, and write a page with a figure for each.
+
+    Claims that fail are shown as failed, and the exit status is then 1.
+    """
+    import json
+    import time
+
+    from rich.console import Console
+
+    from hardsight.lab import CLAIMS, check, write
+    from hardsight.lab import words as lab
+    from hardsight.lab.table import REPLICATION, chosen
+
+    if listed:
+        width, kinds = max(map(len, CLAIMS)), max(len(row.kind) for row in CLAIMS.values())
+        for row in CLAIMS.values():
+            click.echo(f"{row.name:<{width}}  {row.kind:<{kinds}}  {row.statement}")
+        return
+    if replicate:
+        full, only = True, (*only, *REPLICATION)
+    rows = chosen(only, full=full)
+    _folder(out)
+    start = time.perf_counter()
+    with _counted("claims", len(rows), quiet=quiet) as tick:
+        claims = check(only, full=full, seed=seed, tell=lambda _: tick([]))
+    page = out / "theory.html"
+    write(claims, page, seed=seed, full=full)
+    failed = [claim.name for claim in claims if not claim.holds]
+    if as_json:
+        told = {"seed": seed, "full": full, "seconds": round(time.perf_counter() - start, 3), "failed": failed}
+        click.echo(
+            json.dumps(told | {"claims": [c.described() for c in claims], "page": str(page)}, ensure_ascii=False)
+        )
+    else:
+        console = Console(highlight=False)
+        # A pipe has no width of its own, and the table needs about this much.
+        console.width = console.width if console.is_terminal else 120
+        lab.table(claims, console)
+        click.echo(f"\nwrote {page}")
+    if failed:
+        click.get_current_context().exit(1)
+
+
 @main.group()
 def bench() -> None:
     """Studies that rank hardsight against what else there is, run on this machine."""

@@ -15,7 +15,7 @@ from hardsight.errors import whole
 OFFERED = {
     "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "HuggingFace", "InputError", "KFold",
     "LearnerError", "LeaveOneOut", "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES",
-    "Samples", "Subsets", "WeightedSampler", "Weighting", "boosting", "collate", "indexed", "load", "measure",
+    "Samples", "Subsets", "WeightedSampler", "Weighting", "boosting", "collate", "indexed", "lab", "load", "measure",
     "measure_predictions", "sklearn", "skorch", "weigh", "weights",
 }  # fmt: skip
 

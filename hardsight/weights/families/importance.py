@@ -1,5 +1,7 @@
 """Sampling by importance: chances to be drawn, and the weights that undo what the chances did to the mean."""
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -35,7 +37,7 @@ def correction(
     if bool((finite("chances", chances) <= 0).any()):
         at = int((chances <= 0).nonzero()[0])
         raise InputError(f"chances must be above 0: what is never drawn cannot be corrected for. Number {at} is not")
-    log = -power * (chances.log() - chances.sum().log() + torch.tensor(float(len(chances))).log().to(chances))
+    log = -power * (chances.log() - chances.sum().log() + math.log(len(chances)))
     return (log - log.max() if largest_one else log).exp()
 
 

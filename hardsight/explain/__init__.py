@@ -1,0 +1,1 @@
+"""What weights do to training: the weights themselves, the optimization and the generalization."""

@@ -1,0 +1,1 @@
+"""The propositions, a module for each part of the theory."""

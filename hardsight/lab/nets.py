@@ -1,0 +1,69 @@
+"""Small networks of one hidden layer, many at once, trained on weighted data by full gradient steps."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Nets:
+    """So many networks f(x) = a · relu(W x) that share nothing but the step; without biases, so homogeneous.
+
+    Args:
+        x: training samples of each, ``(net, sample, feature)``.
+        y: their labels, -1 or 1; ``(net, sample)``.
+        weights: of the samples, made mean one for each; ``(net, sample)``.
+        hidden: units.
+        seeds: of the initial weights, one a net; nets with the same seed start alike.
+        decay: factor on half the squared norm of the parameters.
+    """
+
+    def __init__(
+        self, x: np.ndarray, y: np.ndarray, weights: np.ndarray, hidden: int, seeds: list[int], decay: float = 0.0
+    ) -> None:
+        features = x.shape[2]
+        self.x, self.y = torch.from_numpy(x), torch.from_numpy(y)
+        self.weights = torch.from_numpy(weights / weights.mean(1, keepdims=True))
+        self.decay = decay
+        draws = [np.random.default_rng(seed) for seed in seeds]
+        first = [rng.normal(size=(features, hidden)) / np.sqrt(features) for rng in draws]
+        last = [rng.normal(size=(hidden, 1)) / np.sqrt(hidden) for rng in draws]
+        self.first = torch.from_numpy(np.stack(first)).requires_grad_()
+        self.last = torch.from_numpy(np.stack(last)).requires_grad_()
+
+    def scores(self, x: Tensor) -> Tensor:
+        """``(net, sample)`` of samples ``(net, sample, feature)``."""
+        return (torch.relu(x @ self.first) @ self.last).squeeze(2)
+
+    def train(self, steps: int, rate: float, at: list[int]) -> Iterator[int]:
+        """Take steps of exponential loss; stops at those of ``at`` to be looked at.
+
+        Steps go along the slope of the log of the objective, which does not vanish with it: time on a logarithmic scale.
+        """
+        shares = self.weights.log() - np.log(self.weights.shape[1])
+        for step in range(1, steps + 1):
+            log = torch.logsumexp(shares - self.y * self.scores(self.x), 1)
+            if self.decay:
+                squares = self.first.square().sum((1, 2)) + self.last.square().sum((1, 2))
+                log = torch.logaddexp(log, (self.decay / 2 * squares).log())
+            gradients = torch.autograd.grad(log.sum(), [self.first, self.last])
+            with torch.no_grad():
+                for parameter, gradient in zip((self.first, self.last), gradients, strict=True):
+                    parameter -= rate * gradient
+            if step in at:
+                yield step
+
+    @torch.no_grad()
+    def margins(self) -> np.ndarray:
+        """Smallest margin of each net over the squared norm of its parameters, ``(net,)``: the power of its homogeneity."""
+        norm2 = self.first.square().sum((1, 2)) + self.last.square().sum((1, 2))
+        found: np.ndarray = ((self.y * self.scores(self.x)).amin(1) / norm2).numpy()
+        return found
+
+    @torch.no_grad()
+    def positive(self, x: np.ndarray) -> np.ndarray:
+        """Share of some points that each net puts into the positive class, ``(net,)``."""
+        points = torch.from_numpy(x).expand(len(self.first), -1, -1)
+        found: np.ndarray = (self.scores(points) > 0).double().mean(1).numpy()
+        return found
