@@ -15,7 +15,7 @@ import hardsight as hs
 from hardsight.bench.mixed import Pupil, Task, trained
 from hardsight.errors import InputError
 from hardsight.explain.dual import max_margin
-from hardsight.explain.dynamics import NOTE, dynamics, first_time, kl
+from hardsight.explain.dynamics import NOTE, Dynamics, dynamics, first_time, kl
 from hardsight.explain.features import features
 from hardsight.explain.flow import Field, follow
 from hardsight.explain.gradients import Passed, shares
@@ -382,7 +382,7 @@ def test_the_time_of_a_margin_is_read_between_the_times_told() -> None:
 
 
 @pytest.fixture(scope="module")
-def explained() -> tuple[Set, dict[str, np.ndarray], "hs.explain.dynamics.Dynamics"]:  # type: ignore[name-defined]
+def explained() -> tuple[Set, dict[str, np.ndarray], Dynamics]:
     x, y = blobs(80, 5, 3.5, classes=3)
     near = max_margin(x, y).coefficients
     weights = {

@@ -33,7 +33,7 @@ _GAP = 1e-6
 _NEAR = 0.9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dynamics:
     """The optimization part of an explanation.
 
