@@ -219,6 +219,21 @@ def test_what_cannot_be_solved_is_refused(given_: dict, said: str) -> None:
         max_margin(**given_)
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("apart", [4.0, 0.5])
+def test_a_gap_bounds_what_is_missing(classes: int, apart: float) -> None:
+    x, y = blobs(40, 3, apart, classes=classes)
+    best = max_margin(x, y, tolerance=1e-9)
+    for tolerance in (1e-1, 1e-2, 1e-3):
+        rough = max_margin(x, y, tolerance=tolerance)
+        assert 0 < rough.gap <= tolerance
+        if best.separable:
+            assert rough.margin * (1 - 1e-9) <= best.margin <= rough.margin / (1 - rough.gap) * (1 + 1e-9)
+            if classes == 2:
+                most = np.linalg.norm(((2 * y - 1) * rough.coefficients) @ x)
+                assert rough.gap == pytest.approx((most - rough.margin) / most)
+
+
 def test_a_gap_that_rounding_leaves_is_told() -> None:
     x, y = blobs(60, 5, 1.0)
     with pytest.warns(HardsightWarning, match="relative gap"):

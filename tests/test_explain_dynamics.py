@@ -1,6 +1,7 @@
 """Training with weights, followed: against exact solutions, autograd, an integrator of another kind, and sums by hand."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 import hardsight as hs
 from hardsight.bench.mixed import Pupil, Task, trained
 from hardsight.errors import InputError
+from hardsight.explain.account import account
 from hardsight.explain.dual import max_margin
 from hardsight.explain.dynamics import NOTE, Dynamics, dynamics, first_time, kl
 from hardsight.explain.features import features
@@ -418,6 +420,37 @@ def test_an_account_of_training_is_whole(explained: tuple) -> None:
     np.testing.assert_allclose(sums, 1)
     uniform = found.gradients[found.gradients["weights"] == "uniform"]
     np.testing.assert_allclose(uniform["share"], uniform["share_unweighted"])
+
+
+def test_an_account_in_words_has_its_numbers(explained: tuple) -> None:
+    _, _, found = explained
+    told = found.summary.set_index("weights")
+    text = account(found, "near")
+    assert text.startswith("A linear model separates the classes (the features, 5 columns, standardised)")
+    assert f"KL(p*‖w) is {told['kl']['near']:.2f}, {told['kl']['uniform']:.2f} without weights: a bound" in text
+    assert f"{told['angle']['near']:.1f}° from that direction (without weights {told['angle']['uniform']:.1f}°)" in text
+    assert f"training loss of {told['network_loss']['near']:.3g} over all samples" in text
+    assert "smaller bound does not" not in text
+    assert "KL(p*‖w) is infinite" in account(found, "bare")
+    assert "hardest tenth" not in text
+    # The same numbers, were the bounds the other way round.
+    turned = found.kl.assign(kl=-found.kl["kl"])
+    assert "smaller bound does not go with the larger margin" in account(replace(found, kl=turned), "near")
+
+
+def test_shares_of_the_gradient_are_told_of_the_hardest_tenth_and_of_noise() -> None:
+    x, y = blobs(60, 3, 0.5)
+    masks = [("decile", "10", np.arange(60) >= 54), ("cause", "noise", np.arange(60) < 30)]
+    weights = {"first": np.where(np.arange(60) < 30, 3.0, 1.0)}
+    found = dynamics(x, y, weights, groups=masks, network=hs.Network(hidden=(4,), epochs=1), seeds=1)
+    text = account(found, "first")
+    share = found.gradients.set_index(["when", "weights", "group"])["share"]
+    start, end = (share[when, "first", "noise"] for when in ("start", "end"))
+    assert text.startswith("No linear model separates the classes")
+    assert f"soft margin (C = {found.dual.surrogate:.3g})" in text
+    assert f"samples hard by label noise make {start:.0%} of the gradient at the start and {end:.0%} at the end" in text
+    assert "In networks the hardest tenth make" in text
+    assert "largest margin" not in text
 
 
 def test_an_account_goes_into_json(explained: tuple) -> None:
