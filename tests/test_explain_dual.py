@@ -189,10 +189,11 @@ def test_where_every_point_has_its_opposite_there_is_no_direction(bias: bool) ->
 
 
 def test_a_margin_of_next_to_nothing_is_still_one() -> None:
-    x = np.array([[1.0, 1e-5], [-1.0, 1e-5], [1.0, -1e-5], [-1.0, -1e-5]])
-    found = max_margin(x, [1, 1, 0, 0])
-    assert found.separable
-    assert found.margin == pytest.approx(1e-5)
+    x = np.array([[1.0, 1e-5], [-1.0, 1e-5], [1.0, -1e-5], [-0.9, -1e-5]])
+    for tolerance in (1e-7, 1e-2):
+        found = max_margin(x, [1, 1, 0, 0], tolerance=tolerance)
+        assert found.separable
+        assert found.margin == pytest.approx(1e-5, rel=2 * tolerance)
 
 
 def test_the_angle_is_in_degrees() -> None:

@@ -221,7 +221,7 @@ def _notes(dual: Dual, weights: Mapping[str, np.ndarray], linear: pd.DataFrame, 
     if not dual.separable:
         yield (
             f"no linear model of these features separates the classes: p* and the direction are those of a soft margin with "
-            f"C = {dual.surrogate:.3g}, and weights change where linear training ends, not only how fast it gets there"
+            f"C = {dual.surrogate:.3g}, which training passes by, and weights change where it ends, not only how fast"
         )
     elif decay:
         yield "with decay linear training stops short of the max-margin direction, at a point that depends on the weights"
