@@ -366,13 +366,17 @@ def test_kl_is_from_the_dual_to_the_weights() -> None:
     held = p > 1e-4
     own = np.random.default_rng(0).random(30) + 0.1
     bare = np.where(p == p.max(), 0.0, 1.0)
-    found = kl(dual, {"uniform": np.full(30, 7.0), "own": own, "dual": p, "bare": bare}).set_index("weights")
+    only = np.where(held, p, 0.0)
+    assert 0 < (~held).sum() == (~dual.holding).sum()
+    weights = {"uniform": np.full(30, 7.0), "own": own, "dual": p, "only": only, "bare": bare}
+    found = kl(dual, weights).set_index("weights")
     entropy = -(p[held] * np.log(p[held])).sum()
     assert found.loc["uniform", "kl"] == pytest.approx(np.log(30) - entropy, abs=1e-5)
     assert found.loc["own", "kl"] == pytest.approx((p[held] * np.log(p[held] / own[held] * own.sum())).sum(), abs=1e-5)
     assert found.loc["dual", "kl"] == pytest.approx(0, abs=1e-9)
+    assert found.loc["only", "kl"] == pytest.approx(0, abs=1e-6)
     assert found.loc["bare", "kl"] == np.inf
-    assert found["uncovered"].to_numpy() == pytest.approx([0, 0, 0, p.max()])
+    assert found["uncovered"].to_numpy() == pytest.approx([0, 0, 0, 0, p.max()])
 
 
 def test_the_time_of_a_margin_is_read_between_the_times_told() -> None:

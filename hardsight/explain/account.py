@@ -29,7 +29,7 @@ def account(found: Dynamics, name: str) -> str:
 
 
 def _dual(found: Dynamics, own: pd.Series, even: pd.Series) -> str:
-    held = int((found.dual.coefficients > 1e-3 / len(found.rows)).sum())
+    held = int(found.dual.holding.sum())
     what = "A linear model separates the classes" if found.dual.separable else "No linear model separates the classes"
     which = "the largest margin" if found.dual.separable else f"a soft margin (C = {found.dual.surrogate:.3g})"
     far = "infinite" if own["uncovered"] else f"{own['kl']:.2f}"

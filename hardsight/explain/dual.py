@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from numpy.typing import ArrayLike
 
 from hardsight.errors import HardsightWarning, InputError
@@ -22,6 +22,7 @@ from hardsight.explain.points import Points
 # Of the largest norm of a point: the least margin that is no rounding error, and the least that is looked for.
 _POSITIVE, _NOTHING = 1e-12, 1e-7
 _NO_DIRECTION = 1e-8
+_HOLDING = 1e-3
 _WIDEST = 4096
 
 
@@ -52,6 +53,12 @@ class Dual(NamedTuple):
     separable: bool
     surrogate: float | None
     gap: float
+
+    @property
+    def holding(self) -> Bool[np.ndarray, " sample"]:
+        """Which samples hold the direction: coefficients above a thousandth of an even share; below it are rounding's."""
+        held: np.ndarray = self.coefficients > _HOLDING / len(self.coefficients)
+        return held
 
     def angle(self, weights: Float64[np.ndarray, "*class feature"]) -> float:
         """Degrees between some weights and the direction; NaN where either is zero."""
