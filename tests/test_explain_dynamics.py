@@ -25,7 +25,7 @@ from hardsight.explain.linear import Problem, between, runs
 from hardsight.explain.training_runs import train
 from hardsight.learners.networks import perceptron
 from hardsight.learners.perceptrons import layers
-from hardsight.learners.stacking import stacked
+from hardsight.learners.stacking import build, stacked
 from hardsight.measures.gradients import gradient_norms
 
 Set = tuple[np.ndarray, np.ndarray]
@@ -286,11 +286,19 @@ def test_more_runs_than_a_stack_holds_are_kept_apart(few_digits: Set) -> None:
 
 def test_margins_of_networks_are_over_the_product_of_their_layers_norms(few_digits: Set) -> None:
     x, y = few_digits
-    found = train(x, y, {"uniform": np.ones(300)}, network=hs.Network(hidden=(), epochs=3), seeds=1, seed=0)
-    linear = found.curves[["norm", "margin", "margin_tenth"]]
-    assert (linear["margin"] < linear["margin_tenth"]).all()
-    # A margin of one layer is at most the norm of a point, (e_y - e_j) x with its one for the bias.
-    assert linear["margin"].abs().max() <= np.sqrt(2 * (np.square(x).sum(1).max() + 1))
+    found = train(x, y, {"uniform": np.ones(300)}, network=hs.Network(hidden=(5, 4), epochs=1), seeds=1, seed=0)
+    seed = int(np.random.SeedSequence(0).spawn(1)[0].generate_state(1)[0])
+    net = build(lambda: perceptron(64, (5, 4), 10), seed)
+    with torch.no_grad():
+        logits = net(torch.tensor(x, dtype=torch.float32)).double().numpy()
+    margins = np.array([row[c] - max(np.delete(row, c)) for row, c in zip(logits, y, strict=True)])
+    sizes = [p.detach().double().square().sum().item() for p in net.parameters()]
+    layer_norms = np.sqrt([sum(sizes[k : k + 2]) for k in (0, 2, 4)])
+    start = found.curves.iloc[0]
+    assert start["norm"] == pytest.approx(np.sqrt(sum(sizes)), rel=1e-6)
+    assert start["margin"] == pytest.approx(margins.min() / layer_norms.prod(), rel=1e-4)
+    assert start["margin_tenth"] == pytest.approx(np.quantile(margins, 0.1) / layer_norms.prod(), rel=1e-4)
+    assert start["wrong"] == pytest.approx((margins <= 0).mean())
 
 
 def test_runs_of_a_module_of_ones_own_are_refused(few_digits: Set) -> None:
