@@ -389,7 +389,7 @@ def test_kl_is_from_the_dual_to_the_weights() -> None:
 
 def test_the_time_of_a_margin_is_read_between_the_times_told() -> None:
     run = pd.DataFrame({"time": [1.0, 10.0, 100.0], "margin": [-1.0, 0.0, 2.0]})
-    assert first_time(run, 1.0) == pytest.approx(10**1.5)
+    assert first_time(run, 0.5) == pytest.approx(10**1.25)
     assert first_time(run, -2.0) == pytest.approx(1)
     assert np.isnan(first_time(run, 3.0))
     assert np.isnan(first_time(run, np.nan))
