@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from hardsight.neighbours import Neighbourhood, neighbourhood
 from hardsight.pilot import open_length, try_lengths
 from hardsight.planner import Budget, layout
 from hardsight.planner import budget as budget_of
+from hardsight.progress import progress_bar
 from hardsight.record import Record
 from hardsight.residuals import noise
 from hardsight.run import Until, carry_out
@@ -180,13 +180,13 @@ def measure(
     plan = replace(plan_of(found, chosen, dealt, units, repeats, seed), in_sample=refused is None)
     lengths = None
     if (network := open_length(pilot, learner, chosen, dealt, spend.models)) is not None:
-        with _progress(progress, None, "choosing the training length") as tick:
+        with progress_bar(progress, None, "choosing the training length") as tick:
             lengths = try_lengths(network, found, units, seed, scored, where, tick, must=bool(pilot))
         chosen, reason = network.of_length(lengths.length), f"{reason}; {lengths.describe()}"
     left = spend.seconds - (time.monotonic() - start)
     until = Until(reliability, left, 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
     kept = None if checkpoint is None else Checkpoint(checkpoint, _identity(found, chosen, dealt, units, plan))
-    with _progress(progress, chosen.models(plan)) as tick:
+    with progress_bar(progress, chosen.models(plan)) as tick:
         done = carry_out(chosen, found, plan, until, tick, kept, resume=resume, backend=where, own=record)
     how = (f"out of bag × {plan.repeats} repeats" if chosen.splits_itself else dealt.describe()) + why
     early = done.turns < plan.repeats
@@ -234,7 +234,7 @@ def measure(
                 rounds,
                 seed,
                 where,
-                partial(_progress, progress, what="training again by automatic weights"),
+                partial(progress_bar, progress, what="training again by automatic weights"),
                 lambda samples, by, plan: _identity(samples, by, dealt, units, plan),
                 None if checkpoint is None else Path(checkpoint),
                 resume,
@@ -526,18 +526,3 @@ def _difficulty(
         noise_variance=None if residual is None else residual.variance,
         p_outlier=None if residual is None else residual.p_outlier,
     )
-
-
-@contextmanager
-def _progress(show: bool, models: int | None, what: str = "training models") -> Any:
-    if not show:
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=models)
-        tick: Callable[[float], None] = lambda done: bar.advance(task, done)  # noqa: E731
-        yield tick

@@ -1,7 +1,8 @@
 """Training with and without weights: the same models twice or more, which differ by the weights of their samples alone.
 
-The members of all arms share their splits, their seeds, and with them initial weights and batches, as far as the learner
-draws from its seed alone. So two arms with equal weights say exactly the same, and what arms say apart is what weights do.
+The members of all arms share their splits, their seeds, and with them initial weights and batches, as far as the
+learner draws from its seed alone. So two arms with equal weights say exactly the same, and what arms say apart is
+what weights do.
 """
 
 import warnings

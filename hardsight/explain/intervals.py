@@ -1,18 +1,18 @@
 r"""How sure a mean over judgements is, where samples are judged by several models and models judge several samples.
 
-A judgement $(i, m)$ shares its sample with some others and its model, hence a training part and a seed, with more. Taken
-for independent, intervals would be far too narrow. The variance here is clustered both ways (Cameron, Gelbach & Miller 2011,
-*Robust inference with multiway clustering*, JBES): for a mean $\hat\theta = \sum a_{im} x_{im} / \sum a_{im}$ with
-influences $u_{im} = a_{im} (x_{im} - \hat\theta) / \sum a$,
+A judgement $(i, m)$ shares its sample with some others and its model, hence a training part and a seed, with more.
+Taken for independent, intervals would be far too narrow. The variance here is clustered both ways (Cameron, Gelbach &
+Miller 2011, *Robust inference with multiway clustering*, JBES): for a mean $\hat\theta = \sum a_{im} x_{im} / \sum
+a_{im}$ with influences $u_{im} = a_{im} (x_{im} - \hat\theta) / \sum a$,
 
 $$\hat V = \tfrac{n}{n-1} \sum_i \Big(\sum_m u_{im}\Big)^2 + \tfrac{M}{M-1} \sum_m \Big(\sum_i u_{im}\Big)^2
 - \sum_{im} u_{im}^2,$$
 
-never taken for less than the larger of the first two terms. The interval is that of Student's t with as many degrees of
-freedom as there are samples or models, whichever are fewer, less one. It is about what other samples of the kind and other
-models of these data would show. Models of a repeat share no more training samples than models of different repeats do, so
-the model is the cluster, and not the repeat. All models share *this* data set; another one would vary more, and the interval
-does not say by how much.
+never taken for less than the larger of the first two terms. The interval is that of Student's t with as many degrees
+of freedom as there are samples or models, whichever are fewer, less one. It is about what other samples of the kind
+and other models of these data would show. Models of a repeat share no more training samples than models of different
+repeats do, so the model is the cluster, and not the repeat. All models share *this* data set; another one would vary
+more, and the interval does not say by how much.
 """
 
 from collections.abc import Sequence

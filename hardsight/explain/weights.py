@@ -1,13 +1,13 @@
 r"""What weights are: how many samples they are worth, who gets them, and which priority that really is.
 
-$\mathrm{ESS} = (\sum w)^2 / \sum w^2$ and $\chi^2(\text{weighted} \,\|\, \text{training}) = N / \mathrm{ESS} - 1$, the
-distance of the distribution that weighted training learns from to the one that the samples were drawn from.
+$\mathrm{ESS} = (\sum w)^2 / \sum w^2$ and $\chi^2(\text{weighted} \,\|\, \text{training}) = N / \mathrm{ESS} - 1$,
+the distance of the distribution that weighted training learns from to the one that the samples were drawn from.
 
-The priority is read from the mean weights of the tenths by difficulty, not from the name of a scheme. The way from the
-easiest tenth to the hardest goes up and down by steps, of which those below 2 % of the mean weight count for nothing. If the
-highest and the lowest tenth differ by less than 5 % of the mean weight, there is none. If 85 % of the way goes up, hard
-samples come first; if 85 % goes down, easy ones; if 85 % goes up to a tenth between and down from there, the medium ones; the
-other way round, the two ends. Else it is mixed.
+The priority is read from the mean weights of the tenths by difficulty, not from the name of a scheme. The way from
+the easiest tenth to the hardest goes up and down by steps, of which those below 2 % of the mean weight count for
+nothing. If the highest and the lowest tenth differ by less than 5 % of the mean weight, there is none. If 85 % of the
+way goes up, hard samples come first; if 85 % goes down, easy ones; if 85 % goes up to a tenth between and down from
+there, the medium ones; if the other way round, the two ends. Else it is mixed.
 """
 
 from typing import Literal
@@ -73,9 +73,9 @@ def means_by_decile(error: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def overview(d: Difficulty, weights: np.ndarray) -> dict[str, float | int | str]:
     """What the weights come to in one row.
 
-    ``effective`` (samples), ``effective_share``, ``chi2``, ``largest`` and ``zeros``; ``spearman`` with the error (NaN where
-    all weights are equal) and ``priority``; ``noise_share``, the part of the weight that wrong labels are expected to carry,
-    beside ``noise_share_without`` (both NaN without a ledger).
+    ``effective`` (samples), ``effective_share``, ``chi2``, ``largest`` and ``zeros``; ``spearman`` with the error
+    (NaN where all weights are equal) and ``priority``; ``noise_share``, the part of the weight that wrong labels are
+    expected to carry, beside ``noise_share_without`` (both NaN without a ledger).
 
     Args:
         d: of the samples.
