@@ -76,8 +76,16 @@ def explain(
         target: the distribution that the bound is about, "training", "balanced" (classes) or "clean" (right labels,
             balanced classes). None: "clean" where there is a ledger.
         margin: gamma of the bound, in nats of held-out log-odds.
-        groups, ids, duplicates, task, label, text, embedding: as for :func:`hardsight.measure`.
-        jobs, backend, address: likewise.
+        groups: as for :func:`hardsight.measure`, like those that follow.
+        ids: names of the samples, by which ``difficulty`` knows them.
+        duplicates: "together" or "apart".
+        task: "classification", "regression" or "auto".
+        label: the label's name, or its column.
+        text: the column of a DataFrame that holds texts.
+        embedding: how texts and images become numbers.
+        jobs: processes at a time.
+        backend: where models are trained.
+        address: of a Ray cluster.
         seed: fixes every random number; both arms share what comes of it.
         progress: show a progress bar on stderr.
 
