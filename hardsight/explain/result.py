@@ -25,7 +25,7 @@ class Explanation:
         forecast: what was expected before training, by group; None without a ledger.
         effects: what was measured, by group and measure, with 95 % intervals; None with ``effect=False``.
         samples: the measured effect on every sample; None likewise.
-        bound: the terms of the margin bound, for the models without and with the weights.
+        bound: the terms of the margin bound, for the models without and with the weights; None in regression.
         verdicts: predicted and measured direction.
         settings: what was run, JSON types only.
         texts: a paragraph for each weights, by name.
@@ -39,7 +39,7 @@ class Explanation:
     forecast: pd.DataFrame | None
     effects: pd.DataFrame | None
     samples: pd.DataFrame | None
-    bound: pd.DataFrame
+    bound: pd.DataFrame | None
     verdicts: pd.DataFrame
     settings: dict[str, Any]
     texts: dict[str, str]
