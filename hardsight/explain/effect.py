@@ -61,7 +61,8 @@ def _rows(d: Difficulty, arms: Arms, said: Said) -> Iterator[dict[str, str | int
             def mean(values: np.ndarray, share: np.ndarray = share, strata: np.ndarray | None = strata) -> Estimate:
                 return estimate(values, share, arms.sample, arms.model, strata)
 
-            found = mean(by - without) if share.any() else NOTHING
+            gap = by - without
+            found = mean(gap) if share.any() else NOTHING
             yield {
                 "by": group.by,
                 "group": group.name,
@@ -73,12 +74,10 @@ def _rows(d: Difficulty, arms: Arms, said: Said) -> Iterator[dict[str, str | int
                 "se": found.se,
                 "low": found.low,
                 "high": found.high,
-                "outcome": _outcome(found, rising="accuracy" in measure),
+                "outcome": _outcome(found, rising="accuracy" in measure) if gap[share > 0].any() else "same",
             }
 
 
 def _outcome(found: Estimate, *, rising: bool) -> str:
-    if found.value == 0 and found.se == 0:
-        return "same"
     sign = found.sign if rising else -found.sign
     return {1: "gains", -1: "pays", 0: "unclear"}[sign]

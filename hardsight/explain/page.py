@@ -143,15 +143,21 @@ def _measures(effects: pd.DataFrame) -> list[dict[str, str]]:
     for measure, words in _MEASURES.items():
         if measure in everything.index:
             row = everything.loc[measure].to_dict()
-            told = {key: _told(float(row[key]), measure) for key in ("without", "with", "difference", "low", "high")}
+            told = {key: _told(float(row[key]), measure) for key in ("without", "with")}
+            told |= {key: _change(float(row[key]), measure) for key in ("difference", "low", "high")}
             rows.append({"name": words, "outcome": str(row["outcome"]), **told})
     return rows
 
 
 def _told(value: float, measure: str) -> str:
+    return share(value, 1) if "accuracy" in measure and not np.isnan(value) else number(value)
+
+
+def _change(value: float, measure: str) -> str:
+    """Differences of shares are in points of a hundred."""
     if "accuracy" not in measure or np.isnan(value):
         return number(value)
-    return ("−" if value < 0 else "") + share(abs(value), 1)
+    return f"{100 * value:+.1f}".replace("-", "−")
 
 
 def _groups(shares: pd.DataFrame, forecast: pd.DataFrame | None, effects: pd.DataFrame | None) -> list[dict[str, str]]:

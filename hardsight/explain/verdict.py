@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from hardsight.explain.forecast import LITTLE, Forecast
-from hardsight.explain.intervals import Estimate
 from hardsight.report.words import isolated, line, number, plural, share
 
 _NAMED = 3
@@ -55,10 +54,10 @@ def verdict(told: Forecast | None, effects: pd.DataFrame | None) -> Verdict:
         return Verdict(predicted, change, None, float("nan"), float("nan"), float("nan"), None)
     row = headline(effects)
     sign = -1 if row["measure"] == "loss" else 1
-    low, high = sorted((sign * row["low"], sign * row["high"]))
+    low, high = sorted((sign * float(row["low"]), sign * float(row["high"])))
     measured = {"gains": "better", "pays": "worse"}.get(row["outcome"], row["outcome"])
-    found = Estimate(sign * row["difference"], row["se"], low, high)
-    return Verdict(predicted, change, measured, found.value, low, high, _agrees(predicted, measured, found.value))
+    gap = sign * float(row["difference"])
+    return Verdict(predicted, change, measured, gap, low, high, _agrees(predicted, measured, gap))
 
 
 def headline(effects: pd.DataFrame) -> Mapping[str, Any]:
@@ -140,7 +139,7 @@ def _classes(shares: pd.DataFrame) -> list[str]:
 
 
 def _forecast(found: Verdict, expected: pd.DataFrame) -> str:
-    who = _who(expected, "expected", "loss", ("are to gain", "are to pay"))
+    who = _who(expected, "expected", "loss", (("to gain",) * 2, ("to pay",) * 2))
     if found.predicted == "little change":
         return f"Expected before training: balanced accuracy on right labels changes little{who}."
     return (
@@ -165,7 +164,7 @@ def _measured(found: Verdict, effects: pd.DataFrame, pairs: str) -> list[str]:
         if told is _rate
         else f"{number(row['difference'])} (95 %: {number(row['low'])} to {number(row['high'])})"
     )
-    who = _who(clean, "outcome", "difference", ("gain", "pay"))
+    who = _who(clean, "outcome", "difference", (("gains", "gain"), ("pays", "pay")))
     said = (
         f"Measured in {pairs}: {what} {told(row['without'])} without the weights, {told(row['with'])} with them, {gap}: "
         f"{words}{who}."
@@ -188,30 +187,25 @@ def _raw(effects: pd.DataFrame) -> list[str]:
     return [said]
 
 
-def _who(rows: pd.DataFrame, outcome: str, size: str, verbs: Sequence[str]) -> str:
+def _who(rows: pd.DataFrame, outcome: str, size: str, verbs: Sequence[tuple[str, str]]) -> str:
     """Which classes and causes gain and pay, the largest changes of the loss first."""
     told = []
-    for by, noun in (("class", "class"), ("cause", "samples with the cause")):
+    for by in ("class", "cause"):
         mine = rows[rows["by"] == by]
         for word, verb in zip(("gains", "pays"), verbs, strict=True):
             some = mine[mine[outcome] == word]
             some = some.iloc[np.argsort(-some[size].abs().to_numpy(), kind="stable")]
             if len(some):
-                told.append(f"{_list(noun, some['group'].tolist(), len(mine))} {_verb(verb, noun, len(some))}")
+                told.append(f"{_list(by, some['group'].tolist(), len(mine))} {verb[len(some) > 1]}")
     return f"; {', '.join(told)}" if told else ""
 
 
-def _list(noun: str, names: Sequence[str], of: int) -> str:
-    if noun == "class" and len(names) == of > 1:
-        return "all classes"
+def _list(by: str, names: Sequence[str], of: int) -> str:
+    kinds = "classes" if by == "class" else "causes"
+    if len(names) == of > 1:
+        return f"all {kinds}"
     shown = ", ".join(map(_named, names[:_NAMED])) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-    return f"{'classes' if noun == 'class' and len(names) > 1 else noun} {shown}"
-
-
-def _verb(verb: str, noun: str, count: int) -> str:
-    if noun == "class" and count == 1:
-        return {"are to gain": "is to gain", "are to pay": "is to pay", "gain": "gains", "pay": "pays"}[verb]
-    return verb
+    return f"{kinds} {shown}" if len(names) > 1 else f"the {by} {shown}"
 
 
 def _named(name: str) -> str:
