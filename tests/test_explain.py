@@ -19,7 +19,7 @@ from hardsight.errors import InputError
 from hardsight.explain import effect as effects_of
 from hardsight.explain.arms import train
 from hardsight.explain.page import render
-from hardsight.samples import of
+from hardsight.samples import of, read
 
 SHARP = {"temperature": 0.3}
 
