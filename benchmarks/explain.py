@@ -81,7 +81,7 @@ def rows(cell: Cell, folder: Path | None, most: int) -> Iterator[dict[str, Any]]
         warnings.simplefilter("ignore")
         d = hs.measure(found.x, found.y, folds=5, repeats=4, pilot=False, seed=cell.seed)
         by = weights(d)
-        told = hs.explain(found.x, found.y, d, by, folds=5, repeats=4, seed=cell.seed + 100)
+        told = hs.explain(found.x, found.y, d, by, folds=5, repeats=4, dynamics=False, seed=cell.seed + 100)
     real = truth(found, by)
     for verdict, overview in zip(told.verdicts.to_dict("records"), told.overview.to_dict("records"), strict=True):
         change, se = real[verdict["weights"]]

@@ -270,6 +270,8 @@ def weigh(difficulty: Path, scheme: str, output: Path, given: tuple[str, ...], c
 @click.option("--repeats", type=int, default=None, help="Held-out views of each sample by each arm. [default: 5]")
 @click.option("--effect/--no-effect", default=True, show_default=True,
               help="Whether models are trained with and without the weights.")  # fmt: skip
+@click.option("--dynamics/--no-dynamics", default=True, show_default=True,
+              help="Whether the course of training is followed.")  # fmt: skip
 @click.option("--target", type=click.Choice(["training", "balanced", "clean"]),
               help="The distribution that the bound is about. [default: clean]")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes at a time. [default: 1]")

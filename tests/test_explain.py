@@ -52,7 +52,7 @@ def tailed():
     x, y = long_tail()
     d = hs.measure(x, y, folds=5, repeats=3, pilot=False)
     weights = {name: hs.weigh(d, f"{name}-first", **SHARP) for name in ("hard", "easy")}
-    return y, d, hs.explain(x, y, d, {**weights, "auto": "auto"}, repeats=3)
+    return y, d, hs.explain(x, y, d, {**weights, "auto": "auto"}, repeats=3, dynamics=False)
 
 
 def verdicts(found):
@@ -132,7 +132,14 @@ def test_equal_weights_change_exactly_nothing(learner):
     x, y = load_wine(return_X_y=True)
     d = hs.measure(x, y, learner="logistic", folds=3, repeats=2)
     found = hs.explain(
-        x, y, d, 3.0 * np.ones(len(y)), learner=learner, repeats=2, **({} if learner == "forest" else {"folds": 3})
+        x,
+        y,
+        d,
+        3.0 * np.ones(len(y)),
+        learner=learner,
+        repeats=2,
+        dynamics=False,
+        **({} if learner == "forest" else {"folds": 3}),
     )
     assert (found.samples["difference"] == 0).all()
     assert set(found.effects["outcome"]) == {"same"}
@@ -168,7 +175,7 @@ def test_weights_that_are_nothing_are_as_if_samples_were_not_there():
     """Zero weight on one class: models never predict it."""
     x, y = load_wine(return_X_y=True)
     d = hs.measure(x, y, learner="logistic", folds=3, repeats=2)
-    found = hs.explain(x, y, d, (y != 2).astype(float), learner="network", folds=3, repeats=2)
+    found = hs.explain(x, y, d, (y != 2).astype(float), learner="network", folds=3, repeats=2, dynamics=False)
     row = rows(found.effects, "class", group="2", measure="accuracy").iloc[0]
     assert row["with"] < 0.1 < row["without"]
     assert row["outcome"] == "pays"
@@ -179,7 +186,9 @@ def test_weights_that_are_nothing_are_as_if_samples_were_not_there():
 def test_one_seed_fixes_everything():
     x, y = load_wine(return_X_y=True)
     d = hs.measure(x, y, learner="logistic", folds=3, repeats=2)
-    one, again, other = (hs.explain(x, y, d, "focal", learner="network", repeats=2, seed=seed) for seed in (1, 1, 2))
+    one, again, other = (
+        hs.explain(x, y, d, "focal", learner="network", repeats=2, seed=seed, dynamics=False) for seed in (1, 1, 2)
+    )
     pd.testing.assert_frame_equal(one.effects, again.effects)
     assert not one.effects.equals(other.effects)
 
@@ -190,7 +199,7 @@ def test_one_seed_fixes_everything():
 def test_before_training_there_is_a_forecast_and_nothing_else():
     x, y, _ = flipped(300)
     d = hs.measure(x, y, folds=3, repeats=2, pilot=False, refine=False)
-    found = hs.explain(x, y, d, effect=False)
+    found = hs.explain(x, y, d, effect=False, dynamics=False)
     assert found.effects is None
     assert found.samples is None
     assert found.forecast is not None
@@ -208,17 +217,17 @@ def test_difficulty_is_found_by_id_and_may_hold_more():
     ids = np.array([f"wine {i}" for i in range(len(y))])
     d = hs.measure(x, y, ids=ids, learner="logistic", folds=3, repeats=2)
     at = np.random.default_rng(0).permutation(len(y))[:120]
-    found = hs.explain(x[at], y[at], d, "balanced", ids=ids[at], effect=False)
+    found = hs.explain(x[at], y[at], d, "balanced", ids=ids[at], effect=False, dynamics=False)
     np.testing.assert_array_equal(found.difficulty.error, d.error[at])
     with pytest.raises(InputError, match="measured with other labels"):
-        hs.explain(x[at], y[at[::-1]], d, "balanced", ids=ids[at], effect=False)
+        hs.explain(x[at], y[at[::-1]], d, "balanced", ids=ids[at], effect=False, dynamics=False)
     with pytest.raises(InputError, match="no sample has the id"):
-        hs.explain(x[at], y[at], d, "balanced", effect=False)
+        hs.explain(x[at], y[at], d, "balanced", effect=False, dynamics=False)
 
 
 def test_without_a_difficulty_it_is_measured():
     x, y = load_wine(return_X_y=True)
-    found = hs.explain(x, y, weights="balanced", learner="logistic", folds=3, repeats=2)
+    found = hs.explain(x, y, weights="balanced", learner="logistic", folds=3, repeats=2, dynamics=False)
     assert len(found.difficulty) == len(y)
     assert found.settings["pairs"] == 6
 
@@ -251,9 +260,31 @@ def test_regression_has_the_raw_loss_and_deciles():
 def test_what_cannot_be_explained_is_refused(says, how):
     x, y = load_wine(return_X_y=True)
     d = hs.measure_predictions(np.log(np.full((2, 178, 3), 1 / 3)), y)
-    given = {"weights": "balanced", "folds": 3, "repeats": 2, "learner": "logistic", "effect": False} | how
+    given = {
+        "weights": "balanced",
+        "folds": 3,
+        "repeats": 2,
+        "learner": "logistic",
+        "effect": False,
+        "dynamics": False,
+    } | how
     with pytest.raises(InputError, match=says):
         hs.explain(x, y, d, **given)
+
+
+def test_the_course_of_training_is_told(noisy):
+    _, d, found = noisy
+    course = found.dynamics
+    assert set(course.kl["weights"]) == {"uniform", *found.names}
+    assert set(course.gradients["by"]) == {"cause", "decile"}
+    assert "the hardest tenth makes" in found.texts["hard"]
+    assert found.as_dict()["dynamics"]["samples"] == len(d)
+    last = course.gradients[(course.gradients["when"] == "end") & (course.gradients["by"] == "decile")]
+    hardest = last[last["group"] == "10"].set_index("weights")["share"]
+    assert hardest["hard"] > hardest["uniform"] > hardest["easy"] > hardest["auto"]
+    page = render(found)
+    for name in ("training", "gradients", "turning"):
+        assert f'id="figure-{name}"' in page
 
 
 def test_it_saves_what_it_holds(noisy, tmp_path):

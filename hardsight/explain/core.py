@@ -18,8 +18,11 @@ from hardsight.explain import weights as anatomy
 from hardsight.explain.arms import Arms, Said, train
 from hardsight.explain.bound import MARGIN, bound
 from hardsight.explain.bound import target as target_of
+from hardsight.explain.dynamics import Dynamics
+from hardsight.explain.dynamics import dynamics as followed
 from hardsight.explain.forecast import forecast
 from hardsight.explain.forecast import table as forecast_table
+from hardsight.explain.groups import groups as groups_of
 from hardsight.explain.result import Explanation
 from hardsight.explain.verdict import paragraph, verdict
 from hardsight.held_out import Loss
@@ -45,6 +48,7 @@ def explain(
     folds: int | None = None,
     repeats: int | None = None,
     effect: bool = True,
+    dynamics: bool = True,
     target: str | None = None,
     margin: float = MARGIN,
     groups: Any = None,
@@ -72,7 +76,8 @@ def explain(
             "auto": the small networks, trained as long as the pilot of ``difficulty`` found best.
         folds: parts of a repeat, 5 by default.
         repeats: views of each sample by each arm, 5 by default.
-        effect: train with and without the weights; False: only what can be told before training.
+        effect: train with and without the weights, and compare; False: only what can be told before that.
+        dynamics: also follow how training goes with each weights; see :mod:`hardsight.explain.dynamics`. Classes alone.
         target: the distribution that the bound is about, "training", "balanced" (classes) or "clean" (right labels,
             balanced classes). None: "clean" where there is a ledger.
         margin: gamma of the bound, in nats of held-out log-odds.
@@ -126,7 +131,23 @@ def explain(
         "margin": margin,
         **trained,
     }
-    return _told(d, named, arms, settings, _geometry(found, chosen))
+    course = (
+        _followed(found, d, named, chosen, seed) if dynamics and found.classes is not None and found.numeric else None
+    )
+    return _told(d, named, arms, settings, _geometry(found, chosen), course)
+
+
+def _followed(
+    samples: Samples, d: Difficulty, named: Mapping[str, np.ndarray], learner: Learner, seed: int
+) -> Dynamics | None:
+    """How training goes; None where there is nothing to tell apart."""
+    assert samples.classes is not None
+    if len(np.unique(samples.labels)) < 2:
+        return None
+    recipe = learner if isinstance(learner, Network) and learner.make_net is None else None
+    parts = [group for group in groups_of(d) if group.by in ("cause", "decile")]
+    what = "the embedding" if samples.embedding is not None else "the features"
+    return followed(samples.matrix, samples.labels, named, groups=parts, what=what, network=recipe, seed=seed)
 
 
 def _difficulty(
@@ -213,6 +234,7 @@ def _told(
     arms: Arms | None,
     settings: dict[str, Any],
     geometry: tuple[float, int],
+    course: Dynamics | None,
 ) -> Explanation:
     """All tables and texts."""
     pairs = f"{settings.get('pairs', 0):,} pairs of models ({settings['learner']}, {settings.get('splits', 'none')})"
@@ -226,7 +248,7 @@ def _told(
         expected = None if told is None else forecast_table(d, told)
         effects = None if arms is None or said is None else effects_of.table(d, arms, said)
         found = verdict(told, effects)
-        texts[name] = paragraph(name, overview, shares, found, expected, effects, pairs)
+        texts[name] = paragraph(name, overview, shares, found, expected, effects, pairs, course)
         made = {
             "overview": pd.DataFrame([overview]),
             "shares": shares,
@@ -244,7 +266,9 @@ def _told(
     whole_tables: dict[str, Any] = {
         name: pd.concat(rows, ignore_index=True) if rows else None for name, rows in tables.items()
     }
-    return Explanation(names=tuple(named), **whole_tables, settings=settings, texts=texts, difficulty=d)
+    return Explanation(
+        names=tuple(named), **whole_tables, settings=settings, texts=texts, difficulty=d, dynamics=course
+    )
 
 
 def _samples(d: Difficulty, weights: np.ndarray, arms: Arms, said: Said) -> pd.DataFrame:

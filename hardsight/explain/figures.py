@@ -6,6 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from hardsight.explain.dynamics import UNIFORM, Dynamics
 from hardsight.report.figures import COLOURS, distinct, dressed, inline
 from hardsight.report.words import line, number
 
@@ -117,3 +118,59 @@ def _interval(name: str, row: dict[str, Any]) -> dict[str, Any]:
         "shown": words if known else number(row["difference"]),
         "kind": _MEASURED,
     }
+
+
+def training(course: Dynamics) -> alt.LayerChart:
+    """Mean loss of the networks over their training, all samples alike, a line each weights."""
+    rows = course.networks.groupby(["weights", "step"], sort=False)["loss"].mean().reset_index()
+    return _lines(rows, "step", "loss", "step of training", "training loss, unweighted", logarithmic=False)
+
+
+def turning(course: Dynamics) -> alt.LayerChart:
+    """Angle between linear training with weights and without, over time."""
+    rows = course.linear[course.linear["weights"] != UNIFORM].rename(columns={"angle_uniform": "angle"})
+    rows = rows.loc[:, ~rows.columns.duplicated(keep="last")]
+    return _lines(
+        rows, "time", "angle", "time of gradient flow, log scale", "degrees from unweighted", logarithmic=True
+    )
+
+
+def gradients(course: Dynamics) -> alt.LayerChart:
+    """Share of the gradient that each tenth by difficulty makes, at the end of training."""
+    rows = course.gradients[(course.gradients["by"] == "decile") & (course.gradients["when"] == "end")]
+    rows = rows.assign(tenth=rows["group"].astype(int))
+    return _lines(
+        rows, "tenth", "share", "tenth of the samples, easiest to hardest", "share of the gradient", logarithmic=False
+    )
+
+
+_PALETTE = ("imbalance", "noise", "uncertainty", "margin")
+
+
+def _lines(rows: pd.DataFrame, x: str, y: str, x_title: str, y_title: str, *, logarithmic: bool) -> alt.LayerChart:
+    """A line a weights; without weights in grey. The first few weights alone, as many as there are colours."""
+    there = [name for name in dict.fromkeys(rows["weights"]) if name != UNIFORM][: len(_PALETTE)]
+    names = [*there, *([UNIFORM] if (rows["weights"] == UNIFORM).any() else [])]
+    shown = dict(zip(names, distinct([line(name, 24) for name in names]), strict=True))
+    values = [
+        {"x": float(row[x]), "y": float(row[y]), "kind": shown[row["weights"]], "shown": number(row[y])}
+        for row in rows.to_dict("records")
+        if row["weights"] in shown and np.isfinite(row[y])
+    ]
+    colours = [COLOURS[name] for name in _PALETTE[: len(there)]] + [COLOURS["none"]] * (len(names) - len(there))
+    scale = alt.Scale(type="log" if logarithmic else "linear", nice=False)
+    axis = alt.Axis(tickCount=6, format=".0~e") if logarithmic else alt.Axis(tickCount=10 if x == "tenth" else 6)
+    chart = alt.Chart(inline(values)).encode(
+        x=alt.X("x:Q", title=x_title, scale=scale, axis=axis),
+        y=alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=5)),
+        color=alt.Color(
+            "kind:N",
+            title=None,
+            sort=None,
+            scale=alt.Scale(domain=list(shown.values()), range=colours),
+            legend=alt.Legend(orient="top", columns=4, labelLimit=110),
+        ),
+        tooltip=[alt.Tooltip("kind:N", title="Weights"), alt.Tooltip("shown:N", title="Value")],
+    )
+    layers = [chart.mark_line(strokeWidth=2), chart.mark_point(filled=True, size=22, opacity=1)]
+    return dressed(alt.LayerChart(layer=layers), 220)

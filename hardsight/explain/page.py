@@ -11,18 +11,19 @@ from markupsafe import Markup
 from hardsight import __version__
 from hardsight.explain import figures
 from hardsight.explain.bound import TARGETS, WARNING
+from hardsight.explain.dynamics import Dynamics
 from hardsight.explain.result import Explanation
 from hardsight.files import atomic
 from hardsight.report.page import asset, embedded, environment, page_script, policy_for
-from hardsight.report.words import line, number, plural, share
+from hardsight.report.words import line, number, percent, plural, share
 
 GROUP_ROWS = 60
 _MEASURES = {
-    "clean balanced accuracy": "balanced accuracy, labels that are probably right",
-    "clean accuracy": "accuracy, labels that are probably right",
-    "clean loss": "loss, labels that are probably right",
-    "accuracy": "accuracy, labels as given",
-    "loss": "loss, labels as given",
+    "clean balanced accuracy": ("balanced accuracy", "labels that are probably right"),
+    "clean accuracy": ("accuracy", "labels that are probably right"),
+    "clean loss": ("loss", "labels that are probably right"),
+    "accuracy": ("accuracy", "labels as given"),
+    "loss": ("loss", "labels as given"),
 }
 
 
@@ -42,7 +43,10 @@ def render(found: Explanation) -> str:
     script = page_script()
     charts: dict[str, alt.LayerChart] = {}
     parts = [_part(found, name, number_, charts) for number_, name in enumerate(found.names)]
-    settings = found.settings
+    settings, course = found.settings, found.dynamics
+    if course is not None:
+        drawn = {"training": figures.training, "gradients": figures.gradients, "turning": figures.turning}
+        charts |= {name: draw(course) for name, draw in drawn.items()}
     return (
         environment("explain")
         .get_template("page.html.jinja")
@@ -57,6 +61,7 @@ def render(found: Explanation) -> str:
             facts=_facts(found),
             notices=[line(notice, 1000) for notice in settings["notices"]],
             parts=parts,
+            course=None if course is None else _course(course),
             ledger=found.forecast is not None,
             measured=found.effects is not None,
             target=TARGETS[settings["target"]],
@@ -64,6 +69,23 @@ def render(found: Explanation) -> str:
             warning=WARNING,
         )
     )
+
+
+def _course(course: Dynamics) -> dict[str, Any]:
+    """How training goes: a row a weights, and what must be known to read it."""
+    rows = [
+        {"name": line(row["weights"], 40)}
+        | {key: number(row[key]) for key in ("kl", "angle", "angle_uniform", "margin_share", "time", "network_loss")}
+        | {"wrong": percent(row["network_wrong"])}
+        for row in course.summary.to_dict("records")
+    ]
+    return {
+        "rows": rows,
+        "separable": course.dual.separable,
+        "features": line(course.features, 300),
+        "network": line(course.network, 300),
+        "notes": [note[:1].upper() + note[1:] + "." for note in course.notes],
+    }
 
 
 def _lead(found: Explanation) -> str:
@@ -140,12 +162,12 @@ def _weight_facts(overview: pd.Series) -> list[tuple[str, str]]:
 def _measures(effects: pd.DataFrame) -> list[dict[str, str]]:
     everything = effects[effects["by"] == "all"].set_index("measure")
     rows = []
-    for measure, words in _MEASURES.items():
+    for measure, (words, labels) in _MEASURES.items():
         if measure in everything.index:
             row = everything.loc[measure].to_dict()
             told = {key: _told(float(row[key]), measure) for key in ("without", "with")}
             told |= {key: _change(float(row[key]), measure) for key in ("difference", "low", "high")}
-            rows.append({"name": words, "outcome": str(row["outcome"]), **told})
+            rows.append({"name": words, "labels": labels, "outcome": str(row["outcome"]), **told})
     return rows
 
 

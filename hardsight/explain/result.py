@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.difficulty import Difficulty
+from hardsight.explain.dynamics import Dynamics
 from hardsight.files import atomic
 
 
@@ -30,6 +31,7 @@ class Explanation:
         settings: what was run, JSON types only.
         texts: a paragraph for each weights, by name.
         difficulty: what was measured of the samples, in their order.
+        dynamics: how training goes with each weights and without; None where it was not followed.
     """
 
     names: tuple[str, ...]
@@ -44,6 +46,7 @@ class Explanation:
     settings: dict[str, Any]
     texts: dict[str, str]
     difficulty: Difficulty
+    dynamics: Dynamics | None = None
 
     TABLES: ClassVar = ("overview", "shares", "largest", "forecast", "effects", "samples", "bound", "verdicts")
 
@@ -55,7 +58,14 @@ class Explanation:
     def as_dict(self) -> dict[str, Any]:
         """All of it as JSON types, a list of rows a table; what is not known is null."""
         tables = {name: _records(getattr(self, name)) for name in self.TABLES}
-        return {"weights": list(self.names), "text": self.texts, **tables, "settings": self.settings}
+        course = None if self.dynamics is None else self.dynamics.as_dict()
+        return {
+            "weights": list(self.names),
+            "text": self.texts,
+            **tables,
+            "dynamics": course,
+            "settings": self.settings,
+        }
 
     def save(self, path: str | Path) -> None:
         """Write :meth:`as_dict` as a JSON file, all or nothing.

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from hardsight.explain.dynamics import UNIFORM, Dynamics
 from hardsight.explain.forecast import LITTLE, Forecast
 from hardsight.report.words import isolated, line, number, plural, share
 
@@ -83,6 +84,7 @@ def paragraph(
     expected: pd.DataFrame | None,
     effects: pd.DataFrame | None,
     pairs: str,
+    course: Dynamics | None = None,
 ) -> str:
     """All of it in words.
 
@@ -94,6 +96,7 @@ def paragraph(
         expected: the forecast by group.
         effects: the measurement by group.
         pairs: how many models were trained, in words.
+        course: how training goes, if it was followed.
     """
     said = [_weights(name, overview), *_noise(overview), *_classes(shares)]
     if expected is not None:
@@ -102,6 +105,8 @@ def paragraph(
         said += _measured(found, effects, pairs)
     if found.agrees is not None:
         said.append("The forecast agrees." if found.agrees else "The forecast was wrong: trust the measurement.")
+    if course is not None:
+        said += _course(course, name)
     return " ".join(said)
 
 
@@ -170,6 +175,26 @@ def _measured(found: Verdict, effects: pd.DataFrame, pairs: str) -> list[str]:
         f"{words}{who}."
     )
     return [said, *_raw(effects)]
+
+
+def _course(course: Dynamics, name: str) -> list[str]:
+    """Whose gradients training follows, where weights change that; and how far they are from the max-margin dual."""
+    rows = course.gradients
+    rows = rows[(rows["weights"] == name) & (rows["when"] == "end") & (rows["by"] == "decile")]
+    said = []
+    if len(rows):
+        hardest = rows.iloc[-1]
+        said.append(
+            f"At the end of training the hardest tenth makes {share(hardest['share'], 1)} of the weighted gradient, where "
+            f"equal weights would give it {share(hardest['share_unweighted'], 1)}."
+        )
+    if course.dual.separable:
+        kl = course.kl.set_index("weights")["kl"]
+        said.append(
+            f"KL from the max-margin dual is {number(float(kl[name]), 2)} nats, that of uniform weights "
+            f"{number(float(kl[UNIFORM]), 2)}; the smaller is the smaller bound on convergence, not the faster direction."
+        )
+    return said
 
 
 def _raw(effects: pd.DataFrame) -> list[str]:
