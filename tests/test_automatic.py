@@ -34,6 +34,18 @@ def test_known_truth_gives_the_weights_of_clean_balanced_data():
     np.testing.assert_allclose(weights, by_hand / by_hand.mean())
 
 
+def test_noise_makes_boundaries_count_more():
+    labels = torch.arange(2).repeat(10)
+    p = torch.where(torch.arange(20) < 4, 0.6, 0.9).double()
+    logits = torch.zeros(20, 2, dtype=torch.float64)
+    logits[torch.arange(20), labels], logits[torch.arange(20), 1 - labels] = p.log(), (1 - p).log()
+    wrong = torch.full((20,), 0.25, dtype=torch.float64)
+    weights = auto(wrong, logits, labels)
+    # Differences of .2 and .8: 1 + 4 · .25 · (1 - .2) against 1 + 4 · .25 · (1 - .8).
+    torch.testing.assert_close(weights[0] / weights[-1], torch.tensor(1.8 / 1.2, dtype=torch.float64))
+    assert (auto(wrong * 0, logits, labels) == 1).all()
+
+
 @given(st.integers(0, 2**32), st.integers(4, 40))
 def test_mean_one_and_no_order(seed, n):
     rng = np.random.default_rng(seed)
