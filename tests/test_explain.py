@@ -252,7 +252,7 @@ def test_regression_has_the_raw_loss_and_deciles():
         ("weights", {"weights": np.ones(3)}),
         ("there is no scheme 'fokal': do you mean 'focal'", {"weights": "fokal"}),
         ("weights is empty", {"weights": {}}),
-        ("cannot weigh its training samples", {"learner": KNeighborsClassifier()}),
+        ("cannot weigh its training samples", {"learner": KNeighborsClassifier(), "effect": True}),
         ("margin must be positive", {"margin": 0}),
         ("target", {"target": "tests"}),
     ],

@@ -18,15 +18,17 @@ and the same test error. ``violations_corrected`` averages $p_t / p_s$ in place 
 not enter it but by the model.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
+from hardsight.learners import Learner, Network
+from hardsight.samples import Samples
 from hardsight.weights.core import one_of
 
-Target = Literal["training", "balanced", "clean"]
 TARGETS = {
     "training": "the training distribution",
     "balanced": "the training distribution with balanced classes",
@@ -55,6 +57,29 @@ class Bound(NamedTuple):
     complexity: float
     shift: float
     epsilon: float
+
+
+class Shape(NamedTuple):
+    """What the complexity is made of.
+
+    Attributes:
+        radius: the largest norm of the scaled inputs; 1 where unknown.
+        depth: layers of weights; 1 where unknown.
+    """
+
+    radius: float
+    depth: int
+
+
+def geometry(samples: Samples, learner: Learner) -> Shape:
+    """Those of some samples and the learner, as far as they are known."""
+    radius = 1.0
+    if samples.numeric:
+        scaled = np.nan_to_num(StandardScaler().fit_transform(samples.matrix))
+        radius = float(np.linalg.norm(scaled, axis=1).max()) or 1.0
+    if isinstance(learner, Network) and learner.make_net is None:
+        return Shape(radius, len(learner.hidden) + 1)
+    return Shape(radius, 1)
 
 
 def target(d: Difficulty, which: str) -> np.ndarray:

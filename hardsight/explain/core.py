@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.preprocessing import StandardScaler
 
 from hardsight import backends
 from hardsight import samples as doors
@@ -16,11 +15,11 @@ from hardsight.estimate import measure
 from hardsight.explain import effect as effects_of
 from hardsight.explain import weights as anatomy
 from hardsight.explain.arms import Arms, Said, train
-from hardsight.explain.bound import MARGIN, bound
+from hardsight.explain.bound import MARGIN, Shape, bound, geometry
 from hardsight.explain.bound import target as target_of
 from hardsight.explain.dynamics import Dynamics
 from hardsight.explain.dynamics import dynamics as followed
-from hardsight.explain.forecast import forecast
+from hardsight.explain.forecast import forecast, margins
 from hardsight.explain.forecast import table as forecast_table
 from hardsight.explain.groups import groups as groups_of
 from hardsight.explain.result import Explanation
@@ -108,7 +107,7 @@ def explain(
         raise InputError(f"margin must be positive, nats of log-odds. Got {margin}")
     d = _difficulty(difficulty, found, learner, folds, repeats, seed)
     named = _weights(weights, d, found)
-    chosen, recipe = _learner(learner, found, d)
+    chosen = _learner(learner, found, d, weighted=effect)
     arms, trained = None, dict[str, Any](notices=[])
     if effect:
         units, notices = units_alike(found, duplicates)
@@ -124,7 +123,7 @@ def explain(
     settings = {
         "samples": len(found),
         "learner": chosen.name,
-        "recipe": recipe,
+        "recipe": chosen.describe(),
         "seed": seed,
         "label_name": found.label_name,
         "target": target or _target(d),
@@ -134,7 +133,7 @@ def explain(
     course = (
         _followed(found, d, named, chosen, seed) if dynamics and found.classes is not None and found.numeric else None
     )
-    return _told(d, named, arms, settings, _geometry(found, chosen), course)
+    return _told(d, named, arms, settings, geometry(found, chosen), course)
 
 
 def _followed(
@@ -195,37 +194,25 @@ def _weights(given: Any, d: Difficulty, samples: Samples) -> dict[str, np.ndarra
     }
 
 
-def _learner(given: Any, samples: Samples, d: Difficulty) -> tuple[Learner, str]:
-    """The learner in a form that takes weights, and its recipe.
+def _learner(given: Any, samples: Samples, d: Difficulty, *, weighted: bool) -> Learner:
+    """The learner; in a form that takes weights where it is to be trained with them.
 
     Raises:
         InputError: it has none.
     """
     chosen, _ = choose(given, samples)
-    able = weighing(given, chosen, samples)
+    able = weighing(given, chosen, samples) if weighted else chosen
     if able is None:
         raise InputError(
             f"{chosen.name} cannot weigh its training samples: use network, convnet, logistic, forest, ridge, lightgbm, "
-            "xgboost, or an estimator whose fit takes sample_weight"
+            "xgboost, or an estimator whose fit takes sample_weight; or effect=False for a forecast alone"
         )
     length = (d.settings.get("pilot") or {}).get("length")
-    if given == "auto" and isinstance(able, Network) and length is not None:
-        able = able.of_length(length)
-    return able, able.describe()
+    return able.of_length(length) if given == "auto" and isinstance(able, Network) and length is not None else able
 
 
 def _target(d: Difficulty) -> str:
     return "training" if d.classes is None else "balanced" if d.p_wrong is None else "clean"
-
-
-def _geometry(samples: Samples, learner: Learner) -> tuple[float, int]:
-    """Largest norm of the scaled inputs, and layers of weights; 1 where unknown."""
-    radius = 1.0
-    if samples.numeric:
-        scaled = np.nan_to_num(StandardScaler().fit_transform(samples.matrix))
-        radius = float(np.linalg.norm(scaled, axis=1).max()) or 1.0
-    perceptron = isinstance(learner, Network) and learner.make_net is None
-    return radius, len(learner.hidden) + 1 if perceptron and isinstance(learner, Network) else 1
 
 
 def _told(
@@ -233,7 +220,7 @@ def _told(
     named: Mapping[str, np.ndarray],
     arms: Arms | None,
     settings: dict[str, Any],
-    geometry: tuple[float, int],
+    shape: Shape,
     course: Dynamics | None,
 ) -> Explanation:
     """All tables and texts."""
@@ -256,7 +243,7 @@ def _told(
             "forecast": expected,
             "effects": effects,
             "samples": None if arms is None or said is None else _samples(d, each, arms, said),
-            "bound": None if d.classes is None else pd.DataFrame(_bounds(d, each, arms, said, settings, geometry)),
+            "bound": None if d.classes is None else pd.DataFrame(_terms(d, each, arms, said, settings, shape)),
             "verdicts": pd.DataFrame([found._asdict()]),
         }
         for table, rows in made.items():
@@ -277,30 +264,17 @@ def _samples(d: Difficulty, weights: np.ndarray, arms: Arms, said: Said) -> pd.D
     return rows
 
 
-def _bounds(
-    d: Difficulty,
-    weights: np.ndarray,
-    arms: Arms | None,
-    said: Said | None,
-    settings: Mapping[str, Any],
-    geometry: tuple[float, int],
+def _terms(
+    d: Difficulty, weights: np.ndarray, arms: Arms | None, said: Said | None, settings: Mapping[str, Any], shape: Shape
 ) -> Iterator[dict[str, Any]]:
-    """The terms without and with the weights; before training, both of the consensus."""
+    """The terms of the bound without and with the weights; before training, both of the consensus."""
     wanted, margin = target_of(d, settings["target"]), settings["margin"]
-    radius, depth = geometry
-    for model, by, arm in (("without", np.ones(len(d)), arms and arms.without), ("with", weights, said)):
+    for models, by, arm in (("without", np.ones(len(d)), arms and arms.without), ("with", weights, said)):
         if arms is None or arm is None:
-            below = (_margins(d) < margin).astype(float)
+            assert d.consensus is not None
+            below = (margins(d.consensus, d.labels) < margin).astype(float)
         else:
             counts = np.maximum(np.bincount(arms.sample, minlength=len(d)), 1)
             below = np.bincount(arms.sample, arm.margin < margin, minlength=len(d)) / counts
-        terms = bound(wanted, by, below, margin=margin, radius=radius, depth=depth)
-        yield {"models": model, "target": settings["target"], "margin": margin, **terms._asdict()}
-
-
-def _margins(d: Difficulty) -> np.ndarray:
-    assert d.consensus is not None
-    row, others = np.arange(len(d)), d.consensus.copy()
-    others[row, d.labels] = -np.inf
-    found: np.ndarray = d.consensus[row, d.labels] - others.max(1)
-    return found
+        terms = bound(wanted, by, below, margin=margin, radius=shape.radius, depth=shape.depth)
+        yield {"models": models, "target": settings["target"], "margin": margin, **terms._asdict()}

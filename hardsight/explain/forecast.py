@@ -86,8 +86,8 @@ def forecast(d: Difficulty, weights: np.ndarray) -> Forecast:
     p = np.exp(own)
     scatter = max(np.sqrt(2 * variance.mean() / max(float((p * (1 - p)).mean()), 1e-12)), _NARROWEST)
     factor = scatter_factors(d, weights)
-    before = ndtr(_margins(log_prob, d.labels) / scatter)
-    after = ndtr(_margins(weighted, d.labels) / (scatter * np.sqrt(factor)))
+    before = ndtr(margins(log_prob, d.labels) / scatter)
+    after = ndtr(margins(weighted, d.labels) / (scatter * np.sqrt(factor)))
     loss = own - own_weighted + variance * (factor - 1)
     right = 1 - d.p_wrong
     mass = np.bincount(d.labels, right)
@@ -158,7 +158,8 @@ def table(d: Difficulty, told: Forecast) -> pd.DataFrame:
     return pd.DataFrame([row(group) for group in groups(d)])
 
 
-def _margins(log_prob: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def margins(log_prob: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The label's log-probability less the largest other, ``(sample,)``."""
     row = np.arange(len(labels))
     others = log_prob.copy()
     others[row, labels] = -np.inf
