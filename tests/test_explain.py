@@ -243,7 +243,9 @@ def test_regression_has_the_raw_loss_and_deciles():
     assert set(found.effects["measure"]) == {"loss", "clean loss"}
     assert verdicts(found)["predicted"].item() is None
     assert "squared error" in found.text
-    assert "easy half" in render(found)
+    page = render(found)
+    assert "easy half" in page
+    assert page.count("labels as given</small>") == 1
 
 
 @pytest.mark.parametrize(

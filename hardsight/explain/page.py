@@ -18,13 +18,10 @@ from hardsight.report.page import asset, embedded, environment, page_script, pol
 from hardsight.report.words import line, number, percent, plural, share
 
 GROUP_ROWS = 60
-_MEASURES = {
-    "clean balanced accuracy": ("balanced accuracy", "labels that are probably right"),
-    "clean accuracy": ("accuracy", "labels that are probably right"),
-    "clean loss": ("loss", "labels that are probably right"),
-    "accuracy": ("accuracy", "labels as given"),
-    "loss": ("loss", "labels as given"),
-}
+_RIGHT, _GIVEN = "labels that are probably right", "labels as given"
+_MEASURES = ("clean balanced accuracy", "clean accuracy", "clean loss", "accuracy", "loss")
+# Where no label can be doubted, clean numbers are the raw ones.
+_RAW = ("clean balanced accuracy", "accuracy", "loss")
 
 
 def write(found: Explanation, path: str | Path) -> None:
@@ -64,6 +61,7 @@ def render(found: Explanation) -> str:
             course=None if course is None else _course(course),
             ledger=found.forecast is not None,
             measured=found.effects is not None,
+            labels=_RIGHT if _doubted(found) else _GIVEN,
             target=TARGETS[settings["target"]],
             margin=number(settings["margin"]),
             warning=WARNING,
@@ -130,7 +128,7 @@ def _part(found: Explanation, name: str, at: int, charts: dict[str, alt.LayerCha
         "verdict": _of(found.verdicts, name).iloc[0],
         "facts": _weight_facts(overview),
         "drawn": drawn,
-        "measures": [] if effects is None else _measures(effects),
+        "measures": [] if effects is None else _measures(effects, doubted=_doubted(found)),
         "groups": _groups(_of(found.shares, name), forecast, effects),
         "largest": [
             {"id": line(row["id"], 40), "label": line(row["label"], 30), "cause": row.get("cause", "–")}
@@ -159,15 +157,22 @@ def _weight_facts(overview: pd.Series) -> list[tuple[str, str]]:
     return pairs
 
 
-def _measures(effects: pd.DataFrame) -> list[dict[str, str]]:
+def _doubted(found: Explanation) -> bool:
+    return found.difficulty.p_wrong is not None
+
+
+def _measures(effects: pd.DataFrame, *, doubted: bool) -> list[dict[str, str]]:
     everything = effects[effects["by"] == "all"].set_index("measure")
     rows = []
-    for measure, (words, labels) in _MEASURES.items():
+    for measure in _MEASURES if doubted else _RAW:
         if measure in everything.index:
             row = everything.loc[measure].to_dict()
             told = {key: _told(float(row[key]), measure) for key in ("without", "with")}
             told |= {key: _change(float(row[key]), measure) for key in ("difference", "low", "high")}
-            rows.append({"name": words, "labels": labels, "outcome": str(row["outcome"]), **told})
+            labels = _RIGHT if doubted and measure.startswith("clean") else _GIVEN
+            rows.append(
+                {"name": measure.removeprefix("clean "), "labels": labels, "outcome": str(row["outcome"]), **told}
+            )
     return rows
 
 

@@ -102,7 +102,8 @@ def paragraph(
     if expected is not None:
         said.append(_forecast(found, expected))
     if effects is not None:
-        said += _measured(found, effects, pairs)
+        known = not np.isnan(overview["noise_share_without"])
+        said += _measured(found, effects, pairs, "on labels that are probably right" if known else "on labels as given")
     if found.agrees is not None:
         said.append("The forecast agrees." if found.agrees else "The forecast was wrong: trust the measurement.")
     if course is not None:
@@ -153,9 +154,9 @@ def _forecast(found: Verdict, expected: pd.DataFrame) -> str:
     )
 
 
-def _measured(found: Verdict, effects: pd.DataFrame, pairs: str) -> list[str]:
+def _measured(found: Verdict, effects: pd.DataFrame, pairs: str, labels: str) -> list[str]:
     row = headline(effects)
-    what = "squared error" if row["measure"] == "loss" else "balanced accuracy on labels that are probably right"
+    what = "squared error" if row["measure"] == "loss" else f"balanced accuracy {labels}"
     told = number if row["measure"] == "loss" else _rate
     words = {
         "better": "better",
