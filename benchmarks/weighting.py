@@ -1,31 +1,38 @@
 """What ``hs.Weighting`` adds to a training step: the same step with it and with a plain mean, by turns in one process.
 
-A small convolutional network is trained on random images, once of the size of digits and once of CIFAR; the two kinds of
-step take turns and swap places, so that whatever slows the machine slows both. CPU time of the process. Prints a markdown
-table: the median over pairs of steps of time with / time without, its standard error by bootstrap, and the CPU time of a
-plain step.
+A small convolutional network is trained on random images, once of the size of digits and once of CIFAR. The third kind of
+step finds the same weights by hand, as the scheme's pure function does, without ids and what is known of the samples: what
+it adds is the price of the formula. The kinds of step take turns in changing order, so that whatever slows the machine
+slows all. CPU time of the process. Prints a markdown table: the median over rounds of time with / time without, its
+standard error by bootstrap, and the CPU time of a plain step.
 """
 
 import platform
 import sys
 import time
 from collections.abc import Callable
+from itertools import permutations
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import hardsight as hs
 
 SAMPLES, CLASSES = 50_000, 10
 SHAPES = {"digits: 64 images of 1 × 8 × 8": (64, 1, 8), "CIFAR: 128 images of 3 × 32 × 32": (128, 3, 32)}
-SCHEMES: dict[str, Callable[[], hs.Weighting]] = {
-    "fixed weights": lambda: hs.Weighting(np.ones(SAMPLES)),
-    "fixed weights by listed ids": lambda: hs.Weighting(np.ones(SAMPLES), ids=np.arange(SAMPLES) * 7),
-    "spl-linear": lambda: hs.Weighting("spl-linear", num_samples=SAMPLES, lam=5.0),
-    "superloss": lambda: hs.Weighting("superloss", num_samples=SAMPLES, classes=CLASSES),
-    "gce": lambda: hs.Weighting("gce", num_samples=SAMPLES, classes=CLASSES),
+SPREAD = np.sort(np.random.default_rng(0).choice(2**62, SAMPLES, replace=False))
+# Ids of the samples, None for 0, 1, …; parameters of the scheme.
+CASES: dict[str, tuple[Any, dict[str, float]]] = {
+    "fixed weights": (None, {}),
+    "fixed weights by listed ids": (7 * np.arange(SAMPLES), {}),
+    "fixed weights by ids from anywhere in 64 bits": (SPREAD, {}),
+    "spl-linear": (None, {"lam": 5.0}),
+    "gce": (None, {}),
+    "focal": (None, {}),
+    "superloss": (None, {}),
 }
 
 
@@ -43,37 +50,64 @@ def network(channels: int) -> nn.Module:
     )
 
 
-def ratios(make: Callable[[], hs.Weighting], shape: tuple[int, int, int], pairs: int) -> tuple[np.ndarray, float]:
-    """Time with over time without, of each pair of steps, and the median seconds without."""
+def weightings(name: str) -> tuple[hs.Weighting, Callable[[Tensor, Tensor, Tensor], Tensor]]:
+    """The weighting of a case, and its weights by hand from losses, logits and positions."""
+    ids, parameters = CASES[name]
+    if name not in hs.SCHEMES:
+        fixed = torch.ones(SAMPLES)
+        return hs.Weighting(np.ones(SAMPLES), ids=ids), lambda loss, logits, at: fixed[at]
+    scheme = hs.SCHEMES[name]
+    weighting = hs.Weighting(name, num_samples=SAMPLES, classes=CLASSES, **parameters)
+
+    def by_hand(loss: Tensor, logits: Tensor, at: Tensor) -> Tensor:
+        loss = loss if scheme.through else loss.detach()
+        read: dict[str, Callable[[], Tensor]] = {
+            "loss": lambda: loss,
+            "p": lambda: torch.exp(-loss),
+            "logits": lambda: logits,
+        }
+        return scheme.function(*(read[key]() for key in scheme.reads), **parameters)
+
+    return weighting, by_hand
+
+
+def timed(name: str, shape: tuple[int, int, int], rounds: int) -> np.ndarray:
+    """Seconds of a step with a plain mean, with weights by hand and with the weighting. ``(round, kind)``"""
     batch, channels, side = shape
     torch.manual_seed(0)
-    model, weighting = network(channels), make()
-    listed = weighting.known.known is not None
+    model, (weighting, by_hand) = network(channels), weightings(name)
+    named = torch.arange(SAMPLES) if CASES[name][0] is None else torch.from_numpy(CASES[name][0])
     optimizer = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(batch, channels, side, side, generator=generator)
     labels = torch.randint(CLASSES, (batch,), generator=generator)
 
-    def step(ids: torch.Tensor, weighted: bool) -> float:
+    def step(kind: int, at: Tensor, ids: Tensor) -> float:
         begun = time.process_time()
         logits = model(images)
-        if weighted:
-            loss = weighting(cross_entropy(logits, labels, reduction="none"), ids, logits=logits, labels=labels)
+        if kind == 0:
+            total = cross_entropy(logits, labels)
         else:
-            loss = cross_entropy(logits, labels)
+            loss = cross_entropy(logits, labels, reduction="none")
+            if kind == 1:
+                total = (by_hand(loss, logits, at) * loss).mean()
+            else:
+                total = weighting(loss, ids, logits=logits, labels=labels)
         optimizer.zero_grad()
-        loss.backward()
+        total.backward()
         optimizer.step()
         return time.process_time() - begun
 
-    taken = np.empty((pairs, 2))
-    for pair in range(-5, pairs):
-        ids = (7 if listed else 1) * torch.randperm(SAMPLES, generator=generator)[:batch]
-        for weighted in (pair % 2, 1 - pair % 2):
-            seconds = step(ids, bool(weighted))
-            if pair >= 0:
-                taken[pair, weighted] = seconds
-    return taken[:, 1] / taken[:, 0], float(np.median(taken[:, 0]))
+    orders = list(permutations(range(3)))
+    taken = np.empty((rounds, 3))
+    for turn in range(-5, rounds):
+        at = torch.randperm(SAMPLES, generator=generator)[:batch]
+        ids = named[at]
+        for kind in orders[turn % len(orders)]:
+            seconds = step(kind, at, ids)
+            if turn >= 0:
+                taken[turn, kind] = seconds
+    return taken
 
 
 def main() -> None:
@@ -82,16 +116,18 @@ def main() -> None:
     rng = np.random.default_rng(0)
     print("# What Weighting adds to a training step\n")
     print(f"Made by `python {' '.join(sys.argv)}` with torch {torch.__version__}, {platform.machine()}, one thread.\n")
-    print("| batch | scheme | step with / step without | plain step, ms |\n|---|---|---:|---:|")
+    print("| batch | weights | step with / without | weights by hand / without | plain step, ms | Weighting adds, µs |")
+    print("|---|---|---:|---:|---:|---:|")
     for shape, size in SHAPES.items():
-        for name, make in SCHEMES.items():
-            if name in hs.SCHEMES or name.startswith("fixed"):
-                found, plain = ratios(make, size, 600 if size[2] == 8 else 40)
-                again = [np.median(rng.choice(found, len(found))) for _ in range(200)]
-                print(
-                    f"| {shape} | {name} | {np.median(found):.3f} ± {np.std(again):.3f} | {1000 * plain:.2f} |",
-                    flush=True,
-                )
+        for name in CASES:
+            taken = timed(name, size, 600 if size[2] == 8 else 42)
+            cells = []
+            for kind in (2, 1):
+                ratio = taken[:, kind] / taken[:, 0]
+                again = [np.median(rng.choice(ratio, len(ratio))) for _ in range(200)]
+                cells.append(f"{np.median(ratio):.3f} ± {np.std(again):.3f}")
+            plain, more = np.median(taken[:, 0]), np.median(taken[:, 2] - taken[:, 0])
+            print(f"| {shape} | {name} | {' | '.join(cells)} | {1e3 * plain:.2f} | {1e6 * more:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

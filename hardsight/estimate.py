@@ -164,7 +164,7 @@ def measure(
     if found.weights is not None and not getattr(chosen, "takes_weights", False):
         raise InputError(
             f"{chosen.name} cannot weigh its training samples: leave out weights, or use network, convnet, logistic, "
-            "forest, ridge, lightgbm, xgboost, or an estimator whose fit takes sample_weight"
+            "forest, ridge, lightgbm, xgboost, an estimator whose fit takes sample_weight, or hs.HuggingFace by its own loss"
         )
     if record is not None:
         _recordable(record, found, checkpoint)

@@ -15,9 +15,9 @@ from transformers import DataCollatorForLanguageModeling, Trainer
 
 import hardsight as hs
 from hardsight.console import machine, summary
-from hardsight.learners.tokens import sequence_losses, shifts
 from hardsight.samples import items
 from hardsight.splits import Plan, split_seed, units_of
+from hardsight.weighting.tokens import sequence_losses, shifts
 
 FOLDS = {"folds": 3, "repeats": 2, "duplicates": "apart"}
 
@@ -134,6 +134,88 @@ def test_which_models_answer_in_place():
         pytest.approx([3 * np.log(3), 0]),
         [3, 0],
     ]
+
+
+WEIGHTS = np.array([0.0, 1, 3, 0.5, 2, 0] * 4)
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers", "tokens"])
+def test_members_are_trained_by_the_weighted_mean_of_their_loss(args, kind):
+    data, steps = reviews(24), {"classes": 0.1, "numbers": 0.01, "tokens": 0.1}
+    X, y = counts(padded(data["input_ids"])), torch.tensor(data["label"])
+    rows = [torch.tensor(row) for row in data["input_ids"]]
+    args.learning_rate = steps[kind]
+    if kind == "numbers":
+        data = data.map(lambda row: {"label": float(len(row["input_ids"])) + 0.5 * row["label"]})
+        y = torch.tensor(data["label"])
+    learner = hs.HuggingFace(lambda: BagOfWords(1 if kind == "numbers" else 2), args, processing_class=tokenizer())
+    if kind == "tokens":
+        data, learner = data.remove_columns("label"), language(Bigrams, args)
+
+    def each(weight, at):
+        if kind == "classes":
+            return functional.cross_entropy(X[at] @ weight, y[at], reduction="none")
+        if kind == "numbers":
+            return ((X[at] @ weight)[:, 0] - y[at]).square()
+        return torch.stack([functional.cross_entropy(weight[rows[i][:-1]], rows[i][1:], reduction="sum") for i in at])
+
+    def trained_on(weight, at):
+        w = torch.tensor(WEIGHTS[at] / WEIGHTS[at].mean()).float()
+        counted = len(at) if kind != "tokens" else sum(len(rows[i]) - 1 for i in at)
+        return (w * each(weight, at)).sum() / counted
+
+    d = hs.measure(data.add_column("count", WEIGHTS), learner=learner, weights="count", **FOLDS)
+    expected = np.zeros((2, 24))
+    for index, train, held_out in parts(np.array(data["label"]) if kind == "classes" else None, 24):
+        model = {"classes": BagOfWords, "numbers": lambda: BagOfWords(1), "tokens": Bigrams}[kind]()
+        weight = descended(model, lambda w, at=train: trained_on(w, at), rate=steps[kind])
+        found = each(weight, held_out)
+        expected[index, held_out] = (
+            found / torch.tensor([len(rows[i]) - 1 for i in held_out]) if kind == "tokens" else found
+        )
+    np.testing.assert_allclose(d.error, expected.mean(0), rtol=1e-4)
+    assert d.settings["recipe"].endswith("; training samples weighted")
+
+
+def test_weights_that_are_all_alike_are_no_weights(tmp_path):
+    how = arguments(tmp_path, per_device_train_batch_size=4, num_train_epochs=2, max_steps=-1)
+    learner = hs.HuggingFace(bert, how, processing_class=tokenizer())
+    plain = hs.measure(reviews(24), learner=learner, **FOLDS, refine=False)
+    alike = hs.measure(reviews(24), learner=learner, weights=[2.0] * 24, **FOLDS, refine=False)
+    np.testing.assert_allclose(alike.error, plain.error, rtol=1e-5)
+
+
+def test_a_second_round_of_texts_doubts_fewer_right_labels(tmp_path):
+    data, wrong = reviews(60), np.arange(0, 60, 7)
+    labels = np.array(data["label"])
+    labels[wrong] = 1 - labels[wrong]
+    data = data.remove_columns("label").add_column("label", labels)
+    learner = hs.HuggingFace(
+        BagOfWords, arguments(tmp_path, learning_rate=0.5, max_steps=30), processing_class=tokenizer()
+    )
+    d = hs.measure(data, learner=learner, **FOLDS)
+    once = hs.measure(data, learner=learner, **FOLDS, refine=False)
+    assert d.settings["refined"]["rounds"] == 1
+    np.testing.assert_array_equal(d.error, once.error)
+    right = np.setdiff1d(np.arange(60), wrong)
+    assert d.p_wrong[right].mean() < once.p_wrong[right].mean() - 0.02
+    assert d.p_wrong[wrong].mean() > d.p_wrong[right].mean() + 0.5
+
+
+class OwnLoss(Trainer):
+    def compute_loss(self, *args, **more):
+        return super().compute_loss(*args, **more)
+
+
+def test_a_loss_of_ones_own_cannot_be_weighted(tmp_path):
+    smooth = arguments(tmp_path, label_smoothing_factor=0.1)
+    for learner in (
+        hs.HuggingFace(bert, smooth, processing_class=tokenizer()),
+        hs.HuggingFace(bert, arguments(tmp_path), processing_class=tokenizer(), trainer=OwnLoss),
+    ):
+        assert not learner.takes_weights
+        refused("cannot weigh its training samples", reviews(12), learner, weights=[1.0] * 12)
+        refused("cannot weigh its training samples", reviews(12), learner, refine=True)
 
 
 class Noted(Trainer):
@@ -337,7 +419,8 @@ def test_data_that_cannot_be_used(args):
     refused(r"X holds several splits: give one of them, as X\['train'\]", datasets.DatasetDict(train=data), learner)
     refused("labels must stand in the dataset", data, learner, y=[0] * 12)
     refused("there is no column 'stars' to use as label: the columns are 'sentence'", data, learner, y="stars")
-    refused("weights cannot be given with this learner", data, learner, weights=[1.0] * 12)
+    refused("there is no column 'w' to use as weights", data, learner, weights="w")
+    refused("weights must be finite and 0 or more. Got -1", data, learner, weights=[-1.0] + [1.0] * 11)
     refused("the label is missing", texts(12), learner, task="classification")
     refused("column 'input_ids' holds lists", data, learner, y="input_ids", task="classification")
     refused("holds text, which a Trainer cannot learn", data, learner, y="sentence")

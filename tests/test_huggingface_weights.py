@@ -102,6 +102,22 @@ def test_a_scheme_reads_the_mean_loss_of_a_sequence(tmp_path):
     torch.testing.assert_close(parameters(found), stepped(Bigrams(), loss))
 
 
+@pytest.mark.parametrize("sequence", ["tokens", "mean"])
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_a_scheme_that_is_a_loss_is_that_of_each_token(tmp_path, sequence, accumulate):
+    data = reviews(N).remove_columns("label")
+
+    def loss(at):
+        p = [torch.softmax(at[row[:-1]], 1).gather(1, row[1:, None])[:, 0] for row in rows(data)]
+        each = [(1 - one**0.7) / 0.7 for one in p]
+        return torch.cat(each).mean() if sequence == "tokens" else torch.stack([one.mean() for one in each]).mean()
+
+    how = {"per_device_train_batch_size": N // accumulate, "gradient_accumulation_steps": accumulate}
+    weighting = hs.Weighting("gce-loss", q=0.7)
+    found = trained(Bigrams(), hs.indexed(data), tmp_path, weighting, language=True, sequence=sequence, **how)
+    torch.testing.assert_close(parameters(found), stepped(Bigrams(), loss), rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize(
     ("language", "sequence", "what"),
     [
@@ -171,21 +187,65 @@ def test_weights_of_one_are_the_plain_trainer(tmp_path, language):
     )
 
 
-def test_a_weighted_mean_needs_the_batch_at_once(tmp_path):
+@pytest.mark.parametrize("how", ["classes", "tokens", "mean"])
+def test_a_weighted_mean_of_fixed_weights_is_exact_over_micro_batches(tmp_path, how):
+    data, language = reviews(N), how != "classes"
+    if language:
+        data = data.remove_columns("label")
+    X = counts(padded(reviews(N)))
+    y, w = torch.arange(N) % 2, torch.tensor(WEIGHTS).float()
+
+    def loss(at):
+        if not language:
+            return (w * cross_entropy(X @ at, y, reduction="none")).sum() / w.sum()
+        each = [cross_entropy(at[row[:-1]], row[1:], reduction="none") for row in rows(data)]
+        sums = torch.stack([one.sum() if how == "tokens" else one.mean() for one in each])
+        sizes = torch.tensor([len(one) if how == "tokens" else 1 for one in each])
+        return (w * sums).sum() / (w * sizes).sum()
+
+    def done(**changes):
+        model, weighting = Bigrams() if language else BagOfWords(), hs.Weighting(WEIGHTS, reduction="weighted mean")
+        more = {"language": language, "sequence": how if language else "tokens"}
+        return trained(model, hs.indexed(data), tmp_path, weighting, **more, **changes)
+
+    model = Bigrams() if language else BagOfWords()
+    by_hand = stepped(model, loss)
+    torch.testing.assert_close(parameters(done()), by_hand)
+    four = done(per_device_train_batch_size=2, gradient_accumulation_steps=4)
+    torch.testing.assert_close(parameters(four), by_hand, rtol=1e-5, atol=1e-7)
+    told = four.state.log_history[-1]["train_loss"]
+    assert told == pytest.approx(float(loss(model.weight.detach())), rel=1e-5)
+
+
+def test_micro_batches_without_any_weight_are_a_step_of_zero(tmp_path):
+    weighting = hs.Weighting(np.zeros(N), reduction="weighted mean")
+    how = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
+    found = trained(BagOfWords(), hs.indexed(reviews(N)), tmp_path, weighting, **how)
+    assert (parameters(found) == 0).all()
+
+
+def test_a_weighted_mean_of_weights_that_the_pass_finds_needs_the_batch_at_once(tmp_path):
     data = reviews(N)
-    X, y, w = counts(padded(data)), torch.tensor(data["label"]), torch.tensor(WEIGHTS).float()
-    by_hand = stepped(BagOfWords(), lambda at: (w * cross_entropy(X @ at, y, reduction="none")).sum() / w.sum())
-    weighting = hs.Weighting(WEIGHTS, reduction="weighted mean")
-    torch.testing.assert_close(parameters(trained(BagOfWords(), hs.indexed(data), tmp_path, weighting)), by_hand)
-    with pytest.raises(hs.InputError, match="a weighted mean over micro-batches needs all weights first"):
-        trained(
-            BagOfWords(),
-            hs.indexed(data),
-            tmp_path,
-            weighting,
-            per_device_train_batch_size=2,
-            gradient_accumulation_steps=4,
-        )
+    X, y = counts(padded(data)), torch.tensor(data["label"])
+
+    def loss(at):
+        each = cross_entropy(X @ at, y, reduction="none")
+        w = torch.softmax(each.detach(), 0)
+        return (w * each).sum() / w.sum()
+
+    weighting = hs.Weighting("t-tilted-mean", t=1.0)
+    torch.testing.assert_close(
+        parameters(trained(BagOfWords(), hs.indexed(data), tmp_path, weighting)), stepped(BagOfWords(), loss)
+    )
+    refused(
+        "a weighted mean over 4 micro-batches needs all weights first, and 't-tilted-mean' finds them by the pass",
+        BagOfWords(),
+        hs.indexed(data),
+        tmp_path,
+        weighting,
+        per_device_train_batch_size=2,
+        gradient_accumulation_steps=4,
+    )
 
 
 class Told(WeightedTrainer):
@@ -262,6 +322,10 @@ def test_what_cannot_be_weighted(tmp_path):
     tilted = hs.Weighting("t-tilted", t=1.0)
     refused(
         "go with the mean over tokens, not with 'sum'", Bigrams(), hs.indexed(texts), tmp_path, tilted, language=True
+    )
+    low = hs.Weighting("low")
+    refused(
+        "'low' reads labels of samples with one label each", Bigrams(), hs.indexed(texts), tmp_path, low, language=True
     )
     packed = {"data_collator": DataCollatorWithFlattening(), "remove_unused_columns": True}
     refused(r"the batch has 8 ids and 1 rows: .* does not pack", gpt2(), hs.indexed(texts), tmp_path, **packed)

@@ -213,6 +213,19 @@ def test_lambert_w_is_scipys_and_defined_at_its_branch_point():
     assert torch.autograd.grad(lambert_w(edge).sum(), edge)[0].tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize(("dtype", "top"), [(np.float32, 38), (np.float64, 307)])
+def test_lambert_w_is_exact_to_the_rounding_of_its_type_on_all_its_domain(dtype, top):
+    above = np.r_[0, np.logspace(-3, 0, 200), np.linspace(0.3, 0.5, 201), np.logspace(0, top, 400)]
+    x = (above - 1 / math.e).astype(dtype)
+    found = lambert_w(torch.from_numpy(x)).numpy()
+    assert found.dtype == dtype
+    exact = lambertw(x[1:].astype(np.float64)).real
+    # What x itself is rounded by weighs more, the nearer to the branch point.
+    bound = np.finfo(dtype).eps * (4 * (1 + exact) + 2 / (1 + exact))
+    assert (np.abs(found[1:] - exact) <= bound).all()
+    assert found[0] == -1
+
+
 def test_superloss_takes_the_running_mean_as_its_middle():
     state = SCHEMES["superloss-mean"].begin(Room(9), {})
     middle = None

@@ -20,7 +20,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import (
+    check_sample_weight_equivalence_on_dense_data,
+    check_sample_weight_equivalence_on_sparse_data,
+    parametrize_with_checks,
+)
 
 import hardsight as hs
 from hardsight.errors import HardsightWarning, InputError, LearnerError
@@ -29,6 +33,7 @@ from hardsight.integrations import counted
 Weighted = hs.sklearn.DifficultyWeightedClassifier
 # Far above any loss, so that the scheme leaves weight to every sample of the checks' data.
 SOFT = {"scheme": "spl-linear", "scheme_parameters": {"lam": 500.0}, "folds": 2}
+SAMPLE_WEIGHTS = [check_sample_weight_equivalence_on_dense_data, check_sample_weight_equivalence_on_sparse_data]
 EASY = {"scheme": "spl-linear", "scheme_parameters": {"lam": 1.0}}
 
 
@@ -45,13 +50,28 @@ def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.filterwarnings("ignore::hardsight.HardsightWarning")
+@pytest.mark.parametrize("check", SAMPLE_WEIGHTS)
+def test_copies_are_weights_also_where_splits_are_equally_good(check):
+    check("DifficultyWeightedClassifier", Weighted(DecisionTreeClassifier()))
+
+
+def test_models_without_a_seed_have_one(wine):
+    X, y = wine
+    tree = DecisionTreeClassifier(max_features=1)
+    one, again, other = (Weighted(tree, **EASY, random_state=seed).fit(X, y).estimator_ for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.predict_proba(X), again.predict_proba(X))
+    assert one.random_state == again.random_state != other.random_state
+    assert Weighted(DecisionTreeClassifier(random_state=7), **EASY).fit(X, y).estimator_.random_state == 7
+
+
 def test_it_is_the_classifier_fitted_with_the_weights_of_its_measured_difficulty(wine):
     X, y = wine
     model = Weighted(GaussianNB(), **EASY, random_state=3).fit(X, y)
     assert list(model.classes_) == list(model.difficulty_.classes) == ["barbera", "barolo", "grignolino"]
     assert (model.difficulty_.names(model.difficulty_.labels) == y).all()
     by_hand = np.maximum(0, 1 - model.difficulty_.error)
-    np.testing.assert_allclose(model.weights_, by_hand / by_hand.mean(), rtol=1e-9)
+    np.testing.assert_allclose(model.weights_, by_hand / by_hand.mean(), rtol=1e-9, atol=1e-9)
     plain = GaussianNB().fit(X, y, sample_weight=model.weights_)
     np.testing.assert_array_equal(plain.predict_proba(X), model.predict_proba(X))
     np.testing.assert_array_equal(plain.predict_log_proba(X), model.predict_log_proba(X))

@@ -89,6 +89,32 @@ def test_gradient_through_the_weights_as_published_unless_said(given):
         torch.testing.assert_close(gradient(told, loss), expected)
 
 
+@pytest.mark.parametrize(
+    ("what", "given"),
+    [
+        (torch.arange(1.0, 10.0), {}),
+        ("spl-linear", {"lam": 1.0}),
+        ("t-focal", {}),
+        ("t-focal-through", {}),
+        ("t-running", {}),
+        ("t-running", {"through": True}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("ids", [None, 3 * torch.arange(9)], ids=["counted", "listed"])
+def test_the_short_way_of_a_usual_batch_is_the_long_one_bit_for_bit(what, given, ids):
+    short, long = (hs.Weighting(what, 9, ids, **given) for _ in range(2))
+    at = torch.tensor([4, 0, 8, 3, 7, 1])
+    for seed in range(3):
+        loss = losses(seed=seed)
+        # Items are told, or ids come as a list: the batch is looked at one by one.
+        one = short(loss, at if ids is None else ids[at])
+        other = long(loss, (at if ids is None else ids[at]).tolist(), items=6)
+        assert torch.equal(one, other)
+        assert torch.equal(gradient(one, loss), gradient(other, loss))
+    assert same(short.state_dict(), long.state_dict())
+
+
 @pytest.mark.parametrize("reduction", ["mean", "weighted mean", "sum", "none"])
 def test_reductions(reduction):
     loss, w = losses(), torch.tensor([1.0, 2, 3, 0, 5, 6])
@@ -188,15 +214,45 @@ def test_unknown_ids_of_a_list_are_refused_by_name():
             weighting(torch.ones(2), torch.tensor([10, wrong]))
 
 
-@pytest.mark.parametrize("listed", [False, True])
-def test_large_batches_are_checked_too(listed):
-    weighting = hs.Weighting(torch.ones(9000), ids=torch.arange(9000) if listed else None, reduction="sum")
-    ids = torch.arange(8000)
-    assert weighting(torch.ones(8000), ids) == 8000
-    for wrong, says in ((17, "id 17 comes twice"), (9000, "id 9000 is unknown"), (-1, "id -1 is unknown")):
-        ids[5000] = wrong
-        with pytest.raises(InputError, match=says):
-            weighting(torch.ones(8000), ids)
+@pytest.mark.parametrize("known", [None, 1, 5, 10**12], ids=["counted", "all", "near", "far apart"])
+@pytest.mark.parametrize("count", [8, 8000])
+def test_ids_of_short_and_of_large_batches_are_checked(known, count):
+    apart = known or 1
+    weights = torch.arange(9000.0)
+    weighting = hs.Weighting(weights, ids=known and apart * torch.arange(9000), reduction="none")
+    ids = apart * torch.randperm(9000, generator=torch.Generator().manual_seed(0))[:count]
+    assert torch.equal(weighting(torch.ones(count), ids), weights[ids // apart])
+    wrong = {int(ids[3]): "comes twice"} | dict.fromkeys((9000 * apart, -1, -apart, 2**62), "is unknown")
+    for number, says in (wrong | ({1: "is unknown"} if apart > 1 else {})).items():
+        ids[5] = number
+        with pytest.raises(InputError, match=f"id {number} {says}"):
+            weighting(torch.ones(count), ids)
+
+
+def test_negative_ids_that_are_listed_are_found():
+    weighting = hs.Weighting([1.0, 2, 3], ids=[-2, 0, 1], reduction="none")
+    assert weighting(torch.ones(2), torch.tensor([1, -2])).tolist() == [3, 1]
+    with pytest.raises(InputError, match="id -1 is unknown"):
+        weighting(torch.ones(2), torch.tensor([1, -1]))
+    assert weighting(torch.ones(0), torch.tensor([], dtype=torch.int64)).shape == (0,)
+
+
+@pytest.mark.parametrize("count", [3, 5000])
+@pytest.mark.parametrize("at", [0, 1, -1])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, -1.0])
+def test_a_loss_out_of_its_domain_is_refused_by_its_place(count, at, wrong):
+    loss = torch.ones(count)
+    loss[at] = wrong
+    with pytest.raises(InputError, match=rf"loss\[{at % count}\] is {wrong:g}"):
+        hs.Weighting("spl-linear", lam=1.0)(loss)
+    if wrong != np.inf:
+        with pytest.raises(InputError, match=r"p\["):
+            hs.Weighting("gce")(loss)
+
+
+def test_the_table_of_ids_is_not_saved():
+    weighting = hs.Weighting("t-running", ids=[30, 10, 20])
+    assert set(weighting.state_dict()) == {"seen", "known.known", "memory.mean", "memory.level", "_extra_state"}
 
 
 def test_a_refused_batch_changes_nothing():

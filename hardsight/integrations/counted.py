@@ -24,9 +24,9 @@ class Counted(NamedTuple):
 
     Attributes:
         samples: in an order that does not depend on that of the rows. The id of a row's first copy is the row; equal samples
-            are a group; ``classes`` are the codes of the classes that are there.
+            are a group; ``classes`` are the codes of the classes that are there, None of numbers.
         rows: ``(row,)`` int64, ascending: the rows that are among the samples.
-        folds: the most folds that the classes admit.
+        folds: the most folds that the classes, or different samples, admit.
     """
 
     samples: Samples
@@ -65,27 +65,53 @@ def counted(X: Any, codes: np.ndarray, weights: np.ndarray | None) -> Counted | 
     return Counted(_copied(kept, weights), np.sort(kept.ids), int(sizes[present].min()))
 
 
-def _samples(X: Any, codes: np.ndarray, rows: np.ndarray) -> Samples:
+def counted_targets(X: Any, targets: np.ndarray, weights: np.ndarray | None) -> Counted | None:
+    """As :func:`counted`, of numbers to predict; None where no two samples differ.
+
+    Args:
+        X: features, ``(row, …)``.
+        targets: ``(row,)`` float64.
+        weights: 0 or more, ``(row,)``; None: all alike.
+
+    Raises:
+        InputError: features that cannot be read.
+    """
+    rows = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
+    if len(rows) < 2:
+        return None
+    found = _samples(X, targets, rows, "regression")
+    alike = _alike(found)
+    different = len(np.unique(alike))
+    if different < 2:
+        return None
+    order = np.lexsort((found.labels, alike))
+    return Counted(_copied(replace(found.take(order), groups=alike[order]), weights), rows, different)
+
+
+def _samples(X: Any, told: np.ndarray, rows: np.ndarray, task: str = "classification") -> Samples:
     """The rows as samples whose features reach an estimator as they came."""
     if sparse.issparse(X):
-        return _of_sparse(X, codes[rows], rows)
+        return _of_sparse(X, told[rows], rows, task)
     if isinstance(X, pd.DataFrame):
         frame = X.iloc[rows]
-        found = doors.of(frame, codes[rows], ids=rows, task="classification")
+        found = doors.of(frame, told[rows], ids=rows, task=task)
         # Columns that say nothing are left out of what is read, and a ColumnTransformer may name them.
         return replace(found, features=frame, kind="table", embedding=found.matrix)
-    return doors.of(np.asarray(X)[rows], codes[rows], ids=rows, task="classification")
+    return doors.of(np.asarray(X)[rows], told[rows], ids=rows, task=task)
 
 
-def _of_sparse(whole: Any, codes: np.ndarray, rows: np.ndarray) -> Samples:
+def _of_sparse(whole: Any, told: np.ndarray, rows: np.ndarray, task: str) -> Samples:
     X = sparse.csr_array(whole)[rows]
     if max(X.nnz, *X.shape) < 2**31:
         # Trees predict from narrow indices only, though they learn from wide ones.
         X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
     dense = X.shape[1] <= _COMPONENTS or X.shape[0] * X.shape[1] <= _DENSE
     numbers = X.toarray() if dense else TruncatedSVD(_COMPONENTS, random_state=0).fit_transform(X)
-    classes, labels = np.unique(codes, return_inverse=True)
-    return Samples(X, labels, tuple(classes.tolist()), rows, "table", embedding=numbers.astype(np.float32))
+    numbers = numbers.astype(np.float32)
+    if task == "regression":
+        return Samples(X, told, None, rows, "table", embedding=numbers)
+    classes, labels = np.unique(told, return_inverse=True)
+    return Samples(X, labels, tuple(classes.tolist()), rows, "table", embedding=numbers)
 
 
 def _alike(samples: Samples) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""One way to fit any scikit-learn classifier with weights, wherever in it the weights are taken."""
+"""One way to fit any scikit-learn estimator with weights, wherever in it the weights are taken."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import sklearn
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.metaestimators import available_if
@@ -90,3 +90,25 @@ class InCodes(ClassifierMixin, BaseEstimator):
         """Their logarithms, ``(sample, class)``."""
         logs: np.ndarray = self.estimator_.predict_log_proba(X)
         return logs
+
+
+class Routed(RegressorMixin, BaseEstimator):
+    """A regressor whose ``fit`` takes weights, wherever in it they are taken.
+
+    Args:
+        estimator: a regressor.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> "Routed":
+        """Fit a clone; ``y`` are numbers, ``(sample,)``."""
+        model = clone(self.estimator)
+        self.estimator_ = model.fit(X, y) if sample_weight is None else fit_weighted(model, X, y, sample_weight)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Numbers, ``(sample,)``."""
+        numbers: np.ndarray = self.estimator_.predict(X)
+        return numbers

@@ -16,11 +16,13 @@ from torch import Tensor
 
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners.core import Tick, View
+from hardsight.learners.estimators import leveled
 from hardsight.learners.seeds import restored, stream
-from hardsight.learners.tokens import sequence_losses, shifts
 from hardsight.samples import Samples
 from hardsight.samples.items import Items
 from hardsight.splits import Member, Plan
+from hardsight.weighting import Weighting, indexed
+from hardsight.weighting.tokens import sequence_losses, shifts
 
 Sequence = Literal["mean", "sum"]
 _RECIPE = (
@@ -52,6 +54,10 @@ class HuggingFace:
     Every member has a seed of its own for the model's initial weights, for dropout and for the order of its samples. The
     global random numbers of Python, numpy and torch are afterwards where they were. Nothing is written, logged or reported:
     saving, evaluating and logging in ``args`` are switched off for members.
+
+    Members whose samples have weights are trained by ``WeightedTrainer``: by the weighted mean of the cross-entropy of the
+    classes or tokens, or of the squared error, with weights of mean 1 over the training part. Another loss cannot be
+    weighted: that of label smoothing, or of a ``trainer`` with a ``compute_loss`` of its own.
 
     Args:
         model_init: returns a new model, as that of the Trainer; with pretrained weights or without.
@@ -97,6 +103,14 @@ class HuggingFace:
         self.loss_name = "per-token log" if sequence == "mean" else "sequence log"
         self.name = f"Hugging Face {getattr(model_init, '__name__', 'model')}"
 
+    @property
+    def takes_weights(self) -> bool:
+        """Whether members can be trained by the weights of samples: where the loss is the one that is weighted."""
+        plain: Any = _transformers().Trainer
+        kind: Any = self.trainer or plain
+        own = kind.compute_loss is not plain.compute_loss
+        return not own and not self.args.label_smoothing_factor
+
     def describe(self) -> str:
         """The recipe in a line."""
         told = ", ".join(f"{name}={_brief(getattr(self.args, name))}" for name in _RECIPE if hasattr(self.args, name))
@@ -140,16 +154,7 @@ class HuggingFace:
                 "model_init returns the same model again, which has seen the samples that it would judge: build or load a "
                 "new one in it"
             )
-        transformers = _transformers()
-        trainer = (self.trainer or transformers.Trainer)(
-            model=model,
-            args=self._arguments(member.seed, folder),
-            train_dataset=items.dataset.select(member.train),
-            data_collator=self.collator,
-            processing_class=self.processing_class,
-            preprocess_logits_for_metrics=_Losses(shifts(model)) if samples.loss_only else _first,
-        )
-        trainer.remove_callback(transformers.PrinterCallback)
+        trainer = self._trainer_of(model, items, samples, member, folder)
         trainer.train()
         parts = [(member.held_out, False), *([(member.train, True)] if plan.in_sample else [])]
         found = [
@@ -157,6 +162,25 @@ class HuggingFace:
             for at, seen in parts
         ]
         return found, weakref.ref(model)
+
+    def _trainer_of(self, model: Any, items: Items, samples: Samples, member: Member, folder: str) -> Any:
+        transformers = _transformers()
+        kind, dataset, more = self.trainer or transformers.Trainer, items.dataset.select(member.train), {}
+        if samples.weights is not None:
+            where = f"member {member.fold} of round {member.round}"
+            more["weighting"] = Weighting(leveled(samples.weights[member.train], where))
+            kind, dataset = _weighted(kind), indexed(dataset)
+        trainer = kind(
+            model=model,
+            args=self._arguments(member.seed, folder),
+            train_dataset=dataset,
+            data_collator=self.collator,
+            processing_class=self.processing_class,
+            preprocess_logits_for_metrics=_Losses(shifts(model)) if samples.loss_only else _first,
+            **more,
+        )
+        trainer.remove_callback(transformers.PrinterCallback)
+        return trainer
 
     def _built(self, seed: int) -> Any:
         _transformers().set_seed(seed)
@@ -261,6 +285,12 @@ def _attempt(work: Callable[[], Any], name: str, where: str) -> Any:
         raise
     except Exception as fault:  # anything may go wrong in a model or a collator
         raise LearnerError(f"{name} failed on {where}: {type(fault).__name__}: {first_line(fault)}") from fault
+
+
+def _weighted(kind: Any) -> Any:
+    from hardsight.weighting.trainer import WeightedTrainer
+
+    return type(f"Weighted{kind.__name__}", (WeightedTrainer, kind), {})
 
 
 def _brief(value: Any) -> str:

@@ -10,7 +10,7 @@ from hardsight.samples import datasets
 from hardsight.samples import text as texts
 from hardsight.samples.core import Samples
 from hardsight.samples.labels import labelled
-from hardsight.samples.rows import identities, listed, memberships, objects, own_embedding, where
+from hardsight.samples.rows import identities, listed, memberships, objects, own_embedding, weightings, where
 
 TASKS = ("auto", "classification", "regression", "loss")
 # What a Trainer's collators take for the label.
@@ -73,7 +73,7 @@ def of(
         y: name of the label's column. By default the first of labels, label and label_ids.
         ids: a column's name, or values ``(sample,)``, unique; by default 0, 1, 2, ….
         groups: likewise; samples of one group never stand on both sides of a split.
-        weights: not known here.
+        weights: likewise, 0 or more: how much each sample counts in training.
         task: "classification", "regression", or "loss": there is nothing to predict, learners say what the loss of a sample
             is. "auto": classes or numbers where every sample has one label, else "loss".
         label: what the label is called in results; also its column, where ``y`` is None.
@@ -88,8 +88,6 @@ def of(
             f"this learner reads a Hugging Face dataset. Got {type(X).__name__}: make one with datasets.Dataset.from_list, "
             "from_dict or from_pandas"
         )
-    if weights is not None:
-        raise InputError("weights cannot be given with this learner: leave them out")
     if task not in TASKS:
         raise InputError(f"task must be one of {listed(TASKS)}. Got {task!r}")
     datasets.whole(X)
@@ -97,11 +95,13 @@ def of(
         raise InputError(f"at least 2 samples are needed. Got {len(X)}: give a dataset with rows")
     columns = _Columns(X)
     column = columns.label(y if y is not None else label)
-    roles = {role: value for role, value in {"ids": ids, "groups": groups}.items() if isinstance(value, str)}
+    given = {"ids": ids, "groups": groups, "weights": weights}
+    roles = {role: value for role, value in given.items() if isinstance(value, str)}
     for role, name in roles.items():
         columns.check(name, role)
     known = np.arange(len(X)) if ids is None else identities(columns.values(ids), len(X), "ids")
     members = None if groups is None else memberships(columns.values(groups), len(X), "groups")
+    counts = None if weights is None else weightings(columns.values(weights), len(X), roles.get("weights", "weights"))
     if task == "auto" and (column is None or columns.listed(column)):
         task = "loss"
     codes, classes, outputs, notices = _labels(columns, column, known, task, label)
@@ -126,6 +126,7 @@ def of(
         kind="items",
         groups=members,
         embedding=numbers,
+        weights=counts,
         loss_only=task == "loss",
         label_name=label or column or "label",
         notices=tuple(notices),

@@ -44,6 +44,11 @@ class Batch:
     shares: Shares | None = None
     others: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def ranks(self) -> int:
+        """How many processes gave it."""
+        return 1 if self.shares is None else len(self.shares.sizes)
+
     def keep(self, these: Tensor) -> None:
         """Leave out all other samples; ``these`` is a mask. ``(sample,)``"""
         at = these.nonzero().squeeze(1)
@@ -57,6 +62,24 @@ class Batch:
         if self.kept is not None:
             values = values.new_zeros(self.given).index_put((self.kept,), values)
         return values if self.shares is None else values[self.shares.own]
+
+
+def usual(loss: Any, ids: Any, known: Ids, repeated: Repeated) -> Batch | None:
+    """The same as :func:`batch_of` of nothing but losses, in few steps, where all is as it mostly is; None elsewhere.
+
+    That is: one process, float32 losses and int64 ids, tensors in main memory, and no mixed precision.
+
+    Raises:
+        InputError: an id is unknown or comes twice.
+    """
+    if not (isinstance(loss, Tensor) and isinstance(ids, Tensor) and loss.is_cpu and ids.is_cpu):
+        return None
+    if loss.dtype is not torch.float32 or ids.dtype is not torch.int64 or loss.dim() != 1 or loss.shape != ids.shape:
+        return None
+    if repeated == "skip" or torch.is_autocast_enabled("cpu") or ranks() > 1:
+        return None
+    count = loss.shape[0]
+    return Batch({"loss": loss}, known.rows(ids, repeated == "refuse"), count, count)
 
 
 def batch_of(given: Mapping[str, Any], ids: Any, known: Ids, wanted: tuple[str, ...], repeated: Repeated) -> Batch:
@@ -108,7 +131,11 @@ def cross_entropy(given: Mapping[str, Any]) -> Tensor:
 
 def exact(given: Mapping[str, Any]) -> AbstractContextManager[Any]:
     """Without the short numbers of automatic mixed precision."""
-    kind = _device(given).type
+    kind = "cpu"
+    for value in given.values():
+        if isinstance(value, Tensor):
+            kind = "cpu" if value.is_cpu else value.device.type
+            break
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else _AS_IT_IS
 
 
@@ -116,29 +143,34 @@ def _mine(
     given: Mapping[str, Any], ids: Any, known: Ids, wanted: tuple[str, ...], distinct: bool
 ) -> tuple[Batch, Tensor | None]:
     inputs = _inputs(given, wanted)
-    count = len(next(iter(inputs.values())))
-    for name, value in inputs.items():
-        if len(value) != count:
-            raise InputError(
-                f"{name} has {len(value)} rows, {next(iter(inputs))} has {count}: one a sample of the batch"
-            )
+    first, *others = inputs.values()
+    # Tensor.__len__ takes longer than everything else here.
+    count = first.shape[0]
+    if others and any(value.shape[0] != count for value in others):
+        name = next(name for name, value in inputs.items() if value.shape[0] != count)
+        raise InputError(
+            f"{name} has {len(inputs[name])} rows, {next(iter(inputs))} has {count}: one a sample of the batch"
+        )
     if ids is None and not known.count:
         return Batch(inputs, None, count, count), None
-    found = whole_ids(ids).to(inputs[next(iter(inputs))].device)
-    if len(found) != count:
+    found = whole_ids(ids)
+    if not (found.is_cpu and first.is_cpu):
+        found = found.to(first.device)
+    if found.shape[0] != count:
         raise InputError(f"there are {len(found)} ids and {count} samples in the batch: one each")
     return Batch(inputs, known.rows(found, distinct), count, count), found
 
 
 def _inputs(given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Tensor]:
-    for name in given:
-        if name not in INPUTS:
-            near = get_close_matches(name, INPUTS, 1)
-            raise InputError(f"nothing reads {name!r}: " + (f"do you mean {near[0]!r}?" if near else "leave it out"))
+    if not given.keys() <= INPUTS.keys():
+        name = next(name for name in given if name not in INPUTS)
+        near = get_close_matches(name, INPUTS, 1)
+        raise InputError(f"nothing reads {name!r}: " + (f"do you mean {near[0]!r}?" if near else "leave it out"))
     inputs = {}
     for name in wanted:
-        if given.get(name) is not None:
-            inputs[name] = _row_each(name, given[name])
+        value = given.get(name)
+        if value is not None:
+            inputs[name] = _row_each(name, value)
         elif name == "loss":
             inputs[name] = cross_entropy(given)
         elif name != "p":

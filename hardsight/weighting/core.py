@@ -6,13 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from hardsight.errors import InputError
-from hardsight.weighting.batch import OF_SAMPLES, Batch, Repeated, batch_of, cross_entropy, exact
+from hardsight.weighting.batch import OF_SAMPLES, Batch, Repeated, batch_of, cross_entropy, exact, usual
 from hardsight.weighting.ids import Ids
 from hardsight.weighting.memory import Memory
+from hardsight.weighting.ranks import ranks
 from hardsight.weighting.reduction import Reduced, part, reduced
 from hardsight.weighting.sources import source
+from hardsight.weighting.tokens import are_sequences, by_token, of_sequences
 from hardsight.weights import SCHEMES, Room, Scheme
 from hardsight.weights.core import Reduction
+
+_OF_TRAINING = frozenset({"sizes", "epoch", "epochs", "generator", "rows"})
 
 
 class Weighting(nn.Module):
@@ -82,6 +86,7 @@ class Weighting(nn.Module):
         super().__init__()
         told = source(what, ids, scheme, parameters)
         self._scheme = None if told.scheme is None else told.scheme.name
+        self._is_loss = told.scheme is not None and told.scheme.kind == "loss"
         self.given = parameters if told.scheme is not None else {}
         self.known = Ids(_counted(told.weights, num_samples, told.ids), told.ids)
         self.register_buffer("fixed", None if told.weights is None else _in_order(told.weights, told.ids, self.known))
@@ -98,7 +103,9 @@ class Weighting(nn.Module):
         self._made_for = _described(self.scheme, self.known.count, classes, groups)
         self._generator = torch.Generator().manual_seed(seed)
         self._of_batch: tuple[int, Tensor] | None = None
-        self._wanted, self._passed_on = _wanted(self.scheme)
+        self._wanted, self._passed_on, self._of_training = _wanted(self.scheme)
+        # Nothing else of a batch: then a step is short.
+        self._reads_losses = not self._is_loss and not self._passed_on and set(self._wanted) <= {"loss", "p"}
         if self.repeated == "count" and self.scheme is not None and "rows" in self.scheme.reads:
             raise InputError(f"scheme {self.scheme.name!r} remembers each sample: draw without replacement")
 
@@ -106,6 +113,11 @@ class Weighting(nn.Module):
     def scheme(self) -> Scheme | None:
         """The row of ``SCHEMES``; None where the weights are fixed."""
         return None if self._scheme is None else SCHEMES[self._scheme]
+
+    @property
+    def skips(self) -> bool:
+        """Whether samples that came in an earlier step of the epoch do not count again."""
+        return self.repeated == "skip" or (self.repeated is None and self.epoch is not None and ranks() > 1)
 
     def set_epoch(self, epoch: float) -> None:
         """Say how many epochs are done, from 0; a fraction within an epoch."""
@@ -127,8 +139,9 @@ class Weighting(nn.Module):
             loss: of each sample, with its gradient, ``(sample,)``; may be left out where logits and labels are given, and is
                 then their cross-entropy; schemes that are losses themselves do not read it.
             ids: of the samples, whole numbers ``(sample,)``.
-            logits: of the model, ``(sample, class)``, for schemes that read them.
-            labels: class codes, ``(sample,)``, likewise.
+            logits: of the model, ``(sample, class)``, for schemes that read them; of sequences of tokens ``(sample, token,
+                word)``, see :mod:`hardsight.weighting.tokens`.
+            labels: class codes, ``(sample,)``, likewise; of tokens ``(sample, token)``, -100 where one does not count.
             items: samples in the whole effective batch, of all micro-batches and ranks, where gradients are accumulated: the
                 losses of the micro-batches then add up to the mean over it.
             inputs: whatever else the scheme reads (``hardsight.weights.INPUTS``), a row a sample where it is of samples.
@@ -137,13 +150,20 @@ class Weighting(nn.Module):
             InputError: an id that is absent, unknown or comes twice, something that the scheme reads is missing or out of
                 its domain, or on another rank something of the kind.
         """
+        if self._reads_losses and self.training and self.reduction == "mean" and items is None and not inputs:
+            batch = usual(loss, ids, self.known, self.repeated or "refuse")
+            if batch is not None:
+                return torch.dot(batch.inputs["loss"], self._weights(batch, self.through) / max(batch.count, 1))
         given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not self.training:
-            return (cross_entropy(given) if loss is None else loss).float().mean()
+            plain = of_sequences(given, None)["loss"] if are_sequences(given) else loss
+            return (cross_entropy(given) if plain is None else plain).float().mean()
         with exact(given):
+            scheme = self.scheme
+            if self._is_loss and scheme is not None:
+                losses, batch = self._losses(scheme, given, ids)
+                return reduced(self.reduction, losses, None, batch, items)
             batch = self._batch(given, ids)
-            if self.scheme is not None and self.scheme.kind == "loss":
-                return reduced(self.reduction, self._told(batch, True), None, batch, items)
             weights = self._weights(batch, self.through)
             return reduced(self.reduction, batch.inputs["loss"], weights, batch, items)
 
@@ -167,8 +187,8 @@ class Weighting(nn.Module):
         Raises:
             InputError: as in :meth:`forward`, or the scheme is a loss.
         """
-        if self.scheme is not None and self.scheme.kind == "loss":
-            raise InputError(f"scheme {self.scheme.name!r} is a loss, it has no weights: call weighting(…, items=…)")
+        if self._is_loss:
+            raise InputError(f"scheme {self._scheme!r} is a loss, it has no weights: call weighting(…, items=…)")
         given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         with exact(given):
             batch = self._batch(given, ids)
@@ -202,12 +222,22 @@ class Weighting(nn.Module):
             raise InputError(f"loss has the shape {tuple(loss.shape)}, weights {tuple(weights.shape)}: one a sample")
         return part(self.reduction, loss, weights, *self._of_batch)
 
-    def _batch(self, given: dict[str, Any], ids: Any) -> Batch:
-        batch = batch_of(given, ids, self.known, self._wanted, self.repeated or "refuse")
-        several = batch.shares is not None
-        if self.repeated == "skip" or (self.repeated is None and several and self.epoch is not None):
+    def _losses(self, scheme: Scheme, given: dict[str, Any], ids: Any) -> tuple[Tensor, Batch]:
+        if not are_sequences(given):
+            batch = self._batch(given, ids)
+            return self._told(batch, True), batch
+        losses = by_token(given, scheme, lambda tokens: self._told(Batch(tokens, None, 0, 0), True))
+        batch = self._batch({**given, "loss": losses, "logits": None, "labels": None}, ids, ("loss",))
+        return batch.inputs["loss"], batch
+
+    def _batch(self, given: dict[str, Any], ids: Any, wanted: tuple[str, ...] | None = None) -> Batch:
+        if are_sequences(given):
+            given = of_sequences(given, self.scheme)
+        batch = batch_of(given, ids, self.known, wanted or self._wanted, self.repeated or "refuse")
+        if self.skips:
             self._skip_seen(batch)
-        batch.others = {name: given[name] for name in self._passed_on if name in given}
+        if self._passed_on:
+            batch.others = {name: given[name] for name in self._passed_on if name in given}
         return batch
 
     def _skip_seen(self, batch: Batch) -> None:
@@ -230,23 +260,25 @@ class Weighting(nn.Module):
         if self.fixed is not None:
             assert batch.rows is not None
             return self.fixed.index_select(0, batch.rows)
-        if through:
-            return self._told(batch, True)
-        with torch.no_grad():
-            return self._told(batch, False)
+        told = self._told(batch, through)
+        return told.detach() if told.requires_grad and not through else told
 
     def _told(self, batch: Batch, live: bool) -> Tensor:
         scheme = self.scheme
         assert scheme is not None
-        inputs = batch.inputs if live else {name: _held(value) for name, value in batch.inputs.items()}
-        if scheme.start is not None:
-            # The tables of a state are float32.
-            inputs = {name: _single(value) for name, value in inputs.items()}
-        told: Tensor = scheme.of(inputs | self._of_all(batch), self.given, self.memory.state)
+        inputs = batch.inputs if live else {name: value.detach() for name, value in batch.inputs.items()}
+        if scheme.start is None:
+            stateless: Tensor = scheme.of_checked(inputs | self._of_all(batch), self.given, None)
+            return stateless
+        # The tables of a state are float32.
+        inputs = {name: _single(value) for name, value in inputs.items()}
+        told: Tensor = scheme.of_checked(inputs | self._of_all(batch), self.given, self.memory.state)
         self.memory.settle()
         return told
 
     def _of_all(self, batch: Batch) -> dict[str, Any]:
+        if not self._of_training:
+            return batch.others
         if self.scheme is not None and "epoch" in self.scheme.reads and self.epoch is None:
             raise InputError(
                 f"scheme {self.scheme.name!r} reads the epoch: call weighting.set_epoch(epoch) in each epoch"
@@ -323,23 +355,19 @@ def _described(scheme: Scheme | None, samples: int, classes: int, groups: int) -
     return f"{name}: {samples} samples, {classes} classes, {groups} groups"
 
 
-def _wanted(scheme: Scheme | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What is needed with a row a sample, and what else a batch may bring."""
+def _wanted(scheme: Scheme | None) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """What is needed with a row a sample, what else a batch may bring, and whether anything is known here of all."""
     if scheme is None:
-        return ("loss",), ()
-    own = OF_SAMPLES.intersection(scheme.reads)
-    others = set(scheme.reads) - own - {"sizes", "epoch", "epochs", "generator", "rows"}
-    return tuple(sorted(own if scheme.kind == "loss" and "p" not in own else own | {"loss"})), tuple(others)
+        return ("loss",), (), False
+    own, known = OF_SAMPLES.intersection(scheme.reads), _OF_TRAINING.intersection(scheme.reads)
+    others = tuple(set(scheme.reads) - own - known)
+    return tuple(sorted(own if scheme.kind == "loss" and "p" not in own else own | {"loss"})), others, bool(known)
 
 
 def _equal(one: Tensor | None, other: Tensor | None) -> bool:
     if one is None or other is None:
         return one is other
     return torch.equal(one.cpu(), other.cpu())
-
-
-def _held(value: Any) -> Any:
-    return value.detach() if isinstance(value, Tensor) else value
 
 
 def _single(value: Any) -> Any:

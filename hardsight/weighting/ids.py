@@ -11,6 +11,8 @@ from hardsight.errors import InputError, whole
 _MEND = "let the data set give each sample's number: hs.indexed(dataset)"
 
 _MANY = 4096
+# What a table from id to row may have places for, times the ids.
+_SPARSE = 8
 
 
 def whole_ids(ids: Any) -> Tensor:
@@ -22,6 +24,8 @@ def whole_ids(ids: Any) -> Tensor:
     >>> whole_ids([3, 1])
     tensor([3, 1])
     """
+    if isinstance(ids, Tensor) and ids.dtype is torch.int64 and ids.dim() == 1:
+        return ids
     if ids is None:
         raise InputError(f"ids are missing: {_MEND} and pass ids=…")
     if not isinstance(ids, Tensor):
@@ -46,6 +50,7 @@ class Ids(nn.Module):
     """
 
     known: Tensor | None
+    _places: Tensor | None
 
     def __init__(self, num_samples: int | None = None, ids: Any = None) -> None:
         """Either, neither, or both where they agree.
@@ -56,6 +61,9 @@ class Ids(nn.Module):
         super().__init__()
         self.count = 0 if num_samples is None else whole("num_samples", num_samples, 1)
         self.register_buffer("known", None)
+        self.register_buffer("_places", None, persistent=False)
+        self._low: int = 0 if self.count else -(2**63)
+        self._high: int = self.count - 1 if self.count else 2**63 - 1
         if ids is None:
             return
         listed = whole_ids(ids).cpu().sort().values
@@ -66,7 +74,9 @@ class Ids(nn.Module):
         if len(twice := _repeated(listed)):
             raise InputError(f"id {int(twice[0])} stands for two samples: ids must be distinct")
         self.count = len(listed)
+        self._low, self._high = int(listed[0]), int(listed[-1])
         self.register_buffer("known", listed)
+        self.register_buffer("_places", _placed(listed), persistent=False)
 
     def rows(self, ids: Tensor, distinct: bool = True) -> Tensor | None:
         """The row of each id, or None where no ids are known. ``(sample,)`` int64
@@ -78,28 +88,31 @@ class Ids(nn.Module):
         Raises:
             InputError: an id that is unknown or comes twice; names it.
         """
-        if self._in_doubt(ids, distinct):
+        if ids.shape[0] and self._in_doubt(ids, distinct):
             self._refuse(ids)
         if self.known is None:
             return ids if self.count else None
-        rows = torch.searchsorted(self.known, ids).clamp_(max=self.count - 1)
-        if bool((self.known[rows] != ids).any()):
+        if self._places is not None:
+            rows = self._places.index_select(0, ids)
+            unknown = min(rows.tolist(), default=0) < 0 if _short(ids) else bool((rows < 0).any())
+        else:
+            rows = torch.searchsorted(self.known, ids)
+            unknown = not torch.equal(self.known.index_select(0, rows), ids)
+        if unknown:
             self._refuse(ids)
         return rows
 
     def _in_doubt(self, ids: Tensor, distinct: bool) -> bool:
-        ends = bool(self.count) and self.known is None
-        if len(ids) == 0:
-            return False
-        if ids.is_cuda or len(ids) > _MANY:
+        """Whether an id comes twice, or is below or above all that are known."""
+        if not _short(ids):
             ordered = ids.sort().values
             wrong = (ordered[1:] == ordered[:-1]).any() & distinct
-            return bool(wrong | ((ordered[0] < 0) | (ordered[-1] >= self.count)) & ends)
+            return bool(wrong | ((ordered[0] < self._low) | (ordered[-1] > self._high)))
         # A batch is short: the interpreter, which is at work anyway, is done before a library has begun.
         numbers = ids.tolist()
         if distinct and len(set(numbers)) < len(numbers):
             return True
-        return ends and (min(numbers) < 0 or max(numbers) >= self.count)
+        return not self._low <= min(numbers) <= max(numbers) <= self._high
 
     def _refuse(self, ids: Tensor) -> None:
         if self.count:
@@ -112,6 +125,20 @@ class Ids(nn.Module):
             f"id {int(twice[0])} comes twice in a batch: draw without replacement, or pass repeated='count' "
             "where the sampler draws with replacement"
         )
+
+
+def _short(ids: Tensor) -> bool:
+    return ids.is_cpu and ids.shape[0] <= _MANY
+
+
+def _placed(known: Tensor) -> Tensor | None:
+    """The row of every number up to the largest id, -1 where it is none; None where that would be a large table."""
+    length = int(known[-1]) + 1
+    if known[0] < 0 or length > _SPARSE * len(known):
+        return None
+    places = torch.full((length,), -1)
+    places[known] = torch.arange(len(known))
+    return places
 
 
 def _repeated(ordered: Tensor) -> Tensor:

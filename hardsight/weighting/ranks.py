@@ -8,11 +8,12 @@ from torch import Tensor, distributed
 from hardsight.errors import InputError
 
 _REFUSED = -1
+_CAN_BE = distributed.is_available()
 
 
 def ranks() -> int:
     """How many processes train together; 1 where ``torch.distributed`` was not started."""
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+    return distributed.get_world_size() if _CAN_BE and distributed.is_initialized() else 1
 
 
 def rank() -> int:
@@ -78,13 +79,12 @@ def first_of_each(ids: Tensor) -> Tensor:
     return first
 
 
-def scaled(total: Tensor) -> Tensor:
-    """The same number, with the gradient times the number of ranks.
+def scaled(total: Tensor, count: int) -> Tensor:
+    """The same number, with the gradient times the number of ranks, ``count``.
 
     ``DistributedDataParallel`` averages gradients over ranks; each holds the part of the global loss's gradient that comes
     from its own rows, and these must be added up.
     """
-    count = ranks()
     if count == 1:
         return total
     held = total.detach()

@@ -30,11 +30,13 @@ def reduced(how: Reduced, values: Tensor, weights: Tensor | None, batch: Batch, 
         return batch.own(values if weights is None else values * weights)
     count = _counted(how, weights, batch, items)
     if weights is None:
-        return scaled(values.sum() if how == "sum" else values.sum() / count)
+        return scaled(values.sum() if how == "sum" else values.sum() / count, batch.ranks)
     if how != "sum":
         # Where no gradient flows through the weights, dividing them costs no step of the backward pass.
         weights = weights / (count if how == "mean" else not_zero(weights.sum()))
-    return scaled(torch.dot(values, weights.to(values.dtype)))
+    if weights.dtype is not values.dtype:
+        weights = weights.to(values.dtype)
+    return scaled(torch.dot(values, weights), batch.ranks)
 
 
 def part(how: Reduced, values: Tensor, weights: Tensor, count: int, total: Tensor) -> Tensor:

@@ -53,6 +53,8 @@ INPUTS: dict[str, str] = {
     "clean_labels": "its class codes; (clean,)",
 }
 """All that a scheme may read, by the name of its function's positional parameters."""
+# Up to here the interpreter, which is at work anyway, is done before a library has begun.
+_FEW = 512
 
 
 class Room(NamedTuple):
@@ -168,6 +170,10 @@ class Scheme:
             InputError: something that it reads is missing, a parameter is missing or unknown, or out of its domain.
         """
         self.check(parameters)
+        return self.of_checked(inputs, parameters, state)
+
+    def of_checked(self, inputs: Mapping[str, Any], parameters: Mapping[str, Any], state: State | None) -> Any:
+        """As :meth:`of`, with parameters that passed :meth:`check` once: what a loop calls in every step."""
         told = [self._input(name, inputs) for name in self.reads]
         if self.start is None:
             return self.function(*told, **parameters)
@@ -203,6 +209,10 @@ class Scheme:
 
 def _ends(values: Tensor) -> tuple[float, float]:
     # One pass, and one wait for the device, in each step of training; NaN is both ends of what holds one.
+    if values.is_cpu and values.dim() == 1 and 0 < values.shape[0] <= _FEW:
+        numbers = values.tolist()
+        total = sum(numbers)
+        return (min(numbers), max(numbers)) if total == total else (total, total)
     if not values.numel():
         return 0.0, 0.0
     low, high = torch.aminmax(values.detach())
@@ -241,7 +251,9 @@ def finite(name: str, values: Tensor) -> Tensor:
     Raises:
         InputError: names the argument and the position.
     """
-    _refuse(values, ~values.isfinite(), name, "finite numbers")
+    low, high = _ends(values)
+    if not (low > -float("inf") and high < float("inf")):
+        _refuse(values, ~values.isfinite(), name, "finite numbers")
     return values
 
 
@@ -251,7 +263,9 @@ def codes(name: str, values: Tensor, count: int, what: str = "codes", why: str =
     Raises:
         InputError: one that is not; names its position.
     """
-    _refuse(values, (values < 0) | (values >= count), name, f"{what} from 0 to {count - 1}{why}")
+    low, high = _ends(values)
+    if not (low >= 0 and high < count):
+        _refuse(values, (values < 0) | (values >= count), name, f"{what} from 0 to {count - 1}{why}")
     return values
 
 
