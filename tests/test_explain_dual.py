@@ -189,10 +189,11 @@ def test_where_every_point_has_its_opposite_there_is_no_direction(bias: bool) ->
 
 
 def test_a_margin_of_next_to_nothing_is_still_one() -> None:
-    x = np.array([[1.0, 1e-5], [-1.0, 1e-5], [1.0, -1e-5], [-1.0, -1e-5]])
-    found = max_margin(x, [1, 1, 0, 0])
-    assert found.separable
-    assert found.margin == pytest.approx(1e-5)
+    x = np.array([[1.0, 1e-5], [-1.0, 1e-5], [1.0, -1e-5], [-0.9, -1e-5]])
+    for tolerance in (1e-7, 1e-2):
+        found = max_margin(x, [1, 1, 0, 0], tolerance=tolerance)
+        assert found.separable
+        assert found.margin == pytest.approx(1e-5, rel=2 * tolerance)
 
 
 def test_the_angle_is_in_degrees() -> None:
@@ -217,6 +218,21 @@ def test_the_angle_is_in_degrees() -> None:
 def test_what_cannot_be_solved_is_refused(given_: dict, said: str) -> None:
     with pytest.raises(InputError, match=said):
         max_margin(**given_)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("apart", [4.0, 0.5])
+def test_a_gap_bounds_what_is_missing(classes: int, apart: float) -> None:
+    x, y = blobs(40, 3, apart, classes=classes)
+    best = max_margin(x, y, tolerance=1e-9)
+    for tolerance in (1e-1, 1e-2, 1e-3):
+        rough = max_margin(x, y, tolerance=tolerance)
+        assert 0 < rough.gap <= tolerance
+        if best.separable:
+            assert rough.margin * (1 - 1e-9) <= best.margin <= rough.margin / (1 - rough.gap) * (1 + 1e-9)
+            if classes == 2:
+                most = np.linalg.norm(((2 * y - 1) * rough.coefficients) @ x)
+                assert rough.gap == pytest.approx((most - rough.margin) / most)
 
 
 def test_a_gap_that_rounding_leaves_is_told() -> None:

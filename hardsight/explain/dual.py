@@ -6,20 +6,23 @@ p over the points bounds the margin from above, $\gamma^* \le \|\sum_k p_k z_k\|
 each answer carries its own certificate. Others: the soft margin of a stated strength.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from numpy.typing import ArrayLike
 
 from hardsight.errors import HardsightWarning, InputError
 from hardsight.explain.interior import Iterate, Programme, iterates
 from hardsight.explain.points import Points
 
-_POSITIVE = 1e-12
+# Of the largest norm of a point: the least margin that is no rounding error, and the least that is looked for.
+_POSITIVE, _NOTHING = 1e-12, 1e-7
 _NO_DIRECTION = 1e-8
+_HOLDING = 1e-3
 _WIDEST = 4096
 
 
@@ -37,7 +40,7 @@ class Dual(NamedTuple):
         margin: the smallest margin over all samples in this direction; the largest possible where ``separable``, negative
             or zero otherwise.
         separable: whether some direction has every sample on its side: one was found, or none has a margin of more than
-            ``tolerance`` times the largest norm of a point.
+            1e-7 times the largest norm of a point.
         surrogate: None where separable; otherwise the C of the soft margin that the direction and the coefficients belong
             to, as in $\|\theta\|^2/2 + C \sum_i \xi_i$ on the features given.
         gap: how much better the optimum might be, as a share: of the margin, or of the soft margin's objective.
@@ -50,6 +53,12 @@ class Dual(NamedTuple):
     separable: bool
     surrogate: float | None
     gap: float
+
+    @property
+    def holding(self) -> Bool[np.ndarray, " sample"]:
+        """Which samples hold the direction: coefficients above a thousandth of an even share; below it are rounding's."""
+        held: np.ndarray = self.coefficients > _HOLDING / len(self.coefficients)
+        return held
 
     def angle(self, weights: Float64[np.ndarray, "*class feature"]) -> float:
         """Degrees between some weights and the direction; NaN where either is zero."""
@@ -91,7 +100,7 @@ def max_margin(
     basis = np.linalg.qr(centred.T)[0].T if matrix.shape[1] > len(matrix) else None
     within = centred if basis is None else centred @ basis.T
     squared = float(np.square(within).sum(1).mean())
-    scale = np.sqrt(squared) or 1.0
+    scale = math.sqrt(squared) or 1.0
     points = Points.of(within / scale, codes, classes)
     if points.code.shape[1] * within.shape[1] > _WIDEST:
         raise InputError(
@@ -110,7 +119,7 @@ def max_margin(
         direction=direction[0] if points.binary else direction,
         intercept=intercept[0] if points.binary else intercept,
         margin=found.margin * scale,
-        surrogate=None if found.surrogate is None else found.surrogate / (scale * scale),
+        surrogate=None if found.surrogate is None else found.surrogate / scale**2,
     )
 
 
@@ -156,7 +165,7 @@ def _hard(points: Points, bias: bool, tolerance: float) -> Dual:
         found, most = _bounded(points, at, _POSITIVE * radius)
         if best is None or (found.separable, -found.gap) > (best.separable, -best.gap):
             best = found
-        if (found.gap <= tolerance) if found.separable else (most <= tolerance * radius):
+        if (found.gap <= tolerance) if found.separable else (most <= _NOTHING * radius):
             break
     assert best is not None
     return best

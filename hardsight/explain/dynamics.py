@@ -185,13 +185,10 @@ def kl(dual: Dual, weights: Mapping[str, Float64[np.ndarray, " sample"]]) -> pd.
     p = dual.coefficients
     rows = []
     for name, each in weights.items():
-        # An interior point has no exact zeros: what is far below the certificate's gap is one.
-        there = p > _GAP / len(p)
-        bare = there & (each == 0)
-        uncovered = float(p[bare].sum())
-        share = each[there] / each.sum()
-        value = math.inf if bare.any() else float((p[there] * np.log(p[there] / share)).sum())
-        rows.append({"weights": name, "kl": value, "uncovered": uncovered})
+        bare = dual.holding & (each == 0)
+        there = (each > 0) & (p > 0)
+        value = math.inf if bare.any() else float((p[there] * np.log(p[there] / each[there] * each.sum())).sum())
+        rows.append({"weights": name, "kl": value, "uncovered": float(p[bare].sum())})
     return pd.DataFrame(rows)
 
 
@@ -221,12 +218,12 @@ def _notes(dual: Dual, weights: Mapping[str, np.ndarray], linear: pd.DataFrame, 
     if not dual.separable:
         yield (
             f"no linear model of these features separates the classes: p* and the direction are those of a soft margin with "
-            f"C = {dual.surrogate:.3g}, and weights change where linear training ends, not only how fast it gets there"
+            f"C = {dual.surrogate:.3g}, which training passes by, and weights change where it ends, not only how fast"
         )
     elif decay:
         yield "with decay linear training stops short of the max-margin direction, at a point that depends on the weights"
     yield NOTE
-    bare = [name for name, each in weights.items() if (dual.coefficients[each == 0] > _GAP / len(each)).any()]
+    bare = [name for name, each in weights.items() if dual.holding[each == 0].any()]
     if bare:
         yield f"{', '.join(bare)}: no weight on samples that hold the max-margin direction, so KL(p*‖w) is infinite"
     last = float(linear["time"].max())

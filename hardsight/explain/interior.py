@@ -151,9 +151,10 @@ def _newton(programme: Programme, now: Iterate) -> Newton:
     def solved(right: Amounts) -> Amounts:
         # Where amounts are far from zero, large terms all but cancel: what that costs in digits is won back here.
         found = roughly(right)
-        made = points.along(points.sum(found)) + found / inverse + (bend * found.sum(1))[:, None]
-        better: np.ndarray = found + roughly(right - made)
-        return better
+        for _ in range(2):
+            made = points.along(points.sum(found)) + found / inverse + (bend * found.sum(1))[:, None]
+            found = found + roughly(right - made)
+        return found
 
     columns = np.stack([solved(column) for column in np.moveaxis(equal, -1, 0)], -1) if equal.size else equal
     small = np.einsum("srq,srp->qp", equal, columns)
