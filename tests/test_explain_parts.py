@@ -219,6 +219,10 @@ def test_wrong_labels_are_told_from_right_ones():
     sharp = forecast(d, hs.weigh(d, "hard-first", temperature=0.3))
     assert sharp.direction == "worse"
     assert forecast(d, hs.weigh(d, "focal")).balanced < 0
+    gap, right = sharp.chance - sharp.chance_without, 1 - d.p_wrong
+    by_class = [np.average(gap[at], weights=right[at]) for at in (d.labels == c for c in (0, 1))]
+    np.testing.assert_allclose(sharp.balanced, np.mean(by_class))
+    assert abs(np.mean(by_class) - gap.mean()) > 1e-3
     rows = forecast_table(d, forecast(d, hs.weigh(d, "auto")))
     assert rows[rows["by"] == "all"]["expected"].item() == "gains"
 
