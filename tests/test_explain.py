@@ -288,6 +288,7 @@ def test_the_course_of_training_is_told(noisy):
     page = render(found)
     for name in ("training", "gradients", "turning"):
         assert f'id="figure-{name}"' in page
+    assert page.count("linear training is") == len(found.names)
 
 
 def test_it_saves_what_it_holds(noisy, tmp_path):

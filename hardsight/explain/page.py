@@ -1,5 +1,6 @@
 """The page of an explanation: one self-contained file that opens offline."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from markupsafe import Markup
 
 from hardsight import __version__
 from hardsight.explain import figures
+from hardsight.explain.account import account
 from hardsight.explain.bound import TARGETS, WARNING
 from hardsight.explain.dynamics import Dynamics
 from hardsight.explain.result import Explanation
@@ -58,7 +60,7 @@ def render(found: Explanation) -> str:
             facts=_facts(found),
             notices=[line(notice, 1000) for notice in settings["notices"]],
             parts=parts,
-            course=None if course is None else _course(course),
+            course=None if course is None else _course(course, found.names),
             ledger=found.forecast is not None,
             measured=found.effects is not None,
             labels=_RIGHT if _doubted(found) else _GIVEN,
@@ -69,7 +71,7 @@ def render(found: Explanation) -> str:
     )
 
 
-def _course(course: Dynamics) -> dict[str, Any]:
+def _course(course: Dynamics, names: Sequence[str]) -> dict[str, Any]:
     """How training goes: a row a weights, and what must be known to read it."""
     rows = [
         {"name": line(row["weights"], 40)}
@@ -79,6 +81,7 @@ def _course(course: Dynamics) -> dict[str, Any]:
     ]
     return {
         "rows": rows,
+        "accounts": [(line(name, 60), account(course, name)) for name in names],
         "separable": course.dual.separable,
         "features": line(course.features, 300),
         "network": line(course.network, 300),
