@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hardsight.errors import LearnerError as LearnerError
     from hardsight.estimate import measure as measure
     from hardsight.estimate import measure_predictions as measure_predictions
+    from hardsight.explain import Explanation as Explanation
+    from hardsight.explain import explain as explain
     from hardsight.learners import Estimator as Estimator
     from hardsight.learners import HuggingFace as HuggingFace
     from hardsight.learners import Logistic as Logistic
@@ -38,6 +40,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Difficulty": "difficulty",
     "Estimator": "learners",
+    "Explanation": "explain",
     "HardsightError": "errors",
     "HardsightWarning": "errors",
     "HuggingFace": "learners",
@@ -65,6 +68,7 @@ _HOME = {
 # Rooms whose own names are meant to be written out: hs.weights.focal, hs.sklearn.DifficultyWeightedClassifier.
 _ROOMS = {
     "boosting": "integrations.boosting",
+    "explain": "explain",
     "lab": "lab",
     "sklearn": "integrations.sklearn",
     "skorch": "integrations.skorch",

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from hardsight import __version__, backends
 from hardsight import refine as later
 from hardsight import samples as doors
 from hardsight.checkpoint import Checkpoint, digest
+from hardsight.dealing import plan_of, splits_of, units_alike
 from hardsight.difficulty import FACTORS, Difficulty
 from hardsight.errors import InputError, whole
 from hardsight.factors import ledger
@@ -26,6 +26,7 @@ from hardsight.neighbours import Neighbourhood, neighbourhood
 from hardsight.pilot import open_length, try_lengths
 from hardsight.planner import Budget, layout
 from hardsight.planner import budget as budget_of
+from hardsight.progress import progress_bar
 from hardsight.record import Record
 from hardsight.residuals import noise
 from hardsight.run import Until, carry_out
@@ -33,20 +34,14 @@ from hardsight.samples import Samples, items
 from hardsight.samples.labels import labelled
 from hardsight.samples.rows import identities, plain
 from hardsight.splits import (
-    KFold,
     LeaveOneOut,
     Plan,
     Splits,
-    Subsets,
-    check,
-    check_class_sizes,
     most_folds,
-    split_seed,
-    units_of,
 )
 from hardsight.truth import Known
 
-FOLDS, REPEATS, MOST_REPEATS = 5, 10, 50
+MOST_REPEATS = 50
 _NOTHING_KNOWN = (
     "held-out models and neighbours tell the labels no better than the shares of the classes do: for want of evidence no "
     "label is doubted, and the ledger's noise line is zero"
@@ -174,24 +169,24 @@ def measure(
     if record is not None:
         _recordable(record, found, checkpoint)
     scored = _loss(loss, regression=found.regression, loss_only=found.loss_only)
-    units, notices = _units(found, duplicates)
+    units, notices = units_alike(found, duplicates)
     folds, repeats, why = _planned(spend, found, chosen, units, splits, folds, repeats)
     if repeats is None and (reliability is not None or budget is not None) and splits in (None, "kfold"):
         repeats = MOST_REPEATS
-    dealt = _splits(splits, folds, repeats, chosen)
+    dealt = splits_of(splits, folds, repeats, chosen)
     limited = budget is not None or reliability is not None
     rounds, once = later.rounds_of(refine, learner, chosen, found, dealt, scored, limited=limited)
     refused = _no_adjusting(adjusted, chosen, dealt, scored)
-    plan = replace(_plan(found, chosen, dealt, units, repeats, seed), in_sample=refused is None)
+    plan = replace(plan_of(found, chosen, dealt, units, repeats, seed), in_sample=refused is None)
     lengths = None
     if (network := open_length(pilot, learner, chosen, dealt, spend.models)) is not None:
-        with _progress(progress, None, "choosing the training length") as tick:
+        with progress_bar(progress, None, "choosing the training length") as tick:
             lengths = try_lengths(network, found, units, seed, scored, where, tick, must=bool(pilot))
         chosen, reason = network.of_length(lengths.length), f"{reason}; {lengths.describe()}"
     left = spend.seconds - (time.monotonic() - start)
     until = Until(reliability, left, 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
     kept = None if checkpoint is None else Checkpoint(checkpoint, _identity(found, chosen, dealt, units, plan))
-    with _progress(progress, chosen.models(plan)) as tick:
+    with progress_bar(progress, chosen.models(plan)) as tick:
         done = carry_out(chosen, found, plan, until, tick, kept, resume=resume, backend=where, own=record)
     how = (f"out of bag × {plan.repeats} repeats" if chosen.splits_itself else dealt.describe()) + why
     early = done.turns < plan.repeats
@@ -239,7 +234,7 @@ def measure(
                 rounds,
                 seed,
                 where,
-                partial(_progress, progress, what="training again by automatic weights"),
+                partial(progress_bar, progress, what="training again by automatic weights"),
                 lambda samples, by, plan: _identity(samples, by, dealt, units, plan),
                 None if checkpoint is None else Path(checkpoint),
                 resume,
@@ -468,77 +463,6 @@ def _loss(loss: str | None, *, regression: bool, loss_only: bool = False) -> Los
     return cast(Loss, loss)
 
 
-def _units(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str]]:
-    """Codes of the samples that must stay together, and what there is to say of duplicates."""
-    if duplicates == "apart":
-        return units_of(len(samples), samples.groups), []
-    alike = np.unique(samples.fingerprints(), return_inverse=True)[1].reshape(-1)
-    copies = int((np.bincount(alike)[alike] > 1).sum())
-    if not copies:
-        return units_of(len(samples), samples.groups), []
-    share = copies / len(samples)
-    more = (
-        " With so many, equal rows may be different samples rather than copies: duplicates='apart' treats them so."
-        if share > 0.2
-        else ""
-    )
-    said = (
-        f"{copies:,} of {len(samples):,} samples ({share:.1%}) share their features with another exactly; they are "
-        f"kept on one side of every split.{more}"
-    )
-    return units_of(len(samples), samples.groups, alike), [said]
-
-
-def _splits(splits: Any, folds: int | None, repeats: int | None, learner: Learner) -> Splits:
-    if splits is None or splits == "kfold":
-        if learner.splits_itself:
-            if folds is not None or splits is not None:
-                raise InputError(
-                    f"{learner.name} holds samples out by itself: leave out folds and splits (repeats counts)"
-                )
-            return KFold(
-                FOLDS, REPEATS if repeats is None else whole("repeats", repeats, 2, ": one view has no error bar")
-            )
-        return KFold(FOLDS if folds is None else folds, REPEATS if repeats is None else repeats)
-    if learner.splits_itself:
-        raise InputError(f"{learner.name} holds samples out by itself: leave out splits")
-    if splits == "loo":
-        if folds is not None:
-            raise InputError("folds has no meaning when one sample is left out at a time: leave it out")
-        return LeaveOneOut(1 if repeats is None else repeats)
-    if splits == "subsets":
-        if folds is not None or repeats is not None:
-            raise InputError(
-                "folds and repeats have no meaning for random subsets: pass splits=hs.Subsets(members, ratio)"
-            )
-        return Subsets()
-    if not isinstance(splits, Splits):
-        raise InputError(
-            f"splits must be 'kfold', 'subsets', 'loo', hs.KFold, hs.Subsets or hs.LeaveOneOut. Got {splits!r}"
-        )
-    if folds is not None or repeats is not None:
-        raise InputError(f"splits={splits!r} says how to split already: leave out folds and repeats")
-    return splits
-
-
-def _plan(
-    samples: Samples, learner: Learner, splits: Splits, units: np.ndarray, repeats: int | None, seed: int
-) -> Plan:
-    labels = None if samples.classes is None else samples.labels
-    if samples.classes is not None:
-        check_class_sizes(samples.labels, units, samples.classes, None if learner.splits_itself else splits)
-    if learner.splits_itself:
-        return Plan([], units, REPEATS if repeats is None else repeats, seed)
-    together = int(units.max()) + 1
-    if isinstance(splits, KFold) and together < splits.folds:
-        raise InputError(
-            f"folds={splits.folds} is larger than the {together} samples (or groups): use folds={together} or fewer"
-        )
-    rounds = splits.rounds(labels, units, split_seed(seed))
-    check(rounds, labels, units, samples.classes, once=isinstance(splits, LeaveOneOut))
-    return Plan(rounds, units, len(rounds), seed)
-
-
 def _difficulty(
     record: HeldOut,
     loss: Loss,
@@ -602,18 +526,3 @@ def _difficulty(
         noise_variance=None if residual is None else residual.variance,
         p_outlier=None if residual is None else residual.p_outlier,
     )
-
-
-@contextmanager
-def _progress(show: bool, models: int | None, what: str = "training models") -> Any:
-    if not show:
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=models)
-        tick: Callable[[float], None] = lambda done: bar.advance(task, done)  # noqa: E731
-        yield tick

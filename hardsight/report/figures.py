@@ -74,7 +74,7 @@ def histogram(d: Difficulty) -> alt.LayerChart:
     )
     plain = d.classes is None or towering
     bars = (
-        alt.Chart(_data(values))
+        alt.Chart(inline(values))
         .mark_rect(stroke=None)
         .encode(
             x=alt.X("low:Q", scale=x_scale, axis=axis, title=f"error ({unit}){', log scale' if logarithmic else ''}"),
@@ -94,14 +94,14 @@ def histogram(d: Difficulty) -> alt.LayerChart:
     layers: list[Any] = [bars]
     if mark is not None and edges[0] < mark.error < edges[-1]:
         spot = _place(mark.error, edges[0], edges[-1], logarithmic)
-        at = alt.Chart(_data([{"at": mark.error, "words": f"{mark.words} = {number(mark.error)}"}]))
+        at = alt.Chart(inline([{"at": mark.error, "words": f"{mark.words} = {number(mark.error)}"}]))
         layers.append(at.mark_rule(strokeDash=[4, 3], strokeWidth=1.2).encode(x=alt.X("at:Q", scale=x_scale)))
         layers.append(
             at.mark_text(
                 align="right" if spot > 0.5 else "left", dx=-5 if spot > 0.5 else 5, baseline="top", fontSize=11
             ).encode(x=alt.X("at:Q", scale=x_scale), y=alt.value(2), text="words:N")
         )
-    return _dress(alt.LayerChart(layer=layers), 250)
+    return dressed(alt.LayerChart(layer=layers), 250)
 
 
 def bias_variance(d: Difficulty) -> alt.Chart:
@@ -130,7 +130,7 @@ def bias_variance(d: Difficulty) -> alt.Chart:
     ]
     unit = UNITS.get(loss(d), loss(d))
     chart: alt.Chart = (
-        alt.Chart(_data(values))
+        alt.Chart(inline(values))
         .mark_point(filled=True, size=22, opacity=0.75, strokeWidth=0)
         .encode(
             x=_symlog("bias", d.bias[at], f"bias ({unit})"),
@@ -147,7 +147,7 @@ def bias_variance(d: Difficulty) -> alt.Chart:
             ],
         )
     )
-    return _dress(chart, 250)
+    return dressed(chart, 250)
 
 
 def points(d: Difficulty) -> np.ndarray:
@@ -193,7 +193,7 @@ def transition(d: Difficulty) -> alt.LayerChart:
         raise InputError(_NO_LEDGER)
     shares = matrix.to_numpy()
     wrong = shares * (1 - np.eye(len(shares)))
-    names = _distinct([line(name, 32) for name in d.classes])
+    names = distinct([line(name, 32) for name in d.classes])
     longest = max(map(len, names))
     darkest = max(float(wrong.max()), 0.05)
     values = [
@@ -222,7 +222,7 @@ def transition(d: Difficulty) -> alt.LayerChart:
         ),
     )
     y = alt.Y("true:N", sort=None, scale=alt.Scale(domain=names), title="true label", axis=alt.Axis(**axis))
-    chart = alt.Chart(_data(values))
+    chart = alt.Chart(inline(values))
     cells = chart.mark_rect(stroke=None).encode(
         x=x,
         y=y,
@@ -241,7 +241,7 @@ def transition(d: Difficulty) -> alt.LayerChart:
     layers: list[Any] = [cells]
     if len(names) <= NUMBERED_CLASSES:
         layers.append(chart.mark_text(fontSize=11).encode(x=x, y=y, text="percent:N"))
-    return _dress(alt.LayerChart(layer=layers), max(len(names) * (16 if len(names) > NUMBERED_CLASSES else 26), 90))
+    return dressed(alt.LayerChart(layer=layers), max(len(names) * (16 if len(names) > NUMBERED_CLASSES else 26), 90))
 
 
 def _needs_ledger(d: Difficulty) -> None:
@@ -251,7 +251,7 @@ def _needs_ledger(d: Difficulty) -> None:
 
 def _stacked(names: list[str], lines: Sequence[Sequence[float]], title: str) -> alt.LayerChart:
     """Bars of the four factors and a tick at their sum, a row a name."""
-    names = _distinct(names)
+    names = distinct(names)
     bars = [
         {"row": name, "factor": key, "rank": rank, "value": float(amounts[rank]), "shown": number(amounts[rank])}
         for name, amounts in zip(names, lines, strict=True)
@@ -270,7 +270,7 @@ def _stacked(names: list[str], lines: Sequence[Sequence[float]], title: str) -> 
         axis=alt.Axis(labelLimit=150, ticks=False, labelPadding=6),
     )
     stacked = (
-        alt.Chart(_data(bars))
+        alt.Chart(inline(bars))
         .mark_bar(height=alt.RelativeBandSize(0.72))
         .encode(
             y=y,
@@ -285,7 +285,7 @@ def _stacked(names: list[str], lines: Sequence[Sequence[float]], title: str) -> 
         )
     )
     total = (
-        alt.Chart(_data(totals))
+        alt.Chart(inline(totals))
         .mark_tick(thickness=2)
         .encode(
             y=y,
@@ -293,7 +293,7 @@ def _stacked(names: list[str], lines: Sequence[Sequence[float]], title: str) -> 
             tooltip=[alt.Tooltip("row:N", title="Of"), alt.Tooltip("shown:N", title="Mean error")],
         )
     )
-    return _dress(alt.LayerChart(layer=[stacked, total.properties(name="total")]), max(20 * len(names), 120))
+    return dressed(alt.LayerChart(layer=[stacked, total.properties(name="total")]), max(20 * len(names), 120))
 
 
 def _groups(d: Difficulty) -> tuple[np.ndarray, list[tuple[str, str]]]:
@@ -357,7 +357,7 @@ def _place(value: float, low: float, high: float, logarithmic: bool) -> float:
     return float((value - low) / (high - low))
 
 
-def _distinct(names: list[str]) -> list[str]:
+def distinct(names: list[str]) -> list[str]:
     """Names told apart by a number where cutting or printing made them equal: equal names would share one bar."""
     seen: dict[str, int] = {}
     told = []
@@ -371,15 +371,15 @@ def _distinct(names: list[str]) -> list[str]:
     return told
 
 
-def _data(values: list[dict[str, Any]]) -> alt.Data:
+def inline(values: list[dict[str, Any]]) -> alt.Data:
     """Data that stands in the chart itself, whatever transformer the user's own charts are set to."""
     return alt.Data(values=values)  # type: ignore[no-untyped-call]
 
 
-def _dress(chart: Chart, height: Any) -> Chart:
+def dressed(chart: Chart, height: Any) -> Chart:
     """What all figures share. The greys are legible in both themes; the page's own style sets them exactly."""
     grey, faint = "#6b7280", "#9ca3af"
-    dressed: Chart = (
+    finished: Chart = (
         chart.properties(
             width="container",
             height=height,
@@ -406,4 +406,4 @@ def _dress(chart: Chart, height: Any) -> Chart:
             labelColor=grey, labelFontSize=11, symbolSize=70, symbolOpacity=1, offset=8, padding=0, rowPadding=3
         )
     )
-    return dressed
+    return finished

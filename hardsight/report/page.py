@@ -45,7 +45,7 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
     """The page as text; see :func:`write`."""
     if not len(d):
         raise InputError("a result with no sample has nothing to report: select at least one")
-    script = _script()
+    script = page_script()
     charts: dict[str, alt.Chart | alt.LayerChart] = {"histogram": figures.histogram(d)}
     if len(figures.points(d)):
         charts["bias-variance"] = figures.bias_variance(d)
@@ -57,14 +57,14 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
     source = d.settings.get("source")
     groups = summary.groups(d)
     return (
-        _environment()
+        environment()
         .get_template("page.html.jinja")
         .render(
             version=__version__,
-            policy=_policy(script),
-            style=Markup(_asset("page.css")),  # noqa: S704 - our own file
+            policy=policy_for(script),
+            style=Markup(asset("page.css")),  # noqa: S704 - our own file
             script=Markup(script),  # noqa: S704 - our own file and the bundle
-            charts=_json({name: chart.to_dict() for name, chart in charts.items()}),
+            charts=embedded({name: chart.to_dict() for name, chart in charts.items()}),
             has=set(charts),
             about=_about(d),
             subject=line(source, 120) if source else plural(len(d), "sample"),
@@ -132,32 +132,34 @@ def _plain(value: Any) -> str:
 
 
 @cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("hardsight", "report"),
+def environment(package: str = "report") -> jinja2.Environment:
+    """What templates in a package of ours are rendered by, with numbers and counts in words."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("hardsight", package),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"number": number, "percent": percent, "plural": plural, "spread": spread}
-    environment.globals |= {"LOSSES": LOSSES, "UNITS": UNITS, "MEANING": summary.MEANING}
-    return environment
+    made.filters |= {"number": number, "percent": percent, "plural": plural, "spread": spread}
+    made.globals |= {"LOSSES": LOSSES, "UNITS": UNITS, "MEANING": summary.MEANING}
+    return made
 
 
 @cache
-def _script() -> str:
+def page_script() -> str:
     """Vega, Vega-Lite and Vega-Embed, of the version that altair writes for, and our own lines, as one script."""
-    code = vl_convert.javascript_bundle(_asset("page.js"), alt.SCHEMA_VERSION.rpartition(".")[0])
+    code = vl_convert.javascript_bundle(asset("page.js"), alt.SCHEMA_VERSION.rpartition(".")[0])
     # The two strings that could end or confuse a script element can only stand inside JavaScript strings.
     return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file of this package."""
     return files("hardsight.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _policy(script: str) -> str:
+def policy_for(script: str) -> str:
     """A content policy that admits this very script, nothing from the network and no evaluated text.
 
     The browser then holds what escaping promises: a string in the data cannot run, nor can anything leave the page.
@@ -169,7 +171,7 @@ def _policy(script: str) -> str:
     )
 
 
-def _json(value: Any) -> Markup:
+def embedded(value: Any) -> Markup:
     """JSON that may stand inside a script element: what could end it, or a line of it, is written as an escape."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     for character in "<>&\u2028\u2029":
