@@ -374,11 +374,20 @@ def schemes(name: str | None, as_json: bool) -> None:
 @click.option("--list", "listed", is_flag=True, help="Say what is claimed, and test nothing.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-theory"), show_default=True,
               help="Folder for theory.html.")  # fmt: skip
+@click.option("--figures", type=click.Path(path_type=Path), help="Folder for the figures as files too, NAME.svg each.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Fixes every random number.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the table.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def theory(
-    full: bool, replicate: bool, only: tuple[str, ...], listed: bool, out: Path, seed: int, as_json: bool, quiet: bool
+    full: bool,
+    replicate: bool,
+    only: tuple[str, ...],
+    listed: bool,
+    out: Path,
+    figures: Path | None,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Test every claim of the theory of difficulty and weights by numbers, and write a page with a figure for each.
 
@@ -389,7 +398,7 @@ def theory(
 
     from rich.console import Console
 
-    from hardsight.lab import CLAIMS, check, write
+    from hardsight.lab import CLAIMS, check, draw, write
     from hardsight.lab import words as lab
     from hardsight.lab.table import REPLICATION, chosen
 
@@ -402,11 +411,15 @@ def theory(
         full, only = True, (*only, *REPLICATION)
     rows = chosen(only, full=full)
     _folder(out)
+    if figures is not None:
+        _folder(figures)
     start = time.perf_counter()
     with _counted("claims", len(rows), quiet=quiet) as tick:
         claims = check(only, full=full, seed=seed, tell=lambda _: tick([]))
     page = out / "theory.html"
     write(claims, page, seed=seed, full=full)
+    if figures is not None:
+        draw(claims, figures)
     failed = [claim.name for claim in claims if not claim.holds]
     if as_json:
         told = {"seed": seed, "full": full, "seconds": round(time.perf_counter() - start, 3), "failed": failed}

@@ -404,13 +404,17 @@ def test_the_command_prints_a_table_and_writes_a_page(tmp_path):
 
 
 def test_the_command_speaks_json(tmp_path):
-    done = CliRunner().invoke(main, ["theory", *QUICK, "--json", "--quiet", "--seed", "3", "--out", str(tmp_path)])
+    given = ["--seed", "3", "--out", str(tmp_path), "--figures", str(tmp_path / "figures")]
+    done = CliRunner().invoke(main, ["theory", *QUICK, "--json", "--quiet", *given])
     told = json.loads(done.stdout)
     assert done.exit_code == 0
     assert told["failed"] == []
     assert told["seed"] == 3
     assert [claim["name"] for claim in told["claims"]] == ["uniform-weights", "dual-closed-form"]
     assert all(claim["holds"] for claim in told["claims"])
+    drawn = sorted((tmp_path / "figures").iterdir())
+    assert [file.name for file in drawn] == ["dual-closed-form.svg", "uniform-weights.svg"]
+    assert all(file.read_text(encoding="utf-8").startswith("<svg") for file in drawn)
 
 
 def test_a_claim_that_fails_is_shown_and_told(tmp_path, monkeypatch):

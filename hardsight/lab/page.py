@@ -35,6 +35,21 @@ def write(claims: Sequence[Claim], path: str | Path, *, seed: int = 0, full: boo
         temporary.write_text(page, encoding="utf-8", newline="\n")
 
 
+def draw(claims: Sequence[Claim], folder: Path) -> None:
+    """Write the figure of each claim as ``NAME.svg``.
+
+    Args:
+        claims: what was tested.
+        folder: is there.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    for claim in claims:
+        with atomic(folder / f"{claim.name}.svg") as temporary:
+            temporary.write_text(svg(claim.figure, claim.figure.note or claim.name), encoding="utf-8", newline="\n")
+
+
 def render(claims: Sequence[Claim], *, seed: int = 0, full: bool = False) -> str:
     """The page as text; see :func:`write`."""
     if not claims:
