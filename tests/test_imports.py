@@ -52,6 +52,15 @@ def test_the_package_itself_costs_nothing():
     assert loaded("import hardsight; hardsight.__version__; hardsight.load") == set()
 
 
+@pytest.mark.parametrize("command", ["", "measure", "weigh", "doctor", "bench measures"])
+def test_help_costs_nothing(command):
+    code = f"from hardsight.cli import main\nmain({[*command.split(), '-h']!r}, standalone_mode=False)"
+    ours = f"import sys\n{code}\nprint(*[m for m in sys.modules if m.startswith('hardsight.')])"
+    assert loaded(f"import os\nout = os.dup(1); os.dup2(2, 1)\n{code}\nos.dup2(out, 1)") == set()
+    opened = subprocess.check_output([sys.executable, "-c", ours], text=True).splitlines()[-1].split()
+    assert set(opened) == {"hardsight.cli", "hardsight.errors"}
+
+
 def test_errors_cost_nothing():
     assert loaded("from hardsight import InputError, HardsightWarning") == set()
 
