@@ -65,6 +65,7 @@ _HOME = {
 # Rooms whose own names are meant to be written out: hs.weights.focal, hs.sklearn.DifficultyWeightedClassifier.
 _ROOMS = {
     "boosting": "integrations.boosting",
+    "plot": "plot",
     "sklearn": "integrations.sklearn",
     "skorch": "integrations.skorch",
     "weights": "weights",

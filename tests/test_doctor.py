@@ -100,7 +100,7 @@ def test_what_does_not_open_or_is_too_old_is_a_fault_and_nothing_private_is_told
     assert "FAULT: torch: does not open: OSError: …/libcudart.so.12: cannot open; pip install 'torch>=" in done.stdout
     assert "FAULT: rich: 12.0 is not >=13.0; pip install 'rich>=13.0'." in done.stdout
     assert "OMP_NUM_THREADS=not a number" in done.stdout
-    for name in ("secret", "hunter", str(tmp_path), os.getcwd()):
+    for name in ("secret", "hunter", str(tmp_path), str(Path.cwd())):
         assert name not in done.stdout + done.stderr
     assert not out.exists()
 
@@ -114,7 +114,9 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     found = examine(tmp_path / "file" / "results")
     assert found["folders"]["results"]["writable"] is False
-    assert found["faults"] == ["the folder for results files cannot be written to (Not a directory): choose another with --out"]
+    assert found["faults"] == [
+        "the folder for results files cannot be written to (Not a directory): choose another with --out"
+    ]
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 

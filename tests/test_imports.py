@@ -16,7 +16,7 @@ OFFERED = {
     "Difficulty", "Estimator", "HardsightError", "HardsightWarning", "HuggingFace", "InputError", "KFold",
     "LearnerError", "LeaveOneOut", "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES",
     "Samples", "Subsets", "WeightedSampler", "Weighting", "boosting", "collate", "indexed", "load", "measure",
-    "measure_predictions", "sklearn", "skorch", "weigh", "weights",
+    "measure_predictions", "plot", "sklearn", "skorch", "weigh", "weights",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What ``hardsight doctor`` finds out. No names of users, folders or machines, and of the environment only numbers of threads."""
+"""What ``hardsight doctor`` finds out: no name of a user, folder or machine, and of the environment numbers of threads."""
 
 import json
 import locale
@@ -104,6 +104,10 @@ def _version(distribution: str) -> str | None:
         return None if build is None else _version(build)
 
 
+def _fits(needed: Requirement, version: str | None) -> bool:
+    return version is not None and needed.specifier.contains(version, prereleases=True)
+
+
 def _module(distribution: str) -> str:
     return _MODULES.get(distribution.lower(), distribution.replace("-", "_"))
 
@@ -112,7 +116,7 @@ def _library(needed: Requirement, version: str | None, faults: dict[str, str]) -
     state = "works"
     if version is None:
         state = "missing"
-    elif not needed.specifier.contains(version, prereleases=True):
+    elif not _fits(needed, version):
         state = f"{version} is not {needed.specifier}"
     elif _module(needed.name) in faults:
         state = f"does not open: {faults[_module(needed.name)]}"
@@ -121,14 +125,10 @@ def _library(needed: Requirement, version: str | None, faults: dict[str, str]) -
 
 def _extra(name: str, needed: list[Requirement]) -> dict[str, Any]:
     versions = {each.name: _version(each.name) for each in needed}
-    fits = {
-        each.name: bool(version := versions[each.name]) and each.specifier.contains(version, prereleases=True)
-        for each in needed
-    }
     return {
         "for": EXTRAS.get(name, ""),
         "found": {name: version for name, version in versions.items() if version is not None},
-        "lacking": [str(each.name) + str(each.specifier) for each in needed if not fits[each.name]],
+        "lacking": [f"{each.name}{each.specifier}" for each in needed if not _fits(each, versions[each.name])],
     }
 
 
@@ -164,7 +164,13 @@ def _probed(modules: list[str]) -> dict[str, Any]:
 def _folder(folder: Path) -> dict[str, Any]:
     """Whether a folder, or the nearest one above it that is there, can be written to, and what kind of disk it is on."""
     there = next((each for each in (folder.absolute(), *folder.absolute().parents) if each.exists()), Path.cwd())
-    told: dict[str, Any] = {"exists": folder.exists(), "writable": True, "file_system": None, "free": None, "fault": None}
+    told: dict[str, Any] = {
+        "exists": folder.exists(),
+        "writable": True,
+        "file_system": None,
+        "free": None,
+        "fault": None,
+    }
     try:
         told["file_system"] = file_system(there)
         told["free"] = shutil.disk_usage(there).free
@@ -177,7 +183,11 @@ def _folder(folder: Path) -> dict[str, Any]:
 
 
 def _faults(libraries: dict[str, Any], folders: dict[str, Any]) -> list[str]:
-    found = [] if libraries else ["hardsight is not installed, its code is only at hand: pip install it to know what it needs"]
+    found = (
+        []
+        if libraries
+        else ["hardsight is not installed, its code is only at hand: pip install it to know what it needs"]
+    )
     for name, library in libraries.items():
         if library["state"] == "missing":
             found.append(f"{name} is missing: pip install '{name}{library['needed']}'")

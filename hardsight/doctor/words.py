@@ -54,9 +54,7 @@ def _aligned(fields: dict[str, str], indent: str = "") -> str:
 
 def _threads(threads: dict[str, Any]) -> str:
     given = [f"{name}={value}" for name, value in threads["environment"].items() if value is not None]
-    pools = [
-        f"{pool['library']} {pool['version'] or ''}".strip() + f" {pool['threads']}" for pool in threads["pools"]
-    ]
+    pools = [f"{pool['library']} {pool['version'] or ''}".strip() + f" {pool['threads']}" for pool in threads["pools"]]
     return "; ".join([f"torch {threads['torch']}", *pools, ", ".join(given) or "none set in the environment"])
 
 

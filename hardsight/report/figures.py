@@ -74,7 +74,7 @@ def histogram(d: Difficulty) -> alt.LayerChart:
     )
     plain = d.classes is None or towering
     bars = (
-        alt.Chart(_data(values))
+        alt.Chart(inline(values))
         .mark_rect(stroke=None)
         .encode(
             x=alt.X("low:Q", scale=x_scale, axis=axis, title=f"error ({unit}){', log scale' if logarithmic else ''}"),
@@ -83,7 +83,7 @@ def histogram(d: Difficulty) -> alt.LayerChart:
             y2="to:Q",
             color=alt.value(COLOURS["imbalance"])
             if plain
-            else _colour([(_AS_GIVEN, "imbalance"), (_OTHERWISE, "noise")]),
+            else colour([(_AS_GIVEN, "imbalance"), (_OTHERWISE, "noise")]),
             tooltip=[
                 alt.Tooltip("range:N", title="Error"),
                 alt.Tooltip("count:Q", title="Samples", format=","),
@@ -94,14 +94,14 @@ def histogram(d: Difficulty) -> alt.LayerChart:
     layers: list[Any] = [bars]
     if mark is not None and edges[0] < mark.error < edges[-1]:
         spot = _place(mark.error, edges[0], edges[-1], logarithmic)
-        at = alt.Chart(_data([{"at": mark.error, "words": f"{mark.words} = {number(mark.error)}"}]))
+        at = alt.Chart(inline([{"at": mark.error, "words": f"{mark.words} = {number(mark.error)}"}]))
         layers.append(at.mark_rule(strokeDash=[4, 3], strokeWidth=1.2).encode(x=alt.X("at:Q", scale=x_scale)))
         layers.append(
             at.mark_text(
                 align="right" if spot > 0.5 else "left", dx=-5 if spot > 0.5 else 5, baseline="top", fontSize=11
             ).encode(x=alt.X("at:Q", scale=x_scale), y=alt.value(2), text="words:N")
         )
-    return _dress(alt.LayerChart(layer=layers), 250)
+    return dressed(alt.LayerChart(layer=layers), 250)
 
 
 def bias_variance(d: Difficulty) -> alt.Chart:
@@ -113,7 +113,7 @@ def bias_variance(d: Difficulty) -> alt.Chart:
     at = points(d)
     if not len(at):
         raise InputError("no variance is known with one held-out view a sample: measure with repeats=2 or more")
-    group, kinds = _groups(d)
+    group, kinds = kinds_of(d)
     name = d.names(d.labels[at]), d.names(d.predicted[at])
     values = [
         {
@@ -130,12 +130,12 @@ def bias_variance(d: Difficulty) -> alt.Chart:
     ]
     unit = UNITS.get(loss(d), loss(d))
     chart: alt.Chart = (
-        alt.Chart(_data(values))
+        alt.Chart(inline(values))
         .mark_point(filled=True, size=22, opacity=0.75, strokeWidth=0)
         .encode(
             x=_symlog("bias", d.bias[at], f"bias ({unit})"),
             y=_symlog("variance", d.variance[at], f"variance ({unit})"),
-            color=_colour(kinds, "group"),
+            color=colour(kinds, "group"),
             shape=alt.Shape(
                 "group:N",
                 scale=alt.Scale(domain=[kind for kind, _ in kinds], range=[SHAPES[like] for _, like in kinds]),
@@ -147,17 +147,21 @@ def bias_variance(d: Difficulty) -> alt.Chart:
             ],
         )
     )
-    return _dress(chart, 250)
+    return dressed(chart, 250)
 
 
 def points(d: Difficulty) -> np.ndarray:
     """Positions of the samples that :func:`bias_variance` shows, hardest first."""
-    order: np.ndarray = d.order[np.isfinite(d.variance[d.order]) & np.isfinite(d.bias[d.order])]
+    return drawn(d.order[np.isfinite(d.variance[d.order]) & np.isfinite(d.bias[d.order])])
+
+
+def drawn(order: np.ndarray) -> np.ndarray:
+    """Of many samples the hardest and a random part of the others, of few all; ``order`` has the hardest first."""
     if len(order) <= POINTS:
         return order
     hardest, others = order[:HARDEST_POINTS], order[HARDEST_POINTS:]
-    drawn = np.random.default_rng(0).choice(len(others), POINTS - HARDEST_POINTS, replace=False)
-    return np.concatenate([hardest, others[np.sort(drawn)]])
+    chosen = np.random.default_rng(0).choice(len(others), POINTS - HARDEST_POINTS, replace=False)
+    return np.concatenate([hardest, others[np.sort(chosen)]])
 
 
 def ledger(d: Difficulty) -> alt.LayerChart:
@@ -168,7 +172,9 @@ def ledger(d: Difficulty) -> alt.LayerChart:
     """
     _needs_ledger(d)
     rows = groups(d)[:LEDGER_CLASSES]
-    return _stacked([line(row.name, 32) for row in rows], [row.lines for row in rows], "mean error of the class (nats)")
+    return stacked_bars(
+        [line(row.name, 32) for row in rows], [row.lines for row in rows], "mean error of the class (nats)"
+    )
 
 
 def ledger_by_cause(d: Difficulty) -> alt.LayerChart:
@@ -179,7 +185,7 @@ def ledger_by_cause(d: Difficulty) -> alt.LayerChart:
     """
     _needs_ledger(d)
     rows = [row for row in causes(d) if row.size]
-    return _stacked([row.name for row in rows], [row.lines for row in rows], "mean error of the samples (nats)")
+    return stacked_bars([row.name for row in rows], [row.lines for row in rows], "mean error of the samples (nats)")
 
 
 def transition(d: Difficulty) -> alt.LayerChart:
@@ -193,7 +199,7 @@ def transition(d: Difficulty) -> alt.LayerChart:
         raise InputError(_NO_LEDGER)
     shares = matrix.to_numpy()
     wrong = shares * (1 - np.eye(len(shares)))
-    names = _distinct([line(name, 32) for name in d.classes])
+    names = distinct([line(name, 32) for name in d.classes])
     longest = max(map(len, names))
     darkest = max(float(wrong.max()), 0.05)
     values = [
@@ -222,7 +228,7 @@ def transition(d: Difficulty) -> alt.LayerChart:
         ),
     )
     y = alt.Y("true:N", sort=None, scale=alt.Scale(domain=names), title="true label", axis=alt.Axis(**axis))
-    chart = alt.Chart(_data(values))
+    chart = alt.Chart(inline(values))
     cells = chart.mark_rect(stroke=None).encode(
         x=x,
         y=y,
@@ -241,7 +247,7 @@ def transition(d: Difficulty) -> alt.LayerChart:
     layers: list[Any] = [cells]
     if len(names) <= NUMBERED_CLASSES:
         layers.append(chart.mark_text(fontSize=11).encode(x=x, y=y, text="percent:N"))
-    return _dress(alt.LayerChart(layer=layers), max(len(names) * (16 if len(names) > NUMBERED_CLASSES else 26), 90))
+    return dressed(alt.LayerChart(layer=layers), max(len(names) * (16 if len(names) > NUMBERED_CLASSES else 26), 90))
 
 
 def _needs_ledger(d: Difficulty) -> None:
@@ -249,9 +255,9 @@ def _needs_ledger(d: Difficulty) -> None:
         raise InputError(_NO_LEDGER)
 
 
-def _stacked(names: list[str], lines: Sequence[Sequence[float]], title: str) -> alt.LayerChart:
+def stacked_bars(names: list[str], lines: Sequence[Sequence[float]], title: str) -> alt.LayerChart:
     """Bars of the four factors and a tick at their sum, a row a name."""
-    names = _distinct(names)
+    names = distinct(names)
     bars = [
         {"row": name, "factor": key, "rank": rank, "value": float(amounts[rank]), "shown": number(amounts[rank])}
         for name, amounts in zip(names, lines, strict=True)
@@ -270,12 +276,12 @@ def _stacked(names: list[str], lines: Sequence[Sequence[float]], title: str) -> 
         axis=alt.Axis(labelLimit=150, ticks=False, labelPadding=6),
     )
     stacked = (
-        alt.Chart(_data(bars))
+        alt.Chart(inline(bars))
         .mark_bar(height=alt.RelativeBandSize(0.72))
         .encode(
             y=y,
             x=alt.X("value:Q", stack="zero", title=title, axis=alt.Axis(tickCount=6)),
-            color=_colour([(name, name) for name in FACTORS], "factor"),
+            color=colour([(name, name) for name in FACTORS], "factor"),
             order=alt.Order("rank:Q"),
             tooltip=[
                 alt.Tooltip("row:N", title="Of"),
@@ -285,7 +291,7 @@ def _stacked(names: list[str], lines: Sequence[Sequence[float]], title: str) -> 
         )
     )
     total = (
-        alt.Chart(_data(totals))
+        alt.Chart(inline(totals))
         .mark_tick(thickness=2)
         .encode(
             y=y,
@@ -293,10 +299,10 @@ def _stacked(names: list[str], lines: Sequence[Sequence[float]], title: str) -> 
             tooltip=[alt.Tooltip("row:N", title="Of"), alt.Tooltip("shown:N", title="Mean error")],
         )
     )
-    return _dress(alt.LayerChart(layer=[stacked, total.properties(name="total")]), max(20 * len(names), 120))
+    return dressed(alt.LayerChart(layer=[stacked, total.properties(name="total")]), max(20 * len(names), 120))
 
 
-def _groups(d: Difficulty) -> tuple[np.ndarray, list[tuple[str, str]]]:
+def kinds_of(d: Difficulty) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """What a point is coloured by, and for each such group whose colour and shape it takes."""
     if d.cause is not None:
         return d.cause, [(name, name) for name in (*FACTORS, NONE)]
@@ -305,7 +311,8 @@ def _groups(d: Difficulty) -> tuple[np.ndarray, list[tuple[str, str]]]:
     return np.where(wrong(d), _OTHERWISE, _AS_GIVEN), [(_AS_GIVEN, "imbalance"), (_OTHERWISE, "noise")]
 
 
-def _colour(kinds: list[tuple[str, str]], field: str = "part") -> alt.Color:
+def colour(kinds: list[tuple[str, str]], field: str = "part") -> alt.Color:
+    """The channel that colours by a field; ``kinds`` as :func:`kinds_of` gives them."""
     scale = alt.Scale(domain=[name for name, _ in kinds], range=[COLOURS[like] for _, like in kinds])
     # Five entries in one row would be cut off on a telephone.
     legend = alt.Legend(orient="top", columns=4 if len(kinds) < 5 else 3, gridAlign="each", labelLimit=200)
@@ -357,7 +364,7 @@ def _place(value: float, low: float, high: float, logarithmic: bool) -> float:
     return float((value - low) / (high - low))
 
 
-def _distinct(names: list[str]) -> list[str]:
+def distinct(names: list[str]) -> list[str]:
     """Names told apart by a number where cutting or printing made them equal: equal names would share one bar."""
     seen: dict[str, int] = {}
     told = []
@@ -371,15 +378,15 @@ def _distinct(names: list[str]) -> list[str]:
     return told
 
 
-def _data(values: list[dict[str, Any]]) -> alt.Data:
+def inline(values: list[dict[str, Any]]) -> alt.Data:
     """Data that stands in the chart itself, whatever transformer the user's own charts are set to."""
     return alt.Data(values=values)  # type: ignore[no-untyped-call]
 
 
-def _dress(chart: Chart, height: Any) -> Chart:
+def dressed(chart: Chart, height: Any) -> Chart:
     """What all figures share. The greys are legible in both themes; the page's own style sets them exactly."""
     grey, faint = "#6b7280", "#9ca3af"
-    dressed: Chart = (
+    finished: Chart = (
         chart.properties(
             width="container",
             height=height,
@@ -406,4 +413,4 @@ def _dress(chart: Chart, height: Any) -> Chart:
             labelColor=grey, labelFontSize=11, symbolSize=70, symbolOpacity=1, offset=8, padding=0, rowPadding=3
         )
     )
-    return dressed
+    return finished
