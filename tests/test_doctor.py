@@ -70,7 +70,7 @@ def test_extras_are_there_or_lack_something(monkeypatch):
     monkeypatch.setattr(core.metadata, "version", version)
     _, extras = core._requirements()
     assert core._extra("boosting", extras["boosting"]) == {
-        "for": EXTRAS["boosting"], "found": {"lightgbm": "4.9", "xgboost": "1.9"}, "lacking": ["xgboost>=2.0"],
+        "for": EXTRAS["boosting"], "found": {"lightgbm": "4.9", "xgboost": "1.9"}, "lacking": ["xgboost>=2.1.4"],
     }  # fmt: skip
     versions["xgboost-cpu"] = "3.2.0"
     assert core._extra("boosting", extras["boosting"])["lacking"] == []
