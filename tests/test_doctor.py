@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from packaging.requirements import Requirement
 
 from hardsight.cli import main
 from hardsight.doctor import EXTRAS, core, examine, told, words
@@ -34,12 +35,13 @@ def doctor(tmp_path, *arguments, **environment):
 
 
 def test_versions_are_those_installed(here):
-    # Not all that pyproject.toml names now may have been there when the package was installed.
+    # Of the package as it was installed, which may be an older tree than this one.
+    installed = [text.partition(";")[0].strip() for text in metadata.requires("hardsight")]
     assert {"torch", "numpy", "scikit-learn", "pandas", "pyarrow", "altair"} <= set(here["libraries"])
     for name, library in here["libraries"].items():
         assert library["version"] == metadata.version(name)
         assert library["state"] == "works"
-        assert f"{name}{library['needed']}" in PROJECT["dependencies"]
+        assert f"{name}{library['needed']}" in installed
     assert here["python"]["version"] == platform.python_version()
     assert here["hardsight"] == metadata.version("hardsight") == PROJECT["version"]
     assert here["faults"] == []
@@ -68,13 +70,19 @@ def test_extras_are_there_or_lack_something(monkeypatch):
         return versions[name]
 
     monkeypatch.setattr(core.metadata, "version", version)
-    _, extras = core._requirements()
-    assert core._extra("boosting", extras["boosting"]) == {
+    needed = [Requirement("lightgbm>=4.6"), Requirement("xgboost>=2.1.4")]
+    assert core._extra("boosting", needed) == {
         "for": EXTRAS["boosting"], "found": {"lightgbm": "4.9", "xgboost": "1.9"}, "lacking": ["xgboost>=2.1.4"],
     }  # fmt: skip
     versions["xgboost-cpu"] = "3.2.0"
-    assert core._extra("boosting", extras["boosting"])["lacking"] == []
-    assert core._extra("skorch", extras["skorch"])["lacking"] == ["skorch>=1.0"]
+    assert core._extra("boosting", needed)["lacking"] == []
+    assert core._extra("skorch", [Requirement("skorch>=1.0")])["lacking"] == ["skorch>=1.0"]
+
+
+def test_extras_are_told_from_what_is_always_needed():
+    always, extras = core._requirements()
+    assert {"torch", "numpy"} <= {each.name for each in always}
+    assert {each.name for each in extras["boosting"]} == {"lightgbm", "xgboost"}
 
 
 def test_a_library_that_ends_the_process_is_named_and_the_others_are_not_blamed(tmp_path):
