@@ -70,6 +70,7 @@ _ROOMS = {
     "boosting": "integrations.boosting",
     "explain": "explain",
     "lab": "lab",
+    "plot": "plot",
     "sklearn": "integrations.sklearn",
     "skorch": "integrations.skorch",
     "weights": "weights",

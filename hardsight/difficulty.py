@@ -15,6 +15,7 @@ from hardsight.errors import InputError, first_line
 from hardsight.files import atomic
 
 if TYPE_CHECKING:
+    from hardsight.plot import Plots
     from hardsight.samples import Samples
 
 SCHEMA = 1
@@ -317,6 +318,13 @@ class Difficulty:
         from hardsight.report import write
 
         write(self, path, samples or self.samples)
+
+    @property
+    def plot(self) -> "Plots":
+        """Figures for notebooks, as altair charts: ``d.plot.ledger()``, ``d.plot.map()``; see :mod:`hardsight.plot`."""
+        from hardsight.plot import Plots
+
+        return Plots(self)
 
     def headline(self) -> str:
         """One sentence: how many samples, models and views, the mean error, and how reliable the ranking is."""

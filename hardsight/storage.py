@@ -6,12 +6,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from hardsight.errors import InputError
+from hardsight.machine import file_system, free_memory
 
 # Numbers worked on at a time: few enough to stay in a core's cache, enough that a call costs little beside them.
 _BLOCK = 2**16
@@ -111,33 +111,4 @@ def _gib(size: int) -> str:
 
 def _in_memory(folder: str) -> bool:
     """Whether the files of a folder are in main memory themselves; False where nothing says."""
-    device = Path(folder).stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    except OSError:
-        return False
-    return any(mount[2] == number and mount[mount.index("-") + 1] in ("tmpfs", "ramfs") for mount in mounts)
-
-
-def free_memory() -> int:
-    """Bytes of main memory that can still be had, under the limits of the control group; much where nothing says."""
-    left = [2**40]
-    told = _numbers(Path("/proc/meminfo"))
-    if "MemAvailable:" in told:
-        left.append(1024 * told["MemAvailable:"])
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        left.append(limit - _numbers(Path("/sys/fs/cgroup/memory.stat"))["anon"])
-    except (OSError, ValueError, KeyError):
-        pass  # no group, or one without a limit
-    return max(min(left), 0)
-
-
-def _numbers(file: Path) -> dict[str, int]:
-    """The first number of every line by its first word; nothing where there is no such file."""
-    try:
-        rows = [line.split() for line in file.read_text().splitlines()]
-    except OSError:
-        return {}
-    return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
+    return file_system(folder) in ("tmpfs", "ramfs")

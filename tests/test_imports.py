@@ -16,8 +16,7 @@ OFFERED = {
     "Difficulty", "Estimator", "Explanation", "HardsightError", "HardsightWarning", "HuggingFace", "InputError", "KFold",
     "LearnerError", "LeaveOneOut", "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES",
     "Samples", "Subsets", "WeightedSampler", "Weighting", "boosting", "collate", "explain", "indexed", "lab", "load",
-    "measure",
-    "measure_predictions", "sklearn", "skorch", "weigh", "weights",
+    "measure", "measure_predictions", "plot", "sklearn", "skorch", "weigh", "weights",
 }  # fmt: skip
 
 
@@ -52,6 +51,15 @@ def test_unknown_names_are_refused():
 
 def test_the_package_itself_costs_nothing():
     assert loaded("import hardsight; hardsight.__version__; hardsight.load") == set()
+
+
+@pytest.mark.parametrize("command", ["", "measure", "weigh", "doctor", "bench measures"])
+def test_help_costs_nothing(command):
+    code = f"from hardsight.cli import main\nmain({[*command.split(), '-h']!r}, standalone_mode=False)"
+    ours = f"import sys\n{code}\nprint(*[m for m in sys.modules if m.startswith('hardsight.')])"
+    assert loaded(f"import os\nout = os.dup(1); os.dup2(2, 1)\n{code}\nos.dup2(out, 1)") == set()
+    opened = subprocess.check_output([sys.executable, "-c", ours], text=True).splitlines()[-1].split()
+    assert set(opened) == {"hardsight.cli", "hardsight.errors"}
 
 
 def test_errors_cost_nothing():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from hardsight.errors import InputError
-from hardsight.storage import free_memory
+from hardsight.machine import free_memory
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 

@@ -83,7 +83,7 @@ def histogram(d: Difficulty) -> alt.LayerChart:
             y2="to:Q",
             color=alt.value(COLOURS["imbalance"])
             if plain
-            else _colour([(_AS_GIVEN, "imbalance"), (_OTHERWISE, "noise")]),
+            else colour([(_AS_GIVEN, "imbalance"), (_OTHERWISE, "noise")]),
             tooltip=[
                 alt.Tooltip("range:N", title="Error"),
                 alt.Tooltip("count:Q", title="Samples", format=","),
@@ -113,7 +113,7 @@ def bias_variance(d: Difficulty) -> alt.Chart:
     at = points(d)
     if not len(at):
         raise InputError("no variance is known with one held-out view a sample: measure with repeats=2 or more")
-    group, kinds = _groups(d)
+    group, kinds = kinds_of(d)
     name = d.names(d.labels[at]), d.names(d.predicted[at])
     values = [
         {
@@ -135,7 +135,7 @@ def bias_variance(d: Difficulty) -> alt.Chart:
         .encode(
             x=_symlog("bias", d.bias[at], f"bias ({unit})"),
             y=_symlog("variance", d.variance[at], f"variance ({unit})"),
-            color=_colour(kinds, "group"),
+            color=colour(kinds, "group"),
             shape=alt.Shape(
                 "group:N",
                 scale=alt.Scale(domain=[kind for kind, _ in kinds], range=[SHAPES[like] for _, like in kinds]),
@@ -152,12 +152,16 @@ def bias_variance(d: Difficulty) -> alt.Chart:
 
 def points(d: Difficulty) -> np.ndarray:
     """Positions of the samples that :func:`bias_variance` shows, hardest first."""
-    order: np.ndarray = d.order[np.isfinite(d.variance[d.order]) & np.isfinite(d.bias[d.order])]
+    return drawn(d.order[np.isfinite(d.variance[d.order]) & np.isfinite(d.bias[d.order])])
+
+
+def drawn(order: np.ndarray) -> np.ndarray:
+    """Of many samples the hardest and a random part of the others, of few all; ``order`` has the hardest first."""
     if len(order) <= POINTS:
         return order
     hardest, others = order[:HARDEST_POINTS], order[HARDEST_POINTS:]
-    drawn = np.random.default_rng(0).choice(len(others), POINTS - HARDEST_POINTS, replace=False)
-    return np.concatenate([hardest, others[np.sort(drawn)]])
+    chosen = np.random.default_rng(0).choice(len(others), POINTS - HARDEST_POINTS, replace=False)
+    return np.concatenate([hardest, others[np.sort(chosen)]])
 
 
 def ledger(d: Difficulty) -> alt.LayerChart:
@@ -168,7 +172,9 @@ def ledger(d: Difficulty) -> alt.LayerChart:
     """
     _needs_ledger(d)
     rows = groups(d)[:LEDGER_CLASSES]
-    return _stacked([line(row.name, 32) for row in rows], [row.lines for row in rows], "mean error of the class (nats)")
+    return stacked_bars(
+        [line(row.name, 32) for row in rows], [row.lines for row in rows], "mean error of the class (nats)"
+    )
 
 
 def ledger_by_cause(d: Difficulty) -> alt.LayerChart:
@@ -179,7 +185,7 @@ def ledger_by_cause(d: Difficulty) -> alt.LayerChart:
     """
     _needs_ledger(d)
     rows = [row for row in causes(d) if row.size]
-    return _stacked([row.name for row in rows], [row.lines for row in rows], "mean error of the samples (nats)")
+    return stacked_bars([row.name for row in rows], [row.lines for row in rows], "mean error of the samples (nats)")
 
 
 def transition(d: Difficulty) -> alt.LayerChart:
@@ -249,7 +255,7 @@ def _needs_ledger(d: Difficulty) -> None:
         raise InputError(_NO_LEDGER)
 
 
-def _stacked(names: list[str], lines: Sequence[Sequence[float]], title: str) -> alt.LayerChart:
+def stacked_bars(names: list[str], lines: Sequence[Sequence[float]], title: str) -> alt.LayerChart:
     """Bars of the four factors and a tick at their sum, a row a name."""
     names = distinct(names)
     bars = [
@@ -275,7 +281,7 @@ def _stacked(names: list[str], lines: Sequence[Sequence[float]], title: str) -> 
         .encode(
             y=y,
             x=alt.X("value:Q", stack="zero", title=title, axis=alt.Axis(tickCount=6)),
-            color=_colour([(name, name) for name in FACTORS], "factor"),
+            color=colour([(name, name) for name in FACTORS], "factor"),
             order=alt.Order("rank:Q"),
             tooltip=[
                 alt.Tooltip("row:N", title="Of"),
@@ -296,7 +302,7 @@ def _stacked(names: list[str], lines: Sequence[Sequence[float]], title: str) -> 
     return dressed(alt.LayerChart(layer=[stacked, total.properties(name="total")]), max(20 * len(names), 120))
 
 
-def _groups(d: Difficulty) -> tuple[np.ndarray, list[tuple[str, str]]]:
+def kinds_of(d: Difficulty) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """What a point is coloured by, and for each such group whose colour and shape it takes."""
     if d.cause is not None:
         return d.cause, [(name, name) for name in (*FACTORS, NONE)]
@@ -305,7 +311,8 @@ def _groups(d: Difficulty) -> tuple[np.ndarray, list[tuple[str, str]]]:
     return np.where(wrong(d), _OTHERWISE, _AS_GIVEN), [(_AS_GIVEN, "imbalance"), (_OTHERWISE, "noise")]
 
 
-def _colour(kinds: list[tuple[str, str]], field: str = "part") -> alt.Color:
+def colour(kinds: list[tuple[str, str]], field: str = "part") -> alt.Color:
+    """The channel that colours by a field; ``kinds`` as :func:`kinds_of` gives them."""
     scale = alt.Scale(domain=[name for name, _ in kinds], range=[COLOURS[like] for _, like in kinds])
     # Five entries in one row would be cut off on a telephone.
     legend = alt.Legend(orient="top", columns=4 if len(kinds) < 5 else 3, gridAlign="each", labelLimit=200)
