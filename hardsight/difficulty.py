@@ -15,6 +15,7 @@ from hardsight.errors import InputError, first_line
 from hardsight.files import atomic
 
 if TYPE_CHECKING:
+    from hardsight.decisions import Curated
     from hardsight.samples import Samples
 
 SCHEMA = 1
@@ -235,6 +236,25 @@ class Difficulty:
             settings=self.settings,
             samples=None if self.samples is None else self.samples.take(at),
         )
+
+    def apply(self, decisions: Any) -> "Curated":
+        """What to train on after a review: labels after relabelling, and which samples stay.
+
+        Args:
+            decisions: path of the csv that the review page exports, or a DataFrame with its columns ``id``, ``action``
+                (keep, relabel, drop or unsure) and ``label``. Samples without a row stay as they are.
+
+        Raises:
+            InputError: an id that was not measured or stands twice, an unknown action or class, a file that is no such csv.
+        """
+        from hardsight.decisions import DROP, Curated, fitted
+
+        found = fitted(decisions, self.ids, self.labels, self.classes, labelled=not self.loss_only)
+        labels, keep = self.labels.copy(), np.ones(len(self), dtype=bool)
+        actions = np.full(len(self), "", dtype="U7")
+        labels[found.at], actions[found.at] = found.labels, found.actions
+        keep[found.at] = found.actions != DROP
+        return Curated(self.ids, self.names(labels), keep, actions)
 
     def save(self, path: str | Path) -> None:
         """Write everything but the samples themselves to a parquet file, all or nothing.
