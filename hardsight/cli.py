@@ -31,6 +31,7 @@ class _Commands(click.Group):
             ctx.exit(130)
 
 
+_MOST_REVIEWED = 200_000
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -43,7 +44,7 @@ def main() -> None:
 def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     options = [
         click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-results"), show_default=True,
-                     help="Folder for difficulty.parquet and report.html."),
+                     help="Folder for difficulty.parquet, report.html and review.html."),
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Fixes every random number."),
         click.option("--hardest", type=click.IntRange(min=1), default=10, show_default=True, help="Samples to print."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the summary."),
@@ -131,7 +132,8 @@ def measure(
     """Measure the difficulty of every sample in DATA.
 
     DATA is a table (.csv, .tsv, .parquet), arrays (.npz with X and labels, .npy), or a folder with one subfolder of images
-    or texts a class. Writes difficulty.parquet and report.html into --out.
+    or texts a class. Writes difficulty.parquet, report.html and review.html
+    into --out.
     """
     from hardsight.samples import read
 
@@ -185,6 +187,53 @@ def report(difficulty: Path, output: Path) -> None:
 
     Difficulty.load(difficulty).report(output)
     click.echo(f"wrote {output}")
+
+
+def _data_options(command: Callable[..., None]) -> Callable[..., None]:
+    options = [
+        click.option("--data", type=click.Path(path_type=Path), help="What was measured, to show samples as what they are."),
+        click.option("--label", help="As for measure, and so are the next ones."),
+        click.option("--id", "id_"),
+        click.option("--text"),
+        click.option("--drop", multiple=True, metavar="COLUMN"),
+        click.option("--embedding", default="auto", help="How texts and images become numbers, to find neighbours."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _reviewed(folder: Path, data: Path | None, id_: str | None, **how: Any) -> tuple[Difficulty, Samples | None]:
+    """The result in a folder, and the samples that were measured if they are given."""
+    from hardsight.difficulty import Difficulty
+    from hardsight.samples import read
+
+    result = Difficulty.load(folder / "difficulty.parquet" if folder.is_dir() else folder)
+    if data is None:
+        if any(value for name, value in how.items() if name != "embedding") or id_:
+            raise click.UsageError("--label, --id, --text and --drop say how --data is read: give it, too")
+        return result, None
+    task = "regression" if result.regression else "classification"
+    return result, read(data, id=id_, task=task, **how)
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_data_options
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The page to write. [default: DIR/review.html]")
+def review(folder: Path, output: Path | None, **data: Any) -> None:
+    """Write the page on which a person looks through all samples of DIR and decides about them.
+
+    DIR is the --out of measure, or its difficulty.parquet.
+    """
+    from hardsight.review import write
+
+    inside = folder if folder.is_dir() else folder.parent
+    target = inside / "review.html" if output is None else output
+    beside = target.parent == inside and (inside / "report.html").exists()
+    result, samples = _reviewed(folder, **data)
+    write(result, target, samples, "report.html" if beside else None)
+    click.echo(f"wrote {target}")
 
 
 @main.command()
@@ -593,11 +642,16 @@ def _measured(
     seconds = time.perf_counter() - start
     table, page = out / "difficulty.parquet", out / "report.html"
     result.save(table)
-    result.report(page)
+    # A page of more samples than this is slow to open; hardsight serve hands it over piece by piece.
+    whole = len(result) <= _MOST_REVIEWED
+    result.report(page, review="review.html" if whole else None)
+    if whole:
+        result.review(out / "review.html", report="report.html")
     # All that they held stands in the two files now.
     _discard(held)
     if as_json:
         files = {"difficulty": str(table), "report": str(page)}
+        files |= {"review": str(out / "review.html")} if whole else {}
         click.echo(json.dumps(machine(result, hardest=hardest, seconds=seconds, files=files), ensure_ascii=False))
         return result
     # Where a terminal has no such letter, a question mark is better than no summary.
@@ -607,7 +661,8 @@ def _measured(
     # A pipe has no width of its own, and the tables need about this much.
     console.width = console.width if console.is_terminal else 100
     summary(result, hardest=hardest, seconds=seconds, console=console)
-    click.echo(f"\nwrote {table} and {page}")
+    pages = f"{page} and {out / 'review.html'}" if whole else f"{page}; to review samples: hardsight serve {out}"
+    click.echo(f"\nwrote {table}, {pages}")
     return result
 
 

@@ -324,19 +324,35 @@ class Difficulty:
                 f"{path} was not written by hardsight ({fault!r} is missing or odd): measure again"
             ) from None
 
-    def report(self, path: str | Path, samples: "Samples | None" = None) -> None:
+    def report(self, path: str | Path, samples: "Samples | None" = None, review: str | None = None) -> None:
         """Write one self-contained HTML page that opens offline.
 
         Args:
             path: where to.
             samples: the measured samples, to show them as what they are; by default those at hand, if any.
+            review: where the page of :meth:`review` lies, seen from this one; a link leads there.
 
         Raises:
             InputError: the path cannot be written, or ``samples`` have other ids.
         """
         from hardsight.report import write
 
-        write(self, path, samples or self.samples)
+        write(self, path, samples or self.samples, review)
+
+    def review(self, path: str | Path, samples: "Samples | None" = None, report: str | None = None) -> None:
+        """Write one self-contained HTML page on which a person looks through all samples and decides about them.
+
+        Args:
+            path: where to.
+            samples: the measured samples, to show them as what they are; by default those at hand, if any.
+            report: where the page of :meth:`report` lies, seen from this one; a link leads there.
+
+        Raises:
+            InputError: the path cannot be written, or ``samples`` have other ids.
+        """
+        from hardsight.review import write
+
+        write(self, path, samples or self.samples, report)
 
     def headline(self) -> str:
         """One sentence: how many samples, models and views, the mean error, and how reliable the ranking is."""

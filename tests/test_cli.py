@@ -52,7 +52,7 @@ def test_measure_writes_both_files_and_prints_a_summary(iris, tmp_path):
     out = tmp_path / "results"
     result = run("measure", iris, "--label", "kind", "--id", "flower", "--out", out, *QUICK)
     assert result.exit_code == 0, result.output
-    assert sorted(p.name for p in out.iterdir()) == ["difficulty.parquet", "report.html"]
+    assert sorted(p.name for p in out.iterdir()) == ["difficulty.parquet", "report.html", "review.html"]
     d = hs.load(out / "difficulty.parquet")
     assert list(d.ids[:2]) == ["f000", "f001"]
     assert d.settings["source"] == "iris.csv"
