@@ -192,10 +192,10 @@ def report(difficulty: Path, output: Path) -> None:
 def _data_options(command: Callable[..., None]) -> Callable[..., None]:
     options = [
         click.option("--data", type=click.Path(path_type=Path), help="What was measured, to show samples as what they are."),
-        click.option("--label", help="As for measure, and so are the next ones."),
-        click.option("--id", "id_"),
-        click.option("--text"),
-        click.option("--drop", multiple=True, metavar="COLUMN"),
+        click.option("--label", help="Column (or array, or file) of the labels, as for measure."),
+        click.option("--id", "id_", help="Column that names the samples, as for measure."),
+        click.option("--text", help="Column that holds the texts, as for measure."),
+        click.option("--drop", multiple=True, metavar="COLUMN", help="Column that is no feature; may be repeated."),
         click.option("--embedding", default="auto", help="How texts and images become numbers, to find neighbours."),
     ]  # fmt: skip
     for option in reversed(options):
@@ -234,6 +234,24 @@ def review(folder: Path, output: Path | None, **data: Any) -> None:
     result, samples = _reviewed(folder, **data)
     write(result, target, samples, "report.html" if beside else None)
     click.echo(f"wrote {target}")
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_data_options
+@click.option("--port", type=click.IntRange(0, 65535), default=8377, show_default=True, help="0: any that is free.")
+def serve(folder: Path, port: int, **data: Any) -> None:
+    """Serve the review page of DIR on this machine alone (127.0.0.1); for data too large for one file.
+
+    Decisions are kept in DIR/decisions.csv. Ctrl-C ends it.
+    """
+    try:
+        from hardsight.review import server
+    except ImportError:
+        raise click.ClickException("the server's packages are missing: pip install 'hardsight[serve]'") from None
+    result, samples = _reviewed(folder, **data)
+    inside = folder if folder.is_dir() else folder.parent
+    server.serve(result, samples, inside, port, lambda url: click.echo(f"review at {url} (Ctrl-C ends it)"))
 
 
 @main.command()

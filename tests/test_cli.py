@@ -177,6 +177,24 @@ def test_report_of_a_saved_result(iris, tmp_path):
     assert (tmp_path / "again.html").stat().st_size > 100_000
 
 
+def test_review_of_a_saved_result_with_and_without_its_data(iris, tmp_path):
+    out = tmp_path / "results"
+    run("measure", iris, "--label", "kind", "--id", "flower", "--out", out, *QUICK)
+    assert 'href="review.html"' in (out / "report.html").read_text(encoding="utf-8")
+    assert 'href="report.html"' in (out / "review.html").read_text(encoding="utf-8")
+    (out / "review.html").unlink()
+    told = ("--data", iris, "--label", "kind", "--id", "flower")
+    result = run("review", out, *told)
+    assert result.exit_code == 0, result.output
+    assert '"kind": "table"' in (out / "review.html").read_text(encoding="utf-8")
+    bare = run("review", out / "difficulty.parquet", "-o", tmp_path / "bare.html")
+    assert bare.exit_code == 0, bare.output
+    assert (tmp_path / "bare.html").stat().st_size < (out / "review.html").stat().st_size
+    assert "give it, too" in refused("review", out, "--label", "kind", status=2)
+    assert "no file at" in refused("review", tmp_path / "none")
+    assert "lack" in refused("review", out, "--data", iris, "--label", "kind", "--drop", "flower")
+
+
 def test_learners_are_listed():
     said = run("learners").output
     for name in ("network", "forest", "ridge", "lightgbm"):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.report import unusual
-from hardsight.report.thumbnails import brightness, encoded
+from hardsight.report.thumbnails import PIXELATED, brightness, encoded
 from hardsight.report.words import line
 from hardsight.review.packed import Packed, codes, numbers
 from hardsight.samples.core import Samples
@@ -52,14 +52,14 @@ def contents(samples: Samples, order: np.ndarray, most: int = MOST_BYTES) -> Con
 
 
 def _images(samples: Samples, order: np.ndarray, packed: Packed, most: int) -> tuple[dict[str, Any], np.ndarray]:
-    files, spent, pixelated = [], 0, True
+    files, spent = [], 0
     shape = np.shape(samples.features[:1])[1:3]
     for image in image_files(samples, order):
         spent += len(image)
         if spent > most:
             break
         files.append(image)
-    pixelated = max(shape, default=0) <= 64
+    pixelated = max(shape, default=0) <= PIXELATED
     packed.add_files("images", files)
     return {"kind": "image", "pixelated": pixelated}, order[: len(files)]
 
@@ -108,6 +108,13 @@ def table(samples: Samples) -> pd.DataFrame:
     return pd.DataFrame(flat, columns=[f"[{i}]" for i in range(flat.shape[1])])
 
 
+def written(column: pd.Series) -> np.ndarray:
+    """The values of a column that are no numbers, as words on one line; nothing where they are missing. ``(row,)``."""
+    values = column.astype(object).map(lambda value: line(value, 160)).to_numpy(dtype=object, copy=True)
+    values[column.isna().to_numpy()] = ""
+    return values
+
+
 def _column(packed: Packed, number: int, column: pd.Series, at: np.ndarray) -> dict[str, Any]:
     missing = column.isna().to_numpy()
     about: dict[str, Any] = {"name": line(column.name), "rareGap": unusual.rare_gap(missing)}
@@ -117,9 +124,7 @@ def _column(packed: Packed, number: int, column: pd.Series, at: np.ndarray) -> d
         packed.add(f"column {number}", numbers(values[at]))
         ends = [None if np.isinf(end) else end for end in bounds]
         return about | {"low": ends[0], "high": ends[1]}
-    written = column.astype(object).map(lambda value: line(value, 160)).to_numpy()
-    written[missing] = ""
-    held, kinds = pd.factorize(written)
+    held, kinds = pd.factorize(written(column))
     few = unusual.rare(held, len(kinds))
     packed.add_texts(f"kinds {number}", kinds)
     packed.add(f"rare {number}", few.astype(np.uint8))
