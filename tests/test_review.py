@@ -126,8 +126,9 @@ def test_filters_against_pandas(reviewed, reader):
     reader.page.click("#clear")
     assert reader.shown == len(d)
     reader.page.fill("#error-high", "1")
+    reader.page.fill("#variance-low", "0.05")
     reader.press("Tab")
-    assert reader.shown == (rows.error <= 1).sum()
+    assert reader.shown == ((rows.error <= 1) & (rows.variance >= 0.05)).sum()
     reader.page.click("#clear")
 
 

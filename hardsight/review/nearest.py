@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hardsight.errors import InputError
 from hardsight.neighbours import REFERENCE, scaling
 from hardsight.samples.core import Samples
 
@@ -10,6 +11,21 @@ NEAREST = 8
 _PRODUCTS = 2e10
 _DISTANCES = 4e8
 _BLOCK_VALUES = 2**24
+
+
+# Of float32 values that are held a second time.
+_MOST_VALUES = 2**28
+
+
+def searchable(samples: Samples | None) -> "Nearest | None":
+    """A search among the samples; None where there is none: no samples, no numbers, or more than memory is for."""
+    if samples is None or not samples.numeric:
+        return None
+    try:
+        return Nearest(samples) if samples.matrix.size <= _MOST_VALUES else None
+    except InputError:
+        # Categories that fit into no memory as 0/1 columns.
+        return None
 
 
 class Nearest:

@@ -19,7 +19,7 @@ from hardsight.report.exhibits import places
 from hardsight.report.page import asset, embedded, policy
 from hardsight.report.words import LOSSES, UNITS, line, plural, well_formed
 from hardsight.review.contents import contents
-from hardsight.review.nearest import Nearest
+from hardsight.review.nearest import Nearest, searchable
 from hardsight.review.packed import Packed, codes
 from hardsight.samples.core import Samples
 
@@ -68,8 +68,9 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
         columns.add("place", place)
         about["contents"] = shown.about | {"directory": shown.packed.directory, "held": len(shown.at)}
         held = shown.packed.text()
-        if aligned.numeric:
-            _neighbours(Nearest(aligned), d, columns)
+        search = searchable(aligned)
+        if search is not None:
+            _neighbours(search, d, columns)
     if served:
         about["served"] = {"samples": samples is not None, "nearest": samples is not None and samples.numeric}
     about["columns"] = columns.directory

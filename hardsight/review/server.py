@@ -28,7 +28,7 @@ from hardsight.decisions import fitted, parsed
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
 from hardsight.files import atomic
-from hardsight.review.nearest import Nearest
+from hardsight.review.nearest import searchable
 from hardsight.review.page import placed, render
 from hardsight.review.shown import Shown
 from hardsight.samples.core import Samples
@@ -55,7 +55,7 @@ class _Served:
         self.page = render(d, aligned, "report.html" if (folder / "report.html").is_file() else None, served=True)
         self.report = folder / "report.html"
         self.shown = None if aligned is None else Shown(aligned)
-        self.nearest = Nearest(aligned) if aligned is not None and aligned.numeric else None
+        self.nearest = searchable(aligned)
         self.writing = asyncio.Lock()
 
     def row(self, request: Request) -> int:

@@ -1,7 +1,5 @@
 // Which samples are shown, and in which order.
 
-const RANGES = ["error", "p_wrong", "p_outlier", "bias", "variance"];
-
 class Filters {
   constructor(columns, decisions, source) {
     Object.assign(this, { columns, decisions, source, orders: new Map(), text: "", found: null });

@@ -4,19 +4,39 @@ const MOST_POINTS = 20000;
 const BIN = 5;
 const BARS = 40;
 
+// The ends of a range as two fields, for whom a brush is no way.
+class Ends {
+  constructor(name, title, filters, changed) {
+    Object.assign(this, { name, filters, changed });
+    [this.low, this.high] = ["from", "to"].map((words, at) => {
+      const input = make("input", { type: "number", step: "any", "aria-label": `${title}, ${words}`, placeholder: words, id: `${name}-${at ? "high" : "low"}` });
+      input.addEventListener("change", () => this.typed());
+      return input;
+    });
+    this.place = make("div", { class: "range" }, this.low, this.high);
+  }
+  show() {
+    const range = this.filters.ranges[this.name] ?? [-Infinity, Infinity];
+    [this.low, this.high].forEach((input, at) => { input.value = Number.isFinite(range[at]) ? Number(range[at].toPrecision(4)) : ""; });
+  }
+  typed() {
+    const end = (input, none) => (input.value === "" ? none : Number(input.value));
+    this.set(end(this.low, -Infinity), end(this.high, Infinity));
+  }
+  set(low, high) {
+    if (low === -Infinity && high === Infinity) delete this.filters.ranges[this.name];
+    else this.filters.ranges[this.name] = [low, high];
+    this.changed();
+  }
+}
+
 class Histogram extends Plot {
   constructor(name, title, columns, filters, shape, range, changed) {
     super(title, 92);
     Object.assign(this, { name, columns, filters, shape, changed, range: range ?? extent(columns[name]) });
     this.all = this.counted(null);
-    const field = (end, words) => {
-      const input = make("input", { type: "number", step: "any", "aria-label": `${title}, ${words}`, placeholder: words, id: `${name}-${end}` });
-      input.addEventListener("change", () => this.typed());
-      return input;
-    };
-    this.low = field("low", "from");
-    this.high = field("high", "to");
-    this.place.append(make("div", { class: "range" }, this.low, this.high));
+    this.ends = new Ends(name, title, filters, changed);
+    this.place.append(this.ends.place);
   }
   counted(mask) {
     const counts = new Uint32Array(BARS), values = this.columns[this.name];
@@ -29,9 +49,7 @@ class Histogram extends Plot {
   }
   update(mask) {
     this.now = this.counted(mask);
-    const [low, high] = this.filters.ranges[this.name] ?? [-Infinity, Infinity];
-    this.low.value = Number.isFinite(low) ? Number(low.toPrecision(4)) : "";
-    this.high.value = Number.isFinite(high) ? Number(high.toPrecision(4)) : "";
+    this.ends.show();
     const shown = this.now.reduce((a, b) => a + b, 0);
     this.canvas.setAttribute("aria-label", `Histogram of ${this.title}: ${plural(shown, "sample")} shown, from ${number(this.range[0])} to ${number(this.range[1])}`);
     this.draw();
@@ -56,18 +74,9 @@ class Histogram extends Plot {
     if (box) this.shade(pen, { ...box, y0: MARGIN.top - 4, y1: bottom });
   }
   selected({ x0, x1 }) {
-    this.set(x0 <= this.x.start ? -Infinity : this.x.value(x0), x1 >= this.x.end ? Infinity : this.x.value(x1));
+    this.ends.set(x0 <= this.x.start ? -Infinity : this.x.value(x0), x1 >= this.x.end ? Infinity : this.x.value(x1));
   }
-  clicked() { this.set(-Infinity, Infinity); }
-  typed() {
-    const end = (input, none) => (input.value === "" ? none : Number(input.value));
-    this.set(end(this.low, -Infinity), end(this.high, Infinity));
-  }
-  set(low, high) {
-    if (low === -Infinity && high === Infinity) delete this.filters.ranges[this.name];
-    else this.filters.ranges[this.name] = [low, high];
-    this.changed();
-  }
+  clicked() { this.ends.set(-Infinity, Infinity); }
 }
 
 class BiasVariance extends Plot {
@@ -76,9 +85,12 @@ class BiasVariance extends Plot {
     Object.assign(this, { columns, filters, changed, choose, rows: new Uint32Array(0), chosen: -1 });
     const span = (name) => { const [low, high] = extent(columns[name]); return [Math.min(low, 0), high]; };
     this.ranges = [span("bias"), span("variance")];
+    this.ends = ["bias", "variance"].map((name) => new Ends(name, name, filters, changed));
+    this.place.append(make("div", { class: "pair" }, ...this.ends.map((ends) => make("div", { class: "ends" }, make("span", {}, ends.name), ends.place))));
   }
   update(rows) {
     this.rows = rows;
+    for (const ends of this.ends) ends.show();
     const binned = rows.length > MOST_POINTS;
     this.canvas.setAttribute("aria-label", `Map of bias and variance of ${plural(rows.length, "sample")}${binned ? ", as density" : ""}, coloured by cause. Drag to filter, click to choose.`);
     this.repaint();
