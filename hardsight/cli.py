@@ -665,6 +665,9 @@ def _measured(
     result.report(page, review="review.html" if whole else None)
     if whole:
         result.review(out / "review.html", report="report.html")
+    else:
+        # One of an earlier run would show another result.
+        _discard([out / "review.html"])
     # All that they held stands in the two files now.
     _discard(held)
     if as_json:

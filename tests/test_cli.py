@@ -195,6 +195,15 @@ def test_review_of_a_saved_result_with_and_without_its_data(iris, tmp_path):
     assert "lack" in refused("review", out, "--data", iris, "--label", "kind", "--drop", "flower")
 
 
+def test_many_samples_are_reviewed_from_a_server(iris, tmp_path, monkeypatch):
+    (tmp_path / "review.html").write_text("of an earlier run")
+    monkeypatch.setattr("hardsight.cli._MOST_REVIEWED", 149)
+    result = run("measure", iris, "--label", "kind", "--drop", "flower", "--out", tmp_path, *QUICK)
+    assert f"hardsight serve {tmp_path}" in result.output.replace("\n", "")
+    assert not (tmp_path / "review.html").exists()
+    assert 'href="review.html"' not in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_learners_are_listed():
     said = run("learners").output
     for name in ("network", "forest", "ridge", "lightgbm"):

@@ -188,7 +188,22 @@ def test_a_browser_decides_and_finds_it_again(browser, tmp_path):  # noqa: F811
         # Another browser, which has kept nothing.
         other = Reader(browser).open(f"http://127.0.0.1:{port}/{SECRET}/")
         assert other.text("#progress") == "1 of 300 decided: 1 drop"
+        # What the server has no more, the browser brings not back.
+        kept.unlink()
+        other.page.reload()
+        other.page.wait_for_selector("html[data-complete]", state="attached")
+        assert "none decided" in other.text("#progress")
+        other.press("End", "u")
+        until(kept.exists)
+        assert read(kept)["action"].tolist() == ["unsure"]
         other.close()
+
+
+def test_decisions_of_another_result_are_not_written_over(tmp_path):
+    (tmp_path / "decisions.csv").write_text("id,action\nother,drop\n")
+    with pytest.raises(InputError, match="not measured"):
+        application(named(), None, tmp_path, SECRET)
+    assert (tmp_path / "decisions.csv").read_text() == "id,action\nother,drop\n"
 
 
 def test_what_the_server_did_not_take_is_handed_over_later(browser, tmp_path):  # noqa: F811

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -24,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from hardsight.decisions import fitted, parsed
+from hardsight.decisions import fitted, parsed, read
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
 from hardsight.files import atomic
@@ -57,6 +58,9 @@ class _Served:
         self.shown = None if aligned is None else Shown(aligned)
         self.nearest = searchable(aligned)
         self.writing = asyncio.Lock()
+        if self.file.is_file() and not self.file.is_symlink():
+            # Decisions of another result would be written over by the first one made here.
+            self.fit(read(self.file))
 
     def row(self, request: Request) -> int:
         at: int = request.path_params["row"]
@@ -108,14 +112,17 @@ class _Served:
                 return PlainTextResponse(str(fault), 422)
         return Response(status_code=204)
 
+    def fit(self, frame: pd.DataFrame) -> None:
+        d = self.d
+        fitted(frame, d.ids, d.labels, d.classes, labelled=not d.loss_only)
+
     def keep(self, content: bytes) -> None:
         """Write decisions, all or nothing, if they fit the result."""
         try:
             frame = parsed(content.decode("utf-8-sig"))
         except UnicodeDecodeError:
             raise InputError("the decisions are not UTF-8") from None
-        d = self.d
-        fitted(frame, d.ids, d.labels, d.classes, labelled=not d.loss_only)
+        self.fit(frame)
         with atomic(self.file) as temporary:
             temporary.write_bytes(content)
 
@@ -159,7 +166,7 @@ def serve(
         told: is given the page's address once it can be opened.
 
     Raises:
-        InputError: the port is taken, or ``samples`` lack an id.
+        InputError: the port is taken, ``samples`` lack an id, or the folder's ``decisions.csv`` is of another result.
     """
     secret = secrets.token_urlsafe(16)
     app = application(d, samples, folder, secret)

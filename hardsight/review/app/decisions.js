@@ -206,6 +206,11 @@ class ServedKeeper extends Keeper {
     }
     this.lost = !taken;
   }
+  // What this browser keeps becomes what the server has: nothing older comes back later.
+  become(made) {
+    for (const [row] of this.kept().found) if (!made.has(row)) this.put(row, undefined);
+    for (const [row, decision] of made) this.put(row, decision);
+  }
   async received() {
     const answer = await fetch("decisions.csv");
     return answer.ok ? answer.text() : "";

@@ -47,9 +47,10 @@ async function restore(decisions, keeper) {
     return;
   }
   const text = await keeper.received();
-  if (!text) return;
-  try { for (const [row, , after] of decisions.read(text)) decisions.set(row, after); }
-  catch (fault) { alarm(`decisions.csv cannot be read: ${fault.message}.`); }
+  try {
+    if (text) for (const [row, , after] of decisions.read(text)) decisions.set(row, after);
+    keeper.become(decisions.made);
+  } catch (fault) { alarm(`decisions.csv cannot be read: ${fault.message}.`); }
 }
 
 class App {
