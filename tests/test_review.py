@@ -212,6 +212,17 @@ def test_decide_undo_redo_export_reload_import(reviewed, reader, tmp_path):
     assert "none decided" in reader.text("#progress")
 
 
+def test_a_new_decision_leaves_nothing_to_redo(reviewed, reader):
+    reader.open(reviewed[1]).press("d", "z")
+    assert reader.page.is_enabled("#redo")
+    reader.press("k", "y")
+    assert not reader.page.is_enabled("#redo")
+    assert reader.text("#progress") == "1 of 300 decided: 1 keep"
+    # Clearing is a step, too, and one that changes nothing is none.
+    reader.press("ArrowUp", "c", "c", "z")
+    assert reader.text("#progress") == "1 of 300 decided: 1 keep"
+
+
 def test_the_suggested_label_is_one_key(reviewed, browser, tmp_path):  # noqa: F811
     d, path = reviewed
     reader = Reader(browser).open(path)
