@@ -31,6 +31,7 @@ class _Commands(click.Group):
             ctx.exit(130)
 
 
+_MOST_REVIEWED = 200_000
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -43,7 +44,7 @@ def main() -> None:
 def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     options = [
         click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-results"), show_default=True,
-                     help="Folder for difficulty.parquet and report.html."),
+                     help="Folder for difficulty.parquet, report.html and review.html."),
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Fixes every random number."),
         click.option("--hardest", type=click.IntRange(min=1), default=10, show_default=True, help="Samples to print."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the summary."),
@@ -134,7 +135,8 @@ def measure(
     """Measure the difficulty of every sample in DATA.
 
     DATA is a table (.csv, .tsv, .parquet), arrays (.npz with X and labels, .npy), or a folder with one subfolder of images
-    or texts a class. Writes difficulty.parquet and report.html into --out.
+    or texts a class. Writes difficulty.parquet, report.html and review.html
+    into --out.
     """
     from hardsight.samples import read
 
@@ -190,6 +192,71 @@ def report(difficulty: Path, output: Path) -> None:
     click.echo(f"wrote {output}")
 
 
+def _shown_options(command: Callable[..., None]) -> Callable[..., None]:
+    options = [
+        click.option("--data", type=click.Path(path_type=Path), help="What was measured, to show samples as what they are."),
+        click.option("--label", help="Column (or array, or file) of the labels, as for measure."),
+        click.option("--id", "id_", help="Column that names the samples, as for measure."),
+        click.option("--text", help="Column that holds the texts, as for measure."),
+        click.option("--drop", multiple=True, metavar="COLUMN", help="Column that is no feature; may be repeated."),
+        click.option("--embedding", default="auto", help="How texts and images become numbers, to find neighbours."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _reviewed(folder: Path, data: Path | None, id_: str | None, **how: Any) -> tuple[Difficulty, Samples | None]:
+    """The result in a folder, and the samples that were measured if they are given."""
+    from hardsight.difficulty import Difficulty
+    from hardsight.samples import read
+
+    result = Difficulty.load(folder / "difficulty.parquet" if folder.is_dir() else folder)
+    if data is None:
+        if any(value for name, value in how.items() if name != "embedding") or id_:
+            raise click.UsageError("--label, --id, --text and --drop say how --data is read: give it, too")
+        return result, None
+    task = "regression" if result.regression else "classification"
+    return result, read(data, id=id_, task=task, **how)
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_shown_options
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The page to write. [default: DIR/review.html]")
+def review(folder: Path, output: Path | None, **data: Any) -> None:
+    """Write the page on which a person looks through all samples of DIR and decides about them.
+
+    DIR is the --out of measure, or its difficulty.parquet.
+    """
+    from hardsight.review import write
+
+    inside = folder if folder.is_dir() else folder.parent
+    target = inside / "review.html" if output is None else output
+    beside = target.parent == inside and (inside / "report.html").exists()
+    result, samples = _reviewed(folder, **data)
+    write(result, target, samples, "report.html" if beside else None)
+    click.echo(f"wrote {target}")
+
+
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_shown_options
+@click.option("--port", type=click.IntRange(0, 65535), default=8377, show_default=True, help="0: any that is free.")
+def serve(folder: Path, port: int, **data: Any) -> None:
+    """Serve the review page of DIR on this machine alone (127.0.0.1); for data too large for one file.
+
+    Decisions are kept in DIR/decisions.csv. Ctrl-C ends it.
+    """
+    try:
+        from hardsight.review import server
+    except ImportError:
+        raise click.ClickException("the server's packages are missing: pip install 'hardsight[serve]'") from None
+    result, samples = _reviewed(folder, **data)
+    inside = folder if folder.is_dir() else folder.parent
+    server.serve(result, samples, inside, port, lambda url: click.echo(f"review at {url} (Ctrl-C ends it)"))
+
+
 @main.command()
 def learners() -> None:
     """List the learners that --learner knows."""
@@ -229,25 +296,36 @@ def measures(name: str | None, as_json: bool) -> None:
               help="A parameter of the scheme (lam=0.5), the value as JSON or text; may be repeated.")  # fmt: skip
 @click.option("--clip", type=float, default=None, help="The largest weight; the mean stays 1. [default: none]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of schemes that draw.")
-def weigh(difficulty: Path, scheme: str, output: Path, given: tuple[str, ...], clip: float | None, seed: int) -> None:
+@click.option("--decisions", type=click.Path(path_type=Path), default=None, metavar="FILE",
+              help="The csv of a review: dropped samples weigh 0, labels kept or put right are certain.")  # fmt: skip
+def weigh(
+    difficulty: Path,
+    scheme: str,
+    output: Path,
+    given: tuple[str, ...],
+    clip: float | None,
+    seed: int,
+    decisions: Path | None,
+) -> None:
     """Turn a saved DIFFICULTY (a difficulty.parquet) into weights of mean 1, one a sample, by id."""
     from hardsight.difficulty import Difficulty
     from hardsight.weights import weigh as weighed
     from hardsight.weights.automatic import decide
+    from hardsight.weights.of_difficulty import settled
     from hardsight.weights.words import summary
     from hardsight.weights.written import write
 
     d = Difficulty.load(difficulty)
     parameters = dict(_assigned(each) for each in given)
     try:
-        weights = weighed(d, scheme, clip=clip, seed=seed, **parameters)
+        weights = weighed(d, scheme, clip=clip, seed=seed, decisions=decisions, **parameters)
     except (AttributeError, TypeError) as fault:
         raise click.UsageError(
             f"a value of --set is of a wrong kind for scheme {scheme!r} ({first_line(fault)})"
         ) from fault
     write(d.ids, weights, output)
     if scheme == "auto":
-        click.echo(decide(d).text, err=True)
+        click.echo(decide(d if decisions is None else settled(d, decisions)[0]).text, err=True)
     click.echo(summary(d.ids, weights), err=True)
     click.echo(f"wrote {output}")
 
@@ -766,11 +844,19 @@ def _measured(
     seconds = time.perf_counter() - start
     table, page = out / "difficulty.parquet", out / "report.html"
     result.save(table)
-    result.report(page)
+    # A page of more samples than this is slow to open; hardsight serve hands it over piece by piece.
+    whole = len(result) <= _MOST_REVIEWED
+    result.report(page, review="review.html" if whole else None)
+    if whole:
+        result.review(out / "review.html", report="report.html")
+    else:
+        # One of an earlier run would show another result.
+        _discard([out / "review.html"])
     # All that they held stands in the two files now.
     _discard(held)
     if as_json:
         files = {"difficulty": str(table), "report": str(page)}
+        files |= {"review": str(out / "review.html")} if whole else {}
         click.echo(json.dumps(machine(result, hardest=hardest, seconds=seconds, files=files), ensure_ascii=False))
         return result
     # Where a terminal has no such letter, a question mark is better than no summary.
@@ -780,7 +866,8 @@ def _measured(
     # A pipe has no width of its own, and the tables need about this much.
     console.width = console.width if console.is_terminal else 100
     summary(result, hardest=hardest, seconds=seconds, console=console)
-    click.echo(f"\nwrote {table} and {page}")
+    pages = f"{page} and {out / 'review.html'}" if whole else f"{page}; to review samples: hardsight serve {out}"
+    click.echo(f"\nwrote {table}, {pages}")
     return result
 
 

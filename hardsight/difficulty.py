@@ -15,6 +15,7 @@ from hardsight.errors import InputError, first_line
 from hardsight.files import atomic
 
 if TYPE_CHECKING:
+    from hardsight.decisions import Curated
     from hardsight.plot import Plots
     from hardsight.samples import Samples
 
@@ -237,6 +238,25 @@ class Difficulty:
             samples=None if self.samples is None else self.samples.take(at),
         )
 
+    def apply(self, decisions: Any) -> "Curated":
+        """What to train on after a review: labels after relabelling, and which samples stay.
+
+        Args:
+            decisions: path of the csv that the review page exports, or a DataFrame with its columns ``id``, ``action``
+                (keep, relabel, drop or unsure) and ``label``. Samples without a row stay as they are.
+
+        Raises:
+            InputError: an id that was not measured or stands twice, an unknown action or class, a file that is no such csv.
+        """
+        from hardsight.decisions import DROP, Curated, fitted
+
+        found = fitted(decisions, self.ids, self.labels, self.classes, labelled=not self.loss_only)
+        labels, keep = self.labels.copy(), np.ones(len(self), dtype=bool)
+        actions = np.full(len(self), "", dtype="U7")
+        labels[found.at], actions[found.at] = found.labels, found.actions
+        keep[found.at] = found.actions != DROP
+        return Curated(self.ids, self.names(labels), keep, actions)
+
     def save(self, path: str | Path) -> None:
         """Write everything but the samples themselves to a parquet file, all or nothing.
 
@@ -305,19 +325,35 @@ class Difficulty:
                 f"{path} was not written by hardsight ({fault!r} is missing or odd): measure again"
             ) from None
 
-    def report(self, path: str | Path, samples: "Samples | None" = None) -> None:
+    def report(self, path: str | Path, samples: "Samples | None" = None, review: str | None = None) -> None:
         """Write one self-contained HTML page that opens offline.
 
         Args:
             path: where to.
             samples: the measured samples, to show them as what they are; by default those at hand, if any.
+            review: where the page of :meth:`review` lies, seen from this one; a link leads there.
 
         Raises:
             InputError: the path cannot be written, or ``samples`` have other ids.
         """
         from hardsight.report import write
 
-        write(self, path, samples or self.samples)
+        write(self, path, samples or self.samples, review)
+
+    def review(self, path: str | Path, samples: "Samples | None" = None, report: str | None = None) -> None:
+        """Write one self-contained HTML page on which a person looks through all samples and decides about them.
+
+        Args:
+            path: where to.
+            samples: the measured samples, to show them as what they are; by default those at hand, if any.
+            report: where the page of :meth:`report` lies, seen from this one; a link leads there.
+
+        Raises:
+            InputError: the path cannot be written, or ``samples`` have other ids.
+        """
+        from hardsight.review import write
+
+        write(self, path, samples or self.samples, report)
 
     @property
     def plot(self) -> "Plots":

@@ -1,5 +1,6 @@
 """What lies near a sample: labels of its nearest neighbours and how far they are, to tell how usual a sample is."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -42,16 +43,7 @@ def neighbourhood(matrix: np.ndarray, labels: np.ndarray, units: np.ndarray, rng
     n = len(matrix)
     chosen = np.arange(n) if n <= REFERENCE else np.sort(rng.choice(n, REFERENCE, replace=False))
     reference = np.asarray(matrix[chosen], dtype=np.float64)
-    known = ~np.isnan(reference)
-    count = np.maximum(known.sum(0), 1)
-    mean = np.where(known, reference, 0).sum(0) / count
-    sd = np.sqrt(np.square(np.where(known, reference - mean, 0)).sum(0) / count)
-    width = np.where(sd > 1e-7 * np.abs(mean), sd, np.inf)
-
-    def scaled(rows: np.ndarray) -> np.ndarray:
-        z: np.ndarray = np.nan_to_num((rows - mean) / width).clip(-_CUT, _CUT).astype(np.float32)
-        return z
-
+    scaled = scaling(reference)
     # As many more as a unit has members, within reason, so that enough are left when those are taken out.
     most = int(np.unique(units[chosen], return_counts=True)[1].max())
     wanted = min(NEAREST + min(most, NEAREST), len(chosen))
@@ -68,3 +60,24 @@ def neighbourhood(matrix: np.ndarray, labels: np.ndarray, units: np.ndarray, rng
         enough = kept.any(1)
         distance[rows[enough]] = (far * kept).sum(1)[enough] / kept.sum(1)[enough]
     return Neighbourhood(found, distance)
+
+
+def scaling(reference: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A function that standardises rows by mean and standard deviation of a reference, ``(row, feature)`` -> float32.
+
+    Missing values take the mean, and values are cut at five deviations; a feature that does not vary is zero.
+
+    Args:
+        reference: ``(sample, feature)`` float64; NaN is missing.
+    """
+    known = ~np.isnan(reference)
+    count = np.maximum(known.sum(0), 1)
+    mean = np.where(known, reference, 0).sum(0) / count
+    sd = np.sqrt(np.square(np.where(known, reference - mean, 0)).sum(0) / count)
+    width = np.where(sd > 1e-7 * np.abs(mean), sd, np.inf)
+
+    def scaled(rows: np.ndarray) -> np.ndarray:
+        z: np.ndarray = np.nan_to_num((rows - mean) / width).clip(-_CUT, _CUT).astype(np.float32)
+        return z
+
+    return scaled

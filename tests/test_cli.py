@@ -52,7 +52,7 @@ def test_measure_writes_both_files_and_prints_a_summary(iris, tmp_path):
     out = tmp_path / "results"
     result = run("measure", iris, "--label", "kind", "--id", "flower", "--out", out, *QUICK)
     assert result.exit_code == 0, result.output
-    assert sorted(p.name for p in out.iterdir()) == ["difficulty.parquet", "report.html"]
+    assert sorted(p.name for p in out.iterdir()) == ["difficulty.parquet", "report.html", "review.html"]
     d = hs.load(out / "difficulty.parquet")
     assert list(d.ids[:2]) == ["f000", "f001"]
     assert d.settings["source"] == "iris.csv"
@@ -175,6 +175,33 @@ def test_report_of_a_saved_result(iris, tmp_path):
     result = run("report", tmp_path / "difficulty.parquet", "-o", tmp_path / "again.html")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "again.html").stat().st_size > 100_000
+
+
+def test_review_of_a_saved_result_with_and_without_its_data(iris, tmp_path):
+    out = tmp_path / "results"
+    run("measure", iris, "--label", "kind", "--id", "flower", "--out", out, *QUICK)
+    assert 'href="review.html"' in (out / "report.html").read_text(encoding="utf-8")
+    assert 'href="report.html"' in (out / "review.html").read_text(encoding="utf-8")
+    (out / "review.html").unlink()
+    told = ("--data", iris, "--label", "kind", "--id", "flower")
+    result = run("review", out, *told)
+    assert result.exit_code == 0, result.output
+    assert '"kind": "table"' in (out / "review.html").read_text(encoding="utf-8")
+    bare = run("review", out / "difficulty.parquet", "-o", tmp_path / "bare.html")
+    assert bare.exit_code == 0, bare.output
+    assert (tmp_path / "bare.html").stat().st_size < (out / "review.html").stat().st_size
+    assert "give it, too" in refused("review", out, "--label", "kind", status=2)
+    assert "no file at" in refused("review", tmp_path / "none")
+    assert "lack" in refused("review", out, "--data", iris, "--label", "kind", "--drop", "flower")
+
+
+def test_many_samples_are_reviewed_from_a_server(iris, tmp_path, monkeypatch):
+    (tmp_path / "review.html").write_text("of an earlier run")
+    monkeypatch.setattr("hardsight.cli._MOST_REVIEWED", 149)
+    result = run("measure", iris, "--label", "kind", "--drop", "flower", "--out", tmp_path, *QUICK)
+    assert f"hardsight serve {tmp_path}" in result.output.replace("\n", "")
+    assert not (tmp_path / "review.html").exists()
+    assert 'href="review.html"' not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_learners_are_listed():

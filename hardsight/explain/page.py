@@ -16,7 +16,7 @@ from hardsight.explain.bound import TARGETS, WARNING
 from hardsight.explain.dynamics import Dynamics
 from hardsight.explain.result import Explanation
 from hardsight.files import atomic
-from hardsight.report.page import asset, embedded, environment, page_script, policy_for
+from hardsight.report.page import asset, embedded, environment, page_script, policy
 from hardsight.report.words import line, number, percent, plural, share
 
 GROUP_ROWS = 60
@@ -51,8 +51,8 @@ def render(found: Explanation) -> str:
         .get_template("page.html.jinja")
         .render(
             version=__version__,
-            policy=policy_for(script),
-            style=Markup(asset("page.css")),  # noqa: S704 - our own file
+            policy=policy(script),
+            style=Markup(asset("theme.css") + asset("page.css")),  # noqa: S704 - our own files
             script=Markup(script),  # noqa: S704 - our own file and the bundle
             charts=embedded({name: chart.to_dict() for name, chart in charts.items()}),
             subject=plural(settings["samples"], "sample"),

@@ -9,6 +9,7 @@ import pandas as pd
 from hardsight.advice import RELABEL, phrase
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
+from hardsight.report import unusual
 from hardsight.report.bars import Bar, bars
 from hardsight.report.thumbnails import Thumbnail, thumbnails
 from hardsight.report.words import body, datum, isolated, line, number, spread
@@ -17,9 +18,6 @@ from hardsight.samples.core import Samples
 TEXT_SHOWN, TEXT_KEPT = 400, 4000
 VALUES_SHOWN, VALUES_KEPT = 16, 100
 ARRAY_SHOWN = 12
-# With fewer rows the smallest and the largest value of every column would count as unusual.
-ROWS_TO_JUDGE = 100
-_TAIL = 0.01
 _WORDED = ("text", "items")
 
 
@@ -86,7 +84,7 @@ def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit
         InputError: ``samples`` lack an id of ``d``.
     """
     at = d.order[:count]
-    rows = None if samples is None else _rows(d, samples)[at].tolist()
+    rows = None if samples is None else places(d, samples)[at].tolist()
     kind = None if samples is None else samples.kind
     none = [None] * len(at)
     pictures: Sequence[Any] = (
@@ -123,8 +121,12 @@ def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit
     ]
 
 
-def _rows(d: Difficulty, samples: Samples) -> np.ndarray:
-    """Where each sample of ``d`` stands among ``samples``."""
+def places(d: Difficulty, samples: Samples) -> np.ndarray:
+    """Where each sample of ``d`` stands among ``samples``, ``(sample,)`` int64.
+
+    Raises:
+        InputError: ``samples`` lack an id of ``d``.
+    """
     # As objects: pandas' own string type refuses what is not valid Unicode.
     at = pd.Index(samples.ids, dtype=object).get_indexer(pd.Index(d.ids, dtype=object))
     missing = d.ids[at < 0]
@@ -188,26 +190,22 @@ def _values(samples: Samples, at: list[int]) -> list[Row]:
 def _judge(name: str, column: pd.Series, at: list[int]) -> list[Value]:
     """A column's values at some rows, those marked that few of all its values are like."""
     shown = column.iloc[at]
-    judged = len(column) >= ROWS_TO_JUDGE
     missing = shown.isna()
-    rare_gap = "seldom missing" if judged and column.isna().mean() < _TAIL else ""
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+    gap_said = "seldom missing" if unusual.rare_gap(column.isna().to_numpy()) else ""
+    if unusual.numeric(column):
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        known = numbers[np.isfinite(numbers)]
-        low, high = np.quantile(known, [_TAIL, 1 - _TAIL]) if judged and len(known) else (-np.inf, np.inf)
+        low, high = unusual.bounds(numbers)
         return [
-            Value(name, "missing", rare_gap)
+            Value(name, "missing", gap_said)
             if gap
             else Value(name, datum(value), _why(bool(value < low), bool(value > high)))
             for value, gap in zip(numbers[at].tolist(), missing, strict=True)
         ]
-    written = column.astype(object).map(lambda value: line(value, 160))
-    frequency = written.map(written.value_counts(normalize=True))
-    # Names and free text are seldom twice the same: where rare values are the rule, none of them is unusual.
-    rare = frequency < (_TAIL if judged and (frequency < _TAIL).mean() <= 10 * _TAIL else 0)
+    codes, kinds = pd.factorize(column.astype(object).map(lambda value: line(value, 160)).to_numpy())
+    few = unusual.rare(codes, len(kinds))
     return [
-        Value(name, "missing", rare_gap) if gap else Value(name, value, "rare" if few else "")
-        for value, few, gap in zip(written.iloc[at], rare.iloc[at], missing, strict=True)
+        Value(name, "missing", gap_said) if gap else Value(name, kinds[code], "rare" if few[code] else "")
+        for code, gap in zip(codes[at].tolist(), missing, strict=True)
     ]
 
 

@@ -18,30 +18,31 @@ from hardsight import __version__
 from hardsight.difficulty import FACTORS, Difficulty
 from hardsight.errors import InputError
 from hardsight.files import atomic
-from hardsight.report import exhibits, figures, summary
+from hardsight.report import exhibits, figures, summary, unusual
 from hardsight.report.words import LOSSES, UNITS, line, number, percent, plural, share, spread
 from hardsight.samples.core import Samples
 
 HARDEST = 60
 
 
-def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = None) -> None:
+def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = None, review: str | None = None) -> None:
     """Write one self-contained HTML page on a result; it opens offline.
 
     Args:
         difficulty: the result.
         path: where to.
         samples: the measured samples, to show the hardest as what they are; found by id, in any order.
+        review: where the page for reviewing lies, seen from this one; a link leads there.
 
     Raises:
         InputError: the path cannot be written, ``samples`` lack an id of ``difficulty``, or there is nothing to show.
     """
-    page = render(difficulty, samples)
+    page = render(difficulty, samples, review=review)
     with atomic(path) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
 
 
-def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST) -> str:
+def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST, review: str | None = None) -> str:
     """The page as text; see :func:`write`."""
     if not len(d):
         raise InputError("a result with no sample has nothing to report: select at least one")
@@ -61,11 +62,12 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
         .get_template("page.html.jinja")
         .render(
             version=__version__,
-            policy=policy_for(script),
-            style=Markup(asset("page.css")),  # noqa: S704 - our own file
+            policy=policy(script),
+            style=Markup(asset("theme.css") + asset("page.css")),  # noqa: S704 - our own files
             script=Markup(script),  # noqa: S704 - our own file and the bundle
             charts=embedded({name: chart.to_dict() for name, chart in charts.items()}),
             has=set(charts),
+            review=review,
             about=_about(d),
             subject=line(source, 120) if source else plural(len(d), "sample"),
             lead=summary.lead(d),
@@ -87,7 +89,7 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
             label_name=line(d.settings.get("label_name", "label"), 60),
             exhibits=exhibits.exhibits(d, samples, hardest),
             kind=None if samples is None else "text" if samples.kind == "items" else samples.kind,
-            judged=samples is not None and len(samples) >= exhibits.ROWS_TO_JUDGE,
+            judged=samples is not None and len(samples) >= unusual.ROWS_TO_JUDGE,
             scale=_scale(samples),
             has_p_wrong=d.p_wrong is not None,
             has_suggested=d.suggested is not None,
@@ -155,20 +157,23 @@ def page_script() -> str:
 
 
 def asset(name: str) -> str:
-    """The text of a file of this package."""
+    """A file of this room, as text."""
     return files("hardsight.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def policy_for(script: str) -> str:
+def policy(script: str, *more: str) -> str:
     """A content policy that admits this very script, nothing from the network and no evaluated text.
 
     The browser then holds what escaping promises: a string in the data cannot run, nor can anything leave the page.
+
+    Args:
+        script: the script's text.
+        more: directives in addition; ``img-src`` is "data:" where none of them names it.
     """
     digest = b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
+    images = () if any(each.startswith("img-src") for each in more) else ("img-src data:",)
+    directives = (f"script-src 'sha256-{digest}'", "style-src 'unsafe-inline'", *images, *more)
+    return "; ".join(("default-src 'none'", *directives, "base-uri 'none'", "form-action 'none'"))
 
 
 def embedded(value: Any) -> Markup:

@@ -23,6 +23,15 @@ class Thumbnail(NamedTuple):
     pixelated: bool
 
 
+class Encoded(NamedTuple):
+    """An image file in memory; its size in pixels as it is to be shown, and whether to enlarge it as squares."""
+
+    content: bytes
+    width: int
+    height: int
+    pixelated: bool
+
+
 def thumbnails(images: np.ndarray, at: Sequence[int]) -> list[Thumbnail]:
     """The images at some positions as thumbnails.
 
@@ -31,8 +40,18 @@ def thumbnails(images: np.ndarray, at: Sequence[int]) -> list[Thumbnail]:
             Bytes are shown as they are, all else is scaled by the smallest and largest value of the whole set.
         at: positions.
     """
-    low, high = (0.0, 255.0) if images.dtype == np.uint8 else _range(images)
-    return [_thumbnail(images[i], low, high) for i in at]
+    span = brightness(images)
+    return [_thumbnail(encoded(images[i], span)) for i in at]
+
+
+def brightness(images: np.ndarray) -> tuple[float, float]:
+    """The values that are shown as black and as white; see :func:`thumbnails`."""
+    return (0.0, 255.0) if images.dtype == np.uint8 else _range(images)
+
+
+def _thumbnail(image: Encoded) -> Thumbnail:
+    source = f"data:image/png;base64,{b64encode(image.content).decode()}"
+    return Thumbnail(source, image.width, image.height, image.pixelated)
 
 
 def _range(images: np.ndarray) -> tuple[float, float]:
@@ -47,18 +66,25 @@ def _range(images: np.ndarray) -> tuple[float, float]:
     return (low, high) if low < high else (low - 1, low) if np.isfinite(low) else (0.0, 1.0)
 
 
-def _thumbnail(image: np.ndarray, low: float, high: float) -> Thumbnail:
+def encoded(image: np.ndarray, span: tuple[float, float], longest: int = LONGEST) -> Encoded:
+    """One image as PNG, made no larger than ``longest`` pixels a side.
+
+    Args:
+        image: ``(height, width[, channel])``.
+        span: values that are shown as black and as white.
+        longest: side in pixels.
+    """
+    low, high = span
     if image.ndim == 3 and image.shape[2] not in (3, 4):
         image = image[:, :, 0]
     scaled = (np.nan_to_num(image.astype(np.float64), nan=low, posinf=high, neginf=low) - low) / (high - low)
     picture = Image.fromarray(np.round(np.clip(scaled, 0, 1) * 255).astype(np.uint8))
     small = max(picture.size) <= PIXELATED
-    if max(picture.size) > LONGEST:
-        picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    if max(picture.size) > longest:
+        picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     picture.save(file, format="PNG", optimize=True)
-    width, height = _shown(*picture.size)
-    return Thumbnail(f"data:image/png;base64,{b64encode(file.getvalue()).decode()}", width, height, small)
+    return Encoded(file.getvalue(), *_shown(*picture.size), small)
 
 
 def _shown(width: int, height: int) -> tuple[int, int]:

@@ -30,6 +30,15 @@ UNITS = {
 }
 
 
+def well_formed(text: str) -> str:
+    r"""The text with a mark for every half of a surrogate pair, which no UTF-8 can hold.
+
+    >>> well_formed("a\ud800")
+    'a\ufffd'
+    """
+    return _SURROGATES.sub("\ufffd", text)
+
+
 def line(value: Any, longest: int = 200) -> str:
     r"""Any value as one printable line.
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hardsight.decisions import DROP, KEEP, RELABEL, fitted
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights.core import within
@@ -12,7 +13,13 @@ from hardsight.weights.table import scheme as named
 
 
 def weigh(
-    difficulty: Difficulty, scheme: str = "auto", *, clip: float | None = None, seed: int = 0, **given: Any
+    difficulty: Difficulty,
+    scheme: str = "auto",
+    *,
+    clip: float | None = None,
+    seed: int = 0,
+    decisions: Any = None,
+    **given: Any,
 ) -> np.ndarray:
     """Weights from what was measured: ``(sample,)`` float64, in the order of the samples, with mean one.
 
@@ -24,11 +31,13 @@ def weigh(
         scheme: a name of ``hardsight.SCHEMES``; "auto" reads the ledger (:mod:`hardsight.weights.automatic`).
         clip: the largest weight; what is cut off is spread over the others in proportion, so that the mean stays one.
         seed: of schemes that draw.
+        decisions: of a review, as :meth:`hardsight.Difficulty.apply` takes them. Samples dropped weigh 0; a label kept or
+            put right is certain, and weighed as such; all others are weighed by the scheme.
         given: the scheme's parameters, and what it reads that a difficulty does not hold (``epoch=…``, ``groups=…``).
 
     Raises:
-        InputError: an unknown scheme or parameter, something that the scheme reads is missing, a scheme with a state, or one
-            whose weights are all zero.
+        InputError: an unknown scheme or parameter, something that the scheme reads is missing, a scheme with a state, one
+            whose weights are all zero, a ``clip`` that is too low for that, or decisions that do not fit.
     """
     found = named(scheme)
     if found.start is not None or found.kind not in ("weights", "sampling"):
@@ -36,11 +45,64 @@ def weigh(
             f"scheme {scheme!r} needs a training loop: use hs.Weighting({scheme!r}, …), or a scheme without state"
         )
     parameters = {name: value for name, value in given.items() if name not in found.reads}
-    inputs = _inputs(difficulty, seed) | {name: value for name, value in given.items() if name in found.reads}
+    reviewed, stays = (difficulty, None) if decisions is None else settled(difficulty, decisions)
+    inputs = _inputs(reviewed, seed)
+    for name in given.keys() & set(found.reads):
+        value, rows = given[name], getattr(given[name], "shape", ())[:1]
+        # What has a value for every sample loses those of the samples dropped.
+        inputs[name] = value if stays is None or rows != (len(difficulty),) else value[stays]
     weights = found.of(inputs, parameters).double().numpy()
+    if stays is not None:
+        whole = np.zeros(len(difficulty))
+        whole[stays] = weights
+        weights = whole
     if not weights.sum() > 0:
         raise InputError(f"scheme {scheme!r} gives no sample any weight here: loosen its parameters")
     return _clipped(weights / weights.mean(), clip)
+
+
+def settled(difficulty: Difficulty, decisions: Any) -> tuple[Difficulty, np.ndarray]:
+    """The result as a review leaves it, without the samples dropped, and where each of its samples stood.
+
+    Labels kept or put right have no doubt left. The error of a relabelled sample is that of its new label, by the same
+    predictions: only the consensus' part of it changes, in log-loss and in squared error.
+
+    Raises:
+        InputError: decisions that do not fit, none of the samples stays, or samples are relabelled under another loss.
+    """
+    found = fitted(decisions, difficulty.ids, difficulty.labels, difficulty.classes, labelled=not difficulty.loss_only)
+    dropped = found.at[found.actions == DROP]
+    stays = np.setdiff1d(np.arange(len(difficulty)), dropped)
+    if not len(stays):
+        raise InputError("the decisions drop every sample: keep at least one")
+    certain, changed = found.at[np.isin(found.actions, (KEEP, RELABEL))], found.actions == RELABEL
+    mask = np.zeros(len(difficulty), dtype=bool)
+    mask[stays] = True
+    # A selection is a copy of everything that changes below.
+    reviewed = difficulty.select(mask)
+    place = np.full(len(difficulty), -1)
+    place[stays] = np.arange(len(stays))
+    if changed.any():
+        _relabel(reviewed, place[found.at[changed]], found.labels[changed])
+    if reviewed.p_wrong is not None:
+        reviewed.p_wrong[place[certain]] = 0.0
+    return reviewed, stays
+
+
+def _relabel(d: Difficulty, at: np.ndarray, labels: np.ndarray) -> None:
+    loss = d.settings.get("loss", "log" if d.classes is not None else "squared")
+    if d.classes is not None and d.consensus is not None and loss == "log":
+        gain = d.consensus[at, d.labels[at]] - d.consensus[at, labels]
+    elif d.regression and loss == "squared":
+        gain = np.square(d.predicted[at] - labels) - np.square(d.predicted[at] - d.labels[at])
+    else:
+        raise InputError(
+            f"samples are relabelled, and what their error would be is known for log-loss and squared error alone, not for "
+            f"{loss!r}: relabel them in the data and measure again"
+        )
+    d.error[at] += gain
+    d.bias[at] += gain
+    d.labels[at] = labels
 
 
 def _inputs(difficulty: Difficulty, seed: int) -> dict[str, Any]:
@@ -63,6 +125,11 @@ def _clipped(weights: np.ndarray, clip: float | None) -> np.ndarray:
     if clip is None:
         return weights
     within("clip", clip, 1, strict=(True, False))
+    if (above := int((weights > 0).sum())) * clip < len(weights):
+        raise InputError(
+            f"clip must be {len(weights) / above:.3g} or more: {above:,} of {len(weights):,} samples have any weight, and "
+            f"the mean is one. Got {clip:g}"
+        )
     # Each round cuts at least one sample more, or ends.
     while (over := weights > clip * (1 + 1e-12)).any():
         free = weights < clip

@@ -1,0 +1,234 @@
+"""What a person decided about samples: read from and written to csv, checked, and carried out.
+
+A file of decisions has the columns ``id``, ``action`` and ``label``, one row a sample that was decided about. ``label`` is
+the new label of a relabelled sample and empty otherwise. Cells that a spreadsheet would run as a formula stand behind an
+apostrophe, which is taken off again when they are read.
+"""
+
+import csv
+import re
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hardsight.errors import InputError, first_line
+
+KEEP, RELABEL, DROP, UNSURE = "keep", "relabel", "drop", "unsure"
+ACTIONS = (KEEP, RELABEL, DROP, UNSURE)
+COLUMNS = ("id", "action", "label")
+# What spreadsheets take for the beginning of a formula, the wide forms of East Asian keyboards included.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
+_ESCAPED = re.compile("'+[=+\\-@\t\r\n＝＋－＠]")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+# A csv cell longer than this is no id and no label.
+_LONGEST = 1 << 20
+
+
+class Decisions(NamedTuple):
+    """Decisions that fit a result.
+
+    Attributes:
+        at: positions of the samples decided about, ``(decision,)`` int64, each once.
+        actions: of ``ACTIONS``, ``(decision,)`` str.
+        labels: class codes (int64), or targets (float64), ``(decision,)``; as given where the action is not "relabel".
+    """
+
+    at: np.ndarray
+    actions: np.ndarray
+    labels: np.ndarray
+
+
+class Curated(NamedTuple):
+    """What to train on, in the order of the samples measured.
+
+    Attributes:
+        ids: ``(sample,)`` int64 or str.
+        labels: after relabelling: classes as they were named, or targets. ``(sample,)``
+        keep: whether the sample stays, ``(sample,)`` bool: False for those dropped.
+        actions: what was decided, of ``ACTIONS``; empty where nothing was. ``(sample,)`` str
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    keep: np.ndarray
+    actions: np.ndarray
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a sample that stays, by id: its label, and what was decided."""
+        columns = {"label": self.labels[self.keep], "action": self.actions[self.keep]}
+        return pd.DataFrame(columns, index=pd.Index(self.ids[self.keep], name="id", dtype=self.ids.dtype))
+
+
+def escaped(text: str) -> str:
+    """The text as a csv cell that no spreadsheet takes for a formula; numbers stay as they are.
+
+    >>> escaped("=1+1"), escaped("-2.5"), escaped("cat"), escaped("'=x")
+    ("'=1+1", '-2.5', 'cat', "''=x")
+    """
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def unescaped(cell: str) -> str:
+    """The text that :func:`escaped` made the cell of.
+
+    >>> [unescaped(escaped(text)) for text in ("=1", "'=1", "''", "-2")]
+    ['=1', "'=1", "''", '-2']
+    """
+    return cell[1:] if _ESCAPED.match(cell) else cell
+
+
+def written(frame: pd.DataFrame) -> str:
+    """Decisions as csv.
+
+    Args:
+        frame: columns ``id``, ``action`` and ``label``.
+    """
+    file = StringIO()
+    writer = csv.writer(file, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for row in frame[list(COLUMNS)].itertuples(index=False, name=None):
+        writer.writerow([escaped(_text(value)) for value in row])
+    return file.getvalue()
+
+
+def read(decisions: Any) -> pd.DataFrame:
+    """Decisions as a frame of text columns ``id``, ``action`` and ``label``, in the order given.
+
+    Args:
+        decisions: path of a csv file, or a DataFrame with these columns; ids may be the index.
+
+    Raises:
+        InputError: no such file, no csv in UTF-8, or a column is missing.
+    """
+    if isinstance(decisions, pd.DataFrame):
+        named = decisions.reset_index() if decisions.index.name == "id" and "id" not in decisions else decisions
+        _columns(list(named.columns), "the decisions")
+        labels = named["label"] if "label" in named else pd.Series([""] * len(named))
+        parts = (named["id"], named["action"], labels)
+        return pd.DataFrame({name: [_text(v) for v in part] for name, part in zip(COLUMNS, parts, strict=True)})
+    if not isinstance(decisions, str | Path):
+        raise InputError(
+            f"decisions must be the path of a csv file, or a DataFrame. Got {type(decisions).__name__}: give one of them"
+        )
+    try:
+        text = Path(decisions).read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"no file at {decisions}: give the csv that the review page exports") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{decisions} is not UTF-8: save it as UTF-8 csv") from None
+    except (OSError, ValueError) as fault:
+        raise InputError(f"{decisions} cannot be read ({first_line(fault)}): check the path") from None
+    return parsed(text, str(decisions))
+
+
+def parsed(text: str, source: str = "the file of decisions") -> pd.DataFrame:
+    """Decisions from the text of a csv file; see :func:`read`."""
+    try:
+        # Where a spreadsheet has saved the file again, semicolons or tabs may stand in place of commas.
+        first = text.splitlines()[0] if text.strip() else ""
+        separator = next((mark for mark in (",", ";", "\t") if mark in first), ",")
+        csv.field_size_limit(_LONGEST)
+        rows = [row for row in csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True) if any(row)]
+    except csv.Error as fault:
+        raise InputError(f"{source} is no readable csv ({first_line(fault)}): export the decisions again") from None
+    if not rows:
+        raise InputError(f"{source} is empty: export the decisions again")
+    header = [name.strip().lower() for name in rows[0]]
+    _columns(header, source)
+    places = [header.index(name) if name in header else None for name in COLUMNS]
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(header):
+            raise InputError(f"{source}: row {number} has {len(row)} cells, the header {len(header)}: mend the row")
+    cells = [[unescaped(row[place]) if place is not None else "" for place in places] for row in rows[1:]]
+    return pd.DataFrame(cells, columns=list(COLUMNS), dtype=object)
+
+
+def fitted(
+    decisions: Any, ids: np.ndarray, labels: np.ndarray, classes: tuple[Any, ...] | None, *, labelled: bool = True
+) -> Decisions:
+    """Decisions checked against a result.
+
+    Args:
+        decisions: see :func:`read`.
+        ids: of the samples measured, ``(sample,)``.
+        labels: as given, codes or targets, ``(sample,)``.
+        classes: what codes stand for; None where labels are numbers.
+        labelled: whether there are labels at all.
+
+    Raises:
+        InputError: an id that was not measured or stands twice, an unknown action or class, a relabelling without a label.
+    """
+    frame = read(decisions)
+    at = pd.Index(ids.astype(str), dtype=object).get_indexer(pd.Index(frame["id"].to_numpy(), dtype=object))
+    if (at < 0).any():
+        odd = frame["id"].to_numpy()[at < 0]
+        raise InputError(
+            f"{len(odd):,} of {len(frame):,} decisions are about ids that were not measured ({odd[0]!r}; ids look like "
+            f"{ids[:1].tolist()}): use the result that was reviewed"
+        )
+    twice = frame["id"].duplicated()
+    if twice.any():
+        raise InputError(f"there are two decisions about id {frame['id'][twice].iloc[0]!r}: leave one")
+    actions = frame["action"].str.strip().str.lower().to_numpy()
+    for name, action in zip(frame["id"], actions, strict=True):
+        if action not in ACTIONS:
+            raise InputError(
+                f"the action about id {name!r} is {action!r}: use one of {', '.join(ACTIONS)}, or take the row out"
+            )
+    changed = labels[at]
+    relabelled = np.flatnonzero(actions == RELABEL)
+    if len(relabelled) and not labelled:
+        raise InputError("these samples have no labels to change: use keep, drop or unsure")
+    code = _targets if classes is None else _codes(classes)
+    for row in relabelled:
+        changed[row] = code(frame["label"].iloc[row], frame["id"].iloc[row])
+    return Decisions(at.astype(np.int64), actions.astype(str), changed)
+
+
+def _codes(classes: tuple[Any, ...]) -> Any:
+    names: dict[str, int] = {}
+    shared = set()
+    for code, name in enumerate(map(str, classes)):
+        shared |= {name} if name in names else set()
+        names.setdefault(name, code)
+
+    def code_of(label: str, about: str) -> int:
+        if label in shared:
+            raise InputError(f"several classes are written {label!r}: rename one of them and measure again")
+        if label not in names:
+            listed = ", ".join(map(repr, list(names)[:10])) + (", …" if len(names) > 10 else "")
+            said = f"no class is called {label!r}" if label else "the new label is missing"
+            raise InputError(f"id {about!r} is to be relabelled, and {said}: use one of {listed}")
+        return names[label]
+
+    return code_of
+
+
+def _targets(label: str, about: str) -> float:
+    try:
+        number = float(label)
+    except ValueError:
+        number = float("nan")
+    if not np.isfinite(number):
+        raise InputError(f"id {about!r} is to be relabelled as {label!r}: labels are numbers here, give a finite one")
+    return number
+
+
+def _columns(found: list[Any], source: str) -> None:
+    for name in COLUMNS[:2]:
+        if found.count(name) != 1:
+            listed = ", ".join(map(repr, found[:10])) or "none"
+            raise InputError(
+                f"{source} must have one column {name!r}. The columns are {listed}: export the decisions again"
+            )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    missing = value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value))
+    return "" if missing else str(value)

@@ -1,0 +1,127 @@
+// What plots share: a canvas as large as its place at the screen's own resolution, scales, colours of the theme.
+
+const MARGIN = { left: 42, right: 8, top: 8, bottom: 22 };
+
+// Roots spread what crowds near zero, and keep the sign.
+const root = { to: (v) => Math.sign(v) * Math.sqrt(Math.abs(v)), from: (u) => Math.sign(u) * u * u };
+const linear = { to: (v) => v, from: (u) => u };
+
+class Scale {
+  constructor(low, high, start, end, shape) {
+    Object.assign(this, { start, end, shape });
+    this.low = shape.to(low);
+    this.high = shape.to(high > low ? high : low + 1);
+  }
+  at(value) { return this.start + ((this.shape.to(value) - this.low) / (this.high - this.low)) * (this.end - this.start); }
+  value(at) { return this.shape.from(this.low + ((at - this.start) / (this.end - this.start)) * (this.high - this.low)); }
+  ticks() {
+    const found = [];
+    for (let step = 0; step <= 4; step++) {
+      const value = this.value(this.start + (step / 4) * (this.end - this.start));
+      const size = 10 ** Math.floor(Math.log10(Math.abs(value) || 1));
+      const round = Math.abs(value) < 1e-9 ? 0 : Math.round((value / size) * 2) / 2 * size;
+      const at = this.at(round);
+      const inside = at >= Math.min(this.start, this.end) - 1 && at <= Math.max(this.start, this.end) + 1;
+      if (inside && !found.some((each) => Math.abs(each.at - at) < 28)) found.push({ at, text: number(round, 2) });
+    }
+    return found;
+  }
+}
+
+function extent(values) {
+  let low = Infinity, high = -Infinity;
+  for (const value of values) if (Number.isFinite(value)) { if (value < low) low = value; if (value > high) high = value; }
+  return low <= high ? [low, high] : [0, 1];
+}
+
+const theme = {};
+function readTheme() {
+  const style = getComputedStyle(document.documentElement);
+  for (const name of ["ink", "soft", "line", "faint", "link", "noise", "imbalance", "margin", "uncertainty", "none", "paper"])
+    theme[name] = style.getPropertyValue("--" + name).trim();
+}
+
+class Plot {
+  constructor(title, height, describe) {
+    this.canvas = make("canvas", { role: "img", tabindex: "-1" });
+    this.describe = describe;
+    this.title = title;
+    this.height = height;
+    this.place = make("figure", { class: "plot" }, make("figcaption", {}, title), this.canvas);
+    new ResizeObserver(() => this.resized()).observe(this.canvas);
+    this.brushed = null;
+    this.brushing();
+  }
+  resized() {
+    const width = this.canvas.clientWidth, ratio = window.devicePixelRatio || 1;
+    if (!width || (this.width === width && this.ratio === ratio)) return;
+    Object.assign(this, { width, ratio });
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(this.height * ratio);
+    this.canvas.style.height = this.height + "px";
+    this.draw();
+  }
+  pen() {
+    const pen = this.canvas.getContext("2d");
+    pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    pen.clearRect(0, 0, this.width, this.height);
+    pen.font = "11px system-ui, sans-serif";
+    return pen;
+  }
+  axes(pen, x, y) {
+    pen.strokeStyle = theme.line;
+    pen.fillStyle = theme.soft;
+    pen.lineWidth = 1;
+    pen.beginPath();
+    const bottom = this.height - MARGIN.bottom;
+    pen.textAlign = "center";
+    for (const { at, text } of x.ticks()) {
+      pen.moveTo(at, bottom); pen.lineTo(at, bottom + 4);
+      pen.fillText(text, Math.min(Math.max(at, MARGIN.left), this.width - 14), this.height - 6);
+    }
+    pen.textAlign = "right";
+    for (const { at, text } of y.ticks()) {
+      pen.moveTo(MARGIN.left, at); pen.lineTo(this.width - MARGIN.right, at);
+      pen.fillText(text, MARGIN.left - 5, Math.max(at + 4, 10));
+    }
+    pen.moveTo(MARGIN.left, bottom); pen.lineTo(this.width - MARGIN.right, bottom);
+    pen.stroke();
+  }
+  // Drags report two corners as {x0, x1, y0, y1} in pixels when they end; a click reports a point.
+  brushing() {
+    let from = null;
+    const point = (event) => {
+      const box = this.canvas.getBoundingClientRect();
+      return { x: event.clientX - box.left, y: event.clientY - box.top };
+    };
+    const corners = (to) => ({
+      x0: Math.min(from.x, to.x), x1: Math.max(from.x, to.x), y0: Math.min(from.y, to.y), y1: Math.max(from.y, to.y),
+    });
+    this.canvas.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      from = point(event);
+      this.canvas.setPointerCapture(event.pointerId);
+    });
+    this.canvas.addEventListener("pointermove", (event) => {
+      if (!from) return;
+      this.dragged = corners(point(event));
+      this.draw();
+    });
+    this.canvas.addEventListener("pointerup", (event) => {
+      if (!from) return;
+      const to = point(event), box = corners(to);
+      from = this.dragged = null;
+      if (box.x1 - box.x0 < 4 && box.y1 - box.y0 < 4) this.clicked(to);
+      else this.selected(box);
+    });
+    this.canvas.addEventListener("pointercancel", () => { from = this.dragged = null; this.draw(); });
+  }
+  shade(pen, { x0, x1, y0, y1 }) {
+    pen.fillStyle = theme.link;
+    pen.globalAlpha = 0.12;
+    pen.fillRect(x0, y0, x1 - x0, y1 - y0);
+    pen.globalAlpha = 1;
+    pen.strokeStyle = theme.link;
+    pen.strokeRect(x0 + 0.5, y0 + 0.5, x1 - x0 - 1, y1 - y0 - 1);
+  }
+}

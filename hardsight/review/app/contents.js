@@ -1,0 +1,138 @@
+// What samples are: from the page itself, or from its server where that holds them.
+// A source answers `await source.of(i)` with {kind, …} or null, and `source.matching(text)` with a mask or null.
+
+function imageOf(bytes, pixelated) {
+  return { kind: "image", url: URL.createObjectURL(new Blob([bytes], { type: "image/png" })), pixelated };
+}
+
+class Recent {
+  constructor(most, forget) { this.most = most; this.forget = forget; this.held = new Map(); }
+  get(key) {
+    const value = this.held.get(key);
+    if (value !== undefined) { this.held.delete(key); this.held.set(key, value); }
+    return value;
+  }
+  set(key, value) {
+    this.held.set(key, value);
+    if (this.held.size <= this.most) return;
+    const [oldest, dropped] = this.held.entries().next().value;
+    this.held.delete(oldest);
+    this.forget(dropped);
+  }
+}
+
+class Held {
+  constructor(arrays, place) {
+    this.about = about.contents;
+    this.kind = this.about.kind;
+    this.arrays = arrays;
+    this.place = place;
+    this.recent = new Recent(400, (image) => URL.revokeObjectURL(image.url));
+    if (this.kind === "image") this.images = new Pieces(arrays, "images");
+    if (this.kind === "text") this.texts = new Pieces(arrays, "texts");
+    if (this.kind === "table") this.columns = this.about.columns.map((column, at) => this.column(column, at));
+  }
+  column(column, at) {
+    const values = this.arrays[`column ${at}`];
+    if (!column.words) return { ...column, values };
+    const kinds = new Pieces(this.arrays, `kinds ${at}`);
+    return { ...column, values, kinds, rare: this.arrays[`rare ${at}`], missing: this.arrays[`missing ${at}`] };
+  }
+  async of(i) {
+    const at = this.place[i];
+    if (at < 0) return null;
+    if (this.kind === "text") return { kind: "text", text: this.texts.text(at), leftOut: this.arrays.left_out[at] };
+    if (this.kind === "table")
+      return { kind: "table", values: this.columns.map((c) => judged(c, at)), leftOut: this.about.left_out };
+    let image = this.recent.get(at);
+    if (!image) this.recent.set(at, (image = imageOf(this.images.piece(at), this.about.pixelated)));
+    return image;
+  }
+  // Marks the samples whose text or words hold the text.
+  mark(text, found) {
+    if (this.kind === "image") return;
+    const lists = this.kind === "text" ? [{ hits: lowered(this.texts).map((t) => t.includes(text)) }]
+      : this.columns.filter((c) => c.words).map((c) => ({ values: c.values, hits: lowered(c.kinds).map((k) => k.includes(text)) }));
+    for (let i = 0; i < found.length; i++) {
+      const at = this.place[i];
+      if (at < 0 || found[i]) continue;
+      for (const { values, hits } of lists) if (hits[values ? values[at] : at]) { found[i] = 1; break; }
+    }
+  }
+  async matching(text, found) { this.mark(text, found); }
+  near(i) { return null; }
+}
+
+function judged(column, at) {
+  const value = column.values[at];
+  const gap = { name: column.name, value: "missing", unusual: column.rareGap ? "seldom missing" : "" };
+  if (column.words)
+    return column.missing[at] ? gap : { name: column.name, value: column.kinds.text(value), unusual: column.rare[value] ? "rare" : "" };
+  if (Number.isNaN(value)) return gap;
+  const unusual = column.low !== null && value < column.low ? "unusually low"
+    : column.high !== null && value > column.high ? "unusually high" : "";
+  return { name: column.name, value: number(value, 5), unusual };
+}
+
+class Served {
+  constructor() {
+    this.recent = new Recent(400, () => {});
+  }
+  async of(i) {
+    if (!about.served.samples) return null;
+    let found = this.recent.get(i);
+    if (!found) {
+      const answer = await fetch(`samples/${i}`);
+      if (!answer.ok) return null;
+      found = await answer.json();
+      if (found.kind === "image") found.url = `images/${i}`;
+      this.recent.set(i, found);
+    }
+    return found;
+  }
+  async matching(text, found) {
+    if (!about.served.samples) return;
+    const answer = await fetch("search?" + new URLSearchParams({ text }));
+    if (answer.ok) for (const i of new Uint32Array(await answer.arrayBuffer())) found[i] = 1;
+  }
+  async near(i) {
+    if (!about.served.nearest) return null;
+    const answer = await fetch(`nearest/${i}`);
+    return answer.ok ? answer.json() : null;
+  }
+}
+
+class Absent {
+  async of() { return null; }
+  async matching() {}
+  near() { return null; }
+}
+
+// A sample in little, for the list and for neighbours.
+function miniature(shown, alt) {
+  if (!shown) return make("span", { class: "mini none" });
+  if (shown.kind === "image") return make("img", { class: "mini" + (shown.pixelated ? " pixels" : ""), src: shown.url, alt });
+  if (shown.kind === "text") return make("span", { class: "mini words", dir: "auto" }, oneLine(shown.text, 160));
+  const telling = shown.values.filter((v) => v.unusual).concat(shown.values.filter((v) => !v.unusual)).slice(0, 4);
+  return make("span", { class: "mini words" }, ...telling.map((v) =>
+    make("span", { class: v.unusual ? "value unusual" : "value" }, `${oneLine(v.name, 24)} `, make("b", {}, oneLine(v.value, 32)))));
+}
+
+// A sample in full.
+function whole(shown, alt) {
+  if (!shown) return make("p", { class: "empty" }, about.contents || about.served?.samples
+    ? "This sample did not fit into the page: hardsight serve shows all."
+    : "Give the samples to the review to see them as what they are.");
+  if (shown.kind === "image") return make("img", { class: "whole" + (shown.pixelated ? " pixels" : ""), src: shown.url, alt });
+  if (shown.kind === "text") {
+    const text = make("div", { class: "text", dir: "auto" }, lines(shown.text));
+    if (shown.leftOut) text.append(make("small", {}, ` … ${plural(shown.leftOut, "more character")}`));
+    return text;
+  }
+  const values = shown.values.length > 16
+    ? shown.values.filter((v) => v.unusual).concat(shown.values.filter((v) => !v.unusual)) : shown.values;
+  return make("dl", { class: "values" }, ...values.map((v) => make("div", { class: v.unusual ? "unusual" : null },
+    make("dt", {}, make("bdi", {}, oneLine(v.name))),
+    make("dd", {}, make("bdi", {}, oneLine(v.value)), v.unusual ? make("small", {}, ` ${v.unusual}`) : null))),
+    shown.leftOut ? make("div", {}, make("small", {}, plural(shown.leftOut, "more value"))) : null);
+}

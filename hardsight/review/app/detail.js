@@ -1,0 +1,134 @@
+// One sample: in the list as a row, and chosen in full.
+
+// The ledger as a bar: what is below zero is stacked to the left of the zero line. Bars of one page share the scale.
+class Ledger {
+  constructor(columns) {
+    this.lines = about.factors.map((name) => columns[name]);
+    this.low = this.high = 0;
+    for (let i = 0; i < about.n && this.lines.length; i++) {
+      let left = 0, right = 0;
+      for (const line of this.lines) if (line[i] < 0) left += line[i]; else right += line[i];
+      if (left < this.low) this.low = left;
+      if (right > this.high) this.high = right;
+    }
+  }
+  bar(i, own = false) {
+    const amounts = this.lines.map((line) => line[i]);
+    const low = own ? amounts.reduce((sum, v) => sum + Math.min(v, 0), 0) : this.low;
+    const high = own ? amounts.reduce((sum, v) => sum + Math.max(v, 0), 0) : this.high;
+    const unit = 100 / Math.max(high - low, 1e-9);
+    const words = about.factors.map((name, at) => `${name} ${number(amounts[at], 2)}`).join(", ");
+    const bar = drawn("svg", { class: "bar", viewBox: "0 0 100 8", preserveAspectRatio: "none", role: "img", "aria-label": `Factors: ${words}` });
+    let left = 0, right = 0;
+    amounts.forEach((amount, at) => {
+      if (amount < 0) left += amount;
+      const start = amount < 0 ? left : right;
+      right += Math.max(amount, 0);
+      bar.append(drawn("rect", { class: about.factors[at], x: (start - low) * unit, y: 0, width: Math.abs(amount) * unit, height: 8 }));
+    });
+    bar.append(drawn("line", { x1: -low * unit, x2: -low * unit, y1: -1, y2: 9, "vector-effect": "non-scaling-stroke" }));
+    return bar;
+  }
+}
+
+const badge = (decision) => decision
+  ? make("span", { class: `badge ${decision.action}` }, decision.action === "relabel" ? `→ ${labelText(decision.label)}` : decision.action)
+  : null;
+
+class Views {
+  constructor(columns, decisions, source) {
+    Object.assign(this, { columns, decisions, source, ledger: new Ledger(columns) });
+    this.nearAt = columns.near_at && new Map(Array.from(columns.near_at, (row, at) => [row, at]));
+  }
+  name(i) { return oneLine(this.columns.idTexts.text(i), 120); }
+  alt(i) {
+    const { label, predicted } = this.columns;
+    return `Sample ${this.name(i)}` + (label ? `, ${about.labelName} ${labelText(label[i])}, predicted ${labelText(predicted[i])}` : "");
+  }
+  verdict(i) {
+    const { label, predicted, cause } = this.columns;
+    const missed = about.classes && label[i] !== predicted[i];
+    return make("span", { class: "verdict" },
+      cause ? make("i", { class: `swatch ${about.causes[cause[i]]}`, title: about.causes[cause[i]] }) : null,
+      label ? make("b", {}, make("bdi", {}, labelText(label[i]))) : null,
+      label && (missed || !about.classes) ? make("span", { class: "missed" }, " ", make("small", {}, "vs "), make("bdi", {}, labelText(predicted[i]))) : null);
+  }
+  row(i, at, all) {
+    const { error, p_wrong, p_outlier } = this.columns, doubt = p_wrong ?? p_outlier;
+    const place = make("span", { class: "place" });
+    this.source.of(i).then((shown) => place.replaceChildren(miniature(shown, "")), () => {});
+    return make("div", {
+      role: "option", id: `row-${i}`, class: "row", "data-at": at, "aria-setsize": all, "aria-posinset": at + 1,
+      "aria-label": `${this.alt(i)}, error ${number(error[i], 2)}` + (doubt ? `, ${p_wrong ? "p wrong" : "p outlier"} ${chance(doubt[i])}` : "")
+        + (this.decisions.get(i) ? `, decided: ${badge(this.decisions.get(i)).textContent}` : ""),
+    }, place, make("span", { class: "facts" },
+      make("span", { class: "first" }, this.verdict(i), badge(this.decisions.get(i))),
+      make("span", { class: "second" }, make("bdi", { class: "id" }, this.name(i)),
+        make("span", {}, number(error[i], 2)), doubt ? make("span", { class: "doubt" }, `p ${chance(doubt[i])}`) : null),
+      this.ledger.lines.length ? this.ledger.bar(i) : null));
+  }
+  facts(i) {
+    const c = this.columns;
+    const pairs = [
+      ["error", c.error, c.error_se], ["bias", c.bias], ["variance", c.variance], ["p of label", c.p_label],
+      ["p wrong", c.p_wrong], ["p outlier", c.p_outlier], ["hardness", c.hardness], ["views", c.views],
+    ].filter(([, values]) => values);
+    return make("dl", { class: "facts" }, ...pairs.map(([name, values, spread]) =>
+      make("div", {}, make("dt", {}, name), make("dd", {}, name.startsWith("p ") && name !== "p of label" ? chance(values[i]) : number(values[i]), spread && !Number.isNaN(spread[i])
+        ? make("span", { class: "se" }, ` ± ${number(spread[i], 2)}`) : null))),
+      c.cause ? make("div", {}, make("dt", {}, "cause"), make("dd", {}, make("i", { class: `swatch ${about.causes[c.cause[i]]}` }), about.causes[c.cause[i]])) : null);
+  }
+  account(i) {
+    if (!this.ledger.lines.length) return null;
+    return make("section", { "aria-label": "Ledger" }, make("h3", {}, `What makes the error of ${number(this.columns.error[i])}`),
+      this.ledger.bar(i, true),
+      make("ul", { class: "legend" }, ...about.factors.map((name, at) =>
+        make("li", {}, make("i", { class: `swatch ${name}` }), `${name} ${number(this.ledger.lines[at][i], 2)}`))));
+  }
+  members(i) {
+    const { top, top_p, label, suggested, views } = this.columns;
+    if (!top) return null;
+    const rows = Array.from({ length: about.told }, (_, k) => [top[i * about.told + k], top_p[i * about.told + k]]).filter(([, p], k) => k < 2 || p >= 0.005);
+    if (!rows.some(([code]) => code === label[i])) rows.push([label[i], this.columns.p_label[i]]);
+    return make("section", { "aria-label": "What the models say" }, make("h3", {}, `What ${plural(views[i], "held-out view")} say`),
+      make("ul", { class: "says" }, ...rows.map(([code, p]) => {
+        const bar = make("i", { class: "share", "aria-hidden": "true" });
+        bar.style.width = `${100 * p}%`;
+        const notes = [code === label[i] ? "given" : "", suggested && code === suggested[i] && code !== label[i] ? "suggested" : ""].filter(Boolean);
+        return make("li", {}, make("span", { class: "class" }, make("bdi", {}, labelText(code)), notes.length ? make("small", {}, ` ${notes.join(", ")}`) : null),
+          make("span", { class: "track", "aria-hidden": "true" }, bar), make("span", { class: "n" }, percent(p)));
+      })));
+  }
+  async neighbours(i) {
+    let rows = await this.source.near(i);
+    const at = this.nearAt?.get(i);
+    if (!rows && at !== undefined) {
+      const { near } = this.columns, wide = near.length / this.columns.near_at.length;
+      rows = [...near.subarray(at * wide, (at + 1) * wide)];
+    }
+    rows = (rows ?? []).filter((row) => row >= 0);
+    if (!rows.length) return null;
+    const tiles = rows.map((row) => {
+      const place = make("span", { class: "place" });
+      this.source.of(row).then((shown) => place.replaceChildren(miniature(shown, "")), () => {});
+      const other = about.classes && this.columns.label[row] !== this.columns.label[i];
+      return make("li", {}, make("button", { type: "button", class: "tile", "data-row": row, "aria-label": this.alt(row) }, place,
+        make("span", { class: other ? "other" : "" }, make("bdi", {}, this.columns.label ? labelText(this.columns.label[row]) : this.name(row)))));
+    });
+    return make("section", { "aria-label": "Nearest neighbours" }, make("h3", {}, "Nearest neighbours"), make("ul", { class: "near" }, ...tiles));
+  }
+  async chosen(i) {
+    const { label, predicted, suggested, p_suggested } = this.columns;
+    const [shown, near] = await Promise.all([this.source.of(i).catch(() => null), this.neighbours(i).catch(() => null)]);
+    const said = label ? make("p", { class: "said" },
+      make("span", {}, `${oneLine(about.labelName, 40)} `, make("b", {}, make("bdi", {}, labelText(label[i])))),
+      make("span", { class: about.classes && label[i] !== predicted[i] ? "missed" : "" }, "predicted ", make("b", {}, make("bdi", {}, labelText(predicted[i])))),
+      suggested && suggested[i] !== label[i] ? make("span", {}, "suggested ", make("b", {}, make("bdi", {}, labelText(suggested[i]))), ` p ${chance(p_suggested[i])}`) : null,
+      badge(this.decisions.get(i))) : badge(this.decisions.get(i));
+    return [
+      make("h2", { id: "chosen" }, make("bdi", { class: "id" }, this.name(i))), said,
+      make("div", { class: "shown", "data-kind": shown?.kind ?? "none" }, whole(shown, this.alt(i)), make("div", { class: "reading" }, this.facts(i), this.account(i), this.members(i))),
+      near,
+    ].filter(Boolean);
+  }
+}

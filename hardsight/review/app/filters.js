@@ -1,0 +1,71 @@
+// Which samples are shown, and in which order.
+
+class Filters {
+  constructor(columns, decisions, source) {
+    Object.assign(this, { columns, decisions, source, orders: new Map(), text: "", found: null });
+    this.clear();
+  }
+  clear() {
+    this.label = null;
+    this.decided = "";
+    this.causes = new Set(about.causes.keys());
+    this.ranges = {};
+    this.text = "";
+    this.found = null;
+  }
+  async search(text) {
+    const wanted = text.trim().toLowerCase();
+    this.text = wanted;
+    if (!wanted) { this.found = null; return; }
+    const found = new Uint8Array(about.n);
+    const ids = lowered(this.columns.idTexts);
+    for (let i = 0; i < ids.length; i++) if (ids[i].includes(wanted)) found[i] = 1;
+    if (about.classes) {
+      const hits = about.classes.map((name) => name.toLowerCase().includes(wanted));
+      const { label } = this.columns;
+      for (let i = 0; i < found.length; i++) if (hits[label[i]]) found[i] = 1;
+    }
+    await this.source.matching(wanted, found);
+    // Another search has begun meanwhile.
+    if (this.text === wanted) this.found = found;
+  }
+  // Mask of the samples that pass every filter.
+  mask() {
+    const pass = this.found ? this.found.slice() : new Uint8Array(about.n).fill(1);
+    const { label, cause } = this.columns;
+    if (this.label !== null) keepWhere(pass, (i) => label[i] === this.label);
+    if (cause && this.causes.size < about.causes.length) {
+      const wanted = about.causes.map((_, code) => this.causes.has(code));
+      keepWhere(pass, (i) => wanted[cause[i]]);
+    }
+    for (const [name, [low, high]] of Object.entries(this.ranges)) {
+      const values = this.columns[name];
+      keepWhere(pass, (i) => values[i] >= low && values[i] <= high);
+    }
+    if (this.decided) {
+      const { made } = this.decisions, wanted = this.decided;
+      if (wanted === "none") for (const row of made.keys()) pass[row] = 0;
+      else keepWhere(pass, (i) => { const d = made.get(i); return d !== undefined && (wanted === "any" || d.action === wanted); });
+    }
+    return pass;
+  }
+  // Rows from highest to lowest; ties in the order given. Unknown values stand last.
+  order(name) {
+    let order = this.orders.get(name);
+    if (order) return order;
+    order = Uint32Array.from({ length: about.n }, (_, i) => i);
+    if (name !== "given") {
+      const values = Float64Array.from(this.columns[name], (v) => (Number.isNaN(v) ? -Infinity : v));
+      order.sort((a, b) => values[b] - values[a] || a - b);
+    }
+    this.orders.set(name, order);
+    return order;
+  }
+  rows(mask, name) {
+    return this.order(name).filter((i) => mask[i]);
+  }
+}
+
+function keepWhere(pass, test) {
+  for (let i = 0; i < pass.length; i++) if (pass[i] && !test(i)) pass[i] = 0;
+}

@@ -1,0 +1,264 @@
+// Puts the parts together: filters change what is listed, the keyboard chooses and decides.
+
+const NAMES = { error: "error", p_wrong: "p wrong", p_outlier: "p outlier", hardness: "hardness", bias: "bias", variance: "variance", given: "order given" };
+
+function alarm(text) {
+  const place = byId("alarm");
+  if (place.textContent === text) return;
+  place.textContent = text;
+  place.hidden = !text;
+}
+
+async function start() {
+  readTheme();
+  const columns = await unpacked("columns", about.columns);
+  columns.idTexts = new Pieces(columns, "ids");
+  let source = about.served ? new Served() : new Absent();
+  const late = { of: (i) => source.of(i), matching: (t, f) => source.matching(t, f), near: (i) => source.near(i) };
+  const keeper = about.served ? new ServedKeeper(alarm, () => decisions.csv()) : new Keeper(alarm);
+  const decisions = new Decisions(columns.idTexts, columns.label, keeper, (rows) => app.decided(rows));
+  const filters = new Filters(columns, decisions, late);
+  const app = new App(columns, decisions, filters, new Views(columns, decisions, late));
+  await restore(decisions, keeper);
+  app.begin();
+  document.querySelector("main").setAttribute("aria-busy", "false");
+  document.documentElement.dataset.ready = "1";
+  performance.mark("ready");
+  if (about.contents) {
+    source = new Held(await unpacked("contents", about.contents.directory), columns.place);
+    app.sourceCame();
+  }
+  document.documentElement.dataset.complete = "1";
+  performance.mark("complete");
+  addEventListener("storage", (event) => {
+    const heard = keeper.heard(event);
+    if (heard) { decisions.set(...heard); app.decided([heard[0]]); }
+  });
+  addEventListener("beforeunload", (event) => { if (keeper.lost) event.preventDefault(); });
+}
+
+async function restore(decisions, keeper) {
+  const { found, steps } = keeper.kept();
+  [decisions.past, decisions.future] = steps;
+  if (!about.served) { for (const [row, decision] of found) decisions.set(row, decision); return; }
+  if (keeper.unsent()) {
+    for (const [row, decision] of found) decisions.set(row, decision);
+    keeper.send();
+    return;
+  }
+  const text = await keeper.received();
+  try {
+    if (text) for (const [row, , after] of decisions.read(text)) decisions.set(row, after);
+    keeper.become(decisions.made);
+  } catch (fault) { alarm(`decisions.csv cannot be read: ${fault.message}.`); }
+}
+
+class App {
+  constructor(columns, decisions, filters, views) {
+    Object.assign(this, { columns, decisions, filters, views, chosen: -1, drawing: 0 });
+    this.list = new List(byId("list"), byId("rows"), (i, at, all) => views.row(i, at, all), (i) => this.choose(i));
+    this.plots = [];
+  }
+  begin() {
+    const { columns, filters } = this, refilter = () => this.filter();
+    if (columns.bias && columns.variance) {
+      this.map = new BiasVariance(columns, filters, refilter, (i) => this.choose(i));
+      byId("plots").append(this.map.place);
+    }
+    const histograms = [["error", about.loss ? `Error (${about.loss})` : "Error", root], ["p_wrong", "P(label wrong)", linear, [0, 1]], ["p_outlier", "P(outlier)", linear, [0, 1]]];
+    for (const [name, title, shape, range] of histograms) {
+      if (!columns[name]) continue;
+      const plot = new Histogram(name, title, columns, filters, shape, range ?? [0, extent(columns[name])[1]], refilter);
+      this.plots.push(plot);
+      byId("plots").append(plot.place);
+    }
+    this.fillChoices();
+    this.listen();
+    this.fold(matchMedia("(max-width: 56rem)").matches);
+    this.filter();
+    this.choose(this.list.rows[0] ?? -1);
+    this.progress();
+  }
+  fillChoices() {
+    const { columns } = this;
+    const orders = ["error", "hardness", "p_wrong", "p_outlier", ...about.factors, "bias", "variance"].filter((name) => columns[name]);
+    byId("order").append(...[...orders, "given"].map((name) => make("option", { value: name }, NAMES[name] ?? name)));
+    if (about.classes) {
+      const options = () => about.classes.map((name, code) => make("option", { value: code }, labelText(code)));
+      byId("label")?.append(...options());
+      byId("target")?.append(make("select", { id: "to", "aria-label": "New label" }, ...options()));
+    } else {
+      byId("by-label")?.remove();
+      byId("target")?.append(make("input", { id: "to", type: "number", step: "any", "aria-label": "New label" }));
+    }
+  }
+  listen() {
+    const on = (id, event, act) => byId(id)?.addEventListener(event, act);
+    on("search", "input", (event) => {
+      clearTimeout(this.typing);
+      const { value } = event.target;
+      this.typing = setTimeout(async () => { await this.filters.search(value); this.filter(); }, 120);
+    });
+    on("label", "change", (event) => { this.filters.label = event.target.value === "" ? null : Number(event.target.value); this.filter(); });
+    on("decided", "change", (event) => { this.filters.decided = event.target.value; this.filter(); });
+    on("causes", "change", () => {
+      this.filters.causes = new Set([...byId("causes").querySelectorAll("input:checked")].map((box) => Number(box.value)));
+      this.filter();
+    });
+    on("order", "change", () => { this.filter(); this.choose(this.list.rows[0] ?? -1); });
+    on("clear", "click", () => this.clear());
+    on("fold", "click", () => this.fold(byId("fold").getAttribute("aria-expanded") === "true"));
+    on("undo", "click", () => this.turn("undo"));
+    on("redo", "click", () => this.turn("redo"));
+    on("export", "click", () => this.export());
+    on("import", "click", () => byId("file").click());
+    on("file", "change", (event) => this.import(event.target));
+    on("help", "click", () => byId("keys").showModal());
+    on("relabel", "click", () => this.relabel());
+    on("to", "keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); this.relabel(); byId("list").focus(); } });
+    on("suggest", "click", () => this.suggest());
+    on("previous", "click", () => this.move(-1));
+    on("next", "click", () => this.move(1));
+    for (const button of document.querySelectorAll("[data-action]"))
+      button.addEventListener("click", () => this.decide(button.dataset.action ? { action: button.dataset.action } : undefined));
+    on("detail", "click", (event) => {
+      const tile = event.target.closest("[data-row]");
+      if (tile) this.choose(Number(tile.dataset.row));
+    });
+    document.addEventListener("keydown", (event) => this.key(event));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readTheme(); this.map?.repaint(); for (const plot of this.plots) plot.draw(); });
+  }
+  fold(folded) {
+    byId("fold").setAttribute("aria-expanded", String(!folded));
+    byId("folded").hidden = folded;
+  }
+  clear() {
+    this.filters.clear();
+    for (const id of ["search", "label", "decided"]) if (byId(id)) byId(id).value = "";
+    for (const box of byId("causes")?.querySelectorAll("input") ?? []) box.checked = true;
+    this.filter();
+  }
+  filter() {
+    const mask = this.filters.mask();
+    const rows = this.filters.rows(mask, byId("order").value);
+    this.list.show(rows);
+    this.map?.update(rows);
+    for (const plot of this.plots) plot.update(mask);
+    byId("count").textContent = `${grouped(rows.length)} of ${plural(about.n, "sample")}`;
+    if (rows.length && this.list.at() < 0) this.choose(rows[0]);
+    else if (rows.length) this.list.select(this.chosen);
+  }
+  async choose(i) {
+    if (i < 0) return;
+    this.chosen = i;
+    this.list.select(i);
+    if (this.map) { this.map.chosen = i; this.map.draw(); }
+    this.offer(i);
+    const turn = ++this.drawing;
+    const parts = await this.views.chosen(i);
+    if (turn === this.drawing) { byId("detail").replaceChildren(...parts); if (this.shown !== i) byId("detail").scrollTop = 0; this.shown = i; }
+  }
+  // The label that would be given, and the button for the suggested one.
+  offer(i) {
+    const { label, suggested, predicted } = this.columns;
+    if (!label) return;
+    const likely = suggested ? suggested[i] : about.classes ? predicted[i] : label[i], decision = this.decisions.get(i);
+    byId("to").value = decision?.action === "relabel" ? decision.label : about.classes ? likely : "";
+    byId("suggest").hidden = likely === label[i];
+    byId("suggest").lastElementChild.textContent = `relabel to ${labelText(likely)}`;
+    for (const button of document.querySelectorAll("[data-action]"))
+      if (button.dataset.action) button.setAttribute("aria-pressed", String(decision?.action === button.dataset.action));
+  }
+  move(by) {
+    const { rows } = this.list;
+    if (!rows.length) return;
+    this.choose(rows[Math.min(rows.length - 1, Math.max(0, this.list.at() + by))]);
+  }
+  decide(decision) {
+    if (this.chosen < 0) return;
+    const at = this.list.at(), row = this.chosen, next = at >= 0 ? this.list.rows[at + 1] : undefined;
+    this.decisions.decide(row, decision);
+    byId("said").textContent = `${this.views.name(row)}: ${decision ? badge(decision).textContent : "no decision"}`;
+    if (decision && next !== undefined && byId("advance").checked) this.choose(next);
+  }
+  relabel() {
+    const { value } = byId("to"), label = Number(value);
+    if (value === "" || !Number.isFinite(label)) { byId("to").focus(); return; }
+    this.decide(label === this.columns.label[this.chosen] ? { action: "keep" } : { action: "relabel", label });
+  }
+  suggest() {
+    const { suggested, predicted, label } = this.columns;
+    if (!label || byId("suggest").hidden) return;
+    this.decide({ action: "relabel", label: (suggested ?? predicted)[this.chosen] });
+  }
+  turn(which) {
+    const changes = this.decisions[which]();
+    if (!changes) return;
+    byId("said").textContent = `${which === "undo" ? "Undone" : "Redone"}: ${plural(changes.length, "decision")}`;
+    this.choose(changes[0][0]);
+  }
+  decided(rows) {
+    this.progress();
+    if (this.filters.decided) this.filter();
+    else this.list.redraw();
+    if (rows.includes(this.chosen)) this.choose(this.chosen);
+  }
+  sourceCame() {
+    this.list.redraw();
+    this.choose(this.chosen);
+    if (this.filters.text) this.filters.search(this.filters.text).then(() => this.filter());
+  }
+  progress() {
+    const counts = this.decisions.counts(), all = this.decisions.made.size;
+    const parts = ACTIONS.filter((action) => counts[action]).map((action) => `${grouped(counts[action])} ${action}`);
+    byId("progress").textContent = all ? `${grouped(all)} of ${grouped(about.n)} decided: ${parts.join(", ")}` : `${plural(about.n, "sample")}, none decided yet`;
+    byId("undo").disabled = !this.decisions.past.length;
+    byId("redo").disabled = !this.decisions.future.length;
+  }
+  export() {
+    const url = URL.createObjectURL(new Blob([this.decisions.csv()], { type: "text/csv" }));
+    make("a", { href: url, download: "decisions.csv" }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10000);
+    byId("said").textContent = `Exported ${plural(this.decisions.made.size, "decision")}`;
+  }
+  async import(input) {
+    const [file] = input.files;
+    input.value = "";
+    if (!file) return;
+    try {
+      const changes = this.decisions.read(await file.text());
+      alarm("");
+      this.decisions.step(changes);
+      byId("said").textContent = `Imported ${plural(changes.length, "decision")}`;
+    } catch (fault) {
+      alarm(`${oneLine(file.name, 60)} was not imported: ${fault.message}.`);
+    }
+  }
+  key(event) {
+    if (event.ctrlKey && event.key.toLowerCase() === "z") { event.preventDefault(); this.turn(event.shiftKey ? "redo" : "undo"); return; }
+    if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+    const typing = event.target.closest?.("input:not([type=checkbox]), select, textarea");
+    if (event.key === "Escape" && typing) { byId("list").focus(); return; }
+    if (typing) return;
+    const inList = event.target === byId("list") || event.target === document.body;
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: this.list.page(), PageUp: -this.list.page(), Home: -Infinity, End: Infinity };
+    if (inList && event.key in steps) { event.preventDefault(); this.move(steps[event.key]); return; }
+    if (!byId("single").checked) return;
+    const act = this.commands()[event.key.toLowerCase()];
+    if (act) { event.preventDefault(); act(); }
+  }
+  commands() {
+    return {
+      j: () => this.move(1), p: () => this.move(-1),
+      k: () => this.decide({ action: "keep" }), d: () => this.decide({ action: "drop" }), u: () => this.decide({ action: "unsure" }),
+      c: () => this.decide(undefined), s: () => this.suggest(), r: () => byId("to")?.focus(),
+      z: () => this.turn("undo"), y: () => this.turn("redo"), e: () => this.export(),
+      "/": () => { this.fold(false); byId("search").focus(); }, "?": () => byId("keys").showModal(),
+    };
+  }
+}
+
+start().catch((fault) => {
+  alarm(`This page could not be drawn: ${fault.message}`);
+  console.error(fault);
+});

@@ -1,0 +1,69 @@
+// How values are put into words: control characters have pictures of their own, so that they hide nothing.
+
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+const CONTROLS_BUT_LINES = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+
+function picture(character) {
+  const code = character.charCodeAt(0);
+  return code < 32 ? String.fromCharCode(0x2400 + code) : code === 127 ? "\u2421" : "\ufffd";
+}
+
+function oneLine(text, longest = 200) {
+  const cut = text.length > longest ? text.slice(0, longest - 1) + "…" : text;
+  return cut.replace(CONTROLS, picture);
+}
+
+function lines(text) {
+  return text.replace(/\r\n?/g, "\n").replace(CONTROLS_BUT_LINES, picture);
+}
+
+function number(value, digits = 3) {
+  if (value === undefined || Number.isNaN(value)) return "–";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  const size = Math.abs(value);
+  if (value === 0 || (Number.isInteger(value) && size < 1e15)) return grouped(value);
+  const written = size >= 1e-4 && size < 1e6
+    ? String(Number(value.toPrecision(digits)))
+    : value.toExponential(digits - 1).replace("e+", "e");
+  return written.replaceAll("-", "−");
+}
+
+function grouped(whole) {
+  return whole.toLocaleString("en-US", { maximumFractionDigits: 0 }).replace("-", "−");
+}
+
+// Probabilities near 0 and 1 are told as such: none of them is certain.
+function chance(p) {
+  return Number.isNaN(p) ? "–" : p > 0.99 ? ">\u00a00.99" : p < 0.01 ? "<\u00a00.01" : p.toFixed(2);
+}
+
+function percent(p) {
+  return p > 0.99 ? ">\u00a099 %" : p < 0.01 ? "<\u00a01 %" : `${Math.round(100 * p)} %`;
+}
+
+function plural(count, noun) {
+  return `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+// An element with attributes and children; text is always text.
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes))
+    if (value !== undefined && value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+  return element;
+}
+
+function drawn(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+const byId = (id) => document.getElementById(id);
+
+function labelText(value) {
+  if (value === undefined) return "";
+  return about.classes ? oneLine(about.classes[value], 120) : number(value, 5);
+}

@@ -1,0 +1,209 @@
+"""Decisions of a review: read, checked, carried out, and weighed with."""
+
+import csv
+from contextlib import suppress
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import load_wine
+
+import hardsight as hs
+from hardsight.cli import main
+from hardsight.decisions import escaped, parsed, unescaped, written
+from hardsight.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def wine():
+    X, y = load_wine(return_X_y=True)
+    names = np.array(["red", "=white", "7"])[y]
+    return hs.measure(X, names, ids=[f"w{i}" for i in range(len(y))], learner="ridge", folds=3, repeats=2)
+
+
+def frame(*rows):
+    return pd.DataFrame(rows, columns=["id", "action", "label"])
+
+
+FOUR = frame(("w3", "drop", ""), ("w5", "relabel", "=white"), ("w7", "keep", ""), ("w9", "unsure", ""))
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.sampled_from(["keep", "relabel"]), st.text()), max_size=5))
+def test_what_is_written_is_read_again(rows):
+    rows = [(name.replace("\r", "").replace("\0", "") or "x", *rest) for name, *rest in rows]
+    rows = [
+        (a.encode("utf-8", "replace").decode(), b, c.encode("utf-8", "replace").decode().replace("\0", ""))
+        for a, b, c in rows
+    ]
+    again = parsed(written(frame(*rows)))
+    assert list(again.itertuples(index=False, name=None)) == rows
+
+
+@given(st.text(alphabet="'=+-@\t\r\n＝a1.", max_size=6))
+def test_no_cell_begins_as_a_formula_and_escaping_is_undone(text):
+    cell = escaped(text)
+    assert unescaped(cell) == text
+    try:
+        float(text)
+        number = True
+    except ValueError:
+        number = False
+    assert number or cell[:1] not in set("=+-@\t\r\n＝＋－＠")
+
+
+def test_apply_gives_labels_a_mask_and_ids(wine):
+    found = wine.apply(FOUR)
+    before = wine.names(wine.labels)
+    assert found.ids is wine.ids
+    assert np.flatnonzero(~found.keep).tolist() == [3]
+    assert np.flatnonzero(found.labels != before).tolist() == [5]
+    assert found.labels[5] == "=white"
+    assert found.actions[[3, 5, 7, 9, 0]].tolist() == ["drop", "relabel", "keep", "unsure", ""]
+    assert found.table.shape == (len(wine) - 1, 2)
+    assert found.table.loc["w5"].tolist() == ["=white", "relabel"]
+    assert (wine.names(wine.labels) == before).all()
+
+
+def test_a_path_and_a_frame_say_the_same(wine, tmp_path):
+    path = tmp_path / "decisions.csv"
+    path.write_text(written(FOUR), encoding="utf-8")
+    assert "'=white" in path.read_text(encoding="utf-8")
+    assert wine.apply(path).table.equals(wine.apply(FOUR).table)
+    assert wine.apply(FOUR.set_index("id")).table.equals(wine.apply(FOUR).table)
+    # As a spreadsheet may save it: a byte order mark, semicolons, columns in another order, another column.
+    rows = [[label, "x", action, name] for name, action, label in FOUR.itertuples(index=False)]
+    text = StringIO()
+    csv.writer(text, delimiter=";").writerows([["Label", "note", "Action", "ID"], *rows])
+    path.write_text(text.getvalue(), encoding="utf-8-sig")
+    assert wine.apply(path).table.equals(wine.apply(FOUR).table)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([("w999", "drop", "")], "1 of 1 decisions are about ids that were not measured \\('w999'; ids look like"),
+        ([("w1", "drop", ""), ("w1", "keep", "")], "two decisions about id 'w1'"),
+        ([("w1", "burn", "")], "about id 'w1' is 'burn': use one of keep, relabel, drop, unsure"),
+        ([("w1", "relabel", "blue")], "no class is called 'blue': use one of '7', '=white', 'red'"),
+        ([("w1", "relabel", "")], "the new label is missing"),
+    ],
+)
+def test_what_does_not_fit_is_refused(wine, rows, said):
+    with pytest.raises(InputError, match=said):
+        wine.apply(frame(*rows))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"a,b\n1,2\n", "one column 'id'"),
+        (b"id,action\n1,keep,x\n", "row 2 has 3 cells"),
+        (b"\xff\xfe\xff", "not UTF-8"),
+        (b'id,action\n"1,keep\n', "no readable csv"),
+        (b"id,id,action\n1,2,keep\n", "one column 'id'"),
+    ],
+)
+def test_damaged_files_are_refused(wine, tmp_path, content, said):
+    (tmp_path / "d.csv").write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        wine.apply(tmp_path / "d.csv")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(content):
+    with suppress(InputError):
+        parsed(content.decode("utf-8", "replace"))
+
+
+def test_what_is_no_table_is_refused(wine, tmp_path):
+    with pytest.raises(InputError, match="no file at"):
+        wine.apply(tmp_path / "none.csv")
+    with pytest.raises(InputError, match="must be the path of a csv file, or a DataFrame"):
+        wine.apply([1, 2])
+
+
+def test_classes_that_are_written_alike_cannot_be_told_apart(wine):
+    d = wine.select(np.ones(len(wine), dtype=bool))
+    d.classes = (1, "1", "red")
+    with pytest.raises(InputError, match="several classes are written '1'"):
+        d.apply(frame(("w1", "relabel", "1")))
+
+
+def test_numbers_are_relabelled_with_numbers():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    d = hs.measure(X, X @ [1.0, 2.0] + rng.normal(size=60), learner="ridge", folds=3, repeats=2)
+    assert d.apply(frame((4, "relabel", -2.5))).labels[4] == -2.5
+    with pytest.raises(InputError, match="labels are numbers here"):
+        d.apply(frame((4, "relabel", "nan")))
+    lam = 2 * float(d.error.max())
+    weights = hs.weigh(d, "spl-linear", lam=lam, decisions=frame((4, "relabel", d.predicted[4])))
+    error = d.error.copy()
+    # At the mean prediction what is left is the spread of the two views, before its correction by 2 / (2 - 1).
+    error[4] = d.variance[4] / 2
+    np.testing.assert_allclose(weights, (1 - error / lam) / (1 - error / lam).mean())
+
+
+# ---- weights
+
+
+def test_dropped_weigh_nothing_and_the_mean_stays_one(wine):
+    weights = hs.weigh(wine, decisions=FOUR)
+    assert np.flatnonzero(weights == 0).tolist() == [3]
+    np.testing.assert_allclose(weights.mean(), 1)
+
+
+def test_weights_are_those_of_the_result_as_reviewed(wine):
+    """Against a second way: the posterior and labels changed by hand, the dropped sample taken out, the formula applied."""
+    weights = hs.weigh(wine, decisions=FOUR)
+    by_hand = wine.select(np.arange(len(wine)) != 3)
+    by_hand.p_wrong[[4, 6]] = 0
+    by_hand.labels[4] = wine.classes.index("=white")
+    expected = hs.weigh(by_hand)
+    np.testing.assert_allclose(weights[weights > 0], expected / expected.sum() * len(wine), rtol=1e-12)
+
+
+def test_the_error_of_a_relabelled_sample_is_that_of_its_new_label():
+    """Against the mean loss of the members on the new label."""
+    rng = np.random.default_rng(0)
+    log_probs = np.log(rng.dirichlet(np.ones(3), (4, 30)))
+    labels = np.tile([0, 1, 2], 10)
+    d = hs.measure_predictions(log_probs, labels)
+    weights = hs.weigh(d, "spl-linear", lam=20.0, decisions=frame((5, "relabel", "0"), (3, "drop", "")))
+    labels[5] = 0
+    error = -log_probs[:, np.arange(30), labels].mean(0)
+    by_hand = np.maximum(0, 1 - error / 20.0)
+    by_hand[3] = 0
+    np.testing.assert_allclose(weights, by_hand / by_hand.mean(), rtol=1e-9)
+
+
+def test_decisions_that_leave_nothing_or_cannot_be_weighed_are_refused(wine):
+    with pytest.raises(InputError, match="drop every sample"):
+        hs.weigh(wine, decisions=frame(*((name, "drop", "") for name in wine.ids)))
+    half = frame(*((name, "drop", "") for name in wine.ids[::2]))
+    with pytest.raises(InputError, match="clip must be 2 or more"):
+        hs.weigh(wine, clip=1.5, decisions=half)
+    other = wine.select(np.ones(len(wine), dtype=bool))
+    other.settings = other.settings | {"loss": "brier"}
+    with pytest.raises(InputError, match="known for log-loss and squared error alone"):
+        hs.weigh(other, "spl-linear", lam=1.0, decisions=FOUR)
+
+
+def test_the_command_takes_the_file(wine, tmp_path):
+    wine.save(tmp_path / "difficulty.parquet")
+    (tmp_path / "decisions.csv").write_text(written(FOUR), encoding="utf-8")
+    arguments = ["weigh", "difficulty.parquet", "--decisions", "decisions.csv", "-o", "w.csv"]
+    named = [str(tmp_path / part) if "." in part else part for part in arguments]
+    result = CliRunner().invoke(main, named)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(tmp_path / "w.csv", index_col="id")
+    np.testing.assert_allclose(table["weight"].to_numpy(), hs.weigh(wine, decisions=FOUR))
+    (tmp_path / "decisions.csv").write_text("id,action\nw999,drop\n", encoding="utf-8")
+    refused = CliRunner().invoke(main, named)
+    assert refused.exit_code == 1
+    assert "not measured" in refused.output
