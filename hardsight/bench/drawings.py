@@ -108,7 +108,7 @@ def write(chart: Any, path: Path) -> None:
 
 def _plain(chart: alt.LayerChart, *, grid: bool) -> alt.LayerChart:
     dressed: alt.LayerChart = (
-        chart.configure(font="sans-serif", background="white")
+        chart.configure(font="sans-serif", background="white", padding=16)
         .configure_view(stroke=None)
         .configure_axis(domain=False, ticks=False, labelFontSize=10, grid=grid, gridOpacity=0.4)
         .configure_legend(orient="top")
