@@ -160,8 +160,11 @@ def test_dropped_weigh_nothing_and_the_mean_stays_one(wine):
 
 def test_weights_are_those_of_the_result_as_reviewed(wine):
     """Against a second way: the posterior and labels changed by hand, the dropped sample taken out, the formula applied."""
-    weights = hs.weigh(wine, decisions=FOUR)
-    by_hand = wine.select(np.arange(len(wine)) != 3)
+    doubted = wine.select(np.ones(len(wine), dtype=bool))
+    doubted.p_wrong[:] = 0.3
+    weights = hs.weigh(doubted, decisions=FOUR)
+    assert (doubted.p_wrong == 0.3).all()
+    by_hand = doubted.select(np.arange(len(wine)) != 3)
     by_hand.p_wrong[[4, 6]] = 0
     by_hand.labels[4] = wine.classes.index("=white")
     expected = hs.weigh(by_hand)

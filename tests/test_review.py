@@ -84,6 +84,13 @@ def test_a_sample_is_told_in_full(reviewed, reader):
     amounts = d.factors.to_numpy()[i]
     share = 100 * amounts[0] / np.abs(amounts).sum()
     assert float(noise.get_attribute("width")) == pytest.approx(share, rel=1e-4)
+    # The lines stand side by side, from one end of the bar to the other.
+    drawn = reader.page.locator("#detail svg.bar rect").evaluate_all(
+        "rects => rects.map(r => [Number(r.getAttribute('x')), Number(r.getAttribute('width'))])"
+    )
+    starts, widths = np.array(sorted(drawn)).T
+    np.testing.assert_allclose(starts, np.cumsum(widths) - widths, atol=1e-4)
+    assert widths.sum() == pytest.approx(100, rel=1e-4)
     says = reader.page.locator("#detail .says li").all_inner_texts()
     assert d.classes[d.consensus[i].argmax()] in says[0]
     assert reader.page.locator("#detail .near li").count() == NEAREST
