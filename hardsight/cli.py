@@ -456,6 +456,19 @@ def schemes(name: str | None, as_json: bool) -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Fixes every random number.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the table.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.option("--cifar", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Test the claims that repeat experiments on images with CIFAR-10's binary version and a residual "
+                   "network, in place of digits; alone, only those.")  # fmt: skip
+@click.option("--depth", type=int, help="With --cifar: layers of the network, 20 or 32. [default: 32]")
+@click.option("--norm", type=click.Choice(["batch", "group"]),
+              help="With --cifar: batch norm trains one network after another, group norm several at once. "
+                   "[default: batch]")  # fmt: skip
+@click.option("--epochs", type=click.IntRange(min=1), help="With --cifar: of every training. [default: 200]")
+@click.option("--members", type=click.IntRange(min=2),
+              help="With --cifar: held-out models a sample; five times as many are trained. [default: 5]")  # fmt: skip
+@click.option("--samples", type=click.IntRange(min=1), help="With --cifar: images. [default: all 50,000]")
+@click.option("--device", help="With --cifar: cpu, cuda or cuda:N. [default: cpu]")
+@click.option("--precision", help="With --cifar: float32, tf32 or bfloat16. [default: float32]")
 def theory(
     full: bool,
     replicate: bool,
@@ -466,6 +479,8 @@ def theory(
     seed: int,
     as_json: bool,
     quiet: bool,
+    cifar: Path | None,
+    **settings: Any,
 ) -> None:
     """Test every claim of the theory of difficulty and weights by numbers, and write a page with a figure for each.
 
@@ -478,6 +493,8 @@ def theory(
 
     from hardsight.lab import CLAIMS, check, draw, write
     from hardsight.lab import words as lab
+    from hardsight.lab.cifar import study as cifar_study
+    from hardsight.lab.claims.replicated import STUDIED
     from hardsight.lab.table import REPLICATION, chosen
 
     if listed:
@@ -485,15 +502,21 @@ def theory(
         for row in CLAIMS.values():
             click.echo(f"{row.name:<{width}}  {row.kind:<{kinds}}  {row.statement}")
         return
+    given = {name: value for name, value in settings.items() if value is not None}
+    if given and cifar is None:
+        raise click.UsageError(f"--{next(iter(given))} is of --cifar FOLDER: name the folder, or leave it out")
+    study = None if cifar is None else cifar_study(cifar, seed=seed, **given)
     if replicate:
         full, only = True, (*only, *REPLICATION)
-    rows = chosen(only, full=full)
+    elif study and not (only or full):
+        only = tuple(STUDIED)
+    rows = chosen(only, full=full, study=study)
     _folder(out)
     if figures is not None:
         _folder(figures)
     start = time.perf_counter()
     with _counted("claims", len(rows), quiet=quiet) as tick:
-        claims = check(only, full=full, seed=seed, tell=lambda _: tick([]))
+        claims = check(only, full=full, seed=seed, tell=lambda _: tick([]), study=study)
     page = out / "theory.html"
     write(claims, page, seed=seed, full=full)
     if figures is not None:

@@ -19,9 +19,11 @@ from hardsight.lab.claims import (
     noise,
     optimization,
     path,
+    replicated,
     speed,
     weights,
 )
+from hardsight.lab.study import Study
 
 _FAMILIES: dict[str, ModuleType] = {
     "Error = bias + variance": decomposition,
@@ -54,6 +56,7 @@ REPLICATION = (
     "flips-by-error",
     "long-tail-error",
     "margin-and-uncertainty",
+    "easy-first-trains-slower",
     "steps-to-margin",
     "networks-separate-hard-first",
     "weights-fade",
@@ -66,8 +69,8 @@ against margin and uncertainty, the speed of training by weights (Zhou et al. 20
 stay (Byrd & Lipton 2019), and the tails under which they stay (Wang et al. 2022)."""
 
 
-def chosen(only: Sequence[str] = (), *, full: bool = False) -> list[Proposition]:
-    """The rows of a run: those named, or all of the fast set, or of the full one.
+def chosen(only: Sequence[str] = (), *, full: bool = False, study: Study | None = None) -> list[Proposition]:
+    """The rows of a run: those named, or all of the fast set, or of the full one; about images of a study, where given.
 
     Raises:
         InputError: a name that no claim has; tells the nearest.
@@ -77,7 +80,11 @@ def chosen(only: Sequence[str] = (), *, full: bool = False) -> list[Proposition]
             near = get_close_matches(name, CLAIMS, 3, 0.4)
             meant = f"do you mean {' or '.join(map(repr, near))}?" if near else "hardsight theory --list names them all"
             raise InputError(f"there is no claim {name!r}: {meant}")
-    return [row for row in CLAIMS.values() if (row.name in only if only else (row.full_runs if full else row.runs))]
+    rows = [row for row in CLAIMS.values() if (row.name in only if only else (row.full_runs if full else row.runs))]
+    if study is None:
+        return rows
+    made = {name: replace(make(study), family=study.name) for name, make in replicated.STUDIED.items()}
+    return [made.get(row.name, row) for row in rows]
 
 
 def check(
@@ -86,6 +93,7 @@ def check(
     full: bool = False,
     seed: int = 0,
     tell: Callable[[Claim], None] = lambda _: None,
+    study: Study | None = None,
 ) -> list[Claim]:
     """Test the claims of the theory.
 
@@ -94,13 +102,15 @@ def check(
         full: many seeds, and the claims that need them.
         seed: fixes every random number.
         tell: called with each claim as soon as it is tested.
+        study: images on which the claims of :data:`hardsight.lab.claims.replicated.STUDIED` are tested, such as
+            :func:`hardsight.lab.cifar.study`; None: scikit-learn's digits.
 
     Raises:
         InputError: an unknown name, or a seed below zero.
     """
     whole("seed", seed, 0)
     found = []
-    for row in chosen(only, full=full):
+    for row in chosen(only, full=full, study=study):
         found.append(row.check(seed, full=full or not row.runs))
         tell(found[-1])
     return found

@@ -3,182 +3,28 @@
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from hardsight.difficulty import Difficulty
-from hardsight.estimate import measure
 from hardsight.lab import intervals
 from hardsight.lab.claim import Figure, Finding, Series, Trial, proposition
+from hardsight.lab.claims import replicated
+from hardsight.lab.claims.replicated import auc
+from hardsight.lab.study import DIGITS, measured
 from hardsight.lab.tested import balanced_accuracy, predictions
 from hardsight.lab.worlds import digits, long_tailed, relabelled, uniform_flips
 from hardsight.learners import Network
-from hardsight.record import Record
 from hardsight.weights import weigh
 
 _DIGITS = "measured here on scikit-learn's digits"
 
-
-def _auc(score: np.ndarray, positive: np.ndarray) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(positive, score))
+flips, tail, uncertainty, convergence = (make(DIGITS) for make in replicated.STUDIED.values())
 
 
 def _measured(
     x: np.ndarray, y: np.ndarray, seed: int, *names: str, repeats: int = 3, **recipe: Any
 ) -> tuple[Difficulty, dict[str, np.ndarray]]:
-    """Difficulty by small networks in five folds, and measures of the same models by name."""
-    record = Record(names, members=True) if names else None
-    d = measure(
-        x, y, learner=Network(**{"hidden": (64,), **recipe}), folds=5, repeats=repeats, adjusted="rho" in names,
-        refine=False, record=record, seed=seed,
-    )  # fmt: skip
-    return d, {} if record is None else {name: record.measure(name).to_numpy() for name in names}
-
-
-@proposition(
-    "flips-by-error",
-    statement="Flipped labels have the larger error; the variance alone, or mutual information alone, does not find "
-    "them.",
-    source=f"Proposition 2, after Zhou et al. 2022, as reconstructed; {_DIGITS}",
-    kind="statistical",
-    expected="mean AUROC of the error above 0.99 at 10, 20 and 40 % of flips, lower end of the interval included; that "
-    "of the variance between 0.3 and 0.7",
-    limits="Digits, perceptrons of 64, five folds. The mean log-loss of noisy against clean labels is told beside it.",
-    runs=2,
-    full_runs=10,
-)
-def flips(trial: Trial) -> Finding:
-    """10, 20 and 40 % of the labels, any other class."""
-    x, y = digits()
-    rates = (0.1, 0.2, 0.4)
-    found = {name: np.zeros((trial.runs, 3)) for name in ("error", "variance", "mutual information")}
-    means = np.zeros((trial.runs, 3, 2))
-    for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
-        for k, rate in enumerate(rates):
-            given = relabelled(y, uniform_flips(10, rate), rng)
-            d, more = _measured(x, given, seed, "bald")
-            wrong = given != y
-            scores = (d.error, d.variance, more["bald"])
-            for name, score in zip(found, scores, strict=True):
-                found[name][run, k] = _auc(score, wrong)
-            means[run, k] = d.error[wrong].mean(), d.error[~wrong].mean()
-    interval = intervals.of_mean(found["error"].mean(1))
-    figure = Figure(
-        "share of labels flipped",
-        "AUROC for flipped labels",
-        tuple(Series(name, list(rates), each.mean(0).tolist()) for name, each in found.items()),
-        rule=0.5,
-        note="The error finds them; disagreement of models does not.",
-    )
-    of_variance = found["variance"].mean(0)
-    measured = {
-        "mean AUROC of the error": float(found["error"].mean()),
-        "mean AUROC of the variance": float(of_variance.mean()),
-        "mean AUROC of mutual information": float(found["mutual information"].mean()),
-        "mean error, flipped (nats)": float(means[..., 0].mean()),
-        "mean error, clean (nats)": float(means[..., 1].mean()),
-    }
-    return Finding(
-        bool(interval.low > 0.99 and of_variance.min() > 0.3 and of_variance.max() < 0.7), measured, figure, interval
-    )
-
-
-@proposition(
-    "long-tail-error",
-    statement="In a long tail the mean error of a class rises as its size falls, mostly through the bias.",
-    source=f"Proposition 3, after Zhou et al. 2022, as reconstructed; {_DIGITS}",
-    kind="statistical",
-    expected="mean Spearman of class size and mean error below -0.5, upper end of the interval included; bias above "
-    "half of the difference between the three rarest and the three most frequent classes",
-    limits="Digits with 10:1 and 50:1 classes, the order of the classes drawn anew in each run; ones and eights are "
-    "hard at any size.",
-    runs=6,
-    full_runs=15,
-)
-def tail(trial: Trial) -> Finding:
-    """10:1 and 50:1 in turn."""
-    x, y = digits()
-    ranks, by_bias, shown = [], [], []
-    for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
-        factor = (10, 50)[run % 2]
-        at = long_tailed(y, factor, rng)
-        d, _ = _measured(x[at], y[at], seed)
-        sizes = np.bincount(y[at], minlength=10)
-        error, bias = (np.array([part[y[at] == c].mean() for c in range(10)]) for part in (d.error, d.bias))
-        ranks.append(float(spearmanr(sizes, error).statistic))
-        order = np.argsort(sizes)
-        by_bias.append(
-            float(
-                (bias[order[:3]].mean() - bias[order[-3:]].mean())
-                / (error[order[:3]].mean() - error[order[-3:]].mean())
-            )
-        )
-        if run < 2:
-            shown.append(Series(f"{factor}:1", sizes[order].tolist(), error[order].tolist(), "point"))
-    interval = intervals.of_mean(ranks)
-    figure = Figure(
-        "samples of the class",
-        "mean error of the class (nats)",
-        tuple(shown),
-        log="xy",
-        note="Rare classes are harder.",
-    )
-    measured = {
-        "mean Spearman of size and error": float(np.mean(ranks)),
-        "mean share of the bias": float(np.mean(by_bias)),
-    }
-    return Finding(bool(interval.high < -0.5 and np.mean(by_bias) > 0.5), measured, figure, interval)
-
-
-@proposition(
-    "margin-and-uncertainty",
-    statement="Over all samples the error goes with the negative mean margin, the variance and mutual information; "
-    "among the hardest 5 % it hardly goes with the latter two, and not always in one direction.",
-    source=f"the experiments of Zhou et al. 2022, as reconstructed (mixed signs); {_DIGITS}",
-    kind="statistical",
-    expected="mean Spearman over all above 0.95 with the margin and 0.9 with the variance; among the hardest 5 % below "
-    "0.5 with the variance, upper end of the interval included",
-    limits="Clean digits. The variance is a small part of the error of most samples and cannot stand for it.",
-    runs=4,
-    full_runs=12,
-)
-def uncertainty(trial: Trial) -> Finding:
-    """All samples, and the hardest twentieth."""
-    x, y = digits()
-    whole, top, share, shown = [], [], [], []
-    for seed in trial.seeds:
-        d, more = _measured(x, y, seed, "aum", "bald", repeats=6)
-        hardest = d.order[: len(d) // 20]
-        whole.append([float(spearmanr(d.error, other).statistic) for other in (more["aum"], d.variance, more["bald"])])
-        top.append(
-            [float(spearmanr(d.error[hardest], other[hardest]).statistic) for other in (d.variance, more["bald"])]
-        )
-        share.append(float(d.variance.sum() / d.error.sum()))
-        rest = np.setdiff1d(np.arange(len(d)), hardest)[::4]
-        shown = [
-            Series(name, d.error[at].tolist(), np.maximum(d.variance[at], 1e-8).tolist(), "point")
-            for name, at in (("other samples", rest), ("hardest 5 %", hardest))
-        ]
-    interval = intervals.of_mean([each[0] for each in top])
-    mean = np.mean(whole, 0)
-    figure = Figure(
-        "error (nats)",
-        "variance (nats)",
-        tuple(shown),
-        log="xy",
-        note="The cloud rises, and its right end does not.",
-    )
-    measured = {
-        "mean Spearman with the variance, hardest 5 %": float(np.mean(top, 0)[0]),
-        "with mutual information, hardest 5 %": float(np.mean(top, 0)[1]),
-        "with -margin, all": mean[0],
-        "with the variance, all": mean[1],
-        "with mutual information, all": mean[2],
-        "share of the variance in the error": float(np.mean(share)),
-    }
-    high = interval.high if np.isfinite(interval.high) else float(np.mean(top, 0)[0])
-    return Finding(bool(mean[0] > 0.95 and mean[1] > 0.9 and high < 0.5), measured, figure, interval)
+    """Difficulty by small networks, and measures of the same models by name."""
+    return measured(x, y, seed, *names, network=Network(**{"hidden": (64,), **recipe}), repeats=repeats)
 
 
 @proposition(
@@ -205,7 +51,7 @@ def interpolation(trial: Trial) -> Finding:
         for k, epochs in enumerate(lengths):
             d, more = _measured(x[at], given, seed, "rho", repeats=2, hidden=(128,), epochs=epochs, weight_decay=0.0)
             # rho is the training loss less the held-out one.
-            seen[run, k], held_out[run, k] = _auc(more["rho"] + d.error, wrong), _auc(d.error, wrong)
+            seen[run, k], held_out[run, k] = auc(more["rho"] + d.error, wrong), auc(d.error, wrong)
     change = seen[:, -1] - seen[:, 0]
     interval = intervals.of_mean(change)
     figure = Figure(
