@@ -41,6 +41,13 @@ def main() -> None:
     """Every training sample's difficulty, measured by models that never saw it."""
 
 
+def _with(options: list[Any], command: Callable[..., None]) -> Callable[..., None]:
+    """The command with these options, in their order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def _run_options(command: Callable[..., None]) -> Callable[..., None]:
     options = [
         click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-results"), show_default=True,
@@ -50,9 +57,7 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the summary."),
         click.option("--quiet", is_flag=True, help="No progress bar."),
     ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return _with(options, command)
 
 
 def _data_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -69,9 +74,7 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
                      help="How texts and images become numbers: tfidf, sentence-transformers:NAME; pixels, pixels:SIZE, "
                           "efficientnet-lite0."),
     ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return _with(options, command)
 
 
 @main.command()
@@ -201,9 +204,7 @@ def _shown_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--drop", multiple=True, metavar="COLUMN", help="Column that is no feature; may be repeated."),
         click.option("--embedding", default="auto", help="How texts and images become numbers, to find neighbours."),
     ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return _with(options, command)
 
 
 def _reviewed(folder: Path, data: Path | None, id_: str | None, **how: Any) -> tuple[Difficulty, Samples | None]:

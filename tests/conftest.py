@@ -1,6 +1,5 @@
 """What several rooms' tests share."""
 
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -10,9 +9,11 @@ from hypothesis import settings
 from sklearn.datasets import load_digits
 
 torch.set_num_threads(1)
-# How long an example takes says nothing on a busy machine; what has passed in CI passes there again.
-settings.register_profile("patient", deadline=None, derandomize="CI" in os.environ)
-settings.load_profile("patient")
+# How long an example takes says nothing on a busy machine. What has passed once passes again: new examples are looked for
+# with --hypothesis-profile=explore.
+settings.register_profile("repeat", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+settings.load_profile("repeat")
 
 Flipped = tuple[np.ndarray, np.ndarray, np.ndarray]
 

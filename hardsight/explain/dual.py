@@ -23,6 +23,7 @@ from hardsight.explain.points import Points
 _POSITIVE, _NOTHING = 1e-12, 1e-7
 _NO_DIRECTION = 1e-8
 _HOLDING = 1e-3
+_SHORT_OF_IT = 10
 _WIDEST = 4096
 
 
@@ -82,8 +83,8 @@ def max_margin(
         bias: leave intercepts free, without a part in the norm.
         strength: C of the soft margin in units of one over the mean squared norm of a sample (about the mean of all
             samples with ``bias``), so that it means the same whatever the scale of the features.
-        tolerance: the relative gap to reach. A :class:`HardsightWarning` says where rounding, with features that all but
-            depend on each other, stops short of it.
+        tolerance: the relative gap to reach. Rounding can stop short of it, most of all with features that all but depend
+            on each other; a :class:`HardsightWarning` says where the gap is more than ten times as large.
 
     Raises:
         InputError: features that are no finite matrix, other than one label a sample, fewer than two classes, a
@@ -110,7 +111,7 @@ def max_margin(
     found = _hard(points, bias, tolerance)
     if not found.separable:
         found = _soft(points, bias, strength, tolerance)
-    if found.gap > tolerance:
+    if found.gap > _SHORT_OF_IT * tolerance:
         said = f"the max-margin problem is solved to a relative gap of {found.gap:.1e}, not {tolerance:.1e}"
         warnings.warn(said, HardsightWarning, stacklevel=2)
     direction = found.direction if basis is None else found.direction @ basis

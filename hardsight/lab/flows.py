@@ -152,9 +152,14 @@ def margins(z: Array, thetas: Array) -> Array:
 
 
 def angles(thetas: Array, direction: Array) -> Array:
-    """Degrees between each row of ``thetas`` and a direction, precise also where they are small: ``(time,)``."""
-    unit = direction / np.linalg.norm(direction)
-    along = thetas @ unit
+    """Degrees between each row of ``thetas`` and a direction, or a direction each, precise also where they are small.
+
+    Args:
+        thetas: ``(time, feature)``.
+        direction: ``(feature,)`` or ``(time, feature)``.
+    """
+    unit = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+    along = (thetas * unit).sum(1)
     across = np.linalg.norm(thetas - along[:, None] * unit, axis=1)
     found: Array = np.degrees(np.arctan2(across, along))
     return found

@@ -14,6 +14,7 @@ from hardsight.files import atomic
 from hardsight.lab import words
 from hardsight.lab.claim import Claim
 from hardsight.lab.drawings import svg
+from hardsight.report.page import templates
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
@@ -77,12 +78,6 @@ def render(claims: Sequence[Claim], *, seed: int = 0, full: bool = False) -> str
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("hardsight", "lab"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = templates("lab")
     environment.filters |= {"number": words.number, "interval": words.interval}
     return environment

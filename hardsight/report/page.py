@@ -134,15 +134,21 @@ def _plain(value: Any) -> str:
 
 
 @cache
-def environment(package: str = "report") -> jinja2.Environment:
-    """What templates in a package of ours are rendered by, with numbers and counts in words."""
-    made = jinja2.Environment(
-        loader=jinja2.PackageLoader("hardsight", package),
+def templates(folder: str) -> jinja2.Environment:
+    """What templates in a folder of ours are rendered by: escaping, and strict."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("hardsight", folder),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+
+
+@cache
+def environment(package: str = "report") -> jinja2.Environment:
+    """The same, with numbers and counts in words."""
+    made = templates(package)
     made.filters |= {"number": number, "percent": percent, "plural": plural, "spread": spread}
     made.globals |= {"LOSSES": LOSSES, "UNITS": UNITS, "MEANING": summary.MEANING}
     return made
@@ -156,9 +162,9 @@ def page_script() -> str:
     return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def asset(name: str) -> str:
-    """A file of this room, as text."""
-    return files("hardsight.report").joinpath(name).read_text(encoding="utf-8")
+def asset(name: str, folder: str = "report") -> str:
+    """A file of a folder of ours, as text."""
+    return files("hardsight").joinpath(folder, name).read_text(encoding="utf-8")
 
 
 def policy(script: str, *more: str) -> str:

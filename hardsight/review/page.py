@@ -2,11 +2,9 @@
 
 import hashlib
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
@@ -16,7 +14,7 @@ from hardsight.errors import InputError
 from hardsight.files import atomic
 from hardsight.report import summary
 from hardsight.report.exhibits import places
-from hardsight.report.page import asset, embedded, policy
+from hardsight.report.page import asset, embedded, policy, templates
 from hardsight.report.words import LOSSES, UNITS, line, plural, well_formed
 from hardsight.review.contents import contents
 from hardsight.review.nearest import Nearest, searchable
@@ -25,6 +23,7 @@ from hardsight.samples.core import Samples
 
 # In the order in which they are read; one script is made of all.
 SCRIPTS = ("data", "words", "contents", "decisions", "filters", "canvas", "plots", "list", "detail", "main")
+_APP = "review/app"
 # Classes of the consensus that are told of a sample.
 TOLD = 5
 
@@ -78,12 +77,12 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
     # What is asked of the own server stays on this machine; a file asks nobody.
     own = ("img-src data: blob: 'self'", "connect-src 'self'") if served else ("img-src data: blob:",)
     return (
-        _environment()
+        templates(_APP)
         .get_template("page.html.jinja")
         .render(
             version=__version__,
             policy=policy(script, *own),
-            style=Markup(asset("theme.css") + _asset("page.css")),  # noqa: S704 - our own files
+            style=Markup(asset("theme.css") + asset("page.css", _APP)),  # noqa: S704 - our own files
             script=Markup(script),  # noqa: S704 - our own files
             about=embedded(about),
             columns=columns.text(),
@@ -171,21 +170,6 @@ def _neighbours(search: Nearest, d: Difficulty, packed: Packed) -> None:
 
 
 @cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("hardsight.review", "app"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-
-
-@cache
 def _script() -> str:
-    parts = [_asset(f"{name}.js") for name in SCRIPTS]
+    parts = [asset(f"{name}.js", _APP) for name in SCRIPTS]
     return '"use strict";\n(() => {\n' + "\n".join(parts) + "\n})();"
-
-
-def _asset(name: str) -> str:
-    return files("hardsight.review").joinpath("app", name).read_text(encoding="utf-8")

@@ -191,7 +191,7 @@ def fade(trial: Trial) -> Finding:
         world = planted(60, 5, 5, 1.0, rng, width=6.0)
         z, w = world.signed, np.where(world.y > 0, 4.0, 1.0)
         plain, weighted = descent(z, np.ones(60), times), descent(z, w, times)
-        between = np.array([angles(a[None], b)[0] for a, b in zip(weighted, plain, strict=True)])
+        between = angles(weighted, plain)
         held = world.coefficients > 0
         across = z[held] - world.margin * world.direction
         # Margins of support vectors end up at log w - log p + the same number.
@@ -236,7 +236,7 @@ def freeze(trial: Trial) -> Finding:
         for ratio in (4.0, 64.0):
             w = np.where(y > 0, ratio, 1.0)
             weighted = descent(z, w, times, decay=1e-3)
-            between = np.array([angles(a[None], b)[0] for a, b in zip(weighted, plain, strict=True)])
+            between = angles(weighted, plain)
             ends_at = minimiser(z, w / w.mean() / 60, 1e-3), minimiser(z, np.ones(60) / 60, 1e-3)
             off.append(abs(between[-1] / float(angles(ends_at[0][None], ends_at[1])[0]) - 1))
             still.append(abs(between[-1] / between[-5] - 1))
@@ -284,7 +284,7 @@ def stay(trial: Trial) -> Finding:
         x = rng.normal(size=(200, 2)) * np.where(y > 0, 0.5, 1.5)[:, None] + 0.6 * y[:, None] * np.array([1.0, 0.3])
         z, w = y[:, None] * x, np.where(y * x[:, 1] > 0, 4.0, 1.0)
         plain, weighted = descent(z, np.ones(200), times), descent(z, w, times)
-        between = np.array([angles(a[None], b)[0] for a, b in zip(weighted, plain, strict=True)])
+        between = angles(weighted, plain)
         limits = minimiser(z, w, 0.0), minimiser(z, np.ones(200), 0.0)
         off.append(abs(between[-1] / float(angles(limits[0][None], limits[1])[0]) - 1))
         ends.append(float(between[-1]))
@@ -326,9 +326,9 @@ def tails(trial: Trial) -> Finding:
         between = float(angles(limits[0][None], limits[1])[0])
         weighted, plain = descent(z, w, times, loss), descent(z, one, times, loss)
         ends = [float(angles(at[-1:], limit)[0]) for at, limit in zip((weighted, plain), limits, strict=True)]
-        own = np.array([angles(a[None], b)[0] for a, b in zip(weighted, plain, strict=True)])
+        own = angles(weighted, plain)
         logistic = [descent(z, each, times[:10], LOGISTIC) for each in (w, one)]
-        other = np.array([angles(a[None], b)[0] for a, b in zip(*logistic, strict=True)])
+        other = angles(*logistic)
         apart_by.append(between)
         off.append(max(ends) / between)
         falls.append(float(other[-1] / other[2]))

@@ -1,7 +1,10 @@
 """The regularised path: what weights can do to the margin as the penalty vanishes."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from hardsight.explain.dual import Dual
 from hardsight.lab.claim import Figure, Finding, Series, Trial, proposition
 from hardsight.lab.claims.dual import solved
 from hardsight.lab.claims.ensembles import worst
@@ -9,6 +12,14 @@ from hardsight.lab.flows import EXPONENTIAL, margins, minimiser
 from hardsight.lab.worlds import apart
 
 _THEOREM_1 = "Theorem 1, after Zhou et al. 2022, as reconstructed, and Wei et al. 2019"
+
+
+def _worlds(trial: Trial) -> Iterator[tuple[np.random.Generator, np.ndarray, Dual, np.ndarray]]:
+    """For each run its generator, 50 separable samples times their labels, their dual and their margins."""
+    for run, rng in enumerate(trial.rngs):
+        x, y = apart(50, (2, 5, 10)[run % 3], 2.0, rng)
+        z, found = y[:, None] * x, solved(x, y)
+        yield rng, z, found, z @ found.direction
 
 
 @proposition(
@@ -27,11 +38,7 @@ def path_bound(trial: Trial) -> Finding:
     """Penalties from 1 to 1e-8; weights of a ratio of up to 1,000."""
     penalties = np.logspace(0, -8, 9)
     ratios, shown = [], {}
-    for run, rng in enumerate(trial.rngs):
-        x, y = apart(50, (2, 5, 10)[run % 3], 2.0, rng)
-        z = y[:, None] * x
-        found = solved(x, y)
-        m = z @ found.direction
+    for run, (rng, z, found, m) in enumerate(_worlds(trial)):
         for name, w in (
             ("uniform", np.ones(50)),
             ("small margins", np.clip(np.exp(-m), 1e-3, 1)),
@@ -71,11 +78,7 @@ def path_margin(trial: Trial) -> Finding:
     """Penalties from 1 to 1e-14."""
     penalties = np.logspace(0, -14, 8)
     shares, shown = [], {}
-    for run, rng in enumerate(trial.rngs):
-        x, y = apart(50, (2, 5, 10)[run % 3], 2.0, rng)
-        z = y[:, None] * x
-        found = solved(x, y)
-        m = z @ found.direction
+    for run, (_, z, found, m) in enumerate(_worlds(trial)):
         for name, w in (
             ("uniform", np.ones(50)),
             ("small margins first", np.exp(-np.clip(m, 0, 5))),
