@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # One BLAS thread a process: idle threads that spin cost far more than a second one gains on small matrices.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check bare dist test-oldest test-python clean
+.PHONY: demo test check docs docs-check bare dist test-oldest test-python clean
 
 demo: $(VENV)/.installed
 	$(BIN)/hardsight demo --out demo-results
@@ -15,10 +15,18 @@ test: $(VENV)/.dev chromium
 	$(BIN)/pytest -q
 
 check: $(VENV)/.dev
-	$(BIN)/ruff format --check hardsight tests benchmarks
-	$(BIN)/ruff check hardsight tests benchmarks
+	$(BIN)/ruff format --check hardsight tests benchmarks website
+	$(BIN)/ruff check hardsight tests benchmarks website
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+# The site, in site/, with every link followed: `python -m http.server -d site` shows it. Neither needs a network.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	$(BIN)/python -m website.links site
+
+docs-check: docs $(VENV)/.dev chromium
+	$(BIN)/python -m website.browser site
 
 bare:
 	PYTHON=$(PYTHON) bash scripts/bare_install.sh
@@ -60,7 +68,11 @@ $(VENV)/.installed: $(VENV)/.venv pyproject.toml requirements/torch.txt
 	$(BIN)/python -m pip install -q -e .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.installed requirements/dev.txt requirements/tests.txt
+$(VENV)/.docs: $(VENV)/.installed requirements/docs.txt
+	$(BIN)/python -m pip install -q -r requirements/docs.txt
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed requirements/dev.txt requirements/tests.txt requirements/docs.txt
 	$(BIN)/python -m pip install -q -r requirements/dev.txt
 	touch $@
 
@@ -71,4 +83,4 @@ chromium:
 	  $$([ "$$(id -u)" = 0 ] || echo sudo) sh -c 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium >/dev/null'; }
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-python demo-results hardsight-results build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-oldest .venv-python demo-results hardsight-results build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -18,8 +18,8 @@ class Explanation:
     """What weights do. Every table is tidy, and its first column, ``weights``, is the name of the weights.
 
     Attributes:
-        names: of the weights that are explained. overview: a row for each weights: effective sample size, chi2,
-        Spearman with the error, priority, the share of the
+        names: of the weights that are explained.
+        overview: a row for each weights: effective sample size, chi2, Spearman with the error, priority, the share of the
             weight on wrong labels; see :func:`hardsight.explain.weights.overview`.
         shares: how the weight is divided, by class, cause and decile of difficulty.
         largest: the samples of largest weight.

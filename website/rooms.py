@@ -1,0 +1,115 @@
+"""Which names the Python reference documents, and on which page."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+
+import hardsight
+from hardsight.weights import SCHEMES
+
+
+@dataclass(frozen=True)
+class Room:
+    """One page of the reference.
+
+    Attributes:
+        name: of the page's file.
+        title: what stands above it.
+        guide: page of the site that tells how it is used; "" for none.
+        modules: whose docstrings open the page.
+        names: what the page documents, as it is imported.
+    """
+
+    name: str
+    title: str
+    guide: str
+    modules: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @property
+    def page(self) -> str:
+        """Its source path."""
+        return f"reference/{self.name}.md"
+
+
+def _public(module: str) -> tuple[str, ...]:
+    """All that a package names as public. The functions of schemes have a page of their own."""
+    schemes = {row.function.__name__ for row in SCHEMES.values()} if module == "hardsight.weights" else set()
+    return _of(module, " ".join(name for name in import_module(module).__all__ if name not in schemes))
+
+
+def _of(module: str, names: str) -> tuple[str, ...]:
+    return tuple(f"{module}.{name}" for name in names.split())
+
+
+def _whole(name: str, title: str, guide: str) -> Room:
+    """A page for a package: its docstring, and all that it names as public."""
+    return Room(name, title, guide, (f"hardsight.{name}",), _public(f"hardsight.{name}"))
+
+
+ROOMS = (
+    Room("measure", "Measure", "tutorial.md", (), _of("hardsight", "measure measure_predictions load")),
+    Room("difficulty", "Difficulty", "tutorial.md", (), _of("hardsight", "Difficulty")),
+    _whole("samples", "Samples", "data-and-learners.md"),
+    Room("splits", "Splits", "data-and-learners.md", (), _of("hardsight", "KFold Subsets LeaveOneOut")),
+    _whole("learners", "Learners", "data-and-learners.md"),
+    _whole("backends", "Backends", "data-and-learners.md"),
+    Room("ledger", "Ledger", "how-it-works.md", ("hardsight.factors",), _of("hardsight.factors", "Ledger ledger")),
+    Room("decompose", "Bias and variance", "how-it-works.md", ("hardsight.decompose",),
+         _of("hardsight.decompose", "Decomposition log_loss brier squared zero_one")),
+    Room("truth", "Wrong labels", "how-it-works.md", ("hardsight.truth",),
+         _of("hardsight.truth", "Evidence LabelModel Known label_model posterior")),
+    Room("ranking", "Ranking", "how-it-works.md",
+         ("hardsight.hardness", "hardsight.covariate", "hardsight.residuals", "hardsight.reliability", "hardsight.planner"),
+         (*_of("hardsight.hardness", "hardness"), *_of("hardsight.covariate", "adjust Adjusted"),
+          *_of("hardsight.residuals", "noise Noise"), *_of("hardsight.reliability", "ranking spearman_brown"),
+          *_of("hardsight.planner", "budget layout Budget Layout"))),
+    Room("record", "Record", "measures.md", ("hardsight.record",), _of("hardsight", "Record")),
+    Room("measures", "Measures", "measures.md", ("hardsight.measures",),
+         _of("hardsight.measures", "MEASURES Measure described near gradient_norms input_gradients centroid_distance "
+                                   "knn_disagreement prototype_distance")),
+    _whole("weights", "Weights", "weights.md"),
+    Room("schemes", "Schemes", "weights.md", (), tuple(dict.fromkeys(
+        f"{row.function.__module__}.{row.function.__name__}" for row in SCHEMES.values()))),
+    _whole("weighting", "Weighting", "weighting.md"),
+    Room("integrations", "Integrations", "integrations.md",
+         ("hardsight.integrations.sklearn", "hardsight.integrations.skorch", "hardsight.integrations.boosting",
+          "hardsight.integrations.huggingface", "hardsight.integrations.lightning"),
+         (*_of("hardsight.integrations.sklearn", "DifficultyWeightedClassifier DifficultyWeightedRegressor"),
+          *_of("hardsight.integrations.skorch", "WeightedNeuralNetClassifier"),
+          *_of("hardsight.integrations.boosting", "objective Objective probabilities"),
+          *_of("hardsight.integrations.huggingface", "WeightedTrainer"),
+          *_of("hardsight.integrations.lightning", "WeightingCallback"))),
+    Room("explain", "Explain", "explain.md", ("hardsight.explain",),
+         ("hardsight.explain.core.explain", "hardsight.explain.Explanation")),
+    Room("decisions", "Decisions", "review.md", ("hardsight.decisions",),
+         _of("hardsight.decisions", "read Decisions Curated")),
+    _whole("report", "Report", "tutorial.md"),
+    _whole("review", "Review", "review.md"),
+    _whole("plot", "Plots", "plots.md"),
+    _whole("lab", "Lab", "theory.md"),
+    _whole("doctor", "Doctor", "versions.md"),
+    Room("errors", "Errors", "", ("hardsight.errors",),
+         _of("hardsight", "HardsightError InputError LearnerError HardsightWarning")),
+)  # fmt: skip
+
+
+def documented() -> Iterator[str]:
+    """Every path that the reference documents, modules too."""
+    for room in ROOMS:
+        yield from (*room.modules, *room.names)
+
+
+def called(path: str) -> str:
+    """How code that imported ``hardsight as hs`` calls what a path names.
+
+    >>> called("hardsight.estimate.measure"), called("hardsight.samples.of")
+    ('hs.measure', 'hardsight.samples.of')
+    """
+    name = path.rpartition(".")[2]
+    if name in hardsight.__all__ and path != f"hardsight.{name}.{name}":
+        return f"hs.{name}"
+    for room in ("boosting", "lab", "plot", "sklearn", "skorch", "weights"):
+        if path.startswith((f"hardsight.{room}.", f"hardsight.integrations.{room}.")):
+            return f"hs.{room}.{name}"
+    return path
