@@ -155,7 +155,8 @@ class A:
 
         f()
 
-    That is all.
+    Attributes:
+        a, b: two.
     """
 
     def f(self):
@@ -173,5 +174,7 @@ def test_docstrings_become_markdown(monkeypatch):
         monkeypatch.setattr(roles, "_known", {"module.A"})
         roles.on_object(obj=module["A"])
         roles.on_object(obj=module["A.f"])
-        assert module["A"].docstring.value == ("See [`f`][module.A.f] and `torch.exp`:\n\n    f()\n\nThat is all.")
+        assert module["A"].docstring.value == (
+            "See [`f`][module.A.f] and `torch.exp`:\n\n    f()\n\nAttributes:\n    a,\N{NO-BREAK SPACE}b: two."
+        )
         assert module["A.f"].docstring.value == "F.\n\n```pycon\n>>> 1\n1\n```"

@@ -6,10 +6,11 @@ from typing import Any
 
 import griffe
 
-from website.rooms import documented
+from website.rooms import called, documented
 
 _ROLE = re.compile(r":(?:func|class|meth|mod|attr|data|exc):`~?([^`]+)`")
 _LITERAL_BLOCK = re.compile(r"::(?=\n\n {4})")
+_SEVERAL = re.compile(r"^( +\w+), (?=\w+: )", re.MULTILINE)
 _DOCTEST = re.compile(r"^( *)>>> .*?(?=\n\s*\n|\s*\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -24,11 +25,13 @@ class Roles(griffe.Extension):
         if obj.docstring is not None:
             text = _ROLE.sub(lambda role: self._linked(obj, role[1]), obj.docstring.value)
             text = _DOCTEST.sub(r"\1```pycon\n\g<0>\n\1```", text)
+            # What stands behind a plain space would be read as the type of the first of several attributes.
+            text = _SEVERAL.sub("\\1,\N{NO-BREAK SPACE}", text)
             obj.docstring.value = _LITERAL_BLOCK.sub(":", text)
 
     def _linked(self, obj: griffe.Object, name: str) -> str:
         path = _canonical(obj, name)
-        shown = name.replace("hardsight.", "hs.", 1) if name.count(".") == 1 else name
+        shown = called(name) if name.startswith("hardsight.") else name
         return f"[`{shown}`][{path}]" if path is not None and self._has(obj, path) else f"`{shown}`"
 
     def _has(self, obj: griffe.Object, path: str) -> bool:

@@ -28,15 +28,15 @@ def pages() -> Iterator[tuple[str, str]]:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for page, (heading, title) in PARTS.items():
         part = section(readme, heading)
-        yield page, f"# {title}\n\n{part}" if title else _landing(readme, part)
+        yield page, f"# {title}\n\n{part}" if title else _landing(readme, section(readme, "Two commands"), part)
 
 
-def _landing(readme: str, quick_start: str) -> str:
+def _landing(readme: str, install: str, quick_start: str) -> str:
     opening, _, picture = readme.partition("\n## ")[0].rpartition("\n![")
     cards = "\n".join(_card(*reader) for reader in _READERS)
     return "\n\n".join((
         "---\nhide:\n  - navigation\n---", opening.strip(), '<div class="grid cards" markdown>', cards, "</div>",
-        "## Quick start", quick_start, f"![{picture}", "",
+        "## Two commands", install, "## Quick start", quick_start, f"![{picture}", "",
     ))  # fmt: skip
 
 

@@ -44,10 +44,12 @@ def _guide(room: Room) -> str:
 def _plain(room: Room) -> str:
     if len(room.modules) < 2:
         return _opening(room.modules) + "".join(map(_entry, room.names))
+    # Models of other libraries get what they share with each other, such as fit, from bases that have no entry.
+    options = ("inherited_members: true",) if room.name == "integrations" else ()
     parts = []
     for module in room.modules:
         parts.append(_block(module, (f"heading: {module}", "members: false")))
-        parts += [_entry(path, 3) for path in room.names if path.rpartition(".")[0] == module]
+        parts += [_entry(path, 3, *options) for path in room.names if path.rpartition(".")[0] == module]
     return "".join(parts)
 
 
@@ -57,9 +59,11 @@ def _opening(modules: Iterable[str]) -> str:
     return "".join(_block(module, options) for module in modules)
 
 
-def _entry(path: str, level: int = 2) -> str:
+def _entry(path: str, level: int = 2, *options: str) -> str:
     name = called(path)
-    return _block(path, (f"heading: {name}", f"toc_label: {name.rpartition('.')[2]}", f"heading_level: {level}"))
+    return _block(
+        path, (f"heading: {name}", f"toc_label: {name.rpartition('.')[2]}", f"heading_level: {level}", *options)
+    )
 
 
 def _block(path: str, options: Iterable[str]) -> str:

@@ -94,6 +94,10 @@ ROOMS = (
 )  # fmt: skip
 
 
+# Modules whose names are called through them.
+_WITHIN = ("boosting", "lab", "plot", "sklearn", "skorch", "weights")
+
+
 def documented() -> Iterator[str]:
     """Every path that the reference documents, modules too."""
     for room in ROOMS:
@@ -103,13 +107,13 @@ def documented() -> Iterator[str]:
 def called(path: str) -> str:
     """How code that imported ``hardsight as hs`` calls what a path names.
 
-    >>> called("hardsight.estimate.measure"), called("hardsight.samples.of")
-    ('hs.measure', 'hardsight.samples.of')
+    >>> called("hardsight.estimate.measure"), called("hardsight.plot.weights"), called("hardsight.samples.of")
+    ('hs.measure', 'hs.plot.weights', 'hardsight.samples.of')
     """
     name = path.rpartition(".")[2]
-    if name in hardsight.__all__ and path != f"hardsight.{name}.{name}":
+    if name in hardsight.__all__ and name not in _WITHIN:
         return f"hs.{name}"
-    for room in ("boosting", "lab", "plot", "sklearn", "skorch", "weights"):
+    for room in _WITHIN:
         if path.startswith((f"hardsight.{room}.", f"hardsight.integrations.{room}.")):
             return f"hs.{room}.{name}"
     return path

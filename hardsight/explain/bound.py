@@ -45,10 +45,12 @@ class Bound(NamedTuple):
     """The terms.
 
     Attributes:
-        violations: the first term, as published. violations_corrected: the same with the weights left out of the
-        denominator. chi2: of the target distribution from the weighted one; infinite where a sample of weight 0
-        belongs to the target. complexity: L / (gamma q^((q - 1) / 2) sqrt(n)). shift: the second term, sqrt(chi2 + 1)
-        times the complexity. epsilon: the third.
+        violations: the first term, as published.
+        violations_corrected: the same with the weights left out of the denominator.
+        chi2: of the target distribution from the weighted one; infinite where a sample of weight 0 belongs to the target.
+        complexity: L / (gamma q^((q - 1) / 2) sqrt(n)).
+        shift: the second term, sqrt(chi2 + 1) times the complexity.
+        epsilon: the third.
     """
 
     violations: float
