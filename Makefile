@@ -20,9 +20,9 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# The site, in site/, with every link followed: `python -m http.server -d site` shows it. Neither needs a network.
+# The site, in site/, with every link followed: `python -m http.server -d site` shows it. With --quiet MkDocs would not count warnings.
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	$(BIN)/python -m website.links site
 
 docs-check: docs $(VENV)/.dev chromium

@@ -67,8 +67,9 @@ def on_page_content(html: str, **_: Any) -> str:
 def expanded(nav: list[Any], known: list[str]) -> list[Any]:
     """The navigation with patterns replaced by the pages that they match, and without what has no page.
 
-    >>> expanded(["index.md", {"Commands": ["commands/*.md"]}, {"Gallery": "gallery/*.md"}], ["index.md", "commands/a.md"])
-    ['index.md', {'Commands': ['commands/a.md']}]
+    >>> nav = ["index.md", {"Commands": ["commands/*.md"]}, {"Gallery": "gallery/*.md"}]
+    >>> expanded(nav, ["index.md", "commands/a.md", "commands/index.md", "commands/bench/b.md"])
+    ['index.md', {'Commands': ['commands/index.md', 'commands/a.md']}]
     """
     found: list[Any] = []
     for entry in nav:
