@@ -2,12 +2,11 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from hardsight.cli import main
 
@@ -41,7 +40,8 @@ def test_the_code_runs(page, tmp_path, monkeypatch):
         for line in code.splitlines():
             command = shlex.split(line, comments=True)
             if command and command[0] == "hardsight":
-                subprocess.run([sys.executable, "-m", "hardsight.cli", *command[1:]], check=True)
+                ended = CliRunner().invoke(main, command[1:], catch_exceptions=False)
+                assert ended.exit_code == 0, f"{line}\n{ended.output}"
     assert blocks or page.name in PROSE or page.parent.name == "gallery"
 
 
