@@ -226,6 +226,19 @@ def test_difficulty_is_found_by_id_and_may_hold_more():
         hs.explain(x[at], y[at], d, "balanced", effect=False, dynamics=False)
 
 
+def test_schemes_are_named_in_a_list_or_a_dictionary():
+    x, y = load_wine(return_X_y=True)
+    d = hs.measure(x, y, learner="logistic", folds=3, repeats=2)
+    listed, named = (
+        hs.explain(x, y, d, weights, effect=False, dynamics=False)
+        for weights in (["auto", "focal"], {"auto": "auto", "focal": "focal"})
+    )
+    assert listed.names == named.names == ("auto", "focal")
+    pd.testing.assert_frame_equal(listed.overview, named.overview)
+    with pytest.raises(InputError, match="there is no scheme 'fokal'"):
+        hs.explain(x, y, d, ["auto", "fokal"], effect=False, dynamics=False)
+
+
 def test_without_a_difficulty_it_is_measured():
     x, y = load_wine(return_X_y=True)
     found = hs.explain(x, y, weights="balanced", learner="logistic", folds=3, repeats=2, dynamics=False)
@@ -255,6 +268,7 @@ def test_regression_has_the_raw_loss_and_deciles():
         ("weights", {"weights": np.ones(3)}),
         ("there is no scheme 'fokal': do you mean 'focal'", {"weights": "fokal"}),
         ("weights is empty", {"weights": {}}),
+        ("weights", {"weights": []}),
         ("cannot weigh its training samples", {"learner": KNeighborsClassifier(), "effect": True}),
         ("margin must be positive", {"margin": 0}),
         ("target", {"target": "tests"}),

@@ -69,8 +69,8 @@ def explain(
         X: the samples, as for :func:`hardsight.measure`.
         y: their labels, likewise.
         difficulty: of these samples, by id; it may hold more. None: measured here first, with the same learner.
-        weights: how much each sample counts, ``(sample,)`` in the order of the samples, 0 or more; a scheme's name; or
-            several by name, ``{"mine": array, "auto": "auto"}``.
+        weights: how much each sample counts, ``(sample,)`` in the order of the samples, 0 or more; a scheme's name, or a
+            list of them; or several by name, ``{"mine": array, "auto": "auto"}``.
         learner: what is trained with and without the weights, as for :func:`hardsight.measure`; it must take weights.
             "auto": the small networks, trained as long as the pilot of ``difficulty`` found best.
         folds: parts of a repeat, 5 by default.
@@ -184,6 +184,8 @@ def _weights(given: Any, d: Difficulty, samples: Samples) -> dict[str, np.ndarra
     """
     if isinstance(given, str):
         given = {given: given}
+    elif isinstance(given, list | tuple) and given and all(isinstance(name, str) for name in given):
+        given = {name: name for name in given}
     elif not isinstance(given, Mapping):
         given = {_NAMELESS: given}
     if not given:
