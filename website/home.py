@@ -12,14 +12,18 @@ PARTS = {
 }
 # By what a reader is after; links are the README's, relative to the root of the repository.
 _READERS = (
+    ("I am new here", "A page for the data or the library that you have; then one story, and whole examples.",
+     "docs/quick-starts.md", "docs/tutorial.md", "docs/gallery.md"),
     ("I clean data", "Which labels are wrong, which samples are strange, and what to do about each.",
-     "docs/quick-starts.md", "docs/tutorial.md", "docs/review.md", "docs/data-and-learners.md"),
+     "docs/review.md", "docs/data-and-learners.md", "docs/plots.md"),
     ("I train models", "Weights by name or from the ledger, in a loop of yours or a library's.",
-     "docs/gallery.md", "docs/weighting.md", "docs/weights.md", "docs/integrations.md"),
+     "docs/weighting.md", "docs/weights.md", "docs/integrations.md"),
     ("I study difficulty", "The mathematics, the classic measures, the claims and how they are tested.",
      "docs/how-it-works.md", "docs/measures.md", "docs/theory.md"),
-    ("I want to know whether it works", "Studies with their commands, and what lost.",
+    ("I want to know whether it works", "What it cannot do, studies with their commands, and what lost.",
      "docs/limits.md", "benchmarks/README.md", "benchmarks/LOG.md"),
+    ("I build on it", "A measure, a scheme or a learner of yours, and what stays as it is.",
+     "docs/extending.md", "docs/versions.md"),
 )  # fmt: skip
 
 
@@ -41,8 +45,7 @@ def _landing(readme: str, install: str, quick_start: str) -> str:
 
 
 def _card(who: str, what: str, *documents: str) -> str:
-    there = [document for document in documents if (ROOT / document).exists()]
-    links = " · ".join(f"[{_title(document)}]({document})" for document in there)
+    links = " · ".join(f"[{_title(document)}]({document})" for document in documents)
     return f"-   **{who}**\n\n    {what}\n\n    {links}\n"
 
 

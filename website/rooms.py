@@ -89,6 +89,11 @@ ROOMS = (
     _whole("plot", "Plots", "plots.md"),
     _whole("lab", "Lab", "theory.md"),
     _whole("doctor", "Doctor", "versions.md"),
+    Room("extensions", "For extensions", "extending.md", (),
+         (*_of("hardsight.measures.core", "pair Score Column"), *_of("hardsight.measures.statistics", "Statistic View"),
+          *_of("hardsight.measures.reductions", "Reduction Fold"),
+          *_of("hardsight.weights.core", "losses probabilities class_codes within"),
+          *_of("hardsight.splits", "Plan Member Round Splits"))),
     Room("errors", "Errors", "", ("hardsight.errors",),
          _of("hardsight", "HardsightError InputError LearnerError HardsightWarning")),
 )  # fmt: skip
