@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Of the tests, each with what a file of them needs.
+WORKERS ?= 2
 # One BLAS thread a process: idle threads that spin cost far more than a second one gains on small matrices.
 export OMP_NUM_THREADS ?= 1
 
@@ -12,7 +14,7 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.dev chromium
 	$(MAKE) check
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check hardsight tests benchmarks website

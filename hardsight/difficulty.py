@@ -282,10 +282,14 @@ class Difficulty:
     def load(cls, path: str | Path) -> "Difficulty":
         """Read what :meth:`save` wrote.
 
+        Args:
+            path: of the file, or of the folder that ``hardsight measure`` wrote it into.
+
         Raises:
             InputError: no such file, not a parquet file, not written by hardsight, or by a newer one.
         """
         try:
+            path = Path(path) / "difficulty.parquet" if Path(path).is_dir() else path
             table = pq.read_table(path)
         except FileNotFoundError:
             raise InputError(f"no file at {path}: give the difficulty.parquet that `hardsight measure` wrote") from None

@@ -343,7 +343,7 @@ def test_the_command_joins_a_cluster_and_starts_one_without_a_word(ray, tmp_path
     ]  # fmt: skip
     assert CliRunner().invoke(main, [*measure, str(tmp_path / "serial")]).exit_code == 0
     for process in running:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         assert (process.returncode, err) == (0, "")
         assert out.count("\n") == 1
     files = {(tmp_path / name / "difficulty.parquet").read_bytes() for name in ("serial", *ways)}

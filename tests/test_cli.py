@@ -361,7 +361,7 @@ def test_a_real_interrupt_from_outside(tmp_path):
         time.sleep(0.1)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    stderr = process.communicate(timeout=120)[1]
+    stderr = process.communicate(timeout=600)[1]
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     assert not [p for p in out.iterdir() if p.name != "progress.npz"]

@@ -105,6 +105,7 @@ def test_saving_and_loading_keeps_everything(name, tmp_path):
     path.parent.mkdir()
     d.save(path)
     assert_equal(Difficulty.load(path), d)
+    assert_equal(hs.load(path.parent), d)
     assert_equal(hs.load(str(path)), d)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
@@ -142,6 +143,7 @@ def refused(match, work):
 def test_files_that_cannot_be_loaded(tmp_path):
     path = tmp_path / "d.parquet"
     refused("no file at .*d.parquet: give the difficulty.parquet", lambda: hs.load(path))
+    refused("no file at .*difficulty.parquet: give the difficulty.parquet", lambda: hs.load(tmp_path))
     path.write_bytes(b"PAR1 nothing of the kind")
     refused("is not a readable parquet file", lambda: hs.load(path))
     path.write_bytes(b"")

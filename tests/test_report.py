@@ -660,7 +660,7 @@ def drawn(chromium: str, html: str, folder: Path) -> tuple[Page, str]:
             f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=8000", "--enable-logging=stderr",
             "--dump-dom", (folder / "page.html").as_uri(),
         ],
-        capture_output=True, encoding="utf-8", timeout=120, check=True,
+        capture_output=True, encoding="utf-8", timeout=600, check=True,
     )  # fmt: skip
     console = "\n".join(text for text in done.stderr.splitlines() if "CONSOLE" in text)
     return Page(re.sub(r"<br>", "", done.stdout)), console

@@ -242,6 +242,67 @@ def test_the_suggested_label_is_one_key(reviewed, browser, tmp_path):  # noqa: F
     reader.close()
 
 
+def test_one_decision_for_all_that_are_listed(reviewed, reader, tmp_path):
+    d, path = reviewed
+    reader.open(path)
+    listed = d.p_wrong >= 0.5
+    differs = listed & (d.suggested != d.labels)
+    # The hardest is decided already, and stays as it is.
+    reader.press("k")
+    first = d.order[0]
+    reader.page.fill("#p_wrong-low", "0.5")
+    reader.press("Tab")
+    reader.page.focus("#list")
+    reader.press("a")
+    assert reader.text("#all-listed") == f"{listed.sum()} samples are listed."
+    reader.page.check("#all-suggested")
+    left = differs.copy()
+    left[first] = False
+    assert 0 < left.sum() < listed.sum()
+    assert reader.text("#all-go") == f"Decide for {left.sum()}"
+    reader.page.click("#all-go")
+    file = tmp_path / "d.csv"
+    file.write_bytes(reader.exported())
+    found = d.apply(file)
+    np.testing.assert_array_equal(found.actions == "relabel", left)
+    np.testing.assert_array_equal(found.labels[left], np.asarray(d.classes)[d.suggested[left]])
+    assert found.actions[first] == "keep"
+    # One step takes it back.
+    reader.page.focus("#list")
+    reader.press("z")
+    assert reader.text("#progress") == "1 of 300 decided: 1 keep"
+
+
+def test_all_that_are_listed_get_a_label_or_lose_their_decision(reviewed, reader, tmp_path):
+    d, path = reviewed
+    reader.open(path)
+    reader.page.select_option("#label", label="cat")
+    cats = d.labels == list(d.classes).index("cat")
+    reader.page.focus("#list")
+    reader.press("d", "a")
+    reader.page.check("[name=all][value=to]")
+    reader.page.select_option("#all-label", label="bee")
+    assert reader.text("#all-go") == f"Decide for {cats.sum() - 1}"
+    reader.page.check("#all-decided")
+    assert reader.text("#all-go") == f"Decide for {cats.sum()}"
+    reader.page.click("#all-go")
+    file = tmp_path / "d.csv"
+    file.write_bytes(reader.exported())
+    found = d.apply(file)
+    assert set(found.labels[cats]) == {"bee"}
+    assert set(found.actions[~cats]) == {""}
+    reader.page.click("#all")
+    reader.page.check("[name=all][value=drop]")
+    reader.press("Escape")
+    assert reader.exported() == file.read_bytes()
+    reader.page.click("#all")
+    reader.page.check("[name=all][value=clear]")
+    reader.page.click("#all-go")
+    assert "none decided" in reader.text("#progress")
+    reader.page.click("#all")
+    assert reader.page.is_disabled("#all-go")
+
+
 def test_a_second_tab_hears_of_decisions_and_loses_none(reviewed, browser):  # noqa: F811
     _, path = reviewed
     first = Reader(browser).open(path)

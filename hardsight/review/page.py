@@ -22,7 +22,7 @@ from hardsight.review.packed import Packed, codes
 from hardsight.samples.core import Samples
 
 # In the order in which they are read; one script is made of all.
-SCRIPTS = ("data", "words", "contents", "decisions", "filters", "canvas", "plots", "list", "detail", "main")
+SCRIPTS = ("data", "words", "contents", "decisions", "filters", "canvas", "plots", "list", "detail", "together", "main")
 _APP = "review/app"
 # Classes of the consensus that are told of a sample.
 TOLD = 5

@@ -73,6 +73,7 @@ class App {
       byId("plots").append(plot.place);
     }
     this.fillChoices();
+    this.together = new Together(this);
     this.listen();
     this.fold(matchMedia("(max-width: 56rem)").matches);
     this.filter();
@@ -113,6 +114,7 @@ class App {
     on("export", "click", () => this.export());
     on("import", "click", () => byId("file").click());
     on("file", "change", (event) => this.import(event.target));
+    on("all", "click", () => this.together.open());
     on("help", "click", () => byId("keys").showModal());
     on("relabel", "click", () => this.relabel());
     on("to", "keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); this.relabel(); byId("list").focus(); } });
@@ -236,7 +238,7 @@ class App {
   }
   key(event) {
     if (event.ctrlKey && event.key.toLowerCase() === "z") { event.preventDefault(); this.turn(event.shiftKey ? "redo" : "undo"); return; }
-    if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const typing = event.target.closest?.("input:not([type=checkbox]), select, textarea");
     if (event.key === "Escape" && typing) { byId("list").focus(); return; }
     if (typing) return;
@@ -251,6 +253,7 @@ class App {
     return {
       j: () => this.move(1), p: () => this.move(-1),
       k: () => this.decide({ action: "keep" }), d: () => this.decide({ action: "drop" }), u: () => this.decide({ action: "unsure" }),
+      a: () => this.together.open(),
       c: () => this.decide(undefined), s: () => this.suggest(), r: () => byId("to")?.focus(),
       z: () => this.turn("undo"), y: () => this.turn("redo"), e: () => this.export(),
       "/": () => { this.fold(false); byId("search").focus(); }, "?": () => byId("keys").showModal(),

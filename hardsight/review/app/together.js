@@ -1,0 +1,54 @@
+// One decision for all samples that are listed, as one step to undo.
+
+class Together {
+  constructor(app) {
+    this.app = app;
+    this.place = byId("together");
+    const { columns } = app;
+    byId("all-to")?.append(about.classes
+      ? make("select", { id: "all-label", "aria-label": "New label of all" }, ...about.classes.map((name, code) => make("option", { value: code }, labelText(code))))
+      : make("input", { id: "all-label", type: "number", step: "any", "aria-label": "New label of all" }));
+    if (!columns.label || !(columns.suggested ?? (about.classes && columns.predicted))) byId("all-suggested")?.closest("label").remove();
+    this.place.addEventListener("input", () => this.tell());
+    this.place.querySelector("form").addEventListener("submit", (event) => { if (event.submitter?.value === "decide") this.carry(); });
+  }
+  open() {
+    this.tell();
+    this.place.showModal();
+  }
+  // What would be changed: [row, before, after]; samples to which the decision does not apply are left alone.
+  changes() {
+    const { list, decisions } = this.app, what = this.place.querySelector("[name=all]:checked").value;
+    const decided = byId("all-decided").checked || what === "clear", found = [];
+    for (const row of list.rows) {
+      const before = decisions.get(row);
+      if (before && !decided) continue;
+      const after = this.decision(what, row);
+      if (after !== null && !same(before, after)) found.push([row, before, after]);
+    }
+    return found;
+  }
+  // null: it does not apply.
+  decision(what, row) {
+    const { label, suggested, predicted } = this.app.columns;
+    if (what === "clear") return undefined;
+    if (what === "suggested" || what === "to") {
+      const value = byId("all-label").value, other = what === "to" ? Number(value) : (suggested ?? predicted)[row];
+      if (what === "to" && (value === "" || !Number.isFinite(other))) return null;
+      if (other !== label[row]) return { action: "relabel", label: other };
+      return what === "to" ? { action: "keep" } : null;
+    }
+    return { action: what };
+  }
+  tell() {
+    const changed = this.changes().length, listed = this.app.list.rows.length;
+    byId("all-listed").textContent = `${plural(listed, "sample")} ${listed === 1 ? "is" : "are"} listed.`;
+    byId("all-go").textContent = changed ? `Decide for ${grouped(changed)}` : "Nothing to decide";
+    byId("all-go").disabled = !changed;
+  }
+  carry() {
+    const changes = this.changes();
+    this.app.decisions.step(changes);
+    byId("said").textContent = `Decided for ${plural(changes.length, "sample")}; Z takes it back`;
+  }
+}
