@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hardsight.cli.output import discard, folder_made
+from hardsight.cli.output import discard, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,16 +25,13 @@ def measured_into(
     Args:
         samples: what to measure.
         source: where they were read; its name stands in the result.
-        out: the folder, made where it is missing.
+        out: the folder; the caller holds it, see :func:`hardsight.cli.output.take_folder`.
         seed: fixes every random number.
         hardest: samples to print.
         as_json: print one JSON object in place of the summary.
         quiet: no progress bar.
         how: further arguments of :func:`hardsight.estimate.measure`.
     """
-    import io
-    import json
-    import sys
     import time
     import warnings
 
@@ -44,7 +41,6 @@ def measured_into(
     from hardsight.estimate import measure as measured
     from hardsight.refine import checkpoints
 
-    folder_made(out)
     progress = out / "progress.npz"
     held = (progress, *checkpoints(progress))
     if progress.exists() and not how.get("resume"):
@@ -72,11 +68,8 @@ def measured_into(
     if as_json:
         files = {"difficulty": str(table), "report": str(page)}
         files |= {"review": str(out / "review.html")} if whole else {}
-        click.echo(json.dumps(machine(result, hardest=hardest, seconds=seconds, files=files), ensure_ascii=False))
+        print_json(machine(result, hardest=hardest, seconds=seconds, files=files))
         return result
-    # Where a terminal has no such letter, a question mark is better than no summary.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False)
     # A pipe has no width of its own, and the tables need about this much.
     console.width = console.width if console.is_terminal else 100

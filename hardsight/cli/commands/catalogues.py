@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.output import fields
+from hardsight.cli.output import fields, print_json
 
 
 @main.command()
@@ -23,13 +23,11 @@ def learners() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the text.")
 def measures(name: str | None, as_json: bool) -> None:
     """List the measures that hs.Record computes, or tell all of the one called NAME."""
-    import json
-
     from hardsight.measures import MEASURES, described
 
     told = described(name)
     if as_json:
-        click.echo(json.dumps(told, ensure_ascii=False))
+        print_json(told)
     elif name is not None:
         fields({field: ", ".join(value) if isinstance(value, list) else value for field, value in told.items()})
     else:
@@ -43,15 +41,13 @@ def measures(name: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the text.")
 def schemes(name: str | None, as_json: bool) -> None:
     """List the schemes that make weights of difficulty, or tell all of the one called NAME."""
-    import json
-
     from hardsight.weights import SCHEMES
     from hardsight.weights import scheme as named
     from hardsight.weights.words import told as told_of
 
     if as_json:
         told = {row.name: row.described() for row in SCHEMES.values()} if name is None else named(name).described()
-        click.echo(json.dumps(told, ensure_ascii=False))
+        print_json(told)
     elif name is not None:
         fields(told_of(named(name)))
     else:

@@ -9,7 +9,7 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.options import run_options
-from hardsight.cli.output import folder_made
+from hardsight.cli.output import take_folder
 from hardsight.cli.results import measured_into
 
 
@@ -22,7 +22,7 @@ def demo(data: str, flip: float, out: Path, seed: int, **run: Any) -> None:
     from hardsight.demo import judge, prepare
     from hardsight.samples import read
 
-    folder_made(out)
+    take_folder(out)
     prepared = prepare(data, flip, seed, out)
     if not run["as_json"]:
         click.echo(f"{prepared.path}: {data}, {len(prepared.flipped)} labels flipped (seed {seed}). Now the same as\n")

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from hardsight.cli.group import main
+from hardsight.cli.output import print_json
 
 
 @main.command()
@@ -17,10 +18,8 @@ def doctor(ctx: click.Context, out: Path, as_json: bool) -> None:
 
     No names of users, folders or machines are among it. Exit status 1 where something is in the way.
     """
-    import json
-
     from hardsight.doctor import examine, told
 
     found = examine(out)
-    click.echo(json.dumps(found, ensure_ascii=False) if as_json else told(found))
+    print_json(found) if as_json else click.echo(told(found))
     ctx.exit(1 if found["faults"] else 0)

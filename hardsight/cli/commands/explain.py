@@ -9,7 +9,7 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.options import data_options
-from hardsight.cli.output import folder_made
+from hardsight.cli.output import print_json, take_folder
 from hardsight.cli.values import assigned
 
 
@@ -66,8 +66,6 @@ def explain(
 
     Trains pairs of models that differ by the weights alone, and writes explanation.json and explanation.html into --out.
     """
-    import json
-
     from hardsight.difficulty import Difficulty
     from hardsight.estimate import measure as measured
     from hardsight.explain.core import explain as explained
@@ -81,7 +79,7 @@ def explain(
         raise click.UsageError("--set goes with one --scheme")
     roles = {"label": label, "id": id_, "group": group, "weights": counts, "text": text}
     samples = read(data, **roles, drop=drop, task=task, embedding=embedding)
-    folder_made(out)
+    take_folder(out)
     if difficulty is None:
         d = measured(samples, learner=how["learner"], seed=seed, jobs=how["jobs"], progress=not quiet)
     else:
@@ -97,6 +95,6 @@ def explain(
     found.report(page)
     if as_json:
         files = {"explanation": str(table), "report": str(page)}
-        click.echo(json.dumps({**found.as_dict(), "files": files}, ensure_ascii=False, allow_nan=False))
+        print_json({**found.as_dict(), "files": files})
     else:
         click.echo(f"{found.text}\n\nwrote {table} and {page}")

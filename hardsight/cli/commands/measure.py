@@ -9,6 +9,7 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.options import data_options, run_options
+from hardsight.cli.output import take_folder
 from hardsight.cli.results import measured_into
 from hardsight.cli.values import splits_of
 
@@ -81,4 +82,5 @@ def measure(
 
     roles = {"label": label, "id": id_, "group": group, "weights": weights, "text": text}
     samples = read(data, **roles, drop=drop, task=task, embedding=embedding)
+    take_folder(run["out"])
     measured_into(samples, source=data, splits=splits_of(splits, members, ratio), **run)

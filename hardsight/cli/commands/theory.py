@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.output import counted, folder_made
+from hardsight.cli.output import counted, folder_made, print_json, take_folder
 
 
 @main.command()
@@ -56,7 +56,6 @@ def theory(
 
     Claims that fail are shown as failed, and the exit status is then 1.
     """
-    import json
     import time
 
     from rich.console import Console
@@ -81,7 +80,7 @@ def theory(
     elif study and not (only or full):
         only = tuple(STUDIED)
     rows = chosen(only, full=full, study=study)
-    folder_made(out)
+    take_folder(out)
     if figures is not None:
         folder_made(figures)
     start = time.perf_counter()
@@ -94,9 +93,7 @@ def theory(
     failed = [claim.name for claim in claims if not claim.holds]
     if as_json:
         told = {"seed": seed, "full": full, "seconds": round(time.perf_counter() - start, 3), "failed": failed}
-        click.echo(
-            json.dumps(told | {"claims": [c.described() for c in claims], "page": str(page)}, ensure_ascii=False)
-        )
+        print_json(told | {"claims": [c.described() for c in claims], "page": str(page)})
     else:
         console = Console(highlight=False)
         # A pipe has no width of its own, and the table needs about this much.

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from hardsight.cli.commands.bench.group import bench
+from hardsight.cli.output import print_json
 
 
 @bench.command()
@@ -20,7 +21,6 @@ def speed(cases: tuple[str, ...], runs: int, as_json: bool) -> None:
 
     Takes some minutes; nothing else should run on the machine. The number of threads is torch's (OMP_NUM_THREADS).
     """
-    import json
     from dataclasses import asdict
 
     from hardsight.bench import speed as study
@@ -48,4 +48,4 @@ def speed(cases: tuple[str, ...], runs: int, as_json: bool) -> None:
         if not as_json:
             click.echo(f"\n{text}")
     if as_json:
-        click.echo(json.dumps(told))
+        print_json(told)
