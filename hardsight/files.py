@@ -36,6 +36,15 @@ def atomic(path: str | Path) -> Iterator[Path]:
         ) from fault
 
 
+def shown(name: str) -> str:
+    r"""The name of a file as text that can be written: bytes that are not UTF-8 become escapes.
+
+    >>> shown("dög.csv"), shown("d\udcf6g.csv")
+    ('dög.csv', 'd\\xf6g.csv')
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """A path that no other writer uses; what is there when the block fails is removed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,23 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class _Text(click.ParamType):
+    """A name or value as it was typed, also where the locale knows no letters but ASCII: then it was typed in UTF-8."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text."""
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return os.fsencode(value).decode("utf-8", "surrogateescape")
+        return value
+
+
+TEXT = _Text()
 
 
 def together(options: list[Any], command: Callable[..., None]) -> Callable[..., None]:
@@ -21,12 +39,13 @@ def together(options: list[Any], command: Callable[..., None]) -> Callable[..., 
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
     """What DATA is, and what its columns are."""
     options = [
-        click.option("--label",
+        click.option("--label", type=TEXT,
                      help="Column (or array) of the labels; required for tables. For .npy: path of a file of labels."),
-        click.option("--id", "id_", help="Column that names the samples, unique."),
-        click.option("--group", help="Column whose equal values are never split between training and judging."),
-        click.option("--text", help="Column that holds the texts to measure."),
-        click.option("--drop", multiple=True, metavar="COLUMN", help="Column that is no feature; may be repeated."),
+        click.option("--id", "id_", type=TEXT, help="Column that names the samples, unique."),
+        click.option("--group", type=TEXT, help="Column whose equal values are never split between training and judging."),
+        click.option("--text", type=TEXT, help="Column that holds the texts to measure."),
+        click.option("--drop", type=TEXT, multiple=True, metavar="COLUMN",
+                     help="Column that is no feature; may be repeated."),
         click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto",
                      show_default=True, help="What the labels are."),
         click.option("--embedding", default="auto", show_default=True,
@@ -53,10 +72,11 @@ def shown_options(command: Callable[..., None]) -> Callable[..., None]:
     """How the data of a saved result are read again."""
     options = [
         click.option("--data", type=click.Path(path_type=Path), help="What was measured, to show samples as what they are."),
-        click.option("--label", help="Column (or array, or file) of the labels, as for measure."),
-        click.option("--id", "id_", help="Column that names the samples, as for measure."),
-        click.option("--text", help="Column that holds the texts, as for measure."),
-        click.option("--drop", multiple=True, metavar="COLUMN", help="Column that is no feature; may be repeated."),
+        click.option("--label", type=TEXT, help="Column (or array, or file) of the labels, as for measure."),
+        click.option("--id", "id_", type=TEXT, help="Column that names the samples, as for measure."),
+        click.option("--text", type=TEXT, help="Column that holds the texts, as for measure."),
+        click.option("--drop", type=TEXT, multiple=True, metavar="COLUMN",
+                     help="Column that is no feature; may be repeated."),
         click.option("--embedding", default="auto", help="How texts and images become numbers, to find neighbours."),
     ]  # fmt: skip
     return together(options, command)

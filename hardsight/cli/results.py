@@ -39,6 +39,7 @@ def measured_into(
 
     from hardsight.console import machine, summary
     from hardsight.estimate import measure as measured
+    from hardsight.files import shown
     from hardsight.refine import checkpoints
 
     progress = out / "progress.npz"
@@ -51,7 +52,7 @@ def measured_into(
         # They stand among the result's notices, which are printed.
         warnings.simplefilter("ignore")
         result = measured(samples, seed=seed, progress=not quiet, checkpoint=progress, **how)
-    result.settings["source"] = source.name
+    result.settings["source"] = shown(source.name)
     seconds = time.perf_counter() - start
     table, page = out / "difficulty.parquet", out / "report.html"
     result.save(table)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.options import data_options
+from hardsight.cli.options import TEXT, data_options
 from hardsight.cli.output import print_json, take_folder
 from hardsight.cli.values import assigned
 
@@ -16,14 +16,14 @@ from hardsight.cli.values import assigned
 @main.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @data_options
-@click.option("--counts", metavar="COLUMN",
+@click.option("--counts", metavar="COLUMN", type=TEXT,
               help="Column of how much each sample counts in every training, with the weights and without; what measure "
                    "calls --weights.")  # fmt: skip
 @click.option("--difficulty", type=click.Path(path_type=Path),
               help="Of DATA: a difficulty.parquet, or its folder. [default: measured first]")  # fmt: skip
 @click.option("--weights", type=click.Path(path_type=Path), help="File of id and weight, .csv or .parquet.")
 @click.option("--scheme", "schemes", multiple=True, help="A name that `hardsight schemes` lists; may be repeated.")
-@click.option("--set", "given", multiple=True, metavar="NAME=VALUE",
+@click.option("--set", "given", type=TEXT, multiple=True, metavar="NAME=VALUE",
               help="A parameter of the scheme, where there is one scheme, as for `hardsight weigh`.")  # fmt: skip
 @click.option("--clip", type=float, default=None, help="The largest weight of a scheme. [default: none]")
 @click.option("--learner", default="auto", show_default=True, help="auto, or a name that `hardsight learners` lists.")
@@ -69,6 +69,7 @@ def explain(
     from hardsight.difficulty import Difficulty
     from hardsight.estimate import measure as measured
     from hardsight.explain.core import explain as explained
+    from hardsight.files import shown
     from hardsight.samples import read
     from hardsight.weights import weigh as weighed
     from hardsight.weights.written import read as read_weights
@@ -86,7 +87,7 @@ def explain(
         d = Difficulty.load(difficulty / "difficulty.parquet" if difficulty.is_dir() else difficulty).select(
             samples.ids
         )
-    named = {} if weights is None else {weights.stem: read_weights(weights, samples.ids)}
+    named = {} if weights is None else {shown(weights.stem): read_weights(weights, samples.ids)}
     parameters = dict(assigned(each) for each in given)
     named |= {name: weighed(d, name, clip=clip, seed=seed, **parameters) for name in schemes}
     found = explained(samples, None, d, named, seed=seed, progress=not quiet, **how)

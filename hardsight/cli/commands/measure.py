@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.options import data_options, run_options
+from hardsight.cli.options import TEXT, data_options, run_options
 from hardsight.cli.output import take_folder
 from hardsight.cli.results import measured_into
 from hardsight.cli.values import splits_of
@@ -17,7 +17,9 @@ from hardsight.cli.values import splits_of
 @main.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @data_options
-@click.option("--weights", metavar="COLUMN", help="Column of how much each sample counts in training, 0 or more.")
+@click.option(
+    "--weights", metavar="COLUMN", type=TEXT, help="Column of how much each sample counts in training, 0 or more."
+)
 @click.option("--learner", default="auto", show_default=True, help="auto, or a name that `hardsight learners` lists.")
 @click.option(
     "--loss", type=click.Choice(["log", "brier", "zero-one", "squared"]), help="[default: log; squared for numbers]"

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hardsight.cli.group import main
+from hardsight.cli.options import TEXT
 from hardsight.cli.values import assigned
 from hardsight.errors import first_line
 
@@ -16,7 +17,7 @@ from hardsight.errors import first_line
 @click.option("--scheme", default="auto", show_default=True, help="A name that `hardsight schemes` lists.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("weights.csv"), show_default=True,
               help="File of id and weight to write: .csv or .parquet.")  # fmt: skip
-@click.option("--set", "given", multiple=True, metavar="NAME=VALUE",
+@click.option("--set", "given", type=TEXT, multiple=True, metavar="NAME=VALUE",
               help="A parameter of the scheme (lam=0.5), the value as JSON or text; may be repeated.")  # fmt: skip
 @click.option("--clip", type=float, default=None, help="The largest weight; the mean stays 1. [default: none]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of schemes that draw.")
