@@ -1,7 +1,7 @@
 """A warm process that runs commands in children and kills them there: an order a line of JSON in, what came of it out.
 
-An order has ``command``, ``folder``, and one of ``after`` (seconds until SIGKILL) and ``at`` (the number of the operation on
-a file in ``folder`` before which the child kills itself); neither: the command is left alone.
+An order has ``command``, ``folder``, and one of ``after`` (seconds until SIGKILL) and ``at`` (the number of an operation on
+a file in ``folder``, before which the child kills itself, or is killed ``late`` seconds later); neither: it is left alone.
 """
 
 import json
@@ -13,26 +13,31 @@ import time
 from hardsight.cli import main
 
 
-def order(command, folder, after=None, at=None):
+def order(command, folder, after=None, at=None, late=0):
     """Carry out; returns the exit status (-9: killed), the seconds, and how many operations there were, if it ended."""
     reading, writing = os.pipe()
     start = time.monotonic()
     child = os.fork()
     if not child:
         os.close(reading)
-        _run(command, folder, at, writing)
+        _run(command, folder, at, late, writing)
     os.close(writing)
+    count = b""
     if after is not None:
         time.sleep(after)
         os.kill(child, signal.SIGKILL)
+    elif late:
+        count = os.read(reading, 1)
+        time.sleep(late)
+        os.kill(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     seconds = time.monotonic() - start
-    with os.fdopen(reading) as told:
-        count = told.read()
+    with os.fdopen(reading, "rb") as told:
+        count = (count + told.read()).removeprefix(b"!")
     return {"status": status, "seconds": seconds, "operations": int(count) if count else None}
 
 
-def _run(command, folder, at, writing):
+def _run(command, folder, at, late, writing):
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     count = 0
@@ -41,7 +46,9 @@ def _run(command, folder, at, writing):
         nonlocal count
         if event in ("open", "os.rename", "os.remove") and str(arguments[0]).startswith(folder):
             count += 1
-            if count == at:
+            if count == at and late:
+                os.write(writing, b"!")
+            elif count == at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(watch)

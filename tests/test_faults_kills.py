@@ -1,6 +1,6 @@
 """SIGKILL at any moment: every file is the old one or the new one, and what was begun ends as if nothing had been.
 
-HARDSIGHT_KILLS says how often each command is killed; `make faults` takes 50.
+HARDSIGHT_KILLS says how often commands that take long are killed; `make faults` takes 50.
 """
 
 import json
@@ -17,7 +17,10 @@ from sklearn.datasets import load_iris
 
 import hardsight as hs
 
-KILLS = int(os.environ.get("HARDSIGHT_KILLS", "5"))
+KILLS = int(os.environ.get("HARDSIGHT_KILLS", "6"))
+# Of commands that take milliseconds.
+QUICK_KILLS = max(KILLS, 50)
+MOST_LATE = 0.002
 DATA = "iris.csv"
 MEASURE = ("measure", "--label", "kind", "--quiet", "--folds", "2", "--repeats", "24", "--no-pilot", "--refine")
 EXPLAIN = ("explain", "--label", "kind", "--no-effect", "--no-dynamics", "--quiet")
@@ -71,17 +74,18 @@ def filled(folder, files):
         (folder / name).write_bytes(content)
 
 
-def killed(warm, folder, before, command, again, check):
-    """Kill a command KILLS times, from the same state; ``check`` looks at what is left, and ``again`` must mend it.
+def killed(warm, folder, before, command, again, check, times=KILLS):
+    """Kill a command so many times, from the same state; ``check`` looks at what is left, and ``again`` must mend it.
 
-    Half of the moments are drawn from the command's time, half from its operations on files.
+    A third of the moments are drawn from the command's time, a third just before its operations on files, a third soon
+    after them.
     """
     draw, kills, tries = random.Random(0), 0, 0
     filled(folder, before)
     whole = warm.order(command=command, folder=str(folder))
     assert whole["status"] == 0
     after = held(folder)
-    while kills < KILLS and tries < 4 * KILLS:
+    while kills < times and tries < 4 * times:
         tries += 1
         filled(folder, before)
         by_time = tries % 2
@@ -99,7 +103,7 @@ def killed(warm, folder, before, command, again, check):
         assert sum(name.endswith(".part") for name in extra) <= 1, (extra, moment)
         assert warm.order(command=again, folder=str(folder))["status"] == 0, moment
         assert held(folder) == after, moment
-    assert kills == KILLS
+    assert kills == times
     return after
 
 
@@ -151,8 +155,8 @@ def test_weigh(warm, room, results, told, name):
     hs_ids = hs.load(results).ids
     frame = pd.DataFrame({"id": hs_ids, "weight": np.ones(len(hs_ids))})
     frame.to_csv(folder / name, index=False) if name.endswith(".csv") else frame.to_parquet(folder / name, index=False)
-    killed(warm, folder, held(folder), command, command, nothing)
-    told(f"weigh to {name}: {KILLS} kills survived")
+    killed(warm, folder, held(folder), command, command, nothing, QUICK_KILLS)
+    told(f"weigh to {name}: {QUICK_KILLS} kills survived")
 
 
 def test_explain(warm, room, results, told):
@@ -168,5 +172,5 @@ def test_review(warm, room, results, told):
     folder.mkdir()
     (folder / "page.html").write_text("the page of before")
     command = ["review", str(results), "-o", str(folder / "page.html")]
-    killed(warm, folder, held(folder), command, command, nothing)
-    told(f"review: {KILLS} kills survived")
+    killed(warm, folder, held(folder), command, command, nothing, QUICK_KILLS)
+    told(f"review: {QUICK_KILLS} kills survived")
