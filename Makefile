@@ -7,7 +7,7 @@ WORKERS ?= 2
 # One BLAS thread a process: idle threads that spin cost far more than a second one gains on small matrices.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check docs docs-check bare dist test-oldest test-python clean
+.PHONY: demo test check docs docs-check bare dist faults test-oldest test-python clean
 
 demo: $(VENV)/.installed
 	$(BIN)/hardsight demo --out demo-results
@@ -36,6 +36,10 @@ bare:
 dist: $(VENV)/.venv requirements/release.txt
 	$(BIN)/python -m pip install -q -r requirements/release.txt
 	PYTHON=$(CURDIR)/$(BIN)/python bash scripts/dist.sh
+
+# Kills each command 50 times, fills disks, and so on; the ordinary tests do the same a few times. Prints the counts.
+faults: $(VENV)/.dev
+	HARDSIGHT_KILLS=50 $(BIN)/python -m pytest -v -p no:cacheprovider $(wildcard tests/test_faults_*.py)
 
 # What everyone uses, for versions of dependencies and of Python that CI does not have. The report's browser is left out.
 CORE := difficulty doctor files decompose factors splits truth samples samples_files samples_tables samples_labels \

@@ -275,8 +275,9 @@ class Difficulty:
             columns["consensus"] = pa.FixedSizeListArray.from_arrays(flat, self.consensus.shape[1])
         about = {"schema": SCHEMA, "classes": self.classes, "settings": self.settings}
         table = pa.table(columns).replace_schema_metadata({"hardsight": json.dumps(about, ensure_ascii=False)})
-        with atomic(path) as temporary:
-            pq.write_table(table, temporary, row_group_size=_ROW_GROUP, compression="zstd")
+        # Opened here: pyarrow takes no path whose bytes are not UTF-8.
+        with atomic(path) as temporary, temporary.open("wb") as file:
+            pq.write_table(table, file, row_group_size=_ROW_GROUP, compression="zstd")
 
     @classmethod
     def load(cls, path: str | Path) -> "Difficulty":
@@ -290,7 +291,8 @@ class Difficulty:
         """
         try:
             path = Path(path) / "difficulty.parquet" if Path(path).is_dir() else path
-            table = pq.read_table(path)
+            with Path(path).open("rb") as file:
+                table = pq.read_table(file)
         except FileNotFoundError:
             raise InputError(f"no file at {path}: give the difficulty.parquet that `hardsight measure` wrote") from None
         except (OSError, pa.ArrowException) as fault:

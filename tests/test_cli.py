@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from sklearn.datasets import load_iris
 
 import hardsight as hs
 from hardsight.advice import ACTIONS
-from hardsight.cli import main
+from hardsight.cli import commands, main
 from hardsight.difficulty import FACTORS
 
 
@@ -197,7 +198,7 @@ def test_review_of_a_saved_result_with_and_without_its_data(iris, tmp_path):
 
 def test_many_samples_are_reviewed_from_a_server(iris, tmp_path, monkeypatch):
     (tmp_path / "review.html").write_text("of an earlier run")
-    monkeypatch.setattr("hardsight.cli._MOST_REVIEWED", 149)
+    monkeypatch.setattr("hardsight.cli.results._MOST_REVIEWED", 149)
     result = run("measure", iris, "--label", "kind", "--drop", "flower", "--out", tmp_path, *QUICK)
     assert f"hardsight serve {tmp_path}" in result.output.replace("\n", "")
     assert not (tmp_path / "review.html").exists()
@@ -307,6 +308,17 @@ def test_labels_that_look_like_markup_print_as_they_are(tmp_path):
     result = run("measure", path, "--label", "y", "--out", tmp_path, *QUICK)
     assert "[red]p[/red]" in result.output
     assert "<b>q</b>" in result.output
+
+
+def test_every_module_of_commands_joins_a_command():
+    folder = Path(commands.__file__).parent
+    joined = {
+        command.callback.__module__
+        for group in (main, commands.bench.group.bench)
+        for command in group.commands.values()
+    }
+    files = {file.relative_to(folder).with_suffix("") for file in folder.rglob("*.py") if file.stem != "__init__"}
+    assert joined == {".".join((commands.__name__, *file.parts)) for file in files}
 
 
 def test_help_opens_no_heavy_library():

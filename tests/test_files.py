@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,67 @@ def test_a_full_disk(tmp_path, monkeypatch, when):
     assert target.read_text() == "old"
 
 
-def test_a_block_that_writes_nothing_is_refused(tmp_path):
-    with pytest.raises(InputError, match="cannot write"), atomic(tmp_path / "out"):
-        pass
-    assert listing(tmp_path) == []
+def test_what_a_killed_writer_left_is_taken_over(tmp_path):
+    target = tmp_path / "out"
+    for content in ("long before it was killed", "short"):
+        if child := os.fork():
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        else:
+            with atomic(target) as temporary:
+                temporary.write_text(content)
+                os.kill(os.getpid(), signal.SIGKILL)
+        assert len(listing(tmp_path)) == 1
+    with atomic(target) as temporary:
+        assert temporary.read_text() == ""
+        temporary.write_text("whole")
+    assert listing(tmp_path) == ["out"]
+    assert target.read_text() == "whole"
+
+
+def test_a_file_that_another_process_writes_is_not_touched(tmp_path):
+    target = tmp_path / "out"
+    (began, begin), (go, end) = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        with atomic(target) as temporary:
+            temporary.write_text("theirs")
+            os.write(begin, b".")
+            os.read(go, 1)
+        os._exit(0)
+    os.read(began, 1)
+    with atomic(target) as temporary:
+        temporary.write_text("ours")
+    assert target.read_text() == "ours"
+    os.write(end, b".")
+    assert os.waitpid(child, 0)[1] == 0
+    assert target.read_text() == "theirs"
+    assert listing(tmp_path) == ["out"]
+
+
+def test_no_link_is_followed(tmp_path):
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / ".out.part").symlink_to(tmp_path / "precious")
+    with atomic(tmp_path / "out") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "out").read_text() == "new"
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_file_systems_without_locks(tmp_path, monkeypatch):
+    def none(file):
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr("hardsight.files.lock", none)
+    for content in ("old", "new"):
+        with atomic(tmp_path / "out") as temporary:
+            temporary.write_text(content)
+    assert listing(tmp_path) == ["out"]
+    assert (tmp_path / "out").read_text() == "new"
+
+
+def test_devices_and_pipes_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    refused("device or a pipe", tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+    refused("device or a pipe", Path("/dev/full"))
+    assert Path("/dev/full").is_char_device()

@@ -59,7 +59,7 @@ def test_help_costs_nothing(command):
     ours = f"import sys\n{code}\nprint(*[m for m in sys.modules if m.startswith('hardsight.')])"
     assert loaded(f"import os\nout = os.dup(1); os.dup2(2, 1)\n{code}\nos.dup2(out, 1)") == set()
     opened = subprocess.check_output([sys.executable, "-c", ours], text=True).splitlines()[-1].split()
-    assert set(opened) == {"hardsight.cli", "hardsight.errors"}
+    assert {name for name in opened if not name.startswith("hardsight.cli")} == {"hardsight.errors"}
 
 
 def test_errors_cost_nothing():

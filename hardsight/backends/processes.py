@@ -1,23 +1,31 @@
 """Several processes of this machine."""
 
+import os
+import shutil
 import signal
 import tempfile
-from collections.abc import Iterable, Sequence
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import loky
+from loky.backend import resource_tracker
 
 from hardsight.backends.core import Views, shared_out
-from hardsight.backends.worker import read, work, write
+from hardsight.backends.worker import Job, read, work, write
+from hardsight.errors import InputError
 from hardsight.learners import Learner, Tick
 from hardsight.samples import Samples
 from hardsight.splits import Plan
 
 _IDLE_SECONDS = 60
+_LOOK_SECONDS = 1
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -33,10 +41,8 @@ class Processes:
 
     def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: Tick) -> Views:
         """See :meth:`Backend.carry`."""
-        with tempfile.TemporaryDirectory(prefix="hardsight-", ignore_cleanup_errors=True) as folder:
-            path = Path(folder, "job")
-            write(path, (learner, samples, parts[0]))
-            yield from shared_out(_Loky(self.jobs or loky.cpu_count(), str(path)), learner, samples, parts, tick)
+        with _kept((learner, samples, parts[0])) as path:
+            yield from shared_out(_Loky(self.jobs or loky.cpu_count(), path), learner, samples, parts, tick)
 
 
 def workers(jobs: int) -> Any:
@@ -44,7 +50,33 @@ def workers(jobs: int) -> Any:
 
     Those of the run before, where they still stand, have imported all that they need; broken ones are replaced.
     """
-    return loky.get_reusable_executor(jobs, timeout=_IDLE_SECONDS, initializer=_deaf, env=dict.fromkeys(_THREADS, "1"))
+    return loky.get_reusable_executor(
+        jobs, timeout=_IDLE_SECONDS, initializer=_begun, initargs=(os.getpid(),), env=dict.fromkeys(_THREADS, "1")
+    )
+
+
+@contextmanager
+def _kept(job: Job) -> Iterator[str]:
+    """The path of a file that holds a job, gone when the block ends or this process is killed.
+
+    Raises:
+        InputError: it cannot be written, or the learner cannot be pickled.
+    """
+    with ExitStack() as after:
+        try:
+            folder = tempfile.mkdtemp(prefix="hardsight-")
+            # A process beside this one removes what is left of those that were killed.
+            resource_tracker.register(folder, "folder")
+            after.callback(resource_tracker.unregister, folder, "folder")
+            after.callback(shutil.rmtree, folder, ignore_errors=True)
+            path = Path(folder, "job")
+            write(path, job)
+        except OSError as fault:
+            raise InputError(
+                f"what the processes work on cannot be written to {tempfile.gettempdir()} ({fault.strerror or fault}): set "
+                "TMPDIR to a folder with free space, or use backend='serial'"
+            ) from fault
+        yield str(path)
 
 
 class _Loky:
@@ -75,6 +107,19 @@ class _Loky:
         self._executor.shutdown(kill_workers=True)
 
 
-def _deaf() -> None:
-    """Ctrl-C reaches all processes of a terminal; the one that was started by hand stops the others."""
+def _begun(asker: int) -> None:
+    """What every worker does first.
+
+    Args:
+        asker: number of the process that gives it work.
+    """
+    # Ctrl-C reaches all processes of a terminal; the one that was started by hand stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(asker,), daemon=True).start()
+
+
+def _end_with(asker: int) -> None:
+    """End this process when the one that asks for its work is gone: nobody else would, were that one killed."""
+    while os.getppid() == asker:
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)

@@ -1,5 +1,6 @@
 """What trains the members: networks, scikit-learn style estimators, forests out of bag, closed forms; and their names."""
 
+from hardsight.learners import forked as forked
 from hardsight.learners.closed_form import Ridge
 from hardsight.learners.core import Divisible, InSample, Learner, Tick, View
 from hardsight.learners.estimators import Estimator

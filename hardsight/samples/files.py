@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.errors import InputError, first_line
+from hardsight.files import shown
 from hardsight.samples import folders
 from hardsight.samples.core import Samples
 from hardsight.samples.memory import of
@@ -237,7 +238,7 @@ def _array(
         None if name is None else _values(place, name, len(np.atleast_1d(X)), role)
         for name, role in ((label, "label"), (id_, "id"), (group, "group"), (weights, "weights"))
     )
-    return of(X, y, ids=ids, groups=groups, weights=counts, label=Path(label).stem, **roles)
+    return of(X, y, ids=ids, groups=groups, weights=counts, label=shown(Path(label).stem), **roles)
 
 
 def _npy(place: Path) -> np.ndarray:

@@ -30,7 +30,8 @@ def write(ids: np.ndarray, weights: np.ndarray, path: str | Path) -> None:
         if suffix == ".csv":
             table.to_csv(temporary, index=False)
         else:
-            table.to_parquet(temporary, index=False)
+            # As bytes: pyarrow takes no path whose bytes are not UTF-8.
+            temporary.write_bytes(table.to_parquet(index=False))
 
 
 def read(path: str | Path, ids: np.ndarray) -> np.ndarray:

@@ -1,0 +1,5 @@
+"""`python -m hardsight.cli`."""
+
+from hardsight.cli import main
+
+main()

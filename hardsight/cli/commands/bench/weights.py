@@ -1,0 +1,68 @@
+"""`hardsight bench weights`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hardsight.cli.commands.bench.group import bench
+from hardsight.cli.output import counted
+from hardsight.cli.values import listed
+
+
+@bench.command("weights")
+@click.option("--folder", type=click.Path(path_type=Path),
+              help="Where the data sets lie that do not come with scikit-learn. [default: those are left out]")  # fmt: skip
+@click.option("--sets", metavar="NAME,…", help="Data sets. [default: seven, or with no folder digits]")
+@click.option("--noises", metavar="NAME,…", help="none, uniform-20, uniform-40, pair-40, instance-35. [default: all]")
+@click.option("--imbalances", metavar="NAME,…", help="none, exp-10, exp-50, step-10, step-50. [default: all]")
+@click.option("--learners", metavar="NAME,…", default="network,logistic,lightgbm", show_default=True,
+              help="Those, or long-network.")  # fmt: skip
+@click.option("--schemes", metavar="NAME,…", help="Rows besides uniform and oracle. [default: all]")
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="How many: 0, 1, …")
+@click.option("--most", type=click.IntRange(min=50), default=1500, show_default=True,
+              help="Training samples, at most.")  # fmt: skip
+@click.option("--again", metavar="NAME,…", help="Rows that are run again although --out holds them.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-weights"), show_default=True,
+              help="Folder for weights.parquet; what it holds is not run again.")  # fmt: skip
+@click.option("--figures", type=click.Path(path_type=Path), help="Folder for the figures. [default: --out]")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes at a time.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def gain_of_weights(
+    folder: Path | None,
+    sets: str | None,
+    noises: str | None,
+    imbalances: str | None,
+    learners: str,
+    schemes: str | None,
+    seeds: int,
+    most: int,
+    again: str | None,
+    out: Path,
+    figures: Path | None,
+    jobs: int,
+    quiet: bool,
+) -> None:
+    """Train with the weights of every scheme on mislabelled and unbalanced data, and judge on clean data.
+
+    Prints a page in markdown: how much of what the truth would gain each scheme gains. A run that was stopped goes on where
+    it was.
+    """
+    from hardsight.bench import drawings, gains_page, worlds
+    from hardsight.bench import gains as gained
+    from hardsight.bench import schemes as field
+    from hardsight.bench import weights as study
+
+    names = listed(sets) or (("digits",) if folder is None else study.SETS)
+    kinds = (listed(noises) or tuple(worlds.NOISES), listed(imbalances) or tuple(worlds.IMBALANCES))
+    cells = worlds.cells(names, *kinds, range(seeds))
+    whole = study.Study(
+        cells, listed(learners), field.rows(listed(schemes)), folder, out, most=most, again=listed(again)
+    )
+    with counted("cells", len(study.jobs_of(whole)), quiet=quiet) as tick:
+        rows = study.carry_out(whole, jobs, tick)
+    found = {learner: gained.gains(rows[rows["learner"] == learner]) for learner in whole.learners}
+    for learner, one in found.items():
+        drawings.write(drawings.gained(one), (figures or out) / f"weights-{learner}.svg")
+    click.echo(gains_page.page(rows, found))

@@ -1,0 +1,88 @@
+"""`hardsight measure`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hardsight.cli.group import main
+from hardsight.cli.options import TEXT, data_options, run_options
+from hardsight.cli.output import take_folder
+from hardsight.cli.results import measured_into
+from hardsight.cli.values import splits_of
+
+
+@main.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@data_options
+@click.option(
+    "--weights", metavar="COLUMN", type=TEXT, help="Column of how much each sample counts in training, 0 or more."
+)
+@click.option("--learner", default="auto", show_default=True, help="auto, or a name that `hardsight learners` lists.")
+@click.option(
+    "--loss", type=click.Choice(["log", "brier", "zero-one", "squared"]), help="[default: log; squared for numbers]"
+)
+@click.option(
+    "--splits",
+    type=click.Choice(["kfold", "subsets", "loo"]),
+    default=None,
+    help="Folds, random subsets or leave-one-out. [default: kfold]",
+)
+@click.option("--folds", type=int, default=None, help="Parts of a repeat. [default: 5]")
+@click.option("--repeats", type=int, default=None, help="Held-out views of each sample. [default: 10]")
+@click.option("--members", type=int, default=None, help="Models to train, with --splits subsets. [default: 100]")
+@click.option("--ratio", type=float, default=None, help="Share to train on, with --splits subsets. [default: 0.7]")
+@click.option("--reliability", type=float, default=None,
+              help="Train until the ranking is this reliable (0.95, say), 50 repeats at most.")  # fmt: skip
+@click.option("--budget", default=None, metavar="MODELS|TIME",
+              help='Train so many models, in the folds and repeats that make the most of them: "20 models"; or end when a '
+                   "time is spent: 90s, 10min, 2h.")  # fmt: skip
+@click.option("--adjusted/--no-adjusted", default=None,
+              help="Whether to try a second estimate of the errors from the in-sample losses of the same models. "
+                   "[default: where it costs little]")  # fmt: skip
+@click.option("--pilot/--no-pilot", default=None,
+              help="Whether a few models choose first how long the networks are trained. "
+                   "[default: with learner auto]")  # fmt: skip
+@click.option("--refine/--no-refine", default=None,
+              help="Whether models are trained again with automatic weights, to know wrong labels better. "
+                   "[default: where labels look wrong]")  # fmt: skip
+@click.option("--backend", type=click.Choice(["serial", "processes", "ray"]), default=None,
+              help="Where models are trained. [default: serial; processes with --jobs 2 or more]")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(min=1), default=None,
+              help="Processes, or tasks of Ray, at a time. [default: 1; all cores with --backend]")  # fmt: skip
+@click.option(
+    "--address", default=None, help="Ray cluster: auto, host:port or ray://host:port. [default: this machine]"
+)
+@click.option("--resume", is_flag=True, help="Go on with the unfinished run in --out.")
+@click.option("--duplicates", type=click.Choice(["together", "apart"]), default="together", show_default=True,
+              help="Whether samples with equal features stay on one side of every split.")  # fmt: skip
+@run_options
+def measure(
+    data: Path,
+    label: str | None,
+    id_: str | None,
+    group: str | None,
+    weights: str | None,
+    text: str | None,
+    drop: tuple[str, ...],
+    task: str,
+    embedding: str,
+    splits: str | None,
+    members: int | None,
+    ratio: float | None,
+    **run: Any,
+) -> None:
+    """Measure the difficulty of every sample in DATA.
+
+    DATA is a table (.csv, .tsv, .parquet), arrays (.npz with X and labels, .npy), or a folder with one subfolder of images
+    or texts a class. Writes difficulty.parquet, report.html and review.html
+    into --out.
+    """
+    from hardsight.samples import read
+
+    roles = {"label": label, "id": id_, "group": group, "weights": weights, "text": text}
+    samples = read(data, **roles, drop=drop, task=task, embedding=embedding)
+    take_folder(run["out"])
+    measured_into(samples, source=data, splits=splits_of(splits, members, ratio), **run)

@@ -1,0 +1,80 @@
+"""The main job: measure, write the result and its pages into a folder, tell what was found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hardsight.cli.output import discard, print_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hardsight.difficulty import Difficulty
+    from hardsight.samples import Samples
+
+_MOST_REVIEWED = 200_000
+
+
+def measured_into(
+    samples: Samples, *, source: Path, out: Path, seed: int, hardest: int, as_json: bool, quiet: bool, **how: Any
+) -> Difficulty:
+    """Measure samples, write difficulty.parquet, report.html and review.html into ``out``, and tell what was found.
+
+    Args:
+        samples: what to measure.
+        source: where they were read; its name stands in the result.
+        out: the folder; the caller holds it, see :func:`hardsight.cli.output.take_folder`.
+        seed: fixes every random number.
+        hardest: samples to print.
+        as_json: print one JSON object in place of the summary.
+        quiet: no progress bar.
+        how: further arguments of :func:`hardsight.estimate.measure`.
+    """
+    import time
+    import warnings
+
+    from rich.console import Console
+
+    from hardsight.console import machine, summary
+    from hardsight.estimate import measure as measured
+    from hardsight.files import shown
+    from hardsight.refine import checkpoints
+
+    progress = out / "progress.npz"
+    held = (progress, *checkpoints(progress))
+    if progress.exists() and not how.get("resume"):
+        click.echo(f"{progress} of an unfinished run is discarded; --resume would have continued it.", err=True)
+        discard(held)
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        # They stand among the result's notices, which are printed.
+        warnings.simplefilter("ignore")
+        result = measured(samples, seed=seed, progress=not quiet, checkpoint=progress, **how)
+    result.settings["source"] = shown(source.name)
+    seconds = time.perf_counter() - start
+    table, page = out / "difficulty.parquet", out / "report.html"
+    result.save(table)
+    # A page of more samples than this is slow to open; hardsight serve hands it over piece by piece.
+    whole = len(result) <= _MOST_REVIEWED
+    result.report(page, review="review.html" if whole else None)
+    if whole:
+        result.review(out / "review.html", report="report.html")
+    else:
+        # One of an earlier run would show another result.
+        discard([out / "review.html"])
+    # All that they held stands in the two files now.
+    discard(held)
+    if as_json:
+        files = {"difficulty": str(table), "report": str(page)}
+        files |= {"review": str(out / "review.html")} if whole else {}
+        print_json(machine(result, hardest=hardest, seconds=seconds, files=files))
+        return result
+    console = Console(highlight=False)
+    # A pipe has no width of its own, and the tables need about this much.
+    console.width = console.width if console.is_terminal else 100
+    summary(result, hardest=hardest, seconds=seconds, console=console)
+    pages = f"{page} and {out / 'review.html'}" if whole else f"{page}; to review samples: hardsight serve {out}"
+    click.echo(f"\nwrote {table}, {pages}")
+    return result

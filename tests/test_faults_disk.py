@@ -1,0 +1,191 @@
+"""Full disks, folders that cannot be written, devices in place of files: one clear line, and what was there stays."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sklearn.datasets import load_iris
+
+import hardsight as hs
+from hardsight.backends import Processes
+from hardsight.cli import main
+
+QUICK = (
+    "--label",
+    "kind",
+    "--quiet",
+    "--folds",
+    "2",
+    "--repeats",
+    "4",
+    "--no-pilot",
+    "--no-refine",
+    "--learner",
+    "ridge",
+)
+RESULTS = {"difficulty.parquet", "report.html", "review.html"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "iris.csv"
+    load_iris(as_frame=True).frame.rename(columns={"target": "kind"}).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def saved(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("saved")
+    assert run("measure", data, *QUICK, "--out", out).exit_code == 0
+    return out
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def refused(*arguments):
+    """The one line on stderr of a command that fails."""
+    result = run(*arguments)
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit), result.exception
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("Error: ")
+    return lines[0]
+
+
+def held(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@contextmanager
+def no_file_larger(size):
+    """The system refuses what a file has beyond so many bytes, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [0, 1000, 20_000, 60_000, 500_000])
+def test_measuring_where_there_is_no_room(data, saved, tmp_path, size):
+    out = tmp_path / "out"
+    out.mkdir()
+    old = held(saved)
+    for name, content in old.items():
+        (out / name).write_bytes(content)
+    command = ("measure", data, *QUICK, "--seed", "7", "--out", out)
+    with no_file_larger(size):
+        line = refused(*command)
+    assert str(out) in line
+    assert "File too large" in line
+    assert "choose another" in line
+    found = held(out)
+    assert set(found) <= {*RESULTS, "progress.npz"}
+    # Those that came before the file that failed are new; that one and all after are as they were.
+    new = [name for name in ("difficulty.parquet", "report.html", "review.html") if found[name] != old[name]]
+    assert new == sorted(RESULTS)[: len(new)]
+    assert len(new) < 3
+    hs.load(out / "difficulty.parquet")
+    assert run(*command, "--resume").exit_code == 0
+    assert set(held(out)) == RESULTS
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["weigh {d} -o {out}/w.csv", "weigh {d} -o {out}/w.parquet", "report {d} -o {out}/r.html", "review {d} -o {out}/r.html",
+     "explain {data} --label kind --difficulty {d} --no-effect --no-dynamics --quiet --out {out}"],
+    ids=lambda command: command.split()[0],
+)  # fmt: skip
+def test_writing_where_there_is_no_room(data, saved, tmp_path, command):
+    filled = command.format(d=saved / "difficulty.parquet", data=data, out=tmp_path).split()
+    names = ["explanation.json", "explanation.html"] if filled[0] == "explain" else [Path(filled[-1]).name]
+    for name in names:
+        (tmp_path / name).write_text("old")
+    with no_file_larger(500):
+        line = refused(*filled)
+    assert names[0] in line
+    assert "choose another place with free space" in line
+    assert held(tmp_path) == dict.fromkeys(names, b"old")
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 200 kB, where it is ours to mount one; given away as a function that makes it read-only."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(place)]
+    if sys.platform != "linux" or os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield place, lambda: subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_disk_that_is_full_and_then_read_only(data, saved, disk):
+    place, read_only = disk
+    out = place / "out"
+    assert "report.html: No space left on device" in refused("measure", data, *QUICK, "--out", out)
+    assert set(held(out)) == {"difficulty.parquet", "progress.npz"}
+    with (place / "filled").open("wb") as file:
+        file.write(bytes(shutil.disk_usage(place).free))
+    before = held(out)
+    assert "parquet: No space left on device" in refused("measure", data, *QUICK, "--out", out, "--resume")
+    assert "No space left on device" in refused("weigh", saved / "difficulty.parquet", "-o", out / "w.csv")
+    assert held(out) == before
+    read_only()
+    for command in (
+        ("measure", data, *QUICK, "--out", out),
+        ("measure", data, *QUICK, "--out", place / "new"),
+        ("weigh", saved / "difficulty.parquet", "-o", out / "w.csv"),
+        ("review", out),
+        ("explain", data, "--label", "kind", "--difficulty", saved, "--out", out),
+    ):
+        line = refused(*command)
+        assert "Read-only file system: choose another" in line
+        assert str(place) in line
+    assert held(out) == before
+
+
+def test_a_file_where_the_folder_should_be(data, saved, tmp_path):
+    (tmp_path / "out").write_text("kept")
+    line = refused("measure", data, *QUICK, "--out", tmp_path / "out")
+    assert f"cannot make the folder {tmp_path / 'out'}: File exists: choose another with --out" in line
+    line = refused("weigh", saved / "difficulty.parquet", "-o", tmp_path / "out" / "w.csv")
+    assert f"cannot write {tmp_path / 'out' / 'w.csv'}: " in line
+    assert "choose another place" in line
+    assert (tmp_path / "out").read_text() == "kept"
+
+
+def test_no_room_for_what_several_processes_work_on(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(400, 20)), rng.integers(0, 2, 400)
+    with (
+        no_file_larger(1000),
+        pytest.raises(hs.InputError, match=r"cannot be written to .*: set TMPDIR to a folder with free"),
+    ):
+        hs.measure(x, y, backend=Processes(2), learner="ridge")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["learners"], ["measures", "--json"], ["--help"], ["weigh", "--help"]])
+def test_printing_where_there_is_no_room(command, monkeypatch, capsys):
+    full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it fails
+    monkeypatch.setattr(sys, "stdout", full)
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    monkeypatch.undo()
+    with suppress(OSError):
+        full.close()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "Error: cannot print: No space left on device\n"
