@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hardsight import limits
 from hardsight.errors import InputError
 from hardsight.samples import images
 from hardsight.samples.core import Samples
@@ -58,6 +59,7 @@ def read(folder: Path, *, label: str | None, task: str, embedding: Any) -> Sampl
 def _files(folder: Path) -> list[Path]:
     """All files below, as paths in the folder, sorted; hidden ones and what is in hidden folders left out."""
     found: list[Path] = []
+    top = folder.resolve()
     for place, inside, files in os.walk(folder, onerror=_stop, followlinks=True):
         here = Path(place).resolve()
         # A link to a folder above would be followed for ever.
@@ -66,8 +68,24 @@ def _files(folder: Path) -> list[Path]:
             for name in inside
             if not name.startswith(".") and name != "__MACOSX" and not here.is_relative_to(Path(place, name).resolve())
         ]
-        found.extend(Path(place, name).relative_to(folder) for name in files if not name.startswith("."))
+        files = [name for name in files if not name.startswith(".")]
+        for name in (*inside, *files):
+            _inside(Path(place, name), top)
+        found.extend(Path(place, name).relative_to(folder) for name in files)
     return sorted(found, key=lambda file: file.parts)
+
+
+def _inside(place: Path, top: Path) -> None:
+    """Refuse what is not the folder's own: a folder that came with a link could have any file of this machine read."""
+    if place.is_symlink() and not limits.links_followed() and not place.resolve().is_relative_to(top):
+        raise InputError(
+            f"{place} is a link that leads out of the folder: copy what it leads to, or, if you trust the folder, set "
+            f"{limits.LINKS}=1"
+        )
+    try:
+        place.name.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the name of {str(place)!r} is not UTF-8: rename it") from None
 
 
 def _stop(fault: OSError) -> None:
@@ -76,6 +94,7 @@ def _stop(fault: OSError) -> None:
 
 def _text(file: Path) -> str:
     try:
+        limits.regular(file)
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{file} is not UTF-8: save it as UTF-8 or take it out of the folder") from None

@@ -1,0 +1,167 @@
+"""What stands in the file of a result, checked before it is believed: a file may be damaged, or made to do harm."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from hardsight import parquet
+from hardsight.errors import InputError
+
+SCHEMA = 1
+FACTORS = ("noise", "imbalance", "margin", "uncertainty")
+PARTS = ("error", "error_se", "bias", "variance")
+OPTIONAL = ("hardness", "adjusted", "suggested", "p_suggested", "noise_variance", "p_outlier")
+_CODES = ("label", "predicted", "suggested")
+_WORDS = ("loss", "learner", "recipe", "reason", "label_name", "task", "source")
+_COUNTS = ("members", "seed")
+
+
+class Stored(NamedTuple):
+    """The columns of a result and what stands beside them.
+
+    Attributes:
+        columns: by name, ``(sample,)``; ``cause`` is str, codes are int64, all else float64.
+        consensus: ``(sample, class)`` float64, or None.
+        classes: what codes stand for, or None.
+        settings: what was run.
+    """
+
+    columns: dict[str, np.ndarray]
+    consensus: np.ndarray | None
+    classes: tuple[Any, ...] | None
+    settings: dict[str, Any]
+
+
+def read(path: str | Path) -> Stored:
+    """What a file of a result holds.
+
+    Raises:
+        InputError: no such file, not a parquet file, not written by hardsight, or by a newer one; names the column.
+    """
+    try:
+        table = parquet.read(path, mend="measure again")
+    except FileNotFoundError:
+        raise InputError(f"no file at {path}: give the difficulty.parquet that `hardsight measure` wrote") from None
+    try:
+        about = json.loads((table.schema.metadata or {})[b"hardsight"])
+        if about["schema"] > SCHEMA:
+            raise InputError(f"{path} was written by a newer hardsight (schema {about['schema']}): upgrade hardsight")
+        classes = _classes(about["classes"])
+        settings = _settings(about["settings"], classes)
+        return Stored(_columns(table, classes, settings), _consensus(table, classes), classes, settings)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, pa.ArrowException) as fault:
+        if isinstance(fault, InputError):
+            raise
+        raise InputError(
+            f"{path} was not written by hardsight ({fault!r:.200} is missing or odd): measure again"
+        ) from None
+
+
+def _classes(given: Any) -> tuple[Any, ...] | None:
+    if given is None:
+        return None
+    if not isinstance(given, list) or not given or not all(isinstance(name, str | int | float) for name in given):
+        raise ValueError("classes")
+    return tuple(given)
+
+
+def _settings(given: Any, classes: tuple[Any, ...] | None) -> dict[str, Any]:
+    """The settings, those that are read again as what they must be."""
+    words = all(isinstance(given.get(name, ""), str) for name in _WORDS)
+    counts = all(type(given.get(name, 0)) is int for name in _COUNTS)
+    notices = given.get("notices", [])
+    if not (words and counts and isinstance(notices, list) and all(isinstance(notice, str) for notice in notices)):
+        raise ValueError("settings")
+    for name in ("refined", "adjusted", "pilot"):
+        if not isinstance(given.get(name), dict | None):
+            raise ValueError(name)
+    if not isinstance(given.get("reliability"), float | int | None):
+        raise ValueError("reliability")
+    _numbers((given.get("adjusted") or {}).values())
+    _numbers((given.get("refined") or {}).values())
+    n = len(classes or ())
+    for name, shape in (("transition", (n, n)), ("class_shares", (n,))):
+        if name in given:
+            shares = np.array(given[name], dtype=np.float64)
+            if shares.shape != shape or not np.isfinite(shares).all():
+                raise ValueError(name)
+    settings: dict[str, Any] = given
+    return settings
+
+
+def _numbers(values: Any) -> None:
+    if not all(isinstance(value, int | float | str | bool | list | None) for value in values):
+        raise TypeError("settings")
+
+
+def _columns(table: pa.Table, classes: tuple[Any, ...] | None, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+    if len(set(table.column_names)) < table.num_columns:
+        raise ValueError("one of two columns of one name")
+    names = [*PARTS, "label", "predicted", *(name for name in OPTIONAL if name in table.column_names)]
+    if "noise" in table.column_names:
+        names += [*FACTORS, "p_wrong"]
+    found = {name: _column(table, name, classes) for name in names}
+    found["views"] = _whole(table, "views")
+    found["id"] = _ids(table)
+    if np.isnan(found["error"]).any() or (len(table) and found["views"].min() < 0):
+        raise ValueError("error or views")
+    if "noise" in table.column_names:
+        if classes is None:
+            raise ValueError("classes")
+        cause = np.array(table["cause"].to_pylist(), dtype=object)
+        if not set(cause.tolist()) <= {*FACTORS, "none"}:
+            raise ValueError("cause")
+        found["cause"] = cause.astype(str)
+    if classes is None and (settings.get("task") == "loss") != bool(len(table) and np.isnan(found["label"]).all()):
+        raise ValueError("label or task")
+    return found
+
+
+def _column(table: pa.Table, name: str, classes: tuple[Any, ...] | None) -> np.ndarray:
+    if name in _CODES and classes is not None:
+        codes = _whole(table, name)
+        if len(codes) and not 0 <= codes.min() <= codes.max() < len(classes):
+            raise ValueError(name)
+        return codes
+    column = table[name]
+    if not pa.types.is_float64(column.type) or column.null_count:
+        raise ValueError(name)
+    return column.to_numpy()
+
+
+def _whole(table: pa.Table, name: str) -> np.ndarray:
+    column = table[name]
+    if not pa.types.is_int64(column.type) or column.null_count:
+        raise ValueError(name)
+    return column.to_numpy()
+
+
+def _ids(table: pa.Table) -> np.ndarray:
+    column = table["id"]
+    if pa.types.is_int64(column.type) and not column.null_count:
+        ids: np.ndarray = column.to_numpy()
+    else:
+        names = column.to_pylist()
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError("id")
+        ids = np.array(names, dtype=str)
+    if len(np.unique(ids)) < len(ids):
+        raise ValueError("id, which stands there twice,")
+    return ids
+
+
+def _consensus(table: pa.Table, classes: tuple[Any, ...] | None) -> np.ndarray | None:
+    if "consensus" not in table.column_names:
+        if classes is not None:
+            raise KeyError("consensus")
+        return None
+    lists = table["consensus"].combine_chunks()
+    kind = lists.type
+    sound = pa.types.is_fixed_size_list(kind) and pa.types.is_float64(kind.value_type) and not lists.null_count
+    if classes is None or not sound or kind.list_size != len(classes) or lists.flatten().null_count:
+        raise ValueError("consensus")
+    consensus: np.ndarray = lists.flatten().to_numpy().reshape(len(table), len(classes))
+    return consensus
