@@ -289,7 +289,7 @@ class Difficulty:
         column = found.columns
         optional: dict[str, Any] = {name: column.get(name) for name in OPTIONAL}
         return cls(
-            **{name: column[name] for name in (*PARTS, "predicted")},
+            **{name: column[name] for name in (*PARTS, "predicted")},  # type: ignore[arg-type]
             labels=column["label"],
             count=column["views"],
             ids=column["id"],

@@ -129,14 +129,16 @@ def _column(table: pa.Table, name: str, classes: tuple[Any, ...] | None) -> np.n
     column = table[name]
     if not pa.types.is_float64(column.type) or column.null_count:
         raise ValueError(name)
-    return column.to_numpy()
+    numbers: np.ndarray = column.to_numpy()
+    return numbers
 
 
 def _whole(table: pa.Table, name: str) -> np.ndarray:
     column = table[name]
     if not pa.types.is_int64(column.type) or column.null_count:
         raise ValueError(name)
-    return column.to_numpy()
+    numbers: np.ndarray = column.to_numpy()
+    return numbers
 
 
 def _ids(table: pa.Table) -> np.ndarray:
