@@ -17,6 +17,7 @@ from hardsight.errors import InputError, first_line
 # What numpy itself writes. Others (LZMA) let an archive say how much memory its decoder takes.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENDING = ".npy"
+_LAST_LETTER = 0x10FFFF
 # The first is what zipfile says that it opens, the second what it opens.
 Bytes = IO[bytes] | BufferedIOBase
 
@@ -54,7 +55,7 @@ class Archive:
         info = self._checked(name)[0]
         with self._held.open(info) as file:
             array: np.ndarray = npy.read_array(file, allow_pickle=False)
-        return array
+        return spelled(array, f"{self._place}: array {name!r}")
 
     @contextmanager
     def member(self, name: str) -> Iterator[tuple[Bytes, tuple[int, ...], np.dtype[Any]]]:
@@ -86,6 +87,19 @@ class Archive:
         self._needed += needed
         limits.unpacked(called, self._needed, self._size)
         return info, shape, dtype
+
+
+def spelled(array: np.ndarray, called: str) -> np.ndarray:
+    """The array, if its texts are made of letters: numpy reads any bytes as some, and fails where they are used.
+
+    Raises:
+        InputError: a text is damaged.
+    """
+    if array.dtype.kind == "U" and array.dtype.itemsize and array.size:
+        letters = np.ascontiguousarray(array).reshape(-1).view(f"{array.dtype.str[0]}u4")
+        if letters.max() > _LAST_LETTER:
+            raise InputError(f"{called} holds texts that are damaged: write it again")
+    return array
 
 
 @contextmanager

@@ -79,7 +79,8 @@ def read(decisions: Any) -> pd.DataFrame:
         _columns(list(named.columns), "the decisions")
         labels = named["label"] if "label" in named else pd.Series([""] * len(named))
         parts = (named["id"], named["action"], labels)
-        return pd.DataFrame({name: [_text(v) for v in part] for name, part in zip(COLUMNS, parts, strict=True)})
+        cells_of = {name: [_text(v) for v in part] for name, part in zip(COLUMNS, parts, strict=True)}
+        return pd.DataFrame(cells_of, dtype=object)
     if not isinstance(decisions, str | Path):
         raise InputError(
             f"decisions must be the path of a csv file, or a DataFrame. Got {type(decisions).__name__}: give one of them"

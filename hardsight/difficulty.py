@@ -274,7 +274,8 @@ class Difficulty:
             flat = pa.array(np.ascontiguousarray(self.consensus).ravel())
             columns["consensus"] = pa.FixedSizeListArray.from_arrays(flat, self.consensus.shape[1])
         about = {"schema": SCHEMA, "classes": self.classes, "settings": self.settings}
-        table = pa.table(columns).replace_schema_metadata({"hardsight": json.dumps(about, ensure_ascii=False)})
+        told = json.dumps(about, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        table = pa.table(columns).replace_schema_metadata({"hardsight": told})
         with atomic(path) as temporary:
             pq.write_table(table, temporary, row_group_size=_ROW_GROUP, compression="zstd")
 

@@ -44,18 +44,17 @@ def read(path: str | Path, kind: str = "parquet file", mend: str = "write it aga
 
 
 def _declared(metadata: pq.FileMetaData) -> tuple[int, list[str]]:
-    """Bytes that the values take, and columns of text that could take far more: one long text, named by every row."""
-    needed, worst = 0, dict[str, int]()
-    for group in range(metadata.num_row_groups):
-        rows = metadata.row_group(group)
-        for number in range(rows.num_columns):
-            column = rows.column(number)
-            width = _WIDTHS.get(column.physical_type, max(metadata.schema.column(number).length, 1))
-            needed += max(column.total_uncompressed_size, column.num_values * width)
-            if column.physical_type == _TEXT:
-                path = column.path_in_schema
-                worst[path] = worst.get(path, 0) + column.num_values * column.total_uncompressed_size
-    return needed, [path for path, most in worst.items() if most > limits.CERTAIN]
+    """Bytes that the values take, and columns of text that could take far more: one long text, named by every row.
+
+    What is said of single columns is not asked for: pyarrow ends the process where that is damaged.
+    """
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    columns = [metadata.schema.column(number) for number in range(metadata.num_columns)]
+    row = sum(_WIDTHS.get(column.physical_type, max(column.length, 1)) for column in columns)
+    needed = sum(max(group.total_byte_size, group.num_rows * row) for group in groups)
+    worst = sum(group.num_rows * group.total_byte_size for group in groups)
+    texts = [column.path for column in columns if column.physical_type == _TEXT]
+    return needed, texts if worst > limits.CERTAIN else []
 
 
 def _decoded(table: pa.Table, schema: pa.Schema, place: Path, size: int) -> pa.Table:

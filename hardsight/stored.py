@@ -17,6 +17,9 @@ OPTIONAL = ("hardness", "adjusted", "suggested", "p_suggested", "noise_variance"
 _CODES = ("label", "predicted", "suggested")
 _WORDS = ("loss", "learner", "recipe", "reason", "label_name", "task", "source")
 _COUNTS = ("members", "seed")
+_NEEDED = ("loss", "learner", "members")
+# A sample that was judged once has no standard error, and losses alone have neither parts nor labels.
+_MAY_MISS = ("error_se", "bias", "variance", "label", "predicted")
 
 
 class Stored(NamedTuple):
@@ -70,18 +73,18 @@ def _classes(given: Any) -> tuple[Any, ...] | None:
 
 def _settings(given: Any, classes: tuple[Any, ...] | None) -> dict[str, Any]:
     """The settings, those that are read again as what they must be."""
-    words = all(isinstance(given.get(name, ""), str) for name in _WORDS)
-    counts = all(type(given.get(name, 0)) is int for name in _COUNTS)
+    words = all(isinstance(given[name] if name in _NEEDED else given.get(name, ""), str) for name in _WORDS)
+    counts = all(type(given[name] if name in _NEEDED else given.get(name, 0)) is int for name in _COUNTS)
     notices = given.get("notices", [])
     if not (words and counts and isinstance(notices, list) and all(isinstance(notice, str) for notice in notices)):
         raise ValueError("settings")
     for name in ("refined", "adjusted", "pilot"):
         if not isinstance(given.get(name), dict | None):
             raise ValueError(name)
-    if not isinstance(given.get("reliability"), float | int | None):
-        raise ValueError("reliability")
-    _numbers((given.get("adjusted") or {}).values())
-    _numbers((given.get("refined") or {}).values())
+    _number(given, "reliability")
+    for each, names in (("adjusted", ("gain", "gain_se")), ("refined", ("rounds", "members"))):
+        for name in names:
+            _number(given.get(each) or {}, name)
     n = len(classes or ())
     for name, shape in (("transition", (n, n)), ("class_shares", (n,))):
         if name in given:
@@ -92,9 +95,10 @@ def _settings(given: Any, classes: tuple[Any, ...] | None) -> dict[str, Any]:
     return settings
 
 
-def _numbers(values: Any) -> None:
-    if not all(isinstance(value, int | float | str | bool | list | None) for value in values):
-        raise TypeError("settings")
+def _number(settings: dict[str, Any], name: str) -> None:
+    value = settings.get(name)
+    if value is not None and not (type(value) in (int, float) and np.isfinite(value)):
+        raise ValueError(name)
 
 
 def _columns(table: pa.Table, classes: tuple[Any, ...] | None, settings: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -106,12 +110,12 @@ def _columns(table: pa.Table, classes: tuple[Any, ...] | None, settings: dict[st
     found = {name: _column(table, name, classes) for name in names}
     found["views"] = _whole(table, "views")
     found["id"] = _ids(table)
-    if np.isnan(found["error"]).any() or (len(table) and found["views"].min() < 0):
-        raise ValueError("error or views")
+    if len(table) and found["views"].min() < 0:
+        raise ValueError("views")
     if "noise" in table.column_names:
         if classes is None:
             raise ValueError("classes")
-        cause = np.array(table["cause"].to_pylist(), dtype=object)
+        cause = np.array(_texts(table, "cause"), dtype=object)
         if not set(cause.tolist()) <= {*FACTORS, "none"}:
             raise ValueError("cause")
         found["cause"] = cause.astype(str)
@@ -130,6 +134,8 @@ def _column(table: pa.Table, name: str, classes: tuple[Any, ...] | None) -> np.n
     if not pa.types.is_float64(column.type) or column.null_count:
         raise ValueError(name)
     numbers: np.ndarray = column.to_numpy()
+    if not np.isfinite(numbers).all() and (name not in _MAY_MISS or np.isinf(numbers).any()):
+        raise ValueError(name)
     return numbers
 
 
@@ -141,15 +147,20 @@ def _whole(table: pa.Table, name: str) -> np.ndarray:
     return numbers
 
 
+def _texts(table: pa.Table, name: str) -> list[str]:
+    column = table[name]
+    if column.null_count or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        raise ValueError(name)
+    texts: list[str] = column.to_pylist()
+    return texts
+
+
 def _ids(table: pa.Table) -> np.ndarray:
     column = table["id"]
     if pa.types.is_int64(column.type) and not column.null_count:
         ids: np.ndarray = column.to_numpy()
     else:
-        names = column.to_pylist()
-        if not all(isinstance(name, str) for name in names):
-            raise ValueError("id")
-        ids = np.array(names, dtype=str)
+        ids = np.array(_texts(table, "id"), dtype=str)
     if len(np.unique(ids)) < len(ids):
         raise ValueError("id, which stands there twice,")
     return ids

@@ -128,6 +128,10 @@ def test_what_is_no_table_is_refused(wine, tmp_path):
         wine.apply([1, 2])
 
 
+def test_no_decisions_are_decisions(wine):
+    assert wine.apply(frame()).keep.all()
+
+
 def test_classes_that_are_written_alike_cannot_be_told_apart(wine):
     d = wine.select(np.ones(len(wine), dtype=bool))
     d.classes = (1, "1", "red")

@@ -449,6 +449,8 @@ class Record:
                 state: dict[str, Any] = {n: torch.from_numpy(held.array(n)) for n in held.names if n != "about"}
                 state["about"] = bytes(held.array("about")).decode()
                 stored = json.loads(state["about"])["measures"]
+                if not (isinstance(stored, list) and stored and all(isinstance(name, str) for name in stored)):
+                    raise InputError(f"{path} names no measures: give a file that record.save wrote")
         except FileNotFoundError:
             raise InputError(f"no file at {path}: give one that record.save wrote") from None
         record = cls(stored if measures is None else measures)

@@ -180,7 +180,7 @@ def _npy(place: Path) -> np.ndarray:
         if "Python objects" in str(fault) or "Object arrays" in str(fault):
             raise archives.PickledError(str(place)) from None
         raise InputError(f"{place} is not a readable .npy file ({first_line(fault)}): write it again") from None
-    return array
+    return archives.spelled(array, str(place))
 
 
 def _values(beside: Path, name: str, n: int, role: str) -> np.ndarray:

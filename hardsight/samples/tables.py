@@ -186,7 +186,12 @@ def _mixed(values: np.ndarray, present: np.ndarray, name: str, notices: list[str
         )
     plain = narrowed(values)
     if plain.dtype == object and not any(isinstance(value, str) for value in plain):
-        plain = plain.astype(np.float64)
+        try:
+            plain = plain.astype(np.float64)
+        except OverflowError:
+            raise InputError(
+                f"column {name!r} holds a number beyond {_FLOAT32:.1e}: mend it, or drop the column ({option('drop', name)})"
+            ) from None
     if plain.dtype != object:
         return _numbers(pd.Series(plain) if present.all() else _spread(plain, present), present, name)
     notices.append(f"Column {name!r} mixes text and numbers: read as categories.")

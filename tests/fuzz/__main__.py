@@ -46,8 +46,8 @@ def head(inputs: int, seed: int) -> str:
     return (
         "# Hostile input\n\n"
         f"`make fuzz` ({inputs:,} inputs a door, seed {seed}), {datetime.now(UTC):%-d %B %Y}. Every input ended in a result "
-        "or in one line that says what is wrong, unless the last column counts others. Time is of the processor, for one "
-        "input; memory is the growth of the process that entered all of them one after another.\n\n"
+        "or in one line that says what is wrong, unless the last column counts others. Time is of the processor, and "
+        "memory what the process grew by, for the one input that took most.\n\n"
         "| door | what enters | inputs | accepted | refused | worst time | peak memory | faults |\n"
         "|:--|:--|--:|--:|--:|--:|--:|--:|"
     )

@@ -24,9 +24,13 @@ SECONDS, MIB = 5.0, 1024
 LONGEST = 1 << 16
 _TRACED = 4
 _CORPUS = 400
+# What is mutated further is short, so that many can be.
+_SHORT = 1 << 14
 _MESSAGE = 2100
 # What a message names: a file, a value in quotes, or what stands where.
-_NAMES = re.compile(r"['\"/\d]|\(|row|column|line|argument|label|ids|array|image|folder|X |--\w|\bthe \w+")
+_NAMES = re.compile(
+    r"['\"/\d]|\.[a-z]|\(|row|column|line|argument|label|ids|array|image|folder|sample|X |--\w|\bthe \w+"
+)
 _OURS = str(Path(hardsight.__file__).parent)
 
 
@@ -154,7 +158,7 @@ def attempts(
             found, passed = reached(lambda: outcome(door, data, folder))
             if not passed <= lines:
                 lines.update(passed)
-                if len(corpus) < _CORPUS:
+                if len(corpus) < _CORPUS and len(data) <= _SHORT:
                     corpus.append(data)
             return found
 

@@ -111,22 +111,22 @@ def _work(
     current = scratch / "current"
     os.chdir(folder)
     _limited()
-    base = peak = _peak_mib()
     for number, data, work in attempts(door, seed, start, folder, guided):
         if number >= end:
             return
         _STATE.pack_into(shared, 0, number, time.monotonic())
         current.write_bytes(data)
+        before = _mib("VmRSS", begin=True)
         found = work()
-        before, peak = peak, _peak_mib()
-        kind = found.kind if found.fault or peak - before < MIB else "takes much memory"
+        grown = _mib("VmHWM") - before
+        kind = found.kind if found.fault or grown < MIB else "takes much memory"
         slow = found.seconds > SECONDS
         line = {
             "number": number,
             "kind": kind,
             "said": found.said if found.fault or kind != found.kind else "",
             "seconds": found.seconds,
-            "mib": peak - base,
+            "mib": grown,
             "data": data.hex() if found.fault or kind != found.kind or slow else "",
         }
         os.write(tells, json.dumps(line).encode() + b"\n")
@@ -149,7 +149,9 @@ def _limited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
 
 
-def _peak_mib() -> float:
-    # The peak that getrusage tells is the parent's at first, and so never falls.
+def _mib(what: str, begin: bool = False) -> float:
+    """What the kernel says of this process; the peak (VmHWM) is that since the last beginning."""
+    if begin:
+        Path("/proc/self/clear_refs").write_text("5")
     told = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in told.splitlines() if line.startswith("VmHWM"))) / 1024
+    return int(next(line.split()[1] for line in told.splitlines() if line.startswith(f"{what}:"))) / 1024

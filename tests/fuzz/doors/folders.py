@@ -149,9 +149,10 @@ def _built(data: bytes, folder: Path) -> None:
     for entry in data.split(_NEXT)[:40]:
         name, kind, content = ([*entry.split(_PART, 2), b"f", b""])[:3] if _PART in entry else (entry, b"f", b"words")
         parts = [part for part in PurePosixPath(os.fsdecode(name)).parts if part not in ("/", "..", ".")]
-        if not parts:
-            continue
         place = folder.joinpath(*parts)
+        # Whoever writes to a pipe waits for a reader.
+        if not parts or os.path.lexists(place):
+            continue
         with suppress(OSError, ValueError):
             place.parent.mkdir(parents=True, exist_ok=True)
             if kind == b"l":
@@ -163,7 +164,7 @@ def _built(data: bytes, folder: Path) -> None:
             elif kind == b"u":
                 place.write_bytes(content)
                 place.chmod(0)
-            elif not place.is_symlink():
+            else:
                 place.write_bytes(content)
 
 
