@@ -17,7 +17,7 @@ from hardsight.errors import InputError, first_line
 # What numpy itself writes. Others (LZMA) let an archive say how much memory its decoder takes.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENDING = ".npy"
-_LAST_LETTER = 0x10FFFF
+_LAST_LETTER, _HALVES = 0x10FFFF, (0xD800, 0xDFFF)
 # The first is what zipfile says that it opens, the second what it opens.
 Bytes = IO[bytes] | BufferedIOBase
 
@@ -97,7 +97,8 @@ def spelled(array: np.ndarray, called: str) -> np.ndarray:
     """
     if array.dtype.kind == "U" and array.dtype.itemsize and array.size:
         letters = np.ascontiguousarray(array).reshape(-1).view(f"{array.dtype.str[0]}u4")
-        if letters.max() > _LAST_LETTER:
+        halves = (letters >= _HALVES[0]) & (letters <= _HALVES[1])
+        if letters.max() > _LAST_LETTER or halves.any():
             raise InputError(f"{called} holds texts that are damaged: write it again")
     return array
 

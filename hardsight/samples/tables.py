@@ -80,8 +80,12 @@ def free_text(column: pd.Series) -> bool:
     """Whether a column holds sentences rather than categories: long strings, most of them different."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return False
-    codes, distinct = pd.factorize(column.dropna().astype(object).to_numpy())
-    return all(isinstance(value, str) for value in distinct) and _sentences(distinct, np.bincount(codes))
+    values = column.dropna().astype(object).to_numpy()
+    # Lists and the like, which cannot be told apart so, are no text.
+    if not all(isinstance(value, str) for value in values):
+        return False
+    codes, distinct = pd.factorize(values)
+    return _sentences(distinct, np.bincount(codes))
 
 
 def _sentences(distinct: np.ndarray, counts: np.ndarray) -> bool:

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from hardsight import cells, parquet
-from hardsight.errors import InputError
+from hardsight.errors import InputError, first_line
 from hardsight.files import atomic
 
 _MEND = "give columns id and weight, as `hardsight weigh` writes them"
@@ -81,9 +82,16 @@ def _parquet(path: str | Path) -> tuple[list[str], np.ndarray]:
     for name in ("id", "weight"):
         if table.column_names.count(name) != 1:
             raise InputError(f"{path} must have one column {name!r}. Got {', '.join(table.column_names[:8])}: {_MEND}")
-    names = [str(value) for value in table["id"].to_pylist()]
-    weights = table["weight"].to_pylist()
+    names, weights = [str(value) for value in _values(path, table, "id")], _values(path, table, "weight")
     return names, np.array([_number(path, *row) for row in zip(names, weights, strict=True)])
+
+
+def _values(path: str | Path, table: pa.Table, name: str) -> list[Any]:
+    try:
+        values: list[Any] = table[name].to_pylist()
+    except (ValueError, OverflowError, pa.ArrowException) as fault:
+        raise InputError(f"{path}: column {name!r} cannot be read ({first_line(fault)}): {_MEND}") from None
+    return values
 
 
 def _number(path: str | Path, name: str, value: Any) -> float:

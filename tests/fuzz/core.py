@@ -29,7 +29,7 @@ _SHORT = 1 << 14
 _MESSAGE = 2100
 # What a message names: a file, a value in quotes, or what stands where.
 _NAMES = re.compile(
-    r"['\"/\d]|\.[a-z]|\(|row|column|line|argument|label|ids|array|image|folder|sample|X |--\w|\bthe \w+"
+    r"['\"/\d]|\.[a-z]|\(|row|column|line|argument|command|label|ids|array|image|folder|sample|X |--\w|\bthe \w+"
 )
 _OURS = str(Path(hardsight.__file__).parent)
 

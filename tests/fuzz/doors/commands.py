@@ -117,6 +117,9 @@ def _enter(data: bytes, folder: Path) -> None:
     except click.ClickException as refusal:
         text = " ".join(refusal.format_message().split())
         raise InputError(text) from None
+    except OSError as fault:
+        # What the system refuses is one line when the command runs by itself.
+        raise InputError(f"{fault.filename!r}: {fault.strerror}") from None
     finally:
         for each in patches:
             each.stop()

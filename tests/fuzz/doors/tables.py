@@ -184,6 +184,9 @@ def parquet_edited(about: bytes) -> Any:
     def edited(rng: Random, data: bytes) -> bytes:
         try:
             table = pq.read_table(io.BytesIO(data))
+            # A damaged file may have any number of rows, and no columns.
+            if len(table) > 10_000:
+                return data
             for _ in range(rng.choice((1, 1, 2))):
                 table = table_edited(rng, table, about)
             options = {
