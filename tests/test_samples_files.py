@@ -340,6 +340,15 @@ def test_links_are_followed_but_not_out_of_the_folder_nor_in_circles(tmp_path, m
     assert read(tmp_path / "all").ids.tolist() == ["a/4.png", "b/2.png", "b/3.png"]
     monkeypatch.delenv("HARDSIGHT_FOLLOW_LINKS")
     refused("all/a/4.png is a link that leads out of the folder", tmp_path / "all")
+    (tmp_path / "all" / "a" / "4.png").unlink()
+    painted(tmp_path / "all" / "a" / "4.png")
+    # Two folders, each with a link to the other.
+    (tmp_path / "all" / "a" / "to b").symlink_to(tmp_path / "all" / "b")
+    (tmp_path / "all" / "b" / "to a").symlink_to(tmp_path / "all" / "a")
+    assert read(tmp_path / "all").ids.tolist() == [
+        "a/4.png", "a/to b/2.png", "a/to b/3.png", "b/2.png", "b/3.png", "b/to a/4.png"
+    ]  # fmt: skip
+    (tmp_path / "all" / "b" / "to a").unlink()
     (tmp_path / "link").symlink_to(tmp_path / "all" / "b")
     painted(tmp_path / "all" / "b" / "p" / "5.png")
     painted(tmp_path / "all" / "b" / "q" / "6.png")

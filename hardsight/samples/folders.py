@@ -61,18 +61,28 @@ def _files(folder: Path) -> list[Path]:
     found: list[Path] = []
     top = folder.resolve()
     for place, inside, files in os.walk(folder, onerror=_stop, followlinks=True):
-        here = Path(place).resolve()
-        # A link to a folder above would be followed for ever.
+        above = _above(folder, Path(place))
+        # A link to a folder that leads here would be followed for ever.
         inside[:] = [
             name
             for name in inside
-            if not name.startswith(".") and name != "__MACOSX" and not here.is_relative_to(Path(place, name).resolve())
+            if not name.startswith(".") and name != "__MACOSX" and not _leads(Path(place, name).resolve(), above)
         ]
         files = [name for name in files if not name.startswith(".")]
         for name in (*inside, *files):
             _inside(Path(place, name), top)
         found.extend(Path(place, name).relative_to(folder) for name in files)
     return sorted(found, key=lambda file: file.parts)
+
+
+def _above(folder: Path, place: Path) -> list[Path]:
+    """Where the folders on the way from ``folder`` to ``place`` really lie, links on the way or not."""
+    parts = place.relative_to(folder).parts
+    return [folder.joinpath(*parts[:depth]).resolve() for depth in range(len(parts) + 1)]
+
+
+def _leads(target: Path, above: list[Path]) -> bool:
+    return any(each.is_relative_to(target) for each in above)
 
 
 def _inside(place: Path, top: Path) -> None:

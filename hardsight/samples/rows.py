@@ -171,7 +171,9 @@ def identities(values: Any, n: int, what: str = "ids") -> np.ndarray:
         odd = np.array([not isinstance(value, str | int | np.integer) for value in array])
         if array.dtype == object and odd.any():
             # Dates, UUIDs and the like have one spelling each; lists and floats have not.
-            strange = np.array([isinstance(value, list | dict | tuple | set | float | bytes) for value in array])
+            strange = np.array(
+                [isinstance(value, list | dict | tuple | set | float | bytes | np.ndarray) for value in array]
+            )
             if strange.any():
                 got = _brief(array[strange][0])
                 raise InputError(

@@ -8,7 +8,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -134,7 +134,10 @@ def mutated(
     data = rng.choice(corpus if corpus and rng.random() < 0.5 else seeds)
     for _ in range(rng.choice((1, 1, 2, 3, 4))):
         own = door.mutations and rng.random() > door.plain
-        data = rng.choice(door.mutations if own else plain)(rng, data)
+        change = rng.choice(door.mutations if own else plain)
+        # An input that is damaged already may be none that this mutation can take apart.
+        with suppress(Exception):
+            data = change(rng, data)
         if rng.random() < 0.03:
             other = rng.choice(seeds)
             cut = rng.randrange(len(data) + 1)
