@@ -1,13 +1,15 @@
 """A run that was stopped can go on: what is held after every few turns stands on disk, whole or not at all."""
 
 import json
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hardsight import archives
 from hardsight.errors import InputError
 from hardsight.files import atomic
 from hardsight.held_out import HeldOut
@@ -60,36 +62,47 @@ class Checkpoint:
         """
         if not self.path.exists():
             return 0, []
-        try:
-            with zipfile.ZipFile(self.path) as held:
-                with held.open("header.npy") as file:
-                    header = json.loads(bytes(np.lib.format.read_array(file, allow_pickle=False)))
-                turns, notices, identity = int(header["turns"]), list(header["notices"]), dict(header["identity"])
-                differing = [name for name, value in self.identity.items() if identity.get(name) != value]
-                if differing or header["schema"] != SCHEMA:
-                    raise InputError(
-                        f"the unfinished run in {self.path} cannot be continued: {', '.join(differing) or 'its format'} "
-                        "changed since. Run it with what it was started with, or start anew without resuming"
-                    )
-                for name, array in record.state().items():
-                    _fill(array.numpy(), held, f"{name}.npy")
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as fault:
-            if isinstance(fault, InputError):
-                raise
-            raise InputError(f"{self.path} cannot be read as an unfinished run: delete it and start anew") from None
+        with self._open() as held:
+            turns, notices, identity, schema = _told(json.loads(bytes(held.array("header"))))
+        differing = [name for name, value in self.identity.items() if identity.get(name) != value]
+        if differing or schema != SCHEMA:
+            raise InputError(
+                f"the unfinished run in {self.path} cannot be continued: {', '.join(differing) or 'its format'} "
+                "changed since. Run it with what it was started with, or start anew without resuming"
+            )
+        with self._open() as held:
+            for name, array in record.state().items():
+                _fill(array.numpy(), held, name)
         return turns, notices
 
+    @contextmanager
+    def _open(self) -> Iterator[archives.Archive]:
+        try:
+            with archives.opened(self.path) as held:
+                yield held
+        except InputError as fault:
+            raise InputError(
+                f"{self.path} cannot be read as an unfinished run: delete it and start anew ({fault})"
+            ) from None
 
-def _fill(array: np.ndarray, held: zipfile.ZipFile, name: str) -> None:
+
+def _told(header: dict[str, Any]) -> tuple[int, list[str], dict[str, Any], Any]:
+    turns, notices, identity = header["turns"], header["notices"], header["identity"]
+    sound = type(turns) is int and turns >= 0 and isinstance(notices, list) and isinstance(identity, dict)
+    if not sound or not all(isinstance(notice, str) for notice in notices):
+        raise ValueError("header")
+    return turns, notices, identity, header["schema"]
+
+
+def _fill(array: np.ndarray, held: archives.Archive, name: str) -> None:
     """Read what was saved of an array into its place.
 
     Raises:
         KeyError: nothing was saved under the name.
         ValueError: its shape or type is another, or it ends too soon.
     """
-    with held.open(name) as file:
-        np.lib.format.read_magic(file)
-        if np.lib.format.read_array_header_1_0(file) != (array.shape, False, array.dtype):
+    with held.member(name) as (file, shape, dtype):
+        if (shape, dtype) != (array.shape, array.dtype):
             raise ValueError(name)
         into = array.reshape(-1).view(np.uint8).data
         for start in range(0, len(into), _PIECE):

@@ -1,30 +1,22 @@
 """What a person decided about samples: read from and written to csv, checked, and carried out.
 
 A file of decisions has the columns ``id``, ``action`` and ``label``, one row a sample that was decided about. ``label`` is
-the new label of a relabelled sample and empty otherwise. Cells that a spreadsheet would run as a formula stand behind an
-apostrophe, which is taken off again when they are read.
+the new label of a relabelled sample and empty otherwise. See :mod:`hardsight.cells`.
 """
 
-import csv
-import re
-from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from hardsight.errors import InputError, first_line
+from hardsight import cells
+from hardsight.errors import InputError
 
 KEEP, RELABEL, DROP, UNSURE = "keep", "relabel", "drop", "unsure"
 ACTIONS = (KEEP, RELABEL, DROP, UNSURE)
 COLUMNS = ("id", "action", "label")
-# What spreadsheets take for the beginning of a formula, the wide forms of East Asian keyboards included.
-_FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
-_ESCAPED = re.compile("'+[=+\\-@\t\r\n＝＋－＠]")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-# A csv cell longer than this is no id and no label.
-_LONGEST = 1 << 20
+_MEND = "export the decisions again"
 
 
 class Decisions(NamedTuple):
@@ -63,36 +55,14 @@ class Curated(NamedTuple):
         return pd.DataFrame(columns, index=pd.Index(self.ids[self.keep], name="id", dtype=self.ids.dtype))
 
 
-def escaped(text: str) -> str:
-    """The text as a csv cell that no spreadsheet takes for a formula; numbers stay as they are.
-
-    >>> escaped("=1+1"), escaped("-2.5"), escaped("cat"), escaped("'=x")
-    ("'=1+1", '-2.5', 'cat', "''=x")
-    """
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
-
-
-def unescaped(cell: str) -> str:
-    """The text that :func:`escaped` made the cell of.
-
-    >>> [unescaped(escaped(text)) for text in ("=1", "'=1", "''", "-2")]
-    ['=1', "'=1", "''", '-2']
-    """
-    return cell[1:] if _ESCAPED.match(cell) else cell
-
-
 def written(frame: pd.DataFrame) -> str:
     """Decisions as csv.
 
     Args:
         frame: columns ``id``, ``action`` and ``label``.
     """
-    file = StringIO()
-    writer = csv.writer(file, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for row in frame[list(COLUMNS)].itertuples(index=False, name=None):
-        writer.writerow([escaped(_text(value)) for value in row])
-    return file.getvalue()
+    rows = frame[list(COLUMNS)].itertuples(index=False, name=None)
+    return cells.written(COLUMNS, ([_text(value) for value in row] for row in rows), end="\r\n")
 
 
 def read(decisions: Any) -> pd.DataFrame:
@@ -109,42 +79,19 @@ def read(decisions: Any) -> pd.DataFrame:
         _columns(list(named.columns), "the decisions")
         labels = named["label"] if "label" in named else pd.Series([""] * len(named))
         parts = (named["id"], named["action"], labels)
-        return pd.DataFrame({name: [_text(v) for v in part] for name, part in zip(COLUMNS, parts, strict=True)})
+        cells_of = {name: [_text(v) for v in part] for name, part in zip(COLUMNS, parts, strict=True)}
+        return pd.DataFrame(cells_of, dtype=object)
     if not isinstance(decisions, str | Path):
         raise InputError(
             f"decisions must be the path of a csv file, or a DataFrame. Got {type(decisions).__name__}: give one of them"
         )
-    try:
-        text = Path(decisions).read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"no file at {decisions}: give the csv that the review page exports") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{decisions} is not UTF-8: save it as UTF-8 csv") from None
-    except (OSError, ValueError) as fault:
-        raise InputError(f"{decisions} cannot be read ({first_line(fault)}): check the path") from None
-    return parsed(text, str(decisions))
+    return parsed(cells.text_of(decisions, "give the csv that the review page exports"), str(decisions))
 
 
 def parsed(text: str, source: str = "the file of decisions") -> pd.DataFrame:
     """Decisions from the text of a csv file; see :func:`read`."""
-    try:
-        # Where a spreadsheet has saved the file again, semicolons or tabs may stand in place of commas.
-        first = text.splitlines()[0] if text.strip() else ""
-        separator = next((mark for mark in (",", ";", "\t") if mark in first), ",")
-        csv.field_size_limit(_LONGEST)
-        rows = [row for row in csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True) if any(row)]
-    except csv.Error as fault:
-        raise InputError(f"{source} is no readable csv ({first_line(fault)}): export the decisions again") from None
-    if not rows:
-        raise InputError(f"{source} is empty: export the decisions again")
-    header = [name.strip().lower() for name in rows[0]]
-    _columns(header, source)
-    places = [header.index(name) if name in header else None for name in COLUMNS]
-    for number, row in enumerate(rows[1:], 2):
-        if len(row) != len(header):
-            raise InputError(f"{source}: row {number} has {len(row)} cells, the header {len(header)}: mend the row")
-    cells = [[unescaped(row[place]) if place is not None else "" for place in places] for row in rows[1:]]
-    return pd.DataFrame(cells, columns=list(COLUMNS), dtype=object)
+    rows = cells.parsed(text, source, COLUMNS, 2, _MEND)
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
 
 
 def fitted(
@@ -222,9 +169,7 @@ def _columns(found: list[Any], source: str) -> None:
     for name in COLUMNS[:2]:
         if found.count(name) != 1:
             listed = ", ".join(map(repr, found[:10])) or "none"
-            raise InputError(
-                f"{source} must have one column {name!r}. The columns are {listed}: export the decisions again"
-            )
+            raise InputError(f"{source} must have one column {name!r}. The columns are {listed}: {_MEND}")
 
 
 def _text(value: Any) -> str:

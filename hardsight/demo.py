@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hardsight import cells
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
 from hardsight.files import atomic
@@ -70,7 +71,11 @@ def prepare(data: str, share: float, seed: int, out: Path) -> Prepared:
     after, at = flip(bunch.target.to_numpy(dtype=np.int64), share, seed)
     path = out / f"{data}.csv"
     with atomic(path) as temporary:
-        bunch.data.assign(y=bunch.target_names[after]).to_csv(temporary, index=False)
+        rows = (
+            (*features, name)
+            for features, name in zip(bunch.data.to_numpy().tolist(), bunch.target_names[after], strict=True)
+        )
+        temporary.write_text(cells.written((*bunch.data, "y"), rows), encoding="utf-8", newline="")
     return Prepared(path, at)
 
 

@@ -10,21 +10,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hardsight import stored
 from hardsight.advice import advise
-from hardsight.errors import InputError, first_line
+from hardsight.errors import InputError
 from hardsight.files import atomic
+from hardsight.stored import FACTORS as FACTORS
+from hardsight.stored import OPTIONAL, PARTS
+from hardsight.stored import SCHEMA as SCHEMA
 
 if TYPE_CHECKING:
     from hardsight.decisions import Curated
     from hardsight.plot import Plots
     from hardsight.samples import Samples
 
-SCHEMA = 1
-FACTORS = ("noise", "imbalance", "margin", "uncertainty")
-_PARTS = ("error", "error_se", "bias", "variance")
 # Samples that are encoded at a time when a result is written, so that this takes little memory beside it.
 _ROW_GROUP = 2**16
-_OPTIONAL = ("hardness", "adjusted", "suggested", "p_suggested", "noise_variance", "p_outlier")
 
 
 class Difficulty:
@@ -181,7 +181,7 @@ class Difficulty:
         columns: dict[str, Any] = {"label": self.names(self.labels), "predicted": self.names(self.predicted)}
         if not self.regression:
             columns["p_label"] = self.p_label
-        columns |= {part: getattr(self, part) for part in _PARTS}
+        columns |= {part: getattr(self, part) for part in PARTS}
         if self.hardness is not None:
             columns["hardness"] = self.hardness
         if self.adjusted is not None:
@@ -225,9 +225,9 @@ class Difficulty:
                 missing, example = wanted[at < 0][0].item(), self.ids[0].item()
                 raise InputError(f"no sample has the id {missing!r}: ids look like {example!r}")
         parts: dict[str, Any] = {
-            name: getattr(self, name)[at] for name in (*_PARTS, "count", "labels", "predicted", "ids")
+            name: getattr(self, name)[at] for name in (*PARTS, "count", "labels", "predicted", "ids")
         }
-        for name in ("consensus", "p_wrong", "cause", *_OPTIONAL):
+        for name in ("consensus", "p_wrong", "cause", *OPTIONAL):
             whole = getattr(self, name)
             parts[name] = None if whole is None else whole[at]
         return type(self)(
@@ -264,8 +264,8 @@ class Difficulty:
             InputError: the path cannot be written.
         """
         columns = {"id": pa.array(self.ids), "label": pa.array(self.labels), "predicted": pa.array(self.predicted)}
-        columns |= {part: pa.array(getattr(self, part)) for part in _PARTS}
-        columns |= {name: pa.array(getattr(self, name)) for name in _OPTIONAL if getattr(self, name) is not None}
+        columns |= {part: pa.array(getattr(self, part)) for part in PARTS}
+        columns |= {name: pa.array(getattr(self, name)) for name in OPTIONAL if getattr(self, name) is not None}
         columns["views"] = pa.array(self.count)
         if self.factors is not None:
             columns |= {name: pa.array(self.factors[name].to_numpy()) for name in FACTORS}
@@ -274,7 +274,8 @@ class Difficulty:
             flat = pa.array(np.ascontiguousarray(self.consensus).ravel())
             columns["consensus"] = pa.FixedSizeListArray.from_arrays(flat, self.consensus.shape[1])
         about = {"schema": SCHEMA, "classes": self.classes, "settings": self.settings}
-        table = pa.table(columns).replace_schema_metadata({"hardsight": json.dumps(about, ensure_ascii=False)})
+        told = json.dumps(about, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        table = pa.table(columns).replace_schema_metadata({"hardsight": told})
         # Opened here: pyarrow takes no path whose bytes are not UTF-8.
         with atomic(path) as temporary, temporary.open("wb") as file:
             pq.write_table(table, file, row_group_size=_ROW_GROUP, compression="zstd")
@@ -289,47 +290,22 @@ class Difficulty:
         Raises:
             InputError: no such file, not a parquet file, not written by hardsight, or by a newer one.
         """
-        try:
-            path = Path(path) / "difficulty.parquet" if Path(path).is_dir() else path
-            with Path(path).open("rb") as file:
-                table = pq.read_table(file)
-        except FileNotFoundError:
-            raise InputError(f"no file at {path}: give the difficulty.parquet that `hardsight measure` wrote") from None
-        except (OSError, pa.ArrowException) as fault:
-            raise InputError(f"{path} is not a readable parquet file ({first_line(fault)}): measure again") from None
-        try:
-            about = json.loads((table.schema.metadata or {})[b"hardsight"])
-            if about["schema"] > SCHEMA:
-                raise InputError(
-                    f"{path} was written by a newer hardsight (schema {about['schema']}): upgrade hardsight"
-                )
-            column = {name: table[name].to_numpy() for name in table.column_names if name != "consensus"}
-            classes = None if about["classes"] is None else tuple(about["classes"])
-            consensus = None
-            if "consensus" in table.column_names:
-                lists = table["consensus"].combine_chunks()
-                consensus = lists.flatten().to_numpy().reshape(len(table), lists.type.list_size)
-            ids = column["id"]
-            optional: dict[str, Any] = {name: column.get(name) for name in _OPTIONAL}
-            return cls(
-                **{name: column[name] for name in (*_PARTS, "predicted")},
-                labels=column["label"],
-                count=column["views"],
-                ids=ids if ids.dtype == np.int64 else ids.astype(str),
-                classes=classes,
-                consensus=consensus,
-                ledger=np.stack([column[name] for name in FACTORS], 1) if "noise" in column else None,
-                p_wrong=column.get("p_wrong"),
-                cause=column["cause"].astype(str) if "cause" in column else None,
-                settings=about["settings"],
-                **optional,
-            )
-        except (KeyError, TypeError, ValueError) as fault:
-            if isinstance(fault, InputError):
-                raise
-            raise InputError(
-                f"{path} was not written by hardsight ({fault!r} is missing or odd): measure again"
-            ) from None
+        found = stored.read(Path(path) / "difficulty.parquet" if Path(path).is_dir() else path)
+        column = found.columns
+        optional: dict[str, Any] = {name: column.get(name) for name in OPTIONAL}
+        return cls(
+            **{name: column[name] for name in (*PARTS, "predicted")},  # type: ignore[arg-type]
+            labels=column["label"],
+            count=column["views"],
+            ids=column["id"],
+            classes=found.classes,
+            consensus=found.consensus,
+            ledger=np.stack([column[name] for name in FACTORS], 1) if "noise" in column else None,
+            p_wrong=column.get("p_wrong"),
+            cause=column.get("cause"),
+            settings=found.settings,
+            **optional,
+        )
 
     def report(self, path: str | Path, samples: "Samples | None" = None, review: str | None = None) -> None:
         """Write one self-contained HTML page that opens offline.

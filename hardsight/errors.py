@@ -3,9 +3,21 @@
 from operator import index
 from typing import Any
 
+# A message names what is wrong; a name that a hostile file gives may be of any length.
+_LONGEST = 2000
+
 
 class HardsightError(Exception):
-    """Root of every failure that a caller can expect and mend."""
+    r"""Root of every failure that a caller can expect and mend.
+
+    What it says is one line that a terminal can show: names from files may hold line breaks and control characters.
+
+    >>> str(HardsightError("column 'a\nb' of x\x1b[2J.csv"))
+    "column 'a b' of x\\x1b[2J.csv"
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(line(message))
 
 
 class InputError(HardsightError, ValueError):
@@ -20,16 +32,27 @@ class HardsightWarning(UserWarning):
     """A fallback or a doubt about the result that the caller should know of."""
 
 
+def line(text: str, longest: int = _LONGEST) -> str:
+    """A text on one line, without control characters, cut where it is too long."""
+    flat = " ".join(text.splitlines())
+    shown = flat if flat.isprintable() else "".join(map(_visible, flat))
+    return shown if len(shown) <= longest else f"{shown[:longest]} …"
+
+
+def _visible(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+
+
 def first_line(fault: BaseException) -> str:
     """What another library said, on one line."""
     return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
 
 
-def whole(name: str, value: Any, least: int, because: str = "") -> int:
+def whole(name: str, value: Any, least: int, because: str = "", most: int | None = None) -> int:
     """The argument as an int.
 
     Raises:
-        InputError: it is no whole number, or below ``least``.
+        InputError: it is no whole number, below ``least`` or above ``most``.
 
     >>> whole("folds", 5, 2)
     5
@@ -40,4 +63,6 @@ def whole(name: str, value: Any, least: int, because: str = "") -> int:
         raise InputError(f"{name} must be a whole number. Got {value!r}") from None
     if number < least:
         raise InputError(f"{name} must be {least} or more{because}. Got {number}")
+    if most is not None and number > most:
+        raise InputError(f"{name} must be {most:,} or less. Got {number}")
     return number

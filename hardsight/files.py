@@ -21,6 +21,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
         InputError: the folder is missing or cannot be written, the disk is full, or ``path`` is a device or a pipe.
     """
     target = Path(path)
+    if not target.name:
+        raise InputError(f"cannot write {target}: it names no file: give a file's name")
     try:
         if target.exists() and not (target.is_file() or target.is_dir()):
             # Replacing it would take /dev/null from the whole machine.

@@ -15,6 +15,9 @@ from scipy.sparse.csgraph import connected_components
 
 from hardsight.errors import InputError, whole
 
+# More repeats or members are nobody's wish, and their streams of random numbers alone would fill the memory.
+MOST = 1_000_000
+
 
 class Round(NamedTuple):
     """Members that share one assignment: member ``k`` trains where ``fold != k`` and judges where ``fold == k``.
@@ -70,7 +73,7 @@ class KFold:
 
     def __post_init__(self) -> None:
         whole("folds", self.folds, 2, ", so that a part is left to train on")
-        whole("repeats", self.repeats, 2, ": a single judgement has no variance and no error bars")
+        whole("repeats", self.repeats, 2, ": a single judgement has no variance and no error bars", MOST)
 
     def describe(self) -> str:
         """In words."""
@@ -102,7 +105,7 @@ class Subsets:
     def __post_init__(self) -> None:
         if not 0 < self.ratio < 1:
             raise InputError(f"ratio must lie between 0 and 1, the share to train on. Got {self.ratio}")
-        whole("members", self.members, 2)
+        whole("members", self.members, 2, most=MOST)
 
     def describe(self) -> str:
         """In words."""
@@ -136,7 +139,7 @@ class LeaveOneOut:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        whole("repeats", self.repeats, 1)
+        whole("repeats", self.repeats, 1, most=MOST)
 
     def describe(self) -> str:
         """In words."""

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_wine
 
 import hardsight as hs
+from hardsight.cells import escaped, unescaped
 from hardsight.cli import main
-from hardsight.decisions import escaped, parsed, unescaped, written
+from hardsight.decisions import parsed, written
 from hardsight.errors import InputError
 
 
@@ -102,7 +103,7 @@ def test_what_does_not_fit_is_refused(wine, rows, said):
     [
         (b"", "is empty"),
         (b"a,b\n1,2\n", "one column 'id'"),
-        (b"id,action\n1,keep,x\n", "row 2 has 3 cells"),
+        (b"id,action\n1,keep,x\n", "line 2 has 3 cells"),
         (b"\xff\xfe\xff", "not UTF-8"),
         (b'id,action\n"1,keep\n', "no readable csv"),
         (b"id,id,action\n1,2,keep\n", "one column 'id'"),
@@ -125,6 +126,10 @@ def test_what_is_no_table_is_refused(wine, tmp_path):
         wine.apply(tmp_path / "none.csv")
     with pytest.raises(InputError, match="must be the path of a csv file, or a DataFrame"):
         wine.apply([1, 2])
+
+
+def test_no_decisions_are_decisions(wine):
+    assert wine.apply(frame()).keep.all()
 
 
 def test_classes_that_are_written_alike_cannot_be_told_apart(wine):

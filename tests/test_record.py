@@ -464,7 +464,7 @@ def test_files_that_are_no_records(tmp_path):
         hs.Record.load(tmp_path / "none.npz")
     for content in (b"", b"PK\x03\x04 nothing", b"id,loss\n1,2\n"):
         (tmp_path / "odd").write_bytes(content)
-        with pytest.raises(hs.InputError, match="cannot be read as a record"):
+        with pytest.raises(hs.InputError, match="is not a readable record"):
             hs.Record.load(tmp_path / "odd")
     with (tmp_path / "other.npz").open("wb") as file:
         np.savez(file, about=np.frombuffer(b'{"measures": ["loss"]}', dtype=np.uint8))
@@ -473,7 +473,7 @@ def test_files_that_are_no_records(tmp_path):
     straight().save(tmp_path / "cut.npz")
     whole = (tmp_path / "cut.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(hs.InputError, match="cannot be read as a record"):
+    with pytest.raises(hs.InputError, match="is not a readable record"):
         hs.Record.load(tmp_path / "cut.npz")
 
 

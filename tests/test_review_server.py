@@ -91,6 +91,8 @@ def test_samples_neighbours_and_search(port):
     assert values[1]["name"] == "town"
     assert json.loads(ask(port, f"/{SECRET}/samples/1")[2])["values"][1]["unusual"] == "rare"
     assert json.loads(ask(port, f"/{SECRET}/samples/2")[2])["values"][0]["unusual"] == "seldom missing"
+    for row in ("9" * 5000, "-1", "1.0", "%d9%a3", "999999"):
+        assert ask(port, f"/{SECRET}/samples/{row}")[0] == 404
     near = json.loads(ask(port, f"/{SECRET}/nearest/7")[2])
     assert near == Nearest(samples_of(d, "table", table())).of(np.array([7]))[0].tolist()
     found = np.frombuffer(ask(port, f"/{SECRET}/search?text=ULM")[2], dtype="<u4")

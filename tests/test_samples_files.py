@@ -297,9 +297,14 @@ def test_images_that_cannot_be_read(tmp_path, monkeypatch):
     Image.new("F", (3, 3)).save(tmp_path / "b" / "float.tif")
     refused("float.tif has 32 bits a pixel", tmp_path)
     (tmp_path / "b" / "float.tif").unlink()
-    for limit in (25, 10):  # Pillow warns from the limit on, and refuses at twice the limit
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        refused(f"image .*1.png has more than {limit} pixels: scale it down", tmp_path)
+    for limit in ("25", "10"):  # Pillow warns from the limit on, and refuses at twice the limit
+        monkeypatch.setenv("HARDSIGHT_MAX_PIXELS", limit)
+        refused(
+            f"image .*1.png has more than {limit} pixels: scale it down.*set HARDSIGHT_MAX_PIXELS to more", tmp_path
+        )
+    assert Image.MAX_IMAGE_PIXELS > 1e6
+    monkeypatch.setenv("HARDSIGHT_MAX_PIXELS", "many")
+    refused("HARDSIGHT_MAX_PIXELS must be a positive number. Got 'many'", tmp_path)
 
 
 def test_text_folder(tmp_path):
@@ -320,12 +325,34 @@ def test_text_folder(tmp_path):
     refused("regression needs a table", tmp_path, task="regression")
 
 
-def test_links_are_followed_but_not_in_circles(tmp_path):
+def test_links_are_followed_but_not_out_of_the_folder_nor_in_circles(tmp_path, monkeypatch):
     painted(tmp_path / "store" / "1.png")
     painted(tmp_path / "all" / "b" / "2.png")
     (tmp_path / "all" / "a").symlink_to(tmp_path / "store")
     (tmp_path / "all" / "b" / "up").symlink_to(tmp_path / "all")
-    assert read(tmp_path / "all").ids.tolist() == ["a/1.png", "b/2.png"]
+    (tmp_path / "all" / "b" / "3.png").symlink_to(tmp_path / "all" / "b" / "2.png")
+    refused("all/a is a link that leads out of the folder: .*set HARDSIGHT_FOLLOW_LINKS=1", tmp_path / "all")
+    monkeypatch.setenv("HARDSIGHT_FOLLOW_LINKS", "1")
+    assert read(tmp_path / "all").ids.tolist() == ["a/1.png", "b/2.png", "b/3.png"]
+    (tmp_path / "all" / "a").unlink()
+    (tmp_path / "all" / "a").mkdir()
+    (tmp_path / "all" / "a" / "4.png").symlink_to(tmp_path / "store" / "1.png")
+    assert read(tmp_path / "all").ids.tolist() == ["a/4.png", "b/2.png", "b/3.png"]
+    monkeypatch.delenv("HARDSIGHT_FOLLOW_LINKS")
+    refused("all/a/4.png is a link that leads out of the folder", tmp_path / "all")
+    (tmp_path / "all" / "a" / "4.png").unlink()
+    painted(tmp_path / "all" / "a" / "4.png")
+    # Two folders, each with a link to the other.
+    (tmp_path / "all" / "a" / "to b").symlink_to(tmp_path / "all" / "b")
+    (tmp_path / "all" / "b" / "to a").symlink_to(tmp_path / "all" / "a")
+    assert read(tmp_path / "all").ids.tolist() == [
+        "a/4.png", "a/to b/2.png", "a/to b/3.png", "b/2.png", "b/3.png", "b/to a/4.png"
+    ]  # fmt: skip
+    (tmp_path / "all" / "b" / "to a").unlink()
+    (tmp_path / "link").symlink_to(tmp_path / "all" / "b")
+    painted(tmp_path / "all" / "b" / "p" / "5.png")
+    painted(tmp_path / "all" / "b" / "q" / "6.png")
+    assert len(read(tmp_path / "link")) == 2
 
 
 def test_only_image_formats_are_opened(tmp_path):

@@ -20,6 +20,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from hardsight.bench.entrants import FIELD, Given, Scored, enter, yours
 from hardsight.bench.hardness import KINDS, Hardened
 from hardsight.bench.parts import carried_out, claim
+from hardsight.bench.parts import rows as left
 from hardsight.bench.sets import Set, load
 from hardsight.errors import InputError
 from hardsight.files import atomic
@@ -123,7 +124,7 @@ def carry_out(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = l
     to_do = [cell for cell in study.cells if _missing(study, cell)]
     for faults in carried_out(partial(judge, study), to_do, jobs):
         tell(faults)
-    rows = pd.concat([pd.read_parquet(_part(study, cell)) for cell in study.cells], ignore_index=True)
+    rows = pd.concat([left(_part(study, cell), "entrant") for cell in study.cells], ignore_index=True)
     found = rows[rows["entrant"].isin(study.entrants)].reset_index(drop=True)
     with atomic(study.out / "measures.parquet") as path:
         found.to_parquet(path)
@@ -141,7 +142,7 @@ def _part(study: Study, cell: Cell) -> Path:
 
 def _missing(study: Study, cell: Cell) -> list[str]:
     path = _part(study, cell)
-    done = set(pd.read_parquet(path, columns=["entrant"])["entrant"]) if path.exists() else set()
+    done = set(left(path, "entrant")["entrant"]) if path.exists() else set()
     return [name for name in study.entrants if name not in done]
 
 
@@ -165,7 +166,7 @@ def judge(study: Study, cell: Cell) -> list[str]:
     path = _part(study, cell)
     table = pd.DataFrame(rows)
     if path.exists():
-        table = pd.concat([pd.read_parquet(path), table], ignore_index=True)
+        table = pd.concat([left(path, "entrant"), table], ignore_index=True)
     with atomic(path) as temporary:
         table.to_parquet(temporary)
     return [f"{row['measure']}: {row['fault']}" for row in rows if row["fault"]]

@@ -7,6 +7,7 @@ Those of scikit-learn are always there. The others are read from a folder that h
 """
 
 import gzip
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import pandas as pd
 
-from hardsight.errors import InputError
-
-Reader = TypeVar("Reader")
+from hardsight import limits, parquet
+from hardsight.errors import InputError, first_line
 
 
 class Set(NamedTuple):
@@ -46,6 +46,9 @@ class Rated(NamedTuple):
     x: np.ndarray
     y: np.ndarray
     votes: np.ndarray
+
+
+Found = TypeVar("Found", Set, Rated)
 
 
 def _digits(_: Path | None) -> Set:
@@ -106,7 +109,7 @@ def _keel(table: str) -> Callable[[Path | None], Set]:
 
 def _ratings(name: str) -> Callable[[Path | None], Rated]:
     def read(folder: Path | None) -> Rated:
-        found = pd.read_parquet(_at(folder, f"human_ratings_{name}.parquet"))
+        found = parquet.read(_at(folder, f"human_ratings_{name}.parquet")).to_pandas()
         # Ratings from -4 to 4; their sign is the class: negative, neutral, positive.
         votes = np.stack([np.bincount(np.sign(each).astype(np.int64) + 1, minlength=3) for each in found["ratings"]])
         x = np.stack(found["embedding"].to_list()).astype(np.float32)
@@ -148,7 +151,7 @@ def load(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0)
     Raises:
         InputError: no such set, or it is not in the folder.
     """
-    found = _named(name, SETS)(folder)
+    found = _read(name, SETS, folder)
     kept = _kept(found.x, found.y, most, seed)
     return Set(found.x[kept], found.y[kept], found.shape)
 
@@ -159,15 +162,25 @@ def rated(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0
     Raises:
         InputError: no such set, or it is not in the folder.
     """
-    found = _named(name, RATED)(folder)
+    found = _read(name, RATED, folder)
     kept = _kept(found.x, found.y, most, seed)
     return Rated(found.x[kept], found.y[kept], found.votes[kept])
 
 
-def _named(name: str, among: dict[str, Reader]) -> Reader:
+def _read(name: str, among: dict[str, Callable[[Path | None], Found]], folder: Path | None) -> Found:
     if name not in among:
         raise InputError(f"no data set is called {name!r}: choose among {', '.join(among)}")
-    return among[name]
+    try:
+        found = among[name](folder)
+        if not (len(found.x) == len(found.y) > 1 and found.x.ndim == 2 and found.x.size):
+            raise ValueError(f"{len(found.x)} rows of features, {len(found.y)} labels")
+    except InputError:
+        raise
+    except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
+        raise InputError(
+            f"the data set {name!r} in {folder} cannot be read ({first_line(fault)}): unpack it anew"
+        ) from None
+    return found
 
 
 def _kept(x: np.ndarray, y: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -198,9 +211,15 @@ def _at(folder: Path | None, path: str) -> Path:
 
 def _idx(path: Path) -> np.ndarray:
     """The array of an IDX file: a byte of dimensions, their sizes, then unsigned bytes."""
-    held = gzip.decompress(path.read_bytes())
-    shape = np.frombuffer(held, ">i4", count=held[3], offset=4)
-    return np.frombuffer(held, np.uint8, offset=4 + 4 * held[3]).reshape(shape)
+    with gzip.open(path) as file:
+        dimensions = file.read(4)[3]
+        shape = np.frombuffer(file.read(4 * dimensions), ">u4").tolist()
+        size = math.prod(shape)
+        limits.unpacked(path, size, path.stat().st_size)
+        held = file.read(size + 1)
+    if len(held) != size:
+        raise InputError(f"{path} declares {size:,} bytes, and holds {len(held):,} or more: unpack it anew")
+    return np.frombuffer(held, np.uint8).reshape(shape)
 
 
 def _table(features: pd.DataFrame, target: pd.Series) -> Set:

@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from hardsight.bench import schemes
 from hardsight.bench.mixed import Answer, Pupil, Task, epochs_of, trained
 from hardsight.bench.parts import carried_out, claim
+from hardsight.bench.parts import rows as left
 from hardsight.bench.schemes import Row
 from hardsight.bench.scores import METRICS, effective_size, metrics, standard_error
 from hardsight.bench.worlds import MOST, Cell, World, world
@@ -133,7 +134,7 @@ def carry_out(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = l
     claim(study.out, {"protocol": PROTOCOL, "most": study.most, "study": "weights"})
     for faults in carried_out(partial(judge, study), jobs_of(study), jobs):
         tell(faults)
-    parts = [pd.read_parquet(_part(study, cell, learner)) for cell in study.cells for learner in study.learners]
+    parts = [left(_part(study, cell, learner), "row") for cell in study.cells for learner in study.learners]
     found = pd.concat(parts, ignore_index=True)
     found = found[found["row"].isin({row.name for row in study.rows})].reset_index(drop=True)
     with atomic(study.out / "weights.parquet") as path:
@@ -147,7 +148,7 @@ def _part(study: Study, cell: Cell, learner: str) -> Path:
 
 def _missing(study: Study, cell: Cell, learner: str) -> tuple[str, ...]:
     path = _part(study, cell, learner)
-    done = set(pd.read_parquet(path, columns=["row"])["row"]) if path.exists() else set()
+    done = set(left(path, "row")["row"]) if path.exists() else set()
     return tuple(row.name for row in _possible(study.rows, learner) if row.name not in done or row.name in study.again)
 
 
@@ -165,7 +166,7 @@ def judge(study: Study, job: Job) -> list[str]:
     new = new[new["row"].isin(job.missing)]
     path = _part(study, job.cell, job.learner)
     if path.exists():
-        old = pd.read_parquet(path)
+        old = left(path, "row")
         new = pd.concat([old[~old["row"].isin(job.missing)], new], ignore_index=True)
     with atomic(path) as temporary:
         new.to_parquet(temporary)

@@ -1,7 +1,6 @@
 """The record of a training loop: running columns by id, from which every measure is read."""
 
 import json
-import zipfile
 from collections.abc import Iterable
 from operator import index as whole_index
 from pathlib import Path
@@ -12,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from hardsight import archives
 from hardsight.errors import InputError
 from hardsight.files import atomic
 from hardsight.measures import MEASURES, Measure, near
@@ -19,6 +19,7 @@ from hardsight.measures.core import Column, Stream
 from hardsight.record.columns import STREAMS, Group, Views
 from hardsight.record.index import Index, keys, shown
 from hardsight.record.inputs import Batch
+from hardsight.record.saved import Saved
 
 SCHEMA = 1
 _GIVE = {
@@ -397,24 +398,21 @@ class Record:
                     "hs.Record.load"
                 )
             fresh = type(self)(self.measures.values(), about["repeated"])
-            fresh._restore(about, state)
-        except (KeyError, TypeError, ValueError) as fault:
+            fresh._restore(Saved(about, state))
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as fault:
             if isinstance(fault, InputError):
                 raise
-            raise InputError(f"this is no state of a record ({fault!r} is missing or odd)") from None
+            raise InputError(f"this is no state of a record ({fault!r:.100} is missing or odd)") from None
         self.__dict__ = fresh.__dict__
 
-    def _restore(self, about: dict[str, Any], state: dict[str, Any]) -> None:
-        if about["kind"] is not None:
-            self._index = Index(*keys(about["ids"] if about["kind"] == "str" else state["ids"])[::-1])
-        self._labels, self.classes, self._widths = state["labels"].clone(), about["classes"], about["widths"]
+    def _restore(self, saved: Saved) -> None:
+        if saved.kind is not None:
+            self._index = Index(*keys(saved.ids)[::-1])
+        self._labels, self.classes, self._widths = saved.labels, saved.classes, saved.widths
         for stream, held in self._views.items():
-            held.numbers = set(about["views"][stream])
-            held.seen = _part(state, f"{stream}/seen/")
+            held.numbers, held.seen = saved.numbers(stream), saved.seen(stream)
             for group in held.groups:
-                if about["columns"][f"{stream}/{group.name}"] != [s.name for s in group.statistics]:
-                    raise InputError("the record was written by another version of hardsight: record anew")
-                group.state = _part(state, f"{stream}/{group.name}/")
+                group.state = saved.columns(stream, group)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.state_dict()
@@ -447,21 +445,17 @@ class Record:
             InputError: no such file, or not one written by :meth:`save`.
         """
         try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as held:
-                state: dict[str, Any] = {n: torch.from_numpy(held[n]) for n in held.files if n != "about"}
-                state["about"] = bytes(held["about"]).decode()
-            stored = json.loads(state["about"])["measures"]
+            with archives.opened(path, "record") as held:
+                state: dict[str, Any] = {n: torch.from_numpy(held.array(n)) for n in held.names if n != "about"}
+                state["about"] = bytes(held.array("about")).decode()
+                stored = json.loads(state["about"])["measures"]
+                if not (isinstance(stored, list) and stored and all(isinstance(name, str) for name in stored)):
+                    raise InputError(f"{path} names no measures: give a file that record.save wrote")
         except FileNotFoundError:
             raise InputError(f"no file at {path}: give one that record.save wrote") from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
-            raise InputError(f"{path} cannot be read as a record: give a file that record.save wrote") from None
         record = cls(stored if measures is None else measures)
         record.load_state_dict(state)
         return record
-
-
-def _part(state: dict[str, Any], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): values.clone() for name, values in state.items() if name.startswith(prefix)}
 
 
 def _repeated(names: np.ndarray) -> np.ndarray:

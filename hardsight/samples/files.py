@@ -1,9 +1,5 @@
 """Data that is in files: csv, parquet, numpy archives, and folders with one subfolder a class."""
 
-import csv
-import warnings
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,16 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hardsight import archives, limits, parquet
 from hardsight.errors import InputError, first_line
 from hardsight.files import shown
-from hardsight.samples import folders
+from hardsight.samples import delimited, folders
 from hardsight.samples.core import Samples
 from hardsight.samples.memory import of
 from hardsight.samples.rows import listed, option, where
 
 KNOWN = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz", ".npy", "a folder with one subfolder a class")
-
-_TABLES = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
 
 
 def read(
@@ -76,7 +71,7 @@ def read(
         if drop or any(name is not None for name in (id, group, weights, text)):
             raise InputError(f"{place} is a folder and has no columns: leave out id, group, weights, text and drop")
         return folders.read(place, label=label, **roles)
-    if place.stat().st_size == 0:
+    if limits.regular(place) == 0:
         raise InputError(f"{place} is empty: give a file with data")
     suffix = _suffix(place)
     if suffix in (".npy", ".npz") and text is not None:
@@ -87,7 +82,9 @@ def read(
         return _array(place, label, id, group, weights, roles)
     if suffix == ".npz":
         return _archive(place, label, id, group, weights, drop, roles)
-    frame, notices = _parquet(place) if suffix == ".parquet" else _table(place, _TABLES[suffix], id)
+    frame, notices = (
+        _parquet(place) if suffix == ".parquet" else delimited.read(place, delimited.SEPARATORS[suffix], id)
+    )
     unknown = [name for name in drop if name not in frame]
     if unknown:
         raise InputError(f"there is no column {unknown[0]!r} to drop: the columns are {listed(frame)}")
@@ -101,7 +98,7 @@ def read(
 
 def _suffix(place: Path) -> str:
     name = place.name.lower()
-    for suffix in (*_TABLES, ".parquet", ".npz", ".npy"):
+    for suffix in (*delimited.SEPARATORS, ".parquet", ".npz", ".npy"):
         if name.endswith(suffix):
             return suffix
     raise InputError(f"{place} is of an unknown type: give one of {', '.join(KNOWN)}")
@@ -113,64 +110,14 @@ def _with(samples: Samples, notices: list[str]) -> Samples:
     return replace(samples, notices=(*notices, *samples.notices)) if notices else samples
 
 
-def _table(place: Path, separator: str, id_column: str | None) -> tuple[pd.DataFrame, list[str]]:
-    """A csv or tsv file; semicolons and tabs in place of commas are seen."""
-    names = list(_parsed(place, separator, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0])
-    notices = []
-    if len(names) == 1:
-        for other, called in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
-            if other in names[0]:
-                separator, names = other, next(csv.reader([names[0]], delimiter=other))
-                notices.append(f"Columns are separated by {called}.")
-                break
-    twice = pd.Series(names)[pd.Series(names).duplicated() & (pd.Series(names) != "")]
-    if len(twice):
-        raise InputError(f"{place}: column name {twice.iloc[0]!r} stands twice: give every column its own name")
-    # Ids are names: 007 must not become 7.
-    as_text = {id_column: str} if id_column in names else None
-    frame = _parsed(place, separator, dtype=as_text)
-    if as_text is not None and id_column is not None:
-        ids = frame[id_column]
-        if ids.notna().all() and ids.str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
-            frame[id_column] = ids.astype(np.int64)
-    return frame, notices
-
-
-def _parsed(place: Path, separator: str, **options: Any) -> pd.DataFrame:
-    compression: Any = "gzip" if place.name.lower().endswith(".gz") else None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            parsed: pd.DataFrame = pd.read_csv(
-                place, sep=separator, compression=compression, index_col=False, low_memory=False, **options
-            )
-            return parsed
-    except UnicodeDecodeError as fault:
-        raise InputError(
-            f"{place} is not UTF-8 (byte {fault.object[fault.start]:#04x}): save it as UTF-8, for example with "
-            f"iconv -f latin1 -t utf-8 {place.name} > utf8-{place.name}"
-        ) from None
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{place} is empty: give a file with data") from None
-    except pd.errors.ParserWarning:
-        raise InputError(f"{place} has rows with more fields than its header: mend the header or the rows") from None
-    except (ValueError, OSError, EOFError, zlib.error, csv.Error) as fault:
-        raise InputError(f"{place} cannot be read as a table ({first_line(fault)}): mend the file") from None
-
-
 def _parquet(place: Path) -> tuple[pd.DataFrame, list[str]]:
-    import pyarrow.parquet as pq
-
+    table = parquet.read(place)
+    twice = pd.Index(table.column_names).duplicated()
+    if twice.any():
+        name = table.column_names[int(np.argmax(twice))]
+        raise InputError(f"{place}: column name {name!r} stands twice: give every column its own name")
     try:
-        with place.open("rb") as file:
-            table = pq.read_table(file)
-        twice = pd.Index(table.column_names).duplicated()
-        if twice.any():
-            name = table.column_names[int(np.argmax(twice))]
-            raise InputError(f"{place}: column name {name!r} stands twice: give every column its own name")
         frame: pd.DataFrame = table.to_pandas()
-    except InputError:
-        raise
     except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
         raise InputError(f"{place} is not a readable parquet file ({first_line(fault)}): write it again") from None
     return frame, []
@@ -186,45 +133,25 @@ def _archive(
     roles: dict[str, Any],
 ) -> Samples:
     """An .npz archive: arrays by name."""
-    try:
-        if not zipfile.is_zipfile(place):
-            raise InputError(f"{place} is not a readable .npz archive: write it again with numpy.savez")
-        with place.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            held = list(archive.files)
-            label = label or "y"
-            named = {"label": label, "id": id_, "group": group, "weights": weights}
-            for role, name in (*named.items(), *(("drop", name) for name in drop)):
-                if name is not None and name not in held:
-                    raise InputError(f"{place} has no array {name!r} to use as {role}: its arrays are {listed(held)}")
-            others = [name for name in held if name not in (*named.values(), *drop)]
-            if "X" in others:
-                others = ["X"]
-            if len(others) != 1:
-                raise InputError(
-                    f"{place} must hold the features in one array, X. Got {listed(others) or 'none'} beside the label "
-                    f"{label!r}: rename or drop arrays"
-                )
-            X, y, ids, groups, counts = (
-                None if name is None else _member(archive, name, place) for name in (others[0], *named.values())
-            )
-    except InputError:
-        raise
-    except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
-        raise InputError(f"{place} is not a readable .npz archive ({first_line(fault)}): write it again") from None
-    return of(X, y, ids=ids, groups=groups, weights=counts, label=label, **roles)
-
-
-def _member(archive: Any, name: str, place: Path) -> np.ndarray:
-    try:
-        member: np.ndarray = archive[name]
-    except ValueError as fault:
-        if "Object arrays" in str(fault) or "Python objects" in str(fault):
+    with archives.opened(place) as archive:
+        held = archive.names
+        label = label or "y"
+        named = {"label": label, "id": id_, "group": group, "weights": weights}
+        for role, name in (*named.items(), *(("drop", name) for name in drop)):
+            if name is not None and name not in held:
+                raise InputError(f"{place} has no array {name!r} to use as {role}: its arrays are {listed(held)}")
+        others = [name for name in held if name not in (*named.values(), *drop)]
+        if "X" in others:
+            others = ["X"]
+        if len(others) != 1:
             raise InputError(
-                f"{place}: array {name!r} holds pickled objects, which can run code when they are read: save it as "
-                "numbers or as text (astype(str))"
-            ) from None
-        raise
-    return member
+                f"{place} must hold the features in one array, X. Got {listed(others) or 'none'} beside the label "
+                f"{label!r}: rename or drop arrays"
+            )
+        X, y, ids, groups, counts = (
+            None if name is None else archive.array(name) for name in (others[0], *named.values())
+        )
+    return of(X, y, ids=ids, groups=groups, weights=counts, label=label, **roles)
 
 
 def _array(
@@ -251,29 +178,22 @@ def _npy(place: Path) -> np.ndarray:
     except InputError:
         raise
     except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
-        if "Object arrays" in str(fault) or "Python objects" in str(fault):
-            raise InputError(
-                f"{place} holds pickled objects, which can run code when they are read: save it as numbers or as text "
-                "(astype(str))"
-            ) from None
+        if "Python objects" in str(fault) or "Object arrays" in str(fault):
+            raise archives.PickledError(str(place)) from None
         raise InputError(f"{place} is not a readable .npy file ({first_line(fault)}): write it again") from None
-    return array
+    return archives.spelled(array, str(place))
 
 
 def _values(beside: Path, name: str, n: int, role: str) -> np.ndarray:
     """One value a row from a file of their own."""
-    place = Path(name) if Path(name).exists() else beside.parent / name
-    if not place.is_file():
+    place = next((place for place in (Path(name), beside.parent / name) if _is_file(place)), None)
+    if place is None:
         raise InputError(f"no file at {name} for {role}: give a .npy, .csv or .txt file with one value a row")
     if place.suffix.lower() == ".npy":
         return _npy(place)
     if place.suffix.lower() not in (".csv", ".txt"):
         raise InputError(f"{place} is of an unknown type for {role}: give .npy, .csv or .txt with one value a row")
-    try:
-        lines = place.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{place} is not UTF-8: save it as UTF-8") from None
-    rows = [row or [""] for row in csv.reader(lines)] if place.suffix.lower() == ".csv" else [[line] for line in lines]
+    rows = delimited.lines(place)
     wide = np.array([len(row) > 1 for row in rows], dtype=bool)
     if wide.any():
         raise InputError(f"{place} must hold one value a row for {role}. Got several ({where(wide)}): keep one column")
@@ -284,3 +204,11 @@ def _values(beside: Path, name: str, n: int, role: str) -> np.ndarray:
     array[array == ""] = None
     numbers = pd.to_numeric(pd.Series(array, dtype=object), errors="coerce")
     return array if numbers.isna().any() or role == "id" else numbers.to_numpy()
+
+
+def _is_file(place: Path) -> bool:
+    try:
+        return place.is_file()
+    except (OSError, ValueError):
+        # A name that no file can have.
+        return False

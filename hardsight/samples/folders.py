@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hardsight import limits
 from hardsight.errors import InputError
 from hardsight.samples import images
 from hardsight.samples.core import Samples
@@ -58,16 +59,43 @@ def read(folder: Path, *, label: str | None, task: str, embedding: Any) -> Sampl
 def _files(folder: Path) -> list[Path]:
     """All files below, as paths in the folder, sorted; hidden ones and what is in hidden folders left out."""
     found: list[Path] = []
+    top = folder.resolve()
     for place, inside, files in os.walk(folder, onerror=_stop, followlinks=True):
-        here = Path(place).resolve()
-        # A link to a folder above would be followed for ever.
+        above = _above(folder, Path(place))
+        # A link to a folder that leads here would be followed for ever.
         inside[:] = [
             name
             for name in inside
-            if not name.startswith(".") and name != "__MACOSX" and not here.is_relative_to(Path(place, name).resolve())
+            if not name.startswith(".") and name != "__MACOSX" and not _leads(Path(place, name).resolve(), above)
         ]
-        found.extend(Path(place, name).relative_to(folder) for name in files if not name.startswith("."))
+        files = [name for name in files if not name.startswith(".")]
+        for name in (*inside, *files):
+            _inside(Path(place, name), top)
+        found.extend(Path(place, name).relative_to(folder) for name in files)
     return sorted(found, key=lambda file: file.parts)
+
+
+def _above(folder: Path, place: Path) -> list[Path]:
+    """Where the folders on the way from ``folder`` to ``place`` really lie, links on the way or not."""
+    parts = place.relative_to(folder).parts
+    return [folder.joinpath(*parts[:depth]).resolve() for depth in range(len(parts) + 1)]
+
+
+def _leads(target: Path, above: list[Path]) -> bool:
+    return any(each.is_relative_to(target) for each in above)
+
+
+def _inside(place: Path, top: Path) -> None:
+    """Refuse what is not the folder's own: a folder that came with a link could have any file of this machine read."""
+    if place.is_symlink() and not limits.links_followed() and not place.resolve().is_relative_to(top):
+        raise InputError(
+            f"{place} is a link that leads out of the folder: copy what it leads to, or, if you trust the folder, set "
+            f"{limits.LINKS}=1"
+        )
+    try:
+        place.name.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"the name of {str(place)!r} is not UTF-8: rename it") from None
 
 
 def _stop(fault: OSError) -> None:
@@ -76,6 +104,7 @@ def _stop(fault: OSError) -> None:
 
 def _text(file: Path) -> str:
     try:
+        limits.regular(file)
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{file} is not UTF-8: save it as UTF-8 or take it out of the folder") from None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from hardsight import limits
 from hardsight.errors import InputError, first_line
 
 KNOWN = ("pixels", "pixels:SIDE", "efficientnet-lite0")
@@ -65,21 +66,34 @@ def _opened(source: Any, name: str) -> Iterator[Image.Image]:
         yield source
         return
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _most(limits.pixels()):
             # Broken metadata warns; the pixels count. Only the warning of a huge image must stop the reading.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+            limits.regular(source)
             with Image.open(Path(source), formats=_FORMATS) as image:
                 yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise InputError(
-            f"image {name} has more than {Image.MAX_IMAGE_PIXELS} pixels: scale it down or take it out of the folder"
+            f"image {name} has more than {limits.pixels():,} pixels: scale it down, take it out of the folder, or, if you "
+            f"trust it, set {limits.PIXELS} to more"
         ) from None
     except InputError:
         raise
     except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
         cause = "not an image" if type(fault).__name__ == "UnidentifiedImageError" else first_line(fault)
         raise InputError(f"image {name} cannot be read ({cause}): mend the file or take it out of the folder") from None
+
+
+@contextmanager
+def _most(pixels: int) -> Iterator[None]:
+    """Lets Pillow itself refuse larger images, by their headers: frames inside a file are checked there, too."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _common_size(sizes: list[tuple[int, int]], channels: int) -> tuple[int, int, list[str]]:

@@ -89,7 +89,11 @@ def narrowed(values: np.ndarray) -> np.ndarray:
         inside = all(-(2**63) <= value < 2**63 for value in values)
         return values.astype(np.int64) if inside else values
     if all(issubclass(kind, numbers.Real) or kind.__name__ == "Decimal" for kind in kinds):
-        return values.astype(np.float64)
+        try:
+            return values.astype(np.float64)
+        except OverflowError:
+            # A whole number of hundreds of digits.
+            return values
     return values
 
 
@@ -148,7 +152,7 @@ def identities(values: Any, n: int, what: str = "ids") -> np.ndarray:
     _same_length(array, n, what)
     empty = missing(array)
     if array.dtype.kind in "OUT":
-        empty = empty | (array == "")
+        empty = empty | np.array([isinstance(value, str) and not value for value in array], dtype=bool)
     if empty.any():
         raise InputError(f"{what} are missing in {empty.sum()} of {n} samples ({where(empty)}): give every sample one")
     array = narrowed(array) if array.dtype == object else array
@@ -167,13 +171,17 @@ def identities(values: Any, n: int, what: str = "ids") -> np.ndarray:
         odd = np.array([not isinstance(value, str | int | np.integer) for value in array])
         if array.dtype == object and odd.any():
             # Dates, UUIDs and the like have one spelling each; lists and floats have not.
-            strange = np.array([isinstance(value, list | dict | tuple | set | float | bytes) for value in array])
+            strange = np.array(
+                [isinstance(value, list | dict | tuple | set | float | bytes | np.ndarray) for value in array]
+            )
             if strange.any():
                 got = _brief(array[strange][0])
                 raise InputError(
                     f"{what} must be whole numbers or text. Got {got} at {where(strange)}: name another column"
                 )
         array = np.array([str(value) for value in array])
+    if array.dtype.kind == "U":
+        _refuse_halves(array, what)
     twice = pd.Series(array).duplicated(keep=False).to_numpy()
     if twice.any():
         value = array[twice][0]
@@ -183,6 +191,17 @@ def identities(values: Any, n: int, what: str = "ids") -> np.ndarray:
             f"({pd.Series(array[twice]).nunique()} of them stand more than once): make them unique or leave them out"
         )
     return array
+
+
+def _refuse_halves(ids: np.ndarray, what: str) -> None:
+    """Refuse half surrogate pairs, which no file holds: better before a run than at its end."""
+    for at, name in enumerate(ids.tolist()):
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{what} must be Unicode text, and {name!r} at row {at} holds half a surrogate pair: rename it"
+            ) from None
 
 
 def memberships(values: Any, n: int, what: str = "groups") -> np.ndarray:

@@ -80,8 +80,12 @@ def free_text(column: pd.Series) -> bool:
     """Whether a column holds sentences rather than categories: long strings, most of them different."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return False
-    codes, distinct = pd.factorize(column.dropna().astype(object).to_numpy())
-    return all(isinstance(value, str) for value in distinct) and _sentences(distinct, np.bincount(codes))
+    values = column.dropna().astype(object).to_numpy()
+    # Lists and the like, which cannot be told apart so, are no text.
+    if not all(isinstance(value, str) for value in values):
+        return False
+    codes, distinct = pd.factorize(values)
+    return _sentences(distinct, np.bincount(codes))
 
 
 def _sentences(distinct: np.ndarray, counts: np.ndarray) -> bool:
@@ -186,7 +190,12 @@ def _mixed(values: np.ndarray, present: np.ndarray, name: str, notices: list[str
         )
     plain = narrowed(values)
     if plain.dtype == object and not any(isinstance(value, str) for value in plain):
-        plain = plain.astype(np.float64)
+        try:
+            plain = plain.astype(np.float64)
+        except OverflowError:
+            raise InputError(
+                f"column {name!r} holds a number beyond {_FLOAT32:.1e}: mend it, or drop the column ({option('drop', name)})"
+            ) from None
     if plain.dtype != object:
         return _numbers(pd.Series(plain) if present.all() else _spread(plain, present), present, name)
     notices.append(f"Column {name!r} mixes text and numbers: read as categories.")

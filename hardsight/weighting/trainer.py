@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hardsight.errors import InputError
+from hardsight.errors import InputError, first_line
 from hardsight.weighting.ahead import Ahead, ahead
 from hardsight.weighting.core import Weighting
 from hardsight.weighting.datasets import ID, collate
@@ -274,6 +274,8 @@ def _loaded(path: Path) -> Any:
         raise InputError(
             f"{path.parent} was saved without a weighting ({path.name}): resume from a checkpoint of a weighted Trainer"
         ) from None
+    except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
+        raise InputError(f"{path} cannot be read ({first_line(fault)}): resume from another checkpoint") from None
 
 
 def _told(*_: Any, **__: Any) -> Tensor:

@@ -1,12 +1,13 @@
 // What was decided, row by row: undone and redone, kept by the browser or the server, written to csv and read from it.
 
 const ACTIONS = ["keep", "relabel", "drop", "unsure"];
-const FORMULA = /^'*[=+\-@\t\r\n＝＋－＠]/;
-const ESCAPED = /^'+[=+\-@\t\r\n＝＋－＠]/;
+// As in hardsight/cells.py: a cell may also begin behind what another program takes for the end of the cell before.
+const FORMULA = /(?:^|(?<=[,;\t\r\n]))(?='*[=+\-@\t\r\n＝＋－＠])/g;
+const ESCAPED = /(?:^|(?<=[,;\t\r\n]))'(?='*[=+\-@\t\r\n＝＋－＠])/g;
 const PLAIN_NUMBER = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/;
 
-const escapedCell = (text) => (FORMULA.test(text) && !PLAIN_NUMBER.test(text) ? "'" + text : text);
-const unescapedCell = (cell) => (ESCAPED.test(cell) ? cell.slice(1) : cell);
+const escapedCell = (text) => (PLAIN_NUMBER.test(text) ? text : text.replaceAll(FORMULA, "'"));
+const unescapedCell = (cell) => cell.replaceAll(ESCAPED, "");
 const quotedCell = (text) => (/[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 const csvRow = (cells) => cells.map((cell) => quotedCell(escapedCell(cell))).join(",");
 
