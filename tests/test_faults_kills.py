@@ -17,13 +17,26 @@ from sklearn.datasets import load_iris
 
 import hardsight as hs
 
-KILLS = int(os.environ.get("HARDSIGHT_KILLS", "6"))
+KILLS = int(os.environ.get("HARDSIGHT_KILLS", "4"))
 # Of commands that take milliseconds.
-QUICK_KILLS = max(KILLS, 50)
+QUICK_KILLS = max(KILLS, 10)
 MOST_LATE = 0.002
 DATA = "iris.csv"
-MEASURE = ("measure", "--label", "kind", "--quiet", "--folds", "2", "--repeats", "24", "--no-pilot", "--refine")
-EXPLAIN = ("explain", "--label", "kind", "--no-effect", "--no-dynamics", "--quiet")
+MEASURE = (
+    "measure",
+    "--label",
+    "kind",
+    "--learner",
+    "ridge",
+    "--quiet",
+    "--folds",
+    "2",
+    "--repeats",
+    "24",
+    "--no-pilot",
+    "--refine",
+)
+EXPLAIN = ("explain", "--label", "kind", "--learner", "ridge", "--no-effect", "--no-dynamics", "--quiet")
 
 
 class Warm:
@@ -88,10 +101,9 @@ def killed(warm, folder, before, command, again, check, times=KILLS):
     while kills < times and tries < 4 * times:
         tries += 1
         filled(folder, before)
-        by_time = tries % 2
-        moment = (
-            {"after": draw.uniform(0, whole["seconds"])} if by_time else {"at": draw.randint(1, whole["operations"])}
-        )
+        moment = {"at": draw.randint(1, whole["operations"]), "late": MOST_LATE * draw.random() ** 2 * (tries % 3)}
+        if tries % 3 == 2:
+            moment = {"after": draw.uniform(0, whole["seconds"])}
         ended = warm.order(command=command, folder=str(folder), **moment)
         assert ended["status"] in (0, -9), moment
         kills += ended["status"] == -9

@@ -20,7 +20,8 @@ from hardsight.files import atomic
 from hardsight.locks import lock
 
 SECONDS = 120
-LEARNERS = ("network", "logistic", "forest")
+# Each costs a process that learns it from the start, twice.
+LEARNERS = ("logistic", "network", "forest") if "HARDSIGHT_KILLS" in os.environ else ("logistic",)
 
 
 def run(*arguments):
