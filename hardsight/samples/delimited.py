@@ -36,18 +36,8 @@ def read(place: Path, separator: str, id_column: str | None) -> tuple[pd.DataFra
     Raises:
         InputError: a file that is no such table, or that would take too much memory as one.
     """
-    rows, size = _looked_over(place)
-    names = list(_parsed(place, separator, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0])
-    notices = []
-    if len(names) == 1:
-        for other, called in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
-            if other in names[0]:
-                separator, names = other, _split(names[0], other, place)
-                notices.append(f"Columns are separated by {called}.")
-                break
-    limits.columns(place, len(names))
-    # Rows that end early are filled up: a few bytes each would become a value for every column.
-    limits.unpacked(place, rows * len(names) * _CELL_BYTES, size)
+    names, separator, called = _header(place, separator)
+    notices = [] if called is None else [f"Columns are separated by {called}."]
     twice = pd.Series(names)[pd.Series(names).duplicated() & (pd.Series(names) != "")]
     if len(twice):
         raise InputError(f"{place}: column name {twice.iloc[0]!r} stands twice: give every column its own name")
@@ -59,6 +49,21 @@ def read(place: Path, separator: str, id_column: str | None) -> tuple[pd.DataFra
         if ids.notna().all() and ids.str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
             frame[id_column] = ids.astype(np.int64)
     return frame, notices
+
+
+def cells(place: Path, separator: str) -> tuple[list[str], list[list[str]], str]:
+    """The header, the rows and what separates their cells, every cell as it stands there.
+
+    Args:
+        place: the file, compressed where its name ends in .gz.
+        separator: what stands between columns, by the file's name.
+
+    Raises:
+        InputError: a file that is no such table, or that would take too much memory as one.
+    """
+    names, separator, _ = _header(place, separator)
+    frame = _parsed(place, separator, dtype=str, keep_default_na=False).fillna("")
+    return names, frame.to_numpy(dtype=object).tolist(), separator
 
 
 def lines(place: Path) -> list[list[str]]:
@@ -77,6 +82,22 @@ def lines(place: Path) -> list[list[str]]:
         raise InputError(f"{place} is not UTF-8: save it as UTF-8") from None
     except (OSError, csv.Error) as fault:
         raise InputError(f"{place} cannot be read ({first_line(fault)}): mend the file") from None
+
+
+def _header(place: Path, separator: str) -> tuple[list[str], str, str | None]:
+    """Names of the columns, what stands between them, and what that is called where the file's name says otherwise."""
+    rows, size = _looked_over(place)
+    names = list(_parsed(place, separator, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0])
+    said = None
+    if len(names) == 1:
+        for other, called in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
+            if other in names[0]:
+                separator, names, said = other, _split(names[0], other, place), called
+                break
+    limits.columns(place, len(names))
+    # Rows that end early are filled up: a few bytes each would become a value for every column.
+    limits.unpacked(place, rows * len(names) * _CELL_BYTES, size)
+    return names, separator, said
 
 
 def _looked_over(place: Path) -> tuple[int, int]:

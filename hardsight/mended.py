@@ -1,0 +1,174 @@
+"""The table that was measured, with decisions carried out: labels put right, dropped rows left out, all else as it was."""
+
+import csv
+import gzip
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hardsight import parquet
+from hardsight.decisions import DROP, RELABEL
+from hardsight.difficulty import Difficulty
+from hardsight.errors import InputError
+from hardsight.files import atomic
+from hardsight.samples import delimited
+
+
+class Mended(NamedTuple):
+    """What was written.
+
+    Attributes:
+        rows: how many stayed.
+        relabelled: how many of them have another label.
+        dropped: how many were left out.
+    """
+
+    rows: int
+    relabelled: int
+    dropped: int
+
+
+def write(
+    data: str | Path,
+    target: str | Path,
+    difficulty: Difficulty,
+    decisions: Any,
+    *,
+    label: str,
+    id: str | None = None,  # noqa: A002 - the name that the command has
+) -> Mended:
+    """Write a table again with what was decided about its rows.
+
+    A new label is spelled as in the rows that have it already. No cell is escaped: what was read is what is written.
+
+    Args:
+        data: the table that was measured: .csv, .tsv (also .gz) or .parquet.
+        target: where to, of the same kind; another file than ``data``.
+        difficulty: what was measured.
+        decisions: path of a csv, or a DataFrame, see :mod:`hardsight.decisions`.
+        label: column of the labels.
+        id: column of ids, if they were named in measuring.
+
+    Raises:
+        InputError: another table than was measured (the row is named), decisions that do not fit, a kind of data without
+            columns, or a place that cannot be written.
+    """
+    place, goal = Path(data), Path(target)
+    kind, wanted = _kind(place), _kind(goal)
+    if (kind == ".parquet") != (wanted == ".parquet"):
+        raise InputError(f"{goal} is not of the kind of {place}: choose a name that ends in {kind}")
+    if not place.is_file():
+        raise InputError(f"no file at {place}: check the path")
+    if goal.exists() and goal.samefile(place):
+        raise InputError(
+            f"{goal} is the table that was measured: choose another name, so that it can be measured again"
+        )
+    carried = difficulty.apply(decisions)
+    if kind == ".parquet":
+        _rewrite_parquet(place, goal, difficulty, carried.actions, carried.labels, label, id)
+    else:
+        _rewrite_text(place, goal, difficulty, carried.actions, carried.labels, label, id)
+    relabelled, dropped = int((carried.actions == RELABEL).sum()), int((carried.actions == DROP).sum())
+    return Mended(len(difficulty) - dropped, relabelled, dropped)
+
+
+def _kind(place: Path) -> str:
+    for suffix in (*delimited.SEPARATORS, ".parquet"):
+        if place.name.lower().endswith(suffix):
+            return suffix
+    raise InputError(
+        f"{place} is no table (.csv, .tsv, .csv.gz, .tsv.gz or .parquet): carry decisions out in Python, d.apply(decisions)"
+    )
+
+
+def _rewrite_text(
+    place: Path, goal: Path, d: Difficulty, actions: np.ndarray, labels: np.ndarray, label: str, id_: str | None
+) -> None:
+    header, rows, separator = delimited.cells(place, delimited.SEPARATORS[_kind(place)])
+    at = _column(header, label, place)
+    ids = None if id_ is None else [row[_column(header, id_, place)] for row in rows]
+    found = [row[at] for row in rows]
+    _same(d, ids, found, place)
+    spelled = _spelled(d, found)
+    for i in np.flatnonzero(actions == RELABEL):
+        rows[i][at] = spelled.get(str(labels[i]), str(labels[i]))
+    made = StringIO(newline="")
+    writer = csv.writer(made, delimiter=separator, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(row for row, action in zip(rows, actions, strict=True) if action != DROP)
+    text = made.getvalue().encode()
+    with atomic(goal) as temporary:
+        temporary.write_bytes(gzip.compress(text, mtime=0) if goal.name.lower().endswith(".gz") else text)
+
+
+def _rewrite_parquet(
+    place: Path, goal: Path, d: Difficulty, actions: np.ndarray, labels: np.ndarray, label: str, id_: str | None
+) -> None:
+    table = parquet.read(place)
+    at = _column(table.column_names, label, place)
+    ids = None if id_ is None else table.column(_column(table.column_names, id_, place)).to_pylist()
+    values = table.column(at).to_pylist()
+    _same(d, None if ids is None else [str(each) for each in ids], [str(value) for value in values], place)
+    spelled = _spelled(d, values)
+    for i in np.flatnonzero(actions == RELABEL):
+        values[i] = spelled.get(str(labels[i]), labels[i].item() if d.regression else str(labels[i]))
+    field = table.schema.field(at)
+    try:
+        column = pa.array(values, type=field.type)
+    except (pa.ArrowException, OverflowError) as fault:
+        raise InputError(
+            f"a new label does not fit column {label!r} of type {field.type}: relabel otherwise"
+        ) from fault
+    kept = table.set_column(at, field, column).filter(pa.array(actions != DROP))
+    with atomic(goal) as temporary, temporary.open("wb") as file:
+        pq.write_table(kept, file)
+
+
+def _column(names: list[str], name: str, place: Path) -> int:
+    if names.count(name) != 1:
+        raise InputError(f"{place} must have one column {name!r}. The columns are {', '.join(map(repr, names[:10]))}")
+    return names.index(name)
+
+
+def _same(d: Difficulty, ids: list[str] | None, labels: list[str], place: Path) -> None:
+    """Raise unless the rows are the samples that were measured, in their order."""
+    if len(labels) != len(d):
+        raise InputError(f"{place} has {len(labels):,} rows, and {len(d):,} samples were measured: give the same table")
+    measured = [str(each) for each in d.ids]
+    if ids is None and measured != [str(i) for i in range(len(d))]:
+        raise InputError("the samples were measured by ids of their own: name their column (id, --id)")
+    given = [str(each) for each in d.names(d.labels)]
+    for i in range(len(d)):
+        if ids is not None and not _alike(ids[i], measured[i]):
+            raise InputError(
+                f"row {i} of {place} has the id {ids[i]!r}, and {measured[i]!r} was measured there: give the same table"
+            )
+        if not _alike(labels[i], given[i]):
+            raise InputError(
+                f"row {i} of {place} has the label {labels[i]!r}, and {given[i]!r} was measured there: give the same table"
+            )
+
+
+def _alike(cell: str, name: str) -> bool:
+    """Whether a cell was read as that name: ``1`` and ``1.0``, ``true`` and ``True`` are one."""
+    cell = cell.strip()
+    if cell == name.strip() or cell.lower() == name.lower():
+        return True
+    try:
+        return float(cell) == float(name)
+    except ValueError:
+        return False
+
+
+def _spelled(d: Difficulty, found: list[Any]) -> dict[str, Any]:
+    """How the table writes each class."""
+    if d.regression:
+        return {}
+    out: dict[str, Any] = {}
+    for name, value in zip(d.names(d.labels), found, strict=True):
+        out.setdefault(str(name), value)
+    return out

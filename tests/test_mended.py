@@ -1,0 +1,145 @@
+"""The table with decisions carried out: against pandas, and cell by cell as it was."""
+
+import csv
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+import hardsight as hs
+from hardsight import samples
+from hardsight.cli import main
+from hardsight.errors import InputError
+from hardsight.mended import write
+
+N = 40
+
+
+def table(labels=("cat", "dog")) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    y = np.array(labels, dtype=object)[np.arange(N) % 2]
+    words = [f'said "{i}", then; {i}' if i % 3 else "=1+1" for i in range(N)]
+    return pd.DataFrame({"key": [f"{i:03}" for i in range(N)], "a": rng.normal(size=N).round(3), "note": words, "y": y})
+
+
+def measured(path: Path, **how):
+    return hs.measure(samples.read(path, drop=["note"], **how), learner="ridge", folds=2, repeats=2, adjusted=False)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mended")
+    path = folder / "pets.csv"
+    table().to_csv(path, index=False)
+    d = measured(path, label="y", id="key")
+    d.save(folder / "difficulty.parquet")
+    (folder / "decisions.csv").write_text("id,action,label\n003,relabel,cat\n005,drop,\n006,keep,\n039,unsure,\n")
+    return folder, d
+
+
+def expected() -> pd.DataFrame:
+    frame = table()
+    frame.loc[3, "y"] = "cat"
+    return frame.drop(index=5)
+
+
+def read(path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+@pytest.mark.parametrize("name", ["mended.csv", "mended.tsv", "mended.csv.gz"])
+def test_the_command_writes_what_pandas_would(kept, tmp_path, name):
+    folder, _ = kept
+    target = tmp_path / name
+    command = ["apply", str(folder), str(folder / "pets.csv"), "--label", "y", "--id", "key", "-o", str(target)]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    assert done.output == f"wrote {target}: 39 rows, 1 relabelled; 1 dropped\n"
+    pd.testing.assert_frame_equal(read(target), expected().astype(str).reset_index(drop=True))
+    # It can be measured.
+    assert len(measured(target, label="y", id="key")) == N - 1
+
+
+def test_compressed_is_compressed_and_the_same_each_time(kept, tmp_path):
+    folder, d = kept
+    for name in ("one.csv.gz", "two.csv.gz"):
+        write(folder / "pets.csv", tmp_path / name, d, folder / "decisions.csv", label="y", id="key")
+    assert (tmp_path / "one.csv.gz").read_bytes() == (tmp_path / "two.csv.gz").read_bytes()
+    assert gzip.decompress((tmp_path / "one.csv.gz").read_bytes()).startswith(b"key,a,note,y\n")
+
+
+def test_every_other_cell_stays_as_it_was_written(tmp_path):
+    path = tmp_path / "odd.csv"
+    rows = [["a", "note", "y"]] + [
+        [f"{i}.50", ["NA", "", " x ", "007", "1e3"][i % 5], ["1", "2.0"][i % 2]] for i in range(N)
+    ]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=";").writerows(rows)
+    d = measured(path, label="y")
+    decisions = pd.DataFrame({"id": [4, 7], "action": ["relabel", "drop"], "label": [str(d.classes[1]), ""]})
+    write(path, tmp_path / "out.csv", d, decisions, label="y")
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        found = list(csv.reader(file, delimiter=";"))
+    # The new label is spelled as the table spells it.
+    rows[5][2] = "2.0"
+    assert found == rows[:8] + rows[9:]
+
+
+@pytest.mark.parametrize("kind", ["text", "numbers", "targets"])
+def test_parquet_keeps_its_types(tmp_path, kind):
+    frame = table(("cat", "dog") if kind == "text" else (3, 7))
+    frame["y"] = frame["y"].astype(str if kind == "text" else np.int16)
+    if kind == "targets":
+        frame["y"] = frame["a"].astype(np.float32) * 2
+    path = tmp_path / "pets.parquet"
+    frame.to_parquet(path, index=False)
+    d = measured(path, label="y")
+    new = {"text": "cat", "numbers": "3", "targets": "1.25"}[kind]
+    decisions = pd.DataFrame({"id": [3, 5], "action": ["relabel", "drop"], "label": [new, ""]})
+    done = write(path, tmp_path / "out.parquet", d, decisions, label="y")
+    assert done == (N - 1, 1, 1)
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert found.schema.equals(pq.read_table(path).schema, check_metadata=True)
+    frame.loc[3, "y"] = {"text": "cat", "numbers": 3, "targets": 1.25}[kind]
+    pd.testing.assert_frame_equal(found.to_pandas(), frame.drop(index=5).reset_index(drop=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "how", "said"),
+    [
+        (lambda f: f.drop(index=0), {}, "39 rows, and 40 samples"),
+        (lambda f: f.iloc[::-1], {}, r"row 0 .* id '039', and '000'"),
+        (lambda f: f.assign(y=f["y"].replace("dog", "cow")), {}, r"row 1 .* label 'cow', and 'dog'"),
+        (lambda f: f, {"label": "z"}, "one column 'z'"),
+        (lambda f: f, {"id": None}, "name their column"),
+    ],
+)
+def test_another_table_is_refused_and_nothing_written(kept, tmp_path, change, how, said):
+    folder, d = kept
+    path = tmp_path / "other.csv"
+    change(table()).to_csv(path, index=False)
+    with pytest.raises(InputError, match=said):
+        write(path, tmp_path / "out.csv", d, folder / "decisions.csv", **{"label": "y", "id": "key"} | how)
+    assert [each.name for each in tmp_path.iterdir()] == ["other.csv"]
+
+
+def test_places_that_do_not_fit_are_refused(kept, tmp_path):
+    folder, d = kept
+    before = (folder / "pets.csv").read_bytes()
+    for target, said in (
+        (folder / "pets.csv", "another name"),
+        (tmp_path / "x.parquet", "ends in .csv"),
+        (tmp_path / "x.npz", "no table"),
+    ):
+        with pytest.raises(InputError, match=said):
+            write(folder / "pets.csv", target, d, folder / "decisions.csv", label="y", id="key")
+    with pytest.raises(InputError, match=r"d\.apply"):
+        write(tmp_path / "x.npz", tmp_path / "y.npz", d, folder / "decisions.csv", label="y")
+    with pytest.raises(InputError, match="no file"):
+        write(tmp_path / "gone.csv", tmp_path / "y.csv", d, folder / "decisions.csv", label="y")
+    assert (folder / "pets.csv").read_bytes() == before
+    assert not list(tmp_path.iterdir())
