@@ -142,6 +142,8 @@ def _header(file: Bytes, called: str) -> _Header:
     shape, fortran, dtype = readers[version](file)
     if dtype.hasobject:
         raise PickledError(called)
+    if dtype.kind == "V":
+        raise InputError(f"{called} holds records or raw bytes: save it as numbers or as text (astype(str))")
     if any(side < 0 for side in shape):
         raise InputError(f"{called} declares the shape {_brief(shape)}: write it again with numpy.savez")
     return _Header(shape, dtype, fortran, file.tell())

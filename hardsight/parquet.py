@@ -33,10 +33,15 @@ def read(path: str | Path, kind: str = "parquet file", mend: str = "write it aga
             limits.columns(place, held.metadata.num_columns)
             needed, risky = _declared(held.metadata)
             limits.unpacked(place, needed, size)
-            if not risky:
-                return held.read()
-            file.seek(0)
-            return _decoded(pq.ParquetFile(file, read_dictionary=risky).read(), held.schema_arrow, place, size)
+            if risky:
+                file.seek(0)
+                coded = pq.ParquetFile(file, read_dictionary=risky).read()
+                table = _decoded(coded, held.schema_arrow, place, size)
+            else:
+                table = held.read()
+            # Texts may be no UTF-8, which would be found wherever they are used.
+            table.validate(full=True)
+            return table
     except (InputError, FileNotFoundError):
         raise
     except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything

@@ -387,10 +387,10 @@ def test_weights_come_back_by_id(tmp_path, suffix, ids):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("a,b\n1,2\n", "must have columns id and weight"),
+        ("a,b\n1,2\n", "must have one column .id."),
         ("id,weight\n1,2\n1,3\n", "'1' twice"),
         ("id,weight\n1,x\n", "numbers"),
-        ("", "cannot be read"),
+        ("", "is empty"),
     ],
 )
 def test_files_that_hold_no_weights_are_refused(tmp_path, text, says):

@@ -298,6 +298,11 @@ def test_lists_are_no_text(tmp_path):
     refused("column 'a' holds values of type ndarray", tmp_path / "a.parquet", label="y")
 
 
+def test_folders_nested_too_deeply_are_refused(tmp_path):
+    (tmp_path / ("d/" * 60)).mkdir(parents=True)
+    refused("has folders nested more than 50 deep", tmp_path)
+
+
 def test_lists_are_no_ids(tmp_path):
     pq.write_table(pa.table({"id": [[1, 2], [3, 4]], "x": [1, 2], "y": [0, 1]}), tmp_path / "a.parquet")
     refused("must be whole numbers or text. Got ndarray", tmp_path / "a.parquet", label="y", id="id")
@@ -318,6 +323,14 @@ def test_arrays_of_damaged_text_are_refused(tmp_path, letter):
     np.save(tmp_path / "X.npy", np.eye(3))
     np.save(tmp_path / "y.npy", odd)
     refused("y.npy holds texts that are damaged", tmp_path / "X.npy", label="y.npy")
+
+
+def test_records_and_damaged_texts_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.eye(3), y=np.zeros(3, dtype=[("a", "<f8")]))
+    refused("array 'y' holds records", tmp_path / "a.npz")
+    texts = pa.StringArray.from_buffers(2, pa.array([0, 1, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe"))
+    pq.write_table(pa.table({"t": texts, "y": [0, 1]}), tmp_path / "a.parquet")
+    refused("a.parquet is not a readable parquet file .*UTF8", tmp_path / "a.parquet", label="y")
 
 
 def test_a_name_of_no_file_is_refused(tmp_path):

@@ -16,6 +16,8 @@ from hardsight.samples.rows import listed
 
 _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
 
+_DEEPEST = 50
+
 
 def read(folder: Path, *, label: str | None, task: str, embedding: Any) -> Samples:
     """Samples from a folder: the subfolder's name is the class, the file's path in the folder the id.
@@ -62,6 +64,8 @@ def _files(folder: Path) -> list[Path]:
     top = folder.resolve()
     for place, inside, files in os.walk(folder, onerror=_stop, followlinks=True):
         above = _above(folder, Path(place))
+        if len(above) > _DEEPEST:
+            raise InputError(f"{folder} has folders nested more than {_DEEPEST} deep: lay the files into fewer")
         # A link to a folder that leads here would be followed for ever.
         inside[:] = [
             name

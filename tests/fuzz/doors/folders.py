@@ -153,7 +153,7 @@ def _built(data: bytes, folder: Path) -> None:
         # Whoever writes to a pipe waits for a reader.
         if not parts or os.path.lexists(place):
             continue
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, RecursionError):
             place.parent.mkdir(parents=True, exist_ok=True)
             if kind == b"l":
                 place.symlink_to(os.fsdecode(content))
