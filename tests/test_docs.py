@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import click
@@ -23,14 +24,24 @@ def named(page):
     return str(page.relative_to(ROOT))
 
 
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where a page's code runs; modules that it writes there are forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
 # What Lightning says of torch's own trees, and of tiny data.
 @pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")
 @pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers")
 @pytest.mark.filterwarnings("ignore:The number of training batches")
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_the_code_runs(page, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "data.csv").write_text("a,y\n" + "".join(f"{i / 7:.3f},{'pq'[i % 9 > 4]}\n" for i in range(60)))
+def test_the_code_runs(page, folder):
+    (folder / "data.csv").write_text("a,y\n" + "".join(f"{i / 7:.3f},{'pq'[i % 9 > 4]}\n" for i in range(60)))
     names: dict[str, object] = {"__name__": page.stem}
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
     for kind, code in blocks:

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import faulthandler
 import gzip
 import json
 import os
@@ -64,6 +65,7 @@ def _enter_badly(data, folder):
     if kind == b"t":
         raise TypeError("a traceback")
     if kind == b"d":
+        faulthandler.disable()
         os.abort()
     if kind == b"m":
         bytearray(b"x") * (5 << 28)
@@ -468,10 +470,11 @@ FORBIDDEN_CALLS = {
     "np.genfromtxt", "np.fromfile", "np.fromregex", "pd.read_pickle", "pd.eval", "pd.read_csv", "pd.read_parquet",
     "pd.read_json", "pd.read_html", "pd.read_excel", "pd.read_hdf", "pq.read_table", "csv.writer",
 }  # fmt: skip
-# One place each: memory maps, records of one size, tables as text, and the csv that is written.
+# One place each: memory maps, records of one size, tables as text, the csv that is written, and a user's own table written
+# again cell by cell, formulas included.
 ONE_PLACE = {
     ("samples/files.py", "np.load"), ("lab/cifar.py", "np.fromfile"), ("samples/delimited.py", "pd.read_csv"),
-    ("cells.py", "csv.writer"),
+    ("cells.py", "csv.writer"), ("mended.py", "csv.writer"),
 }  # fmt: skip
 
 
