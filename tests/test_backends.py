@@ -230,7 +230,8 @@ def test_ctrl_c_ends_all_processes_with_one_line(tmp_path, extra):
     assert len(marked(mark)) > 1
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
+    # See test_cli.test_a_real_interrupt_from_outside.
+    assert process.returncode in (130, -signal.SIGINT), err
     assert (out, err) == ("", "Interrupted: results are as they were. --resume goes on with what was trained.\n")
     deadline = time.monotonic() + 10
     while marked(mark) and time.monotonic() < deadline:

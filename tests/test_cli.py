@@ -374,7 +374,10 @@ def test_a_real_interrupt_from_outside(tmp_path):
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     stderr = process.communicate(timeout=600)[1]
-    assert process.returncode == 130, stderr
+    # Where the signal comes while a text is executed (named tuples, numba), `python -m` ends by the signal itself: 130, too, to
+    # a shell.
+    assert process.returncode in (130, -signal.SIGINT), stderr
+    assert "Interrupted: results are as they were" in stderr
     assert "Traceback" not in stderr
     assert not [p for p in out.iterdir() if p.name != "progress.npz"]
 
