@@ -58,25 +58,6 @@ def test_mean_one_and_no_order(seed, n):
     torch.testing.assert_close(auto(wrong[order], logits[order], labels[order]), weights[order])
 
 
-def test_classes_are_balanced_only_where_members_know_them():
-    labels = torch.tensor([0] * 90 + [1] * 10)
-    nothing = torch.zeros(100, dtype=torch.float64)
-    guess = torch.tensor([[0.9, 0.1]], dtype=torch.float64).log().expand(100, 2)
-    assert (auto(nothing, guess, labels) == 1).all()
-    # They say the larger class of every sample, and yet tell the two apart.
-    leaning = torch.where(labels[:, None] == 1, torch.tensor([[0.7, 0.3]]), torch.tensor([[0.92, 0.08]])).double().log()
-    weights = auto(nothing, leaning, labels)
-    assert weights[-1] / weights[0] == pytest.approx(9)
-
-
-def test_labels_that_nobody_can_tell_weigh_alike_and_the_words_say_so():
-    rng = np.random.default_rng(0)
-    d = hs.measure(rng.normal(size=(120, 3)), np.arange(120) % 10 == 0, learner="logistic", folds=3, repeats=2)
-    weights, text = decide(d)
-    assert (weights == 1).all()
-    assert "no better than by luck" in text
-
-
 def test_labels_that_sure_members_miss_are_noise_of_another_kind():
     # 100 samples of a class, a fifth of which is labelled otherwise: the members are as sure of these as of all.
     labels = torch.tensor([0] * 80 + [1] * 20 + [1] * 100)

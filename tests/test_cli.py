@@ -374,8 +374,7 @@ def test_a_real_interrupt_from_outside(tmp_path):
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     stderr = process.communicate(timeout=600)[1]
-    # Where the signal comes while a text is executed (named tuples, numba), `python -m` ends by the signal itself: 130, too, to
-    # a shell.
+    # Where the signal comes while a text is executed (named tuples, numba), `python -m` ends by the signal: to a shell, 130.
     assert process.returncode in (130, -signal.SIGINT), stderr
     assert "Interrupted: results are as they were" in stderr
     assert "Traceback" not in stderr

@@ -7,8 +7,7 @@ $$w_i = \frac{a_i}{\big(\sum_{j: y_j = y_i} a_j\big)^{1 - s/2}} \big(1 + 4 \bar 
 a_i = r_i \Big(\frac{\bar p(y_i)}{\max_c \bar p(c)}\Big)^s,$$
 
 scaled to mean one. With the truth known these are the weights of clean, balanced data ($s = 0$), and where no label is
-doubted and all classes are alike they are all one. They are all one, too, where no label is doubted because the members tell
-none better than by luck: balance would then spread what may be wrong labels.
+doubted and all classes are alike they are all one.
 
 Samples near a boundary, $m_i$ the difference of the two largest probabilities, are emphasised by as much as labels are
 wrong, $\bar u = 1 - \bar r$: what noise blurs first is the boundary. In clean data such an emphasis wins as often as it
@@ -38,8 +37,6 @@ from hardsight.weights.words import effective
 FEWEST_WRONG = 0.002
 # Emphasis on a sample at a boundary, for each wrong label a sample.
 _EMPHASIS = 4.0
-# Standard errors by which members must do better than by luck.
-_LUCK = 2.0
 # Of the samples that are predicted as a class.
 _SUREST = 0.25
 # Shares of labels that even the surest predictions miss: what clean data of nature show, and what only noise does.
@@ -61,7 +58,7 @@ class Decision(NamedTuple):
 def auto(
     p_wrong: Float[Tensor, " sample"], logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]
 ) -> Float[Tensor, " sample"]:
-    """Weights of mean one; all exactly one where no label is doubted and all classes have as many samples, or none is known.
+    """Weights of mean one; all exactly one where no label is doubted and all classes have as many samples.
 
     Args:
         p_wrong: probability that the label is wrong.
@@ -76,8 +73,6 @@ def _by_trust(p_wrong: Tensor, logits: Tensor, labels: Tensor, unsure: float) ->
     wrong = float(p_wrong.mean())
     if wrong < FEWEST_WRONG:
         wrong, right = 0.0, torch.ones_like(right)
-        if not informed(logits, labels):
-            return right
     if unsure > 0:
         right = right * (unsure * (told.gather(1, labels[:, None]).squeeze(1) - told.max(1).values)).exp()
     mass = torch.zeros(logits.shape[1], dtype=right.dtype, device=right.device).index_add(0, labels, right)
@@ -88,21 +83,6 @@ def _by_trust(p_wrong: Tensor, logits: Tensor, labels: Tensor, unsure: float) ->
     first, second = told.softmax(1).topk(2, 1).values.unbind(1)
     weights = weights * (1 + _EMPHASIS * wrong * (1 - first + second))
     return weights / weights.mean()
-
-
-def informed(logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]) -> bool:
-    """Whether the members give the labels more than they give labels drawn by the classes' shares, by two standard errors.
-
-    Either as they are or under balanced classes, where members that always say the largest class know the others.
-    """
-    told = finite("logits", logits).softmax(1)
-    shares = torch.bincount(labels, minlength=logits.shape[1]).to(told.dtype) / len(labels)
-    balanced = torch.where(shares > 0, told / shares, 0.0)
-    for each in (told, balanced / balanced.sum(1, keepdim=True)):
-        gain = each.gather(1, labels[:, None]).squeeze(1) - each @ shares
-        if float(gain.mean()) > _LUCK * float(gain.std(correction=0)) / len(labels) ** 0.5:
-            return True
-    return False
 
 
 def unexplained(
@@ -152,11 +132,6 @@ def _told(d: Difficulty, weights: np.ndarray, unsure: float) -> str:
     assert d.p_wrong is not None
     assert d.classes is not None
     n = len(d)
-    if (weights == 1).all() and not informed(torch.tensor(d.consensus), torch.tensor(d.labels)):
-        return (
-            f"All {n:,} samples weigh the same: held-out models tell the labels no better than by luck, so nothing is known "
-            "that weights could go by."
-        )
     if (weights == 1).all():
         return (
             f"All {n:,} samples weigh the same: no label is doubted (mean P(wrong) {d.p_wrong.mean():.2%}), and all classes "
