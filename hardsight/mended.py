@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hardsight import parquet
-from hardsight.decisions import DROP, RELABEL
+from hardsight.decisions import DROP, RELABEL, Curated
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
 from hardsight.files import atomic
@@ -68,54 +68,43 @@ def write(
             f"{goal} is the table that was measured: choose another name, so that it can be measured again"
         )
     carried = difficulty.apply(decisions)
-    if kind == ".parquet":
-        _rewrite_parquet(place, goal, difficulty, carried.actions, carried.labels, label, id)
-    else:
-        _rewrite_text(place, goal, difficulty, carried.actions, carried.labels, label, id)
+    rewrite = _rewrite_parquet if kind == ".parquet" else _rewrite_text
+    rewrite(place, goal, difficulty, carried, label, id)
     relabelled, dropped = int((carried.actions == RELABEL).sum()), int((carried.actions == DROP).sum())
     return Mended(len(difficulty) - dropped, relabelled, dropped)
 
 
 def _kind(place: Path) -> str:
-    for suffix in (*delimited.SEPARATORS, ".parquet"):
-        if place.name.lower().endswith(suffix):
-            return suffix
-    raise InputError(
-        f"{place} is no table (.csv, .tsv, .csv.gz, .tsv.gz or .parquet): carry decisions out in Python, d.apply(decisions)"
-    )
+    kind = delimited.ending(place, (*delimited.SEPARATORS, ".parquet"))
+    if kind is None:
+        raise InputError(
+            f"{place} is no table (.csv, .tsv, .csv.gz, .tsv.gz or .parquet): carry decisions out in Python, "
+            "d.apply(decisions)"
+        )
+    return kind
 
 
-def _rewrite_text(
-    place: Path, goal: Path, d: Difficulty, actions: np.ndarray, labels: np.ndarray, label: str, id_: str | None
-) -> None:
+def _rewrite_text(place: Path, goal: Path, d: Difficulty, carried: Curated, label: str, id_: str | None) -> None:
     header, rows, separator = delimited.cells(place, delimited.SEPARATORS[_kind(place)])
     at = _column(header, label, place)
-    ids = None if id_ is None else [row[_column(header, id_, place)] for row in rows]
-    found = [row[at] for row in rows]
-    _same(d, ids, found, place)
-    spelled = _spelled(d, found)
-    for i in np.flatnonzero(actions == RELABEL):
-        rows[i][at] = spelled.get(str(labels[i]), str(labels[i]))
+    named = None if id_ is None else _column(header, id_, place)
+    ids = None if named is None else [row[named] for row in rows]
+    for row, spelled in zip(rows, _labels(d, carried, ids, [row[at] for row in rows], place), strict=True):
+        row[at] = spelled
     made = StringIO(newline="")
     writer = csv.writer(made, delimiter=separator, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(row for row, action in zip(rows, actions, strict=True) if action != DROP)
+    writer.writerows(row for row, keep in zip(rows, carried.keep, strict=True) if keep)
     text = made.getvalue().encode()
     with atomic(goal) as temporary:
-        temporary.write_bytes(gzip.compress(text, mtime=0) if goal.name.lower().endswith(".gz") else text)
+        temporary.write_bytes(gzip.compress(text, mtime=0) if delimited.packed(goal) else text)
 
 
-def _rewrite_parquet(
-    place: Path, goal: Path, d: Difficulty, actions: np.ndarray, labels: np.ndarray, label: str, id_: str | None
-) -> None:
+def _rewrite_parquet(place: Path, goal: Path, d: Difficulty, carried: Curated, label: str, id_: str | None) -> None:
     table = parquet.read(place)
     at = _column(table.column_names, label, place)
     ids = None if id_ is None else table.column(_column(table.column_names, id_, place)).to_pylist()
-    values = table.column(at).to_pylist()
-    _same(d, None if ids is None else [str(each) for each in ids], [str(value) for value in values], place)
-    spelled = _spelled(d, values)
-    for i in np.flatnonzero(actions == RELABEL):
-        values[i] = spelled.get(str(labels[i]), labels[i].item() if d.regression else str(labels[i]))
+    values = _labels(d, carried, ids, table.column(at).to_pylist(), place)
     field = table.schema.field(at)
     try:
         column = pa.array(values, type=field.type)
@@ -123,9 +112,21 @@ def _rewrite_parquet(
         raise InputError(
             f"a new label does not fit column {label!r} of type {field.type}: relabel otherwise"
         ) from fault
-    kept = table.set_column(at, field, column).filter(pa.array(actions != DROP))
+    kept = table.set_column(at, field, column).filter(pa.array(carried.keep))
     with atomic(goal) as temporary, temporary.open("wb") as file:
         pq.write_table(kept, file)
+
+
+def _labels(d: Difficulty, carried: Curated, ids: list[Any] | None, found: list[Any], place: Path) -> list[Any]:
+    """The labels of all rows after relabelling, each class spelled as the table spells it first."""
+    given = [str(name) for name in d.names(d.labels)]
+    _same(d, None if ids is None else [str(each) for each in ids], [str(value) for value in found], given, place)
+    spelled = {} if d.regression else dict(zip(reversed(given), reversed(found), strict=True))
+    new = list(found)
+    for i in np.flatnonzero(carried.actions == RELABEL):
+        label = carried.labels[i]
+        new[i] = label.item() if d.regression else spelled.get(str(label), str(label))
+    return new
 
 
 def _column(names: list[str], name: str, place: Path) -> int:
@@ -134,14 +135,13 @@ def _column(names: list[str], name: str, place: Path) -> int:
     return names.index(name)
 
 
-def _same(d: Difficulty, ids: list[str] | None, labels: list[str], place: Path) -> None:
+def _same(d: Difficulty, ids: list[str] | None, labels: list[str], given: list[str], place: Path) -> None:
     """Raise unless the rows are the samples that were measured, in their order."""
     if len(labels) != len(d):
         raise InputError(f"{place} has {len(labels):,} rows, and {len(d):,} samples were measured: give the same table")
     measured = [str(each) for each in d.ids]
     if ids is None and measured != [str(i) for i in range(len(d))]:
         raise InputError("the samples were measured by ids of their own: name their column (id, --id)")
-    given = [str(each) for each in d.names(d.labels)]
     for i in range(len(d)):
         if ids is not None and not _alike(ids[i], measured[i]):
             raise InputError(
@@ -162,13 +162,3 @@ def _alike(cell: str, name: str) -> bool:
         return float(cell) == float(name)
     except ValueError:
         return False
-
-
-def _spelled(d: Difficulty, found: list[Any]) -> dict[str, Any]:
-    """How the table writes each class."""
-    if d.regression:
-        return {}
-    out: dict[str, Any] = {}
-    for name, value in zip(d.names(d.labels), found, strict=True):
-        out.setdefault(str(name), value)
-    return out

@@ -58,6 +58,11 @@ def take_folder(out: Path) -> None:
             ) from None
 
 
+def folder_of(result: Path) -> Path:
+    """Where a result lies that is named by its folder or by its difficulty.parquet."""
+    return result if result.is_dir() else result.parent
+
+
 def discard(files: Iterable[Path]) -> None:
     """Remove files; one that is gone already is no failure."""
     for file in files:

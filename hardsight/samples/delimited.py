@@ -4,6 +4,7 @@ import csv
 import gzip
 import warnings
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,12 @@ def cells(place: Path, separator: str) -> tuple[list[str], list[list[str]], str]
     return names, frame.to_numpy(dtype=object).tolist(), separator
 
 
+def ending(place: Path, known: Iterable[str]) -> str | None:
+    """The first of some endings that a file's name has, in any case; None: it has none."""
+    name = place.name.lower()
+    return next((suffix for suffix in known if name.endswith(suffix)), None)
+
+
 def lines(place: Path) -> list[list[str]]:
     """The rows of a small .csv or .txt file as they stand there; a row of a .txt file is a cell.
 
@@ -107,11 +114,11 @@ def _looked_over(place: Path) -> tuple[int, int]:
         InputError: more is unpacked than may be, or this pandas cannot be trusted with the text.
     """
     size = limits.regular(place)
-    packed = _packed(place)
+    zipped = packed(place)
     ends = total = 0
     before = b""
     try:
-        with gzip.open(place) if packed else place.open("rb") as file:
+        with gzip.open(place) if zipped else place.open("rb") as file:
             while piece := file.read(_PIECE):
                 total += len(piece)
                 # A carriage return at a piece's end is looked at with the next piece.
@@ -121,7 +128,7 @@ def _looked_over(place: Path) -> tuple[int, int]:
                 ends += text.count(b"\n") + bare
                 if bare:
                     _trusted(place)
-                if packed:
+                if zipped:
                     limits.unpacked(place, total, size)
     except (OSError, EOFError, zlib.error) as fault:
         raise InputError(f"{place} cannot be read as a table ({first_line(fault)}): mend the file") from None
@@ -138,7 +145,8 @@ def _trusted(place: Path) -> None:
         )
 
 
-def _packed(place: Path) -> bool:
+def packed(place: Path) -> bool:
+    """Whether a file's name says that it is compressed."""
     return place.name.lower().endswith(".gz")
 
 
@@ -150,7 +158,7 @@ def _split(header: str, separator: str, place: Path) -> list[str]:
 
 
 def _parsed(place: Path, separator: str, **options: Any) -> pd.DataFrame:
-    compression: Any = "gzip" if _packed(place) else None
+    compression: Any = "gzip" if packed(place) else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)

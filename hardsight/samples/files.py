@@ -97,11 +97,10 @@ def read(
 
 
 def _suffix(place: Path) -> str:
-    name = place.name.lower()
-    for suffix in (*delimited.SEPARATORS, ".parquet", ".npz", ".npy"):
-        if name.endswith(suffix):
-            return suffix
-    raise InputError(f"{place} is of an unknown type: give one of {', '.join(KNOWN)}")
+    suffix = delimited.ending(place, (*delimited.SEPARATORS, ".parquet", ".npz", ".npy"))
+    if suffix is None:
+        raise InputError(f"{place} is of an unknown type: give one of {', '.join(KNOWN)}")
+    return suffix
 
 
 def _with(samples: Samples, notices: list[str]) -> Samples:

@@ -8,6 +8,7 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.options import TEXT
+from hardsight.cli.output import folder_of
 
 
 @main.command()
@@ -28,7 +29,6 @@ def apply(folder: Path, data: Path, label: str, id_: str | None, decisions: Path
     from hardsight.difficulty import Difficulty
     from hardsight.mended import write
 
-    inside = folder if folder.is_dir() else folder.parent
-    chosen = inside / "decisions.csv" if decisions is None else decisions
+    chosen = folder_of(folder) / "decisions.csv" if decisions is None else decisions
     done = write(data, output, Difficulty.load(folder), chosen, label=label, id=id_)
     click.echo(f"wrote {output}: {done.rows:,} rows, {done.relabelled:,} relabelled; {done.dropped:,} dropped")

@@ -84,9 +84,7 @@ def explain(
     if difficulty is None:
         d = measured(samples, learner=how["learner"], seed=seed, jobs=how["jobs"], progress=not quiet)
     else:
-        d = Difficulty.load(difficulty / "difficulty.parquet" if difficulty.is_dir() else difficulty).select(
-            samples.ids
-        )
+        d = Difficulty.load(difficulty).select(samples.ids)
     named = {} if weights is None else {shown(weights.stem): read_weights(weights, samples.ids)}
     parameters = dict(assigned(each) for each in given)
     named |= {name: weighed(d, name, clip=clip, seed=seed, **parameters) for name in schemes}

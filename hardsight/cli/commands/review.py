@@ -9,6 +9,7 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.options import shown_options
+from hardsight.cli.output import folder_of
 
 if TYPE_CHECKING:
     from hardsight.difficulty import Difficulty
@@ -26,7 +27,7 @@ def review(folder: Path, output: Path | None, **data: Any) -> None:
     """
     from hardsight.review import write
 
-    inside = folder if folder.is_dir() else folder.parent
+    inside = folder_of(folder)
     target = inside / "review.html" if output is None else output
     beside = target.parent == inside and (inside / "report.html").exists()
     result, samples = reviewed(folder, **data)
@@ -48,7 +49,7 @@ def serve(folder: Path, port: int, **data: Any) -> None:
     except ImportError:
         raise click.ClickException("the server's packages are missing: pip install 'hardsight[serve]'") from None
     result, samples = reviewed(folder, **data)
-    inside = folder if folder.is_dir() else folder.parent
+    inside = folder_of(folder)
     server.serve(result, samples, inside, port, lambda url: click.echo(f"review at {url} (Ctrl-C ends it)"))
 
 
@@ -57,7 +58,7 @@ def reviewed(folder: Path, data: Path | None, id_: str | None, **how: Any) -> tu
     from hardsight.difficulty import Difficulty
     from hardsight.samples import read
 
-    result = Difficulty.load(folder / "difficulty.parquet" if folder.is_dir() else folder)
+    result = Difficulty.load(folder)
     if data is None:
         if any(value for name, value in how.items() if name != "embedding") or id_:
             raise click.UsageError("--label, --id, --text and --drop say how --data is read: give it, too")

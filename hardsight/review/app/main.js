@@ -9,6 +9,14 @@ function alarm(text) {
   place.hidden = !text;
 }
 
+const labelOptions = () => about.classes.map((name, code) => make("option", { value: code }, labelText(code)));
+
+// Where a label is chosen among the classes, or typed as a number.
+function labelField(id, called) {
+  if (about.classes) return make("select", { id, "aria-label": called }, ...labelOptions());
+  return make("input", { id, type: "number", step: "any", "aria-label": called });
+}
+
 async function start() {
   readTheme();
   const columns = await unpacked("columns", about.columns);
@@ -84,14 +92,9 @@ class App {
     const { columns } = this;
     const orders = ["error", "hardness", "p_wrong", "p_outlier", ...about.factors, "bias", "variance"].filter((name) => columns[name]);
     byId("order").append(...[...orders, "given"].map((name) => make("option", { value: name }, NAMES[name] ?? name)));
-    if (about.classes) {
-      const options = () => about.classes.map((name, code) => make("option", { value: code }, labelText(code)));
-      byId("label")?.append(...options());
-      byId("target")?.append(make("select", { id: "to", "aria-label": "New label" }, ...options()));
-    } else {
-      byId("by-label")?.remove();
-      byId("target")?.append(make("input", { id: "to", type: "number", step: "any", "aria-label": "New label" }));
-    }
+    if (about.classes) byId("label")?.append(...labelOptions());
+    else byId("by-label")?.remove();
+    byId("target")?.append(labelField("to", "New label"));
   }
   listen() {
     const on = (id, event, act) => byId(id)?.addEventListener(event, act);
@@ -162,14 +165,18 @@ class App {
   }
   // The label that would be given, and the button for the suggested one.
   offer(i) {
-    const { label, suggested, predicted } = this.columns;
+    const { label } = this.columns;
     if (!label) return;
-    const likely = suggested ? suggested[i] : about.classes ? predicted[i] : label[i], decision = this.decisions.get(i);
+    const likely = this.likely(i), decision = this.decisions.get(i);
     byId("to").value = decision?.action === "relabel" ? decision.label : about.classes ? likely : "";
     byId("suggest").hidden = likely === label[i];
     byId("suggest").lastElementChild.textContent = `relabel to ${labelText(likely)}`;
     for (const button of document.querySelectorAll("[data-action]"))
       if (button.dataset.action) button.setAttribute("aria-pressed", String(decision?.action === button.dataset.action));
+  }
+  likely(i) {
+    const { label, suggested, predicted } = this.columns;
+    return suggested ? suggested[i] : about.classes ? predicted[i] : label[i];
   }
   move(by) {
     const { rows } = this.list;
@@ -189,9 +196,8 @@ class App {
     this.decide(label === this.columns.label[this.chosen] ? { action: "keep" } : { action: "relabel", label });
   }
   suggest() {
-    const { suggested, predicted, label } = this.columns;
-    if (!label || byId("suggest").hidden) return;
-    this.decide({ action: "relabel", label: (suggested ?? predicted)[this.chosen] });
+    if (!this.columns.label || byId("suggest").hidden) return;
+    this.decide({ action: "relabel", label: this.likely(this.chosen) });
   }
   turn(which) {
     const changes = this.decisions[which]();

@@ -5,9 +5,7 @@ class Together {
     this.app = app;
     this.place = byId("together");
     const { columns } = app;
-    byId("all-to")?.append(about.classes
-      ? make("select", { id: "all-label", "aria-label": "New label of all" }, ...about.classes.map((name, code) => make("option", { value: code }, labelText(code))))
-      : make("input", { id: "all-label", type: "number", step: "any", "aria-label": "New label of all" }));
+    byId("all-to")?.append(labelField("all-label", "New label of all"));
     if (!columns.label || !(columns.suggested ?? (about.classes && columns.predicted))) byId("all-suggested")?.closest("label").remove();
     this.place.addEventListener("input", () => this.tell());
     this.place.querySelector("form").addEventListener("submit", (event) => { if (event.submitter?.value === "decide") this.carry(); });
@@ -30,10 +28,10 @@ class Together {
   }
   // null: it does not apply.
   decision(what, row) {
-    const { label, suggested, predicted } = this.app.columns;
+    const { label } = this.app.columns;
     if (what === "clear") return undefined;
     if (what === "suggested" || what === "to") {
-      const value = byId("all-label").value, other = what === "to" ? Number(value) : (suggested ?? predicted)[row];
+      const value = byId("all-label").value, other = what === "to" ? Number(value) : this.app.likely(row);
       if (what === "to" && (value === "" || !Number.isFinite(other))) return null;
       if (other !== label[row]) return { action: "relabel", label: other };
       return what === "to" ? { action: "keep" } : null;
