@@ -6,20 +6,19 @@ from pathlib import Path
 
 import click
 
-from hardsight.cli.commands.bench.group import bench
+from hardsight.cli.commands.bench.group import FOLDER, QUIET, bench
 from hardsight.cli.output import counted, folder_made
 from hardsight.cli.values import listed
 
 
 @bench.command()
-@click.option("--folder", type=click.Path(path_type=Path),
-              help="Where the data sets lie that do not come with scikit-learn. [default: those are left out]")  # fmt: skip
+@FOLDER
 @click.option("--sets", metavar="NAME,…", help="Data sets. [default: nine, or with no folder digits]")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many: 0, 1, …")
 @click.option("--most", type=click.IntRange(min=50), default=3000, show_default=True, help="Samples of a set, at most.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-bench"), show_default=True,
               help="Folder for the rows, as parquet.")  # fmt: skip
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@QUIET
 def factors(folder: Path | None, sets: str | None, seeds: int, most: int, out: Path, quiet: bool) -> None:
     """Tell whether the ledger names the right factor where several make samples hard at once.
 

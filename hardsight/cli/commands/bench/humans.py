@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hardsight.cli.commands.bench.group import bench
+from hardsight.cli.commands.bench.group import QUIET, bench
 from hardsight.cli.output import counted, folder_made
 from hardsight.cli.values import listed
 
@@ -18,7 +18,7 @@ from hardsight.cli.values import listed
 @click.option("--most", type=click.IntRange(min=50), default=4000, show_default=True, help="Samples of a set, at most.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-bench"), show_default=True,
               help="Folder for humans.parquet.")  # fmt: skip
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@QUIET
 def humans(folder: Path, sets: str, seeds: int, most: int, out: Path, quiet: bool) -> None:
     """Compare difficulty with the disagreement of human raters, and find the labels that single raters got wrong.
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import click
 
-from hardsight.cli.commands.bench.group import bench
+from hardsight.cli.commands.bench.group import FIGURES, FOLDER, JOBS, QUIET, bench
 from hardsight.cli.output import counted
 from hardsight.cli.values import listed, numbers
 
 
 @bench.command("measures")
-@click.option("--folder", type=click.Path(path_type=Path),
-              help="Where the data sets lie that do not come with scikit-learn. [default: those are left out]")  # fmt: skip
+@FOLDER
 @click.option("--sets", metavar="NAME,…", help="Data sets. [default: nine, or with no folder scikit-learn's]")
 @click.option("--kinds", metavar="NAME,…", help="Kinds of hardness. [default: all]")
 @click.option("--shares", metavar="SHARE,…", default="0.05,0.1,0.2,0.4", show_default=True, help="Of the samples.")
@@ -25,9 +24,9 @@ from hardsight.cli.values import listed, numbers
                    "repeated.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-bench"), show_default=True,
               help="Folder for measures.parquet; cells that it holds are not run again.")  # fmt: skip
-@click.option("--figures", type=click.Path(path_type=Path), help="Folder for the figures. [default: --out]")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes at a time.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@FIGURES
+@JOBS
+@QUIET
 def rank_measures(
     folder: Path | None,
     sets: str | None,

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import click
 
-from hardsight.cli.commands.bench.group import bench
+from hardsight.cli.commands.bench.group import FIGURES, FOLDER, JOBS, QUIET, bench
 from hardsight.cli.output import counted
 from hardsight.cli.values import listed
 
 
 @bench.command("weights")
-@click.option("--folder", type=click.Path(path_type=Path),
-              help="Where the data sets lie that do not come with scikit-learn. [default: those are left out]")  # fmt: skip
+@FOLDER
 @click.option("--sets", metavar="NAME,…", help="Data sets. [default: seven, or with no folder digits]")
 @click.option("--noises", metavar="NAME,…", help="none, uniform-20, uniform-40, pair-40, instance-35. [default: all]")
 @click.option("--imbalances", metavar="NAME,…", help="none, exp-10, exp-50, step-10, step-50. [default: all]")
@@ -26,9 +25,9 @@ from hardsight.cli.values import listed
 @click.option("--again", metavar="NAME,…", help="Rows that are run again although --out holds them.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-weights"), show_default=True,
               help="Folder for weights.parquet; what it holds is not run again.")  # fmt: skip
-@click.option("--figures", type=click.Path(path_type=Path), help="Folder for the figures. [default: --out]")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes at a time.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@FIGURES
+@JOBS
+@QUIET
 def gain_of_weights(
     folder: Path | None,
     sets: str | None,
