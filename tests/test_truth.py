@@ -5,10 +5,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
 from test_factors import ensemble, likeness
 
 import hardsight as hs
-from hardsight.truth import Evidence, label_model, posterior
+from hardsight.truth import Evidence, Known, choice, label_model, posterior, targets
+from hardsight.truth.fit import Fit
+from hardsight.truth.targets import one_target
 
 
 def told(q, label, neighbours=None):
@@ -97,9 +100,98 @@ def test_even_noise_is_held_even():
 def test_structured_noise_is_found():
     q, label, flipped = many_classes(0.3, lambda true, rng: (true + 1) % 6)
     model, found = told(q, label)
-    assert model.held[1] != float("inf")
+    assert model.targets.tolist() == [1, 2, 3, 4, 5, 0]
     np.testing.assert_allclose(model.transition[torch.arange(6), (torch.arange(6) + 1) % 6], 0.3, atol=0.05)
     assert calibration_error(wrong_of(found, label), flipped) < 0.02
+
+
+def test_labels_that_go_to_two_classes_have_no_single_target():
+    q, label, flipped = many_classes(0.4, lambda true, rng: (true + rng.integers(1, 3, len(true))) % 6)
+    model, found = told(q, label)
+    assert model.targets is None
+    assert model.held[1] != float("inf")
+    at = torch.arange(6)
+    for step in (1, 2):
+        np.testing.assert_allclose(model.transition[at, (at + step) % 6], 0.2, atol=0.05)
+    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+
+
+def test_targets_of_many_classes_are_found():
+    q, label, flipped = many_classes(0.4, lambda true, rng: (true + 7) % 20, classes=20)
+    model, found = told(q, label)
+    assert model.targets.tolist() == [(c + 7) % 20 for c in range(20)]
+    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+
+
+def learned_by_heart(seed, sizes, softness=1.0, rate=0.4):
+    """Flips to the next class, and what models of such labels say: the labels' chances where a sample is, times noise.
+
+    Returns:
+        Log-probabilities under balanced labels, labels, true classes, and the shares of the labels.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = np.asarray(sizes)
+    classes = len(sizes)
+    true = np.repeat(np.arange(classes), sizes)
+    label = np.where(rng.random(len(true)) < rate, (true + 1) % classes, true)
+    centres = np.full((classes, classes), 0.02)
+    at = np.arange(classes)
+    centres[at, at], centres[at, (at + 1) % classes] = 1 - rate, rate
+    logits = np.log(centres[true]) + softness * rng.normal(size=(len(true), classes))
+    return (
+        torch.tensor(logits).log_softmax(1),
+        label,
+        true,
+        torch.tensor(np.bincount(label, minlength=classes) / len(true)),
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])
+def test_flips_among_rare_classes_are_found_by_searching_for_their_targets(seed):
+    # Most of the labels of the small classes are wrong ones of a large neighbour, so that a class can take another's name.
+    log_q, label, true, shares = learned_by_heart(seed, [11, 24, 168, 16, 35, 5, 249, 77, 7, 114, 52])
+    evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
+    model = label_model(evidence)
+    assert model.targets.tolist() == [*range(1, 11), 0]
+    assert (model.transition.diagonal() > 0.5).all()
+    p_wrong = Known(evidence, model).p_wrong.numpy()
+    assert average_precision_score(label != true, p_wrong) > 0.98
+    assert calibration_error(p_wrong, label != true) < 0.04
+
+
+def test_a_search_gains_likelihood(monkeypatch):
+    log_q, label, _, shares = learned_by_heart(0, [11, 24, 168, 16, 35, 5, 249, 77, 7, 114, 52])
+    evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
+    fit = Fit(evidence.witnesses(torch.arange(len(label))), evidence.label, evidence.prior)
+    free = [fit.best((float("inf"), 3.0), taught=True)]
+    found = one_target(fit, free, free[0], taught=True)
+    monkeypatch.setattr(targets, "_MANY", 0)
+    unsearched = one_target(fit, free, free[0], taught=True)
+    gain = fit.log_likelihood(found).mean() - fit.log_likelihood(unsearched).mean()
+    assert gain > 0.01
+
+
+def test_where_nothing_is_wrong_no_targets_are_sought(monkeypatch):
+    monkeypatch.setattr(choice, "one_target", None)
+    rng = np.random.default_rng(0)
+    true = rng.integers(5, size=2000)
+    logits = 2 * rng.normal(size=(2000, 5))
+    logits[np.arange(2000), true] += 2
+    q = torch.tensor(logits).softmax(1)
+    # Classes overlap, and labels are drawn by what is exactly so.
+    label = np.array([rng.choice(5, p=row) for row in q.numpy()])
+    assert (q.argmax(1).numpy() != label).mean() > 0.2
+    _, found = told(q, label)
+    assert wrong_of(found, label).mean() < 0.05
+
+
+def test_softness_is_no_excuse_where_models_are_surest():
+    # Every sample of a class looks like 60 % the one and 40 % the next, which softness would explain, too.
+    log_q, label, true, shares = learned_by_heart(3, [238, 109, 211, 97, 110, 234], softness=0.7)
+    evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
+    model = label_model(evidence)
+    assert 1 - float(model.prior @ model.transition.diagonal()) == pytest.approx(0.4, abs=0.06)
+    assert average_precision_score(label != true, Known(evidence, model).p_wrong.numpy()) > 0.9
 
 
 def test_pair_flips_that_members_learned_are_undone():

@@ -20,7 +20,6 @@ is noise of unknown size: $s = (u - 0.07) / 0.08$. Then every sample counts as f
 self-paced learning, and classes are balanced by half, because counts of wrong labels are no counts of a class.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +29,7 @@ from torch import Tensor
 
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
+from hardsight.truth.surest import NATURAL, surest
 from hardsight.weights.core import Scheme, finite, probabilities
 from hardsight.weights.words import effective
 
@@ -37,10 +37,6 @@ from hardsight.weights.words import effective
 FEWEST_WRONG = 0.002
 # Emphasis on a sample at a boundary, for each wrong label a sample.
 _EMPHASIS = 4.0
-# Of the samples that are predicted as a class.
-_SUREST = 0.25
-# Shares of labels that even the surest predictions miss: what clean data of nature show, and what only noise does.
-_NATURAL = 0.07, 0.15
 
 
 class Decision(NamedTuple):
@@ -89,15 +85,7 @@ def unexplained(
     p_wrong: Float[Tensor, " sample"], logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]
 ) -> float:
     """Share of the surest samples whose label is not the predicted one, beyond what P(wrong) explains; 0 or more."""
-    sure, told = finite("logits", logits).softmax(1).max(1)
-    chosen = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
-    for c in range(logits.shape[1]):
-        at = (told == c).nonzero().squeeze(1)
-        if not len(at):
-            continue
-        # Ties share one fate, so that the order of the samples decides nothing.
-        least = sure[at].sort(descending=True).values[math.ceil(_SUREST * len(at)) - 1]
-        chosen[at[sure[at] >= least]] = True
+    chosen, told = surest(finite("logits", logits))
     missed = (labels != told)[chosen].to(p_wrong.dtype).mean()
     return max(0.0, float(missed - p_wrong[chosen].mean()))
 
@@ -106,7 +94,7 @@ def distrust(
     p_wrong: Float[Tensor, " sample"], logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]
 ) -> float:
     """How little the ledger can be relied on, from 0 to 1."""
-    low, high = _NATURAL
+    low, high = NATURAL
     return min(max((unexplained(p_wrong, logits, labels) - low) / (high - low), 0.0), 1.0)
 
 

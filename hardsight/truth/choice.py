@@ -1,0 +1,151 @@
+"""Which of several label models is taken."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float64, Int64
+from torch import Tensor
+
+from hardsight.truth.core import Evidence, LabelModel, posterior
+from hardsight.truth.fit import INF, Fit
+from hardsight.truth.surest import NATURAL, surest
+from hardsight.truth.targets import one_target
+
+# How strongly rows of T are held: to the common rate of wrong labels, and to an even spread of those; weakest first.
+HOLDS = ((10.0, 3.0), (30.0, 30.0), (INF, 3.0), (INF, INF))
+SURE = 0.0
+# With two classes structure is no more than a difference of rates, and a bias of the members for one class looks like it.
+SURE_OF_TWO = 5.0
+# Standard errors by which a model may be less likely than the best and be taken because it explains what that does not.
+_WITHIN = 3.0
+PARTS = 3
+_CELLS, _FEWEST, _MOST = 200_000, 5_000, 20_000
+
+
+def label_model(evidence: Evidence) -> LabelModel:
+    """The model that the labels left out speak for, among those that explain what surest predictions miss.
+
+    It is estimated on at most 20,000 samples, fewer where classes are many: those at even steps from the likeliest to
+    the least likely label, so that it depends on nothing but what is known of the samples. The parts are every third one.
+
+    Args:
+        evidence: of all samples.
+    """
+    samples, classes = evidence.consensus.shape
+    most = min(max(_CELLS // classes, _FEWEST), _MOST, samples)
+    order = evidence.consensus.gather(1, evidence.label[:, None]).squeeze(1).argsort(stable=True)
+    rows = order[torch.arange(most) * samples // most]
+    fit = Fit(evidence.witnesses(rows), evidence.label[rows], evidence.prior)
+    if not fit.informed():
+        return fit.undoubted()
+    found = [fit.best(held, taught=taught) for held in HOLDS for taught in (True, False)]
+    # A class whose labels are mostly those of another is that other: members that ignore a rare class lead there.
+    sound = [model for model in found if _sound(model)] or found[-2:]
+    part = torch.arange(fit.rows) % PARTS
+    told = [Told(model, _left_out(fit, model, part)) for model in sound]
+    plain = _strongest(told, SURE if classes > 2 else SURE_OF_TWO)
+    missing = _Missing.of(evidence, rows)
+    # Of two classes each has but one target.
+    if classes == 2 or missing.share <= NATURAL[1]:
+        return plain.model
+    free = [model for model in found if model.held[1] != INF]
+    aimed = (
+        one_target(fit, [model for model in free if model.taught == taught], plain.model, taught=taught)
+        for taught in (True, False)
+    )
+    rivals = [Told(model, _left_out(fit, model, part)) for model in aimed if model is not None and _sound(model)]
+    return _explaining(plain, told, rivals, missing).model
+
+
+class Told(NamedTuple):
+    """A model, and what labels that were left out say of it.
+
+    Attributes:
+        model: fitted to all samples.
+        likelihood: of each label under class shares and a transition matrix that the other parts taught, in nats.
+    """
+
+    model: LabelModel
+    likelihood: Float64[Tensor, " row"]
+
+    @property
+    def mean(self) -> float:
+        """Mean log-likelihood of a label."""
+        return float(self.likelihood.mean())
+
+    def behind(self, best: "Told") -> float:
+        """By how many standard errors of the difference it is less likely than the best."""
+        short = best.likelihood - self.likelihood
+        error = float(short.std()) / len(short) ** 0.5
+        return float(short.mean()) / error if error > 0 else 0.0
+
+
+class _Missing(NamedTuple):
+    """What the surest predictions miss.
+
+    Attributes:
+        evidence: of all samples.
+        rows: the surest.
+        share: of their labels, those that are not as predicted.
+    """
+
+    evidence: Evidence
+    rows: Int64[Tensor, " sure"]
+    share: float
+
+    @classmethod
+    def of(cls, evidence: Evidence, rows: Int64[Tensor, " row"]) -> "_Missing":
+        """Of some samples. Where classes count alike, a rare one wins samples that its wrong labels are of."""
+        label = evidence.label[rows]
+        shares = torch.bincount(label, minlength=len(evidence.prior)).double() / len(label)
+        chosen, told = surest(evidence.consensus[rows] - evidence.prior.log() + shares.clamp(min=1e-6).log())
+        return cls(evidence, rows[chosen], float((label != told)[chosen].double().mean()))
+
+    def left_by(self, model: LabelModel) -> float:
+        """The share that P(wrong) does not explain."""
+        right = posterior(model, self.evidence, self.rows).gather(1, self.evidence.label[self.rows][:, None])
+        return self.share - float(1 - right.mean())
+
+
+def _sound(model: LabelModel) -> bool:
+    return bool((model.transition.argmax(1) == torch.arange(len(model.transition))).all())
+
+
+def _strongest(told: list[Told], sure: float) -> Told:
+    """The strongest hold whose likelihood on labels left out is within some standard errors of the best."""
+    best = max(told, key=lambda each: each.mean)
+    return next(each for each in reversed(told) if each is best or each.behind(best) <= sure)
+
+
+def _explaining(plain: Told, others: list[Told], aimed: list[Told], missing: _Missing) -> Told:
+    """The model that is taken where surest predictions miss more labels than in clean data of nature.
+
+    Softness can stand in for noise at little cost of likelihood, but not among the surest samples.
+
+    Args:
+        plain: that the likelihood is for, of those without targets.
+        others: all of those.
+        aimed: with targets.
+        missing: what is to be explained.
+    """
+    little, much = NATURAL
+    left = missing.left_by(plain.model)
+    explain = {id(each): missing.left_by(each.model) for each in (*others, *aimed)}
+    if left <= much:
+        able = [each for each in aimed if explain[id(each)] <= max(little, left) or plain.behind(each) > _WITHIN]
+        return max((plain, *able), key=lambda each: each.mean)
+    every = (*others, *aimed)
+    best = max(every, key=lambda each: each.mean)
+    able = [each for each in every if explain[id(each)] <= little and each.behind(best) <= _WITHIN]
+    able = able or [each for each in every if explain[id(each)] <= left / 2 and each.mean >= plain.mean]
+    return max(able, key=lambda each: each.mean, default=plain)
+
+
+def _left_out(
+    fit: Fit, model: LabelModel, part: Bool[Tensor, " row"] | Tensor, rounds: int = 50
+) -> Float64[Tensor, " row"]:
+    """Log-likelihood of every label under class shares and a transition matrix that the other parts taught."""
+    out = torch.empty(fit.rows, dtype=torch.float64)
+    for left in (part == k for k in range(PARTS)):
+        out[left] = fit.part(left).log_likelihood(fit.part(~left).climbed(model, rounds, powers_too=False))
+    return out

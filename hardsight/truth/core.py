@@ -1,0 +1,112 @@
+"""Evidence of the true labels, a model of how given ones come about, and the posterior that both lead to."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+_BLOCK = 65_536
+# Added to the counts among neighbours, in neighbours, spread like the classes.
+_SMOOTHED = 2.0
+
+
+class Evidence(NamedTuple):
+    """What speaks of the true labels.
+
+    Attributes:
+        consensus: log-probabilities of the dual mean.
+        label: as given.
+        prior: class shares that the members were trained on.
+        neighbours: labels of the nearest neighbours, -1 where there are fewer; None where there are no features.
+    """
+
+    consensus: Float64[Tensor, "sample class"]
+    label: Int64[Tensor, " sample"]
+    prior: Float64[Tensor, " class"]
+    neighbours: Tensor | None
+
+    def witnesses(self, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "witness class row"]:
+        """Log-probabilities under balanced classes. Sums over a first axis are many times quicker than over a last."""
+        found = [self.consensus[rows].T - self.prior.log()[:, None]]
+        if self.neighbours is not None:
+            near = self.neighbours[rows].long()
+            counts = torch.zeros(len(rows), len(self.prior) + 1, dtype=torch.float64)
+            counts.scatter_add_(1, near + 1, torch.ones(near.shape, dtype=torch.float64))
+            smooth = counts[:, 1:].T + _SMOOTHED * self.prior[:, None]
+            found.append((smooth / self.prior[:, None]).log())
+        return torch.stack(found).log_softmax(1)
+
+
+class LabelModel(NamedTuple):
+    """How labels come about.
+
+    Attributes:
+        transition: P(given label | true label), rows true.
+        prior: share of each class among the true labels.
+        powers: of the witnesses: the consensus, then the neighbours if there are any.
+        held: pseudo-counts that hold the rows of ``transition``: to the common rate, and to an even spread.
+        taught: whether the consensus is taken for what members say that learned the noise, too.
+        informed: whether any witness tells the labels better than their shares do; where none does, no label is doubted.
+        targets: the one class that wrong labels of each class go to, which ``held`` then says nothing of; None: any.
+    """
+
+    transition: Float64[Tensor, "class class"]
+    prior: Float64[Tensor, " class"]
+    powers: Float64[Tensor, " witness"]
+    held: tuple[float, float]
+    taught: bool
+    informed: bool = True
+    targets: Int64[Tensor, " class"] | None = None
+
+
+class Known(NamedTuple):
+    """What is known of the true labels.
+
+    Attributes:
+        evidence: what speaks of them.
+        model: how the given ones come about.
+    """
+
+    evidence: Evidence
+    model: LabelModel
+
+    @property
+    def p_wrong(self) -> Float64[Tensor, " sample"]:
+        """Posterior probability that each given label is wrong."""
+        label, found = self.evidence.label, torch.empty(len(self.evidence.label), dtype=torch.float64)
+        for start in range(0, len(label), _BLOCK):
+            rows = torch.arange(start, min(start + _BLOCK, len(label)))
+            right = posterior(self.model, self.evidence, rows).gather(1, label[rows][:, None]).squeeze(1)
+            found[rows] = (1 - right).clamp(0, 1)
+        return found
+
+
+def posterior(model: LabelModel, evidence: Evidence, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "row class"]:
+    """P(true label | witnesses, given label); rows sum to one."""
+    if not model.informed:
+        return model.transition[evidence.label[rows]]
+    before = log_q(likeness(model, evidence.prior, evidence.witnesses(rows)), model.powers, model.prior)
+    return (before + log(model.transition)[:, evidence.label[rows]]).softmax(0).T.contiguous()
+
+
+def likeness(
+    model: LabelModel, trained: Float64[Tensor, " class"], witnesses: Tensor
+) -> Float64[Tensor, "witness class row"]:
+    """Minus the divergence of what each witness says from what it would say of a sample that is surely of the class."""
+    told = model.transition / trained
+    told = told / told.sum(1, keepdim=True)
+    found: Tensor = torch.matmul(told, witnesses) + torch.special.entr(told).sum(1)[:, None]
+    if not model.taught:
+        found[0] = witnesses[0]
+    return found
+
+
+def log_q(witnesses: Tensor, powers: Tensor, prior: Tensor) -> Float64[Tensor, "class row"]:
+    """What is known of the true labels before the given ones are seen."""
+    return (torch.einsum("k,kcr->cr", powers, witnesses) + prior.log()[:, None]).log_softmax(0)
+
+
+def log(transition: Tensor) -> Tensor:
+    """Of chances, none of them nothing."""
+    return transition.clamp(min=1e-12).log()
