@@ -8,7 +8,6 @@ much and the others' hardly at all, their sign decides, however small. So the me
 the sample (or group) that gains the most; with it, it then is, too.
 """
 
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from hardsight.backends import Backend
 from hardsight.errors import HardsightError, InputError
 from hardsight.held_out import Loss
 from hardsight.learners import Learner, Network, Tick
+from hardsight.learners.networks import times
 from hardsight.run import Until, carry_out
 from hardsight.samples import Samples
 from hardsight.splits import KFold, LeaveOneOut, Plan, Splits, check, most_folds, split_seed
@@ -198,15 +198,6 @@ def pays(gain: np.ndarray, units: np.ndarray) -> bool:
     rest = units != np.bincount(units, gain).argmax()
     mean, error = _gap(gain[rest], units[rest])
     return mean > error
-
-
-def times(length: float) -> str:
-    """A length in words.
-
-    >>> times(9.0), times(1 / 3)
-    ('9 ×', '1/3 ×')
-    """
-    return f"{Fraction(length).limit_denominator(9)} ×"
 
 
 def _best(tried: dict[float, np.ndarray]) -> float:

@@ -17,7 +17,7 @@ from hardsight.backends import Serial
 from hardsight.cli import main
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners import InSampleLosses
-from hardsight.learners.networks import Network
+from hardsight.learners.networks import Network, times
 from hardsight.samples import of
 from hardsight.splits import Plan, units_of
 
@@ -246,7 +246,7 @@ def test_a_run_is_that_of_the_length_chosen():
     assert found["length"] != 1
     assert d.settings["members"] == 10
     assert found["models"] == 5 * len(found["trials"]) == 15
-    assert f"{pilot.times(found['length'])} the default, by held-out loss in a pilot of 15" in d.settings["reason"]
+    assert f"{times(found['length'])} the default, by held-out loss in a pilot of 15" in d.settings["reason"]
     same(d, hs.measure(X, NOISY, repeats=2, learner=hs.Network(length=found["length"])))
     again = hs.measure(X, NOISY, repeats=2)
     same(d, again)
@@ -377,6 +377,7 @@ def test_length_is_a_factor_on_the_steps():
     assert Network(length=2).steps(64_000) == 40_000
     assert Network(hidden=(5,)).of_length(3).describe().count("perceptron 5, ") == 1
     assert "3 × as many passes as the data needs" in Network().of_length(3.0).describe()
+    assert "1/3 × as many passes" in Network().of_length(1 / 3).describe()
     assert "batch 64, as many passes" in Network().describe()
     base = Network()
     assert base.of_length(9).length == 9

@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from fractions import Fraction
 from functools import partial
 from itertools import chain, islice, pairwise
 from typing import NamedTuple
@@ -118,8 +119,8 @@ class Network:
         """The recipe in a line."""
         shape = "-".join(map(str, self.hidden)) or "linear"
         what = f"perceptron {shape}" if self.make_net is None else self.name
-        times = "" if self.length == 1 else f"{self.length:.4g} × "
-        passes = f"{times}as many passes as the data needs" if self.epochs is None else f"{self.epochs} epochs"
+        longer = "" if self.length == 1 else f"{times(self.length)} "
+        passes = f"{longer}as many passes as the data needs" if self.epochs is None else f"{self.epochs} epochs"
         changed = "" if self.augment is None else f", augmented by {getattr(self.augment, '__name__', 'augment')}"
         return f"{what}, {self.descent.describe()}, batch {self.batch_size}, {passes}{changed}{self.place.describe()}"
 
@@ -247,6 +248,16 @@ def perceptron(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequentia
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
+
+
+def times(length: float) -> str:
+    """A length in words.
+
+    >>> times(9.0), times(1 / 3), times(0.27)
+    ('9 ×', '1/3 ×', '0.27 ×')
+    """
+    simple = Fraction(length).limit_denominator(9)
+    return f"{simple} ×" if math.isclose(simple, length) else f"{length:.4g} ×"
 
 
 def _readable(net: nn.Module, numbers: Tensor, samples: Samples, outputs: int) -> Tensor:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from hardsight.truth.core import Evidence, LabelModel, posterior
@@ -141,9 +141,7 @@ def _explaining(plain: Told, others: list[Told], aimed: list[Told], missing: _Mi
     return max(able, key=lambda each: each.mean, default=plain)
 
 
-def _left_out(
-    fit: Fit, model: LabelModel, part: Bool[Tensor, " row"] | Tensor, rounds: int = 50
-) -> Float64[Tensor, " row"]:
+def _left_out(fit: Fit, model: LabelModel, part: Int64[Tensor, " row"], rounds: int = 50) -> Float64[Tensor, " row"]:
     """Log-likelihood of every label under class shares and a transition matrix that the other parts taught."""
     out = torch.empty(fit.rows, dtype=torch.float64)
     for left in (part == k for k in range(PARTS)):
