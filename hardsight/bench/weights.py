@@ -45,7 +45,8 @@ class Kind(NamedTuple):
 
     Attributes:
         what: its recipe, in words.
-        measure: ``learner`` of ``hs.measure``, by which its difficulty is measured, in 5 folds.
+        measure: ``learner`` of ``hs.measure``, by which its difficulty is measured, in 5 folds, or as many as the rarest
+            class has labels.
         repeats: of that.
         network: the recipe; None: that of ``LEARNERS``.
     """
@@ -208,9 +209,11 @@ def _judged(made: World, rows: list[Row], job: Job) -> Iterator[dict[str, Any]]:
 def measured(made: World, learner: str, seed: int) -> Difficulty:
     """The difficulty of the training samples, as the rows read it."""
     kind = KINDS[learner]
+    # Flips can leave a rare class fewer labels than there are folds.
+    folds = min(FOLDS, int(np.unique(made.y, return_counts=True)[1].min()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HardsightWarning)
-        return measure(made.x, made.y, learner=kind.measure, folds=FOLDS, repeats=kind.repeats, seed=seed)
+        return measure(made.x, made.y, learner=kind.measure, folds=folds, repeats=kind.repeats, seed=seed)
 
 
 def _weights(row: Row, made: World, difficulty: Difficulty, stream: np.random.SeedSequence) -> np.ndarray | str:
