@@ -535,3 +535,12 @@ def test_unknown_learners_are_refused(tmp_path):
     job = study.Study(cells(["digits"], ["none"], ["none"], [0]), ("forest",), rows(), None, tmp_path)
     with pytest.raises(InputError, match="no learner of this study is called 'forest'"):
         study.jobs_of(job)
+
+
+def test_a_class_of_fewer_labels_than_folds_is_measured_in_fewer():
+    made = world(Cell("digits", "none", "none", 0), most=100)
+    y = made.y.copy()
+    y[np.flatnonzero(y == 4)[RIGHT:]] = 9
+    difficulty = study.measured(made._replace(y=y), "logistic", 0)
+    assert difficulty.settings["splits"].startswith(f"{RIGHT} folds")
+    assert study.FOLDS > RIGHT
