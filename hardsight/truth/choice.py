@@ -7,7 +7,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from hardsight.truth.core import Evidence, LabelModel, posterior
-from hardsight.truth.fit import INF, Fit
+from hardsight.truth.fit import INF, Fit, behind
 from hardsight.truth.surest import NATURAL, surest
 from hardsight.truth.targets import one_target
 
@@ -42,22 +42,19 @@ def label_model(evidence: Evidence) -> LabelModel:
     # A class whose labels are mostly those of another is that other: members that ignore a rare class lead there.
     sound = [model for model in found if _sound(model)] or found[-2:]
     part = torch.arange(fit.rows) % PARTS
-    told = [Told(model, _left_out(fit, model, part)) for model in sound]
+    told = [_Told(model, _left_out(fit, model, part)) for model in sound]
     plain = _strongest(told, SURE if classes > 2 else SURE_OF_TWO)
     missing = _Missing.of(evidence, rows)
     # Of two classes each has but one target.
     if classes == 2 or missing.share <= NATURAL[1]:
         return plain.model
     free = [model for model in found if model.held[1] != INF]
-    aimed = (
-        one_target(fit, [model for model in free if model.taught == taught], plain.model, taught=taught)
-        for taught in (True, False)
-    )
-    rivals = [Told(model, _left_out(fit, model, part)) for model in aimed if model is not None and _sound(model)]
+    aimed = (one_target(fit, free, plain.model, taught=taught) for taught in (True, False))
+    rivals = [_Told(model, _left_out(fit, model, part)) for model in aimed if model is not None and _sound(model)]
     return _explaining(plain, told, rivals, missing).model
 
 
-class Told(NamedTuple):
+class _Told(NamedTuple):
     """A model, and what labels that were left out say of it.
 
     Attributes:
@@ -73,11 +70,9 @@ class Told(NamedTuple):
         """Mean log-likelihood of a label."""
         return float(self.likelihood.mean())
 
-    def behind(self, best: "Told") -> float:
+    def behind(self, best: "_Told") -> float:
         """By how many standard errors of the difference it is less likely than the best."""
-        short = best.likelihood - self.likelihood
-        error = float(short.std()) / len(short) ** 0.5
-        return float(short.mean()) / error if error > 0 else 0.0
+        return behind(self.likelihood, best.likelihood)
 
 
 class _Missing(NamedTuple):
@@ -111,13 +106,13 @@ def _sound(model: LabelModel) -> bool:
     return bool((model.transition.argmax(1) == torch.arange(len(model.transition))).all())
 
 
-def _strongest(told: list[Told], sure: float) -> Told:
+def _strongest(told: list[_Told], sure: float) -> _Told:
     """The strongest hold whose likelihood on labels left out is within some standard errors of the best."""
     best = max(told, key=lambda each: each.mean)
     return next(each for each in reversed(told) if each is best or each.behind(best) <= sure)
 
 
-def _explaining(plain: Told, others: list[Told], aimed: list[Told], missing: _Missing) -> Told:
+def _explaining(plain: _Told, others: list[_Told], aimed: list[_Told], missing: _Missing) -> _Told:
     """The model that is taken where surest predictions miss more labels than in clean data of nature.
 
     Softness can stand in for noise at little cost of likelihood, but not among the surest samples.
@@ -130,14 +125,15 @@ def _explaining(plain: Told, others: list[Told], aimed: list[Told], missing: _Mi
     """
     little, much = NATURAL
     left = missing.left_by(plain.model)
-    explain = {id(each): missing.left_by(each.model) for each in (*others, *aimed)}
     if left <= much:
-        able = [each for each in aimed if explain[id(each)] <= max(little, left) or plain.behind(each) > _WITHIN]
+        able = [
+            each for each in aimed if missing.left_by(each.model) <= max(little, left) or plain.behind(each) > _WITHIN
+        ]
         return max((plain, *able), key=lambda each: each.mean)
-    every = (*others, *aimed)
-    best = max(every, key=lambda each: each.mean)
-    able = [each for each in every if explain[id(each)] <= little and each.behind(best) <= _WITHIN]
-    able = able or [each for each in every if explain[id(each)] <= left / 2 and each.mean >= plain.mean]
+    every = [(each, missing.left_by(each.model)) for each in (*others, *aimed)]
+    best = max((each for each, _ in every), key=lambda each: each.mean)
+    able = [each for each, rest in every if rest <= little and each.behind(best) <= _WITHIN]
+    able = able or [each for each, rest in every if rest <= left / 2 and each.mean >= plain.mean]
     return max(able, key=lambda each: each.mean, default=plain)
 
 

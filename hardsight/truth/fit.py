@@ -1,5 +1,8 @@
 """Maximum likelihood (EM) of a label model on some samples."""
 
+import math
+from collections.abc import Iterable
+
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
@@ -43,23 +46,37 @@ class Fit:
 
     def undoubted(self) -> LabelModel:
         """The model in which every label is right."""
-        powers = torch.zeros(len(self.witnesses), dtype=torch.float64)
-        powers[0] = 1.0
         shares = torch.bincount(self.label, minlength=self.classes).clamp(min=1).double()
         same = torch.eye(self.classes, dtype=torch.float64)
-        return LabelModel(same, shares / shares.sum(), powers, (INF, INF), taught=False, informed=False)
+        return LabelModel(same, shares / shares.sum(), self.leaning(1.0), (INF, INF), taught=False, informed=False)
 
     def best(self, held: tuple[float, float], *, taught: bool) -> LabelModel:
         """The likeliest of several starts: softness and noise can stand in for each other, so there are several hills."""
         starts = [(_even(self.classes, rate), power) for rate, power in STARTS]
         starts.append((shown(self.witnesses[0], self.label), SHARP))
-        found = (self._from(*start, held, taught) for start in starts)
-        return max(found, key=lambda model: float(self.log_likelihood(model).mean()))
+        return self.likeliest(self._from(*start, held, taught) for start in starts)
+
+    def likeliest(self, models: Iterable[LabelModel]) -> LabelModel:
+        """Of some models, at least one."""
+        return max(models, key=lambda model: float(self.log_likelihood(model).mean()))
 
     def log_likelihood(self, model: LabelModel) -> Float64[Tensor, " row"]:
         """Of every label."""
-        before = log_q(likeness(model, self.trained, self.witnesses), model.powers, model.prior)
-        return torch.logsumexp(before + log(model.transition)[:, self.label], 0)
+        return torch.logsumexp(self.before(model) + log(model.transition)[:, self.label], 0)
+
+    def before(self, model: LabelModel) -> Float64[Tensor, "class row"]:
+        """What is known of the true labels before the given ones are seen."""
+        return log_q(likeness(model, self.trained, self.witnesses), model.powers, model.prior)
+
+    def counts(self, r: Float64[Tensor, "class row"]) -> Float64[Tensor, "class class"]:
+        """How often each given label stands where the true one is this, by the posterior of that; rows true."""
+        return torch.zeros(self.classes, self.classes, dtype=torch.float64).index_add_(1, self.label, r)
+
+    def leaning(self, power: float) -> Float64[Tensor, " witness"]:
+        """Powers that hear the consensus alone."""
+        powers = torch.zeros(len(self.witnesses), dtype=torch.float64)
+        powers[0] = power
+        return powers
 
     def shares(self) -> Float64[Tensor, " class"]:
         """Of the given labels."""
@@ -78,10 +95,8 @@ class Fit:
         return Fit(self.witnesses[:, :, rows], self.label[rows], self.trained)
 
     def _from(self, transition: Tensor, power: float, held: tuple[float, float], taught: bool) -> LabelModel:
-        powers = torch.zeros(len(self.witnesses), dtype=torch.float64)
-        powers[0] = power
-        shares = torch.bincount(self.label, minlength=self.classes).clamp(min=1).double() / self.rows
-        return self.climbed(LabelModel(transition, shares, powers, held, taught))
+        shares = self.shares().clamp(min=1 / self.rows)
+        return self.climbed(LabelModel(transition, shares, self.leaning(power), held, taught))
 
     def climbed(self, start: LabelModel, rounds: int = ROUNDS, *, powers_too: bool = True) -> LabelModel:
         """The top of the hill that a model stands on, or where some rounds lead on the way to it."""
@@ -92,7 +107,7 @@ class Fit:
             known = log_q(like, model.powers, model.prior)
             r = (known + log(model.transition)[:, self.label]).softmax(0)
             powers = self._step(like, model.powers, known.exp(), r) if powers_too else model.powers
-            model = model._replace(transition=_transition(r, self.label, model), prior=_shares(r), powers=powers)
+            model = model._replace(transition=_transition(self.counts(r), model), prior=_shares(r), powers=powers)
             if (model.transition - before.transition).abs().max() < 1e-6 and (
                 powers - before.powers
             ).abs().max() < 1e-4:
@@ -117,9 +132,8 @@ def _even(classes: int, rate: float) -> Float64[Tensor, "class class"]:
     return found
 
 
-def _transition(r: Float64[Tensor, "class row"], label: Int64[Tensor, " row"], model: LabelModel) -> Tensor:
-    classes = len(r)
-    counts = torch.zeros(classes, classes, dtype=torch.float64).index_add_(1, label, r)
+def _transition(counts: Float64[Tensor, "class class"], model: LabelModel) -> Float64[Tensor, "class class"]:
+    classes = len(counts)
     total, right = counts.sum(1), counts.diagonal()
     common = 1 - float(right.sum() / counts.sum())
     level, spread = model.held
@@ -131,8 +145,22 @@ def _transition(r: Float64[Tensor, "class row"], label: Int64[Tensor, " row"], m
         where = one_hot(model.targets, classes).double()
     elif spread != INF:
         where = (counts * (1 - same) + spread * where) / (total - right + spread)[:, None]
-    found: Tensor = (1 - rate)[:, None] * same + rate[:, None] * where
+    return matrix(rate, where)
+
+
+def matrix(rate: Float64[Tensor, " class"], where: Tensor) -> Float64[Tensor, "class class"]:
+    """T of the rate of wrong labels of each class, and of where these go, ``(class, class)``."""
+    found: Tensor = (1 - rate)[:, None] * torch.eye(len(rate), dtype=torch.float64) + rate[:, None] * where
     return found
+
+
+def behind(own: Float64[Tensor, " row"], best: Float64[Tensor, " row"]) -> float:
+    """By how many standard errors of the difference labels are less likely under one model than under another."""
+    short = best - own
+    mean, error = float(short.mean()), float(short.std()) / math.sqrt(len(short))
+    if error > 0:
+        return mean / error
+    return math.copysign(INF, mean) if mean else 0.0
 
 
 def shown(score: Float64[Tensor, "class row"], label: Int64[Tensor, " row"]) -> Float64[Tensor, "class class"]:

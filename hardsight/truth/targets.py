@@ -12,8 +12,8 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from hardsight.truth.core import LabelModel, likeness, log, log_q
-from hardsight.truth.fit import INF, SHARP, Fit, shown
+from hardsight.truth.core import LabelModel, log
+from hardsight.truth.fit import INF, SHARP, Fit, behind, matrix, shown
 
 # Rounds of EM that tell whether another target is worth having, how often all classes are gone through, and the samples on
 # which they are.
@@ -36,7 +36,7 @@ def one_target(fit: Fit, free: Sequence[LabelModel], plain: LabelModel, *, taugh
 
     Args:
         fit: the samples.
-        free: models without targets, to start from.
+        free: models without targets; those that take the consensus alike are started from.
         plain: the model without targets that would be taken.
         taught: whether the consensus is taken for what members say that learned the noise, too.
 
@@ -47,29 +47,23 @@ def one_target(fit: Fit, free: Sequence[LabelModel], plain: LabelModel, *, taugh
     starts = [model for model in (_settled(fit, start) for start in _starts(fit, free, seen, taught)) if _wrong(model)]
     if not starts:
         return None
-    best = _likeliest(fit, starts)
-    gain = fit.log_likelihood(best) - fit.log_likelihood(plain)
-    if float(gain.mean()) < -_FAR * float(gain.std()) / fit.rows**0.5:
+    best = fit.likeliest(starts)
+    if behind(fit.log_likelihood(best), fit.log_likelihood(plain)) > _FAR:
         return None
     if fit.classes <= _MANY:
         # The last start owes nothing to models without targets, and to their mistakes.
         few = fit.thinned(_ROWS)
-        best = _likeliest(few, [_searched(few, start, seen) for start in (best, starts[-1])])
+        best = few.likeliest(_searched(few, start, seen) for start in (best, starts[-1]))
     return fit.climbed(best)
-
-
-def _likeliest(fit: Fit, models: list[LabelModel]) -> LabelModel:
-    return max(models, key=lambda model: float(fit.log_likelihood(model).mean()))
 
 
 def _starts(fit: Fit, free: Sequence[LabelModel], seen: list[Tensor], taught: bool) -> Iterable[LabelModel]:
     """From models without targets, and from what surest predictions show, balanced and not."""
     for model in free:
-        yield _hard(model._replace(held=(INF, INF), taught=taught), model.transition)
-    powers = torch.zeros(len(fit.witnesses), dtype=torch.float64)
-    powers[0] = SHARP
+        if model.taught == taught:
+            yield _hard(model._replace(held=(INF, INF)))
     for shares, transition in zip((fit.shares(), _predicted(fit)), seen, strict=True):
-        yield _hard(LabelModel(transition, shares, powers, (INF, INF), taught), transition)
+        yield _hard(LabelModel(transition, shares, fit.leaning(SHARP), (INF, INF), taught))
 
 
 def _unbalanced(fit: Fit) -> Float64[Tensor, "class row"]:
@@ -92,29 +86,24 @@ def _off(matrix: Float64[Tensor, "class class"]) -> Float64[Tensor, "class class
     return (matrix + 1e-9) * other
 
 
-def _hard(model: LabelModel, transition: Float64[Tensor, "class class"]) -> LabelModel:
-    return _aimed(model._replace(transition=transition), _off(transition).argmax(1))
+def _hard(model: LabelModel) -> LabelModel:
+    return _aimed(model, _off(model.transition).argmax(1))
 
 
 def _aimed(model: LabelModel, targets: Int64[Tensor, " class"]) -> LabelModel:
     """The same rates, to these targets."""
     rate = 1 - model.transition.diagonal()
-    same = torch.eye(len(rate), dtype=torch.float64)
-    return model._replace(
-        transition=(1 - rate)[:, None] * same + rate[:, None] * one_hot(targets, len(rate)), targets=targets
-    )
+    return model._replace(transition=matrix(rate, one_hot(targets, len(rate))), targets=targets)
 
 
 def _settled(fit: Fit, model: LabelModel, goes: int = 5) -> LabelModel:
     """Climbed, and aimed anew at where most of the wrong labels are, until that is where it aims."""
     for _ in range(goes):
         model = fit.climbed(model, _ROUNDS)
-        before = log_q(likeness(model, fit.trained, fit.witnesses), model.powers, model.prior)
         # As if labels could go anywhere: with targets, others are never seen.
         wide = 0.5 * model.transition + 0.5 / fit.classes
-        r = (before + log(wide)[:, fit.label]).softmax(0)
-        counts = torch.zeros(fit.classes, fit.classes, dtype=torch.float64).index_add_(1, fit.label, r)
-        targets = _off(counts).argmax(1)
+        r = (fit.before(model) + log(wide)[:, fit.label]).softmax(0)
+        targets = _off(fit.counts(r)).argmax(1)
         assert model.targets is not None
         if torch.equal(targets, model.targets):
             break
