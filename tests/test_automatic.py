@@ -76,6 +76,20 @@ def test_labels_that_sure_members_miss_are_noise_of_another_kind():
     torch.testing.assert_close(auto(nothing, logits, labels), (by_hand / by_hand.mean()).double())
 
 
+def test_where_noise_is_found_what_it_leaves_is_compared_with_it():
+    labels = torch.tensor([0] * 95 + [1] * 5 + [1] * 100)
+    logits = believing(torch.tensor([0] * 100 + [1] * 100), 2)
+    # 2.5 % of the surest are missed, all on samples that P(wrong) does not doubt: half of it is noise of another kind.
+    wrong = torch.zeros(200, dtype=torch.float64)
+    assert distrust(wrong, logits, labels) == 0
+    logits[:20] = logits[180:] = torch.tensor([0.5, 0.5], dtype=torch.float64).log()
+    wrong[:20] = wrong[180:] = 0.5
+    missed = 5 / 160
+    assert unexplained(wrong, logits, labels) == pytest.approx(missed)
+    assert distrust(wrong, logits, labels) == pytest.approx((missed / 0.1 - 0.2) / 0.2)
+    assert distrust(wrong * 0.99, logits, labels) == 0
+
+
 @pytest.fixture(scope="module")
 def noisy():
     x, y = load_wine(return_X_y=True)

@@ -71,6 +71,31 @@ def test_softness_that_members_learned_from_flips_is_taken_out():
     assert calibration_error(wrong_of(found, label), flipped) < 0.03
 
 
+def test_powers_are_the_most_probable_ones_where_classes_lie_far_apart():
+    # Sure and right but for a rare class: the likelihood hardly falls with ever larger powers.
+    rng = np.random.default_rng(0)
+    true = np.repeat([0, 1, 2], [150, 140, 10])
+    q = np.full((300, 3), 0.01)
+    q[np.arange(300), np.where(true == 2, rng.integers(2, size=300), true)] = 0.98
+    label = np.where(rng.random(300) < 0.2, (true + rng.integers(1, 3, 300)) % 3, true)
+    near = np.stack([rng.choice(label[true == c], 10) for c in true])
+    shares = torch.bincount(torch.from_numpy(label), minlength=3).double() / 300
+    evidence = Evidence(torch.from_numpy(q).log(), torch.from_numpy(label), shares, torch.from_numpy(near))
+    fit = Fit(evidence.witnesses(torch.arange(300)), evidence.label, shares)
+    model = fit.best((np.inf, np.inf), taught=False)
+
+    def surprise(powers):
+        return -float(fit.log_likelihood(model._replace(powers=powers)).sum()) + float((powers - 1).square().sum()) / 2
+
+    least = surprise(model.powers)
+    assert least < surprise(torch.tensor([6.0, 6.0], dtype=torch.float64))
+    for k in range(2):
+        for step in (-0.05, 0.05):
+            moved = model.powers.clone()
+            moved[k] += step
+            assert moved[k] < 0 or moved.sum() < 1 or surprise(moved) > least
+
+
 def calibration_error(p, happened):
     """Mean gap between stated and observed frequency over ten equally wide bins, weighted by size."""
     bins = np.minimum((10 * p).astype(int), 9)

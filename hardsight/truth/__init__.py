@@ -6,8 +6,9 @@ surely of class $c$ they say $T(c \to \cdot)$ and not $c$ alone. A witness $w$ t
 diverges from that, $q \propto \rho \prod_k e^{-\beta_k \mathrm{KL}(T^b_c \| w_k)}$ with $T^b_c \propto T(c \to \cdot)/\pi$;
 pair flips, where a class's samples look like two, are found by that. The consensus may also be taken at its word
 ($\mathrm{KL} = -\log w(c)$), for members that did not learn the noise. The powers $\beta_k$ are fitted with $T$ and the true
-classes' shares $\rho$ by maximum likelihood (EM), and weigh the witnesses against each other as stacking does. Their sum is
-held at 1 or more: below, heavy noise in small data passes for soft predictions of right labels.
+classes' shares $\rho$ by maximum likelihood (EM), and weigh the witnesses against each other as stacking does. Each has a
+normal prior of mean and variance 1, without which separate classes drive them to any size; their sum is held at 1 or more:
+below, heavy noise in small data passes for soft predictions of right labels.
 
 How far the rows of $T$ may differ is chosen from the data. Pseudo-counts hold the rate of wrong labels in each row to the
 common one, and where they go to an even spread; of several such holds, the one is taken whose likelihood of labels left out

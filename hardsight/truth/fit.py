@@ -1,4 +1,4 @@
-"""Maximum likelihood (EM) of a label model on some samples."""
+"""Maximum likelihood (EM) of a label model on some samples, with a weak prior on its powers."""
 
 import math
 from collections.abc import Iterable
@@ -13,6 +13,10 @@ from hardsight.truth.surest import SUREST
 
 ROUNDS = 200
 SHARPEST = 20.0
+# Inverse variance of a normal prior of each power around 1, where a witness is believed as it stands. Where classes are far
+# apart the likelihood hardly falls with ever larger powers, and these deny the labels of rare classes, of which witnesses
+# know little.
+_BELIEVED = 1.0
 INF = float("inf")
 # Standard errors by which a witness must do better than by luck.
 SURE_OF_LUCK = 2.0
@@ -26,7 +30,7 @@ SHARP = 3.0
 
 
 class Fit:
-    """Maximum likelihood on some samples."""
+    """Maximum likelihood on some samples; powers have a prior."""
 
     def __init__(
         self,
@@ -117,9 +121,9 @@ class Fit:
     def _step(self, w: Tensor, powers: Tensor, q: Tensor, r: Tensor) -> Tensor:
         """One Newton step on what EM maximises, which is concave in the powers, back into their bounds."""
         mean = (q * w).sum(1)
-        slope = ((r * w).sum(1) - mean).sum(1)
+        slope = ((r * w).sum(1) - mean).sum(1) - _BELIEVED * (powers - 1)
         bend = torch.einsum("cr,kcr,lcr->kl", q, w, w) - mean @ mean.T
-        ridge = 1e-6 * self.rows * torch.eye(len(w), dtype=torch.float64)
+        ridge = _BELIEVED * torch.eye(len(w), dtype=torch.float64)
         moved: Tensor = (powers + torch.linalg.solve(bend + ridge, slope)).clamp(0, SHARPEST)
         moved[0] += max(1 - float(moved.sum()), 0.0)
         return moved

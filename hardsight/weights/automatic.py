@@ -16,8 +16,10 @@ loses (``benchmarks/LOG.md``).
 $s$, from 0 to 1, is how little the ledger can be relied on. Labels that went wrong just where a model would err, too, look
 like ambiguity to any model of labels. But on the quarter of the samples of which the members are surest, class by class,
 labels that are ambiguous by nature agree with the members; so what share of them does not, beyond what P(wrong) explains,
-is noise of unknown size: $s = (u - 0.07) / 0.08$. Then every sample counts as far as the members believe its label, as in
-self-paced learning, and classes are balanced by half, because counts of wrong labels are no counts of a class.
+$v$, is noise of unknown size: $s = (v - 0.07) / 0.08$. Where much noise is found ($\bar u \ge 0.1$), less will do, if it is
+much beside that: $s = (v / \bar u - 0.2) / 0.2$, whichever is larger. Then every sample counts as far as the members believe
+its label, as in self-paced learning, and classes are balanced by half, because counts of wrong labels are no counts of a
+class.
 """
 
 from typing import NamedTuple
@@ -35,6 +37,9 @@ from hardsight.weights.words import effective
 
 # A mean P(wrong) below which nothing is put down to wrong labels: weights that differ for nothing help nobody.
 FEWEST_WRONG = 0.002
+# Mean P(wrong) from which what it leaves unexplained is compared with it, and shares of it that are little, and much.
+_NOISY = 0.1
+_BESIDE = 0.2, 0.4
 # Emphasis on a sample at a boundary, for each wrong label a sample.
 _EMPHASIS = 4.0
 
@@ -94,8 +99,14 @@ def distrust(
     p_wrong: Float[Tensor, " sample"], logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]
 ) -> float:
     """How little the ledger can be relied on, from 0 to 1."""
-    low, high = NATURAL
-    return min(max((unexplained(p_wrong, logits, labels) - low) / (high - low), 0.0), 1.0)
+    left, wrong = unexplained(p_wrong, logits, labels), float(p_wrong.mean())
+    found = _between(left, *NATURAL)
+    return max(found, _between(left / wrong, *_BESIDE)) if wrong >= _NOISY else found
+
+
+def _between(value: float, low: float, high: float) -> float:
+    """How far it is on the way from one to the other, from 0 to 1."""
+    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 def decide(difficulty: Difficulty) -> Decision:
