@@ -70,7 +70,7 @@ def gained(found: Gains) -> alt.LayerChart:
     mean = found.cells.groupby(["row", "noise", "imbalance"], as_index=False, sort=False)["difference"].mean()
     labels = mean["noise"] + ", " + mean["imbalance"]
     values = [
-        {"row": name, "world": world, "points": points, "shown": f"{points:.0f}", "dark": abs(points) > _DARK}
+        {"row": name, "world": world, "points": points, "shown": f"{points:z.0f}", "dark": abs(points) > _DARK}
         for name, world, points in zip(mean["row"], labels, 100 * mean["difference"], strict=True)
         if name != "uniform"
     ]
