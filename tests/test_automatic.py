@@ -79,9 +79,10 @@ def test_labels_that_sure_members_miss_are_noise_of_another_kind():
 def test_where_noise_is_found_what_it_leaves_is_compared_with_it():
     labels = torch.tensor([0] * 95 + [1] * 5 + [1] * 100)
     logits = believing(torch.tensor([0] * 100 + [1] * 100), 2)
-    # 2.5 % of the surest are missed, all on samples that P(wrong) does not doubt: half of it is noise of another kind.
+    # Five labels that P(wrong) does not doubt are missed: too few to be told from those of clean data.
     wrong = torch.zeros(200, dtype=torch.float64)
     assert distrust(wrong, logits, labels) == 0
+    # Forty doubted samples of which members are not sure make the mean P(wrong) .1; five of 160 sure ones stay unexplained.
     logits[:20] = logits[180:] = torch.tensor([0.5, 0.5], dtype=torch.float64).log()
     wrong[:20] = wrong[180:] = 0.5
     missed = 5 / 160

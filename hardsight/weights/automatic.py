@@ -38,7 +38,7 @@ from hardsight.weights.words import effective
 # A mean P(wrong) below which nothing is put down to wrong labels: weights that differ for nothing help nobody.
 FEWEST_WRONG = 0.002
 # Mean P(wrong) from which what it leaves unexplained is compared with it, and shares of it that are little, and much.
-_NOISY = 0.1
+_MUCH_WRONG = 0.1
 _BESIDE = 0.2, 0.4
 # Emphasis on a sample at a boundary, for each wrong label a sample.
 _EMPHASIS = 4.0
@@ -101,7 +101,7 @@ def distrust(
     """How little the ledger can be relied on, from 0 to 1."""
     left, wrong = unexplained(p_wrong, logits, labels), float(p_wrong.mean())
     found = _between(left, *NATURAL)
-    return max(found, _between(left / wrong, *_BESIDE)) if wrong >= _NOISY else found
+    return max(found, _between(left / wrong, *_BESIDE)) if wrong >= _MUCH_WRONG else found
 
 
 def _between(value: float, low: float, high: float) -> float:
