@@ -486,8 +486,8 @@ def _difficulty(
         if not account.labels.informed:
             settings["notices"] = [*settings["notices"], _NOTHING_KNOWN]
         settings |= {
-            "transition": account.labels.transition.tolist(),
-            "class_shares": account.labels.prior.tolist(),
+            "transition": account.labels.mean_transition().tolist(),
+            "class_shares": account.labels.mean_prior().tolist(),
             "powers": account.labels.powers.tolist(),
             "held": [_known(float(hold)) for hold in account.labels.held],
         }

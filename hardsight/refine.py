@@ -171,7 +171,9 @@ def refine(again: Again, known: Known) -> Refined:
     given = known.evidence.consensus
     members, notices = 0, list[str]()
     for number in range(2, again.rounds + 2):
-        weights = auto(known.p_wrong, given, labels).numpy()
+        # The next round sees whether the likeliest model was right; by the mean over its rivals pair flips would come back.
+        alone = Known(known.evidence, known.model._replace(rivals=()))
+        weights = auto(alone.p_wrong, given, labels).numpy()
         weighted = replace(samples, weights=weights if own is None else weights * own)
         plan = _plan(again, _stream(again.seed, number))
         kept = None

@@ -9,7 +9,7 @@ from sklearn.datasets import load_diabetes, load_wine
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.weights.automatic import auto, decide, distrust, unexplained
+from hardsight.weights.automatic import auto, balance, decide, distrust, unexplained
 
 
 def believing(labels, classes=3, p=0.98):
@@ -72,7 +72,7 @@ def test_labels_that_sure_members_miss_are_noise_of_another_kind():
         torch.arange(200) < 80, 1.0, torch.where(torch.arange(200) < 100, (0.02 / 0.98) ** 0.375, 1.0)
     )
     share = torch.tensor([80.0, 100 + 20 * (0.02 / 0.98) ** 0.375])[labels]
-    by_hand = believed / share ** (1 - 0.375 / 2)
+    by_hand = believed / share ** (1 - 0.75 * 0.375)
     torch.testing.assert_close(auto(nothing, logits, labels), (by_hand / by_hand.mean()).double())
 
 
@@ -89,6 +89,15 @@ def test_where_noise_is_found_what_it_leaves_is_compared_with_it():
     assert unexplained(wrong, logits, labels) == pytest.approx(missed)
     assert distrust(wrong, logits, labels) == pytest.approx((missed / 0.1 - 0.2) / 0.2)
     assert distrust(wrong * 0.99, logits, labels) == 0
+
+
+def test_two_classes_are_balanced_by_less_where_labels_are_open():
+    p = torch.tensor([0.5] * 10 + [0.0] * 30, dtype=torch.float64)
+    assert balance(p, 3, 0.0) == 1
+    assert balance(p, 2, 0.0) == pytest.approx(1 - 0.5 * 10 / 40)
+    assert balance(p, 2, 0.5) == pytest.approx(0.75 * (1 - 0.5 * 10 / 40))
+    assert balance((p > 0).double(), 2, 0.0) == 1
+    assert (balance(0 * p, 3, 1.0), balance(0 * p, 2, 1.0)) == (0.5, 0.25)
 
 
 @pytest.fixture(scope="module")

@@ -44,12 +44,15 @@ def test_posterior_is_normalised_and_by_bayes(seed):
     balanced = log_probs.mean(0).softmax(1)
     model, found = told(balanced, label)
     np.testing.assert_allclose(found.sum(1), 1)
-    like = likeness(model, balanced.log().numpy(), np.full(balanced.shape[1], 1 / balanced.shape[1]))
-    if not model.taught:
-        like = balanced.log().numpy()
-    joint = model.prior.numpy() * np.exp(model.powers.item() * like) * model.transition.numpy().T[label]
-    np.testing.assert_allclose(found, joint / joint.sum(1, keepdims=True), rtol=0, atol=1e-9)
-    assert model.powers.item() >= 1
+    by_hand = np.zeros_like(found)
+    for weight, each in model.mixture():
+        like = likeness(each, balanced.log().numpy(), np.full(balanced.shape[1], 1 / balanced.shape[1]))
+        if not each.taught:
+            like = balanced.log().numpy()
+        joint = each.prior.numpy() * np.exp(each.powers.item() * like) * each.transition.numpy().T[label]
+        by_hand += weight * joint / joint.sum(1, keepdims=True)
+        assert each.powers.item() >= 1
+    np.testing.assert_allclose(found, by_hand, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -322,3 +325,37 @@ def test_neighbours_that_know_are_heard_where_the_models_know_nothing():
     wrong = rng.random(400) < 0.1
     d = hs.measure(x, true ^ wrong, learner="ridge", folds=4, repeats=3)
     assert d.p_wrong[wrong].mean() > d.p_wrong[~wrong].mean() + 0.3
+
+
+def test_what_labels_cannot_tell_apart_is_averaged():
+    # Twins: each looks like the other half of the time, or is mislabelled as it half of the time.
+    rng = np.random.default_rng(3)
+    true = rng.integers(3, size=300)
+    q = np.full((300, 3), 0.02)
+    q[true == 0] = 0.96, 0.02, 0.02
+    q[true > 0] = 0.02, 0.55, 0.43
+    label = np.array([rng.choice(3, p=each / each.sum()) for each in q])
+    model, found = told(q, label)
+    alone = Evidence(torch.from_numpy(q).log(), torch.from_numpy(label), torch.full((3,), 1 / 3).double(), None)
+    each = [(weight, posterior(m, alone, torch.arange(300)).numpy()) for weight, m in model.mixture()]
+    assert len(each) > 1
+    assert sum(weight for weight, _ in each) == pytest.approx(1)
+    assert max(weight for weight, _ in each) == each[0][0]
+    np.testing.assert_allclose(found, sum(weight * p for weight, p in each), atol=1e-12)
+    np.testing.assert_allclose(model.mean_transition().sum(1), 1)
+    assert float(model.mean_prior().sum()) == pytest.approx(1)
+    np.testing.assert_allclose(Known(alone, model).p_wrong, 1 - found[np.arange(300), label], atol=1e-12)
+
+
+def test_a_model_far_less_likely_is_no_rival():
+    clean, label, _ = mixture(0)
+    q = torch.from_numpy(np.stack([1 - clean, clean], 1))
+    evidence = Evidence(q.log(), torch.from_numpy(label), torch.full((2,), 0.5).double(), None)
+    fit = Fit(evidence.witnesses(torch.arange(len(label))), evidence.label, evidence.prior)
+    likely = fit.best(choice.HOLDS[-1], taught=False)
+    some = torch.full((len(label),), -0.5).double() + 0.01 * torch.arange(len(label)).double().cos()
+    other = likely._replace(prior=torch.tensor([0.4, 0.6]).double())
+    noisy = likely._replace(transition=torch.tensor([[0.5, 0.5], [0.5, 0.5]]).double())
+    taken, near, far = choice._Told(likely, some), choice._Told(other, some + 1.0), choice._Told(other, some - 1.0)
+    rivals = choice._with_rivals(taken, [taken, near, far, choice._Told(noisy, some)]).rivals
+    assert [(weight, model is other) for weight, model in rivals] == [(1.0, True)]

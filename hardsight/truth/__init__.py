@@ -20,6 +20,10 @@ in clean data (0.15), softness is no explanation, and a model that does explain 
 (within 3 standard errors). Then models are tried, too, in which the wrong labels of each class go to one other class
 (:mod:`hardsight.truth.targets`): of pair flips among rare classes a free row of $T$ has too many hills.
 
+Several of these models are often as likely as the one that is taken: a class that is mistaken for another may be ambiguous
+or mislabelled. Picking one would be a bet, so what is known of the true label is the mean over all of them, each with the
+weight $e^{-z^2/8}$, $z$ the standard errors by which labels left out are less likely under it than under the one taken.
+
 Who knows nothing accuses nobody: where no witness gives the labels more probability than it gives labels drawn by the
 classes' shares, by two standard errors, every label is taken as right. Labels that are all noise could not be told from
 labels that have nothing to do with the features.

@@ -1,5 +1,6 @@
-"""Which of several label models is taken."""
+"""Which of several label models is taken, and which others count beside it."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -18,6 +19,11 @@ SURE = 0.0
 SURE_OF_TWO = 5.0
 # Standard errors by which a model may be less likely than the best and be taken because it explains what that does not.
 _WITHIN = 3.0
+# Standard errors behind by which a model's weight falls as that of a normal distribution by one deviation, and the least
+# weight that is worth its time.
+_UNSURE, _LEAST = 2.0, 0.01
+# Expected share of wrong labels from which on a model is no rival: of so much noise its mirror image is as likely.
+_TOO_MANY = 0.45
 PARTS = 3
 _CELLS, _FEWEST, _MOST = 200_000, 5_000, 20_000
 
@@ -47,11 +53,11 @@ def label_model(evidence: Evidence) -> LabelModel:
     missing = _Missing.of(evidence, rows)
     # Of two classes each has but one target.
     if classes == 2 or missing.share <= NATURAL[1]:
-        return plain.model
+        return _with_rivals(plain, told)
     free = [model for model in found if model.held[1] != INF]
     aimed = (one_target(fit, free, plain.model, taught=taught) for taught in (True, False))
     rivals = [_Told(model, _left_out(fit, model, part)) for model in aimed if model is not None and _sound(model)]
-    return _explaining(plain, told, rivals, missing).model
+    return _with_rivals(_explaining(plain, told, rivals, missing), [*told, *rivals])
 
 
 class _Told(NamedTuple):
@@ -135,6 +141,17 @@ def _explaining(plain: _Told, others: list[_Told], aimed: list[_Told], missing: 
     able = [each for each, rest in every if rest <= little and each.behind(best) <= _WITHIN]
     able = able or [each for each, rest in every if rest <= left / 2 and each.mean >= plain.mean]
     return max(able, key=lambda each: each.mean, default=plain)
+
+
+def _with_rivals(taken: _Told, every: list[_Told]) -> LabelModel:
+    """The model that is taken and all that are likely beside it: one of those that labels cannot tell apart is a bet."""
+    rivals = []
+    for each in every:
+        weight = math.exp(-0.5 * (max(each.behind(taken), 0.0) / _UNSURE) ** 2)
+        wrong = float(each.model.prior @ (1 - each.model.transition.diagonal()))
+        if each is not taken and weight >= _LEAST and wrong <= _TOO_MANY:
+            rivals.append((weight, each.model))
+    return taken.model._replace(rivals=tuple(rivals))
 
 
 def _left_out(fit: Fit, model: LabelModel, part: Int64[Tensor, " row"], rounds: int = 50) -> Float64[Tensor, " row"]:

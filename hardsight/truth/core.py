@@ -49,6 +49,7 @@ class LabelModel(NamedTuple):
         taught: whether the consensus is taken for what members say that learned the noise, too.
         informed: whether any witness tells the labels better than their shares do; where none does, no label is doubted.
         targets: the one class that wrong labels of each class go to, which ``held`` then says nothing of; None: any.
+        rivals: models that the likelihood hardly tells from this one, each with its weight where this one's is 1.
     """
 
     transition: Float64[Tensor, "class class"]
@@ -58,6 +59,21 @@ class LabelModel(NamedTuple):
     taught: bool
     informed: bool = True
     targets: Int64[Tensor, " class"] | None = None
+    rivals: "tuple[tuple[float, LabelModel], ...]" = ()
+
+    def mixture(self) -> "list[tuple[float, LabelModel]]":
+        """It and its rivals, with weights that sum to one."""
+        models = ((1.0, self._replace(rivals=())), *self.rivals)
+        total = sum(weight for weight, _ in models)
+        return [(weight / total, model) for weight, model in models]
+
+    def mean_transition(self) -> Float64[Tensor, "class class"]:
+        """P(given label | true label), the mean over it and its rivals."""
+        return torch.stack([weight * model.transition for weight, model in self.mixture()]).sum(0)
+
+    def mean_prior(self) -> Float64[Tensor, " class"]:
+        """Shares of the classes among the true labels, the mean over it and its rivals."""
+        return torch.stack([weight * model.prior for weight, model in self.mixture()]).sum(0)
 
 
 class Known(NamedTuple):
@@ -83,11 +99,15 @@ class Known(NamedTuple):
 
 
 def posterior(model: LabelModel, evidence: Evidence, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "row class"]:
-    """P(true label | witnesses, given label); rows sum to one."""
+    """P(true label | witnesses, given label), the mean over a model and its rivals; rows sum to one."""
+    label = evidence.label[rows]
     if not model.informed:
-        return model.transition[evidence.label[rows]]
-    before = log_q(likeness(model, evidence.prior, evidence.witnesses(rows)), model.powers, model.prior)
-    return (before + log(model.transition)[:, evidence.label[rows]]).softmax(0).T.contiguous()
+        return model.transition[label]
+    witnesses, found = evidence.witnesses(rows), torch.zeros(len(label), len(model.prior), dtype=torch.float64)
+    for weight, each in model.mixture():
+        before = log_q(likeness(each, evidence.prior, witnesses), each.powers, each.prior)
+        found += weight * (before + log(each.transition)[:, label]).softmax(0).T
+    return found
 
 
 def likeness(

@@ -3,7 +3,7 @@ r"""The automatic scheme: what the ledger found decides for each sample what its
 One sign for all hard samples is wrong by as much as it helps when their cause is another. So, for each sample by its own
 causes: down by the probability $1 - r_i$ that its label is wrong, and up as far as its class is short of *right* labels,
 
-$$w_i = \frac{a_i}{\big(\sum_{j: y_j = y_i} a_j\big)^{1 - s/2}} \big(1 + 4 \bar u\, (1 - m_i)\big), \qquad
+$$w_i = \frac{a_i}{\big(\sum_{j: y_j = y_i} a_j\big)^b} \big(1 + 4 \bar u\, (1 - m_i)\big), \qquad
 a_i = r_i \Big(\frac{\bar p(y_i)}{\max_c \bar p(c)}\Big)^s,$$
 
 scaled to mean one. With the truth known these are the weights of clean, balanced data ($s = 0$), and where no label is
@@ -19,7 +19,11 @@ labels that are ambiguous by nature agree with the members; so what share of the
 $v$, is noise of unknown size: $s = (v - 0.07) / 0.08$. Where much noise is found ($\bar u \ge 0.1$), less will do, if it is
 much beside that: $s = (v / \bar u - 0.2) / 0.2$, whichever is larger. Then every sample counts as far as the members believe
 its label, as in self-paced learning, and classes are balanced by half, because counts of wrong labels are no counts of a
-class.
+class: $b = 1 - s/2$.
+
+Of two classes one takes all wrong labels of the other. Under heavy noise a rare one holds hardly anything else, and how many
+of its labels are right is what is known least; so two classes are balanced by less the more labels are open,
+$b = (1 - s/2)\big(1 - \tfrac1n \sum_i 2 r_i (1 - r_i)\big)$, and by $1 - 3s/4$ where $s > 0$ and yet no label is doubted.
 """
 
 from typing import NamedTuple
@@ -80,10 +84,26 @@ def _by_trust(p_wrong: Tensor, logits: Tensor, labels: Tensor, unsure: float) ->
     present = torch.bincount(labels, minlength=len(mass)) > 0
     share = mass / mass[present].mean()
     # A class all of whose labels are wrong has nothing to share.
-    weights = right / share.clamp(min=torch.finfo(right.dtype).tiny)[labels] ** (1 - unsure / 2)
+    power = balance(p_wrong, int(present.sum()), unsure)
+    weights = right / share.clamp(min=torch.finfo(right.dtype).tiny)[labels] ** power
     first, second = told.softmax(1).topk(2, 1).values.unbind(1)
     weights = weights * (1 + _EMPHASIS * wrong * (1 - first + second))
     return weights / weights.mean()
+
+
+def balance(p_wrong: Float[Tensor, " sample"], classes: int, unsure: float) -> float:
+    """The power by which classes are balanced, from 0 to 1.
+
+    Args:
+        p_wrong: probability that the label is wrong.
+        classes: how many there are.
+        unsure: how little the ledger can be relied on.
+    """
+    if classes > 2:
+        return 1 - unsure / 2
+    if float(p_wrong.mean()) < FEWEST_WRONG:
+        return 1 - 0.75 * unsure
+    return (1 - unsure / 2) * (1 - float((2 * p_wrong * (1 - p_wrong)).mean()))
 
 
 def unexplained(
@@ -155,9 +175,10 @@ def _told(d: Difficulty, weights: np.ndarray, unsure: float) -> str:
     mass = np.bincount(d.labels, 1 - d.p_wrong, len(d.classes))
     present = np.flatnonzero(np.bincount(d.labels, minlength=len(d.classes)))
     least, most = present[mass[present].argmin()], present[mass[present].argmax()]
+    power = balance(torch.from_numpy(d.p_wrong), len(present), unsure)
     said.append(
         f"Class {d.classes[least]!r} has {mass[least]:,.1f} rightly labelled samples and class {d.classes[most]!r} has "
-        f"{mass[most]:,.1f}; classes are balanced to the power {1 - unsure / 2:.2g}, so a sample of the first counts up to "
+        f"{mass[most]:,.1f}; classes are balanced to the power {power:.2g}, so a sample of the first counts up to "
         f"{weights[d.labels == least].max():.3g}, one of the second up to {weights[d.labels == most].max():.3g}."
     )
     said.append(f"The weights are worth {effective(weights):,.0f} samples of equal weight.")
@@ -168,8 +189,9 @@ ROWS = (
     Scheme(
         "auto",
         "samples by their own causes: down by P(label wrong), up for classes that are short of right labels",
-        "a / (sum of a over the samples of the label)^(1 - s/2) · (1 + 4 mean P(wrong) (1 - difference of the two largest "
-        "p)), a = (1 - P(wrong)) (p / max p)^s, s: noise that P(wrong) does not explain, 0 to 1",
+        "a / (sum of a over the samples of the label)^b · (1 + 4 mean P(wrong) (1 - difference of the two largest p)), "
+        "a = (1 - P(wrong)) (p / max p)^s, s: noise that P(wrong) does not explain, 0 to 1; b = 1 - s/2, less of two "
+        "classes",
         auto,
         "learned",
         "probabilities of the ledger",
