@@ -64,16 +64,17 @@ def test_lines_against_their_definitions(with_neighbours):
     prior = np.bincount(label, minlength=3) / len(label)
     balanced = consensus / prior
     balanced /= balanced.sum(1, keepdims=True)
-    model = book.labels
-    told = np.log(balanced) if not model.taught else likeness(model, np.log(balanced), prior)
-    q = model.prior.numpy() * np.exp(model.powers[0].item() * told)
-    if near is not None:
-        counts = np.array([[(row == c).sum() for c in range(3)] for row in near.labels])
-        shares = (counts + 2 * prior) / prior
-        log_shares = np.log(shares / shares.sum(1, keepdims=True))
-        q = q * np.exp(model.powers[1].item() * likeness(model, log_shares, prior))
-    posterior = q * book.labels.transition.numpy().T[label]
-    posterior /= posterior.sum(1, keepdims=True)
+    posterior = np.zeros_like(balanced)
+    for weight, model in book.labels.mixture():
+        told = np.log(balanced) if not model.taught else likeness(model, np.log(balanced), prior)
+        q = model.prior.numpy() * np.exp(model.powers[0].item() * told)
+        if near is not None:
+            counts = np.array([[(row == c).sum() for c in range(3)] for row in near.labels])
+            shares = (counts + 2 * prior) / prior
+            log_shares = np.log(shares / shares.sum(1, keepdims=True))
+            q = q * np.exp(model.powers[1].item() * likeness(model, log_shares, prior))
+        joint = q * model.transition.numpy().T[label]
+        posterior += weight * joint / joint.sum(1, keepdims=True)
     own = (np.arange(len(label)), label.numpy())
     gain = np.log(balanced) - np.log(balanced[own])[:, None]
     saved = np.log(balanced[own]) - np.log(consensus[own])
