@@ -56,8 +56,8 @@ def label_model(evidence: Evidence) -> LabelModel:
         return _with_rivals(plain, told)
     free = [model for model in found if model.held[1] != INF]
     aimed = (one_target(fit, free, plain.model, taught=taught) for taught in (True, False))
-    rivals = [_Told(model, _left_out(fit, model, part)) for model in aimed if model is not None and _sound(model)]
-    return _with_rivals(_explaining(plain, told, rivals, missing), [*told, *rivals])
+    others = [_Told(model, _left_out(fit, model, part)) for model in aimed if model is not None and _sound(model)]
+    return _with_rivals(_explaining(plain, told, others, missing), [*told, *others])
 
 
 class _Told(NamedTuple):

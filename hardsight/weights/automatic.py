@@ -175,7 +175,7 @@ def _told(d: Difficulty, weights: np.ndarray, unsure: float) -> str:
     mass = np.bincount(d.labels, 1 - d.p_wrong, len(d.classes))
     present = np.flatnonzero(np.bincount(d.labels, minlength=len(d.classes)))
     least, most = present[mass[present].argmin()], present[mass[present].argmax()]
-    power = balance(torch.from_numpy(d.p_wrong), len(present), unsure)
+    power = balance(torch.tensor(d.p_wrong), len(present), unsure)
     said.append(
         f"Class {d.classes[least]!r} has {mass[least]:,.1f} rightly labelled samples and class {d.classes[most]!r} has "
         f"{mass[most]:,.1f}; classes are balanced to the power {power:.2g}, so a sample of the first counts up to "
