@@ -56,8 +56,8 @@ def label_model(evidence: Evidence) -> LabelModel:
         return _with_rivals(plain, told)
     free = [model for model in found if model.held[1] != INF]
     aimed = (one_target(fit, free, plain.model, taught=taught) for taught in (True, False))
-    others = [_Told(model, _left_out(fit, model, part)) for model in aimed if model is not None and _sound(model)]
-    return _with_rivals(_explaining(plain, told, others, missing), [*told, *others])
+    targeted = [_Told(model, _left_out(fit, model, part)) for model in aimed if model is not None and _sound(model)]
+    return _with_rivals(_explaining(plain, told, targeted, missing), [*told, *targeted])
 
 
 class _Told(NamedTuple):
@@ -148,8 +148,7 @@ def _with_rivals(taken: _Told, every: list[_Told]) -> LabelModel:
     rivals = []
     for each in every:
         weight = math.exp(-0.5 * (max(each.behind(taken), 0.0) / _UNSURE) ** 2)
-        wrong = float(each.model.prior @ (1 - each.model.transition.diagonal()))
-        if each is not taken and weight >= _LEAST and wrong <= _TOO_MANY:
+        if each is not taken and weight >= _LEAST and each.model.wrong <= _TOO_MANY:
             rivals.append((weight, each.model))
     return taken.model._replace(rivals=tuple(rivals))
 

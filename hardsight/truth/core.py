@@ -67,6 +67,11 @@ class LabelModel(NamedTuple):
         total = sum(weight for weight, _ in models)
         return [(weight / total, model) for weight, model in models]
 
+    @property
+    def wrong(self) -> float:
+        """Share of wrong labels to expect, by this model alone."""
+        return float(self.prior @ (1 - self.transition.diagonal()))
+
     def mean_transition(self) -> Float64[Tensor, "class class"]:
         """P(given label | true label), the mean over it and its rivals."""
         return torch.stack([weight * model.transition for weight, model in self.mixture()]).sum(0)

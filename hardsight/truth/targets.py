@@ -44,7 +44,9 @@ def one_target(fit: Fit, free: Sequence[LabelModel], plain: LabelModel, *, taugh
         None where no start sees wrong labels, or all are far less likely than ``plain``.
     """
     seen = _seen(fit)
-    starts = [model for model in (_settled(fit, start) for start in _starts(fit, free, seen, taught)) if _wrong(model)]
+    starts = [
+        model for model in (_settled(fit, start) for start in _starts(fit, free, seen, taught)) if model.wrong > _LEAST
+    ]
     if not starts:
         return None
     best = fit.likeliest(starts)
@@ -109,10 +111,6 @@ def _settled(fit: Fit, model: LabelModel, goes: int = 5) -> LabelModel:
             break
         model = _aimed(model, targets)
     return model
-
-
-def _wrong(model: LabelModel) -> bool:
-    return float(model.prior @ (1 - model.transition.diagonal())) > _LEAST
 
 
 def _searched(fit: Fit, model: LabelModel, seen: list[Tensor]) -> LabelModel:

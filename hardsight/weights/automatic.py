@@ -83,8 +83,8 @@ def _by_trust(p_wrong: Tensor, logits: Tensor, labels: Tensor, unsure: float) ->
     mass = torch.zeros(logits.shape[1], dtype=right.dtype, device=right.device).index_add(0, labels, right)
     present = torch.bincount(labels, minlength=len(mass)) > 0
     share = mass / mass[present].mean()
-    # A class all of whose labels are wrong has nothing to share.
     power = balance(p_wrong, int(present.sum()), unsure)
+    # A class all of whose labels are wrong has nothing to share.
     weights = right / share.clamp(min=torch.finfo(right.dtype).tiny)[labels] ** power
     first, second = told.softmax(1).topk(2, 1).values.unbind(1)
     weights = weights * (1 + _EMPHASIS * wrong * (1 - first + second))
