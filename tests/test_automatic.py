@@ -76,6 +76,26 @@ def test_labels_that_sure_members_miss_are_noise_of_another_kind():
     torch.testing.assert_close(auto(nothing, logits, labels), (by_hand / by_hand.mean()).double())
 
 
+def test_labels_that_are_certain_count_in_full_and_are_not_unexplained():
+    labels = torch.tensor([0] * 80 + [1] * 20 + [1] * 100)
+    logits = believing(torch.tensor([0] * 100 + [1] * 100), 2)
+    nothing = torch.zeros(200, dtype=torch.float64)
+    certain = torch.arange(200) // 10 == 8
+    # Ten of twenty that members miss were found right: of the other 190 ten are missed.
+    assert unexplained(nothing, logits, labels, certain) == pytest.approx(10 / 190)
+    assert distrust(nothing, logits, labels, certain) == 0
+    logits[certain | (labels == 1) & (torch.arange(200) >= 110)] = torch.tensor([0.6, 0.4], dtype=torch.float64).log()
+    assert distrust(nothing, logits, labels, certain) > 0
+    weights = auto(nothing, logits, labels, certain=certain)
+    before = auto(nothing, logits, labels)
+    assert (weights[certain] > before[certain]).all()
+    # As much as those of its class that all members believe.
+    believed = (labels == 1) & (logits.argmax(1) == 1)
+    torch.testing.assert_close(weights[certain], weights[believed][:1].expand(10))
+    # Doubt that was there before somebody looked is gone.
+    torch.testing.assert_close(auto(certain.double() * 0.9, logits, labels, certain=certain), weights)
+
+
 def test_where_noise_is_found_what_it_leaves_is_compared_with_it():
     labels = torch.tensor([0] * 95 + [1] * 5 + [1] * 100)
     logits = believing(torch.tensor([0] * 100 + [1] * 100), 2)

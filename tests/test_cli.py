@@ -422,6 +422,25 @@ def test_weigh_says_what_auto_did_and_why(measured, tmp_path):
     assert hs.weights.automatic.decide(hs.load(measured)).text in result.stderr
 
 
+def test_weigh_says_it_of_the_weights_that_it_writes(measured, tmp_path):
+    d = hs.load(measured)
+    decided = tmp_path / "decisions.csv"
+    pd.DataFrame({"id": d.ids[:80:2], "action": "drop", "label": ""}).to_csv(decided, index=False)
+    result = run("weigh", measured, "--clip", 2.5, "--decisions", decided, "-o", tmp_path / "w.csv")
+    weights = pd.read_csv(tmp_path / "w.csv")["weight"].to_numpy()
+    worth = weights.sum() ** 2 / np.square(weights).sum()
+    assert f"The weights are worth {worth:,.0f} samples" in result.stderr
+
+
+def test_parameters_are_numbers_lists_or_words(measured, tmp_path):
+    out = ("-o", tmp_path / "w.csv")
+    assert run("weigh", measured, "--scheme", "class-balanced", "--set", "sizes=[50, 50, 50]", *out).exit_code == 0
+    assert run("weigh", measured, "--scheme", "spl-linear", "--set", "lam=.9", *out).exit_code == 0
+    assert "clip is no parameter of a scheme: pass --clip" in refused(
+        "weigh", measured, "--set", "clip=3", *out, status=2
+    )
+
+
 def test_weigh_refuses_in_one_line(measured, tmp_path):
     out = ("-o", tmp_path / "w.csv")
     assert "do you mean 'spl-linear'" in refused("weigh", measured, "--scheme", "spl-linaer", *out)

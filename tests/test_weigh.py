@@ -1,9 +1,13 @@
 """From a difficulty to weights: mean one, clipped, refused where a scheme cannot be used."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_wine
@@ -47,6 +51,85 @@ def test_what_cannot_be_used_is_refused_with_the_mend(wine):
         hs.weigh(wine, "spl-linear", lam=1, clip=0.5)
     with pytest.raises(InputError, match="no sample any weight"):
         hs.weigh(wine, "spl-hard", lam=0)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "given"),
+    [
+        ("class-balanced", {"sizes": [59, 71, 48]}),
+        ("jtt", {"lam": 3.0, "first": np.arange(178) % 2.0}),
+        ("spl-diversity", {"lam": 0.5, "gamma": 0.5, "groups": np.arange(178) % 3}),
+        ("co-teaching", {"rate": 0.2, "epoch": 3, "peer": np.linspace(0, 1, 178)}),
+        ("cdb", {"class_error": [0.1, 0.2, 0.3]}),
+    ],
+)
+def test_inputs_are_arrays_of_any_library(wine, scheme, given):
+    def of(kind):
+        return hs.weigh(
+            wine, scheme, **{n: kind(v) if isinstance(v, list | np.ndarray) else v for n, v in given.items()}
+        )
+
+    expected = of(lambda value: torch.tensor(np.asarray(value)))
+    # A frame's index says nothing of the order.
+    for kind in (
+        np.asarray,
+        lambda value: list(np.asarray(value)),
+        lambda value: pd.Series(value, index=range(len(value))[::-1]),
+    ):
+        np.testing.assert_array_equal(of(kind), expected)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "given", "rows"),
+    [
+        ("co-teaching", {"rate": 0.2, "epoch": 3, "peer": torch.rand(50)}, "peer has 50"),
+        ("jtt", {"lam": 3.0, "first": torch.arange(228) % 2}, "first has 228"),
+        ("focal", {"p": torch.rand(50)}, "p has 50"),
+        ("class-balanced", {"labels": torch.zeros(5, dtype=torch.int64)}, "labels has 5"),
+        ("spl-diversity", {"lam": 0.5, "gamma": 0.5, "groups": 0}, "groups has no"),
+    ],
+)
+def test_inputs_have_a_row_a_sample(wine, scheme, given, rows):
+    with pytest.raises(InputError, match=f"{rows} rows, the difficulty 178: one a sample"):
+        hs.weigh(wine, scheme, **given)
+
+
+WRONG_KINDS = """
+import hardsight as hs, numpy as np, torch
+from sklearn.datasets import load_wine
+d = hs.measure(*load_wine(return_X_y=True), learner="ridge", folds=3, repeats=2)
+for of, scheme, given in (
+    (d.error, "gce", {}), (d, None, {}), (d, hs.SCHEMES["gce"], {}), (d, "gce", {"clip": "5"}), (d, "gce", {"q": "a"}),
+    (d, "class-balanced", {"sizes": ["many", "few", "none"]}), (d, "auto", {"certain": torch.ones(3)}),
+    (d, "gce", {"seed": None}),
+):
+    try:
+        hs.weigh(of, scheme, **given)
+    except hs.errors.InputError as refused:
+        print(refused)
+of_epoch = {"epoch": 1.0, "epochs": 10.0}
+assert (hs.weigh(d, "infobatch", seed=np.int64(3), **of_epoch) == hs.weigh(d, "infobatch", seed=3, **of_epoch)).all()
+"""
+
+
+def test_arguments_of_a_wrong_kind_are_named():
+    # As users run it: here, types are checked before anything else.
+    told = subprocess.run([sys.executable, "-c", WRONG_KINDS], capture_output=True, text=True, check=True).stdout
+    for line, expected in zip(
+        told.splitlines(),
+        (
+            "a Difficulty. Got ndarray: measure first",
+            "told by its name, such as 'superloss'. Got None",
+            "told by its name, such as 'superloss'. Got Scheme",
+            "clip must be a number. Got '5'",
+            "q must be a number. Got 'a'",
+            "sizes must be numbers: samples of each class in the data set; (class,). Got list of",
+            "certain has the shape (3,), p_wrong (178,): one a sample",
+            "seed must be a whole number. Got None",
+        ),
+        strict=True,
+    ):
+        assert expected in line
 
 
 def test_every_scheme_says_all_that_must_be_known_of_it():

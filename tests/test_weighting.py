@@ -1,6 +1,8 @@
 """Weighting in a loop of one process: values, gradients, ids, reductions, accumulation, precision, resuming."""
 
 import copy
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -245,9 +247,81 @@ def test_a_loss_out_of_its_domain_is_refused_by_its_place(count, at, wrong):
     loss[at] = wrong
     with pytest.raises(InputError, match=rf"loss\[{at % count}\] is {wrong:g}"):
         hs.Weighting("spl-linear", lam=1.0)(loss)
-    if wrong != np.inf:
-        with pytest.raises(InputError, match=r"p\["):
-            hs.Weighting("gce")(loss)
+    # One that reads p alone.
+    with pytest.raises(InputError, match=rf"loss\[{at % count}\] is {wrong:g}"):
+        hs.Weighting("gce")(loss)
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int32, torch.float64])
+@pytest.mark.parametrize("scheme", ["class-balanced", "focal", "low", "logit-adjusted-loss", "ldam-loss", "gce-loss"])
+def test_labels_of_any_type_of_numbers_are_class_codes(scheme, kind):
+    logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 1, 1, 1, 2, 3])
+    weighting = hs.Weighting(scheme, sizes=[1, 3, 1, 1])
+    torch.testing.assert_close(
+        weighting(logits=logits, labels=labels.to(kind)), weighting(logits=logits, labels=labels)
+    )
+    with pytest.raises(InputError, match=r"labels\[2\] is 0.5"):
+        weighting(logits=logits, labels=torch.tensor([0, 1, 0.5, 1, 2, 3]))
+
+
+def test_labels_of_another_shape_or_class_are_refused():
+    logits = torch.zeros(2, 3)
+    with pytest.raises(
+        InputError, match=r"labels \(sample,\), a class code each. Got the shapes \(2, 3\) and \(2, 1\)"
+    ):
+        hs.Weighting("focal")(logits=logits, labels=torch.tensor([[0], [1]]))
+    with pytest.raises(InputError, match=r"class codes from 0 to 2, as logits have them. labels\[1\] is 3"):
+        hs.Weighting("focal")(logits=logits, labels=torch.tensor([0, 3]))
+
+
+def of_batches():
+    """Names of the schemes that a batch of losses, logits and labels is enough for, and their parameters."""
+    for name, scheme in hs.SCHEMES.items():
+        if scheme.kind in ("weights", "loss") and set(scheme.reads) <= {"loss", "p", "logits", "labels", "generator"}:
+            yield name, {name: 0.5 for name, default in scheme.parameters.items() if default is ...}
+
+
+@pytest.mark.parametrize(("scheme", "parameters"), list(of_batches()))
+def test_a_batch_of_nobody_costs_nothing(scheme, parameters):
+    logits = torch.zeros(0, 3, requires_grad=True)
+    labels = torch.zeros(0, 3) if "a 0/1 matrix" in hs.SCHEMES[scheme].formula else torch.zeros(0, dtype=torch.int64)
+    loss = torch.zeros(0, requires_grad=True)
+    weighting = hs.Weighting(scheme, num_samples=4, classes=3, **parameters)
+    assert weighting(loss, torch.zeros(0, dtype=torch.int64), logits=logits, labels=labels) == 0
+
+
+def test_evaluation_of_several_labels_is_their_binary_cross_entropy():
+    logits, labels = torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, -2.0]]), torch.tensor([[1, 0, 1], [0, 1, 0]])
+    p = 1 / (1 + np.exp(-logits.numpy().astype(np.float64)))
+    by_hand = -np.where(labels.numpy() == 1, np.log(p), np.log(1 - p)).sum(1).mean()
+    for scheme in ("asl", "focal-sigmoid"):
+        weighting = hs.Weighting(scheme).eval()
+        assert weighting(logits=logits, labels=labels).item() == pytest.approx(by_hand)
+        assert weighting(logits=logits, labels=labels.float()).item() == pytest.approx(by_hand)
+
+
+WITHOUT_TYPES = """
+import hardsight as hs, numpy as np
+assert list(hs.WeightedSampler([1.0, 2.0], seed=np.int64(7))) == list(hs.WeightedSampler([1.0, 2.0], seed=7))
+assert hs.Weighting("gce", seed=np.int64(3)).eval()([1.0, 2.0]) == 1.5
+for make in (lambda: hs.Weighting("gce", seed=None), lambda: hs.WeightedSampler([1.0], seed=None)):
+    try:
+        make()
+    except hs.errors.InputError as refused:
+        print(refused)
+"""
+
+
+def test_numbers_of_other_libraries_do_where_types_are_not_checked():
+    told = subprocess.run([sys.executable, "-c", WITHOUT_TYPES], capture_output=True, text=True, check=True).stdout
+    assert told == "seed must be a whole number. Got None\n" * 2
+
+
+def test_what_weights_come_from_is_said_where_it_cannot_be():
+    for what in (None, ["a", "b"], hs.SCHEMES["gce"], np.array([True, False]), torch.tensor([True])):
+        with pytest.raises(InputError, match="pass an array"):
+            hs.Weighting(what)
 
 
 def test_the_table_of_ids_is_not_saved():

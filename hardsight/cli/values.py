@@ -10,18 +10,22 @@ import click
 def assigned(text: str) -> tuple[str, Any]:
     """The name and the value of NAME=VALUE.
 
-    >>> assigned("lam=0.5")
+    >>> assigned("lam=.5")
     ('lam', 0.5)
+    >>> assigned("pacing=root")
+    ('pacing', 'root')
     """
     import json
 
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise click.UsageError(f"--set takes NAME=VALUE, lam=0.5. Got {text!r}")
-    try:
-        return name.strip(), json.loads(value)
-    except ValueError:
-        return name.strip(), value
+    for read in (json.loads, float):
+        try:
+            return name.strip(), read(value)
+        except ValueError:
+            continue
+    return name.strip(), value
 
 
 def listed(names: str | None) -> tuple[str, ...]:

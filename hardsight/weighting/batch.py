@@ -13,9 +13,9 @@ from hardsight.errors import InputError
 from hardsight.weighting.ids import Ids, whole_ids
 from hardsight.weighting.ranks import Shares, first_of_each, ranks, shared
 from hardsight.weights import INPUTS
+from hardsight.weights.core import array
+from hardsight.weights.core import cross_entropy as of_logits
 
-OF_SAMPLES = frozenset(name for name, what in INPUTS.items() if "(sample" in what) - {"rows"}
-"""Inputs with a row for each sample of a batch; rows are found here."""
 Repeated = Literal["refuse", "skip", "count"]
 """What an id means that comes again: an error on one rank, nothing, or one sample more."""
 _SHORT = (torch.float16, torch.bfloat16)
@@ -125,8 +125,7 @@ def cross_entropy(given: Mapping[str, Any]) -> Tensor:
         raise InputError(
             "there is neither a loss nor logits and labels: pass the loss of each sample, reduction='none'"
         )
-    logits, labels = _row_each("logits", given["logits"]), given["labels"]
-    return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    return of_logits(row_each("logits", given["logits"]), row_each("labels", given["labels"]))
 
 
 def exact(given: Mapping[str, Any]) -> AbstractContextManager[Any]:
@@ -170,7 +169,7 @@ def _inputs(given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Tens
     for name in wanted:
         value = given.get(name)
         if value is not None:
-            inputs[name] = _row_each(name, value)
+            inputs[name] = row_each(name, value)
         elif name == "loss":
             inputs[name] = cross_entropy(given)
         elif name != "p":
@@ -178,8 +177,13 @@ def _inputs(given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Tens
     return inputs
 
 
-def _row_each(name: str, value: Any) -> Tensor:
-    tensor = value if isinstance(value, Tensor) else torch.as_tensor(value)
+def row_each(name: str, value: Any) -> Tensor:
+    """The input of a batch as a tensor, short numbers as float32, ``(sample, ...)``.
+
+    Raises:
+        InputError: it has no rows, or is no array of numbers.
+    """
+    tensor: Tensor = array(name, value)
     if tensor.dim() == 0 or (name == "loss" and tensor.dim() != 1):
         mend = ": give the loss of each sample, reduction='none'" if name == "loss" else ""
         raise InputError(f"{name} must have a row a sample. Got the shape {tuple(tensor.shape)}{mend}")

@@ -4,9 +4,10 @@ from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from hardsight.errors import InputError
-from hardsight.weighting.batch import OF_SAMPLES, Batch, Repeated, batch_of, cross_entropy, exact, usual
+from hardsight.errors import InputError, whole
+from hardsight.weighting.batch import Batch, Repeated, batch_of, cross_entropy, exact, row_each, usual
 from hardsight.weighting.ids import Ids
 from hardsight.weighting.memory import Memory
 from hardsight.weighting.ranks import ranks
@@ -14,7 +15,7 @@ from hardsight.weighting.reduction import Reduced, part, reduced
 from hardsight.weighting.sources import source
 from hardsight.weighting.tokens import are_sequences, by_token, of_sequences
 from hardsight.weights import SCHEMES, Room, Scheme
-from hardsight.weights.core import Reduction
+from hardsight.weights.core import OF_SAMPLES, Reduction
 
 _OF_TRAINING = frozenset({"sizes", "epoch", "epochs", "generator", "rows"})
 
@@ -101,7 +102,7 @@ class Weighting(nn.Module):
         self.epochs = epochs
         self.epoch: float | None = None
         self._made_for = _described(self.scheme, self.known.count, classes, groups)
-        self._generator = torch.Generator().manual_seed(seed)
+        self._generator = torch.Generator().manual_seed(whole("seed", seed, 0))
         self._of_batch: tuple[int, Tensor] | None = None
         self._wanted, self._passed_on, self._of_training = _wanted(self.scheme)
         # Nothing else of a batch: then a step is short.
@@ -156,8 +157,7 @@ class Weighting(nn.Module):
                 return torch.dot(batch.inputs["loss"], self._weights(batch, self.through) / max(batch.count, 1))
         given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not self.training:
-            plain = of_sequences(given, None)["loss"] if are_sequences(given) else loss
-            return (cross_entropy(given) if plain is None else plain).float().mean()
+            return self._plain(given).float().mean()
         with exact(given):
             scheme = self.scheme
             if self._is_loss and scheme is not None:
@@ -222,10 +222,22 @@ class Weighting(nn.Module):
             raise InputError(f"loss has the shape {tuple(loss.shape)}, weights {tuple(weights.shape)}: one a sample")
         return part(self.reduction, loss, weights, *self._of_batch)
 
+    def _plain(self, given: dict[str, Any]) -> Tensor:
+        if are_sequences(given):
+            of_rows: Tensor = of_sequences(given, None)["loss"]
+            return of_rows
+        if given["loss"] is not None:
+            return row_each("loss", given["loss"])
+        labels = given["labels"]
+        if self._is_loss and labels is not None and (several := row_each("labels", labels)).dim() > 1:
+            logits = row_each("logits", given["logits"])
+            return binary_cross_entropy_with_logits(logits, several.to(logits), reduction="none").sum(1)
+        return cross_entropy(given)
+
     def _losses(self, scheme: Scheme, given: dict[str, Any], ids: Any) -> tuple[Tensor, Batch]:
         if not are_sequences(given):
             batch = self._batch(given, ids)
-            return self._told(batch, True), batch
+            return self._told(batch, True) if batch.count else _of_nobody(batch), batch
         losses = by_token(given, scheme, lambda tokens: self._told(Batch(tokens, None, 0, 0), True))
         batch = self._batch({**given, "loss": losses, "logits": None, "labels": None}, ids, ("loss",))
         return batch.inputs["loss"], batch
@@ -260,6 +272,8 @@ class Weighting(nn.Module):
         if self.fixed is not None:
             assert batch.rows is not None
             return self.fixed.index_select(0, batch.rows)
+        if not batch.count:
+            return _of_nobody(batch)
         told = self._told(batch, through)
         return told.detach() if told.requires_grad and not through else told
 
@@ -368,6 +382,11 @@ def _equal(one: Tensor | None, other: Tensor | None) -> bool:
     if one is None or other is None:
         return one is other
     return torch.equal(one.cpu(), other.cpu())
+
+
+def _of_nobody(batch: Batch) -> Tensor:
+    # With a gradient, of zero, for loops that call backward() on every batch.
+    return next(value for value in batch.inputs.values() if value.is_floating_point()).flatten()[:0]
 
 
 def _single(value: Any) -> Any:

@@ -71,4 +71,5 @@ def _counted(how: Reduced, weights: Tensor | None, batch: Batch, items: Any) -> 
             "a weighted mean over micro-batches needs all weights first: w = weighting.weights(losses, ids), then "
             "weighting.apply_weights(loss, w[part]) on each; or pass reduction='mean'"
         )
-    return items
+    # No word of zero from a tensor: to look at it would be to wait for its device.
+    return items.clamp(min=1) if isinstance(items, Tensor) else items

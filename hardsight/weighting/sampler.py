@@ -8,11 +8,11 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from hardsight.errors import InputError, whole
-from hardsight.weighting.batch import OF_SAMPLES
 from hardsight.weighting.ids import Ids, whole_ids
 from hardsight.weighting.ranks import rank as own_rank
 from hardsight.weighting.ranks import ranks
 from hardsight.weighting.sources import not_negative, source
+from hardsight.weights.core import OF_SAMPLES, array
 
 
 class WeightedSampler(Sampler[int]):
@@ -82,7 +82,7 @@ class WeightedSampler(Sampler[int]):
         count = None if told.weights is None else len(told.weights)
         self._known = Ids(num_samples if count is None else count, told.ids)
         self._order = None if told.ids is None else whole_ids(told.ids).argsort()
-        self.replacement, self.seed = replacement, seed
+        self.replacement, self.seed = replacement, whole("seed", seed, 0)
         self.num_replicas = whole("num_replicas", ranks() if num_replicas is None else num_replicas, 1)
         self.rank = whole("rank", own_rank() if rank is None else rank, 0)
         if self.rank >= self.num_replicas:
@@ -124,10 +124,11 @@ class WeightedSampler(Sampler[int]):
             return
         if self.scheme is None:
             raise InputError("this sampler has no scheme: make it with the name of one, or pass chances")
-        told = {name: torch.as_tensor(value).detach() for name, value in inputs.items()}
+        told = {name: array(name, value) for name, value in inputs.items()}
         for name, value in told.items():
-            if name in OF_SAMPLES and len(value) != self._known.count:
-                raise InputError(f"{name} has {len(value)} rows, the data set {self._known.count}: one a sample")
+            if name in OF_SAMPLES and value.shape[:1] != (self._known.count,):
+                rows = len(value) if value.ndim else "no"
+                raise InputError(f"{name} has {rows} rows, the data set {self._known.count}: one a sample")
         to_come = self.epoch + (self._position > 0)
         of_all = {"epoch": float(to_come), "epochs": self.epochs, "generator": self._generator(to_come, 1)}
         with torch.no_grad():

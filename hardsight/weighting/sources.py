@@ -62,13 +62,15 @@ def source(what: Any, ids: Any, by: str | None, parameters: Mapping[str, Any]) -
 
 
 def _fixed(what: Any) -> Tensor:
-    values = what.detach().cpu() if isinstance(what, Tensor) else torch.from_numpy(np.array(what))
-    if values.dim() != 1 or not len(values) or values.is_complex() or values.dtype == torch.bool:
+    if isinstance(what, Tensor):
+        what = (what.float() if what.is_floating_point() else what).detach().cpu().numpy()
+    values = np.asarray(what)
+    if values.ndim != 1 or not len(values) or values.dtype.kind not in "iuf":
         raise InputError(
             f"weights must be numbers, one a sample. Got the shape {tuple(values.shape)} of {values.dtype}: "
             "pass an array (sample,), the name of a scheme, or a difficulty"
         )
-    return not_negative("weights", values.float())
+    return not_negative("weights", torch.tensor(values).float())
 
 
 def not_negative(name: str, values: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weighting.batch import OF_SAMPLES
 from hardsight.weights import Scheme
+from hardsight.weights.core import OF_SAMPLES
 
 IGNORED = -100
 """The label of tokens that do not count, such as padding."""

@@ -24,13 +24,15 @@ class: $b = 1 - s/2$.
 Of two classes one takes all wrong labels of the other. Under heavy noise a rare one holds hardly anything else, and how many
 of its labels are right is what is known least; so two classes are balanced by less the more labels are open,
 $b = (1 - s/2)\big(1 - \tfrac1n \sum_i 2 r_i (1 - r_i)\big)$, and by $1 - 3s/4$ where $s > 0$ and yet no label is doubted.
+
+Labels that somebody looked at and found right have $a_i = 1$, whatever models believe, and are no part of $v$.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from hardsight.difficulty import Difficulty
@@ -61,7 +63,11 @@ class Decision(NamedTuple):
 
 
 def auto(
-    p_wrong: Float[Tensor, " sample"], logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]
+    p_wrong: Float[Tensor, " sample"],
+    logits: Float[Tensor, "sample class"],
+    labels: Int64[Tensor, " sample"],
+    *,
+    certain: Bool[Tensor, " sample"] | None = None,
 ) -> Float[Tensor, " sample"]:
     """Weights of mean one; all exactly one where no label is doubted and all classes have as many samples.
 
@@ -69,17 +75,30 @@ def auto(
         p_wrong: probability that the label is wrong.
         logits: of held-out models of the data as given.
         labels: class codes.
+        certain: whose label is known to be right; None: nobody's.
+
+    Raises:
+        InputError: ``certain`` is not one a sample, or something is no probability or not finite.
     """
-    return _by_trust(p_wrong, logits, labels, distrust(p_wrong, logits, labels))
+    p_wrong = probabilities(p_wrong)
+    if certain is not None:
+        certain = torch.as_tensor(certain, dtype=torch.bool)
+        if certain.shape != p_wrong.shape:
+            raise InputError(
+                f"certain has the shape {tuple(certain.shape)}, p_wrong {tuple(p_wrong.shape)}: one a sample"
+            )
+        p_wrong = p_wrong.masked_fill(certain, 0)
+    return _by_trust(p_wrong, logits, labels, certain, distrust(p_wrong, logits, labels, certain))
 
 
-def _by_trust(p_wrong: Tensor, logits: Tensor, labels: Tensor, unsure: float) -> Tensor:
-    told, right = finite("logits", logits), 1 - probabilities(p_wrong)
+def _by_trust(p_wrong: Tensor, logits: Tensor, labels: Tensor, certain: Tensor | None, unsure: float) -> Tensor:
+    told, right = finite("logits", logits), 1 - p_wrong
     wrong = float(p_wrong.mean())
     if wrong < FEWEST_WRONG:
         wrong, right = 0.0, torch.ones_like(right)
     if unsure > 0:
-        right = right * (unsure * (told.gather(1, labels[:, None]).squeeze(1) - told.max(1).values)).exp()
+        belief = (unsure * (told.gather(1, labels[:, None]).squeeze(1) - told.max(1).values)).exp()
+        right = right * (belief if certain is None else belief.masked_fill(certain, 1))
     mass = torch.zeros(logits.shape[1], dtype=right.dtype, device=right.device).index_add(0, labels, right)
     present = torch.bincount(labels, minlength=len(mass)) > 0
     share = mass / mass[present].mean()
@@ -107,19 +126,32 @@ def balance(p_wrong: Float[Tensor, " sample"], classes: int, unsure: float) -> f
 
 
 def unexplained(
-    p_wrong: Float[Tensor, " sample"], logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]
+    p_wrong: Float[Tensor, " sample"],
+    logits: Float[Tensor, "sample class"],
+    labels: Int64[Tensor, " sample"],
+    certain: Bool[Tensor, " sample"] | None = None,
 ) -> float:
-    """Share of the surest samples whose label is not the predicted one, beyond what P(wrong) explains; 0 or more."""
+    """Share of the surest samples whose label is not the predicted one, beyond what P(wrong) explains; 0 or more.
+
+    Samples whose label is certain are left out: what models miss there is theirs, not the labels'.
+    """
     chosen, told = surest(finite("logits", logits))
+    if certain is not None:
+        chosen = chosen & ~certain
+    if not bool(chosen.any()):
+        return 0.0
     missed = (labels != told)[chosen].to(p_wrong.dtype).mean()
     return max(0.0, float(missed - p_wrong[chosen].mean()))
 
 
 def distrust(
-    p_wrong: Float[Tensor, " sample"], logits: Float[Tensor, "sample class"], labels: Int64[Tensor, " sample"]
+    p_wrong: Float[Tensor, " sample"],
+    logits: Float[Tensor, "sample class"],
+    labels: Int64[Tensor, " sample"],
+    certain: Bool[Tensor, " sample"] | None = None,
 ) -> float:
     """How little the ledger can be relied on, from 0 to 1."""
-    left, wrong = unexplained(p_wrong, logits, labels), float(p_wrong.mean())
+    left, wrong = unexplained(p_wrong, logits, labels, certain), float(p_wrong.mean())
     found = _between(left, *NATURAL)
     return max(found, _between(left / wrong, *_BESIDE)) if wrong >= _MUCH_WRONG else found
 
@@ -135,23 +167,37 @@ def decide(difficulty: Difficulty) -> Decision:
     Raises:
         InputError: there is no ledger (regression, other losses than log-loss, a single view a sample).
     """
-    if difficulty.p_wrong is None or difficulty.consensus is None:
+    read = _ledger(difficulty)
+    weights = _by_trust(*read, None, distrust(*read)).numpy()
+    return Decision(weights, explained(difficulty, weights))
+
+
+def _ledger(d: Difficulty) -> tuple[Tensor, Tensor, Tensor]:
+    if d.p_wrong is None or d.consensus is None:
         raise InputError(
             "the automatic scheme reads the ledger, and there is none (it needs classes, log-loss and two views a sample): "
             "measure so, or name another scheme"
         )
-    read = (difficulty.p_wrong, difficulty.consensus, difficulty.labels)
-    p_wrong, logits, labels = (torch.tensor(each) for each in read)
-    unsure = distrust(p_wrong, logits, labels)
-    weights = _by_trust(p_wrong, logits, labels, unsure).numpy()
-    return Decision(weights, _told(difficulty, weights, unsure))
+    p_wrong, logits, labels = (torch.tensor(each) for each in (d.p_wrong, d.consensus, d.labels))
+    return p_wrong, logits, labels
 
 
-def _told(d: Difficulty, weights: np.ndarray, unsure: float) -> str:
+def explained(d: Difficulty, weights: np.ndarray, certain: Bool[Tensor, " sample"] | None = None) -> str:
+    """What the automatic weights do and why, a paragraph.
+
+    Args:
+        d: what was measured.
+        weights: as they are used, perhaps clipped, of any mean; ``(sample,)``.
+        certain: whose label is known to be right; None: nobody's.
+
+    Raises:
+        InputError: as in :func:`decide`.
+    """
+    unsure = distrust(*_ledger(d), certain)
     assert d.p_wrong is not None
     assert d.classes is not None
     n = len(d)
-    if (weights == 1).all():
+    if (weights == weights[0]).all() and d.p_wrong.mean() < FEWEST_WRONG:
         return (
             f"All {n:,} samples weigh the same: no label is doubted (mean P(wrong) {d.p_wrong.mean():.2%}), and all classes "
             "have as many samples, so there is nothing to gain."

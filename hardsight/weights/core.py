@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,6 +54,9 @@ INPUTS: dict[str, str] = {
     "clean_labels": "its class codes; (clean,)",
 }
 """All that a scheme may read, by the name of its function's positional parameters."""
+OF_SAMPLES = frozenset(name for name, what in INPUTS.items() if "(sample" in what) - {"rows"}
+"""Inputs with a row for each sample; rows are found where a state is kept."""
+_NO_ARRAYS = frozenset({"epoch", "epochs", "learning_rate", "generator", "weigher", "model"})
 # Up to here the interpreter, which is at work anyway, is done before a library has begun.
 _FEW = 512
 
@@ -181,11 +185,11 @@ class Scheme:
 
     def _input(self, name: str, inputs: Mapping[str, Any]) -> Any:
         if inputs.get(name) is not None:
-            return inputs[name]
+            return label_codes(inputs[name]) if name == "labels" else inputs[name]
         if name == "p":
-            return torch.exp(-self._input("loss", inputs))
+            return torch.exp(-losses(self._input("loss", inputs)))
         if name == "loss" and inputs.get("logits") is not None and inputs.get("labels") is not None:
-            return torch.nn.functional.cross_entropy(inputs["logits"], inputs["labels"], reduction="none")
+            return cross_entropy(inputs["logits"], inputs["labels"])
         raise InputError(f"scheme {self.name!r} reads {name}, which is not there: pass {name}=…, {INPUTS[name]}")
 
     def described(self) -> dict[str, Any]:
@@ -278,6 +282,53 @@ def class_codes(labels: Tensor, classes: int) -> Tensor:
     return codes("labels", labels, classes, "class codes", ", as logits have them").long()
 
 
+def label_codes(labels: Tensor) -> Tensor:
+    """Class codes of any type of numbers as int64, ``(sample,)``; a 0/1 matrix ``(sample, label)`` as it is.
+
+    Raises:
+        InputError: one that is no whole number; names its position.
+    """
+    if labels.dtype is torch.int64 or labels.dim() > 1:
+        return labels
+    if labels.is_floating_point():
+        _refuse(labels, labels != labels.round(), "labels", "class codes, whole numbers")
+    return labels.long()
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of each sample, from its logits ``(sample, class)`` and class code. ``(sample,)``
+
+    Labels may also be probabilities of the classes, of the shape of the logits.
+
+    Raises:
+        InputError: labels of another shape, or that are no class codes.
+    """
+    if labels.shape == logits.shape and labels.is_floating_point():
+        return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    if logits.dim() != 2 or labels.shape != logits.shape[:1]:
+        raise InputError(
+            f"logits must be (sample, class) and labels (sample,), a class code each. Got the shapes {tuple(logits.shape)} "
+            f"and {tuple(labels.shape)}"
+        )
+    codes = class_codes(label_codes(labels), logits.shape[1])
+    return torch.nn.functional.cross_entropy(logits, codes, reduction="none")
+
+
+def array(name: str, value: Any) -> Any:
+    """What was given for an input, as a tensor where it is an array of any kind.
+
+    Raises:
+        InputError: it is none of numbers.
+    """
+    if isinstance(value, Tensor) or name in _NO_ARRAYS:
+        return value
+    found = np.asarray(value)
+    if found.dtype.kind not in "biuf":
+        raise InputError(f"{name} must be numbers: {INPUTS[name]}. Got {type(value).__name__} of {found.dtype}")
+    # A copy: what was loaded from a file is read-only, and torch warns of such arrays.
+    return torch.tensor(found.astype(np.float32) if found.dtype.kind == "b" else found)
+
+
 def _refuse(values: Tensor, wrong: Tensor, name: str, must: str) -> None:
     if bool(wrong.any()):
         at = tuple(wrong.nonzero()[0].tolist())
@@ -300,11 +351,13 @@ def within(
         strict: whether it must not be the lower bound, and the upper one.
 
     Raises:
-        InputError: it is out of bounds.
+        InputError: it is no number, or out of bounds.
 
     >>> within("lam", 0.5, 0, 1, strict=(True, True))
     0.5
     """
+    if not hasattr(value, "__float__"):
+        raise InputError(f"{name} must be a number. Got {value!r}")
     inside = (value > low if strict[0] else value >= low) and (value < high if strict[1] else value <= high)
     if not inside:
         lower = f"above {low:g}" if strict[0] else f"{low:g} or more"

@@ -1,14 +1,15 @@
 """From difficulty to weights: one number a sample, of mean one, for any learner that takes sample weights."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hardsight.decisions import DROP, KEEP, RELABEL, fitted
 from hardsight.difficulty import Difficulty
-from hardsight.errors import InputError
-from hardsight.weights.core import within
+from hardsight.errors import InputError, whole
+from hardsight.weights.core import OF_SAMPLES, array, within
 from hardsight.weights.table import scheme as named
 
 
@@ -31,38 +32,69 @@ def weigh(
         scheme: a name of ``hardsight.SCHEMES``; "auto" reads the ledger (:mod:`hardsight.weights.automatic`).
         clip: the largest weight; what is cut off is spread over the others in proportion, so that the mean stays one.
         seed: of schemes that draw.
-        decisions: of a review, as :meth:`hardsight.Difficulty.apply` takes them. Samples dropped weigh 0; a label kept or
-            put right is certain, and weighed as such; all others are weighed by the scheme.
-        given: the scheme's parameters, and what it reads that a difficulty does not hold (``epoch=…``, ``groups=…``).
+        decisions: of a review, as :meth:`hardsight.Difficulty.apply` takes them. Samples dropped weigh 0; those relabelled
+            count for their new class, with the error of their new label. That a label was kept or put right, and so is
+            certain, is known to "auto" alone: other schemes read the error, which does not change where a label is kept.
+        given: the scheme's parameters, and what it reads that a difficulty does not hold (``epoch=…``, ``groups=…``), arrays
+            with a row a sample in the order of the samples.
 
     Raises:
-        InputError: an unknown scheme or parameter, something that the scheme reads is missing, a scheme with a state, one
-            whose weights are all zero, a ``clip`` that is too low for that, or decisions that do not fit.
+        InputError: no difficulty, an unknown scheme or parameter, something that the scheme reads is missing or has not a
+            row a sample, a scheme with a state, one whose weights are all zero, a ``clip`` that is too low for that, or
+            decisions that do not fit.
     """
+    if not isinstance(difficulty, Difficulty):
+        raise InputError(
+            f"hs.weigh reads what hs.measure found, a Difficulty. Got {type(difficulty).__name__}: measure first, or use "
+            "hs.Weighting for losses in a loop"
+        )
     found = named(scheme)
     if found.start is not None or found.kind not in ("weights", "sampling"):
         raise InputError(
             f"scheme {scheme!r} needs a training loop: use hs.Weighting({scheme!r}, …), or a scheme without state"
         )
     parameters = {name: value for name, value in given.items() if name not in found.reads}
-    reviewed, stays = (difficulty, None) if decisions is None else settled(difficulty, decisions)
-    inputs = _inputs(reviewed, seed)
-    for name in given.keys() & set(found.reads):
-        value, rows = given[name], getattr(given[name], "shape", ())[:1]
-        # What has a value for every sample loses those of the samples dropped.
-        inputs[name] = value if stays is None or rows != (len(difficulty),) else value[stays]
-    weights = found.of(inputs, parameters).double().numpy()
-    if stays is not None:
-        whole = np.zeros(len(difficulty))
-        whole[stays] = weights
-        weights = whole
+    read = {name: _read(name, given[name], len(difficulty)) for name in found.reads if name in given}
+    review = None if decisions is None else settled(difficulty, decisions)
+    inputs = _inputs(difficulty if review is None else review.difficulty, seed)
+    if review is not None:
+        read |= {name: value[review.stays] for name, value in read.items() if name in OF_SAMPLES}
+        if "certain" in found.parameters:
+            parameters.setdefault("certain", review.certain)
+    weights = found.of(inputs | read, parameters).double().numpy()
+    if review is not None:
+        every = np.zeros(len(difficulty))
+        every[review.stays] = weights
+        weights = every
     if not weights.sum() > 0:
         raise InputError(f"scheme {scheme!r} gives no sample any weight here: loosen its parameters")
     return _clipped(weights / weights.mean(), clip)
 
 
-def settled(difficulty: Difficulty, decisions: Any) -> tuple[Difficulty, np.ndarray]:
-    """The result as a review leaves it, without the samples dropped, and where each of its samples stood.
+def _read(name: str, value: Any, samples: int) -> Any:
+    found = array(name, value)
+    if name in OF_SAMPLES and found.shape[:1] != (samples,):
+        rows = len(found) if found.ndim else "no"
+        raise InputError(f"{name} has {rows} rows, the difficulty {samples}: one a sample, in the order of the samples")
+    return found
+
+
+class Review(NamedTuple):
+    """What decisions make of a result.
+
+    Attributes:
+        difficulty: as they leave it, without the samples dropped.
+        stays: where each of its samples stood, ``(sample,)``.
+        certain: whose label was kept or put right, ``(sample,)``.
+    """
+
+    difficulty: Difficulty
+    stays: np.ndarray
+    certain: Tensor
+
+
+def settled(difficulty: Difficulty, decisions: Any) -> Review:
+    """The result as a review leaves it.
 
     Labels kept or put right have no doubt left. The error of a relabelled sample is that of its new label, by the same
     predictions: only the consensus' part of it changes, in log-loss and in squared error.
@@ -86,7 +118,9 @@ def settled(difficulty: Difficulty, decisions: Any) -> tuple[Difficulty, np.ndar
         _relabel(reviewed, place[found.at[changed]], found.labels[changed])
     if reviewed.p_wrong is not None:
         reviewed.p_wrong[place[certain]] = 0.0
-    return reviewed, stays
+    looked_at = torch.zeros(len(stays), dtype=torch.bool)
+    looked_at[torch.from_numpy(place[certain])] = True
+    return Review(reviewed, stays, looked_at)
 
 
 def _relabel(d: Difficulty, at: np.ndarray, labels: np.ndarray) -> None:
@@ -110,7 +144,7 @@ def _inputs(difficulty: Difficulty, seed: int) -> dict[str, Any]:
     told: dict[str, Any] = {
         "loss": torch.tensor(difficulty.error),
         "held_out": torch.tensor(difficulty.error),
-        "generator": torch.Generator().manual_seed(seed),
+        "generator": torch.Generator().manual_seed(whole("seed", seed, 0)),
     }
     if difficulty.consensus is not None and difficulty.classes is not None:
         labels = torch.tensor(difficulty.labels)

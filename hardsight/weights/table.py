@@ -86,6 +86,10 @@ def scheme(name: str) -> Scheme:
     Raises:
         InputError: there is none; names the nearest.
     """
+    if not isinstance(name, str):
+        raise InputError(
+            f"a scheme is told by its name, such as 'superloss'. Got {type(name).__name__ if name is not None else name}"
+        )
     if name not in SCHEMES:
         near = get_close_matches(name, SCHEMES, 3, 0.5)
         meant = f"do you mean {' or '.join(map(repr, near))}?" if near else "hardsight schemes lists them"

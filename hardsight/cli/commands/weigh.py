@@ -35,13 +35,16 @@ def weigh(
     """Turn a saved DIFFICULTY (a difficulty.parquet) into weights of mean 1, one a sample, by id."""
     from hardsight.difficulty import Difficulty
     from hardsight.weights import weigh as weighed
-    from hardsight.weights.automatic import decide
+    from hardsight.weights.automatic import explained
     from hardsight.weights.of_difficulty import settled
     from hardsight.weights.words import summary
     from hardsight.weights.written import write
 
     d = Difficulty.load(difficulty)
     parameters = dict(assigned(each) for each in given)
+    for name in ("scheme", "clip", "seed", "decisions"):
+        if name in parameters:
+            raise click.UsageError(f"{name} is no parameter of a scheme: pass --{name}")
     try:
         weights = weighed(d, scheme, clip=clip, seed=seed, decisions=decisions, **parameters)
     except (AttributeError, TypeError) as fault:
@@ -50,6 +53,11 @@ def weigh(
         ) from fault
     write(d.ids, weights, output)
     if scheme == "auto":
-        click.echo(decide(d if decisions is None else settled(d, decisions)[0]).text, err=True)
+        if decisions is None:
+            words = explained(d, weights)
+        else:
+            review = settled(d, decisions)
+            words = explained(review.difficulty, weights[review.stays], review.certain)
+        click.echo(words, err=True)
     click.echo(summary(d.ids, weights), err=True)
     click.echo(f"wrote {output}")

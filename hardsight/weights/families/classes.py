@@ -36,7 +36,7 @@ def _inverse_power(labels: Tensor, sizes: Tensor, power: float) -> Tensor:
     n = class_sizes(labels, sizes)
     seen = torch.where(n > 0, n, 1)
     of_class = n.sum() / (seen ** (1 - power) * (n > 0)).sum() / seen**power
-    return of_class[labels]
+    return of_class[labels.long()]
 
 
 def class_balanced(
@@ -46,7 +46,7 @@ def class_balanced(
 
     ``beta`` = 0 is uniform, ``beta`` → 1 the inverse frequency.
     """
-    return _effective(class_sizes(labels, sizes), beta)[labels]
+    return _effective(class_sizes(labels, sizes), beta)[labels.long()]
 
 
 def _effective(n: Tensor, beta: float) -> Tensor:
@@ -152,8 +152,9 @@ def class_sizes(labels: Int[Tensor, " sample"], sizes: Real[Tensor, " class"]) -
     if bool(outside.any()):
         wrong = int(labels[outside][0])
         raise InputError(f"labels must be class codes from 0 to {len(n) - 1}, as sizes has {len(n)}. Got {wrong}")
-    if bool((n[labels] == 0).any()):
-        empty = int(labels[n[labels] == 0][0])
+    own = n[labels.long()]
+    if bool((own == 0).any()):
+        empty = int(labels[own == 0][0])
         raise InputError(
             f"sizes says that class {empty} has no samples, but labels has one: give sizes of this data set"
         )
