@@ -9,9 +9,22 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from tiny_texts import WORDS, BagOfWords, Bigrams, arguments, bert, counts, frozen, gpt2, reviews, tokenizer
+from tiny_texts import (
+    WORDS,
+    BagOfWords,
+    Bigrams,
+    arguments,
+    bert,
+    counts,
+    frozen,
+    gpt2,
+    reviews,
+    tagged,
+    tagger,
+    tokenizer,
+)
 from torch.nn import functional
-from transformers import DataCollatorForLanguageModeling, Trainer
+from transformers import DataCollatorForLanguageModeling, DataCollatorForTokenClassification, Trainer
 
 import hardsight as hs
 from hardsight.console import machine, summary
@@ -116,6 +129,15 @@ def test_sequences_of_a_real_model_are_judged_as_it_judges_them_one_by_one():
     own = [model(torch.tensor([row]), labels=torch.tensor([row])).loss.item() for row in rows]
     np.testing.assert_allclose((total / count).detach(), own, rtol=1e-5)
     assert count.tolist() == [len(row) - 1 for row in rows]
+
+
+def test_tokens_that_are_classified_are_judged_as_the_model_judges_them(tmp_path):
+    data, still = tagged(12), arguments(tmp_path, learning_rate=0.0, max_steps=1)
+    learner = hs.HuggingFace(tagger, still, collator=DataCollatorForTokenClassification(tokenizer()))
+    d = hs.measure(data, learner=learner, **FOLDS)
+    model = tagger().eval()
+    own = [model(torch.tensor([row["input_ids"]]), labels=torch.tensor([row["labels"]])).loss.item() for row in data]
+    np.testing.assert_allclose(d.error, own, rtol=1e-5)
 
 
 def test_which_models_answer_in_place():

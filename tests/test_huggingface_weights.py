@@ -5,9 +5,27 @@ import numpy as np
 import pytest
 import torch
 import weighting_schemes
-from tiny_texts import BagOfWords, Bigrams, arguments, bert, counts, frozen, gpt2, llama, reviews, tokenizer
+from tiny_texts import (
+    BagOfWords,
+    Bigrams,
+    arguments,
+    bert,
+    counts,
+    frozen,
+    gpt2,
+    llama,
+    reviews,
+    tagged,
+    tagger,
+    tokenizer,
+)
 from torch.nn.functional import cross_entropy
-from transformers import DataCollatorForLanguageModeling, DataCollatorWithFlattening, Trainer
+from transformers import (
+    DataCollatorForLanguageModeling,
+    DataCollatorForTokenClassification,
+    DataCollatorWithFlattening,
+    Trainer,
+)
 
 import hardsight as hs
 from hardsight.integrations.huggingface import WeightedTrainer
@@ -185,6 +203,13 @@ def test_weights_of_one_are_the_plain_trainer(tmp_path, language):
     assert ones.state.log_history[-1]["train_loss"] == pytest.approx(
         plain.state.log_history[-1]["train_loss"], rel=1e-4
     )
+
+
+def test_weights_of_one_are_the_plain_trainer_of_a_token_classifier(tmp_path):
+    data, how = tagged(N), {"max_steps": 6, "data_collator": DataCollatorForTokenClassification(tokenizer())}
+    plain = trained(tagger(), data, tmp_path, kind=Trainer, **how)
+    ones = trained(tagger(), hs.indexed(data), tmp_path, hs.Weighting(np.ones(N)), **how)
+    torch.testing.assert_close(parameters(ones), parameters(plain), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("how", ["classes", "tokens", "mean"])

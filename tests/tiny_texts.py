@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
+    BertForTokenClassification,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -90,7 +91,7 @@ def counts(input_ids):
     return found
 
 
-def bert(**changes):
+def bert(kind=BertForSequenceClassification, **changes):
     config = BertConfig(
         vocab_size=len(WORDS),
         hidden_size=8,
@@ -100,7 +101,19 @@ def bert(**changes):
         max_position_embeddings=16,
         **changes,
     )
-    return BertForSequenceClassification(config)
+    return kind(config)
+
+
+def tagger():
+    """A classifier of words."""
+    torch.manual_seed(0)
+    return bert(BertForTokenClassification, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+
+
+def tagged(n):
+    """The sentences of ``reviews``, of which the words that judge are told from the others."""
+    rows = reviews(n)["input_ids"]
+    return datasets.Dataset.from_dict({"input_ids": rows, "labels": [[int(word >= 7) for word in row] for row in rows]})
 
 
 def gpt2(dropout=0.1):

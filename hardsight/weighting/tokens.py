@@ -18,6 +18,7 @@ from hardsight.weights.core import OF_SAMPLES
 
 IGNORED = -100
 """The label of tokens that do not count, such as padding."""
+_IN_PLACE = ("ForMaskedLM", "ForTokenClassification")
 _OTHERS = OF_SAMPLES - {"logits", "labels"}
 _MEND = (
     "scheme {!r} reads {} of samples with one label each, not of sequences of tokens: take one that reads the loss or p "
@@ -57,12 +58,13 @@ def aligned(logits: Tensor, labels: Tensor, *, shift: bool) -> tuple[Tensor, Ten
 
 
 def shifts(model: Any) -> bool:
-    """Whether a model's logits at a token are for the next one; encoder-decoders and masked language models answer in place.
+    """Whether a model's logits at a token are for the next one.
 
-    Models that do not say, because they are no Hugging Face models, are taken for causal ones.
+    Encoder-decoders, masked language models and token classifiers answer in place. Models that do not say, because they are
+    no Hugging Face models, are taken for causal ones.
     """
     in_place = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
-    return not in_place and getattr(model, "loss_type", None) != "ForMaskedLM"
+    return not in_place and getattr(model, "loss_type", None) not in _IN_PLACE
 
 
 def _labels(given: Mapping[str, Any]) -> Tensor:
