@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import lightgbm
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xgboost
@@ -134,6 +135,25 @@ def test_given_weights_multiply_the_schemes(cancer):
     )
     by_hand = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(given)).fit(X, y)
     np.testing.assert_allclose(booster.predict(X), raw_light(by_hand, X), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("index", [np.arange(200)[::-1], [f"row {i}" for i in range(200)]])
+def test_a_difficulty_weighs_rows_in_their_order_whatever_its_ids(cancer, index):
+    X, y = cancer[0][:200], cancer[1][:200]
+    d = hs.measure(pd.DataFrame(X, index=index).add_prefix("x"), y, learner="ridge", folds=2, repeats=2)
+    assert d.ids.tolist() == list(index)
+    here = Objective(d, scheme="spl-linear", lam=2.0)(y, np.zeros(200))
+    by_hand = Objective(hs.weigh(d, "spl-linear", lam=2.0))(y, np.zeros(200))
+    np.testing.assert_array_equal(here, by_hand)
+
+
+def test_weights_of_other_rows_are_refused(cancer):
+    X, y = cancer
+    model = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(np.linspace(0, 2, len(y))))
+    with pytest.raises(
+        InputError, match="there are 569 weights and 200 training rows: pass the weights of these rows as"
+    ):
+        model.fit(X[:200], y[:200])
 
 
 def test_weights_follow_the_predictions_round_by_round(cancer):

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 import skorch
@@ -111,6 +112,20 @@ def test_a_difficulty_weighs_by_position(digits):
     by_name = fitted(net(train_split=None, weighting=d, weighting_parameters=parameters), X, y)
     by_hand = fitted(net(train_split=None), X, y, sample_weight=hs.weigh(d, "spl-linear", lam=2.0))
     np.testing.assert_allclose(weight_of(by_name), weight_of(by_hand), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("index", [np.arange(200)[::-1], [f"row {i}" for i in range(200)]])
+def test_a_difficulty_weighs_rows_whatever_its_ids(digits, index):
+    X, y = digits[0][:200], digits[1][:200]
+    d = hs.measure(pd.DataFrame(X, index=index).add_prefix("x"), y, learner="ridge", folds=3, repeats=2)
+    assert d.ids.tolist() == list(index)
+    by_name = fitted(net(weighting=d, weighting_parameters={"scheme": "spl-linear", "lam": 2.0}), X, y)
+    by_hand = fitted(net(), X, y, sample_weight=hs.weigh(d, "spl-linear", lam=2.0))
+    np.testing.assert_allclose(weight_of(by_name), weight_of(by_hand), rtol=1e-5, atol=1e-7)
+    with pytest.raises(
+        InputError, match="there are 200 weights and 100 training rows: pass the weights of these rows as"
+    ):
+        net(weighting=d).fit(X[:100], y[:100])
 
 
 def test_it_lives_among_scikit_learns_parts(digits):

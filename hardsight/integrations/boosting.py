@@ -10,6 +10,7 @@ import torch
 from scipy.special import expit, softmax
 
 from hardsight.errors import InputError
+from hardsight.integrations.by_row import weighting_by_row
 from hardsight.weighting import Weighting
 
 # As in XGBoost: a leaf of perfect predictions must still be divided by something.
@@ -28,7 +29,8 @@ class Objective:
 
     Args:
         what: name of a scheme in ``hardsight.SCHEMES``, an array of weights ``(sample,)``, or a ``Difficulty``, whose
-            weights are those of :func:`hardsight.weigh`.
+            weights are those of :func:`hardsight.weigh`. Weights and a difficulty are those of the rows that are trained on,
+            in their order, whatever the difficulty's ids; of parts of them, such as folds, pass ``sample_weight``.
         num_class: 2 for one column of log-odds, more for a column each.
         rounds: in all, for schemes that read how many.
         factor: of the curvature p(1-p), which leaves out how scores of several classes lean on each other: None takes
@@ -65,7 +67,8 @@ class Objective:
             Gradient and curvature, in the shape of the scores.
 
         Raises:
-            InputError: scores that do not match the number of classes, or labels that are not 0, 1, ….
+            InputError: scores that do not match the number of classes, labels that are not 0, 1, …, or not a weight for each
+                row that is trained on.
         """
         if hasattr(second, "get_label"):
             labels, scores, sample_weight = second.get_label(), first, second.get_weight()
@@ -89,7 +92,7 @@ class Objective:
         if isinstance(self.what, str):
             sizes = torch.from_numpy(np.bincount(codes, minlength=self.num_class))
             told = {"num_samples": len(codes), "sizes": sizes, "epochs": self.rounds}
-        self._weighting = Weighting(self.what, **told | self.parameters)
+        self._weighting = weighting_by_row(self.what, len(codes), told | self.parameters)
         self._round, self._samples = 0, len(codes)
 
     def _weighed(self, raw: np.ndarray, codes: np.ndarray) -> np.ndarray:

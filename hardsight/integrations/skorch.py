@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset, default_collate
 
 from hardsight.errors import InputError
+from hardsight.integrations.by_row import weighting_by_row
 from hardsight.weighting import Weighting
 
 try:
@@ -59,8 +60,9 @@ class WeightedNet:
 
     Args:
         module: as in skorch.
-        weighting: name of a scheme in ``hardsight.SCHEMES`` that is applied while the net trains, or a ``Difficulty`` of the
-            data by position; None: only weights that ``fit`` is given, if any.
+        weighting: name of a scheme in ``hardsight.SCHEMES`` that is applied while the net trains; or weights ``(sample,)``
+            or a ``Difficulty`` of all that ``fit`` is given, in its order, whatever the difficulty's ids (of parts of it,
+            such as folds, pass ``sample_weight``); None: only weights that ``fit`` is given, if any.
         weighting_parameters: other arguments of :class:`hardsight.Weighting`, such as the scheme's own parameters.
         kwargs: as in skorch.
 
@@ -97,7 +99,8 @@ class WeightedNet:
             fit_params: as in skorch.
 
         Raises:
-            InputError: weights besides a scheme, below 0, or not one a sample; a criterion without losses of samples.
+            InputError: weights besides a scheme, below 0, or not one a sample; a difficulty of other samples; a criterion
+                without losses of samples.
         """
         self._given_weights = _checked(sample_weight, self.weighting)
         self.weighting_ = None
@@ -121,9 +124,10 @@ class WeightedNet:
             return Weighting(given, count)
         if self.weighting is None:
             return None
-        if not isinstance(self.weighting, str):
-            return Weighting(self.weighting, **parameters)
-        return Weighting(self.weighting, count, **{"sizes": _sizes(train), "epochs": self.max_epochs, **parameters})
+        told: dict[str, Any] = {}
+        if isinstance(self.weighting, str):
+            told = {"num_samples": count, "sizes": _sizes(train), "epochs": self.max_epochs}
+        return weighting_by_row(self.weighting, count, told | parameters)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """As in skorch; training batches bring the ids of their samples."""
