@@ -274,6 +274,8 @@ def test_bad_arguments_are_refused_with_the_mend(wine):
         Weighted(KNeighborsClassifier(), **EASY).fit(X, y)
     with pytest.raises(InputError, match="do you mean 'spl-linear'"):
         Weighted(GaussianNB(), "spl-linaer").fit(X, y)
+    with pytest.raises(InputError, match="scheme_parameters has 'first', a value for each sample"):
+        Weighted(GaussianNB(), "jtt", scheme_parameters={"first": np.ones(len(y))}).fit(X, y)
     with pytest.raises(InputError, match="folds must be 2 or more"):
         Weighted(GaussianNB(), **EASY, folds=1).fit(X, y)
     with pytest.raises(ValueError, match="Negative values"):

@@ -17,11 +17,13 @@ from sklearn.utils.validation import (
 )
 
 from hardsight.difficulty import Difficulty
-from hardsight.errors import HardsightError, HardsightWarning, whole
+from hardsight.errors import HardsightError, HardsightWarning, InputError, whole
 from hardsight.estimate import measure
 from hardsight.integrations.counted import Counted
 from hardsight.integrations.fitting import fit_weighted
 from hardsight.learners import Estimator
+from hardsight.weighting.batch import OF_SAMPLES
+from hardsight.weights import scheme as named
 from hardsight.weights import weigh
 
 _GRID = 2.0**-30
@@ -61,7 +63,8 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
             sample_weight: 0 or more, ``(sample,)``; multiplies the weights of the scheme.
 
         Raises:
-            InputError: an unknown scheme or parameter, or an estimator that takes no weights.
+            InputError: an unknown scheme or parameter, one with a value for each sample, or an estimator that takes no
+                weights.
             LearnerError: a model that measures failed, though the estimator can be fitted to the whole.
         """
         validate_data(self, X, y, skip_check_array=True)
@@ -100,16 +103,25 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
     def _weighed(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> tuple[Difficulty | None, np.ndarray]:
         """The difficulty of the rows that can be measured, and the scheme's weights of all, ``(sample,)``."""
         weights, folds = np.ones(len(told)), whole("folds", self.folds, 2)
+        parameters = self._parameters()
         found = self._counted(X, told, given)
         if found is None:
             return None, weights
         measured = self._measured(found, min(folds, found.folds))
-        all_of_them = weigh(
-            measured, self.scheme, clip=self.clip, seed=self.random_state, **(self.scheme_parameters or {})
-        )
+        all_of_them = weigh(measured, self.scheme, clip=self.clip, seed=self.random_state, **parameters)
         first = np.argsort(measured.ids)[: len(found.rows)]
         weights[found.rows] = _exactly_added(all_of_them[first])
         return measured.select(found.rows), weights
+
+    def _parameters(self) -> dict[str, Any]:
+        """Those of the scheme; values of samples would go to other ones, which are measured in an order of their own."""
+        parameters: dict[str, Any] = self.scheme_parameters or {}
+        for name in sorted(parameters.keys() & set(named(self.scheme).reads) & OF_SAMPLES):
+            raise InputError(
+                f"scheme_parameters has {name!r}, a value for each sample, which cannot follow the samples through folds: "
+                f"pass sample_weight=hs.weigh(d, {self.scheme!r}, {name}=…) to the estimator itself"
+            )
+        return parameters
 
     def _measured(self, found: Counted, folds: int) -> Difficulty:
         base = self._base()

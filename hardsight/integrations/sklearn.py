@@ -26,7 +26,7 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeighted):
         estimator: a classifier whose ``fit`` takes ``sample_weight``, or a pipeline that ends in one, or a search over one;
             None: ``LogisticRegression()``.
         scheme: which weights; a name of ``hardsight.SCHEMES``, or "auto"; see :func:`hardsight.weigh`.
-        scheme_parameters: its parameters by name.
+        scheme_parameters: its parameters by name; no inputs with a value for each sample.
         learner: what measures the difficulty; None: clones of ``estimator``. See :func:`hardsight.measure`.
         folds: parts of a repeat; fewer where a class is smaller.
         repeats: how often the samples are dealt into folds anew.
@@ -141,7 +141,7 @@ class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeighted):
             None: ``Ridge()``.
         scheme: which weights; a name of ``hardsight.SCHEMES``. By default the probability that the error is one of the small
             ones, by a mixture of two normal distributions of the errors, whatever their unit.
-        scheme_parameters: its parameters by name.
+        scheme_parameters: its parameters by name; no inputs with a value for each sample.
         learner: what measures the difficulty; None: clones of ``estimator``. See :func:`hardsight.measure`.
         folds: parts of a repeat; fewer where there are fewer different samples.
         repeats: how often the samples are dealt into folds anew.
