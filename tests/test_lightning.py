@@ -58,7 +58,7 @@ def data():
     return TensorDataset(torch.randn(N, 3, generator=generator), torch.arange(N) % 2)
 
 
-def fitted(module, folder, epochs, *callbacks, batch=4, resume=None, **more):
+def fitted(module, folder, epochs, *callbacks, batch=4, resume=None, validate=None, **more):
     trainer = pytorch_lightning.Trainer(
         max_epochs=epochs,
         callbacks=list(callbacks),
@@ -71,7 +71,7 @@ def fitted(module, folder, epochs, *callbacks, batch=4, resume=None, **more):
         **more,
     )
     loader = DataLoader(hs.indexed(data()), batch_size=batch)
-    trainer.fit(module, loader, ckpt_path=resume, **({} if resume is None else {"weights_only": True}))
+    trainer.fit(module, loader, validate, ckpt_path=resume, **({} if resume is None else {"weights_only": True}))
     return trainer
 
 
@@ -104,6 +104,38 @@ def test_it_is_told_the_epoch_and_how_many_there_are(tmp_path):
     known = hs.Weighting("t-paced", epochs=7)
     fitted(Plain(known), tmp_path, 1, WeightingCallback(known))
     assert known.epochs == 7
+
+
+class Judged(Plain):
+    """Judges by the weighting that it trains with."""
+
+    def __init__(self, weighting, own=False):
+        super().__init__(weighting, own)
+        self.judged = []
+
+    def validation_step(self, batch, at):
+        found = self.training_step(batch, at)
+        x, y, _ = batch
+        self.judged.append(found.item() - cross_entropy(self.net(x), y).item())
+        return found
+
+    test_step = predict_step = validation_step
+
+
+@pytest.mark.filterwarnings("ignore:The '(val|test|predict)_dataloader' does not have many workers")
+@pytest.mark.parametrize("own", [False, True])
+def test_what_is_not_trained_on_is_neither_weighted_nor_remembered(tmp_path, own):
+    plain, judged = (hs.Weighting("t-running", num_samples=N, epochs=2) for _ in range(2))
+    fitted(Plain(plain, own), tmp_path, 2, WeightingCallback(plain))
+    module, loader = Judged(judged, own), DataLoader(hs.indexed(data()), batch_size=4)
+    trainer = fitted(module, tmp_path, 2, WeightingCallback(judged), validate=loader, val_check_interval=2)
+    trainer.test(module, loader, verbose=False)
+    trainer.predict(module, loader)
+    assert len(module.judged) == 2 + 2 * 3 + 3 + 3
+    assert module.judged == pytest.approx([0] * 14, abs=1e-6)
+    assert judged.training
+    assert torch.equal(judged.memory.mean, plain.memory.mean)
+    assert torch.equal(judged.memory.level, plain.memory.level)
 
 
 @pytest.mark.parametrize("own", [False, True])

@@ -23,6 +23,9 @@ def _callback() -> Any:
 class WeightingCallback(_callback()):  # type: ignore[misc]
     """Tells a weighting the epoch before every batch, moves it to the device, and keeps its state in checkpoints.
 
+    While Lightning validates (before training, too), tests or predicts, the weighting is in evaluation: it gives the plain
+    mean of the losses and remembers nothing.
+
     The training step then weighs in one line, with ids that ``hs.indexed(dataset)`` puts last into every batch::
 
         weighting = hs.Weighting("superloss", num_samples=len(dataset))
@@ -50,6 +53,7 @@ class WeightingCallback(_callback()):  # type: ignore[misc]
             )
         super().__init__()
         self.weighting = weighting
+        self._trained = weighting.training
 
     def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
         """Bring it to where the model is."""
@@ -66,6 +70,18 @@ class WeightingCallback(_callback()):  # type: ignore[misc]
         within = batch_idx / batches if batches and batches != float("inf") else 0.0
         self.weighting.train()
         self.weighting.set_epoch(trainer.current_epoch + within)
+
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+        """Weigh nothing, and remember nothing, of what is not trained on."""
+        self._trained = self.weighting.training
+        self.weighting.eval()
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Be as before."""
+        self.weighting.train(self._trained)
+
+    on_test_start = on_predict_start = on_validation_start
+    on_test_end = on_predict_end = on_validation_end
 
     def state_dict(self) -> dict[str, Any]:
         """What Lightning writes into a checkpoint."""
