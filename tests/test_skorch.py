@@ -168,8 +168,42 @@ def test_training_goes_on_where_it_was(digits):
     X, y = digits
     once = fitted(net(max_epochs=4, iterator_train__shuffle=False), X, y, sample_weight=np.linspace(0, 2, len(y)))
     twice = fitted(net(max_epochs=2, iterator_train__shuffle=False), X, y, sample_weight=np.linspace(0, 2, len(y)))
-    twice.partial_fit(X, y)
+    twice.partial_fit(X, y, sample_weight=np.linspace(0, 2, len(y)))
     np.testing.assert_allclose(weight_of(once), weight_of(twice), rtol=1e-6)
+
+
+def test_weights_of_one_call_are_not_those_of_the_next(digits):
+    X, y = digits
+    model = fitted(net(train_split=None), X, y, sample_weight=np.zeros(len(y)))
+    before = weight_of(model).copy()
+    model.partial_fit(X[:300], y[:300], sample_weight=np.zeros(300))
+    np.testing.assert_array_equal(weight_of(model), before)
+    model.partial_fit(X, y)
+    assert model.weighting_ is None
+    assert not np.array_equal(weight_of(model), before)
+    with pytest.raises(InputError, match="400 samples, 300 weights"):
+        model.partial_fit(X, y, sample_weight=np.ones(300))
+
+
+def test_a_scheme_remembers_the_samples_until_there_are_others(digits):
+    X, y = digits
+    model = fitted(net(train_split=None, weighting="active-bias"), X, y)
+    remembered = {name: value.clone() for name, value in model.weighting_.memory.state.items()}
+    model.set_params(max_epochs=0).partial_fit(X, y)
+    assert all(torch.equal(model.weighting_.memory.state[name], value) for name, value in remembered.items())
+    model.partial_fit(X[::-1][:300], y[::-1][:300])
+    assert model.weighting_.known.count == 300
+
+
+@pytest.mark.parametrize("absent", [4, 9])
+def test_class_sizes_are_those_of_all_classes_of_the_net(digits, absent):
+    X, y = digits
+    at = y != absent
+    model = fitted(net(weighting="logit-adjusted-loss", train_split=None), X[at], y[at])
+    assert model.weighting_.sizes.tolist() == np.bincount(y[at], minlength=10).tolist()
+    assert model.weighting_.epoch == 2
+    model.partial_fit(X[y < 5], y[y < 5])
+    assert model.weighting_.sizes.tolist() == [*np.bincount(y[y < 5]), 0, 0, 0, 0, 0]
 
 
 def test_what_cannot_be_weighted_is_refused_with_the_mend(digits):

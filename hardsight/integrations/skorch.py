@@ -102,32 +102,68 @@ class WeightedNet:
             InputError: weights besides a scheme, below 0, or not one a sample; a difficulty of other samples; a criterion
                 without losses of samples.
         """
-        self._given_weights = _checked(sample_weight, self.weighting)
+        given = _checked(sample_weight, self.weighting)
         self.weighting_ = None
-        return super().fit(X, y, **fit_params)  # type: ignore[misc]
+        return super().fit(X, y, sample_weight=given, **fit_params)  # type: ignore[misc]
+
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, classes: Any = None, **fit_params: Any
+    ) -> Any:
+        """Train on.
+
+        What a scheme remembers of each sample is kept where there are as many samples of each class as before, which are
+        then taken for the same ones in the same order; weights of an earlier call are not.
+
+        Args:
+            X: as in skorch.
+            y: as in skorch.
+            sample_weight: as in :meth:`fit`.
+            classes: as in skorch.
+            fit_params: as in skorch.
+
+        Raises:
+            InputError: as in :meth:`fit`.
+        """
+        self._given_weights = _checked(sample_weight, self.weighting)
+        return super().partial_fit(X, y, classes=classes, **fit_params)  # type: ignore[misc]
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
         """As in skorch; the weighting is made for what is there to train on."""
         train, valid = super().get_split_datasets(X, y, **fit_params)  # type: ignore[misc]
-        if getattr(self, "weighting_", None) is None:
-            # skorch takes modules that are set as attributes for parts of what it trains.
-            vars(self)["weighting_"] = self._made(train)
+        # skorch takes modules that are set as attributes for parts of what it trains.
+        vars(self)["weighting_"] = self._made(train)
         return train, valid
 
     def _made(self, train: Any) -> Weighting | None:
-        parameters = self.weighting_parameters or {}
-        count = _count(train)
-        given = getattr(self, "_given_weights", None)
+        count, given = _count(train), getattr(self, "_given_weights", None)
         if given is not None:
             if len(given) != count:
                 raise InputError(f"sample_weight must have one value a sample: {count} samples, {len(given)} weights")
             return Weighting(given, count)
         if self.weighting is None:
             return None
-        told: dict[str, Any] = {}
-        if isinstance(self.weighting, str):
-            told = {"num_samples": count, "sizes": _sizes(train), "epochs": self.max_epochs}
-        return weighting_by_row(self.weighting, count, told | parameters)
+        if not isinstance(self.weighting, str):
+            return weighting_by_row(self.weighting, count, self.weighting_parameters or {})
+        before, sizes = getattr(self, "weighting_", None), _sizes(train)
+        if before is not None and before.sizes is not None:
+            sizes = _for_all(sizes, len(before.sizes))
+        made = self._of_scheme(count, sizes)
+        if before is not None and _alike(before, made):
+            made.load_state_dict(before.state_dict())
+        return made
+
+    def _of_scheme(self, count: int, sizes: Tensor | None) -> Weighting:
+        told = {"num_samples": count, "sizes": sizes, "epochs": self.max_epochs}
+        return weighting_by_row(self.weighting, count, told | (self.weighting_parameters or {}))
+
+    def _tell_classes(self, classes: int) -> None:
+        """Sizes of the training part's classes end with the highest one there, and the net may know more."""
+        told = self.weighting_
+        if told is None or told.sizes is None or len(told.sizes) >= classes:
+            return
+        made = self._of_scheme(told.known.count, _for_all(told.sizes.cpu(), classes)).to(self.device)
+        made.epoch = told.epoch
+        vars(self)["weighting_"] = made
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """As in skorch; training batches bring the ids of their samples."""
@@ -172,7 +208,10 @@ class WeightedNet:
             self.criterion_.reduction = kept
         losses = losses.reshape(len(X.ids), -1).mean(1)
         logits = _logits(y_pred, self.criterion_)
-        labels = None if logits is None else to_tensor(y_true, device=self.device)
+        labels = None
+        if logits is not None:
+            labels = to_tensor(y_true, device=self.device)
+            self._tell_classes(logits.shape[1])
         assert self.weighting_ is not None
         weighted: Tensor = self.weighting_(losses, X.ids.to(losses.device), logits=logits, labels=labels)
         return weighted
@@ -214,7 +253,21 @@ def _sizes(dataset: Any) -> Tensor | None:
         labels = to_numpy(data_from_dataset(dataset)[1])
     except (AttributeError, TypeError):
         return None
-    return torch.bincount(torch.from_numpy(labels)) if labels.dtype.kind in "iu" and labels.ndim == 1 else None
+    return torch.from_numpy(np.bincount(labels)) if labels.dtype.kind in "iu" and labels.ndim == 1 else None
+
+
+def _for_all(sizes: Tensor | None, classes: int) -> Tensor | None:
+    """Of all classes, those that are not there, too; ``(class,)``."""
+    return None if sizes is None else torch.nn.functional.pad(sizes, (0, max(0, classes - len(sizes))))
+
+
+def _alike(one: Weighting, other: Weighting) -> bool:
+    """Whether both are of the same scheme, and of as many samples of each class."""
+    if one.get_extra_state()["made_for"] != other.get_extra_state()["made_for"]:
+        return False
+    if one.sizes is None or other.sizes is None:
+        return one.sizes is other.sizes
+    return torch.equal(one.sizes.cpu(), other.sizes)
 
 
 def _logits(predicted: Any, criterion: Any) -> Tensor | None:
