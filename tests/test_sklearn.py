@@ -249,6 +249,14 @@ def test_what_is_too_small_to_measure_weighs_one_and_is_said():
     assert len(pair.difficulty_) == 4
 
 
+@pytest.mark.parametrize("kind", [object, str, "category"])
+def test_a_class_of_one_sample_may_have_any_name(kind):
+    y = pd.Series(["a"] * 6 + ["b"] * 5 + ["c"]).astype(kind)
+    with pytest.warns(HardsightWarning, match="class 'c' has one sample"):
+        model = Weighted(GaussianNB(), **EASY).fit(np.arange(12.0)[:, None], y)
+    assert model.weights_[11] == 1
+
+
 def test_copies_stay_together_in_what_is_measured():
     X, y = load_breast_cancer(return_X_y=True)
     rng = np.random.default_rng(0)

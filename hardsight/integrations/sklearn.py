@@ -84,8 +84,10 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeighted):
             return None
         absent = np.setdiff1d(told if given is None else told[given > 0], np.asarray(found.samples.classes))
         if len(absent):
+            # An element of an array of objects has no item(), and one of another array is no plain value.
+            name = self.classes_[absent[:1]].tolist()[0]
             warn(
-                f"class {self.classes_[absent[0]].item()!r} has one sample, or copies of one: it is not measured, and "
+                f"class {name!r} has one sample, or copies of one: it is not measured, and "
                 "weighs 1 before sample_weight"
             )
         return found
