@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+import xgboost
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -222,6 +223,31 @@ def test_labels_reach_the_classifier_as_they_were_given(wine):
     heavy = LogisticRegression(class_weight={"barolo": 1, "barbera": 9, "grignolino": 1}, max_iter=20)
     model = Weighted(make_pipeline(StandardScaler(), heavy), **EASY).fit(X, y)
     assert model.predict(X[:2]).tolist() == y[:2].tolist()
+
+
+def test_labels_with_a_gap_are_measured_by_classifiers_that_take_none():
+    X = np.random.default_rng(0).normal(size=(41, 2))
+    y = np.repeat([0, 1, 2], [20, 1, 20])
+    X[y == 2] += 1
+    boosted = xgboost.XGBClassifier(n_estimators=5, max_depth=2, n_jobs=1)
+    with pytest.warns(HardsightWarning, match="class 1 has one sample"):
+        model = Weighted(boosted, **SOFT).fit(X, y)
+    assert model.difficulty_.classes == (0, 2)
+    assert (model.difficulty_.predicted == model.difficulty_.labels).mean() > 0.6
+    assert model.predict_proba(X).shape == (41, 3)
+    absent = Weighted(boosted, **SOFT).fit(X, np.arange(41) % 3, sample_weight=np.arange(41) % 3 != 1)
+    assert absent.difficulty_.classes == (0, 2)
+    # Codes would have the weights of other classes.
+    heavy = Gapless(class_weight={0: 1, 1: 9, 2: 1})
+    with pytest.warns(HardsightWarning), pytest.raises(LearnerError, match="labels are not 0, 1"):
+        Weighted(heavy, **SOFT).fit(X, y)
+
+
+class Gapless(DecisionTreeClassifier):
+    def fit(self, X, y, sample_weight=None):
+        if (np.unique(y) != np.arange(len(np.unique(y)))).any():
+            raise ValueError("labels are not 0, 1, …")
+        return super().fit(X, y, sample_weight)
 
 
 def test_classifiers_without_probabilities_have_none(wine):

@@ -1,6 +1,6 @@
 """One way to fit any scikit-learn estimator with weights, wherever in it the weights are taken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from sklearn.utils.metaestimators import available_if
 
 from hardsight.errors import InputError
 from hardsight.learners.estimators import weight_argument
+
+# Names of parameters whose values are labels, besides those that map labels to something.
+_OF_LABELS = ("classes", "labels", "pos_label")
 
 
 def fit_weighted(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray) -> Any:
@@ -48,6 +51,11 @@ def _argument(estimator: Any) -> str | None:
     return weight_argument(estimator.estimator if isinstance(estimator, BaseSearchCV) else estimator)
 
 
+def _fitted(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray | None) -> Any:
+    model = clone(estimator)
+    return model.fit(X, y) if weights is None else fit_weighted(model, X, y, weights)
+
+
 def _has(name: str) -> Callable[[Callable[..., Any]], Any]:
     decorator: Callable[[Callable[..., Any]], Any] = available_if(lambda self: hasattr(self.estimator, name))
     return decorator
@@ -56,7 +64,9 @@ def _has(name: str) -> Callable[[Callable[..., Any]], Any]:
 class InCodes(ClassifierMixin, BaseEstimator):
     """An estimator that learns the labels as they were given, from codes and in codes.
 
-    Some have parameters that name labels (``class_weight={"ham": 1, "spam": 5}``), which codes would not match.
+    Some have parameters that name labels (``class_weight={"ham": 1, "spam": 5}``), which codes would not match. Others take
+    no labels but 0, 1, … without a gap: where one refuses numbers of which a class is absent, and names none of them, it
+    learns the codes.
 
     Args:
         estimator: a classifier.
@@ -69,14 +79,29 @@ class InCodes(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> "InCodes":
         """Fit a clone; ``y`` holds codes, ``(sample,)``."""
-        model, given = clone(self.estimator), self.labels[y]
-        self.estimator_ = model.fit(X, given) if sample_weight is None else fit_weighted(model, X, given, sample_weight)
-        self.classes_ = np.searchsorted(self.labels, self.estimator_.classes_)
+        try:
+            self.learnt_, self.estimator_ = self.labels, _fitted(self.estimator, X, self.labels[y], sample_weight)
+        except Exception as refused:
+            codes = np.arange(len(self.labels))
+            if self.labels.dtype.kind not in "iuf" or np.array_equal(self.labels, codes) or self._names_labels():
+                raise
+            try:
+                self.learnt_, self.estimator_ = codes, _fitted(self.estimator, X, y, sample_weight)
+            except Exception:  # noqa: BLE001 - then the labels were not what it refused
+                raise refused from None
+        self.classes_ = np.searchsorted(self.learnt_, self.estimator_.classes_)
         return self
+
+    def _names_labels(self) -> bool:
+        given = self.estimator.get_params()
+        return any(
+            isinstance(value, Mapping) or (value is not None and name.split("__")[-1] in _OF_LABELS)
+            for name, value in given.items()
+        )
 
     def predict(self, X: Any) -> np.ndarray:
         """Codes, ``(sample,)``."""
-        codes: np.ndarray = np.searchsorted(self.labels, self.estimator_.predict(X))
+        codes: np.ndarray = np.searchsorted(self.learnt_, self.estimator_.predict(X))
         return codes
 
     @_has("predict_proba")
@@ -104,8 +129,7 @@ class Routed(RegressorMixin, BaseEstimator):
 
     def fit(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> "Routed":
         """Fit a clone; ``y`` are numbers, ``(sample,)``."""
-        model = clone(self.estimator)
-        self.estimator_ = model.fit(X, y) if sample_weight is None else fit_weighted(model, X, y, sample_weight)
+        self.estimator_ = _fitted(self.estimator, X, y, sample_weight)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
