@@ -209,6 +209,23 @@ def test_frames_keep_their_columns_text_its_words_and_sparse_matrices_their_form
     np.testing.assert_allclose(thin.difficulty_.error.mean(), full.difficulty_.error.mean(), rtol=0.5)
 
 
+def test_columns_that_only_the_pipeline_reads_reach_it():
+    rng = np.random.default_rng(0)
+    size, day = rng.normal(size=60), pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 90, 60), "D")
+    y = np.where(size + rng.normal(size=60) / 3 > 0, "up", "down")
+    words = [f"a day of {'sun' if up else 'rain'} as it may be in the year {i}" for i, up in enumerate(y == "up")]
+    told = {"day": day, "wait": day - day[0], "path": [[at, [at]] for at in size], "pair": [np.ones(2)] * 60}
+    frame = pd.DataFrame({"size": size, "words": words, "never": np.nan, **told})
+    ignoring = make_pipeline(make_column_transformer((StandardScaler(), ["size"])), GaussianNB())
+    one, other = Weighted(ignoring, **EASY).fit(frame, y), Weighted(ignoring, **EASY).fit(frame[["size"]], y)
+    np.testing.assert_allclose(one.difficulty_.error.mean(), other.difficulty_.error.mean(), rtol=0.3)
+    assert one.feature_names_in_.tolist() == frame.columns.tolist()
+    reading = make_pipeline(make_column_transformer((TfidfVectorizer(), "words")), LogisticRegression())
+    assert Weighted(reading, **EASY).fit(frame, y).score(frame, y) == 1
+    twice = pd.concat([frame, frame], ignore_index=True)
+    assert len(np.unique(counted.counted(twice, np.tile(y == "up", 2).astype(int), None).samples.groups)) == 60
+
+
 def test_neighbours_in_large_sparse_matrices_are_looked_for_among_components(monkeypatch):
     rng = np.random.default_rng(0)
     X = sparse.csr_array(rng.poisson(0.2, (90, 80)))

@@ -1,5 +1,6 @@
 """What scikit-learn gives to ``fit`` as samples that can be measured: every row as it came, whole weights as copies."""
 
+import sys
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -10,7 +11,8 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 
 from hardsight import samples as doors
-from hardsight.samples import Samples
+from hardsight.errors import InputError
+from hardsight.samples import Samples, tables
 
 # Copies of all samples together, as a multiple of their number, up to which whole weights are written out as copies.
 _COPIES = 10
@@ -94,10 +96,29 @@ def _samples(X: Any, told: np.ndarray, rows: np.ndarray, task: str = "classifica
         return _of_sparse(X, told[rows], rows, task)
     if isinstance(X, pd.DataFrame):
         frame = X.iloc[rows]
-        found = doors.of(frame, told[rows], ids=rows, task=task)
+        found = _of_frame(frame, told[rows], rows, task)
         # Columns that say nothing are left out of what is read, and a ColumnTransformer may name them.
         return replace(found, features=frame, kind="table", embedding=found.matrix)
     return doors.of(np.asarray(X)[rows], told[rows], ids=rows, task=task)
+
+
+def _of_frame(frame: pd.DataFrame, told: np.ndarray, rows: np.ndarray, task: str) -> Samples:
+    """As far as it can be read: a pipeline may make something of the other columns, or leave them out."""
+    try:
+        return doors.of(frame, told, ids=rows, task=task)
+    except InputError:
+        readable = frame.loc[:, [_is_readable(frame.iloc[:, [at]]) for at in range(frame.shape[1])]]
+        if readable.shape[1] in (0, frame.shape[1]):
+            raise
+        return doors.of(readable, told, ids=rows, task=task)
+
+
+def _is_readable(column: pd.DataFrame) -> bool:
+    try:
+        tables.clean(column)
+    except InputError:
+        return False
+    return True
 
 
 def _of_sparse(whole: Any, told: np.ndarray, rows: np.ndarray, task: str) -> Samples:
@@ -123,7 +144,8 @@ def _alike(samples: Samples) -> np.ndarray:
         pairs = zip(X.indptr[:-1], X.indptr[1:], strict=True)
         digests = [_digest(X.indices[a:b].tobytes() + X.data[a:b].tobytes()) for a, b in pairs]
     elif isinstance(X, pd.DataFrame) and not all(map(pd.api.types.is_numeric_dtype, X.dtypes)):
-        digests = [_digest(row.tobytes()) for row in pd.util.hash_pandas_object(X, index=False).to_numpy()]
+        hashed = pd.util.hash_pandas_object(X.apply(_hashable), index=False)
+        digests = [_digest(row.tobytes()) for row in hashed.to_numpy()]
     elif samples.kind in ("table", "array"):
         # -0.0 and 0.0 are the same number but not the same bytes.
         numbers = X.to_numpy(np.float64, na_value=np.nan) if isinstance(X, pd.DataFrame) else X.astype(np.float64)
@@ -131,6 +153,20 @@ def _alike(samples: Samples) -> np.ndarray:
     else:
         digests = samples.fingerprints()
     return np.unique(np.array(digests, dtype="V16"), return_inverse=True)[1].reshape(-1)
+
+
+def _hashable(column: pd.Series) -> pd.Series:
+    """Lists and the like, which have no hash, by what is in them."""
+    if column.dtype != object:
+        return column
+    try:
+        for value in column:
+            hash(value)
+    except TypeError:
+        # numpy would leave out what is in the midst of long arrays.
+        with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
+            return column.map(repr)
+    return column
 
 
 def _digest(row: bytes) -> bytes:

@@ -93,10 +93,12 @@ class InCodes(ClassifierMixin, BaseEstimator):
         return self
 
     def _names_labels(self) -> bool:
-        given = self.estimator.get_params()
+        labels = set(self.labels.tolist())
         return any(
-            isinstance(value, Mapping) or (value is not None and name.split("__")[-1] in _OF_LABELS)
-            for name, value in given.items()
+            not labels.isdisjoint(value)
+            if isinstance(value, Mapping)
+            else value is not None and name.split("__")[-1] in _OF_LABELS
+            for name, value in self.estimator.get_params().items()
         )
 
     def predict(self, X: Any) -> np.ndarray:
