@@ -1,5 +1,6 @@
 """Weights in boosted trees, with the real LightGBM and XGBoost."""
 
+import pickle
 from typing import ClassVar
 
 import lightgbm
@@ -171,9 +172,11 @@ class Written(Objective):
     """Keeps the weights; LightGBM trains with a copy of the objective."""
 
     written: ClassVar[list[np.ndarray]] = []
+    epochs: ClassVar[list[float]] = []
 
-    def _weighed(self, raw, codes):
-        self.written.append(super()._weighed(raw, codes))
+    def _weighed(self, training, raw, codes):
+        self.written.append(super()._weighed(training, raw, codes))
+        self.epochs.append(training.weighting.epoch)
         return self.written[-1]
 
 
@@ -221,4 +224,36 @@ def test_rounds_are_counted_from_the_start_of_each_training(digits):
     y, scores = digits[1], np.random.default_rng(0).normal(size=(300, 4))
     for predicted, epoch in ((0 * scores, 0), (scores, 1), (scores, 2), (0 * scores, 0), (scores, 1)):
         scheme(y, predicted)
-        assert (scheme._weighting.epoch, scheme._weighting.epochs) == (epoch, 9)
+        told = scheme._trainings[scheme].weighting
+        assert (told.epoch, told.epochs) == (epoch, 9)
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_folds_that_train_in_turns_count_rounds_and_remember_each_for_itself(cancer, library, monkeypatch):
+    X, y = cancer[0][:240], cancer[1][:240]
+    monkeypatch.setattr(Written, "epochs", [])
+    monkeypatch.setattr(Written, "written", [])
+    folds, few = [(np.arange(80, 240), np.arange(80)), (np.arange(160), np.arange(160, 240))], {"max_depth": 2}
+    scheme = Written("superloss-mean", rounds=4)
+    if library == "lightgbm":
+        parameters = {**few, "objective": scheme, "verbose": -1, "num_threads": 1, "metric": "binary_logloss"}
+        lightgbm.cv(parameters, lightgbm.Dataset(X, y), 4, folds=folds)
+    else:
+        parameters = {**few, "nthread": 1, "base_score": 0}
+        xgboost.cv(parameters, xgboost.DMatrix(X, y), 4, folds=folds, obj=scheme)
+    assert Written.epochs == [0, 0, 1, 1, 2, 2, 3, 3]
+    together, train = Written.written[1::2], folds[1][0]
+    Written.written.clear()
+    if library == "lightgbm":
+        lightgbm.train(parameters, lightgbm.Dataset(X, y).subset(train), 4)
+    else:
+        xgboost.train(parameters, xgboost.DMatrix(X[train], y[train]), 4, obj=scheme)
+    np.testing.assert_allclose(Written.written, together, rtol=1e-5)
+
+
+def test_an_objective_that_trained_is_copied_and_saved_without_its_trainings(cancer):
+    X, y = cancer
+    scheme = hs.boosting.objective("spl-linear", lam=1.0)
+    model = xgboost.XGBClassifier(**EXTREME, base_score=0.5, objective=scheme).fit(X, y)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(raw_extreme(again.fit(X, y), X), raw_extreme(model, X))

@@ -3,7 +3,9 @@
 Weights that do not change need none of this: ``model.fit(X, y, sample_weight=hs.weigh(d))``.
 """
 
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,12 +19,21 @@ from hardsight.weighting import Weighting
 _LEAST = 1e-16
 
 
+@dataclass
+class _Training:
+    """What is known of a training: its weighting, how many samples it has, and how many rounds are done."""
+
+    weighting: Weighting
+    samples: int
+    rounds: int = 0
+
+
 class Objective:
     """Gradient and curvature of the weighted cross-entropy, for ``objective=`` of LightGBM and XGBoost.
 
     In every round the scheme is given the predictions of all training samples as a batch, and its weights multiply the
-    gradients and curvatures of the samples; they are not differentiated. Rounds count as epochs. Weights of samples that
-    ``fit`` or the data set is given are multiplied on top.
+    gradients and curvatures of the samples; they are not differentiated. Rounds count as epochs, of each data set for itself
+    where ``cv`` trains on folds in turns. Weights of samples that ``fit`` or the data set is given are multiplied on top.
 
     Scores start at zero, where LightGBM's own objectives start at the class shares. In XGBoost pass ``base_score=0.5`` to
     ``XGBClassifier`` and ``base_score=0`` to ``train``, which both stand for a score of zero there.
@@ -57,8 +68,14 @@ class Objective:
             raise InputError(f"num_class must be 2 or more. Got {num_class}")
         self.what, self.num_class, self.rounds, self.parameters = what, num_class, rounds, parameters
         self.factor = 1.0 if num_class == 2 else num_class / (num_class - 1) if factor is None else factor
-        self._weighting: Weighting | None = None
-        self._round = self._samples = 0
+        self._trainings: WeakKeyDictionary[Any, _Training] = WeakKeyDictionary()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is copied or saved trains nothing yet.
+        return {**vars(self), "_trainings": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _trainings=WeakKeyDictionary())
 
     def __call__(self, first: Any, second: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Either ``(labels, scores[, weights])``, as estimators call it, or ``(scores, data set)``, as ``train`` does.
@@ -77,32 +94,33 @@ class Objective:
         given = np.asarray(scores, dtype=np.float64)
         raw = _scores(given, self.num_class)
         codes = _codes(labels, self.num_class)
+        # Cross-validation trains on all folds in turns, a round each. Estimators show no data set, and train one at a time.
+        whose = second if hasattr(second, "get_label") else self
+        training = self._trainings.get(whose)
         # All samples start from one score; so does a training that uses this objective anew.
-        if self._weighting is None or len(codes) != self._samples or not np.ptp(raw, axis=0).any():
-            self._begin(codes)
-        weights = self._weighed(raw, codes)
+        if training is None or len(codes) != training.samples or not np.ptp(raw, axis=0).any():
+            training = self._trainings[whose] = self._begun(codes)
+        weights = self._weighed(training, raw, codes)
         if sample_weight is not None and len(sample_weight):
             weights = weights * np.asarray(sample_weight, dtype=np.float64)
         gradient, curvature = _derivatives(raw, codes, self.factor)
         each = weights if raw.ndim == 1 else weights[:, None]
         return (gradient * each).reshape(given.shape), (np.maximum(curvature, _LEAST) * each).reshape(given.shape)
 
-    def _begin(self, codes: np.ndarray) -> None:
+    def _begun(self, codes: np.ndarray) -> "_Training":
         told: dict[str, Any] = {}
         if isinstance(self.what, str):
             sizes = torch.from_numpy(np.bincount(codes, minlength=self.num_class))
             told = {"num_samples": len(codes), "sizes": sizes, "epochs": self.rounds}
-        self._weighting = weighting_by_row(self.what, len(codes), told | self.parameters)
-        self._round, self._samples = 0, len(codes)
+        return _Training(weighting_by_row(self.what, len(codes), told | self.parameters), len(codes))
 
-    def _weighed(self, raw: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        assert self._weighting is not None
-        self._weighting.set_epoch(self._round)
-        self._round += 1
+    def _weighed(self, training: "_Training", raw: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        training.weighting.set_epoch(training.rounds)
+        training.rounds += 1
         scores = raw if raw.ndim == 2 else np.stack([np.zeros_like(raw), raw], axis=1)
         logits, labels = torch.from_numpy(scores), torch.from_numpy(codes)
         losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
-        told = self._weighting.weights(losses, torch.arange(len(codes)), logits=logits, labels=labels)
+        told = training.weighting.weights(losses, torch.arange(len(codes)), logits=logits, labels=labels)
         weights: np.ndarray = told.double().numpy()
         return weights
 
