@@ -63,6 +63,8 @@ def test_models_without_a_seed_have_one(wine):
     one, again, other = (Weighted(tree, **EASY, random_state=seed).fit(X, y).estimator_ for seed in (0, 0, 1))
     np.testing.assert_array_equal(one.predict_proba(X), again.predict_proba(X))
     assert one.random_state == again.random_state != other.random_state
+    numbered = Weighted(tree, **EASY, random_state=np.int64(1)).fit(X, y).estimator_
+    np.testing.assert_array_equal(numbered.predict_proba(X), other.predict_proba(X))
     assert Weighted(DecisionTreeClassifier(random_state=7), **EASY).fit(X, y).estimator_.random_state == 7
 
 
@@ -327,6 +329,8 @@ def test_bad_arguments_are_refused_with_the_mend(wine):
         Weighted(GaussianNB(), "spl-linaer").fit(X, y)
     with pytest.raises(InputError, match="scheme_parameters has 'first', a value for each sample"):
         Weighted(GaussianNB(), "jtt", scheme_parameters={"first": np.ones(len(y))}).fit(X, y)
+    with pytest.raises(InputError, match=r"random_state must be a whole number, .* Got None: leave it out, or pass 0"):
+        Weighted(GaussianNB(), **EASY, random_state=None).fit(X, y)
     with pytest.raises(InputError, match="folds must be 2 or more"):
         Weighted(GaussianNB(), **EASY, folds=1).fit(X, y)
     with pytest.raises(ValueError, match="Negative values"):

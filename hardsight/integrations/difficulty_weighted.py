@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,8 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
             sample_weight: 0 or more, ``(sample,)``; multiplies the weights of the scheme.
 
         Raises:
-            InputError: an unknown scheme or parameter, one with a value for each sample, or an estimator that takes no
-                weights.
+            InputError: an unknown scheme or parameter, one with a value for each sample, a random_state that is no whole
+                number, or an estimator that takes no weights.
             LearnerError: a model that measures failed, though the estimator can be fitted to the whole.
         """
         validate_data(self, X, y, skip_check_array=True)
@@ -81,7 +82,7 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
             fit_weighted(clone(self._base()), X, y, alone)
             raise
         self.weights_ = weights * alone
-        self.estimator_ = fit_weighted(_seeded(self._base(), self.random_state), X, y, self.weights_)
+        self.estimator_ = fit_weighted(_seeded(self._base(), self._seed()), X, y, self.weights_)
         return self
 
     def _told(self, y: np.ndarray) -> np.ndarray:
@@ -103,12 +104,12 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
     def _weighed(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> tuple[Difficulty | None, np.ndarray]:
         """The difficulty of the rows that can be measured, and the scheme's weights of all, ``(sample,)``."""
         weights, folds = np.ones(len(told)), whole("folds", self.folds, 2)
-        parameters = self._parameters()
+        parameters, seed = self._parameters(), self._seed()
         found = self._counted(X, told, given)
         if found is None:
             return None, weights
         measured = self._measured(found, min(folds, found.folds))
-        all_of_them = weigh(measured, self.scheme, clip=self.clip, seed=self.random_state, **parameters)
+        all_of_them = weigh(measured, self.scheme, clip=self.clip, seed=seed, **parameters)
         first = np.argsort(measured.ids)[: len(found.rows)]
         weights[found.rows] = _exactly_added(all_of_them[first])
         return measured.select(found.rows), weights
@@ -123,6 +124,14 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
             )
         return parameters
 
+    def _seed(self) -> int:
+        if not isinstance(self.random_state, Integral):
+            raise InputError(
+                f"random_state must be a whole number, from which all that is random follows. Got {self.random_state!r}: "
+                "leave it out, or pass 0"
+            )
+        return whole("random_state", self.random_state, 0)
+
     def _measured(self, found: Counted, folds: int) -> Difficulty:
         base = self._base()
         learner = self.learner
@@ -136,7 +145,7 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
             repeats=self.repeats,
             duplicates="apart",
             adjusted=False,
-            seed=self.random_state,
+            seed=self._seed(),
         )
         measured.samples = None
         return measured

@@ -31,7 +31,7 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeighted):
         folds: parts of a repeat; fewer where a class is smaller.
         repeats: how often the samples are dealt into folds anew.
         clip: the largest weight of the scheme, before it is multiplied.
-        random_state: fixes the folds, and the seeds of all models that have none of their own, int.
+        random_state: fixes the folds, and the seeds of all models that have none of their own; a whole number, 0 or more.
 
     Attributes:
         classes_: the labels, sorted, ``(class,)``.
@@ -148,7 +148,7 @@ class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeighted):
         folds: parts of a repeat; fewer where there are fewer different samples.
         repeats: how often the samples are dealt into folds anew.
         clip: the largest weight of the scheme, before it is multiplied.
-        random_state: fixes the folds, and the seeds of all models that have none of their own, int.
+        random_state: fixes the folds, and the seeds of all models that have none of their own; a whole number, 0 or more.
 
     Attributes:
         n_features_in_, feature_names_in_: as everywhere in scikit-learn.
