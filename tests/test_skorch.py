@@ -181,6 +181,10 @@ def test_weights_of_one_call_are_not_those_of_the_next(digits):
     model.partial_fit(X, y)
     assert model.weighting_ is None
     assert not np.array_equal(weight_of(model), before)
+    model.partial_fit(X, y, sample_weight=np.ones(len(y)))
+    told = model.weighting_
+    assert len(model.get_split_datasets(X[:300], y[:300])[0]) == 300
+    assert model.weighting_ is told
     with pytest.raises(InputError, match="400 samples, 300 weights"):
         model.partial_fit(X, y, sample_weight=np.ones(300))
 

@@ -124,14 +124,17 @@ class WeightedNet:
         Raises:
             InputError: as in :meth:`fit`.
         """
-        self._given_weights = _checked(sample_weight, self.weighting)
+        self._given_weights, self._begins = _checked(sample_weight, self.weighting), True
         return super().partial_fit(X, y, classes=classes, **fit_params)  # type: ignore[misc]
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
         """As in skorch; the weighting is made for what is there to train on."""
         train, valid = super().get_split_datasets(X, y, **fit_params)  # type: ignore[misc]
-        # skorch takes modules that are set as attributes for parts of what it trains.
-        vars(self)["weighting_"] = self._made(train)
+        # Users ask for the splits of a fitted net, too.
+        if getattr(self, "_begins", True):
+            # skorch takes modules that are set as attributes for parts of what it trains.
+            vars(self)["weighting_"] = self._made(train)
+            self._begins = False
         return train, valid
 
     def _made(self, train: Any) -> Weighting | None:
