@@ -23,9 +23,9 @@ from hardsight.estimate import measure
 from hardsight.integrations.counted import Counted
 from hardsight.integrations.fitting import fit_weighted
 from hardsight.learners import Estimator
-from hardsight.weighting.batch import OF_SAMPLES
 from hardsight.weights import scheme as named
 from hardsight.weights import weigh
+from hardsight.weights.core import OF_SAMPLES
 
 _GRID = 2.0**-30
 
