@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import (
@@ -224,6 +224,10 @@ def test_columns_that_only_the_pipeline_reads_reach_it():
     assert one.feature_names_in_.tolist() == frame.columns.tolist()
     reading = make_pipeline(make_column_transformer((TfidfVectorizer(), "words")), LogisticRegression())
     assert Weighted(reading, **EASY).fit(frame, y).score(frame, y) == 1
+    with pytest.raises(InputError, match="no column of X holds numbers or categories"):
+        Weighted(make_pipeline(FunctionTransformer(lambda X: X.astype(int)), GaussianNB()), **EASY).fit(
+            frame[["day"]], y
+        )
     twice = pd.concat([frame, frame], ignore_index=True)
     assert len(np.unique(counted.counted(twice, np.tile(y == "up", 2).astype(int), None).samples.groups)) == 60
 

@@ -108,8 +108,13 @@ def _of_frame(frame: pd.DataFrame, told: np.ndarray, rows: np.ndarray, task: str
         return doors.of(frame, told, ids=rows, task=task)
     except InputError:
         readable = frame.loc[:, [_is_readable(frame.iloc[:, [at]]) for at in range(frame.shape[1])]]
-        if readable.shape[1] in (0, frame.shape[1]):
+        if readable.shape[1] == frame.shape[1]:
             raise
+        if not readable.shape[1]:
+            raise InputError(
+                "no column of X holds numbers or categories that differ between samples, which tell who neighbours are: add "
+                "one, such as the days since a date"
+            ) from None
         return doors.of(readable, told, ids=rows, task=task)
 
 
