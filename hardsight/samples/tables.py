@@ -15,6 +15,9 @@ _MANY = 1000
 _WORDS, _LETTERS = 5, 50
 # Below so many rows, "every value another one" happens by chance.
 _IDENTIFIED = 20
+# From so many different numbers on, which are so large a share of the values, the rest are slips of the pen.
+_NUMBERS, _MOST = 20, 0.9
+_SHOWN, _LETTERS_SHOWN = 3, 30
 _FLOAT32 = float(np.finfo(np.float32).max)
 
 _MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
@@ -151,25 +154,50 @@ def _strings(values: np.ndarray, present: np.ndarray, name: str, notices: list[s
     if 2 * counts[dated].sum() > counts[known].sum():
         _refuse_dates(texts[int(np.argmax(dated))], name)
     parsed = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
-    numeric = known.any() and not np.isnan(parsed[known]).any()
-    if numeric and not any(_CODE.fullmatch(text) for text in texts):
+    coded = any(_CODE.fullmatch(text) for text in texts)
+    if known.any() and not np.isnan(parsed[known]).any() and not coded:
         notices.append(f"Column {name!r} holds numbers written as text: read as numbers.")
         if not known.all():
             markers = listed(sorted(text for text, number in zip(texts, known, strict=True) if not number))
             notices[-1] += f" {markers} counts as missing ({counts[~known].sum()} rows)."
         return _numbers(_spread(np.where(known, parsed, np.nan)[codes], present), present, name)
-    commas = [text for text, number in zip(texts, known, strict=True) if number and "," in text]
-    if commas and all(_COMMA.fullmatch(text) for text, number in zip(texts, known, strict=True) if number):
+    commas = np.array([_COMMA.fullmatch(text) is not None for text in texts]) & known
+    written = next((text for text, comma in zip(texts, commas, strict=True) if comma and "," in text), None)
+    if written is not None and (commas.sum() == known.sum() or _most(commas, known)):
         raise InputError(
-            f"column {name!r} holds numbers written with commas ({commas[0]!r}): write them with a decimal point, "
+            f"column {name!r} holds numbers written with commas ({written!r}): write them with a decimal point, "
             f"without separators, or drop it ({option('drop', name)})"
         )
+    # Codes with leading zeros are names, whatever stands beside them.
+    numbers = known & ~np.isnan(parsed) & (not coded)
+    if _most(numbers, known):
+        _refuse_strays(texts, known & ~numbers, codes, present, name)
     if _sentences(distinct, counts):
         raise InputError(
             f"column {name!r} holds free text ({len(distinct)} different texts in {len(values)} rows): read it as "
             f"text (text={name!r}, {option('text', name)}) or drop it ({option('drop', name)})"
         )
+    if numbers.any():
+        notices.append(f"Column {name!r} mixes text and numbers: read as categories.")
     return _categories(values, present, name)
+
+
+def _most(numbers: np.ndarray, known: np.ndarray) -> bool:
+    """Whether the distinct values that are known are numbers but for a few."""
+    return bool(numbers.sum() >= max(_NUMBERS, _MOST * known.sum()))
+
+
+def _refuse_strays(texts: list[str], strays: np.ndarray, codes: np.ndarray, present: np.ndarray, name: str) -> None:
+    """Refuse text that stands among numbers here and there: every number would become a category of its own."""
+    found = [texts[at][:_LETTERS_SHOWN] for at in np.flatnonzero(strays)]
+    rows = np.zeros(len(present), dtype=bool)
+    rows[present] = strays[codes]
+    more = ", …" if len(found) > _SHOWN else ""
+    raise InputError(
+        f"column {name!r} holds numbers, and also {listed(found[:_SHOWN])}{more} ({where(rows)}): write a number there, "
+        f"leave the cell empty, or drop the column ({option('drop', name)}); if its numbers are names of categories, write "
+        "a letter before each, or make it one of pandas' type category"
+    )
 
 
 def _spread(values: np.ndarray, present: np.ndarray) -> pd.Series:
@@ -198,8 +226,7 @@ def _mixed(values: np.ndarray, present: np.ndarray, name: str, notices: list[str
             ) from None
     if plain.dtype != object:
         return _numbers(pd.Series(plain) if present.all() else _spread(plain, present), present, name)
-    notices.append(f"Column {name!r} mixes text and numbers: read as categories.")
-    return _categories(np.array([str(value) for value in values], dtype=object), present, name)
+    return _strings(np.array([str(value) for value in values], dtype=object), present, name, notices)
 
 
 def _scalar(value: Any) -> bool:
