@@ -1,5 +1,6 @@
 """Parquet files, read only after the sizes that they declare are checked, from this machine's files alone."""
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,7 +29,9 @@ def read(path: str | Path, kind: str = "parquet file", mend: str = "write it aga
     place = Path(path)
     try:
         size = limits.regular(place)
-        with place.open("rb") as file:
+        # Through a file of Python's, arrow's threads would hold bytes of Python's, and end the process where they let go of
+        # them after it has. As bytes, a name need not be UTF-8.
+        with pa.OSFile(os.fsencode(place)) as file:
             held = pq.ParquetFile(file)
             limits.columns(place, held.metadata.num_columns)
             needed, risky = _declared(held.metadata)

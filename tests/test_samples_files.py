@@ -1,13 +1,16 @@
 """Files and folders: read alike, refused by name."""
 
 import gzip
+import os
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow.parquet import ParquetFile
 from sklearn.datasets import load_breast_cancer
 
 from hardsight.errors import InputError
@@ -86,6 +89,19 @@ def test_index_written_by_pandas_is_seen(tmp_path):
     assert list(read(tmp_path / "a.csv", label="y").features) == ["x"]
     frame.set_axis([f"k{at}" for at in range(40)]).to_parquet(tmp_path / "a.parquet")
     assert read(tmp_path / "a.parquet", label="y").ids[3] == "k3"
+
+
+@pytest.mark.parametrize("name", [b"a.parquet", b"\xff\xe4.parquet"])
+def test_parquet_is_read_by_arrow_alone_from_any_path(tmp_path, monkeypatch, name):
+    # Its threads end the process if they still hold bytes of Python's when that ends.
+    opened = []
+    monkeypatch.setattr(
+        "hardsight.parquet.pq.ParquetFile", lambda file, **options: opened.append(file) or ParquetFile(file, **options)
+    )
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(FRAME.to_parquet())
+    assert read(path, label="art").label_name == "art"
+    assert [type(file) for file in opened] == [pa.OSFile]
 
 
 @pytest.mark.parametrize(
