@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -91,6 +92,28 @@ def test_index_written_by_pandas_is_seen(tmp_path):
     assert read(tmp_path / "a.parquet", label="y").ids[3] == "k3"
 
 
+@pytest.mark.parametrize(
+    ("content", "columns", "called"),
+    [
+        ("größe, cm;farbe;y\n1;a;x\n2;b;y\n4;a;x\n", ["größe, cm", "farbe"], "semicolons"),
+        ("name, first;n;y\nKarl, Meier;1;x\nEva, Kunz;2;y\nA, B;4;x\n", ["name, first", "n"], "semicolons"),
+        ('n, m\to\ty\n1\t"a, b"\tx\n2\t"c\nd"\ty\n4\t"a, b"\tx\n', ["n, m", "o"], "tabs"),
+        ("n|o|y\n1|a|x\n2|b|y\n4|a|x\n", ["n", "o"], "bars"),
+        ('n,"o;p;q",y\n1,"a;b;c",x\n2,"c;d;e",y\n4,"a;b;c",x\n', ["n", "o;p;q"], None),
+        ('"n","o;p;q;r",y\n"1","a;b;c;r",x\n"2","c;d;e;r",y\n"4","a;b;c;r",x\n', ["n", "o;p;q;r"], None),
+        ("n;m,y\n1;1,x\n2;2,y\n1;1,x\n", ["n;m"], None),
+        ("n,o;p,y\n1,a,x\n2,x;z,y\n4,a;b,x\n", ["n", "o;p"], None),
+    ],
+)
+def test_columns_are_split_by_what_splits_all_rows_alike(tmp_path, content, columns, called):
+    path = written(tmp_path / "a.csv", "\ufeff" + content)
+    samples = read(path, label="y")
+    assert (list(samples.features), samples.labels.tolist()) == (columns, [0, 1, 0])
+    assert [said for said in samples.notices if "separated" in said] == (
+        [] if called is None else [f"Columns are separated by {called}."]
+    )
+
+
 @pytest.mark.parametrize("name", [b"a.parquet", b"\xff\xe4.parquet"])
 def test_parquet_is_read_by_arrow_alone_from_any_path(tmp_path, monkeypatch, name):
     # Its threads end the process if they still hold bytes of Python's when that ends.
@@ -134,11 +157,25 @@ def test_parquet_is_read_by_arrow_alone_from_any_path(tmp_path, monkeypatch, nam
             {"label": "y"},
             "is not UTF-8 .byte 0xe4.: save it .*iconv -f latin1 -t utf-8",
         ),
+        (
+            CSV.encode("utf-16"),
+            {"label": "art"},
+            "is UTF-16, not UTF-8: save it as UTF-8, .* iconv -f utf-16 -t utf-8 ",
+        ),
+        (b"\xfe\xff" + CSV.encode("utf-16-be"), {"label": "art"}, "iconv -f utf-16 -t utf-8 'ä.csv' > 'utf8-ä.csv'"),
         (b"\x89PNG\r\n\x1a\n\x00\x00" * 9, {"label": "y"}, "is not UTF-8"),
     ],
 )
 def test_csv_that_cannot_be_used(tmp_path, content, keywords, message):
     refused(message, written(tmp_path / "ä.csv", content), **keywords)
+
+
+def test_the_mend_of_a_packed_table_unpacks_it(tmp_path):
+    packed = written(tmp_path / "a.csv.gz", gzip.compress(CSV.encode("utf-16")))
+    refused("gunzip -c a.csv.gz . iconv -f utf-16 -t utf-8 . gzip > utf8-a.csv.gz", packed, label="art")
+    mend = "gunzip -c a.csv.gz | iconv -f utf-16 -t utf-8 | gzip > utf8-a.csv.gz"
+    subprocess.run(mend, shell=True, cwd=tmp_path, check=True)
+    assert read(tmp_path / "utf8-a.csv.gz", label="art").classes == ("x", "y")
 
 
 def test_archives_that_are_broken(tmp_path):

@@ -2,6 +2,8 @@
 
 import csv
 import gzip
+import re
+import shlex
 import warnings
 import zlib
 from collections.abc import Iterable
@@ -18,13 +20,20 @@ from hardsight.errors import InputError, first_line
 SEPARATORS = {".csv": ",", ".csv.gz": ",", ".tsv": "\t", ".tsv.gz": "\t"}
 
 _PIECE = 1 << 20
+# What may stand between columns, and how many rows tell it.
+_CALLED = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
+_ROWS = 50
+# Cells in quotes, which may hold separators and line ends.
+_QUOTED = re.compile(r'(?<![^,;\t|\r\n])"(?:[^"]|"")*(?:"|$)')
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 # Before, its parser takes all memory, or never ends, for some small texts with carriage returns and quotes.
 _SAFE_PANDAS = Version("3.1")
 _CELL_BYTES = 8
 
 
 def read(place: Path, separator: str, id_column: str | None) -> tuple[pd.DataFrame, list[str]]:
-    """A csv or tsv file; semicolons and tabs in place of commas are seen.
+    """A csv or tsv file; semicolons, tabs and bars in place of commas are seen.
 
     Args:
         place: the file, compressed where its name ends in .gz.
@@ -94,17 +103,29 @@ def lines(place: Path) -> list[list[str]]:
 def _header(place: Path, separator: str) -> tuple[list[str], str, str | None]:
     """Names of the columns, what stands between them, and what that is called where the file's name says otherwise."""
     rows, size = _looked_over(place)
-    names = list(_parsed(place, separator, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0])
-    said = None
-    if len(names) == 1:
-        for other, called in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
-            if other in names[0]:
-                separator, names, said = other, _split(names[0], other, place), called
-                break
+    found = _separator(place, separator)
+    names = list(_parsed(place, found, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0])
+    said = None if found == separator else _CALLED[found]
     limits.columns(place, len(names))
     # Rows that end early are filled up: a few bytes each would become a value for every column.
     limits.unpacked(place, rows * len(names) * _CELL_BYTES, size)
-    return names, separator, said
+    return names, found, said
+
+
+def _separator(place: Path, usual: str) -> str:
+    """What splits the header and the first rows into equally many cells, the most there can be; at a tie the usual."""
+    with gzip.open(place) if packed(place) else place.open("rb") as file:
+        piece = file.read(_PIECE)
+    text = _QUOTED.sub('""', piece.decode("utf-8-sig", "replace"))
+    lines = [line for line in _LINE_END.split(text) if line.strip(" ")]
+    if len(piece) == _PIECE and len(lines) > 1:
+        # The last one is cut.
+        lines.pop()
+    header, *rows = lines[:_ROWS] or [""]
+    even = [mark for mark in _CALLED if mark in header and all(row.count(mark) == header.count(mark) for row in rows)]
+    if even:
+        return max(even, key=lambda mark: (header.count(mark), mark == usual))
+    return next((mark for mark in (usual, *_CALLED) if mark in header), usual)
 
 
 def _looked_over(place: Path) -> tuple[int, int]:
@@ -120,6 +141,8 @@ def _looked_over(place: Path) -> tuple[int, int]:
     try:
         with gzip.open(place) if zipped else place.open("rb") as file:
             while piece := file.read(_PIECE):
+                if not total and piece.startswith(_UTF_16):
+                    raise InputError(f"{place} is UTF-16, not UTF-8: save it as UTF-8, {_recoding(place, 'utf-16')}")
                 total += len(piece)
                 # A carriage return at a piece's end is looked at with the next piece.
                 text, before = before + piece, b"\r" if piece.endswith(b"\r") else b""
@@ -150,11 +173,12 @@ def packed(place: Path) -> bool:
     return place.name.lower().endswith(".gz")
 
 
-def _split(header: str, separator: str, place: Path) -> list[str]:
-    try:
-        return next(csv.reader([header], delimiter=separator))
-    except csv.Error as fault:
-        raise InputError(f"{place} cannot be read as a table ({first_line(fault)}): mend its header") from None
+def _recoding(place: Path, code: str) -> str:
+    name, goal = shlex.quote(place.name), shlex.quote(f"utf8-{place.name}")
+    recode = f"iconv -f {code} -t utf-8"
+    if packed(place):
+        return f"for example with gunzip -c {name} | {recode} | gzip > {goal}"
+    return f"for example with {recode} {name} > {goal}"
 
 
 def _parsed(place: Path, separator: str, **options: Any) -> pd.DataFrame:
@@ -168,8 +192,7 @@ def _parsed(place: Path, separator: str, **options: Any) -> pd.DataFrame:
             return parsed
     except UnicodeDecodeError as fault:
         raise InputError(
-            f"{place} is not UTF-8 (byte {fault.object[fault.start]:#04x}): save it as UTF-8, for example with "
-            f"iconv -f latin1 -t utf-8 {place.name} > utf8-{place.name}"
+            f"{place} is not UTF-8 (byte {fault.object[fault.start]:#04x}): save it as UTF-8, {_recoding(place, 'latin1')}"
         ) from None
     except pd.errors.EmptyDataError:
         raise InputError(f"{place} is empty: give a file with data") from None
