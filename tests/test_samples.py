@@ -109,7 +109,24 @@ def test_the_index_names_samples_if_it_can():
     repeated = of(frame.set_axis([0, 0, 1, 2, 3, 4]), "y")
     assert repeated.ids.tolist() == list(range(6))
     assert "index repeats" in " ".join(repeated.notices)
-    assert of(frame.set_axis(np.arange(6) + 0.5), "y").ids.tolist() == list(range(6))
+
+
+@pytest.mark.parametrize(
+    ("index", "why"),
+    [
+        (pd.Index(np.arange(6) + 0.5), "holds values of type floating"),
+        (pd.date_range("2020", periods=6), "holds values of type datetime64"),
+        (pd.MultiIndex.from_product([["u", "v"], [1, 2, 3]]), "has 2 levels"),
+        (pd.Index([1, 2, 3, 4, 5, None]), "misses values"),
+    ],
+)
+def test_an_index_that_names_no_sample_is_said_with_what_takes_it(index, why):
+    frame = pd.DataFrame({"x": range(0, 12, 2), "y": Y}, index=index)
+    samples = of(frame, "y")
+    assert samples.ids.tolist() == list(range(6))
+    assert f"The index {why} and names no sample: ids are 0, 1, 2, …." in samples.notices[0]
+    assert "give ids=X.index.map(str), or" in samples.notices[0]
+    assert of(frame, "y", ids=frame.index.map(str)).ids.tolist() == [str(name) for name in index]
 
 
 def test_labels_whose_index_contradicts_that_of_the_features_are_refused():
@@ -121,6 +138,11 @@ def test_labels_whose_index_contradicts_that_of_the_features_are_refused():
     refused(message, frame, y.iloc[::-1])
     refused(message, frame, y.set_axis(list("uvwxyz")))
     refused(message, frame.reset_index(drop=True), y.reset_index(drop=True).iloc[::-1])
+    levels = frame.set_axis(pd.MultiIndex.from_product([["u", "v"], [1, 2, 3]]))
+    refused(message, levels, y)
+    refused(message, frame, pd.Series(Y, index=levels.index))
+    assert of(levels, y.reset_index(drop=True)).labels.tolist() == [1, 0, 1, 0, 1, 0]
+    assert of(levels, pd.Series(Y, index=levels.index)).labels.tolist() == [1, 0, 1, 0, 1, 0]
 
 
 def test_a_label_left_among_the_features_is_no_feature():

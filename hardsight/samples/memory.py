@@ -60,7 +60,7 @@ def of(
             - a Hugging Face dataset: one text column, an image column or numbers.
         y: labels, ``(sample,)``, or the name of the label's column in ``X``.
         ids: what names the samples, ``(sample,)`` int or str, unique; or a column's name. By default the index of a
-            frame or Series where it is unique, else 0, 1, 2, ….
+            frame or Series where it is unique whole numbers or text, else 0, 1, 2, … with a notice.
         groups: samples of one group never stand on both sides of a split, ``(sample,)`` hashable; or a column's name.
         weights: how much each sample counts in training, ``(sample,)``, 0 or more; or a column's name.
         task: "classification", "regression", or "auto" (see :func:`hardsight.samples.labels.labelled`).
@@ -345,7 +345,9 @@ def _in_order(index: pd.Index, y: Any) -> Any:
     if not isinstance(y, pd.Series) or len(y) != len(index) or y.index.equals(index):
         return y
     default = pd.RangeIndex(len(index))
-    permuted = index.isin(y.index).all() and y.index.isin(index).all()
+    # pandas itself cannot look for single values among tuples.
+    alike = index.nlevels == y.index.nlevels
+    permuted = alike and index.isin(y.index).all() and y.index.isin(index).all()
     if not permuted and (y.index.equals(default) or index.equals(default)):
         return y
     raise InputError(
@@ -356,10 +358,18 @@ def _in_order(index: pd.Index, y: Any) -> Any:
 
 def _index(index: pd.Index, notices: list[str]) -> np.ndarray | None:
     """A frame's index as ids, or None where it names no sample."""
-    if isinstance(index, pd.MultiIndex) or index.hasnans:
-        return None
-    inferred = index.inferred_type
-    if inferred not in ("integer", "string"):
+    why = None
+    if isinstance(index, pd.MultiIndex):
+        why = f"has {index.nlevels} levels"
+    elif index.hasnans:
+        why = "misses values"
+    elif index.inferred_type not in ("integer", "string"):
+        why = f"holds values of type {index.inferred_type}"
+    if why is not None:
+        notices.append(
+            f"The index {why} and names no sample: ids are 0, 1, 2, …. To name samples by it, give ids=X.index.map(str), or "
+            "make it a column and name that as id."
+        )
         return None
     if not index.is_unique:
         notices.append("The index repeats values and cannot name samples: ids are 0, 1, 2, ….")
