@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache, partial
+from numbers import Real
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -17,7 +18,7 @@ from hardsight import samples as doors
 from hardsight.checkpoint import Checkpoint, digest
 from hardsight.dealing import plan_of, splits_of, units_alike
 from hardsight.difficulty import FACTORS, Difficulty
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError, first_line, whole
 from hardsight.factors import ledger
 from hardsight.hardness import hardness
 from hardsight.held_out import HeldOut, Loss
@@ -154,8 +155,14 @@ def measure(
         )
     if duplicates not in ("together", "apart"):
         raise InputError(f"duplicates must be 'together' or 'apart'. Got {duplicates!r}")
-    if reliability is not None and not 0 < reliability < 1:
-        raise InputError(f"reliability must lie between 0 and 1. Got {reliability}")
+    if reliability is not None and not (isinstance(reliability, Real) and 0 < reliability < 1):
+        raise InputError(f"reliability must lie between 0 and 1, a number such as 0.95. Got {reliability!r}")
+    adjusted, pilot = _switch("adjusted", adjusted), _switch("pilot", pilot)
+    resume, progress = bool(_switch("resume", resume)), bool(_switch("progress", progress))
+    if isinstance(refine, np.bool_):
+        refine = bool(refine)
+    if refine is not None and not hasattr(refine, "__index__"):
+        raise InputError(f"refine must be True, False or a number of rounds. Got {refine!r}")
     if resume and checkpoint is None:
         raise InputError("resume needs the checkpoint that the run was started with: pass checkpoint=PATH")
     start = time.monotonic()
@@ -246,6 +253,15 @@ def measure(
         settings["notices"] = notices + [each for each in told.notices if each not in notices]
     settings["refined"] = refined
     return _difficulty(done.record, scored, found.ids, found.classes, settings, found, near, adjustment, known)
+
+
+def _switch(name: str, value: Any) -> bool | None:
+    """True or False as such, also numpy's, 1 and 0; None as it is."""
+    if value is None:
+        return None
+    if not isinstance(value, bool | int | np.bool_) or value not in (0, 1):
+        raise InputError(f"{name} must be True or False. Got {value!r}")
+    return bool(value)
 
 
 def _recordable(record: Record, samples: Samples, checkpoint: str | Path | None) -> None:
@@ -374,12 +390,10 @@ def measure_predictions(
     >>> measure_predictions(p, ["a", "b"]).error.round(3).tolist()
     [0.231, 0.693]
     """
-    views = torch.as_tensor(np.asarray(plain(log_probs)), dtype=torch.float64)
+    shape = "(view, sample, class), or (view, sample) in regression"
+    views = torch.as_tensor(_array("log_probs", log_probs, shape, np.float64))
     if views.ndim not in (2, 3):
-        raise InputError(
-            "log_probs must have shape (view, sample, class), or (view, sample) in regression. "
-            f"Got {tuple(views.shape)}"
-        )
+        raise InputError(f"log_probs must have shape {shape}. Got {tuple(views.shape)}")
     n = views.shape[1]
     names = np.arange(n) if ids is None else identities(ids, n)
     task = "classification" if views.ndim == 3 else "regression"
@@ -390,7 +404,9 @@ def measure_predictions(
         raise InputError(
             f"log_probs has {views.shape[2]} classes, and y has {len(found)}: name the columns' classes with classes=…"
         )
-    mask = np.ones(views.shape[:2], dtype=bool) if held_out is None else np.asarray(held_out, dtype=bool)
+    mask = np.ones(views.shape[:2], dtype=bool)
+    if held_out is not None:
+        mask = _array("held_out", held_out, "(view, sample)", bool)
     if mask.shape != tuple(views.shape[:2]):
         raise InputError(f"held_out must have shape {tuple(views.shape[:2])}, (view, sample). Got {mask.shape}")
     unseen = np.flatnonzero(~mask.any(axis=0))
@@ -425,7 +441,7 @@ def measure_predictions(
     scored = _loss(loss, regression=found is None)
     near = None
     if features is not None and found is not None and scored == "log":
-        matrix = np.asarray(plain(features), dtype=np.float64)
+        matrix = _array("features", features, "(sample, feature)", np.float64)
         if matrix.ndim != 2 or len(matrix) != n:
             raise InputError(f"features must have shape ({n}, feature), one row a sample. Got {matrix.shape}")
         alike = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)
@@ -433,9 +449,27 @@ def measure_predictions(
     return _difficulty(record, scored, names, found, settings, None, near)
 
 
+def _array(name: str, values: Any, shape: str, kind: type) -> np.ndarray:
+    """Numbers or truth values of one type.
+
+    Raises:
+        InputError: they are no such, or their rows differ in length.
+    """
+    try:
+        found = np.asarray(plain(values))
+        if found.dtype.kind in "biufO":
+            return np.asarray(found, dtype=kind, order="C")
+        why = f"the type {found.dtype}"
+    except (TypeError, ValueError) as fault:
+        why = first_line(fault)
+    raise InputError(f"{name} must be numbers of shape {shape}. Got {why}")
+
+
 def _recoded(labels: np.ndarray, found: tuple[Any, ...], classes: Any) -> tuple[np.ndarray, tuple[Any, ...]]:
     """Codes into the classes as the user orders them."""
-    given = tuple(name.item() if isinstance(name, np.generic) else name for name in classes)
+    if isinstance(classes, str | bytes) or not isinstance(classes, Iterable):
+        raise InputError(f"classes must be a list of labels, one a column of log_probs. Got {classes!r}")
+    given = tuple(name.item() if isinstance(name, np.generic) else name for name in plain(classes))
     foreign = [name for name in found if name not in given]
     if foreign or len(set(given)) != len(given):
         raise InputError(f"classes must name every label once. Got {given!r}, and y holds {foreign or 'them all'!r}")

@@ -2,6 +2,7 @@
 
 import math
 import re
+from numbers import Real
 from typing import NamedTuple
 
 from hardsight.errors import InputError, whole
@@ -40,18 +41,18 @@ def budget(given: str | float | None) -> Budget:
     """
     if given is None:
         return Budget()
-    if isinstance(given, str):
-        if (count := re.fullmatch(r"\s*(\d+)\s*(?:models?|trainings?)\s*", given)) is not None:
-            return Budget(models=whole("budget", int(count[1]), 1, " model"))
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)?\s*", given)
-        if found is None:
-            raise InputError(
-                "budget must be a time such as 90s, 10min or 2h, or a number of trainings such as '20 models'. "
-                f"Got {given!r}"
-            )
-        seconds = float(found[1]) * _UNITS[found[2] or "min"]
-    else:
+    text = given if isinstance(given, str) else ""
+    if (count := re.fullmatch(r"\s*(\d+)\s*(?:models?|trainings?)\s*", text)) is not None:
+        return Budget(models=whole("budget", int(count[1]), 1, " model"))
+    if (time := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", text)) is not None:
+        seconds = float(time[1]) * _UNITS[time[2]]
+    elif isinstance(given, Real):
         seconds = float(given) * 60
+    else:
+        raise InputError(
+            "budget must be a time such as 90s, 10min or 2h, or a number of trainings such as '20 models'. "
+            f"Got {given!r}"
+        )
     if not seconds > 0:
         raise InputError(f"budget must be more than nothing. Got {given!r}")
     return Budget(seconds)

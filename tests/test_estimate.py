@@ -2,6 +2,8 @@
 
 import math
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -434,6 +436,56 @@ def test_predictions_that_cannot_be(match, log_probs, y, more):
     with pytest.raises(InputError, match=match) as caught:
         hs.measure_predictions(log_probs, y, **more)
     assert "\n" not in str(caught.value)
+
+
+# A process of its own: the type checks of tests would be first to refuse.
+WRONG_KINDS = """
+import numpy as np
+import hardsight as hs
+
+X, y, p = np.eye(6), list("ababab"), np.zeros((2, 6, 2))
+
+
+def tried(function, *given, **more):
+    try:
+        function(*given, **more)
+    except hs.InputError as refusal:
+        print(refusal)
+
+
+for more in (
+    {"reliability": "0.9"}, {"refine": "no"}, {"adjusted": "yes"}, {"pilot": 2}, {"resume": "no"}, {"progress": "yes"},
+    {"budget": [5]},
+):
+    tried(hs.measure, X, y, learner="ridge", **more)
+for log_probs in ("a", None, [[[0, 0]], [[0], [0]]]):
+    tried(hs.measure_predictions, log_probs, y)
+for more in ({"features": "x"}, {"held_out": [[1], [1, 0]]}, {"classes": 5}, {"classes": "ab"}):
+    tried(hs.measure_predictions, p, y, **more)
+d = hs.measure(X, y, learner="ridge", folds=2, refine=np.False_, adjusted=np.False_, progress=0)
+print(d.settings["refined"]["why"], "&", d.settings["adjusted"]["why"])
+"""  # fmt: skip
+
+
+def test_arguments_of_a_wrong_kind_are_refused_in_a_line_each():
+    said = subprocess.check_output([sys.executable, "-c", WRONG_KINDS], text=True).splitlines()
+    assert [re.sub(r"Got (setting|could).*", "Got …", line) for line in said] == [
+        "reliability must lie between 0 and 1, a number such as 0.95. Got '0.9'",
+        "refine must be True, False or a number of rounds. Got 'no'",
+        "adjusted must be True or False. Got 'yes'",
+        "pilot must be True or False. Got 2",
+        "resume must be True or False. Got 'no'",
+        "progress must be True or False. Got 'yes'",
+        "budget must be a time such as 90s, 10min or 2h, or a number of trainings such as '20 models'. Got [5]",
+        "log_probs must be numbers of shape (view, sample, class), or (view, sample) in regression. Got the type <U1",
+        "log_probs must have shape (view, sample, class), or (view, sample) in regression. Got ()",
+        "log_probs must be numbers of shape (view, sample, class), or (view, sample) in regression. Got …",
+        "features must be numbers of shape (sample, feature). Got the type <U1",
+        "held_out must be numbers of shape (view, sample). Got …",
+        "classes must be a list of labels, one a column of log_probs. Got 5",
+        "classes must be a list of labels, one a column of log_probs. Got 'ab'",
+        "not asked for & not asked for",
+    ]
 
 
 # What it is for

@@ -20,7 +20,7 @@ X, Y = load_wine(return_X_y=True)
         (None, Budget()),
         ("90s", Budget(90.0)),
         (" 1.5 h ", Budget(5400.0)),
-        ("3", Budget(180.0)),
+        (" 3 min", Budget(180.0)),
         (2, Budget(120.0)),
         ("20 models", Budget(models=20)),
         ("1 model", Budget(models=1)),
@@ -32,7 +32,7 @@ def test_budgets(given, found):
 
 
 @pytest.mark.parametrize(
-    "given", ["soon", "2.5 models", "-3 models", "models", "20 models, 10min", "0 models", "0s", -1]
+    "given", ["soon", "5", "2.5 models", "-3 models", "models", "20 models, 10min", "0 models", "0s", -1]
 )
 def test_no_budgets(given):
     with pytest.raises(InputError, match="budget must be"):
