@@ -251,7 +251,7 @@ LABELS = ["p", "q"] * 20
 def test_bad_tables_are_one_line(tmp_path, columns, options, said):
     out = tmp_path / "results"
     assert said in refused("measure", table(tmp_path, **columns), "--out", out, "--quiet", *options)
-    assert not list(out.glob("*")) if out.exists() else True
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
@@ -292,6 +292,19 @@ def test_usage_errors_have_status_two(iris):
     assert "No such option" in refused("measure", iris, "--lable", "kind", status=2)
     assert "go with --splits subsets" in refused("measure", iris, "--label", "kind", "--ratio", "0.5", status=2)
     assert "Missing argument" in refused("measure", status=2)
+
+
+def test_a_refused_measurement_leaves_no_folder_that_it_made(tmp_path):
+    lone = table(tmp_path, x=np.arange(9), y=["rare", *"abababab"])
+    (tmp_path / "mine").mkdir()
+    for out in (tmp_path / "new" / "deep", tmp_path / "mine"):
+        assert "class 'rare' has 1 sample" in refused("measure", lone, "--label", "y", "--out", out, *QUICK)
+    assert sorted(place.name for place in tmp_path.iterdir() if place.is_dir()) == ["mine"]
+
+
+def test_a_budget_without_a_unit_is_refused(iris, tmp_path):
+    said = refused("measure", iris, "--label", "kind", "--budget", "5", "--out", tmp_path / "out", *QUICK)
+    assert "such as 90s, 10min or 2h, or a number of trainings such as '20 models'. Got '5'" in said
 
 
 def test_a_terminal_without_the_letters_gets_a_summary_all_the_same(iris, tmp_path):

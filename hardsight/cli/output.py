@@ -29,6 +29,8 @@ def folder_made(out: Path) -> None:
 def take_folder(out: Path) -> None:
     """Make a folder, and hold it until the command ends, so that no other command writes results into it.
 
+    If it was made here and the command ends without a file in it, as one does that refuses its data, it is taken away again.
+
     Raises:
         click.ClickException: it cannot be made or written to, or another command holds it.
     """
@@ -37,6 +39,7 @@ def take_folder(out: Path) -> None:
 
     from hardsight.locks import lock
 
+    made = [folder for folder in (out, *out.parents) if not os.path.lexists(folder)]
     folder_made(out)
     try:
         # Tried before the work, not after it; the file has no name, so nothing is left of it.
@@ -56,6 +59,15 @@ def take_folder(out: Path) -> None:
             raise click.ClickException(
                 f"another hardsight is writing into {out}: wait until it ends, or choose another folder with --out"
             ) from None
+        # Only of what is held: another command may have made the folder at the same time.
+        click.get_current_context().call_on_close(lambda: _take_away(made))
+
+
+def _take_away(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        # One with something in it stays.
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def folder_of(result: Path) -> Path:
