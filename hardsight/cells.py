@@ -63,6 +63,21 @@ def written(names: Sequence[str], rows: Iterable[Sequence[Any]], end: str = "\n"
     return end.join([*lines, ""])
 
 
+def alike(cell: str, name: str) -> bool:
+    """Whether a cell was read as that name, or is what a spreadsheet makes of it.
+
+    >>> alike("1", "1.0"), alike("TRUE ", "True"), alike("cat", "Cat!")
+    (True, True, False)
+    """
+    cell = cell.strip()
+    if cell == name.strip() or cell.lower() == name.lower():
+        return True
+    try:
+        return float(cell) == float(name)
+    except ValueError:
+        return False
+
+
 def text_of(path: str | Path, mend: str) -> str:
     """What a csv file holds, as text.
 

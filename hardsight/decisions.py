@@ -1,9 +1,11 @@
 """What a person decided about samples: read from and written to csv, checked, and carried out.
 
 A file of decisions has the columns ``id``, ``action`` and ``label``, one row a sample that was decided about. ``label`` is
-the new label of a relabelled sample and empty otherwise. See :mod:`hardsight.cells`.
+the new label of a relabelled sample and empty otherwise. ``given`` may say which label the sample had when it was decided
+about. See :mod:`hardsight.cells`.
 """
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +18,12 @@ from hardsight.errors import InputError
 KEEP, RELABEL, DROP, UNSURE = "keep", "relabel", "drop", "unsure"
 ACTIONS = (KEEP, RELABEL, DROP, UNSURE)
 COLUMNS = ("id", "action", "label")
+# Beside a result, where a server keeps them.
+FILE = "decisions.csv"
+_READ = (*COLUMNS, "given")
 _MEND = "export the decisions again"
+# Of a number that a spreadsheet has shortened.
+_DIGITS_KEPT = 1e-5
 
 
 class Decisions(NamedTuple):
@@ -66,10 +73,11 @@ def written(frame: pd.DataFrame) -> str:
 
 
 def read(decisions: Any) -> pd.DataFrame:
-    """Decisions as a frame of text columns ``id``, ``action`` and ``label``, in the order given.
+    """Decisions as a frame of text columns ``id``, ``action``, ``label`` and ``given``, in the order given.
 
     Args:
-        decisions: path of a csv file, or a DataFrame with these columns; ids may be the index.
+        decisions: path of a csv file, or a DataFrame with these columns; ids may be the index, and the last two may be
+            missing: they are empty then.
 
     Raises:
         InputError: no such file, no csv in UTF-8, or a column is missing.
@@ -77,9 +85,8 @@ def read(decisions: Any) -> pd.DataFrame:
     if isinstance(decisions, pd.DataFrame):
         named = decisions.reset_index() if decisions.index.name == "id" and "id" not in decisions else decisions
         _columns(list(named.columns), "the decisions")
-        labels = named["label"] if "label" in named else pd.Series([""] * len(named))
-        parts = (named["id"], named["action"], labels)
-        cells_of = {name: [_text(v) for v in part] for name, part in zip(COLUMNS, parts, strict=True)}
+        none = [""] * len(named)
+        cells_of = {name: [_text(v) for v in named[name]] if name in named else none for name in _READ}
         return pd.DataFrame(cells_of, dtype=object)
     if not isinstance(decisions, str | Path):
         raise InputError(
@@ -90,8 +97,8 @@ def read(decisions: Any) -> pd.DataFrame:
 
 def parsed(text: str, source: str = "the file of decisions") -> pd.DataFrame:
     """Decisions from the text of a csv file; see :func:`read`."""
-    rows = cells.parsed(text, source, COLUMNS, 2, _MEND)
-    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    rows = cells.parsed(text, source, _READ, 2, _MEND)
+    return pd.DataFrame(rows, columns=list(_READ), dtype=object)
 
 
 def fitted(
@@ -107,19 +114,29 @@ def fitted(
         labelled: whether there are labels at all.
 
     Raises:
-        InputError: an id that was not measured or stands twice, an unknown action or class, a relabelling without a label.
+        InputError: an id that was not measured or stands twice, one that was measured with another label than ``given``
+            says, an unknown action or class, a relabelling without a label.
     """
     frame = read(decisions)
+    from_file = isinstance(decisions, str | Path)
+    where, mend = (f" in {decisions}", ", or move that file away") if from_file else ("", "")
     at = pd.Index(ids.astype(str), dtype=object).get_indexer(pd.Index(frame["id"].to_numpy(), dtype=object))
     if (at < 0).any():
         odd = frame["id"].to_numpy()[at < 0]
         raise InputError(
-            f"{len(odd):,} of {len(frame):,} decisions are about ids that were not measured ({odd[0]!r}; ids look like "
-            f"{ids[:1].tolist()}): use the result that was reviewed"
+            f"{len(odd):,} of {len(frame):,} decisions{where} are about ids that were not measured ({odd[0]!r}; ids look "
+            f"like {ids[:1].tolist()}): use the result that was reviewed{mend}"
         )
     twice = frame["id"].duplicated()
     if twice.any():
-        raise InputError(f"there are two decisions about id {frame['id'][twice].iloc[0]!r}: leave one")
+        raise InputError(f"there are two decisions{where} about id {frame['id'][twice].iloc[0]!r}: leave one")
+    other = _otherwise_labelled(frame["given"].to_numpy(), labels[at], classes) if labelled else None
+    if other is not None:
+        named, told = frame.loc[other, ["id", "given"]]
+        raise InputError(
+            f"the decision{where} about id {named!r} is about the label {told!r}, and {_name(labels[at[other]], classes)!r} "
+            f"was measured: use the result that was reviewed{mend}"
+        )
     actions = frame["action"].str.strip().str.lower().to_numpy()
     for name, action in zip(frame["id"], actions, strict=True):
         if action not in ACTIONS:
@@ -134,6 +151,29 @@ def fitted(
     for row in relabelled:
         changed[row] = code(frame["label"].iloc[row], frame["id"].iloc[row])
     return Decisions(at.astype(np.int64), actions.astype(str), changed)
+
+
+def _otherwise_labelled(given: np.ndarray, labels: np.ndarray, classes: tuple[Any, ...] | None) -> int | None:
+    """The first decision that was made about another label than was measured; nothing is known where ``given`` is empty."""
+    for row, (cell, label) in enumerate(zip(given, labels, strict=True)):
+        if not cell.strip() or cell == (name := _name(label, classes)):
+            continue
+        if not (cells.alike(cell, name) or (classes is None and _close(cell, label))):
+            return row
+    return None
+
+
+def _name(label: Any, classes: tuple[Any, ...] | None) -> str:
+    """A label as pages write it: half a surrogate pair cannot be."""
+    named = str(label) if classes is None else str(classes[label])
+    return named.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _close(cell: str, target: float) -> bool:
+    try:
+        return math.isclose(float(cell), target, rel_tol=_DIGITS_KEPT)
+    except ValueError:
+        return False
 
 
 def _codes(classes: tuple[Any, ...]) -> Any:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hardsight import parquet
+from hardsight.cells import alike
 from hardsight.decisions import DROP, RELABEL, Curated
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
@@ -143,22 +144,11 @@ def _same(d: Difficulty, ids: list[str] | None, labels: list[str], given: list[s
     if ids is None and measured != [str(i) for i in range(len(d))]:
         raise InputError("the samples were measured by ids of their own: name their column (id, --id)")
     for i in range(len(d)):
-        if ids is not None and not _alike(ids[i], measured[i]):
+        if ids is not None and not alike(ids[i], measured[i]):
             raise InputError(
                 f"row {i} of {place} has the id {ids[i]!r}, and {measured[i]!r} was measured there: give the same table"
             )
-        if not _alike(labels[i], given[i]):
+        if not alike(labels[i], given[i]):
             raise InputError(
                 f"row {i} of {place} has the label {labels[i]!r}, and {given[i]!r} was measured there: give the same table"
             )
-
-
-def _alike(cell: str, name: str) -> bool:
-    """Whether a cell was read as that name: ``1`` and ``1.0``, ``true`` and ``True`` are one."""
-    cell = cell.strip()
-    if cell == name.strip() or cell.lower() == name.lower():
-        return True
-    try:
-        return float(cell) == float(name)
-    except ValueError:
-        return False

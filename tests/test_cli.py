@@ -205,6 +205,42 @@ def test_many_samples_are_reviewed_from_a_server(iris, tmp_path, monkeypatch):
     assert 'href="review.html"' not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_decisions_of_the_result_before_are_moved_aside(iris, tmp_path):
+    out = tmp_path / "results"
+    told = ("--label", "kind", "--drop", "flower")
+    run("measure", iris, *told, "--out", out, *QUICK)
+    decided = "id,action,label\n3,drop,\n"
+    (out / "decisions.csv").write_text(decided)
+    # The same result once more: they are about it.
+    assert run("measure", iris, *told, "--out", out, *QUICK).stderr == ""
+    assert (out / "decisions.csv").read_text() == decided
+    mended = tmp_path / "mended.csv"
+    assert run("apply", out, iris, "--label", "kind", "-o", mended).exit_code == 0
+    said = run("measure", mended, *told, "--out", out, *QUICK).stderr
+    assert f"{out / 'decisions.csv'} is about the result that stood here before" in said
+    assert "called decisions-before.csv now" in said
+    assert (out / "decisions-before.csv").read_text() == decided
+    assert "no file at" in refused("apply", out, mended, "--label", "kind", "-o", tmp_path / "again.csv")
+    # Beside a result that nobody can read, too, and none is written over.
+    (out / "decisions.csv").write_text("second")
+    (out / "difficulty.parquet").write_text("torn")
+    assert "called decisions-before-2.csv now" in run("measure", mended, *told, "--out", out, *QUICK).stderr
+    assert (out / "decisions-before.csv").read_text() == decided
+    assert (out / "decisions-before-2.csv").read_text() == "second"
+
+
+def test_old_decisions_are_gone_before_the_new_result_stands_there(iris, tmp_path, monkeypatch):
+    told = ("--label", "kind", "--drop", "flower", "--out", tmp_path)
+    run("measure", iris, *told, *QUICK)
+    (tmp_path / "decisions.csv").write_text("id,action\n3,drop\n")
+    before = (tmp_path / "difficulty.parquet").read_bytes()
+    monkeypatch.setattr(hs.Difficulty, "save", lambda *_: sys.exit(9))
+    assert run("measure", iris, *told, *QUICK, "--seed", "1").exit_code == 9
+    assert (tmp_path / "difficulty.parquet").read_bytes() == before
+    assert (tmp_path / "decisions-before.csv").exists()
+    assert not (tmp_path / "decisions.csv").exists()
+
+
 def test_learners_are_listed():
     said = run("learners").output
     for name in ("network", "forest", "ridge", "lightgbm"):

@@ -41,7 +41,7 @@ def test_what_is_written_is_read_again(rows):
         for a, b, c in rows
     ]
     again = parsed(written(frame(*rows)))
-    assert list(again.itertuples(index=False, name=None)) == rows
+    assert list(again[["id", "action", "label"]].itertuples(index=False, name=None)) == rows
 
 
 @given(st.text(alphabet="'=+-@\t\r\n＝a1.", max_size=6))
@@ -96,6 +96,34 @@ def test_a_path_and_a_frame_say_the_same(wine, tmp_path):
 def test_what_does_not_fit_is_refused(wine, rows, said):
     with pytest.raises(InputError, match=said):
         wine.apply(frame(*rows))
+
+
+def test_decisions_about_another_label_are_refused(wine, tmp_path):
+    """Ids that are row numbers fit any table that is long enough."""
+    labels = wine.names(wine.labels)
+    told = FOUR.assign(given=labels[[3, 5, 7, 9]])
+    assert wine.apply(told).table.equals(wine.apply(FOUR).table)
+    told["given"] = ["", *labels[[5, 7]], " "]
+    assert wine.apply(told).table.equals(wine.apply(FOUR).table)
+    told.loc[2, "given"] = "=white"
+    with pytest.raises(InputError, match="decision about id 'w7' is about the label '=white', and 'red' was measured"):
+        wine.apply(told)
+    told.to_csv(tmp_path / "d.csv", index=False)
+    with pytest.raises(InputError, match=r"decision in .*d\.csv about id 'w7' .*, or move that file away"):
+        wine.apply(tmp_path / "d.csv")
+
+
+def test_labels_that_a_spreadsheet_has_written_again_are_the_same():
+    d = hs.measure(
+        np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2 == 1, learner="ridge", folds=2, repeats=2
+    )
+    assert d.classes == (False, True)
+    d.apply(pd.DataFrame({"id": [0, 1], "action": "keep", "given": ["FALSE", "TRUE"]}))
+    y = np.random.default_rng(1).normal(size=40) / 3
+    d = hs.measure(np.random.default_rng(0).normal(size=(40, 2)), y, learner="ridge", folds=2, repeats=2)
+    d.apply(pd.DataFrame({"id": [0, 1], "action": "keep", "given": [f"{y[0]:.6g}", y[1]]}))
+    with pytest.raises(InputError, match="decision about id '0' is about the label"):
+        d.apply(pd.DataFrame({"id": [0], "action": "keep", "given": [f"{y[0]:.2g}"]}))
 
 
 @pytest.mark.parametrize(

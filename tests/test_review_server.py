@@ -203,9 +203,23 @@ def test_a_browser_decides_and_finds_it_again(browser, tmp_path):  # noqa: F811
 
 def test_decisions_of_another_result_are_not_written_over(tmp_path):
     (tmp_path / "decisions.csv").write_text("id,action\nother,drop\n")
-    with pytest.raises(InputError, match="not measured"):
+    with pytest.raises(
+        InputError, match=rf"decisions in {tmp_path}/decisions\.csv .* not measured .*, or move that file away"
+    ):
         application(named(), None, tmp_path, SECRET)
     assert (tmp_path / "decisions.csv").read_text() == "id,action\nother,drop\n"
+
+
+def test_decisions_are_not_put_beside_a_result_that_was_written_since(tmp_path):
+    d = named()
+    d.save(tmp_path / "difficulty.parquet")
+    with running(d, None, tmp_path) as port:
+        assert put(port, b"id,action\nn1,drop\n")[0] == 204
+        (tmp_path / "decisions.csv").unlink()
+        d.save(tmp_path / "difficulty.parquet")
+        status, _, said = put(port, b"id,action\nn1,drop\n")
+        assert (status, said.endswith(b"start the server again")) == (422, True)
+        assert not (tmp_path / "decisions.csv").exists()
 
 
 def test_what_the_server_did_not_take_is_handed_over_later(browser, tmp_path):  # noqa: F811

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -55,6 +57,7 @@ def measured_into(
     result.settings["source"] = shown(source.name)
     seconds = time.perf_counter() - start
     table, page = out / "difficulty.parquet", out / "report.html"
+    _set_aside(table, result)
     result.save(table)
     # A page of more samples than this is slow to open; hardsight serve hands it over piece by piece.
     whole = len(result) <= _MOST_REVIEWED
@@ -78,3 +81,23 @@ def measured_into(
     pages = f"{page} and {out / 'review.html'}" if whole else f"{page}; to review samples: hardsight serve {out}"
     click.echo(f"\nwrote {table}, {pages}")
     return result
+
+
+def _set_aside(table: Path, result: Difficulty) -> None:
+    """Give decisions that were made about another result another name, before this one is written beside them."""
+    from hardsight.decisions import FILE
+    from hardsight.difficulty import Difficulty
+    from hardsight.errors import InputError
+    from hardsight.review.page import identity
+
+    kept = table.with_name(FILE)
+    if not (kept.is_file() or kept.is_symlink()):
+        return
+    # A file that cannot be read does not say what they are about.
+    with suppress(InputError):
+        if identity(Difficulty.load(table)) == identity(result):
+            return
+    names = (f"{kept.stem}-before{'' if n == 1 else f'-{n}'}.csv" for n in count(1))
+    aside = next(place for place in map(kept.with_name, names) if not (place.exists() or place.is_symlink()))
+    kept.rename(aside)
+    click.echo(f"{kept} is about the result that stood here before: it is called {aside.name} now.", err=True)

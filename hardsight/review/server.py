@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
-from hardsight.decisions import fitted, parsed, read
+from hardsight.decisions import FILE, fitted, parsed
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
 from hardsight.files import atomic
@@ -35,7 +35,6 @@ from hardsight.review.shown import Shown
 from hardsight.samples.core import Samples
 
 HOST = "127.0.0.1"
-FILE = "decisions.csv"
 # Of decisions that are handed over: far more than a million of them take.
 _MOST_BYTES = 256 * 2**20
 _DIGITS = 20
@@ -59,9 +58,11 @@ class _Served:
         self.shown = None if aligned is None else Shown(aligned)
         self.nearest = searchable(aligned)
         self.writing = asyncio.Lock()
+        self.result = folder / "difficulty.parquet"
+        self.measured = _state(self.result)
         if self.file.is_file() and not self.file.is_symlink():
             # Decisions of another result would be written over by the first one made here.
-            self.fit(read(self.file))
+            self.fit(self.file)
 
     def row(self, request: Request) -> int:
         text: str = request.path_params["row"]
@@ -114,12 +115,14 @@ class _Served:
                 return PlainTextResponse(str(fault), 422)
         return Response(status_code=204)
 
-    def fit(self, frame: pd.DataFrame) -> None:
+    def fit(self, decisions: Path | pd.DataFrame) -> None:
         d = self.d
-        fitted(frame, d.ids, d.labels, d.classes, labelled=not d.loss_only)
+        fitted(decisions, d.ids, d.labels, d.classes, labelled=not d.loss_only)
 
     def keep(self, content: bytes) -> None:
-        """Write decisions, all or nothing, if they fit the result."""
+        """Write decisions, all or nothing, if they fit the result and it is still the one in the folder."""
+        if _state(self.result) != self.measured:
+            raise InputError(f"{self.result} was written again since this server read it: start the server again")
         try:
             frame = parsed(content.decode("utf-8-sig"))
         except UnicodeDecodeError:
@@ -201,6 +204,14 @@ class _Headers:
             await send(message)
 
         await self.app(scope, receive, sent)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What changes when another file takes this one's place; None: there is none."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns
+    return None
 
 
 def _own_file(path: Path) -> bytes:

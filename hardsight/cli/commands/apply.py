@@ -26,9 +26,10 @@ def apply(folder: Path, data: Path, label: str, id_: str | None, decisions: Path
     DIR is the --out of measure, or its difficulty.parquet; DATA is what was measured (.csv, .tsv, also .gz, or .parquet).
     All other cells stay as they stand there.
     """
+    from hardsight.decisions import FILE
     from hardsight.difficulty import Difficulty
     from hardsight.mended import write
 
-    chosen = folder_of(folder) / "decisions.csv" if decisions is None else decisions
+    chosen = folder_of(folder) / FILE if decisions is None else decisions
     done = write(data, output, Difficulty.load(folder), chosen, label=label, id=id_)
     click.echo(f"wrote {output}: {done.rows:,} rows, {done.relabelled:,} relabelled; {done.dropped:,} dropped")

@@ -89,7 +89,7 @@ class Decisions {
   read(text) {
     const [header, ...rows] = csvRows(text.replace(/^\ufeff/, ""));
     const names = (header ?? []).map((name) => name.trim().toLowerCase());
-    const [id, action, label] = ["id", "action", "label"].map((name) => names.indexOf(name));
+    const [id, action, label, given] = ["id", "action", "label", "given"].map((name) => names.indexOf(name));
     if (id < 0 || action < 0) throw new Error("it has no columns id and action");
     this.rows ??= new Map(Array.from({ length: this.ids.length }, (_, row) => [this.ids.text(row), row]));
     const seen = new Set();
@@ -99,6 +99,9 @@ class Decisions {
       if (row === undefined) throw new Error(`${where}: it is no sample of this result`);
       if (seen.has(row)) throw new Error(`${where}: it stands twice`);
       if (!ACTIONS.includes(done)) throw new Error(`${where}: ${oneLine(done, 40) || "nothing"} is none of ${ACTIONS.join(", ")}`);
+      const told = unescapedCell(cells[given] ?? "");
+      if (this.given && !alike(told, this.given[row]))
+        throw new Error(`${where}: its label was ${oneLine(told, 40)}, and is ${labelText(this.given[row])} here`);
       seen.add(row);
       const after = { action: done };
       if (done === "relabel") {
@@ -122,6 +125,12 @@ function labelOf(text) {
   }
   labelOf.codes ??= new Map(about.classes.map((name, code) => [name, code]));
   return labelOf.codes.get(text);
+}
+
+// Whether a cell says that label, or nothing, or what a spreadsheet makes of the label: as in hardsight/decisions.py.
+function alike(cell, label) {
+  const told = cell.trim().toLowerCase(), name = written(label).trim().toLowerCase(), [a, b] = [told, name].map(Number);
+  return !told || told === name || a === b || (!about.classes && Math.abs(a - b) <= 1e-5 * Math.max(Math.abs(a), Math.abs(b)));
 }
 
 // Keeps every decision under a key of its own as soon as it is made, so that no crash and no second tab loses another one.
