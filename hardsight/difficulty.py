@@ -316,7 +316,7 @@ class Difficulty:
             review: where the page of :meth:`review` lies, seen from this one; a link leads there.
 
         Raises:
-            InputError: the path cannot be written, or ``samples`` have other ids.
+            InputError: the path cannot be written, or ``samples`` have other ids or labels.
         """
         from hardsight.report import write
 
@@ -331,7 +331,7 @@ class Difficulty:
             report: where the page of :meth:`report` lies, seen from this one; a link leads there.
 
         Raises:
-            InputError: the path cannot be written, or ``samples`` have other ids.
+            InputError: the path cannot be written, or ``samples`` have other ids or labels.
         """
         from hardsight.review import write
 

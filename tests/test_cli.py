@@ -196,6 +196,24 @@ def test_review_of_a_saved_result_with_and_without_its_data(iris, tmp_path):
     assert "lack" in refused("review", out, "--data", iris, "--label", "kind", "--drop", "flower")
 
 
+@pytest.mark.parametrize("command", ["review", "serve"])
+def test_a_table_that_is_not_the_one_measured_is_not_shown(iris, tmp_path, command):
+    told = ("--label", "kind", "--drop", "flower")
+    run("measure", iris, *told, "--out", tmp_path, *QUICK)
+    frame = pd.read_csv(iris)
+    changed = frame.assign(kind=frame["kind"].where(frame.index != 60, "ghost"))
+    for other, said in (
+        (frame[::-1], "row 0 of the samples, id 0, has the label 'virginica', and 'setosa' was measured"),
+        (changed, "row 60 of the samples, id 60, has the label 'ghost', and 'versicolor' was measured"),
+        (
+            pd.concat([frame, frame]),
+            "other.csv has 300 rows, and 150 samples were measured by row number: give the table",
+        ),
+    ):
+        other.to_csv(tmp_path / "other.csv", index=False)
+        assert said in refused(command, tmp_path, "--data", tmp_path / "other.csv", *told)
+
+
 def test_many_samples_are_reviewed_from_a_server(iris, tmp_path, monkeypatch):
     (tmp_path / "review.html").write_text("of an earlier run")
     monkeypatch.setattr("hardsight.cli.results._MOST_REVIEWED", 149)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from base64 import b64decode
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -487,6 +488,26 @@ def test_samples_of_other_ids_are_refused() -> None:
     other = Samples(features=samples.features, labels=d.labels, classes=d.classes, ids=d.ids.astype(str), kind="array")
     with pytest.raises(InputError, match="theirs look like '0', '1', '2'"):
         render(d, other)
+
+
+@pytest.mark.parametrize("classes", [("ant", "bee", "cat"), None])
+def test_samples_of_other_labels_are_refused(classes) -> None:
+    d = difficulty(50, classes)
+    samples = samples_of(d, "array", np.zeros((50, 2)))
+    changed = d.labels.copy()
+    changed[7] = changed[7] + 1 if classes is None else (changed[7] + 1) % 3
+    with pytest.raises(
+        InputError, match=r"row 7 of the samples, id 7, has the label '.*', and '.*' was measured: give the"
+    ):
+        render(d, replace(samples, labels=changed))
+    with pytest.raises(InputError, match=r"row \d+ of the samples, id \d+, has the label"):
+        render(d, replace(samples.take(np.arange(50)[::-1]), ids=samples.ids))
+    # A part of what was measured is shown by all of it, and labels are told apart by name, not by code.
+    render(d.select(d.error > np.median(d.error)), samples)
+    if classes is not None:
+        render(d, replace(samples, classes=("Ant", "ant", "bee", "cat"), labels=samples.labels + 1))
+        with pytest.raises(InputError, match="has the label 'Bug'"):
+            render(d, replace(samples, classes=("Bug", "bee", "cat")))
 
 
 def test_text_is_shown_in_part_and_the_rest_folded() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.advice import RELABEL, phrase
+from hardsight.cells import alike
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError
 from hardsight.report import unusual
@@ -18,6 +19,8 @@ from hardsight.samples.core import Samples
 TEXT_SHOWN, TEXT_KEPT = 400, 4000
 VALUES_SHOWN, VALUES_KEPT = 16, 100
 ARRAY_SHOWN = 12
+# Targets may have been held in single precision in between.
+_SAME = 1e-6
 _WORDED = ("text", "items")
 
 
@@ -81,7 +84,7 @@ def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit
     """The ``count`` hardest samples, hardest first.
 
     Raises:
-        InputError: ``samples`` lack an id of ``d``.
+        InputError: ``samples`` lack an id of ``d``, or have other labels.
     """
     at = d.order[:count]
     rows = None if samples is None else places(d, samples)[at].tolist()
@@ -125,7 +128,7 @@ def places(d: Difficulty, samples: Samples) -> np.ndarray:
     """Where each sample of ``d`` stands among ``samples``, ``(sample,)`` int64.
 
     Raises:
-        InputError: ``samples`` lack an id of ``d``.
+        InputError: ``samples`` lack an id of ``d``, or a sample has another label there; names the row.
     """
     # As objects: pandas' own string type refuses what is not valid Unicode.
     at = pd.Index(samples.ids, dtype=object).get_indexer(pd.Index(d.ids, dtype=object))
@@ -137,7 +140,35 @@ def places(d: Difficulty, samples: Samples) -> np.ndarray:
             f"the samples lack {len(missing):,} of the {len(d):,} measured ids ({named}); theirs look like {has}: "
             "give the samples that were measured, read the same way and with the same id column"
         )
+    other = _otherwise_labelled(d, samples, at)
+    if other is not None:
+        row = int(at[other])
+        raise InputError(
+            f"row {row} of the samples, id {d.ids[other].item()!r}, has the label {_named(samples, row)!r}, and "
+            f"{_named(d, other)!r} was measured: give the samples that were measured, with their labels of "
+            "then, or measure these"
+        )
     return np.asarray(at)
+
+
+def _otherwise_labelled(d: Difficulty, samples: Samples, at: np.ndarray) -> int | None:
+    """The first position in ``d`` of a sample that has another label among ``samples``."""
+    if d.loss_only or samples.loss_only:
+        return None
+    theirs = samples.labels[at]
+    if d.regression and samples.regression:
+        other = ~np.isclose(theirs, d.labels, rtol=_SAME, atol=0)
+        return int(other.argmax()) if other.any() else None
+    if d.classes == samples.classes and np.array_equal(theirs, d.labels):
+        return None
+    _, first = np.unique(np.stack([theirs, d.labels], 1), axis=0, return_index=True)
+    pairs = ((place, int(at[place])) for place in np.sort(first).tolist())
+    return next((place for place, row in pairs if not alike(_named(samples, row), _named(d, place))), None)
+
+
+def _named(of: Difficulty | Samples, row: int) -> str:
+    label = of.labels[row]
+    return str(label if of.classes is None else of.classes[label])
 
 
 def _advice(d: Difficulty, at: np.ndarray) -> list[Advice | None]:

@@ -35,7 +35,8 @@ def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = No
         review: where the page for reviewing lies, seen from this one; a link leads there.
 
     Raises:
-        InputError: the path cannot be written, ``samples`` lack an id of ``difficulty``, or there is nothing to show.
+        InputError: the path cannot be written, ``samples`` lack an id of ``difficulty`` or have other labels, or there is
+            nothing to show.
     """
     page = render(difficulty, samples, review=review)
     with atomic(path) as temporary:

@@ -38,7 +38,8 @@ def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = No
         report: where the report lies, seen from the page; a link leads there.
 
     Raises:
-        InputError: the path cannot be written, ``samples`` lack an id of ``difficulty``, or there is nothing to show.
+        InputError: the path cannot be written, ``samples`` lack an id of ``difficulty`` or have other labels, or there is
+            nothing to show.
     """
     page = render(difficulty, samples, report)
     with atomic(path) as temporary:
@@ -99,7 +100,7 @@ def placed(d: Difficulty, samples: Samples) -> Samples:
     """The samples of a result, in its order.
 
     Raises:
-        InputError: ``samples`` lack an id of ``d``.
+        InputError: ``samples`` lack an id of ``d``, or have other labels.
     """
     at = places(d, samples)
     return samples if np.array_equal(at, np.arange(len(samples))) else samples.take(at)

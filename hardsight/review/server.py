@@ -171,7 +171,8 @@ def serve(
         told: is given the page's address once it can be opened.
 
     Raises:
-        InputError: the port is taken, ``samples`` lack an id, or the folder's ``decisions.csv`` is of another result.
+        InputError: the port is taken, ``samples`` lack an id or have other labels, or the folder's ``decisions.csv`` is of
+            another result.
     """
     secret = secrets.token_urlsafe(16)
     app = application(d, samples, folder, secret)

@@ -55,7 +55,10 @@ def serve(folder: Path, port: int, **data: Any) -> None:
 
 def reviewed(folder: Path, data: Path | None, id_: str | None, **how: Any) -> tuple[Difficulty, Samples | None]:
     """The result in a folder, and the samples that were measured if they are given."""
+    import numpy as np
+
     from hardsight.difficulty import Difficulty
+    from hardsight.errors import InputError
     from hardsight.samples import read
 
     result = Difficulty.load(folder)
@@ -64,4 +67,12 @@ def reviewed(folder: Path, data: Path | None, id_: str | None, **how: Any) -> tu
             raise click.UsageError("--label, --id, --text and --drop say how --data is read: give it, too")
         return result, None
     task = "regression" if result.regression else "classification"
-    return result, read(data, id=id_, task=task, **how)
+    samples = read(data, id=id_, task=task, **how)
+    numbered = id_ is None and np.array_equal(result.ids, np.arange(len(result)))
+    # Fewer are missed by their ids; of more, the first would pass for those that were measured.
+    if numbered and len(samples) > len(result) and np.array_equal(samples.ids, np.arange(len(samples))):
+        raise InputError(
+            f"{data} has {len(samples):,} rows, and {len(result):,} samples were measured by row number: give the table "
+            "that was measured"
+        )
+    return result, samples
