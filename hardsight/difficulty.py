@@ -209,21 +209,26 @@ class Difficulty:
         """The same result for some samples only.
 
         Args:
-            rows: a boolean mask ``(sample,)``, or a sequence of ids in the order wanted.
+            rows: a boolean mask ``(sample,)``, or a sequence of ids in the order wanted. A mask that is a Series, of
+                :attr:`table` or :meth:`hardest`, say, is taken by id.
 
         Raises:
-            InputError: a mask of another length, or an id that is not there.
+            InputError: a mask of another length or about other ids, an id that is not there, or neither a mask nor ids.
         """
         wanted = np.asarray(rows)
         if wanted.dtype == bool:
             if wanted.shape != (len(self),):
                 raise InputError(f"the mask must have shape ({len(self)},), one value a sample. Got {wanted.shape}")
-            at = np.flatnonzero(wanted)
+            at = np.flatnonzero(self._in_order(rows) if isinstance(rows, pd.Series) else wanted)
         else:
+            if wanted.ndim != 1:
+                raise InputError(
+                    f"rows must be a mask or a sequence of ids. Got {type(rows).__name__}: give one of them"
+                )
             at = pd.Index(self.ids).get_indexer(wanted)
             if (at < 0).any():
-                missing, example = wanted[at < 0][0].item(), self.ids[0].item()
-                raise InputError(f"no sample has the id {missing!r}: ids look like {example!r}")
+                missing, example = wanted[at < 0].tolist()[0], self.ids[:1].tolist()
+                raise InputError(f"no sample has the id {missing!r}: ids look like {example}")
         parts: dict[str, Any] = {
             name: getattr(self, name)[at] for name in (*PARTS, "count", "labels", "predicted", "ids")
         }
@@ -237,6 +242,19 @@ class Difficulty:
             settings=self.settings,
             samples=None if self.samples is None else self.samples.take(at),
         )
+
+    def _in_order(self, mask: pd.Series) -> np.ndarray:
+        """A mask of all samples in their order, ``(sample,)`` bool: found by id, or so already where it is only numbered."""
+        at = mask.index.get_indexer(pd.Index(self.ids)) if mask.index.is_unique else np.full(len(self), -1)
+        ordered: np.ndarray = mask.to_numpy()
+        if not (at < 0).any():
+            ordered = ordered[at]
+        elif not mask.index.equals(pd.RangeIndex(len(self))):
+            raise InputError(
+                f"the mask is indexed by other ids than the {len(self):,} samples (it has not each of theirs once): index "
+                "it by id, or give an array in the order of the samples"
+            )
+        return ordered
 
     def apply(self, decisions: Any) -> "Curated":
         """What to train on after a review: labels after relabelling, and which samples stay.

@@ -324,6 +324,23 @@ def test_select_by_mask_and_by_ids():
     assert d.select(part.ids).select(part.ids[::-1]).ids.tolist() == part.ids[::-1].tolist()
 
 
+@pytest.mark.parametrize("ids", [None, np.arange(30)[::-1], [f"s{k}" for k in range(30)]])
+def test_a_mask_that_is_a_series_is_taken_by_id(ids):
+    d = result(ids=ids)
+    hard = d.error > np.median(d.error)
+    mask = d.hardest(30)["error"] > np.median(d.error)
+    assert d.select(mask).ids.tolist() == d.ids[hard].tolist()
+    assert d.select(d.table["error"] > np.median(d.error)).ids.tolist() == d.ids[hard].tolist()
+    for odd in (mask.set_axis([f"x{k}" for k in range(30)]), mask.set_axis([d.ids[0]] * 30)):
+        refused("the mask is indexed by other ids than the 30 samples", lambda odd=odd: d.select(odd))
+
+
+def test_a_mask_that_is_only_numbered_is_in_the_order_of_the_samples():
+    d = result(ids=[f"s{k}" for k in range(30)])
+    hard = d.error > np.median(d.error)
+    assert d.select(pd.Series(hard)).ids.tolist() == d.ids[hard].tolist()
+
+
 def test_select_takes_the_samples_along():
     X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
     d = hs.measure(X, np.arange(40) % 2, learner="ridge", folds=2, repeats=2).select([5, 3])
@@ -333,9 +350,11 @@ def test_select_takes_the_samples_along():
 def test_select_refuses():
     d = result()
     refused(r"mask must have shape \(30,\), one value a sample. Got \(29,\)", lambda: d.select(np.ones(29, dtype=bool)))
-    refused("no sample has the id 99: ids look like 0", lambda: d.select([1, 99]))
-    refused("no sample has the id 'a': ids look like 0", lambda: d.select(["a"]))
-    refused("no sample has the id 5: ids look like 's0'", lambda: result(ids=[f"s{k}" for k in range(30)]).select([5]))
+    refused(r"no sample has the id 99: ids look like \[0\]", lambda: d.select([1, 99]))
+    refused(r"no sample has the id 'a': ids look like \[0\]", lambda: d.select(["a"]))
+    refused(
+        r"no sample has the id 5: ids look like \['s0'\]", lambda: result(ids=[f"s{k}" for k in range(30)]).select([5])
+    )
 
 
 def test_nothing_selected_is_an_empty_result(tmp_path):
