@@ -303,6 +303,17 @@ def test_all_that_are_listed_get_a_label_or_lose_their_decision(reviewed, reader
     assert reader.page.is_disabled("#all-go")
 
 
+@pytest.mark.parametrize("kind", ["text", "table"])
+def test_line_breaks_on_one_line_are_letters_that_fonts_have(kind, browser, tmp_path):  # noqa: F811
+    """U+240A and its like are empty boxes in most fonts; those of other control characters stay, so that nothing hides."""
+    d, told = named(5), np.array(["a\nb\r\nc\td\7"] * 5, dtype=object)
+    samples = samples_of(d, kind, told if kind == "text" else pd.DataFrame({"x": told}))
+    write(d, tmp_path / "r.html", replace(samples, embedding=np.ones((5, 2), np.float32)))
+    reader = Reader(browser).open(tmp_path / "r.html")
+    assert reader.page.locator("#list .mini").first.inner_text().removeprefix("x ") == "a ↵ b ↵ c d␇"
+    reader.close()
+
+
 def test_a_second_tab_hears_of_decisions_and_loses_none(reviewed, browser):  # noqa: F811
     _, path = reviewed
     first = Reader(browser).open(path)

@@ -7,6 +7,8 @@ from typing import Any
 
 # Control characters have pictures of their own (U+2400 and on): shown, they can neither hide nor break anything.
 _PICTURES = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+# Few fonts have those of line breaks and tabs, which are common in texts.
+_LINE = _PICTURES | {0x09: " ", 0x0A: " ↵ ", 0x0D: " ↵ "}
 _BODY = {code: picture for code, picture in _PICTURES.items() if chr(code) not in "\n\t"}
 _LEFT_TO_RIGHT = {"L", "EN", "ES", "ET", "CS", "NSM", "WS", "ON", ""}
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -42,11 +44,12 @@ def well_formed(text: str) -> str:
 def line(value: Any, longest: int = 200) -> str:
     r"""Any value as one printable line.
 
-    >>> line("a\nb\0"), line("abcdef", 4)
-    ('a␊b␀', 'abc…')
+    >>> line("a\r\nb\t\0"), line("abcdef", 4)
+    ('a ↵ b ␀', 'abc…')
     """
     # Cut before translating: a value may be a whole document.
-    return shorten(_SURROGATES.sub("\ufffd", str(value)[: longest + 1]).translate(_PICTURES), longest)
+    text = str(value)[: longest + 1].replace("\r\n", "\n")
+    return shorten(_SURROGATES.sub("\ufffd", text).translate(_LINE), longest)
 
 
 def body(value: Any) -> str:

@@ -1,4 +1,5 @@
-// How values are put into words: control characters have pictures of their own, so that they hide nothing.
+// How values are put into words: control characters have pictures of their own, so that they hide nothing. Few fonts have
+// those of line breaks and tabs, which are common in texts.
 
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 const CONTROLS_BUT_LINES = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
@@ -10,7 +11,7 @@ function picture(character) {
 
 function oneLine(text, longest = 200) {
   const cut = text.length > longest ? text.slice(0, longest - 1) + "…" : text;
-  return cut.replace(CONTROLS, picture);
+  return cut.replaceAll("\t", " ").replace(/\r\n?|\n/g, " ↵ ").replace(CONTROLS, picture);
 }
 
 function lines(text) {
