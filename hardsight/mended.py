@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+from codecs import BOM_UTF8
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,7 +45,9 @@ def write(
 ) -> Mended:
     """Write a table again with what was decided about its rows.
 
-    A new label is spelled as in the rows that have it already. No cell is escaped: what was read is what is written.
+    A new label is spelled as in the rows that have it already. No cell is escaped: what was read is what is written. Text
+    begins with a byte order mark and ends its lines as the table does; blank lines are left out, and a cell is quoted only
+    where it must be.
 
     Args:
         data: the table that was measured: .csv, .tsv (also .gz) or .parquet.
@@ -92,13 +95,23 @@ def _rewrite_text(place: Path, goal: Path, d: Difficulty, carried: Curated, labe
     ids = None if named is None else [row[named] for row in rows]
     for row, spelled in zip(rows, _labels(d, carried, ids, [row[at] for row in rows], place), strict=True):
         row[at] = spelled
+    mark, end = _manner(place)
     made = StringIO(newline="")
-    writer = csv.writer(made, delimiter=separator, lineterminator="\n")
+    writer = csv.writer(made, delimiter=separator, lineterminator=end)
     writer.writerow(header)
     writer.writerows(row for row, keep in zip(rows, carried.keep, strict=True) if keep)
-    text = made.getvalue().encode()
+    text = mark + made.getvalue().encode()
     with atomic(goal) as temporary:
         temporary.write_bytes(gzip.compress(text, mtime=0) if delimited.packed(goal) else text)
+
+
+def _manner(place: Path) -> tuple[bytes, str]:
+    """The byte order mark that a text begins with, if any, and what ends its first line."""
+    with gzip.open(place) if delimited.packed(place) else place.open("rb") as file:
+        mark = BOM_UTF8 if file.read(len(BOM_UTF8)) == BOM_UTF8 else b""
+        first = file.readline()
+    # Without a line feed, a file has lines of old Macintoshes, or one line.
+    return mark, "\r\n" if first.endswith(b"\r\n") else "\n"
 
 
 def _rewrite_parquet(place: Path, goal: Path, d: Difficulty, carried: Curated, label: str, id_: str | None) -> None:

@@ -89,6 +89,27 @@ def test_every_other_cell_stays_as_it_was_written(tmp_path):
     assert found == rows[:8] + rows[9:]
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_byte_order_mark_and_the_ends_of_lines_stay(tmp_path, packed, mark, end):
+    path, target = (tmp_path / f"{name}.csv{'.gz' if packed else ''}" for name in ("pets", "out"))
+    lines = ["a,b,y"] + [f'{i},"{i}\n;",{["cat", "dog"][i % 2]}' for i in range(N)]
+    text = mark + end.join([*lines, ""]).encode()
+    path.write_bytes(gzip.compress(text) if packed else text)
+    decisions = pd.DataFrame({"id": [3, 5], "action": ["relabel", "drop"], "label": ["cat", ""]})
+    write(
+        path,
+        target,
+        hs.measure(samples.read(path, label="y"), learner="ridge", folds=2, repeats=2),
+        decisions,
+        label="y",
+    )
+    lines[4] = lines[4].replace("dog", "cat")
+    found = gzip.decompress(target.read_bytes()) if packed else target.read_bytes()
+    assert found == mark + end.join([*lines[:6], *lines[7:], ""]).encode()
+
+
 @pytest.mark.parametrize("kind", ["text", "numbers", "targets"])
 def test_parquet_keeps_its_types(tmp_path, kind):
     frame = table(("cat", "dog") if kind == "text" else (3, 7))
