@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from hardsight import stored
 from hardsight.advice import advise
-from hardsight.errors import InputError
-from hardsight.files import atomic
+from hardsight.errors import InputError, whole
+from hardsight.files import atomic, path_of
 from hardsight.stored import FACTORS as FACTORS
 from hardsight.stored import OPTIONAL, PARTS
 from hardsight.stored import SCHEMA as SCHEMA
@@ -197,8 +197,12 @@ class Difficulty:
         return pd.DataFrame(columns | {"views": self.count}, index=pd.Index(self.ids, name="id"))
 
     def hardest(self, n: int = 10) -> pd.DataFrame:
-        """The ``n`` samples of largest error, hardest first (ties in the order given)."""
-        return self.table.iloc[self.order[:n]]
+        """The ``n`` samples of largest error, hardest first (ties in the order given).
+
+        Raises:
+            InputError: ``n`` is no whole number, or negative.
+        """
+        return self.table.iloc[self.order[: whole("n", n, 0)]]
 
     @property
     def order(self) -> np.ndarray:
@@ -278,9 +282,14 @@ class Difficulty:
     def save(self, path: str | Path) -> None:
         """Write everything but the samples themselves to a parquet file, all or nothing.
 
+        Args:
+            path: where to; a name that ends in .parquet.
+
         Raises:
-            InputError: the path cannot be written.
+            InputError: the path has another ending, or cannot be written.
         """
+        if path_of(path).suffix.lower() != ".parquet":
+            raise InputError(f"a result is a parquet file, and {path} is named otherwise: end the name in .parquet")
         columns = {"id": pa.array(self.ids), "label": pa.array(self.labels), "predicted": pa.array(self.predicted)}
         columns |= {part: pa.array(getattr(self, part)) for part in PARTS}
         columns |= {name: pa.array(getattr(self, name)) for name in OPTIONAL if getattr(self, name) is not None}
@@ -308,7 +317,8 @@ class Difficulty:
         Raises:
             InputError: no such file, not a parquet file, not written by hardsight, or by a newer one.
         """
-        found = stored.read(Path(path) / "difficulty.parquet" if Path(path).is_dir() else path)
+        place = path_of(path)
+        found = stored.read(place / "difficulty.parquet" if place.is_dir() else place)
         column = found.columns
         optional: dict[str, Any] = {name: column.get(name) for name in OPTIONAL}
         return cls(

@@ -10,6 +10,18 @@ from hardsight.errors import InputError
 from hardsight.locks import lock
 
 
+def path_of(path: str | Path) -> Path:
+    """The argument as a path.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return Path(path)
+    except TypeError:
+        raise InputError(f"path must be a str or a path. Got {type(path).__name__}: name a file") from None
+
+
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """An empty file beside ``path`` to write to; it takes the place of ``path`` only when the block ends well.
@@ -18,9 +30,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
     killed, the other file stays until ``path`` is written again, which takes it over: one at most is left.
 
     Raises:
-        InputError: the folder is missing or cannot be written, the disk is full, or ``path`` is a device or a pipe.
+        InputError: ``path`` is none, the folder is missing or cannot be written, the disk is full, or it is a device or a
+            pipe.
     """
-    target = Path(path)
+    target = path_of(path)
     if not target.name:
         raise InputError(f"cannot write {target}: it names no file: give a file's name")
     try:

@@ -1,6 +1,8 @@
 """The result: saved and loaded in full, selected by id, shown without letting data run."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -355,6 +357,51 @@ def test_select_refuses():
     refused(
         r"no sample has the id 5: ids look like \['s0'\]", lambda: result(ids=[f"s{k}" for k in range(30)]).select([5])
     )
+
+
+WRONG = """
+import numpy as np
+import hardsight as hs
+
+y = np.arange(30) % 3
+d = hs.measure_predictions(np.random.default_rng(0).normal(size=(4, 30, 3)) + np.eye(3)[y], y)
+for call in (
+    lambda: d.hardest("5"), lambda: d.hardest(5.0), lambda: d.hardest(-1), lambda: d.select("noise"), lambda: d.select(3),
+    lambda: d.select([[1, 2]]), lambda: d.save(None), lambda: d.report(None), lambda: d.review(None), lambda: hs.load(None),
+    lambda: hs.plot.weights("a"), lambda: d.plot.weights(d),
+):
+    try:
+        call()
+        print("nothing said")
+    except hs.InputError as fault:
+        print(fault)
+"""
+
+
+def test_arguments_of_the_wrong_kind_are_named_in_one_line():
+    """In a process of its own: this one checks types before the package does."""
+    done = subprocess.run([sys.executable, "-c", WRONG], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "n must be a whole number. Got '5'",
+        "n must be a whole number. Got 5.0",
+        "n must be 0 or more. Got -1",
+        "rows must be a mask or a sequence of ids. Got str: give one of them",
+        "rows must be a mask or a sequence of ids. Got int: give one of them",
+        "rows must be a mask or a sequence of ids. Got list: give one of them",
+        *["path must be a str or a path. Got NoneType: name a file"] * 4,
+        "weights must be numbers, one a sample. Got str: give what weigh gives",
+        "weights must be numbers, one a sample. Got Difficulty: give what weigh gives",
+    ]
+
+
+def test_a_result_is_saved_under_a_name_that_says_what_it_is(tmp_path):
+    for name in ("d.csv", "d", "d.parquet.gz"):
+        refused(
+            rf"{name} is named otherwise: end the name in .parquet", lambda name=name: result().save(tmp_path / name)
+        )
+    assert not list(tmp_path.iterdir())
+    result().save(tmp_path / "d.PARQUET")
+    assert len(hs.load(tmp_path / "d.PARQUET")) == 30
 
 
 def test_nothing_selected_is_an_empty_result(tmp_path):

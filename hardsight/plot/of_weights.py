@@ -38,7 +38,12 @@ def weights(weights: Any, d: Difficulty | None = None) -> alt.LayerChart | alt.V
 
 
 def _checked(weights: Any, d: Difficulty | None) -> np.ndarray:
-    given = np.asarray(weights, dtype=np.float64)
+    try:
+        given = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"weights must be numbers, one a sample. Got {type(weights).__name__}: give what weigh gives"
+        ) from None
     if given.ndim != 1 or not len(given) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
         raise InputError("weights must be a row of finite numbers, 0 or more and not all 0, one a sample")
     if d is not None and len(given) != len(d):
