@@ -445,7 +445,7 @@ def test_a_real_interrupt_from_outside(tmp_path):
     assert process.returncode in (130, -signal.SIGINT), stderr
     assert "Interrupted: results are as they were" in stderr
     assert "Traceback" not in stderr
-    assert not [p for p in out.iterdir() if p.name != "progress.npz"]
+    assert not [p for p in out.glob("*") if p.name != "progress.npz"]
 
 
 def test_measures_are_listed_and_told():
