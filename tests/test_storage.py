@@ -125,7 +125,7 @@ d = hs.measure(*load_wine(return_X_y=True), learner="ridge", repeats=3, checkpoi
 held = [line for line in open("/proc/self/maps") if "(deleted)" in line and "TEMPORARY" in line]
 print(len(held))
 print(*d.settings.pop("notices"), sep="\\n")
-d.save(out)
+d.save(out + ".parquet")
 """
 
 
@@ -151,7 +151,7 @@ def test_a_run_of_files_ends_with_the_same_bytes(tmp_path):
         f"what is held of the samples ({8 * 178 * (4 * 3 + 33) / 2**30:.3g} GiB) is more than half of the free memory: it "
         f"lies in temporary files in {folder}."
     )
-    assert (tmp_path / "0").read_bytes() == (tmp_path / "all").read_bytes()
+    assert (tmp_path / "0.parquet").read_bytes() == (tmp_path / "all.parquet").read_bytes()
     with np.load(tmp_path / "0.npz") as mapped, np.load(tmp_path / "all.npz") as plain:
         assert mapped.files == plain.files
         assert all(mapped[name].tobytes() == plain[name].tobytes() for name in mapped.files)

@@ -42,7 +42,7 @@ def result(kind: str) -> Difficulty:
 def saved(what: object) -> bytes:
     """The bytes of the file that an object writes."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "file")
+        path = Path(folder, "file.parquet")
         what.save(path)
         return path.read_bytes()
 
