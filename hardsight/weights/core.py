@@ -357,7 +357,7 @@ def within(
     0.5
     """
     if not hasattr(value, "__float__"):
-        raise InputError(f"{name} must be a number. Got {value!r}")
+        raise InputError(f"{name} must be a number, such as 2. Got {value!r}")
     inside = (value > low if strict[0] else value >= low) and (value < high if strict[1] else value <= high)
     if not inside:
         lower = f"above {low:g}" if strict[0] else f"{low:g} or more"
