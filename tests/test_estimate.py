@@ -2,8 +2,6 @@
 
 import math
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
+from untyped import printed
 
 import hardsight as hs
 from hardsight.errors import HardsightWarning, InputError
@@ -438,21 +437,8 @@ def test_predictions_that_cannot_be(match, log_probs, y, more):
     assert "\n" not in str(caught.value)
 
 
-# A process of its own: the type checks of tests would be first to refuse.
 WRONG_KINDS = """
-import numpy as np
-import hardsight as hs
-
 X, y, p = np.eye(6), list("ababab"), np.zeros((2, 6, 2))
-
-
-def tried(function, *given, **more):
-    try:
-        function(*given, **more)
-    except hs.InputError as refusal:
-        print(refusal)
-
-
 for more in (
     {"reliability": "0.9"}, {"refine": "no"}, {"adjusted": "yes"}, {"pilot": 2}, {"resume": "no"}, {"progress": "yes"},
     {"budget": [5]},
@@ -468,8 +454,7 @@ print(d.settings["refined"]["why"], "&", d.settings["adjusted"]["why"])
 
 
 def test_arguments_of_a_wrong_kind_are_refused_in_a_line_each():
-    said = subprocess.check_output([sys.executable, "-c", WRONG_KINDS], text=True).splitlines()
-    assert [re.sub(r"Got (setting|could).*", "Got …", line) for line in said] == [
+    assert [re.sub(r"Got (setting|could).*", "Got …", line) for line in printed(WRONG_KINDS)] == [
         "reliability must lie between 0 and 1, a number such as 0.95. Got '0.9'",
         "refine must be True, False or a number of rounds. Got 'no'",
         "adjusted must be True or False. Got 'yes'",

@@ -1,7 +1,5 @@
 """From a difficulty to weights: mean one, clipped, refused where a scheme cannot be used."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_wine
+from untyped import printed
 
 import hardsight as hs
 from hardsight.errors import InputError
@@ -95,7 +94,7 @@ def test_inputs_have_a_row_a_sample(wine, scheme, given, rows):
 
 
 WRONG_KINDS = """
-import hardsight as hs, numpy as np, torch
+import torch
 from sklearn.datasets import load_wine
 d = hs.measure(*load_wine(return_X_y=True), learner="ridge", folds=3, repeats=2)
 for of, scheme, given in (
@@ -103,20 +102,15 @@ for of, scheme, given in (
     (d, "class-balanced", {"sizes": ["many", "few", "none"]}), (d, "auto", {"certain": torch.ones(3)}),
     (d, "gce", {"seed": None}),
 ):
-    try:
-        hs.weigh(of, scheme, **given)
-    except hs.errors.InputError as refused:
-        print(refused)
+    tried(hs.weigh, of, scheme, **given)
 of_epoch = {"epoch": 1.0, "epochs": 10.0}
 assert (hs.weigh(d, "infobatch", seed=np.int64(3), **of_epoch) == hs.weigh(d, "infobatch", seed=3, **of_epoch)).all()
 """
 
 
 def test_arguments_of_a_wrong_kind_are_named():
-    # As users run it: here, types are checked before anything else.
-    told = subprocess.run([sys.executable, "-c", WRONG_KINDS], capture_output=True, text=True, check=True).stdout
     for line, expected in zip(
-        told.splitlines(),
+        printed(WRONG_KINDS),
         (
             "a Difficulty. Got ndarray: measure first",
             "told by its name, such as 'superloss'. Got None",
