@@ -12,7 +12,7 @@ from hardsight.weighting.ids import Ids, whole_ids
 from hardsight.weighting.ranks import rank as own_rank
 from hardsight.weighting.ranks import ranks
 from hardsight.weighting.sources import not_negative, source
-from hardsight.weights.core import OF_SAMPLES, array
+from hardsight.weights.core import rows_of_all
 
 
 class WeightedSampler(Sampler[int]):
@@ -124,11 +124,7 @@ class WeightedSampler(Sampler[int]):
             return
         if self.scheme is None:
             raise InputError("this sampler has no scheme: make it with the name of one, or pass chances")
-        told = {name: array(name, value) for name, value in inputs.items()}
-        for name, value in told.items():
-            if name in OF_SAMPLES and value.shape[:1] != (self._known.count,):
-                rows = len(value) if value.ndim else "no"
-                raise InputError(f"{name} has {rows} rows, the data set {self._known.count}: one a sample")
+        told = {name: rows_of_all(name, value, self._known.count, "the data set") for name, value in inputs.items()}
         to_come = self.epoch + (self._position > 0)
         of_all = {"epoch": float(to_come), "epochs": self.epochs, "generator": self._generator(to_come, 1)}
         with torch.no_grad():

@@ -168,8 +168,9 @@ def decide(difficulty: Difficulty) -> Decision:
         InputError: there is no ledger (regression, other losses than log-loss, a single view a sample).
     """
     read = _ledger(difficulty)
-    weights = _by_trust(*read, None, distrust(*read)).numpy()
-    return Decision(weights, explained(difficulty, weights))
+    unsure = distrust(*read)
+    weights = _by_trust(*read, None, unsure).numpy()
+    return Decision(weights, _told(difficulty, weights, unsure))
 
 
 def _ledger(d: Difficulty) -> tuple[Tensor, Tensor, Tensor]:
@@ -193,7 +194,10 @@ def explained(d: Difficulty, weights: np.ndarray, certain: Bool[Tensor, " sample
     Raises:
         InputError: as in :func:`decide`.
     """
-    unsure = distrust(*_ledger(d), certain)
+    return _told(d, weights, distrust(*_ledger(d), certain))
+
+
+def _told(d: Difficulty, weights: np.ndarray, unsure: float) -> str:
     assert d.p_wrong is not None
     assert d.classes is not None
     n = len(d)

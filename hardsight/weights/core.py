@@ -56,7 +56,7 @@ INPUTS: dict[str, str] = {
 """All that a scheme may read, by the name of its function's positional parameters."""
 OF_SAMPLES = frozenset(name for name, what in INPUTS.items() if "(sample" in what) - {"rows"}
 """Inputs with a row for each sample; rows are found where a state is kept."""
-_NO_ARRAYS = frozenset({"epoch", "epochs", "learning_rate", "generator", "weigher", "model"})
+_ARRAYS = frozenset(name for name, what in INPUTS.items() if "; (" in what)
 # Up to here the interpreter, which is at work anyway, is done before a library has begun.
 _FEW = 512
 
@@ -320,13 +320,32 @@ def array(name: str, value: Any) -> Any:
     Raises:
         InputError: it is none of numbers.
     """
-    if isinstance(value, Tensor) or name in _NO_ARRAYS:
+    if isinstance(value, Tensor) or name not in _ARRAYS:
         return value
     found = np.asarray(value)
     if found.dtype.kind not in "biuf":
         raise InputError(f"{name} must be numbers: {INPUTS[name]}. Got {type(value).__name__} of {found.dtype}")
     # A copy: what was loaded from a file is read-only, and torch warns of such arrays.
     return torch.tensor(found.astype(np.float32) if found.dtype.kind == "b" else found)
+
+
+def rows_of_all(name: str, value: Any, samples: int, whose: str) -> Any:
+    """What was given for an input, as :func:`array` has it, with a row for every sample where it is one of samples.
+
+    Args:
+        name: of the input.
+        value: as given.
+        samples: how many there are.
+        whose: samples these are, in words.
+
+    Raises:
+        InputError: it is none of numbers, or has not a row a sample.
+    """
+    found = array(name, value)
+    if name in OF_SAMPLES and found.shape[:1] != (samples,):
+        rows = len(found) if found.ndim else "no"
+        raise InputError(f"{name} has {rows} rows, {whose} {samples}: one a sample, in the order of the samples")
+    return found
 
 
 def _refuse(values: Tensor, wrong: Tensor, name: str, must: str) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from hardsight.decisions import DROP, KEEP, RELABEL, fitted
 from hardsight.difficulty import Difficulty
 from hardsight.errors import InputError, whole
-from hardsight.weights.core import OF_SAMPLES, array, within
+from hardsight.weights.core import OF_SAMPLES, rows_of_all, within
 from hardsight.weights.table import scheme as named
 
 
@@ -54,7 +54,9 @@ def weigh(
             f"scheme {scheme!r} needs a training loop: use hs.Weighting({scheme!r}, …), or a scheme without state"
         )
     parameters = {name: value for name, value in given.items() if name not in found.reads}
-    read = {name: _read(name, given[name], len(difficulty)) for name in found.reads if name in given}
+    read = {
+        name: rows_of_all(name, given[name], len(difficulty), "the difficulty") for name in found.reads if name in given
+    }
     review = None if decisions is None else settled(difficulty, decisions)
     inputs = _inputs(difficulty if review is None else review.difficulty, seed)
     if review is not None:
@@ -69,14 +71,6 @@ def weigh(
     if not weights.sum() > 0:
         raise InputError(f"scheme {scheme!r} gives no sample any weight here: loosen its parameters")
     return _clipped(weights / weights.mean(), clip)
-
-
-def _read(name: str, value: Any, samples: int) -> Any:
-    found = array(name, value)
-    if name in OF_SAMPLES and found.shape[:1] != (samples,):
-        rows = len(found) if found.ndim else "no"
-        raise InputError(f"{name} has {rows} rows, the difficulty {samples}: one a sample, in the order of the samples")
-    return found
 
 
 class Review(NamedTuple):
@@ -116,11 +110,11 @@ def settled(difficulty: Difficulty, decisions: Any) -> Review:
     place[stays] = np.arange(len(stays))
     if changed.any():
         _relabel(reviewed, place[found.at[changed]], found.labels[changed])
+    sure = np.zeros(len(stays), dtype=bool)
+    sure[place[certain]] = True
     if reviewed.p_wrong is not None:
-        reviewed.p_wrong[place[certain]] = 0.0
-    looked_at = torch.zeros(len(stays), dtype=torch.bool)
-    looked_at[torch.from_numpy(place[certain])] = True
-    return Review(reviewed, stays, looked_at)
+        reviewed.p_wrong[sure] = 0.0
+    return Review(reviewed, stays, torch.from_numpy(sure))
 
 
 def _relabel(d: Difficulty, at: np.ndarray, labels: np.ndarray) -> None:
