@@ -73,9 +73,9 @@ $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.venv pyproject.toml requirements/torch.txt
+$(VENV)/.installed: $(VENV)/.venv pyproject.toml benchmarks/pyproject.toml requirements/torch.txt
 	$(BIN)/python -m pip install -q -r requirements/torch.txt
-	$(BIN)/python -m pip install -q -e .
+	$(BIN)/python -m pip install -q -e . -e ./benchmarks
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.installed requirements/docs.txt

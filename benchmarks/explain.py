@@ -1,6 +1,6 @@
 """Does ``hs.explain`` know, before training, whether weights will help? Forecast, paired measurement and truth on a grid.
 
-Worlds of ``hardsight.bench.worlds``: data sets × kinds of noise × imbalance × seeds; a difficulty of each, 5 folds ×
+Worlds of ``hardsight_bench.weights_worlds``: data sets × kinds of noise × imbalance × seeds; a difficulty of each, 5 folds ×
 4; and for each scheme the forecast (ledger and weights alone), the paired measurement (5 folds × 4, given labels
 alone), and the truth: balanced accuracy on a clean test set of models trained with the weights less that of models
 trained without, from the same seeds. Prints a page in markdown.
@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from hardsight_bench.mixed_ensemble import Pupil, Task, trained
+from hardsight_bench.weights_worlds import Cell, World, cells, world
 
 import hardsight as hs
-from hardsight.bench.mixed import Pupil, Task, trained
-from hardsight.bench.worlds import Cell, World, cells, world
 from hardsight.learners import Network
 
 SETS = ("digits", "satellite", "texture", "penbased")

@@ -30,13 +30,13 @@ from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
 import hardsight as hs
-from hardsight import reliability
-from hardsight.covariate import Half, adjust
-from hardsight.demo import flip
+from hardsight.cli.demo_data import flip
+from hardsight.data import of
 from hardsight.learners import Estimator
-from hardsight.planner import layout
-from hardsight.samples import of
-from hardsight.splits import KFold, Plan, split_seed, units_of
+from hardsight.measures import reliability
+from hardsight.measures.control_variate import Half, adjust
+from hardsight.resampling.budget import layout
+from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
 
 # Repeats and seed of the pool for every number of folds.
 POOLS = {2: (60, 2), 3: (40, 3), 5: (40, 1), 8: (20, 5), 10: (16, 6), 20: (8, 7)}

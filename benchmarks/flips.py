@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import hardsight as hs
-from hardsight.demo import flip
+from hardsight.cli.demo_data import flip
 
 SEEDS = range(3)
 SHARES = (0.1, 0.4)

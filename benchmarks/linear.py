@@ -28,12 +28,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from hardsight.demo import flip
+from hardsight.cli.demo_data import flip
+from hardsight.data import of
 from hardsight.learners import Logistic
-from hardsight.learners.closed_form import equations, held_out, scaled
 from hardsight.learners.leave_one_out import logistic
-from hardsight.samples import of
-from hardsight.splits import KFold, Plan, Round, split_seed
+from hardsight.learners.linear.ridge import equations, held_out, scaled
+from hardsight.resampling.splitters import KFold, Plan, Round, split_seed
 
 
 def embeddings(samples: int = 20_000, width: int = 384, classes: int = 10) -> tuple[np.ndarray, np.ndarray]:

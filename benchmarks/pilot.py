@@ -4,7 +4,7 @@ Seven data sets of at most 2,000 samples, clean and with 20 and 40 % of the labe
 other: the default network with its default length of training, and with the length that the pilot chooses. Mean held-out
 log-loss; average precision of the error and of P(label wrong) for the flips; expected calibration error of P(label wrong)
 (ten bins of equal width); CPU seconds, the pilot's included. Prints a markdown table; the argument names the folder of the
-sets (see :mod:`hardsight.bench.sets`).
+sets (see :mod:`hardsight_bench.datasets`).
 """
 
 import platform
@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from hardsight_bench.corruptions import KINDS, Hardened
+from hardsight_bench.datasets import load
+from hardsight_bench.factors import calibration_error
 from sklearn.metrics import average_precision_score
 
 import hardsight as hs
-from hardsight.bench.factors import calibration_error
-from hardsight.bench.hardness import KINDS, Hardened
-from hardsight.bench.sets import load
-from hardsight.pilot import times
+from hardsight.estimation.training_length import times
 
 SETS = ("digits", "wine", "breast-cancer", "phoneme", "satellite", "letter", "movies")
 SHARES = (0.0, 0.2, 0.4)

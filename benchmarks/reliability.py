@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 import hardsight as hs
-from hardsight.demo import flip
+from hardsight.cli.demo_data import flip
 
 SEEDS = range(5)
 REPEATS = (2, 4, 10)

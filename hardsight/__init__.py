@@ -7,15 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hardsight.difficulty import Difficulty as Difficulty
+    from hardsight.data import Samples as Samples
+    from hardsight.difficulty.result import Difficulty as Difficulty
     from hardsight.errors import HardsightError as HardsightError
     from hardsight.errors import HardsightWarning as HardsightWarning
     from hardsight.errors import InputError as InputError
     from hardsight.errors import LearnerError as LearnerError
-    from hardsight.estimate import measure as measure
-    from hardsight.estimate import measure_predictions as measure_predictions
-    from hardsight.explain import Explanation as Explanation
-    from hardsight.explain import explain as explain
+    from hardsight.estimation.measure import measure as measure
+    from hardsight.estimation.measure import measure_predictions as measure_predictions
+    from hardsight.explanation import Explanation as Explanation
+    from hardsight.explanation import explain as explain
     from hardsight.learners import Estimator as Estimator
     from hardsight.learners import HuggingFace as HuggingFace
     from hardsight.learners import Logistic as Logistic
@@ -23,56 +24,55 @@ if TYPE_CHECKING:
     from hardsight.learners import OutOfBag as OutOfBag
     from hardsight.learners import Ridge as Ridge
     from hardsight.measures import MEASURES as MEASURES
-    from hardsight.record import Record as Record
-    from hardsight.samples import Samples as Samples
-    from hardsight.splits import KFold as KFold
-    from hardsight.splits import LeaveOneOut as LeaveOneOut
-    from hardsight.splits import Subsets as Subsets
-    from hardsight.weighting import WeightedSampler as WeightedSampler
-    from hardsight.weighting import Weighting as Weighting
-    from hardsight.weighting import collate as collate
-    from hardsight.weighting import indexed as indexed
+    from hardsight.measures.record import Record as Record
+    from hardsight.resampling.splitters import KFold as KFold
+    from hardsight.resampling.splitters import LeaveOneOut as LeaveOneOut
+    from hardsight.resampling.splitters import Subsets as Subsets
     from hardsight.weights import SCHEMES as SCHEMES
     from hardsight.weights import weigh as weigh
+    from hardsight.weights.training import WeightedSampler as WeightedSampler
+    from hardsight.weights.training import Weighting as Weighting
+    from hardsight.weights.training import collate as collate
+    from hardsight.weights.training import indexed as indexed
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Difficulty": "difficulty",
+    "Difficulty": "difficulty.result",
     "Estimator": "learners",
-    "Explanation": "explain",
+    "Explanation": "explanation",
     "HardsightError": "errors",
     "HardsightWarning": "errors",
     "HuggingFace": "learners",
     "InputError": "errors",
-    "KFold": "splits",
+    "KFold": "resampling.splitters",
     "LearnerError": "errors",
-    "LeaveOneOut": "splits",
+    "LeaveOneOut": "resampling.splitters",
     "Logistic": "learners",
     "MEASURES": "measures",
     "Network": "learners",
     "OutOfBag": "learners",
-    "Record": "record",
+    "Record": "measures.record",
     "Ridge": "learners",
     "SCHEMES": "weights",
-    "Samples": "samples",
-    "Subsets": "splits",
-    "WeightedSampler": "weighting",
-    "Weighting": "weighting",
-    "collate": "weighting",
-    "indexed": "weighting",
-    "measure": "estimate",
-    "measure_predictions": "estimate",
+    "Samples": "data",
+    "Subsets": "resampling.splitters",
+    "WeightedSampler": "weights.training",
+    "Weighting": "weights.training",
+    "collate": "weights.training",
+    "indexed": "weights.training",
+    "explain": "explanation",
+    "measure": "estimation.measure",
+    "measure_predictions": "estimation.measure",
     "weigh": "weights",
 }
 # Rooms whose own names are meant to be written out: hs.weights.focal, hs.sklearn.DifficultyWeightedClassifier.
 _ROOMS = {
     "boosting": "integrations.boosting",
-    "explain": "explain",
-    "lab": "lab",
-    "plot": "plot",
+    "plot": "reporting.plot",
     "sklearn": "integrations.sklearn",
     "skorch": "integrations.skorch",
+    "theory": "theory",
     "weights": "weights",
 }
 
@@ -81,7 +81,7 @@ __all__ = [*_HOME, *_ROOMS, "load"]
 
 def load(path: Any) -> "Difficulty":
     """Read the result that :meth:`Difficulty.save` wrote; opens no torch. See :meth:`Difficulty.load`."""
-    from hardsight.difficulty import Difficulty
+    from hardsight.difficulty.result import Difficulty
 
     return Difficulty.load(path)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from hardsight.difficulty import Difficulty
-from hardsight.estimate import measure_predictions
+from hardsight.difficulty.result import Difficulty
+from hardsight.estimation.measure import measure_predictions
 
 LINES = np.array([
     [3.0, 0, 0, 0], [1.0, 0, 0.5, 0], [0, 2.0, 0, 0.5], [0, 0, 1.0, 0], [0, 0, 0.1, 1.0], [0, -0.1, 0.2, 0],

@@ -13,10 +13,10 @@ from sklearn.tree import DecisionTreeClassifier
 
 import hardsight as hs
 from hardsight.cli import main
-from hardsight.console import machine
+from hardsight.cli.summary import machine
 from hardsight.errors import InputError
 from hardsight.learners import InSample
-from hardsight.report.summary import findings
+from hardsight.reporting.report.summary import findings
 
 X, Y = load_wine(return_X_y=True)
 PIXELS, DIGITS = (values[:600] for values in load_digits(return_X_y=True))

@@ -27,14 +27,15 @@ from sklearn.naive_bayes import GaussianNB
 from torch import nn
 
 import hardsight as hs
-from hardsight import backends
-from hardsight.backends import core, worker
 from hardsight.cli import main
+from hardsight.data import of
 from hardsight.errors import HardsightWarning, InputError, LearnerError
+from hardsight.estimation import backends
+from hardsight.estimation.backends import base as core
+from hardsight.estimation.backends import worker
+from hardsight.estimation.runner import Until, carry_out
 from hardsight.learners import InSampleLosses, NeighboursLeaveOneOut, View
-from hardsight.run import Until, carry_out
-from hardsight.samples import of
-from hardsight.splits import KFold, LeaveOneOut, Plan, Round, split_seed, units_of
+from hardsight.resampling.splitters import KFold, LeaveOneOut, Plan, Round, split_seed, units_of
 
 # What stands here is no module that a worker could import.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -393,7 +394,7 @@ def test_backends_by_name():
         ({"backend": "processes", "address": "auto"}, "address='auto' is Ray's"),
         (
             {"backend": "dask"},
-            "backend must be 'serial', 'processes' or 'ray', or one of hardsight.backends. Got 'dask'",
+            "backend must be 'serial', 'processes' or 'ray', or one of hardsight.estimation.backends. Got 'dask'",
         ),
         ({"backend": backends.Serial}, "backend must be"),
         ({"backend": backends.Processes(2), "jobs": 2}, r"backend=Processes\(jobs=2\) says how many jobs already"),

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from hardsight_bench import speed
+from hardsight_bench import tables as words
+from hardsight_bench.baselines import Task, loop, refits
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from hardsight.bench import speed, words
-from hardsight.bench.rivals import Task, loop, refits
 from hardsight.cli import main
-from hardsight.splits import KFold, Plan, split_seed, units_of
+from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
 
 X, Y = load_iris(return_X_y=True)
 X = X.astype(np.float32)

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from hardsight_bench import datasets as sets
+from hardsight_bench import factors
 
 import hardsight as hs
-from hardsight.bench import factors, sets
 from hardsight.cli import main
 
 

@@ -9,16 +9,20 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from hardsight_bench import figures as drawings
+from hardsight_bench import humans, ranks
+from hardsight_bench import measures_field as entrants
+from hardsight_bench import measures_study as grid
+from hardsight_bench import tables as words
+from hardsight_bench.corruptions import KINDS
+from hardsight_bench.datasets import load
+from hardsight_bench.hcat_training import Passed, Training
+from hardsight_bench.measures_field import FIELD, Given, Scored, checked, enter, yours
+from hardsight_bench.measures_study import Cell, Study, carry_out, cells, judged, precision, stability
 from scipy.stats import friedmanchisquare, spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import hardsight as hs
-from hardsight.bench import drawings, entrants, grid, humans, ranks, words
-from hardsight.bench.entrants import FIELD, Given, Scored, checked, enter, yours
-from hardsight.bench.grid import Cell, Study, carry_out, cells, judged, precision, stability
-from hardsight.bench.hardness import KINDS
-from hardsight.bench.sets import load
-from hardsight.bench.trainings import Passed, Training
 from hardsight.cli import main
 from hardsight.errors import InputError
 

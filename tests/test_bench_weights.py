@@ -7,23 +7,26 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from hardsight_bench import figures as drawings
+from hardsight_bench import mixed_ensemble as mixed
+from hardsight_bench import weights_field as schemes
+from hardsight_bench import weights_page as gains_page
+from hardsight_bench import weights_study as study
+from hardsight_bench.cells import claim
+from hardsight_bench.datasets import load
+from hardsight_bench.mixed_ensemble import Pupil, Seen, Task, trained
+from hardsight_bench.weights_field import InTraining, Row, control, rows
+from hardsight_bench.weights_scores import best_fixed, gains
+from hardsight_bench.weights_worlds import IMBALANCES, LEAST, NOISES, RIGHT, Cell, cells, world
 from torch.nn.functional import cross_entropy
 
 import hardsight as hs
-from hardsight.bench import drawings, gains_page, mixed, schemes
-from hardsight.bench import weights as study
-from hardsight.bench.gains import best_fixed, gains
-from hardsight.bench.mixed import Pupil, Seen, Task, trained
-from hardsight.bench.parts import claim
-from hardsight.bench.schemes import InTraining, Row, control, rows
-from hardsight.bench.sets import load
-from hardsight.bench.worlds import IMBALANCES, LEAST, NOISES, RIGHT, Cell, cells, world
 from hardsight.cli import main
+from hardsight.data import of
 from hardsight.errors import InputError
-from hardsight.samples import of
-from hardsight.splits import Plan, Round
+from hardsight.resampling.splitters import Plan, Round
 from hardsight.weights import SCHEMES
-from hardsight.weights.core import Scheme
+from hardsight.weights.scheme import Scheme
 
 
 def digits(noise="none", imbalance="none", seed=0, **how):

@@ -16,9 +16,9 @@ from PIL import Image
 from sklearn.datasets import load_iris
 
 import hardsight as hs
-from hardsight.advice import ACTIONS
 from hardsight.cli import commands, main
-from hardsight.difficulty import FACTORS
+from hardsight.difficulty.actions import ACTIONS
+from hardsight.difficulty.result import FACTORS
 
 
 def run(*arguments):
@@ -218,7 +218,7 @@ def test_a_table_that_is_not_the_one_measured_is_not_shown(iris, tmp_path, comma
 
 def test_many_samples_are_reviewed_from_a_server(iris, tmp_path, monkeypatch):
     (tmp_path / "review.html").write_text("of an earlier run")
-    monkeypatch.setattr("hardsight.cli.results._MOST_REVIEWED", 149)
+    monkeypatch.setattr("hardsight.cli.measure_and_report._MOST_REVIEWED", 149)
     result = run("measure", iris, "--label", "kind", "--drop", "flower", "--out", tmp_path, *QUICK)
     assert f"hardsight serve {tmp_path}" in result.output.replace("\n", "")
     assert not (tmp_path / "review.html").exists()
@@ -381,11 +381,7 @@ def test_labels_that_look_like_markup_print_as_they_are(tmp_path):
 
 def test_every_module_of_commands_joins_a_command():
     folder = Path(commands.__file__).parent
-    joined = {
-        command.callback.__module__
-        for group in (main, commands.bench.group.bench)
-        for command in group.commands.values()
-    }
+    joined = {command.callback.__module__ for command in main.commands.values()}
     files = {file.relative_to(folder).with_suffix("") for file in folder.rglob("*.py") if file.stem != "__init__"}
     assert joined == {".".join((commands.__name__, *file.parts)) for file in files}
 
@@ -402,8 +398,8 @@ def test_an_interrupt_leaves_files_as_they_were(iris, tmp_path, moment):
     (out / "difficulty.parquet").write_text("old")
     # The signal is sent by the process to itself, at a point that only one of the two moments reaches.
     place = {
-        "training": "import hardsight.learners.networks as room; name = 'predictions'",
-        "writing": "import hardsight.difficulty as module; room = module.pq; name = 'write_table'",
+        "training": "import hardsight.learners.network.network as room; name = 'predictions'",
+        "writing": "import hardsight.difficulty.result as module; room = module.pq; name = 'write_table'",
     }[moment]
     code = f"""
 import os, signal, sys

@@ -7,10 +7,10 @@ from scipy.special import log_softmax, logsumexp
 from sklearn.linear_model import Ridge as SklearnRidge
 
 import hardsight as hs
+from hardsight.data import of
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.closed_form import Ridge, equations, held_out, scaled
-from hardsight.samples import of
-from hardsight.splits import KFold, LeaveOneOut, Plan, Round, Subsets, split_seed, units_of
+from hardsight.learners.linear.ridge import Ridge, equations, held_out, scaled
+from hardsight.resampling.splitters import KFold, LeaveOneOut, Plan, Round, Subsets, split_seed, units_of
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 6))

@@ -13,10 +13,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 import hardsight as hs
-from hardsight.bars import stacked
-from hardsight.console import machine, summary
-from hardsight.difficulty import FACTORS
-from hardsight.report.summary import causes, groups, remedies
+from hardsight.cli.ledger_bars import stacked
+from hardsight.cli.summary import machine, summary
+from hardsight.difficulty.result import FACTORS
+from hardsight.reporting.report.summary import causes, groups, remedies
 
 
 def printed(d, width=100, hardest=6):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from hardsight.covariate import LEAST_SAMPLES, Half, _curve, _gain, _nearby, _shrunk, adjust
+from hardsight.measures.control_variate import LEAST_SAMPLES, Half, _curve, _gain, _nearby, _shrunk, adjust
 
 
 class World:

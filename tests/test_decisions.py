@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_wine
 
 import hardsight as hs
-from hardsight.cells import escaped, unescaped
 from hardsight.cli import main
-from hardsight.decisions import parsed, written
+from hardsight.difficulty.decisions import parsed, written
 from hardsight.errors import InputError
+from hardsight.io.csv_cells import escaped, unescaped
 
 
 @pytest.fixture(scope="module")

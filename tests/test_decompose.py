@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardsight import decompose
-from hardsight.held_out import HeldOut
+from hardsight.measures import bias_variance as decompose
+from hardsight.measures.held_out import HeldOut
 
 
 @st.composite

@@ -11,9 +11,9 @@ from hand_made import by_hand, regression_with_an_outlier
 from untyped import printed
 
 import hardsight as hs
-from hardsight import difficulty
-from hardsight.advice import ACTIONS, advise
-from hardsight.difficulty import FACTORS, SCHEMA, Difficulty
+from hardsight.difficulty import result as difficulty
+from hardsight.difficulty.actions import ACTIONS, advise
+from hardsight.difficulty.result import FACTORS, SCHEMA, Difficulty
 from hardsight.errors import InputError
 
 COLUMNS = [

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from packaging.requirements import Requirement
 
 from hardsight.cli import main
-from hardsight.doctor import EXTRAS, core, examine, told, words
+from hardsight.cli.doctor import EXTRAS, core, examine, told, words
 
 PROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
 
@@ -154,7 +154,7 @@ def test_uninstalled(monkeypatch):
 
 
 def test_the_command_prints_the_same_either_way(here, monkeypatch):
-    monkeypatch.setattr("hardsight.doctor.examine", lambda out: here)
+    monkeypatch.setattr("hardsight.cli.doctor.examine", lambda out: here)
     plain, machine = (CliRunner().invoke(main, ["doctor", *more]) for more in ([], ["--json"]))
     assert plain.exit_code == machine.exit_code == 0
     assert json.loads(machine.output) == here

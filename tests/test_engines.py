@@ -9,13 +9,13 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import hardsight as hs
+from hardsight.data import of
 from hardsight.errors import HardsightWarning, InputError
-from hardsight.learners import compiled, engines, native
-from hardsight.learners.engines import Job, choose
-from hardsight.learners.stacking import Trial
-from hardsight.learners.training import train_alone, train_stacked
-from hardsight.samples import of
-from hardsight.splits import KFold, Plan, split_seed, units_of
+from hardsight.learners.network import compiled, engines, native
+from hardsight.learners.network.engines import Job, choose
+from hardsight.learners.network.optimizer import train_alone, train_stacked
+from hardsight.learners.network.stacked import Trial
+from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
 
 PIXELS, DIGITS = load_digits(return_X_y=True)
 SAMPLES = of(PIXELS[:150], DIGITS[:150])

@@ -15,9 +15,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from untyped import printed
 
 import hardsight as hs
+from hardsight.data import of
 from hardsight.errors import HardsightWarning, InputError
 from hardsight.learners import LEARNERS, View
-from hardsight.samples import of
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))

@@ -23,10 +23,10 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import hardsight as hs
+from hardsight.data import of
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.estimators import Estimator, laplace, predict, seeded
-from hardsight.samples import of
-from hardsight.splits import KFold, Plan, split_seed
+from hardsight.learners.sklearn import Estimator, laplace, predict, seeded
+from hardsight.resampling.splitters import KFold, Plan, split_seed
 
 X, Y = load_iris(return_X_y=True)
 # Iris holds one pair of equal rows.

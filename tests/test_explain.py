@@ -12,14 +12,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 import hardsight as hs
-from hardsight.backends import Serial
 from hardsight.cli import main
-from hardsight.dealing import plan_of, splits_of, units_alike
+from hardsight.data import of, read
 from hardsight.errors import InputError
-from hardsight.explain import effect as effects_of
-from hardsight.explain.arms import train
-from hardsight.explain.page import render
-from hardsight.samples import of, read
+from hardsight.estimation.backends import Serial
+from hardsight.estimation.plan import plan_of, splits_of, units_alike
+from hardsight.explanation import effect as effects_of
+from hardsight.explanation.page import render
+from hardsight.explanation.paired_training import train
 
 SHARP = {"temperature": 0.3}
 
@@ -395,7 +395,7 @@ def test_the_command_does_the_same(tmp_path):
 def test_the_front_door_can_be_called():
     """The function and the package have one name."""
     from hardsight import explain
-    from hardsight.explain import core
+    from hardsight.explanation import explain as core
 
     assert explain is hs.explain
     assert hs.explain.core is core

@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from hardsight.errors import HardsightWarning, InputError
-from hardsight.explain.dual import max_margin
-from hardsight.explain.points import Points
+from hardsight.explanation.optimization.hull import Points
+from hardsight.explanation.optimization.max_margin import max_margin
 
 Set = tuple[np.ndarray, np.ndarray]
 

@@ -7,25 +7,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hardsight_bench.mixed_ensemble import Pupil, Task, trained
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
 
 import hardsight as hs
-from hardsight.bench.mixed import Pupil, Task, trained
 from hardsight.errors import InputError
-from hardsight.explain.account import account
-from hardsight.explain.dual import max_margin
-from hardsight.explain.dynamics import NOTE, Dynamics, dynamics, first_time, kl
-from hardsight.explain.features import features
-from hardsight.explain.flow import Field, follow
-from hardsight.explain.gradients import Passed, shares
-from hardsight.explain.linear import Problem, between, runs
-from hardsight.explain.training_runs import train
-from hardsight.learners.networks import perceptron
-from hardsight.learners.perceptrons import layers
-from hardsight.learners.stacking import build, stacked
+from hardsight.explanation.optimization.dynamics import NOTE, Dynamics, dynamics, first_time, kl
+from hardsight.explanation.optimization.features import features
+from hardsight.explanation.optimization.gradient_flow import Field, follow
+from hardsight.explanation.optimization.gradient_shares import Passed, shares
+from hardsight.explanation.optimization.linear_models import Problem, between, runs
+from hardsight.explanation.optimization.max_margin import max_margin
+from hardsight.explanation.optimization.network_runs import train
+from hardsight.explanation.optimization.text import account
+from hardsight.learners.network.mlp import layers
+from hardsight.learners.network.network import perceptron
+from hardsight.learners.network.stacked import build, stacked
 from hardsight.measures.gradients import gradient_norms
 
 Set = tuple[np.ndarray, np.ndarray]

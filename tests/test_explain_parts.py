@@ -9,16 +9,16 @@ from scipy import stats
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.explain import effect as effects_of
-from hardsight.explain.arms import Arms, Said
-from hardsight.explain.bound import bound, target
-from hardsight.explain.forecast import Forecast, forecast, mean_weights, scatter_factors
-from hardsight.explain.forecast import table as forecast_table
-from hardsight.explain.groups import deciles, groups
-from hardsight.explain.intervals import Estimate, estimate
-from hardsight.explain.verdict import Verdict, verdict
-from hardsight.explain.weights import largest, overview, priority, shares
-from hardsight.weights.written import read, write
+from hardsight.explanation import effect as effects_of
+from hardsight.explanation.forecast import Forecast, forecast, mean_weights, scatter_factors
+from hardsight.explanation.forecast import table as forecast_table
+from hardsight.explanation.groups import deciles, groups
+from hardsight.explanation.intervals import Estimate, estimate
+from hardsight.explanation.margin_bound import bound, target
+from hardsight.explanation.paired_training import Arms, Said
+from hardsight.explanation.verdict import Verdict, verdict
+from hardsight.explanation.weight_summary import largest, overview, priority, shares
+from hardsight.weights.file import read, write
 from tests.hand_made import by_hand, regression_with_an_outlier
 
 

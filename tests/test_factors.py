@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardsight import decompose
-from hardsight.factors import HARD, ledger, strangeness, unusual
-from hardsight.neighbours import Neighbourhood
+from hardsight.attribution.ledger import HARD, ledger, strangeness, unusual
+from hardsight.attribution.neighbours import Neighbourhood
+from hardsight.measures import bias_variance as decompose
 
 
 def likeness(model, log_w, prior):

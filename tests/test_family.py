@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.weights.families.family import difficulty
+from hardsight.weights.schemes.priority import difficulty
 
 W = hs.weights
 MODES = {

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from sklearn.datasets import load_iris
 
 import hardsight as hs
-from hardsight.backends import Processes
 from hardsight.cli import main
+from hardsight.estimation.backends import Processes
 
 QUICK = (
     "--label",

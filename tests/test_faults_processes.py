@@ -16,8 +16,8 @@ from sklearn.datasets import load_iris
 
 import hardsight as hs
 from hardsight.cli import main
-from hardsight.files import atomic
-from hardsight.locks import lock
+from hardsight.io.atomic import atomic
+from hardsight.io.locks import lock
 
 SECONDS = 120
 # Each costs a process that learns it from the start, twice.

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 import hardsight as hs
-from hardsight import decisions
 from hardsight.cli import main
 from hardsight.cli.output import print_json
-from hardsight.weights.written import read as read_weights
+from hardsight.difficulty import decisions
+from hardsight.weights.file import read as read_weights
 
 QUICK = ("--quiet", "--repeats", "2", "--no-pilot", "--learner", "logistic")
 LABEL, ID = "ярлык", "כינוי"

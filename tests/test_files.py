@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hardsight.errors import InputError
-from hardsight.files import atomic
+from hardsight.io.atomic import atomic
 
 
 def listing(folder):
@@ -148,7 +148,7 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
     def none(file):
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
-    monkeypatch.setattr("hardsight.files.lock", none)
+    monkeypatch.setattr("hardsight.io.atomic.lock", none)
     for content in ("old", "new"):
         with atomic(tmp_path / "out") as temporary:
             temporary.write_text(content)

@@ -15,10 +15,10 @@ from sklearn.ensemble import (
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import hardsight as hs
+from hardsight.data import of
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners import OutOfBag
-from hardsight.samples import of
-from hardsight.splits import Plan, units_of
+from hardsight.resampling.splitters import Plan, units_of
 
 X, Y = make_classification(300, 10, n_informative=5, n_classes=3, flip_y=0.2, random_state=0)
 

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import hardsight as hs
-from hardsight.learners.seeds import drawing
+from hardsight.learners.network.seeds import drawing
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hardsight_bench.corruptions import KINDS
+from hardsight_bench.datasets import RATED, SETS, Set, load, rated
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
-from hardsight.bench.hardness import KINDS
-from hardsight.bench.sets import RATED, SETS, Set, load, rated
 from hardsight.errors import InputError
 
 NOISE = ("uniform", "asymmetric", "adjacent", "instance")

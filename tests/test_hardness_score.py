@@ -6,8 +6,8 @@ import torch
 from sklearn.datasets import load_wine
 
 import hardsight as hs
-from hardsight.hardness import hardness
-from hardsight.held_out import HeldOut
+from hardsight.attribution.hardness import hardness
+from hardsight.measures.held_out import HeldOut
 
 
 def test_by_hand():

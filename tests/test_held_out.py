@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardsight.checkpoint import Checkpoint
-from hardsight.held_out import HeldOut, Moments
+from hardsight.estimation.checkpoint import Checkpoint
+from hardsight.measures.held_out import HeldOut, Moments
 
 
 def close(a, b, tolerance=1e-12):

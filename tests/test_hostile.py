@@ -25,17 +25,18 @@ from fuzz.doors import DOORS
 from fuzz.doors.results import result, saved
 from fuzz.mutations import PLAIN
 from fuzz.workers import fuzz
+from hardsight_bench import cells as parts
+from hardsight_bench import datasets as sets
 from PIL import Image
 
 import hardsight as hs
-from hardsight import limits, parquet
-from hardsight.bench import parts, sets
-from hardsight.cells import escaped, parsed, unescaped, written
+from hardsight.data import read
 from hardsight.errors import InputError
-from hardsight.files import atomic
-from hardsight.samples import read
-from hardsight.weights.written import read as read_weights
-from hardsight.weights.written import write as write_weights
+from hardsight.io import limits, parquet
+from hardsight.io.atomic import atomic
+from hardsight.io.csv_cells import escaped, parsed, unescaped, written
+from hardsight.weights.file import read as read_weights
+from hardsight.weights.file import write as write_weights
 
 SOURCE = Path(hs.__file__).parent
 
@@ -219,7 +220,7 @@ def test_older_pandas_is_not_given_bare_carriage_returns(tmp_path, monkeypatch):
             label="y",
         )
     # A pair that two pieces divide is no bare one.
-    monkeypatch.setattr("hardsight.samples.delimited._PIECE", 4)
+    monkeypatch.setattr("hardsight.data.csv._PIECE", 4)
     (tmp_path / "a.csv").write_bytes(b"a,y\r\n1,p\r\n2,q\r\n3,p\r\n")
     assert len(read(tmp_path / "a.csv", label="y")) == 3
     (tmp_path / "a.csv").write_bytes(b"a,y\r\n1,p\r\n2,q\r\n3,p\r")
@@ -429,7 +430,7 @@ def test_data_sets_that_are_damaged_are_refused(tmp_path):
 
 def test_a_damaged_state_of_a_weighting_is_refused(tmp_path):
     pytest.importorskip("transformers")
-    from hardsight.weighting.trainer import _loaded
+    from hardsight.weights.training.hf_trainer import _loaded
 
     (tmp_path / "weighting.pt").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(InputError, match=r"weighting.pt cannot be read .*: resume from another checkpoint"):

@@ -27,10 +27,10 @@ from torch.nn import functional
 from transformers import DataCollatorForLanguageModeling, DataCollatorForTokenClassification, Trainer
 
 import hardsight as hs
-from hardsight.console import machine, summary
-from hardsight.samples import items
-from hardsight.splits import Plan, split_seed, units_of
-from hardsight.weighting.tokens import sequence_losses, shifts
+from hardsight.cli.summary import machine, summary
+from hardsight.data import from_hf_rows as items
+from hardsight.resampling.splitters import Plan, split_seed, units_of
+from hardsight.weights.training.tokens import sequence_losses, shifts
 
 FOLDS = {"folds": 3, "repeats": 2, "duplicates": "apart"}
 
@@ -299,7 +299,7 @@ def test_what_becomes_of_a_member_does_not_depend_on_the_others(args):
 
 
 def test_a_run_goes_on_where_it_was_stopped_and_adjusts(args, tmp_path, monkeypatch):
-    monkeypatch.setattr("hardsight.run.MEMBERS_A_PART", 6)
+    monkeypatch.setattr("hardsight.estimation.runner.MEMBERS_A_PART", 6)
     learner = language(Bigrams, args)
     how = {**FOLDS, "repeats": 4, "adjusted": True}
     whole = hs.measure(texts(12), learner=learner, **how)

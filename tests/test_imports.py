@@ -15,8 +15,8 @@ from hardsight.errors import whole
 OFFERED = {
     "Difficulty", "Estimator", "Explanation", "HardsightError", "HardsightWarning", "HuggingFace", "InputError", "KFold",
     "LearnerError", "LeaveOneOut", "Logistic", "MEASURES", "Network", "OutOfBag", "Record", "Ridge", "SCHEMES",
-    "Samples", "Subsets", "WeightedSampler", "Weighting", "boosting", "collate", "explain", "indexed", "lab", "load",
-    "measure", "measure_predictions", "plot", "sklearn", "skorch", "weigh", "weights",
+    "Samples", "Subsets", "WeightedSampler", "Weighting", "boosting", "collate", "explain", "indexed", "load",
+    "measure", "measure_predictions", "plot", "sklearn", "skorch", "theory", "weigh", "weights",
 }  # fmt: skip
 
 

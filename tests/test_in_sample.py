@@ -8,12 +8,12 @@ from sklearn.metrics import log_loss
 from sklearn.naive_bayes import GaussianNB
 
 import hardsight as hs
-from hardsight import storage
+from hardsight.data import of
 from hardsight.errors import LearnerError
-from hardsight.held_out import HeldOut
+from hardsight.io import memmap as storage
 from hardsight.learners import InSampleLosses, View
-from hardsight.samples import of
-from hardsight.splits import KFold, Plan, split_seed, units_of
+from hardsight.measures.held_out import HeldOut
+from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
 
 X, Y = load_wine(return_X_y=True)
 SAMPLES = of(X, Y)

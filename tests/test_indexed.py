@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.weighting.datasets import ID
+from hardsight.weights.training.datasets import ID
 
 Pair = namedtuple("Pair", "x y")
 

@@ -19,12 +19,14 @@ from scipy.stats import binomtest, multivariate_normal, ttest_1samp
 
 import hardsight as hs
 from hardsight.cli import main
-from hardsight.lab import CLAIMS, Claim, Figure, Series, check, flows, intervals, table, tested, worlds
-from hardsight.lab.claim import Finding, Interval, Trial, proposition
-from hardsight.lab.drawings import svg
-from hardsight.lab.nets import Nets
-from hardsight.lab.page import render, write
-from hardsight.lab.words import lead, number
+from hardsight.theory import CLAIMS, Claim, Figure, Series, check, flows, intervals, worlds
+from hardsight.theory import catalogue as table
+from hardsight.theory import evaluation as tested
+from hardsight.theory.claim import Finding, Interval, Trial, proposition
+from hardsight.theory.figures import svg
+from hardsight.theory.formatting import lead, number
+from hardsight.theory.nets import Nets
+from hardsight.theory.page import render, write
 
 # ---- worlds
 
@@ -441,4 +443,4 @@ def test_the_command_lists_and_refuses(tmp_path):
 
 
 def test_the_lab_opens_by_name():
-    assert hs.lab.CLAIMS is CLAIMS
+    assert hs.theory.CLAIMS is CLAIMS

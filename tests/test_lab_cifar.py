@@ -9,13 +9,13 @@ from click.testing import CliRunner
 
 from hardsight.cli import main
 from hardsight.errors import InputError
-from hardsight.lab import check, cifar
-from hardsight.lab.claims.replicated import STUDIED
-from hardsight.lab.curves import training_curve
-from hardsight.lab.page import render
-from hardsight.lab.resnets import ResNet, crop_and_flip
-from hardsight.lab.table import REPLICATION
 from hardsight.learners import Network
+from hardsight.theory import check, cifar
+from hardsight.theory.catalogue import REPLICATION
+from hardsight.theory.claims.replicated import STUDIED
+from hardsight.theory.curves import training_curve
+from hardsight.theory.page import render
+from hardsight.theory.resnets import ResNet, crop_and_flip
 
 RECORDS = 40
 

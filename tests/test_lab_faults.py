@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from hardsight import decompose, factors, held_out, truth
-from hardsight.explain import dual
-from hardsight.lab import CLAIMS
-from hardsight.lab.claims import imbalance
-from hardsight.learners import closed_form
-from hardsight.measures import MEASURES, combined
-from hardsight.weights import SCHEMES, words
-from hardsight.weights.families import importance
+from hardsight.attribution import label_noise as truth
+from hardsight.attribution import ledger as factors
+from hardsight.explanation.optimization import max_margin as dual
+from hardsight.learners.linear import ridge as closed_form
+from hardsight.measures import MEASURES, combined, held_out
+from hardsight.measures import bias_variance as decompose
+from hardsight.theory import CLAIMS
+from hardsight.theory.claims import imbalance
+from hardsight.weights import SCHEMES
+from hardsight.weights import describe as words
+from hardsight.weights.schemes import importance
 
 
 def counted_once_more(patch):

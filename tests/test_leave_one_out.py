@@ -10,13 +10,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 import hardsight as hs
-from hardsight.demo import flip
+from hardsight.cli.demo_data import flip
+from hardsight.data import of
 from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut, leave_one_out
-from hardsight.learners.closed_form import scaled
 from hardsight.learners.leave_one_out import kernel_ridge, logistic, neighbours
-from hardsight.samples import of
-from hardsight.splits import KFold, LeaveOneOut, Plan, Round, Subsets, split_seed, units_of
+from hardsight.learners.linear.ridge import scaled
+from hardsight.resampling.splitters import KFold, LeaveOneOut, Plan, Round, Subsets, split_seed, units_of
 
 ALONE = np.arange(120)
 GROUPS = units_of(120, np.random.default_rng(1).integers(45, size=120))

@@ -11,13 +11,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import hardsight as hs
+from hardsight.data import of
 from hardsight.errors import HardsightWarning, InputError
-from hardsight.learners import Logistic, logistic, softmax
-from hardsight.learners.estimators import laplace
-from hardsight.learners.lbfgs import minimise
-from hardsight.learners.softmax import Parts, losses
-from hardsight.samples import of
-from hardsight.splits import KFold, LeaveOneOut, Plan, Round, Subsets, split_seed
+from hardsight.learners import Logistic
+from hardsight.learners.linear import logistic, softmax
+from hardsight.learners.linear.lbfgs import minimise
+from hardsight.learners.linear.softmax import Parts, losses
+from hardsight.learners.sklearn import laplace
+from hardsight.resampling.splitters import KFold, LeaveOneOut, Plan, Round, Subsets, split_seed
 
 
 def planned(y, splits, units=None):

@@ -17,7 +17,7 @@ from torch import nn
 
 import hardsight as hs
 from hardsight.measures import centroid_distance, gradient_norms, input_gradients, knn_disagreement, prototype_distance
-from hardsight.measures.core import Measure, Score, pair
+from hardsight.measures.measure import Measure, Score, pair
 from hardsight.measures.reductions import LATEST, MEAN, MEANS, MOMENTS, RUNS, TOTALS
 from hardsight.measures.statistics import LOG_LOSS, View
 

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 import hardsight as hs
-from hardsight import samples
+from hardsight import data as samples
 from hardsight.cli import main
 from hardsight.errors import InputError
-from hardsight.mended import write
+from hardsight.reporting.review.apply import write
 
 N = 40
 

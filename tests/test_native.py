@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from hardsight.learners import native
-from hardsight.learners.programs import Column, Kind, program
+from hardsight.learners.network import native
+from hardsight.learners.network.native_program import Column, Kind, program
 
 
 def perceptron(inputs, *widths, bias=True):

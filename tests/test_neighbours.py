@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardsight.neighbours import NEAREST, REFERENCE, neighbourhood
+from hardsight.attribution.neighbours import NEAREST, REFERENCE, neighbourhood
 
 
 def slowly(x, labels, units):

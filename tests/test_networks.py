@@ -12,13 +12,13 @@ from sklearn.datasets import load_digits, load_iris
 from torch import nn
 
 import hardsight as hs
+from hardsight.data import of
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.learners.batches import Batches, Data
-from hardsight.learners.networks import _steps, perceptron
-from hardsight.learners.seeds import order, stream
-from hardsight.learners.stacking import tried
-from hardsight.samples import of
-from hardsight.splits import KFold, Plan, split_seed, units_of
+from hardsight.learners.network.batches import Batches, Data
+from hardsight.learners.network.network import _steps, perceptron
+from hardsight.learners.network.seeds import order, stream
+from hardsight.learners.network.stacked import tried
+from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
 
 X, Y = load_iris(return_X_y=True)
 PIXELS, DIGITS = load_digits(return_X_y=True)

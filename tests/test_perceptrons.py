@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from hardsight.learners import training
-from hardsight.learners.batches import Batch
-from hardsight.learners.perceptrons import Gradient, layers
+from hardsight.learners.network import optimizer as training
+from hardsight.learners.network.batches import Batch
+from hardsight.learners.network.mlp import Gradient, layers
 
 NETS = {
     "linear": lambda outputs: nn.Sequential(nn.Linear(5, outputs)),

@@ -12,14 +12,16 @@ from hypothesis.extra.numpy import arrays
 from sklearn.datasets import load_wine
 
 import hardsight as hs
-from hardsight import estimate, pilot, run
-from hardsight.backends import Serial
 from hardsight.cli import main
+from hardsight.data import of
 from hardsight.errors import InputError, LearnerError
+from hardsight.estimation import measure as estimate
+from hardsight.estimation import runner as run
+from hardsight.estimation import training_length as pilot
+from hardsight.estimation.backends import Serial
 from hardsight.learners import InSampleLosses
-from hardsight.learners.networks import Network, times
-from hardsight.samples import of
-from hardsight.splits import Plan, units_of
+from hardsight.learners.network.network import Network, times
+from hardsight.resampling.splitters import Plan, units_of
 
 X, Y = load_wine(return_X_y=True)
 # A third of them is wrong, so that the length that is chosen is not the default.

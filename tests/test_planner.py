@@ -8,8 +8,8 @@ from sklearn.datasets import load_wine
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.planner import Budget, budget, layout, models_for
-from hardsight.reliability import spearman_brown
+from hardsight.measures.reliability import spearman_brown
+from hardsight.resampling.budget import Budget, budget, layout, models_for
 
 X, Y = load_wine(return_X_y=True)
 

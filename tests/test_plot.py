@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 import pytest
 from hand_made import by_hand, regression_with_an_outlier
+from hardsight_bench.factors import calibration_error
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -15,13 +16,12 @@ from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
 import hardsight as hs
-from hardsight.bench.factors import calibration_error
-from hardsight.difficulty import FACTORS, Difficulty
+from hardsight.difficulty.result import FACTORS, Difficulty
 from hardsight.errors import InputError
-from hardsight.plot.calibration import reliability
-from hardsight.plot.dress import FAINT, GREY, plain
-from hardsight.report.figures import COLOURS, POINTS
-from hardsight.weights.words import effective
+from hardsight.reporting.plot.calibration import reliability
+from hardsight.reporting.plot.theme import FAINT, GREY, plain
+from hardsight.reporting.report.figures import COLOURS, POINTS
+from hardsight.weights.describe import effective
 
 
 def result(n=300, names=("cat", "dog", "owl"), seed=0, ids=None, **more):
@@ -285,7 +285,7 @@ def test_no_word_is_left_in_the_renderers_black():
 
 
 def test_the_chart_given_is_left_as_it_is():
-    from hardsight.report import histogram
+    from hardsight.reporting.report import histogram
 
     report = histogram(by_hand())
     before = report.to_dict()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_wine
 
 import hardsight as hs
-from hardsight.measures.core import Measure
+from hardsight.measures.measure import Measure
 
 N, C, VIEWS = 12, 3, 5
 ORDERED = ["forgetting", "first-learned"]

@@ -8,8 +8,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.refine import checkpoints
-from hardsight.report.summary import findings
+from hardsight.estimation.reweighted_rounds import checkpoints
+from hardsight.reporting.report.summary import findings
 
 SAME = ("error", "error_se", "bias", "variance", "consensus", "predicted", "count")
 

@@ -17,14 +17,15 @@ import pytest
 from hand_made import by_hand
 from PIL import Image
 
-from hardsight.difficulty import Difficulty
+from hardsight.data.samples import Samples
+from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.report import bias_variance, figures, histogram, ledger, summary, words, write
-from hardsight.report import exhibits as room
-from hardsight.report.bars import bars
-from hardsight.report.page import render
-from hardsight.report.thumbnails import LONGEST, thumbnails
-from hardsight.samples.core import Samples
+from hardsight.reporting.report import bias_variance, figures, histogram, ledger, summary, write
+from hardsight.reporting.report import examples as room
+from hardsight.reporting.report import formatting as words
+from hardsight.reporting.report.ledger_bar import bars
+from hardsight.reporting.report.page import render
+from hardsight.reporting.report.thumbnails import LONGEST, thumbnails
 
 HOSTILE = [
     "</script><script>document.title='pwned'</script>",
@@ -655,7 +656,7 @@ def test_a_result_reports_itself(tmp_path: Path) -> None:
 
 
 def test_importing_the_report_opens_no_torch() -> None:
-    code = "import sys, hardsight.report; sys.exit('torch' in sys.modules)"
+    code = "import sys, hardsight.reporting.report; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

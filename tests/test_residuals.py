@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from hardsight.residuals import _running_median, noise
+from hardsight.attribution.regression_noise import _running_median, noise
 
 
 def world(share, seed, n=2000, kind="normal", sd=0.5):

@@ -11,13 +11,14 @@ import pytest
 from review_page import Reader, browser  # noqa: F401
 from test_report import HOSTILE, difficulty, samples_of
 
-from hardsight.difficulty import Difficulty
+from hardsight.attribution.neighbours import scaling
+from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.neighbours import scaling
-from hardsight.review import contents, write
-from hardsight.review.nearest import NEAREST, Nearest
-from hardsight.review.packed import Packed, numbers
-from hardsight.review.page import identity, render
+from hardsight.reporting.review import page_data as contents
+from hardsight.reporting.review import write
+from hardsight.reporting.review.nearest import NEAREST, Nearest
+from hardsight.reporting.review.packing import Packed, numbers
+from hardsight.reporting.review.page import identity, render
 
 
 def named(n: int = 300) -> Difficulty:

@@ -24,10 +24,10 @@ from review_page import Reader, browser  # noqa: F401
 from test_report import samples_of
 from test_review import named, table
 
-from hardsight.decisions import read
+from hardsight.difficulty.decisions import read
 from hardsight.errors import InputError
-from hardsight.review.nearest import Nearest
-from hardsight.review.server import application, serve
+from hardsight.reporting.review.nearest import Nearest
+from hardsight.reporting.review.server import application, serve
 
 SECRET = "s3cret"
 

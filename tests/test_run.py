@@ -18,14 +18,14 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_digits, load_wine
 
 import hardsight as hs
-from hardsight import reliability
-from hardsight.checkpoint import Checkpoint
+from hardsight.data import of
 from hardsight.errors import InputError, LearnerError
-from hardsight.held_out import HeldOut
+from hardsight.estimation.checkpoint import Checkpoint
+from hardsight.estimation.runner import Until, carry_out
 from hardsight.learners import View
-from hardsight.run import Until, carry_out
-from hardsight.samples import of
-from hardsight.splits import KFold, Plan, split_seed, units_of
+from hardsight.measures import reliability
+from hardsight.measures.held_out import HeldOut
+from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
 
 X, Y = load_wine(return_X_y=True)
 

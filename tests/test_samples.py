@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
+from hardsight.data import Samples, of
+from hardsight.data import samples as core
 from hardsight.errors import InputError
-from hardsight.samples import Samples, core, of
 
 X = np.arange(12.0).reshape(6, 2)
 Y = ["b", "a", "b", "a", "b", "a"]
@@ -30,7 +31,7 @@ def refused(match, *arguments, **keywords):
 
 
 def test_the_room_opens_without_torch_or_sklearn():
-    code = "import sys, hardsight.samples; print([m for m in ('torch', 'sklearn', 'datasets') if m in sys.modules])"
+    code = "import sys, hardsight.data; print([m for m in ('torch', 'sklearn', 'datasets') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 

@@ -14,8 +14,8 @@ from PIL import Image
 from pyarrow.parquet import ParquetFile
 from sklearn.datasets import load_breast_cancer
 
+from hardsight.data import of, read
 from hardsight.errors import InputError
-from hardsight.samples import of, read
 
 FRAME = pd.DataFrame(
     {"größe": [1.5, 2.0, np.nan, 4.0], "farbe": ["rot", "blau", "rot", None], "art": ["x", "y", "x", "y"]}
@@ -119,7 +119,8 @@ def test_parquet_is_read_by_arrow_alone_from_any_path(tmp_path, monkeypatch, nam
     # Its threads end the process if they still hold bytes of Python's when that ends.
     opened = []
     monkeypatch.setattr(
-        "hardsight.parquet.pq.ParquetFile", lambda file, **options: opened.append(file) or ParquetFile(file, **options)
+        "hardsight.io.parquet.pq.ParquetFile",
+        lambda file, **options: opened.append(file) or ParquetFile(file, **options),
     )
     path = tmp_path / os.fsdecode(name)
     path.write_bytes(FRAME.to_parquet())
@@ -328,11 +329,11 @@ def test_images_look_as_in_a_viewer(tmp_path):
 def test_images_too_large_for_memory_are_scaled_down(tmp_path, monkeypatch):
     for name in ("a/1.png", "b/2.png"):
         painted(tmp_path / name, (90, 80))
-    monkeypatch.setattr("hardsight.samples.images._BYTES", 2 * 3 * 40 * 40)
+    monkeypatch.setattr("hardsight.data.images._BYTES", 2 * 3 * 40 * 40)
     samples = read(tmp_path)
     assert samples.features.shape == (2, 40, 40, 3)
     assert "all were resized to 40 x 40" in " ".join(samples.notices)
-    monkeypatch.setattr("hardsight.samples.images._BYTES", 2 * 3 * 9 * 9)
+    monkeypatch.setattr("hardsight.data.images._BYTES", 2 * 3 * 9 * 9)
     refused("2 images do not fit into memory", tmp_path)
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
+from hardsight.data import of
 from hardsight.errors import InputError
-from hardsight.samples import of
 
 X = np.arange(12.0).reshape(6, 2)
 Y = ["b", "a", "b", "a", "b", "a"]

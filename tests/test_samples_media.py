@@ -9,8 +9,8 @@ import pytest
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from hardsight.data import of
 from hardsight.errors import InputError
-from hardsight.samples import of
 
 TOPICS = {
     "sea": ["wave", "ship", "harbour", "sail", "fish", "salt"],

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hardsight.data import of
+from hardsight.data.columns import option
+from hardsight.data.frames import clean
+from hardsight.data.samples import encode
 from hardsight.errors import InputError
-from hardsight.samples import of
-from hardsight.samples.core import encode
-from hardsight.samples.rows import option
-from hardsight.samples.tables import clean
 
 N = 30
 NUMBERS = np.random.default_rng(0).normal(size=N)
@@ -227,7 +227,7 @@ def test_encoding_worked_by_hand():
 
 
 def test_encoding_stops_before_memory_does(monkeypatch):
-    monkeypatch.setattr("hardsight.samples.core._ENCODED_BYTES", 100)
+    monkeypatch.setattr("hardsight.data.samples._ENCODED_BYTES", 100)
     with pytest.raises(InputError, match="column 'größe' with its 2 categories makes the table too large"):
         encode(clean(framed(Y))[0])
 

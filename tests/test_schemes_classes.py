@@ -20,9 +20,9 @@ from torch.nn.functional import cross_entropy
 import hardsight as hs
 from hardsight.errors import InputError
 from hardsight.weights import Room
-from hardsight.weights.families import pacing
-from hardsight.weights.families.classes import ldam_margins
-from hardsight.weights.families.instance_hardness import dihcl_chances
+from hardsight.weights.schemes import pacing
+from hardsight.weights.schemes.classes import ldam_margins
+from hardsight.weights.schemes.instance_hardness import dihcl_chances
 
 W = hs.weights
 LONG_TAIL = torch.tensor([500, 299, 179, 107, 64, 38, 23, 13, 8, 5])

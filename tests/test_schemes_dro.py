@@ -11,7 +11,7 @@ from scipy.optimize import brentq, linprog, minimize
 
 from hardsight.errors import InputError
 from hardsight.weights import Room
-from hardsight.weights.families import dro
+from hardsight.weights.schemes import dro
 
 DOUBLE = torch.float64
 LOSS = torch.tensor([0.05, 0.3, 1, 2.302585, 4], dtype=DOUBLE)

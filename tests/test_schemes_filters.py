@@ -16,8 +16,8 @@ import hardsight as hs
 import hardsight.weights as weights
 from hardsight.errors import InputError
 from hardsight.weights import SCHEMES, threshold_samples
-from hardsight.weights.families.label_filters import _confident_counts
-from hardsight.weights.families.mixtures import _wrong
+from hardsight.weights.schemes.label_filters import _confident_counts
+from hardsight.weights.schemes.mixtures import _wrong
 
 
 def two_parts(seed, wrong=0.3, samples=600):
@@ -40,7 +40,7 @@ def test_the_gaussian_mixture_is_scikit_learns(seed):
 
 
 def test_the_gaussian_mixture_starts_from_the_best_split_of_all():
-    from hardsight.weights.families.mixtures import _split
+    from hardsight.weights.schemes.mixtures import _split
 
     x = torch.rand(13, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import hardsight as hs
 from hardsight.errors import InputError
 from hardsight.weights import SCHEMES, Room
-from hardsight.weights.families import (
+from hardsight.weights.schemes import (
     class_error,
     debias,
     groups,
@@ -23,7 +23,7 @@ from hardsight.weights.families import (
     mining,
     uncertain,
 )
-from hardsight.weights.families import focal_losses as ff
+from hardsight.weights.schemes import focal_losses as ff
 
 DOUBLE = torch.float64
 LOSS = torch.tensor([0.05, 0.3, 1, 2.302585, 4], dtype=DOUBLE)

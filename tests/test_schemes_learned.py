@@ -12,9 +12,9 @@ from torch.nn.functional import cross_entropy
 import hardsight as hs
 from hardsight.errors import InputError
 from hardsight.weights import CMWNet, MetaWeightNet, Room
-from hardsight.weights.families.aligned import alignment
-from hardsight.weights.families.learned import descend_data_parameters, descend_lilaw
-from hardsight.weights.families.tree import WeightTree, end_epoch, remember, traits
+from hardsight.weights.schemes.aligned import alignment
+from hardsight.weights.schemes.learned import descend_data_parameters, descend_lilaw
+from hardsight.weights.schemes.tree import WeightTree, end_epoch, remember, traits
 
 W = hs.weights
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardsight.errors import InputError
-from hardsight.weights.families import importance, mining, undersampling
+from hardsight.weights.schemes import importance, mining, undersampling
 
 DOUBLE = torch.float64
 LOSS = torch.tensor([0.05, 0.3, 1, 2.302585, 4], dtype=DOUBLE)

@@ -29,7 +29,7 @@ from sklearn.utils.estimator_checks import (
 
 import hardsight as hs
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.integrations import counted
+from hardsight.integrations import _sklearn_samples as counted
 
 Weighted = hs.sklearn.DifficultyWeightedClassifier
 # Far above any loss, so that the scheme leaves weight to every sample of the checks' data.

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardsight.errors import InputError
-from hardsight.splits import (
+from hardsight.resampling.splitters import (
     KFold,
     LeaveOneOut,
     Plan,

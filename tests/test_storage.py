@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_wine
 
 import hardsight as hs
-from hardsight import storage
-from hardsight.checkpoint import Checkpoint
 from hardsight.errors import InputError
-from hardsight.held_out import HeldOut
-from hardsight.storage import Arrays, blocks
+from hardsight.estimation.checkpoint import Checkpoint
+from hardsight.io import memmap as storage
+from hardsight.io.memmap import Arrays, blocks
+from hardsight.measures.held_out import HeldOut
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
@@ -183,8 +183,8 @@ def test_arrays_lie_in_memory_up_to_half_of_what_is_free():
 BOUNDED = """
 import resource, sys, torch
 from hardsight import storage
-from hardsight.checkpoint import Checkpoint
-from hardsight.held_out import HeldOut
+from hardsight.estimation.checkpoint import Checkpoint
+from hardsight.measures.held_out import HeldOut
 
 torch.set_num_threads(1)
 samples, classes = 15_000, 400
@@ -281,7 +281,7 @@ def test_nothing_is_left_of_a_run_that_is_killed(tmp_path):
     code = """
     import time, torch
     from hardsight import storage
-    from hardsight.held_out import HeldOut
+    from hardsight.measures.held_out import HeldOut
     storage.free_memory = lambda: 0
     record = HeldOut(torch.zeros(10, dtype=torch.int64), 3)
     record.add(torch.arange(10), torch.zeros(10, 3, dtype=torch.float64))

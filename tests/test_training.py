@@ -15,16 +15,16 @@ from torch import nn
 from torch.nn import functional
 
 import hardsight as hs
+from hardsight.data import of
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.learners import batches, devices, native
-from hardsight.learners.networks import perceptron
-from hardsight.learners.perceptrons import layers
-from hardsight.learners.programs import program
-from hardsight.learners.seeds import order, stream
-from hardsight.learners.stacking import build, tried
-from hardsight.learners.training import Chunk, train_stacked
-from hardsight.samples import of
-from hardsight.splits import KFold, Plan, split_seed, units_of
+from hardsight.learners.network import batches, devices, native
+from hardsight.learners.network.mlp import layers
+from hardsight.learners.network.native_program import program
+from hardsight.learners.network.network import perceptron
+from hardsight.learners.network.optimizer import Chunk, train_stacked
+from hardsight.learners.network.seeds import order, stream
+from hardsight.learners.network.stacked import build, tried
+from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
 
 X, Y = load_iris(return_X_y=True)
 X = X.astype(np.float32)

@@ -9,9 +9,11 @@ from sklearn.metrics import average_precision_score
 from test_factors import ensemble, likeness
 
 import hardsight as hs
-from hardsight.truth import Evidence, Known, choice, label_model, posterior, targets
-from hardsight.truth.fit import Fit
-from hardsight.truth.targets import one_target
+from hardsight.attribution.label_noise import Evidence, Known, label_model, posterior
+from hardsight.attribution.label_noise import pair_flips as targets
+from hardsight.attribution.label_noise import selection as choice
+from hardsight.attribution.label_noise.em import Fit
+from hardsight.attribution.label_noise.pair_flips import one_target
 
 
 def told(q, label, neighbours=None):

@@ -13,7 +13,7 @@ from untyped import printed
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.weights.of_difficulty import _clipped
+from hardsight.weights.from_difficulty import _clipped
 
 
 @pytest.fixture(scope="module")

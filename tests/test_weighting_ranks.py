@@ -6,7 +6,7 @@ import weighting_schemes
 from two_ranks import BY_HAND, FIXED, MICRO, RANKS, WHATS, accumulated, begin, padded_batches, run, trained
 
 import hardsight as hs
-from hardsight.weighting.ranks import first_of_each
+from hardsight.weights.training.distributed import first_of_each
 
 
 @pytest.fixture(scope="module")

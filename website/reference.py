@@ -7,7 +7,7 @@ from sys import modules
 from hardsight.learners import LEARNERS
 from hardsight.measures import MEASURES, described
 from hardsight.weights import SCHEMES, Scheme
-from hardsight.weights.words import told
+from hardsight.weights.describe import told
 from website.rooms import ROOMS, Room, called
 
 

@@ -54,17 +54,20 @@ ROOMS = (
     Room("splits", "Splits", "data-and-learners.md", (), _of("hardsight", "KFold Subsets LeaveOneOut")),
     _whole("learners", "Learners", "data-and-learners.md"),
     _whole("backends", "Backends", "data-and-learners.md"),
-    Room("ledger", "Ledger", "how-it-works.md", ("hardsight.factors",), _of("hardsight.factors", "Ledger ledger")),
-    Room("decompose", "Bias and variance", "how-it-works.md", ("hardsight.decompose",),
-         _of("hardsight.decompose", "Decomposition log_loss brier squared zero_one")),
-    Room("truth", "Wrong labels", "how-it-works.md", ("hardsight.truth",),
-         _of("hardsight.truth", "Evidence LabelModel Known label_model posterior")),
+    Room("ledger", "Ledger", "how-it-works.md", ("hardsight.attribution.ledger",), _of("hardsight.attribution.ledger",
+    "Ledger ledger")),
+    Room("decompose", "Bias and variance", "how-it-works.md", ("hardsight.measures.bias_variance",),
+         _of("hardsight.measures.bias_variance", "Decomposition log_loss brier squared zero_one")),
+    Room("truth", "Wrong labels", "how-it-works.md", ("hardsight.attribution.label_noise",),
+         _of("hardsight.attribution.label_noise", "Evidence LabelModel Known label_model posterior")),
     Room("ranking", "Ranking", "how-it-works.md",
-         ("hardsight.hardness", "hardsight.covariate", "hardsight.residuals", "hardsight.reliability", "hardsight.planner"),
-         (*_of("hardsight.hardness", "hardness"), *_of("hardsight.covariate", "adjust Adjusted"),
-          *_of("hardsight.residuals", "noise Noise"), *_of("hardsight.reliability", "ranking spearman_brown"),
-          *_of("hardsight.planner", "budget layout Budget Layout"))),
-    Room("record", "Record", "measures.md", ("hardsight.record",), _of("hardsight", "Record")),
+         ("hardsight.attribution.hardness", "hardsight.measures.control_variate",
+         "hardsight.attribution.regression_noise", "hardsight.measures.reliability", "hardsight.resampling.budget"),
+         (*_of("hardsight.attribution.hardness", "hardness"), *_of("hardsight.measures.control_variate", "adjust Adjusted"),
+          *_of("hardsight.attribution.regression_noise", "noise Noise"), *_of("hardsight.measures.reliability",
+          "ranking spearman_brown"),
+          *_of("hardsight.resampling.budget", "budget layout Budget Layout"))),
+    Room("record", "Record", "measures.md", ("hardsight.measures.record",), _of("hardsight", "Record")),
     Room("measures", "Measures", "measures.md", ("hardsight.measures",),
          _of("hardsight.measures", "MEASURES Measure described near gradient_norms input_gradients centroid_distance "
                                    "knn_disagreement prototype_distance")),
@@ -81,26 +84,26 @@ ROOMS = (
           *_of("hardsight.integrations.huggingface", "WeightedTrainer"),
           *_of("hardsight.integrations.lightning", "WeightingCallback"))),
     Room("explain", "Explain", "explain.md", ("hardsight.explain",),
-         ("hardsight.explain.core.explain", "hardsight.explain.Explanation")),
-    Room("decisions", "Decisions", "review.md", ("hardsight.decisions",),
-         _of("hardsight.decisions", "read Decisions Curated")),
+         ("hardsight.explanation.analysis.explain", "hardsight.explanation.Explanation")),
+    Room("decisions", "Decisions", "review.md", ("hardsight.difficulty.decisions",),
+         _of("hardsight.difficulty.decisions", "read Decisions Curated")),
     _whole("report", "Report", "tutorial.md"),
     _whole("review", "Review", "review.md"),
     _whole("plot", "Plots", "plots.md"),
-    _whole("lab", "Lab", "theory.md"),
+    _whole("theory", "Theory", "theory.md"),
     _whole("doctor", "Doctor", "versions.md"),
     Room("extensions", "For extensions", "extending.md", (),
-         (*_of("hardsight.measures.core", "pair Score Column"), *_of("hardsight.measures.statistics", "Statistic View"),
+         (*_of("hardsight.measures.measure", "pair Score Column"), *_of("hardsight.measures.statistics", "Statistic View"),
           *_of("hardsight.measures.reductions", "Reduction Fold"),
-          *_of("hardsight.weights.core", "losses probabilities class_codes within"),
-          *_of("hardsight.splits", "Plan Member Round Splits"))),
+          *_of("hardsight.weights.scheme", "losses probabilities class_codes within"),
+          *_of("hardsight.resampling.splitters", "Plan Member Round Splits"))),
     Room("errors", "Errors", "", ("hardsight.errors",),
          _of("hardsight", "HardsightError InputError LearnerError HardsightWarning")),
 )  # fmt: skip
 
 
 # Modules whose names are called through them.
-_WITHIN = ("boosting", "lab", "plot", "sklearn", "skorch", "weights")
+_WITHIN = ("boosting", "plot", "sklearn", "skorch", "theory", "weights")
 
 
 def documented() -> Iterator[str]:
@@ -112,8 +115,9 @@ def documented() -> Iterator[str]:
 def called(path: str) -> str:
     """How code that imported ``hardsight as hs`` calls what a path names.
 
-    >>> called("hardsight.estimate.measure"), called("hardsight.plot.weights"), called("hardsight.samples.of")
-    ('hs.measure', 'hs.plot.weights', 'hardsight.samples.of')
+    >>> called("hardsight.estimation.measure.measure"), called("hardsight.reporting.plot.weights"),
+    called("hardsight.data.of")
+    ('hs.measure', 'hs.plot.weights', 'hardsight.data.of')
     """
     name = path.rpartition(".")[2]
     if name in hardsight.__all__ and name not in _WITHIN:

@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Iterable
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
 from typing import Any
 
@@ -13,8 +14,29 @@ from hardsight import __version__
 from hardsight.errors import HardsightError
 
 
+# Other packages add a command by an entry point of this group.
+_ENTRY_POINTS = "hardsight.commands"
+# Commands that are packages of their own, and how to install them.
+_SEPARATE = {
+    "bench": "The benchmarks are a package of their own. In a clone of the repository: pip install ./benchmarks"
+}
+
+
 class _Commands(click.Group):
     """Commands whose expected failures are one line on stderr and exit status 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, those of other packages included."""
+        return sorted({*super().list_commands(ctx), *_installed()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by name; one of another package is imported only when it is asked for."""
+        command = super().get_command(ctx, cmd_name)
+        if command is None and cmd_name in (installed := _installed()):
+            command = installed[cmd_name].load()
+        if command is None and cmd_name in _SEPARATE:
+            raise click.UsageError(_SEPARATE[cmd_name], ctx)
+        return command
 
     def main(self, *arguments: Any, **settings: Any) -> Any:
         """Run the command line."""
@@ -37,6 +59,10 @@ class _Commands(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted: results are as they were. --resume goes on with what was trained.", err=True)
             ctx.exit(130)
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=_ENTRY_POINTS)}
 
 
 def _refusal(fault: OSError) -> str:

@@ -37,7 +37,7 @@ def take_folder(out: Path) -> None:
     import os
     import tempfile
 
-    from hardsight.locks import lock
+    from hardsight.io.locks import lock
 
     made = [folder for folder in (out, *out.parents) if not os.path.lexists(folder)]
     folder_made(out)

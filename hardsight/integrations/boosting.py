@@ -12,8 +12,8 @@ import torch
 from scipy.special import expit, softmax
 
 from hardsight.errors import InputError
-from hardsight.integrations.by_row import weighting_by_row
-from hardsight.weighting import Weighting
+from hardsight.integrations._row_weights import weighting_by_row
+from hardsight.weights.training import Weighting
 
 # As in XGBoost: a leaf of perfect predictions must still be divided by something.
 _LEAST = 1e-16

@@ -1,5 +1,5 @@
-"""Weights in a Hugging Face ``Trainer``: ``WeightedTrainer``, see :mod:`hardsight.weighting.trainer`."""
+"""Weights in a Hugging Face ``Trainer``: ``WeightedTrainer``, see :mod:`hardsight.weights.training.hf_trainer`."""
 
-from hardsight.weighting.trainer import WeightedTrainer
+from hardsight.weights.training.hf_trainer import WeightedTrainer
 
 __all__ = ["WeightedTrainer"]

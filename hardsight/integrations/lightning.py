@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from hardsight.errors import InputError
-from hardsight.weighting import Weighting
+from hardsight.weights.training import Weighting
 
 _HOMES = ("lightning.pytorch", "pytorch_lightning")
 

@@ -10,10 +10,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 
-from hardsight.difficulty import Difficulty
-from hardsight.integrations.counted import Counted, counted, counted_targets
-from hardsight.integrations.difficulty_weighted import DifficultyWeighted, has, warn
-from hardsight.integrations.fitting import InCodes, Routed
+from hardsight.difficulty.result import Difficulty
+from hardsight.integrations._sklearn_base import DifficultyWeighted, has, warn
+from hardsight.integrations._sklearn_fit import InCodes, Routed
+from hardsight.integrations._sklearn_samples import Counted, counted, counted_targets
 
 
 class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeighted):

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset, default_collate
 
 from hardsight.errors import InputError
-from hardsight.integrations.by_row import weighting_by_row
-from hardsight.weighting import Weighting
+from hardsight.integrations._row_weights import weighting_by_row
+from hardsight.weights.training import Weighting
 
 try:
     from skorch import NeuralNetClassifier

@@ -14,15 +14,15 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from hardsight.data import Samples
+from hardsight.data.from_hf_rows import Items
 from hardsight.errors import InputError, LearnerError, first_line
-from hardsight.learners.core import Tick, View
-from hardsight.learners.estimators import leveled
-from hardsight.learners.seeds import restored, stream
-from hardsight.samples import Samples
-from hardsight.samples.items import Items
-from hardsight.splits import Member, Plan
-from hardsight.weighting import Weighting, indexed
-from hardsight.weighting.tokens import sequence_losses, shifts
+from hardsight.learners.base import Tick, View
+from hardsight.learners.network.seeds import restored, stream
+from hardsight.learners.sklearn import leveled
+from hardsight.resampling.splitters import Member, Plan
+from hardsight.weights.training import Weighting, indexed
+from hardsight.weights.training.tokens import sequence_losses, shifts
 
 Sequence = Literal["mean", "sum"]
 _RECIPE = (
@@ -288,7 +288,7 @@ def _attempt(work: Callable[[], Any], name: str, where: str) -> Any:
 
 
 def _weighted(kind: Any) -> Any:
-    from hardsight.weighting.trainer import WeightedTrainer
+    from hardsight.weights.training.hf_trainer import WeightedTrainer
 
     return type(f"Weighted{kind.__name__}", (WeightedTrainer, kind), {})
 

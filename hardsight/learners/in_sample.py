@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from hardsight.held_out import Loss, loss_of
-from hardsight.learners.core import Learner, Tick, View, shared
-from hardsight.samples import Samples
-from hardsight.splits import Plan
-from hardsight.storage import blocks
+from hardsight.data import Samples
+from hardsight.io.memmap import blocks
+from hardsight.learners.base import Learner, Tick, View, shared
+from hardsight.measures.held_out import Loss, loss_of
+from hardsight.resampling.splitters import Plan
 
 
 class InSampleLosses:

@@ -14,14 +14,14 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
+from hardsight.data import Samples
 from hardsight.errors import HardsightWarning, InputError, LearnerError, whole
-from hardsight.learners.closed_form import probabilities, scaled, targets_of
-from hardsight.learners.core import Tick, View
-from hardsight.learners.estimators import laplace
-from hardsight.learners.lbfgs import Objective, minimise
-from hardsight.learners.softmax import Parts, losses
-from hardsight.samples import Samples
-from hardsight.splits import Plan, Round
+from hardsight.learners.base import Tick, View
+from hardsight.learners.linear.lbfgs import Objective, minimise
+from hardsight.learners.linear.ridge import probabilities, scaled, targets_of
+from hardsight.learners.linear.softmax import Parts, losses
+from hardsight.learners.sklearn import laplace
+from hardsight.resampling.splitters import Plan, Round
 
 # Unknowns of the logistic regression, (features + 1) x (classes - 1): their square is held, their cube is computed.
 LARGEST_SYSTEM = 8_000

@@ -1,15 +1,15 @@
 """Weights: every scheme as a pure function of difficulty, and ``SCHEMES``, which says what each reads and means."""
 
-from hardsight.weights.core import INPUTS, Room, Scheme
-from hardsight.weights.families.icost import leaf_purity
-from hardsight.weights.families.instance_hardness import dihcl_chances
-from hardsight.weights.families.label_filters import threshold_samples
-from hardsight.weights.families.learned import descend_data_parameters, descend_lilaw
-from hardsight.weights.families.mentor import Mentor, train_mentor
-from hardsight.weights.families.meta import CMWNet, MetaWeightNet
-from hardsight.weights.families.tree import WeightTree
-from hardsight.weights.of_difficulty import weigh
-from hardsight.weights.table import SCHEMES, scheme
+from hardsight.weights.catalogue import SCHEMES, scheme
+from hardsight.weights.from_difficulty import weigh
+from hardsight.weights.scheme import INPUTS, Room, Scheme
+from hardsight.weights.schemes.icost import leaf_purity
+from hardsight.weights.schemes.instance_hardness import dihcl_chances
+from hardsight.weights.schemes.label_filters import threshold_samples
+from hardsight.weights.schemes.learned import descend_data_parameters, descend_lilaw
+from hardsight.weights.schemes.mentor import Mentor, train_mentor
+from hardsight.weights.schemes.meta import CMWNet, MetaWeightNet
+from hardsight.weights.schemes.tree import WeightTree
 
 __all__ = [
     "INPUTS",

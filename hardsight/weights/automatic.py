@@ -35,11 +35,11 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from hardsight.difficulty import Difficulty
+from hardsight.attribution.label_noise.confident import NATURAL, surest
+from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.truth.surest import NATURAL, surest
-from hardsight.weights.core import Scheme, finite, probabilities
-from hardsight.weights.words import effective
+from hardsight.weights.describe import effective
+from hardsight.weights.scheme import Scheme, finite, probabilities
 
 # A mean P(wrong) below which nothing is put down to wrong labels: weights that differ for nothing help nobody.
 FEWEST_WRONG = 0.002

@@ -43,7 +43,7 @@ def schemes(name: str | None, as_json: bool) -> None:
     """List the schemes that make weights of difficulty, or tell all of the one called NAME."""
     from hardsight.weights import SCHEMES
     from hardsight.weights import scheme as named
-    from hardsight.weights.words import told as told_of
+    from hardsight.weights.describe import told as told_of
 
     if as_json:
         told = {row.name: row.described() for row in SCHEMES.values()} if name is None else named(name).described()

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from hardsight.cli.group import main
+from hardsight.cli.measure_and_report import measured_into
 from hardsight.cli.options import run_options
 from hardsight.cli.output import take_folder
-from hardsight.cli.results import measured_into
 
 
 @main.command()
@@ -19,8 +19,8 @@ from hardsight.cli.results import measured_into
 @run_options
 def demo(data: str, flip: float, out: Path, seed: int, **run: Any) -> None:
     """Run the main job on a real data set, some of whose labels are flipped so that the result can be judged."""
-    from hardsight.demo import judge, prepare
-    from hardsight.samples import read
+    from hardsight.cli.demo_data import judge, prepare
+    from hardsight.data import read
 
     take_folder(out)
     prepared = prepare(data, flip, seed, out)

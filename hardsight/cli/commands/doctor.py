@@ -18,7 +18,7 @@ def doctor(ctx: click.Context, out: Path, as_json: bool) -> None:
 
     No names of users, folders or machines are among it. Exit status 1 where something is in the way.
     """
-    from hardsight.doctor import examine, told
+    from hardsight.cli.doctor import examine, told
 
     found = examine(out)
     print_json(found) if as_json else click.echo(told(found))

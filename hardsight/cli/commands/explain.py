@@ -10,7 +10,7 @@ import click
 from hardsight.cli.group import main
 from hardsight.cli.options import TEXT, data_options
 from hardsight.cli.output import print_json, take_folder
-from hardsight.cli.values import assigned
+from hardsight.cli.parsing import assigned
 
 
 @main.command()
@@ -66,13 +66,13 @@ def explain(
 
     Trains pairs of models that differ by the weights alone, and writes explanation.json and explanation.html into --out.
     """
-    from hardsight.difficulty import Difficulty
-    from hardsight.estimate import measure as measured
-    from hardsight.explain.core import explain as explained
-    from hardsight.files import shown
-    from hardsight.samples import read
+    from hardsight.data import read
+    from hardsight.difficulty.result import Difficulty
+    from hardsight.estimation.measure import measure as measured
+    from hardsight.explanation.analysis import explain as explained
+    from hardsight.io.atomic import shown
     from hardsight.weights import weigh as weighed
-    from hardsight.weights.written import read as read_weights
+    from hardsight.weights.file import read as read_weights
 
     if weights is None and not schemes:
         schemes = ("auto",)

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from hardsight.cli.group import main
+from hardsight.cli.measure_and_report import measured_into
 from hardsight.cli.options import TEXT, data_options, run_options
 from hardsight.cli.output import take_folder
-from hardsight.cli.results import measured_into
-from hardsight.cli.values import splits_of
+from hardsight.cli.parsing import splits_of
 
 
 @main.command()
@@ -80,7 +80,7 @@ def measure(
     or texts a class. Writes difficulty.parquet, report.html and review.html
     into --out.
     """
-    from hardsight.samples import read
+    from hardsight.data import read
 
     roles = {"label": label, "id": id_, "group": group, "weights": weights, "text": text}
     samples = read(data, **roles, drop=drop, task=task, embedding=embedding)

@@ -19,7 +19,7 @@ from hardsight.cli.group import main
 )
 def report(difficulty: Path, output: Path) -> None:
     """Write the HTML report of a saved DIFFICULTY (a difficulty.parquet); samples show by their ids."""
-    from hardsight.difficulty import Difficulty
+    from hardsight.difficulty.result import Difficulty
 
     Difficulty.load(difficulty).report(output)
     click.echo(f"wrote {output}")

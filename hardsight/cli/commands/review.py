@@ -12,8 +12,8 @@ from hardsight.cli.options import shown_options
 from hardsight.cli.output import folder_of
 
 if TYPE_CHECKING:
-    from hardsight.difficulty import Difficulty
-    from hardsight.samples import Samples
+    from hardsight.data import Samples
+    from hardsight.difficulty.result import Difficulty
 
 
 @main.command()
@@ -25,7 +25,7 @@ def review(folder: Path, output: Path | None, **data: Any) -> None:
 
     DIR is the --out of measure, or its difficulty.parquet.
     """
-    from hardsight.review import write
+    from hardsight.reporting.review import write
 
     inside = folder_of(folder)
     target = inside / "review.html" if output is None else output
@@ -45,7 +45,7 @@ def serve(folder: Path, port: int, **data: Any) -> None:
     Decisions are kept in DIR/decisions.csv. Ctrl-C ends it.
     """
     try:
-        from hardsight.review import server
+        from hardsight.reporting.review import server
     except ImportError:
         raise click.ClickException("the server's packages are missing: pip install 'hardsight[serve]'") from None
     result, samples = reviewed(folder, **data)
@@ -57,9 +57,9 @@ def reviewed(folder: Path, data: Path | None, id_: str | None, **how: Any) -> tu
     """The result in a folder, and the samples that were measured if they are given."""
     import numpy as np
 
-    from hardsight.difficulty import Difficulty
+    from hardsight.data import read
+    from hardsight.difficulty.result import Difficulty
     from hardsight.errors import InputError
-    from hardsight.samples import read
 
     result = Difficulty.load(folder)
     if data is None:

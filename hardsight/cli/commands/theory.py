@@ -60,11 +60,11 @@ def theory(
 
     from rich.console import Console
 
-    from hardsight.lab import CLAIMS, check, draw, write
-    from hardsight.lab import words as lab
-    from hardsight.lab.cifar import study as cifar_study
-    from hardsight.lab.claims.replicated import STUDIED
-    from hardsight.lab.table import REPLICATION, chosen
+    from hardsight.theory import CLAIMS, check, draw, write
+    from hardsight.theory import formatting as lab
+    from hardsight.theory.catalogue import REPLICATION, chosen
+    from hardsight.theory.cifar import study as cifar_study
+    from hardsight.theory.claims.replicated import STUDIED
 
     if listed:
         width, kinds = max(map(len, CLAIMS)), max(len(row.kind) for row in CLAIMS.values())

@@ -8,7 +8,7 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.options import TEXT
-from hardsight.cli.values import assigned
+from hardsight.cli.parsing import assigned
 from hardsight.errors import first_line
 
 
@@ -33,12 +33,12 @@ def weigh(
     decisions: Path | None,
 ) -> None:
     """Turn a saved DIFFICULTY (a difficulty.parquet) into weights of mean 1, one a sample, by id."""
-    from hardsight.difficulty import Difficulty
+    from hardsight.difficulty.result import Difficulty
     from hardsight.weights import weigh as weighed
     from hardsight.weights.automatic import explained
-    from hardsight.weights.of_difficulty import settled
-    from hardsight.weights.words import summary
-    from hardsight.weights.written import write
+    from hardsight.weights.describe import summary
+    from hardsight.weights.file import write
+    from hardsight.weights.from_difficulty import settled
 
     d = Difficulty.load(difficulty)
     parameters = dict(assigned(each) for each in given)

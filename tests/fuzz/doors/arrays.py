@@ -11,7 +11,7 @@ from fuzz.core import Door
 from fuzz.doors import zips
 from fuzz.doors.tables import used
 from fuzz.mutations import cells, spelled
-from hardsight.samples import read
+from hardsight.data import read
 
 _RNG = np.random.default_rng(0)
 _X = _RNG.normal(size=(6, 3))

@@ -48,12 +48,13 @@ def _would_train(*_: object, **__: object) -> None:
 
 # Where the work begins that arguments ask for.
 _WORK = (
-    "hardsight.estimate.carry_out", "hardsight.estimate.try_lengths", "hardsight.explain.core._arms",
-    "hardsight.bench.grid.carry_out",
-    "hardsight.bench.weights.carry_out", "hardsight.bench.humans.table", "hardsight.bench.factors.run",
-    "hardsight.bench.speed.timed",
-    "hardsight.bench.speed.growth", "hardsight.bench.speed.peak", "hardsight.lab.check", "hardsight.doctor.examine",
-    "hardsight.explain.core.followed",
+    "hardsight.estimation.measure.carry_out", "hardsight.estimation.measure.try_lengths",
+    "hardsight.explanation.analysis._arms",
+    "hardsight_bench.measures_study.carry_out",
+    "hardsight_bench.weights_study.carry_out", "hardsight_bench.humans.table", "hardsight_bench.factors.run",
+    "hardsight_bench.speed.timed",
+    "hardsight_bench.speed.growth", "hardsight_bench.speed.peak", "hardsight.theory.check", "hardsight.cli.doctor.examine",
+    "hardsight.explanation.analysis.followed",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from fuzz.core import Door
 from fuzz.doors.tables import used
 from fuzz.mutations import TOKENS
-from hardsight.samples import read
+from hardsight.data import read
 
 OUTSIDE = "a secret that lies outside"
 

@@ -14,9 +14,9 @@ from sklearn.datasets import load_wine
 import hardsight as hs
 from fuzz.core import Door
 from fuzz.doors import zips
-from hardsight.checkpoint import Checkpoint
-from hardsight.difficulty import Difficulty
-from hardsight.held_out import HeldOut
+from hardsight.difficulty.result import Difficulty
+from hardsight.estimation.checkpoint import Checkpoint
+from hardsight.measures.held_out import HeldOut
 
 
 @cache

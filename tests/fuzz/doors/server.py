@@ -12,9 +12,9 @@ import numpy as np
 from fuzz.core import Door
 from fuzz.doors.results import result
 from fuzz.mutations import TOKENS
+from hardsight.data import of
 from hardsight.errors import InputError
-from hardsight.review.server import application
-from hardsight.samples import of
+from hardsight.reporting.review.server import application
 
 _SECRET = "s3cret"
 _OUTSIDE = b"a secret that lies outside"

@@ -11,11 +11,12 @@ from random import Random
 
 import numpy as np
 import pandas as pd
+from hardsight_bench import cells as parts
+from hardsight_bench import datasets as sets
 
 from fuzz.core import Door
 from fuzz.mutations import cells, json_edited
-from hardsight.bench import parts, sets
-from hardsight.lab import cifar
+from hardsight.theory import cifar
 
 _RECORDS = 4
 

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from fuzz.core import Door
 from fuzz.doors.results import result
 from fuzz.mutations import cells, json_edited, spelled
-from hardsight.samples import read
-from hardsight.weights.written import read as read_weights
+from hardsight.data import read
+from hardsight.weights.file import read as read_weights
 
 _CSV = [
     b"a,b,t,y,id\n1,x,some words here,p,i1\n2.5,z,other words,q,i2\n,x,more of them,p,i3\n4,w,the last one,q,i4\n",

@@ -1,0 +1,78 @@
+"""Studies cell by cell: a folder belongs to one study, and cells are run side by side, in any order."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from hardsight.errors import InputError, first_line
+from hardsight.estimation.backends.processes import workers
+from hardsight.io import parquet
+from hardsight.io.atomic import atomic
+
+Cell = TypeVar("Cell")
+Found = TypeVar("Found")
+
+
+def claim(out: Path, held: dict[str, Any]) -> None:
+    """Make the folder ``out / "cells"`` for the study that ``held`` describes, whichever of its cells were run.
+
+    Raises:
+        InputError: it holds another study, or cannot be made.
+    """
+    path = out / "study.json"
+    try:
+        (out / "cells").mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise InputError(f"cannot make the folder {out}: {fault.strerror}: choose another") from fault
+    if path.exists() and (before := _before(path)) != held:
+        raise InputError(f"{out} holds another study, {before}, and this one is {held}: choose another folder")
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(held))
+
+
+def _before(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as fault:
+        raise InputError(f"{path} cannot be read ({first_line(fault)}): choose another folder, or delete it") from None
+
+
+def rows(path: Path, column: str) -> pd.DataFrame:
+    """The rows of a cell that an earlier run left.
+
+    Args:
+        path: of the file.
+        column: that says what was run.
+
+    Raises:
+        InputError: a file that holds no such rows.
+    """
+    mend = "delete it, and the cell is run again"
+    table = parquet.read(path, mend=mend)
+    if table.column_names.count(column) != 1:
+        raise InputError(f"{path} has no column {column!r}: {mend}")
+    try:
+        frame: pd.DataFrame = table.to_pandas()
+        frame[column] = frame[column].astype(str)
+    except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
+        raise InputError(f"{path} is not a readable parquet file ({first_line(fault)}): {mend}") from None
+    return frame
+
+
+def carried_out(work: Callable[[Cell], Found], cells: Sequence[Cell], jobs: int) -> Iterator[Found]:
+    """What ``work`` says of each cell, as soon as it does; several ``jobs`` are processes."""
+    if jobs == 1:
+        yield from map(work, cells)
+        return
+    executor = workers(jobs)
+    try:
+        for future in as_completed([executor.submit(work, cell) for cell in cells]):
+            yield future.result()
+    except BaseException:
+        # What is being trained would go on for minutes and keep the command from ending.
+        executor.shutdown(kill_workers=True)
+        raise

@@ -1,0 +1,38 @@
+"""`hardsight bench factors`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hardsight.cli.output import counted, folder_made
+from hardsight.cli.parsing import listed
+from hardsight_bench.commands.group import FOLDER, QUIET, bench
+
+
+@bench.command()
+@FOLDER
+@click.option("--sets", metavar="NAME,…", help="Data sets. [default: nine, or with no folder digits]")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many: 0, 1, …")
+@click.option("--most", type=click.IntRange(min=50), default=3000, show_default=True, help="Samples of a set, at most.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-bench"), show_default=True,
+              help="Folder for the rows, as parquet.")  # fmt: skip
+@QUIET
+def factors(folder: Path | None, sets: str | None, seeds: int, most: int, out: Path, quiet: bool) -> None:
+    """Tell whether the ledger names the right factor where several make samples hard at once.
+
+    Prints a page in markdown: lines against injected factors, causes, and how well P(label wrong) is calibrated.
+    """
+    from hardsight.io.atomic import atomic
+    from hardsight_bench import factors as study
+    from hardsight_bench import tables as words
+
+    folder_made(out)
+    names = listed(sets) or (("digits",) if folder is None else study.SETS)
+    with counted("measurements", study.steps(names, seeds), quiet=quiet) as tick:
+        found = study.run(names, folder, most, seeds, lambda: tick([]))
+    for part, rows in found._asdict().items():
+        with atomic(out / f"factors-{part}.parquet") as path:
+            rows.to_parquet(path)
+    click.echo(words.factors(found))

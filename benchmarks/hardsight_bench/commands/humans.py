@@ -1,0 +1,37 @@
+"""`hardsight bench humans`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hardsight.cli.output import counted, folder_made
+from hardsight.cli.parsing import listed
+from hardsight_bench.commands.group import QUIET, bench
+
+
+@bench.command()
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where the files of ratings lie.")
+@click.option("--sets", metavar="NAME,…", default="movies,products", show_default=True, help="Rated texts.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many: 0, 1, …")
+@click.option("--most", type=click.IntRange(min=50), default=4000, show_default=True, help="Samples of a set, at most.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-bench"), show_default=True,
+              help="Folder for humans.parquet.")  # fmt: skip
+@QUIET
+def humans(folder: Path, sets: str, seeds: int, most: int, out: Path, quiet: bool) -> None:
+    """Compare difficulty with the disagreement of human raters, and find the labels that single raters got wrong.
+
+    Prints a page in markdown.
+    """
+    from hardsight.io.atomic import atomic
+    from hardsight_bench import humans as study
+    from hardsight_bench import tables as words
+
+    folder_made(out)
+    names = listed(sets)
+    with counted("sets and seeds", seeds * len(names), quiet=quiet) as tick:
+        rows = study.table(names, folder, most, seeds, lambda: tick([]))
+    with atomic(out / "humans.parquet") as path:
+        rows.to_parquet(path)
+    click.echo(words.humans(rows))

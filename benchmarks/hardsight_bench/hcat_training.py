@@ -1,0 +1,70 @@
+"""The plain training whose dynamics the classic measures read: the recipe of H-CAT's tables, written as peers write it."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hardsight.learners.network.network import perceptron
+from hardsight.learners.network.stacked import build
+
+HIDDEN, RATE, BATCH = 128, 1e-3, 64
+
+
+class Passed(NamedTuple):
+    """What a network says after an epoch.
+
+    Attributes:
+        logits: ``(sample, class)``.
+        features: what the last layer reads, ``(sample, hidden)``.
+        input_gradients: gradient of the given label's logit, ``(sample, feature)``.
+    """
+
+    logits: Tensor
+    features: Tensor
+    input_gradients: Tensor
+
+
+class Training:
+    """A perceptron with one hidden layer of 128, Adam at a rate of 1e-3, batches of 64.
+
+    Args:
+        inputs: ``(sample, feature)`` float32.
+        labels: class codes, ``(sample,)``.
+        stream: draws the weights and the order of the batches.
+    """
+
+    def __init__(self, inputs: Tensor, labels: Tensor, stream: np.random.SeedSequence) -> None:
+        self.inputs, self.labels = inputs, labels
+        weights, order = stream.spawn(2)
+        classes = int(labels.max()) + 1
+        self._net = build(lambda: perceptron(inputs.shape[1], (HIDDEN,), classes), _integer(weights))
+        self._optimizer = torch.optim.Adam(self._net.parameters(), lr=RATE, fused=True)
+        self._order = torch.Generator().manual_seed(_integer(order))
+
+    def epochs(self, count: int, rows: Tensor | None = None) -> Iterator[Passed]:
+        """Train on the samples at ``rows`` (all), epoch by epoch; each tells of all samples."""
+        among = torch.arange(len(self.labels)) if rows is None else rows
+        for _ in range(count):
+            shuffled = among[torch.randperm(len(among), generator=self._order)]
+            for batch in torch.split(shuffled, BATCH):
+                self._optimizer.zero_grad()
+                loss = nn.functional.cross_entropy(self._net(self.inputs[batch]), self.labels[batch])
+                torch.autograd.backward(loss)
+                self._optimizer.step()
+            yield self._passed()
+
+    def _passed(self) -> Passed:
+        first, _, last = self._net.children()
+        assert isinstance(first, nn.Linear)
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            features = first(self.inputs).relu()
+            gradients = (last.weight[self.labels] * (features > 0)) @ first.weight
+            return Passed(last(features), features, gradients)
+
+
+def _integer(stream: np.random.SeedSequence) -> int:
+    return int(stream.generate_state(1)[0])

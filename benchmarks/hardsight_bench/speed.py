@@ -1,0 +1,307 @@
+"""How long an ensemble takes: hardsight beside what people write without it, and how the time grows.
+
+All ways of a case do the same work: the same members on the same splits, the same number of epochs, batch size and
+optimiser, the same held-out samples judged. They are timed in turn, several times over; a ratio is one of medians within
+this one run. Beside every time stand the mean held-out log-loss and the rank correlation of the errors with those of a
+larger ensemble of another seed, so that no accuracy is traded unseen.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from statistics import median
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from sklearn.datasets import load_digits, make_classification
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from hardsight.data import Samples, of
+from hardsight.learners import Learner, Logistic, Network
+from hardsight.learners.network import native
+from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
+from hardsight_bench.baselines import MakeNet, Task, loop, refits
+
+_PAUSE = 0.5
+
+Way = Callable[[], np.ndarray]
+
+
+class Case(NamedTuple):
+    """The same work done in several ways, the first of which the others are compared with.
+
+    Attributes:
+        title: of the table.
+        what: the work, in a sentence.
+        ways: what each is called, and what does it and returns the samples' errors.
+        visits: samples seen in training; 0 where the ways differ in that.
+        flops: floating-point operations of one visit, forward and back.
+        reference: errors of a larger ensemble.
+    """
+
+    title: str
+    what: str
+    ways: dict[str, Way]
+    visits: float
+    flops: float
+    reference: Way
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One way, timed.
+
+    Attributes:
+        way: its name.
+        seconds: median of the runs.
+        ratio: how many times as fast as the first way.
+        visits_per_second: samples seen in training a second; NaN where it makes no sense.
+        gflops: billions of floating-point operations a second; NaN likewise.
+        log_loss: mean held-out loss.
+        spearman: rank correlation of the errors with the reference's.
+    """
+
+    way: str
+    seconds: float
+    ratio: float
+    visits_per_second: float
+    gflops: float
+    log_loss: float
+    spearman: float
+
+
+class Growth(NamedTuple):
+    """How the time grows with one size while the others stay: ``seconds`` for every ``value`` of ``what``."""
+
+    what: str
+    values: list[int]
+    seconds: list[float]
+
+
+def peak(runs: int = 5, side: int = 2048) -> float:
+    """Billions of floating-point operations a second of one large matrix product in float32, with torch's threads."""
+    square = torch.ones(side, side)
+    return 2 * side**3 / median(_seconds(lambda: square @ square) for _ in range(runs + 1)) / 1e9
+
+
+def timed(case: Case, runs: int) -> list[Timed]:
+    """All ways of a case in turn, ``runs`` times over, after a first time that counts for none: what is compiled is then."""
+    seconds: dict[str, list[float]] = {name: [] for name in case.ways}
+    errors: dict[str, np.ndarray] = {}
+    reference = case.reference()
+    for run, (name, way) in product(range(runs + 1), case.ways.items()):
+        # Idle threads of the way before spin for a while, and would slow this one down.
+        time.sleep(_PAUSE)
+        start = time.perf_counter()
+        errors[name] = way()
+        if run:
+            seconds[name].append(time.perf_counter() - start)
+    middles = {name: median(times) for name, times in seconds.items()}
+    first = next(iter(middles.values()))
+    rate = case.visits or float("nan")
+    return [
+        Timed(
+            way=name,
+            seconds=middle,
+            ratio=first / middle,
+            visits_per_second=rate / middle,
+            gflops=rate * case.flops / middle / 1e9,
+            log_loss=float(errors[name].mean()),
+            spearman=float(spearmanr(errors[name], reference).statistic),
+        )
+        for name, middle in middles.items()
+    ]
+
+
+def perceptrons() -> Case:
+    """Perceptrons 64-128-10 on digits."""
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype(np.float32)
+    task = Task(x, y, _plan(y, repeats=10), epochs=10)
+    samples = of(x, y)
+
+    def net() -> nn.Module:
+        return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+
+    def classifier(seed: int) -> MLPClassifier:
+        return MLPClassifier(128, batch_size=64, max_iter=10, learning_rate_init=task.rate, random_state=seed)
+
+    ways: dict[str, Way] = {
+        "plain DataLoader loop": lambda: loop(task, net, "DataLoader"),
+        "loop over tensors, fused AdamW": lambda: loop(task, net, "tensors"),
+        "scikit-learn MLPClassifier": lambda: refits(task, classifier),
+        **_engines(task, samples, net),
+        # A layer that the machine code and the hand-written gradient do not know stands for a module of the user's.
+        "hardsight, any module": _ours(task, samples, _unknown(net), "stacked"),
+        "hardsight, any module, torch.compile": _ours(task, samples, _unknown(net), "compiled"),
+    }
+    what = "50 perceptrons 64-128-10 on digits (1,797 × 64), 5 folds × 10 repeats, batches of 64, 10 epochs, AdamW."
+    return Case("Perceptrons", what, ways, task.visits, _flops(net, x), _reference(task, samples, net))
+
+
+def convolutions(side: int, repeats: int) -> Case:
+    """Small convolutional networks on digits, enlarged to ``side`` pixels."""
+    x, y = load_digits(return_X_y=True)
+    image = torch.from_numpy((x / 16).astype(np.float32)).view(-1, 1, 8, 8)
+    x = nn.functional.interpolate(image, size=(side, side), mode="bilinear").numpy()
+    task = Task(x, y, _plan(y, repeats=repeats), epochs=3)
+    samples = of(x, y)
+    flat = 32 * (side // 4) ** 2
+
+    def net() -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(flat, 10),
+        )
+
+    ways: dict[str, Way] = {
+        "plain DataLoader loop": lambda: loop(task, net, "DataLoader"),
+        "loop over tensors, fused AdamW, channels last": lambda: loop(task, net, "tensors"),
+        **_engines(task, samples, net),
+    }
+    what = (
+        f"{task.plan.count} networks conv 16 – pool – conv 32 – pool – linear on digits of {side} × {side} pixels, "
+        f"5 folds × {repeats} repeats, batches of 64, 3 epochs, AdamW."
+    )
+    title = f"Convolutional networks, {side} × {side}"
+    return Case(title, what, ways, task.visits, _flops(net, x), _reference(task, samples, net))
+
+
+def logistic() -> Case:
+    """Logistic regression on made-up embeddings, to convergence; judged by the exact optimum."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(10, size=2000)
+    hidden = 0.7 * rng.standard_normal((10, 32))[y] + rng.standard_normal((2000, 32))
+    x = np.maximum(hidden @ rng.standard_normal((32, 384)) / np.sqrt(32), 0)
+    x = (x + 0.3 * rng.standard_normal(x.shape)).astype(np.float32)
+    noisy = rng.random(2000) < 0.05
+    y[noisy] = rng.integers(10, size=int(noisy.sum()))
+    task = Task(x, y, _plan(y, repeats=2), epochs=0)
+
+    def scikit(tolerance: float) -> Callable[[int], Pipeline]:
+        return lambda seed: make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000, tol=tolerance))
+
+    ways: dict[str, Way] = {
+        "scikit-learn LogisticRegression": lambda: refits(task, scikit(1e-4)),
+        "scikit-learn LogisticRegression, tol 1e-6": lambda: refits(task, scikit(1e-6)),
+        # Samples anew, for which the fit to all of them is not kept yet.
+        "hardsight logistic": lambda: _judged(task, of(x, y), Logistic())(),
+    }
+    what = (
+        "10 heads on 2,000 × 384 made-up embeddings, 10 classes, 5 % of the labels drawn anew, 5 folds × 2 repeats. "
+        "Spearman is with the exact optimum."
+    )
+    return Case("Logistic regression", what, ways, task.visits, 0.0, lambda: refits(task, scikit(1e-8)))
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    "perceptrons": perceptrons,
+    "convolutions-8": lambda: convolutions(8, 4),
+    "convolutions-28": lambda: convolutions(28, 2),
+    "logistic": logistic,
+}
+
+
+def growth(runs: int, engine: str = "auto") -> Iterator[Growth]:
+    """Seconds of perceptrons with twice the samples, members, classes, features or hidden units, all else equal."""
+    common = {"samples": 4000, "members": 10, "classes": 10, "features": 64, "hidden units": 128}
+    for what in common:
+        values = [common[what] * factor for factor in (1, 2, 4)]
+        seconds = []
+        for value in values:
+            size = common | {what: value}
+            x, y = make_classification(
+                size["samples"], size["features"], n_informative=20, n_redundant=0, n_classes=size["classes"],
+                n_clusters_per_class=1, random_state=0,
+            )  # fmt: skip
+            samples, plan = of(x.astype(np.float32), y), _plan(y, repeats=size["members"] // 5)
+            learner = Network(hidden=(size["hidden units"],), epochs=5, engine=engine)
+            work = partial(_views, learner, samples, plan)
+            seconds.append(median(_seconds(work) for _ in range(runs)))
+        yield Growth(what, values, seconds)
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _plan(labels: np.ndarray, repeats: int, seed: int = 0) -> Plan:
+    units = units_of(len(labels))
+    return Plan(KFold(5, repeats).rounds(labels, units, split_seed(seed)), units, repeats, seed)
+
+
+def _views(learner: Learner, samples: Samples, plan: Plan) -> list[Any]:
+    return list(learner.views(samples, plan, lambda _: None))
+
+
+def _ours(task: Task, samples: Samples, make: MakeNet, engine: str, plan: Plan | None = None) -> Way:
+    network = Network(
+        make,
+        epochs=task.epochs,
+        batch_size=task.batch,
+        learning_rate=task.rate,
+        weight_decay=task.decay,
+        engine=engine,
+    )
+    return _judged(task, samples, network, plan)
+
+
+def _judged(task: Task, samples: Samples, learner: Learner, plan: Plan | None = None) -> Way:
+    plan = plan or task.plan
+
+    def way() -> np.ndarray:
+        views = learner.views(samples, plan, lambda _: None)
+        return task.errors(zip(plan.members(), (view.predictions for view in views), strict=True))
+
+    return way
+
+
+def _reference(task: Task, samples: Samples, make: MakeNet) -> Way:
+    more = _plan(task.y.numpy(), repeats=max(2 * task.plan.repeats, 20), seed=1)
+    return _ours(task, samples, make, "auto", more)
+
+
+def _engines(task: Task, samples: Samples, make: MakeNet) -> dict[str, Way]:
+    code = {"hardsight, machine code": _ours(task, samples, make, "native")}
+    return (code if native.available() else {}) | {"hardsight, stacked": _ours(task, samples, make, "stacked")}
+
+
+class _Own(nn.Module):
+    """A module that only autograd can take apart."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.inner(x)
+        return out
+
+
+def _unknown(make: MakeNet) -> MakeNet:
+    return lambda: _Own(make())
+
+
+def _flops(make: MakeNet, x: np.ndarray) -> float:
+    """Of one sample, forward and back."""
+    rows = torch.from_numpy(x[:8])
+    with FlopCounterMode(display=False) as counter:
+        torch.autograd.backward(make()(rows).sum())
+    return float(counter.get_total_flops()) / len(rows)

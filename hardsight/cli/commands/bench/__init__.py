@@ -1,5 +1,0 @@
-"""`hardsight bench`: studies, a module each."""
-
-from hardsight.cli.group import open_all
-
-open_all(__path__, __name__)

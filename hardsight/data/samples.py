@@ -1,0 +1,181 @@
+"""The samples that are measured: stable ids, features as they came, labels as codes, and the numbers learners read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from hardsight.errors import InputError
+
+Kind = Literal["table", "array", "text", "image", "items"]
+
+_ENCODED_BYTES = 8 << 30
+_BLOCK_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Samples as every other room sees them.
+
+    Attributes:
+        features: as given. A DataFrame (``table``), a float array ``(sample, …)`` (``array``), an object array of
+            strings (``text``), an array ``(sample, height, width[, channel])`` (``image``), or the rows of a dataset as they
+            are, :class:`hardsight.data.from_hf_rows.Items` (``items``), which only few learners read.
+        labels: int64 codes into ``classes``, or float64 targets where ``classes`` is None. ``(sample,)``
+        classes: the labels that the codes stand for, sorted; None for regression, and where ``loss_only``.
+        ids: what names a sample for good, ``(sample,)``, int64 or str, unique. Never a position, unless none was given.
+        groups: int64 codes; samples of one group never stand on both sides of a split. None: every sample for itself.
+        embedding: numbers that stand for the features where those are not numbers, ``(sample, feature)`` float32.
+        weights: how much a sample counts in training, relative to others, ``(sample,)`` float64, not negative. None: all
+            alike. Judgements are never weighted.
+        loss_only: there is nothing to predict, ``labels`` are NaN, and a learner says what the loss of a sample is.
+        integers: whether the features were given as an array of integers, which may be ids; they are held as floats still.
+        label_name: what the label is called in tables and reports.
+        notices: what a user should know of how the data was read, a sentence each.
+    """
+
+    features: Any
+    labels: np.ndarray
+    classes: tuple[Any, ...] | None
+    ids: np.ndarray
+    kind: Kind
+    groups: np.ndarray | None = None
+    embedding: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    loss_only: bool = False
+    integers: bool = False
+    label_name: str = "label"
+    notices: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def regression(self) -> bool:
+        """Whether the labels are numbers to predict."""
+        return self.classes is None and not self.loss_only
+
+    def take(self, at: np.ndarray) -> "Samples":
+        """The samples at some positions, in that order. ``at`` is an int64 array."""
+        features = self.features.iloc[at] if isinstance(self.features, pd.DataFrame) else self.features[at]
+        return replace(
+            self,
+            features=features,
+            labels=self.labels[at],
+            ids=self.ids[at],
+            groups=None if self.groups is None else self.groups[at],
+            embedding=None if self.embedding is None else self.embedding[at],
+            weights=None if self.weights is None else self.weights[at],
+        )
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        """The numbers that networks and closed forms read: ``(sample, feature)`` float32, NaN where a value is missing.
+
+        Pixels of 0..255 become 0..1.
+        Categories become one 0/1 column each; the vocabulary is that of all samples, every *statistic* (mean, scale) is
+        left to the learner, which takes it from the training part alone.
+
+        Raises:
+            InputError: the samples are rows of a dataset, without an embedding.
+        """
+        if self.embedding is not None:
+            return self.embedding
+        if not self.numeric:
+            raise InputError(
+                "these samples are rows of a dataset, which only hs.HuggingFace reads: give arrays or texts"
+            )
+        if self.kind == "table":
+            return encode(self.features)
+        return self.numbers.reshape(len(self), -1)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether there is a :attr:`matrix`."""
+        return self.kind != "items" or self.embedding is not None
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Arrays and images in float32 with the axes they came with, ``(sample, …)``; pixels of 0..255 become 0..1.
+
+        What is float32 already is not copied, so that an array in a file stays there (:func:`numpy.load`, ``mmap_mode``).
+        """
+        given = np.asarray(self.features)
+        pixels = self.kind == "image" and given.dtype == np.uint8
+        numbers = given.astype(np.float32, copy=False)
+        return numbers / np.float32(255) if pixels else numbers
+
+    def fingerprints(self) -> np.ndarray:
+        """One 128-bit digest a sample, equal for samples with equal features. ``(sample,)`` of bytes."""
+        return self._digests
+
+    @cached_property
+    def _digests(self) -> np.ndarray:
+        rows: Any
+        if self.kind == "table":
+            rows = np.stack([pd.factorize(self.features[c])[0] for c in self.features], axis=1).astype(np.int64)
+        elif self.kind == "items":
+            rows = self.features.content()
+        elif self.kind == "text":
+            rows = [text.encode("utf-8", "surrogatepass") for text in self.features]
+        else:
+            rows = _unsigned_zeros(np.ascontiguousarray(self.features).reshape(len(self), -1))
+        digest = [blake2b(row if isinstance(row, bytes) else row.tobytes(), digest_size=16).digest() for row in rows]
+        return np.array(digest, dtype="V16")
+
+
+def blocks(rows: int, row_bytes: int) -> Iterator[slice]:
+    """Rows in turn, a few megabytes at a time.
+
+    >>> list(blocks(5, 8 << 20))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    together = max(1, _BLOCK_BYTES // max(row_bytes, 1))
+    return (slice(start, min(start + together, rows)) for start in range(0, rows, together))
+
+
+def _unsigned_zeros(numbers: np.ndarray) -> Iterator[np.ndarray]:
+    """Row by row; -0.0 and 0.0 are the same number but not the same bytes."""
+    for rows in blocks(len(numbers), numbers[:1].nbytes):
+        yield from numbers[rows] + 0.0 if np.issubdtype(numbers.dtype, np.floating) else numbers[rows]
+
+
+def encode(table: pd.DataFrame) -> np.ndarray:
+    """Numbers for a table: numeric columns as they are, one 0/1 column for each category (and for "missing").
+
+    A numeric column with missing values keeps its NaN and is followed by a 0/1 column that marks them.
+
+    Args:
+        table: ``(sample, column)``; numbers, booleans, strings and categories.
+
+    Returns:
+        ``(sample, feature)`` float32. Categories stand in the order of the column's vocabulary, not of the rows.
+
+    Raises:
+        InputError: no column, or more numbers than fit into memory.
+    """
+    columns: list[np.ndarray] = []
+    for name in table:
+        column = table[name]
+        if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+            numbers = column.to_numpy(dtype=np.float32, na_value=np.nan)
+            columns.append(numbers)
+            if np.isnan(numbers).any():
+                columns.append(np.isnan(numbers).astype(np.float32))
+        else:
+            categories = column.astype("category").cat
+            codes = categories.codes.to_numpy()
+            vocabulary = range(-1 if (codes < 0).any() else 0, len(categories.categories))
+            if 4 * len(table) * (len(columns) + len(vocabulary)) > _ENCODED_BYTES:
+                raise InputError(
+                    f"column {name!r} with its {len(vocabulary)} categories makes the table too large for memory "
+                    f"({len(table)} rows by {len(columns) + len(vocabulary)} numbers): merge rare categories or drop it"
+                )
+            columns.extend((codes == code).astype(np.float32) for code in vocabulary)
+    if not columns:
+        raise InputError("the table has no feature column: give at least one beside the label")
+    return np.stack(columns, axis=1)

@@ -1,0 +1,1 @@
+"""The measurement itself: plan the trainings, run them, and assemble the result."""

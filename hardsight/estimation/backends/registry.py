@@ -1,0 +1,38 @@
+"""Backends by name, for the command line and for ``backend="…"``."""
+
+from typing import Any
+
+from hardsight.errors import InputError, whole
+from hardsight.estimation.backends.base import Backend, Serial
+from hardsight.estimation.backends.processes import Processes
+from hardsight.estimation.backends.ray import Ray
+
+
+def choose(backend: Any = None, jobs: int | None = None, address: str | None = None) -> Backend:
+    """The backend that arguments stand for: without a name, processes where there are several jobs, else this process.
+
+    Raises:
+        InputError: an unknown name, arguments that do not go together, or Ray is not installed.
+
+    >>> choose(), choose(jobs=2)
+    (Serial(), Processes(jobs=2))
+    """
+    jobs = None if jobs is None else whole("jobs", jobs, 1)
+    name = ("serial" if jobs in (None, 1) else "processes") if backend is None else backend
+    if address is not None and name != "ray":
+        raise InputError(f"address={address!r} is Ray's: pass backend='ray' (--backend ray), or leave it out")
+    if name == "serial":
+        if jobs not in (None, 1):
+            raise InputError(f"backend='serial' trains in this process alone: leave out jobs={jobs}, or the backend")
+        return Serial()
+    if name == "processes":
+        return Processes(jobs)
+    if name == "ray":
+        return Ray(jobs, address)
+    if isinstance(name, type) or not isinstance(name, Backend):
+        raise InputError(
+            f"backend must be 'serial', 'processes' or 'ray', or one of hardsight.estimation.backends. Got {name!r}"
+        )
+    if jobs is not None:
+        raise InputError(f"backend={name!r} says how many jobs already: leave out jobs={jobs}")
+    return name

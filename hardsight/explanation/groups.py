@@ -1,0 +1,52 @@
+"""The groups that all parts of an explanation tell of: all samples, classes, causes, and tenths by difficulty."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from hardsight.difficulty.result import FACTORS, Difficulty
+
+TENTHS = 10
+BY = ("all", "class", "cause", "decile")
+
+
+class Group(NamedTuple):
+    """Some of the samples.
+
+    Attributes:
+        by: one of ``BY``.
+        name: the class, the cause, or the decile's number from 1, the easiest tenth. "all" for all.
+        rows: mask, ``(sample,)``.
+    """
+
+    by: str
+    name: str
+    rows: np.ndarray
+
+
+def deciles(error: np.ndarray) -> np.ndarray:
+    """The tenth of the samples that each is in by its error, 1 the easiest; ties in the order given. ``(sample,)`` int64.
+
+    >>> deciles(np.array([0.3, 0.1, 0.2])).tolist()
+    [7, 1, 4]
+    """
+    rank = np.empty(len(error), dtype=np.int64)
+    rank[np.argsort(error, kind="stable")] = np.arange(len(error))
+    found: np.ndarray = rank * TENTHS // max(len(error), 1) + 1
+    return found
+
+
+def groups(d: Difficulty) -> Iterator[Group]:
+    """All groups that are not empty; classes in the order of their codes, causes in that of the ledger."""
+    yield Group("all", "all", np.ones(len(d), dtype=bool))
+    if d.classes is not None:
+        for code in np.unique(d.labels):
+            yield Group("class", str(d.classes[code]), d.labels == code)
+    if d.cause is not None:
+        for cause in (*FACTORS, "none"):
+            if (d.cause == cause).any():
+                yield Group("cause", cause, d.cause == cause)
+    tenth = deciles(d.error)
+    for number in np.unique(tenth):
+        yield Group("decile", str(number), tenth == number)

@@ -1,0 +1,1 @@
+"""What weights do to optimization: training dynamics, gradient flow, linear models and the maximum margin."""

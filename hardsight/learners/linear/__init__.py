@@ -1,0 +1,1 @@
+"""Closed-form and convex learners: ridge, logistic and softmax regression."""

@@ -1,6 +1,0 @@
-"""One self-contained HTML page that shows a result: it opens offline and asks the network for nothing."""
-
-from hardsight.report.figures import bias_variance, histogram, ledger
-from hardsight.report.page import write
-
-__all__ = ["bias_variance", "histogram", "ledger", "write"]

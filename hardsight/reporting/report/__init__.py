@@ -1,0 +1,6 @@
+"""One self-contained HTML page that shows a result: it opens offline and asks the network for nothing."""
+
+from hardsight.reporting.report.figures import bias_variance, histogram, ledger
+from hardsight.reporting.report.page import write
+
+__all__ = ["bias_variance", "histogram", "ledger", "write"]

@@ -1,0 +1,1 @@
+"""Which models train on which samples: splitters, plans and budgets."""

@@ -1,5 +1,0 @@
-"""One self-contained page on which a person looks through all samples and decides about them."""
-
-from hardsight.review.page import write
-
-__all__ = ["write"]

@@ -1,0 +1,390 @@
+"""Error = bias + variance, sample by sample, in all forms that the theory uses."""
+
+import numpy as np
+import torch
+
+from hardsight.attribution.ledger import ledger
+from hardsight.measures.record import Record
+from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
+from hardsight.theory.claims.ensembles import held, labels_of, largest, log_probs, plug_in, worst
+
+_EXACT = 1e-12
+_HESKES = "Heskes 1998; Pfau 2013; Yang et al. 2020; checked here by its definition"
+
+
+@proposition(
+    "log-loss-parts",
+    statement="The mean log-loss of a sample is the log-loss of the consensus (bias) plus the mean KL divergence from "
+    "the consensus to the members (variance).",
+    source=_HESKES,
+    kind="exact",
+    expected="largest gap 1e-12 or less, between hardsight and both sides written out",
+    limits="The consensus is the normalised geometric mean. With the arithmetic mean the parts do not add up.",
+    runs=50,
+)
+def log_loss_parts(trial: Trial) -> Finding:
+    """Random ensembles; error, bias and variance by the library, and by their definitions."""
+    gaps, errors, sums = [], [], []
+    for rng in trial.rngs:
+        members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
+        views, y = log_probs(rng, members, 20, classes), labels_of(rng, 20, classes)
+        found = held(views, y, classes).decompose("log")
+        consensus = views.mean(0).log_softmax(1)
+        error = -views[:, torch.arange(20), y].mean(0)
+        bias = -consensus[torch.arange(20), y]
+        variance = (consensus.exp() * (consensus - views)).sum(2).mean(0)
+        own = plug_in(members, found.variance)
+        gaps.append(
+            worst(
+                [
+                    largest(found.error - error),
+                    largest(own - variance),
+                    largest(found.error - own - bias),
+                    largest(found.error - found.bias - found.variance),
+                ]
+            )
+        )
+        errors += found.error.tolist()
+        sums += (bias + variance).tolist()
+    figure = Figure(
+        "bias + variance by their definitions (nats)",
+        "error by hardsight (nats)",
+        (Series("sample of an ensemble", sums[:300], errors[:300], "point"),),
+        note="All points lie on the diagonal.",
+    )
+    return Finding(bool(worst(gaps) <= _EXACT), {"largest gap (nats)": worst(gaps), "ensembles": len(gaps)}, figure)
+
+
+@proposition(
+    "label-distribution",
+    statement="Where labels themselves are random, the expected log-loss is the entropy of the labels (noise) plus the "
+    "KL divergence from them to the consensus (bias) plus the variance.",
+    source=_HESKES,
+    kind="exact",
+    expected="largest gap 1e-12 or less",
+    limits="Noise is the same for every model; it can be told from bias only where the label distribution is known.",
+    runs=50,
+)
+def label_distribution(trial: Trial) -> Finding:
+    """The library's error for each label, weighted by the labels' probabilities, against the three parts."""
+    gaps, parts = [], []
+    for rng in trial.rngs:
+        members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
+        views, chances = log_probs(rng, members, 1, classes), torch.from_numpy(rng.dirichlet(np.ones(classes)))
+        # One sample under every label.
+        same = views.expand(members, classes, classes)
+        found = held(same, torch.arange(classes), classes).decompose("log")
+        consensus = views.mean(0).log_softmax(1)[0]
+        noise = torch.special.entr(chances).sum()
+        bias = (chances * (chances.log() - consensus)).sum()
+        variance = plug_in(members, found.variance)[0]
+        gaps.append(abs(float(chances @ found.error - noise - bias - variance)))
+        parts.append([float(noise), float(bias), float(variance)])
+    order = np.argsort(np.sum(parts, 1))
+    shown = np.array(parts)[order].T
+    figure = Figure(
+        "ensembles, by expected error",
+        "nats",
+        tuple(
+            Series(name, list(range(len(order))), row.tolist())
+            for name, row in zip(("noise", "bias", "variance"), shown, strict=True)
+        ),
+        note="The three parts of each ensemble's expected error.",
+    )
+    return Finding(bool(worst(gaps) <= _EXACT), {"largest gap (nats)": worst(gaps)}, figure)
+
+
+@proposition(
+    "brier-parts",
+    statement="The mean Brier score of a sample is that of the mean probability plus the mean squared distance to it.",
+    source="Brier 1950 and the bias-variance identity; Yang et al. 2020 for the factor M/(M-1)",
+    kind="exact",
+    expected="largest gap 1e-12 or less",
+    limits="The consensus is the arithmetic mean here, another one than for log-loss.",
+    runs=50,
+)
+def brier_parts(trial: Trial) -> Finding:
+    """Random ensembles, against the definition."""
+    gaps, errors, sums = [], [], []
+    for rng in trial.rngs:
+        members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
+        views, y = log_probs(rng, members, 20, classes), labels_of(rng, 20, classes)
+        found = held(views, y, classes).decompose("brier")
+        p, truth = views.exp(), torch.nn.functional.one_hot(y, classes)
+        error = (p - truth).square().sum(2).mean(0)
+        bias, variance = (p.mean(0) - truth).square().sum(1), (p - p.mean(0)).square().sum(2).mean(0)
+        own = plug_in(members, found.variance)
+        gaps.append(worst([largest(found.error - error), largest(own - variance), largest(found.error - own - bias)]))
+        errors += found.error.tolist()
+        sums += (bias + variance).tolist()
+    figure = Figure(
+        "bias + variance by their definitions",
+        "error by hardsight",
+        (Series("sample of an ensemble", sums[:300], errors[:300], "point"),),
+        note="All points lie on the diagonal.",
+    )
+    return Finding(bool(worst(gaps) <= _EXACT), {"largest gap": worst(gaps)}, figure)
+
+
+@proposition(
+    "squared-parts",
+    statement="The mean squared error of a sample is that of the mean prediction plus the variance of the predictions: "
+    "the epistemic uncertainty of a regression ensemble is the variance part of its error.",
+    source="the uncertainty part of Zhou et al. 2022, as reconstructed; the identity itself is classic",
+    kind="exact",
+    expected="largest gap 1e-12 or less, against numpy's variance",
+    limits="Aleatoric uncertainty stands in the bias.",
+    runs=50,
+)
+def squared_parts(trial: Trial) -> Finding:
+    """Random predictions of numbers."""
+    gaps, variances, uncertainty = [], [], []
+    for rng in trial.rngs:
+        members = int(rng.integers(2, 9))
+        views, targets = torch.from_numpy(rng.normal(size=(members, 20))), torch.from_numpy(rng.normal(size=20))
+        found = held(views, targets, None).decompose("squared")
+        epistemic = torch.from_numpy(np.var(views.numpy(), axis=0, ddof=1))
+        error = (views - targets).square().mean(0)
+        gaps.append(
+            worst(
+                [
+                    largest(found.error - error),
+                    largest(found.variance - epistemic),
+                    largest(found.bias - (error - epistemic)),
+                ]
+            )
+        )
+        variances += found.variance.tolist()
+        uncertainty += epistemic.tolist()
+    figure = Figure(
+        "unbiased variance of the predictions (numpy)",
+        "variance by hardsight",
+        (Series("sample of an ensemble", uncertainty[:300], variances[:300], "point"),),
+        note="All points lie on the diagonal.",
+    )
+    return Finding(bool(worst(gaps) <= _EXACT), {"largest gap": worst(gaps)}, figure)
+
+
+def _domingos(rng: np.random.Generator, classes: int) -> tuple[float, float, float, bool]:
+    """Gap of E = c1 N + B + c2 V on a random draw, expected 0-1 loss, spread of the votes, and whether it is biased."""
+    members = int(rng.integers(3, 12))
+    views = log_probs(rng, members, 1, classes)
+    chances = rng.dirichlet(np.ones(classes))
+    # The formula's c1 is of the label that differs from the best one.
+    best = int(chances.argmax())
+    found = held(views.expand(members, classes, classes), torch.arange(classes), classes).decompose("zero-one")
+    expected = float(torch.from_numpy(chances) @ found.error)
+    votes = np.bincount(views[:, 0].argmax(1).numpy(), minlength=classes) / members
+    main = int(votes.argmax())
+    spread = 1 - votes[main]
+    right = votes[best]
+    others = np.delete(votes, best) @ np.delete(chances, best)
+    noise = 1 - chances[best]
+    # P(a != y*) P(a = t | a != y*, t != y*), times N: the share of votes that meet a noisy label.
+    first = right * noise - others
+    biased = main != best
+    effect = (spread if not biased else -(right / spread) * spread) if spread > 0 else 0.0
+    gap = abs(expected - (first + biased + effect))
+    own = abs(float(found.bias[best]) - biased) + abs(float(found.variance[best]) - effect)
+    return worst([gap, own]), expected, float(spread), biased
+
+
+def _zero_one(trial: Trial, classes: tuple[int, int]) -> Finding:
+    rows = [_domingos(rng, int(rng.integers(*classes))) for rng in trial.rngs]
+    gap = worst([row[0] for row in rows])
+    figure = Figure(
+        "share of views that leave the main prediction",
+        "expected 0-1 error",
+        tuple(
+            Series(name, [r[2] for r in rows if r[3] == biased], [r[1] for r in rows if r[3] == biased], "point")
+            for name, biased in (("main prediction right", False), ("main prediction wrong", True))
+        ),
+        note="Straying from the main prediction costs where that is right, and helps where it is wrong.",
+    )
+    return Finding(bool(gap <= _EXACT), {"largest gap": gap, "draws": len(rows)}, figure)
+
+
+@proposition(
+    "zero-one-two-classes",
+    statement="Two classes, noisy labels: expected 0-1 loss = c1 N + B + c2 V, c1 = 2 P(prediction right) - 1, c2 = 1 "
+    "where the main prediction is right and -1 where it is wrong.",
+    source="Domingos 2000, A unified bias-variance decomposition",
+    kind="exact",
+    expected="largest gap 1e-12 or less",
+    limits="With equal votes the main prediction is a convention: the lowest class here.",
+    runs=200,
+)
+def zero_one_two(trial: Trial) -> Finding:
+    """Random votes of two classes."""
+    return _zero_one(trial, (2, 3))
+
+
+@proposition(
+    "zero-one-many-classes",
+    statement="More classes: the same with c2 = -P(right | not the main prediction) where the main prediction is wrong, "
+    "and c1 lowered by the chance to hit the noisy label.",
+    source="Domingos 2000, A unified bias-variance decomposition",
+    kind="exact",
+    expected="largest gap 1e-12 or less",
+    limits="No sign-free bias and variance exist for 0-1 loss: only Bregman losses have them (Heskes 2025).",
+    runs=200,
+)
+def zero_one_many(trial: Trial) -> Finding:
+    """Random votes of three to seven classes."""
+    return _zero_one(trial, (3, 8))
+
+
+@proposition(
+    "variance-forms",
+    statement="The variance under log-loss is mean LSE(z) - LSE(mean z) of the logits: it needs no label, is never "
+    "negative, and is zero exactly where all members say the same.",
+    source="derived here from Heskes 1998",
+    kind="exact",
+    expected="largest gap 1e-12 or less; no negative value; 0 for equal members; the same under every label",
+    limits="As it is over the members at hand; the reported variance is M/(M-1) times as large.",
+    runs=50,
+)
+def variance_forms(trial: Trial) -> Finding:
+    """Logits whose members are pulled together step by step."""
+    gaps, lowest, curves = [], np.inf, []
+    pulls = [0.0, 0.1, 0.25, 0.5, 1.0, 2.0]
+    for rng in trial.rngs:
+        members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
+        middle, own = rng.normal(size=classes), rng.normal(size=(members, classes))
+        curve = []
+        for pull in pulls:
+            z = torch.from_numpy(middle + pull * own)
+            views = z[:, None, :].expand(members, classes, classes)
+            variance = plug_in(members, held(views, torch.arange(classes), classes).decompose("log").variance)
+            form = z.logsumexp(1).mean() - z.mean(0).logsumexp(0)
+            gaps.append(worst([largest(variance - form), float(variance.max() - variance.min())]))
+            lowest = min(lowest, float(variance.min()))
+            curve.append(float(variance[0]))
+        curves.append(curve)
+    equal = max(curve[0] for curve in curves)
+    figure = Figure(
+        "how far members differ",
+        "variance (nats)",
+        tuple(Series(f"ensemble {k + 1}", pulls, curve) for k, curve in enumerate(curves[:4])),
+        note="Zero where members agree, and growing with their disagreement.",
+    )
+    measured = {
+        "largest gap (nats)": worst(gaps),
+        "smallest variance": lowest,
+        "largest variance of equal members": equal,
+    }
+    return Finding(bool(worst(gaps) <= _EXACT and lowest >= 0 and equal <= _EXACT), measured, figure)
+
+
+@proposition(
+    "consensus-loss",
+    statement="The log-loss of the geometric-mean ensemble is the bias, and so never above the members' mean loss.",
+    source=_HESKES,
+    kind="exact",
+    expected="largest gap 1e-12 or less; no sample where the ensemble's loss is above the mean",
+    limits="Says nothing of the best member, which may be better than the ensemble.",
+    runs=50,
+)
+def consensus_loss(trial: Trial) -> Finding:
+    """The consensus that the library keeps, judged by itself."""
+    gaps, gains, ensemble, mean = [], [], [], []
+    for rng in trial.rngs:
+        members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
+        views, y = log_probs(rng, members, 20, classes), labels_of(rng, 20, classes)
+        record = held(views, y, classes)
+        found = record.decompose("log")
+        loss = -record.consensus[torch.arange(20), y]
+        gaps.append(largest(loss - (found.error - plug_in(members, found.variance))))
+        gains.append(float((found.error - loss).min()))
+        ensemble += loss.tolist()
+        mean += found.error.tolist()
+    figure = Figure(
+        "members' mean loss (nats)",
+        "loss of the consensus (nats)",
+        (
+            Series("sample", mean[:300], ensemble[:300], "point"),
+            Series("equal", [0, max(mean[:300])], [0, max(mean[:300])]),
+        ),
+        note="No point lies above the diagonal.",
+    )
+    measured = {"largest gap (nats)": worst(gaps), "smallest gain (nats)": min(gains)}
+    return Finding(bool(worst(gaps) <= _EXACT and min(gains) >= -_EXACT), measured, figure)
+
+
+@proposition(
+    "bald-is-not-variance",
+    statement="Mutual information (BALD) is the mean KL divergence of the members from the arithmetic mean, another "
+    "number than the variance, which is that from the geometric mean to the members; both vanish together.",
+    source="Houlsby et al. 2011 for BALD; the comparison was derived here",
+    kind="exact",
+    expected="largest gap of bald to its KL form 1e-12 or less; the two differ by more than 0.01 nats somewhere, and "
+    "not where members agree",
+    limits="They often rank samples alike; which one is shown must be named.",
+    runs=50,
+)
+def bald_is_not_variance(trial: Trial) -> Finding:
+    """The record's `bald` and the library's variance of the same views."""
+    gaps, bald, variance = [], [], []
+    for rng in trial.rngs:
+        members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
+        views, y = log_probs(rng, members, 20, classes, scale=4.0), labels_of(rng, 20, classes)
+        views[:, 0] = views[0, 0]
+        record = Record(["bald"], members=True)
+        for member, view in enumerate(views):
+            record.add(view=member, ids=np.arange(20), logits=view, labels=y)
+        information = torch.tensor(record.measure("bald").to_numpy())
+        middle = views.exp().mean(0).log()
+        gaps.append(largest(information - (views.exp() * (views - middle)).sum(2).mean(0)))
+        bald += information.tolist()
+        variance += plug_in(members, held(views, y, classes).decompose("log").variance).tolist()
+    apart = np.abs(np.subtract(bald, variance))
+    agreed = float(apart[::20].max())
+    figure = Figure(
+        "variance (nats)",
+        "mutual information (nats)",
+        (
+            Series("sample", variance[:400], bald[:400], "point"),
+            Series("equal", [0, max(variance[:400])], [0, max(variance[:400])]),
+        ),
+        note="Two numbers for disagreement; they are not the same.",
+    )
+    measured = {
+        "largest gap to the KL form": worst(gaps),
+        "largest difference": float(apart.max()),
+        "where all agree": agreed,
+    }
+    return Finding(bool(worst(gaps) <= _EXACT and apart.max() > 0.01 and agreed <= _EXACT), measured, figure)
+
+
+@proposition(
+    "ledger-adds-up",
+    statement="Noise, imbalance, margin and uncertainty of a sample add up to its error.",
+    source="this library's ledger",
+    kind="exact",
+    expected="largest gap 1e-10 or less",
+    limits="An exact account says nothing of whether each line found the right cause.",
+    runs=2,
+    full_runs=20,
+)
+def ledger_adds_up(trial: Trial) -> Finding:
+    """Random ensembles, unbalanced classes, some labels flipped."""
+    gaps, rows = [], []
+    for rng in trial.rngs:
+        members, classes, samples = int(rng.integers(2, 9)), int(rng.integers(2, 6)), 120
+        y = torch.from_numpy(rng.choice(classes, samples, p=rng.dirichlet(np.full(classes, 3.0))))
+        z = rng.normal(size=(members, samples, classes)) + 3 * np.eye(classes)[y.numpy()]
+        flipped = torch.from_numpy(rng.random(samples) < 0.15)
+        y = torch.where(flipped, (y + 1) % classes, y)
+        record = held(torch.from_numpy(z).log_softmax(2), y, classes)
+        parts = record.decompose("log")
+        lines = ledger(parts, record.consensus, y).lines
+        gaps.append(largest(lines.sum(1) - parts.error))
+        rows.append(lines.mean(0))
+    mean = torch.stack(rows).mean(0)
+    figure = Figure(
+        "line of the ledger",
+        "mean (nats)",
+        (Series("mean over ensembles", ["noise", "imbalance", "margin", "uncertainty"], mean.tolist(), "bar"),),
+        note="The four bars add up to the mean error.",
+    )
+    return Finding(bool(worst(gaps) <= 1e-10), {"largest gap (nats)": worst(gaps)}, figure)

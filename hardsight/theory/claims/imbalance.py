@@ -1,0 +1,247 @@
+"""Imbalance: what class sizes do to the probability of the truth, and where the log-loss form of the claim fails."""
+
+import numpy as np
+import torch
+
+from hardsight.attribution.label_noise import Evidence, Known, LabelModel
+from hardsight.attribution.ledger import ledger
+from hardsight.measures.bias_variance import log_loss
+from hardsight.measures.record import Record
+from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
+from hardsight.theory.claims.ensembles import held, largest, worst
+from hardsight.theory.worlds import Mixture
+from hardsight.weights.catalogue import scheme
+
+_PROPOSITION_3 = "Proposition 3, after Zhou et al. 2022, as reconstructed (there with a ratio above e:1)"
+
+
+def _doubts(posterior: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """E[1 - p(y) | y = k] of a calibrated classifier on atoms, ``(class,)``; each doubt by the library's record."""
+    atoms, classes = posterior.shape
+    record = Record(["self-confidence"], members=True)
+    ids, labels = np.arange(atoms * classes), np.tile(np.arange(classes), atoms)
+    record.add(view=0, ids=ids, logits=np.repeat(np.log(posterior), classes, 0), labels=labels, held_out=True)
+    doubt = record.measure("self-confidence").to_numpy().reshape(atoms, classes)
+    weight = mass[:, None] * posterior
+    found: np.ndarray = (weight * doubt).sum(0) / weight.sum(0)
+    return found
+
+
+@proposition(
+    "calibrated-truth-probability",
+    statement="A calibrated classifier gives the truth of class k the mean probability 1 - c_k/pi_k, with c_k = E[eta_k "
+    "(1 - eta_k)].",
+    source=f"derived here; it replaces {_PROPOSITION_3}",
+    kind="exact",
+    expected="largest gap 1e-12 or less on random discrete worlds",
+    limits="Calibrated (Bayes) posteriors; a trained network is calibrated only roughly.",
+    runs=50,
+)
+def calibrated_truth(trial: Trial) -> Finding:
+    """Random worlds of a few atoms, so that all expectations are sums."""
+    gaps, formula, measured = [], [], []
+    for rng in trial.rngs:
+        atoms, classes = int(rng.integers(3, 12)), int(rng.integers(2, 6))
+        posterior, mass = rng.dirichlet(np.full(classes, 0.7), atoms), rng.dirichlet(np.ones(atoms))
+        posterior = np.clip(posterior, 1e-6, None)
+        posterior /= posterior.sum(1, keepdims=True)
+        shares, c = mass @ posterior, mass @ (posterior * (1 - posterior))
+        found = _doubts(posterior, mass)
+        gaps.append(worst(np.abs(found - c / shares).tolist()))
+        formula += (c / shares).tolist()
+        measured += found.tolist()
+    figure = Figure(
+        "c_k / pi_k",
+        "mean doubt of the class",
+        (Series("class", formula, measured, "point"),),
+        note="All points lie on the diagonal.",
+    )
+    return Finding(bool(worst(gaps) <= 1e-12), {"largest gap": worst(gaps)}, figure)
+
+
+@proposition(
+    "two-classes-rare-is-harder",
+    statement="Of two classes the smaller one has the larger mean 1 - p(truth) under a calibrated classifier, at every "
+    "ratio above one: no ratio of e:1 is needed.",
+    source=f"derived here; it sharpens {_PROPOSITION_3}",
+    kind="bound",
+    expected="the rare class has the larger doubt on every draw, ratios below e:1 included",
+    limits="Of 1 - p(truth); the log-loss form fails, see log-loss-imbalance-fails.",
+    runs=200,
+)
+def rare_is_harder(trial: Trial) -> Finding:
+    """Random worlds of two classes."""
+    ratios, gaps, mild = [], [], 0
+    for rng in trial.rngs:
+        atoms = int(rng.integers(2, 12))
+        eta = np.clip(rng.beta(rng.uniform(0.3, 2), rng.uniform(0.3, 2), atoms), 1e-6, 1 - 1e-6)
+        posterior, mass = np.column_stack([eta, 1 - eta]), rng.dirichlet(np.ones(atoms))
+        shares = mass @ posterior
+        large, small = np.argsort(-shares)
+        doubt = _doubts(posterior, mass)
+        ratio = shares[large] / shares[small]
+        ratios.append(float(ratio))
+        gaps.append(float(doubt[small] - doubt[large]))
+        mild += bool(ratio < np.e)
+    figure = Figure(
+        "ratio of the class shares",
+        "doubt: rare - frequent class",
+        (Series("world", ratios, gaps, "point"),),
+        log="x",
+        rule=0.0,
+        note="Above zero from a ratio of one on.",
+    )
+    measured = {"smallest gap": float(np.min(gaps)), "worlds with a ratio below e": mild}
+    return Finding(bool(np.min(gaps) >= -1e-12 and mild > 20), measured, figure)
+
+
+@proposition(
+    "many-classes-order",
+    statement="Of more than two classes the larger one may be the harder: the order is that of c_k/pi_k, not of the "
+    "shares pi_k.",
+    source="counterexample derived here; the naive reading orders classes by size",
+    kind="exact",
+    expected="a world where a larger class has the larger doubt, and c_k/pi_k orders all classes rightly",
+    limits="Overlap decides together with size.",
+    runs=1,
+)
+def many_classes(trial: Trial) -> Finding:
+    """The largest class overlaps, the smallest stands alone."""
+    posterior = np.array([[0.5, 0.5 - 1e-9, 1e-9], [0.8, 0.2 - 1e-9, 1e-9], [1e-9, 1e-9, 1 - 2e-9]])
+    mass = np.array([0.5, 0.4, 0.1])
+    shares, c = mass @ posterior, mass @ (posterior * (1 - posterior))
+    doubt = _doubts(posterior, mass)
+    largest_class, smallest_class = int(shares.argmax()), int(shares.argmin())
+    order = np.argsort(c / shares).tolist() == np.argsort(doubt).tolist()
+    names = [f"share {share:.0%}" for share in shares]
+    figure = Figure(
+        "class",
+        "mean doubt",
+        (Series("mean 1 - p(truth)", names, doubt.tolist(), "bar"),),
+        note="The smallest class is the easiest here.",
+    )
+    measured = {
+        "doubt of the largest class": doubt[largest_class],
+        "doubt of the smallest class": doubt[smallest_class],
+    }
+    return Finding(bool(doubt[largest_class] > doubt[smallest_class] and order), measured, figure)
+
+
+@proposition(
+    "log-loss-imbalance-fails",
+    statement="The log-loss form of the imbalance claim is no theorem: with 9:1 classes, the mean log-loss of the "
+    "majority can be the larger one although its mean 1 - p(truth) is the smaller.",
+    source="counterexample derived here to Proposition A.1 of Zhou et al. 2022, as reconstructed",
+    kind="exact",
+    expected="log-loss majority 1.54e-6 > minority 1.00e-6, to 1 %, and doubt the other way round",
+    limits="An extreme world; in measured data the tendency holds (long-tail-error).",
+    runs=1,
+)
+def log_loss_fails(trial: Trial) -> Finding:
+    """Posterior 1e-6 of the majority on a tenth of the mass, 1 - 1e-300 elsewhere; losses by the library."""
+    eta = np.array([1e-6, 1 - 1e-16])
+    posterior, mass = np.column_stack([eta, [1 - 1e-6, 1e-16]]), np.array([0.1, 0.9])
+    views = torch.from_numpy(np.log(posterior))
+    mean = views.repeat_interleave(2, 0)
+    losses = log_loss(mean, torch.tensor([0, 1, 0, 1]), torch.ones(4, dtype=torch.int64)).error.numpy().reshape(2, 2)
+    weight = mass[:, None] * posterior
+    loss = (weight * losses).sum(0) / weight.sum(0)
+    doubt = _doubts(posterior, mass)
+    figure = Figure(
+        "measure",
+        "mean of the class, in millionths",
+        (
+            Series("majority (9)", ["log-loss", "doubt"], [1e6 * loss[0], 1e6 * doubt[0]], "bar"),
+            Series("minority (1)", ["log-loss", "doubt"], [1e6 * loss[1], 1e6 * doubt[1]], "bar"),
+        ),
+        note="Log-loss and doubt, 1 - p(truth), order the classes differently.",
+    )
+    measured = {"log-loss of the majority": loss[0], "of the minority": loss[1], "doubt of the majority": doubt[0],
+                "doubt of the minority": doubt[1]}  # fmt: skip
+    near = abs(loss[0] / 1.54e-6 - 1) < 0.01 and abs(loss[1] / 1e-6 - 1) < 0.01
+    return Finding(bool(near and loss[0] > loss[1] and doubt[0] < doubt[1]), measured, figure)
+
+
+@proposition(
+    "imbalance-line",
+    statement="Of a Bayes consensus with right labels the ledger's imbalance line is what balanced classes would save: "
+    "the gap of the log-posteriors under equal and under the true class shares.",
+    source="Bayes' rule; logit adjustment, Menon et al. 2021",
+    kind="exact",
+    expected="largest gap 1e-12 or less; the mean is positive for the rarest class and negative for the most frequent",
+    limits="Exact where the consensus is the posterior; a trained ensemble follows class shares only roughly.",
+    runs=10,
+)
+def imbalance_line(trial: Trial) -> Finding:
+    """Gaussian classes of different sizes; every member says the posterior."""
+    gaps, rare, frequent = [], [], []
+    for rng in trial.rngs:
+        world = Mixture(1.5 * rng.normal(size=(3, 2)), np.array([0.7, 0.2, 0.1]))
+        x, y = world.draw(400, rng)
+        told = torch.from_numpy(world.log_posterior(x))
+        balanced = torch.from_numpy(world.log_posterior(x, np.full(3, 1 / 3)))
+        label, shares = torch.from_numpy(y), torch.from_numpy(world.shares)
+        parts = held(torch.stack([told, told]), label, 3).decompose("log")
+        same = LabelModel(
+            torch.eye(3, dtype=torch.float64), shares, torch.ones(1, dtype=torch.float64), (np.inf, np.inf),
+            taught=False, informed=False,
+        )  # fmt: skip
+        known = Known(Evidence(told, label, shares, None), same)
+        line = ledger(parts, told, label, prior=shares, known=known).lines[:, 1]
+        rows = torch.arange(len(y))
+        gaps.append(largest(line - (balanced[rows, label] - told[rows, label])))
+        rare.append(float(line[label == 2].mean()))
+        frequent.append(float(line[label == 0].mean()))
+    figure = Figure(
+        "world",
+        "mean imbalance line (nats)",
+        (
+            Series("rarest class (10 %)", list(range(len(rare))), rare, "point"),
+            Series("most frequent class (70 %)", list(range(len(rare))), frequent, "point"),
+        ),
+        rule=0.0,
+        note="Rare classes would save, frequent ones would pay.",
+    )
+    measured = {"largest gap (nats)": worst(gaps), "smallest mean of the rarest class": float(np.min(rare))}
+    return Finding(bool(worst(gaps) <= 1e-12 and np.min(rare) > 0 > np.max(frequent)), measured, figure)
+
+
+@proposition(
+    "balanced-weights-divide-prior",
+    statement="Weighing classes by 1/n_c makes the Bayes posterior that of balanced classes: such weights and dividing "
+    "the consensus by the prior agree.",
+    source="Bayes' rule; King & Zeng 2001; Menon et al. 2021",
+    kind="exact",
+    expected="largest gap of the two posteriors 1e-6 or less, and of the classes' total weights: the scheme gives "
+    "single precision",
+    limits="Of the population and of models that can express the posterior; for separable data see weights-fade.",
+    runs=20,
+)
+def balanced_divide(trial: Trial) -> Finding:
+    """Discrete worlds; the minimiser of the weighted log-loss in each atom is the weighted share of the labels."""
+    gaps, totals, plain, told = [], [], [], []
+    for rng in trial.rngs:
+        atoms, classes = int(rng.integers(3, 10)), int(rng.integers(2, 6))
+        counts = rng.integers(1, 40, (atoms, classes)) * rng.integers(1, 8, classes)
+        sizes = torch.from_numpy(counts.sum(0))
+        labels = torch.from_numpy(np.repeat(np.tile(np.arange(classes), atoms), counts.ravel()))
+        where = np.repeat(np.arange(atoms), counts.sum(1))
+        weights = scheme("balanced").of({"labels": labels, "sizes": sizes}, {}).double().numpy()
+        weighted = np.zeros((atoms, classes))
+        np.add.at(weighted, (where, labels.numpy()), weights)
+        best = weighted / weighted.sum(1, keepdims=True)
+        divided = counts / counts.sum(0)
+        divided = divided / divided.sum(1, keepdims=True)
+        total = weighted.sum(0)
+        gaps.append(worst(np.abs(best - divided).ravel()))
+        totals.append(float(total.max() / total.min() - 1))
+        plain += (counts / counts.sum(1, keepdims=True))[:, 0].tolist()
+        told += best[:, 0].tolist()
+    figure = Figure(
+        "posterior of class 0, unweighted",
+        "posterior of class 0, weighted by class",
+        (Series("atom of a world", plain, told, "point"),),
+        note="Weights move the posterior to that of balanced classes.",
+    )
+    measured = {"largest gap": worst(gaps), "largest relative gap of class totals": worst(totals)}
+    return Finding(bool(worst(gaps) <= 1e-6 and worst(totals) <= 1e-6), measured, figure)

@@ -1,0 +1,352 @@
+"""Optimization: what weights do to the way of training, and what they leave as it is."""
+
+import numpy as np
+from scipy.special import entr
+
+from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
+from hardsight.theory.claims.dual import solved
+from hardsight.theory.claims.ensembles import worst
+from hardsight.theory.flows import (
+    LOGISTIC,
+    angles,
+    descent,
+    divergence,
+    limit_of_tails,
+    minimiser,
+    normalised,
+    polynomial,
+)
+from hardsight.theory.worlds import apart, planted
+
+_XU = "after Xu, Ye & Ruan 2021 and Ji & Telgarsky 2021; this form was derived here"
+_BYRD = "Byrd & Lipton 2019; the rate was derived here"
+
+
+def _weightings(z: np.ndarray, direction: np.ndarray, p: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Uniform, small margins first, large margins first, random, and half-way to the dual; each of sum one."""
+    m = z @ direction
+    made = {
+        "uniform": np.ones(len(z)),
+        "small margins first": np.exp(-m),
+        "large margins first": np.exp(0.5 * m),
+        "random": rng.uniform(0.1, 1, len(z)),
+        "half-way to the dual": p + 1 / len(z),
+    }
+    return {name: w / w.sum() for name, w in made.items()}
+
+
+@proposition(
+    "flow-bound",
+    statement="Weighted exponential loss, flow on its log: after time s the weights' way is within sqrt(2 KL(p*||w)/s) "
+    "of the max-margin direction, and half the squared length of sum q z exceeds half the squared margin by "
+    "at most KL(p*||w)/s.",
+    source=_XU,
+    kind="bound",
+    expected="both ratios to the bound are 1 or less, for every world, weighting and time",
+    limits="Separable data, linear model, exponential loss, static weights. KL for uniform weights is log n - H(p*).",
+    runs=4,
+    full_runs=20,
+)
+def flow_bound(trial: Trial) -> Finding:
+    """Worlds of two to twenty features, five weightings, times from 0.1 to 100."""
+    times = np.array([0.1, 1.0, 10.0, 100.0])
+    first, second, entropy = [], [], []
+    shown: dict[str, list[float]] = {}
+    for run, rng in enumerate(trial.rngs):
+        x, y = apart(50, (2, 5, 10, 20)[run % 4], 2.0, rng)
+        z = y[:, None] * x
+        found = solved(x, y)
+        p, g = found.coefficients, found.margin
+        entropy.append(abs(divergence(p, np.ones(50)) - (np.log(50) - float(entr(p).sum()))))
+        for name, w in _weightings(z, found.direction, p, rng).items():
+            away = divergence(p, w)
+            thetas = normalised(z, w, times)
+            distance = np.square(thetas / times[:, None] - g * found.direction).sum(1) * times / (2 * away)
+            q = w * np.exp(-(thetas @ z.T - (thetas @ z.T).min(1, keepdims=True)))
+            q /= q.sum(1, keepdims=True)
+            excess = (np.square(q @ z).sum(1) - g * g) / 2 * times / away
+            first.append(float(distance.max()))
+            second.append(float(excess.max()))
+            if run == 0:
+                shown[name] = distance.tolist()
+    figure = Figure(
+        "flow time s",
+        "squared distance / bound",
+        tuple(Series(name, times.tolist(), values) for name, values in shown.items()),
+        log="xy",
+        rule=1.0,
+        note="All stay below one.",
+    )
+    measured = {
+        "largest squared distance / bound": worst(first),
+        "largest excess / bound": worst(second),
+        "gap of KL to log n - H(p*)": worst(entropy),
+    }
+    return Finding(bool(worst(first) <= 1 and worst(second) <= 1 and worst(entropy) <= 1e-9), measured, figure)
+
+
+@proposition(
+    "dual-weights-go-straight",
+    statement="With the dual coefficients as weights the flow goes straight along the max-margin direction from the "
+    "first step.",
+    source=_XU,
+    kind="exact",
+    expected="theta = s g u within 1e-6 relative at every time, angle below 0.001 degrees; uniform weights are off by "
+    "more than 1 degree",
+    limits="The dual is known only once the problem is solved; p* is sparse, so most samples are left out.",
+    runs=6,
+)
+def straight(trial: Trial) -> Finding:
+    """Planted worlds; the weights are the library's dual."""
+    times = np.array([0.01, 0.1, 1.0, 10.0, 100.0])
+    gaps, turned, plain = [], [], []
+    for rng in trial.rngs:
+        world = planted(40, 6, 4, 1.0, rng)
+        found = solved(world.x, world.y)
+        # What an interior point leaves on samples that are no support vectors is no weight.
+        p = np.where(found.coefficients > 1e-6, found.coefficients, 0)
+        thetas = normalised(world.signed, p / p.sum(), times)
+        straight = times[:, None] * world.margin * world.direction
+        gaps.append(float((np.linalg.norm(thetas - straight, axis=1) / (times * world.margin)).max()))
+        turned.append(angles(thetas, world.direction))
+        plain.append(angles(normalised(world.signed, np.ones(40), times), world.direction))
+    figure = Figure(
+        "flow time s",
+        "angle to the max-margin direction (degrees)",
+        (
+            Series("uniform weights", times.tolist(), np.mean(plain, 0).tolist()),
+            Series("dual weights", times.tolist(), np.maximum(np.mean(turned, 0), 1e-9).tolist()),
+        ),
+        log="xy",
+        note="The lower line is rounding.",
+    )
+    measured = {
+        "largest relative gap": worst(gaps),
+        "largest angle (degrees)": float(np.max(turned)),
+        "smallest first angle of uniform weights": float(np.min(np.array(plain)[:, 0])),
+    }
+    return Finding(
+        bool(worst(gaps) <= 1e-6 and np.max(turned) <= 1e-3 and np.min(np.array(plain)[:, 0]) > 1), measured, figure
+    )
+
+
+@proposition(
+    "smaller-kl-is-no-speed",
+    statement="A smaller KL(p*||w) is a smaller bound, not a faster direction: weights on small margins have the "
+    "smaller KL and the smaller bounded distance than uniform ones, and yet the worse angle for a time.",
+    source="counterexamples found here to the reading that weights near the dual accelerate (Xu et al. 2021; Zhou et "
+    "al. 2022, as reconstructed)",
+    kind="exact",
+    expected="at least one world with smaller KL, smaller distance and larger angle at the same time",
+    limits="Shows that it happens, not how often: see steps-to-margin for speed on average.",
+    runs=20,
+)
+def smaller_kl(trial: Trial) -> Finding:
+    """Weights e^(-margin) against uniform ones in many worlds."""
+    times = np.array([1.0, 10.0])
+    found_ones, nearer, angle = 0, [], []
+    for rng in trial.rngs:
+        x, y = apart(50, 5, 2.0, rng)
+        z = y[:, None] * x
+        found = solved(x, y)
+        small = np.exp(-(z @ found.direction))
+        uniform = np.ones(50)
+        gain = divergence(found.coefficients, uniform) - divergence(found.coefficients, small)
+        a, b = normalised(z, small, times), normalised(z, uniform, times)
+        goal = found.margin * found.direction
+        distance = [np.linalg.norm(each / times[:, None] - goal, axis=1) for each in (a, b)]
+        worse = angles(a, found.direction) - angles(b, found.direction)
+        found_ones += bool(gain > 0 and ((distance[0] < distance[1]) & (worse > 0)).any())
+        nearer.append(gain)
+        angle.append(float(worse.max()))
+    figure = Figure(
+        "KL saved by small-margin weights (nats)",
+        "angle: small-margin - uniform (degrees, worst time)",
+        (Series("world", nearer, angle, "point"),),
+        rule=0.0,
+        note="Right of zero the bound is smaller; above zero the direction is worse all the same.",
+    )
+    measured = {"worlds with smaller bound and worse angle": found_ones, "worlds": len(angle)}
+    return Finding(bool(found_ones > 0), measured, figure)
+
+
+@proposition(
+    "weights-fade",
+    statement="Separable data, logistic loss: static weights do not change where training tends to. The angle between "
+    "weighted and unweighted training falls like c/||theta||, that is 1/log t, with c the shift that "
+    "equalises log w over the support vectors.",
+    source=f"{_BYRD}, with the constant",
+    kind="exact",
+    expected="angle × ||theta|| within 3 % of c at t = 1e12, and the angle there below 0.4 of that at t = 1e2, in "
+    "every world",
+    limits="Exponential tails, no regularisation, weights that are bounded and fixed; the fading is slow.",
+    runs=6,
+    full_runs=20,
+)
+def fade(trial: Trial) -> Finding:
+    """Planted worlds, so that the support vectors are known; one class weighs four times the other."""
+    times = np.logspace(2, 12, 21)
+    ratios, off, curves = [], [], []
+    for rng in trial.rngs:
+        world = planted(60, 5, 5, 1.0, rng, width=6.0)
+        z, w = world.signed, np.where(world.y > 0, 4.0, 1.0)
+        plain, weighted = descent(z, np.ones(60), times), descent(z, w, times)
+        between = angles(weighted, plain)
+        held = world.coefficients > 0
+        across = z[held] - world.margin * world.direction
+        # Margins of support vectors end up at log w - log p + the same number.
+        shift = np.linalg.lstsq(np.column_stack([across, np.ones(len(across))]), np.log(w[held]), rcond=None)[0][:-1]
+        scaled = np.radians(between) * np.linalg.norm(plain, axis=1)
+        off.append(abs(scaled[-1] / float(np.linalg.norm(shift)) - 1))
+        ratios.append(float(between[-1] / between[0]))
+        curves.append(between)
+    figure = Figure(
+        "training time t",
+        "angle between weighted and unweighted (degrees)",
+        tuple(Series(f"world {k + 1}", times.tolist(), each.tolist()) for k, each in enumerate(curves[:4])),
+        log="xy",
+        note="It goes on falling, ever more slowly.",
+    )
+    measured = {"largest relative gap to c": worst(off), "largest angle(1e12) / angle(1e2)": worst(ratios)}
+    return Finding(bool(worst(ratios) < 0.4 and worst(off) < 0.03), measured, figure)
+
+
+@proposition(
+    "decay-freezes-weights",
+    statement="With weight decay the effect of weights stays: the angle between weighted and unweighted training stops "
+    "falling, at the larger a value the larger the ratio of the weights.",
+    source="Byrd & Lipton 2019 observed it; shown here by the minimisers",
+    kind="exact",
+    expected="the angle changes by less than 1 % from t = 1e8 to 1e10, is above 1 degree, is that of the minimisers to "
+    "1 %, and grows with the ratio",
+    limits="Decay 1e-3; linear model.",
+    runs=4,
+    full_runs=12,
+)
+def freeze(trial: Trial) -> Finding:
+    """Class ratios 4 and 64."""
+    times = np.logspace(2, 10, 17)
+    still, ends, off, order = [], [], [], []
+    shown: list[np.ndarray] = []
+    for rng in trial.rngs:
+        world = planted(60, 5, 5, 1.0, rng, width=6.0)
+        z, y = world.signed, world.y
+        plain = descent(z, np.ones(60), times, decay=1e-3)
+        last = []
+        for ratio in (4.0, 64.0):
+            w = np.where(y > 0, ratio, 1.0)
+            weighted = descent(z, w, times, decay=1e-3)
+            between = angles(weighted, plain)
+            ends_at = minimiser(z, w / w.mean() / 60, 1e-3), minimiser(z, np.ones(60) / 60, 1e-3)
+            off.append(abs(between[-1] / float(angles(ends_at[0][None], ends_at[1])[0]) - 1))
+            still.append(abs(between[-1] / between[-5] - 1))
+            last.append(float(between[-1]))
+            if len(shown) < 2:
+                shown.append(between)
+        ends += last
+        order.append(last[1] > last[0])
+    figure = Figure(
+        "training time t",
+        "angle between weighted and unweighted (degrees)",
+        (
+            Series("weights 4:1", times.tolist(), shown[0].tolist()),
+            Series("weights 64:1", times.tolist(), shown[1].tolist()),
+        ),
+        log="x",
+        note="With decay the lines become level.",
+    )
+    measured = {
+        "smallest last angle (degrees)": min(ends),
+        "largest late change": worst(still),
+        "largest gap to minimisers": worst(off),
+    }
+    return Finding(bool(worst(still) < 0.01 and worst(off) < 0.01 and min(ends) > 1 and all(order)), measured, figure)
+
+
+@proposition(
+    "not-separable-weights-stay",
+    statement="Where no hyperplane separates the classes, weights change the minimiser for good.",
+    source="derived here; classic for weighted maximum likelihood",
+    kind="exact",
+    expected="the angle of weighted and unweighted training at t = 1e6 is that of the minimisers, to 0.1 %, and above "
+    "0.5 degrees",
+    limits="Misspecified models: where the model holds the true posterior, and weights depend on x alone, both "
+    "limits agree.",
+    runs=6,
+    full_runs=20,
+)
+def stay(trial: Trial) -> Finding:
+    """Overlapping classes of different shapes."""
+    times = np.logspace(1, 6, 11)
+    off, ends, curves = [], [], []
+    for rng in trial.rngs:
+        y = np.where(np.arange(200) % 2 == 0, 1.0, -1.0)
+        x = rng.normal(size=(200, 2)) * np.where(y > 0, 0.5, 1.5)[:, None] + 0.6 * y[:, None] * np.array([1.0, 0.3])
+        z, w = y[:, None] * x, np.where(y * x[:, 1] > 0, 4.0, 1.0)
+        plain, weighted = descent(z, np.ones(200), times), descent(z, w, times)
+        between = angles(weighted, plain)
+        limits = minimiser(z, w, 0.0), minimiser(z, np.ones(200), 0.0)
+        off.append(abs(between[-1] / float(angles(limits[0][None], limits[1])[0]) - 1))
+        ends.append(float(between[-1]))
+        curves.append(between)
+    figure = Figure(
+        "training time t",
+        "angle between weighted and unweighted (degrees)",
+        tuple(Series(f"world {k + 1}", times.tolist(), each.tolist()) for k, each in enumerate(curves[:4])),
+        log="x",
+        note="Level lines: the effect is there to stay.",
+    )
+    measured = {"smallest last angle (degrees)": min(ends), "largest gap to minimisers": worst(off)}
+    return Finding(bool(worst(off) < 1e-3 and min(ends) > 0.5), measured, figure)
+
+
+@proposition(
+    "polynomial-tails-keep-weights",
+    statement="With a polynomial tail in place of an exponential one, weights change the limit although the data are "
+    "separable.",
+    source="Wang et al. 2022 (abstract); the limit of m^-a tails, the direction that makes sum w m^-a least, was "
+    "derived here",
+    kind="exact",
+    expected="weighted and unweighted limits are more than 1 degree apart in every world, and training at t = 1e14 is "
+    "within a fifth of that of each limit; with the logistic loss the angle falls all the time",
+    limits="Tail m^-1, linear model. The margin may be worse than with exponential tails (Ji et al. 2020).",
+    runs=4,
+    full_runs=12,
+)
+def tails(trial: Trial) -> Finding:
+    """Class ratio 8."""
+    times = np.logspace(1, 14, 14)
+    apart_by, off, falls = [], [], []
+    shown: list[np.ndarray] = []
+    for rng in trial.rngs:
+        world = planted(60, 5, 5, 1.0, rng, width=6.0)
+        z, w, one = world.signed, np.where(world.y > 0, 8.0, 1.0), np.ones(60)
+        loss = polynomial(1.0)
+        limits = limit_of_tails(z, w, 1.0), limit_of_tails(z, one, 1.0)
+        between = float(angles(limits[0][None], limits[1])[0])
+        weighted, plain = descent(z, w, times, loss), descent(z, one, times, loss)
+        ends = [float(angles(at[-1:], limit)[0]) for at, limit in zip((weighted, plain), limits, strict=True)]
+        own = angles(weighted, plain)
+        logistic = [descent(z, each, times[:10], LOGISTIC) for each in (w, one)]
+        other = angles(*logistic)
+        apart_by.append(between)
+        off.append(max(ends) / between)
+        falls.append(float(other[-1] / other[2]))
+        if not shown:
+            shown = [own, other]
+    figure = Figure(
+        "training time t",
+        "angle between weighted and unweighted (degrees)",
+        (
+            Series("polynomial tail", times.tolist(), shown[0].tolist()),
+            Series("logistic loss", times[:10].tolist(), shown[1].tolist()),
+        ),
+        log="xy",
+        note="One line becomes level, the other goes on falling.",
+    )
+    measured = {
+        "smallest angle of the limits (degrees)": min(apart_by),
+        "largest distance from a limit, of that angle": worst(off),
+        "logistic angle at 1e10 / at 1e3, largest": worst(falls),
+    }
+    return Finding(bool(min(apart_by) > 1 and worst(off) < 0.2 and worst(falls) < 0.6), measured, figure)

@@ -1,0 +1,265 @@
+"""Weights: what the library's schemes make of difficulty, and what weighing a sample means."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from scipy.special import expit
+from scipy.stats import spearmanr
+
+from hardsight.difficulty.result import Difficulty
+from hardsight.estimation.measure import measure_predictions
+from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
+from hardsight.theory.claims.ensembles import log_probs, worst
+from hardsight.theory.flows import angles
+from hardsight.theory.worlds import planted
+from hardsight.weights import describe as words
+from hardsight.weights import weigh
+from hardsight.weights.catalogue import scheme
+from hardsight.weights.schemes import importance
+from hardsight.weights.training import Weighting
+
+
+def _difficulty(rng: np.random.Generator, samples: int = 60, classes: int = 3) -> Difficulty:
+    views = log_probs(rng, 4, samples, classes).numpy()
+    return measure_predictions(views, rng.integers(0, classes, samples))
+
+
+@proposition(
+    "uniform-weights",
+    statement="Uniform weights are one each: D_chi2 is 0 and the effective sample size is n.",
+    source="definitions; Kish 1965",
+    kind="exact",
+    expected="gap of 1e-12 or less",
+    limits="None.",
+    runs=5,
+)
+def uniform_weights(trial: Trial) -> Finding:
+    """The scheme of that name, on random difficulties."""
+    gaps, sizes = [], []
+    for rng in trial.rngs:
+        d = _difficulty(rng, int(rng.integers(20, 100)))
+        w = weigh(d, "uniform")
+        gaps += [abs(float(np.square(w).mean()) - 1), abs(words.effective(w) - len(d)), worst(np.abs(w - 1).tolist())]
+        sizes.append((len(d), words.effective(w)))
+    figure = Figure(
+        "samples",
+        "effective sample size",
+        (Series("uniform weights", [n for n, _ in sizes], [worth for _, worth in sizes], "point"),),
+        note="Equal.",
+    )
+    return Finding(bool(worst(gaps) <= 1e-12), {"largest gap": worst(gaps)}, figure)
+
+
+@proposition(
+    "priorities",
+    statement="Hard-first weights rise with the error and easy-first weights fall: the Spearman correlation of weight "
+    "and error tells the priority of a scheme.",
+    source="the priority modes of Zhou & Wu 2023; this library's schemes",
+    kind="exact",
+    expected="Spearman 1 and -1; mean weight 1 within 1e-12; each weight as the formula says, within 1e-12",
+    limits="Of held-out errors; in training the order changes with the model.",
+    runs=5,
+)
+def priorities(trial: Trial) -> Finding:
+    """Weights of random difficulties, against the formulas written out."""
+    ranks, gaps = [], []
+    for rng in trial.rngs:
+        d = _difficulty(rng)
+        hard, easy = weigh(d, "hard-first", temperature=0.5), weigh(d, "easy-first", temperature=0.5)
+        p = np.exp(-d.error)
+        formula = np.exp(-2 * p), np.exp(-2 * (1 - p))
+        gaps += [worst(np.abs(w - f / f.mean()).tolist()) for w, f in zip((hard, easy), formula, strict=True)]
+        gaps += [abs(float(w.mean()) - 1) for w in (hard, easy)]
+        ranks.append((spearmanr(hard, d.error).statistic, spearmanr(easy, d.error).statistic))
+    order = np.argsort(d.error)
+    figure = Figure(
+        "error (nats)",
+        "weight",
+        (
+            Series("hard-first", d.error[order].tolist(), hard[order].tolist()),
+            Series("easy-first", d.error[order].tolist(), easy[order].tolist()),
+        ),
+        rule=1.0,
+        note="One rises, the other falls.",
+    )
+    least, most = np.min(ranks, 0)[0], np.max(ranks, 0)[1]
+    measured = {
+        "largest gap to the formula": worst(gaps),
+        "smallest Spearman of hard-first": least,
+        "largest of easy-first": most,
+    }
+    return Finding(bool(worst(gaps) <= 1e-12 and least > 1 - 1e-12 and most < -1 + 1e-12), measured, figure)
+
+
+def _best(objective: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    found: np.ndarray = grid[objective.argmin(1)]
+    return found
+
+
+@proposition(
+    "self-paced-minimises",
+    statement="Self-paced weights are the minimisers over v in [0, 1] of v l + f(v), with the regulariser f of each "
+    "form.",
+    source="Kumar et al. 2010; Jiang et al. 2014; Gong et al. 2019",
+    kind="exact",
+    expected="within one step (1e-4) of the best point of a grid",
+    limits="Three forms: hard, linear, polynomial.",
+    runs=3,
+)
+def self_paced(trial: Trial) -> Finding:
+    """Search over a grid of 10,001 weights."""
+    grid = np.linspace(0, 1, 10_001)
+    gaps, shown = [], {}
+    for rng in trial.rngs:
+        loss, lam = np.sort(rng.uniform(0, 3, 40)), float(rng.uniform(0.5, 2))
+        forms = {
+            "spl-hard": ({}, -lam * grid),
+            "spl-linear": ({}, lam * (grid**2 / 2 - grid)),
+            "spl-polynomial": ({"t": 4}, lam * (grid**4 / 4 - grid)),
+        }
+        for name, (more, regulariser) in forms.items():
+            w = scheme(name).of({"loss": torch.from_numpy(loss)}, {"lam": lam, **more}).numpy()
+            gaps.append(worst(np.abs(w - _best(loss[:, None] * grid + regulariser, grid)).tolist()))
+            shown[name] = (loss, w)
+    figure = Figure(
+        "loss (nats)",
+        "weight",
+        tuple(Series(name, loss.tolist(), w.tolist()) for name, (loss, w) in shown.items()),
+        note="Zero from the threshold on.",
+    )
+    return Finding(bool(worst(gaps) <= 1e-4 + 1e-12), {"largest gap": worst(gaps)}, figure)
+
+
+@proposition(
+    "weight-is-copies",
+    statement="A whole-number weight is that many copies: the weighted mean loss has the gradient of the data set with "
+    "copies.",
+    source="definition of the weighted empirical risk",
+    kind="exact",
+    expected="largest gap of a gradient 1e-6 or less, by hs.Weighting, which keeps weights in single precision, and by "
+    "plain cross-entropy",
+    limits="Of the loss. Cross-validation must keep copies together, and dropout or augmentation treats them apart.",
+    runs=10,
+)
+def copies(trial: Trial) -> Finding:
+    """A linear model's gradient, weights 0 to 4."""
+    gaps, theirs, ours = [], [], []
+    for rng in trial.rngs:
+        x, y = torch.from_numpy(rng.normal(size=(30, 4))), torch.from_numpy(rng.integers(0, 3, 30))
+        w = rng.integers(0, 5, 30)
+        theta = torch.from_numpy(rng.normal(size=(4, 3)))
+        weighting = Weighting(w.astype(np.float64), reduction="weighted mean")
+        gradients = []
+        for weighted in (True, False):
+            at = theta.clone().requires_grad_()
+            if weighted:
+                loss = torch.nn.functional.cross_entropy(x @ at, y, reduction="none")
+                total = weighting(loss, torch.arange(30))
+            else:
+                rows = torch.from_numpy(np.repeat(np.arange(30), w))
+                total = torch.nn.functional.cross_entropy(x[rows] @ at, y[rows])
+            (gradient,) = torch.autograd.grad(total, at)
+            gradients.append(gradient)
+        gaps.append(float((gradients[0] - gradients[1]).abs().max()))
+        ours += gradients[0].ravel().tolist()
+        theirs += gradients[1].ravel().tolist()
+    figure = Figure(
+        "gradient with copies",
+        "gradient with weights",
+        (Series("entry", theirs, ours, "point"),),
+        note="All points lie on the diagonal.",
+    )
+    return Finding(bool(worst(gaps) <= 1e-6), {"largest gap": worst(gaps)}, figure)
+
+
+@proposition(
+    "importance-is-unbiased",
+    statement="Samples drawn by chances P and weighted by 1/(N P) have, in expectation, the mean loss of all: whatever "
+    "the chances.",
+    source="Katharopoulos & Fleuret 2018; Schaul et al. 2016",
+    kind="exact",
+    expected="largest gap 1e-12 or less; without the correction the mean is off",
+    limits="Unbiased is not of low variance.",
+    runs=20,
+)
+def unbiased(trial: Trial) -> Finding:
+    """Expectations as sums over all samples; chances by the loss."""
+    gaps, plain, corrected, true = [], [], [], []
+    for rng in trial.rngs:
+        loss = torch.from_numpy(rng.gamma(0.5, 1.0, 80))
+        chances = scheme("per").of({"loss": loss}, {"alpha": 0.8})
+        p = chances / chances.sum()
+        true.append(float(loss.mean()))
+        corrected.append(float((p * importance.correction(chances) * loss).sum()))
+        plain.append(float((p * loss).sum()))
+        gaps.append(abs(corrected[-1] - true[-1]))
+    figure = Figure(
+        "mean loss of all samples (nats)",
+        "expected mean of the drawn (nats)",
+        (Series("corrected", true, corrected, "point"), Series("not corrected", true, plain, "point")),
+        note="The corrected ones lie on the diagonal, the others above.",
+    )
+    off = float(np.min(np.subtract(plain, true)))
+    return Finding(
+        bool(worst(gaps) <= 1e-12 and off > 0), {"largest gap": worst(gaps), "smallest bias without it": off}, figure
+    )
+
+
+@proposition(
+    "dynamic-weights-escape",
+    statement="Weights that follow the loss and may reach zero are outside the theorem of vanishing effect: when the "
+    "samples of the largest loss are left out at every step, training never tends to the max-margin "
+    "direction; with a floor under the same weights it does.",
+    source="limit of the optimization theory (Xu et al. 2021 ask for weights in [b, B], b > 0), shown here",
+    kind="exact",
+    expected="with spl-share the angle to the max-margin direction stays within a fifth of itself over the last third, "
+    "and is three times the one with a floor in the end, which falls by a fifth or more meanwhile",
+    limits="Gradient descent with normalised steps on planted worlds; nine tenths of the samples kept.",
+    runs=3,
+    full_runs=10,
+)
+def dynamic(trial: Trial) -> Finding:
+    """Weights by the library's own scheme, anew at every step."""
+    steps, every = 3000, 100
+    shown: dict[str, list[float]] = {}
+    level, falls, times = [], [], []
+    for rng in trial.rngs:
+        world = planted(40, 4, 3, 1.0, rng, width=3.0)
+        ways = {}
+        for name, floor in (("largest losses left out", 0.0), ("with a floor of 0.1", 0.1)):
+            ways[name] = [
+                float(angles(theta[None], world.direction)[0]) for theta in _followed(world.signed, floor, steps, every)
+            ]
+        free, floored = ways.values()
+        third = 2 * len(free) // 3
+        level.append(abs(free[-1] / free[third] - 1))
+        falls.append(floored[-1] / floored[third])
+        times.append(free[-1] / floored[-1])
+        shown = shown or ways
+    at = list(range(every, steps + 1, every))
+    figure = Figure(
+        "steps",
+        "angle to the max-margin direction (degrees)",
+        tuple(Series(name, at, way) for name, way in shown.items()),
+        log="y",
+        note="One stays away for good.",
+    )
+    measured = {
+        "smallest ratio of the last angles": min(times),
+        "largest late change, left out": worst(level),
+        "largest late ratio, with a floor": worst(falls),
+    }
+    return Finding(bool(min(times) > 3 and worst(level) < 0.2 and worst(falls) < 0.8), measured, figure)
+
+
+def _followed(z: np.ndarray, floor: float, steps: int, every: int) -> Iterator[np.ndarray]:
+    theta = np.zeros(z.shape[1])
+    for step in range(1, steps + 1):
+        m = z @ theta
+        w = scheme("spl-share").of({"loss": torch.from_numpy(np.logaddexp(0, -m))}, {"rate": 0.9}).numpy()
+        q = np.maximum(w, floor) * expit(-m)
+        # A step of the same size however small the losses are: time on a logarithmic scale.
+        theta = theta + 0.05 * q @ z / q.sum()
+        if step % every == 0:
+            yield theta

@@ -1,0 +1,86 @@
+"""What the claims about images are tested on: a source of labelled images, a network, and what is expected of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hardsight.difficulty.result import Difficulty
+from hardsight.estimation.measure import measure
+from hardsight.learners import Network
+from hardsight.measures.record import Record
+from hardsight.theory.worlds import digits
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Study:
+    """Images, and how they are measured.
+
+    Attributes:
+        name: of the images, as claims tell it.
+        images: gives them, ``(sample, feature)`` or bytes ``(sample, height, width, channel)``, and their labels, codes.
+        network: the recipe.
+        setting: the network in words.
+        repeats: how often all samples are dealt into folds; where the parts of the error count, ``views``.
+        rates: shares of labels that are flipped.
+        factors: of the largest class to the smallest, one a run in turn.
+        largest: samples of the largest class of a long tail.
+        auc: what the mean AUROC of the error for flipped labels shall exceed.
+        margin: what the rank correlation of error and negative mean margin shall exceed.
+        variance: the same of error and variance.
+        runs: of every test; None: as many as the test has by itself, which gives an interval.
+    """
+
+    name: str
+    images: Callable[[], tuple[np.ndarray, np.ndarray]]
+    network: Network
+    setting: str
+    repeats: int
+    views: int
+    rates: tuple[float, ...]
+    factors: tuple[float, ...]
+    largest: int
+    auc: float
+    margin: float
+    variance: float
+    runs: int | None = None
+
+    def counts(self, runs: int, full_runs: int) -> dict[str, int]:
+        """Runs of a test in the fast set and in the full one."""
+        return {"runs": self.runs or runs, "full_runs": self.runs or full_runs}
+
+    @property
+    def note(self) -> str:
+        """What an interval cannot say where there is one run."""
+        return (
+            "" if self.runs != 1 else " One run, as in the original: there is no interval, and the mean alone decides."
+        )
+
+
+DIGITS = Study(
+    "scikit-learn's digits",
+    digits,
+    Network(hidden=(64,)),
+    "perceptrons of 64, five folds",
+    repeats=3,
+    views=6,
+    rates=(0.1, 0.2, 0.4),
+    factors=(10, 50),
+    largest=170,
+    auc=0.99,
+    margin=0.95,
+    variance=0.9,
+)
+
+
+def measured(
+    x: np.ndarray, y: np.ndarray, seed: int, *names: str, network: Network, repeats: int
+) -> tuple[Difficulty, dict[str, np.ndarray]]:
+    """Difficulty by networks in five folds, and measures of the same models by name."""
+    record = Record(names, members=True) if names else None
+    recipe: dict[str, Any] = {"learner": network, "folds": FOLDS, "repeats": repeats, "record": record, "seed": seed}
+    d = measure(x, y, adjusted="rho" in names, refine=False, **recipe)
+    return d, {} if record is None else {name: record.measure(name).to_numpy() for name in names}
