@@ -39,16 +39,18 @@ dist: $(VENV)/.venv requirements/release.txt
 
 # Kills each command 50 times, fills disks, and so on; the ordinary tests do the same a few times. Prints the counts.
 faults: $(VENV)/.dev
-	HARDSIGHT_KILLS=50 $(BIN)/python -m pytest -v -p no:cacheprovider $(wildcard tests/test_faults_*.py)
+	HARDSIGHT_KILLS=50 $(BIN)/python -m pytest -v -p no:cacheprovider tests/faults/test_disk_faults.py tests/faults/test_kills.py tests/faults/test_concurrent_processes.py tests/faults/test_locales_and_names.py
 
 # Ten thousand hostile inputs at every door; `make fuzz FUZZ="csv npz --inputs 500 --seed 1"` for some of them.
 fuzz: $(VENV)/.dev
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ)
 
 # What everyone uses, for versions of dependencies and of Python that CI does not have. The report's browser is left out.
-CORE := difficulty doctor files decompose factors splits truth samples samples_files samples_tables samples_labels \
-  samples_media weigh weighting estimators logistic perceptrons plot cli record console storage
-CORE_TESTS := $(CORE:%=tests/test_%.py)
+CORE := difficulty/result cli/doctor io/atomic measures/bias_variance attribution/ledger resampling/splitters \
+  attribution/label_noise data/from_memory data/from_files data/frames data/labels data/text_and_images \
+  weights/weigh weights/training/weighting learners/sklearn_learner learners/logistic learners/mlp \
+  reporting/plot cli/commands measures/record cli/summary io/memmap
+CORE_TESTS := $(foreach name,$(CORE),tests/$(dir $(name))test_$(notdir $(name)).py)
 # Networks with weights of their own are extras.
 LEFT_OUT := not real_network and not real_sentence
 # The type checks of tests need a newer jaxtyping than the package.

@@ -1,6 +1,6 @@
 """Run the examples of docs/gallery again, and put code, output and figures of today onto their pages.
 
-`python scripts/gallery.py [NAME ...]`; tests/test_gallery.py says whether that is due.
+`python scripts/gallery.py [NAME ...]`; tests/project/test_gallery.py says whether that is due.
 """
 
 import os

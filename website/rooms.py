@@ -42,18 +42,19 @@ def _of(module: str, names: str) -> tuple[str, ...]:
     return tuple(f"{module}.{name}" for name in names.split())
 
 
-def _whole(name: str, title: str, guide: str) -> Room:
+def _whole(name: str, title: str, guide: str, package: str = "") -> Room:
     """A page for a package: its docstring, and all that it names as public."""
-    return Room(name, title, guide, (f"hardsight.{name}",), _public(f"hardsight.{name}"))
+    path = f"hardsight.{package or name}"
+    return Room(name, title, guide, (path,), _public(path))
 
 
 ROOMS = (
     Room("measure", "Measure", "tutorial.md", (), _of("hardsight", "measure measure_predictions load")),
     Room("difficulty", "Difficulty", "tutorial.md", (), _of("hardsight", "Difficulty")),
-    _whole("samples", "Samples", "data-and-learners.md"),
+    _whole("samples", "Samples", "data-and-learners.md", "data"),
     Room("splits", "Splits", "data-and-learners.md", (), _of("hardsight", "KFold Subsets LeaveOneOut")),
     _whole("learners", "Learners", "data-and-learners.md"),
-    _whole("backends", "Backends", "data-and-learners.md"),
+    _whole("backends", "Backends", "data-and-learners.md", "estimation.backends"),
     Room("ledger", "Ledger", "how-it-works.md", ("hardsight.attribution.ledger",), _of("hardsight.attribution.ledger",
     "Ledger ledger")),
     Room("decompose", "Bias and variance", "how-it-works.md", ("hardsight.measures.bias_variance",),
@@ -74,7 +75,7 @@ ROOMS = (
     _whole("weights", "Weights", "weights.md"),
     Room("schemes", "Schemes", "weights.md", (), tuple(dict.fromkeys(
         f"{row.function.__module__}.{row.function.__name__}" for row in SCHEMES.values()))),
-    _whole("weighting", "Weighting", "weighting.md"),
+    _whole("weighting", "Weighting", "weighting.md", "weights.training"),
     Room("integrations", "Integrations", "integrations.md",
          ("hardsight.integrations.sklearn", "hardsight.integrations.skorch", "hardsight.integrations.boosting",
           "hardsight.integrations.huggingface", "hardsight.integrations.lightning"),
@@ -83,15 +84,15 @@ ROOMS = (
           *_of("hardsight.integrations.boosting", "objective Objective probabilities"),
           *_of("hardsight.integrations.huggingface", "WeightedTrainer"),
           *_of("hardsight.integrations.lightning", "WeightingCallback"))),
-    Room("explain", "Explain", "explain.md", ("hardsight.explain",),
+    Room("explain", "Explain", "explain.md", ("hardsight.explanation",),
          ("hardsight.explanation.analysis.explain", "hardsight.explanation.Explanation")),
     Room("decisions", "Decisions", "review.md", ("hardsight.difficulty.decisions",),
          _of("hardsight.difficulty.decisions", "read Decisions Curated")),
-    _whole("report", "Report", "tutorial.md"),
-    _whole("review", "Review", "review.md"),
-    _whole("plot", "Plots", "plots.md"),
+    _whole("report", "Report", "tutorial.md", "reporting.report"),
+    _whole("review", "Review", "review.md", "reporting.review"),
+    _whole("plot", "Plots", "plots.md", "reporting.plot"),
     _whole("theory", "Theory", "theory.md"),
-    _whole("doctor", "Doctor", "versions.md"),
+    _whole("doctor", "Doctor", "versions.md", "cli.doctor"),
     Room("extensions", "For extensions", "extending.md", (),
          (*_of("hardsight.measures.measure", "pair Score Column"), *_of("hardsight.measures.statistics", "Statistic View"),
           *_of("hardsight.measures.reductions", "Reduction Fold"),
@@ -115,14 +116,15 @@ def documented() -> Iterator[str]:
 def called(path: str) -> str:
     """How code that imported ``hardsight as hs`` calls what a path names.
 
-    >>> called("hardsight.estimation.measure.measure"), called("hardsight.reporting.plot.weights"),
-    called("hardsight.data.of")
-    ('hs.measure', 'hs.plot.weights', 'hardsight.data.of')
+    >>> called("hardsight.estimation.measure.measure"), called("hardsight.reporting.plot.weights")
+    ('hs.measure', 'hs.plot.weights')
+    >>> called("hardsight.data.of")
+    'hardsight.data.of'
     """
     name = path.rpartition(".")[2]
     if name in hardsight.__all__ and name not in _WITHIN:
         return f"hs.{name}"
     for room in _WITHIN:
-        if path.startswith((f"hardsight.{room}.", f"hardsight.integrations.{room}.")):
+        if path.startswith((f"hardsight.{room}.", f"hardsight.integrations.{room}.", f"hardsight.reporting.{room}.")):
             return f"hs.{room}.{name}"
     return path

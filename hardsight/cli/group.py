@@ -13,7 +13,6 @@ import click
 from hardsight import __version__
 from hardsight.errors import HardsightError
 
-
 # Other packages add a command by an entry point of this group.
 _ENTRY_POINTS = "hardsight.commands"
 # Commands that are packages of their own, and how to install them.

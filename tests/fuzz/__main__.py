@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fuzz.doors import DOORS
+from fuzz.targets import DOORS
 from fuzz.workers import Tally, fuzz
 
 

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fuzz.core import ACCEPTED, MIB, REFUSED, SECONDS, Door, attempts, emptied
+from fuzz.target import ACCEPTED, MIB, REFUSED, SECONDS, Door, attempts, emptied
 
 # Far more than an input may take, in seconds of a clock that runs while other programs do.
 _PATIENCE = 60.0

@@ -1,0 +1,363 @@
+"""How labels come about: planted flips are found with calibrated probabilities, and structure only where it is."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
+from test_ledger import ensemble, likeness
+
+import hardsight as hs
+from hardsight.attribution.label_noise import Evidence, Known, label_model, posterior
+from hardsight.attribution.label_noise import pair_flips as targets
+from hardsight.attribution.label_noise import selection as choice
+from hardsight.attribution.label_noise.em import Fit
+from hardsight.attribution.label_noise.pair_flips import one_target
+
+
+def told(q, label, neighbours=None):
+    """The model and the posterior of probabilities ``(sample, class)``, under equal class shares."""
+    q, label = torch.as_tensor(q), torch.as_tensor(label)
+    prior = torch.full((q.shape[1],), 1 / q.shape[1], dtype=torch.float64)
+    evidence = Evidence(q.log(), label, prior, neighbours)
+    model = label_model(evidence)
+    return model, posterior(model, evidence, torch.arange(len(label))).numpy()
+
+
+def wrong_of(found, label):
+    return 1 - found[np.arange(len(label)), label]
+
+
+def mixture(seed, n=6000, shares=(0.3, 0.05)):
+    """Two classes that overlap, the exact posterior, labels of which a share of each class is flipped, and which."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(2, size=n)
+    x = rng.normal(3.0 * true - 1.5)
+    clean = 1 / (1 + np.exp(-3.0 * x))
+    flipped = rng.random(n) < np.array(shares)[true]
+    return clean, np.where(flipped, 1 - true, true), flipped
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**32))
+def test_posterior_is_normalised_and_by_bayes(seed):
+    log_probs, label = ensemble(seed)
+    balanced = log_probs.mean(0).softmax(1)
+    model, found = told(balanced, label)
+    np.testing.assert_allclose(found.sum(1), 1)
+    by_hand = np.zeros_like(found)
+    for weight, each in model.mixture():
+        like = likeness(each, balanced.log().numpy(), np.full(balanced.shape[1], 1 / balanced.shape[1]))
+        if not each.taught:
+            like = balanced.log().numpy()
+        joint = each.prior.numpy() * np.exp(each.powers.item() * like) * each.transition.numpy().T[label]
+        by_hand += weight * joint / joint.sum(1, keepdims=True)
+        assert each.powers.item() >= 1
+    np.testing.assert_allclose(found, by_hand, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_flips_are_found_with_calibrated_probabilities(seed):
+    clean, label, flipped = mixture(seed)
+    model, found = told(np.stack([1 - clean, clean], 1), label)
+    np.testing.assert_allclose(model.transition, [[0.7, 0.3], [0.05, 0.95]], atol=0.025)
+    np.testing.assert_allclose(model.prior, [0.5, 0.5], atol=0.025)
+    assert model.powers.item() == pytest.approx(1, abs=0.2)
+    assert calibration_error(wrong_of(found, label), flipped) < 0.03
+
+
+def test_softness_that_members_learned_from_flips_is_taken_out():
+    clean, label, flipped = mixture(3, shares=(0.2, 0.2))
+    soft = 1 / (1 + np.sqrt((1 - clean) / clean))
+    model, found = told(np.stack([1 - soft, soft], 1), label)
+    assert model.powers.item() == pytest.approx(2, rel=0.2)
+    np.testing.assert_allclose(model.transition, [[0.8, 0.2], [0.2, 0.8]], atol=0.025)
+    assert calibration_error(wrong_of(found, label), flipped) < 0.03
+
+
+def test_powers_are_the_most_probable_ones_where_classes_lie_far_apart():
+    # Sure and right but for a rare class: the likelihood hardly falls with ever larger powers.
+    rng = np.random.default_rng(0)
+    true = np.repeat([0, 1, 2], [150, 140, 10])
+    q = np.full((300, 3), 0.01)
+    q[np.arange(300), np.where(true == 2, rng.integers(2, size=300), true)] = 0.98
+    label = np.where(rng.random(300) < 0.2, (true + rng.integers(1, 3, 300)) % 3, true)
+    near = np.stack([rng.choice(label[true == c], 10) for c in true])
+    shares = torch.bincount(torch.from_numpy(label), minlength=3).double() / 300
+    evidence = Evidence(torch.from_numpy(q).log(), torch.from_numpy(label), shares, torch.from_numpy(near))
+    fit = Fit(evidence.witnesses(torch.arange(300)), evidence.label, shares)
+    model = fit.best((np.inf, np.inf), taught=False)
+
+    def surprise(powers):
+        return -float(fit.log_likelihood(model._replace(powers=powers)).sum()) + float((powers - 1).square().sum()) / 2
+
+    least = surprise(model.powers)
+    assert least < surprise(torch.tensor([6.0, 6.0], dtype=torch.float64))
+    for k in range(2):
+        for step in (-0.05, 0.05):
+            moved = model.powers.clone()
+            moved[k] += step
+            assert moved[k] < 0 or moved.sum() < 1 or surprise(moved) > least
+
+
+def calibration_error(p, happened):
+    """Mean gap between stated and observed frequency over ten equally wide bins, weighted by size."""
+    bins = np.minimum((10 * p).astype(int), 9)
+    return sum(abs(p[bins == b].mean() - happened[bins == b].mean()) * (bins == b).mean() for b in set(bins))
+
+
+def many_classes(rate, where, seed=0, n=3000, classes=6):
+    """Sure predictions of the true class, and labels that are wrong at a rate, going ``where(true, rng)``."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(classes, size=n)
+    logits = rng.normal(size=(n, classes))
+    logits[np.arange(n), true] += 5
+    q = torch.tensor(logits).softmax(1)
+    flipped = rng.random(n) < rate
+    return q, np.where(flipped, where(true, rng), true), flipped
+
+
+def test_even_noise_is_held_even():
+    q, label, flipped = many_classes(0.3, lambda true, rng: (true + rng.integers(1, 6, len(true))) % 6)
+    model, found = told(q, label)
+    off = model.transition[~torch.eye(6, dtype=torch.bool)]
+    torch.testing.assert_close(off, torch.full((30,), 0.06, dtype=torch.float64), rtol=0, atol=0.03)
+    assert model.transition.diagonal().mean() == pytest.approx(0.7, abs=0.03)
+    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+
+
+def test_structured_noise_is_found():
+    q, label, flipped = many_classes(0.3, lambda true, rng: (true + 1) % 6)
+    model, found = told(q, label)
+    assert model.targets.tolist() == [1, 2, 3, 4, 5, 0]
+    np.testing.assert_allclose(model.transition[torch.arange(6), (torch.arange(6) + 1) % 6], 0.3, atol=0.05)
+    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+
+
+def test_labels_that_go_to_two_classes_have_no_single_target():
+    q, label, flipped = many_classes(0.4, lambda true, rng: (true + rng.integers(1, 3, len(true))) % 6)
+    model, found = told(q, label)
+    assert model.targets is None
+    assert model.held[1] != float("inf")
+    at = torch.arange(6)
+    for step in (1, 2):
+        np.testing.assert_allclose(model.transition[at, (at + step) % 6], 0.2, atol=0.05)
+    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+
+
+def test_targets_of_many_classes_are_found():
+    q, label, flipped = many_classes(0.4, lambda true, rng: (true + 7) % 20, classes=20)
+    model, found = told(q, label)
+    assert model.targets.tolist() == [(c + 7) % 20 for c in range(20)]
+    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+
+
+def learned_by_heart(seed, sizes, softness=1.0, rate=0.4):
+    """Flips to the next class, and what models of such labels say: the labels' chances where a sample is, times noise.
+
+    Returns:
+        Log-probabilities under balanced labels, labels, true classes, and the shares of the labels.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = np.asarray(sizes)
+    classes = len(sizes)
+    true = np.repeat(np.arange(classes), sizes)
+    label = np.where(rng.random(len(true)) < rate, (true + 1) % classes, true)
+    centres = np.full((classes, classes), 0.02)
+    at = np.arange(classes)
+    centres[at, at], centres[at, (at + 1) % classes] = 1 - rate, rate
+    logits = np.log(centres[true]) + softness * rng.normal(size=(len(true), classes))
+    return (
+        torch.tensor(logits).log_softmax(1),
+        label,
+        true,
+        torch.tensor(np.bincount(label, minlength=classes) / len(true)),
+    )
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])
+def test_flips_among_rare_classes_are_found_by_searching_for_their_targets(seed):
+    # Most of the labels of the small classes are wrong ones of a large neighbour, so that a class can take another's name.
+    log_q, label, true, shares = learned_by_heart(seed, [11, 24, 168, 16, 35, 5, 249, 77, 7, 114, 52])
+    evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
+    model = label_model(evidence)
+    assert model.targets.tolist() == [*range(1, 11), 0]
+    assert (model.transition.diagonal() > 0.5).all()
+    p_wrong = Known(evidence, model).p_wrong.numpy()
+    assert average_precision_score(label != true, p_wrong) > 0.98
+    assert calibration_error(p_wrong, label != true) < 0.04
+
+
+def test_a_search_gains_likelihood(monkeypatch):
+    log_q, label, _, shares = learned_by_heart(0, [11, 24, 168, 16, 35, 5, 249, 77, 7, 114, 52])
+    evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
+    fit = Fit(evidence.witnesses(torch.arange(len(label))), evidence.label, evidence.prior)
+    free = [fit.best((float("inf"), 3.0), taught=True)]
+    found = one_target(fit, free, free[0], taught=True)
+    monkeypatch.setattr(targets, "_MANY", 0)
+    unsearched = one_target(fit, free, free[0], taught=True)
+    gain = fit.log_likelihood(found).mean() - fit.log_likelihood(unsearched).mean()
+    assert gain > 0.01
+
+
+def test_where_nothing_is_wrong_no_targets_are_sought(monkeypatch):
+    monkeypatch.setattr(choice, "one_target", None)
+    rng = np.random.default_rng(0)
+    true = rng.integers(5, size=2000)
+    logits = 2 * rng.normal(size=(2000, 5))
+    logits[np.arange(2000), true] += 2
+    q = torch.tensor(logits).softmax(1)
+    # Classes overlap, and labels are drawn by what is exactly so.
+    label = np.array([rng.choice(5, p=row) for row in q.numpy()])
+    assert (q.argmax(1).numpy() != label).mean() > 0.2
+    _, found = told(q, label)
+    assert wrong_of(found, label).mean() < 0.05
+
+
+def test_softness_is_no_excuse_where_models_are_surest():
+    # Every sample of a class looks like 60 % the one and 40 % the next, which softness would explain, too.
+    log_q, label, true, shares = learned_by_heart(3, [238, 109, 211, 97, 110, 234], softness=0.7)
+    evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
+    model = label_model(evidence)
+    assert 1 - float(model.prior @ model.transition.diagonal()) == pytest.approx(0.4, abs=0.06)
+    assert average_precision_score(label != true, Known(evidence, model).p_wrong.numpy()) > 0.9
+
+
+def test_pair_flips_that_members_learned_are_undone():
+    # Members of noisy labels say what these are like: 60 % the class, 40 % the next one, and either may come out first.
+    rng = np.random.default_rng(1)
+    true = rng.integers(5, size=3000)
+    flipped = rng.random(3000) < 0.4
+    label = np.where(flipped, (true + 1) % 5, true)
+    logits = np.full((3000, 5), np.log(0.02))
+    logits[np.arange(3000), true], logits[np.arange(3000), (true + 1) % 5] = np.log(0.6), np.log(0.4)
+    logits += 0.7 * rng.normal(size=logits.shape)
+    q = torch.tensor(logits).softmax(1)
+    model, found = told(q, label)
+    assert model.taught
+    assert (q.argmax(1).numpy() == true).mean() < 0.7
+    assert (found.argmax(1) == true).mean() > 0.95
+    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+
+
+def test_neighbours_are_weighed_as_a_second_witness():
+    # The consensus knows nothing of half of the samples, the neighbours nothing of the other half.
+    rng = np.random.default_rng(0)
+    true = rng.integers(3, size=4000)
+    first = rng.random(4000) < 0.5
+    logits = rng.normal(size=(4000, 3))
+    logits[np.arange(4000), true] += np.where(first, 4, 0)
+    flipped = rng.random(4000) < 0.2
+    label = np.where(flipped, (true + rng.integers(1, 3, 4000)) % 3, true)
+    near = rng.integers(3, size=(4000, 10))
+    agree = ~first[:, None] & (rng.random((4000, 10)) < 0.8)
+    near = torch.from_numpy(np.where(agree, true[:, None], near).astype(np.int32))
+    q = torch.tensor(logits).softmax(1)
+    alone, both = told(q, label), told(q, label, near)
+    assert (both[0].powers > 0.3).all()
+    assert (both[1].argmax(1) == true).mean() > (alone[1].argmax(1) == true).mean() + 0.05
+    assert calibration_error(wrong_of(both[1], label), flipped) < 0.04
+
+
+def test_shares_of_neighbours_by_hand():
+    prior = torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64)
+    near = torch.tensor([[0] * 6 + [1] * 3 + [-1], [-1] * 10], dtype=torch.int32)
+    evidence = Evidence(prior.log().expand(2, 3), torch.tensor([0, 1]), prior, near)
+    consensus, shares = evidence.witnesses(torch.arange(2))
+    # Of (6 + 1, 3 + .5, 0 + .5) over the prior: 14, 14 and 2.
+    torch.testing.assert_close(shares[:, 0].exp(), torch.tensor([14, 14, 2], dtype=torch.float64) / 30)
+    torch.testing.assert_close(shares[:, 1].exp(), torch.full((3,), 1 / 3, dtype=torch.float64))
+    torch.testing.assert_close(consensus.exp(), torch.full((3, 2), 1 / 3, dtype=torch.float64))
+
+
+def test_likelihood_is_largest_at_what_is_found():
+    clean, label, _ = mixture(5, n=800)
+    q = np.stack([1 - clean, clean], 1)
+    model, _ = told(q, label)
+
+    def likelihood(power, transition, prior):
+        p = prior * q**power
+        p /= p.sum(1, keepdims=True)
+        return np.log((p @ transition)[np.arange(len(label)), label]).mean()
+
+    rate = 1 - float(model.transition.diagonal() @ model.prior)
+    prior, power = model.prior.numpy(), model.powers.item()
+    best = likelihood(power, model.transition.numpy(), prior)
+    for other in (power * 0.8, power * 1.25):
+        assert likelihood(max(other, 1.0), model.transition.numpy(), prior) <= best + 1e-4
+    for other in (rate - 0.05, rate + 0.05):
+        assert likelihood(power, (1 - other) * np.eye(2) + other * (1 - np.eye(2)), prior) < best + 1e-4
+
+
+def test_a_few_samples_of_a_class_teach_no_noise_rate():
+    label = np.array([0] * 50 + [1, 1])
+    model, found = told([[0.99, 0.01]] * 50 + [[0.05, 0.95], [0.1, 0.9]], label)
+    assert (model.transition.diagonal() > 0.9).all()
+    assert (wrong_of(found, label) < 0.1).all()
+
+
+def test_small_classes_are_held_to_the_common_noise_rate():
+    # Four samples look like class 1 and two of them are labelled 0: counted alone that were a rate of one half.
+    label = np.array([0] * 100 + [0, 0, 1, 1])
+    model, _ = told([[0.999, 0.001]] * 100 + [[0.001, 0.999]] * 4, label)
+    assert model.transition[1, 0] < 0.25
+
+
+def test_witnesses_that_know_nothing_accuse_nobody():
+    doubted = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=(200, 5)), rng.integers(0, 4, 200)
+        d = hs.measure(x, y, learner="ridge", folds=4, repeats=3, refine=False)
+        doubted.append(d.p_wrong.max() > 0)
+        told = any("no label is doubted" in notice for notice in d.settings["notices"])
+        assert told is not bool(doubted[-1])
+        np.testing.assert_allclose(d.factors.sum(axis=1), d.error, atol=1e-9)
+        if told:
+            assert (d.factors["noise"] == 0).all()
+    # Two witnesses, each by luck in one of forty cases.
+    assert sum(doubted) <= 2
+
+
+def test_neighbours_that_know_are_heard_where_the_models_know_nothing():
+    rng = np.random.default_rng(4)
+    x = rng.uniform(-1, 1, size=(400, 2))
+    true = (x[:, 0] * x[:, 1] > 0).astype(int)
+    wrong = rng.random(400) < 0.1
+    d = hs.measure(x, true ^ wrong, learner="ridge", folds=4, repeats=3)
+    assert d.p_wrong[wrong].mean() > d.p_wrong[~wrong].mean() + 0.3
+
+
+def test_what_labels_cannot_tell_apart_is_averaged():
+    # Twins: each looks like the other half of the time, or is mislabelled as it half of the time.
+    rng = np.random.default_rng(3)
+    true = rng.integers(3, size=300)
+    q = np.full((300, 3), 0.02)
+    q[true == 0] = 0.96, 0.02, 0.02
+    q[true > 0] = 0.02, 0.55, 0.43
+    label = np.array([rng.choice(3, p=each / each.sum()) for each in q])
+    model, found = told(q, label)
+    alone = Evidence(torch.from_numpy(q).log(), torch.from_numpy(label), torch.full((3,), 1 / 3).double(), None)
+    each = [(weight, posterior(m, alone, torch.arange(300)).numpy()) for weight, m in model.mixture()]
+    assert len(each) > 1
+    assert sum(weight for weight, _ in each) == pytest.approx(1)
+    assert max(weight for weight, _ in each) == each[0][0]
+    np.testing.assert_allclose(found, sum(weight * p for weight, p in each), atol=1e-12)
+    np.testing.assert_allclose(model.mean_transition().sum(1), 1)
+    assert float(model.mean_prior().sum()) == pytest.approx(1)
+    np.testing.assert_allclose(Known(alone, model).p_wrong, 1 - found[np.arange(300), label], atol=1e-12)
+
+
+def test_a_model_far_less_likely_is_no_rival():
+    clean, label, _ = mixture(0)
+    q = torch.from_numpy(np.stack([1 - clean, clean], 1))
+    evidence = Evidence(q.log(), torch.from_numpy(label), torch.full((2,), 0.5).double(), None)
+    fit = Fit(evidence.witnesses(torch.arange(len(label))), evidence.label, evidence.prior)
+    likely = fit.best(choice.HOLDS[-1], taught=False)
+    some = torch.full((len(label),), -0.5).double() + 0.01 * torch.arange(len(label)).double().cos()
+    other = likely._replace(prior=torch.tensor([0.4, 0.6]).double())
+    noisy = likely._replace(transition=torch.tensor([[0.5, 0.5], [0.5, 0.5]]).double())
+    taken, near, far = choice._Told(likely, some), choice._Told(other, some + 1.0), choice._Told(other, some - 1.0)
+    rivals = choice._with_rivals(taken, [taken, near, far, choice._Told(noisy, some)]).rivals
+    assert [(weight, model is other) for weight, model in rivals] == [(1.0, True)]

@@ -1,0 +1,161 @@
+"""What a run prints: ledgers written down by hand, in terminals wide and narrow."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from rich.cells import cell_len
+from rich.console import Console
+from support.example_results import LINES, by_hand, regression_with_an_outlier
+
+import hardsight as hs
+from hardsight.cli.ledger_bars import stacked
+from hardsight.cli.summary import machine, summary
+from hardsight.difficulty.result import FACTORS
+from hardsight.reporting.report.summary import causes, groups, remedies
+
+
+def printed(d, width=100, hardest=6):
+    file = io.StringIO()
+    summary(d, hardest=hardest, seconds=1.0, console=Console(file=file, width=width, highlight=False))
+    return file.getvalue()
+
+
+def row(text, start):
+    (found,) = (line for line in text.splitlines() if re.match(rf"{re.escape(start)}\s", line))
+    return found.split()
+
+
+# Bars
+
+
+def test_a_bar_by_hand():
+    bars = stacked(np.array([[2.0, -1.0, 1.0, 0.0], [0.5, 0.5, 0.0, 1.0], [0, 0, 0, 0]]), 9)
+    assert [bar.plain for bar in bars] == ["II│NNNNMM", "  │NIUU", "  │"]
+    assert [bar.plain for bar in stacked(np.array([[1.0, 0, 0, 1.0]]), 6)] == ["NNNUUU"]
+    assert stacked(np.empty((0, 4)), 6) == []
+
+
+@given(arrays(float, (5, 4), elements=st.floats(-9, 9)), st.integers(4, 60))
+def test_bars_fit_and_keep_their_lengths(lines, width):
+    bars = [bar.plain for bar in stacked(lines, width)]
+    assert max(map(len, bars)) <= width + 1
+    rising = np.maximum(lines, 0).sum(1)
+    above = [len(bar.partition("│")[2] if "│" in bar else bar.strip()) for bar in bars]
+    whole = rising.max() + np.maximum(-lines, 0).sum(1).max()
+    if whole > 1e-6:
+        room = width - 1 if "│" in bars[0] or (lines < 0).any() else width
+        np.testing.assert_allclose(above, rising * room / whole, atol=0.51)
+
+
+# The summary
+
+
+def test_the_causes_and_what_to_do():
+    text = printed(by_hand(copies=2))
+    found = row(text, "noise")
+    # Of its four samples two are relabelled and two looked at: lines (3 + 1) / 2, 0, 0.5 / 2, 0.
+    assert found[:9] == ["noise", "4", "33.3", "%", "2.25", "2.000", "0.000", "0.250", "0.000"]
+    assert found[-6:] == ["relabel:", "2;", "look", "at", "it:", "2"]
+    assert row(text, "imbalance")[-5:] == ["collect", "more", "of", "dog", "(2)"]
+    assert "collect more like it: 2" in re.sub(r"\s+", " ", text)
+    assert row(text, "none")[-1] == "nothing"
+    whole = row(text, "all")
+    assert whole[1] == "12"
+    assert [float(value.replace("−", "-")) for value in whole[5:9]] == pytest.approx(LINES.mean(0), abs=6e-4)
+
+
+def test_the_classes_have_their_lines_and_their_noise_rate():
+    text = printed(by_hand())
+    assert row(text, "cat")[4:8] == ["1.333", "−0.033", "0.233", "0.000"]
+    assert row(text, "cat")[-1] == "43.3%"
+    assert row(text, "dog")[4:8] == ["0.000", "0.667", "0.367", "0.500"]
+
+
+def test_the_hardest_with_what_to_do():
+    text = printed(by_hand())
+    assert "noise: relabel as dog" in text
+    assert "imbalance: collect more of dog" in text
+    assert "noise: look at it" in text
+    assert row(text, "0")[-4:] == ["noise:", "relabel", "as", "dog"]
+    assert "0.90" in row(text, "0")
+
+
+def test_many_classes_show_the_worst():
+    rng = np.random.default_rng(0)
+    true = np.arange(400) % 40
+    logits = rng.normal(size=(3, 400, 40)) + 4 * np.eye(40)[true]
+    d = hs.measure_predictions(logits, np.array([f"class {i}" for i in range(40)])[true], classes=None)
+    d.settings |= {"recipe": "", "reason": ""}
+    text = printed(d)
+    names = re.findall(r"^(class \d+) ", text, re.MULTILINE)
+    assert names == [group.name for group in groups(d)[:12]]
+    assert "… 28 more" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+@pytest.mark.parametrize(
+    "name", ["[red]cat[/red] of a very long name that goes on", "一个很长的类别名称很长的类别名称"]
+)
+def test_every_line_fits(width, name):
+    d = by_hand(classes=(name, "dog"))
+    d.ids = np.array([f"images/train/folder of images/größe_{i:09d}.png" for i in range(6)])
+    d = d.select(d.ids)
+    text = printed(d, width)
+    assert max(map(cell_len, text.splitlines())) <= width
+    assert name[:5] in text
+    # Numbers are never broken over lines.
+    for value in ("43.3%", "2.50", "1.53"):
+        assert value in text
+
+
+def test_letters_of_the_bars_are_explained_wherever_they_stand():
+    for width in (60, 80, 100):
+        assert "N noise, I imbalance, M margin, U" in re.sub(r"\s+", " ", printed(by_hand(), width))
+
+
+def test_a_regression_says_what_it_has_in_place_of_the_ledger():
+    d = regression_with_an_outlier()
+    d.settings |= {"recipe": "", "reason": ""}
+    text = re.sub(r"\s+", " ", printed(d))
+    assert "The ledger of causes is for classification" in text
+    assert re.search(r"targets usually lie 0\.2\d* about the consensus", text)
+    assert re.search(r"About \d+ targets are expected to be farther off than noise; 1 more likely than not", text)
+    assert "P outlier" in text
+    assert "what to do" not in text
+    said = machine(d, hardest=1, seconds=1.0, files={})
+    assert said["noise_sd"] == d.noise_sd
+    assert said["outliers"] == pytest.approx(d.p_outlier.sum())
+    assert said["ledger"] is said["noise_rates"] is said["todo"] is None
+    assert said["hardest"][0]["p_outlier"] == d.p_outlier[5]
+
+
+# What the report shares
+
+
+def test_causes_have_their_mean_lines():
+    rows = {each.name: each for each in causes(by_hand())}
+    assert rows["noise"].lines == pytest.approx((2.0, 0, 0.25, 0))
+    assert rows["uncertainty"].lines == pytest.approx((0, 0, 0.1, 1.0))
+    assert rows["noise"].todo == ["relabel: 1", "look at it: 1"]
+
+
+def test_classes_to_collect_are_listed_by_how_many_ask_for_them():
+    d = by_hand(copies=20, classes=("cat", "dog", "elk", "fox", "gnu", "hen"))
+    d.cause[:] = "imbalance"
+    d.p_wrong[:] = 0.1
+    d.labels[:] = np.repeat(np.arange(6), [2, 50, 30, 1, 7, 30])
+    d.cause[-1] = "none"
+    (said,) = remedies(d, d.cause == "imbalance")
+    assert said == "collect more of dog (50), elk (30), hen (29) and 3 other classes"
+
+
+def test_no_ledger_no_advice():
+    d = hs.measure_predictions(np.zeros((3, 6, 2)), [0, 1] * 3, loss="brier")
+    assert remedies(d, np.ones(6, dtype=bool)) == causes(d) == []
+    assert all(np.isnan(each.lines).all() for each in groups(d))
+    assert len(groups(d)[0].lines) == len(FACTORS)

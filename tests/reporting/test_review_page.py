@@ -1,0 +1,605 @@
+"""The review page in a real browser: load, filter, decide, undo, export, reload, import, hostile data, keyboard alone."""
+
+import re
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.review_browser import Reader, browser  # noqa: F401
+from test_report import HOSTILE, difficulty, samples_of
+
+from hardsight.attribution.neighbours import scaling
+from hardsight.difficulty.result import Difficulty
+from hardsight.errors import InputError
+from hardsight.reporting.review import page_data as contents
+from hardsight.reporting.review import write
+from hardsight.reporting.review.nearest import NEAREST, Nearest
+from hardsight.reporting.review.packing import Packed, numbers
+from hardsight.reporting.review.page import identity, render
+
+
+def named(n: int = 300) -> Difficulty:
+    return difficulty(n, factors=True, ids=np.array([f"n{i}" for i in range(n)]), source="bees.csv")
+
+
+def table(n: int = 300) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"length": rng.normal(size=n), "town": rng.choice(["Ulm", "Bonn"], n)})
+    frame.loc[0, "length"] = 99.0
+    frame.loc[1, "town"] = "Nowhere"
+    frame.loc[2, "length"] = np.nan
+    return frame
+
+
+@pytest.fixture(scope="module")
+def reviewed(tmp_path_factory):
+    d = named()
+    path = tmp_path_factory.mktemp("review") / "review.html"
+    write(d, path, samples_of(d, "table", table()))
+    return d, path
+
+
+@pytest.fixture
+def reader(browser):  # noqa: F811
+    reader = Reader(browser)
+    yield reader
+    assert reader.faults == []
+    reader.close()
+
+
+# ---- load and look
+
+
+def test_it_opens_offline_and_asks_for_nothing(reviewed, reader):
+    d, path = reviewed
+    reader.open(path)
+    assert reader.text("h1") == "Review of bees.csv"
+    assert reader.shown == len(d)
+    assert reader.chosen == d.ids[d.order[0]]
+    assert [url for url in reader.asked if not url.startswith(("file:", "blob:", "data:"))] == []
+
+
+def test_the_list_is_in_the_order_asked_for(reviewed, reader):
+    d, path = reviewed
+    reader.open(path)
+    for order, values in (("error", d.error), ("p_wrong", d.p_wrong), ("noise", d.factors["noise"].to_numpy())):
+        reader.page.select_option("#order", order)
+        ids = reader.page.locator("#list .id").all_inner_texts()
+        expected = d.ids[np.argsort(-values.astype(np.float32), kind="stable")]
+        assert ids == expected[: len(ids)].tolist()
+    reader.page.select_option("#order", "given")
+    assert reader.page.locator("#list .id").first.inner_text() == "n0"
+
+
+def test_a_sample_is_told_in_full(reviewed, reader):
+    d, path = reviewed
+    reader.open(path)
+    i = int(d.order[0])
+    said = reader.text("#detail")
+    assert d.classes[d.labels[i]] in said
+    assert f"suggested {d.classes[d.suggested[i]]}" in said or d.suggested[i] == d.labels[i]
+    noise = reader.page.locator('#detail svg.bar rect[class="noise"]')
+    amounts = d.factors.to_numpy()[i]
+    share = 100 * amounts[0] / np.abs(amounts).sum()
+    assert float(noise.get_attribute("width")) == pytest.approx(share, rel=1e-4)
+    # The lines stand side by side, from one end of the bar to the other.
+    drawn = reader.page.locator("#detail svg.bar rect").evaluate_all(
+        "rects => rects.map(r => [Number(r.getAttribute('x')), Number(r.getAttribute('width'))])"
+    )
+    starts, widths = np.array(sorted(drawn)).T
+    np.testing.assert_allclose(starts, np.cumsum(widths) - widths, atol=1e-4)
+    assert widths.sum() == pytest.approx(100, rel=1e-4)
+    says = reader.page.locator("#detail .says li").all_inner_texts()
+    assert d.classes[d.consensus[i].argmax()] in says[0]
+    assert reader.page.locator("#detail .near li").count() == NEAREST
+    near = reader.page.locator("#detail .near button").first
+    name = near.get_attribute("aria-label")
+    near.click()
+    assert reader.chosen in name
+
+
+def test_unusual_values_are_marked(reviewed, reader):
+    reader.open(reviewed[1])
+    reader.page.select_option("#order", "given")
+    for name, marked in (("n0", "unusually high"), ("n1", "rare"), ("n2", "seldom missing")):
+        find(reader, name)
+        reader.page.wait_for_selector(f"#detail .unusual small:text-is('{marked}')")
+
+
+def find(reader, name):
+    reader.page.fill("#search", name)
+    reader.page.wait_for_function("n => document.querySelector('#list .id')?.textContent === n", arg=name)
+    reader.page.locator("#list .row").first.click()
+    reader.page.wait_for_function("n => document.querySelector('#chosen .id')?.textContent === n", arg=name)
+
+
+# ---- filters, against pandas
+
+
+def test_filters_against_pandas(reviewed, reader):
+    d, path = reviewed
+    reader.open(path)
+    rows = d.table
+    reader.page.select_option("#label", label="bee")
+    assert reader.shown == (rows.label == "bee").sum()
+    reader.page.fill("#p_wrong-low", "0.5")
+    reader.press("Tab")
+    assert reader.shown == ((rows.label == "bee") & (rows.p_wrong >= 0.5)).sum()
+    reader.page.locator("#causes input").first.uncheck()
+    expected = (rows.label == "bee") & (rows.p_wrong >= 0.5) & (rows.cause != "noise")
+    assert reader.shown == expected.sum()
+    reader.page.click("#clear")
+    assert reader.shown == len(d)
+    reader.page.fill("#error-high", "1")
+    reader.page.fill("#variance-low", "0.05")
+    reader.press("Tab")
+    assert reader.shown == ((rows.error <= 1) & (rows.variance >= 0.05)).sum()
+    reader.page.click("#clear")
+
+
+def test_search_finds_ids_labels_and_words(reviewed, reader):
+    d, path = reviewed
+    reader.open(path)
+    towns = table()["town"]
+    classes = d.names(d.labels)
+    for text, mask in (
+        ("n29", pd.Series(d.ids).str.contains("n29")),
+        ("NOWHERE", towns == "Nowhere"),
+        ("cat", classes == "cat"),
+    ):
+        reader.page.fill("#search", text)
+        count = f"{mask.sum()} of 300 samples"
+        reader.page.wait_for_function("n => document.getElementById('count').textContent === n", arg=count)
+    reader.page.fill("#search", "no such thing")
+    reader.page.wait_for_function("() => document.getElementById('count').textContent.startsWith('0 of')")
+
+
+def test_brushes_filter(reviewed, reader):
+    d, path = reviewed
+    reader.open(path)
+    canvas = reader.page.locator(".plot canvas")
+    for which in (0, 2):
+        box = canvas.nth(which).bounding_box()
+        x, y = box["x"] + box["width"] * 0.6, box["y"] + 5
+        reader.page.mouse.move(x, y)
+        reader.page.mouse.down()
+        reader.page.mouse.move(box["x"] + box["width"] - 1, box["y"] + box["height"] - 30)
+        reader.page.mouse.up()
+        assert 0 < reader.shown < len(d)
+        if which == 2:
+            low = float(reader.page.input_value("#p_wrong-low"))
+            assert reader.shown == pytest.approx((d.p_wrong >= low).sum(), abs=1)
+        reader.page.click("#clear")
+        assert reader.shown == len(d)
+
+
+# ---- decisions
+
+
+def test_decide_undo_redo_export_reload_import(reviewed, reader, tmp_path):
+    d, path = reviewed
+    reader.open(path)
+    by_error = d.ids[d.order].tolist()
+    reader.press("d", "k", "u", "r")
+    code = int((d.labels[d.order[3]] + 1) % 3)
+    reader.page.select_option("#to", str(code))
+    reader.press("Enter")
+    assert reader.chosen == by_error[4]
+    assert reader.text("#progress") == "4 of 300 decided: 1 keep, 1 relabel, 1 drop, 1 unsure"
+    reader.press("z", "z")
+    assert reader.text("#progress") == "2 of 300 decided: 1 keep, 1 drop"
+    assert reader.chosen == by_error[2]
+    reader.press("y", "Shift+Y")
+    assert reader.text("#progress").startswith("4 of 300")
+
+    file = tmp_path / "decisions.csv"
+    file.write_bytes(reader.exported())
+    found = d.apply(file)
+    assert found.ids[~found.keep].tolist() == [by_error[0]]
+    assert found.actions[d.order[:5]].tolist() == ["drop", "keep", "unsure", "relabel", ""]
+    assert found.labels[d.order[3]] == d.classes[code]
+
+    reader.page.reload()
+    reader.page.wait_for_selector("html[data-complete]", state="attached")
+    assert reader.text("#progress").startswith("4 of 300")
+    # The steps are kept, too.
+    reader.press("z")
+    assert reader.text("#progress").startswith("3 of 300")
+    reader.press("y")
+
+    for _ in range(4):
+        reader.press("z")
+    assert "none decided" in reader.text("#progress")
+    reader.page.set_input_files("#file", file)
+    reader.page.wait_for_function("() => document.getElementById('progress').textContent.startsWith('4 of 300')")
+    assert reader.exported() == file.read_bytes()
+    reader.press("z")
+    assert "none decided" in reader.text("#progress")
+
+
+def test_a_new_decision_leaves_nothing_to_redo(reviewed, reader):
+    reader.open(reviewed[1]).press("d", "z")
+    assert reader.page.is_enabled("#redo")
+    reader.press("k", "y")
+    assert not reader.page.is_enabled("#redo")
+    assert reader.text("#progress") == "1 of 300 decided: 1 keep"
+    # Clearing is a step, too, and one that changes nothing is none.
+    reader.press("ArrowUp", "c", "c", "z")
+    assert reader.text("#progress") == "1 of 300 decided: 1 keep"
+
+
+def test_the_suggested_label_is_one_key(reviewed, browser, tmp_path):  # noqa: F811
+    d, path = reviewed
+    reader = Reader(browser).open(path)
+    at = next(i for i in d.order if d.suggested[i] != d.labels[i])
+    while reader.chosen != d.ids[at]:
+        reader.press("ArrowDown")
+    reader.press("s")
+    (tmp_path / "d.csv").write_bytes(reader.exported())
+    assert d.apply(tmp_path / "d.csv").labels[at] == d.classes[d.suggested[at]]
+    reader.close()
+
+
+def test_one_decision_for_all_that_are_listed(reviewed, reader, tmp_path):
+    d, path = reviewed
+    reader.open(path)
+    listed = d.p_wrong >= 0.5
+    differs = listed & (d.suggested != d.labels)
+    # The hardest is decided already, and stays as it is.
+    reader.press("k")
+    first = d.order[0]
+    reader.page.fill("#p_wrong-low", "0.5")
+    reader.press("Tab")
+    reader.page.focus("#list")
+    reader.press("a")
+    assert reader.text("#all-listed") == f"{listed.sum()} samples are listed."
+    reader.page.check("#all-suggested")
+    left = differs.copy()
+    left[first] = False
+    assert 0 < left.sum() < listed.sum()
+    assert reader.text("#all-go") == f"Decide for {left.sum()}"
+    reader.page.click("#all-go")
+    file = tmp_path / "d.csv"
+    file.write_bytes(reader.exported())
+    found = d.apply(file)
+    np.testing.assert_array_equal(found.actions == "relabel", left)
+    np.testing.assert_array_equal(found.labels[left], np.asarray(d.classes)[d.suggested[left]])
+    assert found.actions[first] == "keep"
+    # One step takes it back.
+    reader.page.focus("#list")
+    reader.press("z")
+    assert reader.text("#progress") == "1 of 300 decided: 1 keep"
+
+
+def test_all_that_are_listed_get_a_label_or_lose_their_decision(reviewed, reader, tmp_path):
+    d, path = reviewed
+    reader.open(path)
+    reader.page.select_option("#label", label="cat")
+    cats = d.labels == list(d.classes).index("cat")
+    reader.page.focus("#list")
+    reader.press("d", "a")
+    reader.page.check("[name=all][value=to]")
+    reader.page.select_option("#all-label", label="bee")
+    assert reader.text("#all-go") == f"Decide for {cats.sum() - 1}"
+    reader.page.check("#all-decided")
+    assert reader.text("#all-go") == f"Decide for {cats.sum()}"
+    reader.page.click("#all-go")
+    file = tmp_path / "d.csv"
+    file.write_bytes(reader.exported())
+    found = d.apply(file)
+    assert set(found.labels[cats]) == {"bee"}
+    assert set(found.actions[~cats]) == {""}
+    reader.page.click("#all")
+    reader.page.check("[name=all][value=drop]")
+    reader.press("Escape")
+    assert reader.exported() == file.read_bytes()
+    reader.page.click("#all")
+    reader.page.check("[name=all][value=clear]")
+    reader.page.click("#all-go")
+    assert "none decided" in reader.text("#progress")
+    reader.page.click("#all")
+    assert reader.page.is_disabled("#all-go")
+
+
+@pytest.mark.parametrize("kind", ["text", "table"])
+def test_line_breaks_on_one_line_are_letters_that_fonts_have(kind, browser, tmp_path):  # noqa: F811
+    """U+240A and its like are empty boxes in most fonts; those of other control characters stay, so that nothing hides."""
+    d, told = named(5), np.array(["a\nb\r\nc\td\7"] * 5, dtype=object)
+    samples = samples_of(d, kind, told if kind == "text" else pd.DataFrame({"x": told}))
+    write(d, tmp_path / "r.html", replace(samples, embedding=np.ones((5, 2), np.float32)))
+    reader = Reader(browser).open(tmp_path / "r.html")
+    assert reader.page.locator("#list .mini").first.inner_text().removeprefix("x ") == "a ↵ b ↵ c d␇"
+    reader.close()
+
+
+def test_a_second_tab_hears_of_decisions_and_loses_none(reviewed, browser):  # noqa: F811
+    _, path = reviewed
+    first = Reader(browser).open(path)
+    second = first.context.new_page()
+    second.goto(path.as_uri())
+    second.wait_for_selector("html[data-complete]", state="attached")
+    first.press("d")
+    second.wait_for_function("() => document.getElementById('progress').textContent.startsWith('1 of')")
+    second.keyboard.press("End")
+    second.keyboard.press("k")
+    first.page.wait_for_function("() => document.getElementById('progress').textContent.startsWith('2 of')")
+    first.page.reload()
+    first.page.wait_for_selector("html[data-complete]", state="attached")
+    assert first.text("#progress").startswith("2 of 300")
+    first.close()
+
+
+def test_a_full_browser_says_so(reviewed, browser):  # noqa: F811
+    reader = Reader(browser)
+    reader.page.add_init_script("Storage.prototype.setItem = () => { throw new Error('full'); }")
+    reader.open(reviewed[1]).press("d")
+    assert "does not keep decisions" in reader.text("#alarm")
+    assert "1 drop" in reader.text("#progress")
+    reader.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("id,action\nn1,burn\n", "row 2, id n1: burn is none of"),
+        ("id,action\nmissing,keep\n", "id missing: it is no sample"),
+        ("id,action\nn1,keep\nn1,drop\n", "row 3, id n1: it stands twice"),
+        ("id,action,label\nn1,relabel,dragon\n", "its new label is not known"),
+        ("id,action,given\nn1,keep,dragon\n", "row 2, id n1: its label was dragon, and is"),
+        ("a,b\n1,2\n", "no columns id and action"),
+        ('id,action\n"n1,keep', "quotation mark"),
+    ],
+)
+def test_imports_that_do_not_fit_change_nothing(reviewed, reader, tmp_path, content, said):
+    reader.open(reviewed[1]).press("d")
+    (tmp_path / "bad.csv").write_text(content)
+    reader.page.set_input_files("#file", tmp_path / "bad.csv")
+    reader.page.wait_for_selector("#alarm:not([hidden])")
+    assert said in reader.text("#alarm")
+    assert reader.text("#progress").startswith("1 of 300")
+
+
+def test_by_keyboard_alone(reviewed, reader):
+    """Every control is reached by Tab, and its way back to the list by Escape."""
+    d, path = reviewed
+    reader.open(path)
+    reader.press("/")
+    reader.page.keyboard.type("n1")
+    reader.page.wait_for_function("() => !document.getElementById('count').textContent.startsWith('300')")
+    reader.press("Escape", "End")
+    mask = np.char.find(d.ids[d.order].astype(str), "n1") >= 0
+    assert reader.chosen == d.ids[d.order][mask][-1]
+    reader.press("Home", "PageDown", "ArrowUp", "j", "p", "k")
+    assert reader.text("#progress").startswith("1 of 300")
+    reader.press("?")
+    assert reader.page.locator("#keys").evaluate("dialog => dialog.open")
+    reader.press("Escape")
+    reached = set()
+    for _ in range(60):
+        reader.press("Tab")
+        reached.add(reader.page.evaluate("document.activeElement.id || document.activeElement.dataset.action"))
+    wanted = {
+        "undo",
+        "export",
+        "import",
+        "help",
+        "fold",
+        "search",
+        "label",
+        "decided",
+        "error-low",
+        "clear",
+        "order",
+        "list",
+        "to",
+    }
+    assert wanted | {"keep", "drop", "unsure", "relabel", "next"} <= reached
+
+
+def test_names_and_roles_for_screen_readers(reviewed, reader):
+    reader.open(reviewed[1])
+    nameless = reader.page.evaluate("""() =>
+      [...document.querySelectorAll("button, select, input, canvas, svg, img, [role]")]
+      .filter(e => !(e.getAttribute("aria-label") || e.getAttribute("aria-labelledby") || e.textContent.trim()
+        || e.labels?.length || e.alt || e.getAttribute("alt") !== null || e.getAttribute("aria-hidden")
+        || ["status", "alert"].includes(e.getAttribute("role")))).map(e => e.outerHTML)""")
+    assert nameless == []
+    options = reader.page.locator('#list [role="option"]')
+    assert options.first.get_attribute("aria-setsize") == "300"
+    assert reader.page.locator("#list").get_attribute("aria-activedescendant") == options.first.get_attribute("id")
+    reader.press("d")
+    assert reader.text("#said").endswith(": drop")
+    ids = reader.page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_single_letters_can_be_switched_off(reviewed, reader):
+    reader.open(reviewed[1]).press("?")
+    reader.page.uncheck("#single")
+    reader.press("Escape", "d")
+    assert "none decided" in reader.text("#progress")
+
+
+# ---- what samples are
+
+
+def test_images_texts_and_no_samples(browser, tmp_path):  # noqa: F811
+    d = named(120)
+    images = np.random.default_rng(0).integers(0, 256, (120, 8, 8), dtype=np.uint8)
+    texts = np.array([f"text number {i}\nof <b>two</b> lines" for i in range(120)], dtype=object)
+    pages = {
+        "image": samples_of(d, "image", images), "text": samples_of(d, "text", texts),
+        "array": samples_of(d, "array", images.reshape(120, 64).astype(float)), "none": None,
+    }  # fmt: skip
+    for kind, samples in pages.items():
+        if kind == "text":
+            samples = replace(samples, embedding=np.ones((120, 2), np.float32))
+        write(d, tmp_path / f"{kind}.html", samples)
+        reader = Reader(browser).open(tmp_path / f"{kind}.html")
+        first = int(d.order[0])
+        if kind == "image":
+            reader.page.wait_for_function("() => document.querySelector('#detail img.whole')?.naturalWidth === 8")
+            drawn = reader.page.evaluate("""() => { const c = document.createElement("canvas"); c.width = c.height = 8;
+              const pen = c.getContext("2d"); pen.drawImage(document.querySelector("#detail img.whole"), 0, 0);
+              return [...pen.getImageData(0, 0, 8, 8).data].filter((_, i) => i % 4 === 0); }""")
+            assert drawn == images[first].ravel().tolist()
+        elif kind == "text":
+            assert reader.text("#detail .text") == texts[first]
+        elif kind == "array":
+            assert reader.page.locator("#detail .values > div").count() == 64
+        else:
+            assert "Give the samples" in reader.text("#detail")
+        assert reader.faults == []
+        reader.close()
+
+
+@pytest.mark.parametrize("kind", ["regression", "one view", "one sample", "loss only"])
+def test_other_results(kind, browser, tmp_path):  # noqa: F811
+    d = {
+        "regression": lambda: difficulty(classes=None), "one view": lambda: difficulty(views=1),
+        "one sample": lambda: difficulty(1, classes=("only",), factors=True),
+        "loss only": lambda: difficulty(classes=None, loss="own", task="loss"),
+    }[kind]()  # fmt: skip
+    if kind == "loss only":
+        d.bias, d.variance, d.labels, d.predicted = (np.full(len(d), np.nan) for _ in range(4))
+        d.noise_variance = d.p_outlier = None
+    write(d, tmp_path / "page.html")
+    reader = Reader(browser).open(tmp_path / "page.html")
+    assert reader.shown == len(d)
+    if kind == "regression":
+        reader.press("r")
+        reader.page.keyboard.type("-2.5")
+        reader.press("Enter")
+        (tmp_path / "d.csv").write_bytes(reader.exported())
+        assert d.apply(tmp_path / "d.csv").labels[d.order[0]] == -2.5
+    else:
+        reader.press("d")
+        assert "1 drop" in reader.text("#progress")
+    assert reader.faults == []
+    reader.close()
+
+
+# ---- hostile data
+
+
+@pytest.mark.parametrize("kind", ["text", "table"])
+def test_nothing_in_the_data_can_run(kind, browser, tmp_path):  # noqa: F811
+    ids = np.array([f"{HOSTILE[i % len(HOSTILE)]} {i}" for i in range(200)])
+    d = difficulty(
+        classes=(*HOSTILE, "=1+1", "lone \ud800"), factors=True, ids=ids, source=HOSTILE[0], label_name=HOSTILE[1]
+    )
+    strings = np.array([f"{HOSTILE[i % len(HOSTILE)]} \ud800" for i in range(200)], dtype=object)
+    features = strings if kind == "text" else pd.DataFrame(dict.fromkeys(HOSTILE, strings), dtype=object)
+    samples = replace(samples_of(d, kind, features), embedding=np.ones((200, 2), np.float32))
+    html = render(d, samples)
+    assert "\0" not in html
+    # Without the page's policy, so that escaping alone has to hold.
+    bare = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
+    for text in (html, bare):
+        (tmp_path / "page.html").write_text(text, encoding="utf-8")
+        reader = Reader(browser).open(tmp_path / "page.html")
+        reader.press("d", "s", "k", "u", "ArrowDown", "ArrowDown")
+        reader.page.fill("#search", "<")
+        reader.page.wait_for_function("() => !document.getElementById('count').textContent.startsWith('200 of')")
+        assert reader.page.evaluate("document.title") == f"Review of {HOSTILE[0]}"
+        assert reader.page.locator("script").count() == 4
+        assert reader.page.locator("img").count() == 0
+        assert not reader.page.evaluate(
+            """[...document.querySelectorAll("*")].some(e => [...e.attributes].some(a => a.name.startsWith("on")))"""
+        )
+        assert reader.faults == []
+        (tmp_path / "d.csv").write_bytes(reader.exported())
+        assert (d.apply(tmp_path / "d.csv").actions != "").sum() == 4
+        reader.close()
+
+
+def test_exported_cells_are_no_formulas(browser, tmp_path):  # noqa: F811
+    ids = np.array(["=cmd|' /C calc'!A0", "+1+1", "-1-x", "@sum", "\ttab", "'=quoted", "-5", 'plain,;"\n'])
+    d = difficulty(8, classes=("=a", "@b"), factors=True, ids=ids)
+    d.suggested = 1 - d.labels
+    write(d, tmp_path / "page.html")
+    reader = Reader(browser).open(tmp_path / "page.html")
+    reader.press(*"ssssssss")
+    content = reader.exported()
+    cells = pd.read_csv(BytesIO(content), dtype=str, encoding="utf-8-sig")
+    for column in cells:
+        odd = cells[column].str.match(r"[=+@\t\r\n]|-(?!\d+$)")
+        assert not odd.any(), cells[column][odd]
+    (tmp_path / "d.csv").write_bytes(content)
+    found = d.apply(tmp_path / "d.csv")
+    assert (found.actions == "relabel").all()
+    assert found.labels.tolist() == d.names(d.suggested).tolist()
+    reader.close()
+
+
+# ---- many samples
+
+
+def test_100_000_samples_keep_few_rows_in_the_document(browser, tmp_path):  # noqa: F811
+    n = 100_000
+    d = difficulty(n, factors=True, ids=np.array([f"n{i}" for i in range(n)]))
+    write(d, tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size < 10e6
+    reader = Reader(browser).open(tmp_path / "page.html")
+    reader.press("End")
+    assert reader.chosen == d.ids[d.order[-1]]
+    assert reader.page.locator("#list .row").count() < 40
+    reader.press("Home", "d")
+    assert reader.chosen == d.ids[d.order[1]]
+    assert "as density" in reader.page.locator("canvas").first.get_attribute("aria-label")
+    assert reader.faults == []
+    reader.close()
+
+
+# ---- the parts
+
+
+def test_neighbours_against_all_distances():
+    d = difficulty(60)
+    X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
+    found = Nearest(samples_of(d, "array", X)).of(np.arange(60))
+    z = scaling(X.astype(float))(X)
+    far = np.square(z[:, None] - z[None]).sum(2)
+    np.fill_diagonal(far, np.inf)
+    assert (found == np.argsort(far, axis=1)[:, :NEAREST]).all()
+
+
+def test_numbers_lose_no_digit():
+    for values in ([0.1, 2.5], [16777217.0, 1.0], [1e300, np.nan], [np.nan]):
+        given = np.array(values)
+        np.testing.assert_allclose(numbers(given).astype(float), given, rtol=1e-6)
+        whole = given[np.isfinite(given) & (given == np.floor(given))]
+        assert set(whole) <= set(numbers(given).astype(float).tolist())
+
+
+def test_what_is_no_known_array_is_refused():
+    with pytest.raises(ValueError, match="i8"):
+        Packed().add("x", np.arange(3))
+
+
+def test_as_many_samples_as_fit_are_held_hardest_first():
+    d = named(50)
+    texts = np.array(["x" * 100] * 50, dtype=object)
+    held = contents.contents(samples_of(d, "text", texts), d.order, most=2000)
+    assert held.at.tolist() == d.order[:10].tolist()
+
+
+def test_the_page_is_the_same_for_the_same_result_and_knows_it_from_others(tmp_path):
+    assert render(named()) == render(named())
+    other = named()
+    other.error[0] += 1
+    assert identity(named()) != identity(other)
+
+
+def test_what_cannot_be_reviewed_is_refused(tmp_path):
+    d = named()
+    with pytest.raises(InputError, match="nothing to review"):
+        render(d.select(np.zeros(300, dtype=bool)))
+    with pytest.raises(InputError, match="cannot write"):
+        write(d, tmp_path / "none" / "page.html")
+    with pytest.raises(InputError, match="lack 1 of the 300"):
+        render(d, samples_of(d, "table", table()).take(np.arange(299)))
+    assert list(Path(tmp_path).iterdir()) == []

@@ -1,0 +1,1 @@
+"""What tests share: example data, results, schemes and models, and programs that tests start."""

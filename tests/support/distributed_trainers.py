@@ -1,0 +1,138 @@
+"""What two processes do in ``test_door_ranks`` by a Trainer or by Lightning, and what one does with the batches of both."""
+
+import os
+import warnings
+
+import torch
+from torch import distributed
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
+
+import hardsight as hs
+from support import example_schemes
+
+RANKS, TEXTS, POINTS = 2, 15, 13
+"""Neither number divides into batches of two ranks: the loaders pad."""
+_WEIGHTS = torch.linspace(0.2, 3, TEXTS)
+TRAINERS = {
+    "fixed": (_WEIGHTS, {}, {}),
+    "fixed accumulated": (_WEIGHTS, {}, {"gradient_accumulation_steps": 2}),
+    "weighted mean": (_WEIGHTS, {"reduction": "weighted mean"}, {}),
+    "weighted mean accumulated": (
+        _WEIGHTS,
+        {"reduction": "weighted mean"},
+        {"gradient_accumulation_steps": 2},
+    ),
+    "stateful": ("t-running", {"num_samples": TEXTS}, {}),
+    "batch-relative": ("t-tilted", {"num_samples": TEXTS, "t": 1.5}, {}),
+    "tokens": (_WEIGHTS, {}, {"sequence": "tokens"}),
+    "tokens accumulated": (_WEIGHTS, {}, {"sequence": "tokens", "gradient_accumulation_steps": 2}),
+    "sequences stateful": ("t-running", {"num_samples": TEXTS}, {"sequence": "mean"}),
+}
+LIGHTNING = {
+    "fixed": (_WEIGHTS[:POINTS], {}),
+    "stateful": ("t-running", {"num_samples": POINTS}),
+    "stateful weighted mean": ("t-running-mean", {"num_samples": POINTS}),
+    "batch-relative": ("t-tilted", {"num_samples": POINTS, "t": 1.5}),
+}
+
+
+def told(model, weighting, losses):
+    """Everything that both ways must agree in; one process has no padding to look for."""
+    memory = weighting.state_dict()
+    memory.pop("seen")
+    return {"model": [p.detach().clone() for p in model.parameters()], "weighting": memory, "losses": losses}
+
+
+def by_trainer(what, folder, ranks):
+    """Two epochs of a Trainer; the batch of all ranks together is four."""
+    from transformers import DataCollatorForLanguageModeling
+
+    from hardsight.integrations.huggingface import WeightedTrainer
+    from support.tiny_text_models import Bigrams, arguments, bert, reviews, tokenizer
+
+    source, given, changes = TRAINERS[what]
+    more = {name: value for name, value in changes.items() if name == "sequence"}
+    language = bool(more)
+    data = reviews(TEXTS)
+    torch.manual_seed(0)
+    weighting = hs.Weighting(source, **given)
+    trainer = WeightedTrainer(
+        Bigrams() if language else bert(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
+        arguments(
+            folder,
+            max_steps=-1,
+            num_train_epochs=2,
+            per_device_train_batch_size=4 // ranks,
+            logging_steps=1,
+            ddp_find_unused_parameters=False,
+            **{name: value for name, value in changes.items() if name not in more},
+        ),
+        train_dataset=hs.indexed(data.remove_columns("label") if language else data),
+        data_collator=DataCollatorForLanguageModeling(tokenizer(), mlm=False) if language else None,
+        processing_class=tokenizer(),
+        weighting=weighting,
+        **more,
+    )
+    trainer.train()
+    losses = [each["loss"] for each in trainer.state.log_history if "loss" in each]
+    return told(trainer.model, weighting, torch.tensor([float(loss) for loss in losses]))
+
+
+def by_lightning(what, folder, ranks):
+    """Two epochs of Lightning; the batch of all ranks together is four."""
+    import pytorch_lightning
+
+    from hardsight.integrations.lightning import WeightingCallback
+
+    source, given = LIGHTNING[what]
+    weighting = hs.Weighting(source, **given)
+    losses = []
+
+    class Model(pytorch_lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+
+        def training_step(self, batch, _):
+            x, y, ids = batch
+            loss = weighting(cross_entropy(self.net(x), y, reduction="none"), ids)
+            losses.append(loss.detach())
+            return loss
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.5, momentum=0.5)
+
+    trainer = pytorch_lightning.Trainer(
+        max_epochs=2,
+        callbacks=[WeightingCallback(weighting)],
+        default_root_dir=folder,
+        accelerator="cpu",
+        devices=ranks,
+        strategy="ddp" if ranks > 1 else "auto",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    generator = torch.Generator().manual_seed(0)
+    data = TensorDataset(torch.randn(POINTS, 3, generator=generator), torch.arange(POINTS) % 2)
+    module = Model()
+    # Lightning deals the samples to its processes by such a sampler, in this order.
+    order = DistributedSampler(data, 1, 0) if ranks == 1 else None
+    trainer.fit(module, DataLoader(hs.indexed(data), batch_size=4 // ranks, sampler=order))
+    return told(module, weighting, torch.stack(losses))
+
+
+def run(rank, folder, port, way):
+    """One of the processes; what it found goes into a file."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    example_schemes.offered()
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(RANKS), "LOCAL_WORLD_SIZE": str(RANKS)}
+    # The last is how Lightning sees that the processes are there already.
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    whats, work = (TRAINERS, by_trainer) if way == "trainer" else (LIGHTNING, by_lightning)
+    torch.save({what: work(what, folder, RANKS) for what in whats}, folder / f"{rank}.pt")
+    distributed.destroy_process_group()

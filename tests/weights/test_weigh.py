@@ -1,0 +1,144 @@
+"""From a difficulty to weights: mean one, clipped, refused where a scheme cannot be used."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import load_wine
+from support.untyped_calls import printed
+
+import hardsight as hs
+from hardsight.errors import InputError
+from hardsight.weights.from_difficulty import _clipped
+
+
+@pytest.fixture(scope="module")
+def wine():
+    return hs.measure(*load_wine(return_X_y=True), learner="ridge", folds=3, repeats=2)
+
+
+def test_the_weights_are_the_formulas_with_mean_one(wine):
+    weights = hs.weigh(wine, "spl-linear", lam=0.5)
+    by_hand = np.maximum(0, 1 - wine.error / 0.5)
+    assert weights.dtype == np.float64
+    np.testing.assert_allclose(weights, by_hand / by_hand.mean(), rtol=1e-12)
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=2, max_size=30), st.floats(1.01, 5))
+def test_cut_weights_keep_their_mean_and_order(values, clip):
+    raw = np.array(values) / np.mean(values)
+    cut = _clipped(raw, clip)
+    assert cut.max() <= clip * (1 + 1e-9)
+    np.testing.assert_allclose(cut.mean(), 1)
+    assert (np.diff(cut[np.argsort(raw)]) >= -1e-9).all()
+
+
+def test_what_cannot_be_used_is_refused_with_the_mend(wine):
+    with pytest.raises(InputError, match="do you mean 'spl-linear'"):
+        hs.weigh(wine, "spl-linaer", lam=1)
+    with pytest.raises(InputError, match="pass lam="):
+        hs.weigh(wine, "spl-linear")
+    with pytest.raises(InputError, match="do you mean 'lam'"):
+        hs.weigh(wine, "spl-linear", lan=1)
+    with pytest.raises(InputError, match="lam must be above 0"):
+        hs.weigh(wine, "spl-linear", lam=0)
+    with pytest.raises(InputError, match="clip must be above 1"):
+        hs.weigh(wine, "spl-linear", lam=1, clip=0.5)
+    with pytest.raises(InputError, match="no sample any weight"):
+        hs.weigh(wine, "spl-hard", lam=0)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "given"),
+    [
+        ("class-balanced", {"sizes": [59, 71, 48]}),
+        ("jtt", {"lam": 3.0, "first": np.arange(178) % 2.0}),
+        ("spl-diversity", {"lam": 0.5, "gamma": 0.5, "groups": np.arange(178) % 3}),
+        ("co-teaching", {"rate": 0.2, "epoch": 3, "peer": np.linspace(0, 1, 178)}),
+        ("cdb", {"class_error": [0.1, 0.2, 0.3]}),
+    ],
+)
+def test_inputs_are_arrays_of_any_library(wine, scheme, given):
+    def of(kind):
+        return hs.weigh(
+            wine, scheme, **{n: kind(v) if isinstance(v, list | np.ndarray) else v for n, v in given.items()}
+        )
+
+    expected = of(lambda value: torch.tensor(np.asarray(value)))
+    # A frame's index says nothing of the order.
+    for kind in (
+        np.asarray,
+        lambda value: list(np.asarray(value)),
+        lambda value: pd.Series(value, index=range(len(value))[::-1]),
+    ):
+        np.testing.assert_array_equal(of(kind), expected)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "given", "rows"),
+    [
+        ("co-teaching", {"rate": 0.2, "epoch": 3, "peer": torch.rand(50)}, "peer has 50"),
+        ("jtt", {"lam": 3.0, "first": torch.arange(228) % 2}, "first has 228"),
+        ("focal", {"p": torch.rand(50)}, "p has 50"),
+        ("class-balanced", {"labels": torch.zeros(5, dtype=torch.int64)}, "labels has 5"),
+        ("spl-diversity", {"lam": 0.5, "gamma": 0.5, "groups": 0}, "groups has no"),
+    ],
+)
+def test_inputs_have_a_row_a_sample(wine, scheme, given, rows):
+    with pytest.raises(InputError, match=f"{rows} rows, the difficulty 178: one a sample"):
+        hs.weigh(wine, scheme, **given)
+
+
+WRONG_KINDS = """
+import torch
+from sklearn.datasets import load_wine
+d = hs.measure(*load_wine(return_X_y=True), learner="ridge", folds=3, repeats=2)
+for of, scheme, given in (
+    (d.error, "gce", {}), (d, None, {}), (d, hs.SCHEMES["gce"], {}), (d, "gce", {"clip": "5"}), (d, "gce", {"q": "a"}),
+    (d, "class-balanced", {"sizes": ["many", "few", "none"]}), (d, "auto", {"certain": torch.ones(3)}),
+    (d, "gce", {"seed": None}),
+):
+    tried(hs.weigh, of, scheme, **given)
+of_epoch = {"epoch": 1.0, "epochs": 10.0}
+assert (hs.weigh(d, "infobatch", seed=np.int64(3), **of_epoch) == hs.weigh(d, "infobatch", seed=3, **of_epoch)).all()
+"""
+
+
+def test_arguments_of_a_wrong_kind_are_named():
+    for line, expected in zip(
+        printed(WRONG_KINDS),
+        (
+            "a Difficulty. Got ndarray: measure first",
+            "told by its name, such as 'superloss'. Got None",
+            "told by its name, such as 'superloss'. Got Scheme",
+            "clip must be a number, such as 2. Got '5'",
+            "q must be a number, such as 2. Got 'a'",
+            "sizes must be numbers: samples of each class in the data set; (class,). Got list of",
+            "certain has the shape (3,), p_wrong (178,): one a sample",
+            "seed must be a whole number. Got None",
+        ),
+        strict=True,
+    ):
+        assert expected in line
+
+
+def test_every_scheme_says_all_that_must_be_known_of_it():
+    for name, scheme in hs.SCHEMES.items():
+        told = scheme.described()
+        assert told["name"] == name
+        assert all(told[field] for field in ("what", "formula", "scale", "source", "reads", "normalised")), name
+        assert getattr(hs.weights, scheme.function.__name__) is scheme.function
+        assert set(scheme.reads) <= set(hs.weights.INPUTS), name
+        assert scheme.function.__doc__, name
+
+
+def test_the_page_shows_every_row():
+    page = (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8")
+    for row in hs.SCHEMES.values():
+        cells = (f"`{row.name}`", row.what, row.formula, row.priority, row.kind, ", ".join(row.reads), row.source)
+        line = "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        assert line in page, line
