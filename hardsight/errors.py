@@ -1,8 +1,5 @@
 """What hardsight raises and warns: one line each, which names what is wrong and says the mend."""
 
-from operator import index
-from typing import Any
-
 # A message names what is wrong; a name that a hostile file gives may be of any length.
 _LONGEST = 2000
 
@@ -46,23 +43,3 @@ def _visible(letter: str) -> str:
 def first_line(fault: BaseException) -> str:
     """What another library said, on one line."""
     return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
-
-
-def whole(name: str, value: Any, least: int, because: str = "", most: int | None = None) -> int:
-    """The argument as an int.
-
-    Raises:
-        InputError: it is no whole number, below ``least`` or above ``most``.
-
-    >>> whole("folds", 5, 2)
-    5
-    """
-    try:
-        number = index(value)
-    except TypeError:
-        raise InputError(f"{name} must be a whole number. Got {value!r}") from None
-    if number < least:
-        raise InputError(f"{name} must be {least} or more{because}. Got {number}")
-    if most is not None and number > most:
-        raise InputError(f"{name} must be {most:,} or less. Got {number}")
-    return number

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.weights import SCHEMES, Room, Scheme, weigh
+from hardsight.weights import SCHEMES, Scheme, StateShape, weigh
 from hardsight_bench.mixed_ensemble import Objective, Seen
 from hardsight_bench.weights_worlds import World
 
@@ -203,7 +203,7 @@ class InTraining:
         sizes = torch.from_numpy(np.bincount(labels))
         self._scheme = scheme
         self._parameters = _given(scheme, IN_TRAINING, len(sizes))
-        self._state = scheme.begin(Room(len(labels), classes=len(sizes)), self._parameters)
+        self._state = scheme.begin(StateShape(len(labels), classes=len(sizes)), self._parameters)
         self._held_out = torch.from_numpy(held_out).float()
         self._generator = torch.Generator().manual_seed(seed)
         self._always: Mapping[str, Any] = {"sizes": sizes, "epochs": epochs, "generator": self._generator}

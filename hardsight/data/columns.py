@@ -2,8 +2,6 @@
 
 import datetime
 import numbers
-import re
-import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,49 +9,21 @@ import numpy as np
 import pandas as pd
 
 from hardsight.errors import InputError
-
-_SHOWN = 3
-_NAMES_SHOWN = 20
+from hardsight.validation import describe_rows
 
 
-def where(mask: np.ndarray, ids: np.ndarray | None = None) -> str:
-    """The first rows of a mask in words, with their ids where those are not the row numbers. Rows count from 0."""
-    at = np.flatnonzero(mask)
-    shown = at[:_SHOWN]
-    more = ", …" if len(at) > _SHOWN else ""
-    words = f"row {shown[0]}" if len(at) == 1 else f"rows {', '.join(map(str, shown))}{more}"
-    if ids is None or np.array_equal(ids, np.arange(len(ids))):
-        return words
-    return f"{words}; id{'s' * (len(at) > 1)} {', '.join(repr(i) for i in ids[shown].tolist())}{more}"
-
-
-def listed(names: Iterable[Any]) -> str:
-    """Names for a message, on one line, cut after twenty."""
-    every = [repr(name) for name in names]
-    rest = len(every) - _NAMES_SHOWN
-    return ", ".join(every[:_NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def option(name: str, value: str) -> str:
-    """An option of the command with its value, as a shell reads it, on one line."""
-    line = " ".join(value.splitlines())
-    # shlex itself would quote every letter beyond ASCII.
-    safe = re.fullmatch(r"[\w.-]+", line)
-    return f"--{name} {line if safe else shlex.quote(line)}"
-
-
-def belongs(value: Any, package: str) -> bool:
+def is_from(value: Any, package: str) -> bool:
     """Whether a value's type, or a type that it derives from, is of some package. Imports nothing."""
     return any(kind.__module__.split(".")[0] == package for kind in type(value).__mro__)
 
 
-def plain(value: Any) -> Any:
+def to_numpy(value: Any) -> Any:
     """A tensor as a numpy array on the CPU; anything else as it is.
 
     Raises:
         InputError: a sparse tensor.
     """
-    if not (belongs(value, "torch") and hasattr(value, "detach")):
+    if not (is_from(value, "torch") and hasattr(value, "detach")):
         return value
     if value.layout != _strided():
         raise InputError("the tensor is sparse: give a dense one (tensor.to_dense())")
@@ -76,7 +46,7 @@ def objects(items: Sequence[Any]) -> np.ndarray:
     return array
 
 
-def narrowed(values: np.ndarray) -> np.ndarray:
+def infer_dtype(values: np.ndarray) -> np.ndarray:
     """An object array without missing values as int64, float64 or bool where all its values are such; else itself."""
     kinds = {type(value) for value in values}
     if not kinds:
@@ -107,7 +77,7 @@ def column(values: Any, what: str) -> np.ndarray:
     Raises:
         InputError: another shape, or no sequence at all.
     """
-    values = plain(values)
+    values = to_numpy(values)
     if isinstance(values, pd.DataFrame):
         values = values.to_numpy()
     elif isinstance(values, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
@@ -117,7 +87,7 @@ def column(values: Any, what: str) -> np.ndarray:
     elif not isinstance(values, np.ndarray):
         if isinstance(values, str | bytes | dict | set) or not isinstance(values, Iterable):
             raise InputError(f"{what} must be a sequence with one value a sample. Got {_brief(values)}")
-        values = objects([plain(value) for value in values])
+        values = objects([to_numpy(value) for value in values])
         values = objects([v.item() if isinstance(v, np.ndarray | np.generic) and v.ndim == 0 else v for v in values])
         lengths = [len(value) for value in values if isinstance(value, list | np.ndarray)]
         if lengths:
@@ -154,13 +124,15 @@ def identities(values: Any, n: int, what: str = "ids") -> np.ndarray:
     if array.dtype.kind in "OUT":
         empty = empty | np.array([isinstance(value, str) and not value for value in array], dtype=bool)
     if empty.any():
-        raise InputError(f"{what} are missing in {empty.sum()} of {n} samples ({where(empty)}): give every sample one")
-    array = narrowed(array) if array.dtype == object else array
+        raise InputError(
+            f"{what} are missing in {empty.sum()} of {n} samples ({describe_rows(empty)}): give every sample one"
+        )
+    array = infer_dtype(array) if array.dtype == object else array
     if array.dtype.kind == "f":
         odd = (array != np.floor(array)) | (np.abs(array) >= 2**53)
         if odd.any():
             raise InputError(
-                f"{what} must be whole numbers or text. Got {array[odd][0].item()!r} ({where(odd)}): name others"
+                f"{what} must be whole numbers or text. Got {array[odd][0].item()!r} ({describe_rows(odd)}): name others"
             )
         array = array.astype(np.int64)
     elif array.dtype.kind in "iu":
@@ -177,7 +149,7 @@ def identities(values: Any, n: int, what: str = "ids") -> np.ndarray:
             if strange.any():
                 got = _brief(array[strange][0])
                 raise InputError(
-                    f"{what} must be whole numbers or text. Got {got} at {where(strange)}: name another column"
+                    f"{what} must be whole numbers or text. Got {got} at {describe_rows(strange)}: name another column"
                 )
         array = np.array([str(value) for value in array])
     if array.dtype.kind == "U":
@@ -216,7 +188,9 @@ def memberships(values: Any, n: int, what: str = "groups") -> np.ndarray:
     # A tuple counts as one value, where pandas would look into it.
     empty = np.array([pd.api.types.is_scalar(value) and bool(pd.isna(value)) for value in array], dtype=bool)
     if empty.any():
-        raise InputError(f"{what} are missing in {empty.sum()} of {n} samples ({where(empty)}): give every sample one")
+        raise InputError(
+            f"{what} are missing in {empty.sum()} of {n} samples ({describe_rows(empty)}): give every sample one"
+        )
     try:
         codes, _ = coded(array)
     except TypeError:
@@ -234,14 +208,18 @@ def weightings(values: Any, n: int, what: str = "weights") -> np.ndarray:
     _same_length(array, n, what)
     empty = missing(array)
     if empty.any():
-        raise InputError(f"{what} are missing in {empty.sum()} of {n} samples ({where(empty)}): give every sample one")
-    array = narrowed(array) if array.dtype == object else array
+        raise InputError(
+            f"{what} are missing in {empty.sum()} of {n} samples ({describe_rows(empty)}): give every sample one"
+        )
+    array = infer_dtype(array) if array.dtype == object else array
     if array.dtype.kind not in "iuf":
         raise InputError(f"{what} must be numbers. Got {_brief(array.tolist()[0])} at row 0: give numbers, 0 or more")
     array = array.astype(np.float64)
     odd = (array < 0) | np.isinf(array)
     if odd.any():
-        raise InputError(f"{what} must be finite and 0 or more. Got {array[odd][0]:g} ({where(odd)}): mend them")
+        raise InputError(
+            f"{what} must be finite and 0 or more. Got {array[odd][0]:g} ({describe_rows(odd)}): mend them"
+        )
     if not array.any():
         raise InputError(f"{what} are all 0: give at least one sample weight")
     # The largest first, so that the sum cannot overflow.
@@ -255,7 +233,7 @@ def own_embedding(embedding: Any, n: int) -> np.ndarray:
     Raises:
         InputError: not ``n`` rows of finite numbers.
     """
-    array = plain(embedding)
+    array = to_numpy(embedding)
     if isinstance(array, pd.DataFrame | list | tuple):
         try:
             array = np.asarray(array, dtype=np.float64)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardsight.data.columns import dates, listed, narrowed, option, where
+from hardsight.data.columns import dates, infer_dtype
 from hardsight.errors import InputError
+from hardsight.validation import describe_rows, format_option, join_names
 
 # A category becomes a 0/1 column each: more of them say little and fill the memory.
 _MANY = 1000
@@ -73,7 +74,7 @@ def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             columns[str(name)] = read
     if not columns:
         raise InputError(
-            f"no feature column is left of {listed(frame)}, each is constant or an identifier: give one that differs "
+            f"no feature column is left of {join_names(frame)}, each is constant or an identifier: give one that differs "
             "between samples"
         )
     return pd.DataFrame(columns), notices
@@ -104,7 +105,9 @@ def _column(column: pd.Series, name: str, notices: list[str]) -> pd.Series | Non
     """One column ready to use, or None where it is left out."""
     present = column.notna().to_numpy()
     if not present.any():
-        raise InputError(f"column {name!r} has no value in any of {len(column)} rows: drop it ({option('drop', name)})")
+        raise InputError(
+            f"column {name!r} has no value in any of {len(column)} rows: drop it ({format_option('drop', name)})"
+        )
     dtype = column.dtype
     read: pd.Series
     if isinstance(dtype, pd.CategoricalDtype):
@@ -127,7 +130,7 @@ def _column(column: pd.Series, name: str, notices: list[str]) -> pd.Series | Non
 def _numbers(column: pd.Series, present: np.ndarray, name: str) -> pd.Series:
     if getattr(column.dtype, "kind", "f") == "c":
         raise InputError(
-            f"column {name!r} holds complex numbers: split them into real columns or drop it ({option('drop', name)})"
+            f"column {name!r} holds complex numbers: split them into real columns or drop it ({format_option('drop', name)})"
         )
     if present.all() and pd.api.types.is_bool_dtype(column.dtype):
         return pd.Series(column.to_numpy(dtype=bool))
@@ -138,7 +141,7 @@ def _numbers(column: pd.Series, present: np.ndarray, name: str) -> pd.Series:
     if endless.any():
         raise InputError(
             f"column {name!r} is infinite or beyond {_FLOAT32:.1e} in {endless.sum()} of {len(column)} rows "
-            f"({where(endless)}): mend the values or drop it ({option('drop', name)})"
+            f"({describe_rows(endless)}): mend the values or drop it ({format_option('drop', name)})"
         )
     return pd.Series(numbers)
 
@@ -158,7 +161,7 @@ def _strings(values: np.ndarray, present: np.ndarray, name: str, notices: list[s
     if known.any() and not np.isnan(parsed[known]).any() and not coded:
         notices.append(f"Column {name!r} holds numbers written as text: read as numbers.")
         if not known.all():
-            markers = listed(sorted(text for text, number in zip(texts, known, strict=True) if not number))
+            markers = join_names(sorted(text for text, number in zip(texts, known, strict=True) if not number))
             notices[-1] += f" {markers} counts as missing ({counts[~known].sum()} rows)."
         return _numbers(_spread(np.where(known, parsed, np.nan)[codes], present), present, name)
     commas = np.array([_COMMA.fullmatch(text) is not None for text in texts]) & known
@@ -166,7 +169,7 @@ def _strings(values: np.ndarray, present: np.ndarray, name: str, notices: list[s
     if written is not None and (commas.sum() == known.sum() or _most(commas, known)):
         raise InputError(
             f"column {name!r} holds numbers written with commas ({written!r}): write them with a decimal point, "
-            f"without separators, or drop it ({option('drop', name)})"
+            f"without separators, or drop it ({format_option('drop', name)})"
         )
     # Codes with leading zeros are names, whatever stands beside them.
     numbers = known & ~np.isnan(parsed) & (not coded)
@@ -175,7 +178,7 @@ def _strings(values: np.ndarray, present: np.ndarray, name: str, notices: list[s
     if _sentences(distinct, counts):
         raise InputError(
             f"column {name!r} holds free text ({len(distinct)} different texts in {len(values)} rows): read it as "
-            f"text (text={name!r}, {option('text', name)}) or drop it ({option('drop', name)})"
+            f"text (text={name!r}, {format_option('text', name)}) or drop it ({format_option('drop', name)})"
         )
     if numbers.any():
         notices.append(f"Column {name!r} mixes text and numbers: read as categories.")
@@ -194,8 +197,8 @@ def _refuse_strays(texts: list[str], strays: np.ndarray, codes: np.ndarray, pres
     rows[present] = strays[codes]
     more = ", …" if len(found) > _SHOWN else ""
     raise InputError(
-        f"column {name!r} holds numbers, and also {listed(found[:_SHOWN])}{more} ({where(rows)}): write a number there, "
-        f"leave the cell empty, or drop the column ({option('drop', name)}); if its numbers are names of categories, write "
+        f"column {name!r} holds numbers, and also {join_names(found[:_SHOWN])}{more} ({describe_rows(rows)}): write a number there, "
+        f"leave the cell empty, or drop the column ({format_option('drop', name)}); if its numbers are names of categories, write "
         "a letter before each, or make it one of pandas' type category"
     )
 
@@ -214,15 +217,15 @@ def _mixed(values: np.ndarray, present: np.ndarray, name: str, notices: list[str
         raise InputError(
             f"column {name!r} holds values of type {type(values[int(np.argmax(nested))]).__name__} "
             f"(row {np.flatnonzero(present)[nested][0]}): turn them into columns of numbers or text, or drop "
-            f"it ({option('drop', name)})"
+            f"it ({format_option('drop', name)})"
         )
-    plain = narrowed(values)
+    plain = infer_dtype(values)
     if plain.dtype == object and not any(isinstance(value, str) for value in plain):
         try:
             plain = plain.astype(np.float64)
         except OverflowError:
             raise InputError(
-                f"column {name!r} holds a number beyond {_FLOAT32:.1e}: mend it, or drop the column ({option('drop', name)})"
+                f"column {name!r} holds a number beyond {_FLOAT32:.1e}: mend it, or drop the column ({format_option('drop', name)})"
             ) from None
     if plain.dtype != object:
         return _numbers(pd.Series(plain) if present.all() else _spread(plain, present), present, name)
@@ -239,7 +242,7 @@ def _categories(values: np.ndarray, present: np.ndarray, name: str) -> pd.Series
     if len(distinct) > _MANY and len(distinct) < len(values):
         raise InputError(
             f"column {name!r} has {len(distinct)} different values in {len(values)} rows, more than {_MANY}: merge "
-            f"rare ones, name it as id ({option('id', name)}) or drop it ({option('drop', name)})"
+            f"rare ones, name it as id ({format_option('id', name)}) or drop it ({format_option('drop', name)})"
         )
     vocabulary = sorted(distinct)
     place = {value: at for at, value in enumerate(vocabulary)}
@@ -251,7 +254,7 @@ def _categories(values: np.ndarray, present: np.ndarray, name: str) -> pd.Series
 def _refuse_dates(example: Any, name: str) -> None:
     raise InputError(
         f"column {name!r} holds dates or times ({example!s:.30}): turn it into numbers (a year, days since) or drop it "
-        f"({option('drop', name)})"
+        f"({format_option('drop', name)})"
     )
 
 
@@ -265,8 +268,8 @@ def _without_use(column: pd.Series, name: str, notices: list[str]) -> bool:
         return False
     if isinstance(column.dtype, pd.CategoricalDtype):
         notices.append(
-            f"Column {name!r} holds another text in every row: left out. Name it as id ({option('id', name)}), or as "
-            f"text ({option('text', name)})."
+            f"Column {name!r} holds another text in every row: left out. Name it as id ({format_option('id', name)}), or as "
+            f"text ({format_option('text', name)})."
         )
         return True
     numbers = column.to_numpy()
@@ -275,12 +278,12 @@ def _without_use(column: pd.Series, name: str, notices: list[str]) -> bool:
     if _NUMBERED.fullmatch(name):
         # A data set sorted by class would be learnt from its row numbers alone.
         notices.append(
-            f"Column {name!r} numbers the rows: left out. Name it as id ({option('id', name)}) to see it in results."
+            f"Column {name!r} numbers the rows: left out. Name it as id ({format_option('id', name)}) to see it in results."
         )
         return True
     notices.append(
         f"Column {name!r} numbers the rows and is used as a feature: if it is an identifier, name it as id "
-        f"({option('id', name)}) or drop it ({option('drop', name)})."
+        f"({format_option('id', name)}) or drop it ({format_option('drop', name)})."
     )
     return False
 

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data import images
-from hardsight.data.columns import belongs, listed, objects, plain
+from hardsight.data.columns import is_from, objects, to_numpy
 from hardsight.errors import InputError, first_line
+from hardsight.validation import join_names
 
 
 def is_hugging_face(value: Any) -> bool:
@@ -19,9 +20,9 @@ def is_hugging_face(value: Any) -> bool:
 
 def is_item_store(value: Any) -> bool:
     """Whether a value looks like a map-style torch Dataset: it has a length and gives items by number."""
-    if isinstance(value, Sequence | dict) or hasattr(value, "__array__") or belongs(value, "scipy"):
+    if isinstance(value, Sequence | dict) or hasattr(value, "__array__") or is_from(value, "scipy"):
         return False
-    return belongs(value, "torch") or (hasattr(type(value), "__getitem__") and hasattr(type(value), "__len__"))
+    return is_from(value, "torch") or (hasattr(type(value), "__getitem__") and hasattr(type(value), "__len__"))
 
 
 def items(dataset: Any) -> tuple[list[Any], list[Any]]:
@@ -46,7 +47,7 @@ def items(dataset: Any) -> tuple[list[Any], list[Any]]:
                 "the dataset, or give X and y"
             )
         features.append(item[0])
-        label = plain(item[1])
+        label = to_numpy(item[1])
         labels.append(label.item() if isinstance(label, np.ndarray | np.generic) and label.size == 1 else label)
     names: Any = getattr(dataset, "classes", None)
     if _names_codes(names, labels):
@@ -60,10 +61,10 @@ def stacked(elements: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
     Raises:
         InputError: elements of different shapes, or that are no numbers.
     """
-    if all(belongs(element, "PIL") for element in elements):
+    if all(is_from(element, "PIL") for element in elements):
         return images.decode(elements, [f"at row {at}" for at in range(len(elements))])
     try:
-        arrays = [np.asarray(plain(element)) for element in elements]
+        arrays = [np.asarray(to_numpy(element)) for element in elements]
     except ValueError:
         raise InputError("samples are nested lists of different lengths: give all the same shape") from None
     arrays = [_filled(array) for array in arrays]
@@ -106,7 +107,7 @@ def hugging_face(dataset: Any) -> tuple[pd.DataFrame, str | None]:
     kinds = {name: type(feature).__name__ for name, feature in features.items()}
     pictures = [name for name, kind in kinds.items() if kind == "Image"]
     if len(pictures) > 1:
-        raise InputError(f"X has {len(pictures)} image columns ({listed(pictures)}): keep one (X.remove_columns)")
+        raise InputError(f"X has {len(pictures)} image columns ({join_names(pictures)}): keep one (X.remove_columns)")
     frame = dataset.remove_columns(pictures).to_pandas() if len(kinds) > len(pictures) else pd.DataFrame()
     for name, kind in kinds.items():
         if kind == "ClassLabel":

@@ -9,13 +9,13 @@ import pandas as pd
 
 from hardsight.data import csv as delimited
 from hardsight.data import from_folders as folders
-from hardsight.data.columns import listed, option, where
 from hardsight.data.from_memory import of
 from hardsight.data.samples import Samples
 from hardsight.errors import InputError, first_line
 from hardsight.io import limits, parquet
 from hardsight.io import npz as archives
 from hardsight.io.atomic import shown
+from hardsight.validation import describe_rows, format_option, join_names
 
 KNOWN = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz", ".npy", "a folder with one subfolder a class")
 
@@ -60,7 +60,7 @@ def read(
     for role, name in (("label", label), ("id", id), ("group", group), ("weights", weights), ("text", text)):
         if name is not None and name in drop:
             raise InputError(
-                f"{name!r} cannot be both {role} and dropped: leave it out of one of them ({option('drop', name)})"
+                f"{name!r} cannot be both {role} and dropped: leave it out of one of them ({format_option('drop', name)})"
             )
     try:
         place.stat()
@@ -89,10 +89,10 @@ def read(
     )
     unknown = [name for name in drop if name not in frame]
     if unknown:
-        raise InputError(f"there is no column {unknown[0]!r} to drop: the columns are {listed(frame)}")
+        raise InputError(f"there is no column {unknown[0]!r} to drop: the columns are {join_names(frame)}")
     frame = frame.drop(columns=list(drop))
     if label is None:
-        raise InputError(f"the label is missing: name its column (label, --label). The columns are {listed(frame)}")
+        raise InputError(f"the label is missing: name its column (label, --label). The columns are {join_names(frame)}")
     if not len(frame):
         raise InputError(f"{place} has a header but no rows: give a file with data")
     return _with(of(frame, label, ids=id, groups=group, weights=weights, text=text, **roles), notices)
@@ -140,13 +140,13 @@ def _archive(
         named = {"label": label, "id": id_, "group": group, "weights": weights}
         for role, name in (*named.items(), *(("drop", name) for name in drop)):
             if name is not None and name not in held:
-                raise InputError(f"{place} has no array {name!r} to use as {role}: its arrays are {listed(held)}")
+                raise InputError(f"{place} has no array {name!r} to use as {role}: its arrays are {join_names(held)}")
         others = [name for name in held if name not in (*named.values(), *drop)]
         if "X" in others:
             others = ["X"]
         if len(others) != 1:
             raise InputError(
-                f"{place} must hold the features in one array, X. Got {listed(others) or 'none'} beside the label "
+                f"{place} must hold the features in one array, X. Got {join_names(others) or 'none'} beside the label "
                 f"{label!r}: rename or drop arrays"
             )
         X, y, ids, groups, counts = (
@@ -197,7 +197,9 @@ def _values(beside: Path, name: str, n: int, role: str) -> np.ndarray:
     rows = delimited.lines(place)
     wide = np.array([len(row) > 1 for row in rows], dtype=bool)
     if wide.any():
-        raise InputError(f"{place} must hold one value a row for {role}. Got several ({where(wide)}): keep one column")
+        raise InputError(
+            f"{place} must hold one value a row for {role}. Got several ({describe_rows(wide)}): keep one column"
+        )
     values = [row[0].strip() for row in rows]
     if len(values) == n + 1:
         values = values[1:]

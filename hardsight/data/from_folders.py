@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from hardsight.data import images
-from hardsight.data.columns import listed
 from hardsight.data.from_memory import of
 from hardsight.data.samples import Samples
 from hardsight.errors import InputError
 from hardsight.io import limits
+from hardsight.validation import join_names
 
 _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
 
@@ -38,7 +38,9 @@ def read(folder: Path, *, label: str | None, task: str, embedding: Any) -> Sampl
         raise InputError(f"{folder} holds no images ({', '.join(sorted(images.SUFFIXES))}) and no .txt files")
     classes = sorted({file.parts[0] for file in classed})
     if all(name.lower() in _SPLITS for name in classes) and all(len(file.parts) > 2 for file in classed):
-        raise InputError(f"{folder} holds splits ({listed(classes)}), not classes: give one, as {folder / classes[0]}")
+        raise InputError(
+            f"{folder} holds splits ({join_names(classes)}), not classes: give one, as {folder / classes[0]}"
+        )
     if len(classes) < 2:
         raise InputError(f"{folder} holds one class ({classes[0]!r}): at least two subfolders with files are needed")
     ignored = len(found) - len(classed)

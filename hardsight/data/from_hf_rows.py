@@ -7,10 +7,11 @@ import numpy as np
 
 from hardsight.data import from_datasets as datasets
 from hardsight.data import text as texts
-from hardsight.data.columns import identities, listed, memberships, objects, own_embedding, weightings, where
+from hardsight.data.columns import identities, memberships, objects, own_embedding, weightings
 from hardsight.data.labels import labelled
 from hardsight.data.samples import Samples
 from hardsight.errors import InputError
+from hardsight.validation import describe_rows, join_names
 
 TASKS = ("auto", "classification", "regression", "loss")
 # What a Trainer's collators take for the label.
@@ -89,7 +90,7 @@ def of(
             "from_dict or from_pandas"
         )
     if task not in TASKS:
-        raise InputError(f"task must be one of {listed(TASKS)}. Got {task!r}")
+        raise InputError(f"task must be one of {join_names(TASKS)}. Got {task!r}")
     datasets.whole(X)
     if len(X) < 2:
         raise InputError(f"at least 2 samples are needed. Got {len(X)}: give a dataset with rows")
@@ -108,7 +109,9 @@ def of(
     used = {*roles.values()} if task == "loss" else {*roles.values(), column}
     features = [name for name in X.column_names if name not in used]
     if not features:
-        raise InputError(f"the dataset has no column beside {listed(sorted(map(str, used)))}: give the model's inputs")
+        raise InputError(
+            f"the dataset has no column beside {join_names(sorted(map(str, used)))}: give the model's inputs"
+        )
     shown = columns.text(text, features)
     items = Items(X, features, shown, outputs)
     numbers = None
@@ -142,7 +145,7 @@ class _Columns:
 
     def check(self, name: str, role: str) -> str:
         if name not in self.kinds:
-            raise InputError(f"there is no column {name!r} to use as {role}: the columns are {listed(self.kinds)}")
+            raise InputError(f"there is no column {name!r} to use as {role}: the columns are {join_names(self.kinds)}")
         return name
 
     def label(self, given: Any) -> str | None:
@@ -176,7 +179,7 @@ def _labels(
     if task == "loss":
         return np.full(len(ids), np.nan), None, None, []
     if column is None:
-        raise InputError(f"the label is missing: name its column (y=…). The columns are {listed(columns.kinds)}")
+        raise InputError(f"the label is missing: name its column (y=…). The columns are {join_names(columns.kinds)}")
     if columns.listed(column):
         raise InputError(f"column {column!r} holds lists, and a label is one value a sample: pass task='loss'")
     values = objects(list(columns.dataset[column]))
@@ -192,7 +195,7 @@ def _labels(
     if outputs.min() < 0:
         at = values < 0
         raise InputError(
-            f"column {column!r} is below 0 in {at.sum()} samples ({where(at, ids)}): label them or leave them out"
+            f"column {column!r} is below 0 in {at.sum()} samples ({describe_rows(at, ids)}): label them or leave them out"
         )
     if columns.kinds[column] == "ClassLabel":
         names = columns.dataset.features[column].names

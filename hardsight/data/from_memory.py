@@ -10,10 +10,11 @@ from hardsight.data import frames as tables
 from hardsight.data import from_datasets as datasets
 from hardsight.data import images
 from hardsight.data import text as texts
-from hardsight.data.columns import belongs, identities, listed, memberships, objects, own_embedding, plain, weightings
+from hardsight.data.columns import identities, is_from, memberships, objects, own_embedding, to_numpy, weightings
 from hardsight.data.labels import labelled
 from hardsight.data.samples import Kind, Samples, blocks
 from hardsight.errors import InputError
+from hardsight.validation import join_names
 
 # Numbers in a sparse matrix that is written out densely: 80 MB of float64.
 _DENSE = 10_000_000
@@ -128,10 +129,10 @@ def _recognise(X: Any, y: Any, ids: Any, groups: Any, weights: Any, label: str |
         if isinstance(value, str):
             raise InputError(f"{what}={value!r} names a column, but X ({type(X).__name__}) has none: give the values")
     notices: list[str] = []
-    tensor = belongs(X, "torch") and hasattr(X, "detach")
+    tensor = is_from(X, "torch") and hasattr(X, "detach")
     if datasets.is_item_store(X) and y is None:
         elements, y = datasets.items(X)
-        tensor = bool(elements) and belongs(elements[0], "torch")
+        tensor = bool(elements) and is_from(elements[0], "torch")
         X = elements
     elif datasets.is_item_store(X):
         raise InputError(f"X ({type(X).__name__}) is a dataset that holds its labels: leave y out")
@@ -158,11 +159,11 @@ def _recognise(X: Any, y: Any, ids: Any, groups: Any, weights: Any, label: str |
 
 def _array_like(X: Any, notices: list[str]) -> np.ndarray:
     """Lists, tensors and matrices as one array: numbers, or objects where there is text."""
-    X = plain(X)
+    X = to_numpy(X)
     if isinstance(X, np.ma.MaskedArray):
         X = np.ma.filled(X.astype(np.float64), np.nan)
     X = np.asarray(X) if hasattr(X, "__array__") else X
-    if belongs(X, "scipy"):
+    if is_from(X, "scipy"):
         return _dense(X, notices)
     if not isinstance(X, np.ndarray):
         if (
@@ -178,14 +179,14 @@ def _array_like(X: Any, notices: list[str]) -> np.ndarray:
         if any(isinstance(item, dict) for item in items):
             raise InputError("X is a list of dicts: give pandas.DataFrame(X)")
         if not items or all(
-            pd.api.types.is_scalar(item) or getattr(item, "ndim", 1) == 0 for item in map(plain, items)
+            pd.api.types.is_scalar(item) or getattr(item, "ndim", 1) == 0 for item in map(to_numpy, items)
         ):
-            X = objects([plain(item) for item in items])
+            X = objects([to_numpy(item) for item in items])
         elif any(isinstance(value, str) for item in items if isinstance(item, list | tuple) for value in item):
             lengths = {len(item) if isinstance(item, list | tuple) else 1 for item in items}
             if len(lengths) > 1:
                 raise InputError(
-                    f"rows of X must have one length. Got {listed(sorted(lengths)[:3])} values: fill them up"
+                    f"rows of X must have one length. Got {join_names(sorted(lengths)[:3])} values: fill them up"
                 )
             X = pd.DataFrame(items).to_numpy(dtype=object)
         else:
@@ -285,7 +286,9 @@ def _from_frame(
         elif role == "label":
             values[role] = _in_order(frame.index, value)
     if y is None:
-        raise InputError(f"the label is missing: name its column (y, label, --label). The columns are {listed(frame)}")
+        raise InputError(
+            f"the label is missing: name its column (y, label, --label). The columns are {join_names(frame)}"
+        )
     name = roles.get("label") or (str(y.name) if isinstance(y, pd.Series) and y.name is not None else None)
     if ids is None:
         values["ids"] = _index(frame.index, notices)
@@ -315,7 +318,7 @@ def _from_frame(
     given.names["text"] = f"column {used!r}"
     others = [other for other in rest if other != used]
     if others:
-        notices.append(f"Only column {used!r} is learnt from; left out: {listed(others)}.")
+        notices.append(f"Only column {used!r} is learnt from; left out: {join_names(others)}.")
     return given
 
 
@@ -323,7 +326,7 @@ def _named(frame: pd.DataFrame, column_name: str, role: str, roles: dict[str, st
     """The column of a role, which no other role may share."""
     if column_name not in frame:
         raise InputError(
-            f"there is no column {column_name!r} to use as {role}: the columns are {listed(frame)}"
+            f"there is no column {column_name!r} to use as {role}: the columns are {join_names(frame)}"
             if len(frame.columns)
             else f"there is no column {column_name!r} to use as {role}: the data has no columns"
         )

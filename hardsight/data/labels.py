@@ -5,8 +5,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from hardsight.data.columns import coded, column, dates, listed, missing, narrowed, where
+from hardsight.data.columns import coded, column, dates, infer_dtype, missing
 from hardsight.errors import InputError
+from hardsight.validation import describe_rows, join_names
 
 Task = Literal["auto", "classification", "regression"]
 
@@ -34,7 +35,7 @@ def labelled(y: Any, *, ids: np.ndarray, task: str, name: str) -> tuple[np.ndarr
         InputError: labels missing, infinite, of a wrong kind or all the same.
     """
     if task not in get_args(Task):
-        raise InputError(f"task must be one of {listed(get_args(Task))}. Got {task!r}")
+        raise InputError(f"task must be one of {join_names(get_args(Task))}. Got {task!r}")
     category = isinstance(getattr(y, "dtype", None), pd.CategoricalDtype)
     array = column(y, f"label {name!r}")
     if len(array) != len(ids):
@@ -59,11 +60,11 @@ def _usable(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
         empty = empty | np.array([isinstance(value, str) and not value.strip() for value in array], dtype=bool)
     if empty.any():
         raise InputError(
-            f"label {name!r} is missing in {empty.sum()} of {len(array)} samples ({where(empty, ids)}): label them or "
+            f"label {name!r} is missing in {empty.sum()} of {len(array)} samples ({describe_rows(empty, ids)}): label them or "
             "leave them out (empty cells, NA, null and None count as missing)"
         )
     if array.dtype == object:
-        array = narrowed(array)
+        array = infer_dtype(array)
     if array.dtype.kind in "mM" or (array.dtype == object and dates({type(value) for value in array})):
         raise InputError(f"label {name!r} holds dates or times: turn them into classes or numbers")
     if array.dtype.kind == "c":
@@ -72,10 +73,14 @@ def _usable(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
         odd = np.array([not isinstance(value, str | int | float | np.generic) for value in array])
         if odd.any():
             kind = type(array[odd][0]).__name__
-            raise InputError(f"label {name!r} holds a value of type {kind} ({where(odd, ids)}): give text or numbers")
+            raise InputError(
+                f"label {name!r} holds a value of type {kind} ({describe_rows(odd, ids)}): give text or numbers"
+            )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         endless = ~np.isfinite(array)
-        raise InputError(f"label {name!r} is infinite in {endless.sum()} samples ({where(endless, ids)}): mend those")
+        raise InputError(
+            f"label {name!r} is infinite in {endless.sum()} samples ({describe_rows(endless, ids)}): mend those"
+        )
     return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
@@ -111,7 +116,7 @@ def _numbers(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
         odd = ~np.isfinite(parsed)
         if odd.any():
             raise InputError(
-                f"label {name!r} must be numbers for regression. Got {str(array[odd][0])[:40]!r} ({where(odd, ids)}): "
+                f"label {name!r} must be numbers for regression. Got {str(array[odd][0])[:40]!r} ({describe_rows(odd, ids)}): "
                 "mend the label or say task='classification'"
             )
         array = parsed
@@ -129,5 +134,5 @@ def _doubtful(classes: list[Any], name: str) -> list[str]:
     twins = [same for same in spelled.values() if len(same) > 1]
     if not twins:
         return []
-    shown = "; ".join(listed(same) for same in twins[:3])
+    shown = "; ".join(join_names(same) for same in twins[:3])
     return [f"Classes of {name!r} that differ only in spelling count as different: {shown}."]

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hardsight.data.columns import where
 from hardsight.errors import InputError, first_line
+from hardsight.validation import describe_rows
 
 KNOWN = ("tfidf", "sentence-transformers:MODEL")
 
@@ -28,7 +28,7 @@ def checked(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
     if odd.any():
         got = type(values[int(np.argmax(odd))]).__name__
         raise InputError(
-            f"{name} must be text in every row. Got {odd.sum()} that are missing or not text, as {got} ({where(odd)}): "
+            f"{name} must be text in every row. Got {odd.sum()} that are missing or not text, as {got} ({describe_rows(odd)}): "
             "leave those rows out or write their text"
         )
     texts = np.empty(len(values), dtype=object)
@@ -36,7 +36,7 @@ def checked(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
     empty = np.array([not text.strip() for text in texts], dtype=bool)
     if len(texts) and empty.all():
         raise InputError(f"{name} is empty in every row: give texts")
-    return texts, [f"{empty.sum()} texts are empty ({where(empty)})."] if empty.any() else []
+    return texts, [f"{empty.sum()} texts are empty ({describe_rows(empty)})."] if empty.any() else []
 
 
 def embed(texts: np.ndarray, embedding: str = "auto") -> tuple[np.ndarray, list[str]]:

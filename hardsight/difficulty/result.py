@@ -15,8 +15,9 @@ from hardsight.difficulty.actions import advise
 from hardsight.difficulty.file import FACTORS as FACTORS
 from hardsight.difficulty.file import OPTIONAL, PARTS
 from hardsight.difficulty.file import SCHEMA as SCHEMA
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
 from hardsight.io.atomic import atomic, path_of
+from hardsight.validation import check_int
 
 if TYPE_CHECKING:
     from hardsight.data import Samples
@@ -205,7 +206,7 @@ class Difficulty:
         Raises:
             InputError: ``n`` is no whole number, or negative.
         """
-        return self.table.iloc[self.order[: whole("n", n, 0)]]
+        return self.table.iloc[self.order[: check_int("n", n, 0)]]
 
     @property
     def order(self) -> np.ndarray:

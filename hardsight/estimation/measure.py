@@ -21,10 +21,10 @@ from hardsight.attribution.neighbours import Neighbourhood, neighbourhood
 from hardsight.attribution.regression_noise import noise
 from hardsight.data import Samples
 from hardsight.data import from_hf_rows as items
-from hardsight.data.columns import identities, plain
+from hardsight.data.columns import identities, to_numpy
 from hardsight.data.labels import labelled
 from hardsight.difficulty.result import FACTORS, Difficulty
-from hardsight.errors import InputError, first_line, whole
+from hardsight.errors import InputError, first_line
 from hardsight.estimation import backends
 from hardsight.estimation import reweighted_rounds as later
 from hardsight.estimation.checkpoint import Checkpoint, digest
@@ -44,6 +44,7 @@ from hardsight.resampling.splitters import (
     Splits,
     most_folds,
 )
+from hardsight.validation import check_int
 
 MOST_REPEATS = 50
 _NOTHING_KNOWN = (
@@ -173,7 +174,7 @@ def measure(
     if resume and checkpoint is None:
         raise InputError("resume needs the checkpoint that the run was started with: pass checkpoint=PATH")
     start = time.monotonic()
-    seed, spend, where = whole("seed", seed, 0), budget_of(budget), backends.choose(backend, jobs, address)
+    seed, spend, where = check_int("seed", seed, 0), budget_of(budget), backends.choose(backend, jobs, address)
     chosen, reason = choose(learner, found)
     if found.weights is not None and not getattr(chosen, "takes_weights", False):
         raise InputError(
@@ -463,7 +464,7 @@ def _array(name: str, values: Any, shape: str, kind: type) -> np.ndarray:
         InputError: they are no such, or their rows differ in length.
     """
     try:
-        found = np.asarray(plain(values))
+        found = np.asarray(to_numpy(values))
         if found.dtype.kind in "biufO":
             return np.asarray(found, dtype=kind, order="C")
         why = f"the type {found.dtype}"
@@ -476,7 +477,7 @@ def _recoded(labels: np.ndarray, found: tuple[Any, ...], classes: Any) -> tuple[
     """Codes into the classes as the user orders them."""
     if isinstance(classes, str | bytes) or not isinstance(classes, Iterable):
         raise InputError(f"classes must be a list of labels, one a column of log_probs. Got {classes!r}")
-    given = tuple(name.item() if isinstance(name, np.generic) else name for name in plain(classes))
+    given = tuple(name.item() if isinstance(name, np.generic) else name for name in to_numpy(classes))
     foreign = [name for name in found if name not in given]
     if foreign or len(set(given)) != len(given):
         raise InputError(f"classes must name every label once. Got {given!r}, and y holds {foreign or 'them all'!r}")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from hardsight.data import Samples
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
 from hardsight.learners import Learner
 from hardsight.resampling.splitters import (
     KFold,
@@ -18,6 +18,7 @@ from hardsight.resampling.splitters import (
     split_seed,
     units_of,
 )
+from hardsight.validation import check_int
 
 FOLDS, REPEATS = 5, 10
 
@@ -56,7 +57,7 @@ def splits_of(splits: Any, folds: int | None, repeats: int | None, learner: Lear
                     f"{learner.name} holds samples out by itself: leave out folds and splits (repeats counts)"
                 )
             return KFold(
-                FOLDS, REPEATS if repeats is None else whole("repeats", repeats, 2, ": one view has no error bar")
+                FOLDS, REPEATS if repeats is None else check_int("repeats", repeats, 2, ": one view has no error bar")
             )
         return KFold(FOLDS if folds is None else folds, REPEATS if repeats is None else repeats)
     if learner.splits_itself:

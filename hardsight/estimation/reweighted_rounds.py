@@ -22,13 +22,14 @@ from torch import Tensor
 
 from hardsight.attribution.label_noise import Evidence, Known, label_model
 from hardsight.data import Samples
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
 from hardsight.estimation.backends import Backend
 from hardsight.estimation.checkpoint import Checkpoint
 from hardsight.estimation.runner import Until, carry_out
 from hardsight.learners import Learner, Tick, choose
 from hardsight.measures.held_out import HeldOut, Loss
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Plan, Splits, check, split_seed
+from hardsight.validation import check_int
 from hardsight.weights.automatic import auto, distrust
 
 ROUNDS, MOST = 1, 5
@@ -123,7 +124,7 @@ def rounds_of(
         raise InputError(f"there can be no second round, because {why}: leave out refine={asked!r}")
     if why is not None:
         return 0, why
-    found = ROUNDS if asked is None or asked is True else whole("refine", asked, 1)
+    found = ROUNDS if asked is None or asked is True else check_int("refine", asked, 1)
     if found > MOST:
         raise InputError(f"refine must be {MOST} or less, rounds beyond the first. Got {found}")
     return found, ""

@@ -10,7 +10,7 @@ from hardsight import data as doors
 from hardsight.data import Samples
 from hardsight.data.columns import weightings
 from hardsight.difficulty.result import Difficulty
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
 from hardsight.estimation import backends
 from hardsight.estimation.measure import measure
 from hardsight.estimation.plan import plan_of, splits_of, units_alike
@@ -30,6 +30,7 @@ from hardsight.explanation.verdict import paragraph, verdict
 from hardsight.io.progress import progress_bar
 from hardsight.learners import Learner, Network, choose
 from hardsight.measures.held_out import Loss
+from hardsight.validation import check_int
 from hardsight.weights import weigh
 
 REPEATS = 5
@@ -113,7 +114,7 @@ def explain(
     if effect:
         units, notices = units_alike(found, duplicates)
         dealt = splits_of(None, folds, REPEATS if repeats is None else repeats, chosen)
-        plan = plan_of(found, chosen, dealt, units, REPEATS if repeats is None else repeats, whole("seed", seed, 0))
+        plan = plan_of(found, chosen, dealt, units, REPEATS if repeats is None else repeats, check_int("seed", seed, 0))
         loss: Loss = "squared" if found.regression else "log"
         where = backends.choose(backend, jobs, address)
         models = chosen.models(plan)

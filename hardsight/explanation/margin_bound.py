@@ -27,7 +27,7 @@ from hardsight.data import Samples
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.learners import Learner, Network
-from hardsight.weights.scheme import one_of
+from hardsight.validation import check_choice
 
 TARGETS = {
     "training": "the training distribution",
@@ -90,7 +90,7 @@ def target(d: Difficulty, which: str) -> np.ndarray:
     Raises:
         InputError: an unknown target, or one that these samples cannot tell.
     """
-    one_of("target", which, TARGETS)
+    check_choice("target", which, TARGETS)
     if which == "training":
         return np.ones(len(d))
     if d.classes is None:

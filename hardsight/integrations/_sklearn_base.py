@@ -18,11 +18,12 @@ from sklearn.utils.validation import (
 )
 
 from hardsight.difficulty.result import Difficulty
-from hardsight.errors import HardsightError, HardsightWarning, InputError, whole
+from hardsight.errors import HardsightError, HardsightWarning, InputError
 from hardsight.estimation.measure import measure
 from hardsight.integrations._sklearn_fit import fit_weighted
 from hardsight.integrations._sklearn_samples import Counted
 from hardsight.learners import Estimator
+from hardsight.validation import check_int
 from hardsight.weights import scheme as named
 from hardsight.weights import weigh
 from hardsight.weights.scheme import OF_SAMPLES
@@ -103,7 +104,7 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
 
     def _weighed(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> tuple[Difficulty | None, np.ndarray]:
         """The difficulty of the rows that can be measured, and the scheme's weights of all, ``(sample,)``."""
-        weights, folds = np.ones(len(told)), whole("folds", self.folds, 2)
+        weights, folds = np.ones(len(told)), check_int("folds", self.folds, 2)
         parameters, seed = self._parameters(), self._seed()
         found = self._counted(X, told, given)
         if found is None:
@@ -130,7 +131,7 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
                 f"random_state must be a whole number, from which all that is random follows. Got {self.random_state!r}: "
                 "leave it out, or pass 0"
             )
-        return whole("random_state", self.random_state, 0)
+        return check_int("random_state", self.random_state, 0)
 
     def _measured(self, found: Counted, folds: int) -> Difficulty:
         base = self._base()

@@ -15,13 +15,14 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from hardsight.data import Samples
-from hardsight.errors import HardsightWarning, InputError, LearnerError, whole
+from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners.base import Tick, View
 from hardsight.learners.linear.lbfgs import Objective, minimise
 from hardsight.learners.linear.ridge import probabilities, scaled, targets_of
 from hardsight.learners.linear.softmax import Parts, losses
 from hardsight.learners.sklearn import laplace
 from hardsight.resampling.splitters import Plan, Round
+from hardsight.validation import check_int
 
 # Unknowns of the logistic regression, (features + 1) x (classes - 1): their square is held, their cube is computed.
 LARGEST_SYSTEM = 8_000
@@ -130,7 +131,7 @@ class NeighboursLeaveOneOut:
     splits_itself = False
 
     def __init__(self, neighbours: int = 10) -> None:
-        self.neighbours = whole("neighbours", neighbours, 1)
+        self.neighbours = check_int("neighbours", neighbours, 1)
 
     def describe(self) -> str:
         """The recipe in a line."""

@@ -5,7 +5,8 @@ import re
 from numbers import Real
 from typing import NamedTuple
 
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
+from hardsight.validation import check_int
 
 # Fewest models from which on about so many folds rank best (benchmarks/few_models.md): more of them leave larger training
 # parts, fewer of them more views of each sample.
@@ -43,7 +44,7 @@ def budget(given: str | float | None) -> Budget:
         return Budget()
     text = given if isinstance(given, str) else ""
     if (count := re.fullmatch(r"\s*(\d+)\s*(?:models?|trainings?)\s*", text)) is not None:
-        return Budget(models=whole("budget", int(count[1]), 1, " model"))
+        return Budget(models=check_int("budget", int(count[1]), 1, " model"))
     if (time := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", text)) is not None:
         seconds = float(time[1]) * _UNITS[time[2]]
     elif isinstance(given, Real):

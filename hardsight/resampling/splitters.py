@@ -13,7 +13,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
+from hardsight.validation import check_int
 
 # More repeats or members are nobody's wish, and their streams of random numbers alone would fill the memory.
 MOST = 1_000_000
@@ -72,8 +73,8 @@ class KFold:
     repeats: int = 10
 
     def __post_init__(self) -> None:
-        whole("folds", self.folds, 2, ", so that a part is left to train on")
-        whole("repeats", self.repeats, 2, ": a single judgement has no variance and no error bars", MOST)
+        check_int("folds", self.folds, 2, ", so that a part is left to train on")
+        check_int("repeats", self.repeats, 2, ": a single judgement has no variance and no error bars", MOST)
 
     def describe(self) -> str:
         """In words."""
@@ -105,7 +106,7 @@ class Subsets:
     def __post_init__(self) -> None:
         if not 0 < self.ratio < 1:
             raise InputError(f"ratio must lie between 0 and 1, the share to train on. Got {self.ratio}")
-        whole("members", self.members, 2, most=MOST)
+        check_int("members", self.members, 2, most=MOST)
 
     def describe(self) -> str:
         """In words."""
@@ -139,7 +140,7 @@ class LeaveOneOut:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        whole("repeats", self.repeats, 1, most=MOST)
+        check_int("repeats", self.repeats, 1, most=MOST)
 
     def describe(self) -> str:
         """In words."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from types import ModuleType
 
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
 from hardsight.theory.claim import Claim, Proposition
 from hardsight.theory.claims import (
     bound,
@@ -24,6 +24,7 @@ from hardsight.theory.claims import (
     weights,
 )
 from hardsight.theory.image_study import Study
+from hardsight.validation import check_int
 
 _FAMILIES: dict[str, ModuleType] = {
     "Error = bias + variance": decomposition,
@@ -108,7 +109,7 @@ def check(
     Raises:
         InputError: an unknown name, or a seed below zero.
     """
-    whole("seed", seed, 0)
+    check_int("seed", seed, 0)
     found = []
     for row in chosen(only, full=full, study=study):
         found.append(row.check(seed, full=full or not row.runs))

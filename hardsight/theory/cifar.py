@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
 from hardsight.learners import Network
 from hardsight.learners.network.stacked import build
 from hardsight.theory.image_study import FOLDS, Study
 from hardsight.theory.resnets import ResNet, crop_and_flip
+from hardsight.validation import check_int
 
 CLASSES = 10
 _SIDE = 32
@@ -96,10 +97,10 @@ def study(
     Raises:
         InputError: files that cannot be read, or an argument out of range.
     """
-    whole("members", members, 2)
+    check_int("members", members, 2)
     x, y = read(folder)
     if samples is not None:
-        whole("samples", samples, _LEAST)
+        check_int("samples", samples, _LEAST)
         x, y = _drawn(x, y, samples, seed)
     make = partial(ResNet, depth, CLASSES, norm=norm, width=width)
     # Refuses depth, norm and width before the first claim is under way.

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
+from hardsight.validation import check_int
 
 NORMS = ("batch", "group")
 _GROUPS = 8
@@ -39,7 +40,7 @@ class ResNet(nn.Module):
         self, depth: int = 32, classes: int = 10, *, norm: str = "batch", width: int = 16, channels: int = 3
     ) -> None:
         super().__init__()
-        whole("width", width, 1)
+        check_int("width", width, 1)
         if depth < 8 or depth % 6 != 2:
             raise InputError(f"depth must be 6 n + 2, as 20 or 32. Got {depth}")
         if norm not in NORMS:

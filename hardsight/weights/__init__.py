@@ -2,7 +2,7 @@
 
 from hardsight.weights.catalogue import SCHEMES, scheme
 from hardsight.weights.from_difficulty import weigh
-from hardsight.weights.scheme import INPUTS, Room, Scheme
+from hardsight.weights.scheme import INPUTS, Scheme, StateShape
 from hardsight.weights.schemes.icost import leaf_purity
 from hardsight.weights.schemes.instance_hardness import dihcl_chances
 from hardsight.weights.schemes.label_filters import threshold_samples
@@ -17,7 +17,7 @@ __all__ = [
     "CMWNet",
     "Mentor",
     "MetaWeightNet",
-    "Room",
+    "StateShape",
     "Scheme",
     "WeightTree",
     "descend_data_parameters",

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from hardsight.difficulty.decisions import DROP, KEEP, RELABEL, fitted
 from hardsight.difficulty.result import Difficulty
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
+from hardsight.validation import check_int, check_range
 from hardsight.weights.catalogue import scheme as named
-from hardsight.weights.scheme import OF_SAMPLES, rows_of_all, within
+from hardsight.weights.scheme import OF_SAMPLES, rows_of_all
 
 
 def weigh(
@@ -138,7 +139,7 @@ def _inputs(difficulty: Difficulty, seed: int) -> dict[str, Any]:
     told: dict[str, Any] = {
         "loss": torch.tensor(difficulty.error),
         "held_out": torch.tensor(difficulty.error),
-        "generator": torch.Generator().manual_seed(whole("seed", seed, 0)),
+        "generator": torch.Generator().manual_seed(check_int("seed", seed, 0)),
     }
     if difficulty.consensus is not None and difficulty.classes is not None:
         labels = torch.tensor(difficulty.labels)
@@ -152,7 +153,7 @@ def _inputs(difficulty: Difficulty, seed: int) -> dict[str, Any]:
 def _clipped(weights: np.ndarray, clip: float | None) -> np.ndarray:
     if clip is None:
         return weights
-    within("clip", clip, 1, strict=(True, False))
+    check_range("clip", clip, 1, strict=(True, False))
     if (above := int((weights > 0).sum())) * clip < len(weights):
         raise InputError(
             f"clip must be {len(weights) / above:.3g} or more: {above:,} of {len(weights):,} samples have any weight, and "

@@ -1,7 +1,7 @@
 """What a scheme is: a pure function of what it reads of the samples, and all that must be known to use it rightly."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -61,7 +61,7 @@ _ARRAYS = frozenset(name for name, what in INPUTS.items() if "; (" in what)
 _FEW = 512
 
 
-class Room(NamedTuple):
+class StateShape(NamedTuple):
     """What a state is made for.
 
     Attributes:
@@ -97,7 +97,7 @@ class Scheme:
         normalised: what the weights add up to, or have as mean; "none".
         per: whose the weight is: "sample", "class", "group" or "element".
         clean: clean data that it needs, a phrase; "" where it needs none.
-        start: makes the state, from a :class:`Room` and the function's own parameters that it names; None: no state.
+        start: makes the state, from a :class:`StateShape` and the function's own parameters that it names; None: no state.
         note: where it departs from its source or its source's code, and traps.
     """
 
@@ -153,7 +153,7 @@ class Scheme:
                 f"scheme {self.name!r} has no published default for {missing[0]}: pass {missing[0]}=…; {self.formula}"
             )
 
-    def begin(self, room: Room, parameters: Mapping[str, Any]) -> State | None:
+    def begin(self, room: StateShape, parameters: Mapping[str, Any]) -> State | None:
         """Its state before the first step; None where it keeps none."""
         if self.start is None:
             return None
@@ -211,7 +211,8 @@ class Scheme:
         return told | {"reads": list(self.reads), "parameters": shown, "state": self.start is not None}
 
 
-def _ends(values: Tensor) -> tuple[float, float]:
+def min_max(values: Tensor) -> tuple[float, float]:
+    """Return the smallest and the largest value; both are NaN if any value is, and 0 if there are none."""
     # One pass, and one wait for the device, in each step of training; NaN is both ends of what holds one.
     if values.is_cpu and values.dim() == 1 and 0 < values.shape[0] <= _FEW:
         numbers = values.tolist()
@@ -229,7 +230,7 @@ def losses(loss: Tensor) -> Tensor:
     Raises:
         InputError: a loss that is not finite or below zero; names its position.
     """
-    low, high = _ends(loss)
+    low, high = min_max(loss)
     if not (low >= -1e-4 and high < float("inf")):
         must = "finite and 0 or more: give cross-entropy, reduction='none'"
         _refuse(loss, ~(loss >= -1e-4) | loss.isinf(), "loss", must)
@@ -242,7 +243,7 @@ def probabilities(p: Tensor) -> Tensor:
     Raises:
         InputError: one that is not; names its position.
     """
-    low, high = _ends(p)
+    low, high = min_max(p)
     if not (low >= -1e-6 and high <= 1 + 1e-6):
         must = "between 0 and 1: give softmax probabilities of the labels"
         _refuse(p, ~((p >= -1e-6) & (p <= 1 + 1e-6)), "p", must)
@@ -255,7 +256,7 @@ def finite(name: str, values: Tensor) -> Tensor:
     Raises:
         InputError: names the argument and the position.
     """
-    low, high = _ends(values)
+    low, high = min_max(values)
     if not (low > -float("inf") and high < float("inf")):
         _refuse(values, ~values.isfinite(), name, "finite numbers")
     return values
@@ -267,7 +268,7 @@ def codes(name: str, values: Tensor, count: int, what: str = "codes", why: str =
     Raises:
         InputError: one that is not; names its position.
     """
-    low, high = _ends(values)
+    low, high = min_max(values)
     if not (low >= 0 and high < count):
         _refuse(values, (values < 0) | (values >= count), name, f"{what} from 0 to {count - 1}{why}")
     return values
@@ -355,51 +356,3 @@ def _refuse(values: Tensor, wrong: Tensor, name: str, must: str) -> None:
         value = values[at].item()
         written = f"{value:g}" if isinstance(value, float) else str(value)
         raise InputError(f"{name} must be {must}. {name}[{shown}] is {written}")
-
-
-def within(
-    name: str, value: float, low: float, high: float = float("inf"), *, strict: tuple[bool, bool] = (False, False)
-) -> float:
-    """The parameter, checked.
-
-    Args:
-        name: of the parameter.
-        value: as given.
-        low: the smallest that it may be.
-        high: the largest.
-        strict: whether it must not be the lower bound, and the upper one.
-
-    Raises:
-        InputError: it is no number, or out of bounds.
-
-    >>> within("lam", 0.5, 0, 1, strict=(True, True))
-    0.5
-    """
-    if not hasattr(value, "__float__"):
-        raise InputError(f"{name} must be a number, such as 2. Got {value!r}")
-    inside = (value > low if strict[0] else value >= low) and (value < high if strict[1] else value <= high)
-    if not inside:
-        lower = f"above {low:g}" if strict[0] else f"{low:g} or more"
-        upper = "" if high == float("inf") else f" and below {high:g}" if strict[1] else f" and {high:g} or less"
-        raise InputError(f"{name} must be {lower}{upper}. Got {value!r}")
-    return value
-
-
-def one_of(name: str, value: str, choices: Iterable[str]) -> str:
-    """The choice, checked.
-
-    Args:
-        name: of the parameter.
-        value: as given.
-        choices: all that there are.
-
-    Raises:
-        InputError: it is none of them.
-
-    >>> one_of("pacing", "linear", ("linear", "root"))
-    'linear'
-    """
-    known = list(choices)
-    if value not in known:
-        raise InputError(f"{name} must be one of {', '.join(known)}. Got {value!r}")
-    return value

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardsight.data import of
-from hardsight.data.columns import option
 from hardsight.data.frames import clean
 from hardsight.data.samples import encode
 from hardsight.errors import InputError
+from hardsight.validation import format_option
 
 N = 30
 NUMBERS = np.random.default_rng(0).normal(size=N)
@@ -93,7 +93,10 @@ def test_a_column_named_like_an_identifier_that_numbers_the_rows_is_left_out():
     for name in ("id", "Unnamed: 0", "customer_id", "Index"):
         samples = of(pd.DataFrame({name: range(N), "x": NUMBERS}), Y)
         assert list(samples.features) == ["x"]
-        assert f"Column {name!r} numbers the rows: left out. Name it as id ({option('id', name)})" in samples.notices[0]
+        assert (
+            f"Column {name!r} numbers the rows: left out. Name it as id ({format_option('id', name)})"
+            in samples.notices[0]
+        )
 
 
 @pytest.mark.parametrize(

@@ -372,8 +372,8 @@ for call in (
 
 def test_arguments_of_the_wrong_kind_are_named_in_one_line():
     assert printed(WRONG) == [
-        "n must be a whole number. Got '5'",
-        "n must be a whole number. Got 5.0",
+        "n must be an integer. Got '5'",
+        "n must be an integer. Got 5.0",
         "n must be 0 or more. Got -1",
         "rows must be a mask or a sequence of ids. Got str: give one of them",
         "rows must be a mask or a sequence of ids. Got int: give one of them",

@@ -10,7 +10,7 @@ import pytest
 
 import hardsight as hs
 from hardsight import _HOME, _ROOMS
-from hardsight.errors import whole
+from hardsight.validation import check_int
 
 OFFERED = {
     "Difficulty", "Estimator", "Explanation", "HardsightError", "HardsightWarning", "HuggingFace", "InputError", "KFold",
@@ -82,11 +82,11 @@ def test_errors_have_one_root():
 
 @pytest.mark.parametrize("value", [2.5, "3", None, [2]])
 def test_whole_numbers_only(value):
-    with pytest.raises(hs.InputError, match=r"folds must be a whole number. Got "):
-        whole("folds", value, 2)
+    with pytest.raises(hs.InputError, match=r"folds must be a integer. Got "):
+        check_int("folds", value, 2)
 
 
 def test_whole_numbers_from_a_bound_on():
-    assert [whole("folds", value, 2) for value in (2, np.int64(9))] == [2, 9]
+    assert [check_int("folds", value, 2) for value in (2, np.int64(9))] == [2, 9]
     with pytest.raises(hs.InputError, match=r"^folds must be 2 or more, at least. Got 1$"):
-        whole("folds", 1, 2, ", at least")
+        check_int("folds", 1, 2, ", at least")

@@ -119,7 +119,7 @@ def test_arguments_of_a_wrong_kind_are_named():
             "q must be a number, such as 2. Got 'a'",
             "sizes must be numbers: samples of each class in the data set; (class,). Got list of",
             "certain has the shape (3,), p_wrong (178,): one a sample",
-            "seed must be a whole number. Got None",
+            "seed must be an integer. Got None",
         ),
         strict=True,
     ):

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
 from hardsight.estimation.backends.base import Backend, Serial
 from hardsight.estimation.backends.processes import Processes
 from hardsight.estimation.backends.ray import Ray
+from hardsight.validation import check_int
 
 
 def choose(backend: Any = None, jobs: int | None = None, address: str | None = None) -> Backend:
@@ -17,7 +18,7 @@ def choose(backend: Any = None, jobs: int | None = None, address: str | None = N
     >>> choose(), choose(jobs=2)
     (Serial(), Processes(jobs=2))
     """
-    jobs = None if jobs is None else whole("jobs", jobs, 1)
+    jobs = None if jobs is None else check_int("jobs", jobs, 1)
     name = ("serial" if jobs in (None, 1) else "processes") if backend is None else backend
     if address is not None and name != "ray":
         raise InputError(f"address={address!r} is Ray's: pass backend='ray' (--backend ray), or leave it out")

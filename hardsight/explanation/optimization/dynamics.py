@@ -15,13 +15,14 @@ from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
 from hardsight.data.columns import weightings
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
 from hardsight.explanation.optimization import network_runs as training_runs
 from hardsight.explanation.optimization.features import LIMIT, features
 from hardsight.explanation.optimization.gradient_shares import Group, shares
 from hardsight.explanation.optimization.linear_models import TIMES, Problem, runs
 from hardsight.explanation.optimization.max_margin import Dual, max_margin
 from hardsight.learners.network.network import Network
+from hardsight.validation import check_int
 
 UNIFORM = "uniform"
 SEEDS = 3
@@ -142,7 +143,7 @@ def dynamics(
     Raises:
         InputError: what cannot be read as features, classes, or weights; says which.
     """
-    whole("seeds", seeds, 1)
+    check_int("seeds", seeds, 1)
     if not 0 <= decay < math.inf:
         raise InputError(f"decay must be 0 or more. Got {decay}")
     read = features(matrix, labels, what=what, limit=limit, components=components, seed=seed)

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy.typing import ArrayLike
 
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
+from hardsight.validation import check_int
 
 LIMIT = 3000
 # Features beyond this many deviations are cut, as the default network's are.
@@ -69,7 +70,7 @@ def features(
     if np.isinf(given).any():
         at = int(np.isinf(given).any(1).argmax())
         raise InputError(f"row {at} of the features is infinite: mend it, or leave it out")
-    whole("limit", limit, 2)
+    check_int("limit", limit, 2)
     codes = np.unique(names, return_inverse=True)[1].astype(np.int64)
     classes = int(codes.max()) + 1
     if classes < 2:
@@ -80,7 +81,7 @@ def features(
     if len(rows) < len(given):
         said.append(f"{len(rows):,} of {len(given):,} samples, drawn by class")
     most = max(1, _WEIGHTS // (1 if classes == 2 else classes) - 1)
-    wanted = whole("components", components, 1) if components is not None else most
+    wanted = check_int("components", components, 1) if components is not None else most
     projected = x
     if min(x.shape) > wanted:
         projected, kept = _principal(x, wanted)

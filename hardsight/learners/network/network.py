@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hardsight.data import Samples
-from hardsight.errors import HardsightWarning, InputError, LearnerError, whole
+from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners.base import Tick, View, shared
 from hardsight.learners.network.batches import Augment, Batches, Data
 from hardsight.learners.network.devices import Place
@@ -23,6 +23,7 @@ from hardsight.learners.network.engines import ENGINES, Engine, Job, choose
 from hardsight.learners.network.optimizer import Chunk, Descent, Predict, predictions
 from hardsight.learners.network.stacked import MakeNet, Trial, build, check_output, tried
 from hardsight.resampling.splitters import Member, Plan
+from hardsight.validation import check_int
 
 
 class Network:
@@ -101,7 +102,7 @@ class Network:
     ) -> None:
         for name, value in (("epochs", epochs), ("batch_size", batch_size), ("members_at_once", members_at_once)):
             if value is not None:
-                whole(name, value, 1)
+                check_int(name, value, 1)
         if not 0 < length < math.inf:
             raise InputError(f"length must be more than 0, the factor on the default number of steps. Got {length}")
         if epochs is not None and length != 1:

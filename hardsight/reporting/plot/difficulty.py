@@ -4,11 +4,12 @@ import altair as alt
 import numpy as np
 
 from hardsight.difficulty.result import Difficulty
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
 from hardsight.reporting.plot.theme import FAINT, GREY, has_samples, plain
 from hardsight.reporting.report import figures
 from hardsight.reporting.report.formatting import UNITS, line, number, plural
 from hardsight.reporting.report.summary import causes, groups, loss
+from hardsight.validation import check_int
 
 _BY = ("class", "cause", "sample")
 _BAR = 22
@@ -33,7 +34,7 @@ def ledger(d: Difficulty, by: str = "class", most: int = 20) -> alt.LayerChart:
         raise InputError(
             "this result has no ledger: measure classes with loss='log' and at least two held-out views a sample"
         )
-    whole("most", most, 1)
+    check_int("most", most, 1)
     has_samples(d)
     if by == "sample":
         at = d.order[:most]
@@ -93,7 +94,7 @@ def classes(d: Difficulty, most: int = 30) -> alt.LayerChart:
     Raises:
         InputError: the models gave losses only, with neither classes nor targets.
     """
-    rows = groups(has_samples(d))[: whole("most", most, 1)]
+    rows = groups(has_samples(d))[: check_int("most", most, 1)]
     if not rows:
         raise InputError("there are neither classes nor targets here: plot.errors() shows the errors")
     names = figures.distinct([f"{line(row.name, 32)} ({row.size:,})" for row in rows])

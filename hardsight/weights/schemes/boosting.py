@@ -7,10 +7,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Room, Scheme, State, finite, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, finite
 
 
-def start(room: Room) -> State:
+def start(room: StateShape) -> State:
     """All weights one."""
     return {"weights": torch.ones(room.samples, dtype=torch.float64, device=room.device)}
 
@@ -44,7 +45,7 @@ def adaboost(
             f"logits are no better than chance under the weights (error {error:.3f}): end the boosting here"
         )
     if error > 0:
-        alpha = within("learning_rate", learning_rate, 0) * (math.log((1 - error) / error) + math.log(classes - 1))
+        alpha = check_range("learning_rate", learning_rate, 0) * (math.log((1 - error) / error) + math.log(classes - 1))
         weights[rows] *= torch.exp(alpha * wrong)
         weights /= weights.mean()
     return weights[rows].to(logits.dtype)

@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Scheme, codes, probabilities, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, codes, probabilities
 
 _SINHA = "Sinha, Ohashi & Nakamura 2020, Class-wise difficulty-balanced loss for solving class-imbalance, ACCV"
 
@@ -28,7 +29,7 @@ def cdb(
     rates = probabilities(class_error)
     if not bool((rates > 0).any()):
         raise InputError("class_error must be above 0 for one class at least: there is nothing to weigh by")
-    power = _dynamic(rates) if isinstance(tau, str) else within("tau", tau, 0)
+    power = _dynamic(rates) if isinstance(tau, str) else check_range("tau", tau, 0)
     classes = rates**power
     return (classes / classes.mean())[codes("labels", labels, len(rates))]
 

@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Scheme, finite, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, finite
 
 _CUI = "Cui et al. 2019, Class-balanced loss based on effective number of samples, CVPR"
 _CAO = "Cao et al. 2019, Learning imbalanced datasets with label-distribution-aware margin loss, NeurIPS"
@@ -50,7 +51,7 @@ def class_balanced(
 
 
 def _effective(n: Tensor, beta: float) -> Tensor:
-    kept = torch.as_tensor(within("beta", beta, 0, 1, strict=(False, True)), dtype=torch.float64).log().to(n)
+    kept = torch.as_tensor(check_range("beta", beta, 0, 1, strict=(False, True)), dtype=torch.float64).log().to(n)
     # 1 - beta^n loses its digits where beta^n is near 1.
     inverse = torch.where(n > 0, -1 / torch.expm1(torch.where(n > 0, n, 1) * kept), 0)
     return inverse * (n > 0).sum() / inverse.sum()
@@ -71,8 +72,8 @@ def drw(
 
 
 def _late(epoch: float, epochs: float, start: float) -> bool:
-    within("epochs", epochs, 0, strict=(True, False))
-    return within("epoch", epoch, 0) >= within("start", start, 0, 1) * epochs
+    check_range("epochs", epochs, 0, strict=(True, False))
+    return check_range("epoch", epoch, 0) >= check_range("start", start, 0, 1) * epochs
 
 
 def ldam_loss(
@@ -89,7 +90,7 @@ def ldam_loss(
     """
     margins = ldam_margins(_sizes_of(logits, labels, sizes), max_margin=max_margin)
     shifted = finite("logits", logits) - one_hot(labels, len(margins)) * margins
-    return cross_entropy(within("scale", scale, 0, strict=(True, False)) * shifted, labels, reduction="none")
+    return cross_entropy(check_range("scale", scale, 0, strict=(True, False)) * shifted, labels, reduction="none")
 
 
 def ldam_margins(sizes: Real[Tensor, " class"], *, max_margin: float = 0.5) -> Float[Tensor, " class"]:
@@ -100,7 +101,7 @@ def ldam_margins(sizes: Real[Tensor, " class"], *, max_margin: float = 0.5) -> F
     """
     n = _floats(sizes)
     smallest = n[n > 0].min()
-    return within("max_margin", max_margin, 0) * (smallest / n.clamp(min=smallest)) ** 0.25
+    return check_range("max_margin", max_margin, 0) * (smallest / n.clamp(min=smallest)) ** 0.25
 
 
 def ldam_drw(
@@ -130,7 +131,7 @@ def logit_adjusted_loss(
     """Cross-entropy of z + tau log(n / N): the logits themselves then learn the posterior of balanced classes."""
     n = _sizes_of(logits, labels, sizes)
     prior = n.clamp(min=torch.finfo(n.dtype).tiny).log() - n.sum().log()
-    return cross_entropy(finite("logits", logits) + within("tau", tau, 0) * prior, labels, reduction="none")
+    return cross_entropy(finite("logits", logits) + check_range("tau", tau, 0) * prior, labels, reduction="none")
 
 
 def _sizes_of(logits: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:

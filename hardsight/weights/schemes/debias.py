@@ -4,12 +4,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hardsight.weights.scheme import Room, Scheme, State, codes, losses, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, codes, losses
 
 _NAM = "Nam et al. 2020, Learning from failure: training debiased classifier from biased classifier, NeurIPS"
 
 
-def lff_start(room: Room) -> State:
+def lff_start(room: StateShape) -> State:
     """Running losses of no sample yet, and classes of none."""
     return {
         "debiased": torch.zeros(room.samples, device=room.device),
@@ -37,7 +38,7 @@ def lff(
         rows: of the samples in the state.
         decay: of the running losses.
     """
-    within("decay", decay, 0, 1, strict=(False, True))
+    check_range("decay", decay, 0, 1, strict=(False, True))
     at = codes("rows", rows, len(state["labels"])).long()
     old = state["labels"][at] >= 0
     for name, now in (("debiased", loss), ("biased", peer)):

@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Room, Scheme, State, losses, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, losses
 
 _LEVY = "Levy et al. 2020, Large-scale methods for distributionally robust optimization, NeurIPS"
 _FAN = "Fan et al. 2017, Learning with average top-k loss, NeurIPS; " + _LEVY
@@ -18,7 +19,7 @@ _QI = "Qi et al. 2023, Attentional-biased stochastic gradient descent, TMLR"
 
 def tilted(loss: Float[Tensor, " sample"], *, t: float) -> Float[Tensor, " sample"]:
     """Exponential in the loss: above 0 the hard samples, below 0 the easy ones, at 0 all alike."""
-    return (within("t", t, -math.inf) * losses(loss)).softmax(0)
+    return (check_range("t", t, -math.inf) * losses(loss)).softmax(0)
 
 
 def tilted_groups(
@@ -51,7 +52,7 @@ def kl_dro(loss: Float[Tensor, " sample"], *, lam: float = 0.5) -> Float[Tensor,
     return (losses(loss) / lam).softmax(0)
 
 
-def absgd_start(room: Room) -> State:
+def absgd_start(room: StateShape) -> State:
     """A running mean of exp(l / lam), in logarithms, from 0."""
     return {"log_mean": torch.full((), -math.inf, dtype=torch.float64, device=room.device)}
 
@@ -69,8 +70,8 @@ def absgd(
         alpha: factor of the batch's mean.
     """
     _nonzero("lam", lam)
-    within("gamma", gamma, 0, 1, strict=(True, False))
-    within("alpha", alpha, 0, strict=(True, True))
+    check_range("gamma", gamma, 0, 1, strict=(True, False))
+    check_range("alpha", alpha, 0, strict=(True, True))
     scaled, count = losses(loss).double() / lam, math.log(len(loss))
     batch = scaled.detach().logsumexp(0) - count + math.log(gamma * alpha)
     state["log_mean"].copy_(
@@ -87,8 +88,8 @@ def cvar(loss: Float[Tensor, " sample"], *, alpha: float, reg: float = 0.0) -> F
         alpha: the share. Where alpha n is no whole number the next sample gets the remainder; equal losses share alike.
         reg: penalty on the weights' divergence from uniform.
     """
-    within("alpha", alpha, 0, 1, strict=(True, False))
-    within("reg", reg, 0)
+    check_range("alpha", alpha, 0, 1, strict=(True, False))
+    check_range("reg", reg, 0)
     exact = losses(loss).double()
     return (_penalised_top(exact, alpha, reg) if reg > 0 else _top(exact, alpha)).to(loss.dtype)
 
@@ -98,7 +99,7 @@ def chi2_dro(loss: Float[Tensor, " sample"], *, rho: float = 1.0) -> Float[Tenso
 
     Found by sorting: which samples weigh anything decides a quadratic equation for the threshold.
     """
-    within("rho", rho, 0, strict=(True, True))
+    check_range("rho", rho, 0, strict=(True, True))
     exact = losses(loss).double()
     count, largest = len(exact), (exact == exact.max()).to(exact)
     # The ball holds all the mass on the largest losses.
@@ -122,7 +123,7 @@ def chi2_dro(loss: Float[Tensor, " sample"], *, rho: float = 1.0) -> Float[Tenso
 
 def chi2_penalised(loss: Float[Tensor, " sample"], *, lam: float = 1.0) -> Float[Tensor, " sample"]:
     """Worst weights with a penalty lam on mean (n w - 1)² / 2."""
-    within("lam", lam, 0, strict=(True, True))
+    check_range("lam", lam, 0, strict=(True, True))
     exact = losses(loss).double()
     scale = lam * len(exact)
     ordered = exact.sort(descending=True).values

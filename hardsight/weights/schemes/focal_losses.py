@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Scheme, finite, probabilities, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, finite, probabilities
 
 _LIN = "Lin et al. 2017, Focal loss for dense object detection, ICCV"
 _MUKHOTI = "Mukhoti et al. 2020, Calibrating deep neural networks using focal loss, NeurIPS"
@@ -22,7 +23,7 @@ _THROUGH = "The gradient flows through the weight, as published"
 
 def focal(p: Float[Tensor, " sample"], *, gamma: float = 2.0) -> Float[Tensor, " sample"]:
     """Falls from 1 at p = 0 to 0 at p = 1, the faster the larger gamma."""
-    return _power(1 - probabilities(p), within("gamma", gamma, 0))
+    return _power(1 - probabilities(p), check_range("gamma", gamma, 0))
 
 
 def flsd_53(p: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
@@ -37,7 +38,7 @@ def focal_gamma(p0: float) -> float:
     >>> round(focal_gamma(0.25), 2)
     3.07
     """
-    within("p0", p0, 0, 0.5, strict=(True, False))
+    check_range("p0", p0, 0, 0.5, strict=(True, False))
     if p0 == 0.5:
         return 0.0
     a = (1 - p0) / (p0 * math.log(p0))
@@ -67,13 +68,13 @@ def focal_sigmoid(
         gamma: of the focal weight.
         alpha: weight of the positives, 1 - alpha that of the negatives; None: 1 for both.
     """
-    within("gamma", gamma, 0)
+    check_range("gamma", gamma, 0)
     yes = _zero_one(labels, logits)
     # The logit of the right answer.
     right = torch.where(yes, finite("logits", logits), -logits)
     loss = -_power((-right).sigmoid(), gamma) * logsigmoid(right)
     if alpha is not None:
-        within("alpha", alpha, 0, 1)
+        check_range("alpha", alpha, 0, 1)
         loss = loss * (alpha * yes.to(loss.dtype) + (1 - alpha) * (~yes).to(loss.dtype))
     return loss.sum(1)
 
@@ -97,9 +98,9 @@ def asl(
         clip: subtracted from the probability of labels that are 0; below it they do not count.
         through_weight: whether the gradient flows through the focal weights.
     """
-    within("gamma_negative", gamma_negative, 0)
-    within("gamma_positive", gamma_positive, 0)
-    within("clip", clip, 0, 1, strict=(False, True))
+    check_range("gamma_negative", gamma_negative, 0)
+    check_range("gamma_positive", gamma_positive, 0)
+    check_range("clip", clip, 0, 1, strict=(False, True))
     yes = _zero_one(labels, logits)
     p = finite("logits", logits).sigmoid()
     shifted = (p - clip).clamp(min=0)
@@ -125,15 +126,15 @@ def cyclical_focal(
         InputError: fewer than two epochs in all, or an epoch that is not below them.
     """
     p = probabilities(p)
-    within("gamma", gamma, 0)
-    within("gamma_confident", gamma_confident, 0)
+    check_range("gamma", gamma, 0)
+    check_range("gamma_confident", gamma_confident, 0)
     eta = _eta(epoch, epochs, factor)
     return (1 - eta) * _power(1 - p, gamma) + eta * (1 + p) ** gamma_confident
 
 
 def poly_1(p: Float[Tensor, " sample"], *, eps: float) -> Float[Tensor, " sample"]:
     """Gradient weight of cross-entropy + eps (1 - p): above 0 it prefers easy samples, below 0 hard ones."""
-    return 1 + within("eps", eps, -1) * probabilities(p)
+    return 1 + check_range("eps", eps, -1) * probabilities(p)
 
 
 def _power(base: Tensor, power: float) -> Tensor:
@@ -152,9 +153,9 @@ def _zero_one(labels: Tensor, logits: Tensor) -> Tensor:
 
 
 def _eta(epoch: float, epochs: float, factor: float) -> float:
-    within("factor", factor, 1)
-    within("epochs", epochs, 1, strict=(True, False))
-    within("epoch", epoch, 0, epochs, strict=(False, True))
+    check_range("factor", factor, 1)
+    check_range("epochs", epochs, 1, strict=(True, False))
+    check_range("epoch", epoch, 0, epochs, strict=(False, True))
     done = factor * epoch / (epochs - 1)
     if factor * epoch < epochs:
         return max(1 - done, 0.0)

@@ -7,13 +7,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Room, Scheme, State, codes, losses, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, codes, losses
 
 _SAGAWA = "Sagawa et al. 2020, Distributionally robust neural networks for group shifts, ICLR"
 _XIE = "Xie et al. 2023, DoReMi: optimizing data mixtures speeds up language model pretraining, NeurIPS"
 
 
-def group_dro_start(room: Room) -> State:
+def group_dro_start(room: StateShape) -> State:
     """All groups alike."""
     count = _groups(room)
     return {"log_q": torch.zeros(count, dtype=torch.float64, device=room.device).log_softmax(0)}
@@ -41,15 +42,15 @@ def group_dro(
     Raises:
         InputError: an adjustment without sizes.
     """
-    within("eta", eta, 0)
+    check_range("eta", eta, 0)
     log_q = state["log_q"]
     mean, counts = _means(losses(loss), groups, len(log_q))
-    raised = mean + within("adjustment", adjustment, 0) * _inverse_roots(group_sizes, adjustment, log_q)
+    raised = mean + check_range("adjustment", adjustment, 0) * _inverse_roots(group_sizes, adjustment, log_q)
     log_q.copy_((log_q + eta * raised).log_softmax(0))
     return (log_q.exp() / counts.clamp(min=1))[groups].to(loss.dtype)
 
 
-def doremi_start(room: Room) -> State:
+def doremi_start(room: StateShape) -> State:
     """All domains alike, none seen yet."""
     count = _groups(room)
     uniform = torch.full((count,), 1 / count, dtype=torch.float64, device=room.device)
@@ -80,8 +81,8 @@ def doremi(
         eta: step size.
         eps: share of uniform weights that is mixed in.
     """
-    within("eta", eta, 0)
-    within("eps", eps, 0, 1, strict=(True, False))
+    check_range("eta", eta, 0)
+    check_range("eps", eps, 0, 1, strict=(True, False))
     excess = (losses(loss) - losses(first)).clamp(min=0)
     mean, counts = _means(excess, groups, len(state["domains"]))
     # A domain that is not in the batch keeps its last excess.
@@ -98,7 +99,7 @@ def doremi_mixture(state: State) -> Float[Tensor, " domain"]:
     return state["total"] / state["steps"] if int(state["steps"]) else state["domains"].clone()
 
 
-def _groups(room: Room) -> int:
+def _groups(room: StateShape) -> int:
     if room.groups < 1:
         raise InputError("groups must be given: how many groups or domains there are. Got 0")
     return room.groups

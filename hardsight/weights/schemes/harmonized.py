@@ -4,14 +4,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hardsight.weights.scheme import Room, Scheme, State, finite, probabilities, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, finite, probabilities
 
 _LI = "Li, Liu & Wang 2019, Gradient harmonized single-stage detector, AAAI"
 
 
-def ghm_start(room: Room, *, bins: int) -> State:
+def ghm_start(room: StateShape, *, bins: int) -> State:
     """No counts yet."""
-    within("bins", bins, 1)
+    check_range("bins", bins, 1)
     return {"counts": torch.zeros(bins, dtype=torch.float64, device=room.device)}
 
 
@@ -41,14 +42,14 @@ def ghm_r(
         bins: of equal width between 0 and 1.
         momentum: of the running counts; 0: the batch's own.
     """
-    within("mu", mu, 0, strict=(True, True))
+    check_range("mu", mu, 0, strict=(True, True))
     root = (finite("residual", residual) ** 2 + mu**2).sqrt()
     rarity = _rarity(state, (residual / root).abs().detach().flatten(), bins, momentum)
     return ((root - mu) * rarity.view_as(residual)).flatten(1).mean(1) if residual.dim() > 1 else (root - mu) * rarity
 
 
 def _rarity(state: State, lengths: Tensor, bins: int, momentum: float) -> Tensor:
-    within("momentum", momentum, 0, 1, strict=(False, True))
+    check_range("momentum", momentum, 0, 1, strict=(False, True))
     edges = torch.arange(1, bins, device=lengths.device, dtype=lengths.dtype) / bins
     at = torch.bucketize(lengths.detach(), edges, right=True)
     counts = torch.bincount(at, minlength=bins).to(state["counts"])

@@ -3,7 +3,8 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from hardsight.weights.scheme import Scheme, finite, losses, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, finite, losses
 from hardsight.weights.schemes.mining import top
 
 
@@ -17,7 +18,7 @@ def rho_loss(
         held_out: by models that were not trained on the sample.
         keep: share that is trained on, at least one sample.
     """
-    within("keep", keep, 0, 1, strict=(True, False))
+    check_range("keep", keep, 0, 1, strict=(True, False))
     reducible = losses(loss).detach() - finite("held_out", held_out).to(loss.dtype)
     return top(reducible, max(1, round(keep * len(loss))))
 

@@ -5,8 +5,9 @@ import torch
 from jaxtyping import Float, Int, Real
 from torch import Tensor
 
-from hardsight.errors import InputError, whole
-from hardsight.weights.scheme import Scheme, probabilities, within
+from hardsight.errors import InputError
+from hardsight.validation import check_int, check_range
+from hardsight.weights.scheme import Scheme, probabilities
 from hardsight.weights.schemes.classes import class_sizes
 
 _NEWAZ = "Newaz et al. 2024, iCost: a novel instance complexity based cost-sensitive learning framework; package icost"
@@ -42,10 +43,10 @@ def icost_neighbours(
     if neighbours.shape[1] == 0:
         raise InputError("neighbours must hold one neighbour or more of each sample: published with 5")
     foreign = (neighbours != minority).to(ratio).mean(1)
-    cost = torch.full_like(foreign, within("border", border, 0))
-    cost = torch.where(foreign < 0.5, within("safe", safe, 0), cost)
-    cost = torch.where(foreign == 0, within("pure", pure, 0), cost)
-    cost = torch.where(foreign == 1, within("outlier", outlier, 0), cost)
+    cost = torch.full_like(foreign, check_range("border", border, 0))
+    cost = torch.where(foreign < 0.5, check_range("safe", safe, 0), cost)
+    cost = torch.where(foreign == 0, check_range("pure", pure, 0), cost)
+    cost = torch.where(foreign == 1, check_range("outlier", outlier, 0), cost)
     return torch.where(labels == minority, cost * ratio, 1)
 
 
@@ -81,13 +82,13 @@ def icost_gini(
         InputError: not two classes, a purity that is no share, or a parameter out of its domain.
     """
     minority, ratio = _imbalance(labels, sizes)
-    within("clear", clear, 0, 1)
-    within("foreign", foreign, 0, clear, strict=(False, True))
+    check_range("clear", clear, 0, 1)
+    check_range("foreign", foreign, 0, clear, strict=(False, True))
     share = probabilities(purity)
     ambiguity = 4 * share * (1 - share)
-    cost = within("safe", safe, 0) + (within("border", border, 0) - safe) * ambiguity
-    cost = torch.where(share >= clear, within("pure", pure, 0), cost)
-    cost = torch.where(share <= foreign, within("outlier", outlier, 0), cost)
+    cost = check_range("safe", safe, 0) + (check_range("border", border, 0) - safe) * ambiguity
+    cost = torch.where(share >= clear, check_range("pure", pure, 0), cost)
+    cost = torch.where(share <= foreign, check_range("outlier", outlier, 0), cost)
     return torch.where(labels == minority, cost * ratio.to(cost), 1)
 
 
@@ -114,7 +115,7 @@ def leaf_purity(
     if len(classes) != 2 or counts.min() < 2:
         raise InputError("labels must be of two classes with two samples or more each: give one class against the rest")
     minority = labels == classes[counts.argmin()]
-    parts = StratifiedKFold(min(whole("folds", folds, 2), int(counts.min())), shuffle=True, random_state=seed)
+    parts = StratifiedKFold(min(check_int("folds", folds, 2), int(counts.min())), shuffle=True, random_state=seed)
     purity = np.empty(len(labels))
     for fold, (fit, held_out) in enumerate(parts.split(X, minority)):
         tree = DecisionTreeClassifier(max_depth=depth, min_samples_leaf=leaf, random_state=seed + 1000 + fold)

@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Scheme, finite, losses, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, finite, losses
 from hardsight.weights.schemes.output_gradient import output_gradient
 
 _KATHAROPOULOS = (
@@ -33,7 +34,7 @@ def correction(
     Raises:
         InputError: a chance that is not finite and above 0.
     """
-    within("power", power, 0)
+    check_range("power", power, 0)
     if bool((finite("chances", chances) <= 0).any()):
         at = int((chances <= 0).nonzero()[0])
         raise InputError(f"chances must be above 0: what is never drawn cannot be corrected for. Number {at} is not")
@@ -53,7 +54,7 @@ def biased_correction(
         scores: their chances before normalisation.
         power: of the weights.
     """
-    softened: Tensor = drawn ** within("power", power, 0)
+    softened: Tensor = drawn ** check_range("power", power, 0)
     return softened * (drawn @ scores) / (softened @ scores)
 
 
@@ -67,7 +68,7 @@ def importance_sampling(
 
 def per(loss: Float[Tensor, " sample"], *, alpha: float = 0.6, eps: float = 1e-8) -> Float[Tensor, " sample"]:
     """Chances proportional to a power of the loss."""
-    return (losses(loss) + within("eps", eps, 0, strict=(True, True))) ** within("alpha", alpha, 0)
+    return (losses(loss) + check_range("eps", eps, 0, strict=(True, True))) ** check_range("alpha", alpha, 0)
 
 
 def infobatch(
@@ -83,9 +84,9 @@ def infobatch(
 
     Each is kept by its own coin. After ``delta`` of the epochs all samples count.
     """
-    within("prune", prune, 0, 1, strict=(False, True))
+    check_range("prune", prune, 0, 1, strict=(False, True))
     loss = losses(loss)
-    if epoch > within("delta", delta, 0, 1) * epochs:
+    if epoch > check_range("delta", delta, 0, 1) * epochs:
         return torch.ones_like(loss)
     coins = torch.rand(len(loss), generator=generator, device=generator.device, dtype=torch.float64).to(loss.device)
     kept = (coins >= prune).to(loss.dtype) / (1 - prune)

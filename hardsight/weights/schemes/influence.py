@@ -5,7 +5,8 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Scheme, finite, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, finite
 from hardsight.weights.schemes.output_gradient import output_gradient
 
 _PARK = "Park et al. 2021, Influence-balanced loss for imbalanced visual classification, ICCV"
@@ -35,7 +36,7 @@ def influence_balanced(
         alpha: scale.
         start: before this epoch all weigh 1.
     """
-    within("alpha", alpha, 0, strict=(True, True))
+    check_range("alpha", alpha, 0, strict=(True, True))
     if epoch < start:
         return logits.new_ones(len(logits))
     if bool((sizes <= 0).any()):
@@ -56,7 +57,7 @@ def low(
         lam: of the penalty.
         batch_mean: the gradient is that of the batch's mean loss, as in the authors' code; False: of the sample's own loss.
     """
-    within("lam", lam, 0, strict=(True, True))
+    check_range("lam", lam, 0, strict=(True, True))
     lengths = torch.linalg.vector_norm(output_gradient(logits, labels), dim=1)
     if batch_mean:
         lengths = lengths / len(lengths)

@@ -10,13 +10,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hardsight.weights.scheme import Room, Scheme, State, finite, losses, one_of, within
+from hardsight.validation import check_choice, check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, finite, losses
 
 Hardness = Literal["loss", "change"]
 Chances = Literal["proportional", "exponential"]
 
 
-def start(room: Room) -> State:
+def start(room: StateShape) -> State:
     """Hardness one, nothing seen. "clock": learning rates of all steps, summed; "since": the same up to the last look."""
     zeros = torch.zeros(room.samples, dtype=torch.float64, device=room.device)
     return {
@@ -58,7 +59,7 @@ def dihcl(
     Raises:
         InputError: an unknown choice or a number out of its domain.
     """
-    one_of("hardness", hardness, get_args(Hardness))
+    check_choice("hardness", hardness, get_args(Hardness))
     _observe(state, losses(loss), rows, learning_rate, hardness == "change", chances, tau, discount)
     return dihcl_chances(state, chances=chances, tau=tau)[rows].to(loss.dtype)
 
@@ -83,9 +84,9 @@ def dihcl_flips(
 def dihcl_chances(state: State, *, chances: Chances = "proportional", tau: float = 1.0) -> Float[Tensor, " row"]:
     """Chances of all samples to be drawn, by row; those of "exponential" add up to one."""
     r = state["hardness"]
-    if one_of("chances", chances, get_args(Chances)) == "proportional":
+    if check_choice("chances", chances, get_args(Chances)) == "proportional":
         return r.clone()
-    return torch.softmax(within("tau", tau, 0) * r / r.mean(), 0)
+    return torch.softmax(check_range("tau", tau, 0) * r / r.mean(), 0)
 
 
 def _observe(
@@ -98,8 +99,8 @@ def _observe(
     tau: float,
     discount: float,
 ) -> None:
-    within("discount", discount, 0, 1)
-    within("learning_rate", learning_rate, 0, strict=(True, False))
+    check_range("discount", discount, 0, 1)
+    check_range("learning_rate", learning_rate, 0, strict=(True, False))
     value = value.detach().to(state["hardness"])
     at = value / learning_rate
     if change:

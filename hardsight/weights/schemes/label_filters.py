@@ -5,8 +5,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hardsight.errors import InputError, whole
-from hardsight.weights.scheme import Scheme, class_codes, finite, within
+from hardsight.errors import InputError
+from hardsight.validation import check_int, check_range
+from hardsight.weights.scheme import Scheme, class_codes, finite
 
 _PLEISS = "Pleiss et al. 2020, Identifying mislabeled data using the area under the margin ranking, NeurIPS"
 _NORTHCUTT = "Northcutt et al. 2021, Confident learning: estimating uncertainty in dataset labels, JAIR"
@@ -26,7 +27,7 @@ def threshold_samples(labels: Int[Tensor, " sample"], classes: int, *, seed: int
     Raises:
         InputError: too few samples to draw one.
     """
-    count = len(labels) // (whole("classes", classes, 2) + 1)
+    count = len(labels) // (check_int("classes", classes, 2) + 1)
     if count < 1:
         raise InputError(f"labels must be those of {classes + 1} samples or more. Got {len(labels)}")
     drawn = np.random.default_rng(seed).permutation(len(labels))[:count]
@@ -48,7 +49,7 @@ def aum_filter(
     """
     if not len(threshold):
         raise InputError("threshold must hold the margin of one sample or more: see threshold_samples")
-    bound = torch.quantile(finite("threshold", threshold).double(), within("percentile", percentile, 0, 100) / 100)
+    bound = torch.quantile(finite("threshold", threshold).double(), check_range("percentile", percentile, 0, 100) / 100)
     return (finite("aum", aum).double() > bound).to(aum.dtype)
 
 

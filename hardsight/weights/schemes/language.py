@@ -5,7 +5,8 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor
 
-from hardsight.weights.scheme import Priority, Scheme, losses, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Priority, Scheme, losses
 
 _SOW = "Sow et al. 2025, Dynamic loss-based sample reweighting for improved large language model pretraining, ICLR"
 
@@ -30,11 +31,11 @@ def _scaled(loss: Tensor, delta: float) -> Tensor:
     loss = losses(loss)
     low, high = loss.min(), loss.max()
     width = (high - low).where(high > low, 1)
-    return (within("delta", delta, 0, strict=(True, True)) * (2 * loss - high - low) / width).where(high > low, 0)
+    return (check_range("delta", delta, 0, strict=(True, True)) * (2 * loss - high - low) / width).where(high > low, 0)
 
 
 def _softmax(values: Tensor, r: float) -> Tensor:
-    return (values / within("r", r, 0, strict=(True, True))).softmax(0)
+    return (values / check_range("r", r, 0, strict=(True, True))).softmax(0)
 
 
 _NOTE = (

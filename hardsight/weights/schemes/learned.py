@@ -2,7 +2,7 @@
 
 Data parameters in a loop, ``rows`` being the positions of the samples of a batch::
 
-    state = SCHEMES["data-parameters"].begin(Room(samples, classes), {})
+    state = SCHEMES["data-parameters"].begin(StateShape(samples, classes), {})
     data_parameters(state, model(x), y, rows).mean().backward(); optimizer.step(); descend_data_parameters(state)
 
 LiLAW, after a step of the model by ``(lilaw(state, logits, y) * loss).mean()``, with a batch of validation data::
@@ -25,13 +25,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Room, Scheme, State, class_codes, finite, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, class_codes, finite
 from hardsight.weights.schemes.calls import Scored, called
 
 _LARGEST = math.log(20)
 
 
-def start_data_parameters(room: Room, *, sample: float = 1.0, of_class: float = 1.0) -> State:
+def start_data_parameters(room: StateShape, *, sample: float = 1.0, of_class: float = 1.0) -> State:
     """Logarithms of the temperatures, to be learned, and of their momentum.
 
     Args:
@@ -42,7 +43,7 @@ def start_data_parameters(room: Room, *, sample: float = 1.0, of_class: float = 
     begun = {"samples": (room.samples, sample), "classes": (room.classes, of_class)}
     state: State = {}
     for name, (length, value) in begun.items():
-        log = math.log(within(f"first temperature of {name}", value, 0, strict=(True, False)))
+        log = math.log(check_range(f"first temperature of {name}", value, 0, strict=(True, False)))
         state[name] = torch.full((length,), log, device=room.device, requires_grad=True)
         state[f"{name} momentum"] = torch.zeros(length, device=room.device)
     return state
@@ -65,7 +66,7 @@ def data_parameters(
     if len(state["classes"]):
         parts.append(state["classes"][class_codes(labels, len(state["classes"]))].exp())
     if not parts:
-        raise InputError("state has neither samples nor classes: begin it with Room(samples=…, classes=…)")
+        raise InputError("state has neither samples nor classes: begin it with StateShape(samples=…, classes=…)")
     sigma = torch.stack(parts).sum(0).to(logits.dtype)
     return cross_entropy(finite("logits", logits) / sigma[:, None], labels, reduction="none")
 
@@ -75,8 +76,8 @@ def descend_data_parameters(state: State, *, rate: float = 0.1, momentum: float 
 
     Only what has a gradient moves, its momentum too: a sample that was not in the batch stays where it is.
     """
-    within("rate", rate, 0, strict=(True, False))
-    within("momentum", momentum, 0, 1, strict=(False, True))
+    check_range("rate", rate, 0, strict=(True, False))
+    check_range("momentum", momentum, 0, 1, strict=(False, True))
     for name in ("samples", "classes"):
         values, speed = state[name], state[f"{name} momentum"]
         if values.grad is None:
@@ -88,7 +89,7 @@ def descend_data_parameters(state: State, *, rate: float = 0.1, momentum: float 
         values.grad = None
 
 
-def start_lilaw(room: Room, *, alpha: float = 10.0, beta: float = 2.0, delta: float = 6.0) -> State:
+def start_lilaw(room: StateShape, *, alpha: float = 10.0, beta: float = 2.0, delta: float = 6.0) -> State:
     """The three numbers that are learned."""
     begun = {"alpha": alpha, "beta": beta, "delta": delta}
     return {name: torch.tensor(value, device=room.device) for name, value in begun.items()}
@@ -117,8 +118,8 @@ def descend_lilaw(
 
     Published with ``rate`` and ``decay`` as here, after two epochs in which all weights are one.
     """
-    within("rate", rate, 0, strict=(True, False))
-    within("decay", decay, 0)
+    check_range("rate", rate, 0, strict=(True, False))
+    check_range("decay", decay, 0)
     names = ("alpha", "beta", "delta")
     learned = {name: state[name].detach().requires_grad_() for name in names}
     with torch.enable_grad():
@@ -145,7 +146,7 @@ def screener_net(weigher: nn.Module, inputs: Any, loss: Float[Tensor, " sample"]
     """
     weights = called(weigher, {}, inputs).reshape(len(loss))
     fixed = loss.detach()
-    objective = (1 - weights) ** 2 * fixed + weights**2 * (within("margin", margin, 0) - fixed).clamp(min=0)
+    objective = (1 - weights) ** 2 * fixed + weights**2 * (check_range("margin", margin, 0) - fixed).clamp(min=0)
     return Scored(weights.detach(), objective)
 
 

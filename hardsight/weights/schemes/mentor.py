@@ -5,8 +5,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from hardsight.errors import InputError, whole
-from hardsight.weights.scheme import Room, Scheme, State, losses, within
+from hardsight.errors import InputError
+from hardsight.validation import check_int, check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, losses
 
 _JIANG = "Jiang et al. 2018, MentorNet: learning data-driven curriculum for very deep neural networks, ICML"
 _SPCL = "Jiang et al. 2015, Self-paced curriculum learning, AAAI; as in MentorNet, Jiang et al. 2018, ICML"
@@ -114,8 +115,8 @@ def train_mentor(
     mentor = _fresh(rng).to(loss.device)
     optimizer = torch.optim.Adam([p for p in mentor.parameters() if p.requires_grad], lr=0.1)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1000, 0.9)
-    for _ in range(whole("steps", steps, 1)):
-        at = torch.from_numpy(rng.integers(len(loss), size=whole("batch", batch, 1))).to(loss.device)
+    for _ in range(check_int("steps", steps, 1)):
+        at = torch.from_numpy(rng.integers(len(loss), size=check_int("batch", batch, 1))).to(loss.device)
         judged = mentor(loss[at], excess[at], done[at])
         optimizer.zero_grad()
         torch.autograd.backward(nn.functional.binary_cross_entropy_with_logits(judged, target[at]))
@@ -149,7 +150,7 @@ def _fresh(rng: np.random.Generator) -> Mentor:
 
 
 def _excess(state: State, loss: Tensor, percentile: float, decay: float) -> Tensor:
-    within("decay", decay, 0, 1)
+    check_range("decay", decay, 0, 1)
     threshold = state["threshold"]
     here = _nearest(losses(loss).detach(), percentile).to(threshold.dtype)
     threshold.mul_(decay).add_((1 - decay) * here)
@@ -157,20 +158,20 @@ def _excess(state: State, loss: Tensor, percentile: float, decay: float) -> Tens
 
 
 def _nearest(loss: Tensor, percentile: float) -> Tensor:
-    at = round(within("percentile", percentile, 0, 1) * (len(loss) - 1))
+    at = round(check_range("percentile", percentile, 0, 1) * (len(loss) - 1))
     return loss.sort().values[at]
 
 
 def _linear(excess: Tensor, gamma: float) -> Tensor:
-    return (1 - excess / within("gamma", gamma, 0, strict=(True, False))).clamp(0, 1)
+    return (1 - excess / check_range("gamma", gamma, 0, strict=(True, False))).clamp(0, 1)
 
 
 def _percent(epoch: float, epochs: float) -> int:
-    share = within("epoch", epoch, 0) / within("epochs", epochs, 0, strict=(True, False))
+    share = check_range("epoch", epoch, 0) / check_range("epochs", epochs, 0, strict=(True, False))
     return min(int(100 * share + 1e-9), 99)
 
 
-def _start(room: Room) -> State:
+def _start(room: StateShape) -> State:
     return {"threshold": torch.zeros((), device=room.device)}
 
 

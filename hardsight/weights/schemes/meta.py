@@ -18,8 +18,8 @@ from torch.func import grad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 
-from hardsight.errors import whole
-from hardsight.weights.scheme import Scheme, within
+from hardsight.validation import check_int, check_range
+from hardsight.weights.scheme import Scheme
 from hardsight.weights.schemes.calls import CLEAN, Parameters, called, sample_losses, trained
 
 
@@ -57,7 +57,7 @@ class CMWNet(nn.Module):
 
         super().__init__()
         values = np.asarray(sizes, dtype=float).reshape(-1, 1)
-        count = min(whole("families", families, 1), len(np.unique(values)))
+        count = min(check_int("families", families, 1), len(np.unique(values)))
         found = KMeans(count, n_init=10, random_state=seed).fit(values).labels_
         self.register_buffer("families", torch.as_tensor(found, dtype=torch.int64))
         self.shared = nn.Sequential(nn.Linear(1, hidden), nn.ReLU())
@@ -135,7 +135,7 @@ def after_step(
 
     The shares see logits and losses through which no gradient flows. Other arguments as in :func:`meta_weight_net`.
     """
-    within("learning_rate", learning_rate, 0, strict=(True, False))
+    check_range("learning_rate", learning_rate, 0, strict=(True, False))
     at = trained(model)
 
     def weighted(parameters: Parameters) -> Tensor:

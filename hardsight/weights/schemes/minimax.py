@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hardsight.weights.scheme import Scheme, finite, losses, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, finite, losses
 
 
 def mcl(
@@ -24,9 +25,9 @@ def mcl(
     """
     gain = losses(loss).detach()
     n = len(gain)
-    kept = math.ceil(within("share", share, 0, 1, strict=(True, False)) * n - 1e-9)
+    kept = math.ceil(check_range("share", share, 0, 1, strict=(True, False)) * n - 1e-9)
     chosen = torch.zeros(n, dtype=torch.bool, device=loss.device)
-    alike = within("diversity", diversity, 0) * _similarity(finite("features", features).to(gain))
+    alike = check_range("diversity", diversity, 0) * _similarity(finite("features", features).to(gain))
     covered = torch.zeros_like(gain)
     for _ in range(kept):
         gains = gain + (alike - covered).clamp(min=0).sum(1)

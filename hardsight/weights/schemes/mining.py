@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Room, Scheme, State, losses, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, losses
 
 _SHRIVASTAVA = "Shrivastava et al. 2016, Training region-based object detectors with online hard example mining, CVPR"
 _MENTORNET = "Jiang et al. 2018, MentorNet: learning data-driven curriculum for very deep neural networks, ICML"
@@ -24,10 +25,10 @@ def top(scores: Float[Tensor, " sample"], k: int) -> Float[Tensor, " sample"]:
 
 def ohem(loss: Float[Tensor, " sample"], *, k: int) -> Float[Tensor, " sample"]:
     """Only the k samples of largest loss; of equal ones the first in the batch."""
-    return top(losses(loss).detach(), int(within("k", k, 1)))
+    return top(losses(loss).detach(), int(check_range("k", k, 1)))
 
 
-def percentile_start(room: Room) -> State:
+def percentile_start(room: StateShape) -> State:
     """A running percentile of the loss, from 0."""
     return {"percentile": torch.zeros((), dtype=torch.float64, device=room.device)}
 
@@ -52,15 +53,15 @@ def hard_mining(
         background: every sample of another class is kept; None: no class is kept whole.
     """
     loss = losses(loss).detach()
-    now = loss.double().quantile(within("percentile", percentile, 0, 1), interpolation="nearest")
-    state["percentile"].mul_(within("decay", decay, 0, 1)).add_((1 - decay) * now)
+    now = loss.double().quantile(check_range("percentile", percentile, 0, 1), interpolation="nearest")
+    state["percentile"].mul_(check_range("decay", decay, 0, 1)).add_((1 - decay) * now)
     kept = loss >= state["percentile"]
     return (kept if background is None else kept | (labels != background)).to(loss.dtype)
 
 
-def history_start(room: Room, *, memory: int) -> State:
+def history_start(room: StateShape, *, memory: int) -> State:
     """No losses seen yet."""
-    within("memory", memory, 1)
+    check_range("memory", memory, 1)
     return {
         "losses": torch.zeros(memory, dtype=torch.float64, device=room.device),
         "seen": torch.zeros((), dtype=torch.int64, device=room.device),
@@ -87,8 +88,8 @@ def selective_backprop(
         least: smallest chance.
     """
     loss = losses(loss).detach()
-    within("beta", beta, 0)
-    within("least", least, 0, 1)
+    check_range("beta", beta, 0)
+    check_range("least", least, 0, 1)
     last = torch.cat([state["losses"], loss.double()])[-memory:]
     state["losses"].copy_(last)
     state["seen"].add_(len(loss)).clamp_(max=memory)
@@ -102,7 +103,7 @@ def rank_chances(loss: Float[Tensor, " sample"], last: Float[Tensor, " loss"], b
     return (torch.searchsorted(last.sort().values, loss, right=True).to(loss) / len(last)) ** beta
 
 
-def steps_start(room: Room) -> State:
+def steps_start(room: StateShape) -> State:
     """No steps yet."""
     return {"steps": torch.zeros((), dtype=torch.int64, device=room.device)}
 
@@ -133,8 +134,8 @@ def selective_backprop_composer(
         interrupt: every so manyth batch is whole; 0: none.
     """
     loss = losses(loss).detach()
-    within("keep", keep, 0, 1, strict=(True, False))
-    within("epochs", epochs, 0, strict=(True, True))
+    check_range("keep", keep, 0, 1, strict=(True, False))
+    check_range("epochs", epochs, 0, strict=(True, True))
     state["steps"].add_(1)
     chosen = start <= epoch / epochs < end and (interrupt == 0 or int(state["steps"]) % interrupt != 0)
     if not chosen or keep == 1:
@@ -159,9 +160,9 @@ def online_batch_selection(
     """
     loss = losses(loss)
     for name, value in (("start", start), ("end", end)):
-        within(name, value, 1)
-    within("epochs", epochs, 0, strict=(True, True))
-    pressure = math.log(start) + math.log(end / start) * within("epoch", epoch, 0, epochs) / epochs
+        check_range(name, value, 1)
+    check_range("epochs", epochs, 0, strict=(True, True))
+    pressure = math.log(start) + math.log(end / start) * check_range("epoch", epoch, 0, epochs) / epochs
     order = loss.argsort(descending=True, stable=True)
     ranks = torch.empty_like(loss).scatter(0, order, torch.arange(1, len(loss) + 1).to(loss))
     return (-pressure * ranks / len(loss)).exp()
@@ -176,7 +177,7 @@ def jtt(first: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sampl
     """
     if bool(((first != 0) & (first != 1)).any()):
         raise InputError("first must be 0 where the first model is right and 1 where it is wrong: give its 0/1 errors")
-    return 1 + (within("lam", lam, 0, strict=(True, True)) - 1) * first
+    return 1 + (check_range("lam", lam, 0, strict=(True, True)) - 1) * first
 
 
 _NATS = "loss"

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hardsight.errors import whole
-from hardsight.weights.scheme import Scheme, finite, within
+from hardsight.validation import check_int, check_range
+from hardsight.weights.scheme import Scheme, finite
 
 _LI = "Li et al. 2020, DivideMix: learning with noisy labels as semi-supervised learning, ICLR"
 _ARAZO = "Arazo et al. 2019, Unsupervised label noise modeling and loss correction, ICML"
@@ -25,7 +25,7 @@ def divide_mix_gmm(
         tol: mean log-likelihood must gain as much in a step to go on.
         reg: added to the variances, of losses scaled to 0-1.
     """
-    steps, reg = whole("max_iter", max_iter, 1), within("reg", reg, 0, strict=(True, False))
+    steps, reg = check_int("max_iter", max_iter, 1), check_range("reg", reg, 0, strict=(True, False))
     x = finite("loss", loss).detach().double()
     if bool(x.max() <= x.min()):
         return torch.ones_like(loss)
@@ -50,10 +50,10 @@ def bmm(loss: Float[Tensor, " sample"], *, max_iter: int = 10, outliers: float =
         outliers: share of the losses at either end that the mixture is fitted without; they count as the least and the
             largest loss.
     """
-    steps = whole("max_iter", max_iter, 1)
+    steps = check_int("max_iter", max_iter, 1)
     x = finite("loss", loss).detach().double()
     least, most = torch.quantile(
-        x, x.new_tensor([within("outliers", outliers, 0, 0.5, strict=(False, True)), 1 - outliers])
+        x, x.new_tensor([check_range("outliers", outliers, 0, 0.5, strict=(False, True)), 1 - outliers])
     )
     if bool(most <= least):
         return torch.ones_like(loss)

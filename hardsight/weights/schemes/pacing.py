@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hardsight.errors import whole
-from hardsight.weights.scheme import Scheme, losses, one_of, within
+from hardsight.validation import check_choice, check_int, check_range
+from hardsight.weights.scheme import Scheme, losses
 
 _BENGIO = "Bengio et al. 2009, Curriculum learning, ICML"
 
@@ -24,7 +24,7 @@ def linear(progress: float, start: float) -> float:
 
 def geometric(progress: float, start: float) -> float:
     """Grows by the same factor in the same time; ``start`` above 0 (Platanios et al. 2019)."""
-    return float(within("start", start, 0, 1, strict=(True, False)) ** (1 - progress))
+    return float(check_range("start", start, 0, 1, strict=(True, False)) ** (1 - progress))
 
 
 def root(progress: float, start: float, power: float = 2) -> float:
@@ -33,7 +33,7 @@ def root(progress: float, start: float, power: float = 2) -> float:
     >>> root(0.25, 0)
     0.5
     """
-    within("power", power, 0, strict=(True, False))
+    check_range("power", power, 0, strict=(True, False))
     return float((start**power + (1 - start**power) * progress) ** (1 / power))
 
 
@@ -78,10 +78,10 @@ def share(epoch: float, epochs: float, *, start: float, pacing: str = "linear", 
     >>> share(5, 20, start=0.1, until=0.5)
     0.55
     """
-    within("epochs", epochs, 0, strict=(True, False))
-    end = within("until", until, 0, 1, strict=(True, False)) * epochs
-    progress = min(within("epoch", epoch, 0) / end, 1.0)
-    return PACINGS[one_of("pacing", pacing, PACINGS)](progress, within("start", start, 0, 1))
+    check_range("epochs", epochs, 0, strict=(True, False))
+    end = check_range("until", until, 0, 1, strict=(True, False)) * epochs
+    progress = min(check_range("epoch", epoch, 0) / end, 1.0)
+    return PACINGS[check_choice("pacing", pacing, PACINGS)](progress, check_range("start", start, 0, 1))
 
 
 def curriculum(
@@ -102,8 +102,8 @@ def curriculum(
 
 def baby_step(loss: Float[Tensor, " sample"], epoch: float, epochs: float, *, buckets: int) -> Float[Tensor, " sample"]:
     """1 for the easiest of ``buckets`` equal parts, of which one more is in after each ``1 / buckets`` of the epochs."""
-    within("epochs", epochs, 0, strict=(True, False))
-    stages = math.floor(min(within("epoch", epoch, 0) / epochs, 1) * whole("buckets", buckets, 1)) + 1
+    check_range("epochs", epochs, 0, strict=(True, False))
+    stages = math.floor(min(check_range("epoch", epoch, 0) / epochs, 1) * check_int("buckets", buckets, 1)) + 1
     return _easiest(loss, min(stages / buckets, 1.0))
 
 

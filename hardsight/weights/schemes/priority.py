@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Scheme, losses, one_of, within
+from hardsight.validation import check_choice, check_range
+from hardsight.weights.scheme import Scheme, losses
 
 Axis = Literal["probability", "rank"]
 Blend = Literal["linear", "cosine"]
@@ -41,7 +42,7 @@ def difficulty(loss: Float[Tensor, " sample"], *, axis: Axis = "probability") ->
     tensor([0.1250, 0.8750, 0.5000, 0.5000])
     """
     checked = losses(loss)
-    if one_of("axis", axis, get_args(Axis)) == "probability":
+    if check_choice("axis", axis, get_args(Axis)) == "probability":
         return -torch.expm1(-checked)
     ordered = checked.detach().sort().values.contiguous()
     below = torch.searchsorted(ordered, checked.detach().contiguous())
@@ -114,10 +115,10 @@ def _between(epoch: float, epochs: float, modes: Sequence[str], blend: str) -> t
     if isinstance(modes, str) or len(modes) < 2:
         raise InputError(f"modes must be two or more of {', '.join(_PREFERENCES)}. Got {modes!r}")
     for mode in modes:
-        one_of("modes", mode, _PREFERENCES)
-    one_of("blend", blend, get_args(Blend))
-    within("epochs", epochs, 0, strict=(True, False))
-    place = min(within("epoch", epoch, 0) / epochs, 1) * (len(modes) - 1)
+        check_choice("modes", mode, _PREFERENCES)
+    check_choice("blend", blend, get_args(Blend))
+    check_range("epochs", epochs, 0, strict=(True, False))
+    place = min(check_range("epoch", epoch, 0) / epochs, 1) * (len(modes) - 1)
     first = min(int(place), len(modes) - 2)
     share = place - first
     return modes[first], modes[first + 1], share if blend == "linear" else (1 - math.cos(math.pi * share)) / 2
@@ -125,7 +126,7 @@ def _between(epoch: float, epochs: float, modes: Sequence[str], blend: str) -> t
 
 def _weights(preference: Tensor, temperature: float) -> Tensor:
     # Below .02 the smallest weight, exp(-1 / temperature), would leave float32.
-    return torch.exp((preference - 1) / within("temperature", temperature, 0.02))
+    return torch.exp((preference - 1) / check_range("temperature", temperature, 0.02))
 
 
 _SCALE = "1 - p, or rank; from 0 to 1"

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hardsight.errors import whole
-from hardsight.weights.scheme import Room, Scheme, State, probabilities, within
+from hardsight.validation import check_int, check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, probabilities
 
 _ZHANG = (
     "Zhang, Sabuncu 2018, Generalized cross entropy loss for training deep neural networks with noisy labels, NeurIPS"
@@ -22,7 +22,7 @@ _EMPHASIS = "what adds up to one is the gradient's size: w 2(1 - p)"
 
 def gce(p: Float[Tensor, " sample"], *, q: float = 0.7) -> Float[Tensor, " sample"]:
     """p^q; between cross-entropy (q near 0) and mean absolute error (q = 1)."""
-    return probabilities(p) ** within("q", q, 0, 1, strict=(True, False))
+    return probabilities(p) ** check_range("q", q, 0, 1, strict=(True, False))
 
 
 def truncated_gce(
@@ -48,9 +48,9 @@ def truncated_gce(
         start_prune: epoch in which it is looked at first; until then all are kept.
         every: epochs from one look to the next.
     """
-    due = int(epoch) - whole("start_prune", start_prune, 0)
-    within("k", k, 0, 1)
-    if due >= 0 and due % whole("every", every, 1) == 0:
+    due = int(epoch) - check_int("start_prune", start_prune, 0)
+    check_range("k", k, 0, 1)
+    if due >= 0 and due % check_int("every", every, 1) == 0:
         state["kept"][rows] = p.detach() > k
     return gce(p, q=q) * state["kept"][rows]
 
@@ -71,8 +71,8 @@ def sce(
         beta: strength of the reverse.
         floor: what stands for the 0 of a one-hot label in its logarithm.
     """
-    reverse = -log(within("floor", floor, 0, 1, strict=(True, True)))
-    return within("alpha", alpha, 0) + within("beta", beta, 0) * reverse * probabilities(p)
+    reverse = -log(check_range("floor", floor, 0, 1, strict=(True, True)))
+    return check_range("alpha", alpha, 0) + check_range("beta", beta, 0) * reverse * probabilities(p)
 
 
 def imae(p: Float[Tensor, " sample"], *, scale: float) -> Float[Tensor, " sample"]:
@@ -89,12 +89,12 @@ def derivative_manipulation(p: Float[Tensor, " sample"], *, beta: float, lam: fl
         lam: where they are largest.
     """
     p = probabilities(p)
-    size = torch.exp(within("beta", beta, 0) * p ** within("lam", lam, 0) * (1 - p))
+    size = torch.exp(check_range("beta", beta, 0) * p ** check_range("lam", lam, 0) * (1 - p))
     # The gradient of cross-entropy has itself the size 2 (1 - p), in the sum of absolute values.
     return size / (2 * (1 - p) + 1e-6) / (size.sum() + 1e-8)
 
 
-def _start(room: Room) -> State:
+def _start(room: StateShape) -> State:
     return {"kept": torch.ones(room.samples, dtype=torch.bool, device=room.device)}
 
 

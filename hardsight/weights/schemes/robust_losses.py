@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Room, Scheme, State, class_codes, finite, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, class_codes, finite
 
 _ZHANG = (
     "Zhang, Sabuncu 2018, Generalized cross entropy loss for training deep neural networks with noisy labels, NeurIPS"
@@ -26,7 +27,7 @@ def gce_loss(
     logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"], *, q: float = 0.7
 ) -> Float[Tensor, " sample"]:
     """(1 - p^q) / q."""
-    q = within("q", q, 0, 1, strict=(True, False))
+    q = check_range("q", q, 0, 1, strict=(True, False))
     return -torch.expm1(q * _given(_log_softmax(logits), labels)) / q
 
 
@@ -45,7 +46,7 @@ def sce_loss(
 ) -> Float[Tensor, " sample"]:
     """-alpha log p - beta log(floor) (1 - p)."""
     given = _given(_log_softmax(logits), labels)
-    return within("beta", beta, 0) * _reverse(given, floor) - within("alpha", alpha, 0) * given
+    return check_range("beta", beta, 0) * _reverse(given, floor) - check_range("alpha", alpha, 0) * given
 
 
 def nce_loss(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
@@ -75,7 +76,7 @@ def apl_loss(
         raise InputError(f"passive must be 'rce' or 'mae'. Got {passive!r}")
     given = _given(_log_softmax(logits), labels)
     other = _reverse(given, 1e-4) if passive == "rce" else -torch.expm1(given)
-    return within("alpha", alpha, 0) * nce_loss(logits, labels) + within("beta", beta, 0) * other
+    return check_range("alpha", alpha, 0) * nce_loss(logits, labels) + check_range("beta", beta, 0) * other
 
 
 def bi_tempered_loss(
@@ -89,7 +90,7 @@ def bi_tempered_loss(
         t1: below 1 bounds the loss of a sample; 1 does not.
         t2: above 1 gives the softmax heavy tails; with both 1 the loss is cross-entropy.
     """
-    within("t1", t1, 0, 1), within("t2", t2, 1)
+    check_range("t1", t1, 0, 1), check_range("t2", t2, 1)
     if t2 == 1:
         told = _log_softmax(logits)
     else:
@@ -122,9 +123,9 @@ def elr(
     told = _log_softmax(logits)
     p = told.exp().clamp(1e-4, 1 - 1e-4)
     seen = (p / p.sum(1, keepdim=True)).detach().to(state["target"].dtype)
-    target = within("beta", beta, 0, 1) * state["target"][rows] + (1 - beta) * seen
+    target = check_range("beta", beta, 0, 1) * state["target"][rows] + (1 - beta) * seen
     state["target"][rows] = target
-    return within("lam", lam, 0) * torch.log1p(-(target.to(p.dtype) * p).sum(1)) - _given(told, labels)
+    return check_range("lam", lam, 0) * torch.log1p(-(target.to(p.dtype) * p).sum(1)) - _given(told, labels)
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
@@ -142,7 +143,7 @@ def _given(told: Tensor, labels: Tensor) -> Tensor:
 
 
 def _reverse(given: Tensor, floor: float) -> Tensor:
-    return log(within("floor", floor, 0, 1, strict=(True, True))) * torch.expm1(given)
+    return log(check_range("floor", floor, 0, 1, strict=(True, True))) * torch.expm1(given)
 
 
 def _normaliser(logits: Tensor, t: float) -> Tensor:
@@ -163,7 +164,7 @@ def _normaliser(logits: Tensor, t: float) -> Tensor:
     return taken + (escort * (logits - logits.detach())).sum(1, keepdim=True)
 
 
-def _start(room: Room) -> State:
+def _start(room: StateShape) -> State:
     if room.classes < 2:
         raise InputError("scheme 'elr' keeps a prediction of each class: say how many there are, classes=…")
     return {"target": torch.zeros(room.samples, room.classes, device=room.device)}

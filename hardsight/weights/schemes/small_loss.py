@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
-from hardsight.errors import whole
-from hardsight.weights.scheme import Scheme, class_codes, finite, losses, within
+from hardsight.validation import check_int, check_range
+from hardsight.weights.scheme import Scheme, class_codes, finite, losses
 
 _HAN = "Han et al. 2018, Co-teaching: robust training of deep neural networks with extremely noisy labels, NeurIPS"
 _WEI = "Wei et al. 2020, Combating noisy labels by agreement: a joint training method with co-regularization, CVPR"
@@ -26,9 +26,9 @@ class _Schedule(NamedTuple):
     exponent: float
 
     def dropped(self, epoch: float) -> float:
-        rate, steps = within("rate", self.rate, 0, 1, strict=(False, True)), whole("gradual", self.gradual, 1)
-        exponent = within("exponent", self.exponent, 0, strict=(True, False))
-        done = floor(within("epoch", epoch, 0))
+        rate, steps = check_range("rate", self.rate, 0, 1, strict=(False, True)), check_int("gradual", self.gradual, 1)
+        exponent = check_range("exponent", self.exponent, 0, strict=(True, False))
+        done = floor(check_range("epoch", epoch, 0))
         return rate**exponent * done / max(steps - 1, 1) if done < steps else rate
 
 
@@ -89,7 +89,7 @@ def _smallest(loss: Tensor, dropped: float) -> Tensor:
 
 
 def _joint(logits: Tensor, peer_logits: Tensor, labels: Tensor, co_lambda: float) -> Tensor:
-    a = within("co_lambda", co_lambda, 0, 1)
+    a = check_range("co_lambda", co_lambda, 0, 1)
     first, second = log_softmax(finite("logits", logits), 1), log_softmax(finite("peer_logits", peer_logits), 1)
     disagreement = ((first.exp() - second.exp()) * (first - second)).sum(1)
     labels = class_codes(labels, logits.shape[1])

@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.weights.scheme import Room, Scheme, State, class_codes, finite, losses, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, class_codes, finite, losses
 
 _CASTELLS = "Castells et al. 2020, SuperLoss: a generic loss for robust curriculum learning, NeurIPS"
 _SPREAD = 2.1
@@ -72,7 +73,7 @@ def superloss_mean(
         lam: the smaller, the stronger.
         decay: share of the running mean that stays in a step.
     """
-    within("decay", decay, 0, 1, strict=(False, True))
+    check_range("decay", decay, 0, 1, strict=(False, True))
     mean = finite("loss", loss).detach().mean().to(state["tau"].dtype)
     state["tau"].copy_(torch.where(state["steps"] > 0, decay * state["tau"] + (1 - decay) * mean, mean))
     state["steps"].add_(1)
@@ -93,7 +94,7 @@ def superloss_loss(
 
 
 def _confidence(loss: Tensor, tau: float | Tensor, lam: float) -> Tensor:
-    return torch.exp(-lambert_w((loss - tau) / (2 * within("lam", lam, 0, strict=(True, True)))))
+    return torch.exp(-lambert_w((loss - tau) / (2 * check_range("lam", lam, 0, strict=(True, True)))))
 
 
 def _log_classes(logits: Tensor) -> float:
@@ -102,7 +103,7 @@ def _log_classes(logits: Tensor) -> float:
     return log(logits.shape[1])
 
 
-def _start_mean(room: Room) -> State:
+def _start_mean(room: StateShape) -> State:
     return {"tau": torch.zeros((), device=room.device), "steps": torch.zeros((), dtype=torch.int64, device=room.device)}
 
 

@@ -1,6 +1,6 @@
 """Weights by a soft regression tree that can be read: which loss, margin, class and past weight lead to which weight.
 
-In a loop, with a state from ``SCHEMES["weight-tree"].begin(Room(samples, classes), {})``, a ``tree = WeightTree()`` and
+In a loop, with a state from ``SCHEMES["weight-tree"].begin(StateShape(samples, classes), {})``, a ``tree = WeightTree()`` and
 ``loss = F.cross_entropy(logits, y, reduction="none")``::
 
     optimizer_of_tree.zero_grad()
@@ -19,7 +19,7 @@ from jaxtyping import Float, Int, Real
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from hardsight.weights.scheme import Room, Scheme, State
+from hardsight.weights.scheme import Scheme, State, StateShape
 from hardsight.weights.schemes.calls import CLEAN
 from hardsight.weights.schemes.classes import class_sizes
 from hardsight.weights.schemes.meta import after_step
@@ -27,7 +27,7 @@ from hardsight.weights.schemes.meta import after_step
 _TRAITS = 9
 
 
-def start_weight_tree(room: Room) -> State:
+def start_weight_tree(room: StateShape) -> State:
     """Weights of the present epoch and of the last two, all one; mean losses of classes, 5 before the first epoch ends."""
     ones = torch.ones(room.samples, device=room.device)
     zeros = torch.zeros(room.classes, device=room.device)

@@ -4,13 +4,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from hardsight.weights.scheme import Room, Scheme, State, codes, probabilities, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, State, StateShape, codes, probabilities
 
 _CHANG = "Chang et al. 2017, Active bias: training more accurate networks by emphasizing high variance samples, NeurIPS"
 _HISTORY = "probability of the given label, 0 to 1, over past epochs"
 
 
-def predictions_start(room: Room) -> State:
+def predictions_start(room: StateShape) -> State:
     """No prediction seen yet of any sample: how many, their mean, and the sum of squared distances from it."""
     return {name: torch.zeros(room.samples, device=room.device) for name in ("count", "mean", "squares")}
 
@@ -32,11 +33,11 @@ def active_bias(
         eps: added to each deviation, so that no sample is left out.
         warm_up: samples with fewer past predictions than this, or than two, weigh 1.
     """
-    within("eps", eps, 0)
+    check_range("eps", eps, 0)
     past, _, squares = _past(state, rows)
     variance = squares / past.clamp(min=1)
     deviation = (variance + variance**2 / (past - 1).clamp(min=1)).sqrt()
-    weights = _mean_one(deviation + eps, past >= max(2, within("warm_up", warm_up, 0)))
+    weights = _mean_one(deviation + eps, past >= max(2, check_range("warm_up", warm_up, 0)))
     _remember(state, p, rows)
     return weights.to(p.dtype)
 
@@ -59,9 +60,11 @@ def threshold_closeness(
         warm_up: samples with fewer past predictions than this, or none, weigh 1.
     """
     past, mean, _ = _past(state, rows)
-    told = past >= max(1, within("warm_up", warm_up, 0))
+    told = past >= max(1, check_range("warm_up", warm_up, 0))
     closeness = mean * (1 - mean)
-    raised = closeness + (closeness[told].mean() if eps is None and bool(told.any()) else within("eps", eps or 0.0, 0))
+    raised = closeness + (
+        closeness[told].mean() if eps is None and bool(told.any()) else check_range("eps", eps or 0.0, 0)
+    )
     weights = _mean_one(raised, told)
     _remember(state, p, rows)
     return weights.to(p.dtype)

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hardsight.weights.scheme import Scheme, codes, losses, probabilities, within
+from hardsight.validation import check_range
+from hardsight.weights.scheme import Scheme, codes, losses, probabilities
 
 _LIU = "Liu et al. 2020, Self-paced ensemble for highly imbalanced massive data classification, ICDE"
 _SMITH = "Smith, Martinez & Giraud-Carrier 2014, An instance level analysis of data complexity, Machine Learning"
@@ -47,9 +48,9 @@ def self_paced_ensemble(
         epochs: members in all.
         bins: of hardness, for each class.
     """
-    within("bins", bins, 1)
-    within("epochs", epochs, 1, strict=(True, False))
-    alpha = math.tan(math.pi / 2 * min(within("epoch", epoch, 0) / (epochs - 1), 1.0))
+    check_range("bins", bins, 1)
+    check_range("epochs", epochs, 1, strict=(True, False))
+    alpha = math.tan(math.pi / 2 * min(check_range("epoch", epoch, 0) / (epochs - 1), 1.0))
     hardness = 1 - probabilities(p).detach()
     counts, target = _counts(labels)
     chances = torch.ones_like(hardness)

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
+from hardsight.validation import check_int
 
 _MEND = "let the data set give each sample's number: hs.indexed(dataset)"
 
@@ -59,7 +60,7 @@ class Ids(nn.Module):
             InputError: ``num_samples`` is not 1 or more, or not the number of ids, or an id comes twice.
         """
         super().__init__()
-        self.count = 0 if num_samples is None else whole("num_samples", num_samples, 1)
+        self.count = 0 if num_samples is None else check_int("num_samples", num_samples, 1)
         self.register_buffer("known", None)
         self.register_buffer("_places", None, persistent=False)
         self._low: int = 0 if self.count else -(2**63)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from hardsight.errors import InputError, whole
+from hardsight.errors import InputError
+from hardsight.validation import check_int
 from hardsight.weights.scheme import rows_of_all
 from hardsight.weights.training.distributed import rank as own_rank
 from hardsight.weights.training.distributed import ranks
@@ -82,12 +83,12 @@ class WeightedSampler(Sampler[int]):
         count = None if told.weights is None else len(told.weights)
         self._known = Ids(num_samples if count is None else count, told.ids)
         self._order = None if told.ids is None else whole_ids(told.ids).argsort()
-        self.replacement, self.seed = replacement, whole("seed", seed, 0)
-        self.num_replicas = whole("num_replicas", ranks() if num_replicas is None else num_replicas, 1)
-        self.rank = whole("rank", own_rank() if rank is None else rank, 0)
+        self.replacement, self.seed = replacement, check_int("seed", seed, 0)
+        self.num_replicas = check_int("num_replicas", ranks() if num_replicas is None else num_replicas, 1)
+        self.rank = check_int("rank", own_rank() if rank is None else rank, 0)
         if self.rank >= self.num_replicas:
             raise InputError(f"rank must be below num_replicas, {self.num_replicas}. Got {self.rank}")
-        self.total = self._rounded(whole("draws", self._known.count if draws is None else draws, 1))
+        self.total = self._rounded(check_int("draws", self._known.count if draws is None else draws, 1))
         self.chances = self._shares(torch.ones(self._known.count) if told.weights is None else told.weights)
         self._pending: Tensor | None = None
         self._rate: float | None = None
@@ -106,7 +107,7 @@ class WeightedSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch the next pass is of; a pass that a loaded state broke off goes on if it is that epoch's."""
         if epoch != self.epoch or self._resume_at is None:
-            self.epoch, self._position, self._resume_at = whole("epoch", epoch, 0), 0, None
+            self.epoch, self._position, self._resume_at = check_int("epoch", epoch, 0), 0, None
 
     def update(self, chances: Any = None, **inputs: Any) -> None:
         """Find the chances of the epochs to come by the scheme, or take others; the epoch that is going on keeps its own.
@@ -168,7 +169,7 @@ class WeightedSampler(Sampler[int]):
             taken: draws of this rank's pass that training has used; those handed out where not given. A loader with workers
                 asks for some batches in advance, so that this must be told there.
         """
-        position = self._position if taken is None else whole("taken", taken, 0)
+        position = self._position if taken is None else check_int("taken", taken, 0)
         return {
             "epoch": self.epoch,
             "position": position,

@@ -5,13 +5,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from hardsight.errors import InputError
-from hardsight.weights import Room, Scheme
+from hardsight.weights import Scheme, StateShape
 
 
 class Memory(nn.Module):
     """The state of a scheme, as buffers."""
 
-    def __init__(self, scheme: Scheme | None, room: Room, parameters: dict[str, Any]) -> None:
+    def __init__(self, scheme: Scheme | None, room: StateShape, parameters: dict[str, Any]) -> None:
         """Before the first step.
 
         Raises:

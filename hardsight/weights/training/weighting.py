@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from hardsight.errors import InputError, whole
-from hardsight.weights import SCHEMES, Room, Scheme
+from hardsight.errors import InputError
+from hardsight.validation import check_int
+from hardsight.weights import SCHEMES, Scheme, StateShape
 from hardsight.weights.scheme import OF_SAMPLES, Reduction
 from hardsight.weights.training.batch import Batch, Repeated, batch_of, cross_entropy, exact, row_each, usual
 from hardsight.weights.training.distributed import ranks
@@ -93,7 +94,7 @@ class Weighting(nn.Module):
         self.register_buffer("fixed", None if told.weights is None else _in_order(told.weights, told.ids, self.known))
         self.register_buffer("sizes", None if sizes is None else torch.as_tensor(sizes))
         classes = classes or (0 if self.sizes is None else len(self.sizes))
-        self.memory = Memory(self.scheme, Room(self.known.count, classes, groups), parameters)
+        self.memory = Memory(self.scheme, StateShape(self.known.count, classes, groups), parameters)
         blank = torch.full((self.known.count,), -1, dtype=torch.int32) if self.known.count else None
         self.register_buffer("seen", blank)
         self.reduction: Reduced = _choice("reduction", reduction, Reduced) or _published(self.scheme)
@@ -102,7 +103,7 @@ class Weighting(nn.Module):
         self.epochs = epochs
         self.epoch: float | None = None
         self._made_for = _described(self.scheme, self.known.count, classes, groups)
-        self._generator = torch.Generator().manual_seed(whole("seed", seed, 0))
+        self._generator = torch.Generator().manual_seed(check_int("seed", seed, 0))
         self._of_batch: tuple[int, Tensor] | None = None
         self._wanted, self._passed_on, self._of_training = _wanted(self.scheme)
         # Nothing else of a batch: then a step is short.

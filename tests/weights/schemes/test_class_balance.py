@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.weights import Room
+from hardsight.weights import StateShape
 from hardsight.weights.schemes import pacing
 from hardsight.weights.schemes.classes import ldam_margins
 from hardsight.weights.schemes.instance_hardness import dihcl_chances
@@ -207,7 +207,7 @@ def test_instance_hardness_is_its_recursion_written_out(hardness, chances):
     rng = np.random.default_rng(0)
     n, discount = 6, 0.95
     r, last, rates, seen_at = np.ones(n), np.zeros(n), [], [None] * n
-    state = hs.SCHEMES["dihcl"].begin(Room(n), {})
+    state = hs.SCHEMES["dihcl"].begin(StateShape(n), {})
     for step in range(8):
         rows, rate = rng.choice(n, 3, replace=False), 0.5 / (step + 1)
         loss = rng.exponential(size=3)
@@ -237,7 +237,7 @@ def test_instance_hardness_is_its_recursion_written_out(hardness, chances):
 
 
 def test_flips_count_turns_of_the_prediction():
-    state = hs.SCHEMES["dihcl-flips"].begin(Room(2), {})
+    state = hs.SCHEMES["dihcl-flips"].begin(StateShape(2), {})
     right = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     rows, labels = torch.arange(2), torch.tensor([0, 0])
     for turn in range(4):
@@ -297,7 +297,7 @@ def test_boosting_weights_are_scikit_learns(classes):
     boosted = booster._boost
     booster._boost = lambda at, X, y, weight, state: seen.append(weight.copy()) or boosted(at, X, y, weight, state)
     booster.fit(X, y)
-    state = hs.SCHEMES["adaboost"].begin(Room(len(y)), {})
+    state = hs.SCHEMES["adaboost"].begin(StateShape(len(y)), {})
     rows = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))
     for tree, following in zip(booster.estimators_, seen[1:], strict=False):
         logits = torch.tensor(np.eye(classes)[tree.predict(X)])
@@ -306,7 +306,7 @@ def test_boosting_weights_are_scikit_learns(classes):
 
 
 def test_boosting_says_when_it_ends():
-    state = hs.SCHEMES["adaboost"].begin(Room(4), {})
+    state = hs.SCHEMES["adaboost"].begin(StateShape(4), {})
     labels, rows, right = torch.tensor([0, 1, 0, 1]), torch.arange(4), torch.eye(2)[[0, 1, 0, 1]]
     assert W.adaboost(state, right, labels, rows).tolist() == [1, 1, 1, 1]
     with pytest.raises(InputError, match="no better than chance"):
@@ -367,9 +367,9 @@ def test_the_long_tail_is_the_published_one():
 def test_hard_schemes_weigh_the_hard_more():
     loss = torch.linspace(0, 3, 12)
     rows = torch.arange(12)
-    state = hs.SCHEMES["dihcl"].begin(Room(12), {})
+    state = hs.SCHEMES["dihcl"].begin(StateShape(12), {})
     assert (W.dihcl(state, loss, rows, 0.1).diff() > 0).all()
-    state = hs.SCHEMES["adaboost"].begin(Room(12), {})
+    state = hs.SCHEMES["adaboost"].begin(StateShape(12), {})
     logits = torch.where(loss[:, None] < 2, torch.tensor([[1.0, 0]]), torch.tensor([[0.0, 1]]))
     weights = W.adaboost(state, logits, torch.zeros(12, dtype=torch.int64), rows)
     assert weights[loss >= 2].min() > weights[loss < 2].max()
@@ -436,7 +436,7 @@ def test_both_precisions_are_kept(dtype):
     )
     for name in names.split():
         scheme = hs.SCHEMES[name]
-        told = scheme.of(inputs, own.get(name, {}), scheme.begin(Room(5, 10), own.get(name, {})))
+        told = scheme.of(inputs, own.get(name, {}), scheme.begin(StateShape(5, 10), own.get(name, {})))
         assert told.dtype == dtype, name
         assert told.shape == (5,)
         assert told.isfinite().all(), name

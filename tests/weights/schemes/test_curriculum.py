@@ -13,7 +13,7 @@ from scipy.special import lambertw
 
 import hardsight.weights as weights
 from hardsight.errors import InputError
-from hardsight.weights import SCHEMES, Mentor, Room, train_mentor
+from hardsight.weights import SCHEMES, Mentor, StateShape, train_mentor
 from hardsight.weights.schemes.super_loss import lambert_w
 
 LOSS = torch.tensor([0.05, 0.3, 1, math.log(10), 4], dtype=torch.float64)
@@ -97,7 +97,7 @@ GOLDEN_MENTOR = {
 @pytest.mark.parametrize(("name", "epoch"), GOLDEN_MENTOR)
 def test_mentornets_rules_reproduce_the_reference(name, epoch):
     scheme = SCHEMES[name]
-    state = scheme.begin(Room(5), {})
+    state = scheme.begin(StateShape(5), {})
     state["threshold"].fill_(1)
     inputs = {"loss": LOSS, "epoch": epoch, "epochs": 100}
     assert scheme.of(inputs, {"decay": 1.0}, state).tolist() == GOLDEN_MENTOR[name, epoch]
@@ -115,7 +115,7 @@ def test_mentornets_phases_begin_where_they_should():
 
 
 def test_the_running_percentile_starts_at_nothing_and_follows_the_batches():
-    state = SCHEMES["spcl-linear"].begin(Room(9), {})
+    state = SCHEMES["spcl-linear"].begin(StateShape(9), {})
     threshold = 0.0
     for batch in torch.rand(4, 11, generator=torch.Generator().manual_seed(1), dtype=torch.float64):
         threshold = 0.5 * threshold + 0.5 * np.percentile(batch, 70, method="nearest")
@@ -132,7 +132,7 @@ def test_a_trained_mentor_tells_right_labels_from_wrong_ones():
     again = train_mentor(loss, clean, torch.full((2000,), 50.0), steps=300)
     assert all(torch.equal(a, b) for a, b in zip(mentor.parameters(), again.parameters(), strict=True))
     scheme = SCHEMES["mentornet-dd"]
-    state = scheme.begin(Room(2000), {})
+    state = scheme.begin(StateShape(2000), {})
     state["threshold"].fill_(float(np.percentile(loss, 70)))
     inputs = {"loss": loss, "epoch": 50, "epochs": 100}
     belief = scheme.of(inputs, {"mentor": mentor, "decay": 1.0}, state)
@@ -227,7 +227,7 @@ def test_lambert_w_is_exact_to_the_rounding_of_its_type_on_all_its_domain(dtype,
 
 
 def test_superloss_takes_the_running_mean_as_its_middle():
-    state = SCHEMES["superloss-mean"].begin(Room(9), {})
+    state = SCHEMES["superloss-mean"].begin(StateShape(9), {})
     middle = None
     for batch in (told([0.1, 5]), told([-2, 1]), told([3.0])):
         middle = batch.mean() if middle is None else 0.9 * middle + 0.1 * batch.mean()
@@ -295,7 +295,7 @@ def test_weights_fall_with_the_loss_stay_in_0_to_1_and_follow_their_samples(name
     scheme, loss = SCHEMES[name], torch.tensor(loss, dtype=torch.float64)
 
     def weighed(values):
-        return scheme.of({"loss": values}, UNIT[name], scheme.begin(Room(9), {}))
+        return scheme.of({"loss": values}, UNIT[name], scheme.begin(StateShape(9), {}))
 
     found = weighed(loss)
     assert found.dtype == loss.dtype
@@ -315,7 +315,7 @@ def test_gradients_through_the_weights_are_never_nan(name):
     scheme = SCHEMES[name]
     loss = torch.tensor([0, 1e-12, 0.2, 0.5, 0.8, 1, 1.3, 2, 2.25, 2.302585093, 9], requires_grad=True)
     parameters = REGULARISED[name][0] if name in REGULARISED else {}
-    found = scheme.of({"loss": loss, "logits": torch.zeros(11, 10)}, parameters, scheme.begin(Room(9), {}))
+    found = scheme.of({"loss": loss, "logits": torch.zeros(11, 10)}, parameters, scheme.begin(StateShape(9), {}))
     (slope,) = torch.autograd.grad(found.sum(), loss)
     assert slope.isfinite().all()
 
@@ -350,7 +350,7 @@ def test_parameters_out_of_their_domain_are_refused(name, parameters, message):
     scheme = SCHEMES[name]
     inputs = {"loss": LOSS, "peer": LOSS, "logits": LOGITS, "peer_logits": LOGITS, "labels": LABELS, "groups": LABELS}
     with pytest.raises(InputError, match=message):
-        scheme.of(inputs | {"epoch": 1, "epochs": 9}, parameters, scheme.begin(Room(9), {}))
+        scheme.of(inputs | {"epoch": 1, "epochs": 9}, parameters, scheme.begin(StateShape(9), {}))
 
 
 @pytest.mark.parametrize("name", [*UNIT, "superloss", "superloss-mean", "co-teaching"])
@@ -360,7 +360,9 @@ def test_losses_that_are_no_numbers_are_refused(name, bad):
     loss[2] = bad
     parameters = UNIT.get(name, {"rate": 0.2} if name == "co-teaching" else {})
     with pytest.raises(InputError, match=r"\[2\] is"):
-        scheme.of({"loss": loss, "peer": loss, "logits": LOGITS, "epoch": 1}, parameters, scheme.begin(Room(9), {}))
+        scheme.of(
+            {"loss": loss, "peer": loss, "logits": LOGITS, "epoch": 1}, parameters, scheme.begin(StateShape(9), {})
+        )
 
 
 def test_labels_outside_the_classes_are_refused():
@@ -375,7 +377,7 @@ def test_labels_outside_the_classes_are_refused():
 @pytest.mark.parametrize("name", ["spcl-linear", "mentornet-pd", "superloss-mean"])
 def test_a_saved_state_goes_on_as_the_first(name, tmp_path):
     scheme, rng = SCHEMES[name], torch.Generator().manual_seed(2)
-    state = scheme.begin(Room(9), {})
+    state = scheme.begin(StateShape(9), {})
     for epoch in range(3):
         scheme.of({"loss": torch.rand(8, generator=rng), "epoch": epoch, "epochs": 5}, {}, state)
     torch.save(state, tmp_path / "state")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.weights import SCHEMES, Room
+from hardsight.weights import SCHEMES, StateShape
 from hardsight.weights.schemes import (
     class_error,
     debias,
@@ -85,7 +85,7 @@ def test_active_bias_gives_the_reference_codes_numbers():
 
 def after(history, scheme, **given):
     """The weights once these epochs are over."""
-    state, rows = uncertain.predictions_start(Room(len(history))), torch.arange(len(history))
+    state, rows = uncertain.predictions_start(StateShape(len(history))), torch.arange(len(history))
     for p in history.unbind(1):
         scheme(state, p, rows, **given)
     return scheme(state, history[:, 0], rows, **given)
@@ -131,7 +131,7 @@ def test_language_schemes_give_the_reference_codes_numbers(scheme, weights):
 
 
 def test_group_dro_gives_the_reference_codes_numbers():
-    state = groups.group_dro_start(Room(9, groups=3))
+    state = groups.group_dro_start(StateShape(9, groups=3))
     for _ in range(3):
         groups.group_dro(state, torch.tensor([0.2, 1.5, 0.7]), torch.arange(3))
     close(state["log_q"].exp(), [0.327345, 0.340363, 0.332292])
@@ -212,7 +212,7 @@ def ghm_by_brute_force(lengths, bins, momentum, counts):
 
 @pytest.mark.parametrize("momentum", [0.0, 0.75])
 def test_ghm_counts_as_brute_force_does_batch_after_batch(momentum):
-    state, counts = harmonized.ghm_start(Room(0), bins=30), np.zeros(30)
+    state, counts = harmonized.ghm_start(StateShape(0), bins=30), np.zeros(30)
     for seed in range(3):
         p = torch.rand(40, dtype=DOUBLE, generator=a_generator(seed)) ** 2
         found = harmonized.ghm_c(state, p, momentum=momentum)
@@ -223,7 +223,7 @@ def test_ghm_counts_as_brute_force_does_batch_after_batch(momentum):
 
 
 def test_ghm_takes_samples_at_both_ends():
-    state = harmonized.ghm_start(Room(0), bins=4)
+    state = harmonized.ghm_start(StateShape(0), bins=4)
     close(harmonized.ghm_c(state, torch.tensor([0.0, 1.0, 0.25]), bins=4, momentum=0), [0.75, 1.5, 0.75])
 
 
@@ -232,8 +232,8 @@ def test_ghm_r_is_the_smooth_error_weighed_by_rarity():
     root = np.sqrt(residual.numpy() ** 2 + 0.02**2)
     weights = ghm_by_brute_force(np.abs(residual.numpy() / root).ravel(), 10, 0.7, np.zeros(10))
     expected = ((root - 0.02) * weights.reshape(8, 3)).mean(1)
-    close(harmonized.ghm_r(harmonized.ghm_start(Room(0), bins=10), residual), expected, rtol=1e-10)
-    flat = harmonized.ghm_r(harmonized.ghm_start(Room(0), bins=10), residual.flatten())
+    close(harmonized.ghm_r(harmonized.ghm_start(StateShape(0), bins=10), residual), expected, rtol=1e-10)
+    flat = harmonized.ghm_r(harmonized.ghm_start(StateShape(0), bins=10), residual.flatten())
     close(flat.mean(), expected.mean(), rtol=1e-10)
 
 
@@ -282,7 +282,7 @@ def test_threshold_closeness_is_the_means_variance_of_a_coin():
 
 
 def test_selective_backprop_remembers_the_last_losses_and_draws_by_rank():
-    state = mining.history_start(Room(0), memory=4)
+    state = mining.history_start(StateShape(0), memory=4)
     draw = a_generator()
     mining.selective_backprop(state, torch.tensor([1.0, 2, 3]), draw, beta=1.0, memory=4)
     assert int(state["seen"]) == 3
@@ -296,7 +296,7 @@ def test_selective_backprop_remembers_the_last_losses_and_draws_by_rank():
 
 
 def test_composers_selection_runs_in_the_middle_of_training_on_every_other_batch():
-    state, draw = mining.steps_start(Room(0)), a_generator()
+    state, draw = mining.steps_start(StateShape(0)), a_generator()
 
     def kept(epoch, **given):
         return int(mining.selective_backprop_composer(state, LOSS.repeat(2), epoch, 10, draw, **given).sum())
@@ -308,7 +308,7 @@ def test_composers_selection_runs_in_the_middle_of_training_on_every_other_batch
 
 
 def test_composers_selection_draws_hard_samples_as_exhaustive_enumeration_says():
-    state, draw, loss = mining.steps_start(Room(0)), a_generator(), torch.tensor([3.0, 1, 2])
+    state, draw, loss = mining.steps_start(StateShape(0)), a_generator(), torch.tensor([3.0, 1, 2])
     chances = np.array([5 / 6, 1 / 6, 3 / 6]) ** (1 / 0.7 - 1)
     chances /= chances.sum()
     expected = np.zeros(3)
@@ -321,7 +321,7 @@ def test_composers_selection_draws_hard_samples_as_exhaustive_enumeration_says()
 
 
 def test_hard_minings_percentile_runs_from_zero():
-    state = mining.percentile_start(Room(0))
+    state = mining.percentile_start(StateShape(0))
     mining.hard_mining(state, LOSS, LABELS)
     seventieth = np.percentile(LOSS, 70, method="nearest")
     close(state["percentile"], seventieth / 2)
@@ -331,7 +331,7 @@ def test_hard_minings_percentile_runs_from_zero():
 
 
 def test_lff_follows_both_losses_sample_by_sample_and_scales_by_class():
-    state = debias.lff_start(Room(4))
+    state = debias.lff_start(StateShape(4))
     labels, rows = torch.tensor([0, 0, 1]), torch.tensor([3, 1, 0])
     loss, peer = torch.tensor([2.0, 1, 4]), torch.tensor([1.0, 4, 2])
     first = debias.lff(state, loss, peer, labels, rows)
@@ -341,25 +341,25 @@ def test_lff_follows_both_losses_sample_by_sample_and_scales_by_class():
     debiased, biased = 0.7 * 2, 0.7 * 1 + 0.3 * 6
     close(state["debiased"], [4, 1, 0, debiased])
     close(second, (biased / 4) / (biased / 4 + debiased / debiased))
-    nothing = debias.lff(debias.lff_start(Room(2)), loss[:2] * 0, peer[:2] * 0, labels[:2], torch.tensor([0, 1]))
+    nothing = debias.lff(debias.lff_start(StateShape(2)), loss[:2] * 0, peer[:2] * 0, labels[:2], torch.tensor([0, 1]))
     close(nothing, [0, 0])
 
 
 def test_group_dro_adds_up_to_the_groups_probabilities_and_raises_small_groups():
-    state = groups.group_dro_start(Room(9, groups=3))
+    state = groups.group_dro_start(StateShape(9, groups=3))
     loss, members = torch.tensor([1.0, 3, 5, 2]), torch.tensor([0, 0, 2, 2])
     weights = groups.group_dro(state, loss, members, eta=1.0)
     q = np.exp([2, 0, 3.5]) / np.exp([2, 0, 3.5]).sum()
     close(weights, [q[0] / 2, q[0] / 2, q[2] / 2, q[2] / 2])
     close(weights @ loss, q[0] * 2 + q[2] * 3.5)
-    raised = groups.group_dro_start(Room(9, groups=3))
+    raised = groups.group_dro_start(StateShape(9, groups=3))
     groups.group_dro(raised, loss, members, eta=1.0, adjustment=2.0, group_sizes=[4, 1, 100])
     q = np.exp([2 + 1, 0 + 2, 3.5 + 0.2])
     close(raised["log_q"].exp(), q / q.sum())
 
 
 def test_doremi_follows_excess_losses_and_averages():
-    state = groups.doremi_start(Room(0, groups=3))
+    state = groups.doremi_start(StateShape(0, groups=3))
     members, first = torch.tensor([0, 0, 1]), torch.tensor([1.0, 1, 1])
     weights = groups.doremi(state, torch.tensor([2.0, 0.5, 1.2]), first, members, eps=0.1)
     grown = np.exp([0.5, 0.2, 0])
@@ -447,22 +447,32 @@ def test_what_is_out_of_the_domain_is_refused():
     refused(r"labels must be codes from 0 to 2. labels\[1\] is 3", class_error.cdb, P[:3], torch.tensor([0, 3]))
     refused("labels must be codes", influence.low, torch.zeros(1, 2), torch.tensor([-1]))
     refused("has no sample", influence.influence_balanced, logits_of(P), LABELS, P.unsqueeze(1), torch.zeros(10), 100)
-    refused("groups must be given", groups.group_dro_start, Room(3))
+    refused("groups must be given", groups.group_dro_start, StateShape(3))
     refused(
-        "pass group_sizes", groups.group_dro, groups.group_dro_start(Room(3, groups=1)), LOSS, LABELS * 0, adjustment=1
+        "pass group_sizes",
+        groups.group_dro,
+        groups.group_dro_start(StateShape(3, groups=1)),
+        LOSS,
+        LABELS * 0,
+        adjustment=1,
     )
-    refused("groups must be codes", groups.group_dro, groups.group_dro_start(Room(3, groups=1)), LOSS, LABELS)
-    refused("rows must be codes", debias.lff, debias.lff_start(Room(1)), LOSS[:1], LOSS[:1], LABELS[:1], LABELS[1:2])
+    refused("groups must be codes", groups.group_dro, groups.group_dro_start(StateShape(3, groups=1)), LOSS, LABELS)
+    refused(
+        "rows must be codes", debias.lff, debias.lff_start(StateShape(1)), LOSS[:1], LOSS[:1], LABELS[:1], LABELS[1:2]
+    )
     refused("r must be above 0", language.llm_linupper, LOSS, r=0)
     refused("keep must be above 0", holdout.rho_loss, LOSS, LOSS, keep=0)
     refused(
-        "residual must be finite", harmonized.ghm_r, harmonized.ghm_start(Room(0), bins=3), torch.tensor([math.inf])
+        "residual must be finite",
+        harmonized.ghm_r,
+        harmonized.ghm_start(StateShape(0), bins=3),
+        torch.tensor([math.inf]),
     )
 
 
 def test_past_predictions_are_followed_as_numpy_has_their_moments():
     history = torch.rand(6, 40, generator=a_generator())
-    state, order = uncertain.predictions_start(Room(6)), torch.tensor([3, 5, 0, 1, 4, 2])
+    state, order = uncertain.predictions_start(StateShape(6)), torch.tensor([3, 5, 0, 1, 4, 2])
     for p in history.unbind(1):
         uncertain.active_bias(state, p[order], order)
     close(state["mean"], history.double().mean(1), rtol=1e-5)
@@ -476,13 +486,13 @@ def test_samples_with_little_past_weigh_one():
     assert not (after(history, uncertain.active_bias, warm_up=3) == 1).all()
     close(after(torch.full((2, 4), 0.3), uncertain.active_bias, warm_up=0, eps=0.0), [1, 1])
     close(after(torch.ones(2, 4), uncertain.threshold_closeness, warm_up=0), [1, 1])
-    state = uncertain.predictions_start(Room(3))
+    state = uncertain.predictions_start(StateShape(3))
     for p in (0.2, 0.6):
         uncertain.active_bias(state, torch.tensor([p, 0.5]), torch.tensor([0, 1]))
     mixed = uncertain.active_bias(state, torch.tensor([0.5, 0.5, 0.5]), torch.tensor([0, 1, 2]), warm_up=2)
     deviation = math.sqrt(0.04 + 0.04**2) + 0.2
     close(mixed, [2 * deviation / (deviation + 0.2), 0.4 / (deviation + 0.2), 1])
-    assert (uncertain.threshold_closeness(uncertain.predictions_start(Room(2)), P[:2], LABELS[:2]) == 1).all()
+    assert (uncertain.threshold_closeness(uncertain.predictions_start(StateShape(2)), P[:2], LABELS[:2]) == 1).all()
 
 
 def test_held_out_losses_are_weighed_by_name():

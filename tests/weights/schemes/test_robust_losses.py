@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 import hardsight.weights as weights
 from hardsight.errors import InputError
-from hardsight.weights import SCHEMES, Room
+from hardsight.weights import SCHEMES, StateShape
 
 LOSS = torch.tensor([0.05, 0.3, 1, math.log(10), 4], dtype=torch.float64)
 LABELS = torch.arange(5)
@@ -109,7 +109,7 @@ def test_a_certain_sample_gets_a_finite_weight():
 
 def test_truncated_gce_looks_again_every_ten_epochs_and_keeps_what_it_found():
     scheme = SCHEMES["truncated-gce"]
-    state = scheme.begin(Room(4), {})
+    state = scheme.begin(StateShape(4), {})
     rows = torch.tensor([2, 0, 3])
     first, then = torch.tensor([0.9, 0.4, 0.6]), torch.tensor([0.3, 0.8, 0.6])
 
@@ -167,7 +167,7 @@ def test_the_tempered_softmax_adds_up_to_one_for_many_classes():
 
 def test_elr_remembers_each_samples_predictions():
     scheme, rng = SCHEMES["elr"], torch.Generator().manual_seed(5)
-    state = scheme.begin(Room(6, 3), {})
+    state = scheme.begin(StateShape(6, 3), {})
     table = torch.zeros(6, 3, dtype=torch.float64)
     for _ in range(3):
         rows, labels = torch.randperm(6, generator=rng)[:4], torch.randint(3, (4,), generator=rng)
@@ -185,7 +185,7 @@ def test_elr_remembers_each_samples_predictions():
 @pytest.mark.parametrize("name", ["elr", "truncated-gce"])
 def test_a_saved_state_goes_on_as_the_first(name, tmp_path):
     scheme = SCHEMES[name]
-    state, inputs = scheme.begin(Room(40, 4), {}), {"logits": UNEVEN, "labels": TOLD, "epoch": 50}
+    state, inputs = scheme.begin(StateShape(40, 4), {}), {"logits": UNEVEN, "labels": TOLD, "epoch": 50}
     scheme.of(inputs | {"rows": torch.arange(30)}, {}, state)
     torch.save(state, tmp_path / "state")
     again = torch.load(tmp_path / "state")
@@ -252,7 +252,9 @@ def test_parameters_out_of_their_domain_are_refused(name, parameters, message):
     scheme = SCHEMES[name]
     with pytest.raises(InputError, match=message):
         scheme.of(
-            {"logits": LOGITS, "labels": LABELS, "rows": LABELS, "epoch": 40}, parameters, scheme.begin(Room(9, 10), {})
+            {"logits": LOGITS, "labels": LABELS, "rows": LABELS, "epoch": 40},
+            parameters,
+            scheme.begin(StateShape(9, 10), {}),
         )
 
 
@@ -271,4 +273,4 @@ def test_what_is_no_logit_or_label_is_refused(name):
 
 def test_elr_must_know_the_classes():
     with pytest.raises(InputError, match="classes="):
-        SCHEMES["elr"].begin(Room(5), {})
+        SCHEMES["elr"].begin(StateShape(5), {})

@@ -309,7 +309,7 @@ for make in (lambda: hs.Weighting("gce", seed=None), lambda: hs.WeightedSampler(
 
 
 def test_numbers_of_other_libraries_do_where_types_are_not_checked():
-    assert printed(WITHOUT_TYPES) == ["seed must be a whole number. Got None"] * 2
+    assert printed(WITHOUT_TYPES) == ["seed must be an integer. Got None"] * 2
 
 
 def test_what_weights_come_from_is_said_where_it_cannot_be():
