@@ -82,7 +82,7 @@ def test_errors_have_one_root():
 
 @pytest.mark.parametrize("value", [2.5, "3", None, [2]])
 def test_whole_numbers_only(value):
-    with pytest.raises(hs.InputError, match=r"folds must be a integer. Got "):
+    with pytest.raises(hs.InputError, match=r"folds must be an integer. Got "):
         check_int("folds", value, 2)
 
 
