@@ -15,7 +15,7 @@ import torch
 from hardsight import __version__
 from hardsight import data as doors
 from hardsight.attribution.hardness import hardness
-from hardsight.attribution.label_noise import Known
+from hardsight.attribution.label_noise import Known, class_prior
 from hardsight.attribution.ledger import ledger
 from hardsight.attribution.neighbours import Neighbourhood, neighbourhood
 from hardsight.attribution.regression_noise import noise
@@ -523,7 +523,7 @@ def _difficulty(
         settings["notices"] = [*settings["notices"], record.notice]
     account = residual = score = None
     if consensus is not None and loss == "log" and bool((record.count > 1).all()):
-        prior = None if samples is None else later.shares(samples)
+        prior = None if samples is None else class_prior(samples.labels, consensus.shape[1], samples.weights)
         account = ledger(parts, consensus, record.labels, None if near is None else near(), prior=prior, known=known)
         if not account.labels.informed:
             settings["notices"] = [*settings["notices"], _NOTHING_KNOWN]

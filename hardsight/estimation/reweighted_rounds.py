@@ -17,10 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float64
 from torch import Tensor
 
-from hardsight.attribution.label_noise import Evidence, Known, label_model
+from hardsight.attribution.label_noise import Evidence, Known, class_prior, label_model
 from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.estimation.backends import Backend
@@ -145,17 +144,6 @@ def checkpoints(path: str | Path) -> list[Path]:
     return [_beside(Path(path), number) for number in range(2, MOST + 2)]
 
 
-def shares(samples: Samples) -> Float64[Tensor, " class"]:
-    """Class shares that members are trained on, weights counted. A class of no weight counts as a thousandth of a sample."""
-    assert samples.classes is not None
-    weights = torch.ones(len(samples), dtype=torch.float64)
-    if samples.weights is not None:
-        weights = torch.from_numpy(samples.weights / samples.weights.mean())
-    mass = torch.bincount(torch.from_numpy(samples.labels), weights, minlength=len(samples.classes))
-    mass = mass.clamp(min=1e-3)
-    return mass / mass.sum()
-
-
 def refine(again: Again, known: Known) -> Refined:
     """Train again with the weights that the round before leads to.
 
@@ -206,7 +194,9 @@ def known_by(record: HeldOut, samples: Samples, neighbours: Tensor | None) -> Kn
         samples: with the weights that they were trained by.
         neighbours: labels of the nearest neighbours.
     """
-    evidence = Evidence(record.consensus, torch.from_numpy(samples.labels), shares(samples), neighbours)
+    assert samples.classes is not None
+    prior = class_prior(samples.labels, len(samples.classes), samples.weights)
+    evidence = Evidence(record.consensus, torch.from_numpy(samples.labels), prior, neighbours)
     return Known(evidence, label_model(evidence))
 
 

@@ -29,7 +29,7 @@ classes' shares, by two standard errors, every label is taken as right. Labels t
 labels that have nothing to do with the features.
 """
 
-from hardsight.attribution.label_noise.model import Evidence, Known, LabelModel, posterior
+from hardsight.attribution.label_noise.model import Evidence, Known, LabelModel, class_prior, posterior
 from hardsight.attribution.label_noise.selection import label_model
 
-__all__ = ["Evidence", "Known", "LabelModel", "label_model", "posterior"]
+__all__ = ["Evidence", "Known", "LabelModel", "class_prior", "label_model", "posterior"]

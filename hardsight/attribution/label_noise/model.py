@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
@@ -101,6 +102,23 @@ class Known(NamedTuple):
             right = posterior(self.model, self.evidence, rows).gather(1, label[rows][:, None]).squeeze(1)
             found[rows] = (1 - right).clamp(0, 1)
         return found
+
+
+def class_prior(labels: np.ndarray, n_classes: int, weights: np.ndarray | None = None) -> Float64[Tensor, " class"]:
+    """Return the class shares that models are trained on, with sample weights counted.
+
+    A class without weight counts as a thousandth of a sample.
+
+    Args:
+        labels: class codes, ``(sample,)``.
+        n_classes: number of classes.
+        weights: training weights, ``(sample,)``; None: all 1.
+    """
+    relative = torch.ones(len(labels), dtype=torch.float64)
+    if weights is not None:
+        relative = torch.from_numpy(weights / weights.mean())
+    mass = torch.bincount(torch.from_numpy(labels), relative, minlength=n_classes).clamp(min=1e-3)
+    return mass / mass.sum()
 
 
 def posterior(model: LabelModel, evidence: Evidence, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "row class"]:
