@@ -2,50 +2,58 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Of the tests, each with what a file of them needs.
+# Test processes. One test file never runs in two of them.
 WORKERS ?= 2
-# One BLAS thread a process: idle threads that spin cost far more than a second one gains on small matrices.
+# One BLAS thread per process: idle threads that spin cost far more than a second one gains on small matrices.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check docs docs-check bare dist faults fuzz test-oldest test-python clean
+.PHONY: help demo test quick check docs docs-check bare dist faults fuzz test-oldest test-python clean
+.DEFAULT_GOAL := help
 
-demo: $(VENV)/.installed
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## Measure a data set with some wrong labels, and write its report to demo-results/
 	$(BIN)/hardsight demo --out demo-results
 
-test: $(VENV)/.dev chromium
+test: $(VENV)/.dev chromium ## Check the code and run all tests
 	$(MAKE) check
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(TYPECHECKED)
 
-check: $(VENV)/.dev
+quick: $(VENV)/.dev ## Run the fast tests only: under 2 minutes on two cores, no browser
+	$(BIN)/ruff check -q hardsight tests benchmarks website
+	$(BIN)/pytest -q -n $(WORKERS) -m "not slow"
+
+check: $(VENV)/.dev ## Check format, lint, import order and types
 	$(BIN)/ruff format --check hardsight tests benchmarks website
 	$(BIN)/ruff check hardsight tests benchmarks website
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# The site, in site/, with every link followed: `python -m http.server -d site` shows it. With --quiet MkDocs would not count warnings.
-docs: $(VENV)/.docs
+# Written to site/; `python -m http.server -d site` shows it. With --quiet MkDocs would not count warnings.
+docs: $(VENV)/.docs ## Build the documentation and follow every link
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	$(BIN)/python -m website.links site
 
-docs-check: docs $(VENV)/.dev chromium
+docs-check: docs $(VENV)/.dev chromium ## Build the documentation and open its pages in a browser
 	$(BIN)/python -m website.browser site
 
-bare:
+bare: ## Install the package alone, without extras, and use it
 	PYTHON=$(PYTHON) bash scripts/bare_install.sh
 
-dist: $(VENV)/.venv requirements/release.txt
+dist: $(VENV)/.venv requirements/release.txt ## Build the wheel and the source archive, reproducibly
 	$(BIN)/python -m pip install -q -r requirements/release.txt
 	PYTHON=$(CURDIR)/$(BIN)/python bash scripts/dist.sh
 
 # Kills each command 50 times, fills disks, and so on; the ordinary tests do the same a few times. Prints the counts.
-faults: $(VENV)/.dev
-	HARDSIGHT_KILLS=50 $(BIN)/python -m pytest -v -p no:cacheprovider tests/faults/test_disk_faults.py tests/faults/test_kills.py tests/faults/test_concurrent_processes.py tests/faults/test_locales_and_names.py
+faults: $(VENV)/.dev ## Kill each command 50 times, fill disks, and count what was left behind
+	HARDSIGHT_KILLS=50 $(BIN)/python -m pytest -v -p no:cacheprovider tests/faults/test_disk_faults.py tests/faults/test_kills.py \
+	  tests/faults/test_concurrent_processes.py tests/faults/test_locales_and_names.py
 
-# Ten thousand hostile inputs at every door; `make fuzz FUZZ="csv npz --inputs 500 --seed 1"` for some of them.
-fuzz: $(VENV)/.dev
+fuzz: $(VENV)/.dev ## Feed ten thousand hostile inputs to every reader; FUZZ="csv npz --inputs 500 --seed 1" for some
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ)
 
-# What everyone uses, for versions of dependencies and of Python that CI does not have. The report's browser is left out.
+# Tests of what everyone uses, for versions of Python and of dependencies that CI does not have. They need no browser.
 CORE := difficulty/result cli/doctor io/atomic measures/bias_variance attribution/ledger resampling/splitters \
   attribution/label_noise data/from_memory data/from_files data/frames data/labels data/text_and_images \
   weights/weigh weights/training/weighting learners/sklearn_learner learners/logistic learners/mlp \
@@ -56,14 +64,14 @@ LEFT_OUT := not real_network and not real_sentence
 # The type checks of tests need a newer jaxtyping than the package.
 PLAIN := -o addopts=--strict-markers -p no:cacheprovider
 
-test-oldest:
+test-oldest: ## Run the core tests with the oldest allowed versions of all dependencies
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install -q -c requirements/oldest.txt torch
 	.venv-oldest/bin/python -m pip install -q -c requirements/oldest.txt -e '.[fast,boosting,skorch]' -r requirements/tests.txt datasets
 	.venv-oldest/bin/hardsight doctor
 	.venv-oldest/bin/python -m pytest -q $(PLAIN) -W default $(CORE_TESTS) -k '$(LEFT_OUT)'
 
-test-python:
+test-python: ## Run the core tests with another Python: make test-python PYTHON=python3.13
 	$(PYTHON) -m venv .venv-python
 	.venv-python/bin/python -m pip install -q -r requirements/torch.txt
 	.venv-python/bin/python -m pip install -q -e '.[fast,boosting,skorch]' -r requirements/tests.txt datasets
@@ -94,5 +102,5 @@ chromium:
 	  echo "the report is tested in a real browser; installing Debian's chromium"; \
 	  $$([ "$$(id -u)" = 0 ] || echo sudo) sh -c 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium >/dev/null'; }
 
-clean:
+clean: ## Delete everything that make has made
 	rm -rf $(VENV) .venv-oldest .venv-python demo-results hardsight-results build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

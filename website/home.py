@@ -1,4 +1,4 @@
-"""The first page, the results and the map of the source, all from the README."""
+"""The first page and the results, both from the README."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,6 @@ from website.sources import ROOT, section
 PARTS = {
     "index.md": ("Quick start", ""),
     "results.md": ("What is measured", "What is measured"),
-    "map.md": ("Where things are", "Where things are"),
 }
 # By what a reader is after; links are the README's, relative to the root of the repository.
 _READERS = (
