@@ -17,16 +17,15 @@ from hardsight.estimation.plan import plan_of, splits_of, units_alike
 from hardsight.estimation.reweighted_rounds import weighing
 from hardsight.explanation import effect as effects_of
 from hardsight.explanation import weight_summary as anatomy
-from hardsight.explanation.forecast import forecast, margins
-from hardsight.explanation.forecast import table as forecast_table
-from hardsight.explanation.groups import groups as groups_of
-from hardsight.explanation.margin_bound import MARGIN, Shape, bound, geometry
-from hardsight.explanation.margin_bound import target as target_of
-from hardsight.explanation.optimization.dynamics import Dynamics
-from hardsight.explanation.optimization.dynamics import dynamics as followed
+from hardsight.explanation.forecast import forecast, forecast_table, held_out_margins
+from hardsight.explanation.groups import list_groups as groups_of
+from hardsight.explanation.margin_bound import MARGIN, ComplexityInputs, bound_terms, complexity_inputs
+from hardsight.explanation.margin_bound import target_weights as target_of
+from hardsight.explanation.optimization.dynamics import TrainingDynamics
+from hardsight.explanation.optimization.dynamics import follow_training as followed
 from hardsight.explanation.paired_training import Arms, Said, train
 from hardsight.explanation.result import Explanation
-from hardsight.explanation.verdict import paragraph, verdict
+from hardsight.explanation.verdict import make_verdict, write_paragraph
 from hardsight.io.progress import progress_bar
 from hardsight.learners import Learner, Network, choose
 from hardsight.measures.held_out import Loss
@@ -135,12 +134,12 @@ def explain(
     course = (
         _followed(found, d, named, chosen, seed) if dynamics and found.classes is not None and found.numeric else None
     )
-    return _told(d, named, arms, settings, geometry(found, chosen), course)
+    return _told(d, named, arms, settings, complexity_inputs(found, chosen), course)
 
 
 def _followed(
     samples: Samples, d: Difficulty, named: Mapping[str, np.ndarray], learner: Learner, seed: int
-) -> Dynamics | None:
+) -> TrainingDynamics | None:
     """How training goes; None where there is nothing to tell apart."""
     assert samples.classes is not None
     if len(np.unique(samples.labels)) < 2:
@@ -224,8 +223,8 @@ def _told(
     named: Mapping[str, np.ndarray],
     arms: Arms | None,
     settings: dict[str, Any],
-    shape: Shape,
-    course: Dynamics | None,
+    shape: ComplexityInputs,
+    course: TrainingDynamics | None,
 ) -> Explanation:
     """All tables and texts."""
     pairs = f"{settings.get('pairs', 0):,} pairs of models ({settings['learner']}, {settings.get('splits', 'none')})"
@@ -234,16 +233,16 @@ def _told(
     texts = {}
     for name, each in named.items():
         said = None if arms is None else arms.by[name]
-        overview, shares = anatomy.overview(d, each), anatomy.shares(d, each)
+        overview, shares = anatomy.weight_overview(d, each), anatomy.weight_shares(d, each)
         told = forecast(d, each) if ledger else None
         expected = None if told is None else forecast_table(d, told)
-        effects = None if arms is None or said is None else effects_of.table(d, arms, said)
-        found = verdict(told, effects)
-        texts[name] = paragraph(name, overview, shares, found, expected, effects, pairs, course)
+        effects = None if arms is None or said is None else effects_of.effect_table(d, arms, said)
+        found = make_verdict(told, effects)
+        texts[name] = write_paragraph(name, overview, shares, found, expected, effects, pairs, course)
         made = {
             "overview": pd.DataFrame([overview]),
             "shares": shares,
-            "largest": anatomy.largest(d, each).reset_index(),
+            "largest": anatomy.largest_weights(d, each).reset_index(),
             "forecast": expected,
             "effects": effects,
             "samples": None if arms is None or said is None else _samples(d, each, arms, said),
@@ -263,22 +262,27 @@ def _told(
 
 
 def _samples(d: Difficulty, weights: np.ndarray, arms: Arms, said: Said) -> pd.DataFrame:
-    rows = effects_of.samples(d, arms, said).reset_index()
+    rows = effects_of.sample_effects(d, arms, said).reset_index()
     rows.insert(2, "weight", weights)
     return rows
 
 
 def _terms(
-    d: Difficulty, weights: np.ndarray, arms: Arms | None, said: Said | None, settings: Mapping[str, Any], shape: Shape
+    d: Difficulty,
+    weights: np.ndarray,
+    arms: Arms | None,
+    said: Said | None,
+    settings: Mapping[str, Any],
+    shape: ComplexityInputs,
 ) -> Iterator[dict[str, Any]]:
     """The terms of the bound without and with the weights; before training, both of the consensus."""
     wanted, margin = target_of(d, settings["target"]), settings["margin"]
     for models, by, arm in (("without", np.ones(len(d)), arms and arms.without), ("with", weights, said)):
         if arms is None or arm is None:
             assert d.consensus is not None
-            below = (margins(d.consensus, d.labels) < margin).astype(float)
+            below = (held_out_margins(d.consensus, d.labels) < margin).astype(float)
         else:
             counts = np.maximum(np.bincount(arms.sample, minlength=len(d)), 1)
             below = np.bincount(arms.sample, arm.margin < margin, minlength=len(d)) / counts
-        terms = bound(wanted, by, below, margin=margin, radius=shape.radius, depth=shape.depth)
+        terms = bound_terms(wanted, by, below, margin=margin, radius=shape.radius, depth=shape.depth)
         yield {"models": models, "target": settings["target"], "margin": margin, **terms._asdict()}

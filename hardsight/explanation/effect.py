@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from hardsight.difficulty.result import Difficulty
-from hardsight.explanation.groups import groups
-from hardsight.explanation.intervals import NOTHING, Estimate, estimate
+from hardsight.explanation.groups import list_groups
+from hardsight.explanation.intervals import UNKNOWN, MeanInterval, clustered_mean
 from hardsight.explanation.paired_training import Arms, Said
 
 MEASURES = ("loss", "clean loss", "accuracy", "clean accuracy", "clean balanced accuracy")
 
 
-def samples(d: Difficulty, arms: Arms, said: Said) -> pd.DataFrame:
+def sample_effects(d: Difficulty, arms: Arms, said: Said) -> pd.DataFrame:
     """The effect on every sample, by id: label, error without and with the weights, difference, its standard error, views.
 
     The standard error is that over views; it is optimistic, because models share training samples.
@@ -37,7 +37,7 @@ def samples(d: Difficulty, arms: Arms, said: Said) -> pd.DataFrame:
     return pd.DataFrame(columns | {"views": views}, index=pd.Index(d.ids, name="id"))
 
 
-def table(d: Difficulty, arms: Arms, said: Said) -> pd.DataFrame:
+def effect_table(d: Difficulty, arms: Arms, said: Said) -> pd.DataFrame:
     """The effect by group, a row a group and measure.
 
     Columns by, group, samples, measure (of ``MEASURES``), without, with, difference, se, low, high, and outcome:
@@ -49,7 +49,7 @@ def table(d: Difficulty, arms: Arms, said: Said) -> pd.DataFrame:
 
 def _rows(d: Difficulty, arms: Arms, said: Said) -> Iterator[dict[str, str | int | float]]:
     right = np.ones(len(d)) if d.p_wrong is None else 1 - d.p_wrong
-    for group in groups(d):
+    for group in list_groups(d):
         here = group.rows.astype(float)
         for measure in MEASURES:
             if (d.classes is None and "accuracy" in measure) or ("balanced" in measure and group.by != "all"):
@@ -58,11 +58,11 @@ def _rows(d: Difficulty, arms: Arms, said: Said) -> Iterator[dict[str, str | int
             strata = d.labels[arms.sample] if "balanced" in measure else None
             without, by = ((each.right if "accuracy" in measure else each.loss) for each in (arms.without, said))
 
-            def mean(values: np.ndarray, share: np.ndarray = share, strata: np.ndarray | None = strata) -> Estimate:
-                return estimate(values, share, arms.sample, arms.model, strata)
+            def mean(values: np.ndarray, share: np.ndarray = share, strata: np.ndarray | None = strata) -> MeanInterval:
+                return clustered_mean(values, share, arms.sample, arms.model, strata)
 
             gap = by - without
-            found = mean(gap) if share.any() else NOTHING
+            found = mean(gap) if share.any() else UNKNOWN
             yield {
                 "by": group.by,
                 "group": group.name,
@@ -78,6 +78,6 @@ def _rows(d: Difficulty, arms: Arms, said: Said) -> Iterator[dict[str, str | int
             }
 
 
-def _outcome(found: Estimate, *, rising: bool) -> str:
+def _outcome(found: MeanInterval, *, rising: bool) -> str:
     sign = found.sign if rising else -found.sign
     return {1: "gains", -1: "pays", 0: "unclear"}[sign]

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from hardsight.explanation.optimization.dynamics import UNIFORM, Dynamics
+from hardsight.explanation.optimization.dynamics import UNIFORM, TrainingDynamics
 from hardsight.reporting.report.figures import COLOURS, distinct, dressed, inline
 from hardsight.reporting.report.formatting import line, number
 
@@ -120,13 +120,13 @@ def _interval(name: str, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def training(course: Dynamics) -> alt.LayerChart:
+def training(course: TrainingDynamics) -> alt.LayerChart:
     """Mean loss of the networks over their training, all samples alike, a line each weights."""
     rows = course.networks.groupby(["weights", "step"], sort=False)["loss"].mean().reset_index()
     return _lines(rows, "step", "loss", "step of training", "training loss, unweighted", logarithmic=False)
 
 
-def turning(course: Dynamics) -> alt.LayerChart:
+def turning(course: TrainingDynamics) -> alt.LayerChart:
     """Angle between linear training with weights and without, over time."""
     rows = course.linear[course.linear["weights"] != UNIFORM].rename(columns={"angle_uniform": "angle"})
     rows = rows.loc[:, ~rows.columns.duplicated(keep="last")]
@@ -135,7 +135,7 @@ def turning(course: Dynamics) -> alt.LayerChart:
     )
 
 
-def gradients(course: Dynamics) -> alt.LayerChart:
+def gradients(course: TrainingDynamics) -> alt.LayerChart:
     """Share of the gradient that each tenth by difficulty makes, at the end of training."""
     rows = course.gradients[(course.gradients["by"] == "decile") & (course.gradients["when"] == "end")]
     rows = rows.assign(tenth=rows["group"].astype(int))

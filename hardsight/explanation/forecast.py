@@ -28,7 +28,7 @@ from scipy.special import log_softmax, ndtr
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.explanation.groups import Group, groups
+from hardsight.explanation.groups import Group, list_groups
 
 # A change of balanced accuracy that is called little.
 LITTLE = 0.005
@@ -57,10 +57,10 @@ class Forecast(NamedTuple):
     @property
     def direction(self) -> str:
         """Better, worse, or little change, below half a point."""
-        return direction(self.balanced, LITTLE)
+        return describe_change(self.balanced, LITTLE)
 
 
-def direction(change: float, little: float) -> str:
+def describe_change(change: float, little: float) -> str:
     """A change of accuracy as a word."""
     if not abs(change) >= little:
         return "little change"
@@ -86,8 +86,8 @@ def forecast(d: Difficulty, weights: np.ndarray) -> Forecast:
     p = np.exp(own)
     scatter = max(np.sqrt(2 * variance.mean() / max(float((p * (1 - p)).mean()), 1e-12)), _NARROWEST)
     factor = scatter_factors(d, weights)
-    before = ndtr(margins(log_prob, d.labels) / scatter)
-    after = ndtr(margins(weighted, d.labels) / (scatter * np.sqrt(factor)))
+    before = ndtr(held_out_margins(log_prob, d.labels) / scatter)
+    after = ndtr(held_out_margins(weighted, d.labels) / (scatter * np.sqrt(factor)))
     loss = own - own_weighted + variance * (factor - 1)
     right = 1 - d.p_wrong
     mass = np.bincount(d.labels, right)
@@ -129,7 +129,7 @@ def scatter_factors(d: Difficulty, weights: np.ndarray) -> np.ndarray:
     return found
 
 
-def table(d: Difficulty, told: Forecast) -> pd.DataFrame:
+def forecast_table(d: Difficulty, told: Forecast) -> pd.DataFrame:
     """The forecast by group: expected changes on labels that are right, and who will gain.
 
     Columns by, group, samples, ``loss`` and ``accuracy`` (changes), ``expected``: "gains" where the loss is to fall,
@@ -155,10 +155,10 @@ def table(d: Difficulty, told: Forecast) -> pd.DataFrame:
             "expected": expected,
         }
 
-    return pd.DataFrame([row(group) for group in groups(d)])
+    return pd.DataFrame([row(group) for group in list_groups(d)])
 
 
-def margins(log_prob: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def held_out_margins(log_prob: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The label's log-probability less the largest other, ``(sample,)``."""
     row = np.arange(len(labels))
     others = log_prob.copy()

@@ -7,7 +7,7 @@ import numpy as np
 
 from hardsight.difficulty.result import FACTORS, Difficulty
 
-TENTHS = 10
+N_DECILES = 10
 BY = ("all", "class", "cause", "decile")
 
 
@@ -25,19 +25,19 @@ class Group(NamedTuple):
     rows: np.ndarray
 
 
-def deciles(error: np.ndarray) -> np.ndarray:
+def assign_deciles(error: np.ndarray) -> np.ndarray:
     """The tenth of the samples that each is in by its error, 1 the easiest; ties in the order given. ``(sample,)`` int64.
 
-    >>> deciles(np.array([0.3, 0.1, 0.2])).tolist()
+    >>> assign_deciles(np.array([0.3, 0.1, 0.2])).tolist()
     [7, 1, 4]
     """
     rank = np.empty(len(error), dtype=np.int64)
     rank[np.argsort(error, kind="stable")] = np.arange(len(error))
-    found: np.ndarray = rank * TENTHS // max(len(error), 1) + 1
+    found: np.ndarray = rank * N_DECILES // max(len(error), 1) + 1
     return found
 
 
-def groups(d: Difficulty) -> Iterator[Group]:
+def list_groups(d: Difficulty) -> Iterator[Group]:
     """All groups that are not empty; classes in the order of their codes, causes in that of the ledger."""
     yield Group("all", "all", np.ones(len(d), dtype=bool))
     if d.classes is not None:
@@ -47,6 +47,6 @@ def groups(d: Difficulty) -> Iterator[Group]:
         for cause in (*FACTORS, "none"):
             if (d.cause == cause).any():
                 yield Group("cause", cause, d.cause == cause)
-    tenth = deciles(d.error)
+    tenth = assign_deciles(d.error)
     for number in np.unique(tenth):
         yield Group("decile", str(number), tenth == number)

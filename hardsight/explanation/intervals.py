@@ -24,7 +24,7 @@ from scipy.stats import t as student
 LEVEL = 0.95
 
 
-class Estimate(NamedTuple):
+class MeanInterval(NamedTuple):
     """A mean and how sure it is.
 
     Attributes:
@@ -45,12 +45,12 @@ class Estimate(NamedTuple):
         return int(self.low > 0) - int(self.high < 0)
 
 
-NOTHING = Estimate(float("nan"), float("nan"), float("nan"), float("nan"))
+UNKNOWN = MeanInterval(float("nan"), float("nan"), float("nan"), float("nan"))
 
 
-def estimate(
+def clustered_mean(
     values: np.ndarray, share: np.ndarray, sample: np.ndarray, model: np.ndarray, strata: np.ndarray | None = None
-) -> Estimate:
+) -> MeanInterval:
     """A weighted mean over judgements, or the plain mean of such means over strata, with its interval.
 
     Args:
@@ -60,12 +60,12 @@ def estimate(
         model: number of the model that judges, ``(judgement,)``.
         strata: code of each judgement's stratum; every stratum counts alike, but for those without any share.
 
-    >>> estimate(np.array([1.0, 3.0, 1.0, 3.0]), np.ones(4), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])).value
+    >>> clustered_mean(np.array([1.0, 3.0, 1.0, 3.0]), np.ones(4), np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])).value
     2.0
     """
     at = share > 0
     if not at.any():
-        return NOTHING
+        return UNKNOWN
     values, share, sample, model = values[at], share[at], sample[at], model[at]
     codes = np.zeros(len(values), dtype=np.int64) if strata is None else np.unique(strata[at], return_inverse=True)[1]
     mass = np.bincount(codes, share)
@@ -74,13 +74,13 @@ def estimate(
     return _interval(float(means.mean()), influence, (sample, model))
 
 
-def _interval(value: float, influence: np.ndarray, clusters: Sequence[np.ndarray]) -> Estimate:
+def _interval(value: float, influence: np.ndarray, clusters: Sequence[np.ndarray]) -> MeanInterval:
     codes = [np.unique(each, return_inverse=True)[1] for each in clusters]
     sizes = [int(each.max()) + 1 for each in codes]
     if min(sizes) < 2:
-        return Estimate(value, float("nan"), float("nan"), float("nan"))
+        return MeanInterval(value, float("nan"), float("nan"), float("nan"))
     terms = [n / (n - 1) * np.square(np.bincount(each, influence)).sum() for each, n in zip(codes, sizes, strict=True)]
     variance = max(sum(terms) - np.square(influence).sum(), *terms)
     se = float(np.sqrt(variance))
     reach = float(student.ppf((1 + LEVEL) / 2, min(sizes) - 1)) * se
-    return Estimate(value, se, value - reach, value + reach)
+    return MeanInterval(value, se, value - reach, value + reach)

@@ -61,7 +61,7 @@ class Bound(NamedTuple):
     epsilon: float
 
 
-class Shape(NamedTuple):
+class ComplexityInputs(NamedTuple):
     """What the complexity is made of.
 
     Attributes:
@@ -73,18 +73,18 @@ class Shape(NamedTuple):
     depth: int
 
 
-def geometry(samples: Samples, learner: Learner) -> Shape:
+def complexity_inputs(samples: Samples, learner: Learner) -> ComplexityInputs:
     """Those of some samples and the learner, as far as they are known."""
     radius = 1.0
     if samples.numeric:
         scaled = np.nan_to_num(StandardScaler().fit_transform(samples.matrix))
         radius = float(np.linalg.norm(scaled, axis=1).max()) or 1.0
     if isinstance(learner, Network) and learner.make_net is None:
-        return Shape(radius, len(learner.hidden) + 1)
-    return Shape(radius, 1)
+        return ComplexityInputs(radius, len(learner.hidden) + 1)
+    return ComplexityInputs(radius, 1)
 
 
-def target(d: Difficulty, which: str) -> np.ndarray:
+def target_weights(d: Difficulty, which: str) -> np.ndarray:
     """How much each sample counts in the target distribution, ``(sample,)`` of mean one.
 
     Raises:
@@ -104,7 +104,7 @@ def target(d: Difficulty, which: str) -> np.ndarray:
     return scaled
 
 
-def bound(
+def bound_terms(
     wanted: np.ndarray,
     weights: np.ndarray,
     below: np.ndarray,

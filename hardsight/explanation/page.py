@@ -12,8 +12,8 @@ from markupsafe import Markup
 from hardsight import __version__
 from hardsight.explanation import figures
 from hardsight.explanation.margin_bound import TARGETS, WARNING
-from hardsight.explanation.optimization.dynamics import Dynamics
-from hardsight.explanation.optimization.text import account
+from hardsight.explanation.optimization.dynamics import TrainingDynamics
+from hardsight.explanation.optimization.text import describe_training
 from hardsight.explanation.result import Explanation
 from hardsight.io.atomic import atomic
 from hardsight.reporting.report.formatting import line, number, percent, plural, share
@@ -26,18 +26,18 @@ _MEASURES = ("clean balanced accuracy", "clean accuracy", "clean loss", "accurac
 _RAW = ("clean balanced accuracy", "accuracy", "loss")
 
 
-def write(found: Explanation, path: str | Path) -> None:
+def write_page(found: Explanation, path: str | Path) -> None:
     """Write the page.
 
     Raises:
         InputError: the path cannot be written.
     """
-    page = render(found)
+    page = render_page(found)
     with atomic(path) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
 
 
-def render(found: Explanation) -> str:
+def render_page(found: Explanation) -> str:
     """The page as text."""
     script = page_script()
     charts: dict[str, alt.LayerChart] = {}
@@ -71,7 +71,7 @@ def render(found: Explanation) -> str:
     )
 
 
-def _course(course: Dynamics, names: Sequence[str]) -> dict[str, Any]:
+def _course(course: TrainingDynamics, names: Sequence[str]) -> dict[str, Any]:
     """How training goes: a row a weights, and what must be known to read it."""
     rows = [
         {"name": line(row["weights"], 40)}
@@ -81,7 +81,7 @@ def _course(course: Dynamics, names: Sequence[str]) -> dict[str, Any]:
     ]
     return {
         "rows": rows,
-        "accounts": [(line(name, 60), account(course, name)) for name in names],
+        "accounts": [(line(name, 60), describe_training(course, name)) for name in names],
         "separable": course.dual.separable,
         "features": line(course.features, 300),
         "network": line(course.network, 300),

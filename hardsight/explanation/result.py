@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.difficulty.result import Difficulty
-from hardsight.explanation.optimization.dynamics import Dynamics
+from hardsight.explanation.optimization.dynamics import TrainingDynamics
 from hardsight.io.atomic import atomic
 
 
@@ -20,7 +20,7 @@ class Explanation:
     Attributes:
         names: of the weights that are explained.
         overview: a row for each weights: effective sample size, chi2, Spearman with the error, priority, the share of the
-            weight on wrong labels; see :func:`hardsight.explanation.weight_summary.overview`.
+            weight on wrong labels; see :func:`hardsight.explanation.weight_summary.weight_overview`.
         shares: how the weight is divided, by class, cause and decile of difficulty.
         largest: the samples of largest weight.
         forecast: what was expected before training, by group; None without a ledger.
@@ -46,7 +46,7 @@ class Explanation:
     settings: dict[str, Any]
     texts: dict[str, str]
     difficulty: Difficulty
-    dynamics: Dynamics | None = None
+    dynamics: TrainingDynamics | None = None
 
     TABLES: ClassVar = ("overview", "shares", "largest", "forecast", "effects", "samples", "bound", "verdicts")
 
@@ -83,9 +83,9 @@ class Explanation:
         Raises:
             InputError: the path cannot be written.
         """
-        from hardsight.explanation.page import write
+        from hardsight.explanation.page import write_page
 
-        write(self, path)
+        write_page(self, path)
 
     def __repr__(self) -> str:
         return f"Explanation of {', '.join(self.names)}\n{self.text}"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.explanation.forecast import LITTLE, Forecast
-from hardsight.explanation.optimization.dynamics import UNIFORM, Dynamics
+from hardsight.explanation.optimization.dynamics import UNIFORM, TrainingDynamics
 from hardsight.reporting.report.formatting import isolated, line, number, plural, share
 
 _NAMED = 3
@@ -43,17 +43,17 @@ class Verdict(NamedTuple):
     agrees: bool | None
 
 
-def verdict(told: Forecast | None, effects: pd.DataFrame | None) -> Verdict:
+def make_verdict(told: Forecast | None, effects: pd.DataFrame | None) -> Verdict:
     """Expected beside measured.
 
     Args:
         told: the forecast, if there is one.
-        effects: of :func:`hardsight.explanation.effect.table`, if measured.
+        effects: of :func:`hardsight.explanation.effect.effect_table`, if measured.
     """
     predicted, change = (None, float("nan")) if told is None else (told.direction, told.balanced)
     if effects is None:
         return Verdict(predicted, change, None, float("nan"), float("nan"), float("nan"), None)
-    row = headline(effects)
+    row = headline_row(effects)
     sign = -1 if row["measure"] == "loss" else 1
     low, high = sorted((sign * float(row["low"]), sign * float(row["high"])))
     measured = {"gains": "better", "pays": "worse"}.get(row["outcome"], row["outcome"])
@@ -61,7 +61,7 @@ def verdict(told: Forecast | None, effects: pd.DataFrame | None) -> Verdict:
     return Verdict(predicted, change, measured, gap, low, high, _agrees(predicted, measured, gap))
 
 
-def headline(effects: pd.DataFrame) -> Mapping[str, Any]:
+def headline_row(effects: pd.DataFrame) -> Mapping[str, Any]:
     """The row that the verdict goes by: balanced accuracy on labels that are probably right, or the loss in regression."""
     everything = effects[effects["by"] == "all"].set_index("measure", drop=False)
     name = "clean balanced accuracy"
@@ -76,7 +76,7 @@ def _agrees(predicted: str | None, measured: str, change: float) -> bool | None:
     return predicted == measured
 
 
-def paragraph(
+def write_paragraph(
     name: str,
     overview: Mapping[str, Any],
     shares: pd.DataFrame,
@@ -84,14 +84,14 @@ def paragraph(
     expected: pd.DataFrame | None,
     effects: pd.DataFrame | None,
     pairs: str,
-    course: Dynamics | None = None,
+    course: TrainingDynamics | None = None,
 ) -> str:
     """All of it in words.
 
     Args:
         name: of the weights.
-        overview: of :func:`hardsight.explanation.weight_summary.overview`.
-        shares: of :func:`hardsight.explanation.weight_summary.shares`.
+        overview: of :func:`hardsight.explanation.weight_summary.weight_overview`.
+        shares: of :func:`hardsight.explanation.weight_summary.weight_shares`.
         found: the verdict.
         expected: the forecast by group.
         effects: the measurement by group.
@@ -155,7 +155,7 @@ def _forecast(found: Verdict, expected: pd.DataFrame) -> str:
 
 
 def _measured(found: Verdict, effects: pd.DataFrame, pairs: str, labels: str) -> list[str]:
-    row = headline(effects)
+    row = headline_row(effects)
     what = "squared error" if row["measure"] == "loss" else f"balanced accuracy {labels}"
     told = number if row["measure"] == "loss" else _rate
     words = {
@@ -178,7 +178,7 @@ def _measured(found: Verdict, effects: pd.DataFrame, pairs: str, labels: str) ->
     return [said, *_raw(effects)]
 
 
-def _course(course: Dynamics, name: str) -> list[str]:
+def _course(course: TrainingDynamics, name: str) -> list[str]:
     """Whose gradients training follows, where weights change that; and how far they are from the max-margin dual."""
     rows = course.gradients
     rows = rows[(rows["weights"] == name) & (rows["when"] == "end") & (rows["by"] == "decile")]

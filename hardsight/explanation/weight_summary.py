@@ -17,21 +17,21 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from hardsight.difficulty.result import Difficulty
-from hardsight.explanation.groups import TENTHS, deciles, groups
+from hardsight.explanation.groups import N_DECILES, assign_deciles, list_groups
 from hardsight.weights.describe import effective
 
-Shape = Literal["easy-first", "hard-first", "medium-first", "two-ends-first", "mixed", "none"]
+Priority = Literal["easy-first", "hard-first", "medium-first", "two-ends-first", "mixed", "none"]
 LARGEST = 5
 _STEP, _LEAST, _WAY = 0.02, 0.05, 0.85
 
 
-def priority(means: np.ndarray) -> Shape:
+def classify_priority(means: np.ndarray) -> Priority:
     """Which samples weigh most, from mean weights by difficulty.
 
     Args:
         means: from the easiest part to the hardest, ``(part,)``.
 
-    >>> priority(np.array([0.2, 0.5, 1.5, 1.8])), priority(np.array([1.2, 1.2, 1.2, 0.4]))
+    >>> classify_priority(np.array([0.2, 0.5, 1.5, 1.8])), priority(np.array([1.2, 1.2, 1.2, 0.4]))
     ('hard-first', 'easy-first')
     """
     scaled = means / means.mean()
@@ -63,14 +63,14 @@ def _turning(before: np.ndarray, after: np.ndarray) -> float:
 
 def means_by_decile(error: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Mean weight of the tenths by difficulty, the easiest first; as many as there are samples in."""
-    tenth = deciles(error)
-    counts = np.bincount(tenth, minlength=TENTHS + 1)[1:]
-    sums = np.bincount(tenth, weights, minlength=TENTHS + 1)[1:]
+    tenth = assign_deciles(error)
+    counts = np.bincount(tenth, minlength=N_DECILES + 1)[1:]
+    sums = np.bincount(tenth, weights, minlength=N_DECILES + 1)[1:]
     found: np.ndarray = sums[counts > 0] / counts[counts > 0]
     return found
 
 
-def overview(d: Difficulty, weights: np.ndarray) -> dict[str, float | int | str]:
+def weight_overview(d: Difficulty, weights: np.ndarray) -> dict[str, float | int | str]:
     """What the weights come to in one row.
 
     ``effective`` (samples), ``effective_share``, ``chi2``, ``largest`` and ``zeros``; ``spearman`` with the error
@@ -92,13 +92,13 @@ def overview(d: Difficulty, weights: np.ndarray) -> dict[str, float | int | str]
         "largest": float(weights.max()),
         "zeros": int((weights == 0).sum()),
         "spearman": float("nan") if flat else float(spearmanr(weights, d.error).statistic),
-        "priority": priority(means_by_decile(d.error, weights)),
+        "priority": classify_priority(means_by_decile(d.error, weights)),
         "noise_share": float((weights * wrong).sum() / weights.sum()),
         "noise_share_without": float(wrong.mean()),
     }
 
 
-def largest(d: Difficulty, weights: np.ndarray, most: int = LARGEST) -> pd.DataFrame:
+def largest_weights(d: Difficulty, weights: np.ndarray, most: int = LARGEST) -> pd.DataFrame:
     """The samples of largest weight, with their label, error and cause; the largest first, by id."""
     at = np.argsort(-weights, kind="stable")[:most]
     columns = {"weight": weights[at], "label": d.names(d.labels[at]), "error": d.error[at]}
@@ -107,7 +107,7 @@ def largest(d: Difficulty, weights: np.ndarray, most: int = LARGEST) -> pd.DataF
     return pd.DataFrame(columns, index=pd.Index(d.ids[at], name="id"))
 
 
-def shares(d: Difficulty, weights: np.ndarray) -> pd.DataFrame:
+def weight_shares(d: Difficulty, weights: np.ndarray) -> pd.DataFrame:
     """How the weight is divided, a row a group: columns by, group, samples, sample_share, weight_share, mean_weight."""
     rows = [
         {
@@ -118,6 +118,6 @@ def shares(d: Difficulty, weights: np.ndarray) -> pd.DataFrame:
             "weight_share": float(weights[group.rows].sum() / weights.sum()),
             "mean_weight": float(weights[group.rows].mean()),
         }
-        for group in groups(d)
+        for group in list_groups(d)
     ]
     return pd.DataFrame(rows)

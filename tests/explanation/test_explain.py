@@ -20,7 +20,7 @@ from hardsight.errors import InputError
 from hardsight.estimation.backends import Serial
 from hardsight.estimation.plan import plan_of, splits_of, units_alike
 from hardsight.explanation import effect as effects_of
-from hardsight.explanation.page import render
+from hardsight.explanation.page import render_page
 from hardsight.explanation.paired_training import train
 
 SHARP = {"temperature": 0.3}
@@ -168,7 +168,7 @@ def test_models_of_the_same_splits_with_other_seeds_are_a_known_null():
             for each in (seed, seed + 1000)
         )
         np.testing.assert_array_equal(one.sample, other.sample)
-        rows = effects_of.table(d, one, other.without)
+        rows = effects_of.effect_table(d, one, other.without)
         mine = rows[rows["by"].isin(["all", "class", "decile"]) & rows["measure"].isin(["loss", "clean accuracy"])]
         inside, total = inside + mine["outcome"].isin(["unclear", "same"]).sum(), total + len(mine)
     assert 0.92 < inside / total < 1
@@ -208,7 +208,7 @@ def test_before_training_there_is_a_forecast_and_nothing_else():
     assert found.forecast is not None
     assert found.names == ("auto",)
     assert "Measured" not in found.text
-    assert "no model was trained" in render(found)
+    assert "no model was trained" in render_page(found)
     # The same model, and a first term that weights change.
     before, after = found.bound["violations"], found.bound["violations_corrected"]
     assert before[0] != before[1]
@@ -258,7 +258,7 @@ def test_regression_has_the_raw_loss_and_deciles():
     assert set(found.effects["measure"]) == {"loss", "clean loss"}
     assert verdicts(found)["predicted"].item() is None
     assert "squared error" in found.text
-    page = render(found)
+    page = render_page(found)
     assert "easy half" in page
     assert page.count("labels as given</small>") == 1
 
@@ -301,7 +301,7 @@ def test_the_course_of_training_is_told(noisy):
     last = course.gradients[(course.gradients["when"] == "end") & (course.gradients["by"] == "decile")]
     hardest = last[last["group"] == "10"].set_index("weights")["share"]
     assert hardest["hard"] > hardest["uniform"] > hardest["easy"] > hardest["auto"]
-    page = render(found)
+    page = render_page(found)
     for name in ("training", "gradients", "turning"):
         assert f'id="figure-{name}"' in page
     assert page.count("linear training is") == len(found.names)
@@ -337,7 +337,7 @@ def test_nothing_in_the_data_can_run_on_the_page():
     labels = np.array(["<script>alert(1)</script>", "</style>", '"><img src=x onerror=alert(1)>'])[y]
     d = hs.measure(x, labels, learner="logistic", folds=3, repeats=2)
     found = hs.explain(x, labels, d, {"<b onclick=x>": "balanced"}, learner="logistic", folds=3, repeats=2)
-    page = render(found)
+    page = render_page(found)
     for text in ("<script>alert(1)", "<b onclick", "<img src=x"):
         assert text not in page
 

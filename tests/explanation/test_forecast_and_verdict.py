@@ -11,14 +11,13 @@ from support.example_results import by_hand, regression_with_an_outlier
 import hardsight as hs
 from hardsight.errors import InputError
 from hardsight.explanation import effect as effects_of
-from hardsight.explanation.forecast import Forecast, forecast, mean_weights, scatter_factors
-from hardsight.explanation.forecast import table as forecast_table
-from hardsight.explanation.groups import deciles, groups
-from hardsight.explanation.intervals import Estimate, estimate
-from hardsight.explanation.margin_bound import bound, target
+from hardsight.explanation.forecast import Forecast, forecast, forecast_table, mean_weights, scatter_factors
+from hardsight.explanation.groups import assign_deciles, list_groups
+from hardsight.explanation.intervals import MeanInterval, clustered_mean
+from hardsight.explanation.margin_bound import bound_terms, target_weights
 from hardsight.explanation.paired_training import Arms, Said
-from hardsight.explanation.verdict import Verdict, verdict
-from hardsight.explanation.weight_summary import largest, overview, priority, shares
+from hardsight.explanation.verdict import Verdict, make_verdict
+from hardsight.explanation.weight_summary import classify_priority, largest_weights, weight_overview, weight_shares
 from hardsight.weights.file import read, write
 
 
@@ -35,7 +34,7 @@ def crossed(n, folds, repeats, rng):
 def test_without_shared_models_it_is_the_t_interval_of_the_mean():
     rng = np.random.default_rng(0)
     x = rng.normal(size=40)
-    found = estimate(x, np.ones(40), np.arange(40), np.arange(40))
+    found = clustered_mean(x, np.ones(40), np.arange(40), np.arange(40))
     low, high = stats.t.interval(0.95, 39, x.mean(), x.std(ddof=1) / 40**0.5)
     # Both clusters and each judgement are the same: two sums less one, but for the factor n / (n - 1).
     np.testing.assert_allclose([found.value, found.low, found.high], [x.mean(), low, high], rtol=2e-2)
@@ -45,7 +44,7 @@ def test_the_variance_is_the_sum_over_pairs_that_share_a_sample_or_a_model():
     rng = np.random.default_rng(1)
     sample, model = crossed(12, 3, 2, rng)
     x, a = rng.normal(size=24), rng.random(24)
-    found = estimate(x, a, sample, model)
+    found = clustered_mean(x, a, sample, model)
     u = a * (x - np.average(x, weights=a)) / a.sum()
     alike, same = sample[:, None] == sample, model[:, None] == model
     by_sample, by_model = (12 / 11 * u @ alike @ u, 6 / 5 * u @ same @ u)
@@ -56,9 +55,9 @@ def test_the_variance_is_the_sum_over_pairs_that_share_a_sample_or_a_model():
 
 def test_strata_count_alike():
     x = np.array([1.0, 1.0, 1.0, 5.0])
-    found = estimate(x, np.ones(4), np.arange(4), np.arange(4), np.array([0, 0, 0, 1]))
+    found = clustered_mean(x, np.ones(4), np.arange(4), np.arange(4), np.array([0, 0, 0, 1]))
     assert found.value == 3
-    assert estimate(x, np.array([1.0, 1, 1, 0]), np.arange(4), np.arange(4), np.array([0, 0, 0, 1])).value == 1
+    assert clustered_mean(x, np.array([1.0, 1, 1, 0]), np.arange(4), np.arange(4), np.array([0, 0, 0, 1])).value == 1
 
 
 @pytest.mark.parametrize(("by_sample", "by_model"), [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.0, 0.0)])
@@ -70,18 +69,18 @@ def test_intervals_cover_a_known_null(by_sample, by_model):
     for _ in range(runs):
         sample, model = crossed(60, 5, 4, rng)
         x = by_sample * rng.normal(size=60)[sample] + by_model * rng.normal(size=20)[model] + rng.normal(size=240)
-        inside += estimate(x, np.ones(240), sample, model).sign == 0
+        inside += clustered_mean(x, np.ones(240), sample, model).sign == 0
         naive += abs(x.mean()) < 1.96 * x.std() / 240**0.5
     assert 0.93 <= inside / runs <= 1
     assert by_sample + by_model == 0 or naive / runs < 0.85
 
 
 def test_what_cannot_be_known_is_not_told():
-    alone = estimate(np.ones(3), np.ones(3), np.zeros(3, int), np.arange(3))
+    alone = clustered_mean(np.ones(3), np.ones(3), np.zeros(3, int), np.arange(3))
     assert alone.value == 1
     assert np.isnan([alone.se, alone.low, alone.high]).all()
     assert alone.sign == 0
-    assert np.isnan(estimate(np.ones(3), np.zeros(3), np.arange(3), np.arange(3)).value)
+    assert np.isnan(clustered_mean(np.ones(3), np.zeros(3), np.arange(3), np.arange(3)).value)
 
 
 # --- what weights are --------------------------------------------------------------------------------------------------
@@ -102,15 +101,15 @@ def test_what_cannot_be_known_is_not_told():
     ],
 )
 def test_the_priority_is_that_of_the_weights(means, wanted):
-    assert priority(np.array(means, dtype=float)) == wanted
+    assert classify_priority(np.array(means, dtype=float)) == wanted
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=2, max_size=12))
 def test_the_priority_turns_with_the_order_and_not_with_the_scale(means):
     turned = {"easy-first": "hard-first", "hard-first": "easy-first"}
-    one = priority(np.array(means))
-    assert priority(np.array(means[::-1])) == turned.get(one, one)
-    assert priority(4 * np.array(means)) == one
+    one = classify_priority(np.array(means))
+    assert classify_priority(np.array(means[::-1])) == turned.get(one, one)
+    assert classify_priority(4 * np.array(means)) == one
 
 
 @pytest.mark.parametrize("scheme", ["easy-first", "hard-first", "medium-first", "two-ends-first", "uniform"])
@@ -120,36 +119,36 @@ def test_schemes_have_the_priority_they_are_named_for(scheme):
     y = np.arange(300) % 2
     p = np.where(y[:, None] == np.arange(2), probability[:, None], 1 - probability[:, None])
     d = hs.measure_predictions(np.log(np.stack([p, p])), y)
-    assert overview(d, hs.weigh(d, scheme))["priority"] == {"uniform": "none"}.get(scheme, scheme)
+    assert weight_overview(d, hs.weigh(d, scheme))["priority"] == {"uniform": "none"}.get(scheme, scheme)
 
 
 def test_the_overview_and_the_shares():
     d = by_hand()
     weights = np.array([3.0, 0, 1, 1, 1, 0])
-    told = overview(d, weights)
+    told = weight_overview(d, weights)
     np.testing.assert_allclose(told["effective"], 36 / 12)
     np.testing.assert_allclose(told["chi2"], np.mean(weights**2) - 1)
     np.testing.assert_allclose(told["noise_share"], (weights * d.p_wrong).sum() / 6)
     np.testing.assert_allclose(told["spearman"], stats.spearmanr(weights, d.error).statistic)
     assert (told["zeros"], told["largest"]) == (2, 3)
-    rows = shares(d, weights)
+    rows = weight_shares(d, weights)
     for by in ("all", "class", "cause", "decile"):
         mine = rows[rows["by"] == by]
         np.testing.assert_allclose(mine["weight_share"].sum(), 1)
         assert mine["samples"].sum() == 6
     cats = rows[(rows["by"] == "class") & (rows["group"] == "cat")].iloc[0]
     np.testing.assert_allclose(cats["mean_weight"], weights[d.labels == 0].mean())
-    assert largest(d, weights, 2).index.tolist() == [0, 2]
-    assert np.isnan(overview(d, np.ones(6))["spearman"])
+    assert largest_weights(d, weights, 2).index.tolist() == [0, 2]
+    assert np.isnan(weight_overview(d, np.ones(6))["spearman"])
 
 
 def test_deciles_hold_the_easiest_first():
-    found = deciles(np.arange(100)[::-1].astype(float))
+    found = assign_deciles(np.arange(100)[::-1].astype(float))
     assert found[99] == 1
     assert found[0] == 10
     assert (np.bincount(found)[1:] == 10).all()
-    assert [group.name for group in groups(by_hand()) if group.by == "class"] == ["cat", "dog"]
-    assert {group.by for group in groups(regression_with_an_outlier())} == {"all", "decile"}
+    assert [group.name for group in list_groups(by_hand()) if group.by == "class"] == ["cat", "dog"]
+    assert {group.by for group in list_groups(regression_with_an_outlier())} == {"all", "decile"}
 
 
 # --- the forecast ------------------------------------------------------------------------------------------------------
@@ -237,7 +236,7 @@ def test_a_forecast_needs_a_ledger():
 
 def test_the_terms_of_the_bound():
     below = np.array([1.0, 0, 0.5, 0])
-    found = bound(np.ones(4), np.ones(4), below, margin=2.0, radius=3.0, depth=2, delta=0.1)
+    found = bound_terms(np.ones(4), np.ones(4), below, margin=2.0, radius=3.0, depth=2, delta=0.1)
     np.testing.assert_allclose(
         found,
         [
@@ -250,16 +249,16 @@ def test_the_terms_of_the_bound():
         ],
     )
     wanted, weights = np.array([2.0, 0, 2, 0]), np.array([1.0, 1, 0.5, 1.5])
-    other = bound(wanted, weights, below)
+    other = bound_terms(wanted, weights, below)
     np.testing.assert_allclose(other.chi2, np.mean(wanted**2 / weights) - 1)
     np.testing.assert_allclose(other.violations, np.mean(wanted / weights * below))
     np.testing.assert_allclose(other.violations_corrected, np.mean(wanted * below))
-    assert bound(wanted, np.array([0.0, 2, 1, 1]), below).chi2 == np.inf
+    assert bound_terms(wanted, np.array([0.0, 2, 1, 1]), below).chi2 == np.inf
 
 
 def test_the_first_term_can_be_gamed_and_the_corrected_one_cannot():
     below = np.array([1.0, 0, 0, 0])
-    literal = [bound(np.ones(4), np.array([w, 1, 1, 1]) * 4 / (w + 3), below) for w in (1.0, 5.0, 20.0)]
+    literal = [bound_terms(np.ones(4), np.array([w, 1, 1, 1]) * 4 / (w + 3), below) for w in (1.0, 5.0, 20.0)]
     assert literal[0].violations > literal[1].violations > literal[2].violations
     assert {each.violations_corrected for each in literal} == {0.25}
     assert literal[0].chi2 < literal[1].chi2 < literal[2].chi2
@@ -267,15 +266,15 @@ def test_the_first_term_can_be_gamed_and_the_corrected_one_cannot():
 
 def test_targets():
     d = by_hand()
-    assert (target(d, "training") == 1).all()
-    balanced, clean = target(d, "balanced"), target(d, "clean")
+    assert (target_weights(d, "training") == 1).all()
+    balanced, clean = target_weights(d, "balanced"), target_weights(d, "clean")
     for each in (balanced, clean):
         np.testing.assert_allclose(np.bincount(d.labels, each), [3, 3])
     np.testing.assert_allclose(clean[0] / clean[5], 0.1)
     with pytest.raises(InputError, match="target"):
-        target(d, "test")
+        target_weights(d, "test")
     with pytest.raises(InputError, match="there are none: use target='training'"):
-        target(regression_with_an_outlier(), "balanced")
+        target_weights(regression_with_an_outlier(), "balanced")
 
 
 # --- the effect --------------------------------------------------------------------------------------------------------
@@ -295,7 +294,7 @@ def test_the_effect_is_told_of_labels_as_given_and_of_right_ones():
     d = by_hand(20)
     gap = np.where(d.p_wrong > 0.5, 2.0, -0.5)
     arms, by = arms_of(d, gap, np.random.default_rng(0))
-    rows = effects_of.table(d, arms, by).set_index(["by", "group", "measure"]).sort_index()
+    rows = effects_of.effect_table(d, arms, by).set_index(["by", "group", "measure"]).sort_index()
     right = 1 - d.p_wrong
     for key, wanted in (
         (("all", "all", "loss"), gap.mean()),
@@ -310,7 +309,7 @@ def test_the_effect_is_told_of_labels_as_given_and_of_right_ones():
     assert rows.loc[("all", "all", "loss"), "outcome"] == "pays"
     assert rows.loc[("cause", "none", "clean loss"), "outcome"] == "gains"
     assert set(rows.loc[("all", "all")].loc[["accuracy", "clean balanced accuracy"], "outcome"]) == {"same"}
-    one = effects_of.samples(d, arms, by)
+    one = effects_of.sample_effects(d, arms, by)
     np.testing.assert_allclose(one["difference"], gap, atol=0.05)
     mine = (by.loss - arms.without.loss)[arms.sample == 3]
     np.testing.assert_allclose(one["se"].iloc[3], mine.std(ddof=1) / 2)
@@ -321,7 +320,7 @@ def test_balanced_accuracy_is_the_mean_of_the_classes():
     rng = np.random.default_rng(0)
     arms, _ = arms_of(d, np.zeros(60), rng)
     by = arms.without._replace(right=(rng.random(240) < 0.8).astype(float))
-    rows = effects_of.table(d, arms, by)
+    rows = effects_of.effect_table(d, arms, by)
     row = rows[rows["measure"] == "clean balanced accuracy"].iloc[0]
     right = (1 - d.p_wrong)[arms.sample]
     recalls = [np.average(by.right[at], weights=right[at]) for at in (d.labels[arms.sample] == c for c in (0, 1))]
@@ -357,17 +356,17 @@ def told(balanced):
     ],
 )
 def test_agreement_of_forecast_and_measurement(balanced, low, high, outcome, agrees):
-    found = verdict(told(balanced), effects(low, high, outcome))
+    found = make_verdict(told(balanced), effects(low, high, outcome))
     assert isinstance(found, Verdict)
     assert found.agrees is agrees
     assert found.measured == {"gains": "better", "pays": "worse"}.get(outcome, outcome)
     assert (found.low, found.high) == (low, high)
-    assert verdict(None, effects(low, high, outcome)).agrees is None
-    assert verdict(told(balanced), None).measured is None
+    assert make_verdict(None, effects(low, high, outcome)).agrees is None
+    assert make_verdict(told(balanced), None).measured is None
 
 
 def test_signs():
-    assert [Estimate(0, 1, *ends).sign for ends in ((-1, 1), (0.1, 1), (-1, -0.1))] == [0, 1, -1]
+    assert [MeanInterval(0, 1, *ends).sign for ends in ((-1, 1), (0.1, 1), (-1, -0.1))] == [0, 1, -1]
 
 
 # --- weights in files --------------------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from hardsight.errors import HardsightWarning, InputError
-from hardsight.explanation.optimization.hull import Points
-from hardsight.explanation.optimization.max_margin import max_margin
+from hardsight.explanation.optimization.hull import MarginPoints
+from hardsight.explanation.optimization.max_margin import solve_max_margin
 
 Set = tuple[np.ndarray, np.ndarray]
 
@@ -41,7 +41,7 @@ def written_out(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_sums_products_and_moments_of_the_points_are_those_of_their_rows(classes: int) -> None:
     x, y = blobs(12, 5, 0.0, classes=classes)
-    points, (rows, of) = Points.of(x, y, classes), written_out(x, y)
+    points, (rows, of) = MarginPoints.of(x, y, classes), written_out(x, y)
     rng = np.random.default_rng(1)
     amounts, bend = rng.random(points.rivals.shape), rng.random(12)
     weights = rng.normal(size=points.sum(amounts).shape)
@@ -54,7 +54,7 @@ def test_sums_products_and_moments_of_the_points_are_those_of_their_rows(classes
 
 def test_two_points_halve_the_way_between_them_where_the_intercept_is_free() -> None:
     x = np.array([[3.0, 1.0], [-1.0, -2.0]])
-    found = max_margin(x, ["b", "a"], bias=True, tolerance=1e-12)
+    found = solve_max_margin(x, ["b", "a"], bias=True, tolerance=1e-12)
     across = x[0] - x[1]
     np.testing.assert_allclose(found.coefficients, 0.5)
     np.testing.assert_allclose(found.direction, across / 5)
@@ -64,7 +64,7 @@ def test_two_points_halve_the_way_between_them_where_the_intercept_is_free() -> 
 
 def test_two_points_through_the_origin_meet_at_the_foot_of_the_perpendicular() -> None:
     # z = (2, 0) and (0, 1): the segment's nearest point to the origin is (.4, .8).
-    found = max_margin([[2.0, 0.0], [0.0, -1.0]], [1, 0], tolerance=1e-12)
+    found = solve_max_margin([[2.0, 0.0], [0.0, -1.0]], [1, 0], tolerance=1e-12)
     np.testing.assert_allclose(found.coefficients, [0.2, 0.8])
     np.testing.assert_allclose(found.direction * found.margin, [0.4, 0.8])
 
@@ -72,7 +72,7 @@ def test_two_points_through_the_origin_meet_at_the_foot_of_the_perpendicular() -
 @pytest.mark.parametrize("classes", [3, 4, 7])
 @pytest.mark.parametrize("bias", [False, True])
 def test_corners_of_a_simplex_share_the_dual_evenly(classes: int, bias: bool) -> None:
-    found = max_margin(np.eye(classes), np.arange(classes), bias=bias, tolerance=1e-12)
+    found = solve_max_margin(np.eye(classes), np.arange(classes), bias=bias, tolerance=1e-12)
     centred = np.eye(classes) - 1 / classes
     np.testing.assert_allclose(found.coefficients, 1 / classes)
     np.testing.assert_allclose(found.direction, centred / np.linalg.norm(centred), atol=1e-12)
@@ -81,7 +81,7 @@ def test_corners_of_a_simplex_share_the_dual_evenly(classes: int, bias: bool) ->
 
 def test_alike_samples_have_equal_coefficients_though_the_dual_has_many_optima() -> None:
     x = np.array(list(itertools.product([-1.0, 1.0], repeat=3)))
-    found = max_margin(np.repeat(x, 2, axis=0), np.repeat(x[:, 0] > 0, 2), tolerance=1e-10)
+    found = solve_max_margin(np.repeat(x, 2, axis=0), np.repeat(x[:, 0] > 0, 2), tolerance=1e-10)
     np.testing.assert_allclose(found.coefficients, 1 / 16)
     np.testing.assert_allclose(found.direction, [1, 0, 0], atol=1e-12)
     assert (found.margin, found.separable, found.surrogate) == (pytest.approx(1), True, None)
@@ -90,7 +90,7 @@ def test_alike_samples_have_equal_coefficients_though_the_dual_has_many_optima()
 @pytest.mark.parametrize(("n", "d", "apart"), [(60, 2, 5), (60, 20, 3), (40, 60, 1), (200, 5, 1), (150, 10, 0.3)])
 def test_it_finds_what_a_support_vector_machine_finds(n: int, d: int, apart: float) -> None:
     x, y = blobs(n, d, apart)
-    found = max_margin(x, y, bias=True, tolerance=1e-10)
+    found = solve_max_margin(x, y, bias=True, tolerance=1e-10)
     peer = SVC(kernel="linear", C=found.surrogate or 1e7, tol=1e-9).fit(x, y)
     dual = np.zeros(n)
     dual[peer.support_] = np.abs(peer.dual_coef_[0])
@@ -105,7 +105,7 @@ def test_it_finds_what_a_support_vector_machine_finds(n: int, d: int, apart: flo
 @pytest.mark.parametrize(("apart", "separable"), [(3.0, True), (1.0, False)])
 def test_it_finds_what_crammer_and_singers_machine_finds(apart: float, separable: bool) -> None:
     x, y = blobs(120, 6, apart, classes=4)
-    found = max_margin(x, y)
+    found = solve_max_margin(x, y)
     assert found.separable is separable
     C = found.surrogate or 1e4
     peer = LinearSVC(multi_class="crammer_singer", fit_intercept=False, C=C, tol=1e-8, max_iter=10**6).fit(x, y)
@@ -122,7 +122,7 @@ def test_separable_is_what_a_linear_programme_says(classes: int) -> None:
     told = []
     for seed in range(12):
         x, y = blobs(24, 4, 0.2 * seed, seed, classes)
-        told.append((max_margin(x, y).separable, _has_a_margin(x, y)))
+        told.append((solve_max_margin(x, y).separable, _has_a_margin(x, y)))
     assert {said for said, _ in told} == {True, False}
     assert all(said == is_so for said, is_so in told)
 
@@ -133,7 +133,7 @@ def test_digits_meet_the_conditions_of_optimality(flip: bool) -> None:
     x, y = StandardScaler().fit_transform(X[:400]), y[:400].copy()
     if flip:
         x, y[::5] = x[:, ::3], (y[::5] + 1) % 10
-    found = max_margin(x, y)
+    found = solve_max_margin(x, y)
     assert found.separable is not flip
     assert 0 <= found.gap <= 1e-7
     scores = x @ found.direction.T
@@ -152,8 +152,8 @@ def test_scale_rotation_and_order_change_what_they_must(seed: int, classes: int,
     x, y = blobs(24, 4, apart, seed, classes)
     rng = np.random.default_rng(seed)
     turn, order, scale = np.linalg.qr(rng.normal(size=(4, 4)))[0], rng.permutation(24), 10 ** rng.uniform(-5, 5)
-    one = max_margin(x, y, bias=bias)
-    other = max_margin((scale * x @ turn)[order], y[order], bias=bias)
+    one = solve_max_margin(x, y, bias=bias)
+    other = solve_max_margin((scale * x @ turn)[order], y[order], bias=bias)
     assert one.separable == other.separable
     assert other.margin == pytest.approx(scale * one.margin, rel=1e-4)
     np.testing.assert_allclose(other.direction, one.direction @ turn, atol=2e-3)
@@ -165,7 +165,7 @@ def test_scale_rotation_and_order_change_what_they_must(seed: int, classes: int,
 def test_a_free_intercept_makes_the_place_of_the_origin_indifferent() -> None:
     for apart in (3.0, 0.5):
         x, y = blobs(40, 3, apart, classes=3)
-        one, other = max_margin(x, y, bias=True), max_margin(x + 7, y, bias=True)
+        one, other = solve_max_margin(x, y, bias=True), solve_max_margin(x + 7, y, bias=True)
         np.testing.assert_allclose(other.direction, one.direction, atol=1e-4)
         np.testing.assert_allclose(other.intercept, one.intercept - one.direction @ np.full(3, 7.0), atol=1e-3)
 
@@ -173,7 +173,7 @@ def test_a_free_intercept_makes_the_place_of_the_origin_indifferent() -> None:
 def test_more_features_than_samples_are_no_matter() -> None:
     x, y = blobs(20, 6, 1.0)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(500, 6)))[0]
-    one, other = max_margin(x, y, tolerance=1e-10), max_margin(x @ turn.T, y, tolerance=1e-10)
+    one, other = solve_max_margin(x, y, tolerance=1e-10), solve_max_margin(x @ turn.T, y, tolerance=1e-10)
     np.testing.assert_allclose(other.coefficients, one.coefficients, atol=1e-7)
     np.testing.assert_allclose(other.direction, turn @ one.direction, atol=1e-7)
 
@@ -181,7 +181,7 @@ def test_more_features_than_samples_are_no_matter() -> None:
 @pytest.mark.parametrize("bias", [False, True])
 def test_where_every_point_has_its_opposite_there_is_no_direction(bias: bool) -> None:
     x = np.array([[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]])
-    found = max_margin(x, [1, 1, 0, 0], bias=bias)
+    found = solve_max_margin(x, [1, 1, 0, 0], bias=bias)
     assert not found.separable
     assert not found.direction.any()
     assert np.isnan(found.angle(np.ones(2)))
@@ -191,13 +191,13 @@ def test_where_every_point_has_its_opposite_there_is_no_direction(bias: bool) ->
 def test_a_margin_of_next_to_nothing_is_still_one() -> None:
     x = np.array([[1.0, 1e-5], [-1.0, 1e-5], [1.0, -1e-5], [-0.9, -1e-5]])
     for tolerance in (1e-7, 1e-2):
-        found = max_margin(x, [1, 1, 0, 0], tolerance=tolerance)
+        found = solve_max_margin(x, [1, 1, 0, 0], tolerance=tolerance)
         assert found.separable
         assert found.margin == pytest.approx(1e-5, rel=2 * tolerance)
 
 
 def test_the_angle_is_in_degrees() -> None:
-    found = max_margin([[1.0, 0.0], [-1.0, 0.0]], [1, 0])
+    found = solve_max_margin([[1.0, 0.0], [-1.0, 0.0]], [1, 0])
     assert found.angle(np.array([2.0, 2.0])) == pytest.approx(45)
     assert found.angle(np.array([1.0, 1e-9])) == pytest.approx(np.degrees(1e-9))
     assert found.angle(np.array([-3.0, 0.0])) == pytest.approx(180)
@@ -217,16 +217,16 @@ def test_the_angle_is_in_degrees() -> None:
 )
 def test_what_cannot_be_solved_is_refused(given_: dict, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        max_margin(**given_)
+        solve_max_margin(**given_)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("apart", [4.0, 0.5])
 def test_a_gap_bounds_what_is_missing(classes: int, apart: float) -> None:
     x, y = blobs(40, 3, apart, classes=classes)
-    best = max_margin(x, y, tolerance=1e-9)
+    best = solve_max_margin(x, y, tolerance=1e-9)
     for tolerance in (1e-1, 1e-2, 1e-3):
-        rough = max_margin(x, y, tolerance=tolerance)
+        rough = solve_max_margin(x, y, tolerance=tolerance)
         assert 0 < rough.gap <= tolerance
         if best.separable:
             assert rough.margin * (1 - 1e-9) <= best.margin <= rough.margin / (1 - rough.gap) * (1 + 1e-9)
@@ -238,4 +238,4 @@ def test_a_gap_bounds_what_is_missing(classes: int, apart: float) -> None:
 def test_a_gap_that_rounding_leaves_is_told() -> None:
     x, y = blobs(60, 5, 1.0)
     with pytest.warns(HardsightWarning, match="relative gap"):
-        max_margin(x, y, tolerance=1e-17)
+        solve_max_margin(x, y, tolerance=1e-17)

@@ -15,14 +15,20 @@ from sklearn.preprocessing import StandardScaler
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.explanation.optimization.dynamics import NOTE, Dynamics, dynamics, first_time, kl
-from hardsight.explanation.optimization.features import features
-from hardsight.explanation.optimization.gradient_flow import Field, follow
-from hardsight.explanation.optimization.gradient_shares import Passed, shares
-from hardsight.explanation.optimization.linear_models import Problem, between, runs
-from hardsight.explanation.optimization.max_margin import max_margin
-from hardsight.explanation.optimization.network_runs import train
-from hardsight.explanation.optimization.text import account
+from hardsight.explanation.optimization.dynamics import (
+    NOTE,
+    TrainingDynamics,
+    follow_training,
+    kl_from_dual,
+    time_to_margin,
+)
+from hardsight.explanation.optimization.features import prepare_features
+from hardsight.explanation.optimization.gradient_flow import FlowField, integrate
+from hardsight.explanation.optimization.gradient_shares import SampleGradients, gradient_shares
+from hardsight.explanation.optimization.linear_models import LinearProblem, angle_between, follow_linear_models
+from hardsight.explanation.optimization.max_margin import solve_max_margin
+from hardsight.explanation.optimization.network_runs import train_networks
+from hardsight.explanation.optimization.text import describe_training
 from hardsight.learners.network.mlp import layers
 from hardsight.learners.network.network import perceptron
 from hardsight.learners.network.stacked import build, stacked
@@ -48,8 +54,8 @@ def separable() -> Set:
 
 def followed(x: np.ndarray, y: np.ndarray, weights: dict[str, np.ndarray], **given: float) -> pd.DataFrame:
     decay = given.pop("decay", 0.0)
-    problem = Problem.of(x, y, np.stack(list(weights.values())), decay)
-    return runs(problem, list(weights), max_margin(x, y), **given)
+    problem = LinearProblem.of(x, y, np.stack(list(weights.values())), decay)
+    return follow_linear_models(problem, list(weights), solve_max_margin(x, y), **given)
 
 
 # --- flow ---
@@ -58,24 +64,24 @@ def followed(x: np.ndarray, y: np.ndarray, weights: dict[str, np.ndarray], **giv
 def test_a_stiff_linear_flow_is_its_exponential() -> None:
     rates = torch.logspace(-4, 4, 30, dtype=torch.float64)
     start = torch.ones(2, 30, dtype=torch.float64) * torch.tensor([[1.0], [5.0]])
-    field = Field(lambda at: -rates * at, lambda at, by: rates * by)
+    field = FlowField(lambda at: -rates * at, lambda at, by: rates * by)
     times = [1e-3, 1e-1, 1.0, 1e2, 1e3]
-    found = list(follow(field, start, times, budget=10**5))
+    found = list(integrate(field, start, times, budget=10**5))
     for time, at in zip(times, found, strict=True):
         exact = start * torch.exp(-rates * time)
         assert float((at - exact).norm() / exact.norm()) < 5e-3
 
 
 def test_the_flow_ends_where_the_budget_does() -> None:
-    field = Field(lambda at: -at, lambda at, by: by)
-    assert len(list(follow(field, torch.ones(1, 1, dtype=torch.float64), [0.1, 1.0, 1e9], budget=100))) == 2
+    field = FlowField(lambda at: -at, lambda at, by: by)
+    assert len(list(integrate(field, torch.ones(1, 1, dtype=torch.float64), [0.1, 1.0, 1e9], budget=100))) == 2
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_gradient_and_hessian_are_those_of_autograd(classes: int) -> None:
     x, y = blobs(20, 4, 1.0, classes=classes)
     weights = np.random.default_rng(1).random((3, 20))
-    problem = Problem.of(x, y, weights, 0.3)
+    problem = LinearProblem.of(x, y, weights, 0.3)
     outputs = 1 if classes == 2 else classes
     theta, by = torch.randn(2, 3, outputs, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
@@ -106,7 +112,7 @@ def test_two_mirrored_samples_go_the_way_that_can_be_written_down() -> None:
 def test_the_flow_is_that_of_an_implicit_integrator(classes: int) -> None:
     x, y = blobs(30, 4, 2.5, classes=classes)
     weights = np.random.default_rng(2).exponential(size=30)
-    problem = Problem.of(x, y, weights[None])
+    problem = LinearProblem.of(x, y, weights[None])
     shape = (1, 1 if classes == 2 else classes, 4)
 
     def down(_: float, at: np.ndarray) -> np.ndarray:
@@ -117,7 +123,7 @@ def test_the_flow_is_that_of_an_implicit_integrator(classes: int) -> None:
     )
     found = followed(x, y, {"own": weights}, times=[1.0, 100.0, 1e4])
     np.testing.assert_allclose(found["norm"], np.linalg.norm(peer.y, axis=0), rtol=2e-3)
-    dual = max_margin(x, y)
+    dual = solve_max_margin(x, y)
     ends = peer.y.T.reshape(3, *shape[1:])
     np.testing.assert_allclose(found["angle"], [dual.angle(e[0] if classes == 2 else e) for e in ends], atol=0.1)
 
@@ -129,7 +135,7 @@ def test_all_weights_lead_to_the_max_margin_direction_and_their_difference_fades
     x, y = separable
     weights = {"uniform": np.ones(60), "second": np.where(y == 1, 4.0, 1.0), "much": np.where(y == 1, 64.0, 1.0)}
     found = followed(x, y, weights, times=[10.0**k for k in range(16)])
-    reach = max_margin(x, y).margin
+    reach = solve_max_margin(x, y).margin
     for _, run in found.groupby("weights"):
         assert run["angle"].iloc[-1] < 2
         assert (np.diff(run["loss"]) < 0).all()
@@ -160,7 +166,7 @@ def test_what_is_told_is_what_numpy_makes_of_the_same_weights() -> None:
     weights = np.random.default_rng(0).random(40) + 0.1
     found = followed(x, y, {"uniform": np.ones(40), "own": weights}, times=[5.0])
     # One sample of a class at a time has the same problem with its weight as the sample repeated.
-    theta = next(follow(_field(x, y, weights), torch.zeros(1, 3, 3, dtype=torch.float64), [5.0], 10**4))[0].numpy()
+    theta = next(integrate(_field(x, y, weights), torch.zeros(1, 3, 3, dtype=torch.float64), [5.0], 10**4))[0].numpy()
     scores = x @ theta.T
     log_prob = scores - np.log(np.exp(scores).sum(1, keepdims=True))
     losses = -log_prob[np.arange(40), y]
@@ -178,9 +184,9 @@ def test_what_is_told_is_what_numpy_makes_of_the_same_weights() -> None:
         assert row[name] == pytest.approx(value, rel=5e-3, abs=1e-9), name
 
 
-def _field(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> Field:
-    problem = Problem.of(x, y, weights[None])
-    return Field(problem.down, problem.curved)
+def _field(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> FlowField:
+    problem = LinearProblem.of(x, y, weights[None])
+    return FlowField(problem.down, problem.curved)
 
 
 def test_equal_weights_go_the_same_way_whatever_their_scale(separable: Set) -> None:
@@ -193,9 +199,9 @@ def test_equal_weights_go_the_same_way_whatever_their_scale(separable: Set) -> N
 
 
 def test_angles_between_weights() -> None:
-    assert between(np.array([1.0, 0.0]), np.array([1.0, 1.0])) == pytest.approx(45)
-    assert between(np.array([[1.0, 0.0]]), np.array([[-2.0, 0.0]])) == pytest.approx(180)
-    assert between(np.array([1.0, 0.0]), np.array([1.0, 1e-9])) == pytest.approx(np.degrees(1e-9))
+    assert angle_between(np.array([1.0, 0.0]), np.array([1.0, 1.0])) == pytest.approx(45)
+    assert angle_between(np.array([[1.0, 0.0]]), np.array([[-2.0, 0.0]])) == pytest.approx(180)
+    assert angle_between(np.array([1.0, 0.0]), np.array([1.0, 1e-9])) == pytest.approx(np.degrees(1e-9))
 
 
 # --- networks ---
@@ -206,7 +212,7 @@ def test_lengths_of_gradients_are_those_of_autograd(hidden: tuple[int, ...]) -> 
     torch.manual_seed(0)
     nets = [perceptron(6, hidden, 4) for _ in range(3)]
     x, y = torch.randn(25, 6), torch.arange(25) % 4
-    passed = Passed(stacked(nets)[0], layers(nets[0]) or [], x, y)
+    passed = SampleGradients(stacked(nets)[0], layers(nets[0]) or [], x, y)
     for net, lengths, logits in zip(nets, passed.lengths, passed.logits, strict=True):
         torch.testing.assert_close(lengths.float(), gradient_norms(net, x, y))
         torch.testing.assert_close(logits.T.float(), net(x))
@@ -215,21 +221,21 @@ def test_lengths_of_gradients_are_those_of_autograd(hidden: tuple[int, ...]) -> 
 def test_a_layer_without_bias_has_no_gradient_of_one() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False))
     x, y = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0, 1])
-    passed = Passed(stacked([net])[0], layers(net) or [], x, y)
+    passed = SampleGradients(stacked([net])[0], layers(net) or [], x, y)
     torch.testing.assert_close(passed.lengths[0].float(), gradient_norms(net, x, y))
 
 
 def test_shares_of_the_gradient_by_hand() -> None:
     lengths = np.array([[1.0, 1.0, 2.0], [3.0, 1.0, 4.0]])
     masks = [("cause", "noise", np.array([True, False, True])), ("cause", "none", np.array([False, True, False]))]
-    found = shares(lengths, np.array([1.0, 2.0, 0.5]), masks)
+    found = gradient_shares(lengths, np.array([1.0, 2.0, 0.5]), masks)
     # Weighted lengths 1, 2, 1 and 3, 2, 2.
     np.testing.assert_allclose(found["share"], [(2 / 4 + 5 / 7) / 2, (2 / 4 + 2 / 7) / 2])
     np.testing.assert_allclose(found["se"], abs(5 / 7 - 2 / 4) / 2)
     np.testing.assert_allclose(found["share_unweighted"], [(3 / 4 + 7 / 8) / 2, (1 / 4 + 1 / 8) / 2])
     np.testing.assert_allclose(found["sample_share"], [2 / 3, 1 / 3])
     assert found["samples"].tolist() == [2, 1]
-    assert shares(lengths[:1], np.ones(3), masks)["se"].isna().all()
+    assert gradient_shares(lengths[:1], np.ones(3), masks)["se"].isna().all()
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +248,7 @@ def test_networks_with_one_seed_differ_by_their_weights_alone(few_digits: Set) -
     x, y = few_digits
     own = np.random.default_rng(0).exponential(size=300)
     weights = {"uniform": np.ones(300), "one": own, "other": own, "same": np.ones(300)}
-    found = train(x, y, weights, network=hs.Network(hidden=(16,), epochs=4), seeds=2, seed=0)
+    found = train_networks(x, y, weights, network=hs.Network(hidden=(16,), epochs=4), seeds=2, seed=0)
     by = {name: part.drop(columns="weights").reset_index(drop=True) for name, part in found.curves.groupby("weights")}
     pd.testing.assert_frame_equal(by["one"], by["other"], check_exact=True)
     pd.testing.assert_frame_equal(by["uniform"], by["same"], check_exact=True)
@@ -260,7 +266,7 @@ def test_networks_with_one_seed_differ_by_their_weights_alone(few_digits: Set) -
 def test_the_end_of_a_run_is_that_of_the_ensemble_that_the_benchmarks_train(few_digits: Set) -> None:
     x, y = few_digits
     network, own = hs.Network(hidden=(16,), epochs=6), np.random.default_rng(0).exponential(size=300)
-    found = train(x, y, {"own": own}, network=network, seeds=1, seed=5)
+    found = train_networks(x, y, {"own": own}, network=network, seeds=1, seed=5)
     seed = int(np.random.SeedSequence(5).spawn(1)[0].generate_state(1)[0])
     task = Task(x.astype(np.float32), y, x.astype(np.float32), network)
     (answer,) = trained(task, [Pupil(seed, own)])
@@ -278,15 +284,17 @@ def test_more_runs_than_a_stack_holds_are_kept_apart(few_digits: Set) -> None:
     rng = np.random.default_rng(0)
     weights = {"uniform": np.ones(300)} | {f"w{k}": rng.exponential(size=300) for k in range(11)}
     recipe = hs.Network(hidden=(4,), epochs=1)
-    found = train(x, y, weights, network=recipe, seeds=3, seed=0)
-    alone = train(x, y, {"w10": weights["w10"]}, network=recipe, seeds=3, seed=0)
+    found = train_networks(x, y, weights, network=recipe, seeds=3, seed=0)
+    alone = train_networks(x, y, {"w10": weights["w10"]}, network=recipe, seeds=3, seed=0)
     np.testing.assert_allclose(found.end["w10"], alone.end["w10"], rtol=1e-4)
     assert len(found.curves) == 36 * found.curves["step"].nunique()
 
 
 def test_margins_of_networks_are_over_the_product_of_their_layers_norms(few_digits: Set) -> None:
     x, y = few_digits
-    found = train(x, y, {"uniform": np.ones(300)}, network=hs.Network(hidden=(5, 4), epochs=1), seeds=1, seed=0)
+    found = train_networks(
+        x, y, {"uniform": np.ones(300)}, network=hs.Network(hidden=(5, 4), epochs=1), seeds=1, seed=0
+    )
     seed = int(np.random.SeedSequence(0).spawn(1)[0].generate_state(1)[0])
     net = build(lambda: perceptron(64, (5, 4), 10), seed)
     with torch.no_grad():
@@ -305,7 +313,7 @@ def test_runs_of_a_module_of_ones_own_are_refused(few_digits: Set) -> None:
     x, y = few_digits
     mine = hs.Network(lambda: perceptron(64, (), 10))
     with pytest.raises(InputError, match="without make_net"):
-        train(x, y, {"uniform": np.ones(300)}, network=mine, seeds=1, seed=0)
+        train_networks(x, y, {"uniform": np.ones(300)}, network=mine, seeds=1, seed=0)
 
 
 # --- features ---
@@ -314,38 +322,38 @@ def test_runs_of_a_module_of_ones_own_are_refused(few_digits: Set) -> None:
 def test_features_are_standardised_and_end_in_a_one() -> None:
     x, y = blobs(50, 4, 0.0)
     x = np.concatenate([7 + 100 * x, np.full((50, 1), 3.0)], axis=1)
-    found = features(x, y)
+    found = prepare_features(x, y)
     np.testing.assert_allclose(found.x[:, :4], StandardScaler().fit_transform(x[:, :4]))
     np.testing.assert_array_equal(found.x[:, 4:], np.tile([0.0, 1.0], (50, 1)))
     assert found.description == "the features, 5 columns, standardised"
     x[3, 0] = np.nan
-    assert features(x, y).x[3, 0] == 0
+    assert prepare_features(x, y).x[3, 0] == 0
     x[3, 0] = 1e9
-    assert features(x, y).x[3, 0] == 5
+    assert prepare_features(x, y).x[3, 0] == 5
 
 
 def test_of_very_many_samples_a_part_of_every_class_is_taken() -> None:
     x, _ = blobs(1000, 3, 0.0)
     y = np.repeat(["rare", "b", "a"], [1, 199, 800])
-    found = features(x, y, limit=100, seed=1)
+    found = prepare_features(x, y, limit=100, seed=1)
     assert len(found.rows) == 100
     assert (np.diff(found.rows) > 0).all()
     np.testing.assert_allclose(np.bincount(found.codes), [80, 20, 1], atol=1)
     assert (found.codes == 2).sum() == 1
     assert "100 of 1,000 samples" in found.description
-    np.testing.assert_array_equal(found.rows, features(x, y, limit=100, seed=1).rows)
-    assert not np.array_equal(found.rows, features(x, y, limit=100, seed=2).rows)
+    np.testing.assert_array_equal(found.rows, prepare_features(x, y, limit=100, seed=1).rows)
+    assert not np.array_equal(found.rows, prepare_features(x, y, limit=100, seed=2).rows)
 
 
 def test_projections_are_said_and_keep_what_they_say() -> None:
     x, y = blobs(60, 30, 1.0)
-    found = features(x, y, components=5)
+    found = prepare_features(x, y, components=5)
     values = np.linalg.svd(StandardScaler().fit_transform(x), compute_uv=False) ** 2
     assert found.x.shape == (60, 6)
     assert f"first 5 principal components, {values[:5].sum() / values.sum():.1%}" in found.description
     np.testing.assert_allclose(np.square(found.x[:, :5]).sum(0), values[:5])
     assert found.standardised.shape == (60, 30)
-    wide = features(np.random.default_rng(0).normal(size=(300, 400)), np.arange(300) % 10)
+    wide = prepare_features(np.random.default_rng(0).normal(size=(300, 400)), np.arange(300) % 10)
     assert wide.x.shape == (300, 204)
     assert "first 203 principal components" in wide.description
 
@@ -361,7 +369,7 @@ def test_projections_are_said_and_keep_what_they_say() -> None:
 )
 def test_features_that_cannot_be_read_are_refused(matrix: np.ndarray, labels: list, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        features(matrix, labels)
+        prepare_features(matrix, labels)
 
 
 # --- all of it ---
@@ -369,7 +377,7 @@ def test_features_that_cannot_be_read_are_refused(matrix: np.ndarray, labels: li
 
 def test_kl_is_from_the_dual_to_the_weights() -> None:
     x, y = blobs(30, 3, 4.0)
-    dual = max_margin(x, y)
+    dual = solve_max_margin(x, y)
     p = dual.coefficients
     held = p > 1e-4
     own = np.random.default_rng(0).random(30) + 0.1
@@ -377,7 +385,7 @@ def test_kl_is_from_the_dual_to_the_weights() -> None:
     only = np.where(held, p, 0.0)
     assert 0 < (~held).sum() == (~dual.holding).sum()
     weights = {"uniform": np.full(30, 7.0), "own": own, "dual": p, "only": only, "bare": bare}
-    found = kl(dual, weights).set_index("weights")
+    found = kl_from_dual(dual, weights).set_index("weights")
     entropy = -(p[held] * np.log(p[held])).sum()
     assert found.loc["uniform", "kl"] == pytest.approx(np.log(30) - entropy, abs=1e-5)
     assert found.loc["own", "kl"] == pytest.approx((p[held] * np.log(p[held] / own[held] * own.sum())).sum(), abs=1e-5)
@@ -389,16 +397,16 @@ def test_kl_is_from_the_dual_to_the_weights() -> None:
 
 def test_the_time_of_a_margin_is_read_between_the_times_told() -> None:
     run = pd.DataFrame({"time": [1.0, 10.0, 100.0], "margin": [-1.0, 0.0, 2.0]})
-    assert first_time(run, 0.5) == pytest.approx(10**1.25)
-    assert first_time(run, -2.0) == pytest.approx(1)
-    assert np.isnan(first_time(run, 3.0))
-    assert np.isnan(first_time(run, np.nan))
+    assert time_to_margin(run, 0.5) == pytest.approx(10**1.25)
+    assert time_to_margin(run, -2.0) == pytest.approx(1)
+    assert np.isnan(time_to_margin(run, 3.0))
+    assert np.isnan(time_to_margin(run, np.nan))
 
 
 @pytest.fixture(scope="module")
-def explained() -> tuple[Set, dict[str, np.ndarray], Dynamics]:
+def explained() -> tuple[Set, dict[str, np.ndarray], TrainingDynamics]:
     x, y = blobs(80, 5, 3.5, classes=3)
-    near = max_margin(x, y).coefficients
+    near = solve_max_margin(x, y).coefficients
     weights = {
         "near": near + near.max() / 10,
         "far": 1 / (near + near.max() / 10),
@@ -407,7 +415,11 @@ def explained() -> tuple[Set, dict[str, np.ndarray], Dynamics]:
     order = np.argsort(np.argsort(-near, kind="stable")) * 2 // 80
     groups = [("half", str(k), order == k) for k in (0, 1)] + [("cause", "nobody", np.zeros(80, bool))]
     recipe = hs.Network(hidden=(8,), epochs=5)
-    return (x, y), weights, dynamics(x, np.array(list("abc"))[y], weights, groups=groups, network=recipe, seeds=2)
+    return (
+        (x, y),
+        weights,
+        follow_training(x, np.array(list("abc"))[y], weights, groups=groups, network=recipe, seeds=2),
+    )
 
 
 def test_an_account_of_training_is_whole(explained: tuple) -> None:
@@ -437,25 +449,25 @@ def test_an_account_of_training_is_whole(explained: tuple) -> None:
 def test_an_account_in_words_has_its_numbers(explained: tuple) -> None:
     _, _, found = explained
     told = found.summary.set_index("weights")
-    text = account(found, "near")
+    text = describe_training(found, "near")
     assert text.startswith("A linear model separates the classes (the features, 5 columns, standardised)")
     assert f"KL(p*‖w) is {told['kl']['near']:.2f}, {told['kl']['uniform']:.2f} without weights: a bound" in text
     assert f"{told['angle']['near']:.1f}° from that direction (without weights {told['angle']['uniform']:.1f}°)" in text
     assert f"training loss of {told['network_loss']['near']:.3g} over all samples" in text
     assert "smaller bound does not" not in text
-    assert "KL(p*‖w) is infinite" in account(found, "bare")
+    assert "KL(p*‖w) is infinite" in describe_training(found, "bare")
     assert "hardest tenth" not in text
     # The same numbers, were the bounds the other way round.
     turned = found.kl.assign(kl=-found.kl["kl"])
-    assert "smaller bound does not go with the larger margin" in account(replace(found, kl=turned), "near")
+    assert "smaller bound does not go with the larger margin" in describe_training(replace(found, kl=turned), "near")
 
 
 def test_shares_of_the_gradient_are_told_of_the_hardest_tenth_and_of_noise() -> None:
     x, y = blobs(60, 3, 0.5)
     masks = [("decile", "10", np.arange(60) >= 54), ("cause", "noise", np.arange(60) < 30)]
     weights = {"first": np.where(np.arange(60) < 30, 3.0, 1.0)}
-    found = dynamics(x, y, weights, groups=masks, network=hs.Network(hidden=(4,), epochs=1), seeds=1)
-    text = account(found, "first")
+    found = follow_training(x, y, weights, groups=masks, network=hs.Network(hidden=(4,), epochs=1), seeds=1)
+    text = describe_training(found, "first")
     share = found.gradients.set_index(["when", "weights", "group"])["share"]
     start, end = (share[when, "first", "noise"] for when in ("start", "end"))
     assert text.startswith("No linear model separates the classes")
@@ -475,7 +487,9 @@ def test_an_account_goes_into_json(explained: tuple) -> None:
 
 def test_samples_that_no_linear_model_separates_are_told_of() -> None:
     x, y = blobs(60, 3, 0.5)
-    found = dynamics(x, y, {"own": np.arange(60.0)}, network=hs.Network(hidden=(4,), epochs=1), seeds=1, limit=40)
+    found = follow_training(
+        x, y, {"own": np.arange(60.0)}, network=hs.Network(hidden=(4,), epochs=1), seeds=1, limit=40
+    )
     assert not found.dual.separable
     assert "soft margin" in found.notes[0]
     assert found.summary[["time", "margin_share"]].isna().all(axis=None)
@@ -487,7 +501,7 @@ def test_a_seed_fixes_all(explained: tuple) -> None:
     x, y = blobs(60, 3, 1.0)
     recipe = hs.Network(hidden=(4,), epochs=1)
     one, two, other = (
-        dynamics(x, y, {"a": np.arange(60)}, network=recipe, limit=50, seed=s).as_dict() for s in (1, 1, 2)
+        follow_training(x, y, {"a": np.arange(60)}, network=recipe, limit=50, seed=s).as_dict() for s in (1, 1, 2)
     )
     assert one == two
     assert one["networks"] != other["networks"]
@@ -508,4 +522,4 @@ def test_a_seed_fixes_all(explained: tuple) -> None:
 def test_what_cannot_be_followed_is_refused(given: dict, said: str) -> None:
     x, y = blobs(40, 3, 1.0)
     with pytest.raises(InputError, match=said):
-        dynamics(x, y, **({"weights": {}} | given))
+        follow_training(x, y, **({"weights": {}} | given))

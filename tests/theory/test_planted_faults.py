@@ -135,36 +135,36 @@ def size_by_largest(patch):
 
 def coefficients(change):
     def plant(patch):
-        solve = dual.max_margin
+        solve = dual.solve_max_margin
 
         def faulty(x, y, **how):
             found = solve(x, y, **how)
             p = change(found.coefficients)
             return found._replace(coefficients=p / p.sum())
 
-        patch.setattr(dual, "max_margin", faulty)
+        patch.setattr(dual, "solve_max_margin", faulty)
 
     return plant
 
 
 def margin_too_large(patch):
-    solve = dual.max_margin
+    solve = dual.solve_max_margin
 
     def faulty(x, y, **how):
         found = solve(x, y, **how)
         return found._replace(margin=found.margin * 1.01)
 
-    patch.setattr(dual, "max_margin", faulty)
+    patch.setattr(dual, "solve_max_margin", faulty)
 
 
 def direction_between_the_means(patch):
-    solve = dual.max_margin
+    solve = dual.solve_max_margin
 
     def faulty(x, y, **how):
         mean = (np.asarray(y)[:, None] * np.asarray(x)).mean(0)
         return solve(x, y, **how)._replace(direction=mean / np.linalg.norm(mean))
 
-    patch.setattr(dual, "max_margin", faulty)
+    patch.setattr(dual, "solve_max_margin", faulty)
 
 
 ALIKE = coefficients(lambda p: (p > 1e-6).astype(float))

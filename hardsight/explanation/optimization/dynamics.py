@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike
 from hardsight.data.columns import weightings
 from hardsight.errors import InputError
 from hardsight.explanation.optimization import network_runs as training_runs
-from hardsight.explanation.optimization.features import LIMIT, features
-from hardsight.explanation.optimization.gradient_shares import Group, shares
-from hardsight.explanation.optimization.linear_models import TIMES, Problem, runs
-from hardsight.explanation.optimization.max_margin import Dual, max_margin
+from hardsight.explanation.optimization.features import LIMIT, prepare_features
+from hardsight.explanation.optimization.gradient_shares import Group, gradient_shares
+from hardsight.explanation.optimization.linear_models import TIMES, LinearProblem, follow_linear_models
+from hardsight.explanation.optimization.max_margin import Dual, solve_max_margin
 from hardsight.learners.network.network import Network
 from hardsight.validation import check_int
 
@@ -35,7 +35,7 @@ _NEAR = 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class Dynamics:
+class TrainingDynamics:
     """The optimization part of an explanation.
 
     Attributes:
@@ -45,10 +45,10 @@ class Dynamics:
         dual: of the max-margin problem on those features, or of its surrogate.
         kl: a row a weighting: ``weights``; ``kl``, KL(p* ‖ w) in nats, w of sum one; ``uncovered``, the part of p* that lies
             on samples of weight 0, where ``kl`` is infinite.
-        linear: see :func:`hardsight.explanation.optimization.linear_models.runs`.
-        networks: the curves of :func:`hardsight.explanation.optimization.network_runs.train`.
+        linear: see :func:`hardsight.explanation.optimization.linear_models.follow_linear_models`.
+        networks: the curves of :func:`hardsight.explanation.optimization.network_runs.train_networks`.
         gradients: ``when`` ("start", "end" of the networks' training), ``weights``, and the columns of
-            :func:`hardsight.explanation.optimization.gradient_shares.shares`: exact gradients of the samples in all
+            :func:`hardsight.explanation.optimization.gradient_shares.gradient_shares`: exact gradients of the samples in all
             parameters.
         notes: what must be known to read this, a sentence each.
     """
@@ -80,7 +80,7 @@ class Dynamics:
             rows.append(
                 {
                     "weights": name,
-                    "time": first_time(run, _NEAR * reach),
+                    "time": time_to_margin(run, _NEAR * reach),
                     "margin_share": last["margin"] / reach,
                     "angle": last["angle"],
                     "angle_uniform": last["angle_uniform"],
@@ -111,7 +111,7 @@ class Dynamics:
         }
 
 
-def dynamics(
+def follow_training(
     matrix: ArrayLike,
     labels: ArrayLike,
     weights: Mapping[str, ArrayLike],
@@ -124,7 +124,7 @@ def dynamics(
     limit: int = LIMIT,
     components: int | None = None,
     seed: int = 0,
-) -> Dynamics:
+) -> TrainingDynamics:
     """Follow training with each weighting, and without weights.
 
     Args:
@@ -137,7 +137,7 @@ def dynamics(
         seeds: networks a weighting.
         decay: of the linear models, lambda of lambda ||theta||² / 2.
         limit: the most samples to use.
-        components: see :func:`~hardsight.explanation.optimization.features.features`.
+        components: see :func:`~hardsight.explanation.optimization.features.prepare_features`.
         seed: all that is drawn follows from it.
 
     Raises:
@@ -146,29 +146,31 @@ def dynamics(
     check_int("seeds", seeds, 1)
     if not 0 <= decay < math.inf:
         raise InputError(f"decay must be 0 or more. Got {decay}")
-    read = features(matrix, labels, what=what, limit=limit, components=components, seed=seed)
+    read = prepare_features(matrix, labels, what=what, limit=limit, components=components, seed=seed)
     n = len(np.asarray(labels))
     given = {UNIFORM: np.ones(len(read.rows))} | {
         name: _checked(name, each, n, read.rows) for name, each in weights.items()
     }
-    dual = max_margin(read.x, read.codes, tolerance=_GAP)
-    linear = runs(Problem.of(read.x, read.codes, np.stack(list(given.values())), decay), list(given), dual)
+    dual = solve_max_margin(read.x, read.codes, tolerance=_GAP)
+    linear = follow_linear_models(
+        LinearProblem.of(read.x, read.codes, np.stack(list(given.values())), decay), list(given), dual
+    )
     recipe = network or Network()
-    trained = training_runs.train(read.standardised, read.codes, given, network=recipe, seeds=seeds, seed=seed)
+    trained = training_runs.train_networks(read.standardised, read.codes, given, network=recipe, seeds=seeds, seed=seed)
     here = [(by, name, np.asarray(mask)[read.rows]) for by, name, mask in groups]
     here = [group for group in here if group[2].any()]
     moved = [
-        shares(lengths[name], given[name], here).assign(when=when, weights=name)
+        gradient_shares(lengths[name], given[name], here).assign(when=when, weights=name)
         for when, lengths in (("start", trained.start), ("end", trained.end))
         for name in given
     ]
     gradients = pd.concat(moved, ignore_index=True)
-    return Dynamics(
+    return TrainingDynamics(
         read.description,
         recipe.describe(),
         read.rows,
         dual,
-        kl(dual, given),
+        kl_from_dual(dual, given),
         linear,
         trained.curves,
         gradients[["when", "weights", *(c for c in gradients.columns if c not in ("when", "weights"))]],
@@ -176,12 +178,12 @@ def dynamics(
     )
 
 
-def kl(dual: Dual, weights: Mapping[str, Float64[np.ndarray, " sample"]]) -> pd.DataFrame:
-    """KL(p* ‖ w) of each weighting, and how much of p* lies where it gives no weight; see :class:`Dynamics`.
+def kl_from_dual(dual: Dual, weights: Mapping[str, Float64[np.ndarray, " sample"]]) -> pd.DataFrame:
+    """KL(p* ‖ w) of each weighting, and how much of p* lies where it gives no weight; see :class:`TrainingDynamics`.
 
     >>> from hardsight.explanation.optimization.max_margin import max_margin
-    >>> found = max_margin([[1.0], [-1.0]], [1, 0])
-    >>> kl(found, {"even": np.ones(2), "one": np.array([1.0, 0.0])})["kl"].round(6).tolist()
+    >>> found = solve_max_margin([[1.0], [-1.0]], [1, 0])
+    >>> kl_from_dual(found, {"even": np.ones(2), "one": np.array([1.0, 0.0])})["kl"].round(6).tolist()
     [0.0, inf]
     """
     p = dual.coefficients
@@ -194,7 +196,7 @@ def kl(dual: Dual, weights: Mapping[str, Float64[np.ndarray, " sample"]]) -> pd.
     return pd.DataFrame(rows)
 
 
-def first_time(run: pd.DataFrame, margin: float) -> float:
+def time_to_margin(run: pd.DataFrame, margin: float) -> float:
     """When a linear run's margin is first so large, between the times told on a logarithmic scale; NaN where it never is."""
     reached = (run["margin"] >= margin).to_numpy()
     if not reached.any():

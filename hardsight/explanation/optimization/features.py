@@ -35,7 +35,7 @@ class Features(NamedTuple):
     description: str
 
 
-def features(
+def prepare_features(
     matrix: ArrayLike,
     labels: ArrayLike,
     *,

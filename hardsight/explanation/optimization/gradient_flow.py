@@ -24,7 +24,7 @@ _POWER_ITERATIONS = 4
 Points = Float64[Tensor, "run *weight"]
 
 
-class Field(NamedTuple):
+class FlowField(NamedTuple):
     """What flows.
 
     Attributes:
@@ -36,7 +36,7 @@ class Field(NamedTuple):
     curved: Callable[[Points, Points], Points]
 
 
-def follow(field: Field, start: Points, times: Sequence[float], budget: int) -> Iterator[Points]:
+def integrate(field: FlowField, start: Points, times: Sequence[float], budget: int) -> Iterator[Points]:
     """The points at some times, rising from above 0; all runs take the same steps.
 
     Ends before the last time where more than ``budget`` gradients would have to be found.
@@ -53,7 +53,7 @@ def follow(field: Field, start: Points, times: Sequence[float], budget: int) -> 
 class _State:
     """Where the runs are."""
 
-    def __init__(self, field: Field, start: Points) -> None:
+    def __init__(self, field: FlowField, start: Points) -> None:
         self.field, self.points, self.time, self.gradients = field, start, 0.0, 1
         self.down = field.down(start)
         generator = torch.Generator().manual_seed(0)

@@ -15,7 +15,7 @@ from hardsight.learners.network.stacked import Parameters
 Group = tuple[str, str, np.ndarray]
 
 
-class Passed:
+class SampleGradients:
     """What members of a stack of perceptrons say of some rows, and how long the gradient of each row's own loss is.
 
     Args:
@@ -58,7 +58,7 @@ class Passed:
         self.lengths = squares.double().sqrt()
 
 
-def shares(
+def gradient_shares(
     lengths: Shaped[np.ndarray, "seed sample"], weights: Float64[np.ndarray, " sample"], groups: Iterable[Group]
 ) -> pd.DataFrame:
     """How the gradients are divided, a row a group.

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 
-class Points(NamedTuple):
+class MarginPoints(NamedTuple):
     """Points ``(sample, rival)`` in the space of weights ``(output, feature)``; one rival and one output for two classes.
 
     Attributes:
@@ -27,7 +27,7 @@ class Points(NamedTuple):
     @classmethod
     def of(
         cls, x: Float64[np.ndarray, "sample feature"], codes: Int64[np.ndarray, " sample"], classes: int
-    ) -> "Points":
+    ) -> "MarginPoints":
         """The points of samples with class codes 0 … ``classes`` - 1."""
         if classes == 2:
             return cls(x, np.where(codes == 1, 1.0, -1.0)[:, None], np.zeros((len(x), 1), np.int64))

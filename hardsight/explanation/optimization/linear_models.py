@@ -13,17 +13,17 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from hardsight.explanation.optimization.gradient_flow import Field, follow
+from hardsight.explanation.optimization.gradient_flow import FlowField, integrate
 from hardsight.explanation.optimization.max_margin import Dual
 
 TIMES = tuple(float(t) for t in np.logspace(-1, 6, 22))
 # Multiplications of weights by features, some ten seconds' worth, and the gradients that they are at most and at least.
 _PRODUCTS, _MOST, _LEAST = 3.5e10, 12_000, 500
 # A share of samples whose margins are left aside, since one wrong label can make the smallest margin what it is.
-TENTH = 0.1
+LOWER_QUANTILE = 0.1
 
 
-class Problem(NamedTuple):
+class LinearProblem(NamedTuple):
     """Weighted losses of linear models, a run a weighting.
 
     Attributes:
@@ -45,7 +45,7 @@ class Problem(NamedTuple):
         codes: Int64[np.ndarray, " sample"],
         weights: Float64[np.ndarray, "run sample"],
         decay: float = 0.0,
-    ) -> "Problem":
+    ) -> "LinearProblem":
         """Of class codes 0, 1, …; the weights need not have sum one."""
         classes = int(codes.max()) + 1
         target = 2.0 * codes[None] - 1 if classes == 2 else np.eye(classes)[:, codes]
@@ -95,8 +95,13 @@ class Problem(NamedTuple):
         return self.pulled(back.mul_(self.weights[:, None])).add_(self.decay * by)
 
 
-def runs(
-    problem: Problem, names: Sequence[str], dual: Dual, *, times: Sequence[float] = TIMES, budget: int | None = None
+def follow_linear_models(
+    problem: LinearProblem,
+    names: Sequence[str],
+    dual: Dual,
+    *,
+    times: Sequence[float] = TIMES,
+    budget: int | None = None,
 ) -> pd.DataFrame:
     """What becomes of each weighting over time, a row a time and weighting.
 
@@ -110,11 +115,11 @@ def runs(
     theta = torch.zeros(len(problem.weights), len(problem.target), problem.x.shape[1], dtype=torch.float64)
     if budget is None:
         budget = int(min(max(_PRODUCTS / (theta.numel() * len(problem.x)), _LEAST), _MOST))
-    reached = zip(times, follow(Field(problem.down, problem.curved), theta, times, budget), strict=False)
+    reached = zip(times, integrate(FlowField(problem.down, problem.curved), theta, times, budget), strict=False)
     return pd.DataFrame([row for time, at in reached for row in _rows(problem, names, dual, time, at)])
 
 
-def _rows(problem: Problem, names: Sequence[str], dual: Dual, time: float, theta: Tensor) -> Iterator[dict]:
+def _rows(problem: LinearProblem, names: Sequence[str], dual: Dual, time: float, theta: Tensor) -> Iterator[dict]:
     scores = problem.scores(theta)
     losses, margins = problem.losses(scores), problem.margins(scores)
     weights = theta.numpy() if len(problem.target) > 1 else theta[:, 0].numpy()
@@ -130,13 +135,13 @@ def _rows(problem: Problem, names: Sequence[str], dual: Dual, time: float, theta
             "wrong": float((own <= 0).mean()),
             "norm": float(norms[k]),
             "margin": float(own.min()),
-            "margin_tenth": float(np.quantile(own, TENTH)),
+            "margin_tenth": float(np.quantile(own, LOWER_QUANTILE)),
             "angle": dual.angle(weights[k]),
-            "angle_uniform": float("nan") if uniform is None else between(weights[k], uniform),
+            "angle_uniform": float("nan") if uniform is None else angle_between(weights[k], uniform),
         }
 
 
-def between(one: np.ndarray, other: np.ndarray) -> float:
+def angle_between(one: np.ndarray, other: np.ndarray) -> float:
     """Degrees between two arrays of weights."""
     a, b = one / np.linalg.norm(one), other / np.linalg.norm(other)
     # The arc cosine has no digits left near zero degrees.

@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float64, Int64
 from numpy.typing import ArrayLike
 
 from hardsight.errors import HardsightWarning, InputError
-from hardsight.explanation.optimization.hull import Points
-from hardsight.explanation.optimization.qp import Iterate, Programme, iterates
+from hardsight.explanation.optimization.hull import MarginPoints
+from hardsight.explanation.optimization.qp import Iterate, QuadraticProgram, interior_point_iterates
 
 # Of the largest norm of a point: the least margin that is no rounding error, and the least that is looked for.
 _POSITIVE, _NOTHING = 1e-12, 1e-7
@@ -71,7 +71,7 @@ class Dual(NamedTuple):
         return float(np.degrees(np.arctan2(sine, cosine)))
 
 
-def max_margin(
+def solve_max_margin(
     x: ArrayLike, y: ArrayLike | Sequence, *, bias: bool = False, strength: float = 1.0, tolerance: float = 1e-7
 ) -> Dual:
     r"""Solve the hard-margin problem where the samples are separable, a soft-margin one where they are not.
@@ -90,7 +90,7 @@ def max_margin(
         InputError: features that are no finite matrix, other than one label a sample, fewer than two classes, a
             parameter out of range, or a problem too large: more than 4,096 weights.
 
-    >>> found = max_margin([[2.0, 0.0], [-1.0, 0.0]], [1, 0])
+    >>> found = solve_max_margin([[2.0, 0.0], [-1.0, 0.0]], [1, 0])
     >>> found.separable, f"{found.margin:.6f}", found.coefficients.round(6).tolist()
     (True, '1.000000', [0.0, 1.0])
     """
@@ -102,7 +102,7 @@ def max_margin(
     within = centred if basis is None else centred @ basis.T
     squared = float(np.square(within).sum(1).mean())
     scale = math.sqrt(squared) or 1.0
-    points = Points.of(within / scale, codes, classes)
+    points = MarginPoints.of(within / scale, codes, classes)
     if points.code.shape[1] * within.shape[1] > _WIDEST:
         raise InputError(
             f"{within.shape[1]} features × {points.code.shape[1]} classes are more than {_WIDEST:,} weights: project the "
@@ -145,7 +145,7 @@ def _checked(
     return matrix, codes.astype(np.int64), len(names)
 
 
-def _balanced(points: Points) -> Float64[np.ndarray, "sample rival"]:
+def _balanced(points: MarginPoints) -> Float64[np.ndarray, "sample rival"]:
     """Amounts with sum 1 that are the same between any class and any other: the sums of intercepts are then zero."""
     own = points.code > 0
     if points.binary:
@@ -156,13 +156,13 @@ def _balanced(points: Points) -> Float64[np.ndarray, "sample rival"]:
     return np.repeat((own @ of_class)[:, None], classes - 1, axis=1)
 
 
-def _hard(points: Points, bias: bool, tolerance: float) -> Dual:
+def _hard(points: MarginPoints, bias: bool, tolerance: float) -> Dual:
     balance = points.balance() if bias else np.zeros((*points.rivals.shape, 0))
     equal = np.concatenate([np.ones((*points.rivals.shape, 1)), balance], axis=-1)
-    programme = Programme(points, equal, np.eye(1, equal.shape[-1])[0], gain=0.0, cap=None)
+    programme = QuadraticProgram(points, equal, np.eye(1, equal.shape[-1])[0], gain=0.0, cap=None)
     radius = float(np.sqrt(np.square(points.x).sum(1).max() * (1 if points.binary else 2)))
     best: Dual | None = None
-    for at in iterates(programme, _balanced(points)):
+    for at in interior_point_iterates(programme, _balanced(points)):
         found, most = _bounded(points, at, _POSITIVE * radius)
         if best is None or (found.separable, -found.gap) > (best.separable, -best.gap):
             best = found
@@ -172,7 +172,7 @@ def _hard(points: Points, bias: bool, tolerance: float) -> Dual:
     return best
 
 
-def _bounded(points: Points, at: Iterate, positive: float) -> tuple[Dual, float]:
+def _bounded(points: MarginPoints, at: Iterate, positive: float) -> tuple[Dual, float]:
     """An iterate of the hard-margin problem as an answer, and what bounds the margin from above."""
     share = at.amounts / at.amounts.sum()
     weights = points.sum(share)
@@ -184,12 +184,12 @@ def _bounded(points: Points, at: Iterate, positive: float) -> tuple[Dual, float]
     return Dual(share.sum(1), direction, intercept, margin, margin > positive, None, gap), most
 
 
-def _soft(points: Points, bias: bool, cap: float, tolerance: float) -> Dual:
+def _soft(points: MarginPoints, bias: bool, cap: float, tolerance: float) -> Dual:
     equal = points.balance() if bias else np.zeros((*points.rivals.shape, 0))
-    programme = Programme(points, equal, np.zeros(equal.shape[-1]), gain=1.0, cap=cap)
+    programme = QuadraticProgram(points, equal, np.zeros(equal.shape[-1]), gain=1.0, cap=cap)
     start = _balanced(points)
     best: Dual | None = None
-    for at in iterates(programme, start * (0.5 * cap / start.sum(1).max())):
+    for at in interior_point_iterates(programme, start * (0.5 * cap / start.sum(1).max())):
         found = _penalised(points, at, cap)
         if best is None or found.gap < best.gap:
             best = found
@@ -199,7 +199,7 @@ def _soft(points: Points, bias: bool, cap: float, tolerance: float) -> Dual:
     return best
 
 
-def _penalised(points: Points, at: Iterate, cap: float) -> Dual:
+def _penalised(points: MarginPoints, at: Iterate, cap: float) -> Dual:
     """An iterate of the soft-margin problem as an answer."""
     weights, intercept = points.sum(at.amounts), _intercept(points, at.prices)
     margins = (points.along(weights) + points.gathered(intercept[None])).min(1)
@@ -213,7 +213,7 @@ def _penalised(points: Points, at: Iterate, cap: float) -> Dual:
     return Dual(coefficients, weights * unit, intercept * unit, float(margins.min()) * unit, False, cap, gap / whole)
 
 
-def _intercept(points: Points, prices: Float64[np.ndarray, " equality"]) -> Float64[np.ndarray, " output"]:
+def _intercept(points: MarginPoints, prices: Float64[np.ndarray, " equality"]) -> Float64[np.ndarray, " output"]:
     """What the multipliers of the balances say; the last class, which has none, is at zero."""
     out: np.ndarray = np.zeros(points.code.shape[1])
     out[: len(prices)] = prices

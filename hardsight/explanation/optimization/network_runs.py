@@ -14,8 +14,8 @@ from jaxtyping import Float64, Int64, Shaped
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.explanation.optimization.gradient_shares import Passed
-from hardsight.explanation.optimization.linear_models import TENTH
+from hardsight.explanation.optimization.gradient_shares import SampleGradients
+from hardsight.explanation.optimization.linear_models import LOWER_QUANTILE
 from hardsight.learners.network.batches import Batch, Batches, Data
 from hardsight.learners.network.mlp import Gradient, Layer, layers
 from hardsight.learners.network.network import Network, perceptron
@@ -28,7 +28,7 @@ _MOMENTS = 16
 _TOGETHER = 32
 
 
-class Trained(NamedTuple):
+class NetworkRuns(NamedTuple):
     """What was seen.
 
     Attributes:
@@ -42,7 +42,7 @@ class Trained(NamedTuple):
     end: dict[str, np.ndarray]
 
 
-def train(
+def train_networks(
     inputs: Shaped[np.ndarray, "sample feature"],
     codes: Int64[np.ndarray, " sample"],
     weights: Mapping[str, Float64[np.ndarray, " sample"]],
@@ -50,7 +50,7 @@ def train(
     network: Network,
     seeds: int,
     seed: int,
-) -> Trained:
+) -> NetworkRuns:
     """Train a perceptron with each weighting from each of some seeds, on all samples.
 
     The curves' columns: ``step``, ``epoch``, ``weights``, ``seed``; ``loss``, the mean training loss, unweighted, and
@@ -84,7 +84,7 @@ def train(
         for moment, all_ in lengths.items()
     }
     curves = pd.DataFrame([row for each in watched for row in each.rows])
-    return Trained(curves.sort_values(["step"], kind="stable", ignore_index=True), found["start"], found["end"])
+    return NetworkRuns(curves.sort_values(["step"], kind="stable", ignore_index=True), found["start"], found["end"])
 
 
 def _train(
@@ -154,7 +154,7 @@ class _Watch:
     @torch.no_grad()
     def look(self, step: int) -> None:
         """Note where the members are."""
-        passed = Passed(self._parameters, self._stack, self._x, self._y)
+        passed = SampleGradients(self._parameters, self._stack, self._x, self._y)
         if step == 0:
             self.start = passed.lengths.numpy()
         if step == self._steps:
@@ -180,7 +180,7 @@ class _Watch:
                 "wrong": float((margins[k] <= 0).double().mean()),
                 "norm": norms[k],
                 "margin": float(scaled[k].min()),
-                "margin_tenth": float(scaled[k].quantile(TENTH)),
+                "margin_tenth": float(scaled[k].quantile(LOWER_QUANTILE)),
             }
 
     def _squared(self, layer: Layer) -> Float64[Tensor, " member"]:

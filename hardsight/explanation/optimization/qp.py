@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from hardsight.explanation.optimization.hull import Points
+from hardsight.explanation.optimization.hull import MarginPoints
 
 _STEPS = 100
 _SHORT_OF_THE_WALL = 0.99
@@ -24,7 +24,7 @@ Amounts = Float64[np.ndarray, "sample rival"]
 Each = Float64[np.ndarray, " sample"]
 
 
-class Programme(NamedTuple):
+class QuadraticProgram(NamedTuple):
     """What is to be solved.
 
     Attributes:
@@ -35,7 +35,7 @@ class Programme(NamedTuple):
         cap: of the amounts of a sample; None: there is none.
     """
 
-    points: Points
+    points: MarginPoints
     equal: Float64[np.ndarray, "sample rival equality"]
     to: Float64[np.ndarray, " equality"]
     gain: float
@@ -64,7 +64,7 @@ class Iterate(NamedTuple):
         return Iterate(*(old + length * step for old, step in zip(self, by, strict=True)))
 
 
-def iterates(programme: Programme, start: Amounts) -> Iterator[Iterate]:
+def interior_point_iterates(programme: QuadraticProgram, start: Amounts) -> Iterator[Iterate]:
     """Better and better points, until rounding stops them.
 
     Args:
@@ -94,7 +94,7 @@ def iterates(programme: Programme, start: Amounts) -> Iterator[Iterate]:
             return
 
 
-def _begin(programme: Programme, start: Amounts) -> Iterate:
+def _begin(programme: QuadraticProgram, start: Amounts) -> Iterate:
     slope = programme.points.along(programme.points.sum(start)) - programme.gain
     spare = np.abs(slope).mean() + 1e-3 * (programme.gain + np.abs(slope).max())
     prices = np.zeros_like(programme.to)
@@ -105,7 +105,7 @@ def _begin(programme: Programme, start: Amounts) -> Iterate:
     return Iterate(start, slope + rent[:, None], prices, programme.cap - start.sum(1), rent)
 
 
-def _gap(programme: Programme, at: Iterate) -> float:
+def _gap(programme: QuadraticProgram, at: Iterate) -> float:
     """Mean of the products that are zero at the optimum."""
     products = (at.amounts * at.reduced).sum() + (at.room * at.rent).sum()
     return float(products / (at.amounts.size + (0 if programme.cap is None else len(at.room))))
@@ -125,7 +125,7 @@ def _length(now: Iterate, step: Iterate) -> float:
 Newton = Callable[[Amounts, Each], Iterate]
 
 
-def _newton(programme: Programme, now: Iterate) -> Newton:
+def _newton(programme: QuadraticProgram, now: Iterate) -> Newton:
     """The Newton step as a function of what the products of each pair are to change by."""
     points, equal = programme.points, programme.equal
     inverse = now.amounts / now.reduced

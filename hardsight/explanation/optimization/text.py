@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from hardsight.explanation.optimization.dynamics import UNIFORM, Dynamics
+from hardsight.explanation.optimization.dynamics import UNIFORM, TrainingDynamics
 
 # Groups whose shares of the gradient are told, where they are there: what they are of, their name, and how they are called.
 _TOLD = (("decile", "10", "the hardest tenth"), ("cause", "noise", "samples hard by label noise"))
 
 
-def account(found: Dynamics, name: str) -> str:
+def describe_training(found: TrainingDynamics, name: str) -> str:
     """How training with some weights differs from training without.
 
     Args:
@@ -28,7 +28,7 @@ def account(found: Dynamics, name: str) -> str:
     return " ".join(said)
 
 
-def _dual(found: Dynamics, own: pd.Series, even: pd.Series) -> str:
+def _dual(found: TrainingDynamics, own: pd.Series, even: pd.Series) -> str:
     held = int(found.dual.holding.sum())
     what = "A linear model separates the classes" if found.dual.separable else "No linear model separates the classes"
     which = "the largest margin" if found.dual.separable else f"a soft margin (C = {found.dual.surrogate:.3g})"
@@ -39,7 +39,7 @@ def _dual(found: Dynamics, own: pd.Series, even: pd.Series) -> str:
     )
 
 
-def _linear(found: Dynamics, own: pd.Series, even: pd.Series) -> str:
+def _linear(found: TrainingDynamics, own: pd.Series, even: pd.Series) -> str:
     parts = [f"{own['angle']:.1f}° from that direction (without weights {even['angle']:.1f}°)"]
     if found.dual.separable:
         parts.append(f"at {own['margin_share']:.0%} of the largest margin (without {even['margin_share']:.0%})")

@@ -13,7 +13,7 @@ _SHARP = 1e-10
 
 def solved(x: np.ndarray, y: np.ndarray) -> dual.Dual:
     """The dual to more digits than its default asks for."""
-    return dual.max_margin(x, y, tolerance=_SHARP)
+    return dual.solve_max_margin(x, y, tolerance=_SHARP)
 
 
 def _gaps(found: dual.Dual, world: Separable) -> tuple[float, float, float]:
