@@ -30,8 +30,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.tree import DecisionTreeClassifier
 
 import hardsight as hs
+from hardsight import Samples
 from hardsight.cli.demo_data import flip
-from hardsight.data import of
 from hardsight.learners import Estimator
 from hardsight.measures import reliability
 from hardsight.measures.control_variate import Half, adjust
@@ -88,7 +88,7 @@ def pool(name: str, recipe: str, folds: int, repeats: int, seed: int) -> Pool:
     if kept is not None and kept.exists():
         with np.load(kept) as held:
             return Pool(held["H"].astype(np.float64), held["G"])
-    samples = of(*data(name))
+    samples = Samples.of(*data(name))
     units = units_of(len(samples))
     rounds = KFold(folds, repeats).rounds(samples.labels, units, split_seed(seed))
     found = Pool(np.zeros((repeats, len(samples))), np.zeros((repeats, len(samples))))

@@ -28,8 +28,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from hardsight import Samples
 from hardsight.cli.demo_data import flip
-from hardsight.data import of
 from hardsight.learners import Logistic
 from hardsight.learners.leave_one_out import logistic
 from hardsight.learners.linear.ridge import equations, held_out, scaled
@@ -77,7 +77,7 @@ def heads() -> None:
         return model.predict_log_proba(x[judged].astype(dtype))[np.arange(len(judged)), y[judged]]
 
     def at_once() -> np.ndarray:
-        out, samples = np.zeros((10, len(y))), of(x, y)
+        out, samples = np.zeros((10, len(y))), Samples.of(x, y)
         # As a run does: parts of 25 members.
         for part in (range(5), range(5, 10)):
             for view in Logistic().views(samples, plan.part(part), lambda _: None):

@@ -118,8 +118,8 @@ def called(path: str) -> str:
 
     >>> called("hardsight.estimation.measure.measure"), called("hardsight.reporting.plot.weights")
     ('hs.measure', 'hs.plot.weights')
-    >>> called("hardsight.data.of")
-    'hardsight.data.of'
+    >>> called("hardsight.data.Kind")
+    'hardsight.data.Kind'
     """
     name = path.rpartition(".")[2]
     if name in hardsight.__all__ and name not in _WITHIN:

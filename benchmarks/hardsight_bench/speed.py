@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from hardsight.data import Samples, of
+from hardsight import Samples
 from hardsight.learners import Learner, Logistic, Network
 from hardsight.learners.network import native
 from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
@@ -127,7 +127,7 @@ def perceptrons() -> Case:
     x, y = load_digits(return_X_y=True)
     x = (x / 16).astype(np.float32)
     task = Task(x, y, _plan(y, repeats=10), epochs=10)
-    samples = of(x, y)
+    samples = Samples.of(x, y)
 
     def net() -> nn.Module:
         return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
@@ -154,7 +154,7 @@ def convolutions(side: int, repeats: int) -> Case:
     image = torch.from_numpy((x / 16).astype(np.float32)).view(-1, 1, 8, 8)
     x = nn.functional.interpolate(image, size=(side, side), mode="bilinear").numpy()
     task = Task(x, y, _plan(y, repeats=repeats), epochs=3)
-    samples = of(x, y)
+    samples = Samples.of(x, y)
     flat = 32 * (side // 4) ** 2
 
     def net() -> nn.Module:
@@ -200,7 +200,7 @@ def logistic() -> Case:
         "scikit-learn LogisticRegression": lambda: refits(task, scikit(1e-4)),
         "scikit-learn LogisticRegression, tol 1e-6": lambda: refits(task, scikit(1e-6)),
         # Samples anew, for which the fit to all of them is not kept yet.
-        "hardsight logistic": lambda: _judged(task, of(x, y), Logistic())(),
+        "hardsight logistic": lambda: _judged(task, Samples.of(x, y), Logistic())(),
     }
     what = (
         "10 heads on 2,000 × 384 made-up embeddings, 10 classes, 5 % of the labels drawn anew, 5 folds × 2 repeats. "
@@ -229,7 +229,7 @@ def growth(runs: int, engine: str = "auto") -> Iterator[Growth]:
                 size["samples"], size["features"], n_informative=20, n_redundant=0, n_classes=size["classes"],
                 n_clusters_per_class=1, random_state=0,
             )  # fmt: skip
-            samples, plan = of(x.astype(np.float32), y), _plan(y, repeats=size["members"] // 5)
+            samples, plan = Samples.of(x.astype(np.float32), y), _plan(y, repeats=size["members"] // 5)
             learner = Network(hidden=(size["hidden units"],), epochs=5, engine=engine)
             work = partial(_views, learner, samples, plan)
             seconds.append(median(_seconds(work) for _ in range(runs)))

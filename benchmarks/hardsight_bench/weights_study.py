@@ -19,7 +19,7 @@ import pandas as pd
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import HardsightError, HardsightWarning, InputError
 from hardsight.estimation.measure import measure
@@ -265,7 +265,7 @@ def _pupil(
 def _fitted(made: World, weights: np.ndarray | str, learner: str, seed: int) -> Answer:
     """A learner of scikit-learn's kind, with its recipe of ``LEARNERS``."""
     assert not isinstance(weights, str)
-    model = LEARNERS[learner].make(of(made.x, made.y, weights=weights))
+    model = LEARNERS[learner].make(Samples.of(made.x, made.y, weights=weights))
     estimator = seeded(clone(model.estimator), seed)  # type: ignore[attr-defined]
     argument = weight_argument(estimator)
     assert argument is not None

@@ -21,8 +21,8 @@ from hardsight_bench.weights_worlds import IMBALANCES, LEAST, NOISES, RIGHT, Cel
 from torch.nn.functional import cross_entropy
 
 import hardsight as hs
+from hardsight import Samples
 from hardsight.cli import main
-from hardsight.data import of
 from hardsight.errors import InputError
 from hardsight.resampling.splitters import Plan, Round
 from hardsight.weights import SCHEMES
@@ -196,7 +196,7 @@ def test_a_member_of_a_mixed_ensemble_is_the_one_trained_alone(monkeypatch):
 def test_a_member_is_the_network_of_measure():
     n, judged = len(TASK.y), len(TASK.test_x)
     x, y = np.concatenate([TASK.x, TASK.test_x]), np.concatenate([TASK.y, SMALL.test_y[:judged]])
-    samples = of(x, y, weights=np.concatenate([OWN[0], np.ones(judged)]))
+    samples = Samples.of(x, y, weights=np.concatenate([OWN[0], np.ones(judged)]))
     fold = np.repeat(np.array([-1, 0], np.int32), [n, judged])
     plan = Plan([Round(fold, 1)], np.arange(len(y)), 1, 0)
     (view,) = SHORT.views(samples, plan, lambda _: None)

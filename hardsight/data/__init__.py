@@ -1,7 +1,6 @@
-"""Doors for data: every kind of input becomes :class:`Samples`, with stable ids and labels as codes."""
+"""Readers and converters: every kind of input becomes :class:`Samples`, with stable ids and labels as codes."""
 
 from hardsight.data.from_files import read
-from hardsight.data.from_memory import of
 from hardsight.data.samples import Kind, Samples
 
-__all__ = ["Kind", "Samples", "of", "read"]
+__all__ = ["Kind", "Samples", "read"]

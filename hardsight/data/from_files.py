@@ -9,7 +9,6 @@ import pandas as pd
 
 from hardsight.data import csv as delimited
 from hardsight.data import from_folders as folders
-from hardsight.data.from_memory import of
 from hardsight.data.samples import Samples
 from hardsight.errors import InputError, first_line
 from hardsight.io import limits, parquet
@@ -49,7 +48,7 @@ def read(
         text: the column of a table to read as text.
         drop: columns or arrays that are not features.
         task: "classification", "regression" or "auto".
-        embedding: how texts and images become numbers, see :func:`hardsight.data.of`.
+        embedding: how texts and images become numbers, see :meth:`Samples.of`.
 
     Raises:
         InputError: no such path, a file that cannot be read, a name it does not hold, or data that cannot be used.
@@ -95,7 +94,7 @@ def read(
         raise InputError(f"the label is missing: name its column (label, --label). The columns are {join_names(frame)}")
     if not len(frame):
         raise InputError(f"{place} has a header but no rows: give a file with data")
-    return _with(of(frame, label, ids=id, groups=group, weights=weights, text=text, **roles), notices)
+    return _with(Samples.of(frame, label, ids=id, groups=group, weights=weights, text=text, **roles), notices)
 
 
 def _suffix(place: Path) -> str:
@@ -152,7 +151,7 @@ def _archive(
         X, y, ids, groups, counts = (
             None if name is None else archive.array(name) for name in (others[0], *named.values())
         )
-    return of(X, y, ids=ids, groups=groups, weights=counts, label=label, **roles)
+    return Samples.of(X, y, ids=ids, groups=groups, weights=counts, label=label, **roles)
 
 
 def _array(
@@ -166,7 +165,7 @@ def _array(
         None if name is None else _values(place, name, len(np.atleast_1d(X)), role)
         for name, role in ((label, "label"), (id_, "id"), (group, "group"), (weights, "weights"))
     )
-    return of(X, y, ids=ids, groups=groups, weights=counts, label=shown(Path(label).stem), **roles)
+    return Samples.of(X, y, ids=ids, groups=groups, weights=counts, label=shown(Path(label).stem), **roles)
 
 
 def _npy(place: Path) -> np.ndarray:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from hardsight.data import images
-from hardsight.data.from_memory import of
 from hardsight.data.samples import Samples
 from hardsight.errors import InputError
 from hardsight.io import limits
@@ -56,7 +55,7 @@ def read(folder: Path, *, label: str | None, task: str, embedding: Any) -> Sampl
         features = [_text(folder / file) for file in classed]
     if task == "regression":
         raise InputError(f"{folder} holds classes, one a subfolder: regression needs a table with a column of numbers")
-    samples = of(features, y, ids=ids, task="classification", label=label or "class", embedding=embedding)
+    samples = Samples.of(features, y, ids=ids, task="classification", label=label or "class", embedding=embedding)
     return replace(samples, notices=(*notices, *samples.notices))
 
 

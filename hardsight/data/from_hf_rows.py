@@ -55,7 +55,7 @@ class Items:
             yield from (repr(row).encode("utf-8", "surrogatepass") for row in rows.to_pylist())
 
 
-def of(
+def rows_to_samples(
     X: Any,
     y: Any = None,
     *,

@@ -37,7 +37,7 @@ class _Given:
     notices: list[str] = field(default_factory=list)
 
 
-def of(
+def to_samples(
     X: Any,
     y: Any = None,
     *,
@@ -49,37 +49,7 @@ def of(
     text: str | None = None,
     embedding: Any = "auto",
 ) -> Samples:
-    """Samples from data in memory.
-
-    Args:
-        X: features, one of
-
-            - a numpy array or torch tensor ``(sample, feature)``: numbers, NaN where a value is missing;
-            - an array of images ``(sample, height, width)`` or ``(sample, height, width, channel)`` with 1, 3 or 4
-              channels (channels may come first); other arrays of more than two axes are plain numbers;
-            - a pandas frame (or anything with ``to_pandas``): numbers, truth values, categories;
-            - a list, Series or array of strings; a list of Pillow images; nested lists of numbers;
-            - a map-style torch Dataset of ``(features, label, …)`` items, with ``y=None``;
-            - a Hugging Face dataset: one text column, an image column or numbers.
-        y: labels, ``(sample,)``, or the name of the label's column in ``X``.
-        ids: what names the samples, ``(sample,)`` int or str, unique; or a column's name. By default the index of a
-            frame or Series where it is unique whole numbers or text, else 0, 1, 2, … with a notice.
-        groups: samples of one group never stand on both sides of a split, ``(sample,)`` hashable; or a column's name.
-        weights: how much each sample counts in training, ``(sample,)``, 0 or more; or a column's name.
-        task: "classification", "regression", or "auto" (see :func:`hardsight.data.labels.labelled`).
-        label: what the label is called in results; by default the name of its column or Series. Where ``X`` has columns
-            and ``y`` is None, the label's column.
-        text: the column that holds the text to learn from; all other columns are then left out.
-        embedding: how texts and images become numbers: "auto", "tfidf", "sentence-transformers:MODEL"; "pixels",
-            "pixels:SIDE", "efficientnet-lite0"; or numbers that you have, ``(sample, feature)``.
-
-    Raises:
-        InputError: data that cannot be used as given; the message names the column, row or argument and the mend.
-
-    >>> samples = of([[0.5], [1.5], [2.5]], ["dog", "cat", "dog"], ids=["a", "b", "c"])
-    >>> samples.classes, samples.labels.tolist(), samples.kind
-    (('cat', 'dog'), [1, 0, 1], 'array')
-    """
+    """Convert data in memory to samples; see :meth:`Samples.of`."""
     if isinstance(X, Samples):
         return X
     given = _recognise(X, y, ids, groups, weights, label, text)

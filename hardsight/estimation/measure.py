@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from hardsight import __version__
-from hardsight import data as doors
 from hardsight.attribution.hardness import hardness
 from hardsight.attribution.label_noise import Known, class_prior
 from hardsight.attribution.ledger import ledger
@@ -106,7 +105,7 @@ def measure(
             predict but a loss, such as texts of a language model.
         label: the label's name in tables and reports.
         text: the column of a DataFrame that holds texts to measure.
-        embedding: how texts and images become numbers; see :func:`hardsight.data.of`.
+        embedding: how texts and images become numbers; see :meth:`Samples.of`.
         reliability: train until the ranking by error is this reliable (split-half, Spearman–Brown; 0.95, say), or all
             ``repeats``, then 50 by default, are done.
         budget: "20 models": folds and repeats that make the most of so many trainings
@@ -157,7 +156,7 @@ def measure(
             )
         found = X
     else:
-        door = items.of if getattr(learner, "reads_items", False) else doors.of
+        door = items.rows_to_samples if getattr(learner, "reads_items", False) else Samples.of
         found = door(
             X, y, ids=ids, groups=groups, weights=weights, task=task, label=label, text=text, embedding=embedding
         )

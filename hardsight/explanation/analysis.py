@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardsight import data as doors
 from hardsight.data import Samples
 from hardsight.data.columns import weightings
 from hardsight.difficulty.result import Difficulty
@@ -101,7 +100,7 @@ def explain(
     if isinstance(X, Samples):
         found = X
     else:
-        found = doors.of(X, y, ids=ids, groups=groups, task=task, label=label, text=text, embedding=embedding)
+        found = Samples.of(X, y, ids=ids, groups=groups, task=task, label=label, text=text, embedding=embedding)
     if found.loss_only:
         raise InputError("samples that have a loss and nothing to predict cannot be explained: give labels")
     if not margin > 0:

@@ -10,7 +10,6 @@ import pandas as pd
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 
-from hardsight import data as doors
 from hardsight.data import Samples
 from hardsight.data import frames as tables
 from hardsight.errors import InputError
@@ -100,13 +99,13 @@ def _samples(X: Any, told: np.ndarray, rows: np.ndarray, task: str = "classifica
         found = _of_frame(frame, told[rows], rows, task)
         # Columns that say nothing are left out of what is read, and a ColumnTransformer may name them.
         return replace(found, features=frame, kind="table", embedding=found.matrix)
-    return doors.of(np.asarray(X)[rows], told[rows], ids=rows, task=task)
+    return Samples.of(np.asarray(X)[rows], told[rows], ids=rows, task=task)
 
 
 def _of_frame(frame: pd.DataFrame, told: np.ndarray, rows: np.ndarray, task: str) -> Samples:
     """As far as it can be read: a pipeline may make something of the other columns, or leave them out."""
     try:
-        return doors.of(frame, told, ids=rows, task=task)
+        return Samples.of(frame, told, ids=rows, task=task)
     except InputError:
         readable = frame.loc[:, [_is_readable(frame.iloc[:, [at]]) for at in range(frame.shape[1])]]
         if readable.shape[1] == frame.shape[1]:
@@ -116,7 +115,7 @@ def _of_frame(frame: pd.DataFrame, told: np.ndarray, rows: np.ndarray, task: str
                 "no column of X holds numbers or categories that differ between samples, which tell who neighbours are: add "
                 "one, such as the days since a date"
             ) from None
-        return doors.of(readable, told, ids=rows, task=task)
+        return Samples.of(readable, told, ids=rows, task=task)
 
 
 def _is_readable(column: pd.DataFrame) -> bool:

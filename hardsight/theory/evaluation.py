@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from hardsight.data import of
+from hardsight.data import Samples
 from hardsight.learners import Network
 from hardsight.resampling.splitters import Plan, Round
 
@@ -26,7 +26,7 @@ def predictions(
     # Test samples carry some label, which no model is trained on.
     labels = np.concatenate([y, np.full(tests, y[0])])
     both = None if weights is None else np.concatenate([weights, np.full(tests, weights.mean())])
-    samples = of(np.concatenate([x, test_x]), labels, weights=both)
+    samples = Samples.of(np.concatenate([x, test_x]), labels, weights=both)
     fold = np.concatenate([np.full(n, -1), np.zeros(tests)]).astype(np.int32)
     plan = Plan([Round(fold, 1)], np.arange(n + tests), 1, seed)
     (view,) = Network(**recipe).views(samples, plan, lambda _: None)

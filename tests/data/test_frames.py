@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.data.frames import clean
 from hardsight.data.samples import encode
 from hardsight.errors import InputError
@@ -28,7 +28,7 @@ def framed(column, dtype=None):
 
 def refused(match, column, dtype=None):
     with pytest.raises(InputError, match=match) as caught:
-        of(framed(column, dtype), Y)
+        Samples.of(framed(column, dtype), Y)
     assert "\n" not in str(caught.value)
     assert "größe" in str(caught.value)
 
@@ -79,7 +79,7 @@ def test_categories(column, dtype, vocabulary):
 
 def test_notices_name_the_column():
     def said(column, dtype=None):
-        return " ".join(of(framed(column, dtype), Y).notices)
+        return " ".join(Samples.of(framed(column, dtype), Y).notices)
 
     assert "Column 'größe' holds numbers written as text: read as numbers." in said(["1", "2"] * 15)
     assert "'?', 'NA' counts as missing (20 rows)" in said(["1", "?", "NA"] * 10)
@@ -91,7 +91,7 @@ def test_notices_name_the_column():
 
 def test_a_column_named_like_an_identifier_that_numbers_the_rows_is_left_out():
     for name in ("id", "Unnamed: 0", "customer_id", "Index"):
-        samples = of(pd.DataFrame({name: range(N), "x": NUMBERS}), Y)
+        samples = Samples.of(pd.DataFrame({name: range(N), "x": NUMBERS}), Y)
         assert list(samples.features) == ["x"]
         assert (
             f"Column {name!r} numbers the rows: left out. Name it as id ({format_option('id', name)})"
@@ -176,7 +176,7 @@ def test_too_many_categories():
     n = 2500
     codes = pd.DataFrame({"x": np.arange(n) / 7, "zip": [f"c{at % 1200}" for at in range(n)]})
     with pytest.raises(InputError, match="column 'zip' has 1200 different values in 2500 rows, more than 1000: merge"):
-        of(codes, ["a", "b"] * (n // 2))
+        Samples.of(codes, ["a", "b"] * (n // 2))
 
 
 def test_frames_that_cannot_be_used():
@@ -191,29 +191,29 @@ def test_frames_that_cannot_be_used():
         (framed(NUMBERS), Y[:4], "30 samples, 4 labels"),
     ]:
         with pytest.raises(InputError, match=message):
-            of(frame, y)
+            Samples.of(frame, y)
     with pytest.raises(InputError, match="column 'größe' cannot be both label and ids"):
-        of(framed(Y), "größe", ids="größe")
+        Samples.of(framed(Y), "größe", ids="größe")
     with pytest.raises(InputError, match=r"ids \(column 'größe'\) must be unique"):
-        of(framed([1, 2] * 15), Y, ids="größe")
+        Samples.of(framed([1, 2] * 15), Y, ids="größe")
     with pytest.raises(InputError, match="no column 'x' to use as text"):
-        of(framed(Y), Y, text="x")
+        Samples.of(framed(Y), Y, text="x")
 
 
 def test_a_text_column_is_read_as_text():
     sentences = [f"{WORDS[at % 8]} and {WORDS[at % 5]} see the {WORDS[at % 3]} of number {at}" for at in range(N)]
-    samples = of(framed(sentences), Y, text="größe")
+    samples = Samples.of(framed(sentences), Y, text="größe")
     assert (samples.kind, samples.features.tolist()) == ("text", sentences)
     assert "Only column 'größe' is learnt from; left out: 'number'." in samples.notices
-    alone = of(pd.DataFrame({"review": sentences, "y": Y}), "y")
+    alone = Samples.of(pd.DataFrame({"review": sentences, "y": Y}), "y")
     assert alone.kind == "text"
     assert "Column 'review' is read as text." in alone.notices
     with pytest.raises(InputError, match=r"column 'größe' must be text in every row. Got 1 .* \(row 3\)"):
-        of(framed([*sentences[:3], None, *sentences[4:]]), Y, text="größe")
+        Samples.of(framed([*sentences[:3], None, *sentences[4:]]), Y, text="größe")
 
 
 def test_a_series_of_categories_is_one_column():
-    samples = of(pd.Series(["rot", "blau", "rot"], dtype="category", name="farbe"), ["x", "y", "x"])
+    samples = Samples.of(pd.Series(["rot", "blau", "rot"], dtype="category", name="farbe"), ["x", "y", "x"])
     assert (samples.kind, samples.matrix.tolist()) == ("table", [[0, 1], [1, 0], [0, 1]])
 
 
@@ -221,7 +221,7 @@ def test_encoding_worked_by_hand():
     frame = pd.DataFrame(
         {"n": [1.0, np.nan, 3.0], "c": ["b", "a", None], "t": [True, False, True], "y": ["u", "v", "u"]}
     )
-    samples = of(frame, "y")
+    samples = Samples.of(frame, "y")
     np.testing.assert_array_equal(
         samples.matrix,
         np.array([[1, 0, 0, 0, 1, 1], [np.nan, 1, 0, 1, 0, 0], [3, 0, 1, 0, 0, 1]], dtype=np.float32),

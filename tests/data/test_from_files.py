@@ -14,7 +14,7 @@ from PIL import Image
 from pyarrow.parquet import ParquetFile
 from sklearn.datasets import load_breast_cancer
 
-from hardsight.data import of, read
+from hardsight import Samples, read
 from hardsight.errors import InputError
 
 FRAME = pd.DataFrame(
@@ -49,7 +49,7 @@ def test_every_table_reads_alike(tmp_path):
         tmp_path / "f.parquet",
     ]
     FRAME.to_parquet(paths[-1])
-    expected = of(FRAME, "art")
+    expected = Samples.of(FRAME, "art")
     for path in paths:
         samples = read(path, label="art")
         np.testing.assert_array_equal(samples.matrix, expected.matrix, err_msg=path.name)
@@ -62,7 +62,7 @@ def test_real_data_round_trips_through_files(tmp_path):
     frame.to_csv(tmp_path / "a.csv", index=False)
     frame.to_parquet(tmp_path / "a.parquet")
     np.savez(tmp_path / "a.npz", X=frame.drop(columns="target").to_numpy(), target=frame["target"].to_numpy())
-    expected = of(frame, "target")
+    expected = Samples.of(frame, "target")
     for name in ("a.csv", "a.parquet", "a.npz"):
         samples = read(tmp_path / name, label="target")
         np.testing.assert_array_equal(samples.matrix, expected.matrix)

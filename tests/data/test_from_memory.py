@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
-from hardsight.data import Samples, of
+from hardsight import Samples
 from hardsight.data import samples as core
 from hardsight.errors import InputError
 
@@ -26,7 +26,7 @@ Y = ["b", "a", "b", "a", "b", "a"]
 
 def refused(match, *arguments, **keywords):
     with pytest.raises(InputError, match=match) as caught:
-        of(*arguments, **keywords)
+        Samples.of(*arguments, **keywords)
     assert "\n" not in str(caught.value)
 
 
@@ -39,7 +39,7 @@ def test_the_room_opens_without_torch_or_sklearn():
 
 
 def test_arrays():
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     assert (samples.kind, samples.classes, samples.label_name) == ("array", ("a", "b"), "label")
     np.testing.assert_array_equal(samples.labels, [1, 0, 1, 0, 1, 0])
     np.testing.assert_array_equal(samples.ids, np.arange(6))
@@ -62,41 +62,44 @@ def test_arrays():
     ],
 )
 def test_whatever_holds_numbers_is_an_array(features):
-    samples = of(features, Y)
+    samples = Samples.of(features, Y)
     assert samples.kind == "array"
     np.testing.assert_array_equal(samples.matrix, X)
 
 
 @pytest.mark.parametrize("values", [[1.0, 2, 3, 4, 5, 6], np.arange(6), range(6), torch.arange(6)])
 def test_one_number_a_sample_is_one_feature(values):
-    assert of(values, Y).matrix.shape == (6, 1)
+    assert Samples.of(values, Y).matrix.shape == (6, 1)
 
 
 def test_missing_numbers_in_a_list_are_nan():
-    assert np.isnan(of([[1.0, None], [2.0, 3.0]], ["a", "b"]).matrix).tolist() == [[False, True], [False, False]]
+    assert np.isnan(Samples.of([[1.0, None], [2.0, 3.0]], ["a", "b"]).matrix).tolist() == [
+        [False, True],
+        [False, False],
+    ]
 
 
 def test_masked_numbers_are_missing():
-    masked = of(np.ma.masked_array(np.arange(6).reshape(3, 2), [[0, 1], [0, 0], [0, 0]]), ["a", "b", "a"])
+    masked = Samples.of(np.ma.masked_array(np.arange(6).reshape(3, 2), [[0, 1], [0, 0], [0, 0]]), ["a", "b", "a"])
     assert np.isnan(masked.matrix).tolist() == [[False, True], [False, False], [False, False]]
 
 
 def test_frames_with_real_data():
     frame = load_wine(as_frame=True).frame
-    samples = of(frame, "target")
+    samples = Samples.of(frame, "target")
     assert (samples.kind, samples.classes, samples.label_name) == ("table", (0, 1, 2), "target")
     assert samples.matrix.shape == (178, 13)
     assert "target" not in samples.features
-    same = of(frame.drop(columns="target"), frame["target"])
+    same = Samples.of(frame.drop(columns="target"), frame["target"])
     assert same.label_name == "target"
     np.testing.assert_array_equal(same.matrix, samples.matrix)
     np.testing.assert_array_equal(same.labels, samples.labels)
-    np.testing.assert_array_equal(of(frame, label="target").labels, samples.labels)
+    np.testing.assert_array_equal(Samples.of(frame, label="target").labels, samples.labels)
 
 
 def test_columns_can_be_named_for_every_role():
     frame = pd.DataFrame({"größe": range(0, 12, 2), "wer": list("aabbcc"), "名前": list("uvwxyz"), "art": Y})
-    samples = of(frame, "art", ids="名前", groups="wer")
+    samples = Samples.of(frame, "art", ids="名前", groups="wer")
     assert samples.ids.tolist() == list("uvwxyz")
     assert samples.groups is not None
     assert samples.groups.tolist() == [0, 0, 1, 1, 2, 2]
@@ -105,9 +108,9 @@ def test_columns_can_be_named_for_every_role():
 
 def test_the_index_names_samples_if_it_can():
     frame = pd.DataFrame({"x": range(0, 12, 2), "y": Y})
-    assert of(frame.set_axis(list("fedcba")), "y").ids.tolist() == list("fedcba")
-    assert of(frame.set_axis([5, 4, 3, 2, 1, 0]), "y").ids.tolist() == [5, 4, 3, 2, 1, 0]
-    repeated = of(frame.set_axis([0, 0, 1, 2, 3, 4]), "y")
+    assert Samples.of(frame.set_axis(list("fedcba")), "y").ids.tolist() == list("fedcba")
+    assert Samples.of(frame.set_axis([5, 4, 3, 2, 1, 0]), "y").ids.tolist() == [5, 4, 3, 2, 1, 0]
+    repeated = Samples.of(frame.set_axis([0, 0, 1, 2, 3, 4]), "y")
     assert repeated.ids.tolist() == list(range(6))
     assert "index repeats" in " ".join(repeated.notices)
 
@@ -123,18 +126,18 @@ def test_the_index_names_samples_if_it_can():
 )
 def test_an_index_that_names_no_sample_is_said_with_what_takes_it(index, why):
     frame = pd.DataFrame({"x": range(0, 12, 2), "y": Y}, index=index)
-    samples = of(frame, "y")
+    samples = Samples.of(frame, "y")
     assert samples.ids.tolist() == list(range(6))
     assert f"The index {why} and names no sample: ids are 0, 1, 2, …." in samples.notices[0]
     assert "give ids=X.index.map(str), or" in samples.notices[0]
-    assert of(frame, "y", ids=frame.index.map(str)).ids.tolist() == [str(name) for name in index]
+    assert Samples.of(frame, "y", ids=frame.index.map(str)).ids.tolist() == [str(name) for name in index]
 
 
 def test_labels_whose_index_contradicts_that_of_the_features_are_refused():
     frame = pd.DataFrame({"x": range(0, 12, 2)}, index=list("abcdef"))
     y = pd.Series(Y, index=list("abcdef"))
     for positions in (y, y.reset_index(drop=True), y.to_numpy()):
-        assert of(frame, positions).labels.tolist() == [1, 0, 1, 0, 1, 0]
+        assert Samples.of(frame, positions).labels.tolist() == [1, 0, 1, 0, 1, 0]
     message = r"different indexes: give y.reindex\(X.index\) to match them by index, or y.to_numpy\(\)"
     refused(message, frame, y.iloc[::-1])
     refused(message, frame, y.set_axis(list("uvwxyz")))
@@ -142,24 +145,24 @@ def test_labels_whose_index_contradicts_that_of_the_features_are_refused():
     levels = frame.set_axis(pd.MultiIndex.from_product([["u", "v"], [1, 2, 3]]))
     refused(message, levels, y)
     refused(message, frame, pd.Series(Y, index=levels.index))
-    assert of(levels, y.reset_index(drop=True)).labels.tolist() == [1, 0, 1, 0, 1, 0]
-    assert of(levels, pd.Series(Y, index=levels.index)).labels.tolist() == [1, 0, 1, 0, 1, 0]
+    assert Samples.of(levels, y.reset_index(drop=True)).labels.tolist() == [1, 0, 1, 0, 1, 0]
+    assert Samples.of(levels, pd.Series(Y, index=levels.index)).labels.tolist() == [1, 0, 1, 0, 1, 0]
 
 
 def test_a_label_left_among_the_features_is_no_feature():
     frame = pd.DataFrame({"x": range(0, 12, 2), "y": Y})
-    samples = of(frame, frame["y"])
+    samples = Samples.of(frame, frame["y"])
     assert list(samples.features) == ["x"]
     assert "Column 'y' is the label itself: left out of the features." in samples.notices
 
 
 def test_arrow_tables_are_frames():
-    assert of(pa.table({"x": [1.5, 2.5, 2.0], "y": ["a", "b", "a"]}), "y").kind == "table"
+    assert Samples.of(pa.table({"x": [1.5, 2.5, 2.0], "y": ["a", "b", "a"]}), "y").kind == "table"
 
 
 def test_torch_datasets():
     labels = torch.tensor([1, 0, 1, 0, 1, 0])
-    samples = of(torch.utils.data.TensorDataset(torch.tensor(X), labels))
+    samples = Samples.of(torch.utils.data.TensorDataset(torch.tensor(X), labels))
     np.testing.assert_array_equal(samples.matrix, X)
     assert samples.labels.tolist() == labels.tolist()
 
@@ -173,7 +176,7 @@ def test_torch_datasets():
             return torch.full((3, 2, 5), float(at)), at % 2, "more"
 
     Pictures.__module__ = "datasets.mine"
-    pictures = of(Pictures())
+    pictures = Samples.of(Pictures())
     assert (pictures.kind, pictures.features.shape) == ("image", (4, 2, 5, 3))
     assert (pictures.classes, pictures.labels.tolist()) == (("ant", "zebra"), [1, 0, 1, 0])
     refused("holds its labels: leave y out", Pictures(), [0, 1, 0, 1])
@@ -200,7 +203,7 @@ def test_torch_datasets_of_another_make():
 def test_hugging_face_text_keeps_class_names():
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["pos", "neg"])})
     data = datasets.Dataset.from_dict({"text": ["good", "bad", "fine", "poor"], "label": [0, 1, 0, 1]}, features)
-    samples = of(data, "label")
+    samples = Samples.of(data, "label")
     assert (samples.kind, samples.classes, samples.labels.tolist()) == ("text", ("neg", "pos"), [1, 0, 1, 0])
     assert samples.features.tolist() == ["good", "bad", "fine", "poor"]
     refused(r"give one of them, as X\['train'\]", datasets.DatasetDict({"train": data}), "label")
@@ -220,11 +223,13 @@ def test_hugging_face_images_and_tables():
         {"img": datasets.Image(), "y": datasets.Value("string"), "more": datasets.Value("int64")}
     )
     data = datasets.Dataset.from_dict({"img": pictures, "y": list("abab"), "more": [1, 2, 3, 4]}, features)
-    samples = of(data, "y")
+    samples = Samples.of(data, "y")
     assert (samples.kind, samples.features.shape) == ("image", (4, 4, 5, 3))
     assert samples.features[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
     assert "Only column 'img' is learnt from; left out: 'more'." in samples.notices
-    table = of(datasets.Dataset.from_dict({"u": [1.5, 2.0, 3.0], "v": [3, 1, 2], "y": list("aba")}), "y", ids="v")
+    table = Samples.of(
+        datasets.Dataset.from_dict({"u": [1.5, 2.0, 3.0], "v": [3, 1, 2], "y": list("aba")}), "y", ids="v"
+    )
     assert (table.kind, list(table.features), table.ids.tolist()) == ("table", ["u"], [3, 1, 2])
 
 
@@ -240,21 +245,21 @@ def test_hugging_face_images_that_cannot_be_decoded():
 
 def test_images_in_every_layout():
     digits = load_digits()
-    samples = of(digits.images, digits.target)
+    samples = Samples.of(digits.images, digits.target)
     assert (samples.kind, samples.matrix.shape, samples.embedding) == ("image", (1797, 64), None)
     pixels = np.arange(6 * 4 * 5 * 3, dtype=np.uint8).reshape(6, 4, 5, 3)
-    last = of(pixels, Y)
+    last = Samples.of(pixels, Y)
     np.testing.assert_allclose(last.matrix, pixels.reshape(6, -1) / np.float32(255), rtol=1e-6)
-    first = of(torch.from_numpy(np.moveaxis(pixels, -1, 1).copy()), Y)
+    first = Samples.of(torch.from_numpy(np.moveaxis(pixels, -1, 1).copy()), Y)
     np.testing.assert_array_equal(first.features, pixels)
     assert "Channels were moved last: images are 4 x 5 x 3." in first.notices
-    assert of(np.zeros((6, 2, 2, 2, 2)), Y).kind == "array"
+    assert Samples.of(np.zeros((6, 2, 2, 2, 2)), Y).kind == "array"
 
 
 def test_texts_in_every_container():
     texts = ["ein Hund", "eine Katze", "Hunde", "Katzen", "ein Tier", "猫"]
     for container in (texts, tuple(texts), np.array(texts), pd.Series(texts), pd.Series(texts, dtype="string")):
-        samples = of(container, Y)
+        samples = Samples.of(container, Y)
         assert samples.kind == "text"
         assert samples.features.tolist() == texts
         assert samples.matrix.dtype == np.float32
@@ -262,7 +267,7 @@ def test_texts_in_every_container():
 
 def test_your_own_embedding_stands_for_the_features():
     vectors = np.random.default_rng(0).normal(size=(6, 3))
-    np.testing.assert_array_equal(of(list("uvwxyz"), Y, embedding=vectors).matrix, vectors.astype(np.float32))
+    np.testing.assert_array_equal(Samples.of(list("uvwxyz"), Y, embedding=vectors).matrix, vectors.astype(np.float32))
     refused("6 samples, 5 rows", list("uvwxyz"), Y, embedding=vectors[:5])
     refused(r"name or an array of numbers \(sample, feature\). Got shape \(6,\)", X, Y, embedding=vectors[:, 0])
     refused("must be numbers .sample, feature., as many for every sample", X, Y, embedding=[[1], [2, 3]])
@@ -272,8 +277,8 @@ def test_your_own_embedding_stands_for_the_features():
 
 
 def test_samples_pass_through():
-    samples = of(X, Y)
-    assert of(samples) is samples
+    samples = Samples.of(X, Y)
+    assert Samples.of(samples) is samples
 
 
 # Features that cannot be used
@@ -333,11 +338,13 @@ def test_labels_ids_and_features_survive_and_follow_a_permutation(y, data):
     groups = data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n).filter(lambda codes: len(set(codes)) > 1))
     order = np.array(data.draw(st.permutations(range(n))))
     features = np.arange(2.0 * n).reshape(n, 2)
-    samples = of(features, y, ids=ids, groups=groups)
+    samples = Samples.of(features, y, ids=ids, groups=groups)
     assert [samples.classes[code] for code in samples.labels] == y
     assert samples.ids.tolist() == ids
 
-    other = of(features[order], [y[at] for at in order], ids=[ids[at] for at in order], groups=np.array(groups)[order])
+    other = Samples.of(
+        features[order], [y[at] for at in order], ids=[ids[at] for at in order], groups=np.array(groups)[order]
+    )
     taken = samples.take(order)
     for one in ("labels", "ids", "groups", "features", "matrix"):
         np.testing.assert_array_equal(getattr(other, one), getattr(taken, one))
@@ -357,7 +364,7 @@ def test_tables_follow_a_permutation(data, n):
         }
     )
     order = np.array(data.draw(st.permutations(range(n))))
-    samples, other = of(frame, "label"), of(frame.iloc[order], "label")
+    samples, other = Samples.of(frame, "label"), Samples.of(frame.iloc[order], "label")
     np.testing.assert_array_equal(other.ids, order)
     np.testing.assert_array_equal(other.matrix, samples.matrix[order])
     np.testing.assert_array_equal(other.labels, samples.take(order).labels)
@@ -365,7 +372,7 @@ def test_tables_follow_a_permutation(data, n):
 
 def test_equal_features_have_equal_fingerprints():
     frame = load_breast_cancer(as_frame=True).frame
-    samples = of(pd.concat([frame, frame], ignore_index=True), "target")
+    samples = Samples.of(pd.concat([frame, frame], ignore_index=True), "target")
     marks = samples.fingerprints()
     np.testing.assert_array_equal(marks[:569], marks[569:])
     assert len(np.unique(marks)) == 569
@@ -379,7 +386,7 @@ def test_an_array_in_a_file_stays_there(tmp_path):
     labels = rng.integers(3, size=30_000)
     tracemalloc.start()
     try:
-        samples = of(mapped, labels)
+        samples = Samples.of(mapped, labels)
         samples.fingerprints()
         assert tracemalloc.get_traced_memory()[1] < 2 * core._BLOCK_BYTES + 0.5 * mapped.nbytes
     finally:
@@ -393,12 +400,12 @@ def test_numbers_are_checked_block_by_block(monkeypatch):
     x = np.arange(200.0).reshape(50, 4)
     x[[7, 33], [2, 1]] = np.inf
     with pytest.raises(InputError, match=r"Got inf at \[7, 2\] \(and 1 more\)"):
-        of(x, np.arange(50) % 2)
+        Samples.of(x, np.arange(50) % 2)
     x = np.full((50, 4), np.nan)
     x[40, :3] = 1.0
     with pytest.raises(InputError, match="column 3 of X has no value in any of 50 rows"):
-        of(x, np.arange(50) % 2)
+        Samples.of(x, np.arange(50) % 2)
     x = np.zeros((50, 4))
     x[20:] = -0.0
     x[49, 3] = 1.0
-    assert len(np.unique(of(x, np.arange(50) % 2).fingerprints())) == 2
+    assert len(np.unique(Samples.of(x, np.arange(50) % 2).fingerprints())) == 2

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import InputError
 
 X = np.arange(12.0).reshape(6, 2)
@@ -16,7 +16,7 @@ Y = ["b", "a", "b", "a", "b", "a"]
 
 def refused(match, *arguments, **keywords):
     with pytest.raises(InputError, match=match) as caught:
-        of(*arguments, **keywords)
+        Samples.of(*arguments, **keywords)
     assert "\n" not in str(caught.value)
 
 
@@ -40,38 +40,41 @@ def refused(match, *arguments, **keywords):
     ],
 )
 def test_classes_are_sorted_python_values(y, classes):
-    samples = of(X[:3], y)
+    samples = Samples.of(X[:3], y)
     assert samples.classes == classes
     assert [type(c) for c in samples.classes] == [type(c) for c in classes]
     assert json.loads(json.dumps(samples.classes)) == list(classes)
 
 
 def test_numbers_with_a_fraction_are_targets():
-    samples = of(X, [0.5, 1, 2, 3, 4, 5])
+    samples = Samples.of(X, [0.5, 1, 2, 3, 4, 5])
     assert samples.regression
     assert samples.labels.dtype == np.float64
-    doubtful = of(X, [0.5, 1, 0.5, 1, 1, 1])
+    doubtful = Samples.of(X, [0.5, 1, 0.5, 1, 1, 1])
     assert doubtful.regression
     assert "task='classification'" in " ".join(doubtful.notices)
-    assert of(X, [0.5, 1, 0.5, 1, 1, 1], task="classification").classes == (0.5, 1.0)
-    assert of(X, ["1", "2.5", "3", "4", "5", "6"], task="regression").labels.tolist() == [1, 2.5, 3, 4, 5, 6]
+    assert Samples.of(X, [0.5, 1, 0.5, 1, 1, 1], task="classification").classes == (0.5, 1.0)
+    assert Samples.of(X, ["1", "2.5", "3", "4", "5", "6"], task="regression").labels.tolist() == [1, 2.5, 3, 4, 5, 6]
 
 
 def test_whole_numbers_are_classes_unless_there_are_too_many():
     rng = np.random.default_rng(0)
-    amounts = of(rng.normal(size=(400, 2)), rng.integers(20, 350, 400))
+    amounts = Samples.of(rng.normal(size=(400, 2)), rng.integers(20, 350, 400))
     assert amounts.regression
     assert "taken as numbers to predict (regression). To change that, say task='classification'" in amounts.notices[0]
-    assert not of(rng.normal(size=(400, 2)), np.repeat(np.arange(40), 10)).regression
-    sparse_codes = of(rng.normal(size=(9000, 1)), np.tile(np.arange(1000, 1060, 2), 300))
+    assert not Samples.of(rng.normal(size=(400, 2)), np.repeat(np.arange(40), 10)).regression
+    sparse_codes = Samples.of(rng.normal(size=(9000, 1)), np.tile(np.arange(1000, 1060, 2), 300))
     assert len(sparse_codes.classes) == 30
     assert "say task='regression'" in sparse_codes.notices[0]
-    assert of(X, [1, 2, 3, 4, 5, 6]).classes == (1, 2, 3, 4, 5, 6)
-    assert of(X, [1, 2, 3, 4, 5, 6], task="regression").regression
+    assert Samples.of(X, [1, 2, 3, 4, 5, 6]).classes == (1, 2, 3, 4, 5, 6)
+    assert Samples.of(X, [1, 2, 3, 4, 5, 6], task="regression").regression
 
 
 def test_two_spellings_of_one_class_are_told():
-    assert "differ only in spelling count as different: 'Cat', 'cat '" in of(X, ["Cat", "cat ", "x"] * 2).notices[0]
+    assert (
+        "differ only in spelling count as different: 'Cat', 'cat '"
+        in Samples.of(X, ["Cat", "cat ", "x"] * 2).notices[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,7 +124,7 @@ def test_missing_labels_name_the_ids():
     ],
 )
 def test_ids(ids, expected):
-    samples = of(X, Y, ids=ids)
+    samples = Samples.of(X, Y, ids=ids)
     assert samples.ids.tolist() == expected
     assert samples.ids.dtype == np.int64 or samples.ids.dtype.kind == "U"
 
@@ -144,9 +147,9 @@ def test_ids_that_cannot_be_used(ids, message):
 
 
 def test_groups():
-    assert of(X, Y, groups=[("u", 1), ("u", 2)] * 3).groups.tolist() == [0, 1] * 3
-    assert of(X, Y, groups=["b", 1, "a", "b", 1, "a"]).groups.tolist() == [2, 0, 1, 2, 0, 1]
-    assert of(X, Y, groups=np.array([9.5, 2, 2, 2, 2, 9.5])).groups.tolist() == [1, 0, 0, 0, 0, 1]
+    assert Samples.of(X, Y, groups=[("u", 1), ("u", 2)] * 3).groups.tolist() == [0, 1] * 3
+    assert Samples.of(X, Y, groups=["b", 1, "a", "b", 1, "a"]).groups.tolist() == [2, 0, 1, 2, 0, 1]
+    assert Samples.of(X, Y, groups=np.array([9.5, 2, 2, 2, 2, 9.5])).groups.tolist() == [1, 0, 0, 0, 0, 1]
     refused(r"groups are missing in 2 of 6 samples \(rows 1, 4\)", X, Y, groups=["b", None, "a", "b", np.nan, "a"])
     refused("6 samples, 2 groups", X, Y, groups=["b", "a"])
     refused("must be numbers, text or tuples of such. Got dict", X, Y, groups=[{}] * 6)
@@ -160,13 +163,13 @@ def test_weights():
         pd.Series([1, 0, 3, 2, 0, 6]),
         [0.5, 0, 1.5, 1, 0, 3],
     ):
-        samples = of(X, Y, weights=given)
+        samples = Samples.of(X, Y, weights=given)
         np.testing.assert_allclose(samples.weights, [0.5, 0, 1.5, 1, 0, 3])
         np.testing.assert_allclose(samples.take(np.array([5, 0])).weights, [3, 0.5])
-    assert of(X, Y).weights is None
-    np.testing.assert_allclose(of(X, Y, weights=[1.7e308] * 6).weights, 1)
+    assert Samples.of(X, Y).weights is None
+    np.testing.assert_allclose(Samples.of(X, Y, weights=[1.7e308] * 6).weights, 1)
     frame = pd.DataFrame({"a": X[:, 0], "w": [1.0, 0, 3, 2, 0, 6]})
-    samples = of(frame, Y, weights="w")
+    samples = Samples.of(frame, Y, weights="w")
     np.testing.assert_allclose(samples.weights, [0.5, 0, 1.5, 1, 0, 3])
     assert list(samples.features) == ["a"]
     refused("there is no column 'v' to use as weights", frame, Y, weights="v")
@@ -185,7 +188,7 @@ def test_weights():
 def test_only_whole_numbers_in_an_array_may_be_ids():
     ids = np.arange(12).reshape(6, 2)
     for X in (ids, ids.astype(np.uint8), ids.tolist()):
-        assert of(X, Y).integers
-        assert of(X, Y).features.dtype.kind == "f"
+        assert Samples.of(X, Y).integers
+        assert Samples.of(X, Y).features.dtype.kind == "f"
     for X in (ids + 0.5, ids > 3, pd.DataFrame(ids), np.zeros((6, 8, 8), np.uint8)):
-        assert not of(X, Y).integers
+        assert not Samples.of(X, Y).integers

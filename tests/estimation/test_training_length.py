@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn.datasets import load_wine
 
 import hardsight as hs
+from hardsight import Samples
 from hardsight.cli import main
-from hardsight.data import of
 from hardsight.errors import InputError, LearnerError
 from hardsight.estimation import measure as estimate
 from hardsight.estimation import runner as run
@@ -41,7 +41,7 @@ def chance(n=300, seed=0):
 
 
 def tried(x, y, *, groups=None, loss="log", seed=0, **more):
-    samples = of(x, y, groups=groups, **more)
+    samples = Samples.of(x, y, groups=groups, **more)
     units = units_of(len(samples), samples.groups)
     return pilot.try_lengths(Network(), samples, units, seed, loss, Serial(), lambda _: None)
 
@@ -165,7 +165,7 @@ def test_some_samples_of_many(monkeypatch):
     rng = np.random.default_rng(0)
     y = rng.choice(4, 3000, p=[0.6, 0.3, 0.09, 0.01])
     groups = rng.integers(0, 1000, 3000)
-    samples = of(rng.normal(size=(3000, 2)), y, groups=groups)
+    samples = Samples.of(rng.normal(size=(3000, 2)), y, groups=groups)
     units = units_of(3000, samples.groups)
     at = pilot.drawn(samples, units, np.random.default_rng(1))
     assert 180 <= len(at) <= 230
@@ -183,7 +183,7 @@ def test_some_samples_of_many(monkeypatch):
 def test_small_classes_are_kept_whole(monkeypatch):
     monkeypatch.setattr(pilot, "MOST_SAMPLES", 100)
     y = np.r_[np.zeros(2000), [1, 1, 1], np.full(40, 2)].astype(np.int64)
-    samples = of(np.arange(2043.0)[:, None], y)
+    samples = Samples.of(np.arange(2043.0)[:, None], y)
     at = pilot.drawn(samples, np.arange(2043), np.random.default_rng(0))
     counts = np.bincount(y[at])
     assert len(at) == 100
@@ -197,7 +197,7 @@ def test_small_classes_are_kept_whole(monkeypatch):
 
 def test_numbers_are_drawn_without_classes(monkeypatch):
     monkeypatch.setattr(pilot, "MOST_SAMPLES", 50)
-    samples = of(X, np.linspace(0, 1, len(X)), task="regression")
+    samples = Samples.of(X, np.linspace(0, 1, len(X)), task="regression")
     at = pilot.drawn(samples, np.arange(len(X)) // 3, np.random.default_rng(0))
     assert 48 <= len(at) <= 50
     assert all(np.isin(3 * (i // 3), at) for i in at)
@@ -387,7 +387,7 @@ def test_length_is_a_factor_on_the_steps():
 
 
 def test_a_longer_network_takes_more_steps():
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     plan = Plan(hs.KFold(2, 2).rounds(Y, units_of(len(X)), np.random.SeedSequence(0)), units_of(len(X)), 2, 0)
 
     def predictions(network):

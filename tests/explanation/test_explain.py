@@ -14,8 +14,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import hardsight as hs
 import hardsight.explanation
+from hardsight import Samples, read
 from hardsight.cli import main
-from hardsight.data import of, read
 from hardsight.errors import InputError
 from hardsight.estimation.backends import Serial
 from hardsight.estimation.plan import plan_of, splits_of, units_alike
@@ -156,7 +156,7 @@ def test_models_of_the_same_splits_with_other_seeds_are_a_known_null():
     x, y = load_wine(return_X_y=True)
     d, samples, learner = (
         hs.measure(x, y, learner="logistic", folds=3, repeats=2),
-        of(x, y),
+        Samples.of(x, y),
         hs.Network(hidden=(8,), epochs=3),
     )
     units, _ = units_alike(samples, "together")

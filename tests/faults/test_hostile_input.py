@@ -30,7 +30,7 @@ from hardsight_bench import datasets as sets
 from PIL import Image
 
 import hardsight as hs
-from hardsight.data import read
+from hardsight import read
 from hardsight.errors import InputError
 from hardsight.io import limits, parquet
 from hardsight.io.atomic import atomic

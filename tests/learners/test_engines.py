@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import hardsight as hs
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import HardsightWarning, InputError
 from hardsight.learners.network import compiled, engines, native
 from hardsight.learners.network.engines import Job, choose
@@ -18,7 +18,7 @@ from hardsight.learners.network.stacked import Trial
 from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
 
 PIXELS, DIGITS = load_digits(return_X_y=True)
-SAMPLES = of(PIXELS[:150], DIGITS[:150])
+SAMPLES = Samples.of(PIXELS[:150], DIGITS[:150])
 PLAN = Plan(KFold(2, 2).rounds(SAMPLES.labels, units_of(150), split_seed(0)), units_of(150), 2, 0)
 
 
@@ -55,7 +55,7 @@ def test_compiled_steps_find_the_same(make):
 
 def test_compiled_steps_weigh_samples_and_fit_targets():
     rng = np.random.default_rng(0)
-    weighted = of(PIXELS[:90], PIXELS[:90].sum(1) + 0.5, weights=rng.exponential(size=90))
+    weighted = Samples.of(PIXELS[:90], PIXELS[:90].sum(1) + 0.5, weights=rng.exponential(size=90))
     plan = Plan(KFold(2, 2).rounds(None, units_of(90), split_seed(0)), units_of(90), 2, 0)
 
     def found(engine):
@@ -66,7 +66,7 @@ def test_compiled_steps_weigh_samples_and_fit_targets():
 
 
 def test_images_find_the_same_natively():
-    images = of((PIXELS[:60].reshape(-1, 8, 8, 1) * np.array([1.0, 0.5, 0.2])).astype(np.uint8), DIGITS[:60])
+    images = Samples.of((PIXELS[:60].reshape(-1, 8, 8, 1) * np.array([1.0, 0.5, 0.2])).astype(np.uint8), DIGITS[:60])
     assert images.kind == "image"
     plan = Plan(KFold(2, 2).rounds(images.labels, units_of(60), split_seed(0)), units_of(60), 2, 0)
 

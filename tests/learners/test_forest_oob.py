@@ -15,7 +15,7 @@ from sklearn.ensemble import (
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import hardsight as hs
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners import OutOfBag
 from hardsight.resampling.splitters import Plan, units_of
@@ -29,7 +29,7 @@ def views(learner, samples, units, repeats=1, seed=0):
 
 def test_against_scikit_learns_out_of_bag():
     forest = RandomForestClassifier(300, min_samples_leaf=5, random_state=1)
-    (view,) = views(OutOfBag(forest), of(X, Y), np.arange(300))
+    (view,) = views(OutOfBag(forest), Samples.of(X, Y), np.arange(300))
     reference = RandomForestClassifier(300, min_samples_leaf=5, oob_score=True, random_state=2).fit(X, Y)
     ours = -view.predictions.numpy()[np.arange(300), Y]
     theirs = -np.log(np.maximum(reference.oob_decision_function_[np.arange(300), Y], 1 / 303))
@@ -40,7 +40,7 @@ def test_against_scikit_learns_out_of_bag():
 
 def test_regression_against_scikit_learns_out_of_bag():
     x, y = make_regression(200, 5, noise=20, random_state=0)
-    (view,) = views(OutOfBag(RandomForestRegressor(200)), of(x, y), np.arange(200))
+    (view,) = views(OutOfBag(RandomForestRegressor(200)), Samples.of(x, y), np.arange(200))
     reference = RandomForestRegressor(200, oob_score=True, random_state=0).fit(x, y)
     ours, theirs = view.predictions.numpy() - y, reference.oob_prediction_ - y
     assert spearmanr(abs(ours), abs(theirs)).statistic > 0.9
@@ -50,7 +50,7 @@ def test_regression_against_scikit_learns_out_of_bag():
 @pytest.mark.parametrize("forest", [RandomForestClassifier(40), ExtraTreesClassifier(40)])
 def test_no_tree_judges_a_relative_of_what_it_saw(forest, monkeypatch):
     groups = np.repeat(np.arange(100), 3)
-    samples = of(np.column_stack([np.arange(300.0), X]), Y)
+    samples = Samples.of(np.column_stack([np.arange(300.0), X]), Y)
     bags = []
     tree = type(forest.estimator)
     fit, answer = tree.fit, tree.predict_proba
@@ -96,7 +96,7 @@ def test_duplicates_are_kept_out_of_the_judges_bags():
 
 
 def test_forests_of_a_run_differ_and_seeds_fix_them():
-    samples, units, learner = of(X, Y), np.arange(300), OutOfBag(RandomForestClassifier(30))
+    samples, units, learner = Samples.of(X, Y), np.arange(300), OutOfBag(RandomForestClassifier(30))
     first, second = views(learner, samples, units, repeats=2)
     again, _ = views(learner, samples, units, repeats=2)
     (other,) = views(learner, samples, units, seed=1)
@@ -112,7 +112,7 @@ def test_settings_of_the_forest_reach_the_trees(monkeypatch):
         DecisionTreeClassifier, "fit", lambda self, *a, **k: (seen.append(self.get_params()), fit(self, *a, **k))[1]
     )
     forest = RandomForestClassifier(20, max_depth=3, max_features=2, min_samples_leaf=4, criterion="entropy")
-    views(OutOfBag(forest), of(X, Y), np.arange(300))
+    views(OutOfBag(forest), Samples.of(X, Y), np.arange(300))
     for params in seen:
         assert (params["max_depth"], params["max_features"], params["min_samples_leaf"]) == (3, 2, 4)
         assert params["criterion"] == "entropy"
@@ -122,7 +122,7 @@ def test_settings_of_the_forest_reach_the_trees(monkeypatch):
 
 def test_too_few_trees():
     with pytest.raises(LearnerError, match="were in every tree's bag: grow more trees than n_estimators=2"):
-        views(OutOfBag(RandomForestClassifier(2)), of(X, Y), np.arange(300))
+        views(OutOfBag(RandomForestClassifier(2)), Samples.of(X, Y), np.arange(300))
 
 
 def test_only_forests_that_fit_the_labels():
@@ -153,7 +153,7 @@ def test_a_rare_class_keeps_its_column():
 def test_front_door():
     done = []
     learner = OutOfBag(ExtraTreesRegressor(30))
-    list(learner.views(of(X, X[:, 0] + 0.1), Plan([], np.arange(300), 2, 0), done.append))
+    list(learner.views(Samples.of(X, X[:, 0] + 0.1), Plan([], np.arange(300), 2, 0), done.append))
     assert sum(done) == 60
     d = hs.measure(X, Y, learner=OutOfBag(RandomForestClassifier(30)), repeats=3)
     assert (d.count == 3).all()
@@ -186,8 +186,8 @@ def test_weights_multiply_how_often_a_bag_holds_a_sample(monkeypatch):
         return fit(self, x, y, sample_weight)
 
     monkeypatch.setattr(DecisionTreeClassifier, "fit", spying_fit)
-    views(OutOfBag(RandomForestClassifier(30)), of(x, Y), np.arange(300))
-    views(OutOfBag(RandomForestClassifier(30)), of(x, Y, weights=weights), np.arange(300))
+    views(OutOfBag(RandomForestClassifier(30)), Samples.of(x, Y), np.arange(300))
+    views(OutOfBag(RandomForestClassifier(30)), Samples.of(x, Y, weights=weights), np.arange(300))
     for (rows, plain), (same, weighted) in zip(seen[:30], seen[30:], strict=True):
         np.testing.assert_array_equal(rows, same)
         np.testing.assert_allclose(weighted, plain * (weights / weights.mean())[rows])
@@ -197,7 +197,7 @@ def test_a_sample_without_weight_teaches_no_tree():
     weights = np.where(np.arange(300) % 3 == 0, 0.0, 1.0)
     spoilt = np.where(weights == 0, (Y + 1) % 3, Y)
     true, false = (
-        views(OutOfBag(RandomForestClassifier(60)), of(X, y, weights=weights), np.arange(300))[0].predictions
+        views(OutOfBag(RandomForestClassifier(60)), Samples.of(X, y, weights=weights), np.arange(300))[0].predictions
         for y in (Y, spoilt)
     )
     torch.testing.assert_close(true, false)

@@ -28,7 +28,7 @@ from transformers import DataCollatorForLanguageModeling, DataCollatorForTokenCl
 
 import hardsight as hs
 from hardsight.cli.summary import machine, summary
-from hardsight.data import from_hf_rows as items
+from hardsight.data.from_hf_rows import rows_to_samples
 from hardsight.resampling.splitters import Plan, split_seed, units_of
 from hardsight.weights.training.tokens import sequence_losses, shifts
 
@@ -287,7 +287,7 @@ def test_every_member_has_seeds_of_its_own_and_global_numbers_stay_where_they_we
 
 
 def test_what_becomes_of_a_member_does_not_depend_on_the_others(args):
-    samples = items.of(texts(12))
+    samples = rows_to_samples(texts(12))
     rounds = hs.KFold(3, 2).rounds(None, units_of(12), split_seed(0))
     plan = Plan(rounds, units_of(12), 2, 0)
     learner = language(gpt2, args)
@@ -355,12 +355,12 @@ def test_equal_rows_groups_and_ids(args):
     assert d.ids.tolist() == [f"s{i}" for i in range(24)]
     assert any("share their features with another exactly" in said for said in d.settings["notices"])
     np.testing.assert_array_equal(d.error[:12], d.error[12:])
-    found = items.of(double, ids="name", groups="label")
+    found = rows_to_samples(double, ids="name", groups="label")
     assert found.groups.tolist() == double["label"]
     assert found.features.features == ("sentence", "input_ids")
     assert len(set(found.fingerprints().tolist())) == len(set(data["sentence"]))
     assert found.take(np.array([3, 1])).features.shown(0) == data["sentence"][3]
-    tokens = items.of(double.remove_columns(["sentence", "label"]), ids="name")
+    tokens = rows_to_samples(double.remove_columns(["sentence", "label"]), ids="name")
     assert tokens.loss_only
     assert len(set(tokens.fingerprints().tolist())) == len(set(data["sentence"]))
     assert tokens.features.shown(2) == f"input_ids: {data['input_ids'][2]}"
@@ -453,7 +453,7 @@ def test_data_that_cannot_be_used(args):
     unknown = data.map(lambda row: {"label": row["label"] - 1})
     refused(r"column 'label' is below 0 in 6 samples \(rows 0, 2, 4, …\)", unknown, learner)
     with pytest.raises(hs.InputError, match=r"only hs\.HuggingFace reads"):
-        hs.measure(items.of(texts(12)), learner="ridge")
+        hs.measure(rows_to_samples(texts(12)), learner="ridge")
 
 
 def test_models_that_cannot_be_used(args):

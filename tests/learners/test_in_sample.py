@@ -8,7 +8,7 @@ from sklearn.metrics import log_loss
 from sklearn.naive_bayes import GaussianNB
 
 import hardsight as hs
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import LearnerError
 from hardsight.io import memmap as storage
 from hardsight.learners import InSampleLosses, View
@@ -16,7 +16,7 @@ from hardsight.measures.held_out import HeldOut
 from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
 
 X, Y = load_wine(return_X_y=True)
-SAMPLES = of(X, Y)
+SAMPLES = Samples.of(X, Y)
 UNITS = units_of(len(X))
 PLAN = Plan(KFold(5, 2).rounds(Y, UNITS, split_seed(0)), UNITS, 2, 0, in_sample=True)
 

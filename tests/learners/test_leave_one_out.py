@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 import hardsight as hs
+from hardsight import Samples
 from hardsight.cli.demo_data import flip
-from hardsight.data import of
 from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut, leave_one_out
 from hardsight.learners.leave_one_out import kernel_ridge, logistic, neighbours
@@ -171,7 +171,7 @@ def test_logistic_without_large_units_is_refitted():
 @pytest.mark.parametrize("count", [1, 10, 40])
 def test_neighbours_equal_refits(count, units):
     learner = NeighboursLeaveOneOut(count)
-    samples, apart = of(WINE, WINE_LABELS), UNITS[units]
+    samples, apart = Samples.of(WINE, WINE_LABELS), UNITS[units]
     x = scaled(samples.matrix)
     model = KNeighborsClassifier(count)
 
@@ -185,7 +185,7 @@ def test_neighbours_equal_refits(count, units):
     np.testing.assert_allclose(found[full], share[full], rtol=1e-12)
     np.testing.assert_allclose(found[~full], (count * share[~full] + 1) / (count + 3), rtol=1e-12)
     quantity = KNeighborsRegressor(count)
-    goal = of(WINE, TARGET)
+    goal = Samples.of(WINE, TARGET)
     mean = refits(apart, lambda rest, judged: quantity.fit(x[rest], goal.labels[rest]).predict(x[judged]))
     np.testing.assert_allclose(view(learner, goal, apart), mean, rtol=1e-12)
 
@@ -216,21 +216,21 @@ def test_kernel_ridge_equals_refits(penalty, units):
 
 
 def test_kernel_learner_classes_and_regression():
-    samples = of(WINE, WINE_LABELS)
+    samples = Samples.of(WINE, WINE_LABELS)
     x = scaled(samples.matrix)
     scores = kernel_ridge(x, np.eye(3)[WINE_LABELS], ALONE, 2.0, 1 / 13)
     found = np.exp(view(KernelRidgeLeaveOneOut(2.0), samples, ALONE))
     scale = np.log(found[:, 1] / found[:, 0]) / (scores[:, 1] - scores[:, 0])
     np.testing.assert_allclose(found, softmax(scale[0] * scores, axis=1), rtol=1e-8)
     assert scale[0] > 0
-    goal = of(WINE, TARGET)
+    goal = Samples.of(WINE, TARGET)
     expected = kernel_ridge(x, goal.labels[:, None], ALONE, 2.0, 0.3)[:, 0]
     np.testing.assert_allclose(view(KernelRidgeLeaveOneOut(2.0, 0.3), goal, ALONE), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("learner", LEARNERS, ids=NAMES)
 def test_batches_change_nothing(learner, monkeypatch):
-    samples = of(WINE, WINE_LABELS)
+    samples = Samples.of(WINE, WINE_LABELS)
     whole = view(learner, samples, GROUPS)
     monkeypatch.setattr(leave_one_out, "BATCH", 1)
     np.testing.assert_allclose(view(learner, samples, GROUPS), whole, rtol=1e-9, atol=1e-12)
@@ -239,7 +239,7 @@ def test_batches_change_nothing(learner, monkeypatch):
 @pytest.mark.parametrize("learner", LEARNERS, ids=NAMES)
 def test_a_unit_never_judges_itself(learner):
     """Other labels for a unit change nothing of what is predicted for that unit's rows."""
-    samples, at = of(WINE, TARGET), np.flatnonzero(np.isin(GROUPS, np.bincount(GROUPS).argmax()))
+    samples, at = Samples.of(WINE, TARGET), np.flatnonzero(np.isin(GROUPS, np.bincount(GROUPS).argmax()))
     other = TARGET.copy()
     other[at] += 100
     if isinstance(learner, LogisticLeaveOneOut):
@@ -249,7 +249,7 @@ def test_a_unit_never_judges_itself(learner):
         labels[unit] = (WINE_LABELS[unit] + 1) % 3
         found = [logistic(WINE, y, LARGE, 1.0)[unit] for y in (WINE_LABELS, labels)]
     else:
-        found = [view(learner, s, GROUPS)[at] for s in (samples, of(WINE, other))]
+        found = [view(learner, s, GROUPS)[at] for s in (samples, Samples.of(WINE, other))]
     np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-6)
 
 
@@ -257,7 +257,7 @@ def test_a_unit_never_judges_itself(learner):
 def test_ticks_repeats_and_recipes(learner):
     done: list[float] = []
     plan = one_out(GROUPS, 3)
-    first, second = learner.views(of(WINE, WINE_LABELS), plan.part(range(1, 3)), done.append)
+    first, second = learner.views(Samples.of(WINE, WINE_LABELS), plan.part(range(1, 3)), done.append)
     assert (first.turn, second.turn) == (1, 2)
     torch.testing.assert_close(first.predictions, second.predictions, rtol=0, atol=0)
     assert sum(done) == learner.models(plan.part(range(1, 3))) == 2 * (GROUPS.max() + 1)
@@ -285,7 +285,7 @@ def test_recipes_name_every_setting():
 )
 def test_other_splits_are_refused(learner, drawn):
     with pytest.raises(InputError, match=r"fitted without it: use splits='loo' \(--splits loo\)"):
-        list(learner.views(of(WINE, WINE_LABELS), Plan([drawn], GROUPS, 1, 0), lambda _: None))
+        list(learner.views(Samples.of(WINE, WINE_LABELS), Plan([drawn], GROUPS, 1, 0), lambda _: None))
 
 
 @pytest.mark.parametrize("name", ["logistic-loo", "knn-loo", "kernel-loo"])
@@ -303,7 +303,7 @@ def test_groups_and_duplicates_by_the_front_door():
     x, y = np.vstack([WINE, WINE[:30]]), np.append(WINE_LABELS, WINE_LABELS[:30])
     d = hs.measure(x, y, learner="logistic-loo", splits="loo")
     assert d.settings["members"] == 120
-    samples = of(x, y)
+    samples = Samples.of(x, y)
     truth = logistic_refits(scaled(samples.matrix), y, np.append(ALONE, ALONE[:30]), 10.0)[np.arange(150), y]
     assert spearmanr(d.error, -truth)[0] > 0.9995
     grouped = hs.measure(WINE, WINE_LABELS, groups=GROUPS, learner="knn-loo", splits="loo")
@@ -319,7 +319,7 @@ def test_regression_by_the_front_door(name):
 
 
 def test_too_large_is_refused(monkeypatch):
-    samples = of(WINE, WINE_LABELS)
+    samples = Samples.of(WINE, WINE_LABELS)
     monkeypatch.setattr(leave_one_out, "LARGEST_SYSTEM", 28)
     view(LogisticLeaveOneOut(), samples, ALONE)
     monkeypatch.setattr(leave_one_out, "LARGEST_SYSTEM", 27)

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import hardsight as hs
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import HardsightWarning, InputError
 from hardsight.learners import Logistic
 from hardsight.learners.linear import logistic, softmax
@@ -64,12 +64,12 @@ def noisy(load, rate=0.05):
 @pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer])
 def test_equals_refits(load, penalty):
     x, y = noisy(load)
-    assert_like_refits(of(x, y), planned(y, KFold(5, 2)), penalty, atol=1e-2 if penalty < 1 else 1e-4)
+    assert_like_refits(Samples.of(x, y), planned(y, KFold(5, 2)), penalty, atol=1e-2 if penalty < 1 else 1e-4)
 
 
 def test_ranks_digits_as_refits_do():
     x, y = (part[:500] for part in noisy(load_digits))
-    samples, plan = of(x, y), planned(y, KFold(3, 2)).part(range(1))
+    samples, plan = Samples.of(x, y), planned(y, KFold(3, 2)).part(range(1))
     every, truth = np.zeros(len(y)), np.zeros(len(y))
     for (rows, predictions, _), member in zip(views(Logistic(), samples, plan), plan.members(), strict=True):
         every[rows] = predictions[np.arange(len(rows)), y[rows]]
@@ -83,7 +83,7 @@ def test_other_splits_equal_refits(splits, monkeypatch):
     monkeypatch.setattr(logistic, "_LARGEST_CHUNK", 7)
     x, y = noisy(load_iris)
     at = np.random.default_rng(0).permutation(150)[:60]
-    assert_like_refits(of(x[at], y[at]), planned(y[at], splits))
+    assert_like_refits(Samples.of(x[at], y[at]), planned(y[at], splits))
 
 
 def test_missing_constant_and_single_features_equal_refits():
@@ -97,8 +97,8 @@ def test_missing_constant_and_single_features_equal_refits():
     sparse[:2] = 1.0, 2.0
     wide = np.column_stack([x, rare, np.full(150, 4.0), sparse, 1e5 + 10 * rng.normal(size=150)])
     plan = planned(y, KFold(5, 2))
-    assert_like_refits(of(wide, y), plan)
-    assert_like_refits(of(x[:, 2:3], y), plan)
+    assert_like_refits(Samples.of(wide, y), plan)
+    assert_like_refits(Samples.of(x[:, 2:3], y), plan)
 
 
 def test_values_known_only_where_they_are_held_out_count_for_nothing():
@@ -107,7 +107,7 @@ def test_values_known_only_where_they_are_held_out_count_for_nothing():
     only = np.full(150, np.nan)
     first = plan.rounds[0].fold == 1
     only[first] = np.arange(first.sum())
-    assert_like_refits(of(np.column_stack([x, only]), y), plan)
+    assert_like_refits(Samples.of(np.column_stack([x, only]), y), plan)
 
 
 @pytest.mark.parametrize("labels", [2, 3, 4])
@@ -117,14 +117,14 @@ def test_a_class_missing_from_a_training_part(labels):
     y = np.repeat(np.arange(labels + 1), 12)
     x = rng.normal(size=(len(y), 3)) + y[:, None]
     fold = np.where(y == 1, 0, rng.integers(3, size=len(y))).astype(np.int32)
-    assert_like_refits(of(x, y), Plan([Round(fold, 3)], np.arange(len(y)), 1, 0))
+    assert_like_refits(Samples.of(x, y), Plan([Round(fold, 3)], np.arange(len(y)), 1, 0))
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_separable_classes(classes):
     y = np.repeat(np.arange(classes), 20)
     x = np.column_stack([y * 10 + np.linspace(0, 1, len(y)), np.linspace(0, 1, len(y))])
-    assert_like_refits(of(x, y), planned(y, KFold(4, 2)), 0.01)
+    assert_like_refits(Samples.of(x, y), planned(y, KFold(4, 2)), 0.01)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
@@ -155,7 +155,7 @@ def test_gradient_equals_autograd_and_differences(classes):
 def test_whole_objective_has_the_gradient_it_says():
     x, y = noisy(load_iris)
     x[::7, 1] = np.nan
-    samples, plan = of(x, y), planned(y, KFold(3, 2))
+    samples, plan = Samples.of(x, y), planned(y, KFold(3, 2))
     fits = logistic.Fits(logistic.design_of(samples), logistic._parts(list(plan.members())), 2.0)
     weights = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 3, 5)))
     live = torch.arange(6)
@@ -169,7 +169,7 @@ def test_whole_objective_has_the_gradient_it_says():
 
 def test_company_and_blocks_change_rounding_only(monkeypatch):
     x, y = noisy(load_wine)
-    samples, plan = of(x, y), planned(y, KFold(5, 4))
+    samples, plan = Samples.of(x, y), planned(y, KFold(5, 4))
     together = views(Logistic(), samples, plan)
     parts = [view for turn in range(4) for view in views(Logistic(), samples, plan.part(range(turn, turn + 1)))]
     monkeypatch.setattr(logistic, "_LARGEST_CHUNK", 3)
@@ -189,17 +189,17 @@ def test_where_it_starts_leaks_nothing(monkeypatch):
     x, y = noisy(load_iris)
     plan = planned(y, KFold(3, 2)).part(range(1))
     other = np.where(plan.rounds[0].fold == 1, (y + 1) % 3, y)
-    first, second = (views(Logistic(), of(x, labels), plan)[1][1] for labels in (y, other))
+    first, second = (views(Logistic(), Samples.of(x, labels), plan)[1][1] for labels in (y, other))
     np.testing.assert_allclose(first, second, rtol=0, atol=1e-4)
     monkeypatch.setattr(logistic, "_WHOLE", {})
     monkeypatch.setattr(logistic, "_NUMBERS", 20)
-    diagonal = views(Logistic(), of(x, y), plan)[1][1]
+    diagonal = views(Logistic(), Samples.of(x, y), plan)[1][1]
     np.testing.assert_allclose(diagonal, first, rtol=0, atol=1e-4)
 
 
 def test_the_fit_to_all_samples_is_made_once_a_penalty(monkeypatch):
     x, y = noisy(load_iris)
-    samples, plan = of(x, y), planned(y, KFold(3, 2))
+    samples, plan = Samples.of(x, y), planned(y, KFold(3, 2))
     made = []
     fit = logistic._fit_all
     monkeypatch.setattr(logistic, "_fit_all", lambda design, penalty: made.append(penalty) or fit(design, penalty))
@@ -214,7 +214,7 @@ def test_members_that_do_not_converge_say_so(monkeypatch):
     with pytest.warns(
         HardsightWarning, match=r"6 of 6 members .* in 3 evaluations \(largest gradient .* sought 1.0e-08"
     ):
-        views(Logistic(0.1), of(x, y), planned(y, KFold(3, 2)))
+        views(Logistic(0.1), Samples.of(x, y), planned(y, KFold(3, 2)))
 
 
 def test_minimise_on_quadratics_of_unlike_scale():

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits, load_iris
 from torch import nn
 
 import hardsight as hs
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners.network.batches import Batches, Data
 from hardsight.learners.network.network import _steps, perceptron
@@ -97,7 +97,7 @@ ALL = ("native", *TORCH)
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
 @pytest.mark.parametrize("unequal", [False, True])
 def test_members_equal_networks_trained_one_at_a_time(schedule, unequal, engine):
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     plan = plan_of(samples, groups=np.maximum(np.arange(150) - 20, 0) if unequal else None)
     assert (len({len(m.train) for m in plan.members()}) > 1) == unequal
     recipe = {"epochs": 3, "batch_size": 16, "hidden": (24, 12)}
@@ -109,7 +109,7 @@ def test_members_equal_networks_trained_one_at_a_time(schedule, unequal, engine)
 
 @pytest.mark.parametrize("engine", ALL)
 def test_regression_equals_networks_trained_one_at_a_time(engine):
-    samples = of(X, 40 + 10 * X[:, 0] * X[:, 2])
+    samples = Samples.of(X, 40 + 10 * X[:, 0] * X[:, 2])
     plan = plan_of(samples)
     recipe = {"epochs": 3, "batch_size": 16}
     found = views(hs.Network(**recipe, engine=engine), samples, plan)
@@ -118,7 +118,7 @@ def test_regression_equals_networks_trained_one_at_a_time(engine):
 
 @pytest.mark.parametrize("regression", [False, True])
 def test_in_sample_predictions_are_those_of_networks_trained_one_at_a_time(regression):
-    samples = of(X, 40 + 10 * X[:, 0] * X[:, 2] if regression else Y)
+    samples = Samples.of(X, 40 + 10 * X[:, 0] * X[:, 2] if regression else Y)
     plan = plan_of(samples)
     recipe = {"epochs": 3, "batch_size": 16}
     both = views(hs.Network(**recipe), samples, replace(plan, in_sample=True))
@@ -140,7 +140,7 @@ def test_judging_training_samples_is_cheap_beside_ten_epochs():
 
 @pytest.mark.parametrize("engine", ALL)
 def test_sgd_with_momentum_equals_networks_trained_one_at_a_time(engine):
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     plan = plan_of(samples)
     recipe = {"epochs": 3, "batch_size": 16}
     found = views(hs.Network(**recipe, optimizer="sgd", engine=engine), samples, plan)
@@ -156,7 +156,7 @@ def test_sgd_learns():
 
 @pytest.mark.parametrize("engine", ["native", "stacked"])
 def test_whole_training_agrees_with_networks_trained_one_at_a_time(engine):
-    samples = of(PIXELS[:500], DIGITS[:500])
+    samples = Samples.of(PIXELS[:500], DIGITS[:500])
     plan = plan_of(samples)
     found = views(hs.Network(engine=engine), samples, plan)
     expected = one_at_a_time(samples, plan)
@@ -176,7 +176,7 @@ def test_whole_training_agrees_with_networks_trained_one_at_a_time(engine):
 
 @pytest.mark.parametrize("engine", ["native", "stacked"])
 def test_chunks_do_not_matter(engine):
-    samples = of(PIXELS[:120], DIGITS[:120])
+    samples = Samples.of(PIXELS[:120], DIGITS[:120])
     plan = plan_of(samples, folds=4)
     alone, three, all_at_once, automatic = (
         views(hs.Network(epochs=10, members_at_once=k, engine=engine), samples, plan) for k in (1, 3, 8, None)
@@ -231,7 +231,7 @@ class Constant(nn.Module):
 
 @pytest.mark.parametrize("together", [1, 4])
 def test_dropout_differs_between_members_and_rests_while_judging(together):
-    samples = of(X[:100], Y[:100])
+    samples = Samples.of(X[:100], Y[:100])
     plan = plan_of(samples, folds=2)
     found = views(hs.Network(Constant, epochs=2, members_at_once=together), samples, plan)
     for view in found:
@@ -249,7 +249,7 @@ def test_convolutions_see_scaled_channels_first():
     assert (d.predicted == d.labels).mean() > 0.7
     colour = np.stack([IMAGES] * 3, axis=-1)
     colour[..., 1:] = 0
-    inputs = hs.Network(conv)._inputs(of(colour, DIGITS[:200]))
+    inputs = hs.Network(conv)._inputs(Samples.of(colour, DIGITS[:200]))
     assert inputs.shape == (200, 3, 8, 8)
     torch.testing.assert_close(inputs[:, 0], torch.from_numpy(IMAGES / 255).float())
     assert not inputs[:, 1:].any()
@@ -258,7 +258,9 @@ def test_convolutions_see_scaled_channels_first():
 
 def test_sequences_and_grey_images_come_as_they_were_given():
     series = np.random.default_rng(0).normal(size=(40, 6, 3)).astype(np.float32)
-    torch.testing.assert_close(hs.Network(nn.Flatten)._inputs(of(series, [0, 1] * 20)), torch.from_numpy(series))
+    torch.testing.assert_close(
+        hs.Network(nn.Flatten)._inputs(Samples.of(series, [0, 1] * 20)), torch.from_numpy(series)
+    )
 
 
 def test_arrays_keep_their_axes():
@@ -453,7 +455,7 @@ def test_networks_say_what_they_are():
 
 
 def test_ticks_add_up_to_the_models():
-    samples, done = of(X, Y), []
+    samples, done = Samples.of(X, Y), []
     plan = plan_of(samples)
     list(hs.Network(epochs=1, members_at_once=4).views(samples, plan, done.append))
     assert sum(done) == pytest.approx(plan.count)
@@ -461,7 +463,7 @@ def test_ticks_add_up_to_the_models():
 
 def test_one_step_of_training_keeps_its_sign():
     # The automatic weight decay must never push a weight through zero, however few the steps.
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     plan = plan_of(samples, folds=2)
     untouched = views(hs.Network(epochs=1, batch_size=512, learning_rate=1e-9, weight_decay=0.0), samples, plan)
     found = views(hs.Network(epochs=1, batch_size=512, learning_rate=1e-9), samples, plan)

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 import hardsight as hs
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners.network import batches, devices, native
 from hardsight.learners.network.mlp import layers
@@ -135,11 +135,11 @@ def test_the_paths_differ():
 @PATHS
 @ONE_AFTER_ANOTHER
 def test_weights_are_those_of_a_plain_loop(make):
-    samples = of(X, Y, weights=WEIGHTS)
+    samples = Samples.of(X, Y, weights=WEIGHTS)
     plan = plan_of(samples)
     expected = one_at_a_time(samples, plan, make, X, weights=WEIGHTS)
     assert_same(predictions(hs.Network(make, **RECIPE), samples, plan), expected)
-    plain = predictions(hs.Network(make, **RECIPE), of(X, Y), plan)
+    plain = predictions(hs.Network(make, **RECIPE), Samples.of(X, Y), plan)
     assert max((a - b).abs().max().item() for a, b in zip(plain, expected, strict=True)) > 0.01
 
 
@@ -148,8 +148,8 @@ def test_weights_are_those_of_a_plain_loop(make):
 def test_weights_have_mean_one_over_each_training_part(make):
     # AdamW hardly tells how large a gradient is; SGD does.
     weights = np.where(np.arange(150) < 30, 20.0, 0.5)
-    samples = of(X, Y, weights=weights)
-    plan = plan_of(of(X, Y), folds=5)
+    samples = Samples.of(X, Y, weights=weights)
+    plan = plan_of(Samples.of(X, Y), folds=5)
     learner = hs.Network(make, **RECIPE, optimizer="sgd", learning_rate=RATE)
     expected = one_at_a_time(samples, plan, make, X, weights=weights, sgd=True)
     assert_same(predictions(learner, samples, plan), expected)
@@ -158,7 +158,7 @@ def test_weights_have_mean_one_over_each_training_part(make):
 @PATHS
 @ONE_AFTER_ANOTHER
 def test_weights_in_regression_are_those_of_a_plain_loop(make):
-    samples = of(X, 40 + 10 * X[:, 0] * X[:, 2].astype(np.float64), weights=WEIGHTS)
+    samples = Samples.of(X, 40 + 10 * X[:, 0] * X[:, 2].astype(np.float64), weights=WEIGHTS)
     plan = plan_of(samples)
     net = lambda: make(1)  # noqa: E731
     expected = one_at_a_time(samples, plan, net, X, weights=WEIGHTS)
@@ -168,19 +168,20 @@ def test_weights_in_regression_are_those_of_a_plain_loop(make):
 @PATHS
 @ONE_AFTER_ANOTHER
 def test_a_sample_without_weight_teaches_nothing(make):
-    plan = plan_of(of(X, Y))
+    plan = plan_of(Samples.of(X, Y))
     spoilt = np.where(WEIGHTS == 0, (Y + 1) % 3, Y)
     learner = hs.Network(make, **RECIPE)
-    true, false = (predictions(learner, of(X, y, weights=WEIGHTS), plan) for y in (Y, spoilt))
+    true, false = (predictions(learner, Samples.of(X, y, weights=WEIGHTS), plan) for y in (Y, spoilt))
     assert all(torch.equal(a, b) for a, b in zip(true, false, strict=True))
-    unlike = predictions(learner, of(X, spoilt), plan)
-    assert not torch.equal(unlike[0], predictions(learner, of(X, Y), plan)[0])
+    unlike = predictions(learner, Samples.of(X, spoilt), plan)
+    assert not torch.equal(unlike[0], predictions(learner, Samples.of(X, Y), plan)[0])
 
 
 def test_the_scale_of_weights_does_not_matter():
-    plan = plan_of(of(X, Y))
+    plan = plan_of(Samples.of(X, Y))
     plain, ones, sevens = (
-        predictions(hs.Network(**RECIPE), of(X, Y, weights=w), plan) for w in (None, np.ones(150), np.full(150, 7))
+        predictions(hs.Network(**RECIPE), Samples.of(X, Y, weights=w), plan)
+        for w in (None, np.ones(150), np.full(150, 7))
     )
     assert_same(ones, plain, 1e-6)
     assert all(torch.equal(a, b) for a, b in zip(ones, sevens, strict=True))
@@ -190,7 +191,7 @@ def test_the_scale_of_weights_does_not_matter():
 def test_members_may_have_weights_of_their_own(engine):
     if engine == "native":
         pytest.importorskip("numba")
-    plan = plan_of(of(X, Y))
+    plan = plan_of(Samples.of(X, Y))
     members = list(plan.members())
     own = np.random.default_rng(1).exponential(size=(len(members), 150))
     network = hs.Network(**RECIPE, engine=engine)
@@ -212,13 +213,13 @@ def test_members_may_have_weights_of_their_own(engine):
 
 
 def test_a_training_part_without_weight_is_refused():
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     plan = plan_of(samples)
     member = next(plan.members())
     alone = np.zeros(150)
     alone[member.held_out] = 1
     with pytest.raises(LearnerError, match="training part have weight 0"):
-        predictions(hs.Network(epochs=1), of(X, Y, weights=alone), plan)
+        predictions(hs.Network(epochs=1), Samples.of(X, Y, weights=alone), plan)
 
 
 # Dropout
@@ -259,7 +260,7 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_masks_are_those_that_each_member_would_draw_alone(kind):
-    samples = of(IMAGES, DIGITS[:90])
+    samples = Samples.of(IMAGES, DIGITS[:90])
     plan = plan_of(samples)
     expected = one_at_a_time(samples, plan, KINDS[kind], IMAGES)
     with warnings.catch_warnings():
@@ -281,7 +282,7 @@ class Noisy(nn.Module):
 
 
 def test_other_random_numbers_are_drawn_one_member_after_another():
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     plan = plan_of(samples)
     with pytest.warns(HardsightWarning, match="one after another: Noisy draws random numbers other than .* dropout"):
         found = predictions(hs.Network(Noisy, **RECIPE, members_at_once=4), samples, plan)
@@ -292,7 +293,7 @@ def test_other_random_numbers_are_drawn_one_member_after_another():
 def test_random_numbers_of_the_caller_are_left_alone():
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    predictions(hs.Network(Noisy, epochs=1), of(X, Y), plan_of(of(X, Y)))
+    predictions(hs.Network(Noisy, epochs=1), Samples.of(X, Y), plan_of(Samples.of(X, Y)))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -311,7 +312,7 @@ def blurred(batch, generator):
 
 
 def test_augmented_batches_are_those_of_a_plain_loop():
-    samples = of(IMAGES, DIGITS[:90])
+    samples = Samples.of(IMAGES, DIGITS[:90])
     plan = plan_of(samples)
     make = lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, 10))  # noqa: E731
     expected = one_at_a_time(samples, plan, make, IMAGES, augment=shifted)
@@ -325,7 +326,7 @@ def test_augmented_batches_are_those_of_a_plain_loop():
 @PATHS
 @ONE_AFTER_ANOTHER
 def test_rows_are_augmented_before_they_are_standardised(make):
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     plan = plan_of(samples)
     expected = one_at_a_time(samples, plan, make, X, augment=blurred, standardize=True)
     found = predictions(hs.Network(make, **RECIPE, augment=blurred, standardize=True), samples, plan)
@@ -402,13 +403,13 @@ def embedding(vocabulary=20):
 @pytest.mark.parametrize("kind", [np.int64, np.int16, np.uint8])
 def test_ids_reach_an_embedding_as_they_are(kind):
     ids, y = sentences()
-    samples = of(ids.astype(kind), y)
+    samples = Samples.of(ids.astype(kind), y)
     plan = plan_of(samples)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = predictions(hs.Network(embedding, **RECIPE), samples, plan)
     assert_same(found, one_at_a_time(samples, plan, embedding, ids))
-    tensor = of(torch.from_numpy(ids), y)
+    tensor = Samples.of(torch.from_numpy(ids), y)
     assert_same(predictions(hs.Network(embedding, **RECIPE), tensor, plan), found)
 
 
@@ -452,7 +453,7 @@ def dropping():
 
 @pytest.mark.parametrize("make", [by_hand, by_autograd, dropping])
 def test_bfloat16_comes_close_and_is_used(make):
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     plan = plan_of(samples)
     recipe = {"epochs": 20, "batch_size": 16, "learning_rate": 1e-2}
     full, half = (
@@ -472,7 +473,7 @@ def test_bfloat16_comes_close_and_is_used(make):
 
 
 def test_members_in_bfloat16_do_not_depend_on_the_chunk():
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     plan = plan_of(samples)
     alone, together = (
         predictions(hs.Network(by_autograd, **RECIPE, precision="bfloat16", members_at_once=k), samples, plan)
@@ -535,7 +536,7 @@ def test_a_run_is_prepared_once():
 
 
 def test_what_is_kept_for_a_run_does_not_travel():
-    samples = of(X, Y)
+    samples = Samples.of(X, Y)
     plan = plan_of(samples)
     predictions(hs.Network(epochs=1), samples, plan)
     assert plan.kept

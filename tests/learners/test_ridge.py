@@ -7,7 +7,7 @@ from scipy.special import log_softmax, logsumexp
 from sklearn.linear_model import Ridge as SklearnRidge
 
 import hardsight as hs
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.linear.ridge import Ridge, equations, held_out, scaled
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Plan, Round, Subsets, split_seed, units_of
@@ -70,8 +70,8 @@ def test_weights_reach_the_fit_and_not_the_error():
     np.testing.assert_allclose(d.error, expected, atol=1e-9)
     assert d.settings["recipe"].endswith("; training samples weighted")
     # A part of the samples is weighted anew, to mean 1.
-    some = of(X, y, weights=weights).take(np.arange(20))
-    other = of(X[:20], y[:20], weights=weights[:20])
+    some = Samples.of(X, y, weights=weights).take(np.arange(20))
+    other = Samples.of(X[:20], y[:20], weights=weights[:20])
     run = {"learner": "ridge", "folds": 4, "repeats": 3}
     np.testing.assert_allclose(hs.measure(some, **run).error, hs.measure(other, **run).error)
 
@@ -135,7 +135,7 @@ def test_regression_by_the_front_door():
 
 
 def test_classes_become_normalised_finite_probabilities():
-    samples = of(X, np.where(Y[:, 0] > 3, "up", "down"))
+    samples = Samples.of(X, np.where(Y[:, 0] > 3, "up", "down"))
     rounds = KFold(4, 2).rounds(samples.labels, np.arange(40), split_seed(0))
     for view, drawn in zip(
         Ridge().views(samples, Plan(rounds, np.arange(40), 2, 0), lambda _: None), rounds, strict=True
@@ -160,7 +160,7 @@ def test_separable_classes_stay_finite():
 
 
 def test_subsets_judge_only_what_they_hold_out():
-    samples = of(X, Y[:, 0])
+    samples = Samples.of(X, Y[:, 0])
     drawn = SPLITS["subset"]
     (view,) = Ridge().views(samples, Plan([drawn], np.arange(40), 1, 0), lambda _: None)
     np.testing.assert_array_equal(view.rows, np.flatnonzero(drawn.fold == 0))
@@ -177,7 +177,7 @@ def least_squares(samples, train, judged):
 @pytest.mark.parametrize("labels", [Y[:, 0], np.where(Y[:, 0] > 3, "up", "down")], ids=["numbers", "classes"])
 @pytest.mark.parametrize("name", ["small folds", "grouped folds", "subset"])
 def test_in_sample_predictions_equal_refits(labels, name):
-    samples, drawn = of(X, labels), SPLITS[name]
+    samples, drawn = Samples.of(X, labels), SPLITS[name]
     plan = Plan([drawn], np.arange(40), 1, 0, in_sample=True)
     held, *seen = Ridge().views(samples, plan, lambda _: None)
     assert len(seen) == drawn.members
@@ -199,13 +199,13 @@ def test_in_sample_predictions_equal_refits(labels, name):
 def test_in_sample_fits_that_do_not_exist_are_an_error():
     plan = Plan([SPLITS["small folds"]], np.arange(40), 1, 0, in_sample=True)
     with pytest.raises(LearnerError, match="no single solution"):
-        list(Ridge(0).views(of(np.column_stack([X, X[:, 0]]), Y[:, 0]), plan, lambda _: None))
+        list(Ridge(0).views(Samples.of(np.column_stack([X, X[:, 0]]), Y[:, 0]), plan, lambda _: None))
 
 
 def test_ticks_and_names():
     done = []
     plan = Plan([SPLITS["small folds"]] * 2, np.arange(40), 2, 0)
-    list(Ridge(0).views(of(X, Y[:, 0]), plan, done.append))
+    list(Ridge(0).views(Samples.of(X, Y[:, 0]), plan, done.append))
     assert sum(done) == Ridge().models(plan) == 20
     assert Ridge(0).name == "least squares"
     assert "penalty 2" in Ridge(2).describe()

@@ -23,7 +23,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import hardsight as hs
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.sklearn import Estimator, laplace, predict, seeded
 from hardsight.resampling.splitters import KFold, Plan, split_seed
@@ -70,7 +70,7 @@ def test_regression_against_a_naive_loop():
 
 def test_in_sample_predictions_against_a_naive_loop():
     model = make_pipeline(StandardScaler(), LogisticRegression())
-    samples, units = of(X, Y), np.arange(len(Y))
+    samples, units = Samples.of(X, Y), np.arange(len(Y))
     rounds = KFold(4, 2).rounds(samples.labels, units, split_seed(0))
     plan = Plan(rounds, units, 2, 0, in_sample=True)
     found = list(Estimator(model).views(samples, plan, lambda _: None))

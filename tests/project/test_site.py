@@ -74,9 +74,11 @@ def test_every_public_name_is_documented():
     documented = set(rooms.documented())
     names = {path.rpartition(".")[::2] for room in rooms.ROOMS if room.name != "integrations" for path in room.names}
     objects = {id(getattr(import_module(module), name)) for module, name in names}
-    assert set(hs._ROOMS) | set(hs._HOME) | {"load"} == set(hs.__all__)
-    assert {f"hardsight.{room}" for room in hs._ROOMS.values()} <= documented
-    named = {f"hs.{name}": getattr(hs, name) for name in hs._HOME}
+    named = {f"hs.{name}": getattr(hs, name) for name in hs.__all__}
+    modules = {name: each for name, each in named.items() if inspect.ismodule(each)}
+    assert {each.__name__ for each in modules.values()} <= documented
+    assert {f"hs.{name}" for name in rooms._WITHIN} == set(modules)
+    named = {name: each for name, each in named.items() if name not in modules}
     for found in pkgutil.walk_packages(hs.__path__, "hardsight."):
         # Commands have pages of their own; integrations are modules that are named one by one.
         if found.ispkg and not found.name.startswith(("hardsight.cli.commands", "hardsight.integrations")):

@@ -11,7 +11,7 @@ from fuzz.mutations import cells, spelled
 from fuzz.target import Door
 from fuzz.targets import npz as zips
 from fuzz.targets.tables import used
-from hardsight.data import read
+from hardsight import read
 
 _RNG = np.random.default_rng(0)
 _X = _RNG.normal(size=(6, 3))

@@ -15,7 +15,7 @@ from PIL import Image
 from fuzz.mutations import TOKENS
 from fuzz.target import Door
 from fuzz.targets.tables import used
-from hardsight.data import read
+from hardsight import read
 
 OUTSIDE = "a secret that lies outside"
 

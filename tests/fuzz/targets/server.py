@@ -12,7 +12,7 @@ import numpy as np
 from fuzz.mutations import TOKENS
 from fuzz.target import Door
 from fuzz.targets.results import result
-from hardsight.data import of
+from hardsight import Samples
 from hardsight.errors import InputError
 from hardsight.reporting.review.server import application
 
@@ -115,7 +115,7 @@ def _served() -> tuple[Any, Path, asyncio.AbstractEventLoop]:
     table = {"a": rng.normal(size=len(d)), "word": words, "y": d.names(d.labels)}
     import pandas as pd
 
-    samples = of(pd.DataFrame(table), "y", ids=d.ids)
+    samples = Samples.of(pd.DataFrame(table), "y", ids=d.ids)
     return application(d, samples, folder, _SECRET), folder, asyncio.new_event_loop()
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from fuzz.mutations import cells, json_edited, spelled
 from fuzz.target import Door
 from fuzz.targets.results import result
-from hardsight.data import read
+from hardsight import read
 from hardsight.weights.file import read as read_weights
 
 _CSV = [
