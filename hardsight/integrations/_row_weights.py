@@ -8,10 +8,10 @@ from hardsight.errors import InputError
 from hardsight.weights import weigh
 from hardsight.weights.training import Weighting
 
-_OF_WEIGHTING = frozenset(inspect.signature(Weighting).parameters) - {"scheme"}
+_WEIGHTING_ARGUMENTS = frozenset(inspect.signature(Weighting).parameters) - {"scheme"}
 
 
-def weighting_by_row(what: Any, rows: int, parameters: dict[str, Any]) -> Weighting:
+def make_row_weighting(what: Any, rows: int, parameters: dict[str, Any]) -> Weighting:
     """A weighting whose ids are the positions of the rows.
 
     Args:
@@ -24,8 +24,8 @@ def weighting_by_row(what: Any, rows: int, parameters: dict[str, Any]) -> Weight
     """
     if isinstance(what, Difficulty):
         # Its own ids may be labels of a frame's index, which are no positions.
-        own = {name: parameters[name] for name in _OF_WEIGHTING & parameters.keys()}
-        given = {name: value for name, value in parameters.items() if name not in _OF_WEIGHTING | {"scheme"}}
+        own = {name: parameters[name] for name in _WEIGHTING_ARGUMENTS & parameters.keys()}
+        given = {name: value for name, value in parameters.items() if name not in _WEIGHTING_ARGUMENTS | {"scheme"}}
         what, parameters = weigh(what, parameters.get("scheme") or "auto", **given), own
     found = Weighting(what, **parameters)
     if found.scheme is None and found.known.count != rows:

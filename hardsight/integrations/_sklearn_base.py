@@ -21,7 +21,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import HardsightError, HardsightWarning, InputError
 from hardsight.estimation.measure import measure
 from hardsight.integrations._sklearn_fit import fit_weighted
-from hardsight.integrations._sklearn_samples import Counted
+from hardsight.integrations._sklearn_samples import MeasurableRows
 from hardsight.learners import Estimator
 from hardsight.validation import check_int
 from hardsight.weights import scheme as named
@@ -31,14 +31,14 @@ from hardsight.weights.scheme import OF_SAMPLES
 _GRID = 2.0**-30
 
 
-def has(name: str) -> Callable[[Callable[..., Any]], Any]:
+def available_with(name: str) -> Callable[[Callable[..., Any]], Any]:
     """A method that is there where the fitted model, or before that the estimator, has one of that name."""
     asked = lambda self: hasattr(getattr(self, "estimator_", self._base()), name)  # noqa: E731
     decorator: Callable[[Callable[..., Any]], Any] = available_if(asked)
     return decorator
 
 
-class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
+class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
     """Measures the difficulty of its training data, weighs them, and fits a model with the weights.
 
     Attributes:
@@ -83,18 +83,18 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
             fit_weighted(clone(self._base()), X, y, alone)
             raise
         self.weights_ = weights * alone
-        self.estimator_ = fit_weighted(_seeded(self._base(), self._seed()), X, y, self.weights_)
+        self.estimator_ = fit_weighted(_clone_with_seed(self._base(), self._seed()), X, y, self.weights_)
         return self
 
     def _told(self, y: np.ndarray) -> np.ndarray:
         """What the samples that are measured have as labels, ``(sample,)``; checks them."""
         raise NotImplementedError
 
-    def _counted(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> Counted | None:
+    def _counted(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> MeasurableRows | None:
         """The rows that can be measured; None where there are too few."""
         raise NotImplementedError
 
-    def _wrapped(self, base: Any, found: Counted) -> Any:
+    def _wrapped(self, base: Any, found: MeasurableRows) -> Any:
         """The estimator, as the models that measure are clones of it."""
         raise NotImplementedError
 
@@ -112,7 +112,7 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
         measured = self._measured(found, min(folds, found.folds))
         all_of_them = weigh(measured, self.scheme, clip=self.clip, seed=seed, **parameters)
         first = np.argsort(measured.ids)[: len(found.rows)]
-        weights[found.rows] = _exactly_added(all_of_them[first])
+        weights[found.rows] = _round_to_grid(all_of_them[first])
         return measured.select(found.rows), weights
 
     def _parameters(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
             )
         return check_int("random_state", self.random_state, 0)
 
-    def _measured(self, found: Counted, folds: int) -> Difficulty:
+    def _measured(self, found: MeasurableRows, folds: int) -> Difficulty:
         base = self._base()
         learner = self.learner
         if learner is None:
@@ -151,7 +151,7 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
         measured.samples = None
         return measured
 
-    @has("predict")
+    @available_with("predict")
     def predict(self, X: Any) -> np.ndarray:
         """What the fitted model predicts, ``(sample,)``."""
         return self._asked("predict", X)
@@ -167,7 +167,7 @@ class DifficultyWeighted(MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
-def _seeded(estimator: Any, seed: int) -> Any:
+def _clone_with_seed(estimator: Any, seed: int) -> Any:
     """A clone whose parts that have no seed have one that follows from this."""
     model = clone(estimator)
     params = sorted(model.get_params().items())
@@ -176,7 +176,7 @@ def _seeded(estimator: Any, seed: int) -> Any:
     return model.set_params(**{name: int(each % 2**31) for name, each in zip(names, seeds, strict=False)})
 
 
-def _exactly_added(weights: np.ndarray) -> np.ndarray:
+def _round_to_grid(weights: np.ndarray) -> np.ndarray:
     """The weights in whole multiples of a power of two, a billionth of their mean.
 
     Sums of them and of their multiples are exact, whatever the order, for some millions of samples. A tree that chooses
@@ -187,6 +187,6 @@ def _exactly_added(weights: np.ndarray) -> np.ndarray:
     return found
 
 
-def warn(what: str) -> None:
+def warn_caller(what: str) -> None:
     """Warn whoever called ``fit``."""
     warnings.warn(what, HardsightWarning, stacklevel=5)

@@ -14,7 +14,7 @@ from hardsight.errors import InputError
 from hardsight.learners.sklearn import weight_argument
 
 # Names of parameters whose values are labels, besides those that map labels to something.
-_OF_LABELS = ("classes", "labels", "pos_label")
+_LABEL_PARAMETERS = ("classes", "labels", "pos_label")
 
 
 def fit_weighted(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray) -> Any:
@@ -26,9 +26,9 @@ def fit_weighted(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray) -> 
     Raises:
         InputError: nothing in it takes weights.
     """
-    if _requested(estimator):
+    if _requests_weights(estimator):
         return estimator.fit(X, y, sample_weight=weights)
-    taken = _argument(estimator)
+    taken = _weight_argument(estimator)
     if taken is None:
         raise InputError(
             f"{type(estimator).__name__} takes no sample_weight: use an estimator whose fit does, or a "
@@ -41,27 +41,27 @@ def fit_weighted(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray) -> 
         return estimator.fit(X, y, **{taken: weights})
 
 
-def _requested(estimator: Any) -> bool:
+def _requests_weights(estimator: Any) -> bool:
     if not sklearn.get_config()["enable_metadata_routing"] or not hasattr(estimator, "get_metadata_routing"):
         return False
     return "sample_weight" in get_routing_for_object(estimator).consumes("fit", {"sample_weight"})
 
 
-def _argument(estimator: Any) -> str | None:
+def _weight_argument(estimator: Any) -> str | None:
     return weight_argument(estimator.estimator if isinstance(estimator, BaseSearchCV) else estimator)
 
 
-def _fitted(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray | None) -> Any:
+def _fit_clone(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray | None) -> Any:
     model = clone(estimator)
     return model.fit(X, y) if weights is None else fit_weighted(model, X, y, weights)
 
 
-def _has(name: str) -> Callable[[Callable[..., Any]], Any]:
+def _available_with(name: str) -> Callable[[Callable[..., Any]], Any]:
     decorator: Callable[[Callable[..., Any]], Any] = available_if(lambda self: hasattr(self.estimator, name))
     return decorator
 
 
-class InCodes(ClassifierMixin, BaseEstimator):
+class CodedClassifier(ClassifierMixin, BaseEstimator):
     """An estimator that learns the labels as they were given, from codes and in codes.
 
     Some have parameters that name labels (``class_weight={"ham": 1, "spam": 5}``), which codes would not match. Others take
@@ -77,16 +77,16 @@ class InCodes(ClassifierMixin, BaseEstimator):
         self.estimator = estimator
         self.labels = labels
 
-    def fit(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> "InCodes":
+    def fit(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> "CodedClassifier":
         """Fit a clone; ``y`` holds codes, ``(sample,)``."""
         try:
-            self.learnt_, self.estimator_ = self.labels, _fitted(self.estimator, X, self.labels[y], sample_weight)
+            self.learnt_, self.estimator_ = self.labels, _fit_clone(self.estimator, X, self.labels[y], sample_weight)
         except Exception as refused:
             codes = np.arange(len(self.labels))
             if self.labels.dtype.kind not in "iuf" or np.array_equal(self.labels, codes) or self._names_labels():
                 raise
             try:
-                self.learnt_, self.estimator_ = codes, _fitted(self.estimator, X, y, sample_weight)
+                self.learnt_, self.estimator_ = codes, _fit_clone(self.estimator, X, y, sample_weight)
             except Exception:  # noqa: BLE001 - then the labels were not what it refused
                 raise refused from None
         self.classes_ = np.searchsorted(self.learnt_, self.estimator_.classes_)
@@ -97,7 +97,7 @@ class InCodes(ClassifierMixin, BaseEstimator):
         return any(
             not labels.isdisjoint(value)
             if isinstance(value, Mapping)
-            else value is not None and name.split("__")[-1] in _OF_LABELS
+            else value is not None and name.split("__")[-1] in _LABEL_PARAMETERS
             for name, value in self.estimator.get_params().items()
         )
 
@@ -106,20 +106,20 @@ class InCodes(ClassifierMixin, BaseEstimator):
         codes: np.ndarray = np.searchsorted(self.learnt_, self.estimator_.predict(X))
         return codes
 
-    @_has("predict_proba")
+    @_available_with("predict_proba")
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities, ``(sample, class)``."""
         probabilities: np.ndarray = self.estimator_.predict_proba(X)
         return probabilities
 
-    @_has("predict_log_proba")
+    @_available_with("predict_log_proba")
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Their logarithms, ``(sample, class)``."""
         logs: np.ndarray = self.estimator_.predict_log_proba(X)
         return logs
 
 
-class Routed(RegressorMixin, BaseEstimator):
+class WeightRoutingRegressor(RegressorMixin, BaseEstimator):
     """A regressor whose ``fit`` takes weights, wherever in it they are taken.
 
     Args:
@@ -129,9 +129,9 @@ class Routed(RegressorMixin, BaseEstimator):
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
 
-    def fit(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> "Routed":
+    def fit(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> "WeightRoutingRegressor":
         """Fit a clone; ``y`` are numbers, ``(sample,)``."""
-        self.estimator_ = _fitted(self.estimator, X, y, sample_weight)
+        self.estimator_ = _fit_clone(self.estimator, X, y, sample_weight)
         return self
 
     def predict(self, X: Any) -> np.ndarray:

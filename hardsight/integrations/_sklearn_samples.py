@@ -15,13 +15,13 @@ from hardsight.data import frames as tables
 from hardsight.errors import InputError
 
 # Copies of all samples together, as a multiple of their number, up to which whole weights are written out as copies.
-_COPIES = 10
+_MAX_COPIES = 10
 # Numbers in a sparse matrix up to which neighbours are looked for among its own columns: 40 MB of float32.
-_DENSE = 10_000_000
-_COMPONENTS = 50
+_MAX_DENSE_VALUES = 10_000_000
+_N_COMPONENTS = 50
 
 
-class Counted(NamedTuple):
+class MeasurableRows(NamedTuple):
     """Samples to be measured, and the rows of the data that they are copies of.
 
     Attributes:
@@ -36,7 +36,7 @@ class Counted(NamedTuple):
     folds: int
 
 
-def counted(X: Any, codes: np.ndarray, weights: np.ndarray | None) -> Counted | None:
+def select_classification_rows(X: Any, codes: np.ndarray, weights: np.ndarray | None) -> MeasurableRows | None:
     """The rows that can be measured; None where there are not two classes of them.
 
     A row of weight 0 is none; a row of weight 3 is three, as long as all weights are whole and not too large. Rows of a
@@ -53,8 +53,8 @@ def counted(X: Any, codes: np.ndarray, weights: np.ndarray | None) -> Counted | 
     rows = np.arange(len(codes)) if weights is None else np.flatnonzero(weights)
     if len(np.unique(codes[rows])) < 2:
         return None
-    found = _samples(X, codes, rows)
-    alike = _alike(found)
+    found = _read_samples(X, codes, rows)
+    alike = _group_equal_rows(found)
     sizes = np.bincount(np.unique(np.stack([found.labels, alike]), axis=1)[0])
     if (sizes > 1).sum() < 2:
         return None
@@ -64,11 +64,11 @@ def counted(X: Any, codes: np.ndarray, weights: np.ndarray | None) -> Counted | 
     present, labels = np.unique(found.labels[at], return_inverse=True)
     classes = tuple(np.asarray(found.classes)[present].tolist())
     kept = replace(found.take(at), labels=labels.astype(np.int64), classes=classes, groups=alike[at])
-    return Counted(_copied(kept, weights), np.sort(kept.ids), int(sizes[present].min()))
+    return MeasurableRows(_expand_copies(kept, weights), np.sort(kept.ids), int(sizes[present].min()))
 
 
-def counted_targets(X: Any, targets: np.ndarray, weights: np.ndarray | None) -> Counted | None:
-    """As :func:`counted`, of numbers to predict; None where no two samples differ.
+def select_regression_rows(X: Any, targets: np.ndarray, weights: np.ndarray | None) -> MeasurableRows | None:
+    """As :func:`select_classification_rows`, of numbers to predict; None where no two samples differ.
 
     Args:
         X: features, ``(row, …)``.
@@ -81,28 +81,28 @@ def counted_targets(X: Any, targets: np.ndarray, weights: np.ndarray | None) -> 
     rows = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
     if len(rows) < 2:
         return None
-    found = _samples(X, targets, rows, "regression")
-    alike = _alike(found)
+    found = _read_samples(X, targets, rows, "regression")
+    alike = _group_equal_rows(found)
     different = len(np.unique(alike))
     if different < 2:
         return None
     order = np.lexsort((found.labels, alike))
-    return Counted(_copied(replace(found.take(order), groups=alike[order]), weights), rows, different)
+    return MeasurableRows(_expand_copies(replace(found.take(order), groups=alike[order]), weights), rows, different)
 
 
-def _samples(X: Any, told: np.ndarray, rows: np.ndarray, task: str = "classification") -> Samples:
+def _read_samples(X: Any, told: np.ndarray, rows: np.ndarray, task: str = "classification") -> Samples:
     """The rows as samples whose features reach an estimator as they came."""
     if sparse.issparse(X):
-        return _of_sparse(X, told[rows], rows, task)
+        return _read_sparse(X, told[rows], rows, task)
     if isinstance(X, pd.DataFrame):
         frame = X.iloc[rows]
-        found = _of_frame(frame, told[rows], rows, task)
+        found = _read_frame(frame, told[rows], rows, task)
         # Columns that say nothing are left out of what is read, and a ColumnTransformer may name them.
         return replace(found, features=frame, kind="table", embedding=found.matrix)
     return Samples.of(np.asarray(X)[rows], told[rows], ids=rows, task=task)
 
 
-def _of_frame(frame: pd.DataFrame, told: np.ndarray, rows: np.ndarray, task: str) -> Samples:
+def _read_frame(frame: pd.DataFrame, told: np.ndarray, rows: np.ndarray, task: str) -> Samples:
     """As far as it can be read: a pipeline may make something of the other columns, or leave them out."""
     try:
         return Samples.of(frame, told, ids=rows, task=task)
@@ -126,13 +126,13 @@ def _is_readable(column: pd.DataFrame) -> bool:
     return True
 
 
-def _of_sparse(whole: Any, told: np.ndarray, rows: np.ndarray, task: str) -> Samples:
+def _read_sparse(whole: Any, told: np.ndarray, rows: np.ndarray, task: str) -> Samples:
     X = sparse.csr_array(whole)[rows]
     if max(X.nnz, *X.shape) < 2**31:
         # Trees predict from narrow indices only, though they learn from wide ones.
         X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
-    dense = X.shape[1] <= _COMPONENTS or X.shape[0] * X.shape[1] <= _DENSE
-    numbers = X.toarray() if dense else TruncatedSVD(_COMPONENTS, random_state=0).fit_transform(X)
+    dense = X.shape[1] <= _N_COMPONENTS or X.shape[0] * X.shape[1] <= _MAX_DENSE_VALUES
+    numbers = X.toarray() if dense else TruncatedSVD(_N_COMPONENTS, random_state=0).fit_transform(X)
     numbers = numbers.astype(np.float32)
     if task == "regression":
         return Samples(X, told, None, rows, "table", embedding=numbers)
@@ -140,7 +140,7 @@ def _of_sparse(whole: Any, told: np.ndarray, rows: np.ndarray, task: str) -> Sam
     return Samples(X, labels, tuple(classes.tolist()), rows, "table", embedding=numbers)
 
 
-def _alike(samples: Samples) -> np.ndarray:
+def _group_equal_rows(samples: Samples) -> np.ndarray:
     """A number a sample, equal for equal features, which follows from these alone, not from the order of the samples."""
     X = samples.features
     digests: Any
@@ -149,7 +149,7 @@ def _alike(samples: Samples) -> np.ndarray:
         pairs = zip(X.indptr[:-1], X.indptr[1:], strict=True)
         digests = [_digest(X.indices[a:b].tobytes() + X.data[a:b].tobytes()) for a, b in pairs]
     elif isinstance(X, pd.DataFrame) and not all(map(pd.api.types.is_numeric_dtype, X.dtypes)):
-        hashed = pd.util.hash_pandas_object(X.apply(_hashable), index=False)
+        hashed = pd.util.hash_pandas_object(X.apply(_make_hashable), index=False)
         digests = [_digest(row.tobytes()) for row in hashed.to_numpy()]
     elif samples.kind in ("table", "array"):
         # -0.0 and 0.0 are the same number but not the same bytes.
@@ -160,7 +160,7 @@ def _alike(samples: Samples) -> np.ndarray:
     return np.unique(np.array(digests, dtype="V16"), return_inverse=True)[1].reshape(-1)
 
 
-def _hashable(column: pd.Series) -> pd.Series:
+def _make_hashable(column: pd.Series) -> pd.Series:
     """Lists and the like, which have no hash, by what is in them."""
     if column.dtype != object:
         return column
@@ -178,12 +178,12 @@ def _digest(row: bytes) -> bytes:
     return blake2b(row, digest_size=16).digest()
 
 
-def _copied(samples: Samples, weights: np.ndarray | None) -> Samples:
+def _expand_copies(samples: Samples, weights: np.ndarray | None) -> Samples:
     """As many copies of each as its weight says, or the samples with their weights where that is no number of copies."""
     if weights is None:
         return samples
     own = weights[samples.ids]
-    if (own != np.round(own)).any() or own.sum() > _COPIES * len(own):
+    if (own != np.round(own)).any() or own.sum() > _MAX_COPIES * len(own):
         return replace(samples, weights=own / own.mean())
     at = np.repeat(np.arange(len(own)), own.astype(np.int64))
     first = np.diff(at, prepend=-1) > 0

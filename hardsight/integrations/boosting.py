@@ -12,15 +12,15 @@ import torch
 from scipy.special import expit, softmax
 
 from hardsight.errors import InputError
-from hardsight.integrations._row_weights import weighting_by_row
+from hardsight.integrations._row_weights import make_row_weighting
 from hardsight.weights.training import Weighting
 
 # As in XGBoost: a leaf of perfect predictions must still be divided by something.
-_LEAST = 1e-16
+_MIN_CURVATURE = 1e-16
 
 
 @dataclass
-class _Training:
+class _TrainingRun:
     """What is known of a training: its weighting, how many samples it has, and how many rounds are done."""
 
     weighting: Weighting
@@ -68,7 +68,7 @@ class Objective:
             raise InputError(f"num_class must be 2 or more. Got {num_class}")
         self.what, self.num_class, self.rounds, self.parameters = what, num_class, rounds, parameters
         self.factor = 1.0 if num_class == 2 else num_class / (num_class - 1) if factor is None else factor
-        self._trainings: WeakKeyDictionary[Any, _Training] = WeakKeyDictionary()
+        self._trainings: WeakKeyDictionary[Any, _TrainingRun] = WeakKeyDictionary()
 
     def __getstate__(self) -> dict[str, Any]:
         # What is copied or saved trains nothing yet.
@@ -92,8 +92,8 @@ class Objective:
         else:
             labels, scores = first, second
         given = np.asarray(scores, dtype=np.float64)
-        raw = _scores(given, self.num_class)
-        codes = _codes(labels, self.num_class)
+        raw = _check_scores(given, self.num_class)
+        codes = _check_codes(labels, self.num_class)
         # Cross-validation trains on all folds in turns, a round each. Estimators show no data set, and train one at a time.
         whose = second if hasattr(second, "get_label") else self
         training = self._trainings.get(whose)
@@ -105,16 +105,18 @@ class Objective:
             weights = weights * np.asarray(sample_weight, dtype=np.float64)
         gradient, curvature = _derivatives(raw, codes, self.factor)
         each = weights if raw.ndim == 1 else weights[:, None]
-        return (gradient * each).reshape(given.shape), (np.maximum(curvature, _LEAST) * each).reshape(given.shape)
+        return (gradient * each).reshape(given.shape), (np.maximum(curvature, _MIN_CURVATURE) * each).reshape(
+            given.shape
+        )
 
-    def _begun(self, codes: np.ndarray) -> "_Training":
+    def _begun(self, codes: np.ndarray) -> _TrainingRun:
         told: dict[str, Any] = {}
         if isinstance(self.what, str):
             sizes = torch.from_numpy(np.bincount(codes, minlength=self.num_class))
             told = {"num_samples": len(codes), "sizes": sizes, "epochs": self.rounds}
-        return _Training(weighting_by_row(self.what, len(codes), told | self.parameters), len(codes))
+        return _TrainingRun(make_row_weighting(self.what, len(codes), told | self.parameters), len(codes))
 
-    def _weighed(self, training: "_Training", raw: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    def _weighed(self, training: _TrainingRun, raw: np.ndarray, codes: np.ndarray) -> np.ndarray:
         training.weighting.set_epoch(training.rounds)
         training.rounds += 1
         scores = raw if raw.ndim == 2 else np.stack([np.zeros_like(raw), raw], axis=1)
@@ -149,7 +151,7 @@ def probabilities(scores: Any) -> np.ndarray:
     return found
 
 
-def _scores(given: np.ndarray, classes: int) -> np.ndarray:
+def _check_scores(given: np.ndarray, classes: int) -> np.ndarray:
     """``(sample,)`` log-odds for two classes, ``(sample, class)`` for more."""
     wanted = 1 if classes == 2 else classes
     columns = 1 if given.ndim == 1 else given.shape[1]
@@ -161,7 +163,7 @@ def _scores(given: np.ndarray, classes: int) -> np.ndarray:
     return given.reshape(-1) if classes == 2 else given
 
 
-def _codes(labels: Any, classes: int) -> np.ndarray:
+def _check_codes(labels: Any, classes: int) -> np.ndarray:
     found = np.asarray(labels)
     codes = found.astype(np.int64)
     if (codes != found).any() or codes.min() < 0 or codes.max() >= classes:

@@ -7,12 +7,12 @@ from typing import Any
 from hardsight.errors import InputError
 from hardsight.weights.training import Weighting
 
-_HOMES = ("lightning.pytorch", "pytorch_lightning")
+_PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 
 
-def _callback() -> Any:
+def _import_callback() -> Any:
     """Lightning's Callback, of the package that is in use: it goes by two names."""
-    for name in sorted(_HOMES, key=lambda name: name not in sys.modules):
+    for name in sorted(_PACKAGES, key=lambda name: name not in sys.modules):
         try:
             return import_module(name).Callback
         except ImportError:
@@ -20,7 +20,7 @@ def _callback() -> Any:
     raise InputError("pytorch-lightning is not installed: pip install 'hardsight[lightning]'")
 
 
-class WeightingCallback(_callback()):  # type: ignore[misc]
+class WeightingCallback(_import_callback()):  # type: ignore[misc]
     """Tells a weighting the epoch before every batch, moves it to the device, and keeps its state in checkpoints.
 
     While Lightning validates (before training, too), tests or predicts, the weighting is in evaluation: it gives the plain

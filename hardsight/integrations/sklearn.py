@@ -11,12 +11,12 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 
 from hardsight.difficulty.result import Difficulty
-from hardsight.integrations._sklearn_base import DifficultyWeighted, has, warn
-from hardsight.integrations._sklearn_fit import InCodes, Routed
-from hardsight.integrations._sklearn_samples import Counted, counted, counted_targets
+from hardsight.integrations._sklearn_base import DifficultyWeightedEstimator, available_with, warn_caller
+from hardsight.integrations._sklearn_fit import CodedClassifier, WeightRoutingRegressor
+from hardsight.integrations._sklearn_samples import MeasurableRows, select_classification_rows, select_regression_rows
 
 
-class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeighted):
+class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeightedEstimator):
     """Measures how difficult every training sample is, weighs the samples by it, and fits a classifier with the weights.
 
     ``fit`` trains clones of the classifier on folds of its training data alone, so that cross-validation of the whole stays
@@ -75,10 +75,10 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeighted):
         self.classes_, codes = np.unique(y, return_inverse=True)
         return np.asarray(codes)
 
-    def _counted(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> Counted | None:
-        found = counted(X, told, given)
+    def _counted(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> MeasurableRows | None:
+        found = select_classification_rows(X, told, given)
         if found is None:
-            warn(
+            warn_caller(
                 "no class but one has two different samples or more, so no difficulty was measured: no scheme weighs here"
             )
             return None
@@ -86,35 +86,35 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeighted):
         if len(absent):
             # An element of an array of objects has no item(), and one of another array is no plain value.
             name = self.classes_[absent[:1]].tolist()[0]
-            warn(
+            warn_caller(
                 f"class {name!r} has one sample, or copies of one: it is not measured, and "
                 "weighs 1 before sample_weight"
             )
         return found
 
-    def _labels(self, found: Counted) -> np.ndarray:
+    def _labels(self, found: MeasurableRows) -> np.ndarray:
         labels: np.ndarray = self.classes_[np.asarray(found.samples.classes)]
         return labels
 
-    def _wrapped(self, base: Any, found: Counted) -> Any:
-        return InCodes(base, self._labels(found))
+    def _wrapped(self, base: Any, found: MeasurableRows) -> Any:
+        return CodedClassifier(base, self._labels(found))
 
-    def _measured(self, found: Counted, folds: int) -> Difficulty:
+    def _measured(self, found: MeasurableRows, folds: int) -> Difficulty:
         measured = super()._measured(found, folds)
         measured.classes = tuple(self._labels(found).tolist())
         return measured
 
-    @has("predict_proba")
+    @available_with("predict_proba")
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities, ``(sample, class)``."""
         return self._asked("predict_proba", X)
 
-    @has("predict_log_proba")
+    @available_with("predict_log_proba")
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Logarithms of the probabilities, ``(sample, class)``."""
         return self._asked("predict_log_proba", X)
 
-    @has("decision_function")
+    @available_with("decision_function")
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores, ``(sample,)`` or ``(sample, class)``."""
         return self._asked("decision_function", X)
@@ -130,7 +130,7 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeighted):
         return tags
 
 
-class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeighted):
+class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeightedEstimator):
     """Measures how difficult every training sample is to predict, weighs the samples by it, and fits a regressor with the
     weights.
 
@@ -188,14 +188,14 @@ class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeighted):
     def _told(self, y: np.ndarray) -> np.ndarray:
         return np.asarray(y, dtype=np.float64)
 
-    def _counted(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> Counted | None:
-        found = counted_targets(X, told, given)
+    def _counted(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> MeasurableRows | None:
+        found = select_regression_rows(X, told, given)
         if found is None:
-            warn("there are no two different samples, so no difficulty was measured: no scheme weighs here")
+            warn_caller("there are no two different samples, so no difficulty was measured: no scheme weighs here")
         return found
 
-    def _wrapped(self, base: Any, found: Counted) -> Any:
-        return Routed(base)
+    def _wrapped(self, base: Any, found: MeasurableRows) -> Any:
+        return WeightRoutingRegressor(base)
 
     def _base(self) -> Any:
         return Ridge() if self.estimator is None else self.estimator

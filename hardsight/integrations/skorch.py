@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset, default_collate
 
 from hardsight.errors import InputError
-from hardsight.integrations._row_weights import weighting_by_row
+from hardsight.integrations._row_weights import make_row_weighting
 from hardsight.weights.training import Weighting
 
 try:
@@ -26,12 +26,12 @@ class _Batch(NamedTuple):
     features: Any
 
 
-class _Numbered(Dataset):
+class _IndexedItems(Dataset):
     """Items of a skorch data set, (X, y), with their positions in the data that was given to ``fit``."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
-        self.ids = _positions(dataset)
+        self.ids = _find_positions(dataset)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -40,7 +40,7 @@ class _Numbered(Dataset):
         return int(self.ids[at]), self.dataset[at]
 
 
-class _Collate:
+class _BatchCollator:
     """Batches (X, y) whose X brings the ids."""
 
     def __init__(self, inner: Any) -> None:
@@ -102,7 +102,7 @@ class WeightedNet:
             InputError: weights besides a scheme, below 0, or not one a sample; a difficulty of other samples; a criterion
                 without losses of samples.
         """
-        given = _checked(sample_weight, self.weighting)
+        given = _check_weights(sample_weight, self.weighting)
         self.weighting_ = None
         return super().fit(X, y, sample_weight=given, **fit_params)  # type: ignore[misc]
 
@@ -124,7 +124,7 @@ class WeightedNet:
         Raises:
             InputError: as in :meth:`fit`.
         """
-        self._given_weights, self._begins = _checked(sample_weight, self.weighting), True
+        self._given_weights, self._begins = _check_weights(sample_weight, self.weighting), True
         return super().partial_fit(X, y, classes=classes, **fit_params)  # type: ignore[misc]
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
@@ -138,7 +138,7 @@ class WeightedNet:
         return train, valid
 
     def _made(self, train: Any) -> Weighting | None:
-        count, given = _count(train), getattr(self, "_given_weights", None)
+        count, given = _count_samples(train), getattr(self, "_given_weights", None)
         if given is not None:
             if len(given) != count:
                 raise InputError(f"sample_weight must have one value a sample: {count} samples, {len(given)} weights")
@@ -146,25 +146,25 @@ class WeightedNet:
         if self.weighting is None:
             return None
         if not isinstance(self.weighting, str):
-            return weighting_by_row(self.weighting, count, self.weighting_parameters or {})
-        before, sizes = getattr(self, "weighting_", None), _sizes(train)
+            return make_row_weighting(self.weighting, count, self.weighting_parameters or {})
+        before, sizes = getattr(self, "weighting_", None), _class_sizes(train)
         if before is not None and before.sizes is not None:
-            sizes = _for_all(sizes, len(before.sizes))
+            sizes = _pad_sizes(sizes, len(before.sizes))
         made = self._of_scheme(count, sizes)
-        if before is not None and _alike(before, made):
+        if before is not None and _is_same_training_set(before, made):
             made.load_state_dict(before.state_dict())
         return made
 
     def _of_scheme(self, count: int, sizes: Tensor | None) -> Weighting:
         told = {"num_samples": count, "sizes": sizes, "epochs": self.max_epochs}
-        return weighting_by_row(self.weighting, count, told | (self.weighting_parameters or {}))
+        return make_row_weighting(self.weighting, count, told | (self.weighting_parameters or {}))
 
     def _tell_classes(self, classes: int) -> None:
         """Sizes of the training part's classes end with the highest one there, and the net may know more."""
         told = self.weighting_
         if told is None or told.sizes is None or len(told.sizes) >= classes:
             return
-        made = self._of_scheme(told.known.count, _for_all(told.sizes.cpu(), classes)).to(self.device)
+        made = self._of_scheme(told.known.count, _pad_sizes(told.sizes.cpu(), classes)).to(self.device)
         made.epoch = told.epoch
         vars(self)["weighting_"] = made
 
@@ -174,9 +174,9 @@ class WeightedNet:
             return super().get_iterator(dataset, training=training)  # type: ignore[misc]
         inner = self.get_params_for("iterator_train").get("collate_fn", default_collate)
         kept = self.__dict__.get("iterator_train__collate_fn")
-        self.__dict__["iterator_train__collate_fn"] = _Collate(inner)
+        self.__dict__["iterator_train__collate_fn"] = _BatchCollator(inner)
         try:
-            return super().get_iterator(_Numbered(dataset), training=True)  # type: ignore[misc]
+            return super().get_iterator(_IndexedItems(dataset), training=True)  # type: ignore[misc]
         finally:
             del self.__dict__["iterator_train__collate_fn"]
             if kept is not None:
@@ -210,7 +210,7 @@ class WeightedNet:
         finally:
             self.criterion_.reduction = kept
         losses = losses.reshape(len(X.ids), -1).mean(1)
-        logits = _logits(y_pred, self.criterion_)
+        logits = _to_logits(y_pred, self.criterion_)
         labels = None
         if logits is not None:
             labels = to_tensor(y_true, device=self.device)
@@ -228,7 +228,7 @@ class WeightedNeuralNetClassifier(WeightedNet, NeuralNetClassifier):
     """
 
 
-def _checked(weights: Any, weighting: Any) -> np.ndarray | None:
+def _check_weights(weights: Any, weighting: Any) -> np.ndarray | None:
     if weights is None:
         return None
     if weighting is not None:
@@ -239,18 +239,18 @@ def _checked(weights: Any, weighting: Any) -> np.ndarray | None:
     return given
 
 
-def _positions(dataset: Any) -> np.ndarray:
+def _find_positions(dataset: Any) -> np.ndarray:
     if isinstance(dataset, Subset):
-        inside: np.ndarray = _positions(dataset.dataset)[np.asarray(dataset.indices)]
+        inside: np.ndarray = _find_positions(dataset.dataset)[np.asarray(dataset.indices)]
         return inside
     return np.arange(len(dataset))
 
 
-def _count(dataset: Any) -> int:
-    return _count(dataset.dataset) if isinstance(dataset, Subset) else len(dataset)
+def _count_samples(dataset: Any) -> int:
+    return _count_samples(dataset.dataset) if isinstance(dataset, Subset) else len(dataset)
 
 
-def _sizes(dataset: Any) -> Tensor | None:
+def _class_sizes(dataset: Any) -> Tensor | None:
     """Samples of each class; None where the labels are no class codes at hand."""
     try:
         labels = to_numpy(data_from_dataset(dataset)[1])
@@ -259,12 +259,12 @@ def _sizes(dataset: Any) -> Tensor | None:
     return torch.from_numpy(np.bincount(labels)) if labels.dtype.kind in "iu" and labels.ndim == 1 else None
 
 
-def _for_all(sizes: Tensor | None, classes: int) -> Tensor | None:
+def _pad_sizes(sizes: Tensor | None, classes: int) -> Tensor | None:
     """Of all classes, those that are not there, too; ``(class,)``."""
     return None if sizes is None else torch.nn.functional.pad(sizes, (0, max(0, classes - len(sizes))))
 
 
-def _alike(one: Weighting, other: Weighting) -> bool:
+def _is_same_training_set(one: Weighting, other: Weighting) -> bool:
     """Whether both are of the same scheme, and of as many samples of each class."""
     if one.get_extra_state()["made_for"] != other.get_extra_state()["made_for"]:
         return False
@@ -273,7 +273,7 @@ def _alike(one: Weighting, other: Weighting) -> bool:
     return torch.equal(one.sizes.cpu(), other.sizes)
 
 
-def _logits(predicted: Any, criterion: Any) -> Tensor | None:
+def _to_logits(predicted: Any, criterion: Any) -> Tensor | None:
     """Log-probabilities do as logits; None where the output is no score of each class."""
     scores = predicted[0] if isinstance(predicted, tuple) else predicted
     if scores.ndim != 2 or not isinstance(criterion, torch.nn.NLLLoss | torch.nn.CrossEntropyLoss):

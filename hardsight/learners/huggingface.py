@@ -22,7 +22,7 @@ from hardsight.learners.network.seeds import restored, stream
 from hardsight.learners.sklearn import leveled
 from hardsight.resampling.splitters import Member, Plan
 from hardsight.weights.training import Weighting, indexed
-from hardsight.weights.training.tokens import sequence_losses, shifts
+from hardsight.weights.training.tokens import predicts_next_token, sequence_losses
 
 Sequence = Literal["mean", "sum"]
 _RECIPE = (
@@ -176,7 +176,7 @@ class HuggingFace:
             train_dataset=dataset,
             data_collator=self.collator,
             processing_class=self.processing_class,
-            preprocess_logits_for_metrics=_Losses(shifts(model)) if samples.loss_only else _first,
+            preprocess_logits_for_metrics=_Losses(predicts_next_token(model)) if samples.loss_only else _first,
             **more,
         )
         trainer.remove_callback(transformers.PrinterCallback)

@@ -430,11 +430,11 @@ def test_data_sets_that_are_damaged_are_refused(tmp_path):
 
 def test_a_damaged_state_of_a_weighting_is_refused(tmp_path):
     pytest.importorskip("transformers")
-    from hardsight.weights.training.hf_trainer import _loaded
+    from hardsight.weights.training.hf_trainer import _load_state
 
     (tmp_path / "weighting.pt").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(InputError, match=r"weighting.pt cannot be read .*: resume from another checkpoint"):
-        _loaded(tmp_path / "weighting.pt")
+        _load_state(tmp_path / "weighting.pt")
 
 
 # ---- messages

@@ -166,8 +166,8 @@ def test_lightning_goes_by_two_names(monkeypatch):
     for name in ("lightning", "lightning.pytorch", "pytorch_lightning"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "lightning.pytorch", other)
-    assert lightning._callback() is other.Callback
+    assert lightning._import_callback() is other.Callback
     monkeypatch.setitem(sys.modules, "lightning.pytorch", None)
     monkeypatch.setitem(sys.modules, "pytorch_lightning", None)
     with pytest.raises(hs.InputError, match=r"pip install 'hardsight\[lightning\]'"):
-        lightning._callback()
+        lightning._import_callback()

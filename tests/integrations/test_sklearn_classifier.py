@@ -229,14 +229,19 @@ def test_columns_that_only_the_pipeline_reads_reach_it():
             frame[["day"]], y
         )
     twice = pd.concat([frame, frame], ignore_index=True)
-    assert len(np.unique(counted.counted(twice, np.tile(y == "up", 2).astype(int), None).samples.groups)) == 60
+    assert (
+        len(
+            np.unique(counted.select_classification_rows(twice, np.tile(y == "up", 2).astype(int), None).samples.groups)
+        )
+        == 60
+    )
 
 
 def test_neighbours_in_large_sparse_matrices_are_looked_for_among_components(monkeypatch):
     rng = np.random.default_rng(0)
     X = sparse.csr_array(rng.poisson(0.2, (90, 80)))
-    monkeypatch.setattr(counted, "_DENSE", 0)
-    found = counted.counted(X, rng.integers(0, 2, 90), None)
+    monkeypatch.setattr(counted, "_MAX_DENSE_VALUES", 0)
+    found = counted.select_classification_rows(X, rng.integers(0, 2, 90), None)
     assert found.samples.matrix.shape == (90, 50)
     assert len(Weighted(BernoulliNB(), **SOFT).fit(X, rng.integers(0, 2, 90)).difficulty_) == 90
 

@@ -30,7 +30,7 @@ import hardsight as hs
 from hardsight.cli.summary import machine, summary
 from hardsight.data.from_hf_rows import rows_to_samples
 from hardsight.resampling.splitters import Plan, split_seed, units_of
-from hardsight.weights.training.tokens import sequence_losses, shifts
+from hardsight.weights.training.tokens import predicts_next_token, sequence_losses
 
 FOLDS = {"folds": 3, "repeats": 2, "duplicates": "apart"}
 
@@ -125,7 +125,7 @@ def test_sequences_of_a_real_model_are_judged_as_it_judges_them_one_by_one():
     rows = reviews(5)["input_ids"]
     inputs = padded(rows)
     labels = torch.where(inputs == 0, -100, inputs)
-    total, count = sequence_losses(model(inputs).logits, labels, shift=shifts(model))
+    total, count = sequence_losses(model(inputs).logits, labels, shift=predicts_next_token(model))
     own = [model(torch.tensor([row]), labels=torch.tensor([row])).loss.item() for row in rows]
     np.testing.assert_allclose((total / count).detach(), own, rtol=1e-5)
     assert count.tolist() == [len(row) - 1 for row in rows]
@@ -147,10 +147,10 @@ def test_which_models_answer_in_place():
     class Translates:
         config = type("Config", (), {"is_encoder_decoder": True})
 
-    assert shifts(gpt2())
-    assert shifts(Bigrams())
-    assert not shifts(Speaks())
-    assert not shifts(Translates())
+    assert predicts_next_token(gpt2())
+    assert predicts_next_token(Bigrams())
+    assert not predicts_next_token(Speaks())
+    assert not predicts_next_token(Translates())
     logits, labels = torch.zeros(2, 4, 3), torch.tensor([[0, 1, 2, -100], [-100, -100, -100, -100]])
     assert [each.tolist() for each in sequence_losses(logits, labels, shift=False)] == [
         pytest.approx([3 * np.log(3), 0]),

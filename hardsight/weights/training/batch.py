@@ -13,13 +13,13 @@ from hardsight.errors import InputError
 from hardsight.weights import INPUTS
 from hardsight.weights.scheme import array
 from hardsight.weights.scheme import cross_entropy as of_logits
-from hardsight.weights.training.distributed import Shares, first_of_each, ranks, shared
-from hardsight.weights.training.id_index import Ids, whole_ids
+from hardsight.weights.training.distributed import RankSlices, exchange_sizes, first_occurrences, world_size
+from hardsight.weights.training.id_index import IdIndex, as_ids
 
-Repeated = Literal["refuse", "skip", "count"]
+RepeatedIds = Literal["refuse", "skip", "count"]
 """What an id means that comes again: an error on one rank, nothing, or one sample more."""
-_SHORT = (torch.float16, torch.bfloat16)
-_AS_IT_IS = nullcontext()
+_HALF_TYPES = (torch.float16, torch.bfloat16)
+_NO_CHANGE = nullcontext()
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Batch:
     count: int
     given: int
     kept: Tensor | None = None
-    shares: Shares | None = None
+    shares: RankSlices | None = None
     others: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -64,8 +64,8 @@ class Batch:
         return values if self.shares is None else values[self.shares.own]
 
 
-def usual(loss: Any, ids: Any, known: Ids, repeated: Repeated) -> Batch | None:
-    """The same as :func:`batch_of` of nothing but losses, in few steps, where all is as it mostly is; None elsewhere.
+def fast_path_batch(loss: Any, ids: Any, known: IdIndex, repeated: RepeatedIds) -> Batch | None:
+    """The same as :func:`build_batch` of nothing but losses, in few steps, where all is as it mostly is; None elsewhere.
 
     That is: one process, float32 losses and int64 ids, tensors in main memory, and no mixed precision.
 
@@ -76,13 +76,15 @@ def usual(loss: Any, ids: Any, known: Ids, repeated: Repeated) -> Batch | None:
         return None
     if loss.dtype is not torch.float32 or ids.dtype is not torch.int64 or loss.dim() != 1 or loss.shape != ids.shape:
         return None
-    if repeated == "skip" or torch.is_autocast_enabled("cpu") or ranks() > 1:
+    if repeated == "skip" or torch.is_autocast_enabled("cpu") or world_size() > 1:
         return None
     count = loss.shape[0]
     return Batch({"loss": loss}, known.rows(ids, repeated == "refuse"), count, count)
 
 
-def batch_of(given: Mapping[str, Any], ids: Any, known: Ids, wanted: tuple[str, ...], repeated: Repeated) -> Batch:
+def build_batch(
+    given: Mapping[str, Any], ids: Any, known: IdIndex, wanted: tuple[str, ...], repeated: RepeatedIds
+) -> Batch:
     """The batch that a scheme reads.
 
     Args:
@@ -97,20 +99,20 @@ def batch_of(given: Mapping[str, Any], ids: Any, known: Ids, wanted: tuple[str, 
             twice; or another rank refused its batch.
     """
     distinct = repeated == "refuse"
-    if ranks() == 1:
-        batch, found = _mine(given, ids, known, wanted, distinct)
+    if world_size() == 1:
+        batch, found = _local_batch(given, ids, known, wanted, distinct)
         together = found if repeated == "skip" else None
     else:
         fault: Exception | None = None
         batch, found = Batch({}, None, 0, 0), None
         try:
-            batch, found = _mine(given, ids, known, wanted, distinct)
+            batch, found = _local_batch(given, ids, known, wanted, distinct)
         except Exception as error:  # noqa: BLE001 - raised again once the other ranks know.
             fault = error
-        shares = shared(batch.count, _device(given), fault)
-        batch = _everyones(batch, shares)
+        shares = exchange_sizes(batch.count, _find_device(given), fault)
+        batch = _gather_batch(batch, shares)
         together = None if found is None or repeated == "count" else shares.whole(found)
-    if together is not None and not bool((first := first_of_each(together)).all()):
+    if together is not None and not bool((first := first_occurrences(together)).all()):
         batch.keep(first)
     return batch
 
@@ -125,23 +127,23 @@ def cross_entropy(given: Mapping[str, Any]) -> Tensor:
         raise InputError(
             "there is neither a loss nor logits and labels: pass the loss of each sample, reduction='none'"
         )
-    return of_logits(row_each("logits", given["logits"]), row_each("labels", given["labels"]))
+    return of_logits(as_rows("logits", given["logits"]), as_rows("labels", given["labels"]))
 
 
-def exact(given: Mapping[str, Any]) -> AbstractContextManager[Any]:
+def full_precision(given: Mapping[str, Any]) -> AbstractContextManager[Any]:
     """Without the short numbers of automatic mixed precision."""
     kind = "cpu"
     for value in given.values():
         if isinstance(value, Tensor):
             kind = "cpu" if value.is_cpu else value.device.type
             break
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else _AS_IT_IS
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else _NO_CHANGE
 
 
-def _mine(
-    given: Mapping[str, Any], ids: Any, known: Ids, wanted: tuple[str, ...], distinct: bool
+def _local_batch(
+    given: Mapping[str, Any], ids: Any, known: IdIndex, wanted: tuple[str, ...], distinct: bool
 ) -> tuple[Batch, Tensor | None]:
-    inputs = _inputs(given, wanted)
+    inputs = _read_inputs(given, wanted)
     first, *others = inputs.values()
     # Tensor.__len__ takes longer than everything else here.
     count = first.shape[0]
@@ -152,7 +154,7 @@ def _mine(
         )
     if ids is None and not known.count:
         return Batch(inputs, None, count, count), None
-    found = whole_ids(ids)
+    found = as_ids(ids)
     if not (found.is_cpu and first.is_cpu):
         found = found.to(first.device)
     if found.shape[0] != count:
@@ -160,7 +162,7 @@ def _mine(
     return Batch(inputs, known.rows(found, distinct), count, count), found
 
 
-def _inputs(given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Tensor]:
+def _read_inputs(given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Tensor]:
     if not given.keys() <= INPUTS.keys():
         name = next(name for name in given if name not in INPUTS)
         near = get_close_matches(name, INPUTS, 1)
@@ -169,7 +171,7 @@ def _inputs(given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Tens
     for name in wanted:
         value = given.get(name)
         if value is not None:
-            inputs[name] = row_each(name, value)
+            inputs[name] = as_rows(name, value)
         elif name == "loss":
             inputs[name] = cross_entropy(given)
         elif name != "p":
@@ -177,7 +179,7 @@ def _inputs(given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Tens
     return inputs
 
 
-def row_each(name: str, value: Any) -> Tensor:
+def as_rows(name: str, value: Any) -> Tensor:
     """The input of a batch as a tensor, short numbers as float32, ``(sample, ...)``.
 
     Raises:
@@ -187,17 +189,17 @@ def row_each(name: str, value: Any) -> Tensor:
     if tensor.dim() == 0 or (name == "loss" and tensor.dim() != 1):
         mend = ": give the loss of each sample, reduction='none'" if name == "loss" else ""
         raise InputError(f"{name} must have a row a sample. Got the shape {tuple(tensor.shape)}{mend}")
-    return tensor.float() if tensor.dtype in _SHORT else tensor
+    return tensor.float() if tensor.dtype in _HALF_TYPES else tensor
 
 
-def _device(given: Mapping[str, Any]) -> torch.device:
+def _find_device(given: Mapping[str, Any]) -> torch.device:
     for value in given.values():
         if isinstance(value, Tensor):
             return value.device
     return torch.device("cpu")
 
 
-def _everyones(mine: Batch, shares: Shares) -> Batch:
+def _gather_batch(mine: Batch, shares: RankSlices) -> Batch:
     inputs = {name: shares.whole(value) for name, value in mine.inputs.items()}
     rows = None if mine.rows is None else shares.whole(mine.rows)
     total = sum(shares.sizes)

@@ -10,13 +10,13 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, default_collate
 
 from hardsight.errors import InputError
-from hardsight.weights.training.id_index import Ids, whole_ids
+from hardsight.weights.training.id_index import IdIndex, as_ids
 
 ID = "hs_id"
 """The key of a sample's id in items and batches that are dictionaries."""
 
 
-class Indexed(Dataset):
+class IndexedDataset(Dataset):
     """A data set whose items bring their ids.
 
     Attributes:
@@ -35,10 +35,10 @@ class Indexed(Dataset):
         self.dataset = dataset
         self.ids: torch.Tensor | None = None
         if ids is not None:
-            self.ids = whole_ids(ids).cpu()
+            self.ids = as_ids(ids).cpu()
             if len(self.ids) != len(dataset):
                 raise InputError(f"there are {len(self.ids)} ids and {len(dataset)} samples: one each")
-            Ids(ids=self.ids)
+            IdIndex(ids=self.ids)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -47,20 +47,20 @@ class Indexed(Dataset):
         at = index(position)
         if at < 0:
             at += len(self)
-        return with_id(self.dataset[at], self._id(at))
+        return append_id(self.dataset[at], self._id(at))
 
     def __getitems__(self, positions: list[Any]) -> list[Any]:
         """Several items at once, as the data set gives them at once where it can."""
         at = [index(position) for position in positions]
         many = getattr(self.dataset, "__getitems__", None)
         items = many(at) if many else [self.dataset[position] for position in at]
-        return [with_id(item, self._id(position)) for item, position in zip(items, at, strict=True)]
+        return [append_id(item, self._id(position)) for item, position in zip(items, at, strict=True)]
 
     def _id(self, position: int) -> int:
         return position if self.ids is None else int(self.ids[position])
 
 
-def indexed(dataset: Any, ids: Any = None) -> Indexed:
+def indexed(dataset: Any, ids: Any = None) -> IndexedDataset:
     """The data set with each sample's id in its items: last in a tuple, under "hs_id" in a dictionary.
 
     An item that is neither becomes ``(item, id)``. A ``Subset`` of the result keeps the ids of the whole.
@@ -76,36 +76,36 @@ def indexed(dataset: Any, ids: Any = None) -> Indexed:
     >>> indexed([("a", 0), ("b", 1)])[1]
     ('b', 1, 1)
     """
-    return Indexed(dataset, ids)
+    return IndexedDataset(dataset, ids)
 
 
-def with_id(item: Any, number: int) -> Any:
+def append_id(item: Any, number: int) -> Any:
     """The item, and its id where its kind has room for it."""
     if isinstance(item, Mapping):
         if ID in item:
             raise InputError(f"the items have a key {ID!r} already: index a data set once")
         return {**item, ID: number}
     if isinstance(item, tuple):
-        return _named(type(item))(*item, number) if hasattr(item, "_fields") else (*item, number)
+        return _extend_namedtuple(type(item))(*item, number) if hasattr(item, "_fields") else (*item, number)
     return [*item, number] if isinstance(item, list) else (item, number)
 
 
 @cache
-def _named(kind: Any) -> Any:
+def _extend_namedtuple(kind: Any) -> Any:
     wider = namedtuple(kind.__name__, (*kind._fields, ID))  # type: ignore[misc]
 
     def reduced(self: Any) -> Any:
         # The kind is made here, so that other processes find it by the one that it was made of.
-        return _rebuilt, (kind, tuple(self))
+        return _rebuild, (kind, tuple(self))
 
     return type(kind.__name__, (wider,), {"__slots__": (), "__reduce__": reduced})
 
 
-def _rebuilt(kind: Any, values: tuple[Any, ...]) -> Any:
-    return _named(kind)(*values)
+def _rebuild(kind: Any, values: tuple[Any, ...]) -> Any:
+    return _extend_namedtuple(kind)(*values)
 
 
-class Collate:
+class IdCollator:
     """Makes a batch by another collator, which sees no ids, and adds them."""
 
     def __init__(self, base: Callable[[list[Any]], Any]) -> None:
@@ -123,7 +123,7 @@ class Collate:
             ids = torch.tensor([item[ID] for item in items], dtype=torch.int64)
         elif isinstance(items[0], (tuple, list)):
             batch = self.base([item[:-1] for item in items])
-            ids = whole_ids([item[-1] for item in items])
+            ids = as_ids([item[-1] for item in items])
         else:
             raise InputError(f"the items are {type(items[0]).__name__}, without ids: wrap the data set in hs.indexed")
         if isinstance(batch, MutableMapping):
@@ -132,7 +132,7 @@ class Collate:
         return (*batch, ids) if isinstance(batch, (tuple, list)) else (batch, ids)
 
 
-def collate(base: Callable[[list[Any]], Any] = default_collate) -> Collate:
+def collate(base: Callable[[list[Any]], Any] = default_collate) -> IdCollator:
     """A collator that keeps the ids of :func:`indexed` items, whatever ``base`` does with what it does not know.
 
     Args:
@@ -145,4 +145,4 @@ def collate(base: Callable[[list[Any]], Any] = default_collate) -> Collate:
     >>> collate()([{"x": 1.5, "hs_id": 7}, {"x": 2.5, "hs_id": 3}])["hs_id"]
     tensor([7, 3])
     """
-    return Collate(base)
+    return IdCollator(base)

@@ -7,21 +7,21 @@ from torch import Tensor, distributed
 
 from hardsight.errors import InputError
 
-_REFUSED = -1
-_CAN_BE = distributed.is_available()
+_FAILED = -1
+_AVAILABLE = distributed.is_available()
 
 
-def ranks() -> int:
+def world_size() -> int:
     """How many processes train together; 1 where ``torch.distributed`` was not started."""
-    return distributed.get_world_size() if _CAN_BE and distributed.is_initialized() else 1
+    return distributed.get_world_size() if _AVAILABLE and distributed.is_initialized() else 1
 
 
 def rank() -> int:
     """Which of them this is; 0 where there is one."""
-    return distributed.get_rank() if ranks() > 1 else 0
+    return distributed.get_rank() if world_size() > 1 else 0
 
 
-class Shares(NamedTuple):
+class RankSlices(NamedTuple):
     """How many rows of the global batch are each rank's, in the order of ranks."""
 
     sizes: tuple[int, ...]
@@ -44,7 +44,7 @@ class Shares(NamedTuple):
         return torch.cat(parts)
 
 
-def shared(rows: int, device: torch.device, fault: Exception | None) -> Shares:
+def exchange_sizes(rows: int, device: torch.device, fault: Exception | None) -> RankSlices:
     """How many rows each rank brings; where one refuses its batch, all do, so that none waits for it for ever.
 
     Args:
@@ -56,21 +56,21 @@ def shared(rows: int, device: torch.device, fault: Exception | None) -> Shares:
         Exception: ``fault``, where there is one.
         InputError: another rank refused its batch.
     """
-    mine = torch.tensor([rows if fault is None else _REFUSED], device=device)
-    all_sizes = [torch.empty_like(mine) for _ in range(ranks())]
+    mine = torch.tensor([rows if fault is None else _FAILED], device=device)
+    all_sizes = [torch.empty_like(mine) for _ in range(world_size())]
     distributed.all_gather(all_sizes, mine)
     sizes = tuple(int(size) for size in all_sizes)
     if fault is not None:
         raise fault
-    if _REFUSED in sizes:
-        raise InputError(f"rank {sizes.index(_REFUSED)} refused its batch: its own error says why")
-    return Shares(sizes, rank())
+    if _FAILED in sizes:
+        raise InputError(f"rank {sizes.index(_FAILED)} refused its batch: its own error says why")
+    return RankSlices(sizes, rank())
 
 
-def first_of_each(ids: Tensor) -> Tensor:
+def first_occurrences(ids: Tensor) -> Tensor:
     """Where each id comes for the first time. ``(sample,)`` bool
 
-    >>> first_of_each(torch.tensor([4, 2, 4, 2, 3]))
+    >>> first_occurrences(torch.tensor([4, 2, 4, 2, 3]))
     tensor([ True,  True, False, False,  True])
     """
     ordered, order = ids.sort(stable=True)
@@ -79,7 +79,7 @@ def first_of_each(ids: Tensor) -> Tensor:
     return first
 
 
-def scaled(total: Tensor, count: int) -> Tensor:
+def scale_gradient(total: Tensor, count: int) -> Tensor:
     """The same number, with the gradient times the number of ranks, ``count``.
 
     ``DistributedDataParallel`` averages gradients over ranks; each holds the part of the global loss's gradient that comes

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hardsight.weights.training.distributed import first_of_each, ranks, shared
-from hardsight.weights.training.id_index import whole_ids
+from hardsight.weights.training.distributed import exchange_sizes, first_occurrences, world_size
+from hardsight.weights.training.id_index import as_ids
 from hardsight.weights.training.weighting import Weighting
 
 
-class Ahead(NamedTuple):
+class EffectiveBatch(NamedTuple):
     """The samples of an effective batch that count, of all micro-batches and ranks, each once.
 
     Attributes:
@@ -23,7 +23,9 @@ class Ahead(NamedTuple):
     weights: Tensor | None
 
 
-def ahead(weighting: Weighting, ids: Sequence[Tensor], sizes: Sequence[Tensor], device: torch.device) -> Ahead:
+def gather_effective_batch(
+    weighting: Weighting, ids: Sequence[Tensor], sizes: Sequence[Tensor], device: torch.device
+) -> EffectiveBatch:
     """What a weighting will count of the micro-batches that come next. All ranks must call it alike.
 
     Args:
@@ -37,23 +39,23 @@ def ahead(weighting: Weighting, ids: Sequence[Tensor], sizes: Sequence[Tensor], 
     """
     mine, fault = torch.empty((0, 3), dtype=torch.int64, device=device), None
     try:
-        told = [_told(step, *each) for step, each in enumerate(zip(ids, sizes, strict=True))]
+        told = [_local_rows(step, *each) for step, each in enumerate(zip(ids, sizes, strict=True))]
         mine = torch.cat([mine, *(each.to(device) for each in told)])
         weighting.known.rows(mine[:, 0].contiguous(), distinct=False)
     except Exception as error:
         # Other ranks would wait for this one.
-        if ranks() == 1:
+        if world_size() == 1:
             raise
         fault = error
-    whole = mine if ranks() == 1 else shared(len(mine), device, fault).whole(mine)
+    whole = mine if world_size() == 1 else exchange_sizes(len(mine), device, fault).whole(mine)
     every, step, size = whole.T.contiguous()
     counted = _counted(weighting, every, step)
     rows = weighting.known.rows(every[counted], distinct=False)
-    return Ahead(size[counted], None if weighting.fixed is None or rows is None else weighting.fixed[rows])
+    return EffectiveBatch(size[counted], None if weighting.fixed is None or rows is None else weighting.fixed[rows])
 
 
-def _told(step: int, ids: Tensor, sizes: Tensor) -> Tensor:
-    found = whole_ids(ids)
+def _local_rows(step: int, ids: Tensor, sizes: Tensor) -> Tensor:
+    found = as_ids(ids)
     return torch.stack([found, torch.full_like(found, step), sizes.to(found)], 1)
 
 
@@ -62,9 +64,9 @@ def _counted(weighting: Weighting, ids: Tensor, steps: Tensor) -> Tensor:
     if weighting.skips and weighting.seen is not None:
         rows = weighting.known.rows(ids, distinct=False)
         assert weighting.epoch is not None
-        return first_of_each(ids) & (weighting.seen[rows] != int(weighting.epoch))
+        return first_occurrences(ids) & (weighting.seen[rows] != int(weighting.epoch))
     found = torch.ones_like(ids, dtype=torch.bool)
-    if ranks() > 1 and weighting.repeated != "count":
+    if world_size() > 1 and weighting.repeated != "count":
         for step in set(steps.tolist()):
-            found[steps == step] = first_of_each(ids[steps == step])
+            found[steps == step] = first_occurrences(ids[steps == step])
     return found

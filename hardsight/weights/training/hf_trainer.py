@@ -24,10 +24,10 @@ from torch.nn import functional
 
 from hardsight.errors import InputError, first_line
 from hardsight.weights.training.datasets import ID, collate
-from hardsight.weights.training.distributed import ranks
-from hardsight.weights.training.effective_batch import Ahead, ahead
-from hardsight.weights.training.reduction import not_zero
-from hardsight.weights.training.tokens import IGNORED, aligned, shifts
+from hardsight.weights.training.distributed import world_size
+from hardsight.weights.training.effective_batch import EffectiveBatch, gather_effective_batch
+from hardsight.weights.training.reduction import clamp_positive
+from hardsight.weights.training.tokens import IGNORED, align, predicts_next_token
 from hardsight.weights.training.weighting import Weighting
 
 try:
@@ -37,9 +37,9 @@ try:
 except ImportError as fault:
     raise InputError(f"{fault.name} is not installed: pip install 'hardsight[huggingface]'") from fault
 
-Sequence = Literal["tokens", "mean"]
-_STATE = "weighting.pt"
-_MEND = (
+SequenceReduction = Literal["tokens", "mean"]
+_STATE_FILE = "weighting.pt"
+_NO_IDS = (
     f"the batch has no ids ({ID!r}): give train_dataset=hs.indexed(dataset), or a column of that name with whole numbers; a "
     "get_train_dataloader of your own keeps them with hs.collate(collator)"
 )
@@ -78,7 +78,7 @@ class WeightedTrainer(Trainer):
             raise InputError(
                 f"weighting must be a hs.Weighting. Got {type(weighting).__name__}: hs.Weighting('superloss', …)"
             )
-        if sequence not in get_args(Sequence):
+        if sequence not in get_args(SequenceReduction):
             raise InputError(f"sequence must be 'tokens' or 'mean'. Got {sequence!r}")
         if more.get("compute_loss_func") is not None:
             raise InputError("the weighting is the loss: leave out compute_loss_func")
@@ -96,10 +96,10 @@ class WeightedTrainer(Trainer):
         self.weighting = weighting.to(self.args.device)
         self.sequence = sequence
         # That a loss function is there tells the Trainer not to divide by the micro-batches, which is done here.
-        self.compute_loss_func = _told
-        self._shifts = shifts(self.accelerator.unwrap_model(self.model))
-        self._batch = Ahead(torch.ones(1, dtype=torch.int64), None)
-        self.add_callback(_Epochs(weighting))
+        self.compute_loss_func = _reject_own_loss
+        self._shifts = predicts_next_token(self.accelerator.unwrap_model(self.model))
+        self._batch = EffectiveBatch(torch.ones(1, dtype=torch.int64), None)
+        self.add_callback(_WeightingCallback(weighting))
 
     def get_train_dataloader(self) -> Any:
         """The training loader, whose batches keep the ids."""
@@ -127,7 +127,7 @@ class WeightedTrainer(Trainer):
         ids = [batch.get(ID, ()) for batch in batches]
         # A batch that lacks ids is refused where it is weighted.
         if all(map(len, ids)) and [*map(len, ids)] == [*map(len, tokens)]:
-            self._batch = ahead(self.weighting, ids, tokens, self.args.device)
+            self._batch = gather_effective_batch(self.weighting, ids, tokens, self.args.device)
         return batches, items
 
     def _tokens_of(self, batch: Any) -> Tensor:
@@ -154,7 +154,7 @@ class WeightedTrainer(Trainer):
         if not model.training:
             return self._unweighted(model, inputs, return_outputs, num_items_in_batch, **more)
         if ids is None:
-            raise InputError(_MEND)
+            raise InputError(_NO_IDS)
         labels = inputs.pop("labels", None)
         if labels is None:
             raise InputError(
@@ -171,7 +171,7 @@ class WeightedTrainer(Trainer):
         try:
             return super().compute_loss(model, inputs, return_outputs, items, **more)
         finally:
-            self.compute_loss_func = _told
+            self.compute_loss_func = _reject_own_loss
 
     @property
     def _accumulates(self) -> bool:
@@ -195,7 +195,7 @@ class WeightedTrainer(Trainer):
         return self._reduced(loss, self._each(ids, loss), logits=logits.float(), labels=labels)
 
     def _of_tokens(self, logits: Tensor, labels: Tensor, ids: Tensor) -> Tensor:
-        logits, labels = aligned(logits, labels, shift=self._shifts)
+        logits, labels = align(logits, labels, shift=self._shifts)
         count = (labels != IGNORED).sum(1)
         ids, inputs = self._each(ids, count), {"logits": logits, "labels": labels}
         if self.sequence == "mean":
@@ -230,7 +230,7 @@ class WeightedTrainer(Trainer):
 
     def _part(self, weighted: Tensor, total: Tensor) -> Tensor:
         """The sum over a total, such that both losses and gradients of ranks average to those of all."""
-        return weighted.sum() / not_zero(total) * ranks()
+        return weighted.sum() / clamp_positive(total) * world_size()
 
     def _each(self, ids: Tensor, loss: Tensor) -> Tensor:
         if len(ids) != len(loss):
@@ -246,11 +246,11 @@ class WeightedTrainer(Trainer):
             found = resume_from_checkpoint
             folder = get_last_checkpoint(self.args.output_dir) if found is True else found
             if folder is not None:
-                self.weighting.load_state_dict(_loaded(Path(folder) / _STATE))
+                self.weighting.load_state_dict(_load_state(Path(folder) / _STATE_FILE))
         return super().train(resume_from_checkpoint, *args, **more)
 
 
-class _Epochs(TrainerCallback):
+class _WeightingCallback(TrainerCallback):
     """Tells a weighting how many epochs there are, and keeps it in checkpoints."""
 
     def __init__(self, weighting: Weighting) -> None:
@@ -264,10 +264,10 @@ class _Epochs(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
         folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
-            torch.save(self.weighting.state_dict(), folder / _STATE)
+            torch.save(self.weighting.state_dict(), folder / _STATE_FILE)
 
 
-def _loaded(path: Path) -> Any:
+def _load_state(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -278,5 +278,5 @@ def _loaded(path: Path) -> Any:
         raise InputError(f"{path} cannot be read ({first_line(fault)}): resume from another checkpoint") from None
 
 
-def _told(*_: Any, **__: Any) -> Tensor:
+def _reject_own_loss(*_: Any, **__: Any) -> Tensor:
     raise InputError("the Trainer's own compute_loss was called: let yours call super().compute_loss")

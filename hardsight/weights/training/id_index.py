@@ -9,40 +9,40 @@ from torch import Tensor, nn
 from hardsight.errors import InputError
 from hardsight.validation import check_int
 
-_MEND = "let the data set give each sample's number: hs.indexed(dataset)"
+_ADVICE = "let the data set give each sample's number: hs.indexed(dataset)"
 
-_MANY = 4096
+_MAX_SMALL = 4096
 # What a table from id to row may have places for, times the ids.
-_SPARSE = 8
+_MAX_SPARSITY = 8
 
 
-def whole_ids(ids: Any) -> Tensor:
+def as_ids(ids: Any) -> Tensor:
     """The ids as an int64 tensor, ``(sample,)``.
 
     Raises:
         InputError: they are absent, not whole numbers, or not one-dimensional.
 
-    >>> whole_ids([3, 1])
+    >>> as_ids([3, 1])
     tensor([3, 1])
     """
     if isinstance(ids, Tensor) and ids.dtype is torch.int64 and ids.dim() == 1:
         return ids
     if ids is None:
-        raise InputError(f"ids are missing: {_MEND} and pass ids=…")
+        raise InputError(f"ids are missing: {_ADVICE} and pass ids=…")
     if not isinstance(ids, Tensor):
         values = np.asarray(ids)
         if values.dtype.kind not in "iu" and values.size:
-            raise InputError(f"ids must be whole numbers, not {values.dtype}: {_MEND}")
+            raise InputError(f"ids must be whole numbers, not {values.dtype}: {_ADVICE}")
         ids = torch.from_numpy(values.astype(np.int64))
     found: Tensor = ids
     if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
-        raise InputError(f"ids must be whole numbers, not {found.dtype}: {_MEND}; floats lose large ones")
+        raise InputError(f"ids must be whole numbers, not {found.dtype}: {_ADVICE}; floats lose large ones")
     if found.dim() != 1:
         raise InputError(f"ids must be one-dimensional. Got the shape {tuple(found.shape)}")
     return found.long()
 
 
-class Ids(nn.Module):
+class IdIndex(nn.Module):
     """The ids that are known: either all whole numbers below a count, or any that are listed.
 
     Attributes:
@@ -67,17 +67,17 @@ class Ids(nn.Module):
         self._high: int = self.count - 1 if self.count else 2**63 - 1
         if ids is None:
             return
-        listed = whole_ids(ids).cpu().sort().values
+        listed = as_ids(ids).cpu().sort().values
         if num_samples is not None and self.count != len(listed):
             raise InputError(f"num_samples is {self.count}, but there are {len(listed)} ids: give one of both")
         if len(listed) == 0:
             raise InputError("ids are empty: give the id of every training sample")
-        if len(twice := _repeated(listed)):
+        if len(twice := _duplicates(listed)):
             raise InputError(f"id {int(twice[0])} stands for two samples: ids must be distinct")
         self.count = len(listed)
         self._low, self._high = int(listed[0]), int(listed[-1])
         self.register_buffer("known", listed)
-        self.register_buffer("_places", _placed(listed), persistent=False)
+        self.register_buffer("_places", _lookup_table(listed), persistent=False)
 
     def rows(self, ids: Tensor, distinct: bool = True) -> Tensor | None:
         """The row of each id, or None where no ids are known. ``(sample,)`` int64
@@ -95,7 +95,7 @@ class Ids(nn.Module):
             return ids if self.count else None
         if self._places is not None:
             rows = self._places.index_select(0, ids)
-            unknown = min(rows.tolist(), default=0) < 0 if _short(ids) else bool((rows < 0).any())
+            unknown = min(rows.tolist(), default=0) < 0 if _is_small(ids) else bool((rows < 0).any())
         else:
             rows = torch.searchsorted(self.known, ids)
             unknown = not torch.equal(self.known.index_select(0, rows), ids)
@@ -105,7 +105,7 @@ class Ids(nn.Module):
 
     def _in_doubt(self, ids: Tensor, distinct: bool) -> bool:
         """Whether an id comes twice, or is below or above all that are known."""
-        if not _short(ids):
+        if not _is_small(ids):
             ordered = ids.sort().values
             wrong = (ordered[1:] == ordered[:-1]).any() & distinct
             return bool(wrong | ((ordered[0] < self._low) | (ordered[-1] > self._high)))
@@ -121,26 +121,26 @@ class Ids(nn.Module):
             if bool(absent.any()):
                 known = f"0 to {self.count - 1}" if self.known is None else f"the {self.count} that were given as ids="
                 raise InputError(f"id {int(ids[absent][0])} is unknown: the ids are {known}")
-        twice = _repeated(ids.sort().values)
+        twice = _duplicates(ids.sort().values)
         raise InputError(
             f"id {int(twice[0])} comes twice in a batch: draw without replacement, or pass repeated='count' "
             "where the sampler draws with replacement"
         )
 
 
-def _short(ids: Tensor) -> bool:
-    return ids.is_cpu and ids.shape[0] <= _MANY
+def _is_small(ids: Tensor) -> bool:
+    return ids.is_cpu and ids.shape[0] <= _MAX_SMALL
 
 
-def _placed(known: Tensor) -> Tensor | None:
+def _lookup_table(known: Tensor) -> Tensor | None:
     """The row of every number up to the largest id, -1 where it is none; None where that would be a large table."""
     length = int(known[-1]) + 1
-    if known[0] < 0 or length > _SPARSE * len(known):
+    if known[0] < 0 or length > _MAX_SPARSITY * len(known):
         return None
     places = torch.full((length,), -1)
     places[known] = torch.arange(len(known))
     return places
 
 
-def _repeated(ordered: Tensor) -> Tensor:
+def _duplicates(ordered: Tensor) -> Tensor:
     return ordered[1:][ordered[1:] == ordered[:-1]]

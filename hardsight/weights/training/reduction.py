@@ -7,13 +7,13 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.weights.training.batch import Batch
-from hardsight.weights.training.distributed import ranks, scaled
+from hardsight.weights.training.distributed import scale_gradient, world_size
 
-Reduced = Literal["mean", "weighted mean", "sum", "none"]
+LoopReduction = Literal["mean", "weighted mean", "sum", "none"]
 """sum(w l) / n; sum(w l) / sum(w); sum(w l); w l of each sample."""
 
 
-def reduced(how: Reduced, values: Tensor, weights: Tensor | None, batch: Batch, items: Any) -> Tensor:
+def reduce_losses(how: LoopReduction, values: Tensor, weights: Tensor | None, batch: Batch, items: Any) -> Tensor:
     """One number of a batch; its gradient is that by this rank's rows, times the number of ranks.
 
     Args:
@@ -28,18 +28,18 @@ def reduced(how: Reduced, values: Tensor, weights: Tensor | None, batch: Batch, 
     """
     if how == "none":
         return batch.own(values if weights is None else values * weights)
-    count = _counted(how, weights, batch, items)
+    count = _divisor(how, weights, batch, items)
     if weights is None:
-        return scaled(values.sum() if how == "sum" else values.sum() / count, batch.ranks)
+        return scale_gradient(values.sum() if how == "sum" else values.sum() / count, batch.ranks)
     if how != "sum":
         # Where no gradient flows through the weights, dividing them costs no step of the backward pass.
-        weights = weights / (count if how == "mean" else not_zero(weights.sum()))
+        weights = weights / (count if how == "mean" else clamp_positive(weights.sum()))
     if weights.dtype is not values.dtype:
         weights = weights.to(values.dtype)
-    return scaled(torch.dot(values, weights), batch.ranks)
+    return scale_gradient(torch.dot(values, weights), batch.ranks)
 
 
-def part(how: Reduced, values: Tensor, weights: Tensor, count: int, total: Tensor) -> Tensor:
+def reduce_part(how: LoopReduction, values: Tensor, weights: Tensor, count: int, total: Tensor) -> Tensor:
     """A micro-batch's part of the number, times the number of ranks.
 
     Args:
@@ -52,16 +52,16 @@ def part(how: Reduced, values: Tensor, weights: Tensor, count: int, total: Tenso
     values = values.to(weights.dtype)
     if how == "none":
         return values * weights
-    divisor: Any = 1 if how == "sum" else max(count, 1) if how == "mean" else not_zero(total)
-    return torch.dot(values, weights / divisor) * ranks()
+    divisor: Any = 1 if how == "sum" else max(count, 1) if how == "mean" else clamp_positive(total)
+    return torch.dot(values, weights / divisor) * world_size()
 
 
-def not_zero(total: Tensor) -> Tensor:
+def clamp_positive(total: Tensor) -> Tensor:
     """The total, or the smallest number where it is 0, so that a mean of nothing is 0."""
     return total.clamp(min=torch.finfo(total.dtype).tiny)
 
 
-def _counted(how: Reduced, weights: Tensor | None, batch: Batch, items: Any) -> Any:
+def _divisor(how: LoopReduction, weights: Tensor | None, batch: Batch, items: Any) -> Any:
     if items is None:
         return max(batch.count, 1)
     if not isinstance(items, Tensor) and not items > 0:

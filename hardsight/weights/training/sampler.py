@@ -11,9 +11,9 @@ from hardsight.errors import InputError
 from hardsight.validation import check_int
 from hardsight.weights.scheme import rows_of_all
 from hardsight.weights.training.distributed import rank as own_rank
-from hardsight.weights.training.distributed import ranks
-from hardsight.weights.training.id_index import Ids, whole_ids
-from hardsight.weights.training.sources import not_negative, source
+from hardsight.weights.training.distributed import world_size
+from hardsight.weights.training.id_index import IdIndex, as_ids
+from hardsight.weights.training.sources import check_nonnegative, resolve_source
 
 
 class WeightedSampler(Sampler[int]):
@@ -69,7 +69,7 @@ class WeightedSampler(Sampler[int]):
             InputError: chances below zero or all zero, more draws without replacement than samples that can be drawn, a
                 scheme that cannot be used here, or a rank that does not exist.
         """
-        told = source(what, ids, scheme, parameters)
+        told = resolve_source(what, ids, scheme, parameters)
         self.scheme, self.parameters, self.epochs = told.scheme, parameters, epochs
         if told.scheme is not None and (
             told.scheme.start is not None or told.scheme.kind not in ("weights", "sampling")
@@ -81,10 +81,10 @@ class WeightedSampler(Sampler[int]):
         if told.weights is None and num_samples is None and ids is None:
             raise InputError("how many samples there are is not known: pass num_samples= or ids=")
         count = None if told.weights is None else len(told.weights)
-        self._known = Ids(num_samples if count is None else count, told.ids)
-        self._order = None if told.ids is None else whole_ids(told.ids).argsort()
+        self._known = IdIndex(num_samples if count is None else count, told.ids)
+        self._order = None if told.ids is None else as_ids(told.ids).argsort()
         self.replacement, self.seed = replacement, check_int("seed", seed, 0)
-        self.num_replicas = check_int("num_replicas", ranks() if num_replicas is None else num_replicas, 1)
+        self.num_replicas = check_int("num_replicas", world_size() if num_replicas is None else num_replicas, 1)
         self.rank = check_int("rank", own_rank() if rank is None else rank, 0)
         if self.rank >= self.num_replicas:
             raise InputError(f"rank must be below num_replicas, {self.num_replicas}. Got {self.rank}")
@@ -147,7 +147,7 @@ class WeightedSampler(Sampler[int]):
         Raises:
             InputError: an unknown id, or one that cannot be drawn.
         """
-        found = whole_ids(ids)
+        found = as_ids(ids)
         at = self._known.rows(found.cpu(), distinct=False)
         assert at is not None
         at = at if self._order is None else self._order[at]
@@ -237,7 +237,7 @@ class WeightedSampler(Sampler[int]):
             raise InputError(
                 f"chances have the shape {tuple(values.shape)}, there are {self._known.count} samples: one each"
             )
-        possible = int((not_negative("chances", values) > 0).sum())
+        possible = int((check_nonnegative("chances", values) > 0).sum())
         if possible == 0 or (not self.replacement and possible < self.total):
             raise InputError(
                 f"{possible} samples have a chance above 0, for {self.total} draws: give more samples a chance, draw fewer, "

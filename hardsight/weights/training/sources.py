@@ -26,7 +26,7 @@ class Source(NamedTuple):
     ids: Any
 
 
-def source(what: Any, ids: Any, by: str | None, parameters: Mapping[str, Any]) -> Source:
+def resolve_source(what: Any, ids: Any, by: str | None, parameters: Mapping[str, Any]) -> Source:
     """What was given, as a scheme or as weights.
 
     Args:
@@ -58,10 +58,10 @@ def source(what: Any, ids: Any, by: str | None, parameters: Mapping[str, Any]) -
         return Source(found, None, ids)
     if parameters:
         raise InputError(f"fixed weights have no parameter {next(iter(parameters))!r}")
-    return Source(None, _fixed(what), ids)
+    return Source(None, _check_weights(what), ids)
 
 
-def _fixed(what: Any) -> Tensor:
+def _check_weights(what: Any) -> Tensor:
     if isinstance(what, Tensor):
         what = (what.float() if what.is_floating_point() else what).detach().cpu().numpy()
     values = np.asarray(what)
@@ -70,10 +70,10 @@ def _fixed(what: Any) -> Tensor:
             f"weights must be numbers, one a sample. Got the shape {tuple(values.shape)} of {values.dtype}: "
             "pass an array (sample,), the name of a scheme, or a difficulty"
         )
-    return not_negative("weights", torch.tensor(values).float())
+    return check_nonnegative("weights", torch.tensor(values).float())
 
 
-def not_negative(name: str, values: Tensor) -> Tensor:
+def check_nonnegative(name: str, values: Tensor) -> Tensor:
     """The values of all samples, checked: finite and 0 or more. ``(sample,)``
 
     Raises:

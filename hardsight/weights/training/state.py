@@ -8,7 +8,7 @@ from hardsight.errors import InputError
 from hardsight.weights import Scheme, StateShape
 
 
-class Memory(nn.Module):
+class SchemeState(nn.Module):
     """The state of a scheme, as buffers."""
 
     def __init__(self, scheme: Scheme | None, room: StateShape, parameters: dict[str, Any]) -> None:

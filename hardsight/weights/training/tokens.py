@@ -18,9 +18,9 @@ from hardsight.weights.scheme import OF_SAMPLES
 
 IGNORED = -100
 """The label of tokens that do not count, such as padding."""
-_IN_PLACE = ("ForMaskedLM", "ForTokenClassification")
-_OTHERS = OF_SAMPLES - {"logits", "labels"}
-_MEND = (
+_SAME_POSITION_LOSSES = ("ForMaskedLM", "ForTokenClassification")
+_OTHER_INPUTS = OF_SAMPLES - {"logits", "labels"}
+_UNSUPPORTED = (
     "scheme {!r} reads {} of samples with one label each, not of sequences of tokens: take one that reads the loss or p "
     "alone, or a loss of logits and labels such as 'gce-loss'"
 )
@@ -39,7 +39,7 @@ def sequence_losses(
     Raises:
         InputError: another shape.
     """
-    logits, labels = aligned(logits, labels, shift=shift)
+    logits, labels = align(logits, labels, shift=shift)
     # In half precision the losses of long sequences would not add up.
     losses = torch.nn.functional.cross_entropy(
         logits.float().transpose(1, 2), labels.long(), ignore_index=IGNORED, reduction="none"
@@ -47,7 +47,7 @@ def sequence_losses(
     return losses.sum(1), (labels != IGNORED).sum(1)
 
 
-def aligned(logits: Tensor, labels: Tensor, *, shift: bool) -> tuple[Tensor, Tensor]:
+def align(logits: Tensor, labels: Tensor, *, shift: bool) -> tuple[Tensor, Tensor]:
     """Logits ``(row, token, word)`` and the labels that they are for ``(row, token)``; see :func:`sequence_losses`."""
     if logits.ndim != 3 or logits.shape[:2] != labels.shape:
         raise InputError(
@@ -57,17 +57,17 @@ def aligned(logits: Tensor, labels: Tensor, *, shift: bool) -> tuple[Tensor, Ten
     return (logits[:, :-1], labels[:, 1:]) if shift else (logits, labels)
 
 
-def shifts(model: Any) -> bool:
+def predicts_next_token(model: Any) -> bool:
     """Whether a model's logits at a token are for the next one.
 
     Encoder-decoders, masked language models and token classifiers answer in place. Models that do not say, because they are
     no Hugging Face models, are taken for causal ones.
     """
     in_place = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
-    return not in_place and getattr(model, "loss_type", None) not in _IN_PLACE
+    return not in_place and getattr(model, "loss_type", None) not in _SAME_POSITION_LOSSES
 
 
-def _labels(given: Mapping[str, Any]) -> Tensor:
+def _require_labels(given: Mapping[str, Any]) -> Tensor:
     if given.get("labels") is None:
         raise InputError(
             f"logits of tokens need labels (row, token), {IGNORED} where a token does not count: pass labels=…"
@@ -76,13 +76,13 @@ def _labels(given: Mapping[str, Any]) -> Tensor:
     return found
 
 
-def are_sequences(given: Mapping[str, Any]) -> bool:
+def has_token_logits(given: Mapping[str, Any]) -> bool:
     """Whether the logits are those of tokens, ``(row, token, word)``."""
     logits = given.get("logits")
     return isinstance(logits, Tensor) and logits.ndim == 3
 
 
-def of_sequences(given: Mapping[str, Any], scheme: Scheme | None) -> dict[str, Any]:
+def to_sequence_inputs(given: Mapping[str, Any], scheme: Scheme | None) -> dict[str, Any]:
     """What a scheme reads of whole sequences: their loss in place of logits and labels.
 
     Args:
@@ -94,16 +94,16 @@ def of_sequences(given: Mapping[str, Any], scheme: Scheme | None) -> dict[str, A
     """
     reads = () if scheme is None else scheme.reads
     if scheme is not None and "labels" in reads:
-        raise InputError(_MEND.format(scheme.name, "labels"))
+        raise InputError(_UNSUPPORTED.format(scheme.name, "labels"))
     logits, loss = given["logits"], given.get("loss")
     if loss is None:
-        total, count = sequence_losses(logits, _labels(given), shift=False)
+        total, count = sequence_losses(logits, _require_labels(given), shift=False)
         loss = total / count.clamp(min=1)
     # A scheme that reads logits without labels reads how many classes there are: words, here.
     return {**given, "loss": loss, "logits": logits[:, 0] if "logits" in reads else None, "labels": None}
 
 
-def by_token(given: Mapping[str, Any], scheme: Scheme, of: Callable[[dict[str, Tensor]], Tensor]) -> Tensor:
+def average_token_loss(given: Mapping[str, Any], scheme: Scheme, of: Callable[[dict[str, Tensor]], Tensor]) -> Tensor:
     """The mean over the tokens of each sequence of a scheme that is a loss, ``(row,)``.
 
     Args:
@@ -114,10 +114,10 @@ def by_token(given: Mapping[str, Any], scheme: Scheme, of: Callable[[dict[str, T
     Raises:
         InputError: the scheme reads more of a sample than logits and labels.
     """
-    more = [name for name in scheme.reads if name in _OTHERS]
+    more = [name for name in scheme.reads if name in _OTHER_INPUTS]
     if more or scheme.start is not None:
-        raise InputError(_MEND.format(scheme.name, more[0] if more else "a state"))
-    logits, labels = aligned(given["logits"], _labels(given), shift=False)
+        raise InputError(_UNSUPPORTED.format(scheme.name, more[0] if more else "a state"))
+    logits, labels = align(given["logits"], _require_labels(given), shift=False)
     counts = labels != IGNORED
     losses = of({"logits": logits[counts].float(), "labels": labels[counts].long()})
     each = counts.sum(1)

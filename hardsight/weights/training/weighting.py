@@ -10,15 +10,23 @@ from hardsight.errors import InputError
 from hardsight.validation import check_int
 from hardsight.weights import SCHEMES, Scheme, StateShape
 from hardsight.weights.scheme import OF_SAMPLES, Reduction
-from hardsight.weights.training.batch import Batch, Repeated, batch_of, cross_entropy, exact, row_each, usual
-from hardsight.weights.training.distributed import ranks
-from hardsight.weights.training.id_index import Ids
-from hardsight.weights.training.reduction import Reduced, part, reduced
-from hardsight.weights.training.sources import source
-from hardsight.weights.training.state import Memory
-from hardsight.weights.training.tokens import are_sequences, by_token, of_sequences
+from hardsight.weights.training.batch import (
+    Batch,
+    RepeatedIds,
+    as_rows,
+    build_batch,
+    cross_entropy,
+    fast_path_batch,
+    full_precision,
+)
+from hardsight.weights.training.distributed import world_size
+from hardsight.weights.training.id_index import IdIndex
+from hardsight.weights.training.reduction import LoopReduction, reduce_losses, reduce_part
+from hardsight.weights.training.sources import resolve_source
+from hardsight.weights.training.state import SchemeState
+from hardsight.weights.training.tokens import average_token_loss, has_token_logits, to_sequence_inputs
 
-_OF_TRAINING = frozenset({"sizes", "epoch", "epochs", "generator", "rows"})
+_TRAINING_INPUTS = frozenset({"sizes", "epoch", "epochs", "generator", "rows"})
 
 
 class Weighting(nn.Module):
@@ -86,23 +94,25 @@ class Weighting(nn.Module):
                 or a scheme that is no weight or loss of each sample.
         """
         super().__init__()
-        told = source(what, ids, scheme, parameters)
+        told = resolve_source(what, ids, scheme, parameters)
         self._scheme = None if told.scheme is None else told.scheme.name
         self._is_loss = told.scheme is not None and told.scheme.kind == "loss"
         self.given = parameters if told.scheme is not None else {}
-        self.known = Ids(_counted(told.weights, num_samples, told.ids), told.ids)
-        self.register_buffer("fixed", None if told.weights is None else _in_order(told.weights, told.ids, self.known))
+        self.known = IdIndex(_count_samples(told.weights, num_samples, told.ids), told.ids)
+        self.register_buffer("fixed", None if told.weights is None else _sort_by_id(told.weights, told.ids, self.known))
         self.register_buffer("sizes", None if sizes is None else torch.as_tensor(sizes))
         classes = classes or (0 if self.sizes is None else len(self.sizes))
-        self.memory = Memory(self.scheme, StateShape(self.known.count, classes, groups), parameters)
+        self.memory = SchemeState(self.scheme, StateShape(self.known.count, classes, groups), parameters)
         blank = torch.full((self.known.count,), -1, dtype=torch.int32) if self.known.count else None
         self.register_buffer("seen", blank)
-        self.reduction: Reduced = _choice("reduction", reduction, Reduced) or _published(self.scheme)
-        self.repeated: Repeated | None = _choice("repeated", repeated, Repeated)
+        self.reduction: LoopReduction = _check_choice("reduction", reduction, LoopReduction) or _published_reduction(
+            self.scheme
+        )
+        self.repeated: RepeatedIds | None = _check_choice("repeated", repeated, RepeatedIds)
         self.through = through if through is not None else self.scheme is not None and self.scheme.through
         self.epochs = epochs
         self.epoch: float | None = None
-        self._made_for = _described(self.scheme, self.known.count, classes, groups)
+        self._made_for = _describe(self.scheme, self.known.count, classes, groups)
         self._generator = torch.Generator().manual_seed(check_int("seed", seed, 0))
         self._of_batch: tuple[int, Tensor] | None = None
         self._wanted, self._passed_on, self._of_training = _wanted(self.scheme)
@@ -119,7 +129,7 @@ class Weighting(nn.Module):
     @property
     def skips(self) -> bool:
         """Whether samples that came in an earlier step of the epoch do not count again."""
-        return self.repeated == "skip" or (self.repeated is None and self.epoch is not None and ranks() > 1)
+        return self.repeated == "skip" or (self.repeated is None and self.epoch is not None and world_size() > 1)
 
     def set_epoch(self, epoch: float) -> None:
         """Say how many epochs are done, from 0; a fraction within an epoch."""
@@ -153,20 +163,20 @@ class Weighting(nn.Module):
                 its domain, or on another rank something of the kind.
         """
         if self._reads_losses and self.training and self.reduction == "mean" and items is None and not inputs:
-            batch = usual(loss, ids, self.known, self.repeated or "refuse")
+            batch = fast_path_batch(loss, ids, self.known, self.repeated or "refuse")
             if batch is not None:
                 return torch.dot(batch.inputs["loss"], self._weights(batch, self.through) / max(batch.count, 1))
         given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not self.training:
             return self._plain(given).float().mean()
-        with exact(given):
+        with full_precision(given):
             scheme = self.scheme
             if self._is_loss and scheme is not None:
                 losses, batch = self._losses(scheme, given, ids)
-                return reduced(self.reduction, losses, None, batch, items)
+                return reduce_losses(self.reduction, losses, None, batch, items)
             batch = self._batch(given, ids)
             weights = self._weights(batch, self.through)
-            return reduced(self.reduction, batch.inputs["loss"], weights, batch, items)
+            return reduce_losses(self.reduction, batch.inputs["loss"], weights, batch, items)
 
     def weights(
         self,
@@ -191,7 +201,7 @@ class Weighting(nn.Module):
         if self._is_loss:
             raise InputError(f"scheme {self._scheme!r} is a loss, it has no weights: call weighting(…, items=…)")
         given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
-        with exact(given):
+        with full_precision(given):
             batch = self._batch(given, ids)
             weights = self._weights(batch, False).detach()
             self._of_batch = batch.count, weights.sum()
@@ -221,32 +231,32 @@ class Weighting(nn.Module):
             )
         if loss.shape != weights.shape:
             raise InputError(f"loss has the shape {tuple(loss.shape)}, weights {tuple(weights.shape)}: one a sample")
-        return part(self.reduction, loss, weights, *self._of_batch)
+        return reduce_part(self.reduction, loss, weights, *self._of_batch)
 
     def _plain(self, given: dict[str, Any]) -> Tensor:
-        if are_sequences(given):
-            of_rows: Tensor = of_sequences(given, None)["loss"]
+        if has_token_logits(given):
+            of_rows: Tensor = to_sequence_inputs(given, None)["loss"]
             return of_rows
         if given["loss"] is not None:
-            return row_each("loss", given["loss"])
+            return as_rows("loss", given["loss"])
         labels = given["labels"]
-        if self._is_loss and labels is not None and (several := row_each("labels", labels)).dim() > 1:
-            logits = row_each("logits", given["logits"])
+        if self._is_loss and labels is not None and (several := as_rows("labels", labels)).dim() > 1:
+            logits = as_rows("logits", given["logits"])
             return binary_cross_entropy_with_logits(logits, several.to(logits), reduction="none").sum(1)
         return cross_entropy(given)
 
     def _losses(self, scheme: Scheme, given: dict[str, Any], ids: Any) -> tuple[Tensor, Batch]:
-        if not are_sequences(given):
+        if not has_token_logits(given):
             batch = self._batch(given, ids)
-            return self._told(batch, True) if batch.count else _of_nobody(batch), batch
-        losses = by_token(given, scheme, lambda tokens: self._told(Batch(tokens, None, 0, 0), True))
+            return self._told(batch, True) if batch.count else _empty_weights(batch), batch
+        losses = average_token_loss(given, scheme, lambda tokens: self._told(Batch(tokens, None, 0, 0), True))
         batch = self._batch({**given, "loss": losses, "logits": None, "labels": None}, ids, ("loss",))
         return batch.inputs["loss"], batch
 
     def _batch(self, given: dict[str, Any], ids: Any, wanted: tuple[str, ...] | None = None) -> Batch:
-        if are_sequences(given):
-            given = of_sequences(given, self.scheme)
-        batch = batch_of(given, ids, self.known, wanted or self._wanted, self.repeated or "refuse")
+        if has_token_logits(given):
+            given = to_sequence_inputs(given, self.scheme)
+        batch = build_batch(given, ids, self.known, wanted or self._wanted, self.repeated or "refuse")
         if self.skips:
             self._skip_seen(batch)
         if self._passed_on:
@@ -274,7 +284,7 @@ class Weighting(nn.Module):
             assert batch.rows is not None
             return self.fixed.index_select(0, batch.rows)
         if not batch.count:
-            return _of_nobody(batch)
+            return _empty_weights(batch)
         told = self._told(batch, through)
         return told.detach() if told.requires_grad and not through else told
 
@@ -286,7 +296,7 @@ class Weighting(nn.Module):
             stateless: Tensor = scheme.of_checked(inputs | self._of_all(batch), self.given, None)
             return stateless
         # The tables of a state are float32.
-        inputs = {name: _single(value) for name, value in inputs.items()}
+        inputs = {name: _to_float32(value) for name, value in inputs.items()}
         told: Tensor = scheme.of_checked(inputs | self._of_all(batch), self.given, self.memory.state)
         self.memory.settle()
         return told
@@ -323,7 +333,7 @@ class Weighting(nn.Module):
                 f"this state was saved by a weighting of {saved['made_for']}; this one is of {self._made_for}"
             )
         listed = state_dict.get(f"{prefix}known.known")
-        if saved is not None and not _equal(listed, self.known.known):
+        if saved is not None and not _equal_ids(listed, self.known.known):
             raise InputError("this state was saved for other ids: make the weighting with the ids of that training set")
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -336,7 +346,7 @@ class Weighting(nn.Module):
         return f"{self._made_for}, reduction={self.reduction!r}"
 
 
-def _counted(weights: Tensor | None, num_samples: int | None, ids: Any) -> int | None:
+def _count_samples(weights: Tensor | None, num_samples: int | None, ids: Any) -> int | None:
     if weights is None:
         return num_samples
     given = len(weights) if ids is None else len(ids)
@@ -347,7 +357,7 @@ def _counted(weights: Tensor | None, num_samples: int | None, ids: Any) -> int |
     return len(weights)
 
 
-def _in_order(weights: Tensor, ids: Any, known: Ids) -> Tensor:
+def _sort_by_id(weights: Tensor, ids: Any, known: IdIndex) -> Tensor:
     if ids is None:
         return weights
     ordered = torch.empty_like(weights)
@@ -355,17 +365,17 @@ def _in_order(weights: Tensor, ids: Any, known: Ids) -> Tensor:
     return ordered
 
 
-def _published(scheme: Scheme | None) -> Reduction:
+def _published_reduction(scheme: Scheme | None) -> Reduction:
     return "mean" if scheme is None else scheme.reduction
 
 
-def _choice(name: str, value: Any, choices: Any) -> Any:
+def _check_choice(name: str, value: Any, choices: Any) -> Any:
     if value is not None and value not in get_args(choices):
         raise InputError(f"{name} must be one of {', '.join(map(repr, get_args(choices)))}. Got {value!r}")
     return value
 
 
-def _described(scheme: Scheme | None, samples: int, classes: int, groups: int) -> str:
+def _describe(scheme: Scheme | None, samples: int, classes: int, groups: int) -> str:
     name = "fixed weights" if scheme is None else f"{scheme.name!r}"
     return f"{name}: {samples} samples, {classes} classes, {groups} groups"
 
@@ -374,21 +384,21 @@ def _wanted(scheme: Scheme | None) -> tuple[tuple[str, ...], tuple[str, ...], bo
     """What is needed with a row a sample, what else a batch may bring, and whether anything is known here of all."""
     if scheme is None:
         return ("loss",), (), False
-    own, known = OF_SAMPLES.intersection(scheme.reads), _OF_TRAINING.intersection(scheme.reads)
+    own, known = OF_SAMPLES.intersection(scheme.reads), _TRAINING_INPUTS.intersection(scheme.reads)
     others = tuple(set(scheme.reads) - own - known)
     return tuple(sorted(own if scheme.kind == "loss" and "p" not in own else own | {"loss"})), others, bool(known)
 
 
-def _equal(one: Tensor | None, other: Tensor | None) -> bool:
+def _equal_ids(one: Tensor | None, other: Tensor | None) -> bool:
     if one is None or other is None:
         return one is other
     return torch.equal(one.cpu(), other.cpu())
 
 
-def _of_nobody(batch: Batch) -> Tensor:
+def _empty_weights(batch: Batch) -> Tensor:
     # With a gradient, of zero, for loops that call backward() on every batch.
     return next(value for value in batch.inputs.values() if value.is_floating_point()).flatten()[:0]
 
 
-def _single(value: Any) -> Any:
+def _to_float32(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) and value.dtype == torch.float64 else value

@@ -17,7 +17,7 @@ from support.distributed_loop import (
 )
 
 import hardsight as hs
-from hardsight.weights.training.distributed import first_of_each
+from hardsight.weights.training.distributed import first_occurrences
 
 
 @pytest.fixture(scope="module")
@@ -99,4 +99,4 @@ def test_ranks_share_one_draw(found):
 
 def test_the_first_of_each():
     ids = torch.tensor([2**60, 3, 2**60 + 1, 3, 2**60, 5])
-    assert first_of_each(ids).tolist() == [True, True, True, False, False, True]
+    assert first_occurrences(ids).tolist() == [True, True, True, False, False, True]
