@@ -38,7 +38,7 @@ def _strided() -> Any:
     return torch.strided
 
 
-def objects(items: Sequence[Any]) -> np.ndarray:
+def object_array(items: Sequence[Any]) -> np.ndarray:
     """A 1-D object array of the items as they are; numpy itself would unpack tuples and turn numbers into strings."""
     array = np.empty(len(items), dtype=object)
     for at, item in enumerate(items):
@@ -67,7 +67,7 @@ def infer_dtype(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def column(values: Any, what: str) -> np.ndarray:
+def to_column(values: Any, what: str) -> np.ndarray:
     """One value a sample: lists, Series, tensors and more as a 1-D array.
 
     Args:
@@ -87,8 +87,10 @@ def column(values: Any, what: str) -> np.ndarray:
     elif not isinstance(values, np.ndarray):
         if isinstance(values, str | bytes | dict | set) or not isinstance(values, Iterable):
             raise InputError(f"{what} must be a sequence with one value a sample. Got {_brief(values)}")
-        values = objects([to_numpy(value) for value in values])
-        values = objects([v.item() if isinstance(v, np.ndarray | np.generic) and v.ndim == 0 else v for v in values])
+        values = object_array([to_numpy(value) for value in values])
+        values = object_array(
+            [v.item() if isinstance(v, np.ndarray | np.generic) and v.ndim == 0 else v for v in values]
+        )
         lengths = [len(value) for value in values if isinstance(value, list | np.ndarray)]
         if lengths:
             shape = (len(values), lengths[0])
@@ -107,20 +109,20 @@ def column(values: Any, what: str) -> np.ndarray:
     return array
 
 
-def missing(values: np.ndarray) -> np.ndarray:
+def missing_mask(values: np.ndarray) -> np.ndarray:
     """Where a value is None, NaN, NA or NaT. ``(sample,)`` bool."""
     return np.asarray(pd.isna(values), dtype=bool)
 
 
-def identities(values: Any, n: int, what: str = "ids") -> np.ndarray:
+def check_ids(values: Any, n: int, what: str = "ids") -> np.ndarray:
     """Ids as int64 or str, ``(sample,)``.
 
     Raises:
         InputError: not ``n`` of them, missing ones, repeated ones, or values that are neither whole numbers nor text.
     """
-    array = column(values, what)
+    array = to_column(values, what)
     _same_length(array, n, what)
-    empty = missing(array)
+    empty = missing_mask(array)
     if array.dtype.kind in "OUT":
         empty = empty | np.array([isinstance(value, str) and not value for value in array], dtype=bool)
     if empty.any():
@@ -176,14 +178,14 @@ def _refuse_halves(ids: np.ndarray, what: str) -> None:
             ) from None
 
 
-def memberships(values: Any, n: int, what: str = "groups") -> np.ndarray:
+def encode_groups(values: Any, n: int, what: str = "groups") -> np.ndarray:
     """Groups as int64 codes, ``(sample,)``, numbered in the order of their values.
 
     Raises:
         InputError: not ``n`` of them, missing ones, or values that cannot be compared.
     """
     # Tuples may be groups, where ids and labels are single values.
-    array = objects(values) if isinstance(values, list | tuple) else column(values, what)
+    array = object_array(values) if isinstance(values, list | tuple) else to_column(values, what)
     _same_length(array, n, what)
     # A tuple counts as one value, where pandas would look into it.
     empty = np.array([pd.api.types.is_scalar(value) and bool(pd.isna(value)) for value in array], dtype=bool)
@@ -192,21 +194,21 @@ def memberships(values: Any, n: int, what: str = "groups") -> np.ndarray:
             f"{what} are missing in {empty.sum()} of {n} samples ({describe_rows(empty)}): give every sample one"
         )
     try:
-        codes, _ = coded(array)
+        codes, _ = encode_values(array)
     except TypeError:
         raise InputError(f"{what} must be numbers, text or tuples of such. Got {_brief(array[0])} at row 0") from None
     return codes
 
 
-def weightings(values: Any, n: int, what: str = "weights") -> np.ndarray:
+def normalize_weights(values: Any, n: int, what: str = "weights") -> np.ndarray:
     """Weights as float64 with mean 1, ``(sample,)``.
 
     Raises:
         InputError: not ``n`` of them, missing, negative or infinite ones, no numbers, or none above 0.
     """
-    array = column(values, what)
+    array = to_column(values, what)
     _same_length(array, n, what)
-    empty = missing(array)
+    empty = missing_mask(array)
     if empty.any():
         raise InputError(
             f"{what} are missing in {empty.sum()} of {n} samples ({describe_rows(empty)}): give every sample one"
@@ -227,7 +229,7 @@ def weightings(values: Any, n: int, what: str = "weights") -> np.ndarray:
     return shares / float(shares.mean())
 
 
-def own_embedding(embedding: Any, n: int) -> np.ndarray:
+def check_embedding(embedding: Any, n: int) -> np.ndarray:
     """Numbers that a user has for the samples, checked, ``(sample, feature)`` float32.
 
     Raises:
@@ -253,7 +255,7 @@ def own_embedding(embedding: Any, n: int) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def coded(values: np.ndarray) -> tuple[np.ndarray, list[Any]]:
+def encode_values(values: np.ndarray) -> tuple[np.ndarray, list[Any]]:
     """Codes ``(sample,)`` int64 into the distinct values; those sorted, by type first where types differ."""
     if values.dtype.kind in "biufU":
         distinct, codes = np.unique(values, return_inverse=True)
@@ -269,7 +271,7 @@ def coded(values: np.ndarray) -> tuple[np.ndarray, list[Any]]:
     return np.array([code[key] for key in keys], dtype=np.int64), [value for _, value in order]
 
 
-def dates(kinds: Iterable[type]) -> bool:
+def are_dates(kinds: Iterable[type]) -> bool:
     """Whether some types are dates, times or spans of time."""
     clock = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64, pd.Period)
     return any(issubclass(kind, clock) for kind in kinds)

@@ -32,7 +32,7 @@ _SAFE_PANDAS = Version("3.1")
 _CELL_BYTES = 8
 
 
-def read(place: Path, separator: str, id_column: str | None) -> tuple[pd.DataFrame, list[str]]:
+def read_csv(place: Path, separator: str, id_column: str | None) -> tuple[pd.DataFrame, list[str]]:
     """A csv or tsv file; semicolons, tabs and bars in place of commas are seen.
 
     Args:
@@ -61,7 +61,7 @@ def read(place: Path, separator: str, id_column: str | None) -> tuple[pd.DataFra
     return frame, notices
 
 
-def cells(place: Path, separator: str) -> tuple[list[str], list[list[str]], str]:
+def read_cells(place: Path, separator: str) -> tuple[list[str], list[list[str]], str]:
     """The header, the rows and what separates their cells, every cell as it stands there.
 
     Args:
@@ -76,13 +76,13 @@ def cells(place: Path, separator: str) -> tuple[list[str], list[list[str]], str]
     return names, frame.to_numpy(dtype=object).tolist(), separator
 
 
-def ending(place: Path, known: Iterable[str]) -> str | None:
+def match_suffix(place: Path, known: Iterable[str]) -> str | None:
     """The first of some endings that a file's name has, in any case; None: it has none."""
     name = place.name.lower()
     return next((suffix for suffix in known if name.endswith(suffix)), None)
 
 
-def lines(place: Path) -> list[list[str]]:
+def read_lines(place: Path) -> list[list[str]]:
     """The rows of a small .csv or .txt file as they stand there; a row of a .txt file is a cell.
 
     Raises:
@@ -114,7 +114,7 @@ def _header(place: Path, separator: str) -> tuple[list[str], str, str | None]:
 
 def _separator(place: Path, usual: str) -> str:
     """What splits the header and the first rows into equally many cells, the most there can be; at a tie the usual."""
-    with gzip.open(place) if packed(place) else place.open("rb") as file:
+    with gzip.open(place) if is_compressed(place) else place.open("rb") as file:
         piece = file.read(_PIECE)
     text = _QUOTED.sub('""', piece.decode("utf-8-sig", "replace"))
     lines = [line for line in _LINE_END.split(text) if line.strip(" ")]
@@ -135,7 +135,7 @@ def _looked_over(place: Path) -> tuple[int, int]:
         InputError: more is unpacked than may be, or this pandas cannot be trusted with the text.
     """
     size = limits.regular(place)
-    zipped = packed(place)
+    zipped = is_compressed(place)
     ends = total = 0
     before = b""
     try:
@@ -168,7 +168,7 @@ def _trusted(place: Path) -> None:
         )
 
 
-def packed(place: Path) -> bool:
+def is_compressed(place: Path) -> bool:
     """Whether a file's name says that it is compressed."""
     return place.name.lower().endswith(".gz")
 
@@ -176,13 +176,13 @@ def packed(place: Path) -> bool:
 def _recoding(place: Path, code: str) -> str:
     name, goal = shlex.quote(place.name), shlex.quote(f"utf8-{place.name}")
     recode = f"iconv -f {code} -t utf-8"
-    if packed(place):
+    if is_compressed(place):
         return f"for example with gunzip -c {name} | {recode} | gzip > {goal}"
     return f"for example with {recode} {name} > {goal}"
 
 
 def _parsed(place: Path, separator: str, **options: Any) -> pd.DataFrame:
-    compression: Any = "gzip" if packed(place) else None
+    compression: Any = "gzip" if is_compressed(place) else None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)

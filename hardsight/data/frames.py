@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardsight.data.columns import dates, infer_dtype
+from hardsight.data.columns import are_dates, infer_dtype
 from hardsight.errors import InputError
 from hardsight.validation import describe_rows, format_option, join_names
 
@@ -49,7 +49,7 @@ def unique_names(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.set_axis(names, axis=1)
 
 
-def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def clean_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Feature columns that every learner can read: numbers, truth values and categories.
 
     Numbers and truth values stay (missing ones become NaN), text becomes pandas categories whose vocabulary is sorted.
@@ -80,7 +80,7 @@ def clean(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return pd.DataFrame(columns), notices
 
 
-def free_text(column: pd.Series) -> bool:
+def is_free_text(column: pd.Series) -> bool:
     """Whether a column holds sentences rather than categories: long strings, most of them different."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return False
@@ -118,8 +118,8 @@ def _column(column: pd.Series, name: str, notices: list[str]) -> pd.Series | Non
     else:
         values = column[present].astype(object)
         kinds = {type(value) for value in values}
-        if getattr(dtype, "kind", "O") in "mM" or dates(kinds):
-            _refuse_dates(next((value for value in values if dates([type(value)])), values.iloc[0]), name)
+        if getattr(dtype, "kind", "O") in "mM" or are_dates(kinds):
+            _refuse_dates(next((value for value in values if are_dates([type(value)])), values.iloc[0]), name)
         if all(issubclass(kind, str) for kind in kinds):
             read = _strings(values.to_numpy(), present, name, notices)
         else:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data import images
-from hardsight.data.columns import is_from, objects, to_numpy
+from hardsight.data.columns import is_from, object_array, to_numpy
 from hardsight.errors import InputError, first_line
 from hardsight.validation import join_names
 
@@ -25,7 +25,7 @@ def is_item_store(value: Any) -> bool:
     return is_from(value, "torch") or (hasattr(type(value), "__getitem__") and hasattr(type(value), "__len__"))
 
 
-def items(dataset: Any) -> tuple[list[Any], list[Any]]:
+def read_items(dataset: Any) -> tuple[list[Any], list[Any]]:
     """Features and labels of a torch Dataset whose items are ``(features, label, …)``; names for labels if it has any.
 
     Raises:
@@ -55,7 +55,7 @@ def items(dataset: Any) -> tuple[list[Any], list[Any]]:
     return features, labels
 
 
-def stacked(elements: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
+def stack_elements(elements: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
     """Arrays, tensors, Pillow images or lists of numbers, one a sample, as one array; and notices.
 
     Raises:
@@ -80,7 +80,7 @@ def stacked(elements: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
     return np.stack(arrays), []
 
 
-def whole(dataset: Any) -> Any:
+def check_single_split(dataset: Any) -> Any:
     """A dataset of the package ``datasets``, if it is one split that lies there whole.
 
     Raises:
@@ -94,7 +94,7 @@ def whole(dataset: Any) -> Any:
     return dataset
 
 
-def hugging_face(dataset: Any) -> tuple[pd.DataFrame, str | None]:
+def to_frame(dataset: Any) -> tuple[pd.DataFrame, str | None]:
     """A Hugging Face dataset as a frame, and the name of its image column, if any.
 
     ClassLabel columns hold their names, image columns decoded Pillow images.
@@ -102,7 +102,7 @@ def hugging_face(dataset: Any) -> tuple[pd.DataFrame, str | None]:
     Raises:
         InputError: several splits at once, a streamed dataset, or several image columns.
     """
-    dataset = whole(dataset).with_format(None)
+    dataset = check_single_split(dataset).with_format(None)
     features = dataset.features
     kinds = {name: type(feature).__name__ for name, feature in features.items()}
     pictures = [name for name, kind in kinds.items() if kind == "Image"]
@@ -111,12 +111,12 @@ def hugging_face(dataset: Any) -> tuple[pd.DataFrame, str | None]:
     frame = dataset.remove_columns(pictures).to_pandas() if len(kinds) > len(pictures) else pd.DataFrame()
     for name, kind in kinds.items():
         if kind == "ClassLabel":
-            names = pd.Series(objects(features[name].names), dtype=object)
+            names = pd.Series(object_array(features[name].names), dtype=object)
             # -1 is the library's mark of an unknown label.
             frame[name] = frame[name].map(lambda code, names=names: names.get(code)).astype(object)
     for name in pictures:
         try:
-            frame[name] = pd.Series(objects(list(dataset[name])), dtype=object)
+            frame[name] = pd.Series(object_array(list(dataset[name])), dtype=object)
         except (OSError, ValueError) as fault:
             raise InputError(
                 f"image column {name!r} cannot be decoded ({first_line(fault)}): mend its images"

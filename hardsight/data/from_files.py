@@ -71,7 +71,7 @@ def read(
     if place.is_dir():
         if drop or any(name is not None for name in (id, group, weights, text)):
             raise InputError(f"{place} is a folder and has no columns: leave out id, group, weights, text and drop")
-        return folders.read(place, label=label, **roles)
+        return folders.read_folder(place, label=label, **roles)
     if limits.regular(place) == 0:
         raise InputError(f"{place} is empty: give a file with data")
     suffix = _suffix(place)
@@ -84,7 +84,7 @@ def read(
     if suffix == ".npz":
         return _archive(place, label, id, group, weights, drop, roles)
     frame, notices = (
-        _parquet(place) if suffix == ".parquet" else delimited.read(place, delimited.SEPARATORS[suffix], id)
+        _parquet(place) if suffix == ".parquet" else delimited.read_csv(place, delimited.SEPARATORS[suffix], id)
     )
     unknown = [name for name in drop if name not in frame]
     if unknown:
@@ -98,7 +98,7 @@ def read(
 
 
 def _suffix(place: Path) -> str:
-    suffix = delimited.ending(place, (*delimited.SEPARATORS, ".parquet", ".npz", ".npy"))
+    suffix = delimited.match_suffix(place, (*delimited.SEPARATORS, ".parquet", ".npz", ".npy"))
     if suffix is None:
         raise InputError(f"{place} is of an unknown type: give one of {', '.join(KNOWN)}")
     return suffix
@@ -193,7 +193,7 @@ def _values(beside: Path, name: str, n: int, role: str) -> np.ndarray:
         return _npy(place)
     if place.suffix.lower() not in (".csv", ".txt"):
         raise InputError(f"{place} is of an unknown type for {role}: give .npy, .csv or .txt with one value a row")
-    rows = delimited.lines(place)
+    rows = delimited.read_lines(place)
     wide = np.array([len(row) > 1 for row in rows], dtype=bool)
     if wide.any():
         raise InputError(

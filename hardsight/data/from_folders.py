@@ -18,7 +18,7 @@ _SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation",
 _DEEPEST = 50
 
 
-def read(folder: Path, *, label: str | None, task: str, embedding: Any) -> Samples:
+def read_folder(folder: Path, *, label: str | None, task: str, embedding: Any) -> Samples:
     """Samples from a folder: the subfolder's name is the class, the file's path in the folder the id.
 
     Raises:

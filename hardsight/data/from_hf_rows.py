@@ -7,8 +7,8 @@ import numpy as np
 
 from hardsight.data import from_datasets as datasets
 from hardsight.data import text as texts
-from hardsight.data.columns import identities, memberships, objects, own_embedding, weightings
-from hardsight.data.labels import labelled
+from hardsight.data.columns import check_embedding, check_ids, encode_groups, normalize_weights, object_array
+from hardsight.data.labels import encode_labels
 from hardsight.data.samples import Samples
 from hardsight.errors import InputError
 from hardsight.validation import describe_rows, join_names
@@ -19,7 +19,7 @@ _LABELS = ("labels", "label", "label_ids")
 _ROWS_AT_ONCE = 1000
 
 
-class Items:
+class DatasetRows:
     """A dataset that samples can be taken from; see :class:`hardsight.data.Samples`.
 
     Args:
@@ -38,17 +38,17 @@ class Items:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, at: np.ndarray) -> "Items":
-        return Items(self.dataset.select(at), self.features, self.text, self.outputs)
+    def __getitem__(self, at: np.ndarray) -> "DatasetRows":
+        return DatasetRows(self.dataset.select(at), self.features, self.text, self.outputs)
 
-    def shown(self, at: int) -> str:
+    def describe(self, at: int) -> str:
         """One sample in words: its text, or its values column by column."""
         row = self.dataset.with_format(None)[at]
         if self.text is not None:
             return str(row[self.text])
         return "\n".join(f"{name}: {row[name]}" for name in self.features)
 
-    def content(self) -> Iterator[bytes]:
+    def row_bytes(self) -> Iterator[bytes]:
         """Bytes that are equal for samples with equal features, one after another. Nothing is decoded."""
         table = self.dataset.select_columns(list(self.features)).with_format("arrow")
         for rows in table.iter(_ROWS_AT_ONCE):
@@ -91,7 +91,7 @@ def rows_to_samples(
         )
     if task not in TASKS:
         raise InputError(f"task must be one of {join_names(TASKS)}. Got {task!r}")
-    datasets.whole(X)
+    datasets.check_single_split(X)
     if len(X) < 2:
         raise InputError(f"at least 2 samples are needed. Got {len(X)}: give a dataset with rows")
     columns = _Columns(X)
@@ -100,9 +100,11 @@ def rows_to_samples(
     roles = {role: value for role, value in given.items() if isinstance(value, str)}
     for role, name in roles.items():
         columns.check(name, role)
-    known = np.arange(len(X)) if ids is None else identities(columns.values(ids), len(X), "ids")
-    members = None if groups is None else memberships(columns.values(groups), len(X), "groups")
-    counts = None if weights is None else weightings(columns.values(weights), len(X), roles.get("weights", "weights"))
+    known = np.arange(len(X)) if ids is None else check_ids(columns.values(ids), len(X), "ids")
+    members = None if groups is None else encode_groups(columns.values(groups), len(X), "groups")
+    counts = (
+        None if weights is None else normalize_weights(columns.values(weights), len(X), roles.get("weights", "weights"))
+    )
     if task == "auto" and (column is None or columns.listed(column)):
         task = "loss"
     codes, classes, outputs, notices = _labels(columns, column, known, task, label)
@@ -113,12 +115,12 @@ def rows_to_samples(
             f"the dataset has no column beside {join_names(sorted(map(str, used)))}: give the model's inputs"
         )
     shown = columns.text(text, features)
-    items = Items(X, features, shown, outputs)
+    items = DatasetRows(X, features, shown, outputs)
     numbers = None
     if not isinstance(embedding, str):
-        numbers = own_embedding(embedding, len(X))
+        numbers = check_embedding(embedding, len(X))
     elif shown is not None and classes is not None:
-        words, odd = texts.checked(np.array(X.with_format(None)[shown], dtype=object), f"column {shown!r}")
+        words, odd = texts.check_texts(np.array(X.with_format(None)[shown], dtype=object), f"column {shown!r}")
         numbers, said = texts.embed(words, embedding)
         notices += [*odd, f"{said[0]} The ledger reads them; the learner does not."]
     return Samples(
@@ -182,13 +184,13 @@ def _labels(
         raise InputError(f"the label is missing: name its column (y=…). The columns are {join_names(columns.kinds)}")
     if columns.listed(column):
         raise InputError(f"column {column!r} holds lists, and a label is one value a sample: pass task='loss'")
-    values = objects(list(columns.dataset[column]))
+    values = object_array(list(columns.dataset[column]))
     if any(isinstance(value, str) for value in values):
         raise InputError(
             f"column {column!r} holds text, which a Trainer cannot learn: make it class codes, "
             f"dataset.class_encode_column({column!r})"
         )
-    codes, classes, notices = labelled(values, ids=ids, task=task, name=name or column)
+    codes, classes, notices = encode_labels(values, ids=ids, task=task, name=name or column)
     if classes is None:
         return codes, None, None, notices
     outputs = np.array(classes).astype(np.int64)

@@ -10,9 +10,17 @@ from hardsight.data import frames as tables
 from hardsight.data import from_datasets as datasets
 from hardsight.data import images
 from hardsight.data import text as texts
-from hardsight.data.columns import identities, is_from, memberships, objects, own_embedding, to_numpy, weightings
-from hardsight.data.labels import labelled
-from hardsight.data.samples import Kind, Samples, blocks
+from hardsight.data.columns import (
+    check_embedding,
+    check_ids,
+    encode_groups,
+    is_from,
+    normalize_weights,
+    object_array,
+    to_numpy,
+)
+from hardsight.data.labels import encode_labels
+from hardsight.data.samples import Kind, Samples, row_slices
 from hardsight.errors import InputError
 from hardsight.validation import join_names
 
@@ -60,15 +68,15 @@ def to_samples(
     known = _identified(given, n)
     if given.y is None:
         raise InputError("y is missing: give one label a sample (y=…), or the name of the label's column")
-    codes, classes, notices = labelled(given.y, ids=known, task=task, name=name)
+    codes, classes, notices = encode_labels(given.y, ids=known, task=task, name=name)
     members = None
     if given.groups is not None:
-        members = memberships(given.groups, n, given.names.get("groups", "groups"))
+        members = encode_groups(given.groups, n, given.names.get("groups", "groups"))
         if members.max() == 0:
             raise InputError("all samples are of one group: at least two groups are needed, or leave the groups out")
     counts = None
     if given.weights is not None:
-        counts = weightings(given.weights, n, given.names.get("weights", "weights"))
+        counts = normalize_weights(given.weights, n, given.names.get("weights", "weights"))
     features, numbers, more = _finished(given, embedding)
     return Samples(
         features=features,
@@ -88,7 +96,7 @@ def to_samples(
 def _recognise(X: Any, y: Any, ids: Any, groups: Any, weights: Any, label: str | None, text: str | None) -> _Given:
     """Which door ``X`` belongs to."""
     if datasets.is_hugging_face(X):
-        frame, pictures = datasets.hugging_face(X)
+        frame, pictures = datasets.to_frame(X)
         return _from_frame(frame, y, ids, groups, weights, label, text, pictures=pictures, from_hub=True)
     if tables.is_frame(X):
         frame = X if isinstance(X, pd.DataFrame) else X.to_pandas()
@@ -101,7 +109,7 @@ def _recognise(X: Any, y: Any, ids: Any, groups: Any, weights: Any, label: str |
     notices: list[str] = []
     tensor = is_from(X, "torch") and hasattr(X, "detach")
     if datasets.is_item_store(X) and y is None:
-        elements, y = datasets.items(X)
+        elements, y = datasets.read_items(X)
         tensor = bool(elements) and is_from(elements[0], "torch")
         X = elements
     elif datasets.is_item_store(X):
@@ -151,7 +159,7 @@ def _array_like(X: Any, notices: list[str]) -> np.ndarray:
         if not items or all(
             pd.api.types.is_scalar(item) or getattr(item, "ndim", 1) == 0 for item in map(to_numpy, items)
         ):
-            X = objects([to_numpy(item) for item in items])
+            X = object_array([to_numpy(item) for item in items])
         elif any(isinstance(value, str) for item in items if isinstance(item, list | tuple) for value in item):
             lengths = {len(item) if isinstance(item, list | tuple) else 1 for item in items}
             if len(lengths) > 1:
@@ -160,7 +168,7 @@ def _array_like(X: Any, notices: list[str]) -> np.ndarray:
                 )
             X = pd.DataFrame(items).to_numpy(dtype=object)
         else:
-            X, said = datasets.stacked(items)
+            X, said = datasets.stack_elements(items)
             notices.extend(said)
     if X.dtype.kind == "S":
         raise InputError("X holds bytes: decode them to text (X.astype(str)) or to numbers")
@@ -212,7 +220,7 @@ def _finite(X: np.ndarray) -> None:
     """Refuse numbers that float32 cannot hold, and columns without any. Block by block: the array may be a file's."""
     gaps = X.ndim == 2 and X.dtype.kind == "f"
     strange, first, known = 0, (0,), np.zeros(X.shape[1], dtype=bool)
-    for rows in blocks(len(X), X[:1].nbytes):
+    for rows in row_slices(len(X), X[:1].nbytes):
         part = X[rows]
         odd = np.isinf(part) if gaps else ~np.isfinite(part)
         odd |= np.abs(part) > np.finfo(np.float32).max
@@ -274,12 +282,12 @@ def _from_frame(
     given.names = {role: f"{role} (column {taken!r})" for role, taken in roles.items()}
     alone = len(rest.columns) == 1
     if text is None and pictures is not None and pictures in rest:
-        given.features, said = datasets.stacked(rest[pictures].tolist()) if len(rest) else (rest, [])
+        given.features, said = datasets.stack_elements(rest[pictures].tolist()) if len(rest) else (rest, [])
         given.kind, used = "image", pictures
         notices.extend(said)
     elif text is not None:
         given.features, given.kind, used = values["text"].to_numpy(dtype=object), "text", text
-    elif alone and len(rest) and (tables.free_text(rest.iloc[:, 0]) or (from_hub and _is_text(rest.iloc[:, 0]))):
+    elif alone and len(rest) and (tables.is_free_text(rest.iloc[:, 0]) or (from_hub and _is_text(rest.iloc[:, 0]))):
         used = str(rest.columns[0])
         given.features, given.kind = rest[used].to_numpy(dtype=object), "text"
         notices.append(f"Column {used!r} is read as text.")
@@ -355,7 +363,7 @@ def _index(index: pd.Index, notices: list[str]) -> np.ndarray | None:
 def _identified(given: _Given, n: int) -> np.ndarray:
     if given.ids is None:
         return np.arange(n, dtype=np.int64)
-    return identities(given.ids, n, given.names.get("ids", "ids"))
+    return check_ids(given.ids, n, given.names.get("ids", "ids"))
 
 
 def _finished(given: _Given, embedding: Any) -> tuple[Any, np.ndarray | None, list[str]]:
@@ -363,13 +371,13 @@ def _finished(given: _Given, embedding: Any) -> tuple[Any, np.ndarray | None, li
     features: Any = given.features
     notices: list[str] = []
     if given.kind == "table":
-        features, notices = tables.clean(features)
+        features, notices = tables.clean_columns(features)
     elif given.kind == "text":
-        features, notices = texts.checked(features, given.names.get("text", "X"))
+        features, notices = texts.check_texts(features, given.names.get("text", "X"))
     elif given.kind == "image" and features.dtype != np.uint8:
         features = features.astype(np.result_type(features.dtype, np.float32), copy=False)
     if not isinstance(embedding, str):
-        return features, own_embedding(embedding, len(features)), notices
+        return features, check_embedding(embedding, len(features)), notices
     if given.kind == "text":
         numbers, said = texts.embed(features, embedding)
         return features, numbers, notices + said

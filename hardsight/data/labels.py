@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from hardsight.data.columns import coded, column, dates, infer_dtype, missing
+from hardsight.data.columns import are_dates, encode_values, infer_dtype, missing_mask, to_column
 from hardsight.errors import InputError
 from hardsight.validation import describe_rows, join_names
 
@@ -17,7 +17,9 @@ _FEW = 20
 _REPEATED = 5
 
 
-def labelled(y: Any, *, ids: np.ndarray, task: str, name: str) -> tuple[np.ndarray, tuple[Any, ...] | None, list[str]]:
+def encode_labels(
+    y: Any, *, ids: np.ndarray, task: str, name: str
+) -> tuple[np.ndarray, tuple[Any, ...] | None, list[str]]:
     """Labels as codes with their classes, or as targets.
 
     Args:
@@ -37,7 +39,7 @@ def labelled(y: Any, *, ids: np.ndarray, task: str, name: str) -> tuple[np.ndarr
     if task not in get_args(Task):
         raise InputError(f"task must be one of {join_names(get_args(Task))}. Got {task!r}")
     category = isinstance(getattr(y, "dtype", None), pd.CategoricalDtype)
-    array = column(y, f"label {name!r}")
+    array = to_column(y, f"label {name!r}")
     if len(array) != len(ids):
         raise InputError(f"label {name!r} must have one value a sample: {len(ids)} samples, {len(array)} labels")
     array = _usable(array, name, ids)
@@ -46,7 +48,7 @@ def labelled(y: Any, *, ids: np.ndarray, task: str, name: str) -> tuple[np.ndarr
         return _numbers(array, name, ids), None, notices
     if array.dtype.kind == "f" and (array == np.floor(array)).all() and (np.abs(array) < 2**53).all():
         array = array.astype(np.int64)
-    codes, classes = coded(array)
+    codes, classes = encode_values(array)
     if len(classes) < 2:
         raise InputError(f"all {len(array)} labels {name!r} are {classes[0]!r}: at least two classes are needed")
     notices.extend(_doubtful(classes, name))
@@ -55,7 +57,7 @@ def labelled(y: Any, *, ids: np.ndarray, task: str, name: str) -> tuple[np.ndarr
 
 def _usable(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
     """The labels without missing or infinite ones, in the plainest type that holds them."""
-    empty = missing(array)
+    empty = missing_mask(array)
     if array.dtype.kind in "OUT":
         empty = empty | np.array([isinstance(value, str) and not value.strip() for value in array], dtype=bool)
     if empty.any():
@@ -65,7 +67,7 @@ def _usable(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
         )
     if array.dtype == object:
         array = infer_dtype(array)
-    if array.dtype.kind in "mM" or (array.dtype == object and dates({type(value) for value in array})):
+    if array.dtype.kind in "mM" or (array.dtype == object and are_dates({type(value) for value in array})):
         raise InputError(f"label {name!r} holds dates or times: turn them into classes or numbers")
     if array.dtype.kind == "c":
         raise InputError(f"label {name!r} holds complex numbers: give classes or real numbers")

@@ -24,7 +24,7 @@ class Samples:
     Attributes:
         features: as given. A DataFrame (``table``), a float array ``(sample, …)`` (``array``), an object array of
             strings (``text``), an array ``(sample, height, width[, channel])`` (``image``), or the rows of a dataset as they
-            are, :class:`hardsight.data.from_hf_rows.Items` (``items``), which only few learners read.
+            are, :class:`hardsight.data.from_hf_rows.DatasetRows` (``items``), which only few learners read.
         labels: int64 codes into ``classes``, or float64 targets where ``classes`` is None. ``(sample,)``
         classes: the labels that the codes stand for, sorted; None for regression, and where ``loss_only``.
         ids: what names a sample for good, ``(sample,)``, int64 or str, unique. Never a position, unless none was given.
@@ -82,7 +82,7 @@ class Samples:
                 frame or Series where it is unique whole numbers or text, else 0, 1, 2, … with a notice.
             groups: samples of one group never stand on both sides of a split, ``(sample,)`` hashable; or a column's name.
             weights: how much each sample counts in training, ``(sample,)``, 0 or more; or a column's name.
-            task: "classification", "regression", or "auto" (see :func:`hardsight.data.labels.labelled`).
+            task: "classification", "regression", or "auto" (see :func:`hardsight.data.labels.encode_labels`).
             label: what the label is called in results; by default the name of its column or Series. Where ``X`` has columns
                 and ``y`` is None, the label's column.
             text: the column that holds the text to learn from; all other columns are then left out.
@@ -149,7 +149,7 @@ class Samples:
                 "these samples are rows of a dataset, which only hs.HuggingFace reads: give arrays or texts"
             )
         if self.kind == "table":
-            return encode(self.features)
+            return encode_table(self.features)
         return self.numbers.reshape(len(self), -1)
 
     @property
@@ -178,7 +178,7 @@ class Samples:
         if self.kind == "table":
             rows = np.stack([pd.factorize(self.features[c])[0] for c in self.features], axis=1).astype(np.int64)
         elif self.kind == "items":
-            rows = self.features.content()
+            rows = self.features.row_bytes()
         elif self.kind == "text":
             rows = [text.encode("utf-8", "surrogatepass") for text in self.features]
         else:
@@ -187,10 +187,10 @@ class Samples:
         return np.array(digest, dtype="V16")
 
 
-def blocks(rows: int, row_bytes: int) -> Iterator[slice]:
+def row_slices(rows: int, row_bytes: int) -> Iterator[slice]:
     """Rows in turn, a few megabytes at a time.
 
-    >>> list(blocks(5, 8 << 20))
+    >>> list(row_slices(5, 8 << 20))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
     together = max(1, _BLOCK_BYTES // max(row_bytes, 1))
@@ -199,11 +199,11 @@ def blocks(rows: int, row_bytes: int) -> Iterator[slice]:
 
 def _unsigned_zeros(numbers: np.ndarray) -> Iterator[np.ndarray]:
     """Row by row; -0.0 and 0.0 are the same number but not the same bytes."""
-    for rows in blocks(len(numbers), numbers[:1].nbytes):
+    for rows in row_slices(len(numbers), numbers[:1].nbytes):
         yield from numbers[rows] + 0.0 if np.issubdtype(numbers.dtype, np.floating) else numbers[rows]
 
 
-def encode(table: pd.DataFrame) -> np.ndarray:
+def encode_table(table: pd.DataFrame) -> np.ndarray:
     """Numbers for a table: numeric columns as they are, one 0/1 column for each category (and for "missing").
 
     A numeric column with missing values keeps its NaN and is followed by a 0/1 column that marks them.

@@ -18,7 +18,7 @@ _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 _SENTENCES = "sentence-transformers:"
 
 
-def checked(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
+def check_texts(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
     """Texts as an object array of str, ``(sample,)``, and notices. ``values`` is ``(sample,)`` of any type.
 
     Raises:

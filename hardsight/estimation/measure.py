@@ -19,9 +19,9 @@ from hardsight.attribution.ledger import ledger
 from hardsight.attribution.neighbours import Neighbourhood, neighbourhood
 from hardsight.attribution.regression_noise import noise
 from hardsight.data import Samples
-from hardsight.data import from_hf_rows as items
-from hardsight.data.columns import identities, to_numpy
-from hardsight.data.labels import labelled
+from hardsight.data.columns import check_ids, to_numpy
+from hardsight.data.from_hf_rows import rows_to_samples
+from hardsight.data.labels import encode_labels
 from hardsight.difficulty.result import FACTORS, Difficulty
 from hardsight.errors import InputError, first_line
 from hardsight.estimation import backends
@@ -156,7 +156,7 @@ def measure(
             )
         found = X
     else:
-        door = items.rows_to_samples if getattr(learner, "reads_items", False) else Samples.of
+        door = rows_to_samples if getattr(learner, "reads_items", False) else Samples.of
         found = door(
             X, y, ids=ids, groups=groups, weights=weights, task=task, label=label, text=text, embedding=embedding
         )
@@ -402,9 +402,9 @@ def measure_predictions(
     if views.ndim not in (2, 3):
         raise InputError(f"log_probs must have shape {shape}. Got {tuple(views.shape)}")
     n = views.shape[1]
-    names = np.arange(n) if ids is None else identities(ids, n)
+    names = np.arange(n) if ids is None else check_ids(ids, n)
     task = "classification" if views.ndim == 3 else "regression"
-    labels, found, notices = labelled(y, ids=names, task=task, name=label)
+    labels, found, notices = encode_labels(y, ids=names, task=task, name=label)
     if classes is not None and found is not None:
         labels, found = _recoded(labels, found, classes)
     if found is not None and views.shape[2] != len(found):

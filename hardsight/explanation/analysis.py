@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data import Samples
-from hardsight.data.columns import weightings
+from hardsight.data.columns import normalize_weights
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.estimation import backends
@@ -191,7 +191,7 @@ def _weights(given: Any, d: Difficulty, samples: Samples) -> dict[str, np.ndarra
     if not given:
         raise InputError("weights is empty: give weights, a scheme's name, or several by name")
     return {
-        str(name): weigh(d, each) if isinstance(each, str) else weightings(each, len(samples), "weights")
+        str(name): weigh(d, each) if isinstance(each, str) else normalize_weights(each, len(samples), "weights")
         for name, each in given.items()
     }
 

@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 
 from hardsight.data import Samples
-from hardsight.data import frames as tables
+from hardsight.data.frames import clean_columns
 from hardsight.errors import InputError
 
 # Copies of all samples together, as a multiple of their number, up to which whole weights are written out as copies.
@@ -120,7 +120,7 @@ def _read_frame(frame: pd.DataFrame, told: np.ndarray, rows: np.ndarray, task: s
 
 def _is_readable(column: pd.DataFrame) -> bool:
     try:
-        tables.clean(column)
+        clean_columns(column)
     except InputError:
         return False
     return True

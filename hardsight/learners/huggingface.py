@@ -15,7 +15,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from hardsight.data import Samples
-from hardsight.data.from_hf_rows import Items
+from hardsight.data.from_hf_rows import DatasetRows
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners.base import Tick, View
 from hardsight.learners.network.seeds import restored, stream
@@ -124,7 +124,7 @@ class HuggingFace:
     def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
         """See :meth:`Learner.views`."""
         items = samples.features
-        if not isinstance(items, Items):
+        if not isinstance(items, DatasetRows):
             raise InputError(f"{self.name} reads a Hugging Face dataset: give hs.measure the dataset itself")
         before: weakref.ref[Any] | None = None
         for member in plan.members():
@@ -140,7 +140,7 @@ class HuggingFace:
 
     def _carried_out(
         self,
-        items: Items,
+        items: DatasetRows,
         samples: Samples,
         plan: Plan,
         member: Member,
@@ -163,7 +163,7 @@ class HuggingFace:
         ]
         return found, weakref.ref(model)
 
-    def _trainer_of(self, model: Any, items: Items, samples: Samples, member: Member, folder: str) -> Any:
+    def _trainer_of(self, model: Any, items: DatasetRows, samples: Samples, member: Member, folder: str) -> Any:
         transformers = _transformers()
         kind, dataset, more = self.trainer or transformers.Trainer, items.dataset.select(member.train), {}
         if samples.weights is not None:
@@ -217,7 +217,9 @@ class HuggingFace:
             setattr(args, name, value)
         return args
 
-    def _judged(self, trainer: Any, items: Items, samples: Samples, at: np.ndarray) -> Float64[Tensor, " row *class"]:
+    def _judged(
+        self, trainer: Any, items: DatasetRows, samples: Samples, at: np.ndarray
+    ) -> Float64[Tensor, " row *class"]:
         """Log-probabilities, targets or losses of some samples."""
         # Both would leave samples out or mix them up; they are about training.
         trainer.args.dataloader_drop_last = False

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardsight import Samples
-from hardsight.data.frames import clean
-from hardsight.data.samples import encode
+from hardsight.data.frames import clean_columns
+from hardsight.data.samples import encode_table
 from hardsight.errors import InputError
 from hardsight.validation import format_option
 
@@ -54,7 +54,7 @@ def refused(match, column, dtype=None):
     ],
 )
 def test_numbers(column, dtype, expected):
-    table, _ = clean(framed(column, dtype))
+    table, _ = clean_columns(framed(column, dtype))
     assert table["größe"].dtype.kind in "ifb"
     np.testing.assert_array_equal(table["größe"].to_numpy(dtype=float)[:3], expected)
 
@@ -72,7 +72,7 @@ def test_numbers(column, dtype, expected):
     ],
 )
 def test_categories(column, dtype, vocabulary):
-    table, _ = clean(framed(column, dtype))
+    table, _ = clean_columns(framed(column, dtype))
     assert table["größe"].cat.categories.tolist() == vocabulary
     assert table["größe"].isna().tolist() == [value is None for value in column]
 
@@ -159,7 +159,7 @@ def test_strays_that_repeat_are_named_once():
 
 @pytest.mark.parametrize("column", [["1", "2", "3a"] * 10, [*map(str, range(12)), "1a", "2a", "3a"] * 2])
 def test_codes_with_many_letters_are_categories_and_said_to_be(column):
-    table, notices = clean(framed(column))
+    table, notices = clean_columns(framed(column))
     assert table["größe"].dtype == "category"
     assert notices == ["Column 'größe' mixes text and numbers: read as categories."]
 
@@ -168,7 +168,7 @@ def test_codes_are_categories_where_the_data_say_so():
     codes = [*map(str, range(25)), "14a", "0", "0", "0", "0"]
     refused("if its numbers are names of categories, write a letter before each, or make it one of pandas'", codes)
     for column, dtype in ((codes, "category"), ([f"n{code}" for code in codes], None), ([*codes[1:], "0123"], None)):
-        table, notices = clean(framed(column, dtype))
+        table, notices = clean_columns(framed(column, dtype))
         assert (str(table["größe"].dtype), notices) == ("category", [])
 
 
@@ -232,7 +232,7 @@ def test_encoding_worked_by_hand():
 def test_encoding_stops_before_memory_does(monkeypatch):
     monkeypatch.setattr("hardsight.data.samples._ENCODED_BYTES", 100)
     with pytest.raises(InputError, match="column 'größe' with its 2 categories makes the table too large"):
-        encode(clean(framed(Y))[0])
+        encode_table(clean_columns(framed(Y))[0])
 
 
 values = st.one_of(
@@ -252,11 +252,11 @@ def test_any_column_is_read_or_refused_in_one_line(column):
     frame = pd.DataFrame({"x": pd.Series(column, dtype=object), "n": np.arange(len(column)) / 3})
     refusal = None
     try:
-        table, _ = clean(frame)
+        table, _ = clean_columns(frame)
     except InputError as caught:
         refusal = str(caught)
     if refusal is None:
-        assert not np.isinf(encode(table)).any()
+        assert not np.isinf(encode_table(table)).any()
     else:
         assert "'x'" in refusal
         assert "\n" not in refusal
@@ -265,5 +265,5 @@ def test_any_column_is_read_or_refused_in_one_line(column):
 def test_the_mend_can_be_pasted_into_a_shell():
     for name, mend in (("two words", "--drop 'two words'"), ("two\nlines", "--drop 'two lines'")):
         with pytest.raises(InputError, match=mend) as caught:
-            clean(pd.DataFrame({name: [np.nan] * 3}))
+            clean_columns(pd.DataFrame({name: [np.nan] * 3}))
         assert "\n" not in str(caught.value)

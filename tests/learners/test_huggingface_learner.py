@@ -359,11 +359,11 @@ def test_equal_rows_groups_and_ids(args):
     assert found.groups.tolist() == double["label"]
     assert found.features.features == ("sentence", "input_ids")
     assert len(set(found.fingerprints().tolist())) == len(set(data["sentence"]))
-    assert found.take(np.array([3, 1])).features.shown(0) == data["sentence"][3]
+    assert found.take(np.array([3, 1])).features.describe(0) == data["sentence"][3]
     tokens = rows_to_samples(double.remove_columns(["sentence", "label"]), ids="name")
     assert tokens.loss_only
     assert len(set(tokens.fingerprints().tolist())) == len(set(data["sentence"]))
-    assert tokens.features.shown(2) == f"input_ids: {data['input_ids'][2]}"
+    assert tokens.features.describe(2) == f"input_ids: {data['input_ids'][2]}"
 
 
 @pytest.fixture(scope="module")
@@ -397,7 +397,7 @@ def test_its_page_shows_the_texts_and_no_figure_that_is_not_there(measured, tmp_
     assert "The models gave a loss of each sample and no predictions" in page
     assert "log-loss a token" in page
     assert "nats a token" in page
-    assert (samples.features.shown(int(measured.order[0])) in page) == shown
+    assert (samples.features.describe(int(measured.order[0])) in page) == shown
     body = page[page.index("<main>") :].replace("mislabelled", "").replace("aria-labelledby", "")
     for absent in ("Bias", "variance to show", "By class", "By range", "predicted", "labelled", "NaN", "Label<"):
         assert absent not in body

@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float64
 from numpy.typing import ArrayLike
 
-from hardsight.data.columns import weightings
+from hardsight.data.columns import normalize_weights
 from hardsight.errors import InputError
 from hardsight.explanation.optimization import network_runs as training_runs
 from hardsight.explanation.optimization.features import LIMIT, prepare_features
@@ -210,7 +210,7 @@ def time_to_margin(run: pd.DataFrame, margin: float) -> float:
 
 
 def _checked(name: str, weights: ArrayLike, n: int, rows: np.ndarray) -> np.ndarray:
-    found: np.ndarray = weightings(weights, n, f"weights {name!r}")[rows]
+    found: np.ndarray = normalize_weights(weights, n, f"weights {name!r}")[rows]
     if not found.any():
         raise InputError(
             f"weights {name!r} give none of the {len(rows):,} samples used any weight: give more samples some"

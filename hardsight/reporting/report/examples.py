@@ -190,7 +190,7 @@ def _advice(d: Difficulty, at: np.ndarray) -> list[Advice | None]:
 
 
 def _words(samples: Samples, at: int) -> str:
-    return str(samples.features.shown(at) if samples.kind == "items" else samples.features[at])
+    return str(samples.features.describe(at) if samples.kind == "items" else samples.features[at])
 
 
 def _text(value: Any) -> Text:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hardsight.data import csv as delimited
+from hardsight.data.csv import SEPARATORS, is_compressed, match_suffix, read_cells
 from hardsight.difficulty.decisions import DROP, RELABEL, Curated
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
@@ -79,7 +79,7 @@ def write(
 
 
 def _kind(place: Path) -> str:
-    kind = delimited.ending(place, (*delimited.SEPARATORS, ".parquet"))
+    kind = match_suffix(place, (*SEPARATORS, ".parquet"))
     if kind is None:
         raise InputError(
             f"{place} is no table (.csv, .tsv, .csv.gz, .tsv.gz or .parquet): carry decisions out in Python, "
@@ -89,7 +89,7 @@ def _kind(place: Path) -> str:
 
 
 def _rewrite_text(place: Path, goal: Path, d: Difficulty, carried: Curated, label: str, id_: str | None) -> None:
-    header, rows, separator = delimited.cells(place, delimited.SEPARATORS[_kind(place)])
+    header, rows, separator = read_cells(place, SEPARATORS[_kind(place)])
     at = _column(header, label, place)
     named = None if id_ is None else _column(header, id_, place)
     ids = None if named is None else [row[named] for row in rows]
@@ -102,12 +102,12 @@ def _rewrite_text(place: Path, goal: Path, d: Difficulty, carried: Curated, labe
     writer.writerows(row for row, keep in zip(rows, carried.keep, strict=True) if keep)
     text = mark + made.getvalue().encode()
     with atomic(goal) as temporary:
-        temporary.write_bytes(gzip.compress(text, mtime=0) if delimited.packed(goal) else text)
+        temporary.write_bytes(gzip.compress(text, mtime=0) if is_compressed(goal) else text)
 
 
 def _manner(place: Path) -> tuple[bytes, str]:
     """The byte order mark that a text begins with, if any, and what ends its first line."""
-    with gzip.open(place) if delimited.packed(place) else place.open("rb") as file:
+    with gzip.open(place) if is_compressed(place) else place.open("rb") as file:
         mark = BOM_UTF8 if file.read(len(BOM_UTF8)) == BOM_UTF8 else b""
         first = file.readline()
     # Without a line feed, a file has lines of old Macintoshes, or one line.

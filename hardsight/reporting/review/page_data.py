@@ -73,7 +73,7 @@ def image_files(samples: Samples, order: np.ndarray) -> Any:
 
 def words(samples: Samples, at: int) -> str:
     """A sample's text, all of it."""
-    return str(samples.features.shown(at) if samples.kind == "items" else samples.features[at])
+    return str(samples.features.describe(at) if samples.kind == "items" else samples.features[at])
 
 
 def _texts(samples: Samples, order: np.ndarray, packed: Packed, most: int) -> tuple[dict[str, Any], np.ndarray]:
