@@ -35,8 +35,9 @@ from hardsight.cli.demo_data import flip
 from hardsight.learners import Estimator
 from hardsight.measures import reliability
 from hardsight.measures.control_variate import Half, adjust
-from hardsight.resampling.budget import layout
-from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
+from hardsight.resampling.budget import choose_layout
+from hardsight.resampling.plan import Plan, block_codes, split_seed
+from hardsight.resampling.splitters import KFold
 
 # Repeats and seed of the pool for every number of folds.
 POOLS = {2: (60, 2), 3: (40, 3), 5: (40, 1), 8: (20, 5), 10: (16, 6), 20: (8, 7)}
@@ -89,8 +90,8 @@ def pool(name: str, recipe: str, folds: int, repeats: int, seed: int) -> Pool:
         with np.load(kept) as held:
             return Pool(held["H"].astype(np.float64), held["G"])
     samples = Samples.of(*data(name))
-    units = units_of(len(samples))
-    rounds = KFold(folds, repeats).rounds(samples.labels, units, split_seed(seed))
+    units = block_codes(len(samples))
+    rounds = KFold(folds, repeats).split(samples.labels, units, split_seed(seed))
     found = Pool(np.zeros((repeats, len(samples))), np.zeros((repeats, len(samples))))
     for view in learner(recipe).views(samples, Plan(rounds, units, repeats, seed, in_sample=True), lambda _: None):
         loss = -view.predictions[torch.arange(len(view.rows)), torch.from_numpy(samples.labels)[view.rows]].numpy()
@@ -128,7 +129,7 @@ def study(name: str, recipe: str) -> Iterator[str]:
     pools = POOLS if recipe == "default" else MEMORISING
     gold = pool(name, recipe, 10, *GOLD[recipe]).held_out.mean(0)
     for models, besides in BESIDES.items():
-        chosen = layout(models, most_folds=50)[:2]
+        chosen = choose_layout(models, max_folds=50)[:2]
         for folds, repeats in (chosen, *besides):
             if folds in pools:
                 how = f"{folds} × {repeats}"

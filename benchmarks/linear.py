@@ -33,7 +33,8 @@ from hardsight.cli.demo_data import flip
 from hardsight.learners import Logistic
 from hardsight.learners.leave_one_out import logistic
 from hardsight.learners.linear.ridge import equations, held_out, scaled
-from hardsight.resampling.splitters import KFold, Plan, Round, split_seed
+from hardsight.resampling.plan import Plan, Round, split_seed
+from hardsight.resampling.splitters import KFold
 
 
 def embeddings(samples: int = 20_000, width: int = 384, classes: int = 10) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +68,7 @@ def heads() -> None:
     """Fifty heads."""
     x, y = embeddings()
     units = np.arange(len(y))
-    plan = Plan(KFold(5, 10).rounds(y, units, split_seed(0)), units, 10, 0)
+    plan = Plan(KFold(5, 10).split(y, units, split_seed(0)), units, 10, 0)
     members = list(plan.members())
 
     def refit(index: int, dtype: type, tol: float) -> np.ndarray:
@@ -80,7 +81,7 @@ def heads() -> None:
         out, samples = np.zeros((10, len(y))), Samples.of(x, y)
         # As a run does: parts of 25 members.
         for part in (range(5), range(5, 10)):
-            for view in Logistic().views(samples, plan.part(part), lambda _: None):
+            for view in Logistic().views(samples, plan.select(part), lambda _: None):
                 out[view.turn, view.rows] = view.predictions.numpy()[np.arange(len(view.rows)), y[view.rows]]
         return out
 

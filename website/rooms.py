@@ -67,7 +67,7 @@ ROOMS = (
          (*_of("hardsight.attribution.hardness", "hardness"), *_of("hardsight.measures.control_variate", "adjust Adjusted"),
           *_of("hardsight.attribution.regression_noise", "noise Noise"), *_of("hardsight.measures.reliability",
           "ranking spearman_brown"),
-          *_of("hardsight.resampling.budget", "budget layout Budget Layout"))),
+          *_of("hardsight.resampling.budget", "parse_budget choose_layout Budget Layout"))),
     Room("record", "Record", "measures.md", ("hardsight.measures.record",), _of("hardsight", "Record")),
     Room("measures", "Measures", "measures.md", ("hardsight.measures",),
          _of("hardsight.measures", "MEASURES Measure described near gradient_norms input_gradients centroid_distance "
@@ -98,7 +98,7 @@ ROOMS = (
           *_of("hardsight.measures.reductions", "Reduction Fold"),
           *_of("hardsight.weights.scheme", "losses probabilities class_codes"),
           *_of("hardsight.validation", "check_range"),
-          *_of("hardsight.resampling.splitters", "Plan Member Round Splits"))),
+          *_of("hardsight.resampling.plan", "Plan Member Round"), *_of("hardsight.resampling.splitters", "Splitter"))),
     Room("errors", "Errors", "", ("hardsight.errors",),
          _of("hardsight", "HardsightError InputError LearnerError HardsightWarning")),
 )  # fmt: skip

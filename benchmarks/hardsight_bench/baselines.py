@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from hardsight.measures.held_out import HeldOut
-from hardsight.resampling.splitters import Member, Plan
+from hardsight.resampling.plan import Member, Plan
 
 MakeNet = Callable[[], nn.Module]
 

@@ -20,7 +20,7 @@ from hardsight.learners.network.mlp import Gradient, layers, mean_loss
 from hardsight.learners.network.network import Network, perceptron
 from hardsight.learners.network.optimizer import Chunk, Predict, Step, predictions, train_stacked
 from hardsight.learners.network.stacked import Parameters, build
-from hardsight.resampling.splitters import Member
+from hardsight.resampling.plan import Member
 
 # Larger stacks leave the caches of a processor.
 _TOGETHER = 32

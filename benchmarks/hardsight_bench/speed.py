@@ -28,7 +28,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from hardsight import Samples
 from hardsight.learners import Learner, Logistic, Network
 from hardsight.learners.network import native
-from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
+from hardsight.resampling.plan import Plan, block_codes, split_seed
+from hardsight.resampling.splitters import KFold
 from hardsight_bench.baselines import MakeNet, Task, loop, refits
 
 _PAUSE = 0.5
@@ -175,7 +176,7 @@ def convolutions(side: int, repeats: int) -> Case:
         **_engines(task, samples, net),
     }
     what = (
-        f"{task.plan.count} networks conv 16 – pool – conv 32 – pool – linear on digits of {side} × {side} pixels, "
+        f"{task.plan.n_models} networks conv 16 – pool – conv 32 – pool – linear on digits of {side} × {side} pixels, "
         f"5 folds × {repeats} repeats, batches of 64, 3 epochs, AdamW."
     )
     title = f"Convolutional networks, {side} × {side}"
@@ -243,8 +244,8 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 def _plan(labels: np.ndarray, repeats: int, seed: int = 0) -> Plan:
-    units = units_of(len(labels))
-    return Plan(KFold(5, repeats).rounds(labels, units, split_seed(seed)), units, repeats, seed)
+    units = block_codes(len(labels))
+    return Plan(KFold(5, repeats).split(labels, units, split_seed(seed)), units, repeats, seed)
 
 
 def _views(learner: Learner, samples: Samples, plan: Plan) -> list[Any]:

@@ -17,15 +17,16 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from hardsight.cli import main
-from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
+from hardsight.resampling.plan import Plan, block_codes, split_seed
+from hardsight.resampling.splitters import KFold
 
 X, Y = load_iris(return_X_y=True)
 X = X.astype(np.float32)
 
 
 def task(epochs=2):
-    units = units_of(len(Y))
-    plan = Plan(KFold(3, 2).rounds(Y, units, split_seed(0)), units, 2, 0)
+    units = block_codes(len(Y))
+    plan = Plan(KFold(3, 2).split(Y, units, split_seed(0)), units, 2, 0)
     return Task(X, Y, plan, epochs=epochs, batch=16)
 
 
@@ -94,7 +95,7 @@ def test_growth_doubles_one_size_at_a_time(monkeypatch):
     asked = []
 
     def views(learner, samples, plan):
-        asked.append((len(samples), plan.count, len(samples.classes), samples.matrix.shape[1], learner.hidden[0]))
+        asked.append((len(samples), plan.n_models, len(samples.classes), samples.matrix.shape[1], learner.hidden[0]))
         return []
 
     monkeypatch.setattr(speed, "_views", views)

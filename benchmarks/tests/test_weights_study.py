@@ -24,7 +24,7 @@ import hardsight as hs
 from hardsight import Samples
 from hardsight.cli import main
 from hardsight.errors import InputError
-from hardsight.resampling.splitters import Plan, Round
+from hardsight.resampling.plan import Plan, Round
 from hardsight.weights import SCHEMES
 from hardsight.weights.scheme import Scheme
 

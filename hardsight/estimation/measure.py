@@ -35,14 +35,9 @@ from hardsight.learners import InSample, Learner, choose
 from hardsight.learners.network import native
 from hardsight.measures.held_out import HeldOut, Loss
 from hardsight.measures.record import Record
-from hardsight.resampling.budget import Budget, layout
-from hardsight.resampling.budget import budget as budget_of
-from hardsight.resampling.splitters import (
-    LeaveOneOut,
-    Plan,
-    Splits,
-    most_folds,
-)
+from hardsight.resampling.budget import Budget, choose_layout, parse_budget
+from hardsight.resampling.plan import Plan, max_folds
+from hardsight.resampling.splitters import LeaveOneOut, Splitter
 from hardsight.validation import check_int
 
 MOST_REPEATS = 50
@@ -173,7 +168,7 @@ def measure(
     if resume and checkpoint is None:
         raise InputError("resume needs the checkpoint that the run was started with: pass checkpoint=PATH")
     start = time.monotonic()
-    seed, spend, where = check_int("seed", seed, 0), budget_of(budget), backends.choose(backend, jobs, address)
+    seed, spend, where = check_int("seed", seed, 0), parse_budget(budget), backends.choose(backend, jobs, address)
     chosen, reason = choose(learner, found)
     if found.weights is not None and not getattr(chosen, "takes_weights", False):
         raise InputError(
@@ -209,7 +204,7 @@ def measure(
         "recipe": chosen.describe() + ("" if found.weights is None else "; training samples weighted"),
         "reason": reason,
         "splits": f"{how}, ended after {done.turns}: {done.ended}" if early else how,
-        "members": chosen.models(plan.part(range(done.turns))),
+        "members": chosen.models(plan.select(range(done.turns))),
         "reliability": _known(done.record.reliability(scored)),
         "seed": seed,
         "duplicates": duplicates,
@@ -309,17 +304,17 @@ def _planned(
         most = spend.models // each
         if (2 if repeats is None else repeats) > most:
             raise InputError(
-                f"a budget of {spend.models} models is too small: {repeats or 2} repeats of {learner.name} take "
-                f"{(repeats or 2) * each}"
+                f"budget must be {(repeats or 2) * each} models or more for {repeats or 2} repeats of {learner.name}. Got "
+                f"{spend.models} models"
             )
         return folds, most if repeats is None else repeats, f" (for {spend.models} models)"
-    found = layout(
-        spend.models, folds=folds, repeats=repeats, most_folds=most_folds(samples.labels, units, samples.classes)
+    found = choose_layout(
+        spend.models, folds=folds, repeats=repeats, max_folds=max_folds(samples.labels, units, samples.classes)
     )
-    return found.folds, found.repeats, f" ({found.why})"
+    return found.folds, found.repeats, f" ({found.reason})"
 
 
-def _no_adjusting(adjusted: bool | None, learner: Learner, splits: Splits, loss: Loss) -> str | None:
+def _no_adjusting(adjusted: bool | None, learner: Learner, splits: Splitter, loss: Loss) -> str | None:
     """Why no in-sample losses are to be looked at; None if they are.
 
     Raises:
@@ -345,7 +340,7 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _identity(samples: Samples, learner: Learner, splits: Splits, units: np.ndarray, plan: Plan) -> dict[str, str]:
+def _identity(samples: Samples, learner: Learner, splits: Splitter, units: np.ndarray, plan: Plan) -> dict[str, str]:
     """What must be equal for an unfinished run to go on."""
     return {
         "the data": digest(

@@ -7,17 +7,8 @@ import numpy as np
 from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.learners import Learner
-from hardsight.resampling.splitters import (
-    KFold,
-    LeaveOneOut,
-    Plan,
-    Splits,
-    Subsets,
-    check,
-    check_class_sizes,
-    split_seed,
-    units_of,
-)
+from hardsight.resampling.plan import Plan, block_codes, check_class_sizes, check_rounds, split_seed
+from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter, Subsets
 from hardsight.validation import check_int
 
 FOLDS, REPEATS = 5, 10
@@ -26,11 +17,11 @@ FOLDS, REPEATS = 5, 10
 def units_alike(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str]]:
     """Codes of the samples that must stay together, and what there is to say of duplicates."""
     if duplicates == "apart":
-        return units_of(len(samples), samples.groups), []
+        return block_codes(len(samples), samples.groups), []
     alike = np.unique(samples.fingerprints(), return_inverse=True)[1].reshape(-1)
     copies = int((np.bincount(alike)[alike] > 1).sum())
     if not copies:
-        return units_of(len(samples), samples.groups), []
+        return block_codes(len(samples), samples.groups), []
     share = copies / len(samples)
     more = (
         " With so many, equal rows may be different samples rather than copies: duplicates='apart' treats them so."
@@ -41,10 +32,10 @@ def units_alike(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str
         f"{copies:,} of {len(samples):,} samples ({share:.1%}) share their features with another exactly; they are "
         f"kept on one side of every split.{more}"
     )
-    return units_of(len(samples), samples.groups, alike), [said]
+    return block_codes(len(samples), samples.groups, alike), [said]
 
 
-def splits_of(splits: Any, folds: int | None, repeats: int | None, learner: Learner) -> Splits:
+def splits_of(splits: Any, folds: int | None, repeats: int | None, learner: Learner) -> Splitter:
     """The way to split that the arguments of :func:`hardsight.measure` stand for.
 
     Raises:
@@ -72,7 +63,7 @@ def splits_of(splits: Any, folds: int | None, repeats: int | None, learner: Lear
                 "folds and repeats have no meaning for random subsets: pass splits=hs.Subsets(members, ratio)"
             )
         return Subsets()
-    if not isinstance(splits, Splits):
+    if not isinstance(splits, Splitter):
         raise InputError(
             f"splits must be 'kfold', 'subsets', 'loo', hs.KFold, hs.Subsets or hs.LeaveOneOut. Got {splits!r}"
         )
@@ -82,7 +73,7 @@ def splits_of(splits: Any, folds: int | None, repeats: int | None, learner: Lear
 
 
 def plan_of(
-    samples: Samples, learner: Learner, splits: Splits, units: np.ndarray, repeats: int | None, seed: int
+    samples: Samples, learner: Learner, splits: Splitter, units: np.ndarray, repeats: int | None, seed: int
 ) -> Plan:
     """The checked plan of a run.
 
@@ -99,7 +90,12 @@ def plan_of(
     """
     labels = None if samples.classes is None else samples.labels
     if samples.classes is not None:
-        check_class_sizes(samples.labels, units, samples.classes, None if learner.splits_itself else splits)
+        check_class_sizes(
+            samples.labels,
+            units,
+            samples.classes,
+            splits.folds if isinstance(splits, KFold) and not learner.splits_itself else None,
+        )
     if learner.splits_itself:
         return Plan([], units, REPEATS if repeats is None else repeats, seed)
     together = int(units.max()) + 1
@@ -107,6 +103,6 @@ def plan_of(
         raise InputError(
             f"folds={splits.folds} is larger than the {together} samples (or groups): use folds={together} or fewer"
         )
-    rounds = splits.rounds(labels, units, split_seed(seed))
-    check(rounds, labels, units, samples.classes, once=isinstance(splits, LeaveOneOut))
+    rounds = splits.split(labels, units, split_seed(seed))
+    check_rounds(rounds, labels, units, samples.classes, once=isinstance(splits, LeaveOneOut))
     return Plan(rounds, units, len(rounds), seed)

@@ -27,7 +27,8 @@ from hardsight.estimation.checkpoint import Checkpoint
 from hardsight.estimation.runner import Until, carry_out
 from hardsight.learners import Learner, Tick, choose
 from hardsight.measures.held_out import HeldOut, Loss
-from hardsight.resampling.splitters import KFold, LeaveOneOut, Plan, Splits, check, split_seed
+from hardsight.resampling.plan import Plan, check_rounds, split_seed
+from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter
 from hardsight.validation import check_int
 from hardsight.weights.automatic import auto, distrust
 
@@ -57,7 +58,7 @@ class Again(NamedTuple):
 
     learner: Learner
     samples: Samples
-    splits: Splits
+    splits: Splitter
     units: np.ndarray
     rounds: int
     seed: int
@@ -87,7 +88,7 @@ def rounds_of(
     given: Any,
     learner: Learner,
     samples: Samples,
-    splits: Splits,
+    splits: Splitter,
     loss: Loss,
     *,
     limited: bool,
@@ -209,8 +210,8 @@ def _plan(again: Again, seed: int) -> Plan:
     if again.learner.splits_itself:
         return Plan([], units, REPEATS, seed)
     dealt = KFold(splits.folds, min(splits.repeats, REPEATS)) if isinstance(splits, KFold) else splits
-    rounds = dealt.rounds(samples.labels, units, split_seed(seed))
-    check(rounds, samples.labels, units, samples.classes, once=False)
+    rounds = dealt.split(samples.labels, units, split_seed(seed))
+    check_rounds(rounds, samples.labels, units, samples.classes, once=False)
     return Plan(rounds, units, len(rounds), seed)
 
 

@@ -18,7 +18,7 @@ from hardsight.io.memmap import blocks
 from hardsight.learners import InSampleLosses, Learner, Tick, View
 from hardsight.measures.held_out import HeldOut, Loss
 from hardsight.measures.record import Record
-from hardsight.resampling.splitters import Plan
+from hardsight.resampling.plan import Plan
 
 # About as many members share a part as fill a stack of small networks; a constant, so that it changes no result.
 MEMBERS_A_PART = 25
@@ -102,8 +102,8 @@ def carry_out(
     )
     turns, notices = (0, list[str]()) if checkpoint is None or not resume else checkpoint.restore(record)
     size = max(2, round(MEMBERS_A_PART * plan.repeats / max(_members(plan), 1)))
-    tick(learner.models(plan.part(range(turns))))
-    parts = [plan.part(range(turn, min(turn + size, plan.repeats))) for turn in range(turns, plan.repeats, size)]
+    tick(learner.models(plan.select(range(turns))))
+    parts = [plan.select(range(turn, min(turn + size, plan.repeats))) for turn in range(turns, plan.repeats, size)]
     reduced = plan.in_sample and own is None and samples.classes is not None
     trained: Learner = InSampleLosses(learner, until.loss) if reduced else learner
     add_seen = record.add_seen_losses if reduced else record.add_seen
@@ -133,7 +133,7 @@ def _tell(own: Record, number: int, view: View, samples: Samples) -> None:
 
 def _members(plan: Plan) -> int:
     # Learners that split by themselves have no rounds; a turn of theirs is a whole forest.
-    return plan.count if plan.rounds else plan.repeats * MEMBERS_A_PART
+    return plan.n_models if plan.rounds else plan.repeats * MEMBERS_A_PART
 
 
 def _ended(record: HeldOut, turns: int, plan: Plan, until: Until, spent: float, slowest: float) -> str | None:

@@ -19,7 +19,8 @@ from hardsight.estimation.runner import Until, carry_out
 from hardsight.learners import Learner, Network, Tick
 from hardsight.learners.network.network import times
 from hardsight.measures.held_out import Loss
-from hardsight.resampling.splitters import KFold, LeaveOneOut, Plan, Splits, check, most_folds, split_seed
+from hardsight.resampling.plan import Plan, check_rounds, max_folds, split_seed
+from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter
 
 FOLDS = 5
 # Samples that are enough to tell lengths apart.
@@ -75,7 +76,9 @@ class Pilot(NamedTuple):
         return f"training length {times(self.length)} the default, by held-out loss in a pilot of {self.models} models"
 
 
-def open_length(asked: bool | None, given: Any, learner: Learner, splits: Splits, models: int | None) -> Network | None:
+def open_length(
+    asked: bool | None, given: Any, learner: Learner, splits: Splitter, models: int | None
+) -> Network | None:
     """The network whose length of training a pilot is to choose; None if there is to be no pilot.
 
     Args:
@@ -165,7 +168,7 @@ def _tried(
     best = _best(tried)
     gaps = {length: _gap(losses - tried[best], units) for length, losses in sorted(tried.items())}
     trials = [Trial(length, float(tried[length].mean()), *gap) for length, gap in gaps.items()]
-    return Pilot(chosen(tried, units), trials, by, plan.count * len(tried), len(samples))
+    return Pilot(chosen(tried, units), trials, by, plan.n_models * len(tried), len(samples))
 
 
 def drawn(samples: Samples, units: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -222,7 +225,7 @@ def _plan(samples: Samples, units: np.ndarray, seed: int) -> Plan:
         InputError: a class would be missing from a training part.
     """
     labels = None if samples.regression else samples.labels
-    folds = min(FOLDS, most_folds(samples.labels, units, samples.classes))
-    rounds = KFold(folds, 2).rounds(labels, units, split_seed(seed))[:1]
-    check(rounds, labels, units, samples.classes, once=True)
+    folds = min(FOLDS, max_folds(samples.labels, units, samples.classes))
+    rounds = KFold(folds, 2).split(labels, units, split_seed(seed))[:1]
+    check_rounds(rounds, labels, units, samples.classes, once=True)
     return Plan(rounds, units, 1, seed)

@@ -21,7 +21,7 @@ from hardsight.estimation.backends import Backend
 from hardsight.learners import Learner, Tick, View
 from hardsight.learners.base import shared
 from hardsight.measures.held_out import Loss, loss_of
-from hardsight.resampling.splitters import Plan
+from hardsight.resampling.plan import Plan
 
 # Members of an arm that are trained before the next arm's turn.
 _MEMBERS_A_PART = 25
@@ -143,9 +143,9 @@ def _views(learner: Learner, samples: Samples, parts: Sequence[Plan], backend: B
 
 
 def _parts(plan: Plan) -> list[Plan]:
-    members = plan.count if plan.rounds else plan.repeats
+    members = plan.n_models if plan.rounds else plan.repeats
     size = max(1, round(_MEMBERS_A_PART * plan.repeats / max(members, 1)))
-    return [plan.part(range(turn, min(turn + size, plan.repeats))) for turn in range(0, plan.repeats, size)]
+    return [plan.select(range(turn, min(turn + size, plan.repeats))) for turn in range(0, plan.repeats, size)]
 
 
 def _fault(warning: warnings.WarningMessage) -> Warning:

@@ -10,7 +10,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from hardsight.data import Samples
-from hardsight.resampling.splitters import Plan
+from hardsight.resampling.plan import Plan
 
 Tick = Callable[[float], None]
 
@@ -42,7 +42,7 @@ class Learner(Protocol):
     Attributes:
         name: for tables and reports.
         splits_itself: True for learners that hold samples out by their own means (out-of-bag), which then must respect
-            ``plan.units``, give one view of every sample a turn (``plan.now``), and get no rounds.
+            ``plan.blocks``, give one view of every sample a turn (``plan.repeat_indices``), and get no rounds.
 
     A learner that trains by :attr:`Samples.weights` says so by an attribute ``takes_weights = True``; others are never given
     weighted samples.

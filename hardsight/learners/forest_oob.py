@@ -14,7 +14,7 @@ from hardsight.data import Samples
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.base import Tick, View
 from hardsight.learners.sklearn import attempt, features_of, laplace, rows_of
-from hardsight.resampling.splitters import Plan
+from hardsight.resampling.plan import Plan
 
 _FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
 
@@ -60,7 +60,7 @@ class OutOfBag:
 
     def models(self, plan: Plan) -> int:
         """Trees of all forests."""
-        return len(plan.now) * int(self.forest.n_estimators)
+        return len(plan.repeat_indices) * int(self.forest.n_estimators)
 
     def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
         """See :meth:`Learner.views`."""
@@ -68,7 +68,7 @@ class OutOfBag:
             kind = "numbers to predict" if samples.regression else "classes"
             raise InputError(f"{type(self.forest).__name__} does not fit labels that are {kind}: use its twin")
         features = features_of(samples, numbers=self.numbers)
-        for forest in plan.now:
+        for forest in plan.repeat_indices:
             yield self._view(samples, features, plan, forest, tick)
 
     def _view(self, samples: Samples, features: Any, plan: Plan, forest: int, tick: Tick) -> View:
@@ -78,7 +78,7 @@ class OutOfBag:
             **{name: getattr(self.forest, name) for name in self.forest.estimator_params}
         )
         weights = np.ones(len(samples)) if samples.weights is None else samples.weights
-        grow = partial(_grow, template, features, samples.labels, weights, plan.units, outputs, self.name)
+        grow = partial(_grow, template, features, samples.labels, weights, plan.blocks, outputs, self.name)
         # More BLAS threads make small fits slower, and idle ones spin.
         with threadpool_limits(1):
             for index in range(int(self.forest.n_estimators)):

@@ -20,7 +20,7 @@ from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners.base import Tick, View
 from hardsight.learners.network.seeds import restored, stream
 from hardsight.learners.sklearn import leveled
-from hardsight.resampling.splitters import Member, Plan
+from hardsight.resampling.plan import Member, Plan
 from hardsight.weights.training import Weighting, indexed
 from hardsight.weights.training.tokens import predicts_next_token, sequence_losses
 
@@ -119,7 +119,7 @@ class HuggingFace:
 
     def models(self, plan: Plan) -> int:
         """One a member."""
-        return plan.count
+        return plan.n_models
 
     def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
         """See :meth:`Learner.views`."""

@@ -10,7 +10,7 @@ from hardsight.data import Samples
 from hardsight.io.memmap import blocks
 from hardsight.learners.base import Learner, Tick, View, shared
 from hardsight.measures.held_out import Loss, loss_of
-from hardsight.resampling.splitters import Plan
+from hardsight.resampling.plan import Plan
 
 
 class InSampleLosses:

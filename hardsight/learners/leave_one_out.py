@@ -21,7 +21,7 @@ from hardsight.learners.linear.lbfgs import Objective, minimise
 from hardsight.learners.linear.ridge import probabilities, scaled, targets_of
 from hardsight.learners.linear.softmax import Parts, losses
 from hardsight.learners.sklearn import laplace
-from hardsight.resampling.splitters import Plan, Round
+from hardsight.resampling.plan import Plan, Round
 from hardsight.validation import check_int
 
 # Unknowns of the logistic regression, (features + 1) x (classes - 1): their square is held, their cube is computed.
@@ -85,7 +85,7 @@ class LogisticLeaveOneOut:
 
     def models(self, plan: Plan) -> int:
         """Models whose predictions are computed; one is fitted."""
-        return plan.count
+        return plan.n_models
 
     def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
         """See :meth:`Learner.views`.
@@ -107,7 +107,7 @@ class LogisticLeaveOneOut:
                     f"{self.name} solves for (features + 1) x (classes - 1) = {unknowns:,} unknowns at once, and stops at "
                     f"{LARGEST_SYSTEM:,}: reduce the features (PCA), or use ridge or logistic"
                 )
-            return torch.from_numpy(logistic(scaled(x), samples.labels, plan.units, self.penalty))
+            return torch.from_numpy(logistic(scaled(x), samples.labels, plan.blocks, self.penalty))
 
         return _views(self.name, plan, tick, judge)
 
@@ -139,7 +139,7 @@ class NeighboursLeaveOneOut:
 
     def models(self, plan: Plan) -> int:
         """Models whose predictions are computed; none is fitted."""
-        return plan.count
+        return plan.n_models
 
     def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
         """See :meth:`Learner.views`.
@@ -149,7 +149,7 @@ class NeighboursLeaveOneOut:
         """
 
         def judge() -> Float64[Tensor, " sample *class"]:
-            near = neighbours(scaled(samples.matrix), plan.units, self.neighbours)
+            near = neighbours(scaled(samples.matrix), plan.blocks, self.neighbours)
             if samples.classes is None:
                 return torch.from_numpy(samples.labels[near].mean(axis=1))
             cell = np.arange(len(near))[:, None] * len(samples.classes) + samples.labels[near]
@@ -192,7 +192,7 @@ class KernelRidgeLeaveOneOut:
 
     def models(self, plan: Plan) -> int:
         """Models whose predictions are computed; one is fitted."""
-        return plan.count
+        return plan.n_models
 
     def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
         """See :meth:`Learner.views`.
@@ -210,7 +210,7 @@ class KernelRidgeLeaveOneOut:
                 )
             x = scaled(samples.matrix)
             gamma = 1 / max(x.shape[1], 1) if self.gamma is None else self.gamma
-            scores = kernel_ridge(x, targets_of(samples), plan.units, self.penalty, gamma)
+            scores = kernel_ridge(x, targets_of(samples), plan.blocks, self.penalty, gamma)
             return torch.from_numpy(scores[:, 0]) if samples.regression else probabilities(scores, samples.labels)
 
         return _views(self.name, plan, tick, judge)
@@ -530,15 +530,15 @@ def _parts(rows: np.ndarray, numbers: int) -> Iterator[np.ndarray]:
 def _views(name: str, plan: Plan, tick: Tick, judge: Callable[[], Tensor]) -> Iterator[View]:
     """One view of every sample a turn, the same each time, since nothing is drawn."""
     predictions: Tensor | None = None
-    for turn in plan.now:
+    for turn in plan.repeat_indices:
         drawn = plan.rounds[turn]
-        if not _one_out(drawn, plan.units):
+        if not _one_out(drawn, plan.blocks):
             raise InputError(
                 f"{name} judges every sample, or group, by the model fitted without it: use splits='loo' (--splits loo)"
             )
         predictions = judge() if predictions is None else predictions
-        tick(drawn.members)
-        yield View(torch.arange(len(plan.units)), predictions, turn)
+        tick(drawn.n_models)
+        yield View(torch.arange(len(plan.blocks)), predictions, turn)
 
 
 def _one_out(drawn: Round, units: np.ndarray) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor
 from hardsight.data import Samples
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners.base import Tick, View
-from hardsight.resampling.splitters import Member, Plan
+from hardsight.resampling.plan import Member, Plan
 
 T = TypeVar("T")
 
@@ -60,7 +60,7 @@ class Estimator:
 
     def models(self, plan: Plan) -> int:
         """One a member."""
-        return plan.count
+        return plan.n_models
 
     def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
         """See :meth:`Learner.views`."""

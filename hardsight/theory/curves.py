@@ -9,7 +9,7 @@ from hardsight.learners.network.batches import Batches, Data
 from hardsight.learners.network.network import Network, perceptron
 from hardsight.learners.network.optimizer import Chunk, predictions, train_alone
 from hardsight.learners.network.stacked import build
-from hardsight.resampling.splitters import Member
+from hardsight.resampling.plan import Member
 
 
 def training_curve(

@@ -6,7 +6,7 @@ import numpy as np
 
 from hardsight.data import Samples
 from hardsight.learners import Network
-from hardsight.resampling.splitters import Plan, Round
+from hardsight.resampling.plan import Plan, Round
 
 
 def predictions(

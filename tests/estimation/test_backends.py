@@ -35,7 +35,8 @@ from hardsight.estimation.backends import base as core
 from hardsight.estimation.backends import worker
 from hardsight.estimation.runner import Until, carry_out
 from hardsight.learners import InSampleLosses, NeighboursLeaveOneOut, View
-from hardsight.resampling.splitters import KFold, LeaveOneOut, Plan, Round, split_seed, units_of
+from hardsight.resampling.plan import Plan, Round, block_codes, split_seed
+from hardsight.resampling.splitters import KFold, LeaveOneOut
 
 # What stands here is no module that a worker could import.
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -104,7 +105,7 @@ class Odd:
         self.fault, self.at = fault, at
 
     def models(self, plan):
-        return plan.count
+        return plan.n_models
 
     def describe(self):
         return "odd"
@@ -175,8 +176,8 @@ def test_nor_does_the_size_of_the_tasks(name, monkeypatch):
 @pytest.mark.parametrize("loss", ["log", "brier"])
 def test_in_sample_losses_are_the_same_with_a_record_of_all_predictions(where, loss):
     samples = Samples.of(X, Y)
-    units = units_of(len(X))
-    plan = Plan(KFold(5, 3).rounds(samples.labels, units, split_seed(0)), units, 3, 0, in_sample=True)
+    units = block_codes(len(X))
+    plan = Plan(KFold(5, 3).split(samples.labels, units, split_seed(0)), units, 3, 0, in_sample=True)
     learner, workers = hs.Estimator(GaussianNB()), backends.choose(**where)
     here, there = hs.Record(members=True), hs.Record(members=True)
     run = partial(carry_out, learner, samples, plan, Until(loss=loss), lambda _: None)
@@ -281,7 +282,7 @@ def test_faults_arrive_as_they_are(where):
 def test_the_first_fault_of_the_plan_is_told_whichever_comes_first(where):
     class Early(Odd):
         def views(self, samples, plan, tick):
-            if plan.now.start == 0:
+            if plan.repeat_indices.start == 0:
                 time.sleep(0.5)
                 raise LearnerError("round 0")
             raise LearnerError("round 1")
@@ -439,18 +440,18 @@ def who(members):
 def test_tasks_share_out_a_part(sizes, jobs, largest, members, data):
     plan = plan_of(sizes)
     start = data.draw(st.integers(0, len(sizes) - 1))
-    part = plan.part(range(start, data.draw(st.integers(start + 1, len(sizes)))))
+    part = plan.select(range(start, data.draw(st.integers(start + 1, len(sizes)))))
     tasks = core.divided(part, jobs, largest, members=members)
     assert who(m for task in tasks for m in task.members()) == who(part.members())
     counts = [len(list(task.members())) for task in tasks]
-    assert counts == [task.count for task in tasks]
-    each = counts if members else [len(task.now) for task in tasks]
+    assert counts == [task.n_models for task in tasks]
+    each = counts if members else [len(task.repeat_indices) for task in tasks]
     assert max(each) - min(each) <= 1
     assert max(each) <= core.MEMBERS_A_TASK
     assert max(each) == 1 or max(each) * largest <= core.TASK_BYTES
     assert len(tasks) >= min(jobs, sum(each))
     if not members:
-        assert all(task.only is None for task in tasks)
+        assert all(task.model_range is None for task in tasks)
 
 
 def bytes_of(views):
@@ -475,19 +476,19 @@ def test_the_bytes_of_the_largest_views(make, losses, in_sample):
     plan = Plan(rounds, np.arange(len(X)), 2, 0, in_sample=in_sample)
     used = InSampleLosses(learner, "log") if losses else learner
     members = getattr(learner, "divisible", False)
-    tasks = [plan.part(range(1), range(k, k + 1)) for k in range(3)] if members else [plan.part(range(1))]
+    tasks = [plan.select(range(1), range(k, k + 1)) for k in range(3)] if members else [plan.select(range(1))]
     found = max(bytes_of(used.views(samples, task, lambda _: None)) for task in tasks)
-    assert core.largest_views(plan.part(range(1)), 3, 1 if losses else 3, members=members) == found
-    both = core.largest_views(plan.part(range(2)), 3, 1 if losses else 3, members=members)
-    second = core.largest_views(plan.part(range(1, 2)), 3, 1 if losses else 3, members=members)
+    assert core.largest_views(plan.select(range(1)), 3, 1 if losses else 3, members=members) == found
+    both = core.largest_views(plan.select(range(2)), 3, 1 if losses else 3, members=members)
+    second = core.largest_views(plan.select(range(1, 2)), 3, 1 if losses else 3, members=members)
     assert both == max(found, second)
 
 
 @pytest.mark.parametrize("losses", [False, True])
 def test_workers_are_given_as_many_members_as_there_is_room_for(monkeypatch, losses):
     samples = Samples.of(X, Y)
-    units = units_of(len(X))
-    plan = Plan(KFold(5, 4).rounds(samples.labels, units, split_seed(0)), units, 4, 0, in_sample=True)
+    units = block_codes(len(X))
+    plan = Plan(KFold(5, 4).split(samples.labels, units, split_seed(0)), units, 4, 0, in_sample=True)
     # 36 rows of a fold at most, the others in-sample.
     largest = 8 * (36 * 4 + 142 * (2 if losses else 4))
     learner = hs.Estimator(GaussianNB())
@@ -496,7 +497,7 @@ def test_workers_are_given_as_many_members_as_there_is_room_for(monkeypatch, los
 
     def in_order(pool, plans, finished, ahead):
         windows.append(ahead)
-        sizes.append([plan.count for plan in plans])
+        sizes.append([plan.n_models for plan in plans])
         yield from ()
 
     monkeypatch.setattr(core, "in_order", in_order)
@@ -537,10 +538,10 @@ class Pool:
 
 @given(st.integers(1, 12), st.integers(1, 4), st.data())
 def test_results_stand_in_the_order_of_the_plan(count, jobs, data):
-    plans = [plan_of([2] * count).part(range(turn, turn + 1)) for turn in range(count)]
+    plans = [plan_of([2] * count).select(range(turn, turn + 1)) for turn in range(count)]
     pool, finished = Pool(jobs, data.draw), []
     assert list(core.in_order(pool, plans, finished.append)) == [str(turn).encode() for turn in range(count)]
-    assert sorted(plan.now.start for plan in finished) == list(range(count))
+    assert sorted(plan.repeat_indices.start for plan in finished) == list(range(count))
     assert pool.most <= jobs
     assert pool.handles == count + sum(pool.deaths.values())
     assert pool.stopped is None
@@ -548,7 +549,7 @@ def test_results_stand_in_the_order_of_the_plan(count, jobs, data):
 
 @given(st.data())
 def test_what_is_under_way_is_stopped_when_nobody_asks_for_more(data):
-    plans = [plan_of([2] * 9).part(range(turn, turn + 1)) for turn in range(9)]
+    plans = [plan_of([2] * 9).select(range(turn, turn + 1)) for turn in range(9)]
     pool = Pool(3, data.draw)
     results = core.in_order(pool, plans, lambda _: None)
     next(results)
@@ -564,7 +565,7 @@ def test_a_task_that_always_dies_is_tried_a_few_times():
 
     pool = Deadly(1, lambda _: [1])
     pool.first = lambda handles: handles
-    plans = [plan_of([2]).part(range(1))]
+    plans = [plan_of([2]).select(range(1))]
     with pytest.raises(LearnerError, match=r"a worker died 4 times over the same task.*\(out of memory\)"):
         list(core.in_order(pool, plans, lambda _: None))
     assert pool.handles == 1 + core.RETRIES
@@ -579,7 +580,7 @@ def test_a_slow_task_does_not_let_results_pile_up():
             return others[:1] or handles
 
     pool = Slow(2, lambda _: False)
-    plans = [plan_of([2] * 50).part(range(turn, turn + 1)) for turn in range(50)]
+    plans = [plan_of([2] * 50).select(range(turn, turn + 1)) for turn in range(50)]
     results = core.in_order(pool, plans, lambda _: None)
     next(results)
     assert pool.handles == 2 * core.AHEAD
@@ -589,7 +590,7 @@ def test_a_slow_task_does_not_let_results_pile_up():
 def test_fewer_results_wait_where_each_is_large(ahead):
     pool = Pool(2, lambda _: False)
     pool.first = lambda handles: [handle for handle in handles if handle[1] != 0][:1] or handles
-    plans = [plan_of([2] * 50).part(range(turn, turn + 1)) for turn in range(50)]
+    plans = [plan_of([2] * 50).select(range(turn, turn + 1)) for turn in range(50)]
     results = core.in_order(pool, plans, lambda _: None, ahead)
     next(results)
     assert pool.handles == 2 * ahead
@@ -599,8 +600,8 @@ def test_fewer_results_wait_where_each_is_large(ahead):
 @pytest.mark.filterwarnings("ignore::hardsight.errors.HardsightWarning")
 def test_progress_is_told_task_by_task(where):
     samples = Samples.of(X, Y)
-    units = units_of(len(X))
-    plan = Plan(KFold(5, 10).rounds(samples.labels, units, split_seed(0)), units, 10, 0)
+    units = block_codes(len(X))
+    plan = Plan(KFold(5, 10).split(samples.labels, units, split_seed(0)), units, 10, 0)
     told = []
     carry_out(Odd(), samples, plan, Until(), told.append, backend=backends.choose(**where))
     assert sum(told) == 50
@@ -610,11 +611,11 @@ def test_progress_is_told_task_by_task(where):
 
 def test_a_member_of_a_slice_is_the_member_of_the_whole():
     samples = Samples.of(FLOWERS, KINDS)
-    units = units_of(len(KINDS))
-    plan = Plan(LeaveOneOut().rounds(samples.labels, units, split_seed(0)), units, 1, 0)
+    units = block_codes(len(KINDS))
+    plan = Plan(LeaveOneOut().split(samples.labels, units, split_seed(0)), units, 1, 0)
     network = hs.Network(epochs=1)
-    some = list(network.views(samples, plan.part(range(1), range(10, 23)), lambda _: None))
-    one = [next(network.views(samples, plan.part(range(1), range(k, k + 1)), lambda _: None)) for k in (10, 22)]
+    some = list(network.views(samples, plan.select(range(1), range(10, 23)), lambda _: None))
+    one = [next(network.views(samples, plan.select(range(1), range(k, k + 1)), lambda _: None)) for k in (10, 22)]
     assert len(some) == 13
     assert torch.equal(some[0].predictions, one[0].predictions)
     assert torch.equal(some[12].predictions, one[1].predictions)

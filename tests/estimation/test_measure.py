@@ -36,7 +36,7 @@ class Spy:
         self.plan = None
 
     def models(self, plan):
-        return plan.count
+        return plan.n_models
 
     def describe(self):
         return "a spy"
@@ -296,7 +296,7 @@ def refused(match, x=X, y=NAMES, **more):
         ("folds must be 2 or more.*Got 0", {"folds": 0}),
         ("repeats must be 2 or more.*Got 1", {"repeats": 1}),
         ("repeats must be 2 or more.*Got 0", {"repeats": 0}),
-        ("folds=21 is larger than the smallest class, 'cat' with 20 samples: use folds=20", {"folds": 21}),
+        ("folds must be 20 or less: the smallest class, 'cat', has 20 samples. Got 21", {"folds": 21}),
         ("folds=61 is larger than the 60 samples.*use folds=60", {"folds": 61, "y": X[:, 0] + 0.1}),
         ("folds=5 is larger than the 4 samples", {"groups": Y * 0 + np.arange(60) % 4, "y": X[:, 0] + 0.1}),
         ("no learner is called 'forrest': choose one of auto, " + ", ".join(LEARNERS), {"learner": "forrest"}),
@@ -316,10 +316,10 @@ def refused(match, x=X, y=NAMES, **more):
         ("out of bag holds samples out by itself: leave out splits", {"learner": "forest", "splits": "loo"}),
         ("duplicates must be 'together' or 'apart'. Got 'drop'", {"duplicates": "drop"}),
         ("seed must be 0 or more. Got -1", {"seed": -1}),
-        ("class 'rare' has 1 sample: a model that has not seen it", {"y": ["rare", *NAMES[1:]]}),
-        ("class 'owl' has 20 samples that stay together in 1 group", {"groups": np.where(Y == 2, 99, np.arange(60))}),
+        ("class 'rare' has 1 sample: no model could", {"y": ["rare", *NAMES[1:]]}),
+        ("class 'owl' has 20 samples in 1 group that must stay together", {"groups": np.where(Y == 2, 99, np.arange(60))}),
         ("all samples are of one group", {"groups": np.zeros(60)}),
-        ("judged fewer than 2 times: train more members", {"splits": hs.Subsets(2, 0.9)}),
+        ("have fewer than 2 held-out predictions: train more models", {"splits": hs.Subsets(2, 0.9)}),
         ("task must be", {"task": "ranking"}),
         ("all 60 labels .* are 'a'", {"y": ["a"] * 60}),
         ("60 samples, 59", {"y": NAMES[:59]}),
@@ -331,7 +331,7 @@ def test_arguments_that_cannot_be(match, more):
 
 
 def test_everything_a_copy_of_everything():
-    refused("stay together in 1 group", np.ones((60, 2)))
+    refused("in 1 group that must stay together", np.ones((60, 2)))
 
 
 def test_a_group_that_takes_all_of_a_class_with_it():
@@ -461,7 +461,7 @@ def test_arguments_of_a_wrong_kind_are_refused_in_a_line_each():
         "pilot must be True or False. Got 2",
         "resume must be True or False. Got 'no'",
         "progress must be True or False. Got 'yes'",
-        "budget must be a time such as 90s, 10min or 2h, or a number of trainings such as '20 models'. Got [5]",
+        "budget must be a time such as 90s, 10min or 2h, or a number of models such as '20 models'. Got [5]",
         "log_probs must be numbers of shape (view, sample, class), or (view, sample) in regression. Got the type <U1",
         "log_probs must have shape (view, sample, class), or (view, sample) in regression. Got ()",
         "log_probs must be numbers of shape (view, sample, class), or (view, sample) in regression. Got …",

@@ -25,7 +25,8 @@ from hardsight.estimation.runner import Until, carry_out
 from hardsight.learners import View
 from hardsight.measures import reliability
 from hardsight.measures.held_out import HeldOut
-from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
+from hardsight.resampling.plan import Plan, block_codes, split_seed
+from hardsight.resampling.splitters import KFold
 
 X, Y = load_wine(return_X_y=True)
 
@@ -39,13 +40,13 @@ class Noisy:
         self.noise, self.die_at, self.warn, self.parts = noise, die_at, warn, []
 
     def models(self, plan):
-        return plan.count
+        return plan.n_models
 
     def describe(self):
         return f"noise {self.noise}"
 
     def views(self, samples, plan, tick):
-        self.parts.append(plan.now)
+        self.parts.append(plan.repeat_indices)
         for member in plan.members():
             if member.round == self.die_at:
                 raise KeyboardInterrupt
@@ -61,8 +62,8 @@ class Noisy:
 
 def planned(repeats=20, n=300, seed=0):
     samples = Samples.of(np.arange(n, dtype=np.float64)[:, None], [0, 1] * (n // 2))
-    units = units_of(n)
-    return samples, Plan(KFold(5, repeats).rounds(samples.labels, units, split_seed(seed)), units, repeats, seed)
+    units = block_codes(n)
+    return samples, Plan(KFold(5, repeats).split(samples.labels, units, split_seed(seed)), units, repeats, seed)
 
 
 def silent(_):
@@ -122,7 +123,7 @@ def test_a_run_ends_when_the_ranking_is_reliable():
     assert done.ended == "reliability 0.97 reached"
     assert 5 <= done.turns < 50
     assert done.record.reliability("log") >= 0.97
-    before = carry_out(Noisy(1.0), samples, Plan(plan.rounds[: done.turns - 5], plan.units, done.turns - 5, 0), Until(),
+    before = carry_out(Noisy(1.0), samples, Plan(plan.rounds[: done.turns - 5], plan.blocks, done.turns - 5, 0), Until(),
                        silent)  # fmt: skip
     assert done.turns == 5 or before.record.reliability("log") < 0.97
     assert carry_out(Noisy(50.0), samples, plan, Until(reliability=0.999), silent).ended == "all turns done"
@@ -144,9 +145,9 @@ def test_a_budget_is_kept_as_far_as_parts_allow():
 def test_a_budget_too_small_to_judge_everything_is_an_error():
     n = 300
     samples = Samples.of(np.arange(n, dtype=np.float64)[:, None], [0, 1] * (n // 2))
-    rounds = hs.Subsets(100, 0.97).rounds(samples.labels, units_of(n), split_seed(0))
+    rounds = hs.Subsets(100, 0.97).split(samples.labels, block_codes(n), split_seed(0))
     with pytest.raises(InputError, match=r"the budget ends with \d+ samples judged fewer than 2 times"):
-        carry_out(Noisy(), samples, Plan(rounds, units_of(n), 100, 0), Until(seconds=1e-9), silent)
+        carry_out(Noisy(), samples, Plan(rounds, block_codes(n), 100, 0), Until(seconds=1e-9), silent)
 
 
 def test_measure_reports_how_it_ended():
@@ -177,9 +178,9 @@ def test_more_members_than_one_part_change_nothing():
         ({"reliability": 1.0}, "reliability must lie between 0 and 1"),
         (
             {"budget": "soon"},
-            "budget must be a time such as 90s, 10min or 2h, or a number of trainings such as '20 models'. Got 'soon'",
+            "budget must be a time such as 90s, 10min or 2h, or a number of models such as '20 models'. Got 'soon'",
         ),
-        ({"budget": 0}, "budget must be more than nothing"),
+        ({"budget": 0}, "budget must be more than 0"),
         ({"resume": True}, "resume needs the checkpoint"),
     ],
 )

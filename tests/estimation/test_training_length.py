@@ -21,7 +21,7 @@ from hardsight.estimation import training_length as pilot
 from hardsight.estimation.backends import Serial
 from hardsight.learners import InSampleLosses
 from hardsight.learners.network.network import Network, times
-from hardsight.resampling.splitters import Plan, units_of
+from hardsight.resampling.plan import Plan, block_codes
 
 X, Y = load_wine(return_X_y=True)
 # A third of them is wrong, so that the length that is chosen is not the default.
@@ -42,7 +42,7 @@ def chance(n=300, seed=0):
 
 def tried(x, y, *, groups=None, loss="log", seed=0, **more):
     samples = Samples.of(x, y, groups=groups, **more)
-    units = units_of(len(samples), samples.groups)
+    units = block_codes(len(samples), samples.groups)
     return pilot.try_lengths(Network(), samples, units, seed, loss, Serial(), lambda _: None)
 
 
@@ -166,7 +166,7 @@ def test_some_samples_of_many(monkeypatch):
     y = rng.choice(4, 3000, p=[0.6, 0.3, 0.09, 0.01])
     groups = rng.integers(0, 1000, 3000)
     samples = Samples.of(rng.normal(size=(3000, 2)), y, groups=groups)
-    units = units_of(3000, samples.groups)
+    units = block_codes(3000, samples.groups)
     at = pilot.drawn(samples, units, np.random.default_rng(1))
     assert 180 <= len(at) <= 230
     assert (np.diff(at) > 0).all()
@@ -192,7 +192,7 @@ def test_small_classes_are_kept_whole(monkeypatch):
     script = Scripted(monkeypatch, {1: 1.0, 3: 1.0, 0.33: 1.0})
     assert pilot.try_lengths(Network(), samples, np.arange(2043), 0, "log", Serial(), lambda _: None).samples == 100
     # As many folds as the smallest class has samples.
-    assert {plan.rounds[0].members for plan in script.plans} == {3}
+    assert {plan.rounds[0].n_models for plan in script.plans} == {3}
 
 
 def test_numbers_are_drawn_without_classes(monkeypatch):
@@ -388,7 +388,7 @@ def test_length_is_a_factor_on_the_steps():
 
 def test_a_longer_network_takes_more_steps():
     samples = Samples.of(X, Y)
-    plan = Plan(hs.KFold(2, 2).rounds(Y, units_of(len(X)), np.random.SeedSequence(0)), units_of(len(X)), 2, 0)
+    plan = Plan(hs.KFold(2, 2).split(Y, block_codes(len(X)), np.random.SeedSequence(0)), block_codes(len(X)), 2, 0)
 
     def predictions(network):
         return [view.predictions.numpy() for view in network.views(samples, plan, lambda _: None)]

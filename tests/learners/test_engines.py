@@ -15,11 +15,12 @@ from hardsight.learners.network import compiled, engines, native
 from hardsight.learners.network.engines import Job, choose
 from hardsight.learners.network.optimizer import train_alone, train_stacked
 from hardsight.learners.network.stacked import Trial
-from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
+from hardsight.resampling.plan import Plan, block_codes, split_seed
+from hardsight.resampling.splitters import KFold
 
 PIXELS, DIGITS = load_digits(return_X_y=True)
 SAMPLES = Samples.of(PIXELS[:150], DIGITS[:150])
-PLAN = Plan(KFold(2, 2).rounds(SAMPLES.labels, units_of(150), split_seed(0)), units_of(150), 2, 0)
+PLAN = Plan(KFold(2, 2).split(SAMPLES.labels, block_codes(150), split_seed(0)), block_codes(150), 2, 0)
 
 
 def smooth():
@@ -56,7 +57,7 @@ def test_compiled_steps_find_the_same(make):
 def test_compiled_steps_weigh_samples_and_fit_targets():
     rng = np.random.default_rng(0)
     weighted = Samples.of(PIXELS[:90], PIXELS[:90].sum(1) + 0.5, weights=rng.exponential(size=90))
-    plan = Plan(KFold(2, 2).rounds(None, units_of(90), split_seed(0)), units_of(90), 2, 0)
+    plan = Plan(KFold(2, 2).split(None, block_codes(90), split_seed(0)), block_codes(90), 2, 0)
 
     def found(engine):
         network = hs.Network(hidden=(8,), epochs=3, engine=engine)
@@ -68,7 +69,7 @@ def test_compiled_steps_weigh_samples_and_fit_targets():
 def test_images_find_the_same_natively():
     images = Samples.of((PIXELS[:60].reshape(-1, 8, 8, 1) * np.array([1.0, 0.5, 0.2])).astype(np.uint8), DIGITS[:60])
     assert images.kind == "image"
-    plan = Plan(KFold(2, 2).rounds(images.labels, units_of(60), split_seed(0)), units_of(60), 2, 0)
+    plan = Plan(KFold(2, 2).split(images.labels, block_codes(60), split_seed(0)), block_codes(60), 2, 0)
 
     def colours():
         return nn.Sequential(

@@ -18,7 +18,7 @@ import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners import OutOfBag
-from hardsight.resampling.splitters import Plan, units_of
+from hardsight.resampling.plan import Plan, block_codes
 
 X, Y = make_classification(300, 10, n_informative=5, n_classes=3, flip_y=0.2, random_state=0)
 
@@ -70,7 +70,7 @@ def test_no_tree_judges_a_relative_of_what_it_saw(forest, monkeypatch):
 
     monkeypatch.setattr(tree, "fit", spying_fit)
     monkeypatch.setattr(tree, "predict_proba", spying_answer)
-    views(OutOfBag(forest), samples, units_of(300, groups))
+    views(OutOfBag(forest), samples, block_codes(300, groups))
     assert len(bags) == 40
     # Bags hold 1 - 1/e of the units.
     assert np.mean([len(bag) for bag in bags]) == pytest.approx(100 * (1 - np.exp(-1)), rel=0.05)

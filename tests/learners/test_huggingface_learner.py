@@ -29,7 +29,7 @@ from transformers import DataCollatorForLanguageModeling, DataCollatorForTokenCl
 import hardsight as hs
 from hardsight.cli.summary import machine, summary
 from hardsight.data.from_hf_rows import rows_to_samples
-from hardsight.resampling.splitters import Plan, split_seed, units_of
+from hardsight.resampling.plan import Plan, block_codes, split_seed
 from hardsight.weights.training.tokens import predicts_next_token, sequence_losses
 
 FOLDS = {"folds": 3, "repeats": 2, "duplicates": "apart"}
@@ -61,7 +61,7 @@ def padded(rows):
 
 def parts(labels, n, seed=0):
     """Who judges whom, by the splits alone."""
-    for index, (fold, members) in enumerate(hs.KFold(3, 2).rounds(labels, units_of(n), split_seed(seed))):
+    for index, (fold, members) in enumerate(hs.KFold(3, 2).split(labels, block_codes(n), split_seed(seed))):
         for k in range(members):
             yield index, np.flatnonzero(fold != k), np.flatnonzero(fold == k)
 
@@ -288,11 +288,11 @@ def test_every_member_has_seeds_of_its_own_and_global_numbers_stay_where_they_we
 
 def test_what_becomes_of_a_member_does_not_depend_on_the_others(args):
     samples = rows_to_samples(texts(12))
-    rounds = hs.KFold(3, 2).rounds(None, units_of(12), split_seed(0))
-    plan = Plan(rounds, units_of(12), 2, 0)
+    rounds = hs.KFold(3, 2).split(None, block_codes(12), split_seed(0))
+    plan = Plan(rounds, block_codes(12), 2, 0)
     learner = language(gpt2, args)
     every = list(learner.views(samples, plan, lambda _: None))
-    alone = list(learner.views(samples, plan.part(range(1, 2), range(1, 2)), lambda _: None))
+    alone = list(learner.views(samples, plan.select(range(1, 2), range(1, 2)), lambda _: None))
     assert len(every) == 6
     assert torch.equal(alone[0].rows, every[4].rows)
     assert torch.equal(alone[0].predictions, every[4].predictions)

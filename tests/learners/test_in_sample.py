@@ -13,12 +13,13 @@ from hardsight.errors import LearnerError
 from hardsight.io import memmap as storage
 from hardsight.learners import InSampleLosses, View
 from hardsight.measures.held_out import HeldOut
-from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
+from hardsight.resampling.plan import Plan, block_codes, split_seed
+from hardsight.resampling.splitters import KFold
 
 X, Y = load_wine(return_X_y=True)
 SAMPLES = Samples.of(X, Y)
-UNITS = units_of(len(X))
-PLAN = Plan(KFold(5, 2).rounds(Y, UNITS, split_seed(0)), UNITS, 2, 0, in_sample=True)
+UNITS = block_codes(len(X))
+PLAN = Plan(KFold(5, 2).split(Y, UNITS, split_seed(0)), UNITS, 2, 0, in_sample=True)
 
 
 def views(learner):
@@ -66,7 +67,7 @@ class Diverged:
         self.value = value
 
     def models(self, plan):
-        return plan.count
+        return plan.n_models
 
     def describe(self):
         return ""

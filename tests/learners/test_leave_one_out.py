@@ -16,11 +16,12 @@ from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut, leave_one_out
 from hardsight.learners.leave_one_out import kernel_ridge, logistic, neighbours
 from hardsight.learners.linear.ridge import scaled
-from hardsight.resampling.splitters import KFold, LeaveOneOut, Plan, Round, Subsets, split_seed, units_of
+from hardsight.resampling.plan import Plan, Round, block_codes, split_seed
+from hardsight.resampling.splitters import KFold, LeaveOneOut, Subsets
 
 ALONE = np.arange(120)
-GROUPS = units_of(120, np.random.default_rng(1).integers(45, size=120))
-LARGE = units_of(120, np.random.default_rng(1).integers(6, size=120))
+GROUPS = block_codes(120, np.random.default_rng(1).integers(45, size=120))
+LARGE = block_codes(120, np.random.default_rng(1).integers(6, size=120))
 UNITS = {"one out": ALONE, "groups out": GROUPS}
 LEARNERS = [LogisticLeaveOneOut(), NeighboursLeaveOneOut(), KernelRidgeLeaveOneOut()]
 NAMES = [learner.name for learner in LEARNERS]
@@ -56,7 +57,7 @@ def logistic_refits(x, y, units, penalty):
 
 
 def one_out(units, repeats=1):
-    return Plan(LeaveOneOut(repeats).rounds(None, units, split_seed(0)), units, repeats, 0)
+    return Plan(LeaveOneOut(repeats).split(None, units, split_seed(0)), units, repeats, 0)
 
 
 def view(learner, samples, units):
@@ -257,10 +258,10 @@ def test_a_unit_never_judges_itself(learner):
 def test_ticks_repeats_and_recipes(learner):
     done: list[float] = []
     plan = one_out(GROUPS, 3)
-    first, second = learner.views(Samples.of(WINE, WINE_LABELS), plan.part(range(1, 3)), done.append)
+    first, second = learner.views(Samples.of(WINE, WINE_LABELS), plan.select(range(1, 3)), done.append)
     assert (first.turn, second.turn) == (1, 2)
     torch.testing.assert_close(first.predictions, second.predictions, rtol=0, atol=0)
-    assert sum(done) == learner.models(plan.part(range(1, 3))) == 2 * (GROUPS.max() + 1)
+    assert sum(done) == learner.models(plan.select(range(1, 3))) == 2 * (GROUPS.max() + 1)
     torch.testing.assert_close(first.predictions.exp().sum(1), torch.ones(120, dtype=torch.float64))
     assert not learner.splits_itself
 
@@ -276,8 +277,8 @@ def test_recipes_name_every_setting():
 @pytest.mark.parametrize(
     "drawn",
     [
-        KFold(5, 2).rounds(None, GROUPS, split_seed(0))[0],
-        Subsets(2, 0.7).rounds(None, GROUPS, split_seed(0))[0],
+        KFold(5, 2).split(None, GROUPS, split_seed(0))[0],
+        Subsets(2, 0.7).split(None, GROUPS, split_seed(0))[0],
         Round(ALONE.astype(np.int32), 120),
         Round(np.where(GROUPS == 3, -1, GROUPS).astype(np.int32), 45),
     ],

@@ -18,12 +18,13 @@ from hardsight.learners.linear import logistic, softmax
 from hardsight.learners.linear.lbfgs import minimise
 from hardsight.learners.linear.softmax import Parts, losses
 from hardsight.learners.sklearn import laplace
-from hardsight.resampling.splitters import KFold, LeaveOneOut, Plan, Round, Subsets, split_seed
+from hardsight.resampling.plan import Plan, Round, split_seed
+from hardsight.resampling.splitters import KFold, LeaveOneOut, Subsets
 
 
 def planned(y, splits, units=None):
     units = np.arange(len(y)) if units is None else units
-    rounds = splits.rounds(y, units, split_seed(0))
+    rounds = splits.split(y, units, split_seed(0))
     return Plan(rounds, units, len(rounds), 0)
 
 
@@ -69,7 +70,7 @@ def test_equals_refits(load, penalty):
 
 def test_ranks_digits_as_refits_do():
     x, y = (part[:500] for part in noisy(load_digits))
-    samples, plan = Samples.of(x, y), planned(y, KFold(3, 2)).part(range(1))
+    samples, plan = Samples.of(x, y), planned(y, KFold(3, 2)).select(range(1))
     every, truth = np.zeros(len(y)), np.zeros(len(y))
     for (rows, predictions, _), member in zip(views(Logistic(), samples, plan), plan.members(), strict=True):
         every[rows] = predictions[np.arange(len(rows)), y[rows]]
@@ -171,7 +172,7 @@ def test_company_and_blocks_change_rounding_only(monkeypatch):
     x, y = noisy(load_wine)
     samples, plan = Samples.of(x, y), planned(y, KFold(5, 4))
     together = views(Logistic(), samples, plan)
-    parts = [view for turn in range(4) for view in views(Logistic(), samples, plan.part(range(turn, turn + 1)))]
+    parts = [view for turn in range(4) for view in views(Logistic(), samples, plan.select(range(turn, turn + 1)))]
     monkeypatch.setattr(logistic, "_LARGEST_CHUNK", 3)
     few = views(Logistic(), samples, plan)
     monkeypatch.setattr(softmax, "_SCORES", 1)
@@ -187,7 +188,7 @@ def test_company_and_blocks_change_rounding_only(monkeypatch):
 def test_where_it_starts_leaks_nothing(monkeypatch):
     """Other labels in a held-out part change the start of its member, and nothing of what it predicts there."""
     x, y = noisy(load_iris)
-    plan = planned(y, KFold(3, 2)).part(range(1))
+    plan = planned(y, KFold(3, 2)).select(range(1))
     other = np.where(plan.rounds[0].fold == 1, (y + 1) % 3, y)
     first, second = (views(Logistic(), Samples.of(x, labels), plan)[1][1] for labels in (y, other))
     np.testing.assert_allclose(first, second, rtol=0, atol=1e-4)

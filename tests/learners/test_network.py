@@ -18,7 +18,8 @@ from hardsight.learners.network.batches import Batches, Data
 from hardsight.learners.network.network import _steps, perceptron
 from hardsight.learners.network.seeds import order, stream
 from hardsight.learners.network.stacked import tried
-from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
+from hardsight.resampling.plan import Plan, block_codes, split_seed
+from hardsight.resampling.splitters import KFold
 
 X, Y = load_iris(return_X_y=True)
 PIXELS, DIGITS = load_digits(return_X_y=True)
@@ -26,8 +27,8 @@ IMAGES = (PIXELS.reshape(-1, 8, 8)[:200] * 15).astype(np.uint8)
 
 
 def plan_of(samples, folds=3, repeats=2, seed=0, groups=None):
-    units = units_of(len(samples), groups)
-    rounds = KFold(folds, repeats).rounds(None if samples.regression else samples.labels, units, split_seed(seed))
+    units = block_codes(len(samples), groups)
+    rounds = KFold(folds, repeats).split(None if samples.regression else samples.labels, units, split_seed(seed))
     return Plan(rounds, units, repeats, seed)
 
 
@@ -346,7 +347,7 @@ def test_inputs_are_standardised_by_the_training_part_alone():
     x[::5, 1] = np.nan
     x[:, 2] = 7
     fold = np.repeat([0, 1], 20).astype(np.int32)
-    plan = Plan([KFold(2, 2).rounds(None, np.arange(40), split_seed(0))[0]._replace(fold=fold)], np.arange(40), 1, 0)
+    plan = Plan([KFold(2, 2).split(None, np.arange(40), split_seed(0))[0]._replace(fold=fold)], np.arange(40), 1, 0)
     members = list(plan.members())
     y = torch.arange(40).double()
     data = Batches(members, Data(torch.from_numpy(x), y), regression=True, standardize=True)
@@ -458,7 +459,7 @@ def test_ticks_add_up_to_the_models():
     samples, done = Samples.of(X, Y), []
     plan = plan_of(samples)
     list(hs.Network(epochs=1, members_at_once=4).views(samples, plan, done.append))
-    assert sum(done) == pytest.approx(plan.count)
+    assert sum(done) == pytest.approx(plan.n_models)
 
 
 def test_one_step_of_training_keeps_its_sign():

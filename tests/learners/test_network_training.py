@@ -24,7 +24,8 @@ from hardsight.learners.network.network import perceptron
 from hardsight.learners.network.optimizer import Chunk, train_stacked
 from hardsight.learners.network.seeds import order, stream
 from hardsight.learners.network.stacked import build, tried
-from hardsight.resampling.splitters import KFold, Plan, split_seed, units_of
+from hardsight.resampling.plan import Plan, block_codes, split_seed
+from hardsight.resampling.splitters import KFold
 
 X, Y = load_iris(return_X_y=True)
 X = X.astype(np.float32)
@@ -36,8 +37,8 @@ RATE = 3e-3
 
 
 def plan_of(samples, folds=3, repeats=2):
-    units = units_of(len(samples))
-    rounds = KFold(folds, repeats).rounds(None if samples.regression else samples.labels, units, split_seed(0))
+    units = block_codes(len(samples))
+    rounds = KFold(folds, repeats).split(None if samples.regression else samples.labels, units, split_seed(0))
     return Plan(rounds, units, repeats, 0)
 
 
@@ -539,10 +540,10 @@ def test_what_is_kept_for_a_run_does_not_travel():
     samples = Samples.of(X, Y)
     plan = plan_of(samples)
     predictions(hs.Network(epochs=1), samples, plan)
-    assert plan.kept
+    assert plan.cache
     copy = pickle.loads(pickle.dumps(plan))
-    assert not copy.kept
-    assert copy.part(range(1)).kept is copy.kept
+    assert not copy.cache
+    assert copy.select(range(1)).kept is copy.cache
 
 
 def test_what_is_kept_for_a_run_ends_with_it(monkeypatch):

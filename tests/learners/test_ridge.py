@@ -10,12 +10,13 @@ import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.linear.ridge import Ridge, equations, held_out, scaled
-from hardsight.resampling.splitters import KFold, LeaveOneOut, Plan, Round, Subsets, split_seed, units_of
+from hardsight.resampling.plan import Plan, Round, block_codes, split_seed
+from hardsight.resampling.splitters import KFold, LeaveOneOut, Subsets
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 6))
 Y = np.stack([X @ RNG.normal(size=6) + RNG.normal(size=40) + 3, RNG.normal(size=40)], axis=1)
-GROUPS = units_of(40, np.random.default_rng(1).integers(15, size=40))
+GROUPS = block_codes(40, np.random.default_rng(1).integers(15, size=40))
 
 
 def refitted(x, targets, drawn, penalty, weights=None):
@@ -24,7 +25,7 @@ def refitted(x, targets, drawn, penalty, weights=None):
     out = np.full(targets.shape, np.nan)
     z = np.column_stack([np.ones(len(x)), x])
     shrink = np.sqrt(penalty) * np.eye(z.shape[1])[1:]
-    for k in range(drawn.members):
+    for k in range(drawn.n_models):
         train, judged = drawn.fold != k, drawn.fold == k
         a = np.vstack([(root * z)[train], shrink])
         b = np.vstack([(root * targets)[train], np.zeros((len(shrink), targets.shape[1]))])
@@ -33,12 +34,12 @@ def refitted(x, targets, drawn, penalty, weights=None):
 
 
 SPLITS = {
-    "one out": LeaveOneOut().rounds(None, np.arange(40), split_seed(0))[0],
-    "groups out": LeaveOneOut().rounds(None, GROUPS, split_seed(0))[0],
-    "small folds": KFold(10, 2).rounds(None, np.arange(40), split_seed(0))[0],
-    "large folds": KFold(3, 2).rounds(None, np.arange(40), split_seed(0))[0],
-    "grouped folds": KFold(4, 2).rounds(None, GROUPS, split_seed(0))[1],
-    "subset": Subsets(2, 0.7).rounds(None, np.arange(40), split_seed(0))[0],
+    "one out": LeaveOneOut().split(None, np.arange(40), split_seed(0))[0],
+    "groups out": LeaveOneOut().split(None, GROUPS, split_seed(0))[0],
+    "small folds": KFold(10, 2).split(None, np.arange(40), split_seed(0))[0],
+    "large folds": KFold(3, 2).split(None, np.arange(40), split_seed(0))[0],
+    "grouped folds": KFold(4, 2).split(None, GROUPS, split_seed(0))[1],
+    "subset": Subsets(2, 0.7).split(None, np.arange(40), split_seed(0))[0],
     "as many members as samples, most of them idle": Round(np.arange(40, dtype=np.int32) // 4, 40),
 }
 
@@ -63,7 +64,7 @@ def test_weights_reach_the_fit_and_not_the_error():
     weights = np.random.default_rng(2).uniform(0, 3, size=40)
     d = hs.measure(X, y, learner="ridge", weights=10 * weights, folds=4, repeats=3)
     expected = np.zeros(40)
-    for drawn in KFold(4, 3).rounds(None, np.arange(40), split_seed(0)):
+    for drawn in KFold(4, 3).split(None, np.arange(40), split_seed(0)):
         expected += (
             refitted(scaled(X.astype(np.float32)), Y[:, :1], drawn, 1.0, weights / weights.mean())[:, 0] - y
         ) ** 2 / 3
@@ -136,7 +137,7 @@ def test_regression_by_the_front_door():
 
 def test_classes_become_normalised_finite_probabilities():
     samples = Samples.of(X, np.where(Y[:, 0] > 3, "up", "down"))
-    rounds = KFold(4, 2).rounds(samples.labels, np.arange(40), split_seed(0))
+    rounds = KFold(4, 2).split(samples.labels, np.arange(40), split_seed(0))
     for view, drawn in zip(
         Ridge().views(samples, Plan(rounds, np.arange(40), 2, 0), lambda _: None), rounds, strict=True
     ):
@@ -180,7 +181,7 @@ def test_in_sample_predictions_equal_refits(labels, name):
     samples, drawn = Samples.of(X, labels), SPLITS[name]
     plan = Plan([drawn], np.arange(40), 1, 0, in_sample=True)
     held, *seen = Ridge().views(samples, plan, lambda _: None)
-    assert len(seen) == drawn.members
+    assert len(seen) == drawn.n_models
     assert not held.seen
     if samples.classes:
         member = drawn.fold == 0

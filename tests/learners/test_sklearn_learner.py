@@ -26,7 +26,8 @@ import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.sklearn import Estimator, laplace, predict, seeded
-from hardsight.resampling.splitters import KFold, Plan, split_seed
+from hardsight.resampling.plan import Plan, split_seed
+from hardsight.resampling.splitters import KFold
 
 X, Y = load_iris(return_X_y=True)
 # Iris holds one pair of equal rows.
@@ -36,7 +37,7 @@ NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 
 def folds(repeats, k=4, seed=0):
     """Train and test positions of every member, repeat by repeat."""
-    rounds = KFold(k, repeats).rounds(Y.astype(np.int64), np.arange(len(Y)), split_seed(seed))
+    rounds = KFold(k, repeats).split(Y.astype(np.int64), np.arange(len(Y)), split_seed(seed))
     return [[(np.flatnonzero(r.fold != f), np.flatnonzero(r.fold == f)) for f in range(k)] for r in rounds]
 
 
@@ -56,7 +57,7 @@ def test_regression_against_a_naive_loop():
     rng = np.random.default_rng(0)
     y = X @ [1.0, -2, 0.5, 3] + rng.normal(size=len(X))
     d = hs.measure(X, y, learner=LinearRegression(), folds=4, repeats=2)
-    rounds = KFold(4, 2).rounds(None, np.arange(len(y)), split_seed(0))
+    rounds = KFold(4, 2).split(None, np.arange(len(y)), split_seed(0))
     found = np.zeros((2, len(y)))
     for r, drawn in enumerate(rounds):
         for f in range(4):
@@ -71,7 +72,7 @@ def test_regression_against_a_naive_loop():
 def test_in_sample_predictions_against_a_naive_loop():
     model = make_pipeline(StandardScaler(), LogisticRegression())
     samples, units = Samples.of(X, Y), np.arange(len(Y))
-    rounds = KFold(4, 2).rounds(samples.labels, units, split_seed(0))
+    rounds = KFold(4, 2).split(samples.labels, units, split_seed(0))
     plan = Plan(rounds, units, 2, 0, in_sample=True)
     found = list(Estimator(model).views(samples, plan, lambda _: None))
     assert [view.seen for view in found] == [False, True] * 8

@@ -1,4 +1,4 @@
-"""Budgets and what they buy."""
+"""Budgets, and the folds and repeats they allow."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from sklearn.datasets import load_wine
 import hardsight as hs
 from hardsight.errors import InputError
 from hardsight.measures.reliability import spearman_brown
-from hardsight.resampling.budget import Budget, budget, layout, models_for
+from hardsight.resampling.budget import Budget, choose_layout, models_needed, parse_budget
 
 X, Y = load_wine(return_X_y=True)
 
@@ -28,7 +28,7 @@ X, Y = load_wine(return_X_y=True)
     ],
 )
 def test_budgets(given, found):
-    assert budget(given) == found
+    assert parse_budget(given) == found
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_budgets(given, found):
 )
 def test_no_budgets(given):
     with pytest.raises(InputError, match="budget must be"):
-        budget(given)
+        parse_budget(given)
 
 
 @given(st.integers(4, 2000), st.integers(2, 300))
 def test_a_layout_uses_the_budget_in_two_repeats_or_more(models, most):
-    folds, repeats, _ = layout(models, most_folds=most)
+    folds, repeats, _ = choose_layout(models, max_folds=most)
     assert 2 <= folds <= most
     assert repeats >= 2
     assert models - folds < folds * repeats <= models
@@ -49,7 +49,7 @@ def test_a_layout_uses_the_budget_in_two_repeats_or_more(models, most):
 
 @given(st.integers(10, 2000))
 def test_about_five_folds_below_forty_models_and_about_eight_from_there(models):
-    folds = layout(models, most_folds=1000).folds
+    folds = choose_layout(models, max_folds=1000).folds
     assert abs(folds - (5 if models < 40 else 8)) <= 1
 
 
@@ -57,36 +57,38 @@ def test_about_five_folds_below_forty_models_and_about_eight_from_there(models):
     "models, found", [(10, (5, 2)), (15, (5, 3)), (20, (5, 4)), (40, (8, 5)), (4, (2, 2)), (7, (3, 2))]
 )
 def test_layouts_that_were_measured(models, found):
-    assert layout(models, most_folds=50)[:2] == found
+    assert choose_layout(models, max_folds=50)[:2] == found
 
 
 @given(st.integers(4, 500), st.integers(2, 40), st.integers(2, 40))
 def test_what_is_asked_for_stands(models, folds, repeats):
     if folds * repeats <= models:
-        assert layout(models, folds=folds, repeats=repeats, most_folds=9)[:2] == (folds, repeats)
-        assert layout(models, folds=folds, most_folds=9)[:2] == (folds, models // folds)
-        assert layout(models, repeats=repeats, most_folds=9)[:2] == (min(9, models // repeats), repeats)
+        assert choose_layout(models, folds=folds, repeats=repeats, max_folds=9)[:2] == (folds, repeats)
+        assert choose_layout(models, folds=folds, max_folds=9)[:2] == (folds, models // folds)
+        assert choose_layout(models, repeats=repeats, max_folds=9)[:2] == (min(9, models // repeats), repeats)
     else:
-        with pytest.raises(InputError, match=f"folds={folds}, repeats={repeats} take {folds * repeats}"):
-            layout(models, folds=folds, repeats=repeats, most_folds=9)
+        with pytest.raises(
+            InputError, match=f"{folds * repeats} models for folds={folds}, repeats={repeats}. Got {models}"
+        ):
+            choose_layout(models, folds=folds, repeats=repeats, max_folds=9)
 
 
 @pytest.mark.parametrize(
     "models, asked, said",
     [
-        (3, {}, "a budget of 3 models is too small: 2 folds × 2 repeats take at least 4"),
-        (9, {"folds": 5}, "folds=5 take at least 10"),
-        (9, {"repeats": 5}, "repeats=5 take at least 10"),
+        (3, {}, "budget must be at least 4 models for 2 folds × 2 repeats. Got 3 models"),
+        (9, {"folds": 5}, "at least 10 models for folds=5. Got 9"),
+        (9, {"repeats": 5}, "at least 10 models for repeats=5. Got 9"),
     ],
 )
 def test_too_small_a_budget_says_the_least(models, asked, said):
     with pytest.raises(InputError, match=said):
-        layout(models, **asked, most_folds=50)
+        choose_layout(models, **asked, max_folds=50)
 
 
 @given(st.floats(0.05, 0.99), st.floats(0.05, 0.99), st.integers(2, 100))
 def test_models_for_a_reliability_are_the_fewest_that_reach_it(target, now, models):
-    wanted = models_for(target, now, models)
+    wanted = models_needed(target, now, models)
 
     def reached(count):
         times = count / models
@@ -98,8 +100,8 @@ def test_models_for_a_reliability_are_the_fewest_that_reach_it(target, now, mode
 
 
 def test_nothing_is_predicted_from_no_reliability():
-    assert models_for(0.95, 0.0, 10) is None
-    assert models_for(0.95, float("nan"), 10) is None
+    assert models_needed(0.95, 0.0, 10) is None
+    assert models_needed(0.95, float("nan"), 10) is None
 
 
 # --- in a run ----------------------------------------------------------------------------------
@@ -126,7 +128,9 @@ def test_forests_are_planned_in_trees():
     forest = hs.OutOfBag(hs.learners.named.RandomForestClassifier(20))
     d = hs.measure(X, Y, learner=forest, budget="70 models")
     assert (d.settings["splits"], d.settings["members"]) == ("out of bag × 3 repeats (for 70 models)", 60)
-    with pytest.raises(InputError, match=r"a budget of 30 models is too small: 2 repeats of .* out of bag take 40"):
+    with pytest.raises(
+        InputError, match=r"budget must be 40 models or more for 2 repeats of .* out of bag. Got 30 models"
+    ):
         hs.measure(X, Y, learner=forest, budget="30 models")
 
 

@@ -14,7 +14,7 @@ from hardsight.data import Samples
 from hardsight.errors import LearnerError, first_line
 from hardsight.estimation.backends.worker import unpacked
 from hardsight.learners import Divisible, InSampleLosses, Learner, Tick, View
-from hardsight.resampling.splitters import Plan
+from hardsight.resampling.plan import Plan
 
 # How often a task is begun anew whose worker died, before that is taken for the task's own doing.
 RETRIES = 3
@@ -119,10 +119,13 @@ def largest_views(part: Plan, held_out: int, seen: int, *, members: bool) -> int
         members: whether members count, not turns.
     """
     # The number of a row stands beside its predictions.
-    out, own, samples = 8 * (held_out + 1), 8 * (seen + 1) * part.in_sample, len(part.units)
+    out, own, samples = 8 * (held_out + 1), 8 * (seen + 1) * part.in_sample, len(part.blocks)
     if not part.rounds:
         return out * samples
-    rows = (np.bincount(fold[fold >= 0], minlength=count) for fold, count in (part.rounds[turn] for turn in part.now))
+    rows = (
+        np.bincount(fold[fold >= 0], minlength=count)
+        for fold, count in (part.rounds[turn] for turn in part.repeat_indices)
+    )
     sizes = (out * judged + own * (samples - judged) for judged in rows)
     return max(int(size.max() if members else size.sum()) for size in sizes)
 
@@ -141,13 +144,13 @@ def divided(part: Plan, jobs: int, largest: int, *, members: bool) -> list[Plan]
         largest: bytes of the views of a member, or of a whole turn.
         members: whether members are shared out.
     """
-    count = part.count if members else len(part.now)
+    count = part.n_models if members else len(part.repeat_indices)
     most = max(1, min(MEMBERS_A_TASK, TASK_BYTES // max(largest, 1)))
     tasks = min(count, max(jobs, -(-count // most)))
     ends = pairwise(count * k // tasks for k in range(tasks + 1))
     if members:
-        return [part.part(part.now, range(*end)) for end in ends]
-    return [part.part(part.now[slice(*end)]) for end in ends]
+        return [part.select(part.repeat_indices, range(*end)) for end in ends]
+    return [part.select(part.repeat_indices[slice(*end)]) for end in ends]
 
 
 def in_order(
@@ -171,7 +174,7 @@ def in_order(
     def submit_what_may(at: int) -> None:
         while queue and len(running) < pool.jobs and queue[0].at < at + ahead * pool.jobs:
             task = queue.popleft()
-            running[pool.submit(task.plan.now, task.plan.only)] = task
+            running[pool.submit(task.plan.repeat_indices, task.plan.model_range)] = task
 
     def collect() -> None:
         for handle in pool.first(list(running)):

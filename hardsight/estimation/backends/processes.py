@@ -22,7 +22,7 @@ from hardsight.errors import InputError
 from hardsight.estimation.backends.base import Views, shared_out
 from hardsight.estimation.backends.worker import Job, read, work, write
 from hardsight.learners import Learner, Tick
-from hardsight.resampling.splitters import Plan
+from hardsight.resampling.plan import Plan
 
 _IDLE_SECONDS = 60
 _LOOK_SECONDS = 1

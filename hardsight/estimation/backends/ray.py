@@ -16,7 +16,7 @@ from hardsight.errors import InputError, first_line
 from hardsight.estimation.backends.base import Views, shared_out
 from hardsight.estimation.backends.worker import Job, pickled, work
 from hardsight.learners import Learner, Tick
-from hardsight.resampling.splitters import Plan
+from hardsight.resampling.plan import Plan
 
 _STORE_BYTES = 2**28
 _KNOCK_SECONDS = 10

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from hardsight.data import Samples
 from hardsight.errors import HardsightError, InputError, first_line
 from hardsight.learners import Learner, View
-from hardsight.resampling.splitters import Plan
+from hardsight.resampling.plan import Plan
 
 Job = tuple[Learner, Samples, Plan]
 
@@ -56,7 +56,7 @@ def work(key: str, fetch: Callable[[], Job], turns: range, only: range | None) -
         warnings.simplefilter("always")
         try:
             # What came before a fault stays, as it would in this process.
-            views.extend(map(_packed, learner.views(samples, plan.part(turns, only), lambda _: None)))
+            views.extend(map(_packed, learner.views(samples, plan.select(turns, only), lambda _: None)))
         except Exception as own:  # noqa: BLE001 raised again by unpacked
             fault = _portable(own)
     said = list(dict.fromkeys((w.category, str(w.message)) for w in caught))

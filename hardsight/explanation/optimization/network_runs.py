@@ -21,7 +21,7 @@ from hardsight.learners.network.mlp import Gradient, Layer, layers
 from hardsight.learners.network.network import Network, perceptron
 from hardsight.learners.network.optimizer import Chunk, Step, train_stacked
 from hardsight.learners.network.stacked import Parameters, build
-from hardsight.resampling.splitters import Member
+from hardsight.resampling.plan import Member
 
 _MOMENTS = 16
 # Larger stacks leave the caches of a processor.

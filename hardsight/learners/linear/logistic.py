@@ -18,7 +18,7 @@ from hardsight.learners.base import Tick, View, shared
 from hardsight.learners.linear.lbfgs import Minima, Precondition, minimise
 from hardsight.learners.linear.softmax import Parts, blocks, losses
 from hardsight.learners.sklearn import laplace
-from hardsight.resampling.splitters import Member, Plan
+from hardsight.resampling.plan import Member, Plan
 
 EVALUATIONS = 1_000
 # Largest entry of the gradient of the mean loss: at the end, and where the fit to all samples is good enough as a start.
@@ -69,7 +69,7 @@ class Logistic:
 
     def models(self, plan: Plan) -> int:
         """One a member."""
-        return plan.count
+        return plan.n_models
 
     def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
         """See :meth:`Learner.views`.

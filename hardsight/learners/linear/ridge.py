@@ -14,7 +14,7 @@ from torch import Tensor
 from hardsight.data import Samples
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.base import Tick, View
-from hardsight.resampling.splitters import Plan, Round
+from hardsight.resampling.plan import Plan, Round
 
 _SINGULAR = (
     "the least squares of a training part have no single solution (more features than samples, or features that repeat "
@@ -57,7 +57,7 @@ class Ridge:
 
     def models(self, plan: Plan) -> int:
         """Models whose predictions are computed; none is fitted."""
-        return plan.count
+        return plan.n_models
 
     def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
         """See :meth:`Learner.views`."""
@@ -65,12 +65,12 @@ class Ridge:
         targets = targets_of(samples)
         weights = None if samples.weights is None else samples.weights / samples.weights.mean()
         system = equations(x, targets, self.penalty, weights)
-        for turn in plan.now:
+        for turn in plan.repeat_indices:
             drawn = plan.rounds[turn]
             rows = np.flatnonzero(drawn.fold >= 0)
             scores = held_out(system, drawn)[rows]
             scale = None if samples.regression else sharpness(scores, samples.labels[rows])
-            tick(drawn.members)
+            tick(drawn.n_models)
             yield View(torch.from_numpy(rows), _predictions(scores, scale), turn)
             if plan.in_sample:
                 for seen, fitted in in_sample(system, drawn):
@@ -194,7 +194,7 @@ def in_sample(system: Equations, drawn: Round) -> Iterator[tuple[np.ndarray, np.
 
 def _folds(drawn: Round) -> Iterator[np.ndarray]:
     order = np.argsort(drawn.fold, kind="stable")
-    ends = np.searchsorted(drawn.fold[order], np.arange(drawn.members + 1))
+    ends = np.searchsorted(drawn.fold[order], np.arange(drawn.n_models + 1))
     for start, end in pairwise(ends):
         yield order[start:end]
 

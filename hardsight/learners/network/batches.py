@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.network.seeds import generator, order
-from hardsight.resampling.splitters import Member
+from hardsight.resampling.plan import Member
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 # A feature that is nearly always the same stands tens of deviations out where it is not, and would decide alone.

@@ -22,7 +22,7 @@ from hardsight.learners.network.devices import Place
 from hardsight.learners.network.engines import ENGINES, Engine, Job, choose
 from hardsight.learners.network.optimizer import Chunk, Descent, Predict, predictions
 from hardsight.learners.network.stacked import MakeNet, Trial, build, check_output, tried
-from hardsight.resampling.splitters import Member, Plan
+from hardsight.resampling.plan import Member, Plan
 from hardsight.validation import check_int
 
 
@@ -143,14 +143,14 @@ class Network:
 
     def models(self, plan: Plan) -> int:
         """One a member."""
-        return plan.count
+        return plan.n_models
 
     def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
         """See :meth:`Learner.views`."""
         key = (self, samples)
-        if key not in plan.kept:
-            plan.kept[key] = self._prepared(samples, plan)
-        ready: _Ready = plan.kept[key]
+        if key not in plan.cache:
+            plan.cache[key] = self._prepared(samples, plan)
+        ready: _Ready = plan.cache[key]
         if ready.engine.obstacle:
             said = f"members are trained one after another: {ready.engine.obstacle}"
             warnings.warn(said, HardsightWarning, stacklevel=2)
@@ -197,14 +197,14 @@ class Network:
         batch = min(self.batch_size, smallest)
         chunk = self.members_at_once or self.place.members(_member_bytes(template, trial, inputs, batch))
         steps = _steps(mean, batch, self.epochs, self.length)
-        whole_plan = plan.part(range(plan.repeats))
+        whole_plan = plan.select(range(plan.repeats))
         job = Job(
             template,
             trial,
             inputs,
             self.place,
             augmented=self.augment is not None,
-            lock_steps=steps * math.ceil(whole_plan.count / chunk),
+            lock_steps=steps * math.ceil(whole_plan.n_models / chunk),
         )
         engine = choose(self.engine, job)
         device = self.place.device
@@ -283,7 +283,7 @@ def _scaled_tick(tick: Tick, members: int) -> Tick:
 
 
 def _training_sizes(plan: Plan) -> tuple[int, float]:
-    sizes = np.concatenate([len(r.fold) - np.bincount(r.fold[r.fold >= 0], minlength=r.members) for r in plan.rounds])
+    sizes = np.concatenate([len(r.fold) - np.bincount(r.fold[r.fold >= 0], minlength=r.n_models) for r in plan.rounds])
     return int(sizes.min()), float(sizes.mean())
 
 

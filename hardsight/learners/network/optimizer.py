@@ -19,7 +19,7 @@ from hardsight.learners.network.mlp import Gradient, layers
 from hardsight.learners.network.schedules import SCHEDULES
 from hardsight.learners.network.seeds import drawing, generator
 from hardsight.learners.network.stacked import Parameters, Stack, stacked
-from hardsight.resampling.splitters import Member
+from hardsight.resampling.plan import Member
 
 _PREDICT_ROWS = 8192
 _SHRINK = 1.5

@@ -8,7 +8,7 @@ import numpy as np
 from hardsight.difficulty.actions import ACTIONS, COLLECT_CLASS, NOTHING
 from hardsight.difficulty.result import FACTORS, Difficulty
 from hardsight.reporting.report.formatting import LOSSES, UNITS, isolated, line, number, plural, share
-from hardsight.resampling.budget import models_for
+from hardsight.resampling.budget import models_needed
 
 CLASS_ROWS = 500
 QUANTILES = 5
@@ -370,7 +370,7 @@ def _signed_share(part: float, whole: float) -> str:
 
 
 def _more(reliability: float, d: Difficulty) -> str:
-    models = models_for(WANTED, reliability, int(d.settings["members"]))
+    models = models_needed(WANTED, reliability, int(d.settings["members"]))
     if reliability >= WANTED or models is None:
         return ""
     return f" About {models:,} models would bring it to {number(WANTED)}."

@@ -1,0 +1,248 @@
+"""The plan of a run: which model trains on which samples and predicts which held-out samples.
+
+A :class:`Round` is one array that says which model of the round holds each sample out. :func:`check_rounds` enforces the
+invariant of the library before any model is trained: *no model predicts a sample after training on it, on its group or
+on an exact duplicate of it*.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from hardsight.errors import InputError
+
+
+class Round(NamedTuple):
+    """Models that share one assignment: model ``k`` trains where ``fold != k`` and predicts where ``fold == k``.
+
+    Attributes:
+        fold: ``(sample,)`` int32; -1 marks samples that no model of the round predicts.
+        n_models: number of models.
+    """
+
+    fold: np.ndarray
+    n_models: int
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One model of the ensemble: its training samples, its held-out samples and the seed of all its random numbers."""
+
+    round: int
+    fold: int
+    seed: int
+    assignment: np.ndarray = field(repr=False)
+
+    @property
+    def train(self) -> np.ndarray:
+        """Row numbers of the training samples, ascending, int64."""
+        return np.flatnonzero(self.assignment != self.fold)
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """Row numbers of the held-out samples, ascending, int64."""
+        return np.flatnonzero(self.assignment == self.fold)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The train/held-out assignment of all models of a run, with their seeds.
+
+    A plan is run a few repeats at a time. A repeat is one round, or one prediction of every sample by a learner that
+    splits by itself. The result of a repeat depends only on the whole plan and the repeat's own index, so it does not
+    matter which repeats share a call.
+
+    Attributes:
+        rounds: the checked rounds; empty for learners that split by themselves.
+        blocks: codes of the samples that must stay together, ``(sample,)``.
+        repeats: number of repeats in the whole plan.
+        seed: one integer that fixes every random number.
+        repeat_range: the repeats to run now; None for all.
+        model_range: the models to train now, counted through the models of those repeats; None for all.
+        in_sample: whether models also predict the samples they were trained on.
+        cache: intermediate results of learners, shared by all parts of the plan; copies in other processes start empty.
+    """
+
+    rounds: list[Round]
+    blocks: np.ndarray
+    repeats: int
+    seed: int
+    repeat_range: range | None = None
+    model_range: range | None = None
+    in_sample: bool = False
+    cache: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "cache": {}}
+
+    def member_seed(self, index: int, fold: int) -> int:
+        """Return a seed for one model, unrelated to the stream that draws the splits."""
+        state = np.random.SeedSequence(self.seed, spawn_key=(1, index, fold)).generate_state(1)
+        return int(state[0])
+
+    def select(self, repeat_range: range, model_range: range | None = None) -> "Plan":
+        """Return the same plan, restricted to some repeats, or to some of their models."""
+        return replace(self, repeat_range=repeat_range, model_range=model_range)
+
+    @property
+    def repeat_indices(self) -> range:
+        """The repeats to run now, ascending."""
+        return range(self.repeats) if self.repeat_range is None else self.repeat_range
+
+    @property
+    def n_models(self) -> int:
+        """Number of models to train now."""
+        if self.model_range is not None:
+            return len(self.model_range)
+        return sum(self.rounds[index].n_models for index in self.repeat_indices)
+
+    def members(self) -> Iterator[Member]:
+        """Iterate over the models to train now, round by round."""
+        before = 0
+        for index in self.repeat_indices:
+            fold, n_models = self.rounds[index]
+            first, last = 0, n_models
+            if self.model_range is not None:
+                first, last = self.model_range.start - before, self.model_range.stop - before
+            for k in range(max(first, 0), min(last, n_models)):
+                yield Member(index, k, self.member_seed(index, k), fold)
+            before += n_models
+
+
+def split_seed(seed: int) -> np.random.SeedSequence:
+    """Return the random stream that draws the splits for one user seed."""
+    return np.random.SeedSequence(seed, spawn_key=(0,))
+
+
+def block_codes(n_samples: int, *partitions: np.ndarray | None) -> np.ndarray:
+    """Return codes of the samples that must stay together, ``(sample,)`` int64: the join of several partitions.
+
+    Args:
+        n_samples: number of samples.
+        partitions: ``(sample,)`` codes each; samples with equal codes stay together. None is ignored.
+
+    >>> block_codes(4, np.array([0, 0, 1, 2]), np.array([5, 6, 6, 7])).tolist()
+    [0, 0, 0, 1]
+    """
+    links = [np.empty((2, 0), dtype=np.int64)]
+    for codes in (p for p in partitions if p is not None):
+        order = np.argsort(codes, kind="stable")
+        same = codes[order][1:] == codes[order][:-1]
+        links.append(np.stack([order[:-1][same], order[1:][same]]))
+    tail, head = np.concatenate(links, axis=1)
+    graph = coo_array((np.ones(len(tail), dtype=np.int8), (tail, head)), shape=(n_samples, n_samples))
+    blocks: np.ndarray = connected_components(graph, directed=False)[1].astype(np.int64)
+    return blocks
+
+
+def check_rounds(
+    rounds: list[Round],
+    labels: np.ndarray | None,
+    blocks: np.ndarray,
+    classes: tuple[object, ...] | None,
+    *,
+    once: bool,
+) -> np.ndarray:
+    """Refuse splits that leak or that predict a sample too seldom.
+
+    Args:
+        rounds: the drawn rounds.
+        labels: class codes ``(sample,)``; None for regression.
+        blocks: codes of the samples that must stay together, ``(sample,)``.
+        classes: the class names.
+        once: whether one held-out prediction per sample is enough; otherwise two are needed.
+
+    Returns:
+        The number of held-out predictions of each sample, ``(sample,)``.
+
+    Raises:
+        InputError: a block is on both sides of a split, a class is missing from a training part, or a sample is
+            predicted too seldom.
+    """
+    count = np.zeros(len(blocks), dtype=np.int64)
+    first = np.unique(blocks, return_index=True)[1]
+    for fold, n_models in rounds:
+        torn = fold[first][blocks] != fold
+        if torn.any():
+            raise InputError(
+                f"the splits separate samples that must stay together (block {int(blocks[torn][0])}): "
+                "assign one fold to each block"
+            )
+        if fold.min() < -1 or fold.max() >= n_models:
+            raise InputError(f"fold numbers must be -1 to {n_models - 1}. Got {fold.min()} to {fold.max()}")
+        count += fold >= 0
+        if labels is not None and classes is not None:
+            _check_classes(fold, labels, classes)
+    need = 1 if once else 2
+    seldom = int((count < need).sum())
+    if seldom:
+        raise InputError(
+            f"{seldom:,} of {len(blocks):,} samples have fewer than {need} held-out predictions: train more models, "
+            "or train each on a smaller share of the samples"
+        )
+    return count
+
+
+def _check_classes(fold: np.ndarray, labels: np.ndarray, classes: tuple[object, ...]) -> None:
+    total = np.bincount(labels, minlength=len(classes))
+    inside = fold >= 0
+    cell, held_out = np.unique(fold[inside].astype(np.int64) * len(classes) + labels[inside], return_counts=True)
+    missing = held_out == total[cell % len(classes)]
+    if missing.any():
+        name = classes[cell[missing][0] % len(classes)]
+        raise InputError(
+            f"class {name!r} would be missing from a training part, because all its samples are held out together: "
+            "merge it with another class, leave it out, or add samples (or groups) of it"
+        )
+
+
+def _blocks_per_class(labels: np.ndarray, blocks: np.ndarray, n_classes: int) -> np.ndarray:
+    pairs = np.unique(np.stack([labels, blocks]), axis=1)
+    return np.bincount(pairs[0], minlength=n_classes)
+
+
+def max_folds(labels: np.ndarray, blocks: np.ndarray, classes: tuple[object, ...] | None) -> int:
+    """Return the largest possible number of folds: the blocks of the smallest class, or all blocks; at least 2."""
+    if classes is None:
+        return max(2, int(blocks.max()) + 1)
+    return max(2, int(_blocks_per_class(labels, blocks, len(classes)).min()))
+
+
+def check_class_sizes(
+    labels: np.ndarray, blocks: np.ndarray, classes: tuple[object, ...], folds: int | None = None
+) -> None:
+    """Refuse classes that are too small to be split, before anything is drawn.
+
+    Args:
+        labels: class codes, ``(sample,)``.
+        blocks: codes of the samples that must stay together, ``(sample,)``.
+        classes: the class names.
+        folds: number of folds; None if the samples are not split into folds.
+
+    Raises:
+        InputError: a class has one sample (or one group), or fewer than ``folds``.
+    """
+    per_class = _blocks_per_class(labels, blocks, len(classes))
+    smallest = int(per_class.argmin())
+    name, n_blocks = classes[smallest], int(per_class[smallest])
+    n_samples = int((labels == smallest).sum())
+    size = f"{n_samples} sample{'s' * (n_samples != 1)}"
+    if n_samples != n_blocks:
+        size += (
+            f" in {n_blocks} group{'s' * (n_blocks != 1)} that must stay together (rows with equal features do, unless "
+            "duplicates='apart')"
+        )
+    if n_blocks < 2:
+        raise InputError(
+            f"class {name!r} has {size}: no model could be trained without it and still know the class. Add samples, "
+            "merge it with another class, or leave it out"
+        )
+    if folds is not None and n_blocks < folds:
+        raise InputError(
+            f"folds must be {n_blocks} or less: the smallest class, {name!r}, has {size}. Got {folds}. Or merge the class "
+            "with another, or leave it out"
+        )
