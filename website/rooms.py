@@ -87,7 +87,7 @@ ROOMS = (
     Room("explain", "Explain", "explain.md", ("hardsight.explanation",),
          ("hardsight.explanation.analysis.explain", "hardsight.explanation.Explanation")),
     Room("decisions", "Decisions", "review.md", ("hardsight.difficulty.decisions",),
-         _of("hardsight.difficulty.decisions", "read Decisions Curated")),
+         _of("hardsight.difficulty.decisions", "read_decisions Decisions CuratedLabels")),
     _whole("report", "Report", "tutorial.md", "reporting.report"),
     _whole("review", "Review", "review.md", "reporting.review"),
     _whole("plot", "Plots", "plots.md", "reporting.plot"),

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from hardsight.difficulty.result import FACTORS, Difficulty
+from hardsight.attribution.names import CAUSES, FACTORS
+from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.measure import measure
 from hardsight_bench.corruptions import KINDS, blend, rare, uniform
 from hardsight_bench.datasets import Set, load
@@ -24,7 +25,6 @@ SHARE, LEFT = 0.06, 0.12
 STRANGE_IMAGES, STRANGE_NUMBERS = ("shift", "zoom", "rotate"), ("near", "feature-noise", "marginal")
 NOISES = (("uniform", 0.1), ("uniform", 0.2), ("uniform", 0.4), ("asymmetric", 0.2), ("asymmetric", 0.4),
           ("adjacent", 0.2), ("instance", 0.2))  # fmt: skip
-CAUSES = (*FACTORS, "none")
 _BINS = 10
 
 

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hardsight.difficulty.result import FACTORS, Difficulty
+from hardsight.attribution.names import FACTORS
+from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError, first_line
 from hardsight.estimation.measure import measure
 from hardsight.measures import MEASURES

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hardsight.difficulty.result import FACTORS
+from hardsight.attribution.names import CAUSES, FACTORS
 from hardsight_bench.corruptions import KINDS
-from hardsight_bench.factors import CAUSES, LEFT, SHARE, Study
+from hardsight_bench.factors import LEFT, SHARE, Study
 from hardsight_bench.ranks import Standing
 from hardsight_bench.speed import Case, Growth, Timed
 

@@ -89,7 +89,7 @@ def judge(d: Difficulty, flipped: np.ndarray) -> dict[str, float]:
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     bad = np.isin(d.ids, flipped)
-    among = bad[d.order[: int(bad.sum())]].mean()
+    among = bad[d.ranking[: int(bad.sum())]].mean()
     figures = {
         "flipped": float(bad.sum()),
         "among_hardest": float(among),

@@ -3,7 +3,7 @@
 import numpy as np
 from rich.text import Text
 
-from hardsight.difficulty.result import FACTORS
+from hardsight.attribution.names import FACTORS
 from hardsight.reporting.report.figures import COLOURS
 
 LEGEND = ", ".join(f"{name[0].upper()} {name}" for name in FACTORS)

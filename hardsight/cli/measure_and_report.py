@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def measured_into(
         # They stand among the result's notices, which are printed.
         warnings.simplefilter("ignore")
         result = measured(samples, seed=seed, progress=not quiet, checkpoint=progress, **how)
-    result.settings["source"] = shown(source.name)
+    result = replace(result, run=replace(result.run, source=shown(source.name)))
     seconds = time.perf_counter() - start
     table, page = out / "difficulty.parquet", out / "report.html"
     _set_aside(table, result)
@@ -85,17 +86,16 @@ def measured_into(
 
 def _set_aside(table: Path, result: Difficulty) -> None:
     """Give decisions that were made about another result another name, before this one is written beside them."""
-    from hardsight.difficulty.decisions import FILE
+    from hardsight.difficulty.decisions import FILE_NAME, result_digest
     from hardsight.difficulty.result import Difficulty
     from hardsight.errors import InputError
-    from hardsight.reporting.review.page import identity
 
-    kept = table.with_name(FILE)
+    kept = table.with_name(FILE_NAME)
     if not (kept.is_file() or kept.is_symlink()):
         return
     # A file that cannot be read does not say what they are about.
     with suppress(InputError):
-        if identity(Difficulty.load(table)) == identity(result):
+        if result_digest(Difficulty.load(table)) == result_digest(result):
             return
     names = (f"{kept.stem}-before{'' if n == 1 else f'-{n}'}.csv" for n in count(1))
     aside = next(place for place in map(kept.with_name, names) if not (place.exists() or place.is_symlink()))

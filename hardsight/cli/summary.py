@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hardsight.attribution.names import FACTORS
 from hardsight.cli.ledger_bars import LEGEND, stacked
-from hardsight.difficulty.actions import ACTIONS, phrase
-from hardsight.difficulty.result import FACTORS, Difficulty
+from hardsight.difficulty.actions import RECOMMENDATIONS, describe_action
+from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.report.formatting import line, number, share, spread
 from hardsight.reporting.report.summary import NONE, causes, findings, groups, lead, mean_lines
 
@@ -157,7 +158,7 @@ def _classes(d: Difficulty, room: _Room) -> Table:
 
 
 def _hardest(d: Difficulty, n: int, room: _Room) -> Table:
-    at = d.order[:n]
+    at = d.ranking[:n]
     account = d.factors is not None
     bars = stacked(d.factors.to_numpy()[at], 12) if d.factors is not None and room.bars and room.details else []
     parts = ["bias", "variance"] if room.details and not account and not d.loss_only else []
@@ -189,7 +190,7 @@ def _hardest(d: Difficulty, n: int, room: _Room) -> Table:
 
 
 def _advice(row: Mapping[Any, Any]) -> str:
-    said = phrase(row["todo"], _cut(row["label"], 12), _cut(row.get("suggested", ""), 12))
+    said = describe_action(row["todo"], _cut(row["label"], 12), _cut(row.get("suggested", ""), 12))
     return said if row["cause"] == NONE else f"{row['cause']}: {said}"
 
 
@@ -205,10 +206,12 @@ def machine(d: Difficulty, *, hardest: int, seconds: float, files: dict[str, str
         "outliers": None if d.p_outlier is None else float(d.p_outlier.sum()),
         "accuracy": None if d.classes is None else float((d.predicted == d.labels).mean()),
         "reliability": d.settings.get("reliability"),
-        "views": {"least": int(d.count.min()), "most": int(d.count.max())},
+        "views": {"least": int(d.n_views.min()), "most": int(d.n_views.max())},
         "labels_wrong": None if d.p_wrong is None else float(d.p_wrong.sum()),
         "causes": None if d.cause is None else {name: int((d.cause == name).sum()) for name in (*FACTORS, "none")},
-        "todo": None if d.todo is None else {action: int((d.todo == action).sum()) for action in ACTIONS},
+        "todo": None
+        if d.recommended_action is None
+        else {action: int((d.recommended_action == action).sum()) for action in RECOMMENDATIONS},
         "ledger": _ledger(d),
         "noise_rates": _records(d.noise_rates),
         "hardest": _records(d.hardest(hardest)),

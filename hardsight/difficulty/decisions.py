@@ -1,53 +1,59 @@
-"""What a person decided about samples: read from and written to csv, checked, and carried out.
+"""A reviewer's decisions about samples: read from and written to csv, checked against a result, and applied.
 
-A file of decisions has the columns ``id``, ``action`` and ``label``, one row a sample that was decided about. ``label`` is
-the new label of a relabelled sample and empty otherwise. ``given`` may say which label the sample had when it was decided
-about. See :mod:`hardsight.io.csv_cells`.
+A file of decisions has the columns ``id``, ``action`` and ``label``, one row per sample that was decided about. ``label`` is
+the new label of a relabelled sample and empty otherwise. An optional column ``given`` says which label the sample had when
+it was reviewed. See :mod:`hardsight.io.csv_cells`.
 """
 
+import hashlib
 import math
+from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from hardsight.errors import InputError
-from hardsight.io import csv_cells as cells
+from hardsight.io import csv_cells
+
+if TYPE_CHECKING:
+    from hardsight.difficulty.result import Difficulty
 
 KEEP, RELABEL, DROP, UNSURE = "keep", "relabel", "drop", "unsure"
-ACTIONS = (KEEP, RELABEL, DROP, UNSURE)
+DECISIONS = (KEEP, RELABEL, DROP, UNSURE)
 COLUMNS = ("id", "action", "label")
-# Beside a result, where a server keeps them.
-FILE = "decisions.csv"
+# Name of the file that a server keeps beside the result.
+FILE_NAME = "decisions.csv"
 _READ = (*COLUMNS, "given")
-_MEND = "export the decisions again"
-# Of a number that a spreadsheet has shortened.
-_DIGITS_KEPT = 1e-5
+_FIX = "export the decisions again"
+# Relative tolerance of numbers that a spreadsheet has shortened.
+_SPREADSHEET_PRECISION = 1e-5
+_MAX_NAMES = 10
 
 
 class Decisions(NamedTuple):
-    """Decisions that fit a result.
+    """Decisions that match a result.
 
     Attributes:
-        at: positions of the samples decided about, ``(decision,)`` int64, each once.
-        actions: of ``ACTIONS``, ``(decision,)`` str.
-        labels: class codes (int64), or targets (float64), ``(decision,)``; as given where the action is not "relabel".
+        rows: positions of the samples decided about, ``(decision,)`` int64, each once.
+        actions: of ``DECISIONS``, ``(decision,)`` str.
+        labels: class codes (int64) or targets (float64), ``(decision,)``; as given unless the action is "relabel".
     """
 
-    at: np.ndarray
+    rows: np.ndarray
     actions: np.ndarray
     labels: np.ndarray
 
 
-class Curated(NamedTuple):
-    """What to train on, in the order of the samples measured.
+class CuratedLabels(NamedTuple):
+    """What to train on, in the order of the measured samples.
 
     Attributes:
         ids: ``(sample,)`` int64 or str.
-        labels: after relabelling: classes as they were named, or targets. ``(sample,)``
-        keep: whether the sample stays, ``(sample,)`` bool: False for those dropped.
-        actions: what was decided, of ``ACTIONS``; empty where nothing was. ``(sample,)`` str
+        labels: after relabelling: classes by name, or targets. ``(sample,)``
+        keep: whether the sample stays, ``(sample,)`` bool: False if it was dropped.
+        actions: the decision, of ``DECISIONS``; empty if there is none. ``(sample,)`` str
     """
 
     ids: np.ndarray
@@ -57,162 +63,176 @@ class Curated(NamedTuple):
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a sample that stays, by id: its label, and what was decided."""
+        """One row per sample that stays, by id: its label, and the decision."""
         columns = {"label": self.labels[self.keep], "action": self.actions[self.keep]}
         return pd.DataFrame(columns, index=pd.Index(self.ids[self.keep], name="id", dtype=self.ids.dtype))
 
 
-def written(frame: pd.DataFrame) -> str:
-    """Decisions as csv.
+def format_decisions(frame: pd.DataFrame) -> str:
+    """Format decisions as csv.
 
     Args:
         frame: columns ``id``, ``action`` and ``label``.
     """
     rows = frame[list(COLUMNS)].itertuples(index=False, name=None)
-    return cells.written(COLUMNS, ([_text(value) for value in row] for row in rows), end="\r\n")
+    return csv_cells.written(COLUMNS, ([_to_text(value) for value in row] for row in rows), end="\r\n")
 
 
-def read(decisions: Any) -> pd.DataFrame:
-    """Decisions as a frame of text columns ``id``, ``action``, ``label`` and ``given``, in the order given.
+def read_decisions(decisions: Any) -> pd.DataFrame:
+    """Read decisions into a frame of text columns ``id``, ``action``, ``label`` and ``given``, in the order given.
 
     Args:
-        decisions: path of a csv file, or a DataFrame with these columns; ids may be the index, and the last two may be
+        decisions: path of a csv file, or a DataFrame with these columns. Ids may be the index. The last two columns may be
             missing: they are empty then.
 
     Raises:
-        InputError: no such file, no csv in UTF-8, or a column is missing.
+        InputError: there is no such file, it is not csv in UTF-8, or a column is missing.
     """
     if isinstance(decisions, pd.DataFrame):
-        named = decisions.reset_index() if decisions.index.name == "id" and "id" not in decisions else decisions
-        _columns(list(named.columns), "the decisions")
-        none = [""] * len(named)
-        cells_of = {name: [_text(v) for v in named[name]] if name in named else none for name in _READ}
-        return pd.DataFrame(cells_of, dtype=object)
+        frame = decisions.reset_index() if decisions.index.name == "id" and "id" not in decisions else decisions
+        _check_columns(list(frame.columns), "the decisions")
+        empty = [""] * len(frame)
+        columns = {name: [_to_text(value) for value in frame[name]] if name in frame else empty for name in _READ}
+        return pd.DataFrame(columns, dtype=object)
     if not isinstance(decisions, str | Path):
-        raise InputError(
-            f"decisions must be the path of a csv file, or a DataFrame. Got {type(decisions).__name__}: give one of them"
-        )
-    return parsed(cells.text_of(decisions, "give the csv that the review page exports"), str(decisions))
+        raise InputError(f"decisions must be the path of a csv file, or a DataFrame. Got {type(decisions).__name__}")
+    text = csv_cells.text_of(decisions, "give the csv that the review page exports")
+    return parse_decisions(text, str(decisions))
 
 
-def parsed(text: str, source: str = "the file of decisions") -> pd.DataFrame:
-    """Decisions from the text of a csv file; see :func:`read`."""
-    rows = cells.parsed(text, source, _READ, 2, _MEND)
+def parse_decisions(text: str, source: str = "the file of decisions") -> pd.DataFrame:
+    """Parse the text of a csv file of decisions; see :func:`read_decisions`."""
+    rows = csv_cells.parsed(text, source, _READ, 2, _FIX)
     return pd.DataFrame(rows, columns=list(_READ), dtype=object)
 
 
-def fitted(
-    decisions: Any, ids: np.ndarray, labels: np.ndarray, classes: tuple[Any, ...] | None, *, labelled: bool = True
-) -> Decisions:
-    """Decisions checked against a result.
+def match_decisions(decisions: Any, d: "Difficulty") -> Decisions:
+    """Check decisions against a result.
 
     Args:
-        decisions: see :func:`read`.
-        ids: of the samples measured, ``(sample,)``.
-        labels: as given, codes or targets, ``(sample,)``.
-        classes: what codes stand for; None where labels are numbers.
-        labelled: whether there are labels at all.
+        decisions: see :func:`read_decisions`.
+        d: the result.
 
     Raises:
-        InputError: an id that was not measured or stands twice, one that was measured with another label than ``given``
-            says, an unknown action or class, a relabelling without a label.
+        InputError: an id that was not measured or appears twice, one that was measured with another label than ``given``
+            says, an unknown action or class, or a relabelling without a label.
     """
-    frame = read(decisions)
-    from_file = isinstance(decisions, str | Path)
-    where, mend = (f" in {decisions}", ", or move that file away") if from_file else ("", "")
-    at = pd.Index(ids.astype(str), dtype=object).get_indexer(pd.Index(frame["id"].to_numpy(), dtype=object))
-    if (at < 0).any():
-        odd = frame["id"].to_numpy()[at < 0]
-        raise InputError(
-            f"{len(odd):,} of {len(frame):,} decisions{where} are about ids that were not measured ({odd[0]!r}; ids look "
-            f"like {ids[:1].tolist()}): use the result that was reviewed{mend}"
-        )
-    twice = frame["id"].duplicated()
-    if twice.any():
-        raise InputError(f"there are two decisions{where} about id {frame['id'][twice].iloc[0]!r}: leave one")
-    other = _otherwise_labelled(frame["given"].to_numpy(), labels[at], classes) if labelled else None
-    if other is not None:
-        named, told = frame.loc[other, ["id", "given"]]
-        raise InputError(
-            f"the decision{where} about id {named!r} is about the label {told!r}, and {_name(labels[at[other]], classes)!r} "
-            f"was measured: use the result that was reviewed{mend}"
-        )
+    frame = read_decisions(decisions)
+    source = f" in {decisions}" if isinstance(decisions, str | Path) else ""
+    fix = "use the result that was reviewed" + (", or move that file away" if source else "")
+    rows = _find_rows(frame["id"], d, source, fix)
+    _check_labels_unchanged(frame, rows, d, source, fix)
     actions = frame["action"].str.strip().str.lower().to_numpy()
     for name, action in zip(frame["id"], actions, strict=True):
-        if action not in ACTIONS:
+        if action not in DECISIONS:
             raise InputError(
-                f"the action about id {name!r} is {action!r}: use one of {', '.join(ACTIONS)}, or take the row out"
+                f"the action for id {name!r} must be one of {', '.join(DECISIONS)}. Got {action!r}: change it, or remove the "
+                "row"
             )
-    changed = labels[at]
-    relabelled = np.flatnonzero(actions == RELABEL)
-    if len(relabelled) and not labelled:
-        raise InputError("these samples have no labels to change: use keep, drop or unsure")
-    code = _targets if classes is None else _codes(classes)
-    for row in relabelled:
-        changed[row] = code(frame["label"].iloc[row], frame["id"].iloc[row])
-    return Decisions(at.astype(np.int64), actions.astype(str), changed)
+    return Decisions(rows, actions.astype(str), _new_labels(frame, rows, actions == RELABEL, d))
 
 
-def _otherwise_labelled(given: np.ndarray, labels: np.ndarray, classes: tuple[Any, ...] | None) -> int | None:
-    """The first decision that was made about another label than was measured; nothing is known where ``given`` is empty."""
-    for row, (cell, label) in enumerate(zip(given, labels, strict=True)):
-        if not cell.strip() or cell == (name := _name(label, classes)):
+def apply_decisions(d: "Difficulty", decisions: Any) -> CuratedLabels:
+    """Return what to train on after a review; see :meth:`hardsight.Difficulty.apply`."""
+    matched = match_decisions(decisions, d)
+    labels, keep, actions = d.labels.copy(), np.ones(len(d), dtype=bool), np.full(len(d), "", dtype="U7")
+    labels[matched.rows], actions[matched.rows] = matched.labels, matched.actions
+    keep[matched.rows] = matched.actions != DROP
+    return CuratedLabels(d.ids, d.label_names(labels), keep, actions)
+
+
+def result_digest(d: "Difficulty") -> str:
+    """Return a digest that tells this result from others. Decisions that a browser keeps belong to it."""
+    digest = hashlib.blake2b(digest_size=12)
+    digest.update("\0".join(map(str, d.ids.tolist())).encode("utf-8", "replace"))
+    digest.update(np.ascontiguousarray(d.labels).tobytes())
+    digest.update(np.ascontiguousarray(d.error).tobytes())
+    return digest.hexdigest()
+
+
+def _find_rows(ids: pd.Series, d: "Difficulty", source: str, fix: str) -> np.ndarray:
+    """Return the positions of ids, ``(decision,)`` int64."""
+    rows = pd.Index(d.ids.astype(str), dtype=object).get_indexer(pd.Index(ids.to_numpy(), dtype=object))
+    if (rows < 0).any():
+        unknown = ids.to_numpy()[rows < 0]
+        raise InputError(
+            f"{len(unknown):,} of {len(ids):,} decisions{source} are about ids that were not measured ({unknown[0]!r}; ids "
+            f"look like {d.ids[:1].tolist()}): {fix}"
+        )
+    repeated = ids.duplicated()
+    if repeated.any():
+        raise InputError(f"there are two decisions{source} about id {ids[repeated].iloc[0]!r}: keep one")
+    return np.asarray(rows, dtype=np.int64)
+
+
+def _check_labels_unchanged(frame: pd.DataFrame, rows: np.ndarray, d: "Difficulty", source: str, fix: str) -> None:
+    """Raise if a decision was made about another label than was measured. An empty cell in ``given`` says nothing."""
+    if d.loss_only:
+        return
+    for name, given, label in zip(frame["id"], frame["given"], d.labels[rows], strict=True):
+        if not given.strip():
             continue
-        if not (cells.alike(cell, name) or (classes is None and _close(cell, label))):
-            return row
-    return None
+        measured = _label_text(label, d.classes)
+        if not (csv_cells.alike(given, measured) or (d.classes is None and _is_shortened(given, label))):
+            raise InputError(
+                f"the decision{source} about id {name!r} is about the label {given!r}, but {measured!r} was measured: {fix}"
+            )
 
 
-def _name(label: Any, classes: tuple[Any, ...] | None) -> str:
-    """A label as pages write it: half a surrogate pair cannot be."""
-    named = str(label) if classes is None else str(classes[label])
-    return named.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _label_text(label: Any, classes: tuple[Any, ...] | None) -> str:
+    """Return a label as pages write it, where half a surrogate pair cannot be written."""
+    text = str(label if classes is None else classes[label])
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _close(cell: str, target: float) -> bool:
+def _is_shortened(cell: str, target: float) -> bool:
+    """Return whether a cell is a target as a spreadsheet may have shortened it."""
     try:
-        return math.isclose(float(cell), target, rel_tol=_DIGITS_KEPT)
+        return math.isclose(float(cell), target, rel_tol=_SPREADSHEET_PRECISION)
     except ValueError:
         return False
 
 
-def _codes(classes: tuple[Any, ...]) -> Any:
-    names: dict[str, int] = {}
-    shared = set()
-    for code, name in enumerate(map(str, classes)):
-        shared |= {name} if name in names else set()
-        names.setdefault(name, code)
-
-    def code_of(label: str, about: str) -> int:
-        if label in shared:
-            raise InputError(f"several classes are written {label!r}: rename one of them and measure again")
-        if label not in names:
-            listed = ", ".join(map(repr, list(names)[:10])) + (", …" if len(names) > 10 else "")
-            said = f"no class is called {label!r}" if label else "the new label is missing"
-            raise InputError(f"id {about!r} is to be relabelled, and {said}: use one of {listed}")
-        return names[label]
-
-    return code_of
+def _new_labels(frame: pd.DataFrame, rows: np.ndarray, relabelled: np.ndarray, d: "Difficulty") -> np.ndarray:
+    """Return the labels of the samples decided about, after relabelling."""
+    labels: np.ndarray = d.labels[rows]
+    if relabelled.any() and d.loss_only:
+        raise InputError("these samples have no labels to change: use keep, drop or unsure")
+    names = Counter(map(str, d.classes or ()))
+    codes = {str(name): code for code, name in enumerate(d.classes or ())}
+    for row in np.flatnonzero(relabelled):
+        name, label = frame["id"].iloc[row], frame["label"].iloc[row]
+        labels[row] = _parse_target(label, name) if d.classes is None else _find_code(label, name, names, codes)
+    return labels
 
 
-def _targets(label: str, about: str) -> float:
+def _find_code(label: str, name: str, names: Counter[str], codes: dict[str, int]) -> int:
+    if names[label] > 1:
+        raise InputError(f"several classes are written {label!r}: rename one of them and measure again")
+    if label not in codes:
+        listed = ", ".join(map(repr, list(codes)[:_MAX_NAMES])) + (", …" if len(codes) > _MAX_NAMES else "")
+        raise InputError(f"the new label of id {name!r} must be a class. Got {label!r}: use one of {listed}")
+    return codes[label]
+
+
+def _parse_target(label: str, name: str) -> float:
     try:
         number = float(label)
     except ValueError:
-        number = float("nan")
-    if not np.isfinite(number):
-        raise InputError(f"id {about!r} is to be relabelled as {label!r}: labels are numbers here, give a finite one")
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"the new label of id {name!r} must be a finite number. Got {label!r}")
     return number
 
 
-def _columns(found: list[Any], source: str) -> None:
+def _check_columns(names: list[Any], source: str) -> None:
     for name in COLUMNS[:2]:
-        if found.count(name) != 1:
-            listed = ", ".join(map(repr, found[:10])) or "none"
-            raise InputError(f"{source} must have one column {name!r}. The columns are {listed}: {_MEND}")
+        if names.count(name) != 1:
+            listed = ", ".join(map(repr, names[:_MAX_NAMES])) or "none"
+            raise InputError(f"{source} must have one column {name!r}. The columns are {listed}: {_FIX}")
 
 
-def _text(value: Any) -> str:
+def _to_text(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     missing = value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value))

@@ -1,153 +1,177 @@
-"""What stands in the file of a result, checked before it is believed: a file may be damaged, or made to do harm."""
+"""The file of a result, written and read. A file may be damaged or hostile, so everything in it is checked."""
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from hardsight.attribution.names import CAUSES, FACTORS
+from hardsight.difficulty.columns import COLUMNS, Column
+from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
 from hardsight.io import parquet
+from hardsight.io.atomic import atomic, path_of
+
+if TYPE_CHECKING:
+    from hardsight.difficulty.result import Difficulty
 
 SCHEMA = 1
-FACTORS = ("noise", "imbalance", "margin", "uncertainty")
-PARTS = ("error", "error_se", "bias", "variance")
-OPTIONAL = ("hardness", "adjusted", "suggested", "p_suggested", "noise_variance", "p_outlier")
-_CODES = ("label", "predicted", "suggested")
-_WORDS = ("loss", "learner", "recipe", "reason", "label_name", "task", "source")
-_COUNTS = ("members", "seed")
-_NEEDED = ("loss", "learner", "members")
-# A sample that was judged once has no standard error, and losses alone have neither parts nor labels.
-_MAY_MISS = ("error_se", "bias", "variance", "label", "predicted")
+# Samples that are encoded at a time, so that writing takes little memory beside the result.
+_ROW_GROUP = 2**16
 
 
-class Stored(NamedTuple):
-    """The columns of a result and what stands beside them.
-
-    Attributes:
-        columns: by name, ``(sample,)``; ``cause`` is str, codes are int64, all else float64.
-        consensus: ``(sample, class)`` float64, or None.
-        classes: what codes stand for, or None.
-        settings: what was run.
-    """
-
-    columns: dict[str, np.ndarray]
-    consensus: np.ndarray | None
-    classes: tuple[Any, ...] | None
-    settings: dict[str, Any]
-
-
-def read(path: str | Path) -> Stored:
-    """What a file of a result holds.
+def write_result(d: "Difficulty", path: str | Path) -> None:
+    """Write a result to a parquet file, all or nothing; see :meth:`hardsight.Difficulty.save`.
 
     Raises:
-        InputError: no such file, not a parquet file, not written by hardsight, or by a newer one; names the column.
+        InputError: the path has another ending, or cannot be written.
     """
+    if path_of(path).suffix.lower() != ".parquet":
+        raise InputError(f"a result is a parquet file, and {path} is named otherwise: end the name in .parquet")
+    columns = {}
+    for column in COLUMNS:
+        values = column_values(d, column)
+        if values is not None:
+            columns[column.name] = _to_arrow(values)
+    about = {"schema": SCHEMA, "classes": d.classes, "settings": d.settings}
+    metadata = json.dumps(about, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    table = pa.table(columns).replace_schema_metadata({"hardsight": metadata})
+    # Opened here: pyarrow takes no path whose bytes are not UTF-8.
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        pq.write_table(table, file, row_group_size=_ROW_GROUP, compression="zstd")
+
+
+def column_values(d: "Difficulty", column: Column) -> np.ndarray | None:
+    """Return a column of a result as its file has it; None if the result has no such column."""
+    values: np.ndarray | None = getattr(d, column.field)
+    if values is None or column.name not in FACTORS:
+        return values
+    return values[:, FACTORS.index(column.name)]
+
+
+def _to_arrow(values: np.ndarray) -> pa.Array:
+    if values.ndim == 2:
+        flat = pa.array(np.ascontiguousarray(values).ravel())
+        return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    return pa.array(values)
+
+
+def read_fields(path: str | Path) -> dict[str, Any]:
+    """Read the fields of a result from its file; see :meth:`hardsight.Difficulty.load`.
+
+    Raises:
+        InputError: there is no such file, it is not a parquet file, it was not written by hardsight (names the column), or
+            by a newer one.
+    """
+    file = path_of(path)
+    file = file / "difficulty.parquet" if file.is_dir() else file
     try:
-        table = parquet.read(path, mend="measure again")
+        table = parquet.read(file, mend="measure again")
     except FileNotFoundError:
-        raise InputError(f"no file at {path}: give the difficulty.parquet that `hardsight measure` wrote") from None
+        raise InputError(f"no file at {file}: give the difficulty.parquet that `hardsight measure` wrote") from None
     try:
         about = json.loads((table.schema.metadata or {})[b"hardsight"])
         if about["schema"] > SCHEMA:
-            raise InputError(f"{path} was written by a newer hardsight (schema {about['schema']}): upgrade hardsight")
-        classes = _classes(about["classes"])
-        settings = _settings(about["settings"], classes)
-        return Stored(_columns(table, classes, settings), _consensus(table, classes), classes, settings)
+            raise InputError(f"{file} was written by a newer hardsight (schema {about['schema']}): upgrade hardsight")
+        classes = _read_classes(about["classes"])
+        run = RunInfo.from_json(about["settings"])
+        _check_label_model(run, classes)
+        fields = _read_fields(table, classes)
+        if classes is None and run.loss_only != bool(len(table) and np.isnan(fields["labels"]).all()):
+            raise ValueError("label or task")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, pa.ArrowException) as fault:
         if isinstance(fault, InputError):
             raise
         raise InputError(
-            f"{path} was not written by hardsight ({fault!r:.200} is missing or odd): measure again"
+            f"{file} was not written by hardsight ({fault!r:.200} is missing or odd): measure again"
         ) from None
+    return fields | {"classes": classes, "run": run}
 
 
-def _classes(given: Any) -> tuple[Any, ...] | None:
-    if given is None:
+def _read_classes(names: Any) -> tuple[Any, ...] | None:
+    if names is None:
         return None
-    if not isinstance(given, list) or not given or not all(isinstance(name, str | int | float) for name in given):
+    if not isinstance(names, list) or not names or not all(isinstance(name, str | int | float) for name in names):
         raise ValueError("classes")
-    return tuple(given)
+    return tuple(names)
 
 
-def _settings(given: Any, classes: tuple[Any, ...] | None) -> dict[str, Any]:
-    """The settings, those that are read again as what they must be."""
-    words = all(isinstance(given[name] if name in _NEEDED else given.get(name, ""), str) for name in _WORDS)
-    counts = all(type(given[name] if name in _NEEDED else given.get(name, 0)) is int for name in _COUNTS)
-    notices = given.get("notices", [])
-    if not (words and counts and isinstance(notices, list) and all(isinstance(notice, str) for notice in notices)):
-        raise ValueError("settings")
-    for name in ("refined", "adjusted", "pilot"):
-        if not isinstance(given.get(name), dict | None):
-            raise ValueError(name)
-    _number(given, "reliability")
-    for each, names in (("adjusted", ("gain", "gain_se")), ("refined", ("rounds", "members"))):
-        for name in names:
-            _number(given.get(each) or {}, name)
+def _check_label_model(run: RunInfo, classes: tuple[Any, ...] | None) -> None:
     n = len(classes or ())
-    for name, shape in (("transition", (n, n)), ("class_shares", (n,))):
-        if name in given:
-            shares = np.array(given[name])
-            if shares.shape != shape or shares.dtype.kind not in "iuf" or not np.isfinite(shares).all():
-                raise ValueError(name)
-    settings: dict[str, Any] = given
-    return settings
+    for name, value, shape in (("transition", run.transition, (n, n)), ("class_shares", run.class_shares, (n,))):
+        if value is None:
+            continue
+        shares = np.array(value)
+        if shares.shape != shape or shares.dtype.kind not in "iuf" or not np.isfinite(shares).all():
+            raise ValueError(name)
 
 
-def _number(settings: dict[str, Any], name: str) -> None:
-    value = settings.get(name)
-    if value is not None and not (type(value) in (int, float) and np.isfinite(value)):
-        raise ValueError(name)
-
-
-def _columns(table: pa.Table, classes: tuple[Any, ...] | None, settings: dict[str, Any]) -> dict[str, np.ndarray]:
+def _read_fields(table: pa.Table, classes: tuple[Any, ...] | None) -> dict[str, np.ndarray]:
     if len(set(table.column_names)) < table.num_columns:
         raise ValueError("one of two columns of one name")
-    names = [*PARTS, "label", "predicted", *(name for name in OPTIONAL if name in table.column_names)]
-    if "noise" in table.column_names:
-        names += [*FACTORS, "p_wrong"]
-    found = {name: _column(table, name, classes) for name in names}
-    found["views"] = _whole(table, "views")
-    found["id"] = _ids(table)
-    if len(table) and found["views"].min() < 0:
-        raise ValueError("views")
-    if "noise" in table.column_names:
-        if classes is None:
-            raise ValueError("classes")
-        cause = np.array(_texts(table, "cause"), dtype=object)
-        if not set(cause.tolist()) <= {*FACTORS, "none"}:
-            raise ValueError("cause")
-        found["cause"] = cause.astype(str)
-    if classes is None and (settings.get("task") == "loss") != bool(len(table) and np.isnan(found["label"]).all()):
-        raise ValueError("label or task")
-    return found
+    has_ledger = "noise" in table.column_names
+    if has_ledger and classes is None:
+        raise ValueError("classes")
+    if classes is None and "consensus" in table.column_names:
+        raise ValueError("consensus")
+    expected = {
+        "always": True, "ledger": has_ledger, "classes": classes is not None, "optional": False
+    }  # fmt: skip
+    columns = {
+        column.name: _read_column(table, column, classes)
+        for column in COLUMNS
+        if expected[column.presence] or (column.presence == "optional" and column.name in table.column_names)
+    }
+    fields = {column.field: columns[column.name] for column in COLUMNS if column.name in columns}
+    if has_ledger:
+        fields["ledger"] = np.stack([columns[name] for name in FACTORS], axis=1)
+    return fields
 
 
-def _column(table: pa.Table, name: str, classes: tuple[Any, ...] | None) -> np.ndarray:
-    if name in _CODES and classes is not None:
-        codes = _whole(table, name)
-        if len(codes) and not 0 <= codes.min() <= codes.max() < len(classes):
-            raise ValueError(name)
-        return codes
-    column = table[name]
-    if not pa.types.is_float64(column.type) or column.null_count:
+def _read_column(table: pa.Table, column: Column, classes: tuple[Any, ...] | None) -> np.ndarray:
+    if column.kind == "id":
+        return _read_ids(table)
+    if column.kind == "cause":
+        return _read_causes(table, column.name)
+    if column.kind == "log-probs":
+        return _read_log_probs(table, column.name, len(classes or ()))
+    if column.kind == "count" or (column.kind == "label" and classes is not None):
+        return _read_integers(table, column.name, None if column.kind == "count" else len(classes or ()))
+    return _read_floats(table, column)
+
+
+def _read_floats(table: pa.Table, column: Column) -> np.ndarray:
+    values = table[column.name]
+    if not pa.types.is_float64(values.type) or values.null_count:
+        raise ValueError(column.name)
+    numbers: np.ndarray = values.to_numpy()
+    if not np.isfinite(numbers).all() and (not column.may_be_nan or np.isinf(numbers).any()):
+        raise ValueError(column.name)
+    return numbers
+
+
+def _read_integers(table: pa.Table, name: str, below: int | None) -> np.ndarray:
+    """Read int64 values from 0, below a bound if there is one."""
+    values = table[name]
+    if not pa.types.is_int64(values.type) or values.null_count:
         raise ValueError(name)
-    numbers: np.ndarray = column.to_numpy()
-    if not np.isfinite(numbers).all() and (name not in _MAY_MISS or np.isinf(numbers).any()):
+    numbers: np.ndarray = values.to_numpy()
+    if len(numbers) and (numbers.min() < 0 or (below is not None and numbers.max() >= below)):
         raise ValueError(name)
     return numbers
 
 
-def _whole(table: pa.Table, name: str) -> np.ndarray:
-    column = table[name]
-    if not pa.types.is_int64(column.type) or column.null_count:
+def _read_causes(table: pa.Table, name: str) -> np.ndarray:
+    causes = _read_texts(table, name)
+    if not set(causes) <= set(CAUSES):
         raise ValueError(name)
-    numbers: np.ndarray = column.to_numpy()
-    return numbers
+    return np.array(causes, dtype=object).astype(str)
 
 
-def _texts(table: pa.Table, name: str) -> list[str]:
+def _read_texts(table: pa.Table, name: str) -> list[str]:
     column = table[name]
     if column.null_count or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         raise ValueError(name)
@@ -155,26 +179,22 @@ def _texts(table: pa.Table, name: str) -> list[str]:
     return texts
 
 
-def _ids(table: pa.Table) -> np.ndarray:
+def _read_ids(table: pa.Table) -> np.ndarray:
     column = table["id"]
     if pa.types.is_int64(column.type) and not column.null_count:
         ids: np.ndarray = column.to_numpy()
     else:
-        ids = np.array(_texts(table, "id"), dtype=str)
+        ids = np.array(_read_texts(table, "id"), dtype=str)
     if len(np.unique(ids)) < len(ids):
-        raise ValueError("id, which stands there twice,")
+        raise ValueError("id, which has repeated values,")
     return ids
 
 
-def _consensus(table: pa.Table, classes: tuple[Any, ...] | None) -> np.ndarray | None:
-    if "consensus" not in table.column_names:
-        if classes is not None:
-            raise KeyError("consensus")
-        return None
-    lists = table["consensus"].combine_chunks()
-    kind = lists.type
-    sound = pa.types.is_fixed_size_list(kind) and pa.types.is_float64(kind.value_type) and not lists.null_count
-    if classes is None or not sound or kind.list_size != len(classes) or lists.flatten().null_count:
-        raise ValueError("consensus")
-    consensus: np.ndarray = lists.flatten().to_numpy().reshape(len(table), len(classes))
-    return consensus
+def _read_log_probs(table: pa.Table, name: str, n_classes: int) -> np.ndarray:
+    lists = table[name].combine_chunks()
+    if not pa.types.is_fixed_size_list(lists.type) or not pa.types.is_float64(lists.type.value_type):
+        raise ValueError(name)
+    if lists.type.list_size != n_classes or lists.null_count or lists.flatten().null_count:
+        raise ValueError(name)
+    values: np.ndarray = lists.flatten().to_numpy().reshape(len(table), n_classes)
+    return values

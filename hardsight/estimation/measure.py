@@ -16,13 +16,15 @@ from hardsight import __version__
 from hardsight.attribution.hardness import hardness
 from hardsight.attribution.label_noise import Known, class_prior
 from hardsight.attribution.ledger import ledger
+from hardsight.attribution.names import CAUSES
 from hardsight.attribution.neighbours import Neighbourhood, neighbourhood
 from hardsight.attribution.regression_noise import noise
 from hardsight.data import Samples
 from hardsight.data.columns import check_ids, to_numpy
 from hardsight.data.from_hf_rows import rows_to_samples
 from hardsight.data.labels import encode_labels
-from hardsight.difficulty.result import FACTORS, Difficulty
+from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError, first_line
 from hardsight.estimation import backends
 from hardsight.estimation import reweighted_rounds as later
@@ -544,7 +546,7 @@ def _difficulty(
         error_se=record.standard_error(loss).numpy(),
         bias=parts.bias.numpy(),
         variance=parts.variance.numpy(),
-        count=record.count.numpy(),
+        n_views=record.count.numpy(),
         labels=record.labels.numpy(),
         predicted=predicted.numpy(),
         ids=ids,
@@ -552,8 +554,8 @@ def _difficulty(
         consensus=None if consensus is None else consensus.numpy(),
         ledger=None if account is None else account.lines.numpy(),
         p_wrong=None if account is None else account.p_wrong.numpy(),
-        cause=None if account is None else np.array([*FACTORS, "none"])[account.cause.numpy()],
-        settings=settings,
+        cause=None if account is None else np.array(CAUSES)[account.cause.numpy()],
+        run=RunInfo.from_json(settings),
         samples=samples,
         hardness=score,
         adjusted=adjusted,

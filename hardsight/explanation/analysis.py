@@ -163,7 +163,7 @@ def _difficulty(
         raise InputError("difficulty is of labels of another kind than these: measure these samples")
     d = given.select(samples.ids)
     if d.classes is not None and samples.classes is not None:
-        same = np.array_equal(d.names(d.labels).astype(str), np.array(samples.classes, dtype=str)[samples.labels])
+        same = np.array_equal(d.label_names(d.labels).astype(str), np.array(samples.classes, dtype=str)[samples.labels])
     else:
         same = np.array_equal(d.labels, samples.labels)
     if not same:
@@ -209,7 +209,7 @@ def _learner(given: Any, samples: Samples, d: Difficulty, *, weighted: bool) -> 
             f"{chosen.name} cannot weigh its training samples: use network, convnet, logistic, forest, ridge, lightgbm, "
             "xgboost, or an estimator whose fit takes sample_weight; or effect=False for a forecast alone"
         )
-    length = (d.settings.get("pilot") or {}).get("length")
+    length = (d.run.training_length or {}).get("length")
     return able.of_length(length) if given == "auto" and isinstance(able, Network) and length is not None else able
 
 

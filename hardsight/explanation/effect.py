@@ -31,7 +31,13 @@ def sample_effects(d: Difficulty, arms: Arms, said: Said) -> pd.DataFrame:
         gap = said.loss - arms.without.loss
         spread = np.bincount(arms.sample, np.square(gap - (by - without)[arms.sample]), minlength=n)
         se = np.where(views > 1, np.sqrt(spread / np.maximum(views - 1, 1) / views), np.nan)
-    columns = {"label": d.names(d.labels), "error_without": without, "error": by, "difference": by - without, "se": se}
+    columns = {
+        "label": d.label_names(d.labels),
+        "error_without": without,
+        "error": by,
+        "difference": by - without,
+        "se": se,
+    }
     if d.p_wrong is not None:
         columns["p_wrong"] = d.p_wrong
     return pd.DataFrame(columns | {"views": views}, index=pd.Index(d.ids, name="id"))

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hardsight.difficulty.result import FACTORS, Difficulty
+from hardsight.attribution.names import CAUSES
+from hardsight.difficulty.result import Difficulty
 
 N_DECILES = 10
 BY = ("all", "class", "cause", "decile")
@@ -44,7 +45,7 @@ def list_groups(d: Difficulty) -> Iterator[Group]:
         for code in np.unique(d.labels):
             yield Group("class", str(d.classes[code]), d.labels == code)
     if d.cause is not None:
-        for cause in (*FACTORS, "none"):
+        for cause in CAUSES:
             if (d.cause == cause).any():
                 yield Group("cause", cause, d.cause == cause)
     tenth = assign_deciles(d.error)

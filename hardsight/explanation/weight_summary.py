@@ -101,7 +101,7 @@ def weight_overview(d: Difficulty, weights: np.ndarray) -> dict[str, float | int
 def largest_weights(d: Difficulty, weights: np.ndarray, most: int = LARGEST) -> pd.DataFrame:
     """The samples of largest weight, with their label, error and cause; the largest first, by id."""
     at = np.argsort(-weights, kind="stable")[:most]
-    columns = {"weight": weights[at], "label": d.names(d.labels[at]), "error": d.error[at]}
+    columns = {"weight": weights[at], "label": d.label_names(d.labels[at]), "error": d.error[at]}
     if d.cause is not None:
         columns["cause"] = d.cause[at]
     return pd.DataFrame(columns, index=pd.Index(d.ids[at], name="id"))

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -148,8 +149,7 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
             adjusted=False,
             seed=self._seed(),
         )
-        measured.samples = None
-        return measured
+        return replace(measured, samples=None)
 
     @available_with("predict")
     def predict(self, X: Any) -> np.ndarray:

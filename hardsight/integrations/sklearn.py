@@ -2,6 +2,7 @@
 ``hs.sklearn.DifficultyWeightedRegressor``.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -101,8 +102,7 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeightedEstimator)
 
     def _measured(self, found: MeasurableRows, folds: int) -> Difficulty:
         measured = super()._measured(found, folds)
-        measured.classes = tuple(self._labels(found).tolist())
-        return measured
+        return replace(measured, classes=tuple(self._labels(found).tolist()))
 
     @available_with("predict_proba")
     def predict_proba(self, X: Any) -> np.ndarray:

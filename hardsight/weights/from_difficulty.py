@@ -1,12 +1,13 @@
 """From difficulty to weights: one number a sample, of mean one, for any learner that takes sample weights."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hardsight.difficulty.decisions import DROP, KEEP, RELABEL, fitted
+from hardsight.difficulty.decisions import DROP, KEEP, RELABEL, match_decisions
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.validation import check_int, check_range
@@ -97,29 +98,28 @@ def settled(difficulty: Difficulty, decisions: Any) -> Review:
     Raises:
         InputError: decisions that do not fit, none of the samples stays, or samples are relabelled under another loss.
     """
-    found = fitted(decisions, difficulty.ids, difficulty.labels, difficulty.classes, labelled=not difficulty.loss_only)
-    dropped = found.at[found.actions == DROP]
+    found = match_decisions(decisions, difficulty)
+    dropped = found.rows[found.actions == DROP]
     stays = np.setdiff1d(np.arange(len(difficulty)), dropped)
     if not len(stays):
         raise InputError("the decisions drop every sample: keep at least one")
-    certain, changed = found.at[np.isin(found.actions, (KEEP, RELABEL))], found.actions == RELABEL
+    certain, changed = found.rows[np.isin(found.actions, (KEEP, RELABEL))], found.actions == RELABEL
     mask = np.zeros(len(difficulty), dtype=bool)
     mask[stays] = True
-    # A selection is a copy of everything that changes below.
     reviewed = difficulty.select(mask)
     place = np.full(len(difficulty), -1)
     place[stays] = np.arange(len(stays))
     if changed.any():
-        _relabel(reviewed, place[found.at[changed]], found.labels[changed])
+        reviewed = _relabel(reviewed, place[found.rows[changed]], found.labels[changed])
     sure = np.zeros(len(stays), dtype=bool)
     sure[place[certain]] = True
     if reviewed.p_wrong is not None:
-        reviewed.p_wrong[sure] = 0.0
+        reviewed = replace(reviewed, p_wrong=np.where(sure, 0.0, reviewed.p_wrong))
     return Review(reviewed, stays, torch.from_numpy(sure))
 
 
-def _relabel(d: Difficulty, at: np.ndarray, labels: np.ndarray) -> None:
-    loss = d.settings.get("loss", "log" if d.classes is not None else "squared")
+def _relabel(d: Difficulty, at: np.ndarray, labels: np.ndarray) -> Difficulty:
+    loss = d.run.loss
     if d.classes is not None and d.consensus is not None and loss == "log":
         gain = d.consensus[at, d.labels[at]] - d.consensus[at, labels]
     elif d.regression and loss == "squared":
@@ -129,9 +129,11 @@ def _relabel(d: Difficulty, at: np.ndarray, labels: np.ndarray) -> None:
             f"samples are relabelled, and what their error would be is known for log-loss and squared error alone, not for "
             f"{loss!r}: relabel them in the data and measure again"
         )
-    d.error[at] += gain
-    d.bias[at] += gain
-    d.labels[at] = labels
+    error, bias, relabelled = d.error.copy(), d.bias.copy(), d.labels.copy()
+    error[at] += gain
+    bias[at] += gain
+    relabelled[at] = labels
+    return replace(d, error=error, bias=bias, labels=relabelled)
 
 
 def _inputs(difficulty: Difficulty, seed: int) -> dict[str, Any]:

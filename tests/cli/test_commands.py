@@ -16,9 +16,9 @@ from PIL import Image
 from sklearn.datasets import load_iris
 
 import hardsight as hs
+from hardsight.attribution.names import FACTORS
 from hardsight.cli import commands, main
-from hardsight.difficulty.actions import ACTIONS
-from hardsight.difficulty.result import FACTORS
+from hardsight.difficulty.actions import RECOMMENDATIONS
 
 
 def run(*arguments):
@@ -72,7 +72,7 @@ def test_json_is_one_object_with_the_same_numbers(iris, tmp_path):
     assert said["error"] == pytest.approx(d.error.mean())
     assert [row["id"] for row in said["hardest"]] == d.hardest(10).index.tolist()
     assert sum(said["causes"].values()) == 150
-    assert said["todo"] == {action: int((d.todo == action).sum()) for action in ACTIONS}
+    assert said["todo"] == {action: int((d.recommended_action == action).sum()) for action in RECOMMENDATIONS}
     assert [row["suggested"] for row in said["hardest"]] == d.hardest(10)["suggested"].tolist()
     assert [row["todo"] for row in said["hardest"]] == d.hardest(10)["todo"].tolist()
     assert pd.DataFrame(said["noise_rates"])["wrong"].tolist() == pytest.approx(d.noise_rates["wrong"].tolist())
@@ -399,7 +399,7 @@ def test_an_interrupt_leaves_files_as_they_were(iris, tmp_path, moment):
     # The signal is sent by the process to itself, at a point that only one of the two moments reaches.
     place = {
         "training": "import hardsight.learners.network.network as room; name = 'predictions'",
-        "writing": "import hardsight.difficulty.result as module; room = module.pq; name = 'write_table'",
+        "writing": "import hardsight.difficulty.file as module; room = module.pq; name = 'write_table'",
     }[moment]
     code = f"""
 import os, signal, sys

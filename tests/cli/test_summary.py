@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from rich.console import Console
 from support.example_results import LINES, by_hand, regression_with_an_outlier
 
 import hardsight as hs
+from hardsight.attribution.names import FACTORS
 from hardsight.cli.ledger_bars import stacked
 from hardsight.cli.summary import machine, summary
-from hardsight.difficulty.result import FACTORS
 from hardsight.reporting.report.summary import causes, groups, remedies
 
 
@@ -90,7 +91,6 @@ def test_many_classes_show_the_worst():
     true = np.arange(400) % 40
     logits = rng.normal(size=(3, 400, 40)) + 4 * np.eye(40)[true]
     d = hs.measure_predictions(logits, np.array([f"class {i}" for i in range(40)])[true], classes=None)
-    d.settings |= {"recipe": "", "reason": ""}
     text = printed(d)
     names = re.findall(r"^(class \d+) ", text, re.MULTILINE)
     assert names == [group.name for group in groups(d)[:12]]
@@ -103,9 +103,8 @@ def test_many_classes_show_the_worst():
 )
 def test_every_line_fits(width, name):
     d = by_hand(classes=(name, "dog"))
-    d.ids = np.array([f"images/train/folder of images/größe_{i:09d}.png" for i in range(6)])
-    d = d.select(d.ids)
-    text = printed(d, width)
+    ids = np.array([f"images/train/folder of images/größe_{i:09d}.png" for i in range(6)])
+    text = printed(replace(d, ids=ids), width)
     assert max(map(cell_len, text.splitlines())) <= width
     assert name[:5] in text
     # Numbers are never broken over lines.
@@ -120,7 +119,6 @@ def test_letters_of_the_bars_are_explained_wherever_they_stand():
 
 def test_a_regression_says_what_it_has_in_place_of_the_ledger():
     d = regression_with_an_outlier()
-    d.settings |= {"recipe": "", "reason": ""}
     text = re.sub(r"\s+", " ", printed(d))
     assert "The ledger of causes is for classification" in text
     assert re.search(r"targets usually lie 0\.2\d* about the consensus", text)

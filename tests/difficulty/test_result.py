@@ -1,6 +1,7 @@
 """The result: saved and loaded in full, selected by id, shown without letting data run."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,11 @@ from support.example_results import by_hand, regression_with_an_outlier
 from support.untyped_calls import printed
 
 import hardsight as hs
-from hardsight.difficulty import result as difficulty
-from hardsight.difficulty.actions import ACTIONS, advise
-from hardsight.difficulty.result import FACTORS, SCHEMA, Difficulty
+from hardsight.attribution.names import FACTORS
+from hardsight.difficulty import file
+from hardsight.difficulty.actions import RECOMMENDATIONS, recommend
+from hardsight.difficulty.file import SCHEMA
+from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 
 COLUMNS = [
@@ -53,7 +56,7 @@ def assert_equal(a, b):
         "error_se",
         "bias",
         "variance",
-        "count",
+        "n_views",
         "labels",
         "predicted",
         "ids",
@@ -63,7 +66,7 @@ def assert_equal(a, b):
         "p_suggested",
         "noise_variance",
         "p_outlier",
-        "todo",
+        "recommended_action",
     ):
         left, right = getattr(a, name), getattr(b, name)
         assert (left is None) == (right is None), name
@@ -126,7 +129,7 @@ def test_the_file_is_plain_parquet_with_plain_columns(tmp_path):
 @pytest.mark.parametrize("name", ["text ids", "regression", "measured"])
 def test_many_samples_are_written_some_at_a_time(name, tmp_path, monkeypatch):
     d = RESULTS[name]()
-    monkeypatch.setattr(difficulty, "_ROW_GROUP", 7)
+    monkeypatch.setattr(file, "_ROW_GROUP", 7)
     d.save(tmp_path / "d.parquet")
     assert_equal(hs.load(tmp_path / "d.parquet"), d)
     kept = pq.ParquetFile(tmp_path / "d.parquet").metadata
@@ -230,25 +233,25 @@ def test_the_suggested_label_is_the_likeliest():
 
 def test_what_to_do():
     d = by_hand()
-    assert d.todo.tolist() == [
+    assert d.recommended_action.tolist() == [
         "relabel", "look at it", "collect more of its class", "look at it", "collect more like it", "nothing",
     ]  # fmt: skip
-    assert set(d.todo) <= set(ACTIONS)
-    assert d.table["todo"].tolist() == d.todo.tolist()
-    assert d.select([4, 0]).todo.tolist() == ["collect more like it", "relabel"]
+    assert set(d.recommended_action) <= set(RECOMMENDATIONS)
+    assert d.table["todo"].tolist() == d.recommended_action.tolist()
+    assert d.select([4, 0]).recommended_action.tolist() == ["collect more like it", "relabel"]
 
 
 def test_a_class_is_not_called_short_by_a_sample_that_may_not_be_its_own():
     d = by_hand()
     d.p_wrong[2] = d.p_wrong[4] = 0.7
-    assert d.todo[[2, 4]].tolist() == ["look at it", "look at it"]
+    assert d.recommended_action[[2, 4]].tolist() == ["look at it", "look at it"]
 
 
 def test_nothing_is_relabelled_as_what_it_is_called_already():
     d = by_hand()
     # More likely wrong than right, and still the likeliest of many.
     d.suggested[0], d.p_wrong[0] = 0, 0.55
-    assert d.todo[0] == "look at it"
+    assert d.recommended_action[0] == "look at it"
 
 
 def test_nothing_doubtful_below_one_half_is_relabelled():
@@ -256,7 +259,7 @@ def test_nothing_doubtful_below_one_half_is_relabelled():
     d = result(300)
     cause = rng.choice([*FACTORS, "none"], 300)
     p_wrong = rng.random(300)
-    actions = advise(cause, p_wrong, d.labels, rng.integers(0, 3, 300))
+    actions = recommend(cause, p_wrong, d.labels, rng.integers(0, 3, 300))
     assert (p_wrong[actions == "relabel"] > 0.5).all()
     assert (cause[actions == "relabel"] == "noise").all()
     assert ((actions == "nothing") == (cause == "none")).all()
@@ -275,7 +278,7 @@ def test_transition_and_noise_rates():
     assert cats["given"].tolist() == [2, 0]
     np.testing.assert_allclose(cats["wrong"], [0.65, np.nan])
     for without in (result(loss="brier"), RESULTS["regression"](), RESULTS["one view"]()):
-        assert without.transition is without.noise_rates is without.todo is without.suggested is None
+        assert without.transition is without.noise_rates is without.recommended_action is without.suggested is None
 
 
 def test_files_written_before_there_were_suggestions(tmp_path):
@@ -285,7 +288,7 @@ def test_files_written_before_there_were_suggestions(tmp_path):
     d = hs.load(path)
     assert d.suggested is d.p_suggested is None
     assert list(d.table)[-4:] == ["p_wrong", "cause", "todo", "views"]
-    assert d.todo[0] == "look at it"
+    assert d.recommended_action[0] == "look at it"
 
 
 def test_the_noise_of_a_regression():
@@ -304,7 +307,7 @@ def test_hardest_first_with_ties_in_the_order_given():
     log_probs = np.log([[[p, 1 - p] for p in (0.9, 0.5, 0.7, 0.5, 0.5, 0.8)]] * 2)
     d = hs.measure_predictions(log_probs, [0, 0, 0, 0, 0, 1], ids=list("abcdef"))
     assert d.hardest(5).index.tolist() == ["f", "b", "d", "e", "c"]
-    assert d.order.tolist() == [5, 1, 3, 4, 2, 0]
+    assert d.ranking.tolist() == [5, 1, 3, 4, 2, 0]
     assert len(d.hardest(0)) == 0
     assert len(d.hardest(99)) == 6
 
@@ -333,7 +336,7 @@ def test_a_mask_that_is_a_series_is_taken_by_id(ids):
     assert d.select(mask).ids.tolist() == d.ids[hard].tolist()
     assert d.select(d.table["error"] > np.median(d.error)).ids.tolist() == d.ids[hard].tolist()
     for odd in (mask.set_axis([f"x{k}" for k in range(30)]), mask.set_axis([d.ids[0]] * 30)):
-        refused("the mask is indexed by other ids than the 30 samples", lambda odd=odd: d.select(odd))
+        refused("the mask must be indexed by the ids of the 30 samples", lambda odd=odd: d.select(odd))
 
 
 def test_a_mask_that_is_only_numbered_is_in_the_order_of_the_samples():
@@ -350,7 +353,9 @@ def test_select_takes_the_samples_along():
 
 def test_select_refuses():
     d = result()
-    refused(r"mask must have shape \(30,\), one value a sample. Got \(29,\)", lambda: d.select(np.ones(29, dtype=bool)))
+    refused(
+        r"mask must have shape \(30,\), one value per sample. Got \(29,\)", lambda: d.select(np.ones(29, dtype=bool))
+    )
     refused(r"no sample has the id 99: ids look like \[0\]", lambda: d.select([1, 99]))
     refused(r"no sample has the id 'a': ids look like \[0\]", lambda: d.select(["a"]))
     refused(
@@ -375,9 +380,9 @@ def test_arguments_of_the_wrong_kind_are_named_in_one_line():
         "n must be an integer. Got '5'",
         "n must be an integer. Got 5.0",
         "n must be 0 or more. Got -1",
-        "rows must be a mask or a sequence of ids. Got str: give one of them",
-        "rows must be a mask or a sequence of ids. Got int: give one of them",
-        "rows must be a mask or a sequence of ids. Got list: give one of them",
+        "rows must be a mask or a sequence of ids. Got str",
+        "rows must be a mask or a sequence of ids. Got int",
+        "rows must be a mask or a sequence of ids. Got list",
         *["path must be a str or a path. Got NoneType: name a file"] * 4,
         "weights must be numbers, one a sample. Got str: give what weigh gives",
         "weights must be numbers, one a sample. Got Difficulty: give what weigh gives",
@@ -419,7 +424,7 @@ def test_repr_says_how_many_and_how_hard():
 def test_html_runs_nothing():
     hostile = "<script>alert(1)</script>"
     d = result(names=(hostile, "b & c"), ids=[f"<img src=x onerror=alert({k})>" for k in range(30)])
-    d.settings["learner"] = hostile
+    d = replace(d, run=replace(d.run, learner=hostile))
     shown = d._repr_html_()
     assert "<script" not in shown
     assert "<img" not in shown

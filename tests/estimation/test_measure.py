@@ -79,7 +79,7 @@ def test_parts_and_table_follow_the_contract():
     assert set(d.table["predicted"]) <= set(NAMES)
     assert set(d.table["cause"]) <= {"noise", "imbalance", "margin", "uncertainty", "none"}
     assert ((d.table["cause"] == "none") == ((d.error <= math.log(2)) & (d.p_wrong <= 0.5))).all()
-    assert (d.count == 4).all()
+    assert (d.n_views == 4).all()
     assert d.settings["loss"] == "log"
     assert d.settings["splits"] == "3 folds × 4 repeats"
     assert d.settings["members"] == 12
@@ -276,7 +276,7 @@ def test_a_single_judgement_says_what_it_cannot_know():
     assert d.factors is None
     assert d.settings["splits"] == "leave one out"
     d, _ = measure(splits="loo", folds=None, repeats=3)
-    assert (d.count == 3).all()
+    assert (d.n_views == 3).all()
     assert d.factors is not None
 
 
@@ -339,7 +339,7 @@ def test_a_group_that_takes_all_of_a_class_with_it():
     y = np.array([0] * 40 + [1] * 20)
     groups = np.concatenate([np.arange(40), [50] * 10, [51] * 10])
     d = hs.measure(X, y, learner=Spy(), groups=groups, folds=2, repeats=5)
-    assert (d.count == 5).all()
+    assert (d.n_views == 5).all()
 
 
 # Predictions as given
@@ -375,7 +375,7 @@ def test_masked_predictions_are_never_read():
         seen = -log_probs[mask[:, i], i, y[i]]
         assert d.error[i] == pytest.approx(seen.mean(), abs=1e-12)
         assert d.error_se[i] == pytest.approx(seen.std(ddof=1) / math.sqrt(len(seen)), abs=1e-12)
-    np.testing.assert_array_equal(d.count, mask.sum(0))
+    np.testing.assert_array_equal(d.n_views, mask.sum(0))
     as_numbers = hs.measure_predictions(torch.tensor(logits, requires_grad=True), y, held_out=mask.astype(int).tolist())
     pd.testing.assert_frame_equal(as_numbers.table, d.table)
 

@@ -155,8 +155,8 @@ def test_measure_reports_how_it_ended():
     assert d.settings["reliability"] >= 0.9
     assert d.settings["splits"].startswith("5 folds × 50 repeats, ended after ")
     assert d.settings["splits"].endswith("reliability 0.9 reached")
-    assert d.settings["members"] == 5 * d.count[0]
-    whole = hs.measure(X, Y, learner="ridge", repeats=int(d.count[0]))
+    assert d.settings["members"] == 5 * d.n_views[0]
+    whole = hs.measure(X, Y, learner="ridge", repeats=int(d.n_views[0]))
     np.testing.assert_array_equal(d.error, whole.error)
     assert hs.measure(X, Y, learner="forest", budget="1s").settings["members"] < 5000
 

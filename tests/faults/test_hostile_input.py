@@ -357,7 +357,7 @@ def _edited(path, to, column=None, values=None, **about):
         ({"column": "error", "values": [np.nan] * 45}, "'error'"),
         ({"column": "label", "values": [7] * 45}, "'label'"),
         ({"column": "label", "values": [0.0] * 45}, "'label'"),
-        ({"column": "id", "values": ["a"] * 45}, "id, which stands there twice"),
+        ({"column": "id", "values": ["a"] * 45}, "id, which has repeated values"),
         ({"column": "id", "values": [None, *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQR"]}, "'id'"),
         ({"column": "cause", "values": ["magic"] * 45}, "'cause'"),
         ({"column": "views", "values": [-1] * 45}, "'views'"),

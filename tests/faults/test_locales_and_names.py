@@ -59,7 +59,7 @@ def test_names_in_any_script_come_back(tmp_path, ending):
     assert said["files"]["difficulty"] == str(out / "difficulty.parquet")
     d = hs.load(out / "difficulty.parquet")
     assert list(d.ids) == list(table[ID])
-    assert list(d.names(d.labels)) == list(table[LABEL])
+    assert list(d.label_names(d.labels)) == list(table[LABEL])
     assert d.settings["source"] == data.name
 
     for name in ("poids ü.csv", "poids ü.parquet"):
@@ -71,7 +71,7 @@ def test_names_in_any_script_come_back(tmp_path, ending):
     decided = pd.DataFrame({"id": table[ID], "action": "keep", "label": ""})
     decided.loc[::2, ["action", "label"]] = ["relabel", CLASSES[1]]
     decided.loc[3::4, "action"] = "drop"
-    (out / "décisions.csv").write_text(decisions.written(decided), encoding="utf-8", newline="")
+    (out / "décisions.csv").write_text(decisions.format_decisions(decided), encoding="utf-8", newline="")
     curated = d.apply(out / "décisions.csv")
     assert list(curated.actions) == list(decided["action"])
     assert list(curated.labels[::2]) == [CLASSES[1]] * 30

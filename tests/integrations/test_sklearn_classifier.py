@@ -72,7 +72,7 @@ def test_it_is_the_classifier_fitted_with_the_weights_of_its_measured_difficulty
     X, y = wine
     model = Weighted(GaussianNB(), **EASY, random_state=3).fit(X, y)
     assert list(model.classes_) == list(model.difficulty_.classes) == ["barbera", "barolo", "grignolino"]
-    assert (model.difficulty_.names(model.difficulty_.labels) == y).all()
+    assert (model.difficulty_.label_names(model.difficulty_.labels) == y).all()
     by_hand = np.maximum(0, 1 - model.difficulty_.error)
     np.testing.assert_allclose(model.weights_, by_hand / by_hand.mean(), rtol=1e-9, atol=1e-9)
     plain = GaussianNB().fit(X, y, sample_weight=model.weights_)

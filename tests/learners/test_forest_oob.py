@@ -156,7 +156,7 @@ def test_front_door():
     list(learner.views(Samples.of(X, X[:, 0] + 0.1), Plan([], np.arange(300), 2, 0), done.append))
     assert sum(done) == 60
     d = hs.measure(X, Y, learner=OutOfBag(RandomForestClassifier(30)), repeats=3)
-    assert (d.count == 3).all()
+    assert (d.n_views == 3).all()
     assert d.settings["members"] == 90
     assert d.settings["splits"] == "out of bag × 3 repeats"
     assert isinstance(RandomForestRegressor().estimator, DecisionTreeRegressor)

@@ -3,6 +3,7 @@
 import io
 import random
 import tempfile
+from dataclasses import replace
 
 import datasets
 import numpy as np
@@ -376,7 +377,7 @@ def test_a_result_of_losses_says_what_is_not_there(measured, tmp_path):
     assert not measured.regression
     assert list(measured.table) == ["error", "error_se", "views"]
     assert measured.factors is None
-    assert measured.todo is None
+    assert measured.recommended_action is None
     assert "mean per-token log error" in repr(measured)
     measured.save(tmp_path / "d.parquet")
     loaded = hs.load(tmp_path / "d.parquet")
@@ -389,15 +390,13 @@ def test_a_result_of_losses_says_what_is_not_there(measured, tmp_path):
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_its_page_shows_the_texts_and_no_figure_that_is_not_there(measured, tmp_path, shown):
-    measured.samples, samples = None, measured.samples
-    measured.report(tmp_path / "r.html", samples if shown else None)
-    measured.samples = samples
+    replace(measured, samples=None).report(tmp_path / "r.html", samples=measured.samples if shown else None)
     page = (tmp_path / "r.html").read_text()
     page = page[: page.index('id="specs"')]
     assert "The models gave a loss of each sample and no predictions" in page
     assert "log-loss a token" in page
     assert "nats a token" in page
-    assert (samples.features.describe(int(measured.order[0])) in page) == shown
+    assert (measured.samples.features.describe(int(measured.ranking[0])) in page) == shown
     body = page[page.index("<main>") :].replace("mislabelled", "").replace("aria-labelledby", "")
     for absent in ("Bias", "variance to show", "By class", "By range", "predicted", "labelled", "NaN", "Label<"):
         assert absent not in body

@@ -199,7 +199,7 @@ def test_boosted_trees_really_run(name, kind, monkeypatch):
     X, y = X[::3], np.array(["benign", "malignant"])[y[::3]]
     d = hs.measure(X, y, learner=name, folds=3, repeats=2)
     assert len(fits) == d.settings["members"] == 6
-    assert (d.names(d.predicted) == y).mean() > 0.9
+    assert (d.label_names(d.predicted) == y).mean() > 0.9
     own = hs.measure(X, y, learner=kind(n_estimators=20, n_jobs=1, **{"verbose": -1} if name == "lightgbm" else {}))
     assert np.corrcoef(own.error, d.error)[0, 1] > 0.6
     again = hs.measure(X, y, learner=name, folds=3, repeats=2)
@@ -335,7 +335,7 @@ def test_labels_of_many_classes_stay_in_place():
     X, y = make_classification(400, 20, n_informative=12, n_classes=8, class_sep=3, random_state=0)
     names = np.array(list("hgfedcba"))[y]
     d = hs.measure(X, names, learner=GaussianNB(), folds=3, repeats=2)
-    assert (d.names(d.predicted) == names).mean() > 0.7
+    assert (d.label_names(d.predicted) == names).mean() > 0.7
     assert d.classes == tuple("abcdefgh")
 
 

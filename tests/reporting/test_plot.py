@@ -16,7 +16,9 @@ from sklearn.calibration import calibration_curve
 from support.example_results import by_hand, regression_with_an_outlier
 
 import hardsight as hs
-from hardsight.difficulty.result import FACTORS, Difficulty
+from hardsight.attribution.names import FACTORS
+from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
 from hardsight.reporting.plot.calibration import reliability
 from hardsight.reporting.plot.theme import FAINT, GREY, plain
@@ -35,9 +37,9 @@ def losses_only(n=20):
     """Of learners that give losses and no predictions."""
     unknown = np.full(n, np.nan)
     return Difficulty(
-        error=np.linspace(0.1, 2, n), error_se=unknown, bias=unknown, variance=unknown, count=np.full(n, 3),
+        error=np.linspace(0.1, 2, n), error_se=unknown, bias=unknown, variance=unknown, n_views=np.full(n, 3),
         labels=unknown, predicted=unknown, ids=np.arange(n), classes=None, consensus=None, ledger=None, p_wrong=None,
-        cause=None, settings={"loss": "own", "task": "loss", "learner": "by hand", "members": 3, "notices": []},
+        cause=None, run=RunInfo.from_json({"loss": "own", "task": "loss", "learner": "by hand", "members": 3, "notices": []}),
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from support.example_results import by_hand
 
 from hardsight.data.samples import Samples
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
 from hardsight.reporting.report import bias_variance, figures, histogram, ledger, summary, write
 from hardsight.reporting.report import examples as room
@@ -58,7 +59,7 @@ def difficulty(
         "error_se": rng.gamma(1, 0.01, n) if views > 1 else np.full(n, np.nan),
         "bias": bias if views > 1 else np.full(n, np.nan),
         "variance": variance if views > 1 else np.full(n, np.nan),
-        "count": np.full(n, views, dtype=np.int64),
+        "n_views": np.full(n, views, dtype=np.int64),
         "ids": ids,
     }
     about = {
@@ -74,7 +75,7 @@ def difficulty(
         target = rng.normal(size=n)
         return Difficulty(
             **common, labels=target, predicted=target + rng.normal(size=n), classes=None, consensus=None, ledger=None,
-            p_wrong=None, cause=None, settings=about | {"loss": settings.get("loss", "squared")},
+            p_wrong=None, cause=None, run=RunInfo.from_json(about | {"loss": settings.get("loss", "squared")}),
             noise_variance=np.linspace(0.5, 1.5, n), p_outlier=rng.random(n) ** 9,
         )  # fmt: skip
     labels = rng.integers(0, len(classes), n)
@@ -84,13 +85,13 @@ def difficulty(
     account[:, 2] += 0.1
     if not factors:
         return Difficulty(
-            **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus, settings=about,
+            **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus, run=RunInfo.from_json(about),
             ledger=None, p_wrong=None, cause=None,
         )  # fmt: skip
     matrix = 0.7 * np.eye(len(classes)) + 0.3 * rng.dirichlet(np.ones(len(classes)), len(classes))
     about |= {"transition": matrix.tolist(), "class_shares": np.full(len(classes), 1 / len(classes)).tolist()}
     return Difficulty(
-        **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus, settings=about,
+        **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus, run=RunInfo.from_json(about),
         ledger=account, p_wrong=rng.random(n), suggested=rng.integers(0, len(classes), n), p_suggested=rng.random(n),
         cause=rng.choice(["noise", "imbalance", "margin", "uncertainty", "none"], n),
     )  # fmt: skip
@@ -273,7 +274,7 @@ def test_what_to_do_about_a_sample() -> None:
         read = page(d, samples)
         assert "relabel as dog" in read.prose
         assert "p 0.90" in read.prose
-    d.suggested = d.p_suggested = None
+    d = replace(d, suggested=None, p_suggested=None)
     assert room.exhibits(d, None, 6)[0].advice.todo == "look at it"
     assert "relabel as" not in page(d).prose
     assert "Likelier label" not in page(d).prose
@@ -345,7 +346,7 @@ def test_a_regression_shows_its_noise() -> None:
     lowest = d.labels <= np.quantile(d.labels, 0.2)
     assert rows[0].noise_sd == pytest.approx(np.sqrt(d.noise_variance[lowest].mean()))
     assert ("Noise (s.d.)", "1") in summary.facts(d)
-    d.noise_variance = d.p_outlier = None
+    d = replace(d, noise_variance=None, p_outlier=None)
     assert "Outliers expected" not in page(d).prose
 
 
@@ -359,7 +360,7 @@ def test_one_view_says_there_is_no_variance() -> None:
 def test_hardest_come_first_and_without_samples_in_a_table() -> None:
     d = difficulty(100, ids=np.array([f"n{i}" for i in range(100)]))
     html = render(d)
-    assert re.findall(r'<bdi class="id">(.*?)</bdi>', html) == [d.ids[i] for i in d.order[:60]]
+    assert re.findall(r'<bdi class="id">(.*?)</bdi>', html) == [d.ids[i] for i in d.ranking[:60]]
     assert "Give the samples to the report" in html
 
 
@@ -417,7 +418,7 @@ def test_scatter_keeps_the_hardest_and_thins_the_rest() -> None:
     d = difficulty(10_000)
     at = figures.points(d)
     assert len(at) == figures.POINTS == len(set(at.tolist()))
-    assert (at[:1000] == d.order[:1000]).all()
+    assert (at[:1000] == d.ranking[:1000]).all()
     assert (figures.points(d) == at).all()
     assert "4,000 samples are shown: the 1,000 hardest and a random part of the others." in page(d).prose
 
@@ -433,7 +434,7 @@ def test_ledger_parts_are_the_class_means() -> None:
     d = difficulty(factors=True)
     bars = values(ledger(d).to_dict(), "factor")
     for row in bars:
-        mine = d.names(d.labels) == row["row"]
+        mine = d.label_names(d.labels) == row["row"]
         assert row["value"] == pytest.approx(d.factors[row["factor"]].to_numpy()[mine].mean())
 
 
@@ -626,7 +627,7 @@ def test_images_have_alternative_texts() -> None:
     images = page(d, samples_of(d, "image", np.zeros((70, 8, 8), np.uint8))).attributes("img")
     assert len(images) == 60
     hardest = d.hardest(1).iloc[0]
-    assert images[0]["alt"] == f"Sample {d.ids[d.order[0]]}, labelled {hardest.label}, predicted {hardest.predicted}"
+    assert images[0]["alt"] == f"Sample {d.ids[d.ranking[0]]}, labelled {hardest.label}, predicted {hardest.predicted}"
 
 
 # ---- the file

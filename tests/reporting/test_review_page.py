@@ -12,13 +12,14 @@ from support.review_browser import Reader, browser  # noqa: F401
 from test_report import HOSTILE, difficulty, samples_of
 
 from hardsight.attribution.neighbours import scaling
+from hardsight.difficulty.decisions import result_digest
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.reporting.review import page_data as contents
 from hardsight.reporting.review import write
 from hardsight.reporting.review.nearest import NEAREST, Nearest
 from hardsight.reporting.review.packing import Packed, numbers
-from hardsight.reporting.review.page import identity, render
+from hardsight.reporting.review.page import render
 
 
 def named(n: int = 300) -> Difficulty:
@@ -58,7 +59,7 @@ def test_it_opens_offline_and_asks_for_nothing(reviewed, reader):
     reader.open(path)
     assert reader.text("h1") == "Review of bees.csv"
     assert reader.shown == len(d)
-    assert reader.chosen == d.ids[d.order[0]]
+    assert reader.chosen == d.ids[d.ranking[0]]
     assert [url for url in reader.asked if not url.startswith(("file:", "blob:", "data:"))] == []
 
 
@@ -77,7 +78,7 @@ def test_the_list_is_in_the_order_asked_for(reviewed, reader):
 def test_a_sample_is_told_in_full(reviewed, reader):
     d, path = reviewed
     reader.open(path)
-    i = int(d.order[0])
+    i = int(d.ranking[0])
     said = reader.text("#detail")
     assert d.classes[d.labels[i]] in said
     assert f"suggested {d.classes[d.suggested[i]]}" in said or d.suggested[i] == d.labels[i]
@@ -144,7 +145,7 @@ def test_search_finds_ids_labels_and_words(reviewed, reader):
     d, path = reviewed
     reader.open(path)
     towns = table()["town"]
-    classes = d.names(d.labels)
+    classes = d.label_names(d.labels)
     for text, mask in (
         ("n29", pd.Series(d.ids).str.contains("n29")),
         ("NOWHERE", towns == "Nowhere"),
@@ -182,9 +183,9 @@ def test_brushes_filter(reviewed, reader):
 def test_decide_undo_redo_export_reload_import(reviewed, reader, tmp_path):
     d, path = reviewed
     reader.open(path)
-    by_error = d.ids[d.order].tolist()
+    by_error = d.ids[d.ranking].tolist()
     reader.press("d", "k", "u", "r")
-    code = int((d.labels[d.order[3]] + 1) % 3)
+    code = int((d.labels[d.ranking[3]] + 1) % 3)
     reader.page.select_option("#to", str(code))
     reader.press("Enter")
     assert reader.chosen == by_error[4]
@@ -199,8 +200,8 @@ def test_decide_undo_redo_export_reload_import(reviewed, reader, tmp_path):
     file.write_bytes(reader.exported())
     found = d.apply(file)
     assert found.ids[~found.keep].tolist() == [by_error[0]]
-    assert found.actions[d.order[:5]].tolist() == ["drop", "keep", "unsure", "relabel", ""]
-    assert found.labels[d.order[3]] == d.classes[code]
+    assert found.actions[d.ranking[:5]].tolist() == ["drop", "keep", "unsure", "relabel", ""]
+    assert found.labels[d.ranking[3]] == d.classes[code]
 
     reader.page.reload()
     reader.page.wait_for_selector("html[data-complete]", state="attached")
@@ -234,7 +235,7 @@ def test_a_new_decision_leaves_nothing_to_redo(reviewed, reader):
 def test_the_suggested_label_is_one_key(reviewed, browser, tmp_path):  # noqa: F811
     d, path = reviewed
     reader = Reader(browser).open(path)
-    at = next(i for i in d.order if d.suggested[i] != d.labels[i])
+    at = next(i for i in d.ranking if d.suggested[i] != d.labels[i])
     while reader.chosen != d.ids[at]:
         reader.press("ArrowDown")
     reader.press("s")
@@ -250,7 +251,7 @@ def test_one_decision_for_all_that_are_listed(reviewed, reader, tmp_path):
     differs = listed & (d.suggested != d.labels)
     # The hardest is decided already, and stays as it is.
     reader.press("k")
-    first = d.order[0]
+    first = d.ranking[0]
     reader.page.fill("#p_wrong-low", "0.5")
     reader.press("Tab")
     reader.page.focus("#list")
@@ -370,8 +371,8 @@ def test_by_keyboard_alone(reviewed, reader):
     reader.page.keyboard.type("n1")
     reader.page.wait_for_function("() => !document.getElementById('count').textContent.startsWith('300')")
     reader.press("Escape", "End")
-    mask = np.char.find(d.ids[d.order].astype(str), "n1") >= 0
-    assert reader.chosen == d.ids[d.order][mask][-1]
+    mask = np.char.find(d.ids[d.ranking].astype(str), "n1") >= 0
+    assert reader.chosen == d.ids[d.ranking][mask][-1]
     reader.press("Home", "PageDown", "ArrowUp", "j", "p", "k")
     assert reader.text("#progress").startswith("1 of 300")
     reader.press("?")
@@ -439,7 +440,7 @@ def test_images_texts_and_no_samples(browser, tmp_path):  # noqa: F811
             samples = replace(samples, embedding=np.ones((120, 2), np.float32))
         write(d, tmp_path / f"{kind}.html", samples)
         reader = Reader(browser).open(tmp_path / f"{kind}.html")
-        first = int(d.order[0])
+        first = int(d.ranking[0])
         if kind == "image":
             reader.page.wait_for_function("() => document.querySelector('#detail img.whole')?.naturalWidth === 8")
             drawn = reader.page.evaluate("""() => { const c = document.createElement("canvas"); c.width = c.height = 8;
@@ -464,8 +465,8 @@ def test_other_results(kind, browser, tmp_path):  # noqa: F811
         "loss only": lambda: difficulty(classes=None, loss="own", task="loss"),
     }[kind]()  # fmt: skip
     if kind == "loss only":
-        d.bias, d.variance, d.labels, d.predicted = (np.full(len(d), np.nan) for _ in range(4))
-        d.noise_variance = d.p_outlier = None
+        unknown = dict.fromkeys(("bias", "variance", "labels", "predicted"), np.full(len(d), np.nan))
+        d = replace(d, **unknown, noise_variance=None, p_outlier=None)
     write(d, tmp_path / "page.html")
     reader = Reader(browser).open(tmp_path / "page.html")
     assert reader.shown == len(d)
@@ -474,7 +475,7 @@ def test_other_results(kind, browser, tmp_path):  # noqa: F811
         reader.page.keyboard.type("-2.5")
         reader.press("Enter")
         (tmp_path / "d.csv").write_bytes(reader.exported())
-        assert d.apply(tmp_path / "d.csv").labels[d.order[0]] == -2.5
+        assert d.apply(tmp_path / "d.csv").labels[d.ranking[0]] == -2.5
     else:
         reader.press("d")
         assert "1 drop" in reader.text("#progress")
@@ -519,7 +520,7 @@ def test_nothing_in_the_data_can_run(kind, browser, tmp_path):  # noqa: F811
 def test_exported_cells_are_no_formulas(browser, tmp_path):  # noqa: F811
     ids = np.array(["=cmd|' /C calc'!A0", "+1+1", "-1-x", "@sum", "\ttab", "'=quoted", "-5", 'plain,;"\n'])
     d = difficulty(8, classes=("=a", "@b"), factors=True, ids=ids)
-    d.suggested = 1 - d.labels
+    d = replace(d, suggested=1 - d.labels)
     write(d, tmp_path / "page.html")
     reader = Reader(browser).open(tmp_path / "page.html")
     reader.press(*"ssssssss")
@@ -531,7 +532,7 @@ def test_exported_cells_are_no_formulas(browser, tmp_path):  # noqa: F811
     (tmp_path / "d.csv").write_bytes(content)
     found = d.apply(tmp_path / "d.csv")
     assert (found.actions == "relabel").all()
-    assert found.labels.tolist() == d.names(d.suggested).tolist()
+    assert found.labels.tolist() == d.label_names(d.suggested).tolist()
     reader.close()
 
 
@@ -545,10 +546,10 @@ def test_100_000_samples_keep_few_rows_in_the_document(browser, tmp_path):  # no
     assert (tmp_path / "page.html").stat().st_size < 10e6
     reader = Reader(browser).open(tmp_path / "page.html")
     reader.press("End")
-    assert reader.chosen == d.ids[d.order[-1]]
+    assert reader.chosen == d.ids[d.ranking[-1]]
     assert reader.page.locator("#list .row").count() < 40
     reader.press("Home", "d")
-    assert reader.chosen == d.ids[d.order[1]]
+    assert reader.chosen == d.ids[d.ranking[1]]
     assert "as density" in reader.page.locator("canvas").first.get_attribute("aria-label")
     assert reader.faults == []
     reader.close()
@@ -583,15 +584,15 @@ def test_what_is_no_known_array_is_refused():
 def test_as_many_samples_as_fit_are_held_hardest_first():
     d = named(50)
     texts = np.array(["x" * 100] * 50, dtype=object)
-    held = contents.contents(samples_of(d, "text", texts), d.order, most=2000)
-    assert held.at.tolist() == d.order[:10].tolist()
+    held = contents.contents(samples_of(d, "text", texts), d.ranking, most=2000)
+    assert held.at.tolist() == d.ranking[:10].tolist()
 
 
 def test_the_page_is_the_same_for_the_same_result_and_knows_it_from_others(tmp_path):
     assert render(named()) == render(named())
     other = named()
     other.error[0] += 1
-    assert identity(named()) != identity(other)
+    assert result_digest(named()) != result_digest(other)
 
 
 def test_what_cannot_be_reviewed_is_refused(tmp_path):

@@ -24,7 +24,7 @@ from support.review_browser import Reader, browser  # noqa: F401
 from test_report import samples_of
 from test_review_page import named, table
 
-from hardsight.difficulty.decisions import read
+from hardsight.difficulty.decisions import read_decisions
 from hardsight.errors import InputError
 from hardsight.reporting.review.nearest import Nearest
 from hardsight.reporting.review.server import application, serve
@@ -178,10 +178,10 @@ def test_a_browser_decides_and_finds_it_again(browser, tmp_path):  # noqa: F811
         assert reader.page.locator("#detail .near li").count() == 8
         reader.press("d", "k")
         kept = tmp_path / "decisions.csv"
-        until(lambda: kept.exists() and len(read(kept)) == 2)
-        assert d.apply(kept).actions[d.order[:2]].tolist() == ["drop", "keep"]
+        until(lambda: kept.exists() and len(read_decisions(kept)) == 2)
+        assert d.apply(kept).actions[d.ranking[:2]].tolist() == ["drop", "keep"]
         reader.press("z")
-        until(lambda: len(read(kept)) == 1)
+        until(lambda: len(read_decisions(kept)) == 1)
         reader.page.fill("#search", "nowhere")
         reader.page.wait_for_function("() => document.getElementById('count').textContent === '1 of 300 samples'")
         assert all(url.startswith((f"http://127.0.0.1:{port}/{SECRET}/", "data:", "blob:")) for url in reader.asked)
@@ -197,7 +197,7 @@ def test_a_browser_decides_and_finds_it_again(browser, tmp_path):  # noqa: F811
         assert "none decided" in other.text("#progress")
         other.press("End", "u")
         until(kept.exists)
-        assert read(kept)["action"].tolist() == ["unsure"]
+        assert read_decisions(kept)["action"].tolist() == ["unsure"]
         other.close()
 
 
@@ -246,7 +246,7 @@ def until(done, seconds=30):
 def test_the_command_serves_on_this_machine_alone_and_ends_in_peace(tmp_path):
     d = named()
     d.save(tmp_path / "difficulty.parquet")
-    frame = table().assign(kind=d.names(d.labels), name=d.ids)
+    frame = table().assign(kind=d.label_names(d.labels), name=d.ids)
     frame.to_csv(tmp_path / "data.csv", index=False)
     told = ["--data", str(tmp_path / "data.csv"), "--label", "kind", "--id", "name", "--port", "0"]
     command = [sys.executable, "-m", "hardsight.cli", "serve", str(tmp_path), *told]

@@ -110,7 +110,7 @@ def test_nothing_is_predicted_from_no_reliability():
 def test_a_run_trains_what_the_plan_says():
     d = hs.measure(X, Y, learner="ridge", budget="17 models")
     assert d.settings["splits"] == "4 folds × 4 repeats (for 17 models)"
-    assert (d.settings["members"], int(d.count.min())) == (16, 4)
+    assert (d.settings["members"], int(d.n_views.min())) == (16, 4)
     np.testing.assert_array_equal(d.error, hs.measure(X, Y, learner="ridge", folds=4, repeats=4).error)
     given = hs.measure(X, Y, learner="ridge", budget="17 models", folds=8)
     assert given.settings["splits"] == "8 folds × 2 repeats (for 17 models, as far as asked for)"

@@ -3,6 +3,7 @@
 import numpy as np
 
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.run_info import RunInfo
 from hardsight.estimation.measure import measure_predictions
 
 LINES = np.array([
@@ -19,17 +20,17 @@ def by_hand(copies: int = 1, classes: tuple = ("cat", "dog"), lines: np.ndarray 
     others[:2, :2] = [[0.7, 0.3], [0.2, 0.8]]
     np.fill_diagonal(others[2:, 2:], 1.0)
     return Difficulty(
-        error=error, error_se=np.full(n, 0.1), bias=error - lines[:, 3], variance=lines[:, 3], count=np.full(n, 4),
+        error=error, error_se=np.full(n, 0.1), bias=error - lines[:, 3], variance=lines[:, 3], n_views=np.full(n, 4),
         labels=labels, predicted=1 - labels, ids=np.arange(n), classes=classes,
         consensus=np.log(np.full((n, len(classes)), 1 / len(classes))), ledger=lines,
         p_wrong=np.tile([0.9, 0.4, 0.2, 0.6, 0.1, 0.0], copies), suggested=np.tile([1, 0, 1, 0, 1, 0], copies),
         p_suggested=np.tile([0.9, 0.6, 0.8, 0.6, 0.9, 1.0], copies),
         cause=np.tile(["noise", "noise", "imbalance", "margin", "uncertainty", "none"], copies),
-        settings={
+        run=RunInfo.from_json({
             "loss": "log", "learner": "by hand", "recipe": "none", "reason": "a test", "splits": "2 folds", "seed": 0,
             "members": 4, "notices": [], "label_name": "animal", "transition": others.tolist(),
             "class_shares": [0.6, 0.4, *[0.0] * (len(classes) - 2)],
-        },
+        }),
     )  # fmt: skip
 
 

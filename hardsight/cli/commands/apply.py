@@ -26,10 +26,10 @@ def apply(folder: Path, data: Path, label: str, id_: str | None, decisions: Path
     DIR is the --out of measure, or its difficulty.parquet; DATA is what was measured (.csv, .tsv, also .gz, or .parquet).
     All other cells stay as they stand there.
     """
-    from hardsight.difficulty.decisions import FILE
+    from hardsight.difficulty.decisions import FILE_NAME
     from hardsight.difficulty.result import Difficulty
     from hardsight.reporting.review.apply import write
 
-    chosen = folder_of(folder) / FILE if decisions is None else decisions
+    chosen = folder_of(folder) / FILE_NAME if decisions is None else decisions
     done = write(data, output, Difficulty.load(folder), chosen, label=label, id=id_)
     click.echo(f"wrote {output}: {done.rows:,} rows, {done.relabelled:,} relabelled; {done.dropped:,} dropped")

@@ -37,7 +37,7 @@ def ledger(d: Difficulty, by: str = "class", most: int = 20) -> alt.LayerChart:
     check_int("most", most, 1)
     has_samples(d)
     if by == "sample":
-        at = d.order[:most]
+        at = d.ranking[:most]
         names = [line(each, 32) for each in d.ids[at]]
         rows, of = d.factors.to_numpy()[at].tolist(), "error of the sample (nats)"
     elif by == "class":

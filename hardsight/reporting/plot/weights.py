@@ -87,7 +87,7 @@ def _histogram(weights: np.ndarray) -> alt.LayerChart:
 
 
 def _against_error(weights: np.ndarray, d: Difficulty) -> alt.Chart:
-    at = figures.drawn(d.order[np.isfinite(d.error[d.order])])
+    at = figures.drawn(d.ranking[np.isfinite(d.error[d.ranking])])
     group, kinds = figures.kinds_of(d)
     values = [
         {

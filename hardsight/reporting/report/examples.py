@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data.samples import Samples
-from hardsight.difficulty.actions import RELABEL, phrase
+from hardsight.difficulty.actions import RELABEL, describe_action
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io.csv_cells import alike
@@ -86,7 +86,7 @@ def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit
     Raises:
         InputError: ``samples`` lack an id of ``d``, or have other labels.
     """
-    at = d.order[:count]
+    at = d.ranking[:count]
     rows = None if samples is None else places(d, samples)[at].tolist()
     kind = None if samples is None else samples.kind
     none = [None] * len(at)
@@ -95,7 +95,7 @@ def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit
     )
     texts: Sequence[Any] = [_text(_words(samples, i)) for i in rows] if samples and rows and kind in _WORDED else none
     values: Sequence[Any] = _values(samples, rows) if samples and rows and kind in ("table", "array") else none
-    labels, predicted = d.names(d.labels[at]), d.names(d.predicted[at])
+    labels, predicted = d.label_names(d.labels[at]), d.label_names(d.predicted[at])
     p_label = d.p_label[at]
     drawn: Sequence[Any] = none if d.factors is None else bars(d.factors.to_numpy()[at])
     advice = _advice(d, at)
@@ -172,20 +172,20 @@ def _named(of: Difficulty | Samples, row: int) -> str:
 
 
 def _advice(d: Difficulty, at: np.ndarray) -> list[Advice | None]:
-    if d.todo is None:
+    if d.recommended_action is None:
         return [None] * len(at)
     likeliest = d.labels[at] if d.suggested is None else d.suggested[at]
     p = np.ones(len(at)) if d.p_suggested is None else d.p_suggested[at]
     changed = likeliest != d.labels[at]
-    given, other = ([isolated(line(name, 60)) for name in d.names(codes)] for codes in (d.labels[at], likeliest))
+    given, other = ([isolated(line(name, 60)) for name in d.label_names(codes)] for codes in (d.labels[at], likeliest))
     return [
         Advice(
-            phrase(todo, given[place], other[place]),
+            describe_action(todo, given[place], other[place]),
             todo == RELABEL,
             other[place] if changed[place] else "",
             number(p[place], 2) if changed[place] else "",
         )
-        for place, todo in enumerate(d.todo[at].tolist())
+        for place, todo in enumerate(d.recommended_action[at].tolist())
     ]
 
 

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import altair as alt
 import numpy as np
 
-from hardsight.difficulty.result import FACTORS, Difficulty
+from hardsight.attribution.names import FACTORS
+from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.reporting.report.formatting import UNITS, datum, line, number, share
 from hardsight.reporting.report.summary import NONE, causes, chance, groups, loss, wrong
@@ -114,7 +115,7 @@ def bias_variance(d: Difficulty) -> alt.Chart:
     if not len(at):
         raise InputError("no variance is known with one held-out view a sample: measure with repeats=2 or more")
     group, kinds = kinds_of(d)
-    name = d.names(d.labels[at]), d.names(d.predicted[at])
+    name = d.label_names(d.labels[at]), d.label_names(d.predicted[at])
     values = [
         {
             "bias": float(d.bias[i]),
@@ -152,7 +153,7 @@ def bias_variance(d: Difficulty) -> alt.Chart:
 
 def points(d: Difficulty) -> np.ndarray:
     """Positions of the samples that :func:`bias_variance` shows, hardest first."""
-    return drawn(d.order[np.isfinite(d.variance[d.order]) & np.isfinite(d.bias[d.order])])
+    return drawn(d.ranking[np.isfinite(d.variance[d.ranking]) & np.isfinite(d.bias[d.ranking])])
 
 
 def drawn(order: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hardsight.difficulty.result import FACTORS
+from hardsight.attribution.names import FACTORS
 from hardsight.reporting.report.formatting import number
 
 

@@ -15,8 +15,9 @@ import vl_convert
 from markupsafe import Markup
 
 from hardsight import __version__
+from hardsight.attribution.names import FACTORS
 from hardsight.data.samples import Samples
-from hardsight.difficulty.result import FACTORS, Difficulty
+from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic
 from hardsight.reporting.report import examples as exhibits
@@ -97,7 +98,7 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
             has_p_wrong=d.p_wrong is not None,
             has_suggested=d.suggested is not None,
             has_noise=d.noise_variance is not None,
-            one_view=int(d.count.max()) < 2,
+            one_view=int(d.n_views.max()) < 2,
             settings=[
                 (line(name, 60), line(_plain(value), 600)) for name, value in d.settings.items() if name != "notices"
             ],

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hardsight.difficulty.actions import ACTIONS, COLLECT_CLASS, NOTHING
-from hardsight.difficulty.result import FACTORS, Difficulty
+from hardsight.attribution.names import FACTORS
+from hardsight.difficulty.actions import COLLECT_CLASS, NOTHING, RECOMMENDATIONS
+from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.report.formatting import LOSSES, UNITS, isolated, line, number, plural, share
 from hardsight.resampling.budget import models_needed
 
@@ -60,7 +61,7 @@ def wrong(d: Difficulty) -> np.ndarray:
 
 def lead(d: Difficulty) -> str:
     """What was measured, in one sentence."""
-    few, many = int(d.count.min()), int(d.count.max())
+    few, many = int(d.n_views.min()), int(d.n_views.max())
     views = plural(few, "held-out view") if few == many else f"{few:,} to {many:,} held-out views"
     models = f" from {plural(int(d.settings['members']), 'trained model')}" if "members" in d.settings else ""
     learner = f" ({isolated(line(d.settings['learner']))})" if "learner" in d.settings else ""
@@ -72,7 +73,7 @@ def lead(d: Difficulty) -> str:
 
 def facts(d: Difficulty) -> list[tuple[str, str]]:
     """The measurement's key figures, as (name, value)."""
-    few, many = int(d.count.min()), int(d.count.max())
+    few, many = int(d.n_views.min()), int(d.n_views.max())
     pairs: list[tuple[str, Any]] = [
         ("Samples", f"{len(d):,}"),
         ("Target", d.settings.get("label_name") if d.regression else None)
@@ -339,11 +340,11 @@ def remedies(d: Difficulty, rows: np.ndarray) -> list[str]:
         d: with a ledger.
         rows: mask, ``(sample,)``.
     """
-    if d.todo is None:
+    if d.recommended_action is None:
         return []
-    todo = d.todo[rows]
+    todo = d.recommended_action[rows]
     said = []
-    for action in ACTIONS:
+    for action in RECOMMENDATIONS:
         count = int((todo == action).sum())
         if count and action == COLLECT_CLASS:
             said.append(f"collect more of {_short_classes(d, d.labels[rows][todo == action])}")
@@ -356,7 +357,7 @@ def _short_classes(d: Difficulty, codes: np.ndarray) -> str:
     """The classes of some samples with how many are of each, the most frequent first."""
     found, counts = np.unique(codes, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    names = d.names(found[order])
+    names = d.label_names(found[order])
     listed = [f"{isolated(line(names[i], 20))} ({counts[order][i]:,})" for i in range(min(len(order), CLASSES_NAMED))]
     return ", ".join(listed) + (
         f" and {plural(len(order) - len(listed), 'other class')}" if len(order) > len(listed) else ""

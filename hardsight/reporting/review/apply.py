@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hardsight.data.csv import SEPARATORS, is_compressed, match_suffix, read_cells
-from hardsight.difficulty.decisions import DROP, RELABEL, Curated
+from hardsight.difficulty.decisions import DROP, RELABEL, CuratedLabels
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io import parquet
@@ -88,7 +88,7 @@ def _kind(place: Path) -> str:
     return kind
 
 
-def _rewrite_text(place: Path, goal: Path, d: Difficulty, carried: Curated, label: str, id_: str | None) -> None:
+def _rewrite_text(place: Path, goal: Path, d: Difficulty, carried: CuratedLabels, label: str, id_: str | None) -> None:
     header, rows, separator = read_cells(place, SEPARATORS[_kind(place)])
     at = _column(header, label, place)
     named = None if id_ is None else _column(header, id_, place)
@@ -114,7 +114,9 @@ def _manner(place: Path) -> tuple[bytes, str]:
     return mark, "\r\n" if first.endswith(b"\r\n") else "\n"
 
 
-def _rewrite_parquet(place: Path, goal: Path, d: Difficulty, carried: Curated, label: str, id_: str | None) -> None:
+def _rewrite_parquet(
+    place: Path, goal: Path, d: Difficulty, carried: CuratedLabels, label: str, id_: str | None
+) -> None:
     table = parquet.read(place)
     at = _column(table.column_names, label, place)
     ids = None if id_ is None else table.column(_column(table.column_names, id_, place)).to_pylist()
@@ -131,9 +133,9 @@ def _rewrite_parquet(place: Path, goal: Path, d: Difficulty, carried: Curated, l
         pq.write_table(kept, file)
 
 
-def _labels(d: Difficulty, carried: Curated, ids: list[Any] | None, found: list[Any], place: Path) -> list[Any]:
+def _labels(d: Difficulty, carried: CuratedLabels, ids: list[Any] | None, found: list[Any], place: Path) -> list[Any]:
     """The labels of all rows after relabelling, each class spelled as the table spells it first."""
-    given = [str(name) for name in d.names(d.labels)]
+    given = [str(name) for name in d.label_names(d.labels)]
     _same(d, None if ids is None else [str(each) for each in ids], [str(value) for value in found], given, place)
     spelled = {} if d.regression else dict(zip(reversed(given), reversed(found), strict=True))
     new = list(found)

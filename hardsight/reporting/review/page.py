@@ -1,6 +1,5 @@
 """The page: columns of the result, what the samples are, and the script that shows both, written as one file."""
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,10 @@ import numpy as np
 from markupsafe import Markup
 
 from hardsight import __version__
+from hardsight.attribution.names import FACTORS
 from hardsight.data.samples import Samples
-from hardsight.difficulty.result import FACTORS, Difficulty
+from hardsight.difficulty.decisions import result_digest
+from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic
 from hardsight.reporting.report import summary
@@ -62,7 +63,7 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
     held = ""
     if samples is not None and not served:
         aligned = placed(d, samples)
-        shown = contents(aligned, d.order)
+        shown = contents(aligned, d.ranking)
         place = np.full(len(d), -1, dtype=np.int32)
         place[shown.at] = np.arange(len(shown.at))
         columns.add("place", place)
@@ -106,21 +107,12 @@ def placed(d: Difficulty, samples: Samples) -> Samples:
     return samples if np.array_equal(at, np.arange(len(samples))) else samples.take(at)
 
 
-def identity(d: Difficulty) -> str:
-    """What tells this result from others: decisions that a browser keeps belong to it."""
-    digest = hashlib.blake2b(digest_size=12)
-    digest.update("\0".join(map(str, d.ids.tolist())).encode("utf-8", "replace"))
-    digest.update(np.ascontiguousarray(d.labels).tobytes())
-    digest.update(np.ascontiguousarray(d.error).tobytes())
-    return digest.hexdigest()
-
-
 def _about(d: Difficulty, report: str | None) -> dict[str, Any]:
     source = d.settings.get("source")
     loss = summary.loss(d)
     return {
         "subject": line(source, 120) if source else plural(len(d), "sample"),
-        "identity": identity(d),
+        "identity": result_digest(d),
         "n": len(d),
         "classes": None if d.classes is None else [well_formed(str(name)) for name in d.classes],
         "lossOnly": d.loss_only,
@@ -141,7 +133,7 @@ def _columns(d: Difficulty, packed: Packed) -> None:
         values = getattr(d, name)
         if values is not None and np.isfinite(values).any():
             packed.add(name, values.astype(np.float32))
-    packed.add("views", np.minimum(d.count, 2**31 - 1).astype(np.int32))
+    packed.add("views", np.minimum(d.n_views, 2**31 - 1).astype(np.int32))
     if d.loss_only:
         return
     if d.classes is None:
@@ -165,7 +157,7 @@ def _columns(d: Difficulty, packed: Packed) -> None:
 
 
 def _neighbours(search: Nearest, d: Difficulty, packed: Packed) -> None:
-    at = d.order[: search.affordable()]
+    at = d.ranking[: search.affordable()]
     packed.add("near_at", at.astype(np.int32))
     packed.add("near", search.of(at).ravel())
 

@@ -26,7 +26,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 
 from hardsight.data.samples import Samples
-from hardsight.difficulty.decisions import FILE, fitted, parsed
+from hardsight.difficulty.decisions import FILE_NAME, match_decisions, parse_decisions
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic
@@ -51,7 +51,7 @@ class _Served:
     """What the requests ask for."""
 
     def __init__(self, d: Difficulty, samples: Samples | None, folder: Path) -> None:
-        self.d, self.file = d, folder / FILE
+        self.d, self.file = d, folder / FILE_NAME
         aligned = None if samples is None else placed(d, samples)
         self.page = render(d, aligned, "report.html" if (folder / "report.html").is_file() else None, served=True)
         self.report = folder / "report.html"
@@ -116,15 +116,14 @@ class _Served:
         return Response(status_code=204)
 
     def fit(self, decisions: Path | pd.DataFrame) -> None:
-        d = self.d
-        fitted(decisions, d.ids, d.labels, d.classes, labelled=not d.loss_only)
+        match_decisions(decisions, self.d)
 
     def keep(self, content: bytes) -> None:
         """Write decisions, all or nothing, if they fit the result and it is still the one in the folder."""
         if _state(self.result) != self.measured:
             raise InputError(f"{self.result} was written again since this server read it: start the server again")
         try:
-            frame = parsed(content.decode("utf-8-sig"))
+            frame = parse_decisions(content.decode("utf-8-sig"))
         except UnicodeDecodeError:
             raise InputError("the decisions are not UTF-8") from None
         self.fit(frame)
@@ -151,8 +150,8 @@ def application(d: Difficulty, samples: Samples | None, folder: Path, secret: st
         Route("/images/{row}", served.image),
         Route("/nearest/{row}", served.neighbours),
         Route("/search", served.search),
-        Route(f"/{FILE}", served.decisions, methods=["GET"]),
-        Route(f"/{FILE}", served.decide, methods=["PUT"]),
+        Route(f"/{FILE_NAME}", served.decisions, methods=["GET"]),
+        Route(f"/{FILE_NAME}", served.decide, methods=["PUT"]),
     ]
     hosts = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"], www_redirect=False)
     return Starlette(routes=[Mount(f"/{secret}", routes=routes)], middleware=[Middleware(_Headers), hosts])

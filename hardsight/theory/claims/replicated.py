@@ -161,7 +161,7 @@ def uncertainty(study: Study) -> Proposition:
         whole, top, share, shown = [], [], [], []
         for seed in trial.seeds:
             d, more = measured(x, y, seed, "aum", "bald", network=study.network, repeats=study.views)
-            hardest = d.order[: len(d) // 20]
+            hardest = d.ranking[: len(d) // 20]
             whole.append([_rank(d.error, other) for other in (more["aum"], d.variance, more["bald"])])
             top.append([_rank(d.error[hardest], other[hardest]) for other in (d.variance, more["bald"])])
             share.append(float(d.variance.sum() / d.error.sum()))

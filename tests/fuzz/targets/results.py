@@ -3,6 +3,7 @@
 import io
 import tempfile
 import zlib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -33,9 +34,9 @@ def result(kind: str) -> Difficulty:
     found = hs.measure(X[:, 1:], X[:, 0], **how)
     nothing = np.full(len(found), np.nan)
     return Difficulty(
-        error=found.error, error_se=found.error_se, bias=nothing, variance=nothing, count=found.count, labels=nothing,
+        error=found.error, error_se=found.error_se, bias=nothing, variance=nothing, n_views=found.n_views, labels=nothing,
         predicted=nothing, ids=found.ids, classes=None, consensus=None, ledger=None, p_wrong=None, cause=None,
-        settings=found.settings | {"task": "loss", "loss": "own"},
+        run=replace(found.run, task="loss", loss="own"),
     )  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def _enter_result(data: bytes, folder: Path) -> None:
     path = folder / "difficulty.parquet"
     path.write_bytes(data)
     d = hs.load(path)
-    repr(d), d.table, d.todo, d.transition, d.noise_rates, d.p_label, d.select(d.ids[:1].tolist())
+    repr(d), d.table, d.recommended_action, d.transition, d.noise_rates, d.p_label, d.select(d.ids[:1].tolist())
     d.save(folder / "again.parquet")
     number = zlib.crc32(data)
     if number % 4 == 0:

@@ -112,7 +112,7 @@ def _served() -> tuple[Any, Path, asyncio.AbstractEventLoop]:
     d = result("classes")
     rng = np.random.default_rng(0)
     words = np.array([["red", "green", "ä\0"][i % 3] for i in range(len(d))], dtype=object)
-    table = {"a": rng.normal(size=len(d)), "word": words, "y": d.names(d.labels)}
+    table = {"a": rng.normal(size=len(d)), "word": words, "y": d.label_names(d.labels)}
     import pandas as pd
 
     samples = Samples.of(pd.DataFrame(table), "y", ids=d.ids)

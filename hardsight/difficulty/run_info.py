@@ -1,0 +1,135 @@
+"""The record of the run behind a result: what was trained, how, and what the user should know of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypedDict
+
+import numpy as np
+
+# Fields whose key in the file differs from their name.
+_KEYS = {
+    "n_models": "members",
+    "training_length": "pilot",
+    "evidence_weights": "powers",
+    "pseudo_counts": "held",
+}
+_REQUIRED = ("loss", "learner", "members")
+_TEXTS = ("loss", "learner", "recipe", "reason", "splits", "duplicates", "label_name", "task", "source")
+_RECORDS = {"pilot": (), "adjusted": ("gain", "gain_se"), "refined": ("rounds", "members")}
+
+
+class AdjustedInfo(TypedDict):
+    """The outcome of the second estimate of the error; see :mod:`hardsight.measures.control_variate`."""
+
+    gain: float | None
+    gain_se: float | None
+    why: str
+
+
+class RefinedInfo(TypedDict):
+    """How often models were trained again with automatic weights, how many, and why so often."""
+
+    rounds: int
+    members: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunInfo:
+    """The record of a run. All values are JSON types, apart from the tuple of notices.
+
+    Attributes:
+        loss: key of the loss: log, brier, zero-one, squared, or that of the learner.
+        learner: name of the learner.
+        recipe: how it was trained.
+        reason: why this learner was used.
+        splits: how samples were split.
+        n_models: number of trained models.
+        reliability: of the ranking, 0 to 1; None if it is unknown.
+        seed: fixes every random number.
+        duplicates: "together" or "apart".
+        label_name: name of the label in reports.
+        notices: what the user should know of the result, one sentence or two each.
+        task: "loss" if the models gave a loss per sample and no predictions; None otherwise.
+        training_length: how the training length was chosen; None if it was not searched for.
+        adjusted: outcome of the second estimate; None if it was not considered.
+        refined: outcome of training again with automatic weights; None if it was not considered.
+        transition: estimated P(given label | true label), one list per true class.
+        class_shares: estimated shares of the classes among the true labels.
+        evidence_weights: exponents of the label model, one per source of evidence.
+        pseudo_counts: shrinkage of the label model's transition rates; None stands for infinity.
+        source: name of the measured file or folder.
+        other: what a file holds beyond these, by key.
+    """
+
+    loss: str
+    learner: str
+    recipe: str = ""
+    reason: str = ""
+    splits: str = ""
+    n_models: int
+    reliability: float | None = None
+    seed: int | None = None
+    duplicates: str | None = None
+    label_name: str = "label"
+    notices: tuple[str, ...] = ()
+    task: str | None = None
+    training_length: dict[str, Any] | None = None
+    adjusted: AdjustedInfo | None = None
+    refined: RefinedInfo | None = None
+    transition: list[list[float]] | None = None
+    class_shares: list[float] | None = None
+    evidence_weights: list[float] | None = None
+    pseudo_counts: list[float | None] | None = None
+    source: str | None = None
+    other: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def loss_only(self) -> bool:
+        """Whether the models gave a loss per sample and no predictions."""
+        return self.task == "loss"
+
+    @classmethod
+    def from_json(cls, settings: Mapping[str, Any]) -> "RunInfo":
+        """Check and convert the settings of a file.
+
+        Raises:
+            KeyError: the loss, the learner or the number of models is missing.
+            ValueError: a setting has the wrong type; names it.
+        """
+        for key in _REQUIRED:
+            settings[key]
+        for key in _TEXTS:
+            _check(isinstance(settings.get(key, ""), str), key)
+        for key in ("members", "seed"):
+            _check(type(settings.get(key, 0)) is int, key)
+        notices = settings.get("notices", [])
+        _check(isinstance(notices, list) and all(isinstance(notice, str) for notice in notices), "notices")
+        _check(_is_number(settings.get("reliability")), "reliability")
+        for key, numbers in _RECORDS.items():
+            record = settings.get(key)
+            _check(isinstance(record, dict | None), key)
+            for number in numbers:
+                _check(_is_number((record or {}).get(number)), number)
+        names = {_KEYS.get(each.name, each.name): each.name for each in fields(cls) if each.name != "other"}
+        values = {name: settings[key] for key, name in names.items() if key in settings}
+        other = {key: value for key, value in settings.items() if key not in names}
+        return cls(**values | {"notices": tuple(notices), "other": other})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON types, by the keys that the file has. Unknown ones are left out."""
+        values: dict[str, Any] = {_KEYS.get(each.name, each.name): getattr(self, each.name) for each in fields(self)}
+        values["notices"] = list(self.notices)
+        del values["other"]
+        return {key: value for key, value in values.items() if value is not None or key == "reliability"} | self.other
+
+
+def _check(valid: bool, name: str) -> None:
+    if not valid:
+        raise ValueError(name)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    )
