@@ -32,7 +32,7 @@ from sklearn.tree import DecisionTreeClassifier
 import hardsight as hs
 from hardsight import Samples
 from hardsight.cli.demo_data import flip
-from hardsight.learners import Estimator
+from hardsight.learners import SklearnModel
 from hardsight.measures import reliability
 from hardsight.measures.control_variate import Half, adjust
 from hardsight.resampling.budget import choose_layout
@@ -79,7 +79,7 @@ def data(name: str) -> tuple[np.ndarray, np.ndarray]:
 def learner(recipe: str) -> Any:
     """The models to train."""
     if recipe == "tree":
-        return Estimator(DecisionTreeClassifier())
+        return SklearnModel(DecisionTreeClassifier())
     return hs.Network() if recipe == "default" else hs.Network(epochs=100, weight_decay=0.0)
 
 
@@ -93,12 +93,14 @@ def pool(name: str, recipe: str, folds: int, repeats: int, seed: int) -> Pool:
     units = block_codes(len(samples))
     rounds = KFold(folds, repeats).split(samples.labels, units, split_seed(seed))
     found = Pool(np.zeros((repeats, len(samples))), np.zeros((repeats, len(samples))))
-    for view in learner(recipe).views(samples, Plan(rounds, units, repeats, seed, in_sample=True), lambda _: None):
-        loss = -view.predictions[torch.arange(len(view.rows)), torch.from_numpy(samples.labels)[view.rows]].numpy()
-        if view.seen:
-            found.seen[view.turn, view.rows.numpy()] += loss / (folds - 1)
+    for view in learner(recipe).fit_predict(
+        samples, Plan(rounds, units, repeats, seed, in_sample=True), lambda _: None
+    ):
+        loss = -view.values[torch.arange(len(view.rows)), torch.from_numpy(samples.labels)[view.rows]].numpy()
+        if view.in_sample:
+            found.seen[view.repeat, view.rows.numpy()] += loss / (folds - 1)
         else:
-            found.held_out[view.turn, view.rows.numpy()] = loss
+            found.held_out[view.repeat, view.rows.numpy()] = loss
     if kept is not None:
         np.savez(kept, H=found.held_out.astype(np.float32), G=found.seen)
     return found

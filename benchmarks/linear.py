@@ -81,8 +81,8 @@ def heads() -> None:
         out, samples = np.zeros((10, len(y))), Samples.of(x, y)
         # As a run does: parts of 25 members.
         for part in (range(5), range(5, 10)):
-            for view in Logistic().views(samples, plan.select(part), lambda _: None):
-                out[view.turn, view.rows] = view.predictions.numpy()[np.arange(len(view.rows)), y[view.rows]]
+            for view in Logistic().fit_predict(samples, plan.select(part), lambda _: None):
+                out[view.turn, view.rows] = view.values.numpy()[np.arange(len(view.rows)), y[view.rows]]
         return out
 
     truth = np.concatenate([refit(index, np.float64, 1e-9) for index in range(2)])

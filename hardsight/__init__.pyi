@@ -18,12 +18,13 @@ from hardsight.explanation import explain as explain
 from hardsight.integrations import boosting as boosting
 from hardsight.integrations import sklearn as sklearn
 from hardsight.integrations import skorch as skorch
-from hardsight.learners import Estimator as Estimator
+from hardsight.learners import LEARNERS as LEARNERS
+from hardsight.learners import ForestOOB as ForestOOB
 from hardsight.learners import HuggingFace as HuggingFace
 from hardsight.learners import Logistic as Logistic
 from hardsight.learners import Network as Network
-from hardsight.learners import OutOfBag as OutOfBag
 from hardsight.learners import Ridge as Ridge
+from hardsight.learners import SklearnModel as SklearnModel
 from hardsight.measures import MEASURES as MEASURES
 from hardsight.measures.record import Record as Record
 from hardsight.reporting import plot as plot

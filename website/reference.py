@@ -83,7 +83,7 @@ def _cell(text: str) -> str:
 
 
 def _learners(room: Room) -> str:
-    rows = "".join(f"| `{name}` | {_cell(row.what)} |\n" for name, row in LEARNERS.items())
+    rows = "".join(f"| `{name}` | {_cell(row.description)} |\n" for name, row in LEARNERS.items())
     return f"{_opening(room.modules)}## By name\n\n| `learner=` | what it is |\n|---|---|\n{rows}\n" + "".join(
         map(_entry, room.names)
     )

@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.base import shared
+from hardsight.learners.base import as_tensor
 from hardsight.learners.network.batches import Batch, Batches, Data
 from hardsight.learners.network.mlp import Gradient, layers, mean_loss
 from hardsight.learners.network.network import Network, perceptron
@@ -99,7 +99,7 @@ def _trained(task: Task, pupils: Sequence[Pupil]) -> Iterator[Answer]:
     for row, pupil in zip(given, pupils, strict=True):
         if pupil.weights is not None:
             row[:n] = pupil.weights
-    inputs = shared(np.concatenate([task.x, task.test_x]))
+    inputs = as_tensor(np.concatenate([task.x, task.test_x]))
     # The labels of test samples are never read.
     targets = torch.from_numpy(np.concatenate([task.y, np.zeros(len(task.test_x), np.int64)]))
     data = Batches(members, Data(inputs, targets, torch.from_numpy(given)), regression=False, standardize=True)

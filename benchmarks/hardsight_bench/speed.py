@@ -249,7 +249,7 @@ def _plan(labels: np.ndarray, repeats: int, seed: int = 0) -> Plan:
 
 
 def _views(learner: Learner, samples: Samples, plan: Plan) -> list[Any]:
-    return list(learner.views(samples, plan, lambda _: None))
+    return list(learner.fit_predict(samples, plan, lambda _: None))
 
 
 def _ours(task: Task, samples: Samples, make: MakeNet, engine: str, plan: Plan | None = None) -> Way:
@@ -268,8 +268,8 @@ def _judged(task: Task, samples: Samples, learner: Learner, plan: Plan | None = 
     plan = plan or task.plan
 
     def way() -> np.ndarray:
-        views = learner.views(samples, plan, lambda _: None)
-        return task.errors(zip(plan.members(), (view.predictions for view in views), strict=True))
+        views = learner.fit_predict(samples, plan, lambda _: None)
+        return task.errors(zip(plan.members(), (view.values for view in views), strict=True))
 
     return way
 

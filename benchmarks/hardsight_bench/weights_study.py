@@ -24,8 +24,8 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import HardsightError, HardsightWarning, InputError
 from hardsight.estimation.measure import measure
 from hardsight.io.atomic import atomic
+from hardsight.learners import LEARNERS
 from hardsight.learners.network.network import Network
-from hardsight.learners.registry import LEARNERS
 from hardsight.learners.sklearn import leveled, predict, seeded, weight_argument
 from hardsight_bench import weights_field as schemes
 from hardsight_bench.cells import carried_out, claim

@@ -199,9 +199,9 @@ def test_a_member_is_the_network_of_measure():
     samples = Samples.of(x, y, weights=np.concatenate([OWN[0], np.ones(judged)]))
     fold = np.repeat(np.array([-1, 0], np.int32), [n, judged])
     plan = Plan([Round(fold, 1)], np.arange(len(y)), 1, 0)
-    (view,) = SHORT.views(samples, plan, lambda _: None)
+    (view,) = SHORT.fit_predict(samples, plan, lambda _: None)
     (found,) = trained(TASK, [Pupil(plan.member_seed(0, 0), OWN[0])])
-    np.testing.assert_allclose(found, view.predictions, atol=1e-4)
+    np.testing.assert_allclose(found, view.values, atol=1e-4)
 
 
 def test_a_scheme_sees_its_rows_and_epochs_and_a_failing_one_leaves_the_others_alone():

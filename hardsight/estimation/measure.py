@@ -33,7 +33,7 @@ from hardsight.estimation.plan import plan_of, splits_of, units_alike
 from hardsight.estimation.runner import Until, carry_out
 from hardsight.estimation.training_length import open_length, try_lengths
 from hardsight.io.progress import progress_bar
-from hardsight.learners import InSample, Learner, choose
+from hardsight.learners import Learner, capabilities_of, choose, weighted_learners
 from hardsight.learners.network import native
 from hardsight.measures.held_out import HeldOut, Loss
 from hardsight.measures.record import Record
@@ -87,7 +87,7 @@ def measure(
             dataset, or :class:`Samples`.
         y: the labels ``(sample,)``, or the name of their column in ``X``; None where ``X`` holds them.
         learner: a name (``hardsight.learners.LEARNERS``), "auto", an estimator with ``fit`` and ``predict``,
-            :class:`Network`, :class:`OutOfBag`, :class:`Ridge` or :class:`HuggingFace`.
+            :class:`Network`, :class:`ForestOOB`, :class:`Ridge` or :class:`HuggingFace`.
         loss: "log" (default), "brier" or "zero-one" for classes; "squared" for numbers. Where the learner gives
             losses and no predictions, it says what they are, and there is no bias, variance or ledger.
         folds: parts of a repeat, 5 by default.
@@ -153,7 +153,7 @@ def measure(
             )
         found = X
     else:
-        door = rows_to_samples if getattr(learner, "reads_items", False) else Samples.of
+        door = rows_to_samples if capabilities_of(learner).reads_items else Samples.of
         found = door(
             X, y, ids=ids, groups=groups, weights=weights, task=task, label=label, text=text, embedding=embedding
         )
@@ -172,10 +172,10 @@ def measure(
     start = time.monotonic()
     seed, spend, where = check_int("seed", seed, 0), parse_budget(budget), backends.choose(backend, jobs, address)
     chosen, reason = choose(learner, found)
-    if found.weights is not None and not getattr(chosen, "takes_weights", False):
+    if found.weights is not None and not capabilities_of(chosen).takes_weights:
         raise InputError(
-            f"{chosen.name} cannot weigh its training samples: leave out weights, or use network, convnet, logistic, "
-            "forest, ridge, lightgbm, xgboost, an estimator whose fit takes sample_weight, or hs.HuggingFace by its own loss"
+            f"{chosen.name} cannot weigh its training samples: leave out weights, or use "
+            f"{', '.join(weighted_learners())}, an estimator whose fit takes sample_weight, or hs.HuggingFace by its own loss"
         )
     if record is not None:
         _recordable(record, found, checkpoint)
@@ -193,20 +193,20 @@ def measure(
     if (network := open_length(pilot, learner, chosen, dealt, spend.models)) is not None:
         with progress_bar(progress, None, "choosing the training length") as tick:
             lengths = try_lengths(network, found, units, seed, scored, where, tick, must=bool(pilot))
-        chosen, reason = network.of_length(lengths.length), f"{reason}; {lengths.describe()}"
+        chosen, reason = network.with_length(lengths.length), f"{reason}; {lengths.describe()}"
     left = spend.seconds - (time.monotonic() - start)
     until = Until(reliability, left, 1 if isinstance(dealt, LeaveOneOut) else 2, scored)
     kept = None if checkpoint is None else Checkpoint(checkpoint, _identity(found, chosen, dealt, units, plan))
-    with progress_bar(progress, chosen.models(plan)) as tick:
+    with progress_bar(progress, chosen.n_models(plan)) as tick:
         done = carry_out(chosen, found, plan, until, tick, kept, resume=resume, backend=where, own=record)
-    how = (f"out of bag × {plan.repeats} repeats" if chosen.splits_itself else dealt.describe()) + why
+    how = (f"out of bag × {plan.repeats} repeats" if capabilities_of(chosen).splits_itself else dealt.describe()) + why
     early = done.turns < plan.repeats
     settings = {
         "learner": chosen.name,
         "recipe": chosen.describe() + ("" if found.weights is None else "; training samples weighted"),
         "reason": reason,
         "splits": f"{how}, ended after {done.turns}: {done.ended}" if early else how,
-        "members": chosen.models(plan.select(range(done.turns))),
+        "members": chosen.n_models(plan.select(range(done.turns))),
         "reliability": _known(done.record.reliability(scored)),
         "seed": seed,
         "duplicates": duplicates,
@@ -214,7 +214,7 @@ def measure(
         "notices": [*found.notices, *notices, *done.notices],
     }
     if found.loss_only:
-        settings |= {"task": "loss", "loss": getattr(chosen, "loss_name", scored)}
+        settings |= {"task": "loss", "loss": capabilities_of(chosen).loss_name or scored}
     if lengths is not None:
         settings["pilot"] = lengths.settings()
     adjustment = None
@@ -301,8 +301,8 @@ def _planned(
         raise InputError(
             "a budget of models goes with repeated folds: leave out splits, or say with them how many models"
         )
-    if learner.splits_itself:
-        each = learner.models(Plan([], units, 1, 0))
+    if capabilities_of(learner).splits_itself:
+        each = learner.n_models(Plan([], units, 1, 0))
         most = spend.models // each
         if (2 if repeats is None else repeats) > most:
             raise InputError(
@@ -325,13 +325,13 @@ def _no_adjusting(adjusted: bool | None, learner: Learner, splits: Splitter, los
     if adjusted is False:
         return "not asked for"
     reason = None
-    if not isinstance(learner, InSample):
+    if not capabilities_of(learner).predicts_in_sample:
         reason = f"{learner.name} does not give the losses of its training samples"
     elif isinstance(splits, LeaveOneOut):
         reason = "leaving one out would take a judgement of every pair of samples"
     elif loss == "zero-one":
         reason = "0-1 losses are too coarse to relate in-sample to held-out errors"
-    elif adjusted is None and not learner.in_sample_is_cheap:
+    elif adjusted is None and not capabilities_of(learner).in_sample_is_cheap:
         reason = "judging its training samples may take the learner long: adjusted=True asks for it"
     if adjusted and reason is not None:
         raise InputError(f"there can be no adjusted errors, because {reason}: leave out adjusted=True")

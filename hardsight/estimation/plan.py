@@ -6,7 +6,7 @@ import numpy as np
 
 from hardsight.data import Samples
 from hardsight.errors import InputError
-from hardsight.learners import Learner
+from hardsight.learners import Learner, capabilities_of
 from hardsight.resampling.plan import Plan, block_codes, check_class_sizes, check_rounds, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter, Subsets
 from hardsight.validation import check_int
@@ -42,7 +42,7 @@ def splits_of(splits: Any, folds: int | None, repeats: int | None, learner: Lear
         InputError: arguments that do not go together, or with this learner.
     """
     if splits is None or splits == "kfold":
-        if learner.splits_itself:
+        if capabilities_of(learner).splits_itself:
             if folds is not None or splits is not None:
                 raise InputError(
                     f"{learner.name} holds samples out by itself: leave out folds and splits (repeats counts)"
@@ -51,7 +51,7 @@ def splits_of(splits: Any, folds: int | None, repeats: int | None, learner: Lear
                 FOLDS, REPEATS if repeats is None else check_int("repeats", repeats, 2, ": one view has no error bar")
             )
         return KFold(FOLDS if folds is None else folds, REPEATS if repeats is None else repeats)
-    if learner.splits_itself:
+    if capabilities_of(learner).splits_itself:
         raise InputError(f"{learner.name} holds samples out by itself: leave out splits")
     if splits == "loo":
         if folds is not None:
@@ -94,9 +94,9 @@ def plan_of(
             samples.labels,
             units,
             samples.classes,
-            splits.folds if isinstance(splits, KFold) and not learner.splits_itself else None,
+            splits.folds if isinstance(splits, KFold) and not capabilities_of(learner).splits_itself else None,
         )
-    if learner.splits_itself:
+    if capabilities_of(learner).splits_itself:
         return Plan([], units, REPEATS if repeats is None else repeats, seed)
     together = int(units.max()) + 1
     if isinstance(splits, KFold) and together < splits.folds:

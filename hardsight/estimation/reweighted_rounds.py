@@ -25,7 +25,7 @@ from hardsight.errors import InputError
 from hardsight.estimation.backends import Backend
 from hardsight.estimation.checkpoint import Checkpoint
 from hardsight.estimation.runner import Until, carry_out
-from hardsight.learners import Learner, Tick, choose
+from hardsight.learners import Learner, OnProgress, capabilities_of, choose
 from hardsight.measures.held_out import HeldOut, Loss
 from hardsight.resampling.plan import Plan, check_rounds, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter
@@ -63,7 +63,7 @@ class Again(NamedTuple):
     rounds: int
     seed: int
     backend: Backend
-    bar: Callable[[int], AbstractContextManager[Tick]]
+    bar: Callable[[int], AbstractContextManager[OnProgress]]
     identity: Callable[[Samples, Learner, Plan], dict[str, str]]
     checkpoint: Path | None
     resume: bool
@@ -132,12 +132,12 @@ def rounds_of(
 
 def weighing(given: Any, learner: Learner, samples: Samples) -> Learner | None:
     """The same learner in a form that takes weights; None: there is none."""
-    if getattr(learner, "takes_weights", False):
+    if capabilities_of(learner).takes_weights:
         return learner
     if not isinstance(given, str):
         return None
     other = choose(given, replace(samples, weights=np.ones(len(samples))))[0]
-    return other if getattr(other, "takes_weights", False) else None
+    return other if capabilities_of(other).takes_weights else None
 
 
 def checkpoints(path: str | Path) -> list[Path]:
@@ -169,14 +169,14 @@ def refine(again: Again, known: Known) -> Refined:
         kept = None
         if again.checkpoint is not None:
             kept = Checkpoint(_beside(again.checkpoint, number), again.identity(weighted, again.learner, plan))
-        with again.bar(again.learner.models(plan)) as tick, warnings.catch_warnings():
+        with again.bar(again.learner.n_models(plan)) as tick, warnings.catch_warnings():
             # They stand among the notices, and mostly were said in the first round.
             warnings.simplefilter("ignore")
             done = carry_out(
                 again.learner, weighted, plan, Until(), tick, kept, resume=again.resume, backend=again.backend
             )
         known = known_by(done.record, weighted, neighbours)
-        members += again.learner.models(plan)
+        members += again.learner.n_models(plan)
         notices += [said for said in done.notices if said not in notices]
     return Refined(known, {"rounds": again.rounds, "members": members, "why": "labels look wrong"}, notices)
 
@@ -207,7 +207,7 @@ def _stream(seed: int, number: int) -> int:
 
 def _plan(again: Again, seed: int) -> Plan:
     samples, splits, units = again.samples, again.splits, again.units
-    if again.learner.splits_itself:
+    if capabilities_of(again.learner).splits_itself:
         return Plan([], units, REPEATS, seed)
     dealt = KFold(splits.folds, min(splits.repeats, REPEATS)) if isinstance(splits, KFold) else splits
     rounds = dealt.split(samples.labels, units, split_seed(seed))

@@ -15,7 +15,7 @@ from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.estimation.backends import Backend, Serial
 from hardsight.estimation.checkpoint import Checkpoint
 from hardsight.io.memmap import blocks
-from hardsight.learners import InSampleLosses, Learner, Tick, View
+from hardsight.learners import InSampleLosses, Learner, OnProgress, Predictions
 from hardsight.measures.held_out import HeldOut, Loss
 from hardsight.measures.record import Record
 from hardsight.resampling.plan import Plan
@@ -63,7 +63,7 @@ def carry_out(
     samples: Samples,
     plan: Plan,
     until: Until,
-    tick: Tick,
+    tick: OnProgress,
     checkpoint: Checkpoint | None = None,
     *,
     resume: bool = False,
@@ -102,7 +102,7 @@ def carry_out(
     )
     turns, notices = (0, list[str]()) if checkpoint is None or not resume else checkpoint.restore(record)
     size = max(2, round(MEMBERS_A_PART * plan.repeats / max(_members(plan), 1)))
-    tick(learner.models(plan.select(range(turns))))
+    tick(learner.n_models(plan.select(range(turns))))
     parts = [plan.select(range(turn, min(turn + size, plan.repeats))) for turn in range(turns, plan.repeats, size)]
     reduced = plan.in_sample and own is None and samples.classes is not None
     trained: Learner = InSampleLosses(learner, until.loss) if reduced else learner
@@ -113,7 +113,7 @@ def carry_out(
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 for view in _finite(next(carried), learner.name, samples.ids):
-                    (add_seen if view.seen else record.add)(view.rows, view.predictions, view.turn)
+                    (add_seen if view.in_sample else record.add)(view.rows, view.values, view.repeat)
                     if own is not None:
                         _tell(own, number, view, samples)
                     number += 1
@@ -124,10 +124,10 @@ def carry_out(
     return Outcome(record, turns, ended, notices)
 
 
-def _tell(own: Record, number: int, view: View, samples: Samples) -> None:
+def _tell(own: Record, number: int, view: Predictions, samples: Samples) -> None:
     at = view.rows.numpy()
     own.add(
-        view=number, ids=samples.ids[at], logits=view.predictions, labels=samples.labels[at], held_out=not view.seen
+        view=number, ids=samples.ids[at], logits=view.values, labels=samples.labels[at], held_out=not view.in_sample
     )
 
 
@@ -153,11 +153,11 @@ def _ended(record: HeldOut, turns: int, plan: Plan, until: Until, spent: float, 
     return None
 
 
-def _finite(views: Iterable[View], name: str, ids: np.ndarray) -> Iterator[View]:
+def _finite(views: Iterable[Predictions], name: str, ids: np.ndarray) -> Iterator[Predictions]:
     """The views as they are; a prediction that is no number would silently spoil its sample's error."""
     for view in views:
-        for at in blocks(len(view.rows), view.predictions[:1].numel()):
-            found = view.predictions[at]
+        for at in blocks(len(view.rows), view.values[:1].numel()):
+            found = view.values[at]
             odd = ~found.isfinite()
             if odd.any():
                 where = ids[int(view.rows[at][odd.nonzero()[0, 0]])].item()

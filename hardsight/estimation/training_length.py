@@ -16,7 +16,7 @@ from hardsight.data import Samples
 from hardsight.errors import HardsightError, InputError
 from hardsight.estimation.backends import Backend
 from hardsight.estimation.runner import Until, carry_out
-from hardsight.learners import Learner, Network, Tick
+from hardsight.learners import Learner, OnProgress, TunableLength, capabilities_of
 from hardsight.learners.network.network import times
 from hardsight.measures.held_out import Loss
 from hardsight.resampling.plan import Plan, check_rounds, max_folds, split_seed
@@ -78,7 +78,7 @@ class Pilot(NamedTuple):
 
 def open_length(
     asked: bool | None, given: Any, learner: Learner, splits: Splitter, models: int | None
-) -> Network | None:
+) -> TunableLength | None:
     """The network whose length of training a pilot is to choose; None if there is to be no pilot.
 
     Args:
@@ -97,7 +97,7 @@ def open_length(
         return None
     if asked is None and (models is not None or isinstance(splits, LeaveOneOut)):
         return None
-    if isinstance(learner, Network) and learner.epochs is None and learner.length == 1:
+    if isinstance(learner, TunableLength) and capabilities_of(learner).tunable_length:
         return learner
     raise InputError(
         f"there can be no pilot, because {learner.name} has no length of training, or it is given: leave out pilot=True, "
@@ -106,13 +106,13 @@ def open_length(
 
 
 def try_lengths(
-    network: Network,
+    network: TunableLength,
     samples: Samples,
     units: np.ndarray,
     seed: int,
     loss: Loss,
     backend: Backend,
-    tick: Tick,
+    tick: OnProgress,
     *,
     must: bool = True,
 ) -> Pilot:
@@ -144,7 +144,7 @@ def try_lengths(
 
 
 def _tried(
-    network: Network, samples: Samples, units: np.ndarray, seed: int, by: Loss, backend: Backend, tick: Tick
+    network: TunableLength, samples: Samples, units: np.ndarray, seed: int, by: Loss, backend: Backend, tick: OnProgress
 ) -> Pilot:
     own = int(np.random.SeedSequence(seed, spawn_key=(2,)).generate_state(1)[0])
     largest = network.steps((1 - 1 / FOLDS) * len(samples))
@@ -154,7 +154,7 @@ def _tried(
     plan = _plan(samples, units, own)
 
     def judged(length: float) -> np.ndarray:
-        done = carry_out(network.of_length(length), samples, plan, Until(), tick, backend=backend)
+        done = carry_out(network.with_length(length), samples, plan, Until(), tick, backend=backend)
         losses: np.ndarray = done.record.moments[by].mean.numpy()
         return losses
 

@@ -1,7 +1,7 @@
 """What weights do to the user's own samples: one call that reads, forecasts, trains in pairs, and tells."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from hardsight.explanation.paired_training import Arms, Said, train
 from hardsight.explanation.result import Explanation
 from hardsight.explanation.verdict import make_verdict, write_paragraph
 from hardsight.io.progress import progress_bar
-from hardsight.learners import Learner, Network, choose
+from hardsight.learners import Learner, Network, TunableLength, capabilities_of, choose, weighted_learners
 from hardsight.measures.held_out import Loss
 from hardsight.validation import check_int
 from hardsight.weights import weigh
@@ -115,10 +115,10 @@ def explain(
         plan = plan_of(found, chosen, dealt, units, REPEATS if repeats is None else repeats, check_int("seed", seed, 0))
         loss: Loss = "squared" if found.regression else "log"
         where = backends.choose(backend, jobs, address)
-        models = chosen.models(plan)
+        models = chosen.n_models(plan)
         with progress_bar(progress, models * (1 + len(named)), "training in pairs") as tick:
             arms = train(chosen, found, named, plan, loss, where, tick)
-        how = f"out of bag × {plan.repeats} repeats" if chosen.splits_itself else dealt.describe()
+        how = f"out of bag × {plan.repeats} repeats" if capabilities_of(chosen).splits_itself else dealt.describe()
         trained = {"pairs": models, "splits": how, "loss": loss, "notices": [*notices, *arms.notices]}
     settings = {
         "samples": len(found),
@@ -143,7 +143,7 @@ def _followed(
     assert samples.classes is not None
     if len(np.unique(samples.labels)) < 2:
         return None
-    recipe = learner if isinstance(learner, Network) and learner.make_net is None else None
+    recipe = None if capabilities_of(learner).hidden_widths is None else cast(Network, learner)
     parts = [group for group in groups_of(d) if group.by in ("cause", "decile")]
     what = "the embedding" if samples.embedding is not None else "the features"
     return followed(samples.matrix, samples.labels, named, groups=parts, what=what, network=recipe, seed=seed)
@@ -206,11 +206,13 @@ def _learner(given: Any, samples: Samples, d: Difficulty, *, weighted: bool) -> 
     able = weighing(given, chosen, samples) if weighted else chosen
     if able is None:
         raise InputError(
-            f"{chosen.name} cannot weigh its training samples: use network, convnet, logistic, forest, ridge, lightgbm, "
-            "xgboost, or an estimator whose fit takes sample_weight; or effect=False for a forecast alone"
+            f"{chosen.name} cannot weigh its training samples: use {', '.join(weighted_learners())}, "
+            "or an estimator whose fit takes sample_weight; or effect=False for a forecast alone"
         )
     length = (d.run.training_length or {}).get("length")
-    return able.of_length(length) if given == "auto" and isinstance(able, Network) and length is not None else able
+    if given == "auto" and isinstance(able, TunableLength) and length is not None:
+        return able.with_length(length)
+    return able
 
 
 def _target(d: Difficulty) -> str:

@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from hardsight.data import Samples
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.learners import Learner, Network
+from hardsight.learners import Learner, capabilities_of
 from hardsight.validation import check_choice
 
 TARGETS = {
@@ -79,9 +79,8 @@ def complexity_inputs(samples: Samples, learner: Learner) -> ComplexityInputs:
     if samples.numeric:
         scaled = np.nan_to_num(StandardScaler().fit_transform(samples.matrix))
         radius = float(np.linalg.norm(scaled, axis=1).max()) or 1.0
-    if isinstance(learner, Network) and learner.make_net is None:
-        return ComplexityInputs(radius, len(learner.hidden) + 1)
-    return ComplexityInputs(radius, 1)
+    widths = capabilities_of(learner).hidden_widths
+    return ComplexityInputs(radius, 1 if widths is None else len(widths) + 1)
 
 
 def target_weights(d: Difficulty, which: str) -> np.ndarray:

@@ -18,8 +18,8 @@ from torch import Tensor
 from hardsight.data import Samples
 from hardsight.errors import LearnerError, first_line
 from hardsight.estimation.backends import Backend
-from hardsight.learners import Learner, Tick, View
-from hardsight.learners.base import shared
+from hardsight.learners import Learner, OnProgress, Predictions
+from hardsight.learners.base import as_tensor
 from hardsight.measures.held_out import Loss, loss_of
 from hardsight.resampling.plan import Plan
 
@@ -66,7 +66,7 @@ def train(
     plan: Plan,
     loss: Loss,
     backend: Backend,
-    tick: Tick,
+    tick: OnProgress,
 ) -> Arms:
     """Train a plan once without weights, and once with each of ``weights``.
 
@@ -101,22 +101,22 @@ class _Heard:
     """Collects what one arm says, view by view."""
 
     def __init__(self, samples: Samples, loss: Loss) -> None:
-        self._labels = shared(samples.labels)
+        self._labels = as_tensor(samples.labels)
         self._classes = None if samples.classes is None else len(samples.classes)
         self._loss, self._ids = loss, samples.ids
         self._rows: list[np.ndarray] = []
         self._said: list[Said] = []
 
-    def add(self, view: View, name: str) -> None:
+    def add(self, view: Predictions, name: str) -> None:
         labels, rows = self._labels[view.rows], view.rows.numpy()
-        losses = loss_of(self._loss, view.predictions, labels, self._classes).numpy()
+        losses = loss_of(self._loss, view.values, labels, self._classes).numpy()
         if not np.isfinite(losses).all():
             odd = self._ids[rows[np.flatnonzero(~np.isfinite(losses))[0]]].item()
             raise LearnerError(
                 f"{name} predicts no number for sample {odd!r} when trained with weights: scale the features, clip the "
                 "weights, or use another learner"
             )
-        margin = _margins(view.predictions, labels) if self._classes else np.full(len(rows), np.nan)
+        margin = _margins(view.values, labels) if self._classes else np.full(len(rows), np.nan)
         right = np.where(np.isnan(margin), np.nan, margin > 0)
         self._rows.append(rows)
         self._said.append(Said(losses, right, margin))
@@ -136,7 +136,9 @@ def _margins(log_prob: Tensor, labels: Tensor) -> np.ndarray:
     return found
 
 
-def _views(learner: Learner, samples: Samples, parts: Sequence[Plan], backend: Backend, tick: Tick) -> Iterator[View]:
+def _views(
+    learner: Learner, samples: Samples, parts: Sequence[Plan], backend: Backend, tick: OnProgress
+) -> Iterator[Predictions]:
     with closing(backend.carry(learner, samples, parts, tick)) as carried:
         for _ in parts:
             yield from next(carried)

@@ -23,7 +23,7 @@ from hardsight.errors import HardsightError, HardsightWarning, InputError
 from hardsight.estimation.measure import measure
 from hardsight.integrations._sklearn_fit import fit_weighted
 from hardsight.integrations._sklearn_samples import MeasurableRows
-from hardsight.learners import Estimator
+from hardsight.learners import SklearnModel
 from hardsight.validation import check_int
 from hardsight.weights import scheme as named
 from hardsight.weights import weigh
@@ -138,7 +138,7 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         base = self._base()
         learner = self.learner
         if learner is None:
-            learner = Estimator(self._wrapped(base, found), name=type(base).__name__)
+            learner = SklearnModel(self._wrapped(base, found), name=type(base).__name__)
         # Equal samples are groups already.
         measured = measure(
             found.samples,

@@ -1,23 +1,33 @@
-"""What trains the members: networks, scikit-learn style estimators, forests out of bag, closed forms; and their names."""
+"""Learners: networks, scikit-learn style estimators, out-of-bag forests, closed forms, Hugging Face models; and their names."""
+
+from typing import TYPE_CHECKING, Any
 
 from hardsight.learners import forked as forked
-from hardsight.learners.base import Divisible, InSample, Learner, Tick, View
-from hardsight.learners.forest_oob import OutOfBag
-from hardsight.learners.huggingface import HuggingFace
+from hardsight.learners.base import (
+    Capabilities,
+    Learner,
+    OnProgress,
+    Predictions,
+    TunableLength,
+    capabilities_of,
+)
+from hardsight.learners.forest_oob import ForestOOB
 from hardsight.learners.in_sample import InSampleLosses
 from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut
 from hardsight.learners.linear.logistic import Logistic
 from hardsight.learners.linear.ridge import Ridge
 from hardsight.learners.network.network import Network
-from hardsight.learners.registry import LEARNERS, choose
-from hardsight.learners.sklearn import Estimator
+from hardsight.learners.registry import LEARNERS, choose, weighted_learners
+from hardsight.learners.sklearn import SklearnModel
+
+if TYPE_CHECKING:
+    from hardsight.learners.huggingface import HuggingFace
 
 __all__ = [
     "LEARNERS",
-    "Divisible",
-    "Estimator",
+    "Capabilities",
+    "ForestOOB",
     "HuggingFace",
-    "InSample",
     "InSampleLosses",
     "KernelRidgeLeaveOneOut",
     "Learner",
@@ -25,9 +35,21 @@ __all__ = [
     "LogisticLeaveOneOut",
     "NeighboursLeaveOneOut",
     "Network",
-    "OutOfBag",
+    "OnProgress",
+    "Predictions",
     "Ridge",
-    "Tick",
-    "View",
+    "SklearnModel",
+    "TunableLength",
+    "capabilities_of",
     "choose",
+    "weighted_learners",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # The Hugging Face learner needs all schemes of weights, which no other learner does.
+    if name == "HuggingFace":
+        from hardsight.learners.huggingface import HuggingFace
+
+        return HuggingFace
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,14 +12,14 @@ from threadpoolctl import threadpool_limits
 
 from hardsight.data import Samples
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.base import Tick, View
+from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.sklearn import attempt, features_of, laplace, rows_of
 from hardsight.resampling.plan import Plan
 
 _FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor)
 
 
-class OutOfBag:
+class ForestOOB:
     """A random forest whose trees are the judges: one view is the mean of the trees that did not see the sample.
 
     One forest is grown a turn, and is one view. Bootstraps draw whole units (groups, duplicates), so that no tree
@@ -36,19 +36,18 @@ class OutOfBag:
     Breiman 1996, *Out-of-bag estimation*.
     """
 
-    splits_itself = True
-    takes_weights = True
+    capabilities = Capabilities(splits_itself=True, takes_weights=True)
 
     def __init__(self, forest: Any, *, numbers: bool = False) -> None:
         if not isinstance(forest, _FORESTS):
             raise InputError(
-                f"OutOfBag needs a RandomForest or ExtraTrees of scikit-learn. Got {type(forest).__name__}: "
+                f"ForestOOB needs a RandomForest or ExtraTrees of scikit-learn. Got {type(forest).__name__}: "
                 "pass it as the learner itself, to be judged by folds"
             )
         for name in ("class_weight", "max_samples"):
             if getattr(forest, name, None) is not None:
                 raise InputError(
-                    f"OutOfBag cannot honour {name}, because it draws the bags itself: leave it out, or pass the forest as "
+                    f"ForestOOB cannot honour {name}, because it draws the bags itself: leave it out, or pass the forest as "
                     "the learner itself, to be judged by folds"
                 )
         self.forest, self.numbers = forest, numbers
@@ -58,12 +57,12 @@ class OutOfBag:
         """The forest with its changed parameters, on one line."""
         return f"{' '.join(repr(self.forest).split())}, out of bag; zero probabilities smoothed by Laplace's rule"
 
-    def models(self, plan: Plan) -> int:
+    def n_models(self, plan: Plan) -> int:
         """Trees of all forests."""
         return len(plan.repeat_indices) * int(self.forest.n_estimators)
 
-    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
-        """See :meth:`Learner.views`."""
+    def fit_predict(self, samples: Samples, plan: Plan, tick: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`."""
         if is_regressor(self.forest) != samples.regression:
             kind = "numbers to predict" if samples.regression else "classes"
             raise InputError(f"{type(self.forest).__name__} does not fit labels that are {kind}: use its twin")
@@ -71,7 +70,7 @@ class OutOfBag:
         for forest in plan.repeat_indices:
             yield self._view(samples, features, plan, forest, tick)
 
-    def _view(self, samples: Samples, features: Any, plan: Plan, forest: int, tick: Tick) -> View:
+    def _view(self, samples: Samples, features: Any, plan: Plan, forest: int, tick: OnProgress) -> Predictions:
         outputs = 1 if samples.classes is None else len(samples.classes)
         total, judges = np.zeros((len(samples), outputs)), np.zeros(len(samples))
         template = clone(self.forest.estimator).set_params(
@@ -94,9 +93,9 @@ class OutOfBag:
         mean = total / judges[:, None]
         rows = torch.arange(len(samples))
         if samples.regression:
-            return View(rows, torch.from_numpy(mean[:, 0]), forest)
+            return Predictions(rows, torch.from_numpy(mean[:, 0]), forest)
         with np.errstate(divide="ignore"):
-            return View(rows, torch.from_numpy(laplace(np.log(mean), len(samples))), forest)
+            return Predictions(rows, torch.from_numpy(laplace(np.log(mean), len(samples))), forest)
 
 
 def _grow(

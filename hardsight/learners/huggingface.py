@@ -17,7 +17,7 @@ from torch import Tensor
 from hardsight.data import Samples
 from hardsight.data.from_hf_rows import DatasetRows
 from hardsight.errors import InputError, LearnerError, first_line
-from hardsight.learners.base import Tick, View
+from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.network.seeds import restored, stream
 from hardsight.learners.sklearn import leveled
 from hardsight.resampling.plan import Member, Plan
@@ -73,12 +73,6 @@ class HuggingFace:
         InputError: transformers or accelerate is not installed, or an argument is of a wrong kind.
     """
 
-    splits_itself = False
-    divisible = True
-    reads_items = True
-    # A forward pass of every sample for every member.
-    in_sample_is_cheap = False
-
     def __init__(
         self,
         model_init: Callable[..., Any],
@@ -100,16 +94,22 @@ class HuggingFace:
             raise InputError(f"trainer must be a subclass of transformers.Trainer. Got {trainer!r}")
         self.model_init, self.args, self.collator, self.processing_class = model_init, args, collator, processing_class
         self.sequence, self.trainer = sequence, trainer
-        self.loss_name = "per-token log" if sequence == "mean" else "sequence log"
         self.name = f"Hugging Face {getattr(model_init, '__name__', 'model')}"
 
     @property
-    def takes_weights(self) -> bool:
-        """Whether members can be trained by the weights of samples: where the loss is the one that is weighted."""
-        plain: Any = _transformers().Trainer
-        kind: Any = self.trainer or plain
-        own = kind.compute_loss is not plain.compute_loss
-        return not own and not self.args.label_smoothing_factor
+    def capabilities(self) -> Capabilities:
+        """What it can do. It takes weights unless its loss is one that cannot be weighted."""
+        default: Any = _transformers().Trainer
+        trainer: Any = self.trainer or default
+        custom_loss = trainer.compute_loss is not default.compute_loss
+        # In-sample predictions are a forward pass of every sample for every member.
+        return Capabilities(
+            takes_weights=not custom_loss and not self.args.label_smoothing_factor,
+            divisible=True,
+            predicts_in_sample=True,
+            reads_items=True,
+            loss_name="per-token log" if self.sequence == "mean" else "sequence log",
+        )
 
     def describe(self) -> str:
         """The recipe in a line."""
@@ -117,12 +117,12 @@ class HuggingFace:
         own = "" if self.trainer is None else f" by {self.trainer.__name__}"
         return f"{self.name}{own}: {told}; sequences by the {self.sequence} of their tokens"
 
-    def models(self, plan: Plan) -> int:
+    def n_models(self, plan: Plan) -> int:
         """One a member."""
         return plan.n_models
 
-    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
-        """See :meth:`Learner.views`."""
+    def fit_predict(self, samples: Samples, plan: Plan, tick: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`."""
         items = samples.features
         if not isinstance(items, DatasetRows):
             raise InputError(f"{self.name} reads a Hugging Face dataset: give hs.measure the dataset itself")
@@ -146,7 +146,7 @@ class HuggingFace:
         member: Member,
         folder: str,
         before: weakref.ref[Any] | None,
-    ) -> tuple[list[View], weakref.ref[Any]]:
+    ) -> tuple[list[Predictions], weakref.ref[Any]]:
         """What one member says, and its model, which none after it may be."""
         model = self._built(stream(member.seed, "weights"))
         if before is not None and before() is model:
@@ -158,7 +158,7 @@ class HuggingFace:
         trainer.train()
         parts = [(member.held_out, False), *([(member.train, True)] if plan.in_sample else [])]
         found = [
-            View(torch.from_numpy(at), self._judged(trainer, items, samples, at), member.round, seen)
+            Predictions(torch.from_numpy(at), self._judged(trainer, items, samples, at), member.round, seen)
             for at, seen in parts
         ]
         return found, weakref.ref(model)

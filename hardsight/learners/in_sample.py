@@ -1,4 +1,4 @@
-"""In-sample views with nothing more in them than a run keeps."""
+"""In-sample predictions reduced to the losses that a run keeps of them."""
 
 from collections.abc import Iterator
 
@@ -8,47 +8,47 @@ from torch import Tensor
 
 from hardsight.data import Samples
 from hardsight.io.memmap import blocks
-from hardsight.learners.base import Learner, Tick, View, shared
+from hardsight.learners.base import Learner, OnProgress, Predictions, as_tensor, capabilities_of
 from hardsight.measures.held_out import Loss, loss_of
 from hardsight.resampling.plan import Plan
 
 
 class InSampleLosses:
-    """A learner of classes whose in-sample views hold the loss of every row, ``(row,)``, in place of its predictions.
+    """A learner of classes whose in-sample predictions are replaced by the loss of every row, ``(row,)``.
 
-    They are the larger part of all views. A worker that sends only their losses sends, and everybody holds, the less of
-    them the more classes there are.
+    In-sample predictions are the larger part of all predictions. A worker that sends only their losses sends less, and
+    the more classes there are, the less memory everybody needs.
 
     Args:
-        learner: who trains.
-        loss: of the in-sample views.
+        learner: trains and predicts.
+        loss: of the in-sample predictions.
     """
 
     def __init__(self, learner: Learner, loss: Loss) -> None:
         self.learner, self.loss = learner, loss
-        self.name, self.splits_itself = learner.name, learner.splits_itself
-        self.divisible: bool = getattr(learner, "divisible", False)
+        self.name = learner.name
+        self.capabilities = capabilities_of(learner)
 
-    def models(self, plan: Plan) -> int:
-        """See :meth:`Learner.models`."""
-        return self.learner.models(plan)
+    def n_models(self, plan: Plan) -> int:
+        """See :meth:`Learner.n_models`."""
+        return self.learner.n_models(plan)
 
     def describe(self) -> str:
         """See :meth:`Learner.describe`."""
         return self.learner.describe()
 
-    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
-        """See :meth:`Learner.views`; a view with predictions that are no numbers is left as it is."""
-        labels, classes = shared(samples.labels), len(samples.classes or ())
-        for view in self.learner.views(samples, plan, tick):
-            losses = self._losses(view, labels, classes) if view.seen else None
-            yield view if losses is None else view._replace(predictions=losses)
+    def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`; in-sample predictions that are not finite are left as they are."""
+        labels, classes = as_tensor(samples.labels), len(samples.classes or ())
+        for predictions in self.learner.fit_predict(samples, plan, on_progress):
+            losses = self._losses(predictions, labels, classes) if predictions.in_sample else None
+            yield predictions if losses is None else predictions._replace(values=losses)
 
-    def _losses(self, view: View, labels: Tensor, classes: int) -> Float64[Tensor, " row"] | None:
-        losses = torch.empty(len(view.rows), dtype=torch.float64)
-        for at in blocks(len(losses), classes):
-            predictions = view.predictions[at]
-            if not predictions.isfinite().all():
+    def _losses(self, predictions: Predictions, labels: Tensor, classes: int) -> Float64[Tensor, " row"] | None:
+        losses = torch.empty(len(predictions.rows), dtype=torch.float64)
+        for block in blocks(len(losses), classes):
+            values = predictions.values[block]
+            if not values.isfinite().all():
                 return None
-            losses[at] = loss_of(self.loss, predictions, labels[view.rows[at]], classes)
+            losses[block] = loss_of(self.loss, values, labels[predictions.rows[block]], classes)
         return losses

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hardsight.data import Samples
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.learners.base import Tick, View
+from hardsight.learners.base import OnProgress, Predictions
 from hardsight.learners.linear.lbfgs import Objective, minimise
 from hardsight.learners.linear.ridge import probabilities, scaled, targets_of
 from hardsight.learners.linear.softmax import Parts, losses
@@ -71,7 +71,6 @@ class LogisticLeaveOneOut:
     """
 
     name = "logistic leave-one-out"
-    splits_itself = False
 
     def __init__(self, penalty: float = 10.0) -> None:
         self.penalty = _positive("penalty", penalty)
@@ -83,12 +82,12 @@ class LogisticLeaveOneOut:
             f"and by refits where that moves a logit by more than {FAR:g}"
         )
 
-    def models(self, plan: Plan) -> int:
+    def n_models(self, plan: Plan) -> int:
         """Models whose predictions are computed; one is fitted."""
         return plan.n_models
 
-    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
-        """See :meth:`Learner.views`.
+    def fit_predict(self, samples: Samples, plan: Plan, tick: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`.
 
         Raises:
             InputError: numbers to predict, splits that are not leave-one-out, or too many features times classes.
@@ -128,7 +127,6 @@ class NeighboursLeaveOneOut:
     """
 
     name = "neighbours leave-one-out"
-    splits_itself = False
 
     def __init__(self, neighbours: int = 10) -> None:
         self.neighbours = check_int("neighbours", neighbours, 1)
@@ -137,12 +135,12 @@ class NeighboursLeaveOneOut:
         """The recipe in a line."""
         return f"{self.neighbours} nearest neighbours; zero probabilities smoothed by Laplace's rule"
 
-    def models(self, plan: Plan) -> int:
+    def n_models(self, plan: Plan) -> int:
         """Models whose predictions are computed; none is fitted."""
         return plan.n_models
 
-    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
-        """See :meth:`Learner.views`.
+    def fit_predict(self, samples: Samples, plan: Plan, tick: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`.
 
         Raises:
             InputError: splits that are not leave-one-out, or too few samples outside a unit.
@@ -179,7 +177,6 @@ class KernelRidgeLeaveOneOut:
     """
 
     name = "kernel ridge leave-one-out"
-    splits_itself = False
 
     def __init__(self, penalty: float = 1.0, gamma: float | None = None) -> None:
         self.penalty = _positive("penalty", penalty)
@@ -190,12 +187,12 @@ class KernelRidgeLeaveOneOut:
         gamma = "1/features" if self.gamma is None else f"{self.gamma:g}"
         return f"kernel ridge, Gaussian kernel, gamma {gamma}, penalty {self.penalty:g}, exact leave-one-out"
 
-    def models(self, plan: Plan) -> int:
+    def n_models(self, plan: Plan) -> int:
         """Models whose predictions are computed; one is fitted."""
         return plan.n_models
 
-    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
-        """See :meth:`Learner.views`.
+    def fit_predict(self, samples: Samples, plan: Plan, tick: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`.
 
         Raises:
             InputError: splits that are not leave-one-out, or too many samples.
@@ -527,7 +524,7 @@ def _parts(rows: np.ndarray, numbers: int) -> Iterator[np.ndarray]:
         yield rows[start : start + many]
 
 
-def _views(name: str, plan: Plan, tick: Tick, judge: Callable[[], Tensor]) -> Iterator[View]:
+def _views(name: str, plan: Plan, tick: OnProgress, judge: Callable[[], Tensor]) -> Iterator[Predictions]:
     """One view of every sample a turn, the same each time, since nothing is drawn."""
     predictions: Tensor | None = None
     for turn in plan.repeat_indices:
@@ -538,7 +535,7 @@ def _views(name: str, plan: Plan, tick: Tick, judge: Callable[[], Tensor]) -> It
             )
         predictions = judge() if predictions is None else predictions
         tick(drawn.n_models)
-        yield View(torch.arange(len(plan.blocks)), predictions, turn)
+        yield Predictions(torch.arange(len(plan.blocks)), predictions, turn)
 
 
 def _one_out(drawn: Round, units: np.ndarray) -> bool:

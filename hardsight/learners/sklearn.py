@@ -16,13 +16,13 @@ from torch import Tensor
 
 from hardsight.data import Samples
 from hardsight.errors import InputError, LearnerError, first_line
-from hardsight.learners.base import Tick, View
+from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.resampling.plan import Member, Plan
 
 T = TypeVar("T")
 
 
-class Estimator:
+class SklearnModel:
     """A scikit-learn style estimator, cloned, seeded and fitted anew for every member, preprocessing included.
 
     It is given the features as they came (a DataFrame with its columns, an array, an array of strings), so a Pipeline
@@ -38,11 +38,6 @@ class Estimator:
         InputError: no ``fit``, or neither ``predict_proba`` nor ``predict``.
     """
 
-    splits_itself = False
-    divisible = True
-    # Some predict in no time (a linear model), some take longer for it than to fit (nearest neighbours).
-    in_sample_is_cheap = False
-
     def __init__(self, estimator: Any, *, name: str | None = None, numbers: bool = False) -> None:
         if isinstance(estimator, type):
             raise InputError(f"learner must be an estimator, not a class: write {estimator.__name__}() with brackets")
@@ -52,18 +47,21 @@ class Estimator:
             )
         self.estimator, self.numbers = estimator, numbers
         self.name = name or type(estimator).__name__
-        self.takes_weights = weight_argument(estimator) is not None
+        # In-sample predictions take some estimators longer than the fit, such as nearest neighbours.
+        self.capabilities = Capabilities(
+            takes_weights=weight_argument(estimator) is not None, divisible=True, predicts_in_sample=True
+        )
 
     def describe(self) -> str:
         """The estimator with its changed parameters, on one line."""
         return f"{' '.join(repr(self.estimator).split())}; zero probabilities smoothed by Laplace's rule"
 
-    def models(self, plan: Plan) -> int:
+    def n_models(self, plan: Plan) -> int:
         """One a member."""
         return plan.n_models
 
-    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
-        """See :meth:`Learner.views`."""
+    def fit_predict(self, samples: Samples, plan: Plan, tick: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`."""
         self._check_task(samples)
         features = features_of(samples, numbers=self.numbers)
         outputs = 0 if samples.classes is None else len(samples.classes)
@@ -80,9 +78,9 @@ class Estimator:
                     member,
                     in_sample=plan.in_sample,
                 )
-                yield View(torch.from_numpy(member.held_out), held_out, member.round)
+                yield Predictions(torch.from_numpy(member.held_out), held_out, member.round)
                 if seen is not None:
-                    yield View(torch.from_numpy(member.train), seen, member.round, seen=True)
+                    yield Predictions(torch.from_numpy(member.train), seen, member.round, in_sample=True)
                 tick(1)
 
     def _check_task(self, samples: Samples) -> None:

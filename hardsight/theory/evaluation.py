@@ -29,8 +29,8 @@ def predictions(
     samples = Samples.of(np.concatenate([x, test_x]), labels, weights=both)
     fold = np.concatenate([np.full(n, -1), np.zeros(tests)]).astype(np.int32)
     plan = Plan([Round(fold, 1)], np.arange(n + tests), 1, seed)
-    (view,) = Network(**recipe).views(samples, plan, lambda _: None)
-    found: np.ndarray = view.predictions.numpy()[np.argsort(view.rows.numpy())]
+    (view,) = Network(**recipe).fit_predict(samples, plan, lambda _: None)
+    found: np.ndarray = view.values.numpy()[np.argsort(view.rows.numpy())]
     return found
 
 

@@ -34,7 +34,7 @@ from hardsight.estimation import backends
 from hardsight.estimation.backends import base as core
 from hardsight.estimation.backends import worker
 from hardsight.estimation.runner import Until, carry_out
-from hardsight.learners import InSampleLosses, NeighboursLeaveOneOut, View
+from hardsight.learners import InSampleLosses, NeighboursLeaveOneOut, Predictions, capabilities_of
 from hardsight.resampling.plan import Plan, Round, block_codes, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut
 
@@ -99,25 +99,25 @@ class Mortal(ClassifierMixin, BaseEstimator):
 class Odd:
     """A learner that is no estimator: says what went on where, and fails as it is told to."""
 
-    name, splits_itself = "odd", False
+    name = "odd"
 
     def __init__(self, fault=None, at=1):
         self.fault, self.at = fault, at
 
-    def models(self, plan):
+    def n_models(self, plan):
         return plan.n_models
 
     def describe(self):
         return "odd"
 
-    def views(self, samples, plan, tick):
+    def fit_predict(self, samples, plan, tick):
         for member in plan.members():
             if member.round == self.at and member.fold == 2 and self.fault is not None:
                 raise self.fault()
             rows = torch.from_numpy(member.held_out)
             warnings.warn(f"fold {member.fold}", HardsightWarning, stacklevel=2)
             tick(1)
-            yield View(rows, torch.zeros(len(rows), len(samples.classes), dtype=torch.float64), member.round)
+            yield Predictions(rows, torch.zeros(len(rows), len(samples.classes), dtype=torch.float64), member.round)
 
 
 class UnreachableError(Exception):
@@ -134,12 +134,12 @@ LEARNERS = {
     "own module, a closure": (lambda: hs.Network(lambda: nn.Sequential(nn.Linear(13, 9), nn.ReLU(), nn.Linear(9, 3)),
                                                  standardize=True, epochs=2), {"repeats": 2}),
     "estimator": (lambda: LogisticRegression(max_iter=3), {"repeats": 3}),
-    "forest": (lambda: hs.OutOfBag(RandomForestClassifier(20)), {"repeats": 3}),
+    "forest": (lambda: hs.ForestOOB(RandomForestClassifier(20)), {"repeats": 3}),
     "ridge": (hs.Ridge, {"repeats": 3}),
     "estimator, one out": (GaussianNB, {"splits": "loo", "loss": "zero-one"}),
     "neighbours, one out": (NeighboursLeaveOneOut, {"splits": "loo"}),
     "not divisible": (Odd, {"repeats": 3}),
-    "with in-sample losses": (lambda: hs.Estimator(GaussianNB()), {"repeats": 3, "adjusted": True}),
+    "with in-sample losses": (lambda: hs.SklearnModel(GaussianNB()), {"repeats": 3, "adjusted": True}),
     "ridge with in-sample losses": (hs.Ridge, {"repeats": 3, "adjusted": True, "loss": "brier"}),
     "numbers with in-sample losses": (hs.Ridge, {"repeats": 3, "adjusted": True, "task": "regression"}),
 }  # fmt: skip
@@ -178,7 +178,7 @@ def test_in_sample_losses_are_the_same_with_a_record_of_all_predictions(where, l
     samples = Samples.of(X, Y)
     units = block_codes(len(X))
     plan = Plan(KFold(5, 3).split(samples.labels, units, split_seed(0)), units, 3, 0, in_sample=True)
-    learner, workers = hs.Estimator(GaussianNB()), backends.choose(**where)
+    learner, workers = hs.SklearnModel(GaussianNB()), backends.choose(**where)
     here, there = hs.Record(members=True), hs.Record(members=True)
     run = partial(carry_out, learner, samples, plan, Until(loss=loss), lambda _: None)
     runs = [run(), run(own=here), run(backend=workers), run(backend=workers, own=there)]
@@ -281,7 +281,7 @@ def test_faults_arrive_as_they_are(where):
 
 def test_the_first_fault_of_the_plan_is_told_whichever_comes_first(where):
     class Early(Odd):
-        def views(self, samples, plan, tick):
+        def fit_predict(self, samples, plan, tick):
             if plan.repeat_indices.start == 0:
                 time.sleep(0.5)
                 raise LearnerError("round 0")
@@ -303,7 +303,7 @@ def test_warnings_arrive_once_and_in_order(where):
 def test_what_cannot_be_sent_is_named(where):
     locked = LogisticRegression()
     locked.lock = threading.Lock()
-    learner = hs.Estimator(locked)
+    learner = hs.SklearnModel(locked)
     with pytest.raises(
         InputError, match=r"cannot be sent to other processes \(cannot pickle '_thread.lock' object\): keep"
     ):
@@ -412,7 +412,7 @@ def test_any_backend_will_do():
         """Trains the last turn first."""
 
         def carry(self, learner, samples, parts, tick):
-            every = [list(learner.views(samples, part, tick)) for part in reversed(parts)]
+            every = [list(learner.fit_predict(samples, part, tick)) for part in reversed(parts)]
             yield from reversed(every)
 
     how = {"learner": GaussianNB(), "repeats": 12}
@@ -455,7 +455,7 @@ def test_tasks_share_out_a_part(sizes, jobs, largest, members, data):
 
 
 def bytes_of(views):
-    return sum(view.rows.nbytes + view.predictions.nbytes for view in views)
+    return sum(view.rows.nbytes + view.values.nbytes for view in views)
 
 
 @pytest.mark.parametrize("in_sample", [False, True])
@@ -467,17 +467,17 @@ def test_the_bytes_of_the_largest_views(make, losses, in_sample):
     """Against the views themselves, of folds that are unequal and do not judge all samples."""
     samples, learner = Samples.of(X, Y), make()
     if isinstance(learner, RandomForestClassifier):
-        learner, rounds = hs.OutOfBag(learner), []
+        learner, rounds = hs.ForestOOB(learner), []
     else:
-        learner = learner if isinstance(learner, hs.Ridge) else hs.Estimator(learner)
+        learner = learner if isinstance(learner, hs.Ridge) else hs.SklearnModel(learner)
         drawn = np.random.default_rng(0).choice([-1, 0, 1, 2], len(X), p=[0.2, 0.5, 0.2, 0.1]).astype(np.int32)
         rounds = [Round(drawn, 3), Round((np.arange(len(X)) % 4).astype(np.int32), 4)]
     in_sample = in_sample and bool(rounds)
     plan = Plan(rounds, np.arange(len(X)), 2, 0, in_sample=in_sample)
     used = InSampleLosses(learner, "log") if losses else learner
-    members = getattr(learner, "divisible", False)
+    members = capabilities_of(learner).divisible
     tasks = [plan.select(range(1), range(k, k + 1)) for k in range(3)] if members else [plan.select(range(1))]
-    found = max(bytes_of(used.views(samples, task, lambda _: None)) for task in tasks)
+    found = max(bytes_of(used.fit_predict(samples, task, lambda _: None)) for task in tasks)
     assert core.largest_views(plan.select(range(1)), 3, 1 if losses else 3, members=members) == found
     both = core.largest_views(plan.select(range(2)), 3, 1 if losses else 3, members=members)
     second = core.largest_views(plan.select(range(1, 2)), 3, 1 if losses else 3, members=members)
@@ -491,7 +491,7 @@ def test_workers_are_given_as_many_members_as_there_is_room_for(monkeypatch, los
     plan = Plan(KFold(5, 4).split(samples.labels, units, split_seed(0)), units, 4, 0, in_sample=True)
     # 36 rows of a fold at most, the others in-sample.
     largest = 8 * (36 * 4 + 142 * (2 if losses else 4))
-    learner = hs.Estimator(GaussianNB())
+    learner = hs.SklearnModel(GaussianNB())
     learner = InSampleLosses(learner, "log") if losses else learner
     windows, sizes = [], []
 
@@ -614,11 +614,11 @@ def test_a_member_of_a_slice_is_the_member_of_the_whole():
     units = block_codes(len(KINDS))
     plan = Plan(LeaveOneOut().split(samples.labels, units, split_seed(0)), units, 1, 0)
     network = hs.Network(epochs=1)
-    some = list(network.views(samples, plan.select(range(1), range(10, 23)), lambda _: None))
-    one = [next(network.views(samples, plan.select(range(1), range(k, k + 1)), lambda _: None)) for k in (10, 22)]
+    some = list(network.fit_predict(samples, plan.select(range(1), range(10, 23)), lambda _: None))
+    one = [next(network.fit_predict(samples, plan.select(range(1), range(k, k + 1)), lambda _: None)) for k in (10, 22)]
     assert len(some) == 13
-    assert torch.equal(some[0].predictions, one[0].predictions)
-    assert torch.equal(some[12].predictions, one[1].predictions)
+    assert torch.equal(some[0].values, one[0].values)
+    assert torch.equal(some[12].values, one[1].values)
 
 
 # --- packing -----------------------------------------------------------------------------------
@@ -638,7 +638,7 @@ def test_views_are_let_go_as_they_are_read():
         view = next(views)
         assert len(result) == left
         # They can be written to, as those of this process can.
-        view.predictions[:] = 1.0
+        view.values[:] = 1.0
     with pytest.raises(LearnerError, match="no more"):
         next(views)
 

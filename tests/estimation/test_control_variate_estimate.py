@@ -15,7 +15,7 @@ import hardsight as hs
 from hardsight.cli import main
 from hardsight.cli.summary import machine
 from hardsight.errors import InputError
-from hardsight.learners import InSample
+from hardsight.learners import NeighboursLeaveOneOut, capabilities_of
 from hardsight.reporting.report.summary import findings
 
 X, Y = load_wine(return_X_y=True)
@@ -102,9 +102,9 @@ def test_it_is_not_tried_where_it_may_be_dear():
 
 
 def test_learners_that_offer_it():
-    assert isinstance(hs.Network(), InSample)
-    assert isinstance(hs.Ridge(), InSample)
-    assert not isinstance(hs.learners.NeighboursLeaveOneOut(), InSample)
+    assert capabilities_of(hs.Network()).predicts_in_sample
+    assert capabilities_of(hs.Ridge()).predicts_in_sample
+    assert not capabilities_of(NeighboursLeaveOneOut()).predicts_in_sample
 
 
 def test_numbers_to_predict():

@@ -17,7 +17,7 @@ from support.untyped_calls import printed
 import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import HardsightWarning, InputError
-from hardsight.learners import LEARNERS, View
+from hardsight.learners import LEARNERS, Predictions
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))
@@ -28,24 +28,24 @@ NAMES = np.array(["cat", "dog", "owl"])[Y]
 class Spy:
     """A learner that answers by rule and remembers which ids it was trained on and which it judged."""
 
-    name, splits_itself = "spy", False
+    name = "spy"
 
     def __init__(self, answer=None):
         self.answer = answer or by_id
         self.seen = []
         self.plan = None
 
-    def models(self, plan):
+    def n_models(self, plan):
         return plan.n_models
 
     def describe(self):
         return "a spy"
 
-    def views(self, samples, plan, tick):
+    def fit_predict(self, samples, plan, tick):
         self.plan = plan
         for member in plan.members():
             self.seen.append((samples.ids[member.train], samples.ids[member.held_out]))
-            yield View(torch.from_numpy(member.held_out), self.answer(samples, member), member.round)
+            yield Predictions(torch.from_numpy(member.held_out), self.answer(samples, member), member.round)
             tick(1)
 
 

@@ -22,7 +22,7 @@ from hardsight import Samples
 from hardsight.errors import InputError, LearnerError
 from hardsight.estimation.checkpoint import Checkpoint
 from hardsight.estimation.runner import Until, carry_out
-from hardsight.learners import View
+from hardsight.learners import Predictions
 from hardsight.measures import reliability
 from hardsight.measures.held_out import HeldOut
 from hardsight.resampling.plan import Plan, block_codes, split_seed
@@ -34,18 +34,18 @@ X, Y = load_wine(return_X_y=True)
 class Noisy:
     """Answers a fixed difficulty by sample plus noise of its own for every member."""
 
-    name, splits_itself = "noisy", False
+    name = "noisy"
 
     def __init__(self, noise=1.0, die_at=None, warn=False):
         self.noise, self.die_at, self.warn, self.parts = noise, die_at, warn, []
 
-    def models(self, plan):
+    def n_models(self, plan):
         return plan.n_models
 
     def describe(self):
         return f"noise {self.noise}"
 
-    def views(self, samples, plan, tick):
+    def fit_predict(self, samples, plan, tick):
         self.parts.append(plan.repeat_indices)
         for member in plan.members():
             if member.round == self.die_at:
@@ -56,7 +56,7 @@ class Noisy:
             own = np.sin(np.asarray(samples.ids[rows], dtype=np.float64) * 1.7) * 2
             noise = np.random.default_rng(member.seed).normal(size=len(rows)) * self.noise
             logit = torch.from_numpy(own + noise)
-            yield View(torch.from_numpy(rows), torch.stack([-logit, logit], dim=1), member.round)
+            yield Predictions(torch.from_numpy(rows), torch.stack([-logit, logit], dim=1), member.round)
             tick(1)
 
 
@@ -166,7 +166,7 @@ def test_more_members_than_one_part_change_nothing():
     samples, plan = planned(12)
     parts, one = Noisy(), Noisy()
     many = carry_out(parts, samples, plan, Until(), silent).record
-    views = (view[:3] for view in one.views(samples, plan, silent))
+    views = (view[:3] for view in one.fit_predict(samples, plan, silent))
     whole = HeldOut.of(torch.from_numpy(samples.labels), 2, views)
     assert len(parts.parts) > len(one.parts) == 1
     assert torch.equal(many.decompose("log").error, whole.decompose("log").error)
@@ -274,10 +274,10 @@ def test_a_checkpoint_that_cannot_be_written_is_said_at_once(tmp_path):
 
 def test_a_failing_model_leaves_the_checkpoint_of_the_parts_before(tmp_path):
     class Failing(Noisy):
-        def views(self, samples, plan, tick):
-            for view in super().views(samples, plan, tick):
-                bad = view.turn == 6
-                yield view._replace(predictions=view.predictions * torch.nan) if bad else view
+        def fit_predict(self, samples, plan, tick):
+            for view in super().fit_predict(samples, plan, tick):
+                bad = view.repeat == 6
+                yield view._replace(values=view.values * torch.nan) if bad else view
 
     samples, plan = planned(10)
     checkpoint = Checkpoint(tmp_path / "p.npz", {})

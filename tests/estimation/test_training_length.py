@@ -377,12 +377,12 @@ def test_the_command(tmp_path):
 def test_length_is_a_factor_on_the_steps():
     assert [Network(length=k).steps(800) for k in (1 / 3, 1, 2.5)] == [134, 400, 1000]
     assert Network(length=2).steps(64_000) == 40_000
-    assert Network(hidden=(5,)).of_length(3).describe().count("perceptron 5, ") == 1
-    assert "3 × as many passes as the data needs" in Network().of_length(3.0).describe()
-    assert "1/3 × as many passes" in Network().of_length(1 / 3).describe()
+    assert Network(hidden=(5,)).with_length(3).describe().count("perceptron 5, ") == 1
+    assert "3 × as many passes as the data needs" in Network().with_length(3.0).describe()
+    assert "1/3 × as many passes" in Network().with_length(1 / 3).describe()
     assert "batch 64, as many passes" in Network().describe()
     base = Network()
-    assert base.of_length(9).length == 9
+    assert base.with_length(9).length == 9
     assert base.length == 1
 
 
@@ -391,7 +391,7 @@ def test_a_longer_network_takes_more_steps():
     plan = Plan(hs.KFold(2, 2).split(Y, block_codes(len(X)), np.random.SeedSequence(0)), block_codes(len(X)), 2, 0)
 
     def predictions(network):
-        return [view.predictions.numpy() for view in network.views(samples, plan, lambda _: None)]
+        return [view.values.numpy() for view in network.fit_predict(samples, plan, lambda _: None)]
 
     # 89 samples in batches of 64: 288 passes are 400 steps.
     for one, other in zip(predictions(Network(length=0.1)), predictions(Network(epochs=29)), strict=True):

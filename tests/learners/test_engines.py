@@ -33,7 +33,7 @@ def kinked():
 
 def held_out(make, engine, **more):
     network = hs.Network(make, epochs=3, engine=engine, standardize=True, **more)
-    return torch.cat([view.predictions for view in network.views(SAMPLES, PLAN, lambda _: None)])
+    return torch.cat([view.values for view in network.fit_predict(SAMPLES, PLAN, lambda _: None)])
 
 
 def job(**changed):
@@ -61,7 +61,7 @@ def test_compiled_steps_weigh_samples_and_fit_targets():
 
     def found(engine):
         network = hs.Network(hidden=(8,), epochs=3, engine=engine)
-        return torch.cat([view.predictions for view in network.views(weighted, plan, lambda _: None)])
+        return torch.cat([view.values for view in network.fit_predict(weighted, plan, lambda _: None)])
 
     torch.testing.assert_close(found("compiled"), found("stacked"), rtol=1e-4, atol=1e-4)
 
@@ -79,8 +79,8 @@ def test_images_find_the_same_natively():
     for standardize in (False, True):
         native_, stacked, alone = (
             torch.cat([
-                view.predictions
-                for view in hs.Network(colours, epochs=4, engine=engine, standardize=standardize).views(
+                view.values
+                for view in hs.Network(colours, epochs=4, engine=engine, standardize=standardize).fit_predict(
                     images, plan, lambda _: None
                 )
             ])

@@ -237,7 +237,7 @@ def test_a_loss_of_ones_own_cannot_be_weighted(tmp_path):
         hs.HuggingFace(bert, smooth, processing_class=tokenizer()),
         hs.HuggingFace(bert, arguments(tmp_path), processing_class=tokenizer(), trainer=OwnLoss),
     ):
-        assert not learner.takes_weights
+        assert not learner.capabilities.takes_weights
         refused("cannot weigh its training samples", reviews(12), learner, weights=[1.0] * 12)
         refused("cannot weigh its training samples", reviews(12), learner, refine=True)
 
@@ -292,11 +292,11 @@ def test_what_becomes_of_a_member_does_not_depend_on_the_others(args):
     rounds = hs.KFold(3, 2).split(None, block_codes(12), split_seed(0))
     plan = Plan(rounds, block_codes(12), 2, 0)
     learner = language(gpt2, args)
-    every = list(learner.views(samples, plan, lambda _: None))
-    alone = list(learner.views(samples, plan.select(range(1, 2), range(1, 2)), lambda _: None))
+    every = list(learner.fit_predict(samples, plan, lambda _: None))
+    alone = list(learner.fit_predict(samples, plan.select(range(1, 2), range(1, 2)), lambda _: None))
     assert len(every) == 6
     assert torch.equal(alone[0].rows, every[4].rows)
-    assert torch.equal(alone[0].predictions, every[4].predictions)
+    assert torch.equal(alone[0].values, every[4].values)
 
 
 def test_a_run_goes_on_where_it_was_stopped_and_adjusts(args, tmp_path, monkeypatch):

@@ -13,7 +13,12 @@ import hardsight as hs
 from hardsight import Samples
 from hardsight.cli.demo_data import flip
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.learners import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut, leave_one_out
+from hardsight.learners import (
+    KernelRidgeLeaveOneOut,
+    LogisticLeaveOneOut,
+    NeighboursLeaveOneOut,
+    leave_one_out,
+)
 from hardsight.learners.leave_one_out import kernel_ridge, logistic, neighbours
 from hardsight.learners.linear.ridge import scaled
 from hardsight.resampling.plan import Plan, Round, block_codes, split_seed
@@ -61,9 +66,9 @@ def one_out(units, repeats=1):
 
 
 def view(learner, samples, units):
-    (found,) = learner.views(samples, one_out(units), lambda _: None)
+    (found,) = learner.fit_predict(samples, one_out(units), lambda _: None)
     np.testing.assert_array_equal(found.rows, np.arange(len(units)))
-    return found.predictions.numpy()
+    return found.values.numpy()
 
 
 # Measured: largest difference of a loss and of a label's probability, the losses themselves reaching 3 to 8.
@@ -258,12 +263,12 @@ def test_a_unit_never_judges_itself(learner):
 def test_ticks_repeats_and_recipes(learner):
     done: list[float] = []
     plan = one_out(GROUPS, 3)
-    first, second = learner.views(Samples.of(WINE, WINE_LABELS), plan.select(range(1, 3)), done.append)
+    first, second = learner.fit_predict(Samples.of(WINE, WINE_LABELS), plan.select(range(1, 3)), done.append)
     assert (first.turn, second.turn) == (1, 2)
-    torch.testing.assert_close(first.predictions, second.predictions, rtol=0, atol=0)
-    assert sum(done) == learner.models(plan.select(range(1, 3))) == 2 * (GROUPS.max() + 1)
-    torch.testing.assert_close(first.predictions.exp().sum(1), torch.ones(120, dtype=torch.float64))
-    assert not learner.splits_itself
+    torch.testing.assert_close(first.values, second.values, rtol=0, atol=0)
+    assert sum(done) == learner.n_models(plan.select(range(1, 3))) == 2 * (GROUPS.max() + 1)
+    torch.testing.assert_close(first.values.exp().sum(1), torch.ones(120, dtype=torch.float64))
+    assert capabilities_of(learner) == Capabilities()
 
 
 def test_recipes_name_every_setting():
@@ -286,7 +291,7 @@ def test_recipes_name_every_setting():
 )
 def test_other_splits_are_refused(learner, drawn):
     with pytest.raises(InputError, match=r"fitted without it: use splits='loo' \(--splits loo\)"):
-        list(learner.views(Samples.of(WINE, WINE_LABELS), Plan([drawn], GROUPS, 1, 0), lambda _: None))
+        list(learner.fit_predict(Samples.of(WINE, WINE_LABELS), Plan([drawn], GROUPS, 1, 0), lambda _: None))
 
 
 @pytest.mark.parametrize("name", ["logistic-loo", "knn-loo", "kernel-loo"])

@@ -29,7 +29,7 @@ def planned(y, splits, units=None):
 
 
 def views(learner, samples, plan):
-    return [(v.rows.numpy(), v.predictions.numpy(), v.turn) for v in learner.views(samples, plan, lambda _: None)]
+    return [(v.rows.numpy(), v.values.numpy(), v.repeat) for v in learner.fit_predict(samples, plan, lambda _: None)]
 
 
 def refit(samples, member, penalty):

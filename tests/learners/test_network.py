@@ -33,7 +33,7 @@ def plan_of(samples, folds=3, repeats=2, seed=0, groups=None):
 
 
 def views(network, samples, plan):
-    return list(network.views(samples, plan, lambda _: None))
+    return list(network.fit_predict(samples, plan, lambda _: None))
 
 
 def one_at_a_time(
@@ -87,7 +87,7 @@ def one_at_a_time(
 def assert_same(found, expected, tolerance):
     assert len(found) == len(expected)
     for view, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(view.predictions, other, rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(view.values, other, rtol=tolerance, atol=tolerance)
 
 
 TORCH = ("stacked", "alone")
@@ -123,20 +123,20 @@ def test_in_sample_predictions_are_those_of_networks_trained_one_at_a_time(regre
     plan = plan_of(samples)
     recipe = {"epochs": 3, "batch_size": 16}
     both = views(hs.Network(**recipe), samples, replace(plan, in_sample=True))
-    seen = [view for view in both if view.seen]
+    seen = [view for view in both if view.in_sample]
     assert_same(seen, one_at_a_time(samples, plan, **recipe, part="train"), 1e-5)
     for view, member in zip(seen, plan.members(), strict=True):
         np.testing.assert_array_equal(view.rows, member.train)
-        assert view.turn == member.round
+        assert view.repeat == member.round
     without = views(hs.Network(**recipe), samples, plan)
-    for view, other in zip([v for v in both if not v.seen], without, strict=True):
-        assert torch.equal(view.predictions, other.predictions)
+    for view, other in zip([v for v in both if not v.in_sample], without, strict=True):
+        assert torch.equal(view.values, other.values)
 
 
 def test_judging_training_samples_is_cheap_beside_ten_epochs():
-    assert hs.Network().in_sample_is_cheap
-    assert hs.Network(epochs=10).in_sample_is_cheap
-    assert not hs.Network(epochs=9).in_sample_is_cheap
+    assert hs.Network().capabilities.in_sample_is_cheap
+    assert hs.Network(epochs=10).capabilities.in_sample_is_cheap
+    assert not hs.Network(epochs=9).capabilities.in_sample_is_cheap
 
 
 @pytest.mark.parametrize("engine", ALL)
@@ -170,7 +170,7 @@ def test_whole_training_agrees_with_networks_trained_one_at_a_time(engine):
             total[rows] -= log_prob.gather(1, label[rows, None])[:, 0]
         return total
 
-    ours, theirs = error([view.predictions for view in found]), error(expected)
+    ours, theirs = error([view.values for view in found]), error(expected)
     assert spearmanr(ours, theirs).statistic > 0.99
     assert ours.mean().item() == pytest.approx(theirs.mean().item(), rel=0.02)
 
@@ -183,7 +183,7 @@ def test_chunks_do_not_matter(engine):
         views(hs.Network(epochs=10, members_at_once=k, engine=engine), samples, plan) for k in (1, 3, 8, None)
     )
     for other in (three, all_at_once, automatic):
-        assert_same(other, [view.predictions for view in alone], 1e-5)
+        assert_same(other, [view.values for view in alone], 1e-5)
 
 
 def test_members_differ_where_their_data_do_not():
@@ -237,8 +237,8 @@ def test_dropout_differs_between_members_and_rests_while_judging(together):
     found = views(hs.Network(Constant, epochs=2, members_at_once=together), samples, plan)
     for view in found:
         # No mask while judging: every sample gets the same answer.
-        assert (view.predictions == view.predictions[0]).all()
-    assert len({view.predictions[0, 0].item() for view in found}) == 4
+        assert (view.values == view.values[0]).all()
+    assert len({view.values[0, 0].item() for view in found}) == 4
 
 
 def test_convolutions_see_scaled_channels_first():
@@ -458,7 +458,7 @@ def test_networks_say_what_they_are():
 def test_ticks_add_up_to_the_models():
     samples, done = Samples.of(X, Y), []
     plan = plan_of(samples)
-    list(hs.Network(epochs=1, members_at_once=4).views(samples, plan, done.append))
+    list(hs.Network(epochs=1, members_at_once=4).fit_predict(samples, plan, done.append))
     assert sum(done) == pytest.approx(plan.n_models)
 
 
@@ -469,7 +469,7 @@ def test_one_step_of_training_keeps_its_sign():
     untouched = views(hs.Network(epochs=1, batch_size=512, learning_rate=1e-9, weight_decay=0.0), samples, plan)
     found = views(hs.Network(epochs=1, batch_size=512, learning_rate=1e-9), samples, plan)
     for a, b in zip(found, untouched, strict=True):
-        odds = [v.predictions - v.predictions.mean(1, keepdim=True) for v in (a, b)]
+        odds = [v.values - v.values.mean(1, keepdim=True) for v in (a, b)]
         assert np.corrcoef(odds[0].flatten(), odds[1].flatten())[0, 1] > 0.9
 
 

@@ -43,7 +43,7 @@ def plan_of(samples, folds=3, repeats=2):
 
 
 def predictions(network, samples, plan):
-    return [view.predictions for view in network.views(samples, plan, lambda _: None)]
+    return [view.values for view in network.fit_predict(samples, plan, lambda _: None)]
 
 
 def one_at_a_time(samples, plan, make, x, *, weights=None, augment=None, numbers="masks", standardize=False, sgd=False):

@@ -139,18 +139,18 @@ def test_classes_become_normalised_finite_probabilities():
     samples = Samples.of(X, np.where(Y[:, 0] > 3, "up", "down"))
     rounds = KFold(4, 2).split(samples.labels, np.arange(40), split_seed(0))
     for view, drawn in zip(
-        Ridge().views(samples, Plan(rounds, np.arange(40), 2, 0), lambda _: None), rounds, strict=True
+        Ridge().fit_predict(samples, Plan(rounds, np.arange(40), 2, 0), lambda _: None), rounds, strict=True
     ):
-        assert view.predictions.isfinite().all()
-        torch.testing.assert_close(view.predictions.exp().sum(1), torch.ones(40, dtype=torch.float64))
+        assert view.values.isfinite().all()
+        torch.testing.assert_close(view.values.exp().sum(1), torch.ones(40, dtype=torch.float64))
         scores = held_out(equations(scaled(samples.matrix), np.eye(2)[samples.labels], 1.0), drawn)
         # Log-odds are the scores' differences times one positive scale, the best of a fine grid.
-        odds = (view.predictions[:, 1] - view.predictions[:, 0]).numpy()
+        odds = (view.values[:, 1] - view.values[:, 0]).numpy()
         scale = odds / (scores[:, 1] - scores[:, 0])
         np.testing.assert_allclose(scale, scale[0], rtol=1e-9)
         grid = np.exp(np.linspace(-3, 6, 2000))[:, None, None] * scores
         losses = (logsumexp(grid, axis=2) - grid[:, np.arange(40), samples.labels]).mean(1)
-        own = -view.predictions[torch.arange(40), torch.from_numpy(samples.labels)].mean().item()
+        own = -view.values[torch.arange(40), torch.from_numpy(samples.labels)].mean().item()
         assert own <= losses.min() + 1e-5
 
 
@@ -163,9 +163,9 @@ def test_separable_classes_stay_finite():
 def test_subsets_judge_only_what_they_hold_out():
     samples = Samples.of(X, Y[:, 0])
     drawn = SPLITS["subset"]
-    (view,) = Ridge().views(samples, Plan([drawn], np.arange(40), 1, 0), lambda _: None)
+    (view,) = Ridge().fit_predict(samples, Plan([drawn], np.arange(40), 1, 0), lambda _: None)
     np.testing.assert_array_equal(view.rows, np.flatnonzero(drawn.fold == 0))
-    assert view.predictions.isfinite().all()
+    assert view.values.isfinite().all()
 
 
 def least_squares(samples, train, judged):
@@ -180,34 +180,34 @@ def least_squares(samples, train, judged):
 def test_in_sample_predictions_equal_refits(labels, name):
     samples, drawn = Samples.of(X, labels), SPLITS[name]
     plan = Plan([drawn], np.arange(40), 1, 0, in_sample=True)
-    held, *seen = Ridge().views(samples, plan, lambda _: None)
+    held, *seen = Ridge().fit_predict(samples, plan, lambda _: None)
     assert len(seen) == drawn.n_models
     assert not held.seen
     if samples.classes:
         member = drawn.fold == 0
         scores = least_squares(samples, ~member, member)
-        odds = (held.predictions[:, 1] - held.predictions[:, 0]).numpy()[np.isin(held.rows, np.flatnonzero(member))]
+        odds = (held.values[:, 1] - held.values[:, 0]).numpy()[np.isin(held.rows, np.flatnonzero(member))]
         scale = (odds / (scores[:, 1] - scores[:, 0]))[0]
     for k, view in enumerate(seen):
-        assert view.seen
+        assert view.in_sample
         train = np.flatnonzero(drawn.fold != k)
         np.testing.assert_array_equal(view.rows, train)
         fitted = least_squares(samples, train, train).reshape(len(train), -1)
         expected = log_softmax(fitted * scale, axis=1) if samples.classes else fitted[:, 0]
-        np.testing.assert_allclose(view.predictions, expected, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(view.values, expected, rtol=0, atol=1e-9)
 
 
 def test_in_sample_fits_that_do_not_exist_are_an_error():
     plan = Plan([SPLITS["small folds"]], np.arange(40), 1, 0, in_sample=True)
     with pytest.raises(LearnerError, match="no single solution"):
-        list(Ridge(0).views(Samples.of(np.column_stack([X, X[:, 0]]), Y[:, 0]), plan, lambda _: None))
+        list(Ridge(0).fit_predict(Samples.of(np.column_stack([X, X[:, 0]]), Y[:, 0]), plan, lambda _: None))
 
 
 def test_ticks_and_names():
     done = []
     plan = Plan([SPLITS["small folds"]] * 2, np.arange(40), 2, 0)
-    list(Ridge(0).views(Samples.of(X, Y[:, 0]), plan, done.append))
-    assert sum(done) == Ridge().models(plan) == 20
+    list(Ridge(0).fit_predict(Samples.of(X, Y[:, 0]), plan, done.append))
+    assert sum(done) == Ridge().n_models(plan) == 20
     assert Ridge(0).name == "least squares"
     assert "penalty 2" in Ridge(2).describe()
     for penalty in (-1.0, float("nan")):

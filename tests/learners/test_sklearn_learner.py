@@ -25,7 +25,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.sklearn import Estimator, laplace, predict, seeded
+from hardsight.learners.sklearn import SklearnModel, laplace, predict, seeded
 from hardsight.resampling.plan import Plan, split_seed
 from hardsight.resampling.splitters import KFold
 
@@ -74,15 +74,15 @@ def test_in_sample_predictions_against_a_naive_loop():
     samples, units = Samples.of(X, Y), np.arange(len(Y))
     rounds = KFold(4, 2).split(samples.labels, units, split_seed(0))
     plan = Plan(rounds, units, 2, 0, in_sample=True)
-    found = list(Estimator(model).views(samples, plan, lambda _: None))
-    assert [view.seen for view in found] == [False, True] * 8
+    found = list(SklearnModel(model).fit_predict(samples, plan, lambda _: None))
+    assert [view.in_sample for view in found] == [False, True] * 8
     for view, member in zip(found[1::2], plan.members(), strict=True):
         own = clone(model).fit(X[member.train], Y[member.train])
         np.testing.assert_array_equal(view.rows, member.train)
-        np.testing.assert_allclose(view.predictions.exp(), own.predict_proba(X[member.train]), atol=1e-12)
-    without = list(Estimator(model).views(samples, replace(plan, in_sample=False), lambda _: None))
+        np.testing.assert_allclose(view.values.exp(), own.predict_proba(X[member.train]), atol=1e-12)
+    without = list(SklearnModel(model).fit_predict(samples, replace(plan, in_sample=False), lambda _: None))
     for view, other in zip(found[::2], without, strict=True):
-        assert torch.equal(view.predictions, other.predictions)
+        assert torch.equal(view.values, other.values)
 
 
 class Watcher(TransformerMixin, BaseEstimator):
@@ -343,7 +343,7 @@ def test_labels_of_many_classes_stay_in_place():
     "learner",
     [
         make_pipeline(StandardScaler(), BaggingClassifier(n_estimators=3)),
-        hs.OutOfBag(RandomForestClassifier(20)),
+        hs.ForestOOB(RandomForestClassifier(20)),
         "lightgbm",
     ],
     ids=["pipeline", "forest", "lightgbm"],

@@ -15,7 +15,7 @@ def learners() -> None:
 
     width = max(map(len, LEARNERS))
     for name, row in LEARNERS.items():
-        click.echo(f"{name:<{width}}  {row.what}")
+        click.echo(f"{name:<{width}}  {row.description}")
 
 
 @main.command()

@@ -13,7 +13,7 @@ import numpy as np
 from hardsight.data import Samples
 from hardsight.errors import LearnerError, first_line
 from hardsight.estimation.backends.worker import unpacked
-from hardsight.learners import Divisible, InSampleLosses, Learner, Tick, View
+from hardsight.learners import InSampleLosses, Learner, OnProgress, Predictions, capabilities_of
 from hardsight.resampling.plan import Plan
 
 # How often a task is begun anew whose worker died, before that is taken for the task's own doing.
@@ -26,14 +26,14 @@ TASK_BYTES = 2**25
 # as have more than TASK_BYTES, but one at least.
 AHEAD = 4
 
-Views = Generator[Iterable[View], None, None]
+Views = Generator[Iterable[Predictions], None, None]
 
 
 @runtime_checkable
 class Backend(Protocol):
     """Somewhere that learners can be run."""
 
-    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: Tick) -> Views:
+    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: OnProgress) -> Views:
         """The views of one part after another, in the order of the plan; those of one are read before the next is asked for.
 
         Closing the generator stops what is under way.
@@ -55,10 +55,10 @@ class Backend(Protocol):
 class Serial:
     """This process, and as many threads as its libraries take."""
 
-    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: Tick) -> Views:
+    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: OnProgress) -> Views:
         """See :meth:`Backend.carry`."""
         for part in parts:
-            yield learner.views(samples, part, tick)
+            yield learner.fit_predict(samples, part, tick)
 
 
 @runtime_checkable
@@ -96,15 +96,15 @@ class _Task(NamedTuple):
     tries: int
 
 
-def shared_out(pool: Pool, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: Tick) -> Views:
+def shared_out(pool: Pool, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: OnProgress) -> Views:
     """The views of each part, as :meth:`Backend.carry` gives them. While one is read, the next are trained already."""
-    members = isinstance(learner, Divisible) and learner.divisible
+    members = capabilities_of(learner).divisible
     held_out = 1 if samples.classes is None else len(samples.classes)
     seen = 1 if isinstance(learner, InSampleLosses) else held_out
     largest = max((largest_views(part, held_out, seen, members=members) for part in parts), default=0)
     tasks = [divided(part, pool.jobs, largest, members=members) for part in parts]
     every = list(chain.from_iterable(tasks))
-    with closing(in_order(pool, every, lambda plan: tick(learner.models(plan)), ahead(largest))) as results:
+    with closing(in_order(pool, every, lambda plan: tick(learner.n_models(plan)), ahead(largest))) as results:
         for some in tasks:
             yield chain.from_iterable(map(unpacked, islice(results, len(some))))
 

@@ -21,7 +21,7 @@ from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.estimation.backends.base import Views, shared_out
 from hardsight.estimation.backends.worker import Job, read, work, write
-from hardsight.learners import Learner, Tick
+from hardsight.learners import Learner, OnProgress
 from hardsight.resampling.plan import Plan
 
 _IDLE_SECONDS = 60
@@ -39,7 +39,7 @@ class Processes:
 
     jobs: int | None = None
 
-    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: Tick) -> Views:
+    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: OnProgress) -> Views:
         """See :meth:`Backend.carry`."""
         with _kept((learner, samples, parts[0])) as path:
             yield from shared_out(_Loky(self.jobs or loky.cpu_count(), path), learner, samples, parts, tick)

@@ -15,7 +15,7 @@ from hardsight.data import Samples
 from hardsight.errors import InputError, first_line
 from hardsight.estimation.backends.base import Views, shared_out
 from hardsight.estimation.backends.worker import Job, pickled, work
-from hardsight.learners import Learner, Tick
+from hardsight.learners import Learner, OnProgress
 from hardsight.resampling.plan import Plan
 
 _STORE_BYTES = 2**28
@@ -46,7 +46,7 @@ class Ray:
         except ImportError as fault:
             raise InputError("ray is not installed: pip install 'hardsight[ray]'") from fault
 
-    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: Tick) -> Views:
+    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: OnProgress) -> Views:
         """See :meth:`Backend.carry`."""
         packed = pickled((learner, samples, parts[0]))
         with self._connected(len(packed)) as own:

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from hardsight.data import Samples
 from hardsight.errors import HardsightError, InputError, first_line
-from hardsight.learners import Learner, View
+from hardsight.learners import Learner, Predictions
 from hardsight.resampling.plan import Plan
 
 Job = tuple[Learner, Samples, Plan]
@@ -56,19 +56,19 @@ def work(key: str, fetch: Callable[[], Job], turns: range, only: range | None) -
         warnings.simplefilter("always")
         try:
             # What came before a fault stays, as it would in this process.
-            views.extend(map(_packed, learner.views(samples, plan.select(turns, only), lambda _: None)))
+            views.extend(map(_packed, learner.fit_predict(samples, plan.select(turns, only), lambda _: None)))
         except Exception as own:  # noqa: BLE001 raised again by unpacked
             fault = _portable(own)
     said = list(dict.fromkeys((w.category, str(w.message)) for w in caught))
     return [*views, cloudpickle.dumps((fault, said))]
 
 
-def _packed(view: View) -> bytes:
-    parts = view.rows.numpy(force=True), view.predictions.numpy(force=True), view.turn, view.seen
+def _packed(view: Predictions) -> bytes:
+    parts = view.rows.numpy(force=True), view.values.numpy(force=True), view.repeat, view.in_sample
     return pickle.dumps(parts, protocol=5)
 
 
-def unpacked(result: list[bytes]) -> Iterator[View]:
+def unpacked(result: list[bytes]) -> Iterator[Predictions]:
     """The views of :func:`work`, each of which is taken out of the result as it is read.
 
     Warns of what was warned of first, and raises the fault that ended them, at the end.
@@ -79,7 +79,7 @@ def unpacked(result: list[bytes]) -> Iterator[View]:
     result.reverse()
     while result:
         rows, predictions, *rest = pickle.loads(result.pop())  # noqa: S301 from a worker of ours
-        yield View(torch.from_numpy(rows), torch.from_numpy(predictions), *rest)
+        yield Predictions(torch.from_numpy(rows), torch.from_numpy(predictions), *rest)
     if fault is not None:
         raise fault
 

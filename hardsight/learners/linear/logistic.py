@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hardsight.data import Samples
 from hardsight.errors import HardsightWarning, InputError
-from hardsight.learners.base import Tick, View, shared
+from hardsight.learners.base import OnProgress, Predictions, as_tensor
 from hardsight.learners.linear.lbfgs import Minima, Precondition, minimise
 from hardsight.learners.linear.softmax import Parts, blocks, losses
 from hardsight.learners.sklearn import laplace
@@ -53,7 +53,6 @@ class Logistic:
     """
 
     name = "logistic"
-    splits_itself = False
 
     def __init__(self, penalty: float = 1.0) -> None:
         if not 0 < penalty < float("inf"):
@@ -67,12 +66,12 @@ class Logistic:
             f"gradients below {_FLAT:g}; zero probabilities smoothed by Laplace's rule"
         )
 
-    def models(self, plan: Plan) -> int:
+    def n_models(self, plan: Plan) -> int:
         """One a member."""
         return plan.n_models
 
-    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
-        """See :meth:`Learner.views`.
+    def fit_predict(self, samples: Samples, plan: Plan, tick: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`.
 
         A member that has not converged after a thousand evaluations warns with a :class:`HardsightWarning`.
 
@@ -91,7 +90,7 @@ class Logistic:
             found = fits.solve(whole.weights.expand(len(together), -1, -1), whole.precondition)
             self._say(found, fits.tolerance)
             for index, member in enumerate(together):
-                yield View(torch.from_numpy(member.held_out), fits.held_out(found.points, index), member.round)
+                yield Predictions(torch.from_numpy(member.held_out), fits.held_out(found.points, index), member.round)
                 tick(1)
 
     def _say(self, found: Minima, tolerance: Tensor) -> None:
@@ -129,7 +128,7 @@ class Design(NamedTuple):
 
 def design_of(samples: Samples) -> Design:
     """The shared rows of some samples with classes, made in place: they are the largest thing held."""
-    matrix = shared(samples.matrix)
+    matrix = as_tensor(samples.matrix)
     missing = matrix.isnan()
     gaps = missing.any(0).nonzero().squeeze(1)
     features = matrix.shape[1]

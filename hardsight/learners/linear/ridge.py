@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hardsight.data import Samples
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.base import Tick, View
+from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.resampling.plan import Plan, Round
 
 _SINGULAR = (
@@ -40,10 +40,8 @@ class Ridge:
     Hat-matrix shortcut: Allen 1974, *PRESS*; Golub, Heath & Wahba 1979.
     """
 
-    splits_itself = False
-    takes_weights = True
-    # Every member has to be solved for, which its held-out predictions spare.
-    in_sample_is_cheap = False
+    # In-sample predictions need one solution per member, which held-out predictions do not.
+    capabilities = Capabilities(takes_weights=True, predicts_in_sample=True)
 
     def __init__(self, penalty: float = 1.0) -> None:
         if not penalty >= 0:
@@ -55,12 +53,12 @@ class Ridge:
         """The recipe in a line."""
         return f"{self.name}, penalty {self.penalty:g}, closed form"
 
-    def models(self, plan: Plan) -> int:
+    def n_models(self, plan: Plan) -> int:
         """Models whose predictions are computed; none is fitted."""
         return plan.n_models
 
-    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
-        """See :meth:`Learner.views`."""
+    def fit_predict(self, samples: Samples, plan: Plan, tick: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`."""
         x = scaled(samples.matrix)
         targets = targets_of(samples)
         weights = None if samples.weights is None else samples.weights / samples.weights.mean()
@@ -71,10 +69,10 @@ class Ridge:
             scores = held_out(system, drawn)[rows]
             scale = None if samples.regression else sharpness(scores, samples.labels[rows])
             tick(drawn.n_models)
-            yield View(torch.from_numpy(rows), _predictions(scores, scale), turn)
+            yield Predictions(torch.from_numpy(rows), _predictions(scores, scale), turn)
             if plan.in_sample:
                 for seen, fitted in in_sample(system, drawn):
-                    yield View(torch.from_numpy(seen), _predictions(fitted, scale), turn, seen=True)
+                    yield Predictions(torch.from_numpy(seen), _predictions(fitted, scale), turn, in_sample=True)
 
 
 def _predictions(scores: np.ndarray, scale: float | None) -> Float64[Tensor, "row *class"]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hardsight.data import Samples
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.learners.base import Tick, View, shared
+from hardsight.learners.base import Capabilities, OnProgress, Predictions, as_tensor
 from hardsight.learners.network.batches import Augment, Batches, Data
 from hardsight.learners.network.devices import Place
 from hardsight.learners.network.engines import ENGINES, Engine, Job, choose
@@ -77,10 +77,6 @@ class Network:
         InputError: an argument out of range.
     """
 
-    splits_itself = False
-    takes_weights = True
-    divisible = True
-
     def __init__(
         self,
         make_net: MakeNet | None = None,
@@ -127,12 +123,20 @@ class Network:
         return f"{what}, {self.descent.describe()}, batch {self.batch_size}, {passes}{changed}{self.place.describe()}"
 
     @property
-    def in_sample_is_cheap(self) -> bool:
-        """One forward pass over what takes three of them in every epoch of training."""
-        return self.epochs is None or self.epochs >= 10
+    def capabilities(self) -> Capabilities:
+        """What it can do; see :class:`Capabilities`."""
+        return Capabilities(
+            takes_weights=True,
+            divisible=True,
+            predicts_in_sample=True,
+            # One forward pass, where every epoch of training costs about three.
+            in_sample_is_cheap=self.epochs is None or self.epochs >= 10,
+            tunable_length=self.epochs is None and self.length == 1,
+            hidden_widths=self.hidden if self.make_net is None else None,
+        )
 
-    def of_length(self, length: float) -> "Network":
-        """The same recipe, trained ``length`` times as long as by default."""
+    def with_length(self, length: float) -> "Network":
+        """Return the same recipe, trained ``length`` times as long as by default."""
         other = copy.copy(self)
         other.length = length
         return other
@@ -141,12 +145,12 @@ class Network:
         """How many steps a member takes on a training part of so many samples."""
         return _steps(train_size, min(self.batch_size, round(train_size)), self.epochs, self.length)
 
-    def models(self, plan: Plan) -> int:
+    def n_models(self, plan: Plan) -> int:
         """One a member."""
         return plan.n_models
 
-    def views(self, samples: Samples, plan: Plan, tick: Tick) -> Iterator[View]:
-        """See :meth:`Learner.views`."""
+    def fit_predict(self, samples: Samples, plan: Plan, tick: OnProgress) -> Iterator[Predictions]:
+        """See :meth:`Learner.fit_predict`."""
         key = (self, samples)
         if key not in plan.cache:
             plan.cache[key] = self._prepared(samples, plan)
@@ -172,11 +176,11 @@ class Network:
 
     def _views(
         self, members: list[Member], data: Batches, index: int, predict: Predict, *, in_sample: bool
-    ) -> list[View]:
+    ) -> list[Predictions]:
         member = members[index]
         parts = [(member.held_out, False), *([(member.train, True)] if in_sample else [])]
         return [
-            View(rows, predictions(predict, index, rows, data, self.place), member.round, seen)
+            Predictions(rows, predictions(predict, index, rows, data, self.place), member.round, seen)
             for rows, seen in ((torch.from_numpy(part), seen) for part, seen in parts)
         ]
 
@@ -217,11 +221,11 @@ class Network:
 
     def _inputs(self, samples: Samples) -> Tensor:
         if self.make_net is None or samples.kind in ("table", "text"):
-            inputs = shared(np.ascontiguousarray(samples.matrix))
+            inputs = as_tensor(np.ascontiguousarray(samples.matrix))
         else:
             numbers = samples.numbers
             channels_last = samples.kind == "image" and numbers.ndim == 4
-            inputs = shared(np.ascontiguousarray(np.moveaxis(numbers, -1, 1) if channels_last else numbers))
+            inputs = as_tensor(np.ascontiguousarray(np.moveaxis(numbers, -1, 1) if channels_last else numbers))
         if not self.standardize and inputs.isnan().any():
             raise InputError(
                 "the features have missing values, which a network without standardize=True cannot read: fill them, "
@@ -278,7 +282,7 @@ def _readable(net: nn.Module, numbers: Tensor, samples: Samples, outputs: int) -
         return ids
 
 
-def _scaled_tick(tick: Tick, members: int) -> Tick:
+def _scaled_tick(tick: OnProgress, members: int) -> OnProgress:
     return lambda share: tick(share * members)
 
 

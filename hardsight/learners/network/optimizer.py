@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64, Int64
 from torch import Tensor, nn
 
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.base import Tick
+from hardsight.learners.base import OnProgress
 from hardsight.learners.network.batches import Batch, Batches
 from hardsight.learners.network.devices import Place
 from hardsight.learners.network.dropout import Masks
@@ -116,7 +116,7 @@ class Chunk(NamedTuple):
     steps: int
     descent: Descent
     place: Place
-    tick: Tick
+    tick: OnProgress
 
 
 def train_stacked(chunk: Chunk, judge: Judge[T], step_of: StepOf | None = None) -> Generator[T, None, None]:
