@@ -28,9 +28,9 @@ def make_row_weighting(what: Any, rows: int, parameters: dict[str, Any]) -> Weig
         given = {name: value for name, value in parameters.items() if name not in _WEIGHTING_ARGUMENTS | {"scheme"}}
         what, parameters = weigh(what, parameters.get("scheme") or "auto", **given), own
     found = Weighting(what, **parameters)
-    if found.scheme is None and found.known.count != rows:
+    if found.scheme is None and found.id_index.count != rows:
         raise InputError(
-            f"there are {found.known.count} weights and {rows} training rows: pass the weights of these rows as "
+            f"there are {found.id_index.count} weights and {rows} training rows: pass the weights of these rows as "
             "sample_weight"
         )
     return found

@@ -164,7 +164,7 @@ class WeightedNet:
         told = self.weighting_
         if told is None or told.sizes is None or len(told.sizes) >= classes:
             return
-        made = self._of_scheme(told.known.count, _pad_sizes(told.sizes.cpu(), classes)).to(self.device)
+        made = self._of_scheme(told.id_index.count, _pad_sizes(told.sizes.cpu(), classes)).to(self.device)
         made.epoch = told.epoch
         vars(self)["weighting_"] = made
 
@@ -266,7 +266,7 @@ def _pad_sizes(sizes: Tensor | None, classes: int) -> Tensor | None:
 
 def _is_same_training_set(one: Weighting, other: Weighting) -> bool:
     """Whether both are of the same scheme, and of as many samples of each class."""
-    if one.get_extra_state()["made_for"] != other.get_extra_state()["made_for"]:
+    if one.get_extra_state()["description"] != other.get_extra_state()["description"]:
         return False
     if one.sizes is None or other.sizes is None:
         return one.sizes is other.sizes

@@ -134,8 +134,8 @@ def test_what_is_not_trained_on_is_neither_weighted_nor_remembered(tmp_path, own
     assert len(module.judged) == 2 + 2 * 3 + 3 + 3
     assert module.judged == pytest.approx([0] * 14, abs=1e-6)
     assert judged.training
-    assert torch.equal(judged.memory.mean, plain.memory.mean)
-    assert torch.equal(judged.memory.level, plain.memory.level)
+    assert torch.equal(judged.scheme_state.mean, plain.scheme_state.mean)
+    assert torch.equal(judged.scheme_state.level, plain.scheme_state.level)
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -151,8 +151,8 @@ def test_what_was_interrupted_goes_on_bit_for_bit(tmp_path, own):
     _, module, weighting = started(4, tmp_path / "half.ckpt")
     assert len(module.told) == 6
     assert torch.equal(weights_of(module), weights_of(whole))
-    assert torch.equal(weighting.memory.mean, expected.memory.mean)
-    assert torch.equal(weighting.memory.level, expected.memory.level)
+    assert torch.equal(weighting.scheme_state.mean, expected.scheme_state.mean)
+    assert torch.equal(weighting.scheme_state.level, expected.scheme_state.level)
 
 
 def test_only_a_weighting_can_be_told():

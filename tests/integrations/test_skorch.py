@@ -101,7 +101,7 @@ def test_the_scheme_is_told_epoch_samples_and_class_sizes(digits):
     model = fitted(net(weighting="spl-hard", weighting_parameters={"lam": 9.0}), X, y)
     assert model.weighting_.epoch == 2
     assert model.weighting_.epochs == 3
-    assert model.weighting_.known.count == 400
+    assert model.weighting_.id_index.count == 400
     assert model.weighting_.sizes.sum() == 320
 
 
@@ -192,11 +192,11 @@ def test_weights_of_one_call_are_not_those_of_the_next(digits):
 def test_a_scheme_remembers_the_samples_until_there_are_others(digits):
     X, y = digits
     model = fitted(net(train_split=None, weighting="active-bias"), X, y)
-    remembered = {name: value.clone() for name, value in model.weighting_.memory.state.items()}
+    remembered = {name: value.clone() for name, value in model.weighting_.scheme_state.tensors.items()}
     model.set_params(max_epochs=0).partial_fit(X, y)
-    assert all(torch.equal(model.weighting_.memory.state[name], value) for name, value in remembered.items())
+    assert all(torch.equal(model.weighting_.scheme_state.tensors[name], value) for name, value in remembered.items())
     model.partial_fit(X[::-1][:300], y[::-1][:300])
-    assert model.weighting_.known.count == 300
+    assert model.weighting_.id_index.count == 300
 
 
 @pytest.mark.parametrize("absent", [4, 9])

@@ -288,7 +288,7 @@ def test_it_knows_the_epoch_and_evaluates_unweighted(tmp_path):
     assert found.epochs == [0.0, 0.5, 1.0, 1.5]
     assert weighting.epochs == 2.0
     remembered = {name: value.clone() for name, value in weighting.state_dict().items() if torch.is_tensor(value)}
-    assert (remembered["memory.mean"] > 0).all()
+    assert (remembered["scheme_state.mean"] > 0).all()
     X, y = counts(padded(data)), torch.tensor(data["label"])
     expected = float(cross_entropy(X @ found.model.weight.detach(), y))
     for judged in (data, hs.indexed(data)):
@@ -324,7 +324,7 @@ def test_what_was_interrupted_goes_on_bit_for_bit(tmp_path):
             (tmp_path / "never" / "checkpoint-6").rename(tmp_path / "end")
         again = trained(model(), hs.indexed(data), tmp_path, weighting(), resume=resume, **how)
         assert torch.equal(parameters(again), parameters(whole))
-        assert torch.equal(again.weighting.memory.mean, whole.weighting.memory.mean)
+        assert torch.equal(again.weighting.scheme_state.mean, whole.weighting.scheme_state.mean)
     (tmp_path / "never" / "checkpoint-4" / "weighting.pt").unlink()
     with pytest.raises(hs.InputError, match="checkpoint-4 was saved without a weighting"):
         trained(model(), hs.indexed(data), tmp_path, weighting(), resume=resume, **how)

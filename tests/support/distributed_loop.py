@@ -88,7 +88,7 @@ def outcome(model, weighting, told):
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     memory = weighting.state_dict()
     # One process has no padding to look for.
-    memory.pop("seen")
+    memory.pop("seen.last_epoch")
     return {"losses": torch.stack(told), "model": inner.state_dict(), "weighting": memory}
 
 

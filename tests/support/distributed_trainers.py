@@ -40,7 +40,7 @@ LIGHTNING = {
 def told(model, weighting, losses):
     """Everything that both ways must agree in; one process has no padding to look for."""
     memory = weighting.state_dict()
-    memory.pop("seen")
+    memory.pop("seen.last_epoch")
     return {"model": [p.detach().clone() for p in model.parameters()], "weighting": memory, "losses": losses}
 
 

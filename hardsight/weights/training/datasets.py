@@ -17,11 +17,11 @@ ID = "hs_id"
 
 
 class IndexedDataset(Dataset):
-    """A data set whose items bring their ids.
+    """A data set whose items carry their ids.
 
     Attributes:
         dataset: the data set itself.
-        ids: of its samples, ``(sample,)`` int64; None where they are 0, 1, … in their order.
+        ids: ids of its samples, ``(sample,)`` int64; None if they are 0, 1, … in order.
     """
 
     def __init__(self, dataset: Any, ids: Any = None) -> None:
@@ -29,7 +29,7 @@ class IndexedDataset(Dataset):
             hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
         ):
             raise InputError(
-                f"{type(dataset).__name__} has no positions to number: let it yield each sample's own id, (x, y, id), "
+                f"{type(dataset).__name__} has no positions to number: let it yield the id of each sample, (x, y, id), "
                 "or use a data set with __getitem__ and __len__"
             )
         self.dataset = dataset
@@ -37,41 +37,41 @@ class IndexedDataset(Dataset):
         if ids is not None:
             self.ids = as_ids(ids).cpu()
             if len(self.ids) != len(dataset):
-                raise InputError(f"there are {len(self.ids)} ids and {len(dataset)} samples: one each")
+                raise InputError(f"there are {len(self.ids)} ids and {len(dataset)} samples: pass one id per sample")
             IdIndex(ids=self.ids)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, position: Any) -> Any:
-        at = index(position)
-        if at < 0:
-            at += len(self)
-        return append_id(self.dataset[at], self._id(at))
+        number = index(position)
+        if number < 0:
+            number += len(self)
+        return append_id(self.dataset[number], self._find_id(number))
 
     def __getitems__(self, positions: list[Any]) -> list[Any]:
-        """Several items at once, as the data set gives them at once where it can."""
-        at = [index(position) for position in positions]
-        many = getattr(self.dataset, "__getitems__", None)
-        items = many(at) if many else [self.dataset[position] for position in at]
-        return [append_id(item, self._id(position)) for item, position in zip(items, at, strict=True)]
+        """Return several items at once, read at once if the data set can do so."""
+        numbers = [index(position) for position in positions]
+        get_many = getattr(self.dataset, "__getitems__", None)
+        items = get_many(numbers) if get_many else [self.dataset[number] for number in numbers]
+        return [append_id(item, self._find_id(number)) for item, number in zip(items, numbers, strict=True)]
 
-    def _id(self, position: int) -> int:
+    def _find_id(self, position: int) -> int:
         return position if self.ids is None else int(self.ids[position])
 
 
 def indexed(dataset: Any, ids: Any = None) -> IndexedDataset:
-    """The data set with each sample's id in its items: last in a tuple, under "hs_id" in a dictionary.
+    """Return the data set with each sample's id in its items: last in a tuple, under "hs_id" in a dictionary.
 
     An item that is neither becomes ``(item, id)``. A ``Subset`` of the result keeps the ids of the whole.
 
     Args:
-        dataset: map-style: of tuples, tensors or dictionaries, such as those of Hugging Face.
-        ids: whole numbers, ``(sample,)``; 0, 1, … where not given.
+        dataset: map-style data set of tuples, tensors or dictionaries, such as those of Hugging Face.
+        ids: integers, ``(sample,)``; 0, 1, … by default.
 
     Raises:
-        InputError: an iterable data set, ids that are not distinct whole numbers or not one each, or, when an item is read,
-            a dictionary with that key.
+        InputError: the data set is iterable, the ids are not distinct integers or not one per sample, or, when an item
+            is read, the item is a dictionary that has this key already.
 
     >>> indexed([("a", 0), ("b", 1)])[1]
     ('b', 1, 1)
@@ -80,10 +80,10 @@ def indexed(dataset: Any, ids: Any = None) -> IndexedDataset:
 
 
 def append_id(item: Any, number: int) -> Any:
-    """The item, and its id where its kind has room for it."""
+    """Return the item with its id, in the form that suits the type of the item."""
     if isinstance(item, Mapping):
         if ID in item:
-            raise InputError(f"the items have a key {ID!r} already: index a data set once")
+            raise InputError(f"the items have a key {ID!r} already: index a data set only once")
         return {**item, ID: number}
     if isinstance(item, tuple):
         return _extend_namedtuple(type(item))(*item, number) if hasattr(item, "_fields") else (*item, number)
@@ -92,13 +92,13 @@ def append_id(item: Any, number: int) -> Any:
 
 @cache
 def _extend_namedtuple(kind: Any) -> Any:
-    wider = namedtuple(kind.__name__, (*kind._fields, ID))  # type: ignore[misc]
+    extended = namedtuple(kind.__name__, (*kind._fields, ID))  # type: ignore[misc]
 
-    def reduced(self: Any) -> Any:
-        # The kind is made here, so that other processes find it by the one that it was made of.
+    def reduce(self: Any) -> Any:
+        # Other processes cannot import a type that is created here, so they create it again from the original type.
         return _rebuild, (kind, tuple(self))
 
-    return type(kind.__name__, (wider,), {"__slots__": (), "__reduce__": reduced})
+    return type(kind.__name__, (extended,), {"__slots__": (), "__reduce__": reduce})
 
 
 def _rebuild(kind: Any, values: tuple[Any, ...]) -> Any:
@@ -106,13 +106,13 @@ def _rebuild(kind: Any, values: tuple[Any, ...]) -> Any:
 
 
 class IdCollator:
-    """Makes a batch by another collator, which sees no ids, and adds them."""
+    """A collator that lets another one make the batch without ids, and then adds them."""
 
     def __init__(self, base: Callable[[list[Any]], Any]) -> None:
         self.base = base
 
     def __call__(self, items: list[Any]) -> Any:
-        """The batch of another collator, with the ids: last in a tuple or list, under "hs_id" in a dictionary."""
+        """Return the other collator's batch with the ids: last in a tuple or list, under "hs_id" in a dictionary."""
         if isinstance(items[0], Mapping):
             if ID not in items[0]:
                 raise InputError(
@@ -133,14 +133,14 @@ class IdCollator:
 
 
 def collate(base: Callable[[list[Any]], Any] = default_collate) -> IdCollator:
-    """A collator that keeps the ids of :func:`indexed` items, whatever ``base`` does with what it does not know.
+    """Return a collator that keeps the ids of :func:`indexed` items, whatever ``base`` does with unknown keys.
 
     Args:
-        base: what makes a batch of items without ids, such as a tokenizer's padding.
+        base: collator for items without ids, such as a tokenizer's padding.
 
     Returns:
-        A collator; its batches have the ids as int64 ``(sample,)``, under "hs_id" or last. It raises InputError where items
-        have none.
+        A collator whose batches have the ids as int64 ``(sample,)``, under "hs_id" or last. It raises InputError if the
+        items have none.
 
     >>> collate()([{"x": 1.5, "hs_id": 7}, {"x": 2.5, "hs_id": 3}])["hs_id"]
     tensor([7, 3])

@@ -1,4 +1,4 @@
-"""Several ranks, one batch: what each holds is brought together, and every rank goes on with the same whole."""
+"""Several ranks, one batch: every rank gathers the rows of all ranks and goes on with the same whole."""
 
 from typing import NamedTuple
 
@@ -12,63 +12,68 @@ _AVAILABLE = distributed.is_available()
 
 
 def world_size() -> int:
-    """How many processes train together; 1 where ``torch.distributed`` was not started."""
+    """Return the number of processes that train together; 1 if ``torch.distributed`` was not started."""
     return distributed.get_world_size() if _AVAILABLE and distributed.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this is; 0 where there is one."""
+    """Return the rank of this process; 0 if there is only one."""
     return distributed.get_rank() if world_size() > 1 else 0
 
 
 class RankSlices(NamedTuple):
-    """How many rows of the global batch are each rank's, in the order of ranks."""
+    """Which rows of the global batch belong to which rank.
+
+    Attributes:
+        sizes: number of rows of each rank, in rank order.
+        rank: this process.
+    """
 
     sizes: tuple[int, ...]
     rank: int
 
     @property
-    def own(self) -> slice:
-        """Where this rank's rows are."""
+    def local(self) -> slice:
+        """The rows of this rank."""
         start = sum(self.sizes[: self.rank])
         return slice(start, start + self.sizes[self.rank])
 
-    def whole(self, mine: Tensor) -> Tensor:
-        """The tensors of all ranks, one below the other; gradients flow through this rank's own rows. ``(row, …)``"""
-        padded = mine.new_zeros((max(self.sizes), *mine.shape[1:]))
-        padded[: len(mine)] = mine.detach()
-        theirs = [torch.empty_like(padded) for _ in self.sizes]
-        distributed.all_gather(theirs, padded)
-        parts = [part[:size] for part, size in zip(theirs, self.sizes, strict=True)]
-        parts[self.rank] = mine
+    def gather(self, local: Tensor) -> Tensor:
+        """Concatenate the tensors of all ranks; gradients flow through the rows of this rank only. ``(row, …)``"""
+        padded = local.new_zeros((max(self.sizes), *local.shape[1:]))
+        padded[: len(local)] = local.detach()
+        gathered = [torch.empty_like(padded) for _ in self.sizes]
+        distributed.all_gather(gathered, padded)
+        parts = [part[:size] for part, size in zip(gathered, self.sizes, strict=True)]
+        parts[self.rank] = local
         return torch.cat(parts)
 
 
-def exchange_sizes(rows: int, device: torch.device, fault: Exception | None) -> RankSlices:
-    """How many rows each rank brings; where one refuses its batch, all do, so that none waits for it for ever.
+def exchange_sizes(rows: int, device: torch.device, error: Exception | None) -> RankSlices:
+    """Exchange how many rows each rank has; if one rank fails, all do, so that none waits for it forever.
 
     Args:
-        rows: of this rank's batch.
-        device: of the tensors that will be brought together.
-        fault: why this rank refuses its batch, or None.
+        rows: number of rows in this rank's batch.
+        device: device of the tensors that will be gathered.
+        error: why this rank cannot use its batch, or None.
 
     Raises:
-        Exception: ``fault``, where there is one.
-        InputError: another rank refused its batch.
+        Exception: ``error``, if given.
+        InputError: another rank failed.
     """
-    mine = torch.tensor([rows if fault is None else _FAILED], device=device)
-    all_sizes = [torch.empty_like(mine) for _ in range(world_size())]
-    distributed.all_gather(all_sizes, mine)
+    size = torch.tensor([rows if error is None else _FAILED], device=device)
+    all_sizes = [torch.empty_like(size) for _ in range(world_size())]
+    distributed.all_gather(all_sizes, size)
     sizes = tuple(int(size) for size in all_sizes)
-    if fault is not None:
-        raise fault
+    if error is not None:
+        raise error
     if _FAILED in sizes:
-        raise InputError(f"rank {sizes.index(_FAILED)} refused its batch: its own error says why")
+        raise InputError(f"rank {sizes.index(_FAILED)} refused its batch: see the error of that rank")
     return RankSlices(sizes, rank())
 
 
 def first_occurrences(ids: Tensor) -> Tensor:
-    """Where each id comes for the first time. ``(sample,)`` bool
+    """Mark the first occurrence of each id. ``(sample,)`` bool
 
     >>> first_occurrences(torch.tensor([4, 2, 4, 2, 3]))
     tensor([ True,  True, False, False,  True])
@@ -79,13 +84,13 @@ def first_occurrences(ids: Tensor) -> Tensor:
     return first
 
 
-def scale_gradient(total: Tensor, count: int) -> Tensor:
-    """The same number, with the gradient times the number of ranks, ``count``.
+def scale_gradient(total: Tensor, factor: int) -> Tensor:
+    """Return the same number with its gradient multiplied by ``factor``, the number of ranks.
 
-    ``DistributedDataParallel`` averages gradients over ranks; each holds the part of the global loss's gradient that comes
-    from its own rows, and these must be added up.
+    ``DistributedDataParallel`` averages gradients over ranks. Each rank has the part of the global loss's gradient that
+    comes from its own rows, and these parts must be added up.
     """
-    if count == 1:
+    if factor == 1:
         return total
-    held = total.detach()
-    return held + count * (total - held)
+    value = total.detach()
+    return value + factor * (total - value)

@@ -1,4 +1,4 @@
-"""An effective batch before its first pass: which of its samples will count, on all ranks."""
+"""The effective batch before its first pass: which of its samples will count, on all ranks."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from hardsight.weights.training.weighting import Weighting
 
 
 class EffectiveBatch(NamedTuple):
-    """The samples of an effective batch that count, of all micro-batches and ranks, each once.
+    """The samples of an effective batch that count, from all micro-batches and ranks, each once.
 
     Attributes:
-        sizes: what was said of each, ``(sample,)`` int64.
-        weights: of each, ``(sample,)``; None where they are not fixed, and so not known before the pass.
+        sizes: size of each sample, such as its number of tokens, ``(sample,)`` int64.
+        weights: ``(sample,)``; None if they are not fixed, and so unknown before the pass.
     """
 
     sizes: Tensor
@@ -26,47 +26,51 @@ class EffectiveBatch(NamedTuple):
 def gather_effective_batch(
     weighting: Weighting, ids: Sequence[Tensor], sizes: Sequence[Tensor], device: torch.device
 ) -> EffectiveBatch:
-    """What a weighting will count of the micro-batches that come next. All ranks must call it alike.
+    """Gather the samples that a weighting will count in the next micro-batches. All ranks must call this alike.
 
     Args:
-        weighting: knows the ids, what came before in the epoch, and fixed weights.
-        ids: of each micro-batch of this rank, ``(row,)``.
-        sizes: of its samples, ``(row,)`` whole numbers, such as how many tokens each has.
-        device: where they are brought together.
+        weighting: knows the ids, the samples seen in this epoch, and fixed weights.
+        ids: ids of each micro-batch of this rank, ``(row,)``.
+        sizes: sizes of its samples, ``(row,)`` integers, such as the number of tokens of each.
+        device: device on which they are gathered.
 
     Raises:
-        InputError: an unknown id, or on another rank something of the kind.
+        InputError: an id is unknown, or another rank failed.
     """
-    mine, fault = torch.empty((0, 3), dtype=torch.int64, device=device), None
+    table, error = torch.empty((0, 3), dtype=torch.int64, device=device), None
     try:
-        told = [_local_rows(step, *each) for step, each in enumerate(zip(ids, sizes, strict=True))]
-        mine = torch.cat([mine, *(each.to(device) for each in told)])
-        weighting.known.rows(mine[:, 0].contiguous(), distinct=False)
-    except Exception as error:
+        local = [_local_rows(step, *batch) for step, batch in enumerate(zip(ids, sizes, strict=True))]
+        table = torch.cat([table, *(rows.to(device) for rows in local)])
+        weighting.id_index.find_rows(table[:, 0].contiguous(), distinct=False)
+    except Exception as reason:
         # Other ranks would wait for this one.
         if world_size() == 1:
             raise
-        fault = error
-    whole = mine if world_size() == 1 else exchange_sizes(len(mine), device, fault).whole(mine)
-    every, step, size = whole.T.contiguous()
-    counted = _counted(weighting, every, step)
-    rows = weighting.known.rows(every[counted], distinct=False)
-    return EffectiveBatch(size[counted], None if weighting.fixed is None or rows is None else weighting.fixed[rows])
+        error = reason
+    if world_size() > 1:
+        table = exchange_sizes(len(table), device, error).gather(table)
+    all_ids, steps, all_sizes = table.T.contiguous()
+    mask = _find_counted(weighting, all_ids, steps)
+    rows = weighting.id_index.find_rows(all_ids[mask], distinct=False)
+    fixed = weighting.fixed_weights
+    return EffectiveBatch(all_sizes[mask], None if fixed is None or rows is None else fixed[rows])
 
 
 def _local_rows(step: int, ids: Tensor, sizes: Tensor) -> Tensor:
-    found = as_ids(ids)
-    return torch.stack([found, torch.full_like(found, step), sizes.to(found)], 1)
+    """Return one row (id, step, size) per sample of a micro-batch."""
+    numbers = as_ids(ids)
+    return torch.stack([numbers, torch.full_like(numbers, step), sizes.to(numbers)], 1)
 
 
-def _counted(weighting: Weighting, ids: Tensor, steps: Tensor) -> Tensor:
-    """Which samples the weighting will count, going through the steps. ``(sample,)`` bool"""
-    if weighting.skips and weighting.seen is not None:
-        rows = weighting.known.rows(ids, distinct=False)
+def _find_counted(weighting: Weighting, ids: Tensor, steps: Tensor) -> Tensor:
+    """Return which samples the weighting will count, step by step. ``(sample,)`` bool"""
+    if weighting.skips_seen and weighting.id_index.count:
+        rows = weighting.id_index.find_rows(ids, distinct=False)
+        assert rows is not None
         assert weighting.epoch is not None
-        return first_occurrences(ids) & (weighting.seen[rows] != int(weighting.epoch))
-    found = torch.ones_like(ids, dtype=torch.bool)
+        return first_occurrences(ids) & weighting.seen.find_new(rows, weighting.epoch)
+    mask = torch.ones_like(ids, dtype=torch.bool)
     if world_size() > 1 and weighting.repeated != "count":
         for step in set(steps.tolist()):
-            found[steps == step] = first_occurrences(ids[steps == step])
-    return found
+            mask[steps == step] = first_occurrences(ids[steps == step])
+    return mask

@@ -9,16 +9,17 @@ from torch import Tensor
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.weights import Scheme, scheme, weigh
+from hardsight.weights import Scheme, weigh
+from hardsight.weights import scheme as find_scheme
 
 
 class Source(NamedTuple):
-    """Either a scheme, or weights that stay as they are.
+    """Either a scheme, or fixed weights.
 
     Attributes:
-        scheme: None where the weights are fixed.
-        weights: ``(sample,)`` float32, in the order of ``ids``; None where a scheme finds them.
-        ids: of the samples; None where they are 0, 1, … in their order, or are not known.
+        scheme: the scheme; None for fixed weights.
+        weights: fixed weights ``(sample,)`` float32, in the order of ``ids``; None with a scheme.
+        ids: ids of the samples; None if they are 0, 1, … in order, or unknown.
     """
 
     scheme: Scheme | None
@@ -26,61 +27,62 @@ class Source(NamedTuple):
     ids: Any
 
 
-def resolve_source(what: Any, ids: Any, by: str | None, parameters: Mapping[str, Any]) -> Source:
-    """What was given, as a scheme or as weights.
+def resolve_source(source: Any, ids: Any, scheme: str | None, parameters: Mapping[str, Any]) -> Source:
+    """Turn the first argument of a weighting or sampler into a scheme or into weights.
 
     Args:
-        what: a scheme's name, an array of weights ``(sample,)``, or a :class:`Difficulty`.
-        ids: of the samples, or None.
-        by: with a difficulty, the scheme that :func:`hardsight.weigh` makes weights by; None: "auto".
-        parameters: the scheme's own.
+        source: name of a scheme, array of weights ``(sample,)``, or :class:`Difficulty`.
+        ids: ids of the samples, or None.
+        scheme: with a difficulty, the scheme by which :func:`hardsight.weigh` makes weights; None: "auto".
+        parameters: the scheme's own parameters.
 
     Raises:
-        InputError: none of these, weights that are not finite or below zero, parameters that nothing reads, or ids of a
-            difficulty that are not whole numbers.
+        InputError: none of these, weights that are negative or not finite, unknown parameters, or a difficulty whose
+            ids are not integers.
     """
-    if isinstance(what, Difficulty):
-        if what.ids.dtype.kind not in "iu":
+    if isinstance(source, Difficulty):
+        if source.ids.dtype.kind not in "iu":
             raise InputError(
-                "this difficulty's ids are strings: measure with whole numbers as ids, or pass the array of weights"
+                "this difficulty's ids are strings: measure with integers as ids, or pass the array of weights"
             )
         if ids is not None:
             raise InputError("a difficulty brings its own ids: leave ids out")
-        weights = weigh(what, by or "auto", **parameters)
-        return Source(None, torch.from_numpy(weights).float(), what.ids)
-    if by is not None:
+        weights = weigh(source, scheme or "auto", **parameters)
+        return Source(None, torch.from_numpy(weights).float(), source.ids)
+    if scheme is not None:
         raise InputError(
-            "scheme= goes with a difficulty only: pass the scheme's name first, hs.Weighting('superloss', …)"
+            "scheme= is for a difficulty only: pass the scheme's name as the first argument, hs.Weighting('superloss', "
+            "…)"
         )
-    if isinstance(what, str):
-        found = scheme(what)
-        found.check(parameters)
-        return Source(found, None, ids)
+    if isinstance(source, str):
+        row = find_scheme(source)
+        row.check(parameters)
+        return Source(row, None, ids)
     if parameters:
         raise InputError(f"fixed weights have no parameter {next(iter(parameters))!r}")
-    return Source(None, _check_weights(what), ids)
+    return Source(None, _check_weights(source), ids)
 
 
-def _check_weights(what: Any) -> Tensor:
-    if isinstance(what, Tensor):
-        what = (what.float() if what.is_floating_point() else what).detach().cpu().numpy()
-    values = np.asarray(what)
+def _check_weights(weights: Any) -> Tensor:
+    if isinstance(weights, Tensor):
+        weights = (weights.float() if weights.is_floating_point() else weights).detach().cpu().numpy()
+    values = np.asarray(weights)
     if values.ndim != 1 or not len(values) or values.dtype.kind not in "iuf":
         raise InputError(
-            f"weights must be numbers, one a sample. Got the shape {tuple(values.shape)} of {values.dtype}: "
+            f"weights must be numbers, one per sample. Got the shape {tuple(values.shape)} of {values.dtype}: "
             "pass an array (sample,), the name of a scheme, or a difficulty"
         )
     return check_nonnegative("weights", torch.tensor(values).float())
 
 
 def check_nonnegative(name: str, values: Tensor) -> Tensor:
-    """The values of all samples, checked: finite and 0 or more. ``(sample,)``
+    """Return the values of all samples if they are finite and 0 or more. ``(sample,)``
 
     Raises:
-        InputError: one that is not; names its sample.
+        InputError: a value is negative or not finite; names its sample.
     """
     wrong = ~(values.isfinite() & (values >= 0))
     if bool(wrong.any()):
-        at = int(wrong.nonzero()[0])
-        raise InputError(f"{name} must be finite and 0 or more. Sample {at} has {float(values[at]):g}")
+        row = int(wrong.nonzero()[0])
+        raise InputError(f"{name} must be finite and 0 or more. Sample {row} has {float(values[row]):g}")
     return values

@@ -1,21 +1,24 @@
-"""What a scheme remembers between steps of training."""
+"""What a weighting remembers between training steps."""
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from hardsight.errors import InputError
 from hardsight.weights import Scheme, StateShape
+from hardsight.weights.training.batch import Batch
 
 
 class SchemeState(nn.Module):
-    """The state of a scheme, as buffers."""
+    """The state of a scheme, stored in buffers."""
 
-    def __init__(self, scheme: Scheme | None, room: StateShape, parameters: dict[str, Any]) -> None:
-        """Before the first step.
+    def __init__(self, scheme: Scheme | None, shape: StateShape, parameters: dict[str, Any]) -> None:
+        """Create the state before the first step; fixed weights (``scheme`` None) have none.
 
         Raises:
-            InputError: a scheme that gives neither weights nor losses, or one that remembers each of no samples.
+            InputError: the scheme gives neither weights nor losses, or keeps a state per sample and the number of
+                samples is unknown.
         """
         super().__init__()
         if scheme is None:
@@ -26,18 +29,54 @@ class SchemeState(nn.Module):
             raise InputError(
                 f"scheme {scheme.name!r} learns its weights with the model: call hs.weights.{scheme.function.__name__}"
             )
-        if "rows" in scheme.reads and not room.samples:
-            raise InputError(f"scheme {scheme.name!r} remembers each sample: pass num_samples= or ids=")
-        for name, tensor in (scheme.begin(room, parameters) or {}).items():
+        if "rows" in scheme.reads and not shape.samples:
+            raise InputError(f"scheme {scheme.name!r} keeps a state for each sample: pass num_samples= or ids=")
+        for name, tensor in (scheme.begin(shape, parameters) or {}).items():
             self.register_buffer(name, tensor)
 
     @property
-    def state(self) -> dict[str, Tensor]:
-        """The tensors themselves: what is put here is kept."""
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by name; assigning to this dictionary changes the state."""
         return self._buffers  # type: ignore[return-value]
 
-    def settle(self) -> None:
-        """Cut what is remembered from the graph of the step."""
+    def detach_state(self) -> None:
+        """Detach the state from the graph of the last step."""
         for name, tensor in self._buffers.items():
             if tensor is not None and tensor.requires_grad:
                 self._buffers[name] = tensor.detach()
+
+
+class SeenSamples(nn.Module):
+    """The epoch in which each sample came last, to skip samples that come again in the same epoch."""
+
+    last_epoch: Tensor | None
+
+    def __init__(self, n_samples: int) -> None:
+        """Create the table; with 0 samples there is none."""
+        super().__init__()
+        table = torch.full((n_samples,), -1, dtype=torch.int32) if n_samples else None
+        self.register_buffer("last_epoch", table)
+
+    def find_new(self, rows: Tensor, epoch: float) -> Tensor:
+        """Return which samples have not come in this epoch before. ``(sample,)`` bool"""
+        assert self.last_epoch is not None
+        return self.last_epoch[rows] != int(epoch)
+
+    def skip(self, batch: Batch, epoch: float | None) -> None:
+        """Remove the samples that came in an earlier step of this epoch, and record the rest.
+
+        Raises:
+            InputError: the epoch is unknown, or every sample of the batch came before.
+        """
+        assert self.last_epoch is not None
+        assert batch.rows is not None
+        if epoch is None:
+            raise InputError("repeated='skip' needs the epoch: call weighting.set_epoch(epoch)")
+        new = self.find_new(batch.rows, epoch)
+        if batch.count and not bool(new.any()):
+            raise InputError(
+                f"every sample of this batch came before in epoch {int(epoch)}: call weighting.set_epoch(epoch) in "
+                "each epoch, give each rank its own samples (DistributedSampler), or pass repeated='count'"
+            )
+        batch.select(new)
+        self.last_epoch[batch.rows] = int(epoch)

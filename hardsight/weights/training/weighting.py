@@ -1,56 +1,66 @@
 """``Weighting``: the loss of each sample in, one weighted loss out, in any training loop."""
 
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from hardsight.errors import InputError
-from hardsight.validation import check_int
+from hardsight.validation import check_choice, check_int
 from hardsight.weights import SCHEMES, Scheme, StateShape
-from hardsight.weights.scheme import OF_SAMPLES, Reduction
 from hardsight.weights.training.batch import (
     Batch,
     RepeatedIds,
-    as_rows,
     build_batch,
-    cross_entropy,
     fast_path_batch,
     full_precision,
+    unweighted_losses,
 )
 from hardsight.weights.training.distributed import world_size
 from hardsight.weights.training.id_index import IdIndex
+from hardsight.weights.training.input_plan import InputPlan
 from hardsight.weights.training.reduction import LoopReduction, reduce_losses, reduce_part
-from hardsight.weights.training.sources import resolve_source
-from hardsight.weights.training.state import SchemeState
+from hardsight.weights.training.sources import Source, resolve_source
+from hardsight.weights.training.state import SchemeState, SeenSamples
 from hardsight.weights.training.tokens import average_token_loss, has_token_logits, to_sequence_inputs
 
-_TRAINING_INPUTS = frozenset({"sizes", "epoch", "epochs", "generator", "rows"})
+
+class BatchTotals(NamedTuple):
+    """Totals of an effective batch.
+
+    Attributes:
+        n_samples: number of samples.
+        weight: sum of their weights.
+    """
+
+    n_samples: int
+    weight: Tensor
 
 
 class Weighting(nn.Module):
-    """Weights the losses of a batch: ``loss = weighting(losses, ids)``.
+    """A weighted loss for any training loop: ``loss = weighting(losses, ids)``.
 
-    Everything that it remembers goes into its ``state_dict``, by sample id, so that training which is resumed from one
-    goes on bit for bit, also in the midst of an epoch. On several ranks a scheme sees the batch of all of them, and the
-    gradients that ``DistributedDataParallel`` averages are those of the global reduction. Put into evaluation by
-    ``eval()``, it gives the plain mean of the losses and remembers nothing.
+    Everything that it remembers is in its ``state_dict``, by sample id, so that resumed training goes on bit for bit,
+    also in the middle of an epoch. On several ranks a scheme sees the batch of all ranks, and the gradients that
+    ``DistributedDataParallel`` averages are those of the global reduction. After ``eval()`` it gives the plain mean of
+    the losses and remembers nothing.
 
     Attributes:
         reduction: how weighted losses become one number.
         through: whether the gradient flows through the weights.
-        known: the ids of the training samples.
-        memory: what the scheme remembers, its buffers.
+        repeated: what happens to repeated ids.
+        id_index: the ids of the training samples.
+        plan: where the inputs of the scheme come from.
+        scheme_state: what the scheme remembers, in buffers.
+        seen: which samples came in which epoch.
     """
 
-    fixed: Tensor | None
+    fixed_weights: Tensor | None
     sizes: Tensor | None
-    seen: Tensor | None
 
     def __init__(
         self,
-        what: Any,
+        source: Any,
         num_samples: int | None = None,
         ids: Any = None,
         classes: int = 0,
@@ -65,74 +75,70 @@ class Weighting(nn.Module):
         seed: int = 0,
         **parameters: Any,
     ) -> None:
-        """Weights by a scheme, fixed ones, or those that a difficulty suggests.
+        """Create a weighting by a scheme, by fixed weights, or by a measured difficulty.
 
         Args:
-            what: name of a scheme in ``hardsight.SCHEMES``; an array of weights ``(sample,)``; or a ``Difficulty``, whose
-                weights are ``hs.weigh(what, scheme, **parameters)``.
-            num_samples: of the training set, whose ids are then 0, 1, … Schemes that remember something of each sample need
+            source: name of a scheme in ``hardsight.SCHEMES``; an array of weights ``(sample,)``; or a ``Difficulty``,
+                whose weights are ``hs.weigh(source, scheme, **parameters)``.
+            num_samples: number of training samples, whose ids are then 0, 1, … Schemes with a state per sample need
                 this or ``ids``.
-            ids: of all training samples, any distinct whole numbers; with an array of weights, in its order.
-            classes: how many; found from ``sizes`` where these are given.
-            sizes: samples of each class in the training set, ``(class,)``, for schemes that read them.
-            groups: how many, for schemes that read groups.
-            epochs: in all, for schemes that read how many.
-            scheme: with a difficulty, what makes weights of it; "auto" where not given.
-            reduction: "mean", sum(w l) / n; "weighted mean", sum(w l) / sum(w); "sum", sum(w l); each over the batch of all
-                ranks; "none", w l of each sample. As published where not given; "mean" for fixed weights.
-            through: whether the gradient flows through the weights; as published where not given.
-            repeated: what an id means that comes again. "refuse": an error where it comes twice in a batch of one rank,
-                counted once where several ranks bring it in one step. "skip": only its first appearance in an epoch
-                counts, which undoes the padding of distributed samplers. "count": every appearance counts, as samplers
-                that draw with replacement need. None: "refuse", and on several ranks, once an epoch was set, samples
-                that came in an earlier step of the epoch are skipped.
-            seed: of schemes that draw.
-            parameters: the scheme's own.
+            ids: ids of all training samples, any distinct integers; with an array of weights, in its order.
+            classes: number of classes; by default the length of ``sizes``.
+            sizes: number of training samples of each class, ``(class,)``, for schemes that read it.
+            groups: number of groups, for schemes that read groups.
+            epochs: number of epochs in all, for schemes that read it.
+            scheme: with a difficulty, the scheme that makes weights of it; "auto" by default.
+            reduction: "mean", sum(w l) / n; "weighted mean", sum(w l) / sum(w); "sum", sum(w l); each over the batch of
+                all ranks; "none", w l of each sample. By default as published; "mean" for fixed weights.
+            through: whether the gradient flows through the weights; by default as published.
+            repeated: what to do with an id that comes again. "refuse": raise an error if it comes twice in a batch of
+                one rank; count it once if several ranks bring it in one step. "skip": count only its first appearance
+                in an epoch, which undoes the padding of distributed samplers. "count": count every appearance, as
+                samplers that draw with replacement need. None: "refuse"; on several ranks, once an epoch was set,
+                samples that came in an earlier step of the epoch are skipped.
+            seed: seed of schemes that draw random numbers.
+            parameters: the scheme's own parameters.
 
         Raises:
-            InputError: an unknown scheme, parameter or choice, a missing parameter, ids that are not distinct whole numbers,
-                or a scheme that is no weight or loss of each sample.
+            InputError: a scheme, parameter or choice is unknown, a parameter is missing, the ids are not distinct
+                integers, or the scheme gives neither a weight nor a loss for each sample.
         """
         super().__init__()
-        told = resolve_source(what, ids, scheme, parameters)
-        self._scheme = None if told.scheme is None else told.scheme.name
-        self._is_loss = told.scheme is not None and told.scheme.kind == "loss"
-        self.given = parameters if told.scheme is not None else {}
-        self.known = IdIndex(_count_samples(told.weights, num_samples, told.ids), told.ids)
-        self.register_buffer("fixed", None if told.weights is None else _sort_by_id(told.weights, told.ids, self.known))
+        resolved = resolve_source(source, ids, scheme, parameters)
+        self._scheme_name = None if resolved.scheme is None else resolved.scheme.name
+        self.scheme_parameters = parameters if resolved.scheme is not None else {}
+        self.plan = InputPlan.from_scheme(resolved.scheme)
+        self.id_index = IdIndex(_count_samples(resolved, num_samples), resolved.ids)
+        self.register_buffer("fixed_weights", _sort_by_id(resolved, self.id_index))
         self.register_buffer("sizes", None if sizes is None else torch.as_tensor(sizes))
         classes = classes or (0 if self.sizes is None else len(self.sizes))
-        self.memory = SchemeState(self.scheme, StateShape(self.known.count, classes, groups), parameters)
-        blank = torch.full((self.known.count,), -1, dtype=torch.int32) if self.known.count else None
-        self.register_buffer("seen", blank)
-        self.reduction: LoopReduction = _check_choice("reduction", reduction, LoopReduction) or _published_reduction(
-            self.scheme
-        )
+        shape = StateShape(self.id_index.count, classes, groups)
+        self.scheme_state = SchemeState(resolved.scheme, shape, parameters)
+        self.seen = SeenSamples(self.id_index.count)
+        published = "mean" if resolved.scheme is None else resolved.scheme.reduction
+        self.reduction: LoopReduction = _check_choice("reduction", reduction, LoopReduction) or published
         self.repeated: RepeatedIds | None = _check_choice("repeated", repeated, RepeatedIds)
-        self.through = through if through is not None else self.scheme is not None and self.scheme.through
+        self.through = through if through is not None else resolved.scheme is not None and resolved.scheme.through
         self.epochs = epochs
         self.epoch: float | None = None
-        self._made_for = _describe(self.scheme, self.known.count, classes, groups)
+        self._description = _describe(resolved.scheme, shape)
         self._generator = torch.Generator().manual_seed(check_int("seed", seed, 0))
-        self._of_batch: tuple[int, Tensor] | None = None
-        self._wanted, self._passed_on, self._of_training = _wanted(self.scheme)
-        # Nothing else of a batch: then a step is short.
-        self._reads_losses = not self._is_loss and not self._passed_on and set(self._wanted) <= {"loss", "p"}
-        if self.repeated == "count" and self.scheme is not None and "rows" in self.scheme.reads:
-            raise InputError(f"scheme {self.scheme.name!r} remembers each sample: draw without replacement")
+        self._totals: BatchTotals | None = None
+        if self.repeated == "count" and resolved.scheme is not None and "rows" in resolved.scheme.reads:
+            raise InputError(f"scheme {self._scheme_name!r} keeps a state for each sample: draw without replacement")
 
     @property
     def scheme(self) -> Scheme | None:
-        """The row of ``SCHEMES``; None where the weights are fixed."""
-        return None if self._scheme is None else SCHEMES[self._scheme]
+        """The row of ``SCHEMES``; None for fixed weights."""
+        return None if self._scheme_name is None else SCHEMES[self._scheme_name]
 
     @property
-    def skips(self) -> bool:
-        """Whether samples that came in an earlier step of the epoch do not count again."""
+    def skips_seen(self) -> bool:
+        """Whether samples that came in an earlier step of the epoch are skipped."""
         return self.repeated == "skip" or (self.repeated is None and self.epoch is not None and world_size() > 1)
 
     def set_epoch(self, epoch: float) -> None:
-        """Say how many epochs are done, from 0; a fraction within an epoch."""
+        """Set the number of epochs done, from 0; a fraction within an epoch."""
         self.epoch = float(epoch)
 
     def forward(
@@ -145,37 +151,38 @@ class Weighting(nn.Module):
         items: Any = None,
         **inputs: Any,
     ) -> Tensor:
-        """The weighted loss of a batch, a number in float32 to call ``backward()`` on. All ranks must call it alike.
+        """Return the weighted loss of a batch, a float32 number for ``backward()``. All ranks must call this alike.
 
         Args:
-            loss: of each sample, with its gradient, ``(sample,)``; may be left out where logits and labels are given, and is
-                then their cross-entropy; schemes that are losses themselves do not read it.
-            ids: of the samples, whole numbers ``(sample,)``.
-            logits: of the model, ``(sample, class)``, for schemes that read them; of sequences of tokens ``(sample, token,
-                word)``, see :mod:`hardsight.weights.training.tokens`.
-            labels: class codes, ``(sample,)``, likewise; of tokens ``(sample, token)``, -100 where one does not count.
-            items: samples in the whole effective batch, of all micro-batches and ranks, where gradients are accumulated: the
-                losses of the micro-batches then add up to the mean over it.
-            inputs: whatever else the scheme reads (``hardsight.weights.INPUTS``), a row a sample where it is of samples.
+            loss: loss of each sample with its gradient, ``(sample,)``; by default the cross-entropy of logits and
+                labels. Schemes that are losses themselves do not read it.
+            ids: ids of the samples, integers ``(sample,)``.
+            logits: logits of the model, ``(sample, class)``, for schemes that read them; for sequences of tokens
+                ``(sample, token, word)``, see :mod:`hardsight.weights.training.tokens`.
+            labels: class codes, ``(sample,)``, for schemes that read them; for tokens ``(sample, token)``, -100 for
+                tokens that do not count.
+            items: number of samples in the whole effective batch, of all micro-batches and ranks, under gradient
+                accumulation: the losses of the micro-batches then add up to the mean over it.
+            inputs: other inputs of the scheme (``hardsight.weights.INPUTS``), with one row per sample if they are per
+                sample.
 
         Raises:
-            InputError: an id that is absent, unknown or comes twice, something that the scheme reads is missing or out of
-                its domain, or on another rank something of the kind.
+            InputError: an id is missing, unknown or repeated, an input is missing or out of its domain, or another rank
+                failed.
         """
-        if self._reads_losses and self.training and self.reduction == "mean" and items is None and not inputs:
-            batch = fast_path_batch(loss, ids, self.known, self.repeated or "refuse")
-            if batch is not None:
-                return torch.dot(batch.inputs["loss"], self._weights(batch, self.through) / max(batch.count, 1))
-        given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
+        if self.plan.losses_only and self.training and self.reduction == "mean" and items is None and not inputs:
+            fast = fast_path_batch(loss, ids, self.id_index, self.repeated or "refuse")
+            if fast is not None:
+                return torch.dot(fast.inputs["loss"], self._weigh(fast, self.through) / max(fast.count, 1))
+        values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not self.training:
-            return self._plain(given).float().mean()
-        with full_precision(given):
-            scheme = self.scheme
-            if self._is_loss and scheme is not None:
-                losses, batch = self._losses(scheme, given, ids)
+            return unweighted_losses(values, self.plan.is_loss).float().mean()
+        with full_precision(values):
+            if self.plan.is_loss:
+                losses, batch = self._scheme_losses(values, ids)
                 return reduce_losses(self.reduction, losses, None, batch, items)
-            batch = self._batch(given, ids)
-            weights = self._weights(batch, self.through)
+            batch = self._build_batch(values, ids)
+            weights = self._weigh(batch, self.through)
             return reduce_losses(self.reduction, batch.inputs["loss"], weights, batch, items)
 
     def weights(
@@ -187,10 +194,10 @@ class Weighting(nn.Module):
         labels: Tensor | None = None,
         **inputs: Any,
     ) -> Tensor:
-        """The weights of an effective batch, for :meth:`apply_weights`; what the scheme remembers goes one step on.
+        """Return the weights of an effective batch, for :meth:`apply_weights`; the scheme's state goes one step on.
 
-        For schemes that compare the samples of a batch, and for "weighted mean", where gradients are accumulated: the losses
-        of all micro-batches are given here at once, without gradient; the arguments are those of :meth:`forward`.
+        For gradient accumulation with schemes that compare the samples of a batch, and with "weighted mean": pass the
+        losses of all micro-batches at once, without gradient. The arguments are those of :meth:`forward`.
 
         Returns:
             ``(sample,)`` without gradient; 0 for samples that another rank has too.
@@ -198,118 +205,102 @@ class Weighting(nn.Module):
         Raises:
             InputError: as in :meth:`forward`, or the scheme is a loss.
         """
-        if self._is_loss:
-            raise InputError(f"scheme {self._scheme!r} is a loss, it has no weights: call weighting(…, items=…)")
-        given = {"loss": loss, "logits": logits, "labels": labels, **inputs}
-        with full_precision(given):
-            batch = self._batch(given, ids)
-            weights = self._weights(batch, False).detach()
-            self._of_batch = batch.count, weights.sum()
-            return batch.own(weights)
+        if self.plan.is_loss:
+            raise InputError(f"scheme {self._scheme_name!r} is a loss and has no weights: call weighting(…, items=…)")
+        values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
+        with full_precision(values):
+            batch = self._build_batch(values, ids)
+            weights = self._weigh(batch, False).detach()
+            self._totals = BatchTotals(batch.count, weights.sum())
+            return batch.local_rows(weights)
 
     def apply_weights(self, loss: Tensor, weights: Tensor) -> Tensor:
-        """A micro-batch's part of the weighted loss of the effective batch that :meth:`weights` saw last.
+        """Return a micro-batch's part of the weighted loss of the effective batch that :meth:`weights` saw last.
 
-        The parts of all micro-batches add up to the loss of the batch; on several ranks their average over ranks does. Ranks
-        may have different numbers of micro-batches.
+        The parts of all micro-batches add up to the loss of the batch; on several ranks their average over ranks does.
+        Ranks may have different numbers of micro-batches.
 
         Args:
-            loss: of the samples of the micro-batch, with their gradient, ``(sample,)``.
-            weights: theirs, ``(sample,)``.
+            loss: losses of the micro-batch with their gradient, ``(sample,)``.
+            weights: weights of its samples, ``(sample,)``.
 
         Raises:
             InputError: :meth:`weights` was not called, or the gradient is to flow through the weights.
         """
-        if self._of_batch is None:
+        if self._totals is None:
             raise InputError(
                 "there are no weights to apply: call weighting.weights(losses, ids) of the whole batch first"
             )
         if self.through:
             raise InputError(
-                "the gradient is to flow through these weights, and they were made without: pass through=False, or call "
-                "weighting(loss, ids, items=…) on each micro-batch"
+                "weights computed in advance carry no gradient: pass through=False, or call weighting(loss, ids, "
+                "items=…) on each micro-batch"
             )
         if loss.shape != weights.shape:
-            raise InputError(f"loss has the shape {tuple(loss.shape)}, weights {tuple(weights.shape)}: one a sample")
-        return reduce_part(self.reduction, loss, weights, *self._of_batch)
+            raise InputError(
+                f"loss has the shape {tuple(loss.shape)} and weights {tuple(weights.shape)}: pass one weight per sample"
+            )
+        return reduce_part(self.reduction, loss, weights, self._totals.n_samples, self._totals.weight)
 
-    def _plain(self, given: dict[str, Any]) -> Tensor:
-        if has_token_logits(given):
-            of_rows: Tensor = to_sequence_inputs(given, None)["loss"]
-            return of_rows
-        if given["loss"] is not None:
-            return as_rows("loss", given["loss"])
-        labels = given["labels"]
-        if self._is_loss and labels is not None and (several := as_rows("labels", labels)).dim() > 1:
-            logits = as_rows("logits", given["logits"])
-            return binary_cross_entropy_with_logits(logits, several.to(logits), reduction="none").sum(1)
-        return cross_entropy(given)
-
-    def _losses(self, scheme: Scheme, given: dict[str, Any], ids: Any) -> tuple[Tensor, Batch]:
-        if not has_token_logits(given):
-            batch = self._batch(given, ids)
-            return self._told(batch, True) if batch.count else _empty_weights(batch), batch
-        losses = average_token_loss(given, scheme, lambda tokens: self._told(Batch(tokens, None, 0, 0), True))
-        batch = self._batch({**given, "loss": losses, "logits": None, "labels": None}, ids, ("loss",))
+    def _scheme_losses(self, values: dict[str, Any], ids: Any) -> tuple[Tensor, Batch]:
+        """Return the losses of a scheme that is a loss, and their batch."""
+        if not has_token_logits(values):
+            batch = self._build_batch(values, ids)
+            return self._weigh(batch, True), batch
+        assert self.scheme is not None
+        losses = average_token_loss(
+            values, self.scheme, lambda tokens: self._call_scheme(Batch(tokens, None, 0, 0), True)
+        )
+        batch = self._build_batch({**values, "loss": losses, "logits": None, "labels": None}, ids, ("loss",))
         return batch.inputs["loss"], batch
 
-    def _batch(self, given: dict[str, Any], ids: Any, wanted: tuple[str, ...] | None = None) -> Batch:
-        if has_token_logits(given):
-            given = to_sequence_inputs(given, self.scheme)
-        batch = build_batch(given, ids, self.known, wanted or self._wanted, self.repeated or "refuse")
-        if self.skips:
-            self._skip_seen(batch)
-        if self._passed_on:
-            batch.others = {name: given[name] for name in self._passed_on if name in given}
+    def _build_batch(self, values: dict[str, Any], ids: Any, names: tuple[str, ...] | None = None) -> Batch:
+        if has_token_logits(values):
+            values = to_sequence_inputs(values, self.scheme)
+        batch = build_batch(values, ids, self.id_index, names or self.plan.per_sample, self.repeated or "refuse")
+        if self.skips_seen and batch.rows is not None:
+            self.seen.skip(batch, self.epoch)
+        elif self.repeated == "skip":
+            raise InputError("repeated='skip' needs the ids of all samples: pass num_samples= or ids=")
+        batch.per_call = {name: values[name] for name in self.plan.per_call if name in values}
         return batch
 
-    def _skip_seen(self, batch: Batch) -> None:
-        if batch.rows is None or self.seen is None:
-            if self.repeated == "skip":
-                raise InputError("repeated='skip' needs to know all samples: pass num_samples= or ids=")
-            return
-        if self.epoch is None:
-            raise InputError("repeated='skip' needs to know the epoch: call weighting.set_epoch(epoch)")
-        new = self.seen[batch.rows] != int(self.epoch)
-        if batch.count and not bool(new.any()):
-            raise InputError(
-                f"every sample of this batch came before in epoch {int(self.epoch)}: call weighting.set_epoch(epoch) in "
-                "each epoch, give each rank its own samples (DistributedSampler), or pass repeated='count'"
-            )
-        batch.keep(new)
-        self.seen[batch.rows] = int(self.epoch)
-
-    def _weights(self, batch: Batch, through: bool) -> Tensor:
-        if self.fixed is not None:
+    def _weigh(self, batch: Batch, differentiable: bool) -> Tensor:
+        """Return the weights or losses of a batch, with the gradient through them if ``differentiable``. ``(sample,)``"""
+        if self.fixed_weights is not None:
             assert batch.rows is not None
-            return self.fixed.index_select(0, batch.rows)
+            return self.fixed_weights.index_select(0, batch.rows)
         if not batch.count:
             return _empty_weights(batch)
-        told = self._told(batch, through)
-        return told.detach() if told.requires_grad and not through else told
+        weights = self._call_scheme(batch, differentiable)
+        return weights.detach() if weights.requires_grad and not differentiable else weights
 
-    def _told(self, batch: Batch, live: bool) -> Tensor:
+    def _call_scheme(self, batch: Batch, differentiable: bool) -> Tensor:
         scheme = self.scheme
         assert scheme is not None
-        inputs = batch.inputs if live else {name: value.detach() for name, value in batch.inputs.items()}
+        inputs = batch.inputs
+        if not differentiable:
+            inputs = {name: value.detach() for name, value in inputs.items()}
         if scheme.start is None:
-            stateless: Tensor = scheme.of_checked(inputs | self._of_all(batch), self.given, None)
+            stateless: Tensor = scheme.of_checked(inputs | self._other_inputs(batch), self.scheme_parameters, None)
             return stateless
         # The tables of a state are float32.
         inputs = {name: _to_float32(value) for name, value in inputs.items()}
-        told: Tensor = scheme.of_checked(inputs | self._of_all(batch), self.given, self.memory.state)
-        self.memory.settle()
-        return told
+        state = self.scheme_state.tensors
+        values: Tensor = scheme.of_checked(inputs | self._other_inputs(batch), self.scheme_parameters, state)
+        self.scheme_state.detach_state()
+        return values
 
-    def _of_all(self, batch: Batch) -> dict[str, Any]:
-        if not self._of_training:
-            return batch.others
+    def _other_inputs(self, batch: Batch) -> dict[str, Any]:
+        """Return the inputs without one row per sample: those of the call, and what the weighting knows itself."""
+        if not self.plan.reads_training:
+            return batch.per_call
         if self.scheme is not None and "epoch" in self.scheme.reads and self.epoch is None:
             raise InputError(
-                f"scheme {self.scheme.name!r} reads the epoch: call weighting.set_epoch(epoch) in each epoch"
+                f"scheme {self._scheme_name!r} reads the epoch: call weighting.set_epoch(epoch) in each epoch"
             )
         return {
-            **batch.others,
+            **batch.per_call,
             "sizes": self.sizes,
             "epoch": self.epoch,
             "epochs": self.epochs,
@@ -318,85 +309,83 @@ class Weighting(nn.Module):
         }
 
     def get_extra_state(self) -> dict[str, Any]:
-        """What is no tensor of samples: what it was made for, the epoch, where random numbers stand."""
-        return {"made_for": self._made_for, "epoch": self.epoch, "random": self._generator.get_state()}
+        """Return the state that is not in buffers: the scheme and its shape, the epoch, the state of random numbers."""
+        return {"description": self._description, "epoch": self.epoch, "random": self._generator.get_state()}
 
     def set_extra_state(self, state: Any) -> None:
-        """Take up what :meth:`get_extra_state` gave."""
+        """Restore what :meth:`get_extra_state` returned."""
         self.epoch = state["epoch"]
         self._generator.set_state(state["random"].cpu())
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        saved = state_dict.get(f"{prefix}_extra_state")
-        if saved is not None and saved["made_for"] != self._made_for:
+        extra = state_dict.get(f"{prefix}_extra_state")
+        if extra is not None and extra["description"] != self._description:
             raise InputError(
-                f"this state was saved by a weighting of {saved['made_for']}; this one is of {self._made_for}"
+                f"this state was saved by a weighting of {extra['description']}; this one is of {self._description}"
             )
-        listed = state_dict.get(f"{prefix}known.known")
-        if saved is not None and not _equal_ids(listed, self.known.known):
-            raise InputError("this state was saved for other ids: make the weighting with the ids of that training set")
+        if extra is not None and not _equal_ids(state_dict.get(f"{prefix}id_index.ids"), self.id_index.ids):
+            raise InputError("this state was saved for other ids: pass the ids of that training set to the weighting")
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        # A model that goes to half precision would take weights and tables of this module with it.
+        # A model that goes to half precision would take the weights and tables of this module with it.
         return super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
-        """What it was made for."""
-        return f"{self._made_for}, reduction={self.reduction!r}"
+        """Return the scheme and its shape."""
+        return f"{self._description}, reduction={self.reduction!r}"
 
 
-def _count_samples(weights: Tensor | None, num_samples: int | None, ids: Any) -> int | None:
-    if weights is None:
-        return num_samples
-    given = len(weights) if ids is None else len(ids)
-    if given != len(weights) or num_samples not in (None, len(weights)):
+def check_weighting(weighting: Any) -> Weighting:
+    """Return the argument if it is a weighting.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(weighting, Weighting):
         raise InputError(
-            f"there are {len(weights)} weights and {given if ids is not None else num_samples} samples: one each"
+            f"weighting must be a hs.Weighting. Got {type(weighting).__name__}: hs.Weighting('superloss', …)"
         )
-    return len(weights)
+    return weighting
 
 
-def _sort_by_id(weights: Tensor, ids: Any, known: IdIndex) -> Tensor:
-    if ids is None:
-        return weights
-    ordered = torch.empty_like(weights)
-    ordered[known.rows(torch.as_tensor(ids).long())] = weights
+def _count_samples(source: Source, num_samples: int | None) -> int | None:
+    if source.weights is None:
+        return num_samples
+    n_weights = len(source.weights)
+    n_ids = n_weights if source.ids is None else len(source.ids)
+    if n_ids != n_weights or num_samples not in (None, n_weights):
+        n_samples = num_samples if source.ids is None else n_ids
+        raise InputError(f"there are {n_weights} weights and {n_samples} samples: pass one weight per sample")
+    return n_weights
+
+
+def _sort_by_id(source: Source, id_index: IdIndex) -> Tensor | None:
+    """Return the fixed weights in the order of the index."""
+    if source.weights is None or source.ids is None:
+        return source.weights
+    ordered = torch.empty_like(source.weights)
+    ordered[id_index.find_rows(torch.as_tensor(source.ids).long())] = source.weights
     return ordered
 
 
-def _published_reduction(scheme: Scheme | None) -> Reduction:
-    return "mean" if scheme is None else scheme.reduction
-
-
 def _check_choice(name: str, value: Any, choices: Any) -> Any:
-    if value is not None and value not in get_args(choices):
-        raise InputError(f"{name} must be one of {', '.join(map(repr, get_args(choices)))}. Got {value!r}")
-    return value
+    return None if value is None else check_choice(name, value, get_args(choices))
 
 
-def _describe(scheme: Scheme | None, samples: int, classes: int, groups: int) -> str:
+def _describe(scheme: Scheme | None, shape: StateShape) -> str:
     name = "fixed weights" if scheme is None else f"{scheme.name!r}"
-    return f"{name}: {samples} samples, {classes} classes, {groups} groups"
+    return f"{name}: {shape.samples} samples, {shape.classes} classes, {shape.groups} groups"
 
 
-def _wanted(scheme: Scheme | None) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-    """What is needed with a row a sample, what else a batch may bring, and whether anything is known here of all."""
-    if scheme is None:
-        return ("loss",), (), False
-    own, known = OF_SAMPLES.intersection(scheme.reads), _TRAINING_INPUTS.intersection(scheme.reads)
-    others = tuple(set(scheme.reads) - own - known)
-    return tuple(sorted(own if scheme.kind == "loss" and "p" not in own else own | {"loss"})), others, bool(known)
-
-
-def _equal_ids(one: Tensor | None, other: Tensor | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return torch.equal(one.cpu(), other.cpu())
+def _equal_ids(first: Tensor | None, second: Tensor | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return torch.equal(first.cpu(), second.cpu())
 
 
 def _empty_weights(batch: Batch) -> Tensor:
-    # With a gradient, of zero, for loops that call backward() on every batch.
+    # With a gradient of zero, for loops that call backward() on every batch.
     return next(value for value in batch.inputs.values() if value.is_floating_point()).flatten()[:0]
 
 

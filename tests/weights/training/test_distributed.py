@@ -80,7 +80,7 @@ def test_micro_batches_of_two_processes_are_one_batch(found, what):
 
 
 def test_where_one_rank_refuses_all_do(found):
-    assert found[0]["refusals"][0] == "rank 1 refused its batch: its own error says why"
+    assert found[0]["refusals"][0] == "rank 1 refused its batch: see the error of that rank"
     assert found[1]["refusals"][0].startswith("id 99 is unknown")
 
 

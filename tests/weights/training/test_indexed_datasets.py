@@ -121,12 +121,12 @@ class Stream(IterableDataset):
 @pytest.mark.parametrize(
     ("do", "says"),
     [
-        (lambda: hs.indexed(Stream()), "Stream has no positions to number: let it yield each sample's own id"),
+        (lambda: hs.indexed(Stream()), "Stream has no positions to number: let it yield the id of each sample"),
         (lambda: hs.indexed(iter([1])), "has no positions to number"),
         (lambda: hs.indexed([1, 2], ids=[1]), "1 ids and 2 samples"),
-        (lambda: hs.indexed([1, 2], ids=[1, 1]), "id 1 stands for two samples"),
-        (lambda: hs.indexed([1, 2], ids=["a", "b"]), "whole numbers"),
-        (lambda: hs.indexed(hs.indexed([{"x": 1}]))[0], "index a data set once"),
+        (lambda: hs.indexed([1, 2], ids=[1, 1]), "two samples have the id 1"),
+        (lambda: hs.indexed([1, 2], ids=["a", "b"]), "ids must be integers"),
+        (lambda: hs.indexed(hs.indexed([{"x": 1}]))[0], "index a data set only once"),
         (lambda: hs.collate()([{"x": 1}]), "wrap the data set in hs.indexed; .* remove_unused_columns=False"),
         (lambda: hs.collate()([torch.ones(1)]), "the items are Tensor, without ids"),
     ],

@@ -116,7 +116,7 @@ def test_what_sequences_do_not_have_is_refused(batch):
         (
             "low",
             {},
-            "'low' reads labels of samples with one label each, not of sequences of tokens: take one that reads",
+            "'low' reads labels of samples with one label each, not of sequences of tokens: use a scheme that reads",
         ),
         ("t-past", {"num_samples": ROWS, "classes": WORDS}, "'t-past' reads a state of samples with one label each"),
         ("jocor-loss", {"rate": 0.2}, "'jocor-loss' reads peer_logits of samples with one label each"),

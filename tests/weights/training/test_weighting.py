@@ -67,7 +67,7 @@ def test_a_difficulty_brings_its_ids_and_weights():
     with pytest.raises(InputError, match="brings its own ids"):
         hs.Weighting(d, ids=ids, scheme="spl-linear", lam=2.0)
     named = hs.measure(X, y, learner="ridge", folds=3, repeats=2, ids=[f"s{i}" for i in range(len(y))])
-    with pytest.raises(InputError, match="ids are strings: measure with whole numbers"):
+    with pytest.raises(InputError, match="ids are strings: measure with integers"):
         hs.Weighting(named, scheme="spl-linear", lam=2.0)
 
 
@@ -150,19 +150,19 @@ def test_schemes_that_are_losses():
     torch.testing.assert_close(told, cross_entropy(logits - torch.tensor(sizes).log(), labels))
     weighting = hs.Weighting("t-past", num_samples=9, classes=3)
     weighting(None, torch.tensor([8, 1, 2, 3, 4]), logits=logits, labels=labels).backward()
-    assert not weighting.memory.past.requires_grad
-    torch.testing.assert_close(weighting.memory.past[8], 0.5 * logits[0].softmax(0).detach())
-    with pytest.raises(InputError, match="is a loss, it has no weights"):
+    assert not weighting.scheme_state.past.requires_grad
+    torch.testing.assert_close(weighting.scheme_state.past[8], 0.5 * logits[0].softmax(0).detach())
+    with pytest.raises(InputError, match="is a loss and has no weights"):
         weighting.weights(None, torch.arange(5), logits=logits, labels=labels)
 
 
 def test_state_is_kept_by_id():
     weighting = hs.Weighting("t-running", ids=[30, 10, 20])
     weighting(torch.tensor([1.0, 3.0]), torch.tensor([20, 30]))
-    torch.testing.assert_close(weighting.memory.mean, torch.tensor([0, 0.5, 1.5]))
-    torch.testing.assert_close(weighting.memory.level, torch.tensor(1.0))
+    torch.testing.assert_close(weighting.scheme_state.mean, torch.tensor([0, 0.5, 1.5]))
+    torch.testing.assert_close(weighting.scheme_state.level, torch.tensor(1.0))
     weighting(torch.tensor([2.0]), torch.tensor([20]))
-    torch.testing.assert_close(weighting.memory.mean, torch.tensor([0, 1.25, 1.5]))
+    torch.testing.assert_close(weighting.scheme_state.mean, torch.tensor([0, 1.25, 1.5]))
 
 
 def test_evaluation_is_the_plain_mean_and_remembers_nothing():
@@ -191,14 +191,14 @@ def same(a, b):
 @pytest.mark.parametrize(
     ("ids", "says"),
     [
-        (None, r"ids are missing: let the data set give each sample's number: hs.indexed\(dataset\)"),
+        (None, r"ids are missing: let the data set give each sample's id: hs.indexed\(dataset\)"),
         ([0, 7, 2], "id 7 is unknown: the ids are 0 to 6"),
         ([0, -1, 2], "id -1 is unknown"),
         ([4, 1, 4], "id 4 comes twice in a batch"),
-        ([0.0, 1.0, 2.0], "ids must be whole numbers, not float64"),
-        (torch.tensor([0.0, 1.0, 2.0]), "ids must be whole numbers, not torch.float32"),
-        (["a", "b", "c"], "ids must be whole numbers, not <U1"),
-        ([True, False, True], "ids must be whole numbers, not bool"),
+        ([0.0, 1.0, 2.0], "ids must be integers. Got float64"),
+        (torch.tensor([0.0, 1.0, 2.0]), "ids must be integers. Got torch.float32"),
+        (["a", "b", "c"], "ids must be integers. Got <U1"),
+        ([True, False, True], "ids must be integers. Got bool"),
         ([0, 1], "there are 2 ids and 3 samples"),
         ([[0], [1], [2]], "one-dimensional"),
     ],
@@ -211,7 +211,7 @@ def test_wrong_ids_are_refused_by_name(ids, says):
 def test_unknown_ids_of_a_list_are_refused_by_name():
     weighting = hs.Weighting("t-running", ids=[10, 2**60, 30])
     for wrong in (11, 2**60 + 1, -4, 2**62):
-        with pytest.raises(InputError, match=f"id {wrong} is unknown: the ids are the 3 that were given"):
+        with pytest.raises(InputError, match=f"id {wrong} is unknown: the ids are the 3 passed as ids="):
             weighting(torch.ones(2), torch.tensor([10, wrong]))
 
 
@@ -320,7 +320,7 @@ def test_what_weights_come_from_is_said_where_it_cannot_be():
 
 def test_the_table_of_ids_is_not_saved():
     weighting = hs.Weighting("t-running", ids=[30, 10, 20])
-    assert set(weighting.state_dict()) == {"seen", "known.known", "memory.mean", "memory.level", "_extra_state"}
+    assert set(weighting.state_dict()) == {"seen.last_epoch", "id_index.ids", "scheme_state.mean", "scheme_state.level", "_extra_state"}
 
 
 def test_a_refused_batch_changes_nothing():
@@ -337,13 +337,13 @@ def test_a_refused_batch_changes_nothing():
         (lambda: hs.Weighting("spl-linaer"), "do you mean 'spl-linear'"),
         (lambda: hs.Weighting("spl-linear"), "pass lam="),
         (lambda: hs.Weighting("spl-linear", lan=1), "do you mean 'lam'"),
-        (lambda: hs.Weighting("t-running"), "remembers each sample: pass num_samples= or ids="),
+        (lambda: hs.Weighting("t-running"), "keeps a state for each sample: pass num_samples= or ids="),
         (lambda: hs.Weighting("t-chances"), r"use hs.WeightedSampler\('t-chances', …\)"),
         (lambda: hs.Weighting("t-learned", t=1.0), "learns its weights with the model: call hs.weights.tilted"),
         (lambda: hs.Weighting("t-running", num_samples=7, repeated="count"), "draw without replacement"),
         (lambda: hs.Weighting("t-running", num_samples=0), "num_samples must be 1 or more"),
         (lambda: hs.Weighting("t-running", num_samples=3, ids=[1, 2]), "num_samples is 3, but there are 2 ids"),
-        (lambda: hs.Weighting("t-running", ids=[1, 2, 1]), "id 1 stands for two samples"),
+        (lambda: hs.Weighting("t-running", ids=[1, 2, 1]), "two samples have the id 1"),
         (lambda: hs.Weighting("t-running", ids=[]), "ids are empty"),
         (lambda: hs.Weighting([1.0, np.nan]), "Sample 1 has nan"),
         (lambda: hs.Weighting([1.0, -1.0]), "Sample 1 has -1"),
@@ -351,9 +351,9 @@ def test_a_refused_batch_changes_nothing():
         (lambda: hs.Weighting([1.0, 2.0], ids=[1, 2, 3]), "2 weights and 3 samples"),
         (lambda: hs.Weighting([1.0, 2.0], num_samples=4), "2 weights and 4 samples"),
         (lambda: hs.Weighting([1.0, 2.0], lam=4), "have no parameter 'lam'"),
-        (lambda: hs.Weighting([1.0, 2.0], scheme="auto"), "goes with a difficulty only"),
-        (lambda: hs.Weighting([1.0], reduction="average"), "reduction must be one of 'mean'"),
-        (lambda: hs.Weighting([1.0], repeated="twice"), "repeated must be one of 'refuse'"),
+        (lambda: hs.Weighting([1.0, 2.0], scheme="auto"), "is for a difficulty only"),
+        (lambda: hs.Weighting([1.0], reduction="average"), "reduction must be one of mean, weighted mean, sum, none. Got 'average'"),
+        (lambda: hs.Weighting([1.0], repeated="twice"), "repeated must be one of refuse, skip, count. Got 'twice'"),
     ],
 )
 def test_what_cannot_be_made_is_refused_with_the_mend(make, says):
@@ -363,15 +363,15 @@ def test_what_cannot_be_made_is_refused_with_the_mend(make, says):
 
 def test_what_a_batch_cannot_bring_is_refused_with_the_mend():
     weighting = hs.Weighting("t-margin", sizes=[3, 4])
-    with pytest.raises(InputError, match="reads labels, which is not there: pass labels="):
+    with pytest.raises(InputError, match="reads labels, which is missing: pass labels="):
         weighting(logits=torch.ones(2, 2))
     with pytest.raises(InputError, match="sizes, which is not there"):
         hs.Weighting("t-margin")(logits=torch.ones(2, 2), labels=torch.tensor([0, 1]))
     with pytest.raises(InputError, match="do you mean 'features'"):
         weighting(logits=torch.ones(2, 2), labels=torch.tensor([0, 1]), feature=torch.ones(2))
-    with pytest.raises(InputError, match="logits has 3 rows, labels has 2"):
+    with pytest.raises(InputError, match="logits has 3 rows and labels has 2"):
         weighting(logits=torch.ones(3, 2), labels=torch.tensor([0, 1]))
-    with pytest.raises(InputError, match="give the loss of each sample, reduction='none'"):
+    with pytest.raises(InputError, match="pass the loss of each sample, reduction='none'"):
         hs.Weighting("spl-linear", lam=1.0)(torch.tensor(1.0))
     with pytest.raises(InputError, match=r"reads the epoch: call weighting\.set_epoch"):
         hs.Weighting("t-paced", epochs=5)(torch.ones(2))
@@ -500,7 +500,7 @@ def test_half_precision_models_do_not_take_the_tables_with_them():
     holder = torch.nn.ModuleDict({"head": torch.nn.Linear(2, 2), "weighting": hs.Weighting("t-running", num_samples=4)})
     holder.half()
     assert holder["head"].weight.dtype == torch.float16
-    assert holder["weighting"].memory.mean.dtype == torch.float32
+    assert holder["weighting"].scheme_state.mean.dtype == torch.float32
     assert holder.double()["weighting"](losses(2, dtype=torch.float64), torch.tensor([1, 2])).dtype == torch.float64
 
 
