@@ -34,7 +34,7 @@ from hardsight import Samples
 from hardsight.cli.demo_data import flip
 from hardsight.learners import SklearnModel
 from hardsight.measures import reliability
-from hardsight.measures.control_variate import Half, adjust
+from hardsight.measures.control_variate import HalfEstimate, estimate_with_control_variate
 from hardsight.resampling.budget import choose_layout
 from hardsight.resampling.plan import Plan, block_codes, split_seed
 from hardsight.resampling.splitters import KFold
@@ -119,11 +119,11 @@ def runs(whole: Pool, repeats: int) -> Iterator[Run]:
     for start in range(0, min(len(whole.held_out), RUNS * repeats) - repeats + 1, repeats):
         held_out, seen = (losses[start : start + repeats] for losses in whole)
         halves = [
-            Half(held_out[h::2].mean(0), np.full(held_out.shape[1], len(held_out[h::2])), seen[h::2].mean(0))
+            HalfEstimate(held_out[h::2].mean(0), np.full(held_out.shape[1], len(held_out[h::2])), seen[h::2].mean(0))
             for h in (0, 1)
         ]
-        said = reliability.ranking(*(torch.from_numpy(half.error) for half in halves))
-        yield Run(held_out.mean(0), adjust(*halves).error, said)
+        said = reliability.ranking_reliability(*(torch.from_numpy(half.error) for half in halves))
+        yield Run(held_out.mean(0), estimate_with_control_variate(*halves).error, said)
 
 
 def study(name: str, recipe: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ class HardsightError(Exception):
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(line(message))
+        super().__init__(single_line(message))
 
 
 class InputError(HardsightError, ValueError):
@@ -29,7 +29,7 @@ class HardsightWarning(UserWarning):
     """A fallback or a doubt about the result that the caller should know of."""
 
 
-def line(text: str, longest: int = _LONGEST) -> str:
+def single_line(text: str, longest: int = _LONGEST) -> str:
     """A text on one line, without control characters, cut where it is too long."""
     flat = " ".join(text.splitlines())
     shown = flat if flat.isprintable() else "".join(map(_visible, flat))

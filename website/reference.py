@@ -5,7 +5,7 @@ from itertools import groupby
 from sys import modules
 
 from hardsight.learners import LEARNERS
-from hardsight.measures import MEASURES, described
+from hardsight.measures import MEASURES, describe_measures
 from hardsight.weights import SCHEMES, Scheme
 from hardsight.weights.describe import told
 from website.rooms import ROOMS, Room, called
@@ -95,7 +95,7 @@ def _measures(room: Room) -> str:
 
 
 def _fields(name: str) -> Iterator[tuple[str, str]]:
-    for field, value in described(name).items():
+    for field, value in describe_measures(name).items():
         if field != "name" and value:
             yield field, ", ".join(value) if isinstance(value, list) else str(value)
 

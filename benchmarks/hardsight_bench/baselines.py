@@ -53,7 +53,7 @@ class Task:
     def errors(self, views: Iterator[tuple[Member, Tensor]]) -> np.ndarray:
         """Log-loss errors from the held-out log-probabilities of the members."""
         told = ((torch.from_numpy(m.held_out), out.double(), m.round) for m, out in views)
-        found: np.ndarray = HeldOut.of(self.y, self.classes, told).decompose("log").error.numpy()
+        found: np.ndarray = HeldOut.from_views(self.y, self.classes, told).decompose("log").error.numpy()
         return found
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from hardsight.errors import InputError, first_line
 from hardsight.estimation.backends.processes import workers
 from hardsight.io import parquet
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 
 Cell = TypeVar("Cell")
 Found = TypeVar("Found")
@@ -30,7 +30,7 @@ def claim(out: Path, held: dict[str, Any]) -> None:
         raise InputError(f"cannot make the folder {out}: {fault.strerror}: choose another") from fault
     if path.exists() and (before := _before(path)) != held:
         raise InputError(f"{out} holds another study, {before}, and this one is {held}: choose another folder")
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(held))
 
 
@@ -52,7 +52,7 @@ def rows(path: Path, column: str) -> pd.DataFrame:
         InputError: a file that holds no such rows.
     """
     mend = "delete it, and the cell is run again"
-    table = parquet.read(path, mend=mend)
+    table = parquet.read(path, fix=mend)
     if table.column_names.count(column) != 1:
         raise InputError(f"{path} has no column {column!r}: {mend}")
     try:

@@ -223,7 +223,7 @@ def _idx(path: Path) -> np.ndarray:
         dimensions = file.read(4)[3]
         shape = np.frombuffer(file.read(4 * dimensions), ">u4").tolist()
         size = math.prod(shape)
-        limits.unpacked(path, size, path.stat().st_size)
+        limits.check_decoded_size(path, size, path.stat().st_size)
         held = file.read(size + 1)
     if len(held) != size:
         raise InputError(f"{path} declares {size:,} bytes, and holds {len(held):,} or more: unpack it anew")

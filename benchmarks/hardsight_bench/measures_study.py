@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hardsight.errors import InputError
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 from hardsight_bench.cells import carried_out, claim
 from hardsight_bench.cells import rows as left
 from hardsight_bench.corruptions import KINDS, Hardened
@@ -126,7 +126,7 @@ def carry_out(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = l
         tell(faults)
     rows = pd.concat([left(_part(study, cell), "entrant") for cell in study.cells], ignore_index=True)
     found = rows[rows["entrant"].isin(study.entrants)].reset_index(drop=True)
-    with atomic(study.out / "measures.parquet") as path:
+    with atomic_write(study.out / "measures.parquet") as path:
         found.to_parquet(path)
     return found
 
@@ -167,7 +167,7 @@ def judge(study: Study, cell: Cell) -> list[str]:
     table = pd.DataFrame(rows)
     if path.exists():
         table = pd.concat([left(path, "entrant"), table], ignore_index=True)
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         table.to_parquet(temporary)
     return [f"{row['measure']}: {row['fault']}" for row in rows if row["fault"]]
 

@@ -23,7 +23,7 @@ from hardsight import Samples
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import HardsightError, HardsightWarning, InputError
 from hardsight.estimation.measure import measure
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 from hardsight.learners import LEARNERS
 from hardsight.learners.network.network import Network
 from hardsight.learners.sklearn import leveled, predict, seeded, weight_argument
@@ -138,7 +138,7 @@ def carry_out(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = l
     parts = [left(_part(study, cell, learner), "row") for cell in study.cells for learner in study.learners]
     found = pd.concat(parts, ignore_index=True)
     found = found[found["row"].isin({row.name for row in study.rows})].reset_index(drop=True)
-    with atomic(study.out / "weights.parquet") as path:
+    with atomic_write(study.out / "weights.parquet") as path:
         found.to_parquet(path)
     return found
 
@@ -169,7 +169,7 @@ def judge(study: Study, job: Job) -> list[str]:
     if path.exists():
         old = left(path, "row")
         new = pd.concat([old[~old["row"].isin(job.missing)], new], ignore_index=True)
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         new.to_parquet(temporary)
     return [f"{name}: {why}" for name, why in zip(new["row"], new["fault"], strict=True) if why]
 

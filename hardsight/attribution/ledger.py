@@ -28,11 +28,17 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from hardsight.attribution.label_noise import Evidence, Known, LabelModel, label_model, posterior
-from hardsight.attribution.neighbours import Neighbourhood
+from hardsight.attribution.label_noise import (
+    Evidence,
+    LabelModel,
+    LabelPosterior,
+    fit_label_model,
+    true_label_probabilities,
+)
+from hardsight.attribution.neighbours import Neighbours
 from hardsight.measures.bias_variance import Decomposition
 
-HARD = math.log(2)
+HARD_ERROR = math.log(2)
 STRANGE, STEEP = 2.5, 2.0
 # Keeps the ratio of variance to entropy from exploding where both vanish.
 _FLOOR = 0.05
@@ -45,34 +51,34 @@ class Ledger(NamedTuple):
     """The account of every sample.
 
     Attributes:
-        lines: columns noise, imbalance, margin, uncertainty; rows sum to the error.
+        terms: columns noise, imbalance, margin, uncertainty; rows sum to the error.
         p_wrong: posterior probability that the given label is wrong.
         suggested: class of the largest posterior.
         p_suggested: that posterior.
-        cause: column of ``lines``, -1 for easy samples. A sample is hard when its error exceeds log 2 (the label as given
+        cause: column of ``terms``, -1 for easy samples. A sample is hard when its error exceeds log 2 (the label as given
             gets less than half of the probability) or its label is more likely wrong than right. Its cause is noise if
-            the label is more likely wrong than right, and otherwise the largest of the other lines.
-        unusual: log of how far the neighbours are, against what is usual; None where there are no features.
-        labels: what was estimated of how labels come about.
+            the label is more likely wrong than right, and otherwise the largest of the other terms.
+        atypicality: log of how far the neighbours are, against what is usual; None where there are no features.
+        label_model: what was estimated of how labels come about.
     """
 
-    lines: Float64[Tensor, "sample 4"]
+    terms: Float64[Tensor, "sample 4"]
     p_wrong: Float64[Tensor, " sample"]
     suggested: Int64[Tensor, " sample"]
     p_suggested: Float64[Tensor, " sample"]
     cause: Int64[Tensor, " sample"]
-    unusual: Float64[Tensor, " sample"] | None
-    labels: LabelModel
+    atypicality: Float64[Tensor, " sample"] | None
+    label_model: LabelModel
 
 
 def ledger(
     parts: Decomposition,
     consensus: Float64[Tensor, "sample class"],
     label: Int64[Tensor, " sample"],
-    near: Neighbourhood | None = None,
+    neighbours: Neighbours | None = None,
     *,
     prior: Float64[Tensor, " class"] | None = None,
-    known: Known | None = None,
+    label_posterior: LabelPosterior | None = None,
 ) -> Ledger:
     """Split the log-loss error of every sample into its four causes.
 
@@ -80,46 +86,48 @@ def ledger(
         parts: of :func:`hardsight.measures.bias_variance.log_loss`.
         consensus: log-probabilities of the dual mean.
         label: as given.
-        near: the samples' neighbours: they are a second witness of the true label, and tell strange samples. None where
+        neighbours: the samples' neighbours: they are a second witness of the true label, and tell strange samples. None where
             there are no features.
         prior: class shares that the members were trained on, weights counted; by default those of the labels.
-        known: what is known of the true labels; by default what these members say of them.
+        label_posterior: what is known of the true labels; by default what these members say of them.
     """
     samples, classes = consensus.shape
     if prior is None:
         # A class that no label names counts as one sample: dividing by a prior of zero would make every line NaN.
         prior = torch.bincount(label, minlength=classes).clamp(min=1).double() / samples
-    if known is None:
-        evidence = Evidence(consensus, label, prior, None if near is None else torch.from_numpy(near.labels))
-        known = Known(evidence, label_model(evidence))
-    evidence, model = known
-    lines = torch.empty(samples, 4, dtype=torch.float64)
+    if label_posterior is None:
+        evidence = Evidence(
+            consensus, label, prior, None if neighbours is None else torch.from_numpy(neighbours.labels)
+        )
+        label_posterior = LabelPosterior(evidence, fit_label_model(evidence))
+    evidence, model = label_posterior
+    terms = torch.empty(samples, 4, dtype=torch.float64)
     p_wrong, p_suggested = torch.empty(samples, dtype=torch.float64), torch.empty(samples, dtype=torch.float64)
     suggested, entropy = torch.empty(samples, dtype=torch.int64), torch.empty(samples, dtype=torch.float64)
     for start in range(0, samples, _BLOCK):
         rows = torch.arange(start, min(start + _BLOCK, samples))
         told, given = consensus[rows], label[rows][:, None]
         balanced = (told - prior.log()).log_softmax(1)
-        truth = posterior(model, evidence, rows)
+        truth = true_label_probabilities(model, evidence, rows)
         own = balanced.gather(1, given)
         p_wrong[rows] = (1 - truth.gather(1, given).squeeze(1)).clamp(0, 1)
         saved = (own - told.gather(1, given)).squeeze(1)
         in_vain = p_wrong[rows] * saved.clamp(min=0)
-        lines[rows, 0] = (truth * (balanced - own).clamp(min=0)).sum(1) + in_vain
-        lines[rows, 1] = saved - in_vain
+        terms[rows, 0] = (truth * (balanced - own).clamp(min=0)).sum(1) + in_vain
+        terms[rows, 1] = saved - in_vain
         p_suggested[rows], suggested[rows] = truth.max(1)
         entropy[rows] = torch.special.entr(told.exp()).sum(1)
-    rest = parts.error - parts.variance - lines[:, 0] - lines[:, 1]
-    apart = None if near is None else unusual(near.distance, consensus.argmax(1))
-    share = strangeness(parts.variance, entropy, apart)
-    lines[:, 2], lines[:, 3] = (1 - share) * rest, parts.variance + share * rest
+    rest = parts.error - parts.variance - terms[:, 0] - terms[:, 1]
+    apart = None if neighbours is None else atypicality(neighbours.distance, consensus.argmax(1))
+    share = atypical_share(parts.variance, entropy, apart)
+    terms[:, 2], terms[:, 3] = (1 - share) * rest, parts.variance + share * rest
     wrong = p_wrong > 0.5
-    other = torch.where(wrong, 0, lines[:, 1:].argmax(1) + 1)
-    cause = torch.where((parts.error > HARD) | wrong, other, -1)
-    return Ledger(lines, p_wrong, suggested, p_suggested, cause, apart, model)
+    other = torch.where(wrong, 0, terms[:, 1:].argmax(1) + 1)
+    cause = torch.where((parts.error > HARD_ERROR) | wrong, other, -1)
+    return Ledger(terms, p_wrong, suggested, p_suggested, cause, apart, model)
 
 
-def strangeness(
+def atypical_share(
     variance: Float64[Tensor, " sample"],
     entropy: Float64[Tensor, " sample"],
     apart: Float64[Tensor, " sample"] | None,
@@ -129,7 +137,7 @@ def strangeness(
     Args:
         variance: of the log-loss.
         entropy: of the consensus, in nats.
-        apart: of :func:`unusual`; None where there are no features.
+        apart: of :func:`atypicality`; None where there are no features.
     """
     index = (variance.clamp(min=1e-6) / (entropy + _FLOOR)).log()
     if apart is not None:
@@ -141,7 +149,7 @@ def strangeness(
     return torch.sigmoid(STEEP * ((index - middle) / spread - STRANGE))
 
 
-def unusual(distance: np.ndarray, predicted: Int64[Tensor, " sample"]) -> Float64[Tensor, " sample"]:
+def atypicality(distance: np.ndarray, predicted: Int64[Tensor, " sample"]) -> Float64[Tensor, " sample"]:
     """Log of the distances against what is usual (the median) in the predicted class; 0 where it is unknown.
 
     Args:

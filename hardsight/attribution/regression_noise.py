@@ -38,7 +38,7 @@ _BOUNDS = [(-4.0, 4.0), (np.log(3), np.log(100)), (0.0, 10.0), (-12.0, 1.0)]
 _STARTS = [np.array([0.0, freedom, width, -3.0]) for freedom in np.log([4, 50]) for width in (1.0, 4.0)]
 
 
-class Noise(NamedTuple):
+class RegressionNoise(NamedTuple):
     """What the residuals say of every sample.
 
     Attributes:
@@ -51,7 +51,7 @@ class Noise(NamedTuple):
     p_outlier: Values
 
 
-def noise(target: Values, prediction: Values) -> Noise:
+def fit_noise(target: Values, prediction: Values) -> RegressionNoise:
     """Noise variance, and the probability of being an outlier, from held-out predictions.
 
     Args:
@@ -61,14 +61,14 @@ def noise(target: Values, prediction: Values) -> Noise:
     >>> prediction = np.linspace(0, 1, 101)
     >>> target = prediction + np.where(np.arange(101) % 2, 0.1, -0.1)
     >>> target[50] = 9.0
-    >>> found = noise(target, prediction)
+    >>> found = fit_noise(target, prediction)
     >>> int((found.p_outlier > 0.5).sum()), int(found.p_outlier.argmax())
     (1, 50)
     """
     residual = target - prediction
     root = float(np.sqrt(np.mean(residual**2))) if len(residual) else 0.0
     if root == 0:
-        return Noise(np.zeros_like(residual), np.zeros_like(residual))
+        return RegressionNoise(np.zeros_like(residual), np.zeros_like(residual))
     # Where most residuals are zero their median says nothing of the others.
     usual = np.maximum(_running_median(np.abs(residual), prediction) / norm.ppf(0.75), _LEAST_USUAL * root)
     least = _LEAST_WIDTH**2 * float(np.median(usual**2))
@@ -78,7 +78,7 @@ def noise(target: Values, prediction: Values) -> Noise:
     p_outlier = expit(as_outlier - as_noise)
     inlying = 1 - p_outlier
     scale = float(np.sum(inlying * (residual / usual) ** 2) / np.sum(inlying))
-    return Noise(scale * usual**2, p_outlier)
+    return RegressionNoise(scale * usual**2, p_outlier)
 
 
 def _running_median(values: Values, along: Values) -> Values:

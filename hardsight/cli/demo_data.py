@@ -8,7 +8,7 @@ import numpy as np
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io import csv_cells as cells
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 
 DATA = ("digits", "wine", "breast-cancer")
 
@@ -64,18 +64,18 @@ def prepare(data: str, share: float, seed: int, out: Path) -> Prepared:
         images, true = datasets.load_digits(return_X_y=True)
         after, at = flip(true.astype(np.int64), share, seed)
         path = out / "digits.npz"
-        with atomic(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, X=(images.reshape(-1, 8, 8) * 15.9375).astype(np.uint8), y=after)
         return Prepared(path, at)
     bunch: Any = (datasets.load_wine if data == "wine" else datasets.load_breast_cancer)(as_frame=True)
     after, at = flip(bunch.target.to_numpy(dtype=np.int64), share, seed)
     path = out / f"{data}.csv"
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         rows = (
             (*features, name)
             for features, name in zip(bunch.data.to_numpy().tolist(), bunch.target_names[after], strict=True)
         )
-        temporary.write_text(cells.written((*bunch.data, "y"), rows), encoding="utf-8", newline="")
+        temporary.write_text(cells.format_csv((*bunch.data, "y"), rows), encoding="utf-8", newline="")
     return Prepared(path, at)
 
 

@@ -43,7 +43,7 @@ def measured_into(
     from hardsight.cli.summary import machine, summary
     from hardsight.estimation.measure import measure as measured
     from hardsight.estimation.reweighted_rounds import checkpoints
-    from hardsight.io.atomic import shown
+    from hardsight.io.atomic import printable_name
 
     progress = out / "progress.npz"
     held = (progress, *checkpoints(progress))
@@ -55,7 +55,7 @@ def measured_into(
         # They stand among the result's notices, which are printed.
         warnings.simplefilter("ignore")
         result = measured(samples, seed=seed, progress=not quiet, checkpoint=progress, **how)
-    result = replace(result, run=replace(result.run, source=shown(source.name)))
+    result = replace(result, run=replace(result.run, source=printable_name(source.name)))
     seconds = time.perf_counter() - start
     table, page = out / "difficulty.parquet", out / "report.html"
     _set_aside(table, result)

@@ -89,7 +89,7 @@ def read_lines(place: Path) -> list[list[str]]:
         InputError: a file that cannot be read, or is no csv in UTF-8.
     """
     try:
-        limits.regular(place)
+        limits.check_regular_file(place)
         texts = place.read_text(encoding="utf-8-sig").splitlines()
         if place.suffix.lower() != ".csv":
             return [[text] for text in texts]
@@ -106,9 +106,9 @@ def _header(place: Path, separator: str) -> tuple[list[str], str, str | None]:
     found = _separator(place, separator)
     names = list(_parsed(place, found, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0])
     said = None if found == separator else _CALLED[found]
-    limits.columns(place, len(names))
+    limits.check_column_count(place, len(names))
     # Rows that end early are filled up: a few bytes each would become a value for every column.
-    limits.unpacked(place, rows * len(names) * _CELL_BYTES, size)
+    limits.check_decoded_size(place, rows * len(names) * _CELL_BYTES, size)
     return names, found, said
 
 
@@ -134,7 +134,7 @@ def _looked_over(place: Path) -> tuple[int, int]:
     Raises:
         InputError: more is unpacked than may be, or this pandas cannot be trusted with the text.
     """
-    size = limits.regular(place)
+    size = limits.check_regular_file(place)
     zipped = is_compressed(place)
     ends = total = 0
     before = b""
@@ -152,7 +152,7 @@ def _looked_over(place: Path) -> tuple[int, int]:
                 if bare:
                     _trusted(place)
                 if zipped:
-                    limits.unpacked(place, total, size)
+                    limits.check_decoded_size(place, total, size)
     except (OSError, EOFError, zlib.error) as fault:
         raise InputError(f"{place} cannot be read as a table ({first_line(fault)}): mend the file") from None
     if before:

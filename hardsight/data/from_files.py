@@ -13,7 +13,7 @@ from hardsight.data.samples import Samples
 from hardsight.errors import InputError, first_line
 from hardsight.io import limits, parquet
 from hardsight.io import npz as archives
-from hardsight.io.atomic import shown
+from hardsight.io.atomic import printable_name
 from hardsight.validation import describe_rows, format_option, join_names
 
 KNOWN = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz", ".npy", "a folder with one subfolder a class")
@@ -72,7 +72,7 @@ def read(
         if drop or any(name is not None for name in (id, group, weights, text)):
             raise InputError(f"{place} is a folder and has no columns: leave out id, group, weights, text and drop")
         return folders.read_folder(place, label=label, **roles)
-    if limits.regular(place) == 0:
+    if limits.check_regular_file(place) == 0:
         raise InputError(f"{place} is empty: give a file with data")
     suffix = _suffix(place)
     if suffix in (".npy", ".npz") and text is not None:
@@ -133,7 +133,7 @@ def _archive(
     roles: dict[str, Any],
 ) -> Samples:
     """An .npz archive: arrays by name."""
-    with archives.opened(place) as archive:
+    with archives.open_npz(place) as archive:
         held = archive.names
         label = label or "y"
         named = {"label": label, "id": id_, "group": group, "weights": weights}
@@ -149,7 +149,7 @@ def _archive(
                 f"{label!r}: rename or drop arrays"
             )
         X, y, ids, groups, counts = (
-            None if name is None else archive.array(name) for name in (others[0], *named.values())
+            None if name is None else archive.read(name) for name in (others[0], *named.values())
         )
     return Samples.of(X, y, ids=ids, groups=groups, weights=counts, label=label, **roles)
 
@@ -165,7 +165,7 @@ def _array(
         None if name is None else _values(place, name, len(np.atleast_1d(X)), role)
         for name, role in ((label, "label"), (id_, "id"), (group, "group"), (weights, "weights"))
     )
-    return Samples.of(X, y, ids=ids, groups=groups, weights=counts, label=shown(Path(label).stem), **roles)
+    return Samples.of(X, y, ids=ids, groups=groups, weights=counts, label=printable_name(Path(label).stem), **roles)
 
 
 def _npy(place: Path) -> np.ndarray:
@@ -181,7 +181,7 @@ def _npy(place: Path) -> np.ndarray:
         if "Python objects" in str(fault) or "Object arrays" in str(fault):
             raise archives.PickledError(str(place)) from None
         raise InputError(f"{place} is not a readable .npy file ({first_line(fault)}): write it again") from None
-    return archives.spelled(array, str(place))
+    return archives.check_text(array, str(place))
 
 
 def _values(beside: Path, name: str, n: int, role: str) -> np.ndarray:

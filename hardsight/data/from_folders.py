@@ -92,10 +92,10 @@ def _leads(target: Path, above: list[Path]) -> bool:
 
 def _inside(place: Path, top: Path) -> None:
     """Refuse what is not the folder's own: a folder that came with a link could have any file of this machine read."""
-    if place.is_symlink() and not limits.links_followed() and not place.resolve().is_relative_to(top):
+    if place.is_symlink() and not limits.follow_links() and not place.resolve().is_relative_to(top):
         raise InputError(
             f"{place} is a link that leads out of the folder: copy what it leads to, or, if you trust the folder, set "
-            f"{limits.LINKS}=1"
+            f"{limits.FOLLOW_LINKS}=1"
         )
     try:
         place.name.encode()
@@ -109,7 +109,7 @@ def _stop(fault: OSError) -> None:
 
 def _text(file: Path) -> str:
     try:
-        limits.regular(file)
+        limits.check_regular_file(file)
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{file} is not UTF-8: save it as UTF-8 or take it out of the folder") from None

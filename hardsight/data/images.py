@@ -66,17 +66,17 @@ def _opened(source: Any, name: str) -> Iterator[Image.Image]:
         yield source
         return
     try:
-        with warnings.catch_warnings(), _most(limits.pixels()):
+        with warnings.catch_warnings(), _most(limits.max_pixels()):
             # Broken metadata warns; the pixels count. Only the warning of a huge image must stop the reading.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            limits.regular(source)
+            limits.check_regular_file(source)
             with Image.open(Path(source), formats=_FORMATS) as image:
                 yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise InputError(
-            f"image {name} has more than {limits.pixels():,} pixels: scale it down, take it out of the folder, or, if you "
-            f"trust it, set {limits.PIXELS} to more"
+            f"image {name} has more than {limits.max_pixels():,} pixels: scale it down, take it out of the folder, or, if you "
+            f"trust it, set {limits.MAX_PIXELS} to more"
         ) from None
     except InputError:
         raise

@@ -75,7 +75,7 @@ def format_decisions(frame: pd.DataFrame) -> str:
         frame: columns ``id``, ``action`` and ``label``.
     """
     rows = frame[list(COLUMNS)].itertuples(index=False, name=None)
-    return csv_cells.written(COLUMNS, ([_to_text(value) for value in row] for row in rows), end="\r\n")
+    return csv_cells.format_csv(COLUMNS, ([_to_text(value) for value in row] for row in rows), end="\r\n")
 
 
 def read_decisions(decisions: Any) -> pd.DataFrame:
@@ -96,13 +96,13 @@ def read_decisions(decisions: Any) -> pd.DataFrame:
         return pd.DataFrame(columns, dtype=object)
     if not isinstance(decisions, str | Path):
         raise InputError(f"decisions must be the path of a csv file, or a DataFrame. Got {type(decisions).__name__}")
-    text = csv_cells.text_of(decisions, "give the csv that the review page exports")
+    text = csv_cells.read_csv_text(decisions, "give the csv that the review page exports")
     return parse_decisions(text, str(decisions))
 
 
 def parse_decisions(text: str, source: str = "the file of decisions") -> pd.DataFrame:
     """Parse the text of a csv file of decisions; see :func:`read_decisions`."""
-    rows = csv_cells.parsed(text, source, _READ, 2, _FIX)
+    rows = csv_cells.parse_csv(text, source, _READ, 2, _FIX)
     return pd.DataFrame(rows, columns=list(_READ), dtype=object)
 
 
@@ -173,7 +173,7 @@ def _check_labels_unchanged(frame: pd.DataFrame, rows: np.ndarray, d: "Difficult
         if not given.strip():
             continue
         measured = _label_text(label, d.classes)
-        if not (csv_cells.alike(given, measured) or (d.classes is None and _is_shortened(given, label))):
+        if not (csv_cells.same_cell(given, measured) or (d.classes is None and _is_shortened(given, label))):
             raise InputError(
                 f"the decision{source} about id {name!r} is about the label {given!r}, but {measured!r} was measured: {fix}"
             )

@@ -13,7 +13,7 @@ from hardsight.difficulty.columns import COLUMNS, Column
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
 from hardsight.io import parquet
-from hardsight.io.atomic import atomic, path_of
+from hardsight.io.atomic import as_path, atomic_write
 
 if TYPE_CHECKING:
     from hardsight.difficulty.result import Difficulty
@@ -29,7 +29,7 @@ def write_result(d: "Difficulty", path: str | Path) -> None:
     Raises:
         InputError: the path has another ending, or cannot be written.
     """
-    if path_of(path).suffix.lower() != ".parquet":
+    if as_path(path).suffix.lower() != ".parquet":
         raise InputError(f"a result is a parquet file, and {path} is named otherwise: end the name in .parquet")
     columns = {}
     for column in COLUMNS:
@@ -40,7 +40,7 @@ def write_result(d: "Difficulty", path: str | Path) -> None:
     metadata = json.dumps(about, ensure_ascii=False).encode("utf-8", "surrogatepass")
     table = pa.table(columns).replace_schema_metadata({"hardsight": metadata})
     # Opened here: pyarrow takes no path whose bytes are not UTF-8.
-    with atomic(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         pq.write_table(table, file, row_group_size=_ROW_GROUP, compression="zstd")
 
 
@@ -66,10 +66,10 @@ def read_fields(path: str | Path) -> dict[str, Any]:
         InputError: there is no such file, it is not a parquet file, it was not written by hardsight (names the column), or
             by a newer one.
     """
-    file = path_of(path)
+    file = as_path(path)
     file = file / "difficulty.parquet" if file.is_dir() else file
     try:
-        table = parquet.read(file, mend="measure again")
+        table = parquet.read(file, fix="measure again")
     except FileNotFoundError:
         raise InputError(f"no file at {file}: give the difficulty.parquet that `hardsight measure` wrote") from None
     try:

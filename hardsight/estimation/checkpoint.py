@@ -11,7 +11,7 @@ import numpy as np
 
 from hardsight.errors import InputError
 from hardsight.io import npz as archives
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 from hardsight.measures.held_out import HeldOut
 
 SCHEMA = 1
@@ -51,7 +51,7 @@ class Checkpoint:
         about = {"schema": SCHEMA, "turns": turns, "notices": notices, "identity": self.identity}
         header = json.dumps(about, ensure_ascii=False)
         arrays: dict[str, Any] = {name: value.numpy() for name, value in record.state().items()}
-        with atomic(self.path) as temporary, temporary.open("wb") as file:
+        with atomic_write(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
 
     def restore(self, record: HeldOut) -> tuple[int, list[str]]:
@@ -63,7 +63,7 @@ class Checkpoint:
         if not self.path.exists():
             return 0, []
         with self._open() as held:
-            turns, notices, identity, schema = _told(json.loads(bytes(held.array("header"))))
+            turns, notices, identity, schema = _told(json.loads(bytes(held.read("header"))))
         differing = [name for name, value in self.identity.items() if identity.get(name) != value]
         if differing or schema != SCHEMA:
             raise InputError(
@@ -78,7 +78,7 @@ class Checkpoint:
     @contextmanager
     def _open(self) -> Iterator[archives.Archive]:
         try:
-            with archives.opened(self.path) as held:
+            with archives.open_npz(self.path) as held:
                 yield held
         except InputError as fault:
             raise InputError(
@@ -101,7 +101,7 @@ def _fill(array: np.ndarray, held: archives.Archive, name: str) -> None:
         KeyError: nothing was saved under the name.
         ValueError: its shape or type is another, or it ends too soon.
     """
-    with held.member(name) as (file, shape, dtype):
+    with held.open(name) as (file, shape, dtype):
         if (shape, dtype) != (array.shape, array.dtype):
             raise ValueError(name)
         into = array.reshape(-1).view(np.uint8).data

@@ -14,11 +14,11 @@ import torch
 
 from hardsight import __version__
 from hardsight.attribution.hardness import hardness
-from hardsight.attribution.label_noise import Known, class_prior
+from hardsight.attribution.label_noise import LabelPosterior, class_prior
 from hardsight.attribution.ledger import ledger
 from hardsight.attribution.names import CAUSES
-from hardsight.attribution.neighbours import Neighbourhood, neighbourhood
-from hardsight.attribution.regression_noise import noise
+from hardsight.attribution.neighbours import Neighbours, find_neighbours
+from hardsight.attribution.regression_noise import fit_noise
 from hardsight.data import Samples
 from hardsight.data.columns import check_ids, to_numpy
 from hardsight.data.from_hf_rows import rows_to_samples
@@ -219,9 +219,9 @@ def measure(
         settings["pilot"] = lengths.settings()
     adjustment = None
     if refused is None:
-        second = done.record.adjusted(scored)
+        second = done.record.control_variate_estimate(scored)
         adjustment = second.error
-        settings["adjusted"] = {"gain": _known(second.gain), "gain_se": _known(second.gain_se), "why": second.why}
+        settings["adjusted"] = {"gain": _known(second.gain), "gain_se": _known(second.gain_se), "why": second.reason}
     else:
         settings["adjusted"] = {"gain": None, "gain_se": None, "why": refused}
     near = None
@@ -427,7 +427,7 @@ def measure_predictions(
                 f"log_probs of view {index}, sample {names[where].item()!r} is not finite: give log-probabilities, with "
                 "zeros smoothed away"
             )
-    record = HeldOut.of(
+    record = HeldOut.from_views(
         torch.from_numpy(labels),
         None if found is None else len(found),
         ((at, views[i, at], i) for i, at in enumerate(rows)),
@@ -480,9 +480,9 @@ def _recoded(labels: np.ndarray, found: tuple[Any, ...], classes: Any) -> tuple[
     return np.array([given.index(name) for name in found])[labels], given
 
 
-def _near(matrix: np.ndarray, labels: np.ndarray, units: np.ndarray, seed: int) -> Neighbourhood:
+def _near(matrix: np.ndarray, labels: np.ndarray, units: np.ndarray, seed: int) -> Neighbours:
     draw = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
-    return neighbourhood(matrix, labels, units, draw)
+    return find_neighbours(matrix, labels, units, draw)
 
 
 def _loss(loss: str | None, *, regression: bool, loss_only: bool = False) -> Loss:
@@ -508,9 +508,9 @@ def _difficulty(
     classes: tuple[Any, ...] | None,
     settings: dict[str, Any],
     samples: Samples | None,
-    near: Callable[[], Neighbourhood] | None = None,
+    near: Callable[[], Neighbours] | None = None,
     adjusted: np.ndarray | None = None,
-    known: Known | None = None,
+    known: LabelPosterior | None = None,
 ) -> Difficulty:
     parts = record.decompose(loss)
     consensus = None if classes is None else record.consensus
@@ -520,17 +520,21 @@ def _difficulty(
     account = residual = score = None
     if consensus is not None and loss == "log" and bool((record.count > 1).all()):
         prior = None if samples is None else class_prior(samples.labels, consensus.shape[1], samples.weights)
-        account = ledger(parts, consensus, record.labels, None if near is None else near(), prior=prior, known=known)
-        if not account.labels.informed:
+        account = ledger(
+            parts, consensus, record.labels, None if near is None else near(), prior=prior, label_posterior=known
+        )
+        if not account.label_model.informative:
             settings["notices"] = [*settings["notices"], _NOTHING_KNOWN]
         settings |= {
-            "transition": account.labels.mean_transition().tolist(),
-            "class_shares": account.labels.mean_prior().tolist(),
-            "powers": account.labels.powers.tolist(),
-            "held": [_known(float(hold)) for hold in account.labels.held],
+            "transition": account.label_model.mean_transition().tolist(),
+            "class_shares": account.label_model.mean_prior().tolist(),
+            "powers": account.label_model.evidence_weights.tolist(),
+            "held": [_known(float(hold)) for hold in account.label_model.pseudo_counts],
         }
         share = torch.bincount(record.labels)[record.labels].double() * consensus.shape[1] / len(consensus)
-        apart, fitted = (None if part is None else part.numpy() for part in (account.unusual, record.fitted))
+        apart, fitted = (
+            None if part is None else part.numpy() for part in (account.atypicality, record.in_sample_loss)
+        )
         score = hardness(
             parts.error.numpy(), parts.variance.numpy(), account.p_wrong.numpy(), share.numpy(), apart, fitted
         )
@@ -538,7 +542,7 @@ def _difficulty(
         predicted = torch.full_like(parts.error, torch.nan)
     elif consensus is None:
         predicted = record.moments["prediction"].mean
-        residual = noise(record.labels.numpy(), predicted.numpy())
+        residual = fit_noise(record.labels.numpy(), predicted.numpy())
     else:
         predicted = record.majority if loss == "zero-one" else consensus.argmax(1)
     return Difficulty(
@@ -552,7 +556,7 @@ def _difficulty(
         ids=ids,
         classes=classes,
         consensus=None if consensus is None else consensus.numpy(),
-        ledger=None if account is None else account.lines.numpy(),
+        ledger=None if account is None else account.terms.numpy(),
         p_wrong=None if account is None else account.p_wrong.numpy(),
         cause=None if account is None else np.array(CAUSES)[account.cause.numpy()],
         run=RunInfo.from_json(settings),

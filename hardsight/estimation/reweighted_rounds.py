@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hardsight.attribution.label_noise import Evidence, Known, class_prior, label_model
+from hardsight.attribution.label_noise import Evidence, LabelPosterior, class_prior, fit_label_model
 from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.estimation.backends import Backend
@@ -78,7 +78,7 @@ class Refined(NamedTuple):
         notices: what was warned of.
     """
 
-    known: Known
+    known: LabelPosterior
     settings: dict[str, Any]
     notices: list[str]
 
@@ -145,7 +145,7 @@ def checkpoints(path: str | Path) -> list[Path]:
     return [_beside(Path(path), number) for number in range(2, MOST + 2)]
 
 
-def refine(again: Again, known: Known) -> Refined:
+def refine(again: Again, known: LabelPosterior) -> Refined:
     """Train again with the weights that the round before leads to.
 
     Args:
@@ -162,7 +162,7 @@ def refine(again: Again, known: Known) -> Refined:
     members, notices = 0, list[str]()
     for number in range(2, again.rounds + 2):
         # The next round sees whether the likeliest model was right; by the mean over its rivals pair flips would come back.
-        alone = Known(known.evidence, known.model._replace(rivals=()))
+        alone = LabelPosterior(known.evidence, known.model._replace(alternatives=()))
         weights = auto(alone.p_wrong, given, labels).numpy()
         weighted = replace(samples, weights=weights if own is None else weights * own)
         plan = _plan(again, _stream(again.seed, number))
@@ -181,13 +181,13 @@ def refine(again: Again, known: Known) -> Refined:
     return Refined(known, {"rounds": again.rounds, "members": members, "why": "labels look wrong"}, notices)
 
 
-def noisy(known: Known) -> bool:
+def noisy(known: LabelPosterior) -> bool:
     """Whether labels look wrong: by the posterior, or by what the surest predictions miss."""
     wrong, evidence = known.p_wrong, known.evidence
     return float(wrong.mean()) >= NOISY or distrust(wrong, evidence.consensus, evidence.label) > 0
 
 
-def known_by(record: HeldOut, samples: Samples, neighbours: Tensor | None) -> Known:
+def known_by(record: HeldOut, samples: Samples, neighbours: Tensor | None) -> LabelPosterior:
     """What a round knows of the true labels.
 
     Args:
@@ -198,7 +198,7 @@ def known_by(record: HeldOut, samples: Samples, neighbours: Tensor | None) -> Kn
     assert samples.classes is not None
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
     evidence = Evidence(record.consensus, torch.from_numpy(samples.labels), prior, neighbours)
-    return Known(evidence, label_model(evidence))
+    return LabelPosterior(evidence, fit_label_model(evidence))
 
 
 def _stream(seed: int, number: int) -> int:

@@ -14,7 +14,7 @@ from hardsight.data import Samples
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.estimation.backends import Backend, Serial
 from hardsight.estimation.checkpoint import Checkpoint
-from hardsight.io.memmap import blocks
+from hardsight.io.memmap import row_blocks
 from hardsight.learners import InSampleLosses, Learner, OnProgress, Predictions
 from hardsight.measures.held_out import HeldOut, Loss
 from hardsight.measures.record import Record
@@ -106,14 +106,14 @@ def carry_out(
     parts = [plan.select(range(turn, min(turn + size, plan.repeats))) for turn in range(turns, plan.repeats, size)]
     reduced = plan.in_sample and own is None and samples.classes is not None
     trained: Learner = InSampleLosses(learner, until.loss) if reduced else learner
-    add_seen = record.add_seen_losses if reduced else record.add_seen
+    add_in_sample = record.add_in_sample_losses if reduced else record.add_in_sample
     with closing(backend.carry(trained, samples, parts, tick)) as carried:
         while (ended := _ended(record, turns, plan, until, clock() - start, slowest)) is None:
             began = clock()
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 for view in _finite(next(carried), learner.name, samples.ids):
-                    (add_seen if view.in_sample else record.add)(view.rows, view.values, view.repeat)
+                    (add_in_sample if view.in_sample else record.add)(view.rows, view.values, view.repeat)
                     if own is not None:
                         _tell(own, number, view, samples)
                     number += 1
@@ -156,7 +156,7 @@ def _ended(record: HeldOut, turns: int, plan: Plan, until: Until, spent: float, 
 def _finite(views: Iterable[Predictions], name: str, ids: np.ndarray) -> Iterator[Predictions]:
     """The views as they are; a prediction that is no number would silently spoil its sample's error."""
     for view in views:
-        for at in blocks(len(view.rows), view.values[:1].numel()):
+        for at in row_blocks(len(view.rows), view.values[:1].numel()):
             found = view.values[at]
             odd = ~found.isfinite()
             if odd.any():

@@ -15,7 +15,7 @@ from hardsight.explanation.margin_bound import TARGETS, WARNING
 from hardsight.explanation.optimization.dynamics import TrainingDynamics
 from hardsight.explanation.optimization.text import describe_training
 from hardsight.explanation.result import Explanation
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 from hardsight.reporting.report.formatting import line, number, percent, plural, share
 from hardsight.reporting.report.page import asset, embedded, environment, page_script, policy
 
@@ -33,7 +33,7 @@ def write_page(found: Explanation, path: str | Path) -> None:
         InputError: the path cannot be written.
     """
     page = render_page(found)
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.explanation.optimization.dynamics import TrainingDynamics
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class Explanation:
             InputError: the path cannot be written.
         """
         text = json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False, indent=1)
-        with atomic(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
 
     def report(self, path: str | Path) -> None:

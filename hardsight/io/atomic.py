@@ -10,7 +10,7 @@ from hardsight.errors import InputError
 from hardsight.io.locks import lock
 
 
-def path_of(path: str | Path) -> Path:
+def as_path(path: str | Path) -> Path:
     """The argument as a path.
 
     Raises:
@@ -23,7 +23,7 @@ def path_of(path: str | Path) -> Path:
 
 
 @contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """An empty file beside ``path`` to write to; it takes the place of ``path`` only when the block ends well.
 
     Whatever interrupts the block, ``path`` is either as it was or complete, and the other file is gone. Where the process is
@@ -33,7 +33,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         InputError: ``path`` is none, the folder is missing or cannot be written, the disk is full, or it is a device or a
             pipe.
     """
-    target = path_of(path)
+    target = as_path(path)
     if not target.name:
         raise InputError(f"cannot write {target}: it names no file: give a file's name")
     try:
@@ -51,10 +51,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
         ) from fault
 
 
-def shown(name: str) -> str:
+def printable_name(name: str) -> str:
     r"""The name of a file as text that can be written: bytes that are not UTF-8 become escapes.
 
-    >>> shown("dög.csv"), shown("d\udcf6g.csv")
+    >>> printable_name("dög.csv"), shown("d\udcf6g.csv")
     ('dög.csv', 'd\\xf6g.csv')
     """
     return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -25,19 +25,19 @@ _LONGEST = 1 << 20
 _SEPARATORS = (",", ";", "\t")
 
 
-def escaped(text: str) -> str:
+def escape_formula(text: str) -> str:
     """The text as a csv cell that no spreadsheet takes for a formula; numbers stay as they are.
 
-    >>> escaped("=1+1"), escaped("-2.5"), escaped("cat"), escaped("'=x"), escaped("a;=x")
+    >>> escape_formula("=1+1"), escaped("-2.5"), escaped("cat"), escaped("'=x"), escaped("a;=x")
     ("'=1+1", '-2.5', 'cat', "''=x", "a;'=x")
     """
     return text if _NUMBER.fullmatch(text) else _FORMULA.sub("'", text)
 
 
-def unescaped(cell: str) -> str:
-    """The text that :func:`escaped` made the cell of.
+def unescape_formula(cell: str) -> str:
+    """The text that :func:`escape_formula` made the cell of.
 
-    >>> [unescaped(escaped(text)) for text in ("=1", "'=1", "''", "-2", "a;'=1")]
+    >>> [unescape_formula(escape_formula(text)) for text in ("=1", "'=1", "''", "-2", "a;'=1")]
     ['=1', "'=1", "''", '-2', "a;'=1"]
     """
     return _ESCAPED.sub("", cell)
@@ -50,23 +50,23 @@ class _Lines(list[str]):
         self.append(line.removesuffix("\r\n"))
 
 
-def written(names: Sequence[str], rows: Iterable[Sequence[Any]], end: str = "\n") -> str:
+def format_csv(names: Sequence[str], rows: Iterable[Sequence[Any]], end: str = "\n") -> str:
     r"""Rows as csv; numbers in full, everything else as text.
 
-    >>> written(["id", "weight"], [("=a", 0.5)])
+    >>> format_csv(["id", "weight"], [("=a", 0.5)])
     "id,weight\n'=a,0.5\n"
     """
     lines = _Lines()
     writer = csv.writer(lines, lineterminator="\r\n")
-    writer.writerow([escaped(name) for name in names])
-    writer.writerows([escaped(str(value)) for value in row] for row in rows)
+    writer.writerow([escape_formula(name) for name in names])
+    writer.writerows([escape_formula(str(value)) for value in row] for row in rows)
     return end.join([*lines, ""])
 
 
-def alike(cell: str, name: str) -> bool:
+def same_cell(cell: str, name: str) -> bool:
     """Whether a cell was read as that name, or is what a spreadsheet makes of it.
 
-    >>> alike("1", "1.0"), alike("TRUE ", "True"), alike("cat", "Cat!")
+    >>> same_cell("1", "1.0"), alike("TRUE ", "True"), alike("cat", "Cat!")
     (True, True, False)
     """
     cell = cell.strip()
@@ -78,14 +78,14 @@ def alike(cell: str, name: str) -> bool:
         return False
 
 
-def text_of(path: str | Path, mend: str) -> str:
+def read_csv_text(path: str | Path, mend: str) -> str:
     """What a csv file holds, as text.
 
     Raises:
         InputError: no such file, one that cannot be read, or another encoding than UTF-8.
     """
     try:
-        limits.regular(path)
+        limits.check_regular_file(path)
         return Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"no file at {path}: {mend}") from None
@@ -97,7 +97,7 @@ def text_of(path: str | Path, mend: str) -> str:
         raise InputError(f"{path} cannot be read ({first_line(fault)}): check the path") from None
 
 
-def parsed(text: str, source: str, wanted: Sequence[str], needed: int, mend: str) -> list[list[str]]:
+def parse_csv(text: str, source: str, wanted: Sequence[str], needed: int, mend: str) -> list[list[str]]:
     """Some columns of a csv text, as they were before they were escaped.
 
     Args:
@@ -132,4 +132,4 @@ def parsed(text: str, source: str, wanted: Sequence[str], needed: int, mend: str
     for line, row in rows[1:]:
         if len(row) != len(header):
             raise InputError(f"{source}: line {line} has {len(row)} cells, the header {len(header)}: mend the row")
-    return [[unescaped(row[place]) if place is not None else "" for place in places] for _, row in rows[1:]]
+    return [[unescape_formula(row[place]) if place is not None else "" for place in places] for _, row in rows[1:]]

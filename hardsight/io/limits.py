@@ -7,16 +7,16 @@ from pathlib import Path
 from hardsight.errors import InputError
 from hardsight.io.system import free_memory
 
-UNPACKED, PIXELS, LINKS = "HARDSIGHT_MAX_GIB", "HARDSIGHT_MAX_PIXELS", "HARDSIGHT_FOLLOW_LINKS"
+MAX_GIB, MAX_PIXELS, FOLLOW_LINKS = "HARDSIGHT_MAX_GIB", "HARDSIGHT_MAX_PIXELS", "HARDSIGHT_FOLLOW_LINKS"
 # What data in memory is of its file: real data hardly ever shrinks more than this, and a bomb a thousandfold.
-_FOLD = 64
+_MAX_EXPANSION = 64
 # So much is always admitted.
-CERTAIN = 4 << 30
+ALWAYS_ALLOWED = 4 << 30
 _MOST_PIXELS = 1 << 27
 _COLUMNS = 100_000
 
 
-def unpacked(place: str | Path, needed: int, size: int) -> None:
+def check_decoded_size(place: str | Path, needed: int, size: int) -> None:
     """Check what a file would take in memory.
 
     Args:
@@ -28,12 +28,12 @@ def unpacked(place: str | Path, needed: int, size: int) -> None:
         InputError: ``needed`` is more than 4 GiB and 64 times the file, or more than ``HARDSIGHT_MAX_GIB`` where that is
             set; or more memory than is free.
     """
-    given = _given(UNPACKED)
-    allowed = max(CERTAIN, _FOLD * size) if given is None else int(given * 2**30)
+    given = _given(MAX_GIB)
+    allowed = max(ALWAYS_ALLOWED, _MAX_EXPANSION * size) if given is None else int(given * 2**30)
     if needed > allowed:
         raise InputError(
             f"{place} has {size:,} bytes and would unfold to {_gib(needed)}, more than the {_gib(allowed)} that are "
-            f"allowed: if you trust the file, set {UNPACKED} to more"
+            f"allowed: if you trust the file, set {MAX_GIB} to more"
         )
     free = free_memory()
     if needed > free:
@@ -43,17 +43,17 @@ def unpacked(place: str | Path, needed: int, size: int) -> None:
         )
 
 
-def pixels() -> int:
+def max_pixels() -> int:
     """How many pixels an image may have: ``HARDSIGHT_MAX_PIXELS``, or 2^27.
 
     Raises:
         InputError: the variable holds no positive number.
     """
-    given = _given(PIXELS)
+    given = _given(MAX_PIXELS)
     return _MOST_PIXELS if given is None else int(given)
 
 
-def columns(place: str | Path, count: int) -> None:
+def check_column_count(place: str | Path, count: int) -> None:
     """Check the number of a table's columns, each of which is looked at by itself.
 
     Raises:
@@ -65,12 +65,12 @@ def columns(place: str | Path, count: int) -> None:
         )
 
 
-def links_followed() -> bool:
+def follow_links() -> bool:
     """Whether links may lead out of a folder of samples: ``HARDSIGHT_FOLLOW_LINKS=1``."""
-    return os.environ.get(LINKS, "") == "1"
+    return os.environ.get(FOLLOW_LINKS, "") == "1"
 
 
-def regular(place: str | Path) -> int:
+def check_regular_file(place: str | Path) -> int:
     """Bytes of a file that can be read to its end.
 
     Raises:

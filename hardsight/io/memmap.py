@@ -17,7 +17,7 @@ from hardsight.io.system import file_system, free_memory
 _BLOCK = 2**16
 
 
-def blocks(rows: int, width: int) -> Iterator[slice]:
+def row_blocks(rows: int, width: int) -> Iterator[slice]:
     """Rows to work on at a time, so that what is computed on the way stays small however many there are.
 
     Args:
@@ -29,7 +29,7 @@ def blocks(rows: int, width: int) -> Iterator[slice]:
         yield slice(start, min(start + step, rows))
 
 
-class Arrays:
+class ArrayAllocator:
     """Arrays of zeros: all in main memory if they take half of what is free at most, otherwise all in temporary files.
 
     The files are mapped into memory, and the kernel keeps there as much of them as there is room for. They have no names,

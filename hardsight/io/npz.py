@@ -45,25 +45,25 @@ class Archive:
         if len(set(self.names)) < len(self.names):
             raise InputError(f"{place} holds several arrays of one name: write it again with numpy.savez")
 
-    def array(self, name: str) -> np.ndarray:
+    def read(self, name: str) -> np.ndarray:
         """One array, whose size is checked together with all that were read before.
 
         Raises:
             KeyError: there is none of this name.
-            InputError: Python objects, another size than declared, or more than :func:`hardsight.io.limits.unpacked` admits.
+            InputError: Python objects, another size than declared, or more than :func:`hardsight.io.limits.check_decoded_size` admits.
         """
         info = self._checked(name)[0]
         with self._held.open(info) as file:
             array: np.ndarray = npy.read_array(file, allow_pickle=False)
-        return spelled(array, f"{self._place}: array {name!r}")
+        return check_text(array, f"{self._place}: array {name!r}")
 
     @contextmanager
-    def member(self, name: str) -> Iterator[tuple[Bytes, tuple[int, ...], np.dtype[Any]]]:
+    def open(self, name: str) -> Iterator[tuple[Bytes, tuple[int, ...], np.dtype[Any]]]:
         """An array as it lies there, in the order of C: an open file at its first number, its shape and its type.
 
         Raises:
             KeyError: there is none of this name.
-            InputError: see :meth:`array`.
+            InputError: see :meth:`read`.
         """
         info, shape, dtype = self._checked(name)
         with self._held.open(info) as file:
@@ -85,11 +85,11 @@ class Archive:
                 f"{info.file_size - start:,}: write it again with numpy.savez"
             )
         self._needed += needed
-        limits.unpacked(called, self._needed, self._size)
+        limits.check_decoded_size(called, self._needed, self._size)
         return info, shape, dtype
 
 
-def spelled(array: np.ndarray, called: str) -> np.ndarray:
+def check_text(array: np.ndarray, called: str) -> np.ndarray:
     """The array, if its texts are made of letters: numpy reads any bytes as some, and fails where they are used.
 
     Raises:
@@ -104,7 +104,7 @@ def spelled(array: np.ndarray, called: str) -> np.ndarray:
 
 
 @contextmanager
-def opened(path: str | Path, kind: str = ".npz archive") -> Iterator[Archive]:
+def open_npz(path: str | Path, kind: str = ".npz archive") -> Iterator[Archive]:
     """An archive to read from; whatever its reader says of a damaged one becomes an InputError.
 
     Args:
@@ -117,7 +117,7 @@ def opened(path: str | Path, kind: str = ".npz archive") -> Iterator[Archive]:
     """
     place = Path(path)
     try:
-        size = limits.regular(place)
+        size = limits.check_regular_file(place)
         with place.open("rb") as file, zipfile.ZipFile(file) as held:
             yield Archive(held, place, size)
     except (InputError, FileNotFoundError):

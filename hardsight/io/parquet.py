@@ -14,28 +14,28 @@ _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96
 _TEXT = "BYTE_ARRAY"
 
 
-def read(path: str | Path, kind: str = "parquet file", mend: str = "write it again") -> pa.Table:
+def read(path: str | Path, kind: str = "parquet file", fix: str = "write it again") -> pa.Table:
     """The table that a file holds.
 
     Args:
         path: of the file.
         kind: what messages call it.
-        mend: what they advise.
+        fix: what messages advise.
 
     Raises:
         FileNotFoundError: there is none.
-        InputError: it cannot be read, or would take more than :func:`hardsight.io.limits.unpacked` admits.
+        InputError: it cannot be read, or would take more than :func:`hardsight.io.limits.check_decoded_size` admits.
     """
     place = Path(path)
     try:
-        size = limits.regular(place)
+        size = limits.check_regular_file(place)
         # Through a file of Python's, arrow's threads would hold bytes of Python's, and end the process where they let go of
         # them after it has. As bytes, a name need not be UTF-8.
         with pa.OSFile(os.fsencode(place)) as file:
             held = pq.ParquetFile(file)
-            limits.columns(place, held.metadata.num_columns)
+            limits.check_column_count(place, held.metadata.num_columns)
             needed, risky = _declared(held.metadata)
-            limits.unpacked(place, needed, size)
+            limits.check_decoded_size(place, needed, size)
             if risky:
                 file.seek(0)
                 coded = pq.ParquetFile(file, read_dictionary=risky).read()
@@ -48,7 +48,7 @@ def read(path: str | Path, kind: str = "parquet file", mend: str = "write it aga
     except (InputError, FileNotFoundError):
         raise
     except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
-        raise InputError(f"{place} is not a readable {kind} ({first_line(fault)}): {mend}") from None
+        raise InputError(f"{place} is not a readable {kind} ({first_line(fault)}): {fix}") from None
 
 
 def _declared(metadata: pq.FileMetaData) -> tuple[int, list[str]]:
@@ -62,7 +62,7 @@ def _declared(metadata: pq.FileMetaData) -> tuple[int, list[str]]:
     needed = sum(max(group.total_byte_size, group.num_rows * row) for group in groups)
     worst = sum(group.num_rows * group.total_byte_size for group in groups)
     texts = [column.path for column in columns if column.physical_type == _TEXT]
-    return needed, texts if worst > limits.CERTAIN else []
+    return needed, texts if worst > limits.ALWAYS_ALLOWED else []
 
 
 def _decoded(table: pa.Table, schema: pa.Schema, place: Path, size: int) -> pa.Table:
@@ -72,7 +72,7 @@ def _decoded(table: pa.Table, schema: pa.Schema, place: Path, size: int) -> pa.T
         for at, field in enumerate(schema)
         if pa.types.is_dictionary(table.schema.field(at).type) and not pa.types.is_dictionary(field.type)
     ]
-    limits.unpacked(place, sum(_spelled(chunk) for at, _ in coded for chunk in table.column(at).chunks), size)
+    limits.check_decoded_size(place, sum(_spelled(chunk) for at, _ in coded for chunk in table.column(at).chunks), size)
     for at, field in coded:
         table = table.set_column(at, field, table.column(at).cast(field.type))
     return table

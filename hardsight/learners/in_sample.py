@@ -7,7 +7,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from hardsight.data import Samples
-from hardsight.io.memmap import blocks
+from hardsight.io.memmap import row_blocks
 from hardsight.learners.base import Learner, OnProgress, Predictions, as_tensor, capabilities_of
 from hardsight.measures.held_out import Loss, loss_of
 from hardsight.resampling.plan import Plan
@@ -46,7 +46,7 @@ class InSampleLosses:
 
     def _losses(self, predictions: Predictions, labels: Tensor, classes: int) -> Float64[Tensor, " row"] | None:
         losses = torch.empty(len(predictions.rows), dtype=torch.float64)
-        for block in blocks(len(losses), classes):
+        for block in row_blocks(len(losses), classes):
             values = predictions.values[block]
             if not values.isfinite().all():
                 return None

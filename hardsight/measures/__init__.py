@@ -1,8 +1,8 @@
 """What has been proposed to measure how hard a sample is: statistics of a view, reductions over views, a row each."""
 
 from hardsight.measures.catalogue import MEASURES as MEASURES
-from hardsight.measures.catalogue import described as described
-from hardsight.measures.catalogue import near as near
+from hardsight.measures.catalogue import describe_measures as describe_measures
+from hardsight.measures.catalogue import unknown_measure as unknown_measure
 from hardsight.measures.gradients import gradient_norms as gradient_norms
 from hardsight.measures.gradients import input_gradients as input_gradients
 from hardsight.measures.measure import Measure as Measure

@@ -21,7 +21,7 @@ class Decomposition(NamedTuple):
     variance: Float64[Tensor, " sample"]
 
 
-def _split(
+def _with_finite_correction(
     error: Float64[Tensor, " sample"], plug_in: Float64[Tensor, " sample"], count: Int64[Tensor, " sample"]
 ) -> Decomposition:
     views = count.double()
@@ -52,7 +52,7 @@ def log_loss(
     error = -mean_log_prob.gather(1, label[:, None]).squeeze(1)
     # Rounding alone can bring it below zero.
     plug_in = (-torch.logsumexp(mean_log_prob, dim=1)).clamp(min=0)
-    return _split(error, plug_in, count)
+    return _with_finite_correction(error, plug_in, count)
 
 
 def brier(
@@ -68,7 +68,7 @@ def brier(
     target = torch.nn.functional.one_hot(label, mean_prob.shape[1])
     plug_in = spread / count
     error = (mean_prob - target).square().sum(1) + plug_in
-    return _split(error, plug_in, count)
+    return _with_finite_correction(error, plug_in, count)
 
 
 def squared(
@@ -79,7 +79,7 @@ def squared(
 ) -> Decomposition:
     r"""Squared error: $E(f_m - y)^2 = (\bar f - y)^2 + E(f_m - \bar f)^2$. ``spread`` as in :func:`brier`."""
     plug_in = spread / count
-    return _split((mean - target).square() + plug_in, plug_in, count)
+    return _with_finite_correction((mean - target).square() + plug_in, plug_in, count)
 
 
 def zero_one(

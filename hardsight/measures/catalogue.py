@@ -295,13 +295,13 @@ MEASURES: dict[str, Measure] = {row.name: row for row in _ROWS}
 """Every measure by name."""
 
 
-def near(name: str, known: Iterable[str] = MEASURES) -> str:
+def unknown_measure(name: str, known: Iterable[str] = MEASURES) -> str:
     """What to say where no measure has that name."""
     close = get_close_matches(name, list(known), 3) or sorted(known)
     return f"no measure is called {name!r}: did you mean {', '.join(close)}?"
 
 
-def described(name: str | None = None) -> dict[str, Any]:
+def describe_measures(name: str | None = None) -> dict[str, Any]:
     """All rows by name, or one row, as JSON types.
 
     Raises:
@@ -310,5 +310,5 @@ def described(name: str | None = None) -> dict[str, Any]:
     if name is None:
         return {row.name: row.described() for row in _ROWS}
     if name not in MEASURES:
-        raise InputError(near(name))
+        raise InputError(unknown_measure(name))
     return MEASURES[name].described()

@@ -21,7 +21,7 @@ from sklearn.preprocessing import SplineTransformer
 
 Values = Float64[np.ndarray, " sample"]
 
-LEAST_SAMPLES = 50
+MIN_SAMPLES = 50
 # Below this a loss is as good as zero, and its logarithm would only lead away the curve.
 _LEAST_LOSS = 1e-12
 _KNOTS, _PARTS = 6, 5
@@ -32,7 +32,7 @@ _BLOCKS = 40
 _SURE = 2.0
 
 
-class Half(NamedTuple):
+class HalfEstimate(NamedTuple):
     """What one half of the turns says of every sample.
 
     Attributes:
@@ -46,7 +46,7 @@ class Half(NamedTuple):
     seen: Values
 
 
-class Adjusted(NamedTuple):
+class ControlVariateEstimate(NamedTuple):
     """The adjusted estimate, or why there is none.
 
     Attributes:
@@ -54,20 +54,20 @@ class Adjusted(NamedTuple):
         gain: by how much the Spearman correlation of one half's estimate with the other half's raw error rises when it is
             adjusted; NaN where that could not be told.
         gain_se: standard error of the gain over samples.
-        why: what the check said.
+        reason: what the check said.
     """
 
     error: Values | None
     gain: float
     gain_se: float
-    why: str
+    reason: str
 
 
-def adjust(first: Half, second: Half) -> Adjusted:
+def estimate_with_control_variate(first: HalfEstimate, second: HalfEstimate) -> ControlVariateEstimate:
     """The adjusted errors from all turns, if adjusting each half predicts the other half better than the half itself."""
     halves = (first, second)
-    if len(first.error) < LEAST_SAMPLES:
-        return _none(f"fewer than {LEAST_SAMPLES} samples are too few to relate in-sample to held-out losses")
+    if len(first.error) < MIN_SAMPLES:
+        return _none(f"fewer than {MIN_SAMPLES} samples are too few to relate in-sample to held-out losses")
     if any((half.views < 1).any() or not np.isfinite(half.seen).all() for half in halves):
         return _none("not every sample was held out and trained on in both halves of the repeats")
     if any(len(_knots(_log(half.seen))) < 2 for half in halves):
@@ -80,18 +80,18 @@ def adjust(first: Half, second: Half) -> Adjusted:
         f"± {error:.4f}"
     )
     if not gain > _SURE * error:
-        return Adjusted(None, gain, error, f"{said}, which is no clear gain")
-    return Adjusted(np.exp(_posterior(_whole(first, second), unit)), gain, error, said)
+        return ControlVariateEstimate(None, gain, error, f"{said}, which is no clear gain")
+    return ControlVariateEstimate(np.exp(_posterior(_whole(first, second), unit)), gain, error, said)
 
 
-def _none(why: str) -> Adjusted:
-    return Adjusted(None, float("nan"), float("nan"), why)
+def _none(why: str) -> ControlVariateEstimate:
+    return ControlVariateEstimate(None, float("nan"), float("nan"), why)
 
 
-def _whole(first: Half, second: Half) -> Half:
+def _whole(first: HalfEstimate, second: HalfEstimate) -> HalfEstimate:
     views = first.views + second.views
     error = (first.error * first.views + second.error * second.views) / views
-    return Half(error, views, (first.seen + second.seen) / 2)
+    return HalfEstimate(error, views, (first.seen + second.seen) / 2)
 
 
 def _log(loss: Values) -> Values:
@@ -99,7 +99,7 @@ def _log(loss: Values) -> Values:
     return logs
 
 
-def _posterior(half: Half, unit: Values) -> Values:
+def _posterior(half: HalfEstimate, unit: Values) -> Values:
     """Log errors drawn towards the curve. ``unit``: squared noise of a single view, a guess for each sample."""
     error = _log(half.error)
     curve = _curve(_log(half.seen), error)

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from hardsight.io.memmap import Arrays, blocks
+from hardsight.io.memmap import ArrayAllocator, row_blocks
 from hardsight.measures import bias_variance as decompose
 from hardsight.measures import control_variate as covariate
 from hardsight.measures import reliability
 from hardsight.measures.bias_variance import Decomposition
-from hardsight.measures.control_variate import Adjusted, Half
+from hardsight.measures.control_variate import ControlVariateEstimate, HalfEstimate
 
 Loss = Literal["log", "brier", "zero-one", "squared", "own"]
 """How predictions are judged; "own": the learner says so itself, and its views hold losses in place of predictions."""
@@ -21,12 +21,12 @@ _FIELDS = ("count", "mean", "spread")
 _ALL = slice(None)
 
 
-class Moments:
+class RunningMoments:
     """Count, mean and summed squared deviation of a value per sample, by Welford's update.
 
     ``spread`` is summed over the value's axes: for a probability vector it is the sum of squared distances to the mean.
 
-    >>> m = Moments(2)
+    >>> m = RunningMoments(2)
     >>> for view in ([1.0, 5.0], [3.0, 5.0]):
     ...     m.add(torch.arange(2), torch.tensor(view, dtype=torch.float64))
     >>> m.mean.tolist(), m.spread.tolist()
@@ -53,9 +53,9 @@ class Moments:
         self.mean[rows] = after
         self.spread[rows] += _total((values - before) * (values - after))
 
-    def merge(self, other: "Moments") -> None:
+    def merge(self, other: "RunningMoments") -> None:
         """Take in what ``other`` has seen of the same samples. Order does not matter, beyond rounding."""
-        for at in blocks(len(self.count), self.mean[:1].numel()):
+        for at in row_blocks(len(self.count), self.mean[:1].numel()):
             count = self.count[at] + other.count[at]
             gap = other.mean[at] - self.mean[at]
             share = other.count[at].double() / count.clamp(min=1)
@@ -123,7 +123,7 @@ class HeldOut:
     regression keeps the prediction and the squared error; views that are losses are kept as such, and then there is an
     error, but neither bias nor variance. The losses are also kept for two halves of the views. That is
     about ``8 (4 classes + 33)`` bytes a sample, whatever the number of views, and 48 more with in-sample losses. It lies
-    in memory or, where that has no room, in temporary files; see :class:`hardsight.io.memmap.Arrays`.
+    in memory or, where that has no room, in temporary files; see :class:`hardsight.io.memmap.ArrayAllocator`.
 
     Args:
         labels: class codes (int64) for classification, targets (float64) for regression, one a sample.
@@ -160,12 +160,12 @@ class HeldOut:
         halved = [name for name in values if name in get_args(Loss)]
         by_half = 3 * 2 * (len(halved) + (in_sample is not None))
         numbers = sum(2 + math.prod(value) for value in values.values()) + by_half + (classes or 0)
-        arrays = Arrays(8 * n * numbers)
+        arrays = ArrayAllocator(8 * n * numbers)
         self.notice, zeros = arrays.notice, arrays.zeros
-        self.moments = {name: Moments(n, *value, zeros=zeros) for name, value in values.items()}
-        self.halves = tuple({name: Moments(n, zeros=zeros) for name in halved} for _ in range(2))
+        self.moments = {name: RunningMoments(n, *value, zeros=zeros) for name, value in values.items()}
+        self.halves = tuple({name: RunningMoments(n, zeros=zeros) for name in halved} for _ in range(2))
         self.in_sample = in_sample
-        self.seen = () if in_sample is None else (Moments(n, zeros=zeros), Moments(n, zeros=zeros))
+        self.seen = () if in_sample is None else (RunningMoments(n, zeros=zeros), RunningMoments(n, zeros=zeros))
         # Made now, so that a run does not find at its end that there is no room for it.
         self._consensus = None if classes is None else zeros(n, classes, dtype=torch.float64)
 
@@ -189,14 +189,16 @@ class HeldOut:
                 if name in half:
                     half[name].add(rows[at], value)
 
-    def add_seen(self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"], turn: int) -> None:
+    def add_in_sample(
+        self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"], turn: int
+    ) -> None:
         """Take in what one member predicts for samples that it was trained on; arguments as those of :meth:`add`."""
         for at in self._blocks(len(rows)):
             losses = loss_of(str(self.in_sample), predictions[at], self.labels[rows[at]], self.classes)
             self.seen[turn % 2].add(rows[at], losses)
 
-    def add_seen_losses(self, rows: Int64[Tensor, " row"], losses: Float64[Tensor, " row"], turn: int) -> None:
-        """Take in the same as :meth:`add_seen`, where :func:`loss_of` was asked already."""
+    def add_in_sample_losses(self, rows: Int64[Tensor, " row"], losses: Float64[Tensor, " row"], turn: int) -> None:
+        """Take in the same as :meth:`add_in_sample`, where :func:`loss_of` was asked already."""
         for at in self._blocks(len(rows)):
             self.seen[turn % 2].add(rows[at], losses[at])
 
@@ -206,14 +208,14 @@ class HeldOut:
         return {"own": predictions} if self.loss_only else _values(predictions, labels, self.classes)
 
     def _blocks(self, rows: int) -> Iterator[slice]:
-        return blocks(rows, self.classes or 1)
+        return row_blocks(rows, self.classes or 1)
 
     def merge(self, other: "HeldOut") -> None:
         """Take in the views of another record of the same samples."""
         for mine, theirs in zip(self._parts().values(), other._parts().values(), strict=True):
             mine.merge(theirs)
 
-    def _parts(self) -> dict[str, Moments]:
+    def _parts(self) -> dict[str, RunningMoments]:
         halves = {f"{name} {half}": m for half, held in enumerate(self.halves) for name, m in held.items()}
         return self.moments | halves | {f"seen {half}": m for half, m in enumerate(self.seen)}
 
@@ -222,7 +224,7 @@ class HeldOut:
         return {f"{part}/{field}": getattr(m, field) for part, m in self._parts().items() for field in _FIELDS}
 
     @classmethod
-    def of(
+    def from_views(
         cls,
         labels: Tensor,
         classes: int | None,
@@ -266,7 +268,7 @@ class HeldOut:
         return self.moments[loss].standard_error
 
     @property
-    def fitted(self) -> Float64[Tensor, " sample"] | None:
+    def in_sample_loss(self) -> Float64[Tensor, " sample"] | None:
         """Mean in-sample loss; None where some sample has none."""
         if not self.seen:
             return None
@@ -280,9 +282,9 @@ class HeldOut:
     def reliability(self, loss: Loss) -> float:
         """Reliability of the ranking by the mean loss, from its halves; see :mod:`hardsight.measures.reliability`."""
         first, second = (torch.where(half[loss].count > 0, half[loss].mean, torch.nan) for half in self.halves)
-        return reliability.ranking(first, second)
+        return reliability.ranking_reliability(first, second)
 
-    def adjusted(self, loss: Loss) -> Adjusted:
+    def control_variate_estimate(self, loss: Loss) -> ControlVariateEstimate:
         """Errors that lean on the in-sample losses, where that helps; see :mod:`hardsight.measures.control_variate`.
 
         Raises:
@@ -291,10 +293,12 @@ class HeldOut:
         if loss != self.in_sample:
             raise ValueError(loss)
         first, second = (
-            Half(half[loss].mean.numpy(), half[loss].count.numpy(), torch.where(s.count > 0, s.mean, torch.nan).numpy())
+            HalfEstimate(
+                half[loss].mean.numpy(), half[loss].count.numpy(), torch.where(s.count > 0, s.mean, torch.nan).numpy()
+            )
             for half, s in zip(self.halves, self.seen, strict=True)
         )
-        return covariate.adjust(first, second)
+        return covariate.estimate_with_control_variate(first, second)
 
     def votes(self, at: slice = _ALL) -> Float64[Tensor, "sample class"]:
         """Share of the held-out views that predict each class; equal counts give exactly equal shares.

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
-from hardsight.measures.reductions import Fold, Reduction, State
+from hardsight.measures.reductions import Accumulator, Reduction, State
 from hardsight.measures.statistics import Statistic
 
 Stream = Literal["training", "held-out", "second split"]
@@ -17,7 +17,7 @@ class Column(NamedTuple):
     """A statistic of each view, folded. ``stream`` is None where the views of training and held-out ones do alike."""
 
     statistic: Statistic
-    fold: Fold
+    fold: Accumulator
     stream: Stream | None = None
 
 

@@ -1,6 +1,6 @@
 """The views of a sample → one number, without keeping the views.
 
-A :class:`Fold` holds running columns: it starts them, takes in a view, and merges the columns of an earlier and a later
+A :class:`Accumulator` holds running columns: it starts them, takes in a view, and merges the columns of an earlier and a later
 stretch of views. ``merge`` is associative (up to rounding) and an empty stretch changes nothing, so that a record may be
 cut anywhere. A :class:`Reduction` reads one number a sample from a fold's columns.
 
@@ -17,7 +17,7 @@ from torch import Tensor
 State = dict[str, Tensor]
 
 
-class Fold(NamedTuple):
+class Accumulator(NamedTuple):
     """Running columns over the views of a sample.
 
     Attributes:
@@ -37,7 +37,7 @@ class Fold(NamedTuple):
 class Reduction(NamedTuple):
     """What is read from a fold's columns; unknown where a sample has fewer than ``least`` views."""
 
-    fold: Fold
+    fold: Accumulator
     read: Callable[[State], Tensor]
     least: int = 1
 
@@ -128,15 +128,17 @@ def _merge_runs(earlier: State, later: State) -> State:
     }
 
 
-MEANS = Fold("mean", lambda rows, like: _counted(rows) | _columns(rows, like, "mean"), _add_mean, _merge_mean)
+MEANS = Accumulator("mean", lambda rows, like: _counted(rows) | _columns(rows, like, "mean"), _add_mean, _merge_mean)
 """Running mean."""
-MOMENTS = Fold(
+MOMENTS = Accumulator(
     "moments", lambda rows, like: _counted(rows) | _columns(rows, like, "mean", "spread"), _add_moments, _merge_moments
 )
 """Running mean and summed squared deviation (Welford 1962; Chan et al. 1979 for merging)."""
-TOTALS = Fold("total", lambda rows, like: _counted(rows) | _columns(rows, like, "total"), _add_total, _merge_total)
+TOTALS = Accumulator(
+    "total", lambda rows, like: _counted(rows) | _columns(rows, like, "total"), _add_total, _merge_total
+)
 """Running sum."""
-LATEST = Fold(
+LATEST = Accumulator(
     "last",
     lambda rows, like: _counted(rows) | _columns(rows, like, "last", dtype=like.dtype),
     _add_last,
@@ -144,7 +146,7 @@ LATEST = Fold(
     ordered=True,
 )
 """The last value alone."""
-RUNS = Fold("runs", _start_runs, _add_runs, _merge_runs, ordered=True)
+RUNS = Accumulator("runs", _start_runs, _add_runs, _merge_runs, ordered=True)
 """Of a 0/1 value: falls from 1 to 0, and how long it has been 1, or 0, by now."""
 
 

@@ -23,7 +23,7 @@ def spearman_brown(half: float) -> float:
     return 2 * half / (1 + half) if half > 0 else 0.0
 
 
-def ranking(first: Float64[Tensor, " sample"], second: Float64[Tensor, " sample"]) -> float:
+def ranking_reliability(first: Float64[Tensor, " sample"], second: Float64[Tensor, " sample"]) -> float:
     """Reliability of the ranking by the mean of two halves, from the samples that both have judged; NaN below three.
 
     Args:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from hardsight import __version__
 from hardsight.errors import InputError
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 from hardsight.reporting.report.page import templates
 from hardsight.theory import formatting as words
 from hardsight.theory.claim import Claim
@@ -32,7 +32,7 @@ def write(claims: Sequence[Claim], path: str | Path, *, seed: int = 0, full: boo
         InputError: there is no claim, or the path cannot be written.
     """
     page = render(claims, seed=seed, full=full)
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
 
 
@@ -47,7 +47,7 @@ def draw(claims: Sequence[Claim], folder: Path) -> None:
         InputError: the folder cannot be written.
     """
     for claim in claims:
-        with atomic(folder / f"{claim.name}.svg") as temporary:
+        with atomic_write(folder / f"{claim.name}.svg") as temporary:
             temporary.write_text(svg(claim.figure, claim.figure.note or claim.name), encoding="utf-8", newline="\n")
 
 

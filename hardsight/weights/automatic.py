@@ -35,7 +35,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from hardsight.attribution.label_noise.confident import NATURAL, surest
+from hardsight.attribution.label_noise.confident import NATURAL_DISAGREEMENT, most_confident
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights.describe import effective
@@ -135,7 +135,7 @@ def unexplained(
 
     Samples whose label is certain are left out: what models miss there is theirs, not the labels'.
     """
-    chosen, told = surest(finite("logits", logits))
+    chosen, told = most_confident(finite("logits", logits))
     if certain is not None:
         chosen = chosen & ~certain
     if not bool(chosen.any()):
@@ -152,7 +152,7 @@ def distrust(
 ) -> float:
     """How little the ledger can be relied on, from 0 to 1."""
     left, wrong = unexplained(p_wrong, logits, labels, certain), float(p_wrong.mean())
-    found = _between(left, *NATURAL)
+    found = _between(left, *NATURAL_DISAGREEMENT)
     return max(found, _between(left / wrong, *_BESIDE)) if wrong >= _MUCH_WRONG else found
 
 

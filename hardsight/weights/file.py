@@ -10,7 +10,7 @@ import pyarrow as pa
 from hardsight.errors import InputError, first_line
 from hardsight.io import csv_cells as cells
 from hardsight.io import parquet
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 
 _MEND = "give columns id and weight, as `hardsight weigh` writes them"
 
@@ -31,9 +31,9 @@ def write(ids: np.ndarray, weights: np.ndarray, path: str | Path) -> None:
         raise InputError(
             f"weights are written as .csv or .parquet. Got {path}: choose a name with one of these endings"
         )
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         if suffix == ".csv":
-            text = cells.written(("id", "weight"), zip(ids.tolist(), weights.tolist(), strict=True))
+            text = cells.format_csv(("id", "weight"), zip(ids.tolist(), weights.tolist(), strict=True))
             temporary.write_text(text, encoding="utf-8", newline="")
         else:
             # As bytes: pyarrow takes no path whose bytes are not UTF-8.
@@ -72,13 +72,13 @@ def read(path: str | Path, ids: np.ndarray) -> np.ndarray:
 
 
 def _csv(path: str | Path) -> tuple[list[str], np.ndarray]:
-    rows = cells.parsed(cells.text_of(path, _MEND), str(path), ("id", "weight"), 2, _MEND)
+    rows = cells.parse_csv(cells.read_csv_text(path, _MEND), str(path), ("id", "weight"), 2, _MEND)
     return [name for name, _ in rows], np.array([_number(path, *row) for row in rows])
 
 
 def _parquet(path: str | Path) -> tuple[list[str], np.ndarray]:
     try:
-        table = parquet.read(path, mend=_MEND)
+        table = parquet.read(path, fix=_MEND)
     except FileNotFoundError:
         raise InputError(f"no file at {path}: {_MEND}") from None
     for name in ("id", "weight"):

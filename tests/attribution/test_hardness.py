@@ -46,12 +46,12 @@ def test_results_hold_it(tmp_path):
 
 def test_the_in_sample_loss_is_the_mean_of_all_views():
     record = HeldOut(torch.tensor([0, 1]), 2, "log")
-    assert record.fitted is None
+    assert record.in_sample_loss is None
     half = torch.full((1, 2), 0.5, dtype=torch.float64).log()
     quarter = torch.tensor([[0.25, 0.75]], dtype=torch.float64).log()
     for turn, view in enumerate((half, quarter, half)):
-        record.add_seen(torch.tensor([0]), view, turn)
-    assert record.fitted is None
-    record.add_seen(torch.tensor([1]), half, 0)
-    np.testing.assert_allclose(record.fitted, [np.log(16) / 3, np.log(2)])
-    assert HeldOut(torch.tensor([0, 1]), 2).fitted is None
+        record.add_in_sample(torch.tensor([0]), view, turn)
+    assert record.in_sample_loss is None
+    record.add_in_sample(torch.tensor([1]), half, 0)
+    np.testing.assert_allclose(record.in_sample_loss, [np.log(16) / 3, np.log(2)])
+    assert HeldOut(torch.tensor([0, 1]), 2).in_sample_loss is None

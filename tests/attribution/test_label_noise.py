@@ -9,11 +9,11 @@ from sklearn.metrics import average_precision_score
 from test_ledger import ensemble, likeness
 
 import hardsight as hs
-from hardsight.attribution.label_noise import Evidence, Known, label_model, posterior
+from hardsight.attribution.label_noise import Evidence, LabelPosterior, fit_label_model, true_label_probabilities
 from hardsight.attribution.label_noise import pair_flips as targets
 from hardsight.attribution.label_noise import selection as choice
-from hardsight.attribution.label_noise.em import Fit
-from hardsight.attribution.label_noise.pair_flips import one_target
+from hardsight.attribution.label_noise.em import LabelModelFit
+from hardsight.attribution.label_noise.pair_flips import fit_pair_flips
 
 
 def told(q, label, neighbours=None):
@@ -21,8 +21,8 @@ def told(q, label, neighbours=None):
     q, label = torch.as_tensor(q), torch.as_tensor(label)
     prior = torch.full((q.shape[1],), 1 / q.shape[1], dtype=torch.float64)
     evidence = Evidence(q.log(), label, prior, neighbours)
-    model = label_model(evidence)
-    return model, posterior(model, evidence, torch.arange(len(label))).numpy()
+    model = fit_label_model(evidence)
+    return model, true_label_probabilities(model, evidence, torch.arange(len(label))).numpy()
 
 
 def wrong_of(found, label):
@@ -49,11 +49,11 @@ def test_posterior_is_normalised_and_by_bayes(seed):
     by_hand = np.zeros_like(found)
     for weight, each in model.mixture():
         like = likeness(each, balanced.log().numpy(), np.full(balanced.shape[1], 1 / balanced.shape[1]))
-        if not each.taught:
+        if not each.noise_aware:
             like = balanced.log().numpy()
-        joint = each.prior.numpy() * np.exp(each.powers.item() * like) * each.transition.numpy().T[label]
+        joint = each.prior.numpy() * np.exp(each.evidence_weights.item() * like) * each.transition.numpy().T[label]
         by_hand += weight * joint / joint.sum(1, keepdims=True)
-        assert each.powers.item() >= 1
+        assert each.evidence_weights.item() >= 1
     np.testing.assert_allclose(found, by_hand, rtol=0, atol=1e-9)
 
 
@@ -63,7 +63,7 @@ def test_flips_are_found_with_calibrated_probabilities(seed):
     model, found = told(np.stack([1 - clean, clean], 1), label)
     np.testing.assert_allclose(model.transition, [[0.7, 0.3], [0.05, 0.95]], atol=0.025)
     np.testing.assert_allclose(model.prior, [0.5, 0.5], atol=0.025)
-    assert model.powers.item() == pytest.approx(1, abs=0.2)
+    assert model.evidence_weights.item() == pytest.approx(1, abs=0.2)
     assert calibration_error(wrong_of(found, label), flipped) < 0.03
 
 
@@ -71,13 +71,13 @@ def test_softness_that_members_learned_from_flips_is_taken_out():
     clean, label, flipped = mixture(3, shares=(0.2, 0.2))
     soft = 1 / (1 + np.sqrt((1 - clean) / clean))
     model, found = told(np.stack([1 - soft, soft], 1), label)
-    assert model.powers.item() == pytest.approx(2, rel=0.2)
+    assert model.evidence_weights.item() == pytest.approx(2, rel=0.2)
     np.testing.assert_allclose(model.transition, [[0.8, 0.2], [0.2, 0.8]], atol=0.025)
     assert calibration_error(wrong_of(found, label), flipped) < 0.03
 
 
 def test_powers_are_the_most_probable_ones_where_classes_lie_far_apart():
-    # Sure and right but for a rare class: the likelihood hardly falls with ever larger powers.
+    # Sure and right but for a rare class: the likelihood hardly falls with ever larger evidence_weights.
     rng = np.random.default_rng(0)
     true = np.repeat([0, 1, 2], [150, 140, 10])
     q = np.full((300, 3), 0.01)
@@ -86,17 +86,20 @@ def test_powers_are_the_most_probable_ones_where_classes_lie_far_apart():
     near = np.stack([rng.choice(label[true == c], 10) for c in true])
     shares = torch.bincount(torch.from_numpy(label), minlength=3).double() / 300
     evidence = Evidence(torch.from_numpy(q).log(), torch.from_numpy(label), shares, torch.from_numpy(near))
-    fit = Fit(evidence.witnesses(torch.arange(300)), evidence.label, shares)
-    model = fit.best((np.inf, np.inf), taught=False)
+    fit = LabelModelFit(evidence.label_evidence(torch.arange(300)), evidence.label, shares)
+    model = fit.best((np.inf, np.inf), noise_aware=False)
 
-    def surprise(powers):
-        return -float(fit.log_likelihood(model._replace(powers=powers)).sum()) + float((powers - 1).square().sum()) / 2
+    def surprise(evidence_weights):
+        return (
+            -float(fit.log_likelihood(model._replace(evidence_weights=evidence_weights)).sum())
+            + float((evidence_weights - 1).square().sum()) / 2
+        )
 
-    least = surprise(model.powers)
+    least = surprise(model.evidence_weights)
     assert least < surprise(torch.tensor([6.0, 6.0], dtype=torch.float64))
     for k in range(2):
         for step in (-0.05, 0.05):
-            moved = model.powers.clone()
+            moved = model.evidence_weights.clone()
             moved[k] += step
             assert moved[k] < 0 or moved.sum() < 1 or surprise(moved) > least
 
@@ -139,7 +142,7 @@ def test_labels_that_go_to_two_classes_have_no_single_target():
     q, label, flipped = many_classes(0.4, lambda true, rng: (true + rng.integers(1, 3, len(true))) % 6)
     model, found = told(q, label)
     assert model.targets is None
-    assert model.held[1] != float("inf")
+    assert model.pseudo_counts[1] != float("inf")
     at = torch.arange(6)
     for step in (1, 2):
         np.testing.assert_allclose(model.transition[at, (at + step) % 6], 0.2, atol=0.05)
@@ -181,10 +184,10 @@ def test_flips_among_rare_classes_are_found_by_searching_for_their_targets(seed)
     # Most of the labels of the small classes are wrong ones of a large neighbour, so that a class can take another's name.
     log_q, label, true, shares = learned_by_heart(seed, [11, 24, 168, 16, 35, 5, 249, 77, 7, 114, 52])
     evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
-    model = label_model(evidence)
+    model = fit_label_model(evidence)
     assert model.targets.tolist() == [*range(1, 11), 0]
     assert (model.transition.diagonal() > 0.5).all()
-    p_wrong = Known(evidence, model).p_wrong.numpy()
+    p_wrong = LabelPosterior(evidence, model).p_wrong.numpy()
     assert average_precision_score(label != true, p_wrong) > 0.98
     assert calibration_error(p_wrong, label != true) < 0.04
 
@@ -192,11 +195,11 @@ def test_flips_among_rare_classes_are_found_by_searching_for_their_targets(seed)
 def test_a_search_gains_likelihood(monkeypatch):
     log_q, label, _, shares = learned_by_heart(0, [11, 24, 168, 16, 35, 5, 249, 77, 7, 114, 52])
     evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
-    fit = Fit(evidence.witnesses(torch.arange(len(label))), evidence.label, evidence.prior)
-    free = [fit.best((float("inf"), 3.0), taught=True)]
-    found = one_target(fit, free, free[0], taught=True)
+    fit = LabelModelFit(evidence.label_evidence(torch.arange(len(label))), evidence.label, evidence.prior)
+    free = [fit.best((float("inf"), 3.0), noise_aware=True)]
+    found = fit_pair_flips(fit, free, free[0], noise_aware=True)
     monkeypatch.setattr(targets, "_MANY", 0)
-    unsearched = one_target(fit, free, free[0], taught=True)
+    unsearched = fit_pair_flips(fit, free, free[0], noise_aware=True)
     gain = fit.log_likelihood(found).mean() - fit.log_likelihood(unsearched).mean()
     assert gain > 0.01
 
@@ -219,9 +222,9 @@ def test_softness_is_no_excuse_where_models_are_surest():
     # Every sample of a class looks like 60 % the one and 40 % the next, which softness would explain, too.
     log_q, label, true, shares = learned_by_heart(3, [238, 109, 211, 97, 110, 234], softness=0.7)
     evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
-    model = label_model(evidence)
+    model = fit_label_model(evidence)
     assert 1 - float(model.prior @ model.transition.diagonal()) == pytest.approx(0.4, abs=0.06)
-    assert average_precision_score(label != true, Known(evidence, model).p_wrong.numpy()) > 0.9
+    assert average_precision_score(label != true, LabelPosterior(evidence, model).p_wrong.numpy()) > 0.9
 
 
 def test_pair_flips_that_members_learned_are_undone():
@@ -235,7 +238,7 @@ def test_pair_flips_that_members_learned_are_undone():
     logits += 0.7 * rng.normal(size=logits.shape)
     q = torch.tensor(logits).softmax(1)
     model, found = told(q, label)
-    assert model.taught
+    assert model.noise_aware
     assert (q.argmax(1).numpy() == true).mean() < 0.7
     assert (found.argmax(1) == true).mean() > 0.95
     assert calibration_error(wrong_of(found, label), flipped) < 0.02
@@ -255,7 +258,7 @@ def test_neighbours_are_weighed_as_a_second_witness():
     near = torch.from_numpy(np.where(agree, true[:, None], near).astype(np.int32))
     q = torch.tensor(logits).softmax(1)
     alone, both = told(q, label), told(q, label, near)
-    assert (both[0].powers > 0.3).all()
+    assert (both[0].evidence_weights > 0.3).all()
     assert (both[1].argmax(1) == true).mean() > (alone[1].argmax(1) == true).mean() + 0.05
     assert calibration_error(wrong_of(both[1], label), flipped) < 0.04
 
@@ -264,7 +267,7 @@ def test_shares_of_neighbours_by_hand():
     prior = torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64)
     near = torch.tensor([[0] * 6 + [1] * 3 + [-1], [-1] * 10], dtype=torch.int32)
     evidence = Evidence(prior.log().expand(2, 3), torch.tensor([0, 1]), prior, near)
-    consensus, shares = evidence.witnesses(torch.arange(2))
+    consensus, shares = evidence.label_evidence(torch.arange(2))
     # Of (6 + 1, 3 + .5, 0 + .5) over the prior: 14, 14 and 2.
     torch.testing.assert_close(shares[:, 0].exp(), torch.tensor([14, 14, 2], dtype=torch.float64) / 30)
     torch.testing.assert_close(shares[:, 1].exp(), torch.full((3,), 1 / 3, dtype=torch.float64))
@@ -282,7 +285,7 @@ def test_likelihood_is_largest_at_what_is_found():
         return np.log((p @ transition)[np.arange(len(label)), label]).mean()
 
     rate = 1 - float(model.transition.diagonal() @ model.prior)
-    prior, power = model.prior.numpy(), model.powers.item()
+    prior, power = model.prior.numpy(), model.evidence_weights.item()
     best = likelihood(power, model.transition.numpy(), prior)
     for other in (power * 0.8, power * 1.25):
         assert likelihood(max(other, 1.0), model.transition.numpy(), prior) <= best + 1e-4
@@ -339,25 +342,25 @@ def test_what_labels_cannot_tell_apart_is_averaged():
     label = np.array([rng.choice(3, p=each / each.sum()) for each in q])
     model, found = told(q, label)
     alone = Evidence(torch.from_numpy(q).log(), torch.from_numpy(label), torch.full((3,), 1 / 3).double(), None)
-    each = [(weight, posterior(m, alone, torch.arange(300)).numpy()) for weight, m in model.mixture()]
+    each = [(weight, true_label_probabilities(m, alone, torch.arange(300)).numpy()) for weight, m in model.mixture()]
     assert len(each) > 1
     assert sum(weight for weight, _ in each) == pytest.approx(1)
     assert max(weight for weight, _ in each) == each[0][0]
     np.testing.assert_allclose(found, sum(weight * p for weight, p in each), atol=1e-12)
     np.testing.assert_allclose(model.mean_transition().sum(1), 1)
     assert float(model.mean_prior().sum()) == pytest.approx(1)
-    np.testing.assert_allclose(Known(alone, model).p_wrong, 1 - found[np.arange(300), label], atol=1e-12)
+    np.testing.assert_allclose(LabelPosterior(alone, model).p_wrong, 1 - found[np.arange(300), label], atol=1e-12)
 
 
 def test_a_model_far_less_likely_is_no_rival():
     clean, label, _ = mixture(0)
     q = torch.from_numpy(np.stack([1 - clean, clean], 1))
     evidence = Evidence(q.log(), torch.from_numpy(label), torch.full((2,), 0.5).double(), None)
-    fit = Fit(evidence.witnesses(torch.arange(len(label))), evidence.label, evidence.prior)
-    likely = fit.best(choice.HOLDS[-1], taught=False)
+    fit = LabelModelFit(evidence.label_evidence(torch.arange(len(label))), evidence.label, evidence.prior)
+    likely = fit.best(choice.HOLDS[-1], noise_aware=False)
     some = torch.full((len(label),), -0.5).double() + 0.01 * torch.arange(len(label)).double().cos()
     other = likely._replace(prior=torch.tensor([0.4, 0.6]).double())
     noisy = likely._replace(transition=torch.tensor([[0.5, 0.5], [0.5, 0.5]]).double())
     taken, near, far = choice._Told(likely, some), choice._Told(other, some + 1.0), choice._Told(other, some - 1.0)
-    rivals = choice._with_rivals(taken, [taken, near, far, choice._Told(noisy, some)]).rivals
-    assert [(weight, model is other) for weight, model in rivals] == [(1.0, True)]
+    alternatives = choice._with_alternatives(taken, [taken, near, far, choice._Told(noisy, some)]).alternatives
+    assert [(weight, model is other) for weight, model in alternatives] == [(1.0, True)]

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardsight.attribution.ledger import HARD, ledger, strangeness, unusual
-from hardsight.attribution.neighbours import Neighbourhood
+from hardsight.attribution.ledger import HARD_ERROR, atypical_share, atypicality, ledger
+from hardsight.attribution.neighbours import Neighbours
 from hardsight.measures import bias_variance as decompose
 
 
@@ -41,17 +41,17 @@ def ensemble(seed, samples=40, classes=3, views=4, scale=2.0):
 def test_lines_add_up(seed, classes, scale):
     log_probs, label = ensemble(seed, classes=classes, scale=scale)
     parts, book = account(log_probs, label)
-    torch.testing.assert_close(book.lines.sum(1), parts.error, rtol=1e-9, atol=1e-9)
-    assert book.lines.isfinite().all()
+    torch.testing.assert_close(book.terms.sum(1), parts.error, rtol=1e-9, atol=1e-9)
+    assert book.terms.isfinite().all()
     assert ((book.p_wrong >= -1e-12) & (book.p_wrong <= 1 + 1e-12)).all()
-    torch.testing.assert_close(book.labels.transition.sum(1), torch.ones(classes, dtype=torch.float64))
-    torch.testing.assert_close(book.labels.prior.sum(), torch.tensor(1.0, dtype=torch.float64))
+    torch.testing.assert_close(book.label_model.transition.sum(1), torch.ones(classes, dtype=torch.float64))
+    torch.testing.assert_close(book.label_model.prior.sum(), torch.tensor(1.0, dtype=torch.float64))
     wrong = book.p_wrong > 0.5
-    hard = (parts.error > HARD) & ~wrong
+    hard = (parts.error > HARD_ERROR) & ~wrong
     assert (book.cause[wrong] == 0).all()
-    assert torch.equal(book.cause[hard], book.lines[hard, 1:].argmax(1) + 1)
+    assert torch.equal(book.cause[hard], book.terms[hard, 1:].argmax(1) + 1)
     assert (book.cause[~hard & ~wrong] == -1).all()
-    assert (book.lines[:, 0] >= 0).all()
+    assert (book.terms[:, 0] >= 0).all()
 
 
 @pytest.mark.parametrize("with_neighbours", [True, False])
@@ -65,14 +65,14 @@ def test_lines_against_their_definitions(with_neighbours):
     balanced = consensus / prior
     balanced /= balanced.sum(1, keepdims=True)
     posterior = np.zeros_like(balanced)
-    for weight, model in book.labels.mixture():
-        told = np.log(balanced) if not model.taught else likeness(model, np.log(balanced), prior)
-        q = model.prior.numpy() * np.exp(model.powers[0].item() * told)
+    for weight, model in book.label_model.mixture():
+        told = np.log(balanced) if not model.noise_aware else likeness(model, np.log(balanced), prior)
+        q = model.prior.numpy() * np.exp(model.evidence_weights[0].item() * told)
         if near is not None:
             counts = np.array([[(row == c).sum() for c in range(3)] for row in near.labels])
             shares = (counts + 2 * prior) / prior
             log_shares = np.log(shares / shares.sum(1, keepdims=True))
-            q = q * np.exp(model.powers[1].item() * likeness(model, log_shares, prior))
+            q = q * np.exp(model.evidence_weights[1].item() * likeness(model, log_shares, prior))
         joint = q * model.transition.numpy().T[label]
         posterior += weight * joint / joint.sum(1, keepdims=True)
     own = (np.arange(len(label)), label.numpy())
@@ -96,7 +96,7 @@ def test_lines_against_their_definitions(with_neighbours):
     share = 1 / (1 + np.exp(-2 * (deviations - 2.5)))
     rest = error - variance - noise - imbalance
     expected = np.stack([noise, imbalance, (1 - share) * rest, variance + share * rest], 1)
-    np.testing.assert_allclose(book.lines, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(book.terms, expected, rtol=0, atol=1e-9)
     np.testing.assert_allclose(book.p_wrong, 1 - posterior[own], rtol=0, atol=1e-9)
     np.testing.assert_array_equal(book.suggested, posterior.argmax(1))
     np.testing.assert_allclose(book.p_suggested, posterior.max(1), rtol=0, atol=1e-9)
@@ -110,7 +110,7 @@ def surroundings(seed, label):
     """Neighbours that mostly agree with the labels, and distances."""
     rng = np.random.default_rng(seed)
     codes = np.where(rng.random((len(label), 10)) < 0.8, label[:, None], rng.integers(3, size=(len(label), 10)))
-    return Neighbourhood(codes.astype(np.int32), rng.gamma(4.0, size=len(label)))
+    return Neighbours(codes.astype(np.int32), rng.gamma(4.0, size=len(label)))
 
 
 def test_what_is_far_and_varies_is_strange():
@@ -119,11 +119,11 @@ def test_what_is_far_and_varies_is_strange():
     distance = np.ones(100)
     predicted = torch.zeros(100, dtype=torch.int64)
     variance[3], distance[5], distance[7] = 1.0, 3.0, np.nan
-    share = strangeness(variance, entropy, unusual(distance, predicted))
+    share = atypical_share(variance, entropy, atypicality(distance, predicted))
     assert share[3] > 0.9
     assert share[5] > 0.9
     assert np.delete(share.numpy(), [3, 5]).max() < 0.5
-    assert strangeness(variance, entropy, None)[5] < 0.5
+    assert atypical_share(variance, entropy, None)[5] < 0.5
 
 
 def test_far_is_measured_against_the_predicted_class():
@@ -133,22 +133,22 @@ def test_far_is_measured_against_the_predicted_class():
     distance = np.exp(rng.normal(0, 0.1, 1000)) * np.where(predicted == 1, 3.0, 1.0)
     distance[0] = 3.0
     same = torch.ones(1000, dtype=torch.float64)
-    share = strangeness(same, same, unusual(distance, predicted))
+    share = atypical_share(same, same, atypicality(distance, predicted))
     assert share[0] > 0.99
     assert share[500:].mean() < 0.05
 
 
 def test_nothing_is_strange_where_all_are_alike():
     same = torch.ones(10, dtype=torch.float64)
-    assert (strangeness(same, same, unusual(np.ones(10), torch.zeros(10, dtype=torch.int64))) == 0).all()
+    assert (atypical_share(same, same, atypicality(np.ones(10), torch.zeros(10, dtype=torch.int64))) == 0).all()
 
 
 def test_imbalance_by_hand():
     # Three samples of class 0, one of class 1, all answered half and half: dividing out (3/4, 1/4) gives (1/4, 3/4).
     half = torch.full((2, 4, 2), 0.5, dtype=torch.float64).log()
     _, book = account(half, torch.tensor([0, 0, 0, 1]))
-    np.testing.assert_allclose(book.lines[:3, 1], np.log(0.5), atol=1e-12)
-    np.testing.assert_allclose(book.lines[3, 1], (1 - book.p_wrong[3]) * np.log(1.5), atol=1e-12)
+    np.testing.assert_allclose(book.terms[:3, 1], np.log(0.5), atol=1e-12)
+    np.testing.assert_allclose(book.terms[3, 1], (1 - book.p_wrong[3]) * np.log(1.5), atol=1e-12)
 
 
 def test_a_wrong_label_of_a_rare_class_is_noise():
@@ -156,14 +156,14 @@ def test_a_wrong_label_of_a_rare_class_is_noise():
     sure = np.log([[0.99, 0.01]] * 180 + [[0.02, 0.98]] * 20 + [[0.999, 0.001]])
     _, book = account(torch.tensor(np.stack([sure, sure])), torch.tensor([0] * 180 + [1] * 21))
     assert book.p_wrong[-1] > 0.5
-    assert book.lines[-1, 0] > 0.5 * book.lines[-1].sum()
-    assert book.lines[-1, 1] < 0.5 * np.log(0.5 / (21 / 201))
+    assert book.terms[-1, 0] > 0.5 * book.terms[-1].sum()
+    assert book.terms[-1, 1] < 0.5 * np.log(0.5 / (21 / 201))
 
 
 def test_equal_classes_have_no_imbalance():
     log_probs, _ = ensemble(1, samples=30)
     _, book = account(log_probs, torch.arange(30) % 3)
-    assert book.lines[:, 1].abs().max() < 1e-12
+    assert book.terms[:, 1].abs().max() < 1e-12
 
 
 def test_rare_classes_pay_for_imbalance_and_frequent_ones_gain():
@@ -171,8 +171,8 @@ def test_rare_classes_pay_for_imbalance_and_frequent_ones_gain():
     rng = np.random.default_rng(0)
     log_probs = torch.tensor(rng.normal(size=(3, 100, 2))).log_softmax(2)
     _, book = account(log_probs, label)
-    assert (book.lines[:90, 1] < 0).all()
-    assert (book.lines[90:, 1] > 0).all()
+    assert (book.terms[:90, 1] < 0).all()
+    assert (book.terms[90:, 1] > 0).all()
 
 
 def test_the_order_of_samples_does_not_matter():
@@ -180,7 +180,7 @@ def test_the_order_of_samples_does_not_matter():
     _, book = account(log_probs, label)
     order = torch.randperm(len(label), generator=torch.Generator().manual_seed(0))
     _, other = account(log_probs[:, order], label[order])
-    torch.testing.assert_close(other.lines, book.lines[order], rtol=0, atol=1e-4)
+    torch.testing.assert_close(other.terms, book.terms[order], rtol=0, atol=1e-4)
     torch.testing.assert_close(other.p_wrong, book.p_wrong[order], rtol=0, atol=1e-4)
 
 
@@ -191,16 +191,16 @@ def test_the_order_of_classes_does_not_matter():
     permuted = torch.empty_like(log_probs)
     permuted[:, :, new_code] = log_probs
     _, other = account(permuted, new_code[label])
-    torch.testing.assert_close(other.lines, book.lines, rtol=0, atol=1e-4)
+    torch.testing.assert_close(other.terms, book.terms, rtol=0, atol=1e-4)
     torch.testing.assert_close(other.p_wrong, book.p_wrong, rtol=0, atol=1e-4)
     torch.testing.assert_close(
-        other.labels.transition[new_code][:, new_code], book.labels.transition, rtol=0, atol=1e-4
+        other.label_model.transition[new_code][:, new_code], book.label_model.transition, rtol=0, atol=1e-4
     )
 
 
 def test_a_class_that_no_label_names_keeps_the_account_finite():
     log_probs, label = ensemble(8, classes=3)
     parts, book = account(log_probs, label.clamp(max=1))
-    assert book.lines.isfinite().all()
+    assert book.terms.isfinite().all()
     assert book.p_wrong.isfinite().all()
-    torch.testing.assert_close(book.lines.sum(1), parts.error, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(book.terms.sum(1), parts.error, rtol=1e-9, atol=1e-9)

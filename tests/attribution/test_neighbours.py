@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardsight.attribution.neighbours import NEAREST, REFERENCE, neighbourhood
+from hardsight.attribution.neighbours import MAX_REFERENCE, N_NEIGHBOURS, find_neighbours
 
 
 def slowly(x, labels, units):
@@ -18,8 +18,8 @@ def slowly(x, labels, units):
     found, distance = [], []
     for i in range(len(x)):
         far = sorted((float(np.linalg.norm(z[i] - z[j])), labels[j]) for j in range(len(x)) if units[j] != units[i])
-        found.append([label for _, label in far[:NEAREST]] + [-1] * (NEAREST - len(far)))
-        distance.append(np.mean([d for d, _ in far[:NEAREST]]) if far else np.nan)
+        found.append([label for _, label in far[:N_NEIGHBOURS]] + [-1] * (N_NEIGHBOURS - len(far)))
+        distance.append(np.mean([d for d, _ in far[:N_NEIGHBOURS]]) if far else np.nan)
     return np.array(found), np.array(distance)
 
 
@@ -31,7 +31,7 @@ def test_as_by_loops(seed, n, missing, grouped):
         x[rng.random(x.shape) < 0.1] = np.nan
         x[0] = rng.normal(size=4)
     units = rng.integers(n // 3 + 1, size=n) if grouped else np.arange(n)
-    found = neighbourhood(x, labels, units, np.random.default_rng(0))
+    found = find_neighbours(x, labels, units, np.random.default_rng(0))
     near, distance = slowly(x, labels, units)
     np.testing.assert_allclose(found.distance, distance, rtol=1e-4, atol=1e-3)
     # Single precision may swap neighbours that are equally far.
@@ -40,12 +40,12 @@ def test_as_by_loops(seed, n, missing, grouped):
 
 def test_a_reference_stands_in_for_many():
     rng = np.random.default_rng(0)
-    n = REFERENCE + 1000
+    n = MAX_REFERENCE + 1000
     x, labels = rng.normal(size=(n, 3)), rng.integers(2, size=n)
-    found = neighbourhood(x, labels, np.arange(n), np.random.default_rng(1))
-    assert found.labels.shape == (n, NEAREST)
+    found = find_neighbours(x, labels, np.arange(n), np.random.default_rng(1))
+    assert found.labels.shape == (n, N_NEIGHBOURS)
     assert (found.labels >= 0).all()
-    again = neighbourhood(x, labels, np.arange(n), np.random.default_rng(1))
+    again = find_neighbours(x, labels, np.arange(n), np.random.default_rng(1))
     np.testing.assert_array_equal(found.distance, again.distance)
     assert found.distance.min() > 0
 
@@ -55,10 +55,10 @@ def test_copies_are_not_neighbours_of_each_other(copies):
     rng = np.random.default_rng(0)
     x = np.repeat(rng.normal(size=(30, 3)), copies, axis=0)
     units = np.repeat(np.arange(30), copies)
-    assert (neighbourhood(x, units, units, rng).labels != units[:, None]).all()
+    assert (find_neighbours(x, units, units, rng).labels != units[:, None]).all()
 
 
 def test_a_unit_of_all_has_no_neighbours():
-    found = neighbourhood(np.eye(4), np.arange(4), np.zeros(4, dtype=int), np.random.default_rng(0))
+    found = find_neighbours(np.eye(4), np.arange(4), np.zeros(4, dtype=int), np.random.default_rng(0))
     assert (found.labels == -1).all()
     assert np.isnan(found.distance).all()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from hardsight.attribution.regression_noise import _running_median, noise
+from hardsight.attribution.regression_noise import _running_median, fit_noise
 
 
 def world(share, seed, n=2000, kind="normal", sd=0.5):
@@ -29,7 +29,7 @@ def calibration_error(p, truth):
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.2, 0.4])
 def test_outliers_are_counted_and_found(kind, share):
     prediction, target, bad = world(share, 0, kind=kind)
-    found = noise(target, prediction)
+    found = fit_noise(target, prediction)
     assert calibration_error(found.p_outlier, bad) < 0.05
     assert abs(found.p_outlier.mean() - bad.mean()) < 0.04
     if share:
@@ -40,7 +40,7 @@ def test_outliers_are_counted_and_found(kind, share):
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.2])
 def test_the_noise_is_that_of_the_world(share):
-    variances = [noise(*world(share, seed)[1::-1]).variance for seed in range(3)]
+    variances = [fit_noise(*world(share, seed)[1::-1]).variance for seed in range(3)]
     np.testing.assert_allclose([v.mean() for v in variances], 0.25, rtol=0.15)
     np.testing.assert_allclose([np.median(v) for v in variances], 0.25, rtol=0.15)
 
@@ -50,13 +50,13 @@ def test_noise_may_grow_with_the_prediction():
     prediction = rng.uniform(0, 1, 4000)
     sd = 0.2 + prediction
     target = prediction + sd * rng.normal(size=4000)
-    found = noise(target, prediction)
+    found = fit_noise(target, prediction)
     inner = (prediction > 0.15) & (prediction < 0.85)
     np.testing.assert_allclose(found.variance[inner], sd[inner] ** 2, rtol=0.3)
     # What is usual at one end is an outlier at the other.
     assert found.p_outlier.sum() < 40
     target[np.argmin(prediction)] += 1.8
-    assert noise(target, prediction).p_outlier[np.argmin(prediction)] > 0.8
+    assert fit_noise(target, prediction).p_outlier[np.argmin(prediction)] > 0.8
 
 
 def test_the_posterior_is_that_of_the_mixture_in_a_normal_world():
@@ -65,7 +65,7 @@ def test_the_posterior_is_that_of_the_mixture_in_a_normal_world():
     bad = rng.random(20_000) < 0.1
     residual = rng.normal(size=20_000) + bad * 8 * rng.normal(size=20_000)
     prediction = rng.normal(size=20_000)
-    found = noise(prediction + residual, prediction).p_outlier
+    found = fit_noise(prediction + residual, prediction).p_outlier
     as_outlier = 0.1 * norm.pdf(residual, scale=65**0.5)
     truth = as_outlier / (as_outlier + 0.9 * norm.pdf(residual))
     assert np.abs(found - truth).mean() < 0.01
@@ -77,7 +77,7 @@ def test_a_gross_error_in_few_samples(spread):
     prediction = rng.normal(size=60)
     target = prediction + rng.normal(size=60)
     target[7] += 12 * spread
-    found = noise(target, prediction)
+    found = fit_noise(target, prediction)
     assert found.p_outlier.argmax() == 7
     assert found.p_outlier[7] > 0.99
     assert np.delete(found.p_outlier, 7).sum() < 3
@@ -90,9 +90,9 @@ def test_units_and_order_do_not_matter(n, seed, unit, origin):
     rng = np.random.default_rng(seed)
     prediction = rng.normal(size=n)
     target = prediction + rng.standard_t(2, size=n)
-    found = noise(target, prediction)
+    found = fit_noise(target, prediction)
     turn = rng.permutation(n)
-    other = noise(origin + unit * target[turn], origin + unit * prediction[turn])
+    other = fit_noise(origin + unit * target[turn], origin + unit * prediction[turn])
     assert ((found.p_outlier >= 0) & (found.p_outlier <= 1)).all()
     assert (found.variance > 0).all()
     np.testing.assert_allclose(other.p_outlier, found.p_outlier[turn], atol=0.01)
@@ -116,19 +116,19 @@ def test_running_median_by_brute_force():
 def test_samples_of_equal_prediction_share_their_noise():
     rng = np.random.default_rng(0)
     prediction = rng.integers(0, 4, 400).astype(float)
-    found = noise(prediction + rng.normal(size=400), prediction)
+    found = fit_noise(prediction + rng.normal(size=400), prediction)
     for value in range(4):
         assert len(np.unique(found.variance[prediction == value])) == 1
 
 
 def test_perfect_and_nearly_perfect_predictions():
     exact = np.arange(20) / 7
-    for found in noise(exact, exact):
+    for found in fit_noise(exact, exact):
         assert (found == 0).all()
     target = exact.copy()
     target[3] += 1
-    found = noise(target, exact)
+    found = fit_noise(target, exact)
     assert np.isfinite(found.variance).all()
     assert found.p_outlier.argmax() == 3
     assert found.p_outlier[3] > 0.9
-    assert len(noise(np.empty(0), np.empty(0)).variance) == 0
+    assert len(fit_noise(np.empty(0), np.empty(0)).variance) == 0

@@ -17,7 +17,7 @@ import hardsight as hs
 from hardsight.cli import main
 from hardsight.difficulty.decisions import format_decisions, parse_decisions
 from hardsight.errors import InputError
-from hardsight.io.csv_cells import escaped, unescaped
+from hardsight.io.csv_cells import escape_formula, unescape_formula
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def test_what_is_written_is_read_again(rows):
 
 @given(st.text(alphabet="'=+-@\t\r\n＝a1.", max_size=6))
 def test_no_cell_begins_as_a_formula_and_escaping_is_undone(text):
-    cell = escaped(text)
-    assert unescaped(cell) == text
+    cell = escape_formula(text)
+    assert unescape_formula(cell) == text
     try:
         float(text)
         number = True

@@ -92,9 +92,9 @@ def test_ranking_leaves_out_what_one_half_has_not_seen():
     first = torch.tensor([1.0, 2.0, torch.nan, 4.0, 0.0], dtype=torch.float64)
     second = torch.tensor([1.0, 3.0, 9.0, 2.0, torch.nan], dtype=torch.float64)
     half = spearmanr([1, 2, 4], [1, 3, 2]).statistic
-    assert reliability.ranking(first, second) == pytest.approx(2 * half / (1 + half))
-    assert np.isnan(reliability.ranking(first[:2], second[:2]))
-    assert np.isnan(reliability.ranking(torch.ones(5, dtype=torch.float64), second.nan_to_num(0.0)))
+    assert reliability.ranking_reliability(first, second) == pytest.approx(2 * half / (1 + half))
+    assert np.isnan(reliability.ranking_reliability(first[:2], second[:2]))
+    assert np.isnan(reliability.ranking_reliability(torch.ones(5, dtype=torch.float64), second.nan_to_num(0.0)))
 
 
 @pytest.mark.parametrize("repeats", [4, 10])
@@ -167,7 +167,7 @@ def test_more_members_than_one_part_change_nothing():
     parts, one = Noisy(), Noisy()
     many = carry_out(parts, samples, plan, Until(), silent).record
     views = (view[:3] for view in one.fit_predict(samples, plan, silent))
-    whole = HeldOut.of(torch.from_numpy(samples.labels), 2, views)
+    whole = HeldOut.from_views(torch.from_numpy(samples.labels), 2, views)
     assert len(parts.parts) > len(one.parts) == 1
     assert torch.equal(many.decompose("log").error, whole.decompose("log").error)
 

@@ -16,7 +16,7 @@ from sklearn.datasets import load_iris
 
 import hardsight as hs
 from hardsight.cli import main
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 from hardsight.io.locks import lock
 
 SECONDS = 120
@@ -97,7 +97,7 @@ def test_many_writers_of_one_file(tmp_path):
             children.append(child)
             continue
         for time_ in range(times):
-            with atomic(target) as temporary:
+            with atomic_write(target) as temporary:
                 temporary.write_text(f"{writer}" * (5000 + 100 * time_))
         os._exit(0)
     seen = set()

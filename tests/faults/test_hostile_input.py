@@ -33,8 +33,8 @@ import hardsight as hs
 from hardsight import read
 from hardsight.errors import InputError
 from hardsight.io import limits, parquet
-from hardsight.io.atomic import atomic
-from hardsight.io.csv_cells import escaped, parsed, unescaped, written
+from hardsight.io.atomic import atomic_write
+from hardsight.io.csv_cells import escape_formula, format_csv, parse_csv, unescape_formula
 from hardsight.weights.file import read as read_weights
 from hardsight.weights.file import write as write_weights
 
@@ -107,17 +107,17 @@ def test_archives_that_unfold_to_much_are_refused_by_size(tmp_path, monkeypatch)
     refused(r"a.npz: array 'X' has .* bytes and would unfold to 0.5 GiB, more than the 0.25 GiB", tmp_path / "a.npz")
     monkeypatch.undo()
     monkeypatch.delenv("HARDSIGHT_MAX_GIB", raising=False)
-    assert limits.unpacked("x", 4 << 30, 10) is None
+    assert limits.check_decoded_size("x", 4 << 30, 10) is None
     with pytest.raises(InputError, match=r"would unfold to 4.01 GiB, more than the 4 GiB that are allowed"):
-        limits.unpacked("x", int(4.01 * 2**30), 10)
+        limits.check_decoded_size("x", int(4.01 * 2**30), 10)
     monkeypatch.setattr(limits, "free_memory", lambda: 1 << 40)
-    assert limits.unpacked("x", 64 << 30, 1 << 30) is None
+    assert limits.check_decoded_size("x", 64 << 30, 1 << 30) is None
     monkeypatch.setattr(limits, "free_memory", lambda: 1 << 30)
     with pytest.raises(InputError, match="x would take 2 GiB of memory, and 1 GiB are free"):
-        limits.unpacked("x", 2 << 30, 1 << 30)
+        limits.check_decoded_size("x", 2 << 30, 1 << 30)
     monkeypatch.setenv("HARDSIGHT_MAX_GIB", "-1")
     with pytest.raises(InputError, match=r"HARDSIGHT_MAX_GIB must be a positive number. Got '-1'"):
-        limits.unpacked("x", 1, 1)
+        limits.check_decoded_size("x", 1, 1)
 
 
 def _npz(path, **members):
@@ -166,7 +166,7 @@ def test_one_long_text_named_by_every_row_is_refused(tmp_path, monkeypatch):
     pq.write_table(pa.table({"t": long}), tmp_path / "a.parquet", store_schema=False)
     refused("a.parquet has .* bytes and would unfold to 9.31 GiB", tmp_path / "a.parquet", label="t")
     # Where it fits, the way round over codes gives the same table.
-    monkeypatch.setattr(limits, "CERTAIN", 10)
+    monkeypatch.setattr(limits, "ALWAYS_ALLOWED", 10)
     frame = pd.DataFrame({"s": ["a", "bb", None] * 3, "c": pd.Categorical(["q", "r", "q"] * 3), "n": range(9)})
     frame.to_parquet(tmp_path / "b.parquet")
     pd.testing.assert_frame_equal(parquet.read(tmp_path / "b.parquet").to_pandas(), frame)
@@ -262,8 +262,10 @@ def test_weights_are_written_without_formulas_and_read_back(tmp_path):
     for separator in ",;\t":
         for cell in _opened(text, separator):
             assert not cell or cell[0] not in "=+-@＝＋－＠" or pd.Series([cell]).str.fullmatch(number).all(), cell
-    assert [row[0] for row in parsed(written(["id"], [[name] for name in ids]), "x", ["id"], 1, "")] == ids.tolist()
-    assert [unescaped(escaped(name)) for name in IDS.tolist()] == IDS.tolist()
+    assert [
+        row[0] for row in parse_csv(format_csv(["id"], [[name] for name in ids]), "x", ["id"], 1, "")
+    ] == ids.tolist()
+    assert [unescape_formula(escape_formula(name)) for name in IDS.tolist()] == IDS.tolist()
 
 
 @pytest.mark.parametrize(
@@ -337,7 +339,7 @@ def test_records_and_damaged_texts_are_refused(tmp_path):
 
 
 def test_a_name_of_no_file_is_refused(tmp_path):
-    with pytest.raises(InputError, match="it names no file"), atomic(tmp_path / ".." / "/"):
+    with pytest.raises(InputError, match="it names no file"), atomic_write(tmp_path / ".." / "/"):
         pass
 
 

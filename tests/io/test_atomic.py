@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hardsight.errors import InputError
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 
 
 def listing(folder):
@@ -18,7 +18,7 @@ def listing(folder):
 def test_a_finished_block_replaces(tmp_path):
     target = tmp_path / "out.txt"
     for content in ("old", "new and longer"):
-        with atomic(target) as temporary:
+        with atomic_write(target) as temporary:
             assert temporary.parent == tmp_path
             assert temporary != target
             temporary.write_text(content)
@@ -35,7 +35,7 @@ def test_an_interrupted_block_leaves_everything_as_it_was(tmp_path, fault, befor
         target.write_text(before)
 
     def write():
-        with atomic(str(target)) as temporary:
+        with atomic_write(str(target)) as temporary:
             temporary.write_text("half")
             raise fault
 
@@ -46,7 +46,7 @@ def test_an_interrupted_block_leaves_everything_as_it_was(tmp_path, fault, befor
 
 
 def test_two_writers_do_not_meet(tmp_path):
-    with atomic(tmp_path / "out") as first, atomic(tmp_path / "out") as second:
+    with atomic_write(tmp_path / "out") as first, atomic_write(tmp_path / "out") as second:
         assert first != second
         first.write_text("1")
         second.write_text("2")
@@ -55,7 +55,7 @@ def test_two_writers_do_not_meet(tmp_path):
 
 
 def refused(match, path, content="x"):
-    with pytest.raises(InputError, match=match) as caught, atomic(path) as temporary:
+    with pytest.raises(InputError, match=match) as caught, atomic_write(path) as temporary:
         temporary.write_text(content)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
@@ -86,7 +86,7 @@ def test_a_full_disk(tmp_path, monkeypatch, when):
         monkeypatch.setattr(Path, "replace", full)
 
     def write():
-        with atomic(target) as temporary:
+        with atomic_write(target) as temporary:
             temporary.write_text("half")
             if when == "write":
                 full()
@@ -104,11 +104,11 @@ def test_what_a_killed_writer_left_is_taken_over(tmp_path):
         if child := os.fork():
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         else:
-            with atomic(target) as temporary:
+            with atomic_write(target) as temporary:
                 temporary.write_text(content)
                 os.kill(os.getpid(), signal.SIGKILL)
         assert len(listing(tmp_path)) == 1
-    with atomic(target) as temporary:
+    with atomic_write(target) as temporary:
         assert temporary.read_text() == ""
         temporary.write_text("whole")
     assert listing(tmp_path) == ["out"]
@@ -120,13 +120,13 @@ def test_a_file_that_another_process_writes_is_not_touched(tmp_path):
     (began, begin), (go, end) = os.pipe(), os.pipe()
     child = os.fork()
     if not child:
-        with atomic(target) as temporary:
+        with atomic_write(target) as temporary:
             temporary.write_text("theirs")
             os.write(begin, b".")
             os.read(go, 1)
         os._exit(0)
     os.read(began, 1)
-    with atomic(target) as temporary:
+    with atomic_write(target) as temporary:
         temporary.write_text("ours")
     assert target.read_text() == "ours"
     os.write(end, b".")
@@ -138,7 +138,7 @@ def test_a_file_that_another_process_writes_is_not_touched(tmp_path):
 def test_no_link_is_followed(tmp_path):
     (tmp_path / "precious").write_text("kept")
     (tmp_path / ".out.part").symlink_to(tmp_path / "precious")
-    with atomic(tmp_path / "out") as temporary:
+    with atomic_write(tmp_path / "out") as temporary:
         temporary.write_text("new")
     assert (tmp_path / "out").read_text() == "new"
     assert (tmp_path / "precious").read_text() == "kept"
@@ -150,7 +150,7 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
 
     monkeypatch.setattr("hardsight.io.atomic.lock", none)
     for content in ("old", "new"):
-        with atomic(tmp_path / "out") as temporary:
+        with atomic_write(tmp_path / "out") as temporary:
             temporary.write_text(content)
     assert listing(tmp_path) == ["out"]
     assert (tmp_path / "out").read_text() == "new"

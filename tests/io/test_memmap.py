@@ -22,7 +22,7 @@ import hardsight as hs
 from hardsight.errors import InputError
 from hardsight.estimation.checkpoint import Checkpoint
 from hardsight.io import memmap as storage
-from hardsight.io.memmap import Arrays, blocks
+from hardsight.io.memmap import ArrayAllocator, row_blocks
 from hardsight.measures.held_out import HeldOut
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
@@ -74,7 +74,7 @@ def lived(samples, classes, steps, seed, folder):
     def add(record, step, turn):
         rows = np.flatnonzero(rng.random(samples) < 0.7)
         values = torch.from_numpy(rng.normal(size=(len(rows), *(() if classes is None else (classes,)))))
-        (record.add_seen if step == "seen" else record.add)(torch.from_numpy(rows), values, turn)
+        (record.add_in_sample if step == "seen" else record.add)(torch.from_numpy(rows), values, turn)
 
     for turn, step in enumerate(steps):
         if step == "merge":
@@ -108,7 +108,7 @@ def test_neither_files_nor_blocks_change_a_byte(tmp_path_factory, history, numbe
 @given(st.integers(0, 50), st.integers(0, 20), st.integers(1, 30))
 def test_blocks_are_all_rows_once_and_no_larger_than_they_may_be(rows, width, numbers):
     with block_of(numbers):
-        parts = list(blocks(rows, width))
+        parts = list(row_blocks(rows, width))
     assert np.concatenate([np.arange(rows)[part] for part in parts]).tolist() == list(range(rows))
     assert all(part.stop - part.start <= max(1, numbers // max(width, 1)) for part in parts)
     assert parts
@@ -176,7 +176,7 @@ def test_predictions_as_given_may_lie_in_files_too(loss):
 def test_arrays_lie_in_memory_up_to_half_of_what_is_free():
     for needed, free, where in ((50, 100, None), (51, 100, "files"), (1, 0, "files")):
         with free_memory(free):
-            notice = Arrays(needed).notice
+            notice = ArrayAllocator(needed).notice
         assert notice is None if where is None else where in notice
 
 
@@ -195,7 +195,7 @@ def filled(record):
     for turn in range(2):
         for rows in torch.arange(samples).chunk(20):
             record.add(rows, torch.full((len(rows), classes), float(turn + 1), dtype=torch.float64), turn)
-    record.add_seen(torch.arange(samples), torch.ones(1, dtype=torch.float64).expand(samples, classes), 0)
+    record.add_in_sample(torch.arange(samples), torch.ones(1, dtype=torch.float64).expand(samples, classes), 0)
     return record
 
 taken = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmData"))) * 1024
@@ -306,7 +306,7 @@ def test_files_go_with_their_arrays(tmp_path, monkeypatch):
 
     if not Path("/proc/self/maps").exists():
         pytest.skip("looks into /proc")
-    array = Arrays(800).zeros(10, 10, dtype=torch.float64)
+    array = ArrayAllocator(800).zeros(10, 10, dtype=torch.float64)
     assert held() == 1
     assert array.eq(0).all()
     part = array.numpy()[3]
@@ -357,8 +357,8 @@ def test_a_folder_that_takes_no_files(tmp_path, monkeypatch, missing):
 def test_a_temporary_folder_that_is_memory_itself(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/dev/shm")
     with free_memory(100):
-        assert Arrays(51).notice.endswith(
+        assert ArrayAllocator(51).notice.endswith(
             "temporary files in /dev/shm. That folder is in memory, too: set TMPDIR to one on a disk."
         )
         with pytest.raises(InputError, match=r"/dev/shm, has .* GiB free: set TMPDIR to a folder on a disk"):
-            Arrays(101)
+            ArrayAllocator(101)

@@ -48,8 +48,8 @@ def test_losses_are_those_of_the_predictions(loss, block, monkeypatch):
             assert mine.values.mean().item() == pytest.approx(log_loss(labels, prob), rel=1e-9)
         else:
             np.testing.assert_allclose(mine.values, ((prob - np.eye(3)[labels]) ** 2).sum(1), atol=1e-12)
-        kept.add_seen(theirs.rows, theirs.values, theirs.repeat)
-        once.add_seen_losses(mine.rows, mine.values, mine.repeat)
+        kept.add_in_sample(theirs.rows, theirs.values, theirs.repeat)
+        once.add_in_sample_losses(mine.rows, mine.values, mine.repeat)
     for name, value in kept.state().items():
         assert torch.equal(value, once.state()[name]), name
 

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from hardsight.measures.control_variate import LEAST_SAMPLES, Half, _curve, _gain, _nearby, _shrunk, adjust
+from hardsight.measures.control_variate import (
+    MIN_SAMPLES,
+    HalfEstimate,
+    _curve,
+    _gain,
+    _nearby,
+    _shrunk,
+    estimate_with_control_variate,
+)
 
 
 class World:
@@ -22,7 +30,9 @@ class World:
     def half(self, fitted=None):
         mean = self.truth + self.noise / self.views**0.5 * self.rng.normal(size=self.n)
         seen = self.fitted if fitted is None else fitted
-        return Half(np.exp(mean), np.full(self.n, self.views), np.exp(seen + 0.05 * self.rng.normal(size=self.n)))
+        return HalfEstimate(
+            np.exp(mean), np.full(self.n, self.views), np.exp(seen + 0.05 * self.rng.normal(size=self.n))
+        )
 
     def raw(self, *halves):
         return np.mean([h.error for h in halves], axis=0)
@@ -37,7 +47,7 @@ def rho(a, b):
 def test_adjusted_errors_are_nearer_to_the_truth(views, noise):
     world = World(views=views, noise=noise)
     halves = world.half(), world.half()
-    found = adjust(*halves)
+    found = estimate_with_control_variate(*halves)
     raw = world.raw(*halves)
     assert rho(found.error, world.truth) > rho(raw, world.truth)
     gap = [np.mean((np.log(e) - world.truth) ** 2) for e in (found.error, raw)]
@@ -49,7 +59,7 @@ def test_the_estimate_is_about_as_good_as_the_best_linear_one():
     """With normal scatter the posterior mean has a closed form once noise and scatter are known."""
     world = World(5000, noise=1.0, scatter=0.4)
     halves = world.half(), world.half()
-    found = np.log(adjust(*halves).error)
+    found = np.log(estimate_with_control_variate(*halves).error)
     y, f = np.log(world.raw(*halves)), np.poly1d(np.polyfit(world.fitted, world.truth, 3))(world.fitted)
     noise, scatter = 1.0 / 4, np.var(world.truth - f)
     best = (y * scatter + f * noise) / (scatter + noise)
@@ -60,23 +70,25 @@ def test_the_estimate_is_about_as_good_as_the_best_linear_one():
 def test_noise_in_sample_is_refused(seed):
     world = World(800, seed=seed)
     halves = [world.half(world.rng.normal(size=800)) for _ in range(2)]
-    found = adjust(*halves)
+    found = estimate_with_control_variate(*halves)
     assert found.error is None
-    assert "no clear gain" in found.why
+    assert "no clear gain" in found.reason
 
 
 def test_the_check_is_seldom_passed_by_chance():
     passed = 0
     for seed in range(30):
         world = World(200, seed=seed)
-        passed += adjust(*(world.half(world.rng.normal(size=200)) for _ in range(2))).error is not None
+        passed += (
+            estimate_with_control_variate(*(world.half(world.rng.normal(size=200)) for _ in range(2))).error is not None
+        )
     assert passed <= 3
 
 
 def test_memorised_zeros_are_refused():
     world = World(300)
     halves = [world.half()._replace(seen=np.zeros(300)) for _ in range(2)]
-    assert adjust(*halves).why == (
+    assert estimate_with_control_variate(*halves).reason == (
         "the in-sample losses hardly differ: the models have memorised their training samples"
     )
 
@@ -85,7 +97,7 @@ def test_some_memorised_zeros_do_no_harm():
     world = World(1000)
     some = world.rng.random(1000) < 0.3
     halves = [h._replace(seen=np.where(some, 0.0, h.seen)) for h in (world.half(), world.half())]
-    found = adjust(*halves)
+    found = estimate_with_control_variate(*halves)
     assert found.error is not None
     assert np.isfinite(found.error).all()
     assert rho(found.error, world.truth) > rho(world.raw(*halves), world.truth)
@@ -97,7 +109,7 @@ def test_memorised_hard_samples_keep_their_error():
     wrong = world.rng.random(2000) < 0.05
     world.truth = np.where(wrong, 2.0, world.truth)
     halves = world.half(), world.half()
-    found, raw = adjust(*halves).error, world.raw(*halves)
+    found, raw = estimate_with_control_variate(*halves).error, world.raw(*halves)
     assert rho(found, world.truth) > rho(raw, world.truth)
     assert np.mean(np.log(found[wrong])) > 2.0 - 0.15
     # One weight for all, from the mean of the squares, is what the heavy tails are for.
@@ -111,20 +123,20 @@ def test_memorised_hard_samples_keep_their_error():
 
 
 def test_samples_unseen_in_one_half_and_few_samples_are_refused():
-    world = World(LEAST_SAMPLES)
+    world = World(MIN_SAMPLES)
     first, second = world.half(), world.half()
     gone = second._replace(views=np.where(np.arange(world.n) == 3, 0, second.views))
-    assert "both halves" in adjust(first, gone).why
+    assert "both halves" in estimate_with_control_variate(first, gone).reason
     unseen = second._replace(seen=np.where(np.arange(world.n) == 3, np.nan, second.seen))
-    assert "both halves" in adjust(unseen, first).why
-    short = [Half(*(values[1:] for values in half)) for half in (first, second)]
-    assert "too few" in adjust(*short).why
+    assert "both halves" in estimate_with_control_variate(unseen, first).reason
+    short = [HalfEstimate(*(values[1:] for values in half)) for half in (first, second)]
+    assert "too few" in estimate_with_control_variate(*short).reason
 
 
 def test_halves_may_change_places():
     world = World(500)
     first, second = world.half(), world.half()
-    one, other = adjust(first, second), adjust(second, first)
+    one, other = estimate_with_control_variate(first, second), estimate_with_control_variate(second, first)
     np.testing.assert_allclose(one.error, other.error, rtol=1e-12)
     assert one.gain == pytest.approx(other.gain)
 
@@ -134,8 +146,8 @@ def test_views_weigh_the_halves():
     world = World(3000, noise=1.0)
     one = world.half()._replace(views=np.full(3000, 2))
     world.views = 1
-    found = adjust(one, world.half())
-    equal = adjust(one._replace(views=np.full(3000, 1)), world.half())
+    found = estimate_with_control_variate(one, world.half())
+    equal = estimate_with_control_variate(one._replace(views=np.full(3000, 1)), world.half())
     assert rho(found.error, world.truth) > rho(equal.error, world.truth) - 0.002
     assert found.error is not None
 
@@ -145,8 +157,8 @@ def test_views_weigh_the_halves():
 def test_units_of_the_loss_only_scale_the_estimate(seed, n):
     world = World(n, seed=seed)
     halves = world.half(), world.half()
-    one = adjust(*halves)
-    other = adjust(*(h._replace(error=h.error * 7, seen=h.seen * 3) for h in halves))
+    one = estimate_with_control_variate(*halves)
+    other = estimate_with_control_variate(*(h._replace(error=h.error * 7, seen=h.seen * 3) for h in halves))
     assert one.gain == pytest.approx(other.gain, abs=1e-6)
     if one.error is not None and other.error is not None:
         np.testing.assert_allclose(other.error, one.error * 7, rtol=1e-6)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardsight.estimation.checkpoint import Checkpoint
-from hardsight.measures.held_out import HeldOut, Moments
+from hardsight.measures.held_out import HeldOut, RunningMoments
 
 
 def close(a, b, tolerance=1e-12):
@@ -29,7 +29,7 @@ def partial_views(draw):
 
 
 def moments(samples, width, views):
-    m = Moments(samples, width)
+    m = RunningMoments(samples, width)
     for rows, values in views:
         m.add(rows, values)
     return m
@@ -87,7 +87,7 @@ def test_a_small_spread_around_a_large_mean_survives():
     values = [1e4 + 1e-8 * k for k in (3, -1, 4, -1, -5, 9, -2, 6)]
     mean = math.fsum(values) / 8
     spread = math.fsum((v - mean) ** 2 for v in values)
-    whole, first, second = Moments(1), Moments(1), Moments(1)
+    whole, first, second = RunningMoments(1), RunningMoments(1), RunningMoments(1)
     for at, v in enumerate(values):
         for m in (whole, first if at < 3 else second):
             m.add(torch.tensor([0]), torch.tensor([v], dtype=torch.float64))
@@ -100,7 +100,7 @@ def test_a_small_spread_around_a_large_mean_survives():
 def test_standard_error_is_that_of_numpy():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(7, 3))
-    m = Moments(3)
+    m = RunningMoments(3)
     for view in values:
         m.add(torch.arange(3), torch.from_numpy(view))
     np.testing.assert_allclose(m.standard_error, values.std(0, ddof=1) / np.sqrt(7), rtol=1e-12)
@@ -116,7 +116,7 @@ LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
 
 def test_the_record_against_everything_kept():
     views = logits(0)
-    record = HeldOut.of(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views)))
+    record = HeldOut.from_views(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views)))
     lp = views.log_softmax(2).numpy()
     p, target = np.exp(lp), np.eye(3)[LABELS.numpy()]
     own = np.take_along_axis(lp, LABELS.numpy()[None, :, None], 2)[..., 0]
@@ -138,8 +138,8 @@ def test_the_record_against_everything_kept():
 
 def test_logits_and_log_probabilities_are_the_same_to_the_record():
     views = logits(1)
-    raw = HeldOut.of(LABELS, 3, ((torch.arange(6), v + 7, t) for t, v in enumerate(views)))
-    normal = HeldOut.of(LABELS, 3, ((torch.arange(6), v.log_softmax(1), t) for t, v in enumerate(views)))
+    raw = HeldOut.from_views(LABELS, 3, ((torch.arange(6), v + 7, t) for t, v in enumerate(views)))
+    normal = HeldOut.from_views(LABELS, 3, ((torch.arange(6), v.log_softmax(1), t) for t, v in enumerate(views)))
     for loss in ("log", "brier", "zero-one"):
         for a, b in zip(raw.decompose(loss), normal.decompose(loss), strict=True):
             close(a, b)
@@ -147,9 +147,9 @@ def test_logits_and_log_probabilities_are_the_same_to_the_record():
 
 def test_records_merge_like_views():
     views = logits(2)
-    whole = HeldOut.of(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views)))
-    first = HeldOut.of(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views[:2])))
-    first.merge(HeldOut.of(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views[2:]))))
+    whole = HeldOut.from_views(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views)))
+    first = HeldOut.from_views(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views[:2])))
+    first.merge(HeldOut.from_views(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views[2:]))))
     assert torch.equal(first.count, whole.count)
     close(first.consensus, whole.consensus)
     for loss in ("log", "brier", "zero-one"):
@@ -160,10 +160,10 @@ def test_records_merge_like_views():
 
 def test_rows_may_come_in_any_order_and_alone():
     views = logits(3)
-    whole = HeldOut.of(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views)))
+    whole = HeldOut.from_views(LABELS, 3, ((torch.arange(6), v, t) for t, v in enumerate(views)))
     shuffled = torch.tensor([4, 2, 0, 5, 1, 3])
-    other = HeldOut.of(LABELS[shuffled], 3, ((torch.arange(6), v[shuffled], t) for t, v in enumerate(views)))
-    alone = HeldOut.of(
+    other = HeldOut.from_views(LABELS[shuffled], 3, ((torch.arange(6), v[shuffled], t) for t, v in enumerate(views)))
+    alone = HeldOut.from_views(
         LABELS, 3, ((torch.tensor([i]), v[[i]], t) for t, v in enumerate(views) for i in shuffled.tolist())
     )
     for loss in ("log", "brier", "zero-one"):
@@ -199,7 +199,7 @@ def both(seed, loss="log", turns=range(6)):
             held, seen = (torch.from_numpy(np.flatnonzero(part == k)), torch.from_numpy(np.flatnonzero(part != k)))
             record.add(held, torch.from_numpy(rng.normal(size=(3, 3))), t)
             predictions = torch.from_numpy(rng.normal(size=(3, 3)))
-            record.add_seen(seen, predictions, t)
+            record.add_in_sample(seen, predictions, t)
             kept += [(t, int(i), p.numpy()) for i, p in zip(seen, predictions, strict=True)]
     return record, kept
 
@@ -221,7 +221,7 @@ def test_in_sample_means_by_half_against_everything_kept(loss):
 
 def test_in_sample_losses_of_numbers_are_squared():
     record = HeldOut(torch.tensor([1.0, 4.0], dtype=torch.float64), None, "squared")
-    record.add_seen(torch.tensor([1]), torch.tensor([6.0], dtype=torch.float64), 3)
+    record.add_in_sample(torch.tensor([1]), torch.tensor([6.0], dtype=torch.float64), 3)
     assert record.seen[1].mean.tolist() == [0.0, 4.0]
     assert record.seen[0].count.tolist() == [0, 0]
 
@@ -252,4 +252,4 @@ def test_in_sample_losses_merge_save_and_come_back(tmp_path):
     for name, value in whole.state().items():
         assert torch.equal(again.state()[name], value), name
     with pytest.raises(ValueError, match="brier"):
-        whole.adjusted("brier")
+        whole.control_variate_estimate("brier")

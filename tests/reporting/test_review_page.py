@@ -11,7 +11,7 @@ import pytest
 from support.review_browser import Reader, browser  # noqa: F401
 from test_report import HOSTILE, difficulty, samples_of
 
-from hardsight.attribution.neighbours import scaling
+from hardsight.attribution.neighbours import fit_scaler
 from hardsight.difficulty.decisions import result_digest
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
@@ -562,7 +562,7 @@ def test_neighbours_against_all_distances():
     d = difficulty(60)
     X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
     found = Nearest(samples_of(d, "array", X)).of(np.arange(60))
-    z = scaling(X.astype(float))(X)
+    z = fit_scaler(X.astype(float))(X)
     far = np.square(z[:, None] - z[None]).sum(2)
     np.fill_diagonal(far, np.inf)
     assert (found == np.argsort(far, axis=1)[:, :NEAREST]).all()

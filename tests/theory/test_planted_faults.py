@@ -20,12 +20,12 @@ from hardsight.weights.schemes import importance
 
 
 def counted_once_more(patch):
-    add = held_out.Moments.add
+    add = held_out.RunningMoments.add
 
     def faulty(self, rows, values):
         add(self, rows, values * 1.001)
 
-    patch.setattr(held_out.Moments, "add", faulty)
+    patch.setattr(held_out.RunningMoments, "add", faulty)
 
 
 def votes_for_the_least_likely(patch):
@@ -50,13 +50,15 @@ def judged_by_models_that_saw_it(patch):
 
 def no_correction_for_views(patch):
     patch.setattr(
-        decompose, "_split", lambda error, plug_in, count: decompose.Decomposition(error, error - plug_in, plug_in)
+        decompose,
+        "_with_finite_correction",
+        lambda error, plug_in, count: decompose.Decomposition(error, error - plug_in, plug_in),
     )
 
 
 def variance_counted_twice(patch):
-    split = decompose._split
-    patch.setattr(decompose, "_split", lambda error, plug_in, count: split(error, 2 * plug_in, count))
+    split = decompose._with_finite_correction
+    patch.setattr(decompose, "_with_finite_correction", lambda error, plug_in, count: split(error, 2 * plug_in, count))
 
 
 def variance_always_costs(patch):
@@ -72,17 +74,24 @@ def variance_always_costs(patch):
 def prior_multiplied(patch):
     ledger = factors.ledger
 
-    def faulty(parts, consensus, label, near=None, *, prior=None, known=None):
-        return ledger(parts, consensus, label, near, prior=None if prior is None else 1 / prior, known=known)
+    def faulty(parts, consensus, label, neighbours=None, *, prior=None, label_posterior=None):
+        return ledger(
+            parts,
+            consensus,
+            label,
+            neighbours,
+            prior=None if prior is None else 1 / prior,
+            label_posterior=label_posterior,
+        )
 
     patch.setattr(imbalance, "ledger", faulty)
 
 
 def transition_turned_round(patch):
-    posterior = truth.posterior
+    posterior = truth.true_label_probabilities
     patch.setattr(
         truth,
-        "posterior",
+        "true_label_probabilities",
         lambda model, evidence, rows: posterior(model._replace(transition=model.transition.T), evidence, rows),
     )
 

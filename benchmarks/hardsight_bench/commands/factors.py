@@ -24,7 +24,7 @@ def factors(folder: Path | None, sets: str | None, seeds: int, most: int, out: P
 
     Prints a page in markdown: lines against injected factors, causes, and how well P(label wrong) is calibrated.
     """
-    from hardsight.io.atomic import atomic
+    from hardsight.io.atomic import atomic_write
     from hardsight_bench import factors as study
     from hardsight_bench import tables as words
 
@@ -33,6 +33,6 @@ def factors(folder: Path | None, sets: str | None, seeds: int, most: int, out: P
     with counted("measurements", study.steps(names, seeds), quiet=quiet) as tick:
         found = study.run(names, folder, most, seeds, lambda: tick([]))
     for part, rows in found._asdict().items():
-        with atomic(out / f"factors-{part}.parquet") as path:
+        with atomic_write(out / f"factors-{part}.parquet") as path:
             rows.to_parquet(path)
     click.echo(words.factors(found))

@@ -24,7 +24,7 @@ def humans(folder: Path, sets: str, seeds: int, most: int, out: Path, quiet: boo
 
     Prints a page in markdown.
     """
-    from hardsight.io.atomic import atomic
+    from hardsight.io.atomic import atomic_write
     from hardsight_bench import humans as study
     from hardsight_bench import tables as words
 
@@ -32,6 +32,6 @@ def humans(folder: Path, sets: str, seeds: int, most: int, out: Path, quiet: boo
     names = listed(sets)
     with counted("sets and seeds", seeds * len(names), quiet=quiet) as tick:
         rows = study.table(names, folder, most, seeds, lambda: tick([]))
-    with atomic(out / "humans.parquet") as path:
+    with atomic_write(out / "humans.parquet") as path:
         rows.to_parquet(path)
     click.echo(words.humans(rows))

@@ -29,7 +29,13 @@ classes' shares, by two standard errors, every label is taken as right. Labels t
 labels that have nothing to do with the features.
 """
 
-from hardsight.attribution.label_noise.model import Evidence, Known, LabelModel, class_prior, posterior
-from hardsight.attribution.label_noise.selection import label_model
+from hardsight.attribution.label_noise.model import (
+    Evidence,
+    LabelModel,
+    LabelPosterior,
+    class_prior,
+    true_label_probabilities,
+)
+from hardsight.attribution.label_noise.selection import fit_label_model
 
-__all__ = ["Evidence", "Known", "LabelModel", "class_prior", "label_model", "posterior"]
+__all__ = ["Evidence", "LabelModel", "LabelPosterior", "class_prior", "fit_label_model", "true_label_probabilities"]

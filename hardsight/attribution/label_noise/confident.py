@@ -7,12 +7,12 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 # Of the samples that are predicted as a class.
-SUREST = 0.25
+CONFIDENT_FRACTION = 0.25
 # Shares of labels that even the surest predictions miss: what clean data of nature show, and what only noise does.
-NATURAL = 0.07, 0.15
+NATURAL_DISAGREEMENT = 0.07, 0.15
 
 
-def surest(logits: Float[Tensor, "sample class"]) -> tuple[Bool[Tensor, " sample"], Int64[Tensor, " sample"]]:
+def most_confident(logits: Float[Tensor, "sample class"]) -> tuple[Bool[Tensor, " sample"], Int64[Tensor, " sample"]]:
     """The surest quarter of the samples that are predicted as each class, and what all are predicted as.
 
     Args:
@@ -25,6 +25,6 @@ def surest(logits: Float[Tensor, "sample class"]) -> tuple[Bool[Tensor, " sample
         if not len(at):
             continue
         # Ties share one fate, so that the order of the samples decides nothing.
-        least = sure[at].sort(descending=True).values[math.ceil(SUREST * len(at)) - 1]
+        least = sure[at].sort(descending=True).values[math.ceil(CONFIDENT_FRACTION * len(at)) - 1]
         chosen[at[sure[at] >= least]] = True
     return chosen, told

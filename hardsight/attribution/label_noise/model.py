@@ -27,7 +27,7 @@ class Evidence(NamedTuple):
     prior: Float64[Tensor, " class"]
     neighbours: Tensor | None
 
-    def witnesses(self, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "witness class row"]:
+    def label_evidence(self, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "witness class row"]:
         """Log-probabilities under balanced classes. Sums over a first axis are many times quicker than over a last."""
         found = [self.consensus[rows].T - self.prior.log()[:, None]]
         if self.neighbours is not None:
@@ -45,44 +45,44 @@ class LabelModel(NamedTuple):
     Attributes:
         transition: P(given label | true label), rows true.
         prior: share of each class among the true labels.
-        powers: of the witnesses: the consensus, then the neighbours if there are any.
-        held: pseudo-counts that hold the rows of ``transition``: to the common rate, and to an even spread.
-        taught: whether the consensus is taken for what members say that learned the noise, too.
-        informed: whether any witness tells the labels better than their shares do; where none does, no label is doubted.
-        targets: the one class that wrong labels of each class go to, which ``held`` then says nothing of; None: any.
-        rivals: models that the likelihood hardly tells from this one, each with its weight where this one's is 1.
+        evidence_weights: of the witnesses: the consensus, then the neighbours if there are any.
+        pseudo_counts: pseudo-counts that hold the rows of ``transition``: to the common rate, and to an even spread.
+        noise_aware: whether the consensus is taken for what members say that learned the noise, too.
+        informative: whether any witness tells the labels better than their shares do; where none does, no label is doubted.
+        targets: the one class that wrong labels of each class go to, which ``pseudo_counts`` then says nothing of; None: any.
+        alternatives: models that the likelihood hardly tells from this one, each with its weight where this one's is 1.
     """
 
     transition: Float64[Tensor, "class class"]
     prior: Float64[Tensor, " class"]
-    powers: Float64[Tensor, " witness"]
-    held: tuple[float, float]
-    taught: bool
-    informed: bool = True
+    evidence_weights: Float64[Tensor, " witness"]
+    pseudo_counts: tuple[float, float]
+    noise_aware: bool
+    informative: bool = True
     targets: Int64[Tensor, " class"] | None = None
-    rivals: "tuple[tuple[float, LabelModel], ...]" = ()
+    alternatives: "tuple[tuple[float, LabelModel], ...]" = ()
 
     def mixture(self) -> "list[tuple[float, LabelModel]]":
-        """It and its rivals, with weights that sum to one."""
-        models = ((1.0, self._replace(rivals=())), *self.rivals)
+        """It and its alternatives, with weights that sum to one."""
+        models = ((1.0, self._replace(alternatives=())), *self.alternatives)
         total = sum(weight for weight, _ in models)
         return [(weight / total, model) for weight, model in models]
 
     @property
-    def wrong(self) -> float:
+    def wrong_share(self) -> float:
         """Share of wrong labels to expect, by this model alone."""
         return float(self.prior @ (1 - self.transition.diagonal()))
 
     def mean_transition(self) -> Float64[Tensor, "class class"]:
-        """P(given label | true label), the mean over it and its rivals."""
+        """P(given label | true label), the mean over it and its alternatives."""
         return torch.stack([weight * model.transition for weight, model in self.mixture()]).sum(0)
 
     def mean_prior(self) -> Float64[Tensor, " class"]:
-        """Shares of the classes among the true labels, the mean over it and its rivals."""
+        """Shares of the classes among the true labels, the mean over it and its alternatives."""
         return torch.stack([weight * model.prior for weight, model in self.mixture()]).sum(0)
 
 
-class Known(NamedTuple):
+class LabelPosterior(NamedTuple):
     """What is known of the true labels.
 
     Attributes:
@@ -99,7 +99,7 @@ class Known(NamedTuple):
         label, found = self.evidence.label, torch.empty(len(self.evidence.label), dtype=torch.float64)
         for start in range(0, len(label), _BLOCK):
             rows = torch.arange(start, min(start + _BLOCK, len(label)))
-            right = posterior(self.model, self.evidence, rows).gather(1, label[rows][:, None]).squeeze(1)
+            right = true_label_probabilities(self.model, self.evidence, rows).gather(1, label[rows][:, None]).squeeze(1)
             found[rows] = (1 - right).clamp(0, 1)
         return found
 
@@ -121,33 +121,35 @@ def class_prior(labels: np.ndarray, n_classes: int, weights: np.ndarray | None =
     return mass / mass.sum()
 
 
-def posterior(model: LabelModel, evidence: Evidence, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "row class"]:
-    """P(true label | witnesses, given label), the mean over a model and its rivals; rows sum to one."""
+def true_label_probabilities(
+    model: LabelModel, evidence: Evidence, rows: Int64[Tensor, " row"]
+) -> Float64[Tensor, "row class"]:
+    """P(true label | witnesses, given label), the mean over a model and its alternatives; rows sum to one."""
     label = evidence.label[rows]
-    if not model.informed:
+    if not model.informative:
         return model.transition[label]
-    witnesses, found = evidence.witnesses(rows), torch.zeros(len(label), len(model.prior), dtype=torch.float64)
+    witnesses, found = evidence.label_evidence(rows), torch.zeros(len(label), len(model.prior), dtype=torch.float64)
     for weight, each in model.mixture():
-        before = log_q(likeness(each, evidence.prior, witnesses), each.powers, each.prior)
+        before = log_q(evidence_scores(each, evidence.prior, witnesses), each.evidence_weights, each.prior)
         found += weight * (before + log(each.transition)[:, label]).softmax(0).T
     return found
 
 
-def likeness(
+def evidence_scores(
     model: LabelModel, trained: Float64[Tensor, " class"], witnesses: Tensor
 ) -> Float64[Tensor, "witness class row"]:
     """Minus the divergence of what each witness says from what it would say of a sample that is surely of the class."""
     told = model.transition / trained
     told = told / told.sum(1, keepdim=True)
     found: Tensor = torch.matmul(told, witnesses) + torch.special.entr(told).sum(1)[:, None]
-    if not model.taught:
+    if not model.noise_aware:
         found[0] = witnesses[0]
     return found
 
 
-def log_q(witnesses: Tensor, powers: Tensor, prior: Tensor) -> Float64[Tensor, "class row"]:
+def log_q(witnesses: Tensor, evidence_weights: Tensor, prior: Tensor) -> Float64[Tensor, "class row"]:
     """What is known of the true labels before the given ones are seen."""
-    return (torch.einsum("k,kcr->cr", powers, witnesses) + prior.log()[:, None]).log_softmax(0)
+    return (torch.einsum("k,kcr->cr", evidence_weights, witnesses) + prior.log()[:, None]).log_softmax(0)
 
 
 def log(transition: Tensor) -> Tensor:

@@ -12,7 +12,14 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from hardsight.attribution.label_noise.em import INF, SHARP, Fit, behind, matrix, shown
+from hardsight.attribution.label_noise.em import (
+    INF,
+    SHARP,
+    LabelModelFit,
+    transition_from_confident,
+    transition_matrix,
+    z_deficit,
+)
 from hardsight.attribution.label_noise.model import LabelModel, log
 
 # Rounds of EM that tell whether another target is worth having, how often all classes are gone through, and the samples on
@@ -31,53 +38,62 @@ _GAIN = 1e-4
 _LEAST = 0.05
 
 
-def one_target(fit: Fit, free: Sequence[LabelModel], plain: LabelModel, *, taught: bool) -> LabelModel | None:
-    """The likeliest model found in which all classes have wrong labels at one rate, each to one other class.
+def fit_pair_flips(
+    fit: LabelModelFit, free: Sequence[LabelModel], plain: LabelModel, *, noise_aware: bool
+) -> LabelModel | None:
+    """The most_likely model found in which all classes have wrong labels at one rate, each to one other class.
 
     Args:
         fit: the samples.
         free: models without targets; those that take the consensus alike are started from.
         plain: the model without targets that would be taken.
-        taught: whether the consensus is taken for what members say that learned the noise, too.
+        noise_aware: whether the consensus is taken for what members say that learned the noise, too.
 
     Returns:
         None where no start sees wrong labels, or all are far less likely than ``plain``.
     """
     seen = _seen(fit)
     starts = [
-        model for model in (_settled(fit, start) for start in _starts(fit, free, seen, taught)) if model.wrong > _LEAST
+        model
+        for model in (_settled(fit, start) for start in _starts(fit, free, seen, noise_aware))
+        if model.wrong_share > _LEAST
     ]
     if not starts:
         return None
-    best = fit.likeliest(starts)
-    if behind(fit.log_likelihood(best), fit.log_likelihood(plain)) > _FAR:
+    best = fit.most_likely(starts)
+    if z_deficit(fit.log_likelihood(best), fit.log_likelihood(plain)) > _FAR:
         return None
     if fit.classes <= _MANY:
         # The last start owes nothing to models without targets, and to their mistakes.
-        few = fit.thinned(_ROWS)
-        best = few.likeliest(_searched(few, start, seen) for start in (best, starts[-1]))
-    return fit.climbed(best)
+        few = fit.subsample(_ROWS)
+        best = few.most_likely(_searched(few, start, seen) for start in (best, starts[-1]))
+    return fit.run_em(best)
 
 
-def _starts(fit: Fit, free: Sequence[LabelModel], seen: list[Tensor], taught: bool) -> Iterable[LabelModel]:
+def _starts(
+    fit: LabelModelFit, free: Sequence[LabelModel], seen: list[Tensor], noise_aware: bool
+) -> Iterable[LabelModel]:
     """From models without targets, and from what surest predictions show, balanced and not."""
     for model in free:
-        if model.taught == taught:
-            yield _hard(model._replace(held=(INF, INF)))
+        if model.noise_aware == noise_aware:
+            yield _hard(model._replace(pseudo_counts=(INF, INF)))
     for shares, transition in zip((fit.shares(), _predicted(fit)), seen, strict=True):
-        yield _hard(LabelModel(transition, shares, fit.leaning(SHARP), (INF, INF), taught))
+        yield _hard(LabelModel(transition, shares, fit.consensus_only(SHARP), (INF, INF), noise_aware))
 
 
-def _unbalanced(fit: Fit) -> Float64[Tensor, "class row"]:
+def _unbalanced(fit: LabelModelFit) -> Float64[Tensor, "class row"]:
     """The consensus where a class counts by its labels: a rare one does not outvote the one whose wrong labels it holds."""
     return (fit.witnesses[0] + fit.shares().clamp(min=1e-6).log()[:, None]).log_softmax(0)
 
 
-def _seen(fit: Fit) -> list[Tensor]:
-    return [shown(fit.witnesses[0], fit.label), shown(_unbalanced(fit), fit.label)]
+def _seen(fit: LabelModelFit) -> list[Tensor]:
+    return [
+        transition_from_confident(fit.witnesses[0], fit.label),
+        transition_from_confident(_unbalanced(fit), fit.label),
+    ]
 
 
-def _predicted(fit: Fit) -> Float64[Tensor, " class"]:
+def _predicted(fit: LabelModelFit) -> Float64[Tensor, " class"]:
     counts = torch.bincount(_unbalanced(fit).argmax(0), minlength=fit.classes).double() + 1
     return counts / counts.sum()
 
@@ -95,13 +111,13 @@ def _hard(model: LabelModel) -> LabelModel:
 def _aimed(model: LabelModel, targets: Int64[Tensor, " class"]) -> LabelModel:
     """The same rates, to these targets."""
     rate = 1 - model.transition.diagonal()
-    return model._replace(transition=matrix(rate, one_hot(targets, len(rate))), targets=targets)
+    return model._replace(transition=transition_matrix(rate, one_hot(targets, len(rate))), targets=targets)
 
 
-def _settled(fit: Fit, model: LabelModel, goes: int = 5) -> LabelModel:
+def _settled(fit: LabelModelFit, model: LabelModel, goes: int = 5) -> LabelModel:
     """Climbed, and aimed anew at where most of the wrong labels are, until that is where it aims."""
     for _ in range(goes):
-        model = fit.climbed(model, _ROUNDS)
+        model = fit.run_em(model, _ROUNDS)
         # As if labels could go anywhere: with targets, others are never seen.
         wide = 0.5 * model.transition + 0.5 / fit.classes
         r = (fit.before(model) + log(wide)[:, fit.label]).softmax(0)
@@ -113,14 +129,14 @@ def _settled(fit: Fit, model: LabelModel, goes: int = 5) -> LabelModel:
     return model
 
 
-def _searched(fit: Fit, model: LabelModel, seen: list[Tensor]) -> LabelModel:
+def _searched(fit: LabelModelFit, model: LabelModel, seen: list[Tensor]) -> LabelModel:
     """Each class in turn with every other target, as long as one is better than the one it has."""
     score = float(fit.log_likelihood(model).mean())
     for _ in range(_SWEEPS):
         before = score
         for c in range(fit.classes):
             for target in _options(model, c, seen):
-                other = fit.climbed(_turned(model, c, target), _ROUNDS, powers_too=False)
+                other = fit.run_em(_turned(model, c, target), _ROUNDS, update_weights=False)
                 found = float(fit.log_likelihood(other).mean())
                 if found > score + _GAIN:
                     model, score = other, found

@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from hardsight.attribution.label_noise.confident import NATURAL, surest
-from hardsight.attribution.label_noise.em import INF, Fit, behind
-from hardsight.attribution.label_noise.model import Evidence, LabelModel, posterior
-from hardsight.attribution.label_noise.pair_flips import one_target
+from hardsight.attribution.label_noise.confident import NATURAL_DISAGREEMENT, most_confident
+from hardsight.attribution.label_noise.em import INF, LabelModelFit, z_deficit
+from hardsight.attribution.label_noise.model import Evidence, LabelModel, true_label_probabilities
+from hardsight.attribution.label_noise.pair_flips import fit_pair_flips
 
-# How strongly rows of T are held: to the common rate of wrong labels, and to an even spread of those; weakest first.
+# How strongly rows of T are pseudo_counts: to the common rate of wrong labels, and to an even spread of those; weakest first.
 HOLDS = ((10.0, 3.0), (30.0, 30.0), (INF, 3.0), (INF, INF))
 SURE = 0.0
 # With two classes structure is no more than a difference of rates, and a bias of the members for one class looks like it.
@@ -28,10 +28,10 @@ PARTS = 3
 _CELLS, _FEWEST, _MOST = 200_000, 5_000, 20_000
 
 
-def label_model(evidence: Evidence) -> LabelModel:
+def fit_label_model(evidence: Evidence) -> LabelModel:
     """The model that the labels left out speak for, among those that explain what surest predictions miss.
 
-    It is estimated on at most 20,000 samples, fewer where classes are many: those at even steps from the likeliest to
+    It is estimated on at most 20,000 samples, fewer where classes are many: those at even steps from the most_likely to
     the least likely label, so that it depends on nothing but what is known of the samples. The parts are every third one.
 
     Args:
@@ -41,10 +41,12 @@ def label_model(evidence: Evidence) -> LabelModel:
     most = min(max(_CELLS // classes, _FEWEST), _MOST, samples)
     order = evidence.consensus.gather(1, evidence.label[:, None]).squeeze(1).argsort(stable=True)
     rows = order[torch.arange(most) * samples // most]
-    fit = Fit(evidence.witnesses(rows), evidence.label[rows], evidence.prior)
-    if not fit.informed():
-        return fit.undoubted()
-    found = [fit.best(held, taught=taught) for held in HOLDS for taught in (True, False)]
+    fit = LabelModelFit(evidence.label_evidence(rows), evidence.label[rows], evidence.prior)
+    if not fit.is_informative():
+        return fit.noise_free_model()
+    found = [
+        fit.best(pseudo_counts, noise_aware=noise_aware) for pseudo_counts in HOLDS for noise_aware in (True, False)
+    ]
     # A class whose labels are mostly those of another is that other: members that ignore a rare class lead there.
     sound = [model for model in found if _sound(model)] or found[-2:]
     part = torch.arange(fit.rows) % PARTS
@@ -52,12 +54,12 @@ def label_model(evidence: Evidence) -> LabelModel:
     plain = _strongest(told, SURE if classes > 2 else SURE_OF_TWO)
     missing = _Missing.of(evidence, rows)
     # Of two classes each has but one target.
-    if classes == 2 or missing.share <= NATURAL[1]:
-        return _with_rivals(plain, told)
-    free = [model for model in found if model.held[1] != INF]
-    aimed = (one_target(fit, free, plain.model, taught=taught) for taught in (True, False))
+    if classes == 2 or missing.share <= NATURAL_DISAGREEMENT[1]:
+        return _with_alternatives(plain, told)
+    free = [model for model in found if model.pseudo_counts[1] != INF]
+    aimed = (fit_pair_flips(fit, free, plain.model, noise_aware=noise_aware) for noise_aware in (True, False))
     targeted = [_Told(model, _left_out(fit, model, part)) for model in aimed if model is not None and _sound(model)]
-    return _with_rivals(_explaining(plain, told, targeted, missing), [*told, *targeted])
+    return _with_alternatives(_explaining(plain, told, targeted, missing), [*told, *targeted])
 
 
 class _Told(NamedTuple):
@@ -65,7 +67,7 @@ class _Told(NamedTuple):
 
     Attributes:
         model: fitted to all samples.
-        likelihood: of each label under class shares and a transition matrix that the other parts taught, in nats.
+        likelihood: of each label under class shares and a transition matrix that the other parts noise_aware, in nats.
     """
 
     model: LabelModel
@@ -78,7 +80,7 @@ class _Told(NamedTuple):
 
     def behind(self, best: "_Told") -> float:
         """By how many standard errors of the difference it is less likely than the best."""
-        return behind(self.likelihood, best.likelihood)
+        return z_deficit(self.likelihood, best.likelihood)
 
 
 class _Missing(NamedTuple):
@@ -99,12 +101,14 @@ class _Missing(NamedTuple):
         """Of some samples. Where classes count alike, a rare one wins samples that its wrong labels are of."""
         label = evidence.label[rows]
         shares = torch.bincount(label, minlength=len(evidence.prior)).double() / len(label)
-        chosen, told = surest(evidence.consensus[rows] - evidence.prior.log() + shares.clamp(min=1e-6).log())
+        chosen, told = most_confident(evidence.consensus[rows] - evidence.prior.log() + shares.clamp(min=1e-6).log())
         return cls(evidence, rows[chosen], float((label != told)[chosen].double().mean()))
 
     def left_by(self, model: LabelModel) -> float:
         """The share that P(wrong) does not explain."""
-        right = posterior(model, self.evidence, self.rows).gather(1, self.evidence.label[self.rows][:, None])
+        right = true_label_probabilities(model, self.evidence, self.rows).gather(
+            1, self.evidence.label[self.rows][:, None]
+        )
         return self.share - float(1 - right.mean())
 
 
@@ -129,7 +133,7 @@ def _explaining(plain: _Told, others: list[_Told], aimed: list[_Told], missing: 
         aimed: with targets.
         missing: what is to be explained.
     """
-    little, much = NATURAL
+    little, much = NATURAL_DISAGREEMENT
     left = missing.left_by(plain.model)
     if left <= much:
         able = [
@@ -143,19 +147,21 @@ def _explaining(plain: _Told, others: list[_Told], aimed: list[_Told], missing: 
     return max(able, key=lambda each: each.mean, default=plain)
 
 
-def _with_rivals(taken: _Told, every: list[_Told]) -> LabelModel:
+def _with_alternatives(taken: _Told, every: list[_Told]) -> LabelModel:
     """The model that is taken and all that are likely beside it: one of those that labels cannot tell apart is a bet."""
-    rivals = []
+    alternatives = []
     for each in every:
         weight = math.exp(-0.5 * (max(each.behind(taken), 0.0) / _UNSURE) ** 2)
-        if each is not taken and weight >= _LEAST and each.model.wrong <= _TOO_MANY:
-            rivals.append((weight, each.model))
-    return taken.model._replace(rivals=tuple(rivals))
+        if each is not taken and weight >= _LEAST and each.model.wrong_share <= _TOO_MANY:
+            alternatives.append((weight, each.model))
+    return taken.model._replace(alternatives=tuple(alternatives))
 
 
-def _left_out(fit: Fit, model: LabelModel, part: Int64[Tensor, " row"], rounds: int = 50) -> Float64[Tensor, " row"]:
-    """Log-likelihood of every label under class shares and a transition matrix that the other parts taught."""
+def _left_out(
+    fit: LabelModelFit, model: LabelModel, part: Int64[Tensor, " row"], rounds: int = 50
+) -> Float64[Tensor, " row"]:
+    """Log-likelihood of every label under class shares and a transition matrix that the other parts noise_aware."""
     out = torch.empty(fit.rows, dtype=torch.float64)
     for left in (part == k for k in range(PARTS)):
-        out[left] = fit.part(left).log_likelihood(fit.part(~left).climbed(model, rounds, powers_too=False))
+        out[left] = fit.part(left).log_likelihood(fit.part(~left).run_em(model, rounds, update_weights=False))
     return out

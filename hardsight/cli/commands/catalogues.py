@@ -23,9 +23,9 @@ def learners() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the text.")
 def measures(name: str | None, as_json: bool) -> None:
     """List the measures that hs.Record computes, or tell all of the one called NAME."""
-    from hardsight.measures import MEASURES, described
+    from hardsight.measures import MEASURES, describe_measures
 
-    told = described(name)
+    told = describe_measures(name)
     if as_json:
         print_json(told)
     elif name is not None:

@@ -70,7 +70,7 @@ def explain(
     from hardsight.difficulty.result import Difficulty
     from hardsight.estimation.measure import measure as measured
     from hardsight.explanation.analysis import explain as explained
-    from hardsight.io.atomic import shown
+    from hardsight.io.atomic import printable_name
     from hardsight.weights import weigh as weighed
     from hardsight.weights.file import read as read_weights
 
@@ -85,7 +85,7 @@ def explain(
         d = measured(samples, learner=how["learner"], seed=seed, jobs=how["jobs"], progress=not quiet)
     else:
         d = Difficulty.load(difficulty).select(samples.ids)
-    named = {} if weights is None else {shown(weights.stem): read_weights(weights, samples.ids)}
+    named = {} if weights is None else {printable_name(weights.stem): read_weights(weights, samples.ids)}
     parameters = dict(assigned(each) for each in given)
     named |= {name: weighed(d, name, clip=clip, seed=seed, **parameters) for name in schemes}
     found = explained(samples, None, d, named, seed=seed, progress=not quiet, **how)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hardsight.errors import InputError
-from hardsight.measures.record.id_index import shown
+from hardsight.measures.record.id_index import format_id
 from hardsight.measures.statistics import View
 
 _PARTS = ("features", "input_gradients", "rate")
@@ -71,7 +71,7 @@ class Batch(NamedTuple):
         found = before + int((z < 1).all(1).sum())
         if found >= _ENOUGH:
             raise InputError(
-                f"logits look like probabilities (nothing below zero, rows sum to one, from id {shown(self.names, 0)} on): "
+                f"logits look like probabilities (nothing below zero, rows sum to one, from id {format_id(self.names, 0)} on): "
                 "give what comes before the softmax, or probabilities.log(); if these are logits, logits - 1 means the same"
             )
         return found
@@ -103,7 +103,7 @@ def _finite(name: str, values: Tensor, names: np.ndarray) -> None:
     if bad.any():
         at = int(bad.int().argmax())
         raise InputError(
-            f"{name} of id {shown(names, at)} are not finite: look for a diverged training or half-precision overflow"
+            f"{name} of id {format_id(names, at)} are not finite: look for a diverged training or half-precision overflow"
         )
 
 
@@ -120,7 +120,7 @@ def _labels(labels: Any, names: np.ndarray, classes: int) -> Tensor:
     if strange.any():
         at = int(strange.int().argmax())
         raise InputError(
-            f"label {codes[at]} of id {shown(names, at)} is none of the {classes} classes of the logits: give codes from 0"
+            f"label {codes[at]} of id {format_id(names, at)} is none of the {classes} classes of the logits: give codes from 0"
         )
     return codes
 

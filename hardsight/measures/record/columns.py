@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from hardsight.measures.measure import Column, Stream
-from hardsight.measures.reductions import Fold, State
+from hardsight.measures.reductions import Accumulator, State
 from hardsight.measures.statistics import Statistic, View
 
 STREAMS: tuple[Stream, ...] = ("training", "held-out", "second split")
@@ -23,7 +23,7 @@ class Group:
     A vector (features, probabilities) is a group of its own.
     """
 
-    def __init__(self, fold: Fold, statistics: tuple[Statistic, ...]) -> None:
+    def __init__(self, fold: Accumulator, statistics: tuple[Statistic, ...]) -> None:
         self.fold, self.statistics = fold, statistics
         self.needs, self.vector = statistics[0].needs, statistics[0].vector
         self.name = ":".join((fold.name, *((statistics[0].name,) if self.vector else self.needs)))
@@ -168,8 +168,8 @@ def _chosen(mask: Bool[Tensor, " row"], yes: State, no: State) -> State:
     return {name: torch.where(mask.view(-1, *(1,) * (no[name].ndim - 1)), yes[name], no[name]) for name in no}
 
 
-def _grouped(columns: Iterable[Column]) -> Iterator[tuple[Fold, tuple[Statistic, ...]]]:
-    found: dict[tuple[str, ...], tuple[Fold, dict[str, Statistic]]] = {}
+def _grouped(columns: Iterable[Column]) -> Iterator[tuple[Accumulator, tuple[Statistic, ...]]]:
+    found: dict[tuple[str, ...], tuple[Accumulator, dict[str, Statistic]]] = {}
     for statistic, fold, _ in columns:
         key = (fold.name, statistic.name, "vector") if statistic.vector else (fold.name, *statistic.needs)
         found.setdefault(key, (fold, {}))[1][statistic.name] = statistic

@@ -14,7 +14,7 @@ _MEND = "give whole numbers or strings, one a sample, that name it wherever it s
 _PLAIN = 1 << 24
 
 
-def keys(ids: Any) -> tuple[np.ndarray, Kind]:
+def parse_ids(ids: Any) -> tuple[np.ndarray, Kind]:
     """The ids of a batch, as int64 or as an object array of strings. ``(sample,)``
 
     Raises:
@@ -49,12 +49,12 @@ def _objects(values: Any) -> np.ndarray:
     return held
 
 
-def shown(ids: np.ndarray, at: Any) -> str:
+def format_id(ids: np.ndarray, at: Any) -> str:
     """One id, as a user would write it."""
     return repr(ids[int(at) : int(at) + 1].tolist()[0])
 
 
-class Index:
+class IdIndex:
     """The rows of all ids seen so far, in the order in which they came."""
 
     def __init__(self, kind: Kind | None = None, ids: np.ndarray | None = None) -> None:

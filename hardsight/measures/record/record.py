@@ -13,13 +13,13 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.io import npz as archives
-from hardsight.io.atomic import atomic
-from hardsight.measures import MEASURES, Measure, near
+from hardsight.io.atomic import atomic_write
+from hardsight.measures import MEASURES, Measure, unknown_measure
 from hardsight.measures.measure import Column, Stream
 from hardsight.measures.record.batch import Batch
 from hardsight.measures.record.columns import STREAMS, Group, Views
 from hardsight.measures.record.file import Saved
-from hardsight.measures.record.id_index import Index, keys, shown
+from hardsight.measures.record.id_index import IdIndex, format_id, parse_ids
 
 SCHEMA = 1
 _GIVE = {
@@ -76,7 +76,7 @@ class Record:
             )
         self.repeated = repeated
         self.classes: int | None = None
-        self._index = Index()
+        self._index = IdIndex()
         self._labels = torch.zeros(0, dtype=torch.int64)
         self._views = {stream: Views(self._columns(stream)) for stream in STREAMS}
         self._widths: dict[str, int] = {}
@@ -136,7 +136,7 @@ class Record:
         Raises:
             InputError: anything that cannot be recorded as given; names the id, and the mend.
         """
-        names, kind = keys(ids)
+        names, kind = parse_ids(ids)
         self._index.alike(kind)
         stream = _stream(held_out, second_split)
         number = _number(view)
@@ -177,14 +177,14 @@ class Record:
         early = np.flatnonzero(last > number)
         if len(early):
             raise InputError(
-                f"id {shown(names, early[0])} comes in view {number} after its view {last[early[0]]}: add the views of a "
+                f"id {format_id(names, early[0])} comes in view {number} after its view {last[early[0]]}: add the views of a "
                 "sample in ascending order, and begin a new Record for another training"
             )
         if not again.any():
             return None
         if self.repeated == "error":
             raise InputError(
-                f"id {shown(names, again.argmax())} comes twice in view {number}: give every sample once a view, count the "
+                f"id {format_id(names, again.argmax())} comes twice in view {number}: give every sample once a view, count the "
                 'view up, or pass hs.Record(repeated="skip") where a sampler pads its batches'
             )
         return np.flatnonzero(~again)
@@ -197,7 +197,7 @@ class Record:
         if len(other):
             at = other[0]
             raise InputError(
-                f"id {shown(names, at)} has the label {given[at]} and had {held[at]} before: an id must name one sample for "
+                f"id {format_id(names, at)} has the label {given[at]} and had {held[at]} before: an id must name one sample for "
                 "good; begin a new Record for other labels"
             )
 
@@ -261,7 +261,7 @@ class Record:
         if crossing.any() and (mine.ordered or theirs.ordered or mine.numbers & theirs.numbers):
             at = int(crossing.argmax())
             raise InputError(
-                f"views {since[at]} to {until[at]} of id {shown(names, at)} here and {first[at]} to {last[at]} there "
+                f"views {since[at]} to {until[at]} of id {format_id(names, at)} here and {first[at]} to {last[at]} there "
                 "are interleaved, or the same: merge the records of workers after every view (a new Record each), so that "
                 "stretches follow one another"
             )
@@ -302,7 +302,7 @@ class Record:
             return self.measures[name]
         if name in MEASURES:
             raise InputError(f"this record does not keep what {name} needs: make it with hs.Record([…, {name!r}])")
-        raise InputError(near(name, self.measures))
+        raise InputError(unknown_measure(name, self.measures))
 
     def _source(self, measure: Measure, column: Column, held_out: bool | None) -> Group:
         """The columns that a measure is to be read from."""
@@ -407,7 +407,7 @@ class Record:
 
     def _restore(self, saved: Saved) -> None:
         if saved.kind is not None:
-            self._index = Index(*keys(saved.ids)[::-1])
+            self._index = IdIndex(*parse_ids(saved.ids)[::-1])
         self._labels, self.classes, self._widths = saved.labels, saved.classes, saved.widths
         for stream, held in self._views.items():
             held.numbers, held.seen = saved.numbers(stream), saved.seen(stream)
@@ -430,7 +430,7 @@ class Record:
         """
         state = self.state_dict()
         about = np.frombuffer(state.pop("about").encode(), dtype=np.uint8)
-        with atomic(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez(file, about=about, **{name: values.numpy() for name, values in state.items()})
 
     @classmethod
@@ -445,9 +445,9 @@ class Record:
             InputError: no such file, or not one written by :meth:`save`.
         """
         try:
-            with archives.opened(path, "record") as held:
-                state: dict[str, Any] = {n: torch.from_numpy(held.array(n)) for n in held.names if n != "about"}
-                state["about"] = bytes(held.array("about")).decode()
+            with archives.open_npz(path, "record") as held:
+                state: dict[str, Any] = {n: torch.from_numpy(held.read(n)) for n in held.names if n != "about"}
+                state["about"] = bytes(held.read("about")).decode()
                 stored = json.loads(state["about"])["measures"]
                 if not (isinstance(stored, list) and stored and all(isinstance(name, str) for name in stored)):
                     raise InputError(f"{path} names no measures: give a file that record.save wrote")
@@ -489,7 +489,7 @@ def _named(measures: Iterable[str | Measure]) -> dict[str, Measure]:
         elif given in MEASURES:
             found[given] = MEASURES[given]
         else:
-            raise InputError(near(str(given)))
+            raise InputError(unknown_measure(str(given)))
     if not found:
         raise InputError("measures is empty: name some, or leave it away for all")
     return found

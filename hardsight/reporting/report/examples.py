@@ -10,7 +10,7 @@ from hardsight.data.samples import Samples
 from hardsight.difficulty.actions import RELABEL, describe_action
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.io.csv_cells import alike
+from hardsight.io.csv_cells import same_cell
 from hardsight.reporting.report import unusual_values as unusual
 from hardsight.reporting.report.formatting import body, datum, isolated, line, number, spread
 from hardsight.reporting.report.ledger_bar import Bar, bars
@@ -163,7 +163,7 @@ def _otherwise_labelled(d: Difficulty, samples: Samples, at: np.ndarray) -> int 
         return None
     _, first = np.unique(np.stack([theirs, d.labels], 1), axis=0, return_index=True)
     pairs = ((place, int(at[place])) for place in np.sort(first).tolist())
-    return next((place for place, row in pairs if not alike(_named(samples, row), _named(d, place))), None)
+    return next((place for place, row in pairs if not same_cell(_named(samples, row), _named(d, place))), None)
 
 
 def _named(of: Difficulty | Samples, row: int) -> str:

@@ -19,7 +19,7 @@ from hardsight.attribution.names import FACTORS
 from hardsight.data.samples import Samples
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 from hardsight.reporting.report import examples as exhibits
 from hardsight.reporting.report import figures, summary
 from hardsight.reporting.report import unusual_values as unusual
@@ -42,7 +42,7 @@ def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = No
             nothing to show.
     """
     page = render(difficulty, samples, review=review)
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
 
 

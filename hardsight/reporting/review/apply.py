@@ -16,8 +16,8 @@ from hardsight.difficulty.decisions import DROP, RELABEL, CuratedLabels
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io import parquet
-from hardsight.io.atomic import atomic
-from hardsight.io.csv_cells import alike
+from hardsight.io.atomic import atomic_write
+from hardsight.io.csv_cells import same_cell
 
 
 class Mended(NamedTuple):
@@ -101,7 +101,7 @@ def _rewrite_text(place: Path, goal: Path, d: Difficulty, carried: CuratedLabels
     writer.writerow(header)
     writer.writerows(row for row, keep in zip(rows, carried.keep, strict=True) if keep)
     text = mark + made.getvalue().encode()
-    with atomic(goal) as temporary:
+    with atomic_write(goal) as temporary:
         temporary.write_bytes(gzip.compress(text, mtime=0) if is_compressed(goal) else text)
 
 
@@ -129,7 +129,7 @@ def _rewrite_parquet(
             f"a new label does not fit column {label!r} of type {field.type}: relabel otherwise"
         ) from fault
     kept = table.set_column(at, field, column).filter(pa.array(carried.keep))
-    with atomic(goal) as temporary, temporary.open("wb") as file:
+    with atomic_write(goal) as temporary, temporary.open("wb") as file:
         pq.write_table(kept, file)
 
 
@@ -159,11 +159,11 @@ def _same(d: Difficulty, ids: list[str] | None, labels: list[str], given: list[s
     if ids is None and measured != [str(i) for i in range(len(d))]:
         raise InputError("the samples were measured by ids of their own: name their column (id, --id)")
     for i in range(len(d)):
-        if ids is not None and not alike(ids[i], measured[i]):
+        if ids is not None and not same_cell(ids[i], measured[i]):
             raise InputError(
                 f"row {i} of {place} has the id {ids[i]!r}, and {measured[i]!r} was measured there: give the same table"
             )
-        if not alike(labels[i], given[i]):
+        if not same_cell(labels[i], given[i]):
             raise InputError(
                 f"row {i} of {place} has the label {labels[i]!r}, and {given[i]!r} was measured there: give the same table"
             )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hardsight.attribution.neighbours import REFERENCE, scaling
+from hardsight.attribution.neighbours import MAX_REFERENCE, fit_scaler
 from hardsight.data.samples import Samples
 from hardsight.errors import InputError
 
@@ -37,8 +37,8 @@ class Nearest:
 
     def __init__(self, samples: Samples) -> None:
         given = samples.matrix
-        step = max(1, len(given) // REFERENCE)
-        scaled = scaling(np.asarray(given[::step], dtype=np.float64))
+        step = max(1, len(given) // MAX_REFERENCE)
+        scaled = fit_scaler(np.asarray(given[::step], dtype=np.float64))
         self._rows = np.concatenate([scaled(given[start : start + 8192]) for start in range(0, len(given), 8192)])
         self._squares = np.square(self._rows).sum(1)
 

@@ -13,7 +13,7 @@ from hardsight.data.samples import Samples
 from hardsight.difficulty.decisions import result_digest
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 from hardsight.reporting.report import summary
 from hardsight.reporting.report.examples import places
 from hardsight.reporting.report.formatting import LOSSES, UNITS, line, plural, well_formed
@@ -43,7 +43,7 @@ def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = No
             nothing to show.
     """
     page = render(difficulty, samples, report)
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8", newline="\n")
 
 

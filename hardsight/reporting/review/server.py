@@ -29,7 +29,7 @@ from hardsight.data.samples import Samples
 from hardsight.difficulty.decisions import FILE_NAME, match_decisions, parse_decisions
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.io.atomic import atomic
+from hardsight.io.atomic import atomic_write
 from hardsight.reporting.review.nearest import searchable
 from hardsight.reporting.review.page import placed, render
 from hardsight.reporting.review.sample_view import Shown
@@ -127,7 +127,7 @@ class _Served:
         except UnicodeDecodeError:
             raise InputError("the decisions are not UTF-8") from None
         self.fit(frame)
-        with atomic(self.file) as temporary:
+        with atomic_write(self.file) as temporary:
             temporary.write_bytes(content)
 
 

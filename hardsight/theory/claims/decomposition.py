@@ -377,7 +377,7 @@ def ledger_adds_up(trial: Trial) -> Finding:
         y = torch.where(flipped, (y + 1) % classes, y)
         record = held(torch.from_numpy(z).log_softmax(2), y, classes)
         parts = record.decompose("log")
-        lines = ledger(parts, record.consensus, y).lines
+        lines = ledger(parts, record.consensus, y).terms
         gaps.append(largest(lines.sum(1) - parts.error))
         rows.append(lines.mean(0))
     mean = torch.stack(rows).mean(0)

@@ -23,7 +23,7 @@ def labels_of(rng: np.random.Generator, samples: int, classes: int) -> Tensor:
 def held(views: Tensor, labels: Tensor, classes: int | None) -> HeldOut:
     """The record of the views of an ensemble that held every sample out."""
     rows = torch.arange(len(labels))
-    return HeldOut.of(labels, classes, ((rows, view, turn) for turn, view in enumerate(views)))
+    return HeldOut.from_views(labels, classes, ((rows, view, turn) for turn, view in enumerate(views)))
 
 
 def largest(values: Tensor) -> float:

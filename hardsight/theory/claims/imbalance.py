@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from hardsight.attribution.label_noise import Evidence, Known, LabelModel
+from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosterior
 from hardsight.attribution.ledger import ledger
 from hardsight.measures.bias_variance import log_loss
 from hardsight.measures.record import Record
@@ -184,10 +184,10 @@ def imbalance_line(trial: Trial) -> Finding:
         parts = held(torch.stack([told, told]), label, 3).decompose("log")
         same = LabelModel(
             torch.eye(3, dtype=torch.float64), shares, torch.ones(1, dtype=torch.float64), (np.inf, np.inf),
-            taught=False, informed=False,
+            noise_aware=False, informative=False,
         )  # fmt: skip
-        known = Known(Evidence(told, label, shares, None), same)
-        line = ledger(parts, told, label, prior=shares, known=known).lines[:, 1]
+        known = LabelPosterior(Evidence(told, label, shares, None), same)
+        line = ledger(parts, told, label, prior=shares, label_posterior=known).terms[:, 1]
         rows = torch.arange(len(y))
         gaps.append(largest(line - (balanced[rows, label] - told[rows, label])))
         rare.append(float(line[label == 2].mean()))

@@ -220,8 +220,8 @@ def posterior_is_bayes(trial: Trial) -> Finding:
         log_q, shares = torch.from_numpy(world.log_posterior(x)), torch.from_numpy(world.shares)
         matrix = torch.from_numpy(transition)
         # The true shares stand for those that the members were trained on, so that the evidence is balanced by them.
-        model = LabelModel(matrix, shares, torch.ones(1, dtype=torch.float64), (np.inf, np.inf), taught=False)
-        found = truth.posterior(model, Evidence(log_q, given, shares, None), torch.arange(len(y)))
+        model = LabelModel(matrix, shares, torch.ones(1, dtype=torch.float64), (np.inf, np.inf), noise_aware=False)
+        found = truth.true_label_probabilities(model, Evidence(log_q, given, shares, None), torch.arange(len(y)))
         rule = log_q.exp() * matrix[:, given].T
         rule /= rule.sum(1, keepdim=True)
         gaps.append(largest(found - rule))
@@ -268,7 +268,7 @@ def transition_estimated(trial: Trial) -> Finding:
         prior, label = torch.from_numpy(np.bincount(given, minlength=classes) / len(given)), torch.from_numpy(given)
         clean = world.log_posterior(x)
         found = [
-            truth.label_model(Evidence(torch.from_numpy(consensus), label, prior, None)).transition.numpy()
+            truth.fit_label_model(Evidence(torch.from_numpy(consensus), label, prior, None)).transition.numpy()
             for consensus in (clean, np.log(np.exp(clean) @ transition))
         ]
         # What the draw of the labels does to their shares is no error of the estimate.

@@ -105,7 +105,7 @@ _IDENTITY = {"data": "x", "seed": "0"}
 def _held_out() -> HeldOut:
     labels = torch.tensor([0, 1, 0, 1])
     views = [(torch.arange(4), torch.log(torch.full((4, 2), 0.5 - 0.1 * i, dtype=torch.float64)), i) for i in range(2)]
-    return HeldOut.of(labels, 2, iter(views))
+    return HeldOut.from_views(labels, 2, iter(views))
 
 
 @cache
