@@ -1,13 +1,13 @@
-"""What hardsight raises and warns: one line each, which names what is wrong and says the mend."""
+"""Exceptions and warnings of hardsight: one line each, which names what is wrong and how to fix it."""
 
-# A message names what is wrong; a name that a hostile file gives may be of any length.
-_LONGEST = 2000
+# Names from hostile files may be of any length.
+_MAX_LENGTH = 2000
 
 
 class HardsightError(Exception):
-    r"""Root of every failure that a caller can expect and mend.
+    r"""Base class of all errors that a caller can expect and fix.
 
-    What it says is one line that a terminal can show: names from files may hold line breaks and control characters.
+    The message is one line that a terminal can show: names from files may hold line breaks and control characters.
 
     >>> str(HardsightError("column 'a\nb' of x\x1b[2J.csv"))
     "column 'a b' of x\\x1b[2J.csv"
@@ -18,28 +18,28 @@ class HardsightError(Exception):
 
 
 class InputError(HardsightError, ValueError):
-    """Data or an argument that cannot be used as given."""
+    """Data or an argument cannot be used as given."""
 
 
 class LearnerError(HardsightError, RuntimeError):
-    """A model that could not be trained or could not predict."""
+    """A model could not be trained or could not predict."""
 
 
 class HardsightWarning(UserWarning):
-    """A fallback or a doubt about the result that the caller should know of."""
+    """A fallback, or a doubt about the result, that the caller should know about."""
 
 
-def single_line(text: str, longest: int = _LONGEST) -> str:
-    """A text on one line, without control characters, cut where it is too long."""
+def single_line(text: str, max_length: int = _MAX_LENGTH) -> str:
+    """Return a text on one line, without control characters, cut if it is too long."""
     flat = " ".join(text.splitlines())
-    shown = flat if flat.isprintable() else "".join(map(_visible, flat))
-    return shown if len(shown) <= longest else f"{shown[:longest]} …"
+    printable = flat if flat.isprintable() else "".join(map(_escape, flat))
+    return printable if len(printable) <= max_length else f"{printable[:max_length]} …"
 
 
-def _visible(letter: str) -> str:
-    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+def _escape(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
-def first_line(fault: BaseException) -> str:
-    """What another library said, on one line."""
-    return (str(fault).strip().splitlines() or [type(fault).__name__])[0]
+def first_line(error: BaseException) -> str:
+    """Return the first line of another library's error message, or the name of the exception if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

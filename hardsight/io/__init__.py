@@ -1,1 +1,1 @@
-"""Safe file access: atomic writes, locks, size limits, and the formats that results are kept in."""
+"""Safe file access: atomic writes, locks, size limits, and the formats in which results are kept."""

@@ -1,6 +1,6 @@
-"""Cells of csv files that people open in spreadsheets: every csv that is written here goes through this one place.
+"""Cells of csv files that people open in spreadsheets; every csv that hardsight writes goes through this module.
 
-Cells that a spreadsheet would run as a formula stand behind an apostrophe, which is taken off again when they are read.
+Cells that a spreadsheet would run as a formula get an apostrophe in front, which is removed when they are read.
 """
 
 import csv
@@ -13,29 +13,30 @@ from typing import Any
 from hardsight.errors import InputError, first_line
 from hardsight.io import limits
 
-# What spreadsheets take for the beginning of a formula, the wide forms of East Asian keyboards included. A cell may also
-# begin behind a mark that another program, or another country's settings, take for the end of the cell before.
-_MARKED = "'*[=+\\-@\t\r\n＝＋－＠]"
-_BEGINS = "(?:^|(?<=[,;\t\r\n]))"
-_FORMULA = re.compile(f"{_BEGINS}(?={_MARKED})")
-_ESCAPED = re.compile(f"{_BEGINS}'(?={_MARKED})")
+# Characters that spreadsheets take for the start of a formula, including the wide forms of East Asian keyboards. A cell may
+# also start after a character that another program, or another country's settings, takes for the end of the cell before.
+_FORMULA_START = "'*[=+\\-@\t\r\n＝＋－＠]"
+_CELL_START = "(?:^|(?<=[,;\t\r\n]))"
+_FORMULA = re.compile(f"{_CELL_START}(?={_FORMULA_START})")
+_ESCAPED = re.compile(f"{_CELL_START}'(?={_FORMULA_START})")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-# A cell longer than this is no id and no label.
-_LONGEST = 1 << 20
+# A longer cell is neither an id nor a label.
+_MAX_CELL = 1 << 20
 _SEPARATORS = (",", ";", "\t")
+_MAX_NAMES = 10
 
 
 def escape_formula(text: str) -> str:
-    """The text as a csv cell that no spreadsheet takes for a formula; numbers stay as they are.
+    """Return the text as a csv cell that no spreadsheet takes for a formula; numbers stay as they are.
 
-    >>> escape_formula("=1+1"), escaped("-2.5"), escaped("cat"), escaped("'=x"), escaped("a;=x")
+    >>> escape_formula("=1+1"), escape_formula("-2.5"), escape_formula("cat"), escape_formula("'=x"), escape_formula("a;=x")
     ("'=1+1", '-2.5', 'cat', "''=x", "a;'=x")
     """
     return text if _NUMBER.fullmatch(text) else _FORMULA.sub("'", text)
 
 
 def unescape_formula(cell: str) -> str:
-    """The text that :func:`escape_formula` made the cell of.
+    """Return the text that :func:`escape_formula` turned into the cell.
 
     >>> [unescape_formula(escape_formula(text)) for text in ("=1", "'=1", "''", "-2", "a;'=1")]
     ['=1', "'=1", "''", '-2', "a;'=1"]
@@ -44,14 +45,14 @@ def unescape_formula(cell: str) -> str:
 
 
 class _Lines(list[str]):
-    """Takes the rows of a csv writer, which quotes line breaks of one kind only if it writes them itself."""
+    """Lines from a csv writer, which quotes both kinds of line break only if it ends the lines itself."""
 
     def write(self, line: str) -> None:
         self.append(line.removesuffix("\r\n"))
 
 
 def format_csv(names: Sequence[str], rows: Iterable[Sequence[Any]], end: str = "\n") -> str:
-    r"""Rows as csv; numbers in full, everything else as text.
+    r"""Format rows as csv; numbers are written in full, everything else as text.
 
     >>> format_csv(["id", "weight"], [("=a", 0.5)])
     "id,weight\n'=a,0.5\n"
@@ -64,9 +65,9 @@ def format_csv(names: Sequence[str], rows: Iterable[Sequence[Any]], end: str = "
 
 
 def same_cell(cell: str, name: str) -> bool:
-    """Whether a cell was read as that name, or is what a spreadsheet makes of it.
+    """Return whether a cell equals a name, or is what a spreadsheet makes of that name.
 
-    >>> same_cell("1", "1.0"), alike("TRUE ", "True"), alike("cat", "Cat!")
+    >>> same_cell("1", "1.0"), same_cell("TRUE ", "True"), same_cell("cat", "Cat!")
     (True, True, False)
     """
     cell = cell.strip()
@@ -78,58 +79,72 @@ def same_cell(cell: str, name: str) -> bool:
         return False
 
 
-def read_csv_text(path: str | Path, mend: str) -> str:
-    """What a csv file holds, as text.
+def read_csv_text(path: str | Path, fix: str) -> str:
+    """Read the text of a csv file.
+
+    Args:
+        path: path of the file.
+        fix: advice that ends the message if there is no such file.
 
     Raises:
-        InputError: no such file, one that cannot be read, or another encoding than UTF-8.
+        InputError: there is no such file, it cannot be read, or it is not UTF-8.
     """
     try:
         limits.check_regular_file(path)
         return Path(path).read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"no file at {path}: {mend}") from None
+        raise InputError(f"no file at {path}: {fix}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8: save it as UTF-8 csv") from None
-    except (OSError, ValueError) as fault:
-        if isinstance(fault, InputError):
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} cannot be read ({first_line(fault)}): check the path") from None
+        raise InputError(f"{path} cannot be read ({first_line(error)}): check the path") from None
 
 
-def parse_csv(text: str, source: str, wanted: Sequence[str], needed: int, mend: str) -> list[list[str]]:
-    """Some columns of a csv text, as they were before they were escaped.
+def parse_csv(text: str, source: str, columns: Sequence[str], required: int, fix: str) -> list[list[str]]:
+    """Parse some columns of a csv text, with the escapes of formulas removed.
 
     Args:
-        text: with a header; where a spreadsheet has saved it again, semicolons or tabs may stand in place of commas.
-        source: what messages call it.
-        wanted: names of columns in small letters; a column that is not there is empty.
-        needed: so many of the first must be there.
-        mend: what messages advise.
+        text: csv with a header. If a spreadsheet has saved it again, semicolons or tabs may separate the cells.
+        source: name of the text in messages.
+        columns: names of columns in lower case; a column that is missing is read as empty.
+        required: how many of the first ``columns`` must be there.
+        fix: advice that ends messages.
 
     Returns:
-        A list of cells a row, in the order of ``wanted``; rows of nothing are left out.
+        One list of cells per row, in the order of ``columns``; empty rows are left out.
 
     Raises:
-        InputError: no csv, a column that is missing or stands twice, or a row of another length.
+        InputError: the text is not csv, a column is missing or duplicated, or a row has another length.
     """
+    lines = _split_rows(text, source, fix)
+    header = [name.strip().lower() for name in lines[0][1]]
+    for name in columns[:required]:
+        if header.count(name) != 1:
+            names = ", ".join(map(repr, header[:_MAX_NAMES])) or "none"
+            raise InputError(f"{source} must have one column {name!r}. The columns are {names}: {fix}")
+    for number, row in lines[1:]:
+        if len(row) != len(header):
+            raise InputError(f"{source}: line {number} has {len(row)} cells, the header {len(header)}: correct the row")
+    positions = [header.index(name) if name in header else None for name in columns]
+    return [
+        ["" if position is None else unescape_formula(row[position]) for position in positions] for _, row in lines[1:]
+    ]
+
+
+def _split_rows(text: str, source: str, fix: str) -> list[tuple[int, list[str]]]:
+    """Split a csv text into ``(line number, cells)``, the header first; there is at least one row."""
     first = re.split("[\r\n]", text, maxsplit=1)[0]
     separator = next((mark for mark in _SEPARATORS if mark in first), ",")
-    csv.field_size_limit(_LONGEST)
-    lines = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
+    csv.field_size_limit(_MAX_CELL)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        rows = [(lines.line_num, row) for row in lines if any(row)]
-    except csv.Error as fault:
-        raise InputError(f"{source} is no readable csv (line {lines.line_num}: {first_line(fault)}): {mend}") from None
+        rows = [(reader.line_num, row) for row in reader if any(row)]
+    except csv.Error as error:
+        raise InputError(
+            f"{source} is not a readable csv (line {reader.line_num}: {first_line(error)}): {fix}"
+        ) from None
     if not rows:
-        raise InputError(f"{source} is empty: {mend}")
-    header = [name.strip().lower() for name in rows[0][1]]
-    for name in wanted[:needed]:
-        if header.count(name) != 1:
-            listed = ", ".join(map(repr, header[:10])) or "none"
-            raise InputError(f"{source} must have one column {name!r}. The columns are {listed}: {mend}")
-    places = [header.index(name) if name in header else None for name in wanted]
-    for line, row in rows[1:]:
-        if len(row) != len(header):
-            raise InputError(f"{source}: line {line} has {len(row)} cells, the header {len(header)}: mend the row")
-    return [[unescape_formula(row[place]) if place is not None else "" for place in places] for _, row in rows[1:]]
+        raise InputError(f"{source} is empty: {fix}")
+    return rows

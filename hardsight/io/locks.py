@@ -9,16 +9,17 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
-def lock(file: int) -> None:
+def lock(descriptor: int) -> None:
     """Lock an open file or folder for this process alone, until it is closed.
 
     Args:
-        file: what :func:`os.open` gave. Locking the same file twice, opened twice, is refused within a process, too.
+        descriptor: file descriptor from :func:`os.open`. A second lock on the same file, opened twice, is refused within
+            one process, too.
 
     Raises:
-        BlockingIOError: another holds it.
-        OSError: such locks are not to be had here, as on some network file systems.
+        BlockingIOError: another process holds the lock.
+        OSError: the file system has no such locks, like some network file systems.
     """
     if fcntl is None:
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Where what a run holds lies: in main memory where that has room, otherwise in temporary files mapped into memory."""
+"""Arrays of a run: in main memory if they fit, otherwise in temporary files that are mapped into memory."""
 
 import math
 import mmap
@@ -13,16 +13,16 @@ from torch import Tensor
 from hardsight.errors import InputError
 from hardsight.io.system import file_system, free_memory
 
-# Numbers worked on at a time: few enough to stay in a core's cache, enough that a call costs little beside them.
+# Numbers per block: few enough to stay in a core's cache, enough that the overhead of a call is small.
 _BLOCK = 2**16
 
 
 def row_blocks(rows: int, width: int) -> Iterator[slice]:
-    """Rows to work on at a time, so that what is computed on the way stays small however many there are.
+    """Yield slices of rows to process one at a time, so that intermediate arrays stay small.
 
     Args:
-        rows: how many there are; even none are a block.
-        width: numbers in each.
+        rows: number of rows; no rows are one empty block.
+        width: numbers per row.
     """
     step = max(1, _BLOCK // max(width, 1))
     for start in range(0, max(rows, 1), step):
@@ -30,17 +30,17 @@ def row_blocks(rows: int, width: int) -> Iterator[slice]:
 
 
 class ArrayAllocator:
-    """Arrays of zeros: all in main memory if they take half of what is free at most, otherwise all in temporary files.
+    """Allocator of zeroed arrays: all in main memory if they need at most half of what is free, otherwise all in files.
 
-    The files are mapped into memory, and the kernel keeps there as much of them as there is room for. They have no names,
-    so nothing is left of them however the process ends, and their place on the disk is taken before they are used. Where
-    an array lies changes no number.
+    The files are temporary and mapped into memory; the kernel caches as much of them as fits. They have no names, so nothing
+    is left behind however the process ends, and their disk space is reserved before they are used. Where an array is stored
+    does not change any number.
 
     Args:
         needed: bytes of all arrays together.
 
     Attributes:
-        notice: where the arrays lie, if in files.
+        notice: where the arrays are stored, if in files; otherwise None.
 
     Raises:
         InputError: the arrays fit neither into memory nor into the temporary folder.
@@ -50,16 +50,16 @@ class ArrayAllocator:
         self.notice: str | None = None
         if needed <= free_memory() // 2:
             return
-        folder = _folder(needed)
+        folder = _temporary_folder(needed)
         self.notice = (
-            f"what is held of the samples ({_gib(needed)}) is more than half of the free memory: it lies in temporary "
-            f"files in {folder}."
+            f"The data kept per sample ({_format_gib(needed)}) needs more than half of the free memory, so it is stored in "
+            f"temporary files in {folder}."
         )
-        if _in_memory(folder):
-            self.notice += " That folder is in memory, too: set TMPDIR to one on a disk."
+        if _is_in_memory(folder):
+            self.notice += " That folder is in memory, too: set TMPDIR to a folder on a disk."
 
     def zeros(self, *shape: int, dtype: torch.dtype) -> Tensor:
-        """A new array.
+        """Return a new array of zeros.
 
         Raises:
             InputError: the disk is full.
@@ -67,48 +67,49 @@ class ArrayAllocator:
         if self.notice is None:
             return torch.zeros(*shape, dtype=dtype)
         count = math.prod(shape)
-        return torch.frombuffer(_mapped(count * dtype.itemsize), dtype=dtype, count=count).view(shape)
+        return torch.frombuffer(_map_zeros(count * dtype.itemsize), dtype=dtype, count=count).view(shape)
 
 
-def _folder(needed: int) -> str:
-    """The folder for temporary files, if it has room."""
+def _temporary_folder(needed: int) -> str:
+    """Return the folder for temporary files, if it has enough free space."""
     try:
         folder = tempfile.gettempdir()
         free = shutil.disk_usage(folder).free
-    except OSError as fault:
-        raise _no_room(needed, f"there is no folder for temporary files ({fault.strerror or fault})") from fault
-    if _in_memory(folder):
+    except OSError as error:
+        raise _out_of_space(needed, f"there is no folder for temporary files ({error.strerror or error})") from error
+    if _is_in_memory(folder):
         free = min(free, free_memory())
     if needed > free:
-        raise _no_room(needed, f"the folder for temporary files, {folder}, has {_gib(free)} free")
+        raise _out_of_space(needed, f"the folder for temporary files, {folder}, has {_format_gib(free)} free")
     return folder
 
 
-def _mapped(size: int) -> mmap.mmap:
-    """Zeros of a file that has no name and goes with the last who holds them."""
+def _map_zeros(size: int) -> mmap.mmap:
+    """Map zeros from an unnamed file, which is deleted with the last reference to the map."""
     try:
         with tempfile.TemporaryFile() as file:
-            # A file with holes would end the process when a hole is written to and the disk is full by then.
+            # Writing to a hole of a sparse file ends the process if the disk is full by then.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
             else:
                 file.truncate(size)
             return mmap.mmap(file.fileno(), size)
-    except OSError as fault:
-        raise _no_room(size, f"{tempfile.gettempdir()} does not take it ({fault.strerror or fault})") from fault
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        raise _out_of_space(size, f"{folder} cannot store it ({error.strerror or error})") from error
 
 
-def _no_room(needed: int, why: str) -> InputError:
+def _out_of_space(needed: int, reason: str) -> InputError:
     return InputError(
-        f"what is held of the samples ({_gib(needed)}) is more than half of the free memory, and {why}: set TMPDIR to a "
-        "folder on a disk with more room, free some memory, or measure fewer samples"
+        f"the data kept per sample ({_format_gib(needed)}) needs more than half of the free memory, and {reason}: set TMPDIR "
+        "to a folder on a disk with more space, free some memory, or measure fewer samples"
     )
 
 
-def _gib(size: int) -> str:
+def _format_gib(size: int) -> str:
     return f"{size / 2**30:.3g} GiB"
 
 
-def _in_memory(folder: str) -> bool:
-    """Whether the files of a folder are in main memory themselves; False where nothing says."""
+def _is_in_memory(folder: str) -> bool:
+    """Return whether the files of a folder are in main memory themselves; False if that cannot be told."""
     return file_system(folder) in ("tmpfs", "ramfs")

@@ -5,13 +5,15 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(show: bool, models: int | None, what: str = "training models") -> Iterator[Callable[[float], None]]:
-    """A bar on stderr; what is yielded is told how many models more are done.
+def progress_bar(
+    show: bool, total: int | None, description: str = "training models"
+) -> Iterator[Callable[[float], None]]:
+    """Show a progress bar on stderr; yield a function to call with the number of models that are newly done.
 
     Args:
-        show: whether there is to be one.
-        models: in all, if known.
-        what: is being done.
+        show: whether to show a bar at all.
+        total: total number of models, if known.
+        description: text in front of the bar.
     """
     if not show:
         yield lambda _: None
@@ -19,8 +21,11 @@ def progress_bar(show: bool, models: int | None, what: str = "training models") 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=models)
-        tick: Callable[[float], None] = lambda done: bar.advance(task, done)  # noqa: E731
-        yield tick
+        task = bar.add_task("", total=total)
+
+        def on_progress(done: float) -> None:
+            bar.advance(task, done)
+
+        yield on_progress

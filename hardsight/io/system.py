@@ -1,11 +1,11 @@
-"""What the machine has: memory that is free, and what kind of disk a folder lies on."""
+"""Properties of the machine: free memory, and the file system of a folder."""
 
 import os
 from pathlib import Path
 
 
 def file_system(folder: str | Path) -> str | None:
-    """The kind of file system that a folder lies on, "ext4" or "tmpfs", say; None where nothing says."""
+    """Return the type of a folder's file system, such as "ext4" or "tmpfs"; None if it cannot be told."""
     device = Path(folder).stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
@@ -16,23 +16,23 @@ def file_system(folder: str | Path) -> str | None:
 
 
 def free_memory() -> int:
-    """Bytes of main memory that can still be had, under the limits of the control group; much where nothing says."""
-    left = [2**40]
-    told = _numbers(Path("/proc/meminfo"))
-    if "MemAvailable:" in told:
-        left.append(1024 * told["MemAvailable:"])
+    """Return the bytes of main memory that are available within the limits of the control group; 1 TiB if unknown."""
+    available = [2**40]
+    memory = _read_numbers(Path("/proc/meminfo"))
+    if "MemAvailable:" in memory:
+        available.append(1024 * memory["MemAvailable:"])
     try:
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        left.append(limit - _numbers(Path("/sys/fs/cgroup/memory.stat"))["anon"])
+        available.append(limit - _read_numbers(Path("/sys/fs/cgroup/memory.stat"))["anon"])
     except (OSError, ValueError, KeyError):
-        pass  # no group, or one without a limit
-    return max(min(left), 0)
+        pass  # no control group, or one without a limit
+    return max(min(available), 0)
 
 
-def _numbers(file: Path) -> dict[str, int]:
-    """The first number of every line by its first word; nothing where there is no such file."""
+def _read_numbers(path: Path) -> dict[str, int]:
+    """Read the first number of every line by its first word; empty if there is no such file."""
     try:
-        rows = [line.split() for line in file.read_text().splitlines()]
+        rows = [line.split() for line in path.read_text().splitlines()]
     except OSError:
         return {}
     return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}

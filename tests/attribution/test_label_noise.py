@@ -205,7 +205,7 @@ def test_a_search_gains_likelihood(monkeypatch):
 
 
 def test_where_nothing_is_wrong_no_targets_are_sought(monkeypatch):
-    monkeypatch.setattr(choice, "one_target", None)
+    monkeypatch.setattr(choice, "fit_pair_flips", None)
     rng = np.random.default_rng(0)
     true = rng.integers(5, size=2000)
     logits = 2 * rng.normal(size=(2000, 5))

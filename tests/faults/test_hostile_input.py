@@ -104,11 +104,13 @@ def test_archives_that_unfold_to_much_are_refused_by_size(tmp_path, monkeypatch)
     np.savez_compressed(tmp_path / "a.npz", X=big, y=np.zeros(1 << 22, np.int8), spare=np.zeros(9))
     del big
     monkeypatch.setattr(zipfile.ZipExtFile, "read1", None)
-    refused(r"a.npz: array 'X' has .* bytes and would unfold to 0.5 GiB, more than the 0.25 GiB", tmp_path / "a.npz")
+    refused(
+        r"a.npz: array 'X' has .* bytes and would decompress to 0.5 GiB, more than the 0.25 GiB", tmp_path / "a.npz"
+    )
     monkeypatch.undo()
     monkeypatch.delenv("HARDSIGHT_MAX_GIB", raising=False)
     assert limits.check_decoded_size("x", 4 << 30, 10) is None
-    with pytest.raises(InputError, match=r"would unfold to 4.01 GiB, more than the 4 GiB that are allowed"):
+    with pytest.raises(InputError, match=r"would decompress to 4.01 GiB, more than the 4 GiB that are allowed"):
         limits.check_decoded_size("x", int(4.01 * 2**30), 10)
     monkeypatch.setattr(limits, "free_memory", lambda: 1 << 40)
     assert limits.check_decoded_size("x", 64 << 30, 1 << 30) is None
@@ -152,19 +154,19 @@ def test_archives_that_declare_what_they_do_not_hold(tmp_path):
 
 def test_tables_that_unfold_to_much_are_refused_by_size(tmp_path):
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"0" * (300 << 20), 1))
-    refused("a.csv.gz has .* bytes and would unfold to 0.25", tmp_path / "a.csv.gz", label="y")
+    refused("a.csv.gz has .* bytes and would decompress to 0.25", tmp_path / "a.csv.gz", label="y")
     (tmp_path / "b.csv").write_bytes(b"," * 50_000 + b"y\n" + b"1\n" * 9_000)
-    refused("b.csv has .* bytes and would unfold to 3.35 GiB", tmp_path / "b.csv", label="y")
+    refused("b.csv has .* bytes and would decompress to 3.35 GiB", tmp_path / "b.csv", label="y")
     (tmp_path / "c.csv").write_bytes(b"," * 100_000 + b"\n1\n")
     refused("c.csv has 100,001 columns, and a table may have 100,000", tmp_path / "c.csv", label="y")
     pq.write_table(pa.table({"y": np.zeros(40_000_000)}), tmp_path / "d.parquet", compression="zstd")
-    refused("d.parquet has .* bytes and would unfold to 0.298 GiB", tmp_path / "d.parquet", label="y")
+    refused("d.parquet has .* bytes and would decompress to 0.298 GiB", tmp_path / "d.parquet", label="y")
 
 
 def test_one_long_text_named_by_every_row_is_refused(tmp_path, monkeypatch):
     long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(500_000, np.int8)), pa.array(["z" * 20_000]))
     pq.write_table(pa.table({"t": long}), tmp_path / "a.parquet", store_schema=False)
-    refused("a.parquet has .* bytes and would unfold to 9.31 GiB", tmp_path / "a.parquet", label="t")
+    refused("a.parquet has .* bytes and would decompress to 9.31 GiB", tmp_path / "a.parquet", label="t")
     # Where it fits, the way round over codes gives the same table.
     monkeypatch.setattr(limits, "ALWAYS_ALLOWED", 10)
     frame = pd.DataFrame({"s": ["a", "bb", None] * 3, "c": pd.Categorical(["q", "r", "q"] * 3), "n": range(9)})
@@ -186,13 +188,13 @@ def test_huge_images_are_refused_by_their_heads(tmp_path):
 def test_pipes_and_devices_are_not_waited_for(tmp_path):
     for name in ("p.csv", "p.parquet", "p.npz", "p.npy"):
         os.mkfifo(tmp_path / name)
-        refused("is no regular file", tmp_path / name, label="y")
-    with pytest.raises(InputError, match="is no regular file"):
+        refused("is not a regular file", tmp_path / name, label="y")
+    with pytest.raises(InputError, match="is not a regular file"):
         hs.load(tmp_path / "p.parquet")
     for name in ("a", "b"):
         (tmp_path / "in" / name).mkdir(parents=True)
         os.mkfifo(tmp_path / "in" / name / "x.txt")
-    refused("x.txt is no regular file", tmp_path / "in")
+    refused("x.txt is not a regular file", tmp_path / "in")
 
 
 def test_names_that_are_not_unicode_are_refused_before_a_run(tmp_path):

@@ -21,7 +21,7 @@ from sklearn.datasets import load_wine
 import hardsight as hs
 from hardsight.errors import InputError
 from hardsight.estimation.checkpoint import Checkpoint
-from hardsight.io import memmap as storage
+from hardsight.io import memmap
 from hardsight.io.memmap import ArrayAllocator, row_blocks
 from hardsight.measures.held_out import HeldOut
 
@@ -31,14 +31,14 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks i
 @contextmanager
 def free_memory(size):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage, "free_memory", lambda: size)
+        patch.setattr(memmap, "free_memory", lambda: size)
         yield
 
 
 @contextmanager
 def block_of(numbers):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storage, "_BLOCK", numbers)
+        patch.setattr(memmap, "_BLOCK", numbers)
         yield
 
 
@@ -116,11 +116,11 @@ def test_blocks_are_all_rows_once_and_no_larger_than_they_may_be(rows, width, nu
 
 RUN = """
 import sys, numpy as np, hardsight as hs
-from hardsight import storage
+from hardsight.io import memmap
 from sklearn.datasets import load_wine
 free, out = sys.argv[1:]
 if free != "all":
-    storage.free_memory = lambda: int(free)
+    memmap.free_memory = lambda: int(free)
 d = hs.measure(*load_wine(return_X_y=True), learner="ridge", repeats=3, checkpoint=out + ".npz")
 held = [line for line in open("/proc/self/maps") if "(deleted)" in line and "TEMPORARY" in line]
 print(len(held))
@@ -148,8 +148,8 @@ def test_a_run_of_files_ends_with_the_same_bytes(tmp_path):
     # The result keeps the consensus and the counts; the files of all else went with the record.
     assert told["0"][0] == "2"
     assert told["0"][1] == (
-        f"what is held of the samples ({8 * 178 * (4 * 3 + 33) / 2**30:.3g} GiB) is more than half of the free memory: it "
-        f"lies in temporary files in {folder}."
+        f"The data kept per sample ({8 * 178 * (4 * 3 + 33) / 2**30:.3g} GiB) needs more than half of the free memory, so it is "
+        f"stored in temporary files in {folder}."
     )
     assert (tmp_path / "0.parquet").read_bytes() == (tmp_path / "all.parquet").read_bytes()
     with np.load(tmp_path / "0.npz") as mapped, np.load(tmp_path / "all.npz") as plain:
@@ -182,13 +182,13 @@ def test_arrays_lie_in_memory_up_to_half_of_what_is_free():
 
 BOUNDED = """
 import resource, sys, torch
-from hardsight import storage
+from hardsight.io import memmap
 from hardsight.estimation.checkpoint import Checkpoint
 from hardsight.measures.held_out import HeldOut
 
 torch.set_num_threads(1)
 samples, classes = 15_000, 400
-storage.free_memory = lambda: int(sys.argv[1])
+memmap.free_memory = lambda: int(sys.argv[1])
 labels = torch.arange(samples) % classes
 
 def filled(record):
@@ -258,8 +258,8 @@ def test_what_was_saved_of_other_arrays_is_refused(tmp_path, odd):
 @pytest.mark.parametrize("classes, in_sample", [(None, None), (None, "squared"), (5, None), (5, "log")])
 def test_what_is_asked_for_is_what_is_needed(monkeypatch, classes, in_sample):
     asked = []
-    made = storage._mapped
-    monkeypatch.setattr(storage, "_mapped", lambda size: asked.append(size) or made(size))
+    made = memmap._map_zeros
+    monkeypatch.setattr(memmap, "_map_zeros", lambda size: asked.append(size) or made(size))
     labels = torch.zeros(7, dtype=torch.float64 if classes is None else torch.int64)
     needed = 8 * 7 * (12 if classes is None else 4 * classes + 33) + (0 if in_sample is None else 48 * 7)
     with free_memory(2 * needed):
@@ -270,7 +270,7 @@ def test_what_is_asked_for_is_what_is_needed(monkeypatch, classes, in_sample):
 
 
 def test_free_memory_is_a_number_of_bytes():
-    assert 2**20 < storage.free_memory() <= 2**40
+    assert 2**20 < memmap.free_memory() <= 2**40
 
 
 # --- files -------------------------------------------------------------------------------------
@@ -280,9 +280,9 @@ def test_free_memory_is_a_number_of_bytes():
 def test_nothing_is_left_of_a_run_that_is_killed(tmp_path):
     code = """
     import time, torch
-    from hardsight import storage
+    from hardsight.io import memmap
     from hardsight.measures.held_out import HeldOut
-    storage.free_memory = lambda: 0
+    memmap.free_memory = lambda: 0
     record = HeldOut(torch.zeros(10, dtype=torch.int64), 3)
     record.add(torch.arange(10), torch.zeros(10, 3, dtype=torch.float64))
     print(sum("(deleted)" in line and "TEMPORARY" in line for line in open("/proc/self/maps")), flush=True)
@@ -299,7 +299,7 @@ def test_nothing_is_left_of_a_run_that_is_killed(tmp_path):
 
 def test_files_go_with_their_arrays(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(storage, "free_memory", lambda: 0)
+    monkeypatch.setattr(memmap, "free_memory", lambda: 0)
 
     def held():
         return Path("/proc/self/maps").read_text().count(str(tmp_path))
@@ -334,9 +334,9 @@ def test_too_little_room_on_the_disk_is_said_before_any_training(tmp_path, monke
         with pytest.raises(InputError) as said:
             hs.measure(X, y, learner=learner, repeats=2)
     assert str(said.value) == (
-        f"what is held of the samples ({needed / 2**30:.3g} GiB) is more than half of the free memory, and the folder for "
+        f"the data kept per sample ({needed / 2**30:.3g} GiB) needs more than half of the free memory, and the folder for "
         f"temporary files, {tmp_path}, has {(needed - 1) / 2**30:.3g} GiB free: set TMPDIR to a folder on a disk with more "
-        "room, free some memory, or measure fewer samples"
+        "space, free some memory, or measure fewer samples"
     )
 
 

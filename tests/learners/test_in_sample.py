@@ -10,7 +10,7 @@ from sklearn.naive_bayes import GaussianNB
 import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import LearnerError
-from hardsight.io import memmap as storage
+from hardsight.io import memmap
 from hardsight.learners import Capabilities, InSampleLosses, Predictions
 from hardsight.measures.held_out import HeldOut
 from hardsight.resampling.plan import Plan, block_codes, split_seed
@@ -29,7 +29,7 @@ def views(learner):
 @pytest.mark.parametrize("loss", ["log", "brier"])
 @pytest.mark.parametrize("block", [1, 7 * 3, 2**16])
 def test_losses_are_those_of_the_predictions(loss, block, monkeypatch):
-    monkeypatch.setattr(storage, "_BLOCK", block)
+    monkeypatch.setattr(memmap, "_BLOCK", block)
     learner = hs.SklearnModel(GaussianNB())
     reduced, kept, whole = InSampleLosses(learner, loss), HeldOut(torch.from_numpy(Y), 3, loss), views(learner)
     once = HeldOut(torch.from_numpy(Y), 3, loss)
