@@ -358,7 +358,7 @@ def test_a_temporary_folder_that_is_memory_itself(monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/dev/shm")
     with free_memory(100):
         assert ArrayAllocator(51).notice.endswith(
-            "temporary files in /dev/shm. That folder is in memory, too: set TMPDIR to one on a disk."
+            "temporary files in /dev/shm. That folder is in memory, too: set TMPDIR to a folder on a disk."
         )
         with pytest.raises(InputError, match=r"/dev/shm, has .* GiB free: set TMPDIR to a folder on a disk"):
             ArrayAllocator(101)
