@@ -245,7 +245,7 @@ def measure(
                 rounds,
                 seed,
                 where,
-                partial(progress_bar, progress, what="training again by automatic weights"),
+                partial(progress_bar, progress, description="training again by automatic weights"),
                 lambda samples, by, plan: _identity(samples, by, dealt, units, plan),
                 None if checkpoint is None else Path(checkpoint),
                 resume,
