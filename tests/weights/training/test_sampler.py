@@ -201,7 +201,10 @@ def test_a_difficulty_gives_chances():
         (lambda: hs.WeightedSampler("t-running", num_samples=3), "use hs.Weighting"),
         (lambda: hs.WeightedSampler("t-margin", num_samples=3), "use hs.Weighting"),
         (lambda: hs.WeightedSampler([1.0]).update(loss=torch.ones(1)), "has no scheme"),
-        (lambda: hs.WeightedSampler([1.0]).update([1.0, 2.0]), r"chances must have the shape \(1,\), one per sample. Got \(2,\)"),
+        (
+            lambda: hs.WeightedSampler([1.0]).update([1.0, 2.0]),
+            r"chances must have the shape \(1,\), one per sample. Got \(2,\)",
+        ),
         (lambda: hs.WeightedSampler("t-chances", num_samples=3).update(loss=torch.ones(2)), "loss has 2 rows"),
         (lambda: hs.WeightedSampler("t-chances", num_samples=3).update(), "reads loss"),
         (lambda: hs.WeightedSampler([1.0, 0.0]).correction([0, 1]), "id 1 has no chance"),

@@ -320,7 +320,13 @@ def test_what_weights_come_from_is_said_where_it_cannot_be():
 
 def test_the_table_of_ids_is_not_saved():
     weighting = hs.Weighting("t-running", ids=[30, 10, 20])
-    assert set(weighting.state_dict()) == {"seen.last_epoch", "id_index.ids", "scheme_state.mean", "scheme_state.level", "_extra_state"}
+    assert set(weighting.state_dict()) == {
+        "seen.last_epoch",
+        "id_index.ids",
+        "scheme_state.mean",
+        "scheme_state.level",
+        "_extra_state",
+    }
 
 
 def test_a_refused_batch_changes_nothing():
@@ -352,7 +358,10 @@ def test_a_refused_batch_changes_nothing():
         (lambda: hs.Weighting([1.0, 2.0], num_samples=4), "2 weights and 4 samples"),
         (lambda: hs.Weighting([1.0, 2.0], lam=4), "have no parameter 'lam'"),
         (lambda: hs.Weighting([1.0, 2.0], scheme="auto"), "is for a difficulty only"),
-        (lambda: hs.Weighting([1.0], reduction="average"), "reduction must be one of mean, weighted mean, sum, none. Got 'average'"),
+        (
+            lambda: hs.Weighting([1.0], reduction="average"),
+            "reduction must be one of mean, weighted mean, sum, none. Got 'average'",
+        ),
         (lambda: hs.Weighting([1.0], repeated="twice"), "repeated must be one of refuse, skip, count. Got 'twice'"),
     ],
 )
