@@ -14,9 +14,11 @@ from hardsight import Samples
 from hardsight.cli.demo_data import flip
 from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners import (
+    Capabilities,
     KernelRidgeLeaveOneOut,
     LogisticLeaveOneOut,
     NeighboursLeaveOneOut,
+    capabilities_of,
     leave_one_out,
 )
 from hardsight.learners.leave_one_out import kernel_ridge, logistic, neighbours
