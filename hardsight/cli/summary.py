@@ -14,8 +14,15 @@ from hardsight.attribution.names import FACTORS
 from hardsight.cli.ledger_bars import LEGEND, stacked
 from hardsight.difficulty.actions import RECOMMENDATIONS, describe_action
 from hardsight.difficulty.result import Difficulty
-from hardsight.reporting.report.formatting import line, number, share, spread
-from hardsight.reporting.report.summary import NONE, causes, findings, groups, lead, mean_lines
+from hardsight.reporting.formatting import format_error, format_line, format_number, format_share
+from hardsight.reporting.summary import (
+    NONE,
+    describe_measurement,
+    findings,
+    mean_terms,
+    summarize_causes,
+    summarize_groups,
+)
 
 CLASSES = 12
 # Cells of a terminal below which first the bars, then the numbers they show are left out.
@@ -45,7 +52,7 @@ class _Room(NamedTuple):
 
 def summary(d: Difficulty, *, hardest: int, seconds: float, console: Console) -> None:
     """The headline, what stands out, the causes, the classes and the hardest samples, as text."""
-    console.print(f"[bold]{escape(lead(d))}[/bold]")
+    console.print(f"[bold]{escape(describe_measurement(d))}[/bold]")
     console.print(
         f"Learner: {escape(d.settings['recipe'])} ({escape(d.settings['reason'])}). Splits: {d.settings['splits']}. "
         f"Seed {d.settings['seed']}. {seconds:.1f} s."
@@ -53,7 +60,7 @@ def summary(d: Difficulty, *, hardest: int, seconds: float, console: Console) ->
     for sentence in findings(d):
         console.print(f"  • {escape(sentence)}")
     for notice in d.settings["notices"]:
-        console.print(f"  [yellow]![/yellow] {escape(line(notice, 400))}")
+        console.print(f"  [yellow]![/yellow] {escape(format_line(notice, 400))}")
     room = _Room.of(console.width)
     if d.factors is not None:
         console.print(_causes(d, room))
@@ -85,7 +92,7 @@ def _table(title: str, left: Sequence[str], *right: str, last: str | None = None
 
 def _cut(value: Any, cells: int) -> str:
     """Any value as one line of so many cells, of which wide letters take two; ready for a table."""
-    text = line(value, cells)
+    text = format_line(value, cells)
     return escape(text if cell_len(text) <= cells else set_cell_size(text, cells - 1).rstrip() + "…")
 
 
@@ -95,7 +102,7 @@ def _amounts(lines: Iterable[float]) -> list[str]:
 
 
 def _causes(d: Difficulty, room: _Room) -> Table:
-    rows = causes(d)
+    rows = summarize_causes(d)
     table = _table(
         "\nWhy samples are hard, and what to do",
         ["cause"],
@@ -106,14 +113,14 @@ def _causes(d: Difficulty, room: _Room) -> Table:
         *([_BAR] if room.bars else []),
         last="what to do",
     )
-    everything = mean_lines(d, np.ones(len(d), dtype=bool))
-    lines = np.array([*(row.lines for row in rows), everything])
+    everything = mean_terms(d, np.ones(len(d), dtype=bool))
+    lines = np.array([*(row.terms for row in rows), everything])
     named = [
-        *((row.name, row.size, row.share, row.mean_error, "; ".join(row.todo)) for row in rows),
-        ("all", len(d), share(1, 1), float(d.error.mean()), ""),
+        *((row.name, row.size, row.share, row.mean_error, "; ".join(row.recommendations)) for row in rows),
+        ("all", len(d), format_share(1, 1), float(d.error.mean()), ""),
     ]
     for (name, size, part, error, todo), amounts, bar in zip(named, lines, stacked(lines, 14), strict=True):
-        cells: list[Any] = [name, f"{size:,}", *([part] if room.details else []), number(error)]
+        cells: list[Any] = [name, f"{size:,}", *([part] if room.details else []), format_number(error)]
         cells += (_amounts(amounts) if size else ["–"] * len(FACTORS)) if room.lines else []
         cells += [bar] if room.bars else []
         table.add_row(*cells, escape(todo))
@@ -121,13 +128,13 @@ def _causes(d: Difficulty, room: _Room) -> Table:
 
 
 def _classes(d: Difficulty, room: _Room) -> Table:
-    rows = groups(d)
+    rows = summarize_groups(d)
     shown = rows[:CLASSES]
     account = d.factors is not None
-    name = line(d.settings.get("label_name", "label"), 40)
+    name = format_line(d.settings.get("label_name", "label"), 40)
     title = f"\nBy {name}" if d.regression else f"\nBy class of {name}, hardest first"
     parts = [] if not room.lines else _LINES if account else ["bias", "variance"]
-    bars = stacked(np.array([row.lines for row in shown]), 14) if account and room.bars else []
+    bars = stacked(np.array([row.terms for row in shown]), 14) if account and room.bars else []
     accuracy = ["accuracy"] if room.details and not d.regression else []
     wrong = [] if d.p_wrong is None else ["wrong"]
     noise = [] if d.noise_variance is None else ["noise s.d.", "outliers"]
@@ -145,12 +152,19 @@ def _classes(d: Difficulty, room: _Room) -> Table:
         *noise,
     )
     for place, row in enumerate(shown):
-        values: list[Any] = [_cut(row.name, cells), f"{row.size:,}", number(row.error), spread(row.error, row.error_se)]
-        values += (_amounts(row.lines) if account else [number(row.bias), number(row.variance)])[: len(parts)]
+        values: list[Any] = [
+            _cut(row.name, cells),
+            f"{row.size:,}",
+            format_number(row.error),
+            format_error(row.error, row.error_se),
+        ]
+        values += (_amounts(row.terms) if account else [format_number(row.bias), format_number(row.variance)])[
+            : len(parts)
+        ]
         values += bars[place : place + 1]
         values += [f"{row.accuracy:.1%}"] if accuracy else []
         values += [f"{row.p_wrong:.1%}"] if wrong else []
-        values += [number(row.noise_sd), f"{row.outliers:.1f}"] if noise else []
+        values += [format_number(row.noise_sd), f"{row.outliers:.1f}"] if noise else []
         table.add_row(*values)
     if len(rows) > CLASSES:
         table.add_row(f"… {len(rows) - CLASSES:,} more")
@@ -177,10 +191,10 @@ def _hardest(d: Difficulty, n: int, room: _Room) -> Table:
     cells = max(12, room.name - 4) if account else 40
     for place, row in enumerate(d.hardest(n).reset_index().to_dict("records")):
         named = [] if d.loss_only else [row["label"], row["predicted"]][: 2 if room.details else 1]
-        words = [number(name, 4) if d.regression else _cut(name, cells) for name in named]
-        values: list[Any] = [escape(line(row["id"], 60)), *words]
-        values += [number(row["error"]), spread(row["error"], row["error_se"])]
-        values += [number(row[part], 2) for part in parts]
+        words = [format_number(name, 4) if d.regression else _cut(name, cells) for name in named]
+        values: list[Any] = [escape(format_line(row["id"], 60)), *words]
+        values += [format_number(row["error"]), format_error(row["error"], row["error_se"])]
+        values += [format_number(row[part], 2) for part in parts]
         values += bars[place : place + 1]
         values += [f"{row['p_wrong']:.2f}"] if account else []
         values += [f"{row['p_outlier']:.2f}"] if outlier else []
@@ -228,14 +242,14 @@ def _ledger(d: Difficulty) -> dict[str, Any] | None:
     return {
         "causes": [
             {"cause": row.name, "samples": row.size, "error": _known(row.mean_error)}
-            | dict(zip(FACTORS, row.lines, strict=True))
-            | {"todo": row.todo}
-            for row in causes(d)
+            | dict(zip(FACTORS, row.terms, strict=True))
+            | {"todo": row.recommendations}
+            for row in summarize_causes(d)
         ],
         "classes": [
             {"class": row.name, "samples": row.size, "error": row.error, "wrong": _known(row.p_wrong)}
-            | dict(zip(FACTORS, row.lines, strict=True))
-            for row in groups(d)
+            | dict(zip(FACTORS, row.terms, strict=True))
+            for row in summarize_groups(d)
         ],
     }
 

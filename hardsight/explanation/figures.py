@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from hardsight.explanation.optimization.dynamics import UNIFORM, TrainingDynamics
-from hardsight.reporting.report.figures import COLOURS, distinct, dressed, inline
-from hardsight.reporting.report.formatting import line, number
+from hardsight.reporting.formatting import format_line, format_number
+from hardsight.reporting.report.figures import COLOURS, apply_theme, inline_data, unique_names
 
 # Rows of a figure, the largest changes first to be kept.
 ROWS = 24
@@ -19,12 +19,12 @@ def weight_by_decile(shares: pd.DataFrame) -> alt.LayerChart:
     """Mean weight of each tenth of the samples, the easiest first."""
     rows = shares[shares["by"] == "decile"]
     values = [
-        {"tenth": str(row["group"]), "weight": float(row["mean_weight"]), "shown": number(row["mean_weight"])}
+        {"tenth": str(row["group"]), "weight": float(row["mean_weight"]), "shown": format_number(row["mean_weight"])}
         for row in rows.to_dict("records")
     ]
     names = [str(value["tenth"]) for value in values]
     bars = (
-        alt.Chart(inline(values))
+        alt.Chart(inline_data(values))
         .mark_bar(color=COLOURS["imbalance"], width=alt.RelativeBandSize(0.78))
         .encode(
             x=alt.X(
@@ -38,8 +38,8 @@ def weight_by_decile(shares: pd.DataFrame) -> alt.LayerChart:
             tooltip=[alt.Tooltip("tenth:N", title="Tenth"), alt.Tooltip("shown:N", title="Mean weight")],
         )
     )
-    one = alt.Chart(inline([{"at": 1.0}])).mark_rule(strokeDash=[4, 3], strokeWidth=1.2).encode(y="at:Q")
-    return dressed(alt.LayerChart(layer=[bars, one]), 220)
+    one = alt.Chart(inline_data([{"at": 1.0}])).mark_rule(strokeDash=[4, 3], strokeWidth=1.2).encode(y="at:Q")
+    return apply_theme(alt.LayerChart(layer=[bars, one]), 220)
 
 
 def effect(effects: pd.DataFrame | None, forecast: pd.DataFrame | None, by: str) -> alt.LayerChart:
@@ -57,10 +57,10 @@ def effect(effects: pd.DataFrame | None, forecast: pd.DataFrame | None, by: str)
         size = {name: abs(found[name]["difference"] if name in found else told[name]["loss"]) for name in names}
         kept = sorted(names, key=lambda name: -size[name])[:ROWS]
         names = [name for name in names if name in kept]
-    shown = dict(zip(names, distinct([line(name, 28) for name in names]), strict=True))
+    shown = dict(zip(names, unique_names([format_line(name, 28) for name in names]), strict=True))
     measured = [_interval(shown[name], found[name]) for name in names if name in found]
     expected = [
-        {"row": shown[name], "at": told[name]["loss"], "shown": number(told[name]["loss"]), "kind": _FORECAST}
+        {"row": shown[name], "at": told[name]["loss"], "shown": format_number(told[name]["loss"]), "kind": _FORECAST}
         for name in names
         if name in told
     ]
@@ -81,7 +81,9 @@ def effect(effects: pd.DataFrame | None, forecast: pd.DataFrame | None, by: str)
         scale=alt.Scale(domain=[min(wide) - 0.6 * reach, max(wide) + 0.6 * reach], nice=True, clamp=True),
     )
     kinds = [(_MEASURED, "imbalance")] * bool(measured) + [(_FORECAST, "noise")] * bool(expected)
-    layers: list[Any] = [alt.Chart(inline([{"at": 0.0}])).mark_rule(strokeDash=[4, 3], strokeWidth=1.2).encode(x=x)]
+    layers: list[Any] = [
+        alt.Chart(inline_data([{"at": 0.0}])).mark_rule(strokeDash=[4, 3], strokeWidth=1.2).encode(x=x)
+    ]
     tooltip = [alt.Tooltip("row:N", title="Of"), alt.Tooltip("shown:N", title="Change of the loss")]
     colour = alt.Color(
         "kind:N",
@@ -90,13 +92,13 @@ def effect(effects: pd.DataFrame | None, forecast: pd.DataFrame | None, by: str)
         legend=alt.Legend(orient="top"),
     )
     if expected:
-        chart = alt.Chart(inline(expected)).mark_point(shape="diamond", size=55, strokeWidth=1.6, filled=False)
+        chart = alt.Chart(inline_data(expected)).mark_point(shape="diamond", size=55, strokeWidth=1.6, filled=False)
         layers.append(chart.encode(y=y, x=x, color=colour, tooltip=tooltip))
     if measured:
-        chart = alt.Chart(inline(measured))
+        chart = alt.Chart(inline_data(measured))
         layers.append(chart.mark_bar(height=2, clip=True).encode(y=y, x=alt.X("low:Q"), x2="high:Q", color=colour))
         layers.append(chart.mark_point(filled=True, size=45, opacity=1).encode(y=y, x=x, color=colour, tooltip=tooltip))
-    return dressed(alt.LayerChart(layer=layers), max(19 * len(names), 90))
+    return apply_theme(alt.LayerChart(layer=layers), max(19 * len(names), 90))
 
 
 def _rows(table: pd.DataFrame, by: str) -> dict[str, dict[str, Any]]:
@@ -109,13 +111,13 @@ def _rows(table: pd.DataFrame, by: str) -> dict[str, dict[str, Any]]:
 def _interval(name: str, row: dict[str, Any]) -> dict[str, Any]:
     known = bool(np.isfinite(row["low"]))
     ends = (row["low"], row["high"]) if known else (row["difference"], row["difference"])
-    words = f"{number(row['difference'])} ({number(row['low'])} to {number(row['high'])})"
+    words = f"{format_number(row['difference'])} ({format_number(row['low'])} to {format_number(row['high'])})"
     return {
         "row": name,
         "at": float(row["difference"]),
         "low": float(ends[0]),
         "high": float(ends[1]),
-        "shown": words if known else number(row["difference"]),
+        "shown": words if known else format_number(row["difference"]),
         "kind": _MEASURED,
     }
 
@@ -151,16 +153,16 @@ def _lines(rows: pd.DataFrame, x: str, y: str, x_title: str, y_title: str, *, lo
     """A line a weights; without weights in grey. The first few weights alone, as many as there are colours."""
     there = [name for name in dict.fromkeys(rows["weights"]) if name != UNIFORM][: len(_PALETTE)]
     names = [*there, *([UNIFORM] if (rows["weights"] == UNIFORM).any() else [])]
-    shown = dict(zip(names, distinct([line(name, 24) for name in names]), strict=True))
+    shown = dict(zip(names, unique_names([format_line(name, 24) for name in names]), strict=True))
     values = [
-        {"x": float(row[x]), "y": float(row[y]), "kind": shown[row["weights"]], "shown": number(row[y])}
+        {"x": float(row[x]), "y": float(row[y]), "kind": shown[row["weights"]], "shown": format_number(row[y])}
         for row in rows.to_dict("records")
         if row["weights"] in shown and np.isfinite(row[y])
     ]
     colours = [COLOURS[name] for name in _PALETTE[: len(there)]] + [COLOURS["none"]] * (len(names) - len(there))
     scale = alt.Scale(type="log" if logarithmic else "linear", nice=False)
     axis = alt.Axis(tickCount=6, format=".0~e") if logarithmic else alt.Axis(tickCount=10 if x == "tenth" else 6)
-    chart = alt.Chart(inline(values)).encode(
+    chart = alt.Chart(inline_data(values)).encode(
         x=alt.X("x:Q", title=x_title, scale=scale, axis=axis),
         y=alt.Y("y:Q", title=y_title, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=5)),
         color=alt.Color(
@@ -173,4 +175,4 @@ def _lines(rows: pd.DataFrame, x: str, y: str, x_title: str, y_title: str, *, lo
         tooltip=[alt.Tooltip("kind:N", title="Weights"), alt.Tooltip("shown:N", title="Value")],
     )
     layers = [chart.mark_line(strokeWidth=2), chart.mark_point(filled=True, size=22, opacity=1)]
-    return dressed(alt.LayerChart(layer=layers), 220)
+    return apply_theme(alt.LayerChart(layer=layers), 220)

@@ -16,8 +16,8 @@ from hardsight.explanation.optimization.dynamics import TrainingDynamics
 from hardsight.explanation.optimization.text import describe_training
 from hardsight.explanation.result import Explanation
 from hardsight.io.atomic import atomic_write
-from hardsight.reporting.report.formatting import line, number, percent, plural, share
-from hardsight.reporting.report.page import asset, embedded, environment, page_script, policy
+from hardsight.reporting.formatting import format_count, format_line, format_number, format_percent, format_share
+from hardsight.reporting.report.page import content_policy, embed_json, page_script, read_asset, report_environment
 
 GROUP_ROWS = 60
 _RIGHT, _GIVEN = "labels that are probably right", "labels as given"
@@ -47,25 +47,25 @@ def render_page(found: Explanation) -> str:
         drawn = {"training": figures.training, "gradients": figures.gradients, "turning": figures.turning}
         charts |= {name: draw(course) for name, draw in drawn.items()}
     return (
-        environment("explanation")
+        report_environment("explanation")
         .get_template("page.html.jinja")
         .render(
             version=__version__,
-            policy=policy(script),
-            style=Markup(asset("theme.css") + asset("page.css")),  # noqa: S704 - our own files
+            policy=content_policy(script),
+            style=Markup(read_asset("theme.css") + read_asset("page.css")),  # noqa: S704 - our own files
             script=Markup(script),  # noqa: S704 - our own file and the bundle
-            charts=embedded({name: chart.to_dict() for name, chart in charts.items()}),
-            subject=plural(settings["samples"], "sample"),
+            charts=embed_json({name: chart.to_dict() for name, chart in charts.items()}),
+            subject=format_count(settings["samples"], "sample"),
             lead=_lead(found),
             facts=_facts(found),
-            notices=[line(notice, 1000) for notice in settings["notices"]],
+            notices=[format_line(notice, 1000) for notice in settings["notices"]],
             parts=parts,
             course=None if course is None else _course(course, found.names),
             ledger=found.forecast is not None,
             measured=found.effects is not None,
             labels=_RIGHT if _doubted(found) else _GIVEN,
             target=TARGETS[settings["target"]],
-            margin=number(settings["margin"]),
+            margin=format_number(settings["margin"]),
             warning=WARNING,
         )
     )
@@ -74,27 +74,32 @@ def render_page(found: Explanation) -> str:
 def _course(course: TrainingDynamics, names: Sequence[str]) -> dict[str, Any]:
     """How training goes: a row a weights, and what must be known to read it."""
     rows = [
-        {"name": line(row["weights"], 40)}
-        | {key: number(row[key]) for key in ("kl", "angle", "angle_uniform", "margin_share", "time", "network_loss")}
-        | {"wrong": percent(row["network_wrong"])}
+        {"name": format_line(row["weights"], 40)}
+        | {
+            key: format_number(row[key])
+            for key in ("kl", "angle", "angle_uniform", "margin_share", "time", "network_loss")
+        }
+        | {"wrong": format_percent(row["network_wrong"])}
         for row in course.summary.to_dict("records")
     ]
     return {
         "rows": rows,
-        "accounts": [(line(name, 60), describe_training(course, name)) for name in names],
+        "accounts": [(format_line(name, 60), describe_training(course, name)) for name in names],
         "separable": course.dual.separable,
-        "features": line(course.features, 300),
-        "network": line(course.network, 300),
+        "features": format_line(course.features, 300),
+        "network": format_line(course.network, 300),
         "notes": [note[:1].upper() + note[1:] + "." for note in course.notes],
     }
 
 
 def _lead(found: Explanation) -> str:
-    names = ", ".join(line(name, 40) for name in found.names[:4]) + (" and others" if len(found.names) > 4 else "")
+    names = ", ".join(format_line(name, 40) for name in found.names[:4]) + (
+        " and others" if len(found.names) > 4 else ""
+    )
     if found.effects is None:
         return f"Told from the difficulty and the weights alone ({names}); no model was trained with the weights."
     return (
-        f"{plural(found.settings['pairs'], 'model')} trained without weights, and as many with each of: {names}. The "
+        f"{format_count(found.settings['pairs'], 'model')} trained without weights, and as many with each of: {names}. The "
         "models of a pair share their samples, seeds and batches, and differ by the weights alone."
     )
 
@@ -108,7 +113,7 @@ def _facts(found: Explanation) -> list[tuple[str, str]]:
         ("Splits", settings.get("splits")),
         ("Seed", settings["seed"]),
     ]
-    return [(name, line(value, 80)) for name, value in pairs if value is not None]
+    return [(name, format_line(value, 80)) for name, value in pairs if value is not None]
 
 
 def _part(found: Explanation, name: str, at: int, charts: dict[str, alt.LayerChart]) -> dict[str, Any]:
@@ -125,7 +130,7 @@ def _part(found: Explanation, name: str, at: int, charts: dict[str, alt.LayerCha
             drawn.append(by)
     largest = _of(found.largest, name)
     return {
-        "name": line(name, 60),
+        "name": format_line(name, 60),
         "at": at,
         "text": found.texts[name],
         "verdict": _of(found.verdicts, name).iloc[0],
@@ -134,8 +139,8 @@ def _part(found: Explanation, name: str, at: int, charts: dict[str, alt.LayerCha
         "measures": [] if effects is None else _measures(effects, doubted=_doubted(found)),
         "groups": _groups(_of(found.shares, name), forecast, effects),
         "largest": [
-            {"id": line(row["id"], 40), "label": line(row["label"], 30), "cause": row.get("cause", "–")}
-            | {"weight": number(row["weight"]), "error": number(row["error"])}
+            {"id": format_line(row["id"], 40), "label": format_line(row["label"], 30), "cause": row.get("cause", "–")}
+            | {"weight": format_number(row["weight"]), "error": format_number(row["error"])}
             for row in largest.to_dict("records")
         ],
         "bound": [] if found.bound is None else _of(found.bound, name).to_dict("records"),
@@ -151,12 +156,14 @@ def _weight_facts(overview: pd.Series) -> list[tuple[str, str]]:
     pairs = [
         ("Priority", str(overview["priority"])),
         ("Worth", f"{overview['effective']:,.0f} of {overview['samples']:,} samples"),
-        ("chi²", number(overview["chi2"])),
-        ("Largest weight", number(overview["largest"])),
-        ("Spearman with error", number(overview["spearman"])),
+        ("chi²", format_number(overview["chi2"])),
+        ("Largest weight", format_number(overview["largest"])),
+        ("Spearman with error", format_number(overview["spearman"])),
     ]
     if not np.isnan(wrong):
-        pairs.append(("On wrong labels", f"{share(wrong, 1)} (of {share(overview['noise_share_without'], 1)})"))
+        pairs.append(
+            ("On wrong labels", f"{format_share(wrong, 1)} (of {format_share(overview['noise_share_without'], 1)})")
+        )
     return pairs
 
 
@@ -180,13 +187,13 @@ def _measures(effects: pd.DataFrame, *, doubted: bool) -> list[dict[str, str]]:
 
 
 def _told(value: float, measure: str) -> str:
-    return share(value, 1) if "accuracy" in measure and not np.isnan(value) else number(value)
+    return format_share(value, 1) if "accuracy" in measure and not np.isnan(value) else format_number(value)
 
 
 def _change(value: float, measure: str) -> str:
     """Differences of shares are in points of a hundred."""
     if "accuracy" not in measure or np.isnan(value):
-        return number(value)
+        return format_number(value)
     return f"{100 * value:+.1f}".replace("-", "−")
 
 
@@ -203,13 +210,15 @@ def _groups(shares: pd.DataFrame, forecast: pd.DataFrame | None, effects: pd.Dat
         made.append(
             {
                 "by": row["by"],
-                "name": line(row["group"], 40),
+                "name": format_line(row["group"], 40),
                 "samples": f"{row['samples']:,}",
-                "weight": number(row["mean_weight"]),
-                "share": share(row["weight_share"], 1),
+                "weight": format_number(row["mean_weight"]),
+                "share": format_share(row["weight_share"], 1),
                 "expected": "–" if expected is None else str(expected["expected"]),
-                "difference": "–" if effect is None else number(effect["difference"]),
-                "interval": "" if effect is None else f"{number(effect['low'])} to {number(effect['high'])}",
+                "difference": "–" if effect is None else format_number(effect["difference"]),
+                "interval": ""
+                if effect is None
+                else f"{format_number(effect['low'])} to {format_number(effect['high'])}",
                 "outcome": "–" if effect is None else str(effect["outcome"]),
             }
         )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from hardsight.explanation.forecast import LITTLE, Forecast
 from hardsight.explanation.optimization.dynamics import UNIFORM, TrainingDynamics
-from hardsight.reporting.report.formatting import isolated, line, number, plural, share
+from hardsight.reporting.formatting import format_count, format_line, format_number, format_share, isolate_direction
 
 _NAMED = 3
 _PRIORITIES = {
@@ -113,12 +113,12 @@ def write_paragraph(
 
 def _weights(name: str, overview: Mapping[str, Any]) -> str:
     rho = overview["spearman"]
-    ranked = "" if np.isnan(rho) else f" (Spearman with the error {number(rho, 2)})"
+    ranked = "" if np.isnan(rho) else f" (Spearman with the error {format_number(rho, 2)})"
     n, zeros = overview["samples"], overview["zeros"]
     none = f", {zeros:,} of them 0," if zeros else ""
     return (
-        f"{line(name, 60)}: {_PRIORITIES[overview['priority']]}{ranked}; the {n:,} weights{none} are worth "
-        f"{overview['effective']:,.0f} samples of equal weight, chi² {number(overview['chi2'], 2)}."
+        f"{format_line(name, 60)}: {_PRIORITIES[overview['priority']]}{ranked}; the {n:,} weights{none} are worth "
+        f"{overview['effective']:,.0f} samples of equal weight, chi² {format_number(overview['chi2'], 2)}."
     )
 
 
@@ -127,7 +127,9 @@ def _noise(overview: Mapping[str, Any]) -> list[str]:
     if np.isnan(before) or max(before, after) < LITTLE:
         return []
     way = "as much" if abs(after - before) < 0.1 * before else "more" if after > before else "less"
-    return [f"Wrong labels, expected to be {share(before, 1)} of all, carry {way}: {share(after, 1)} of the weight."]
+    return [
+        f"Wrong labels, expected to be {format_share(before, 1)} of all, carry {way}: {format_share(after, 1)} of the weight."
+    ]
 
 
 def _classes(shares: pd.DataFrame) -> list[str]:
@@ -137,9 +139,9 @@ def _classes(shares: pd.DataFrame) -> list[str]:
     order = np.argsort(-rows["mean_weight"].to_numpy(), kind="stable")
     most, least = rows.iloc[order[0]], rows.iloc[order[-1]]
     said = (
-        f"A sample of class {_named(most['group'])} ({plural(int(most['samples']), 'sample')}) weighs "
-        f"{number(most['mean_weight'], 2)} on average, one of {_named(least['group'])} "
-        f"({int(least['samples']):,}) {number(least['mean_weight'], 2)}."
+        f"A sample of class {_named(most['group'])} ({format_count(int(most['samples']), 'sample')}) weighs "
+        f"{format_number(most['mean_weight'], 2)} on average, one of {_named(least['group'])} "
+        f"({int(least['samples']):,}) {format_number(least['mean_weight'], 2)}."
     )
     return [said]
 
@@ -157,7 +159,7 @@ def _forecast(found: Verdict, expected: pd.DataFrame) -> str:
 def _measured(found: Verdict, effects: pd.DataFrame, pairs: str, labels: str) -> list[str]:
     row = headline_row(effects)
     what = "squared error" if row["measure"] == "loss" else f"balanced accuracy {labels}"
-    told = number if row["measure"] == "loss" else _rate
+    told = format_number if row["measure"] == "loss" else _rate
     words = {
         "better": "better",
         "worse": "worse",
@@ -168,7 +170,7 @@ def _measured(found: Verdict, effects: pd.DataFrame, pairs: str, labels: str) ->
     gap = (
         f"{_points(row['difference'])} (95 %: {_signed(row['low'])} to {_signed(row['high'])})"
         if told is _rate
-        else f"{number(row['difference'])} (95 %: {number(row['low'])} to {number(row['high'])})"
+        else f"{format_number(row['difference'])} (95 %: {format_number(row['low'])} to {format_number(row['high'])})"
     )
     who = _who(clean, "outcome", "difference", (("gains", "gain"), ("pays", "pay")))
     said = (
@@ -186,14 +188,14 @@ def _course(course: TrainingDynamics, name: str) -> list[str]:
     if len(rows):
         hardest = rows.iloc[-1]
         said.append(
-            f"At the end of training the hardest tenth makes {share(hardest['share'], 1)} of the weighted gradient, where "
-            f"equal weights would give it {share(hardest['share_unweighted'], 1)}."
+            f"At the end of training the hardest tenth makes {format_share(hardest['share'], 1)} of the weighted gradient, where "
+            f"equal weights would give it {format_share(hardest['share_unweighted'], 1)}."
         )
     if course.dual.separable:
         kl = course.kl.set_index("weights")["kl"]
         said.append(
-            f"KL from the max-margin dual is {number(float(kl[name]), 2)} nats, that of uniform weights "
-            f"{number(float(kl[UNIFORM]), 2)}; the smaller is the smaller bound on convergence, not the faster direction."
+            f"KL from the max-margin dual is {format_number(float(kl[name]), 2)} nats, that of uniform weights "
+            f"{format_number(float(kl[UNIFORM]), 2)}; the smaller is the smaller bound on convergence, not the faster direction."
         )
     return said
 
@@ -207,8 +209,8 @@ def _raw(effects: pd.DataFrame) -> list[str]:
     if {raw["outcome"], clean["outcome"]} != {"gains", "pays"}:
         return []
     said = (
-        f"The raw loss on labels as given goes the other way ({number(raw['difference'], 2)} against "
-        f"{number(clean['difference'], 2)} on labels that are probably right): it counts wrong labels as if they were right."
+        f"The raw loss on labels as given goes the other way ({format_number(raw['difference'], 2)} against "
+        f"{format_number(clean['difference'], 2)} on labels that are probably right): it counts wrong labels as if they were right."
     )
     return [said]
 
@@ -235,7 +237,7 @@ def _list(by: str, names: Sequence[str], of: int) -> str:
 
 
 def _named(name: str) -> str:
-    return isolated(line(name, 24))
+    return isolate_direction(format_line(name, 24))
 
 
 def _points(change: float) -> str:
@@ -252,4 +254,4 @@ def _signed(change: float) -> str:
 
 
 def _rate(value: float) -> str:
-    return share(value, 1)
+    return format_share(value, 1)

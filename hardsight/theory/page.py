@@ -11,7 +11,7 @@ from markupsafe import Markup
 from hardsight import __version__
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
-from hardsight.reporting.report.page import templates
+from hardsight.reporting.report.page import template_environment
 from hardsight.theory import formatting as words
 from hardsight.theory.claim import Claim
 from hardsight.theory.figures import svg
@@ -78,6 +78,6 @@ def render(claims: Sequence[Claim], *, seed: int = 0, full: bool = False) -> str
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = templates("theory")
+    environment = template_environment("theory")
     environment.filters |= {"number": words.number, "interval": words.interval}
     return environment

@@ -17,7 +17,7 @@ import hardsight as hs
 from hardsight.attribution.names import FACTORS
 from hardsight.cli.ledger_bars import stacked
 from hardsight.cli.summary import machine, summary
-from hardsight.reporting.report.summary import causes, groups, remedies
+from hardsight.reporting.summary import count_recommendations, summarize_causes, summarize_groups
 
 
 def printed(d, width=100, hardest=6):
@@ -93,7 +93,7 @@ def test_many_classes_show_the_worst():
     d = hs.measure_predictions(logits, np.array([f"class {i}" for i in range(40)])[true], classes=None)
     text = printed(d)
     names = re.findall(r"^(class \d+) ", text, re.MULTILINE)
-    assert names == [group.name for group in groups(d)[:12]]
+    assert names == [group.name for group in summarize_groups(d)[:12]]
     assert "… 28 more" in text
 
 
@@ -136,10 +136,10 @@ def test_a_regression_says_what_it_has_in_place_of_the_ledger():
 
 
 def test_causes_have_their_mean_lines():
-    rows = {each.name: each for each in causes(by_hand())}
-    assert rows["noise"].lines == pytest.approx((2.0, 0, 0.25, 0))
-    assert rows["uncertainty"].lines == pytest.approx((0, 0, 0.1, 1.0))
-    assert rows["noise"].todo == ["relabel: 1", "look at it: 1"]
+    rows = {each.name: each for each in summarize_causes(by_hand())}
+    assert rows["noise"].terms == pytest.approx((2.0, 0, 0.25, 0))
+    assert rows["uncertainty"].terms == pytest.approx((0, 0, 0.1, 1.0))
+    assert rows["noise"].recommendations == ["relabel: 1", "look at it: 1"]
 
 
 def test_classes_to_collect_are_listed_by_how_many_ask_for_them():
@@ -148,12 +148,12 @@ def test_classes_to_collect_are_listed_by_how_many_ask_for_them():
     d.p_wrong[:] = 0.1
     d.labels[:] = np.repeat(np.arange(6), [2, 50, 30, 1, 7, 30])
     d.cause[-1] = "none"
-    (said,) = remedies(d, d.cause == "imbalance")
+    (said,) = count_recommendations(d, d.cause == "imbalance")
     assert said == "collect more of dog (50), elk (30), hen (29) and 3 other classes"
 
 
 def test_no_ledger_no_advice():
     d = hs.measure_predictions(np.zeros((3, 6, 2)), [0, 1] * 3, loss="brier")
-    assert remedies(d, np.ones(6, dtype=bool)) == causes(d) == []
-    assert all(np.isnan(each.lines).all() for each in groups(d))
-    assert len(groups(d)[0].lines) == len(FACTORS)
+    assert count_recommendations(d, np.ones(6, dtype=bool)) == summarize_causes(d) == []
+    assert all(np.isnan(each.terms).all() for each in summarize_groups(d))
+    assert len(summarize_groups(d)[0].terms) == len(FACTORS)

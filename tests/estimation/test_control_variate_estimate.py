@@ -16,7 +16,7 @@ from hardsight.cli import main
 from hardsight.cli.summary import machine
 from hardsight.errors import InputError
 from hardsight.learners import NeighboursLeaveOneOut, capabilities_of
-from hardsight.reporting.report.summary import findings
+from hardsight.reporting.summary import findings
 
 X, Y = load_wine(return_X_y=True)
 PIXELS, DIGITS = (values[:600] for values in load_digits(return_X_y=True))

@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 import hardsight as hs
 from hardsight.errors import InputError
 from hardsight.estimation.reweighted_rounds import checkpoints
-from hardsight.reporting.report.summary import findings
+from hardsight.reporting.summary import findings
 
 SAME = ("error", "error_se", "bias", "variance", "consensus", "predicted", "count")
 

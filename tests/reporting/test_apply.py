@@ -14,7 +14,7 @@ import hardsight as hs
 from hardsight import data as samples
 from hardsight.cli import main
 from hardsight.errors import InputError
-from hardsight.reporting.review.apply import write
+from hardsight.reporting.review.apply import apply_to_table
 
 N = 40
 
@@ -67,7 +67,7 @@ def test_the_command_writes_what_pandas_would(kept, tmp_path, name):
 def test_compressed_is_compressed_and_the_same_each_time(kept, tmp_path):
     folder, d = kept
     for name in ("one.csv.gz", "two.csv.gz"):
-        write(folder / "pets.csv", tmp_path / name, d, folder / "decisions.csv", label="y", id="key")
+        apply_to_table(folder / "pets.csv", tmp_path / name, d, folder / "decisions.csv", label="y", id="key")
     assert (tmp_path / "one.csv.gz").read_bytes() == (tmp_path / "two.csv.gz").read_bytes()
     assert gzip.decompress((tmp_path / "one.csv.gz").read_bytes()).startswith(b"key,a,note,y\n")
 
@@ -81,7 +81,7 @@ def test_every_other_cell_stays_as_it_was_written(tmp_path):
         csv.writer(file, delimiter=";").writerows(rows)
     d = measured(path, label="y")
     decisions = pd.DataFrame({"id": [4, 7], "action": ["relabel", "drop"], "label": [str(d.classes[1]), ""]})
-    write(path, tmp_path / "out.csv", d, decisions, label="y")
+    apply_to_table(path, tmp_path / "out.csv", d, decisions, label="y")
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         found = list(csv.reader(file, delimiter=";"))
     # The new label is spelled as the table spells it.
@@ -98,7 +98,7 @@ def test_the_byte_order_mark_and_the_ends_of_lines_stay(tmp_path, packed, mark, 
     text = mark + end.join([*lines, ""]).encode()
     path.write_bytes(gzip.compress(text) if packed else text)
     decisions = pd.DataFrame({"id": [3, 5], "action": ["relabel", "drop"], "label": ["cat", ""]})
-    write(
+    apply_to_table(
         path,
         target,
         hs.measure(samples.read(path, label="y"), learner="ridge", folds=2, repeats=2),
@@ -121,7 +121,7 @@ def test_parquet_keeps_its_types(tmp_path, kind):
     d = measured(path, label="y")
     new = {"text": "cat", "numbers": "3", "targets": "1.25"}[kind]
     decisions = pd.DataFrame({"id": [3, 5], "action": ["relabel", "drop"], "label": [new, ""]})
-    done = write(path, tmp_path / "out.parquet", d, decisions, label="y")
+    done = apply_to_table(path, tmp_path / "out.parquet", d, decisions, label="y")
     assert done == (N - 1, 1, 1)
     found = pq.read_table(tmp_path / "out.parquet")
     assert found.schema.equals(pq.read_table(path).schema, check_metadata=True)
@@ -144,7 +144,7 @@ def test_another_table_is_refused_and_nothing_written(kept, tmp_path, change, ho
     path = tmp_path / "other.csv"
     change(table()).to_csv(path, index=False)
     with pytest.raises(InputError, match=said):
-        write(path, tmp_path / "out.csv", d, folder / "decisions.csv", **{"label": "y", "id": "key"} | how)
+        apply_to_table(path, tmp_path / "out.csv", d, folder / "decisions.csv", **{"label": "y", "id": "key"} | how)
     assert [each.name for each in tmp_path.iterdir()] == ["other.csv"]
 
 
@@ -157,10 +157,10 @@ def test_places_that_do_not_fit_are_refused(kept, tmp_path):
         (tmp_path / "x.npz", "no table"),
     ):
         with pytest.raises(InputError, match=said):
-            write(folder / "pets.csv", target, d, folder / "decisions.csv", label="y", id="key")
+            apply_to_table(folder / "pets.csv", target, d, folder / "decisions.csv", label="y", id="key")
     with pytest.raises(InputError, match=r"d\.apply"):
-        write(tmp_path / "x.npz", tmp_path / "y.npz", d, folder / "decisions.csv", label="y")
+        apply_to_table(tmp_path / "x.npz", tmp_path / "y.npz", d, folder / "decisions.csv", label="y")
     with pytest.raises(InputError, match="no file"):
-        write(tmp_path / "gone.csv", tmp_path / "y.csv", d, folder / "decisions.csv", label="y")
+        apply_to_table(tmp_path / "gone.csv", tmp_path / "y.csv", d, folder / "decisions.csv", label="y")
     assert (folder / "pets.csv").read_bytes() == before
     assert not list(tmp_path.iterdir())

@@ -21,7 +21,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
 from hardsight.reporting.plot.calibration import reliability
-from hardsight.reporting.plot.theme import FAINT, GREY, plain
+from hardsight.reporting.plot.theme import FAINT, GREY, without_config
 from hardsight.reporting.report.figures import COLOURS, POINTS
 from hardsight.weights.describe import effective
 
@@ -291,7 +291,7 @@ def test_the_chart_given_is_left_as_it_is():
 
     report = histogram(by_hand())
     before = report.to_dict()
-    plain(report, "a title")
+    without_config(report, "a title")
     assert report.to_dict() == before
     assert "config" in before
 

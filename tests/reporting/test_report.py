@@ -21,12 +21,12 @@ from hardsight.data.samples import Samples
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
-from hardsight.reporting.report import bias_variance, figures, histogram, ledger, summary, write
+from hardsight.reporting import formatting, summary
+from hardsight.reporting.report import bias_variance, figures, histogram, ledger, write
 from hardsight.reporting.report import examples as room
-from hardsight.reporting.report import formatting as words
-from hardsight.reporting.report.ledger_bar import bars
+from hardsight.reporting.report.ledger_bar import ledger_bars
 from hardsight.reporting.report.page import render
-from hardsight.reporting.report.thumbnails import LONGEST, thumbnails
+from hardsight.reporting.report.thumbnails import LONGEST, make_thumbnails
 
 HOSTILE = [
     "</script><script>document.title='pwned'</script>",
@@ -166,7 +166,7 @@ def test_headline_notices_and_settings() -> None:
     assert read.texts["title"] == ["Difficulty of bees.csv"]
     for said in (
         "200 samples, each judged by 5 held-out views from 25 trained models (Ridge()).",
-        f"The mean log-loss of a sample on models that never saw it is {words.number(d.error.mean())}.",
+        f"The mean log-loss of a sample on models that never saw it is {formatting.format_number(d.error.mean())}.",
         "few rows",
         "a reliability of 0.810: as many new models would agree with it that well, infinitely many by about 0.900.",
         "Two rows are <b>equal</b>.",
@@ -207,21 +207,21 @@ def test_every_id_is_unique_and_every_link_and_label_leads_somewhere() -> None:
 
 def test_table_by_class_against_pandas() -> None:
     d = difficulty(factors=True)
-    rows = {row.name: row for row in summary.groups(d)}
+    rows = {row.name: row for row in summary.summarize_groups(d)}
     for name, part in d.table.groupby("label"):
         row = rows[name]
         assert row.size == len(part)
         expected = (part.error.mean(), part.error.sem(), part.bias.mean(), part.variance.mean(), part.p_wrong.mean())
         assert (row.error, row.error_se, row.bias, row.variance, row.p_wrong) == pytest.approx(expected)
         assert row.accuracy == pytest.approx((part.label == part.predicted).mean())
-    errors = [row.error for row in summary.groups(d)]
+    errors = [row.error for row in summary.summarize_groups(d)]
     assert errors == sorted(errors, reverse=True)
 
 
 def test_classes_without_a_sample_are_left_out_and_one_sample_has_no_standard_error() -> None:
     d = difficulty(3, classes=("a", "b", "c"))
     d.labels[:] = [0, 0, 2]
-    rows = {row.name: row for row in summary.groups(d)}
+    rows = {row.name: row for row in summary.summarize_groups(d)}
     assert sorted(rows) == ["a", "c"]
     assert np.isnan(rows["c"].error_se)
     assert page(d).prose
@@ -229,7 +229,7 @@ def test_classes_without_a_sample_are_left_out_and_one_sample_has_no_standard_er
 
 def test_regression_by_fifths_of_the_target() -> None:
     d = difficulty(1000, classes=None)
-    rows = summary.groups(d)
+    rows = summary.summarize_groups(d)
     assert [row.size for row in rows] == [200] * 5
     lowest = d.labels <= np.quantile(d.labels, 0.2)
     assert rows[0].error == pytest.approx(d.error[lowest].mean())
@@ -242,13 +242,13 @@ def test_regression_by_fifths_of_the_target() -> None:
 def test_regression_with_one_target_value_only() -> None:
     d = difficulty(20, classes=None)
     d.labels[:] = 3.0
-    assert [row.size for row in summary.groups(d)] == [20]
+    assert [row.size for row in summary.summarize_groups(d)] == [20]
     assert page(d).prose
 
 
 def test_causes_are_counted_and_their_shares_add_up() -> None:
     d = difficulty(factors=True)
-    rows = summary.causes(d)
+    rows = summary.summarize_causes(d)
     assert [row.size for row in rows] == [int((d.cause == row.name).sum()) for row in rows]
     assert sum(row.size for row in rows) == len(d)
     shares = [float(row.total.removesuffix("\u00a0%").replace("−", "-")) for row in rows[:4]]
@@ -265,7 +265,7 @@ def test_what_to_do_about_a_cause_stands_beside_it() -> None:
 
 def test_what_to_do_about_a_sample() -> None:
     d = by_hand()
-    shown = {int(it.id): it.advice for it in room.exhibits(d, None, 6)}
+    shown = {int(it.id): it.advice for it in room.example_cards(d, None, 6)}
     assert shown[0] == ("relabel as dog", True, "dog", "0.90")
     assert shown[1] == ("look at it", False, "", "")
     assert shown[2].todo == "collect more of dog"
@@ -275,13 +275,13 @@ def test_what_to_do_about_a_sample() -> None:
         assert "relabel as dog" in read.prose
         assert "p 0.90" in read.prose
     d = replace(d, suggested=None, p_suggested=None)
-    assert room.exhibits(d, None, 6)[0].advice.todo == "look at it"
+    assert room.example_cards(d, None, 6)[0].advice.todo == "look at it"
     assert "relabel as" not in page(d).prose
     assert "Likelier label" not in page(d).prose
 
 
 def test_bars_of_samples_by_hand() -> None:
-    one, two = bars(np.array([[2.0, -1.0, 1.0, 0.0], [0.5, -0.5, 0.0, 0.5]]))
+    one, two = ledger_bars(np.array([[2.0, -1.0, 1.0, 0.0], [0.5, -0.5, 0.0, 0.5]]))
     assert one.zero == two.zero == 25
     assert [part[1:] for part in one.parts] == [(25, 50), (0, 25), (75, 25), (100, 0)]
     assert [part[1:] for part in two.parts] == [(25, 12.5), (12.5, 12.5), (37.5, 0), (37.5, 12.5)]
@@ -290,15 +290,15 @@ def test_bars_of_samples_by_hand() -> None:
 
 def test_noise_rates_and_confusions() -> None:
     d = by_hand()
-    assert summary.rates(d) == [
+    assert summary.summarize_noise_rates(d) == [
         ("cat", 3, 0.6, pytest.approx(1.3 / 3), pytest.approx(0.3)),
         ("dog", 3, 0.4, pytest.approx(0.3), pytest.approx(0.2)),
     ]
-    assert summary.confusions(d) == [("cat", "dog", 0.3, 1), ("dog", "cat", 0.2, 1)]
+    assert summary.largest_confusions(d) == [("cat", "dog", 0.3, 1), ("dog", "cat", 0.2, 1)]
     read = page(d.select([0, 1, 5]))
     assert "Which labels are wrong" in read.prose
     # No sample is left that is called a dog.
-    assert summary.rates(d.select([0, 1, 5]))[1][:3] == ("dog", 0, 0.4)
+    assert summary.summarize_noise_rates(d.select([0, 1, 5]))[1][:3] == ("dog", 0, 0.4)
     assert "–" in read.texts["td"]
 
 
@@ -321,7 +321,7 @@ def test_many_classes_have_a_table_in_place_of_the_matrix() -> None:
     read = page(d)
     assert "transition" not in read.specs
     assert "The 2 largest rates" in read.prose
-    assert summary.confusions(d) == [("cat", "dog", 0.3, 1), ("dog", "cat", 0.2, 1)]
+    assert summary.largest_confusions(d) == [("cat", "dog", 0.3, 1), ("dog", "cat", 0.2, 1)]
     assert "transition" in page(by_hand(classes=("cat", "dog", *range(28)))).specs
 
 
@@ -330,7 +330,7 @@ def test_without_a_ledger_nothing_is_said_of_labels() -> None:
         read = page(d)
         assert "Which labels are wrong" not in read.prose
         assert "What to do" not in read.prose
-        assert summary.rates(d) == summary.confusions(d) == []
+        assert summary.summarize_noise_rates(d) == summary.largest_confusions(d) == []
         with pytest.raises(InputError, match="no ledger: measure classes with loss='log'"):
             figures.transition(d)
 
@@ -341,11 +341,11 @@ def test_a_regression_shows_its_noise() -> None:
     assert "The ledger of causes is for classification; a regression has bias, variance and an estimate" in read.prose
     assert "targets usually lie 1 about the consensus" in read.prose
     assert "Outliers expected" in read.prose
-    rows = summary.groups(d)
+    rows = summary.summarize_groups(d)
     assert sum(row.outliers for row in rows) == pytest.approx(d.p_outlier.sum())
     lowest = d.labels <= np.quantile(d.labels, 0.2)
     assert rows[0].noise_sd == pytest.approx(np.sqrt(d.noise_variance[lowest].mean()))
-    assert ("Noise (s.d.)", "1") in summary.facts(d)
+    assert ("Noise (s.d.)", "1") in summary.key_figures(d)
     d = replace(d, noise_variance=None, p_outlier=None)
     assert "Outliers expected" not in page(d).prose
 
@@ -374,7 +374,7 @@ def test_every_loss_is_named(loss: str) -> None:
     d = difficulty(loss=loss)
     if loss == "zero-one":
         d.error[:] = np.round(np.clip(d.error, 0, 1) * 5) / 5
-    assert words.LOSSES[loss] in page(d).prose
+    assert formatting.LOSSES[loss] in page(d).prose
 
 
 def test_300_classes() -> None:
@@ -408,18 +408,18 @@ def test_histogram_of_equal_and_of_zero_errors() -> None:
 
 
 def test_chance_is_the_error_of_knowing_nothing() -> None:
-    assert summary.chance(difficulty()).error == pytest.approx(np.log(3))
-    assert summary.chance(difficulty(loss="brier")).error == pytest.approx(2 / 3)
+    assert summary.chance_level(difficulty()).error == pytest.approx(np.log(3))
+    assert summary.chance_level(difficulty(loss="brier")).error == pytest.approx(2 / 3)
     d = difficulty(classes=None)
-    assert summary.chance(d).error == pytest.approx(((d.labels - d.labels.mean()) ** 2).mean())
+    assert summary.chance_level(d).error == pytest.approx(((d.labels - d.labels.mean()) ** 2).mean())
 
 
 def test_scatter_keeps_the_hardest_and_thins_the_rest() -> None:
     d = difficulty(10_000)
-    at = figures.points(d)
+    at = figures.plotted_samples(d)
     assert len(at) == figures.POINTS == len(set(at.tolist()))
     assert (at[:1000] == d.ranking[:1000]).all()
-    assert (figures.points(d) == at).all()
+    assert (figures.plotted_samples(d) == at).all()
     assert "4,000 samples are shown: the 1,000 hardest and a random part of the others." in page(d).prose
 
 
@@ -476,7 +476,7 @@ def test_samples_are_found_by_id_in_any_order() -> None:
     texts = np.array([f"text of {i}" for i in d.ids], dtype=object)
     samples = samples_of(d, "text", texts)
     turned = samples.take(np.random.default_rng(0).permutation(50))
-    shown = room.exhibits(d, turned, 10)
+    shown = room.example_cards(d, turned, 10)
     assert [it.text.start for it in shown] == [f"text of {it.id}" for it in shown]
 
 
@@ -515,7 +515,7 @@ def test_samples_of_other_labels_are_refused(classes) -> None:
 def test_text_is_shown_in_part_and_the_rest_folded() -> None:
     d = difficulty(3)
     long = "word " * 2000
-    (it, *_) = room.exhibits(d, samples_of(d, "text", np.array([long] * 3, dtype=object)), 3)
+    (it, *_) = room.example_cards(d, samples_of(d, "text", np.array([long] * 3, dtype=object)), 3)
     assert len(it.text.start) <= 400
     assert it.text.start + it.text.rest == long[:4000]
     assert it.text.left_out == 6000
@@ -536,11 +536,11 @@ def table(n: int) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("text", ["object", "category", "string"])
-def test_unusual_values_of_a_row_are_marked(text: str) -> None:
+def test_outlier_values_of_a_row_are_marked(text: str) -> None:
     d = difficulty(300)
     d.error[0] = 1e3
     given = table(300).astype({"colour": text, "name": text})
-    first = room.exhibits(d, samples_of(d, "table", given), 5)[0].row
+    first = room.example_cards(d, samples_of(d, "table", given), 5)[0].row
     marks = {value.name: value.unusual for value in first.values}
     assert marks == {
         "height": "unusually high", "count": "", "colour": "rare", "name": "", "flag": "", "gap": "seldom missing",
@@ -551,17 +551,17 @@ def test_unusual_values_of_a_row_are_marked(text: str) -> None:
 
 def test_a_small_table_marks_nothing() -> None:
     d = difficulty(50)
-    rows = [it.row for it in room.exhibits(d, samples_of(d, "table", table(50)), 50)]
+    rows = [it.row for it in room.example_cards(d, samples_of(d, "table", table(50)), 50)]
     assert not any(value.unusual for row in rows for value in row.values)
     assert "Marked" not in page(d, samples_of(d, "table", table(50))).prose
 
 
-def test_a_wide_table_shows_its_unusual_values_first() -> None:
+def test_a_wide_table_shows_its_outlier_values_first() -> None:
     d = difficulty(300)
     d.error[7] = 1e3
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 150)))
     wide.iloc[7, 120] = -50.0
-    (it, *_) = room.exhibits(d, samples_of(d, "table", wide), 1)
+    (it, *_) = room.example_cards(d, samples_of(d, "table", wide), 1)
     assert "120" in [value.name for value in it.row.values if value.unusual]
     assert (len(it.row.values), len(it.row.rest), it.row.left_out) == (16, 84, 50)
 
@@ -570,14 +570,14 @@ def test_columns_of_one_name_and_odd_cells() -> None:
     d = difficulty(120)
     odd = pd.DataFrame([[1, [1, 2], None, pd.Timestamp("2020-01-01")]] * 120, columns=["a", "a", "b", "c"])
     odd = odd.astype({"b": object})
-    (it, *_) = room.exhibits(d, samples_of(d, "table", odd), 1)
+    (it, *_) = room.example_cards(d, samples_of(d, "table", odd), 1)
     assert [value.value for value in it.row.values] == ["1", "[1, 2]", "missing", "2020-01-01 00:00:00"]
 
 
 def test_array_rows() -> None:
     d = difficulty(200)
     features = np.random.default_rng(0).normal(size=(200, 4, 5))
-    (it, *_) = room.exhibits(d, samples_of(d, "array", features), 1)
+    (it, *_) = room.example_cards(d, samples_of(d, "array", features), 1)
     assert (len(it.row.values), it.row.left_out) == (12, 8)
     assert "and 8 more values" in page(d, samples_of(d, "array", features)).prose
 
@@ -589,7 +589,7 @@ def pixels(source: str) -> np.ndarray:
 def test_thumbnails_scale_by_the_whole_set() -> None:
     images = np.zeros((3, 2, 2))
     images[0, 0, 0], images[1, 1, 1] = -1.0, 3.0
-    first, _ = thumbnails(images, [0, 2])
+    first, _ = make_thumbnails(images, [0, 2])
     assert pixels(first.source).tolist() == [[0, 64], [64, 64]]
     assert first.pixelated
     assert (first.width, first.height) == (LONGEST, LONGEST)
@@ -601,7 +601,7 @@ def test_thumbnails_scale_by_the_whole_set() -> None:
 @pytest.mark.parametrize("kind", ["uint8", "bool", "float32", "int16"])
 def test_thumbnails_of_every_shape_and_type(shape: tuple, mode: str, kind: str) -> None:
     images = (np.random.default_rng(0).random((2, *shape)) * 200).astype(kind)
-    (it,) = thumbnails(images, [1])
+    (it,) = make_thumbnails(images, [1])
     picture = Image.open(BytesIO(b64decode(it.source.partition(",")[2])))
     assert (picture.mode, picture.size) == (mode, (4, 4))
     if kind == "uint8":
@@ -610,11 +610,11 @@ def test_thumbnails_of_every_shape_and_type(shape: tuple, mode: str, kind: str) 
 
 def test_thumbnails_of_constant_and_of_unknown_values() -> None:
     for images in (np.full((2, 3, 3), 5.0), np.full((2, 3, 3), np.nan)):
-        assert pixels(thumbnails(images, [0])[0].source).shape == (3, 3)
+        assert pixels(make_thumbnails(images, [0])[0].source).shape == (3, 3)
 
 
 def test_large_and_narrow_images_become_small() -> None:
-    large, narrow = thumbnails(np.zeros((1, 500, 250, 3), np.uint8), [0]) + thumbnails(
+    large, narrow = make_thumbnails(np.zeros((1, 500, 250, 3), np.uint8), [0]) + make_thumbnails(
         np.zeros((1, 900, 1), np.uint8), [0]
     )
     assert pixels(large.source).shape == (112, 56, 3)

@@ -17,8 +17,8 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.reporting.review import page_data as contents
 from hardsight.reporting.review import write
-from hardsight.reporting.review.nearest import NEAREST, Nearest
-from hardsight.reporting.review.packing import Packed, numbers
+from hardsight.reporting.review.nearest import NEAREST, NearestSearch
+from hardsight.reporting.review.packing import PackedArrays, compact_numbers
 from hardsight.reporting.review.page import render
 
 
@@ -102,7 +102,7 @@ def test_a_sample_is_told_in_full(reviewed, reader):
     assert reader.chosen in name
 
 
-def test_unusual_values_are_marked(reviewed, reader):
+def test_outlier_values_are_marked(reviewed, reader):
     reader.open(reviewed[1])
     reader.page.select_option("#order", "given")
     for name, marked in (("n0", "unusually high"), ("n1", "rare"), ("n2", "seldom missing")):
@@ -561,7 +561,7 @@ def test_100_000_samples_keep_few_rows_in_the_document(browser, tmp_path):  # no
 def test_neighbours_against_all_distances():
     d = difficulty(60)
     X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
-    found = Nearest(samples_of(d, "array", X)).of(np.arange(60))
+    found = NearestSearch(samples_of(d, "array", X)).of(np.arange(60))
     z = fit_scaler(X.astype(float))(X)
     far = np.square(z[:, None] - z[None]).sum(2)
     np.fill_diagonal(far, np.inf)
@@ -571,20 +571,20 @@ def test_neighbours_against_all_distances():
 def test_numbers_lose_no_digit():
     for values in ([0.1, 2.5], [16777217.0, 1.0], [1e300, np.nan], [np.nan]):
         given = np.array(values)
-        np.testing.assert_allclose(numbers(given).astype(float), given, rtol=1e-6)
+        np.testing.assert_allclose(compact_numbers(given).astype(float), given, rtol=1e-6)
         whole = given[np.isfinite(given) & (given == np.floor(given))]
-        assert set(whole) <= set(numbers(given).astype(float).tolist())
+        assert set(whole) <= set(compact_numbers(given).astype(float).tolist())
 
 
 def test_what_is_no_known_array_is_refused():
     with pytest.raises(ValueError, match="i8"):
-        Packed().add("x", np.arange(3))
+        PackedArrays().add("x", np.arange(3))
 
 
 def test_as_many_samples_as_fit_are_held_hardest_first():
     d = named(50)
     texts = np.array(["x" * 100] * 50, dtype=object)
-    held = contents.contents(samples_of(d, "text", texts), d.ranking, most=2000)
+    held = contents.pack_samples(samples_of(d, "text", texts), d.ranking, most=2000)
     assert held.at.tolist() == d.ranking[:10].tolist()
 
 

@@ -26,8 +26,8 @@ from test_review_page import named, table
 
 from hardsight.difficulty.decisions import read_decisions
 from hardsight.errors import InputError
-from hardsight.reporting.review.nearest import Nearest
-from hardsight.reporting.review.server import application, serve
+from hardsight.reporting.review.nearest import NearestSearch
+from hardsight.reporting.review.server import create_app, serve
 
 SECRET = "s3cret"
 
@@ -38,7 +38,7 @@ def running(d, samples, folder):
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        config = uvicorn.Config(application(d, samples, folder, SECRET), log_level="error", lifespan="off")
+        config = uvicorn.Config(create_app(d, samples, folder, SECRET), log_level="error", lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -94,7 +94,7 @@ def test_samples_neighbours_and_search(port):
     for row in ("9" * 5000, "-1", "1.0", "%d9%a3", "999999"):
         assert ask(port, f"/{SECRET}/samples/{row}")[0] == 404
     near = json.loads(ask(port, f"/{SECRET}/nearest/7")[2])
-    assert near == Nearest(samples_of(d, "table", table())).of(np.array([7]))[0].tolist()
+    assert near == NearestSearch(samples_of(d, "table", table())).of(np.array([7]))[0].tolist()
     found = np.frombuffer(ask(port, f"/{SECRET}/search?text=ULM")[2], dtype="<u4")
     assert found.tolist() == np.flatnonzero(table()["town"] == "Ulm").tolist()
     assert ask(port, f"/{SECRET}/images/0")[0] == 404
@@ -206,7 +206,7 @@ def test_decisions_of_another_result_are_not_written_over(tmp_path):
     with pytest.raises(
         InputError, match=rf"decisions in {tmp_path}/decisions\.csv .* not measured .*, or move that file away"
     ):
-        application(named(), None, tmp_path, SECRET)
+        create_app(named(), None, tmp_path, SECRET)
     assert (tmp_path / "decisions.csv").read_text() == "id,action\nother,drop\n"
 
 

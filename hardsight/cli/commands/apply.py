@@ -28,8 +28,8 @@ def apply(folder: Path, data: Path, label: str, id_: str | None, decisions: Path
     """
     from hardsight.difficulty.decisions import FILE_NAME
     from hardsight.difficulty.result import Difficulty
-    from hardsight.reporting.review.apply import write
+    from hardsight.reporting.review.apply import apply_to_table
 
     chosen = folder_of(folder) / FILE_NAME if decisions is None else decisions
-    done = write(data, output, Difficulty.load(folder), chosen, label=label, id=id_)
+    done = apply_to_table(data, output, Difficulty.load(folder), chosen, label=label, id=id_)
     click.echo(f"wrote {output}: {done.rows:,} rows, {done.relabelled:,} relabelled; {done.dropped:,} dropped")

@@ -7,9 +7,9 @@ import numpy as np
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.reporting.plot.theme import FAINT, has_samples, plain
-from hardsight.reporting.report.figures import COLOURS, inline
-from hardsight.reporting.report.formatting import number, plural
+from hardsight.reporting.formatting import format_count, format_number
+from hardsight.reporting.plot.theme import FAINT, check_not_empty, without_config
+from hardsight.reporting.report.figures import COLOURS, inline_data
 
 BINS = 10
 # Wilson 1927: of a normal distribution, 95 % lie as many standard deviations about its mean.
@@ -40,7 +40,7 @@ def calibration(d: Difficulty, wrong: Any = None) -> alt.LayerChart:
     Raises:
         InputError: no probabilities are known, or ``wrong`` has another shape or other values.
     """
-    has_samples(d)
+    check_not_empty(d)
     if wrong is None:
         if d.consensus is None:
             raise InputError(
@@ -57,7 +57,9 @@ def calibration(d: Difficulty, wrong: Any = None) -> alt.LayerChart:
         names = "P(label wrong)", "share that was wrong"
     found = reliability(stated, happened)
     gap = sum(each.size * abs(each.stated - each.happened) for each in found) / max(len(stated), 1)
-    return _drawn(found, *names, f"expected calibration error {number(gap)}, {plural(len(stated), 'sample')}")
+    return _drawn(
+        found, *names, f"expected calibration error {format_number(gap)}, {format_count(len(stated), 'sample')}"
+    )
 
 
 def reliability(stated: np.ndarray, happened: np.ndarray, bins: int = BINS) -> list[Bin]:
@@ -100,7 +102,8 @@ def _round(most: int) -> list[int]:
 
 def _drawn(found: list[Bin], stated: str, happened: str, title: str) -> alt.LayerChart:
     values = [
-        each._asdict() | {"shown": f"{number(each.happened)} ({number(each.low, 2)} to {number(each.high, 2)})"}
+        each._asdict()
+        | {"shown": f"{format_number(each.happened)} ({format_number(each.low, 2)} to {format_number(each.high, 2)})"}
         for each in found
     ]
     unit = alt.Scale(domain=[0, 1], nice=False)
@@ -110,7 +113,7 @@ def _drawn(found: list[Bin], stated: str, happened: str, title: str) -> alt.Laye
         alt.X("stated:Q", scale=unit, title=stated, axis=axis),
         alt.Y("happened:Q", scale=unit, title=happened, axis=axis),
     )
-    base = alt.Chart(inline(values)).encode(
+    base = alt.Chart(inline_data(values)).encode(
         x=x,
         tooltip=[
             alt.Tooltip("stated:Q", title="Stated", format=".3f"),
@@ -118,14 +121,14 @@ def _drawn(found: list[Bin], stated: str, happened: str, title: str) -> alt.Laye
             alt.Tooltip("size:Q", title="Samples", format=","),
         ],
     )
-    diagonal = alt.Chart(inline([{"stated": 0, "happened": 0}, {"stated": 1, "happened": 1}]))
+    diagonal = alt.Chart(inline_data([{"stated": 0, "happened": 0}, {"stated": 1, "happened": 1}]))
     size = alt.Size(
         "size:Q",
         scale=alt.Scale(type="sqrt", domain=[1, max((each.size for each in found), default=1) + 1], range=[20, 200]),
         legend=alt.Legend(title="samples", values=_round(max((each.size for each in found), default=1)), format=",d"),
     )
     colour = COLOURS["imbalance"]
-    return plain(
+    return without_config(
         alt.LayerChart(
             layer=[
                 diagonal.mark_line(strokeDash=[4, 3], strokeWidth=1.2, color=FAINT).encode(x=x, y=y),

@@ -5,10 +5,10 @@ import numpy as np
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.reporting.plot.theme import FAINT, GREY, has_samples, plain
+from hardsight.reporting.formatting import UNITS, format_count, format_line, format_number
+from hardsight.reporting.plot.theme import FAINT, GREY, check_not_empty, without_config
 from hardsight.reporting.report import figures
-from hardsight.reporting.report.formatting import UNITS, line, number, plural
-from hardsight.reporting.report.summary import causes, groups, loss
+from hardsight.reporting.summary import loss, summarize_causes, summarize_groups
 from hardsight.validation import check_int
 
 _BY = ("class", "cause", "sample")
@@ -35,26 +35,26 @@ def ledger(d: Difficulty, by: str = "class", most: int = 20) -> alt.LayerChart:
             "this result has no ledger: measure classes with loss='log' and at least two held-out views a sample"
         )
     check_int("most", most, 1)
-    has_samples(d)
+    check_not_empty(d)
     if by == "sample":
         at = d.ranking[:most]
-        names = [line(each, 32) for each in d.ids[at]]
+        names = [format_line(each, 32) for each in d.ids[at]]
         rows, of = d.factors.to_numpy()[at].tolist(), "error of the sample (nats)"
     elif by == "class":
-        found = groups(d)[:most]
+        found = summarize_groups(d)[:most]
         names, rows, of = (
-            [line(row.name, 32) for row in found],
-            [row.lines for row in found],
+            [format_line(row.name, 32) for row in found],
+            [row.terms for row in found],
             "mean error of the class (nats)",
         )
     else:
-        counted = [row for row in causes(d) if row.size][:most]
+        counted = [row for row in summarize_causes(d) if row.size][:most]
         names, rows, of = (
             [row.name for row in counted],
-            [row.lines for row in counted],
+            [row.terms for row in counted],
             "mean error of the samples (nats)",
         )
-    return plain(figures.stacked_bars(names, rows, of), height=_BAR * max(len(names), 1))
+    return without_config(figures.stacked_bars(names, rows, of), height=_BAR * max(len(names), 1))
 
 
 def bias_variance(d: Difficulty) -> alt.Chart:
@@ -70,7 +70,7 @@ def bias_variance(d: Difficulty) -> alt.Chart:
         raise InputError(
             "the models gave losses and no predictions, which have no bias and no variance: plot.errors() shows them"
         )
-    return plain(figures.bias_variance(has_samples(d)))
+    return without_config(figures.bias_variance(check_not_empty(d)))
 
 
 def errors(d: Difficulty) -> alt.LayerChart:
@@ -79,7 +79,7 @@ def errors(d: Difficulty) -> alt.LayerChart:
     Raises:
         InputError: there is no sample.
     """
-    return plain(figures.histogram(has_samples(d)))
+    return without_config(figures.histogram(check_not_empty(d)))
 
 
 def classes(d: Difficulty, most: int = 30) -> alt.LayerChart:
@@ -94,19 +94,19 @@ def classes(d: Difficulty, most: int = 30) -> alt.LayerChart:
     Raises:
         InputError: the models gave losses only, with neither classes nor targets.
     """
-    rows = groups(has_samples(d))[: check_int("most", most, 1)]
+    rows = summarize_groups(check_not_empty(d))[: check_int("most", most, 1)]
     if not rows:
         raise InputError("there are neither classes nor targets here: plot.errors() shows the errors")
-    names = figures.distinct([f"{line(row.name, 32)} ({row.size:,})" for row in rows])
+    names = figures.unique_names([f"{format_line(row.name, 32)} ({row.size:,})" for row in rows])
     values = [
         {
             "class": name,
             "error": row.error,
             "low": row.error - _SURE * np.nan_to_num(row.error_se),
             "high": row.error + _SURE * np.nan_to_num(row.error_se),
-            "shown": f"{number(row.error)} ± {number(row.error_se, 2)}",
-            "samples": plural(row.size, "sample"),
-            "accuracy": number(row.accuracy),
+            "shown": f"{format_number(row.error)} ± {format_number(row.error_se, 2)}",
+            "samples": format_count(row.size, "sample"),
+            "accuracy": format_number(row.accuracy),
         }
         for name, row in zip(names, rows, strict=True)
     ]
@@ -125,11 +125,11 @@ def classes(d: Difficulty, most: int = 30) -> alt.LayerChart:
     )
     title = f"mean error ({UNITS.get(loss(d), loss(d))})"
     x = alt.X("low:Q", title=title, scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(tickCount=6))
-    base = alt.Chart(figures.inline(values)).encode(
+    base = alt.Chart(figures.inline_data(values)).encode(
         y=y, tooltip=[alt.Tooltip(f"{field}:N", title=name) for field, name in (tips[:3] if d.regression else tips)]
     )
-    mean = alt.Chart(figures.inline([{"at": float(np.nanmean(d.error))}])).mark_rule(strokeDash=[4, 3], color=GREY)
-    return plain(
+    mean = alt.Chart(figures.inline_data([{"at": float(np.nanmean(d.error))}])).mark_rule(strokeDash=[4, 3], color=GREY)
+    return without_config(
         alt.LayerChart(
             layer=[
                 mean.encode(x=alt.X("at:Q", title=title)),
@@ -139,6 +139,6 @@ def classes(d: Difficulty, most: int = 30) -> alt.LayerChart:
                 ),
             ]
         ),
-        f"line: mean of all {len(d):,} samples, {number(np.nanmean(d.error))}",
+        f"line: mean of all {len(d):,} samples, {format_number(np.nanmean(d.error))}",
         height=_BAR * len(names),
     )

@@ -29,7 +29,7 @@ _LEGEND: dict[str, Any] = {
 _WORDS_AND_RULES = ("text", "rule", "tick")
 
 
-def has_samples(d: Difficulty) -> Difficulty:
+def check_not_empty(d: Difficulty) -> Difficulty:
     """The result itself.
 
     Raises:
@@ -40,7 +40,7 @@ def has_samples(d: Difficulty) -> Difficulty:
     return d
 
 
-def plain(chart: Chart, title: str = "", *, height: int = HEIGHT) -> Chart:
+def without_config(chart: Chart, title: str = "", *, height: int = HEIGHT) -> Chart:
     """The chart without a configuration, so that it can be set beside others, and with the greys in its own axes.
 
     Args:

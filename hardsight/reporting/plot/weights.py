@@ -7,10 +7,10 @@ import numpy as np
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.reporting.plot.theme import HEIGHT, plain
+from hardsight.reporting.formatting import UNITS, format_count, format_line, format_number, format_share
+from hardsight.reporting.plot.theme import HEIGHT, without_config
 from hardsight.reporting.report import figures
-from hardsight.reporting.report.formatting import UNITS, line, number, plural, share
-from hardsight.reporting.report.summary import loss
+from hardsight.reporting.summary import loss
 
 _BINS = 40
 
@@ -60,13 +60,13 @@ def _histogram(weights: np.ndarray) -> alt.LayerChart:
             "low": float(edges[i]),
             "high": float(edges[i + 1]),
             "samples": int(counts[i]),
-            "range": f"{number(edges[i])} to {number(edges[i + 1])}",
+            "range": f"{format_number(edges[i])} to {format_number(edges[i + 1])}",
         }
         for i in np.flatnonzero(counts)
     ]
     domain = alt.Scale(domain=[0, float(edges[-1])], nice=False)
     bars = (
-        alt.Chart(figures.inline([value | {"none": 0} for value in values]))
+        alt.Chart(figures.inline_data([value | {"none": 0} for value in values]))
         .mark_rect(stroke=None, color=figures.COLOURS["imbalance"])
         .encode(
             x=alt.X("low:Q", scale=domain, title="weight", axis=alt.Axis(tickCount=6)),
@@ -77,25 +77,25 @@ def _histogram(weights: np.ndarray) -> alt.LayerChart:
         )
     )
     mean = float(weights.mean())
-    rule = alt.Chart(figures.inline([{"mean": mean}])).mark_rule(strokeDash=[4, 3], strokeWidth=1.2)
+    rule = alt.Chart(figures.inline_data([{"mean": mean}])).mark_rule(strokeDash=[4, 3], strokeWidth=1.2)
     worth, zero = float(weights.sum() ** 2 / np.square(weights).sum()), int((weights == 0).sum())
-    return plain(
+    return without_config(
         alt.LayerChart(layer=[bars, rule.encode(x=alt.X("mean:Q", scale=domain))]),
-        f"{plural(len(weights), 'weight')}, worth {worth:,.0f} equal ones ({share(worth, len(weights))}); {zero:,} are 0; "
-        f"line: the mean, {number(mean)}",
+        f"{format_count(len(weights), 'weight')}, worth {worth:,.0f} equal ones ({format_share(worth, len(weights))}); {zero:,} are 0; "
+        f"line: the mean, {format_number(mean)}",
     )
 
 
 def _against_error(weights: np.ndarray, d: Difficulty) -> alt.Chart:
-    at = figures.drawn(d.ranking[np.isfinite(d.error[d.ranking])])
-    group, kinds = figures.kinds_of(d)
+    at = figures.sample_points(d.ranking[np.isfinite(d.error[d.ranking])])
+    group, kinds = figures.colour_groups(d)
     values = [
         {
             "error": float(d.error[i]),
             "weight": float(weights[i]),
             "group": str(group[i]),
-            "id": line(d.ids[i], 60),
-            "shown": f"{number(weights[i])}, error {number(d.error[i])}",
+            "id": format_line(d.ids[i], 60),
+            "shown": f"{format_number(weights[i])}, error {format_number(d.error[i])}",
         }
         for i in reversed(at.tolist())
     ]
@@ -105,12 +105,12 @@ def _against_error(weights: np.ndarray, d: Difficulty) -> alt.Chart:
     scale = alt.Scale(type="symlog", constant=usual)
     axis = alt.Axis(values=_ticks(usual, largest), format=",.6~g")
     chart: alt.Chart = (
-        alt.Chart(figures.inline(values))
+        alt.Chart(figures.inline_data(values))
         .mark_point(filled=True, size=22, opacity=0.75, strokeWidth=0)
         .encode(
             x=alt.X("error:Q", title=f"error ({unit})", scale=scale, axis=axis),
             y=alt.Y("weight:Q", title="weight", axis=alt.Axis(tickCount=5)),
-            color=figures.colour(kinds, "group"),
+            color=figures.colour_channel(kinds, "group"),
             shape=alt.Shape(
                 "group:N",
                 scale=alt.Scale(domain=[kind for kind, _ in kinds], range=[figures.SHAPES[like] for _, like in kinds]),
@@ -119,7 +119,7 @@ def _against_error(weights: np.ndarray, d: Difficulty) -> alt.Chart:
             tooltip=[alt.Tooltip("id:N", title="Id"), alt.Tooltip("shown:N", title="Weight")],
         )
     )
-    return plain(chart)
+    return without_config(chart)
 
 
 def _ticks(usual: float, largest: float) -> list[float]:

@@ -11,10 +11,17 @@ from hardsight.difficulty.actions import RELABEL, describe_action
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io.csv_cells import same_cell
-from hardsight.reporting.report import unusual_values as unusual
-from hardsight.reporting.report.formatting import body, datum, isolated, line, number, spread
-from hardsight.reporting.report.ledger_bar import Bar, bars
-from hardsight.reporting.report.thumbnails import Thumbnail, thumbnails
+from hardsight.reporting.formatting import (
+    format_error,
+    format_line,
+    format_number,
+    format_text,
+    format_value,
+    isolate_direction,
+)
+from hardsight.reporting.report import outlier_values
+from hardsight.reporting.report.ledger_bar import Bar, ledger_bars
+from hardsight.reporting.report.thumbnails import Thumbnail, make_thumbnails
 
 TEXT_SHOWN, TEXT_KEPT = 400, 4000
 VALUES_SHOWN, VALUES_KEPT = 16, 100
@@ -24,7 +31,7 @@ _SAME = 1e-6
 _WORDED = ("text", "items")
 
 
-class Text(NamedTuple):
+class TextExcerpt(NamedTuple):
     """A text: its start, more of it, and how many characters are left out."""
 
     start: str
@@ -32,7 +39,7 @@ class Text(NamedTuple):
     left_out: int
 
 
-class Value(NamedTuple):
+class TableValue(NamedTuple):
     """One value of a row; ``unusual`` says why it stands out, or is empty."""
 
     name: str
@@ -40,15 +47,15 @@ class Value(NamedTuple):
     unusual: str
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A row: the values shown at once, those behind them, and how many are left out."""
 
-    values: list[Value]
-    rest: list[Value]
+    values: list[TableValue]
+    rest: list[TableValue]
     left_out: int
 
 
-class Advice(NamedTuple):
+class Recommendation(NamedTuple):
     """What to do about a sample; the likeliest true label and its probability where that is not the label given."""
 
     todo: str
@@ -57,7 +64,7 @@ class Advice(NamedTuple):
     p_suggested: str
 
 
-class Exhibit(NamedTuple):
+class ExampleCard(NamedTuple):
     """One hard sample."""
 
     rank: int
@@ -73,47 +80,47 @@ class Exhibit(NamedTuple):
     cause: str
     p_wrong: str
     p_outlier: str
-    advice: Advice | None
+    advice: Recommendation | None
     bar: Bar | None
     picture: Thumbnail | None
-    text: Text | None
-    row: Row | None
+    text: TextExcerpt | None
+    row: TableRow | None
 
 
-def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit]:
+def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[ExampleCard]:
     """The ``count`` hardest samples, hardest first.
 
     Raises:
         InputError: ``samples`` lack an id of ``d``, or have other labels.
     """
     at = d.ranking[:count]
-    rows = None if samples is None else places(d, samples)[at].tolist()
+    rows = None if samples is None else find_samples(d, samples)[at].tolist()
     kind = None if samples is None else samples.kind
     none = [None] * len(at)
     pictures: Sequence[Any] = (
-        thumbnails(np.asarray(samples.features), rows) if samples and rows and kind == "image" else none
+        make_thumbnails(np.asarray(samples.features), rows) if samples and rows and kind == "image" else none
     )
     texts: Sequence[Any] = [_text(_words(samples, i)) for i in rows] if samples and rows and kind in _WORDED else none
     values: Sequence[Any] = _values(samples, rows) if samples and rows and kind in ("table", "array") else none
     labels, predicted = d.label_names(d.labels[at]), d.label_names(d.predicted[at])
     p_label = d.p_label[at]
-    drawn: Sequence[Any] = none if d.factors is None else bars(d.factors.to_numpy()[at])
+    drawn: Sequence[Any] = none if d.factors is None else ledger_bars(d.factors.to_numpy()[at])
     advice = _advice(d, at)
     return [
-        Exhibit(
+        ExampleCard(
             rank=place + 1,
-            id=line(d.ids[i], 120),
-            label=datum(labels[place]) if d.classes is None else line(labels[place], 120),
-            predicted=datum(predicted[place]) if d.classes is None else line(predicted[place], 120),
+            id=format_line(d.ids[i], 120),
+            label=format_value(labels[place]) if d.classes is None else format_line(labels[place], 120),
+            predicted=format_value(predicted[place]) if d.classes is None else format_line(predicted[place], 120),
             missed=d.classes is not None and bool(d.predicted[i] != d.labels[i]),
-            p_label="" if np.isnan(p_label[place]) else number(p_label[place]),
-            error=number(d.error[i]),
-            error_se=spread(d.error[i], d.error_se[i]),
-            bias=number(d.bias[i]),
-            variance=number(d.variance[i]),
+            p_label="" if np.isnan(p_label[place]) else format_number(p_label[place]),
+            error=format_number(d.error[i]),
+            error_se=format_error(d.error[i], d.error_se[i]),
+            bias=format_number(d.bias[i]),
+            variance=format_number(d.variance[i]),
             cause="" if d.cause is None else str(d.cause[i]),
-            p_wrong="" if d.p_wrong is None else number(d.p_wrong[i], 2),
-            p_outlier="" if d.p_outlier is None else number(d.p_outlier[i], 2),
+            p_wrong="" if d.p_wrong is None else format_number(d.p_wrong[i], 2),
+            p_outlier="" if d.p_outlier is None else format_number(d.p_outlier[i], 2),
             advice=advice[place],
             bar=drawn[place],
             picture=pictures[place],
@@ -124,7 +131,7 @@ def exhibits(d: Difficulty, samples: Samples | None, count: int) -> list[Exhibit
     ]
 
 
-def places(d: Difficulty, samples: Samples) -> np.ndarray:
+def find_samples(d: Difficulty, samples: Samples) -> np.ndarray:
     """Where each sample of ``d`` stands among ``samples``, ``(sample,)`` int64.
 
     Raises:
@@ -171,19 +178,22 @@ def _named(of: Difficulty | Samples, row: int) -> str:
     return str(label if of.classes is None else of.classes[label])
 
 
-def _advice(d: Difficulty, at: np.ndarray) -> list[Advice | None]:
+def _advice(d: Difficulty, at: np.ndarray) -> list[Recommendation | None]:
     if d.recommended_action is None:
         return [None] * len(at)
     likeliest = d.labels[at] if d.suggested is None else d.suggested[at]
     p = np.ones(len(at)) if d.p_suggested is None else d.p_suggested[at]
     changed = likeliest != d.labels[at]
-    given, other = ([isolated(line(name, 60)) for name in d.label_names(codes)] for codes in (d.labels[at], likeliest))
+    given, other = (
+        [isolate_direction(format_line(name, 60)) for name in d.label_names(codes)]
+        for codes in (d.labels[at], likeliest)
+    )
     return [
-        Advice(
+        Recommendation(
             describe_action(todo, given[place], other[place]),
             todo == RELABEL,
             other[place] if changed[place] else "",
-            number(p[place], 2) if changed[place] else "",
+            format_number(p[place], 2) if changed[place] else "",
         )
         for place, todo in enumerate(d.recommended_action[at].tolist())
     ]
@@ -193,49 +203,51 @@ def _words(samples: Samples, at: int) -> str:
     return str(samples.features.describe(at) if samples.kind == "items" else samples.features[at])
 
 
-def _text(value: Any) -> Text:
+def _text(value: Any) -> TextExcerpt:
     # Measured on the text as given, cut before it is made printable: a text may be a whole book.
     given = str(value)
-    whole = body(given[:TEXT_KEPT])
+    whole = format_text(given[:TEXT_KEPT])
     cut = whole.rfind(" ", TEXT_SHOWN - 60, TEXT_SHOWN) if len(whole) > TEXT_SHOWN else len(whole)
     cut = TEXT_SHOWN if cut < 0 else cut
-    return Text(whole[:cut], whole[cut:], max(0, len(given) - TEXT_KEPT))
+    return TextExcerpt(whole[:cut], whole[cut:], max(0, len(given) - TEXT_KEPT))
 
 
-def _values(samples: Samples, at: list[int]) -> list[Row]:
+def _values(samples: Samples, at: list[int]) -> list[TableRow]:
     if samples.kind == "array":
         numbers = np.asarray(samples.features).reshape(len(samples), -1)
         names = [f"[{i}]" for i in range(min(ARRAY_SHOWN, numbers.shape[1]))]
         columns = [_judge(name, pd.Series(numbers[:, i]), at) for i, name in enumerate(names)]
-        return [Row(list(row), [], numbers.shape[1] - len(names)) for row in zip(*columns, strict=True)]
+        return [TableRow(list(row), [], numbers.shape[1] - len(names)) for row in zip(*columns, strict=True)]
     table = samples.features
-    columns = [_judge(line(name, 60), table.iloc[:, i], at) for i, name in enumerate(table.columns)]
+    columns = [_judge(format_line(name, 60), table.iloc[:, i], at) for i, name in enumerate(table.columns)]
     rows = []
     for row in zip(*columns, strict=True):
         # Unusual values first; the sort is stable, so the columns keep their order otherwise.
         values = sorted(row, key=lambda value: not value.unusual) if len(row) > VALUES_SHOWN else list(row)
-        rows.append(Row(values[:VALUES_SHOWN], values[VALUES_SHOWN:VALUES_KEPT], max(0, len(values) - VALUES_KEPT)))
+        rows.append(
+            TableRow(values[:VALUES_SHOWN], values[VALUES_SHOWN:VALUES_KEPT], max(0, len(values) - VALUES_KEPT))
+        )
     return rows
 
 
-def _judge(name: str, column: pd.Series, at: list[int]) -> list[Value]:
+def _judge(name: str, column: pd.Series, at: list[int]) -> list[TableValue]:
     """A column's values at some rows, those marked that few of all its values are like."""
     shown = column.iloc[at]
     missing = shown.isna()
-    gap_said = "seldom missing" if unusual.rare_gap(column.isna().to_numpy()) else ""
-    if unusual.numeric(column):
+    gap_said = "seldom missing" if outlier_values.is_missing_rare(column.isna().to_numpy()) else ""
+    if outlier_values.is_numeric(column):
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        low, high = unusual.bounds(numbers)
+        low, high = outlier_values.usual_range(numbers)
         return [
-            Value(name, "missing", gap_said)
+            TableValue(name, "missing", gap_said)
             if gap
-            else Value(name, datum(value), _why(bool(value < low), bool(value > high)))
+            else TableValue(name, format_value(value), _why(bool(value < low), bool(value > high)))
             for value, gap in zip(numbers[at].tolist(), missing, strict=True)
         ]
-    codes, kinds = pd.factorize(column.astype(object).map(lambda value: line(value, 160)).to_numpy())
-    few = unusual.rare(codes, len(kinds))
+    codes, kinds = pd.factorize(column.astype(object).map(lambda value: format_line(value, 160)).to_numpy())
+    few = outlier_values.find_rare(codes, len(kinds))
     return [
-        Value(name, "missing", gap_said) if gap else Value(name, kinds[code], "rare" if few[code] else "")
+        TableValue(name, "missing", gap_said) if gap else TableValue(name, kinds[code], "rare" if few[code] else "")
         for code, gap in zip(codes[at].tolist(), missing, strict=True)
     ]
 

@@ -13,8 +13,8 @@ import numpy as np
 from hardsight.attribution.names import FACTORS
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.reporting.report.formatting import UNITS, datum, line, number, share
-from hardsight.reporting.report.summary import NONE, causes, chance, groups, loss, wrong
+from hardsight.reporting.formatting import UNITS, format_line, format_number, format_share, format_value
+from hardsight.reporting.summary import NONE, chance_level, is_mispredicted, loss, summarize_causes, summarize_groups
 
 # Okabe and Ito 2008, *Color Universal Design*: of their eight, those with 3:1 contrast on white and on near-black.
 COLOURS = {"noise": "#D55E00", "imbalance": "#0072B2", "margin": "#CC79A7", "uncertainty": "#009E73", NONE: "#85898F"}
@@ -36,9 +36,9 @@ Chart = TypeVar("Chart", alt.Chart, alt.LayerChart)
 def histogram(d: Difficulty) -> alt.LayerChart:
     """How many samples have which error; the error's axis is logarithmic where most of them are close to zero."""
     error = d.error[np.isfinite(d.error)]
-    miss = np.zeros(len(error), dtype=bool) if d.classes is None else wrong(d)[np.isfinite(d.error)]
+    miss = np.zeros(len(error), dtype=bool) if d.classes is None else is_mispredicted(d)[np.isfinite(d.error)]
     logarithmic = _spans_decades(error) and loss(d) != "zero-one"
-    mark = chance(d)
+    mark = chance_level(d)
     edges = _edges(error, mark.error if mark else 0.0, logarithmic)
     clipped = np.clip(error, edges[0], edges[-1])
     right, _ = np.histogram(clipped[~miss], edges)
@@ -57,7 +57,7 @@ def histogram(d: Difficulty) -> alt.LayerChart:
             "from": int(bottom[i]),
             "to": int(top[i]),
             "part": name,
-            "range": f"{number(edges[i])} to {number(edges[i + 1])}",
+            "range": f"{format_number(edges[i])} to {format_number(edges[i + 1])}",
             "count": int(top[i] - bottom[i]),
         }
         for name, bottom, top in parts
@@ -75,7 +75,7 @@ def histogram(d: Difficulty) -> alt.LayerChart:
     )
     plain = d.classes is None or towering
     bars = (
-        alt.Chart(inline(values))
+        alt.Chart(inline_data(values))
         .mark_rect(stroke=None)
         .encode(
             x=alt.X("low:Q", scale=x_scale, axis=axis, title=f"error ({unit}){', log scale' if logarithmic else ''}"),
@@ -84,7 +84,7 @@ def histogram(d: Difficulty) -> alt.LayerChart:
             y2="to:Q",
             color=alt.value(COLOURS["imbalance"])
             if plain
-            else colour([(_AS_GIVEN, "imbalance"), (_OTHERWISE, "noise")]),
+            else colour_channel([(_AS_GIVEN, "imbalance"), (_OTHERWISE, "noise")]),
             tooltip=[
                 alt.Tooltip("range:N", title="Error"),
                 alt.Tooltip("count:Q", title="Samples", format=","),
@@ -95,14 +95,14 @@ def histogram(d: Difficulty) -> alt.LayerChart:
     layers: list[Any] = [bars]
     if mark is not None and edges[0] < mark.error < edges[-1]:
         spot = _place(mark.error, edges[0], edges[-1], logarithmic)
-        at = alt.Chart(inline([{"at": mark.error, "words": f"{mark.words} = {number(mark.error)}"}]))
+        at = alt.Chart(inline_data([{"at": mark.error, "words": f"{mark.words} = {format_number(mark.error)}"}]))
         layers.append(at.mark_rule(strokeDash=[4, 3], strokeWidth=1.2).encode(x=alt.X("at:Q", scale=x_scale)))
         layers.append(
             at.mark_text(
                 align="right" if spot > 0.5 else "left", dx=-5 if spot > 0.5 else 5, baseline="top", fontSize=11
             ).encode(x=alt.X("at:Q", scale=x_scale), y=alt.value(2), text="words:N")
         )
-    return dressed(alt.LayerChart(layer=layers), 250)
+    return apply_theme(alt.LayerChart(layer=layers), 250)
 
 
 def bias_variance(d: Difficulty) -> alt.Chart:
@@ -111,32 +111,32 @@ def bias_variance(d: Difficulty) -> alt.Chart:
     Raises:
         InputError: no sample has a variance, because each was judged once.
     """
-    at = points(d)
+    at = plotted_samples(d)
     if not len(at):
         raise InputError("no variance is known with one held-out view a sample: measure with repeats=2 or more")
-    group, kinds = kinds_of(d)
+    group, kinds = colour_groups(d)
     name = d.label_names(d.labels[at]), d.label_names(d.predicted[at])
     values = [
         {
             "bias": float(d.bias[i]),
             "variance": float(d.variance[i]),
             "group": group[i],
-            "id": line(d.ids[i], 60),
-            "label": datum(label) if d.regression else line(label, 60),
-            "predicted": datum(predicted) if d.regression else line(predicted, 60),
-            "error": number(d.error[i]),
+            "id": format_line(d.ids[i], 60),
+            "label": format_value(label) if d.regression else format_line(label, 60),
+            "predicted": format_value(predicted) if d.regression else format_line(predicted, 60),
+            "error": format_number(d.error[i]),
         }
         # The hardest are drawn last and so lie on top.
         for i, label, predicted in reversed(list(zip(at, *name, strict=True)))
     ]
     unit = UNITS.get(loss(d), loss(d))
     chart: alt.Chart = (
-        alt.Chart(inline(values))
+        alt.Chart(inline_data(values))
         .mark_point(filled=True, size=22, opacity=0.75, strokeWidth=0)
         .encode(
             x=_symlog("bias", d.bias[at], f"bias ({unit})"),
             y=_symlog("variance", d.variance[at], f"variance ({unit})"),
-            color=colour(kinds, "group"),
+            color=colour_channel(kinds, "group"),
             shape=alt.Shape(
                 "group:N",
                 scale=alt.Scale(domain=[kind for kind, _ in kinds], range=[SHAPES[like] for _, like in kinds]),
@@ -148,15 +148,15 @@ def bias_variance(d: Difficulty) -> alt.Chart:
             ],
         )
     )
-    return dressed(chart, 250)
+    return apply_theme(chart, 250)
 
 
-def points(d: Difficulty) -> np.ndarray:
+def plotted_samples(d: Difficulty) -> np.ndarray:
     """Positions of the samples that :func:`bias_variance` shows, hardest first."""
-    return drawn(d.ranking[np.isfinite(d.variance[d.ranking]) & np.isfinite(d.bias[d.ranking])])
+    return sample_points(d.ranking[np.isfinite(d.variance[d.ranking]) & np.isfinite(d.bias[d.ranking])])
 
 
-def drawn(order: np.ndarray) -> np.ndarray:
+def sample_points(order: np.ndarray) -> np.ndarray:
     """Of many samples the hardest and a random part of the others, of few all; ``order`` has the hardest first."""
     if len(order) <= POINTS:
         return order
@@ -172,9 +172,9 @@ def ledger(d: Difficulty) -> alt.LayerChart:
         InputError: the result has no ledger.
     """
     _needs_ledger(d)
-    rows = groups(d)[:LEDGER_CLASSES]
+    rows = summarize_groups(d)[:LEDGER_CLASSES]
     return stacked_bars(
-        [line(row.name, 32) for row in rows], [row.lines for row in rows], "mean error of the class (nats)"
+        [format_line(row.name, 32) for row in rows], [row.terms for row in rows], "mean error of the class (nats)"
     )
 
 
@@ -185,8 +185,8 @@ def ledger_by_cause(d: Difficulty) -> alt.LayerChart:
         InputError: the result has no ledger.
     """
     _needs_ledger(d)
-    rows = [row for row in causes(d) if row.size]
-    return stacked_bars([row.name for row in rows], [row.lines for row in rows], "mean error of the samples (nats)")
+    rows = [row for row in summarize_causes(d) if row.size]
+    return stacked_bars([row.name for row in rows], [row.terms for row in rows], "mean error of the samples (nats)")
 
 
 def transition(d: Difficulty) -> alt.LayerChart:
@@ -200,7 +200,7 @@ def transition(d: Difficulty) -> alt.LayerChart:
         raise InputError(_NO_LEDGER)
     shares = matrix.to_numpy()
     wrong = shares * (1 - np.eye(len(shares)))
-    names = distinct([line(name, 32) for name in d.classes])
+    names = unique_names([format_line(name, 32) for name in d.classes])
     longest = max(map(len, names))
     darkest = max(float(wrong.max()), 0.05)
     values = [
@@ -210,7 +210,7 @@ def transition(d: Difficulty) -> alt.LayerChart:
             "kind": "right" if i == j else "wrong",
             "shade": 0.3 * shares[i, j] if i == j else 0.85 * shares[i, j] / darkest,
             "percent": f"{100 * shares[i, j]:.0f}" if shares[i, j] >= 0.005 else "",
-            "shown": share(shares[i, j], 1),
+            "shown": format_share(shares[i, j], 1),
         }
         for i in range(len(names))
         for j in range(len(names))
@@ -229,7 +229,7 @@ def transition(d: Difficulty) -> alt.LayerChart:
         ),
     )
     y = alt.Y("true:N", sort=None, scale=alt.Scale(domain=names), title="true label", axis=alt.Axis(**axis))
-    chart = alt.Chart(inline(values))
+    chart = alt.Chart(inline_data(values))
     cells = chart.mark_rect(stroke=None).encode(
         x=x,
         y=y,
@@ -248,7 +248,9 @@ def transition(d: Difficulty) -> alt.LayerChart:
     layers: list[Any] = [cells]
     if len(names) <= NUMBERED_CLASSES:
         layers.append(chart.mark_text(fontSize=11).encode(x=x, y=y, text="percent:N"))
-    return dressed(alt.LayerChart(layer=layers), max(len(names) * (16 if len(names) > NUMBERED_CLASSES else 26), 90))
+    return apply_theme(
+        alt.LayerChart(layer=layers), max(len(names) * (16 if len(names) > NUMBERED_CLASSES else 26), 90)
+    )
 
 
 def _needs_ledger(d: Difficulty) -> None:
@@ -258,14 +260,14 @@ def _needs_ledger(d: Difficulty) -> None:
 
 def stacked_bars(names: list[str], lines: Sequence[Sequence[float]], title: str) -> alt.LayerChart:
     """Bars of the four factors and a tick at their sum, a row a name."""
-    names = distinct(names)
+    names = unique_names(names)
     bars = [
-        {"row": name, "factor": key, "rank": rank, "value": float(amounts[rank]), "shown": number(amounts[rank])}
+        {"row": name, "factor": key, "rank": rank, "value": float(amounts[rank]), "shown": format_number(amounts[rank])}
         for name, amounts in zip(names, lines, strict=True)
         for rank, key in enumerate(FACTORS)
     ]
     totals = [
-        {"row": name, "value": float(sum(amounts)), "shown": number(sum(amounts))}
+        {"row": name, "value": float(sum(amounts)), "shown": format_number(sum(amounts))}
         for name, amounts in zip(names, lines, strict=True)
     ]
     # The order stands in the domain: a custom sort would carry the names into an expression.
@@ -277,12 +279,12 @@ def stacked_bars(names: list[str], lines: Sequence[Sequence[float]], title: str)
         axis=alt.Axis(labelLimit=150, ticks=False, labelPadding=6),
     )
     stacked = (
-        alt.Chart(inline(bars))
+        alt.Chart(inline_data(bars))
         .mark_bar(height=alt.RelativeBandSize(0.72))
         .encode(
             y=y,
             x=alt.X("value:Q", stack="zero", title=title, axis=alt.Axis(tickCount=6)),
-            color=colour([(name, name) for name in FACTORS], "factor"),
+            color=colour_channel([(name, name) for name in FACTORS], "factor"),
             order=alt.Order("rank:Q"),
             tooltip=[
                 alt.Tooltip("row:N", title="Of"),
@@ -292,7 +294,7 @@ def stacked_bars(names: list[str], lines: Sequence[Sequence[float]], title: str)
         )
     )
     total = (
-        alt.Chart(inline(totals))
+        alt.Chart(inline_data(totals))
         .mark_tick(thickness=2)
         .encode(
             y=y,
@@ -300,20 +302,20 @@ def stacked_bars(names: list[str], lines: Sequence[Sequence[float]], title: str)
             tooltip=[alt.Tooltip("row:N", title="Of"), alt.Tooltip("shown:N", title="Mean error")],
         )
     )
-    return dressed(alt.LayerChart(layer=[stacked, total.properties(name="total")]), max(20 * len(names), 120))
+    return apply_theme(alt.LayerChart(layer=[stacked, total.properties(name="total")]), max(20 * len(names), 120))
 
 
-def kinds_of(d: Difficulty) -> tuple[np.ndarray, list[tuple[str, str]]]:
+def colour_groups(d: Difficulty) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """What a point is coloured by, and for each such group whose colour and shape it takes."""
     if d.cause is not None:
         return d.cause, [(name, name) for name in (*FACTORS, NONE)]
     if d.regression:
         return np.where(d.predicted < d.labels, _LOW, _HIGH), [(_LOW, "imbalance"), (_HIGH, "noise")]
-    return np.where(wrong(d), _OTHERWISE, _AS_GIVEN), [(_AS_GIVEN, "imbalance"), (_OTHERWISE, "noise")]
+    return np.where(is_mispredicted(d), _OTHERWISE, _AS_GIVEN), [(_AS_GIVEN, "imbalance"), (_OTHERWISE, "noise")]
 
 
-def colour(kinds: list[tuple[str, str]], field: str = "part") -> alt.Color:
-    """The channel that colours by a field; ``kinds`` as :func:`kinds_of` gives them."""
+def colour_channel(kinds: list[tuple[str, str]], field: str = "part") -> alt.Color:
+    """The channel that colours by a field; ``kinds`` as :func:`colour_groups` gives them."""
     scale = alt.Scale(domain=[name for name, _ in kinds], range=[COLOURS[like] for _, like in kinds])
     # Five entries in one row would be cut off on a telephone.
     legend = alt.Legend(orient="top", columns=4 if len(kinds) < 5 else 3, gridAlign="each", labelLimit=200)
@@ -365,7 +367,7 @@ def _place(value: float, low: float, high: float, logarithmic: bool) -> float:
     return float((value - low) / (high - low))
 
 
-def distinct(names: list[str]) -> list[str]:
+def unique_names(names: list[str]) -> list[str]:
     """Names told apart by a number where cutting or printing made them equal: equal names would share one bar."""
     seen: dict[str, int] = {}
     told = []
@@ -379,12 +381,12 @@ def distinct(names: list[str]) -> list[str]:
     return told
 
 
-def inline(values: list[dict[str, Any]]) -> alt.Data:
+def inline_data(values: list[dict[str, Any]]) -> alt.Data:
     """Data that stands in the chart itself, whatever transformer the user's own charts are set to."""
     return alt.Data(values=values)  # type: ignore[no-untyped-call]
 
 
-def dressed(chart: Chart, height: Any) -> Chart:
+def apply_theme(chart: Chart, height: Any) -> Chart:
     """What all figures share. The greys are legible in both themes; the page's own style sets them exactly."""
     grey, faint = "#6b7280", "#9ca3af"
     finished: Chart = (

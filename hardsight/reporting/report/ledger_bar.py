@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hardsight.attribution.names import FACTORS
-from hardsight.reporting.report.formatting import number
+from hardsight.reporting.formatting import format_number
 
 
 class Part(NamedTuple):
@@ -24,7 +24,7 @@ class Bar(NamedTuple):
     words: str
 
 
-def bars(lines: np.ndarray) -> list[Bar]:
+def ledger_bars(lines: np.ndarray) -> list[Bar]:
     """One bar a row; what is below zero is stacked to the left of the zero line.
 
     Args:
@@ -43,6 +43,6 @@ def bars(lines: np.ndarray) -> list[Bar]:
             start = left if amount < 0 else right
             right += max(amount, 0.0)
             parts.append(Part(name, round((start - low) * width, 2), round(abs(amount) * width, 2)))
-        words = ", ".join(f"{name} {number(amount, 2)}" for name, amount in zip(FACTORS, amounts, strict=True))
+        words = ", ".join(f"{name} {format_number(amount, 2)}" for name, amount in zip(FACTORS, amounts, strict=True))
         made.append(Bar(parts, round(-low * width, 2), words))
     return made

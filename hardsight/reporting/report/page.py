@@ -20,12 +20,22 @@ from hardsight.data.samples import Samples
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
-from hardsight.reporting.report import examples as exhibits
-from hardsight.reporting.report import figures, summary
-from hardsight.reporting.report import unusual_values as unusual
-from hardsight.reporting.report.formatting import LOSSES, UNITS, line, number, percent, plural, share, spread
+from hardsight.reporting import summary
+from hardsight.reporting.formatting import (
+    LOSSES,
+    UNITS,
+    format_count,
+    format_error,
+    format_line,
+    format_number,
+    format_percent,
+    format_share,
+)
+from hardsight.reporting.report import figures
+from hardsight.reporting.report.examples import example_cards
+from hardsight.reporting.report.outlier_values import ROWS_TO_JUDGE
 
-HARDEST = 60
+HARDEST_SHOWN = 60
 
 
 def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = None, review: str | None = None) -> None:
@@ -46,13 +56,15 @@ def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = No
         temporary.write_text(page, encoding="utf-8", newline="\n")
 
 
-def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST, review: str | None = None) -> str:
+def render(
+    d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST_SHOWN, review: str | None = None
+) -> str:
     """The page as text; see :func:`write`."""
     if not len(d):
         raise InputError("a result with no sample has nothing to report: select at least one")
     script = page_script()
     charts: dict[str, alt.Chart | alt.LayerChart] = {"histogram": figures.histogram(d)}
-    if len(figures.points(d)):
+    if len(figures.plotted_samples(d)):
         charts["bias-variance"] = figures.bias_variance(d)
     if d.factors is not None:
         charts["ledger"] = figures.ledger(d)
@@ -60,47 +72,49 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
     if d.transition is not None and len(d.transition) <= figures.MATRIX_CLASSES:
         charts["transition"] = figures.transition(d)
     source = d.settings.get("source")
-    groups = summary.groups(d)
+    groups = summary.summarize_groups(d)
     return (
-        environment()
+        report_environment()
         .get_template("page.html.jinja")
         .render(
             version=__version__,
-            policy=policy(script),
-            style=Markup(asset("theme.css") + asset("page.css")),  # noqa: S704 - our own files
+            policy=content_policy(script),
+            style=Markup(read_asset("theme.css") + read_asset("page.css")),  # noqa: S704 - our own files
             script=Markup(script),  # noqa: S704 - our own file and the bundle
-            charts=embedded({name: chart.to_dict() for name, chart in charts.items()}),
+            charts=embed_json({name: chart.to_dict() for name, chart in charts.items()}),
             has=set(charts),
             review=review,
             about=_about(d),
-            subject=line(source, 120) if source else plural(len(d), "sample"),
-            lead=summary.lead(d),
-            reason=line(d.settings.get("reason", ""), 400),
-            facts=summary.facts(d),
-            notices=[line(notice, 1000) for notice in d.settings.get("notices", [])],
+            subject=format_line(source, 120) if source else format_count(len(d), "sample"),
+            lead=summary.describe_measurement(d),
+            reason=format_line(d.settings.get("reason", ""), 400),
+            facts=summary.key_figures(d),
+            notices=[format_line(notice, 1000) for notice in d.settings.get("notices", [])],
             findings=summary.findings(d),
             groups=groups[: summary.CLASS_ROWS],
             groups_left_out=max(0, len(groups) - summary.CLASS_ROWS),
             numbered=figures.NUMBERED_CLASSES,
             highest=max((group.error for group in groups), default=0.0),
-            causes=summary.causes(d),
-            confusions=summary.confusions(d),
-            rates=summary.rates(d)[: summary.CLASS_ROWS],
+            causes=summary.summarize_causes(d),
+            confusions=summary.largest_confusions(d),
+            rates=summary.summarize_noise_rates(d)[: summary.CLASS_ROWS],
             factors=FACTORS if d.factors is not None else (),
             regression=d.regression,
             loss_only=d.loss_only,
             loss=summary.loss(d),
-            label_name=line(d.settings.get("label_name", "label"), 60),
-            exhibits=exhibits.exhibits(d, samples, hardest),
+            label_name=format_line(d.settings.get("label_name", "label"), 60),
+            exhibits=example_cards(d, samples, hardest),
             kind=None if samples is None else "text" if samples.kind == "items" else samples.kind,
-            judged=samples is not None and len(samples) >= unusual.ROWS_TO_JUDGE,
+            judged=samples is not None and len(samples) >= ROWS_TO_JUDGE,
             scale=_scale(samples),
             has_p_wrong=d.p_wrong is not None,
             has_suggested=d.suggested is not None,
             has_noise=d.noise_variance is not None,
             one_view=int(d.n_views.max()) < 2,
             settings=[
-                (line(name, 60), line(_plain(value), 600)) for name, value in d.settings.items() if name != "notices"
+                (format_line(name, 60), format_line(_plain(value), 600))
+                for name, value in d.settings.items()
+                if name != "notices"
             ],
         )
     )
@@ -110,14 +124,14 @@ def _about(d: Difficulty) -> dict[str, Any]:
     """What captions say of the figures."""
     error = d.error[np.isfinite(d.error)]
     middle, high = np.quantile(error, [0.5, 0.95]) if len(error) else (np.nan, np.nan)
-    chance = summary.chance(d)
-    points, known = len(figures.points(d)), int(np.isfinite(d.variance).sum())
+    chance = summary.chance_level(d)
+    points, known = len(figures.plotted_samples(d)), int(np.isfinite(d.variance).sum())
     return {
-        "median": number(middle),
-        "high": number(high),
-        "chance": None if chance is None else f"{chance.words} = {number(chance.error)}",
+        "median": format_number(middle),
+        "high": format_number(high),
+        "chance": None if chance is None else f"{chance.words} = {format_number(chance.error)}",
         "above_chance": 0 if chance is None else int((error > chance.error).sum()),
-        "share_above": "" if chance is None else share(int((error > chance.error).sum()), len(d)),
+        "share_above": "" if chance is None else format_share(int((error > chance.error).sum()), len(d)),
         "points": f"{points:,}",
         "hardest_points": f"{figures.HARDEST_POINTS:,}",
         "thinned": points < known,
@@ -138,7 +152,7 @@ def _plain(value: Any) -> str:
 
 
 @cache
-def templates(folder: str) -> jinja2.Environment:
+def template_environment(folder: str) -> jinja2.Environment:
     """What templates in a folder of ours are rendered by: escaping, and strict."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("hardsight", folder),
@@ -150,28 +164,28 @@ def templates(folder: str) -> jinja2.Environment:
 
 
 @cache
-def environment(package: str = "reporting/report") -> jinja2.Environment:
+def report_environment(package: str = "reporting/report") -> jinja2.Environment:
     """The same, with numbers and counts in words."""
-    made = templates(package)
-    made.filters |= {"number": number, "percent": percent, "plural": plural, "spread": spread}
-    made.globals |= {"LOSSES": LOSSES, "UNITS": UNITS, "MEANING": summary.MEANING}
+    made = template_environment(package)
+    made.filters |= {"number": format_number, "percent": format_percent, "plural": format_count, "spread": format_error}
+    made.globals |= {"LOSSES": LOSSES, "UNITS": UNITS, "MEANING": summary.MEANINGS}
     return made
 
 
 @cache
 def page_script() -> str:
     """Vega, Vega-Lite and Vega-Embed, of the version that altair writes for, and our own lines, as one script."""
-    code = vl_convert.javascript_bundle(asset("page.js"), alt.SCHEMA_VERSION.rpartition(".")[0])
+    code = vl_convert.javascript_bundle(read_asset("page.js"), alt.SCHEMA_VERSION.rpartition(".")[0])
     # The two strings that could end or confuse a script element can only stand inside JavaScript strings.
     return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def asset(name: str, folder: str = "reporting/report") -> str:
+def read_asset(name: str, folder: str = "reporting/report") -> str:
     """A file of a folder of ours, as text."""
     return files("hardsight").joinpath(folder, name).read_text(encoding="utf-8")
 
 
-def policy(script: str, *more: str) -> str:
+def content_policy(script: str, *more: str) -> str:
     """A content policy that admits this very script, nothing from the network and no evaluated text.
 
     The browser then holds what escaping promises: a string in the data cannot run, nor can anything leave the page.
@@ -186,7 +200,7 @@ def policy(script: str, *more: str) -> str:
     return "; ".join(("default-src 'none'", *directives, "base-uri 'none'", "form-action 'none'"))
 
 
-def embedded(value: Any) -> Markup:
+def embed_json(value: Any) -> Markup:
     """JSON that may stand inside a script element: what could end it, or a line of it, is written as an escape."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     for character in "<>&\u2028\u2029":

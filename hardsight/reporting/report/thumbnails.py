@@ -23,7 +23,7 @@ class Thumbnail(NamedTuple):
     pixelated: bool
 
 
-class Encoded(NamedTuple):
+class EncodedImage(NamedTuple):
     """An image file in memory; its size in pixels as it is to be shown, and whether to enlarge it as squares."""
 
     content: bytes
@@ -32,7 +32,7 @@ class Encoded(NamedTuple):
     pixelated: bool
 
 
-def thumbnails(images: np.ndarray, at: Sequence[int]) -> list[Thumbnail]:
+def make_thumbnails(images: np.ndarray, at: Sequence[int]) -> list[Thumbnail]:
     """The images at some positions as thumbnails.
 
     Args:
@@ -40,16 +40,16 @@ def thumbnails(images: np.ndarray, at: Sequence[int]) -> list[Thumbnail]:
             Bytes are shown as they are, all else is scaled by the smallest and largest value of the whole set.
         at: positions.
     """
-    span = brightness(images)
-    return [_thumbnail(encoded(images[i], span)) for i in at]
+    span = brightness_range(images)
+    return [_thumbnail(encode_image(images[i], span)) for i in at]
 
 
-def brightness(images: np.ndarray) -> tuple[float, float]:
-    """The values that are shown as black and as white; see :func:`thumbnails`."""
+def brightness_range(images: np.ndarray) -> tuple[float, float]:
+    """The values that are shown as black and as white; see :func:`make_thumbnails`."""
     return (0.0, 255.0) if images.dtype == np.uint8 else _range(images)
 
 
-def _thumbnail(image: Encoded) -> Thumbnail:
+def _thumbnail(image: EncodedImage) -> Thumbnail:
     source = f"data:image/png;base64,{b64encode(image.content).decode()}"
     return Thumbnail(source, image.width, image.height, image.pixelated)
 
@@ -66,7 +66,7 @@ def _range(images: np.ndarray) -> tuple[float, float]:
     return (low, high) if low < high else (low - 1, low) if np.isfinite(low) else (0.0, 1.0)
 
 
-def encoded(image: np.ndarray, span: tuple[float, float], longest: int = LONGEST) -> Encoded:
+def encode_image(image: np.ndarray, span: tuple[float, float], longest: int = LONGEST) -> EncodedImage:
     """One image as PNG, made no larger than ``longest`` pixels a side.
 
     Args:
@@ -84,7 +84,7 @@ def encoded(image: np.ndarray, span: tuple[float, float], longest: int = LONGEST
         picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     picture.save(file, format="PNG", optimize=True)
-    return Encoded(file.getvalue(), *_shown(*picture.size), small)
+    return EncodedImage(file.getvalue(), *_shown(*picture.size), small)
 
 
 def _shown(width: int, height: int) -> tuple[int, int]:

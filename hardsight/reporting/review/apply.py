@@ -20,7 +20,7 @@ from hardsight.io.atomic import atomic_write
 from hardsight.io.csv_cells import same_cell
 
 
-class Mended(NamedTuple):
+class RewrittenTable(NamedTuple):
     """What was written.
 
     Attributes:
@@ -34,7 +34,7 @@ class Mended(NamedTuple):
     dropped: int
 
 
-def write(
+def apply_to_table(
     data: str | Path,
     target: str | Path,
     difficulty: Difficulty,
@@ -42,7 +42,7 @@ def write(
     *,
     label: str,
     id: str | None = None,  # noqa: A002 - the name that the command has
-) -> Mended:
+) -> RewrittenTable:
     """Write a table again with what was decided about its rows.
 
     A new label is spelled as in the rows that have it already. No cell is escaped: what was read is what is written. Text
@@ -75,7 +75,7 @@ def write(
     rewrite = _rewrite_parquet if kind == ".parquet" else _rewrite_text
     rewrite(place, goal, difficulty, carried, label, id)
     relabelled, dropped = int((carried.actions == RELABEL).sum()), int((carried.actions == DROP).sum())
-    return Mended(len(difficulty) - dropped, relabelled, dropped)
+    return RewrittenTable(len(difficulty) - dropped, relabelled, dropped)
 
 
 def _kind(place: Path) -> str:

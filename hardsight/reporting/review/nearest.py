@@ -17,18 +17,18 @@ _BLOCK_VALUES = 2**24
 _MOST_VALUES = 2**28
 
 
-def searchable(samples: Samples | None) -> "Nearest | None":
+def nearest_search(samples: Samples | None) -> "NearestSearch | None":
     """A search among the samples; None where there is none: no samples, no numbers, or more than memory is for."""
     if samples is None or not samples.numeric:
         return None
     try:
-        return Nearest(samples) if samples.matrix.size <= _MOST_VALUES else None
+        return NearestSearch(samples) if samples.matrix.size <= _MOST_VALUES else None
     except InputError:
         # Categories that fit into no memory as 0/1 columns.
         return None
 
 
-class Nearest:
+class NearestSearch:
     """A search among all samples, by the numbers that learners read, standardised as the ledger has them.
 
     Args:

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hardsight.reporting.report.formatting import well_formed
+from hardsight.reporting.formatting import replace_surrogates
 
 # Typed arrays of a script must begin at a multiple of their size.
 _ALIGNED = 8
 _KINDS = ("f4", "f8", "u1", "u2", "u4", "i4")
 
 
-class Packed:
+class PackedArrays:
     """Named arrays one behind the other.
 
     Attributes:
@@ -47,20 +47,20 @@ class Packed:
 
     def add_texts(self, name: str, texts: Iterable[str]) -> None:
         """Append texts in UTF-8, as :meth:`add_files` does; half a surrogate pair, which has none, becomes a mark."""
-        self.add_files(name, (well_formed(text).encode() for text in texts))
+        self.add_files(name, (replace_surrogates(text).encode() for text in texts))
 
     def text(self) -> str:
         """Everything, deflated, in base64."""
         return b64encode(zlib.compress(b"".join(self._parts), 6)).decode("ascii")
 
 
-def codes(values: np.ndarray, kinds: int) -> np.ndarray:
+def compact_codes(values: np.ndarray, kinds: int) -> np.ndarray:
     """Class codes in as few bytes as hold them, ``(value,)`` u1, u2 or i4."""
     kind = np.uint8 if kinds <= 2**8 else np.uint16 if kinds <= 2**16 else np.int32
     return values.astype(kind)
 
 
-def numbers(values: np.ndarray) -> np.ndarray:
+def compact_numbers(values: np.ndarray) -> np.ndarray:
     """Numbers as f4 where that loses no digit that is shown, else as f8; ``(value,)``."""
     with np.errstate(over="ignore"):
         small = values.astype(np.float32)

@@ -14,13 +14,13 @@ from hardsight.difficulty.decisions import result_digest
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
-from hardsight.reporting.report import summary
-from hardsight.reporting.report.examples import places
-from hardsight.reporting.report.formatting import LOSSES, UNITS, line, plural, well_formed
-from hardsight.reporting.report.page import asset, embedded, policy, templates
-from hardsight.reporting.review.nearest import Nearest, searchable
-from hardsight.reporting.review.packing import Packed, codes
-from hardsight.reporting.review.page_data import contents
+from hardsight.reporting import summary
+from hardsight.reporting.formatting import LOSSES, UNITS, format_count, format_line, replace_surrogates
+from hardsight.reporting.report.examples import find_samples
+from hardsight.reporting.report.page import content_policy, embed_json, read_asset, template_environment
+from hardsight.reporting.review.nearest import NearestSearch, nearest_search
+from hardsight.reporting.review.packing import PackedArrays, compact_codes
+from hardsight.reporting.review.page_data import pack_samples
 
 # In the order in which they are read; one script is made of all.
 SCRIPTS = ("data", "words", "contents", "decisions", "filters", "canvas", "plots", "list", "detail", "together", "main")
@@ -58,18 +58,18 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
     """
     if not len(d):
         raise InputError("a result with no sample has nothing to review: select at least one")
-    columns, about = Packed(), _about(d, report)
+    columns, about = PackedArrays(), _about(d, report)
     _columns(d, columns)
     held = ""
     if samples is not None and not served:
-        aligned = placed(d, samples)
-        shown = contents(aligned, d.ranking)
+        aligned = align_samples(d, samples)
+        shown = pack_samples(aligned, d.ranking)
         place = np.full(len(d), -1, dtype=np.int32)
         place[shown.at] = np.arange(len(shown.at))
         columns.add("place", place)
         about["contents"] = shown.about | {"directory": shown.packed.directory, "held": len(shown.at)}
         held = shown.packed.text()
-        search = searchable(aligned)
+        search = nearest_search(aligned)
         if search is not None:
             _neighbours(search, d, columns)
     if served:
@@ -79,14 +79,14 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
     # What is asked of the own server stays on this machine; a file asks nobody.
     own = ("img-src data: blob: 'self'", "connect-src 'self'") if served else ("img-src data: blob:",)
     return (
-        templates(_APP)
+        template_environment(_APP)
         .get_template("page.html.jinja")
         .render(
             version=__version__,
-            policy=policy(script, *own),
-            style=Markup(asset("theme.css") + asset("page.css", _APP)),  # noqa: S704 - our own files
+            policy=content_policy(script, *own),
+            style=Markup(read_asset("theme.css") + read_asset("page.css", _APP)),  # noqa: S704 - our own files
             script=Markup(script),  # noqa: S704 - our own files
-            about=embedded(about),
+            about=embed_json(about),
             columns=columns.text(),
             contents=held,
             subject=about["subject"],
@@ -97,13 +97,13 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
     )
 
 
-def placed(d: Difficulty, samples: Samples) -> Samples:
+def align_samples(d: Difficulty, samples: Samples) -> Samples:
     """The samples of a result, in its order.
 
     Raises:
         InputError: ``samples`` lack an id of ``d``, or have other labels.
     """
-    at = places(d, samples)
+    at = find_samples(d, samples)
     return samples if np.array_equal(at, np.arange(len(samples))) else samples.take(at)
 
 
@@ -111,12 +111,12 @@ def _about(d: Difficulty, report: str | None) -> dict[str, Any]:
     source = d.settings.get("source")
     loss = summary.loss(d)
     return {
-        "subject": line(source, 120) if source else plural(len(d), "sample"),
+        "subject": format_line(source, 120) if source else format_count(len(d), "sample"),
         "identity": result_digest(d),
         "n": len(d),
-        "classes": None if d.classes is None else [well_formed(str(name)) for name in d.classes],
+        "classes": None if d.classes is None else [replace_surrogates(str(name)) for name in d.classes],
         "lossOnly": d.loss_only,
-        "labelName": line(d.settings.get("label_name", "label"), 60),
+        "labelName": format_line(d.settings.get("label_name", "label"), 60),
         "loss": LOSSES.get(loss, loss),
         "unit": UNITS.get(loss, ""),
         "factors": list(FACTORS) if d.factors is not None else [],
@@ -126,7 +126,7 @@ def _about(d: Difficulty, report: str | None) -> dict[str, Any]:
     }
 
 
-def _columns(d: Difficulty, packed: Packed) -> None:
+def _columns(d: Difficulty, packed: PackedArrays) -> None:
     packed.add_texts("ids", map(str, d.ids.tolist()))
     single = ("error", "error_se", "bias", "variance", "hardness", "p_wrong", "p_suggested", "p_outlier")
     for name in single:
@@ -142,7 +142,7 @@ def _columns(d: Difficulty, packed: Packed) -> None:
         return
     for name, values in (("label", d.labels), ("predicted", d.predicted), ("suggested", d.suggested)):
         if values is not None:
-            packed.add(name, codes(values, len(d.classes)))
+            packed.add(name, compact_codes(values, len(d.classes)))
     if d.factors is not None:
         for name in FACTORS:
             packed.add(name, d.factors[name].to_numpy(dtype=np.float32))
@@ -151,12 +151,12 @@ def _columns(d: Difficulty, packed: Packed) -> None:
         packed.add("cause", np.array([known[name] for name in d.cause.tolist()], dtype=np.uint8))
     if d.consensus is not None:
         top = np.argsort(-d.consensus, axis=1, kind="stable")[:, :TOLD]
-        packed.add("top", codes(top.ravel(), len(d.classes)))
+        packed.add("top", compact_codes(top.ravel(), len(d.classes)))
         packed.add("top_p", np.exp(np.take_along_axis(d.consensus, top, 1)).astype(np.float32).ravel())
         packed.add("p_label", d.p_label.astype(np.float32))
 
 
-def _neighbours(search: Nearest, d: Difficulty, packed: Packed) -> None:
+def _neighbours(search: NearestSearch, d: Difficulty, packed: PackedArrays) -> None:
     at = d.ranking[: search.affordable()]
     packed.add("near_at", at.astype(np.int32))
     packed.add("near", search.of(at).ravel())
@@ -164,5 +164,5 @@ def _neighbours(search: Nearest, d: Difficulty, packed: Packed) -> None:
 
 @cache
 def _script() -> str:
-    parts = [asset(f"{name}.js", _APP) for name in SCRIPTS]
+    parts = [read_asset(f"{name}.js", _APP) for name in SCRIPTS]
     return '"use strict";\n(() => {\n' + "\n".join(parts) + "\n})();"

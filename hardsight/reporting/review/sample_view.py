@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data.samples import Samples
-from hardsight.reporting.report import unusual_values as unusual
-from hardsight.reporting.report.formatting import datum, line, well_formed
-from hardsight.reporting.report.thumbnails import PIXELATED, brightness, encoded
-from hardsight.reporting.review.page_data import COLUMNS_KEPT, SIDE, table, words, written
+from hardsight.reporting.formatting import format_line, format_value, replace_surrogates
+from hardsight.reporting.report import outlier_values
+from hardsight.reporting.report.thumbnails import PIXELATED, brightness_range, encode_image
+from hardsight.reporting.review.page_data import COLUMNS_KEPT, SIDE, column_texts, feature_frame, sample_text
 
 TEXT_KEPT = 100_000
 
 
-class Shown:
+class SampleView:
     """Samples as the page's script reads them.
 
     Args:
@@ -35,9 +35,9 @@ class Shown:
             shape = np.shape(self.samples.features[:1])[1:3]
             return {"kind": "image", "pixelated": max(shape) <= PIXELATED}
         if kind in ("text", "items"):
-            text = words(self.samples, at)
+            text = sample_text(self.samples, at)
             return {
-                "kind": "text", "text": well_formed(text[:TEXT_KEPT]), "leftOut": max(0, len(text) - TEXT_KEPT)
+                "kind": "text", "text": replace_surrogates(text[:TEXT_KEPT]), "leftOut": max(0, len(text) - TEXT_KEPT)
             }  # fmt: skip
         width = self._frame.shape[1]
         values = [self._value(column, at) for column in range(min(width, COLUMNS_KEPT))]
@@ -45,7 +45,7 @@ class Shown:
 
     def image(self, at: int) -> bytes:
         """One sample as a small PNG file."""
-        return encoded(np.asarray(self.samples.features[at]), self._span, SIDE).content
+        return encode_image(np.asarray(self.samples.features[at]), self._span, SIDE).content
 
     def matching(self, text: str) -> np.ndarray:
         """Positions of the samples whose text or words hold the text, whatever its case, ``(found,)`` uint32."""
@@ -58,44 +58,44 @@ class Shown:
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
-        return table(self.samples)
+        return feature_frame(self.samples)
 
     @cached_property
     def _span(self) -> tuple[float, float]:
-        return brightness(np.asarray(self.samples.features))
+        return brightness_range(np.asarray(self.samples.features))
 
     @cached_property
     def _searched(self) -> list[tuple[np.ndarray | None, list[str]]]:
         if self.samples.kind == "image":
             return []
         if self.samples.kind in ("text", "items"):
-            return [(None, [words(self.samples, i).lower() for i in range(len(self.samples))])]
+            return [(None, [sample_text(self.samples, i).lower() for i in range(len(self.samples))])]
         return list(self._worded())
 
     def _worded(self) -> Iterator[tuple[np.ndarray, list[str]]]:
         for name in self._frame:
             column = self._frame[name]
-            if not unusual.numeric(column):
-                codes, kinds = pd.factorize(written(column))
+            if not outlier_values.is_numeric(column):
+                codes, kinds = pd.factorize(column_texts(column))
                 yield codes, [kind.lower() for kind in kinds]
 
     def _judged(self, column: int) -> Any:
         values = self._frame.iloc[:, column]
-        gap = unusual.rare_gap(values.isna().to_numpy())
-        if unusual.numeric(values):
-            return gap, unusual.bounds(values.to_numpy(dtype=np.float64, na_value=np.nan))
-        codes, kinds = pd.factorize(written(values))
-        return gap, set(kinds[unusual.rare(codes, len(kinds))])
+        gap = outlier_values.is_missing_rare(values.isna().to_numpy())
+        if outlier_values.is_numeric(values):
+            return gap, outlier_values.usual_range(values.to_numpy(dtype=np.float64, na_value=np.nan))
+        codes, kinds = pd.factorize(column_texts(values))
+        return gap, set(kinds[outlier_values.find_rare(codes, len(kinds))])
 
     def _value(self, column: int, at: int) -> dict[str, str]:
         value: Any = self._frame.iloc[at, column]
-        name = line(self._frame.columns[column])
+        name = format_line(self._frame.columns[column])
         gap, usual = self._judge(column)
         if pd.isna(value):
             return {"name": name, "value": "missing", "unusual": "seldom missing" if gap else ""}
-        if isinstance(usual, unusual.Bounds):
+        if isinstance(usual, outlier_values.UsualRange):
             number = float(value)
             said = "unusually low" if number < usual.low else "unusually high" if number > usual.high else ""
-            return {"name": name, "value": datum(number), "unusual": said}
-        word = line(value, 160)
+            return {"name": name, "value": format_value(number), "unusual": said}
+        word = format_line(value, 160)
         return {"name": name, "value": word, "unusual": "rare" if word in usual else ""}

@@ -30,9 +30,9 @@ from hardsight.difficulty.decisions import FILE_NAME, match_decisions, parse_dec
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
-from hardsight.reporting.review.nearest import searchable
-from hardsight.reporting.review.page import placed, render
-from hardsight.reporting.review.sample_view import Shown
+from hardsight.reporting.review.nearest import nearest_search
+from hardsight.reporting.review.page import align_samples, render
+from hardsight.reporting.review.sample_view import SampleView
 
 HOST = "127.0.0.1"
 # Of decisions that are handed over: far more than a million of them take.
@@ -52,11 +52,11 @@ class _Served:
 
     def __init__(self, d: Difficulty, samples: Samples | None, folder: Path) -> None:
         self.d, self.file = d, folder / FILE_NAME
-        aligned = None if samples is None else placed(d, samples)
+        aligned = None if samples is None else align_samples(d, samples)
         self.page = render(d, aligned, "report.html" if (folder / "report.html").is_file() else None, served=True)
         self.report = folder / "report.html"
-        self.shown = None if aligned is None else Shown(aligned)
-        self.nearest = searchable(aligned)
+        self.shown = None if aligned is None else SampleView(aligned)
+        self.nearest = nearest_search(aligned)
         self.writing = asyncio.Lock()
         self.result = folder / "difficulty.parquet"
         self.measured = _state(self.result)
@@ -131,7 +131,7 @@ class _Served:
             temporary.write_bytes(content)
 
 
-def application(d: Difficulty, samples: Samples | None, folder: Path, secret: str) -> Starlette:
+def create_app(d: Difficulty, samples: Samples | None, folder: Path, secret: str) -> Starlette:
     """The server's answers.
 
     Args:
@@ -174,7 +174,7 @@ def serve(
             another result.
     """
     secret = secrets.token_urlsafe(16)
-    app = application(d, samples, folder, secret)
+    app = create_app(d, samples, folder, secret)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -14,7 +14,7 @@ from fuzz.target import Door
 from fuzz.targets.results import result
 from hardsight import Samples
 from hardsight.errors import InputError
-from hardsight.reporting.review.server import application
+from hardsight.reporting.review.server import create_app
 
 _SECRET = "s3cret"
 _OUTSIDE = b"a secret that lies outside"
@@ -116,7 +116,7 @@ def _served() -> tuple[Any, Path, asyncio.AbstractEventLoop]:
     import pandas as pd
 
     samples = Samples.of(pd.DataFrame(table), "y", ids=d.ids)
-    return application(d, samples, folder, _SECRET), folder, asyncio.new_event_loop()
+    return create_app(d, samples, folder, _SECRET), folder, asyncio.new_event_loop()
 
 
 def _enter(data: bytes, _: Path) -> None:

@@ -32,19 +32,19 @@ UNITS = {
 }
 
 
-def well_formed(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     r"""The text with a mark for every half of a surrogate pair, which no UTF-8 can hold.
 
-    >>> well_formed("a\ud800")
+    >>> replace_surrogates("a\ud800")
     'a\ufffd'
     """
     return _SURROGATES.sub("\ufffd", text)
 
 
-def line(value: Any, longest: int = 200) -> str:
+def format_line(value: Any, longest: int = 200) -> str:
     r"""Any value as one printable line.
 
-    >>> line("a\r\nb\t\0"), line("abcdef", 4)
+    >>> format_line("a\r\nb\t\0"), line("abcdef", 4)
     ('a ↵ b ␀', 'abc…')
     """
     # Cut before translating: a value may be a whole document.
@@ -52,10 +52,10 @@ def line(value: Any, longest: int = 200) -> str:
     return shorten(_SURROGATES.sub("\ufffd", text).translate(_LINE), longest)
 
 
-def body(value: Any) -> str:
+def format_text(value: Any) -> str:
     r"""Any value as printable text that keeps its lines and tabs.
 
-    >>> body("a\r\nb\0")
+    >>> format_text("a\r\nb\0")
     'a\nb␀'
     """
     lines = str(value).replace("\r\n", "\n").replace("\r", "\n")
@@ -67,10 +67,10 @@ def shorten(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def number(value: Any, digits: int = 3) -> str:
+def format_number(value: Any, digits: int = 3) -> str:
     """A number to ``digits`` significant digits, with a true minus sign; a dash where there is none.
 
-    >>> number(0.012345), number(-1234567.0), number(float("nan")), number(0.0), number(2)
+    >>> format_number(0.012345), number(-1234567.0), number(float("nan")), number(0.0), number(2)
     ('0.0123', '−1.23e6', '–', '0', '2')
     """
     if value is None or math.isnan(value):
@@ -91,45 +91,45 @@ def _decimals(value: float, digits: int) -> int:
     return max(0, digits - 1 - math.floor(math.log10(abs(value))))
 
 
-def spread(value: float, error: float) -> str:
+def format_error(value: float, error: float) -> str:
     """A standard error, with no more decimals than the value it belongs to; nothing where it is unknown.
 
-    >>> spread(9.592, 0.2041), spread(9.592, 0.00017), spread(3676.2, 534.8), spread(0.5, float("nan"))
+    >>> format_error(9.592, 0.2041), spread(9.592, 0.00017), spread(3676.2, 534.8), spread(0.5, float("nan"))
     ('0.20', '0.00', '535', '')
     """
     if not math.isfinite(error):
         return ""
     if not 1e-4 <= abs(value) < 10**6 or error >= 10**6:
-        return number(error, 2)
+        return format_number(error, 2)
     return f"{error:,.{min(_decimals(value, 3), _decimals(max(error, 1e-4), 2))}f}"
 
 
-def isolated(text: str) -> str:
+def isolate_direction(text: str) -> str:
     r"""The text between marks that keep its direction from the words around it, if it has any right-to-left part.
 
-    >>> isolated("abc"), isolated("\u05d0")
+    >>> isolate_direction("abc"), isolated("\u05d0")
     ('abc', '\u2068א\u2069')
     """
     turning = any(unicodedata.bidirectional(character) not in _LEFT_TO_RIGHT for character in text)
     return f"\u2068{text}\u2069" if turning else text
 
 
-def datum(value: float, digits: int = 5) -> str:
+def format_value(value: float, digits: int = 5) -> str:
     """A number of the data itself, to ``digits`` significant digits without trailing zeros.
 
-    >>> datum(2.5), datum(-1200000.0), datum(1e-9), datum(float("inf"))
+    >>> format_value(2.5), datum(-1200000.0), datum(1e-9), datum(float("inf"))
     ('2.5', '−1.2e6', '1e−9', '∞')
     """
-    mantissa, _, exponent = number(value, digits).partition("e")
+    mantissa, _, exponent = format_number(value, digits).partition("e")
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
     return mantissa + (f"e{exponent}" if exponent else "")
 
 
-def share(part: float, whole: float) -> str:
+def format_share(part: float, whole: float) -> str:
     r"""A part of a whole in percent; the spaces do not break.
 
-    >>> [share(*each).replace("\u00a0", " ") for each in ((3, 40), (0, 5), (1, 100_000))]
+    >>> [format_share(*each).replace("\u00a0", " ") for each in ((3, 40), (0, 5), (1, 100_000))]
     ['7.5 %', '0 %', '< 0.1 %']
     """
     percent = 100 * part / whole
@@ -138,19 +138,19 @@ def share(part: float, whole: float) -> str:
     return f"{percent:.1f}\u00a0%" if percent % 100 else f"{percent:.0f}\u00a0%"
 
 
-def percent(part: float) -> str:
+def format_percent(part: float) -> str:
     """A share of one in percent; a dash where it is unknown.
 
-    >>> percent(0.125).replace("\u00a0", " "), percent(float("nan"))
+    >>> format_percent(0.125).replace("\u00a0", " "), percent(float("nan"))
     ('12.5 %', '–')
     """
-    return "–" if math.isnan(part) else share(part, 1)
+    return "–" if math.isnan(part) else format_share(part, 1)
 
 
-def plural(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """A count with its noun.
 
-    >>> plural(1, "sample"), plural(1797, "sample"), plural(2, "class")
+    >>> format_count(1, "sample"), plural(1797, "sample"), plural(2, "class")
     ('1 sample', '1,797 samples', '2 classes')
     """
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"

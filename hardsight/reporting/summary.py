@@ -8,7 +8,15 @@ import numpy as np
 from hardsight.attribution.names import FACTORS
 from hardsight.difficulty.actions import COLLECT_CLASS, NOTHING, RECOMMENDATIONS
 from hardsight.difficulty.result import Difficulty
-from hardsight.reporting.report.formatting import LOSSES, UNITS, isolated, line, number, plural, share
+from hardsight.reporting.formatting import (
+    LOSSES,
+    UNITS,
+    format_count,
+    format_line,
+    format_number,
+    format_share,
+    isolate_direction,
+)
 from hardsight.resampling.budget import models_needed
 
 CLASS_ROWS = 500
@@ -16,10 +24,10 @@ QUANTILES = 5
 CLASSES_NAMED = 3
 CONFUSIONS = 20
 # Reliability of a ranking that needs no more models.
-WANTED = 0.95
+SUFFICIENT_RELIABILITY = 0.95
 NONE = "none"
 
-MEANING = {
+MEANINGS = {
     "noise": "putting the label right would save it",
     "imbalance": "balanced classes would save it",
     "margin": "what remains: close to the boundary, or ambiguous",
@@ -40,7 +48,7 @@ def loss(d: Difficulty) -> str:
     return str(d.settings.get("loss", "squared" if d.regression else "log"))
 
 
-def chance(d: Difficulty) -> Chance | None:
+def chance_level(d: Difficulty) -> Chance | None:
     """The error of a model that gives every class the same probability, or every sample the mean target."""
     if d.loss_only:
         return None
@@ -54,24 +62,24 @@ def chance(d: Difficulty) -> Chance | None:
     return Chance(1 - 1 / classes, f"chance, 1 − 1/{classes:,}")
 
 
-def wrong(d: Difficulty) -> np.ndarray:
+def is_mispredicted(d: Difficulty) -> np.ndarray:
     """Whether the consensus predicts another class than the label, ``(sample,)`` bool."""
     return np.asarray(d.predicted != d.labels)
 
 
-def lead(d: Difficulty) -> str:
+def describe_measurement(d: Difficulty) -> str:
     """What was measured, in one sentence."""
     few, many = int(d.n_views.min()), int(d.n_views.max())
-    views = plural(few, "held-out view") if few == many else f"{few:,} to {many:,} held-out views"
-    models = f" from {plural(int(d.settings['members']), 'trained model')}" if "members" in d.settings else ""
-    learner = f" ({isolated(line(d.settings['learner']))})" if "learner" in d.settings else ""
+    views = format_count(few, "held-out view") if few == many else f"{few:,} to {many:,} held-out views"
+    models = f" from {format_count(int(d.settings['members']), 'trained model')}" if "members" in d.settings else ""
+    learner = f" ({isolate_direction(format_line(d.settings['learner']))})" if "learner" in d.settings else ""
     return (
-        f"{plural(len(d), 'sample')}, each judged by {views}{models}{learner}. "
-        f"The mean {LOSSES.get(loss(d), loss(d))} of a sample on models that never saw it is {number(_mean(d.error))}."
+        f"{format_count(len(d), 'sample')}, each judged by {views}{models}{learner}. "
+        f"The mean {LOSSES.get(loss(d), loss(d))} of a sample on models that never saw it is {format_number(_mean(d.error))}."
     )
 
 
-def facts(d: Difficulty) -> list[tuple[str, str]]:
+def key_figures(d: Difficulty) -> list[tuple[str, str]]:
     """The measurement's key figures, as (name, value)."""
     few, many = int(d.n_views.min()), int(d.n_views.max())
     pairs: list[tuple[str, Any]] = [
@@ -83,12 +91,12 @@ def facts(d: Difficulty) -> list[tuple[str, str]]:
         ("Held-out views each", f"{few:,}" if few == many else f"{few:,}–{many:,}"),
         ("Splits", d.settings.get("splits")),
         ("Loss", LOSSES.get(loss(d), loss(d))),
-        ("Mean error", f"{number(_mean(d.error))} {UNITS.get(loss(d), '')}".strip()),
-        ("Its root", number(_mean(d.error) ** 0.5) if loss(d) == "squared" else None),
-        ("Noise (s.d.)", None if d.noise_sd is None else number(d.noise_sd)),
+        ("Mean error", f"{format_number(_mean(d.error))} {UNITS.get(loss(d), '')}".strip()),
+        ("Its root", format_number(_mean(d.error) ** 0.5) if loss(d) == "squared" else None),
+        ("Noise (s.d.)", None if d.noise_sd is None else format_number(d.noise_sd)),
         ("Seed", d.settings.get("seed")),
     ]
-    return [(name, line(value, 80)) for name, value in pairs if value is not None]
+    return [(name, format_line(value, 80)) for name, value in pairs if value is not None]
 
 
 def findings(d: Difficulty) -> list[str]:
@@ -98,12 +106,12 @@ def findings(d: Difficulty) -> list[str]:
     total = error.sum()
     if total > 0 and len(d) > 1:
         half = int(np.searchsorted(np.cumsum(error), total / 2)) + 1
-        found.append(f"Half of all error lies in the hardest {share(half, len(d))} of the samples ({half:,}).")
+        found.append(f"Half of all error lies in the hardest {format_share(half, len(d))} of the samples ({half:,}).")
     reliability = d.settings.get("reliability")
     if reliability is not None:
         found.append(
-            f"The ranking has a reliability of {number(reliability)}: as many new models would agree with it that well, "
-            f"infinitely many by about {number(reliability**0.5)}.{_more(reliability, d)}"
+            f"The ranking has a reliability of {format_number(reliability)}: as many new models would agree with it that well, "
+            f"infinitely many by about {format_number(reliability**0.5)}.{_more(reliability, d)}"
         )
     if d.adjusted is not None:
         gain = d.settings["adjusted"]
@@ -114,30 +122,30 @@ def findings(d: Difficulty) -> list[str]:
         )
     if d.regression and d.labels.std() > 0:
         explained = 1 - _mean(d.error) / float(d.labels.var())
-        found.append(f"The models explain {share(max(0.0, explained), 1)} of the target's variance.")
+        found.append(f"The models explain {format_share(max(0.0, explained), 1)} of the target's variance.")
     if d.classes is not None:
-        missed = int(wrong(d).sum())
+        missed = int(is_mispredicted(d).sum())
         found.append(
-            f"{plural(missed, 'sample')} ({share(missed, len(d))}) are predicted otherwise than labelled."
+            f"{format_count(missed, 'sample')} ({format_share(missed, len(d))}) are predicted otherwise than labelled."
             if missed != 1
-            else f"1 sample ({share(1, len(d))}) is predicted otherwise than labelled."
+            else f"1 sample ({format_share(1, len(d))}) is predicted otherwise than labelled."
         )
     known = np.isfinite(d.variance)
     if loss(d) != "zero-one" and known.any() and d.error[known].sum() > 0:
         spread = max(0.0, float(d.variance[known].sum() / d.error[known].sum()))
         found.append(
-            f"Variance, which more data or averaging would shrink, is {share(spread, 1)} of the error; "
+            f"Variance, which more data or averaging would shrink, is {format_share(spread, 1)} of the error; "
             "the rest is bias."
         )
     if d.p_wrong is not None:
         likely = int((d.p_wrong > 0.5).sum())
         found.append(
-            f"About {number(round(float(np.nansum(d.p_wrong))))} labels are expected to be wrong; "
-            f"{plural(likely, 'sample')} more likely wrong than right."
+            f"About {format_number(round(float(np.nansum(d.p_wrong))))} labels are expected to be wrong; "
+            f"{format_count(likely, 'sample')} more likely wrong than right."
         )
     if (again := d.settings.get("refined") or {}).get("rounds"):
         found.append(
-            f"Which labels are wrong was asked of {plural(again['members'], 'more model')}, trained with the automatic "
+            f"Which labels are wrong was asked of {format_count(again['members'], 'more model')}, trained with the automatic "
             "weights of what the first ones said; errors are those of the first."
         )
     if d.regression:
@@ -159,13 +167,13 @@ def _residuals(d: Difficulty) -> list[str]:
         return found
     likely = int((d.p_outlier > 0.5).sum())
     whole = _mean(d.error)
-    part = f", {share(min(d.noise_sd**2 / whole, 1.0), 1)} of the mean squared error" if whole > 0 else ""
+    part = f", {format_share(min(d.noise_sd**2 / whole, 1.0), 1)} of the mean squared error" if whole > 0 else ""
     found.append(
-        f"Noise: targets usually lie {number(d.noise_sd)} about the consensus (standard deviation{part}). This holds "
+        f"Noise: targets usually lie {format_number(d.noise_sd)} about the consensus (standard deviation{part}). This holds "
         "whatever the models get wrong together, too."
     )
     found.append(
-        f"About {number(round(float(d.p_outlier.sum())))} targets are expected to be farther off than noise; "
+        f"About {format_number(round(float(d.p_outlier.sum())))} targets are expected to be farther off than noise; "
         f"{likely:,} more likely than not."
     )
     return found
@@ -183,16 +191,16 @@ class Group(NamedTuple):
     accuracy: float
     offset: float
     p_wrong: float
-    lines: tuple[float, ...]
+    terms: tuple[float, ...]
     noise_sd: float
     outliers: float
 
 
-def groups(d: Difficulty) -> list[Group]:
+def summarize_groups(d: Difficulty) -> list[Group]:
     """The means by class, hardest first; in regression by fifths of the target, lowest first; none without either."""
     if d.loss_only:
         return []
-    codes, names = _parts(d) if d.classes is None else (d.labels, [line(name, 80) for name in d.classes])
+    codes, names = _parts(d) if d.classes is None else (d.labels, [format_line(name, 80) for name in d.classes])
     size = np.bincount(codes, minlength=len(names))
     there = np.flatnonzero(size)
 
@@ -212,7 +220,7 @@ def groups(d: Difficulty) -> list[Group]:
         error_se,
         mean(d.bias),
         mean(d.variance),
-        unknown if d.regression else mean(~wrong(d)),
+        unknown if d.regression else mean(~is_mispredicted(d)),
         mean(d.predicted - d.labels) if d.regression else unknown,
         unknown if d.p_wrong is None else mean(d.p_wrong),
     )
@@ -232,9 +240,9 @@ def _parts(d: Difficulty) -> tuple[np.ndarray, list[str]]:
     """Fifths of the target's range with about the same number of samples each; fewer where many targets are equal."""
     edges = np.unique(np.quantile(d.labels, np.linspace(0, 1, QUANTILES + 1)))
     if len(edges) < 2:
-        return np.zeros(len(d), dtype=np.int64), [number(edges[0])]
+        return np.zeros(len(d), dtype=np.int64), [format_number(edges[0])]
     codes = np.clip(np.searchsorted(edges, d.labels, side="right") - 1, 0, len(edges) - 2)
-    return codes, [f"{number(low)} to {number(high)}" for low, high in pairwise(edges)]
+    return codes, [f"{format_number(low)} to {format_number(high)}" for low, high in pairwise(edges)]
 
 
 class Cause(NamedTuple):
@@ -246,11 +254,11 @@ class Cause(NamedTuple):
     mean_error: float
     total: str
     meaning: str
-    lines: tuple[float, ...]
-    todo: list[str]
+    terms: tuple[float, ...]
+    recommendations: list[str]
 
 
-def causes(d: Difficulty) -> list[Cause]:
+def summarize_causes(d: Difficulty) -> list[Cause]:
     """How many samples each factor explains most of, their mean lines, and what to do about them.
 
     ``total`` is the share of all error that the factor's line carries over all samples.
@@ -266,18 +274,18 @@ def causes(d: Difficulty) -> list[Cause]:
             Cause(
                 name=name,
                 size=int(mine.sum()),
-                share=share(int(mine.sum()), len(d)),
+                share=format_share(int(mine.sum()), len(d)),
                 mean_error=_mean(d.error[mine]),
                 total="–" if name == NONE else _signed_share(carried[name], lines.sum()),
-                meaning=MEANING[name],
-                lines=tuple(mean_lines(d, mine).tolist()),
-                todo=remedies(d, mine),
+                meaning=MEANINGS[name],
+                terms=tuple(mean_terms(d, mine).tolist()),
+                recommendations=count_recommendations(d, mine),
             )
         )
     return rows
 
 
-class Rate(NamedTuple):
+class ClassNoise(NamedTuple):
     """How noisy the labels of one class are; see :attr:`hardsight.Difficulty.noise_rates`."""
 
     name: str
@@ -287,14 +295,14 @@ class Rate(NamedTuple):
     mislabelled: float
 
 
-def rates(d: Difficulty) -> list[Rate]:
+def summarize_noise_rates(d: Difficulty) -> list[ClassNoise]:
     """The noise rates by class, the noisiest labels first."""
     table = d.noise_rates
     if table is None:
         return []
     # Classes without a sample, whose rate is unknown, stand last.
     table = table.sort_values("wrong", ascending=False, kind="stable")
-    return [Rate(line(row[0], 80), *row[1:]) for row in table.itertuples(name=None)]
+    return [ClassNoise(format_line(row[0], 80), *row[1:]) for row in table.itertuples(name=None)]
 
 
 class Confusion(NamedTuple):
@@ -306,7 +314,7 @@ class Confusion(NamedTuple):
     suggested: int
 
 
-def confusions(d: Difficulty) -> list[Confusion]:
+def largest_confusions(d: Difficulty) -> list[Confusion]:
     """The largest rates at which samples of one class are given the label of another, largest first.
 
     ``suggested`` counts the samples so labelled whose likeliest true label is the former.
@@ -316,7 +324,7 @@ def confusions(d: Difficulty) -> list[Confusion]:
         return []
     wrong = matrix.to_numpy() * (1 - np.eye(len(matrix)))
     largest = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS]
-    names = [line(name, 60) for name in d.classes]
+    names = [format_line(name, 60) for name in d.classes]
     found = []
     for true, given in zip(*np.unravel_index(largest, wrong.shape), strict=True):
         if wrong[true, given] > 0:
@@ -325,7 +333,7 @@ def confusions(d: Difficulty) -> list[Confusion]:
     return found
 
 
-def mean_lines(d: Difficulty, rows: np.ndarray) -> np.ndarray:
+def mean_terms(d: Difficulty, rows: np.ndarray) -> np.ndarray:
     """The mean of the four factors over some samples, ``(4,)``; zeros where there are none."""
     if d.factors is None or not rows.any():
         return np.zeros(len(FACTORS))
@@ -333,7 +341,7 @@ def mean_lines(d: Difficulty, rows: np.ndarray) -> np.ndarray:
     return means
 
 
-def remedies(d: Difficulty, rows: np.ndarray) -> list[str]:
+def count_recommendations(d: Difficulty, rows: np.ndarray) -> list[str]:
     """What to do about some samples, a phrase an action with how many it is for.
 
     Args:
@@ -358,9 +366,12 @@ def _short_classes(d: Difficulty, codes: np.ndarray) -> str:
     found, counts = np.unique(codes, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     names = d.label_names(found[order])
-    listed = [f"{isolated(line(names[i], 20))} ({counts[order][i]:,})" for i in range(min(len(order), CLASSES_NAMED))]
+    listed = [
+        f"{isolate_direction(format_line(names[i], 20))} ({counts[order][i]:,})"
+        for i in range(min(len(order), CLASSES_NAMED))
+    ]
     return ", ".join(listed) + (
-        f" and {plural(len(order) - len(listed), 'other class')}" if len(order) > len(listed) else ""
+        f" and {format_count(len(order) - len(listed), 'other class')}" if len(order) > len(listed) else ""
     )
 
 
@@ -371,10 +382,10 @@ def _signed_share(part: float, whole: float) -> str:
 
 
 def _more(reliability: float, d: Difficulty) -> str:
-    models = models_needed(WANTED, reliability, int(d.settings["members"]))
-    if reliability >= WANTED or models is None:
+    models = models_needed(SUFFICIENT_RELIABILITY, reliability, int(d.settings["members"]))
+    if reliability >= SUFFICIENT_RELIABILITY or models is None:
         return ""
-    return f" About {models:,} models would bring it to {number(WANTED)}."
+    return f" About {models:,} models would bring it to {format_number(SUFFICIENT_RELIABILITY)}."
 
 
 def _mean(values: np.ndarray) -> float:
