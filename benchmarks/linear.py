@@ -31,8 +31,8 @@ from threadpoolctl import threadpool_limits
 from hardsight import Samples
 from hardsight.cli.demo_data import flip
 from hardsight.learners import Logistic
-from hardsight.learners.leave_one_out import logistic
-from hardsight.learners.linear.ridge import equations, held_out, scaled
+from hardsight.learners.leave_one_out.logistic import predict_logistic
+from hardsight.learners.linear.ridge import normal_equations, predict_held_out, standardize
 from hardsight.resampling.plan import Plan, Round, split_seed
 from hardsight.resampling.splitters import KFold
 
@@ -82,7 +82,7 @@ def heads() -> None:
         # As a run does: parts of 25 members.
         for part in (range(5), range(5, 10)):
             for view in Logistic().fit_predict(samples, plan.select(part), lambda _: None):
-                out[view.turn, view.rows] = view.values.numpy()[np.arange(len(view.rows)), y[view.rows]]
+                out[view.repeat, view.rows] = view.values.numpy()[np.arange(len(view.rows)), y[view.rows]]
         return out
 
     truth = np.concatenate([refit(index, np.float64, 1e-9) for index in range(2)])
@@ -119,7 +119,7 @@ def one_out(name: str, x: np.ndarray, y: np.ndarray, penalty: float) -> None:
     every = np.arange(len(y))
 
     def estimate() -> np.ndarray:
-        return -logistic(x, y, every, penalty)[every, y]
+        return -predict_logistic(x, y, every, penalty)[every, y]
 
     def refits(rows: np.ndarray, tol: float) -> np.ndarray:
         model = LogisticRegression(C=1 / penalty, tol=tol, max_iter=20_000)
@@ -147,7 +147,7 @@ def ridge_one_out(name: str, x: np.ndarray, y: np.ndarray) -> None:
     """Leave-one-out of ridge regression on one set."""
     targets, drawn, every = np.eye(y.max() + 1)[y], Round(np.arange(len(y)), len(y)), np.arange(len(y))
     some = np.random.default_rng(0).choice(len(y), 100, replace=False)
-    runs = [timed(lambda: held_out(equations(x, targets, 1.0), drawn)) for _ in range(9)]
+    runs = [timed(lambda: predict_held_out(normal_equations(x, targets, 1.0), drawn)) for _ in range(9)]
     refits, seconds = timed(
         lambda: np.concatenate(
             [Ridge(alpha=1.0).fit(x[every != i], targets[every != i]).predict(x[[i]]) for i in some.tolist()]
@@ -176,13 +176,13 @@ def main() -> None:
         noisy, _ = flip(true.astype(np.int64), 0.05, 0)
         made, classes = make_classification(5000, 50, n_informative=20, n_classes=10, flip_y=0.05, random_state=0)
         for penalty in (10.0, 1.0):
-            one_out("digits", scaled(x), true, penalty)
-            one_out("digits, 5 % flips", scaled(x), noisy, penalty)
-            one_out("made-up, 5,000 x 50, 10 classes, 5 % noise", scaled(made), classes, penalty)
+            one_out("digits", standardize(x), true, penalty)
+            one_out("digits, 5 % flips", standardize(x), noisy, penalty)
+            one_out("made-up, 5,000 x 50, 10 classes, 5 % noise", standardize(made), classes, penalty)
         print("\n## Leave-one-out of ridge regression\n")
         print("| data | CPU s | refits, times that | largest difference |\n|---|---|---|---|")
-        ridge_one_out("digits", scaled(x), true)
-        ridge_one_out("made-up, 5,000 x 50, 10 classes", scaled(made), classes)
+        ridge_one_out("digits", standardize(x), true)
+        ridge_one_out("made-up, 5,000 x 50, 10 classes", standardize(made), classes)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,12 @@ from hardsight.learners import (
     LogisticLeaveOneOut,
     NeighboursLeaveOneOut,
     capabilities_of,
-    leave_one_out,
 )
-from hardsight.learners.leave_one_out import kernel_ridge, logistic, neighbours
-from hardsight.learners.linear.ridge import scaled
+from hardsight.learners.leave_one_out import kernel_ridge, logistic, shared
+from hardsight.learners.leave_one_out.kernel_ridge import predict_kernel_ridge
+from hardsight.learners.leave_one_out.logistic import predict_logistic
+from hardsight.learners.leave_one_out.neighbours import find_neighbours
+from hardsight.learners.linear.ridge import standardize
 from hardsight.resampling.plan import Plan, Round, block_codes, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Subsets
 
@@ -40,7 +42,7 @@ def noisy(load, classes=3):
     at = np.random.default_rng(5).permutation(np.flatnonzero(y < classes))[:120]
     x, y = x[at], y[at]
     anew = np.random.default_rng(6).random(len(y)) < 0.1
-    return scaled(x), np.where(anew, np.random.default_rng(7).integers(classes, size=len(y)), y)
+    return standardize(x), np.where(anew, np.random.default_rng(7).integers(classes, size=len(y)), y)
 
 
 WINE, WINE_LABELS = noisy(load_wine)
@@ -83,7 +85,7 @@ CLOSE = {1.0: (0.005, 0.003), 10.0: (0.04, 0.003)}
 def test_logistic_is_close_to_refits(load, classes, penalty, units):
     x, y = noisy(load, classes)
     apart, every = UNITS[units][: len(x)], np.arange(len(x))
-    found = -logistic(x, y, apart, penalty)[every, y]
+    found = -predict_logistic(x, y, apart, penalty)[every, y]
     truth = -logistic_refits(x, y, apart, penalty)[every, y]
     loss, probability = CLOSE[penalty]
     assert spearmanr(found, truth)[0] > 0.9999
@@ -94,7 +96,7 @@ def test_logistic_is_close_to_refits(load, classes, penalty, units):
 @pytest.mark.parametrize("classes", [2, 3])
 def test_logistic_equals_a_newton_step_without_the_unit(classes, monkeypatch):
     """The same step by automatic differentiation, in all classes, with a pseudo-inverse, one unit after another."""
-    monkeypatch.setattr(leave_one_out, "FAR", np.inf)
+    monkeypatch.setattr(logistic, "REFIT_THRESHOLD", np.inf)
     x, y = noisy(load_iris, classes)
     units = GROUPS[: len(x)]
     z = torch.from_numpy(np.column_stack([np.ones(len(x)), x]))
@@ -114,7 +116,7 @@ def test_logistic_equals_a_newton_step_without_the_unit(classes, monkeypatch):
         moved = fitted - (torch.linalg.pinv(bend, rtol=1e-9, hermitian=True) @ slope).reshape(fitted.shape)
         return (z[judged] @ moved.T).log_softmax(1).numpy()
 
-    found = logistic(x, y, units, 1.0)
+    found = predict_logistic(x, y, units, 1.0)
     size = np.bincount(units)[units]
     assert set(size) >= {1, 2, 3, 4, 5}
     # Five coefficients a contrast: larger units are refitted instead.
@@ -123,21 +125,21 @@ def test_logistic_equals_a_newton_step_without_the_unit(classes, monkeypatch):
 
 
 def _whole_fit(x, y, penalty):
-    contrasts = leave_one_out.helmert(y.max() + 1)
+    contrasts = logistic.helmert(y.max() + 1)
     z = np.column_stack([np.ones(len(x)), x])
-    problem = leave_one_out._Problem(z, y, contrasts, penalty)
-    return contrasts.T @ leave_one_out._fit(problem, None, np.ones(len(x), dtype=bool)).weights
+    problem = logistic._Problem(z, y, contrasts, penalty)
+    return contrasts.T @ logistic._fit(problem, None, np.ones(len(x), dtype=bool)).weights
 
 
 @pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("penalty", [0.1, 10.0])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_logistic_refitted_everywhere_equals_refits(classes, penalty, units, monkeypatch):
-    monkeypatch.setattr(leave_one_out, "FAR", 0.0)
-    monkeypatch.setattr(leave_one_out, "UNITS_A_CHUNK", 7)
+    monkeypatch.setattr(logistic, "REFIT_THRESHOLD", 0.0)
+    monkeypatch.setattr(logistic, "REFIT_BATCH", 7)
     x, y = noisy(load_iris, classes)
     apart = UNITS[units][: len(x)]
-    found = logistic(x, y, apart, penalty)
+    found = predict_logistic(x, y, apart, penalty)
     np.testing.assert_allclose(found, logistic_refits(x, y, apart, penalty), rtol=0, atol=5e-4)
 
 
@@ -146,9 +148,9 @@ def test_logistic_ranks_noisy_digits_as_refits_do(penalty):
     """The 20 hardest by the estimate and 20 at random, on data where the bare step falls short."""
     x, y = load_digits(return_X_y=True)
     y, _ = flip(y[:400].astype(np.int64), 0.05, 0)
-    x = scaled(x[:400])
+    x = standardize(x[:400])
     every = np.arange(400)
-    found = -logistic(x, y, every, penalty)[every, y]
+    found = -predict_logistic(x, y, every, penalty)[every, y]
     at = np.union1d(np.argsort(found)[-20:], np.random.default_rng(0).choice(400, 20, replace=False))
     model = LogisticRegression(C=1 / penalty, tol=1e-8, max_iter=2000)
     truth = [-model.fit(x[every != i], y[every != i]).predict_log_proba(x[[i]])[0, y[i]] for i in at]
@@ -157,19 +159,19 @@ def test_logistic_ranks_noisy_digits_as_refits_do(penalty):
 
 
 def test_refits_that_do_not_converge_say_so(monkeypatch):
-    monkeypatch.setattr(leave_one_out, "FAR", 0.0)
-    whole = leave_one_out.minimise
+    monkeypatch.setattr(logistic, "REFIT_THRESHOLD", 0.0)
+    whole = logistic.minimize
 
     def hasty(objective, start, precondition, tolerance, most):
         return whole(objective, start, precondition, tolerance, most if len(start) == 1 else 2)
 
-    monkeypatch.setattr(leave_one_out, "minimise", hasty)
-    with pytest.warns(HardsightWarning, match=r"refits without a unit have not converged in 2 evaluations"):
-        logistic(WINE, WINE_LABELS, ALONE, 0.1)
+    monkeypatch.setattr(logistic, "minimize", hasty)
+    with pytest.warns(HardsightWarning, match=r"leave-one-out refits have not converged in 2 evaluations"):
+        predict_logistic(WINE, WINE_LABELS, ALONE, 0.1)
 
 
 def test_logistic_without_large_units_is_refitted():
-    found = logistic(WINE, WINE_LABELS, LARGE, 1.0)
+    found = predict_logistic(WINE, WINE_LABELS, LARGE, 1.0)
     truth = logistic_refits(WINE, WINE_LABELS, LARGE, 1.0)
     assert np.bincount(LARGE).min() > WINE.shape[1]
     np.testing.assert_allclose(found, truth, rtol=0, atol=1e-6)
@@ -180,7 +182,7 @@ def test_logistic_without_large_units_is_refitted():
 def test_neighbours_equal_refits(count, units):
     learner = NeighboursLeaveOneOut(count)
     samples, apart = Samples.of(WINE, WINE_LABELS), UNITS[units]
-    x = scaled(samples.matrix)
+    x = standardize(samples.matrix)
     model = KNeighborsClassifier(count)
 
     def proba(rest, judged):
@@ -200,8 +202,8 @@ def test_neighbours_equal_refits(count, units):
 
 def test_neighbours_by_hand():
     x = np.array([[0.0], [1.0], [1.9], [4.0]])
-    np.testing.assert_array_equal(neighbours(x, np.arange(4), 2), [[1, 2], [2, 0], [1, 0], [2, 1]])
-    np.testing.assert_array_equal(neighbours(x, np.array([0, 1, 1, 2]), 2), [[1, 2], [0, 3], [0, 3], [2, 1]])
+    np.testing.assert_array_equal(find_neighbours(x, np.arange(4), 2), [[1, 2], [2, 0], [1, 0], [2, 1]])
+    np.testing.assert_array_equal(find_neighbours(x, np.array([0, 1, 1, 2]), 2), [[1, 2], [0, 3], [0, 3], [2, 1]])
 
 
 @pytest.mark.parametrize("units", [*UNITS.values(), LARGE], ids=[*UNITS, "large groups out"])
@@ -219,20 +221,20 @@ def test_kernel_ridge_equals_refits(penalty, units):
         solved = np.linalg.solve(system, np.vstack([targets[rest] - offset, np.zeros(4)]))
         return gram[judged][:, rest] @ solved[:size] + solved[size] + offset
 
-    found = kernel_ridge(WINE, targets, units, penalty, 0.1)
+    found = predict_kernel_ridge(WINE, targets, units, penalty, 0.1)
     np.testing.assert_allclose(found, refits(units, refit), rtol=0, atol=1e-8)
 
 
 def test_kernel_learner_classes_and_regression():
     samples = Samples.of(WINE, WINE_LABELS)
-    x = scaled(samples.matrix)
-    scores = kernel_ridge(x, np.eye(3)[WINE_LABELS], ALONE, 2.0, 1 / 13)
+    x = standardize(samples.matrix)
+    scores = predict_kernel_ridge(x, np.eye(3)[WINE_LABELS], ALONE, 2.0, 1 / 13)
     found = np.exp(view(KernelRidgeLeaveOneOut(2.0), samples, ALONE))
     scale = np.log(found[:, 1] / found[:, 0]) / (scores[:, 1] - scores[:, 0])
     np.testing.assert_allclose(found, softmax(scale[0] * scores, axis=1), rtol=1e-8)
     assert scale[0] > 0
     goal = Samples.of(WINE, TARGET)
-    expected = kernel_ridge(x, goal.labels[:, None], ALONE, 2.0, 0.3)[:, 0]
+    expected = predict_kernel_ridge(x, goal.labels[:, None], ALONE, 2.0, 0.3)[:, 0]
     np.testing.assert_allclose(view(KernelRidgeLeaveOneOut(2.0, 0.3), goal, ALONE), expected, rtol=1e-12)
 
 
@@ -240,7 +242,7 @@ def test_kernel_learner_classes_and_regression():
 def test_batches_change_nothing(learner, monkeypatch):
     samples = Samples.of(WINE, WINE_LABELS)
     whole = view(learner, samples, GROUPS)
-    monkeypatch.setattr(leave_one_out, "BATCH", 1)
+    monkeypatch.setattr(shared, "BATCH", 1)
     np.testing.assert_allclose(view(learner, samples, GROUPS), whole, rtol=1e-9, atol=1e-12)
 
 
@@ -255,7 +257,7 @@ def test_a_unit_never_judges_itself(learner):
         labels = WINE_LABELS.copy()
         unit = np.isin(LARGE, LARGE[at[0]])
         labels[unit] = (WINE_LABELS[unit] + 1) % 3
-        found = [logistic(WINE, y, LARGE, 1.0)[unit] for y in (WINE_LABELS, labels)]
+        found = [predict_logistic(WINE, y, LARGE, 1.0)[unit] for y in (WINE_LABELS, labels)]
     else:
         found = [view(learner, s, GROUPS)[at] for s in (samples, Samples.of(WINE, other))]
     np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-6)
@@ -266,7 +268,7 @@ def test_ticks_repeats_and_recipes(learner):
     done: list[float] = []
     plan = one_out(GROUPS, 3)
     first, second = learner.fit_predict(Samples.of(WINE, WINE_LABELS), plan.select(range(1, 3)), done.append)
-    assert (first.turn, second.turn) == (1, 2)
+    assert (first.repeat, second.repeat) == (1, 2)
     torch.testing.assert_close(first.values, second.values, rtol=0, atol=0)
     assert sum(done) == learner.n_models(plan.select(range(1, 3))) == 2 * (GROUPS.max() + 1)
     torch.testing.assert_close(first.values.exp().sum(1), torch.ones(120, dtype=torch.float64))
@@ -312,7 +314,7 @@ def test_groups_and_duplicates_by_the_front_door():
     d = hs.measure(x, y, learner="logistic-loo", splits="loo")
     assert d.settings["members"] == 120
     samples = Samples.of(x, y)
-    truth = logistic_refits(scaled(samples.matrix), y, np.append(ALONE, ALONE[:30]), 10.0)[np.arange(150), y]
+    truth = logistic_refits(standardize(samples.matrix), y, np.append(ALONE, ALONE[:30]), 10.0)[np.arange(150), y]
     assert spearmanr(d.error, -truth)[0] > 0.9995
     grouped = hs.measure(WINE, WINE_LABELS, groups=GROUPS, learner="knn-loo", splits="loo")
     assert grouped.settings["members"] == GROUPS.max() + 1
@@ -328,13 +330,13 @@ def test_regression_by_the_front_door(name):
 
 def test_too_large_is_refused(monkeypatch):
     samples = Samples.of(WINE, WINE_LABELS)
-    monkeypatch.setattr(leave_one_out, "LARGEST_SYSTEM", 28)
+    monkeypatch.setattr(logistic, "MAX_UNKNOWNS", 28)
     view(LogisticLeaveOneOut(), samples, ALONE)
-    monkeypatch.setattr(leave_one_out, "LARGEST_SYSTEM", 27)
+    monkeypatch.setattr(logistic, "MAX_UNKNOWNS", 27)
     with pytest.raises(InputError, match=r"= 28 unknowns at once, and stops at 27: reduce the features \(PCA\)"):
         view(LogisticLeaveOneOut(), samples, ALONE)
-    monkeypatch.setattr(leave_one_out, "LARGEST_KERNEL", 119)
-    with pytest.raises(InputError, match="cube of the samples and stops at 119, and these are 120: use knn-loo"):
+    monkeypatch.setattr(kernel_ridge, "MAX_SAMPLES", 119)
+    with pytest.raises(InputError, match=r"cube of the samples and stops at 119\. Got 120: use knn-loo"):
         view(KernelRidgeLeaveOneOut(), samples, ALONE)
     with pytest.raises(InputError, match=r"neighbours=120 is more than the 119 samples outside .* use neighbours=119"):
         view(NeighboursLeaveOneOut(120), samples, ALONE)
@@ -355,12 +357,12 @@ def test_arguments_out_of_range():
 
 def test_what_cannot_be_solved(monkeypatch):
     with pytest.raises(LearnerError, match="singular system: use a larger penalty"):
-        kernel_ridge(np.zeros((4, 1)), np.arange(4.0)[:, None], np.arange(4), 1e-300, 1.0)
+        predict_kernel_ridge(np.zeros((4, 1)), np.arange(4.0)[:, None], np.arange(4), 1e-300, 1.0)
     with pytest.raises(LearnerError, match="singular Hessian: use a larger penalty"):
-        logistic(np.zeros((6, 2)), np.arange(6) % 2, np.arange(6), 1e-300 * 1e-300)
-    monkeypatch.setattr(leave_one_out, "NEWTON_STEPS", 0)
+        predict_logistic(np.zeros((6, 2)), np.arange(6) % 2, np.arange(6), 1e-300 * 1e-300)
+    monkeypatch.setattr(logistic, "NEWTON_STEPS", 0)
     with pytest.raises(LearnerError, match="not converged in 0 steps"):
-        logistic(WINE, WINE_LABELS, ALONE, 1.0)
+        predict_logistic(WINE, WINE_LABELS, ALONE, 1.0)
 
 
 def test_separable_classes_and_constant_columns():

@@ -15,8 +15,8 @@ from hardsight import Samples
 from hardsight.errors import HardsightWarning, InputError
 from hardsight.learners import Logistic
 from hardsight.learners.linear import logistic, softmax
-from hardsight.learners.linear.lbfgs import minimise
-from hardsight.learners.linear.softmax import Parts, losses
+from hardsight.learners.linear.lbfgs import minimize
+from hardsight.learners.linear.softmax import TrainingParts, losses_and_gradients
 from hardsight.learners.sklearn import laplace
 from hardsight.resampling.plan import Plan, Round, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Subsets
@@ -81,7 +81,7 @@ def test_ranks_digits_as_refits_do():
 
 @pytest.mark.parametrize("splits", [Subsets(12, 0.5), LeaveOneOut()], ids=["subsets", "one out"])
 def test_other_splits_equal_refits(splits, monkeypatch):
-    monkeypatch.setattr(logistic, "_LARGEST_CHUNK", 7)
+    monkeypatch.setattr(logistic, "_MAX_BATCH", 7)
     x, y = noisy(load_iris)
     at = np.random.default_rng(0).permutation(150)[:60]
     assert_like_refits(Samples.of(x[at], y[at]), planned(y[at], splits))
@@ -134,7 +134,7 @@ def test_gradient_equals_autograd_and_differences(classes):
     rows = torch.from_numpy(rng.normal(size=(700, 4)))
     labels = torch.from_numpy(rng.integers(classes, size=700))
     fold = torch.from_numpy(rng.integers(-1, 3, size=(2, 700)).astype(np.int32))
-    parts = Parts(fold, torch.tensor([0, 1, 1]), torch.tensor([2, 0, 1], dtype=torch.int32))
+    parts = TrainingParts(fold, torch.tensor([0, 1, 1]), torch.tensor([2, 0, 1], dtype=torch.int32))
     weights = torch.from_numpy(rng.normal(size=(3, classes, 4)) * 3).requires_grad_()
     expected = torch.stack(
         [
@@ -143,12 +143,12 @@ def test_gradient_equals_autograd_and_differences(classes):
         ]
     )
     (slope,) = torch.autograd.grad(expected.sum(), weights)
-    found, by_hand = losses(rows, labels, parts, weights.detach())
+    found, by_hand = losses_and_gradients(rows, labels, parts, weights.detach())
     torch.testing.assert_close(found, expected.detach())
     torch.testing.assert_close(by_hand, slope)
     step = torch.zeros_like(slope)
     step[1, classes - 1, 2] = 1e-5
-    ahead, behind = (losses(rows, labels, parts, weights.detach() + s)[0] for s in (step, -step))
+    ahead, behind = (losses_and_gradients(rows, labels, parts, weights.detach() + s)[0] for s in (step, -step))
     assert float((ahead - behind)[1]) / 2e-5 == pytest.approx(float(slope[1, classes - 1, 2]), rel=1e-6)
     assert float((ahead - behind)[0]) == 0
 
@@ -157,14 +157,14 @@ def test_whole_objective_has_the_gradient_it_says():
     x, y = noisy(load_iris)
     x[::7, 1] = np.nan
     samples, plan = Samples.of(x, y), planned(y, KFold(3, 2))
-    fits = logistic.Fits(logistic.design_of(samples), logistic._parts(list(plan.members())), 2.0)
+    fits = logistic.MemberFits(logistic.build_design(samples), logistic._training_parts(list(plan.members())), 2.0)
     weights = torch.from_numpy(np.random.default_rng(0).normal(size=(6, 3, 5)))
     live = torch.arange(6)
-    slope = fits._value(weights, live)[1]
+    slope = fits._evaluate(weights, live)[1]
     for index in [(0, 0, 0), (3, 1, 2), (5, 2, 4)]:
         step = torch.zeros_like(weights)
         step[index] = 1e-5
-        ahead, behind = (fits._value(weights + s, live)[0][index[0]] for s in (step, -step))
+        ahead, behind = (fits._evaluate(weights + s, live)[0][index[0]] for s in (step, -step))
         assert float(ahead - behind) / 2e-5 == pytest.approx(float(slope[index]), rel=1e-5, abs=1e-9)
 
 
@@ -173,11 +173,11 @@ def test_company_and_blocks_change_rounding_only(monkeypatch):
     samples, plan = Samples.of(x, y), planned(y, KFold(5, 4))
     together = views(Logistic(), samples, plan)
     parts = [view for turn in range(4) for view in views(Logistic(), samples, plan.select(range(turn, turn + 1)))]
-    monkeypatch.setattr(logistic, "_LARGEST_CHUNK", 3)
+    monkeypatch.setattr(logistic, "_MAX_BATCH", 3)
     few = views(Logistic(), samples, plan)
     monkeypatch.setattr(softmax, "_SCORES", 1)
-    monkeypatch.setattr(softmax, "_LEAST_ROWS", 13)
-    monkeypatch.setattr(logistic, "_WHOLE", {})
+    monkeypatch.setattr(softmax, "_MIN_ROWS", 13)
+    monkeypatch.setattr(logistic, "_STARTING_FITS", {})
     blocks = views(Logistic(), samples, plan)
     for a, b, c, d in zip(together, parts, few, blocks, strict=True):
         assert a[2] == b[2] == c[2] == d[2]
@@ -192,7 +192,7 @@ def test_where_it_starts_leaks_nothing(monkeypatch):
     other = np.where(plan.rounds[0].fold == 1, (y + 1) % 3, y)
     first, second = (views(Logistic(), Samples.of(x, labels), plan)[1][1] for labels in (y, other))
     np.testing.assert_allclose(first, second, rtol=0, atol=1e-4)
-    monkeypatch.setattr(logistic, "_WHOLE", {})
+    monkeypatch.setattr(logistic, "_STARTING_FITS", {})
     monkeypatch.setattr(logistic, "_NUMBERS", 20)
     diagonal = views(Logistic(), Samples.of(x, y), plan)[1][1]
     np.testing.assert_allclose(diagonal, first, rtol=0, atol=1e-4)
@@ -213,7 +213,7 @@ def test_members_that_do_not_converge_say_so(monkeypatch):
     monkeypatch.setattr(logistic, "EVALUATIONS", 3)
     x, y = noisy(load_iris)
     with pytest.warns(
-        HardsightWarning, match=r"6 of 6 members .* in 3 evaluations \(largest gradient .* sought 1.0e-08"
+        HardsightWarning, match=r"6 of 6 members .* in 3 evaluations \(largest gradient .* tolerance 1.0e-08"
     ):
         views(Logistic(0.1), Samples.of(x, y), planned(y, KFold(3, 2)))
 
@@ -233,17 +233,17 @@ def test_minimise_on_quadratics_of_unlike_scale():
 
     tolerance = torch.full((6,), 1e-9, dtype=torch.float64)
     tolerance[2] = 1.0
-    found = minimise(objective, torch.zeros(6, 8, dtype=torch.float64), lambda v, live: v, tolerance, 2000)
-    assert (found.slope <= tolerance).all()
-    assert found.slope[2] > 1e-9
+    found = minimize(objective, torch.zeros(6, 8, dtype=torch.float64), lambda v, live: v, tolerance, 2000)
+    assert (found.max_gradient <= tolerance).all()
+    assert found.max_gradient[2] > 1e-9
     assert asked == sorted(asked, reverse=True)
     assert found.evaluations == len(asked) < 1000
     at = [0, 1, 3, 4, 5]
     torch.testing.assert_close(found.points[at], goal[at], rtol=0, atol=1e-5)
-    done = minimise(objective, goal, lambda v, live: v, tolerance, 2000)
+    done = minimize(objective, goal, lambda v, live: v, tolerance, 2000)
     assert done.evaluations == 1
     exact = torch.linalg.inv(bend)
-    newton = minimise(objective, goal + 1, lambda v, live: (exact[live] @ v[:, :, None]).squeeze(2), tolerance, 2000)
+    newton = minimize(objective, goal + 1, lambda v, live: (exact[live] @ v[:, :, None]).squeeze(2), tolerance, 2000)
     assert newton.evaluations <= 4
 
 
@@ -255,8 +255,8 @@ def test_minimise_where_a_full_step_overshoots():
 
     start = torch.tensor([[9.0, -3.0], [0.5, 0.1]], dtype=torch.float64)
     for scale in (0.1, 1.0, 100.0):
-        found = minimise(objective, start, lambda v, live, k=scale: k * v, torch.full((2,), 1e-10).double(), 300)
-        assert (found.slope <= 1e-10).all()
+        found = minimize(objective, start, lambda v, live, k=scale: k * v, torch.full((2,), 1e-10).double(), 300)
+        assert (found.max_gradient <= 1e-10).all()
         assert found.points.abs().max() < 1e-9
 
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge as SklearnRidge
 import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.linear.ridge import Ridge, equations, held_out, scaled
+from hardsight.learners.linear.ridge import Ridge, normal_equations, predict_held_out, standardize
 from hardsight.resampling.plan import Plan, Round, block_codes, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Subsets
 
@@ -47,7 +47,7 @@ SPLITS = {
 @pytest.mark.parametrize("penalty", [0.0, 1.0, 50.0])
 @pytest.mark.parametrize("name", SPLITS)
 def test_held_out_equals_refits(name, penalty):
-    found = held_out(equations(X, Y, penalty), SPLITS[name])
+    found = predict_held_out(normal_equations(X, Y, penalty), SPLITS[name])
     np.testing.assert_allclose(found, refitted(X, Y, SPLITS[name], penalty), rtol=0, atol=1e-10)
 
 
@@ -55,7 +55,7 @@ def test_held_out_equals_refits(name, penalty):
 @pytest.mark.parametrize("name", SPLITS)
 def test_weighted_least_squares_equal_weighted_refits(name, penalty):
     weights = np.random.default_rng(2).choice([0.0, 0.3, 1.0, 2.0, 5.0], size=40, p=[0.1, 0.2, 0.3, 0.3, 0.1])
-    found = held_out(equations(X, Y, penalty, weights), SPLITS[name])
+    found = predict_held_out(normal_equations(X, Y, penalty, weights), SPLITS[name])
     np.testing.assert_allclose(found, refitted(X, Y, SPLITS[name], penalty, weights), rtol=0, atol=1e-9)
 
 
@@ -66,7 +66,7 @@ def test_weights_reach_the_fit_and_not_the_error():
     expected = np.zeros(40)
     for drawn in KFold(4, 3).split(None, np.arange(40), split_seed(0)):
         expected += (
-            refitted(scaled(X.astype(np.float32)), Y[:, :1], drawn, 1.0, weights / weights.mean())[:, 0] - y
+            refitted(standardize(X.astype(np.float32)), Y[:, :1], drawn, 1.0, weights / weights.mean())[:, 0] - y
         ) ** 2 / 3
     np.testing.assert_allclose(d.error, expected, atol=1e-9)
     assert d.settings["recipe"].endswith("; training samples weighted")
@@ -83,14 +83,14 @@ def test_refits_of_another_library():
         rest = np.arange(40) != i
         model = SklearnRidge(alpha=2.5, solver="cholesky").fit(X[rest], Y[rest])
         np.testing.assert_allclose(
-            held_out(equations(X, Y, 2.5), drawn)[i], model.predict(X[[i]])[0], rtol=0, atol=1e-10
+            predict_held_out(normal_equations(X, Y, 2.5), drawn)[i], model.predict(X[[i]])[0], rtol=0, atol=1e-10
         )
 
 
 def test_more_features_than_samples_under_a_penalty():
     wide = np.random.default_rng(3).normal(size=(40, 90))
     for name in ("one out", "small folds", "grouped folds"):
-        found = held_out(equations(wide, Y, 1.0), SPLITS[name])
+        found = predict_held_out(normal_equations(wide, Y, 1.0), SPLITS[name])
         np.testing.assert_allclose(found, refitted(wide, Y, SPLITS[name], 1.0), rtol=0, atol=1e-9)
 
 
@@ -109,19 +109,19 @@ def test_least_squares_without_a_single_solution(x, name):
     if x.shape[1] == 37 and name == "one out":
         x = np.random.default_rng(3).normal(size=(40, 39))
     with pytest.raises(LearnerError, match=r"no single solution.*use a penalty above 0"):
-        held_out(equations(x, Y, 0.0), SPLITS[name])
+        predict_held_out(normal_equations(x, Y, 0.0), SPLITS[name])
 
 
 def test_scaling_by_hand():
     x = np.array([[1.0, 5.0, np.nan], [3.0, 5.0, 1.0], [5.0, 5.0, 3.0]])
     root = np.sqrt(1.5)
-    np.testing.assert_allclose(scaled(x), [[-root, 0, 0], [0, 0, -1], [root, 0, 1]], atol=1e-12)
+    np.testing.assert_allclose(standardize(x), [[-root, 0, 0], [0, 0, -1], [root, 0, 1]], atol=1e-12)
 
 
 def test_large_offsets_are_no_trouble():
-    found = scaled(X + 1e6)
+    found = standardize(X + 1e6)
     np.testing.assert_allclose(found, (X - X.mean(0)) / X.std(0), atol=1e-6)
-    assert not scaled(np.full((5, 1), 0.1) + 1e-12 * np.arange(5)[:, None]).any()
+    assert not standardize(np.full((5, 1), 0.1) + 1e-12 * np.arange(5)[:, None]).any()
 
 
 def test_regression_by_the_front_door():
@@ -143,7 +143,7 @@ def test_classes_become_normalised_finite_probabilities():
     ):
         assert view.values.isfinite().all()
         torch.testing.assert_close(view.values.exp().sum(1), torch.ones(40, dtype=torch.float64))
-        scores = held_out(equations(scaled(samples.matrix), np.eye(2)[samples.labels], 1.0), drawn)
+        scores = predict_held_out(normal_equations(standardize(samples.matrix), np.eye(2)[samples.labels], 1.0), drawn)
         # Log-odds are the scores' differences times one positive scale, the best of a fine grid.
         odds = (view.values[:, 1] - view.values[:, 0]).numpy()
         scale = odds / (scores[:, 1] - scores[:, 0])
@@ -170,7 +170,7 @@ def test_subsets_judge_only_what_they_hold_out():
 
 def least_squares(samples, train, judged):
     """Ridge with penalty 1 by another library, on the features as scaled over all samples."""
-    x = scaled(samples.matrix)
+    x = standardize(samples.matrix)
     targets = np.eye(len(samples.classes))[samples.labels] if samples.classes else samples.labels[:, None]
     return SklearnRidge(alpha=1.0, solver="cholesky").fit(x[train], targets[train]).predict(x[judged])
 
@@ -182,7 +182,7 @@ def test_in_sample_predictions_equal_refits(labels, name):
     plan = Plan([drawn], np.arange(40), 1, 0, in_sample=True)
     held, *seen = Ridge().fit_predict(samples, plan, lambda _: None)
     assert len(seen) == drawn.n_models
-    assert not held.seen
+    assert not held.in_sample
     if samples.classes:
         member = drawn.fold == 0
         scores = least_squares(samples, ~member, member)

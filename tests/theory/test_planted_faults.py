@@ -45,7 +45,7 @@ def judged_by_models_that_saw_it(patch):
         fit = np.linalg.solve(system.gram, system.moment)
         return system.z @ fit
 
-    patch.setattr(closed_form, "held_out", faulty)
+    patch.setattr(closed_form, "predict_held_out", faulty)
 
 
 def no_correction_for_views(patch):

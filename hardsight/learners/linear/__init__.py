@@ -1,1 +1,1 @@
-"""Closed-form and convex learners: ridge, logistic and softmax regression."""
+"""Linear models: ridge in closed form and logistic regression."""

@@ -7,71 +7,71 @@ import torch
 from jaxtyping import Bool, Float64, Int32, Int64
 from torch import Tensor
 
-# Scores that a block of rows may have, so that they stay in the cache between the two matrix products.
+# Scores per block of rows, so that they stay in the cache between the two matrix products.
 _SCORES = 1_000_000
-_LEAST_ROWS = 256
+_MIN_ROWS = 256
 
 
-class Parts(NamedTuple):
-    """Who trains on what, without a list of rows a member: where ``assignment`` of its turn is not its fold.
+class TrainingParts(NamedTuple):
+    """The rows that each member trains on, without a list per member: ``assignment`` of its repeat differs from its fold.
 
     Attributes:
-        assignment: ``(turn, row)``.
-        turn: ``(member,)``.
+        assignment: ``(repeat, row)``.
+        repeat: ``(member,)``.
         fold: ``(member,)``.
     """
 
-    assignment: Int32[Tensor, "turn row"]
-    turn: Int64[Tensor, " member"]
+    assignment: Int32[Tensor, "repeat row"]
+    repeat: Int64[Tensor, " member"]
     fold: Int32[Tensor, " member"]
 
-    def of(self, live: Int64[Tensor, " live"]) -> "Parts":
-        """Those of some members."""
-        return Parts(self.assignment, self.turn[live], self.fold[live])
+    def select(self, members: Int64[Tensor, " selected"]) -> "TrainingParts":
+        """Return the training parts of some members."""
+        return TrainingParts(self.assignment, self.repeat[members], self.fold[members])
 
-    def trains(self, rows: slice) -> Bool[Tensor, "member block"]:
-        """Whether each member trains on each of some rows."""
-        return self.assignment[:, rows][self.turn] != self.fold[:, None]
+    def train_mask(self, rows: slice) -> Bool[Tensor, "member block"]:
+        """Return whether each member trains on each of some rows."""
+        return self.assignment[:, rows][self.repeat] != self.fold[:, None]
 
     def held_out(self, member: int) -> Int64[Tensor, " row"]:
-        """The rows that a member does not train on."""
-        return (self.assignment[self.turn[member]] == self.fold[member]).nonzero().squeeze(1)
+        """Return the rows that a member does not train on."""
+        return (self.assignment[self.repeat[member]] == self.fold[member]).nonzero().squeeze(1)
 
 
-def blocks(rows: int, scores: int) -> Iterator[slice]:
-    """Slices of the rows, of a size that suits so many scores a row."""
-    size = max(_LEAST_ROWS, _SCORES // scores)
+def row_blocks(rows: int, scores: int) -> Iterator[slice]:
+    """Yield slices of the rows, sized for ``scores`` numbers per row."""
+    size = max(_MIN_ROWS, _SCORES // scores)
     for start in range(0, rows, size):
         yield slice(start, start + size)
 
 
-def losses(
+def losses_and_gradients(
     design: Float64[Tensor, "row coefficient"],
     labels: Int64[Tensor, " row"],
-    parts: Parts,
+    parts: TrainingParts,
     weights: Float64[Tensor, "member class coefficient"],
 ) -> tuple[Float64[Tensor, " member"], Float64[Tensor, "member class coefficient"]]:
-    """Each member's log-loss, summed over its training part, and the gradient by its weights.
+    """Return each member's log-loss, summed over its training part, and the gradient by its weights.
 
     Args:
         design: shared by all members.
         labels: class codes.
-        parts: who trains on what.
+        parts: the rows that each member trains on.
         weights: scores are ``design @ weights.T``.
     """
     members, classes, width = weights.shape
     # Classes before rows: sums over few classes then run along contiguous rows.
     flat = weights.reshape(-1, width)
-    value, slope = weights.new_zeros(members), torch.zeros_like(flat)
-    for rows in blocks(len(design), len(flat)):
+    value, gradient = weights.new_zeros(members), torch.zeros_like(flat)
+    for rows in row_blocks(len(design), len(flat)):
         x = design[rows]
         scores = (flat @ x.T).view(members, classes, -1)
         scores.sub_(scores.amax(1, keepdim=True))
-        trains = parts.trains(rows)[:, None].double()
-        own = labels[rows].expand(members, 1, -1)
-        of_own = scores.gather(1, own)
+        in_training = parts.train_mask(rows)[:, None].double()
+        label = labels[rows].expand(members, 1, -1)
+        label_score = scores.gather(1, label)
         total = scores.exp_().sum(1, keepdim=True)
-        value += ((total.log() - of_own) * trains).sum((1, 2))
-        scores.mul_(trains / total).scatter_add_(1, own, -trains)
-        slope.addmm_(scores.view(-1, len(x)), x)
-    return value, slope.view(weights.shape)
+        value += ((total.log() - label_score) * in_training).sum((1, 2))
+        scores.mul_(in_training / total).scatter_add_(1, label, -in_training)
+        gradient.addmm_(scores.view(-1, len(x)), x)
+    return value, gradient.view(weights.shape)
