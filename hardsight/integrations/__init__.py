@@ -1,1 +1,1 @@
-"""Doors to other libraries: each module is opened by name, and needs its library only then."""
+"""Integrations with other libraries: each module is imported by name, and needs its library only then."""

@@ -1,4 +1,4 @@
-"""Weights of the rows that a library trains on, which knows them by their position alone."""
+"""Weights by row position, for libraries that know the rows they train on by position alone."""
 
 import inspect
 from typing import Any
@@ -11,26 +11,28 @@ from hardsight.weights.training import Weighting
 _WEIGHTING_ARGUMENTS = frozenset(inspect.signature(Weighting).parameters) - {"scheme"}
 
 
-def make_row_weighting(what: Any, rows: int, parameters: dict[str, Any]) -> Weighting:
-    """A weighting whose ids are the positions of the rows.
+def make_row_weighting(source: Any, n_rows: int, parameters: dict[str, Any]) -> Weighting:
+    """Create a weighting whose ids are the positions of the rows.
 
     Args:
-        what: name of a scheme, weights ``(row,)``, or a ``Difficulty`` of these rows in their order, whatever its ids.
-        rows: that are trained on.
-        parameters: other arguments of :class:`hardsight.Weighting`; with a difficulty also those of :func:`hardsight.weigh`.
+        source: name of a scheme, weights ``(row,)``, or a ``Difficulty`` of these rows in their order, whatever its
+            ids.
+        n_rows: number of rows that are trained on.
+        parameters: other arguments of :class:`hardsight.Weighting`; with a difficulty also those of
+            :func:`hardsight.weigh`.
 
     Raises:
-        InputError: not a weight for each row, or what :class:`hardsight.Weighting` refuses.
+        InputError: there is not one weight per row, or :class:`hardsight.Weighting` cannot use the arguments.
     """
-    if isinstance(what, Difficulty):
-        # Its own ids may be labels of a frame's index, which are no positions.
-        own = {name: parameters[name] for name in _WEIGHTING_ARGUMENTS & parameters.keys()}
-        given = {name: value for name, value in parameters.items() if name not in _WEIGHTING_ARGUMENTS | {"scheme"}}
-        what, parameters = weigh(what, parameters.get("scheme") or "auto", **given), own
-    found = Weighting(what, **parameters)
-    if found.scheme is None and found.id_index.count != rows:
+    if isinstance(source, Difficulty):
+        # Its own ids may be labels of a frame's index rather than positions.
+        options = {name: value for name, value in parameters.items() if name not in _WEIGHTING_ARGUMENTS | {"scheme"}}
+        weights = weigh(source, parameters.get("scheme") or "auto", **options)
+        source, parameters = weights, {name: parameters[name] for name in _WEIGHTING_ARGUMENTS & parameters.keys()}
+    weighting = Weighting(source, **parameters)
+    if weighting.scheme is None and weighting.id_index.count != n_rows:
         raise InputError(
-            f"there are {found.id_index.count} weights and {rows} training rows: pass the weights of these rows as "
-            "sample_weight"
+            f"there are {weighting.id_index.count} weights and {n_rows} training rows: pass the weights of these rows "
+            "as sample_weight"
         )
-    return found
+    return weighting

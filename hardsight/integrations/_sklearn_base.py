@@ -1,15 +1,15 @@
-"""What scikit-learn's models that weigh their training data by difficulty have in common."""
+"""The common part of scikit-learn estimators that weight their training data by difficulty."""
 
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+from loky import cpu_count
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.utils import Tags, assert_all_finite, get_tags
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -17,176 +17,207 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+from threadpoolctl import threadpool_limits
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import HardsightError, HardsightWarning, InputError
 from hardsight.estimation.measure import measure
-from hardsight.integrations._sklearn_fit import fit_weighted
+from hardsight.integrations._sklearn_fit import available_with, fit_weighted
 from hardsight.integrations._sklearn_samples import MeasurableRows
 from hardsight.learners import SklearnModel
 from hardsight.validation import check_int
-from hardsight.weights import scheme as named
+from hardsight.weights import scheme as find_scheme
 from hardsight.weights import weigh
 from hardsight.weights.scheme import OF_SAMPLES
 
 _GRID = 2.0**-30
 
 
-def available_with(name: str) -> Callable[[Callable[..., Any]], Any]:
-    """A method that is there where the fitted model, or before that the estimator, has one of that name."""
-    asked = lambda self: hasattr(getattr(self, "estimator_", self._base()), name)  # noqa: E731
-    decorator: Callable[[Callable[..., Any]], Any] = available_if(asked)
-    return decorator
-
-
 class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
-    """Measures the difficulty of its training data, weighs them, and fits a model with the weights.
+    """An estimator that measures the difficulty of its training data, and fits a model with the resulting weights.
 
     Attributes:
-        difficulty_: of the samples measured; None where there were too few to measure.
-        weights_: what ``estimator_`` was fitted with, ``(sample,)``.
+        difficulty_: difficulty of the samples that were measured; None if there were too few to measure.
+        weights_: weights that ``estimator_`` was fitted with, ``(sample,)``.
         estimator_: the fitted model.
     """
 
-    estimator: Any
-    scheme: Any
-    scheme_parameters: Any
-    learner: Any
-    folds: Any
-    repeats: Any
-    clip: Any
-    random_state: Any
+    # scikit-learn wants constructors to store any arguments; fit checks them.
+    def __init__(
+        self,
+        estimator: Any = None,
+        scheme: Any = "auto",
+        *,
+        scheme_parameters: Any = None,
+        learner: Any = None,
+        folds: Any = 5,
+        repeats: Any = 2,
+        clip: Any = None,
+        random_state: Any = 0,
+        n_jobs: Any = None,
+    ) -> None:
+        self.estimator = estimator
+        self.scheme = scheme
+        self.scheme_parameters = scheme_parameters
+        self.learner = learner
+        self.folds = folds
+        self.repeats = repeats
+        self.clip = clip
+        self.random_state = random_state
+        self.n_jobs = n_jobs
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Measure, weigh and fit.
+        """Measure the difficulty, weight the samples, and fit the model.
 
         Args:
             X: what the model takes, ``(sample, …)``.
-            y: what it is to predict, ``(sample,)``.
+            y: labels or targets, ``(sample,)``.
             sample_weight: 0 or more, ``(sample,)``; multiplies the weights of the scheme.
 
         Raises:
-            InputError: an unknown scheme or parameter, one with a value for each sample, a random_state that is no whole
-                number, or an estimator that takes no weights.
-            LearnerError: a model that measures failed, though the estimator can be fitted to the whole.
+            InputError: a scheme or parameter is unknown, a parameter has one value per sample, random_state is not an
+                integer, or the estimator takes no weights.
+            LearnerError: a model that measures failed, though the estimator can be fitted to all samples.
         """
         validate_data(self, X, y, skip_check_array=True)
         check_consistent_length(X, y)
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
-        told = self._told(y)
-        given = None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        alone = np.ones(len(y)) if given is None else np.asarray(given, dtype=np.float64)
+        targets = self._encode_targets(y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        base_weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         try:
-            self.difficulty_, weights = self._weighed(X, told, given)
+            self.difficulty_, weights = self._measure_and_weigh(X, targets, sample_weight)
         except HardsightError:
-            # What is wrong with the data is best told by the estimator itself.
-            fit_weighted(clone(self._base()), X, y, alone)
+            # The estimator itself says best what is wrong with the data.
+            fit_weighted(clone(self._get_estimator()), X, y, base_weights)
             raise
-        self.weights_ = weights * alone
-        self.estimator_ = fit_weighted(_clone_with_seed(self._base(), self._seed()), X, y, self.weights_)
+        self.weights_ = weights * base_weights
+        self.estimator_ = fit_weighted(_clone_with_seed(self._get_estimator(), self._check_seed()), X, y, self.weights_)
         return self
 
-    def _told(self, y: np.ndarray) -> np.ndarray:
-        """What the samples that are measured have as labels, ``(sample,)``; checks them."""
+    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
+        """Check the labels or targets, and return those that are measured. ``(sample,)``"""
         raise NotImplementedError
 
-    def _counted(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> MeasurableRows | None:
-        """The rows that can be measured; None where there are too few."""
+    def _select_rows(self, X: Any, targets: np.ndarray, sample_weight: np.ndarray | None) -> MeasurableRows | None:
+        """Select the rows that can be measured; None if there are too few."""
         raise NotImplementedError
 
-    def _wrapped(self, base: Any, found: MeasurableRows) -> Any:
-        """The estimator, as the models that measure are clones of it."""
+    def _wrap_estimator(self, estimator: Any, rows: MeasurableRows) -> Any:
+        """Return the estimator in the form that is cloned for measuring."""
         raise NotImplementedError
 
-    def _base(self) -> Any:
-        """The estimator, or what stands for None."""
+    def _get_estimator(self) -> Any:
+        """Return the estimator, or the default for None."""
         raise NotImplementedError
 
-    def _weighed(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> tuple[Difficulty | None, np.ndarray]:
-        """The difficulty of the rows that can be measured, and the scheme's weights of all, ``(sample,)``."""
-        weights, folds = np.ones(len(told)), check_int("folds", self.folds, 2)
-        parameters, seed = self._parameters(), self._seed()
-        found = self._counted(X, told, given)
-        if found is None:
+    def _measure_and_weigh(
+        self, X: Any, targets: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[Difficulty | None, np.ndarray]:
+        """Return the difficulty of the measurable rows, and the scheme's weights of all rows, ``(sample,)``."""
+        weights, folds = np.ones(len(targets)), check_int("folds", self.folds, 2)
+        parameters, seed = self._check_parameters(), self._check_seed()
+        rows = self._select_rows(X, targets, sample_weight)
+        if rows is None:
             return None, weights
-        measured = self._measured(found, min(folds, found.folds))
-        all_of_them = weigh(measured, self.scheme, clip=self.clip, seed=seed, **parameters)
-        first = np.argsort(measured.ids)[: len(found.rows)]
-        weights[found.rows] = _round_to_grid(all_of_them[first])
-        return measured.select(found.rows), weights
+        # Threads that wait for each other in many small operations stand still on a busy machine.
+        with threadpool_limits(_count_threads(self.n_jobs)):
+            difficulty = self._measure(rows, min(folds, rows.max_folds))
+            copies = weigh(difficulty, self.scheme, clip=self.clip, seed=seed, **parameters)
+        first_copies = np.argsort(difficulty.ids)[: len(rows.rows)]
+        weights[rows.rows] = _round_to_grid(copies[first_copies])
+        return difficulty.select(rows.rows), weights
 
-    def _parameters(self) -> dict[str, Any]:
-        """Those of the scheme; values of samples would go to other ones, which are measured in an order of their own."""
+    def _check_parameters(self) -> dict[str, Any]:
+        """Return the parameters of the scheme.
+
+        Raises:
+            InputError: one has a value per sample, which would go to other samples: they are measured in another order.
+        """
         parameters: dict[str, Any] = self.scheme_parameters or {}
-        for name in sorted(parameters.keys() & set(named(self.scheme).reads) & OF_SAMPLES):
+        for name in sorted(parameters.keys() & set(find_scheme(self.scheme).reads) & OF_SAMPLES):
             raise InputError(
-                f"scheme_parameters has {name!r}, a value for each sample, which cannot follow the samples through folds: "
-                f"pass sample_weight=hs.weigh(d, {self.scheme!r}, {name}=…) to the estimator itself"
+                f"scheme_parameters has {name!r}, a value for each sample, which cannot follow the samples through "
+                f"folds: pass sample_weight=hs.weigh(d, {self.scheme!r}, {name}=…) to the estimator itself"
             )
         return parameters
 
-    def _seed(self) -> int:
+    def _check_seed(self) -> int:
         if not isinstance(self.random_state, Integral):
             raise InputError(
-                f"random_state must be a whole number, from which all that is random follows. Got {self.random_state!r}: "
-                "leave it out, or pass 0"
+                f"random_state must be an integer, which fixes everything random. Got {self.random_state!r}: leave it "
+                "out, or pass 0"
             )
         return check_int("random_state", self.random_state, 0)
 
-    def _measured(self, found: MeasurableRows, folds: int) -> Difficulty:
-        base = self._base()
+    def _measure(self, rows: MeasurableRows, folds: int) -> Difficulty:
         learner = self.learner
         if learner is None:
-            learner = SklearnModel(self._wrapped(base, found), name=type(base).__name__)
-        # Equal samples are groups already.
-        measured = measure(
-            found.samples,
+            estimator = self._get_estimator()
+            learner = SklearnModel(self._wrap_estimator(estimator, rows), name=type(estimator).__name__)
+        difficulty = measure(
+            rows.samples,
             learner=learner,
             folds=folds,
             repeats=self.repeats,
+            # Equal samples are groups already.
             duplicates="apart",
             adjusted=False,
-            seed=self._seed(),
+            # Further rounds only make the label model better, so they are for schemes that read it.
+            refine=None if "p_wrong" in find_scheme(self.scheme).reads else False,
+            seed=self._check_seed(),
         )
-        return replace(measured, samples=None)
+        return replace(difficulty, samples=None)
 
-    @available_with("predict")
-    def predict(self, X: Any) -> np.ndarray:
-        """What the fitted model predicts, ``(sample,)``."""
-        return self._asked("predict", X)
-
-    def _asked(self, method: str, X: Any) -> np.ndarray:
+    def _call_fitted(self, method: str, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        answer: np.ndarray = getattr(self.estimator_, method)(X)
-        return answer
+        result: np.ndarray = getattr(self.estimator_, method)(X)
+        return result
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()
-        tags.input_tags = get_tags(self._base()).input_tags
+        tags.input_tags = get_tags(self._get_estimator()).input_tags
         return tags
 
 
+def _find_estimator(model: DifficultyWeightedEstimator) -> Any:
+    return getattr(model, "estimator_", model._get_estimator())
+
+
+delegated = partial(available_with, get_estimator=_find_estimator)
+"""Decorator for a method that exists if the fitted model, or before ``fit`` the estimator, has one of that name."""
+
+
+def _count_threads(n_jobs: Any) -> int:
+    """Return the number of threads as scikit-learn counts ``n_jobs``: None is 1, -1 all cores, -2 all cores but one."""
+    if n_jobs is None:
+        return 1
+    number = check_int("n_jobs", n_jobs, -cpu_count())
+    return max(1, number if number >= 0 else cpu_count() + 1 + number)
+
+
 def _clone_with_seed(estimator: Any, seed: int) -> Any:
-    """A clone whose parts that have no seed have one that follows from this."""
+    """Clone an estimator, and give each part without a seed a seed that follows from this one."""
     model = clone(estimator)
-    params = sorted(model.get_params().items())
-    names = [name for name, value in params if value is None and name.split("__")[-1] == "random_state"]
+    parameters = sorted(model.get_params().items())
+    names = [name for name, value in parameters if value is None and name.split("__")[-1] == "random_state"]
     seeds = np.random.SeedSequence(seed).generate_state(len(names) + 1)
-    return model.set_params(**{name: int(each % 2**31) for name, each in zip(names, seeds, strict=False)})
+    return model.set_params(**{name: int(value % 2**31) for name, value in zip(names, seeds, strict=False)})
 
 
 def _round_to_grid(weights: np.ndarray) -> np.ndarray:
-    """The weights in whole multiples of a power of two, a billionth of their mean.
+    """Round the weights to multiples of a power of two, about a billionth of their mean. ``(sample,)``
 
-    Sums of them and of their multiples are exact, whatever the order, for some millions of samples. A tree that chooses
-    among splits that are equally good then chooses alike for a sample of weight 3 and for three copies.
+    Sums of these weights and of their multiples are exact in any order, for some millions of samples. So a tree that
+    chooses among equally good splits chooses alike for a sample of weight 3 and for three copies.
     """
-    whole_ones = np.round(weights / _GRID)
-    found: np.ndarray = np.where(weights > 0, np.maximum(whole_ones, 1), 0) * _GRID
-    return found
+    multiples = np.round(weights / _GRID)
+    rounded: np.ndarray = np.where(weights > 0, np.maximum(multiples, 1), 0) * _GRID
+    return rounded
 
 
-def warn_caller(what: str) -> None:
-    """Warn whoever called ``fit``."""
-    warnings.warn(what, HardsightWarning, stacklevel=5)
+def warn_caller(message: str) -> None:
+    """Warn the caller of ``fit``."""
+    warnings.warn(message, HardsightWarning, stacklevel=5)

@@ -1,6 +1,7 @@
-"""One way to fit any scikit-learn estimator with weights, wherever in it the weights are taken."""
+"""Fitting any scikit-learn estimator with sample weights, whichever part of it takes them."""
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -13,32 +14,40 @@ from sklearn.utils.metaestimators import available_if
 from hardsight.errors import InputError
 from hardsight.learners.sklearn import weight_argument
 
-# Names of parameters whose values are labels, besides those that map labels to something.
+# Names of parameters whose values are labels, besides parameters that map labels to something.
 _LABEL_PARAMETERS = ("classes", "labels", "pos_label")
 
 
-def fit_weighted(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray) -> Any:
-    """Fit it in place with weights of samples, and give it back.
+def available_with(name: str, get_estimator: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator for a method that exists only if the estimator inside has one of that name."""
+    decorator: Callable[[Callable[..., Any]], Any] = available_if(lambda self: hasattr(get_estimator(self), name))
+    return decorator
 
-    Where metadata routing is enabled and some part of the estimator requests ``sample_weight``, they go where they are
-    requested. Otherwise they go to the estimator itself, in a pipeline to its last step, in a search to what is searched.
+
+def fit_weighted(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray) -> Any:
+    """Fit an estimator in place with sample weights, and return it.
+
+    If metadata routing is enabled and some part of the estimator requests ``sample_weight``, the weights go where they
+    are requested. Otherwise they go to the estimator itself, in a pipeline to its last step, in a search to the
+    searched estimator.
 
     Raises:
-        InputError: nothing in it takes weights.
+        InputError: no part of the estimator takes weights.
     """
     if _requests_weights(estimator):
         return estimator.fit(X, y, sample_weight=weights)
-    taken = _weight_argument(estimator)
-    if taken is None:
+    is_search = isinstance(estimator, BaseSearchCV)
+    argument = weight_argument(estimator.estimator if is_search else estimator)
+    if argument is None:
         raise InputError(
-            f"{type(estimator).__name__} takes no sample_weight: use an estimator whose fit does, or a "
-            "pipeline whose last step's does"
+            f"{type(estimator).__name__} takes no sample_weight: use an estimator whose fit takes it, or a pipeline "
+            "whose last step does"
         )
-    if taken == "sample_weight" and not isinstance(estimator, BaseSearchCV):
+    if argument == "sample_weight" and not is_search:
         return estimator.fit(X, y, sample_weight=weights)
-    # step__sample_weight is how a pipeline is told without requests, and scikit-learn refuses it where routing is enabled.
+    # Without requests a pipeline takes step__sample_weight, which scikit-learn refuses if routing is enabled.
     with sklearn.config_context(enable_metadata_routing=False):
-        return estimator.fit(X, y, **{taken: weights})
+        return estimator.fit(X, y, **{argument: weights})
 
 
 def _requests_weights(estimator: Any) -> bool:
@@ -47,30 +56,21 @@ def _requests_weights(estimator: Any) -> bool:
     return "sample_weight" in get_routing_for_object(estimator).consumes("fit", {"sample_weight"})
 
 
-def _weight_argument(estimator: Any) -> str | None:
-    return weight_argument(estimator.estimator if isinstance(estimator, BaseSearchCV) else estimator)
-
-
 def _fit_clone(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray | None) -> Any:
     model = clone(estimator)
     return model.fit(X, y) if weights is None else fit_weighted(model, X, y, weights)
 
 
-def _available_with(name: str) -> Callable[[Callable[..., Any]], Any]:
-    decorator: Callable[[Callable[..., Any]], Any] = available_if(lambda self: hasattr(self.estimator, name))
-    return decorator
-
-
 class CodedClassifier(ClassifierMixin, BaseEstimator):
-    """An estimator that learns the labels as they were given, from codes and in codes.
+    """A classifier of class codes that lets its estimator learn the original labels.
 
-    Some have parameters that name labels (``class_weight={"ham": 1, "spam": 5}``), which codes would not match. Others take
-    no labels but 0, 1, … without a gap: where one refuses numbers of which a class is absent, and names none of them, it
-    learns the codes.
+    Some estimators have parameters that name labels (``class_weight={"ham": 1, "spam": 5}``), which codes would not
+    match. Others take only the labels 0, 1, … without a gap: if an estimator refuses numeric labels, and none of its
+    parameters names a label, it learns the codes.
 
     Args:
         estimator: a classifier.
-        labels: what the codes stand for, ``(class,)``.
+        labels: the label of each code, ``(class,)``.
     """
 
     def __init__(self, estimator: Any, labels: np.ndarray) -> None:
@@ -78,18 +78,18 @@ class CodedClassifier(ClassifierMixin, BaseEstimator):
         self.labels = labels
 
     def fit(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> "CodedClassifier":
-        """Fit a clone; ``y`` holds codes, ``(sample,)``."""
+        """Fit a clone of the estimator to class codes ``y``, ``(sample,)``."""
         try:
-            self.learnt_, self.estimator_ = self.labels, _fit_clone(self.estimator, X, self.labels[y], sample_weight)
-        except Exception as refused:
+            self.targets_, self.estimator_ = self.labels, _fit_clone(self.estimator, X, self.labels[y], sample_weight)
+        except Exception as error:
             codes = np.arange(len(self.labels))
             if self.labels.dtype.kind not in "iuf" or np.array_equal(self.labels, codes) or self._names_labels():
                 raise
             try:
-                self.learnt_, self.estimator_ = codes, _fit_clone(self.estimator, X, y, sample_weight)
-            except Exception:  # noqa: BLE001 - then the labels were not what it refused
-                raise refused from None
-        self.classes_ = np.searchsorted(self.learnt_, self.estimator_.classes_)
+                self.targets_, self.estimator_ = codes, _fit_clone(self.estimator, X, y, sample_weight)
+            except Exception:  # noqa: BLE001 - then the labels were not the reason
+                raise error from None
+        self.classes_ = np.searchsorted(self.targets_, self.estimator_.classes_)
         return self
 
     def _names_labels(self) -> bool:
@@ -102,25 +102,25 @@ class CodedClassifier(ClassifierMixin, BaseEstimator):
         )
 
     def predict(self, X: Any) -> np.ndarray:
-        """Codes, ``(sample,)``."""
-        codes: np.ndarray = np.searchsorted(self.learnt_, self.estimator_.predict(X))
+        """Predict class codes. ``(sample,)``"""
+        codes: np.ndarray = np.searchsorted(self.targets_, self.estimator_.predict(X))
         return codes
 
-    @_available_with("predict_proba")
+    @available_with("predict_proba", attrgetter("estimator"))
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities, ``(sample, class)``."""
+        """Predict probabilities. ``(sample, class)``"""
         probabilities: np.ndarray = self.estimator_.predict_proba(X)
         return probabilities
 
-    @_available_with("predict_log_proba")
+    @available_with("predict_log_proba", attrgetter("estimator"))
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Their logarithms, ``(sample, class)``."""
-        logs: np.ndarray = self.estimator_.predict_log_proba(X)
-        return logs
+        """Predict logarithms of the probabilities. ``(sample, class)``"""
+        log_probabilities: np.ndarray = self.estimator_.predict_log_proba(X)
+        return log_probabilities
 
 
 class WeightRoutingRegressor(RegressorMixin, BaseEstimator):
-    """A regressor whose ``fit`` takes weights, wherever in it they are taken.
+    """A regressor whose ``fit`` takes sample weights, whichever part of its estimator takes them.
 
     Args:
         estimator: a regressor.
@@ -130,11 +130,11 @@ class WeightRoutingRegressor(RegressorMixin, BaseEstimator):
         self.estimator = estimator
 
     def fit(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> "WeightRoutingRegressor":
-        """Fit a clone; ``y`` are numbers, ``(sample,)``."""
+        """Fit a clone of the estimator to targets ``y``, ``(sample,)``."""
         self.estimator_ = _fit_clone(self.estimator, X, y, sample_weight)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Numbers, ``(sample,)``."""
-        numbers: np.ndarray = self.estimator_.predict(X)
-        return numbers
+        """Predict targets. ``(sample,)``"""
+        targets: np.ndarray = self.estimator_.predict(X)
+        return targets

@@ -1,4 +1,4 @@
-"""What scikit-learn gives to ``fit`` as samples that can be measured: every row as it came, whole weights as copies."""
+"""The training data of ``fit`` as samples to measure: every row as it came, integer weights as copies."""
 
 import sys
 from dataclasses import replace
@@ -14,108 +14,110 @@ from hardsight.data import Samples
 from hardsight.data.frames import clean_columns
 from hardsight.errors import InputError
 
-# Copies of all samples together, as a multiple of their number, up to which whole weights are written out as copies.
+# Integer weights become copies if all copies together are at most this multiple of the number of samples.
 _MAX_COPIES = 10
-# Numbers in a sparse matrix up to which neighbours are looked for among its own columns: 40 MB of float32.
+# Up to this many values (40 MB of float32), neighbours in a sparse matrix are found by its own columns.
 _MAX_DENSE_VALUES = 10_000_000
 _N_COMPONENTS = 50
 
 
 class MeasurableRows(NamedTuple):
-    """Samples to be measured, and the rows of the data that they are copies of.
+    """Samples to measure, and the rows of the data that they are copies of.
 
     Attributes:
-        samples: in an order that does not depend on that of the rows. The id of a row's first copy is the row; equal samples
-            are a group; ``classes`` are the codes of the classes that are there, None of numbers.
-        rows: ``(row,)`` int64, ascending: the rows that are among the samples.
-        folds: the most folds that the classes, or different samples, admit.
+        samples: samples in an order that does not depend on the order of the rows. The id of a row's first copy is the
+            row; equal samples are a group; ``classes`` are the codes of the classes present, None for targets.
+        rows: rows that are among the samples, ``(row,)`` int64, ascending.
+        max_folds: the most folds that the classes, or the different samples, allow.
     """
 
     samples: Samples
     rows: np.ndarray
-    folds: int
+    max_folds: int
 
 
 def select_classification_rows(X: Any, codes: np.ndarray, weights: np.ndarray | None) -> MeasurableRows | None:
-    """The rows that can be measured; None where there are not two classes of them.
+    """Select the rows that can be measured; None if they have fewer than two classes.
 
-    A row of weight 0 is none; a row of weight 3 is three, as long as all weights are whole and not too large. Rows of a
-    class that holds fewer than two different samples are left out: a model that has not seen the class cannot judge it.
+    A row of weight 0 is left out; a row of weight 3 counts as three rows, if all weights are integers and not too
+    large. Rows of a class with fewer than two different samples are left out: a model that has not seen the class
+    cannot judge it.
 
     Args:
         X: features, ``(row, …)``.
         codes: class codes, ``(row,)``.
-        weights: 0 or more, ``(row,)``; None: all alike.
+        weights: 0 or more, ``(row,)``; None: all equal.
 
     Raises:
-        InputError: features that cannot be read.
+        InputError: the features cannot be read.
     """
     rows = np.arange(len(codes)) if weights is None else np.flatnonzero(weights)
     if len(np.unique(codes[rows])) < 2:
         return None
-    found = _read_samples(X, codes, rows)
-    alike = _group_equal_rows(found)
-    sizes = np.bincount(np.unique(np.stack([found.labels, alike]), axis=1)[0])
+    samples = _read_samples(X, codes, rows)
+    groups = _group_equal_rows(samples)
+    sizes = np.bincount(np.unique(np.stack([samples.labels, groups]), axis=1)[0])
     if (sizes > 1).sum() < 2:
         return None
-    # Samples in the order of their rows would make the folds depend on it.
-    order = np.lexsort((found.labels, alike))
-    at = order[sizes[found.labels[order]] > 1]
-    present, labels = np.unique(found.labels[at], return_inverse=True)
-    classes = tuple(np.asarray(found.classes)[present].tolist())
-    kept = replace(found.take(at), labels=labels.astype(np.int64), classes=classes, groups=alike[at])
-    return MeasurableRows(_expand_copies(kept, weights), np.sort(kept.ids), int(sizes[present].min()))
+    # In the order of the rows, the folds would depend on it.
+    order = np.lexsort((samples.labels, groups))
+    order = order[sizes[samples.labels[order]] > 1]
+    present, labels = np.unique(samples.labels[order], return_inverse=True)
+    classes = tuple(np.asarray(samples.classes)[present].tolist())
+    selected = replace(samples.take(order), labels=labels.astype(np.int64), classes=classes, groups=groups[order])
+    return MeasurableRows(_expand_copies(selected, weights), np.sort(selected.ids), int(sizes[present].min()))
 
 
 def select_regression_rows(X: Any, targets: np.ndarray, weights: np.ndarray | None) -> MeasurableRows | None:
-    """As :func:`select_classification_rows`, of numbers to predict; None where no two samples differ.
+    """Select the rows with targets that can be measured; None if no two samples are different.
 
     Args:
         X: features, ``(row, …)``.
         targets: ``(row,)`` float64.
-        weights: 0 or more, ``(row,)``; None: all alike.
+        weights: as in :func:`select_classification_rows`.
 
     Raises:
-        InputError: features that cannot be read.
+        InputError: the features cannot be read.
     """
     rows = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
     if len(rows) < 2:
         return None
-    found = _read_samples(X, targets, rows, "regression")
-    alike = _group_equal_rows(found)
-    different = len(np.unique(alike))
-    if different < 2:
+    samples = _read_samples(X, targets, rows, "regression")
+    groups = _group_equal_rows(samples)
+    n_different = len(np.unique(groups))
+    if n_different < 2:
         return None
-    order = np.lexsort((found.labels, alike))
-    return MeasurableRows(_expand_copies(replace(found.take(order), groups=alike[order]), weights), rows, different)
+    order = np.lexsort((samples.labels, groups))
+    selected = replace(samples.take(order), groups=groups[order])
+    return MeasurableRows(_expand_copies(selected, weights), rows, n_different)
 
 
-def _read_samples(X: Any, told: np.ndarray, rows: np.ndarray, task: str = "classification") -> Samples:
-    """The rows as samples whose features reach an estimator as they came."""
+def _read_samples(X: Any, targets: np.ndarray, rows: np.ndarray, task: str = "classification") -> Samples:
+    """Read the rows as samples whose features reach an estimator as they came."""
     if sparse.issparse(X):
-        return _read_sparse(X, told[rows], rows, task)
+        return _read_sparse(X, targets[rows], rows, task)
     if isinstance(X, pd.DataFrame):
         frame = X.iloc[rows]
-        found = _read_frame(frame, told[rows], rows, task)
-        # Columns that say nothing are left out of what is read, and a ColumnTransformer may name them.
-        return replace(found, features=frame, kind="table", embedding=found.matrix)
-    return Samples.of(np.asarray(X)[rows], told[rows], ids=rows, task=task)
+        samples = _read_frame(frame, targets[rows], rows, task)
+        # The whole frame, because the reader leaves out constant columns and a ColumnTransformer may name them.
+        return replace(samples, features=frame, kind="table", embedding=samples.matrix)
+    return Samples.of(np.asarray(X)[rows], targets[rows], ids=rows, task=task)
 
 
-def _read_frame(frame: pd.DataFrame, told: np.ndarray, rows: np.ndarray, task: str) -> Samples:
-    """As far as it can be read: a pipeline may make something of the other columns, or leave them out."""
+def _read_frame(frame: pd.DataFrame, targets: np.ndarray, rows: np.ndarray, task: str) -> Samples:
+    """Read the columns that can be read: a pipeline may transform the other columns, or leave them out."""
     try:
-        return Samples.of(frame, told, ids=rows, task=task)
+        return Samples.of(frame, targets, ids=rows, task=task)
     except InputError:
-        readable = frame.loc[:, [_is_readable(frame.iloc[:, [at]]) for at in range(frame.shape[1])]]
+        readable = frame.loc[:, [_is_readable(frame.iloc[:, [column]]) for column in range(frame.shape[1])]]
         if readable.shape[1] == frame.shape[1]:
             raise
         if not readable.shape[1]:
             raise InputError(
-                "no column of X holds numbers or categories that differ between samples, which tell who neighbours are: add "
-                "one, such as the days since a date"
+                "no column of X holds numbers or categories that differ between samples, by which neighbours are "
+                "found: add one, such as the days since a date"
             ) from None
-        return Samples.of(readable, told, ids=rows, task=task)
+        return Samples.of(readable, targets, ids=rows, task=task)
 
 
 def _is_readable(column: pd.DataFrame) -> bool:
@@ -126,31 +128,31 @@ def _is_readable(column: pd.DataFrame) -> bool:
     return True
 
 
-def _read_sparse(whole: Any, told: np.ndarray, rows: np.ndarray, task: str) -> Samples:
-    X = sparse.csr_array(whole)[rows]
+def _read_sparse(matrix: Any, targets: np.ndarray, rows: np.ndarray, task: str) -> Samples:
+    X = sparse.csr_array(matrix)[rows]
     if max(X.nnz, *X.shape) < 2**31:
-        # Trees predict from narrow indices only, though they learn from wide ones.
+        # Trees learn from 64-bit indices, but predict only from 32-bit indices.
         X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
     dense = X.shape[1] <= _N_COMPONENTS or X.shape[0] * X.shape[1] <= _MAX_DENSE_VALUES
     numbers = X.toarray() if dense else TruncatedSVD(_N_COMPONENTS, random_state=0).fit_transform(X)
     numbers = numbers.astype(np.float32)
     if task == "regression":
-        return Samples(X, told, None, rows, "table", embedding=numbers)
-    classes, labels = np.unique(told, return_inverse=True)
+        return Samples(X, targets, None, rows, "table", embedding=numbers)
+    classes, labels = np.unique(targets, return_inverse=True)
     return Samples(X, labels, tuple(classes.tolist()), rows, "table", embedding=numbers)
 
 
 def _group_equal_rows(samples: Samples) -> np.ndarray:
-    """A number a sample, equal for equal features, which follows from these alone, not from the order of the samples."""
+    """Number the groups of samples with equal features, whatever the order of the samples. ``(sample,)``"""
     X = samples.features
     digests: Any
     if isinstance(X, sparse.csr_array):
         X.sum_duplicates()
         pairs = zip(X.indptr[:-1], X.indptr[1:], strict=True)
-        digests = [_digest(X.indices[a:b].tobytes() + X.data[a:b].tobytes()) for a, b in pairs]
+        digests = [_digest(X.indices[start:end].tobytes() + X.data[start:end].tobytes()) for start, end in pairs]
     elif isinstance(X, pd.DataFrame) and not all(map(pd.api.types.is_numeric_dtype, X.dtypes)):
-        hashed = pd.util.hash_pandas_object(X.apply(_make_hashable), index=False)
-        digests = [_digest(row.tobytes()) for row in hashed.to_numpy()]
+        hashes = pd.util.hash_pandas_object(X.apply(_make_hashable), index=False)
+        digests = [_digest(row.tobytes()) for row in hashes.to_numpy()]
     elif samples.kind in ("table", "array"):
         # -0.0 and 0.0 are the same number but not the same bytes.
         numbers = X.to_numpy(np.float64, na_value=np.nan) if isinstance(X, pd.DataFrame) else X.astype(np.float64)
@@ -161,14 +163,14 @@ def _group_equal_rows(samples: Samples) -> np.ndarray:
 
 
 def _make_hashable(column: pd.Series) -> pd.Series:
-    """Lists and the like, which have no hash, by what is in them."""
+    """Replace values that have no hash, such as lists, by a text of their contents."""
     if column.dtype != object:
         return column
     try:
         for value in column:
             hash(value)
     except TypeError:
-        # numpy would leave out what is in the midst of long arrays.
+        # By default numpy leaves out the middle of long arrays.
         with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
             return column.map(repr)
     return column
@@ -179,14 +181,14 @@ def _digest(row: bytes) -> bytes:
 
 
 def _expand_copies(samples: Samples, weights: np.ndarray | None) -> Samples:
-    """As many copies of each as its weight says, or the samples with their weights where that is no number of copies."""
+    """Repeat each sample as often as its weight says; keep weights that are not numbers of copies as weights."""
     if weights is None:
         return samples
-    own = weights[samples.ids]
-    if (own != np.round(own)).any() or own.sum() > _MAX_COPIES * len(own):
-        return replace(samples, weights=own / own.mean())
-    at = np.repeat(np.arange(len(own)), own.astype(np.int64))
-    first = np.diff(at, prepend=-1) > 0
-    ids = samples.ids[at]
-    ids[~first] = len(weights) + np.arange(int((~first).sum()))
-    return replace(samples.take(at), ids=ids)
+    copies = weights[samples.ids]
+    if (copies != np.round(copies)).any() or copies.sum() > _MAX_COPIES * len(copies):
+        return replace(samples, weights=copies / copies.mean())
+    positions = np.repeat(np.arange(len(copies)), copies.astype(np.int64))
+    is_first = np.diff(positions, prepend=-1) > 0
+    ids = samples.ids[positions]
+    ids[~is_first] = len(weights) + np.arange(int((~is_first).sum()))
+    return replace(samples.take(positions), ids=ids)

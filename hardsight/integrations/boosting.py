@@ -1,4 +1,4 @@
-"""Schemes as objectives of LightGBM and XGBoost: every round, the weights follow the predictions as they are.
+"""Schemes as objectives of LightGBM and XGBoost: in every round, the weights follow the current predictions.
 
 Weights that do not change need none of this: ``model.fit(X, y, sample_weight=hs.weigh(d))``.
 """
@@ -15,49 +15,55 @@ from hardsight.errors import InputError
 from hardsight.integrations._row_weights import make_row_weighting
 from hardsight.weights.training import Weighting
 
-# As in XGBoost: a leaf of perfect predictions must still be divided by something.
+# As in XGBoost: a leaf of perfect predictions is divided by its curvature, too.
 _MIN_CURVATURE = 1e-16
 
 
 @dataclass
 class _TrainingRun:
-    """What is known of a training: its weighting, how many samples it has, and how many rounds are done."""
+    """The state of one training run.
+
+    Attributes:
+        weighting: its weighting.
+        n_samples: number of training samples.
+        rounds: number of rounds done.
+    """
 
     weighting: Weighting
-    samples: int
+    n_samples: int
     rounds: int = 0
 
 
 class Objective:
     """Gradient and curvature of the weighted cross-entropy, for ``objective=`` of LightGBM and XGBoost.
 
-    In every round the scheme is given the predictions of all training samples as a batch, and its weights multiply the
-    gradients and curvatures of the samples; they are not differentiated. Rounds count as epochs, of each data set for itself
-    where ``cv`` trains on folds in turns. Weights of samples that ``fit`` or the data set is given are multiplied on top.
+    In every round the scheme reads the predictions of all training samples as one batch, and its weights multiply the
+    gradients and curvatures of the samples; the weights are not differentiated. Rounds count as epochs, for each data
+    set by itself if ``cv`` trains on folds in turn. Sample weights of ``fit`` or of the data set multiply the result.
 
-    Scores start at zero, where LightGBM's own objectives start at the class shares. In XGBoost pass ``base_score=0.5`` to
-    ``XGBClassifier`` and ``base_score=0`` to ``train``, which both stand for a score of zero there.
+    Scores start at zero, whereas LightGBM's own objectives start at the class shares. In XGBoost pass
+    ``base_score=0.5`` to ``XGBClassifier`` and ``base_score=0`` to ``train``: both stand for a score of zero there.
 
     Args:
-        what: name of a scheme in ``hardsight.SCHEMES``, an array of weights ``(sample,)``, or a ``Difficulty``, whose
-            weights are those of :func:`hardsight.weigh`. Weights and a difficulty are those of the rows that are trained on,
-            in their order, whatever the difficulty's ids; of parts of them, such as folds, pass ``sample_weight``.
-        num_class: 2 for one column of log-odds, more for a column each.
-        rounds: in all, for schemes that read how many.
-        factor: of the curvature p(1-p), which leaves out how scores of several classes lean on each other: None takes
-            K/(K-1), as LightGBM does; XGBoost takes 2. Always 1 with two classes.
-        parameters: the scheme's own, and other arguments of :class:`hardsight.Weighting`.
+        source: name of a scheme in ``hardsight.SCHEMES``, an array of weights ``(sample,)``, or a ``Difficulty``, whose
+            weights are those of :func:`hardsight.weigh`. Weights and difficulty are those of the training rows, in
+            their order, whatever the difficulty's ids; for parts of the rows, such as folds, pass ``sample_weight``.
+        num_class: 2 for one column of log-odds, more for one column per class.
+        rounds: number of rounds in all, for schemes that read it.
+        factor: factor of the curvature p(1-p), which leaves out how the scores of several classes depend on each other:
+            None takes K/(K-1), as LightGBM does; XGBoost takes 2. Always 1 with two classes.
+        parameters: the scheme's own parameters, and other arguments of :class:`hardsight.Weighting`.
 
     Raises:
-        InputError: fewer than two classes, an unknown scheme or parameter, or a scheme that is a loss.
+        InputError: there are fewer than two classes, a scheme or parameter is unknown, or the scheme is a loss.
     """
 
-    # Both libraries and scikit-learn's repr ask functions for a name.
+    # Both libraries and scikit-learn's repr read the name of a function.
     __name__ = "hardsight"
 
     def __init__(
         self,
-        what: Any,
+        source: Any,
         num_class: int = 2,
         *,
         rounds: int | None = None,
@@ -66,78 +72,84 @@ class Objective:
     ) -> None:
         if num_class < 2:
             raise InputError(f"num_class must be 2 or more. Got {num_class}")
-        self.what, self.num_class, self.rounds, self.parameters = what, num_class, rounds, parameters
+        self.source, self.num_class, self.rounds, self.parameters = source, num_class, rounds, parameters
         self.factor = 1.0 if num_class == 2 else num_class / (num_class - 1) if factor is None else factor
-        self._trainings: WeakKeyDictionary[Any, _TrainingRun] = WeakKeyDictionary()
+        self._runs: WeakKeyDictionary[Any, _TrainingRun] = WeakKeyDictionary()
 
     def __getstate__(self) -> dict[str, Any]:
-        # What is copied or saved trains nothing yet.
-        return {**vars(self), "_trainings": {}}
+        # A copy starts without training runs.
+        return {**vars(self), "_runs": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _trainings=WeakKeyDictionary())
+        vars(self).update(state, _runs=WeakKeyDictionary())
 
     def __call__(self, first: Any, second: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Either ``(labels, scores[, weights])``, as estimators call it, or ``(scores, data set)``, as ``train`` does.
+        """Compute gradient and curvature.
+
+        Args:
+            first: labels, as estimators call it; scores, as ``train`` does.
+            second: scores, as estimators call it; the data set, as ``train`` does.
+            sample_weight: weights that ``fit`` was given, ``(sample,)``, or None.
 
         Returns:
             Gradient and curvature, in the shape of the scores.
 
         Raises:
-            InputError: scores that do not match the number of classes, labels that are not 0, 1, …, or not a weight for each
-                row that is trained on.
+            InputError: the scores do not match the number of classes, labels are not 0, 1, …, or there is not one
+                weight per training row.
         """
+        # Cross-validation trains on all folds in turn, one round each. Estimators pass no data set, and train one at a
+        # time.
+        key: Any = self
+        labels, given_scores = first, second
         if hasattr(second, "get_label"):
-            labels, scores, sample_weight = second.get_label(), first, second.get_weight()
-        else:
-            labels, scores = first, second
-        given = np.asarray(scores, dtype=np.float64)
-        raw = _check_scores(given, self.num_class)
+            key = second
+            labels, given_scores, sample_weight = second.get_label(), first, second.get_weight()
+        given_scores = np.asarray(given_scores, dtype=np.float64)
+        scores = _check_scores(given_scores, self.num_class)
         codes = _check_codes(labels, self.num_class)
-        # Cross-validation trains on all folds in turns, a round each. Estimators show no data set, and train one at a time.
-        whose = second if hasattr(second, "get_label") else self
-        training = self._trainings.get(whose)
-        # All samples start from one score; so does a training that uses this objective anew.
-        if training is None or len(codes) != training.samples or not np.ptp(raw, axis=0).any():
-            training = self._trainings[whose] = self._begun(codes)
-        weights = self._weighed(training, raw, codes)
+        run = self._runs.get(key)
+        # Equal scores for all samples are the start of a new run with the same objective.
+        if run is None or len(codes) != run.n_samples or not np.ptp(scores, axis=0).any():
+            run = self._runs[key] = self._start_run(codes)
+        weights = self._compute_weights(run, scores, codes)
         if sample_weight is not None and len(sample_weight):
             weights = weights * np.asarray(sample_weight, dtype=np.float64)
-        gradient, curvature = _derivatives(raw, codes, self.factor)
-        each = weights if raw.ndim == 1 else weights[:, None]
-        return (gradient * each).reshape(given.shape), (np.maximum(curvature, _MIN_CURVATURE) * each).reshape(
-            given.shape
-        )
+        gradient, curvature = _derivatives(scores, codes, self.factor)
+        column = weights if scores.ndim == 1 else weights[:, None]
+        shape = given_scores.shape
+        return (gradient * column).reshape(shape), (np.maximum(curvature, _MIN_CURVATURE) * column).reshape(shape)
 
-    def _begun(self, codes: np.ndarray) -> _TrainingRun:
-        told: dict[str, Any] = {}
-        if isinstance(self.what, str):
+    def _start_run(self, codes: np.ndarray) -> _TrainingRun:
+        arguments: dict[str, Any] = {}
+        if isinstance(self.source, str):
             sizes = torch.from_numpy(np.bincount(codes, minlength=self.num_class))
-            told = {"num_samples": len(codes), "sizes": sizes, "epochs": self.rounds}
-        return _TrainingRun(make_row_weighting(self.what, len(codes), told | self.parameters), len(codes))
+            arguments = {"num_samples": len(codes), "sizes": sizes, "epochs": self.rounds}
+        return _TrainingRun(make_row_weighting(self.source, len(codes), arguments | self.parameters), len(codes))
 
-    def _weighed(self, training: _TrainingRun, raw: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        training.weighting.set_epoch(training.rounds)
-        training.rounds += 1
-        scores = raw if raw.ndim == 2 else np.stack([np.zeros_like(raw), raw], axis=1)
-        logits, labels = torch.from_numpy(scores), torch.from_numpy(codes)
+    def _compute_weights(self, run: _TrainingRun, scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return the weights of the next round. ``(sample,)``"""
+        run.weighting.set_epoch(run.rounds)
+        run.rounds += 1
+        columns = scores if scores.ndim == 2 else np.stack([np.zeros_like(scores), scores], axis=1)
+        logits, labels = torch.from_numpy(columns), torch.from_numpy(codes)
         losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
-        told = training.weighting.weights(losses, torch.arange(len(codes)), logits=logits, labels=labels)
-        weights: np.ndarray = told.double().numpy()
-        return weights
+        weights = run.weighting.weights(losses, torch.arange(len(codes)), logits=logits, labels=labels)
+        values: np.ndarray = weights.double().numpy()
+        return values
 
 
-def objective(what: Any, num_class: int = 2, **given: Any) -> Objective:
-    """A scheme as an objective; see :class:`Objective` for all that it takes.
+def objective(source: Any, num_class: int = 2, **parameters: Any) -> Objective:
+    """Return a scheme as an objective; the arguments are those of :class:`Objective`.
 
     >>> import lightgbm
     >>> model = lightgbm.LGBMClassifier(objective=objective("spl-linear", 3, lam=2.0))
     """
-    return Objective(what, num_class, **given)
+    return Objective(source, num_class, **parameters)
 
 
 def probabilities(scores: Any) -> np.ndarray:
-    """Probabilities ``(sample, class)`` from raw scores, which is all that models with objectives of one's own give.
+    """Convert raw scores, which are all that models with a custom objective give, to probabilities ``(sample, class)``.
 
     Args:
         scores: log-odds ``(sample,)``, or ``(sample, class)``: ``model.predict(X, raw_score=True)`` of LightGBM,
@@ -147,36 +159,40 @@ def probabilities(scores: Any) -> np.ndarray:
     [[0.5, 0.5], [0.0, 1.0]]
     """
     raw = np.asarray(scores, dtype=np.float64)
-    found: np.ndarray = softmax(raw, axis=1) if raw.ndim == 2 else np.stack([expit(-raw), expit(raw)], axis=1)
-    return found
+    p: np.ndarray = softmax(raw, axis=1) if raw.ndim == 2 else np.stack([expit(-raw), expit(raw)], axis=1)
+    return p
 
 
-def _check_scores(given: np.ndarray, classes: int) -> np.ndarray:
-    """``(sample,)`` log-odds for two classes, ``(sample, class)`` for more."""
-    wanted = 1 if classes == 2 else classes
-    columns = 1 if given.ndim == 1 else given.shape[1]
-    if columns != wanted:
+def _check_scores(scores: np.ndarray, num_class: int) -> np.ndarray:
+    """Return log-odds ``(sample,)`` for two classes, scores ``(sample, class)`` for more."""
+    expected = 1 if num_class == 2 else num_class
+    columns = 1 if scores.ndim == 1 else scores.shape[1]
+    if columns != expected:
         raise InputError(
-            f"num_class={classes} needs {wanted} score{'s' * (wanted > 1)} a sample, and there are {columns}: pass the "
-            "num_class of the data to hs.boosting.objective, and to the model's parameters where there are more than two"
+            f"num_class={num_class} needs {expected} score{'s' * (expected > 1)} per sample. Got {columns}: pass the "
+            "number of classes to hs.boosting.objective, and with more than two also to the model's parameters, as "
+            "num_class"
         )
-    return given.reshape(-1) if classes == 2 else given
+    return scores.reshape(-1) if num_class == 2 else scores
 
 
-def _check_codes(labels: Any, classes: int) -> np.ndarray:
-    found = np.asarray(labels)
-    codes = found.astype(np.int64)
-    if (codes != found).any() or codes.min() < 0 or codes.max() >= classes:
-        raise InputError(f"labels must be class codes 0 … {classes - 1}. Got {found.min():g} … {found.max():g}")
+def _check_codes(labels: Any, num_class: int) -> np.ndarray:
+    values = np.asarray(labels)
+    codes = values.astype(np.int64)
+    if (codes != values).any() or codes.min() < 0 or codes.max() >= num_class:
+        raise InputError(
+            f"labels must be class codes from 0 to {num_class - 1}. Got values from {values.min():g} to "
+            f"{values.max():g}"
+        )
     return codes
 
 
-def _derivatives(raw: np.ndarray, codes: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
-    """First and second derivative of the cross-entropy by each score, in the shape of ``raw``."""
-    if raw.ndim == 1:
-        p = expit(raw)
+def _derivatives(scores: np.ndarray, codes: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and second derivative of the cross-entropy by each score, in the shape of the scores."""
+    if scores.ndim == 1:
+        p = expit(scores)
         return p - codes, p * (1 - p)
-    p = softmax(raw, axis=1)
+    p = softmax(scores, axis=1)
     gradient = p.copy()
     gradient[np.arange(len(codes)), codes] -= 1
     return gradient, factor * p * (1 - p)

@@ -1,5 +1,6 @@
-"""Models of scikit-learn that weigh their training data by difficulty: ``hs.sklearn.DifficultyWeightedClassifier`` and
-``hs.sklearn.DifficultyWeightedRegressor``.
+"""scikit-learn estimators that weight their training data by difficulty.
+
+They are ``hs.sklearn.DifficultyWeightedClassifier`` and ``hs.sklearn.DifficultyWeightedRegressor``.
 """
 
 from dataclasses import replace
@@ -12,34 +13,40 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 
 from hardsight.difficulty.result import Difficulty
-from hardsight.integrations._sklearn_base import DifficultyWeightedEstimator, available_with, warn_caller
+from hardsight.integrations._sklearn_base import DifficultyWeightedEstimator, delegated, warn_caller
 from hardsight.integrations._sklearn_fit import CodedClassifier, WeightRoutingRegressor
-from hardsight.integrations._sklearn_samples import MeasurableRows, select_classification_rows, select_regression_rows
+from hardsight.integrations._sklearn_samples import (
+    MeasurableRows,
+    select_classification_rows,
+    select_regression_rows,
+)
 
 
 class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeightedEstimator):
-    """Measures how difficult every training sample is, weighs the samples by it, and fits a classifier with the weights.
+    """A classifier that measures how difficult its training samples are, and is fitted with the resulting weights.
 
-    ``fit`` trains clones of the classifier on folds of its training data alone, so that cross-validation of the whole stays
-    honest. Weights that are given to ``fit`` multiply those of the scheme; whole ones count as copies, 0 as absence.
+    ``fit`` trains clones of the classifier on folds of its training data alone, so cross-validation of the whole stays
+    honest. Weights that are passed to ``fit`` multiply those of the scheme; integer weights count as copies, 0 as
+    absence.
 
     Args:
-        estimator: a classifier whose ``fit`` takes ``sample_weight``, or a pipeline that ends in one, or a search over one;
-            None: ``LogisticRegression()``.
-        scheme: which weights; a name of ``hardsight.SCHEMES``, or "auto"; see :func:`hardsight.weigh`.
-        scheme_parameters: its parameters by name; no inputs with a value for each sample.
+        estimator: a classifier whose ``fit`` takes ``sample_weight``, or a pipeline that ends in one, or a search over
+            one; None: ``LogisticRegression()``.
+        scheme: name of a scheme in ``hardsight.SCHEMES``, or "auto"; see :func:`hardsight.weigh`.
+        scheme_parameters: parameters of the scheme by name, without inputs that have a value for each sample.
         learner: what measures the difficulty; None: clones of ``estimator``. See :func:`hardsight.measure`.
-        folds: parts of a repeat; fewer where a class is smaller.
-        repeats: how often the samples are dealt into folds anew.
+        folds: number of folds per repeat; fewer if a class is smaller.
+        repeats: number of repeats with new folds.
         clip: the largest weight of the scheme, before it is multiplied.
-        random_state: fixes the folds, and the seeds of all models that have none of their own; a whole number, 0 or more.
+        random_state: integer, 0 or more; fixes the folds, and the seeds of all models that have none of their own.
+        n_jobs: number of threads for measuring and weighting; None: 1; -1: all cores.
 
     Attributes:
         classes_: the labels, sorted, ``(class,)``.
-        n_features_in_, feature_names_in_: as everywhere in scikit-learn.
-        difficulty_: of the samples measured, a :class:`hardsight.Difficulty` whose ids are rows of the training data; None
-            where there were too few to measure.
-        weights_: what ``estimator_`` was fitted with, ``(sample,)``.
+        n_features_in_, feature_names_in_: as in all of scikit-learn.
+        difficulty_: difficulty of the samples that were measured, a :class:`hardsight.Difficulty` whose ids are rows of
+            the training data; None if there were too few to measure.
+        weights_: weights that ``estimator_`` was fitted with, ``(sample,)``.
         estimator_: the fitted classifier.
 
     >>> from sklearn.datasets import load_wine
@@ -49,112 +56,96 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeightedEstimator)
     True
     """
 
-    # scikit-learn asks constructors to take whatever they are given: it is looked at in fit.
-    def __init__(
-        self,
-        estimator: Any = None,
-        scheme: Any = "auto",
-        *,
-        scheme_parameters: Any = None,
-        learner: Any = None,
-        folds: Any = 5,
-        repeats: Any = 2,
-        clip: Any = None,
-        random_state: Any = 0,
-    ) -> None:
-        self.estimator = estimator
-        self.scheme = scheme
-        self.scheme_parameters = scheme_parameters
-        self.learner = learner
-        self.folds = folds
-        self.repeats = repeats
-        self.clip = clip
-        self.random_state = random_state
-
-    def _told(self, y: np.ndarray) -> np.ndarray:
+    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         return np.asarray(codes)
 
-    def _counted(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> MeasurableRows | None:
-        found = select_classification_rows(X, told, given)
-        if found is None:
+    def _select_rows(self, X: Any, targets: np.ndarray, sample_weight: np.ndarray | None) -> MeasurableRows | None:
+        rows = select_classification_rows(X, targets, sample_weight)
+        if rows is None:
             warn_caller(
-                "no class but one has two different samples or more, so no difficulty was measured: no scheme weighs here"
+                "At most one class has two or more different samples, so no difficulty was measured: the scheme has no "
+                "effect."
             )
             return None
-        absent = np.setdiff1d(told if given is None else told[given > 0], np.asarray(found.samples.classes))
+        present = targets if sample_weight is None else targets[sample_weight > 0]
+        absent = np.setdiff1d(present, np.asarray(rows.samples.classes))
         if len(absent):
-            # An element of an array of objects has no item(), and one of another array is no plain value.
+            # tolist, because elements of an object array have no item().
             name = self.classes_[absent[:1]].tolist()[0]
             warn_caller(
-                f"class {name!r} has one sample, or copies of one: it is not measured, and "
-                "weighs 1 before sample_weight"
+                f"Class {name!r} has one sample, or copies of one: it is not measured, and has weight 1 before "
+                "sample_weight."
             )
-        return found
+        return rows
 
-    def _labels(self, found: MeasurableRows) -> np.ndarray:
-        labels: np.ndarray = self.classes_[np.asarray(found.samples.classes)]
+    def _labels(self, rows: MeasurableRows) -> np.ndarray:
+        labels: np.ndarray = self.classes_[np.asarray(rows.samples.classes)]
         return labels
 
-    def _wrapped(self, base: Any, found: MeasurableRows) -> Any:
-        return CodedClassifier(base, self._labels(found))
+    def _wrap_estimator(self, estimator: Any, rows: MeasurableRows) -> Any:
+        return CodedClassifier(estimator, self._labels(rows))
 
-    def _measured(self, found: MeasurableRows, folds: int) -> Difficulty:
-        measured = super()._measured(found, folds)
-        return replace(measured, classes=tuple(self._labels(found).tolist()))
+    def _measure(self, rows: MeasurableRows, folds: int) -> Difficulty:
+        return replace(super()._measure(rows, folds), classes=tuple(self._labels(rows).tolist()))
 
-    @available_with("predict_proba")
+    @delegated("predict")
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict labels. ``(sample,)``"""
+        return self._call_fitted("predict", X)
+
+    @delegated("predict_proba")
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities, ``(sample, class)``."""
-        return self._asked("predict_proba", X)
+        """Predict probabilities. ``(sample, class)``"""
+        return self._call_fitted("predict_proba", X)
 
-    @available_with("predict_log_proba")
+    @delegated("predict_log_proba")
     def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Logarithms of the probabilities, ``(sample, class)``."""
-        return self._asked("predict_log_proba", X)
+        """Predict logarithms of the probabilities. ``(sample, class)``"""
+        return self._call_fitted("predict_log_proba", X)
 
-    @available_with("decision_function")
+    @delegated("decision_function")
     def decision_function(self, X: Any) -> np.ndarray:
-        """Scores, ``(sample,)`` or ``(sample, class)``."""
-        return self._asked("decision_function", X)
+        """Compute scores, ``(sample,)`` or ``(sample, class)``."""
+        return self._call_fitted("decision_function", X)
 
-    def _base(self) -> Any:
+    def _get_estimator(self) -> Any:
         return LogisticRegression() if self.estimator is None else self.estimator
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()
-        tags.classifier_tags = get_tags(self._base()).classifier_tags
+        tags.classifier_tags = get_tags(self._get_estimator()).classifier_tags
         if tags.classifier_tags is not None:
             tags.classifier_tags.multi_label = False
         return tags
 
 
 class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeightedEstimator):
-    """Measures how difficult every training sample is to predict, weighs the samples by it, and fits a regressor with the
-    weights.
+    """A regressor that measures how difficult its training samples are, and is fitted with the resulting weights.
 
-    As :class:`DifficultyWeightedClassifier`, of numbers: the difficulty is the mean squared error of clones of the regressor
-    that have not seen the sample, in the square of the target's unit, and so are the parameters of schemes that read it.
-    Schemes that read probabilities, labels or the ledger's P(label wrong), "auto" among them, have nothing to read here.
+    It is :class:`DifficultyWeightedClassifier` for targets: the difficulty is the mean squared error of clones of the
+    regressor that have not seen the sample, in the square of the target's unit, as are the parameters of schemes that
+    read it. Schemes that read probabilities, labels or the ledger's P(label wrong), "auto" among them, cannot be used.
 
     Args:
-        estimator: a regressor whose ``fit`` takes ``sample_weight``, or a pipeline that ends in one, or a search over one;
-            None: ``Ridge()``.
-        scheme: which weights; a name of ``hardsight.SCHEMES``. By default the probability that the error is one of the small
+        estimator: a regressor whose ``fit`` takes ``sample_weight``, or a pipeline that ends in one, or a search over
+            one; None: ``Ridge()``.
+        scheme: name of a scheme in ``hardsight.SCHEMES``. By default the probability that the error is one of the small
             ones, by a mixture of two normal distributions of the errors, whatever their unit.
-        scheme_parameters: its parameters by name; no inputs with a value for each sample.
+        scheme_parameters: parameters of the scheme by name, without inputs that have a value for each sample.
         learner: what measures the difficulty; None: clones of ``estimator``. See :func:`hardsight.measure`.
-        folds: parts of a repeat; fewer where there are fewer different samples.
-        repeats: how often the samples are dealt into folds anew.
+        folds: number of folds per repeat; fewer if there are fewer different samples.
+        repeats: number of repeats with new folds.
         clip: the largest weight of the scheme, before it is multiplied.
-        random_state: fixes the folds, and the seeds of all models that have none of their own; a whole number, 0 or more.
+        random_state: integer, 0 or more; fixes the folds, and the seeds of all models that have none of their own.
+        n_jobs: number of threads for measuring and weighting; None: 1; -1: all cores.
 
     Attributes:
-        n_features_in_, feature_names_in_: as everywhere in scikit-learn.
-        difficulty_: of the samples measured, a :class:`hardsight.Difficulty` whose ids are rows of the training data; None
-            where there were too few to measure.
-        weights_: what ``estimator_`` was fitted with, ``(sample,)``.
+        n_features_in_, feature_names_in_: as in all of scikit-learn.
+        difficulty_: difficulty of the samples that were measured, a :class:`hardsight.Difficulty` whose ids are rows of
+            the training data; None if there were too few to measure.
+        weights_: weights that ``estimator_`` was fitted with, ``(sample,)``.
         estimator_: the fitted regressor.
 
     >>> from sklearn.datasets import load_diabetes
@@ -163,7 +154,6 @@ class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeightedEstimator):
     True
     """
 
-    # scikit-learn asks constructors to take whatever they are given: it is looked at in fit.
     def __init__(
         self,
         estimator: Any = None,
@@ -175,27 +165,27 @@ class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeightedEstimator):
         repeats: Any = 2,
         clip: Any = None,
         random_state: Any = 0,
+        n_jobs: Any = None,
     ) -> None:
-        self.estimator = estimator
-        self.scheme = scheme
-        self.scheme_parameters = scheme_parameters
-        self.learner = learner
-        self.folds = folds
-        self.repeats = repeats
-        self.clip = clip
-        self.random_state = random_state
+        options = {"folds": folds, "repeats": repeats, "clip": clip, "random_state": random_state, "n_jobs": n_jobs}
+        super().__init__(estimator, scheme, scheme_parameters=scheme_parameters, learner=learner, **options)
 
-    def _told(self, y: np.ndarray) -> np.ndarray:
+    def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         return np.asarray(y, dtype=np.float64)
 
-    def _counted(self, X: Any, told: np.ndarray, given: np.ndarray | None) -> MeasurableRows | None:
-        found = select_regression_rows(X, told, given)
-        if found is None:
-            warn_caller("there are no two different samples, so no difficulty was measured: no scheme weighs here")
-        return found
+    def _select_rows(self, X: Any, targets: np.ndarray, sample_weight: np.ndarray | None) -> MeasurableRows | None:
+        rows = select_regression_rows(X, targets, sample_weight)
+        if rows is None:
+            warn_caller("No two samples are different, so no difficulty was measured: the scheme has no effect.")
+        return rows
 
-    def _wrapped(self, base: Any, found: MeasurableRows) -> Any:
-        return WeightRoutingRegressor(base)
+    def _wrap_estimator(self, estimator: Any, rows: MeasurableRows) -> Any:
+        return WeightRoutingRegressor(estimator)
 
-    def _base(self) -> Any:
+    @delegated("predict")
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict targets. ``(sample,)``"""
+        return self._call_fitted("predict", X)
+
+    def _get_estimator(self) -> Any:
         return Ridge() if self.estimator is None else self.estimator

@@ -159,25 +159,25 @@ def test_weights_of_other_rows_are_refused(cancer):
 
 def test_weights_follow_the_predictions_round_by_round(cancer):
     X, y = cancer
-    scheme = Written("spl-linear", lam=1.0)
+    scheme = RecordingObjective("spl-linear", lam=1.0)
     model = lightgbm.LGBMClassifier(**LIGHT, objective=scheme).fit(X, y)
-    for done, weights in enumerate(Written.written):
+    for done, weights in enumerate(RecordingObjective.weights):
         scores = raw_light(model, X, num_iteration=done) if done else np.zeros(len(y))
         p = hs.boosting.probabilities(scores)[np.arange(len(y)), y]
         np.testing.assert_allclose(weights, np.maximum(0, 1 + np.log(p)), rtol=1e-6, atol=1e-7)
-    assert len(Written.written) == 15
+    assert len(RecordingObjective.weights) == 15
 
 
-class Written(Objective):
-    """Keeps the weights; LightGBM trains with a copy of the objective."""
+class RecordingObjective(Objective):
+    """Records weights and epochs in the class, because LightGBM trains with a copy of the objective."""
 
-    written: ClassVar[list[np.ndarray]] = []
+    weights: ClassVar[list[np.ndarray]] = []
     epochs: ClassVar[list[float]] = []
 
-    def _weighed(self, training, raw, codes):
-        self.written.append(super()._weighed(training, raw, codes))
-        self.epochs.append(training.weighting.epoch)
-        return self.written[-1]
+    def _compute_weights(self, run, scores, codes):
+        self.weights.append(super()._compute_weights(run, scores, codes))
+        self.epochs.append(run.weighting.epoch)
+        return self.weights[-1]
 
 
 def test_an_objective_used_again_begins_anew(cancer):
@@ -211,9 +211,9 @@ def test_a_robust_scheme_withstands_wrong_labels(library):
 def test_what_does_not_fit_is_refused_with_the_mend(cancer, digits):
     with pytest.raises(InputError, match="num_class must be 2 or more"):
         hs.boosting.objective("spl-linear", 1, lam=1)
-    with pytest.raises(InputError, match="num_class=4 needs 4 scores a sample, and there are 1"):
+    with pytest.raises(InputError, match=r"num_class=4 needs 4 scores per sample\. Got 1"):
         hs.boosting.objective("spl-linear", 4, lam=1.0)(digits[1], np.zeros(300))
-    with pytest.raises(InputError, match=r"class codes 0 … 1\. Got 0 … 3"):
+    with pytest.raises(InputError, match=r"class codes from 0 to 1\. Got values from 0 to 3"):
         hs.boosting.objective("spl-linear", lam=1.0)(digits[1], np.zeros(300))
     with pytest.raises(InputError, match="do you mean 'spl-linear'"):
         hs.boosting.objective("spl-linaer", lam=1.0)(cancer[1], np.zeros(569))
@@ -224,31 +224,31 @@ def test_rounds_are_counted_from_the_start_of_each_training(digits):
     y, scores = digits[1], np.random.default_rng(0).normal(size=(300, 4))
     for predicted, epoch in ((0 * scores, 0), (scores, 1), (scores, 2), (0 * scores, 0), (scores, 1)):
         scheme(y, predicted)
-        told = scheme._trainings[scheme].weighting
-        assert (told.epoch, told.epochs) == (epoch, 9)
+        weighting = scheme._runs[scheme].weighting
+        assert (weighting.epoch, weighting.epochs) == (epoch, 9)
 
 
 @pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
 def test_folds_that_train_in_turns_count_rounds_and_remember_each_for_itself(cancer, library, monkeypatch):
     X, y = cancer[0][:240], cancer[1][:240]
-    monkeypatch.setattr(Written, "epochs", [])
-    monkeypatch.setattr(Written, "written", [])
+    monkeypatch.setattr(RecordingObjective, "epochs", [])
+    monkeypatch.setattr(RecordingObjective, "weights", [])
     folds, few = [(np.arange(80, 240), np.arange(80)), (np.arange(160), np.arange(160, 240))], {"max_depth": 2}
-    scheme = Written("superloss-mean", rounds=4)
+    scheme = RecordingObjective("superloss-mean", rounds=4)
     if library == "lightgbm":
         parameters = {**few, "objective": scheme, "verbose": -1, "num_threads": 1, "metric": "binary_logloss"}
         lightgbm.cv(parameters, lightgbm.Dataset(X, y), 4, folds=folds)
     else:
         parameters = {**few, "nthread": 1, "base_score": 0}
         xgboost.cv(parameters, xgboost.DMatrix(X, y), 4, folds=folds, obj=scheme)
-    assert Written.epochs == [0, 0, 1, 1, 2, 2, 3, 3]
-    together, train = Written.written[1::2], folds[1][0]
-    Written.written.clear()
+    assert RecordingObjective.epochs == [0, 0, 1, 1, 2, 2, 3, 3]
+    together, train = RecordingObjective.weights[1::2], folds[1][0]
+    RecordingObjective.weights.clear()
     if library == "lightgbm":
         lightgbm.train(parameters, lightgbm.Dataset(X, y).subset(train), 4)
     else:
         xgboost.train(parameters, xgboost.DMatrix(X[train], y[train]), 4, obj=scheme)
-    np.testing.assert_allclose(Written.written, together, rtol=1e-5)
+    np.testing.assert_allclose(RecordingObjective.weights, together, rtol=1e-5)
 
 
 def test_an_objective_that_trained_is_copied_and_saved_without_its_trainings(cancer):

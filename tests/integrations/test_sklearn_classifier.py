@@ -258,7 +258,7 @@ def test_labels_with_a_gap_are_measured_by_classifiers_that_take_none():
     y = np.repeat([0, 1, 2], [20, 1, 20])
     X[y == 2] += 1
     boosted = xgboost.XGBClassifier(n_estimators=5, max_depth=2, n_jobs=1)
-    with pytest.warns(HardsightWarning, match="class 1 has one sample"):
+    with pytest.warns(HardsightWarning, match="Class 1 has one sample"):
         model = Weighted(boosted, **SOFT).fit(X, y)
     assert model.difficulty_.classes == (0, 2)
     assert (model.difficulty_.predicted == model.difficulty_.labels).mean() > 0.6
@@ -290,7 +290,7 @@ def test_classifiers_without_probabilities_have_none(wine):
 def test_what_is_too_small_to_measure_weighs_one_and_is_said():
     X = np.arange(12.0)[:, None]
     y = np.array([0] * 6 + [1] * 5 + [2])
-    with pytest.warns(HardsightWarning, match="class 2 has one sample"):
+    with pytest.warns(HardsightWarning, match="Class 2 has one sample"):
         model = Weighted(GaussianNB(), **EASY).fit(X, y)
     assert model.weights_[11] == 1
     assert model.difficulty_.ids.tolist() == list(range(11))
@@ -306,7 +306,7 @@ def test_what_is_too_small_to_measure_weighs_one_and_is_said():
 @pytest.mark.parametrize("kind", [object, str, "category"])
 def test_a_class_of_one_sample_may_have_any_name(kind):
     y = pd.Series(["a"] * 6 + ["b"] * 5 + ["c"]).astype(kind)
-    with pytest.warns(HardsightWarning, match="class 'c' has one sample"):
+    with pytest.warns(HardsightWarning, match="Class 'c' has one sample"):
         model = Weighted(GaussianNB(), **EASY).fit(np.arange(12.0)[:, None], y)
     assert model.weights_[11] == 1
 
@@ -338,7 +338,7 @@ def test_bad_arguments_are_refused_with_the_mend(wine):
         Weighted(GaussianNB(), "spl-linaer").fit(X, y)
     with pytest.raises(InputError, match="scheme_parameters has 'first', a value for each sample"):
         Weighted(GaussianNB(), "jtt", scheme_parameters={"first": np.ones(len(y))}).fit(X, y)
-    with pytest.raises(InputError, match=r"random_state must be a whole number, .* Got None: leave it out, or pass 0"):
+    with pytest.raises(InputError, match=r"random_state must be an integer, .* Got None: leave it out, or pass 0"):
         Weighted(GaussianNB(), **EASY, random_state=None).fit(X, y)
     with pytest.raises(InputError, match="folds must be 2 or more"):
         Weighted(GaussianNB(), **EASY, folds=1).fit(X, y)

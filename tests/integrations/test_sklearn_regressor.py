@@ -133,7 +133,7 @@ def test_frames_and_sparse_matrices(diabetes):
 
 
 def test_what_is_too_small_to_measure_weighs_one_and_is_said():
-    with pytest.warns(HardsightWarning, match="no two different samples"):
+    with pytest.warns(HardsightWarning, match="No two samples are different"):
         one = Weighted().fit(np.ones((3, 2)), [1.0, 2, 3])
     assert one.difficulty_ is None
     assert (one.weights_ == 1).all()

@@ -212,7 +212,7 @@ def test_class_sizes_are_those_of_all_classes_of_the_net(digits, absent):
 
 def test_what_cannot_be_weighted_is_refused_with_the_mend(digits):
     X, y = digits
-    with pytest.raises(InputError, match="leave one of them out"):
+    with pytest.raises(InputError, match="sample_weight cannot be combined with weighting: leave one of them out"):
         net(weighting="spl-hard").fit(X, y, sample_weight=np.ones(len(y)))
     with pytest.raises(InputError, match="0 or more"):
         net().fit(X, y, sample_weight=-np.ones(len(y)))

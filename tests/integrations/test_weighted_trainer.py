@@ -263,7 +263,7 @@ def test_a_weighted_mean_of_weights_that_the_pass_finds_needs_the_batch_at_once(
         parameters(trained(BagOfWords(), hs.indexed(data), tmp_path, weighting)), stepped(BagOfWords(), loss)
     )
     refused(
-        "a weighted mean over 4 micro-batches needs all weights first, and 't-tilted-mean' finds them by the pass",
+        "a weighted mean over 4 micro-batches needs all weights first, but 't-tilted-mean' computes them in the pass",
         BagOfWords(),
         hs.indexed(data),
         tmp_path,
@@ -339,23 +339,28 @@ def test_what_cannot_be_weighted(tmp_path):
     data, texts = reviews(N), reviews(N).remove_columns("label")
     refused("the items have no 'hs_id': wrap the data set in hs.indexed", BagOfWords(), data, tmp_path)
     refused("weighting must be a hs.Weighting. Got str", BagOfWords(), data, tmp_path, "superloss")
-    refused("sequence must be 'tokens' or 'mean'", BagOfWords(), data, tmp_path, sequence="sum")
+    refused("sequence must be one of tokens, mean. Got 'sum'", BagOfWords(), data, tmp_path, sequence="sum")
     refused("leave out label_smoothing_factor", bert(), data, tmp_path, label_smoothing_factor=0.1)
     refused("leave out reduction='none'", BagOfWords(), data, tmp_path, hs.Weighting(WEIGHTS, reduction="none"))
     refused("the batch has no labels", BagOfWords(), hs.indexed(texts), tmp_path)
     refused("id 7 is unknown: the ids are 0 to 6", BagOfWords(), hs.indexed(data), tmp_path, hs.Weighting(WEIGHTS[:7]))
     tilted = hs.Weighting("t-tilted", t=1.0)
     refused(
-        "go with the mean over tokens, not with 'sum'", Bigrams(), hs.indexed(texts), tmp_path, tilted, language=True
+        "sequence='tokens' needs the reduction 'mean', or 'weighted mean' with fixed weights. Got 'sum'",
+        Bigrams(),
+        hs.indexed(texts),
+        tmp_path,
+        tilted,
+        language=True,
     )
     low = hs.Weighting("low")
     refused(
         "'low' reads labels of samples with one label each", Bigrams(), hs.indexed(texts), tmp_path, low, language=True
     )
     packed = {"data_collator": DataCollatorWithFlattening(), "remove_unused_columns": True}
-    refused(r"the batch has 8 ids and 1 rows: .* does not pack", gpt2(), hs.indexed(texts), tmp_path, **packed)
+    refused(r"the batch has 8 ids and 1 rows, .* does not pack", gpt2(), hs.indexed(texts), tmp_path, **packed)
     floats = data.cast_column("label", datasets.Value("float32"))
-    refused("labels must be class codes, one a sample. Got torch.float32", BagOfWords(), hs.indexed(floats), tmp_path)
+    refused("labels must be class codes, one per sample. Got torch.float32", BagOfWords(), hs.indexed(floats), tmp_path)
     with pytest.raises(hs.InputError, match="leave out compute_loss_func"):
         WeightedTrainer(BagOfWords(), weighting=hs.Weighting(WEIGHTS), compute_loss_func=cross_entropy)
 
@@ -367,6 +372,6 @@ def test_a_loader_of_ones_own_must_bring_the_ids(tmp_path):
 
     trained(BagOfWords(), hs.indexed(reviews(N)), tmp_path, hs.Weighting(WEIGHTS), kind=Own)
     with pytest.raises(
-        hs.InputError, match=r"the batch has no ids \('hs_id'\): give train_dataset=hs.indexed\(dataset\)"
+        hs.InputError, match=r"the batch has no ids \('hs_id'\): pass train_dataset=hs.indexed\(dataset\)"
     ):
         trained(BagOfWords(), reviews(N), tmp_path, hs.Weighting(WEIGHTS), kind=Own)
