@@ -35,7 +35,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from hardsight.attribution.label_noise.confident import NATURAL_DISAGREEMENT, most_confident
+from hardsight.attribution.label_noise.confident import most_confident
+from hardsight.attribution.label_noise.config import DEFAULT_CONFIG
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights.describe import effective
@@ -152,7 +153,7 @@ def distrust(
 ) -> float:
     """How little the ledger can be relied on, from 0 to 1."""
     left, wrong = unexplained(p_wrong, logits, labels, certain), float(p_wrong.mean())
-    found = _between(left, *NATURAL_DISAGREEMENT)
+    found = _between(left, *DEFAULT_CONFIG.natural_disagreement)
     return max(found, _between(left / wrong, *_BESIDE)) if wrong >= _MUCH_WRONG else found
 
 

@@ -1,4 +1,4 @@
-"""The one score: by hand, and from a result."""
+"""The hardness score: by hand, and from a result."""
 
 import numpy as np
 import pytest
@@ -20,14 +20,21 @@ def test_by_hand():
 
 
 def test_higher_is_harder_in_every_part():
-    base = {"error": 1.0, "variance": 0.1, "p_wrong": 0.1, "share": 0.5, "unusual": 0.1, "fitted": 0.1}
+    base = {
+        "error": 1.0,
+        "variance": 0.1,
+        "p_wrong": 0.1,
+        "class_share": 0.5,
+        "atypicality": 0.1,
+        "in_sample_loss": 0.1,
+    }
     of = {name: np.full(1, value) for name, value in base.items()}
     for name in base:
-        change = 0.8 if name == "share" else 1.25
+        change = 0.8 if name == "class_share" else 1.25
         assert hardness(**(of | {name: of[name] * change}))[0] > hardness(**of)[0], name
 
 
-def test_results_hold_it(tmp_path):
+def test_results_have_the_score(tmp_path):
     x, y = load_wine(return_X_y=True)
     d = hs.measure(x, y, folds=3, repeats=2, learner="network")
     assert list(d.table).index("hardness") == list(d.table).index("noise") - 1 - ("adjusted" in d.table)
@@ -49,8 +56,8 @@ def test_the_in_sample_loss_is_the_mean_of_all_views():
     assert record.in_sample_loss is None
     half = torch.full((1, 2), 0.5, dtype=torch.float64).log()
     quarter = torch.tensor([[0.25, 0.75]], dtype=torch.float64).log()
-    for turn, view in enumerate((half, quarter, half)):
-        record.add_in_sample(torch.tensor([0]), view, turn)
+    for repeat, view in enumerate((half, quarter, half)):
+        record.add_in_sample(torch.tensor([0]), view, repeat)
     assert record.in_sample_loss is None
     record.add_in_sample(torch.tensor([1]), half, 0)
     np.testing.assert_allclose(record.in_sample_loss, [np.log(16) / 3, np.log(2)])

@@ -1,4 +1,6 @@
-"""How labels come about: planted flips are found with calibrated probabilities, and structure only where it is."""
+"""How labels arise: planted flips are found with calibrated probabilities, and structure only where it is."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,15 +11,20 @@ from sklearn.metrics import average_precision_score
 from test_ledger import ensemble, likeness
 
 import hardsight as hs
-from hardsight.attribution.label_noise import Evidence, LabelPosterior, fit_label_model, true_label_probabilities
-from hardsight.attribution.label_noise import pair_flips as targets
-from hardsight.attribution.label_noise import selection as choice
-from hardsight.attribution.label_noise.em import LabelModelFit
+from hardsight.attribution.label_noise import (
+    DEFAULT_CONFIG,
+    Evidence,
+    LabelPosterior,
+    fit_label_model,
+    selection,
+    true_label_probabilities,
+)
+from hardsight.attribution.label_noise.em import LabelModelFitter
 from hardsight.attribution.label_noise.pair_flips import fit_pair_flips
 
 
-def told(q, label, neighbours=None):
-    """The model and the posterior of probabilities ``(sample, class)``, under equal class shares."""
+def fit(q, label, neighbours=None):
+    """Fit the model and the posterior of probabilities ``(sample, class)``, under equal class shares."""
     q, label = torch.as_tensor(q), torch.as_tensor(label)
     prior = torch.full((q.shape[1],), 1 / q.shape[1], dtype=torch.float64)
     evidence = Evidence(q.log(), label, prior, neighbours)
@@ -25,8 +32,8 @@ def told(q, label, neighbours=None):
     return model, true_label_probabilities(model, evidence, torch.arange(len(label))).numpy()
 
 
-def wrong_of(found, label):
-    return 1 - found[np.arange(len(label)), label]
+def wrong_of(probability, label):
+    return 1 - probability[np.arange(len(label)), label]
 
 
 def mixture(seed, n=6000, shares=(0.3, 0.05)):
@@ -44,9 +51,9 @@ def mixture(seed, n=6000, shares=(0.3, 0.05)):
 def test_posterior_is_normalised_and_by_bayes(seed):
     log_probs, label = ensemble(seed)
     balanced = log_probs.mean(0).softmax(1)
-    model, found = told(balanced, label)
-    np.testing.assert_allclose(found.sum(1), 1)
-    by_hand = np.zeros_like(found)
+    model, probability = fit(balanced, label)
+    np.testing.assert_allclose(probability.sum(1), 1)
+    by_hand = np.zeros_like(probability)
     for weight, each in model.mixture():
         like = likeness(each, balanced.log().numpy(), np.full(balanced.shape[1], 1 / balanced.shape[1]))
         if not each.noise_aware:
@@ -54,30 +61,30 @@ def test_posterior_is_normalised_and_by_bayes(seed):
         joint = each.prior.numpy() * np.exp(each.evidence_weights.item() * like) * each.transition.numpy().T[label]
         by_hand += weight * joint / joint.sum(1, keepdims=True)
         assert each.evidence_weights.item() >= 1
-    np.testing.assert_allclose(found, by_hand, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(probability, by_hand, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_flips_are_found_with_calibrated_probabilities(seed):
     clean, label, flipped = mixture(seed)
-    model, found = told(np.stack([1 - clean, clean], 1), label)
+    model, probability = fit(np.stack([1 - clean, clean], 1), label)
     np.testing.assert_allclose(model.transition, [[0.7, 0.3], [0.05, 0.95]], atol=0.025)
     np.testing.assert_allclose(model.prior, [0.5, 0.5], atol=0.025)
     assert model.evidence_weights.item() == pytest.approx(1, abs=0.2)
-    assert calibration_error(wrong_of(found, label), flipped) < 0.03
+    assert calibration_error(wrong_of(probability, label), flipped) < 0.03
 
 
 def test_softness_that_members_learned_from_flips_is_taken_out():
     clean, label, flipped = mixture(3, shares=(0.2, 0.2))
     soft = 1 / (1 + np.sqrt((1 - clean) / clean))
-    model, found = told(np.stack([1 - soft, soft], 1), label)
+    model, probability = fit(np.stack([1 - soft, soft], 1), label)
     assert model.evidence_weights.item() == pytest.approx(2, rel=0.2)
     np.testing.assert_allclose(model.transition, [[0.8, 0.2], [0.2, 0.8]], atol=0.025)
-    assert calibration_error(wrong_of(found, label), flipped) < 0.03
+    assert calibration_error(wrong_of(probability, label), flipped) < 0.03
 
 
-def test_powers_are_the_most_probable_ones_where_classes_lie_far_apart():
-    # Sure and right but for a rare class: the likelihood hardly falls with ever larger evidence_weights.
+def test_evidence_weights_maximise_the_posterior_if_classes_are_far_apart():
+    # Confident and right except for a rare class: the likelihood hardly falls with ever larger weights.
     rng = np.random.default_rng(0)
     true = np.repeat([0, 1, 2], [150, 140, 10])
     q = np.full((300, 3), 0.01)
@@ -86,12 +93,12 @@ def test_powers_are_the_most_probable_ones_where_classes_lie_far_apart():
     near = np.stack([rng.choice(label[true == c], 10) for c in true])
     shares = torch.bincount(torch.from_numpy(label), minlength=3).double() / 300
     evidence = Evidence(torch.from_numpy(q).log(), torch.from_numpy(label), shares, torch.from_numpy(near))
-    fit = LabelModelFit(evidence.label_evidence(torch.arange(300)), evidence.label, shares)
-    model = fit.best((np.inf, np.inf), noise_aware=False)
+    fitter = LabelModelFitter(evidence.label_evidence(torch.arange(300)), evidence.label, shares)
+    model = fitter.fit((np.inf, np.inf), noise_aware=False)
 
     def surprise(evidence_weights):
         return (
-            -float(fit.log_likelihood(model._replace(evidence_weights=evidence_weights)).sum())
+            -float(fitter.log_likelihood(model._replace(evidence_weights=evidence_weights)).sum())
             + float((evidence_weights - 1).square().sum()) / 2
         )
 
@@ -121,42 +128,42 @@ def many_classes(rate, where, seed=0, n=3000, classes=6):
     return q, np.where(flipped, where(true, rng), true), flipped
 
 
-def test_even_noise_is_held_even():
+def test_even_noise_is_estimated_as_even():
     q, label, flipped = many_classes(0.3, lambda true, rng: (true + rng.integers(1, 6, len(true))) % 6)
-    model, found = told(q, label)
+    model, probability = fit(q, label)
     off = model.transition[~torch.eye(6, dtype=torch.bool)]
     torch.testing.assert_close(off, torch.full((30,), 0.06, dtype=torch.float64), rtol=0, atol=0.03)
     assert model.transition.diagonal().mean() == pytest.approx(0.7, abs=0.03)
-    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+    assert calibration_error(wrong_of(probability, label), flipped) < 0.02
 
 
 def test_structured_noise_is_found():
     q, label, flipped = many_classes(0.3, lambda true, rng: (true + 1) % 6)
-    model, found = told(q, label)
+    model, probability = fit(q, label)
     assert model.targets.tolist() == [1, 2, 3, 4, 5, 0]
     np.testing.assert_allclose(model.transition[torch.arange(6), (torch.arange(6) + 1) % 6], 0.3, atol=0.05)
-    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+    assert calibration_error(wrong_of(probability, label), flipped) < 0.02
 
 
 def test_labels_that_go_to_two_classes_have_no_single_target():
     q, label, flipped = many_classes(0.4, lambda true, rng: (true + rng.integers(1, 3, len(true))) % 6)
-    model, found = told(q, label)
+    model, probability = fit(q, label)
     assert model.targets is None
     assert model.pseudo_counts[1] != float("inf")
     at = torch.arange(6)
     for step in (1, 2):
         np.testing.assert_allclose(model.transition[at, (at + step) % 6], 0.2, atol=0.05)
-    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+    assert calibration_error(wrong_of(probability, label), flipped) < 0.02
 
 
 def test_targets_of_many_classes_are_found():
     q, label, flipped = many_classes(0.4, lambda true, rng: (true + 7) % 20, classes=20)
-    model, found = told(q, label)
+    model, probability = fit(q, label)
     assert model.targets.tolist() == [(c + 7) % 20 for c in range(20)]
-    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+    assert calibration_error(wrong_of(probability, label), flipped) < 0.02
 
 
-def learned_by_heart(seed, sizes, softness=1.0, rate=0.4):
+def memorised_flips(seed, sizes, softness=1.0, rate=0.4):
     """Flips to the next class, and what models of such labels say: the labels' chances where a sample is, times noise.
 
     Returns:
@@ -182,7 +189,7 @@ def learned_by_heart(seed, sizes, softness=1.0, rate=0.4):
 @pytest.mark.parametrize("seed", [0, 1, 2, 4])
 def test_flips_among_rare_classes_are_found_by_searching_for_their_targets(seed):
     # Most of the labels of the small classes are wrong ones of a large neighbour, so that a class can take another's name.
-    log_q, label, true, shares = learned_by_heart(seed, [11, 24, 168, 16, 35, 5, 249, 77, 7, 114, 52])
+    log_q, label, true, shares = memorised_flips(seed, [11, 24, 168, 16, 35, 5, 249, 77, 7, 114, 52])
     evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
     model = fit_label_model(evidence)
     assert model.targets.tolist() == [*range(1, 11), 0]
@@ -192,20 +199,20 @@ def test_flips_among_rare_classes_are_found_by_searching_for_their_targets(seed)
     assert calibration_error(p_wrong, label != true) < 0.04
 
 
-def test_a_search_gains_likelihood(monkeypatch):
-    log_q, label, _, shares = learned_by_heart(0, [11, 24, 168, 16, 35, 5, 249, 77, 7, 114, 52])
+def test_a_search_gains_likelihood():
+    log_q, label, _, shares = memorised_flips(0, [11, 24, 168, 16, 35, 5, 249, 77, 7, 114, 52])
     evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
-    fit = LabelModelFit(evidence.label_evidence(torch.arange(len(label))), evidence.label, evidence.prior)
-    free = [fit.best((float("inf"), 3.0), noise_aware=True)]
-    found = fit_pair_flips(fit, free, free[0], noise_aware=True)
-    monkeypatch.setattr(targets, "_MANY", 0)
-    unsearched = fit_pair_flips(fit, free, free[0], noise_aware=True)
-    gain = fit.log_likelihood(found).mean() - fit.log_likelihood(unsearched).mean()
+    fitter = LabelModelFitter(evidence.label_evidence(torch.arange(len(label))), evidence.label, evidence.prior)
+    free = [fitter.fit((float("inf"), 3.0), noise_aware=True)]
+    searched = fit_pair_flips(fitter, free, free[0], noise_aware=True)
+    fitter.config = replace(DEFAULT_CONFIG, max_search_classes=0)
+    unsearched = fit_pair_flips(fitter, free, free[0], noise_aware=True)
+    gain = fitter.log_likelihood(searched).mean() - fitter.log_likelihood(unsearched).mean()
     assert gain > 0.01
 
 
-def test_where_nothing_is_wrong_no_targets_are_sought(monkeypatch):
-    monkeypatch.setattr(choice, "fit_pair_flips", None)
+def test_without_wrong_labels_no_targets_are_searched(monkeypatch):
+    monkeypatch.setattr(selection, "fit_pair_flips", None)
     rng = np.random.default_rng(0)
     true = rng.integers(5, size=2000)
     logits = 2 * rng.normal(size=(2000, 5))
@@ -214,13 +221,13 @@ def test_where_nothing_is_wrong_no_targets_are_sought(monkeypatch):
     # Classes overlap, and labels are drawn by what is exactly so.
     label = np.array([rng.choice(5, p=row) for row in q.numpy()])
     assert (q.argmax(1).numpy() != label).mean() > 0.2
-    _, found = told(q, label)
-    assert wrong_of(found, label).mean() < 0.05
+    _, probability = fit(q, label)
+    assert wrong_of(probability, label).mean() < 0.05
 
 
-def test_softness_is_no_excuse_where_models_are_surest():
+def test_softness_does_not_explain_errors_of_the_most_confident_predictions():
     # Every sample of a class looks like 60 % the one and 40 % the next, which softness would explain, too.
-    log_q, label, true, shares = learned_by_heart(3, [238, 109, 211, 97, 110, 234], softness=0.7)
+    log_q, label, true, shares = memorised_flips(3, [238, 109, 211, 97, 110, 234], softness=0.7)
     evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
     model = fit_label_model(evidence)
     assert 1 - float(model.prior @ model.transition.diagonal()) == pytest.approx(0.4, abs=0.06)
@@ -228,7 +235,7 @@ def test_softness_is_no_excuse_where_models_are_surest():
 
 
 def test_pair_flips_that_members_learned_are_undone():
-    # Members of noisy labels say what these are like: 60 % the class, 40 % the next one, and either may come out first.
+    # Models trained on noisy labels predict them: 60 % the class, 40 % the next one, and either may come out first.
     rng = np.random.default_rng(1)
     true = rng.integers(5, size=3000)
     flipped = rng.random(3000) < 0.4
@@ -237,14 +244,14 @@ def test_pair_flips_that_members_learned_are_undone():
     logits[np.arange(3000), true], logits[np.arange(3000), (true + 1) % 5] = np.log(0.6), np.log(0.4)
     logits += 0.7 * rng.normal(size=logits.shape)
     q = torch.tensor(logits).softmax(1)
-    model, found = told(q, label)
+    model, probability = fit(q, label)
     assert model.noise_aware
     assert (q.argmax(1).numpy() == true).mean() < 0.7
-    assert (found.argmax(1) == true).mean() > 0.95
-    assert calibration_error(wrong_of(found, label), flipped) < 0.02
+    assert (probability.argmax(1) == true).mean() > 0.95
+    assert calibration_error(wrong_of(probability, label), flipped) < 0.02
 
 
-def test_neighbours_are_weighed_as_a_second_witness():
+def test_neighbours_are_weighted_as_second_evidence():
     # The consensus knows nothing of half of the samples, the neighbours nothing of the other half.
     rng = np.random.default_rng(0)
     true = rng.integers(3, size=4000)
@@ -257,7 +264,7 @@ def test_neighbours_are_weighed_as_a_second_witness():
     agree = ~first[:, None] & (rng.random((4000, 10)) < 0.8)
     near = torch.from_numpy(np.where(agree, true[:, None], near).astype(np.int32))
     q = torch.tensor(logits).softmax(1)
-    alone, both = told(q, label), told(q, label, near)
+    alone, both = fit(q, label), fit(q, label, near)
     assert (both[0].evidence_weights > 0.3).all()
     assert (both[1].argmax(1) == true).mean() > (alone[1].argmax(1) == true).mean() + 0.05
     assert calibration_error(wrong_of(both[1], label), flipped) < 0.04
@@ -277,7 +284,7 @@ def test_shares_of_neighbours_by_hand():
 def test_likelihood_is_largest_at_what_is_found():
     clean, label, _ = mixture(5, n=800)
     q = np.stack([1 - clean, clean], 1)
-    model, _ = told(q, label)
+    model, _ = fit(q, label)
 
     def likelihood(power, transition, prior):
         p = prior * q**power
@@ -295,35 +302,35 @@ def test_likelihood_is_largest_at_what_is_found():
 
 def test_a_few_samples_of_a_class_teach_no_noise_rate():
     label = np.array([0] * 50 + [1, 1])
-    model, found = told([[0.99, 0.01]] * 50 + [[0.05, 0.95], [0.1, 0.9]], label)
+    model, probability = fit([[0.99, 0.01]] * 50 + [[0.05, 0.95], [0.1, 0.9]], label)
     assert (model.transition.diagonal() > 0.9).all()
-    assert (wrong_of(found, label) < 0.1).all()
+    assert (wrong_of(probability, label) < 0.1).all()
 
 
-def test_small_classes_are_held_to_the_common_noise_rate():
+def test_small_classes_are_shrunk_to_the_common_noise_rate():
     # Four samples look like class 1 and two of them are labelled 0: counted alone that were a rate of one half.
     label = np.array([0] * 100 + [0, 0, 1, 1])
-    model, _ = told([[0.999, 0.001]] * 100 + [[0.001, 0.999]] * 4, label)
+    model, _ = fit([[0.999, 0.001]] * 100 + [[0.001, 0.999]] * 4, label)
     assert model.transition[1, 0] < 0.25
 
 
-def test_witnesses_that_know_nothing_accuse_nobody():
+def test_uninformative_evidence_doubts_no_label():
     doubted = []
     for seed in range(10):
         rng = np.random.default_rng(seed)
         x, y = rng.normal(size=(200, 5)), rng.integers(0, 4, 200)
         d = hs.measure(x, y, learner="ridge", folds=4, repeats=3, refine=False)
         doubted.append(d.p_wrong.max() > 0)
-        told = any("no label is doubted" in notice for notice in d.settings["notices"])
-        assert told is not bool(doubted[-1])
+        has_notice = any("no label is doubted" in notice for notice in d.settings["notices"])
+        assert has_notice is not bool(doubted[-1])
         np.testing.assert_allclose(d.factors.sum(axis=1), d.error, atol=1e-9)
-        if told:
+        if has_notice:
             assert (d.factors["noise"] == 0).all()
-    # Two witnesses, each by luck in one of forty cases.
+    # Two pieces of evidence, each informative by chance in one of forty cases.
     assert sum(doubted) <= 2
 
 
-def test_neighbours_that_know_are_heard_where_the_models_know_nothing():
+def test_informative_neighbours_count_where_the_models_are_uninformative():
     rng = np.random.default_rng(4)
     x = rng.uniform(-1, 1, size=(400, 2))
     true = (x[:, 0] * x[:, 1] > 0).astype(int)
@@ -340,27 +347,29 @@ def test_what_labels_cannot_tell_apart_is_averaged():
     q[true == 0] = 0.96, 0.02, 0.02
     q[true > 0] = 0.02, 0.55, 0.43
     label = np.array([rng.choice(3, p=each / each.sum()) for each in q])
-    model, found = told(q, label)
+    model, probability = fit(q, label)
     alone = Evidence(torch.from_numpy(q).log(), torch.from_numpy(label), torch.full((3,), 1 / 3).double(), None)
     each = [(weight, true_label_probabilities(m, alone, torch.arange(300)).numpy()) for weight, m in model.mixture()]
     assert len(each) > 1
     assert sum(weight for weight, _ in each) == pytest.approx(1)
     assert max(weight for weight, _ in each) == each[0][0]
-    np.testing.assert_allclose(found, sum(weight * p for weight, p in each), atol=1e-12)
+    np.testing.assert_allclose(probability, sum(weight * p for weight, p in each), atol=1e-12)
     np.testing.assert_allclose(model.mean_transition().sum(1), 1)
     assert float(model.mean_prior().sum()) == pytest.approx(1)
-    np.testing.assert_allclose(LabelPosterior(alone, model).p_wrong, 1 - found[np.arange(300), label], atol=1e-12)
+    np.testing.assert_allclose(LabelPosterior(alone, model).p_wrong, 1 - probability[np.arange(300), label], atol=1e-12)
 
 
-def test_a_model_far_less_likely_is_no_rival():
+def test_a_model_far_less_likely_is_no_alternative():
     clean, label, _ = mixture(0)
     q = torch.from_numpy(np.stack([1 - clean, clean], 1))
     evidence = Evidence(q.log(), torch.from_numpy(label), torch.full((2,), 0.5).double(), None)
-    fit = LabelModelFit(evidence.label_evidence(torch.arange(len(label))), evidence.label, evidence.prior)
-    likely = fit.best(choice.HOLDS[-1], noise_aware=False)
+    fitter = LabelModelFitter(evidence.label_evidence(torch.arange(len(label))), evidence.label, evidence.prior)
+    likely = fitter.fit(DEFAULT_CONFIG.shrinkage_levels[-1], noise_aware=False)
     some = torch.full((len(label),), -0.5).double() + 0.01 * torch.arange(len(label)).double().cos()
     other = likely._replace(prior=torch.tensor([0.4, 0.6]).double())
     noisy = likely._replace(transition=torch.tensor([[0.5, 0.5], [0.5, 0.5]]).double())
-    taken, near, far = choice._Told(likely, some), choice._Told(other, some + 1.0), choice._Told(other, some - 1.0)
-    alternatives = choice._with_alternatives(taken, [taken, near, far, choice._Told(noisy, some)]).alternatives
+    candidate = selection._Candidate
+    best, close, distant = candidate(likely, some), candidate(other, some + 1.0), candidate(other, some - 1.0)
+    candidates = [best, close, distant, candidate(noisy, some)]
+    alternatives = selection._with_alternatives(best, candidates, DEFAULT_CONFIG).alternatives
     assert [(weight, model is other) for weight, model in alternatives] == [(1.0, True)]

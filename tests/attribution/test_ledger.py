@@ -1,4 +1,4 @@
-"""The ledger: adds up, follows its definitions, is fair to balanced classes; what is strange goes to uncertainty."""
+"""The ledger: adds up, follows its definitions, is fair to balanced classes; atypical samples go to uncertainty."""
 
 import numpy as np
 import pytest
@@ -12,18 +12,18 @@ from hardsight.measures import bias_variance as decompose
 
 
 def likeness(model, log_w, prior):
-    """Minus KL(what is said of samples surely of class c || what the witness says), class by class."""
-    told = model.transition.numpy() / prior
-    told /= told.sum(1, keepdims=True)
-    log = np.log(np.maximum(told, 1e-300))
-    return np.stack([(told[c] * (log_w - log[c])).sum(1) for c in range(len(told))], 1)
+    """Minus KL(expected evidence of samples certainly of class c || the evidence), class by class."""
+    expected_probability = model.transition.numpy() / prior
+    expected_probability /= expected_probability.sum(1, keepdims=True)
+    log = np.log(np.maximum(expected_probability, 1e-300))
+    return np.stack([(expected_probability[c] * (log_w - log[c])).sum(1) for c in range(len(expected_probability))], 1)
 
 
-def account(log_probs, label, near=None):
+def ensemble_ledger(log_probs, label, neighbours=None):
     """Parts and ledger of an ensemble ``(view, sample, class)``."""
     views, samples, _ = log_probs.shape
     parts = decompose.log_loss(log_probs.mean(0), label, torch.full((samples,), views))
-    return parts, ledger(parts, log_probs.mean(0).log_softmax(1), label, near)
+    return parts, ledger(parts, log_probs.mean(0).log_softmax(1), label, neighbours)
 
 
 def ensemble(seed, samples=40, classes=3, views=4, scale=2.0):
@@ -38,82 +38,82 @@ def ensemble(seed, samples=40, classes=3, views=4, scale=2.0):
 
 @settings(max_examples=25)
 @given(st.integers(0, 2**32), st.integers(2, 5), st.sampled_from([0.1, 2, 100]))
-def test_lines_add_up(seed, classes, scale):
+def test_terms_add_up(seed, classes, scale):
     log_probs, label = ensemble(seed, classes=classes, scale=scale)
-    parts, book = account(log_probs, label)
-    torch.testing.assert_close(book.terms.sum(1), parts.error, rtol=1e-9, atol=1e-9)
-    assert book.terms.isfinite().all()
-    assert ((book.p_wrong >= -1e-12) & (book.p_wrong <= 1 + 1e-12)).all()
-    torch.testing.assert_close(book.label_model.transition.sum(1), torch.ones(classes, dtype=torch.float64))
-    torch.testing.assert_close(book.label_model.prior.sum(), torch.tensor(1.0, dtype=torch.float64))
-    wrong = book.p_wrong > 0.5
+    parts, result = ensemble_ledger(log_probs, label)
+    torch.testing.assert_close(result.terms.sum(1), parts.error, rtol=1e-9, atol=1e-9)
+    assert result.terms.isfinite().all()
+    assert ((result.p_wrong >= -1e-12) & (result.p_wrong <= 1 + 1e-12)).all()
+    torch.testing.assert_close(result.label_model.transition.sum(1), torch.ones(classes, dtype=torch.float64))
+    torch.testing.assert_close(result.label_model.prior.sum(), torch.tensor(1.0, dtype=torch.float64))
+    wrong = result.p_wrong > 0.5
     hard = (parts.error > HARD_ERROR) & ~wrong
-    assert (book.cause[wrong] == 0).all()
-    assert torch.equal(book.cause[hard], book.terms[hard, 1:].argmax(1) + 1)
-    assert (book.cause[~hard & ~wrong] == -1).all()
-    assert (book.terms[:, 0] >= 0).all()
+    assert (result.cause[wrong] == 0).all()
+    assert torch.equal(result.cause[hard], result.terms[hard, 1:].argmax(1) + 1)
+    assert (result.cause[~hard & ~wrong] == -1).all()
+    assert (result.terms[:, 0] >= 0).all()
 
 
 @pytest.mark.parametrize("with_neighbours", [True, False])
-def test_lines_against_their_definitions(with_neighbours):
+def test_terms_against_their_definitions(with_neighbours):
     log_probs, label = ensemble(7)
-    near = surroundings(7, label.numpy()) if with_neighbours else None
-    parts, book = account(log_probs, label, near)
+    neighbours = random_neighbours(7, label.numpy()) if with_neighbours else None
+    parts, result = ensemble_ledger(log_probs, label, neighbours)
     mean = log_probs.mean(0).exp().numpy()
     consensus = mean / mean.sum(1, keepdims=True)
     prior = np.bincount(label, minlength=3) / len(label)
     balanced = consensus / prior
     balanced /= balanced.sum(1, keepdims=True)
     posterior = np.zeros_like(balanced)
-    for weight, model in book.label_model.mixture():
-        told = np.log(balanced) if not model.noise_aware else likeness(model, np.log(balanced), prior)
-        q = model.prior.numpy() * np.exp(model.evidence_weights[0].item() * told)
-        if near is not None:
-            counts = np.array([[(row == c).sum() for c in range(3)] for row in near.labels])
+    for weight, model in result.label_model.mixture():
+        expected_probability = np.log(balanced) if not model.noise_aware else likeness(model, np.log(balanced), prior)
+        q = model.prior.numpy() * np.exp(model.evidence_weights[0].item() * expected_probability)
+        if neighbours is not None:
+            counts = np.array([[(row == c).sum() for c in range(3)] for row in neighbours.labels])
             shares = (counts + 2 * prior) / prior
             log_shares = np.log(shares / shares.sum(1, keepdims=True))
             q = q * np.exp(model.evidence_weights[1].item() * likeness(model, log_shares, prior))
         joint = q * model.transition.numpy().T[label]
         posterior += weight * joint / joint.sum(1, keepdims=True)
-    own = (np.arange(len(label)), label.numpy())
-    gain = np.log(balanced) - np.log(balanced[own])[:, None]
-    saved = np.log(balanced[own]) - np.log(consensus[own])
-    in_vain = (1 - posterior[own]) * np.maximum(saved, 0)
-    noise = (posterior * np.maximum(gain, 0)).sum(1) + in_vain
-    imbalance = saved - in_vain
-    error, variance = -log_probs.mean(0).numpy()[own], parts.variance.numpy()
+    at_label = (np.arange(len(label)), label.numpy())
+    gain = np.log(balanced) - np.log(balanced[at_label])[:, None]
+    saved = np.log(balanced[at_label]) - np.log(consensus[at_label])
+    if_wrong = (1 - posterior[at_label]) * np.maximum(saved, 0)
+    noise = (posterior * np.maximum(gain, 0)).sum(1) + if_wrong
+    imbalance = saved - if_wrong
+    error, variance = -log_probs.mean(0).numpy()[at_label], parts.variance.numpy()
     entropy = -(consensus * np.log(consensus)).sum(1)
     index = np.log(variance / (entropy + 0.05))
-    if near is not None:
-        t, predicted = np.log(near.distance), consensus.argmax(1)
-        usual = []
+    if neighbours is not None:
+        t, predicted = np.log(neighbours.distance), consensus.argmax(1)
+        typical = []
         for c in range(3):
-            own_t = t[predicted == c]
-            middle = lower_median(own_t) if len(own_t) else lower_median(t)
-            usual.append((len(own_t) * middle + 10 * lower_median(t)) / (len(own_t) + 10))
-        index = index + 2 * (t - np.array(usual)[predicted])
+            of_class = t[predicted == c]
+            median = lower_median(of_class) if len(of_class) else lower_median(t)
+            typical.append((len(of_class) * median + 10 * lower_median(t)) / (len(of_class) + 10))
+        index = index + 2 * (t - np.array(typical)[predicted])
     deviations = (index - lower_median(index)) / (1.4826 * lower_median(abs(index - lower_median(index))))
     share = 1 / (1 + np.exp(-2 * (deviations - 2.5)))
     rest = error - variance - noise - imbalance
     expected = np.stack([noise, imbalance, (1 - share) * rest, variance + share * rest], 1)
-    np.testing.assert_allclose(book.terms, expected, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(book.p_wrong, 1 - posterior[own], rtol=0, atol=1e-9)
-    np.testing.assert_array_equal(book.suggested, posterior.argmax(1))
-    np.testing.assert_allclose(book.p_suggested, posterior.max(1), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(result.terms, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(result.p_wrong, 1 - posterior[at_label], rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(result.suggested, posterior.argmax(1))
+    np.testing.assert_allclose(result.p_suggested, posterior.max(1), rtol=0, atol=1e-9)
 
 
 def lower_median(values):
     return np.sort(values)[(len(values) - 1) // 2]
 
 
-def surroundings(seed, label):
+def random_neighbours(seed, label):
     """Neighbours that mostly agree with the labels, and distances."""
     rng = np.random.default_rng(seed)
     codes = np.where(rng.random((len(label), 10)) < 0.8, label[:, None], rng.integers(3, size=(len(label), 10)))
     return Neighbours(codes.astype(np.int32), rng.gamma(4.0, size=len(label)))
 
 
-def test_what_is_far_and_varies_is_strange():
+def test_distant_samples_of_high_variance_are_atypical():
     variance, entropy = torch.full((100,), 0.1, dtype=torch.float64), torch.full((100,), 0.2, dtype=torch.float64)
     variance += torch.linspace(-0.02, 0.02, 100, dtype=torch.float64)
     distance = np.ones(100)
@@ -127,7 +127,7 @@ def test_what_is_far_and_varies_is_strange():
 
 
 def test_far_is_measured_against_the_predicted_class():
-    # Class 1 is spread three times as widely: its members are not strange, but a member of class 0 out there is.
+    # Class 1 is spread three times as widely: its samples are not atypical, but a sample of class 0 that far out is.
     rng = np.random.default_rng(0)
     predicted = torch.tensor([0] * 500 + [1] * 500)
     distance = np.exp(rng.normal(0, 0.1, 1000)) * np.where(predicted == 1, 3.0, 1.0)
@@ -138,7 +138,7 @@ def test_far_is_measured_against_the_predicted_class():
     assert share[500:].mean() < 0.05
 
 
-def test_nothing_is_strange_where_all_are_alike():
+def test_equal_samples_are_not_atypical():
     same = torch.ones(10, dtype=torch.float64)
     assert (atypical_share(same, same, atypicality(np.ones(10), torch.zeros(10, dtype=torch.int64))) == 0).all()
 
@@ -146,61 +146,61 @@ def test_nothing_is_strange_where_all_are_alike():
 def test_imbalance_by_hand():
     # Three samples of class 0, one of class 1, all answered half and half: dividing out (3/4, 1/4) gives (1/4, 3/4).
     half = torch.full((2, 4, 2), 0.5, dtype=torch.float64).log()
-    _, book = account(half, torch.tensor([0, 0, 0, 1]))
-    np.testing.assert_allclose(book.terms[:3, 1], np.log(0.5), atol=1e-12)
-    np.testing.assert_allclose(book.terms[3, 1], (1 - book.p_wrong[3]) * np.log(1.5), atol=1e-12)
+    _, result = ensemble_ledger(half, torch.tensor([0, 0, 0, 1]))
+    np.testing.assert_allclose(result.terms[:3, 1], np.log(0.5), atol=1e-12)
+    np.testing.assert_allclose(result.terms[3, 1], (1 - result.p_wrong[3]) * np.log(1.5), atol=1e-12)
 
 
 def test_a_wrong_label_of_a_rare_class_is_noise():
-    # Twenty of class 1 that look like it, and one that looks like class 0 for sure.
+    # Twenty samples of class 1 that look like it, and one that certainly looks like class 0.
     sure = np.log([[0.99, 0.01]] * 180 + [[0.02, 0.98]] * 20 + [[0.999, 0.001]])
-    _, book = account(torch.tensor(np.stack([sure, sure])), torch.tensor([0] * 180 + [1] * 21))
-    assert book.p_wrong[-1] > 0.5
-    assert book.terms[-1, 0] > 0.5 * book.terms[-1].sum()
-    assert book.terms[-1, 1] < 0.5 * np.log(0.5 / (21 / 201))
+    _, result = ensemble_ledger(torch.tensor(np.stack([sure, sure])), torch.tensor([0] * 180 + [1] * 21))
+    assert result.p_wrong[-1] > 0.5
+    assert result.terms[-1, 0] > 0.5 * result.terms[-1].sum()
+    assert result.terms[-1, 1] < 0.5 * np.log(0.5 / (21 / 201))
 
 
 def test_equal_classes_have_no_imbalance():
     log_probs, _ = ensemble(1, samples=30)
-    _, book = account(log_probs, torch.arange(30) % 3)
-    assert book.terms[:, 1].abs().max() < 1e-12
+    _, result = ensemble_ledger(log_probs, torch.arange(30) % 3)
+    assert result.terms[:, 1].abs().max() < 1e-12
 
 
 def test_rare_classes_pay_for_imbalance_and_frequent_ones_gain():
     label = torch.tensor([0] * 90 + [1] * 10)
     rng = np.random.default_rng(0)
     log_probs = torch.tensor(rng.normal(size=(3, 100, 2))).log_softmax(2)
-    _, book = account(log_probs, label)
-    assert (book.terms[:90, 1] < 0).all()
-    assert (book.terms[90:, 1] > 0).all()
+    _, result = ensemble_ledger(log_probs, label)
+    assert (result.terms[:90, 1] < 0).all()
+    assert (result.terms[90:, 1] > 0).all()
 
 
 def test_the_order_of_samples_does_not_matter():
     log_probs, label = ensemble(5)
-    _, book = account(log_probs, label)
+    _, result = ensemble_ledger(log_probs, label)
     order = torch.randperm(len(label), generator=torch.Generator().manual_seed(0))
-    _, other = account(log_probs[:, order], label[order])
-    torch.testing.assert_close(other.terms, book.terms[order], rtol=0, atol=1e-4)
-    torch.testing.assert_close(other.p_wrong, book.p_wrong[order], rtol=0, atol=1e-4)
+    _, other = ensemble_ledger(log_probs[:, order], label[order])
+    torch.testing.assert_close(other.terms, result.terms[order], rtol=0, atol=1e-4)
+    torch.testing.assert_close(other.p_wrong, result.p_wrong[order], rtol=0, atol=1e-4)
 
 
 def test_the_order_of_classes_does_not_matter():
     log_probs, label = ensemble(6, classes=4)
-    _, book = account(log_probs, label)
+    _, result = ensemble_ledger(log_probs, label)
     new_code = torch.tensor([2, 0, 3, 1])
     permuted = torch.empty_like(log_probs)
     permuted[:, :, new_code] = log_probs
-    _, other = account(permuted, new_code[label])
-    torch.testing.assert_close(other.terms, book.terms, rtol=0, atol=1e-4)
-    torch.testing.assert_close(other.p_wrong, book.p_wrong, rtol=0, atol=1e-4)
+    _, other = ensemble_ledger(permuted, new_code[label])
+    torch.testing.assert_close(other.terms, result.terms, rtol=0, atol=1e-4)
+    torch.testing.assert_close(other.p_wrong, result.p_wrong, rtol=0, atol=1e-4)
     torch.testing.assert_close(
-        other.label_model.transition[new_code][:, new_code], book.label_model.transition, rtol=0, atol=1e-4
+        other.label_model.transition[new_code][:, new_code], result.label_model.transition, rtol=0, atol=1e-4
     )
 
 
-def test_a_class_that_no_label_names_keeps_the_account_finite():
+def test_a_class_without_labels_keeps_the_ledger_finite():
     log_probs, label = ensemble(8, classes=3)
-    parts, book = account(log_probs, label.clamp(max=1))
-    assert book.terms.isfinite().all()
-    assert book.p_wrong.isfinite().all()
-    torch.testing.assert_close(book.terms.sum(1), parts.error, rtol=1e-9, atol=1e-9)
+    parts, result = ensemble_ledger(log_probs, label.clamp(max=1))
+    assert result.terms.isfinite().all()
+    assert result.p_wrong.isfinite().all()
+    torch.testing.assert_close(result.terms.sum(1), parts.error, rtol=1e-9, atol=1e-9)

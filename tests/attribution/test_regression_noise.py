@@ -29,13 +29,13 @@ def calibration_error(p, truth):
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.2, 0.4])
 def test_outliers_are_counted_and_found(kind, share):
     prediction, target, bad = world(share, 0, kind=kind)
-    found = fit_noise(target, prediction)
-    assert calibration_error(found.p_outlier, bad) < 0.05
-    assert abs(found.p_outlier.mean() - bad.mean()) < 0.04
+    result = fit_noise(target, prediction)
+    assert calibration_error(result.p_outlier, bad) < 0.05
+    assert abs(result.p_outlier.mean() - bad.mean()) < 0.04
     if share:
         # Some targets were exchanged for nearly equal ones.
-        assert roc_auc_score(bad, found.p_outlier) > 0.88
-        assert bad[found.p_outlier > 0.9].mean() > 0.93
+        assert roc_auc_score(bad, result.p_outlier) > 0.88
+        assert bad[result.p_outlier > 0.9].mean() > 0.93
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.2])
@@ -50,11 +50,11 @@ def test_noise_may_grow_with_the_prediction():
     prediction = rng.uniform(0, 1, 4000)
     sd = 0.2 + prediction
     target = prediction + sd * rng.normal(size=4000)
-    found = fit_noise(target, prediction)
+    result = fit_noise(target, prediction)
     inner = (prediction > 0.15) & (prediction < 0.85)
-    np.testing.assert_allclose(found.variance[inner], sd[inner] ** 2, rtol=0.3)
-    # What is usual at one end is an outlier at the other.
-    assert found.p_outlier.sum() < 40
+    np.testing.assert_allclose(result.variance[inner], sd[inner] ** 2, rtol=0.3)
+    # What is typical at one end is an outlier at the other.
+    assert result.p_outlier.sum() < 40
     target[np.argmin(prediction)] += 1.8
     assert fit_noise(target, prediction).p_outlier[np.argmin(prediction)] > 0.8
 
@@ -65,10 +65,10 @@ def test_the_posterior_is_that_of_the_mixture_in_a_normal_world():
     bad = rng.random(20_000) < 0.1
     residual = rng.normal(size=20_000) + bad * 8 * rng.normal(size=20_000)
     prediction = rng.normal(size=20_000)
-    found = fit_noise(prediction + residual, prediction).p_outlier
+    result = fit_noise(prediction + residual, prediction).p_outlier
     as_outlier = 0.1 * norm.pdf(residual, scale=65**0.5)
     truth = as_outlier / (as_outlier + 0.9 * norm.pdf(residual))
-    assert np.abs(found - truth).mean() < 0.01
+    assert np.abs(result - truth).mean() < 0.01
 
 
 @pytest.mark.parametrize("spread", [1.0, 30.0])
@@ -77,11 +77,11 @@ def test_a_gross_error_in_few_samples(spread):
     prediction = rng.normal(size=60)
     target = prediction + rng.normal(size=60)
     target[7] += 12 * spread
-    found = fit_noise(target, prediction)
-    assert found.p_outlier.argmax() == 7
-    assert found.p_outlier[7] > 0.99
-    assert np.delete(found.p_outlier, 7).sum() < 3
-    assert found.variance.mean() < 2.5
+    result = fit_noise(target, prediction)
+    assert result.p_outlier.argmax() == 7
+    assert result.p_outlier[7] > 0.99
+    assert np.delete(result.p_outlier, 7).sum() < 3
+    assert result.variance.mean() < 2.5
 
 
 @settings(max_examples=10)
@@ -90,13 +90,13 @@ def test_units_and_order_do_not_matter(n, seed, unit, origin):
     rng = np.random.default_rng(seed)
     prediction = rng.normal(size=n)
     target = prediction + rng.standard_t(2, size=n)
-    found = fit_noise(target, prediction)
+    result = fit_noise(target, prediction)
     turn = rng.permutation(n)
     other = fit_noise(origin + unit * target[turn], origin + unit * prediction[turn])
-    assert ((found.p_outlier >= 0) & (found.p_outlier <= 1)).all()
-    assert (found.variance > 0).all()
-    np.testing.assert_allclose(other.p_outlier, found.p_outlier[turn], atol=0.01)
-    np.testing.assert_allclose(other.variance, unit**2 * found.variance[turn], rtol=0.05)
+    assert ((result.p_outlier >= 0) & (result.p_outlier <= 1)).all()
+    assert (result.variance > 0).all()
+    np.testing.assert_allclose(other.p_outlier, result.p_outlier[turn], atol=0.01)
+    np.testing.assert_allclose(other.variance, unit**2 * result.variance[turn], rtol=0.05)
 
 
 def test_running_median_by_brute_force():
@@ -116,19 +116,19 @@ def test_running_median_by_brute_force():
 def test_samples_of_equal_prediction_share_their_noise():
     rng = np.random.default_rng(0)
     prediction = rng.integers(0, 4, 400).astype(float)
-    found = fit_noise(prediction + rng.normal(size=400), prediction)
+    result = fit_noise(prediction + rng.normal(size=400), prediction)
     for value in range(4):
-        assert len(np.unique(found.variance[prediction == value])) == 1
+        assert len(np.unique(result.variance[prediction == value])) == 1
 
 
 def test_perfect_and_nearly_perfect_predictions():
     exact = np.arange(20) / 7
-    for found in fit_noise(exact, exact):
-        assert (found == 0).all()
+    for result in fit_noise(exact, exact):
+        assert (result == 0).all()
     target = exact.copy()
     target[3] += 1
-    found = fit_noise(target, exact)
-    assert np.isfinite(found.variance).all()
-    assert found.p_outlier.argmax() == 3
-    assert found.p_outlier[3] > 0.9
+    result = fit_noise(target, exact)
+    assert np.isfinite(result.variance).all()
+    assert result.p_outlier.argmax() == 3
+    assert result.p_outlier[3] > 0.9
     assert len(fit_noise(np.empty(0), np.empty(0)).variance) == 0

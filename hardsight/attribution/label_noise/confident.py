@@ -1,4 +1,4 @@
-"""The samples of which models are surest, class by class: labels that are ambiguous by nature agree with models on these."""
+"""Confident predictions per class: ambiguous but correct labels agree with the models on these samples."""
 
 import math
 
@@ -6,25 +6,26 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-# Of the samples that are predicted as a class.
-CONFIDENT_FRACTION = 0.25
-# Shares of labels that even the surest predictions miss: what clean data of nature show, and what only noise does.
-NATURAL_DISAGREEMENT = 0.07, 0.15
+from hardsight.attribution.label_noise.config import DEFAULT_CONFIG
 
 
 def most_confident(logits: Float[Tensor, "sample class"]) -> tuple[Bool[Tensor, " sample"], Int64[Tensor, " sample"]]:
-    """The surest quarter of the samples that are predicted as each class, and what all are predicted as.
+    """Select the most confident quarter of the samples predicted as each class.
 
     Args:
-        logits: or log-probabilities.
+        logits: logits or log-probabilities, ``(sample, class)``.
+
+    Returns:
+        The mask of the selected samples and the predicted classes of all samples, ``(sample,)`` each.
     """
-    sure, told = logits.softmax(1).max(1)
-    chosen = torch.zeros(len(told), dtype=torch.bool, device=logits.device)
+    confidence, predicted = logits.softmax(1).max(1)
+    selected = torch.zeros(len(predicted), dtype=torch.bool, device=logits.device)
     for c in range(logits.shape[1]):
-        at = (told == c).nonzero().squeeze(1)
-        if not len(at):
+        rows = (predicted == c).nonzero().squeeze(1)
+        if not len(rows):
             continue
-        # Ties share one fate, so that the order of the samples decides nothing.
-        least = sure[at].sort(descending=True).values[math.ceil(CONFIDENT_FRACTION * len(at)) - 1]
-        chosen[at[sure[at] >= least]] = True
-    return chosen, told
+        # Ties are all selected, so that the order of the samples does not matter.
+        last = math.ceil(DEFAULT_CONFIG.confident_fraction * len(rows)) - 1
+        threshold = confidence[rows].sort(descending=True).values[last]
+        selected[rows[confidence[rows] >= threshold]] = True
+    return selected, predicted

@@ -1,4 +1,4 @@
-"""Evidence of the true labels, a model of how given ones come about, and the posterior that both lead to."""
+"""Evidence of the true labels, a model of how given labels arise, and the posterior of the true labels."""
 
 from typing import NamedTuple
 
@@ -7,55 +7,65 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from hardsight.attribution.label_noise.config import DEFAULT_CONFIG
+
 _BLOCK = 65_536
-# Added to the counts among neighbours, in neighbours, spread like the classes.
-_SMOOTHED = 2.0
+# Probabilities are at least this before their logarithm is taken.
+_MIN_PROBABILITY = 1e-12
 
 
 class Evidence(NamedTuple):
-    """What speaks of the true labels.
+    """Evidence of the true labels.
 
     Attributes:
-        consensus: log-probabilities of the dual mean.
-        label: as given.
-        prior: class shares that the members were trained on.
-        neighbours: labels of the nearest neighbours, -1 where there are fewer; None where there are no features.
+        consensus: log-probabilities of the dual mean of the held-out predictions.
+        label: given labels.
+        prior: class shares that the ensemble was trained on.
+        neighbours: given labels of the nearest neighbours, ``(sample, neighbour)``, -1 if there are fewer; None if there
+            are no features.
+        neighbour_smoothing: pseudo-counts added to the class counts among neighbours.
     """
 
     consensus: Float64[Tensor, "sample class"]
     label: Int64[Tensor, " sample"]
     prior: Float64[Tensor, " class"]
     neighbours: Tensor | None
+    neighbour_smoothing: float = DEFAULT_CONFIG.neighbour_smoothing
 
-    def label_evidence(self, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "witness class row"]:
-        """Log-probabilities under balanced classes. Sums over a first axis are many times quicker than over a last."""
-        found = [self.consensus[rows].T - self.prior.log()[:, None]]
+    def label_evidence(self, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "evidence class row"]:
+        """Return log-probabilities of the true labels under balanced classes: by the consensus, then by the neighbours.
+
+        Rows come last because sums over a first axis are many times faster than over the last.
+        """
+        evidence = [self.consensus[rows].T - self.prior.log()[:, None]]
         if self.neighbours is not None:
-            near = self.neighbours[rows].long()
+            neighbours = self.neighbours[rows].long()
+            # Column 0 counts the missing neighbours.
             counts = torch.zeros(len(rows), len(self.prior) + 1, dtype=torch.float64)
-            counts.scatter_add_(1, near + 1, torch.ones(near.shape, dtype=torch.float64))
-            smooth = counts[:, 1:].T + _SMOOTHED * self.prior[:, None]
-            found.append((smooth / self.prior[:, None]).log())
-        return torch.stack(found).log_softmax(1)
+            counts.scatter_add_(1, neighbours + 1, torch.ones(neighbours.shape, dtype=torch.float64))
+            smoothed = counts[:, 1:].T + self.neighbour_smoothing * self.prior[:, None]
+            evidence.append((smoothed / self.prior[:, None]).log())
+        return torch.stack(evidence).log_softmax(1)
 
 
 class LabelModel(NamedTuple):
-    """How labels come about.
+    """A model of how given labels arise from true ones.
 
     Attributes:
-        transition: P(given label | true label), rows true.
+        transition: P(given label | true label), rows are true labels.
         prior: share of each class among the true labels.
-        evidence_weights: of the witnesses: the consensus, then the neighbours if there are any.
-        pseudo_counts: pseudo-counts that hold the rows of ``transition``: to the common rate, and to an even spread.
-        noise_aware: whether the consensus is taken for what members say that learned the noise, too.
-        informative: whether any witness tells the labels better than their shares do; where none does, no label is doubted.
-        targets: the one class that wrong labels of each class go to, which ``pseudo_counts`` then says nothing of; None: any.
-        alternatives: models that the likelihood hardly tells from this one, each with its weight where this one's is 1.
+        evidence_weights: weights of the consensus and, if there are any, of the neighbours.
+        pseudo_counts: pseudo-counts that shrink the rows of ``transition``: to the common rate of wrong labels, and to an
+            even spread of these.
+        noise_aware: the consensus is modelled as trained on noisy labels.
+        informative: some evidence predicts the labels better than their class shares do; if not, no label is doubted.
+        targets: the one class that the wrong labels of each class go to, which overrides ``pseudo_counts``; None for any.
+        alternatives: models of nearly the same likelihood, each with its weight relative to this one's weight of 1.
     """
 
     transition: Float64[Tensor, "class class"]
     prior: Float64[Tensor, " class"]
-    evidence_weights: Float64[Tensor, " witness"]
+    evidence_weights: Float64[Tensor, " evidence"]
     pseudo_counts: tuple[float, float]
     noise_aware: bool
     informative: bool = True
@@ -63,31 +73,31 @@ class LabelModel(NamedTuple):
     alternatives: "tuple[tuple[float, LabelModel], ...]" = ()
 
     def mixture(self) -> "list[tuple[float, LabelModel]]":
-        """It and its alternatives, with weights that sum to one."""
+        """Return the model and its alternatives, with weights that sum to one."""
         models = ((1.0, self._replace(alternatives=())), *self.alternatives)
         total = sum(weight for weight, _ in models)
         return [(weight / total, model) for weight, model in models]
 
     @property
     def wrong_share(self) -> float:
-        """Share of wrong labels to expect, by this model alone."""
+        """Expected share of wrong labels, by this model alone."""
         return float(self.prior @ (1 - self.transition.diagonal()))
 
     def mean_transition(self) -> Float64[Tensor, "class class"]:
-        """P(given label | true label), the mean over it and its alternatives."""
+        """Return P(given label | true label), averaged over the model and its alternatives."""
         return torch.stack([weight * model.transition for weight, model in self.mixture()]).sum(0)
 
     def mean_prior(self) -> Float64[Tensor, " class"]:
-        """Shares of the classes among the true labels, the mean over it and its alternatives."""
+        """Return the class shares of the true labels, averaged over the model and its alternatives."""
         return torch.stack([weight * model.prior for weight, model in self.mixture()]).sum(0)
 
 
 class LabelPosterior(NamedTuple):
-    """What is known of the true labels.
+    """The posterior of the true labels.
 
     Attributes:
-        evidence: what speaks of them.
-        model: how the given ones come about.
+        evidence: evidence of the true labels.
+        model: how the given labels arise.
     """
 
     evidence: Evidence
@@ -96,12 +106,13 @@ class LabelPosterior(NamedTuple):
     @property
     def p_wrong(self) -> Float64[Tensor, " sample"]:
         """Posterior probability that each given label is wrong."""
-        label, found = self.evidence.label, torch.empty(len(self.evidence.label), dtype=torch.float64)
+        label = self.evidence.label
+        p_wrong = torch.empty(len(label), dtype=torch.float64)
         for start in range(0, len(label), _BLOCK):
             rows = torch.arange(start, min(start + _BLOCK, len(label)))
-            right = true_label_probabilities(self.model, self.evidence, rows).gather(1, label[rows][:, None]).squeeze(1)
-            found[rows] = (1 - right).clamp(0, 1)
-        return found
+            probability = true_label_probabilities(self.model, self.evidence, rows)
+            p_wrong[rows] = (1 - probability.gather(1, label[rows][:, None]).squeeze(1)).clamp(0, 1)
+        return p_wrong
 
 
 def class_prior(labels: np.ndarray, n_classes: int, weights: np.ndarray | None = None) -> Float64[Tensor, " class"]:
@@ -124,34 +135,45 @@ def class_prior(labels: np.ndarray, n_classes: int, weights: np.ndarray | None =
 def true_label_probabilities(
     model: LabelModel, evidence: Evidence, rows: Int64[Tensor, " row"]
 ) -> Float64[Tensor, "row class"]:
-    """P(true label | witnesses, given label), the mean over a model and its alternatives; rows sum to one."""
+    """Return P(true label | evidence, given label), averaged over a model and its alternatives; rows sum to one."""
     label = evidence.label[rows]
     if not model.informative:
         return model.transition[label]
-    witnesses, found = evidence.label_evidence(rows), torch.zeros(len(label), len(model.prior), dtype=torch.float64)
-    for weight, each in model.mixture():
-        before = log_q(evidence_scores(each, evidence.prior, witnesses), each.evidence_weights, each.prior)
-        found += weight * (before + log(each.transition)[:, label]).softmax(0).T
-    return found
+    label_evidence = evidence.label_evidence(rows)
+    probability = torch.zeros(len(label), len(model.prior), dtype=torch.float64)
+    for weight, part in model.mixture():
+        log_prior = log_q(evidence_scores(part, evidence.prior, label_evidence), part.evidence_weights, part.prior)
+        probability += weight * (log_prior + clamped_log(part.transition)[:, label]).softmax(0).T
+    return probability
 
 
 def evidence_scores(
-    model: LabelModel, trained: Float64[Tensor, " class"], witnesses: Tensor
-) -> Float64[Tensor, "witness class row"]:
-    """Minus the divergence of what each witness says from what it would say of a sample that is surely of the class."""
-    told = model.transition / trained
-    told = told / told.sum(1, keepdim=True)
-    found: Tensor = torch.matmul(told, witnesses) + torch.special.entr(told).sum(1)[:, None]
+    model: LabelModel, class_prior: Float64[Tensor, " class"], evidence: Float64[Tensor, "evidence class row"]
+) -> Float64[Tensor, "evidence class row"]:
+    r"""Return how much each evidence speaks for each class: $-\mathrm{KL}(T^b_c \| w_k)$, or $\log w_k(c)$.
+
+    The divergence is between what the evidence would say of a sample that is certainly of the class, and what it says. The
+    logarithm alone is the score of a consensus that is not modelled as trained on noisy labels.
+    """
+    expected = model.transition / class_prior
+    expected = expected / expected.sum(1, keepdim=True)
+    scores: Tensor = torch.matmul(expected, evidence) + torch.special.entr(expected).sum(1)[:, None]
     if not model.noise_aware:
-        found[0] = witnesses[0]
-    return found
+        scores[0] = evidence[0]
+    return scores
 
 
-def log_q(witnesses: Tensor, evidence_weights: Tensor, prior: Tensor) -> Float64[Tensor, "class row"]:
-    """What is known of the true labels before the given ones are seen."""
-    return (torch.einsum("k,kcr->cr", evidence_weights, witnesses) + prior.log()[:, None]).log_softmax(0)
+def log_q(scores: Tensor, evidence_weights: Tensor, prior: Tensor) -> Float64[Tensor, "class row"]:
+    """Return log q, the log-probabilities of the true labels before the given ones are seen.
+
+    Args:
+        scores: of :func:`evidence_scores`, ``(evidence, class, row)``.
+        evidence_weights: ``(evidence,)``.
+        prior: class shares of the true labels, ``(class,)``.
+    """
+    return (torch.einsum("k,kcr->cr", evidence_weights, scores) + prior.log()[:, None]).log_softmax(0)
 
 
-def log(transition: Tensor) -> Tensor:
-    """Of chances, none of them nothing."""
-    return transition.clamp(min=1e-12).log()
+def clamped_log(probability: Tensor) -> Tensor:
+    """Return the logarithm of probabilities, none of them taken as zero."""
+    return probability.clamp(min=_MIN_PROBABILITY).log()

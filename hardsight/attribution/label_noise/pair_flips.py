@@ -1,8 +1,8 @@
-r"""Label models in which the wrong labels of each class go to one other class: pair flips, and whatever is near them.
+r"""Label models in which the wrong labels of each class go to one other class: pair flips and near pair flips.
 
-Where classes are rare or noise is heavy, most of the labels of a class can be another's. Rows of T that may go anywhere then
-have several hills of like height: a class can take the name of the one that it is mistaken for. With one target a class
-there is far less to get wrong, and targets are few enough to be searched: for each class in turn every other one is tried.
+If classes are rare or noise is heavy, most of the labels of a class can be another's. Rows of T that may go anywhere then have
+several local maxima of similar likelihood: a class can take the name of the one that it is mistaken for. One target per class
+leaves far fewer ways to go wrong, and targets are few enough to be searched: for each class in turn, every other one is tried.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,156 +12,154 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from hardsight.attribution.label_noise.config import INF
 from hardsight.attribution.label_noise.em import (
-    INF,
-    SHARP,
-    LabelModelFit,
+    LabelModelFitter,
     transition_from_confident,
     transition_matrix,
     z_deficit,
 )
-from hardsight.attribution.label_noise.model import LabelModel, log
-
-# Rounds of EM that tell whether another target is worth having, how often all classes are gone through, and the samples on
-# which they are.
-_ROUNDS, _SWEEPS, _ROWS = 8, 3, 2000
-# Of more classes targets stay where the starts see them.
-_MANY = 200
-# Up to so many classes every other one is tried as a target; of more, so many that labels of the class go to most, if it is
-# by half as often as to the first.
-_FEW, _NEAR, _HALF = 12, 3, 0.5
-# Standard errors by which a start may be less likely than a model without targets for a search to be worth its time.
-_FAR = 8.0
-# Gain of log-likelihood a sample below which a target stays.
-_GAIN = 1e-4
-# Share of wrong labels below which a start says nothing of targets.
-_LEAST = 0.05
+from hardsight.attribution.label_noise.model import LabelModel, clamped_log
 
 
 def fit_pair_flips(
-    fit: LabelModelFit, free: Sequence[LabelModel], plain: LabelModel, *, noise_aware: bool
+    fitter: LabelModelFitter, free: Sequence[LabelModel], best: LabelModel, *, noise_aware: bool
 ) -> LabelModel | None:
-    """The most_likely model found in which all classes have wrong labels at one rate, each to one other class.
+    """Fit the most likely model in which all classes have wrong labels at one rate, each going to one other class.
 
     Args:
-        fit: the samples.
-        free: models without targets; those that take the consensus alike are started from.
-        plain: the model without targets that would be taken.
-        noise_aware: whether the consensus is taken for what members say that learned the noise, too.
+        fitter: the samples.
+        free: models without targets; those with the same ``noise_aware`` are starts.
+        best: the model without targets that would be taken.
+        noise_aware: the consensus is modelled as trained on noisy labels.
 
     Returns:
-        None where no start sees wrong labels, or all are far less likely than ``plain``.
+        The model; None if no start sees wrong labels, or all are far less likely than ``best``.
     """
-    seen = _seen(fit)
+    config = fitter.config
+    transitions = _confident_transitions(fitter)
     starts = [
         model
-        for model in (_settled(fit, start) for start in _starts(fit, free, seen, noise_aware))
-        if model.wrong_share > _LEAST
+        for model in (_settle(fitter, start) for start in _starts(fitter, free, transitions, noise_aware))
+        if model.wrong_share > config.min_wrong_share
     ]
     if not starts:
         return None
-    best = fit.most_likely(starts)
-    if z_deficit(fit.log_likelihood(best), fit.log_likelihood(plain)) > _FAR:
+    model = fitter.most_likely(starts)
+    if z_deficit(fitter.log_likelihood(model), fitter.log_likelihood(best)) > config.max_search_deviations:
         return None
-    if fit.classes <= _MANY:
-        # The last start owes nothing to models without targets, and to their mistakes.
-        few = fit.subsample(_ROWS)
-        best = few.most_likely(_searched(few, start, seen) for start in (best, starts[-1]))
-    return fit.run_em(best)
+    if fitter.n_classes <= config.max_search_classes:
+        # The last start does not depend on models without targets, nor on their mistakes.
+        few = fitter.subsample(config.target_rows)
+        model = few.most_likely(_search_targets(few, start, transitions) for start in (model, starts[-1]))
+    return fitter.run_em(model)
 
 
 def _starts(
-    fit: LabelModelFit, free: Sequence[LabelModel], seen: list[Tensor], noise_aware: bool
+    fitter: LabelModelFitter, free: Sequence[LabelModel], transitions: list[Tensor], noise_aware: bool
 ) -> Iterable[LabelModel]:
-    """From models without targets, and from what surest predictions show, balanced and not."""
+    """Yield starts: the models without targets, then what confident predictions show, balanced and not."""
+    no_spread = (INF, INF)
     for model in free:
         if model.noise_aware == noise_aware:
-            yield _hard(model._replace(pseudo_counts=(INF, INF)))
-    for shares, transition in zip((fit.shares(), _predicted(fit)), seen, strict=True):
-        yield _hard(LabelModel(transition, shares, fit.consensus_only(SHARP), (INF, INF), noise_aware))
+            yield _with_likeliest_targets(model._replace(pseudo_counts=no_spread))
+    weights = fitter.consensus_only(fitter.config.confident_start_weight)
+    for shares, transition in zip((fitter.label_shares(), _predicted_shares(fitter)), transitions, strict=True):
+        yield _with_likeliest_targets(LabelModel(transition, shares, weights, no_spread, noise_aware))
 
 
-def _unbalanced(fit: LabelModelFit) -> Float64[Tensor, "class row"]:
-    """The consensus where a class counts by its labels: a rare one does not outvote the one whose wrong labels it holds."""
-    return (fit.witnesses[0] + fit.shares().clamp(min=1e-6).log()[:, None]).log_softmax(0)
+def _unbalanced_consensus(fitter: LabelModelFitter) -> Float64[Tensor, "class row"]:
+    """Return the consensus with classes weighted by their labels.
+
+    Balanced, a rare class wins samples of the class whose wrong labels it holds.
+    """
+    return (fitter.evidence[0] + fitter.label_shares().clamp(min=1e-6).log()[:, None]).log_softmax(0)
 
 
-def _seen(fit: LabelModelFit) -> list[Tensor]:
+def _confident_transitions(fitter: LabelModelFitter) -> list[Float64[Tensor, "class class"]]:
     return [
-        transition_from_confident(fit.witnesses[0], fit.label),
-        transition_from_confident(_unbalanced(fit), fit.label),
+        transition_from_confident(score, fitter.label, fitter.config)
+        for score in (fitter.evidence[0], _unbalanced_consensus(fitter))
     ]
 
 
-def _predicted(fit: LabelModelFit) -> Float64[Tensor, " class"]:
-    counts = torch.bincount(_unbalanced(fit).argmax(0), minlength=fit.classes).double() + 1
+def _predicted_shares(fitter: LabelModelFitter) -> Float64[Tensor, " class"]:
+    counts = torch.bincount(_unbalanced_consensus(fitter).argmax(0), minlength=fitter.n_classes).double() + 1
     return counts / counts.sum()
 
 
-def _off(matrix: Float64[Tensor, "class class"]) -> Float64[Tensor, "class class"]:
-    """Without its diagonal, and a little everywhere else, so that a class without wrong labels has a target, too."""
-    other = 1 - torch.eye(len(matrix), dtype=torch.float64)
-    return (matrix + 1e-9) * other
+def _off_diagonal(matrix: Float64[Tensor, "class class"]) -> Float64[Tensor, "class class"]:
+    """Return the matrix with zeros on its diagonal and above zero elsewhere, so that every class has a target."""
+    return (matrix + 1e-9) * (1 - torch.eye(len(matrix), dtype=torch.float64))
 
 
-def _hard(model: LabelModel) -> LabelModel:
-    return _aimed(model, _off(model.transition).argmax(1))
+def _with_likeliest_targets(model: LabelModel) -> LabelModel:
+    return _with_targets(model, _off_diagonal(model.transition).argmax(1))
 
 
-def _aimed(model: LabelModel, targets: Int64[Tensor, " class"]) -> LabelModel:
-    """The same rates, to these targets."""
+def _with_targets(model: LabelModel, targets: Int64[Tensor, " class"]) -> LabelModel:
+    """Return the model with the same rates of wrong labels and these targets."""
     rate = 1 - model.transition.diagonal()
     return model._replace(transition=transition_matrix(rate, one_hot(targets, len(rate))), targets=targets)
 
 
-def _settled(fit: LabelModelFit, model: LabelModel, goes: int = 5) -> LabelModel:
-    """Climbed, and aimed anew at where most of the wrong labels are, until that is where it aims."""
-    for _ in range(goes):
-        model = fit.run_em(model, _ROUNDS)
-        # As if labels could go anywhere: with targets, others are never seen.
-        wide = 0.5 * model.transition + 0.5 / fit.classes
-        r = (fit.before(model) + log(wide)[:, fit.label]).softmax(0)
-        targets = _off(fit.counts(r)).argmax(1)
+def _settle(fitter: LabelModelFitter, model: LabelModel) -> LabelModel:
+    """Alternate EM and moving the targets to where most of the wrong labels go, until they stay."""
+    for _ in range(fitter.config.target_updates):
+        model = fitter.run_em(model, fitter.config.target_rounds)
+        # As if labels could go anywhere: under fixed targets, others would never be seen.
+        wide = 0.5 * model.transition + 0.5 / fitter.n_classes
+        r = (fitter.log_q(model) + clamped_log(wide)[:, fitter.label]).softmax(0)
+        targets = _off_diagonal(fitter.expected_counts(r)).argmax(1)
         assert model.targets is not None
         if torch.equal(targets, model.targets):
             break
-        model = _aimed(model, targets)
+        model = _with_targets(model, targets)
     return model
 
 
-def _searched(fit: LabelModelFit, model: LabelModel, seen: list[Tensor]) -> LabelModel:
-    """Each class in turn with every other target, as long as one is better than the one it has."""
-    score = float(fit.log_likelihood(model).mean())
-    for _ in range(_SWEEPS):
+def _search_targets(fitter: LabelModelFitter, model: LabelModel, transitions: list[Tensor]) -> LabelModel:
+    """Try other targets for each class in turn, as long as one is better than the current one."""
+    config = fitter.config
+    score = float(fitter.log_likelihood(model).mean())
+    for _ in range(config.target_sweeps):
         before = score
-        for c in range(fit.classes):
-            for target in _options(model, c, seen):
-                other = fit.run_em(_turned(model, c, target), _ROUNDS, update_weights=False)
-                found = float(fit.log_likelihood(other).mean())
-                if found > score + _GAIN:
-                    model, score = other, found
+        for c in range(fitter.n_classes):
+            for target in _candidate_targets(fitter, model, c, transitions):
+                other = fitter.run_em(_with_target_of(model, c, target), config.target_rounds, update_weights=False)
+                other_score = float(fitter.log_likelihood(other).mean())
+                if other_score > score + config.min_search_gain:
+                    model, score = other, other_score
         if score == before:
             break
     return model
 
 
-def _options(model: LabelModel, c: int, seen: list[Tensor]) -> list[int]:
+def _candidate_targets(fitter: LabelModelFitter, model: LabelModel, c: int, transitions: list[Tensor]) -> list[int]:
+    """List the targets to try for a class: all others, or the most frequent destinations if there are many classes."""
     assert model.targets is not None
-    classes = len(model.targets)
-    if classes <= _FEW:
-        near = set(range(classes))
+    config = fitter.config
+    if fitter.n_classes <= config.max_exhaustive_classes:
+        candidates = set(range(fitter.n_classes))
     else:
-        most = (_off(each)[c].topk(_NEAR) for each in seen)
-        near = {int(d) for share, at in most for d in at[share >= _HALF * share[0]]}
-        # Two that are each taken for the other.
-        near |= {int(d) for d in (model.targets == c).nonzero().squeeze(1)}
-    return sorted(near - {c, int(model.targets[c])})
+        top = (_off_diagonal(transition)[c].topk(config.max_likely_targets) for transition in transitions)
+        candidates = {
+            int(target)
+            for share, targets in top
+            for target in targets[share >= config.min_relative_frequency * share[0]]
+        }
+        # Two classes can each be taken for the other.
+        candidates |= {int(source) for source in (model.targets == c).nonzero().squeeze(1)}
+    return sorted(candidates - {c, int(model.targets[c])})
 
 
-def _turned(model: LabelModel, c: int, target: int) -> LabelModel:
-    """With another target of one class, which may then be as large as that: what was the target's may be its own."""
+def _with_target_of(model: LabelModel, c: int, target: int) -> LabelModel:
+    """Return the model with another target of one class, whose prior becomes at least as large as the target's.
+
+    Samples taken for the target may be its own.
+    """
     assert model.targets is not None
     targets, prior = model.targets.clone(), model.prior.clone()
     targets[c] = target
     prior[c] = max(float(prior[c]), float(prior[target]), 0.5 / len(prior))
-    return _aimed(model._replace(prior=prior / prior.sum()), targets)
+    return _with_targets(model._replace(prior=prior / prior.sum()), targets)

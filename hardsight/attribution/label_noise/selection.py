@@ -1,4 +1,4 @@
-"""Which of several label models is taken, and which others count beside it."""
+"""Selection of a label model among several, and of the alternatives that are averaged with it."""
 
 import math
 from typing import NamedTuple
@@ -7,161 +7,180 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from hardsight.attribution.label_noise.confident import NATURAL_DISAGREEMENT, most_confident
-from hardsight.attribution.label_noise.em import INF, LabelModelFit, z_deficit
+from hardsight.attribution.label_noise.confident import most_confident
+from hardsight.attribution.label_noise.config import DEFAULT_CONFIG, INF, LabelModelConfig
+from hardsight.attribution.label_noise.em import LabelModelFitter, z_deficit
 from hardsight.attribution.label_noise.model import Evidence, LabelModel, true_label_probabilities
 from hardsight.attribution.label_noise.pair_flips import fit_pair_flips
 
-# How strongly rows of T are pseudo_counts: to the common rate of wrong labels, and to an even spread of those; weakest first.
-HOLDS = ((10.0, 3.0), (30.0, 30.0), (INF, 3.0), (INF, INF))
-SURE = 0.0
-# With two classes structure is no more than a difference of rates, and a bias of the members for one class looks like it.
-SURE_OF_TWO = 5.0
-# Standard errors by which a model may be less likely than the best and be taken because it explains what that does not.
-_WITHIN = 3.0
-# Standard errors behind by which a model's weight falls as that of a normal distribution by one deviation, and the least
-# weight that is worth its time.
-_UNSURE, _LEAST = 2.0, 0.01
-# Expected share of wrong labels from which on a model is no rival: of so much noise its mirror image is as likely.
-_TOO_MANY = 0.45
-PARTS = 3
-_CELLS, _FEWEST, _MOST = 200_000, 5_000, 20_000
 
+def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFIG) -> LabelModel:
+    """Fit several label models and select the one that the labels left out support, with its alternatives.
 
-def fit_label_model(evidence: Evidence) -> LabelModel:
-    """The model that the labels left out speak for, among those that explain what surest predictions miss.
-
-    It is estimated on at most 20,000 samples, fewer where classes are many: those at even steps from the most_likely to
-    the least likely label, so that it depends on nothing but what is known of the samples. The parts are every third one.
+    Candidates must explain the labels that confident predictions miss. The models are fitted to at most 20,000 samples, fewer
+    if there are many classes: those at even steps from the most to the least likely label, so that the choice depends on
+    nothing but the evidence. The parts that are left out are every third of them.
 
     Args:
-        evidence: of all samples.
+        evidence: evidence of all samples.
+        config: constants.
     """
-    samples, classes = evidence.consensus.shape
-    most = min(max(_CELLS // classes, _FEWEST), _MOST, samples)
-    order = evidence.consensus.gather(1, evidence.label[:, None]).squeeze(1).argsort(stable=True)
-    rows = order[torch.arange(most) * samples // most]
-    fit = LabelModelFit(evidence.label_evidence(rows), evidence.label[rows], evidence.prior)
-    if not fit.is_informative():
-        return fit.noise_free_model()
-    found = [
-        fit.best(pseudo_counts, noise_aware=noise_aware) for pseudo_counts in HOLDS for noise_aware in (True, False)
+    n_classes = evidence.consensus.shape[1]
+    rows = _rows_to_fit(evidence, config)
+    fitter = LabelModelFitter(evidence.label_evidence(rows), evidence.label[rows], evidence.prior, config)
+    if not fitter.is_informative():
+        return fitter.noise_free_model()
+    models = [
+        fitter.fit(level, noise_aware=noise_aware) for level in config.shrinkage_levels for noise_aware in (True, False)
     ]
-    # A class whose labels are mostly those of another is that other: members that ignore a rare class lead there.
-    sound = [model for model in found if _sound(model)] or found[-2:]
-    part = torch.arange(fit.rows) % PARTS
-    told = [_Told(model, _left_out(fit, model, part)) for model in sound]
-    plain = _strongest(told, SURE if classes > 2 else SURE_OF_TWO)
-    missing = _Missing.of(evidence, rows)
-    # Of two classes each has but one target.
-    if classes == 2 or missing.share <= NATURAL_DISAGREEMENT[1]:
-        return _with_alternatives(plain, told)
-    free = [model for model in found if model.pseudo_counts[1] != INF]
-    aimed = (fit_pair_flips(fit, free, plain.model, noise_aware=noise_aware) for noise_aware in (True, False))
-    targeted = [_Told(model, _left_out(fit, model, part)) for model in aimed if model is not None and _sound(model)]
-    return _with_alternatives(_explaining(plain, told, targeted, missing), [*told, *targeted])
+    # A class whose labels are mostly those of another is that other: ensembles that ignore a rare class lead there.
+    admissible = [model for model in models if _is_diagonal_dominant(model)] or models[-2:]
+    candidates = [_Candidate.of(fitter, model) for model in admissible]
+    deviations = config.shrinkage_deviations if n_classes > 2 else config.two_class_shrinkage_deviations
+    best = _strongest_shrinkage(candidates, deviations)
+    disagreement = _ConfidentDisagreement.of(evidence, rows)
+    # With two classes, each has only one possible target.
+    if n_classes == 2 or disagreement.share <= config.natural_disagreement[1]:
+        return _with_alternatives(best, candidates, config)
+    free = [model for model in models if model.pseudo_counts[1] != INF]
+    flips = (fit_pair_flips(fitter, free, best.model, noise_aware=noise_aware) for noise_aware in (True, False))
+    targeted = [_Candidate.of(fitter, model) for model in flips if model is not None and _is_diagonal_dominant(model)]
+    best = _best_explanation(best, candidates, targeted, disagreement, config)
+    return _with_alternatives(best, [*candidates, *targeted], config)
 
 
-class _Told(NamedTuple):
-    """A model, and what labels that were left out say of it.
+def _rows_to_fit(evidence: Evidence, config: LabelModelConfig) -> Int64[Tensor, " row"]:
+    samples, n_classes = evidence.consensus.shape
+    most = min(max(config.max_cells // n_classes, config.min_rows), config.max_rows, samples)
+    order = evidence.consensus.gather(1, evidence.label[:, None]).squeeze(1).argsort(stable=True)
+    return order[torch.arange(most) * samples // most]
+
+
+class _Candidate(NamedTuple):
+    """A model, and the likelihood of labels that were left out.
 
     Attributes:
         model: fitted to all samples.
-        likelihood: of each label under class shares and a transition matrix that the other parts noise_aware, in nats.
+        likelihood: log-likelihood of each label under class shares and a transition matrix that were fitted to the other
+            parts, in nats.
     """
 
     model: LabelModel
     likelihood: Float64[Tensor, " row"]
+
+    @classmethod
+    def of(cls, fitter: LabelModelFitter, model: LabelModel) -> "_Candidate":
+        """Compute the left-out likelihoods of a model; its evidence weights stay as they are."""
+        parts, rounds = fitter.config.parts, fitter.config.left_out_rounds
+        part = torch.arange(fitter.n_rows) % parts
+        likelihood = torch.empty(fitter.n_rows, dtype=torch.float64)
+        for k in range(parts):
+            left_out = part == k
+            fitted = fitter.subset(~left_out).run_em(model, rounds, update_weights=False)
+            likelihood[left_out] = fitter.subset(left_out).log_likelihood(fitted)
+        return cls(model, likelihood)
 
     @property
     def mean(self) -> float:
         """Mean log-likelihood of a label."""
         return float(self.likelihood.mean())
 
-    def behind(self, best: "_Told") -> float:
-        """By how many standard errors of the difference it is less likely than the best."""
+    def z_deficit(self, best: "_Candidate") -> float:
+        """Return by how many standard errors of the difference it is less likely than the best."""
         return z_deficit(self.likelihood, best.likelihood)
 
 
-class _Missing(NamedTuple):
-    """What the surest predictions miss.
+class _ConfidentDisagreement(NamedTuple):
+    """Disagreement between the most confident predictions and the labels.
 
     Attributes:
-        evidence: of all samples.
-        rows: the surest.
-        share: of their labels, those that are not as predicted.
+        evidence: evidence of all samples.
+        rows: the most confidently predicted samples.
+        share: share of their labels that differ from the prediction.
     """
 
     evidence: Evidence
-    rows: Int64[Tensor, " sure"]
+    rows: Int64[Tensor, " confident"]
     share: float
 
     @classmethod
-    def of(cls, evidence: Evidence, rows: Int64[Tensor, " row"]) -> "_Missing":
-        """Of some samples. Where classes count alike, a rare one wins samples that its wrong labels are of."""
+    def of(cls, evidence: Evidence, rows: Int64[Tensor, " row"]) -> "_ConfidentDisagreement":
+        """Compute it among some samples, with classes weighted by their labels.
+
+        Balanced, a rare class wins samples of the class whose wrong labels it holds.
+        """
         label = evidence.label[rows]
         shares = torch.bincount(label, minlength=len(evidence.prior)).double() / len(label)
-        chosen, told = most_confident(evidence.consensus[rows] - evidence.prior.log() + shares.clamp(min=1e-6).log())
-        return cls(evidence, rows[chosen], float((label != told)[chosen].double().mean()))
-
-    def left_by(self, model: LabelModel) -> float:
-        """The share that P(wrong) does not explain."""
-        right = true_label_probabilities(model, self.evidence, self.rows).gather(
-            1, self.evidence.label[self.rows][:, None]
+        selected, predicted = most_confident(
+            evidence.consensus[rows] - evidence.prior.log() + shares.clamp(min=1e-6).log()
         )
+        return cls(evidence, rows[selected], float((label != predicted)[selected].double().mean()))
+
+    def unexplained_by(self, model: LabelModel) -> float:
+        """Return the share that P(wrong) under a model does not explain."""
+        probability = true_label_probabilities(model, self.evidence, self.rows)
+        right = probability.gather(1, self.evidence.label[self.rows][:, None])
         return self.share - float(1 - right.mean())
 
 
-def _sound(model: LabelModel) -> bool:
+def _is_diagonal_dominant(model: LabelModel) -> bool:
     return bool((model.transition.argmax(1) == torch.arange(len(model.transition))).all())
 
 
-def _strongest(told: list[_Told], sure: float) -> _Told:
-    """The strongest hold whose likelihood on labels left out is within some standard errors of the best."""
-    best = max(told, key=lambda each: each.mean)
-    return next(each for each in reversed(told) if each is best or each.behind(best) <= sure)
+def _strongest_shrinkage(candidates: list[_Candidate], deviations: float) -> _Candidate:
+    """Return the strongest shrinkage within some standard errors of the best likelihood on labels left out."""
+    best = max(candidates, key=lambda candidate: candidate.mean)
+    return next(
+        candidate for candidate in reversed(candidates) if candidate is best or candidate.z_deficit(best) <= deviations
+    )
 
 
-def _explaining(plain: _Told, others: list[_Told], aimed: list[_Told], missing: _Missing) -> _Told:
-    """The model that is taken where surest predictions miss more labels than in clean data of nature.
+def _best_explanation(
+    best: _Candidate,
+    others: list[_Candidate],
+    targeted: list[_Candidate],
+    disagreement: _ConfidentDisagreement,
+    config: LabelModelConfig,
+) -> _Candidate:
+    """Select a model if confident predictions miss more labels than in clean data.
 
-    Softness can stand in for noise at little cost of likelihood, but not among the surest samples.
+    Softness can stand in for noise at little cost of likelihood, but not among the most confident samples.
 
     Args:
-        plain: that the likelihood is for, of those without targets.
-        others: all of those.
-        aimed: with targets.
-        missing: what is to be explained.
+        best: the candidate that likelihood selects among those without targets.
+        others: all candidates without targets.
+        targeted: the candidates with targets.
+        disagreement: what is to be explained.
+        config: constants.
     """
-    little, much = NATURAL_DISAGREEMENT
-    left = missing.left_by(plain.model)
-    if left <= much:
+    typical, most = config.natural_disagreement
+    limit = config.max_deviations_to_explain
+    unexplained = disagreement.unexplained_by(best.model)
+    if unexplained <= most:
         able = [
-            each for each in aimed if missing.left_by(each.model) <= max(little, left) or plain.behind(each) > _WITHIN
+            each
+            for each in targeted
+            if disagreement.unexplained_by(each.model) <= max(typical, unexplained) or best.z_deficit(each) > limit
         ]
-        return max((plain, *able), key=lambda each: each.mean)
-    every = [(each, missing.left_by(each.model)) for each in (*others, *aimed)]
-    best = max((each for each, _ in every), key=lambda each: each.mean)
-    able = [each for each, rest in every if rest <= little and each.behind(best) <= _WITHIN]
-    able = able or [each for each, rest in every if rest <= left / 2 and each.mean >= plain.mean]
-    return max(able, key=lambda each: each.mean, default=plain)
+        return max((best, *able), key=lambda each: each.mean)
+    every = [(each, disagreement.unexplained_by(each.model)) for each in (*others, *targeted)]
+    likeliest = max((each for each, _ in every), key=lambda each: each.mean)
+    able = [each for each, rest in every if rest <= typical and each.z_deficit(likeliest) <= limit]
+    able = able or [each for each, rest in every if rest <= unexplained / 2 and each.mean >= best.mean]
+    return max(able, key=lambda each: each.mean, default=best)
 
 
-def _with_alternatives(taken: _Told, every: list[_Told]) -> LabelModel:
-    """The model that is taken and all that are likely beside it: one of those that labels cannot tell apart is a bet."""
+def _with_alternatives(best: _Candidate, candidates: list[_Candidate], config: LabelModelConfig) -> LabelModel:
+    """Return the best model with all that are nearly as likely: labels that cannot tell models apart justify no choice."""
     alternatives = []
-    for each in every:
-        weight = math.exp(-0.5 * (max(each.behind(taken), 0.0) / _UNSURE) ** 2)
-        if each is not taken and weight >= _LEAST and each.model.wrong_share <= _TOO_MANY:
-            alternatives.append((weight, each.model))
-    return taken.model._replace(alternatives=tuple(alternatives))
-
-
-def _left_out(
-    fit: LabelModelFit, model: LabelModel, part: Int64[Tensor, " row"], rounds: int = 50
-) -> Float64[Tensor, " row"]:
-    """Log-likelihood of every label under class shares and a transition matrix that the other parts noise_aware."""
-    out = torch.empty(fit.rows, dtype=torch.float64)
-    for left in (part == k for k in range(PARTS)):
-        out[left] = fit.part(left).log_likelihood(fit.part(~left).run_em(model, rounds, update_weights=False))
-    return out
+    for candidate in candidates:
+        z = max(candidate.z_deficit(best), 0.0) / config.alternative_deviations
+        weight = math.exp(-0.5 * z**2)
+        wrong_share = candidate.model.wrong_share
+        if (
+            candidate is not best
+            and weight >= config.min_alternative_weight
+            and wrong_share <= config.max_alternative_wrong_share
+        ):
+            alternatives.append((weight, candidate.model))
+    return best.model._replace(alternatives=tuple(alternatives))
