@@ -1,4 +1,4 @@
-"""What weights do: what they are, what is to be expected of them, and what models trained with them do otherwise."""
+"""Explain weights: what they are, what to expect of them, and how models trained with them differ."""
 
 from hardsight.explanation.analysis import explain
 from hardsight.explanation.result import Explanation

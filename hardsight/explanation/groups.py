@@ -1,4 +1,4 @@
-"""The groups that all parts of an explanation tell of: all samples, classes, causes, and tenths by difficulty."""
+"""The groups that every part of an explanation reports: all samples, classes, causes, and deciles of difficulty."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,11 +13,11 @@ BY = ("all", "class", "cause", "decile")
 
 
 class Group(NamedTuple):
-    """Some of the samples.
+    """A group of samples.
 
     Attributes:
         by: one of ``BY``.
-        name: the class, the cause, or the decile's number from 1, the easiest tenth. "all" for all.
+        name: the class, the cause, or the number of the decile from 1, the easiest tenth; "all" for all samples.
         rows: mask, ``(sample,)``.
     """
 
@@ -27,19 +27,19 @@ class Group(NamedTuple):
 
 
 def assign_deciles(error: np.ndarray) -> np.ndarray:
-    """The tenth of the samples that each is in by its error, 1 the easiest; ties in the order given. ``(sample,)`` int64.
+    """Return the decile of each sample by its error, 1 the easiest; ties in the given order. ``(sample,)`` int64.
 
     >>> assign_deciles(np.array([0.3, 0.1, 0.2])).tolist()
     [7, 1, 4]
     """
     rank = np.empty(len(error), dtype=np.int64)
     rank[np.argsort(error, kind="stable")] = np.arange(len(error))
-    found: np.ndarray = rank * N_DECILES // max(len(error), 1) + 1
-    return found
+    decile: np.ndarray = rank * N_DECILES // max(len(error), 1) + 1
+    return decile
 
 
 def list_groups(d: Difficulty) -> Iterator[Group]:
-    """All groups that are not empty; classes in the order of their codes, causes in that of the ledger."""
+    """Yield all groups that are not empty: classes in the order of their codes, causes in that of the ledger."""
     yield Group("all", "all", np.ones(len(d), dtype=bool))
     if d.classes is not None:
         for code in np.unique(d.labels):
@@ -48,6 +48,6 @@ def list_groups(d: Difficulty) -> Iterator[Group]:
         for cause in CAUSES:
             if (d.cause == cause).any():
                 yield Group("cause", cause, d.cause == cause)
-    tenth = assign_deciles(d.error)
-    for number in np.unique(tenth):
-        yield Group("decile", str(number), tenth == number)
+    decile = assign_deciles(d.error)
+    for number in np.unique(decile):
+        yield Group("decile", str(number), decile == number)

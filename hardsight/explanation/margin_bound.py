@@ -1,21 +1,21 @@
-r"""The terms of the margin bound of weighted training, with and without the weights. They are shown, never a score.
+r"""Terms of the margin bound of weighted training, with and without the weights; reported, never a score.
 
 For a test distribution $P_t$, the weighted training distribution $\tilde P_s \propto w P_s$ and networks of depth $q$
-whose layers have norm one, with probability $1 - \delta$ (after Xu, Ye & Ruan 2021, and Zhou et al. 2022, whose bound
-is known to us from memory and not from its text; constants may differ)
+whose layers have norm one, with probability $1 - \delta$ (after Xu, Ye & Ruan 2021, and Zhou et al. 2022; the latter
+bound is quoted from memory, not from the text, so constants may differ)
 
 $$\text{error} \le \underbrace{\frac1n \sum_i \frac{p_t(x_i)}{\tilde p_s(x_i)} 1[m_i < \gamma]}_{\text{violations}}
 + \frac{L \sqrt{\chi^2(P_t \| \tilde P_s) + 1}}{\gamma\, q^{(q-1)/2} \sqrt n}
 + \underbrace{\sqrt{\frac{\log \log_2 (4L/\gamma)}{n}} + \sqrt{\frac{\log (1/\delta)}{n}}}_{\varepsilon}.$$
 
-Margins here are held-out ones, in nats: the label's log-probability less the largest other. Those of the bound are of
-training samples and networks of norm one, and the norms of a learner are not known; so the terms are to be compared
-with each other, with and without weights, and bound nothing.
+Margins here are held-out margins in nats: the log-probability of the label minus the largest other. Those of the bound
+belong to training samples and networks of norm one, and the norms of a learner are not known. The terms can therefore
+be compared with each other, with and without weights, but they bound nothing.
 
 A smaller first term is not by itself an improvement: it averages over samples that were drawn without the weights and
-divides by them, so whatever puts weight on the samples that violate the margin makes it smaller, with the same model
-and the same test error. ``violations_corrected`` averages $p_t / p_s$ in place of $p_t / \tilde p_s$; the weights do
-not enter it but by the model.
+divides by the weights. Any weights that favour samples below the margin make it smaller, with the same model and the
+same test error. ``violations_corrected`` averages $p_t / p_s$ in place of $p_t / \tilde p_s$; there the weights enter
+only through the model.
 """
 
 from typing import NamedTuple
@@ -42,15 +42,15 @@ MARGIN, DELTA = 1.0, 0.05
 
 
 class Bound(NamedTuple):
-    """The terms.
+    """The terms of the bound.
 
     Attributes:
         violations: the first term, as published.
-        violations_corrected: the same with the weights left out of the denominator.
-        chi2: of the target distribution from the weighted one; infinite where a sample of weight 0 belongs to the target.
+        violations_corrected: the first term without the weights in the denominator.
+        chi2: of the target distribution from the weighted one; infinite if a sample of weight 0 belongs to the target.
         complexity: L / (gamma q^((q - 1) / 2) sqrt(n)).
         shift: the second term, sqrt(chi2 + 1) times the complexity.
-        epsilon: the third.
+        epsilon: the third term.
     """
 
     violations: float
@@ -62,11 +62,11 @@ class Bound(NamedTuple):
 
 
 class ComplexityInputs(NamedTuple):
-    """What the complexity is made of.
+    """What the complexity term is computed from.
 
     Attributes:
-        radius: the largest norm of the scaled inputs; 1 where unknown.
-        depth: layers of weights; 1 where unknown.
+        radius: the largest norm of the scaled inputs; 1 if unknown.
+        depth: number of layers with weights; 1 if unknown.
     """
 
     radius: float
@@ -74,7 +74,7 @@ class ComplexityInputs(NamedTuple):
 
 
 def complexity_inputs(samples: Samples, learner: Learner) -> ComplexityInputs:
-    """Those of some samples and the learner, as far as they are known."""
+    """Return the radius of the samples and the depth of the learner, as far as they are known."""
     radius = 1.0
     if samples.numeric:
         scaled = np.nan_to_num(StandardScaler().fit_transform(samples.matrix))
@@ -83,28 +83,28 @@ def complexity_inputs(samples: Samples, learner: Learner) -> ComplexityInputs:
     return ComplexityInputs(radius, 1 if widths is None else len(widths) + 1)
 
 
-def target_weights(d: Difficulty, which: str) -> np.ndarray:
-    """How much each sample counts in the target distribution, ``(sample,)`` of mean one.
+def target_weights(d: Difficulty, target: str) -> np.ndarray:
+    """Return how much each sample counts in the target distribution, ``(sample,)`` with mean one.
 
     Raises:
-        InputError: an unknown target, or one that these samples cannot tell.
+        InputError: the target is unknown, or these samples do not determine it.
     """
-    check_choice("target", which, TARGETS)
-    if which == "training":
+    check_choice("target", target, TARGETS)
+    if target == "training":
         return np.ones(len(d))
     if d.classes is None:
-        raise InputError(f"target={which!r} is of classes, and there are none: use target='training'")
-    if which == "clean" and d.p_wrong is None:
-        raise InputError("target='clean' reads the ledger, and there is none: use target='balanced'")
-    right = np.ones(len(d)) if which == "balanced" or d.p_wrong is None else 1 - d.p_wrong
-    mass = np.bincount(d.labels, right)
-    found = right / np.maximum(mass, np.finfo(float).tiny)[d.labels]
-    scaled: np.ndarray = found / found.mean()
+        raise InputError(f"target={target!r} needs classes: use target='training'")
+    if target == "clean" and d.p_wrong is None:
+        raise InputError("target='clean' needs the ledger: use target='balanced'")
+    p_right = np.ones(len(d)) if target == "balanced" or d.p_wrong is None else 1 - d.p_wrong
+    mass = np.bincount(d.labels, p_right)
+    density = p_right / np.maximum(mass, np.finfo(float).tiny)[d.labels]
+    scaled: np.ndarray = density / density.mean()
     return scaled
 
 
 def bound_terms(
-    wanted: np.ndarray,
+    target: np.ndarray,
     weights: np.ndarray,
     below: np.ndarray,
     *,
@@ -113,28 +113,28 @@ def bound_terms(
     depth: int = 1,
     delta: float = DELTA,
 ) -> Bound:
-    """The terms for one model, or the mean over models.
+    """Compute the terms for one model, or their mean over models.
 
     Args:
-        wanted: how much each sample counts in the target distribution, of mean one. ``(sample,)``
-        weights: of mean one, ``(sample,)``.
+        target: how much each sample counts in the target distribution, with mean one. ``(sample,)``
+        weights: with mean one, ``(sample,)``.
         below: share of models whose margin is below ``margin``, ``(sample,)``.
         margin: gamma, more than 0.
         radius: L, the largest norm of the inputs.
-        depth: q, layers of weights.
-        delta: chance that the bound does not hold.
+        depth: q, number of layers with weights.
+        delta: probability that the bound does not hold.
     """
     n = len(weights)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(wanted > 0, wanted / weights, 0.0)
-        literal = np.where(below > 0, ratio * below, 0.0)
-    chi2 = float((wanted * ratio).mean()) - 1
+        ratio = np.where(target > 0, target / weights, 0.0)
+        violations = np.where(below > 0, ratio * below, 0.0)
+    chi2 = float((target * ratio).mean()) - 1
     complexity = radius / (margin * depth ** ((depth - 1) / 2) * np.sqrt(n))
-    # Beyond 4 L / gamma = 2 the iterated logarithm is positive; a margin larger than that is violated by all.
+    # The iterated logarithm is positive from 4 L / gamma = 2 on; every sample violates a larger margin.
     iterated = np.log(max(np.log2(4 * radius / margin), 1.0))
     return Bound(
-        float(literal.mean()),
-        float((wanted * below).mean()),
+        float(violations.mean()),
+        float((target * below).mean()),
         chi2,
         float(complexity),
         float(np.sqrt(chi2 + 1) * complexity),

@@ -1,4 +1,4 @@
-"""What an explanation holds: tidy tables, a paragraph for each weights, a file and a page."""
+"""The result of an explanation: tidy tables, a paragraph per set of weights, a file and a page."""
 
 import json
 from dataclasses import dataclass
@@ -15,23 +15,24 @@ from hardsight.io.atomic import atomic_write
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What weights do. Every table is tidy, and its first column, ``weights``, is the name of the weights.
+    """The effect of weights. Every table is tidy; its first column, ``weights``, is the name of the weights.
 
     Attributes:
-        names: of the weights that are explained.
-        overview: a row for each weights: effective sample size, chi2, Spearman with the error, priority, the share of the
-            weight on wrong labels; see :func:`hardsight.explanation.weight_summary.weight_overview`.
+        names: names of the weights that are explained.
+        overview: one row per set of weights: effective sample size, chi2, Spearman correlation with the error,
+            priority, and share of the weight on wrong labels; see
+            :func:`hardsight.explanation.weight_summary.weight_overview`.
         shares: how the weight is divided, by class, cause and decile of difficulty.
-        largest: the samples of largest weight.
-        forecast: what was expected before training, by group; None without a ledger.
-        effects: what was measured, by group and measure, with 95 % intervals; None with ``effect=False``.
-        samples: the measured effect on every sample; None likewise.
+        largest: the samples with the largest weights.
+        forecast: the effect expected before training, by group; None without a ledger.
+        effects: the measured effect, by group and measure, with 95 % intervals; None with ``effect=False``.
+        samples: the measured effect on every sample; None with ``effect=False``.
         bound: the terms of the margin bound, for the models without and with the weights; None in regression.
         verdicts: predicted and measured direction.
         settings: what was run, JSON types only.
-        texts: a paragraph for each weights, by name.
-        difficulty: what was measured of the samples, in their order.
-        dynamics: how training goes with each weights and without; None where it was not followed.
+        texts: one paragraph per set of weights, by name.
+        difficulty: the measured difficulty of the samples, in their order.
+        dynamics: training dynamics with each set of weights and without; None if they were not followed.
     """
 
     names: tuple[str, ...]
@@ -52,18 +53,18 @@ class Explanation:
 
     @property
     def text(self) -> str:
-        """The verdict in words, a paragraph for each weights."""
+        """Return the verdict as text, one paragraph per set of weights."""
         return "\n\n".join(self.texts.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as JSON types, a list of rows a table; what is not known is null."""
-        tables = {name: _records(getattr(self, name)) for name in self.TABLES}
-        course = None if self.dynamics is None else self.dynamics.as_dict()
+        """Return everything as JSON types; a table is a list of rows, and unknown values are null."""
+        tables = {name: _table_rows(getattr(self, name)) for name in self.TABLES}
+        dynamics = None if self.dynamics is None else self.dynamics.as_dict()
         return {
             "weights": list(self.names),
             "text": self.texts,
             **tables,
-            "dynamics": course,
+            "dynamics": dynamics,
             "settings": self.settings,
         }
 
@@ -91,14 +92,14 @@ class Explanation:
         return f"Explanation of {', '.join(self.names)}\n{self.text}"
 
 
-def _records(frame: pd.DataFrame | None) -> list[dict[str, Any]] | None:
+def _table_rows(frame: pd.DataFrame | None) -> list[dict[str, Any]] | None:
     if frame is None:
         return None
-    return [{str(key): _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
+    return [{str(key): _to_json_value(value) for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _plain(value: Any) -> Any:
-    plain = value.item() if isinstance(value, np.generic) else value
-    if isinstance(plain, float) and not np.isfinite(plain):
+def _to_json_value(value: Any) -> Any:
+    scalar = value.item() if isinstance(value, np.generic) else value
+    if isinstance(scalar, float) and not np.isfinite(scalar):
         return None
-    return plain if plain is None or isinstance(plain, bool | int | float) else str(plain)
+    return scalar if scalar is None or isinstance(scalar, bool | int | float) else str(scalar)

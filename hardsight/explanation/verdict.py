@@ -1,4 +1,4 @@
-"""A paragraph on what weights do, in words that the numbers support: what they are, what was expected, what was measured."""
+"""Write a paragraph on the effect of weights: what they are, what was expected, and what was measured."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from hardsight.explanation.forecast import LITTLE, Forecast
 from hardsight.explanation.optimization.dynamics import UNIFORM, TrainingDynamics
 from hardsight.reporting.formatting import format_count, format_line, format_number, format_share, isolate_direction
 
-_NAMED = 3
+_MAX_NAMES = 3
 _PRIORITIES = {
     "easy-first": "easy samples weigh most",
     "hard-first": "hard samples weigh most",
@@ -22,16 +22,16 @@ _PRIORITIES = {
 
 
 class Verdict(NamedTuple):
-    """What was expected and what was measured.
+    """The expected and the measured effect.
 
     Attributes:
         predicted: "better", "worse" or "little change"; None without a forecast.
-        predicted_change: of balanced accuracy on right labels; NaN without.
-        measured: "better", "worse", "unclear" or "same"; None where nothing was measured.
-        measured_change: of balanced accuracy on labels that are probably right; in regression minus that of the loss.
-        low: end of its 95 % interval.
-        high: other end.
-        agrees: whether forecast and measurement do; None where one is missing or the measurement is unclear.
+        predicted_change: of balanced accuracy on right labels; NaN without a forecast.
+        measured: "better", "worse", "unclear" or "same"; None if nothing was measured.
+        measured_change: of balanced accuracy on labels that are probably right; in regression, minus that of the loss.
+        low: lower end of the 95 % interval of ``measured_change``.
+        high: upper end of that interval.
+        agrees: whether forecast and measurement agree; None if either is missing or the measurement is unclear.
     """
 
     predicted: str | None
@@ -43,29 +43,31 @@ class Verdict(NamedTuple):
     agrees: bool | None
 
 
-def make_verdict(told: Forecast | None, effects: pd.DataFrame | None) -> Verdict:
-    """Expected beside measured.
+def make_verdict(forecast: Forecast | None, effects: pd.DataFrame | None) -> Verdict:
+    """Compare the measured effect with the forecast.
 
     Args:
-        told: the forecast, if there is one.
-        effects: of :func:`hardsight.explanation.effect.effect_table`, if measured.
+        forecast: the forecast, if there is one.
+        effects: table of :func:`hardsight.explanation.effect.effect_table`, if measured.
     """
-    predicted, change = (None, float("nan")) if told is None else (told.direction, told.balanced)
+    predicted, change = (None, float("nan")) if forecast is None else (forecast.direction, forecast.balanced)
     if effects is None:
         return Verdict(predicted, change, None, float("nan"), float("nan"), float("nan"), None)
     row = headline_row(effects)
     sign = -1 if row["measure"] == "loss" else 1
     low, high = sorted((sign * float(row["low"]), sign * float(row["high"])))
     measured = {"gains": "better", "pays": "worse"}.get(row["outcome"], row["outcome"])
-    gap = sign * float(row["difference"])
-    return Verdict(predicted, change, measured, gap, low, high, _agrees(predicted, measured, gap))
+    measured_change = sign * float(row["difference"])
+    return Verdict(
+        predicted, change, measured, measured_change, low, high, _agrees(predicted, measured, measured_change)
+    )
 
 
 def headline_row(effects: pd.DataFrame) -> Mapping[str, Any]:
-    """The row that the verdict goes by: balanced accuracy on labels that are probably right, or the loss in regression."""
-    everything = effects[effects["by"] == "all"].set_index("measure", drop=False)
+    """Return the row that decides: balanced accuracy on labels that are probably right, or the loss in regression."""
+    all_samples = effects[effects["by"] == "all"].set_index("measure", drop=False)
     name = "clean balanced accuracy"
-    return dict(everything.loc[name if name in everything.index else "loss"])
+    return dict(all_samples.loc[name if name in all_samples.index else "loss"])
 
 
 def _agrees(predicted: str | None, measured: str, change: float) -> bool | None:
@@ -80,178 +82,184 @@ def write_paragraph(
     name: str,
     overview: Mapping[str, Any],
     shares: pd.DataFrame,
-    found: Verdict,
+    verdict: Verdict,
     expected: pd.DataFrame | None,
     effects: pd.DataFrame | None,
     pairs: str,
-    course: TrainingDynamics | None = None,
+    dynamics: TrainingDynamics | None = None,
 ) -> str:
-    """All of it in words.
+    """Write the paragraph.
 
     Args:
         name: of the weights.
-        overview: of :func:`hardsight.explanation.weight_summary.weight_overview`.
-        shares: of :func:`hardsight.explanation.weight_summary.weight_shares`.
-        found: the verdict.
+        overview: summary by :func:`hardsight.explanation.weight_summary.weight_overview`.
+        shares: table of :func:`hardsight.explanation.weight_summary.weight_shares`.
+        verdict: forecast and measurement compared.
         expected: the forecast by group.
         effects: the measurement by group.
-        pairs: how many models were trained, in words.
-        course: how training goes, if it was followed.
+        pairs: how many models were trained, as text.
+        dynamics: the training dynamics, if they were followed.
     """
-    said = [_weights(name, overview), *_noise(overview), *_classes(shares)]
+    sentences = [_describe_weights(name, overview), *_describe_noise(overview), *_describe_classes(shares)]
     if expected is not None:
-        said.append(_forecast(found, expected))
+        sentences.append(_describe_forecast(verdict, expected))
     if effects is not None:
-        known = not np.isnan(overview["noise_share_without"])
-        said += _measured(found, effects, pairs, "on labels that are probably right" if known else "on labels as given")
-    if found.agrees is not None:
-        said.append("The forecast agrees." if found.agrees else "The forecast was wrong: trust the measurement.")
-    if course is not None:
-        said += _course(course, name)
-    return " ".join(said)
+        has_ledger = not np.isnan(overview["noise_share_without"])
+        sentences += _describe_measurement(
+            verdict, effects, pairs, "on labels that are probably right" if has_ledger else "on labels as given"
+        )
+    if verdict.agrees is not None:
+        sentences.append("The forecast agrees." if verdict.agrees else "The forecast was wrong: trust the measurement.")
+    if dynamics is not None:
+        sentences += _describe_dynamics(dynamics, name)
+    return " ".join(sentences)
 
 
-def _weights(name: str, overview: Mapping[str, Any]) -> str:
+def _describe_weights(name: str, overview: Mapping[str, Any]) -> str:
     rho = overview["spearman"]
     ranked = "" if np.isnan(rho) else f" (Spearman with the error {format_number(rho, 2)})"
     n, zeros = overview["samples"], overview["zeros"]
-    none = f", {zeros:,} of them 0," if zeros else ""
+    zeros_text = f", {zeros:,} of them 0," if zeros else ""
     return (
-        f"{format_line(name, 60)}: {_PRIORITIES[overview['priority']]}{ranked}; the {n:,} weights{none} are worth "
+        f"{format_line(name, 60)}: {_PRIORITIES[overview['priority']]}{ranked}; the {n:,} weights{zeros_text} are worth "
         f"{overview['effective']:,.0f} samples of equal weight, chi² {format_number(overview['chi2'], 2)}."
     )
 
 
-def _noise(overview: Mapping[str, Any]) -> list[str]:
+def _describe_noise(overview: Mapping[str, Any]) -> list[str]:
     before, after = overview["noise_share_without"], overview["noise_share"]
     if np.isnan(before) or max(before, after) < LITTLE:
         return []
-    way = "as much" if abs(after - before) < 0.1 * before else "more" if after > before else "less"
+    amount = "as much" if abs(after - before) < 0.1 * before else "more" if after > before else "less"
     return [
-        f"Wrong labels, expected to be {format_share(before, 1)} of all, carry {way}: {format_share(after, 1)} of the weight."
+        f"Wrong labels, expected to be {format_share(before, 1)} of all, carry {amount}: "
+        f"{format_share(after, 1)} of the weight."
     ]
 
 
-def _classes(shares: pd.DataFrame) -> list[str]:
+def _describe_classes(shares: pd.DataFrame) -> list[str]:
     rows = shares[shares["by"] == "class"]
     if len(rows) < 2 or np.ptp(rows["mean_weight"]) < 0.1:
         return []
     order = np.argsort(-rows["mean_weight"].to_numpy(), kind="stable")
-    most, least = rows.iloc[order[0]], rows.iloc[order[-1]]
-    said = (
-        f"A sample of class {_named(most['group'])} ({format_count(int(most['samples']), 'sample')}) weighs "
-        f"{format_number(most['mean_weight'], 2)} on average, one of {_named(least['group'])} "
-        f"({int(least['samples']):,}) {format_number(least['mean_weight'], 2)}."
+    heaviest, lightest = rows.iloc[order[0]], rows.iloc[order[-1]]
+    sentence = (
+        f"A sample of class {_format_name(heaviest['group'])} ({format_count(int(heaviest['samples']), 'sample')}) "
+        f"weighs {format_number(heaviest['mean_weight'], 2)} on average, one of {_format_name(lightest['group'])} "
+        f"({int(lightest['samples']):,}) {format_number(lightest['mean_weight'], 2)}."
     )
-    return [said]
+    return [sentence]
 
 
-def _forecast(found: Verdict, expected: pd.DataFrame) -> str:
-    who = _who(expected, "expected", "loss", (("to gain",) * 2, ("to pay",) * 2))
-    if found.predicted == "little change":
-        return f"Expected before training: balanced accuracy on right labels changes little{who}."
+def _describe_forecast(verdict: Verdict, expected: pd.DataFrame) -> str:
+    groups = _describe_groups(expected, "expected", "loss", (("to gain",) * 2, ("to pay",) * 2))
+    if verdict.predicted == "little change":
+        return f"Expected before training: balanced accuracy on right labels changes little{groups}."
     return (
-        f"Expected before training: {found.predicted} balanced accuracy on right labels, by about "
-        f"{_points(found.predicted_change)}{who}."
+        f"Expected before training: {verdict.predicted} balanced accuracy on right labels, by about "
+        f"{_format_points(verdict.predicted_change)}{groups}."
     )
 
 
-def _measured(found: Verdict, effects: pd.DataFrame, pairs: str, labels: str) -> list[str]:
+def _describe_measurement(verdict: Verdict, effects: pd.DataFrame, pairs: str, labels: str) -> list[str]:
     row = headline_row(effects)
-    what = "squared error" if row["measure"] == "loss" else f"balanced accuracy {labels}"
-    told = format_number if row["measure"] == "loss" else _rate
-    words = {
+    quantity = "squared error" if row["measure"] == "loss" else f"balanced accuracy {labels}"
+    format_value = format_number if row["measure"] == "loss" else _format_rate
+    outcome = {
         "better": "better",
         "worse": "worse",
         "unclear": "no clear difference",
         "same": "exactly the same",
-    }[str(found.measured)]
+    }[str(verdict.measured)]
     clean = effects[effects["measure"].eq("clean loss")]
-    gap = (
-        f"{_points(row['difference'])} (95 %: {_signed(row['low'])} to {_signed(row['high'])})"
-        if told is _rate
+    change = (
+        f"{_format_points(row['difference'])} (95 %: {_format_signed(row['low'])} to {_format_signed(row['high'])})"
+        if format_value is _format_rate
         else f"{format_number(row['difference'])} (95 %: {format_number(row['low'])} to {format_number(row['high'])})"
     )
-    who = _who(clean, "outcome", "difference", (("gains", "gain"), ("pays", "pay")))
-    said = (
-        f"Measured in {pairs}: {what} {told(row['without'])} without the weights, {told(row['with'])} with them, {gap}: "
-        f"{words}{who}."
+    groups = _describe_groups(clean, "outcome", "difference", (("gains", "gain"), ("pays", "pay")))
+    sentence = (
+        f"Measured in {pairs}: {quantity} {format_value(row['without'])} without the weights, "
+        f"{format_value(row['with'])} with them, {change}: {outcome}{groups}."
     )
-    return [said, *_raw(effects)]
+    return [sentence, *_describe_raw_loss(effects)]
 
 
-def _course(course: TrainingDynamics, name: str) -> list[str]:
-    """Whose gradients training follows, where weights change that; and how far they are from the max-margin dual."""
-    rows = course.gradients
+def _describe_dynamics(dynamics: TrainingDynamics, name: str) -> list[str]:
+    """Describe which gradients training follows, if weights change that, and the distance from the max-margin dual."""
+    rows = dynamics.gradients
     rows = rows[(rows["weights"] == name) & (rows["when"] == "end") & (rows["by"] == "decile")]
-    said = []
+    sentences = []
     if len(rows):
         hardest = rows.iloc[-1]
-        said.append(
-            f"At the end of training the hardest tenth makes {format_share(hardest['share'], 1)} of the weighted gradient, where "
-            f"equal weights would give it {format_share(hardest['share_unweighted'], 1)}."
+        sentences.append(
+            f"At the end of training the hardest tenth makes up {format_share(hardest['share'], 1)} of the weighted "
+            f"gradient; equal weights would give it {format_share(hardest['share_unweighted'], 1)}."
         )
-    if course.dual.separable:
-        kl = course.kl.set_index("weights")["kl"]
-        said.append(
+    if dynamics.dual.separable:
+        kl = dynamics.kl.set_index("weights")["kl"]
+        sentences.append(
             f"KL from the max-margin dual is {format_number(float(kl[name]), 2)} nats, that of uniform weights "
-            f"{format_number(float(kl[UNIFORM]), 2)}; the smaller is the smaller bound on convergence, not the faster direction."
+            f"{format_number(float(kl[UNIFORM]), 2)}; a smaller value is a smaller bound on convergence, "
+            "not a faster direction."
         )
-    return said
+    return sentences
 
 
-def _raw(effects: pd.DataFrame) -> list[str]:
-    """Where the raw loss tells another story than the one on labels that are probably right."""
+def _describe_raw_loss(effects: pd.DataFrame) -> list[str]:
+    """Describe the raw loss if it contradicts the loss on labels that are probably right."""
     rows = effects[effects["by"] == "all"].set_index("measure")
     if not {"loss", "clean loss"} <= set(rows.index):
         return []
     raw, clean = rows.loc["loss"], rows.loc["clean loss"]
     if {raw["outcome"], clean["outcome"]} != {"gains", "pays"}:
         return []
-    said = (
+    sentence = (
         f"The raw loss on labels as given goes the other way ({format_number(raw['difference'], 2)} against "
         f"{format_number(clean['difference'], 2)} on labels that are probably right): it counts wrong labels as if they were right."
     )
-    return [said]
+    return [sentence]
 
 
-def _who(rows: pd.DataFrame, outcome: str, size: str, verbs: Sequence[tuple[str, str]]) -> str:
-    """Which classes and causes gain and pay, the largest changes of the loss first."""
-    told = []
+def _describe_groups(rows: pd.DataFrame, outcome: str, size: str, verbs: Sequence[tuple[str, str]]) -> str:
+    """Describe which classes and causes gain and pay, the largest changes of the loss first."""
+    parts = []
     for by in ("class", "cause"):
-        mine = rows[rows["by"] == by]
-        for word, verb in zip(("gains", "pays"), verbs, strict=True):
-            some = mine[mine[outcome] == word]
-            some = some.iloc[np.argsort(-some[size].abs().to_numpy(), kind="stable")]
-            if len(some):
-                told.append(f"{_list(by, some['group'].tolist(), len(mine))} {verb[len(some) > 1]}")
-    return f"; {', '.join(told)}" if told else ""
+        of_kind = rows[rows["by"] == by]
+        for result, forms in zip(("gains", "pays"), verbs, strict=True):
+            selected = of_kind[of_kind[outcome] == result]
+            selected = selected.iloc[np.argsort(-selected[size].abs().to_numpy(), kind="stable")]
+            if len(selected):
+                parts.append(f"{_list_groups(by, selected['group'].tolist(), len(of_kind))} {forms[len(selected) > 1]}")
+    return f"; {', '.join(parts)}" if parts else ""
 
 
-def _list(by: str, names: Sequence[str], of: int) -> str:
+def _list_groups(by: str, names: Sequence[str], total: int) -> str:
     kinds = "classes" if by == "class" else "causes"
-    if len(names) == of > 1:
+    if len(names) == total > 1:
         return f"all {kinds}"
-    shown = ", ".join(map(_named, names[:_NAMED])) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-    return f"{kinds} {shown}" if len(names) > 1 else f"the {by} {shown}"
+    listed = ", ".join(map(_format_name, names[:_MAX_NAMES])) + (
+        f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    )
+    return f"{kinds} {listed}" if len(names) > 1 else f"the {by} {listed}"
 
 
-def _named(name: str) -> str:
+def _format_name(name: str) -> str:
     return isolate_direction(format_line(name, 24))
 
 
-def _points(change: float) -> str:
-    """A change of a share in points of a hundred, with its sign.
+def _format_points(change: float) -> str:
+    """Format a change of a share in percentage points, with its sign.
 
-    >>> _points(0.0312), _points(-0.5)
+    >>> _format_points(0.0312), _format_points(-0.5)
     ('+3.1 points', '−50.0 points')
     """
-    return f"{_signed(change)} points"
+    return f"{_format_signed(change)} points"
 
 
-def _signed(change: float) -> str:
+def _format_signed(change: float) -> str:
     return "?" if np.isnan(change) else f"{100 * change:+.1f}".replace("-", "−")
 
 
-def _rate(value: float) -> str:
+def _format_rate(value: float) -> str:
     return format_share(value, 1)

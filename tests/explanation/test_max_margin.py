@@ -41,15 +41,15 @@ def written_out(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("classes", [2, 3, 5])
 def test_sums_products_and_moments_of_the_points_are_those_of_their_rows(classes: int) -> None:
     x, y = blobs(12, 5, 0.0, classes=classes)
-    points, (rows, of) = MarginPoints.of(x, y, classes), written_out(x, y)
+    points, (rows, of) = MarginPoints.from_codes(x, y, classes), written_out(x, y)
     rng = np.random.default_rng(1)
-    amounts, bend = rng.random(points.rivals.shape), rng.random(12)
-    weights = rng.normal(size=points.sum(amounts).shape)
-    np.testing.assert_allclose(points.sum(amounts).ravel(), amounts.ravel() @ rows)
-    np.testing.assert_allclose(points.along(weights).ravel(), rows @ weights.ravel())
-    between = np.diag(1 / amounts.ravel()) + bend[of][:, None] * (of[:, None] == of)
+    alpha, curvature = rng.random(points.other_classes.shape), rng.random(12)
+    weights = rng.normal(size=points.sum(alpha).shape)
+    np.testing.assert_allclose(points.sum(alpha).ravel(), alpha.ravel() @ rows)
+    np.testing.assert_allclose(points.margins(weights).ravel(), rows @ weights.ravel())
+    between = np.diag(1 / alpha.ravel()) + curvature[of][:, None] * (of[:, None] == of)
     moment = rows.T @ np.linalg.inv(between) @ rows
-    np.testing.assert_allclose(points.second_moment(amounts, bend), moment, atol=1e-12)
+    np.testing.assert_allclose(points.second_moment(alpha, curvature), moment, atol=1e-12)
 
 
 def test_two_points_halve_the_way_between_them_where_the_intercept_is_free() -> None:
@@ -208,7 +208,7 @@ def test_the_angle_is_in_degrees() -> None:
     [
         ({"x": np.ones(3), "y": [0, 1, 0]}, r"shape \(3,\)"),
         ({"x": [[1.0], [np.nan]], "y": [0, 1]}, "Row 1"),
-        ({"x": np.ones((2, 1)), "y": [0]}, "one label a sample"),
+        ({"x": np.ones((2, 1)), "y": [0]}, "one label per sample"),
         ({"x": np.ones((2, 1)), "y": [1, 1]}, "one class"),
         ({"x": np.ones((2, 1)), "y": [0, 1], "strength": 0.0}, "strength must be positive"),
         ({"x": np.ones((2, 1)), "y": [0, 1], "tolerance": np.nan}, "tolerance must be positive"),

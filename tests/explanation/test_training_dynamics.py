@@ -54,7 +54,7 @@ def separable() -> Set:
 
 def followed(x: np.ndarray, y: np.ndarray, weights: dict[str, np.ndarray], **given: float) -> pd.DataFrame:
     decay = given.pop("decay", 0.0)
-    problem = LinearProblem.of(x, y, np.stack(list(weights.values())), decay)
+    problem = LinearProblem.from_codes(x, y, np.stack(list(weights.values())), decay)
     return follow_linear_models(problem, list(weights), solve_max_margin(x, y), **given)
 
 
@@ -81,7 +81,7 @@ def test_the_flow_ends_where_the_budget_does() -> None:
 def test_gradient_and_hessian_are_those_of_autograd(classes: int) -> None:
     x, y = blobs(20, 4, 1.0, classes=classes)
     weights = np.random.default_rng(1).random((3, 20))
-    problem = LinearProblem.of(x, y, weights, 0.3)
+    problem = LinearProblem.from_codes(x, y, weights, 0.3)
     outputs = 1 if classes == 2 else classes
     theta, by = torch.randn(2, 3, outputs, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
 
@@ -94,8 +94,10 @@ def test_gradient_and_hessian_are_those_of_autograd(classes: int) -> None:
         torch.testing.assert_close(each, problem.losses(problem.scores(at)))
         return (share * each).sum() + 0.15 * at.square().sum()
 
-    torch.testing.assert_close(problem.down(theta), -torch.func.grad(loss)(theta))
-    torch.testing.assert_close(problem.curved(theta, by), torch.func.jvp(torch.func.grad(loss), (theta,), (by,))[1])
+    torch.testing.assert_close(problem.negative_gradient(theta), -torch.func.grad(loss)(theta))
+    torch.testing.assert_close(
+        problem.hessian_product(theta, by), torch.func.jvp(torch.func.grad(loss), (theta,), (by,))[1]
+    )
 
 
 def test_two_mirrored_samples_go_the_way_that_can_be_written_down() -> None:
@@ -112,11 +114,11 @@ def test_two_mirrored_samples_go_the_way_that_can_be_written_down() -> None:
 def test_the_flow_is_that_of_an_implicit_integrator(classes: int) -> None:
     x, y = blobs(30, 4, 2.5, classes=classes)
     weights = np.random.default_rng(2).exponential(size=30)
-    problem = LinearProblem.of(x, y, weights[None])
+    problem = LinearProblem.from_codes(x, y, weights[None])
     shape = (1, 1 if classes == 2 else classes, 4)
 
     def down(_: float, at: np.ndarray) -> np.ndarray:
-        return problem.down(torch.tensor(at).view(shape)).numpy().ravel()
+        return problem.negative_gradient(torch.tensor(at).view(shape)).numpy().ravel()
 
     peer = solve_ivp(
         down, (0, 1e4), np.zeros(shape).ravel(), method="LSODA", t_eval=[1, 100, 1e4], rtol=1e-8, atol=1e-10
@@ -185,8 +187,8 @@ def test_what_is_told_is_what_numpy_makes_of_the_same_weights() -> None:
 
 
 def _field(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> FlowField:
-    problem = LinearProblem.of(x, y, weights[None])
-    return FlowField(problem.down, problem.curved)
+    problem = LinearProblem.from_codes(x, y, weights[None])
+    return FlowField(problem.negative_gradient, problem.hessian_product)
 
 
 def test_equal_weights_go_the_same_way_whatever_their_scale(separable: Set) -> None:
@@ -212,30 +214,30 @@ def test_lengths_of_gradients_are_those_of_autograd(hidden: tuple[int, ...]) -> 
     torch.manual_seed(0)
     nets = [perceptron(6, hidden, 4) for _ in range(3)]
     x, y = torch.randn(25, 6), torch.arange(25) % 4
-    passed = SampleGradients(stacked(nets)[0], layers(nets[0]) or [], x, y)
-    for net, lengths, logits in zip(nets, passed.lengths, passed.logits, strict=True):
-        torch.testing.assert_close(lengths.float(), gradient_norms(net, x, y))
+    gradients = SampleGradients(stacked(nets)[0], layers(nets[0]) or [], x, y)
+    for net, norms, logits in zip(nets, gradients.norms, gradients.logits, strict=True):
+        torch.testing.assert_close(norms.float(), gradient_norms(net, x, y))
         torch.testing.assert_close(logits.T.float(), net(x))
 
 
 def test_a_layer_without_bias_has_no_gradient_of_one() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False))
     x, y = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0, 1])
-    passed = SampleGradients(stacked([net])[0], layers(net) or [], x, y)
-    torch.testing.assert_close(passed.lengths[0].float(), gradient_norms(net, x, y))
+    gradients = SampleGradients(stacked([net])[0], layers(net) or [], x, y)
+    torch.testing.assert_close(gradients.norms[0].float(), gradient_norms(net, x, y))
 
 
 def test_shares_of_the_gradient_by_hand() -> None:
-    lengths = np.array([[1.0, 1.0, 2.0], [3.0, 1.0, 4.0]])
+    norms = np.array([[1.0, 1.0, 2.0], [3.0, 1.0, 4.0]])
     masks = [("cause", "noise", np.array([True, False, True])), ("cause", "none", np.array([False, True, False]))]
-    found = gradient_shares(lengths, np.array([1.0, 2.0, 0.5]), masks)
-    # Weighted lengths 1, 2, 1 and 3, 2, 2.
+    found = gradient_shares(norms, np.array([1.0, 2.0, 0.5]), masks)
+    # Weighted norms 1, 2, 1 and 3, 2, 2.
     np.testing.assert_allclose(found["share"], [(2 / 4 + 5 / 7) / 2, (2 / 4 + 2 / 7) / 2])
     np.testing.assert_allclose(found["se"], abs(5 / 7 - 2 / 4) / 2)
     np.testing.assert_allclose(found["share_unweighted"], [(3 / 4 + 7 / 8) / 2, (1 / 4 + 1 / 8) / 2])
     np.testing.assert_allclose(found["sample_share"], [2 / 3, 1 / 3])
     assert found["samples"].tolist() == [2, 1]
-    assert gradient_shares(lengths[:1], np.ones(3), masks)["se"].isna().all()
+    assert gradient_shares(norms[:1], np.ones(3), masks)["se"].isna().all()
 
 
 @pytest.fixture(scope="module")
@@ -362,7 +364,7 @@ def test_projections_are_said_and_keep_what_they_say() -> None:
     ("matrix", "labels", "said"),
     [
         (np.ones(4), [0, 1, 0, 1], "must be a matrix"),
-        (np.ones((4, 1)), [0, 1], "one label a sample"),
+        (np.ones((4, 1)), [0, 1], "one label per sample"),
         ([[1.0], [np.inf]], [0, 1], "row 1"),
         (np.ones((4, 1)), [1, 1, 1, 1], "all labels are the same"),
     ],
@@ -383,7 +385,7 @@ def test_kl_is_from_the_dual_to_the_weights() -> None:
     own = np.random.default_rng(0).random(30) + 0.1
     bare = np.where(p == p.max(), 0.0, 1.0)
     only = np.where(held, p, 0.0)
-    assert 0 < (~held).sum() == (~dual.holding).sum()
+    assert 0 < (~held).sum() == (~dual.is_support).sum()
     weights = {"uniform": np.full(30, 7.0), "own": own, "dual": p, "only": only, "bare": bare}
     found = kl_from_dual(dual, weights).set_index("weights")
     entropy = -(p[held] * np.log(p[held])).sum()
@@ -472,8 +474,10 @@ def test_shares_of_the_gradient_are_told_of_the_hardest_tenth_and_of_noise() -> 
     start, end = (share[when, "first", "noise"] for when in ("start", "end"))
     assert text.startswith("No linear model separates the classes")
     assert f"soft margin (C = {found.dual.surrogate:.3g})" in text
-    assert f"samples hard by label noise make {start:.0%} of the gradient at the start and {end:.0%} at the end" in text
-    assert "In networks the hardest tenth make" in text
+    assert (
+        f"samples hard by label noise make up {start:.0%} of the gradient at the start and {end:.0%} at the end" in text
+    )
+    assert "In networks, the hardest tenth make" in text
     assert "largest margin" not in text
 
 
@@ -513,7 +517,7 @@ def test_a_seed_fixes_all(explained: tuple) -> None:
         ({"weights": {"w": np.ones(3)}}, "weights 'w'"),
         ({"weights": {"w": -np.ones(40)}}, "weights 'w' must be finite and 0 or more"),
         ({"weights": {"w": np.zeros(40)}}, "weights 'w' are all 0"),
-        ({"weights": {"w": (np.arange(40) == 0).astype(float)}, "limit": 2, "seed": 1}, "none of the 2 samples"),
+        ({"weights": {"w": (np.arange(40) == 0).astype(float)}, "limit": 2, "seed": 1}, "zero on all 2 samples"),
         ({"decay": -1.0}, "decay must be 0 or more"),
         ({"seeds": 0}, "seeds must be 1 or more"),
         ({"limit": 1}, "limit must be 2 or more"),

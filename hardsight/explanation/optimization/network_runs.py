@@ -1,6 +1,6 @@
-"""Small networks in training, several weightings and seeds as one vectorised ensemble, and what is seen on the way.
+"""Train small networks with several weightings and seeds as one vectorised ensemble, and record their progress.
 
-Members with one seed begin alike and see the same batches, so that they differ by their weights alone.
+Members with the same seed start alike and see the same batches, so that they differ only in their weights.
 """
 
 import math
@@ -23,18 +23,18 @@ from hardsight.learners.network.optimizer import Chunk, Step, train_stacked
 from hardsight.learners.network.stacked import Parameters, build
 from hardsight.resampling.plan import Member
 
-_MOMENTS = 16
-# Larger stacks leave the caches of a processor.
-_TOGETHER = 32
+_N_RECORDS = 16
+# Larger stacks do not fit the caches of a processor.
+_MAX_STACK = 32
 
 
 class NetworkRuns(NamedTuple):
-    """What was seen.
+    """The recorded runs.
 
     Attributes:
-        curves: a row a moment, weighting and seed.
-        start: lengths of the samples' gradients before training, by weighting, ``(seed, sample)``.
-        end: after training.
+        curves: one row per moment, weighting and seed.
+        start: norms of the samples' gradients before training, by weighting, ``(seed, sample)``.
+        end: the same after training.
     """
 
     curves: pd.DataFrame
@@ -51,40 +51,42 @@ def train_networks(
     seeds: int,
     seed: int,
 ) -> NetworkRuns:
-    """Train a perceptron with each weighting from each of some seeds, on all samples.
+    """Train a perceptron with each weighting from each of several seeds, on all samples.
 
-    The curves' columns: ``step``, ``epoch``, ``weights``, ``seed``; ``loss``, the mean training loss, unweighted, and
-    ``weighted_loss``, what this run makes least; ``wrong``, the share of samples on the wrong side; ``norm`` of all
-    parameters; ``margin``, the smallest difference between a sample's own logit and the largest other, over the product of
-    the layers' norms, and ``margin_tenth``, that which a tenth of the samples fall below.
+    Columns of the curves: ``step``, ``epoch``, ``weights``, ``seed``; ``loss``, the unweighted mean training loss, and
+    ``weighted_loss``, the objective of this run; ``wrong``, the share of misclassified samples; ``norm`` of all
+    parameters; ``margin``, the smallest difference between a sample's own logit and the largest other, divided by the
+    product of the layers' norms, and ``margin_tenth``, its 10 % quantile over the samples.
 
     Args:
         inputs: standardised.
         codes: class codes 0, 1, …
         weights: by name; 0 or more.
-        network: the recipe: its hidden layers, steps and descent count.
-        seeds: how many.
-        seed: all seeds follow from it.
+        network: the recipe: its hidden layers, steps and optimizer are used.
+        seeds: number of seeds.
+        seed: all seeds are derived from it.
 
     Raises:
         InputError: a network that is not the default perceptron.
         LearnerError: training diverged.
     """
     if network.make_net is not None:
-        raise InputError("runs are of the default perceptron: pass hs.Network(hidden=…), without make_net")
-    own = [int(stream.generate_state(1)[0]) for stream in np.random.SeedSequence(seed).spawn(seeds)]
-    wanted = [(name, number) for name in weights for number in range(seeds)]
-    watched = []
-    for start in range(0, len(wanted), _TOGETHER):
-        part = wanted[start : start + _TOGETHER]
-        watched.append(_train(inputs, codes, weights, part, [own[number] for _, number in part], network))
-    lengths = {moment: np.concatenate([getattr(each, moment) for each in watched]) for moment in ("start", "end")}
-    found = {
+        raise InputError("only the default perceptron can be followed: pass hs.Network(hidden=…), without make_net")
+    member_seeds = [int(stream.generate_state(1)[0]) for stream in np.random.SeedSequence(seed).spawn(seeds)]
+    runs = [(name, k_seed) for name in weights for k_seed in range(seeds)]
+    recorders = []
+    for start in range(0, len(runs), _MAX_STACK):
+        stack = runs[start : start + _MAX_STACK]
+        recorders.append(_train(inputs, codes, weights, stack, [member_seeds[k_seed] for _, k_seed in stack], network))
+    norms = {moment: np.concatenate([getattr(each, moment) for each in recorders]) for moment in ("start", "end")}
+    by_weighting = {
         moment: {name: all_[k * seeds : (k + 1) * seeds] for k, name in enumerate(weights)}
-        for moment, all_ in lengths.items()
+        for moment, all_ in norms.items()
     }
-    curves = pd.DataFrame([row for each in watched for row in each.rows])
-    return NetworkRuns(curves.sort_values(["step"], kind="stable", ignore_index=True), found["start"], found["end"])
+    curves = pd.DataFrame([row for each in recorders for row in each.rows])
+    return NetworkRuns(
+        curves.sort_values(["step"], kind="stable", ignore_index=True), by_weighting["start"], by_weighting["end"]
+    )
 
 
 def _train(
@@ -92,30 +94,30 @@ def _train(
     codes: np.ndarray,
     weights: Mapping[str, np.ndarray],
     pairs: list[tuple[str, int]],
-    own: list[int],
+    member_seeds: list[int],
     network: Network,
-) -> "_Watch":
+) -> "_Recorder":
     n, classes = len(codes), int(codes.max()) + 1
     everything = np.zeros(n, dtype=np.int32)
-    # No fold has the number 1: every member trains on all samples.
-    members = [Member(0, 1, seed, everything) for seed in own]
+    # No sample is in fold 1, so every member trains on all samples.
+    members = [Member(0, 1, seed, everything) for seed in member_seeds]
     x, y = torch.tensor(inputs, dtype=torch.float32), torch.tensor(codes)
-    given = torch.tensor(np.stack([weights[name] for name, _ in pairs]))
-    data = Batches(members, Data(x, y, given), regression=False, standardize=False)
-    nets = [build(lambda: perceptron(x.shape[1], network.hidden, classes), seed) for seed in own]
+    weight_rows = torch.tensor(np.stack([weights[name] for name, _ in pairs]))
+    data = Batches(members, Data(x, y, weight_rows), regression=False, standardize=False)
+    nets = [build(lambda: perceptron(x.shape[1], network.hidden, classes), seed) for seed in member_seeds]
     stack = layers(nets[0])
     assert stack is not None
     steps, batch = network.steps(n), min(network.batch_size, n)
-    watch = _Watch(stack, x, y, given, pairs, steps, batch / n)
+    recorder = _Recorder(stack, x, y, weight_rows, pairs, steps, batch / n)
     chunk = Chunk(nets, data, batch, steps, network.descent, network.place, lambda _: None)
-    for _ in train_stacked(chunk, lambda index, predict: None, watch.step_of):
+    for _ in train_stacked(chunk, lambda index, predict: None, recorder.step_of):
         pass
-    watch.look(steps)
-    return watch
+    recorder.record(steps)
+    return recorder
 
 
-class _Watch:
-    """Takes the steps, and looks at the members before some of them and after the last."""
+class _Recorder:
+    """Take the training steps, and record the members before some of them and after the last."""
 
     start: np.ndarray
     end: np.ndarray
@@ -133,8 +135,8 @@ class _Watch:
         self._stack, self._x, self._y, self._pairs = stack, x, y, pairs
         self._share = weights / weights.sum(1, keepdim=True)
         self._epoch_of_step, self._steps = epoch_of_step, steps
-        self._moments = {0, *(round(step) for step in np.geomspace(1, steps, _MOMENTS))} - {steps}
-        self._done = 0
+        self._record_steps = {0, *(round(step) for step in np.geomspace(1, steps, _N_RECORDS))} - {steps}
+        self._steps_taken = 0
         self._parameters: Parameters = {}
         self.rows: list[dict[str, str | int | float]] = []
 
@@ -144,37 +146,37 @@ class _Watch:
         gradient = Gradient(parameters, self._stack)
 
         def step(batch: Batch) -> Tensor:
-            if self._done in self._moments:
-                self.look(self._done)
-            self._done += 1
+            if self._steps_taken in self._record_steps:
+                self.record(self._steps_taken)
+            self._steps_taken += 1
             return gradient(batch)
 
         return step
 
     @torch.no_grad()
-    def look(self, step: int) -> None:
-        """Note where the members are."""
-        passed = SampleGradients(self._parameters, self._stack, self._x, self._y)
+    def record(self, step: int) -> None:
+        """Record the current state of the members."""
+        gradients = SampleGradients(self._parameters, self._stack, self._x, self._y)
         if step == 0:
-            self.start = passed.lengths.numpy()
+            self.start = gradients.norms.numpy()
         if step == self._steps:
-            self.end = passed.lengths.numpy()
-        self.rows += self._told(passed.logits, step)
+            self.end = gradients.norms.numpy()
+        self.rows += self._curve_rows(gradients.logits, step)
 
-    def _told(self, logits: Tensor, step: int) -> Iterator[dict[str, str | int | float]]:
-        own = self._y.expand(len(logits), 1, -1)
-        mine = logits.gather(1, own).squeeze(1)
-        losses = logits.logsumexp(1) - mine
-        margins = mine - logits.scatter(1, own, -math.inf).amax(1)
-        squared = [self._squared(layer) for layer in self._stack]
-        norms = torch.stack(squared).sum(0).sqrt().tolist()
-        scaled = margins / torch.stack(squared).sqrt().prod(0)[:, None]
-        for k, (name, number) in enumerate(self._pairs):
+    def _curve_rows(self, logits: Tensor, step: int) -> Iterator[dict[str, str | int | float]]:
+        label_index = self._y.expand(len(logits), 1, -1)
+        label_logits = logits.gather(1, label_index).squeeze(1)
+        losses = logits.logsumexp(1) - label_logits
+        margins = label_logits - logits.scatter(1, label_index, -math.inf).amax(1)
+        squared_norms = [self._squared(layer) for layer in self._stack]
+        norms = torch.stack(squared_norms).sum(0).sqrt().tolist()
+        scaled = margins / torch.stack(squared_norms).sqrt().prod(0)[:, None]
+        for k, (name, seed) in enumerate(self._pairs):
             yield {
                 "step": step,
                 "epoch": step * self._epoch_of_step,
                 "weights": name,
-                "seed": number,
+                "seed": seed,
                 "loss": float(losses[k].mean()),
                 "weighted_loss": float(losses[k] @ self._share[k]),
                 "wrong": float((margins[k] <= 0).double().mean()),

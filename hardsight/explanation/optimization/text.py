@@ -1,4 +1,4 @@
-"""What was seen of optimization, in a few sentences that the numbers support."""
+"""Describe the training dynamics in a few sentences."""
 
 from collections.abc import Iterator
 
@@ -6,66 +6,71 @@ import pandas as pd
 
 from hardsight.explanation.optimization.dynamics import UNIFORM, TrainingDynamics
 
-# Groups whose shares of the gradient are told, where they are there: what they are of, their name, and how they are called.
-_TOLD = (("decile", "10", "the hardest tenth"), ("cause", "noise", "samples hard by label noise"))
+# Groups whose shares of the gradient are described, if present: kind, name, and wording.
+_GROUPS = (("decile", "10", "the hardest tenth"), ("cause", "noise", "samples hard by label noise"))
 
 
-def describe_training(found: TrainingDynamics, name: str) -> str:
-    """How training with some weights differs from training without.
+def describe_training(dynamics: TrainingDynamics, name: str) -> str:
+    """Describe how training with some weights differs from training without.
 
     Args:
-        found: of several weights, "uniform" among them.
-        name: of the weights to tell of.
+        dynamics: of several sets of weights, "uniform" among them.
+        name: name of the weights to describe.
     """
-    told = found.summary
-    own, even = (told[told["weights"] == each].iloc[0] for each in (name, UNIFORM))
-    said = [
-        _dual(found, own, even),
-        _linear(found, own, even),
-        *_gradients(found.gradients, name),
-        _networks(own, even),
+    summary = dynamics.summary
+    row, uniform = (summary[summary["weights"] == each].iloc[0] for each in (name, UNIFORM))
+    sentences = [
+        _describe_dual(dynamics, row, uniform),
+        _describe_linear(dynamics, row, uniform),
+        *_describe_gradients(dynamics.gradients, name),
+        _describe_networks(row, uniform),
     ]
-    return " ".join(said)
+    return " ".join(sentences)
 
 
-def _dual(found: TrainingDynamics, own: pd.Series, even: pd.Series) -> str:
-    held = int(found.dual.holding.sum())
-    what = "A linear model separates the classes" if found.dual.separable else "No linear model separates the classes"
-    which = "the largest margin" if found.dual.separable else f"a soft margin (C = {found.dual.surrogate:.3g})"
-    far = "infinite" if own["uncovered"] else f"{own['kl']:.2f}"
+def _describe_dual(dynamics: TrainingDynamics, row: pd.Series, uniform: pd.Series) -> str:
+    support = int(dynamics.dual.is_support.sum())
+    statement = (
+        "A linear model separates the classes" if dynamics.dual.separable else "No linear model separates the classes"
+    )
+    margin_kind = (
+        "the largest margin" if dynamics.dual.separable else f"a soft margin (C = {dynamics.dual.surrogate:.3g})"
+    )
+    kl = "infinite" if row["uncovered"] else f"{row['kl']:.2f}"
     return (
-        f"{what} ({found.features}); {held:,} of {len(found.rows):,} samples hold the direction of {which}. KL(p*‖w) is "
-        f"{far}, {even['kl']:.2f} without weights: a bound on how far training may be off, not a speed."
+        f"{statement} ({dynamics.features}); {support:,} of {len(dynamics.rows):,} samples are support vectors of "
+        f"{margin_kind}. KL(p*‖w) is {kl}, {uniform['kl']:.2f} without weights: a bound on the "
+        "distance of training from that direction, not a speed."
     )
 
 
-def _linear(found: TrainingDynamics, own: pd.Series, even: pd.Series) -> str:
-    parts = [f"{own['angle']:.1f}° from that direction (without weights {even['angle']:.1f}°)"]
-    if found.dual.separable:
-        parts.append(f"at {own['margin_share']:.0%} of the largest margin (without {even['margin_share']:.0%})")
-    apart, most = own["angle_uniform"], own["angle_uniform_most"]
-    parts.append(f"and {apart:.1f}° from training without weights, {most:.1f}° at most")
-    said = f"By time {found.linear['time'].max():.0e} linear training is {', '.join(parts)}."
-    if (own["kl"] - even["kl"]) * (own["margin_share"] - even["margin_share"]) > 0:
-        said += " Here the smaller bound does not go with the larger margin."
-    return said
+def _describe_linear(dynamics: TrainingDynamics, row: pd.Series, uniform: pd.Series) -> str:
+    parts = [f"{row['angle']:.1f}° from that direction (without weights {uniform['angle']:.1f}°)"]
+    if dynamics.dual.separable:
+        parts.append(f"at {row['margin_share']:.0%} of the largest margin (without {uniform['margin_share']:.0%})")
+    angle, largest_angle = row["angle_uniform"], row["angle_uniform_most"]
+    parts.append(f"and {angle:.1f}° from training without weights, {largest_angle:.1f}° at most")
+    sentence = f"By time {dynamics.linear['time'].max():.0e} linear training is {', '.join(parts)}."
+    if (row["kl"] - uniform["kl"]) * (row["margin_share"] - uniform["margin_share"]) > 0:
+        sentence += " Here the smaller bound does not go with the larger margin."
+    return sentence
 
 
-def _gradients(gradients: pd.DataFrame, name: str) -> Iterator[str]:
-    for by, group, words in _TOLD:
-        here = gradients[(gradients["by"] == by) & (gradients["group"] == group)]
-        if not here.empty:
-            share = here.set_index(["when", "weights"])["share"].to_dict()
+def _describe_gradients(gradients: pd.DataFrame, name: str) -> Iterator[str]:
+    for by, group, wording in _GROUPS:
+        rows = gradients[(gradients["by"] == by) & (gradients["group"] == group)]
+        if not rows.empty:
+            share = rows.set_index(["when", "weights"])["share"].to_dict()
             start, end = ((share[when, name], share[when, UNIFORM]) for when in ("start", "end"))
             yield (
-                f"In networks {words} make {start[0]:.0%} of the gradient at the start and {end[0]:.0%} at the end "
+                f"In networks, {wording} make up {start[0]:.0%} of the gradient at the start and {end[0]:.0%} at the end "
                 f"(without weights {start[1]:.0%} and {end[1]:.0%})."
             )
 
 
-def _networks(own: pd.Series, even: pd.Series) -> str:
+def _describe_networks(row: pd.Series, uniform: pd.Series) -> str:
     return (
-        f"Networks end at a training loss of {own['network_loss']:.3g} over all samples as they are labelled, with "
-        f"{own['network_wrong']:.1%} of them wrong (without weights {even['network_loss']:.3g} with "
-        f"{even['network_wrong']:.1%})."
+        f"Networks end at a training loss of {row['network_loss']:.3g} over all samples with their given labels, with "
+        f"{row['network_wrong']:.1%} of them wrong (without weights {uniform['network_loss']:.3g} with "
+        f"{uniform['network_wrong']:.1%})."
     )
