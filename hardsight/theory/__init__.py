@@ -1,7 +1,7 @@
-"""The lab: worlds with known truth, and every claim of the theory tested by numbers."""
+"""Numerical tests of every claim of the theory, on synthetic scenarios with known truth."""
 
 from hardsight.theory.catalogue import CLAIMS, check
-from hardsight.theory.claim import Claim, Figure, Interval, Proposition, Series
-from hardsight.theory.page import draw, write
+from hardsight.theory.claim import Claim, ClaimDefinition, Figure, Interval, Series
+from hardsight.theory.page import write_figures, write_page
 
-__all__ = ["CLAIMS", "Claim", "Figure", "Interval", "Proposition", "Series", "check", "draw", "write"]
+__all__ = ["CLAIMS", "Claim", "ClaimDefinition", "Figure", "Interval", "Series", "check", "write_figures", "write_page"]

@@ -1,4 +1,4 @@
-"""Every claim, a row each. To add one: write its test, with ``proposition`` above it, in the module of its family."""
+"""The catalogue of all claims. To add one, decorate its test with ``define_claim`` in the module of its family."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from types import ModuleType
 
 from hardsight.errors import InputError
-from hardsight.theory.claim import Claim, Proposition
+from hardsight.theory.claim import Claim, ClaimDefinition
 from hardsight.theory.claims import (
     bound,
     decomposition,
@@ -23,7 +23,7 @@ from hardsight.theory.claims import (
     speed,
     weights,
 )
-from hardsight.theory.image_study import Study
+from hardsight.theory.image_study import ImageStudy
 from hardsight.validation import check_int
 
 _FAMILIES: dict[str, ModuleType] = {
@@ -43,15 +43,15 @@ _FAMILIES: dict[str, ModuleType] = {
 }
 
 
-def _gathered() -> Iterator[Proposition]:
-    for family, room in _FAMILIES.items():
-        for row in vars(room).values():
-            if isinstance(row, Proposition):
-                yield replace(row, family=family)
+def _collect_definitions() -> Iterator[ClaimDefinition]:
+    for family, module in _FAMILIES.items():
+        for entry in vars(module).values():
+            if isinstance(entry, ClaimDefinition):
+                yield replace(entry, family=family)
 
 
-CLAIMS: dict[str, Proposition] = {row.name: row for row in _gathered()}
-"""All propositions by name, in the order of the theory."""
+CLAIMS: dict[str, ClaimDefinition] = {row.name: row for row in _collect_definitions()}
+"""All claims by name, in the order of the theory."""
 
 REPLICATION = (
     "flips-by-error",
@@ -65,27 +65,33 @@ REPLICATION = (
     "networks-forget-weights",
     "polynomial-tails-keep-weights",
 )
-"""Those that repeat published experiments, at a size that two cores carry: the error under label noise and imbalance,
-against margin and uncertainty, the speed of training by weights (Zhou et al. 2022, as reconstructed), weights that fade or
-stay (Byrd & Lipton 2019), and the tails under which they stay (Wang et al. 2022)."""
+"""Claims that repeat published experiments, sized for two cores: the error under label noise and imbalance, and against
+margin and uncertainty; the speed of training with weights (Zhou et al. 2022, as reconstructed); weights whose effect fades
+or stays (Byrd & Lipton 2019); and the loss tails under which it stays (Wang et al. 2022)."""
 
 
-def chosen(only: Sequence[str] = (), *, full: bool = False, study: Study | None = None) -> list[Proposition]:
-    """The rows of a run: those named, or all of the fast set, or of the full one; about images of a study, where given.
+def select_claims(
+    only: Sequence[str] = (), *, full: bool = False, study: ImageStudy | None = None
+) -> list[ClaimDefinition]:
+    """Return the definitions of a run: those in ``only``, else all of the fast or the full set.
+
+    With ``study``, claims about images are those of the study.
 
     Raises:
-        InputError: a name that no claim has; tells the nearest.
+        InputError: an unknown name; the message suggests similar ones.
     """
     for name in only:
         if name not in CLAIMS:
-            near = get_close_matches(name, CLAIMS, 3, 0.4)
-            meant = f"do you mean {' or '.join(map(repr, near))}?" if near else "hardsight theory --list names them all"
-            raise InputError(f"there is no claim {name!r}: {meant}")
+            similar = get_close_matches(name, CLAIMS, 3, 0.4)
+            hint = (
+                f"did you mean {' or '.join(map(repr, similar))}?" if similar else "hardsight theory --list shows all"
+            )
+            raise InputError(f"unknown claim {name!r}: {hint}")
     rows = [row for row in CLAIMS.values() if (row.name in only if only else (row.full_runs if full else row.runs))]
     if study is None:
         return rows
-    made = {name: replace(make(study), family=study.name) for name, make in replicated.STUDIED.items()}
-    return [made.get(row.name, row) for row in rows]
+    on_study = {name: replace(make(study), family=study.name) for name, make in replicated.STUDIED.items()}
+    return [on_study.get(row.name, row) for row in rows]
 
 
 def check(
@@ -93,25 +99,25 @@ def check(
     *,
     full: bool = False,
     seed: int = 0,
-    tell: Callable[[Claim], None] = lambda _: None,
-    study: Study | None = None,
+    on_result: Callable[[Claim], None] = lambda _: None,
+    study: ImageStudy | None = None,
 ) -> list[Claim]:
     """Test the claims of the theory.
 
     Args:
-        only: names; all of the set where there are none. A claim of the full set alone is tested in full.
-        full: many seeds, and the claims that need them.
-        seed: fixes every random number.
-        tell: called with each claim as soon as it is tested.
-        study: images on which the claims of :data:`hardsight.theory.claims.replicated.STUDIED` are tested, such as
-            :func:`hardsight.theory.cifar.study`; None: scikit-learn's digits.
+        only: names; empty: all claims of the set. A claim that is only in the full set is tested in full.
+        full: test the full set, with many seeds.
+        seed: determines every random number.
+        on_result: called with each claim as soon as it is tested.
+        study: images for the claims of :data:`hardsight.theory.claims.replicated.STUDIED`, such as
+            :func:`hardsight.theory.cifar.make_study`; None: scikit-learn's digits.
 
     Raises:
-        InputError: an unknown name, or a seed below zero.
+        InputError: an unknown name, or a negative seed.
     """
     check_int("seed", seed, 0)
-    found = []
-    for row in chosen(only, full=full, study=study):
-        found.append(row.check(seed, full=full or not row.runs))
-        tell(found[-1])
-    return found
+    results = []
+    for row in select_claims(only, full=full, study=study):
+        results.append(row.check(seed, full=full or not row.runs))
+        on_result(results[-1])
+    return results

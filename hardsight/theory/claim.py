@@ -1,4 +1,4 @@
-"""What a claim is: a proposition of the theory, with the numbers that were measured for it and whether they bear it out."""
+"""Claims of the theory: their definitions, their tests, and the results."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,12 +8,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 Kind = Literal["exact", "bound", "statistical"]
-"""An identity, to tolerance; an inequality, on every draw; or a direction, in the mean over many seeds."""
+"""An identity up to a tolerance; an inequality on every draw; or a direction of the mean over many seeds."""
 Mark = Literal["line", "point", "bar"]
 
 
 class Interval(NamedTuple):
-    """95 % of what a mean may be."""
+    """A 95 % confidence interval of a mean."""
 
     low: float
     high: float
@@ -21,7 +21,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Series:
-    """One line, cloud of points or row of bars of a figure; bars stand at names."""
+    """One line, point cloud or row of bars of a figure; bars have names on the x axis."""
 
     name: str
     x: Sequence[float | str]
@@ -31,15 +31,15 @@ class Series:
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture, as plain data.
+    """One figure, as plain data.
 
     Attributes:
-        x: what the horizontal axis shows.
-        y: what the vertical axis shows.
+        x: title of the horizontal axis.
+        y: title of the vertical axis.
         series: what is drawn, in the order of the legend.
-        log: axes that are logarithmic: "", "x", "y" or "xy".
-        rule: height of a line to compare with.
-        note: what the eye should look for, a sentence.
+        log: logarithmic axes: "", "x", "y" or "xy".
+        rule: height of a reference line.
+        note: what to look for, one sentence.
     """
 
     x: str
@@ -52,13 +52,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one test of a proposition gives.
+    """The outcome of one test of a claim.
 
     Attributes:
-        holds: whether the expectation of the proposition is met.
-        measured: numbers by what they are; the first decides.
-        figure: the picture of it.
-        interval: of the first number, where it is a mean over seeds.
+        holds: whether the expectation of the claim is met.
+        measured: numbers by description; the first one decides.
+        figure: the figure of the claim.
+        interval: interval of the first number, if it is a mean over seeds.
     """
 
     holds: bool
@@ -69,22 +69,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class Claim:
-    """A proposition and what was found of it.
+    """A tested claim.
 
     Attributes:
-        name: of the proposition.
-        family: which part of the theory it belongs to.
-        statement: what it says.
-        source: who says so.
+        name: of the claim.
+        family: the part of the theory it belongs to.
+        statement: what it states.
+        source: where it comes from.
         kind: "exact", "bound" or "statistical".
         expected: what must be measured for it to hold.
-        measured: numbers by what they are; the first decides.
-        interval: of the first number, 95 %; None where it is no mean over seeds.
-        seeds: independent draws or seeds that were looked at.
-        holds: whether the expectation is met, also where it says that a naive reading fails.
-        limits: where the proposition ends, and what was not tested.
+        measured: numbers by description; the first one decides.
+        interval: 95 % interval of the first number; None if it is not a mean over seeds.
+        seeds: number of independent draws or seeds.
+        holds: whether the expectation is met, also if it is that a naive reading fails.
+        limits: scope of the claim, and what was not tested.
         seconds: CPU time of the test.
-        figure: the picture of it.
+        figure: the figure of the claim.
     """
 
     name: str
@@ -101,22 +101,22 @@ class Claim:
     seconds: float
     figure: Figure = field(repr=False)
 
-    def described(self) -> dict[str, Any]:
-        """Everything but the figure, as JSON types; numbers that are not finite are null."""
-        told = {name: getattr(self, name) for name in _TOLD}
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything but the figure, as JSON types; numbers that are not finite are null."""
+        fields = {name: getattr(self, name) for name in _PLAIN_FIELDS}
         measured = {name: value if np.isfinite(value) else None for name, value in self.measured.items()}
-        return told | {"measured": measured, "interval": None if self.interval is None else list(self.interval)}
+        return fields | {"measured": measured, "interval": None if self.interval is None else list(self.interval)}
 
 
-_TOLD = ("name", "family", "statement", "source", "kind", "expected", "seeds", "holds", "limits", "seconds")
+_PLAIN_FIELDS = ("name", "family", "statement", "source", "kind", "expected", "seeds", "holds", "limits", "seconds")
 
 
 class Trial(NamedTuple):
-    """What a test draws from.
+    """The random input of a test.
 
     Attributes:
-        seed: of all that is drawn.
-        runs: how many independent draws or seeds it shall look at.
+        seed: seed of all draws.
+        runs: number of independent draws or seeds.
     """
 
     seed: int
@@ -124,17 +124,17 @@ class Trial(NamedTuple):
 
     @property
     def rngs(self) -> Iterator[np.random.Generator]:
-        """A generator for each run, unrelated to the others."""
+        """Return one independent generator per run."""
         return map(np.random.default_rng, np.random.SeedSequence(self.seed).spawn(self.runs))
 
     @property
     def rng(self) -> np.random.Generator:
-        """The generator of the first run."""
+        """Return the generator of the first run."""
         return next(self.rngs)
 
     @property
     def seeds(self) -> list[int]:
-        """A seed for each run, for functions that take a number."""
+        """Return one seed per run, for functions that take a number."""
         return [int(each.generate_state(1)[0]) for each in np.random.SeedSequence(self.seed).spawn(self.runs)]
 
 
@@ -142,20 +142,20 @@ Test = Callable[[Trial], Finding]
 
 
 @dataclass(frozen=True)
-class Proposition:
-    """A row of ``CLAIMS``: what is said, and the test of it.
+class ClaimDefinition:
+    """An entry of ``CLAIMS``: the statement, and its test.
 
     Attributes:
-        test: gives the numbers.
-        name: what it is called.
-        statement: what it says.
-        source: who says so, and whether that was read, remembered or derived.
+        test: computes the numbers.
+        name: of the claim.
+        statement: what it states.
+        source: where it comes from, and whether that was read, remembered or derived.
         kind: "exact", "bound" or "statistical".
         expected: what must be measured for it to hold.
-        limits: where it ends.
-        runs: independent draws or seeds, in the fast set; 0: it belongs to the full set alone.
-        full_runs: the same in the full set.
-        family: which part of the theory it belongs to; the table fills it in.
+        limits: scope of the claim.
+        runs: independent draws or seeds in the fast set; 0: the claim belongs to the full set only.
+        full_runs: independent draws or seeds in the full set.
+        family: the part of the theory it belongs to; set by the catalogue.
     """
 
     test: Test
@@ -170,10 +170,10 @@ class Proposition:
     family: str = ""
 
     def check(self, seed: int = 0, *, full: bool = False) -> Claim:
-        """Test it."""
+        """Test the claim."""
         runs = self.full_runs if full else self.runs
         start = time.process_time()
-        found = self.test(Trial(seed, runs))
+        finding = self.test(Trial(seed, runs))
         seconds = time.process_time() - start
         return Claim(
             self.name,
@@ -182,17 +182,17 @@ class Proposition:
             self.source,
             self.kind,
             self.expected,
-            {name: float(value) for name, value in found.measured.items()},
-            found.interval,
+            {name: float(value) for name, value in finding.measured.items()},
+            finding.interval,
             runs,
-            bool(found.holds),
+            bool(finding.holds),
             self.limits,
             round(seconds, 3),
-            found.figure,
+            finding.figure,
         )
 
 
-def proposition(
+def define_claim(
     name: str,
     *,
     statement: str,
@@ -202,11 +202,11 @@ def proposition(
     limits: str,
     runs: int,
     full_runs: int | None = None,
-) -> Callable[[Test], Proposition]:
-    """Make a proposition of its test; see :class:`Proposition`. ``full_runs`` are ``runs`` where they are not given."""
+) -> Callable[[Test], ClaimDefinition]:
+    """Turn a test into the definition of a claim; see :class:`ClaimDefinition`. ``full_runs`` defaults to ``runs``."""
 
-    def made(test: Test) -> Proposition:
-        more = runs if full_runs is None else full_runs
-        return Proposition(test, name, statement, source, kind, expected, limits, runs, more)
+    def decorate(test: Test) -> ClaimDefinition:
+        all_runs = runs if full_runs is None else full_runs
+        return ClaimDefinition(test, name, statement, source, kind, expected, limits, runs, all_runs)
 
-    return made
+    return decorate

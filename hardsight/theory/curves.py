@@ -1,4 +1,4 @@
-"""How training goes under weights, for any network: loss and share of wrong answers at some moments."""
+"""Training curves under weights, for any network: loss and share of wrong predictions at chosen moments."""
 
 from collections.abc import Sequence
 
@@ -12,47 +12,49 @@ from hardsight.learners.network.stacked import build
 from hardsight.resampling.plan import Member
 
 
-def training_curve(
+def measure_training_curve(
     x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, network: Network, moments: Sequence[float], seed: int
 ) -> np.ndarray:
-    """How one training on all samples goes: unweighted, and on images as they are.
+    """Measure one training run on all samples: unweighted, and on images without augmentation.
 
     Args:
         x: ``(sample, feature)``, or bytes ``(sample, height, width, channel)``.
         y: labels, codes ``(sample,)``.
         weights: of the samples, ``(sample,)``, sum above 0.
         network: the recipe.
-        moments: shares of the training that are done, rising, each above 0 and at most 1.
-        seed: of initial weights and batches, so that trainings which differ by their weights alone are paired.
+        moments: shares of the training at which to measure, ascending, each above 0 and at most 1.
+        seed: of initial weights and batches, so that runs that differ only in their weights are paired.
 
     Returns:
-        ``(2, moment)``: the mean training loss, nats, and the share of training samples that are predicted wrong.
+        ``(2, moment)``: the mean training loss in nats, and the share of training samples predicted wrong.
     """
     n, place = len(y), network.place
     place.check()
     pixels = torch.tensor(np.moveaxis(x, -1, 1) / 255 if x.ndim == 4 else x, dtype=torch.float32).to(place.device)
-    # No fold has the number 1: the member trains on all samples.
+    # No sample is in fold 1, so the member trains on all samples.
     member = Member(0, 1, seed, np.zeros(n, dtype=np.int32))
-    given = Data(pixels, torch.tensor(y).to(place.device), torch.tensor(weights, dtype=torch.float64).to(place.device))
-    data = Batches([member], given, regression=False, standardize=network.standardize, augment=network.augment)
+    data_on_device = Data(
+        pixels, torch.tensor(y).to(place.device), torch.tensor(weights, dtype=torch.float64).to(place.device)
+    )
+    data = Batches([member], data_on_device, regression=False, standardize=network.standardize, augment=network.augment)
     make = network.make_net or (lambda: perceptron(x.shape[1], network.hidden, int(y.max()) + 1))
     net = build(make, seed)
     steps = network.steps(n)
-    at = [max(1, round(share * steps)) for share in moments]
+    measured_steps = [max(1, round(share * steps)) for share in moments]
     rows, codes = torch.arange(n), torch.tensor(y)[:, None]
-    seen: dict[int, tuple[float, float]] = {}
-    done = 0
+    results: dict[int, tuple[float, float]] = {}
+    step_count = 0
 
-    def look(_: float) -> None:
-        nonlocal done
-        done += 1
-        if done in at:
-            said = predictions(net.eval(), 0, rows, data, place)
-            wrong = said.argmax(1, keepdim=True) != codes
-            seen[done] = -float(said.gather(1, codes).mean()), float(wrong.double().mean())
+    def evaluate(_: float) -> None:
+        nonlocal step_count
+        step_count += 1
+        if step_count in measured_steps:
+            log_prob = predictions(net.eval(), 0, rows, data, place)
+            wrong = log_prob.argmax(1, keepdim=True) != codes
+            results[step_count] = -float(log_prob.gather(1, codes).mean()), float(wrong.double().mean())
             net.train()
 
-    chunk = Chunk([net], data, min(network.batch_size, n), steps, network.descent, place, look)
+    chunk = Chunk([net], data, min(network.batch_size, n), steps, network.descent, place, evaluate)
     for _ in train_alone(chunk, lambda index, predict: None):
         pass
-    return np.array([seen[step] for step in at]).T
+    return np.array([results[step] for step in measured_steps]).T

@@ -1,4 +1,4 @@
-"""Networks trained with weights and judged on samples of their own."""
+"""Train networks with weights and evaluate them on test samples."""
 
 from typing import Any
 
@@ -9,32 +9,32 @@ from hardsight.learners import Network
 from hardsight.resampling.plan import Plan, Round
 
 
-def predictions(
+def train_and_predict(
     x: np.ndarray, y: np.ndarray, test_x: np.ndarray, seed: int, weights: np.ndarray | None = None, **recipe: Any
 ) -> np.ndarray:
-    """Log-probabilities for test samples, ``(test sample, class)``, by one network trained on all of ``x``.
+    """Return log-probabilities of test samples, ``(test sample, class)``, by one network trained on all of ``x``.
 
     Args:
         x: training features.
-        y: their labels, codes; every class must be there.
-        test_x: what is judged.
-        seed: of the network and of the order of its batches; the same for all weights that are compared.
-        weights: of the training samples; None: all alike.
+        y: their labels, as codes; every class must occur.
+        test_x: features of the test samples.
+        seed: of the network and of the order of its batches; use the same one to compare weights.
+        weights: of the training samples; None: all equal.
         recipe: arguments of :class:`hardsight.Network`.
     """
-    n, tests = len(x), len(test_x)
-    # Test samples carry some label, which no model is trained on.
-    labels = np.concatenate([y, np.full(tests, y[0])])
-    both = None if weights is None else np.concatenate([weights, np.full(tests, weights.mean())])
-    samples = Samples.of(np.concatenate([x, test_x]), labels, weights=both)
-    fold = np.concatenate([np.full(n, -1), np.zeros(tests)]).astype(np.int32)
-    plan = Plan([Round(fold, 1)], np.arange(n + tests), 1, seed)
-    (view,) = Network(**recipe).fit_predict(samples, plan, lambda _: None)
-    found: np.ndarray = view.values.numpy()[np.argsort(view.rows.numpy())]
-    return found
+    n, n_test = len(x), len(test_x)
+    # Test samples need some label; no model is trained on it.
+    labels = np.concatenate([y, np.full(n_test, y[0])])
+    all_weights = None if weights is None else np.concatenate([weights, np.full(n_test, weights.mean())])
+    samples = Samples.of(np.concatenate([x, test_x]), labels, weights=all_weights)
+    fold = np.concatenate([np.full(n, -1), np.zeros(n_test)]).astype(np.int32)
+    plan = Plan([Round(fold, 1)], np.arange(n + n_test), 1, seed)
+    (predictions,) = Network(**recipe).fit_predict(samples, plan, lambda _: None)
+    log_prob: np.ndarray = predictions.values.numpy()[np.argsort(predictions.rows.numpy())]
+    return log_prob
 
 
 def balanced_accuracy(log_prob: np.ndarray, y: np.ndarray) -> float:
-    """Mean over the classes of the share of their samples that are predicted right."""
-    right = log_prob.argmax(1) == y
-    return float(np.mean([right[y == c].mean() for c in np.unique(y)]))
+    """Return the mean over the classes of the share of their samples that are predicted correctly."""
+    correct = log_prob.argmax(1) == y
+    return float(np.mean([correct[y == c].mean() for c in np.unique(y)]))

@@ -1,7 +1,7 @@
-"""Training of linear models as flows: on the log of the loss, on the loss itself, and to the minimum.
+"""Training of linear models as gradient flow: on the log of the loss, on the loss itself, and to the minimum.
 
 Samples are given as rows ``z = y x``, so that ``z @ theta`` are margins; everything starts at zero. Flows are gradient
-descent with an endlessly small step. Time is taken on a logarithmic scale where a loss flattens out, so that t = 1e12 is as
+descent with an infinitesimal step. Time is on a logarithmic scale where a loss flattens out, so that t = 1e12 is as
 cheap as t = 1e2.
 """
 
@@ -17,117 +17,120 @@ Array = np.ndarray
 
 
 class Loss(NamedTuple):
-    """A loss of the margin: value, slope and curvature, each of an array."""
+    """A loss of the margin: value, slope and curvature, each a function of an array."""
 
     value: Callable[[Array], Array]
     slope: Callable[[Array], Array]
-    curve: Callable[[Array], Array]
+    curvature: Callable[[Array], Array]
 
 
 EXPONENTIAL = Loss(lambda m: np.exp(-m), lambda m: -np.exp(-m), lambda m: np.exp(-m))
 LOGISTIC = Loss(lambda m: np.logaddexp(0, -m), lambda m: -expit(-m), lambda m: expit(-m) * expit(m))
 
 
-def polynomial(power: float) -> Loss:
-    """1/(1 + m)^power on the right side of the boundary, continued in a straight line on the wrong one.
+def polynomial_loss(power: float) -> Loss:
+    """Return 1/(1 + m)^power on the correct side of the boundary, continued linearly on the wrong side.
 
-    Wang et al. 2022, *Is importance weighting incompatible with interpolating classifiers?* use such tails.
+    Such tails are used by Wang et al. 2022, *Is importance weighting incompatible with interpolating classifiers?*
     """
 
     def value(m: Array) -> Array:
-        right = np.maximum(m, 0)
-        found: Array = (1 + right) ** -power + power * np.maximum(-m, 0)
-        return found
+        positive = np.maximum(m, 0)
+        result: Array = (1 + positive) ** -power + power * np.maximum(-m, 0)
+        return result
 
     def slope(m: Array) -> Array:
-        found: Array = -power * (1 + np.maximum(m, 0)) ** (-power - 1)
-        return found
+        result: Array = -power * (1 + np.maximum(m, 0)) ** (-power - 1)
+        return result
 
-    def curve(m: Array) -> Array:
+    def curvature(m: Array) -> Array:
         return np.where(m > 0, power * (power + 1) * (1 + np.maximum(m, 0)) ** (-power - 2), 0.0)
 
-    return Loss(value, slope, curve)
+    return Loss(value, slope, curvature)
 
 
-def divergence(p: Array, w: Array) -> float:
-    """KL(p || w) of two sets of weights, each made to sum one; nats."""
+def kl_divergence(p: Array, w: Array) -> float:
+    """Return KL(p || w) of two sets of weights, each normalised to sum one; in nats."""
     return float(rel_entr(p / p.sum(), w / w.sum()).sum())
 
 
-def normalised(z: Array, w: Array, times: Array) -> Array:
-    """The gradient flow of log sum w e^(-margin) at some times, ``(time, feature)``.
+def normalised_flow(z: Array, w: Array, times: Array) -> Array:
+    """Return the gradient flow of log sum w e^(-margin) at the given times, ``(time, feature)``.
 
-    It is the flow of the exponential loss itself, in a time that runs ahead of its own by the loss: ds = L dt.
+    It is the flow of the exponential loss, in a time that runs faster by the loss: ds = L dt.
     """
-    held = w > 0
-    own, log_w = z[held], np.log(w[held])
+    positive = w > 0
+    rows, log_w = z[positive], np.log(w[positive])
 
     def step(_: float, theta: Array) -> Array:
-        found: Array = softmax(log_w - own @ theta) @ own
-        return found
+        solution: Array = softmax(log_w - rows @ theta) @ rows
+        return solution
 
-    def bend(_: float, theta: Array) -> Array:
-        q = softmax(log_w - own @ theta)
-        mean = q @ own
-        found: Array = np.outer(mean, mean) - (q[:, None] * own).T @ own
-        return found
+    def jacobian(_: float, theta: Array) -> Array:
+        q = softmax(log_w - rows @ theta)
+        mean = q @ rows
+        solution: Array = np.outer(mean, mean) - (q[:, None] * rows).T @ rows
+        return solution
 
     end = float(times[-1])
     start = np.zeros(z.shape[1])
-    found = solve_ivp(step, (0, end), start, "LSODA", times, rtol=1e-10, atol=1e-12, jac=bend)
-    turned: Array = found.y.T
-    return turned
+    solution = solve_ivp(step, (0, end), start, "LSODA", times, rtol=1e-10, atol=1e-12, jac=jacobian)
+    path: Array = solution.y.T
+    return path
 
 
-def descent(z: Array, w: Array, times: Array, loss: Loss = LOGISTIC, decay: float = 0.0) -> Array:
-    """The gradient flow of mean w loss(margin) + decay/2 ||theta||² at some times, ``(time, feature)``; w gets mean one."""
+def gradient_flow(z: Array, w: Array, times: Array, loss: Loss = LOGISTIC, decay: float = 0.0) -> Array:
+    """Return the gradient flow of mean w loss(margin) + decay/2 ||theta||² at the given times, ``(time, feature)``.
+
+    The weights are scaled to mean one.
+    """
     n, weights = len(z), w / w.mean()
-    first = 1e-3
+    first_time = 1e-3
 
-    def step(clock: float, theta: Array) -> Array:
-        found: Array = -np.exp(clock) * ((weights * loss.slope(z @ theta)) @ z / n + decay * theta)
-        return found
+    def step(log_time: float, theta: Array) -> Array:
+        solution: Array = -np.exp(log_time) * ((weights * loss.slope(z @ theta)) @ z / n + decay * theta)
+        return solution
 
-    def bend(clock: float, theta: Array) -> Array:
-        h = (weights * loss.curve(z @ theta))[:, None] * z
-        found: Array = -np.exp(clock) * (z.T @ h / n + decay * np.eye(z.shape[1]))
-        return found
+    def jacobian(log_time: float, theta: Array) -> Array:
+        h = (weights * loss.curvature(z @ theta))[:, None] * z
+        solution: Array = -np.exp(log_time) * (z.T @ h / n + decay * np.eye(z.shape[1]))
+        return solution
 
-    start = -first * (weights * loss.slope(np.zeros(n))) @ z / n
-    span = (np.log(first), float(np.log(times[-1])))
-    found = solve_ivp(step, span, start, "LSODA", np.log(times), rtol=1e-8, atol=1e-10, jac=bend)
-    turned: Array = found.y.T
-    return turned
+    start = -first_time * (weights * loss.slope(np.zeros(n))) @ z / n
+    span = (np.log(first_time), float(np.log(times[-1])))
+    solution = solve_ivp(step, span, start, "LSODA", np.log(times), rtol=1e-8, atol=1e-10, jac=jacobian)
+    path: Array = solution.y.T
+    return path
 
 
-def minimiser(z: Array, w: Array, decay: float, loss: Loss = LOGISTIC) -> Array:
-    """What makes sum w loss(margin) + decay/2 ||theta||² least, ``(feature,)``; by damped Newton steps."""
+def minimise_loss(z: Array, w: Array, decay: float, loss: Loss = LOGISTIC) -> Array:
+    """Minimise sum w loss(margin) + decay/2 ||theta||² by damped Newton steps, ``(feature,)``."""
     theta = np.zeros(z.shape[1])
 
-    def value(at: Array) -> float:
-        return float(w @ loss.value(z @ at) + decay / 2 * at @ at)
+    def value(point: Array) -> float:
+        return float(w @ loss.value(z @ point) + decay / 2 * point @ point)
 
     for _ in range(500):
         m = z @ theta
         slope = (w * loss.slope(m)) @ z + decay * theta
-        h = (w * loss.curve(m))[:, None] * z
+        h = (w * loss.curvature(m))[:, None] * z
         step = np.linalg.solve(z.T @ h + (decay + 1e-12) * np.eye(len(theta)), slope)
-        before, size = value(theta), 1.0
-        while value(theta - size * step) > before - 1e-4 * size * (slope @ step) and size > 1e-9:
+        current, size = value(theta), 1.0
+        while value(theta - size * step) > current - 1e-4 * size * (slope @ step) and size > 1e-9:
             size /= 2
         theta = theta - size * step
-        # A step that is cut away to nothing is one that rounding has lost.
+        # A vanishing step length means that rounding limits the progress.
         if size <= 1e-8 or np.abs(step).max() <= 1e-11 * (1 + np.abs(theta).max()):
             break
     return theta
 
 
-def limit_of_tails(z: Array, w: Array, power: float) -> Array:
-    """Unit direction that training by a loss with tail m^-power tends to: it makes sum w margin^-power least.
+def polynomial_tail_limit(z: Array, w: Array, power: float) -> Array:
+    """Return the unit direction that training with a loss tail m^-power tends to: it minimises sum w margin^-power.
 
-    ``z`` must be separable; the search starts at a separating direction found by the logistic loss.
+    ``z`` must be separable; the search starts from a separating direction found with the logistic loss.
     """
-    start = descent(z, np.ones(len(z)), np.array([1e6]))[-1]
+    start = gradient_flow(z, np.ones(len(z)), np.array([1e6]))[-1]
 
     def objective(theta: Array) -> tuple[float, Array]:
         m = z @ theta
@@ -135,38 +138,38 @@ def limit_of_tails(z: Array, w: Array, power: float) -> Array:
             return np.inf, np.zeros_like(theta)
         tail = w * m**-power
         total = tail.sum()
-        # The log, with the norm taken out, is the same problem at any scale.
+        # The scale-free logarithm has the same minimiser.
         norm2 = theta @ theta
         slope = -power * (tail / m) @ z / total + power * theta / norm2
         return float(np.log(total) + power / 2 * np.log(norm2)), slope
 
-    found = minimize(objective, start / np.linalg.norm(start), jac=True, method="BFGS", options={"gtol": 1e-10})
-    direction: Array = found.x / np.linalg.norm(found.x)
+    solution = minimize(objective, start / np.linalg.norm(start), jac=True, method="BFGS", options={"gtol": 1e-10})
+    direction: Array = solution.x / np.linalg.norm(solution.x)
     return direction
 
 
-def margins(z: Array, thetas: Array) -> Array:
-    """Smallest margin of each row of ``thetas``, over its norm: ``(time,)``."""
-    found: Array = (thetas @ z.T).min(1) / np.linalg.norm(thetas, axis=1)
-    return found
+def normalised_margins(z: Array, thetas: Array) -> Array:
+    """Return the smallest margin of each row of ``thetas`` divided by its norm, ``(time,)``."""
+    margins: Array = (thetas @ z.T).min(1) / np.linalg.norm(thetas, axis=1)
+    return margins
 
 
-def angles(thetas: Array, direction: Array) -> Array:
-    """Degrees between each row of ``thetas`` and a direction, or a direction each, precise also where they are small.
+def angles_to(thetas: Array, direction: Array) -> Array:
+    """Return the angle of each row of ``thetas`` to a direction, in degrees; precise for small angles.
 
     Args:
         thetas: ``(time, feature)``.
-        direction: ``(feature,)`` or ``(time, feature)``.
+        direction: ``(feature,)``, or one per row, ``(time, feature)``.
     """
     unit = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
     along = (thetas * unit).sum(1)
     across = np.linalg.norm(thetas - along[:, None] * unit, axis=1)
-    found: Array = np.degrees(np.arctan2(across, along))
-    return found
+    degrees: Array = np.degrees(np.arctan2(across, along))
+    return degrees
 
 
-def reached(times: Array, values: Array, goal: float) -> float:
-    """The first of the times from which on values are at the goal or above, on a logarithmic scale; inf where never."""
+def time_to_reach(times: Array, values: Array, goal: float) -> float:
+    """Return the first time from which on values reach the goal, interpolated in log time; inf if there is none."""
     below = np.flatnonzero(values < goal)
     last = int(below[-1]) if len(below) else -1
     if last == len(values) - 1:

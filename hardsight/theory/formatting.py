@@ -1,4 +1,4 @@
-"""Claims in words: numbers as people write them, and the table of a run."""
+"""Format numbers and print the table of a run."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ from hardsight.theory.claim import Claim, Interval
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def number(value: float) -> str:
-    """Three digits, with a power of ten where that is shorter.
+def format_number(value: float) -> str:
+    """Format a number with three digits, with a power of ten if that is shorter.
 
-    >>> [number(each) for each in (0.99781, 12345.0, 2.2e-16, -0.0, 50.0)]
+    >>> [format_number(each) for each in (0.99781, 12345.0, 2.2e-16, -0.0, 50.0)]
     ['0.998', '12,345', '2.2 × 10⁻¹⁶', '0', '50']
     """
     if not np.isfinite(value):
@@ -30,25 +30,25 @@ def number(value: float) -> str:
     return text.replace("-", "−")
 
 
-def interval(found: Interval | None) -> str:
-    """Both ends, or nothing.
+def format_interval(interval: Interval | None) -> str:
+    """Format both ends of an interval; an empty string for None.
 
-    >>> interval(Interval(0.5, 0.75))
+    >>> format_interval(Interval(0.5, 0.75))
     '0.5 … 0.75'
     """
-    return "" if found is None else f"{number(found.low)} … {number(found.high)}"
+    return "" if interval is None else f"{format_number(interval.low)} … {format_number(interval.high)}"
 
 
-def lead(claims: Sequence[Claim]) -> str:
-    """How many hold, in a sentence."""
+def summarise(claims: Sequence[Claim]) -> str:
+    """Return one sentence on how many claims hold."""
     failed = [claim.name for claim in claims if not claim.holds]
-    of_all = f"{len(claims) - len(failed)} of {len(claims)} claims hold"
+    count = f"{len(claims) - len(failed)} of {len(claims)} claims hold"
     seconds = f"{sum(claim.seconds for claim in claims):,.0f} s of CPU time"
-    return f"{of_all}; {seconds}." if not failed else f"{of_all}; {seconds}. These fail: {', '.join(failed)}."
+    return f"{count}; {seconds}." if not failed else f"{count}; {seconds}. These fail: {', '.join(failed)}."
 
 
-def table(claims: Sequence[Claim], console: Console) -> None:
-    """A row a claim, the family above its rows; the first number measured, with its interval, and whether it holds."""
+def print_table(claims: Sequence[Claim], console: Console) -> None:
+    """Print one row per claim, grouped by family: first measured number, interval, and whether it holds."""
     rows = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", collapse_padding=True)
     rows.add_column("claim", overflow="fold")
     rows.add_column("kind")
@@ -64,9 +64,15 @@ def table(claims: Sequence[Claim], console: Console) -> None:
             rows.add_row(f"[bold]{escape(family)}[/bold]")
         name, value = next(iter(claim.measured.items()))
         verdict = "[green]holds[/green]" if claim.holds else "[bold red]FAILS[/bold red]"
-        told = f"{number(value)} {escape(name)}"
+        measured = f"{format_number(value)} {escape(name)}"
         rows.add_row(
-            claim.name, claim.kind, told, interval(claim.interval), f"{claim.seeds:,}", f"{claim.seconds:.1f}", verdict
+            claim.name,
+            claim.kind,
+            measured,
+            format_interval(claim.interval),
+            f"{claim.seeds:,}",
+            f"{claim.seconds:.1f}",
+            verdict,
         )
     console.print(rows)
-    console.print(f"\n{escape(lead(claims))}")
+    console.print(f"\n{escape(summarise(claims))}")

@@ -1,4 +1,4 @@
-"""What the claims about images are tested on: a source of labelled images, a network, and what is expected of them."""
+"""Studies for the claims about images: labelled images, a network, and the expected results."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,28 +10,30 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.measure import measure
 from hardsight.learners import Network
 from hardsight.measures.record import Record
-from hardsight.theory.worlds import digits
+from hardsight.theory.scenarios import load_digit_images
 
 FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Study:
+class ImageStudy:
     """Images, and how they are measured.
 
     Attributes:
-        name: of the images, as claims tell it.
-        images: gives them, ``(sample, feature)`` or bytes ``(sample, height, width, channel)``, and their labels, codes.
+        name: of the images, as used in claims.
+        images: returns them, ``(sample, feature)`` or bytes ``(sample, height, width, channel)``, and their labels,
+            codes.
         network: the recipe.
-        setting: the network in words.
-        repeats: how often all samples are dealt into folds; where the parts of the error count, ``views``.
+        setting: description of the network.
+        repeats: number of times that all samples are split into folds; ``views`` if the parts of the error matter.
+        views: the same, for claims about the parts of the error.
         rates: shares of labels that are flipped.
-        factors: of the largest class to the smallest, one a run in turn.
+        factors: ratios of the largest class to the smallest, one per run in turn.
         largest: samples of the largest class of a long tail.
-        auc: what the mean AUROC of the error for flipped labels shall exceed.
-        margin: what the rank correlation of error and negative mean margin shall exceed.
-        variance: the same of error and variance.
-        runs: of every test; None: as many as the test has by itself, which gives an interval.
+        auc: lower limit of the mean AUROC of the error for flipped labels.
+        margin: lower limit of the rank correlation of error and negative mean margin.
+        variance: lower limit of the rank correlation of error and variance.
+        runs: of every test; None: the test's own number, which gives an interval.
     """
 
     name: str
@@ -49,20 +51,20 @@ class Study:
     runs: int | None = None
 
     def counts(self, runs: int, full_runs: int) -> dict[str, int]:
-        """Runs of a test in the fast set and in the full one."""
+        """Return the runs of a test in the fast set and in the full one."""
         return {"runs": self.runs or runs, "full_runs": self.runs or full_runs}
 
     @property
     def note(self) -> str:
-        """What an interval cannot say where there is one run."""
+        """Return the caveat for studies with a single run."""
         return (
             "" if self.runs != 1 else " One run, as in the original: there is no interval, and the mean alone decides."
         )
 
 
-DIGITS = Study(
+DIGITS = ImageStudy(
     "scikit-learn's digits",
-    digits,
+    load_digit_images,
     Network(hidden=(64,)),
     "perceptrons of 64, five folds",
     repeats=3,
@@ -76,10 +78,10 @@ DIGITS = Study(
 )
 
 
-def measured(
+def measure_images(
     x: np.ndarray, y: np.ndarray, seed: int, *names: str, network: Network, repeats: int
 ) -> tuple[Difficulty, dict[str, np.ndarray]]:
-    """Difficulty by networks in five folds, and measures of the same models by name."""
+    """Measure difficulty with networks in five folds, and measures of the same models by name."""
     record = Record(names, members=True) if names else None
     recipe: dict[str, Any] = {"learner": network, "folds": FOLDS, "repeats": repeats, "record": record, "seed": seed}
     d = measure(x, y, adjusted="rho" in names, refine=False, **recipe)

@@ -1,4 +1,4 @@
-"""95 % intervals of means over seeds."""
+"""95 % confidence intervals of means over seeds, and of rates."""
 
 from collections.abc import Sequence
 
@@ -8,27 +8,27 @@ from scipy.stats import t
 from hardsight.theory.claim import Interval
 
 
-def of_mean(values: Sequence[float] | np.ndarray) -> Interval:
-    """Student's interval of the mean of independent values; endless where there is only one.
+def mean_interval(values: Sequence[float] | np.ndarray) -> Interval:
+    """Return Student's interval of the mean of independent values; infinite for a single value.
 
-    >>> [round(end, 3) for end in of_mean([1.0, 2.0, 3.0])]
+    >>> [round(end, 3) for end in mean_interval([1.0, 2.0, 3.0])]
     [-0.484, 4.484]
     """
-    found = np.asarray(values, dtype=np.float64)
-    if len(found) < 2:
+    sample = np.asarray(values, dtype=np.float64)
+    if len(sample) < 2:
         return Interval(-np.inf, np.inf)
-    half = float(t.ppf(0.975, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
-    return Interval(float(found.mean()) - half, float(found.mean()) + half)
+    half_width = float(t.ppf(0.975, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample)))
+    return Interval(float(sample.mean()) - half_width, float(sample.mean()) + half_width)
 
 
-def of_share(hits: int, tries: int) -> Interval:
-    """Wilson's interval of a rate; never leaves 0 … 1.
+def share_interval(hits: int, trials: int) -> Interval:
+    """Return Wilson's interval of a rate; it lies within 0 … 1.
 
-    >>> [round(end, 3) for end in of_share(47, 47)]
+    >>> [round(end, 3) for end in share_interval(47, 47)]
     [0.924, 1.0]
     """
     z2 = 3.8414588
-    share = hits / tries
-    middle = (share + z2 / (2 * tries)) / (1 + z2 / tries)
-    half = np.sqrt(z2 * (share * (1 - share) + z2 / (4 * tries)) / tries) / (1 + z2 / tries)
-    return Interval(float(middle - half), min(float(middle + half), 1.0))
+    share = hits / trials
+    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half_width = np.sqrt(z2 * (share * (1 - share) + z2 / (4 * trials)) / trials) / (1 + z2 / trials)
+    return Interval(float(centre - half_width), min(float(centre + half_width), 1.0))

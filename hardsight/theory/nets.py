@@ -1,4 +1,4 @@
-"""Small networks of one hidden layer, many at once, trained on weighted data by full gradient steps."""
+"""Ensembles of small networks with one hidden layer, trained on weighted data by full gradient steps."""
 
 from collections.abc import Iterator
 
@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 
-class Nets:
-    """So many networks f(x) = a · relu(W x) that share nothing but the step; without biases, so homogeneous.
+class NetworkEnsemble:
+    """Independent networks f(x) = a · relu(W x) that share only the step; without biases, hence homogeneous.
 
     Args:
-        x: training samples of each, ``(net, sample, feature)``.
+        x: training samples of each network, ``(net, sample, feature)``.
         y: their labels, -1 or 1; ``(net, sample)``.
-        weights: of the samples, made mean one for each; ``(net, sample)``.
-        hidden: units.
-        seeds: of the initial weights, one a net; nets with the same seed start alike.
+        weights: of the samples, scaled to mean one for each network; ``(net, sample)``.
+        hidden: number of hidden units.
+        seeds: of the initial weights, one per network; networks with the same seed start alike.
         decay: factor on half the squared norm of the parameters.
     """
 
@@ -33,13 +33,14 @@ class Nets:
         self.last = torch.from_numpy(np.stack(last)).requires_grad_()
 
     def scores(self, x: Tensor) -> Tensor:
-        """``(net, sample)`` of samples ``(net, sample, feature)``."""
+        """Return the scores ``(net, sample)`` of samples ``(net, sample, feature)``."""
         return (torch.relu(x @ self.first) @ self.last).squeeze(2)
 
-    def train(self, steps: int, rate: float, at: list[int]) -> Iterator[int]:
-        """Take steps of exponential loss; stops at those of ``at`` to be looked at.
+    def train(self, steps: int, rate: float, stops: list[int]) -> Iterator[int]:
+        """Take steps on the exponential loss; yield at each step in ``stops``.
 
-        Steps go along the slope of the log of the objective, which does not vanish with it: time on a logarithmic scale.
+        Steps follow the gradient of the log of the objective, which does not vanish with it: time is on a logarithmic
+        scale.
         """
         shares = self.weights.log() - np.log(self.weights.shape[1])
         for step in range(1, steps + 1):
@@ -51,19 +52,22 @@ class Nets:
             with torch.no_grad():
                 for parameter, gradient in zip((self.first, self.last), gradients, strict=True):
                     parameter -= rate * gradient
-            if step in at:
+            if step in stops:
                 yield step
 
     @torch.no_grad()
     def margins(self) -> np.ndarray:
-        """Smallest margin of each net over the squared norm of its parameters, ``(net,)``: the power of its homogeneity."""
+        """Return the smallest margin of each network over the squared norm of its parameters, ``(net,)``.
+
+        The square is the degree of homogeneity.
+        """
         norm2 = self.first.square().sum((1, 2)) + self.last.square().sum((1, 2))
-        found: np.ndarray = ((self.y * self.scores(self.x)).amin(1) / norm2).numpy()
-        return found
+        margins: np.ndarray = ((self.y * self.scores(self.x)).amin(1) / norm2).numpy()
+        return margins
 
     @torch.no_grad()
-    def positive(self, x: np.ndarray) -> np.ndarray:
-        """Share of some points that each net puts into the positive class, ``(net,)``."""
+    def positive_share(self, x: np.ndarray) -> np.ndarray:
+        """Return the share of the points that each network assigns to the positive class, ``(net,)``."""
         points = torch.from_numpy(x).expand(len(self.first), -1, -1)
-        found: np.ndarray = (self.scores(points) > 0).double().mean(1).numpy()
-        return found
+        shares: np.ndarray = (self.scores(points) > 0).double().mean(1).numpy()
+        return shares

@@ -1,4 +1,4 @@
-"""Residual networks for images of 32 × 32 pixels, after section 4.2 of He, Zhang, Ren & Sun 2016, and their augmentation."""
+"""Residual networks for images of 32 × 32 pixels (section 4.2 of He, Zhang, Ren & Sun 2016), and their augmentation."""
 
 from math import gcd
 
@@ -16,16 +16,17 @@ _PADDING = 4
 
 
 class ResNet(nn.Module):
-    """6 n + 2 layers: a convolution, three stages of n blocks with 1, 2 and 4 times the width, the mean, a linear layer.
+    """Residual network of 6 n + 2 layers.
 
-    Shortcuts have no parameters where the width changes: every second pixel, and zeros for the new channels (the paper's
-    option A).
+    A convolution, three stages of n blocks with 1, 2 and 4 times the width, the mean, and a linear layer. Shortcuts
+    have no parameters where the width changes: they take every second pixel and pad the new channels with zeros (option
+    A of the paper).
 
     Args:
-        depth: 20 or 32, for example: 6 n + 2.
+        depth: 6 n + 2, for example 20 or 32.
         classes: outputs.
-        norm: "batch", as published; "group": eight groups of channels (Wu & He 2018), which keeps no running statistics, so
-            that the members of an ensemble can be trained as one batched pass.
+        norm: "batch", as published; "group": eight groups of channels (Wu & He 2018), which keeps no running
+            statistics, so that the members of an ensemble can be trained in one batched pass.
         width: channels of the first stage, 16 as published.
         channels: of the images.
 
@@ -42,7 +43,7 @@ class ResNet(nn.Module):
         super().__init__()
         check_int("width", width, 1)
         if depth < 8 or depth % 6 != 2:
-            raise InputError(f"depth must be 6 n + 2, as 20 or 32. Got {depth}")
+            raise InputError(f"depth must be 6 n + 2, such as 20 or 32. Got {depth}")
         if norm not in NORMS:
             raise InputError(f"norm must be one of {', '.join(NORMS)}. Got {norm!r}")
         layers: list[nn.Module] = [_convolution(channels, width, 1), _norm(norm, width), nn.ReLU()]
@@ -62,7 +63,7 @@ class ResNet(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two convolutions beside a shortcut."""
+    """Two convolutions with a shortcut."""
 
     def __init__(self, before: int, after: int, stride: int, norm: str) -> None:
         super().__init__()
@@ -76,10 +77,10 @@ class _Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        short = x[:, :, :: self.stride, :: self.stride]
-        # Half of the new channels on each side of the old ones.
-        short = functional.pad(short, (0, 0, 0, 0, self.new // 2, self.new - self.new // 2))
-        return functional.relu(short + self.residual(x))
+        shortcut = x[:, :, :: self.stride, :: self.stride]
+        # Half of the new channels go on each side of the old ones.
+        shortcut = functional.pad(shortcut, (0, 0, 0, 0, self.new // 2, self.new - self.new // 2))
+        return functional.relu(shortcut + self.residual(x))
 
 
 def _convolution(before: int, after: int, stride: int) -> nn.Conv2d:
@@ -95,7 +96,7 @@ def _norm(norm: str, channels: int) -> nn.Module:
 def crop_and_flip(
     batch: Float[Tensor, "row channel height width"], generator: torch.Generator
 ) -> Float[Tensor, "row channel height width"]:
-    """Each image moved by up to four pixels each way, black beyond its edges, and mirrored in half of the cases."""
+    """Shift each image by up to four pixels each way, black beyond its edges, and mirror half of the images."""
     n, _, height, width = batch.shape
     padded = functional.pad(batch, (_PADDING,) * 4)
     down, across = torch.randint(2 * _PADDING + 1, (2, n, 1), generator=generator)

@@ -13,8 +13,8 @@ from hardsight.learners import Network
 from hardsight.theory import check, cifar
 from hardsight.theory.catalogue import REPLICATION
 from hardsight.theory.claims.replicated import STUDIED
-from hardsight.theory.curves import training_curve
-from hardsight.theory.page import render
+from hardsight.theory.curves import measure_training_curve
+from hardsight.theory.page import render_page
 from hardsight.theory.resnets import ResNet, crop_and_flip
 
 RECORDS = 40
@@ -58,35 +58,35 @@ def few(monkeypatch):
 def test_images_are_those_that_were_written(made):
     folder, images, labels = made
     for place in (folder, str(folder / "cifar-10-batches-bin")):
-        x, y = cifar.read(place)
+        x, y = cifar.read_training_images(place)
         np.testing.assert_array_equal(x, images)
         np.testing.assert_array_equal(y, labels)
 
 
 def test_broken_files_are_refused(made, tmp_path):
     _, images, labels = made
-    with pytest.raises(InputError, match=r"there is no .*data_batch_1\.bin.*binary version"):
-        cifar.read(tmp_path)
+    with pytest.raises(InputError, match=r"data_batch_1\.bin not found.*binary version"):
+        cifar.read_training_images(tmp_path)
     written(tmp_path, images, labels)
     third = tmp_path / "data_batch_3.bin"
     whole = third.read_bytes()
     for content in (whole[:-1], whole + bytes(3073), b""):
         third.write_bytes(content)
         with pytest.raises(InputError, match=rf"data_batch_3\.bin has {len(content):,} bytes, .* are {len(whole):,}"):
-            cifar.read(tmp_path)
+            cifar.read_training_images(tmp_path)
     third.write_bytes(whole[:3073] + bytes([10]) + whole[3074:])
     with pytest.raises(InputError, match=r"data_batch_3\.bin: record 1 has the label 10"):
-        cifar.read(tmp_path)
+        cifar.read_training_images(tmp_path)
 
 
 def test_some_samples_are_drawn_evenly(made):
     folder, images, _ = made
-    x, y = cifar.study(folder, samples=105, seed=3).images()
+    x, y = cifar.make_study(folder, samples=105, seed=3).images()
     assert sorted(np.bincount(y)) == [10] * 5 + [11] * 5
     assert len(np.unique(x.reshape(105, -1), axis=0)) == 105
     known = {image.tobytes(): at % 10 for at, image in enumerate(images)}
     assert [known[image.tobytes()] for image in x] == y.tolist()
-    assert not np.array_equal(x, cifar.study(folder, samples=105, seed=4).images()[0])
+    assert not np.array_equal(x, cifar.make_study(folder, samples=105, seed=4).images()[0])
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_some_samples_are_drawn_evenly(made):
 )
 def test_settings_out_of_range_are_refused(made, setting, said):
     with pytest.raises(InputError, match=said):
-        cifar.study(made[0], **setting)
+        cifar.make_study(made[0], **setting)
 
 
 # ---- the network
@@ -171,21 +171,21 @@ def test_curves_follow_the_weights_and_repeat():
     y = np.arange(100) % 2
     x = rng.normal(size=(100, 3)) + 3.0 * y[:, None]
     run = {"network": Network(hidden=(8,), epochs=20, learning_rate=0.05), "moments": [0.1, 0.5, 1.0], "seed": 1}
-    plain = training_curve(x, y, np.ones(100), **run)
+    plain = measure_training_curve(x, y, np.ones(100), **run)
     assert plain.shape == (2, 3)
-    np.testing.assert_array_equal(plain, training_curve(x, y, np.ones(100), **run))
+    np.testing.assert_array_equal(plain, measure_training_curve(x, y, np.ones(100), **run))
     assert plain[0, -1] < plain[0, 0]
     # Only ones count, so that all zeros are told to be ones.
-    one_sided = training_curve(x, y, np.where(y == 1, 2.0, 1e-9), **run)
+    one_sided = measure_training_curve(x, y, np.where(y == 1, 2.0, 1e-9), **run)
     assert one_sided[1, -1] > 0.3 > plain[1, -1]
 
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_looking_changes_nothing(made, norm):
-    study = cifar.study(made[0], depth=8, width=2, norm=norm, epochs=3, samples=100)
+    study = cifar.make_study(made[0], depth=8, width=2, norm=norm, epochs=3, samples=100)
     x, y = study.images()
     often, once = (
-        training_curve(x, y, np.ones(100), network=study.network, moments=moments, seed=0)
+        measure_training_curve(x, y, np.ones(100), network=study.network, moments=moments, seed=0)
         for moments in ([0.5, 0.7, 1.0], [1.0])
     )
     np.testing.assert_array_equal(often[:, -1], once[:, 0])
@@ -195,7 +195,7 @@ def test_looking_changes_nothing(made, norm):
 
 
 def test_all_claims_of_the_study_are_measured(made):
-    study = cifar.study(made[0], depth=8, width=2, norm="group", epochs=1, members=2)
+    study = cifar.make_study(made[0], depth=8, width=2, norm="group", epochs=1, members=2)
     claims = check([*STUDIED], study=study)
     assert [claim.name for claim in claims] == [*STUDIED]
     for claim in claims:
@@ -206,7 +206,7 @@ def test_all_claims_of_the_study_are_measured(made):
         assert claim.interval is None
         assert claim.seeds == 1
         assert np.isfinite(list(claim.measured.values())).all()
-    assert render(claims).count("<article") == len(STUDIED)
+    assert render_page(claims).count("<article") == len(STUDIED)
 
 
 def test_studied_claims_repeat_experiments():
@@ -223,14 +223,14 @@ def test_the_command_measures_what_the_user_gives(made, tmp_path):
     )  # fmt: skip
     assert done.exit_code in (0, 1), done.output
     (claim,) = json.loads(done.stdout)["claims"]
-    assert "100 images, ResNet-8 with batch norm, 1 epochs, 5 folds, 2 models a sample" in claim["limits"]
+    assert "100 images, ResNet-8 with batch norm, 1 epochs, 5 folds, 2 models per sample" in claim["limits"]
     assert (done.exit_code == 0) == claim["holds"]
 
 
 def test_the_command_refuses_settings_without_images(tmp_path):
     done = CliRunner().invoke(main, ["theory", "--epochs", "3", "--out", str(tmp_path)])
     assert done.exit_code == 2
-    assert "--epochs is of --cifar FOLDER" in done.stderr
+    assert "--epochs needs --cifar FOLDER" in done.stderr
     absent = CliRunner().invoke(main, ["theory", "--cifar", str(tmp_path), "--out", str(tmp_path)])
     assert absent.exit_code == 1
     assert "data_batch_1.bin" in absent.stderr

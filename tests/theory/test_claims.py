@@ -19,20 +19,20 @@ from scipy.stats import binomtest, multivariate_normal, ttest_1samp
 
 import hardsight as hs
 from hardsight.cli import main
-from hardsight.theory import CLAIMS, Claim, Figure, Series, check, flows, intervals, worlds
-from hardsight.theory import catalogue as table
-from hardsight.theory import evaluation as tested
-from hardsight.theory.claim import Finding, Interval, Trial, proposition
-from hardsight.theory.figures import svg
-from hardsight.theory.formatting import lead, number
-from hardsight.theory.nets import Nets
-from hardsight.theory.page import render, write
+from hardsight.theory import CLAIMS, Claim, Figure, Series, catalogue, check, evaluation, flows, intervals, scenarios
+from hardsight.theory.claim import Finding, Interval, Trial, define_claim
+from hardsight.theory.figures import draw_svg
+from hardsight.theory.formatting import format_number, summarise
+from hardsight.theory.nets import NetworkEnsemble
+from hardsight.theory.page import render_page, write_page
 
 # ---- worlds
 
 
 def test_posteriors_are_those_of_the_densities():
-    world = worlds.Mixture(np.array([[0.0, 1.0], [2.0, -1.0], [1.0, 1.0]]), np.array([0.5, 0.3, 0.2]), spread=0.7)
+    world = scenarios.GaussianMixture(
+        np.array([[0.0, 1.0], [2.0, -1.0], [1.0, 1.0]]), np.array([0.5, 0.3, 0.2]), spread=0.7
+    )
     x, _ = world.draw(20, np.random.default_rng(0))
     joint = np.stack(
         [
@@ -45,7 +45,7 @@ def test_posteriors_are_those_of_the_densities():
 
 
 def test_the_bayes_error_is_that_of_the_best_guess():
-    world = worlds.Mixture(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([0.8, 0.2]), spread=0.9)
+    world = scenarios.GaussianMixture(np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([0.8, 0.2]), spread=0.9)
     x, y = world.draw(200_000, np.random.default_rng(0))
     assert (world.log_posterior(x).argmax(1) != y).mean() == pytest.approx(world.bayes_error, abs=3e-3)
 
@@ -53,7 +53,7 @@ def test_the_bayes_error_is_that_of_the_best_guess():
 @pytest.mark.parametrize("seed", range(4))
 def test_a_planted_dual_is_the_nearest_point_of_the_hull(seed):
     rng = np.random.default_rng(seed)
-    world = worlds.planted(12, 4, 3, 0.8, rng)
+    world = scenarios.draw_planted_dual(12, 4, 3, 0.8, rng)
     z = world.signed
 
     def squared(p):
@@ -69,23 +69,23 @@ def test_a_planted_dual_is_the_nearest_point_of_the_hull(seed):
 
 
 def test_labels_follow_the_transition_matrix():
-    transition = 0.5 * worlds.pair_flips(3, 0.4) + 0.5 * worlds.uniform_flips(3, 0.3)
+    transition = 0.5 * scenarios.pair_transition(3, 0.4) + 0.5 * scenarios.uniform_transition(3, 0.3)
     assert transition.sum(1) == pytest.approx(1)
     true = np.repeat(np.arange(3), 40_000)
-    given = worlds.relabelled(true, transition, np.random.default_rng(0))
+    given = scenarios.flip_labels(true, transition, np.random.default_rng(0))
     counted = np.array([[(given[true == c] == k).mean() for k in range(3)] for c in range(3)])
     np.testing.assert_allclose(counted, transition, atol=0.01)
 
 
 def test_long_tails_have_their_sizes():
     y = np.repeat(np.arange(4), 100)
-    kept = worlds.long_tailed(y, 10, np.random.default_rng(0), largest=90)
-    assert sorted(np.bincount(y[kept])) == sorted(worlds.tail_sizes(4, 90, 10))
+    kept = scenarios.subsample_long_tail(y, 10, np.random.default_rng(0), largest=90)
+    assert sorted(np.bincount(y[kept])) == sorted(scenarios.long_tail_sizes(4, 90, 10))
     assert len(np.unique(kept)) == len(kept)
 
 
 def test_classes_are_apart():
-    x, y = worlds.apart(200, 3, 1.0, np.random.default_rng(0))
+    x, y = scenarios.draw_separable_classes(200, 3, 1.0, np.random.default_rng(0))
     assert (y * x[:, 0]).min() >= 0.1
     assert set(y) == {-1.0, 1.0}
 
@@ -94,72 +94,72 @@ def test_classes_are_apart():
 
 
 def test_flows_are_descent_with_small_steps():
-    world = worlds.planted(10, 3, 2, 1.0, np.random.default_rng(0))
+    world = scenarios.draw_planted_dual(10, 3, 2, 1.0, np.random.default_rng(0))
     z, w = world.signed, np.linspace(0.5, 2, 10)
     weights, theta, log = w / w.mean(), np.zeros(3), np.zeros(3)
     for _ in range(20_000):
         theta = theta + 1e-3 * (weights / (1 + np.exp(z @ theta))) @ z / 10 - 1e-3 * 0.01 * theta
         q = w * np.exp(-z @ log)
         log = log + 1e-4 * (q / q.sum()) @ z
-    np.testing.assert_allclose(flows.descent(z, w, np.array([20.0]), decay=0.01)[0], theta, rtol=2e-3)
-    np.testing.assert_allclose(flows.normalised(z, w, np.array([2.0]))[0], log, rtol=1e-3)
+    np.testing.assert_allclose(flows.gradient_flow(z, w, np.array([20.0]), decay=0.01)[0], theta, rtol=2e-3)
+    np.testing.assert_allclose(flows.normalised_flow(z, w, np.array([2.0]))[0], log, rtol=1e-3)
 
 
-@pytest.mark.parametrize("loss", [flows.LOGISTIC, flows.EXPONENTIAL, flows.polynomial(1.5)])
+@pytest.mark.parametrize("loss", [flows.LOGISTIC, flows.EXPONENTIAL, flows.polynomial_loss(1.5)])
 def test_slopes_and_curvatures_are_derivatives(loss):
     m = np.array([-1.5, -0.2, 0.3, 2.0])
     np.testing.assert_allclose(loss.slope(m), (loss.value(m + 1e-6) - loss.value(m - 1e-6)) / 2e-6, rtol=1e-6)
-    np.testing.assert_allclose(loss.curve(m), (loss.slope(m + 1e-6) - loss.slope(m - 1e-6)) / 2e-6, atol=1e-6)
+    np.testing.assert_allclose(loss.curvature(m), (loss.slope(m + 1e-6) - loss.slope(m - 1e-6)) / 2e-6, atol=1e-6)
 
 
 def test_minimisers_are_those_of_another_solver():
     rng = np.random.default_rng(0)
     z, w = rng.normal(size=(30, 3)), rng.uniform(0.1, 2, 30)
-    found = flows.minimiser(z, w, 0.1)
+    found = flows.minimise_loss(z, w, 0.1)
     other = minimize(lambda t: w @ np.logaddexp(0, -z @ t) + 0.05 * t @ t, np.zeros(3), options={"gtol": 1e-9})
     np.testing.assert_allclose(found, other.x, atol=1e-5)
 
 
 def test_limits_of_polynomial_tails_by_search():
-    world = worlds.planted(15, 2, 2, 1.0, np.random.default_rng(1))
+    world = scenarios.draw_planted_dual(15, 2, 2, 1.0, np.random.default_rng(1))
     z, w = world.signed, np.where(world.y > 0, 8.0, 1.0)
     turns = np.linspace(0, 2 * np.pi, 200_001)
     around = np.column_stack([np.cos(turns), np.sin(turns)])
     m = around @ z.T
     cost = np.where((m > 0).all(1), (w / np.where(m > 0, m, 1)).sum(1), np.inf)
     best = around[cost.argmin()]
-    assert flows.angles(flows.limit_of_tails(z, w, 1.0)[None], best)[0] < 0.01
+    assert flows.angles_to(flows.polynomial_tail_limit(z, w, 1.0)[None], best)[0] < 0.01
 
 
 def test_times_are_the_last_crossing():
     times = np.array([1.0, 10.0, 100.0, 1000.0])
-    assert flows.reached(times, np.array([0.0, 1.0, 0.0, 1.0]), 0.5) == pytest.approx(10**2.5)
-    assert flows.reached(times, np.array([1.0, 1.0, 1.0, 1.0]), 0.5) == 1
-    assert flows.reached(times, np.array([1.0, 1.0, 1.0, 0.0]), 0.5) == np.inf
+    assert flows.time_to_reach(times, np.array([0.0, 1.0, 0.0, 1.0]), 0.5) == pytest.approx(10**2.5)
+    assert flows.time_to_reach(times, np.array([1.0, 1.0, 1.0, 1.0]), 0.5) == 1
+    assert flows.time_to_reach(times, np.array([1.0, 1.0, 1.0, 0.0]), 0.5) == np.inf
 
 
 def test_small_angles_keep_their_digits():
-    assert flows.angles(np.array([[1.0, 1e-9]]), np.array([2.0, 0.0]))[0] == pytest.approx(np.degrees(1e-9))
+    assert flows.angles_to(np.array([[1.0, 1e-9]]), np.array([2.0, 0.0]))[0] == pytest.approx(np.degrees(1e-9))
 
 
 def test_networks_share_nothing_but_the_step():
     rng = np.random.default_rng(0)
     x, y, w = rng.normal(size=(3, 20, 2)), np.sign(rng.normal(size=(3, 20))), rng.uniform(0.5, 2, (3, 20))
-    together = Nets(x, y, w, 8, [0, 1, 2], decay=0.1)
-    alone = Nets(x[1:2], y[1:2], 3 * w[1:2], 8, [1], decay=0.1)
+    together = NetworkEnsemble(x, y, w, 8, [0, 1, 2], decay=0.1)
+    alone = NetworkEnsemble(x[1:2], y[1:2], 3 * w[1:2], 8, [1], decay=0.1)
     assert [*together.train(50, 0.02, [10, 50])] == [*alone.train(50, 0.02, [10, 50])] == [10, 50]
     assert together.margins()[1] == pytest.approx(alone.margins()[0])
     scores = alone.scores(torch.from_numpy(x[1:2])).detach().numpy()[0]
     squares = sum(float(each.detach().square().sum()) for each in (alone.first, alone.last))
     assert alone.margins()[0] == pytest.approx((y[1] * scores).min() / squares)
-    assert alone.positive(x[1])[0] == (scores > 0).mean()
+    assert alone.positive_share(x[1])[0] == (scores > 0).mean()
 
 
 def test_networks_follow_the_objective_down():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(1, 20, 2)), np.sign(rng.normal(size=(1, 20)))
     w = rng.uniform(0.5, 2, (1, 20))
-    net = Nets(x, y, w, 8, [0], decay=0.1)
+    net = NetworkEnsemble(x, y, w, 8, [0], decay=0.1)
 
     def objective():
         scores = net.scores(torch.from_numpy(x)).detach().numpy()
@@ -171,35 +171,35 @@ def test_networks_follow_the_objective_down():
 
 
 def test_networks_are_judged_on_samples_of_their_own():
-    world = worlds.Mixture(4 * np.eye(3), np.full(3, 1 / 3))
+    world = scenarios.GaussianMixture(4 * np.eye(3), np.full(3, 1 / 3))
     rng = np.random.default_rng(0)
     (x, y), (test_x, test_y) = world.draw(150, rng), world.draw(300, rng)
-    plain = tested.predictions(x, y, test_x, 0, hidden=(16,), epochs=20)
-    again = tested.predictions(x, y, test_x, 0, np.ones(150), hidden=(16,), epochs=20)
+    plain = evaluation.train_and_predict(x, y, test_x, 0, hidden=(16,), epochs=20)
+    again = evaluation.train_and_predict(x, y, test_x, 0, np.ones(150), hidden=(16,), epochs=20)
     assert plain.shape == (300, 3)
     np.testing.assert_allclose(plain, again, atol=1e-5)
-    assert tested.balanced_accuracy(plain, test_y) > 0.95
+    assert evaluation.balanced_accuracy(plain, test_y) > 0.95
     # A class that weighs next to nothing is hardly ever told.
-    without = tested.predictions(x, y, test_x, 0, np.where(y == 0, 1e-6, 1.0), hidden=(16,), epochs=20)
+    without = evaluation.train_and_predict(x, y, test_x, 0, np.where(y == 0, 1e-6, 1.0), hidden=(16,), epochs=20)
     assert (without.argmax(1) == 0).mean() < 0.05
 
 
 def test_balanced_accuracy_counts_classes_alike():
     told = np.log(np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1]]))
-    assert tested.balanced_accuracy(told, np.array([0, 0, 0, 1])) == 0.5
+    assert evaluation.balanced_accuracy(told, np.array([0, 0, 0, 1])) == 0.5
 
 
 def test_intervals_of_means_are_those_of_scipy():
     values = np.random.default_rng(0).normal(size=8)
     expected = ttest_1samp(values, 0).confidence_interval(0.95)
-    assert intervals.of_mean(values) == pytest.approx((expected.low, expected.high))
-    assert intervals.of_mean([1.0]) == (-np.inf, np.inf)
+    assert intervals.mean_interval(values) == pytest.approx((expected.low, expected.high))
+    assert intervals.mean_interval([1.0]) == (-np.inf, np.inf)
 
 
 @pytest.mark.parametrize(("hits", "tries"), [(0, 10), (47, 47), (3, 40)])
 def test_intervals_of_shares_are_those_of_scipy(hits, tries):
     expected = binomtest(hits, tries).proportion_ci(0.95, "wilson")
-    assert intervals.of_share(hits, tries) == pytest.approx((expected.low, expected.high), abs=1e-7)
+    assert intervals.share_interval(hits, tries) == pytest.approx((expected.low, expected.high), abs=1e-7)
 
 
 # ---- claims
@@ -226,7 +226,7 @@ def test_every_claim_tells_all_that_it_must(fast):
         assert claim.seeds > 0
         assert claim.figure.series
         assert (claim.interval is not None) == (claim.kind == "statistical")
-        json.dumps(claim.described(), allow_nan=False)
+        json.dumps(claim.as_dict(), allow_nan=False)
     for claim in (row for row in fast if "Zhou et al. 2022" in row.source):
         assert "as reconstructed" in claim.source, "nothing of the paper could be read: it is no quotation"
 
@@ -253,9 +253,9 @@ def test_the_same_seed_gives_the_same_numbers():
 
 def test_claims_of_the_full_set_alone_are_tested_in_full(monkeypatch):
     row = replace(CLAIMS["uniform-weights"], runs=0, full_runs=2)
-    monkeypatch.setitem(table.CLAIMS, "uniform-weights", row)
-    assert row.name not in {each.name for each in table.chosen()}
-    assert row.name in {each.name for each in table.chosen(full=True)}
+    monkeypatch.setitem(catalogue.CLAIMS, "uniform-weights", row)
+    assert row.name not in {each.name for each in catalogue.select_claims()}
+    assert row.name in {each.name for each in catalogue.select_claims(full=True)}
     assert check(["uniform-weights"])[0].seeds == 2
 
 
@@ -267,9 +267,9 @@ def test_the_docs_tell_of_every_claim():
 
 
 def test_what_repeats_experiments_is_tested_in_full():
-    assert set(table.REPLICATION) <= set(CLAIMS)
-    assert [row.name for row in table.chosen(table.REPLICATION, full=True)] == [
-        name for name in CLAIMS if name in table.REPLICATION
+    assert set(catalogue.REPLICATION) <= set(CLAIMS)
+    assert [row.name for row in catalogue.select_claims(catalogue.REPLICATION, full=True)] == [
+        name for name in CLAIMS if name in catalogue.REPLICATION
     ]
 
 
@@ -281,7 +281,7 @@ def test_trials_are_unrelated_and_repeat():
 
 
 def test_unknown_claims_are_refused():
-    with pytest.raises(hs.InputError, match="no claim 'flow-bund': do you mean 'flow-bound'"):
+    with pytest.raises(hs.InputError, match="unknown claim 'flow-bund': did you mean 'flow-bound'"):
         check(["flow-bund"])
     with pytest.raises(hs.InputError, match="seed"):
         check(["flow-bound"], seed=-1)
@@ -291,7 +291,7 @@ def test_unknown_claims_are_refused():
 
 
 def test_numbers_are_short():
-    assert [number(each) for each in (-0.5, 3.0, 1234.5, 1e-9, float("inf"), float("nan"))] == [
+    assert [format_number(each) for each in (-0.5, 3.0, 1234.5, 1e-9, float("inf"), float("nan"))] == [
         "−0.5", "3", "1,234", "1.0 × 10⁻⁹", "∞", "–",
     ]  # fmt: skip
 
@@ -307,7 +307,7 @@ def test_numbers_are_short():
     ],
 )
 def test_figures_are_svg_that_scales(figure):
-    text = svg(figure, 'a "title" & <more>')
+    text = draw_svg(figure, 'a "title" & <more>')
     root = ElementTree.fromstring(text)
     assert root.tag.endswith("svg")
     assert "width" not in root.attrib
@@ -330,15 +330,15 @@ def failing(claims: list[Claim]) -> list[Claim]:
 
 
 def test_the_lead_names_what_fails(fast):
-    assert lead(fast).startswith(f"{len(fast)} of {len(fast)} claims hold")
-    assert lead(failing(fast)).endswith(f"These fail: {fast[0].name}.")
+    assert summarise(fast).startswith(f"{len(fast)} of {len(fast)} claims hold")
+    assert summarise(failing(fast)).endswith(f"These fail: {fast[0].name}.")
 
 
 def test_pages_need_a_claim_and_a_place(tmp_path, fast):
     with pytest.raises(hs.InputError, match="no claim was tested"):
-        render([])
+        render_page([])
     with pytest.raises(hs.InputError, match="cannot"):
-        write(fast[:1], tmp_path / "no" / "such" / "page.html")
+        write_page(fast[:1], tmp_path / "no" / "such" / "page.html")
 
 
 # ---- in a real browser
@@ -371,7 +371,7 @@ def browsed(html: str, folder: Path, width: int) -> tuple[str, str]:
 
 @pytest.mark.parametrize("width", [400, 1280])
 def test_the_browser_shows_every_claim_within_its_width(width, fast, tmp_path):
-    read, console = browsed(render(failing(fast)), tmp_path, width)
+    read, console = browsed(render_page(failing(fast)), tmp_path, width)
     assert console == ""
     seen, figures = re.search(r"<title>(\d+) (\d+)</title>", read).groups()
     assert int(seen) <= max(width, 500)
@@ -381,7 +381,7 @@ def test_the_browser_shows_every_claim_within_its_width(width, fast, tmp_path):
 
 
 def test_the_page_asks_the_network_for_nothing(fast):
-    page = render(fast)
+    page = render_page(fast)
     assert "default-src 'none'" in unescape(page)
     assert not re.search(r"<(script|link|img|iframe)", page)
     assert not re.search(r"""(?:src|href)=["']?https?:""", page)
@@ -420,13 +420,13 @@ def test_the_command_speaks_json(tmp_path):
 
 
 def test_a_claim_that_fails_is_shown_and_told(tmp_path, monkeypatch):
-    @proposition(
+    @define_claim(
         "made-up", statement="One is two.", source="nobody", kind="statistical", expected="2", limits="None.", runs=1
     )
     def made_up(trial: Trial) -> Finding:
         return Finding(False, {"one": 1.0}, Figure("x", "y", (Series("s", [1], [1]),)), Interval(0.5, 1.5))
 
-    monkeypatch.setitem(table.CLAIMS, "made-up", made_up)
+    monkeypatch.setitem(catalogue.CLAIMS, "made-up", made_up)
     done = CliRunner().invoke(main, ["theory", "--only", "made-up", "--quiet", "--out", str(tmp_path)])
     assert done.exit_code == 1
     assert re.search(r"made-up +statistical +1 one +0.5 … 1.5 .* FAILS", done.stdout)
@@ -439,7 +439,7 @@ def test_the_command_lists_and_refuses(tmp_path):
     assert [line.split()[0] for line in listed.splitlines()] == list(CLAIMS)
     refused = CliRunner().invoke(main, ["theory", "--only", "nothing-like-it", "--out", str(tmp_path)])
     assert refused.exit_code == 1
-    assert "there is no claim 'nothing-like-it'" in refused.stderr
+    assert "unknown claim 'nothing-like-it'" in refused.stderr
 
 
 def test_the_lab_opens_by_name():

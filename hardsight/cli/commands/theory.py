@@ -13,30 +13,30 @@ from hardsight.cli.output import counted, folder_made, print_json, take_folder
 
 @main.command()
 @click.option(
-    "--full", is_flag=True, help="Many seeds, and the claims that need them: about 20 minutes in place of one."
+    "--full", is_flag=True, help="Many seeds, and the claims that need them: about 20 minutes instead of one."
 )
-@click.option("--replicate", is_flag=True, help="Those alone that repeat published experiments, with many seeds.")
+@click.option("--replicate", is_flag=True, help="Only claims that repeat published experiments, with many seeds.")
 @click.option(
     "--only", multiple=True, metavar="NAME", help="A claim to test; may be repeated. [default: all of the set]"
 )
-@click.option("--list", "listed", is_flag=True, help="Say what is claimed, and test nothing.")
+@click.option("--list", "listed", is_flag=True, help="List the claims without testing them.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-theory"), show_default=True,
               help="Folder for theory.html.")  # fmt: skip
-@click.option("--figures", type=click.Path(path_type=Path), help="Folder for the figures as files too, NAME.svg each.")
+@click.option("--figures", type=click.Path(path_type=Path), help="Also write the figures to this folder, as NAME.svg.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Fixes every random number.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @click.option("--cifar", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Test the claims that repeat experiments on images with CIFAR-10's binary version and a residual "
-                   "network, in place of digits; alone, only those.")  # fmt: skip
+                   "network, instead of digits; alone, only those claims.")  # fmt: skip
 @click.option("--depth", type=int, help="With --cifar: layers of the network, 20 or 32. [default: 32]")
 @click.option("--norm", type=click.Choice(["batch", "group"]),
               help="With --cifar: batch norm trains one network after another, group norm several at once. "
                    "[default: batch]")  # fmt: skip
-@click.option("--epochs", type=click.IntRange(min=1), help="With --cifar: of every training. [default: 200]")
+@click.option("--epochs", type=click.IntRange(min=1), help="With --cifar: epochs of every training. [default: 200]")
 @click.option("--members", type=click.IntRange(min=2),
-              help="With --cifar: held-out models a sample; five times as many are trained. [default: 5]")  # fmt: skip
-@click.option("--samples", type=click.IntRange(min=1), help="With --cifar: images. [default: all 50,000]")
+              help="With --cifar: held-out models per sample; five times as many are trained. [default: 5]")  # fmt: skip
+@click.option("--samples", type=click.IntRange(min=1), help="With --cifar: number of images. [default: all 50,000]")
 @click.option("--device", help="With --cifar: cpu, cuda or cuda:N. [default: cpu]")
 @click.option("--precision", help="With --cifar: float32, tf32 or bfloat16. [default: float32]")
 def theory(
@@ -52,7 +52,7 @@ def theory(
     cifar: Path | None,
     **settings: Any,
 ) -> None:
-    """Test every claim of the theory of difficulty and weights by numbers, and write a page with a figure for each.
+    """Test every claim of the theory of difficulty and weights numerically, and write a page with a figure for each.
 
     Claims that fail are shown as failed, and the exit status is then 1.
     """
@@ -60,45 +60,45 @@ def theory(
 
     from rich.console import Console
 
-    from hardsight.theory import CLAIMS, check, draw, write
-    from hardsight.theory import formatting as lab
-    from hardsight.theory.catalogue import REPLICATION, chosen
-    from hardsight.theory.cifar import study as cifar_study
+    from hardsight.theory import CLAIMS, check, write_figures, write_page
+    from hardsight.theory.catalogue import REPLICATION, select_claims
+    from hardsight.theory.cifar import make_study as cifar_study
     from hardsight.theory.claims.replicated import STUDIED
+    from hardsight.theory.formatting import print_table
 
     if listed:
         width, kinds = max(map(len, CLAIMS)), max(len(row.kind) for row in CLAIMS.values())
         for row in CLAIMS.values():
             click.echo(f"{row.name:<{width}}  {row.kind:<{kinds}}  {row.statement}")
         return
-    given = {name: value for name, value in settings.items() if value is not None}
-    if given and cifar is None:
-        raise click.UsageError(f"--{next(iter(given))} is of --cifar FOLDER: name the folder, or leave it out")
-    study = None if cifar is None else cifar_study(cifar, seed=seed, **given)
+    cifar_settings = {name: value for name, value in settings.items() if value is not None}
+    if cifar_settings and cifar is None:
+        raise click.UsageError(f"--{next(iter(cifar_settings))} needs --cifar FOLDER: name the folder, or leave it out")
+    study = None if cifar is None else cifar_study(cifar, seed=seed, **cifar_settings)
     if replicate:
         full, only = True, (*only, *REPLICATION)
     elif study and not (only or full):
         only = tuple(STUDIED)
-    rows = chosen(only, full=full, study=study)
+    selected = select_claims(only, full=full, study=study)
     take_folder(out)
     if figures is not None:
         folder_made(figures)
     start = time.perf_counter()
-    with counted("claims", len(rows), quiet=quiet) as tick:
-        claims = check(only, full=full, seed=seed, tell=lambda _: tick([]), study=study)
+    with counted("claims", len(selected), quiet=quiet) as tick:
+        claims = check(only, full=full, seed=seed, on_result=lambda _: tick([]), study=study)
     page = out / "theory.html"
-    write(claims, page, seed=seed, full=full)
+    write_page(claims, page, seed=seed, full=full)
     if figures is not None:
-        draw(claims, figures)
+        write_figures(claims, figures)
     failed = [claim.name for claim in claims if not claim.holds]
     if as_json:
-        told = {"seed": seed, "full": full, "seconds": round(time.perf_counter() - start, 3), "failed": failed}
-        print_json(told | {"claims": [c.described() for c in claims], "page": str(page)})
+        summary = {"seed": seed, "full": full, "seconds": round(time.perf_counter() - start, 3), "failed": failed}
+        print_json(summary | {"claims": [c.as_dict() for c in claims], "page": str(page)})
     else:
         console = Console(highlight=False)
-        # A pipe has no width of its own, and the table needs about this much.
+        # A pipe has no width; the table needs about this much.
         console.width = console.width if console.is_terminal else 120
-        lab.table(claims, console)
+        print_table(claims, console)
         click.echo(f"\nwrote {page}")
     if failed:
         click.get_current_context().exit(1)

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
-from hardsight.theory.claims.ensembles import held, log_probs, worst
-from hardsight.theory.flows import minimiser
+from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claims.ensembles import max_gap, random_log_probs, record_held_out
+from hardsight.theory.flows import minimise_loss
 from hardsight.weights import describe as words
 from hardsight.weights.schemes import importance
 
@@ -30,7 +30,7 @@ def _shift(weights: np.ndarray) -> float:
     return float((weights.mean() / weights).mean())
 
 
-@proposition(
+@define_claim(
     "first-term-is-gamed",
     statement="The first term of the weighted margin bound falls below the true error when the samples that violate the "
     "margin weigh more, with the same model: a smaller first term is no improvement.",
@@ -42,13 +42,13 @@ def _shift(weights: np.ndarray) -> float:
     "the other reading.",
     runs=6,
 )
-def gamed(trial: Trial) -> Finding:
+def first_term_is_gamed(trial: Trial) -> Finding:
     """One model a world; its violators weigh 1, 2, 5 and 20 times as much."""
     factors = [1.0, 2.0, 5.0, 20.0]
     terms, shifts, errors = [], [], []
     for rng in trial.rngs:
         x, y = _world(400, rng)
-        theta = minimiser(y[:, None] * x, np.full(400, 1 / 400), 1e-3)
+        theta = minimise_loss(y[:, None] * x, np.full(400, 1 / 400), 1e-3)
         theta /= np.linalg.norm(theta)
         violated = y * (x @ theta) < 0.3
         test_x, test_y = _world(20_000, rng)
@@ -77,7 +77,7 @@ def gamed(trial: Trial) -> Finding:
     return Finding(bool(falls and bool((found[:, -1] < np.array(errors)).all())), measured, figure)
 
 
-@proposition(
+@define_claim(
     "first-term-honest",
     statement="Were the samples truly drawn by the weights, the expectation of the first term would not depend on them: "
     "it is the violation rate itself.",
@@ -87,7 +87,7 @@ def gamed(trial: Trial) -> Finding:
     limits="Its variance does depend on the weights.",
     runs=50,
 )
-def honest(trial: Trial) -> Finding:
+def first_term_honest(trial: Trial) -> Finding:
     """Finite populations, chances at will: expectations are sums."""
     gaps, rates, terms = [], [], []
     for rng in trial.rngs:
@@ -103,10 +103,10 @@ def honest(trial: Trial) -> Finding:
         (Series("population", rates, terms, "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(bool(worst(gaps) <= 1e-12), {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(max_gap(gaps) <= 1e-12), {"largest gap": max_gap(gaps)}, figure)
 
 
-@proposition(
+@define_claim(
     "margin-bound",
     statement="Test error is at most the reweighted rate of margin violations plus L sqrt(chi2 + 1)/(gamma sqrt n) plus "
     "a term for chance.",
@@ -128,7 +128,7 @@ def margin_bound(trial: Trial) -> Finding:
             m0 = y * x[:, 0]
             test_x, test_y = _world(10_000, rng)
             for w in (np.ones(n), np.exp(-np.clip(m0, -2, 2)), np.exp(np.clip(m0, -2, 2)), rng.uniform(0.2, 5, n)):
-                theta = minimiser(y[:, None] * x, w / w.sum(), 1e-3)
+                theta = minimise_loss(y[:, None] * x, w / w.sum(), 1e-3)
                 theta /= np.linalg.norm(theta)
                 error = float((test_y * (test_x @ theta) <= 0).mean())
                 longest, gamma = float(np.linalg.norm(x, axis=1).max()), 0.5
@@ -154,7 +154,7 @@ def margin_bound(trial: Trial) -> Finding:
     return Finding(bool(np.min(slack) >= 0), measured, figure)
 
 
-@proposition(
+@define_claim(
     "violations-are-errors",
     statement="The chance, over models, that a sample's margin is not positive is its 0-1 error: what the bound's first "
     "term weighs, in expectation over training, is the generalization error.",
@@ -164,18 +164,18 @@ def margin_bound(trial: Trial) -> Finding:
     limits="Of models that did not see the sample; for those that did it is the training error.",
     runs=50,
 )
-def violations(trial: Trial) -> Finding:
+def violations_are_errors(trial: Trial) -> Finding:
     """Random ensembles of two to six classes."""
     gaps, above, rates, errors = [], [], [], []
     for rng in trial.rngs:
         members, classes = int(rng.integers(2, 12)), int(rng.integers(2, 7))
-        views = log_probs(rng, members, 20, classes)
+        views = random_log_probs(rng, members, 20, classes)
         y = torch.from_numpy(rng.integers(0, classes, 20))
         own = views[:, torch.arange(20), y]
         others = views.clone()
         others[:, torch.arange(20), y] = -torch.inf
         margin = own - others.amax(2)
-        error = held(views, y, classes).decompose("zero-one").error
+        error = record_held_out(views, y, classes).decompose("zero-one").error
         gaps.append(float(((margin <= 0).double().mean(0) - error).abs().max()))
         above.append(float(((margin < 0.5).double().mean(0) - error).min()))
         rates += (margin <= 0).double().mean(0).tolist()
@@ -186,11 +186,11 @@ def violations(trial: Trial) -> Finding:
         (Series("sample", rates[:300], errors[:300], "point"),),
         note="All points lie on the diagonal.",
     )
-    measured = {"largest gap": worst(gaps), "smallest excess at margin 0.5": float(np.min(above))}
-    return Finding(bool(worst(gaps) <= 1e-12 and np.min(above) >= -1e-12), measured, figure)
+    measured = {"largest gap": max_gap(gaps), "smallest excess at margin 0.5": float(np.min(above))}
+    return Finding(bool(max_gap(gaps) <= 1e-12 and np.min(above) >= -1e-12), measured, figure)
 
 
-@proposition(
+@define_claim(
     "effective-size-is-chi2",
     statement="Of weights of mean one, D_chi2 between the weighted and the unweighted samples is mean(w²) - 1 = n/ESS - "
     "1.",
@@ -200,7 +200,7 @@ def violations(trial: Trial) -> Finding:
     limits="The other direction, D_chi2(P_t || P~_s), is mean(1/w) - 1, which the bound uses.",
     runs=50,
 )
-def chi2(trial: Trial) -> Finding:
+def effective_size_is_chi2(trial: Trial) -> Finding:
     """Random weights, and the library's effective sample size."""
     gaps, shifts, sizes = [], [], []
     for rng in trial.rngs:
@@ -220,4 +220,4 @@ def chi2(trial: Trial) -> Finding:
         log="x",
         note="1/(1 + D).",
     )
-    return Finding(bool(worst(gaps) <= 1e-12), {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(max_gap(gaps) <= 1e-12), {"largest gap": max_gap(gaps)}, figure)

@@ -5,14 +5,21 @@ import torch
 
 from hardsight.attribution.ledger import ledger
 from hardsight.measures.record import Record
-from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
-from hardsight.theory.claims.ensembles import held, labels_of, largest, log_probs, plug_in, worst
+from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claims.ensembles import (
+    max_abs,
+    max_gap,
+    plug_in_variance,
+    random_labels,
+    random_log_probs,
+    record_held_out,
+)
 
 _EXACT = 1e-12
 _HESKES = "Heskes 1998; Pfau 2013; Yang et al. 2020; checked here by its definition"
 
 
-@proposition(
+@define_claim(
     "log-loss-parts",
     statement="The mean log-loss of a sample is the log-loss of the consensus (bias) plus the mean KL divergence from "
     "the consensus to the members (variance).",
@@ -27,20 +34,20 @@ def log_loss_parts(trial: Trial) -> Finding:
     gaps, errors, sums = [], [], []
     for rng in trial.rngs:
         members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
-        views, y = log_probs(rng, members, 20, classes), labels_of(rng, 20, classes)
-        found = held(views, y, classes).decompose("log")
+        views, y = random_log_probs(rng, members, 20, classes), random_labels(rng, 20, classes)
+        found = record_held_out(views, y, classes).decompose("log")
         consensus = views.mean(0).log_softmax(1)
         error = -views[:, torch.arange(20), y].mean(0)
         bias = -consensus[torch.arange(20), y]
         variance = (consensus.exp() * (consensus - views)).sum(2).mean(0)
-        own = plug_in(members, found.variance)
+        own = plug_in_variance(members, found.variance)
         gaps.append(
-            worst(
+            max_gap(
                 [
-                    largest(found.error - error),
-                    largest(own - variance),
-                    largest(found.error - own - bias),
-                    largest(found.error - found.bias - found.variance),
+                    max_abs(found.error - error),
+                    max_abs(own - variance),
+                    max_abs(found.error - own - bias),
+                    max_abs(found.error - found.bias - found.variance),
                 ]
             )
         )
@@ -52,10 +59,10 @@ def log_loss_parts(trial: Trial) -> Finding:
         (Series("sample of an ensemble", sums[:300], errors[:300], "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(bool(worst(gaps) <= _EXACT), {"largest gap (nats)": worst(gaps), "ensembles": len(gaps)}, figure)
+    return Finding(bool(max_gap(gaps) <= _EXACT), {"largest gap (nats)": max_gap(gaps), "ensembles": len(gaps)}, figure)
 
 
-@proposition(
+@define_claim(
     "label-distribution",
     statement="Where labels themselves are random, the expected log-loss is the entropy of the labels (noise) plus the "
     "KL divergence from them to the consensus (bias) plus the variance.",
@@ -70,14 +77,14 @@ def label_distribution(trial: Trial) -> Finding:
     gaps, parts = [], []
     for rng in trial.rngs:
         members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
-        views, chances = log_probs(rng, members, 1, classes), torch.from_numpy(rng.dirichlet(np.ones(classes)))
+        views, chances = random_log_probs(rng, members, 1, classes), torch.from_numpy(rng.dirichlet(np.ones(classes)))
         # One sample under every label.
         same = views.expand(members, classes, classes)
-        found = held(same, torch.arange(classes), classes).decompose("log")
+        found = record_held_out(same, torch.arange(classes), classes).decompose("log")
         consensus = views.mean(0).log_softmax(1)[0]
         noise = torch.special.entr(chances).sum()
         bias = (chances * (chances.log() - consensus)).sum()
-        variance = plug_in(members, found.variance)[0]
+        variance = plug_in_variance(members, found.variance)[0]
         gaps.append(abs(float(chances @ found.error - noise - bias - variance)))
         parts.append([float(noise), float(bias), float(variance)])
     order = np.argsort(np.sum(parts, 1))
@@ -91,10 +98,10 @@ def label_distribution(trial: Trial) -> Finding:
         ),
         note="The three parts of each ensemble's expected error.",
     )
-    return Finding(bool(worst(gaps) <= _EXACT), {"largest gap (nats)": worst(gaps)}, figure)
+    return Finding(bool(max_gap(gaps) <= _EXACT), {"largest gap (nats)": max_gap(gaps)}, figure)
 
 
-@proposition(
+@define_claim(
     "brier-parts",
     statement="The mean Brier score of a sample is that of the mean probability plus the mean squared distance to it.",
     source="Brier 1950 and the bias-variance identity; Yang et al. 2020 for the factor M/(M-1)",
@@ -108,13 +115,13 @@ def brier_parts(trial: Trial) -> Finding:
     gaps, errors, sums = [], [], []
     for rng in trial.rngs:
         members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
-        views, y = log_probs(rng, members, 20, classes), labels_of(rng, 20, classes)
-        found = held(views, y, classes).decompose("brier")
+        views, y = random_log_probs(rng, members, 20, classes), random_labels(rng, 20, classes)
+        found = record_held_out(views, y, classes).decompose("brier")
         p, truth = views.exp(), torch.nn.functional.one_hot(y, classes)
         error = (p - truth).square().sum(2).mean(0)
         bias, variance = (p.mean(0) - truth).square().sum(1), (p - p.mean(0)).square().sum(2).mean(0)
-        own = plug_in(members, found.variance)
-        gaps.append(worst([largest(found.error - error), largest(own - variance), largest(found.error - own - bias)]))
+        own = plug_in_variance(members, found.variance)
+        gaps.append(max_gap([max_abs(found.error - error), max_abs(own - variance), max_abs(found.error - own - bias)]))
         errors += found.error.tolist()
         sums += (bias + variance).tolist()
     figure = Figure(
@@ -123,10 +130,10 @@ def brier_parts(trial: Trial) -> Finding:
         (Series("sample of an ensemble", sums[:300], errors[:300], "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(bool(worst(gaps) <= _EXACT), {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(max_gap(gaps) <= _EXACT), {"largest gap": max_gap(gaps)}, figure)
 
 
-@proposition(
+@define_claim(
     "squared-parts",
     statement="The mean squared error of a sample is that of the mean prediction plus the variance of the predictions: "
     "the epistemic uncertainty of a regression ensemble is the variance part of its error.",
@@ -142,15 +149,15 @@ def squared_parts(trial: Trial) -> Finding:
     for rng in trial.rngs:
         members = int(rng.integers(2, 9))
         views, targets = torch.from_numpy(rng.normal(size=(members, 20))), torch.from_numpy(rng.normal(size=20))
-        found = held(views, targets, None).decompose("squared")
+        found = record_held_out(views, targets, None).decompose("squared")
         epistemic = torch.from_numpy(np.var(views.numpy(), axis=0, ddof=1))
         error = (views - targets).square().mean(0)
         gaps.append(
-            worst(
+            max_gap(
                 [
-                    largest(found.error - error),
-                    largest(found.variance - epistemic),
-                    largest(found.bias - (error - epistemic)),
+                    max_abs(found.error - error),
+                    max_abs(found.variance - epistemic),
+                    max_abs(found.bias - (error - epistemic)),
                 ]
             )
         )
@@ -162,17 +169,19 @@ def squared_parts(trial: Trial) -> Finding:
         (Series("sample of an ensemble", uncertainty[:300], variances[:300], "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(bool(worst(gaps) <= _EXACT), {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(max_gap(gaps) <= _EXACT), {"largest gap": max_gap(gaps)}, figure)
 
 
 def _domingos(rng: np.random.Generator, classes: int) -> tuple[float, float, float, bool]:
     """Gap of E = c1 N + B + c2 V on a random draw, expected 0-1 loss, spread of the votes, and whether it is biased."""
     members = int(rng.integers(3, 12))
-    views = log_probs(rng, members, 1, classes)
+    views = random_log_probs(rng, members, 1, classes)
     chances = rng.dirichlet(np.ones(classes))
     # The formula's c1 is of the label that differs from the best one.
     best = int(chances.argmax())
-    found = held(views.expand(members, classes, classes), torch.arange(classes), classes).decompose("zero-one")
+    found = record_held_out(views.expand(members, classes, classes), torch.arange(classes), classes).decompose(
+        "zero-one"
+    )
     expected = float(torch.from_numpy(chances) @ found.error)
     votes = np.bincount(views[:, 0].argmax(1).numpy(), minlength=classes) / members
     main = int(votes.argmax())
@@ -186,12 +195,12 @@ def _domingos(rng: np.random.Generator, classes: int) -> tuple[float, float, flo
     effect = (spread if not biased else -(right / spread) * spread) if spread > 0 else 0.0
     gap = abs(expected - (first + biased + effect))
     own = abs(float(found.bias[best]) - biased) + abs(float(found.variance[best]) - effect)
-    return worst([gap, own]), expected, float(spread), biased
+    return max_gap([gap, own]), expected, float(spread), biased
 
 
 def _zero_one(trial: Trial, classes: tuple[int, int]) -> Finding:
     rows = [_domingos(rng, int(rng.integers(*classes))) for rng in trial.rngs]
-    gap = worst([row[0] for row in rows])
+    gap = max_gap([row[0] for row in rows])
     figure = Figure(
         "share of views that leave the main prediction",
         "expected 0-1 error",
@@ -204,7 +213,7 @@ def _zero_one(trial: Trial, classes: tuple[int, int]) -> Finding:
     return Finding(bool(gap <= _EXACT), {"largest gap": gap, "draws": len(rows)}, figure)
 
 
-@proposition(
+@define_claim(
     "zero-one-two-classes",
     statement="Two classes, noisy labels: expected 0-1 loss = c1 N + B + c2 V, c1 = 2 P(prediction right) - 1, c2 = 1 "
     "where the main prediction is right and -1 where it is wrong.",
@@ -214,12 +223,12 @@ def _zero_one(trial: Trial, classes: tuple[int, int]) -> Finding:
     limits="With equal votes the main prediction is a convention: the lowest class here.",
     runs=200,
 )
-def zero_one_two(trial: Trial) -> Finding:
+def zero_one_two_classes(trial: Trial) -> Finding:
     """Random votes of two classes."""
     return _zero_one(trial, (2, 3))
 
 
-@proposition(
+@define_claim(
     "zero-one-many-classes",
     statement="More classes: the same with c2 = -P(right | not the main prediction) where the main prediction is wrong, "
     "and c1 lowered by the chance to hit the noisy label.",
@@ -229,12 +238,12 @@ def zero_one_two(trial: Trial) -> Finding:
     limits="No sign-free bias and variance exist for 0-1 loss: only Bregman losses have them (Heskes 2025).",
     runs=200,
 )
-def zero_one_many(trial: Trial) -> Finding:
+def zero_one_many_classes(trial: Trial) -> Finding:
     """Random votes of three to seven classes."""
     return _zero_one(trial, (3, 8))
 
 
-@proposition(
+@define_claim(
     "variance-forms",
     statement="The variance under log-loss is mean LSE(z) - LSE(mean z) of the logits: it needs no label, is never "
     "negative, and is zero exactly where all members say the same.",
@@ -255,9 +264,11 @@ def variance_forms(trial: Trial) -> Finding:
         for pull in pulls:
             z = torch.from_numpy(middle + pull * own)
             views = z[:, None, :].expand(members, classes, classes)
-            variance = plug_in(members, held(views, torch.arange(classes), classes).decompose("log").variance)
+            variance = plug_in_variance(
+                members, record_held_out(views, torch.arange(classes), classes).decompose("log").variance
+            )
             form = z.logsumexp(1).mean() - z.mean(0).logsumexp(0)
-            gaps.append(worst([largest(variance - form), float(variance.max() - variance.min())]))
+            gaps.append(max_gap([max_abs(variance - form), float(variance.max() - variance.min())]))
             lowest = min(lowest, float(variance.min()))
             curve.append(float(variance[0]))
         curves.append(curve)
@@ -269,14 +280,14 @@ def variance_forms(trial: Trial) -> Finding:
         note="Zero where members agree, and growing with their disagreement.",
     )
     measured = {
-        "largest gap (nats)": worst(gaps),
+        "largest gap (nats)": max_gap(gaps),
         "smallest variance": lowest,
         "largest variance of equal members": equal,
     }
-    return Finding(bool(worst(gaps) <= _EXACT and lowest >= 0 and equal <= _EXACT), measured, figure)
+    return Finding(bool(max_gap(gaps) <= _EXACT and lowest >= 0 and equal <= _EXACT), measured, figure)
 
 
-@proposition(
+@define_claim(
     "consensus-loss",
     statement="The log-loss of the geometric-mean ensemble is the bias, and so never above the members' mean loss.",
     source=_HESKES,
@@ -290,11 +301,11 @@ def consensus_loss(trial: Trial) -> Finding:
     gaps, gains, ensemble, mean = [], [], [], []
     for rng in trial.rngs:
         members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
-        views, y = log_probs(rng, members, 20, classes), labels_of(rng, 20, classes)
-        record = held(views, y, classes)
+        views, y = random_log_probs(rng, members, 20, classes), random_labels(rng, 20, classes)
+        record = record_held_out(views, y, classes)
         found = record.decompose("log")
         loss = -record.consensus[torch.arange(20), y]
-        gaps.append(largest(loss - (found.error - plug_in(members, found.variance))))
+        gaps.append(max_abs(loss - (found.error - plug_in_variance(members, found.variance))))
         gains.append(float((found.error - loss).min()))
         ensemble += loss.tolist()
         mean += found.error.tolist()
@@ -307,11 +318,11 @@ def consensus_loss(trial: Trial) -> Finding:
         ),
         note="No point lies above the diagonal.",
     )
-    measured = {"largest gap (nats)": worst(gaps), "smallest gain (nats)": min(gains)}
-    return Finding(bool(worst(gaps) <= _EXACT and min(gains) >= -_EXACT), measured, figure)
+    measured = {"largest gap (nats)": max_gap(gaps), "smallest gain (nats)": min(gains)}
+    return Finding(bool(max_gap(gaps) <= _EXACT and min(gains) >= -_EXACT), measured, figure)
 
 
-@proposition(
+@define_claim(
     "bald-is-not-variance",
     statement="Mutual information (BALD) is the mean KL divergence of the members from the arithmetic mean, another "
     "number than the variance, which is that from the geometric mean to the members; both vanish together.",
@@ -327,16 +338,16 @@ def bald_is_not_variance(trial: Trial) -> Finding:
     gaps, bald, variance = [], [], []
     for rng in trial.rngs:
         members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
-        views, y = log_probs(rng, members, 20, classes, scale=4.0), labels_of(rng, 20, classes)
+        views, y = random_log_probs(rng, members, 20, classes, scale=4.0), random_labels(rng, 20, classes)
         views[:, 0] = views[0, 0]
         record = Record(["bald"], members=True)
         for member, view in enumerate(views):
             record.add(view=member, ids=np.arange(20), logits=view, labels=y)
         information = torch.tensor(record.measure("bald").to_numpy())
         middle = views.exp().mean(0).log()
-        gaps.append(largest(information - (views.exp() * (views - middle)).sum(2).mean(0)))
+        gaps.append(max_abs(information - (views.exp() * (views - middle)).sum(2).mean(0)))
         bald += information.tolist()
-        variance += plug_in(members, held(views, y, classes).decompose("log").variance).tolist()
+        variance += plug_in_variance(members, record_held_out(views, y, classes).decompose("log").variance).tolist()
     apart = np.abs(np.subtract(bald, variance))
     agreed = float(apart[::20].max())
     figure = Figure(
@@ -349,14 +360,14 @@ def bald_is_not_variance(trial: Trial) -> Finding:
         note="Two numbers for disagreement; they are not the same.",
     )
     measured = {
-        "largest gap to the KL form": worst(gaps),
+        "largest gap to the KL form": max_gap(gaps),
         "largest difference": float(apart.max()),
         "where all agree": agreed,
     }
-    return Finding(bool(worst(gaps) <= _EXACT and apart.max() > 0.01 and agreed <= _EXACT), measured, figure)
+    return Finding(bool(max_gap(gaps) <= _EXACT and apart.max() > 0.01 and agreed <= _EXACT), measured, figure)
 
 
-@proposition(
+@define_claim(
     "ledger-adds-up",
     statement="Noise, imbalance, margin and uncertainty of a sample add up to its error.",
     source="this library's ledger",
@@ -375,10 +386,10 @@ def ledger_adds_up(trial: Trial) -> Finding:
         z = rng.normal(size=(members, samples, classes)) + 3 * np.eye(classes)[y.numpy()]
         flipped = torch.from_numpy(rng.random(samples) < 0.15)
         y = torch.where(flipped, (y + 1) % classes, y)
-        record = held(torch.from_numpy(z).log_softmax(2), y, classes)
+        record = record_held_out(torch.from_numpy(z).log_softmax(2), y, classes)
         parts = record.decompose("log")
         lines = ledger(parts, record.consensus, y).terms
-        gaps.append(largest(lines.sum(1) - parts.error))
+        gaps.append(max_abs(lines.sum(1) - parts.error))
         rows.append(lines.mean(0))
     mean = torch.stack(rows).mean(0)
     figure = Figure(
@@ -387,4 +398,4 @@ def ledger_adds_up(trial: Trial) -> Finding:
         (Series("mean over ensembles", ["noise", "imbalance", "margin", "uncertainty"], mean.tolist(), "bar"),),
         note="The four bars add up to the mean error.",
     )
-    return Finding(bool(worst(gaps) <= 1e-10), {"largest gap (nats)": worst(gaps)}, figure)
+    return Finding(bool(max_gap(gaps) <= 1e-10), {"largest gap (nats)": max_gap(gaps)}, figure)

@@ -10,18 +10,18 @@ from hardsight.estimation.measure import measure
 from hardsight.measures.record import Record
 from hardsight.resampling.splitters import LeaveOneOut, Subsets
 from hardsight.theory import intervals
-from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
-from hardsight.theory.claims.ensembles import held, log_probs, worst
-from hardsight.theory.worlds import Mixture, digits
+from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claims.ensembles import max_gap, random_log_probs, record_held_out
+from hardsight.theory.scenarios import GaussianMixture, load_digit_images
 
 
-def _three(n: int, rng: np.random.Generator) -> tuple[Mixture, np.ndarray, np.ndarray]:
-    world = Mixture(1.5 * np.eye(3, 4) + 0.2 * rng.normal(size=(3, 4)), np.full(3, 1 / 3))
+def _three(n: int, rng: np.random.Generator) -> tuple[GaussianMixture, np.ndarray, np.ndarray]:
+    world = GaussianMixture(1.5 * np.eye(3, 4) + 0.2 * rng.normal(size=(3, 4)), np.full(3, 1 / 3))
     x, y = world.draw(n, rng)
     return world, x, y
 
 
-@proposition(
+@define_claim(
     "c-score-is-error",
     statement="One minus the C-score of a sample is its held-out 0-1 error; its memorization is the held-out error "
     "minus that of models trained on it.",
@@ -31,7 +31,7 @@ def _three(n: int, rng: np.random.Generator) -> tuple[Mixture, np.ndarray, np.nd
     limits="Of one size of the training sets; the paper's C-score is a mean over sizes.",
     runs=3,
 )
-def c_score(trial: Trial) -> Finding:
+def c_score_is_error(trial: Trial) -> Finding:
     """Logistic regressions on random subsets."""
     gaps, scores, errors = [], [], []
     for rng, seed in zip(trial.rngs, trial.seeds, strict=True):
@@ -42,7 +42,7 @@ def c_score(trial: Trial) -> Finding:
             record=record, seed=seed,
         )  # fmt: skip
         score = record.measure("c-score").to_numpy()
-        gaps.append(worst(np.abs(score - d.error).tolist()))
+        gaps.append(max_gap(np.abs(score - d.error).tolist()))
         scores += score.tolist()
         errors += d.error.tolist()
     both = _counted_by_hand(trial)
@@ -52,14 +52,14 @@ def c_score(trial: Trial) -> Finding:
         (Series("sample", errors, scores, "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(bool(worst([*gaps, both]) <= 1e-12), {"largest gap": worst([*gaps, both])}, figure)
+    return Finding(bool(max_gap([*gaps, both]) <= 1e-12), {"largest gap": max_gap([*gaps, both])}, figure)
 
 
 def _counted_by_hand(trial: Trial) -> float:
     """Largest gap of the record's memorization to held-out minus in-sample error, on random views."""
     gaps = []
     for rng in trial.rngs:
-        views, y = log_probs(rng, 12, 30, 4), torch.from_numpy(rng.integers(0, 4, 30))
+        views, y = random_log_probs(rng, 12, 30, 4), torch.from_numpy(rng.integers(0, 4, 30))
         out = torch.from_numpy(rng.random((12, 30)) < 0.5)
         out[:2], out[2:4] = True, False
         record = Record(["memorization"], members=True)
@@ -71,10 +71,10 @@ def _counted_by_hand(trial: Trial) -> float:
         wrong = (views.argmax(2) != y).double()
         expected = (wrong * out).sum(0) / out.sum(0) - (wrong * ~out).sum(0) / (~out).sum(0)
         gaps.append(float(np.abs(record.measure("memorization").to_numpy() - expected.numpy()).max()))
-    return worst(gaps)
+    return max_gap(gaps)
 
 
-@proposition(
+@define_claim(
     "few-views",
     statement="The error is unbiased at every number of views; the plain variance over M views is too small by (M - "
     "1)/M, exactly so for the Brier score, to first order for log-loss, and M/(M - 1) undoes that.",
@@ -89,15 +89,15 @@ def few_views(trial: Trial) -> Finding:
     """All tuples of two, three and four predictions, each through the library's record."""
     exact, nearer, shown = [], [], {}
     for rng in trial.rngs:
-        population = log_probs(rng, 6, 1, 3)[:, 0]
+        population = random_log_probs(rng, 6, 1, 3)[:, 0]
         y = torch.tensor([0])
-        whole = {loss: held(population[:, None], y, 3).decompose(loss) for loss in ("log", "brier")}
+        whole = {loss: record_held_out(population[:, None], y, 3).decompose(loss) for loss in ("log", "brier")}
         limit = {loss: float(parts.variance) * 5 / 6 for loss, parts in whole.items()}
         curve, plain = [], []
         for m in (2, 3, 4):
             tuples = torch.tensor(list(product(range(6), repeat=m)))
             views, labels = population[tuples].transpose(0, 1), y.expand(len(tuples))
-            record = held(views.contiguous(), labels.contiguous(), 3)
+            record = record_held_out(views.contiguous(), labels.contiguous(), 3)
             for loss in ("log", "brier"):
                 found = record.decompose(loss)
                 exact.append(abs(float(found.error.mean() - whole[loss].error)))
@@ -116,13 +116,13 @@ def few_views(trial: Trial) -> Finding:
         note="The plain variance rises to its limit; the corrected one is near it at once.",
     )
     measured = {
-        "largest gap of what is exact": worst(exact),
+        "largest gap of what is exact": max_gap(exact),
         "cases where the correction is nearer": float(np.mean(nearer)),
     }
-    return Finding(bool(worst(exact) <= 1e-12 and all(nearer)), measured, figure)
+    return Finding(bool(max_gap(exact) <= 1e-12 and all(nearer)), measured, figure)
 
 
-@proposition(
+@define_claim(
     "held-out-knows-no-target",
     statement="What held-out models say of a sample does not depend on its own target: changing it changes the sample's "
     "leave-one-out error, and not its leave-one-out prediction. An in-sample prediction follows the target.",
@@ -133,7 +133,7 @@ def few_views(trial: Trial) -> Finding:
     "losses, the sample's own among them.",
     runs=2,
 )
-def knows_no_target(trial: Trial) -> Finding:
+def held_out_knows_no_target(trial: Trial) -> Finding:
     """Ridge in closed form; ten targets of each world are raised, one at a time."""
     changes, seen, before_after = [], [], []
     for rng, seed in zip(trial.rngs, trial.seeds, strict=True):
@@ -154,10 +154,10 @@ def knows_no_target(trial: Trial) -> Finding:
         note="The error follows the target; the prediction does not.",
     )
     measured = {
-        "largest change of a leave-one-out prediction": worst(changes),
+        "largest change of a leave-one-out prediction": max_gap(changes),
         "smallest change of an in-sample one": min(seen),
     }
-    return Finding(bool(worst(changes) <= 1e-10 and min(seen) > 0.01), measured, figure)
+    return Finding(bool(max_gap(changes) <= 1e-10 and min(seen) > 0.01), measured, figure)
 
 
 def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -167,7 +167,7 @@ def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return found
 
 
-@proposition(
+@define_claim(
     "error-finds-true-difficulty",
     statement="The measured error ranks samples like their true difficulty, the log-loss of the Bayes posterior.",
     source="definition of the error; a world with known posterior",
@@ -177,7 +177,7 @@ def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     runs=4,
     full_runs=30,
 )
-def true_difficulty(trial: Trial) -> Finding:
+def error_finds_true_difficulty(trial: Trial) -> Finding:
     """Five folds, ten repeats."""
     ranks: list[float] = []
     shown: tuple[list[float], list[float]] = ([], [])
@@ -187,7 +187,7 @@ def true_difficulty(trial: Trial) -> Finding:
         true = -world.log_posterior(x)[np.arange(len(y)), y]
         ranks.append(float(spearmanr(d.error, true).statistic))
         shown = (true[:300].tolist(), d.error[:300].tolist())
-    found = intervals.of_mean(ranks)
+    found = intervals.mean_interval(ranks)
     figure = Figure(
         "log-loss of the Bayes posterior (nats)",
         "measured error (nats)",
@@ -197,7 +197,7 @@ def true_difficulty(trial: Trial) -> Finding:
     return Finding(bool(found.low > 0.95), {"mean Spearman": float(np.mean(ranks))}, figure, found)
 
 
-@proposition(
+@define_claim(
     "more-folds-less-error",
     statement="With more folds, and so more training data, the error falls; the ranking stays much the same.",
     source="expected by theory; measured here",
@@ -207,9 +207,9 @@ def true_difficulty(trial: Trial) -> Finding:
     runs=3,
     full_runs=20,
 )
-def more_folds(trial: Trial) -> Finding:
+def more_folds_less_error(trial: Trial) -> Finding:
     """2, 5 and 10 folds."""
-    x, y = digits()
+    x, y = load_digit_images()
     saved, ranks, means = [], [], []
     for rng, seed in zip(trial.rngs, trial.seeds, strict=True):
         at = rng.choice(len(y), 600, replace=False)
@@ -222,7 +222,7 @@ def more_folds(trial: Trial) -> Finding:
         means.append([float(each.mean()) for each in found])
         saved.append(means[-1][0] - means[-1][2])
         ranks.append(float(spearmanr(found[0], found[2]).statistic))
-    interval = intervals.of_mean(saved)
+    interval = intervals.mean_interval(saved)
     figure = Figure(
         "folds",
         "mean error (nats)",

@@ -7,9 +7,9 @@ from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosteri
 from hardsight.attribution.ledger import ledger
 from hardsight.measures.bias_variance import log_loss
 from hardsight.measures.record import Record
-from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
-from hardsight.theory.claims.ensembles import held, largest, worst
-from hardsight.theory.worlds import Mixture
+from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claims.ensembles import max_abs, max_gap, record_held_out
+from hardsight.theory.scenarios import GaussianMixture
 from hardsight.weights.catalogue import scheme
 
 _PROPOSITION_3 = "Proposition 3, after Zhou et al. 2022, as reconstructed (there with a ratio above e:1)"
@@ -27,7 +27,7 @@ def _doubts(posterior: np.ndarray, mass: np.ndarray) -> np.ndarray:
     return found
 
 
-@proposition(
+@define_claim(
     "calibrated-truth-probability",
     statement="A calibrated classifier gives the truth of class k the mean probability 1 - c_k/pi_k, with c_k = E[eta_k "
     "(1 - eta_k)].",
@@ -37,7 +37,7 @@ def _doubts(posterior: np.ndarray, mass: np.ndarray) -> np.ndarray:
     limits="Calibrated (Bayes) posteriors; a trained network is calibrated only roughly.",
     runs=50,
 )
-def calibrated_truth(trial: Trial) -> Finding:
+def calibrated_truth_probability(trial: Trial) -> Finding:
     """Random worlds of a few atoms, so that all expectations are sums."""
     gaps, formula, measured = [], [], []
     for rng in trial.rngs:
@@ -47,7 +47,7 @@ def calibrated_truth(trial: Trial) -> Finding:
         posterior /= posterior.sum(1, keepdims=True)
         shares, c = mass @ posterior, mass @ (posterior * (1 - posterior))
         found = _doubts(posterior, mass)
-        gaps.append(worst(np.abs(found - c / shares).tolist()))
+        gaps.append(max_gap(np.abs(found - c / shares).tolist()))
         formula += (c / shares).tolist()
         measured += found.tolist()
     figure = Figure(
@@ -56,10 +56,10 @@ def calibrated_truth(trial: Trial) -> Finding:
         (Series("class", formula, measured, "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(bool(worst(gaps) <= 1e-12), {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(max_gap(gaps) <= 1e-12), {"largest gap": max_gap(gaps)}, figure)
 
 
-@proposition(
+@define_claim(
     "two-classes-rare-is-harder",
     statement="Of two classes the smaller one has the larger mean 1 - p(truth) under a calibrated classifier, at every "
     "ratio above one: no ratio of e:1 is needed.",
@@ -69,7 +69,7 @@ def calibrated_truth(trial: Trial) -> Finding:
     limits="Of 1 - p(truth); the log-loss form fails, see log-loss-imbalance-fails.",
     runs=200,
 )
-def rare_is_harder(trial: Trial) -> Finding:
+def two_classes_rare_is_harder(trial: Trial) -> Finding:
     """Random worlds of two classes."""
     ratios, gaps, mild = [], [], 0
     for rng in trial.rngs:
@@ -95,7 +95,7 @@ def rare_is_harder(trial: Trial) -> Finding:
     return Finding(bool(np.min(gaps) >= -1e-12 and mild > 20), measured, figure)
 
 
-@proposition(
+@define_claim(
     "many-classes-order",
     statement="Of more than two classes the larger one may be the harder: the order is that of c_k/pi_k, not of the "
     "shares pi_k.",
@@ -105,7 +105,7 @@ def rare_is_harder(trial: Trial) -> Finding:
     limits="Overlap decides together with size.",
     runs=1,
 )
-def many_classes(trial: Trial) -> Finding:
+def many_classes_order(trial: Trial) -> Finding:
     """The largest class overlaps, the smallest stands alone."""
     posterior = np.array([[0.5, 0.5 - 1e-9, 1e-9], [0.8, 0.2 - 1e-9, 1e-9], [1e-9, 1e-9, 1 - 2e-9]])
     mass = np.array([0.5, 0.4, 0.1])
@@ -127,7 +127,7 @@ def many_classes(trial: Trial) -> Finding:
     return Finding(bool(doubt[largest_class] > doubt[smallest_class] and order), measured, figure)
 
 
-@proposition(
+@define_claim(
     "log-loss-imbalance-fails",
     statement="The log-loss form of the imbalance claim is no theorem: with 9:1 classes, the mean log-loss of the "
     "majority can be the larger one although its mean 1 - p(truth) is the smaller.",
@@ -137,7 +137,7 @@ def many_classes(trial: Trial) -> Finding:
     limits="An extreme world; in measured data the tendency holds (long-tail-error).",
     runs=1,
 )
-def log_loss_fails(trial: Trial) -> Finding:
+def log_loss_imbalance_fails(trial: Trial) -> Finding:
     """Posterior 1e-6 of the majority on a tenth of the mass, 1 - 1e-300 elsewhere; losses by the library."""
     eta = np.array([1e-6, 1 - 1e-16])
     posterior, mass = np.column_stack([eta, [1 - 1e-6, 1e-16]]), np.array([0.1, 0.9])
@@ -162,7 +162,7 @@ def log_loss_fails(trial: Trial) -> Finding:
     return Finding(bool(near and loss[0] > loss[1] and doubt[0] < doubt[1]), measured, figure)
 
 
-@proposition(
+@define_claim(
     "imbalance-line",
     statement="Of a Bayes consensus with right labels the ledger's imbalance line is what balanced classes would save: "
     "the gap of the log-posteriors under equal and under the true class shares.",
@@ -176,12 +176,12 @@ def imbalance_line(trial: Trial) -> Finding:
     """Gaussian classes of different sizes; every member says the posterior."""
     gaps, rare, frequent = [], [], []
     for rng in trial.rngs:
-        world = Mixture(1.5 * rng.normal(size=(3, 2)), np.array([0.7, 0.2, 0.1]))
+        world = GaussianMixture(1.5 * rng.normal(size=(3, 2)), np.array([0.7, 0.2, 0.1]))
         x, y = world.draw(400, rng)
         told = torch.from_numpy(world.log_posterior(x))
         balanced = torch.from_numpy(world.log_posterior(x, np.full(3, 1 / 3)))
         label, shares = torch.from_numpy(y), torch.from_numpy(world.shares)
-        parts = held(torch.stack([told, told]), label, 3).decompose("log")
+        parts = record_held_out(torch.stack([told, told]), label, 3).decompose("log")
         same = LabelModel(
             torch.eye(3, dtype=torch.float64), shares, torch.ones(1, dtype=torch.float64), (np.inf, np.inf),
             noise_aware=False, informative=False,
@@ -189,7 +189,7 @@ def imbalance_line(trial: Trial) -> Finding:
         known = LabelPosterior(Evidence(told, label, shares, None), same)
         line = ledger(parts, told, label, prior=shares, label_posterior=known).terms[:, 1]
         rows = torch.arange(len(y))
-        gaps.append(largest(line - (balanced[rows, label] - told[rows, label])))
+        gaps.append(max_abs(line - (balanced[rows, label] - told[rows, label])))
         rare.append(float(line[label == 2].mean()))
         frequent.append(float(line[label == 0].mean()))
     figure = Figure(
@@ -202,11 +202,11 @@ def imbalance_line(trial: Trial) -> Finding:
         rule=0.0,
         note="Rare classes would save, frequent ones would pay.",
     )
-    measured = {"largest gap (nats)": worst(gaps), "smallest mean of the rarest class": float(np.min(rare))}
-    return Finding(bool(worst(gaps) <= 1e-12 and np.min(rare) > 0 > np.max(frequent)), measured, figure)
+    measured = {"largest gap (nats)": max_gap(gaps), "smallest mean of the rarest class": float(np.min(rare))}
+    return Finding(bool(max_gap(gaps) <= 1e-12 and np.min(rare) > 0 > np.max(frequent)), measured, figure)
 
 
-@proposition(
+@define_claim(
     "balanced-weights-divide-prior",
     statement="Weighing classes by 1/n_c makes the Bayes posterior that of balanced classes: such weights and dividing "
     "the consensus by the prior agree.",
@@ -217,7 +217,7 @@ def imbalance_line(trial: Trial) -> Finding:
     limits="Of the population and of models that can express the posterior; for separable data see weights-fade.",
     runs=20,
 )
-def balanced_divide(trial: Trial) -> Finding:
+def balanced_weights_divide_prior(trial: Trial) -> Finding:
     """Discrete worlds; the minimiser of the weighted log-loss in each atom is the weighted share of the labels."""
     gaps, totals, plain, told = [], [], [], []
     for rng in trial.rngs:
@@ -233,7 +233,7 @@ def balanced_divide(trial: Trial) -> Finding:
         divided = counts / counts.sum(0)
         divided = divided / divided.sum(1, keepdims=True)
         total = weighted.sum(0)
-        gaps.append(worst(np.abs(best - divided).ravel()))
+        gaps.append(max_gap(np.abs(best - divided).ravel()))
         totals.append(float(total.max() / total.min() - 1))
         plain += (counts / counts.sum(1, keepdims=True))[:, 0].tolist()
         told += best[:, 0].tolist()
@@ -243,5 +243,5 @@ def balanced_divide(trial: Trial) -> Finding:
         (Series("atom of a world", plain, told, "point"),),
         note="Weights move the posterior to that of balanced classes.",
     )
-    measured = {"largest gap": worst(gaps), "largest relative gap of class totals": worst(totals)}
-    return Finding(bool(worst(gaps) <= 1e-6 and worst(totals) <= 1e-6), measured, figure)
+    measured = {"largest gap": max_gap(gaps), "largest relative gap of class totals": max_gap(totals)}
+    return Finding(bool(max_gap(gaps) <= 1e-6 and max_gap(totals) <= 1e-6), measured, figure)

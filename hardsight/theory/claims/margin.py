@@ -5,9 +5,9 @@ import torch
 from scipy.special import ndtr
 
 from hardsight.measures.held_out import loss_of
-from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
-from hardsight.theory.claims.ensembles import worst
-from hardsight.theory.worlds import normal_grid
+from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claims.ensembles import max_gap
+from hardsight.theory.scenarios import normal_quantiles
 
 _PROPOSITION_4 = "Proposition 4, after Zhou et al. 2022, as reconstructed"
 _MU = np.linspace(-2, 3, 11)
@@ -24,7 +24,7 @@ def _errors(loss: str, mu: np.ndarray, sd: np.ndarray, grid: np.ndarray) -> np.n
     return found
 
 
-@proposition(
+@define_claim(
     "gaussian-margin",
     statement="If the margin over training sets is Gaussian with mean mu and variance s², the exponential error is "
     "exp(-mu + s²/2).",
@@ -40,7 +40,7 @@ def gaussian_margin(trial: Trial) -> Finding:
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     formula = np.exp(-_MU[:, None] + _SD**2 / 2)
     quadrature = np.exp(-(_MU[:, None, None] + _SD[:, None] * nodes)) @ weights / weights.sum()
-    gap = worst(np.abs(quadrature / formula - 1).ravel())
+    gap = max_gap(np.abs(quadrature / formula - 1).ravel())
     sd = np.array([0.25, 0.5, 1.0])
     drawn = np.exp(-(_MU[:, None, None] + sd[:, None] * trial.rng.normal(size=20_000)))
     z = (drawn.mean(2) - np.exp(-_MU[:, None] + sd**2 / 2)) / (drawn.std(2) / np.sqrt(drawn.shape[2]))
@@ -58,11 +58,14 @@ def gaussian_margin(trial: Trial) -> Finding:
         log="y",
         note="Draws lie on the formula: a farther boundary is easier, an unsure one harder.",
     )
-    measured = {"largest relative gap": gap, "largest distance of draws, in standard errors": worst(np.abs(z).ravel())}
+    measured = {
+        "largest relative gap": gap,
+        "largest distance of draws, in standard errors": max_gap(np.abs(z).ravel()),
+    }
     return Finding(bool(gap <= 1e-10 and np.abs(z).max() <= 5), measured, figure)
 
 
-@proposition(
+@define_claim(
     "logistic-margin",
     statement="Log-loss error falls with the mean margin and rises with its variance, on both sides of the boundary.",
     source=f"{_PROPOSITION_4}; for log-loss by convexity, derived here",
@@ -73,7 +76,7 @@ def gaussian_margin(trial: Trial) -> Finding:
 )
 def logistic_margin(trial: Trial) -> Finding:
     """The library's log-loss on a fine grid of quantiles."""
-    errors = _errors("log", _MU, _SD, normal_grid(4001))
+    errors = _errors("log", _MU, _SD, normal_quantiles(4001))
     along, across = np.diff(errors, axis=0), np.diff(errors, axis=1)
     figure = Figure(
         "standard deviation of the margin",
@@ -85,7 +88,7 @@ def logistic_margin(trial: Trial) -> Finding:
     return Finding(bool(along.max() < 0 < across.min()), measured, figure)
 
 
-@proposition(
+@define_claim(
     "zero-one-margin-reverses",
     statement="Under 0-1 loss the effect of margin variance turns round: it raises the error of samples on the right "
     "side of the boundary, and lowers that of samples on the wrong side.",
@@ -96,11 +99,11 @@ def logistic_margin(trial: Trial) -> Finding:
     limits="At a mean margin of zero the variance changes nothing.",
     runs=1,
 )
-def zero_one_reverses(trial: Trial) -> Finding:
+def zero_one_margin_reverses(trial: Trial) -> Finding:
     """The library's 0-1 loss on a fine grid of quantiles, and the closed form."""
     mu = np.array([-2.0, -1.0, -0.5, 0.5, 1.0, 2.0])
-    errors = _errors("zero-one", mu, _SD, normal_grid(4001))
-    gap = worst(np.abs(errors - ndtr(-mu[:, None] / _SD)).ravel())
+    errors = _errors("zero-one", mu, _SD, normal_quantiles(4001))
+    gap = max_gap(np.abs(errors - ndtr(-mu[:, None] / _SD)).ravel())
     slope = np.diff(errors, axis=1)
     falls, rises = float(slope[mu < 0].max()), float(slope[mu > 0].min())
     # Far from the boundary a step may be too small for the grid to show.
@@ -122,7 +125,7 @@ def zero_one_reverses(trial: Trial) -> Finding:
     return Finding(bool(holds), measured, figure)
 
 
-@proposition(
+@define_claim(
     "boundary-is-not-all",
     statement="A sample close to the boundary may be easier than one farther away: the variance of the margin counts, "
     "too.",
@@ -135,11 +138,11 @@ def zero_one_reverses(trial: Trial) -> Finding:
 def boundary_is_not_all(trial: Trial) -> Finding:
     """A near, sure sample against a far, unsure one."""
     mu, sd = np.array([0.5, 1.0]), np.array([0.1, 2.5])
-    errors = _errors("log", mu, sd, normal_grid(4001))
+    errors = _errors("log", mu, sd, normal_quantiles(4001))
     near, far = float(errors[0, 0]), float(errors[1, 1])
     exponential = np.exp(-mu + sd**2 / 2)
     grid = np.linspace(0.1, 3, 30)
-    curves = _errors("log", mu, grid, normal_grid(2001))
+    curves = _errors("log", mu, grid, normal_quantiles(2001))
     figure = Figure(
         "standard deviation of the margin",
         "error (nats)",

@@ -5,9 +5,9 @@ import numpy as np
 from hardsight.estimation.measure import measure
 from hardsight.learners import Network
 from hardsight.theory import intervals
-from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
-from hardsight.theory.nets import Nets
-from hardsight.theory.worlds import apart
+from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.nets import NetworkEnsemble
+from hardsight.theory.scenarios import draw_separable_classes
 
 _BYRD = "Byrd & Lipton 2019; replicated here on networks of one hidden layer"
 
@@ -17,7 +17,7 @@ def _with_one(x: np.ndarray) -> np.ndarray:
     return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
 
 
-@proposition(
+@define_claim(
     "networks-forget-weights",
     statement="A network that separates its training data forgets class weights: what weights of 16:1 and 1:16 make of "
     "new points differs much at first and hardly at the end of a long training; with weight decay the "
@@ -31,10 +31,10 @@ def _with_one(x: np.ndarray) -> np.ndarray:
     runs=4,
     full_runs=16,
 )
-def forget(trial: Trial) -> Finding:
+def networks_forget_weights(trial: Trial) -> Finding:
     """The share of points between and around the classes that is told to be of the positive one."""
     at = [10, 30, 100, 300, 1000, 2000]
-    worlds = [apart(60, 2, 1.5, rng) for rng in trial.rngs]
+    worlds = [draw_separable_classes(60, 2, 1.5, rng) for rng in trial.rngs]
     points = _with_one(trial.rng.uniform(-2, 2, (2000, 2)))
     x = np.stack([_with_one(x) for x, _ in worlds for _ in range(2)])
     y = np.stack([y for _, y in worlds for _ in range(2)])
@@ -42,11 +42,11 @@ def forget(trial: Trial) -> Finding:
     seeds = [seed for seed in trial.seeds for _ in range(2)]
     found = {}
     for name, decay in (("no decay", 0.0), ("weight decay 0.01", 0.01)):
-        nets = Nets(x, y, weights, 32, seeds, decay)
-        told = np.array([nets.positive(points) for _ in nets.train(at[-1], 0.02, at)])
+        nets = NetworkEnsemble(x, y, weights, 32, seeds, decay)
+        told = np.array([nets.positive_share(points) for _ in nets.train(at[-1], 0.02, at)])
         found[name] = told[:, ::2] - told[:, 1::2]
     free, kept = found.values()
-    interval = intervals.of_mean(kept[-1] - np.abs(free[-1]))
+    interval = intervals.mean_interval(kept[-1] - np.abs(free[-1]))
     figure = Figure(
         "steps",
         "positive share: weights 16:1 - 1:16",
@@ -65,7 +65,7 @@ def forget(trial: Trial) -> Finding:
     return Finding(bool(faded and gap >= 0.05 and interval.low > 0), measured, figure, interval)
 
 
-@proposition(
+@define_claim(
     "networks-separate-hard-first",
     statement="A network has all training samples on their side sooner with weights that rise moderately with the "
     "error, and later with easy-first weights, than with uniform ones.",
@@ -77,7 +77,7 @@ def forget(trial: Trial) -> Finding:
     runs=4,
     full_runs=16,
 )
-def hard_first(trial: Trial) -> Finding:
+def networks_separate_hard_first(trial: Trial) -> Finding:
     """Errors by small networks in five folds."""
     from sklearn.datasets import make_moons
 
@@ -94,12 +94,12 @@ def hard_first(trial: Trial) -> Finding:
             weights.append(np.clip(w / w.mean(), 0.02, 50))
             seeds.append(seed)
     at = list(range(10, 2001, 10))
-    nets = Nets(np.stack(x), np.stack(y), np.stack(weights), 64, seeds)
+    nets = NetworkEnsemble(np.stack(x), np.stack(y), np.stack(weights), 64, seeds)
     apart_by = np.array([nets.margins() for _ in nets.train(at[-1], 0.02, at)])
     # From the last look at which some sample was on the wrong side; of those that never end, the whole time.
     steps = np.array([(np.flatnonzero(each <= 0)[-1:].sum() + 1) * 10.0 for each in apart_by.T]).reshape(-1, len(names))
     ratios = np.log(steps / steps[:, :1])
-    interval = intervals.of_mean(ratios[:, 3])
+    interval = intervals.mean_interval(ratios[:, 3])
     figure = Figure(
         "steps",
         "smallest margin / squared norm, mean",

@@ -7,10 +7,10 @@ from torch import Tensor
 from hardsight.attribution import label_noise as truth
 from hardsight.attribution.label_noise import Evidence, LabelModel
 from hardsight.measures.bias_variance import log_loss, zero_one
-from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
-from hardsight.theory.claims.ensembles import held, largest, worst
-from hardsight.theory.intervals import of_mean
-from hardsight.theory.worlds import Mixture, pair_flips, relabelled, uniform_flips
+from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claims.ensembles import max_abs, max_gap, record_held_out
+from hardsight.theory.intervals import mean_interval
+from hardsight.theory.scenarios import GaussianMixture, flip_labels, pair_transition, uniform_transition
 
 _PROPOSITION_1 = "Proposition 1, after Zhou et al. 2022, as reconstructed"
 _PROPOSITION_2 = "Proposition 2, after Zhou et al. 2022, as reconstructed"
@@ -27,7 +27,7 @@ def _by_label(p: np.ndarray) -> tuple[Tensor, Tensor]:
     return log_loss(mean, labels, count).error, zero_one(votes.expand(classes, classes), labels, count).error
 
 
-@proposition(
+@define_claim(
     "label-noise-log-loss",
     statement="A label that is replaced by another class, uniformly, raises the log-loss error wherever every model "
     "gives the true label more than 1/C: a probability above 1/2 is not needed.",
@@ -68,7 +68,7 @@ def label_noise_log_loss(trial: Trial) -> Finding:
     return Finding(bool(np.min(slack) >= -1e-12 and np.min(effects) > 0 and below_half > 50), measured, figure)
 
 
-@proposition(
+@define_claim(
     "label-noise-zero-one",
     statement="A uniformly flipped label raises the 0-1 error exactly where models predict the true label more often "
     "than 1/C.",
@@ -101,7 +101,7 @@ def label_noise_zero_one(trial: Trial) -> Finding:
     return Finding(bool(wrong == 0), {"draws of the wrong sign": wrong}, figure)
 
 
-@proposition(
+@define_claim(
     "asymmetric-flips",
     statement="A flip from y to one class k raises the log-loss error exactly where the consensus gives k less than y: "
     "a confident mistake in the direction of the noise makes the wrong label the easier one.",
@@ -150,10 +150,10 @@ class _Members:
     def errors(self, x: Tensor, labels: Tensor) -> Tensor:
         """Error of every sample by the library."""
         views = self.logits(x).log_softmax(2)
-        return held(views, labels, views.shape[2]).decompose("log").error
+        return record_held_out(views, labels, views.shape[2]).decompose("log").error
 
 
-@proposition(
+@define_claim(
     "feature-noise",
     statement="A small change dx of a sample raises its error exactly where the mean gradient of the loss points along "
     "dx: noise of features may be adversarial or promoting.",
@@ -195,7 +195,7 @@ def feature_noise(trial: Trial) -> Finding:
     return Finding(bool(wrong == 0 and naive > 0), measured, figure)
 
 
-@proposition(
+@define_claim(
     "posterior-is-bayes",
     statement="Where the class posterior and the transition matrix are known, P(label wrong) is Bayes' rule: r(c) is in "
     "proportion to q(c) T(c, y).",
@@ -211,12 +211,12 @@ def posterior_is_bayes(trial: Trial) -> Finding:
     gaps, apart, told, real = [], [], [], []
     for run, rng in enumerate(trial.rngs):
         classes = 4
-        world = Mixture(2 * rng.normal(size=(classes, 3)), rng.dirichlet(np.full(classes, 5.0)))
+        world = GaussianMixture(2 * rng.normal(size=(classes, 3)), rng.dirichlet(np.full(classes, 5.0)))
         x, y = world.draw(2000, rng)
         # A label that can never come about would leave the library's floor of 1e-12 in place of the zero.
-        pair = 0.9 * pair_flips(classes, rng.uniform(0.05, 0.4)) + 0.1 * uniform_flips(classes, 0.2)
-        transition = pair if run % 2 else uniform_flips(classes, rng.uniform(0.05, 0.4))
-        given = torch.from_numpy(relabelled(y, transition, rng))
+        pair = 0.9 * pair_transition(classes, rng.uniform(0.05, 0.4)) + 0.1 * uniform_transition(classes, 0.2)
+        transition = pair if run % 2 else uniform_transition(classes, rng.uniform(0.05, 0.4))
+        given = torch.from_numpy(flip_labels(y, transition, rng))
         log_q, shares = torch.from_numpy(world.log_posterior(x)), torch.from_numpy(world.shares)
         matrix = torch.from_numpy(transition)
         # The true shares stand for those that the members were trained on, so that the evidence is balanced by them.
@@ -224,7 +224,7 @@ def posterior_is_bayes(trial: Trial) -> Finding:
         found = truth.true_label_probabilities(model, Evidence(log_q, given, shares, None), torch.arange(len(y)))
         rule = log_q.exp() * matrix[:, given].T
         rule /= rule.sum(1, keepdim=True)
-        gaps.append(largest(found - rule))
+        gaps.append(max_abs(found - rule))
         p_wrong = 1 - found[torch.arange(len(y)), given]
         share = float((given.numpy() != y).mean())
         told.append(float(p_wrong.mean()))
@@ -236,11 +236,11 @@ def posterior_is_bayes(trial: Trial) -> Finding:
         (Series("world", real, told, "point"), Series("equal", [0, max(real)], [0, max(real)])),
         note="Calibrated, up to the luck of the draw.",
     )
-    measured = {"largest gap": worst(gaps), "largest distance, in standard errors": worst(apart)}
-    return Finding(bool(worst(gaps) <= 1e-12 and worst(apart) <= 4), measured, figure)
+    measured = {"largest gap": max_gap(gaps), "largest distance, in standard errors": max_gap(apart)}
+    return Finding(bool(max_gap(gaps) <= 1e-12 and max_gap(apart) <= 4), measured, figure)
 
 
-@proposition(
+@define_claim(
     "transition-estimated",
     statement="From predictions of the true label and the given labels, the transition matrix of the labels can be "
     "estimated; from a consensus that is exactly the posterior of the noisy labels likelihood alone cannot tell it, "
@@ -260,11 +260,11 @@ def transition_estimated(trial: Trial) -> Finding:
     errors, rates, told, taught = [], [], [], []
     for run, rng in enumerate(trial.rngs):
         classes = 4
-        world = Mixture(3 * np.eye(classes) + 0.3 * rng.normal(size=(classes, classes)), np.full(classes, 0.25))
+        world = GaussianMixture(3 * np.eye(classes) + 0.3 * rng.normal(size=(classes, classes)), np.full(classes, 0.25))
         x, y = world.draw(1000, rng)
         rate = float(rng.uniform(0.1, 0.4))
-        transition = (uniform_flips, pair_flips)[run % 2](classes, rate)
-        given = relabelled(y, transition, rng)
+        transition = (uniform_transition, pair_transition)[run % 2](classes, rate)
+        given = flip_labels(y, transition, rng)
         prior, label = torch.from_numpy(np.bincount(given, minlength=classes) / len(given)), torch.from_numpy(given)
         clean = world.log_posterior(x)
         found = [
@@ -277,7 +277,7 @@ def transition_estimated(trial: Trial) -> Finding:
         rates.append(rate)
         told.append(float(1 - found[0].diagonal().mean()))
         taught.append(float(1 - found[1].diagonal().mean()))
-    interval = of_mean(errors)
+    interval = mean_interval(errors)
     missed = 1 - float(np.mean(taught) / np.mean(rates))
     figure = Figure(
         "rate of wrong labels",

@@ -3,20 +3,20 @@
 import numpy as np
 from scipy.special import entr
 
-from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
-from hardsight.theory.claims.dual import solved
-from hardsight.theory.claims.ensembles import worst
+from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claims.dual import solve_dual
+from hardsight.theory.claims.ensembles import max_gap
 from hardsight.theory.flows import (
     LOGISTIC,
-    angles,
-    descent,
-    divergence,
-    limit_of_tails,
-    minimiser,
-    normalised,
-    polynomial,
+    angles_to,
+    gradient_flow,
+    kl_divergence,
+    minimise_loss,
+    normalised_flow,
+    polynomial_loss,
+    polynomial_tail_limit,
 )
-from hardsight.theory.worlds import apart, planted
+from hardsight.theory.scenarios import draw_planted_dual, draw_separable_classes
 
 _XU = "after Xu, Ye & Ruan 2021 and Ji & Telgarsky 2021; this form was derived here"
 _BYRD = "Byrd & Lipton 2019; the rate was derived here"
@@ -35,7 +35,7 @@ def _weightings(z: np.ndarray, direction: np.ndarray, p: np.ndarray, rng: np.ran
     return {name: w / w.sum() for name, w in made.items()}
 
 
-@proposition(
+@define_claim(
     "flow-bound",
     statement="Weighted exponential loss, flow on its log: after time s the weights' way is within sqrt(2 KL(p*||w)/s) "
     "of the max-margin direction, and half the squared length of sum q z exceeds half the squared margin by "
@@ -53,14 +53,14 @@ def flow_bound(trial: Trial) -> Finding:
     first, second, entropy = [], [], []
     shown: dict[str, list[float]] = {}
     for run, rng in enumerate(trial.rngs):
-        x, y = apart(50, (2, 5, 10, 20)[run % 4], 2.0, rng)
+        x, y = draw_separable_classes(50, (2, 5, 10, 20)[run % 4], 2.0, rng)
         z = y[:, None] * x
-        found = solved(x, y)
+        found = solve_dual(x, y)
         p, g = found.coefficients, found.margin
-        entropy.append(abs(divergence(p, np.ones(50)) - (np.log(50) - float(entr(p).sum()))))
+        entropy.append(abs(kl_divergence(p, np.ones(50)) - (np.log(50) - float(entr(p).sum()))))
         for name, w in _weightings(z, found.direction, p, rng).items():
-            away = divergence(p, w)
-            thetas = normalised(z, w, times)
+            away = kl_divergence(p, w)
+            thetas = normalised_flow(z, w, times)
             distance = np.square(thetas / times[:, None] - g * found.direction).sum(1) * times / (2 * away)
             q = w * np.exp(-(thetas @ z.T - (thetas @ z.T).min(1, keepdims=True)))
             q /= q.sum(1, keepdims=True)
@@ -78,14 +78,14 @@ def flow_bound(trial: Trial) -> Finding:
         note="All stay below one.",
     )
     measured = {
-        "largest squared distance / bound": worst(first),
-        "largest excess / bound": worst(second),
-        "gap of KL to log n - H(p*)": worst(entropy),
+        "largest squared distance / bound": max_gap(first),
+        "largest excess / bound": max_gap(second),
+        "gap of KL to log n - H(p*)": max_gap(entropy),
     }
-    return Finding(bool(worst(first) <= 1 and worst(second) <= 1 and worst(entropy) <= 1e-9), measured, figure)
+    return Finding(bool(max_gap(first) <= 1 and max_gap(second) <= 1 and max_gap(entropy) <= 1e-9), measured, figure)
 
 
-@proposition(
+@define_claim(
     "dual-weights-go-straight",
     statement="With the dual coefficients as weights the flow goes straight along the max-margin direction from the "
     "first step.",
@@ -96,20 +96,20 @@ def flow_bound(trial: Trial) -> Finding:
     limits="The dual is known only once the problem is solved; p* is sparse, so most samples are left out.",
     runs=6,
 )
-def straight(trial: Trial) -> Finding:
+def dual_weights_go_straight(trial: Trial) -> Finding:
     """Planted worlds; the weights are the library's dual."""
     times = np.array([0.01, 0.1, 1.0, 10.0, 100.0])
     gaps, turned, plain = [], [], []
     for rng in trial.rngs:
-        world = planted(40, 6, 4, 1.0, rng)
-        found = solved(world.x, world.y)
+        world = draw_planted_dual(40, 6, 4, 1.0, rng)
+        found = solve_dual(world.x, world.y)
         # What an interior point leaves on samples that are no support vectors is no weight.
         p = np.where(found.coefficients > 1e-6, found.coefficients, 0)
-        thetas = normalised(world.signed, p / p.sum(), times)
+        thetas = normalised_flow(world.signed, p / p.sum(), times)
         straight = times[:, None] * world.margin * world.direction
         gaps.append(float((np.linalg.norm(thetas - straight, axis=1) / (times * world.margin)).max()))
-        turned.append(angles(thetas, world.direction))
-        plain.append(angles(normalised(world.signed, np.ones(40), times), world.direction))
+        turned.append(angles_to(thetas, world.direction))
+        plain.append(angles_to(normalised_flow(world.signed, np.ones(40), times), world.direction))
     figure = Figure(
         "flow time s",
         "angle to the max-margin direction (degrees)",
@@ -121,16 +121,16 @@ def straight(trial: Trial) -> Finding:
         note="The lower line is rounding.",
     )
     measured = {
-        "largest relative gap": worst(gaps),
+        "largest relative gap": max_gap(gaps),
         "largest angle (degrees)": float(np.max(turned)),
         "smallest first angle of uniform weights": float(np.min(np.array(plain)[:, 0])),
     }
     return Finding(
-        bool(worst(gaps) <= 1e-6 and np.max(turned) <= 1e-3 and np.min(np.array(plain)[:, 0]) > 1), measured, figure
+        bool(max_gap(gaps) <= 1e-6 and np.max(turned) <= 1e-3 and np.min(np.array(plain)[:, 0]) > 1), measured, figure
     )
 
 
-@proposition(
+@define_claim(
     "smaller-kl-is-no-speed",
     statement="A smaller KL(p*||w) is a smaller bound, not a faster direction: weights on small margins have the "
     "smaller KL and the smaller bounded distance than uniform ones, and yet the worse angle for a time.",
@@ -141,21 +141,21 @@ def straight(trial: Trial) -> Finding:
     limits="Shows that it happens, not how often: see steps-to-margin for speed on average.",
     runs=20,
 )
-def smaller_kl(trial: Trial) -> Finding:
+def smaller_kl_is_no_speed(trial: Trial) -> Finding:
     """Weights e^(-margin) against uniform ones in many worlds."""
     times = np.array([1.0, 10.0])
     found_ones, nearer, angle = 0, [], []
     for rng in trial.rngs:
-        x, y = apart(50, 5, 2.0, rng)
+        x, y = draw_separable_classes(50, 5, 2.0, rng)
         z = y[:, None] * x
-        found = solved(x, y)
+        found = solve_dual(x, y)
         small = np.exp(-(z @ found.direction))
         uniform = np.ones(50)
-        gain = divergence(found.coefficients, uniform) - divergence(found.coefficients, small)
-        a, b = normalised(z, small, times), normalised(z, uniform, times)
+        gain = kl_divergence(found.coefficients, uniform) - kl_divergence(found.coefficients, small)
+        a, b = normalised_flow(z, small, times), normalised_flow(z, uniform, times)
         goal = found.margin * found.direction
         distance = [np.linalg.norm(each / times[:, None] - goal, axis=1) for each in (a, b)]
-        worse = angles(a, found.direction) - angles(b, found.direction)
+        worse = angles_to(a, found.direction) - angles_to(b, found.direction)
         found_ones += bool(gain > 0 and ((distance[0] < distance[1]) & (worse > 0)).any())
         nearer.append(gain)
         angle.append(float(worse.max()))
@@ -170,7 +170,7 @@ def smaller_kl(trial: Trial) -> Finding:
     return Finding(bool(found_ones > 0), measured, figure)
 
 
-@proposition(
+@define_claim(
     "weights-fade",
     statement="Separable data, logistic loss: static weights do not change where training tends to. The angle between "
     "weighted and unweighted training falls like c/||theta||, that is 1/log t, with c the shift that "
@@ -183,15 +183,15 @@ def smaller_kl(trial: Trial) -> Finding:
     runs=6,
     full_runs=20,
 )
-def fade(trial: Trial) -> Finding:
+def weights_fade(trial: Trial) -> Finding:
     """Planted worlds, so that the support vectors are known; one class weighs four times the other."""
     times = np.logspace(2, 12, 21)
     ratios, off, curves = [], [], []
     for rng in trial.rngs:
-        world = planted(60, 5, 5, 1.0, rng, width=6.0)
+        world = draw_planted_dual(60, 5, 5, 1.0, rng, width=6.0)
         z, w = world.signed, np.where(world.y > 0, 4.0, 1.0)
-        plain, weighted = descent(z, np.ones(60), times), descent(z, w, times)
-        between = angles(weighted, plain)
+        plain, weighted = gradient_flow(z, np.ones(60), times), gradient_flow(z, w, times)
+        between = angles_to(weighted, plain)
         held = world.coefficients > 0
         across = z[held] - world.margin * world.direction
         # Margins of support vectors end up at log w - log p + the same number.
@@ -207,11 +207,11 @@ def fade(trial: Trial) -> Finding:
         log="xy",
         note="It goes on falling, ever more slowly.",
     )
-    measured = {"largest relative gap to c": worst(off), "largest angle(1e12) / angle(1e2)": worst(ratios)}
-    return Finding(bool(worst(ratios) < 0.4 and worst(off) < 0.03), measured, figure)
+    measured = {"largest relative gap to c": max_gap(off), "largest angle(1e12) / angle(1e2)": max_gap(ratios)}
+    return Finding(bool(max_gap(ratios) < 0.4 and max_gap(off) < 0.03), measured, figure)
 
 
-@proposition(
+@define_claim(
     "decay-freezes-weights",
     statement="With weight decay the effect of weights stays: the angle between weighted and unweighted training stops "
     "falling, at the larger a value the larger the ratio of the weights.",
@@ -223,22 +223,22 @@ def fade(trial: Trial) -> Finding:
     runs=4,
     full_runs=12,
 )
-def freeze(trial: Trial) -> Finding:
+def decay_freezes_weights(trial: Trial) -> Finding:
     """Class ratios 4 and 64."""
     times = np.logspace(2, 10, 17)
     still, ends, off, order = [], [], [], []
     shown: list[np.ndarray] = []
     for rng in trial.rngs:
-        world = planted(60, 5, 5, 1.0, rng, width=6.0)
+        world = draw_planted_dual(60, 5, 5, 1.0, rng, width=6.0)
         z, y = world.signed, world.y
-        plain = descent(z, np.ones(60), times, decay=1e-3)
+        plain = gradient_flow(z, np.ones(60), times, decay=1e-3)
         last = []
         for ratio in (4.0, 64.0):
             w = np.where(y > 0, ratio, 1.0)
-            weighted = descent(z, w, times, decay=1e-3)
-            between = angles(weighted, plain)
-            ends_at = minimiser(z, w / w.mean() / 60, 1e-3), minimiser(z, np.ones(60) / 60, 1e-3)
-            off.append(abs(between[-1] / float(angles(ends_at[0][None], ends_at[1])[0]) - 1))
+            weighted = gradient_flow(z, w, times, decay=1e-3)
+            between = angles_to(weighted, plain)
+            ends_at = minimise_loss(z, w / w.mean() / 60, 1e-3), minimise_loss(z, np.ones(60) / 60, 1e-3)
+            off.append(abs(between[-1] / float(angles_to(ends_at[0][None], ends_at[1])[0]) - 1))
             still.append(abs(between[-1] / between[-5] - 1))
             last.append(float(between[-1]))
             if len(shown) < 2:
@@ -257,13 +257,15 @@ def freeze(trial: Trial) -> Finding:
     )
     measured = {
         "smallest last angle (degrees)": min(ends),
-        "largest late change": worst(still),
-        "largest gap to minimisers": worst(off),
+        "largest late change": max_gap(still),
+        "largest gap to minimisers": max_gap(off),
     }
-    return Finding(bool(worst(still) < 0.01 and worst(off) < 0.01 and min(ends) > 1 and all(order)), measured, figure)
+    return Finding(
+        bool(max_gap(still) < 0.01 and max_gap(off) < 0.01 and min(ends) > 1 and all(order)), measured, figure
+    )
 
 
-@proposition(
+@define_claim(
     "not-separable-weights-stay",
     statement="Where no hyperplane separates the classes, weights change the minimiser for good.",
     source="derived here; classic for weighted maximum likelihood",
@@ -275,7 +277,7 @@ def freeze(trial: Trial) -> Finding:
     runs=6,
     full_runs=20,
 )
-def stay(trial: Trial) -> Finding:
+def not_separable_weights_stay(trial: Trial) -> Finding:
     """Overlapping classes of different shapes."""
     times = np.logspace(1, 6, 11)
     off, ends, curves = [], [], []
@@ -283,10 +285,10 @@ def stay(trial: Trial) -> Finding:
         y = np.where(np.arange(200) % 2 == 0, 1.0, -1.0)
         x = rng.normal(size=(200, 2)) * np.where(y > 0, 0.5, 1.5)[:, None] + 0.6 * y[:, None] * np.array([1.0, 0.3])
         z, w = y[:, None] * x, np.where(y * x[:, 1] > 0, 4.0, 1.0)
-        plain, weighted = descent(z, np.ones(200), times), descent(z, w, times)
-        between = angles(weighted, plain)
-        limits = minimiser(z, w, 0.0), minimiser(z, np.ones(200), 0.0)
-        off.append(abs(between[-1] / float(angles(limits[0][None], limits[1])[0]) - 1))
+        plain, weighted = gradient_flow(z, np.ones(200), times), gradient_flow(z, w, times)
+        between = angles_to(weighted, plain)
+        limits = minimise_loss(z, w, 0.0), minimise_loss(z, np.ones(200), 0.0)
+        off.append(abs(between[-1] / float(angles_to(limits[0][None], limits[1])[0]) - 1))
         ends.append(float(between[-1]))
         curves.append(between)
     figure = Figure(
@@ -296,11 +298,11 @@ def stay(trial: Trial) -> Finding:
         log="x",
         note="Level lines: the effect is there to stay.",
     )
-    measured = {"smallest last angle (degrees)": min(ends), "largest gap to minimisers": worst(off)}
-    return Finding(bool(worst(off) < 1e-3 and min(ends) > 0.5), measured, figure)
+    measured = {"smallest last angle (degrees)": min(ends), "largest gap to minimisers": max_gap(off)}
+    return Finding(bool(max_gap(off) < 1e-3 and min(ends) > 0.5), measured, figure)
 
 
-@proposition(
+@define_claim(
     "polynomial-tails-keep-weights",
     statement="With a polynomial tail in place of an exponential one, weights change the limit although the data are "
     "separable.",
@@ -313,22 +315,22 @@ def stay(trial: Trial) -> Finding:
     runs=4,
     full_runs=12,
 )
-def tails(trial: Trial) -> Finding:
+def polynomial_tails_keep_weights(trial: Trial) -> Finding:
     """Class ratio 8."""
     times = np.logspace(1, 14, 14)
     apart_by, off, falls = [], [], []
     shown: list[np.ndarray] = []
     for rng in trial.rngs:
-        world = planted(60, 5, 5, 1.0, rng, width=6.0)
+        world = draw_planted_dual(60, 5, 5, 1.0, rng, width=6.0)
         z, w, one = world.signed, np.where(world.y > 0, 8.0, 1.0), np.ones(60)
-        loss = polynomial(1.0)
-        limits = limit_of_tails(z, w, 1.0), limit_of_tails(z, one, 1.0)
-        between = float(angles(limits[0][None], limits[1])[0])
-        weighted, plain = descent(z, w, times, loss), descent(z, one, times, loss)
-        ends = [float(angles(at[-1:], limit)[0]) for at, limit in zip((weighted, plain), limits, strict=True)]
-        own = angles(weighted, plain)
-        logistic = [descent(z, each, times[:10], LOGISTIC) for each in (w, one)]
-        other = angles(*logistic)
+        loss = polynomial_loss(1.0)
+        limits = polynomial_tail_limit(z, w, 1.0), polynomial_tail_limit(z, one, 1.0)
+        between = float(angles_to(limits[0][None], limits[1])[0])
+        weighted, plain = gradient_flow(z, w, times, loss), gradient_flow(z, one, times, loss)
+        ends = [float(angles_to(at[-1:], limit)[0]) for at, limit in zip((weighted, plain), limits, strict=True)]
+        own = angles_to(weighted, plain)
+        logistic = [gradient_flow(z, each, times[:10], LOGISTIC) for each in (w, one)]
+        other = angles_to(*logistic)
         apart_by.append(between)
         off.append(max(ends) / between)
         falls.append(float(other[-1] / other[2]))
@@ -346,7 +348,7 @@ def tails(trial: Trial) -> Finding:
     )
     measured = {
         "smallest angle of the limits (degrees)": min(apart_by),
-        "largest distance from a limit, of that angle": worst(off),
-        "logistic angle at 1e10 / at 1e3, largest": worst(falls),
+        "largest distance from a limit, of that angle": max_gap(off),
+        "logistic angle at 1e10 / at 1e3, largest": max_gap(falls),
     }
-    return Finding(bool(min(apart_by) > 1 and worst(off) < 0.2 and worst(falls) < 0.6), measured, figure)
+    return Finding(bool(min(apart_by) > 1 and max_gap(off) < 0.2 and max_gap(falls) < 0.6), measured, figure)

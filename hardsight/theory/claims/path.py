@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from hardsight.explanation.optimization.max_margin import Dual
-from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
-from hardsight.theory.claims.dual import solved
-from hardsight.theory.claims.ensembles import worst
-from hardsight.theory.flows import EXPONENTIAL, margins, minimiser
-from hardsight.theory.worlds import apart
+from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claims.dual import solve_dual
+from hardsight.theory.claims.ensembles import max_gap
+from hardsight.theory.flows import EXPONENTIAL, minimise_loss, normalised_margins
+from hardsight.theory.scenarios import draw_separable_classes
 
 _THEOREM_1 = "Theorem 1, after Zhou et al. 2022, as reconstructed, and Wei et al. 2019"
 
@@ -17,12 +17,12 @@ _THEOREM_1 = "Theorem 1, after Zhou et al. 2022, as reconstructed, and Wei et al
 def _worlds(trial: Trial) -> Iterator[tuple[np.random.Generator, np.ndarray, Dual, np.ndarray]]:
     """For each run its generator, 50 separable samples times their labels, their dual and their margins."""
     for run, rng in enumerate(trial.rngs):
-        x, y = apart(50, (2, 5, 10)[run % 3], 2.0, rng)
-        z, found = y[:, None] * x, solved(x, y)
+        x, y = draw_separable_classes(50, (2, 5, 10)[run % 3], 2.0, rng)
+        z, found = y[:, None] * x, solve_dual(x, y)
         yield rng, z, found, z @ found.direction
 
 
-@proposition(
+@define_claim(
     "path-bound",
     statement="Weighted exponential loss with an L2 penalty: the minimiser's normalised margin falls short of the "
     "largest one by at most log(nB/b)/||theta||, weights between b and B.",
@@ -45,8 +45,8 @@ def path_bound(trial: Trial) -> Finding:
             ("large margins", np.clip(np.exp(m - m.max()), 1e-3, 1)),
             ("random, 1,000:1", 10 ** rng.uniform(-3, 0, 50)),
         ):
-            thetas = np.stack([minimiser(z, w, penalty, EXPONENTIAL) for penalty in penalties])
-            short = (found.margin - margins(z, thetas)) * np.linalg.norm(thetas, axis=1)
+            thetas = np.stack([minimise_loss(z, w, penalty, EXPONENTIAL) for penalty in penalties])
+            short = (found.margin - normalised_margins(z, thetas)) * np.linalg.norm(thetas, axis=1)
             ratio = short / np.log(50 * w.max() / w.min())
             ratios.append(float(ratio.max()))
             if run == 0:
@@ -59,10 +59,10 @@ def path_bound(trial: Trial) -> Finding:
         rule=1.0,
         note="All stay below one.",
     )
-    return Finding(bool(worst(ratios) <= 1), {"largest shortfall / bound": worst(ratios)}, figure)
+    return Finding(bool(max_gap(ratios) <= 1), {"largest shortfall / bound": max_gap(ratios)}, figure)
 
 
-@proposition(
+@define_claim(
     "path-margin",
     statement="As the penalty vanishes, the normalised margin tends to the largest one whatever the weights, as long as "
     "they are bounded.",
@@ -84,7 +84,10 @@ def path_margin(trial: Trial) -> Finding:
             ("small margins first", np.exp(-np.clip(m, 0, 5))),
             ("large margins first", np.exp(np.clip(m, 0, 5) - 5)),
         ):
-            share = margins(z, np.stack([minimiser(z, w, each, EXPONENTIAL) for each in penalties])) / found.margin
+            share = (
+                normalised_margins(z, np.stack([minimise_loss(z, w, each, EXPONENTIAL) for each in penalties]))
+                / found.margin
+            )
             shares.append(share)
             if run == 0:
                 shown[name] = share.tolist()

@@ -6,10 +6,10 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from hardsight.theory import intervals
-from hardsight.theory.claim import Figure, Finding, Interval, Proposition, Series, Trial, proposition
-from hardsight.theory.curves import training_curve
-from hardsight.theory.image_study import Study, measured
-from hardsight.theory.worlds import long_tailed, relabelled, uniform_flips
+from hardsight.theory.claim import ClaimDefinition, Figure, Finding, Interval, Series, Trial, define_claim
+from hardsight.theory.curves import measure_training_curve
+from hardsight.theory.image_study import ImageStudy, measure_images
+from hardsight.theory.scenarios import flip_labels, subsample_long_tail, uniform_transition
 
 _MOST_POINTS = 2000
 
@@ -21,13 +21,13 @@ def auc(score: np.ndarray, positive: np.ndarray) -> float:
     return float(roc_auc_score(positive, score))
 
 
-def _deciding(values: np.ndarray, study: Study) -> Interval:
+def _deciding(values: np.ndarray, study: ImageStudy) -> Interval:
     """The interval whose ends decide; the mean itself where a study has one run."""
-    found = intervals.of_mean(values)
+    found = intervals.mean_interval(values)
     return Interval(float(values.mean()), float(values.mean())) if study.runs == 1 else found
 
 
-def _shown(interval: Interval, study: Study) -> Interval | None:
+def _shown(interval: Interval, study: ImageStudy) -> Interval | None:
     return None if study.runs == 1 else interval
 
 
@@ -36,10 +36,10 @@ def _listed(values: tuple[float, ...], form: str) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def flips(study: Study) -> Proposition:
+def flips(study: ImageStudy) -> ClaimDefinition:
     """The error of noisy and of clean samples."""
 
-    @proposition(
+    @define_claim(
         "flips-by-error",
         statement="Flipped labels have the larger error; the variance alone, or mutual information alone, does not find "
         "them.",
@@ -59,8 +59,8 @@ def flips(study: Study) -> Proposition:
         means = np.zeros((trial.runs, len(rates), 2))
         for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
             for k, rate in enumerate(rates):
-                given = relabelled(y, uniform_flips(classes, rate), rng)
-                d, more = measured(x, given, seed, "bald", network=study.network, repeats=study.repeats)
+                given = flip_labels(y, uniform_transition(classes, rate), rng)
+                d, more = measure_images(x, given, seed, "bald", network=study.network, repeats=study.repeats)
                 wrong = given != y
                 scores = (d.error, d.variance, more["bald"])
                 for name, score in zip(found, scores, strict=True):
@@ -91,10 +91,10 @@ def flips(study: Study) -> Proposition:
     return test
 
 
-def tail(study: Study) -> Proposition:
+def tail(study: ImageStudy) -> ClaimDefinition:
     """The error of each class of a long tail."""
 
-    @proposition(
+    @define_claim(
         "long-tail-error",
         statement="In a long tail the mean error of a class rises as its size falls, mostly through the bias.",
         source=f"Proposition 3, after Zhou et al. 2022, as reconstructed; measured here on {study.name}",
@@ -112,8 +112,8 @@ def tail(study: Study) -> Proposition:
         ranks, by_bias, shown = [], [], []
         for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
             factor = study.factors[run % len(study.factors)]
-            at = long_tailed(y, factor, rng, study.largest)
-            d, _ = measured(x[at], y[at], seed, network=study.network, repeats=study.repeats)
+            at = subsample_long_tail(y, factor, rng, study.largest)
+            d, _ = measure_images(x[at], y[at], seed, network=study.network, repeats=study.repeats)
             sizes = np.bincount(y[at], minlength=classes)
             error, bias = (np.array([part[y[at] == c].mean() for c in range(classes)]) for part in (d.error, d.bias))
             ranks.append(float(spearmanr(sizes, error).statistic))
@@ -140,10 +140,10 @@ def tail(study: Study) -> Proposition:
     return test
 
 
-def uncertainty(study: Study) -> Proposition:
+def uncertainty(study: ImageStudy) -> ClaimDefinition:
     """The error against the mean margin and the epistemic uncertainty."""
 
-    @proposition(
+    @define_claim(
         "margin-and-uncertainty",
         statement="Over all samples the error goes with the negative mean margin, the variance and mutual information; "
         "among the hardest 5 % it hardly goes with the latter two, and not always in one direction.",
@@ -160,7 +160,7 @@ def uncertainty(study: Study) -> Proposition:
         x, y = study.images()
         whole, top, share, shown = [], [], [], []
         for seed in trial.seeds:
-            d, more = measured(x, y, seed, "aum", "bald", network=study.network, repeats=study.views)
+            d, more = measure_images(x, y, seed, "aum", "bald", network=study.network, repeats=study.views)
             hardest = d.ranking[: len(d) // 20]
             whole.append([_rank(d.error, other) for other in (more["aum"], d.variance, more["bald"])])
             top.append([_rank(d.error[hardest], other[hardest]) for other in (d.variance, more["bald"])])
@@ -201,10 +201,10 @@ def _thinned(at: np.ndarray) -> np.ndarray:
     return at[:: -(-len(at) // _MOST_POINTS)]
 
 
-def convergence(study: Study) -> Proposition:
+def convergence(study: ImageStudy) -> ClaimDefinition:
     """Training under uniform, hard-first and easy-first weights."""
 
-    @proposition(
+    @define_claim(
         "easy-first-trains-slower",
         statement="A network gets its training samples right later with easy-first weights than with uniform ones.",
         source=f"the convergence experiments of Zhou et al. 2022, as reconstructed; measured here on {study.name}",
@@ -224,11 +224,13 @@ def convergence(study: Study) -> Proposition:
         names = ("uniform", "error", "root of the error", "easy-first")
         curves = np.zeros((trial.runs, len(names), 2, len(moments)))
         for run, seed in enumerate(trial.seeds):
-            d, _ = measured(x, y, seed, network=study.network, repeats=study.repeats)
+            d, _ = measure_images(x, y, seed, network=study.network, repeats=study.repeats)
             relative = d.error / d.error.mean()
             for k, w in enumerate((np.ones(len(y)), relative, relative**0.5, np.exp(-relative))):
                 weights = np.clip(w / w.mean(), 0.02, 50)
-                curves[run, k] = training_curve(x, y, weights, network=study.network, moments=moments, seed=seed)
+                curves[run, k] = measure_training_curve(
+                    x, y, weights, network=study.network, moments=moments, seed=seed
+                )
         losses, wrong = curves.mean(3).transpose(2, 0, 1)
         later = wrong - wrong[:, :1]
         interval = _deciding(later[:, 3], study)
@@ -251,7 +253,7 @@ def convergence(study: Study) -> Proposition:
     return test
 
 
-STUDIED: dict[str, Callable[[Study], Proposition]] = {
+STUDIED: dict[str, Callable[[ImageStudy], ClaimDefinition]] = {
     "flips-by-error": flips,
     "long-tail-error": tail,
     "margin-and-uncertainty": uncertainty,

@@ -5,10 +5,10 @@ from scipy.stats import spearmanr
 
 from hardsight.estimation.measure import measure
 from hardsight.theory import intervals
-from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
-from hardsight.theory.claims.dual import solved
-from hardsight.theory.flows import descent, margins, reached
-from hardsight.theory.worlds import apart
+from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claims.dual import solve_dual
+from hardsight.theory.flows import gradient_flow, normalised_margins, time_to_reach
+from hardsight.theory.scenarios import draw_separable_classes
 
 _GOAL = 0.9
 
@@ -25,7 +25,7 @@ def _weightings(error: np.ndarray, p: np.ndarray) -> dict[str, np.ndarray]:
     return {name: w / w.mean() for name, w in clipped.items()}
 
 
-@proposition(
+@define_claim(
     "steps-to-margin",
     statement="Separable data, steps of one size: easy-first weights take longer to 90 % of the largest margin than "
     "uniform ones; weights half-way to the dual are far quicker.",
@@ -45,13 +45,13 @@ def steps_to_margin(trial: Trial) -> Finding:
     took: list[dict[str, float]] = []
     for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
         n, features, distance = sizes[run % 3]
-        x, y = apart(n, features, distance, rng)
-        z, found = y[:, None] * x, solved(x, y)
+        x, y = draw_separable_classes(n, features, distance, rng)
+        z, found = y[:, None] * x, solve_dual(x, y)
         d = measure(x, y > 0, learner="logistic", folds=5, repeats=6, adjusted=False, refine=False, seed=seed)
         weightings = {"uniform": np.ones(n)} | _weightings(d.error, found.coefficients)
         took.append(
             {
-                name: reached(times, margins(z, descent(z, w, times)) / found.margin, _GOAL)
+                name: time_to_reach(times, normalised_margins(z, gradient_flow(z, w, times)) / found.margin, _GOAL)
                 for name, w in weightings.items()
             }
         )
@@ -59,7 +59,7 @@ def steps_to_margin(trial: Trial) -> Finding:
     easy = ratios["1/root of the error"]
     differ = np.abs(easy - 1) > 0.01
     slower, of_them = int((easy[differ] > 1).sum()), int(differ.sum())
-    interval = intervals.of_share(slower, of_them) if of_them else intervals.of_share(0, 1)
+    interval = intervals.share_interval(slower, of_them) if of_them else intervals.share_interval(0, 1)
     quick = float((ratios["half-way to the dual"] < 1).mean())
     figure = Figure(
         "weights",
@@ -86,7 +86,7 @@ def steps_to_margin(trial: Trial) -> Finding:
     return Finding(bool(interval.low > 0.5 and quick > 0.8), measured, figure, interval)
 
 
-@proposition(
+@define_claim(
     "dual-follows-error",
     statement="Over random training sets, a sample's mean dual coefficient rises with its error, about as well as with "
     "its closeness to the boundary; real duals are sparse, so that the coefficient of one set says little of "
@@ -107,13 +107,13 @@ def dual_follows_error(trial: Trial) -> Finding:
     shown: tuple[list[float], list[float]] = ([], [])
     for run, rng in enumerate(trial.rngs):
         features = (20, 100)[run % 2]
-        x, y = apart(80, features, 2.0, rng)
+        x, y = draw_separable_classes(80, features, 2.0, rng)
         total, inside = np.zeros(80), np.zeros(80)
         losses, margin, outside = np.zeros(80), np.zeros(80), np.zeros(80)
         empty = []
         for _ in range(60):
             at = rng.choice(80, 50, replace=False)
-            found = solved(x[at], y[at])
+            found = solve_dual(x[at], y[at])
             out = np.setdiff1d(np.arange(80), at)
             # In the units of the machine support vectors have a margin of one.
             m = y[out] * (x[out] @ found.direction) / found.margin
@@ -129,7 +129,7 @@ def dual_follows_error(trial: Trial) -> Finding:
         if features == 20:
             zeros.append(float(np.mean(empty)))
             shown = (error.tolist(), p.tolist())
-    interval = intervals.of_mean(by_error)
+    interval = intervals.mean_interval(by_error)
     figure = Figure(
         "exponential error",
         "mean dual coefficient",

@@ -9,10 +9,10 @@ from scipy.stats import spearmanr
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.measure import measure_predictions
-from hardsight.theory.claim import Figure, Finding, Series, Trial, proposition
-from hardsight.theory.claims.ensembles import log_probs, worst
-from hardsight.theory.flows import angles
-from hardsight.theory.worlds import planted
+from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claims.ensembles import max_gap, random_log_probs
+from hardsight.theory.flows import angles_to
+from hardsight.theory.scenarios import draw_planted_dual
 from hardsight.weights import describe as words
 from hardsight.weights import weigh
 from hardsight.weights.catalogue import scheme
@@ -21,11 +21,11 @@ from hardsight.weights.training import Weighting
 
 
 def _difficulty(rng: np.random.Generator, samples: int = 60, classes: int = 3) -> Difficulty:
-    views = log_probs(rng, 4, samples, classes).numpy()
+    views = random_log_probs(rng, 4, samples, classes).numpy()
     return measure_predictions(views, rng.integers(0, classes, samples))
 
 
-@proposition(
+@define_claim(
     "uniform-weights",
     statement="Uniform weights are one each: D_chi2 is 0 and the effective sample size is n.",
     source="definitions; Kish 1965",
@@ -40,7 +40,7 @@ def uniform_weights(trial: Trial) -> Finding:
     for rng in trial.rngs:
         d = _difficulty(rng, int(rng.integers(20, 100)))
         w = weigh(d, "uniform")
-        gaps += [abs(float(np.square(w).mean()) - 1), abs(words.effective(w) - len(d)), worst(np.abs(w - 1).tolist())]
+        gaps += [abs(float(np.square(w).mean()) - 1), abs(words.effective(w) - len(d)), max_gap(np.abs(w - 1).tolist())]
         sizes.append((len(d), words.effective(w)))
     figure = Figure(
         "samples",
@@ -48,10 +48,10 @@ def uniform_weights(trial: Trial) -> Finding:
         (Series("uniform weights", [n for n, _ in sizes], [worth for _, worth in sizes], "point"),),
         note="Equal.",
     )
-    return Finding(bool(worst(gaps) <= 1e-12), {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(max_gap(gaps) <= 1e-12), {"largest gap": max_gap(gaps)}, figure)
 
 
-@proposition(
+@define_claim(
     "priorities",
     statement="Hard-first weights rise with the error and easy-first weights fall: the Spearman correlation of weight "
     "and error tells the priority of a scheme.",
@@ -69,7 +69,7 @@ def priorities(trial: Trial) -> Finding:
         hard, easy = weigh(d, "hard-first", temperature=0.5), weigh(d, "easy-first", temperature=0.5)
         p = np.exp(-d.error)
         formula = np.exp(-2 * p), np.exp(-2 * (1 - p))
-        gaps += [worst(np.abs(w - f / f.mean()).tolist()) for w, f in zip((hard, easy), formula, strict=True)]
+        gaps += [max_gap(np.abs(w - f / f.mean()).tolist()) for w, f in zip((hard, easy), formula, strict=True)]
         gaps += [abs(float(w.mean()) - 1) for w in (hard, easy)]
         ranks.append((spearmanr(hard, d.error).statistic, spearmanr(easy, d.error).statistic))
     order = np.argsort(d.error)
@@ -85,11 +85,11 @@ def priorities(trial: Trial) -> Finding:
     )
     least, most = np.min(ranks, 0)[0], np.max(ranks, 0)[1]
     measured = {
-        "largest gap to the formula": worst(gaps),
+        "largest gap to the formula": max_gap(gaps),
         "smallest Spearman of hard-first": least,
         "largest of easy-first": most,
     }
-    return Finding(bool(worst(gaps) <= 1e-12 and least > 1 - 1e-12 and most < -1 + 1e-12), measured, figure)
+    return Finding(bool(max_gap(gaps) <= 1e-12 and least > 1 - 1e-12 and most < -1 + 1e-12), measured, figure)
 
 
 def _best(objective: np.ndarray, grid: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ def _best(objective: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return found
 
 
-@proposition(
+@define_claim(
     "self-paced-minimises",
     statement="Self-paced weights are the minimisers over v in [0, 1] of v l + f(v), with the regulariser f of each "
     "form.",
@@ -107,7 +107,7 @@ def _best(objective: np.ndarray, grid: np.ndarray) -> np.ndarray:
     limits="Three forms: hard, linear, polynomial.",
     runs=3,
 )
-def self_paced(trial: Trial) -> Finding:
+def self_paced_minimises(trial: Trial) -> Finding:
     """Search over a grid of 10,001 weights."""
     grid = np.linspace(0, 1, 10_001)
     gaps, shown = [], {}
@@ -120,7 +120,7 @@ def self_paced(trial: Trial) -> Finding:
         }
         for name, (more, regulariser) in forms.items():
             w = scheme(name).of({"loss": torch.from_numpy(loss)}, {"lam": lam, **more}).numpy()
-            gaps.append(worst(np.abs(w - _best(loss[:, None] * grid + regulariser, grid)).tolist()))
+            gaps.append(max_gap(np.abs(w - _best(loss[:, None] * grid + regulariser, grid)).tolist()))
             shown[name] = (loss, w)
     figure = Figure(
         "loss (nats)",
@@ -128,10 +128,10 @@ def self_paced(trial: Trial) -> Finding:
         tuple(Series(name, loss.tolist(), w.tolist()) for name, (loss, w) in shown.items()),
         note="Zero from the threshold on.",
     )
-    return Finding(bool(worst(gaps) <= 1e-4 + 1e-12), {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(max_gap(gaps) <= 1e-4 + 1e-12), {"largest gap": max_gap(gaps)}, figure)
 
 
-@proposition(
+@define_claim(
     "weight-is-copies",
     statement="A whole-number weight is that many copies: the weighted mean loss has the gradient of the data set with "
     "copies.",
@@ -142,7 +142,7 @@ def self_paced(trial: Trial) -> Finding:
     limits="Of the loss. Cross-validation must keep copies together, and dropout or augmentation treats them apart.",
     runs=10,
 )
-def copies(trial: Trial) -> Finding:
+def weight_is_copies(trial: Trial) -> Finding:
     """A linear model's gradient, weights 0 to 4."""
     gaps, theirs, ours = [], [], []
     for rng in trial.rngs:
@@ -170,10 +170,10 @@ def copies(trial: Trial) -> Finding:
         (Series("entry", theirs, ours, "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(bool(worst(gaps) <= 1e-6), {"largest gap": worst(gaps)}, figure)
+    return Finding(bool(max_gap(gaps) <= 1e-6), {"largest gap": max_gap(gaps)}, figure)
 
 
-@proposition(
+@define_claim(
     "importance-is-unbiased",
     statement="Samples drawn by chances P and weighted by 1/(N P) have, in expectation, the mean loss of all: whatever "
     "the chances.",
@@ -183,7 +183,7 @@ def copies(trial: Trial) -> Finding:
     limits="Unbiased is not of low variance.",
     runs=20,
 )
-def unbiased(trial: Trial) -> Finding:
+def importance_is_unbiased(trial: Trial) -> Finding:
     """Expectations as sums over all samples; chances by the loss."""
     gaps, plain, corrected, true = [], [], [], []
     for rng in trial.rngs:
@@ -202,11 +202,13 @@ def unbiased(trial: Trial) -> Finding:
     )
     off = float(np.min(np.subtract(plain, true)))
     return Finding(
-        bool(worst(gaps) <= 1e-12 and off > 0), {"largest gap": worst(gaps), "smallest bias without it": off}, figure
+        bool(max_gap(gaps) <= 1e-12 and off > 0),
+        {"largest gap": max_gap(gaps), "smallest bias without it": off},
+        figure,
     )
 
 
-@proposition(
+@define_claim(
     "dynamic-weights-escape",
     statement="Weights that follow the loss and may reach zero are outside the theorem of vanishing effect: when the "
     "samples of the largest loss are left out at every step, training never tends to the max-margin "
@@ -219,17 +221,18 @@ def unbiased(trial: Trial) -> Finding:
     runs=3,
     full_runs=10,
 )
-def dynamic(trial: Trial) -> Finding:
+def dynamic_weights_escape(trial: Trial) -> Finding:
     """Weights by the library's own scheme, anew at every step."""
     steps, every = 3000, 100
     shown: dict[str, list[float]] = {}
     level, falls, times = [], [], []
     for rng in trial.rngs:
-        world = planted(40, 4, 3, 1.0, rng, width=3.0)
+        world = draw_planted_dual(40, 4, 3, 1.0, rng, width=3.0)
         ways = {}
         for name, floor in (("largest losses left out", 0.0), ("with a floor of 0.1", 0.1)):
             ways[name] = [
-                float(angles(theta[None], world.direction)[0]) for theta in _followed(world.signed, floor, steps, every)
+                float(angles_to(theta[None], world.direction)[0])
+                for theta in _followed(world.signed, floor, steps, every)
             ]
         free, floored = ways.values()
         third = 2 * len(free) // 3
@@ -247,10 +250,10 @@ def dynamic(trial: Trial) -> Finding:
     )
     measured = {
         "smallest ratio of the last angles": min(times),
-        "largest late change, left out": worst(level),
-        "largest late ratio, with a floor": worst(falls),
+        "largest late change, left out": max_gap(level),
+        "largest late ratio, with a floor": max_gap(falls),
     }
-    return Finding(bool(min(times) > 3 and worst(level) < 0.2 and worst(falls) < 0.8), measured, figure)
+    return Finding(bool(min(times) > 3 and max_gap(level) < 0.2 and max_gap(falls) < 0.8), measured, figure)
 
 
 def _followed(z: np.ndarray, floor: float, steps: int, every: int) -> Iterator[np.ndarray]:

@@ -31,7 +31,7 @@ def _enter_cifar(data: bytes, folder: Path) -> None:
     for name in cifar._FILES:
         (folder / name).write_bytes(_batch())
     (folder / cifar._FILES[zlib.crc32(data) % 5]).write_bytes(data)
-    x, y = cifar.read(folder)
+    x, y = cifar.read_training_images(folder)
     assert x.shape == (20, 32, 32, 3)
     assert 0 <= y.min() <= y.max() < 10
 
