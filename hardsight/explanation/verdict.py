@@ -131,10 +131,11 @@ def _describe_noise(overview: Mapping[str, Any]) -> list[str]:
     if np.isnan(before) or max(before, after) < LITTLE:
         return []
     amount = "as much" if abs(after - before) < 0.1 * before else "more" if after > before else "less"
-    return [
+    sentence = (
         f"Wrong labels, expected to be {format_share(before, 1)} of all, carry {amount}: "
         f"{format_share(after, 1)} of the weight."
-    ]
+    )
+    return [sentence]
 
 
 def _describe_classes(shares: pd.DataFrame) -> list[str]:
