@@ -1,4 +1,4 @@
-"""The weighted margin bound of generalization: that it holds, how little it says, and how its first term is gamed."""
+"""The weighted margin bound of generalization: that it holds, how little it says, how its first term can be gamed."""
 
 import numpy as np
 import torch
@@ -6,14 +6,14 @@ import torch
 from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
 from hardsight.theory.claims.ensembles import max_gap, random_log_probs, record_held_out
 from hardsight.theory.flows import minimise_loss
-from hardsight.weights import describe as words
+from hardsight.weights import describe
 from hardsight.weights.schemes import importance
 
 _THEOREM_2 = "Theorem 2, after Zhou et al. 2022 and Xu et al. 2021, as reconstructed"
 
 
-def _world(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two round classes in five dimensions that overlap: ``x`` and labels -1 and 1."""
+def _draw_overlapping_classes(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw two isotropic overlapping classes in five dimensions: ``x``, and labels -1 and 1."""
     y = np.where(rng.random(n) < 0.5, 1.0, -1.0)
     x = rng.normal(size=(n, 5))
     x[:, 0] += y
@@ -21,66 +21,66 @@ def _world(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def first_term(violated: np.ndarray, weights: np.ndarray) -> float:
-    """Mean over samples of p_t/p~_s where the margin is violated, p~_s in proportion to the weights."""
+    """Return the mean over samples of p_t/p~_s where the margin is violated; p~_s is proportional to the weights."""
     return float((violated / (weights / weights.mean())).mean())
 
 
-def _shift(weights: np.ndarray) -> float:
-    """D_chi2(P_t || P~_s) + 1 on the samples: the mean of 1/w, weights of mean one."""
+def _shift_term(weights: np.ndarray) -> float:
+    """Return D_chi2(P_t || P~_s) + 1 on the samples: the mean of 1/w for weights of mean one."""
     return float((weights.mean() / weights).mean())
 
 
 @define_claim(
     "first-term-is-gamed",
-    statement="The first term of the weighted margin bound falls below the true error when the samples that violate the "
-    "margin weigh more, with the same model: a smaller first term is no improvement.",
+    statement="The first term of the weighted margin bound falls below the true error if samples that violate the "
+    "margin get more weight, with the same model: a smaller first term is not an improvement.",
     source=f"derived here; it is about {_THEOREM_2}",
     kind="exact",
-    expected="the term falls with every further weight on violators, below the test error in the end, while the model "
-    "and its test error stay as they are and chi2 grows",
+    expected="the term falls with every increase of the weight of violators, in the end below the test error, while "
+    "the model and its test error stay the same and chi2 grows",
     limits="Read literally, with samples drawn from P_s and weights in the denominator; see first-term-honest for "
     "the other reading.",
     runs=6,
 )
 def first_term_is_gamed(trial: Trial) -> Finding:
-    """One model a world; its violators weigh 1, 2, 5 and 20 times as much."""
+    """One model per scenario; its violators get weight 1, 2, 5 and 20."""
     factors = [1.0, 2.0, 5.0, 20.0]
     terms, shifts, errors = [], [], []
     for rng in trial.rngs:
-        x, y = _world(400, rng)
+        x, y = _draw_overlapping_classes(400, rng)
         theta = minimise_loss(y[:, None] * x, np.full(400, 1 / 400), 1e-3)
         theta /= np.linalg.norm(theta)
         violated = y * (x @ theta) < 0.3
-        test_x, test_y = _world(20_000, rng)
+        test_x, test_y = _draw_overlapping_classes(20_000, rng)
         errors.append(float((test_y * (test_x @ theta) <= 0).mean()))
         weights = [np.where(violated, factor, 1.0) for factor in factors]
         terms.append([first_term(violated, w) for w in weights])
-        shifts.append([_shift(w) for w in weights])
-    found, chi2 = np.array(terms), np.array(shifts)
+        shifts.append([_shift_term(w) for w in weights])
+    term_matrix, chi2 = np.array(terms), np.array(shifts)
     figure = Figure(
         "weight of violators",
-        "mean over worlds",
+        "mean over scenarios",
         (
-            Series("first term", factors, found.mean(0).tolist()),
+            Series("first term", factors, term_matrix.mean(0).tolist()),
             Series("test error", factors, [float(np.mean(errors))] * 4),
             Series("shift: D(chi2) + 1", factors, chi2.mean(0).tolist()),
         ),
         log="xy",
-        note="The term falls under the true error, which does not move.",
+        note="The term falls below the true error, which does not change.",
     )
-    falls = bool((np.diff(found, axis=1) < 0).all() and (np.diff(chi2, axis=1) > 0).all())
+    falls = bool((np.diff(term_matrix, axis=1) < 0).all() and (np.diff(chi2, axis=1) > 0).all())
     measured = {
-        "first term, weight 20, mean": float(found[:, -1].mean()),
-        "first term, uniform, mean": float(found[:, 0].mean()),
+        "first term, weight 20, mean": float(term_matrix[:, -1].mean()),
+        "first term, uniform, mean": float(term_matrix[:, 0].mean()),
         "test error, mean": float(np.mean(errors)),
     }
-    return Finding(bool(falls and bool((found[:, -1] < np.array(errors)).all())), measured, figure)
+    return Finding(bool(falls and bool((term_matrix[:, -1] < np.array(errors)).all())), measured, figure)
 
 
 @define_claim(
     "first-term-honest",
-    statement="Were the samples truly drawn by the weights, the expectation of the first term would not depend on them: "
-    "it is the violation rate itself.",
+    statement="If the samples were drawn by the weights, the expectation of the first term would not depend on them: it "
+    "is the rate of margin violations.",
     source="importance sampling; derived here",
     kind="exact",
     expected="largest gap 1e-12 or less; weights from the library's correction",
@@ -88,14 +88,14 @@ def first_term_is_gamed(trial: Trial) -> Finding:
     runs=50,
 )
 def first_term_honest(trial: Trial) -> Finding:
-    """Finite populations, chances at will: expectations are sums."""
+    """Finite populations with arbitrary probabilities: expectations are sums."""
     gaps, rates, terms = [], [], []
     for rng in trial.rngs:
         n = int(rng.integers(20, 200))
-        violated, chances = rng.random(n) < rng.uniform(0.05, 0.6), rng.uniform(0.05, 5, n)
-        undo = importance.correction(torch.from_numpy(chances)).numpy()
+        violated, probabilities = rng.random(n) < rng.uniform(0.05, 0.6), rng.uniform(0.05, 5, n)
+        correction = importance.correction(torch.from_numpy(probabilities)).numpy()
         rates.append(float(violated.mean()))
-        terms.append(float((chances / chances.sum()) @ (undo * violated)))
+        terms.append(float((probabilities / probabilities.sum()) @ (correction * violated)))
         gaps.append(abs(terms[-1] - rates[-1]))
     figure = Figure(
         "violation rate",
@@ -109,32 +109,37 @@ def first_term_honest(trial: Trial) -> Finding:
 @define_claim(
     "margin-bound",
     statement="Test error is at most the reweighted rate of margin violations plus L sqrt(chi2 + 1)/(gamma sqrt n) plus "
-    "a term for chance.",
+    "a confidence term.",
     source=_THEOREM_2,
     kind="bound",
     expected="the sum is at least the test error on every draw",
-    limits="With 1,000 samples or fewer the sum is above one: the bound holds and says nothing. It compares settings "
-    "at best; what weights do must be measured. Constants are as remembered.",
+    limits="With 1,000 samples or fewer the sum is above one: the bound holds but is vacuous. At best it compares "
+    "settings; the effect of weights must be measured. Constants are quoted from memory.",
     runs=2,
     full_runs=40,
 )
 def margin_bound(trial: Trial) -> Finding:
     """Linear models (depth one), four weightings, 100 to 5,000 samples."""
-    slack, sizes_shown = [], [100, 1000, 5000]
+    slack, sizes = [], [100, 1000, 5000]
     totals: dict[str, list[float]] = {"bound": [], "error": []}
     for rng in trial.rngs:
-        for n in sizes_shown:
-            x, y = _world(n, rng)
-            m0 = y * x[:, 0]
-            test_x, test_y = _world(10_000, rng)
-            for w in (np.ones(n), np.exp(-np.clip(m0, -2, 2)), np.exp(np.clip(m0, -2, 2)), rng.uniform(0.2, 5, n)):
+        for n in sizes:
+            x, y = _draw_overlapping_classes(n, rng)
+            first_feature_margin = y * x[:, 0]
+            test_x, test_y = _draw_overlapping_classes(10_000, rng)
+            for w in (
+                np.ones(n),
+                np.exp(-np.clip(first_feature_margin, -2, 2)),
+                np.exp(np.clip(first_feature_margin, -2, 2)),
+                rng.uniform(0.2, 5, n),
+            ):
                 theta = minimise_loss(y[:, None] * x, w / w.sum(), 1e-3)
                 theta /= np.linalg.norm(theta)
                 error = float((test_y * (test_x @ theta) <= 0).mean())
-                longest, gamma = float(np.linalg.norm(x, axis=1).max()), 0.5
-                chance = np.sqrt(np.log(np.log2(4 * longest / gamma)) / n) + np.sqrt(np.log(1 / 0.05) / n)
-                complexity = longest * np.sqrt(_shift(w)) / (gamma * np.sqrt(n))
-                total = first_term(y * (x @ theta) < gamma, w) + complexity + chance
+                radius, gamma = float(np.linalg.norm(x, axis=1).max()), 0.5
+                confidence = np.sqrt(np.log(np.log2(4 * radius / gamma)) / n) + np.sqrt(np.log(1 / 0.05) / n)
+                complexity = radius * np.sqrt(_shift_term(w)) / (gamma * np.sqrt(n))
+                total = first_term(y * (x @ theta) < gamma, w) + complexity + confidence
                 slack.append(total - error)
                 totals["bound"].append(total)
                 totals["error"].append(error)
@@ -142,10 +147,10 @@ def margin_bound(trial: Trial) -> Finding:
     figure = Figure(
         "samples",
         "mean",
-        (Series("bound", sizes_shown, by_size["bound"]), Series("test error", sizes_shown, by_size["error"])),
+        (Series("bound", sizes, by_size["bound"]), Series("test error", sizes, by_size["error"])),
         log="xy",
         rule=1.0,
-        note="A bound above one tells nothing of an error.",
+        note="A bound above one is vacuous.",
     )
     measured = {
         "smallest slack": float(np.min(slack)),
@@ -156,12 +161,12 @@ def margin_bound(trial: Trial) -> Finding:
 
 @define_claim(
     "violations-are-errors",
-    statement="The chance, over models, that a sample's margin is not positive is its 0-1 error: what the bound's first "
-    "term weighs, in expectation over training, is the generalization error.",
+    statement="The probability over models that a sample's margin is not positive is its 0-1 error: in expectation over "
+    "training, the quantity that the bound's first term weights is the generalization error.",
     source="Proposition 6, after Zhou et al. 2022, as reconstructed",
     kind="exact",
     expected="largest gap 1e-12 or less at a margin of 0; never below it at a positive margin",
-    limits="Of models that did not see the sample; for those that did it is the training error.",
+    limits="For models that did not see the sample; for models that did it is the training error.",
     runs=50,
 )
 def violations_are_errors(trial: Trial) -> Finding:
@@ -181,7 +186,7 @@ def violations_are_errors(trial: Trial) -> Finding:
         rates += (margin <= 0).double().mean(0).tolist()
         errors += error.tolist()
     figure = Figure(
-        "chance of a margin of zero or less",
+        "probability of a margin of zero or less",
         "0-1 error",
         (Series("sample", rates[:300], errors[:300], "point"),),
         note="All points lie on the diagonal.",
@@ -192,8 +197,8 @@ def violations_are_errors(trial: Trial) -> Finding:
 
 @define_claim(
     "effective-size-is-chi2",
-    statement="Of weights of mean one, D_chi2 between the weighted and the unweighted samples is mean(w²) - 1 = n/ESS - "
-    "1.",
+    statement="For weights of mean one, D_chi2 between the weighted and the unweighted samples is mean(w²) - 1 = n/ESS "
+    "- 1.",
     source="Kish 1965; definition of D_chi2",
     kind="exact",
     expected="largest relative gap 1e-12 or less; zero and n for uniform weights",
@@ -209,10 +214,10 @@ def effective_size_is_chi2(trial: Trial) -> Finding:
         w /= w.mean()
         share = w / n
         divergence = float((np.square(share * n) / n).sum() - 1)
-        gaps.append(abs(n / words.effective(w) - 1 - divergence) / (1 + divergence))
-        gaps.append(abs(words.effective(np.ones(n)) - n))
+        gaps.append(abs(n / describe.effective(w) - 1 - divergence) / (1 + divergence))
+        gaps.append(abs(describe.effective(np.ones(n)) - n))
         shifts.append(divergence)
-        sizes.append(words.effective(w) / n)
+        sizes.append(describe.effective(w) / n)
     figure = Figure(
         "D(chi2)",
         "effective sample size / n",

@@ -1,4 +1,4 @@
-"""Error = bias + variance, sample by sample, in all forms that the theory uses."""
+"""Error = bias + variance per sample, in all forms that the theory uses."""
 
 import numpy as np
 import torch
@@ -35,23 +35,23 @@ def log_loss_parts(trial: Trial) -> Finding:
     for rng in trial.rngs:
         members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
         views, y = random_log_probs(rng, members, 20, classes), random_labels(rng, 20, classes)
-        found = record_held_out(views, y, classes).decompose("log")
+        parts = record_held_out(views, y, classes).decompose("log")
         consensus = views.mean(0).log_softmax(1)
         error = -views[:, torch.arange(20), y].mean(0)
         bias = -consensus[torch.arange(20), y]
         variance = (consensus.exp() * (consensus - views)).sum(2).mean(0)
-        own = plug_in_variance(members, found.variance)
+        plug_in = plug_in_variance(members, parts.variance)
         gaps.append(
             max_gap(
                 [
-                    max_abs(found.error - error),
-                    max_abs(own - variance),
-                    max_abs(found.error - own - bias),
-                    max_abs(found.error - found.bias - found.variance),
+                    max_abs(parts.error - error),
+                    max_abs(plug_in - variance),
+                    max_abs(parts.error - plug_in - bias),
+                    max_abs(parts.error - parts.bias - parts.variance),
                 ]
             )
         )
-        errors += found.error.tolist()
+        errors += parts.error.tolist()
         sums += (bias + variance).tolist()
     figure = Figure(
         "bias + variance by their definitions (nats)",
@@ -64,12 +64,12 @@ def log_loss_parts(trial: Trial) -> Finding:
 
 @define_claim(
     "label-distribution",
-    statement="Where labels themselves are random, the expected log-loss is the entropy of the labels (noise) plus the "
-    "KL divergence from them to the consensus (bias) plus the variance.",
+    statement="If labels are random, the expected log-loss is the entropy of the labels (noise) plus the KL divergence "
+    "from them to the consensus (bias) plus the variance.",
     source=_HESKES,
     kind="exact",
     expected="largest gap 1e-12 or less",
-    limits="Noise is the same for every model; it can be told from bias only where the label distribution is known.",
+    limits="Noise is the same for every model; it can be separated from bias only if the label distribution is known.",
     runs=50,
 )
 def label_distribution(trial: Trial) -> Finding:
@@ -77,24 +77,27 @@ def label_distribution(trial: Trial) -> Finding:
     gaps, parts = [], []
     for rng in trial.rngs:
         members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
-        views, chances = random_log_probs(rng, members, 1, classes), torch.from_numpy(rng.dirichlet(np.ones(classes)))
+        views, label_probs = (
+            random_log_probs(rng, members, 1, classes),
+            torch.from_numpy(rng.dirichlet(np.ones(classes))),
+        )
         # One sample under every label.
-        same = views.expand(members, classes, classes)
-        found = record_held_out(same, torch.arange(classes), classes).decompose("log")
+        views_per_label = views.expand(members, classes, classes)
+        label_parts = record_held_out(views_per_label, torch.arange(classes), classes).decompose("log")
         consensus = views.mean(0).log_softmax(1)[0]
-        noise = torch.special.entr(chances).sum()
-        bias = (chances * (chances.log() - consensus)).sum()
-        variance = plug_in_variance(members, found.variance)[0]
-        gaps.append(abs(float(chances @ found.error - noise - bias - variance)))
+        noise = torch.special.entr(label_probs).sum()
+        bias = (label_probs * (label_probs.log() - consensus)).sum()
+        variance = plug_in_variance(members, label_parts.variance)[0]
+        gaps.append(abs(float(label_probs @ label_parts.error - noise - bias - variance)))
         parts.append([float(noise), float(bias), float(variance)])
     order = np.argsort(np.sum(parts, 1))
-    shown = np.array(parts)[order].T
+    sorted_parts = np.array(parts)[order].T
     figure = Figure(
         "ensembles, by expected error",
         "nats",
         tuple(
             Series(name, list(range(len(order))), row.tolist())
-            for name, row in zip(("noise", "bias", "variance"), shown, strict=True)
+            for name, row in zip(("noise", "bias", "variance"), sorted_parts, strict=True)
         ),
         note="The three parts of each ensemble's expected error.",
     )
@@ -107,7 +110,7 @@ def label_distribution(trial: Trial) -> Finding:
     source="Brier 1950 and the bias-variance identity; Yang et al. 2020 for the factor M/(M-1)",
     kind="exact",
     expected="largest gap 1e-12 or less",
-    limits="The consensus is the arithmetic mean here, another one than for log-loss.",
+    limits="The consensus is the arithmetic mean here, unlike for log-loss.",
     runs=50,
 )
 def brier_parts(trial: Trial) -> Finding:
@@ -116,13 +119,15 @@ def brier_parts(trial: Trial) -> Finding:
     for rng in trial.rngs:
         members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
         views, y = random_log_probs(rng, members, 20, classes), random_labels(rng, 20, classes)
-        found = record_held_out(views, y, classes).decompose("brier")
+        parts = record_held_out(views, y, classes).decompose("brier")
         p, truth = views.exp(), torch.nn.functional.one_hot(y, classes)
         error = (p - truth).square().sum(2).mean(0)
         bias, variance = (p.mean(0) - truth).square().sum(1), (p - p.mean(0)).square().sum(2).mean(0)
-        own = plug_in_variance(members, found.variance)
-        gaps.append(max_gap([max_abs(found.error - error), max_abs(own - variance), max_abs(found.error - own - bias)]))
-        errors += found.error.tolist()
+        plug_in = plug_in_variance(members, parts.variance)
+        gaps.append(
+            max_gap([max_abs(parts.error - error), max_abs(plug_in - variance), max_abs(parts.error - plug_in - bias)])
+        )
+        errors += parts.error.tolist()
         sums += (bias + variance).tolist()
     figure = Figure(
         "bias + variance by their definitions",
@@ -140,7 +145,7 @@ def brier_parts(trial: Trial) -> Finding:
     source="the uncertainty part of Zhou et al. 2022, as reconstructed; the identity itself is classic",
     kind="exact",
     expected="largest gap 1e-12 or less, against numpy's variance",
-    limits="Aleatoric uncertainty stands in the bias.",
+    limits="Aleatoric uncertainty is part of the bias.",
     runs=50,
 )
 def squared_parts(trial: Trial) -> Finding:
@@ -149,19 +154,19 @@ def squared_parts(trial: Trial) -> Finding:
     for rng in trial.rngs:
         members = int(rng.integers(2, 9))
         views, targets = torch.from_numpy(rng.normal(size=(members, 20))), torch.from_numpy(rng.normal(size=20))
-        found = record_held_out(views, targets, None).decompose("squared")
+        parts = record_held_out(views, targets, None).decompose("squared")
         epistemic = torch.from_numpy(np.var(views.numpy(), axis=0, ddof=1))
         error = (views - targets).square().mean(0)
         gaps.append(
             max_gap(
                 [
-                    max_abs(found.error - error),
-                    max_abs(found.variance - epistemic),
-                    max_abs(found.bias - (error - epistemic)),
+                    max_abs(parts.error - error),
+                    max_abs(parts.variance - epistemic),
+                    max_abs(parts.bias - (error - epistemic)),
                 ]
             )
         )
-        variances += found.variance.tolist()
+        variances += parts.variance.tolist()
         uncertainty += epistemic.tolist()
     figure = Figure(
         "unbiased variance of the predictions (numpy)",
@@ -173,54 +178,59 @@ def squared_parts(trial: Trial) -> Finding:
 
 
 def _domingos(rng: np.random.Generator, classes: int) -> tuple[float, float, float, bool]:
-    """Gap of E = c1 N + B + c2 V on a random draw, expected 0-1 loss, spread of the votes, and whether it is biased."""
+    """Return the gap of E = c1 N + B + c2 V on a random draw.
+
+    Also the expected 0-1 loss, the disagreement of the votes, and whether the main prediction is biased.
+    """
     members = int(rng.integers(3, 12))
     views = random_log_probs(rng, members, 1, classes)
-    chances = rng.dirichlet(np.ones(classes))
-    # The formula's c1 is of the label that differs from the best one.
-    best = int(chances.argmax())
-    found = record_held_out(views.expand(members, classes, classes), torch.arange(classes), classes).decompose(
+    label_probs = rng.dirichlet(np.ones(classes))
+    # c1 refers to labels that differ from the best one.
+    best = int(label_probs.argmax())
+    parts = record_held_out(views.expand(members, classes, classes), torch.arange(classes), classes).decompose(
         "zero-one"
     )
-    expected = float(torch.from_numpy(chances) @ found.error)
+    expected = float(torch.from_numpy(label_probs) @ parts.error)
     votes = np.bincount(views[:, 0].argmax(1).numpy(), minlength=classes) / members
-    main = int(votes.argmax())
-    spread = 1 - votes[main]
-    right = votes[best]
-    others = np.delete(votes, best) @ np.delete(chances, best)
-    noise = 1 - chances[best]
-    # P(a != y*) P(a = t | a != y*, t != y*), times N: the share of votes that meet a noisy label.
-    first = right * noise - others
-    biased = main != best
-    effect = (spread if not biased else -(right / spread) * spread) if spread > 0 else 0.0
-    gap = abs(expected - (first + biased + effect))
-    own = abs(float(found.bias[best]) - biased) + abs(float(found.variance[best]) - effect)
-    return max_gap([gap, own]), expected, float(spread), biased
+    main_prediction = int(votes.argmax())
+    disagreement = 1 - votes[main_prediction]
+    share_best = votes[best]
+    others = np.delete(votes, best) @ np.delete(label_probs, best)
+    noise = 1 - label_probs[best]
+    # P(a != y*) P(a = t | a != y*, t != y*), times N: the share of votes that match a noisy label.
+    noise_effect = share_best * noise - others
+    biased = main_prediction != best
+    variance_effect = (
+        (disagreement if not biased else -(share_best / disagreement) * disagreement) if disagreement > 0 else 0.0
+    )
+    gap = abs(expected - (noise_effect + biased + variance_effect))
+    parts_gap = abs(float(parts.bias[best]) - biased) + abs(float(parts.variance[best]) - variance_effect)
+    return max_gap([gap, parts_gap]), expected, float(disagreement), biased
 
 
 def _zero_one(trial: Trial, classes: tuple[int, int]) -> Finding:
     rows = [_domingos(rng, int(rng.integers(*classes))) for rng in trial.rngs]
     gap = max_gap([row[0] for row in rows])
     figure = Figure(
-        "share of views that leave the main prediction",
+        "share of views that differ from the main prediction",
         "expected 0-1 error",
         tuple(
             Series(name, [r[2] for r in rows if r[3] == biased], [r[1] for r in rows if r[3] == biased], "point")
             for name, biased in (("main prediction right", False), ("main prediction wrong", True))
         ),
-        note="Straying from the main prediction costs where that is right, and helps where it is wrong.",
+        note="Variance around the main prediction costs if it is right, and helps if it is wrong.",
     )
     return Finding(bool(gap <= _EXACT), {"largest gap": gap, "draws": len(rows)}, figure)
 
 
 @define_claim(
     "zero-one-two-classes",
-    statement="Two classes, noisy labels: expected 0-1 loss = c1 N + B + c2 V, c1 = 2 P(prediction right) - 1, c2 = 1 "
-    "where the main prediction is right and -1 where it is wrong.",
+    statement="Two classes, noisy labels: expected 0-1 loss = c1 N + B + c2 V, with c1 = 2 P(prediction right) - 1, and "
+    "c2 = 1 if the main prediction is right and -1 if it is wrong.",
     source="Domingos 2000, A unified bias-variance decomposition",
     kind="exact",
     expected="largest gap 1e-12 or less",
-    limits="With equal votes the main prediction is a convention: the lowest class here.",
+    limits="With tied votes the main prediction is a convention: the lowest class here.",
     runs=200,
 )
 def zero_one_two_classes(trial: Trial) -> Finding:
@@ -230,8 +240,8 @@ def zero_one_two_classes(trial: Trial) -> Finding:
 
 @define_claim(
     "zero-one-many-classes",
-    statement="More classes: the same with c2 = -P(right | not the main prediction) where the main prediction is wrong, "
-    "and c1 lowered by the chance to hit the noisy label.",
+    statement="More classes: the same with c2 = -P(right | not the main prediction) if the main prediction is wrong, "
+    "and c1 reduced by the probability of predicting the noisy label.",
     source="Domingos 2000, A unified bias-variance decomposition",
     kind="exact",
     expected="largest gap 1e-12 or less",
@@ -246,23 +256,23 @@ def zero_one_many_classes(trial: Trial) -> Finding:
 @define_claim(
     "variance-forms",
     statement="The variance under log-loss is mean LSE(z) - LSE(mean z) of the logits: it needs no label, is never "
-    "negative, and is zero exactly where all members say the same.",
+    "negative, and is zero exactly if all members agree.",
     source="derived here from Heskes 1998",
     kind="exact",
     expected="largest gap 1e-12 or less; no negative value; 0 for equal members; the same under every label",
-    limits="As it is over the members at hand; the reported variance is M/(M-1) times as large.",
+    limits="For the plain variance over the given members; the reported variance is M/(M-1) times as large.",
     runs=50,
 )
 def variance_forms(trial: Trial) -> Finding:
-    """Logits whose members are pulled together step by step."""
+    """Logits whose members are drawn apart step by step."""
     gaps, lowest, curves = [], np.inf, []
-    pulls = [0.0, 0.1, 0.25, 0.5, 1.0, 2.0]
+    scales = [0.0, 0.1, 0.25, 0.5, 1.0, 2.0]
     for rng in trial.rngs:
         members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
-        middle, own = rng.normal(size=classes), rng.normal(size=(members, classes))
+        mean_logits, deviations = rng.normal(size=classes), rng.normal(size=(members, classes))
         curve = []
-        for pull in pulls:
-            z = torch.from_numpy(middle + pull * own)
+        for scale in scales:
+            z = torch.from_numpy(mean_logits + scale * deviations)
             views = z[:, None, :].expand(members, classes, classes)
             variance = plug_in_variance(
                 members, record_held_out(views, torch.arange(classes), classes).decompose("log").variance
@@ -274,9 +284,9 @@ def variance_forms(trial: Trial) -> Finding:
         curves.append(curve)
     equal = max(curve[0] for curve in curves)
     figure = Figure(
-        "how far members differ",
+        "scale of the differences between members",
         "variance (nats)",
-        tuple(Series(f"ensemble {k + 1}", pulls, curve) for k, curve in enumerate(curves[:4])),
+        tuple(Series(f"ensemble {k + 1}", scales, curve) for k, curve in enumerate(curves[:4])),
         note="Zero where members agree, and growing with their disagreement.",
     )
     measured = {
@@ -289,26 +299,26 @@ def variance_forms(trial: Trial) -> Finding:
 
 @define_claim(
     "consensus-loss",
-    statement="The log-loss of the geometric-mean ensemble is the bias, and so never above the members' mean loss.",
+    statement="The log-loss of the geometric-mean ensemble is the bias, and hence never above the members' mean loss.",
     source=_HESKES,
     kind="exact",
     expected="largest gap 1e-12 or less; no sample where the ensemble's loss is above the mean",
-    limits="Says nothing of the best member, which may be better than the ensemble.",
+    limits="Says nothing about the best member, which may be better than the ensemble.",
     runs=50,
 )
 def consensus_loss(trial: Trial) -> Finding:
-    """The consensus that the library keeps, judged by itself."""
+    """The library's consensus, evaluated on its own."""
     gaps, gains, ensemble, mean = [], [], [], []
     for rng in trial.rngs:
         members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
         views, y = random_log_probs(rng, members, 20, classes), random_labels(rng, 20, classes)
         record = record_held_out(views, y, classes)
-        found = record.decompose("log")
+        parts = record.decompose("log")
         loss = -record.consensus[torch.arange(20), y]
-        gaps.append(max_abs(loss - (found.error - plug_in_variance(members, found.variance))))
-        gains.append(float((found.error - loss).min()))
+        gaps.append(max_abs(loss - (parts.error - plug_in_variance(members, parts.variance))))
+        gains.append(float((parts.error - loss).min()))
         ensemble += loss.tolist()
-        mean += found.error.tolist()
+        mean += parts.error.tolist()
     figure = Figure(
         "members' mean loss (nats)",
         "loss of the consensus (nats)",
@@ -324,13 +334,14 @@ def consensus_loss(trial: Trial) -> Finding:
 
 @define_claim(
     "bald-is-not-variance",
-    statement="Mutual information (BALD) is the mean KL divergence of the members from the arithmetic mean, another "
-    "number than the variance, which is that from the geometric mean to the members; both vanish together.",
+    statement="Mutual information (BALD) is the mean KL divergence of the members from the arithmetic mean; the "
+    "variance is that from the geometric mean to the members. They are different numbers; both vanish "
+    "together.",
     source="Houlsby et al. 2011 for BALD; the comparison was derived here",
     kind="exact",
     expected="largest gap of bald to its KL form 1e-12 or less; the two differ by more than 0.01 nats somewhere, and "
     "not where members agree",
-    limits="They often rank samples alike; which one is shown must be named.",
+    limits="They often rank samples alike; a report must name which one it shows.",
     runs=50,
 )
 def bald_is_not_variance(trial: Trial) -> Finding:
@@ -344,12 +355,12 @@ def bald_is_not_variance(trial: Trial) -> Finding:
         for member, view in enumerate(views):
             record.add(view=member, ids=np.arange(20), logits=view, labels=y)
         information = torch.tensor(record.measure("bald").to_numpy())
-        middle = views.exp().mean(0).log()
-        gaps.append(max_abs(information - (views.exp() * (views - middle)).sum(2).mean(0)))
+        mean_log_prob = views.exp().mean(0).log()
+        gaps.append(max_abs(information - (views.exp() * (views - mean_log_prob)).sum(2).mean(0)))
         bald += information.tolist()
         variance += plug_in_variance(members, record_held_out(views, y, classes).decompose("log").variance).tolist()
-    apart = np.abs(np.subtract(bald, variance))
-    agreed = float(apart[::20].max())
+    difference = np.abs(np.subtract(bald, variance))
+    where_agreed = float(difference[::20].max())
     figure = Figure(
         "variance (nats)",
         "mutual information (nats)",
@@ -357,14 +368,16 @@ def bald_is_not_variance(trial: Trial) -> Finding:
             Series("sample", variance[:400], bald[:400], "point"),
             Series("equal", [0, max(variance[:400])], [0, max(variance[:400])]),
         ),
-        note="Two numbers for disagreement; they are not the same.",
+        note="Two measures of disagreement; they differ.",
     )
     measured = {
         "largest gap to the KL form": max_gap(gaps),
-        "largest difference": float(apart.max()),
-        "where all agree": agreed,
+        "largest difference": float(difference.max()),
+        "where all agree": where_agreed,
     }
-    return Finding(bool(max_gap(gaps) <= _EXACT and apart.max() > 0.01 and agreed <= _EXACT), measured, figure)
+    return Finding(
+        bool(max_gap(gaps) <= _EXACT and difference.max() > 0.01 and where_agreed <= _EXACT), measured, figure
+    )
 
 
 @define_claim(
@@ -373,7 +386,7 @@ def bald_is_not_variance(trial: Trial) -> Finding:
     source="this library's ledger",
     kind="exact",
     expected="largest gap 1e-10 or less",
-    limits="An exact account says nothing of whether each line found the right cause.",
+    limits="An exact sum does not show whether each term names the right cause.",
     runs=2,
     full_runs=20,
 )
@@ -388,12 +401,12 @@ def ledger_adds_up(trial: Trial) -> Finding:
         y = torch.where(flipped, (y + 1) % classes, y)
         record = record_held_out(torch.from_numpy(z).log_softmax(2), y, classes)
         parts = record.decompose("log")
-        lines = ledger(parts, record.consensus, y).terms
-        gaps.append(max_abs(lines.sum(1) - parts.error))
-        rows.append(lines.mean(0))
+        terms = ledger(parts, record.consensus, y).terms
+        gaps.append(max_abs(terms.sum(1) - parts.error))
+        rows.append(terms.mean(0))
     mean = torch.stack(rows).mean(0)
     figure = Figure(
-        "line of the ledger",
+        "term of the ledger",
         "mean (nats)",
         (Series("mean over ensembles", ["noise", "imbalance", "margin", "uncertainty"], mean.tolist(), "bar"),),
         note="The four bars add up to the mean error.",

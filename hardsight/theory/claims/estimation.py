@@ -1,4 +1,4 @@
-"""Estimation: what held-out views say of the error, its parts and the classic scores, from how many of them."""
+"""Estimation of the error, its parts and classic scores from a limited number of held-out views."""
 
 from itertools import product
 
@@ -15,10 +15,10 @@ from hardsight.theory.claims.ensembles import max_gap, random_log_probs, record_
 from hardsight.theory.scenarios import GaussianMixture, load_digit_images
 
 
-def _three(n: int, rng: np.random.Generator) -> tuple[GaussianMixture, np.ndarray, np.ndarray]:
-    world = GaussianMixture(1.5 * np.eye(3, 4) + 0.2 * rng.normal(size=(3, 4)), np.full(3, 1 / 3))
-    x, y = world.draw(n, rng)
-    return world, x, y
+def _draw_three_classes(n: int, rng: np.random.Generator) -> tuple[GaussianMixture, np.ndarray, np.ndarray]:
+    mixture = GaussianMixture(1.5 * np.eye(3, 4) + 0.2 * rng.normal(size=(3, 4)), np.full(3, 1 / 3))
+    x, y = mixture.draw(n, rng)
+    return mixture, x, y
 
 
 @define_claim(
@@ -28,14 +28,14 @@ def _three(n: int, rng: np.random.Generator) -> tuple[GaussianMixture, np.ndarra
     source="Jiang et al. 2021; Feldman & Zhang 2020; the identity is by definition",
     kind="exact",
     expected="largest gap 1e-12 or less, between hs.Record, hs.measure and both sides counted from the views",
-    limits="Of one size of the training sets; the paper's C-score is a mean over sizes.",
+    limits="For one size of the training sets; the C-score of the paper is a mean over sizes.",
     runs=3,
 )
 def c_score_is_error(trial: Trial) -> Finding:
     """Logistic regressions on random subsets."""
     gaps, scores, errors = [], [], []
     for rng, seed in zip(trial.rngs, trial.seeds, strict=True):
-        _, x, y = _three(60, rng)
+        _, x, y = _draw_three_classes(60, rng)
         record = Record(["c-score"], members=True)
         d = measure(
             x, y, learner="logistic", loss="zero-one", splits=Subsets(members=20, ratio=0.6), pilot=False, refine=False,
@@ -45,44 +45,49 @@ def c_score_is_error(trial: Trial) -> Finding:
         gaps.append(max_gap(np.abs(score - d.error).tolist()))
         scores += score.tolist()
         errors += d.error.tolist()
-    both = _counted_by_hand(trial)
+    memorization_gap = _memorization_gap(trial)
     figure = Figure(
         "held-out 0-1 error by hs.measure",
         "1 - C-score by hs.Record",
         (Series("sample", errors, scores, "point"),),
         note="All points lie on the diagonal.",
     )
-    return Finding(bool(max_gap([*gaps, both]) <= 1e-12), {"largest gap": max_gap([*gaps, both])}, figure)
+    return Finding(
+        bool(max_gap([*gaps, memorization_gap]) <= 1e-12), {"largest gap": max_gap([*gaps, memorization_gap])}, figure
+    )
 
 
-def _counted_by_hand(trial: Trial) -> float:
-    """Largest gap of the record's memorization to held-out minus in-sample error, on random views."""
+def _memorization_gap(trial: Trial) -> float:
+    """Return the largest gap of the record's memorization to held-out minus in-sample error, on random views."""
     gaps = []
     for rng in trial.rngs:
         views, y = random_log_probs(rng, 12, 30, 4), torch.from_numpy(rng.integers(0, 4, 30))
-        out = torch.from_numpy(rng.random((12, 30)) < 0.5)
-        out[:2], out[2:4] = True, False
+        is_held_out = torch.from_numpy(rng.random((12, 30)) < 0.5)
+        is_held_out[:2], is_held_out[2:4] = True, False
         record = Record(["memorization"], members=True)
         for member, view in enumerate(views):
             for mask in (True, False):
-                rows = torch.nonzero(out[member] == mask).squeeze(1)
+                rows = torch.nonzero(is_held_out[member] == mask).squeeze(1)
                 if len(rows):
                     record.add(view=member, ids=rows.numpy(), logits=view[rows], labels=y[rows], held_out=mask)
         wrong = (views.argmax(2) != y).double()
-        expected = (wrong * out).sum(0) / out.sum(0) - (wrong * ~out).sum(0) / (~out).sum(0)
+        expected = (wrong * is_held_out).sum(0) / is_held_out.sum(0) - (wrong * ~is_held_out).sum(0) / (
+            ~is_held_out
+        ).sum(0)
         gaps.append(float(np.abs(record.measure("memorization").to_numpy() - expected.numpy()).max()))
     return max_gap(gaps)
 
 
 @define_claim(
     "few-views",
-    statement="The error is unbiased at every number of views; the plain variance over M views is too small by (M - "
-    "1)/M, exactly so for the Brier score, to first order for log-loss, and M/(M - 1) undoes that.",
+    statement="The error is unbiased for every number of views; the plain variance over M views is too small by the "
+    "factor (M - 1)/M, exactly so for the Brier score, to first order for log-loss, and the factor M/(M - 1) "
+    "corrects this.",
     source="derived here; Yang et al. 2020 use the factor",
     kind="exact",
     expected="expectations over all M-tuples of 6 predictions: error and corrected Brier variance within 1e-12 of the "
     "whole population's; corrected log-loss variance nearer than the plain one at every M",
-    limits="Views drawn independently. The members of one repeat share data and are not.",
+    limits="Views drawn independently. The members of one repeat share data and are not independent.",
     runs=3,
 )
 def few_views(trial: Trial) -> Finding:
@@ -91,17 +96,19 @@ def few_views(trial: Trial) -> Finding:
     for rng in trial.rngs:
         population = random_log_probs(rng, 6, 1, 3)[:, 0]
         y = torch.tensor([0])
-        whole = {loss: record_held_out(population[:, None], y, 3).decompose(loss) for loss in ("log", "brier")}
-        limit = {loss: float(parts.variance) * 5 / 6 for loss, parts in whole.items()}
+        parts_of_population = {
+            loss: record_held_out(population[:, None], y, 3).decompose(loss) for loss in ("log", "brier")
+        }
+        limit = {loss: float(parts.variance) * 5 / 6 for loss, parts in parts_of_population.items()}
         curve, plain = [], []
         for m in (2, 3, 4):
             tuples = torch.tensor(list(product(range(6), repeat=m)))
             views, labels = population[tuples].transpose(0, 1), y.expand(len(tuples))
             record = record_held_out(views.contiguous(), labels.contiguous(), 3)
             for loss in ("log", "brier"):
-                found = record.decompose(loss)
-                exact.append(abs(float(found.error.mean() - whole[loss].error)))
-                mean = float(found.variance.mean())
+                parts = record.decompose(loss)
+                exact.append(abs(float(parts.error.mean() - parts_of_population[loss].error)))
+                mean = float(parts.variance.mean())
                 if loss == "brier":
                     exact.append(abs(mean - limit[loss]))
                 else:
@@ -124,18 +131,19 @@ def few_views(trial: Trial) -> Finding:
 
 @define_claim(
     "held-out-knows-no-target",
-    statement="What held-out models say of a sample does not depend on its own target: changing it changes the sample's "
-    "leave-one-out error, and not its leave-one-out prediction. An in-sample prediction follows the target.",
+    statement="Held-out predictions of a sample do not depend on its own target: changing the target changes the "
+    "sample's leave-one-out error, but not its leave-one-out prediction. An in-sample prediction follows the "
+    "target.",
     source="definition of the generalization error of a sample",
     kind="exact",
     expected="largest change of a leave-one-out prediction 1e-10 or less, of an in-sample one more than 0.01",
-    limits="Regression. Of classes, the ridge learner's probabilities share one scale that is chosen by all held-out "
-    "losses, the sample's own among them.",
+    limits="Regression. For classes, the ridge learner's probabilities share one scale that is chosen by all "
+    "held-out losses, including the sample's own.",
     runs=2,
 )
 def held_out_knows_no_target(trial: Trial) -> Finding:
-    """Ridge in closed form; ten targets of each world are raised, one at a time."""
-    changes, seen, before_after = [], [], []
+    """Ridge in closed form; ten targets of each scenario are raised, one at a time."""
+    changes, in_sample_changes, before_after = [], [], []
     for rng, seed in zip(trial.rngs, trial.seeds, strict=True):
         x = rng.normal(size=(40, 4))
         y = x @ rng.normal(size=4) + rng.normal(size=40)
@@ -145,7 +153,9 @@ def held_out_knows_no_target(trial: Trial) -> Finding:
             changed[i] += 3
             after = measure(x, changed, learner="ridge", splits=LeaveOneOut(), seed=seed)
             changes.append(abs(float(after.predicted[i] - before.predicted[i])))
-            seen.append(abs(float(_fitted(x, changed)[i] - _fitted(x, y)[i])))
+            in_sample_changes.append(
+                abs(float(_in_sample_predictions(x, changed)[i] - _in_sample_predictions(x, y)[i]))
+            )
             before_after.append((float(before.error[i]), float(after.error[i])))
     figure = Figure(
         "squared error with its own target",
@@ -155,16 +165,16 @@ def held_out_knows_no_target(trial: Trial) -> Finding:
     )
     measured = {
         "largest change of a leave-one-out prediction": max_gap(changes),
-        "smallest change of an in-sample one": min(seen),
+        "smallest change of an in-sample one": min(in_sample_changes),
     }
-    return Finding(bool(max_gap(changes) <= 1e-10 and min(seen) > 0.01), measured, figure)
+    return Finding(bool(max_gap(changes) <= 1e-10 and min(in_sample_changes) > 0.01), measured, figure)
 
 
-def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _in_sample_predictions(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     from sklearn.linear_model import Ridge
 
-    found: np.ndarray = Ridge(alpha=1.0).fit(x, y).predict(x)
-    return found
+    predictions: np.ndarray = Ridge(alpha=1.0).fit(x, y).predict(x)
+    return predictions
 
 
 @define_claim(
@@ -173,33 +183,33 @@ def _fitted(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     source="definition of the error; a world with known posterior",
     kind="statistical",
     expected="mean Spearman correlation above 0.95, lower end of the interval included",
-    limits="Gaussian classes, logistic regression, which can express the truth; 500 samples.",
+    limits="Gaussian classes; logistic regression, which can represent the truth; 500 samples.",
     runs=4,
     full_runs=30,
 )
 def error_finds_true_difficulty(trial: Trial) -> Finding:
     """Five folds, ten repeats."""
     ranks: list[float] = []
-    shown: tuple[list[float], list[float]] = ([], [])
+    points: tuple[list[float], list[float]] = ([], [])
     for rng, seed in zip(trial.rngs, trial.seeds, strict=True):
-        world, x, y = _three(500, rng)
+        mixture, x, y = _draw_three_classes(500, rng)
         d = measure(x, y, learner="logistic", folds=5, repeats=5, adjusted=False, pilot=False, refine=False, seed=seed)
-        true = -world.log_posterior(x)[np.arange(len(y)), y]
+        true = -mixture.log_posterior(x)[np.arange(len(y)), y]
         ranks.append(float(spearmanr(d.error, true).statistic))
-        shown = (true[:300].tolist(), d.error[:300].tolist())
-    found = intervals.mean_interval(ranks)
+        points = (true[:300].tolist(), d.error[:300].tolist())
+    interval = intervals.mean_interval(ranks)
     figure = Figure(
         "log-loss of the Bayes posterior (nats)",
         "measured error (nats)",
-        (Series("sample", *shown, "point"),),
+        (Series("sample", *points, "point"),),
         note="Close to the diagonal.",
     )
-    return Finding(bool(found.low > 0.95), {"mean Spearman": float(np.mean(ranks))}, figure, found)
+    return Finding(bool(interval.low > 0.95), {"mean Spearman": float(np.mean(ranks))}, figure, interval)
 
 
 @define_claim(
     "more-folds-less-error",
-    statement="With more folds, and so more training data, the error falls; the ranking stays much the same.",
+    statement="With more folds, hence more training data, the error falls, while the ranking stays nearly the same.",
     source="expected by theory; measured here",
     kind="statistical",
     expected="mean error at 2 folds minus at 10 above zero, interval included; Spearman of the two rankings above 0.8",
@@ -212,16 +222,23 @@ def more_folds_less_error(trial: Trial) -> Finding:
     x, y = load_digit_images()
     saved, ranks, means = [], [], []
     for rng, seed in zip(trial.rngs, trial.seeds, strict=True):
-        at = rng.choice(len(y), 600, replace=False)
-        found = [
+        rows = rng.choice(len(y), 600, replace=False)
+        errors = [
             measure(
-                x[at], y[at], learner="logistic", folds=folds, repeats=repeats, adjusted=False, refine=False, seed=seed
+                x[rows],
+                y[rows],
+                learner="logistic",
+                folds=folds,
+                repeats=repeats,
+                adjusted=False,
+                refine=False,
+                seed=seed,
             ).error
             for folds, repeats in ((2, 10), (5, 6), (10, 4))
         ]
-        means.append([float(each.mean()) for each in found])
+        means.append([float(each.mean()) for each in errors])
         saved.append(means[-1][0] - means[-1][2])
-        ranks.append(float(spearmanr(found[0], found[2]).statistic))
+        ranks.append(float(spearmanr(errors[0], errors[2]).statistic))
     interval = intervals.mean_interval(saved)
     figure = Figure(
         "folds",

@@ -1,4 +1,4 @@
-"""Margins that are Gaussian over training sets: what mean and variance of the margin do to the error."""
+"""Margins that are Gaussian over training sets: the effect of their mean and variance on the error."""
 
 import numpy as np
 import torch
@@ -15,13 +15,13 @@ _SD = np.array([0.25, 0.5, 1.0, 1.5, 2.0])
 
 
 def _errors(loss: str, mu: np.ndarray, sd: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """Mean loss of samples whose margin is mu + sd g over members, ``(mu, sd)``; by the library's own losses."""
+    """Return the mean loss of samples with margin mu + sd g over members, ``(mu, sd)``; by the library's own losses."""
     margins = torch.from_numpy(mu[:, None, None] + sd[None, :, None] * grid).reshape(-1)
-    # The first of two classes is the label, and the margin the gap of the logits.
+    # The first of two classes is the label; the margin is the difference of the logits.
     logits = torch.stack([margins, torch.zeros_like(margins)], 1).log_softmax(1)
     losses = loss_of(loss, logits, torch.zeros(len(margins), dtype=torch.int64), 2)
-    found: np.ndarray = losses.reshape(len(mu), len(sd), len(grid)).mean(2).numpy()
-    return found
+    errors: np.ndarray = losses.reshape(len(mu), len(sd), len(grid)).mean(2).numpy()
+    return errors
 
 
 @define_claim(
@@ -56,7 +56,7 @@ def gaussian_margin(trial: Trial) -> Finding:
             )
         ),
         log="y",
-        note="Draws lie on the formula: a farther boundary is easier, an unsure one harder.",
+        note="Draws lie on the formula: a larger mean margin is easier, a larger variance harder.",
     )
     measured = {
         "largest relative gap": gap,
@@ -90,8 +90,8 @@ def logistic_margin(trial: Trial) -> Finding:
 
 @define_claim(
     "zero-one-margin-reverses",
-    statement="Under 0-1 loss the effect of margin variance turns round: it raises the error of samples on the right "
-    "side of the boundary, and lowers that of samples on the wrong side.",
+    statement="Under 0-1 loss the effect of margin variance is reversed across the boundary: it raises the error of "
+    "samples on the right side of the boundary, and lowers that of samples on the wrong side.",
     source="derived here; Proposition 4 of Zhou et al. 2022, as reconstructed, does not carry over to 0-1 loss",
     kind="exact",
     expected="error = Phi(-mu/s) within 1e-3 of a grid of 4,001 quantiles; the naive reading, that variance always "
@@ -106,7 +106,7 @@ def zero_one_margin_reverses(trial: Trial) -> Finding:
     gap = max_gap(np.abs(errors - ndtr(-mu[:, None] / _SD)).ravel())
     slope = np.diff(errors, axis=1)
     falls, rises = float(slope[mu < 0].max()), float(slope[mu > 0].min())
-    # Far from the boundary a step may be too small for the grid to show.
+    # Far from the boundary a change may be too small for the grid to resolve.
     holds = (
         gap <= 1e-3 and falls <= 0 <= rises and bool((slope[mu < 0, -1] < 0).all() and (slope[mu > 0, -1] > 0).all())
     )
@@ -127,16 +127,16 @@ def zero_one_margin_reverses(trial: Trial) -> Finding:
 
 @define_claim(
     "boundary-is-not-all",
-    statement="A sample close to the boundary may be easier than one farther away: the variance of the margin counts, "
-    "too.",
+    statement="A sample close to the boundary may be easier than one farther away, because the variance of the margin "
+    "matters, too.",
     source=_PROPOSITION_4,
     kind="exact",
     expected="a pair with the larger mean margin and the larger error, by log-loss and by the exponential formula",
-    limits="Shown by an example; how often it happens depends on the data.",
+    limits="Shown by one example; how often it happens depends on the data.",
     runs=1,
 )
 def boundary_is_not_all(trial: Trial) -> Finding:
-    """A near, sure sample against a far, unsure one."""
+    """A near sample of low variance against a far one of high variance."""
     mu, sd = np.array([0.5, 1.0]), np.array([0.1, 2.5])
     errors = _errors("log", mu, sd, normal_quantiles(4001))
     near, far = float(errors[0, 0]), float(errors[1, 1])
@@ -148,7 +148,7 @@ def boundary_is_not_all(trial: Trial) -> Finding:
         "error (nats)",
         tuple(Series(f"mean margin {m:g}", grid.tolist(), row.tolist()) for m, row in zip(mu, curves, strict=True)),
         rule=near,
-        note="The sample farther off (mean 1) is harder than the near, sure one (dashed) once its margin varies enough.",
+        note="The farther sample (mean 1) is harder than the near, stable one (dashed) once its margin varies enough.",
     )
     measured = {"error, far and unsure": far, "error, near and sure": near}
     return Finding(bool(far > near and exponential[1] > exponential[0]), measured, figure)

@@ -1,4 +1,4 @@
-"""What holds of linear models, on networks: weights that fade, decay that keeps them, and who is separated first."""
+"""Results for linear models, on networks: weights that fade, decay that preserves them, and what is separated first."""
 
 import numpy as np
 
@@ -12,68 +12,68 @@ from hardsight.theory.scenarios import draw_separable_classes
 _BYRD = "Byrd & Lipton 2019; replicated here on networks of one hidden layer"
 
 
-def _with_one(x: np.ndarray) -> np.ndarray:
-    """A constant feature in place of biases, which would spoil the homogeneity."""
+def _append_one(x: np.ndarray) -> np.ndarray:
+    """Append a constant feature in place of biases, which would break the homogeneity."""
     return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
 
 
 @define_claim(
     "networks-forget-weights",
-    statement="A network that separates its training data forgets class weights: what weights of 16:1 and 1:16 make of "
-    "new points differs much at first and hardly at the end of a long training; with weight decay the "
-    "difference stays.",
+    statement="A network that separates its training data forgets class weights: the predictions for new points under "
+    "weights of 16:1 and 1:16 differ much at first and hardly at the end of a long training; with weight "
+    "decay the difference stays.",
     source=_BYRD,
     kind="statistical",
     expected="mean difference at the end below a tenth of that at the start without decay, and with decay at least "
     "0.05 more, lower end of the interval above zero",
     limits="Two separable Gaussian classes, 60 samples, full gradient steps on the log of the exponential loss. The "
-    "authors saw it in convolutional networks, with dropout and batch normalisation besides.",
+    "authors observed it in convolutional networks, also with dropout and batch normalisation.",
     runs=4,
     full_runs=16,
 )
 def networks_forget_weights(trial: Trial) -> Finding:
-    """The share of points between and around the classes that is told to be of the positive one."""
-    at = [10, 30, 100, 300, 1000, 2000]
-    worlds = [draw_separable_classes(60, 2, 1.5, rng) for rng in trial.rngs]
-    points = _with_one(trial.rng.uniform(-2, 2, (2000, 2)))
-    x = np.stack([_with_one(x) for x, _ in worlds for _ in range(2)])
-    y = np.stack([y for _, y in worlds for _ in range(2)])
-    weights = np.stack([np.where(y > 0, ratio, 1.0) for _, y in worlds for ratio in (16.0, 1 / 16)])
+    """The share of points between and around the classes that is assigned to the positive one."""
+    stops = [10, 30, 100, 300, 1000, 2000]
+    data = [draw_separable_classes(60, 2, 1.5, rng) for rng in trial.rngs]
+    points = _append_one(trial.rng.uniform(-2, 2, (2000, 2)))
+    x = np.stack([_append_one(x) for x, _ in data for _ in range(2)])
+    y = np.stack([y for _, y in data for _ in range(2)])
+    weights = np.stack([np.where(y > 0, ratio, 1.0) for _, y in data for ratio in (16.0, 1 / 16)])
     seeds = [seed for seed in trial.seeds for _ in range(2)]
-    found = {}
+    differences = {}
     for name, decay in (("no decay", 0.0), ("weight decay 0.01", 0.01)):
         nets = NetworkEnsemble(x, y, weights, 32, seeds, decay)
-        told = np.array([nets.positive_share(points) for _ in nets.train(at[-1], 0.02, at)])
-        found[name] = told[:, ::2] - told[:, 1::2]
-    free, kept = found.values()
-    interval = intervals.mean_interval(kept[-1] - np.abs(free[-1]))
+        shares = np.array([nets.positive_share(points) for _ in nets.train(stops[-1], 0.02, stops)])
+        differences[name] = shares[:, ::2] - shares[:, 1::2]
+    without_decay, with_decay = differences.values()
+    interval = intervals.mean_interval(with_decay[-1] - np.abs(without_decay[-1]))
     figure = Figure(
         "steps",
         "positive share: weights 16:1 - 1:16",
-        tuple(Series(name, at, each.mean(1).tolist()) for name, each in found.items()),
+        tuple(Series(name, stops, each.mean(1).tolist()) for name, each in differences.items()),
         log="x",
         rule=0.0,
-        note="One line goes to zero, the other becomes level.",
+        note="One line goes to zero, the other levels off.",
     )
     measured = {
-        "difference kept by decay, mean": float((kept[-1] - np.abs(free[-1])).mean()),
-        "difference at the start, no decay": float(free[0].mean()),
-        "difference at the end, no decay": float(free[-1].mean()),
+        "difference kept by decay, mean": float((with_decay[-1] - np.abs(without_decay[-1])).mean()),
+        "difference at the start, no decay": float(without_decay[0].mean()),
+        "difference at the end, no decay": float(without_decay[-1].mean()),
     }
-    faded = abs(free[-1].mean()) < 0.1 * free[0].mean()
-    gap = float((kept[-1] - np.abs(free[-1])).mean())
+    faded = abs(without_decay[-1].mean()) < 0.1 * without_decay[0].mean()
+    gap = float((with_decay[-1] - np.abs(without_decay[-1])).mean())
     return Finding(bool(faded and gap >= 0.05 and interval.low > 0), measured, figure, interval)
 
 
 @define_claim(
     "networks-separate-hard-first",
-    statement="A network has all training samples on their side sooner with weights that rise moderately with the "
-    "error, and later with easy-first weights, than with uniform ones.",
+    statement="Compared with uniform weights, a network classifies all training samples correctly sooner with weights "
+    "that rise moderately with the error, and later with easy-first weights.",
     source="the convergence experiments of Zhou et al. 2022, as reconstructed; measured here",
     kind="statistical",
     expected="mean log ratio of the steps, easy-first to uniform, above zero, interval included; root-of-error weights "
     "sooner in the mean",
-    limits="Two moons, 80 samples, 64 hidden units. Raw error weights are told, not asserted: they overshoot.",
+    limits="Two moons, 80 samples, 64 hidden units. Raw error weights are reported, not asserted: they overshoot.",
     runs=4,
     full_runs=16,
 )
@@ -89,21 +89,21 @@ def networks_separate_hard_first(trial: Trial) -> Finding:
             moons, codes, learner=Network(hidden=(32,)), folds=5, repeats=3, adjusted=False, refine=False, seed=seed
         )
         for w in (np.ones(80), d.error, d.error**0.5, d.error**-0.5):
-            x.append(_with_one(moons - moons.mean(0)))
+            x.append(_append_one(moons - moons.mean(0)))
             y.append(2.0 * codes - 1)
             weights.append(np.clip(w / w.mean(), 0.02, 50))
             seeds.append(seed)
-    at = list(range(10, 2001, 10))
+    stops = list(range(10, 2001, 10))
     nets = NetworkEnsemble(np.stack(x), np.stack(y), np.stack(weights), 64, seeds)
-    apart_by = np.array([nets.margins() for _ in nets.train(at[-1], 0.02, at)])
-    # From the last look at which some sample was on the wrong side; of those that never end, the whole time.
-    steps = np.array([(np.flatnonzero(each <= 0)[-1:].sum() + 1) * 10.0 for each in apart_by.T]).reshape(-1, len(names))
+    margins = np.array([nets.margins() for _ in nets.train(stops[-1], 0.02, stops)])
+    # The step after the last one with a misclassified sample; the whole time if some sample never is correct.
+    steps = np.array([(np.flatnonzero(each <= 0)[-1:].sum() + 1) * 10.0 for each in margins.T]).reshape(-1, len(names))
     ratios = np.log(steps / steps[:, :1])
     interval = intervals.mean_interval(ratios[:, 3])
     figure = Figure(
         "steps",
         "smallest margin / squared norm, mean",
-        tuple(Series(name, at, apart_by[:, k :: len(names)].mean(1).tolist()) for k, name in enumerate(names)),
+        tuple(Series(name, stops, margins[:, k :: len(names)].mean(1).tolist()) for k, name in enumerate(names)),
         log="x",
         rule=0.0,
         note="The sooner a line crosses zero, the sooner all samples are separated.",

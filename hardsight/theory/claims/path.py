@@ -1,4 +1,4 @@
-"""The regularised path: what weights can do to the margin as the penalty vanishes."""
+"""The regularisation path: the effect of weights on the margin as the penalty vanishes."""
 
 from collections.abc import Iterator
 
@@ -14,12 +14,12 @@ from hardsight.theory.scenarios import draw_separable_classes
 _THEOREM_1 = "Theorem 1, after Zhou et al. 2022, as reconstructed, and Wei et al. 2019"
 
 
-def _worlds(trial: Trial) -> Iterator[tuple[np.random.Generator, np.ndarray, Dual, np.ndarray]]:
-    """For each run its generator, 50 separable samples times their labels, their dual and their margins."""
+def _draw_scenarios(trial: Trial) -> Iterator[tuple[np.random.Generator, np.ndarray, Dual, np.ndarray]]:
+    """Yield for each run its generator, 50 separable samples times their labels, their dual and their margins."""
     for run, rng in enumerate(trial.rngs):
         x, y = draw_separable_classes(50, (2, 5, 10)[run % 3], 2.0, rng)
-        z, found = y[:, None] * x, solve_dual(x, y)
-        yield rng, z, found, z @ found.direction
+        z, dual = y[:, None] * x, solve_dual(x, y)
+        yield rng, z, dual, z @ dual.direction
 
 
 @define_claim(
@@ -29,77 +29,77 @@ def _worlds(trial: Trial) -> Iterator[tuple[np.random.Generator, np.ndarray, Dua
     source=f"{_THEOREM_1}; this form was derived here",
     kind="bound",
     expected="shortfall × ||theta|| / log(nB/b) is 1 or less for every world, weighting and penalty",
-    limits="Linear model, exponential loss, separable data. Weights move the margin by no more than the logarithm of "
+    limits="Linear model, exponential loss, separable data. Weights change the margin by at most the logarithm of "
     "their ratio.",
     runs=6,
     full_runs=30,
 )
 def path_bound(trial: Trial) -> Finding:
-    """Penalties from 1 to 1e-8; weights of a ratio of up to 1,000."""
+    """Penalties from 1 to 1e-8; weight ratios of up to 1,000."""
     penalties = np.logspace(0, -8, 9)
-    ratios, shown = [], {}
-    for run, (rng, z, found, m) in enumerate(_worlds(trial)):
+    ratios, lines = [], {}
+    for run, (rng, z, dual, sample_margins) in enumerate(_draw_scenarios(trial)):
         for name, w in (
             ("uniform", np.ones(50)),
-            ("small margins", np.clip(np.exp(-m), 1e-3, 1)),
-            ("large margins", np.clip(np.exp(m - m.max()), 1e-3, 1)),
+            ("small margins", np.clip(np.exp(-sample_margins), 1e-3, 1)),
+            ("large margins", np.clip(np.exp(sample_margins - sample_margins.max()), 1e-3, 1)),
             ("random, 1,000:1", 10 ** rng.uniform(-3, 0, 50)),
         ):
             thetas = np.stack([minimise_loss(z, w, penalty, EXPONENTIAL) for penalty in penalties])
-            short = (found.margin - normalised_margins(z, thetas)) * np.linalg.norm(thetas, axis=1)
-            ratio = short / np.log(50 * w.max() / w.min())
+            shortfall = (dual.margin - normalised_margins(z, thetas)) * np.linalg.norm(thetas, axis=1)
+            ratio = shortfall / np.log(50 * w.max() / w.min())
             ratios.append(float(ratio.max()))
             if run == 0:
-                shown[name] = ratio.tolist()
+                lines[name] = ratio.tolist()
     figure = Figure(
         "penalty",
         "shortfall of the margin / bound",
-        tuple(Series(name, penalties.tolist(), each) for name, each in shown.items()),
+        tuple(Series(name, penalties.tolist(), each) for name, each in lines.items()),
         log="x",
         rule=1.0,
-        note="All stay below one.",
+        note="All lines stay below one.",
     )
     return Finding(bool(max_gap(ratios) <= 1), {"largest shortfall / bound": max_gap(ratios)}, figure)
 
 
 @define_claim(
     "path-margin",
-    statement="As the penalty vanishes, the normalised margin tends to the largest one whatever the weights, as long as "
-    "they are bounded.",
+    statement="As the penalty vanishes, the normalised margin tends to the largest one for any weights that are "
+    "bounded.",
     source=_THEOREM_1,
     kind="exact",
-    expected="at the smallest penalty every weighting has 95 % of the largest margin or more, and the mean over worlds "
-    "and weightings grows at every step",
-    limits="An asymptotic statement: at a usual penalty weights do matter.",
+    expected="at the smallest penalty every weighting has 95 % of the largest margin or more, and the mean over "
+    "scenarios and weightings grows at every step",
+    limits="An asymptotic statement: at typical penalties weights do matter.",
     runs=6,
     full_runs=30,
 )
 def path_margin(trial: Trial) -> Finding:
     """Penalties from 1 to 1e-14."""
     penalties = np.logspace(0, -14, 8)
-    shares, shown = [], {}
-    for run, (_, z, found, m) in enumerate(_worlds(trial)):
+    shares, lines = [], {}
+    for run, (_, z, dual, sample_margins) in enumerate(_draw_scenarios(trial)):
         for name, w in (
             ("uniform", np.ones(50)),
-            ("small margins first", np.exp(-np.clip(m, 0, 5))),
-            ("large margins first", np.exp(np.clip(m, 0, 5) - 5)),
+            ("small margins first", np.exp(-np.clip(sample_margins, 0, 5))),
+            ("large margins first", np.exp(np.clip(sample_margins, 0, 5) - 5)),
         ):
             share = (
                 normalised_margins(z, np.stack([minimise_loss(z, w, each, EXPONENTIAL) for each in penalties]))
-                / found.margin
+                / dual.margin
             )
             shares.append(share)
             if run == 0:
-                shown[name] = share.tolist()
+                lines[name] = share.tolist()
     figure = Figure(
         "penalty",
         "normalised margin / largest",
-        tuple(Series(name, penalties.tolist(), each) for name, each in shown.items()),
+        tuple(Series(name, penalties.tolist(), each) for name, each in lines.items()),
         log="x",
         rule=1.0,
         note="All lines meet at one, to the left.",
     )
     reached = np.array(shares)
     grows = bool((np.diff(reached.mean(0)) > 0).all())
-    least = float(reached[:, -1].min())
-    return Finding(bool(grows and least >= 0.95), {"smallest share of the largest margin": least}, figure)
+    smallest = float(reached[:, -1].min())
+    return Finding(bool(grows and smallest >= 0.95), {"smallest share of the largest margin": smallest}, figure)
