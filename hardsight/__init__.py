@@ -33,9 +33,11 @@ __all__ = [*_PUBLIC, "load"]
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'hardsight' has no attribute {name!r}")
-    module = import_module(_PUBLIC[name])
+    home = _PUBLIC[name]
     # As in the import statement, the name may be an attribute of the module or a module below it.
-    return vars(module)[name] if name in vars(module) else import_module(f"{_PUBLIC[name]}.{name}")
+    if home == __name__ or not hasattr(module := import_module(home), name):
+        return import_module(f"{home}.{name}")
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -1,53 +1,143 @@
-"""What stands once a sample: columns of values, ids, groups, and how rows are named in messages."""
+"""Values with one entry per sample: ids, groups, weights and embeddings, checked and converted."""
 
 import datetime
 import numbers
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from hardsight.data.samples import Kind
 from hardsight.errors import InputError
-from hardsight.validation import describe_rows
+from hardsight.validation import describe_rows, join_names
+
+# Values that are neither numbers nor text but have one spelling each, such as dates and UUIDs, may be ids; these may not.
+_NOT_IDS = (list, dict, tuple, set, float, bytes, np.ndarray)
+
+
+class Arguments(NamedTuple):
+    """The arguments of :meth:`hardsight.Samples.of` that say what each part of the data is for."""
+
+    X: Any
+    y: Any = None
+    ids: Any = None
+    groups: Any = None
+    weights: Any = None
+    label: str | None = None
+    text: str | None = None
+
+
+class PerSample(NamedTuple):
+    """Checked values of samples: ``ids`` int64 or str; ``groups`` int64 codes or None; ``weights`` float64 or None."""
+
+    ids: np.ndarray
+    groups: np.ndarray | None
+    weights: np.ndarray | None
+
+
+@dataclass
+class RawSamples:
+    """Data that was recognised, before it is checked against the number of samples.
+
+    Attributes:
+        features: as :class:`hardsight.Samples` holds them.
+        kind: what the features are.
+        y: labels; None if there are none.
+        ids: ids; None: 0, 1, 2, ….
+        groups: groups; None if there are none.
+        weights: weights; None if there are none.
+        label_name: name of the label's column or Series, if any.
+        integers: whether the features were an array of integers.
+        names: what messages call a role, such as ``ids`` → ``ids (column 'key')``.
+        notices: what a user should know about how the data was read.
+    """
+
+    features: Any
+    kind: Kind
+    y: Any = None
+    ids: Any = None
+    groups: Any = None
+    weights: Any = None
+    label_name: str | None = None
+    integers: bool = False
+    names: dict[str, str] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+
+    def check_columns(self) -> PerSample:
+        """Check ids, groups and weights against the number of samples.
+
+        Raises:
+            InputError: fewer than two samples, a single group, or values that cannot be used.
+        """
+        n = len(self.features)
+        if n < 2:
+            raise InputError(f"at least 2 samples are needed. Got {n}: pass data with rows")
+        names = {role: self.names.get(role, role) for role in ("ids", "groups", "weights")}
+        ids = np.arange(n, dtype=np.int64) if self.ids is None else check_ids(self.ids, n, names["ids"])
+        groups = None if self.groups is None else encode_groups(self.groups, n, names["groups"])
+        if groups is not None and groups.max() == 0:
+            raise InputError("all samples are in one group: at least two groups are needed, or leave the groups out")
+        weights = None if self.weights is None else normalize_weights(self.weights, n, names["weights"])
+        return PerSample(ids, groups, weights)
+
+
+def check_column_name(columns: Iterable[Any], name: str, role: str) -> str:
+    """Return the name if there is such a column.
+
+    Args:
+        columns: names of all columns.
+        name: the column to look for.
+        role: what the column is for, as messages call it.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    names = list(columns)
+    if name not in names:
+        known = f"the columns are {join_names(names)}" if names else "the data has no columns"
+        raise InputError(f"there is no column {name!r} to use as {role}: {known}")
+    return name
 
 
 def is_from(value: Any, package: str) -> bool:
-    """Whether a value's type, or a type that it derives from, is of some package. Imports nothing."""
+    """Return whether a value's type or one of its base types is defined in a package. Imports nothing."""
     return any(kind.__module__.split(".")[0] == package for kind in type(value).__mro__)
 
 
+def is_tensor(value: Any) -> bool:
+    """Return whether a value is a torch tensor. Imports nothing."""
+    return is_from(value, "torch") and hasattr(value, "detach")
+
+
 def to_numpy(value: Any) -> Any:
-    """A tensor as a numpy array on the CPU; anything else as it is.
+    """Convert a tensor to a numpy array on the CPU; return anything else unchanged.
 
     Raises:
         InputError: a sparse tensor.
     """
-    if not (is_from(value, "torch") and hasattr(value, "detach")):
+    if not is_tensor(value):
         return value
-    if value.layout != _strided():
-        raise InputError("the tensor is sparse: give a dense one (tensor.to_dense())")
-    tensor = value.detach().cpu()
-    # numpy has no bfloat16.
-    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).resolve_conj().resolve_neg().numpy()
-
-
-def _strided() -> Any:
     import torch
 
-    return torch.strided
+    if value.layout != torch.strided:
+        raise InputError("the tensor is sparse: pass a dense one (tensor.to_dense())")
+    tensor = value.detach().cpu()
+    # numpy has no bfloat16.
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).resolve_conj().resolve_neg().numpy()
 
 
 def object_array(items: Sequence[Any]) -> np.ndarray:
-    """A 1-D object array of the items as they are; numpy itself would unpack tuples and turn numbers into strings."""
+    """Return a 1-D object array of the items; numpy itself would unpack tuples and turn numbers into strings."""
     array = np.empty(len(items), dtype=object)
-    for at, item in enumerate(items):
-        array[at] = item
+    for index, item in enumerate(items):
+        array[index] = item
     return array
 
 
 def infer_dtype(values: np.ndarray) -> np.ndarray:
-    """An object array without missing values as int64, float64 or bool where all its values are such; else itself."""
+    """Convert an object array without missing values to int64, float64 or bool if all its values allow it."""
     kinds = {type(value) for value in values}
     if not kinds:
         return values
@@ -56,181 +146,190 @@ def infer_dtype(values: np.ndarray) -> np.ndarray:
     if any(issubclass(kind, bool | np.bool_) for kind in kinds):
         return values
     if all(issubclass(kind, numbers.Integral) for kind in kinds):
-        inside = all(-(2**63) <= value < 2**63 for value in values)
-        return values.astype(np.int64) if inside else values
+        fits = all(-(2**63) <= value < 2**63 for value in values)
+        return values.astype(np.int64) if fits else values
     if all(issubclass(kind, numbers.Real) or kind.__name__ == "Decimal" for kind in kinds):
         try:
             return values.astype(np.float64)
         except OverflowError:
-            # A whole number of hundreds of digits.
+            # An integer of hundreds of digits.
             return values
     return values
 
 
-def to_column(values: Any, what: str) -> np.ndarray:
-    """One value a sample: lists, Series, tensors and more as a 1-D array.
+def to_column(values: Any, name: str) -> np.ndarray:
+    """Convert lists, Series, tensors and other sequences to a 1-D array with one value per sample.
 
     Args:
         values: ``(sample,)`` or ``(sample, 1)``.
-        what: how messages call it.
+        name: what messages call the values.
 
     Raises:
-        InputError: another shape, or no sequence at all.
+        InputError: another shape, or not a sequence.
     """
     values = to_numpy(values)
     if isinstance(values, pd.DataFrame):
         values = values.to_numpy()
     elif isinstance(values, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
-        kind = getattr(values, "dtype", None)
-        native = isinstance(kind, np.dtype)
+        native = isinstance(getattr(values, "dtype", None), np.dtype)
         values = np.asarray(values) if native else np.asarray(values, dtype=object)
     elif not isinstance(values, np.ndarray):
-        if isinstance(values, str | bytes | dict | set) or not isinstance(values, Iterable):
-            raise InputError(f"{what} must be a sequence with one value a sample. Got {_brief(values)}")
-        values = object_array([to_numpy(value) for value in values])
-        values = object_array(
-            [v.item() if isinstance(v, np.ndarray | np.generic) and v.ndim == 0 else v for v in values]
-        )
-        lengths = [len(value) for value in values if isinstance(value, list | np.ndarray)]
-        if lengths:
-            shape = (len(values), lengths[0])
-            raise InputError(
-                f"{what} must hold one value a sample, shape (sample,). Got shape {shape}: give a 1-D array"
-            )
+        values = _from_iterable(values, name)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     array: np.ndarray = values
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8", "replace")
     if array.ndim != 1:
-        raise InputError(
-            f"{what} must hold one value a sample, shape (sample,). Got shape {array.shape}: give a 1-D array"
-        )
+        raise _wrong_shape(name, array.shape)
     return array
+
+
+def _from_iterable(values: Any, name: str) -> np.ndarray:
+    if isinstance(values, str | bytes | dict | set) or not isinstance(values, Iterable):
+        raise InputError(f"{name} must be a sequence with one value per sample. Got {_describe(values)}")
+    items = [to_numpy(value) for value in values]
+    array = object_array([v.item() if isinstance(v, np.ndarray | np.generic) and v.ndim == 0 else v for v in items])
+    lengths = [len(value) for value in array if isinstance(value, list | np.ndarray)]
+    if lengths:
+        raise _wrong_shape(name, (len(array), lengths[0]))
+    return array
+
+
+def _wrong_shape(name: str, shape: tuple[int, ...]) -> InputError:
+    return InputError(f"{name} must hold one value per sample, shape (sample,). Got shape {shape}: pass a 1-D array")
 
 
 def missing_mask(values: np.ndarray) -> np.ndarray:
-    """Where a value is None, NaN, NA or NaT. ``(sample,)`` bool."""
+    """Return where a value is None, NaN, NA or NaT. ``(sample,)`` bool."""
     return np.asarray(pd.isna(values), dtype=bool)
 
 
-def check_ids(values: Any, n: int, what: str = "ids") -> np.ndarray:
-    """Ids as int64 or str, ``(sample,)``.
+def check_ids(values: Any, n: int, name: str = "ids") -> np.ndarray:
+    """Convert ids to int64 or str, ``(sample,)``.
+
+    Args:
+        values: one id per sample.
+        n: number of samples.
+        name: what messages call the ids.
 
     Raises:
-        InputError: not ``n`` of them, missing ones, repeated ones, or values that are neither whole numbers nor text.
+        InputError: a number of ids other than ``n``, missing or repeated ids, or values that are neither integers nor text.
     """
-    array = to_column(values, what)
-    _same_length(array, n, what)
-    empty = missing_mask(array)
+    array = to_column(values, name)
+    _check_length(array, n, name)
+    missing = missing_mask(array)
     if array.dtype.kind in "OUT":
-        empty = empty | np.array([isinstance(value, str) and not value for value in array], dtype=bool)
-    if empty.any():
-        raise InputError(
-            f"{what} are missing in {empty.sum()} of {n} samples ({describe_rows(empty)}): give every sample one"
-        )
-    array = infer_dtype(array) if array.dtype == object else array
-    if array.dtype.kind == "f":
-        odd = (array != np.floor(array)) | (np.abs(array) >= 2**53)
-        if odd.any():
-            raise InputError(
-                f"{what} must be whole numbers or text. Got {array[odd][0].item()!r} ({describe_rows(odd)}): name others"
-            )
-        array = array.astype(np.int64)
-    elif array.dtype.kind in "iu":
-        array = array.astype(np.int64) if array.size and array.max() < 2**63 else array.astype(str)
-    elif array.dtype.kind == "b":
-        raise InputError(f"{what} must be whole numbers or text. Got True and False: name another column")
-    else:
-        odd = np.array([not isinstance(value, str | int | np.integer) for value in array])
-        if array.dtype == object and odd.any():
-            # Dates, UUIDs and the like have one spelling each; lists and floats have not.
-            strange = np.array(
-                [isinstance(value, list | dict | tuple | set | float | bytes | np.ndarray) for value in array]
-            )
-            if strange.any():
-                got = _brief(array[strange][0])
-                raise InputError(
-                    f"{what} must be whole numbers or text. Got {got} at {describe_rows(strange)}: name another column"
-                )
-        array = np.array([str(value) for value in array])
+        missing = missing | np.array([isinstance(value, str) and not value for value in array], dtype=bool)
+    _refuse_missing(missing, name)
+    array = _to_int_or_str(infer_dtype(array) if array.dtype == object else array, name)
     if array.dtype.kind == "U":
-        _refuse_halves(array, what)
-    twice = pd.Series(array).duplicated(keep=False).to_numpy()
-    if twice.any():
-        value = array[twice][0]
-        again = np.flatnonzero(array == value)
+        _check_encodable(array, name)
+    repeated = pd.Series(array).duplicated(keep=False).to_numpy()
+    if repeated.any():
+        value = array[repeated][0]
+        first, second = np.flatnonzero(array == value)[:2]
         raise InputError(
-            f"{what} must be unique, but {value.item()!r} stands at rows {again[0]} and {again[1]} "
-            f"({pd.Series(array[twice]).nunique()} of them stand more than once): make them unique or leave them out"
+            f"{name} must be unique, but {value.item()!r} appears in rows {first} and {second} "
+            f"({pd.Series(array[repeated]).nunique()} ids appear more than once): make them unique or leave them out"
         )
     return array
 
 
-def _refuse_halves(ids: np.ndarray, what: str) -> None:
-    """Refuse half surrogate pairs, which no file holds: better before a run than at its end."""
-    for at, name in enumerate(ids.tolist()):
+def _to_int_or_str(array: np.ndarray, name: str) -> np.ndarray:
+    kind = array.dtype.kind
+    if kind == "f":
+        invalid = (array != np.floor(array)) | (np.abs(array) >= 2**53)
+        if invalid.any():
+            raise InputError(
+                f"{name} must be integers or text. Got {array[invalid][0].item()!r} ({describe_rows(invalid)}): "
+                "name another column"
+            )
+        return array.astype(np.int64)
+    if kind in "iu":
+        return array.astype(np.int64) if array.size and array.max() < 2**63 else array.astype(str)
+    if kind == "b":
+        raise InputError(f"{name} must be integers or text. Got True and False: name another column")
+    if array.dtype == object:
+        invalid = np.array([isinstance(value, _NOT_IDS) for value in array])
+        if invalid.any():
+            raise InputError(
+                f"{name} must be integers or text. Got {_describe(array[invalid][0])} in {describe_rows(invalid)}: "
+                "name another column"
+            )
+    return np.array([str(value) for value in array])
+
+
+def _check_encodable(ids: np.ndarray, name: str) -> None:
+    """Refuse unpaired surrogates, which no file can hold: better before a run than at its end."""
+    for row, text in enumerate(ids.tolist()):
         try:
-            name.encode()
+            text.encode()
         except UnicodeEncodeError:
             raise InputError(
-                f"{what} must be Unicode text, and {name!r} at row {at} holds half a surrogate pair: rename it"
+                f"{name} must be Unicode text. Got {text!r} in row {row}, with an unpaired surrogate: rename it"
             ) from None
 
 
-def encode_groups(values: Any, n: int, what: str = "groups") -> np.ndarray:
-    """Groups as int64 codes, ``(sample,)``, numbered in the order of their values.
+def encode_groups(values: Any, n: int, name: str = "groups") -> np.ndarray:
+    """Convert groups to int64 codes, ``(sample,)``, numbered in the order of their values.
+
+    Args:
+        values: one group per sample: numbers, text or tuples of these.
+        n: number of samples.
+        name: what messages call the groups.
 
     Raises:
-        InputError: not ``n`` of them, missing ones, or values that cannot be compared.
+        InputError: a number of groups other than ``n``, missing groups, or values that are not hashable.
     """
-    # Tuples may be groups, where ids and labels are single values.
-    array = object_array(values) if isinstance(values, list | tuple) else to_column(values, what)
-    _same_length(array, n, what)
-    # A tuple counts as one value, where pandas would look into it.
-    empty = np.array([pd.api.types.is_scalar(value) and bool(pd.isna(value)) for value in array], dtype=bool)
-    if empty.any():
-        raise InputError(
-            f"{what} are missing in {empty.sum()} of {n} samples ({describe_rows(empty)}): give every sample one"
-        )
+    # Groups may be tuples; ids and labels may not.
+    array = object_array(values) if isinstance(values, list | tuple) else to_column(values, name)
+    _check_length(array, n, name)
+    # A tuple counts as one value; pandas would look into it.
+    missing = np.array([pd.api.types.is_scalar(value) and bool(pd.isna(value)) for value in array], dtype=bool)
+    _refuse_missing(missing, name)
     try:
         codes, _ = encode_values(array)
     except TypeError:
-        raise InputError(f"{what} must be numbers, text or tuples of such. Got {_brief(array[0])} at row 0") from None
+        raise InputError(
+            f"{name} must be numbers, text or tuples of these. Got {_describe(array[0])} in row 0"
+        ) from None
     return codes
 
 
-def normalize_weights(values: Any, n: int, what: str = "weights") -> np.ndarray:
-    """Weights as float64 with mean 1, ``(sample,)``.
+def normalize_weights(values: Any, n: int, name: str = "weights") -> np.ndarray:
+    """Convert weights to float64 with mean 1, ``(sample,)``.
+
+    Args:
+        values: one weight per sample, 0 or more.
+        n: number of samples.
+        name: what messages call the weights.
 
     Raises:
-        InputError: not ``n`` of them, missing, negative or infinite ones, no numbers, or none above 0.
+        InputError: a number of weights other than ``n``; missing, negative or infinite weights; values that are not numbers;
+            or all weights 0.
     """
-    array = to_column(values, what)
-    _same_length(array, n, what)
-    empty = missing_mask(array)
-    if empty.any():
-        raise InputError(
-            f"{what} are missing in {empty.sum()} of {n} samples ({describe_rows(empty)}): give every sample one"
-        )
+    array = to_column(values, name)
+    _check_length(array, n, name)
+    _refuse_missing(missing_mask(array), name)
     array = infer_dtype(array) if array.dtype == object else array
     if array.dtype.kind not in "iuf":
-        raise InputError(f"{what} must be numbers. Got {_brief(array.tolist()[0])} at row 0: give numbers, 0 or more")
+        raise InputError(f"{name} must be numbers, 0 or more. Got {_describe(array.tolist()[0])} in row 0")
     array = array.astype(np.float64)
-    odd = (array < 0) | np.isinf(array)
-    if odd.any():
+    invalid = (array < 0) | np.isinf(array)
+    if invalid.any():
         raise InputError(
-            f"{what} must be finite and 0 or more. Got {array[odd][0]:g} ({describe_rows(odd)}): mend them"
+            f"{name} must be finite and 0 or more. Got {array[invalid][0]:g} ({describe_rows(invalid)}): fix them"
         )
     if not array.any():
-        raise InputError(f"{what} are all 0: give at least one sample weight")
-    # The largest first, so that the sum cannot overflow.
+        raise InputError(f"{name} are all 0: give at least one sample a weight above 0")
+    # Divided by the largest first, so that the sum cannot overflow.
     shares: np.ndarray = array / array.max()
     return shares / float(shares.mean())
 
 
 def check_embedding(embedding: Any, n: int) -> np.ndarray:
-    """Numbers that a user has for the samples, checked, ``(sample, feature)`` float32.
+    """Check numbers that a user passed as the embedding, and convert them to ``(sample, feature)`` float32.
 
     Raises:
         InputError: not ``n`` rows of finite numbers.
@@ -245,18 +344,18 @@ def check_embedding(embedding: Any, n: int) -> np.ndarray:
         got = f"shape {array.shape}, {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
         raise InputError(f"embedding must be a name or an array of numbers (sample, feature). Got {got}")
     if len(array) != n:
-        raise InputError(f"embedding must have one row a sample: {n} samples, {len(array)} rows")
-    odd = ~(np.abs(array) <= np.finfo(np.float32).max)
-    if odd.any():
-        row, place = (int(axis) for axis in np.argwhere(odd)[0])
+        raise InputError(f"embedding must have one row per sample: {n} samples, {len(array)} rows")
+    invalid = ~(np.abs(array) <= np.finfo(np.float32).max)
+    if invalid.any():
+        row, column = (int(axis) for axis in np.argwhere(invalid)[0])
         raise InputError(
-            f"embedding must be finite. Got {array[row, place].item()} at [{row}, {place}]: mend the values"
+            f"embedding must be finite. Got {array[row, column].item()} at [{row}, {column}]: fix the values"
         )
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def encode_values(values: np.ndarray) -> tuple[np.ndarray, list[Any]]:
-    """Codes ``(sample,)`` int64 into the distinct values; those sorted, by type first where types differ."""
+    """Return codes ``(sample,)`` int64 into the distinct values, and these sorted, by type first if types differ."""
     if values.dtype.kind in "biufU":
         distinct, codes = np.unique(values, return_inverse=True)
         return codes.astype(np.int64).reshape(-1), distinct.tolist()
@@ -267,21 +366,29 @@ def encode_values(values: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         order = sorted(set(keys))
     except TypeError:
         order = sorted(set(keys), key=repr)
-    code = {key: at for at, key in enumerate(order)}
-    return np.array([code[key] for key in keys], dtype=np.int64), [value for _, value in order]
+    codes_of = {key: code for code, key in enumerate(order)}
+    return np.array([codes_of[key] for key in keys], dtype=np.int64), [value for _, value in order]
 
 
 def are_dates(kinds: Iterable[type]) -> bool:
-    """Whether some types are dates, times or spans of time."""
-    clock = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64, pd.Period)
-    return any(issubclass(kind, clock) for kind in kinds)
+    """Return whether any of the types is a date, a time or a time span."""
+    temporal = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64, pd.Period)
+    return any(issubclass(kind, temporal) for kind in kinds)
 
 
-def _same_length(array: np.ndarray, n: int, what: str) -> None:
+def _check_length(array: np.ndarray, n: int, name: str) -> None:
     if len(array) != n:
-        raise InputError(f"{what} must have one value a sample: {n} samples, {len(array)} {what}")
+        raise InputError(f"{name} must have one value per sample: {n} samples, {len(array)} {name}")
 
 
-def _brief(value: Any) -> str:
-    shown = repr(value)
-    return f"{type(value).__name__} {shown}" if len(shown) < 40 and "\n" not in shown else type(value).__name__
+def _refuse_missing(missing: np.ndarray, name: str) -> None:
+    if missing.any():
+        raise InputError(
+            f"{name} are missing in {missing.sum()} of {len(missing)} samples ({describe_rows(missing)}): "
+            "give every sample one"
+        )
+
+
+def _describe(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__name__} {text}" if len(text) < 40 and "\n" not in text else type(value).__name__

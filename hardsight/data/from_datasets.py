@@ -1,4 +1,4 @@
-"""Datasets that hand out items: torch's map-style ones and those of Hugging Face."""
+"""Conversion of datasets that hand out items: torch's map-style datasets and those of Hugging Face."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,91 +11,95 @@ from hardsight.data.columns import is_from, object_array, to_numpy
 from hardsight.errors import InputError, first_line
 from hardsight.validation import join_names
 
+_HUGGING_FACE = {"datasets.arrow_dataset", "datasets.dataset_dict", "datasets.iterable_dataset"}
+
 
 def is_hugging_face(value: Any) -> bool:
-    """Whether a value is of the package ``datasets``, and not of a module of the user's own with the same name."""
-    rooms = {"datasets.arrow_dataset", "datasets.dataset_dict", "datasets.iterable_dataset"}
-    return any(kind.__module__ in rooms for kind in type(value).__mro__)
+    """Return whether a value is from the package ``datasets``, not from a user's own module of the same name."""
+    return any(kind.__module__ in _HUGGING_FACE for kind in type(value).__mro__)
 
 
 def is_item_store(value: Any) -> bool:
-    """Whether a value looks like a map-style torch Dataset: it has a length and gives items by number."""
+    """Return whether a value looks like a map-style torch Dataset: it has a length and gives items by index."""
     if isinstance(value, Sequence | dict) or hasattr(value, "__array__") or is_from(value, "scipy"):
         return False
     return is_from(value, "torch") or (hasattr(type(value), "__getitem__") and hasattr(type(value), "__len__"))
 
 
 def read_items(dataset: Any) -> tuple[list[Any], list[Any]]:
-    """Features and labels of a torch Dataset whose items are ``(features, label, …)``; names for labels if it has any.
+    """Read features and labels of a torch Dataset whose items are ``(features, label, …)``.
+
+    Labels are names if the dataset has a list ``classes`` of them.
 
     Raises:
-        InputError: no length, or items of another make.
+        InputError: a dataset without a length, or with items of another structure.
     """
     try:
         length = len(dataset)
         dataset.__getitem__  # noqa: B018 - a loader has a length but no items
     except (TypeError, AttributeError):
         raise InputError(
-            "the dataset has no length: give a map-style dataset (with __len__ and __getitem__) or arrays"
+            "the dataset has no length: pass a map-style dataset (with __len__ and __getitem__) or arrays"
         ) from None
     features, labels = [], []
-    for at in range(length):
-        item = dataset[at]
+    for index in range(length):
+        item = dataset[index]
         if not isinstance(item, tuple | list) or len(item) < 2:
             raise InputError(
-                f"items of the dataset must be (features, label) tuples. Got {type(item).__name__} at item {at}: wrap "
-                "the dataset, or give X and y"
+                f"items of the dataset must be (features, label) tuples. Got {type(item).__name__} at item {index}: wrap "
+                "the dataset, or pass X and y"
             )
         features.append(item[0])
         label = to_numpy(item[1])
         labels.append(label.item() if isinstance(label, np.ndarray | np.generic) and label.size == 1 else label)
     names: Any = getattr(dataset, "classes", None)
-    if _names_codes(names, labels):
+    if _are_names_of(names, labels):
         labels = [names[code] for code in labels]
     return features, labels
 
 
 def stack_elements(elements: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
-    """Arrays, tensors, Pillow images or lists of numbers, one a sample, as one array; and notices.
+    """Stack arrays, tensors, Pillow images or lists of numbers, one per sample, into one array; also return notices.
 
     Raises:
-        InputError: elements of different shapes, or that are no numbers.
+        InputError: elements of different shapes, or that are not numbers.
     """
     if all(is_from(element, "PIL") for element in elements):
-        return images.decode(elements, [f"at row {at}" for at in range(len(elements))])
+        return images.decode_images(elements, [f"in row {row}" for row in range(len(elements))])
     try:
-        arrays = [np.asarray(to_numpy(element)) for element in elements]
+        arrays = [_none_to_nan(np.asarray(to_numpy(element))) for element in elements]
     except ValueError:
-        raise InputError("samples are nested lists of different lengths: give all the same shape") from None
-    arrays = [_filled(array) for array in arrays]
-    if any(array.dtype.kind not in "biuf" for array in arrays):
-        odd = next(at for at, array in enumerate(arrays) if array.dtype.kind not in "biuf")
-        raise InputError(f"samples must be numbers, text or images. Got {type(elements[odd]).__name__} at row {odd}")
-    for at, array in enumerate(arrays):
+        raise InputError("samples are nested lists of different lengths: bring all to one shape") from None
+    for row, array in enumerate(arrays):
+        if array.dtype.kind not in "biuf":
+            raise InputError(
+                f"samples must be numbers, text or images. Got {type(elements[row]).__name__} in row {row}"
+            )
+    for row, array in enumerate(arrays):
         if array.shape != arrays[0].shape:
             raise InputError(
-                f"samples must have one shape. Got {arrays[0].shape} at row 0 and {array.shape} at row {at}: pad or "
+                f"samples must have one shape. Got {arrays[0].shape} in row 0 and {array.shape} in row {row}: pad or "
                 "resize them"
             )
     return np.stack(arrays), []
 
 
 def check_single_split(dataset: Any) -> Any:
-    """A dataset of the package ``datasets``, if it is one split that lies there whole.
+    """Return a dataset of the package ``datasets`` if it is a single split that is fully loaded.
 
     Raises:
         InputError: several splits at once, or a streamed dataset.
     """
     kind = type(dataset).__name__
     if kind in ("DatasetDict", "IterableDatasetDict"):
-        raise InputError(f"X holds several splits: give one of them, as X[{next(iter(dataset), 'train')!r}]")
+        raise InputError(f"X holds several splits: pass one of them, as X[{next(iter(dataset), 'train')!r}]")
     if kind != "Dataset":
-        raise InputError(f"X is a streamed dataset ({kind}): load it whole (streaming=False)")
+        raise InputError(f"X is a streamed dataset ({kind}): load all of it (streaming=False)")
     return dataset
 
 
 def to_frame(dataset: Any) -> tuple[pd.DataFrame, str | None]:
-    """A Hugging Face dataset as a frame, and the name of its image column, if any.
+    """Convert a Hugging Face dataset to a frame, and return the name of its image column, if any.
 
     ClassLabel columns hold their names, image columns decoded Pillow images.
 
@@ -105,27 +109,28 @@ def to_frame(dataset: Any) -> tuple[pd.DataFrame, str | None]:
     dataset = check_single_split(dataset).with_format(None)
     features = dataset.features
     kinds = {name: type(feature).__name__ for name, feature in features.items()}
-    pictures = [name for name, kind in kinds.items() if kind == "Image"]
-    if len(pictures) > 1:
-        raise InputError(f"X has {len(pictures)} image columns ({join_names(pictures)}): keep one (X.remove_columns)")
-    frame = dataset.remove_columns(pictures).to_pandas() if len(kinds) > len(pictures) else pd.DataFrame()
+    image_columns = [name for name, kind in kinds.items() if kind == "Image"]
+    if len(image_columns) > 1:
+        raise InputError(
+            f"X must have one image column. Got {len(image_columns)} ({join_names(image_columns)}): keep one "
+            "(X.remove_columns)"
+        )
+    frame = dataset.remove_columns(image_columns).to_pandas() if len(kinds) > len(image_columns) else pd.DataFrame()
     for name, kind in kinds.items():
         if kind == "ClassLabel":
             names = pd.Series(object_array(features[name].names), dtype=object)
             # -1 is the library's mark of an unknown label.
             frame[name] = frame[name].map(lambda code, names=names: names.get(code)).astype(object)
-    for name in pictures:
+    for name in image_columns:
         try:
             frame[name] = pd.Series(object_array(list(dataset[name])), dtype=object)
-        except (OSError, ValueError) as fault:
-            raise InputError(
-                f"image column {name!r} cannot be decoded ({first_line(fault)}): mend its images"
-            ) from None
-    return frame, pictures[0] if pictures else None
+        except (OSError, ValueError) as error:
+            raise InputError(f"image column {name!r} cannot be decoded ({first_line(error)}): fix its images") from None
+    return frame, image_columns[0] if image_columns else None
 
 
-def _filled(array: np.ndarray) -> np.ndarray:
-    """Numbers with None among them as floats with NaN; anything else as it is."""
+def _none_to_nan(array: np.ndarray) -> np.ndarray:
+    """Return numbers with None among them as floats with NaN, and anything else unchanged."""
     if array.dtype != object or array.ndim == 0:
         return array
     try:
@@ -134,7 +139,8 @@ def _filled(array: np.ndarray) -> np.ndarray:
         return array
 
 
-def _names_codes(names: Any, labels: list[Any]) -> bool:
+def _are_names_of(names: Any, labels: list[Any]) -> bool:
+    """Return whether the names are unique strings and every label is an index into them."""
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         return False
     return len(set(names)) == len(names) and all(type(code) is int and 0 <= code < len(names) for code in labels)

@@ -1,29 +1,49 @@
-"""Data that is in files: csv, parquet, numpy archives, and folders with one subfolder a class."""
+"""Reading of files: csv, parquet, numpy arrays and archives, and folders with one subfolder per class."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from hardsight.data import csv as delimited
-from hardsight.data import from_folders as folders
+from hardsight.data.csv import SEPARATORS, match_suffix, read_csv, read_lines
+from hardsight.data.from_folders import read_folder
 from hardsight.data.samples import Samples
 from hardsight.errors import InputError, first_line
-from hardsight.io import limits, parquet
-from hardsight.io import npz as archives
+from hardsight.io import limits, npz, parquet
 from hardsight.io.atomic import printable_name
 from hardsight.validation import describe_rows, format_option, join_names
 
-KNOWN = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz", ".npy", "a folder with one subfolder a class")
+SUPPORTED = (*SEPARATORS, ".parquet", ".npz", ".npy", "a folder with one subfolder per class")
+
+
+class _Names(NamedTuple):
+    """The column, array or file that was named for each role."""
+
+    label: str | None
+    id: str | None
+    group: str | None
+    weights: str | None
+    text: str | None
+    drop: tuple[str, ...]
+
+    def check(self) -> None:
+        for role in ("label", "id", "group", "weights", "text"):
+            name = getattr(self, role)
+            if name is not None and name in self.drop:
+                raise InputError(
+                    f"{name!r} cannot be both {role} and dropped: leave it out of one of them "
+                    f"({format_option('drop', name)})"
+                )
 
 
 def read(
     path: str | Path,
     *,
     label: str | None = None,
-    id: str | None = None,  # noqa: A002 - the name that the command has
+    id: str | None = None,  # noqa: A002 - the name that the command uses
     group: str | None = None,
     weights: str | None = None,
     text: str | None = None,
@@ -31,16 +51,17 @@ def read(
     task: str = "auto",
     embedding: Any = "auto",
 ) -> Samples:
-    """Samples from a file or folder.
+    """Read samples from a file or folder.
 
     Args:
         path: one of
 
-            - ``.csv``, ``.tsv`` (also ``.gz``) in UTF-8 with a header, ``.parquet``: one row a sample;
+            - ``.csv``, ``.tsv`` (also ``.gz``) in UTF-8 with a header, ``.parquet``: one row per sample;
             - ``.npz``: features in the array ``X`` (or the only array without another role), labels in ``label`` ("y");
-            - ``.npy``: features; ``label``, ``id``, ``group`` and ``weights`` are then *paths* of files with one value a
-              row: ``.npy``, ``.csv`` or ``.txt`` (one line more is a header), sought here, then beside ``path``;
-            - a folder with one subfolder a class, of images or of ``.txt`` files; ids are the files' paths in it.
+            - ``.npy``: features; ``label``, ``id``, ``group`` and ``weights`` are then *paths* of files with one value per
+              row: ``.npy``, ``.csv`` or ``.txt`` (one extra line at the top is a header), looked up as given, then beside
+              ``path``;
+            - a folder with one subfolder per class, of images or of ``.txt`` files; ids are the files' paths in it.
         label: the label's column or array; required for tables.
         id: the column or array of ids, unique.
         group: the column or array of groups that no split divides.
@@ -48,159 +69,158 @@ def read(
         text: the column of a table to read as text.
         drop: columns or arrays that are not features.
         task: "classification", "regression" or "auto".
-        embedding: how texts and images become numbers, see :meth:`Samples.of`.
+        embedding: how texts and images become numbers, see :meth:`hardsight.Samples.of`.
 
     Raises:
-        InputError: no such path, a file that cannot be read, a name it does not hold, or data that cannot be used.
+        InputError: no such path, a file that cannot be read, a name that is not in it, or data that cannot be used.
     """
     place = Path(path)
-    if isinstance(drop, str):
-        drop = (drop,)
-    for role, name in (("label", label), ("id", id), ("group", group), ("weights", weights), ("text", text)):
-        if name is not None and name in drop:
-            raise InputError(
-                f"{name!r} cannot be both {role} and dropped: leave it out of one of them ({format_option('drop', name)})"
-            )
+    names = _Names(label, id, group, weights, text, (drop,) if isinstance(drop, str) else tuple(drop))
+    names.check()
+    options: dict[str, Any] = {"task": task, "embedding": embedding}
+    if _is_folder(place):
+        if names.drop or any(name is not None for name in (id, group, weights, text)):
+            raise InputError(f"{place} is a folder and has no columns: leave out id, group, weights, text and drop")
+        return read_folder(place, label=label, **options)
+    if limits.check_regular_file(place) == 0:
+        raise InputError(f"{place} is empty: pass a file with data")
+    suffix = match_suffix(place, (*SEPARATORS, ".parquet", ".npz", ".npy"))
+    if suffix is None:
+        raise InputError(f"{place} is of an unknown type: pass one of {', '.join(SUPPORTED)}")
+    if suffix == ".npy":
+        return _read_array(place, names, options)
+    if suffix == ".npz":
+        return _read_archive(place, names, options)
+    return _read_table(place, suffix, names, options)
+
+
+def _is_folder(place: Path) -> bool:
+    """Return whether a path is a folder; refuse one that does not exist or cannot be read."""
     try:
         place.stat()
-    except (OSError, ValueError) as fault:
-        if isinstance(fault, FileNotFoundError):
-            raise InputError(f"no file or folder at {place}: check the path") from None
-        raise InputError(f"{str(place)!r} cannot be read ({first_line(fault)}): check the path") from None
-    roles: dict[str, Any] = {"task": task, "embedding": embedding}
-    if place.is_dir():
-        if drop or any(name is not None for name in (id, group, weights, text)):
-            raise InputError(f"{place} is a folder and has no columns: leave out id, group, weights, text and drop")
-        return folders.read_folder(place, label=label, **roles)
-    if limits.check_regular_file(place) == 0:
-        raise InputError(f"{place} is empty: give a file with data")
-    suffix = _suffix(place)
-    if suffix in (".npy", ".npz") and text is not None:
-        raise InputError(f"text={text!r} names a column, and {place} has none: leave it out")
-    if suffix == ".npy":
-        if drop:
-            raise InputError(f"{place} is a single array, with nothing to drop: leave out --drop")
-        return _array(place, label, id, group, weights, roles)
-    if suffix == ".npz":
-        return _archive(place, label, id, group, weights, drop, roles)
-    frame, notices = (
-        _parquet(place) if suffix == ".parquet" else delimited.read_csv(place, delimited.SEPARATORS[suffix], id)
-    )
-    unknown = [name for name in drop if name not in frame]
+    except FileNotFoundError:
+        raise InputError(f"no file or folder at {place}: check the path") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{str(place)!r} cannot be read ({first_line(error)}): check the path") from None
+    return place.is_dir()
+
+
+def _read_table(place: Path, suffix: str, names: _Names, options: dict[str, Any]) -> Samples:
+    if suffix == ".parquet":
+        frame, notices = _read_parquet(place)
+    else:
+        frame, notices = read_csv(place, SEPARATORS[suffix], names.id)
+    unknown = [name for name in names.drop if name not in frame]
     if unknown:
         raise InputError(f"there is no column {unknown[0]!r} to drop: the columns are {join_names(frame)}")
-    frame = frame.drop(columns=list(drop))
-    if label is None:
+    frame = frame.drop(columns=list(names.drop))
+    if names.label is None:
         raise InputError(f"the label is missing: name its column (label, --label). The columns are {join_names(frame)}")
     if not len(frame):
-        raise InputError(f"{place} has a header but no rows: give a file with data")
-    return _with(Samples.of(frame, label, ids=id, groups=group, weights=weights, text=text, **roles), notices)
+        raise InputError(f"{place} has a header but no rows: pass a file with data")
+    samples = Samples.of(
+        frame, names.label, ids=names.id, groups=names.group, weights=names.weights, text=names.text, **options
+    )
+    return replace(samples, notices=(*notices, *samples.notices))
 
 
-def _suffix(place: Path) -> str:
-    suffix = delimited.match_suffix(place, (*delimited.SEPARATORS, ".parquet", ".npz", ".npy"))
-    if suffix is None:
-        raise InputError(f"{place} is of an unknown type: give one of {', '.join(KNOWN)}")
-    return suffix
-
-
-def _with(samples: Samples, notices: list[str]) -> Samples:
-    from dataclasses import replace
-
-    return replace(samples, notices=(*notices, *samples.notices)) if notices else samples
-
-
-def _parquet(place: Path) -> tuple[pd.DataFrame, list[str]]:
+def _read_parquet(place: Path) -> tuple[pd.DataFrame, list[str]]:
     table = parquet.read(place)
-    twice = pd.Index(table.column_names).duplicated()
-    if twice.any():
-        name = table.column_names[int(np.argmax(twice))]
-        raise InputError(f"{place}: column name {name!r} stands twice: give every column its own name")
+    repeated = pd.Index(table.column_names).duplicated()
+    if repeated.any():
+        name = table.column_names[int(np.argmax(repeated))]
+        raise InputError(f"{place}: column name {name!r} appears twice: give every column its own name")
     try:
-        frame: pd.DataFrame = table.to_pandas()
-    except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
-        raise InputError(f"{place} is not a readable parquet file ({first_line(fault)}): write it again") from None
-    return frame, []
+        return table.to_pandas(), []
+    except Exception as error:  # noqa: BLE001 - a damaged file makes its reader raise anything
+        raise InputError(f"{place} is not a readable parquet file ({first_line(error)}): write it again") from None
 
 
-def _archive(
-    place: Path,
-    label: str | None,
-    id_: str | None,
-    group: str | None,
-    weights: str | None,
-    drop: Sequence[str],
-    roles: dict[str, Any],
-) -> Samples:
-    """An .npz archive: arrays by name."""
-    with archives.open_npz(place) as archive:
-        held = archive.names
-        label = label or "y"
-        named = {"label": label, "id": id_, "group": group, "weights": weights}
-        for role, name in (*named.items(), *(("drop", name) for name in drop)):
-            if name is not None and name not in held:
-                raise InputError(f"{place} has no array {name!r} to use as {role}: its arrays are {join_names(held)}")
-        others = [name for name in held if name not in (*named.values(), *drop)]
-        if "X" in others:
-            others = ["X"]
-        if len(others) != 1:
+def _refuse_text(place: Path, names: _Names) -> None:
+    if names.text is not None:
+        raise InputError(f"text={names.text!r} names a column, and {place} has none: leave it out")
+
+
+def _read_archive(place: Path, names: _Names, options: dict[str, Any]) -> Samples:
+    """Read an .npz archive: arrays by name."""
+    _refuse_text(place, names)
+    label = names.label or "y"
+    roles = {"label": label, "id": names.id, "group": names.group, "weights": names.weights}
+    with npz.open_npz(place) as archive:
+        arrays = archive.names
+        for role, name in (*roles.items(), *(("drop", name) for name in names.drop)):
+            if name is not None and name not in arrays:
+                use = "to drop" if role == "drop" else f"to use as {role}"
+                raise InputError(f"{place} has no array {name!r} {use}: its arrays are {join_names(arrays)}")
+        others = [name for name in arrays if name not in (*roles.values(), *names.drop)]
+        features = ["X"] if "X" in others else others
+        if len(features) != 1:
             raise InputError(
-                f"{place} must hold the features in one array, X. Got {join_names(others) or 'none'} beside the label "
+                f"{place} must hold the features in one array, X. Got {join_names(features) or 'none'} beside the label "
                 f"{label!r}: rename or drop arrays"
             )
-        X, y, ids, groups, counts = (
-            None if name is None else archive.read(name) for name in (others[0], *named.values())
+        X, y, ids, groups, weights = (
+            None if name is None else archive.read(name) for name in (features[0], *roles.values())
         )
-    return Samples.of(X, y, ids=ids, groups=groups, weights=counts, label=label, **roles)
+    return Samples.of(X, y, ids=ids, groups=groups, weights=weights, label=label, **options)
 
 
-def _array(
-    place: Path, label: str | None, id_: str | None, group: str | None, weights: str | None, roles: dict[str, Any]
-) -> Samples:
-    """An .npy file with labels, ids, groups and weights in files of their own."""
-    X = _npy(place)
-    if label is None:
-        raise InputError(f"{place} has no labels: give the path of a .npy, .csv or .txt file with one a row (--label)")
-    y, ids, groups, counts = (
-        None if name is None else _values(place, name, len(np.atleast_1d(X)), role)
-        for name, role in ((label, "label"), (id_, "id"), (group, "group"), (weights, "weights"))
+def _read_array(place: Path, names: _Names, options: dict[str, Any]) -> Samples:
+    """Read an .npy file whose labels, ids, groups and weights are in files of their own."""
+    _refuse_text(place, names)
+    if names.drop:
+        raise InputError(f"{place} is a single array, with nothing to drop: leave out --drop")
+    X = _read_npy(place)
+    if names.label is None:
+        raise InputError(
+            f"{place} has no labels: pass the path of a .npy, .csv or .txt file with one label per row (--label)"
+        )
+    n = len(np.atleast_1d(X))
+    y, ids, groups, weights = (
+        None if name is None else _read_values(place, name, n, role)
+        for name, role in zip(names[:4], ("label", "id", "group", "weights"), strict=True)
     )
-    return Samples.of(X, y, ids=ids, groups=groups, weights=counts, label=printable_name(Path(label).stem), **roles)
+    label = printable_name(Path(names.label).stem)
+    return Samples.of(X, y, ids=ids, groups=groups, weights=weights, label=label, **options)
 
 
-def _npy(place: Path) -> np.ndarray:
+def _read_npy(place: Path) -> np.ndarray:
     try:
         with place.open("rb") as file:
-            if file.read(6) != b"\x93NUMPY":
-                raise InputError(f"{place} is not a readable .npy file: write it again with numpy.save")
+            magic = file.read(6)
+        if magic != b"\x93NUMPY":
+            raise InputError(f"{place} is not a readable .npy file: write it again with numpy.save")
         # Mapped, not read: the file may be larger than the memory.
         array: np.ndarray = np.load(place, allow_pickle=False, mmap_mode="r")
     except InputError:
         raise
-    except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
-        if "Python objects" in str(fault) or "Object arrays" in str(fault):
-            raise archives.PickledError(str(place)) from None
-        raise InputError(f"{place} is not a readable .npy file ({first_line(fault)}): write it again") from None
-    return archives.check_text(array, str(place))
+    except Exception as error:  # noqa: BLE001 - a damaged file makes its reader raise anything
+        if "Python objects" in str(error) or "Object arrays" in str(error):
+            raise npz.PickledError(str(place)) from None
+        raise InputError(f"{place} is not a readable .npy file ({first_line(error)}): write it again") from None
+    return npz.check_text(array, str(place))
 
 
-def _values(beside: Path, name: str, n: int, role: str) -> np.ndarray:
-    """One value a row from a file of their own."""
-    place = next((place for place in (Path(name), beside.parent / name) if _is_file(place)), None)
+def _read_values(array_place: Path, name: str, n: int, role: str) -> np.ndarray:
+    """Read one value per row from a file of its own."""
+    candidates = (Path(name), array_place.parent / name)
+    place = next((place for place in candidates if _is_file(place)), None)
     if place is None:
-        raise InputError(f"no file at {name} for {role}: give a .npy, .csv or .txt file with one value a row")
-    if place.suffix.lower() == ".npy":
-        return _npy(place)
-    if place.suffix.lower() not in (".csv", ".txt"):
-        raise InputError(f"{place} is of an unknown type for {role}: give .npy, .csv or .txt with one value a row")
-    rows = delimited.read_lines(place)
+        raise InputError(f"no file at {name} for {role}: pass a .npy, .csv or .txt file with one value per row")
+    suffix = place.suffix.lower()
+    if suffix == ".npy":
+        return _read_npy(place)
+    if suffix not in (".csv", ".txt"):
+        raise InputError(f"{place} is of an unknown type for {role}: pass .npy, .csv or .txt with one value per row")
+    rows = read_lines(place)
     wide = np.array([len(row) > 1 for row in rows], dtype=bool)
     if wide.any():
         raise InputError(
-            f"{place} must hold one value a row for {role}. Got several ({describe_rows(wide)}): keep one column"
+            f"{place} must hold one value per row for {role}. Got several ({describe_rows(wide)}): keep one column"
         )
     values = [row[0].strip() for row in rows]
     if len(values) == n + 1:
+        # One extra line is a header.
         values = values[1:]
     array = np.array(values, dtype=object)
     array[array == ""] = None

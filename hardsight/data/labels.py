@@ -1,125 +1,135 @@
-"""Labels: class codes or targets, and which of the two they are."""
+"""Labels: class codes or numbers to predict, and which of the two they are."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 
 from hardsight.data.columns import are_dates, encode_values, infer_dtype, missing_mask, to_column
 from hardsight.errors import InputError
-from hardsight.validation import describe_rows, join_names
+from hardsight.validation import check_choice, describe_rows, join_names
 
 Task = Literal["auto", "classification", "regression"]
 
-# This many whole numbers are always classes; more must be plausible for the number of samples.
-_FEW = 20
-# Class codes that start at 0 or 1 without a gap are believed if each occurs this often.
-_REPEATED = 5
+# Up to this many different integers are always classes; more must be plausible for the number of samples.
+_MAX_SMALL = 20
+# Class codes that start at 0 or 1 without a gap are accepted as classes if each occurs this often.
+_MIN_REPEATS = 5
 
 
-def encode_labels(
-    y: Any, *, ids: np.ndarray, task: str, name: str
-) -> tuple[np.ndarray, tuple[Any, ...] | None, list[str]]:
-    """Labels as codes with their classes, or as targets.
+class EncodedLabels(NamedTuple):
+    """Labels of the samples.
+
+    Attributes:
+        values: int64 codes into ``classes``, or float64 targets if there are none. ``(sample,)``
+        classes: the sorted classes (str, int, float or bool); None for regression.
+        notices: what a user should know about how the labels were read.
+    """
+
+    values: np.ndarray
+    classes: tuple[Any, ...] | None
+    notices: list[str]
+
+
+def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str) -> EncodedLabels:
+    """Convert labels to codes with their classes, or to targets.
 
     Args:
-        y: one label a sample: array, Series, list or tensor, ``(sample,)``.
+        y: one label per sample: array, Series, list or tensor, ``(sample,)``.
         ids: the samples' ids, ``(sample,)``, for messages.
-        task: "classification", "regression", or "auto": text, truth values and categories are classes, numbers with
-            a fraction are targets; whole numbers are classes unless there are too many different ones.
+        task: "classification", "regression", or "auto": text, booleans and categories are classes, numbers with a
+            fraction are targets; integers are classes unless there are too many different ones.
         name: what messages call the label.
 
-    Returns:
-        ``(codes, classes, notices)`` with int64 codes into the sorted classes (str, int, float or bool), or
-        ``(targets, None, notices)`` with float64 targets. ``(sample,)`` both.
-
     Raises:
-        InputError: labels missing, infinite, of a wrong kind or all the same.
+        InputError: labels that are missing, infinite, of a wrong type or all the same.
     """
-    if task not in get_args(Task):
-        raise InputError(f"task must be one of {join_names(get_args(Task))}. Got {task!r}")
-    category = isinstance(getattr(y, "dtype", None), pd.CategoricalDtype)
+    check_choice("task", task, get_args(Task))
+    is_category = isinstance(getattr(y, "dtype", None), pd.CategoricalDtype)
     array = to_column(y, f"label {name!r}")
     if len(array) != len(ids):
-        raise InputError(f"label {name!r} must have one value a sample: {len(ids)} samples, {len(array)} labels")
-    array = _usable(array, name, ids)
+        raise InputError(f"label {name!r} must have one value per sample: {len(ids)} samples, {len(array)} labels")
+    _refuse_missing(array, name, ids)
+    array = _check_types(infer_dtype(array) if array.dtype == object else array, name, ids)
     notices: list[str] = []
-    if task == "regression" or (task == "auto" and not category and _targets(array, name, notices)):
-        return _numbers(array, name, ids), None, notices
+    if task == "regression" or (task == "auto" and not is_category and _are_targets(array, name, notices)):
+        return EncodedLabels(_to_targets(array, name, ids), None, notices)
     if array.dtype.kind == "f" and (array == np.floor(array)).all() and (np.abs(array) < 2**53).all():
         array = array.astype(np.int64)
     codes, classes = encode_values(array)
     if len(classes) < 2:
         raise InputError(f"all {len(array)} labels {name!r} are {classes[0]!r}: at least two classes are needed")
-    notices.extend(_doubtful(classes, name))
-    return codes, tuple(classes), notices
+    notices.extend(_similar_classes(classes, name))
+    return EncodedLabels(codes, tuple(classes), notices)
 
 
-def _usable(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
-    """The labels without missing or infinite ones, in the plainest type that holds them."""
-    empty = missing_mask(array)
+def _refuse_missing(array: np.ndarray, name: str, ids: np.ndarray) -> None:
+    missing = missing_mask(array)
     if array.dtype.kind in "OUT":
-        empty = empty | np.array([isinstance(value, str) and not value.strip() for value in array], dtype=bool)
-    if empty.any():
+        missing = missing | np.array([isinstance(value, str) and not value.strip() for value in array], dtype=bool)
+    if missing.any():
         raise InputError(
-            f"label {name!r} is missing in {empty.sum()} of {len(array)} samples ({describe_rows(empty, ids)}): label them or "
-            "leave them out (empty cells, NA, null and None count as missing)"
+            f"label {name!r} is missing in {missing.sum()} of {len(array)} samples ({describe_rows(missing, ids)}): label "
+            "them or leave them out (empty cells, NA, null and None count as missing)"
         )
-    if array.dtype == object:
-        array = infer_dtype(array)
+
+
+def _check_types(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
+    """Return the labels if they are text or finite real numbers."""
     if array.dtype.kind in "mM" or (array.dtype == object and are_dates({type(value) for value in array})):
         raise InputError(f"label {name!r} holds dates or times: turn them into classes or numbers")
     if array.dtype.kind == "c":
-        raise InputError(f"label {name!r} holds complex numbers: give classes or real numbers")
+        raise InputError(f"label {name!r} holds complex numbers: use classes or real numbers")
     if array.dtype == object:
-        odd = np.array([not isinstance(value, str | int | float | np.generic) for value in array])
-        if odd.any():
-            kind = type(array[odd][0]).__name__
+        invalid = np.array([not isinstance(value, str | int | float | np.generic) for value in array])
+        if invalid.any():
+            kind = type(array[invalid][0]).__name__
             raise InputError(
-                f"label {name!r} holds a value of type {kind} ({describe_rows(odd, ids)}): give text or numbers"
+                f"label {name!r} must be text or numbers. Got a value of type {kind} ({describe_rows(invalid, ids)})"
             )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        endless = ~np.isfinite(array)
+        infinite = ~np.isfinite(array)
         raise InputError(
-            f"label {name!r} is infinite in {endless.sum()} samples ({describe_rows(endless, ids)}): mend those"
+            f"label {name!r} is infinite in {infinite.sum()} of {len(array)} samples ({describe_rows(infinite, ids)}): fix "
+            "them or leave them out"
         )
     return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
-def _targets(array: np.ndarray, name: str, notices: list[str]) -> bool:
-    """Whether labels are numbers to predict rather than classes; says so where there is doubt."""
+def _are_targets(array: np.ndarray, name: str, notices: list[str]) -> bool:
+    """Return whether labels are numbers to predict rather than classes; add a notice if that is doubtful."""
     if array.dtype.kind not in "iuf":
         return False
     distinct, counts = np.unique(array, return_counts=True)
     if array.dtype.kind == "f" and (distinct != np.floor(distinct)).any():
-        if len(distinct) <= min(_FEW, len(array) // 2):
+        if len(distinct) <= min(_MAX_SMALL, len(array) // 2):
             notices.append(
                 f"The label {name!r} has {len(distinct)} different values, some with a fraction: taken as numbers to "
-                "predict (regression). If they are classes, say task='classification'."
+                "predict (regression). If they are classes, pass task='classification'."
             )
         return True
-    if len(distinct) <= _FEW:
+    if len(distinct) <= _MAX_SMALL:
         return False
-    running = distinct[0] in (0, 1) and distinct[-1] - distinct[0] == len(distinct) - 1
-    if running and counts.min() >= _REPEATED:
+    without_gaps = distinct[0] in (0, 1) and distinct[-1] - distinct[0] == len(distinct) - 1
+    if without_gaps and counts.min() >= _MIN_REPEATS:
         return False
-    amounts = len(distinct) ** 2 > len(array)
-    taken, other = ("numbers to predict (regression)", "classification") if amounts else ("classes", "regression")
+    are_targets = len(distinct) ** 2 > len(array)
+    choice, other = ("numbers to predict (regression)", "classification") if are_targets else ("classes", "regression")
     notices.append(
-        f"The label {name!r} has {len(distinct)} different whole numbers in {len(array)} samples: taken as {taken}. "
-        f"To change that, say task='{other}'."
+        f"The label {name!r} has {len(distinct)} different integers in {len(array)} samples: taken as {choice}. "
+        f"To change that, pass task='{other}'."
     )
-    return amounts
+    return are_targets
 
 
-def _numbers(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
+def _to_targets(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         parsed = pd.to_numeric(pd.Series(array, dtype=object).astype(str), errors="coerce").to_numpy(dtype=np.float64)
-        odd = ~np.isfinite(parsed)
-        if odd.any():
+        invalid = ~np.isfinite(parsed)
+        if invalid.any():
             raise InputError(
-                f"label {name!r} must be numbers for regression. Got {str(array[odd][0])[:40]!r} ({describe_rows(odd, ids)}): "
-                "mend the label or say task='classification'"
+                f"label {name!r} must be numbers for regression. Got {str(array[invalid][0])[:40]!r} "
+                f"({describe_rows(invalid, ids)}): fix the label or pass task='classification'"
             )
         array = parsed
     targets = array.astype(np.float64)
@@ -128,13 +138,13 @@ def _numbers(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
     return targets
 
 
-def _doubtful(classes: list[Any], name: str) -> list[str]:
-    """Classes that look like two spellings of one."""
-    spelled: dict[str, list[Any]] = {}
+def _similar_classes(classes: list[Any], name: str) -> list[str]:
+    """Return a notice of classes that look like two spellings of one."""
+    spellings: dict[str, list[Any]] = {}
     for value in classes:
-        spelled.setdefault(str(value).strip().casefold(), []).append(value)
-    twins = [same for same in spelled.values() if len(same) > 1]
-    if not twins:
+        spellings.setdefault(str(value).strip().casefold(), []).append(value)
+    similar = [same for same in spellings.values() if len(same) > 1]
+    if not similar:
         return []
-    shown = "; ".join(join_names(same) for same in twins[:3])
-    return [f"Classes of {name!r} that differ only in spelling count as different: {shown}."]
+    examples = "; ".join(join_names(same) for same in similar[:3])
+    return [f"Classes of {name!r} that differ only in case or spaces count as different: {examples}."]

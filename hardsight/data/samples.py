@@ -1,4 +1,4 @@
-"""The samples that are measured: stable ids, features as they came, labels as codes, and the numbers learners read."""
+"""The samples that are measured: stable ids, features, labels as codes, and the numbers that learners read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -13,29 +13,30 @@ from hardsight.errors import InputError
 
 Kind = Literal["table", "array", "text", "image", "items"]
 
-_ENCODED_BYTES = 8 << 30
+_MAX_ENCODED_BYTES = 8 << 30
 _BLOCK_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples as every other room sees them.
+    """Samples as the rest of the library reads them; make them with :meth:`of` or :func:`hardsight.read`.
 
     Attributes:
-        features: as given. A DataFrame (``table``), a float array ``(sample, …)`` (``array``), an object array of
-            strings (``text``), an array ``(sample, height, width[, channel])`` (``image``), or the rows of a dataset as they
-            are, :class:`hardsight.data.from_hf_rows.DatasetRows` (``items``), which only few learners read.
-        labels: int64 codes into ``classes``, or float64 targets where ``classes`` is None. ``(sample,)``
-        classes: the labels that the codes stand for, sorted; None for regression, and where ``loss_only``.
-        ids: what names a sample for good, ``(sample,)``, int64 or str, unique. Never a position, unless none was given.
-        groups: int64 codes; samples of one group never stand on both sides of a split. None: every sample for itself.
-        embedding: numbers that stand for the features where those are not numbers, ``(sample, feature)`` float32.
-        weights: how much a sample counts in training, relative to others, ``(sample,)`` float64, not negative. None: all
-            alike. Judgements are never weighted.
-        loss_only: there is nothing to predict, ``labels`` are NaN, and a learner says what the loss of a sample is.
-        integers: whether the features were given as an array of integers, which may be ids; they are held as floats still.
+        features: a DataFrame (``table``), a float array ``(sample, …)`` (``array``), an object array of strings (``text``),
+            an array ``(sample, height, width[, channel])`` (``image``), or the unchanged rows of a dataset,
+            :class:`hardsight.data.from_hf_rows.DatasetRows` (``items``), which only few learners read.
+        labels: int64 codes into ``classes``, or float64 targets if ``classes`` is None. ``(sample,)``
+        classes: the labels that the codes stand for, sorted; None for regression, and if ``loss_only``.
+        ids: permanent names of the samples, ``(sample,)``, int64 or str, unique. Row numbers only if no ids were passed.
+        kind: what the features are.
+        groups: int64 codes; samples of one group are always on the same side of a split. None: every sample is its own group.
+        embedding: numbers that stand for features that are not numbers, ``(sample, feature)`` float32.
+        weights: how much each sample counts in training, relative to others, ``(sample,)`` float64, not negative. None: all
+            the same. Held-out errors are never weighted.
+        loss_only: there is nothing to predict, ``labels`` are NaN, and a learner computes the loss of each sample.
+        integers: whether the features were passed as an array of integers, which may be ids; they are stored as floats.
         label_name: what the label is called in tables and reports.
-        notices: what a user should know of how the data was read, a sentence each.
+        notices: what a user should know about how the data was read, one sentence each.
     """
 
     features: Any
@@ -65,32 +66,33 @@ class Samples:
         text: str | None = None,
         embedding: Any = "auto",
     ) -> "Samples":
-        """Samples from data in memory.
+        """Make samples from data in memory.
 
         Args:
             X: features, one of
 
-                - a numpy array or torch tensor ``(sample, feature)``: numbers, NaN where a value is missing;
+                - a numpy array or torch tensor ``(sample, feature)``: numbers, NaN for missing values;
                 - an array of images ``(sample, height, width)`` or ``(sample, height, width, channel)`` with 1, 3 or 4
                   channels (channels may come first); other arrays of more than two axes are plain numbers;
-                - a pandas frame (or anything with ``to_pandas``): numbers, truth values, categories;
+                - a pandas frame (or anything with ``to_pandas``): numbers, booleans, categories;
                 - a list, Series or array of strings; a list of Pillow images; nested lists of numbers;
                 - a map-style torch Dataset of ``(features, label, …)`` items, with ``y=None``;
-                - a Hugging Face dataset: one text column, an image column or numbers.
+                - a Hugging Face dataset: one text column, an image column or numbers;
+                - Samples, which are returned unchanged.
             y: labels, ``(sample,)``, or the name of the label's column in ``X``.
-            ids: what names the samples, ``(sample,)`` int or str, unique; or a column's name. By default the index of a
-                frame or Series where it is unique whole numbers or text, else 0, 1, 2, … with a notice.
-            groups: samples of one group never stand on both sides of a split, ``(sample,)`` hashable; or a column's name.
+            ids: names of the samples, ``(sample,)`` int or str, unique; or a column's name. By default the index of a
+                frame or Series if it holds unique integers or text, else 0, 1, 2, … with a notice.
+            groups: samples of one group are always on the same side of a split, ``(sample,)`` hashable; or a column's name.
             weights: how much each sample counts in training, ``(sample,)``, 0 or more; or a column's name.
             task: "classification", "regression", or "auto" (see :func:`hardsight.data.labels.encode_labels`).
-            label: what the label is called in results; by default the name of its column or Series. Where ``X`` has columns
+            label: what the label is called in results; by default the name of its column or Series. If ``X`` has columns
                 and ``y`` is None, the label's column.
             text: the column that holds the text to learn from; all other columns are then left out.
             embedding: how texts and images become numbers: "auto", "tfidf", "sentence-transformers:MODEL"; "pixels",
                 "pixels:SIDE", "efficientnet-lite0"; or numbers that you have, ``(sample, feature)``.
 
         Raises:
-            InputError: data that cannot be used as given; the message names the column, row or argument and the mend.
+            InputError: data that cannot be used; the message names the column, row or argument, and the fix.
 
         >>> samples = Samples.of([[0.5], [1.5], [2.5]], ["dog", "cat", "dog"], ids=["a", "b", "c"])
         >>> samples.classes, samples.labels.tolist(), samples.kind
@@ -118,25 +120,25 @@ class Samples:
         """Whether the labels are numbers to predict."""
         return self.classes is None and not self.loss_only
 
-    def take(self, at: np.ndarray) -> "Samples":
-        """The samples at some positions, in that order. ``at`` is an int64 array."""
-        features = self.features.iloc[at] if isinstance(self.features, pd.DataFrame) else self.features[at]
+    def take(self, rows: np.ndarray) -> "Samples":
+        """Return the samples in some rows, in that order. ``rows`` is an int64 array."""
+        features = self.features.iloc[rows] if isinstance(self.features, pd.DataFrame) else self.features[rows]
         return replace(
             self,
             features=features,
-            labels=self.labels[at],
-            ids=self.ids[at],
-            groups=None if self.groups is None else self.groups[at],
-            embedding=None if self.embedding is None else self.embedding[at],
-            weights=None if self.weights is None else self.weights[at],
+            labels=self.labels[rows],
+            ids=self.ids[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            embedding=None if self.embedding is None else self.embedding[rows],
+            weights=None if self.weights is None else self.weights[rows],
         )
 
     @cached_property
     def matrix(self) -> np.ndarray:
-        """The numbers that networks and closed forms read: ``(sample, feature)`` float32, NaN where a value is missing.
+        """The numbers that networks and linear models read: ``(sample, feature)`` float32, NaN for missing values.
 
         Pixels of 0..255 become 0..1.
-        Categories become one 0/1 column each; the vocabulary is that of all samples, every *statistic* (mean, scale) is
+        Categories become one 0/1 column each; the vocabulary is that of all samples. Every *statistic* (mean, scale) is
         left to the learner, which takes it from the training part alone.
 
         Raises:
@@ -146,7 +148,7 @@ class Samples:
             return self.embedding
         if not self.numeric:
             raise InputError(
-                "these samples are rows of a dataset, which only hs.HuggingFace reads: give arrays or texts"
+                "these samples are rows of a dataset, which only hs.HuggingFace reads: pass arrays or texts"
             )
         if self.kind == "table":
             return encode_table(self.features)
@@ -159,17 +161,17 @@ class Samples:
 
     @property
     def numbers(self) -> np.ndarray:
-        """Arrays and images in float32 with the axes they came with, ``(sample, …)``; pixels of 0..255 become 0..1.
+        """Arrays and images in float32 with their own axes, ``(sample, …)``; pixels of 0..255 become 0..1.
 
         What is float32 already is not copied, so that an array in a file stays there (:func:`numpy.load`, ``mmap_mode``).
         """
-        given = np.asarray(self.features)
-        pixels = self.kind == "image" and given.dtype == np.uint8
-        numbers = given.astype(np.float32, copy=False)
+        features = np.asarray(self.features)
+        pixels = self.kind == "image" and features.dtype == np.uint8
+        numbers = features.astype(np.float32, copy=False)
         return numbers / np.float32(255) if pixels else numbers
 
     def fingerprints(self) -> np.ndarray:
-        """One 128-bit digest a sample, equal for samples with equal features. ``(sample,)`` of bytes."""
+        """Return a 128-bit digest per sample, equal for samples with equal features. ``(sample,)`` of bytes."""
         return self._digests
 
     @cached_property
@@ -182,29 +184,29 @@ class Samples:
         elif self.kind == "text":
             rows = [text.encode("utf-8", "surrogatepass") for text in self.features]
         else:
-            rows = _unsigned_zeros(np.ascontiguousarray(self.features).reshape(len(self), -1))
+            rows = _rows_without_negative_zero(np.ascontiguousarray(self.features).reshape(len(self), -1))
         digest = [blake2b(row if isinstance(row, bytes) else row.tobytes(), digest_size=16).digest() for row in rows]
         return np.array(digest, dtype="V16")
 
 
 def row_slices(rows: int, row_bytes: int) -> Iterator[slice]:
-    """Rows in turn, a few megabytes at a time.
+    """Yield slices of consecutive rows, a few megabytes each.
 
     >>> list(row_slices(5, 8 << 20))
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """
-    together = max(1, _BLOCK_BYTES // max(row_bytes, 1))
-    return (slice(start, min(start + together, rows)) for start in range(0, rows, together))
+    size = max(1, _BLOCK_BYTES // max(row_bytes, 1))
+    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
 
-def _unsigned_zeros(numbers: np.ndarray) -> Iterator[np.ndarray]:
-    """Row by row; -0.0 and 0.0 are the same number but not the same bytes."""
+def _rows_without_negative_zero(numbers: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield row by row; -0.0 and 0.0 are the same number but not the same bytes."""
     for rows in row_slices(len(numbers), numbers[:1].nbytes):
         yield from numbers[rows] + 0.0 if np.issubdtype(numbers.dtype, np.floating) else numbers[rows]
 
 
 def encode_table(table: pd.DataFrame) -> np.ndarray:
-    """Numbers for a table: numeric columns as they are, one 0/1 column for each category (and for "missing").
+    """Encode a table as numbers: numeric columns unchanged, one 0/1 column per category (and for "missing").
 
     A numeric column with missing values keeps its NaN and is followed by a 0/1 column that marks them.
 
@@ -212,7 +214,7 @@ def encode_table(table: pd.DataFrame) -> np.ndarray:
         table: ``(sample, column)``; numbers, booleans, strings and categories.
 
     Returns:
-        ``(sample, feature)`` float32. Categories stand in the order of the column's vocabulary, not of the rows.
+        ``(sample, feature)`` float32. Categories are in the order of the column's vocabulary, not of the rows.
 
     Raises:
         InputError: no column, or more numbers than fit into memory.
@@ -229,12 +231,12 @@ def encode_table(table: pd.DataFrame) -> np.ndarray:
             categories = column.astype("category").cat
             codes = categories.codes.to_numpy()
             vocabulary = range(-1 if (codes < 0).any() else 0, len(categories.categories))
-            if 4 * len(table) * (len(columns) + len(vocabulary)) > _ENCODED_BYTES:
+            if 4 * len(table) * (len(columns) + len(vocabulary)) > _MAX_ENCODED_BYTES:
                 raise InputError(
                     f"column {name!r} with its {len(vocabulary)} categories makes the table too large for memory "
                     f"({len(table)} rows by {len(columns) + len(vocabulary)} numbers): merge rare categories or drop it"
                 )
             columns.extend((codes == code).astype(np.float32) for code in vocabulary)
     if not columns:
-        raise InputError("the table has no feature column: give at least one beside the label")
+        raise InputError("the table has no feature column: keep at least one beside the label")
     return np.stack(columns, axis=1)

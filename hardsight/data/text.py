@@ -8,39 +8,52 @@ import numpy as np
 from hardsight.errors import InputError, first_line
 from hardsight.validation import describe_rows
 
-KNOWN = ("tfidf", "sentence-transformers:MODEL")
+EMBEDDINGS = ("tfidf", "sentence-transformers:MODEL")
 
 _DIMENSIONS = 128
-_VOCABULARY = 50_000
-_RARE = 50
+_MAX_VOCABULARY = 50_000
+# With more texts than this, a word must occur in two of them.
+_FEW_TEXTS = 50
 # Chinese, Japanese, Thai, Lao, Burmese, Khmer.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _SENTENCES = "sentence-transformers:"
+# What the counted parts of a text are called, and how they are made.
+_TOKENS: tuple[tuple[str, dict[str, Any]], ...] = (
+    # One digit or letter can be a word: "5 stars".
+    ("words and word pairs", {"ngram_range": (1, 2), "token_pattern": r"\b\w+\b"}),
+    ("one to three letters", {"analyzer": "char", "ngram_range": (1, 3)}),
+)
 
 
 def check_texts(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
-    """Texts as an object array of str, ``(sample,)``, and notices. ``values`` is ``(sample,)`` of any type.
+    """Return texts as an object array of str, ``(sample,)``, and notices.
+
+    Args:
+        values: ``(sample,)`` of any type.
+        name: what messages call the texts.
 
     Raises:
-        InputError: a missing value or one that is not text, or nothing but empty texts.
+        InputError: a missing value or one that is not text, or only empty texts.
     """
-    odd = np.array([not isinstance(value, str) for value in values], dtype=bool)
-    if odd.any():
-        got = type(values[int(np.argmax(odd))]).__name__
+    invalid = np.array([not isinstance(value, str) for value in values], dtype=bool)
+    if invalid.any():
+        kind = type(values[int(np.argmax(invalid))]).__name__
         raise InputError(
-            f"{name} must be text in every row. Got {odd.sum()} that are missing or not text, as {got} ({describe_rows(odd)}): "
-            "leave those rows out or write their text"
+            f"{name} must be text in every row. Got {invalid.sum()} missing or not text, such as {kind} "
+            f"({describe_rows(invalid)}): leave these rows out or write their text"
         )
     texts = np.empty(len(values), dtype=object)
     texts[:] = [str(value) for value in values]
     empty = np.array([not text.strip() for text in texts], dtype=bool)
     if len(texts) and empty.all():
-        raise InputError(f"{name} is empty in every row: give texts")
-    return texts, [f"{empty.sum()} texts are empty ({describe_rows(empty)})."] if empty.any() else []
+        raise InputError(f"{name} is empty in every row: pass texts")
+    if not empty.any():
+        return texts, []
+    return texts, [f"{empty.sum()} {'text is' if empty.sum() == 1 else 'texts are'} empty ({describe_rows(empty)})."]
 
 
-def embed(texts: np.ndarray, embedding: str = "auto") -> tuple[np.ndarray, list[str]]:
-    """Numbers for texts, rows of length one (zero for a text without any known word).
+def embed_texts(texts: np.ndarray, embedding: str = "auto") -> tuple[np.ndarray, list[str]]:
+    """Return numbers for texts, rows of length one (zero for a text without any known word), and notices.
 
     Args:
         texts: ``(sample,)`` of str.
@@ -53,50 +66,44 @@ def embed(texts: np.ndarray, embedding: str = "auto") -> tuple[np.ndarray, list[
         InputError: an unknown embedding, a missing package, a model that cannot be loaded, or texts without words.
     """
     if embedding in ("auto", "tfidf"):
-        return _tfidf(texts)
+        return _embed_tfidf(texts)
     if embedding.startswith(_SENTENCES) and embedding != _SENTENCES:
-        return _sentences(texts, embedding.removeprefix(_SENTENCES))
-    raise InputError(f"embedding for texts must be one of {', '.join(KNOWN)} or an array. Got {embedding!r}")
+        return _embed_sentences(texts, embedding.removeprefix(_SENTENCES))
+    raise InputError(f"embedding for texts must be one of {', '.join(EMBEDDINGS)} or an array. Got {embedding!r}")
 
 
-def _tfidf(texts: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _embed_tfidf(texts: np.ndarray) -> tuple[np.ndarray, list[str]]:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.utils.extmath import randomized_svd
 
-    limits = {
+    options = {
         "sublinear_tf": True,
-        "min_df": 2 if len(texts) > _RARE else 1,
-        "max_features": _VOCABULARY,
+        "min_df": 2 if len(texts) > _FEW_TEXTS else 1,
+        "max_features": _MAX_VOCABULARY,
         "dtype": np.float32,
     }
-    ways: list[tuple[str, dict[str, Any]]] = [
-        # One digit or letter can be a word: "5 stars".
-        ("words and word pairs", {"ngram_range": (1, 2), "token_pattern": r"\b\w+\b"}),
-        ("one to three letters", {"analyzer": "char", "ngram_range": (1, 3)}),
-    ]
-    # Languages that write no spaces have hardly a word twice: they are read by letters.
+    # Languages without spaces rarely repeat what looks like a word: letters come first.
     unspaced = sum(len(_UNSPACED.findall(text)) for text in texts)
-    for parts, way in ways[::-1] if 2 * unspaced > sum(map(len, texts)) else ways:
+    for tokens, settings in _TOKENS[::-1] if 2 * unspaced > sum(map(len, texts)) else _TOKENS:
         try:
-            counts = TfidfVectorizer(**limits, **way).fit_transform(texts)
+            counts = TfidfVectorizer(**options, **settings).fit_transform(texts)
         except ValueError:  # no word occurs often enough
             continue
         if np.mean(np.diff(counts.indptr) == 0) > 0.5:
             continue
         if counts.shape[1] <= _DIMENSIONS:
-            dense = counts.toarray()
-            how = f"tf-idf of {parts}"
+            vectors = counts.toarray()
+            method = f"tf-idf of {tokens}"
         else:
             left, values, _ = randomized_svd(counts, min(_DIMENSIONS, len(texts)), random_state=0)
-            dense, how = left * values, f"tf-idf of {parts}, reduced by a truncated SVD"
-        length = np.linalg.norm(dense, axis=1, keepdims=True)
-        unit = (dense / np.where(length > 0, length, 1)).astype(np.float32)
-        notice = f"Texts became {unit.shape[1]} numbers each ({how}), fitted once on all texts, without labels."
-        return unit, [notice]
-    raise InputError("the texts share no words or letters: give longer texts, or an array of numbers as embedding")
+            vectors, method = left * values, f"tf-idf of {tokens}, reduced by a truncated SVD"
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit = (vectors / np.where(length > 0, length, 1)).astype(np.float32)
+        return unit, [f"Each text became {unit.shape[1]} numbers ({method}), fitted once on all texts, without labels."]
+    raise InputError("the texts share no words or letters: pass longer texts, or an array of numbers as embedding")
 
 
-def _sentences(texts: np.ndarray, model: str) -> tuple[np.ndarray, list[str]]:
+def _embed_sentences(texts: np.ndarray, model: str) -> tuple[np.ndarray, list[str]]:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError:
@@ -106,10 +113,10 @@ def _sentences(texts: np.ndarray, model: str) -> tuple[np.ndarray, list[str]]:
         ) from None
     try:
         network = SentenceTransformer(model)
-    except (OSError, ValueError, RuntimeError) as fault:
+    except (OSError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"cannot load the sentence-transformers model {model!r} ({first_line(fault)}): give its name or folder"
+            f"cannot load the sentence-transformers model {model!r} ({first_line(error)}): pass its name or folder"
         ) from None
     vectors = network.encode(texts.tolist(), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False)
     matrix = np.asarray(vectors, dtype=np.float32)
-    return matrix, [f"Texts became {matrix.shape[1]} numbers each (sentence-transformers {model})."]
+    return matrix, [f"Each text became {matrix.shape[1]} numbers (sentence-transformers {model})."]

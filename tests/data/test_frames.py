@@ -81,11 +81,11 @@ def test_notices_name_the_column():
     def said(column, dtype=None):
         return " ".join(Samples.of(framed(column, dtype), Y).notices)
 
-    assert "Column 'größe' holds numbers written as text: read as numbers." in said(["1", "2"] * 15)
+    assert "Column 'größe' holds numbers written as text and is read as numbers." in said(["1", "2"] * 15)
     assert "'?', 'NA' counts as missing (20 rows)" in said(["1", "?", "NA"] * 10)
-    assert "Column 'größe' mixes text and numbers: read as categories." in said(["x", 1] * 15, object)
-    assert "Column 'größe' is the same in every row: left out." in said([7] * N)
-    assert "Column 'größe' holds another text in every row: left out." in said([f"k{at}" for at in range(N)])
+    assert "Column 'größe' mixes text and numbers and is read as categories." in said(["x", 1] * 15, object)
+    assert "Column 'größe' is the same in every row and was left out." in said([7] * N)
+    assert "Column 'größe' holds a different text in every row and was left out." in said([f"k{at}" for at in range(N)])
     assert "Column 'größe' numbers the rows and is used as a feature" in said(range(5, 5 + N))
 
 
@@ -94,7 +94,7 @@ def test_a_column_named_like_an_identifier_that_numbers_the_rows_is_left_out():
         samples = Samples.of(pd.DataFrame({name: range(N), "x": NUMBERS}), Y)
         assert list(samples.features) == ["x"]
         assert (
-            f"Column {name!r} numbers the rows: left out. Name it as id ({format_option('id', name)})"
+            f"Column {name!r} numbers the rows and was left out. Name it as id ({format_option('id', name)})"
             in samples.notices[0]
         )
 
@@ -144,7 +144,7 @@ DECIMALS = [f"{value:.3f}" for value in NUMBERS]
 def test_a_stray_text_among_numbers_is_refused_with_its_row(stray, dtype):
     numbers = DECIMALS if dtype is None else NUMBERS.tolist()
     refused(
-        rf"holds numbers, and also {re.escape(repr(stray[:30]))} \(row 7\): write a number there, .*--drop größe",
+        rf"holds numbers and also {re.escape(repr(stray[:30]))} \(row 7\): write a number there, .*--drop größe",
         [*numbers[:7], stray, *numbers[8:]],
         dtype,
     )
@@ -161,12 +161,12 @@ def test_strays_that_repeat_are_named_once():
 def test_codes_with_many_letters_are_categories_and_said_to_be(column):
     table, notices = clean_columns(framed(column))
     assert table["größe"].dtype == "category"
-    assert notices == ["Column 'größe' mixes text and numbers: read as categories."]
+    assert notices == ["Column 'größe' mixes text and numbers and is read as categories."]
 
 
 def test_codes_are_categories_where_the_data_say_so():
     codes = [*map(str, range(25)), "14a", "0", "0", "0", "0"]
-    refused("if its numbers are names of categories, write a letter before each, or make it one of pandas'", codes)
+    refused("if its numbers are names of categories, put a letter before each, or convert it to the pandas", codes)
     for column, dtype in ((codes, "category"), ([f"n{code}" for code in codes], None), ([*codes[1:], "0123"], None)):
         table, notices = clean_columns(framed(column, dtype))
         assert (str(table["größe"].dtype), notices) == ("category", [])
@@ -181,12 +181,12 @@ def test_too_many_categories():
 
 def test_frames_that_cannot_be_used():
     for frame, y, message in [
-        (pd.DataFrame({"y": Y}), "y", "there is no feature column: give at least one column"),
+        (pd.DataFrame({"y": Y}), "y", "there is no feature column: keep at least one column"),
         (pd.DataFrame({"y": Y, "x": 1}), "y", "no feature column is left of 'x', each is constant or an identifier"),
         (framed(NUMBERS), "z", "there is no column 'z' to use as label: the columns are 'number', 'größe'"),
         (framed(NUMBERS), None, r"the label is missing: name its column .*The columns are 'number', 'größe'"),
-        (framed(NUMBERS).set_axis(["a", "a"], axis=1), Y, "column name 'a' stands twice"),
-        (framed(NUMBERS).set_axis([1, "1"], axis=1), Y, "column name '1' stands twice"),
+        (framed(NUMBERS).set_axis(["a", "a"], axis=1), Y, "column name 'a' appears twice"),
+        (framed(NUMBERS).set_axis([1, "1"], axis=1), Y, "column name '1' appears twice"),
         (pd.DataFrame(columns=["a", "b"]), "b", "at least 2 samples are needed. Got 0"),
         (framed(NUMBERS), Y[:4], "30 samples, 4 labels"),
     ]:
@@ -204,7 +204,7 @@ def test_a_text_column_is_read_as_text():
     sentences = [f"{WORDS[at % 8]} and {WORDS[at % 5]} see the {WORDS[at % 3]} of number {at}" for at in range(N)]
     samples = Samples.of(framed(sentences), Y, text="größe")
     assert (samples.kind, samples.features.tolist()) == ("text", sentences)
-    assert "Only column 'größe' is learnt from; left out: 'number'." in samples.notices
+    assert "Only column 'größe' is used as a feature; left out: 'number'." in samples.notices
     alone = Samples.of(pd.DataFrame({"review": sentences, "y": Y}), "y")
     assert alone.kind == "text"
     assert "Column 'review' is read as text." in alone.notices
@@ -230,7 +230,7 @@ def test_encoding_worked_by_hand():
 
 
 def test_encoding_stops_before_memory_does(monkeypatch):
-    monkeypatch.setattr("hardsight.data.samples._ENCODED_BYTES", 100)
+    monkeypatch.setattr("hardsight.data.samples._MAX_ENCODED_BYTES", 100)
     with pytest.raises(InputError, match="column 'größe' with its 2 categories makes the table too large"):
         encode_table(clean_columns(framed(Y))[0])
 

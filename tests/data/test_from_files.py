@@ -131,8 +131,8 @@ def test_parquet_is_read_by_arrow_alone_from_any_path(tmp_path, monkeypatch, nam
 @pytest.mark.parametrize(
     ("content", "keywords", "message"),
     [
-        ("", {"label": "y"}, "is empty: give a file with data"),
-        ("\n\n", {"label": "y"}, "is empty: give a file with data"),
+        ("", {"label": "y"}, "is empty: pass a file with data"),
+        ("\n\n", {"label": "y"}, "is empty: pass a file with data"),
         ("x,y\n", {"label": "y"}, "has a header but no rows"),
         ("x,y\n1,a\n", {"label": "y"}, "at least 2 samples are needed. Got 1"),
         (CSV, {}, "the label is missing: name its column .label, --label.. The columns are 'größe', 'farbe', 'art'"),
@@ -149,7 +149,7 @@ def test_parquet_is_read_by_arrow_alone_from_any_path(tmp_path, monkeypatch, nam
         (CSV, {"label": "art", "group": "farbe"}, r"groups \(column 'farbe'\) are missing in 1 of 4 samples \(row 3\)"),
         ("x,y\n1,a\n2,a\n", {"label": "y"}, "all 2 labels 'y' are 'a'"),
         ("x,z,y\n1,,a\n2,,b\n", {"label": "y"}, "column 'z' has no value in any of 2 rows"),
-        ("x,x,y\n1,2,a\n2,1,b\n", {"label": "y"}, "column name 'x' stands twice"),
+        ("x,x,y\n1,2,a\n2,1,b\n", {"label": "y"}, "column name 'x' appears twice"),
         ("x,y\n1,a\n2,b,3\n", {"label": "y"}, "cannot be read as a table .*line 3, saw 3"),
         ("x,y\n1,a,3\n2,b,3\n", {"label": "y"}, "has rows with more fields than its header"),
         ('x,y\n1,"a\n2,b\n', {"label": "y"}, "cannot be read as a table .*EOF inside string"),
@@ -200,7 +200,7 @@ def test_paths_that_cannot_be_read(tmp_path):
     refused("no file or folder at .*nowhere.csv: check the path", tmp_path / "nowhere.csv", label="y")
     refused("cannot be read .*File name too long", tmp_path / ("x" * 300 + ".csv"), label="y")
     refused("cannot be read .*null (byte|character)", tmp_path / "x\0.csv", label="y")
-    refused(r"unknown type: give one of .csv, .csv.gz, .*.npz, .npy, a folder", written(tmp_path / "a.xlsx", "x"))
+    refused(r"unknown type: pass one of .csv, .csv.gz, .*.npz, .npy, a folder", written(tmp_path / "a.xlsx", "x"))
 
 
 # Arrays
@@ -222,7 +222,7 @@ def test_npz(tmp_path):
     assert read(tmp_path / "b.npz", label="kind", drop=["spare"]).kind == "image"
     refused("has no array 'z' to use as label: its arrays are 'X', 'y', 'key'", tmp_path / "a.npz", label="z")
     refused("has no array 'z' to use as id", tmp_path / "a.npz", id="z")
-    refused("has no array 'z' to use as drop", tmp_path / "a.npz", drop=["z"])
+    refused("has no array 'z' to drop", tmp_path / "a.npz", drop=["z"])
     refused("features in one array, X. Got 'images', 'spare' beside the label 'kind'", tmp_path / "b.npz", label="kind")
     refused("names a column", tmp_path / "a.npz", text="X")
     np.savez(tmp_path / "c.npz", X=X, y=y[:4])
@@ -244,11 +244,11 @@ def test_npy_with_labels_beside(tmp_path, monkeypatch):
     assert samples.regression
     assert (samples.label_name, samples.ids.tolist()) == ("numbers", ["01", "02", "03", "04"])
     assert read(tmp_path / "X.npy", label="y.npy", weights="numbers.txt").weights.sum() == pytest.approx(4)
-    refused("has no labels: give the path", tmp_path / "X.npy")
+    refused("has no labels: pass the path", tmp_path / "X.npy")
     refused("no file at z.npy for label", tmp_path / "X.npy", label="z.npy")
     refused("unknown type for label", tmp_path / "X.npy", label=str(written(tmp_path / "y.json", "[1]")))
     refused(
-        "one value a row for label. Got several .rows 0, 1",
+        "one value per row for label. Got several .rows 0, 1",
         tmp_path / "X.npy",
         label=str(written(tmp_path / "z.csv", "1,2\n3,4")),
     )
@@ -329,11 +329,11 @@ def test_images_look_as_in_a_viewer(tmp_path):
 def test_images_too_large_for_memory_are_scaled_down(tmp_path, monkeypatch):
     for name in ("a/1.png", "b/2.png"):
         painted(tmp_path / name, (90, 80))
-    monkeypatch.setattr("hardsight.data.images._BYTES", 2 * 3 * 40 * 40)
+    monkeypatch.setattr("hardsight.data.images._MAX_BYTES", 2 * 3 * 40 * 40)
     samples = read(tmp_path)
     assert samples.features.shape == (2, 40, 40, 3)
     assert "all were resized to 40 x 40" in " ".join(samples.notices)
-    monkeypatch.setattr("hardsight.data.images._BYTES", 2 * 3 * 9 * 9)
+    monkeypatch.setattr("hardsight.data.images._MAX_BYTES", 2 * 3 * 9 * 9)
     refused("2 images do not fit into memory", tmp_path)
 
 
@@ -341,7 +341,7 @@ def test_images_that_cannot_be_read(tmp_path, monkeypatch):
     painted(tmp_path / "a" / "1.png")
     painted(tmp_path / "b" / "2.png")
     bad = written(tmp_path / "b" / "bad ü.jpg", "no image")
-    refused(r"image .*bad ü.jpg cannot be read \(not an image\): mend the file or take it out", tmp_path)
+    refused(r"image .*bad ü.jpg cannot be read \(not an image\): fix the file or take it out", tmp_path)
     Image.effect_noise((50, 50), 99).save(bad)
     written(bad, bad.read_bytes()[:400])
     refused(r"image .*bad ü.jpg cannot be read \(.*truncated", tmp_path)
@@ -349,12 +349,13 @@ def test_images_that_cannot_be_read(tmp_path, monkeypatch):
     refused(r"image .*bad ü.jpg cannot be read", tmp_path)
     bad.unlink()
     Image.new("F", (3, 3)).save(tmp_path / "b" / "float.tif")
-    refused("float.tif has 32 bits a pixel", tmp_path)
+    refused("float.tif has 32 bits per pixel", tmp_path)
     (tmp_path / "b" / "float.tif").unlink()
     for limit in ("25", "10"):  # Pillow warns from the limit on, and refuses at twice the limit
         monkeypatch.setenv("HARDSIGHT_MAX_PIXELS", limit)
         refused(
-            f"image .*1.png has more than {limit} pixels: scale it down.*set HARDSIGHT_MAX_PIXELS to more", tmp_path
+            f"image .*1.png has more than {limit} pixels: scale it down.*set HARDSIGHT_MAX_PIXELS to a higher value",
+            tmp_path,
         )
     assert Image.MAX_IMAGE_PIXELS > 1e6
     monkeypatch.setenv("HARDSIGHT_MAX_PIXELS", "many")
@@ -426,7 +427,7 @@ def test_folders_that_cannot_be_used(tmp_path):
     refused("holds one class .'a'.: at least two subfolders", tmp_path)
     for name in ("train/a/1.png", "train/b/1.png", "test/a/1.png"):
         painted(tmp_path / "splits" / name)
-    refused("holds splits .'test', 'train'., not classes: give one, as .*splits/test", tmp_path / "splits")
+    refused("holds splits .'test', 'train'., not classes: pass one, such as .*splits/test", tmp_path / "splits")
     assert read(tmp_path / "splits" / "train").classes == ("a", "b")
 
 

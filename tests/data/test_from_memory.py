@@ -121,15 +121,15 @@ def test_the_index_names_samples_if_it_can():
         (pd.Index(np.arange(6) + 0.5), "holds values of type floating"),
         (pd.date_range("2020", periods=6), "holds values of type datetime64"),
         (pd.MultiIndex.from_product([["u", "v"], [1, 2, 3]]), "has 2 levels"),
-        (pd.Index([1, 2, 3, 4, 5, None]), "misses values"),
+        (pd.Index([1, 2, 3, 4, 5, None]), "has missing values"),
     ],
 )
 def test_an_index_that_names_no_sample_is_said_with_what_takes_it(index, why):
     frame = pd.DataFrame({"x": range(0, 12, 2), "y": Y}, index=index)
     samples = Samples.of(frame, "y")
     assert samples.ids.tolist() == list(range(6))
-    assert f"The index {why} and names no sample: ids are 0, 1, 2, …." in samples.notices[0]
-    assert "give ids=X.index.map(str), or" in samples.notices[0]
+    assert f"The index {why} and cannot name samples: ids are 0, 1, 2, …." in samples.notices[0]
+    assert "pass ids=X.index.map(str), or" in samples.notices[0]
     assert Samples.of(frame, "y", ids=frame.index.map(str)).ids.tolist() == [str(name) for name in index]
 
 
@@ -138,7 +138,7 @@ def test_labels_whose_index_contradicts_that_of_the_features_are_refused():
     y = pd.Series(Y, index=list("abcdef"))
     for positions in (y, y.reset_index(drop=True), y.to_numpy()):
         assert Samples.of(frame, positions).labels.tolist() == [1, 0, 1, 0, 1, 0]
-    message = r"different indexes: give y.reindex\(X.index\) to match them by index, or y.to_numpy\(\)"
+    message = r"different indexes: pass y.reindex\(X.index\) to match them by index, or y.to_numpy\(\)"
     refused(message, frame, y.iloc[::-1])
     refused(message, frame, y.set_axis(list("uvwxyz")))
     refused(message, frame.reset_index(drop=True), y.reset_index(drop=True).iloc[::-1])
@@ -153,7 +153,7 @@ def test_a_label_left_among_the_features_is_no_feature():
     frame = pd.DataFrame({"x": range(0, 12, 2), "y": Y})
     samples = Samples.of(frame, frame["y"])
     assert list(samples.features) == ["x"]
-    assert "Column 'y' is the label itself: left out of the features." in samples.notices
+    assert "Column 'y' is the label itself and was left out of the features." in samples.notices
 
 
 def test_arrow_tables_are_frames():
@@ -180,7 +180,7 @@ def test_torch_datasets():
     assert (pictures.kind, pictures.features.shape) == ("image", (4, 2, 5, 3))
     assert (pictures.classes, pictures.labels.tolist()) == (("ant", "zebra"), [1, 0, 1, 0])
     refused("holds its labels: leave y out", Pictures(), [0, 1, 0, 1])
-    refused("no length: give a map-style dataset", torch.utils.data.DataLoader(Pictures()))
+    refused("no length: pass a map-style dataset", torch.utils.data.DataLoader(Pictures()))
 
 
 def test_torch_datasets_of_another_make():
@@ -188,7 +188,7 @@ def test_torch_datasets_of_another_make():
         def __iter__(self):
             return iter([])
 
-    refused("no length: give a map-style dataset", Stream())
+    refused("no length: pass a map-style dataset", Stream())
 
     class Alone(torch.utils.data.Dataset):
         def __len__(self):
@@ -206,8 +206,8 @@ def test_hugging_face_text_keeps_class_names():
     samples = Samples.of(data, "label")
     assert (samples.kind, samples.classes, samples.labels.tolist()) == ("text", ("neg", "pos"), [1, 0, 1, 0])
     assert samples.features.tolist() == ["good", "bad", "fine", "poor"]
-    refused(r"give one of them, as X\['train'\]", datasets.DatasetDict({"train": data}), "label")
-    refused("load it whole", data.to_iterable_dataset(), "label")
+    refused(r"pass one of them, as X\['train'\]", datasets.DatasetDict({"train": data}), "label")
+    refused("load all of it", data.to_iterable_dataset(), "label")
     refused("no column 'y' to use as label: the columns are 'text', 'label'", data, "y")
 
 
@@ -226,7 +226,7 @@ def test_hugging_face_images_and_tables():
     samples = Samples.of(data, "y")
     assert (samples.kind, samples.features.shape) == ("image", (4, 4, 5, 3))
     assert samples.features[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
-    assert "Only column 'img' is learnt from; left out: 'more'." in samples.notices
+    assert "Only column 'img' is used as a feature; left out: 'more'." in samples.notices
     table = Samples.of(
         datasets.Dataset.from_dict({"u": [1.5, 2.0, 3.0], "v": [3, 1, 2], "y": list("aba")}), "y", ids="v"
     )
@@ -240,7 +240,7 @@ def test_hugging_face_images_that_cannot_be_decoded():
     two = datasets.Dataset.from_dict(
         {"u": [], "v": []}, datasets.Features({"u": datasets.Image(), "v": datasets.Image()})
     )
-    refused("X has 2 image columns", two, "y")
+    refused("must have one image column. Got 2", two, "y")
 
 
 def test_images_in_every_layout():
@@ -289,26 +289,26 @@ def test_samples_pass_through():
     [
         (
             np.where(X == 5, np.inf, X),
-            r"must be finite in float32. Got inf at \[2, 1\] \(and 0 more\): mend the values",
+            r"must be finite in float32. Got inf at \[2, 1\] \(and 0 more\): fix the values",
         ),
         (X * 1e300, r"must be finite in float32. Got 1e\+300 at \[0, 1\]"),
         (np.full((6, 2, 2), np.nan), r"Got nan at \[0, 0, 0\] \(and 23 more\)"),
         (np.where(X % 2 == 1, np.nan, X), "column 1 of X has no value in any of 6 rows"),
-        (np.zeros((6, 0)), "X has no features"),
+        (np.zeros((6, 0)), "must have at least one feature"),
         (np.zeros((0, 3)), "at least 2 samples are needed. Got 0"),
         (np.zeros((1, 3)), "at least 2 samples are needed. Got 1"),
         ([], "at least 2 samples are needed. Got 0"),
-        ([[1], [1, 2]], r"must have one shape. Got \(1,\) at row 0 and \(2,\) at row 1"),
-        ([["a"], ["b", "c"]], "must have one length. Got 1, 2 values"),
+        ([[1], [1, 2]], r"must have one shape. Got \(1,\) in row 0 and \(2,\) in row 1"),
+        ([["a"], ["b", "c"]], "must have the same length. Got 1, 2 values"),
         ([[1, [2]], [3, [4]]], "nested lists of different lengths"),
-        ([{"a": 1}] * 6, r"give pandas.DataFrame\(X\)"),
-        ({"a": [1]}, r"give pandas.DataFrame\(X\)"),
+        ([{"a": 1}] * 6, r"pass pandas.DataFrame\(X\)"),
+        ({"a": [1]}, r"pass pandas.DataFrame\(X\)"),
         ({1, 2}, "Got set"),
         (object(), "must be an array, a frame, a list, a tensor or a dataset. Got object"),
         (np.float64(1), "Got a single value"),
         (X.astype(complex), "Got the type complex128"),
         (np.array([b"x"] * 6), "X holds bytes"),
-        ([Image.new("L", (2, 2)), None], "Got NoneType at row 1"),
+        ([Image.new("L", (2, 2)), None], "Got NoneType in row 1"),
         (["a", None, "b", 1, "c", "d"], r"X must be text in every row. Got 2 .* as NoneType \(rows 1, 3\)"),
         (scipy.sparse.csr_matrix((10_000, 10_000)), "sparse matrix of shape .10000, 10000., too large.*TruncatedSVD"),
         (torch.eye(3).to_sparse(), "the tensor is sparse"),

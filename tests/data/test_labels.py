@@ -61,18 +61,18 @@ def test_whole_numbers_are_classes_unless_there_are_too_many():
     rng = np.random.default_rng(0)
     amounts = Samples.of(rng.normal(size=(400, 2)), rng.integers(20, 350, 400))
     assert amounts.regression
-    assert "taken as numbers to predict (regression). To change that, say task='classification'" in amounts.notices[0]
+    assert "taken as numbers to predict (regression). To change that, pass task='classification'" in amounts.notices[0]
     assert not Samples.of(rng.normal(size=(400, 2)), np.repeat(np.arange(40), 10)).regression
     sparse_codes = Samples.of(rng.normal(size=(9000, 1)), np.tile(np.arange(1000, 1060, 2), 300))
     assert len(sparse_codes.classes) == 30
-    assert "say task='regression'" in sparse_codes.notices[0]
+    assert "pass task='regression'" in sparse_codes.notices[0]
     assert Samples.of(X, [1, 2, 3, 4, 5, 6]).classes == (1, 2, 3, 4, 5, 6)
     assert Samples.of(X, [1, 2, 3, 4, 5, 6], task="regression").regression
 
 
 def test_two_spellings_of_one_class_are_told():
     assert (
-        "differ only in spelling count as different: 'Cat', 'cat '"
+        "differ only in case or spaces count as different: 'Cat', 'cat '"
         in Samples.of(X, ["Cat", "cat ", "x"] * 2).notices[0]
     )
 
@@ -84,20 +84,20 @@ def test_two_spellings_of_one_class_are_told():
         ([1.0, np.nan, 2, 1, 2, 1], "auto", r"missing in 1 of 6 samples \(row 1\)"),
         (["a"] * 6, "auto", "all 6 labels 'label' are 'a': at least two classes"),
         ([1.5] * 6, "regression", "all 6 labels 'label' are 1.5: there is nothing to predict"),
-        ([1, 2, np.inf, 1, 2, 2], "auto", r"infinite in 1 samples \(row 2\)"),
+        ([1, 2, np.inf, 1, 2, 2], "auto", r"infinite in 1 of 6 samples \(row 2\)"),
         (["a", "b"], "auto", "6 samples, 2 labels"),
-        (np.eye(6), "auto", r"one value a sample, shape \(sample,\). Got shape \(6, 6\)"),
+        (np.eye(6), "auto", r"one value per sample, shape \(sample,\). Got shape \(6, 6\)"),
         ([[1, 2]] * 6, "auto", r"Got shape \(6, 2\)"),
         (["1", "2", "x", "4", "5", "6"], "regression", r"must be numbers for regression. Got 'x' \(row 2\)"),
         (pd.date_range("2020", periods=6), "auto", "holds dates or times"),
         ([1j] * 6, "auto", "type complex"),
         (np.array([1j, 2] * 3), "auto", "complex numbers"),
         ([("a",)] * 6, "auto", "type tuple"),
-        (Y, "guess", "task must be one of 'auto', 'classification', 'regression'. Got 'guess'"),
-        (None, "auto", "y is missing: give one label a sample"),
+        (Y, "guess", "task must be one of auto, classification, regression. Got 'guess'"),
+        (None, "auto", "y is missing: pass one label per sample"),
         ("label", "auto", r"y='label' names a column, but X \(ndarray\) has none"),
-        ({0, 1}, "auto", "must be a sequence with one value a sample. Got set"),
-        (7, "auto", "must be a sequence with one value a sample. Got int 7"),
+        ({0, 1}, "auto", "must be a sequence with one value per sample. Got set"),
+        (7, "auto", "must be a sequence with one value per sample. Got int 7"),
     ],
 )
 def test_labels_that_cannot_be_used(y, task, message):
@@ -132,13 +132,13 @@ def test_ids(ids, expected):
 @pytest.mark.parametrize(
     ("ids", "message"),
     [
-        ([1, 2, 3, 2, 3, 4], "ids must be unique, but 2 stands at rows 1 and 3 .2 of them"),
+        ([1, 2, 3, 2, 3, 4], "ids must be unique, but 2 appears in rows 1 and 3 .2 ids"),
         ([1, None, 3, 2, 5, 4], r"ids are missing in 1 of 6 samples \(row 1\)"),
         ([1, np.nan, 3, 2, 5, 4], r"ids are missing in 1 of 6 samples \(row 1\)"),
         (["a", "", "c", "d", "e", "f"], r"ids are missing in 1 of 6 samples \(row 1\)"),
         ([1, 2, 3], "6 samples, 3 ids"),
-        ([0.5, 1, 2, 3, 4, 5], r"whole numbers or text. Got 0.5 \(row 0\)"),
-        (["a", 0.5, 2, 3, 4, 5], "whole numbers or text. Got float 0.5 at row 1"),
+        ([0.5, 1, 2, 3, 4, 5], r"integers or text. Got 0.5 \(row 0\)"),
+        (["a", 0.5, 2, 3, 4, 5], "integers or text. Got float 0.5 in row 1"),
         ([True, False] * 3, "Got True and False"),
     ],
 )
@@ -152,8 +152,8 @@ def test_groups():
     assert Samples.of(X, Y, groups=np.array([9.5, 2, 2, 2, 2, 9.5])).groups.tolist() == [1, 0, 0, 0, 0, 1]
     refused(r"groups are missing in 2 of 6 samples \(rows 1, 4\)", X, Y, groups=["b", None, "a", "b", np.nan, "a"])
     refused("6 samples, 2 groups", X, Y, groups=["b", "a"])
-    refused("must be numbers, text or tuples of such. Got dict", X, Y, groups=[{}] * 6)
-    refused("all samples are of one group", X, Y, groups=[1] * 6)
+    refused("must be numbers, text or tuples of these. Got dict", X, Y, groups=[{}] * 6)
+    refused("all samples are in one group", X, Y, groups=[1] * 6)
 
 
 def test_weights():
@@ -176,12 +176,12 @@ def test_weights():
     refused("column 'w' cannot be both groups and weights", frame, Y, weights="w", groups="w")
     refused("weights='w' names a column, but X .* has none", X, Y, weights="w")
     refused(r"weights are missing in 1 of 6 samples \(row 2\)", X, Y, weights=[1, 1, np.nan, 1, 1, 1])
-    refused(r"weights must be finite and 0 or more. Got -1 \(row 3\): mend", X, Y, weights=[1, 1, 1, -1, 1, 1])
+    refused(r"weights must be finite and 0 or more. Got -1 \(row 3\): fix", X, Y, weights=[1, 1, 1, -1, 1, 1])
     refused(r"finite and 0 or more. Got inf \(row 0\)", X, Y, weights=[np.inf, 1, 1, 1, 1, 1])
     refused("weights are all 0", X, Y, weights=[0] * 6)
     refused("6 samples, 2 weights", X, Y, weights=[1, 2])
-    refused("weights must be numbers. Got str 'a' at row 0", X, Y, weights=list("abcdef"))
-    refused("weights must be numbers. Got bool True", X, Y, weights=[True] * 6)
+    refused("weights must be numbers, 0 or more. Got str 'a' in row 0", X, Y, weights=list("abcdef"))
+    refused("weights must be numbers, 0 or more. Got bool True", X, Y, weights=[True] * 6)
     refused(r"shape \(sample,\)", X, Y, weights=np.ones((6, 2)))
 
 

@@ -37,7 +37,7 @@ def test_texts_become_unit_vectors_that_tell_topics_apart():
     assert alike[same].mean() > alike[~same].mean() + 0.05
     (notice,) = samples.notices
     assert notice.startswith(
-        "Texts became 128 numbers each (tf-idf of words and word pairs, reduced by a truncated SVD)"
+        "Each text became 128 numbers (tf-idf of words and word pairs, reduced by a truncated SVD)"
     )
     assert notice.endswith("fitted once on all texts, without labels.")
     np.testing.assert_array_equal(Samples.of(texts, labels, embedding="tfidf").matrix, samples.matrix)
@@ -62,9 +62,9 @@ def test_languages_without_spaces_are_read_by_letters():
 
 def test_empty_texts():
     samples = Samples.of(["red fish", " ", "blue fish", "red bird"], [0, 1, 0, 1])
-    assert samples.notices[0] == "1 texts are empty (row 1)."
+    assert samples.notices[0] == "1 text is empty (row 1)."
     np.testing.assert_array_equal(samples.matrix[1], 0)
-    with pytest.raises(InputError, match="X is empty in every row: give texts"):
+    with pytest.raises(InputError, match="X is empty in every row: pass texts"):
         Samples.of(["", " "], [0, 1])
     with pytest.raises(InputError, match="share no words or letters"):
         Samples.of([f"{chr(0x4E00 + 3 * at)}" for at in range(60)], [0, 1] * 30)
@@ -103,9 +103,9 @@ def test_sentence_transformers(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", types.SimpleNamespace(SentenceTransformer=Model))
     samples = Samples.of(["a b", "c"], [0, 1], embedding="sentence-transformers:mini")
     np.testing.assert_array_equal(samples.matrix, np.array([[3, 1], [1, 1]], dtype=np.float32))
-    assert samples.notices == ("Texts became 2 numbers each (sentence-transformers mini).",)
+    assert samples.notices == ("Each text became 2 numbers (sentence-transformers mini).",)
     with pytest.raises(
-        InputError, match=r"cannot load .* 'maxi' \(maxi is not a local folder\): give its name or folder"
+        InputError, match=r"cannot load .* 'maxi' \(maxi is not a local folder\): pass its name or folder"
     ):
         Samples.of(["a b", "c d"], [0, 1], embedding="sentence-transformers:maxi")
 
@@ -122,7 +122,7 @@ def test_large_images_need_a_network_or_fewer_pixels(monkeypatch):
     assert samples.matrix.shape == (3, 32 * 32 * 3)
     np.testing.assert_allclose(samples.matrix, 0.2, rtol=1e-5)
     assert samples.features.shape == pixels.shape
-    assert "Images became 32 x 32 pixels each." in samples.notices
+    assert "Each image became 32 x 32 pixels." in samples.notices
 
 
 def test_scaled_pixels_are_means_of_their_areas():

@@ -318,7 +318,7 @@ def refused(match, x=X, y=NAMES, **more):
         ("seed must be 0 or more. Got -1", {"seed": -1}),
         ("class 'rare' has 1 sample: no model could", {"y": ["rare", *NAMES[1:]]}),
         ("class 'owl' has 20 samples in 1 group that must stay together", {"groups": np.where(Y == 2, 99, np.arange(60))}),
-        ("all samples are of one group", {"groups": np.zeros(60)}),
+        ("all samples are in one group", {"groups": np.zeros(60)}),
         ("have fewer than 2 held-out predictions: train more models", {"splits": hs.Subsets(2, 0.9)}),
         ("task must be", {"task": "ranking"}),
         ("all 60 labels .* are 'a'", {"y": ["a"] * 60}),

@@ -222,7 +222,7 @@ def test_older_pandas_is_not_given_bare_carriage_returns(tmp_path, monkeypatch):
             label="y",
         )
     # A pair that two pieces divide is no bare one.
-    monkeypatch.setattr("hardsight.data.csv._PIECE", 4)
+    monkeypatch.setattr("hardsight.data.csv._CHUNK", 4)
     (tmp_path / "a.csv").write_bytes(b"a,y\r\n1,p\r\n2,q\r\n3,p\r\n")
     assert len(read(tmp_path / "a.csv", label="y")) == 3
     (tmp_path / "a.csv").write_bytes(b"a,y\r\n1,p\r\n2,q\r\n3,p\r")
@@ -312,7 +312,7 @@ def test_folders_nested_too_deeply_are_refused(tmp_path):
 
 def test_lists_are_no_ids(tmp_path):
     pq.write_table(pa.table({"id": [[1, 2], [3, 4]], "x": [1, 2], "y": [0, 1]}), tmp_path / "a.parquet")
-    refused("must be whole numbers or text. Got ndarray", tmp_path / "a.parquet", label="y", id="id")
+    refused("must be integers or text. Got ndarray", tmp_path / "a.parquet", label="y", id="id")
 
 
 def test_dates_are_no_ids_of_weights(tmp_path):

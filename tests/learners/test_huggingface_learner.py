@@ -437,8 +437,8 @@ def test_arguments_that_cannot_be_used(args):
 
 def test_data_that_cannot_be_used(args):
     data, learner = reviews(12), hs.HuggingFace(BagOfWords, args, processing_class=tokenizer())
-    refused("reads a Hugging Face dataset. Got list: make one with", [[1, 2]], learner)
-    refused(r"X holds several splits: give one of them, as X\['train'\]", datasets.DatasetDict(train=data), learner)
+    refused("X must be a Hugging Face dataset, which this learner reads. Got list: make one with", [[1, 2]], learner)
+    refused(r"X holds several splits: pass one of them, as X\['train'\]", datasets.DatasetDict(train=data), learner)
     refused("labels must stand in the dataset", data, learner, y=[0] * 12)
     refused("there is no column 'stars' to use as label: the columns are 'sentence'", data, learner, y="stars")
     refused("there is no column 'w' to use as weights", data, learner, weights="w")

@@ -37,9 +37,8 @@ def test_all_names_open_and_are_what_type_checkers_see():
     assert {"measure", "weigh", "read", "Samples", "Weighting", "explain", "SCHEMES", "sklearn"} <= set(hs.__all__)
     for name, home in PUBLIC.items():
         value = getattr(hs, name)
-        assert value is (
-            import_module(f"{home}.{name}") if inspect.ismodule(value) else vars(import_module(home))[name]
-        )
+        is_module = inspect.ismodule(value)
+        assert value is (import_module(f"{home}.{name}") if is_module else getattr(import_module(home), name))
     assert {node.name for node in STUB.body if isinstance(node, ast.FunctionDef)} == {"load"}
 
 

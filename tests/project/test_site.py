@@ -51,7 +51,7 @@ def test_a_whole_site_has_no_faults(site, tmp_path, capsys):
         ({"link": "../gone/"}, "../gone/ leads nowhere"),
         ({"link": "../#gone"}, "../#gone names no place of index.html"),
         ({"place": "sub/#gone"}, "sub/#gone names no place"),
-        ({"more": '<p id="top"></p>'}, "the id 'top' stands twice"),
+        ({"more": '<p id="top"></p>'}, "the id 'top' appears twice"),
         ({"more": '<script src="https://cdn.example/a.js"></script>'}, "fetches https://cdn.example/a.js"),
         ({"more": '<link rel="stylesheet" href="//fonts.example/a">'}, "fetches //fonts.example/a"),
         ({"more": "<style>@import 'https://fonts.example/b';</style>"}, "fetches https://fonts.example/b"),

@@ -347,7 +347,7 @@ def test_a_full_browser_says_so(reviewed, browser):  # noqa: F811
     [
         ("id,action\nn1,burn\n", "row 2, id n1: burn is none of"),
         ("id,action\nmissing,keep\n", "id missing: it is no sample"),
-        ("id,action\nn1,keep\nn1,drop\n", "row 3, id n1: it stands twice"),
+        ("id,action\nn1,keep\nn1,drop\n", "row 3, id n1: it appears twice"),
         ("id,action,label\nn1,relabel,dragon\n", "its new label is not known"),
         ("id,action,given\nn1,keep,dragon\n", "row 2, id n1: its label was dragon, and is"),
         ("a,b\n1,2\n", "no columns id and action"),
