@@ -1,4 +1,4 @@
-"""Images of digits, mislabelled or unbalanced on purpose: what measured errors of networks are like."""
+"""Images of digits, with wrong labels or imbalance added: the held-out errors of networks."""
 
 from typing import Any
 
@@ -17,20 +17,22 @@ from hardsight.weights import weigh
 
 _DIGITS = "measured here on scikit-learn's digits"
 
-flips, tail, uncertainty, convergence = (make(DIGITS) for make in replicated.STUDIED.values())
+flips_by_error, long_tail_error, margin_and_uncertainty, easy_first_trains_slower = (
+    make(DIGITS) for make in replicated.STUDIED.values()
+)
 
 
-def _measured(
+def _measure(
     x: np.ndarray, y: np.ndarray, seed: int, *names: str, repeats: int = 3, **recipe: Any
 ) -> tuple[Difficulty, dict[str, np.ndarray]]:
-    """Difficulty by small networks, and measures of the same models by name."""
+    """Measure difficulty by small networks, and measures of the same models by name."""
     return measure_images(x, y, seed, *names, network=Network(**{"hidden": (64,), **recipe}), repeats=repeats)
 
 
 @define_claim(
     "training-loss-interpolates",
-    statement="As networks learn wrong labels by heart, their training loss ceases to show them; the held-out error "
-    "goes on.",
+    statement="As networks memorise wrong labels, their training loss stops revealing them; the held-out error still "
+    "does.",
     source=f"expected by theory; {_DIGITS}",
     kind="statistical",
     expected="mean AUROC of the training loss falls from the shortest to the longest training, interval below zero; "
@@ -43,33 +45,35 @@ def training_loss_interpolates(trial: Trial) -> Finding:
     """5, 30 and 120 epochs."""
     x, y = load_digit_images()
     lengths = (5, 30, 120)
-    seen, held_out = np.zeros((trial.runs, 3)), np.zeros((trial.runs, 3))
+    training_auc, held_out_auc = np.zeros((trial.runs, 3)), np.zeros((trial.runs, 3))
     for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
-        at = rng.choice(len(y), 600, replace=False)
-        given = flip_labels(y[at], uniform_transition(10, 0.2), rng)
-        wrong = given != y[at]
+        rows = rng.choice(len(y), 600, replace=False)
+        given = flip_labels(y[rows], uniform_transition(10, 0.2), rng)
+        wrong = given != y[rows]
         for k, epochs in enumerate(lengths):
-            d, more = _measured(x[at], given, seed, "rho", repeats=2, hidden=(128,), epochs=epochs, weight_decay=0.0)
-            # rho is the training loss less the held-out one.
-            seen[run, k], held_out[run, k] = auc(more["rho"] + d.error, wrong), auc(d.error, wrong)
-    change = seen[:, -1] - seen[:, 0]
+            d, measures = _measure(
+                x[rows], given, seed, "rho", repeats=2, hidden=(128,), epochs=epochs, weight_decay=0.0
+            )
+            # rho is the training loss minus the held-out loss.
+            training_auc[run, k], held_out_auc[run, k] = auc(measures["rho"] + d.error, wrong), auc(d.error, wrong)
+    change = training_auc[:, -1] - training_auc[:, 0]
     interval = intervals.mean_interval(change)
     figure = Figure(
         "epochs",
         "AUROC for flipped labels",
         (
-            Series("training loss", list(lengths), seen.mean(0).tolist()),
-            Series("held-out error", list(lengths), held_out.mean(0).tolist()),
+            Series("training loss", list(lengths), training_auc.mean(0).tolist()),
+            Series("held-out error", list(lengths), held_out_auc.mean(0).tolist()),
         ),
         log="x",
-        note="One line falls.",
+        note="The line of the training loss falls.",
     )
     measured = {
         "mean change of the training loss' AUROC": float(change.mean()),
-        "AUROC of the training loss, longest": float(seen[:, -1].mean()),
-        "smallest mean AUROC of the held-out error": float(held_out.mean(0).min()),
+        "AUROC of the training loss, longest": float(training_auc[:, -1].mean()),
+        "smallest mean AUROC of the held-out error": float(held_out_auc.mean(0).min()),
     }
-    return Finding(bool(interval.high < 0 and held_out.mean(0).min() > 0.95), measured, figure, interval)
+    return Finding(bool(interval.high < 0 and held_out_auc.mean(0).min() > 0.95), measured, figure, interval)
 
 
 @define_claim(
@@ -88,9 +92,9 @@ def larger_models_fewer_hard(trial: Trial) -> Finding:
     widths = (2, 4, 8, 16, 64)
     shares = np.zeros((trial.runs, len(widths)))
     for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
-        at = rng.choice(len(y), 600, replace=False)
+        rows = rng.choice(len(y), 600, replace=False)
         for k, width in enumerate(widths):
-            d, _ = _measured(x[at], y[at], seed, repeats=2, hidden=(width,))
+            d, _ = _measure(x[rows], y[rows], seed, repeats=2, hidden=(width,))
             shares[run, k] = float((d.error > np.log(2)).mean())
     change = shares[:, -1] - shares[:, 0]
     interval = intervals.mean_interval(change)
@@ -104,10 +108,13 @@ def larger_models_fewer_hard(trial: Trial) -> Finding:
     return Finding(bool(interval.high < 0), {"mean change of the share": float(change.mean())}, figure, interval)
 
 
-def _compared(trial: Trial, noisy: bool) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Balanced test accuracy by weighting, one entry a run: half of digits for training, weights by held-out error."""
+def _compare_weights(trial: Trial, noisy: bool) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Return balanced test accuracy by weighting, one entry per run.
+
+    Half of the digits are used for training, with weights by held-out error.
+    """
     x, y = load_digit_images()
-    found: dict[str, list[float]] = {}
+    accuracies: dict[str, list[float]] = {}
     for rng, seed in zip(trial.rngs, trial.seeds, strict=True):
         order = rng.permutation(len(y))
         train, test = order[: len(y) // 2], order[len(y) // 2 :]
@@ -116,30 +123,30 @@ def _compared(trial: Trial, noisy: bool) -> tuple[dict[str, np.ndarray], list[st
         else:
             train = train[subsample_long_tail(y[train], 50, rng, largest=85)]
             given = y[train]
-        d, _ = _measured(x[train], given, seed, repeats=2)
+        d, _ = _measure(x[train], given, seed, repeats=2)
         weightings = {
             "hard-first": np.clip(d.error / d.error.mean(), 0.02, 50),
             "uniform": weigh(d, "uniform"),
             "easy-first": np.clip(np.exp(-d.error / d.error.mean()), 0.02, 50),
         }
         for name, w in weightings.items():
-            told = train_and_predict(
+            log_prob = train_and_predict(
                 x[train], given, x[test], seed, w / w.mean(), hidden=(64,), epochs=60, weight_decay=1e-4
             )
-            found.setdefault(name, []).append(balanced_accuracy(told, y[test]))
-    return {name: np.array(each) for name, each in found.items()}, list(found)
+            accuracies.setdefault(name, []).append(balanced_accuracy(log_prob, y[test]))
+    return {name: np.array(each) for name, each in accuracies.items()}, list(accuracies)
 
 
-def _ranked(found: dict[str, np.ndarray], names: list[str], note: str) -> Figure:
+def _comparison_figure(accuracies: dict[str, np.ndarray], names: list[str], note: str) -> Figure:
     return Figure(
         "weights",
         "balanced test accuracy",
         (
-            Series("mean", names, [float(found[name].mean()) for name in names], "bar"),
+            Series("mean", names, [float(accuracies[name].mean()) for name in names], "bar"),
             Series(
                 "run",
-                [name for name in names for _ in found[name]],
-                np.concatenate([found[n] for n in names]).tolist(),
+                [name for name in names for _ in accuracies[name]],
+                np.concatenate([accuracies[n] for n in names]).tolist(),
                 "point",
             ),
         ),
@@ -162,11 +169,11 @@ def _ranked(found: dict[str, np.ndarray], names: list[str], note: str) -> Figure
 )
 def noise_wants_easy(trial: Trial) -> Finding:
     """20 % of the labels, any other class."""
-    found, names = _compared(trial, noisy=True)
-    gain, harm = found["easy-first"] - found["uniform"], found["hard-first"] - found["uniform"]
+    accuracies, names = _compare_weights(trial, noisy=True)
+    gain, harm = accuracies["easy-first"] - accuracies["uniform"], accuracies["hard-first"] - accuracies["uniform"]
     interval = intervals.mean_interval(gain)
     measured = {"easy-first - uniform, mean": float(gain.mean()), "hard-first - uniform, mean": float(harm.mean())}
-    figure = _ranked(found, names, "Easy-first wins, hard-first loses.")
+    figure = _comparison_figure(accuracies, names, "Easy-first wins, hard-first loses.")
     return Finding(bool(interval.low > 0 and harm.max() < 0), measured, figure, interval)
 
 
@@ -178,15 +185,15 @@ def noise_wants_easy(trial: Trial) -> Finding:
     kind="statistical",
     expected="paired difference uniform - easy-first above zero, interval included; hard-first above uniform in the "
     "mean",
-    limits="As for noise-wants-easy. The same sign of weights is right for one cause and wrong for the other.",
+    limits="As for noise-wants-easy. The same direction of weights is right for one cause and wrong for the other.",
     runs=3,
     full_runs=12,
 )
 def imbalance_wants_hard(trial: Trial) -> Finding:
     """A long tail of 50:1."""
-    found, names = _compared(trial, noisy=False)
-    harm, gain = found["uniform"] - found["easy-first"], found["hard-first"] - found["uniform"]
+    accuracies, names = _compare_weights(trial, noisy=False)
+    harm, gain = accuracies["uniform"] - accuracies["easy-first"], accuracies["hard-first"] - accuracies["uniform"]
     interval = intervals.mean_interval(harm)
     measured = {"uniform - easy-first, mean": float(harm.mean()), "hard-first - uniform, mean": float(gain.mean())}
-    figure = _ranked(found, names, "Hard-first wins, easy-first loses.")
+    figure = _comparison_figure(accuracies, names, "Hard-first wins, easy-first loses.")
     return Finding(bool(interval.low > 0 and gain.mean() > 0), measured, figure, interval)

@@ -1,4 +1,4 @@
-"""Imbalance: what class sizes do to the probability of the truth, and where the log-loss form of the claim fails."""
+"""Imbalance: how class sizes affect the probability of the true label, and where the log-loss form fails."""
 
 import numpy as np
 import torch
@@ -16,15 +16,15 @@ _PROPOSITION_3 = "Proposition 3, after Zhou et al. 2022, as reconstructed (there
 
 
 def _doubts(posterior: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """E[1 - p(y) | y = k] of a calibrated classifier on atoms, ``(class,)``; each doubt by the library's record."""
+    """Return E[1 - p(y) | y = k] of a calibrated classifier on atoms, ``(class,)``, by the library's record."""
     atoms, classes = posterior.shape
     record = Record(["self-confidence"], members=True)
     ids, labels = np.arange(atoms * classes), np.tile(np.arange(classes), atoms)
     record.add(view=0, ids=ids, logits=np.repeat(np.log(posterior), classes, 0), labels=labels, held_out=True)
     doubt = record.measure("self-confidence").to_numpy().reshape(atoms, classes)
     weight = mass[:, None] * posterior
-    found: np.ndarray = (weight * doubt).sum(0) / weight.sum(0)
-    return found
+    doubts: np.ndarray = (weight * doubt).sum(0) / weight.sum(0)
+    return doubts
 
 
 @define_claim(
@@ -33,12 +33,12 @@ def _doubts(posterior: np.ndarray, mass: np.ndarray) -> np.ndarray:
     "(1 - eta_k)].",
     source=f"derived here; it replaces {_PROPOSITION_3}",
     kind="exact",
-    expected="largest gap 1e-12 or less on random discrete worlds",
+    expected="largest gap 1e-12 or less in random discrete scenarios",
     limits="Calibrated (Bayes) posteriors; a trained network is calibrated only roughly.",
     runs=50,
 )
 def calibrated_truth_probability(trial: Trial) -> Finding:
-    """Random worlds of a few atoms, so that all expectations are sums."""
+    """Random scenarios with a few atoms, so that all expectations are sums."""
     gaps, formula, measured = [], [], []
     for rng in trial.rngs:
         atoms, classes = int(rng.integers(3, 12)), int(rng.integers(2, 6))
@@ -46,10 +46,10 @@ def calibrated_truth_probability(trial: Trial) -> Finding:
         posterior = np.clip(posterior, 1e-6, None)
         posterior /= posterior.sum(1, keepdims=True)
         shares, c = mass @ posterior, mass @ (posterior * (1 - posterior))
-        found = _doubts(posterior, mass)
-        gaps.append(max_gap(np.abs(found - c / shares).tolist()))
+        doubts = _doubts(posterior, mass)
+        gaps.append(max_gap(np.abs(doubts - c / shares).tolist()))
         formula += (c / shares).tolist()
-        measured += found.tolist()
+        measured += doubts.tolist()
     figure = Figure(
         "c_k / pi_k",
         "mean doubt of the class",
@@ -61,52 +61,52 @@ def calibrated_truth_probability(trial: Trial) -> Finding:
 
 @define_claim(
     "two-classes-rare-is-harder",
-    statement="Of two classes the smaller one has the larger mean 1 - p(truth) under a calibrated classifier, at every "
+    statement="Of two classes the smaller one has the larger mean 1 - p(truth) under a calibrated classifier, for every "
     "ratio above one: no ratio of e:1 is needed.",
     source=f"derived here; it sharpens {_PROPOSITION_3}",
     kind="bound",
     expected="the rare class has the larger doubt on every draw, ratios below e:1 included",
-    limits="Of 1 - p(truth); the log-loss form fails, see log-loss-imbalance-fails.",
+    limits="For 1 - p(truth); the log-loss form fails, see log-loss-imbalance-fails.",
     runs=200,
 )
 def two_classes_rare_is_harder(trial: Trial) -> Finding:
-    """Random worlds of two classes."""
-    ratios, gaps, mild = [], [], 0
+    """Random scenarios with two classes."""
+    ratios, gaps, n_below_e = [], [], 0
     for rng in trial.rngs:
         atoms = int(rng.integers(2, 12))
         eta = np.clip(rng.beta(rng.uniform(0.3, 2), rng.uniform(0.3, 2), atoms), 1e-6, 1 - 1e-6)
         posterior, mass = np.column_stack([eta, 1 - eta]), rng.dirichlet(np.ones(atoms))
         shares = mass @ posterior
-        large, small = np.argsort(-shares)
+        frequent, rare = np.argsort(-shares)
         doubt = _doubts(posterior, mass)
-        ratio = shares[large] / shares[small]
+        ratio = shares[frequent] / shares[rare]
         ratios.append(float(ratio))
-        gaps.append(float(doubt[small] - doubt[large]))
-        mild += bool(ratio < np.e)
+        gaps.append(float(doubt[rare] - doubt[frequent]))
+        n_below_e += bool(ratio < np.e)
     figure = Figure(
         "ratio of the class shares",
         "doubt: rare - frequent class",
         (Series("world", ratios, gaps, "point"),),
         log="x",
         rule=0.0,
-        note="Above zero from a ratio of one on.",
+        note="Above zero for every ratio above one.",
     )
-    measured = {"smallest gap": float(np.min(gaps)), "worlds with a ratio below e": mild}
-    return Finding(bool(np.min(gaps) >= -1e-12 and mild > 20), measured, figure)
+    measured = {"smallest gap": float(np.min(gaps)), "worlds with a ratio below e": n_below_e}
+    return Finding(bool(np.min(gaps) >= -1e-12 and n_below_e > 20), measured, figure)
 
 
 @define_claim(
     "many-classes-order",
-    statement="Of more than two classes the larger one may be the harder: the order is that of c_k/pi_k, not of the "
+    statement="With more than two classes a larger class may be harder: the order is that of c_k/pi_k, not that of the "
     "shares pi_k.",
     source="counterexample derived here; the naive reading orders classes by size",
     kind="exact",
-    expected="a world where a larger class has the larger doubt, and c_k/pi_k orders all classes rightly",
-    limits="Overlap decides together with size.",
+    expected="a scenario where a larger class has the larger doubt, and c_k/pi_k orders all classes correctly",
+    limits="Difficulty depends on both overlap and size.",
     runs=1,
 )
 def many_classes_order(trial: Trial) -> Finding:
-    """The largest class overlaps, the smallest stands alone."""
+    """The largest class overlaps another one; the smallest is isolated."""
     posterior = np.array([[0.5, 0.5 - 1e-9, 1e-9], [0.8, 0.2 - 1e-9, 1e-9], [1e-9, 1e-9, 1 - 2e-9]])
     mass = np.array([0.5, 0.4, 0.1])
     shares, c = mass @ posterior, mass @ (posterior * (1 - posterior))
@@ -129,12 +129,12 @@ def many_classes_order(trial: Trial) -> Finding:
 
 @define_claim(
     "log-loss-imbalance-fails",
-    statement="The log-loss form of the imbalance claim is no theorem: with 9:1 classes, the mean log-loss of the "
-    "majority can be the larger one although its mean 1 - p(truth) is the smaller.",
+    statement="The log-loss form of the imbalance claim is not a theorem: with 9:1 classes, the mean log-loss of the "
+    "majority can be larger although its mean 1 - p(truth) is smaller.",
     source="counterexample derived here to Proposition A.1 of Zhou et al. 2022, as reconstructed",
     kind="exact",
     expected="log-loss majority 1.54e-6 > minority 1.00e-6, to 1 %, and doubt the other way round",
-    limits="An extreme world; in measured data the tendency holds (long-tail-error).",
+    limits="An extreme scenario; in measured data the tendency holds (long-tail-error).",
     runs=1,
 )
 def log_loss_imbalance_fails(trial: Trial) -> Finding:
@@ -158,40 +158,40 @@ def log_loss_imbalance_fails(trial: Trial) -> Finding:
     )
     measured = {"log-loss of the majority": loss[0], "of the minority": loss[1], "doubt of the majority": doubt[0],
                 "doubt of the minority": doubt[1]}  # fmt: skip
-    near = abs(loss[0] / 1.54e-6 - 1) < 0.01 and abs(loss[1] / 1e-6 - 1) < 0.01
-    return Finding(bool(near and loss[0] > loss[1] and doubt[0] < doubt[1]), measured, figure)
+    matches = abs(loss[0] / 1.54e-6 - 1) < 0.01 and abs(loss[1] / 1e-6 - 1) < 0.01
+    return Finding(bool(matches and loss[0] > loss[1] and doubt[0] < doubt[1]), measured, figure)
 
 
 @define_claim(
     "imbalance-line",
-    statement="Of a Bayes consensus with right labels the ledger's imbalance line is what balanced classes would save: "
-    "the gap of the log-posteriors under equal and under the true class shares.",
+    statement="For a Bayes consensus with right labels, the ledger's imbalance term is what balanced classes would "
+    "save: the gap of the log-posteriors under equal and under the true class shares.",
     source="Bayes' rule; logit adjustment, Menon et al. 2021",
     kind="exact",
     expected="largest gap 1e-12 or less; the mean is positive for the rarest class and negative for the most frequent",
-    limits="Exact where the consensus is the posterior; a trained ensemble follows class shares only roughly.",
+    limits="Exact if the consensus is the posterior; a trained ensemble follows class shares only roughly.",
     runs=10,
 )
 def imbalance_line(trial: Trial) -> Finding:
-    """Gaussian classes of different sizes; every member says the posterior."""
+    """Gaussian classes of different sizes; every member predicts the posterior."""
     gaps, rare, frequent = [], [], []
     for rng in trial.rngs:
-        world = GaussianMixture(1.5 * rng.normal(size=(3, 2)), np.array([0.7, 0.2, 0.1]))
-        x, y = world.draw(400, rng)
-        told = torch.from_numpy(world.log_posterior(x))
-        balanced = torch.from_numpy(world.log_posterior(x, np.full(3, 1 / 3)))
-        label, shares = torch.from_numpy(y), torch.from_numpy(world.shares)
-        parts = record_held_out(torch.stack([told, told]), label, 3).decompose("log")
-        same = LabelModel(
+        mixture = GaussianMixture(1.5 * rng.normal(size=(3, 2)), np.array([0.7, 0.2, 0.1]))
+        x, y = mixture.draw(400, rng)
+        log_posterior = torch.from_numpy(mixture.log_posterior(x))
+        balanced = torch.from_numpy(mixture.log_posterior(x, np.full(3, 1 / 3)))
+        label, shares = torch.from_numpy(y), torch.from_numpy(mixture.shares)
+        parts = record_held_out(torch.stack([log_posterior, log_posterior]), label, 3).decompose("log")
+        identity_model = LabelModel(
             torch.eye(3, dtype=torch.float64), shares, torch.ones(1, dtype=torch.float64), (np.inf, np.inf),
             noise_aware=False, informative=False,
         )  # fmt: skip
-        known = LabelPosterior(Evidence(told, label, shares, None), same)
-        line = ledger(parts, told, label, prior=shares, label_posterior=known).terms[:, 1]
+        known = LabelPosterior(Evidence(log_posterior, label, shares, None), identity_model)
+        term = ledger(parts, log_posterior, label, prior=shares, label_posterior=known).terms[:, 1]
         rows = torch.arange(len(y))
-        gaps.append(max_abs(line - (balanced[rows, label] - told[rows, label])))
-        rare.append(float(line[label == 2].mean()))
-        frequent.append(float(line[label == 0].mean()))
+        gaps.append(max_abs(term - (balanced[rows, label] - log_posterior[rows, label])))
+        rare.append(float(term[label == 2].mean()))
+        frequent.append(float(term[label == 0].mean()))
     figure = Figure(
         "world",
         "mean imbalance line (nats)",
@@ -200,7 +200,7 @@ def imbalance_line(trial: Trial) -> Finding:
             Series("most frequent class (70 %)", list(range(len(rare))), frequent, "point"),
         ),
         rule=0.0,
-        note="Rare classes would save, frequent ones would pay.",
+        note="Balanced classes would help rare ones and hurt frequent ones.",
     )
     measured = {"largest gap (nats)": max_gap(gaps), "smallest mean of the rarest class": float(np.min(rare))}
     return Finding(bool(max_gap(gaps) <= 1e-12 and np.min(rare) > 0 > np.max(frequent)), measured, figure)
@@ -208,39 +208,39 @@ def imbalance_line(trial: Trial) -> Finding:
 
 @define_claim(
     "balanced-weights-divide-prior",
-    statement="Weighing classes by 1/n_c makes the Bayes posterior that of balanced classes: such weights and dividing "
+    statement="Weighting classes by 1/n_c makes the Bayes posterior that of balanced classes: such weights and dividing "
     "the consensus by the prior agree.",
     source="Bayes' rule; King & Zeng 2001; Menon et al. 2021",
     kind="exact",
     expected="largest gap of the two posteriors 1e-6 or less, and of the classes' total weights: the scheme gives "
     "single precision",
-    limits="Of the population and of models that can express the posterior; for separable data see weights-fade.",
+    limits="For the population, and models that can represent the posterior; for separable data see weights-fade.",
     runs=20,
 )
 def balanced_weights_divide_prior(trial: Trial) -> Finding:
-    """Discrete worlds; the minimiser of the weighted log-loss in each atom is the weighted share of the labels."""
-    gaps, totals, plain, told = [], [], [], []
+    """Discrete scenarios; the minimiser of the weighted log-loss in each atom is the weighted share of the labels."""
+    gaps, totals, unweighted_posterior, weighted_posterior = [], [], [], []
     for rng in trial.rngs:
         atoms, classes = int(rng.integers(3, 10)), int(rng.integers(2, 6))
         counts = rng.integers(1, 40, (atoms, classes)) * rng.integers(1, 8, classes)
         sizes = torch.from_numpy(counts.sum(0))
         labels = torch.from_numpy(np.repeat(np.tile(np.arange(classes), atoms), counts.ravel()))
-        where = np.repeat(np.arange(atoms), counts.sum(1))
+        atom_index = np.repeat(np.arange(atoms), counts.sum(1))
         weights = scheme("balanced").of({"labels": labels, "sizes": sizes}, {}).double().numpy()
         weighted = np.zeros((atoms, classes))
-        np.add.at(weighted, (where, labels.numpy()), weights)
-        best = weighted / weighted.sum(1, keepdims=True)
+        np.add.at(weighted, (atom_index, labels.numpy()), weights)
+        minimiser = weighted / weighted.sum(1, keepdims=True)
         divided = counts / counts.sum(0)
         divided = divided / divided.sum(1, keepdims=True)
         total = weighted.sum(0)
-        gaps.append(max_gap(np.abs(best - divided).ravel()))
+        gaps.append(max_gap(np.abs(minimiser - divided).ravel()))
         totals.append(float(total.max() / total.min() - 1))
-        plain += (counts / counts.sum(1, keepdims=True))[:, 0].tolist()
-        told += best[:, 0].tolist()
+        unweighted_posterior += (counts / counts.sum(1, keepdims=True))[:, 0].tolist()
+        weighted_posterior += minimiser[:, 0].tolist()
     figure = Figure(
         "posterior of class 0, unweighted",
         "posterior of class 0, weighted by class",
-        (Series("atom of a world", plain, told, "point"),),
+        (Series("atom of a scenario", unweighted_posterior, weighted_posterior, "point"),),
         note="Weights move the posterior to that of balanced classes.",
     )
     measured = {"largest gap": max_gap(gaps), "largest relative gap of class totals": max_gap(totals)}

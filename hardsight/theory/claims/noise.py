@@ -1,10 +1,10 @@
-"""Noise: of labels and of features, and what it does to a sample's error."""
+"""Noise of labels and of features, and its effect on a sample's error."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hardsight.attribution import label_noise as truth
+from hardsight.attribution import label_noise
 from hardsight.attribution.label_noise import Evidence, LabelModel
 from hardsight.measures.bias_variance import log_loss, zero_one
 from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
@@ -16,8 +16,12 @@ _PROPOSITION_1 = "Proposition 1, after Zhou et al. 2022, as reconstructed"
 _PROPOSITION_2 = "Proposition 2, after Zhou et al. 2022, as reconstructed"
 
 
-def _by_label(p: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Log-loss and 0-1 error of one sample under each label, of members ``p (member, class)``; by the library."""
+def _errors_by_label(p: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return log-loss and 0-1 error of one sample under each label, by the library.
+
+    Args:
+        p: probabilities by the members, ``(member, class)``.
+    """
     members, classes = p.shape
     views = torch.from_numpy(np.log(p))
     count = torch.full((classes,), members)
@@ -29,36 +33,36 @@ def _by_label(p: np.ndarray) -> tuple[Tensor, Tensor]:
 
 @define_claim(
     "label-noise-log-loss",
-    statement="A label that is replaced by another class, uniformly, raises the log-loss error wherever every model "
-    "gives the true label more than 1/C: a probability above 1/2 is not needed.",
+    statement="Replacing a label uniformly by another class raises the log-loss error if every model gives the true "
+    "label more than 1/C: a probability above 1/2 is not needed.",
     source=f"{_PROPOSITION_2} (there p > 1/2); the weaker condition was derived here by Jensen's inequality",
     kind="bound",
     expected="noisy - clean error is at least mean log(p (C - 1)/(1 - p)) > 0 on every draw, with p below 1/2 in many "
     "of them",
-    limits="Uniform flips, models that were not trained on the sample. For asymmetric flips see asymmetric-flips.",
+    limits="Uniform flips; models that were not trained on the sample. For asymmetric flips see asymmetric-flips.",
     runs=500,
 )
 def label_noise_log_loss(trial: Trial) -> Finding:
-    """Members that give the true label between 1/C and 1."""
-    slack, effects, chances = [], [], []
+    """Members that give the true label a probability between 1/C and 1."""
+    slack, effects, probabilities = [], [], []
     below_half = 0
     for rng in trial.rngs:
         members, classes = int(rng.integers(1, 6)), int(rng.integers(3, 11))
-        own = 1 / classes + (1 - 1 / classes) * rng.uniform(0.01, 0.99, members) ** 2
-        p = np.column_stack([own, (1 - own)[:, None] * rng.dirichlet(np.ones(classes - 1), members)])
-        errors, _ = _by_label(p)
+        p_true = 1 / classes + (1 - 1 / classes) * rng.uniform(0.01, 0.99, members) ** 2
+        p = np.column_stack([p_true, (1 - p_true)[:, None] * rng.dirichlet(np.ones(classes - 1), members)])
+        errors, _ = _errors_by_label(p)
         effect = float(errors[1:].mean() - errors[0])
-        bound = float(np.log(own * (classes - 1) / (1 - own)).mean())
+        bound = float(np.log(p_true * (classes - 1) / (1 - p_true)).mean())
         slack.append(effect - bound)
         effects.append(effect)
-        chances.append(float(own.mean()))
-        below_half += bool((own < 0.5).all())
+        probabilities.append(float(p_true.mean()))
+        below_half += bool((p_true < 0.5).all())
     figure = Figure(
         "mean probability of the true label",
         "error of the flipped label - error of the true one (nats)",
-        (Series("ensemble", chances, effects, "point"),),
+        (Series("ensemble", probabilities, effects, "point"),),
         rule=0.0,
-        note="Above zero everywhere, also left of one half.",
+        note="Above zero everywhere, also below a probability of one half.",
     )
     measured = {
         "smallest effect (nats)": float(np.min(effects)),
@@ -70,8 +74,8 @@ def label_noise_log_loss(trial: Trial) -> Finding:
 
 @define_claim(
     "label-noise-zero-one",
-    statement="A uniformly flipped label raises the 0-1 error exactly where models predict the true label more often "
-    "than 1/C.",
+    statement="A uniformly flipped label raises the 0-1 error exactly if models predict the true label more often than "
+    "1/C.",
     source=f"{_PROPOSITION_2} (there p > 1/2); derived here",
     kind="exact",
     expected="sign of noisy - clean error = sign of P(correct) - 1/C on every draw",
@@ -79,15 +83,15 @@ def label_noise_log_loss(trial: Trial) -> Finding:
     runs=300,
 )
 def label_noise_zero_one(trial: Trial) -> Finding:
-    """Random votes, right ones more or less often than by chance."""
+    """Random votes, correct more or less often than by chance."""
     wrong, rates, effects = 0, [], []
     for rng in trial.rngs:
         members, classes = int(rng.integers(5, 40)), int(rng.integers(2, 8))
         p = rng.dirichlet(np.concatenate([[rng.uniform(0.2, 4)], np.ones(classes - 1)]), members)
-        _, errors = _by_label(p)
-        right = float(1 - errors[0])
+        _, errors = _errors_by_label(p)
+        accuracy = float(1 - errors[0])
         effect = float(errors[1:].mean() - errors[0])
-        gap = right - 1 / classes
+        gap = accuracy - 1 / classes
         wrong += bool(abs(gap) > 1e-9 and np.sign(effect) != np.sign(gap))
         rates.append(gap)
         effects.append(effect)
@@ -103,12 +107,12 @@ def label_noise_zero_one(trial: Trial) -> Finding:
 
 @define_claim(
     "asymmetric-flips",
-    statement="A flip from y to one class k raises the log-loss error exactly where the consensus gives k less than y: "
-    "a confident mistake in the direction of the noise makes the wrong label the easier one.",
+    statement="A flip from y to one class k raises the log-loss error exactly if the consensus gives k less than y: a "
+    "confident mistake in the direction of the noise makes the wrong label the easier one.",
     source=f"{_PROPOSITION_2}, extended here to asymmetric flips",
     kind="exact",
     expected="sign of the effect = sign of consensus(y) - consensus(k) on every draw; some flips make a sample easier",
-    limits="This is why pair flips that the models learned cannot be told by the error alone.",
+    limits="This is why pair flips that the models have learned cannot be detected by the error alone.",
     runs=300,
 )
 def asymmetric_flips(trial: Trial) -> Finding:
@@ -117,9 +121,9 @@ def asymmetric_flips(trial: Trial) -> Finding:
     for rng in trial.rngs:
         members, classes = int(rng.integers(1, 8)), int(rng.integers(2, 8))
         p = rng.dirichlet(np.full(classes, 1.5), members)
-        errors, _ = _by_label(p)
-        told = np.log(p).mean(0)
-        effect, gap = float(errors[1] - errors[0]), float(told[0] - told[1])
+        errors, _ = _errors_by_label(p)
+        consensus = np.log(p).mean(0)
+        effect, gap = float(errors[1] - errors[0]), float(consensus[0] - consensus[1])
         wrong += bool(np.sign(effect) != np.sign(gap))
         gaps.append(gap)
         effects.append(effect)
@@ -128,7 +132,7 @@ def asymmetric_flips(trial: Trial) -> Finding:
         "error: flipped - true label (nats)",
         (Series("ensemble", gaps, effects, "point"),),
         rule=0.0,
-        note="Left of zero the flipped label is the easier one.",
+        note="Left of zero the flipped label is easier.",
     )
     easier = float(np.mean(np.array(effects) < 0))
     return Finding(
@@ -137,26 +141,26 @@ def asymmetric_flips(trial: Trial) -> Finding:
 
 
 class _Members:
-    """A few small networks of three layers, drawn at random, and their loss at any point."""
+    """A few small random networks with three layers, and their loss at any point."""
 
     def __init__(self, rng: np.random.Generator, members: int = 5, features: int = 4, classes: int = 3) -> None:
         self.first = torch.from_numpy(rng.normal(size=(members, features, 16)) / np.sqrt(features))
         self.last = torch.from_numpy(rng.normal(size=(members, 16, classes)))
 
     def logits(self, x: Tensor) -> Tensor:
-        """``(member, sample, class)``."""
+        """Return logits, ``(member, sample, class)``."""
         return torch.tanh(x @ self.first) @ self.last
 
     def errors(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Error of every sample by the library."""
+        """Return the error of every sample, by the library."""
         views = self.logits(x).log_softmax(2)
         return record_held_out(views, labels, views.shape[2]).decompose("log").error
 
 
 @define_claim(
     "feature-noise",
-    statement="A small change dx of a sample raises its error exactly where the mean gradient of the loss points along "
-    "dx: noise of features may be adversarial or promoting.",
+    statement="A small change dx of a sample raises its error exactly if the mean gradient of the loss points along dx: "
+    "feature noise may be adversarial or helpful.",
     source=f"{_PROPOSITION_1}; with the gradient of the loss in place of that of f, derived here",
     kind="exact",
     expected="sign of the change = sign of E[grad loss] · dx in every draw where that is not close to zero; the naive "
@@ -171,19 +175,19 @@ def feature_noise(trial: Trial) -> Finding:
         members = _Members(rng)
         x = torch.from_numpy(rng.normal(size=(1, 4))).requires_grad_()
         y = torch.from_numpy(rng.integers(0, 3, 1))
-        way = rng.normal(size=(1, 4))
-        step = torch.from_numpy(1e-4 * way / np.linalg.norm(way))
+        direction = rng.normal(size=(1, 4))
+        step = torch.from_numpy(1e-4 * direction / np.linalg.norm(direction))
         logits = members.logits(x)
         loss = -logits.log_softmax(2)[:, 0, y].mean()
         (slope,) = torch.autograd.grad(loss, x, retain_graph=True)
-        (of_f,) = torch.autograd.grad(logits[:, 0, y].mean(), x)
-        told, shown = float((slope * step).sum()), float((of_f * step).sum())
-        at = x.detach()
-        change = float(members.errors(at + step, y) - members.errors(at, y))
-        if abs(told) > 1e-6:
-            wrong += bool(np.sign(change) != np.sign(told))
-            naive += bool(np.sign(change) != -np.sign(shown))
-        slopes.append(told * 1e4)
+        (logit_slope,) = torch.autograd.grad(logits[:, 0, y].mean(), x)
+        predicted, naive_prediction = float((slope * step).sum()), float((logit_slope * step).sum())
+        point = x.detach()
+        change = float(members.errors(point + step, y) - members.errors(point, y))
+        if abs(predicted) > 1e-6:
+            wrong += bool(np.sign(change) != np.sign(predicted))
+            naive += bool(np.sign(change) != -np.sign(naive_prediction))
+        slopes.append(predicted * 1e4)
         changes.append(change * 1e4)
     figure = Figure(
         "mean gradient of the loss along the change",
@@ -197,97 +201,104 @@ def feature_noise(trial: Trial) -> Finding:
 
 @define_claim(
     "posterior-is-bayes",
-    statement="Where the class posterior and the transition matrix are known, P(label wrong) is Bayes' rule: r(c) is in "
-    "proportion to q(c) T(c, y).",
+    statement="If the class posterior and the transition matrix are known, P(label wrong) follows from Bayes' rule: "
+    "r(c) is proportional to q(c) T(c, y).",
     source="confident learning, Northcutt et al. 2021; the label model of this library",
     kind="exact",
     expected="largest gap to Bayes' rule 1e-12 or less; the mean of P(label wrong) within 4 standard errors of the "
     "share wrong",
-    limits="In use, T and the trust in the consensus are estimated; see transition-estimated.",
+    limits="In practice, T and the trust in the consensus are estimated; see transition-estimated.",
     runs=20,
 )
 def posterior_is_bayes(trial: Trial) -> Finding:
     """Gaussian classes, labels flipped by known matrices."""
-    gaps, apart, told, real = [], [], [], []
+    gaps, z_scores, estimated, true_shares = [], [], [], []
     for run, rng in enumerate(trial.rngs):
         classes = 4
-        world = GaussianMixture(2 * rng.normal(size=(classes, 3)), rng.dirichlet(np.full(classes, 5.0)))
-        x, y = world.draw(2000, rng)
-        # A label that can never come about would leave the library's floor of 1e-12 in place of the zero.
+        mixture = GaussianMixture(2 * rng.normal(size=(classes, 3)), rng.dirichlet(np.full(classes, 5.0)))
+        x, y = mixture.draw(2000, rng)
+        # An impossible label would have the library's floor of 1e-12 instead of zero.
         pair = 0.9 * pair_transition(classes, rng.uniform(0.05, 0.4)) + 0.1 * uniform_transition(classes, 0.2)
         transition = pair if run % 2 else uniform_transition(classes, rng.uniform(0.05, 0.4))
         given = torch.from_numpy(flip_labels(y, transition, rng))
-        log_q, shares = torch.from_numpy(world.log_posterior(x)), torch.from_numpy(world.shares)
+        log_q, shares = torch.from_numpy(mixture.log_posterior(x)), torch.from_numpy(mixture.shares)
         matrix = torch.from_numpy(transition)
-        # The true shares stand for those that the members were trained on, so that the evidence is balanced by them.
+        # The members are assumed to be trained on the true shares, so the evidence is balanced by these.
         model = LabelModel(matrix, shares, torch.ones(1, dtype=torch.float64), (np.inf, np.inf), noise_aware=False)
-        found = truth.true_label_probabilities(model, Evidence(log_q, given, shares, None), torch.arange(len(y)))
+        posterior = label_noise.true_label_probabilities(
+            model, Evidence(log_q, given, shares, None), torch.arange(len(y))
+        )
         rule = log_q.exp() * matrix[:, given].T
         rule /= rule.sum(1, keepdim=True)
-        gaps.append(max_abs(found - rule))
-        p_wrong = 1 - found[torch.arange(len(y)), given]
+        gaps.append(max_abs(posterior - rule))
+        p_wrong = 1 - posterior[torch.arange(len(y)), given]
         share = float((given.numpy() != y).mean())
-        told.append(float(p_wrong.mean()))
-        real.append(share)
-        apart.append(abs(told[-1] - share) / (float((p_wrong * (1 - p_wrong)).mean()) / len(y)) ** 0.5)
+        estimated.append(float(p_wrong.mean()))
+        true_shares.append(share)
+        z_scores.append(abs(estimated[-1] - share) / (float((p_wrong * (1 - p_wrong)).mean()) / len(y)) ** 0.5)
     figure = Figure(
         "share of labels that are wrong",
         "mean P(label wrong)",
-        (Series("world", real, told, "point"), Series("equal", [0, max(real)], [0, max(real)])),
+        (
+            Series("world", true_shares, estimated, "point"),
+            Series("equal", [0, max(true_shares)], [0, max(true_shares)]),
+        ),
         note="Calibrated, up to the luck of the draw.",
     )
-    measured = {"largest gap": max_gap(gaps), "largest distance, in standard errors": max_gap(apart)}
-    return Finding(bool(max_gap(gaps) <= 1e-12 and max_gap(apart) <= 4), measured, figure)
+    measured = {"largest gap": max_gap(gaps), "largest distance, in standard errors": max_gap(z_scores)}
+    return Finding(bool(max_gap(gaps) <= 1e-12 and max_gap(z_scores) <= 4), measured, figure)
 
 
 @define_claim(
     "transition-estimated",
     statement="From predictions of the true label and the given labels, the transition matrix of the labels can be "
-    "estimated; from a consensus that is exactly the posterior of the noisy labels likelihood alone cannot tell it, "
-    "since no noise at all explains these as well, but most of the rate is found if the surest samples of a class are "
-    "taken to be none that are ambiguous by nature.",
+    "estimated. If the consensus is exactly the posterior of the noisy labels, likelihood alone cannot "
+    "identify it, since zero noise explains them equally well; but most of the rate is found under the "
+    "assumption that the most confident samples of a class are not ambiguous by nature.",
     source="Northcutt et al. 2021; the label model of this library; that it is not identifiable was derived here",
     kind="statistical",
-    expected="mean over worlds of the largest mean error of a row below 0.05, upper end of the interval included; less "
-    "than half the rate of flips is missed in the second case, in the mean",
+    expected="mean over scenarios of the largest mean error of a row below 0.05, upper end of the interval included; "
+    "less than half the rate of flips is missed in the second case, in the mean",
     limits="Gaussian classes, 1,000 samples, rates of 10 to 40 %, uniform and pair flips. Trained members lie "
     "between both cases.",
     runs=4,
     full_runs=40,
 )
 def transition_estimated(trial: Trial) -> Finding:
-    """The library's label model on worlds whose matrix is known."""
-    errors, rates, told, taught = [], [], [], []
+    """The library's label model in scenarios whose matrix is known."""
+    errors, rates, estimated_rates, rates_from_noisy = [], [], [], []
     for run, rng in enumerate(trial.rngs):
         classes = 4
-        world = GaussianMixture(3 * np.eye(classes) + 0.3 * rng.normal(size=(classes, classes)), np.full(classes, 0.25))
-        x, y = world.draw(1000, rng)
+        mixture = GaussianMixture(
+            3 * np.eye(classes) + 0.3 * rng.normal(size=(classes, classes)), np.full(classes, 0.25)
+        )
+        x, y = mixture.draw(1000, rng)
         rate = float(rng.uniform(0.1, 0.4))
         transition = (uniform_transition, pair_transition)[run % 2](classes, rate)
         given = flip_labels(y, transition, rng)
         prior, label = torch.from_numpy(np.bincount(given, minlength=classes) / len(given)), torch.from_numpy(given)
-        clean = world.log_posterior(x)
-        found = [
-            truth.fit_label_model(Evidence(torch.from_numpy(consensus), label, prior, None)).transition.numpy()
+        clean = mixture.log_posterior(x)
+        transitions = [
+            label_noise.fit_label_model(Evidence(torch.from_numpy(consensus), label, prior, None)).transition.numpy()
             for consensus in (clean, np.log(np.exp(clean) @ transition))
         ]
-        # What the draw of the labels does to their shares is no error of the estimate.
-        drawn = np.stack([np.bincount(given[y == c], minlength=classes) / (y == c).sum() for c in range(classes)])
-        errors.append(float(np.abs(found[0] - drawn).mean(1).max()))
+        # Sampling variation of the labels is not an error of the estimate.
+        empirical = np.stack([np.bincount(given[y == c], minlength=classes) / (y == c).sum() for c in range(classes)])
+        errors.append(float(np.abs(transitions[0] - empirical).mean(1).max()))
         rates.append(rate)
-        told.append(float(1 - found[0].diagonal().mean()))
-        taught.append(float(1 - found[1].diagonal().mean()))
+        estimated_rates.append(float(1 - transitions[0].diagonal().mean()))
+        rates_from_noisy.append(float(1 - transitions[1].diagonal().mean()))
     interval = mean_interval(errors)
-    missed = 1 - float(np.mean(taught) / np.mean(rates))
+    missed = 1 - float(np.mean(rates_from_noisy) / np.mean(rates))
     figure = Figure(
         "rate of wrong labels",
         "estimated rate",
         (
-            Series("consensus of the true label", rates, told, "point"),
-            Series("exact posterior of the noisy label", rates, taught, "point"),
+            Series("consensus of the true label", rates, estimated_rates, "point"),
+            Series("exact posterior of the noisy label", rates, rates_from_noisy, "point"),
             Series("equal", [0.1, 0.4], [0.1, 0.4]),
         ),
-        note="The first estimates follow the truth, the second ones most of the way; some see no noise at all.",
+        note="The first estimates follow the truth, the second ones most of it; some find no noise at all.",
     )
     measured = {
         "mean largest error of a row": float(np.mean(errors)),

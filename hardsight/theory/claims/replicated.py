@@ -1,4 +1,4 @@
-"""The published experiments on images, for any study: scikit-learn's digits, or CIFAR-10 where the user has it."""
+"""The published experiments on images, for any study: scikit-learn's digits, or the user's copy of CIFAR-10."""
 
 from collections.abc import Callable
 
@@ -11,33 +11,33 @@ from hardsight.theory.curves import measure_training_curve
 from hardsight.theory.image_study import ImageStudy, measure_images
 from hardsight.theory.scenarios import flip_labels, subsample_long_tail, uniform_transition
 
-_MOST_POINTS = 2000
+_MAX_POINTS = 2000
 
 
 def auc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve."""
+    """Return the area under the ROC curve."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(positive, score))
 
 
-def _deciding(values: np.ndarray, study: ImageStudy) -> Interval:
-    """The interval whose ends decide; the mean itself where a study has one run."""
-    found = intervals.mean_interval(values)
-    return Interval(float(values.mean()), float(values.mean())) if study.runs == 1 else found
+def _deciding_interval(values: np.ndarray, study: ImageStudy) -> Interval:
+    """Return the interval whose ends decide; for a study with one run, the mean itself."""
+    interval = intervals.mean_interval(values)
+    return Interval(float(values.mean()), float(values.mean())) if study.runs == 1 else interval
 
 
-def _shown(interval: Interval, study: ImageStudy) -> Interval | None:
+def _reported_interval(interval: Interval, study: ImageStudy) -> Interval | None:
     return None if study.runs == 1 else interval
 
 
-def _listed(values: tuple[float, ...], form: str) -> str:
+def _join_values(values: tuple[float, ...], form: str) -> str:
     *first, last = (form.format(value) for value in values)
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def flips(study: ImageStudy) -> ClaimDefinition:
-    """The error of noisy and of clean samples."""
+def flips_by_error(study: ImageStudy) -> ClaimDefinition:
+    """Define the claim on the error of noisy and of clean samples."""
 
     @define_claim(
         "flips-by-error",
@@ -45,9 +45,9 @@ def flips(study: ImageStudy) -> ClaimDefinition:
         "them.",
         source=f"Proposition 2, after Zhou et al. 2022, as reconstructed; measured here on {study.name}",
         kind="statistical",
-        expected=f"mean AUROC of the error above {study.auc:g} at {_listed(study.rates, '{:.0%}')} of flips, lower end of "
+        expected=f"mean AUROC of the error above {study.auc:g} at {_join_values(study.rates, '{:.0%}')} of flips, lower end of "
         "the interval included; that of the variance between 0.3 and 0.7",
-        limits=f"{study.name}: {study.setting}. The mean log-loss of noisy against clean labels is told beside it."
+        limits=f"{study.name}: {study.setting}. The mean log-loss of noisy and of clean labels is reported, too."
         f"{study.note}",
         **study.counts(2, 10),
     )
@@ -55,44 +55,46 @@ def flips(study: ImageStudy) -> ClaimDefinition:
         """A share of the labels, any other class."""
         x, y = study.images()
         rates, classes = study.rates, int(y.max()) + 1
-        found = {name: np.zeros((trial.runs, len(rates))) for name in ("error", "variance", "mutual information")}
+        aurocs = {name: np.zeros((trial.runs, len(rates))) for name in ("error", "variance", "mutual information")}
         means = np.zeros((trial.runs, len(rates), 2))
         for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
             for k, rate in enumerate(rates):
-                given = flip_labels(y, uniform_transition(classes, rate), rng)
-                d, more = measure_images(x, given, seed, "bald", network=study.network, repeats=study.repeats)
-                wrong = given != y
-                scores = (d.error, d.variance, more["bald"])
-                for name, score in zip(found, scores, strict=True):
-                    found[name][run, k] = auc(score, wrong)
+                noisy_labels = flip_labels(y, uniform_transition(classes, rate), rng)
+                d, measures = measure_images(
+                    x, noisy_labels, seed, "bald", network=study.network, repeats=study.repeats
+                )
+                wrong = noisy_labels != y
+                scores = (d.error, d.variance, measures["bald"])
+                for name, score in zip(aurocs, scores, strict=True):
+                    aurocs[name][run, k] = auc(score, wrong)
                 means[run, k] = d.error[wrong].mean(), d.error[~wrong].mean()
-        interval = _deciding(found["error"].mean(1), study)
+        interval = _deciding_interval(aurocs["error"].mean(1), study)
         figure = Figure(
             "share of labels flipped",
             "AUROC for flipped labels",
             tuple(
                 Series(name, list(rates), each.mean(0).tolist(), "line" if len(rates) > 1 else "point")
-                for name, each in found.items()
+                for name, each in aurocs.items()
             ),
             rule=0.5,
             note="The error finds them; disagreement of models does not.",
         )
-        of_variance = found["variance"].mean(0)
-        told = {
-            "mean AUROC of the error": float(found["error"].mean()),
+        of_variance = aurocs["variance"].mean(0)
+        measured = {
+            "mean AUROC of the error": float(aurocs["error"].mean()),
             "mean AUROC of the variance": float(of_variance.mean()),
-            "mean AUROC of mutual information": float(found["mutual information"].mean()),
+            "mean AUROC of mutual information": float(aurocs["mutual information"].mean()),
             "mean error, flipped (nats)": float(means[..., 0].mean()),
             "mean error, clean (nats)": float(means[..., 1].mean()),
         }
         holds = interval.low > study.auc and of_variance.min() > 0.3 and of_variance.max() < 0.7
-        return Finding(bool(holds), told, figure, _shown(interval, study))
+        return Finding(bool(holds), measured, figure, _reported_interval(interval, study))
 
     return test
 
 
-def tail(study: ImageStudy) -> ClaimDefinition:
-    """The error of each class of a long tail."""
+def long_tail_error(study: ImageStudy) -> ClaimDefinition:
+    """Define the claim on the error of each class of a long tail."""
 
     @define_claim(
         "long-tail-error",
@@ -101,7 +103,7 @@ def tail(study: ImageStudy) -> ClaimDefinition:
         kind="statistical",
         expected="mean Spearman of class size and mean error below -0.5, upper end of the interval included; bias above "
         "half of the difference between the three rarest and the three most frequent classes",
-        limits=f"{study.name} with {_listed(study.factors, '{:g}:1')} classes, the order of the classes drawn anew in each "
+        limits=f"{study.name} with {_join_values(study.factors, '{:g}:1')} classes, the order of the classes drawn anew in each "
         f"run; {study.setting}. Some classes are hard at any size.{study.note}",
         **study.counts(6, 15),
     )
@@ -109,39 +111,39 @@ def tail(study: ImageStudy) -> ClaimDefinition:
         """Each factor in turn."""
         x, y = study.images()
         classes = int(y.max()) + 1
-        ranks, by_bias, shown = [], [], []
+        ranks, by_bias, series = [], [], []
         for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
             factor = study.factors[run % len(study.factors)]
-            at = subsample_long_tail(y, factor, rng, study.largest)
-            d, _ = measure_images(x[at], y[at], seed, network=study.network, repeats=study.repeats)
-            sizes = np.bincount(y[at], minlength=classes)
-            error, bias = (np.array([part[y[at] == c].mean() for c in range(classes)]) for part in (d.error, d.bias))
+            rows = subsample_long_tail(y, factor, rng, study.largest)
+            d, _ = measure_images(x[rows], y[rows], seed, network=study.network, repeats=study.repeats)
+            sizes = np.bincount(y[rows], minlength=classes)
+            error, bias = (np.array([part[y[rows] == c].mean() for c in range(classes)]) for part in (d.error, d.bias))
             ranks.append(float(spearmanr(sizes, error).statistic))
             order = np.argsort(sizes)
             of_bias, of_error = (part[order[:3]].mean() - part[order[-3:]].mean() for part in (bias, error))
             by_bias.append(float(of_bias / of_error))
             if run < len(study.factors):
-                shown.append(Series(f"{factor:g}:1", sizes[order].tolist(), error[order].tolist(), "point"))
-        interval = _deciding(np.array(ranks), study)
+                series.append(Series(f"{factor:g}:1", sizes[order].tolist(), error[order].tolist(), "point"))
+        interval = _deciding_interval(np.array(ranks), study)
         figure = Figure(
             "samples of the class",
             "mean error of the class (nats)",
-            tuple(shown),
+            tuple(series),
             log="xy",
             note="Rare classes are harder.",
         )
-        told = {
+        measured = {
             "mean Spearman of size and error": float(np.mean(ranks)),
             "mean share of the bias": float(np.mean(by_bias)),
         }
         holds = interval.high < -0.5 and np.mean(by_bias) > 0.5
-        return Finding(bool(holds), told, figure, _shown(interval, study))
+        return Finding(bool(holds), measured, figure, _reported_interval(interval, study))
 
     return test
 
 
-def uncertainty(study: ImageStudy) -> ClaimDefinition:
-    """The error against the mean margin and the epistemic uncertainty."""
+def margin_and_uncertainty(study: ImageStudy) -> ClaimDefinition:
+    """Define the claim on the error against the mean margin and the epistemic uncertainty."""
 
     @define_claim(
         "margin-and-uncertainty",
@@ -158,51 +160,53 @@ def uncertainty(study: ImageStudy) -> ClaimDefinition:
     def test(trial: Trial) -> Finding:
         """All samples, and the hardest twentieth."""
         x, y = study.images()
-        whole, top, share, shown = [], [], [], []
+        ranks_all, ranks_hardest, share, series = [], [], [], []
         for seed in trial.seeds:
-            d, more = measure_images(x, y, seed, "aum", "bald", network=study.network, repeats=study.views)
+            d, measures = measure_images(x, y, seed, "aum", "bald", network=study.network, repeats=study.views)
             hardest = d.ranking[: len(d) // 20]
-            whole.append([_rank(d.error, other) for other in (more["aum"], d.variance, more["bald"])])
-            top.append([_rank(d.error[hardest], other[hardest]) for other in (d.variance, more["bald"])])
+            ranks_all.append([_spearman(d.error, other) for other in (measures["aum"], d.variance, measures["bald"])])
+            ranks_hardest.append(
+                [_spearman(d.error[hardest], other[hardest]) for other in (d.variance, measures["bald"])]
+            )
             share.append(float(d.variance.sum() / d.error.sum()))
             rest = np.setdiff1d(np.arange(len(d)), hardest)[::4]
-            shown = [
-                Series(name, d.error[at].tolist(), np.maximum(d.variance[at], 1e-8).tolist(), "point")
-                for name, at in (("other samples", _thinned(rest)), ("hardest 5 %", _thinned(hardest)))
+            series = [
+                Series(name, d.error[rows].tolist(), np.maximum(d.variance[rows], 1e-8).tolist(), "point")
+                for name, rows in (("other samples", _thin(rest)), ("hardest 5 %", _thin(hardest)))
             ]
-        interval = _deciding(np.array(top)[:, 0], study)
-        mean = np.mean(whole, 0)
+        interval = _deciding_interval(np.array(ranks_hardest)[:, 0], study)
+        mean = np.mean(ranks_all, 0)
         figure = Figure(
             "error (nats)",
             "variance (nats)",
-            tuple(shown),
+            tuple(series),
             log="xy",
-            note="The cloud rises, and its right end does not.",
+            note="The cloud rises, but its right end does not.",
         )
-        told = {
-            "mean Spearman with the variance, hardest 5 %": float(np.mean(top, 0)[0]),
-            "with mutual information, hardest 5 %": float(np.mean(top, 0)[1]),
+        measured = {
+            "mean Spearman with the variance, hardest 5 %": float(np.mean(ranks_hardest, 0)[0]),
+            "with mutual information, hardest 5 %": float(np.mean(ranks_hardest, 0)[1]),
             "with -margin, all": mean[0],
             "with the variance, all": mean[1],
             "with mutual information, all": mean[2],
             "share of the variance in the error": float(np.mean(share)),
         }
         holds = mean[0] > study.margin and mean[1] > study.variance and interval.high < 0.5
-        return Finding(bool(holds), told, figure, _shown(interval, study))
+        return Finding(bool(holds), measured, figure, _reported_interval(interval, study))
 
     return test
 
 
-def _rank(error: np.ndarray, other: np.ndarray) -> float:
+def _spearman(error: np.ndarray, other: np.ndarray) -> float:
     return float(spearmanr(error, other).statistic)
 
 
-def _thinned(at: np.ndarray) -> np.ndarray:
-    return at[:: -(-len(at) // _MOST_POINTS)]
+def _thin(rows: np.ndarray) -> np.ndarray:
+    return rows[:: -(-len(rows) // _MAX_POINTS)]
 
 
-def convergence(study: ImageStudy) -> ClaimDefinition:
-    """Training under uniform, hard-first and easy-first weights."""
+def easy_first_trains_slower(study: ImageStudy) -> ClaimDefinition:
+    """Define the claim on training under uniform, hard-first and easy-first weights."""
 
     @define_claim(
         "easy-first-trains-slower",
@@ -232,8 +236,8 @@ def convergence(study: ImageStudy) -> ClaimDefinition:
                     x, y, weights, network=study.network, moments=moments, seed=seed
                 )
         losses, wrong = curves.mean(3).transpose(2, 0, 1)
-        later = wrong - wrong[:, :1]
-        interval = _deciding(later[:, 3], study)
+        excess = wrong - wrong[:, :1]
+        interval = _deciding_interval(excess[:, 3], study)
         figure = Figure(
             "share of the training",
             "share of training samples predicted wrong",
@@ -241,22 +245,22 @@ def convergence(study: ImageStudy) -> ClaimDefinition:
             log="x",
             note="The easy-first line lies above the uniform one.",
         )
-        told = {
-            "share wrong, easy-first - uniform": float(later[:, 3].mean()),
-            "share wrong, error - uniform": float(later[:, 1].mean()),
-            "share wrong, root of the error - uniform": float(later[:, 2].mean()),
+        measured = {
+            "share wrong, easy-first - uniform": float(excess[:, 3].mean()),
+            "share wrong, error - uniform": float(excess[:, 1].mean()),
+            "share wrong, root of the error - uniform": float(excess[:, 2].mean()),
             "share wrong, uniform": float(wrong[:, 0].mean()),
             **{f"mean loss, {name}": float(losses[:, k].mean()) for k, name in enumerate(names)},
         }
-        return Finding(bool(interval.low > 0), told, figure, _shown(interval, study))
+        return Finding(bool(interval.low > 0), measured, figure, _reported_interval(interval, study))
 
     return test
 
 
 STUDIED: dict[str, Callable[[ImageStudy], ClaimDefinition]] = {
-    "flips-by-error": flips,
-    "long-tail-error": tail,
-    "margin-and-uncertainty": uncertainty,
-    "easy-first-trains-slower": convergence,
+    "flips-by-error": flips_by_error,
+    "long-tail-error": long_tail_error,
+    "margin-and-uncertainty": margin_and_uncertainty,
+    "easy-first-trains-slower": easy_first_trains_slower,
 }
-"""What makes the claims of a study, by their names."""
+"""Functions that define the claims of a study, by name."""

@@ -1,4 +1,4 @@
-"""Weights: what the library's schemes make of difficulty, and what weighing a sample means."""
+"""Weights: how the library's schemes map difficulty to weights, and the meaning of a weight."""
 
 from collections.abc import Iterator
 
@@ -13,8 +13,7 @@ from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
 from hardsight.theory.claims.ensembles import max_gap, random_log_probs
 from hardsight.theory.flows import angles_to
 from hardsight.theory.scenarios import draw_planted_dual
-from hardsight.weights import describe as words
-from hardsight.weights import weigh
+from hardsight.weights import describe, weigh
 from hardsight.weights.catalogue import scheme
 from hardsight.weights.schemes import importance
 from hardsight.weights.training import Weighting
@@ -27,7 +26,7 @@ def _difficulty(rng: np.random.Generator, samples: int = 60, classes: int = 3) -
 
 @define_claim(
     "uniform-weights",
-    statement="Uniform weights are one each: D_chi2 is 0 and the effective sample size is n.",
+    statement="Uniform weights are all one: D_chi2 is 0 and the effective sample size is n.",
     source="definitions; Kish 1965",
     kind="exact",
     expected="gap of 1e-12 or less",
@@ -40,8 +39,12 @@ def uniform_weights(trial: Trial) -> Finding:
     for rng in trial.rngs:
         d = _difficulty(rng, int(rng.integers(20, 100)))
         w = weigh(d, "uniform")
-        gaps += [abs(float(np.square(w).mean()) - 1), abs(words.effective(w) - len(d)), max_gap(np.abs(w - 1).tolist())]
-        sizes.append((len(d), words.effective(w)))
+        gaps += [
+            abs(float(np.square(w).mean()) - 1),
+            abs(describe.effective(w) - len(d)),
+            max_gap(np.abs(w - 1).tolist()),
+        ]
+        sizes.append((len(d), describe.effective(w)))
     figure = Figure(
         "samples",
         "effective sample size",
@@ -54,15 +57,15 @@ def uniform_weights(trial: Trial) -> Finding:
 @define_claim(
     "priorities",
     statement="Hard-first weights rise with the error and easy-first weights fall: the Spearman correlation of weight "
-    "and error tells the priority of a scheme.",
+    "and error reveals the priority of a scheme.",
     source="the priority modes of Zhou & Wu 2023; this library's schemes",
     kind="exact",
-    expected="Spearman 1 and -1; mean weight 1 within 1e-12; each weight as the formula says, within 1e-12",
-    limits="Of held-out errors; in training the order changes with the model.",
+    expected="Spearman 1 and -1; mean weight 1 within 1e-12; each weight equal to the formula within 1e-12",
+    limits="For held-out errors; during training the order changes with the model.",
     runs=5,
 )
 def priorities(trial: Trial) -> Finding:
-    """Weights of random difficulties, against the formulas written out."""
+    """Weights of random difficulties, against their formulas."""
     ranks, gaps = [], []
     for rng in trial.rngs:
         d = _difficulty(rng)
@@ -83,18 +86,20 @@ def priorities(trial: Trial) -> Finding:
         rule=1.0,
         note="One rises, the other falls.",
     )
-    least, most = np.min(ranks, 0)[0], np.max(ranks, 0)[1]
+    lowest_hard, highest_easy = np.min(ranks, 0)[0], np.max(ranks, 0)[1]
     measured = {
         "largest gap to the formula": max_gap(gaps),
-        "smallest Spearman of hard-first": least,
-        "largest of easy-first": most,
+        "smallest Spearman of hard-first": lowest_hard,
+        "largest of easy-first": highest_easy,
     }
-    return Finding(bool(max_gap(gaps) <= 1e-12 and least > 1 - 1e-12 and most < -1 + 1e-12), measured, figure)
+    return Finding(
+        bool(max_gap(gaps) <= 1e-12 and lowest_hard > 1 - 1e-12 and highest_easy < -1 + 1e-12), measured, figure
+    )
 
 
-def _best(objective: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    found: np.ndarray = grid[objective.argmin(1)]
-    return found
+def _grid_minimiser(objective: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    best: np.ndarray = grid[objective.argmin(1)]
+    return best
 
 
 @define_claim(
@@ -110,7 +115,7 @@ def _best(objective: np.ndarray, grid: np.ndarray) -> np.ndarray:
 def self_paced_minimises(trial: Trial) -> Finding:
     """Search over a grid of 10,001 weights."""
     grid = np.linspace(0, 1, 10_001)
-    gaps, shown = [], {}
+    gaps, curves = [], {}
     for rng in trial.rngs:
         loss, lam = np.sort(rng.uniform(0, 3, 40)), float(rng.uniform(0.5, 2))
         forms = {
@@ -118,33 +123,34 @@ def self_paced_minimises(trial: Trial) -> Finding:
             "spl-linear": ({}, lam * (grid**2 / 2 - grid)),
             "spl-polynomial": ({"t": 4}, lam * (grid**4 / 4 - grid)),
         }
-        for name, (more, regulariser) in forms.items():
-            w = scheme(name).of({"loss": torch.from_numpy(loss)}, {"lam": lam, **more}).numpy()
-            gaps.append(max_gap(np.abs(w - _best(loss[:, None] * grid + regulariser, grid)).tolist()))
-            shown[name] = (loss, w)
+        for name, (parameters, regulariser) in forms.items():
+            w = scheme(name).of({"loss": torch.from_numpy(loss)}, {"lam": lam, **parameters}).numpy()
+            gaps.append(max_gap(np.abs(w - _grid_minimiser(loss[:, None] * grid + regulariser, grid)).tolist()))
+            curves[name] = (loss, w)
     figure = Figure(
         "loss (nats)",
         "weight",
-        tuple(Series(name, loss.tolist(), w.tolist()) for name, (loss, w) in shown.items()),
-        note="Zero from the threshold on.",
+        tuple(Series(name, loss.tolist(), w.tolist()) for name, (loss, w) in curves.items()),
+        note="Zero above the threshold.",
     )
     return Finding(bool(max_gap(gaps) <= 1e-4 + 1e-12), {"largest gap": max_gap(gaps)}, figure)
 
 
 @define_claim(
     "weight-is-copies",
-    statement="A whole-number weight is that many copies: the weighted mean loss has the gradient of the data set with "
-    "copies.",
+    statement="An integer weight is equivalent to that many copies: the weighted mean loss has the gradient of the data "
+    "set with copies.",
     source="definition of the weighted empirical risk",
     kind="exact",
     expected="largest gap of a gradient 1e-6 or less, by hs.Weighting, which keeps weights in single precision, and by "
     "plain cross-entropy",
-    limits="Of the loss. Cross-validation must keep copies together, and dropout or augmentation treats them apart.",
+    limits="For the loss. Cross-validation must keep copies together, and dropout or augmentation treats copies "
+    "separately.",
     runs=10,
 )
 def weight_is_copies(trial: Trial) -> Finding:
-    """A linear model's gradient, weights 0 to 4."""
-    gaps, theirs, ours = [], [], []
+    """The gradient of a linear model, weights 0 to 4."""
+    gaps, copy_gradients, weight_gradients = [], [], []
     for rng in trial.rngs:
         x, y = torch.from_numpy(rng.normal(size=(30, 4))), torch.from_numpy(rng.integers(0, 3, 30))
         w = rng.integers(0, 5, 30)
@@ -152,22 +158,22 @@ def weight_is_copies(trial: Trial) -> Finding:
         weighting = Weighting(w.astype(np.float64), reduction="weighted mean")
         gradients = []
         for weighted in (True, False):
-            at = theta.clone().requires_grad_()
+            parameters = theta.clone().requires_grad_()
             if weighted:
-                loss = torch.nn.functional.cross_entropy(x @ at, y, reduction="none")
+                loss = torch.nn.functional.cross_entropy(x @ parameters, y, reduction="none")
                 total = weighting(loss, torch.arange(30))
             else:
                 rows = torch.from_numpy(np.repeat(np.arange(30), w))
-                total = torch.nn.functional.cross_entropy(x[rows] @ at, y[rows])
-            (gradient,) = torch.autograd.grad(total, at)
+                total = torch.nn.functional.cross_entropy(x[rows] @ parameters, y[rows])
+            (gradient,) = torch.autograd.grad(total, parameters)
             gradients.append(gradient)
         gaps.append(float((gradients[0] - gradients[1]).abs().max()))
-        ours += gradients[0].ravel().tolist()
-        theirs += gradients[1].ravel().tolist()
+        weight_gradients += gradients[0].ravel().tolist()
+        copy_gradients += gradients[1].ravel().tolist()
     figure = Figure(
         "gradient with copies",
         "gradient with weights",
-        (Series("entry", theirs, ours, "point"),),
+        (Series("entry", copy_gradients, weight_gradients, "point"),),
         note="All points lie on the diagonal.",
     )
     return Finding(bool(max_gap(gaps) <= 1e-6), {"largest gap": max_gap(gaps)}, figure)
@@ -175,23 +181,23 @@ def weight_is_copies(trial: Trial) -> Finding:
 
 @define_claim(
     "importance-is-unbiased",
-    statement="Samples drawn by chances P and weighted by 1/(N P) have, in expectation, the mean loss of all: whatever "
-    "the chances.",
+    statement="Samples drawn with probabilities P and weighted by 1/(N P) have, in expectation, the mean loss of all "
+    "samples, for any P.",
     source="Katharopoulos & Fleuret 2018; Schaul et al. 2016",
     kind="exact",
-    expected="largest gap 1e-12 or less; without the correction the mean is off",
-    limits="Unbiased is not of low variance.",
+    expected="largest gap 1e-12 or less; without the correction the mean is biased",
+    limits="Unbiased does not mean low variance.",
     runs=20,
 )
 def importance_is_unbiased(trial: Trial) -> Finding:
-    """Expectations as sums over all samples; chances by the loss."""
+    """Expectations as sums over all samples; probabilities by the loss."""
     gaps, plain, corrected, true = [], [], [], []
     for rng in trial.rngs:
         loss = torch.from_numpy(rng.gamma(0.5, 1.0, 80))
-        chances = scheme("per").of({"loss": loss}, {"alpha": 0.8})
-        p = chances / chances.sum()
+        unnormalised = scheme("per").of({"loss": loss}, {"alpha": 0.8})
+        p = unnormalised / unnormalised.sum()
         true.append(float(loss.mean()))
-        corrected.append(float((p * importance.correction(chances) * loss).sum()))
+        corrected.append(float((p * importance.correction(unnormalised) * loss).sum()))
         plain.append(float((p * loss).sum()))
         gaps.append(abs(corrected[-1] - true[-1]))
     figure = Figure(
@@ -200,69 +206,70 @@ def importance_is_unbiased(trial: Trial) -> Finding:
         (Series("corrected", true, corrected, "point"), Series("not corrected", true, plain, "point")),
         note="The corrected ones lie on the diagonal, the others above.",
     )
-    off = float(np.min(np.subtract(plain, true)))
+    smallest_bias = float(np.min(np.subtract(plain, true)))
     return Finding(
-        bool(max_gap(gaps) <= 1e-12 and off > 0),
-        {"largest gap": max_gap(gaps), "smallest bias without it": off},
+        bool(max_gap(gaps) <= 1e-12 and smallest_bias > 0),
+        {"largest gap": max_gap(gaps), "smallest bias without it": smallest_bias},
         figure,
     )
 
 
 @define_claim(
     "dynamic-weights-escape",
-    statement="Weights that follow the loss and may reach zero are outside the theorem of vanishing effect: when the "
-    "samples of the largest loss are left out at every step, training never tends to the max-margin "
-    "direction; with a floor under the same weights it does.",
+    statement="Weights that depend on the loss and may be zero are outside the theorem of vanishing effect: if the "
+    "samples with the largest loss are left out at every step, training never tends to the max-margin "
+    "direction; with a lower bound on the same weights it does.",
     source="limit of the optimization theory (Xu et al. 2021 ask for weights in [b, B], b > 0), shown here",
     kind="exact",
-    expected="with spl-share the angle to the max-margin direction stays within a fifth of itself over the last third, "
-    "and is three times the one with a floor in the end, which falls by a fifth or more meanwhile",
-    limits="Gradient descent with normalised steps on planted worlds; nine tenths of the samples kept.",
+    expected="with spl-share the angle to the max-margin direction changes by less than a fifth over the last third, "
+    "and is in the end three times that with a lower bound, which falls by a fifth or more meanwhile",
+    limits="Gradient descent with normalised steps in planted scenarios; nine tenths of the samples kept.",
     runs=3,
     full_runs=10,
 )
 def dynamic_weights_escape(trial: Trial) -> Finding:
-    """Weights by the library's own scheme, anew at every step."""
+    """Weights by the library's own scheme, recomputed at every step."""
     steps, every = 3000, 100
-    shown: dict[str, list[float]] = {}
-    level, falls, times = [], [], []
+    lines: dict[str, list[float]] = {}
+    late_changes, falls, times = [], [], []
     for rng in trial.rngs:
         world = draw_planted_dual(40, 4, 3, 1.0, rng, width=3.0)
-        ways = {}
+        paths = {}
         for name, floor in (("largest losses left out", 0.0), ("with a floor of 0.1", 0.1)):
-            ways[name] = [
+            paths[name] = [
                 float(angles_to(theta[None], world.direction)[0])
-                for theta in _followed(world.signed, floor, steps, every)
+                for theta in _weighted_descent(world.signed, floor, steps, every)
             ]
-        free, floored = ways.values()
-        third = 2 * len(free) // 3
-        level.append(abs(free[-1] / free[third] - 1))
+        unbounded, floored = paths.values()
+        third = 2 * len(unbounded) // 3
+        late_changes.append(abs(unbounded[-1] / unbounded[third] - 1))
         falls.append(floored[-1] / floored[third])
-        times.append(free[-1] / floored[-1])
-        shown = shown or ways
-    at = list(range(every, steps + 1, every))
+        times.append(unbounded[-1] / floored[-1])
+        lines = lines or paths
+    stops = list(range(every, steps + 1, every))
     figure = Figure(
         "steps",
         "angle to the max-margin direction (degrees)",
-        tuple(Series(name, at, way) for name, way in shown.items()),
+        tuple(Series(name, stops, path) for name, path in lines.items()),
         log="y",
-        note="One stays away for good.",
+        note="Without a lower bound the angle does not vanish.",
     )
     measured = {
         "smallest ratio of the last angles": min(times),
-        "largest late change, left out": max_gap(level),
+        "largest late change, left out": max_gap(late_changes),
         "largest late ratio, with a floor": max_gap(falls),
     }
-    return Finding(bool(min(times) > 3 and max_gap(level) < 0.2 and max_gap(falls) < 0.8), measured, figure)
+    return Finding(bool(min(times) > 3 and max_gap(late_changes) < 0.2 and max_gap(falls) < 0.8), measured, figure)
 
 
-def _followed(z: np.ndarray, floor: float, steps: int, every: int) -> Iterator[np.ndarray]:
+def _weighted_descent(z: np.ndarray, floor: float, steps: int, every: int) -> Iterator[np.ndarray]:
+    """Yield the parameters every so many steps of normalised gradient descent with scheme weights."""
     theta = np.zeros(z.shape[1])
     for step in range(1, steps + 1):
         m = z @ theta
         w = scheme("spl-share").of({"loss": torch.from_numpy(np.logaddexp(0, -m))}, {"rate": 0.9}).numpy()
         q = np.maximum(w, floor) * expit(-m)
-        # A step of the same size however small the losses are: time on a logarithmic scale.
+        # The step size does not depend on the losses: time is on a logarithmic scale.
         theta = theta + 0.05 * q @ z / q.sum()
         if step % every == 0:
             yield theta
