@@ -1,6 +1,6 @@
 """Does ``hs.explain`` know, before training, whether weights will help? Forecast, paired measurement and truth on a grid.
 
-Worlds of ``hardsight_bench.weights_worlds``: data sets × kinds of noise × imbalance × seeds; a difficulty of each, 5 folds ×
+Worlds of ``hardsight_bench.weights_scenarios``: data sets × kinds of noise × imbalance × seeds; a difficulty of each, 5 folds ×
 4; and for each scheme the forecast (ledger and weights alone), the paired measurement (5 folds × 4, given labels
 alone), and the truth: balanced accuracy on a clean test set of models trained with the weights less that of models
 trained without, from the same seeds. Prints a page in markdown.
@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from hardsight_bench.mixed_ensemble import Pupil, Task, trained
-from hardsight_bench.weights_worlds import Cell, World, cells, world
+from hardsight_bench.heterogeneous_ensemble import EnsembleTask, WeightedMember, train_members
+from hardsight_bench.weights_scenarios import Cell, Scenario, list_cells, make_scenario
 
 import hardsight as hs
 from hardsight.learners import Network
@@ -56,16 +56,16 @@ def weights(d: hs.Difficulty) -> dict[str, np.ndarray]:
     return found
 
 
-def truth(found: World, by: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+def truth(found: Scenario, by: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
     """Change of balanced accuracy on the clean test set by each weights, and its standard error over seeds."""
     every = [np.ones(len(found.y)), *by.values()]
-    pupils = [Pupil(1000 + seed, each) for seed in range(PUPILS) for each in every]
+    pupils = [WeightedMember(1000 + seed, each) for seed in range(PUPILS) for each in every]
     sizes = np.bincount(found.test_y)
     accuracy = [
         float((np.bincount(found.test_y, answer.argmax(1) == found.test_y) / sizes).mean())
         if isinstance(answer, np.ndarray)
         else float("nan")
-        for answer in trained(Task(found.x, found.y, found.test_x, Network()), pupils)
+        for answer in train_members(EnsembleTask(found.x, found.y, found.test_x, Network()), pupils)
     ]
     table = np.array(accuracy).reshape(PUPILS, len(every))
     gaps = table[:, 1:] - table[:, :1]
@@ -76,7 +76,7 @@ def truth(found: World, by: dict[str, np.ndarray]) -> dict[str, tuple[float, flo
 
 def rows(cell: Cell, folder: Path | None, most: int) -> Iterator[dict[str, Any]]:
     """A row for each scheme."""
-    found = world(cell, folder, most)
+    found = make_scenario(cell, folder, most)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         d = hs.measure(found.x, found.y, folds=5, repeats=4, pilot=False, seed=cell.seed)
@@ -173,7 +173,7 @@ def main() -> None:
     torch.set_num_threads(1)
     given.out.mkdir(parents=True, exist_ok=True)
     parts = []
-    for cell in cells(SETS if given.folder else SETS[:1], NOISES, IMBALANCES, given.seeds):
+    for cell in list_cells(SETS if given.folder else SETS[:1], NOISES, IMBALANCES, given.seeds):
         path = given.out / cell.file
         if not path.exists():
             pd.DataFrame(list(rows(cell, given.folder, given.most))).to_parquet(path)

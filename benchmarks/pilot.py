@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from hardsight_bench.corruptions import KINDS, Hardened
-from hardsight_bench.datasets import load
+from hardsight_bench.corruptions import KINDS, CorruptedDataset
+from hardsight_bench.datasets import load_dataset
 from hardsight_bench.factors import calibration_error
 from sklearn.metrics import average_precision_score
 
@@ -29,7 +29,7 @@ SEEDS = range(2)
 COLUMNS = ("held-out loss", "precision, error", "precision, P(wrong)", "calibration error", "CPU s")
 
 
-def figures(hard: Hardened, seed: int, *, pilot: bool) -> tuple[list[float], str]:
+def figures(hard: CorruptedDataset, seed: int, *, pilot: bool) -> tuple[list[float], str]:
     """One row's numbers for one seed, and the length of training."""
     start = time.process_time()
     d = hs.measure(hard.x, hard.y, seed=seed, pilot=pilot)
@@ -62,7 +62,7 @@ def main() -> None:
     print(f"| data | flipped | length | {' | '.join(COLUMNS)} |\n|---|---|---|{'---|' * len(COLUMNS)}")
     hs.measure(np.arange(40.0)[:, None], np.arange(40) % 2, repeats=2)
     for name in SETS:
-        data = load(name, Path(sys.argv[1]))
+        data = load_dataset(name, Path(sys.argv[1]))
         for share in SHARES:
             rows: dict[bool, list[list[float]]] = {False: [], True: []}
             lengths = []

@@ -57,7 +57,7 @@ class Task:
         return found
 
 
-def loop(task: Task, make: MakeNet, feed: Literal["DataLoader", "tensors"]) -> np.ndarray:
+def train_in_loop(task: Task, make: MakeNet, feed: Literal["DataLoader", "tensors"]) -> np.ndarray:
     """Train network after network; errors of the samples.
 
     Args:
@@ -99,7 +99,7 @@ def _tensors(task: Task, member: Member) -> Iterator[tuple[Tensor, Tensor]]:
     return ((task.x[rows], task.y[rows]) for rows in torch.split(order, task.batch))
 
 
-def refits(task: Task, make: Callable[[int], ClassifierMixin]) -> np.ndarray:
+def refit_classifiers(task: Task, make: Callable[[int], ClassifierMixin]) -> np.ndarray:
     """Fit a scikit-learn classifier, made from a seed, for member after member; errors of the samples."""
     x, y = task.x.flatten(1).numpy(), task.y.numpy()
 

@@ -14,10 +14,10 @@ from hardsight.io import parquet
 from hardsight.io.atomic import atomic_write
 
 Cell = TypeVar("Cell")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
-def claim(out: Path, held: dict[str, Any]) -> None:
+def claim_folder(out: Path, held: dict[str, Any]) -> None:
     """Make the folder ``out / "cells"`` for the study that ``held`` describes, whichever of its cells were run.
 
     Raises:
@@ -41,7 +41,7 @@ def _before(path: Path) -> Any:
         raise InputError(f"{path} cannot be read ({first_line(fault)}): choose another folder, or delete it") from None
 
 
-def rows(path: Path, column: str) -> pd.DataFrame:
+def read_rows(path: Path, column: str) -> pd.DataFrame:
     """The rows of a cell that an earlier run left.
 
     Args:
@@ -63,7 +63,7 @@ def rows(path: Path, column: str) -> pd.DataFrame:
     return frame
 
 
-def carried_out(work: Callable[[Cell], Found], cells: Sequence[Cell], jobs: int) -> Iterator[Found]:
+def run_cells(work: Callable[[Cell], Result], cells: Sequence[Cell], jobs: int) -> Iterator[Result]:
     """What ``work`` says of each cell, as soon as it does; several ``jobs`` are processes."""
     if jobs == 1:
         yield from map(work, cells)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import zoom as resized
 
-from hardsight_bench.datasets import Set
+from hardsight_bench.datasets import Dataset
 
 # A third of the classes are made rare.
 _RARE_CLASSES = 3
@@ -21,7 +21,7 @@ _RARE_CLASSES = 3
 _LEAST = 5
 
 
-class Hardened(NamedTuple):
+class CorruptedDataset(NamedTuple):
     """A data set some of whose samples were made hard.
 
     Attributes:
@@ -39,7 +39,7 @@ class Hardened(NamedTuple):
     shape: tuple[int, int] | None
 
 
-Maker = Callable[[Set, float, np.random.Generator], Hardened]
+Maker = Callable[[Dataset, float, np.random.Generator], CorruptedDataset]
 
 
 class Kind(NamedTuple):
@@ -60,7 +60,7 @@ class Kind(NamedTuple):
     most: float = 0.4
 
 
-def relabelled(found: Set, rows: np.ndarray, labels: np.ndarray) -> Hardened:
+def relabel(found: Dataset, rows: np.ndarray, labels: np.ndarray) -> CorruptedDataset:
     """A set whose ``rows`` bear ``labels``, but for as many as leave every class five samples that bear its label."""
     y = found.y.copy()
     y[rows] = labels
@@ -68,63 +68,63 @@ def relabelled(found: Set, rows: np.ndarray, labels: np.ndarray) -> Hardened:
         # Rows were drawn at random, so the first that lost the label are any.
         lost = rows[found.y[rows] == c]
         y[lost[: max(_LEAST - int((y == c).sum()), 0)]] = c
-    return Hardened(found.x, y, found.y, y != found.y, found.shape)
+    return CorruptedDataset(found.x, y, found.y, y != found.y, found.shape)
 
 
-def _strange(found: Set, rows: np.ndarray, x: np.ndarray) -> Hardened:
+def _strange(found: Dataset, rows: np.ndarray, x: np.ndarray) -> CorruptedDataset:
     features = found.x.copy()
     features[rows] = x
-    return Hardened(features, found.y, found.y, (features != found.x).any(1), found.shape)
+    return CorruptedDataset(features, found.y, found.y, (features != found.x).any(1), found.shape)
 
 
-def _drawn(found: Set, share: float, rng: np.random.Generator) -> np.ndarray:
+def _drawn(found: Dataset, share: float, rng: np.random.Generator) -> np.ndarray:
     rows: np.ndarray = rng.choice(len(found.y), round(share * len(found.y)), replace=False)
     return rows
 
 
-def _classes(found: Set) -> int:
+def _classes(found: Dataset) -> int:
     return int(found.y.max()) + 1
 
 
-def uniform(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def uniform(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """Labels that go to any *other* class, all alike."""
     rows, c = _drawn(found, share, rng), _classes(found)
-    return relabelled(found, rows, (found.y[rows] + rng.integers(1, c, len(rows))) % c)
+    return relabel(found, rows, (found.y[rows] + rng.integers(1, c, len(rows))) % c)
 
 
-def asymmetric(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def asymmetric(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """Labels that go to other classes by a Dirichlet(1) row of their class."""
     rows, c = _drawn(found, share, rng), _classes(found)
     chances = rng.dirichlet(np.ones(c - 1), size=c)
     steps = (chances.cumsum(1)[found.y[rows]] < rng.random(len(rows))[:, None]).sum(1).clip(max=c - 2) + 1
-    return relabelled(found, rows, (found.y[rows] + steps) % c)
+    return relabel(found, rows, (found.y[rows] + steps) % c)
 
 
-def adjacent(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def adjacent(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """Labels that go to the class before or after, half each; with two classes, to the other."""
     rows, c = _drawn(found, share, rng), _classes(found)
-    return relabelled(found, rows, (found.y[rows] + rng.choice([-1, 1], len(rows))) % c)
+    return relabel(found, rows, (found.y[rows] + rng.choice([-1, 1], len(rows))) % c)
 
 
-def pair(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def pair(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """Labels that go to the next class, those of the last class to the first."""
     rows = _drawn(found, share, rng)
-    return relabelled(found, rows, (found.y[rows] + 1) % _classes(found))
+    return relabel(found, rows, (found.y[rows] + 1) % _classes(found))
 
 
-def instance(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def instance(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """Labels that go where a sample is mistaken for.
 
-    Samples are drawn by the chance that they are :func:`mistaken` (and one in a hundred besides), and labels by the
+    Samples are drawn by the chance that they are :func:`confusion_probabilities` (and one in a hundred besides), and labels by the
     probabilities of the other classes.
     """
-    p = mistaken(found, rng)
+    p = confusion_probabilities(found, rng)
     chance = p.sum(1) + 0.01
     rows = rng.choice(len(p), round(share * len(p)), replace=False, p=chance / chance.sum())
-    return relabelled(found, rows, one_of(p[rows], rng))
+    return relabel(found, rows, draw_classes(p[rows], rng))
 
 
-def mistaken(found: Set, rng: np.random.Generator, class_weight: str | None = None) -> np.ndarray:
+def confusion_probabilities(found: Dataset, rng: np.random.Generator, class_weight: str | None = None) -> np.ndarray:
     """Probabilities of the classes that a sample is not of, by logistic regression, held out (5 folds).
 
     ``(sample, class)``; one in a thousand is added, and the sample's own class has none. ``class_weight`` as scikit-learn
@@ -142,13 +142,13 @@ def mistaken(found: Set, rng: np.random.Generator, class_weight: str | None = No
     return p
 
 
-def one_of(chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_classes(chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A class for each row, drawn by its chances; never one of chance zero."""
     found: np.ndarray = (chances / rng.exponential(size=chances.shape)).argmax(1)
     return found
 
 
-def near(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def near(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """Normal noise on every feature: half of its range in images (cut to the range), one standard deviation in others."""
     rows = _drawn(found, share, rng)
     if found.shape is None:
@@ -159,7 +159,7 @@ def near(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     return _strange(found, rows, (found.x[rows] + noise).clip(low, high))
 
 
-def far(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def far(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """What no class looks like: images with their pixels in another order, drawn once; features each of another sample."""
     rows = _drawn(found, share, rng)
     if found.shape is not None:
@@ -168,7 +168,7 @@ def far(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     return _strange(found, rows, found.x[from_whom, np.arange(found.x.shape[1])])
 
 
-def marginal(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def marginal(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """One feature, drawn for each sample, with a value from its top 1 %."""
     rows = _drawn(found, share, rng)
     column = rng.integers(found.x.shape[1], size=len(rows))
@@ -178,14 +178,14 @@ def marginal(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     return _strange(found, rows, x)
 
 
-def _images(found: Set, rows: np.ndarray) -> np.ndarray:
+def _images(found: Dataset, rows: np.ndarray) -> np.ndarray:
     assert found.shape is not None
     height, width = found.shape
     images: np.ndarray = found.x[rows].reshape(len(rows), height, width)
     return images
 
 
-def zoom(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def zoom(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """The middle of an image, 1/1.75 of its width and height, at full size."""
     rows = _drawn(found, share, rng)
     images = _images(found, rows)
@@ -197,7 +197,7 @@ def zoom(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     return _strange(found, rows, large.reshape(len(rows), -1))
 
 
-def shift(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def shift(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """An image moved by 10/28 of its size along one axis, drawn for each; what comes in is the darkest value."""
     rows = _drawn(found, share, rng)
     images = _images(found, rows)
@@ -216,7 +216,7 @@ def shift(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     return _strange(found, rows, moved.reshape(len(rows), -1))
 
 
-def crop(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def crop(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """An image of which only the half of its height and width around the middle is left; the rest is the darkest value."""
     rows = _drawn(found, share, rng)
     images = _images(found, rows)
@@ -227,13 +227,13 @@ def crop(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     return _strange(found, rows, left.reshape(len(rows), -1))
 
 
-def rotate(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def rotate(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """A square image turned by a quarter."""
     rows = _drawn(found, share, rng)
     return _strange(found, rows, np.rot90(_images(found, rows), axes=(1, 2)).reshape(len(rows), -1))
 
 
-def blend(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def blend(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """A mean of two samples of different classes, .4 to .6 of either; the label stays that of the first."""
     rows = _drawn(found, share, rng)
     other = rng.integers(len(found.y), size=len(rows))
@@ -243,7 +243,7 @@ def blend(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     return _strange(found, rows, part * found.x[rows] + (1 - part) * found.x[other])
 
 
-def feature_noise(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def feature_noise(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """Three features in ten, drawn for each sample, with the values of other samples."""
     rows = _drawn(found, share, rng)
     from_whom = rng.integers(len(found.y), size=(len(rows), found.x.shape[1]))
@@ -251,7 +251,7 @@ def feature_noise(found: Set, share: float, rng: np.random.Generator) -> Hardene
     return _strange(found, rows, np.where(lost, found.x[from_whom, np.arange(found.x.shape[1])], found.x[rows]))
 
 
-def rare(found: Set, share: float, rng: np.random.Generator) -> Hardened:
+def rare(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
     """A third of the classes (at least one) with only ``share`` of their samples, five at least; these are the hard ones."""
     c = _classes(found)
     few = rng.choice(c, max(c // _RARE_CLASSES, 1), replace=False)
@@ -259,7 +259,7 @@ def rare(found: Set, share: float, rng: np.random.Generator) -> Hardened:
     for one in few:
         at = rng.permutation(np.flatnonzero(found.y == one))
         kept[at[max(round(share * len(at)), _LEAST) :]] = False
-    return Hardened(found.x[kept], found.y[kept], found.y[kept], hard[kept], found.shape)
+    return CorruptedDataset(found.x[kept], found.y[kept], found.y[kept], hard[kept], found.shape)
 
 
 KINDS: dict[str, Kind] = {

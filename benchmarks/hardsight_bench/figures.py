@@ -6,8 +6,8 @@ from typing import Any
 import altair as alt
 
 from hardsight.errors import InputError
-from hardsight_bench.ranks import Standing
-from hardsight_bench.weights_scores import Gains
+from hardsight_bench.ranks import Ranking
+from hardsight_bench.weights_scores import StudyScores
 
 # Okabe and Ito 2008, as in the report.
 COLOURS = {
@@ -23,7 +23,7 @@ _ROW = 15
 _END, _DARK = 20, 12
 
 
-def differences(found: Standing) -> alt.LayerChart:
+def draw_mean_ranks(found: Ranking) -> alt.LayerChart:
     """Mean ranks, best first, each with a bar as long as the critical distance: bars that do not overlap differ."""
     half = found.distance / 2
     values = [
@@ -41,7 +41,7 @@ def differences(found: Standing) -> alt.LayerChart:
     return _plain(alt.LayerChart(layer=[bars, points]).properties(width=420, height=_ROW * len(names)), grid=True)
 
 
-def heat(found: Standing) -> alt.LayerChart:
+def draw_rank_heatmap(found: Ranking) -> alt.LayerChart:
     """Mean rank of every measure on every kind of hardness."""
     names, kinds = list(found.by_kind.index), list(found.by_kind.columns)
     values = [
@@ -64,7 +64,7 @@ def heat(found: Standing) -> alt.LayerChart:
     return _plain(chart, grid=False)
 
 
-def gained(found: Gains) -> alt.LayerChart:
+def draw_gains(found: StudyScores) -> alt.LayerChart:
     """Points of balanced accuracy to uniform, every row of the study of weights by noise and imbalance; means over sets."""
     names = [name for name in found.rows if name != "uniform"]
     mean = found.cells.groupby(["row", "noise", "imbalance"], as_index=False, sort=False)["difference"].mean()
@@ -93,7 +93,7 @@ def gained(found: Gains) -> alt.LayerChart:
     return _plain(chart, grid=False)
 
 
-def write(chart: Any, path: Path) -> None:
+def write_figure(chart: Any, path: Path) -> None:
     """Write a figure as SVG.
 
     Raises:

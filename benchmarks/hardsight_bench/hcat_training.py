@@ -13,7 +13,7 @@ from hardsight.learners.network.stacked import build
 HIDDEN, RATE, BATCH = 128, 1e-3, 64
 
 
-class Passed(NamedTuple):
+class EpochOutput(NamedTuple):
     """What a network says after an epoch.
 
     Attributes:
@@ -27,7 +27,7 @@ class Passed(NamedTuple):
     input_gradients: Tensor
 
 
-class Training:
+class HcatTraining:
     """A perceptron with one hidden layer of 128, Adam at a rate of 1e-3, batches of 64.
 
     Args:
@@ -44,7 +44,7 @@ class Training:
         self._optimizer = torch.optim.Adam(self._net.parameters(), lr=RATE, fused=True)
         self._order = torch.Generator().manual_seed(_integer(order))
 
-    def epochs(self, count: int, rows: Tensor | None = None) -> Iterator[Passed]:
+    def epochs(self, count: int, rows: Tensor | None = None) -> Iterator[EpochOutput]:
         """Train on the samples at ``rows`` (all), epoch by epoch; each tells of all samples."""
         among = torch.arange(len(self.labels)) if rows is None else rows
         for _ in range(count):
@@ -56,14 +56,14 @@ class Training:
                 self._optimizer.step()
             yield self._passed()
 
-    def _passed(self) -> Passed:
+    def _passed(self) -> EpochOutput:
         first, _, last = self._net.children()
         assert isinstance(first, nn.Linear)
         assert isinstance(last, nn.Linear)
         with torch.no_grad():
             features = first(self.inputs).relu()
             gradients = (last.weight[self.labels] * (features > 0)) @ first.weight
-            return Passed(last(features), features, gradients)
+            return EpochOutput(last(features), features, gradients)
 
 
 def _integer(stream: np.random.SeedSequence) -> int:

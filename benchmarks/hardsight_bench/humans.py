@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from hardsight_bench.datasets import Rated, rated
-from hardsight_bench.measures_field import FIELD, Given, Scored, enter
-from hardsight_bench.measures_study import judged, own_stream
+from hardsight_bench.datasets import RatedDataset, load_rated
+from hardsight_bench.measures_methods import METHODS, MethodInput, MethodScore, run_method
+from hardsight_bench.measures_study import method_stream, score_detection
 
 SPLITS = 20
 
@@ -28,20 +28,22 @@ def entropy(votes: np.ndarray) -> np.ndarray:
     return found
 
 
-def minority(votes: np.ndarray) -> np.ndarray:
+def minority_share(votes: np.ndarray) -> np.ndarray:
     """Share of the votes that are not for the majority's class. ``votes``: counts, ``(sample, class)``.
 
-    >>> minority(np.array([[1, 3], [8, 0]])).tolist()
+    >>> minority_share(np.array([[1, 3], [8, 0]])).tolist()
     [0.25, 0.0]
     """
     found: np.ndarray = 1 - votes.max(1) / votes.sum(1)
     return found
 
 
-TARGETS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"entropy": entropy, "minority": minority}
+TARGETS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"entropy": entropy, "minority": minority_share}
 
 
-def ceiling(votes: np.ndarray, target: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator) -> float:
+def correlation_ceiling(
+    votes: np.ndarray, target: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator
+) -> float:
     """The largest correlation with a target that is to be expected, because few raters tell it with noise.
 
     The raters of every sample are dealt into halves; the correlation of the two halves' targets, mean over 20 deals,
@@ -55,7 +57,7 @@ def ceiling(votes: np.ndarray, target: Callable[[np.ndarray], np.ndarray], rng: 
     return float(np.sqrt(2 * half_reliability / (1 + half_reliability)))
 
 
-def one_rater(votes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def draw_one_rater(votes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The label that one rater of every sample gave, drawn at random, ``(sample,)``."""
     before = votes.cumsum(1)
     drawn = rng.integers(before[:, -1])
@@ -63,7 +65,7 @@ def one_rater(votes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return labels
 
 
-def correlations(values: np.ndarray, target: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+def rank_correlations(values: np.ndarray, target: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Spearman correlation over all samples, and its mean over classes by their size; scores all equal correlate at 0."""
 
     def spearman(rows: np.ndarray) -> float:
@@ -76,7 +78,7 @@ def correlations(values: np.ndarray, target: np.ndarray, y: np.ndarray) -> tuple
     return spearman(np.ones(len(y), dtype=bool)), float(within)
 
 
-def compare(
+def compare_measures(
     name: str, folder: Path | None, most: int, seed: int, field: tuple[str, ...] | None = None
 ) -> Iterator[dict[str, Any]]:
     """A row for each measure of a set that people rated.
@@ -88,14 +90,16 @@ def compare(
     Raises:
         InputError: no such set, or it is not in the folder.
     """
-    found = rated(name, folder, most, seed)
+    found = load_rated(name, folder, most, seed)
     ceilings, drawn, *streams = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(name.encode()),)).spawn(4)
     rng = np.random.default_rng(ceilings)
-    most_possible = {f"{each}_ceiling": ceiling(found.votes, target, rng) for each, target in TARGETS.items()}
-    given = one_rater(found.votes, np.random.default_rng(drawn))
-    for entrant in FIELD if field is None else field:
+    most_possible = {
+        f"{each}_ceiling": correlation_ceiling(found.votes, target, rng) for each, target in TARGETS.items()
+    }
+    given = draw_one_rater(found.votes, np.random.default_rng(drawn))
+    for entrant in METHODS if field is None else field:
         agreed, single = (
-            enter(entrant, FIELD[entrant], Given(found.x, labels, False, own_stream(stream, entrant)))
+            run_method(entrant, METHODS[entrant], MethodInput(found.x, labels, False, method_stream(stream, entrant)))
             for labels, stream in zip((found.y, given), streams, strict=True)
         )
         noisy = {one.measure: one for one in single}
@@ -104,27 +108,29 @@ def compare(
             yield about | most_possible | _agreement(one, found) | _wrong(noisy.get(one.measure), given != found.y)
 
 
-def _agreement(scored: Scored, found: Rated) -> dict[str, float]:
+def _agreement(scored: MethodScore, found: RatedDataset) -> dict[str, float]:
     told: dict[str, float] = {}
     for each, target in TARGETS.items():
         pair = (np.nan, np.nan)
         if scored.values is not None:
-            pair = correlations(np.nan_to_num(scored.values), target(found.votes), found.y)
+            pair = rank_correlations(np.nan_to_num(scored.values), target(found.votes), found.y)
         told |= {each: pair[0], f"{each}_within": pair[1]}
     return told
 
 
-def _wrong(scored: Scored | None, wrong: np.ndarray) -> dict[str, float]:
-    missing = scored or Scored("", "", 0, 0.0, None)
-    how = judged(missing, wrong)
+def _wrong(scored: MethodScore | None, wrong: np.ndarray) -> dict[str, float]:
+    missing = scored or MethodScore("", "", 0, 0.0, None)
+    how = score_detection(missing, wrong)
     return {"wrong": how["base"], "auroc": how["auroc"], "auprc": how["auprc"]}
 
 
-def table(names: tuple[str, ...], folder: Path | None, most: int, seeds: int, tell: Callable[[], None]) -> pd.DataFrame:
-    """All rows of :func:`compare`; ``tell`` is called after each set and seed."""
+def run_study(
+    names: tuple[str, ...], folder: Path | None, most: int, seeds: int, tell: Callable[[], None]
+) -> pd.DataFrame:
+    """All rows of :func:`compare_measures`; ``tell`` is called after each set and seed."""
     rows: list[dict[str, Any]] = []
     for name in names:
         for seed in range(seeds):
-            rows += compare(name, folder, most, seed)
+            rows += compare_measures(name, folder, most, seed)
             tell()
     return pd.DataFrame(rows)

@@ -19,11 +19,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
-from hardsight_bench.cells import carried_out, claim
-from hardsight_bench.cells import rows as left
-from hardsight_bench.corruptions import KINDS, Hardened
-from hardsight_bench.datasets import Set, load
-from hardsight_bench.measures_field import FIELD, Given, Scored, enter, yours
+from hardsight_bench.cells import claim_folder, run_cells
+from hardsight_bench.cells import read_rows as left
+from hardsight_bench.corruptions import KINDS, CorruptedDataset
+from hardsight_bench.datasets import Dataset, load_dataset
+from hardsight_bench.measures_methods import METHODS, MethodInput, MethodScore, load_user_method, run_method
 
 SETS = ("digits", "fashion", "letter", "satellite", "texture", "phoneme", "breast-cancer", "movies", "products")
 SHARES = (0.05, 0.1, 0.2, 0.4)
@@ -78,10 +78,10 @@ class Study(NamedTuple):
     @property
     def entrants(self) -> tuple[str, ...]:
         """Names of all entrants."""
-        return (*(FIELD if self.field is None else self.field), *self.measures)
+        return (*(METHODS if self.field is None else self.field), *self.measures)
 
 
-def cells(
+def list_cells(
     sets: Sequence[str], kinds: Sequence[str], shares: Sequence[float], seeds: Sequence[int], folder: Path | None
 ) -> list[Cell]:
     """All cells that make sense: kinds for images on images, for tables on tables, shares up to a kind's largest.
@@ -97,7 +97,7 @@ def cells(
             raise InputError(f"a share must lie between 0 and 1. Got {share}")
     found = []
     for name in sets:
-        images = load(name, folder, most=2).shape is not None
+        images = load_dataset(name, folder, most=2).shape is not None
         for kind in kinds:
             if KINDS[kind].images in (None, images):
                 allowed = [share for share in shares if share <= KINDS[kind].most]
@@ -107,7 +107,7 @@ def cells(
     return found
 
 
-def carry_out(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = lambda _: None) -> pd.DataFrame:
+def run_study(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = lambda _: None) -> pd.DataFrame:
     """Run what is not yet done; a row for each cell and measure.
 
     Args:
@@ -119,10 +119,10 @@ def carry_out(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = l
         InputError: ``out`` holds another study, or cannot be written; a measure or set does not exist.
     """
     for name in study.measures:
-        yours(name)
-    claim(study.out, {"protocol": PROTOCOL, "most": study.most, "again": study.again})
+        load_user_method(name)
+    claim_folder(study.out, {"protocol": PROTOCOL, "most": study.most, "again": study.again})
     to_do = [cell for cell in study.cells if _missing(study, cell)]
-    for faults in carried_out(partial(judge, study), to_do, jobs):
+    for faults in run_cells(partial(run_cell, study), to_do, jobs):
         tell(faults)
     rows = pd.concat([left(_part(study, cell), "entrant") for cell in study.cells], ignore_index=True)
     found = rows[rows["entrant"].isin(study.entrants)].reset_index(drop=True)
@@ -131,7 +131,7 @@ def carry_out(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = l
     return found
 
 
-def to_run(study: Study) -> int:
+def count_missing(study: Study) -> int:
     """How many cells are not done."""
     return sum(bool(_missing(study, cell)) for cell in study.cells)
 
@@ -147,11 +147,11 @@ def _missing(study: Study, cell: Cell) -> list[str]:
 
 
 @lru_cache(maxsize=4)
-def _loaded(name: str, folder: Path | None, most: int, seed: int) -> Set:
-    return load(name, folder, most, seed)
+def _loaded(name: str, folder: Path | None, most: int, seed: int) -> Dataset:
+    return load_dataset(name, folder, most, seed)
 
 
-def judge(study: Study, cell: Cell) -> list[str]:
+def run_cell(study: Study, cell: Cell) -> list[str]:
     """Run the entrants that a cell lacks, and keep their rows; returns what failed, in words."""
     make, *streams = cell.stream.spawn(2 + study.again)
     found = KINDS[cell.kind].make(
@@ -172,25 +172,28 @@ def judge(study: Study, cell: Cell) -> list[str]:
     return [f"{row['measure']}: {row['fault']}" for row in rows if row["fault"]]
 
 
-def _rows(name: str, found: Hardened, streams: Sequence[np.random.SeedSequence]) -> Iterator[dict[str, Any]]:
-    entrant = FIELD[name] if name in FIELD else yours(name)
+def _rows(name: str, found: CorruptedDataset, streams: Sequence[np.random.SeedSequence]) -> Iterator[dict[str, Any]]:
+    entrant = METHODS[name] if name in METHODS else load_user_method(name)
     images = found.shape is not None
-    runs = [enter(name, entrant, Given(found.x, found.y, images, own_stream(stream, name))) for stream in streams]
+    runs = [
+        run_method(name, entrant, MethodInput(found.x, found.y, images, method_stream(stream, name)))
+        for stream in streams
+    ]
     for scored in runs[0]:
         alike = [one.values for run in runs for one in run if one.measure == scored.measure and one.values is not None]
         yield (
             {field: value for field, value in scored._asdict().items() if field != "values"}
-            | judged(scored, found.hard)
-            | {"stability": stability(alike)}
+            | score_detection(scored, found.hard)
+            | {"stability": rank_stability(alike)}
         )
 
 
-def own_stream(stream: np.random.SeedSequence, name: str) -> np.random.SeedSequence:
+def method_stream(stream: np.random.SeedSequence, name: str) -> np.random.SeedSequence:
     """An entrant's part of a stream, whatever else enters."""
     return np.random.SeedSequence(stream.entropy, spawn_key=(*stream.spawn_key, zlib.crc32(name.encode())))
 
 
-def judged(scored: Scored, hard: np.ndarray) -> dict[str, float]:
+def score_detection(scored: MethodScore, hard: np.ndarray) -> dict[str, float]:
     """How well the scores put the hard samples first."""
     base = float(hard.mean())
     if scored.values is None:
@@ -202,14 +205,14 @@ def judged(scored: Scored, hard: np.ndarray) -> dict[str, float]:
         "auroc": float(roc_auc_score(hard, values)),
         "auprc": auprc,
         "lift": auprc / base,
-        "precision": precision(values, hard),
+        "precision": precision_at_n(values, hard),
     }
 
 
-def precision(values: np.ndarray, hard: np.ndarray) -> float:
+def precision_at_n(values: np.ndarray, hard: np.ndarray) -> float:
     """Share of hard samples among as many of the highest scores as there are hard ones; ties at the end count in part.
 
-    >>> precision(np.array([3.0, 2.0, 2.0, 1.0]), np.array([True, True, False, False]))
+    >>> precision_at_n(np.array([3.0, 2.0, 2.0, 1.0]), np.array([True, True, False, False]))
     0.75
     """
     n = int(hard.sum())
@@ -219,7 +222,7 @@ def precision(values: np.ndarray, hard: np.ndarray) -> float:
     return float(among / n)
 
 
-def stability(runs: Iterable[np.ndarray]) -> float:
+def rank_stability(runs: Iterable[np.ndarray]) -> float:
     """Mean Spearman correlation between runs; NaN where there is one run, or scores that are all equal."""
     pairs = [spearmanr(first, second).statistic for first, second in combinations(runs, 2)]
     return float(np.mean(pairs)) if pairs else float("nan")

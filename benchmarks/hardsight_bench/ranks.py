@@ -13,7 +13,7 @@ from scipy.stats import friedmanchisquare, studentized_range
 _CELL = ["set", "kind", "share"]
 
 
-class Standing(NamedTuple):
+class Ranking(NamedTuple):
     """How the measures stand.
 
     Attributes:
@@ -35,11 +35,11 @@ class Standing(NamedTuple):
     left_out: list[str]
 
 
-def standing(rows: pd.DataFrame, metric: str = "auprc", alpha: float = 0.05) -> Standing:
+def rank_measures(rows: pd.DataFrame, metric: str = "auprc", alpha: float = 0.05) -> Ranking:
     """Ranks, 1 the best, by the mean of a metric over seeds in every cell (set, kind, share); ties share a rank.
 
     Args:
-        rows: of :func:`hardsight_bench.measures_study.carry_out`.
+        rows: of :func:`hardsight_bench.measures_study.run_study`.
         metric: auprc, auroc or precision.
         alpha: level of the Nemenyi test.
     """
@@ -53,7 +53,7 @@ def standing(rows: pd.DataFrame, metric: str = "auprc", alpha: float = 0.05) -> 
     n, k = blocks.shape
     p = float(friedmanchisquare(*blocks.to_numpy().T).pvalue) if n > 1 and k > 2 else math.nan
     by = rows.groupby("measure")["by"].first()[mean.index]
-    return Standing(
+    return Ranking(
         mean,
         by_kind,
         n,

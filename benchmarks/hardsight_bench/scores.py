@@ -7,14 +7,14 @@ from hardsight.weights.describe import effective
 METRICS = ("balanced_accuracy", "accuracy", "log_loss", "worst_class")
 
 
-def metrics(log_prob: np.ndarray, y: np.ndarray) -> dict[str, float]:
+def score_predictions(log_prob: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Scores of predictions.
 
     Args:
         log_prob: ``(sample, class)``.
         y: right labels ``(sample,)``, every class among them.
 
-    >>> metrics(np.log([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]]), np.array([0, 0, 0, 1]))["worst_class"]
+    >>> score_predictions(np.log([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]]), np.array([0, 0, 0, 1]))["worst_class"]
     0.0
     """
     right = log_prob.argmax(1) == y
@@ -27,7 +27,7 @@ def metrics(log_prob: np.ndarray, y: np.ndarray) -> dict[str, float]:
     }
 
 
-def standard_error(log_prob: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
+def difference_standard_error(log_prob: np.ndarray, other: np.ndarray, y: np.ndarray) -> float:
     """Of the difference of two models' balanced accuracies, over draws of the test samples, class by class."""
     difference = (log_prob.argmax(1) == y).astype(float) - (other.argmax(1) == y)
     sizes = np.bincount(y)
@@ -36,7 +36,7 @@ def standard_error(log_prob: np.ndarray, other: np.ndarray, y: np.ndarray) -> fl
     return float(np.sqrt(((square - mean**2) / sizes).sum()) / len(sizes))
 
 
-def effective_size(weights: np.ndarray | str | None) -> float:
+def effective_share(weights: np.ndarray | str | None) -> float:
     """Effective sample size, as a share of the samples."""
     if weights is None or isinstance(weights, str):
         return float("nan")

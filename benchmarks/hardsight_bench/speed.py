@@ -30,7 +30,7 @@ from hardsight.learners import Learner, Logistic, Network
 from hardsight.learners.network import native
 from hardsight.resampling.plan import Plan, block_codes, split_seed
 from hardsight.resampling.splitters import KFold
-from hardsight_bench.baselines import MakeNet, Task, loop, refits
+from hardsight_bench.baselines import MakeNet, Task, refit_classifiers, train_in_loop
 
 _PAUSE = 0.5
 
@@ -58,7 +58,7 @@ class Case(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Timed:
+class Timing:
     """One way, timed.
 
     Attributes:
@@ -88,13 +88,13 @@ class Growth(NamedTuple):
     seconds: list[float]
 
 
-def peak(runs: int = 5, side: int = 2048) -> float:
+def measure_peak(runs: int = 5, side: int = 2048) -> float:
     """Billions of floating-point operations a second of one large matrix product in float32, with torch's threads."""
     square = torch.ones(side, side)
     return 2 * side**3 / median(_seconds(lambda: square @ square) for _ in range(runs + 1)) / 1e9
 
 
-def timed(case: Case, runs: int) -> list[Timed]:
+def time_case(case: Case, runs: int) -> list[Timing]:
     """All ways of a case in turn, ``runs`` times over, after a first time that counts for none: what is compiled is then."""
     seconds: dict[str, list[float]] = {name: [] for name in case.ways}
     errors: dict[str, np.ndarray] = {}
@@ -110,7 +110,7 @@ def timed(case: Case, runs: int) -> list[Timed]:
     first = next(iter(middles.values()))
     rate = case.visits or float("nan")
     return [
-        Timed(
+        Timing(
             way=name,
             seconds=middle,
             ratio=first / middle,
@@ -137,9 +137,9 @@ def perceptrons() -> Case:
         return MLPClassifier(128, batch_size=64, max_iter=10, learning_rate_init=task.rate, random_state=seed)
 
     ways: dict[str, Way] = {
-        "plain DataLoader loop": lambda: loop(task, net, "DataLoader"),
-        "loop over tensors, fused AdamW": lambda: loop(task, net, "tensors"),
-        "scikit-learn MLPClassifier": lambda: refits(task, classifier),
+        "plain DataLoader loop": lambda: train_in_loop(task, net, "DataLoader"),
+        "loop over tensors, fused AdamW": lambda: train_in_loop(task, net, "tensors"),
+        "scikit-learn MLPClassifier": lambda: refit_classifiers(task, classifier),
         **_engines(task, samples, net),
         # A layer that the machine code and the hand-written gradient do not know stands for a module of the user's.
         "hardsight, any module": _ours(task, samples, _unknown(net), "stacked"),
@@ -171,8 +171,8 @@ def convolutions(side: int, repeats: int) -> Case:
         )
 
     ways: dict[str, Way] = {
-        "plain DataLoader loop": lambda: loop(task, net, "DataLoader"),
-        "loop over tensors, fused AdamW, channels last": lambda: loop(task, net, "tensors"),
+        "plain DataLoader loop": lambda: train_in_loop(task, net, "DataLoader"),
+        "loop over tensors, fused AdamW, channels last": lambda: train_in_loop(task, net, "tensors"),
         **_engines(task, samples, net),
     }
     what = (
@@ -198,8 +198,8 @@ def logistic() -> Case:
         return lambda seed: make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000, tol=tolerance))
 
     ways: dict[str, Way] = {
-        "scikit-learn LogisticRegression": lambda: refits(task, scikit(1e-4)),
-        "scikit-learn LogisticRegression, tol 1e-6": lambda: refits(task, scikit(1e-6)),
+        "scikit-learn LogisticRegression": lambda: refit_classifiers(task, scikit(1e-4)),
+        "scikit-learn LogisticRegression, tol 1e-6": lambda: refit_classifiers(task, scikit(1e-6)),
         # Samples anew, for which the fit to all of them is not kept yet.
         "hardsight logistic": lambda: _judged(task, Samples.of(x, y), Logistic())(),
     }
@@ -207,7 +207,7 @@ def logistic() -> Case:
         "10 heads on 2,000 × 384 made-up embeddings, 10 classes, 5 % of the labels drawn anew, 5 folds × 2 repeats. "
         "Spearman is with the exact optimum."
     )
-    return Case("Logistic regression", what, ways, task.visits, 0.0, lambda: refits(task, scikit(1e-8)))
+    return Case("Logistic regression", what, ways, task.visits, 0.0, lambda: refit_classifiers(task, scikit(1e-8)))
 
 
 CASES: dict[str, Callable[[], Case]] = {
@@ -218,7 +218,7 @@ CASES: dict[str, Callable[[], Case]] = {
 }
 
 
-def growth(runs: int, engine: str = "auto") -> Iterator[Growth]:
+def measure_growth(runs: int, engine: str = "auto") -> Iterator[Growth]:
     """Seconds of perceptrons with twice the samples, members, classes, features or hidden units, all else equal."""
     common = {"samples": 4000, "members": 10, "classes": 10, "features": 64, "hidden units": 128}
     for what in common:

@@ -11,19 +11,19 @@ import torch
 from hardsight.attribution.names import CAUSES, FACTORS
 from hardsight_bench.corruptions import KINDS
 from hardsight_bench.factors import LEFT, SHARE, Study
-from hardsight_bench.ranks import Standing
-from hardsight_bench.speed import Case, Growth, Timed
+from hardsight_bench.ranks import Ranking
+from hardsight_bench.speed import Case, Growth, Timing
 
 # The score that hardsight stands for in the studies, the same for all sets and kinds.
 OURS = "hardness (50)"
 
 
-def machine() -> str:
+def describe_machine() -> str:
     """What a timing was taken with."""
     return f"{torch.get_num_threads()} threads; Python {platform.python_version()}, torch {torch.__version__}."
 
 
-def speeds(case: Case, rows: Iterable[Timed], peak: float) -> str:
+def speed_section(case: Case, rows: Iterable[Timing], peak: float) -> str:
     """One case of :mod:`hardsight_bench.speed`."""
     head = ("way", "seconds", "times as fast", "sample-epochs a second", "GFLOP/s", "of peak", "log-loss", "Spearman")
     cells = [
@@ -31,18 +31,18 @@ def speeds(case: Case, rows: Iterable[Timed], peak: float) -> str:
             row.way,
             f"{row.seconds:.3f}",
             f"{row.ratio:.1f}",
-            known(row.visits_per_second, ",.0f"),
-            known(row.gflops, ".1f"),
-            known(row.gflops / peak, ".1%"),
+            format_or_dash(row.visits_per_second, ",.0f"),
+            format_or_dash(row.gflops, ".1f"),
+            format_or_dash(row.gflops / peak, ".1%"),
             f"{row.log_loss:.4f}",
             f"{row.spearman:.4f}",
         )
         for row in rows
     ]
-    return f"## {case.title}\n\n{case.what}\n\n{table(head, cells)}"
+    return f"## {case.title}\n\n{case.what}\n\n{markdown_table(head, cells)}"
 
 
-def growths(found: Iterable[Growth]) -> str:
+def growth_section(found: Iterable[Growth]) -> str:
     """How the time grows; every ratio is to the size before."""
     head = ("what grows", "sizes", "seconds", "times the time of the size before")
     cells = [
@@ -54,10 +54,12 @@ def growths(found: Iterable[Growth]) -> str:
         )
         for each in found
     ]
-    return f"## Growth\n\nPerceptrons; one size is doubled twice while the others stay.\n\n{table(head, cells)}"
+    return (
+        f"## Growth\n\nPerceptrons; one size is doubled twice while the others stay.\n\n{markdown_table(head, cells)}"
+    )
 
 
-def measures(rows: pd.DataFrame, found: Standing) -> str:
+def measures_page(rows: pd.DataFrame, found: Ranking) -> str:
     """The study of measures."""
     kinds = list(found.by_kind.columns)
     middle = (len(found.mean) + 1) / 2
@@ -76,11 +78,11 @@ def measures(rows: pd.DataFrame, found: Standing) -> str:
     by_kind = ((str(name), *(f"{rank:.1f}" for rank in row)) for name, row in found.by_kind.iterrows())
     told = ["# Which measure finds hard samples?", what, test, "## All measures", _overall(rows, found)]
     told += [f"## Where `{OURS}` stands", _ours(rows, found, middle)]
-    told += ["## Mean ranks by kind", table(("measure", *kinds), by_kind)]
+    told += ["## Mean ranks by kind", markdown_table(("measure", *kinds), by_kind)]
     return "\n\n".join([*told, *_faults(rows)])
 
 
-def _overall(rows: pd.DataFrame, found: Standing) -> str:
+def _overall(rows: pd.DataFrame, found: Ranking) -> str:
     mean = rows.groupby("measure")[["auroc", "auprc", "lift", "precision", "stability"]].mean()
     # The first cell of a process also imports and compiles.
     seconds = rows.groupby("measure")["seconds"].median()
@@ -98,15 +100,15 @@ def _overall(rows: pd.DataFrame, found: Standing) -> str:
                 f"{seconds[name]:.2f}",
                 f"{found.mean[name]:.1f}",
                 f"{worst.max():.1f} ({worst.idxmax()})",
-                *(known(row[each], ".3f") for each in ("auroc", "auprc")),
-                known(row["lift"], ".1f"),
-                *(known(row[each], ".3f") for each in ("precision", "stability")),
+                *(format_or_dash(row[each], ".3f") for each in ("auroc", "auprc")),
+                format_or_dash(row["lift"], ".1f"),
+                *(format_or_dash(row[each], ".3f") for each in ("precision", "stability")),
             )
         )
-    return table(head, cells)
+    return markdown_table(head, cells)
 
 
-def _ours(rows: pd.DataFrame, found: Standing, middle: float) -> str:
+def _ours(rows: pd.DataFrame, found: Ranking, middle: float) -> str:
     if OURS not in found.by_kind.index:
         return f"`{OURS}` lacks a score in some cell."
     cells = []
@@ -126,13 +128,15 @@ def _ours(rows: pd.DataFrame, found: Standing, middle: float) -> str:
                 f"{first} ({ranks[first]:.1f}; {auprc[first]:.3f})",
             )
         )
-    return table(("kind", "what is made hard", "mean rank", "place", "in the upper half", "AUPRC", "first"), cells)
+    return markdown_table(
+        ("kind", "what is made hard", "mean rank", "place", "in the upper half", "AUPRC", "first"), cells
+    )
 
 
 _RATERS = ("entropy", "entropy_within", "minority", "minority_within")
 
 
-def humans(rows: pd.DataFrame) -> str:
+def humans_page(rows: pd.DataFrame) -> str:
     """The study of human raters."""
     what = (
         "Texts that 15 to 29 people rated, as sentence embeddings. Left: Spearman correlation of each score with the "
@@ -156,17 +160,17 @@ def _rated(rows: pd.DataFrame) -> list[str]:
             "AUROC", "AUPRC")  # fmt: skip
     cells = []
     for measure in map(str, mean.index):
-        numbers = [known(float(mean[each][measure]), ".3f") for each in (*_RATERS, "auroc", "auprc")]
-        numbers.insert(1, known(float(mean["entropy"][measure] / ceilings["entropy_ceiling"]), ".0%"))
+        numbers = [format_or_dash(float(mean[each][measure]), ".3f") for each in (*_RATERS, "auroc", "auprc")]
+        numbers.insert(1, format_or_dash(float(mean["entropy"][measure] / ceilings["entropy_ceiling"]), ".0%"))
         cells.append((measure, first["by"][measure], first["trainings"][measure], *numbers))
     about = (
         f"Ceilings: entropy {ceilings['entropy_ceiling']:.3f}, minority {ceilings['minority_ceiling']:.3f}. "
         f"{rows['wrong'].mean():.1%} of one rater's labels are wrong."
     )
-    return [about, table(head, cells)]
+    return [about, markdown_table(head, cells)]
 
 
-def factors(found: Study) -> str:
+def factors_page(found: Study) -> str:
     """The study of the ledger."""
     apart, causes = found.separation, found.causes
     own = apart[apart["line"] == apart["factor"]]
@@ -177,17 +181,17 @@ def factors(found: Study) -> str:
     )
     matrix = apart.groupby(["line", "factor"])["auroc"].mean().unstack()
     rows = [(line, *(f"{matrix[f][line]:.3f}" for f in FACTORS)) for line in (*FACTORS, "p_wrong")]
-    told = ["# Which factor?", what, "## Lines against factors", table(("line", *FACTORS), rows)]
+    told = ["# Which factor?", what, "## Lines against factors", markdown_table(("line", *FACTORS), rows)]
     each = own.groupby(["set", "strange", "factor"], sort=False)["auroc"].mean().unstack()
     f1 = causes.groupby(["set", "strange"], sort=False)["f1"].mean()
     cells = [(*map(str, at), *(f"{each[f][at]:.3f}" for f in FACTORS), f"{f1[at]:.3f}") for at in each.index]
     told += ["## The right line, set by set"]
-    told += [table(("set", "strange samples", *FACTORS, "macro-F1 of cause"), cells)]
+    told += [markdown_table(("set", "strange samples", *FACTORS, "macro-F1 of cause"), cells)]
     by_set = own.groupby(["set", "factor"], sort=False)["auroc"].mean().unstack()
     means = [
         ("mean over sets", *(f"{by_set[f].mean():.3f}" for f in FACTORS), f"{f1.groupby('set').mean().mean():.3f}")
     ]
-    told += [table(("", *FACTORS, "macro-F1 of cause"), means)]
+    told += [markdown_table(("", *FACTORS, "macro-F1 of cause"), means)]
     counts = np.sum(causes["counts"].to_list(), axis=0).reshape(len(CAUSES), len(CAUSES))
     shares = [
         (reason, *(f"{n:,}" for n in row), f"{row[i] / row.sum():.0%}")
@@ -197,7 +201,7 @@ def factors(found: Study) -> str:
         "Injected reasons (rows) against causes told (columns), samples of all worlds. Data sets have hard samples of their "
         "own, which count as none here."
     )
-    told += ["## What the cause says", about, table(("injected", *CAUSES, "right"), shares)]
+    told += ["## What the cause says", about, markdown_table(("injected", *CAUSES, "right"), shares)]
     return "\n\n".join([*told, *_calibrated(found.calibration)])
 
 
@@ -214,7 +218,11 @@ def _calibrated(rows: pd.DataFrame) -> list[str]:
         "Mislabelling alone. Expected calibration error of P(label wrong), ten bins of equal width; then average precision "
         "of P(label wrong) / of the error for the wrong labels."
     )
-    return ["## Is P(label wrong) calibrated?", about, table(("set", *(f"{k} {s:.0%}" for k, s in kinds)), cells)]
+    return [
+        "## Is P(label wrong) calibrated?",
+        about,
+        markdown_table(("set", *(f"{k} {s:.0%}" for k, s in kinds)), cells),
+    ]
 
 
 def _faults(rows: pd.DataFrame) -> list[str]:
@@ -222,15 +230,15 @@ def _faults(rows: pd.DataFrame) -> list[str]:
     if faults.empty:
         return []
     cells = [(str(row["measure"]), str(row["size"]), str(row["fault"])) for row in faults.to_dict("records")]
-    return ["## Without a score", table(("measure", "cells", "why"), cells)]
+    return ["## Without a score", markdown_table(("measure", "cells", "why"), cells)]
 
 
-def known(value: float, form: str) -> str:
+def format_or_dash(value: float, form: str) -> str:
     """The number, or a dash where there is none."""
     return format(value, form) if math.isfinite(value) else "–"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -16,8 +16,8 @@ from torch import Tensor
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights import SCHEMES, Scheme, StateShape, weigh
-from hardsight_bench.mixed_ensemble import Objective, Seen
-from hardsight_bench.weights_worlds import World
+from hardsight_bench.heterogeneous_ensemble import BatchView, Objective
+from hardsight_bench.weights_scenarios import Scenario
 
 How = Literal["control", "held out", "in training", "auto"]
 AUTO = "auto"
@@ -136,7 +136,7 @@ def _given(scheme: Scheme, settings: Mapping[str, Setting], classes: int) -> dic
     return settings[scheme.name](classes) if scheme.name in settings else {}
 
 
-def weights(row: Row, world: World, difficulty: Difficulty, stream: np.random.SeedSequence) -> np.ndarray | str:
+def weights(row: Row, world: Scenario, difficulty: Difficulty, stream: np.random.SeedSequence) -> np.ndarray | str:
     """Weights of the training samples, ``(sample,)`` of mean one, by a row that is not in training; or why there are none.
 
     Args:
@@ -157,12 +157,12 @@ def weights(row: Row, world: World, difficulty: Difficulty, stream: np.random.Se
         return str(fault)
 
 
-def control(name: str, world: World, rng: np.random.Generator) -> np.ndarray:
+def control(name: str, world: Scenario, rng: np.random.Generator) -> np.ndarray:
     """Uniform weights, exponential random numbers, or what only the truth tells: right labels alone, classes balanced.
 
     >>> import numpy as np
     >>> one = np.array([0, 0, 0, 1, 1])
-    >>> control("oracle", World(one, np.array([0, 0, 1, 1, 1]), one, one, one, None), np.random.default_rng(0)).tolist()
+    >>> control("oracle", Scenario(one, np.array([0, 0, 1, 1, 1]), one, one, one, None), np.random.default_rng(0)).tolist()
     [1.25, 1.25, 0.0, 1.25, 1.25]
     """
     n = len(world.y)
@@ -208,7 +208,7 @@ class InTraining:
         self._generator = torch.Generator().manual_seed(seed)
         self._always: Mapping[str, Any] = {"sizes": sizes, "epochs": epochs, "generator": self._generator}
 
-    def __call__(self, seen: Seen) -> Tensor:
+    def __call__(self, seen: BatchView) -> Tensor:
         """One number of a batch, with its gradient."""
         loss = torch.nn.functional.cross_entropy(seen.logits, seen.labels, reduction="none")
         inputs = {

@@ -4,13 +4,13 @@ import math
 
 import pandas as pd
 
-from hardsight_bench.tables import known, table
+from hardsight_bench.tables import format_or_dash, markdown_table
 from hardsight_bench.weights_field import AUTO
-from hardsight_bench.weights_scores import GAP, HARM, Gains, Interval, best_fixed
+from hardsight_bench.weights_scores import GAP, HARM, Interval, StudyScores, best_fixed
 from hardsight_bench.weights_study import FOLDS, KINDS
 
 
-def page(rows: pd.DataFrame, found: dict[str, Gains]) -> str:
+def render_page(rows: pd.DataFrame, found: dict[str, StudyScores]) -> str:
     """The study of weights; what was found of each learner."""
     grid = " × ".join(f"{name} ({', '.join(rows[name].unique())})" for name in ("set", "noise", "imbalance"))
     what = (
@@ -28,11 +28,11 @@ def page(rows: pd.DataFrame, found: dict[str, Gains]) -> str:
         if AUTO in one.rows:
             told += ["### The automatic scheme", _by_world(one.cells, AUTO), *_harms(one.cells, AUTO)]
         if one.left_out:
-            told += ["### Without a score", table(("row", "why"), sorted(one.left_out.items()))]
+            told += ["### Without a score", markdown_table(("row", "why"), sorted(one.left_out.items()))]
     return "\n\n".join(told)
 
 
-def _recipe(rows: pd.DataFrame, found: Gains) -> str:
+def _recipe(rows: pd.DataFrame, found: StudyScores) -> str:
     kind = KINDS[str(rows["learner"].iloc[0])]
     each = rows.drop_duplicates(["set", "noise", "imbalance", "seed"])
     seconds = (each["seconds"] * rows.groupby(["set", "noise", "imbalance", "seed"]).size().mean()).mean()
@@ -43,7 +43,7 @@ def _recipe(rows: pd.DataFrame, found: Gains) -> str:
     )
 
 
-def _gained(rows: pd.DataFrame, found: Gains) -> str:
+def _gained(rows: pd.DataFrame, found: StudyScores) -> str:
     mean = rows.groupby("row")[["balanced_accuracy", "accuracy", "log_loss", "worst_class", "ess"]].mean()
     head = ("row", "kind", "mean rank", "gap recovery", "points to uniform", "regret, points", "harmed", "balanced accuracy",
             "accuracy", "log-loss", "worst class", "effective size")  # fmt: skip
@@ -61,10 +61,10 @@ def _gained(rows: pd.DataFrame, found: Gains) -> str:
                 _between(gain.regret, ".1f", 100),
                 str(gain.harmed),
                 *(f"{own[each]:.3f}" for each in ("balanced_accuracy", "accuracy", "log_loss", "worst_class")),
-                known(float(mean["ess"][name]), ".0%"),
+                format_or_dash(float(mean["ess"][name]), ".0%"),
             )
         )
-    return table(head, cells)
+    return markdown_table(head, cells)
 
 
 def _between(found: Interval, form: str, times: float = 1) -> str:
@@ -87,13 +87,13 @@ def _by_world(cells: pd.DataFrame, name: str) -> str:
         (
             *map(str, at),
             *(f"{each[at]:.3f}" for each in (score["uniform"], best, score[name], score["oracle"])),
-            known(recovery[at], ".2f"),
+            format_or_dash(recovery[at], ".2f"),
             f"{100 * worst[at]:+.1f}",
             str(harmed[at]),
         )
         for at in worst.index
     ]
-    return table(head, lines)
+    return markdown_table(head, lines)
 
 
 def _harms(cells: pd.DataFrame, name: str) -> list[str]:
@@ -107,4 +107,4 @@ def _harms(cells: pd.DataFrame, name: str) -> list[str]:
         )
         for row in harmed.to_dict("records")
     ]
-    return ["Where it harms:", table(("set", "noise", "imbalance", "points to uniform"), lines)]
+    return ["Where it harms:", markdown_table(("set", "noise", "imbalance", "points to uniform"), lines)]

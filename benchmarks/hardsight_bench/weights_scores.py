@@ -29,7 +29,7 @@ class Interval(NamedTuple):
     high: float
 
 
-class Gain(NamedTuple):
+class RowScore(NamedTuple):
     """A row over all cells.
 
     Attributes:
@@ -47,7 +47,7 @@ class Gain(NamedTuple):
     harmed: int
 
 
-class Gains(NamedTuple):
+class StudyScores(NamedTuple):
     """The study of one learner.
 
     Attributes:
@@ -59,7 +59,7 @@ class Gains(NamedTuple):
         left_out: rows that lack a score somewhere, and why.
     """
 
-    rows: dict[str, Gain]
+    rows: dict[str, RowScore]
     cells: pd.DataFrame
     wide: int
     all: int
@@ -75,11 +75,11 @@ class _Statistics(NamedTuple):
     rank: np.ndarray
 
 
-def gains(rows: pd.DataFrame, metric: str = "balanced_accuracy", seed: int = 0) -> Gains:
+def score_rows(rows: pd.DataFrame, metric: str = "balanced_accuracy", seed: int = 0) -> StudyScores:
     """What the rows of one learner gain.
 
     Args:
-        rows: of :func:`hardsight_bench.weights_study.carry_out`, of one learner.
+        rows: of :func:`hardsight_bench.weights_study.run_study`, of one learner.
         metric: of which higher is better.
         seed: of the bootstrap.
     """
@@ -93,10 +93,10 @@ def gains(rows: pd.DataFrame, metric: str = "balanced_accuracy", seed: int = 0) 
     gaps = cells[cells["row"] == "oracle"]["gap"] > GAP
     lacking = rows[~rows["row"].isin(names) & (rows["fault"] != "")].drop_duplicates("row")
     why = {str(name): str(fault) for name, fault in zip(lacking["row"], lacking["fault"], strict=True)}
-    return Gains({name: found[name] for name in order}, cells, int(gaps.sum()), len(gaps), why)
+    return StudyScores({name: found[name] for name in order}, cells, int(gaps.sum()), len(gaps), why)
 
 
-def _gained(table: pd.DataFrame, harmed: pd.Series, rng: np.random.Generator) -> dict[str, Gain]:
+def _gained(table: pd.DataFrame, harmed: pd.Series, rng: np.random.Generator) -> dict[str, RowScore]:
     """Of scores, cells with their seeds × rows."""
     names = [str(name) for name in table.columns]
     scores, filled = _cube(table)
@@ -111,7 +111,7 @@ def _gained(table: pd.DataFrame, harmed: pd.Series, rng: np.random.Generator) ->
             Interval(float(p[i]), float(low[i]), float(high[i])) for p, (low, high) in zip(point, bounds, strict=True)
         )
         difference, recovery, regret, rank = parts
-        found[name] = Gain(difference, recovery, regret, rank, int(harmed[name]))
+        found[name] = RowScore(difference, recovery, regret, rank, int(harmed[name]))
     return found
 
 

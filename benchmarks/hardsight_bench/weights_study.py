@@ -28,19 +28,25 @@ from hardsight.learners import LEARNERS
 from hardsight.learners.network.network import Network
 from hardsight.learners.sklearn import leveled, predict, seeded, weight_argument
 from hardsight_bench import weights_field as schemes
-from hardsight_bench.cells import carried_out, claim
-from hardsight_bench.cells import rows as left
-from hardsight_bench.mixed_ensemble import Answer, Pupil, Task, epochs_of, trained
-from hardsight_bench.scores import METRICS, effective_size, metrics, standard_error
+from hardsight_bench.cells import claim_folder, run_cells
+from hardsight_bench.cells import read_rows as left
+from hardsight_bench.heterogeneous_ensemble import (
+    EnsembleTask,
+    MemberResult,
+    WeightedMember,
+    count_epochs,
+    train_members,
+)
+from hardsight_bench.scores import METRICS, difference_standard_error, effective_share, score_predictions
 from hardsight_bench.weights_field import Row
-from hardsight_bench.weights_worlds import MOST, Cell, World, world
+from hardsight_bench.weights_scenarios import MOST, Cell, Scenario, make_scenario
 
 SETS = ("digits", "fashion", "letter", "satellite", "penbased", "texture", "products")
 # What is not the same in two versions of this number cannot stand in one folder.
 PROTOCOL = 1
 
 
-class Kind(NamedTuple):
+class LearnerKind(NamedTuple):
     """A learner of the study.
 
     Attributes:
@@ -57,23 +63,23 @@ class Kind(NamedTuple):
     network: Network | None = None
 
 
-KINDS: dict[str, Kind] = {
-    "network": Kind(
+KINDS: dict[str, LearnerKind] = {
+    "network": LearnerKind(
         "`hs.Network()`: a perceptron with 128 hidden units, AdamW at 3e-3 with a cosine schedule, weight decay scaled to "
         "the steps, batches of 64, 20 epochs and at least 400 steps",
         "auto",
         4,
         Network(),
     ),
-    "long-network": Kind(
+    "long-network": LearnerKind(
         "the same perceptron for 100 epochs with AdamW's weight decay of .01, so that it learns wrong labels by heart",
         "auto",
         4,
         Network(epochs=100, weight_decay=0.01),
     ),
-    "logistic": Kind("scikit-learn's logistic regression on scaled features, C = 1", "logistic", 4),
+    "logistic": LearnerKind("scikit-learn's logistic regression on scaled features, C = 1", "logistic", 4),
     # Boosted trees take ten times as long as all else.
-    "lightgbm": Kind("LightGBM, 100 trees", "lightgbm", 2),
+    "lightgbm": LearnerKind("LightGBM, 100 trees", "lightgbm", 2),
 }
 FOLDS = 5
 
@@ -108,7 +114,7 @@ class Job(NamedTuple):
     missing: tuple[str, ...]
 
 
-def jobs_of(study: Study) -> list[Job]:
+def list_jobs(study: Study) -> list[Job]:
     """What is to be run.
 
     Raises:
@@ -121,7 +127,7 @@ def jobs_of(study: Study) -> list[Job]:
     return [job for job in every if job.missing]
 
 
-def carry_out(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = lambda _: None) -> pd.DataFrame:
+def run_study(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = lambda _: None) -> pd.DataFrame:
     """Run what is not yet done; a row for each cell, learner and row of the study.
 
     Args:
@@ -132,8 +138,8 @@ def carry_out(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = l
     Raises:
         InputError: ``out`` holds another study, or cannot be written; a data set or learner does not exist.
     """
-    claim(study.out, {"protocol": PROTOCOL, "most": study.most, "study": "weights"})
-    for faults in carried_out(partial(judge, study), jobs_of(study), jobs):
+    claim_folder(study.out, {"protocol": PROTOCOL, "most": study.most, "study": "weights"})
+    for faults in run_cells(partial(run_cell, study), list_jobs(study), jobs):
         tell(faults)
     parts = [left(_part(study, cell, learner), "row") for cell in study.cells for learner in study.learners]
     found = pd.concat(parts, ignore_index=True)
@@ -158,9 +164,9 @@ def _possible(rows: Sequence[Row], learner: str) -> list[Row]:
     return [row for row in rows if in_batches or row.how != "in training"]
 
 
-def judge(study: Study, job: Job) -> list[str]:
+def run_cell(study: Study, job: Job) -> list[str]:
     """Run the rows that a cell lacks, and keep what they come to; returns what failed, in words."""
-    made = world(job.cell, study.folder, study.most)
+    made = make_scenario(job.cell, study.folder, study.most)
     # Uniform is run again each time, since the others are compared with it sample by sample.
     rows = [row for row in study.rows if row.name in job.missing or row.name == "uniform"]
     new = pd.DataFrame(list(_judged(made, rows, job)))
@@ -174,10 +180,10 @@ def judge(study: Study, job: Job) -> list[str]:
     return [f"{name}: {why}" for name, why in zip(new["row"], new["fault"], strict=True) if why]
 
 
-def _judged(made: World, rows: list[Row], job: Job) -> Iterator[dict[str, Any]]:
+def _judged(made: Scenario, rows: list[Row], job: Job) -> Iterator[dict[str, Any]]:
     measuring, training, drawing = job.cell.stream(job.cell.noise, job.cell.imbalance, job.learner).spawn(3)
     start = time.process_time()
-    difficulty = measured(made, job.learner, int(measuring.generate_state(1)[0]))
+    difficulty = measure_difficulty(made, job.learner, int(measuring.generate_state(1)[0]))
     spent = time.process_time() - start
     given = {row.name: _weights(row, made, difficulty, drawing) for row in rows if row.how != "in training"}
     seed = int(training.generate_state(1)[0])
@@ -197,16 +203,18 @@ def _judged(made: World, rows: list[Row], job: Job) -> Iterator[dict[str, Any]]:
     for row, answer in zip(rows, answers, strict=True):
         scores = dict.fromkeys((*METRICS, "se"), np.nan)
         if not isinstance(answer, str):
-            scores = metrics(answer, made.test_y) | {"se": standard_error(answer, uniform, made.test_y)}
+            scores = score_predictions(answer, made.test_y) | {
+                "se": difference_standard_error(answer, uniform, made.test_y)
+            }
         yield (
             about
             | {"row": row.name, "how": row.how}
             | scores
-            | {"ess": effective_size(given.get(row.name)), "fault": answer if isinstance(answer, str) else ""}
+            | {"ess": effective_share(given.get(row.name)), "fault": answer if isinstance(answer, str) else ""}
         )
 
 
-def measured(made: World, learner: str, seed: int) -> Difficulty:
+def measure_difficulty(made: Scenario, learner: str, seed: int) -> Difficulty:
     """The difficulty of the training samples, as the rows read it."""
     kind = KINDS[learner]
     # Flips can leave a rare class fewer labels than there are folds.
@@ -216,31 +224,31 @@ def measured(made: World, learner: str, seed: int) -> Difficulty:
         return measure(made.x, made.y, learner=kind.measure, folds=folds, repeats=kind.repeats, seed=seed)
 
 
-def _weights(row: Row, made: World, difficulty: Difficulty, stream: np.random.SeedSequence) -> np.ndarray | str:
-    return schemes.weights(row, made, difficulty, own_stream(stream, row.name))
+def _weights(row: Row, made: Scenario, difficulty: Difficulty, stream: np.random.SeedSequence) -> np.ndarray | str:
+    return schemes.weights(row, made, difficulty, row_stream(stream, row.name))
 
 
-def own_stream(stream: np.random.SeedSequence, name: str) -> np.random.SeedSequence:
+def row_stream(stream: np.random.SeedSequence, name: str) -> np.random.SeedSequence:
     """A row's part of a stream, whatever other rows there are."""
     return np.random.SeedSequence(stream.entropy, spawn_key=(*stream.spawn_key, zlib.crc32(name.encode())))
 
 
 def _answers(
-    made: World,
+    made: Scenario,
     rows: list[Row],
     given: Mapping[str, np.ndarray | str],
     difficulty: Difficulty,
     learner: str,
     seed: int,
-) -> list[Answer]:
+) -> list[MemberResult]:
     """What each row's model says of the test samples, or why there is none."""
     faults = {name: each for name, each in given.items() if isinstance(each, str)}
     able = [row for row in rows if row.name not in faults]
     if (network := KINDS[learner].network) is not None:
-        task = Task(made.x, made.y, made.test_x, network)
-        epochs = epochs_of(task)
+        task = EnsembleTask(made.x, made.y, made.test_x, network)
+        epochs = count_epochs(task)
         pupils = [_pupil(row, given, made, difficulty, epochs, seed) for row in able]
-        told = list(trained(task, pupils))
+        told = list(train_members(task, pupils))
     else:
         told = [_fitted(made, given[row.name], learner, seed) for row in able]
     found = dict(zip([row.name for row in able], told, strict=True))
@@ -250,19 +258,19 @@ def _answers(
 def _pupil(
     row: Row,
     given: Mapping[str, np.ndarray | str],
-    made: World,
+    made: Scenario,
     difficulty: Difficulty,
     epochs: float,
     seed: int,
-) -> Pupil:
+) -> WeightedMember:
     if row.how == "in training":
-        return Pupil(seed, objective=schemes.objective(row, made.y, difficulty, epochs, seed))
+        return WeightedMember(seed, objective=schemes.objective(row, made.y, difficulty, epochs, seed))
     weights = given[row.name]
     assert not isinstance(weights, str)
-    return Pupil(seed, weights)
+    return WeightedMember(seed, weights)
 
 
-def _fitted(made: World, weights: np.ndarray | str, learner: str, seed: int) -> Answer:
+def _fitted(made: Scenario, weights: np.ndarray | str, learner: str, seed: int) -> MemberResult:
     """A learner of scikit-learn's kind, with its recipe of ``LEARNERS``."""
     assert not isinstance(weights, str)
     model = LEARNERS[learner].make(Samples.of(made.x, made.y, weights=weights))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hardsight_bench.corruptions import KINDS
-from hardsight_bench.datasets import RATED, SETS, Set, load, rated
+from hardsight_bench.datasets import RATED, SETS, Dataset, load_dataset, load_rated
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
@@ -22,7 +22,7 @@ def made(n=600, classes=4, shape=None, seed=0):
     y = np.arange(n) % classes
     d = 6 if shape is None else shape[0] * shape[1]
     x = rng.normal(size=(classes, d))[y] * 2 + rng.normal(size=(n, d))
-    return Set(x.astype(np.float32), y.astype(np.int64), shape)
+    return Dataset(x.astype(np.float32), y.astype(np.int64), shape)
 
 
 def given_for(kind, **how):
@@ -80,11 +80,11 @@ def test_noisy_labels_are_wrong_and_no_class_vanishes(kind, classes, share, seed
 
 def test_a_class_of_few_keeps_its_labels():
     y = np.r_[np.zeros(400, np.int64), np.ones(8, np.int64)]
-    found = Set(np.random.default_rng(0).normal(size=(408, 3)).astype(np.float32), y)
+    found = Dataset(np.random.default_rng(0).normal(size=(408, 3)).astype(np.float32), y)
     for seed in range(5):
         hard = harden("uniform", found, 0.9, seed)
         assert (hard.y == 1).sum() >= 5
-    rare = Set(found.x, np.r_[np.zeros(404, np.int64), np.ones(4, np.int64)])
+    rare = Dataset(found.x, np.r_[np.zeros(404, np.int64), np.ones(4, np.int64)])
     assert (harden("adjacent", rare, 1.0).y[404:] == 1).sum() <= 4
 
 
@@ -126,7 +126,7 @@ def test_instance_noise_goes_where_classes_meet():
     y = np.arange(1500) % 3
     # Classes 0 and 1 overlap along the first axis; class 2 is far away.
     x = np.stack([np.where(y == 2, 30, y * 2.0), np.zeros(1500)], 1) + rng.normal(size=(1500, 2))
-    found = Set(x.astype(np.float32), y.astype(np.int64))
+    found = Dataset(x.astype(np.float32), y.astype(np.int64))
     hard = harden("instance", found, 0.1)
     changed = hard.hard
     assert (found.y[changed] == 2).mean() < 0.15
@@ -181,7 +181,7 @@ def test_feature_noise_takes_three_in_ten_from_others():
 
 
 def test_blends_lie_between_two_classes():
-    found = Set(np.eye(3, dtype=np.float32)[np.arange(300) % 3], np.arange(300, dtype=np.int64) % 3)
+    found = Dataset(np.eye(3, dtype=np.float32)[np.arange(300) % 3], np.arange(300, dtype=np.int64) % 3)
     hard = harden("blend", found, 0.5)
     own = hard.x[np.arange(300), found.y][hard.hard]
     assert own.min() >= 0.4 - 1e-6
@@ -193,7 +193,7 @@ def test_blends_lie_between_two_classes():
 def one_image(kind, picture, seeds=(0,)):
     """What becomes of one picture (all samples are alike)."""
     x = np.repeat(picture.reshape(1, -1), 10, axis=0).astype(np.float32)
-    found = Set(x, np.arange(10, dtype=np.int64) % 2, picture.shape)
+    found = Dataset(x, np.arange(10, dtype=np.int64) % 2, picture.shape)
     return [harden(kind, found, 1.0, seed).x[i].reshape(picture.shape) for seed in seeds for i in range(10)]
 
 
@@ -246,22 +246,22 @@ def test_rare_classes_are_a_third_and_keep_five():
 
 
 def test_digits_are_found_without_a_folder_and_others_say_where_they_lie(tmp_path):
-    found = load("digits", most=100)
+    found = load_dataset("digits", most=100)
     assert len(found.y) == 100
     assert np.bincount(found.y).min() >= 9
-    np.testing.assert_array_equal(found.x, load("digits", most=100).x)
-    assert (load("digits", most=100, seed=1).x != found.x).any()
-    assert len(np.unique(load("digits").x, axis=0)) == len(load("digits").x) == 1797
+    np.testing.assert_array_equal(found.x, load_dataset("digits", most=100).x)
+    assert (load_dataset("digits", most=100, seed=1).x != found.x).any()
+    assert len(np.unique(load_dataset("digits").x, axis=0)) == len(load_dataset("digits").x) == 1797
     with pytest.raises(InputError, match=r"no data set is called 'mnist': choose among digits, wine"):
-        load("mnist")
+        load_dataset("mnist")
     with pytest.raises(
         InputError, match=r"does not come with scikit-learn: name the folder that holds dataset-fashion-mnist/"
     ):
-        load("fashion")
+        load_dataset("fashion")
     with pytest.raises(InputError, match=r"r-cran-mlbench/.*LetterRecognition.rda is not in .*: name the folder"):
-        load("letter", tmp_path)
+        load_dataset("letter", tmp_path)
     with pytest.raises(InputError, match=r"no data set is called 'digits': choose among movies, products"):
-        rated("digits")
+        load_rated("digits")
     assert set(RATED) < set(SETS)
 
 
@@ -271,8 +271,8 @@ def test_votes_are_counted_from_ratings(tmp_path: Path):
     ratings = [[-4, -1, 0, 2], [3, 1, 0, 4], [0, 0, -1, 1], [3, 1, 0, 4]]
     table = pd.DataFrame({"ratings": ratings, "embedding": [[1.0, 2], [3, 4], [5, 6], [3, 4]]})
     table.to_parquet(tmp_path / "human_ratings_movies.parquet")
-    found = rated("movies", tmp_path)
+    found = load_rated("movies", tmp_path)
     # The fourth sample is a copy of the second.
     assert found.votes.tolist() == [[2, 1, 1], [0, 1, 3], [1, 2, 1]]
     assert found.y.tolist() == [0, 2, 1]
-    assert load("movies", tmp_path).y.tolist() == [0, 2, 1]
+    assert load_dataset("movies", tmp_path).y.tolist() == [0, 2, 1]

@@ -13,12 +13,12 @@ from hardsight.cli import main
 
 @pytest.fixture(scope="module")
 def digits():
-    return sets.load("digits", most=800)
+    return sets.load_dataset("digits", most=800)
 
 
 @pytest.mark.parametrize("strange", ["shift", "rotate"])
 def test_a_world_is_as_stated(digits, strange):
-    truth = factors.world(digits, strange, np.random.default_rng(0))
+    truth = factors.make_scenario(digits, strange, np.random.default_rng(0))
     n, counts = len(truth.y), pd.Series(truth.reason).value_counts()
     for factor in ("noise", "margin", "uncertainty"):
         assert counts[factor] == round(0.06 * n)
@@ -30,7 +30,7 @@ def test_a_world_is_as_stated(digits, strange):
     assert np.delete(per_class, rare).min() >= 60
     # Rare and rightly labelled, whatever else they are; a wrong label of a rare class is none of them.
     assert (truth.hard["imbalance"] == np.isin(truth.y, rare) & (truth.reason != "noise")).all()
-    again = factors.world(digits, strange, np.random.default_rng(0))
+    again = factors.make_scenario(digits, strange, np.random.default_rng(0))
     np.testing.assert_array_equal(again.x, truth.x)
 
 
@@ -44,7 +44,7 @@ def test_confusion_by_hand():
 
 
 def test_the_right_line_stands_out(digits):
-    truth = factors.world(digits, "shift", np.random.default_rng(1))
+    truth = factors.make_scenario(digits, "shift", np.random.default_rng(1))
     rows = pd.DataFrame(factors.separation(hs.measure(truth.x, truth.y, repeats=4, adjusted=False), truth))
     matrix = rows.pivot(index="line", columns="factor", values="auroc")
     for factor, least in (("noise", 0.95), ("imbalance", 0.95), ("margin", 0.85), ("uncertainty", 0.9)):

@@ -11,14 +11,29 @@ import torch
 from click.testing import CliRunner
 from hardsight_bench import figures as drawings
 from hardsight_bench import humans, ranks
-from hardsight_bench import measures_field as entrants
+from hardsight_bench import measures_methods as entrants
 from hardsight_bench import measures_study as grid
 from hardsight_bench import tables as words
 from hardsight_bench.corruptions import KINDS
-from hardsight_bench.datasets import load
-from hardsight_bench.hcat_training import Passed, Training
-from hardsight_bench.measures_field import FIELD, Given, Scored, checked, enter, yours
-from hardsight_bench.measures_study import Cell, Study, carry_out, cells, judged, precision, stability
+from hardsight_bench.datasets import load_dataset
+from hardsight_bench.hcat_training import EpochOutput, HcatTraining
+from hardsight_bench.measures_methods import (
+    METHODS,
+    MethodInput,
+    MethodScore,
+    check_scores,
+    load_user_method,
+    run_method,
+)
+from hardsight_bench.measures_study import (
+    Cell,
+    Study,
+    list_cells,
+    precision_at_n,
+    rank_stability,
+    run_study,
+    score_detection,
+)
 from scipy.stats import friedmanchisquare, spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -28,12 +43,12 @@ from hardsight.errors import InputError
 
 
 def hardened(kind="uniform", share=0.15, most=150):
-    found = load("digits", most=most)
+    found = load_dataset("digits", most=most)
     return KINDS[kind].make(found, share, np.random.default_rng(5))
 
 
 def given(hard, seed=0):
-    return Given(hard.x, hard.y, True, np.random.SeedSequence(seed))
+    return MethodInput(hard.x, hard.y, True, np.random.SeedSequence(seed))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +57,7 @@ def scores():
     for peer in ("cleanlab", "aum"):
         pytest.importorskip(peer)
     hard = hardened()
-    return hard, {one.measure: one for name in FIELD for one in enter(name, FIELD[name], given(hard))}
+    return hard, {one.measure: one for name in METHODS for one in run_method(name, METHODS[name], given(hard))}
 
 
 def test_every_measure_and_every_peer_scores(scores):
@@ -92,7 +107,7 @@ def test_held_out_measures_are_those_of_the_same_models(scores):
 
 
 def test_the_second_split_is_judged_on_samples_that_training_left(monkeypatch):
-    class Fake(Training):
+    class Fake(HcatTraining):
         """Right on what it is trained on now, wrong on all else."""
 
         def epochs(self, count, rows=None):
@@ -100,10 +115,10 @@ def test_the_second_split_is_judged_on_samples_that_training_left(monkeypatch):
             right[rows] = True
             own = torch.nn.functional.one_hot(self.labels, 10).float()
             for _ in range(count):
-                yield Passed(torch.where(right[:, None], own, -own), own, own)
+                yield EpochOutput(torch.where(right[:, None], own, -own), own, own)
 
     monkeypatch.setattr(entrants, "Training", Fake)
-    (found,) = enter("second split", FIELD["second split"], given(hardened()))
+    (found,) = run_method("second split", METHODS["second split"], given(hardened()))
     # Forgotten before the first view; whoever is judged on what is trained would never forget.
     np.testing.assert_array_equal(found.values, 0)
 
@@ -117,14 +132,14 @@ def test_as_many_models_are_trained_as_is_said(monkeypatch):
         return result
 
     monkeypatch.setattr(entrants, "measure", spy)
-    enter("ensembles", FIELD["ensembles"], given(hardened(most=60)))
+    run_method("ensembles", METHODS["ensembles"], given(hardened(most=60)))
     assert trained == [10, 50]
 
 
 def test_a_seed_fixes_all_scores_and_another_changes_them():
     hard = hardened(most=80)
     for name in ("dynamics", "second split", "trainings", "untrained", "control"):
-        first, again, other = (enter(name, FIELD[name], given(hard, seed)) for seed in (1, 1, 2))
+        first, again, other = (run_method(name, METHODS[name], given(hard, seed)) for seed in (1, 1, 2))
         for mine, theirs in zip(first, again, strict=True):
             np.testing.assert_array_equal(mine.values, theirs.values)
         if name != "untrained":
@@ -133,38 +148,38 @@ def test_a_seed_fixes_all_scores_and_another_changes_them():
 
 def test_labels_without_gaps_and_features_on_one_scale():
     x = np.random.default_rng(0).normal(3, [1, 5, 0], size=(50, 3)).astype(np.float32)
-    found = Given(x, np.arange(50) % 2 * 7, False, np.random.SeedSequence(0))
+    found = MethodInput(x, np.arange(50) % 2 * 7, False, np.random.SeedSequence(0))
     assert found.labels.tolist() == [0, 1] * 25
     np.testing.assert_allclose(found.inputs.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(found.inputs.std(0, correction=0)[:2], 1, rtol=1e-5)
     np.testing.assert_allclose(found.inputs[:, 2], 0, atol=1e-5)
-    assert Given(x, np.zeros(50), True, np.random.SeedSequence(0)).inputs is not None
-    np.testing.assert_array_equal(Given(x, np.zeros(50), True, np.random.SeedSequence(0)).inputs, x)
+    assert MethodInput(x, np.zeros(50), True, np.random.SeedSequence(0)).inputs is not None
+    np.testing.assert_array_equal(MethodInput(x, np.zeros(50), True, np.random.SeedSequence(0)).inputs, x)
 
 
 def test_the_plain_training_learns_from_its_rows_alone():
     found = given(hardened(share=0.01))
-    first, *_, last = Training(found.inputs, found.labels, np.random.SeedSequence(1)).epochs(30)
+    first, *_, last = HcatTraining(found.inputs, found.labels, np.random.SeedSequence(1)).epochs(30)
     losses = [torch.nn.functional.cross_entropy(passed.logits, found.labels) for passed in (first, last)]
     assert losses[1] < 0.5 * losses[0]
     rows = torch.arange(50)
-    training = Training(found.inputs, found.labels, np.random.SeedSequence(1))
+    training = HcatTraining(found.inputs, found.labels, np.random.SeedSequence(1))
     *_, part = training.epochs(3, rows)
     changed = found.inputs.clone()
     changed[50:] = 0
-    other = Training(changed, found.labels, np.random.SeedSequence(1))
+    other = HcatTraining(changed, found.labels, np.random.SeedSequence(1))
     *_, same = other.epochs(3, rows)
     torch.testing.assert_close(part.logits[:50], same.logits[:50])
     # It goes on from where it is.
     *_, more = training.epochs(2, rows)
-    whole = Training(found.inputs, found.labels, np.random.SeedSequence(1))
+    whole = HcatTraining(found.inputs, found.labels, np.random.SeedSequence(1))
     *_, five = whole.epochs(5, rows)
     torch.testing.assert_close(more.logits, five.logits)
 
 
 def test_what_the_plain_training_tells_is_consistent():
     found = given(hardened())
-    training = Training(found.inputs, found.labels, np.random.SeedSequence(1))
+    training = HcatTraining(found.inputs, found.labels, np.random.SeedSequence(1))
     *_, passed = training.epochs(2)
     net = training._net
     torch.testing.assert_close(passed.logits, net(found.inputs))
@@ -183,15 +198,15 @@ def test_a_measure_that_fails_is_told_of():
         yield pool.scored("absent", "peer", lambda: __import__("no_such_package"))
         raise RuntimeError("out of luck\nand more")
 
-    good, short, odd, absent, last = enter("mine", entrant, given(hardened()))
+    good, short, odd, absent, last = run_method("mine", entrant, given(hardened()))
     assert good.values.tolist() == [1, 2, 3]
     assert good.trainings == 7
     assert good.fault == ""
     assert "must return one score a sample, shape (3,). Got (2,)" in short.fault
     assert "1 of 3 scores are NaN: give every sample a number" in odd.fault
     assert "ModuleNotFoundError: No module named 'no_such_package'" in absent.fault
-    assert last == Scored("mine", "", 0, 0.0, None, "RuntimeError: out of luck")
-    assert checked([np.inf, 1], 2)[0] == np.inf
+    assert last == MethodScore("mine", "", 0, 0.0, None, "RuntimeError: out of luck")
+    assert check_scores([np.inf, 1], 2)[0] == np.inf
 
 
 MODULE = """
@@ -219,7 +234,7 @@ def mine(tmp_path, monkeypatch):
 def test_a_measure_of_yours(mine):
     hard = hardened()
     before = hard.x.copy()
-    (found,) = enter("my_measures:norm", yours("my_measures:norm"), given(hard))
+    (found,) = run_method("my_measures:norm", load_user_method("my_measures:norm"), given(hard))
     np.testing.assert_array_equal(found.values, hard.y)
     assert (found.measure, found.by, found.fault) == ("my_measures:norm", "yours", "")
     # It may do with its arguments what it likes.
@@ -231,11 +246,11 @@ def test_a_measure_of_yours(mine):
         ("my_measures:number", "my_measures:number is no function"),
     ):
         with pytest.raises(InputError, match=told):
-            yours(name)
+            load_user_method(name)
 
 
 def test_cells_that_make_sense():
-    found = cells(["digits", "wine"], ["uniform", "zoom", "marginal"], [0.1, 0.4], range(2), None)
+    found = list_cells(["digits", "wine"], ["uniform", "zoom", "marginal"], [0.1, 0.4], range(2), None)
     assert {(c.set, c.kind, c.share) for c in found} == {
         ("digits", "uniform", 0.1), ("digits", "uniform", 0.4), ("digits", "zoom", 0.1),
         ("wine", "uniform", 0.1), ("wine", "uniform", 0.4), ("wine", "marginal", 0.1), ("wine", "marginal", 0.4),
@@ -244,14 +259,14 @@ def test_cells_that_make_sense():
     states = {tuple(stream.generate_state(2)) for c in found for stream in (c.stream, *c.stream.spawn(3))}
     assert len(states) == 4 * len(found)
     parent = found[0].stream
-    own = [grid.own_stream(parent, name) for name in ("dynamics", "control")]
+    own = [grid.method_stream(parent, name) for name in ("dynamics", "control")]
     assert len({tuple(stream.generate_state(2)) for stream in (*own, parent, *parent.spawn(2))}) == 5
     with pytest.raises(InputError, match="no kind of hardness is called 'blur': choose among uniform"):
-        cells(["digits"], ["blur"], [0.1], [0], None)
+        list_cells(["digits"], ["blur"], [0.1], [0], None)
     with pytest.raises(InputError, match=r"a share must lie between 0 and 1\. Got 1\.5"):
-        cells(["digits"], ["uniform"], [1.5], [0], None)
+        list_cells(["digits"], ["uniform"], [1.5], [0], None)
     with pytest.raises(InputError, match="no cell is left"):
-        cells(["wine"], ["zoom"], [0.1], [0], None)
+        list_cells(["wine"], ["zoom"], [0.1], [0], None)
 
 
 def test_precision_counts_ties_in_part():
@@ -263,26 +278,26 @@ def test_precision_counts_ties_in_part():
         for _ in range(4000):
             order = np.argsort(-(values + 1e-6 * rng.random(30)))
             found.append(hard[order[: hard.sum()]].mean())
-        assert precision(values, hard) == pytest.approx(np.mean(found), abs=0.02)
+        assert precision_at_n(values, hard) == pytest.approx(np.mean(found), abs=0.02)
 
 
 def test_higher_is_harder_and_lift_is_over_the_base_rate():
     hard = np.array([True, False, False, True, False, False, False, False])
-    found = judged(Scored("m", "b", 1, 0.0, np.array([5.0, 1, 2, 4, 3, 0, 0, -np.inf])), hard)
+    found = score_detection(MethodScore("m", "b", 1, 0.0, np.array([5.0, 1, 2, 4, 3, 0, 0, -np.inf])), hard)
     assert found == {"base": 0.25, "auroc": 1.0, "auprc": 1.0, "lift": 4.0, "precision": 1.0}
     mixed = np.array([5.0, 1, 2, 3.5, 4, 0, 0, 0])
-    found = judged(Scored("m", "b", 1, 0.0, mixed), hard)
+    found = score_detection(MethodScore("m", "b", 1, 0.0, mixed), hard)
     assert found["auprc"] == pytest.approx(average_precision_score(hard, mixed)) == pytest.approx((1 + 2 / 3) / 2)
-    nothing = judged(Scored("m", "b", 1, 0.0, None, "why"), hard)
+    nothing = score_detection(MethodScore("m", "b", 1, 0.0, None, "why"), hard)
     assert nothing["base"] == 0.25
     assert np.isnan(nothing["auprc"])
 
 
 def test_stability_is_the_mean_rank_correlation_of_pairs():
     a, b, c = np.array([1.0, 2, 3]), np.array([10.0, 20, 30]), np.array([3.0, 2, 1])
-    assert stability([a, b]) == pytest.approx(1)
-    assert stability([a, b, c]) == pytest.approx(-1 / 3)
-    assert np.isnan(stability([a]))
+    assert rank_stability([a, b]) == pytest.approx(1)
+    assert rank_stability([a, b, c]) == pytest.approx(-1 / 3)
+    assert np.isnan(rank_stability([a]))
 
 
 def quick(monkeypatch):
@@ -292,8 +307,8 @@ def quick(monkeypatch):
     def entrant(found):
         runs.append(found.stream)
         rng = np.random.default_rng(found.stream)
-        yield Scored("hardness (50)", "hardsight", 50, 1.0, found.x.std(1).astype(float))
-        yield Scored("noise", "classic", 1, 0.1, rng.random(len(found.y)))
+        yield MethodScore("hardness (50)", "hardsight", 50, 1.0, found.x.std(1).astype(float))
+        yield MethodScore("noise", "classic", 1, 0.1, rng.random(len(found.y)))
 
     monkeypatch.setattr(grid, "FIELD", {"quick": entrant, "broken": lambda found: iter([1 / 0])})
     return runs
@@ -301,14 +316,14 @@ def quick(monkeypatch):
 
 def study(out, measures=(), seeds=2):
     return Study(
-        cells(["digits", "wine"], ["near", "blend"], (0.1, 0.2), range(seeds), None), None, out, 100, 1, measures
+        list_cells(["digits", "wine"], ["near", "blend"], (0.1, 0.2), range(seeds), None), None, out, 100, 1, measures
     )
 
 
 def test_a_run_goes_on_where_it_was_and_new_measures_join(monkeypatch, mine):
     runs = quick(monkeypatch)
     faults = []
-    rows = carry_out(study(mine / "out", seeds=1), tell=faults.append)
+    rows = run_study(study(mine / "out", seeds=1), tell=faults.append)
     assert faults == [["broken: ZeroDivisionError: division by zero"]] * 8
     # Two sets, two kinds, two shares; seed 0 at share .1 runs twice, to see how stable scores are.
     assert len(runs) == 8 + 4
@@ -317,28 +332,28 @@ def test_a_run_goes_on_where_it_was_and_new_measures_join(monkeypatch, mine):
     assert set(stable["share"]) == {0.1}
     assert stable.set_index("measure")["stability"]["hardness (50)"].gt(1 - 1e-9).all()
     assert stable.set_index("measure")["stability"]["noise"].abs().lt(0.5).all()
-    again = carry_out(study(mine / "out", seeds=1), tell=faults.append)
+    again = run_study(study(mine / "out", seeds=1), tell=faults.append)
     assert len(runs) == 12
     assert len(faults) == 8
     pd.testing.assert_frame_equal(rows, again)
-    more = carry_out(study(mine / "out", ("my_measures:norm",)))
+    more = run_study(study(mine / "out", ("my_measures:norm",)))
     assert len(runs) == 20
     assert len(more) == 16 * 4
     assert (more["measure"] == "my_measures:norm").sum() == 16
     pd.testing.assert_frame_equal(more, pd.read_parquet(mine / "out" / "measures.parquet"))
-    without = carry_out(study(mine / "out", seeds=1))
+    without = run_study(study(mine / "out", seeds=1))
     pd.testing.assert_frame_equal(rows, without)
     other = study(mine / "out")._replace(most=99)
     with pytest.raises(InputError, match=r"holds another study, .*'most': 100.*choose another folder"):
-        carry_out(other)
+        run_study(other)
     with pytest.raises(InputError, match="there is no measure my_measures:absent"):
-        carry_out(study(mine / "out", ("my_measures:absent",)))
+        run_study(study(mine / "out", ("my_measures:absent",)))
 
 
 def test_processes_find_the_same(tmp_path):
     few = [Cell("wine", kind, 0.2, 0) for kind in ("near", "uniform")]
     one, two = (
-        carry_out(Study(few, None, tmp_path / str(jobs), again=0, field=("dynamics", "control")), jobs)
+        run_study(Study(few, None, tmp_path / str(jobs), again=0, field=("dynamics", "control")), jobs)
         for jobs in (1, 2)
     )
     same = [name for name in one if name != "seconds"]
@@ -367,7 +382,7 @@ def test_ranks_by_hand():
             "three": dict(zip(places, (0.6, 0.1, 0.5), strict=True)),
         }
     )
-    found = ranks.standing(rows)
+    found = ranks.rank_measures(rows)
     # Ranks: near 1 2 3 and 2 1 3, rare 2.5 2.5 1.
     assert found.mean.to_dict() == pytest.approx({"hardness (50)": 5.5 / 3, "two": 5.5 / 3, "three": 7 / 3})
     assert found.by_kind.loc["hardness (50)"].to_dict() == {"near": 1.5, "rare": 2.5}
@@ -376,8 +391,8 @@ def test_ranks_by_hand():
     assert found.p == pytest.approx(friedmanchisquare([1, 2, 2.5], [2, 1, 2.5], [3, 3, 1]).pvalue)
     assert found.left_out == []
     # Another share is not another block.
-    assert ranks.standing(pd.concat([rows, rows.assign(share=0.2)])).blocks == 3
-    page = words.measures(rows, found)
+    assert ranks.rank_measures(pd.concat([rows, rows.assign(share=0.2)])).blocks == 3
+    page = words.measures_page(rows, found)
     assert "2 data sets (a, b), 2 kinds of hardness, shares 0.1, 2 seeds; 3 measures" in page
     assert "The middle of the field is rank 2." in page
     assert "| near | noise on every feature | 1.5 | 1 of 3 | yes | 0.855 | hardness (50) (1.5; 0.855) |" in page
@@ -394,10 +409,10 @@ def test_a_measure_without_a_score_somewhere_is_left_out_and_told():
         np.nan,
         "no",
     ]
-    found = ranks.standing(rows)
+    found = ranks.rank_measures(rows)
     assert found.left_out == ["z"]
     assert list(found.mean.index) == ["y", "x"]
-    page = words.measures(rows, found)
+    page = words.measures_page(rows, found)
     assert "| z | 1 | no |" in page
     assert "`hardness (50)` lacks a score" in page
 
@@ -409,20 +424,22 @@ def test_critical_distances_of_the_literature():
 
 
 def test_figures_are_drawn(tmp_path):
-    found = ranks.standing(table({name: {("a", "near"): i / 9, ("b", "rare"): 0.3} for i, name in enumerate("pqr")}))
-    for name, chart in (("ranks", drawings.differences(found)), ("kinds", drawings.heat(found))):
-        drawings.write(chart, tmp_path / "deep" / f"{name}.svg")
+    found = ranks.rank_measures(
+        table({name: {("a", "near"): i / 9, ("b", "rare"): 0.3} for i, name in enumerate("pqr")})
+    )
+    for name, chart in (("ranks", drawings.draw_mean_ranks(found)), ("kinds", drawings.draw_rank_heatmap(found))):
+        drawings.write_figure(chart, tmp_path / "deep" / f"{name}.svg")
         drawn = (tmp_path / "deep" / f"{name}.svg").read_text()
         assert drawn.startswith("<svg")
         assert all(f">{one}<" in drawn for one in "pqr")
-    values = drawings.differences(found).to_dict()["data"]["values"]
+    values = drawings.draw_mean_ranks(found).to_dict()["data"]["values"]
     assert [v["measure"] for v in values] == list(found.mean.index)
     assert all(v["high"] - v["low"] == pytest.approx(found.distance) for v in values)
     assert all(v["low"] + v["high"] == pytest.approx(2 * v["rank"]) for v in values)
     assert all(one["rank"] <= other["rank"] for one, other in pairwise(values))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write .*: choose another folder"):
-        drawings.write(drawings.heat(found), tmp_path / "file" / "x.svg")
+        drawings.write_figure(drawings.draw_rank_heatmap(found), tmp_path / "file" / "x.svg")
 
 
 def test_the_command(monkeypatch, tmp_path):
@@ -459,18 +476,18 @@ def test_votes_and_their_ceiling():
     votes = np.array([[10, 0, 0], [5, 5, 0], [4, 3, 3]])
     expected = [0, np.log(2), -(0.4 * np.log(0.4) + 0.6 * np.log(0.3))]
     np.testing.assert_allclose(humans.entropy(votes), expected, atol=1e-12)
-    np.testing.assert_allclose(humans.minority(votes), [0, 0.5, 0.6])
+    np.testing.assert_allclose(humans.minority_share(votes), [0, 0.5, 0.6])
     # The correlation of two panels as large, drawn anew, is the reliability, whose root is the ceiling.
     rng = np.random.default_rng(0)
     chances = rng.dirichlet([1, 1], size=3000)
     first, second = (np.stack([rng.multinomial(20, p) for p in chances]) for _ in range(2))
-    reliability = spearmanr(humans.minority(first), humans.minority(second)).statistic
-    assert humans.ceiling(first, humans.minority, rng) == pytest.approx(reliability**0.5, abs=0.015)
+    reliability = spearmanr(humans.minority_share(first), humans.minority_share(second)).statistic
+    assert humans.correlation_ceiling(first, humans.minority_share, rng) == pytest.approx(reliability**0.5, abs=0.015)
 
 
 def test_one_rater_is_drawn_from_the_votes():
     votes = np.tile([[2, 0, 6]], (20_000, 1))
-    drawn = humans.one_rater(votes, np.random.default_rng(0))
+    drawn = humans.draw_one_rater(votes, np.random.default_rng(0))
     assert np.bincount(drawn, minlength=3)[1] == 0
     assert (drawn == 2).mean() == pytest.approx(0.75, abs=0.015)
 
@@ -479,10 +496,10 @@ def test_correlations_within_classes():
     y = np.repeat([0, 1], [30, 10])
     target = np.r_[np.arange(30.0), np.arange(10.0) + 100]
     values = np.r_[np.arange(30.0), -np.arange(10.0) - 100]
-    pooled, within = humans.correlations(values, target, y)
+    pooled, within = humans.rank_correlations(values, target, y)
     assert within == pytest.approx((30 - 10) / 40)
     assert pooled == pytest.approx(spearmanr(values, target).statistic)
-    assert humans.correlations(np.ones(40), target, y) == (0.0, 0.0)
+    assert humans.rank_correlations(np.ones(40), target, y) == (0.0, 0.0)
 
 
 @pytest.fixture
@@ -499,15 +516,17 @@ def ratings(tmp_path):
 
 
 def test_models_find_hard_what_raters_dispute(ratings, monkeypatch):
-    rows = pd.DataFrame(humans.compare("movies", ratings, 120, 0, ("dynamics", "control"))).set_index("measure")
+    rows = pd.DataFrame(humans.compare_measures("movies", ratings, 120, 0, ("dynamics", "control"))).set_index(
+        "measure"
+    )
     assert rows.loc["entropy (1)", "entropy"] > 0.4 > 0.25 > abs(rows.loc["random", "entropy"])
     assert 0.7 < rows["entropy_ceiling"].iloc[0] < 1
     assert 0.05 < rows["wrong"].iloc[0] < 0.5
     assert rows.loc["loss (1)", "auroc"] > 0.75 > 0.65 > rows.loc["random", "auroc"]
-    again = pd.DataFrame(humans.compare("movies", ratings, 120, 0, ("control",))).set_index("measure")
+    again = pd.DataFrame(humans.compare_measures("movies", ratings, 120, 0, ("control",))).set_index("measure")
     # What an entrant draws does not depend on who else enters.
     assert again.loc["random", "entropy"] == rows.loc["random", "entropy"]
-    monkeypatch.setattr(humans, "FIELD", {name: FIELD[name] for name in ("untrained", "control")})
+    monkeypatch.setattr(humans, "FIELD", {name: METHODS[name] for name in ("untrained", "control")})
     how = ["--folder", str(ratings), "--sets", "movies", "--seeds", "1", "--most", "60", "--quiet"]
     shown = CliRunner().invoke(main, ["bench", "humans", *how, "--out", str(ratings / "out")])
     assert shown.exit_code == 0, shown.output

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from hardsight_bench import speed
 from hardsight_bench import tables as words
-from hardsight_bench.baselines import Task, loop, refits
+from hardsight_bench.baselines import Task, refit_classifiers, train_in_loop
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from torch import nn
@@ -32,7 +32,7 @@ def task(epochs=2):
 
 def test_refits_are_those_of_a_naive_loop():
     work = task()
-    found = refits(work, lambda seed: LogisticRegression())
+    found = refit_classifiers(work, lambda seed: LogisticRegression())
     total = np.zeros(150)
     for fold, _ in work.plan.rounds:
         for k in range(3):
@@ -53,8 +53,8 @@ def test_loops_learn_and_visit_every_training_sample(feed):
             return super().forward(x)
 
     work = task()
-    before = refits(work, lambda seed: LogisticRegression(C=1e-9)).mean()
-    errors = loop(work, lambda: nn.Sequential(Spy(4, 16), nn.ReLU(), nn.Linear(16, 3)), feed)
+    before = refit_classifiers(work, lambda seed: LogisticRegression(C=1e-9)).mean()
+    errors = train_in_loop(work, lambda: nn.Sequential(Spy(4, 16), nn.ReLU(), nn.Linear(16, 3)), feed)
     assert sum(seen) == work.visits == 6 * 100 * 2
     assert errors.shape == (150,)
     assert errors.mean() < before
@@ -65,7 +65,7 @@ def test_figures_follow_from_the_times(monkeypatch):
     monkeypatch.setattr(speed, "time", SimpleNamespace(perf_counter=lambda: next(clock), sleep=lambda seconds: None))
     errors = np.array([0.1, 0.2, 0.4])
     ways = {"slow": lambda: errors, "quick": lambda: errors[::-1]}
-    slow, quick = speed.timed(speed.Case("t", "w", ways, visits=300.0, flops=2e9, reference=lambda: errors), runs=2)
+    slow, quick = speed.time_case(speed.Case("t", "w", ways, visits=300.0, flops=2e9, reference=lambda: errors), runs=2)
     # The first time of each counts for none.
     assert (slow.seconds, quick.seconds) == (3.0, 1.0)
     assert (slow.ratio, quick.ratio) == (1.0, 3.0)
@@ -73,7 +73,7 @@ def test_figures_follow_from_the_times(monkeypatch):
     assert quick.gflops == 600.0
     assert quick.log_loss == pytest.approx(0.7 / 3)
     assert (slow.spearman, quick.spearman) == (pytest.approx(1.0), pytest.approx(-1.0))
-    table = words.speeds(speed.Case("Title", "What.", ways, 1, 1, lambda: errors), [quick], peak=1200.0)
+    table = words.speed_section(speed.Case("Title", "What.", ways, 1, 1, lambda: errors), [quick], peak=1200.0)
     assert "## Title\n\nWhat.\n" in table
     assert "| quick | 1.000 | 3.0 | 300 | 600.0 | 50.0% | 0.2333 | -1.0000 |" in table
 
@@ -85,7 +85,7 @@ def test_operations_of_a_visit():
 
 
 def test_the_peak_is_of_this_machine():
-    found = speed.peak(runs=1, side=256)
+    found = speed.measure_peak(runs=1, side=256)
     start = time.perf_counter()
     torch.ones(256, 256) @ torch.ones(256, 256)
     assert 0 < found < 1e5 * max(time.perf_counter() - start, 1)
@@ -99,14 +99,14 @@ def test_growth_doubles_one_size_at_a_time(monkeypatch):
         return []
 
     monkeypatch.setattr(speed, "_views", views)
-    found = list(speed.growth(1))
+    found = list(speed.measure_growth(1))
     assert [each.what for each in found] == ["samples", "members", "classes", "features", "hidden units"]
     assert all(after == 2 * before for each in found for before, after in pairwise(each.values))
     base = asked[0]
     for index, (each, three) in enumerate(zip(found, zip(*[iter(asked)] * 3, strict=True), strict=True)):
         for value, sizes in zip(each.values, three, strict=True):
             assert sizes == (*base[:index], value, *base[index + 1 :])
-    table = words.growths([speed.Growth("samples", [1000, 2000], [1.0, 2.5])])
+    table = words.growth_section([speed.Growth("samples", [1000, 2000], [1.0, 2.5])])
     assert "| samples | 1,000 → 2,000 | 1.00 → 2.50 | 2.50 |" in table
 
 
@@ -121,7 +121,7 @@ def test_the_command(monkeypatch):
     errors = np.arange(5.0)
     case = speed.Case("Title", "What.", {"one": lambda: errors, "two": lambda: errors}, 10.0, 1.0, lambda: errors)
     monkeypatch.setattr(speed, "CASES", {"perceptrons": lambda: case})
-    monkeypatch.setattr(speed, "growth", lambda runs: [speed.Growth("samples", [1, 2], [1.0, 2.0])])
+    monkeypatch.setattr(speed, "measure_growth", lambda runs: [speed.Growth("samples", [1, 2], [1.0, 2.0])])
     shown = CliRunner().invoke(main, ["bench", "speed", "--runs", "1"])
     assert shown.exit_code == 0
     assert "## Title" in shown.output

@@ -8,16 +8,16 @@ import pytest
 import torch
 from click.testing import CliRunner
 from hardsight_bench import figures as drawings
-from hardsight_bench import mixed_ensemble as mixed
+from hardsight_bench import heterogeneous_ensemble as mixed
 from hardsight_bench import weights_field as schemes
 from hardsight_bench import weights_page as gains_page
 from hardsight_bench import weights_study as study
-from hardsight_bench.cells import claim
-from hardsight_bench.datasets import load
-from hardsight_bench.mixed_ensemble import Pupil, Seen, Task, trained
+from hardsight_bench.cells import claim_folder
+from hardsight_bench.datasets import load_dataset
+from hardsight_bench.heterogeneous_ensemble import BatchView, EnsembleTask, WeightedMember, train_members
 from hardsight_bench.weights_field import InTraining, Row, control, rows
-from hardsight_bench.weights_scores import best_fixed, gains
-from hardsight_bench.weights_worlds import IMBALANCES, LEAST, NOISES, RIGHT, Cell, cells, world
+from hardsight_bench.weights_scenarios import IMBALANCES, LEAST, NOISES, RIGHT, Cell, list_cells, make_scenario
+from hardsight_bench.weights_scores import best_fixed, score_rows
 from torch.nn.functional import cross_entropy
 
 import hardsight as hs
@@ -30,7 +30,7 @@ from hardsight.weights.scheme import Scheme
 
 
 def digits(noise="none", imbalance="none", seed=0, **how):
-    return world(Cell("digits", noise, imbalance, seed), **how)
+    return make_scenario(Cell("digits", noise, imbalance, seed), **how)
 
 
 def same(a, b):
@@ -104,7 +104,7 @@ def sizes(seed):
 def test_the_test_is_clean_apart_and_the_same_for_all_worlds_of_a_seed():
     every = [digits(noise, imbalance) for noise in NOISES for imbalance in ("none", "exp-50")]
     assert all(same(each[3:5], every[0][3:5]) for each in every)
-    known = {x.tobytes(): y for x, y in zip(*load("digits", most=5000)[:2], strict=True)}
+    known = {x.tobytes(): y for x, y in zip(*load_dataset("digits", most=5000)[:2], strict=True)}
     plain = every[0]
     assert all(known[x.tobytes()] == y for x, y in zip(plain.test_x, plain.test_y, strict=True))
     for each in every:
@@ -133,10 +133,10 @@ def test_a_seed_fixes_a_world():
 
 def test_unknown_kinds_are_refused():
     with pytest.raises(InputError, match="no kind of noise is called 'pairs'"):
-        cells(["digits"], ["pairs"], ["none"], [0])
+        list_cells(["digits"], ["pairs"], ["none"], [0])
     with pytest.raises(InputError, match="no kind of imbalance is called 'exp'"):
-        cells(["digits"], ["none"], ["exp"], [0])
-    assert len(cells(["digits", "wine"], tuple(NOISES), tuple(IMBALANCES), range(5))) == 250
+        list_cells(["digits"], ["none"], ["exp"], [0])
+    assert len(list_cells(["digits", "wine"], tuple(NOISES), tuple(IMBALANCES), range(5))) == 250
 
 
 # Members with weights of their own
@@ -144,7 +144,7 @@ def test_unknown_kinds_are_refused():
 RNG = np.random.default_rng(0)
 SMALL = digits("uniform-20", most=150)
 SHORT = hs.Network(epochs=6, hidden=(16,))
-TASK = Task(SMALL.x, SMALL.y, SMALL.test_x[:80], SHORT)
+TASK = EnsembleTask(SMALL.x, SMALL.y, SMALL.test_x[:80], SHORT)
 OWN = RNG.exponential(size=(2, len(SMALL.y)))
 
 
@@ -173,23 +173,23 @@ def refuses(seen):
     return cross_entropy(seen.logits, seen.labels)
 
 
-def test_a_member_of_a_mixed_ensemble_is_the_one_trained_alone(monkeypatch):
+def test_a_member_of_a_heterogeneous_ensemble_is_the_one_trained_alone(monkeypatch):
     make = {
-        "plain": lambda: Pupil(3),
-        "weighted": lambda: Pupil(3, OWN[0]),
-        "other seed": lambda: Pupil(4, OWN[1]),
-        "looked up": lambda: Pupil(3, objective=looked_up(OWN[0])),
-        "with state": lambda: Pupil(3, objective=Growing()),
+        "plain": lambda: WeightedMember(3),
+        "weighted": lambda: WeightedMember(3, OWN[0]),
+        "other seed": lambda: WeightedMember(4, OWN[1]),
+        "looked up": lambda: WeightedMember(3, objective=looked_up(OWN[0])),
+        "with state": lambda: WeightedMember(3, objective=Growing()),
     }
-    together = dict(zip(make, trained(TASK, [one() for one in make.values()]), strict=True))
+    together = dict(zip(make, train_members(TASK, [one() for one in make.values()]), strict=True))
     for name, one in make.items():
-        np.testing.assert_allclose(together[name], next(trained(TASK, [one()])), atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(together[name], next(train_members(TASK, [one()])), atol=1e-4, err_msg=name)
     # Weights, seeds and schemes all matter; where the weights come from does not.
     np.testing.assert_allclose(together["looked up"], together["weighted"], atol=1e-4)
     unlike = ["plain", "weighted", "other seed", "with state"]
     assert all(np.abs(together[a] - together[b]).max() > 0.01 for a in unlike for b in unlike if a < b)
     monkeypatch.setattr(mixed, "_TOGETHER", 2)
-    for whole, part in zip(together.values(), trained(TASK, [one() for one in make.values()]), strict=True):
+    for whole, part in zip(together.values(), train_members(TASK, [one() for one in make.values()]), strict=True):
         np.testing.assert_allclose(whole, part, atol=1e-4)
 
 
@@ -200,30 +200,34 @@ def test_a_member_is_the_network_of_measure():
     fold = np.repeat(np.array([-1, 0], np.int32), [n, judged])
     plan = Plan([Round(fold, 1)], np.arange(len(y)), 1, 0)
     (view,) = SHORT.fit_predict(samples, plan, lambda _: None)
-    (found,) = trained(TASK, [Pupil(plan.member_seed(0, 0), OWN[0])])
+    (found,) = train_members(TASK, [WeightedMember(plan.member_seed(0, 0), OWN[0])])
     np.testing.assert_allclose(found, view.values, atol=1e-4)
 
 
 def test_a_scheme_sees_its_rows_and_epochs_and_a_failing_one_leaves_the_others_alone():
     growing = Growing()
-    found = list(trained(TASK, [Pupil(3), Pupil(3, objective=refuses), Pupil(3, objective=growing)]))
+    found = list(
+        train_members(
+            TASK, [WeightedMember(3), WeightedMember(3, objective=refuses), WeightedMember(3, objective=growing)]
+        )
+    )
     assert found[1] == "no more"
-    np.testing.assert_allclose(found[0], next(trained(TASK, [Pupil(3)])), atol=1e-4)
+    np.testing.assert_allclose(found[0], next(train_members(TASK, [WeightedMember(3)])), atol=1e-4)
     n, steps = len(TASK.y), SHORT.steps(len(TASK.y))
-    assert mixed.epochs_of(TASK) == pytest.approx(6, rel=0.1)
+    assert mixed.count_epochs(TASK) == pytest.approx(6, rel=0.1)
     np.testing.assert_allclose([epoch for epoch, _, _ in growing.seen], 64 / n * np.arange(steps))
     # One permutation after another.
     first = [row for _, rows_, _ in growing.seen for row in rows_][:n]
     assert sorted(first) == list(range(n))
-    assert next(trained(TASK, [Pupil(3, objective=lambda seen: seen.logits.sum() * torch.nan)])).startswith(
-        "the gradient"
-    )
+    assert next(
+        train_members(TASK, [WeightedMember(3, objective=lambda seen: seen.logits.sum() * torch.nan)])
+    ).startswith("the gradient")
 
 
 def test_samples_without_weight_teach_nothing():
     zero = np.where(SMALL.y == SMALL.true, 1.0, 0.0)
     spoilt = TASK._replace(y=np.where(zero > 0, SMALL.y, (SMALL.y + 1) % 10))
-    np.testing.assert_array_equal(*(next(trained(task, [Pupil(0, zero)])) for task in (TASK, spoilt)))
+    np.testing.assert_array_equal(*(next(train_members(task, [WeightedMember(0, zero)])) for task in (TASK, spoilt)))
 
 
 # Schemes in training
@@ -235,7 +239,7 @@ def scheme(function, **how):
 
 def batch(n=4):
     logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 3.0], [1.0, 1.0, 1.0], [0.0, 0.5, 0.0]])[:n].requires_grad_()
-    return Seen(logits, torch.tensor([0, 1, 2, 1])[:n], torch.tensor([7, 1, 3, 5])[:n], 0.5)
+    return BatchView(logits, torch.tensor([0, 1, 2, 1])[:n], torch.tensor([7, 1, 3, 5])[:n], 0.5)
 
 
 LABELS = np.array([0, 1, 2, 2, 0, 1, 1, 0])
@@ -323,10 +327,10 @@ def test_controls():
 
 def test_every_row_can_do_what_it_says():
     found = hs.measure(SMALL.x, SMALL.y, folds=2, repeats=2, learner="logistic")
-    epochs, pupils = mixed.epochs_of(TASK), []
+    epochs, pupils = mixed.count_epochs(TASK), []
     for row in rows():
         if row.how == "in training":
-            pupils.append(Pupil(0, objective=schemes.objective(row, SMALL.y, found, epochs, 0)))
+            pupils.append(WeightedMember(0, objective=schemes.objective(row, SMALL.y, found, epochs, 0)))
             continue
         weights = schemes.weights(row, SMALL, found, np.random.SeedSequence(0))
         assert not isinstance(weights, str), row.name
@@ -334,7 +338,7 @@ def test_every_row_can_do_what_it_says():
         assert weights.min() >= 0
         assert weights.mean() == pytest.approx(1)
     assert len(pupils) > 30
-    assert not [answer for answer in trained(TASK, pupils) if isinstance(answer, str)]
+    assert not [answer for answer in train_members(TASK, pupils) if isinstance(answer, str)]
 
 
 def test_a_scheme_that_cannot_weigh_says_why(monkeypatch):
@@ -399,7 +403,7 @@ SCORES = {
 
 
 def test_gains_by_hand():
-    found = gains(table(SCORES))
+    found = score_rows(table(SCORES))
     assert (found.all, found.wide) == (2, 1)
     a, b, auto = (found.rows[name] for name in ("a", "b", "auto"))
     # uniform .91 and .55, oracle .915 and .75: only the second has a gap.
@@ -419,7 +423,7 @@ def test_gains_by_hand():
 
 
 def test_test_sets_that_are_too_small_to_tell_harm_nobody():
-    assert gains(table(SCORES, se=0.05)).rows["b"].harmed == 0
+    assert score_rows(table(SCORES, se=0.05)).rows["b"].harmed == 0
 
 
 def test_intervals_are_paired_and_hold_the_mean():
@@ -434,7 +438,7 @@ def test_intervals_are_paired_and_hold_the_mean():
         }
         for i in range(30)
     }
-    found = gains(table(many)).rows["a"].difference
+    found = score_rows(table(many)).rows["a"].difference
     assert found.mean == pytest.approx(gain.mean())
     assert found.low < found.mean < found.high
     # The standard error of cells with seeds in them, however far apart the cells are; two stages of draws are a bit wider.
@@ -447,17 +451,17 @@ def test_a_row_that_lacks_a_score_is_left_out_and_told():
     at = (lacking["row"] == "b") & (lacking["seed"] == 1) & (lacking["noise"] == "much")
     lacking.loc[at, "balanced_accuracy"] = np.nan
     lacking.loc[at, "fault"] = "diverged"
-    found = gains(lacking)
+    found = score_rows(lacking)
     assert "b" not in found.rows
     assert found.left_out == {"b": "diverged"}
     assert found.rows["uniform"].rank.mean == 2.5
-    page = gains_page.page(lacking, {"network": found})
+    page = gains_page.render_page(lacking, {"network": found})
     assert "| b | diverged |" in page
     assert "| much | none | 0.550 | 0.620 | 0.710 | 0.750 | 0.80 |" in page
 
 
 def test_the_figure_shows_points_to_uniform():
-    values = drawings.gained(gains(table(SCORES))).to_dict()["data"]["values"]
+    values = drawings.draw_gains(score_rows(table(SCORES))).to_dict()["data"]["values"]
     shown = {(one["row"], one["world"]): one["shown"] for one in values}
     assert shown["b", "none, none"] == "-4"
     assert shown["oracle", "much, none"] == "20"
@@ -489,7 +493,7 @@ def test_from_end_to_end_and_on_where_it_stopped(tmp_path, monkeypatch):
     score = found.groupby("row")["balanced_accuracy"].mean()
     assert score["oracle"] > score["uniform"] > score["random"]
     measured = []
-    monkeypatch.setattr(study, "measured", lambda *given: measured.append(given) or original(*given))
+    monkeypatch.setattr(study, "measure_difficulty", lambda *given: measured.append(given) or original(*given))
     run(tmp_path)
     assert not measured
     (tmp_path / "cells" / "logistic-digits-uniform-40-exp-10-0.parquet").unlink()
@@ -505,11 +509,11 @@ def test_from_end_to_end_and_on_where_it_stopped(tmp_path, monkeypatch):
     np.testing.assert_allclose(one, other, atol=1e-4)
 
 
-original = study.measured
+original = study.measure_difficulty
 
 
 def test_another_study_is_refused(tmp_path):
-    claim(tmp_path, {"protocol": study.PROTOCOL, "most": 200, "study": "weights"})
+    claim_folder(tmp_path, {"protocol": study.PROTOCOL, "most": 200, "study": "weights"})
     told = CliRunner().invoke(main, ["bench", "weights", "--most", "100", "--out", str(tmp_path), "--quiet"])
     assert told.exit_code
     assert "holds another study" in told.output
@@ -527,23 +531,23 @@ def test_trees_are_weighted_too():
 
 def test_the_truth_beats_uniform_on_noisy_digits():
     found = digits("uniform-40")
-    task = Task(found.x, found.y, found.test_x, study.KINDS["network"].network)
+    task = EnsembleTask(found.x, found.y, found.test_x, study.KINDS["network"].network)
     oracle = control("oracle", found, np.random.default_rng(0))
-    answers = trained(task, [Pupil(0), Pupil(0, oracle)])
+    answers = train_members(task, [WeightedMember(0), WeightedMember(0, oracle)])
     plain, clean = (study.metrics(each, found.test_y)["balanced_accuracy"] for each in answers)
     assert clean > plain + 0.01
 
 
 def test_unknown_learners_are_refused(tmp_path):
-    job = study.Study(cells(["digits"], ["none"], ["none"], [0]), ("forest",), rows(), None, tmp_path)
+    job = study.Study(list_cells(["digits"], ["none"], ["none"], [0]), ("forest",), rows(), None, tmp_path)
     with pytest.raises(InputError, match="no learner of this study is called 'forest'"):
-        study.jobs_of(job)
+        study.list_jobs(job)
 
 
 def test_a_class_of_fewer_labels_than_folds_is_measured_in_fewer():
-    made = world(Cell("digits", "none", "none", 0), most=100)
+    made = make_scenario(Cell("digits", "none", "none", 0), most=100)
     y = made.y.copy()
     y[np.flatnonzero(y == 4)[RIGHT:]] = 9
-    difficulty = study.measured(made._replace(y=y), "logistic", 0)
+    difficulty = study.measure_difficulty(made._replace(y=y), "logistic", 0)
     assert difficulty.settings["splits"].startswith(f"{RIGHT} folds")
     assert study.FOLDS > RIGHT

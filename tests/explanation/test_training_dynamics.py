@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hardsight_bench.mixed_ensemble import Pupil, Task, trained
+from hardsight_bench.heterogeneous_ensemble import EnsembleTask, WeightedMember, train_members
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 from sklearn.datasets import load_digits
@@ -270,8 +270,8 @@ def test_the_end_of_a_run_is_that_of_the_ensemble_that_the_benchmarks_train(few_
     network, own = hs.Network(hidden=(16,), epochs=6), np.random.default_rng(0).exponential(size=300)
     found = train_networks(x, y, {"own": own}, network=network, seeds=1, seed=5)
     seed = int(np.random.SeedSequence(5).spawn(1)[0].generate_state(1)[0])
-    task = Task(x.astype(np.float32), y, x.astype(np.float32), network)
-    (answer,) = trained(task, [Pupil(seed, own)])
+    task = EnsembleTask(x.astype(np.float32), y, x.astype(np.float32), network)
+    (answer,) = train_members(task, [WeightedMember(seed, own)])
     assert isinstance(answer, np.ndarray)
     losses = -answer[np.arange(300), y]
     end = found.curves[found.curves["step"] == found.curves["step"].max()].iloc[0]

@@ -30,9 +30,9 @@ def factors(folder: Path | None, sets: str | None, seeds: int, most: int, out: P
 
     folder_made(out)
     names = listed(sets) or (("digits",) if folder is None else study.SETS)
-    with counted("measurements", study.steps(names, seeds), quiet=quiet) as tick:
-        found = study.run(names, folder, most, seeds, lambda: tick([]))
+    with counted("measurements", study.count_measurements(names, seeds), quiet=quiet) as tick:
+        found = study.run_study(names, folder, most, seeds, lambda: tick([]))
     for part, rows in found._asdict().items():
         with atomic_write(out / f"factors-{part}.parquet") as path:
             rows.to_parquet(path)
-    click.echo(words.factors(found))
+    click.echo(words.factors_page(found))

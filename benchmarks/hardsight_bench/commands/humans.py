@@ -31,7 +31,7 @@ def humans(folder: Path, sets: str, seeds: int, most: int, out: Path, quiet: boo
     folder_made(out)
     names = listed(sets)
     with counted("sets and seeds", seeds * len(names), quiet=quiet) as tick:
-        rows = study.table(names, folder, most, seeds, lambda: tick([]))
+        rows = study.run_study(names, folder, most, seeds, lambda: tick([]))
     with atomic_write(out / "humans.parquet") as path:
         rows.to_parquet(path)
-    click.echo(words.humans(rows))
+    click.echo(words.humans_page(rows))

@@ -52,11 +52,11 @@ def rank_measures(
 
     default = ("digits", "wine", "breast-cancer") if folder is None else grid.SETS
     named = (listed(sets) or default, listed(kinds) or tuple(KINDS))
-    cells = grid.cells(*named, numbers("--shares", shares), range(seeds), folder)
+    cells = grid.list_cells(*named, numbers("--shares", shares), range(seeds), folder)
     study = grid.Study(cells, folder, out, **how)
-    with counted("cells", grid.to_run(study), quiet=quiet) as tick:
-        rows = grid.carry_out(study, jobs, tick)
-    found = ranks.standing(rows)
-    drawings.write(drawings.differences(found), (figures or out) / "measures-ranks.svg")
-    drawings.write(drawings.heat(found), (figures or out) / "measures-kinds.svg")
-    click.echo(words.measures(rows, found))
+    with counted("cells", grid.count_missing(study), quiet=quiet) as tick:
+        rows = grid.run_study(study, jobs, tick)
+    found = ranks.rank_measures(rows)
+    drawings.write_figure(drawings.draw_mean_ranks(found), (figures or out) / "measures-ranks.svg")
+    drawings.write_figure(drawings.draw_rank_heatmap(found), (figures or out) / "measures-kinds.svg")
+    click.echo(words.measures_page(rows, found))

@@ -30,21 +30,21 @@ def speed(cases: tuple[str, ...], runs: int, as_json: bool) -> None:
     strange = [name for name in cases if name not in known]
     if strange:
         raise click.UsageError(f"no case is called {strange[0]!r}: choose among {', '.join(known)}")
-    top = study.peak()
-    told: dict[str, Any] = {"machine": words.machine(), "peak_gflops": top, "runs": runs}
+    top = study.measure_peak()
+    told: dict[str, Any] = {"machine": words.describe_machine(), "peak_gflops": top, "runs": runs}
     if not as_json:
         click.echo(f"# Speed\n\n`hardsight bench speed`: {(study.__doc__ or '').strip()}\n")
-        click.echo(f"Medians of {runs}; {words.machine()} A large matrix product: {top:,.0f} GFLOP/s.")
+        click.echo(f"Medians of {runs}; {words.describe_machine()} A large matrix product: {top:,.0f} GFLOP/s.")
     for name in cases or known:
         if name == "growth":
-            grown = list(study.growth(runs))
+            grown = list(study.measure_growth(runs))
             told[name] = [each._asdict() for each in grown]
-            text = words.growths(grown)
+            text = words.growth_section(grown)
         else:
             case = study.CASES[name]()
-            rows = study.timed(case, runs)
+            rows = study.time_case(case, runs)
             told[name] = [asdict(row) for row in rows]
-            text = words.speeds(case, rows, top)
+            text = words.speed_section(case, rows, top)
         if not as_json:
             click.echo(f"\n{text}")
     if as_json:

@@ -51,19 +51,19 @@ def gain_of_weights(
     from hardsight_bench import figures as drawings
     from hardsight_bench import weights_field as field
     from hardsight_bench import weights_page as gains_page
+    from hardsight_bench import weights_scenarios as worlds
     from hardsight_bench import weights_scores as gained
     from hardsight_bench import weights_study as study
-    from hardsight_bench import weights_worlds as worlds
 
     names = listed(sets) or (("digits",) if folder is None else study.SETS)
     kinds = (listed(noises) or tuple(worlds.NOISES), listed(imbalances) or tuple(worlds.IMBALANCES))
-    cells = worlds.cells(names, *kinds, range(seeds))
+    cells = worlds.list_cells(names, *kinds, range(seeds))
     whole = study.Study(
         cells, listed(learners), field.rows(listed(schemes)), folder, out, most=most, again=listed(again)
     )
-    with counted("cells", len(study.jobs_of(whole)), quiet=quiet) as tick:
-        rows = study.carry_out(whole, jobs, tick)
-    found = {learner: gained.gains(rows[rows["learner"] == learner]) for learner in whole.learners}
+    with counted("cells", len(study.list_jobs(whole)), quiet=quiet) as tick:
+        rows = study.run_study(whole, jobs, tick)
+    found = {learner: gained.score_rows(rows[rows["learner"] == learner]) for learner in whole.learners}
     for learner, one in found.items():
-        drawings.write(drawings.gained(one), (figures or out) / f"weights-{learner}.svg")
-    click.echo(gains_page.page(rows, found))
+        drawings.write_figure(drawings.draw_gains(one), (figures or out) / f"weights-{learner}.svg")
+    click.echo(gains_page.render_page(rows, found))

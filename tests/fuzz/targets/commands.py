@@ -50,10 +50,10 @@ def _would_train(*_: object, **__: object) -> None:
 _WORK = (
     "hardsight.estimation.measure.carry_out", "hardsight.estimation.measure.try_lengths",
     "hardsight.explanation.analysis._arms",
-    "hardsight_bench.measures_study.carry_out",
-    "hardsight_bench.weights_study.carry_out", "hardsight_bench.humans.table", "hardsight_bench.factors.run",
-    "hardsight_bench.speed.timed",
-    "hardsight_bench.speed.growth", "hardsight_bench.speed.peak", "hardsight.theory.check", "hardsight.cli.doctor.examine",
+    "hardsight_bench.measures_study.run_study",
+    "hardsight_bench.weights_study.run_study", "hardsight_bench.humans.run_study", "hardsight_bench.factors.run_study",
+    "hardsight_bench.speed.time_case",
+    "hardsight_bench.speed.measure_growth", "hardsight_bench.speed.measure_peak", "hardsight.theory.check", "hardsight.cli.doctor.examine",
     "hardsight.explanation.analysis.followed",
 )  # fmt: skip
 

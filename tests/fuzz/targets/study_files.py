@@ -90,7 +90,7 @@ def _enter_set(data: bytes, folder: Path) -> None:
     for each, (_, path) in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data[1:] if each == kind else sound[each])
-    found = sets.load(files[kind][0], folder)
+    found = sets.load_dataset(files[kind][0], folder)
     assert len(found.x) == len(found.y)
 
 
@@ -120,10 +120,10 @@ def _rows(rng: Random, data: bytes) -> bytes:
 def _enter_left(data: bytes, folder: Path) -> None:
     if data[:4] == b"PAR1":
         (folder / "cell.parquet").write_bytes(data)
-        assert "entrant" in parts.rows(folder / "cell.parquet", "entrant")
+        assert "entrant" in parts.read_rows(folder / "cell.parquet", "entrant")
         return
     (folder / "study.json").write_bytes(data)
-    parts.claim(folder, {"protocol": 1, "most": 10, "again": 0})
+    parts.claim_folder(folder, {"protocol": 1, "most": 10, "again": 0})
 
 
 DOORS = [

@@ -26,14 +26,14 @@ from typing import NamedTuple
 import numpy as np
 
 from hardsight.errors import InputError
-from hardsight_bench.corruptions import mistaken, one_of, pair, relabelled, uniform
-from hardsight_bench.datasets import Set, load
+from hardsight_bench.corruptions import confusion_probabilities, draw_classes, pair, relabel, uniform
+from hardsight_bench.datasets import Dataset, load_dataset
 
 LEAST, RIGHT, TEST, MOST = 5, 3, 5000, 1500
 _LOADED = 20_000
 
 
-class World(NamedTuple):
+class Scenario(NamedTuple):
     """A training set that is not what it should be, and a test set that is.
 
     Attributes:
@@ -53,20 +53,20 @@ class World(NamedTuple):
     shape: tuple[int, int] | None
 
 
-def _of_each_class(found: Set, share: float, rng: np.random.Generator) -> np.ndarray:
+def _of_each_class(found: Dataset, share: float, rng: np.random.Generator) -> np.ndarray:
     """Labels that go where a sample is mistaken for, the same share of every class."""
     # A model of unbalanced data would mistake the whole tail for the head.
-    p = mistaken(found, rng, class_weight="balanced")
+    p = confusion_probabilities(found, rng, class_weight="balanced")
     chance = p.sum(1) + 0.01
     rows = []
     for c in np.unique(found.y):
         at = np.flatnonzero(found.y == c)
         rows.append(rng.choice(at, round(share * len(at)), replace=False, p=chance[at] / chance[at].sum()))
     drawn = rng.permutation(np.concatenate(rows))
-    return relabelled(found, drawn, one_of(p[drawn], rng)).y
+    return relabel(found, drawn, draw_classes(p[drawn], rng)).y
 
 
-Relabel = Callable[[Set, np.random.Generator], np.ndarray]
+Relabel = Callable[[Dataset, np.random.Generator], np.ndarray]
 NOISES: dict[str, Relabel] = {
     "none": lambda found, _: found.y.copy(),
     "uniform-20": lambda found, rng: uniform(found, 0.2, rng).y,
@@ -116,7 +116,9 @@ class Cell:
         return f"{self.set}-{self.noise}-{self.imbalance}-{self.seed}.parquet"
 
 
-def cells(sets: Sequence[str], noises: Sequence[str], imbalances: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
+def list_cells(
+    sets: Sequence[str], noises: Sequence[str], imbalances: Sequence[str], seeds: Sequence[int]
+) -> list[Cell]:
     """The grid.
 
     Raises:
@@ -129,7 +131,7 @@ def cells(sets: Sequence[str], noises: Sequence[str], imbalances: Sequence[str],
     return [Cell(*each) for each in product(sets, noises, imbalances, seeds)]
 
 
-def world(cell: Cell, folder: Path | None = None, most: int = MOST) -> World:
+def make_scenario(cell: Cell, folder: Path | None = None, most: int = MOST) -> Scenario:
     """Make a cell's world; the same split, test and tail for all cells of a set and seed.
 
     Args:
@@ -150,14 +152,14 @@ def world(cell: Cell, folder: Path | None = None, most: int = MOST) -> World:
     shares[tail.permutation(classes)] = IMBALANCES[cell.imbalance](classes)
     # The training part is in random order, so the first samples of a class are any.
     kept = train[_first(found.y[train], _sizes(np.bincount(found.y[train]), shares, most))]
-    clean = Set(found.x[kept], found.y[kept], found.shape)
+    clean = Dataset(found.x[kept], found.y[kept], found.shape)
     y = NOISES[cell.noise](clean, np.random.default_rng(cell.stream("noise", cell.imbalance, cell.noise)))
-    return World(clean.x, _some_right(y, clean.y), clean.y, found.x[test], found.y[test], found.shape)
+    return Scenario(clean.x, _some_right(y, clean.y), clean.y, found.x[test], found.y[test], found.shape)
 
 
 @lru_cache(maxsize=2)
-def _loaded(name: str, folder: Path | None, seed: int) -> Set:
-    return load(name, folder, _LOADED, seed)
+def _loaded(name: str, folder: Path | None, seed: int) -> Dataset:
+    return load_dataset(name, folder, _LOADED, seed)
 
 
 def _halves(y: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

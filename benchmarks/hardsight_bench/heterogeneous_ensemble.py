@@ -26,7 +26,7 @@ from hardsight.resampling.plan import Member
 _TOGETHER = 32
 
 
-class Seen(NamedTuple):
+class BatchView(NamedTuple):
     """What a scheme sees of its member's batch.
 
     Attributes:
@@ -42,10 +42,10 @@ class Seen(NamedTuple):
     epoch: float
 
 
-Objective = Callable[[Seen], Tensor]
+Objective = Callable[[BatchView], Tensor]
 
 
-class Pupil(NamedTuple):
+class WeightedMember(NamedTuple):
     """A member.
 
     Attributes:
@@ -59,7 +59,7 @@ class Pupil(NamedTuple):
     objective: Objective | None = None
 
 
-class Task(NamedTuple):
+class EnsembleTask(NamedTuple):
     """What is learned, and how.
 
     Attributes:
@@ -75,23 +75,23 @@ class Task(NamedTuple):
     network: Network
 
 
-Answer = np.ndarray | str
+MemberResult = np.ndarray | str
 """Log-probabilities of the test samples, ``(test sample, class)`` float64; or why there are none."""
 
 
-def epochs_of(task: Task) -> float:
+def count_epochs(task: EnsembleTask) -> float:
     """Passes that the recipe makes over the training samples."""
     n = len(task.y)
     return task.network.steps(n) * min(task.network.batch_size, n) / n
 
 
-def trained(task: Task, pupils: Sequence[Pupil]) -> Iterator[Answer]:
+def train_members(task: EnsembleTask, pupils: Sequence[WeightedMember]) -> Iterator[MemberResult]:
     """Train all pupils, and ask them, in their order."""
     for start in range(0, len(pupils), _TOGETHER):
         yield from _trained(task, pupils[start : start + _TOGETHER])
 
 
-def _trained(task: Task, pupils: Sequence[Pupil]) -> Iterator[Answer]:
+def _trained(task: EnsembleTask, pupils: Sequence[WeightedMember]) -> Iterator[MemberResult]:
     n, classes, network = len(task.y), int(task.y.max()) + 1, task.network
     seen = np.repeat(np.array([0, 1], dtype=np.int32), [n, len(task.test_x)])
     members = [Member(0, 1, pupil.seed, seen) for pupil in pupils]
@@ -107,12 +107,12 @@ def _trained(task: Task, pupils: Sequence[Pupil]) -> Iterator[Answer]:
     nets = [build(lambda: perceptron(inputs.shape[1], network.hidden, classes), pupil.seed) for pupil in pupils]
     stack = layers(nets[0])
     assert stack is not None
-    outer = Outer(pupils, epoch_of_step=batch / n)
+    outer = ObjectiveGradients(pupils, epoch_of_step=batch / n)
 
     def step_of(parameters: Parameters, _: Parameters) -> Step:
         return Gradient(parameters, stack, outer)
 
-    def judge(index: int, predict: Predict) -> Answer:
+    def judge(index: int, predict: Predict) -> MemberResult:
         if index in outer.faults:
             return outer.faults[index]
         found: np.ndarray = predictions(predict, index, torch.arange(n, len(seen)), data, network.place).numpy()
@@ -123,7 +123,7 @@ def _trained(task: Task, pupils: Sequence[Pupil]) -> Iterator[Answer]:
     yield from train_stacked(chunk, judge, step_of)
 
 
-class Outer:
+class ObjectiveGradients:
     """Losses of a step, and their gradient by the scores: the weighted mean, or what a pupil's objective makes of it.
 
     A pupil whose objective fails learns nothing more, and the others are left alone.
@@ -136,7 +136,7 @@ class Outer:
         faults: what failed, by index.
     """
 
-    def __init__(self, pupils: Sequence[Pupil], epoch_of_step: float) -> None:
+    def __init__(self, pupils: Sequence[WeightedMember], epoch_of_step: float) -> None:
         self._objectives = {i: pupil.objective for i, pupil in enumerate(pupils) if pupil.objective is not None}
         self._epoch_of_step = epoch_of_step
         self._steps = 0
@@ -150,13 +150,13 @@ class Outer:
         losses, back = mean_loss(scores, batch)
         epoch = self._epoch_of_step * self._steps
         for index, objective in self._objectives.items():
-            seen = Seen(logits[index], batch.targets[index], batch.rows[index], epoch)
+            seen = BatchView(logits[index], batch.targets[index], batch.rows[index], epoch)
             back[index] = self._gradient(index, objective, seen).T
         self._steps += 1
         self._refuse(back, epoch)
         return losses, back
 
-    def _gradient(self, index: int, objective: Objective, seen: Seen) -> Float32[Tensor, "row class"]:
+    def _gradient(self, index: int, objective: Objective, seen: BatchView) -> Float32[Tensor, "row class"]:
         none = torch.zeros_like(seen.logits)
         if index in self.faults:
             return none

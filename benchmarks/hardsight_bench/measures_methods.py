@@ -24,7 +24,7 @@ from hardsight.estimation.measure import measure
 from hardsight.measures import MEASURES
 from hardsight.measures.measure import Stream
 from hardsight.measures.record import Record
-from hardsight_bench.hcat_training import RATE, Training
+from hardsight_bench.hcat_training import RATE, HcatTraining
 
 EPOCHS, EARLY, TRAININGS, FOLDS = 10, 5, 10, 5
 """Epochs of a plain training; the early one at which EL2N and GraNd are read; how many are averaged; folds."""
@@ -32,7 +32,7 @@ EPOCHS, EARLY, TRAININGS, FOLDS = 10, 5, 10, 5
 Score = Callable[[], Any]
 
 
-class Given:
+class MethodInput:
     """What an entrant is given.
 
     Args:
@@ -61,7 +61,7 @@ class Given:
         return torch.from_numpy(self.y)
 
 
-class Scored(NamedTuple):
+class MethodScore(NamedTuple):
     """A measure's scores.
 
     Attributes:
@@ -75,13 +75,13 @@ class Scored(NamedTuple):
 
     measure: str
     by: str
-    trainings: int
+    repeated_trainings: int
     seconds: float
     values: np.ndarray | None
     fault: str = ""
 
 
-Entrant = Callable[[Given], Iterator[Scored]]
+Method = Callable[[MethodInput], Iterator[MethodScore]]
 
 
 class _Pool:
@@ -95,20 +95,20 @@ class _Pool:
         self._seconds = time.process_time() - self._start
         return self
 
-    def scored(self, name: str, by: str, score: Score) -> Scored:
+    def scored(self, name: str, by: str, score: Score) -> MethodScore:
         start = time.process_time()
         values, fault = _attempted(score, self.samples)
-        return Scored(name, by, self.trainings, self._seconds + time.process_time() - start, values, fault)
+        return MethodScore(name, by, self.trainings, self._seconds + time.process_time() - start, values, fault)
 
 
 def _attempted(score: Score, samples: int) -> tuple[np.ndarray | None, str]:
     try:
-        return checked(score(), samples), ""
+        return check_scores(score(), samples), ""
     except Exception as fault:  # noqa: BLE001 - whatever happens inside a measure is a row of the table
         return None, f"{type(fault).__name__}: {first_line(fault)}"
 
 
-def checked(scores: Any, samples: int) -> np.ndarray:
+def check_scores(scores: Any, samples: int) -> np.ndarray:
     """Scores as float64.
 
     Raises:
@@ -123,7 +123,7 @@ def checked(scores: Any, samples: int) -> np.ndarray:
     return values
 
 
-def _recorded(pool: _Pool, record: Record, suffix: str) -> Iterator[Scored]:
+def _recorded(pool: _Pool, record: Record, suffix: str) -> Iterator[MethodScore]:
     for name in record.measures:
         yield pool.scored(f"{name} ({suffix})", "classic", partial(record.measure, name))
 
@@ -134,14 +134,14 @@ def _reading(need: Stream | None, allow: Stream | None) -> list[str]:
     return [name for name, read in streams.items() if need in read and read <= {need, allow}]
 
 
-def dynamics(given: Given) -> Iterator[Scored]:
+def training_dynamics(given: MethodInput) -> Iterator[MethodScore]:
     """One training, recorded after each of its epochs, on the samples that it learns from."""
     # Of the epochs of one training they would tell its course, and not how models differ.
     several = ("agreement", "bald")
     names = [name for name in [*_reading(None, None), *_reading("training", None)] if name not in several]
     pool, record, ids = _Pool(len(given.y), 1), Record(names), np.arange(len(given.y))
     logits = []
-    for epoch, passed in enumerate(Training(given.inputs, given.labels, given.stream).epochs(EPOCHS)):
+    for epoch, passed in enumerate(HcatTraining(given.inputs, given.labels, given.stream).epochs(EPOCHS)):
         logits.append(passed.logits)
         record.add(
             view=epoch,
@@ -166,14 +166,14 @@ def _aum(logits: list[Tensor], labels: Tensor) -> np.ndarray:
     return np.array([-calculator.sums[i] / calculator.counts[i] for i in range(len(labels))])
 
 
-def second_split(given: Given) -> Iterator[Scored]:
+def second_split(given: MethodInput) -> Iterator[MethodScore]:
     """Two trainings on a half each, each then continued on the other half while the first is forgotten."""
     pool, record = _Pool(len(given.y), 2), Record(["second-split-forgetting"])
     deal, *streams = given.stream.spawn(3)
     shuffled = torch.from_numpy(np.random.default_rng(deal).permutation(len(given.y)))
     halves = shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]
     for (first, second), stream in zip((halves, halves[::-1]), streams, strict=True):
-        training = Training(given.inputs, given.labels, stream)
+        training = HcatTraining(given.inputs, given.labels, stream)
         for _ in training.epochs(EPOCHS, first):
             pass
         for epoch, passed in enumerate(training.epochs(EPOCHS, second)):
@@ -187,13 +187,13 @@ def second_split(given: Given) -> Iterator[Scored]:
     yield from _recorded(pool.done(), record, "2")
 
 
-def trainings(given: Given) -> Iterator[Scored]:
+def repeated_trainings(given: MethodInput) -> Iterator[MethodScore]:
     """Ten trainings: early ones for EL2N and GraNd as in their paper, whole ones for means over all and agreement."""
     pool, ids = _Pool(len(given.y), TRAININGS), np.arange(len(given.y))
     early, late = Record(["el2n", "el2n-squared", "grand"]), Record(["agreement", "bald"])
     whole = Record(["loss", "confidence", "aum", "el2n", "grand"])
     for index, stream in enumerate(given.stream.spawn(TRAININGS)):
-        for epoch, passed in enumerate(Training(given.inputs, given.labels, stream).epochs(EPOCHS), start=1):
+        for epoch, passed in enumerate(HcatTraining(given.inputs, given.labels, stream).epochs(EPOCHS), start=1):
             told: dict[str, Any] = {
                 "ids": ids,
                 "logits": passed.logits,
@@ -211,14 +211,16 @@ def trainings(given: Given) -> Iterator[Scored]:
     yield from _recorded(pool, late, "10")
 
 
-def ensembles(given: Given) -> Iterator[Scored]:
+def ensembles(given: MethodInput) -> Iterator[MethodScore]:
     """``hs.measure`` as it comes, with 10 and with 50 models, and what else is read from the same models' predictions."""
     few, many = given.stream.spawn(2)
     yield from _ten(given, few)
     yield from _fifty(given, many)
 
 
-def _measured(given: Given, repeats: int, stream: np.random.SeedSequence, record: Record | None = None) -> Difficulty:
+def _measured(
+    given: MethodInput, repeats: int, stream: np.random.SeedSequence, record: Record | None = None
+) -> Difficulty:
     seed = int(stream.generate_state(1)[0])
     # A pilot would train as many models again as the ten.
     return measure(
@@ -226,7 +228,7 @@ def _measured(given: Given, repeats: int, stream: np.random.SeedSequence, record
     )
 
 
-def _ten(given: Given, stream: np.random.SeedSequence) -> Iterator[Scored]:
+def _ten(given: MethodInput, stream: np.random.SeedSequence) -> Iterator[MethodScore]:
     pool = _Pool(len(given.y), 2 * FOLDS)
     found = _measured(given, 2, stream)
     pool.done()
@@ -235,7 +237,7 @@ def _ten(given: Given, stream: np.random.SeedSequence) -> Iterator[Scored]:
     yield from _cleanlab_labels(given, found, pool)
 
 
-def _cleanlab_labels(given: Given, found: Difficulty, pool: _Pool) -> Iterator[Scored]:
+def _cleanlab_labels(given: MethodInput, found: Difficulty, pool: _Pool) -> Iterator[MethodScore]:
     """The scores of cleanlab for the same held-out predictions."""
     prob = np.exp(cast(np.ndarray, found.consensus))
 
@@ -257,21 +259,21 @@ def _cleanlab_labels(given: Given, found: Difficulty, pool: _Pool) -> Iterator[S
     yield pool.scored("cleanlab out-of-distribution (10)", "cleanlab", unusual)
 
 
-def _fifty(given: Given, stream: np.random.SeedSequence) -> Iterator[Scored]:
+def _fifty(given: MethodInput, stream: np.random.SeedSequence) -> Iterator[MethodScore]:
     of_either = ("entropy", "agreement", "bald")
     pool = _Pool(len(given.y), 10 * FOLDS)
     record = Record([*_reading("held-out", "training"), *of_either])
     found = _measured(given, 10, stream, record)
     pool.done()
     pool.trainings += found.settings["pilot"]["models"]
-    for name, values in ours(found).items():
+    for name, values in hardsight_scores(found).items():
         yield pool.scored(f"{name} (50)", "hardsight", partial(np.asarray, values))
     for name in record.measures:
         held_out = True if name in of_either else None
         yield pool.scored(f"{name} (50)", "classic", partial(record.measure, name, held_out))
 
 
-def ours(found: Difficulty) -> dict[str, np.ndarray]:
+def hardsight_scores(found: Difficulty) -> dict[str, np.ndarray]:
     """What a result holds of every sample, by name."""
     assert found.factors is not None
     assert found.hardness is not None
@@ -286,7 +288,7 @@ def ours(found: Difficulty) -> dict[str, np.ndarray]:
     }
 
 
-def untrained(given: Given) -> Iterator[Scored]:
+def inputs_only(given: MethodInput) -> Iterator[MethodScore]:
     """No training: neighbours and centres among the inputs."""
     pool = _Pool(len(given.y), 0)
     record = Record(["knn-disagreement", "prototypicality", "self-supervised-prototype"])
@@ -310,23 +312,23 @@ def untrained(given: Given) -> Iterator[Scored]:
     yield pool.scored("cleanlab kNN-Shapley (inputs)", "cleanlab", shapley)
 
 
-def control(given: Given) -> Iterator[Scored]:
+def random_control(given: MethodInput) -> Iterator[MethodScore]:
     """Random numbers."""
     rng = np.random.default_rng(given.stream)
     yield _Pool(len(given.y), 0).scored("random", "control", lambda: rng.random(len(given.y)))
 
 
-FIELD: dict[str, Entrant] = {
-    "dynamics": dynamics,
+METHODS: dict[str, Method] = {
+    "dynamics": training_dynamics,
     "second split": second_split,
-    "trainings": trainings,
+    "trainings": repeated_trainings,
     "ensembles": ensembles,
-    "untrained": untrained,
-    "control": control,
+    "untrained": inputs_only,
+    "control": random_control,
 }
 
 
-def yours(name: str) -> Entrant:
+def load_user_method(name: str) -> Method:
     """An entrant from ``module:function``, a function of ``(x, y, seed)`` that returns a score a sample, higher for harder.
 
     Raises:
@@ -344,21 +346,21 @@ def yours(name: str) -> Entrant:
     if not callable(function):
         raise InputError(f"{name} is no function: a measure is called with (x, y, seed)")
 
-    def entrant(given: Given) -> Iterator[Scored]:
+    def entrant(given: MethodInput) -> Iterator[MethodScore]:
         seed = int(given.stream.generate_state(1)[0])
         yield _Pool(len(given.y), 0).scored(name, "yours", lambda: function(given.x.copy(), given.y.copy(), seed))
 
     return entrant
 
 
-def enter(name: str, entrant: Entrant, given: Given) -> list[Scored]:
+def run_method(name: str, entrant: Method, given: MethodInput) -> list[MethodScore]:
     """All scores of an entrant; its own failure is one score without values."""
     with warnings.catch_warnings():
         # What a measure warns of, cell after cell, would hide the progress.
         warnings.simplefilter("ignore")
-        found: list[Scored] = []
+        found: list[MethodScore] = []
         try:
             found.extend(entrant(given))
         except Exception as fault:  # noqa: BLE001 - as for single measures
-            found.append(Scored(name, "", 0, 0.0, None, f"{type(fault).__name__}: {first_line(fault)}"))
+            found.append(MethodScore(name, "", 0, 0.0, None, f"{type(fault).__name__}: {first_line(fault)}"))
         return found
