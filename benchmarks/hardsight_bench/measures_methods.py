@@ -75,7 +75,7 @@ class MethodScore(NamedTuple):
 
     measure: str
     by: str
-    repeated_trainings: int
+    trainings: int
     seconds: float
     values: np.ndarray | None
     fault: str = ""
