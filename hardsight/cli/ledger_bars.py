@@ -4,7 +4,7 @@ import numpy as np
 from rich.text import Text
 
 from hardsight.attribution.names import FACTORS
-from hardsight.reporting.report.figures import COLOURS
+from hardsight.reporting.palette import COLOURS
 
 LEGEND = ", ".join(f"{name[0].upper()} {name}" for name in FACTORS)
 

@@ -10,13 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hardsight.attribution.names import FACTORS
+from hardsight.attribution.names import CAUSES, FACTORS, NO_CAUSE
 from hardsight.cli.ledger_bars import LEGEND, stacked
 from hardsight.difficulty.actions import RECOMMENDATIONS, describe_action
 from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.formatting import format_error, format_line, format_number, format_share
 from hardsight.reporting.summary import (
-    NONE,
     describe_measurement,
     findings,
     mean_terms,
@@ -205,7 +204,7 @@ def _hardest(d: Difficulty, n: int, room: _Room) -> Table:
 
 def _advice(row: Mapping[Any, Any]) -> str:
     said = describe_action(row["todo"], _cut(row["label"], 12), _cut(row.get("suggested", ""), 12))
-    return said if row["cause"] == NONE else f"{row['cause']}: {said}"
+    return said if row["cause"] == NO_CAUSE else f"{row['cause']}: {said}"
 
 
 def machine(d: Difficulty, *, hardest: int, seconds: float, files: dict[str, str]) -> dict[str, Any]:
@@ -222,7 +221,7 @@ def machine(d: Difficulty, *, hardest: int, seconds: float, files: dict[str, str
         "reliability": d.settings.get("reliability"),
         "views": {"least": int(d.n_views.min()), "most": int(d.n_views.max())},
         "labels_wrong": None if d.p_wrong is None else float(d.p_wrong.sum()),
-        "causes": None if d.cause is None else {name: int((d.cause == name).sum()) for name in (*FACTORS, "none")},
+        "causes": None if d.cause is None else {name: int((d.cause == name).sum()) for name in CAUSES},
         "todo": None
         if d.recommended_action is None
         else {action: int((d.recommended_action == action).sum()) for action in RECOMMENDATIONS},

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from hardsight.explanation.optimization.dynamics import UNIFORM, TrainingDynamics
+from hardsight.reporting.charts import apply_theme, inline_data, unique_names
 from hardsight.reporting.formatting import format_line, format_number
-from hardsight.reporting.report.figures import COLOURS, apply_theme, inline_data, unique_names
+from hardsight.reporting.palette import COLOURS
 
 # Rows of a figure; the largest changes are kept.
 MAX_ROWS = 24

@@ -17,7 +17,7 @@ from hardsight.explanation.optimization.text import describe_training
 from hardsight.explanation.result import Explanation
 from hardsight.io.atomic import atomic_write
 from hardsight.reporting.formatting import format_count, format_line, format_number, format_percent, format_share
-from hardsight.reporting.report.page import content_policy, embed_json, page_script, read_asset, report_environment
+from hardsight.reporting.html import content_policy, embed_json, page_script, read_asset, report_environment
 
 GROUP_ROWS = 60
 _PROBABLY_RIGHT, _AS_GIVEN = "labels that are probably right", "labels as given"

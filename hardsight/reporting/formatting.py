@@ -1,15 +1,15 @@
-"""How values are put into words: untrusted text made printable, numbers at a readable length."""
+"""Formatting of values for pages and the terminal: untrusted text made printable, numbers at a readable length."""
 
 import math
 import re
 import unicodedata
 from typing import Any
 
-# Control characters have pictures of their own (U+2400 and on): shown, they can neither hide nor break anything.
-_PICTURES = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
-# Few fonts have those of line breaks and tabs, which are common in texts.
-_LINE = _PICTURES | {0x09: " ", 0x0A: " ↵ ", 0x0D: " ↵ "}
-_BODY = {code: picture for code, picture in _PICTURES.items() if chr(code) not in "\n\t"}
+# Control characters are replaced by their Unicode symbols (U+2400 and on), which can neither hide nor break anything.
+_SYMBOLS = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+# Few fonts have the symbols of line breaks and tabs, which are common in texts.
+_LINE = _SYMBOLS | {0x09: " ", 0x0A: " ↵ ", 0x0D: " ↵ "}
+_TEXT = {code: symbol for code, symbol in _SYMBOLS.items() if chr(code) not in "\n\t"}
 _LEFT_TO_RIGHT = {"L", "EN", "ES", "ET", "CS", "NSM", "WS", "ON", ""}
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -18,7 +18,7 @@ LOSSES = {
     "brier": "Brier score",
     "zero-one": "0-1 loss",
     "squared": "squared error",
-    "per-token log": "log-loss a token",
+    "per-token log": "log-loss per token",
     "sequence log": "log-loss of all tokens",
     "own": "loss",
 }
@@ -27,13 +27,13 @@ UNITS = {
     "brier": "squared probability",
     "zero-one": "share of views wrong",
     "squared": "squared units",
-    "per-token log": "nats a token",
+    "per-token log": "nats per token",
     "sequence log": "nats",
 }
 
 
 def replace_surrogates(text: str) -> str:
-    r"""The text with a mark for every half of a surrogate pair, which no UTF-8 can hold.
+    r"""Replace every half of a surrogate pair, which UTF-8 cannot hold, by a mark.
 
     >>> replace_surrogates("a\ud800")
     'a\ufffd'
@@ -42,9 +42,9 @@ def replace_surrogates(text: str) -> str:
 
 
 def format_line(value: Any, longest: int = 200) -> str:
-    r"""Any value as one printable line.
+    r"""Format any value as one printable line.
 
-    >>> format_line("a\r\nb\t\0"), line("abcdef", 4)
+    >>> format_line("a\r\nb\t\0"), format_line("abcdef", 4)
     ('a ↵ b ␀', 'abc…')
     """
     # Cut before translating: a value may be a whole document.
@@ -53,25 +53,25 @@ def format_line(value: Any, longest: int = 200) -> str:
 
 
 def format_text(value: Any) -> str:
-    r"""Any value as printable text that keeps its lines and tabs.
+    r"""Format any value as printable text that keeps its lines and tabs.
 
     >>> format_text("a\r\nb\0")
     'a\nb␀'
     """
     lines = str(value).replace("\r\n", "\n").replace("\r", "\n")
-    return _SURROGATES.sub("\ufffd", lines).translate(_BODY)
+    return _SURROGATES.sub("\ufffd", lines).translate(_TEXT)
 
 
 def shorten(text: str, longest: int) -> str:
-    """The text, cut to ``longest`` characters with an ellipsis."""
+    """Cut a text to ``longest`` characters, with an ellipsis."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def format_number(value: Any, digits: int = 3) -> str:
-    """A number to ``digits`` significant digits, with a true minus sign; a dash where there is none.
+    """Format a number to ``digits`` significant digits, with a true minus sign; a dash if it is None or NaN.
 
-    >>> format_number(0.012345), number(-1234567.0), number(float("nan")), number(0.0), number(2)
-    ('0.0123', '−1.23e6', '–', '0', '2')
+    >>> [format_number(value) for value in (0.012345, -1234567.0, float("nan"), 0.0, 2)]
+    ['0.0123', '−1.23e6', '–', '0', '2']
     """
     if value is None or math.isnan(value):
         return "–"
@@ -80,11 +80,11 @@ def format_number(value: Any, digits: int = 3) -> str:
     if value == 0 or (float(value).is_integer() and abs(value) < 10**6):
         return f"{int(value):,}".replace("-", "−")
     if 1e-4 <= abs(value) < 10**6:
-        written = f"{value:,.{_decimals(value, digits)}f}"
+        text = f"{value:,.{_decimals(value, digits)}f}"
     else:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-        written = f"{mantissa}e{int(exponent)}"
-    return written.replace("-", "−")
+        text = f"{mantissa}e{int(exponent)}"
+    return text.replace("-", "−")
 
 
 def _decimals(value: float, digits: int) -> int:
@@ -92,10 +92,10 @@ def _decimals(value: float, digits: int) -> int:
 
 
 def format_error(value: float, error: float) -> str:
-    """A standard error, with no more decimals than the value it belongs to; nothing where it is unknown.
+    """Format a standard error with no more decimals than its value has; nothing if it is unknown.
 
-    >>> format_error(9.592, 0.2041), spread(9.592, 0.00017), spread(3676.2, 534.8), spread(0.5, float("nan"))
-    ('0.20', '0.00', '535', '')
+    >>> [format_error(*each) for each in ((9.592, 0.2041), (9.592, 0.00017), (3676.2, 534.8), (0.5, float("nan")))]
+    ['0.20', '0.00', '535', '']
     """
     if not math.isfinite(error):
         return ""
@@ -105,19 +105,19 @@ def format_error(value: float, error: float) -> str:
 
 
 def isolate_direction(text: str) -> str:
-    r"""The text between marks that keep its direction from the words around it, if it has any right-to-left part.
+    r"""Put a text with a right-to-left part between marks that keep its direction from the words around it.
 
-    >>> isolate_direction("abc"), isolated("\u05d0")
+    >>> isolate_direction("abc"), isolate_direction("\u05d0")
     ('abc', '\u2068א\u2069')
     """
-    turning = any(unicodedata.bidirectional(character) not in _LEFT_TO_RIGHT for character in text)
-    return f"\u2068{text}\u2069" if turning else text
+    right_to_left = any(unicodedata.bidirectional(character) not in _LEFT_TO_RIGHT for character in text)
+    return f"\u2068{text}\u2069" if right_to_left else text
 
 
 def format_value(value: float, digits: int = 5) -> str:
-    """A number of the data itself, to ``digits`` significant digits without trailing zeros.
+    """Format a number of the data itself to ``digits`` significant digits, without trailing zeros.
 
-    >>> format_value(2.5), datum(-1200000.0), datum(1e-9), datum(float("inf"))
+    >>> format_value(2.5), format_value(-1200000.0), format_value(1e-9), format_value(float("inf"))
     ('2.5', '−1.2e6', '1e−9', '∞')
     """
     mantissa, _, exponent = format_number(value, digits).partition("e")
@@ -127,7 +127,7 @@ def format_value(value: float, digits: int = 5) -> str:
 
 
 def format_share(part: float, whole: float) -> str:
-    r"""A part of a whole in percent; the spaces do not break.
+    r"""Format a part of a whole in percent, with non-breaking spaces.
 
     >>> [format_share(*each).replace("\u00a0", " ") for each in ((3, 40), (0, 5), (1, 100_000))]
     ['7.5 %', '0 %', '< 0.1 %']
@@ -139,18 +139,18 @@ def format_share(part: float, whole: float) -> str:
 
 
 def format_percent(part: float) -> str:
-    """A share of one in percent; a dash where it is unknown.
+    """Format a share of one in percent; a dash if it is unknown.
 
-    >>> format_percent(0.125).replace("\u00a0", " "), percent(float("nan"))
+    >>> format_percent(0.125).replace("\u00a0", " "), format_percent(float("nan"))
     ('12.5 %', '–')
     """
     return "–" if math.isnan(part) else format_share(part, 1)
 
 
 def format_count(count: int, noun: str) -> str:
-    """A count with its noun.
+    """Format a count with its noun.
 
-    >>> format_count(1, "sample"), plural(1797, "sample"), plural(2, "class")
+    >>> format_count(1, "sample"), format_count(1797, "sample"), format_count(2, "class")
     ('1 sample', '1,797 samples', '2 classes')
     """
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"

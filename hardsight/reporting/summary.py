@@ -1,11 +1,12 @@
-"""The numbers and sentences of the page: headline, findings, classes, causes."""
+"""Sentences and tables about a result that pages and the terminal share: headline, findings, classes, causes."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from hardsight.attribution.names import FACTORS
+from hardsight.attribution.names import CAUSES, FACTORS, NO_CAUSE
 from hardsight.difficulty.actions import COLLECT_CLASS, NOTHING, RECOMMENDATIONS
 from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.formatting import (
@@ -21,18 +22,17 @@ from hardsight.resampling.budget import models_needed
 
 CLASS_ROWS = 500
 QUANTILES = 5
-CLASSES_NAMED = 3
 CONFUSIONS = 20
-# Reliability of a ranking that needs no more models.
+_CLASSES_NAMED = 3
+# A ranking of this reliability needs no more models.
 SUFFICIENT_RELIABILITY = 0.95
-NONE = "none"
 
 MEANINGS = {
-    "noise": "putting the label right would save it",
+    "noise": "correcting the label would save it",
     "imbalance": "balanced classes would save it",
     "margin": "what remains: close to the boundary, or ambiguous",
     "uncertainty": "an infinite ensemble would save it; more data shrinks it",
-    NONE: "not a hard sample",
+    NO_CAUSE: "not a hard sample",
 }
 
 
@@ -40,16 +40,14 @@ class Chance(NamedTuple):
     """The error of knowing nothing, and how it comes about in words."""
 
     error: float
-    words: str
-
-
-def loss(d: Difficulty) -> str:
-    """The key of the loss that was measured."""
-    return str(d.settings.get("loss", "squared" if d.regression else "log"))
+    text: str
 
 
 def chance_level(d: Difficulty) -> Chance | None:
-    """The error of a model that gives every class the same probability, or every sample the mean target."""
+    """Return the error of a model that predicts equal probabilities for all classes, or the mean target for all samples.
+
+    None if there are losses only, or a single class.
+    """
     if d.loss_only:
         return None
     if d.classes is None:
@@ -57,130 +55,195 @@ def chance_level(d: Difficulty) -> Chance | None:
     classes = len(d.classes)
     if classes < 2:
         return None
-    if loss(d) == "log":
+    if d.run.loss == "log":
         return Chance(float(np.log(classes)), f"chance, log {classes:,}")
     return Chance(1 - 1 / classes, f"chance, 1 − 1/{classes:,}")
 
 
 def is_mispredicted(d: Difficulty) -> np.ndarray:
-    """Whether the consensus predicts another class than the label, ``(sample,)`` bool."""
+    """Return whether the consensus predicts another class than the label, ``(sample,)`` bool."""
     return np.asarray(d.predicted != d.labels)
 
 
 def describe_measurement(d: Difficulty) -> str:
-    """What was measured, in one sentence."""
-    few, many = int(d.n_views.min()), int(d.n_views.max())
-    views = format_count(few, "held-out view") if few == many else f"{few:,} to {many:,} held-out views"
-    models = f" from {format_count(int(d.settings['members']), 'trained model')}" if "members" in d.settings else ""
-    learner = f" ({isolate_direction(format_line(d.settings['learner']))})" if "learner" in d.settings else ""
+    """Say what was measured, and the mean error."""
+    fewest, most = int(d.n_views.min()), int(d.n_views.max())
+    views = format_count(fewest, "held-out view") if fewest == most else f"{fewest:,} to {most:,} held-out views"
+    models = f"{format_count(d.run.n_models, 'trained model')} ({isolate_direction(format_line(d.run.learner))})"
     return (
-        f"{format_count(len(d), 'sample')}, each judged by {views}{models}{learner}. "
-        f"The mean {LOSSES.get(loss(d), loss(d))} of a sample on models that never saw it is {format_number(_mean(d.error))}."
+        f"{format_count(len(d), 'sample')}, each judged by {views} from {models}. The mean {_loss_name(d)} of a sample on "
+        f"models that never saw it is {format_number(_finite_mean(d.error))}."
     )
 
 
 def key_figures(d: Difficulty) -> list[tuple[str, str]]:
-    """The measurement's key figures, as (name, value)."""
-    few, many = int(d.n_views.min()), int(d.n_views.max())
-    pairs: list[tuple[str, Any]] = [
-        ("Samples", f"{len(d):,}"),
-        ("Target", d.settings.get("label_name") if d.regression else None)
-        if d.classes is None
-        else ("Classes", f"{len(d.classes):,}"),
-        ("Models", f"{d.settings['members']:,}" if "members" in d.settings else None),
-        ("Held-out views each", f"{few:,}" if few == many else f"{few:,}–{many:,}"),
-        ("Splits", d.settings.get("splits")),
-        ("Loss", LOSSES.get(loss(d), loss(d))),
-        ("Mean error", f"{format_number(_mean(d.error))} {UNITS.get(loss(d), '')}".strip()),
-        ("Its root", format_number(_mean(d.error) ** 0.5) if loss(d) == "squared" else None),
-        ("Noise (s.d.)", None if d.noise_sd is None else format_number(d.noise_sd)),
-        ("Seed", d.settings.get("seed")),
-    ]
-    return [(name, format_line(value, 80)) for name, value in pairs if value is not None]
+    """Return the key figures of the measurement as (name, value)."""
+    fewest, most = int(d.n_views.min()), int(d.n_views.max())
+    mean = _finite_mean(d.error)
+    figures: dict[str, Any] = {
+        "Samples": f"{len(d):,}",
+        "Target": d.run.label_name if d.regression else None,
+        "Classes": None if d.classes is None else f"{len(d.classes):,}",
+        "Models": f"{d.run.n_models:,}",
+        "Held-out views each": f"{fewest:,}" if fewest == most else f"{fewest:,}–{most:,}",
+        "Splits": d.run.splits or None,
+        "Loss": _loss_name(d),
+        "Mean error": f"{format_number(mean)} {UNITS.get(d.run.loss, '')}".strip(),
+        "Its root": format_number(mean**0.5) if d.run.loss == "squared" else None,
+        "Noise (s.d.)": None if d.noise_sd is None else format_number(d.noise_sd),
+        "Seed": d.run.seed,
+    }
+    return [(name, format_line(value, 80)) for name, value in figures.items() if value is not None]
 
 
 def findings(d: Difficulty) -> list[str]:
-    """What stands out, a sentence each."""
-    found = []
+    """Return what stands out, one sentence or two each."""
+    sentences = [finding(d) for finding in FINDINGS]
+    return [sentence for sentence in sentences if sentence is not None]
+
+
+def _half_of_error(d: Difficulty) -> str | None:
     error = np.sort(np.nan_to_num(d.error))[::-1]
     total = error.sum()
-    if total > 0 and len(d) > 1:
-        half = int(np.searchsorted(np.cumsum(error), total / 2)) + 1
-        found.append(f"Half of all error lies in the hardest {format_share(half, len(d))} of the samples ({half:,}).")
-    reliability = d.settings.get("reliability")
-    if reliability is not None:
-        found.append(
-            f"The ranking has a reliability of {format_number(reliability)}: as many new models would agree with it that well, "
-            f"infinitely many by about {format_number(reliability**0.5)}.{_more(reliability, d)}"
-        )
-    if d.adjusted is not None:
-        gain = d.settings["adjusted"]
-        found.append(
-            "An adjusted ranking is available (column adjusted), which also uses the losses of the samples that the same "
-            f"models were trained on: its agreement with an independent repeat is {gain['gain']:.3f} "
-            f"± {gain['gain_se']:.3f} higher. All else here is from held-out losses alone."
-        )
-    if d.regression and d.labels.std() > 0:
-        explained = 1 - _mean(d.error) / float(d.labels.var())
-        found.append(f"The models explain {format_share(max(0.0, explained), 1)} of the target's variance.")
-    if d.classes is not None:
-        missed = int(is_mispredicted(d).sum())
-        found.append(
-            f"{format_count(missed, 'sample')} ({format_share(missed, len(d))}) are predicted otherwise than labelled."
-            if missed != 1
-            else f"1 sample ({format_share(1, len(d))}) is predicted otherwise than labelled."
-        )
+    if not (total > 0 and len(d) > 1):
+        return None
+    half = int(np.searchsorted(np.cumsum(error), total / 2)) + 1
+    return f"Half of all error lies in the hardest {format_share(half, len(d))} of the samples ({half:,})."
+
+
+def _reliability(d: Difficulty) -> str | None:
+    reliability = d.run.reliability
+    if reliability is None:
+        return None
+    sentence = (
+        f"The ranking has a reliability of {format_number(reliability)}: as many new models would agree with it that well, "
+        f"infinitely many by about {format_number(reliability**0.5)}."
+    )
+    models = models_needed(SUFFICIENT_RELIABILITY, reliability, d.run.n_models)
+    if reliability >= SUFFICIENT_RELIABILITY or models is None:
+        return sentence
+    return f"{sentence} About {models:,} models would bring it to {format_number(SUFFICIENT_RELIABILITY)}."
+
+
+def _adjusted(d: Difficulty) -> str | None:
+    if d.adjusted is None or d.run.adjusted is None:
+        return None
+    return (
+        "An adjusted ranking is available (column adjusted), which also uses the losses of the samples that the same models "
+        f"were trained on: its agreement with an independent repeat is {d.run.adjusted['gain']:.3f} "
+        f"± {d.run.adjusted['gain_se']:.3f} higher. Everything else here uses held-out losses alone."
+    )
+
+
+def _explained_variance(d: Difficulty) -> str | None:
+    if not (d.regression and d.labels.std() > 0):
+        return None
+    explained = 1 - _finite_mean(d.error) / float(d.labels.var())
+    return f"The models explain {format_share(max(0.0, explained), 1)} of the target's variance."
+
+
+def _mispredicted(d: Difficulty) -> str | None:
+    if d.classes is None:
+        return None
+    count = int(is_mispredicted(d).sum())
+    verb = "is" if count == 1 else "are"
+    share = format_share(count, len(d))
+    return f"{format_count(count, 'sample')} ({share}) {verb} predicted otherwise than labelled."
+
+
+def _variance(d: Difficulty) -> str | None:
     known = np.isfinite(d.variance)
-    if loss(d) != "zero-one" and known.any() and d.error[known].sum() > 0:
-        spread = max(0.0, float(d.variance[known].sum() / d.error[known].sum()))
-        found.append(
-            f"Variance, which more data or averaging would shrink, is {format_share(spread, 1)} of the error; "
-            "the rest is bias."
-        )
-    if d.p_wrong is not None:
-        likely = int((d.p_wrong > 0.5).sum())
-        found.append(
-            f"About {format_number(round(float(np.nansum(d.p_wrong))))} labels are expected to be wrong; "
-            f"{format_count(likely, 'sample')} more likely wrong than right."
-        )
-    if (again := d.settings.get("refined") or {}).get("rounds"):
-        found.append(
-            f"Which labels are wrong was asked of {format_count(again['members'], 'more model')}, trained with the automatic "
-            "weights of what the first ones said; errors are those of the first."
-        )
-    if d.regression:
-        found += _residuals(d)
-    if d.loss_only:
-        found.append(
-            "The models gave a loss of each sample and no predictions: there is no bias, no variance, no ledger of causes, "
-            "and no label to doubt."
-        )
-    return found
+    if d.run.loss == "zero-one" or not known.any() or not d.error[known].sum() > 0:
+        return None
+    share = max(0.0, float(d.variance[known].sum() / d.error[known].sum()))
+    return f"Variance, which more data or averaging would shrink, is {format_share(share, 1)} of the error; the rest is bias."
 
 
-def _residuals(d: Difficulty) -> list[str]:
-    """What there is in place of the ledger where labels are numbers."""
-    found = [
-        "The ledger of causes is for classification; a regression has bias, variance and an estimate of the noise."
-    ]
-    if d.noise_sd is None or d.p_outlier is None:
-        return found
-    likely = int((d.p_outlier > 0.5).sum())
-    whole = _mean(d.error)
-    part = f", {format_share(min(d.noise_sd**2 / whole, 1.0), 1)} of the mean squared error" if whole > 0 else ""
-    found.append(
-        f"Noise: targets usually lie {format_number(d.noise_sd)} about the consensus (standard deviation{part}). This holds "
-        "whatever the models get wrong together, too."
+def _wrong_labels(d: Difficulty) -> str | None:
+    if d.p_wrong is None:
+        return None
+    expected, likely = round(float(np.nansum(d.p_wrong))), int((d.p_wrong > 0.5).sum())
+    return (
+        f"About {format_number(expected)} labels are expected to be wrong; {format_count(likely, 'sample')} "
+        f"{'is' if likely == 1 else 'are'} more likely wrong than right."
     )
-    found.append(
+
+
+def _refined(d: Difficulty) -> str | None:
+    if not d.run.refined or not d.run.refined.get("rounds"):
+        return None
+    return (
+        f"To find wrong labels, {format_count(d.run.refined['members'], 'more model')} were trained with automatic weights "
+        "from the results of the first models. Errors are those of the first models."
+    )
+
+
+def _no_ledger_in_regression(d: Difficulty) -> str | None:
+    if not d.regression:
+        return None
+    return "The ledger of causes is for classification; a regression has bias, variance and an estimate of the noise."
+
+
+def _regression_noise(d: Difficulty) -> str | None:
+    if not d.regression or d.noise_sd is None:
+        return None
+    error = _finite_mean(d.error)
+    part = f", {format_share(min(d.noise_sd**2 / error, 1.0), 1)} of the mean squared error" if error > 0 else ""
+    return (
+        f"Noise: targets usually lie {format_number(d.noise_sd)} about the consensus (standard deviation{part}). This "
+        "includes errors that all models make together."
+    )
+
+
+def _regression_outliers(d: Difficulty) -> str | None:
+    if not d.regression or d.p_outlier is None:
+        return None
+    return (
         f"About {format_number(round(float(d.p_outlier.sum())))} targets are expected to be farther off than noise; "
-        f"{likely:,} more likely than not."
+        f"{int((d.p_outlier > 0.5).sum()):,} more likely than not."
     )
-    return found
+
+
+def _losses_only(d: Difficulty) -> str | None:
+    if not d.loss_only:
+        return None
+    return (
+        "The models gave a loss per sample and no predictions: there is no bias, no variance, no ledger of causes, and no "
+        "label to doubt."
+    )
+
+
+FINDINGS: tuple[Callable[[Difficulty], str | None], ...] = (
+    _half_of_error,
+    _reliability,
+    _adjusted,
+    _explained_variance,
+    _mispredicted,
+    _variance,
+    _wrong_labels,
+    _refined,
+    _no_ledger_in_regression,
+    _regression_noise,
+    _regression_outliers,
+    _losses_only,
+)
 
 
 class Group(NamedTuple):
-    """One row of the table by class, or by part of the target's range."""
+    """The means over one class, or over one part of the target's range.
+
+    Attributes:
+        name: of the class, or the range.
+        size: number of samples.
+        error, error_se: mean error and its standard error over the samples; NaN for a single sample.
+        bias, variance: mean bias and variance.
+        accuracy: share of samples that are predicted as labelled; NaN in regression.
+        offset: mean of prediction minus target; NaN for classes.
+        p_wrong: mean P(label wrong); NaN without a ledger.
+        terms: mean of each factor, in the order of ``FACTORS``; NaN without a ledger.
+        noise_sd: standard deviation of the noise, in units of the target; NaN for classes.
+        outliers: expected number of outliers; NaN for classes.
+    """
 
     name: str
     size: int
@@ -197,47 +260,52 @@ class Group(NamedTuple):
 
 
 def summarize_groups(d: Difficulty) -> list[Group]:
-    """The means by class, hardest first; in regression by fifths of the target, lowest first; none without either."""
+    """Return the means by class, hardest first; in regression by fifths of the target, lowest first.
+
+    Empty if there are neither classes nor targets.
+    """
     if d.loss_only:
         return []
-    codes, names = _parts(d) if d.classes is None else (d.labels, [format_line(name, 80) for name in d.classes])
-    size = np.bincount(codes, minlength=len(names))
-    there = np.flatnonzero(size)
+    codes, names = _target_ranges(d) if d.classes is None else (d.labels, [format_line(name, 80) for name in d.classes])
+    sizes = np.bincount(codes, minlength=len(names))
+    present = np.flatnonzero(sizes)
+    n = sizes[present]
 
-    def mean(values: np.ndarray) -> np.ndarray:
-        return np.bincount(codes, weights=values, minlength=len(names))[there] / size[there]
+    def mean(values: np.ndarray | None) -> np.ndarray:
+        if values is None:
+            return np.full(len(present), np.nan)
+        return np.bincount(codes, weights=values, minlength=len(names))[present] / n
 
-    n = size[there]
     error = mean(d.error)
-    at = np.zeros(len(names))
-    at[there] = error
-    squares = mean((d.error - at[codes]) ** 2)
-    # A class of one sample has no spread to tell: its standard error is unknown, not zero.
-    error_se = np.where(n > 1, np.sqrt(squares / np.maximum(n - 1, 1)), np.nan)
-    unknown = np.full(len(there), np.nan)
-    columns = (
-        error,
-        error_se,
-        mean(d.bias),
-        mean(d.variance),
-        unknown if d.regression else mean(~is_mispredicted(d)),
-        mean(d.predicted - d.labels) if d.regression else unknown,
-        unknown if d.p_wrong is None else mean(d.p_wrong),
-    )
-    noise_sd = (unknown if d.noise_variance is None else np.sqrt(mean(d.noise_variance))).tolist()
-    outliers = (unknown if d.p_outlier is None else mean(d.p_outlier) * n).tolist()
-    lines = np.stack([unknown if d.factors is None else mean(d.factors[name].to_numpy()) for name in FACTORS], axis=1)
-    rows = [
-        Group._make((names[code], int(count), *map(float, values), tuple(account), noise, outliers))
-        for code, count, account, noise, outliers, *values in zip(
-            there, n, lines.tolist(), noise_sd, outliers, *columns, strict=True
-        )
-    ]
+    by_code = np.zeros(len(names))
+    by_code[present] = error
+    squares = mean((d.error - by_code[codes]) ** 2)
+    terms = [mean(None if d.ledger is None else d.ledger[:, i]) for i in range(len(FACTORS))]
+    columns: dict[str, list[Any]] = {
+        "name": [names[code] for code in present],
+        "size": n.tolist(),
+        "error": error.tolist(),
+        # A class of one sample has no spread: its standard error is unknown, not zero.
+        "error_se": np.where(n > 1, np.sqrt(squares / np.maximum(n - 1, 1)), np.nan).tolist(),
+        "bias": mean(d.bias).tolist(),
+        "variance": mean(d.variance).tolist(),
+        "accuracy": mean(None if d.regression else ~is_mispredicted(d)).tolist(),
+        "offset": mean(d.predicted - d.labels if d.regression else None).tolist(),
+        "p_wrong": mean(d.p_wrong).tolist(),
+        "terms": [tuple(row) for row in np.stack(terms, axis=1).tolist()],
+        "noise_sd": np.sqrt(mean(d.noise_variance)).tolist(),
+        "outliers": (mean(d.p_outlier) * n).tolist(),
+    }
+    rows = [Group(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
     return rows if d.regression else sorted(rows, key=lambda row: -row.error)
 
 
-def _parts(d: Difficulty) -> tuple[np.ndarray, list[str]]:
-    """Fifths of the target's range with about the same number of samples each; fewer where many targets are equal."""
+def _target_ranges(d: Difficulty) -> tuple[np.ndarray, list[str]]:
+    """Split the targets into fifths with about the same number of samples, or fewer parts if many targets are equal.
+
+    Returns:
+        The part of each sample, ``(sample,)`` int64, and the names of the parts.
+    """
     edges = np.unique(np.quantile(d.labels, np.linspace(0, 1, QUANTILES + 1)))
     if len(edges) < 2:
         return np.zeros(len(d), dtype=np.int64), [format_number(edges[0])]
@@ -246,7 +314,18 @@ def _parts(d: Difficulty) -> tuple[np.ndarray, list[str]]:
 
 
 class Cause(NamedTuple):
-    """One row of the table of causes."""
+    """One row of the table of causes.
+
+    Attributes:
+        name: of the cause.
+        size: number of samples.
+        share: the same in percent of all samples.
+        mean_error: of these samples.
+        total: share of all error that the factor carries over all samples, as text.
+        meaning: of the cause, in words.
+        terms: mean of each factor over these samples, in the order of ``FACTORS``.
+        recommendations: what to do about them.
+    """
 
     name: str
     size: int
@@ -259,27 +338,24 @@ class Cause(NamedTuple):
 
 
 def summarize_causes(d: Difficulty) -> list[Cause]:
-    """How many samples each factor explains most of, their mean lines, and what to do about them.
-
-    ``total`` is the share of all error that the factor's line carries over all samples.
-    """
-    if d.factors is None or d.cause is None:
+    """Return how many samples each cause has, their mean terms, and what to do about them. Empty without a ledger."""
+    if d.ledger is None or d.cause is None:
         return []
-    lines = d.factors.to_numpy().sum(0)
-    carried = dict(zip(FACTORS, lines, strict=True))
+    sums = d.ledger.sum(0)
+    totals = dict(zip(FACTORS, sums, strict=True))
     rows = []
-    for name in (*FACTORS, NONE):
-        mine = d.cause == name
+    for name in CAUSES:
+        mask = d.cause == name
         rows.append(
             Cause(
                 name=name,
-                size=int(mine.sum()),
-                share=format_share(int(mine.sum()), len(d)),
-                mean_error=_mean(d.error[mine]),
-                total="–" if name == NONE else _signed_share(carried[name], lines.sum()),
+                size=int(mask.sum()),
+                share=format_share(int(mask.sum()), len(d)),
+                mean_error=_finite_mean(d.error[mask]),
+                total="–" if name == NO_CAUSE else _signed_share(totals[name], sums.sum()),
                 meaning=MEANINGS[name],
-                terms=tuple(mean_terms(d, mine).tolist()),
-                recommendations=count_recommendations(d, mine),
+                terms=tuple(mean_terms(d, mask).tolist()),
+                recommendations=count_recommendations(d, mask),
             )
         )
     return rows
@@ -296,17 +372,22 @@ class ClassNoise(NamedTuple):
 
 
 def summarize_noise_rates(d: Difficulty) -> list[ClassNoise]:
-    """The noise rates by class, the noisiest labels first."""
+    """Return the noise rates by class, the noisiest labels first. Classes without a sample come last."""
     table = d.noise_rates
     if table is None:
         return []
-    # Classes without a sample, whose rate is unknown, stand last.
     table = table.sort_values("wrong", ascending=False, kind="stable")
     return [ClassNoise(format_line(row[0], 80), *row[1:]) for row in table.itertuples(name=None)]
 
 
 class Confusion(NamedTuple):
-    """One way in which labels go wrong."""
+    """One way in which labels go wrong.
+
+    Attributes:
+        true, given: the two classes.
+        rate: share of the true class's samples that are given the other label.
+        suggested: number of samples with the given label whose likeliest true label is the true class.
+    """
 
     true: str
     given: str
@@ -315,64 +396,60 @@ class Confusion(NamedTuple):
 
 
 def largest_confusions(d: Difficulty) -> list[Confusion]:
-    """The largest rates at which samples of one class are given the label of another, largest first.
-
-    ``suggested`` counts the samples so labelled whose likeliest true label is the former.
-    """
-    matrix = d.transition
-    if matrix is None or d.classes is None:
+    """Return the largest rates at which samples of one class are given the label of another, largest first."""
+    if d.transition is None or d.classes is None:
         return []
-    wrong = matrix.to_numpy() * (1 - np.eye(len(matrix)))
-    largest = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS]
+    matrix = d.transition.to_numpy()
+    rates = matrix * (1 - np.eye(len(matrix)))
+    largest = np.argsort(-rates, axis=None, kind="stable")[:CONFUSIONS]
     names = [format_line(name, 60) for name in d.classes]
-    found = []
-    for true, given in zip(*np.unravel_index(largest, wrong.shape), strict=True):
-        if wrong[true, given] > 0:
-            so = 0 if d.suggested is None else int(((d.suggested == true) & (d.labels == given)).sum())
-            found.append(Confusion(names[true], names[given], float(wrong[true, given]), so))
-    return found
+    confusions = []
+    for true, given in zip(*np.unravel_index(largest, rates.shape), strict=True):
+        if rates[true, given] > 0:
+            count = 0 if d.suggested is None else int(((d.suggested == true) & (d.labels == given)).sum())
+            confusions.append(Confusion(names[true], names[given], float(rates[true, given]), count))
+    return confusions
 
 
-def mean_terms(d: Difficulty, rows: np.ndarray) -> np.ndarray:
-    """The mean of the four factors over some samples, ``(4,)``; zeros where there are none."""
-    if d.factors is None or not rows.any():
+def mean_terms(d: Difficulty, mask: np.ndarray) -> np.ndarray:
+    """Return the mean of the four factors over the samples of a mask, ``(4,)``; zeros if there are none."""
+    if d.ledger is None or not mask.any():
         return np.zeros(len(FACTORS))
-    means: np.ndarray = d.factors.to_numpy()[rows].mean(0)
+    means: np.ndarray = d.ledger[mask].mean(0)
     return means
 
 
-def count_recommendations(d: Difficulty, rows: np.ndarray) -> list[str]:
-    """What to do about some samples, a phrase an action with how many it is for.
+def count_recommendations(d: Difficulty, mask: np.ndarray) -> list[str]:
+    """Return what to do about some samples: one phrase per action, with the number of samples it is for.
 
     Args:
-        d: with a ledger.
-        rows: mask, ``(sample,)``.
+        d: a result with a ledger.
+        mask: of the samples, ``(sample,)`` bool.
     """
     if d.recommended_action is None:
         return []
-    todo = d.recommended_action[rows]
-    said = []
+    actions = d.recommended_action[mask]
+    phrases = []
     for action in RECOMMENDATIONS:
-        count = int((todo == action).sum())
+        count = int((actions == action).sum())
         if count and action == COLLECT_CLASS:
-            said.append(f"collect more of {_short_classes(d, d.labels[rows][todo == action])}")
+            phrases.append(f"collect more of {_count_classes(d, d.labels[mask][actions == action])}")
         elif count:
-            said.append(action if action == NOTHING else f"{action}: {count:,}")
-    return said
+            phrases.append(action if action == NOTHING else f"{action}: {count:,}")
+    return phrases
 
 
-def _short_classes(d: Difficulty, codes: np.ndarray) -> str:
-    """The classes of some samples with how many are of each, the most frequent first."""
-    found, counts = np.unique(codes, return_counts=True)
+def _count_classes(d: Difficulty, codes: np.ndarray) -> str:
+    """List the classes of some samples with their counts, the most frequent first."""
+    present, counts = np.unique(codes, return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    names = d.label_names(found[order])
-    listed = [
-        f"{isolate_direction(format_line(names[i], 20))} ({counts[order][i]:,})"
-        for i in range(min(len(order), CLASSES_NAMED))
+    names = d.label_names(present[order])[:_CLASSES_NAMED]
+    parts = [
+        f"{isolate_direction(format_line(name, 20))} ({count:,})"
+        for name, count in zip(names, counts[order][:_CLASSES_NAMED], strict=True)
     ]
-    return ", ".join(listed) + (
-        f" and {format_count(len(order) - len(listed), 'other class')}" if len(order) > len(listed) else ""
-    )
+    rest = len(order) - len(parts)
+    return ", ".join(parts) + (f" and {format_count(rest, 'other class')}" if rest else "")
 
 
 def _signed_share(part: float, whole: float) -> str:
@@ -381,13 +458,10 @@ def _signed_share(part: float, whole: float) -> str:
     return f"{100 * part / whole:.1f}\u00a0%".replace("-0.0", "0.0").replace("-", "−")
 
 
-def _more(reliability: float, d: Difficulty) -> str:
-    models = models_needed(SUFFICIENT_RELIABILITY, reliability, int(d.settings["members"]))
-    if reliability >= SUFFICIENT_RELIABILITY or models is None:
-        return ""
-    return f" About {models:,} models would bring it to {format_number(SUFFICIENT_RELIABILITY)}."
+def _loss_name(d: Difficulty) -> str:
+    return LOSSES.get(d.run.loss, d.run.loss)
 
 
-def _mean(values: np.ndarray) -> float:
+def _finite_mean(values: np.ndarray) -> float:
     finite = values[np.isfinite(values)]
     return float(finite.mean()) if len(finite) else float("nan")

@@ -7,6 +7,8 @@ import altair as alt
 import numpy as np
 import vl_convert
 
+from hardsight.reporting.charts import configure_theme
+from hardsight.reporting.palette import GREY
 from hardsight.theory.claim import Figure, Series
 
 # Okabe and Ito 2008, *Color Universal Design*; the page lightens the blue on a dark background.
@@ -14,7 +16,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#85898F")
 WIDTH, HEIGHT = 330, 190
 # Most points drawn; number above which points are smaller; number below which a line marks its points.
 _MAX_POINTS, _SMALL_ABOVE, _MARKED_BELOW = 150, 60, 12
-_GREY, _FAINT = "#6b7280", "#9ca3af"
 
 
 def draw_svg(figure: Figure, title: str) -> str:
@@ -42,11 +43,11 @@ def _chart(figure: Figure) -> alt.LayerChart:
     if figure.rule is not None:
         data = alt.Data(values=[{"at": figure.rule}])  # type: ignore[no-untyped-call]
         layers.append(
-            alt.Chart(data).mark_rule(aria=False, strokeDash=[4, 3], stroke=_GREY).encode(y=alt.Y("at:Q", title=None))
+            alt.Chart(data).mark_rule(aria=False, strokeDash=[4, 3], stroke=GREY).encode(y=alt.Y("at:Q", title=None))
         )
     # A horizontal title above the axis fits long names and is easy to read.
     above = alt.TitleParams(
-        figure.y, anchor="start", frame="group", fontSize=11, fontWeight="normal", color=_GREY, limit=WIDTH, offset=6
+        figure.y, anchor="start", frame="group", fontSize=11, fontWeight="normal", color=GREY, limit=WIDTH, offset=6
     )
     return _apply_theme(alt.LayerChart(layer=layers).properties(width=WIDTH, height=HEIGHT, title=above))
 
@@ -98,23 +99,4 @@ def _is_wide(figure: Figure, axis: str) -> bool:
 
 
 def _apply_theme(chart: alt.LayerChart) -> alt.LayerChart:
-    themed: alt.LayerChart = (
-        chart.properties(background="transparent")
-        .configure(font="system-ui, sans-serif")
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=_GREY,
-            titleColor=_GREY,
-            gridColor=_FAINT,
-            gridOpacity=0.3,
-            domain=False,
-            tickColor=_FAINT,
-            labelFontSize=11,
-            titleFontSize=11,
-            titleFontWeight="normal",
-            titleLimit=WIDTH,
-        )
-        .configure_axisX(grid=False, domain=True, domainColor=_FAINT)
-        .configure_legend(labelColor=_GREY, labelFontSize=11, symbolSize=50, symbolOpacity=1, padding=0, rowPadding=2)
-    )
-    return themed
+    return configure_theme(chart, {"gridOpacity": 0.3, "titleLimit": WIDTH}, {"symbolSize": 50, "rowPadding": 2})

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from hardsight import __version__
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
-from hardsight.reporting.report.page import template_environment
+from hardsight.reporting.html import template_environment
 from hardsight.theory import formatting
 from hardsight.theory.claim import Claim
 from hardsight.theory.figures import draw_svg

@@ -205,8 +205,8 @@ def test_a_table_that_is_not_the_one_measured_is_not_shown(iris, tmp_path, comma
     frame = pd.read_csv(iris)
     changed = frame.assign(kind=frame["kind"].where(frame.index != 60, "ghost"))
     for other, said in (
-        (frame[::-1], "row 0 of the samples, id 0, has the label 'virginica', and 'setosa' was measured"),
-        (changed, "row 60 of the samples, id 60, has the label 'ghost', and 'versicolor' was measured"),
+        (frame[::-1], "row 0 of the samples, id 0, has the label 'virginica', but 'setosa' was measured"),
+        (changed, "row 60 of the samples, id 60, has the label 'ghost', but 'versicolor' was measured"),
         (
             pd.concat([frame, frame]),
             "other.csv has 300 rows, and 150 samples were measured by row number: give the table",

@@ -134,7 +134,7 @@ def test_labels_that_a_spreadsheet_has_written_again_are_the_same():
         (b"a,b\n1,2\n", "one column 'id'"),
         (b"id,action\n1,keep,x\n", "line 2 has 3 cells"),
         (b"\xff\xfe\xff", "not UTF-8"),
-        (b'id,action\n"1,keep\n', "no readable csv"),
+        (b'id,action\n"1,keep\n', "not a readable csv"),
         (b"id,id,action\n1,2,keep\n", "one column 'id'"),
     ],
 )

@@ -384,8 +384,8 @@ def test_arguments_of_the_wrong_kind_are_named_in_one_line():
         "rows must be a mask or a sequence of ids. Got int",
         "rows must be a mask or a sequence of ids. Got list",
         *["path must be a str or a path. Got NoneType: name a file"] * 4,
-        "weights must be numbers, one a sample. Got str: give what weigh gives",
-        "weights must be numbers, one a sample. Got Difficulty: give what weigh gives",
+        "weights must be numbers, one per sample, such as hs.weigh returns. Got str",
+        "weights must be numbers, one per sample, such as hs.weigh returns. Got Difficulty",
     ]
 
 

@@ -393,9 +393,9 @@ def test_its_page_shows_the_texts_and_no_figure_that_is_not_there(measured, tmp_
     replace(measured, samples=None).report(tmp_path / "r.html", samples=measured.samples if shown else None)
     page = (tmp_path / "r.html").read_text()
     page = page[: page.index('id="specs"')]
-    assert "The models gave a loss of each sample and no predictions" in page
-    assert "log-loss a token" in page
-    assert "nats a token" in page
+    assert "The models gave a loss per sample and no predictions" in page
+    assert "log-loss per token" in page
+    assert "nats per token" in page
     assert (measured.samples.features.describe(int(measured.ranking[0])) in page) == shown
     body = page[page.index("<main>") :].replace("mislabelled", "").replace("aria-labelledby", "")
     for absent in ("Bias", "variance to show", "By class", "By range", "predicted", "labelled", "NaN", "Label<"):

@@ -132,9 +132,9 @@ def test_parquet_keeps_its_types(tmp_path, kind):
 @pytest.mark.parametrize(
     ("change", "how", "said"),
     [
-        (lambda f: f.drop(index=0), {}, "39 rows, and 40 samples"),
-        (lambda f: f.iloc[::-1], {}, r"row 0 .* id '039', and '000'"),
-        (lambda f: f.assign(y=f["y"].replace("dog", "cow")), {}, r"row 1 .* label 'cow', and 'dog'"),
+        (lambda f: f.drop(index=0), {}, "39 rows, but 40 samples"),
+        (lambda f: f.iloc[::-1], {}, r"row 0 .* id '039', but '000'"),
+        (lambda f: f.assign(y=f["y"].replace("dog", "cow")), {}, r"row 1 .* label 'cow', but 'dog'"),
         (lambda f: f, {"label": "z"}, "one column 'z'"),
         (lambda f: f, {"id": None}, "name their column"),
     ],
@@ -154,7 +154,7 @@ def test_places_that_do_not_fit_are_refused(kept, tmp_path):
     for target, said in (
         (folder / "pets.csv", "another name"),
         (tmp_path / "x.parquet", "ends in .csv"),
-        (tmp_path / "x.npz", "no table"),
+        (tmp_path / "x.npz", "must be a table"),
     ):
         with pytest.raises(InputError, match=said):
             apply_to_table(folder / "pets.csv", target, d, folder / "decisions.csv", label="y", id="key")

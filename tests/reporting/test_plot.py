@@ -307,10 +307,10 @@ def refused(match, work):
 
 def test_refused():
     d, numbers = result(), regression_with_an_outlier()
-    refused("by is one of class, cause, sample. Got 'classes'", lambda: d.plot.ledger("classes"))
+    refused("by must be one of class, cause, sample. Got 'classes'", lambda: d.plot.ledger("classes"))
     refused("most must be 1 or more. Got 0", lambda: d.plot.ledger(most=0))
     refused("no ledger: measure classes with loss='log'", lambda: numbers.plot.ledger())
-    refused("no probabilities of classes", lambda: numbers.plot.calibration())
+    refused("no class probabilities", lambda: numbers.plot.calibration())
     refused("no P\\(label wrong\\)", lambda: numbers.plot.calibration(np.zeros(400, dtype=bool)))
     refused(
         r"shape \(300,\), one value per sample .* Got int64 \(300,\)",
@@ -320,12 +320,12 @@ def test_refused():
     refused("losses and no predictions", lambda: losses_only().plot.map())
     refused("neither classes nor targets", lambda: losses_only().plot.classes())
     refused("one held-out view", lambda: hs.measure_predictions(np.zeros((1, 4, 2)), [0, 1, 0, 1]).plot.map())
-    refused("299 weights for 300 samples", lambda: d.plot.weights(np.ones(299)))
+    refused("Got 299 for 300 samples", lambda: d.plot.weights(np.ones(299)))
     for bad in ([], [[1.0]], [1.0, np.nan], [-1.0, 1], [0.0, 0]):
-        refused("weights must be a row of finite numbers", lambda bad=bad: hs.plot.weights(bad))
+        refused("weights must be one finite number per sample", lambda bad=bad: hs.plot.weights(bad))
     none = d.select(np.zeros(300, dtype=bool)).plot
     for work in (none.ledger, none.map, none.classes, none.errors, none.calibration):
-        refused("holds no sample", work)
+        refused("has no samples", work)
 
 
 def test_charts_are_altairs():

@@ -23,7 +23,7 @@ from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
 from hardsight.reporting import formatting, summary
 from hardsight.reporting.report import bias_variance, figures, histogram, ledger, write
-from hardsight.reporting.report import examples as room
+from hardsight.reporting.report.examples import example_cards
 from hardsight.reporting.report.ledger_bar import ledger_bars
 from hardsight.reporting.report.page import render
 from hardsight.reporting.report.thumbnails import LONGEST, make_thumbnails
@@ -265,17 +265,17 @@ def test_what_to_do_about_a_cause_stands_beside_it() -> None:
 
 def test_what_to_do_about_a_sample() -> None:
     d = by_hand()
-    shown = {int(it.id): it.advice for it in room.example_cards(d, None, 6)}
+    shown = {int(it.id): it.recommendation for it in example_cards(d, None, 6)}
     assert shown[0] == ("relabel as dog", True, "dog", "0.90")
     assert shown[1] == ("look at it", False, "", "")
-    assert shown[2].todo == "collect more of dog"
+    assert shown[2].action == "collect more of dog"
     assert shown[3] == ("look at it", False, "cat", "0.60")
     for samples in (None, samples_of(d, "array", np.zeros((6, 2)))):
         read = page(d, samples)
         assert "relabel as dog" in read.prose
         assert "p 0.90" in read.prose
     d = replace(d, suggested=None, p_suggested=None)
-    assert room.example_cards(d, None, 6)[0].advice.todo == "look at it"
+    assert example_cards(d, None, 6)[0].recommendation.action == "look at it"
     assert "relabel as" not in page(d).prose
     assert "Likelier label" not in page(d).prose
 
@@ -285,7 +285,7 @@ def test_bars_of_samples_by_hand() -> None:
     assert one.zero == two.zero == 25
     assert [part[1:] for part in one.parts] == [(25, 50), (0, 25), (75, 25), (100, 0)]
     assert [part[1:] for part in two.parts] == [(25, 12.5), (12.5, 12.5), (37.5, 0), (37.5, 12.5)]
-    assert two.words == "noise 0.50, imbalance −0.50, margin 0, uncertainty 0.50"
+    assert two.text == "noise 0.50, imbalance −0.50, margin 0, uncertainty 0.50"
 
 
 def test_noise_rates_and_confusions() -> None:
@@ -476,7 +476,7 @@ def test_samples_are_found_by_id_in_any_order() -> None:
     texts = np.array([f"text of {i}" for i in d.ids], dtype=object)
     samples = samples_of(d, "text", texts)
     turned = samples.take(np.random.default_rng(0).permutation(50))
-    shown = room.example_cards(d, turned, 10)
+    shown = example_cards(d, turned, 10)
     assert [it.text.start for it in shown] == [f"text of {it.id}" for it in shown]
 
 
@@ -488,7 +488,7 @@ def test_samples_of_other_ids_are_refused() -> None:
     ):
         render(d, samples.take(np.arange(40)))
     other = Samples(features=samples.features, labels=d.labels, classes=d.classes, ids=d.ids.astype(str), kind="array")
-    with pytest.raises(InputError, match="theirs look like '0', '1', '2'"):
+    with pytest.raises(InputError, match="their ids look like '0', '1', '2'"):
         render(d, other)
 
 
@@ -499,7 +499,7 @@ def test_samples_of_other_labels_are_refused(classes) -> None:
     changed = d.labels.copy()
     changed[7] = changed[7] + 1 if classes is None else (changed[7] + 1) % 3
     with pytest.raises(
-        InputError, match=r"row 7 of the samples, id 7, has the label '.*', and '.*' was measured: give the"
+        InputError, match=r"row 7 of the samples, id 7, has the label '.*', but '.*' was measured: give the"
     ):
         render(d, replace(samples, labels=changed))
     with pytest.raises(InputError, match=r"row \d+ of the samples, id \d+, has the label"):
@@ -515,7 +515,7 @@ def test_samples_of_other_labels_are_refused(classes) -> None:
 def test_text_is_shown_in_part_and_the_rest_folded() -> None:
     d = difficulty(3)
     long = "word " * 2000
-    (it, *_) = room.example_cards(d, samples_of(d, "text", np.array([long] * 3, dtype=object)), 3)
+    (it, *_) = example_cards(d, samples_of(d, "text", np.array([long] * 3, dtype=object)), 3)
     assert len(it.text.start) <= 400
     assert it.text.start + it.text.rest == long[:4000]
     assert it.text.left_out == 6000
@@ -540,7 +540,7 @@ def test_outlier_values_of_a_row_are_marked(text: str) -> None:
     d = difficulty(300)
     d.error[0] = 1e3
     given = table(300).astype({"colour": text, "name": text})
-    first = room.example_cards(d, samples_of(d, "table", given), 5)[0].row
+    first = example_cards(d, samples_of(d, "table", given), 5)[0].row
     marks = {value.name: value.unusual for value in first.values}
     assert marks == {
         "height": "unusually high", "count": "", "colour": "rare", "name": "", "flag": "", "gap": "seldom missing",
@@ -551,7 +551,7 @@ def test_outlier_values_of_a_row_are_marked(text: str) -> None:
 
 def test_a_small_table_marks_nothing() -> None:
     d = difficulty(50)
-    rows = [it.row for it in room.example_cards(d, samples_of(d, "table", table(50)), 50)]
+    rows = [it.row for it in example_cards(d, samples_of(d, "table", table(50)), 50)]
     assert not any(value.unusual for row in rows for value in row.values)
     assert "Marked" not in page(d, samples_of(d, "table", table(50))).prose
 
@@ -561,7 +561,7 @@ def test_a_wide_table_shows_its_outlier_values_first() -> None:
     d.error[7] = 1e3
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 150)))
     wide.iloc[7, 120] = -50.0
-    (it, *_) = room.example_cards(d, samples_of(d, "table", wide), 1)
+    (it, *_) = example_cards(d, samples_of(d, "table", wide), 1)
     assert "120" in [value.name for value in it.row.values if value.unusual]
     assert (len(it.row.values), len(it.row.rest), it.row.left_out) == (16, 84, 50)
 
@@ -570,14 +570,14 @@ def test_columns_of_one_name_and_odd_cells() -> None:
     d = difficulty(120)
     odd = pd.DataFrame([[1, [1, 2], None, pd.Timestamp("2020-01-01")]] * 120, columns=["a", "a", "b", "c"])
     odd = odd.astype({"b": object})
-    (it, *_) = room.example_cards(d, samples_of(d, "table", odd), 1)
+    (it, *_) = example_cards(d, samples_of(d, "table", odd), 1)
     assert [value.value for value in it.row.values] == ["1", "[1, 2]", "missing", "2020-01-01 00:00:00"]
 
 
 def test_array_rows() -> None:
     d = difficulty(200)
     features = np.random.default_rng(0).normal(size=(200, 4, 5))
-    (it, *_) = room.example_cards(d, samples_of(d, "array", features), 1)
+    (it, *_) = example_cards(d, samples_of(d, "array", features), 1)
     assert (len(it.row.values), it.row.left_out) == (12, 8)
     assert "and 8 more values" in page(d, samples_of(d, "array", features)).prose
 

@@ -15,11 +15,11 @@ from hardsight.attribution.neighbours import fit_scaler
 from hardsight.difficulty.decisions import result_digest
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.reporting.review import page_data as contents
 from hardsight.reporting.review import write
 from hardsight.reporting.review.nearest import NEAREST, NearestSearch
 from hardsight.reporting.review.packing import PackedArrays, compact_numbers
 from hardsight.reporting.review.page import render
+from hardsight.reporting.review.page_data import pack_samples
 
 
 def named(n: int = 300) -> Difficulty:
@@ -561,7 +561,7 @@ def test_100_000_samples_keep_few_rows_in_the_document(browser, tmp_path):  # no
 def test_neighbours_against_all_distances():
     d = difficulty(60)
     X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
-    found = NearestSearch(samples_of(d, "array", X)).of(np.arange(60))
+    found = NearestSearch(samples_of(d, "array", X)).find(np.arange(60))
     z = fit_scaler(X.astype(float))(X)
     far = np.square(z[:, None] - z[None]).sum(2)
     np.fill_diagonal(far, np.inf)
@@ -584,8 +584,8 @@ def test_what_is_no_known_array_is_refused():
 def test_as_many_samples_as_fit_are_held_hardest_first():
     d = named(50)
     texts = np.array(["x" * 100] * 50, dtype=object)
-    held = contents.pack_samples(samples_of(d, "text", texts), d.ranking, most=2000)
-    assert held.at.tolist() == d.ranking[:10].tolist()
+    held = pack_samples(samples_of(d, "text", texts), d.ranking, most=2000)
+    assert held.rows.tolist() == d.ranking[:10].tolist()
 
 
 def test_the_page_is_the_same_for_the_same_result_and_knows_it_from_others(tmp_path):

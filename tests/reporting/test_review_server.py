@@ -265,7 +265,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        with pytest.raises(InputError, match="cannot be listened on"):
+        with pytest.raises(InputError, match="cannot listen on port"):
             serve(named(), None, tmp_path, other.getsockname()[1])
 
 

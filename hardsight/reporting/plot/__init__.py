@@ -1,7 +1,7 @@
-"""Figures for notebooks, as altair charts: they show where the last line of a cell is one, and ``chart.save`` writes files.
+"""Figures for notebooks, as altair charts. A chart in the last line of a cell is shown; ``chart.save`` writes files.
 
-Every function takes a :class:`hardsight.Difficulty`; ``d.plot`` has the same ones as methods. Charts carry their data and no
-theme of their own: they go side by side (``a | b``), and ``chart.save("figure.png")`` or ``.svg`` needs no network.
+Every function takes a :class:`hardsight.Difficulty`; ``d.plot`` has the same functions as methods. Charts carry their data
+and no theme, so they can go side by side (``a | b``). ``chart.save("figure.png")`` or ``.svg`` needs no network.
 """
 
 from hardsight.reporting.plot.accessor import Plots

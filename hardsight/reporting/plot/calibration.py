@@ -1,4 +1,4 @@
-"""Whether probabilities are frequencies: the reliability diagram."""
+"""The reliability diagram: how often predictions of each probability are right."""
 
 from typing import Any, NamedTuple
 
@@ -7,17 +7,25 @@ import numpy as np
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
+from hardsight.reporting.charts import inline_data
 from hardsight.reporting.formatting import format_count, format_number
-from hardsight.reporting.plot.theme import FAINT, check_not_empty, without_config
-from hardsight.reporting.report.figures import COLOURS, inline_data
+from hardsight.reporting.palette import COLOURS, FAINT
+from hardsight.reporting.plot.theme import check_not_empty, without_config
 
 BINS = 10
-# Wilson 1927: of a normal distribution, 95 % lie as many standard deviations about its mean.
-_SURE = 1.96
+# Normal quantile of a 95 % interval (Wilson 1927).
+_Z = 1.96
 
 
 class Bin(NamedTuple):
-    """Samples of like probability: the mean of what was stated, how often it happened, and that one's 95 % interval."""
+    """Samples with similar probabilities.
+
+    Attributes:
+        stated: mean of the stated probabilities.
+        happened: share of samples for which the event happened.
+        low, high: 95 % interval of that share.
+        size: number of samples.
+    """
 
     stated: float
     happened: float
@@ -27,14 +35,14 @@ class Bin(NamedTuple):
 
 
 def calibration(d: Difficulty, wrong: Any = None) -> alt.LayerChart:
-    """How often what was stated with some probability happened, in ten bins of equal width (Guo et al. 2017).
+    """Draw how often events of each stated probability happened, in ten bins of equal width (Guo et al. 2017).
 
-    Without ``wrong`` it asks the models: the consensus' probability of the class that it predicts, against how often that is
-    the label given. Wrong labels count against the models here, so noisy data look overconfident. With ``wrong`` it asks the
-    label model: P(label wrong) against how often it was.
+    Without ``wrong``, this checks the models: the consensus' probability of the class that it predicts, against how often
+    that is the given label. Wrong labels count against the models, so noisy data look overconfident. With ``wrong``, it
+    checks the label model: P(label wrong) against how often the label was wrong.
 
     Args:
-        d: of classes; with a ledger where ``wrong`` is given.
+        d: a result of classes, with a ledger if ``wrong`` is given.
         wrong: which labels are known to be wrong, ``(sample,)`` bool, in the order of ``d``.
 
     Raises:
@@ -43,100 +51,85 @@ def calibration(d: Difficulty, wrong: Any = None) -> alt.LayerChart:
     check_not_empty(d)
     if wrong is None:
         if d.consensus is None:
-            raise InputError(
-                "there are no probabilities of classes here, whose calibration could be shown: measure classes"
-            )
+            raise InputError("this result has no class probabilities to check: measure classes")
         stated, happened = np.exp(d.consensus.max(1)), d.predicted == d.labels
-        names = "probability of the predicted class", "share labelled so"
+        titles = "probability of the predicted class", "share labelled so"
     else:
         if d.p_wrong is None:
             raise InputError(
-                "this result has no P(label wrong): measure classes with loss='log' and at least two held-out views a sample"
+                "this result has no P(label wrong): measure classes with loss='log' and at least two held-out views per "
+                "sample"
             )
-        stated, happened = d.p_wrong, _mask(wrong, len(d))
-        names = "P(label wrong)", "share that was wrong"
-    found = reliability(stated, happened)
-    gap = sum(each.size * abs(each.stated - each.happened) for each in found) / max(len(stated), 1)
-    return _drawn(
-        found, *names, f"expected calibration error {format_number(gap)}, {format_count(len(stated), 'sample')}"
-    )
+        stated, happened = d.p_wrong, _check_mask(wrong, len(d))
+        titles = "P(label wrong)", "share that was wrong"
+    bins = reliability(stated, happened)
+    gap = sum(each.size * abs(each.stated - each.happened) for each in bins) / max(len(stated), 1)
+    title = f"expected calibration error {format_number(gap)}, {format_count(len(stated), 'sample')}"
+    return _draw(bins, *titles, title)
 
 
 def reliability(stated: np.ndarray, happened: np.ndarray, bins: int = BINS) -> list[Bin]:
-    """Bins of equal width, lowest first, without the empty ones.
+    """Return bins of equal width, lowest first, without the empty ones.
 
     Args:
         stated: probabilities, ``(sample,)``.
-        happened: whether it did, ``(sample,)`` bool.
-        bins: how many.
+        happened: whether the event happened, ``(sample,)`` bool.
+        bins: number of bins.
 
     >>> [each.size for each in reliability(np.array([0.0, 0.05, 1.0]), np.array([False, True, True]))]
     [2, 1]
     """
-    at = np.minimum((stated * bins).astype(np.int64), bins - 1)
-    found = []
-    for each in np.unique(at):
-        inside = at == each
-        n, share = int(inside.sum()), float(happened[inside].mean())
-        squared = _SURE**2 / n
-        middle, half = share + squared / 2, _SURE * np.sqrt(share * (1 - share) / n + squared / (4 * n))
+    index = np.minimum((stated * bins).astype(np.int64), bins - 1)
+    filled = []
+    for i in np.unique(index):
+        mask = index == i
+        n, share = int(mask.sum()), float(happened[mask].mean())
+        squared = _Z**2 / n
+        middle, half = share + squared / 2, _Z * np.sqrt(share * (1 - share) / n + squared / (4 * n))
         low, high = (middle - half) / (1 + squared), (middle + half) / (1 + squared)
-        found.append(Bin(float(stated[inside].mean()), share, float(max(low, 0)), float(min(high, 1)), n))
-    return found
+        filled.append(Bin(float(stated[mask].mean()), share, float(max(low, 0)), float(min(high, 1)), n))
+    return filled
 
 
-def _mask(wrong: Any, samples: int) -> np.ndarray:
+def _check_mask(wrong: Any, samples: int) -> np.ndarray:
     mask = np.asarray(wrong)
     if mask.shape != (samples,) or mask.dtype != bool:
         raise InputError(
-            f"wrong must be a boolean array of shape ({samples},), one value a sample in the order of the result. Got "
+            f"wrong must be a boolean array of shape ({samples},), one value per sample in the order of the result. Got "
             f"{mask.dtype} {mask.shape}"
         )
     return mask
 
 
-def _round(most: int) -> list[int]:
-    """One and the powers of ten up to the largest count."""
-    return [10**power for power in range(len(str(most)))]
-
-
-def _drawn(found: list[Bin], stated: str, happened: str, title: str) -> alt.LayerChart:
-    values = [
-        each._asdict()
-        | {"shown": f"{format_number(each.happened)} ({format_number(each.low, 2)} to {format_number(each.high, 2)})"}
-        for each in found
-    ]
+def _draw(bins: list[Bin], stated: str, happened: str, title: str) -> alt.LayerChart:
+    values = [each._asdict() | {"shown": _format_share(each)} for each in bins]
     unit = alt.Scale(domain=[0, 1], nice=False)
-    # Room for the points that lie at 0.
+    # The offset leaves space for points at 0.
     axis = alt.Axis(tickCount=5, offset=8)
-    x, y = (
-        alt.X("stated:Q", scale=unit, title=stated, axis=axis),
-        alt.Y("happened:Q", scale=unit, title=happened, axis=axis),
-    )
-    base = alt.Chart(inline_data(values)).encode(
-        x=x,
-        tooltip=[
-            alt.Tooltip("stated:Q", title="Stated", format=".3f"),
-            alt.Tooltip("shown:N", title="Happened (95 %)"),
-            alt.Tooltip("size:Q", title="Samples", format=","),
-        ],
-    )
-    diagonal = alt.Chart(inline_data([{"stated": 0, "happened": 0}, {"stated": 1, "happened": 1}]))
+    x = alt.X("stated:Q", scale=unit, title=stated, axis=axis)
+    y = alt.Y("happened:Q", scale=unit, title=happened, axis=axis)
+    largest = max((each.size for each in bins), default=1)
     size = alt.Size(
         "size:Q",
-        scale=alt.Scale(type="sqrt", domain=[1, max((each.size for each in found), default=1) + 1], range=[20, 200]),
-        legend=alt.Legend(title="samples", values=_round(max((each.size for each in found), default=1)), format=",d"),
+        scale=alt.Scale(type="sqrt", domain=[1, largest + 1], range=[20, 200]),
+        legend=alt.Legend(title="samples", values=[10**power for power in range(len(str(largest)))], format=",d"),
     )
+    tooltip = [
+        alt.Tooltip("stated:Q", title="Stated", format=".3f"),
+        alt.Tooltip("shown:N", title="Happened (95 %)"),
+        alt.Tooltip("size:Q", title="Samples", format=","),
+    ]
+    base = alt.Chart(inline_data(values)).encode(x=x, tooltip=tooltip)
+    diagonal = alt.Chart(inline_data([{"stated": 0, "happened": 0}, {"stated": 1, "happened": 1}]))
+    low = alt.Y("low:Q", scale=unit, title=happened, axis=axis)
     colour = COLOURS["imbalance"]
-    return without_config(
-        alt.LayerChart(
-            layer=[
-                diagonal.mark_line(strokeDash=[4, 3], strokeWidth=1.2, color=FAINT).encode(x=x, y=y),
-                base.mark_rule(strokeWidth=1.5, color=colour, opacity=0.7).encode(
-                    y=alt.Y("low:Q", scale=unit, title=happened, axis=axis), y2="high:Q"
-                ),
-                base.mark_point(filled=True, opacity=1, color=colour).encode(y=y, size=size),
-            ]
-        ),
-        title,
-    )
+    layers = [
+        diagonal.mark_line(strokeDash=[4, 3], strokeWidth=1.2, color=FAINT).encode(x=x, y=y),
+        base.mark_rule(strokeWidth=1.5, color=colour, opacity=0.7).encode(y=low, y2="high:Q"),
+        base.mark_point(filled=True, opacity=1, color=colour).encode(y=y, size=size),
+    ]
+    return without_config(alt.LayerChart(layer=layers), title)
+
+
+def _format_share(each: Bin) -> str:
+    return f"{format_number(each.happened)} ({format_number(each.low, 2)} to {format_number(each.high, 2)})"

@@ -1,4 +1,4 @@
-"""The hardest samples as what they are: pictures, texts, rows with their unusual values marked."""
+"""Cards of the hardest samples: images, texts, and rows with their unusual values marked."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,16 +19,23 @@ from hardsight.reporting.formatting import (
     format_value,
     isolate_direction,
 )
-from hardsight.reporting.report import outlier_values
 from hardsight.reporting.report.ledger_bar import Bar, ledger_bars
+from hardsight.reporting.report.outlier_values import (
+    describe_missing,
+    describe_number,
+    find_rare,
+    is_numeric,
+    usual_range,
+)
 from hardsight.reporting.report.thumbnails import Thumbnail, make_thumbnails
 
-TEXT_SHOWN, TEXT_KEPT = 400, 4000
-VALUES_SHOWN, VALUES_KEPT = 16, 100
+# Characters of a text, and values of a row, that are shown at once and that the page holds.
+TEXT_SHOWN, TEXT_HELD = 400, 4000
+VALUES_SHOWN, VALUES_HELD = 16, 100
 ARRAY_SHOWN = 12
-# Targets may have been held in single precision in between.
-_SAME = 1e-6
-_WORDED = ("text", "items")
+TEXT_KINDS = ("text", "items")
+# Targets may have passed through single precision.
+_TOLERANCE = 1e-6
 
 
 class TextExcerpt(NamedTuple):
@@ -56,16 +63,22 @@ class TableRow(NamedTuple):
 
 
 class Recommendation(NamedTuple):
-    """What to do about a sample; the likeliest true label and its probability where that is not the label given."""
+    """What to do about a sample.
 
-    todo: str
+    Attributes:
+        action: as a phrase.
+        relabel: whether it is to change the label.
+        suggested, p_suggested: the likeliest true label and its probability; empty if it is the given label.
+    """
+
+    action: str
     relabel: bool
     suggested: str
     p_suggested: str
 
 
 class ExampleCard(NamedTuple):
-    """One hard sample."""
+    """One hard sample, as text; what is unknown is empty or None."""
 
     rank: int
     id: str
@@ -80,7 +93,7 @@ class ExampleCard(NamedTuple):
     cause: str
     p_wrong: str
     p_outlier: str
-    advice: Recommendation | None
+    recommendation: Recommendation | None
     bar: Bar | None
     picture: Thumbnail | None
     text: TextExcerpt | None
@@ -88,32 +101,27 @@ class ExampleCard(NamedTuple):
 
 
 def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[ExampleCard]:
-    """The ``count`` hardest samples, hardest first.
+    """Return the cards of the ``count`` hardest samples, hardest first.
 
     Raises:
         InputError: ``samples`` lack an id of ``d``, or have other labels.
     """
-    at = d.ranking[:count]
-    rows = None if samples is None else find_samples(d, samples)[at].tolist()
-    kind = None if samples is None else samples.kind
-    none = [None] * len(at)
-    pictures: Sequence[Any] = (
-        make_thumbnails(np.asarray(samples.features), rows) if samples and rows and kind == "image" else none
-    )
-    texts: Sequence[Any] = [_text(_words(samples, i)) for i in rows] if samples and rows and kind in _WORDED else none
-    values: Sequence[Any] = _values(samples, rows) if samples and rows and kind in ("table", "array") else none
-    labels, predicted = d.label_names(d.labels[at]), d.label_names(d.predicted[at])
-    p_label = d.p_label[at]
-    drawn: Sequence[Any] = none if d.factors is None else ledger_bars(d.factors.to_numpy()[at])
-    advice = _advice(d, at)
-    return [
-        ExampleCard(
+    index = d.ranking[:count]
+    content = _show_content(samples, [] if samples is None else find_samples(d, samples)[index].tolist())
+    bars = [] if d.ledger is None else ledger_bars(d.ledger[index])
+    recommendations = _recommend(d, index)
+    cards = []
+    for place, (i, label, predicted) in enumerate(
+        zip(index, d.label_names(d.labels[index]), d.label_names(d.predicted[index]), strict=True)
+    ):
+        shown = content[place] if content else None
+        card = ExampleCard(
             rank=place + 1,
             id=format_line(d.ids[i], 120),
-            label=format_value(labels[place]) if d.classes is None else format_line(labels[place], 120),
-            predicted=format_value(predicted[place]) if d.classes is None else format_line(predicted[place], 120),
+            label=_format_label(d, label),
+            predicted=_format_label(d, predicted),
             missed=d.classes is not None and bool(d.predicted[i] != d.labels[i]),
-            p_label="" if np.isnan(p_label[place]) else format_number(p_label[place]),
+            p_label="" if np.isnan(d.p_label[i]) else format_number(d.p_label[i]),
             error=format_number(d.error[i]),
             error_se=format_error(d.error[i], d.error_se[i]),
             bias=format_number(d.bias[i]),
@@ -121,136 +129,149 @@ def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[Ex
             cause="" if d.cause is None else str(d.cause[i]),
             p_wrong="" if d.p_wrong is None else format_number(d.p_wrong[i], 2),
             p_outlier="" if d.p_outlier is None else format_number(d.p_outlier[i], 2),
-            advice=advice[place],
-            bar=drawn[place],
-            picture=pictures[place],
-            text=texts[place],
-            row=values[place],
+            recommendation=recommendations[place] if recommendations else None,
+            bar=bars[place] if bars else None,
+            picture=shown if isinstance(shown, Thumbnail) else None,
+            text=shown if isinstance(shown, TextExcerpt) else None,
+            row=shown if isinstance(shown, TableRow) else None,
         )
-        for place, i in enumerate(at)
-    ]
+        cards.append(card)
+    return cards
+
+
+def _format_label(d: Difficulty, label: Any) -> str:
+    return format_value(label) if d.classes is None else format_line(label, 120)
+
+
+def _show_content(samples: Samples | None, rows: list[int]) -> Sequence[Thumbnail | TextExcerpt | TableRow]:
+    """Return what some samples are, for their cards; empty if that cannot be shown."""
+    if samples is None or not rows:
+        return []
+    if samples.kind == "image":
+        return make_thumbnails(np.asarray(samples.features), rows)
+    if samples.kind in TEXT_KINDS:
+        return [_excerpt(sample_text(samples, row)) for row in rows]
+    if samples.kind == "array":
+        return _array_rows(samples, rows)
+    return _table_rows(samples.features, rows) if samples.kind == "table" else []
 
 
 def find_samples(d: Difficulty, samples: Samples) -> np.ndarray:
-    """Where each sample of ``d`` stands among ``samples``, ``(sample,)`` int64.
+    """Return the position of each sample of ``d`` among ``samples``, ``(sample,)`` int64.
 
     Raises:
         InputError: ``samples`` lack an id of ``d``, or a sample has another label there; names the row.
     """
     # As objects: pandas' own string type refuses what is not valid Unicode.
-    at = pd.Index(samples.ids, dtype=object).get_indexer(pd.Index(d.ids, dtype=object))
-    missing = d.ids[at < 0]
+    index = np.asarray(pd.Index(samples.ids, dtype=object).get_indexer(pd.Index(d.ids, dtype=object)))
+    missing = d.ids[index < 0]
     if len(missing):
-        named = ", ".join(repr(each) for each in missing[:3].tolist())
-        has = ", ".join(repr(each) for each in samples.ids[:3].tolist())
+        measured = ", ".join(repr(each) for each in missing[:3].tolist())
+        given = ", ".join(repr(each) for each in samples.ids[:3].tolist())
         raise InputError(
-            f"the samples lack {len(missing):,} of the {len(d):,} measured ids ({named}); theirs look like {has}: "
+            f"the samples lack {len(missing):,} of the {len(d):,} measured ids ({measured}); their ids look like {given}: "
             "give the samples that were measured, read the same way and with the same id column"
         )
-    other = _otherwise_labelled(d, samples, at)
-    if other is not None:
-        row = int(at[other])
+    changed = _first_changed_label(d, samples, index)
+    if changed is not None:
+        row = int(index[changed])
         raise InputError(
-            f"row {row} of the samples, id {d.ids[other].item()!r}, has the label {_named(samples, row)!r}, and "
-            f"{_named(d, other)!r} was measured: give the samples that were measured, with their labels of "
-            "then, or measure these"
+            f"row {row} of the samples, id {d.ids[changed].item()!r}, has the label {_label_text(samples, row)!r}, but "
+            f"{_label_text(d, changed)!r} was measured: give the samples that were measured, with their labels of then, or "
+            "measure these"
         )
-    return np.asarray(at)
+    return index
 
 
-def _otherwise_labelled(d: Difficulty, samples: Samples, at: np.ndarray) -> int | None:
-    """The first position in ``d`` of a sample that has another label among ``samples``."""
+def _first_changed_label(d: Difficulty, samples: Samples, index: np.ndarray) -> int | None:
+    """Return the first position in ``d`` of a sample that has another label among ``samples``; None if there is none."""
     if d.loss_only or samples.loss_only:
         return None
-    theirs = samples.labels[at]
+    labels = samples.labels[index]
     if d.regression and samples.regression:
-        other = ~np.isclose(theirs, d.labels, rtol=_SAME, atol=0)
-        return int(other.argmax()) if other.any() else None
-    if d.classes == samples.classes and np.array_equal(theirs, d.labels):
+        changed = ~np.isclose(labels, d.labels, rtol=_TOLERANCE, atol=0)
+        return int(changed.argmax()) if changed.any() else None
+    if d.classes == samples.classes and np.array_equal(labels, d.labels):
         return None
-    _, first = np.unique(np.stack([theirs, d.labels], 1), axis=0, return_index=True)
-    pairs = ((place, int(at[place])) for place in np.sort(first).tolist())
-    return next((place for place, row in pairs if not same_cell(_named(samples, row), _named(d, place))), None)
+    # Texts are compared once per pair of labels, not once per sample.
+    _, first = np.unique(np.stack([labels, d.labels], 1), axis=0, return_index=True)
+    for i in np.sort(first).tolist():
+        if not same_cell(_label_text(samples, int(index[i])), _label_text(d, i)):
+            return int(i)
+    return None
 
 
-def _named(of: Difficulty | Samples, row: int) -> str:
-    label = of.labels[row]
-    return str(label if of.classes is None else of.classes[label])
+def _label_text(source: Difficulty | Samples, row: int) -> str:
+    label = source.labels[row]
+    return str(label if source.classes is None else source.classes[label])
 
 
-def _advice(d: Difficulty, at: np.ndarray) -> list[Recommendation | None]:
+def _recommend(d: Difficulty, index: np.ndarray) -> list[Recommendation]:
+    """Return what to do about some samples; empty without a ledger."""
     if d.recommended_action is None:
-        return [None] * len(at)
-    likeliest = d.labels[at] if d.suggested is None else d.suggested[at]
-    p = np.ones(len(at)) if d.p_suggested is None else d.p_suggested[at]
-    changed = likeliest != d.labels[at]
-    given, other = (
+        return []
+    likeliest = d.labels[index] if d.suggested is None else d.suggested[index]
+    p_suggested = np.ones(len(index)) if d.p_suggested is None else d.p_suggested[index]
+    changed = likeliest != d.labels[index]
+    given, suggested = (
         [isolate_direction(format_line(name, 60)) for name in d.label_names(codes)]
-        for codes in (d.labels[at], likeliest)
+        for codes in (d.labels[index], likeliest)
     )
     return [
         Recommendation(
-            describe_action(todo, given[place], other[place]),
-            todo == RELABEL,
-            other[place] if changed[place] else "",
-            format_number(p[place], 2) if changed[place] else "",
+            describe_action(action, given[place], suggested[place]),
+            action == RELABEL,
+            suggested[place] if changed[place] else "",
+            format_number(p_suggested[place], 2) if changed[place] else "",
         )
-        for place, todo in enumerate(d.recommended_action[at].tolist())
+        for place, action in enumerate(d.recommended_action[index].tolist())
     ]
 
 
-def _words(samples: Samples, at: int) -> str:
-    return str(samples.features.describe(at) if samples.kind == "items" else samples.features[at])
+def sample_text(samples: Samples, row: int) -> str:
+    """Return the whole text of a sample; see ``TEXT_KINDS``."""
+    return str(samples.features.describe(row) if samples.kind == "items" else samples.features[row])
 
 
-def _text(value: Any) -> TextExcerpt:
-    # Measured on the text as given, cut before it is made printable: a text may be a whole book.
-    given = str(value)
-    whole = format_text(given[:TEXT_KEPT])
-    cut = whole.rfind(" ", TEXT_SHOWN - 60, TEXT_SHOWN) if len(whole) > TEXT_SHOWN else len(whole)
+def _excerpt(text: str) -> TextExcerpt:
+    # Cut before it is made printable: a text may be a whole book.
+    held = format_text(text[:TEXT_HELD])
+    cut = held.rfind(" ", TEXT_SHOWN - 60, TEXT_SHOWN) if len(held) > TEXT_SHOWN else len(held)
     cut = TEXT_SHOWN if cut < 0 else cut
-    return TextExcerpt(whole[:cut], whole[cut:], max(0, len(given) - TEXT_KEPT))
+    return TextExcerpt(held[:cut], held[cut:], max(0, len(text) - TEXT_HELD))
 
 
-def _values(samples: Samples, at: list[int]) -> list[TableRow]:
-    if samples.kind == "array":
-        numbers = np.asarray(samples.features).reshape(len(samples), -1)
-        names = [f"[{i}]" for i in range(min(ARRAY_SHOWN, numbers.shape[1]))]
-        columns = [_judge(name, pd.Series(numbers[:, i]), at) for i, name in enumerate(names)]
-        return [TableRow(list(row), [], numbers.shape[1] - len(names)) for row in zip(*columns, strict=True)]
-    table = samples.features
-    columns = [_judge(format_line(name, 60), table.iloc[:, i], at) for i, name in enumerate(table.columns)]
-    rows = []
+def _array_rows(samples: Samples, rows: list[int]) -> list[TableRow]:
+    numbers = np.asarray(samples.features).reshape(len(samples), -1)
+    width = min(ARRAY_SHOWN, numbers.shape[1])
+    columns = [_column_values(f"[{i}]", pd.Series(numbers[:, i]), rows) for i in range(width)]
+    return [TableRow(list(values), [], numbers.shape[1] - width) for values in zip(*columns, strict=True)]
+
+
+def _table_rows(table: pd.DataFrame, rows: list[int]) -> list[TableRow]:
+    columns = [_column_values(format_line(name, 60), table.iloc[:, i], rows) for i, name in enumerate(table.columns)]
+    shown = []
     for row in zip(*columns, strict=True):
         # Unusual values first; the sort is stable, so the columns keep their order otherwise.
         values = sorted(row, key=lambda value: not value.unusual) if len(row) > VALUES_SHOWN else list(row)
-        rows.append(
-            TableRow(values[:VALUES_SHOWN], values[VALUES_SHOWN:VALUES_KEPT], max(0, len(values) - VALUES_KEPT))
-        )
-    return rows
+        left_out = max(0, len(values) - VALUES_HELD)
+        shown.append(TableRow(values[:VALUES_SHOWN], values[VALUES_SHOWN:VALUES_HELD], left_out))
+    return shown
 
 
-def _judge(name: str, column: pd.Series, at: list[int]) -> list[TableValue]:
-    """A column's values at some rows, those marked that few of all its values are like."""
-    shown = column.iloc[at]
-    missing = shown.isna()
-    gap_said = "seldom missing" if outlier_values.is_missing_rare(column.isna().to_numpy()) else ""
-    if outlier_values.is_numeric(column):
+def _column_values(name: str, column: pd.Series, rows: list[int]) -> list[TableValue]:
+    """Return a column's values in some rows, with a remark on those that few of its values are like."""
+    missing = column.iloc[rows].isna()
+    missing_remark = describe_missing(column.isna().to_numpy())
+    if is_numeric(column):
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        low, high = outlier_values.usual_range(numbers)
-        return [
-            TableValue(name, "missing", gap_said)
-            if gap
-            else TableValue(name, format_value(value), _why(bool(value < low), bool(value > high)))
-            for value, gap in zip(numbers[at].tolist(), missing, strict=True)
-        ]
-    codes, kinds = pd.factorize(column.astype(object).map(lambda value: format_line(value, 160)).to_numpy())
-    few = outlier_values.find_rare(codes, len(kinds))
+        usual = usual_range(numbers)
+        values = [(format_value(number), describe_number(number, usual)) for number in numbers[rows].tolist()]
+    else:
+        codes, kinds = pd.factorize(column.astype(object).map(lambda value: format_line(value, 160)).to_numpy())
+        rare = find_rare(codes, len(kinds))
+        values = [(kinds[code], "rare" if rare[code] else "") for code in codes[rows].tolist()]
     return [
-        TableValue(name, "missing", gap_said) if gap else TableValue(name, kinds[code], "rare" if few[code] else "")
-        for code, gap in zip(codes[at].tolist(), missing, strict=True)
+        TableValue(name, "missing", missing_remark) if gap else TableValue(name, value, remark)
+        for (value, remark), gap in zip(values, missing, strict=True)
     ]
-
-
-def _why(low: bool, high: bool) -> str:
-    return "unusually low" if low else "unusually high" if high else ""

@@ -17,32 +17,38 @@ class Part(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """The four factors of a sample as one bar; bars made together share the scale and the zero line."""
+    """The four factors of a sample as one bar. Bars made together share the scale and the zero line.
+
+    Attributes:
+        parts: one per factor.
+        zero: position of the zero line, in percent of the width.
+        text: the same in words.
+    """
 
     parts: list[Part]
     zero: float
-    words: str
+    text: str
 
 
-def ledger_bars(lines: np.ndarray) -> list[Bar]:
-    """One bar a row; what is below zero is stacked to the left of the zero line.
+def ledger_bars(terms: np.ndarray) -> list[Bar]:
+    """Return one bar per row. Terms below zero are stacked to the left of the zero line.
 
     Args:
-        lines: ``(row, 4)``, as in ``FACTORS``.
+        terms: ``(row, 4)``, in the order of ``FACTORS``.
     """
-    low = float(np.minimum(lines, 0).sum(1).min(initial=0))
-    high = float(np.maximum(lines, 0).sum(1).max(initial=0))
-    width = 100 / max(high - low, 1e-12)
-    made = []
-    for amounts in lines.tolist():
+    low = float(np.minimum(terms, 0).sum(1).min(initial=0))
+    high = float(np.maximum(terms, 0).sum(1).max(initial=0))
+    scale = 100 / max(high - low, 1e-12)
+    bars = []
+    for values in terms.tolist():
         left = right = 0.0
         parts = []
-        for name, amount in zip(FACTORS, amounts, strict=True):
-            if amount < 0:
-                left += amount
-            start = left if amount < 0 else right
-            right += max(amount, 0.0)
-            parts.append(Part(name, round((start - low) * width, 2), round(abs(amount) * width, 2)))
-        words = ", ".join(f"{name} {format_number(amount, 2)}" for name, amount in zip(FACTORS, amounts, strict=True))
-        made.append(Bar(parts, round(-low * width, 2), words))
-    return made
+        for name, value in zip(FACTORS, values, strict=True):
+            if value < 0:
+                left += value
+            start = left if value < 0 else right
+            right += max(value, 0.0)
+            parts.append(Part(name, round((start - low) * scale, 2), round(abs(value) * scale, 2)))
+        text = ", ".join(f"{name} {format_number(value, 2)}" for name, value in zip(FACTORS, values, strict=True))
+        bars.append(Bar(parts, round(-low * scale, 2), text))
+    return bars

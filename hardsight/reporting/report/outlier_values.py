@@ -1,4 +1,4 @@
-"""Which values of a column few of its values are like."""
+"""Values of a column that few of its other values are like."""
 
 from typing import NamedTuple
 
@@ -18,33 +18,51 @@ class UsualRange(NamedTuple):
 
 
 def is_numeric(column: pd.Series) -> bool:
-    """Whether a column's values are shown as numbers."""
+    """Return whether a column's values are shown as numbers."""
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
 def usual_range(numbers: np.ndarray) -> UsualRange:
-    """The 1st and the 99th percentile of the finite numbers; endless with too few rows to judge. ``numbers``: ``(row,)``."""
-    known = numbers[np.isfinite(numbers)]
-    if len(numbers) < ROWS_TO_JUDGE or not len(known):
-        return UsualRange(-np.inf, np.inf)
-    return UsualRange(*np.quantile(known, [_TAIL, 1 - _TAIL]).tolist())
-
-
-def find_rare(codes: np.ndarray, kinds: int) -> np.ndarray:
-    """Which kinds of value are rare, ``(kind,)`` bool.
-
-    Names and free text are seldom twice the same: where rare values are the rule, none of them is unusual.
+    """Return the 1st and the 99th percentile of the finite numbers; infinite bounds if there are too few rows to judge.
 
     Args:
-        codes: of every row's value, ``(row,)``.
-        kinds: how many there are.
+        numbers: ``(row,)``.
     """
-    share = np.bincount(codes, minlength=kinds) / max(len(codes), 1)
-    few = share < _TAIL
-    judged = len(codes) >= ROWS_TO_JUDGE and share[few].sum() <= 10 * _TAIL
-    return few if judged else np.zeros(kinds, dtype=bool)
+    finite = numbers[np.isfinite(numbers)]
+    if len(numbers) < ROWS_TO_JUDGE or not len(finite):
+        return UsualRange(-np.inf, np.inf)
+    return UsualRange(*np.quantile(finite, [_TAIL, 1 - _TAIL]).tolist())
+
+
+def describe_number(value: float, usual: UsualRange) -> str:
+    """Say in which way a number is unusual; empty if it is not."""
+    return "unusually low" if value < usual.low else "unusually high" if value > usual.high else ""
+
+
+def find_rare(codes: np.ndarray, n_values: int) -> np.ndarray:
+    """Return which distinct values are rare, ``(value,)`` bool.
+
+    Names and free text seldom repeat: if rare values are the rule, none of them is unusual.
+
+    Args:
+        codes: of each row's value, ``(row,)``.
+        n_values: number of distinct values.
+    """
+    share = np.bincount(codes, minlength=n_values) / max(len(codes), 1)
+    rare = share < _TAIL
+    judged = len(codes) >= ROWS_TO_JUDGE and share[rare].sum() <= 10 * _TAIL
+    return rare if judged else np.zeros(n_values, dtype=bool)
 
 
 def is_missing_rare(missing: np.ndarray) -> bool:
-    """Whether a missing value is unusual; ``missing``: ``(row,)`` bool."""
+    """Return whether a missing value is unusual.
+
+    Args:
+        missing: ``(row,)`` bool.
+    """
     return len(missing) >= ROWS_TO_JUDGE and float(missing.mean()) < _TAIL
+
+
+def describe_missing(missing: np.ndarray) -> str:
+    """Say in which way a missing value is unusual; empty if it is not; see :func:`is_missing_rare`."""
+    return "seldom missing" if is_missing_rare(missing) else ""

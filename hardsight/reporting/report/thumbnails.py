@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-# Sixty images of pure noise at this size, the worst PNG can meet, still leave the page below 5 MB.
+# Sixty images of pure noise at this size, the worst case for PNG, still leave the page below 5 MB.
 LONGEST = 112
-# Up to this side an image is pixel art: enlarged, its pixels should stay squares.
+# Up to this side an image is pixel art: its pixels stay squares when it is enlarged.
 PIXELATED = 64
 
 
 class Thumbnail(NamedTuple):
-    """A picture to put into ``<img>``: where from, its size in pixels, whether to enlarge it as squares."""
+    """The contents of an ``<img>``: its source, its size in pixels, and whether to enlarge it as squares."""
 
     source: str
     width: int
@@ -24,7 +24,7 @@ class Thumbnail(NamedTuple):
 
 
 class EncodedImage(NamedTuple):
-    """An image file in memory; its size in pixels as it is to be shown, and whether to enlarge it as squares."""
+    """An image file in memory, its size in pixels as shown, and whether to enlarge it as squares."""
 
     content: bytes
     width: int
@@ -32,32 +32,25 @@ class EncodedImage(NamedTuple):
     pixelated: bool
 
 
-def make_thumbnails(images: np.ndarray, at: Sequence[int]) -> list[Thumbnail]:
-    """The images at some positions as thumbnails.
+def make_thumbnails(images: np.ndarray, index: Sequence[int]) -> list[Thumbnail]:
+    """Return some of the images as thumbnails.
 
     Args:
         images: ``(sample, height, width[, channel])`` with 1, 3 or 4 channels; of any other number the first is shown.
-            Bytes are shown as they are, all else is scaled by the smallest and largest value of the whole set.
-        at: positions.
+            Bytes are shown as they are, everything else is scaled by the smallest and largest value of the whole set.
+        index: their positions.
     """
     span = brightness_range(images)
-    return [_thumbnail(encode_image(images[i], span)) for i in at]
+    return [_to_thumbnail(encode_image(images[i], span)) for i in index]
 
 
 def brightness_range(images: np.ndarray) -> tuple[float, float]:
-    """The values that are shown as black and as white; see :func:`make_thumbnails`."""
-    return (0.0, 255.0) if images.dtype == np.uint8 else _range(images)
-
-
-def _thumbnail(image: EncodedImage) -> Thumbnail:
-    source = f"data:image/png;base64,{b64encode(image.content).decode()}"
-    return Thumbnail(source, image.width, image.height, image.pixelated)
-
-
-def _range(images: np.ndarray) -> tuple[float, float]:
+    """Return the values that are shown as black and as white; see :func:`make_thumbnails`."""
+    if images.dtype == np.uint8:
+        return 0.0, 255.0
     if images.dtype == bool:
         return 0.0, 1.0
-    # Image by image: a mask of the finite values of the whole set would need the set's memory again.
+    # Image by image: a mask of the finite values of the whole set would need as much memory as the set.
     low, high = np.inf, -np.inf
     for image in images:
         finite = image[np.isfinite(image)]
@@ -67,7 +60,7 @@ def _range(images: np.ndarray) -> tuple[float, float]:
 
 
 def encode_image(image: np.ndarray, span: tuple[float, float], longest: int = LONGEST) -> EncodedImage:
-    """One image as PNG, made no larger than ``longest`` pixels a side.
+    """Encode one image as PNG, at most ``longest`` pixels on a side.
 
     Args:
         image: ``(height, width[, channel])``.
@@ -84,10 +77,15 @@ def encode_image(image: np.ndarray, span: tuple[float, float], longest: int = LO
         picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     picture.save(file, format="PNG", optimize=True)
-    return EncodedImage(file.getvalue(), *_shown(*picture.size), small)
+    return EncodedImage(file.getvalue(), *_display_size(*picture.size), small)
 
 
-def _shown(width: int, height: int) -> tuple[int, int]:
-    """Every thumbnail fills the same square as far as its shape allows."""
+def _to_thumbnail(image: EncodedImage) -> Thumbnail:
+    source = f"data:image/png;base64,{b64encode(image.content).decode()}"
+    return Thumbnail(source, image.width, image.height, image.pixelated)
+
+
+def _display_size(width: int, height: int) -> tuple[int, int]:
+    """Return the size at which a thumbnail fills the common square as far as its shape allows."""
     scale = LONGEST / max(width, height)
     return max(1, round(width * scale)), max(1, round(height * scale))

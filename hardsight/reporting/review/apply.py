@@ -1,4 +1,4 @@
-"""The table that was measured, with decisions carried out: labels put right, dropped rows left out, all else as it was."""
+"""The measured table with decisions applied: labels corrected, dropped rows left out, everything else as it was."""
 
 import csv
 import gzip
@@ -24,14 +24,25 @@ class RewrittenTable(NamedTuple):
     """What was written.
 
     Attributes:
-        rows: how many stayed.
-        relabelled: how many of them have another label.
-        dropped: how many were left out.
+        rows: number of rows that stayed.
+        relabelled: number of rows with another label.
+        dropped: number of rows that were left out.
     """
 
     rows: int
     relabelled: int
     dropped: int
+
+
+class _Rewrite(NamedTuple):
+    """A table, what was measured of it, what was decided, and the columns of labels and ids."""
+
+    source: Path
+    target: Path
+    difficulty: Difficulty
+    curated: CuratedLabels
+    label: str
+    id: str | None
 
 
 def apply_to_table(
@@ -43,127 +54,129 @@ def apply_to_table(
     label: str,
     id: str | None = None,  # noqa: A002 - the name that the command has
 ) -> RewrittenTable:
-    """Write a table again with what was decided about its rows.
+    """Write a table again with the decisions about its rows.
 
     A new label is spelled as in the rows that have it already. No cell is escaped: what was read is what is written. Text
-    begins with a byte order mark and ends its lines as the table does; blank lines are left out, and a cell is quoted only
-    where it must be.
+    keeps its byte order mark and its line endings. Blank lines are left out, and a cell is quoted only if it must be.
 
     Args:
         data: the table that was measured: .csv, .tsv (also .gz) or .parquet.
-        target: where to, of the same kind; another file than ``data``.
-        difficulty: what was measured.
+        target: path of the new table, another file of the same kind.
+        difficulty: the result.
         decisions: path of a csv, or a DataFrame, see :mod:`hardsight.difficulty.decisions`.
         label: column of the labels.
-        id: column of ids, if they were named in measuring.
+        id: column of ids, if one was named when measuring.
 
     Raises:
-        InputError: another table than was measured (the row is named), decisions that do not fit, a kind of data without
-            columns, or a place that cannot be written.
+        InputError: another table than was measured (names the row), decisions that do not match, a kind of data without
+            columns, or a target that cannot be written.
     """
-    place, goal = Path(data), Path(target)
-    kind, wanted = _kind(place), _kind(goal)
-    if (kind == ".parquet") != (wanted == ".parquet"):
-        raise InputError(f"{goal} is not of the kind of {place}: choose a name that ends in {kind}")
-    if not place.is_file():
-        raise InputError(f"no file at {place}: check the path")
-    if goal.exists() and goal.samefile(place):
+    source, target = Path(data), Path(target)
+    kind = _table_kind(source)
+    if (kind == ".parquet") != (_table_kind(target) == ".parquet"):
+        raise InputError(f"{target} must be of the kind of {source}: choose a name that ends in {kind}")
+    if not source.is_file():
+        raise InputError(f"no file at {source}: check the path")
+    if target.exists() and target.samefile(source):
         raise InputError(
-            f"{goal} is the table that was measured: choose another name, so that it can be measured again"
+            f"{target} is the table that was measured: choose another name, so that it can be measured again"
         )
-    carried = difficulty.apply(decisions)
+    curated = difficulty.apply(decisions)
     rewrite = _rewrite_parquet if kind == ".parquet" else _rewrite_text
-    rewrite(place, goal, difficulty, carried, label, id)
-    relabelled, dropped = int((carried.actions == RELABEL).sum()), int((carried.actions == DROP).sum())
+    rewrite(_Rewrite(source, target, difficulty, curated, label, id))
+    relabelled, dropped = int((curated.actions == RELABEL).sum()), int((curated.actions == DROP).sum())
     return RewrittenTable(len(difficulty) - dropped, relabelled, dropped)
 
 
-def _kind(place: Path) -> str:
-    kind = match_suffix(place, (*SEPARATORS, ".parquet"))
+def _table_kind(path: Path) -> str:
+    kind = match_suffix(path, (*SEPARATORS, ".parquet"))
     if kind is None:
         raise InputError(
-            f"{place} is no table (.csv, .tsv, .csv.gz, .tsv.gz or .parquet): carry decisions out in Python, "
+            f"{path} must be a table (.csv, .tsv, .csv.gz, .tsv.gz or .parquet): apply decisions to other data in Python, "
             "d.apply(decisions)"
         )
     return kind
 
 
-def _rewrite_text(place: Path, goal: Path, d: Difficulty, carried: CuratedLabels, label: str, id_: str | None) -> None:
-    header, rows, separator = read_cells(place, SEPARATORS[_kind(place)])
-    at = _column(header, label, place)
-    named = None if id_ is None else _column(header, id_, place)
-    ids = None if named is None else [row[named] for row in rows]
-    for row, spelled in zip(rows, _labels(d, carried, ids, [row[at] for row in rows], place), strict=True):
-        row[at] = spelled
-    mark, end = _manner(place)
-    made = StringIO(newline="")
-    writer = csv.writer(made, delimiter=separator, lineterminator=end)
+def _rewrite_text(job: _Rewrite) -> None:
+    header, rows, separator = read_cells(job.source, SEPARATORS[_table_kind(job.source)])
+    column = _column_index(header, job.label, job.source)
+    id_column = None if job.id is None else _column_index(header, job.id, job.source)
+    ids = None if id_column is None else [row[id_column] for row in rows]
+    labels = _new_labels(job, ids, [row[column] for row in rows])
+    for row, label in zip(rows, labels, strict=True):
+        row[column] = label
+    mark, line_end = _text_format(job.source)
+    text = StringIO(newline="")
+    writer = csv.writer(text, delimiter=separator, lineterminator=line_end)
     writer.writerow(header)
-    writer.writerows(row for row, keep in zip(rows, carried.keep, strict=True) if keep)
-    text = mark + made.getvalue().encode()
-    with atomic_write(goal) as temporary:
-        temporary.write_bytes(gzip.compress(text, mtime=0) if is_compressed(goal) else text)
+    writer.writerows(row for row, keep in zip(rows, job.curated.keep, strict=True) if keep)
+    content = mark + text.getvalue().encode()
+    with atomic_write(job.target) as temporary:
+        temporary.write_bytes(gzip.compress(content, mtime=0) if is_compressed(job.target) else content)
 
 
-def _manner(place: Path) -> tuple[bytes, str]:
-    """The byte order mark that a text begins with, if any, and what ends its first line."""
-    with gzip.open(place) if is_compressed(place) else place.open("rb") as file:
+def _text_format(path: Path) -> tuple[bytes, str]:
+    """Return the byte order mark of a text, if any, and the end of its first line."""
+    with gzip.open(path) if is_compressed(path) else path.open("rb") as file:
         mark = BOM_UTF8 if file.read(len(BOM_UTF8)) == BOM_UTF8 else b""
         first = file.readline()
-    # Without a line feed, a file has lines of old Macintoshes, or one line.
+    # A file without a line feed has lines of old Macintoshes, or one line.
     return mark, "\r\n" if first.endswith(b"\r\n") else "\n"
 
 
-def _rewrite_parquet(
-    place: Path, goal: Path, d: Difficulty, carried: CuratedLabels, label: str, id_: str | None
-) -> None:
-    table = parquet.read(place)
-    at = _column(table.column_names, label, place)
-    ids = None if id_ is None else table.column(_column(table.column_names, id_, place)).to_pylist()
-    values = _labels(d, carried, ids, table.column(at).to_pylist(), place)
-    field = table.schema.field(at)
+def _rewrite_parquet(job: _Rewrite) -> None:
+    table = parquet.read(job.source)
+    index = _column_index(table.column_names, job.label, job.source)
+    ids = None if job.id is None else table.column(_column_index(table.column_names, job.id, job.source)).to_pylist()
+    labels = _new_labels(job, ids, table.column(index).to_pylist())
+    field = table.schema.field(index)
     try:
-        column = pa.array(values, type=field.type)
+        column = pa.array(labels, type=field.type)
     except (pa.ArrowException, OverflowError) as fault:
         raise InputError(
-            f"a new label does not fit column {label!r} of type {field.type}: relabel otherwise"
+            f"a new label does not fit column {job.label!r} of type {field.type}: choose another label"
         ) from fault
-    kept = table.set_column(at, field, column).filter(pa.array(carried.keep))
-    with atomic_write(goal) as temporary, temporary.open("wb") as file:
-        pq.write_table(kept, file)
+    rewritten = table.set_column(index, field, column).filter(pa.array(job.curated.keep))
+    with atomic_write(job.target) as temporary, temporary.open("wb") as file:
+        pq.write_table(rewritten, file)
 
 
-def _labels(d: Difficulty, carried: CuratedLabels, ids: list[Any] | None, found: list[Any], place: Path) -> list[Any]:
-    """The labels of all rows after relabelling, each class spelled as the table spells it first."""
-    given = [str(name) for name in d.label_names(d.labels)]
-    _same(d, None if ids is None else [str(each) for each in ids], [str(value) for value in found], given, place)
-    spelled = {} if d.regression else dict(zip(reversed(given), reversed(found), strict=True))
-    new = list(found)
-    for i in np.flatnonzero(carried.actions == RELABEL):
-        label = carried.labels[i]
-        new[i] = label.item() if d.regression else spelled.get(str(label), str(label))
+def _new_labels(job: _Rewrite, ids: list[Any] | None, labels: list[Any]) -> list[Any]:
+    """Return the labels of all rows after relabelling, each class spelled as the table spells it first."""
+    d, curated = job.difficulty, job.curated
+    measured = [str(name) for name in d.label_names(d.labels)]
+    _check_same_rows(job, None if ids is None else list(map(str, ids)), list(map(str, labels)), measured)
+    spelling = {} if d.regression else dict(zip(reversed(measured), reversed(labels), strict=True))
+    new = list(labels)
+    for row in np.flatnonzero(curated.actions == RELABEL):
+        label = curated.labels[row]
+        new[row] = label.item() if d.regression else spelling.get(str(label), str(label))
     return new
 
 
-def _column(names: list[str], name: str, place: Path) -> int:
+def _column_index(names: list[str], name: str, source: Path) -> int:
     if names.count(name) != 1:
-        raise InputError(f"{place} must have one column {name!r}. The columns are {', '.join(map(repr, names[:10]))}")
+        raise InputError(f"{source} must have one column {name!r}. The columns are {', '.join(map(repr, names[:10]))}")
     return names.index(name)
 
 
-def _same(d: Difficulty, ids: list[str] | None, labels: list[str], given: list[str], place: Path) -> None:
+def _check_same_rows(job: _Rewrite, ids: list[str] | None, labels: list[str], measured: list[str]) -> None:
     """Raise unless the rows are the samples that were measured, in their order."""
+    d, source = job.difficulty, job.source
     if len(labels) != len(d):
-        raise InputError(f"{place} has {len(labels):,} rows, and {len(d):,} samples were measured: give the same table")
-    measured = [str(each) for each in d.ids]
-    if ids is None and measured != [str(i) for i in range(len(d))]:
-        raise InputError("the samples were measured by ids of their own: name their column (id, --id)")
-    for i in range(len(d)):
-        if ids is not None and not same_cell(ids[i], measured[i]):
-            raise InputError(
-                f"row {i} of {place} has the id {ids[i]!r}, and {measured[i]!r} was measured there: give the same table"
-            )
-        if not same_cell(labels[i], given[i]):
-            raise InputError(
-                f"row {i} of {place} has the label {labels[i]!r}, and {given[i]!r} was measured there: give the same table"
-            )
+        raise InputError(
+            f"{source} has {len(labels):,} rows, but {len(d):,} samples were measured: give the same table"
+        )
+    measured_ids = [str(each) for each in d.ids]
+    if ids is None:
+        if measured_ids != [str(row) for row in range(len(d))]:
+            raise InputError("the samples were measured with ids of their own: name their column (id, --id)")
+        ids = measured_ids
+    for name, given, expected in (("id", ids, measured_ids), ("label", labels, measured)):
+        for row in range(len(d)):
+            if not same_cell(given[row], expected[row]):
+                raise InputError(
+                    f"row {row} of {source} has the {name} {given[row]!r}, but {expected[row]!r} was measured there: give "
+                    "the same table"
+                )

@@ -1,4 +1,4 @@
-"""The page: columns of the result, what the samples are, and the script that shows both, written as one file."""
+"""The review page: columns of the result, the content of samples, and the script that shows both, as one file."""
 
 from functools import cache
 from pathlib import Path
@@ -8,35 +8,35 @@ import numpy as np
 from markupsafe import Markup
 
 from hardsight import __version__
-from hardsight.attribution.names import FACTORS
+from hardsight.attribution.names import CAUSES, FACTORS
 from hardsight.data.samples import Samples
 from hardsight.difficulty.decisions import result_digest
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
-from hardsight.reporting import summary
-from hardsight.reporting.formatting import LOSSES, UNITS, format_count, format_line, replace_surrogates
+from hardsight.reporting.formatting import LOSSES, UNITS, format_line, replace_surrogates
+from hardsight.reporting.html import content_policy, embed_json, read_asset, template_environment
 from hardsight.reporting.report.examples import find_samples
-from hardsight.reporting.report.page import content_policy, embed_json, read_asset, template_environment
+from hardsight.reporting.report.page import subject
 from hardsight.reporting.review.nearest import NearestSearch, nearest_search
 from hardsight.reporting.review.packing import PackedArrays, compact_codes
 from hardsight.reporting.review.page_data import pack_samples
 
-# In the order in which they are read; one script is made of all.
+# In the order in which they are joined into one script.
 SCRIPTS = ("data", "words", "contents", "decisions", "filters", "canvas", "plots", "list", "detail", "together", "main")
 _APP = "reporting/review/app"
-# Classes of the consensus that are told of a sample.
-TOLD = 5
+# Likeliest classes of a sample that the page shows.
+TOP_CLASSES = 5
 
 
 def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = None, report: str | None = None) -> None:
-    """Write one self-contained HTML page on which a person looks through all samples and decides about them.
+    """Write one self-contained HTML page on which a person goes through all samples and decides about them.
 
     Args:
         difficulty: the result.
-        path: where to.
-        samples: the measured samples, to show them as what they are; found by id, in any order.
-        report: where the report lies, seen from the page; a link leads there.
+        path: path of the page.
+        samples: the measured samples, so that the page can show them; matched by id, in any order.
+        report: address of the report, relative to this page, for a link.
 
     Raises:
         InputError: the path cannot be written, ``samples`` lack an id of ``difficulty`` or have other labels, or there is
@@ -48,118 +48,121 @@ def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = No
 
 
 def render(d: Difficulty, samples: Samples | None = None, report: str | None = None, *, served: bool = False) -> str:
-    """The page as text; see :func:`write`.
+    """Return the page as text; see :func:`write`.
 
     Args:
         d: the result.
         samples: the measured samples.
-        report: where the report lies.
-        served: whether the page asks its server for what samples are, and hands it decisions; nothing of them is held then.
+        report: address of the report.
+        served: whether the page asks its server for the content of samples and sends it decisions. It then holds no
+            samples itself.
     """
     if not len(d):
         raise InputError("a result with no sample has nothing to review: select at least one")
-    columns, about = PackedArrays(), _about(d, report)
-    _columns(d, columns)
-    held = ""
-    if samples is not None and not served:
-        aligned = align_samples(d, samples)
-        shown = pack_samples(aligned, d.ranking)
-        place = np.full(len(d), -1, dtype=np.int32)
-        place[shown.at] = np.arange(len(shown.at))
-        columns.add("place", place)
-        about["contents"] = shown.about | {"directory": shown.packed.directory, "held": len(shown.at)}
-        held = shown.packed.text()
-        search = nearest_search(aligned)
-        if search is not None:
-            _neighbours(search, d, columns)
+    columns, about, contents = PackedArrays(), _about(d, report), ""
+    _pack_columns(d, columns)
     if served:
         about["served"] = {"samples": samples is not None, "nearest": samples is not None and samples.numeric}
+    elif samples is not None:
+        about["contents"], contents = _pack_contents(d, align_samples(d, samples), columns)
     about["columns"] = columns.directory
     script = _script()
-    # What is asked of the own server stays on this machine; a file asks nobody.
-    own = ("img-src data: blob: 'self'", "connect-src 'self'") if served else ("img-src data: blob:",)
-    return (
-        template_environment(_APP)
-        .get_template("page.html.jinja")
-        .render(
-            version=__version__,
-            policy=content_policy(script, *own),
-            style=Markup(read_asset("theme.css") + read_asset("page.css", _APP)),  # noqa: S704 - our own files
-            script=Markup(script),  # noqa: S704 - our own files
-            about=embed_json(about),
-            columns=columns.text(),
-            contents=held,
-            subject=about["subject"],
-            causes=(*FACTORS, "none") if d.factors is not None else (),
-            measured=not d.loss_only,
-            report=report,
-        )
+    # Requests to the page's own server stay on this machine; a file makes none.
+    directives = ("img-src data: blob: 'self'", "connect-src 'self'") if served else ("img-src data: blob:",)
+    template = template_environment(_APP).get_template("page.html.jinja")
+    return template.render(
+        version=__version__,
+        policy=content_policy(script, *directives),
+        style=Markup(read_asset("theme.css") + read_asset("page.css", _APP)),  # noqa: S704 - our own files
+        script=Markup(script),  # noqa: S704 - our own files
+        about=embed_json(about),
+        columns=columns.text(),
+        contents=contents,
+        subject=about["subject"],
+        causes=CAUSES if d.ledger is not None else (),
+        measured=not d.loss_only,
+        report=report,
     )
 
 
 def align_samples(d: Difficulty, samples: Samples) -> Samples:
-    """The samples of a result, in its order.
+    """Return the samples of a result in its order.
 
     Raises:
         InputError: ``samples`` lack an id of ``d``, or have other labels.
     """
-    at = find_samples(d, samples)
-    return samples if np.array_equal(at, np.arange(len(samples))) else samples.take(at)
+    index = find_samples(d, samples)
+    return samples if np.array_equal(index, np.arange(len(samples))) else samples.take(index)
+
+
+def _pack_contents(d: Difficulty, samples: Samples, columns: PackedArrays) -> tuple[dict[str, Any], str]:
+    """Pack what samples are, and add their places and neighbours to the columns.
+
+    Returns:
+        What the script needs to read the packed samples, and these as text.
+    """
+    contents = pack_samples(samples, d.ranking)
+    place = np.full(len(d), -1, dtype=np.int32)
+    place[contents.rows] = np.arange(len(contents.rows))
+    columns.add("place", place)
+    search = nearest_search(samples)
+    if search is not None:
+        _pack_neighbours(search, d, columns)
+    about = contents.about | {"directory": contents.packed.directory, "held": len(contents.rows)}
+    return about, contents.packed.text()
+
+
+def _pack_neighbours(search: NearestSearch, d: Difficulty, columns: PackedArrays) -> None:
+    index = d.ranking[: search.affordable()]
+    columns.add("near_at", index.astype(np.int32))
+    columns.add("near", search.find(index).ravel())
 
 
 def _about(d: Difficulty, report: str | None) -> dict[str, Any]:
-    source = d.settings.get("source")
-    loss = summary.loss(d)
     return {
-        "subject": format_line(source, 120) if source else format_count(len(d), "sample"),
+        "subject": subject(d),
         "identity": result_digest(d),
         "n": len(d),
         "classes": None if d.classes is None else [replace_surrogates(str(name)) for name in d.classes],
         "lossOnly": d.loss_only,
-        "labelName": format_line(d.settings.get("label_name", "label"), 60),
-        "loss": LOSSES.get(loss, loss),
-        "unit": UNITS.get(loss, ""),
-        "factors": list(FACTORS) if d.factors is not None else [],
-        "causes": [*FACTORS, "none"],
-        "told": 0 if d.consensus is None else min(TOLD, d.consensus.shape[1]),
+        "labelName": format_line(d.run.label_name, 60),
+        "loss": LOSSES.get(d.run.loss, d.run.loss),
+        "unit": UNITS.get(d.run.loss, ""),
+        "factors": list(FACTORS) if d.ledger is not None else [],
+        "causes": list(CAUSES),
+        "told": 0 if d.consensus is None else min(TOP_CLASSES, d.consensus.shape[1]),
         "report": report,
     }
 
 
-def _columns(d: Difficulty, packed: PackedArrays) -> None:
+def _pack_columns(d: Difficulty, packed: PackedArrays) -> None:
     packed.add_texts("ids", map(str, d.ids.tolist()))
-    single = ("error", "error_se", "bias", "variance", "hardness", "p_wrong", "p_suggested", "p_outlier")
-    for name in single:
+    for name in ("error", "error_se", "bias", "variance", "hardness", "p_wrong", "p_suggested", "p_outlier"):
         values = getattr(d, name)
         if values is not None and np.isfinite(values).any():
             packed.add(name, values.astype(np.float32))
     packed.add("views", np.minimum(d.n_views, 2**31 - 1).astype(np.int32))
-    if d.loss_only:
-        return
-    if d.classes is None:
+    if d.regression:
         packed.add("label", d.labels.astype(np.float64))
         packed.add("predicted", d.predicted.astype(np.float64))
-        return
-    for name, values in (("label", d.labels), ("predicted", d.predicted), ("suggested", d.suggested)):
-        if values is not None:
-            packed.add(name, compact_codes(values, len(d.classes)))
-    if d.factors is not None:
-        for name in FACTORS:
-            packed.add(name, d.factors[name].to_numpy(dtype=np.float32))
+    elif d.classes is not None:
+        _pack_class_columns(d, len(d.classes), packed)
+
+
+def _pack_class_columns(d: Difficulty, n_classes: int, packed: PackedArrays) -> None:
+    for name, codes in (("label", d.labels), ("predicted", d.predicted), ("suggested", d.suggested)):
+        if codes is not None:
+            packed.add(name, compact_codes(codes, n_classes))
+    if d.ledger is not None:
+        for i, name in enumerate(FACTORS):
+            packed.add(name, d.ledger[:, i].astype(np.float32))
     if d.cause is not None:
-        known = {name: code for code, name in enumerate([*FACTORS, "none"])}
-        packed.add("cause", np.array([known[name] for name in d.cause.tolist()], dtype=np.uint8))
+        packed.add("cause", np.array([CAUSES.index(name) for name in d.cause.tolist()], dtype=np.uint8))
     if d.consensus is not None:
-        top = np.argsort(-d.consensus, axis=1, kind="stable")[:, :TOLD]
-        packed.add("top", compact_codes(top.ravel(), len(d.classes)))
+        top = np.argsort(-d.consensus, axis=1, kind="stable")[:, :TOP_CLASSES]
+        packed.add("top", compact_codes(top.ravel(), n_classes))
         packed.add("top_p", np.exp(np.take_along_axis(d.consensus, top, 1)).astype(np.float32).ravel())
         packed.add("p_label", d.p_label.astype(np.float32))
-
-
-def _neighbours(search: NearestSearch, d: Difficulty, packed: PackedArrays) -> None:
-    at = d.ranking[: search.affordable()]
-    packed.add("near_at", at.astype(np.int32))
-    packed.add("near", search.of(at).ravel())
 
 
 @cache

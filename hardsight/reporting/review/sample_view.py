@@ -1,19 +1,41 @@
-"""What single samples are, one at a time, for a server that holds more than a page could."""
+"""The content of single samples, for a server that holds more than a page could."""
 
 from collections.abc import Iterator
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from hardsight.data.samples import Samples
 from hardsight.reporting.formatting import format_line, format_value, replace_surrogates
-from hardsight.reporting.report import outlier_values
-from hardsight.reporting.report.thumbnails import PIXELATED, brightness_range, encode_image
-from hardsight.reporting.review.page_data import COLUMNS_KEPT, SIDE, column_texts, feature_frame, sample_text
+from hardsight.reporting.report.examples import TEXT_KINDS, sample_text
+from hardsight.reporting.report.outlier_values import (
+    UsualRange,
+    describe_missing,
+    describe_number,
+    find_rare,
+    is_numeric,
+    usual_range,
+)
+from hardsight.reporting.report.thumbnails import brightness_range, encode_image
+from hardsight.reporting.review.page_data import COLUMNS_HELD, SIDE, column_texts, feature_frame, is_pixelated
 
-TEXT_KEPT = 100_000
+TEXT_HELD = 100_000
+
+
+class _UsualValues(NamedTuple):
+    """Which values of a column are usual.
+
+    Attributes:
+        missing: the remark on a missing value.
+        range: of numbers; None for other columns.
+        rare: texts that are rare.
+    """
+
+    missing: str
+    range: UsualRange | None
+    rare: frozenset[str]
 
 
 class SampleView:
@@ -25,34 +47,32 @@ class SampleView:
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
-        # One search a column, not one a request.
-        self._judge = cache(self._judged)
+        # Computed once per column, not once per request.
+        self._usual = cache(self._usual_values)
 
-    def of(self, at: int) -> dict[str, Any]:
-        """One sample: its kind and what is written of it; JSON types only."""
+    def describe(self, row: int) -> dict[str, Any]:
+        """Return one sample: its kind and its content; JSON types only."""
         kind = self.samples.kind
         if kind == "image":
-            shape = np.shape(self.samples.features[:1])[1:3]
-            return {"kind": "image", "pixelated": max(shape) <= PIXELATED}
-        if kind in ("text", "items"):
-            text = sample_text(self.samples, at)
-            return {
-                "kind": "text", "text": replace_surrogates(text[:TEXT_KEPT]), "leftOut": max(0, len(text) - TEXT_KEPT)
-            }  # fmt: skip
+            return {"kind": "image", "pixelated": is_pixelated(self.samples)}
+        if kind in TEXT_KINDS:
+            text = sample_text(self.samples, row)
+            left_out = max(0, len(text) - TEXT_HELD)
+            return {"kind": "text", "text": replace_surrogates(text[:TEXT_HELD]), "leftOut": left_out}
         width = self._frame.shape[1]
-        values = [self._value(column, at) for column in range(min(width, COLUMNS_KEPT))]
-        return {"kind": "table", "values": values, "leftOut": max(0, width - COLUMNS_KEPT)}
+        values = [self._value(column, row) for column in range(min(width, COLUMNS_HELD))]
+        return {"kind": "table", "values": values, "leftOut": max(0, width - COLUMNS_HELD)}
 
-    def image(self, at: int) -> bytes:
-        """One sample as a small PNG file."""
-        return encode_image(np.asarray(self.samples.features[at]), self._span, SIDE).content
+    def image(self, row: int) -> bytes:
+        """Return one sample as a small PNG file."""
+        return encode_image(np.asarray(self.samples.features[row]), self._span, SIDE).content
 
-    def matching(self, text: str) -> np.ndarray:
-        """Positions of the samples whose text or words hold the text, whatever its case, ``(found,)`` uint32."""
-        wanted, n = text.lower(), len(self.samples)
-        found = np.zeros(n, dtype=bool)
+    def search(self, text: str) -> np.ndarray:
+        """Return positions of the samples whose text or words contain a text, in any case, ``(found,)`` uint32."""
+        pattern = text.lower()
+        found = np.zeros(len(self.samples), dtype=bool)
         for codes, kinds in self._searched:
-            hits = np.array([wanted in kind for kind in kinds], dtype=bool)
+            hits = np.array([pattern in kind for kind in kinds], dtype=bool)
             found |= hits if codes is None else hits[codes]
         return np.flatnonzero(found).astype(np.uint32)
 
@@ -66,36 +86,36 @@ class SampleView:
 
     @cached_property
     def _searched(self) -> list[tuple[np.ndarray | None, list[str]]]:
+        """Lower-case texts that are searched, with the code of each sample's text; None if each sample has its own."""
         if self.samples.kind == "image":
             return []
-        if self.samples.kind in ("text", "items"):
+        if self.samples.kind in TEXT_KINDS:
             return [(None, [sample_text(self.samples, i).lower() for i in range(len(self.samples))])]
-        return list(self._worded())
+        return list(self._text_columns())
 
-    def _worded(self) -> Iterator[tuple[np.ndarray, list[str]]]:
+    def _text_columns(self) -> Iterator[tuple[np.ndarray, list[str]]]:
         for name in self._frame:
             column = self._frame[name]
-            if not outlier_values.is_numeric(column):
+            if not is_numeric(column):
                 codes, kinds = pd.factorize(column_texts(column))
                 yield codes, [kind.lower() for kind in kinds]
 
-    def _judged(self, column: int) -> Any:
+    def _usual_values(self, column: int) -> _UsualValues:
         values = self._frame.iloc[:, column]
-        gap = outlier_values.is_missing_rare(values.isna().to_numpy())
-        if outlier_values.is_numeric(values):
-            return gap, outlier_values.usual_range(values.to_numpy(dtype=np.float64, na_value=np.nan))
+        missing = describe_missing(values.isna().to_numpy())
+        if is_numeric(values):
+            return _UsualValues(missing, usual_range(values.to_numpy(dtype=np.float64, na_value=np.nan)), frozenset())
         codes, kinds = pd.factorize(column_texts(values))
-        return gap, set(kinds[outlier_values.find_rare(codes, len(kinds))])
+        return _UsualValues(missing, None, frozenset(kinds[find_rare(codes, len(kinds))]))
 
-    def _value(self, column: int, at: int) -> dict[str, str]:
-        value: Any = self._frame.iloc[at, column]
-        name = format_line(self._frame.columns[column])
-        gap, usual = self._judge(column)
+    def _value(self, column: int, row: int) -> dict[str, str]:
+        value: Any = self._frame.iloc[row, column]
+        usual = self._usual(column)
         if pd.isna(value):
-            return {"name": name, "value": "missing", "unusual": "seldom missing" if gap else ""}
-        if isinstance(usual, outlier_values.UsualRange):
-            number = float(value)
-            said = "unusually low" if number < usual.low else "unusually high" if number > usual.high else ""
-            return {"name": name, "value": format_value(number), "unusual": said}
-        word = format_line(value, 160)
-        return {"name": name, "value": word, "unusual": "rare" if word in usual else ""}
+            text, remark = "missing", usual.missing
+        elif usual.range is not None:
+            text, remark = format_value(float(value)), describe_number(float(value), usual.range)
+        else:
+            text = format_line(value, 160)
+            remark = "rare" if text in usual.rare else ""
+        return {"name": format_line(self._frame.columns[column]), "value": text, "unusual": remark}
