@@ -96,7 +96,7 @@ ROOMS = (
     Room("extensions", "For extensions", "extending.md", (),
          (*_of("hardsight.measures.measure", "pair Score Column"), *_of("hardsight.measures.statistics", "Statistic View"),
           *_of("hardsight.measures.reductions", "Reduction Fold"),
-          *_of("hardsight.weights.scheme", "losses probabilities class_codes"),
+          *_of("hardsight.weights.inputs", "check_losses check_probabilities check_class_codes Input"),
           *_of("hardsight.validation", "check_range"),
           *_of("hardsight.resampling.plan", "Plan Member Round"), *_of("hardsight.resampling.splitters", "Splitter"))),
     Room("errors", "Errors", "", ("hardsight.errors",),

@@ -110,7 +110,7 @@ def _held_out(name: str) -> bool:
     return (
         readable
         and name not in CONTROLS
-        and scheme.start is None
+        and scheme.init is None
         and scheme.kind in ("weights", "sampling")
         and _set(scheme, HELD_OUT)
     )
@@ -203,7 +203,7 @@ class InTraining:
         sizes = torch.from_numpy(np.bincount(labels))
         self._scheme = scheme
         self._parameters = _given(scheme, IN_TRAINING, len(sizes))
-        self._state = scheme.begin(StateShape(len(labels), classes=len(sizes)), self._parameters)
+        self._state = scheme.init_state(StateShape(len(labels), classes=len(sizes)), self._parameters)
         self._held_out = torch.from_numpy(held_out).float()
         self._generator = torch.Generator().manual_seed(seed)
         self._always: Mapping[str, Any] = {"sizes": sizes, "epochs": epochs, "generator": self._generator}
@@ -220,7 +220,7 @@ class InTraining:
             "held_out": self._held_out[seen.rows],
             "epoch": seen.epoch,
         }
-        found: Tensor = self._scheme.of(inputs, self._parameters, self._state)
+        found: Tensor = self._scheme(inputs, self._parameters, self._state)
         if self._scheme.kind == "loss":
             return _reduced(found, torch.ones_like(found), self._scheme)
         if self._scheme.kind == "sampling":

@@ -234,7 +234,9 @@ def test_samples_without_weight_teach_nothing():
 
 
 def scheme(function, **how):
-    return Scheme("stand-in", "", "", function, "hard", "", "", **how)
+    return Scheme(
+        name="stand-in", description="", formula="", function=function, priority="hard", scale="", source="", **how
+    )
 
 
 def batch(n=4):
@@ -289,8 +291,7 @@ def test_states_are_each_members_own():
         state["steps"] += 1
         return loss.detach() * 0 + state["steps"]
 
-    start = lambda room: {"steps": torch.zeros(())}  # noqa: E731
-    one, other = (in_training(count, start=start) for _ in range(2))
+    one, other = (in_training(count, init=lambda shape: {"steps": torch.zeros(())}) for _ in range(2))
     first = one(batch())
     torch.testing.assert_close(one(batch()), 2 * first)
     torch.testing.assert_close(other(batch()), first)

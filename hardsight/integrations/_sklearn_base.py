@@ -26,9 +26,8 @@ from hardsight.integrations._sklearn_fit import available_with, fit_weighted
 from hardsight.integrations._sklearn_samples import MeasurableRows
 from hardsight.learners import SklearnModel
 from hardsight.validation import check_int
-from hardsight.weights import scheme as find_scheme
-from hardsight.weights import weigh
-from hardsight.weights.scheme import OF_SAMPLES
+from hardsight.weights import get_scheme, weigh
+from hardsight.weights.inputs import SAMPLE_INPUTS
 
 _GRID = 2.0**-30
 
@@ -137,7 +136,7 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
             InputError: one has a value per sample, which would go to other samples: they are measured in another order.
         """
         parameters: dict[str, Any] = self.scheme_parameters or {}
-        for name in sorted(parameters.keys() & set(find_scheme(self.scheme).reads) & OF_SAMPLES):
+        for name in sorted(parameters.keys() & set(get_scheme(self.scheme).inputs) & SAMPLE_INPUTS):
             raise InputError(
                 f"scheme_parameters has {name!r}, a value for each sample, which cannot follow the samples through "
                 f"folds: pass sample_weight=hs.weigh(d, {self.scheme!r}, {name}=…) to the estimator itself"
@@ -166,7 +165,7 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
             duplicates="apart",
             adjusted=False,
             # Further rounds only make the label model better, so they are for schemes that read it.
-            refine=None if "p_wrong" in find_scheme(self.scheme).reads else False,
+            refine=None if "p_wrong" in get_scheme(self.scheme).inputs else False,
             seed=self._check_seed(),
         )
         return replace(difficulty, samples=None)

@@ -1,8 +1,9 @@
 """Weights: every scheme as a pure function of difficulty, and ``SCHEMES``, which says what each reads and means."""
 
-from hardsight.weights.catalogue import SCHEMES, scheme
+from hardsight.weights.catalogue import get_scheme
 from hardsight.weights.from_difficulty import weigh
-from hardsight.weights.scheme import INPUTS, Scheme, StateShape
+from hardsight.weights.inputs import INPUTS
+from hardsight.weights.scheme import SCHEMES, Scheme, StateShape
 from hardsight.weights.schemes.icost import leaf_purity
 from hardsight.weights.schemes.instance_hardness import dihcl_chances
 from hardsight.weights.schemes.label_filters import threshold_samples
@@ -24,7 +25,7 @@ __all__ = [
     "descend_lilaw",
     "dihcl_chances",
     "leaf_purity",
-    "scheme",
+    "get_scheme",
     "threshold_samples",
     "train_mentor",
     "weigh",

@@ -40,7 +40,8 @@ from hardsight.attribution.label_noise.config import DEFAULT_CONFIG
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights.describe import effective
-from hardsight.weights.scheme import Scheme, finite, probabilities
+from hardsight.weights.inputs import check_finite, check_probabilities
+from hardsight.weights.scheme import Scheme
 
 # A mean P(wrong) below which nothing is put down to wrong labels: weights that differ for nothing help nobody.
 FEWEST_WRONG = 0.002
@@ -81,7 +82,7 @@ def auto(
     Raises:
         InputError: ``certain`` is not one a sample, or something is no probability or not finite.
     """
-    p_wrong = probabilities(p_wrong)
+    p_wrong = check_probabilities(p_wrong)
     if certain is not None:
         certain = torch.as_tensor(certain, dtype=torch.bool)
         if certain.shape != p_wrong.shape:
@@ -93,7 +94,7 @@ def auto(
 
 
 def _by_trust(p_wrong: Tensor, logits: Tensor, labels: Tensor, certain: Tensor | None, unsure: float) -> Tensor:
-    told, right = finite("logits", logits), 1 - p_wrong
+    told, right = check_finite("logits", logits), 1 - p_wrong
     wrong = float(p_wrong.mean())
     if wrong < FEWEST_WRONG:
         wrong, right = 0.0, torch.ones_like(right)
@@ -136,7 +137,7 @@ def unexplained(
 
     Samples whose label is certain are left out: what models miss there is theirs, not the labels'.
     """
-    chosen, told = most_confident(finite("logits", logits))
+    chosen, told = most_confident(check_finite("logits", logits))
     if certain is not None:
         chosen = chosen & ~certain
     if not bool(chosen.any()):
@@ -247,7 +248,7 @@ ROWS = (
         "learned",
         "probabilities of the ledger",
         "hardsight; after Northcutt et al. 2021, Confident learning, JAIR, and class-balanced weights",
-        normalised="mean 1",
+        normalization="mean 1",
         note="Needs d.p_wrong: hs.weigh(d). hs.weights.automatic.decide(d) also says in words what it did.",
     ),
 )

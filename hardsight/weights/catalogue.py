@@ -5,7 +5,7 @@ from itertools import chain
 
 from hardsight.errors import InputError
 from hardsight.weights import automatic
-from hardsight.weights.scheme import Scheme
+from hardsight.weights.scheme import SCHEMES, Scheme
 from hardsight.weights.schemes import (
     aligned,
     boosting,
@@ -77,10 +77,10 @@ _FAMILIES = (
     tree,
 )
 
-SCHEMES: dict[str, Scheme] = {row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)}
+SCHEMES.update({row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)})
 
 
-def scheme(name: str) -> Scheme:
+def get_scheme(name: str) -> Scheme:
     """The scheme of that name.
 
     Raises:

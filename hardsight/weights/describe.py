@@ -43,18 +43,18 @@ def told(row: Scheme) -> dict[str, str]:
     )
     fields = {
         "name": row.name,
-        "prefers": row.what,
+        "prefers": row.description,
         "formula": row.formula,
         "priority": row.priority,
-        "reads": ", ".join(row.reads),
+        "reads": ", ".join([*row.reads, *(f"{name} (optional)" for name in row.optional)]),
         "scale": row.scale,
         "parameters": parameters or "none",
         "gives": f"{row.kind}, one a {row.per}",
         "reduction": row.reduction,
-        "normalised": row.normalised,
+        "normalised": row.normalization,
         "gradient": _FLOW[row.through],
-        "state": "kept between steps" if row.start is not None else "none",
-        "clean data": row.clean or "none needed",
+        "state": "kept between steps" if row.init is not None else "none",
+        "clean data": row.clean_data or "none needed",
         "source": row.source,
         "note": row.note,
     }

@@ -11,8 +11,8 @@ from hardsight.difficulty.decisions import DROP, KEEP, RELABEL, match_decisions
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.validation import check_int, check_range
-from hardsight.weights.catalogue import scheme as named
-from hardsight.weights.scheme import OF_SAMPLES, rows_of_all
+from hardsight.weights.catalogue import get_scheme
+from hardsight.weights.inputs import SAMPLE_INPUTS, check_rows
 
 
 def weigh(
@@ -50,22 +50,22 @@ def weigh(
             f"hs.weigh reads what hs.measure found, a Difficulty. Got {type(difficulty).__name__}: measure first, or use "
             "hs.Weighting for losses in a loop"
         )
-    found = named(scheme)
-    if found.start is not None or found.kind not in ("weights", "sampling"):
+    found = get_scheme(scheme)
+    if found.init is not None or found.kind not in ("weights", "sampling"):
         raise InputError(
             f"scheme {scheme!r} needs a training loop: use hs.Weighting({scheme!r}, …), or a scheme without state"
         )
-    parameters = {name: value for name, value in given.items() if name not in found.reads}
+    parameters = {name: value for name, value in given.items() if name not in found.inputs}
     read = {
-        name: rows_of_all(name, given[name], len(difficulty), "the difficulty") for name in found.reads if name in given
+        name: check_rows(name, given[name], len(difficulty), "the difficulty") for name in found.inputs if name in given
     }
     review = None if decisions is None else settled(difficulty, decisions)
     inputs = _inputs(difficulty if review is None else review.difficulty, seed)
     if review is not None:
-        read |= {name: value[review.stays] for name, value in read.items() if name in OF_SAMPLES}
+        read |= {name: value[review.stays] for name, value in read.items() if name in SAMPLE_INPUTS}
         if "certain" in found.parameters:
             parameters.setdefault("certain", review.certain)
-    weights = found.of(inputs | read, parameters).double().numpy()
+    weights = found(inputs | read, parameters).double().numpy()
     if review is not None:
         every = np.zeros(len(difficulty))
         every[review.stays] = weights
@@ -143,6 +143,8 @@ def _inputs(difficulty: Difficulty, seed: int) -> dict[str, Any]:
         "held_out": torch.tensor(difficulty.error),
         "generator": torch.Generator().manual_seed(check_int("seed", seed, 0)),
     }
+    if difficulty.classes is not None:
+        told["classes"] = len(difficulty.classes)
     if difficulty.consensus is not None and difficulty.classes is not None:
         labels = torch.tensor(difficulty.labels)
         sizes = torch.bincount(labels, minlength=len(difficulty.classes))

@@ -525,7 +525,9 @@ def test_schemes_are_listed_and_told():
     assert [line.split()[1] for line in listed] == [row.priority for row in hs.SCHEMES.values()]
     told = run("schemes", "spl-hard").output
     row = hs.SCHEMES["spl-hard"]
-    assert all(text in told for text in (row.what, row.formula, row.source, row.note, "lam (no published default"))
-    assert json.loads(run("schemes", "spl-hard", "--json").output) == row.described()
+    assert all(
+        text in told for text in (row.description, row.formula, row.source, row.note, "lam (no published default")
+    )
+    assert json.loads(run("schemes", "spl-hard", "--json").output) == row.to_dict()
     assert json.loads(run("schemes", "--json").output)["spl-linear"]["formula"] == hs.SCHEMES["spl-linear"].formula
     assert "do you mean 'spl-hard'" in refused("schemes", "spl-hrd")

@@ -17,8 +17,8 @@ def running(state, loss, rows, *, memory=0.5):
     return state["mean"][rows] / (state["level"] + 1)
 
 
-def begin_running(room):
-    return {"mean": torch.zeros(room.samples), "level": torch.zeros(())}
+def begin_running(shape):
+    return {"mean": torch.zeros(shape.samples), "level": torch.zeros(())}
 
 
 def focal(p, *, gamma=2.0):
@@ -46,8 +46,8 @@ def remembered_loss(state, logits, labels, rows, *, pull=0.5):
     return ce - pull * (state["past"][rows] * p).sum(1)
 
 
-def begin_past(room):
-    return {"past": torch.zeros(room.samples, room.classes)}
+def begin_past(shape):
+    return {"past": torch.zeros(shape.samples, shape.classes)}
 
 
 def product_loss(logits, labels):
@@ -60,7 +60,16 @@ def chances(loss):
 
 
 def scheme(name, function, **more):
-    return Scheme(name, name, name, function, "hard", "loss", "tests", **more)
+    return Scheme(
+        name=name,
+        description=name,
+        formula=name,
+        function=function,
+        priority="hard",
+        scale="loss",
+        source="tests",
+        **more,
+    )
 
 
 OURS = {
@@ -69,14 +78,14 @@ OURS = {
         scheme("t-tilted", tilted, reduction="sum"),
         scheme("t-tilted-mean", tilted, reduction="weighted mean"),
         scheme("t-tilted-through", tilted, through=True, reduction="sum"),
-        scheme("t-running", running, start=begin_running),
-        scheme("t-running-mean", running, start=begin_running, reduction="weighted mean"),
+        scheme("t-running", running, init=begin_running),
+        scheme("t-running-mean", running, init=begin_running, reduction="weighted mean"),
         scheme("t-focal", focal),
         scheme("t-focal-through", focal, through=True),
         scheme("t-paced", paced, reduction="weighted mean"),
         scheme("t-random", random),
         scheme("t-margin", margin_loss, kind="loss"),
-        scheme("t-past", remembered_loss, kind="loss", start=begin_past),
+        scheme("t-past", remembered_loss, kind="loss", init=begin_past),
         scheme("t-product", product_loss, kind="loss"),
         scheme("t-chances", chances, kind="sampling"),
         scheme("t-learned", tilted, kind="learned"),

@@ -79,17 +79,19 @@ def test_inputs_are_arrays_of_any_library(wine, scheme, given):
 
 
 @pytest.mark.parametrize(
-    ("scheme", "given", "rows"),
+    ("scheme", "given", "name", "rows"),
     [
-        ("co-teaching", {"rate": 0.2, "epoch": 3, "peer": torch.rand(50)}, "peer has 50"),
-        ("jtt", {"lam": 3.0, "first": torch.arange(228) % 2}, "first has 228"),
-        ("focal", {"p": torch.rand(50)}, "p has 50"),
-        ("class-balanced", {"labels": torch.zeros(5, dtype=torch.int64)}, "labels has 5"),
-        ("spl-diversity", {"lam": 0.5, "gamma": 0.5, "groups": 0}, "groups has no"),
+        ("co-teaching", {"rate": 0.2, "epoch": 3, "peer": torch.rand(50)}, "peer", "50"),
+        ("jtt", {"lam": 3.0, "first": torch.arange(228) % 2}, "first", "228"),
+        ("focal", {"p": torch.rand(50)}, "p", "50"),
+        ("class-balanced", {"labels": torch.zeros(5, dtype=torch.int64)}, "labels", "5"),
+        ("spl-diversity", {"lam": 0.5, "gamma": 0.5, "groups": 0}, "groups", "no"),
     ],
 )
-def test_inputs_have_a_row_a_sample(wine, scheme, given, rows):
-    with pytest.raises(InputError, match=f"{rows} rows, the difficulty 178: one a sample"):
+def test_inputs_have_one_row_per_sample(wine, scheme, given, name, rows):
+    with pytest.raises(
+        InputError, match=f"^{name} must have one row per sample.* Got {rows} rows; the difficulty has 178"
+    ):
         hs.weigh(wine, scheme, **given)
 
 
@@ -117,7 +119,7 @@ def test_arguments_of_a_wrong_kind_are_named():
             "told by its name, such as 'superloss'. Got Scheme",
             "clip must be a number, such as 2. Got '5'",
             "q must be a number, such as 2. Got 'a'",
-            "sizes must be numbers: samples of each class in the data set; (class,). Got list of",
+            "sizes must be numbers: number of samples of each class in the data set; (class,). Got list of",
             "certain has the shape (3,), p_wrong (178,): one a sample",
             "seed must be an integer. Got None",
         ),
@@ -128,9 +130,11 @@ def test_arguments_of_a_wrong_kind_are_named():
 
 def test_every_scheme_says_all_that_must_be_known_of_it():
     for name, scheme in hs.SCHEMES.items():
-        told = scheme.described()
+        told = scheme.to_dict()
         assert told["name"] == name
-        assert all(told[field] for field in ("what", "formula", "scale", "source", "reads", "normalised")), name
+        assert all(told[field] for field in ("description", "formula", "scale", "source", "reads", "normalization")), (
+            name
+        )
         assert getattr(hs.weights, scheme.function.__name__) is scheme.function
         assert set(scheme.reads) <= set(hs.weights.INPUTS), name
         assert scheme.function.__doc__, name
@@ -139,6 +143,14 @@ def test_every_scheme_says_all_that_must_be_known_of_it():
 def test_the_page_shows_every_row():
     page = (Path(__file__).parents[2] / "docs" / "weights.md").read_text(encoding="utf-8")
     for row in hs.SCHEMES.values():
-        cells = (f"`{row.name}`", row.what, row.formula, row.priority, row.kind, ", ".join(row.reads), row.source)
+        cells = (
+            f"`{row.name}`",
+            row.description,
+            row.formula,
+            row.priority,
+            row.kind,
+            ", ".join(row.reads),
+            row.source,
+        )
         line = "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
         assert line in page, line

@@ -41,16 +41,15 @@ def measures(name: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the text.")
 def schemes(name: str | None, as_json: bool) -> None:
     """List the schemes that make weights of difficulty, or tell all of the one called NAME."""
-    from hardsight.weights import SCHEMES
-    from hardsight.weights import scheme as named
+    from hardsight.weights import SCHEMES, get_scheme
     from hardsight.weights.describe import told as told_of
 
     if as_json:
-        told = {row.name: row.described() for row in SCHEMES.values()} if name is None else named(name).described()
+        told = {row.name: row.to_dict() for row in SCHEMES.values()} if name is None else get_scheme(name).to_dict()
         print_json(told)
     elif name is not None:
-        fields(told_of(named(name)))
+        fields(told_of(get_scheme(name)))
     else:
         width, kinds = max(map(len, SCHEMES)), max(len(row.priority) for row in SCHEMES.values())
         for row in SCHEMES.values():
-            click.echo(f"{row.name:<{width}}  {row.priority:<{kinds}}  {row.what}")
+            click.echo(f"{row.name:<{width}}  {row.priority:<{kinds}}  {row.description}")

@@ -10,7 +10,7 @@ from hardsight.measures.record import Record
 from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
 from hardsight.theory.claims.ensembles import max_abs, max_gap, record_held_out
 from hardsight.theory.scenarios import GaussianMixture
-from hardsight.weights.catalogue import scheme
+from hardsight.weights.catalogue import get_scheme
 
 _PROPOSITION_3 = "Proposition 3, after Zhou et al. 2022, as reconstructed (there with a ratio above e:1)"
 
@@ -226,7 +226,7 @@ def balanced_weights_divide_prior(trial: Trial) -> Finding:
         sizes = torch.from_numpy(counts.sum(0))
         labels = torch.from_numpy(np.repeat(np.tile(np.arange(classes), atoms), counts.ravel()))
         atom_index = np.repeat(np.arange(atoms), counts.sum(1))
-        weights = scheme("balanced").of({"labels": labels, "sizes": sizes}, {}).double().numpy()
+        weights = get_scheme("balanced")({"labels": labels, "sizes": sizes}, {}).double().numpy()
         weighted = np.zeros((atoms, classes))
         np.add.at(weighted, (atom_index, labels.numpy()), weights)
         minimiser = weighted / weighted.sum(1, keepdims=True)

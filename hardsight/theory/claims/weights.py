@@ -14,7 +14,7 @@ from hardsight.theory.claims.ensembles import max_gap, random_log_probs
 from hardsight.theory.flows import angles_to
 from hardsight.theory.scenarios import draw_planted_dual
 from hardsight.weights import describe, weigh
-from hardsight.weights.catalogue import scheme
+from hardsight.weights.catalogue import get_scheme
 from hardsight.weights.schemes import importance
 from hardsight.weights.training import Weighting
 
@@ -124,7 +124,7 @@ def self_paced_minimises(trial: Trial) -> Finding:
             "spl-polynomial": ({"t": 4}, lam * (grid**4 / 4 - grid)),
         }
         for name, (parameters, regulariser) in forms.items():
-            w = scheme(name).of({"loss": torch.from_numpy(loss)}, {"lam": lam, **parameters}).numpy()
+            w = get_scheme(name)({"loss": torch.from_numpy(loss)}, {"lam": lam, **parameters}).numpy()
             gaps.append(max_gap(np.abs(w - _grid_minimiser(loss[:, None] * grid + regulariser, grid)).tolist()))
             curves[name] = (loss, w)
     figure = Figure(
@@ -194,7 +194,7 @@ def importance_is_unbiased(trial: Trial) -> Finding:
     gaps, plain, corrected, true = [], [], [], []
     for rng in trial.rngs:
         loss = torch.from_numpy(rng.gamma(0.5, 1.0, 80))
-        unnormalised = scheme("per").of({"loss": loss}, {"alpha": 0.8})
+        unnormalised = get_scheme("per")({"loss": loss}, {"alpha": 0.8})
         p = unnormalised / unnormalised.sum()
         true.append(float(loss.mean()))
         corrected.append(float((p * importance.correction(unnormalised) * loss).sum()))
@@ -267,7 +267,7 @@ def _weighted_descent(z: np.ndarray, floor: float, steps: int, every: int) -> It
     theta = np.zeros(z.shape[1])
     for step in range(1, steps + 1):
         m = z @ theta
-        w = scheme("spl-share").of({"loss": torch.from_numpy(np.logaddexp(0, -m))}, {"rate": 0.9}).numpy()
+        w = get_scheme("spl-share")({"loss": torch.from_numpy(np.logaddexp(0, -m))}, {"rate": 0.9}).numpy()
         q = np.maximum(w, floor) * expit(-m)
         # The step size does not depend on the losses: time is on a logarithmic scale.
         theta = theta + 0.05 * q @ z / q.sum()

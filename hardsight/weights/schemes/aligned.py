@@ -113,8 +113,8 @@ ROWS = (
         "Ren et al. 2018, Learning to reweight examples for robust deep learning, ICML",
         kind="learned",
         reduction="sum",
-        normalised="sum one",
-        clean=CLEAN,
+        normalization="sum one",
+        clean_data=CLEAN,
         note="Published with 1,000 clean samples against noise, 10 a class against imbalance.",
     ),
     Scheme(
@@ -127,8 +127,8 @@ ROWS = (
         "Wang et al. 2020, Optimizing data usage via differentiable rewards, ICML",
         kind="learned",
         reduction="sum",
-        normalised="sum one",
-        clean=CLEAN,
+        normalization="sum one",
+        clean_data=CLEAN,
         note="Exact rewards at the model as it is; published with a finite difference of step 1e-3, between two steps.",
     ),
 )

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, finite
+from hardsight.weights.inputs import check_finite
+from hardsight.weights.scheme import Scheme, State, StateShape
 
 
 def start(room: StateShape) -> State:
@@ -38,7 +39,7 @@ def adaboost(
             f"rows must be all {len(weights)} samples, once each: a round of boosting looks at all of them"
         )
     classes = logits.shape[1]
-    wrong = (finite("logits", logits).argmax(1) != labels).to(weights)
+    wrong = (check_finite("logits", logits).argmax(1) != labels).to(weights)
     error = float((weights[rows] * wrong).sum() / weights.sum())
     if error >= 1 - 1 / classes:
         raise InputError(
@@ -62,8 +63,8 @@ ROWS = (
         "Freund & Schapire 1997, JCSS; several classes, SAMME: Hastie et al. 2009, Multi-class AdaBoost, Statistics and Its "
         "Interface",
         reduction="weighted mean",
-        normalised="mean one over the data set",
-        start=start,
+        normalization="mean one over the data set",
+        init=start,
         note="A step is a round: a model trained with the weights, then all samples at once. Published weights sum to one.",
     ),
 )

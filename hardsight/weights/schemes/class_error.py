@@ -8,7 +8,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, codes, probabilities
+from hardsight.weights.inputs import check_codes, check_probabilities
+from hardsight.weights.scheme import Scheme
 
 _SINHA = "Sinha, Ohashi & Nakamura 2020, Class-wise difficulty-balanced loss for solving class-imbalance, ACCV"
 
@@ -26,12 +27,12 @@ def cdb(
     Raises:
         InputError: no class has an error: there is nothing to weigh by.
     """
-    rates = probabilities(class_error)
+    rates = check_probabilities(class_error)
     if not bool((rates > 0).any()):
         raise InputError("class_error must be above 0 for one class at least: there is nothing to weigh by")
     power = _dynamic(rates) if isinstance(tau, str) else check_range("tau", tau, 0)
     classes = rates**power
-    return (classes / classes.mean())[codes("labels", labels, len(rates))]
+    return (classes / classes.mean())[check_codes("labels", labels, len(rates))]
 
 
 def _dynamic(rates: Tensor) -> float:
@@ -48,9 +49,9 @@ ROWS = (
         "hard",
         "error rate of the class, 0 to 1",
         _SINHA,
-        normalised="mean 1 over classes",
+        normalization="mean 1 over classes",
         per="class",
-        clean="balanced validation data, to find the error rates anew every epoch",
+        clean_data="balanced validation data, to find the error rates anew every epoch",
         note="Dynamic tau is 0.5 to 1: it never emphasises more than in proportion. A class without error weighs 0 "
         "for tau > 0.",
     ),

@@ -7,7 +7,8 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from hardsight.errors import InputError
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, finite
+from hardsight.weights.inputs import check_finite
+from hardsight.weights.scheme import Scheme
 
 _CUI = "Cui et al. 2019, Class-balanced loss based on effective number of samples, CVPR"
 _CAO = "Cao et al. 2019, Learning imbalanced datasets with label-distribution-aware margin loss, NeurIPS"
@@ -89,7 +90,7 @@ def ldam_loss(
     The logits are cosines: of features and of a last layer's rows, both of length one.
     """
     margins = ldam_margins(_sizes_of(logits, labels, sizes), max_margin=max_margin)
-    shifted = finite("logits", logits) - one_hot(labels, len(margins)) * margins
+    shifted = check_finite("logits", logits) - one_hot(labels, len(margins)) * margins
     return cross_entropy(check_range("scale", scale, 0, strict=(True, False)) * shifted, labels, reduction="none")
 
 
@@ -131,7 +132,7 @@ def logit_adjusted_loss(
     """Cross-entropy of z + tau log(n / N): the logits themselves then learn the posterior of balanced classes."""
     n = _sizes_of(logits, labels, sizes)
     prior = n.clamp(min=torch.finfo(n.dtype).tiny).log() - n.sum().log()
-    return cross_entropy(finite("logits", logits) + check_range("tau", tau, 0) * prior, labels, reduction="none")
+    return cross_entropy(check_finite("logits", logits) + check_range("tau", tau, 0) * prior, labels, reduction="none")
 
 
 def _sizes_of(logits: Tensor, labels: Tensor, sizes: Tensor) -> Tensor:
@@ -146,7 +147,7 @@ def class_sizes(labels: Int[Tensor, " sample"], sizes: Real[Tensor, " class"]) -
     Raises:
         InputError: a label that is no class, or of a class that has no samples; a size below zero.
     """
-    n = finite("sizes", _floats(sizes))
+    n = check_finite("sizes", _floats(sizes))
     if bool((n < 0).any()):
         raise InputError("sizes must be 0 or more: give the samples of each class in the data set")
     outside = (labels < 0) | (labels >= len(n))
@@ -175,7 +176,7 @@ ROWS = (
         "none",
         "none: the loss is read for its length only",
         "none",
-        normalised="mean one",
+        normalization="mean one",
     ),
     Scheme(
         "balanced",
@@ -185,7 +186,7 @@ ROWS = (
         "none",
         _SIZES,
         "King & Zeng 2001, Logistic regression in rare events data, Political Analysis; scikit-learn's 'balanced'",
-        normalised="mean one over the data set",
+        normalization="mean one over the data set",
         per="class",
         note="K counts the classes that have samples.",
     ),
@@ -197,7 +198,7 @@ ROWS = (
         "none",
         _SIZES,
         "Mahajan et al. 2018, Exploring the limits of weakly supervised pretraining, ECCV",
-        normalised="mean one over the data set",
+        normalization="mean one over the data set",
         per="class",
         note="Published as sampling by the square root of the frequency.",
     ),
@@ -209,7 +210,7 @@ ROWS = (
         "none",
         _SIZES,
         _CUI,
-        normalised="mean one over classes",
+        normalization="mean one over classes",
         per="class",
         note="The paper tries beta of .9, .99, .999 and .9999; the default is that of LDAM's code. The mean over "
         "the samples is below one: large classes weigh less.",
@@ -223,7 +224,7 @@ ROWS = (
         _SIZES,
         _CAO,
         reduction="weighted mean",
-        normalised="mean one over classes",
+        normalization="mean one over classes",
         per="class",
         note="Published with the switch at epoch 160 of 200.",
     ),
@@ -250,7 +251,7 @@ ROWS = (
         _CAO,
         kind="loss",
         through=True,
-        normalised="mean one over the batch",
+        normalization="mean one over the batch",
         per="class",
         note="Weights are divided by their batch mean, because as published the weighted losses are divided by sum(w).",
     ),

@@ -5,7 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, codes, losses
+from hardsight.weights.inputs import check_codes, check_losses
+from hardsight.weights.scheme import Scheme, State, StateShape
 
 _NAM = "Nam et al. 2020, Learning from failure: training debiased classifier from biased classifier, NeurIPS"
 
@@ -39,11 +40,11 @@ def lff(
         decay: of the running losses.
     """
     check_range("decay", decay, 0, 1, strict=(False, True))
-    at = codes("rows", rows, len(state["labels"])).long()
+    at = check_codes("rows", rows, len(state["labels"])).long()
     old = state["labels"][at] >= 0
     for name, now in (("debiased", loss), ("biased", peer)):
         before = state[name][at]
-        fresh = losses(now).detach().to(before)
+        fresh = check_losses(now).detach().to(before)
         state[name][at] = torch.where(old, decay * before + (1 - decay) * fresh, fresh)
     state["labels"][at] = labels.long()
     debiased, biased = (_by_class(state, name, at) for name in ("debiased", "biased"))
@@ -69,8 +70,8 @@ ROWS = (
         "hard",
         "loss of two networks, relative to the class",
         _NAM,
-        normalised="between 0 and 1",
-        start=lff_start,
+        normalization="between 0 and 1",
+        init=lff_start,
         note="Train the second network by the scheme or loss gce with q = 0.7. The largest running loss of a class "
         "is that of the samples seen so far.",
     ),

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, losses
+from hardsight.weights.inputs import check_losses
+from hardsight.weights.scheme import Scheme, State, StateShape
 
 _LEVY = "Levy et al. 2020, Large-scale methods for distributionally robust optimization, NeurIPS"
 _FAN = "Fan et al. 2017, Learning with average top-k loss, NeurIPS; " + _LEVY
@@ -19,7 +20,7 @@ _QI = "Qi et al. 2023, Attentional-biased stochastic gradient descent, TMLR"
 
 def tilted(loss: Float[Tensor, " sample"], *, t: float) -> Float[Tensor, " sample"]:
     """Exponential in the loss: above 0 the hard samples, below 0 the easy ones, at 0 all alike."""
-    return (check_range("t", t, -math.inf) * losses(loss)).softmax(0)
+    return (check_range("t", t, -math.inf) * check_losses(loss)).softmax(0)
 
 
 def tilted_groups(
@@ -33,7 +34,7 @@ def tilted_groups(
         t: tilt over groups.
         tau: tilt within groups; 0: their mean loss.
     """
-    loss = losses(loss)
+    loss = check_losses(loss)
     member = torch.unique(groups).unsqueeze(1) == groups
     sizes = member.sum(1).to(loss.dtype)
     inner = (tau * loss).where(member, -math.inf).log_softmax(1)
@@ -49,7 +50,7 @@ def tilted_groups(
 def kl_dro(loss: Float[Tensor, " sample"], *, lam: float = 0.5) -> Float[Tensor, " sample"]:
     """Worst weights with a penalty lam on their divergence from uniform; below 0 the best ones: easy samples."""
     _nonzero("lam", lam)
-    return (losses(loss) / lam).softmax(0)
+    return (check_losses(loss) / lam).softmax(0)
 
 
 def absgd_start(room: StateShape) -> State:
@@ -72,7 +73,7 @@ def absgd(
     _nonzero("lam", lam)
     check_range("gamma", gamma, 0, 1, strict=(True, False))
     check_range("alpha", alpha, 0, strict=(True, True))
-    scaled, count = losses(loss).double() / lam, math.log(len(loss))
+    scaled, count = check_losses(loss).double() / lam, math.log(len(loss))
     batch = scaled.detach().logsumexp(0) - count + math.log(gamma * alpha)
     state["log_mean"].copy_(
         torch.logaddexp(state["log_mean"] + (math.log1p(-gamma) if gamma < 1 else -math.inf), batch)
@@ -90,7 +91,7 @@ def cvar(loss: Float[Tensor, " sample"], *, alpha: float, reg: float = 0.0) -> F
     """
     check_range("alpha", alpha, 0, 1, strict=(True, False))
     check_range("reg", reg, 0)
-    exact = losses(loss).double()
+    exact = check_losses(loss).double()
     return (_penalised_top(exact, alpha, reg) if reg > 0 else _top(exact, alpha)).to(loss.dtype)
 
 
@@ -100,7 +101,7 @@ def chi2_dro(loss: Float[Tensor, " sample"], *, rho: float = 1.0) -> Float[Tenso
     Found by sorting: which samples weigh anything decides a quadratic equation for the threshold.
     """
     check_range("rho", rho, 0, strict=(True, True))
-    exact = losses(loss).double()
+    exact = check_losses(loss).double()
     count, largest = len(exact), (exact == exact.max()).to(exact)
     # The ball holds all the mass on the largest losses.
     if count <= (1 + 2 * rho) * int(largest.sum()):
@@ -124,7 +125,7 @@ def chi2_dro(loss: Float[Tensor, " sample"], *, rho: float = 1.0) -> Float[Tenso
 def chi2_penalised(loss: Float[Tensor, " sample"], *, lam: float = 1.0) -> Float[Tensor, " sample"]:
     """Worst weights with a penalty lam on mean (n w - 1)² / 2."""
     check_range("lam", lam, 0, strict=(True, True))
-    exact = losses(loss).double()
+    exact = check_losses(loss).double()
     scale = lam * len(exact)
     ordered = exact.sort(descending=True).values
     numbers = torch.arange(1, len(exact) + 1, device=loss.device, dtype=torch.float64)
@@ -168,7 +169,7 @@ ROWS = (
         "loss; t is in units of one over it",
         _LI,
         reduction="sum",
-        normalised="sum 1",
+        normalization="sum 1",
         note="t is tuned for each task.",
     ),
     Scheme(
@@ -180,7 +181,7 @@ ROWS = (
         "loss; t and tau are in units of one over it",
         _LI,
         reduction="sum",
-        normalised="sum 1",
+        normalization="sum 1",
         note="The gradient of the paper's hierarchical objective; checked against the authors' code.",
     ),
     Scheme(
@@ -192,7 +193,7 @@ ROWS = (
         "loss, nats",
         _QI,
         reduction="sum",
-        normalised="sum 1",
+        normalization="sum 1",
         note="What absgd follows with a running mean in place of the batch's own.",
     ),
     Scheme(
@@ -204,8 +205,8 @@ ROWS = (
         "loss, nats",
         _QI,
         reduction="sum",
-        normalised="sum near 1",
-        start=absgd_start,
+        normalization="sum near 1",
+        init=absgd_start,
         note="u starts at 0, as in the authors' code: the first weights add up to 1/gamma. Kept in logarithms, where"
         " the code overflows.",
     ),
@@ -221,7 +222,7 @@ ROWS = (
         "loss; reg is in its units",
         _FAN,
         reduction="sum",
-        normalised="sum 1",
+        normalization="sum 1",
         note="alpha is tuned for each task. Equal losses share the remainder alike.",
     ),
     Scheme(
@@ -233,7 +234,7 @@ ROWS = (
         "loss; the weights do not change with its unit",
         _NAMKOONG,
         reduction="sum",
-        normalised="sum 1",
+        normalization="sum 1",
         note="Where the ball holds all the mass on the largest losses these share it, as when all are equal.",
     ),
     Scheme(
@@ -245,6 +246,6 @@ ROWS = (
         "loss; lam is in its units",
         _LEVY,
         reduction="sum",
-        normalised="sum 1",
+        normalization="sum 1",
     ),
 )

@@ -10,7 +10,8 @@ from torch.nn.functional import logsigmoid
 
 from hardsight.errors import InputError
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, finite, probabilities
+from hardsight.weights.inputs import check_finite, check_probabilities
+from hardsight.weights.scheme import Scheme
 
 _LIN = "Lin et al. 2017, Focal loss for dense object detection, ICCV"
 _MUKHOTI = "Mukhoti et al. 2020, Calibrating deep neural networks using focal loss, NeurIPS"
@@ -23,12 +24,12 @@ _THROUGH = "The gradient flows through the weight, as published"
 
 def focal(p: Float[Tensor, " sample"], *, gamma: float = 2.0) -> Float[Tensor, " sample"]:
     """Falls from 1 at p = 0 to 0 at p = 1, the faster the larger gamma."""
-    return _power(1 - probabilities(p), check_range("gamma", gamma, 0))
+    return _power(1 - check_probabilities(p), check_range("gamma", gamma, 0))
 
 
 def flsd_53(p: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     """Focal with gamma 5 where p < 0.2, and 3 elsewhere."""
-    rest = 1 - probabilities(p)
+    rest = 1 - check_probabilities(p)
     return torch.where(p < 0.2, rest**5, rest**3)
 
 
@@ -71,7 +72,7 @@ def focal_sigmoid(
     check_range("gamma", gamma, 0)
     yes = _zero_one(labels, logits)
     # The logit of the right answer.
-    right = torch.where(yes, finite("logits", logits), -logits)
+    right = torch.where(yes, check_finite("logits", logits), -logits)
     loss = -_power((-right).sigmoid(), gamma) * logsigmoid(right)
     if alpha is not None:
         check_range("alpha", alpha, 0, 1)
@@ -102,7 +103,7 @@ def asl(
     check_range("gamma_positive", gamma_positive, 0)
     check_range("clip", clip, 0, 1, strict=(False, True))
     yes = _zero_one(labels, logits)
-    p = finite("logits", logits).sigmoid()
+    p = check_finite("logits", logits).sigmoid()
     shifted = (p - clip).clamp(min=0)
     weights = torch.where(yes, _power(1 - p, gamma_positive), _power(shifted, gamma_negative))
     # Without a shift the logarithm is taken of the logits: 1 - p would round to 0.
@@ -125,7 +126,7 @@ def cyclical_focal(
     Raises:
         InputError: fewer than two epochs in all, or an epoch that is not below them.
     """
-    p = probabilities(p)
+    p = check_probabilities(p)
     check_range("gamma", gamma, 0)
     check_range("gamma_confident", gamma_confident, 0)
     eta = _eta(epoch, epochs, factor)
@@ -134,7 +135,7 @@ def cyclical_focal(
 
 def poly_1(p: Float[Tensor, " sample"], *, eps: float) -> Float[Tensor, " sample"]:
     """Gradient weight of cross-entropy + eps (1 - p): above 0 it prefers easy samples, below 0 hard ones."""
-    return 1 + check_range("eps", eps, -1) * probabilities(p)
+    return 1 + check_range("eps", eps, -1) * check_probabilities(p)
 
 
 def _power(base: Tensor, power: float) -> Tensor:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, codes, losses
+from hardsight.weights.inputs import check_codes, check_losses
+from hardsight.weights.scheme import Scheme, State, StateShape
 
 _SAGAWA = "Sagawa et al. 2020, Distributionally robust neural networks for group shifts, ICLR"
 _XIE = "Xie et al. 2023, DoReMi: optimizing data mixtures speeds up language model pretraining, NeurIPS"
@@ -44,7 +45,7 @@ def group_dro(
     """
     check_range("eta", eta, 0)
     log_q = state["log_q"]
-    mean, counts = _means(losses(loss), groups, len(log_q))
+    mean, counts = _means(check_losses(loss), groups, len(log_q))
     raised = mean + check_range("adjustment", adjustment, 0) * _inverse_roots(group_sizes, adjustment, log_q)
     log_q.copy_((log_q + eta * raised).log_softmax(0))
     return (log_q.exp() / counts.clamp(min=1))[groups].to(loss.dtype)
@@ -83,7 +84,7 @@ def doremi(
     """
     check_range("eta", eta, 0)
     check_range("eps", eps, 0, 1, strict=(True, False))
-    excess = (losses(loss) - losses(first)).clamp(min=0)
+    excess = (check_losses(loss) - check_losses(first)).clamp(min=0)
     mean, counts = _means(excess, groups, len(state["domains"]))
     # A domain that is not in the batch keeps its last excess.
     state["excess"].copy_(torch.where(counts > 0, mean, state["excess"]))
@@ -107,7 +108,7 @@ def _groups(room: StateShape) -> int:
 
 def _means(values: Tensor, groups: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Mean of each group, 0 where it has no sample, and how many samples it has."""
-    codes("groups", groups, count)
+    check_codes("groups", groups, count)
     counts = torch.bincount(groups, minlength=count)
     sums = torch.zeros(count, dtype=torch.float64, device=values.device).index_add(0, groups, values.detach().double())
     return sums / counts.clamp(min=1), counts
@@ -133,9 +134,9 @@ ROWS = (
         "loss, mean of the group",
         _SAGAWA,
         reduction="sum",
-        normalised="sum of the groups' q that are in the batch",
+        normalization="sum of the groups' q that are in the batch",
         per="group",
-        start=group_dro_start,
+        init=group_dro_start,
         note="C is 0 to 5 in the paper, with strong weight decay. The reference code adds the adjustment to the loss"
         " that is trained on as well, by accident; this does not.",
     ),
@@ -148,9 +149,9 @@ ROWS = (
         "loss less that of a reference model, mean of the domain",
         _XIE,
         reduction="weighted mean",
-        normalised="sum 1 over domains",
+        normalization="sum 1 over domains",
         per="group",
-        start=doremi_start,
+        init=doremi_start,
         note="eps is the code's; the paper's is 1e-3. The result is doremi_mixture(state), the average over steps, "
         "by which the domains are then sampled. Means are over samples here, over tokens in the code.",
     ),

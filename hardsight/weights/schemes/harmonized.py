@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, finite, probabilities
+from hardsight.weights.inputs import check_finite, check_probabilities
+from hardsight.weights.scheme import Scheme, State, StateShape
 
 _LI = "Li, Liu & Wang 2019, Gradient harmonized single-stage detector, AAAI"
 
@@ -27,7 +28,7 @@ def ghm_c(
         bins: of equal width between 0 and 1.
         momentum: of the running counts; 0: the batch's own.
     """
-    return _rarity(state, 1 - probabilities(p), bins, momentum)
+    return _rarity(state, 1 - check_probabilities(p), bins, momentum)
 
 
 def ghm_r(
@@ -43,7 +44,7 @@ def ghm_r(
         momentum: of the running counts; 0: the batch's own.
     """
     check_range("mu", mu, 0, strict=(True, True))
-    root = (finite("residual", residual) ** 2 + mu**2).sqrt()
+    root = (check_finite("residual", residual) ** 2 + mu**2).sqrt()
     rarity = _rarity(state, (residual / root).abs().detach().flatten(), bins, momentum)
     return ((root - mu) * rarity.view_as(residual)).flatten(1).mean(1) if residual.dim() > 1 else (root - mu) * rarity
 
@@ -73,8 +74,8 @@ ROWS = (
         "medium",
         "probability of the given label, 0 to 1",
         _LI,
-        normalised="mean 1 without momentum",
-        start=ghm_start,
+        normalization="mean 1 without momentum",
+        init=ghm_start,
         note=f"Published for each label of a detector, where g = |sigmoid(z) - y|. {_NOTE}",
     ),
     Scheme(
@@ -87,7 +88,7 @@ ROWS = (
         _LI,
         kind="loss",
         per="element",
-        start=ghm_start,
+        init=ghm_start,
         note=f"The authors' configuration multiplies the loss by 10. {_NOTE}",
     ),
 )

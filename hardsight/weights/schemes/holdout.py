@@ -4,7 +4,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, finite, losses
+from hardsight.weights.inputs import check_finite, check_losses
+from hardsight.weights.scheme import Scheme
 from hardsight.weights.schemes.mining import top
 
 
@@ -19,7 +20,7 @@ def rho_loss(
         keep: share that is trained on, at least one sample.
     """
     check_range("keep", keep, 0, 1, strict=(True, False))
-    reducible = losses(loss).detach() - finite("held_out", held_out).to(loss.dtype)
+    reducible = check_losses(loss).detach() - check_finite("held_out", held_out).to(loss.dtype)
     return top(reducible, max(1, round(keep * len(loss))))
 
 
@@ -36,7 +37,7 @@ ROWS = (
             "learnt, ICML"
         ),
         reduction="weighted mean",
-        clean="held-out data to train a second model on; here d.error of the same data does it",
+        clean_data="held-out data to train a second model on; here d.error of the same data does it",
         note="Published with 32 of a batch of 320. The held-out loss stays fixed during training.",
     ),
 )

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_int, check_range
-from hardsight.weights.scheme import Scheme, probabilities
+from hardsight.weights.inputs import check_probabilities
+from hardsight.weights.scheme import Scheme
 from hardsight.weights.schemes.classes import class_sizes
 
 _NEWAZ = "Newaz et al. 2024, iCost: a novel instance complexity based cost-sensitive learning framework; package icost"
@@ -84,7 +85,7 @@ def icost_gini(
     minority, ratio = _imbalance(labels, sizes)
     check_range("clear", clear, 0, 1)
     check_range("foreign", foreign, 0, clear, strict=(False, True))
-    share = probabilities(purity)
+    share = check_probabilities(purity)
     ambiguity = 4 * share * (1 - share)
     cost = check_range("safe", safe, 0) + (check_range("border", border, 0) - safe) * ambiguity
     cost = torch.where(share >= clear, check_range("pure", pure, 0), cost)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, finite, losses
+from hardsight.weights.inputs import check_finite, check_losses
+from hardsight.weights.scheme import Scheme
 from hardsight.weights.schemes.output_gradient import output_gradient
 
 _KATHAROPOULOS = (
@@ -35,7 +36,7 @@ def correction(
         InputError: a chance that is not finite and above 0.
     """
     check_range("power", power, 0)
-    if bool((finite("chances", chances) <= 0).any()):
+    if bool((check_finite("chances", chances) <= 0).any()):
         at = int((chances <= 0).nonzero()[0])
         raise InputError(f"chances must be above 0: what is never drawn cannot be corrected for. Number {at} is not")
     log = -power * (chances.log() - chances.sum().log() + math.log(len(chances)))
@@ -68,7 +69,7 @@ def importance_sampling(
 
 def per(loss: Float[Tensor, " sample"], *, alpha: float = 0.6, eps: float = 1e-8) -> Float[Tensor, " sample"]:
     """Chances proportional to a power of the loss."""
-    return (losses(loss) + check_range("eps", eps, 0, strict=(True, True))) ** check_range("alpha", alpha, 0)
+    return (check_losses(loss) + check_range("eps", eps, 0, strict=(True, True))) ** check_range("alpha", alpha, 0)
 
 
 def infobatch(
@@ -85,7 +86,7 @@ def infobatch(
     Each is kept by its own coin. After ``delta`` of the epochs all samples count.
     """
     check_range("prune", prune, 0, 1, strict=(False, True))
-    loss = losses(loss)
+    loss = check_losses(loss)
     if epoch > check_range("delta", delta, 0, 1) * epochs:
         return torch.ones_like(loss)
     coins = torch.rand(len(loss), generator=generator, device=generator.device, dtype=torch.float64).to(loss.device)
@@ -129,7 +130,7 @@ ROWS = (
         "hard",
         "loss, compared with its mean",
         _QIN,
-        normalised="mean 1 in expectation",
+        normalization="mean 1 in expectation",
         note="Give the last known losses of all the samples once an epoch; in the reference code they start at 3, "
         "and none is dropped while all are equal. It keeps exactly int((1-r) m) of m samples, which is biased "
         "low for small m; independent coins are not.",

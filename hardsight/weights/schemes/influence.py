@@ -6,7 +6,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, finite
+from hardsight.weights.inputs import check_finite
+from hardsight.weights.scheme import Scheme
 from hardsight.weights.schemes.output_gradient import output_gradient
 
 _PARK = "Park et al. 2021, Influence-balanced loss for imbalanced visual classification, ICCV"
@@ -41,7 +42,7 @@ def influence_balanced(
         return logits.new_ones(len(logits))
     if bool((sizes <= 0).any()):
         raise InputError(f"sizes must be above 0. Class {int((sizes <= 0).nonzero()[0])} has no sample")
-    influence = output_gradient(logits, labels).abs().sum(1) * finite("features", features).abs().sum(1)
+    influence = output_gradient(logits, labels).abs().sum(1) * check_finite("features", features).abs().sum(1)
     inverse = 1 / sizes.to(logits.dtype)
     return alpha / (influence + 1e-3) * (inverse / inverse.mean())[labels]
 
@@ -96,7 +97,7 @@ ROWS = (
         "hard",
         "L2 norm of the gradient by the logits",
         _SANTIAGO,
-        normalised="mean 1",
+        normalization="mean 1",
         note="In the authors' code g is the gradient of the batch's mean loss, 1/n of the sample's own: weights are "
         "nearly 1 and depend on the batch size. batch_mean=False takes the sample's own. Solved by sorting "
         "instead of a quadratic solver.",

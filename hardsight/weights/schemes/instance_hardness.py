@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.validation import check_choice, check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, finite, losses
+from hardsight.weights.inputs import check_finite, check_losses
+from hardsight.weights.scheme import Scheme, State, StateShape
 
 Hardness = Literal["loss", "change"]
 Chances = Literal["proportional", "exponential"]
@@ -60,7 +61,7 @@ def dihcl(
         InputError: an unknown choice or a number out of its domain.
     """
     check_choice("hardness", hardness, get_args(Hardness))
-    _observe(state, losses(loss), rows, learning_rate, hardness == "change", chances, tau, discount)
+    _observe(state, check_losses(loss), rows, learning_rate, hardness == "change", chances, tau, discount)
     return dihcl_chances(state, chances=chances, tau=tau)[rows].to(loss.dtype)
 
 
@@ -76,7 +77,7 @@ def dihcl_flips(
     discount: float = 0.95,
 ) -> Float[Tensor, " sample"]:
     """:func:`dihcl` by how often a sample's prediction turns from right to wrong or back."""
-    right = (finite("logits", logits).argmax(1) == labels).to(logits.dtype)
+    right = (check_finite("logits", logits).argmax(1) == labels).to(logits.dtype)
     _observe(state, right, rows, learning_rate, True, chances, tau, discount)
     return dihcl_chances(state, chances=chances, tau=tau)[rows].to(logits.dtype)
 
@@ -133,7 +134,7 @@ ROWS = (
         "running mean of the loss, nats, per learning rate",
         _ZHOU,
         kind="sampling",
-        start=start,
+        init=start,
         note=_NOTE,
     ),
     Scheme(
@@ -145,7 +146,7 @@ ROWS = (
         "running mean of 0/1, per learning rate",
         _ZHOU,
         kind="sampling",
-        start=start,
+        init=start,
         note=_NOTE,
     ),
 )

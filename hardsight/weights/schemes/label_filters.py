@@ -7,7 +7,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_int, check_range
-from hardsight.weights.scheme import Scheme, class_codes, finite
+from hardsight.weights.inputs import check_class_codes, check_finite
+from hardsight.weights.scheme import Scheme
 
 _PLEISS = "Pleiss et al. 2020, Identifying mislabeled data using the area under the margin ranking, NeurIPS"
 _NORTHCUTT = "Northcutt et al. 2021, Confident learning: estimating uncertainty in dataset labels, JAIR"
@@ -49,8 +50,10 @@ def aum_filter(
     """
     if not len(threshold):
         raise InputError("threshold must hold the margin of one sample or more: see threshold_samples")
-    bound = torch.quantile(finite("threshold", threshold).double(), check_range("percentile", percentile, 0, 100) / 100)
-    return (finite("aum", aum).double() > bound).to(aum.dtype)
+    bound = torch.quantile(
+        check_finite("threshold", threshold).double(), check_range("percentile", percentile, 0, 100) / 100
+    )
+    return (check_finite("aum", aum).double() > bound).to(aum.dtype)
 
 
 def noise_matrix(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
@@ -60,8 +63,8 @@ def noise_matrix(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sa
         logits: by models that were not trained on the sample.
         labels: class codes.
     """
-    p = finite("logits", logits).detach().double().softmax(1)
-    labels = class_codes(labels, p.shape[1])
+    p = check_finite("logits", logits).detach().double().softmax(1)
+    labels = check_class_codes(labels, p.shape[1])
     sizes = torch.bincount(labels, minlength=p.shape[1])
     counts = _confident_counts(p, labels, sizes)
     right = counts.diagonal() / counts.sum(0).clamp(min=1)

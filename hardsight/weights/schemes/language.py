@@ -6,7 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Priority, Scheme, losses
+from hardsight.weights.inputs import check_losses
+from hardsight.weights.scheme import Priority, Scheme
 
 _SOW = "Sow et al. 2025, Dynamic loss-based sample reweighting for improved large language model pretraining, ICLR"
 
@@ -28,7 +29,7 @@ def llm_extremes(loss: Float[Tensor, " sample"], *, delta: float = 1.0, r: float
 
 def _scaled(loss: Tensor, delta: float) -> Tensor:
     """The losses from -delta to delta; 0 where all are equal."""
-    loss = losses(loss)
+    loss = check_losses(loss)
     low, high = loss.min(), loss.max()
     width = (high - low).where(high > low, 1)
     return (check_range("delta", delta, 0, strict=(True, True)) * (2 * loss - high - low) / width).where(high > low, 0)
@@ -53,7 +54,7 @@ def _row(name: str, what: str, shape: str, function: Callable[..., Tensor], prio
         "loss, by its place between the batch's smallest and largest",
         _SOW,
         reduction="sum",
-        normalised="sum 1",
+        normalization="sum 1",
         note=_NOTE,
     )
 

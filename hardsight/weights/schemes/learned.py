@@ -26,7 +26,8 @@ from torch.nn.functional import cross_entropy
 
 from hardsight.errors import InputError
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, class_codes, finite
+from hardsight.weights.inputs import check_class_codes, check_finite
+from hardsight.weights.scheme import Scheme, State, StateShape
 from hardsight.weights.schemes.calls import Scored, called
 
 _LARGEST = math.log(20)
@@ -53,7 +54,7 @@ def data_parameters(
     state: State,
     logits: Float[Tensor, "sample class"],
     labels: Int[Tensor, " sample"],
-    rows: Int[Tensor, " sample"],
+    rows: Int[Tensor, " sample"] | None = None,
 ) -> Float[Tensor, " sample"]:
     """Cross-entropy of the logits divided by a temperature that is learned: that of the sample plus that of its class.
 
@@ -62,13 +63,15 @@ def data_parameters(
     """
     parts = []
     if len(state["samples"]):
+        if rows is None:
+            raise InputError("a temperature per sample needs the samples' rows in the state: pass rows=…")
         parts.append(state["samples"][rows].exp())
     if len(state["classes"]):
-        parts.append(state["classes"][class_codes(labels, len(state["classes"]))].exp())
+        parts.append(state["classes"][check_class_codes(labels, len(state["classes"]))].exp())
     if not parts:
         raise InputError("state has neither samples nor classes: begin it with StateShape(samples=…, classes=…)")
     sigma = torch.stack(parts).sum(0).to(logits.dtype)
-    return cross_entropy(finite("logits", logits) / sigma[:, None], labels, reduction="none")
+    return cross_entropy(check_finite("logits", logits) / sigma[:, None], labels, reduction="none")
 
 
 def descend_data_parameters(state: State, *, rate: float = 0.1, momentum: float = 0.9) -> None:
@@ -99,8 +102,8 @@ def lilaw(
     state: State, logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]
 ) -> Float[Tensor, " sample"]:
     """sigmoid(alpha p - top) + sigmoid(top - beta p) + exp(-(delta p - top)² / 2), top the largest probability."""
-    predicted = finite("logits", logits).softmax(1)
-    p = predicted.gather(1, class_codes(labels, logits.shape[1])[:, None])[:, 0]
+    predicted = check_finite("logits", logits).softmax(1)
+    p = predicted.gather(1, check_class_codes(labels, logits.shape[1])[:, None])[:, 0]
     top = predicted.amax(1)
     alpha, beta, delta = (state[name].to(logits.dtype) for name in ("alpha", "beta", "delta"))
     return (alpha * p - top).sigmoid() + (top - beta * p).sigmoid() + torch.exp(-((delta * p - top) ** 2) / 2)
@@ -162,7 +165,7 @@ ROWS = (
         "curriculum, NeurIPS",
         kind="learned",
         through=True,
-        start=start_data_parameters,
+        init=start_data_parameters,
         note="The function gives losses. Both temperatures start at 1, so that their sum starts at 2, as in the authors' "
         "code. descend_data_parameters is its step: rate .1, momentum .9, log sigma within ±log 20.",
     ),
@@ -176,8 +179,8 @@ ROWS = (
         "Moturu et al. 2025, LiLAW: lightweight learnable adaptive weighting, arXiv 2509.20786",
         kind="learned",
         through=True,
-        clean="a validation batch at every step; its labels may be noisy",
-        start=start_lilaw,
+        clean_data="a validation batch at every step; its labels may be noisy",
+        init=start_lilaw,
         note="descend_lilaw is the step of a, b, d. The gradient flows through the weights in the authors' code.",
     ),
     Scheme(

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from hardsight.errors import InputError
 from hardsight.validation import check_int, check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, losses
+from hardsight.weights.inputs import check_losses
+from hardsight.weights.scheme import Scheme, State, StateShape
 
 _JIANG = "Jiang et al. 2018, MentorNet: learning data-driven curriculum for very deep neural networks, ICML"
 _SPCL = "Jiang et al. 2015, Self-paced curriculum learning, AAAI; as in MentorNet, Jiang et al. 2018, ICML"
@@ -106,7 +107,7 @@ def train_mentor(
     Raises:
         InputError: all labels are right, or all wrong.
     """
-    loss = losses(loss).detach().float()
+    loss = check_losses(loss).detach().float()
     if bool(clean.all()) or not bool(clean.any()):
         raise InputError("clean must hold both right and wrong labels: a mentor learns to tell them apart")
     excess = loss - _nearest(loss, percentile)
@@ -152,9 +153,9 @@ def _fresh(rng: np.random.Generator) -> Mentor:
 def _excess(state: State, loss: Tensor, percentile: float, decay: float) -> Tensor:
     check_range("decay", decay, 0, 1)
     threshold = state["threshold"]
-    here = _nearest(losses(loss).detach(), percentile).to(threshold.dtype)
+    here = _nearest(check_losses(loss).detach(), percentile).to(threshold.dtype)
     threshold.mul_(decay).add_((1 - decay) * here)
-    return losses(loss) - threshold.to(loss.dtype)
+    return check_losses(loss) - threshold.to(loss.dtype)
 
 
 def _nearest(loss: Tensor, percentile: float) -> Tensor:
@@ -184,7 +185,7 @@ ROWS = (
         "easy",
         _SCALE,
         _SPCL,
-        start=_start,
+        init=_start,
         note=_PERCENTILE,
     ),
     Scheme(
@@ -195,7 +196,7 @@ ROWS = (
         "varied",
         _SCALE,
         _JIANG,
-        start=_start,
+        init=_start,
         note=_DROPPED + _PERCENTILE,
     ),
     Scheme(
@@ -206,8 +207,8 @@ ROWS = (
         "learned",
         _SCALE,
         _JIANG,
-        clean="for the mentor: losses of a run in which the wrong labels are known",
-        start=_start,
+        clean_data="for the mentor: losses of a run in which the wrong labels are known",
+        init=_start,
         note=_DROPPED
         + "The reference code feeds the LSTM's cell states, and label 0 throughout, as here; it can freeze the "
         "epoch after a burn-in, this does not. " + _PERCENTILE,

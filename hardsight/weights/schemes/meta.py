@@ -160,7 +160,7 @@ ROWS = (
         "loss, nats",
         "Shu et al. 2019, Meta-Weight-Net: learning an explicit mapping for sample weighting, NeurIPS",
         kind="learned",
-        clean=CLEAN,
+        clean_data=CLEAN,
         note="The function gives what MetaWeightNet minimises; its weights are net(loss). Not normalised, as in the "
         "authors' code; the paper divides by the sum. Nothing makes the weights fall or rise with the loss: look at them.",
     ),
@@ -174,7 +174,7 @@ ROWS = (
         "Shu et al. 2023, CMW-Net: learning a class-aware sample weighting mapping for robust deep learning, TPAMI",
         kind="learned",
         reduction="weighted mean",
-        clean=CLEAN,
+        clean_data=CLEAN,
         note="The function gives what CMWNet minimises; its weights are net(loss, labels).",
     ),
 )

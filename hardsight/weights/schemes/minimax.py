@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, finite, losses
+from hardsight.weights.inputs import check_finite, check_losses
+from hardsight.weights.scheme import Scheme
 
 
 def mcl(
@@ -23,11 +24,11 @@ def mcl(
         share: of the samples that are in, rounded up; grow it over training.
         diversity: how much similarity to all counts, per sample; let it fall over training.
     """
-    gain = losses(loss).detach()
+    gain = check_losses(loss).detach()
     n = len(gain)
     kept = math.ceil(check_range("share", share, 0, 1, strict=(True, False)) * n - 1e-9)
     chosen = torch.zeros(n, dtype=torch.bool, device=loss.device)
-    alike = check_range("diversity", diversity, 0) * _similarity(finite("features", features).to(gain))
+    alike = check_range("diversity", diversity, 0) * _similarity(check_finite("features", features).to(gain))
     covered = torch.zeros_like(gain)
     for _ in range(kept):
         gains = gain + (alike - covered).clamp(min=0).sum(1)

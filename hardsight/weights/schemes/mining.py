@@ -8,7 +8,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, losses
+from hardsight.weights.inputs import check_losses
+from hardsight.weights.scheme import Scheme, State, StateShape
 
 _SHRIVASTAVA = "Shrivastava et al. 2016, Training region-based object detectors with online hard example mining, CVPR"
 _MENTORNET = "Jiang et al. 2018, MentorNet: learning data-driven curriculum for very deep neural networks, ICML"
@@ -25,7 +26,7 @@ def top(scores: Float[Tensor, " sample"], k: int) -> Float[Tensor, " sample"]:
 
 def ohem(loss: Float[Tensor, " sample"], *, k: int) -> Float[Tensor, " sample"]:
     """Only the k samples of largest loss; of equal ones the first in the batch."""
-    return top(losses(loss).detach(), int(check_range("k", k, 1)))
+    return top(check_losses(loss).detach(), int(check_range("k", k, 1)))
 
 
 def percentile_start(room: StateShape) -> State:
@@ -36,7 +37,7 @@ def percentile_start(room: StateShape) -> State:
 def hard_mining(
     state: State,
     loss: Float[Tensor, " sample"],
-    labels: Int[Tensor, " sample"],
+    labels: Int[Tensor, " sample"] | None = None,
     *,
     percentile: float = 0.7,
     decay: float = 0.5,
@@ -52,7 +53,9 @@ def hard_mining(
         decay: of the running percentile.
         background: every sample of another class is kept; None: no class is kept whole.
     """
-    loss = losses(loss).detach()
+    if background is not None and labels is None:
+        raise InputError("background needs the labels: pass labels=…")
+    loss = check_losses(loss).detach()
     now = loss.double().quantile(check_range("percentile", percentile, 0, 1), interpolation="nearest")
     state["percentile"].mul_(check_range("decay", decay, 0, 1)).add_((1 - decay) * now)
     kept = loss >= state["percentile"]
@@ -87,7 +90,7 @@ def selective_backprop(
         memory: how many last losses, the batch's own included.
         least: smallest chance.
     """
-    loss = losses(loss).detach()
+    loss = check_losses(loss).detach()
     check_range("beta", beta, 0)
     check_range("least", least, 0, 1)
     last = torch.cat([state["losses"], loss.double()])[-memory:]
@@ -133,7 +136,7 @@ def selective_backprop_composer(
         end: share of training from which on all are.
         interrupt: every so manyth batch is whole; 0: none.
     """
-    loss = losses(loss).detach()
+    loss = check_losses(loss).detach()
     check_range("keep", keep, 0, 1, strict=(True, False))
     check_range("epochs", epochs, 0, strict=(True, True))
     state["steps"].add_(1)
@@ -158,7 +161,7 @@ def online_batch_selection(
         start: how many times more often the sample of largest loss is drawn than that of smallest, at first.
         end: the same at last.
     """
-    loss = losses(loss)
+    loss = check_losses(loss)
     for name, value in (("start", start), ("end", end)):
         check_range(name, value, 1)
     check_range("epochs", epochs, 0, strict=(True, True))
@@ -202,7 +205,7 @@ ROWS = (
         "hard",
         "loss, compared with a running percentile of it",
         _MENTORNET,
-        start=percentile_start,
+        init=percentile_start,
         note="The rule v* for hard examples of MentorNet's code, which is binary: background=0 keeps every positive,"
         " as there. The percentile is the nearest loss of the batch, and its running mean starts at 0.",
     ),
@@ -215,7 +218,7 @@ ROWS = (
         "loss, by its rank among the last ones",
         _SELECTIVE,
         reduction="weighted mean",
-        start=history_start,
+        init=history_start,
         note="The authors' code counts only losses that are smaller: its smallest is never trained on, and none "
         "where all are equal. Biased to hard samples: nothing corrects for the chances.",
     ),
@@ -228,7 +231,7 @@ ROWS = (
         "loss, by its rank in the batch",
         _SELECTIVE + "; as in MosaicML Composer",
         reduction="weighted mean",
-        start=steps_start,
+        init=steps_start,
         note="Whole batches before start, from end on and every interrupt-th; Composer counts batches within the "
         "epoch, this over training. It draws none of a batch of one; this keeps it.",
     ),

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hardsight.validation import check_int, check_range
-from hardsight.weights.scheme import Scheme, finite
+from hardsight.weights.inputs import check_finite
+from hardsight.weights.scheme import Scheme
 
 _LI = "Li et al. 2020, DivideMix: learning with noisy labels as semi-supervised learning, ICLR"
 _ARAZO = "Arazo et al. 2019, Unsupervised label noise modeling and loss correction, ICML"
@@ -26,7 +27,7 @@ def divide_mix_gmm(
         reg: added to the variances, of losses scaled to 0-1.
     """
     steps, reg = check_int("max_iter", max_iter, 1), check_range("reg", reg, 0, strict=(True, False))
-    x = finite("loss", loss).detach().double()
+    x = check_finite("loss", loss).detach().double()
     if bool(x.max() <= x.min()):
         return torch.ones_like(loss)
     x = (x - x.min()) / (x.max() - x.min())
@@ -51,7 +52,7 @@ def bmm(loss: Float[Tensor, " sample"], *, max_iter: int = 10, outliers: float =
             largest loss.
     """
     steps = check_int("max_iter", max_iter, 1)
-    x = finite("loss", loss).detach().double()
+    x = check_finite("loss", loss).detach().double()
     least, most = torch.quantile(
         x, x.new_tensor([check_range("outliers", outliers, 0, 0.5, strict=(False, True)), 1 - outliers])
     )

@@ -3,7 +3,7 @@
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from hardsight.weights.scheme import codes, finite
+from hardsight.weights.inputs import check_codes, check_finite
 
 
 def output_gradient(
@@ -16,6 +16,6 @@ def output_gradient(
     Raises:
         InputError: logits that are not finite, or labels that are no classes.
     """
-    at = codes("labels", labels, logits.shape[1]).long().unsqueeze(1)
-    others = finite("logits", logits).softmax(1).scatter(1, at, 0)
+    at = check_codes("labels", labels, logits.shape[1]).long().unsqueeze(1)
+    others = check_finite("logits", logits).softmax(1).scatter(1, at, 0)
     return others.scatter(1, at, -others.sum(1, keepdim=True))

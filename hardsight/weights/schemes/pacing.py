@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hardsight.validation import check_choice, check_int, check_range
-from hardsight.weights.scheme import Scheme, losses
+from hardsight.weights.inputs import check_losses
+from hardsight.weights.scheme import Scheme
 
 _BENGIO = "Bengio et al. 2009, Curriculum learning, ICML"
 
@@ -108,7 +109,7 @@ def baby_step(loss: Float[Tensor, " sample"], epoch: float, epochs: float, *, bu
 
 
 def _easiest(loss: Tensor, rate: float) -> Tensor:
-    checked = losses(loss)
+    checked = check_losses(loss)
     if not len(checked):
         return checked
     # What is a whole number but for rounding is not rounded up.

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_choice, check_range
-from hardsight.weights.scheme import Scheme, losses
+from hardsight.weights.inputs import check_losses
+from hardsight.weights.scheme import Scheme
 
 Axis = Literal["probability", "rank"]
 Blend = Literal["linear", "cosine"]
@@ -41,7 +42,7 @@ def difficulty(loss: Float[Tensor, " sample"], *, axis: Axis = "probability") ->
     >>> difficulty(torch.tensor([0.0, 2.0, 1.0, 1.0]), axis="rank")
     tensor([0.1250, 0.8750, 0.5000, 0.5000])
     """
-    checked = losses(loss)
+    checked = check_losses(loss)
     if check_choice("axis", axis, get_args(Axis)) == "probability":
         return -torch.expm1(-checked)
     ordered = checked.detach().sort().values.contiguous()
@@ -144,7 +145,7 @@ ROWS = (
         _SCALE,
         _MODES,
         reduction="weighted mean",
-        normalised="at most one",
+        normalization="at most one",
     ),
     Scheme(
         "hard-first",
@@ -155,7 +156,7 @@ ROWS = (
         _SCALE,
         _MODES,
         reduction="weighted mean",
-        normalised="at most one",
+        normalization="at most one",
     ),
     Scheme(
         "medium-first",
@@ -166,7 +167,7 @@ ROWS = (
         _SCALE,
         _MODES,
         reduction="weighted mean",
-        normalised="at most one",
+        normalization="at most one",
     ),
     Scheme(
         "two-ends-first",
@@ -177,7 +178,7 @@ ROWS = (
         _SCALE,
         _MODES,
         reduction="weighted mean",
-        normalised="at most one",
+        normalization="at most one",
     ),
     Scheme(
         "switching",
@@ -188,6 +189,6 @@ ROWS = (
         _SCALE,
         _MODES,
         reduction="weighted mean",
-        normalised="at most one",
+        normalization="at most one",
     ),
 )

@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.validation import check_int, check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, probabilities
+from hardsight.weights.inputs import check_probabilities
+from hardsight.weights.scheme import Scheme, State, StateShape
 
 _ZHANG = (
     "Zhang, Sabuncu 2018, Generalized cross entropy loss for training deep neural networks with noisy labels, NeurIPS"
@@ -22,7 +23,7 @@ _EMPHASIS = "what adds up to one is the gradient's size: w 2(1 - p)"
 
 def gce(p: Float[Tensor, " sample"], *, q: float = 0.7) -> Float[Tensor, " sample"]:
     """p^q; between cross-entropy (q near 0) and mean absolute error (q = 1)."""
-    return probabilities(p) ** check_range("q", q, 0, 1, strict=(True, False))
+    return check_probabilities(p) ** check_range("q", q, 0, 1, strict=(True, False))
 
 
 def truncated_gce(
@@ -57,7 +58,7 @@ def truncated_gce(
 
 def mae(p: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     """p: the weight of the loss 1 - p."""
-    return probabilities(p)
+    return check_probabilities(p)
 
 
 def sce(
@@ -72,7 +73,7 @@ def sce(
         floor: what stands for the 0 of a one-hot label in its logarithm.
     """
     reverse = -log(check_range("floor", floor, 0, 1, strict=(True, True)))
-    return check_range("alpha", alpha, 0) + check_range("beta", beta, 0) * reverse * probabilities(p)
+    return check_range("alpha", alpha, 0) + check_range("beta", beta, 0) * reverse * check_probabilities(p)
 
 
 def imae(p: Float[Tensor, " sample"], *, scale: float) -> Float[Tensor, " sample"]:
@@ -88,7 +89,7 @@ def derivative_manipulation(p: Float[Tensor, " sample"], *, beta: float, lam: fl
         beta: how much the sizes differ.
         lam: where they are largest.
     """
-    p = probabilities(p)
+    p = check_probabilities(p)
     size = torch.exp(check_range("beta", beta, 0) * p ** check_range("lam", lam, 0) * (1 - p))
     # The gradient of cross-entropy has itself the size 2 (1 - p), in the sum of absolute values.
     return size / (2 * (1 - p) + 1e-6) / (size.sum() + 1e-8)
@@ -108,7 +109,7 @@ ROWS = (
         "varied",
         _P,
         _ZHANG,
-        start=_start,
+        init=_start,
         note="The indicator is found as the samples pass in these epochs; published: before the epoch, in one go. The "
         "reference code takes the model that is best on test data for it, which leaks.",
     ),
@@ -142,7 +143,7 @@ ROWS = (
         _P,
         _IMAE,
         reduction="sum",
-        normalised=_EMPHASIS,
+        normalization=_EMPHASIS,
         note="Checked against the authors' code. scale (T in the paper) was tuned to the share of wrong labels, "
         "between 1 and 12. Times the gradient of cross-entropy this gives the published gradient.",
     ),
@@ -155,7 +156,7 @@ ROWS = (
         _P,
         _DM,
         reduction="sum",
-        normalised=_EMPHASIS,
+        normalization=_EMPHASIS,
         note="beta and lam were tuned to the share of wrong labels. Times the gradient of cross-entropy this gives the "
         "published gradient, whose size is exp(beta p^lam (1 - p)); lam 0 prefers hard samples, a large one easy ones.",
     ),

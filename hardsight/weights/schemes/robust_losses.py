@@ -10,7 +10,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, class_codes, finite
+from hardsight.weights.inputs import check_class_codes, check_finite
+from hardsight.weights.scheme import Scheme, State, StateShape
 
 _ZHANG = (
     "Zhang, Sabuncu 2018, Generalized cross entropy loss for training deep neural networks with noisy labels, NeurIPS"
@@ -135,11 +136,11 @@ def _log_softmax(logits: Tensor) -> Tensor:
 def _checked(logits: Tensor) -> Tensor:
     if logits.shape[1] < 2:
         raise InputError(f"logits must have 2 classes or more. Got {logits.shape[1]}")
-    return finite("logits", logits)
+    return check_finite("logits", logits)
 
 
 def _given(told: Tensor, labels: Tensor) -> Tensor:
-    return told.gather(1, class_codes(labels, told.shape[1])[:, None]).squeeze(1)
+    return told.gather(1, check_class_codes(labels, told.shape[1])[:, None]).squeeze(1)
 
 
 def _reverse(given: Tensor, floor: float) -> Tensor:
@@ -219,7 +220,7 @@ ROWS = (
         _LIU,
         "loss",
         through=True,
-        start=_start,
+        init=_start,
         note="beta and lam are .7 and 3 for CIFAR-10, .9 and 1 with asymmetric noise, .9 and 7 for CIFAR-100.",
     ),
 )

@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.validation import check_int, check_range
-from hardsight.weights.scheme import Scheme, losses
+from hardsight.weights.inputs import check_losses
+from hardsight.weights.scheme import Scheme
 
 _KUMAR = "Kumar et al. 2010, Self-paced learning for latent variable models, NeurIPS"
 _JIANG = "Jiang et al. 2014, Easy samples first: self-paced reranking for zero-example multimedia search, ACM MM"
@@ -22,7 +23,7 @@ _NATS = "loss, nats"
 
 def spl_hard(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
     """1 below the threshold, 0 from it on. Grow ``lam`` over training."""
-    return (losses(loss) < check_range("lam", lam, 0)).to(loss.dtype)
+    return (check_losses(loss) < check_range("lam", lam, 0)).to(loss.dtype)
 
 
 def spl_share(loss: Float[Tensor, " sample"], *, rate: float) -> Float[Tensor, " sample"]:
@@ -30,26 +31,26 @@ def spl_share(loss: Float[Tensor, " sample"], *, rate: float) -> Float[Tensor, "
     # Products such as 0.07 * 100 come out a little above the whole number that is meant.
     kept = ceil(check_range("rate", rate, 0, 1) * len(loss) - 1e-9)
     weights = torch.zeros_like(loss)
-    weights[losses(loss).argsort(stable=True)[:kept]] = 1
+    weights[check_losses(loss).argsort(stable=True)[:kept]] = 1
     return weights
 
 
 def spl_linear(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
     """Falls from 1 at no loss to 0 at the threshold; minimises v l + lam (v²/2 - v) over v in [0, 1]."""
-    return (1 - losses(loss) / check_range("lam", lam, 0, strict=(True, True))).clamp(min=0)
+    return (1 - check_losses(loss) / check_range("lam", lam, 0, strict=(True, True))).clamp(min=0)
 
 
 def spl_logarithmic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
     """Falls from 1 to 0 at the threshold; minimises v l + z v - z^v / log z over v in [0, 1], with z = 1 - lam."""
     rest = 1 - check_range("lam", lam, 0, 1, strict=(True, True))
-    return (torch.log(losses(loss).clamp(max=lam) + rest) / log(rest)).clamp(0, 1)
+    return (torch.log(check_losses(loss).clamp(max=lam) + rest) / log(rest)).clamp(0, 1)
 
 
 def spl_mixture(loss: Float[Tensor, " sample"], *, lam1: float, lam2: float) -> Float[Tensor, " sample"]:
     """1 up to ``lam2``, 0 from ``lam1`` on; minimises v l - z log(v + z / lam1), z = lam1 lam2 / (lam1 - lam2)."""
     lam2 = check_range("lam2", lam2, 0, strict=(True, True))
     z = check_range("lam1", lam1, lam2, strict=(True, True)) * lam2 / (lam1 - lam2)
-    loss = losses(loss)
+    loss = check_losses(loss)
     between = (z / loss.clamp(lam2, lam1) - z / lam1).clamp(0, 1)
     return torch.where(loss <= lam2, 1, torch.where(loss >= lam1, 0, between))
 
@@ -58,7 +59,7 @@ def spl_mixture_2(loss: Float[Tensor, " sample"], *, lam: float, gamma: float) -
     """1 up to (lam gamma / (lam + gamma))², 0 from lam² on; minimises v l + gamma² / (v + gamma / lam)."""
     lam, gamma = check_range("lam", lam, 0, strict=(True, True)), check_range("gamma", gamma, 0, strict=(True, True))
     whole_up_to = (lam * gamma / (lam + gamma)) ** 2
-    loss = losses(loss)
+    loss = check_losses(loss)
     between = (gamma * (loss.clamp(whole_up_to, lam**2).rsqrt() - 1 / lam)).clamp(0, 1)
     return torch.where(loss <= whole_up_to, 1, torch.where(loss >= lam**2, 0, between))
 
@@ -66,12 +67,12 @@ def spl_mixture_2(loss: Float[Tensor, " sample"], *, lam: float, gamma: float) -
 def spl_logistic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
     """Falls from 1 as a logistic curve around ``lam``, never to 0."""
     lam = check_range("lam", lam, 0, strict=(True, True))
-    return torch.sigmoid(lam - losses(loss)) / torch.sigmoid(loss.new_tensor(lam))
+    return torch.sigmoid(lam - check_losses(loss)) / torch.sigmoid(loss.new_tensor(lam))
 
 
 def spl_polynomial(loss: Float[Tensor, " sample"], *, lam: float, t: int = 3) -> Float[Tensor, " sample"]:
     """(1 - l / lam)^(1 / (t - 1)) below the threshold; minimises v l + lam (v^t / t - v) over v in [0, 1]."""
-    below = (losses(loss) < check_range("lam", lam, 0, strict=(True, True))).to(loss.dtype)
+    below = (check_losses(loss) < check_range("lam", lam, 0, strict=(True, True))).to(loss.dtype)
     # The root's slope at its zero is infinite: it is taken of 1 where the weight is 0.
     return below * (1 - below * loss.clamp(min=0) / lam) ** (1 / (check_int("t", t, 2) - 1))
 
@@ -83,7 +84,7 @@ def spl_diversity(
 
     Minimises sum v l - lam sum v - gamma sum over groups of √(samples kept) over v in {0, 1}.
     """
-    loss, lam, gamma = losses(loss), check_range("lam", lam, 0), check_range("gamma", gamma, 0)
+    loss, lam, gamma = check_losses(loss), check_range("lam", lam, 0), check_range("gamma", gamma, 0)
     order = loss.argsort(stable=True)
     order = order[groups[order].argsort(stable=True)]
     size = torch.unique_consecutive(groups[order], return_counts=True)[1]

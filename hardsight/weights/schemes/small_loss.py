@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
 from hardsight.validation import check_int, check_range
-from hardsight.weights.scheme import Scheme, class_codes, finite, losses
+from hardsight.weights.inputs import check_class_codes, check_finite, check_losses
+from hardsight.weights.scheme import Scheme
 
 _HAN = "Han et al. 2018, Co-teaching: robust training of deep neural networks with extremely noisy labels, NeurIPS"
 _WEI = "Wei et al. 2020, Combating noisy labels by agreement: a joint training method with co-regularization, CVPR"
@@ -44,7 +45,7 @@ def co_teaching(
         gradual: epochs over which dropping grows.
         exponent: of the rate while it grows.
     """
-    return _smallest(losses(peer), _Schedule(rate, gradual, exponent).dropped(epoch))
+    return _smallest(check_losses(peer), _Schedule(rate, gradual, exponent).dropped(epoch))
 
 
 def jocor(
@@ -90,9 +91,12 @@ def _smallest(loss: Tensor, dropped: float) -> Tensor:
 
 def _joint(logits: Tensor, peer_logits: Tensor, labels: Tensor, co_lambda: float) -> Tensor:
     a = check_range("co_lambda", co_lambda, 0, 1)
-    first, second = log_softmax(finite("logits", logits), 1), log_softmax(finite("peer_logits", peer_logits), 1)
+    first, second = (
+        log_softmax(check_finite("logits", logits), 1),
+        log_softmax(check_finite("peer_logits", peer_logits), 1),
+    )
     disagreement = ((first.exp() - second.exp()) * (first - second)).sum(1)
-    labels = class_codes(labels, logits.shape[1])
+    labels = check_class_codes(labels, logits.shape[1])
     told = cross_entropy(logits, labels, reduction="none") + cross_entropy(peer_logits, labels, reduction="none")
     return (1 - a) * told + a * disagreement
 
@@ -131,7 +135,7 @@ ROWS = (
         _WEI,
         kind="loss",
         through=True,
-        normalised="its mean is the mean over the kept samples",
+        normalization="its mean is the mean over the kept samples",
         note="Trains both models if both sets of logits carry gradients. co_lambda .1 is the code's default.",
     ),
 )

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, class_codes, finite, losses
+from hardsight.weights.inputs import check_class_codes, check_finite, check_losses
+from hardsight.weights.scheme import Scheme, State, StateShape
 
 _CASTELLS = "Castells et al. 2020, SuperLoss: a generic loss for robust curriculum learning, NeurIPS"
 _SPREAD = 2.1
@@ -49,17 +50,30 @@ def _start(above: Tensor) -> Tensor:
 
 
 def superloss(
-    loss: Float[Tensor, " sample"], logits: Float[Tensor, "sample class"], *, tau: float | None = None, lam: float = 1.0
+    loss: Float[Tensor, " sample"],
+    logits: Float[Tensor, "sample class"] | None = None,
+    classes: int | None = None,
+    *,
+    tau: float | None = None,
+    lam: float = 1.0,
 ) -> Float[Tensor, " sample"]:
     """The confidence: e for the easiest samples, 1 where the loss is ``tau``, towards 0 for large losses.
 
     Args:
         loss: nats.
-        logits: only how many classes they have is read.
-        tau: what parts easy from hard; None: log K, the loss of a model that knows nothing.
-        lam: the smaller, the stronger.
+        logits: only their number of classes is read, for ``tau``.
+        classes: number of classes, read if there are no logits.
+        tau: boundary between easy and hard; None: log K, the loss of a model that knows nothing, or, if the number of
+            classes K is not known, the mean of the losses.
+        lam: regularization strength; the smaller, the stronger the weighting.
+
+    Raises:
+        InputError: a loss is not finite or is below zero, ``lam`` is not above 0, or there are fewer than two classes.
     """
-    return _confidence(losses(loss), _log_classes(logits) if tau is None else tau, lam)
+    loss = check_losses(loss)
+    if tau is None and (logits is not None or classes):
+        tau = _log_classes(classes if logits is None else logits.shape[1])
+    return _confidence(loss, loss.detach().mean() if tau is None else tau, lam)
 
 
 def superloss_mean(
@@ -74,7 +88,7 @@ def superloss_mean(
         decay: share of the running mean that stays in a step.
     """
     check_range("decay", decay, 0, 1, strict=(False, True))
-    mean = finite("loss", loss).detach().mean().to(state["tau"].dtype)
+    mean = check_finite("loss", loss).detach().mean().to(state["tau"].dtype)
     state["tau"].copy_(torch.where(state["steps"] > 0, decay * state["tau"] + (1 - decay) * mean, mean))
     state["steps"].add_(1)
     return _confidence(loss, state["tau"].to(loss.dtype), lam)
@@ -85,9 +99,9 @@ def superloss_loss(
 ) -> Float[Tensor, " sample"]:
     """(l - tau) s + lam (log s)², with s the confidence of :func:`superloss`; its derivative by the loss is s."""
     loss = torch.nn.functional.cross_entropy(
-        finite("logits", logits), class_codes(labels, logits.shape[1]), reduction="none"
+        check_finite("logits", logits), check_class_codes(labels, logits.shape[1]), reduction="none"
     )
-    tau = _log_classes(logits) if tau is None else tau
+    tau = _log_classes(logits.shape[1]) if tau is None else tau
     # The best s for the loss: a change of s changes nothing, to first order.
     confidence = _confidence(loss, tau, lam).detach()
     return (loss - tau) * confidence + lam * torch.log(confidence) ** 2
@@ -97,10 +111,10 @@ def _confidence(loss: Tensor, tau: float | Tensor, lam: float) -> Tensor:
     return torch.exp(-lambert_w((loss - tau) / (2 * check_range("lam", lam, 0, strict=(True, True)))))
 
 
-def _log_classes(logits: Tensor) -> float:
-    if logits.shape[1] < 2:
-        raise InputError(f"logits must have 2 classes or more for tau = log K, or give tau. Got {logits.shape[1]}")
-    return log(logits.shape[1])
+def _log_classes(classes: int | None) -> float:
+    if not classes or classes < 2:
+        raise InputError(f"there must be 2 classes or more for tau = log K. Got {classes}: pass tau=…")
+    return log(classes)
 
 
 def _start_mean(room: StateShape) -> State:
@@ -111,7 +125,7 @@ ROWS = (
     Scheme(
         "superloss",
         "samples of a loss below that of a model that knows nothing; large losses keep a little weight",
-        f"{_FORMULA}; tau = log K if not given",
+        f"{_FORMULA}; tau = log K if not given, or mean(l) if K is not known",
         superloss,
         "easy",
         "loss, nats",
@@ -127,7 +141,7 @@ ROWS = (
         "easy",
         "loss, any unit",
         _CASTELLS,
-        start=_start_mean,
+        init=_start_mean,
         note="decay .9 as in CurBench; starts at the mean of the first batch.",
     ),
     Scheme(

@@ -203,8 +203,8 @@ ROWS = (
         "loss, class loss, gradient, margin, entropy, past weights, class size",
         "Zhou et al. 2023, Investigating the sample weighting mechanism using an interpretable weighting framework, TKDE",
         kind="learned",
-        clean=CLEAN,
-        start=start_weight_tree,
+        clean_data=CLEAN,
+        init=start_weight_tree,
         note="The function gives what WeightTree minimises. Traits are those of the authors' code: its gradient is the "
         "length of 1 - p over all classes, its entropy has the opposite sign. Its virtual step is by momentum, and "
         "differentiates through the traits; this one does neither.",

@@ -5,7 +5,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, State, StateShape, codes, probabilities
+from hardsight.weights.inputs import check_codes, check_probabilities
+from hardsight.weights.scheme import Scheme, State, StateShape
 
 _CHANG = "Chang et al. 2017, Active bias: training more accurate networks by emphasizing high variance samples, NeurIPS"
 _HISTORY = "probability of the given label, 0 to 1, over past epochs"
@@ -71,14 +72,14 @@ def threshold_closeness(
 
 
 def _past(state: State, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    codes("rows", rows, len(state["count"]))
+    check_codes("rows", rows, len(state["count"]))
     return state["count"][rows], state["mean"][rows], state["squares"][rows]
 
 
 def _remember(state: State, p: Tensor, rows: Tensor) -> None:
     """Welford's update of mean and squared distances."""
     count, mean, squares = _past(state, rows)
-    now = probabilities(p).detach().to(mean)
+    now = check_probabilities(p).detach().to(mean)
     moved = mean + (now - mean) / (count + 1)
     state["count"][rows] = count + 1
     state["mean"][rows] = moved
@@ -100,8 +101,8 @@ ROWS = (
         "medium",
         _HISTORY,
         _CHANG,
-        normalised="mean 1",
-        start=predictions_start,
+        normalization="mean 1",
+        init=predictions_start,
         note="eps and the warm-up of 15 epochs are those of the implementation by Song; the variance divides by m.",
     ),
     Scheme(
@@ -112,8 +113,8 @@ ROWS = (
         "medium",
         _HISTORY,
         _CHANG,
-        normalised="mean 1",
-        start=predictions_start,
+        normalization="mean 1",
+        init=predictions_start,
         note="The quantity was checked against the code of dataset cartography (Swayamdipta et al. 2020), which has "
         "both measures of active bias. eps is the mean of the quantity, there over the data set, here over the "
         "batch; the warm-up is that of active-bias.",

@@ -7,7 +7,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from hardsight.validation import check_range
-from hardsight.weights.scheme import Scheme, codes, losses, probabilities
+from hardsight.weights.inputs import check_codes, check_losses, check_probabilities
+from hardsight.weights.scheme import Scheme
 
 _LIU = "Liu et al. 2020, Self-paced ensemble for highly imbalanced massive data classification, ICDE"
 _SMITH = "Smith, Martinez & Giraud-Carrier 2014, An instance level analysis of data complexity, Machine Learning"
@@ -51,7 +52,7 @@ def self_paced_ensemble(
     check_range("bins", bins, 1)
     check_range("epochs", epochs, 1, strict=(True, False))
     alpha = math.tan(math.pi / 2 * min(check_range("epoch", epoch, 0) / (epochs - 1), 1.0))
-    hardness = 1 - probabilities(p).detach()
+    hardness = 1 - check_probabilities(p).detach()
     counts, target = _counts(labels)
     chances = torch.ones_like(hardness)
     for code in (counts > target).nonzero().flatten().tolist():
@@ -62,7 +63,7 @@ def self_paced_ensemble(
 
 def _counts(labels: Tensor) -> tuple[Tensor, int]:
     """Samples of each class, and of the smallest class that has any."""
-    counts = torch.bincount(codes("labels", labels, int(labels.max()) + 1))
+    counts = torch.bincount(check_codes("labels", labels, int(labels.max()) + 1))
     return counts, int(counts[counts > 0].min())
 
 
@@ -81,7 +82,7 @@ def instance_hardness_threshold(
 
     Samples at the threshold are all kept, so that ties leave a class a little larger.
     """
-    likely = (-losses(held_out)).exp()
+    likely = (-check_losses(held_out)).exp()
     counts, target = _counts(labels)
     kept = torch.zeros_like(likely)
     for code in counts.nonzero().flatten().tolist():
@@ -112,7 +113,7 @@ ROWS = (
         "probability of the given label by the ensemble so far, 0 to 1",
         _LIU,
         kind="sampling",
-        normalised="the chances of each class add up to the size of the smallest",
+        normalization="the chances of each class add up to the size of the smallest",
         note="i and n are epoch and epochs: member of the ensemble, and members in all. Samples of the smallest "
         "class have chance 1. The soft form of the authors' code; a bin without any hardness gets the quota 1 "
         "while alpha is 0, as there.",

@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from hardsight.errors import InputError
 from hardsight.weights import INPUTS
-from hardsight.weights.scheme import array, cross_entropy
+from hardsight.weights.inputs import cross_entropy, to_tensor
 from hardsight.weights.training.distributed import RankSlices, exchange_sizes, first_occurrences, world_size
 from hardsight.weights.training.id_index import IdIndex, as_ids
 from hardsight.weights.training.tokens import has_token_logits, to_sequence_inputs
@@ -210,7 +210,7 @@ def as_rows(name: str, value: Any) -> Tensor:
     Raises:
         InputError: the input has no rows, or is not an array of numbers.
     """
-    tensor: Tensor = array(name, value)
+    tensor: Tensor = to_tensor(name, value)
     if tensor.dim() == 0 or (name == "loss" and tensor.dim() != 1):
         advice = ": pass the loss of each sample, reduction='none'" if name == "loss" else ""
         raise InputError(f"{name} must have one row per sample. Got the shape {tuple(tensor.shape)}{advice}")

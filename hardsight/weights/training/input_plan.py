@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from hardsight.weights import Scheme
-from hardsight.weights.scheme import OF_SAMPLES
+from hardsight.weights.inputs import SAMPLE_INPUTS
 
-_TRAINING_INPUTS = frozenset({"sizes", "epoch", "epochs", "generator", "rows"})
+_TRAINING_INPUTS = frozenset({"classes", "sizes", "epoch", "epochs", "generator", "rows"})
 
 
 @dataclass(frozen=True)
@@ -14,14 +14,16 @@ class InputPlan:
 
     Attributes:
         per_sample: inputs that the batch must bring with one row per sample, sorted by name.
+        optional: inputs that the batch may bring with one row per sample.
         per_call: other inputs that the batch may bring.
-        reads_training: whether the scheme reads what the weighting knows itself: class sizes, epochs, random numbers,
+        reads_training: whether the scheme reads what the weighting knows itself: classes, their sizes, epochs, random numbers,
             rows.
         is_loss: whether the scheme gives losses; otherwise it gives weights.
-        losses_only: whether weights need nothing from the batch but its losses; such batches can take the fast path.
+        losses_only: whether weights read nothing from the batch but its losses; such batches can take the fast path.
     """
 
     per_sample: tuple[str, ...]
+    optional: tuple[str, ...]
     per_call: tuple[str, ...]
     reads_training: bool
     is_loss: bool
@@ -31,11 +33,12 @@ class InputPlan:
     def from_scheme(cls, scheme: Scheme | None) -> "InputPlan":
         """Plan the inputs of a scheme; None stands for fixed weights."""
         if scheme is None:
-            return cls(("loss",), (), reads_training=False, is_loss=False, losses_only=True)
+            return cls(("loss",), (), (), reads_training=False, is_loss=False, losses_only=True)
         is_loss = scheme.kind == "loss"
-        per_sample, training = OF_SAMPLES.intersection(scheme.reads), _TRAINING_INPUTS.intersection(scheme.reads)
-        per_call = tuple(set(scheme.reads) - per_sample - training)
+        per_sample, training = SAMPLE_INPUTS.intersection(scheme.reads), _TRAINING_INPUTS.intersection(scheme.inputs)
+        optional = tuple(name for name in scheme.optional if name in SAMPLE_INPUTS)
+        per_call = tuple(set(scheme.inputs) - SAMPLE_INPUTS - training)
         if not is_loss or "p" in per_sample:
             per_sample |= {"loss"}
         losses_only = not is_loss and not per_call and per_sample <= {"loss", "p"}
-        return cls(tuple(sorted(per_sample)), per_call, bool(training), is_loss, losses_only)
+        return cls(tuple(sorted(per_sample)), optional, per_call, bool(training), is_loss, losses_only)

@@ -9,7 +9,7 @@ from torch.utils.data import Sampler
 
 from hardsight.errors import InputError
 from hardsight.validation import check_int
-from hardsight.weights.scheme import rows_of_all
+from hardsight.weights.inputs import check_rows
 from hardsight.weights.training import distributed
 from hardsight.weights.training.id_index import IdIndex, as_ids
 from hardsight.weights.training.sources import check_nonnegative, resolve_source
@@ -71,7 +71,7 @@ class WeightedSampler(Sampler[int]):
         resolved = resolve_source(source, ids, scheme, parameters)
         self.scheme, self.parameters, self.epochs = resolved.scheme, parameters, epochs
         if self.scheme is not None and (
-            self.scheme.start is not None or self.scheme.kind not in ("weights", "sampling")
+            self.scheme.init is not None or self.scheme.kind not in ("weights", "sampling")
         ):
             raise InputError(
                 f"scheme {self.scheme.name!r} cannot compute chances from losses alone: use hs.Weighting, or compute "
@@ -129,11 +129,11 @@ class WeightedSampler(Sampler[int]):
         if self.scheme is None:
             raise InputError("this sampler has no scheme: create it with the name of one, or pass chances")
         count = self._id_index.count
-        values = {name: rows_of_all(name, value, count, "the data set") for name, value in inputs.items()}
+        values = {name: check_rows(name, value, count, "the data set") for name, value in inputs.items()}
         next_epoch = self.epoch + (self._position > 0)
         values |= {"epoch": float(next_epoch), "epochs": self.epochs, "generator": self._generator(next_epoch, 1)}
         with torch.no_grad():
-            self._pending = self._normalize(self.scheme.of(values, self.parameters))
+            self._pending = self._normalize(self.scheme(values, self.parameters))
 
     def correction(self, ids: Any, power: float = 1.0) -> Tensor:
         """Return weights for an unbiased estimate of the mean over all samples by the mean over the draws. ``(sample,)``

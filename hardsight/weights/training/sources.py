@@ -9,8 +9,7 @@ from torch import Tensor
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
-from hardsight.weights import Scheme, weigh
-from hardsight.weights import scheme as find_scheme
+from hardsight.weights import Scheme, get_scheme, weigh
 
 
 class Source(NamedTuple):
@@ -55,8 +54,8 @@ def resolve_source(source: Any, ids: Any, scheme: str | None, parameters: Mappin
             "…)"
         )
     if isinstance(source, str):
-        row = find_scheme(source)
-        row.check(parameters)
+        row = get_scheme(source)
+        row.check_parameters(parameters)
         return Source(row, None, ids)
     if parameters:
         raise InputError(f"fixed weights have no parameter {next(iter(parameters))!r}")

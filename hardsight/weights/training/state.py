@@ -31,7 +31,7 @@ class SchemeState(nn.Module):
             )
         if "rows" in scheme.reads and not shape.samples:
             raise InputError(f"scheme {scheme.name!r} keeps a state for each sample: pass num_samples= or ids=")
-        for name, tensor in (scheme.begin(shape, parameters) or {}).items():
+        for name, tensor in (scheme.init_state(shape, parameters) or {}).items():
             self.register_buffer(name, tensor)
 
     @property

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.weights import Scheme
-from hardsight.weights.scheme import OF_SAMPLES
+from hardsight.weights.inputs import SAMPLE_INPUTS
 
 IGNORED = -100
 """The label of tokens that do not count, such as padding."""
 _SAME_POSITION_LOSSES = ("ForMaskedLM", "ForTokenClassification")
-_OTHER_INPUTS = OF_SAMPLES - {"logits", "labels"}
+_OTHER_INPUTS = SAMPLE_INPUTS - {"logits", "labels"}
 _UNSUPPORTED = (
     "scheme {!r} reads {} of samples with one label each, not of sequences of tokens: use a scheme that reads only the "
     "loss or p, or a loss of logits and labels such as 'gce-loss'"
@@ -95,8 +95,8 @@ def to_sequence_inputs(values: Mapping[str, Any], scheme: Scheme | None) -> dict
     Raises:
         InputError: the scheme reads what a whole sequence does not have.
     """
-    reads = () if scheme is None else scheme.reads
-    if scheme is not None and "labels" in reads:
+    reads = () if scheme is None else scheme.inputs
+    if scheme is not None and "labels" in scheme.reads:
         raise InputError(_UNSUPPORTED.format(scheme.name, "labels"))
     logits, loss = values["logits"], values.get("loss")
     if loss is None:
@@ -120,7 +120,7 @@ def average_token_loss(
         InputError: the scheme reads more of a sample than logits and labels.
     """
     unsupported = [name for name in scheme.reads if name in _OTHER_INPUTS]
-    if unsupported or scheme.start is not None:
+    if unsupported or scheme.init is not None:
         raise InputError(_UNSUPPORTED.format(scheme.name, unsupported[0] if unsupported else "a state"))
     logits, labels = align(values["logits"], _require_labels(values), shift=False)
     mask = labels != IGNORED

@@ -112,6 +112,7 @@ class Weighting(nn.Module):
         self.register_buffer("fixed_weights", _sort_by_id(resolved, self.id_index))
         self.register_buffer("sizes", None if sizes is None else torch.as_tensor(sizes))
         classes = classes or (0 if self.sizes is None else len(self.sizes))
+        self.classes = classes or None
         shape = StateShape(self.id_index.count, classes, groups)
         self.scheme_state = SchemeState(resolved.scheme, shape, parameters)
         self.seen = SeenSamples(self.id_index.count)
@@ -170,7 +171,10 @@ class Weighting(nn.Module):
             InputError: an id is missing, unknown or repeated, an input is missing or out of its domain, or another rank
                 failed.
         """
-        if self.plan.losses_only and self.training and self.reduction == "mean" and items is None and not inputs:
+        fast_path = (
+            self.plan.losses_only and self.training and self.reduction == "mean" and items is None and not inputs
+        )
+        if fast_path and not (self.plan.optional and (logits is not None or labels is not None)):
             fast = fast_path_batch(loss, ids, self.id_index, self.repeated or "refuse")
             if fast is not None:
                 return torch.dot(fast.inputs["loss"], self._weigh(fast, self.through) / max(fast.count, 1))
@@ -257,7 +261,9 @@ class Weighting(nn.Module):
     def _build_batch(self, values: dict[str, Any], ids: Any, names: tuple[str, ...] | None = None) -> Batch:
         if has_token_logits(values):
             values = to_sequence_inputs(values, self.scheme)
-        batch = build_batch(values, ids, self.id_index, names or self.plan.per_sample, self.repeated or "refuse")
+        if names is None:
+            names = (*self.plan.per_sample, *(name for name in self.plan.optional if values.get(name) is not None))
+        batch = build_batch(values, ids, self.id_index, names, self.repeated or "refuse")
         if self.skips_seen and batch.rows is not None:
             self.seen.skip(batch, self.epoch)
         elif self.repeated == "skip":
@@ -281,13 +287,13 @@ class Weighting(nn.Module):
         inputs = batch.inputs
         if not differentiable:
             inputs = {name: value.detach() for name, value in inputs.items()}
-        if scheme.start is None:
-            stateless: Tensor = scheme.of_checked(inputs | self._other_inputs(batch), self.scheme_parameters, None)
+        if scheme.init is None:
+            stateless: Tensor = scheme.call_unchecked(inputs | self._other_inputs(batch), self.scheme_parameters, None)
             return stateless
         # The tables of a state are float32.
         inputs = {name: _to_float32(value) for name, value in inputs.items()}
         state = self.scheme_state.tensors
-        values: Tensor = scheme.of_checked(inputs | self._other_inputs(batch), self.scheme_parameters, state)
+        values: Tensor = scheme.call_unchecked(inputs | self._other_inputs(batch), self.scheme_parameters, state)
         self.scheme_state.detach_state()
         return values
 
@@ -301,6 +307,7 @@ class Weighting(nn.Module):
             )
         return {
             **batch.per_call,
+            "classes": self.classes,
             "sizes": self.sizes,
             "epoch": self.epoch,
             "epochs": self.epochs,

@@ -207,7 +207,7 @@ def test_instance_hardness_is_its_recursion_written_out(hardness, chances):
     rng = np.random.default_rng(0)
     n, discount = 6, 0.95
     r, last, rates, seen_at = np.ones(n), np.zeros(n), [], [None] * n
-    state = hs.SCHEMES["dihcl"].begin(StateShape(n), {})
+    state = hs.SCHEMES["dihcl"].init_state(StateShape(n), {})
     for step in range(8):
         rows, rate = rng.choice(n, 3, replace=False), 0.5 / (step + 1)
         loss = rng.exponential(size=3)
@@ -237,7 +237,7 @@ def test_instance_hardness_is_its_recursion_written_out(hardness, chances):
 
 
 def test_flips_count_turns_of_the_prediction():
-    state = hs.SCHEMES["dihcl-flips"].begin(StateShape(2), {})
+    state = hs.SCHEMES["dihcl-flips"].init_state(StateShape(2), {})
     right = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     rows, labels = torch.arange(2), torch.tensor([0, 0])
     for turn in range(4):
@@ -297,7 +297,7 @@ def test_boosting_weights_are_scikit_learns(classes):
     boosted = booster._boost
     booster._boost = lambda at, X, y, weight, state: seen.append(weight.copy()) or boosted(at, X, y, weight, state)
     booster.fit(X, y)
-    state = hs.SCHEMES["adaboost"].begin(StateShape(len(y)), {})
+    state = hs.SCHEMES["adaboost"].init_state(StateShape(len(y)), {})
     rows = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))
     for tree, following in zip(booster.estimators_, seen[1:], strict=False):
         logits = torch.tensor(np.eye(classes)[tree.predict(X)])
@@ -306,7 +306,7 @@ def test_boosting_weights_are_scikit_learns(classes):
 
 
 def test_boosting_says_when_it_ends():
-    state = hs.SCHEMES["adaboost"].begin(StateShape(4), {})
+    state = hs.SCHEMES["adaboost"].init_state(StateShape(4), {})
     labels, rows, right = torch.tensor([0, 1, 0, 1]), torch.arange(4), torch.eye(2)[[0, 1, 0, 1]]
     assert W.adaboost(state, right, labels, rows).tolist() == [1, 1, 1, 1]
     with pytest.raises(InputError, match="no better than chance"):
@@ -367,9 +367,9 @@ def test_the_long_tail_is_the_published_one():
 def test_hard_schemes_weigh_the_hard_more():
     loss = torch.linspace(0, 3, 12)
     rows = torch.arange(12)
-    state = hs.SCHEMES["dihcl"].begin(StateShape(12), {})
+    state = hs.SCHEMES["dihcl"].init_state(StateShape(12), {})
     assert (W.dihcl(state, loss, rows, 0.1).diff() > 0).all()
-    state = hs.SCHEMES["adaboost"].begin(StateShape(12), {})
+    state = hs.SCHEMES["adaboost"].init_state(StateShape(12), {})
     logits = torch.where(loss[:, None] < 2, torch.tensor([[1.0, 0]]), torch.tensor([[0.0, 1]]))
     weights = W.adaboost(state, logits, torch.zeros(12, dtype=torch.int64), rows)
     assert weights[loss >= 2].min() > weights[loss < 2].max()
@@ -380,7 +380,7 @@ def test_hard_schemes_weigh_the_hard_more():
 def test_curricula_begin_with_the_easy_and_end_with_all():
     loss = torch.linspace(0, 3, 12)
     for name, parameters in (("curriculum", {"start": 0.2}), ("baby-step", {"buckets": 4})):
-        told = [hs.SCHEMES[name].of({"loss": loss, "epoch": e, "epochs": 10}, parameters) for e in (0, 5, 10)]
+        told = [hs.SCHEMES[name]({"loss": loss, "epoch": e, "epochs": 10}, parameters) for e in (0, 5, 10)]
         assert all((weights.diff() <= 0).all() for weights in told)
         assert 0 < told[0].sum() < told[1].sum() < told[2].sum() == 12
 
@@ -399,7 +399,7 @@ def test_icost_weighs_minority_samples_of_medium_difficulty_most():
 def test_rare_classes_weigh_more_and_losses_are_not_read(name):
     scheme = hs.SCHEMES[name]
     inputs = {"labels": torch.arange(10), "sizes": LONG_TAIL, "logits": torch.zeros(10, 10)}
-    weights = scheme.of(inputs, {})
+    weights = scheme(inputs, {})
     assert (weights.diff() > 0).all()
     assert scheme.priority == "none"
     assert "loss" not in scheme.reads
@@ -413,7 +413,7 @@ def test_order_of_samples_does_not_matter(name):
     inputs = {"labels": labels, "sizes": LONG_TAIL, "logits": logits, "epoch": 9, "epochs": 10}
     order = torch.randperm(30, generator=generator)
     moved = inputs | {"labels": labels[order], "logits": logits[order]}
-    torch.testing.assert_close(hs.SCHEMES[name].of(inputs, {})[order], hs.SCHEMES[name].of(moved, {}))
+    torch.testing.assert_close(hs.SCHEMES[name](inputs, {})[order], hs.SCHEMES[name](moved, {}))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -436,7 +436,7 @@ def test_both_precisions_are_kept(dtype):
     )
     for name in names.split():
         scheme = hs.SCHEMES[name]
-        told = scheme.of(inputs, own.get(name, {}), scheme.begin(StateShape(5, 10), own.get(name, {})))
+        told = scheme(inputs, own.get(name, {}), scheme.init_state(StateShape(5, 10), own.get(name, {})))
         assert told.dtype == dtype, name
         assert told.shape == (5,)
         assert told.isfinite().all(), name

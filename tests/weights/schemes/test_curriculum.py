@@ -47,7 +47,7 @@ REGULARISED = {
 @pytest.mark.parametrize("name", REGULARISED)
 def test_the_weight_minimises_the_regularised_loss(name):
     parameters, regulariser = REGULARISED[name]
-    found = SCHEMES[name].of({"loss": SPREAD}, parameters)
+    found = SCHEMES[name]({"loss": SPREAD}, parameters)
     for loss, weight in zip(SPREAD.tolist(), found.tolist(), strict=True):
         best = minimize_scalar(
             lambda v, loss=loss: v * loss + regulariser(v, **parameters),
@@ -97,10 +97,10 @@ GOLDEN_MENTOR = {
 @pytest.mark.parametrize(("name", "epoch"), GOLDEN_MENTOR)
 def test_mentornets_rules_reproduce_the_reference(name, epoch):
     scheme = SCHEMES[name]
-    state = scheme.begin(StateShape(5), {})
+    state = scheme.init_state(StateShape(5), {})
     state["threshold"].fill_(1)
     inputs = {"loss": LOSS, "epoch": epoch, "epochs": 100}
-    assert scheme.of(inputs, {"decay": 1.0}, state).tolist() == GOLDEN_MENTOR[name, epoch]
+    assert scheme(inputs, {"decay": 1.0}, state).tolist() == GOLDEN_MENTOR[name, epoch]
 
 
 def test_mentornets_phases_begin_where_they_should():
@@ -108,14 +108,14 @@ def test_mentornets_phases_begin_where_they_should():
     state = {"threshold": told(1.0)}
     phases = {18: [1, 1, 1], 19: [1, 0, 0], 89: [1, 0, 0], 90: [1, 0.6, 0], 100: [1, 0.6, 0]}
     for epoch, expected in phases.items():
-        found = scheme.of({"loss": loss, "epoch": epoch, "epochs": 100}, {"decay": 1.0}, state)
+        found = scheme({"loss": loss, "epoch": epoch, "epochs": 100}, {"decay": 1.0}, state)
         torch.testing.assert_close(found, told(expected))
     # 9 of 50 epochs are 18 %.
-    assert scheme.of({"loss": loss, "epoch": 9, "epochs": 50}, {"decay": 1.0}, state).tolist() == [1, 1, 1]
+    assert scheme({"loss": loss, "epoch": 9, "epochs": 50}, {"decay": 1.0}, state).tolist() == [1, 1, 1]
 
 
 def test_the_running_percentile_starts_at_nothing_and_follows_the_batches():
-    state = SCHEMES["spcl-linear"].begin(StateShape(9), {})
+    state = SCHEMES["spcl-linear"].init_state(StateShape(9), {})
     threshold = 0.0
     for batch in torch.rand(4, 11, generator=torch.Generator().manual_seed(1), dtype=torch.float64):
         threshold = 0.5 * threshold + 0.5 * np.percentile(batch, 70, method="nearest")
@@ -132,10 +132,10 @@ def test_a_trained_mentor_tells_right_labels_from_wrong_ones():
     again = train_mentor(loss, clean, torch.full((2000,), 50.0), steps=300)
     assert all(torch.equal(a, b) for a, b in zip(mentor.parameters(), again.parameters(), strict=True))
     scheme = SCHEMES["mentornet-dd"]
-    state = scheme.begin(StateShape(2000), {})
+    state = scheme.init_state(StateShape(2000), {})
     state["threshold"].fill_(float(np.percentile(loss, 70)))
     inputs = {"loss": loss, "epoch": 50, "epochs": 100}
-    belief = scheme.of(inputs, {"mentor": mentor, "decay": 1.0}, state)
+    belief = scheme(inputs, {"mentor": mentor, "decay": 1.0}, state)
     assert ((belief > 0.5) == clean).float().mean() > 0.85
     assert belief.min() >= 0
     assert belief.max() <= 1
@@ -227,7 +227,7 @@ def test_lambert_w_is_exact_to_the_rounding_of_its_type_on_all_its_domain(dtype,
 
 
 def test_superloss_takes_the_running_mean_as_its_middle():
-    state = SCHEMES["superloss-mean"].begin(StateShape(9), {})
+    state = SCHEMES["superloss-mean"].init_state(StateShape(9), {})
     middle = None
     for batch in (told([0.1, 5]), told([-2, 1]), told([3.0])):
         middle = batch.mean() if middle is None else 0.9 * middle + 0.1 * batch.mean()
@@ -295,7 +295,7 @@ def test_weights_fall_with_the_loss_stay_in_0_to_1_and_follow_their_samples(name
     scheme, loss = SCHEMES[name], torch.tensor(loss, dtype=torch.float64)
 
     def weighed(values):
-        return scheme.of({"loss": values}, UNIT[name], scheme.begin(StateShape(9), {}))
+        return scheme({"loss": values}, UNIT[name], scheme.init_state(StateShape(9), {}))
 
     found = weighed(loss)
     assert found.dtype == loss.dtype
@@ -315,7 +315,7 @@ def test_gradients_through_the_weights_are_never_nan(name):
     scheme = SCHEMES[name]
     loss = torch.tensor([0, 1e-12, 0.2, 0.5, 0.8, 1, 1.3, 2, 2.25, 2.302585093, 9], requires_grad=True)
     parameters = REGULARISED[name][0] if name in REGULARISED else {}
-    found = scheme.of({"loss": loss, "logits": torch.zeros(11, 10)}, parameters, scheme.begin(StateShape(9), {}))
+    found = scheme({"loss": loss, "logits": torch.zeros(11, 10)}, parameters, scheme.init_state(StateShape(9), {}))
     (slope,) = torch.autograd.grad(found.sum(), loss)
     assert slope.isfinite().all()
 
@@ -350,7 +350,7 @@ def test_parameters_out_of_their_domain_are_refused(name, parameters, message):
     scheme = SCHEMES[name]
     inputs = {"loss": LOSS, "peer": LOSS, "logits": LOGITS, "peer_logits": LOGITS, "labels": LABELS, "groups": LABELS}
     with pytest.raises(InputError, match=message):
-        scheme.of(inputs | {"epoch": 1, "epochs": 9}, parameters, scheme.begin(StateShape(9), {}))
+        scheme(inputs | {"epoch": 1, "epochs": 9}, parameters, scheme.init_state(StateShape(9), {}))
 
 
 @pytest.mark.parametrize("name", [*UNIT, "superloss", "superloss-mean", "co-teaching"])
@@ -360,8 +360,8 @@ def test_losses_that_are_no_numbers_are_refused(name, bad):
     loss[2] = bad
     parameters = UNIT.get(name, {"rate": 0.2} if name == "co-teaching" else {})
     with pytest.raises(InputError, match=r"\[2\] is"):
-        scheme.of(
-            {"loss": loss, "peer": loss, "logits": LOGITS, "epoch": 1}, parameters, scheme.begin(StateShape(9), {})
+        scheme(
+            {"loss": loss, "peer": loss, "logits": LOGITS, "epoch": 1}, parameters, scheme.init_state(StateShape(9), {})
         )
 
 
@@ -377,11 +377,11 @@ def test_labels_outside_the_classes_are_refused():
 @pytest.mark.parametrize("name", ["spcl-linear", "mentornet-pd", "superloss-mean"])
 def test_a_saved_state_goes_on_as_the_first(name, tmp_path):
     scheme, rng = SCHEMES[name], torch.Generator().manual_seed(2)
-    state = scheme.begin(StateShape(9), {})
+    state = scheme.init_state(StateShape(9), {})
     for epoch in range(3):
-        scheme.of({"loss": torch.rand(8, generator=rng), "epoch": epoch, "epochs": 5}, {}, state)
+        scheme({"loss": torch.rand(8, generator=rng), "epoch": epoch, "epochs": 5}, {}, state)
     torch.save(state, tmp_path / "state")
     again = torch.load(tmp_path / "state")
     inputs = {"loss": torch.rand(8, generator=rng), "epoch": 4, "epochs": 5}
-    assert torch.equal(scheme.of(inputs, {}, state), scheme.of(inputs, {}, again))
+    assert torch.equal(scheme(inputs, {}, state), scheme(inputs, {}, again))
     assert all(torch.equal(state[key], again[key]) for key in state)

@@ -383,12 +383,12 @@ def test_schemes_of_one_loss_follow_its_order_in_both_precisions(name):
     loss = torch.rand(31, dtype=DOUBLE, generator=a_generator()) * 5
     order = torch.randperm(31, generator=a_generator(1))
     scheme, given_ = SCHEMES[name], SETTINGS.get(name, {})
-    weights = scheme.of({"loss": loss}, given_)
-    close(scheme.of({"loss": loss[order]}, given_), weights[order], rtol=1e-9)
-    single = scheme.of({"loss": loss.float()}, given_)
+    weights = scheme({"loss": loss}, given_)
+    close(scheme({"loss": loss[order]}, given_), weights[order], rtol=1e-9)
+    single = scheme({"loss": loss.float()}, given_)
     assert single.dtype == torch.float32
     close(single, weights, rtol=2e-4, atol=1e-6)
-    if scheme.normalised.startswith("sum 1"):
+    if scheme.normalization.startswith("sum 1"):
         close(weights.sum(), 1)
     # FLSD-53 steps down where its gamma rises.
     if scheme.priority == "hard" and name != "flsd-53":
@@ -400,7 +400,7 @@ def test_schemes_of_one_loss_follow_its_order_in_both_precisions(name):
 def test_no_loss_makes_a_weight_that_is_not_a_number(name, loss):
     for dtype in (torch.float32, DOUBLE):
         at = torch.tensor(loss, dtype=dtype).requires_grad_()
-        weights = SCHEMES[name].of({"loss": at}, SETTINGS.get(name, {}))
+        weights = SCHEMES[name]({"loss": at}, SETTINGS.get(name, {}))
         assert weights.isfinite().all()
         assert (weights >= 0).all()
         if len(set(loss)) == 1:

@@ -103,11 +103,11 @@ def test_the_largest_losses_are_never_cleared():
 @pytest.mark.parametrize("name", ["divide-mix-gmm", "bmm"])
 def test_mixtures_are_chances_that_follow_their_samples(name):
     loss, _ = two_parts(0)
-    found, order = SCHEMES[name].of({"loss": loss}, {}), torch.randperm(600, generator=torch.Generator().manual_seed(1))
+    found, order = SCHEMES[name]({"loss": loss}, {}), torch.randperm(600, generator=torch.Generator().manual_seed(1))
     assert ((found >= 0) & (found <= 1)).all()
-    torch.testing.assert_close(SCHEMES[name].of({"loss": loss[order]}, {}), found[order], rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(SCHEMES[name].of({"loss": 7 * loss + 3}, {}), found, rtol=1e-6, atol=1e-6)
-    single = SCHEMES[name].of({"loss": loss.float()}, {})
+    torch.testing.assert_close(SCHEMES[name]({"loss": loss[order]}, {}), found[order], rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(SCHEMES[name]({"loss": 7 * loss + 3}, {}), found, rtol=1e-6, atol=1e-6)
+    single = SCHEMES[name]({"loss": loss.float()}, {})
     assert single.dtype == torch.float32
     torch.testing.assert_close(single.double(), found, rtol=1e-3, atol=1e-4)
 
@@ -115,10 +115,10 @@ def test_mixtures_are_chances_that_follow_their_samples(name):
 @pytest.mark.parametrize("name", ["divide-mix-gmm", "bmm"])
 def test_losses_that_cannot_be_split_leave_all_samples_their_weight(name):
     for loss in (torch.full((9,), 2.3), torch.tensor([1.0])):
-        assert SCHEMES[name].of({"loss": loss}, {}).tolist() == [1] * len(loss)
-    assert SCHEMES[name].of({"loss": torch.tensor([0.1, 0.1, 5.0])}, {}).isfinite().all()
+        assert SCHEMES[name]({"loss": loss}, {}).tolist() == [1] * len(loss)
+    assert SCHEMES[name]({"loss": torch.tensor([0.1, 0.1, 5.0])}, {}).isfinite().all()
     with pytest.raises(InputError, match=r"loss\[1\] is nan"):
-        SCHEMES[name].of({"loss": torch.tensor([1.0, math.nan])}, {})
+        SCHEMES[name]({"loss": torch.tensor([1.0, math.nan])}, {})
 
 
 def test_margins_up_to_the_percentile_of_the_threshold_samples_are_left_out():

@@ -267,7 +267,7 @@ def test_traits_are_those_written_out_and_remember_two_epochs():
     torch.manual_seed(0)
     z, labels, sizes = torch.randn(4, 3).double(), torch.tensor([0, 1, 1, 2]), torch.tensor([6, 3, 1])
     rows = torch.tensor([3, 0, 2, 1])
-    state = hs.SCHEMES["weight-tree"].begin(StateShape(4, 3), {})
+    state = hs.SCHEMES["weight-tree"].init_state(StateShape(4, 3), {})
     used, lost = torch.rand(2, 4), torch.rand(2, 4)
     for epoch in range(3):
         class_loss = [5, 5, 5] if epoch == 0 else [float(lost[epoch - 1][labels == c].mean()) for c in range(3)]
@@ -330,7 +330,7 @@ def test_the_tree_learns_by_the_clean_loss_after_a_step(task):
     model, x, y = task[:3]
     sizes, rows = torch.tensor([5, 3, 9]), torch.arange(7)
     tree = WeightTree(cuts=1, temperature=0.5).double().eval()
-    state = hs.SCHEMES["weight-tree"].begin(StateShape(7, 3), {})
+    state = hs.SCHEMES["weight-tree"].init_state(StateShape(7, 3), {})
     told = W.weight_tree(state, tree, *task[:3], sizes, rows, *task[3:], 0.7)
     told.backward()
     seen = traits(state, logits(copy.deepcopy(model), x), y, sizes, rows)
@@ -357,7 +357,7 @@ def test_temperatures_of_two_give_the_golden_probabilities():
     p = torch.exp(-loss)
     z = ((1 - p) / 9)[:, None].expand(-1, 10).clone()
     z[torch.arange(5), torch.arange(5)] = p
-    state = hs.SCHEMES["data-parameters"].begin(StateShape(5, 10), {})
+    state = hs.SCHEMES["data-parameters"].init_state(StateShape(5, 10), {})
     told = W.data_parameters(state, z.log(), torch.arange(5), torch.arange(5))
     golden = [0.595488, 0.36043, 0.202737, 0.1, 0.0435479]
     np.testing.assert_allclose(torch.exp(-told).detach(), golden, rtol=1e-5)
@@ -365,7 +365,7 @@ def test_temperatures_of_two_give_the_golden_probabilities():
 
 def test_temperatures_learn_by_momentum_where_they_were_looked_at():
     torch.manual_seed(0)
-    state = hs.SCHEMES["data-parameters"].begin(StateShape(4, 3), {})
+    state = hs.SCHEMES["data-parameters"].init_state(StateShape(4, 3), {})
     z, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
     log = {"samples": np.zeros(4), "classes": np.zeros(3)}
     speed = {"samples": np.zeros(4), "classes": np.zeros(3)}
@@ -395,7 +395,7 @@ def test_temperatures_learn_by_momentum_where_they_were_looked_at():
 
 def test_temperatures_of_samples_or_classes_alone():
     z, labels, rows = torch.randn(3, 2), torch.tensor([0, 1, 0]), torch.arange(3)
-    begin = hs.SCHEMES["data-parameters"].begin
+    begin = hs.SCHEMES["data-parameters"].init_state
     for room in (StateShape(3), StateShape(0, 2)):
         told = W.data_parameters(begin(room, {}), z, labels, rows)
         torch.testing.assert_close(told.detach(), cross_entropy(z, labels, reduction="none"))
@@ -405,7 +405,7 @@ def test_temperatures_of_samples_or_classes_alone():
 
 def test_lilaw_weighs_by_its_formula_and_descends():
     torch.manual_seed(0)
-    state = hs.SCHEMES["lilaw"].begin(StateShape(0), {})
+    state = hs.SCHEMES["lilaw"].init_state(StateShape(0), {})
     z, labels = torch.randn(6, 4).double(), torch.randint(0, 4, (6,))
     s = z.softmax(1).numpy()
     p, top = s[np.arange(6), labels], s.max(1)
@@ -431,11 +431,11 @@ def test_labels_that_are_no_classes_are_named():
         scheme = hs.SCHEMES[name]
         given = {"logits": torch.zeros(2, 3), "labels": torch.tensor([0, 3]), "rows": torch.arange(2)}
         with pytest.raises(InputError, match="class codes from 0 to 2"):
-            scheme.of(given, {}, scheme.begin(StateShape(2, 3), {}))
+            scheme(given, {}, scheme.init_state(StateShape(2, 3), {}))
 
 
 def test_lilaw_keeps_alpha_and_delta_in_their_bounds():
-    state = hs.SCHEMES["lilaw"].start(StateShape(0), alpha=1.0, beta=6.0, delta=6.0)
+    state = hs.SCHEMES["lilaw"].init(StateShape(0), alpha=1.0, beta=6.0, delta=6.0)
     descend_lilaw(state, torch.eye(3), torch.tensor([1, 2, 0]), rate=1.0, decay=0.5)
     assert float(state["alpha"]) == 1
     assert float(state["delta"]) >= float(state["beta"])

@@ -30,7 +30,7 @@ def slope(value, logits):
 def gradients(name, parameters, logits=UNEVEN, labels=TOLD):
     """Gradients of the loss of that name, and of cross-entropy."""
     logits = logits.clone().requires_grad_()
-    value = SCHEMES[name].of({"logits": logits, "labels": labels}, parameters)
+    value = SCHEMES[name]({"logits": logits, "labels": labels}, parameters)
     return slope(value, logits), slope(cross_entropy(logits, labels, reduction="none"), logits)
 
 
@@ -47,7 +47,7 @@ GOLDEN = [
 
 @pytest.mark.parametrize(("name", "parameters", "mean"), GOLDEN)
 def test_losses_reproduce_the_reference(name, parameters, mean):
-    found = SCHEMES[name].of({"logits": LOGITS, "labels": LABELS}, parameters)
+    found = SCHEMES[name]({"logits": LOGITS, "labels": LABELS}, parameters)
     assert float(found.mean()) == pytest.approx(mean, rel=2e-6)
 
 
@@ -63,7 +63,7 @@ IMPLIED = [
 @pytest.mark.parametrize(("name", "loss", "parameters"), IMPLIED)
 def test_the_weight_times_the_gradient_of_cross_entropy_is_the_losss_gradient(name, loss, parameters):
     robust, plain = gradients(loss, parameters)
-    weight = SCHEMES[name].of({"logits": UNEVEN, "labels": TOLD}, parameters)
+    weight = SCHEMES[name]({"logits": UNEVEN, "labels": TOLD}, parameters)
     torch.testing.assert_close(weight[:, None] * plain, robust)
 
 
@@ -104,24 +104,24 @@ def test_imae_is_largest_for_undecided_samples():
 def test_a_certain_sample_gets_a_finite_weight():
     for name in ("imae", "derivative-manipulation"):
         parameters = {"scale": 8.0} if name == "imae" else {"beta": 2.0, "lam": 0.0}
-        assert SCHEMES[name].of({"p": torch.tensor([0.0, 1.0])}, parameters).isfinite().all()
+        assert SCHEMES[name]({"p": torch.tensor([0.0, 1.0])}, parameters).isfinite().all()
 
 
 def test_truncated_gce_looks_again_every_ten_epochs_and_keeps_what_it_found():
     scheme = SCHEMES["truncated-gce"]
-    state = scheme.begin(StateShape(4), {})
+    state = scheme.init_state(StateShape(4), {})
     rows = torch.tensor([2, 0, 3])
     first, then = torch.tensor([0.9, 0.4, 0.6]), torch.tensor([0.3, 0.8, 0.6])
 
     def weighed(p, epoch):
-        return scheme.of({"p": p, "rows": rows, "epoch": epoch}, {}, state) > 0
+        return scheme({"p": p, "rows": rows, "epoch": epoch}, {}, state) > 0
 
     assert weighed(first, 39.9).tolist() == [True, True, True]
     assert weighed(first, 40).tolist() == [True, False, True]
     assert weighed(then, 45).tolist() == [True, False, True]
     assert weighed(then, 50.5).tolist() == [False, True, True]
     assert state["kept"].tolist() == [True, True, False, True]
-    torch.testing.assert_close(scheme.of({"p": then, "rows": rows, "epoch": 51}, {}, state), then**0.7 * then.gt(0.3))
+    torch.testing.assert_close(scheme({"p": then, "rows": rows, "epoch": 51}, {}, state), then**0.7 * then.gt(0.3))
 
 
 def tempered(logits, t2):
@@ -167,12 +167,12 @@ def test_the_tempered_softmax_adds_up_to_one_for_many_classes():
 
 def test_elr_remembers_each_samples_predictions():
     scheme, rng = SCHEMES["elr"], torch.Generator().manual_seed(5)
-    state = scheme.begin(StateShape(6, 3), {})
+    state = scheme.init_state(StateShape(6, 3), {})
     table = torch.zeros(6, 3, dtype=torch.float64)
     for _ in range(3):
         rows, labels = torch.randperm(6, generator=rng)[:4], torch.randint(3, (4,), generator=rng)
         logits = (8 * torch.randn(4, 3, generator=rng, dtype=torch.float64)).requires_grad_()
-        found = scheme.of({"logits": logits, "labels": labels, "rows": rows}, {"beta": 0.9, "lam": 2.0}, state)
+        found = scheme({"logits": logits, "labels": labels, "rows": rows}, {"beta": 0.9, "lam": 2.0}, state)
         p = logits.softmax(1).clamp(1e-4, 1 - 1e-4)
         table[rows] = 0.9 * table[rows] + 0.1 * (p / p.sum(1, keepdim=True)).detach()
         by_hand = cross_entropy(logits, labels, reduction="none") + 2 * torch.log(1 - (table[rows] * p).sum(1))
@@ -185,12 +185,12 @@ def test_elr_remembers_each_samples_predictions():
 @pytest.mark.parametrize("name", ["elr", "truncated-gce"])
 def test_a_saved_state_goes_on_as_the_first(name, tmp_path):
     scheme = SCHEMES[name]
-    state, inputs = scheme.begin(StateShape(40, 4), {}), {"logits": UNEVEN, "labels": TOLD, "epoch": 50}
-    scheme.of(inputs | {"rows": torch.arange(30)}, {}, state)
+    state, inputs = scheme.init_state(StateShape(40, 4), {}), {"logits": UNEVEN, "labels": TOLD, "epoch": 50}
+    scheme(inputs | {"rows": torch.arange(30)}, {}, state)
     torch.save(state, tmp_path / "state")
     again = torch.load(tmp_path / "state")
     inputs |= {"rows": torch.arange(10, 40), "epoch": 51}
-    assert torch.equal(scheme.of(inputs, {}, state), scheme.of(inputs, {}, again))
+    assert torch.equal(scheme(inputs, {}, state), scheme(inputs, {}, again))
     assert all(torch.equal(state[key], again[key]) for key in state)
 
 
@@ -209,7 +209,7 @@ RISING = {"gce": {}, "mae": {}, "sce": {}}
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_follow_their_samples_and_their_precision(name):
     def told(logits, labels):
-        return SCHEMES[name].of({"logits": logits, "labels": labels}, LOSSES[name])
+        return SCHEMES[name]({"logits": logits, "labels": labels}, LOSSES[name])
 
     found, order = told(UNEVEN, TOLD), torch.randperm(30, generator=torch.Generator().manual_seed(4))
     torch.testing.assert_close(told(UNEVEN[order], TOLD[order]), found[order])
@@ -225,10 +225,10 @@ def test_losses_follow_their_samples_and_their_precision(name):
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=20, unique=True))
 def test_weights_rise_with_the_probability_of_the_label(name, p):
     p = torch.tensor(p, dtype=torch.float64)
-    found = SCHEMES[name].of({"p": p}, {})
+    found = SCHEMES[name]({"p": p}, {})
     assert (found[p.argsort()].diff() >= 0).all()
     assert (found >= 0).all()
-    torch.testing.assert_close(SCHEMES[name].of({"p": p.float()}, {}).double(), found, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(SCHEMES[name]({"p": p.float()}, {}).double(), found, rtol=1e-5, atol=1e-6)
 
 
 REFUSED = [
@@ -251,10 +251,10 @@ REFUSED = [
 def test_parameters_out_of_their_domain_are_refused(name, parameters, message):
     scheme = SCHEMES[name]
     with pytest.raises(InputError, match=message):
-        scheme.of(
+        scheme(
             {"logits": LOGITS, "labels": LABELS, "rows": LABELS, "epoch": 40},
             parameters,
-            scheme.begin(StateShape(9, 10), {}),
+            scheme.init_state(StateShape(9, 10), {}),
         )
 
 
@@ -264,13 +264,13 @@ def test_what_is_no_logit_or_label_is_refused(name):
     broken[1, 2] = math.nan
     inputs = {"logits": broken, "labels": LABELS}
     with pytest.raises(InputError, match=r"logits\[1, 2\] is nan"):
-        SCHEMES[name].of(inputs, LOSSES[name])
+        SCHEMES[name](inputs, LOSSES[name])
     with pytest.raises(InputError, match=r"labels\[3\] is -100"):
-        SCHEMES[name].of({"logits": LOGITS, "labels": LABELS.scatter(0, torch.tensor([3]), -100)}, LOSSES[name])
+        SCHEMES[name]({"logits": LOGITS, "labels": LABELS.scatter(0, torch.tensor([3]), -100)}, LOSSES[name])
     with pytest.raises(InputError, match="2 classes or more"):
-        SCHEMES[name].of({"logits": LOGITS[:, :1], "labels": 0 * LABELS}, LOSSES[name])
+        SCHEMES[name]({"logits": LOGITS[:, :1], "labels": 0 * LABELS}, LOSSES[name])
 
 
 def test_elr_must_know_the_classes():
     with pytest.raises(InputError, match="classes="):
-        SCHEMES["elr"].begin(StateShape(5), {})
+        SCHEMES["elr"].init_state(StateShape(5), {})

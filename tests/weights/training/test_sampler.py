@@ -205,8 +205,11 @@ def test_a_difficulty_gives_chances():
             lambda: hs.WeightedSampler([1.0]).update([1.0, 2.0]),
             r"chances must have the shape \(1,\), one per sample. Got \(2,\)",
         ),
-        (lambda: hs.WeightedSampler("t-chances", num_samples=3).update(loss=torch.ones(2)), "loss has 2 rows"),
-        (lambda: hs.WeightedSampler("t-chances", num_samples=3).update(), "reads loss"),
+        (
+            lambda: hs.WeightedSampler("t-chances", num_samples=3).update(loss=torch.ones(2)),
+            "loss must have one row per sample.* Got 2 rows; the data set has 3",
+        ),
+        (lambda: hs.WeightedSampler("t-chances", num_samples=3).update(), "needs loss: pass loss="),
         (lambda: hs.WeightedSampler([1.0, 0.0]).correction([0, 1]), "id 1 has no chance"),
         (lambda: hs.WeightedSampler([1.0, 1.0]).correction([2]), "id 2 is unknown"),
         (lambda: hs.WeightedSampler([1.0]).load_state_dict(hs.WeightedSampler([1.0] * 2).state_dict()), "2 samples"),

@@ -267,7 +267,8 @@ def test_labels_of_any_type_of_numbers_are_class_codes(scheme, kind):
 def test_labels_of_another_shape_or_class_are_refused():
     logits = torch.zeros(2, 3)
     with pytest.raises(
-        InputError, match=r"labels \(sample,\), a class code each. Got the shapes \(2, 3\) and \(2, 1\)"
+        InputError,
+        match=r"labels the shape \(sample,\), one class code per sample. Got the shapes \(2, 3\) and \(2, 1\)",
     ):
         hs.Weighting("focal")(logits=logits, labels=torch.tensor([[0], [1]]))
     with pytest.raises(InputError, match=r"class codes from 0 to 2, as logits have them. labels\[1\] is 3"):
@@ -374,7 +375,7 @@ def test_what_a_batch_cannot_bring_is_refused_with_the_mend():
     weighting = hs.Weighting("t-margin", sizes=[3, 4])
     with pytest.raises(InputError, match="reads labels, which is missing: pass labels="):
         weighting(logits=torch.ones(2, 2))
-    with pytest.raises(InputError, match="sizes, which is not there"):
+    with pytest.raises(InputError, match="scheme 't-margin' needs sizes: pass sizes="):
         hs.Weighting("t-margin")(logits=torch.ones(2, 2), labels=torch.tensor([0, 1]))
     with pytest.raises(InputError, match="do you mean 'features'"):
         weighting(logits=torch.ones(2, 2), labels=torch.tensor([0, 1]), feature=torch.ones(2))
