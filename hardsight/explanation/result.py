@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.explanation.optimization.dynamics import TrainingDynamics
 from hardsight.io.atomic import atomic_write
+from hardsight.io.json_values import to_records
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,8 @@ class Explanation:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON types; a table is a list of rows, and unknown values are null."""
-        tables = {name: _table_rows(getattr(self, name)) for name in self.TABLES}
+        frames = {name: getattr(self, name) for name in self.TABLES}
+        tables = {name: None if frame is None else to_records(frame) for name, frame in frames.items()}
         dynamics = None if self.dynamics is None else self.dynamics.as_dict()
         return {
             "weights": list(self.names),
@@ -90,16 +91,3 @@ class Explanation:
 
     def __repr__(self) -> str:
         return f"Explanation of {', '.join(self.names)}\n{self.text}"
-
-
-def _table_rows(frame: pd.DataFrame | None) -> list[dict[str, Any]] | None:
-    if frame is None:
-        return None
-    return [{str(key): _to_json_value(value) for key, value in row.items()} for row in frame.to_dict("records")]
-
-
-def _to_json_value(value: Any) -> Any:
-    scalar = value.item() if isinstance(value, np.generic) else value
-    if isinstance(scalar, float) and not np.isfinite(scalar):
-        return None
-    return scalar if scalar is None or isinstance(scalar, bool | int | float) else str(scalar)

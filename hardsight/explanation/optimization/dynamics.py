@@ -21,6 +21,7 @@ from hardsight.explanation.optimization.gradient_shares import Group, gradient_s
 from hardsight.explanation.optimization.linear_models import TIMES, LinearProblem, follow_linear_models
 from hardsight.explanation.optimization.max_margin import Dual, solve_max_margin
 from hardsight.explanation.optimization.network_runs import train_networks
+from hardsight.io.json_values import to_records
 from hardsight.learners.network.network import Network
 from hardsight.validation import check_int
 
@@ -94,7 +95,7 @@ class TrainingDynamics:
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON types; infinite numbers and NaN are None. The dual's direction is left out."""
-        tables = {name: _records(getattr(self, name)) for name in ("summary", "linear", "networks", "gradients")}
+        tables = {name: to_records(getattr(self, name)) for name in ("summary", "linear", "networks", "gradients")}
         return {
             "features": self.features,
             "network": self.network,
@@ -236,13 +237,3 @@ def _notes(dual: Dual, weights: Mapping[str, np.ndarray], linear: pd.DataFrame, 
     end = float(linear["time"].max())
     if end < TIMES[-1]:
         yield f"the linear runs end at time {end:.3g}, when their budget of gradients is spent"
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {
-            str(name): None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in row.items()
-        }
-        for row in table.to_dict("records")
-    ]
