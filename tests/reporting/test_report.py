@@ -361,7 +361,7 @@ def test_hardest_come_first_and_without_samples_in_a_table() -> None:
     d = difficulty(100, ids=np.array([f"n{i}" for i in range(100)]))
     html = render(d)
     assert re.findall(r'<bdi class="id">(.*?)</bdi>', html) == [d.ids[i] for i in d.ranking[:60]]
-    assert "Give the samples to the report" in html
+    assert "Pass the samples to the report" in html
 
 
 def test_a_report_of_one_sample_and_one_class() -> None:
@@ -380,7 +380,7 @@ def test_every_loss_is_named(loss: str) -> None:
 def test_300_classes() -> None:
     d = difficulty(3000, classes=tuple(f"class {i}" for i in range(300)), factors=True)
     read = page(d)
-    assert "The 30 classes of largest error are shown" in read.prose
+    assert "The 30 classes with the largest error are shown" in read.prose
     assert sum(text.startswith("class ") for text in read.texts["bdi"]) >= 300
     assert len(values(read.specs["ledger"], "factor")) == 30 * 4
 

@@ -337,7 +337,7 @@ def test_a_full_browser_says_so(reviewed, browser):  # noqa: F811
     reader = Reader(browser)
     reader.page.add_init_script("Storage.prototype.setItem = () => { throw new Error('full'); }")
     reader.open(reviewed[1]).press("d")
-    assert "does not keep decisions" in reader.text("#alarm")
+    assert "cannot store decisions" in reader.text("#alarm")
     assert "1 drop" in reader.text("#progress")
     reader.close()
 
@@ -345,8 +345,8 @@ def test_a_full_browser_says_so(reviewed, browser):  # noqa: F811
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("id,action\nn1,burn\n", "row 2, id n1: burn is none of"),
-        ("id,action\nmissing,keep\n", "id missing: it is no sample"),
+        ("id,action\nn1,burn\n", "row 2, id n1: burn is not one of"),
+        ("id,action\nmissing,keep\n", "id missing: this result has no such sample"),
         ("id,action\nn1,keep\nn1,drop\n", "row 3, id n1: it appears twice"),
         ("id,action,label\nn1,relabel,dragon\n", "its new label is not known"),
         ("id,action,given\nn1,keep,dragon\n", "row 2, id n1: its label was dragon, and is"),

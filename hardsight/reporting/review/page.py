@@ -23,7 +23,7 @@ from hardsight.reporting.review.packing import PackedArrays, compact_codes
 from hardsight.reporting.review.page_data import pack_samples
 
 # In the order in which they are joined into one script.
-SCRIPTS = ("data", "words", "contents", "decisions", "filters", "canvas", "plots", "list", "detail", "together", "main")
+SCRIPTS = ("data", "format", "sources", "decisions", "filters", "canvas", "plots", "list", "detail", "together", "main")
 _APP = "reporting/review/app"
 # Likeliest classes of a sample that the page shows.
 TOP_CLASSES = 5
@@ -130,7 +130,7 @@ def _about(d: Difficulty, report: str | None) -> dict[str, Any]:
         "unit": UNITS.get(d.run.loss, ""),
         "factors": list(FACTORS) if d.ledger is not None else [],
         "causes": list(CAUSES),
-        "told": 0 if d.consensus is None else min(TOP_CLASSES, d.consensus.shape[1]),
+        "topClasses": 0 if d.consensus is None else min(TOP_CLASSES, d.consensus.shape[1]),
         "report": report,
     }
 

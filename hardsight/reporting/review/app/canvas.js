@@ -1,8 +1,8 @@
-// What plots share: a canvas as large as its place at the screen's own resolution, scales, colours of the theme.
+// Parts that plots share: a canvas at the screen's resolution, scales, and colours of the theme.
 
 const MARGIN = { left: 42, right: 8, top: 8, bottom: 22 };
 
-// Roots spread what crowds near zero, and keep the sign.
+// Square roots spread values near zero; the sign is kept.
 const root = { to: (v) => Math.sign(v) * Math.sqrt(Math.abs(v)), from: (u) => Math.sign(u) * u * u };
 const linear = { to: (v) => v, from: (u) => u };
 

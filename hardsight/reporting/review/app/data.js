@@ -1,4 +1,4 @@
-// What the page holds: columns of the result, one value a sample, and texts as bytes until they are asked for.
+// The data of the page: columns of the result, one value per sample, and texts, kept as bytes until they are needed.
 
 const about = JSON.parse(document.getElementById("about").textContent);
 const ARRAYS = {
@@ -6,7 +6,7 @@ const ARRAYS = {
 };
 const decoder = new TextDecoder();
 
-function bytesOf(base64) {
+function decodeBase64(base64) {
   if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
   const binary = atob(base64);
   const bytes = new Uint8Array(binary.length);
@@ -14,10 +14,10 @@ function bytesOf(base64) {
   return bytes;
 }
 
-// The arrays of one script element by name; its text is freed.
-async function unpacked(id, directory) {
+// Returns the arrays of one script element by name, and frees its text.
+async function unpackArrays(id, directory) {
   const element = document.getElementById(id);
-  const packed = new Blob([bytesOf(element.textContent)]);
+  const packed = new Blob([decodeBase64(element.textContent)]);
   element.textContent = "";
   const buffer = await new Response(packed.stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
   const arrays = {};
@@ -26,7 +26,7 @@ async function unpacked(id, directory) {
   return arrays;
 }
 
-// Pieces of bytes, one behind the other.
+// Pieces of bytes, one after the other.
 class Pieces {
   constructor(arrays, name) {
     this.bytes = arrays[name];
@@ -37,8 +37,8 @@ class Pieces {
   text(i) { return decoder.decode(this.piece(i)); }
 }
 
-// Texts that are searched: decoded once, when first asked for.
-function lowered(pieces) {
+// Lower-case texts for searching, decoded once, on first use.
+function lowerTexts(pieces) {
   pieces.lowered ??= Array.from({ length: pieces.length }, (_, i) => pieces.text(i).toLowerCase());
   return pieces.lowered;
 }

@@ -1,17 +1,17 @@
-// What was decided, row by row: undone and redone, kept by the browser or the server, written to csv and read from it.
+// Decisions by row, with undo and redo. They are kept by the browser or the server, written to csv and read from it.
 
 const ACTIONS = ["keep", "relabel", "drop", "unsure"];
-// As in hardsight/io/csv_cells.py: a cell may also begin behind what another program takes for the end of the cell before.
+// As in hardsight/io/csv_cells.py: another program may take some characters for the end of a cell, so that a new one begins.
 const FORMULA = /(?:^|(?<=[,;\t\r\n]))(?='*[=+\-@\t\r\n＝＋－＠])/g;
 const ESCAPED = /(?:^|(?<=[,;\t\r\n]))'(?='*[=+\-@\t\r\n＝＋－＠])/g;
 const PLAIN_NUMBER = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/;
 
-const escapedCell = (text) => (PLAIN_NUMBER.test(text) ? text : text.replaceAll(FORMULA, "'"));
-const unescapedCell = (cell) => cell.replaceAll(ESCAPED, "");
-const quotedCell = (text) => (/[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-const csvRow = (cells) => cells.map((cell) => quotedCell(escapedCell(cell))).join(",");
+const escapeCell = (text) => (PLAIN_NUMBER.test(text) ? text : text.replaceAll(FORMULA, "'"));
+const unescapeCell = (cell) => cell.replaceAll(ESCAPED, "");
+const quoteCell = (text) => (/[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+const csvRow = (cells) => cells.map((cell) => quoteCell(escapeCell(cell))).join(",");
 
-// Rows of cells of a csv text.
+// Parses a csv text into rows of cells.
 function csvRows(text) {
   const rows = [];
   let row = [], cell = "", quoted = false;
@@ -38,11 +38,11 @@ function csvRows(text) {
 const same = (a, b) => a?.action === b?.action && a?.label === b?.label;
 
 class Decisions {
-  // keeper: put(row, decision or undefined), remember(past, future). changed(rows): told of every change.
+  // keeper: put(row, decision or undefined), remember(past, future). changed(rows) is called after every change.
   constructor(ids, given, keeper, changed) {
-    Object.assign(this, { ids, given, keeper, changed, made: new Map(), past: [], future: [] });
+    Object.assign(this, { ids, given, keeper, changed, byRow: new Map(), past: [], future: [] });
   }
-  get(row) { return this.made.get(row); }
+  get(row) { return this.byRow.get(row); }
   // Steps are lists of [row, before, after]: an import is one step.
   decide(row, decision) { this.step([[row, this.get(row), decision]]); }
   step(changes) {
@@ -50,18 +50,18 @@ class Decisions {
     if (!real.length) return;
     this.past.push(real);
     this.future = [];
-    this.carry(real.map(([row, , after]) => [row, after]));
+    this.apply(real.map(([row, , after]) => [row, after]));
   }
-  undo() { return this.turn(this.past, this.future, 1); }
-  redo() { return this.turn(this.future, this.past, 2); }
-  turn(from, to, which) {
+  undo() { return this.transfer(this.past, this.future, 1); }
+  redo() { return this.transfer(this.future, this.past, 2); }
+  transfer(from, to, which) {
     const changes = from.pop();
     if (!changes) return null;
     to.push(changes);
-    this.carry(changes.map((change) => [change[0], change[which]]));
+    this.apply(changes.map((change) => [change[0], change[which]]));
     return changes;
   }
-  carry(changes) {
+  apply(changes) {
     for (const [row, decision] of changes) {
       this.set(row, decision);
       this.keeper.put(row, decision);
@@ -70,22 +70,22 @@ class Decisions {
     this.changed(changes.map(([row]) => row));
   }
   set(row, decision) {
-    if (decision) this.made.set(row, decision);
-    else this.made.delete(row);
+    if (decision) this.byRow.set(row, decision);
+    else this.byRow.delete(row);
   }
   counts() {
     const counts = Object.fromEntries(ACTIONS.map((action) => [action, 0]));
-    for (const { action } of this.made.values()) counts[action]++;
+    for (const { action } of this.byRow.values()) counts[action]++;
     return counts;
   }
   csv() {
-    const rows = [...this.made.keys()].sort((a, b) => a - b).map((row) => {
-      const { action, label } = this.made.get(row);
-      return csvRow([this.ids.text(row), action, action === "relabel" ? written(label) : "", this.given ? written(this.given[row]) : ""]);
+    const rows = [...this.byRow.keys()].sort((a, b) => a - b).map((row) => {
+      const { action, label } = this.byRow.get(row);
+      return csvRow([this.ids.text(row), action, action === "relabel" ? labelCell(label) : "", this.given ? labelCell(this.given[row]) : ""]);
     });
     return "\ufeff" + ["id,action,label,given", ...rows, ""].join("\r\n");
   }
-  // Decisions of a csv text as changes; throws what is wrong with it, in words.
+  // Parses decisions of a csv text into changes; throws a readable error.
   read(text) {
     const [header, ...rows] = csvRows(text.replace(/^\ufeff/, ""));
     const names = (header ?? []).map((name) => name.trim().toLowerCase());
@@ -94,18 +94,18 @@ class Decisions {
     this.rows ??= new Map(Array.from({ length: this.ids.length }, (_, row) => [this.ids.text(row), row]));
     const seen = new Set();
     return rows.map((cells, at) => {
-      const name = unescapedCell(cells[id] ?? ""), row = this.rows.get(name), done = (cells[action] ?? "").trim().toLowerCase();
+      const name = unescapeCell(cells[id] ?? ""), row = this.rows.get(name), done = (cells[action] ?? "").trim().toLowerCase();
       const where = `row ${at + 2}, id ${oneLine(name, 40)}`;
-      if (row === undefined) throw new Error(`${where}: it is no sample of this result`);
-      if (seen.has(row)) throw new Error(`${where}: it stands twice`);
-      if (!ACTIONS.includes(done)) throw new Error(`${where}: ${oneLine(done, 40) || "nothing"} is none of ${ACTIONS.join(", ")}`);
-      const told = unescapedCell(cells[given] ?? "");
-      if (this.given && !alike(told, this.given[row]))
-        throw new Error(`${where}: its label was ${oneLine(told, 40)}, and is ${labelText(this.given[row])} here`);
+      if (row === undefined) throw new Error(`${where}: this result has no such sample`);
+      if (seen.has(row)) throw new Error(`${where}: it appears twice`);
+      if (!ACTIONS.includes(done)) throw new Error(`${where}: ${oneLine(done, 40) || "nothing"} is not one of ${ACTIONS.join(", ")}`);
+      const reviewed = unescapeCell(cells[given] ?? "");
+      if (this.given && !matchesLabel(reviewed, this.given[row]))
+        throw new Error(`${where}: its label was ${oneLine(reviewed, 40)}, and is ${labelText(this.given[row])} here`);
       seen.add(row);
       const after = { action: done };
       if (done === "relabel") {
-        after.label = labelOf(unescapedCell(cells[label] ?? ""));
+        after.label = labelOf(unescapeCell(cells[label] ?? ""));
         if (after.label === undefined) throw new Error(`${where}: its new label is not known here`);
       }
       return [row, this.get(row), after];
@@ -114,7 +114,7 @@ class Decisions {
 }
 
 // Labels in csv: class names, or numbers in full.
-function written(label) {
+function labelCell(label) {
   return about.classes ? about.classes[label] : String(label);
 }
 
@@ -127,13 +127,13 @@ function labelOf(text) {
   return labelOf.codes.get(text);
 }
 
-// Whether a cell says that label, or nothing, or what a spreadsheet makes of the label: as in hardsight/difficulty/decisions.py.
-function alike(cell, label) {
-  const told = cell.trim().toLowerCase(), name = written(label).trim().toLowerCase(), [a, b] = [told, name].map(Number);
-  return !told || told === name || a === b || (!about.classes && Math.abs(a - b) <= 1e-5 * Math.max(Math.abs(a), Math.abs(b)));
+// Whether a cell is empty or holds that label, maybe as a spreadsheet rewrote it: as in hardsight/difficulty/decisions.py.
+function matchesLabel(cell, label) {
+  const text = cell.trim().toLowerCase(), name = labelCell(label).trim().toLowerCase(), [a, b] = [text, name].map(Number);
+  return !text || text === name || a === b || (!about.classes && Math.abs(a - b) <= 1e-5 * Math.max(Math.abs(a), Math.abs(b)));
 }
 
-// Keeps every decision under a key of its own as soon as it is made, so that no crash and no second tab loses another one.
+// Stores every decision under a key of its own at once, so that neither a crash nor a second tab loses one.
 class Keeper {
   constructor(alarm) {
     this.prefix = `hardsight:${about.identity}:`;
@@ -151,7 +151,7 @@ class Keeper {
       else localStorage.setItem(key, value);
     } catch {
       this.lost = true;
-      this.alarm("This browser does not keep decisions: export them before you close the page.");
+      this.alarm("This browser cannot store decisions: export them before you close the page.");
     }
   }
   decision(text) {
@@ -161,8 +161,8 @@ class Keeper {
     const value = Number(label);
     return about.classes && !(value in about.classes) ? undefined : { action, label: value };
   }
-  // What was kept: [[row, decision]], and the steps.
-  kept() {
+  // Reads the stored decisions, [[row, decision]], and the steps.
+  readStored() {
     const found = [];
     let steps = [[], []];
     try {
@@ -174,18 +174,18 @@ class Keeper {
         if (Number.isInteger(row) && row >= 0 && row < about.n && decision) found.push([row, decision]);
       }
       steps = JSON.parse(localStorage.getItem(this.prefix + "steps")) ?? steps;
-    } catch { /* No storage here: the first decision tells. */ }
+    } catch { /* No storage: the first decision raises the alarm. */ }
     return { found, steps: Array.isArray(steps) && steps.every(Array.isArray) ? steps : [[], []] };
   }
-  // What another tab decided.
-  heard(event) {
+  // Returns what another tab decided.
+  parseEvent(event) {
     if (!event.key?.startsWith(this.prefix)) return null;
     const row = Number(event.key.slice(this.prefix.length));
     return Number.isInteger(row) ? [row, this.decision(event.newValue)] : null;
   }
 }
 
-// As Keeper, and hands all decisions to the server soon after; what it did not take is handed over again.
+// A keeper that also sends all decisions to the server soon after, and again if the server did not take them.
 class ServedKeeper extends Keeper {
   constructor(alarm, csv) {
     super(alarm);
@@ -206,7 +206,7 @@ class ServedKeeper extends Keeper {
     try {
       const answer = await fetch("decisions.csv", { method: "PUT", body: this.csv(), headers: { "Content-Type": "text/csv" } });
       taken = answer.ok;
-    } catch { /* The server is gone: told below. */ }
+    } catch { /* The server is gone: the alarm below says so. */ }
     this.sending = false;
     if (this.again) { this.again = false; return this.send(); }
     if (taken) { this.write(this.prefix + "unsent", undefined); this.alarm(""); }
@@ -216,16 +216,16 @@ class ServedKeeper extends Keeper {
     }
     this.lost = !taken;
   }
-  // What this browser keeps becomes what the server has: nothing older comes back later.
-  become(made) {
-    for (const [row] of this.kept().found) if (!made.has(row)) this.put(row, undefined);
-    for (const [row, decision] of made) this.put(row, decision);
+  // Replaces the stored decisions by those of the server, so that no older one comes back later.
+  replaceStored(byRow) {
+    for (const [row] of this.readStored().found) if (!byRow.has(row)) this.put(row, undefined);
+    for (const [row, decision] of byRow) this.put(row, decision);
   }
-  async received() {
+  async fetchDecisions() {
     const answer = await fetch("decisions.csv");
     return answer.ok ? answer.text() : "";
   }
-  unsent() {
+  hasUnsent() {
     try { return localStorage.getItem(this.prefix + "unsent") !== null; } catch { return false; }
   }
 }

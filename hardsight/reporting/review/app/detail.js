@@ -1,32 +1,32 @@
-// One sample: in the list as a row, and chosen in full.
+// Views of one sample: its row in the list, and its details when it is chosen.
 
-// The ledger as a bar: what is below zero is stacked to the left of the zero line. Bars of one page share the scale.
+// The ledger as a bar: negative terms are stacked to the left of the zero line. Bars of one page share the scale.
 class Ledger {
   constructor(columns) {
-    this.lines = about.factors.map((name) => columns[name]);
+    this.terms = about.factors.map((name) => columns[name]);
     this.low = this.high = 0;
-    for (let i = 0; i < about.n && this.lines.length; i++) {
+    for (let i = 0; i < about.n && this.terms.length; i++) {
       let left = 0, right = 0;
-      for (const line of this.lines) if (line[i] < 0) left += line[i]; else right += line[i];
+      for (const line of this.terms) if (line[i] < 0) left += line[i]; else right += line[i];
       if (left < this.low) this.low = left;
       if (right > this.high) this.high = right;
     }
   }
   bar(i, own = false) {
-    const amounts = this.lines.map((line) => line[i]);
+    const amounts = this.terms.map((line) => line[i]);
     const low = own ? amounts.reduce((sum, v) => sum + Math.min(v, 0), 0) : this.low;
     const high = own ? amounts.reduce((sum, v) => sum + Math.max(v, 0), 0) : this.high;
     const unit = 100 / Math.max(high - low, 1e-9);
     const words = about.factors.map((name, at) => `${name} ${number(amounts[at], 2)}`).join(", ");
-    const bar = drawn("svg", { class: "bar", viewBox: "0 0 100 8", preserveAspectRatio: "none", role: "img", "aria-label": `Factors: ${words}` });
+    const bar = makeSvg("svg", { class: "bar", viewBox: "0 0 100 8", preserveAspectRatio: "none", role: "img", "aria-label": `Factors: ${words}` });
     let left = 0, right = 0;
     amounts.forEach((amount, at) => {
       if (amount < 0) left += amount;
       const start = amount < 0 ? left : right;
       right += Math.max(amount, 0);
-      bar.append(drawn("rect", { class: about.factors[at], x: (start - low) * unit, y: 0, width: Math.abs(amount) * unit, height: 8 }));
+      bar.append(makeSvg("rect", { class: about.factors[at], x: (start - low) * unit, y: 0, width: Math.abs(amount) * unit, height: 8 }));
     });
-    bar.append(drawn("line", { x1: -low * unit, x2: -low * unit, y1: -1, y2: 9, "vector-effect": "non-scaling-stroke" }));
+    bar.append(makeSvg("line", { x1: -low * unit, x2: -low * unit, y1: -1, y2: 9, "vector-effect": "non-scaling-stroke" }));
     return bar;
   }
 }
@@ -56,7 +56,7 @@ class Views {
   row(i, at, all) {
     const { error, p_wrong, p_outlier } = this.columns, doubt = p_wrong ?? p_outlier;
     const place = make("span", { class: "place" });
-    this.source.of(i).then((shown) => place.replaceChildren(miniature(shown, "")), () => {});
+    this.source.sample(i).then((shown) => place.replaceChildren(miniature(shown, "")), () => {});
     return make("div", {
       role: "option", id: `row-${i}`, class: "row", "data-at": at, "aria-setsize": all, "aria-posinset": at + 1,
       "aria-label": `${this.alt(i)}, error ${number(error[i], 2)}` + (doubt ? `, ${p_wrong ? "p wrong" : "p outlier"} ${chance(doubt[i])}` : "")
@@ -65,7 +65,7 @@ class Views {
       make("span", { class: "first" }, this.verdict(i), badge(this.decisions.get(i))),
       make("span", { class: "second" }, make("bdi", { class: "id" }, this.name(i)),
         make("span", {}, number(error[i], 2)), doubt ? make("span", { class: "doubt" }, `p ${chance(doubt[i])}`) : null),
-      this.ledger.lines.length ? this.ledger.bar(i) : null));
+      this.ledger.terms.length ? this.ledger.bar(i) : null));
   }
   facts(i) {
     const c = this.columns;
@@ -78,17 +78,17 @@ class Views {
         ? make("span", { class: "se" }, ` ± ${number(spread[i], 2)}`) : null))),
       c.cause ? make("div", {}, make("dt", {}, "cause"), make("dd", {}, make("i", { class: `swatch ${about.causes[c.cause[i]]}` }), about.causes[c.cause[i]])) : null);
   }
-  account(i) {
-    if (!this.ledger.lines.length) return null;
+  ledgerSection(i) {
+    if (!this.ledger.terms.length) return null;
     return make("section", { "aria-label": "Ledger" }, make("h3", {}, `What makes the error of ${number(this.columns.error[i])}`),
       this.ledger.bar(i, true),
       make("ul", { class: "legend" }, ...about.factors.map((name, at) =>
-        make("li", {}, make("i", { class: `swatch ${name}` }), `${name} ${number(this.ledger.lines[at][i], 2)}`))));
+        make("li", {}, make("i", { class: `swatch ${name}` }), `${name} ${number(this.ledger.terms[at][i], 2)}`))));
   }
-  members(i) {
+  predictions(i) {
     const { top, top_p, label, suggested, views } = this.columns;
     if (!top) return null;
-    const rows = Array.from({ length: about.told }, (_, k) => [top[i * about.told + k], top_p[i * about.told + k]]).filter(([, p], k) => k < 2 || p >= 0.005);
+    const rows = Array.from({ length: about.topClasses }, (_, k) => [top[i * about.topClasses + k], top_p[i * about.topClasses + k]]).filter(([, p], k) => k < 2 || p >= 0.005);
     if (!rows.some(([code]) => code === label[i])) rows.push([label[i], this.columns.p_label[i]]);
     return make("section", { "aria-label": "What the models say" }, make("h3", {}, `What ${plural(views[i], "held-out view")} say`),
       make("ul", { class: "says" }, ...rows.map(([code, p]) => {
@@ -100,7 +100,7 @@ class Views {
       })));
   }
   async neighbours(i) {
-    let rows = await this.source.near(i);
+    let rows = await this.source.nearest(i);
     const at = this.nearAt?.get(i);
     if (!rows && at !== undefined) {
       const { near } = this.columns, wide = near.length / this.columns.near_at.length;
@@ -110,7 +110,7 @@ class Views {
     if (!rows.length) return null;
     const tiles = rows.map((row) => {
       const place = make("span", { class: "place" });
-      this.source.of(row).then((shown) => place.replaceChildren(miniature(shown, "")), () => {});
+      this.source.sample(row).then((shown) => place.replaceChildren(miniature(shown, "")), () => {});
       const other = about.classes && this.columns.label[row] !== this.columns.label[i];
       return make("li", {}, make("button", { type: "button", class: "tile", "data-row": row, "aria-label": this.alt(row) }, place,
         make("span", { class: other ? "other" : "" }, make("bdi", {}, this.columns.label ? labelText(this.columns.label[row]) : this.name(row)))));
@@ -119,7 +119,7 @@ class Views {
   }
   async chosen(i) {
     const { label, predicted, suggested, p_suggested } = this.columns;
-    const [shown, near] = await Promise.all([this.source.of(i).catch(() => null), this.neighbours(i).catch(() => null)]);
+    const [shown, near] = await Promise.all([this.source.sample(i).catch(() => null), this.neighbours(i).catch(() => null)]);
     const said = label ? make("p", { class: "said" },
       make("span", {}, `${oneLine(about.labelName, 40)} `, make("b", {}, make("bdi", {}, labelText(label[i])))),
       make("span", { class: about.classes && label[i] !== predicted[i] ? "missed" : "" }, "predicted ", make("b", {}, make("bdi", {}, labelText(predicted[i])))),
@@ -127,7 +127,7 @@ class Views {
       badge(this.decisions.get(i))) : badge(this.decisions.get(i));
     return [
       make("h2", { id: "chosen" }, make("bdi", { class: "id" }, this.name(i))), said,
-      make("div", { class: "shown", "data-kind": shown?.kind ?? "none" }, whole(shown, this.alt(i)), make("div", { class: "reading" }, this.facts(i), this.account(i), this.members(i))),
+      make("div", { class: "shown", "data-kind": shown?.kind ?? "none" }, fullView(shown, this.alt(i)), make("div", { class: "reading" }, this.facts(i), this.ledgerSection(i), this.predictions(i))),
       near,
     ].filter(Boolean);
   }

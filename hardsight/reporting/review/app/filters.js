@@ -18,38 +18,38 @@ class Filters {
     this.text = wanted;
     if (!wanted) { this.found = null; return; }
     const found = new Uint8Array(about.n);
-    const ids = lowered(this.columns.idTexts);
+    const ids = lowerTexts(this.columns.idTexts);
     for (let i = 0; i < ids.length; i++) if (ids[i].includes(wanted)) found[i] = 1;
     if (about.classes) {
       const hits = about.classes.map((name) => name.toLowerCase().includes(wanted));
       const { label } = this.columns;
       for (let i = 0; i < found.length; i++) if (hits[label[i]]) found[i] = 1;
     }
-    await this.source.matching(wanted, found);
-    // Another search has begun meanwhile.
+    await this.source.search(wanted, found);
+    // Unless another search has begun in the meantime.
     if (this.text === wanted) this.found = found;
   }
   // Mask of the samples that pass every filter.
   mask() {
     const pass = this.found ? this.found.slice() : new Uint8Array(about.n).fill(1);
     const { label, cause } = this.columns;
-    if (this.label !== null) keepWhere(pass, (i) => label[i] === this.label);
+    if (this.label !== null) filterMask(pass, (i) => label[i] === this.label);
     if (cause && this.causes.size < about.causes.length) {
       const wanted = about.causes.map((_, code) => this.causes.has(code));
-      keepWhere(pass, (i) => wanted[cause[i]]);
+      filterMask(pass, (i) => wanted[cause[i]]);
     }
     for (const [name, [low, high]] of Object.entries(this.ranges)) {
       const values = this.columns[name];
-      keepWhere(pass, (i) => values[i] >= low && values[i] <= high);
+      filterMask(pass, (i) => values[i] >= low && values[i] <= high);
     }
     if (this.decided) {
-      const { made } = this.decisions, wanted = this.decided;
-      if (wanted === "none") for (const row of made.keys()) pass[row] = 0;
-      else keepWhere(pass, (i) => { const d = made.get(i); return d !== undefined && (wanted === "any" || d.action === wanted); });
+      const { byRow } = this.decisions, wanted = this.decided;
+      if (wanted === "none") for (const row of byRow.keys()) pass[row] = 0;
+      else filterMask(pass, (i) => { const d = byRow.get(i); return d !== undefined && (wanted === "any" || d.action === wanted); });
     }
     return pass;
   }
-  // Rows from highest to lowest; ties in the order given. Unknown values stand last.
+  // Rows from highest to lowest. Ties keep the order given, and unknown values come last.
   order(name) {
     let order = this.orders.get(name);
     if (order) return order;
@@ -66,6 +66,6 @@ class Filters {
   }
 }
 
-function keepWhere(pass, test) {
+function filterMask(pass, test) {
   for (let i = 0; i < pass.length; i++) if (pass[i] && !test(i)) pass[i] = 0;
 }

@@ -1,4 +1,4 @@
-// The list of samples: only the rows in sight are in the document, however many there are.
+// The list of samples. Only visible rows are in the document, however many there are.
 
 const ROW = 68;
 // Browsers do not scroll farther than some 30 million pixels; longer lists are scrolled in proportion.
@@ -28,7 +28,7 @@ class List {
     this.place.replaceChildren();
     this.draw();
   }
-  // The row of the list that is at the top, in rows and parts of rows.
+  // The row at the top of the list, in rows and fractions of rows.
   top() {
     const view = this.element.clientHeight, whole = this.rows.length * ROW;
     const share = this.element.scrollTop / Math.max(1, this.height - view);
@@ -71,6 +71,6 @@ class List {
     if (wanted === null) return;
     this.element.scrollTop = this.height < whole ? (wanted / (whole - view)) * (this.height - view) : wanted;
   }
-  // Rows per page of the keyboard.
+  // Rows per Page Up or Page Down.
   page() { return Math.max(1, Math.floor(this.element.clientHeight / ROW) - 1); }
 }

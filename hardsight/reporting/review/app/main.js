@@ -1,4 +1,4 @@
-// Puts the parts together: filters change what is listed, the keyboard chooses and decides.
+// The application: filters change the list, the keyboard chooses samples and decides.
 
 const NAMES = { error: "error", p_wrong: "p wrong", p_outlier: "p outlier", hardness: "hardness", bias: "bias", variance: "variance", given: "order given" };
 
@@ -11,7 +11,7 @@ function alarm(text) {
 
 const labelOptions = () => about.classes.map((name, code) => make("option", { value: code }, labelText(code)));
 
-// Where a label is chosen among the classes, or typed as a number.
+// A field for a label: chosen among the classes, or typed as a number.
 function labelField(id, called) {
   if (about.classes) return make("select", { id, "aria-label": called }, ...labelOptions());
   return make("input", { id, type: "number", step: "any", "aria-label": called });
@@ -19,45 +19,45 @@ function labelField(id, called) {
 
 async function start() {
   readTheme();
-  const columns = await unpacked("columns", about.columns);
+  const columns = await unpackArrays("columns", about.columns);
   columns.idTexts = new Pieces(columns, "ids");
-  let source = about.served ? new Served() : new Absent();
-  const late = { of: (i) => source.of(i), matching: (t, f) => source.matching(t, f), near: (i) => source.near(i) };
+  let source = about.served ? new ServerSource() : new EmptySource();
+  const currentSource = { sample: (i) => source.sample(i), search: (t, f) => source.search(t, f), nearest: (i) => source.nearest(i) };
   const keeper = about.served ? new ServedKeeper(alarm, () => decisions.csv()) : new Keeper(alarm);
   const decisions = new Decisions(columns.idTexts, columns.label, keeper, (rows) => app.decided(rows));
-  const filters = new Filters(columns, decisions, late);
-  const app = new App(columns, decisions, filters, new Views(columns, decisions, late));
+  const filters = new Filters(columns, decisions, currentSource);
+  const app = new App(columns, decisions, filters, new Views(columns, decisions, currentSource));
   await restore(decisions, keeper);
   app.begin();
   document.querySelector("main").setAttribute("aria-busy", "false");
   document.documentElement.dataset.ready = "1";
   performance.mark("ready");
   if (about.contents) {
-    source = new Held(await unpacked("contents", about.contents.directory), columns.place);
+    source = new EmbeddedSource(await unpackArrays("contents", about.contents.directory), columns.place);
     app.sourceCame();
   }
   document.documentElement.dataset.complete = "1";
   performance.mark("complete");
   addEventListener("storage", (event) => {
-    const heard = keeper.heard(event);
-    if (heard) { decisions.set(...heard); app.decided([heard[0]]); }
+    const change = keeper.parseEvent(event);
+    if (change) { decisions.set(...change); app.decided([change[0]]); }
   });
   addEventListener("beforeunload", (event) => { if (keeper.lost) event.preventDefault(); });
 }
 
 async function restore(decisions, keeper) {
-  const { found, steps } = keeper.kept();
+  const { found, steps } = keeper.readStored();
   [decisions.past, decisions.future] = steps;
   if (!about.served) { for (const [row, decision] of found) decisions.set(row, decision); return; }
-  if (keeper.unsent()) {
+  if (keeper.hasUnsent()) {
     for (const [row, decision] of found) decisions.set(row, decision);
     keeper.send();
     return;
   }
-  const text = await keeper.received();
+  const text = await keeper.fetchDecisions();
   try {
     if (text) for (const [row, , after] of decisions.read(text)) decisions.set(row, after);
-    keeper.become(decisions.made);
+    keeper.replaceStored(decisions.byRow);
   } catch (fault) { alarm(`decisions.csv cannot be read: ${fault.message}.`); }
 }
 
@@ -112,8 +112,8 @@ class App {
     on("order", "change", () => { this.filter(); this.choose(this.list.rows[0] ?? -1); });
     on("clear", "click", () => this.clear());
     on("fold", "click", () => this.fold(byId("fold").getAttribute("aria-expanded") === "true"));
-    on("undo", "click", () => this.turn("undo"));
-    on("redo", "click", () => this.turn("redo"));
+    on("undo", "click", () => this.undoOrRedo("undo"));
+    on("redo", "click", () => this.undoOrRedo("redo"));
     on("export", "click", () => this.export());
     on("import", "click", () => byId("file").click());
     on("file", "change", (event) => this.import(event.target));
@@ -159,11 +159,11 @@ class App {
     this.list.select(i);
     if (this.map) { this.map.chosen = i; this.map.draw(); }
     this.offer(i);
-    const turn = ++this.drawing;
+    const request = ++this.drawing;
     const parts = await this.views.chosen(i);
-    if (turn === this.drawing) { byId("detail").replaceChildren(...parts); if (this.shown !== i) byId("detail").scrollTop = 0; this.shown = i; }
+    if (request === this.drawing) { byId("detail").replaceChildren(...parts); if (this.shown !== i) byId("detail").scrollTop = 0; this.shown = i; }
   }
-  // The label that would be given, and the button for the suggested one.
+  // Shows the label that relabelling would give, and the button for the suggested label.
   offer(i) {
     const { label } = this.columns;
     if (!label) return;
@@ -199,7 +199,7 @@ class App {
     if (!this.columns.label || byId("suggest").hidden) return;
     this.decide({ action: "relabel", label: this.likely(this.chosen) });
   }
-  turn(which) {
+  undoOrRedo(which) {
     const changes = this.decisions[which]();
     if (!changes) return;
     byId("said").textContent = `${which === "undo" ? "Undone" : "Redone"}: ${plural(changes.length, "decision")}`;
@@ -217,7 +217,7 @@ class App {
     if (this.filters.text) this.filters.search(this.filters.text).then(() => this.filter());
   }
   progress() {
-    const counts = this.decisions.counts(), all = this.decisions.made.size;
+    const counts = this.decisions.counts(), all = this.decisions.byRow.size;
     const parts = ACTIONS.filter((action) => counts[action]).map((action) => `${grouped(counts[action])} ${action}`);
     byId("progress").textContent = all ? `${grouped(all)} of ${grouped(about.n)} decided: ${parts.join(", ")}` : `${plural(about.n, "sample")}, none decided yet`;
     byId("undo").disabled = !this.decisions.past.length;
@@ -227,7 +227,7 @@ class App {
     const url = URL.createObjectURL(new Blob([this.decisions.csv()], { type: "text/csv" }));
     make("a", { href: url, download: "decisions.csv" }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10000);
-    byId("said").textContent = `Exported ${plural(this.decisions.made.size, "decision")}`;
+    byId("said").textContent = `Exported ${plural(this.decisions.byRow.size, "decision")}`;
   }
   async import(input) {
     const [file] = input.files;
@@ -243,7 +243,7 @@ class App {
     }
   }
   key(event) {
-    if (event.ctrlKey && event.key.toLowerCase() === "z") { event.preventDefault(); this.turn(event.shiftKey ? "redo" : "undo"); return; }
+    if (event.ctrlKey && event.key.toLowerCase() === "z") { event.preventDefault(); this.undoOrRedo(event.shiftKey ? "redo" : "undo"); return; }
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const typing = event.target.closest?.("input:not([type=checkbox]), select, textarea");
     if (event.key === "Escape" && typing) { byId("list").focus(); return; }
@@ -261,13 +261,13 @@ class App {
       k: () => this.decide({ action: "keep" }), d: () => this.decide({ action: "drop" }), u: () => this.decide({ action: "unsure" }),
       a: () => this.together.open(),
       c: () => this.decide(undefined), s: () => this.suggest(), r: () => byId("to")?.focus(),
-      z: () => this.turn("undo"), y: () => this.turn("redo"), e: () => this.export(),
+      z: () => this.undoOrRedo("undo"), y: () => this.undoOrRedo("redo"), e: () => this.export(),
       "/": () => { this.fold(false); byId("search").focus(); }, "?": () => byId("keys").showModal(),
     };
   }
 }
 
 start().catch((fault) => {
-  alarm(`This page could not be drawn: ${fault.message}`);
+  alarm(`This page could not be displayed: ${fault.message}`);
   console.error(fault);
 });

@@ -1,10 +1,10 @@
-// The map of bias and variance, and histograms; all are linked by the filters.
+// The scatter plot of bias and variance, and histograms, all linked by the filters.
 
 const MOST_POINTS = 20000;
 const BIN = 5;
 const BARS = 40;
 
-// The ends of a range as two fields, for whom a brush is no way.
+// The ends of a range as two fields, for users who cannot drag.
 class Ends {
   constructor(name, title, filters, changed) {
     Object.assign(this, { name, filters, changed });
@@ -95,7 +95,7 @@ class BiasVariance extends Plot {
     this.canvas.setAttribute("aria-label", `Map of bias and variance of ${plural(rows.length, "sample")}${binned ? ", as density" : ""}, coloured by cause. Drag to filter, click to choose.`);
     this.repaint();
   }
-  // All samples are painted once; the ring and the brush are drawn over them.
+  // Samples are painted once; the ring and the selection are drawn over them.
   repaint() {
     this.painted = null;
     this.draw();

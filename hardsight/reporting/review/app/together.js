@@ -1,4 +1,4 @@
-// One decision for all samples that are listed, as one step to undo.
+// One decision for all listed samples, as one undo step.
 
 class Together {
   constructor(app) {
@@ -8,13 +8,13 @@ class Together {
     byId("all-to")?.append(labelField("all-label", "New label of all"));
     if (!columns.label || !(columns.suggested ?? (about.classes && columns.predicted))) byId("all-suggested")?.closest("label").remove();
     this.place.addEventListener("input", () => this.tell());
-    this.place.querySelector("form").addEventListener("submit", (event) => { if (event.submitter?.value === "decide") this.carry(); });
+    this.place.querySelector("form").addEventListener("submit", (event) => { if (event.submitter?.value === "decide") this.apply(); });
   }
   open() {
     this.tell();
     this.place.showModal();
   }
-  // What would be changed: [row, before, after]; samples to which the decision does not apply are left alone.
+  // The changes, [row, before, after]. Samples to which the decision does not apply are left out.
   changes() {
     const { list, decisions } = this.app, what = this.place.querySelector("[name=all]:checked").value;
     const decided = byId("all-decided").checked || what === "clear", found = [];
@@ -26,7 +26,7 @@ class Together {
     }
     return found;
   }
-  // null: it does not apply.
+  // null if the decision does not apply.
   decision(what, row) {
     const { label } = this.app.columns;
     if (what === "clear") return undefined;
@@ -44,7 +44,7 @@ class Together {
     byId("all-go").textContent = changed ? `Decide for ${grouped(changed)}` : "Nothing to decide";
     byId("all-go").disabled = !changed;
   }
-  carry() {
+  apply() {
     const changes = this.changes();
     this.app.decisions.step(changes);
     byId("said").textContent = `Decided for ${plural(changes.length, "sample")}; Z takes it back`;

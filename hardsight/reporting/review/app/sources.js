@@ -1,11 +1,12 @@
-// What samples are: from the page itself, or from its server where that holds them.
-// A source answers `await source.of(i)` with {kind, …} or null, and `source.matching(text)` with a mask or null.
+// Sources of the samples' content: the page itself, or its server.
+// `await source.sample(i)` gives {kind, …} or null; `await source.search(text, found)` marks the samples that contain a text;
+// `await source.nearest(i)` gives rows or null.
 
 function imageOf(bytes, pixelated) {
   return { kind: "image", url: URL.createObjectURL(new Blob([bytes], { type: "image/png" })), pixelated };
 }
 
-class Recent {
+class LruCache {
   constructor(most, forget) { this.most = most; this.forget = forget; this.held = new Map(); }
   get(key) {
     const value = this.held.get(key);
@@ -21,13 +22,13 @@ class Recent {
   }
 }
 
-class Held {
+class EmbeddedSource {
   constructor(arrays, place) {
     this.about = about.contents;
     this.kind = this.about.kind;
     this.arrays = arrays;
     this.place = place;
-    this.recent = new Recent(400, (image) => URL.revokeObjectURL(image.url));
+    this.recent = new LruCache(400, (image) => URL.revokeObjectURL(image.url));
     if (this.kind === "image") this.images = new Pieces(arrays, "images");
     if (this.kind === "text") this.texts = new Pieces(arrays, "texts");
     if (this.kind === "table") this.columns = this.about.columns.map((column, at) => this.column(column, at));
@@ -38,32 +39,32 @@ class Held {
     const kinds = new Pieces(this.arrays, `kinds ${at}`);
     return { ...column, values, kinds, rare: this.arrays[`rare ${at}`], missing: this.arrays[`missing ${at}`] };
   }
-  async of(i) {
+  async sample(i) {
     const at = this.place[i];
     if (at < 0) return null;
     if (this.kind === "text") return { kind: "text", text: this.texts.text(at), leftOut: this.arrays.left_out[at] };
     if (this.kind === "table")
-      return { kind: "table", values: this.columns.map((c) => judged(c, at)), leftOut: this.about.left_out };
+      return { kind: "table", values: this.columns.map((c) => tableValue(c, at)), leftOut: this.about.left_out };
     let image = this.recent.get(at);
     if (!image) this.recent.set(at, (image = imageOf(this.images.piece(at), this.about.pixelated)));
     return image;
   }
-  // Marks the samples whose text or words hold the text.
+  // Marks the samples whose text or words contain the text.
   mark(text, found) {
     if (this.kind === "image") return;
-    const lists = this.kind === "text" ? [{ hits: lowered(this.texts).map((t) => t.includes(text)) }]
-      : this.columns.filter((c) => c.words).map((c) => ({ values: c.values, hits: lowered(c.kinds).map((k) => k.includes(text)) }));
+    const lists = this.kind === "text" ? [{ hits: lowerTexts(this.texts).map((t) => t.includes(text)) }]
+      : this.columns.filter((c) => c.words).map((c) => ({ values: c.values, hits: lowerTexts(c.kinds).map((k) => k.includes(text)) }));
     for (let i = 0; i < found.length; i++) {
       const at = this.place[i];
       if (at < 0 || found[i]) continue;
       for (const { values, hits } of lists) if (hits[values ? values[at] : at]) { found[i] = 1; break; }
     }
   }
-  async matching(text, found) { this.mark(text, found); }
-  near(i) { return null; }
+  async search(text, found) { this.mark(text, found); }
+  nearest(i) { return null; }
 }
 
-function judged(column, at) {
+function tableValue(column, at) {
   const value = column.values[at];
   const gap = { name: column.name, value: "missing", unusual: column.rareGap ? "seldom missing" : "" };
   if (column.words)
@@ -74,11 +75,11 @@ function judged(column, at) {
   return { name: column.name, value: number(value, 5), unusual };
 }
 
-class Served {
+class ServerSource {
   constructor() {
-    this.recent = new Recent(400, () => {});
+    this.recent = new LruCache(400, () => {});
   }
-  async of(i) {
+  async sample(i) {
     if (!about.served.samples) return null;
     let found = this.recent.get(i);
     if (!found) {
@@ -90,25 +91,25 @@ class Served {
     }
     return found;
   }
-  async matching(text, found) {
+  async search(text, found) {
     if (!about.served.samples) return;
     const answer = await fetch("search?" + new URLSearchParams({ text }));
     if (answer.ok) for (const i of new Uint32Array(await answer.arrayBuffer())) found[i] = 1;
   }
-  async near(i) {
+  async nearest(i) {
     if (!about.served.nearest) return null;
     const answer = await fetch(`nearest/${i}`);
     return answer.ok ? answer.json() : null;
   }
 }
 
-class Absent {
-  async of() { return null; }
-  async matching() {}
+class EmptySource {
+  async sample() { return null; }
+  async search() {}
   near() { return null; }
 }
 
-// A sample in little, for the list and for neighbours.
+// A small view of a sample, for the list and for neighbours.
 function miniature(shown, alt) {
   if (!shown) return make("span", { class: "mini none" });
   if (shown.kind === "image") return make("img", { class: "mini" + (shown.pixelated ? " pixels" : ""), src: shown.url, alt });
@@ -118,11 +119,11 @@ function miniature(shown, alt) {
     make("span", { class: v.unusual ? "value unusual" : "value" }, `${oneLine(v.name, 24)} `, make("b", {}, oneLine(v.value, 32)))));
 }
 
-// A sample in full.
-function whole(shown, alt) {
+// The full view of a sample.
+function fullView(shown, alt) {
   if (!shown) return make("p", { class: "empty" }, about.contents || about.served?.samples
     ? "This sample did not fit into the page: hardsight serve shows all."
-    : "Give the samples to the review to see them as what they are.");
+    : "Pass the samples to the review to see their content.");
   if (shown.kind === "image") return make("img", { class: "whole" + (shown.pixelated ? " pixels" : ""), src: shown.url, alt });
   if (shown.kind === "text") {
     const text = make("div", { class: "text", dir: "auto" }, lines(shown.text));

@@ -1,21 +1,21 @@
-// How values are put into words: control characters have pictures of their own, so that they hide nothing. Few fonts have
-// those of line breaks and tabs, which are common in texts.
+// Formatting of values. Control characters are replaced by their Unicode symbols, so that they hide nothing. Few fonts have
+// the symbols of line breaks and tabs, which are common in texts.
 
 const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 const CONTROLS_BUT_LINES = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
-function picture(character) {
+function controlSymbol(character) {
   const code = character.charCodeAt(0);
   return code < 32 ? String.fromCharCode(0x2400 + code) : code === 127 ? "\u2421" : "\ufffd";
 }
 
 function oneLine(text, longest = 200) {
   const cut = text.length > longest ? text.slice(0, longest - 1) + "…" : text;
-  return cut.replaceAll("\t", " ").replace(/\r\n?|\n/g, " ↵ ").replace(CONTROLS, picture);
+  return cut.replaceAll("\t", " ").replace(/\r\n?|\n/g, " ↵ ").replace(CONTROLS, controlSymbol);
 }
 
 function lines(text) {
-  return text.replace(/\r\n?/g, "\n").replace(CONTROLS_BUT_LINES, picture);
+  return text.replace(/\r\n?/g, "\n").replace(CONTROLS_BUT_LINES, controlSymbol);
 }
 
 function number(value, digits = 3) {
@@ -33,7 +33,7 @@ function grouped(whole) {
   return whole.toLocaleString("en-US", { maximumFractionDigits: 0 }).replace("-", "−");
 }
 
-// Probabilities near 0 and 1 are told as such: none of them is certain.
+// Probabilities near 0 and 1 are shown as bounds, because none of them is certain.
 function chance(p) {
   return Number.isNaN(p) ? "–" : p > 0.99 ? ">\u00a00.99" : p < 0.01 ? "<\u00a00.01" : p.toFixed(2);
 }
@@ -46,7 +46,7 @@ function plural(count, noun) {
   return `${grouped(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-// An element with attributes and children; text is always text.
+// Creates an element with attributes and children. Strings become text, never markup.
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes))
@@ -55,7 +55,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-function drawn(tag, attributes, ...children) {
+function makeSvg(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   element.append(...children);
