@@ -1,4 +1,4 @@
-"""Data in memory: every door leads to the same samples."""
+"""Data in memory: every kind of input gives the same samples."""
 
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def test_the_room_opens_without_torch_or_sklearn():
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
-# Doors
+# Kinds of input
 
 
 def test_arrays():

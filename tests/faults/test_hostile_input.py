@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fuzz.mutations import PLAIN
-from fuzz.target import ACCEPTED, REFUSED, Door
-from fuzz.targets import DOORS
+from fuzz.target import ACCEPTED, REFUSED, Target
+from fuzz.targets import TARGETS
 from fuzz.targets.results import result, saved
 from fuzz.workers import fuzz
 from hardsight_bench import cells as parts
@@ -46,12 +46,12 @@ def _small_limit(monkeypatch):
     monkeypatch.setenv("HARDSIGHT_MAX_GIB", "0.25")
 
 
-# ---- a slice of the whole; `make fuzz` enters ten thousand inputs at each door
+# ---- a slice of the whole; `make fuzz` tries ten thousand inputs per target
 
 
-@pytest.mark.parametrize("name", DOORS)
+@pytest.mark.parametrize("name", TARGETS)
 def test_every_input_ends_in_a_result_or_in_one_line(name):
-    tally = fuzz(DOORS[name], inputs=200, guided=False)
+    tally = fuzz(TARGETS[name], inputs=200, guided=False)
     assert tally.kinds == {}
     assert tally.inputs == tally.accepted + tally.refused == 200
     assert tally.accepted >= 3
@@ -83,7 +83,7 @@ def _enter_badly(data, folder):
 def test_what_goes_wrong_is_counted(kind, said, monkeypatch):
     monkeypatch.setattr("fuzz.workers._PATIENCE", 1.0 if kind == "s" else 60.0)
     seeds = [b"accepted", b"refused", kind.encode(), b"accepted"]
-    tally = fuzz(Door("bad", "", lambda: seeds, (PLAIN[0],), _enter_badly), inputs=4)
+    tally = fuzz(Target("bad", "", lambda: seeds, (PLAIN[0],), _enter_badly), inputs=4)
     (name,) = tally.kinds
     assert name.startswith(said)
     assert (tally.inputs, tally.accepted, tally.refused) == (4, 2, 1)
@@ -290,7 +290,7 @@ def test_weights_that_cannot_be_used(tmp_path, content, said):
         read_weights(tmp_path / "w.csv", np.array(["a"]))
 
 
-# ---- what fuzzing found, door by door
+# ---- what fuzzing found, target by target
 
 
 def test_numbers_beyond_reason_are_refused(tmp_path):

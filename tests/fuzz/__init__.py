@@ -1,1 +1,1 @@
-"""Hostile input at every door through which files and words enter; `python -m fuzz --help` from this folder's parent."""
+"""Hostile input at every place where files and words enter; `python -m fuzz --help` from this folder's parent."""

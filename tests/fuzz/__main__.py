@@ -1,4 +1,4 @@
-"""Fuzz some doors, or all, and print a table: `python -m fuzz`, with this folder's parent on the path."""
+"""Fuzz some targets, or all, and print a table: `python -m fuzz`, with this folder's parent on the path."""
 
 import argparse
 import os
@@ -6,29 +6,29 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fuzz.targets import DOORS
+from fuzz.targets import TARGETS
 from fuzz.workers import Tally, fuzz
 
 
 def main() -> int:
     """Exit status 1 where anything but results and refusals came out."""
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
-    parser.add_argument("doors", nargs="*", metavar="DOOR", help=f"of {', '.join(DOORS)}; all by default")
-    parser.add_argument("--inputs", type=int, default=10_000, help="at each door")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}; all by default")
+    parser.add_argument("--inputs", type=int, default=10_000, help="for each target")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faults", type=Path, default=Path("fuzz-faults"), help="folder for inputs that made it fail")
     parser.add_argument("--page", type=Path, help="file to write the table to, as markdown")
     given = parser.parse_args()
-    strange = [name for name in given.doors if name not in DOORS]
+    strange = [name for name in given.targets if name not in TARGETS]
     if strange:
-        parser.error(f"no door is called {strange[0]!r}: choose among {', '.join(DOORS)}")
+        parser.error(f"no target is called {strange[0]!r}: choose among {', '.join(TARGETS)}")
     # What a bomb may unfold to here, so that ten thousand of them take minutes.
     os.environ.setdefault("HARDSIGHT_MAX_GIB", "0.25")
     page = head(given.inputs, given.seed)
     print(page)
     failed = 0
-    for name in given.doors or DOORS:
-        tally = fuzz(DOORS[name], given.inputs, given.seed)
+    for name in given.targets or TARGETS:
+        tally = fuzz(TARGETS[name], given.inputs, given.seed)
         print(row(tally), flush=True)
         page += f"\n{row(tally)}"
         failed += len(tally.kinds)
@@ -45,10 +45,10 @@ def head(inputs: int, seed: int) -> str:
     """The page down to the table's rows."""
     return (
         "# Hostile input\n\n"
-        f"`make fuzz` ({inputs:,} inputs a door, seed {seed}), {datetime.now(UTC):%-d %B %Y}. Every input ended in a result "
+        f"`make fuzz` ({inputs:,} inputs per target, seed {seed}), {datetime.now(UTC):%-d %B %Y}. Every input ended in a result "
         "or in one line that says what is wrong, unless the last column counts others. Time is of the processor, and "
         "memory what the process grew by, for the one input that took most.\n\n"
-        "| door | what enters | inputs | accepted | refused | worst time | peak memory | faults |\n"
+        "| target | what enters | inputs | accepted | refused | worst time | peak memory | faults |\n"
         "|:--|:--|--:|--:|--:|--:|--:|--:|"
     )
 
@@ -57,7 +57,7 @@ def row(tally: Tally) -> str:
     """A row of the table."""
     faults = tally.inputs - tally.accepted - tally.refused
     return (
-        f"| {tally.door} | {DOORS[tally.door].what} | {tally.inputs:,} | {tally.accepted:,} | {tally.refused:,} | "
+        f"| {tally.target} | {TARGETS[tally.target].what} | {tally.inputs:,} | {tally.accepted:,} | {tally.refused:,} | "
         f"{tally.seconds:.2f} s | {tally.mib:,.0f} MiB | {faults:,} |"
     )
 

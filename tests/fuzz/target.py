@@ -1,4 +1,4 @@
-"""A door, what came of an input at it, and the loop that makes inputs: mutations of seeds, and of what reached new lines."""
+"""A target, what came of an input to it, and the loop that makes inputs: mutations of seeds, and of what reached new lines."""
 
 import io
 import os
@@ -34,11 +34,11 @@ _NAMES = re.compile(
 _OURS = str(Path(hardsight.__file__).parent)
 
 
-class Door(NamedTuple):
+class Target(NamedTuple):
     """Where input enters.
 
     Attributes:
-        name: of the door.
+        name: of the target.
         what: what is entered, in a few words.
         seeds: sound inputs.
         mutations: that know how these inputs are built; those of bytes are used besides.
@@ -67,14 +67,14 @@ class Outcome(NamedTuple):
         return self.kind not in (ACCEPTED, REFUSED)
 
 
-def outcome(door: Door, data: bytes, folder: Path) -> Outcome:
+def outcome(target: Target, data: bytes, folder: Path) -> Outcome:
     """Enter an input, and judge how that ended."""
     start = time.process_time()
     kind, said = ACCEPTED, ""
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
-            door.enter(data, folder)
+            target.enter(data, folder)
     except HardsightError as fault:
         kind, said = REFUSED, str(fault)
         if len(said.splitlines()) != 1 or not said.isprintable() or len(said) > _MESSAGE or not _NAMES.search(said):
@@ -114,27 +114,27 @@ def reached(work: Callable[[], Outcome]) -> tuple[Outcome, set[tuple[str, int]]]
         sys.settrace(before)
 
 
-def inputs(door: Door, seed: int, start: int, plain: Sequence[Mutation], corpus: list[bytes]) -> Iterator[bytes]:
+def inputs(target: Target, seed: int, start: int, plain: Sequence[Mutation], corpus: list[bytes]) -> Iterator[bytes]:
     """Inputs from the one numbered ``start`` on: the seeds themselves first, then mutations of seeds and corpus."""
-    seeds = door.seeds()
+    seeds = target.seeds()
     number = start
     while True:
         if number < len(seeds):
             yield seeds[number]
         else:
-            rng = Random(f"{seed} {door.name} {number}")
-            yield mutated(rng, door, seeds, corpus, plain)
+            rng = Random(f"{seed} {target.name} {number}")
+            yield mutated(rng, target, seeds, corpus, plain)
         number += 1
 
 
 def mutated(
-    rng: Random, door: Door, seeds: Sequence[bytes], corpus: Sequence[bytes], plain: Sequence[Mutation]
+    rng: Random, target: Target, seeds: Sequence[bytes], corpus: Sequence[bytes], plain: Sequence[Mutation]
 ) -> bytes:
     """A seed, or an input that reached new lines, changed in one to four ways."""
     data = rng.choice(corpus if corpus and rng.random() < 0.5 else seeds)
     for _ in range(rng.choice((1, 1, 2, 3, 4))):
-        own = door.mutations and rng.random() > door.plain
-        change = rng.choice(door.mutations if own else plain)
+        own = target.mutations and rng.random() > target.plain
+        change = rng.choice(target.mutations if own else plain)
         # An input that is damaged already may be none that this mutation can take apart.
         with suppress(Exception):
             data = change(rng, data)
@@ -146,19 +146,19 @@ def mutated(
 
 
 def attempts(
-    door: Door, seed: int, start: int, folder: Path, guided: bool
+    target: Target, seed: int, start: int, folder: Path, guided: bool
 ) -> Iterator[tuple[int, bytes, Callable[[], Outcome]]]:
     """Numbered inputs, each with what is to be called to enter it; those that reach new lines are mutated further."""
     from fuzz.mutations import PLAIN
 
     corpus: list[bytes] = []
     lines: set[tuple[str, int]] = set()
-    for number, data in enumerate(inputs(door, seed, start, PLAIN, corpus), start):
+    for number, data in enumerate(inputs(target, seed, start, PLAIN, corpus), start):
 
         def work(data: bytes = data, number: int = number) -> Outcome:
             if not guided or number % _TRACED:
-                return outcome(door, data, folder)
-            found, passed = reached(lambda: outcome(door, data, folder))
+                return outcome(target, data, folder)
+            found, passed = reached(lambda: outcome(target, data, folder))
             if not passed <= lines:
                 lines.update(passed)
                 if len(corpus) < _CORPUS and len(data) <= _SHORT:

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fuzz.target import ACCEPTED, MIB, REFUSED, SECONDS, Door, attempts, emptied
+from fuzz.target import ACCEPTED, MIB, REFUSED, SECONDS, Target, attempts, emptied
 
 # Far more than an input may take, in seconds of a clock that runs while other programs do.
 _PATIENCE = 60.0
@@ -24,9 +24,9 @@ _STATE = struct.Struct("<qd")
 
 @dataclass
 class Tally:
-    """What came of all inputs at a door; ``faults`` holds the input that was first of each kind."""
+    """What came of all inputs of a target; ``faults`` holds the input that was first of each kind."""
 
-    door: str
+    target: str
     inputs: int = 0
     accepted: int = 0
     refused: int = 0
@@ -46,20 +46,20 @@ class Tally:
             self.faults.setdefault(name, (number, data))
 
 
-def fuzz(door: Door, inputs: int, seed: int = 0, guided: bool = True) -> Tally:
+def fuzz(target: Target, inputs: int, seed: int = 0, guided: bool = True) -> Tally:
     """Enter so many inputs."""
-    tally = Tally(door.name)
-    door.seeds()  # what is made once is made before the first fork
+    tally = Tally(target.name)
+    target.seeds()  # what is made once is made before the first fork
     shared = mmap.mmap(-1, _STATE.size)
     done = 0
     with tempfile.TemporaryDirectory() as scratch:
         while done < inputs:
-            done = _stretch(door, seed, done, inputs, guided, tally, shared, Path(scratch))
+            done = _stretch(target, seed, done, inputs, guided, tally, shared, Path(scratch))
     return tally
 
 
 def _stretch(
-    door: Door, seed: int, start: int, end: int, guided: bool, tally: Tally, shared: mmap.mmap, scratch: Path
+    target: Target, seed: int, start: int, end: int, guided: bool, tally: Tally, shared: mmap.mmap, scratch: Path
 ) -> int:
     """Inputs until the process ends, by itself or otherwise; the number of the next input."""
     told, tells = os.pipe()
@@ -69,7 +69,7 @@ def _stretch(
         status = 1
         try:
             os.close(told)
-            _work(door, seed, start, end, guided, tells, shared, scratch)
+            _work(target, seed, start, end, guided, tells, shared, scratch)
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -103,7 +103,7 @@ def _stretch(
 
 
 def _work(
-    door: Door, seed: int, start: int, end: int, guided: bool, tells: int, shared: mmap.mmap, scratch: Path
+    target: Target, seed: int, start: int, end: int, guided: bool, tells: int, shared: mmap.mmap, scratch: Path
 ) -> None:
     folder = scratch / "folder"
     shutil.rmtree(folder, ignore_errors=True)
@@ -111,7 +111,7 @@ def _work(
     current = scratch / "current"
     os.chdir(folder)
     _limited()
-    for number, data, work in attempts(door, seed, start, folder, guided):
+    for number, data, work in attempts(target, seed, start, folder, guided):
         if number >= end:
             return
         _STATE.pack_into(shared, 0, number, time.monotonic())

@@ -1,10 +1,10 @@
-"""All doors, by name."""
+"""All targets, by name."""
 
-from fuzz.target import Door
+from fuzz.target import Target
 from fuzz.targets import arrays, commands, folders, results, server, study_files, tables
 
-DOORS: dict[str, Door] = {
-    door.name: door
+TARGETS: dict[str, Target] = {
+    target.name: target
     for module in (tables, arrays, folders, results, study_files, server, commands)
-    for door in module.DOORS
+    for target in module.TARGETS
 }

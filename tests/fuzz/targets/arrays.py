@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 
 from fuzz.mutations import cells, spelled
-from fuzz.target import Door
+from fuzz.target import Target
 from fuzz.targets import npz as zips
 from fuzz.targets.tables import used
 from hardsight import read
@@ -79,10 +79,10 @@ def _enter_values(data: bytes, folder: Path) -> None:
     used(read(folder / "X.npy", **({"label": "y.npy"} | {role: name})))
 
 
-DOORS = [
-    Door("npz", "archives of arrays", _archives, (zips.header_edited, zips.header_edited, _made), _enter_archive, 0.3),
-    Door("npy", "arrays, labels in .npy", lambda: [zips.sound_array(a) for a in (_X, _Y, np.arange(6), np.zeros((6,
+TARGETS = [
+    Target("npz", "archives of arrays", _archives, (zips.header_edited, zips.header_edited, _made), _enter_archive, 0.3),
+    Target("npy", "arrays, labels in .npy", lambda: [zips.sound_array(a) for a in (_X, _Y, np.arange(6), np.zeros((6,
     8, 8), np.uint8))],
          (_odd,), _enter_array, 0.3),
-    Door("values", "labels and ids in .csv, .txt", _values, (cells, spelled), _enter_values),
+    Target("values", "labels and ids in .csv, .txt", _values, (cells, spelled), _enter_values),
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import click
 
 from fuzz.mutations import TOKENS
-from fuzz.target import Door
+from fuzz.target import Target
 from fuzz.targets.results import result, saved
 from hardsight.errors import InputError
 
@@ -138,4 +138,4 @@ def _commands() -> list[bytes]:
     return [_MARK.join(command.split()).encode() for command in _COMMANDS]
 
 
-DOORS = [Door("commands", "words on the command line", _commands, (_word,), _enter, 0.15)]
+TARGETS = [Target("commands", "words on the command line", _commands, (_word,), _enter, 0.15)]

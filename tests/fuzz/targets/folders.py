@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from fuzz.mutations import TOKENS
-from fuzz.target import Door
+from fuzz.target import Target
 from fuzz.targets.tables import used
 from hardsight import read
 
@@ -178,7 +178,7 @@ def _enter_folder(data: bytes, folder: Path) -> None:
     used(samples)
 
 
-DOORS = [
-    Door("images", "a folder of images", _images, (_png, _netpbm), _enter_image, 0.7),
-    Door("folders", "names, links, pipes, texts", _trees, (_entry, _entry), _enter_folder, 0.3),
+TARGETS = [
+    Target("images", "a folder of images", _images, (_png, _netpbm), _enter_image, 0.7),
+    Target("folders", "names, links, pipes, texts", _trees, (_entry, _entry), _enter_folder, 0.3),
 ]

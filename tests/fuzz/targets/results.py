@@ -13,7 +13,7 @@ import torch
 from sklearn.datasets import load_wine
 
 import hardsight as hs
-from fuzz.target import Door
+from fuzz.target import Target
 from fuzz.targets import npz as zips
 from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.checkpoint import Checkpoint
@@ -135,10 +135,10 @@ def _weightings() -> list[bytes]:
     return [file.getvalue()]
 
 
-DOORS = [
-    Door("results", "difficulty.parquet", lambda: [saved(result(kind)) for kind in ("classes", "numbers", "losses")],
+TARGETS = [
+    Target("results", "difficulty.parquet", lambda: [saved(result(kind)) for kind in ("classes", "numbers", "losses")],
          (_edited,), _enter_result, 0.25),
-    Door("records", "records (.npz)", _records, (zips.member_edited("about"), zips.header_edited), _enter_record, 0.3),
-    Door("unfinished runs", "progress.npz", _checkpoints, (zips.member_edited("header"), zips.header_edited),
+    Target("records", "records (.npz)", _records, (zips.member_edited("about"), zips.header_edited), _enter_record, 0.3),
+    Target("unfinished runs", "progress.npz", _checkpoints, (zips.member_edited("header"), zips.header_edited),
          _enter_checkpoint, 0.3),
 ]  # fmt: skip

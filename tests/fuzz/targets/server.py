@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fuzz.mutations import TOKENS
-from fuzz.target import Door
+from fuzz.target import Target
 from fuzz.targets.results import result
 from hardsight import Samples
 from hardsight.errors import InputError
@@ -155,4 +155,4 @@ def _enter(data: bytes, _: Path) -> None:
         raise InputError(f"line {status}: {content[:200]!r}")
 
 
-DOORS = [Door("server", "requests to serve", _requests, (_path, _path, _head, _body), _enter, 0.3)]
+TARGETS = [Target("server", "requests to serve", _requests, (_path, _path, _head, _body), _enter, 0.3)]

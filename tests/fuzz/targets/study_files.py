@@ -15,7 +15,7 @@ from hardsight_bench import cells as parts
 from hardsight_bench import datasets as sets
 
 from fuzz.mutations import cells, json_edited
-from fuzz.target import Door
+from fuzz.target import Target
 from hardsight.theory import cifar
 
 _RECORDS = 4
@@ -126,10 +126,10 @@ def _enter_left(data: bytes, folder: Path) -> None:
     parts.claim_folder(folder, {"protocol": 1, "most": 10, "again": 0})
 
 
-DOORS = [
-    Door("cifar", "CIFAR-10's binary files", lambda: [_batch()], (), _enter_cifar, 1.0),
-    Door(
+TARGETS = [
+    Target("cifar", "CIFAR-10's binary files", lambda: [_batch()], (), _enter_cifar, 1.0),
+    Target(
         "data sets", "IDX, KEEL, ratings", lambda: [k + v for k, v in _sound().items()], (_unpacked, cells), _enter_set
     ),
-    Door("studies", "study.json and cells", _left, (_json, _rows), _enter_left, 0.4),
+    Target("studies", "study.json and cells", _left, (_json, _rows), _enter_left, 0.4),
 ]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fuzz.mutations import cells, json_edited, spelled
-from fuzz.target import Door
+from fuzz.target import Target
 from fuzz.targets.results import result
 from hardsight import read
 from hardsight.weights.file import read as read_weights
@@ -269,10 +269,10 @@ def _enter_weights(data: bytes, folder: Path) -> None:
 
 
 _TEXT = (cells, cells, spelled, _returned)
-DOORS = [
-    Door("csv", "csv, tsv, .gz", lambda: [*_CSV, gzip.compress(_CSV[0])], (*_TEXT, _wide, _packed), _enter_text, 0.35),
-    Door("parquet", "parquet tables", lambda: [_bytes(t) for t in _frames()], (parquet_edited(b"pandas"), _bomb),
+TARGETS = [
+    Target("csv", "csv, tsv, .gz", lambda: [*_CSV, gzip.compress(_CSV[0])], (*_TEXT, _wide, _packed), _enter_text, 0.35),
+    Target("parquet", "parquet tables", lambda: [_bytes(t) for t in _frames()], (parquet_edited(b"pandas"), _bomb),
          _enter_parquet),
-    Door("decisions", "csv of decisions", _decisions, _TEXT, _enter_decisions),
-    Door("weights", "csv and parquet of weights", _weights, (*_TEXT, parquet_edited(b"pandas")), _enter_weights),
+    Target("decisions", "csv of decisions", _decisions, _TEXT, _enter_decisions),
+    Target("weights", "csv and parquet of weights", _weights, (*_TEXT, parquet_edited(b"pandas")), _enter_weights),
 ]  # fmt: skip
