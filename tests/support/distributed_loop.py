@@ -1,4 +1,4 @@
-"""What two processes do in ``test_weighting_ranks``, and the batches that one process does instead."""
+"""What two processes do in ``tests/weights/training/test_distributed.py``, and the batches that one process does instead."""
 
 from contextlib import nullcontext
 

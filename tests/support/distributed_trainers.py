@@ -1,4 +1,4 @@
-"""What two processes do in ``test_door_ranks`` by a Trainer or by Lightning, and what one does with the batches of both."""
+"""What two processes do in ``tests/integrations/test_distributed_trainers.py`` by a Trainer or by Lightning, and what one does with the batches of both."""
 
 import os
 import warnings
