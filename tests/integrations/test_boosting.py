@@ -20,8 +20,8 @@ import hardsight as hs
 from hardsight.errors import InputError
 from hardsight.integrations.boosting import Objective
 
-LIGHT = {"n_estimators": 15, "n_jobs": 1, "verbose": -1, "deterministic": True, "num_leaves": 7}
-EXTREME = {"n_estimators": 15, "n_jobs": 1, "max_depth": 3, "tree_method": "exact"}
+LIGHTGBM = {"n_estimators": 15, "n_jobs": 1, "verbose": -1, "deterministic": True, "num_leaves": 7}
+XGBOOST = {"n_estimators": 15, "n_jobs": 1, "max_depth": 3, "tree_method": "exact"}
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +35,15 @@ def digits():
     return X[:300], y[:300]
 
 
-def ones(y):
+def unit_weights(y):
     return np.ones(len(y))
 
 
-def raw_light(model, X, **given):
-    return model.predict(X, raw_score=True, **given)
+def raw_lightgbm(model, X, **options):
+    return model.predict(X, raw_score=True, **options)
 
 
-def raw_extreme(model, X):
+def raw_xgboost(model, X):
     return model.predict(X, output_margin=True)
 
 
@@ -70,36 +70,36 @@ def test_gradient_is_that_of_the_weighted_cross_entropy(num_class, data):
 
 def test_weights_of_one_are_lightgbms_own_objective(cancer, digits):
     for (X, y), classes in ((cancer, 2), (digits, 4)):
-        own = lightgbm.LGBMClassifier(**LIGHT, boost_from_average=False).fit(X, y)
-        model = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(ones(y), classes)).fit(X, y)
-        np.testing.assert_allclose(raw_light(model, X), raw_light(own, X), rtol=1e-5, atol=1e-5)
+        reference = lightgbm.LGBMClassifier(**LIGHTGBM, boost_from_average=False).fit(X, y)
+        model = lightgbm.LGBMClassifier(**LIGHTGBM, objective=hs.boosting.objective(unit_weights(y), classes)).fit(X, y)
+        np.testing.assert_allclose(raw_lightgbm(model, X), raw_lightgbm(reference, X), rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(
-            hs.boosting.probabilities(raw_light(model, X)), own.predict_proba(X), rtol=1e-5, atol=1e-6
+            hs.boosting.probabilities(raw_lightgbm(model, X)), reference.predict_proba(X), rtol=1e-5, atol=1e-6
         )
-        many = {} if classes == 2 else {"num_class": classes}
-        parameters = {"num_leaves": 7, "num_threads": 1, "verbose": -1, "deterministic": True, **many}
+        class_parameters = {} if classes == 2 else {"num_class": classes}
+        parameters = {"num_leaves": 7, "num_threads": 1, "verbose": -1, "deterministic": True, **class_parameters}
         booster = lightgbm.train(
-            {**parameters, "objective": hs.boosting.objective(ones(y), classes)}, lightgbm.Dataset(X, y), 15
+            {**parameters, "objective": hs.boosting.objective(unit_weights(y), classes)}, lightgbm.Dataset(X, y), 15
         )
-        np.testing.assert_allclose(booster.predict(X), raw_light(own, X), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(booster.predict(X), raw_lightgbm(reference, X), rtol=1e-5, atol=1e-5)
 
 
 def test_weights_of_one_are_xgboosts_own_objective(cancer, digits):
     X, y = cancer
-    own = xgboost.XGBClassifier(**EXTREME, base_score=0.5).fit(X, y)
-    model = xgboost.XGBClassifier(**EXTREME, base_score=0.5, objective=hs.boosting.objective(ones(y))).fit(X, y)
-    np.testing.assert_allclose(raw_extreme(model, X), raw_extreme(own, X), rtol=1e-4, atol=1e-4)
+    reference = xgboost.XGBClassifier(**XGBOOST, base_score=0.5).fit(X, y)
+    model = xgboost.XGBClassifier(**XGBOOST, base_score=0.5, objective=hs.boosting.objective(unit_weights(y))).fit(X, y)
+    np.testing.assert_allclose(raw_xgboost(model, X), raw_xgboost(reference, X), rtol=1e-4, atol=1e-4)
     parameters = {"max_depth": 3, "tree_method": "exact", "nthread": 1, "base_score": 0}
-    booster = xgboost.train(parameters, xgboost.DMatrix(X, y), 15, obj=hs.boosting.objective(ones(y)))
-    np.testing.assert_allclose(booster.predict(xgboost.DMatrix(X)), raw_extreme(own, X), rtol=1e-4, atol=1e-4)
+    booster = xgboost.train(parameters, xgboost.DMatrix(X, y), 15, obj=hs.boosting.objective(unit_weights(y)))
+    np.testing.assert_allclose(booster.predict(xgboost.DMatrix(X)), raw_xgboost(reference, X), rtol=1e-4, atol=1e-4)
     X, y = digits
-    own = xgboost.XGBClassifier(**EXTREME, base_score=0.5).fit(X, y)
-    same = hs.boosting.objective(ones(y), 4, factor=2)
+    reference = xgboost.XGBClassifier(**XGBOOST, base_score=0.5).fit(X, y)
+    same = hs.boosting.objective(unit_weights(y), 4, factor=2)
     parameters = {"max_depth": 3, "tree_method": "exact", "num_class": 4, "nthread": 1, "base_score": 0.5}
     booster = xgboost.train(parameters, xgboost.DMatrix(X, y), 15, obj=same)
     np.testing.assert_allclose(
         hs.boosting.probabilities(booster.predict(xgboost.DMatrix(X), output_margin=True)),
-        own.predict_proba(X),
+        reference.predict_proba(X),
         rtol=1e-4,
         atol=1e-5,
     )
@@ -109,33 +109,37 @@ def test_weights_are_copies_of_rows(cancer):
     # One column: where two split the samples alike, rounding decides between them.
     X, y = cancer[0][:200, :1], cancer[1][:200]
     counts = np.random.default_rng(0).integers(1, 5, len(y))
-    given = xgboost.XGBClassifier(**EXTREME, base_score=0.5).fit(X, y, sample_weight=counts)
-    copied = xgboost.XGBClassifier(**EXTREME, base_score=0.5).fit(X.repeat(counts, axis=0), y.repeat(counts))
-    np.testing.assert_allclose(given.predict_proba(X), copied.predict_proba(X), rtol=1e-4, atol=1e-5)
+    fitted = xgboost.XGBClassifier(**XGBOOST, base_score=0.5).fit(X, y, sample_weight=counts)
+    copied = xgboost.XGBClassifier(**XGBOOST, base_score=0.5).fit(X.repeat(counts, axis=0), y.repeat(counts))
+    np.testing.assert_allclose(fitted.predict_proba(X), copied.predict_proba(X), rtol=1e-4, atol=1e-5)
     # LightGBM counts rows for its bins and for the least size of a leaf, whatever they weigh.
     coarse = X.round()
-    options = {**LIGHT, "min_child_samples": 1, "min_data_in_bin": 1}
-    given = lightgbm.LGBMClassifier(**options).fit(coarse, y, sample_weight=counts)
+    options = {**LIGHTGBM, "min_child_samples": 1, "min_data_in_bin": 1}
+    fitted = lightgbm.LGBMClassifier(**options).fit(coarse, y, sample_weight=counts)
     copied = lightgbm.LGBMClassifier(**options).fit(coarse.repeat(counts, axis=0), y.repeat(counts))
-    np.testing.assert_allclose(given.predict_proba(coarse), copied.predict_proba(coarse), rtol=1e-5)
+    np.testing.assert_allclose(fitted.predict_proba(coarse), copied.predict_proba(coarse), rtol=1e-5)
 
 
-def test_given_weights_multiply_the_schemes(cancer):
+def test_sample_weights_multiply_the_weights_of_the_scheme(cancer):
     X, y = cancer
-    given = np.random.default_rng(0).uniform(0.5, 2, len(y))
-    here = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(given)).fit(X, y)
-    there = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(ones(y))).fit(X, y, sample_weight=given)
-    np.testing.assert_allclose(raw_light(here, X), raw_light(there, X), rtol=1e-5, atol=1e-6)
-    here = xgboost.XGBClassifier(**EXTREME, base_score=0.5, objective=hs.boosting.objective(given)).fit(X, y)
-    there = xgboost.XGBClassifier(**EXTREME, base_score=0.5, objective=hs.boosting.objective(ones(y)))
-    there.fit(X, y, sample_weight=given)
-    np.testing.assert_allclose(raw_extreme(here, X), raw_extreme(there, X), rtol=1e-4, atol=1e-5)
-    train = lightgbm.Dataset(X, y, weight=given)
-    booster = lightgbm.train(
-        {"num_leaves": 7, "num_threads": 1, "verbose": -1, "objective": hs.boosting.objective(ones(y))}, train, 15
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(y))
+    here = lightgbm.LGBMClassifier(**LIGHTGBM, objective=hs.boosting.objective(weights)).fit(X, y)
+    there = lightgbm.LGBMClassifier(**LIGHTGBM, objective=hs.boosting.objective(unit_weights(y))).fit(
+        X, y, sample_weight=weights
     )
-    by_hand = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(given)).fit(X, y)
-    np.testing.assert_allclose(booster.predict(X), raw_light(by_hand, X), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(raw_lightgbm(here, X), raw_lightgbm(there, X), rtol=1e-5, atol=1e-6)
+    here = xgboost.XGBClassifier(**XGBOOST, base_score=0.5, objective=hs.boosting.objective(weights)).fit(X, y)
+    there = xgboost.XGBClassifier(**XGBOOST, base_score=0.5, objective=hs.boosting.objective(unit_weights(y)))
+    there.fit(X, y, sample_weight=weights)
+    np.testing.assert_allclose(raw_xgboost(here, X), raw_xgboost(there, X), rtol=1e-4, atol=1e-5)
+    train = lightgbm.Dataset(X, y, weight=weights)
+    booster = lightgbm.train(
+        {"num_leaves": 7, "num_threads": 1, "verbose": -1, "objective": hs.boosting.objective(unit_weights(y))},
+        train,
+        15,
+    )
+    by_hand = lightgbm.LGBMClassifier(**LIGHTGBM, objective=hs.boosting.objective(weights)).fit(X, y)
+    np.testing.assert_allclose(booster.predict(X), raw_lightgbm(by_hand, X), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("index", [np.arange(200)[::-1], [f"row {i}" for i in range(200)]])
@@ -150,7 +154,7 @@ def test_a_difficulty_weighs_rows_in_their_order_whatever_its_ids(cancer, index)
 
 def test_weights_of_other_rows_are_refused(cancer):
     X, y = cancer
-    model = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective(np.linspace(0, 2, len(y))))
+    model = lightgbm.LGBMClassifier(**LIGHTGBM, objective=hs.boosting.objective(np.linspace(0, 2, len(y))))
     with pytest.raises(
         InputError, match="there are 569 weights and 200 training rows: pass the weights of these rows as"
     ):
@@ -160,9 +164,9 @@ def test_weights_of_other_rows_are_refused(cancer):
 def test_weights_follow_the_predictions_round_by_round(cancer):
     X, y = cancer
     scheme = RecordingObjective("spl-linear", lam=1.0)
-    model = lightgbm.LGBMClassifier(**LIGHT, objective=scheme).fit(X, y)
+    model = lightgbm.LGBMClassifier(**LIGHTGBM, objective=scheme).fit(X, y)
     for done, weights in enumerate(RecordingObjective.weights):
-        scores = raw_light(model, X, num_iteration=done) if done else np.zeros(len(y))
+        scores = raw_lightgbm(model, X, num_iteration=done) if done else np.zeros(len(y))
         p = hs.boosting.probabilities(scores)[np.arange(len(y)), y]
         np.testing.assert_allclose(weights, np.maximum(0, 1 + np.log(p)), rtol=1e-6, atol=1e-7)
     assert len(RecordingObjective.weights) == 15
@@ -180,12 +184,12 @@ class RecordingObjective(Objective):
         return self.weights[-1]
 
 
-def test_an_objective_used_again_begins_anew(cancer):
+def test_an_objective_used_again_starts_a_new_run(cancer):
     X, y = cancer
-    model = lightgbm.LGBMClassifier(**LIGHT, objective=hs.boosting.objective("spl-linear", lam=1.0))
-    once = raw_light(model.fit(X, y), X)
-    np.testing.assert_array_equal(raw_light(model.fit(X, y), X), once)
-    np.testing.assert_array_equal(raw_light(clone(model).fit(X, y), X), once)
+    model = lightgbm.LGBMClassifier(**LIGHTGBM, objective=hs.boosting.objective("spl-linear", lam=1.0))
+    once = raw_lightgbm(model.fit(X, y), X)
+    np.testing.assert_array_equal(raw_lightgbm(model.fit(X, y), X), once)
+    np.testing.assert_array_equal(raw_lightgbm(clone(model).fit(X, y), X), once)
 
 
 @pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
@@ -196,19 +200,19 @@ def test_a_robust_scheme_withstands_wrong_labels(library):
     wrong = rng.random(len(y)) < 0.4
     noisy = np.where(wrong, (y + rng.integers(1, 10, len(y))) % 10, y)
 
-    def accuracy(what, **parameters):
-        scheme = hs.boosting.objective(what, 10, **parameters)
+    def accuracy(source, **parameters):
+        scheme = hs.boosting.objective(source, 10, **parameters)
         if library == "lightgbm":
             model = lightgbm.LGBMClassifier(n_estimators=60, n_jobs=1, verbose=-1, deterministic=True, objective=scheme)
-            return (raw_light(model.fit(X, noisy), X_test).argmax(1) == y_test).mean()
+            return (raw_lightgbm(model.fit(X, noisy), X_test).argmax(1) == y_test).mean()
         train = xgboost.DMatrix(X, noisy)
         booster = xgboost.train({"num_class": 10, "nthread": 1, "max_depth": 4}, train, 40, obj=scheme)
         return (booster.predict(xgboost.DMatrix(X_test), output_margin=True).argmax(1) == y_test).mean()
 
-    assert accuracy("spl-linear", lam=2.4) > accuracy(ones(y)) + 0.03
+    assert accuracy("spl-linear", lam=2.4) > accuracy(unit_weights(y)) + 0.03
 
 
-def test_what_does_not_fit_is_refused_with_the_mend(cancer, digits):
+def test_what_does_not_fit_is_refused_with_the_fix(cancer, digits):
     with pytest.raises(InputError, match="num_class must be 2 or more"):
         hs.boosting.objective("spl-linear", 1, lam=1)
     with pytest.raises(InputError, match=r"num_class=4 needs 4 scores per sample\. Got 1"):
@@ -251,9 +255,9 @@ def test_folds_that_train_in_turns_count_rounds_and_remember_each_for_itself(can
     np.testing.assert_allclose(RecordingObjective.weights, together, rtol=1e-5)
 
 
-def test_an_objective_that_trained_is_copied_and_saved_without_its_trainings(cancer):
+def test_an_objective_that_trained_is_copied_and_saved_without_its_runs(cancer):
     X, y = cancer
     scheme = hs.boosting.objective("spl-linear", lam=1.0)
-    model = xgboost.XGBClassifier(**EXTREME, base_score=0.5, objective=scheme).fit(X, y)
-    again = pickle.loads(pickle.dumps(model))
-    np.testing.assert_array_equal(raw_extreme(again.fit(X, y), X), raw_extreme(model, X))
+    model = xgboost.XGBClassifier(**XGBOOST, base_score=0.5, objective=scheme).fit(X, y)
+    restored = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(raw_xgboost(restored.fit(X, y), X), raw_xgboost(model, X))

@@ -1,11 +1,11 @@
-"""Two processes of a Trainer or of Lightning are one process with the batches of both, also where epochs are padded."""
+"""Two processes of a Trainer or of Lightning are one process with the batches of both, also if epochs are padded."""
 
 import socket
 
 import pytest
 import torch
 from support import example_schemes
-from support.distributed_trainers import LIGHTNING, RANKS, TRAINERS, by_lightning, by_trainer, run
+from support.distributed_trainers import LIGHTNING, RANKS, TRAINERS, run_rank, train_by_lightning, train_by_trainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning"),
@@ -14,54 +14,54 @@ pytestmark = [
 ]
 
 
-def spawned(folder, way):
-    """What both processes found."""
+def spawn(folder, library):
+    """Run both processes, and return their results."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(run, (folder, port, way), nprocs=RANKS)
+    torch.multiprocessing.spawn(run_rank, (folder, port, library), nprocs=RANKS)
     return [torch.load(folder / f"{rank}.pt") for rank in range(RANKS)]
 
 
 @pytest.fixture(scope="module")
 def trainers(tmp_path_factory):
-    return spawned(tmp_path_factory.mktemp("trainers"), "trainer")
+    return spawn(tmp_path_factory.mktemp("trainers"), "trainer")
 
 
 @pytest.fixture(scope="module")
 def lightnings(tmp_path_factory):
-    return spawned(tmp_path_factory.mktemp("lightning"), "lightning")
+    return spawn(tmp_path_factory.mktemp("lightning"), "lightning")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def schemes():
-    example_schemes.offered()
+    example_schemes.register()
     yield
-    example_schemes.withdrawn()
+    example_schemes.unregister()
 
 
-def alike(found, expected, *, losses=True):
-    """Parameters, the state of each sample, and losses of all steps."""
-    torch.testing.assert_close(found["model"], expected["model"], rtol=1e-4, atol=1e-6)
+def assert_alike(results, expected, *, losses=True):
+    """Compare parameters, the state of each sample, and the losses of all steps."""
+    torch.testing.assert_close(results["model"], expected["model"], rtol=1e-4, atol=1e-6)
     if losses:
-        torch.testing.assert_close(found["losses"], expected["losses"], rtol=1e-3, atol=1e-4)
-    mine, theirs = found["weighting"], expected["weighting"]
-    assert mine.keys() == theirs.keys()
-    for name in mine:
-        if isinstance(mine[name], torch.Tensor):
-            torch.testing.assert_close(mine[name], theirs[name], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(results["losses"], expected["losses"], rtol=1e-3, atol=1e-4)
+    state, expected_state = results["weighting"], expected["weighting"]
+    assert state.keys() == expected_state.keys()
+    for name in state:
+        if isinstance(state[name], torch.Tensor):
+            torch.testing.assert_close(state[name], expected_state[name], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("what", TRAINERS)
-def test_two_processes_of_a_trainer_are_one(trainers, what, tmp_path):
-    expected = by_trainer(what, tmp_path, 1)
-    for found in trainers:
+@pytest.mark.parametrize("case", TRAINERS)
+def test_two_processes_of_a_trainer_are_one(trainers, case, tmp_path):
+    expected = train_by_trainer(case, tmp_path, 1)
+    for results in trainers:
         # The first process alone keeps a log.
-        alike(found[what], expected, losses=found is trainers[0])
+        assert_alike(results[case], expected, losses=results is trainers[0])
 
 
-@pytest.mark.parametrize("what", LIGHTNING)
-def test_two_processes_of_lightning_are_one(lightnings, what, tmp_path):
-    expected = by_lightning(what, tmp_path, 1)
-    for found in lightnings:
-        alike(found[what], expected)
+@pytest.mark.parametrize("case", LIGHTNING)
+def test_two_processes_of_lightning_are_one(lightnings, case, tmp_path):
+    expected = train_by_lightning(case, tmp_path, 1)
+    for results in lightnings:
+        assert_alike(results[case], expected)

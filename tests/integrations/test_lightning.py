@@ -1,4 +1,4 @@
-"""Weights in Lightning: what a step is, what the weighting is told, and what a checkpoint keeps."""
+"""Weights in Lightning: a step by hand, the epoch of the weighting, and its state in checkpoints."""
 
 import sys
 from types import ModuleType
@@ -17,7 +17,7 @@ from hardsight.integrations.lightning import WeightingCallback
 
 N = 12
 pytestmark = [
-    # What Lightning says of torch's own trees.
+    # Lightning's warning about torch's own trees.
     pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning"),
     pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers"),
     pytest.mark.filterwarnings("ignore:The number of training batches"),
@@ -27,25 +27,25 @@ pytestmark = [
 
 @pytest.fixture(scope="module", autouse=True)
 def schemes():
-    example_schemes.offered()
+    example_schemes.register()
     yield
-    example_schemes.withdrawn()
+    example_schemes.unregister()
 
 
 class Plain(pytorch_lightning.LightningModule):
-    def __init__(self, weighting, own=False):
+    def __init__(self, weighting, as_attribute=False):
         super().__init__()
         self.net = torch.nn.Linear(3, 2)
         torch.nn.init.zeros_(self.net.weight)
         torch.nn.init.zeros_(self.net.bias)
-        self.told = []
-        # A list hides the weighting from the module, whose own it would be as an attribute.
-        self.weighting = weighting if own else [weighting]
+        self.epochs = []
+        # A list hides the weighting from the module, of which it would be a part as an attribute.
+        self.weighting = weighting if as_attribute else [weighting]
 
     def training_step(self, batch, _):
         x, y, ids = batch
         weighting = self.weighting if isinstance(self.weighting, torch.nn.Module) else self.weighting[0]
-        self.told.append(weighting.epoch)
+        self.epochs.append(weighting.epoch)
         logits = self.net(x)
         return weighting(cross_entropy(logits, y, reduction="none"), ids, logits=logits, labels=y)
 
@@ -58,7 +58,7 @@ def data():
     return TensorDataset(torch.randn(N, 3, generator=generator), torch.arange(N) % 2)
 
 
-def fitted(module, folder, epochs, *callbacks, batch=4, resume=None, validate=None, **more):
+def fit(module, folder, epochs, *callbacks, batch=4, resume=None, validate=None, **more):
     trainer = pytorch_lightning.Trainer(
         max_epochs=epochs,
         callbacks=list(callbacks),
@@ -84,7 +84,7 @@ def test_a_step_is_that_of_the_weighted_mean(tmp_path, batch, accumulate):
     weights = np.linspace(0, 3, N)
     weighting = hs.Weighting(weights)
     module = Plain(weighting)
-    fitted(module, tmp_path, 1, WeightingCallback(weighting), batch=batch, accumulate_grad_batches=accumulate)
+    fit(module, tmp_path, 1, WeightingCallback(weighting), batch=batch, accumulate_grad_batches=accumulate)
     x, y = data().tensors
     by_hand = torch.nn.Linear(3, 2)
     torch.nn.init.zeros_(by_hand.weight)
@@ -95,72 +95,72 @@ def test_a_step_is_that_of_the_weighted_mean(tmp_path, batch, accumulate):
     torch.testing.assert_close(weights_of(module), expected)
 
 
-def test_it_is_told_the_epoch_and_how_many_there_are(tmp_path):
+def test_it_sets_the_epoch_and_the_number_of_epochs(tmp_path):
     weighting = hs.Weighting("t-paced")
     module = Plain(weighting)
-    fitted(module, tmp_path, 2, WeightingCallback(weighting))
-    assert module.told == pytest.approx([0, 1 / 3, 2 / 3, 1, 4 / 3, 5 / 3])
+    fit(module, tmp_path, 2, WeightingCallback(weighting))
+    assert module.epochs == pytest.approx([0, 1 / 3, 2 / 3, 1, 4 / 3, 5 / 3])
     assert weighting.epochs == 2.0
-    known = hs.Weighting("t-paced", epochs=7)
-    fitted(Plain(known), tmp_path, 1, WeightingCallback(known))
-    assert known.epochs == 7
+    preset = hs.Weighting("t-paced", epochs=7)
+    fit(Plain(preset), tmp_path, 1, WeightingCallback(preset))
+    assert preset.epochs == 7
 
 
-class Judged(Plain):
-    """Judges by the weighting that it trains with."""
+class Validated(Plain):
+    """A module that validates by the weighting that it trains with."""
 
-    def __init__(self, weighting, own=False):
-        super().__init__(weighting, own)
-        self.judged = []
+    def __init__(self, weighting, as_attribute=False):
+        super().__init__(weighting, as_attribute)
+        self.gaps = []
 
     def validation_step(self, batch, at):
-        found = self.training_step(batch, at)
+        loss = self.training_step(batch, at)
         x, y, _ = batch
-        self.judged.append(found.item() - cross_entropy(self.net(x), y).item())
-        return found
+        self.gaps.append(loss.item() - cross_entropy(self.net(x), y).item())
+        return loss
 
     test_step = predict_step = validation_step
 
 
 @pytest.mark.filterwarnings("ignore:The '(val|test|predict)_dataloader' does not have many workers")
-@pytest.mark.parametrize("own", [False, True])
-def test_what_is_not_trained_on_is_neither_weighted_nor_remembered(tmp_path, own):
-    plain, judged = (hs.Weighting("t-running", num_samples=N, epochs=2) for _ in range(2))
-    fitted(Plain(plain, own), tmp_path, 2, WeightingCallback(plain))
-    module, loader = Judged(judged, own), DataLoader(hs.indexed(data()), batch_size=4)
-    trainer = fitted(module, tmp_path, 2, WeightingCallback(judged), validate=loader, val_check_interval=2)
+@pytest.mark.parametrize("as_attribute", [False, True])
+def test_validation_is_neither_weighted_nor_remembered(tmp_path, as_attribute):
+    plain, validated = (hs.Weighting("t-running", num_samples=N, epochs=2) for _ in range(2))
+    fit(Plain(plain, as_attribute), tmp_path, 2, WeightingCallback(plain))
+    module, loader = Validated(validated, as_attribute), DataLoader(hs.indexed(data()), batch_size=4)
+    trainer = fit(module, tmp_path, 2, WeightingCallback(validated), validate=loader, val_check_interval=2)
     trainer.test(module, loader, verbose=False)
     trainer.predict(module, loader)
-    assert len(module.judged) == 2 + 2 * 3 + 3 + 3
-    assert module.judged == pytest.approx([0] * 14, abs=1e-6)
-    assert judged.training
-    assert torch.equal(judged.scheme_state.mean, plain.scheme_state.mean)
-    assert torch.equal(judged.scheme_state.level, plain.scheme_state.level)
+    assert len(module.gaps) == 2 + 2 * 3 + 3 + 3
+    assert module.gaps == pytest.approx([0] * 14, abs=1e-6)
+    assert validated.training
+    assert torch.equal(validated.scheme_state.mean, plain.scheme_state.mean)
+    assert torch.equal(validated.scheme_state.level, plain.scheme_state.level)
 
 
-@pytest.mark.parametrize("own", [False, True])
-def test_what_was_interrupted_goes_on_bit_for_bit(tmp_path, own):
-    def started(epochs, resume=None):
+@pytest.mark.parametrize("as_attribute", [False, True])
+def test_resumed_training_goes_on_bit_for_bit(tmp_path, as_attribute):
+    def start(epochs, resume=None):
         weighting = hs.Weighting("t-running", num_samples=N, epochs=4)
-        module = Plain(weighting, own)
-        return fitted(module, tmp_path, epochs, WeightingCallback(weighting), resume=resume), module, weighting
+        module = Plain(weighting, as_attribute)
+        return fit(module, tmp_path, epochs, WeightingCallback(weighting), resume=resume), module, weighting
 
-    _, whole, expected = started(4)
-    trainer, _, _ = started(2)
+    _, straight, expected = start(4)
+    trainer, _, _ = start(2)
     trainer.save_checkpoint(tmp_path / "half.ckpt")
-    _, module, weighting = started(4, tmp_path / "half.ckpt")
-    assert len(module.told) == 6
-    assert torch.equal(weights_of(module), weights_of(whole))
+    _, module, weighting = start(4, tmp_path / "half.ckpt")
+    assert len(module.epochs) == 6
+    assert torch.equal(weights_of(module), weights_of(straight))
     assert torch.equal(weighting.scheme_state.mean, expected.scheme_state.mean)
     assert torch.equal(weighting.scheme_state.level, expected.scheme_state.level)
 
 
-def test_only_a_weighting_can_be_told():
+def test_only_a_weighting_is_accepted():
     with pytest.raises(hs.InputError, match=r"weighting must be a hs\.Weighting\. Got str"):
         WeightingCallback("superloss")
 
 
-def test_lightning_goes_by_two_names(monkeypatch):
+def test_both_names_of_lightning_are_found(monkeypatch):
     other = ModuleType("lightning.pytorch")
     other.Callback = type("Callback", (), {})
     for name in ("lightning", "lightning.pytorch", "pytorch_lightning"):

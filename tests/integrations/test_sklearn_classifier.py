@@ -1,4 +1,4 @@
-"""The classifier that weighs its own training data, among scikit-learn's other parts."""
+"""The classifier that weights its training data, with the other parts of scikit-learn."""
 
 import pickle
 
@@ -29,7 +29,7 @@ from sklearn.utils.estimator_checks import (
 
 import hardsight as hs
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.integrations import _sklearn_samples as counted
+from hardsight.integrations import _sklearn_samples
 
 Weighted = hs.sklearn.DifficultyWeightedClassifier
 # Far above any loss, so that the scheme leaves weight to every sample of the checks' data.
@@ -53,16 +53,16 @@ def test_scikit_learns_own_checks(estimator, check):
 
 @pytest.mark.filterwarnings("ignore::hardsight.HardsightWarning")
 @pytest.mark.parametrize("check", SAMPLE_WEIGHTS)
-def test_copies_are_weights_also_where_splits_are_equally_good(check):
+def test_copies_are_weights_even_if_splits_are_equally_good(check):
     check("DifficultyWeightedClassifier", Weighted(DecisionTreeClassifier()))
 
 
 def test_models_without_a_seed_have_one(wine):
     X, y = wine
     tree = DecisionTreeClassifier(max_features=1)
-    one, again, other = (Weighted(tree, **EASY, random_state=seed).fit(X, y).estimator_ for seed in (0, 0, 1))
-    np.testing.assert_array_equal(one.predict_proba(X), again.predict_proba(X))
-    assert one.random_state == again.random_state != other.random_state
+    one, second, other = (Weighted(tree, **EASY, random_state=seed).fit(X, y).estimator_ for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.predict_proba(X), second.predict_proba(X))
+    assert one.random_state == second.random_state != other.random_state
     numbered = Weighted(tree, **EASY, random_state=np.int64(1)).fit(X, y).estimator_
     np.testing.assert_array_equal(numbered.predict_proba(X), other.predict_proba(X))
     assert Weighted(DecisionTreeClassifier(random_state=7), **EASY).fit(X, y).estimator_.random_state == 7
@@ -84,38 +84,38 @@ def test_difficulty_is_held_out_and_by_row(wine):
     X, y = wine
     y = y.copy()
     y[[5, 77]] = y[[77, 5]]
-    found = Weighted(DecisionTreeClassifier(random_state=0), **SOFT).fit(X, y)
+    result = Weighted(DecisionTreeClassifier(random_state=0), **SOFT).fit(X, y)
     # A tree fits its training data perfectly: only models that have not seen these two are wrong about them.
-    assert found.difficulty_.ids.tolist() == list(range(len(y)))
-    assert (found.difficulty_.error[[5, 77]] > found.difficulty_.error.mean()).all()
-    assert set(found.difficulty_.predicted[[5, 77]] == found.difficulty_.labels[[5, 77]]) == {False}
+    assert result.difficulty_.ids.tolist() == list(range(len(y)))
+    assert (result.difficulty_.error[[5, 77]] > result.difficulty_.error.mean()).all()
+    assert set(result.difficulty_.predicted[[5, 77]] == result.difficulty_.labels[[5, 77]]) == {False}
 
 
 def test_the_order_of_the_rows_changes_nothing(wine):
     X, y = wine
-    at = np.random.default_rng(0).permutation(len(y))
-    there, again = Weighted(GaussianNB(), **EASY).fit(X, y), Weighted(GaussianNB(), **EASY).fit(X[at], y[at])
-    np.testing.assert_allclose(again.weights_, there.weights_[at], rtol=1e-9)
+    order = np.random.default_rng(0).permutation(len(y))
+    model, second = Weighted(GaussianNB(), **EASY).fit(X, y), Weighted(GaussianNB(), **EASY).fit(X[order], y[order])
+    np.testing.assert_allclose(second.weights_, model.weights_[order], rtol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_whole_weights_are_copies(seed):
+def test_integer_weights_are_copies(seed):
     X, y = load_wine(return_X_y=True)
     X, y = X[::4], y[::4]
     counts = np.random.default_rng(seed).integers(0, 4, len(y))
     # Smoothing by the largest variance of all rows does not heed their weights.
     naive = GaussianNB(var_smoothing=1e-15)
-    given = Weighted(naive, **SOFT).fit(X, y, sample_weight=counts)
+    fitted = Weighted(naive, **SOFT).fit(X, y, sample_weight=counts)
     copied = Weighted(naive, **SOFT).fit(X.repeat(counts, axis=0), y.repeat(counts))
-    np.testing.assert_array_equal(given.difficulty_.error.repeat(counts[counts > 0]), copied.difficulty_.error)
-    np.testing.assert_allclose((given.weights_ / np.maximum(counts, 1)).repeat(counts), copied.weights_, rtol=1e-12)
-    np.testing.assert_allclose(given.predict_proba(X), copied.predict_proba(X), rtol=1e-6, atol=1e-9)
+    np.testing.assert_array_equal(fitted.difficulty_.error.repeat(counts[counts > 0]), copied.difficulty_.error)
+    np.testing.assert_allclose((fitted.weights_ / np.maximum(counts, 1)).repeat(counts), copied.weights_, rtol=1e-12)
+    np.testing.assert_allclose(fitted.predict_proba(X), copied.predict_proba(X), rtol=1e-6, atol=1e-9)
 
 
 def test_other_weights_reach_the_models_that_measure(wine):
     X, y = wine
-    at = np.random.default_rng(1).uniform(0.2, 3, len(y))
-    light, heavy = (Weighted(GaussianNB(), **SOFT).fit(X, y, sample_weight=w) for w in (at, 1000 * at))
+    weights = np.random.default_rng(1).uniform(0.2, 3, len(y))
+    light, heavy = (Weighted(GaussianNB(), **SOFT).fit(X, y, sample_weight=w) for w in (weights, 1000 * weights))
     np.testing.assert_allclose(light.difficulty_.error, heavy.difficulty_.error, rtol=1e-6)
     assert not np.allclose(light.difficulty_.error, Weighted(GaussianNB(), **SOFT).fit(X, y).difficulty_.error)
     np.testing.assert_allclose(light.weights_ * 1000, heavy.weights_, rtol=1e-6)
@@ -137,17 +137,17 @@ def test_pipelines_take_the_weights_at_their_last_step(wine):
 def test_with_metadata_routing_weights_go_where_they_are_requested(wine):
     X, y = wine
     with sklearn.config_context(enable_metadata_routing=True):
-        asked = make_pipeline(
+        pipeline = make_pipeline(
             StandardScaler().set_fit_request(sample_weight=True),
             LogisticRegression().set_fit_request(sample_weight=True),
         )
-        both = Weighted(asked, **EASY, learner="ridge").fit(X, y)
-        by_hand = clone(asked).fit(X, y, sample_weight=both.weights_)
+        both = Weighted(pipeline, **EASY, learner="ridge").fit(X, y)
+        by_hand = clone(pipeline).fit(X, y, sample_weight=both.weights_)
         np.testing.assert_array_equal(both.predict_proba(X), by_hand.predict_proba(X))
-        unasked = Weighted(make_pipeline(StandardScaler(), LogisticRegression()), **EASY).fit(X, y)
+        default = Weighted(make_pipeline(StandardScaler(), LogisticRegression()), **EASY).fit(X, y)
     last = make_pipeline(StandardScaler(), LogisticRegression())
-    last.fit(X, y, logisticregression__sample_weight=unasked.weights_)
-    np.testing.assert_array_equal(unasked.predict_proba(X), last.predict_proba(X))
+    last.fit(X, y, logisticregression__sample_weight=default.weights_)
+    np.testing.assert_array_equal(default.predict_proba(X), last.predict_proba(X))
     assert not np.allclose(both.predict_proba(X), last.predict_proba(X), atol=1e-6)
 
 
@@ -157,14 +157,14 @@ def test_cross_validation_routes_sample_weight_through_it(wine):
     with sklearn.config_context(enable_metadata_routing=True):
         model = Weighted(DecisionTreeClassifier(max_depth=3), **EASY)
         model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        found = cross_validate(
+        result = cross_validate(
             model, X, y, cv=3, params={"sample_weight": weights}, return_estimator=True, return_indices=True
         )
         model = Weighted(GaussianNB(), **EASY)
         model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         searched = GridSearchCV(model, {"scheme_parameters": [{"lam": 0.5}, {"lam": 2.0}], "clip": [None, 2]}, cv=2)
         searched.fit(X, y, sample_weight=weights + 1)
-    for fitted, train in zip(found["estimator"], found["indices"]["train"], strict=True):
+    for fitted, train in zip(result["estimator"], result["indices"]["train"], strict=True):
         assert (fitted.weights_[y[train] == "barolo"] == 0).all()
         assert fitted.difficulty_.classes == ("barbera", "grignolino")
     assert searched.best_score_ > 0.9
@@ -175,23 +175,23 @@ def test_sample_weights_of_hardsight_go_through_scikit_learn(wine):
     weights = hs.weigh(hs.measure(X, y, learner="ridge", folds=3, repeats=2), "spl-linear", lam=0.4)
     last = Pipeline([("scale", StandardScaler()), ("clf", LogisticRegression())]).fit(X, y, clf__sample_weight=weights)
     scaled = StandardScaler().fit_transform(X)
-    alone = LogisticRegression().fit(scaled, y, sample_weight=weights)
-    np.testing.assert_array_equal(last.predict_proba(X), alone.predict_proba(scaled))
+    plain = LogisticRegression().fit(scaled, y, sample_weight=weights)
+    np.testing.assert_array_equal(last.predict_proba(X), plain.predict_proba(scaled))
     with sklearn.config_context(enable_metadata_routing=True):
         pipe = make_pipeline(
             StandardScaler().set_fit_request(sample_weight=False),
             LogisticRegression().set_fit_request(sample_weight=True).set_score_request(sample_weight=True),
         )
-        found = cross_validate(
+        result = cross_validate(
             pipe, X, y, cv=3, params={"sample_weight": weights}, return_estimator=True, return_indices=True
         )
     for fitted, train, test, score in zip(
-        found["estimator"], found["indices"]["train"], found["indices"]["test"], found["test_score"], strict=True
+        result["estimator"], result["indices"]["train"], result["indices"]["test"], result["test_score"], strict=True
     ):
         mean = StandardScaler().fit(X[train])
-        alone = LogisticRegression().fit(mean.transform(X[train]), y[train], sample_weight=weights[train])
-        np.testing.assert_allclose(fitted[-1].coef_, alone.coef_)
-        assert score == accuracy_score(y[test], alone.predict(mean.transform(X[test])), sample_weight=weights[test])
+        plain = LogisticRegression().fit(mean.transform(X[train]), y[train], sample_weight=weights[train])
+        np.testing.assert_allclose(fitted[-1].coef_, plain.coef_)
+        assert score == accuracy_score(y[test], plain.predict(mean.transform(X[test])), sample_weight=weights[test])
 
 
 def test_frames_keep_their_columns_text_its_words_and_sparse_matrices_their_form(wine):
@@ -203,12 +203,12 @@ def test_frames_keep_their_columns_text_its_words_and_sparse_matrices_their_form
     assert model.feature_names_in_.tolist() == ["size", "same", "hue"]
     assert model.score(frame, y) > 0.8
     words = [f"{('sun', 'rain')[i % 2]} day {i % 7}" for i in range(60)]
-    told = Weighted(make_pipeline(TfidfVectorizer(), LogisticRegression()), **EASY).fit(words, np.arange(60) % 2)
-    assert told.score(words, np.arange(60) % 2) == 1
+    classifier = Weighted(make_pipeline(TfidfVectorizer(), LogisticRegression()), **EASY).fit(words, np.arange(60) % 2)
+    assert classifier.score(words, np.arange(60) % 2) == 1
     counts = sparse.csr_array(rng.poisson(0.5, (60, 40)) + (y == "up")[:, None] * (np.arange(40) < 4))
-    thin, full = (Weighted(BernoulliNB(), **EASY).fit(X, y) for X in (counts, counts.toarray()))
-    assert thin.score(counts, y) > 0.8
-    np.testing.assert_allclose(thin.difficulty_.error.mean(), full.difficulty_.error.mean(), rtol=0.5)
+    sparse_model, dense_model = (Weighted(BernoulliNB(), **EASY).fit(X, y) for X in (counts, counts.toarray()))
+    assert sparse_model.score(counts, y) > 0.8
+    np.testing.assert_allclose(sparse_model.difficulty_.error.mean(), dense_model.difficulty_.error.mean(), rtol=0.5)
 
 
 def test_columns_that_only_the_pipeline_reads_reach_it():
@@ -216,8 +216,13 @@ def test_columns_that_only_the_pipeline_reads_reach_it():
     size, day = rng.normal(size=60), pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 90, 60), "D")
     y = np.where(size + rng.normal(size=60) / 3 > 0, "up", "down")
     words = [f"a day of {'sun' if up else 'rain'} as it may be in the year {i}" for i, up in enumerate(y == "up")]
-    told = {"day": day, "wait": day - day[0], "path": [[at, [at]] for at in size], "pair": [np.ones(2)] * 60}
-    frame = pd.DataFrame({"size": size, "words": words, "never": np.nan, **told})
+    unread = {
+        "day": day,
+        "wait": day - day[0],
+        "path": [[value, [value]] for value in size],
+        "pair": [np.ones(2)] * 60,
+    }
+    frame = pd.DataFrame({"size": size, "words": words, "never": np.nan, **unread})
     ignoring = make_pipeline(make_column_transformer((StandardScaler(), ["size"])), GaussianNB())
     one, other = Weighted(ignoring, **EASY).fit(frame, y), Weighted(ignoring, **EASY).fit(frame[["size"]], y)
     np.testing.assert_allclose(one.difficulty_.error.mean(), other.difficulty_.error.mean(), rtol=0.3)
@@ -231,22 +236,26 @@ def test_columns_that_only_the_pipeline_reads_reach_it():
     twice = pd.concat([frame, frame], ignore_index=True)
     assert (
         len(
-            np.unique(counted.select_classification_rows(twice, np.tile(y == "up", 2).astype(int), None).samples.groups)
+            np.unique(
+                _sklearn_samples.select_classification_rows(
+                    twice, np.tile(y == "up", 2).astype(int), None
+                ).samples.groups
+            )
         )
         == 60
     )
 
 
-def test_neighbours_in_large_sparse_matrices_are_looked_for_among_components(monkeypatch):
+def test_neighbours_in_large_sparse_matrices_are_found_by_components(monkeypatch):
     rng = np.random.default_rng(0)
     X = sparse.csr_array(rng.poisson(0.2, (90, 80)))
-    monkeypatch.setattr(counted, "_MAX_DENSE_VALUES", 0)
-    found = counted.select_classification_rows(X, rng.integers(0, 2, 90), None)
-    assert found.samples.matrix.shape == (90, 50)
+    monkeypatch.setattr(_sklearn_samples, "_MAX_DENSE_VALUES", 0)
+    result = _sklearn_samples.select_classification_rows(X, rng.integers(0, 2, 90), None)
+    assert result.samples.matrix.shape == (90, 50)
     assert len(Weighted(BernoulliNB(), **SOFT).fit(X, rng.integers(0, 2, 90)).difficulty_) == 90
 
 
-def test_labels_reach_the_classifier_as_they_were_given(wine):
+def test_the_classifier_learns_the_original_labels(wine):
     X, y = wine
     heavy = LogisticRegression(class_weight={"barolo": 1, "barbera": 9, "grignolino": 1}, max_iter=20)
     model = Weighted(make_pipeline(StandardScaler(), heavy), **EASY).fit(X, y)
@@ -287,7 +296,7 @@ def test_classifiers_without_probabilities_have_none(wine):
     assert hasattr(Weighted(), "predict_proba")
 
 
-def test_what_is_too_small_to_measure_weighs_one_and_is_said():
+def test_classes_too_small_to_measure_have_weight_one_with_a_warning():
     X = np.arange(12.0)[:, None]
     y = np.array([0] * 6 + [1] * 5 + [2])
     with pytest.warns(HardsightWarning, match="Class 2 has one sample"):
@@ -315,22 +324,22 @@ def test_copies_stay_together_in_what_is_measured():
     X, y = load_breast_cancer(return_X_y=True)
     rng = np.random.default_rng(0)
     X, y = X[:60].repeat(3, axis=0), rng.integers(0, 2, 60).repeat(3)
-    found = Weighted(DecisionTreeClassifier(random_state=0), **SOFT).fit(X, y).difficulty_
+    result = Weighted(DecisionTreeClassifier(random_state=0), **SOFT).fit(X, y).difficulty_
     # A tree that had seen a copy would know every label.
-    assert (found.predicted == found.labels).mean() < 0.75
+    assert (result.predicted == result.labels).mean() < 0.75
 
 
 def test_it_pickles_clones_and_holds_no_training_data(wine):
     X, y = wine
     model = Weighted(GaussianNB(), **EASY, clip=1.5).fit(X, y)
-    again = pickle.loads(pickle.dumps(model))
-    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
-    assert again.difficulty_.samples is None
+    second = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(second.predict_proba(X), model.predict_proba(X))
+    assert second.difficulty_.samples is None
     assert model.weights_.max() <= 1.5 + 1e-9
     np.testing.assert_array_equal(clone(model).fit(X, y).weights_, model.weights_)
 
 
-def test_bad_arguments_are_refused_with_the_mend(wine):
+def test_bad_arguments_are_refused_with_the_fix(wine):
     X, y = wine
     with pytest.raises(InputError, match="KNeighborsClassifier takes no sample_weight"):
         Weighted(KNeighborsClassifier(), **EASY).fit(X, y)

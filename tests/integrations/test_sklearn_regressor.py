@@ -1,4 +1,4 @@
-"""The regressor that weighs its own training data, among scikit-learn's other parts."""
+"""The regressor that weights its training data, with the other parts of scikit-learn."""
 
 import pickle
 
@@ -47,7 +47,7 @@ def test_scikit_learns_own_checks(estimator, check):
 @pytest.mark.filterwarnings("ignore::hardsight.HardsightWarning")
 @pytest.mark.parametrize("check", SAMPLE_WEIGHTS)
 @pytest.mark.parametrize("seed", [None, 0])
-def test_copies_are_weights_also_where_splits_are_equally_good(check, seed):
+def test_copies_are_weights_even_if_splits_are_equally_good(check, seed):
     check("DifficultyWeightedRegressor", Weighted(DecisionTreeRegressor(random_state=seed)))
 
 
@@ -65,9 +65,9 @@ def test_it_is_the_regressor_fitted_with_the_weights_of_its_measured_difficulty(
 
 def test_difficulty_is_held_out(diabetes):
     X, y = diabetes
-    found = Weighted(DecisionTreeRegressor(random_state=0), **EASY).fit(X, y).difficulty_
+    result = Weighted(DecisionTreeRegressor(random_state=0), **EASY).fit(X, y).difficulty_
     # A tree fits its training data perfectly.
-    assert (found.error > 0).mean() > 0.9
+    assert (result.error > 0).mean() > 0.9
 
 
 def test_gross_errors_of_the_target_lose_their_weight():
@@ -82,24 +82,24 @@ def test_gross_errors_of_the_target_lose_their_weight():
     plain, true = LinearRegression().fit(X, y), LinearRegression().fit(X[right], y[right])
     assert np.abs(model.estimator_.coef_ - true.coef_).max() < np.abs(plain.coef_ - true.coef_).max() / 5
     # Whatever the unit.
-    again = Weighted(LinearRegression()).fit(X, 1000 * y)
-    np.testing.assert_allclose(again.weights_, model.weights_, atol=1e-6)
+    second = Weighted(LinearRegression()).fit(X, 1000 * y)
+    np.testing.assert_allclose(second.weights_, model.weights_, atol=1e-6)
 
 
 def test_the_order_of_the_rows_changes_nothing(diabetes):
     X, y = diabetes
-    at = np.random.default_rng(0).permutation(len(y))
-    there, again = Weighted(Ridge(), **EASY).fit(X, y), Weighted(Ridge(), **EASY).fit(X[at], y[at])
-    np.testing.assert_allclose(again.weights_, there.weights_[at], rtol=1e-9)
+    order = np.random.default_rng(0).permutation(len(y))
+    model, second = Weighted(Ridge(), **EASY).fit(X, y), Weighted(Ridge(), **EASY).fit(X[order], y[order])
+    np.testing.assert_allclose(second.weights_, model.weights_[order], rtol=1e-9)
 
 
-def test_whole_weights_are_copies(diabetes):
+def test_integer_weights_are_copies(diabetes):
     X, y = diabetes
     counts = np.random.default_rng(0).integers(0, 4, len(y))
-    given = Weighted(Ridge(), **EASY).fit(X, y, sample_weight=counts)
+    fitted = Weighted(Ridge(), **EASY).fit(X, y, sample_weight=counts)
     copied = Weighted(Ridge(), **EASY).fit(X.repeat(counts, axis=0), y.repeat(counts))
-    np.testing.assert_array_equal(given.difficulty_.error.repeat(counts[counts > 0]), copied.difficulty_.error)
-    np.testing.assert_allclose(given.predict(X), copied.predict(X), rtol=1e-9)
+    np.testing.assert_array_equal(fitted.difficulty_.error.repeat(counts[counts > 0]), copied.difficulty_.error)
+    np.testing.assert_allclose(fitted.predict(X), copied.predict(X), rtol=1e-9)
     halves = Weighted(Ridge(), **EASY).fit(X, y, sample_weight=counts / 2 + 0.1)
     assert not np.allclose(halves.difficulty_.error, Weighted(Ridge(), **EASY).fit(X, y).difficulty_.error)
 
@@ -114,10 +114,10 @@ def test_pipelines_searches_and_metadata_routing(diabetes):
     weights = np.where(y > 100, 0.0, 1.0)
     with sklearn.config_context(enable_metadata_routing=True):
         routed = Weighted(Ridge(), **EASY).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        found = cross_validate(
+        result = cross_validate(
             routed, X, y, cv=3, params={"sample_weight": weights}, return_estimator=True, return_indices=True
         )
-    for fitted, train in zip(found["estimator"], found["indices"]["train"], strict=True):
+    for fitted, train in zip(result["estimator"], result["indices"]["train"], strict=True):
         assert (fitted.weights_[y[train] > 100] == 0).all()
         assert (fitted.difficulty_.labels <= 100).all()
 
@@ -128,11 +128,14 @@ def test_frames_and_sparse_matrices(diabetes):
     columns = make_column_transformer((StandardScaler(), ["a", "b"]))
     model = Weighted(make_pipeline(columns, Ridge()), **EASY).fit(frame, y)
     assert model.feature_names_in_.tolist() == ["a", "b", "sex"]
-    thin, full = Weighted(Ridge(), **EASY).fit(sparse.csr_array(X), y), Weighted(Ridge(), **EASY).fit(X, y)
-    assert thin.score(sparse.csr_array(X), y) == pytest.approx(full.score(X, y), abs=0.05)
+    sparse_model, dense_model = (
+        Weighted(Ridge(), **EASY).fit(sparse.csr_array(X), y),
+        Weighted(Ridge(), **EASY).fit(X, y),
+    )
+    assert sparse_model.score(sparse.csr_array(X), y) == pytest.approx(dense_model.score(X, y), abs=0.05)
 
 
-def test_what_is_too_small_to_measure_weighs_one_and_is_said():
+def test_samples_too_few_to_measure_have_weight_one_with_a_warning():
     with pytest.warns(HardsightWarning, match="No two samples are different"):
         one = Weighted().fit(np.ones((3, 2)), [1.0, 2, 3])
     assert one.difficulty_ is None

@@ -38,15 +38,15 @@ def digits():
     return (X[:400] / 16).astype(np.float32), y[:400]
 
 
-def net(kind=hs.skorch.WeightedNeuralNetClassifier, **given):
+def net(kind=hs.skorch.WeightedNeuralNetClassifier, **changes):
     # The callback that prints holds on to print, which Ray puts another function in place of: it could not be pickled.
-    usual = {"criterion": nn.CrossEntropyLoss, "iterator_train__shuffle": True, "callbacks__print_log": None}
-    return kind(Softmax, **{**usual, **LENGTH, **given})
+    defaults = {"criterion": nn.CrossEntropyLoss, "iterator_train__shuffle": True, "callbacks__print_log": None}
+    return kind(Softmax, **{**defaults, **LENGTH, **changes})
 
 
-def fitted(model, X, y, **given):
+def fit(model, X, y, **changes):
     torch.manual_seed(0)
-    return model.fit(X, y, **given)
+    return model.fit(X, y, **changes)
 
 
 def weight_of(model):
@@ -55,11 +55,11 @@ def weight_of(model):
 
 @pytest.mark.parametrize("criterion", [nn.CrossEntropyLoss, nn.NLLLoss])
 def test_weights_of_one_train_the_net_of_skorch(digits, criterion):
-    given = {"criterion": criterion, "module__probabilities": criterion is nn.NLLLoss}
-    plain = fitted(net(skorch.NeuralNetClassifier, **given), *digits)
+    changes = {"criterion": criterion, "module__probabilities": criterion is nn.NLLLoss}
+    plain = fit(net(skorch.NeuralNetClassifier, **changes), *digits)
     for model in (
-        fitted(net(**given), *digits),
-        fitted(net(**given), *digits, sample_weight=np.ones(len(digits[1]))),
+        fit(net(**changes), *digits),
+        fit(net(**changes), *digits, sample_weight=np.ones(len(digits[1]))),
     ):
         np.testing.assert_allclose(weight_of(model), weight_of(plain), rtol=1e-5, atol=1e-7)
         assert model.history[:, "valid_loss"] == pytest.approx(plain.history[:, "valid_loss"])
@@ -69,21 +69,21 @@ def test_weights_reach_their_samples_through_shuffling_and_the_split_for_validat
     X, y = digits
     weights = np.random.default_rng(0).uniform(0, 3, len(y)).astype(np.float32)
     weights[y == 4] = 0
-    model = fitted(net(batch_size=-1, max_epochs=1, iterator_train__shuffle=False), X, y, sample_weight=weights)
+    model = fit(net(batch_size=-1, max_epochs=1, iterator_train__shuffle=False), X, y, sample_weight=weights)
     torch.manual_seed(0)
     start = Softmax()
-    at = skorch.dataset.ValidSplit(5, stratified=True)(skorch.dataset.Dataset(X, y), y)[0].indices
-    losses = nn.functional.cross_entropy(start(torch.from_numpy(X[at])), torch.from_numpy(y[at]), reduction="none")
-    (losses * torch.from_numpy(weights[at])).mean().backward()
+    rows = skorch.dataset.ValidSplit(5, stratified=True)(skorch.dataset.Dataset(X, y), y)[0].indices
+    losses = nn.functional.cross_entropy(start(torch.from_numpy(X[rows])), torch.from_numpy(y[rows]), reduction="none")
+    (losses * torch.from_numpy(weights[rows])).mean().backward()
     by_hand = (start.linear.weight - 0.1 * start.linear.weight.grad).detach().numpy()
     np.testing.assert_allclose(weight_of(model), by_hand, rtol=1e-5, atol=1e-7)
-    shuffled = fitted(net(max_epochs=20), X, y, sample_weight=weights)
+    shuffled = fit(net(max_epochs=20), X, y, sample_weight=weights)
     assert not (shuffled.predict(X) == 4).any()
 
 
 def test_schemes_weigh_by_the_losses_as_they_are(digits):
     X, y = digits
-    model = fitted(
+    model = fit(
         net(batch_size=-1, max_epochs=1, train_split=None, weighting="spl-linear", weighting_parameters={"lam": 2.5}),
         X,
         y,
@@ -96,9 +96,9 @@ def test_schemes_weigh_by_the_losses_as_they_are(digits):
     np.testing.assert_allclose(weight_of(model), by_hand, rtol=1e-5, atol=1e-7)
 
 
-def test_the_scheme_is_told_epoch_samples_and_class_sizes(digits):
+def test_the_scheme_knows_epoch_samples_and_class_sizes(digits):
     X, y = digits
-    model = fitted(net(weighting="spl-hard", weighting_parameters={"lam": 9.0}), X, y)
+    model = fit(net(weighting="spl-hard", weighting_parameters={"lam": 9.0}), X, y)
     assert model.weighting_.epoch == 2
     assert model.weighting_.epochs == 3
     assert model.weighting_.id_index.count == 400
@@ -109,8 +109,8 @@ def test_a_difficulty_weighs_by_position(digits):
     X, y = digits
     d = hs.measure(X, y, learner="ridge", folds=3, repeats=2)
     parameters = {"scheme": "spl-linear", "lam": 2.0}
-    by_name = fitted(net(train_split=None, weighting=d, weighting_parameters=parameters), X, y)
-    by_hand = fitted(net(train_split=None), X, y, sample_weight=hs.weigh(d, "spl-linear", lam=2.0))
+    by_name = fit(net(train_split=None, weighting=d, weighting_parameters=parameters), X, y)
+    by_hand = fit(net(train_split=None), X, y, sample_weight=hs.weigh(d, "spl-linear", lam=2.0))
     np.testing.assert_allclose(weight_of(by_name), weight_of(by_hand), rtol=1e-5, atol=1e-7)
 
 
@@ -119,8 +119,8 @@ def test_a_difficulty_weighs_rows_whatever_its_ids(digits, index):
     X, y = digits[0][:200], digits[1][:200]
     d = hs.measure(pd.DataFrame(X, index=index).add_prefix("x"), y, learner="ridge", folds=3, repeats=2)
     assert d.ids.tolist() == list(index)
-    by_name = fitted(net(weighting=d, weighting_parameters={"scheme": "spl-linear", "lam": 2.0}), X, y)
-    by_hand = fitted(net(), X, y, sample_weight=hs.weigh(d, "spl-linear", lam=2.0))
+    by_name = fit(net(weighting=d, weighting_parameters={"scheme": "spl-linear", "lam": 2.0}), X, y)
+    by_hand = fit(net(), X, y, sample_weight=hs.weigh(d, "spl-linear", lam=2.0))
     np.testing.assert_allclose(weight_of(by_name), weight_of(by_hand), rtol=1e-5, atol=1e-7)
     with pytest.raises(
         InputError, match="there are 200 weights and 100 training rows: pass the weights of these rows as"
@@ -128,7 +128,7 @@ def test_a_difficulty_weighs_rows_whatever_its_ids(digits, index):
         net(weighting=d).fit(X[:100], y[:100])
 
 
-def test_it_lives_among_scikit_learns_parts(digits):
+def test_it_works_with_the_parts_of_scikit_learn(digits):
     X, y = digits
     model = net(weighting="spl-linear", weighting_parameters={"lam": 9.0}, train_split=None)
     pipe = make_pipeline(StandardScaler().set_output(), model)
@@ -136,9 +136,9 @@ def test_it_lives_among_scikit_learns_parts(digits):
     searched = GridSearchCV(pipe, grid, cv=2, error_score="raise").fit(X, y)
     assert searched.best_score_ > 0.5
     assert clone(model).get_params()["weighting"] == "spl-linear"
-    done = fitted(clone(model), X, y)
-    again = pickle.loads(pickle.dumps(done))
-    np.testing.assert_array_equal(again.predict_proba(X), done.predict_proba(X))
+    fitted_model = fit(clone(model), X, y)
+    restored = pickle.loads(pickle.dumps(fitted_model))
+    np.testing.assert_array_equal(restored.predict_proba(X), fitted_model.predict_proba(X))
     weights = np.where(y == 4, 0.0, 1.0)
     last = make_pipeline(StandardScaler(), net(max_epochs=15))
     last.fit(X, y, weightedneuralnetclassifier__sample_weight=weights)
@@ -150,13 +150,13 @@ def test_metadata_routing_cuts_the_weights_with_the_folds(digits):
     weights = np.where(y == 4, 0.0, 1.0)
     with sklearn.config_context(enable_metadata_routing=True):
         model = net(max_epochs=15).set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
-        found = cross_validate(
+        scores = cross_validate(
             model, X, y, cv=2, params={"sample_weight": weights}, return_estimator=True, error_score="raise"
         )
-    assert not any((each.predict(X) == 4).any() for each in found["estimator"])
+    assert not any((each.predict(X) == 4).any() for each in scores["estimator"])
 
 
-def test_hardsight_measures_it_and_weighs_it(digits):
+def test_hardsight_measures_and_weights_it(digits):
     X, y = digits
     model = hs.sklearn.DifficultyWeightedClassifier(
         net(train_split=None), "spl-linear", scheme_parameters={"lam": 5.0}, folds=2
@@ -164,17 +164,17 @@ def test_hardsight_measures_it_and_weighs_it(digits):
     assert model.fit(X, y).score(X, y) > 0.5
 
 
-def test_training_goes_on_where_it_was(digits):
+def test_partial_fit_continues_training(digits):
     X, y = digits
-    once = fitted(net(max_epochs=4, iterator_train__shuffle=False), X, y, sample_weight=np.linspace(0, 2, len(y)))
-    twice = fitted(net(max_epochs=2, iterator_train__shuffle=False), X, y, sample_weight=np.linspace(0, 2, len(y)))
+    once = fit(net(max_epochs=4, iterator_train__shuffle=False), X, y, sample_weight=np.linspace(0, 2, len(y)))
+    twice = fit(net(max_epochs=2, iterator_train__shuffle=False), X, y, sample_weight=np.linspace(0, 2, len(y)))
     twice.partial_fit(X, y, sample_weight=np.linspace(0, 2, len(y)))
     np.testing.assert_allclose(weight_of(once), weight_of(twice), rtol=1e-6)
 
 
 def test_weights_of_one_call_are_not_those_of_the_next(digits):
     X, y = digits
-    model = fitted(net(train_split=None), X, y, sample_weight=np.zeros(len(y)))
+    model = fit(net(train_split=None), X, y, sample_weight=np.zeros(len(y)))
     before = weight_of(model).copy()
     model.partial_fit(X[:300], y[:300], sample_weight=np.zeros(300))
     np.testing.assert_array_equal(weight_of(model), before)
@@ -182,16 +182,16 @@ def test_weights_of_one_call_are_not_those_of_the_next(digits):
     assert model.weighting_ is None
     assert not np.array_equal(weight_of(model), before)
     model.partial_fit(X, y, sample_weight=np.ones(len(y)))
-    told = model.weighting_
+    weighting = model.weighting_
     assert len(model.get_split_datasets(X[:300], y[:300])[0]) == 300
-    assert model.weighting_ is told
+    assert model.weighting_ is weighting
     with pytest.raises(InputError, match="400 samples, 300 weights"):
         model.partial_fit(X, y, sample_weight=np.ones(300))
 
 
 def test_a_scheme_remembers_the_samples_until_there_are_others(digits):
     X, y = digits
-    model = fitted(net(train_split=None, weighting="active-bias"), X, y)
+    model = fit(net(train_split=None, weighting="active-bias"), X, y)
     remembered = {name: value.clone() for name, value in model.weighting_.scheme_state.tensors.items()}
     model.set_params(max_epochs=0).partial_fit(X, y)
     assert all(torch.equal(model.weighting_.scheme_state.tensors[name], value) for name, value in remembered.items())
@@ -202,15 +202,15 @@ def test_a_scheme_remembers_the_samples_until_there_are_others(digits):
 @pytest.mark.parametrize("absent", [4, 9])
 def test_class_sizes_are_those_of_all_classes_of_the_net(digits, absent):
     X, y = digits
-    at = y != absent
-    model = fitted(net(weighting="logit-adjusted-loss", train_split=None), X[at], y[at])
-    assert model.weighting_.sizes.tolist() == np.bincount(y[at], minlength=10).tolist()
+    rows = y != absent
+    model = fit(net(weighting="logit-adjusted-loss", train_split=None), X[rows], y[rows])
+    assert model.weighting_.sizes.tolist() == np.bincount(y[rows], minlength=10).tolist()
     assert model.weighting_.epoch == 2
     model.partial_fit(X[y < 5], y[y < 5])
     assert model.weighting_.sizes.tolist() == [*np.bincount(y[y < 5]), 0, 0, 0, 0, 0]
 
 
-def test_what_cannot_be_weighted_is_refused_with_the_mend(digits):
+def test_what_cannot_be_weighted_is_refused_with_the_fix(digits):
     X, y = digits
     with pytest.raises(InputError, match="sample_weight cannot be combined with weighting: leave one of them out"):
         net(weighting="spl-hard").fit(X, y, sample_weight=np.ones(len(y)))

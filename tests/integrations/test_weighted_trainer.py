@@ -1,4 +1,4 @@
-"""Weights in the Trainer itself: one step by hand, accumulated gradients, what is saved, and what is refused."""
+"""Weights in the Trainer: one step by hand, accumulated gradients, checkpoints, and errors."""
 
 import datasets
 import numpy as np
@@ -33,10 +33,10 @@ from hardsight.integrations.huggingface import WeightedTrainer
 
 @pytest.fixture(scope="module", autouse=True)
 def schemes():
-    example_schemes.offered()
+    example_schemes.register()
     with frozen():
         yield
-    example_schemes.withdrawn()
+    example_schemes.unregister()
 
 
 N = 8
@@ -44,7 +44,7 @@ WEIGHTS = np.array([3.0, 0, 1, 0.5, 2, 1, 0.25, 4])
 
 
 def trained(model, data, folder, weighting=None, *, language=False, kind=WeightedTrainer, **changes):
-    """A model after training; plain descent on all samples at once unless told otherwise."""
+    """Return a trainer after training; by default plain descent on all samples at once."""
     more = {name: changes.pop(name) for name in ("sequence", "resume", "data_collator") if name in changes}
     resume = more.pop("resume", None)
     collator = DataCollatorForLanguageModeling(tokenizer(), mlm=False) if language else None
@@ -69,15 +69,15 @@ def rows(data):
 
 
 def padded(data):
-    found = rows(data)
-    inputs = torch.zeros(len(found), max(map(len, found)), dtype=torch.long)
-    for at, row in enumerate(found):
-        inputs[at, : len(row)] = row
+    sequences = rows(data)
+    inputs = torch.zeros(len(sequences), max(map(len, sequences)), dtype=torch.long)
+    for position, sequence in enumerate(sequences):
+        inputs[position, : len(sequence)] = sequence
     return inputs
 
 
 def stepped(model, loss):
-    """One step of descent at rate 0.1 on a loss of the weights."""
+    """Do one step of descent at rate 0.1 on a loss of the weights."""
     (gradient,) = torch.autograd.grad(loss(model.weight), [model.weight])
     return (model.weight - 0.1 * gradient).detach().flatten()
 
@@ -85,39 +85,39 @@ def stepped(model, loss):
 def test_a_step_on_classes_is_that_of_the_weighted_mean(tmp_path):
     data = reviews(N)
     X, y, w = counts(padded(data)), torch.tensor(data["label"]), torch.tensor(WEIGHTS).float()
-    by_hand = stepped(BagOfWords(), lambda at: (w * cross_entropy(X @ at, y, reduction="none")).sum() / N)
+    by_hand = stepped(BagOfWords(), lambda v: (w * cross_entropy(X @ v, y, reduction="none")).sum() / N)
     for ready in (hs.indexed(data), data.add_column("hs_id", list(range(N)))):
-        found = trained(BagOfWords(), ready, tmp_path, hs.Weighting(WEIGHTS))
-        torch.testing.assert_close(parameters(found), by_hand)
+        trainer = trained(BagOfWords(), ready, tmp_path, hs.Weighting(WEIGHTS))
+        torch.testing.assert_close(parameters(trainer), by_hand)
     order = [5, 2, 7, 0, 1, 3, 4, 6]
-    shuffled = data.add_column("hs_id", [10 * at for at in range(N)]).select(order)
-    found = trained(BagOfWords(), shuffled, tmp_path, hs.Weighting(WEIGHTS, ids=[10 * at for at in range(N)]))
-    torch.testing.assert_close(parameters(found), by_hand)
+    shuffled = data.add_column("hs_id", [10 * i for i in range(N)]).select(order)
+    trainer = trained(BagOfWords(), shuffled, tmp_path, hs.Weighting(WEIGHTS, ids=[10 * i for i in range(N)]))
+    torch.testing.assert_close(parameters(trainer), by_hand)
 
 
 @pytest.mark.parametrize("sequence", ["tokens", "mean"])
 def test_a_step_on_sequences_is_that_of_its_stated_mean(tmp_path, sequence):
     data = reviews(N).remove_columns("label")
 
-    def loss(at):
-        each = [cross_entropy(at[row[:-1]], row[1:], reduction="none") for row in rows(data)]
+    def loss(v):
+        each = [cross_entropy(v[row[:-1]], row[1:], reduction="none") for row in rows(data)]
         parts = [w * (one.sum() if sequence == "tokens" else one.mean()) for w, one in zip(WEIGHTS, each, strict=True)]
         return sum(parts) / (N if sequence == "mean" else sum(map(len, each)))
 
-    found = trained(Bigrams(), hs.indexed(data), tmp_path, hs.Weighting(WEIGHTS), language=True, sequence=sequence)
-    torch.testing.assert_close(parameters(found), stepped(Bigrams(), loss))
+    trainer = trained(Bigrams(), hs.indexed(data), tmp_path, hs.Weighting(WEIGHTS), language=True, sequence=sequence)
+    torch.testing.assert_close(parameters(trainer), stepped(Bigrams(), loss))
 
 
 def test_a_scheme_reads_the_mean_loss_of_a_sequence(tmp_path):
     data = reviews(N).remove_columns("label")
 
-    def loss(at):
-        each = [cross_entropy(at[row[:-1]], row[1:], reduction="none") for row in rows(data)]
+    def loss(v):
+        each = [cross_entropy(v[row[:-1]], row[1:], reduction="none") for row in rows(data)]
         weigh = [(1 - torch.exp(-one.mean())).square().detach() for one in each]
         return sum(w * one.sum() for w, one in zip(weigh, each, strict=True)) / sum(map(len, each))
 
-    found = trained(Bigrams(), hs.indexed(data), tmp_path, hs.Weighting("t-focal"), language=True)
-    torch.testing.assert_close(parameters(found), stepped(Bigrams(), loss))
+    trainer = trained(Bigrams(), hs.indexed(data), tmp_path, hs.Weighting("t-focal"), language=True)
+    torch.testing.assert_close(parameters(trainer), stepped(Bigrams(), loss))
 
 
 @pytest.mark.parametrize("sequence", ["tokens", "mean"])
@@ -125,19 +125,19 @@ def test_a_scheme_reads_the_mean_loss_of_a_sequence(tmp_path):
 def test_a_scheme_that_is_a_loss_is_that_of_each_token(tmp_path, sequence, accumulate):
     data = reviews(N).remove_columns("label")
 
-    def loss(at):
-        p = [torch.softmax(at[row[:-1]], 1).gather(1, row[1:, None])[:, 0] for row in rows(data)]
+    def loss(v):
+        p = [torch.softmax(v[row[:-1]], 1).gather(1, row[1:, None])[:, 0] for row in rows(data)]
         each = [(1 - one**0.7) / 0.7 for one in p]
         return torch.cat(each).mean() if sequence == "tokens" else torch.stack([one.mean() for one in each]).mean()
 
     how = {"per_device_train_batch_size": N // accumulate, "gradient_accumulation_steps": accumulate}
     weighting = hs.Weighting("gce-loss", q=0.7)
-    found = trained(Bigrams(), hs.indexed(data), tmp_path, weighting, language=True, sequence=sequence, **how)
-    torch.testing.assert_close(parameters(found), stepped(Bigrams(), loss), rtol=1e-5, atol=1e-7)
+    trainer = trained(Bigrams(), hs.indexed(data), tmp_path, weighting, language=True, sequence=sequence, **how)
+    torch.testing.assert_close(parameters(trainer), stepped(Bigrams(), loss), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(
-    ("language", "sequence", "what"),
+    ("language", "sequence", "source"),
     [
         (False, "tokens", WEIGHTS),
         (False, "tokens", "t-focal-through"),
@@ -145,7 +145,7 @@ def test_a_scheme_that_is_a_loss_is_that_of_each_token(tmp_path, sequence, accum
         (True, "mean", "t-focal"),
     ],
 )
-def test_four_batches_of_two_are_one_of_eight(tmp_path, language, sequence, what):
+def test_four_batches_of_two_are_one_of_eight(tmp_path, language, sequence, source):
     data = reviews(N) if not language else reviews(N).remove_columns("label")
 
     def model():
@@ -153,7 +153,7 @@ def test_four_batches_of_two_are_one_of_eight(tmp_path, language, sequence, what
         return gpt2(0.0) if language else bert(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
     def done(**changes):
-        weighting = hs.Weighting(what)
+        weighting = hs.Weighting(source)
         return parameters(
             trained(model(), hs.indexed(data), tmp_path, weighting, language=language, sequence=sequence, **changes)
         )
@@ -169,7 +169,7 @@ def test_an_epoch_that_does_not_divide_ends_with_a_step_of_its_own_mean(tmp_path
     data = reviews(6)
     X, y = counts(padded(data)), torch.tensor(data["label"])
     w = torch.tensor(WEIGHTS[:6]).float()
-    found = trained(
+    trainer = trained(
         BagOfWords(),
         hs.indexed(data),
         tmp_path,
@@ -183,7 +183,7 @@ def test_an_epoch_that_does_not_divide_ends_with_a_step_of_its_own_mean(tmp_path
     for at in (slice(0, 4), slice(4, 6)):
         losses = lambda v, at=at: cross_entropy(X[at] @ v, y[at], reduction="none")  # noqa: E731
         model.weight.data = stepped(model, lambda v, at=at: (w[at] * losses(v)).mean()).view(-1, 2)  # noqa: B023
-    torch.testing.assert_close(parameters(found), model.weight.detach().flatten())
+    torch.testing.assert_close(parameters(trainer), model.weight.detach().flatten())
 
 
 @pytest.mark.parametrize("language", [False, True])
@@ -220,10 +220,10 @@ def test_a_weighted_mean_of_fixed_weights_is_exact_over_micro_batches(tmp_path, 
     X = counts(padded(reviews(N)))
     y, w = torch.arange(N) % 2, torch.tensor(WEIGHTS).float()
 
-    def loss(at):
+    def loss(v):
         if not language:
-            return (w * cross_entropy(X @ at, y, reduction="none")).sum() / w.sum()
-        each = [cross_entropy(at[row[:-1]], row[1:], reduction="none") for row in rows(data)]
+            return (w * cross_entropy(X @ v, y, reduction="none")).sum() / w.sum()
+        each = [cross_entropy(v[row[:-1]], row[1:], reduction="none") for row in rows(data)]
         sums = torch.stack([one.sum() if how == "tokens" else one.mean() for one in each])
         sizes = torch.tensor([len(one) if how == "tokens" else 1 for one in each])
         return (w * sums).sum() / (w * sizes).sum()
@@ -238,23 +238,23 @@ def test_a_weighted_mean_of_fixed_weights_is_exact_over_micro_batches(tmp_path, 
     torch.testing.assert_close(parameters(done()), by_hand)
     four = done(per_device_train_batch_size=2, gradient_accumulation_steps=4)
     torch.testing.assert_close(parameters(four), by_hand, rtol=1e-5, atol=1e-7)
-    told = four.state.log_history[-1]["train_loss"]
-    assert told == pytest.approx(float(loss(model.weight.detach())), rel=1e-5)
+    train_loss = four.state.log_history[-1]["train_loss"]
+    assert train_loss == pytest.approx(float(loss(model.weight.detach())), rel=1e-5)
 
 
 def test_micro_batches_without_any_weight_are_a_step_of_zero(tmp_path):
     weighting = hs.Weighting(np.zeros(N), reduction="weighted mean")
     how = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
-    found = trained(BagOfWords(), hs.indexed(reviews(N)), tmp_path, weighting, **how)
-    assert (parameters(found) == 0).all()
+    trainer = trained(BagOfWords(), hs.indexed(reviews(N)), tmp_path, weighting, **how)
+    assert (parameters(trainer) == 0).all()
 
 
-def test_a_weighted_mean_of_weights_that_the_pass_finds_needs_the_batch_at_once(tmp_path):
+def test_a_weighted_mean_of_weights_computed_in_the_pass_needs_the_batch_at_once(tmp_path):
     data = reviews(N)
     X, y = counts(padded(data)), torch.tensor(data["label"])
 
-    def loss(at):
-        each = cross_entropy(X @ at, y, reduction="none")
+    def loss(v):
+        each = cross_entropy(X @ v, y, reduction="none")
         w = torch.softmax(each.detach(), 0)
         return (w * each).sum() / w.sum()
 
@@ -262,7 +262,7 @@ def test_a_weighted_mean_of_weights_that_the_pass_finds_needs_the_batch_at_once(
     torch.testing.assert_close(
         parameters(trained(BagOfWords(), hs.indexed(data), tmp_path, weighting)), stepped(BagOfWords(), loss)
     )
-    refused(
+    assert_refused(
         "a weighted mean over 4 micro-batches needs all weights first, but 't-tilted-mean' computes them in the pass",
         BagOfWords(),
         hs.indexed(data),
@@ -273,7 +273,7 @@ def test_a_weighted_mean_of_weights_that_the_pass_finds_needs_the_batch_at_once(
     )
 
 
-class Told(WeightedTrainer):
+class EpochRecorder(WeightedTrainer):
     def compute_loss(self, *args, **more):
         if self.model.training:
             self.epochs = [*getattr(self, "epochs", []), self.weighting.epoch]
@@ -284,21 +284,21 @@ def test_it_knows_the_epoch_and_evaluates_unweighted(tmp_path):
     data = reviews(N)
     weighting = hs.Weighting("t-running", num_samples=N)
     how = {"max_steps": -1, "num_train_epochs": 2, "per_device_train_batch_size": 4, "per_device_eval_batch_size": 4}
-    found = trained(BagOfWords(), hs.indexed(data), tmp_path, weighting, kind=Told, **how)
-    assert found.epochs == [0.0, 0.5, 1.0, 1.5]
+    trainer = trained(BagOfWords(), hs.indexed(data), tmp_path, weighting, kind=EpochRecorder, **how)
+    assert trainer.epochs == [0.0, 0.5, 1.0, 1.5]
     assert weighting.epochs == 2.0
     remembered = {name: value.clone() for name, value in weighting.state_dict().items() if torch.is_tensor(value)}
     assert (remembered["scheme_state.mean"] > 0).all()
     X, y = counts(padded(data)), torch.tensor(data["label"])
-    expected = float(cross_entropy(X @ found.model.weight.detach(), y))
+    expected = float(cross_entropy(X @ trainer.model.weight.detach(), y))
     for judged in (data, hs.indexed(data)):
-        assert found.evaluate(judged)["eval_loss"] == pytest.approx(expected, rel=1e-5)
+        assert trainer.evaluate(judged)["eval_loss"] == pytest.approx(expected, rel=1e-5)
     assert all(
         torch.equal(remembered[name], value) for name, value in weighting.state_dict().items() if name in remembered
     )
 
 
-def test_what_was_interrupted_goes_on_bit_for_bit(tmp_path):
+def test_resumed_training_goes_on_bit_for_bit(tmp_path):
     data = reviews(12)
     how = {
         "max_steps": 6,
@@ -320,7 +320,7 @@ def test_what_was_interrupted_goes_on_bit_for_bit(tmp_path):
     for resume in (True, str(tmp_path / "never" / "checkpoint-4")):
         torch.manual_seed(5)
         if resume is True:
-            # The newest that is there must be the one in the middle.
+            # The newest checkpoint must be the one in the middle.
             (tmp_path / "never" / "checkpoint-6").rename(tmp_path / "end")
         again = trained(model(), hs.indexed(data), tmp_path, weighting(), resume=resume, **how)
         assert torch.equal(parameters(again), parameters(whole))
@@ -330,22 +330,24 @@ def test_what_was_interrupted_goes_on_bit_for_bit(tmp_path):
         trained(model(), hs.indexed(data), tmp_path, weighting(), resume=resume, **how)
 
 
-def refused(match, model, data, folder, weighting=None, **more):
+def assert_refused(match, model, data, folder, weighting=None, **more):
     with pytest.raises(hs.InputError, match=match):
         trained(model, data, folder, hs.Weighting(WEIGHTS) if weighting is None else weighting, **more)
 
 
-def test_what_cannot_be_weighted(tmp_path):
+def test_bad_arguments_and_batches_are_refused(tmp_path):
     data, texts = reviews(N), reviews(N).remove_columns("label")
-    refused("the items have no 'hs_id': wrap the data set in hs.indexed", BagOfWords(), data, tmp_path)
-    refused("weighting must be a hs.Weighting. Got str", BagOfWords(), data, tmp_path, "superloss")
-    refused("sequence must be one of tokens, mean. Got 'sum'", BagOfWords(), data, tmp_path, sequence="sum")
-    refused("leave out label_smoothing_factor", bert(), data, tmp_path, label_smoothing_factor=0.1)
-    refused("leave out reduction='none'", BagOfWords(), data, tmp_path, hs.Weighting(WEIGHTS, reduction="none"))
-    refused("the batch has no labels", BagOfWords(), hs.indexed(texts), tmp_path)
-    refused("id 7 is unknown: the ids are 0 to 6", BagOfWords(), hs.indexed(data), tmp_path, hs.Weighting(WEIGHTS[:7]))
+    assert_refused("the items have no 'hs_id': wrap the data set in hs.indexed", BagOfWords(), data, tmp_path)
+    assert_refused("weighting must be a hs.Weighting. Got str", BagOfWords(), data, tmp_path, "superloss")
+    assert_refused("sequence must be one of tokens, mean. Got 'sum'", BagOfWords(), data, tmp_path, sequence="sum")
+    assert_refused("leave out label_smoothing_factor", bert(), data, tmp_path, label_smoothing_factor=0.1)
+    assert_refused("leave out reduction='none'", BagOfWords(), data, tmp_path, hs.Weighting(WEIGHTS, reduction="none"))
+    assert_refused("the batch has no labels", BagOfWords(), hs.indexed(texts), tmp_path)
+    assert_refused(
+        "id 7 is unknown: the ids are 0 to 6", BagOfWords(), hs.indexed(data), tmp_path, hs.Weighting(WEIGHTS[:7])
+    )
     tilted = hs.Weighting("t-tilted", t=1.0)
-    refused(
+    assert_refused(
         "sequence='tokens' needs the reduction 'mean', or 'weighted mean' with fixed weights. Got 'sum'",
         Bigrams(),
         hs.indexed(texts),
@@ -354,18 +356,20 @@ def test_what_cannot_be_weighted(tmp_path):
         language=True,
     )
     low = hs.Weighting("low")
-    refused(
+    assert_refused(
         "'low' reads labels of samples with one label each", Bigrams(), hs.indexed(texts), tmp_path, low, language=True
     )
     packed = {"data_collator": DataCollatorWithFlattening(), "remove_unused_columns": True}
-    refused(r"the batch has 8 ids and 1 rows, .* does not pack", gpt2(), hs.indexed(texts), tmp_path, **packed)
+    assert_refused(r"the batch has 8 ids and 1 rows, .* does not pack", gpt2(), hs.indexed(texts), tmp_path, **packed)
     floats = data.cast_column("label", datasets.Value("float32"))
-    refused("labels must be class codes, one per sample. Got torch.float32", BagOfWords(), hs.indexed(floats), tmp_path)
+    assert_refused(
+        "labels must be class codes, one per sample. Got torch.float32", BagOfWords(), hs.indexed(floats), tmp_path
+    )
     with pytest.raises(hs.InputError, match="leave out compute_loss_func"):
         WeightedTrainer(BagOfWords(), weighting=hs.Weighting(WEIGHTS), compute_loss_func=cross_entropy)
 
 
-def test_a_loader_of_ones_own_must_bring_the_ids(tmp_path):
+def test_a_custom_loader_must_keep_the_ids(tmp_path):
     class Own(WeightedTrainer):
         def get_train_dataloader(self):
             return Trainer.get_train_dataloader(self)

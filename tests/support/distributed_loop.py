@@ -1,4 +1,4 @@
-"""What two processes do in ``tests/weights/training/test_distributed.py``, and the batches that one process does instead."""
+"""The work of two processes in ``tests/weights/training/test_distributed.py``, and the batches of both in one process."""
 
 from contextlib import nullcontext
 
@@ -13,7 +13,7 @@ from support import example_schemes
 
 SAMPLES, CLASSES, EPOCHS, RANKS = 51, 3, 2, 2
 FIXED = torch.linspace(0, 3, SAMPLES)
-WHATS = {
+CASES = {
     "fixed": (FIXED, {}),
     "fixed weighted mean": (FIXED, {"reduction": "weighted mean"}),
     "stateless": ("t-focal", {}),
@@ -26,14 +26,14 @@ WHATS = {
     "stateful loss": ("t-past", {}),
     "drawing": ("t-random", {}),
 }
-BY_HAND = (
+BATCHES = (
     ([4, 9, 2], [7, 1]),
     ([5], []),
     ([], [3, 6, 8]),
     ([10, 11], [11, 12, 10]),
     ([20, 21, 22, 23], [24]),
 )
-"""Unequal batches, empty ones, a last one of a single sample, the same samples on both ranks."""
+"""Unequal batches, empty batches, a last batch of one sample, the same samples on both ranks."""
 
 
 def data():
@@ -42,7 +42,7 @@ def data():
 
 
 def padded_batches(epoch):
-    """Of each step, the positions of each rank: as DistributedSampler shuffles and pads them, seven at a time."""
+    """Return the positions of each rank in each step, shuffled and padded by DistributedSampler, seven at a time."""
     order = []
     for rank in range(RANKS):
         sampler = DistributedSampler(range(SAMPLES), RANKS, rank, shuffle=True, seed=5)
@@ -51,117 +51,117 @@ def padded_batches(epoch):
     return list(zip(*order, strict=True))
 
 
-def begin(what):
-    """The model and the weighting before the first step."""
+def make_case(case):
+    """Return the model and the weighting before the first step."""
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.Tanh(), torch.nn.Linear(6, CLASSES))
-    source, given = WHATS[what]
-    return model, hs.Weighting(source, num_samples=SAMPLES, classes=CLASSES, **given)
+    source, arguments = CASES[case]
+    return model, hs.Weighting(source, num_samples=SAMPLES, classes=CLASSES, **arguments)
 
 
-def losses(model, at):
+def losses(model, positions):
     X, y = data()
-    logits = model(X[at])
+    logits = model(X[positions])
     return {
-        "loss": torch.nn.functional.cross_entropy(logits, y[at], reduction="none"),
+        "loss": torch.nn.functional.cross_entropy(logits, y[positions], reduction="none"),
         "logits": logits,
-        "labels": y[at],
+        "labels": y[positions],
     }
 
 
-def trained(model, weighting, batches_of):
-    """Train, and give the losses of all steps, the parameters and what is remembered."""
+def train(model, weighting, batches_of):
+    """Train, and return the losses of all steps, the parameters and the state."""
     optimizer = torch.optim.SGD(model.parameters(), 0.5, momentum=0.9)
-    told = []
+    values = []
     for epoch in range(EPOCHS):
         weighting.set_epoch(epoch)
-        for at in batches_of(epoch):
-            loss = weighting(ids=at, **losses(model, at))
+        for positions in batches_of(epoch):
+            loss = weighting(ids=positions, **losses(model, positions))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            told.append(loss.detach())
-    return outcome(model, weighting, told)
+            values.append(loss.detach())
+    return collect_results(model, weighting, values)
 
 
-def outcome(model, weighting, told):
+def collect_results(model, weighting, values):
     inner = model.module if isinstance(model, DistributedDataParallel) else model
-    memory = weighting.state_dict()
-    # One process has no padding to look for.
-    memory.pop("seen.last_epoch")
-    return {"losses": torch.stack(told), "model": inner.state_dict(), "weighting": memory}
+    state = weighting.state_dict()
+    # One process skips no padding.
+    state.pop("seen.last_epoch")
+    return {"losses": torch.stack(values), "model": inner.state_dict(), "weighting": state}
 
 
-def accumulated(model, weighting, shares, items=None):
-    """One step on an effective batch of which this rank has the micro-batches ``shares``."""
-    whole = torch.cat(shares)
+def accumulate_step(model, weighting, parts, items=None):
+    """Do one step on an effective batch of which this rank has the micro-batches ``parts``."""
+    all_positions = torch.cat(parts)
     with torch.no_grad():
-        told = losses(model, whole)
-    weights = None if items else weighting.weights(ids=whole, **told)
-    total, done = torch.zeros(()), 0
-    for number, at in enumerate(shares, 1):
-        waits = number < len(shares) and isinstance(model, DistributedDataParallel)
-        with model.no_sync() if waits else nullcontext():
-            now = losses(model, at)
+        values = losses(model, all_positions)
+    weights = None if items else weighting.weights(ids=all_positions, **values)
+    total, start = torch.zeros(()), 0
+    for number, positions in enumerate(parts, 1):
+        no_sync = number < len(parts) and isinstance(model, DistributedDataParallel)
+        with model.no_sync() if no_sync else nullcontext():
+            now = losses(model, positions)
             if weights is None:
-                part = weighting(ids=at, items=items, **now)
+                part = weighting(ids=positions, items=items, **now)
             else:
-                part = weighting.apply_weights(now["loss"], weights[done : done + len(at)])
+                part = weighting.apply_weights(now["loss"], weights[start : start + len(positions)])
             part.backward()
-        total, done = total + part.detach(), done + len(at)
+        total, start = total + part.detach(), start + len(positions)
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     return {"loss": total, "gradients": [p.grad for p in inner.parameters()]}
 
 
-def refusals(rank):
-    """What each rank says where one gives a wrong id, or where all samples came before."""
-    said = []
+def collect_errors(rank):
+    """Return the errors of a rank if one rank passes a wrong id, or if all samples came before."""
+    messages = []
     weighting = hs.Weighting("t-running", num_samples=SAMPLES)
-    for at in ([rank, 5 + 94 * rank], [0, 1]):
+    for positions in ([rank, 5 + 94 * rank], [0, 1]):
         weighting.set_epoch(0)
         try:
-            weighting(torch.ones(2), torch.tensor(at))
+            weighting(torch.ones(2), torch.tensor(positions))
         except InputError as error:
-            said.append(str(error))
+            messages.append(str(error))
     weighting(torch.ones(1), torch.tensor([rank + 2]))
     try:
         weighting(torch.ones(1), torch.tensor([rank]))
     except InputError as error:
-        said.append(str(error))
-    return said
+        messages.append(str(error))
+    return messages
 
 
-def run(rank, folder):
-    """One of the processes; what it found goes into a file."""
+def run_rank(rank, folder):
+    """Run one of the processes, and save its results in a file."""
     torch.set_num_threads(1)
-    example_schemes.offered()
+    example_schemes.register()
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=RANKS)
-    found = {}
-    for what in WHATS:
+    results = {}
+    for case in CASES:
         for kind, batches_of in (
             ("padded", lambda epoch: [step[rank] for step in padded_batches(epoch)]),
-            ("by hand", lambda epoch: [torch.tensor(step[rank], dtype=torch.int64) for step in BY_HAND]),
+            ("by hand", lambda epoch: [torch.tensor(step[rank], dtype=torch.int64) for step in BATCHES]),
         ):
-            model, weighting = begin(what)
-            found[what, kind] = trained(DistributedDataParallel(model), weighting, batches_of)
-    for what, shares in MICRO.items():
-        model, weighting = begin(what)
-        items = None if what.startswith(("batch", "stateful", "fixed weighted")) else 12
-        found[what, "accumulated"] = accumulated(DistributedDataParallel(model), weighting, shares[rank], items)
-    found["refusals"] = refusals(rank)
-    found["sampler"] = [list(hs.WeightedSampler(FIXED, draws=21, seed=4, replacement=r)) for r in (True, False)]
-    torch.save(found, f"{folder}/{rank}.pt")
+            model, weighting = make_case(case)
+            results[case, kind] = train(DistributedDataParallel(model), weighting, batches_of)
+    for case, parts in MICRO_BATCHES.items():
+        model, weighting = make_case(case)
+        items = None if case.startswith(("batch", "stateful", "fixed weighted")) else 12
+        results[case, "accumulated"] = accumulate_step(DistributedDataParallel(model), weighting, parts[rank], items)
+    results["errors"] = collect_errors(rank)
+    results["sampler"] = [list(hs.WeightedSampler(FIXED, draws=21, seed=4, replacement=r)) for r in (True, False)]
+    torch.save(results, f"{folder}/{rank}.pt")
     distributed.destroy_process_group()
 
 
-_ALIKE = tuple([torch.arange(6 * r, 6 * r + 4), torch.arange(6 * r + 4, 6 * r + 6)] for r in range(2))
-_UNLIKE = ([torch.arange(5), torch.arange(5, 9)], [torch.arange(9, 12)])
-MICRO = {
-    "stateless": _ALIKE,
-    "fixed": _ALIKE,
-    "batch-relative": _UNLIKE,
-    "batch-relative weighted mean": _UNLIKE,
-    "stateful": _UNLIKE,
-    "fixed weighted mean": _UNLIKE,
+_EQUAL_BATCHES = tuple([torch.arange(6 * r, 6 * r + 4), torch.arange(6 * r + 4, 6 * r + 6)] for r in range(2))
+_UNEQUAL_BATCHES = ([torch.arange(5), torch.arange(5, 9)], [torch.arange(9, 12)])
+MICRO_BATCHES = {
+    "stateless": _EQUAL_BATCHES,
+    "fixed": _EQUAL_BATCHES,
+    "batch-relative": _UNEQUAL_BATCHES,
+    "batch-relative weighted mean": _UNEQUAL_BATCHES,
+    "stateful": _UNEQUAL_BATCHES,
+    "fixed weighted mean": _UNEQUAL_BATCHES,
 }
-"""Micro-batches of one effective batch of twelve, by rank; where weights come first, not equally many."""
+"""Micro-batches of one effective batch of twelve, by rank; not equally many if weights come first."""

@@ -1,4 +1,4 @@
-"""What two processes do in ``tests/integrations/test_distributed_trainers.py`` by a Trainer or by Lightning, and what one does with the batches of both."""
+"""The work of two processes in ``tests/integrations/test_distributed_trainers.py``, and the batches of both in one process."""
 
 import os
 import warnings
@@ -37,26 +37,26 @@ LIGHTNING = {
 }
 
 
-def told(model, weighting, losses):
-    """Everything that both ways must agree in; one process has no padding to look for."""
-    memory = weighting.state_dict()
-    memory.pop("seen.last_epoch")
-    return {"model": [p.detach().clone() for p in model.parameters()], "weighting": memory, "losses": losses}
+def collect_results(model, weighting, losses):
+    """Return everything that must agree; one process skips no padding."""
+    state = weighting.state_dict()
+    state.pop("seen.last_epoch")
+    return {"model": [p.detach().clone() for p in model.parameters()], "weighting": state, "losses": losses}
 
 
-def by_trainer(what, folder, ranks):
-    """Two epochs of a Trainer; the batch of all ranks together is four."""
+def train_by_trainer(case, folder, ranks):
+    """Train two epochs by a Trainer; the batch of all ranks together is four."""
     from transformers import DataCollatorForLanguageModeling
 
     from hardsight.integrations.huggingface import WeightedTrainer
     from support.tiny_text_models import Bigrams, arguments, bert, reviews, tokenizer
 
-    source, given, changes = TRAINERS[what]
-    more = {name: value for name, value in changes.items() if name == "sequence"}
-    language = bool(more)
+    source, arguments_of_weighting, trainer_arguments = TRAINERS[case]
+    sequence_arguments = {name: value for name, value in trainer_arguments.items() if name == "sequence"}
+    language = bool(sequence_arguments)
     data = reviews(TEXTS)
     torch.manual_seed(0)
-    weighting = hs.Weighting(source, **given)
+    weighting = hs.Weighting(source, **arguments_of_weighting)
     trainer = WeightedTrainer(
         Bigrams() if language else bert(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
         arguments(
@@ -66,27 +66,27 @@ def by_trainer(what, folder, ranks):
             per_device_train_batch_size=4 // ranks,
             logging_steps=1,
             ddp_find_unused_parameters=False,
-            **{name: value for name, value in changes.items() if name not in more},
+            **{name: value for name, value in trainer_arguments.items() if name not in sequence_arguments},
         ),
         train_dataset=hs.indexed(data.remove_columns("label") if language else data),
         data_collator=DataCollatorForLanguageModeling(tokenizer(), mlm=False) if language else None,
         processing_class=tokenizer(),
         weighting=weighting,
-        **more,
+        **sequence_arguments,
     )
     trainer.train()
     losses = [each["loss"] for each in trainer.state.log_history if "loss" in each]
-    return told(trainer.model, weighting, torch.tensor([float(loss) for loss in losses]))
+    return collect_results(trainer.model, weighting, torch.tensor([float(loss) for loss in losses]))
 
 
-def by_lightning(what, folder, ranks):
-    """Two epochs of Lightning; the batch of all ranks together is four."""
+def train_by_lightning(case, folder, ranks):
+    """Train two epochs by Lightning; the batch of all ranks together is four."""
     import pytorch_lightning
 
     from hardsight.integrations.lightning import WeightingCallback
 
-    source, given = LIGHTNING[what]
-    weighting = hs.Weighting(source, **given)
+    source, arguments_of_weighting = LIGHTNING[case]
+    weighting = hs.Weighting(source, **arguments_of_weighting)
     losses = []
 
     class Model(pytorch_lightning.LightningModule):
@@ -119,20 +119,20 @@ def by_lightning(what, folder, ranks):
     generator = torch.Generator().manual_seed(0)
     data = TensorDataset(torch.randn(POINTS, 3, generator=generator), torch.arange(POINTS) % 2)
     module = Model()
-    # Lightning deals the samples to its processes by such a sampler, in this order.
+    # Lightning distributes the samples to its processes by such a sampler, in this order.
     order = DistributedSampler(data, 1, 0) if ranks == 1 else None
     trainer.fit(module, DataLoader(hs.indexed(data), batch_size=4 // ranks, sampler=order))
-    return told(module, weighting, torch.stack(losses))
+    return collect_results(module, weighting, torch.stack(losses))
 
 
-def run(rank, folder, port, way):
-    """One of the processes; what it found goes into a file."""
+def run_rank(rank, folder, port, library):
+    """Run one of the processes, and save its results in a file."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    example_schemes.offered()
+    example_schemes.register()
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(RANKS), "LOCAL_WORLD_SIZE": str(RANKS)}
-    # The last is how Lightning sees that the processes are there already.
+    # By the last one Lightning sees that the processes exist already.
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
-    whats, work = (TRAINERS, by_trainer) if way == "trainer" else (LIGHTNING, by_lightning)
-    torch.save({what: work(what, folder, RANKS) for what in whats}, folder / f"{rank}.pt")
+    cases, train = (TRAINERS, train_by_trainer) if library == "trainer" else (LIGHTNING, train_by_lightning)
+    torch.save({case: train(case, folder, RANKS) for case in cases}, folder / f"{rank}.pt")
     distributed.destroy_process_group()

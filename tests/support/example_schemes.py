@@ -93,12 +93,12 @@ OURS = {
 }
 
 
-def offered():
-    """Put them into the table, for this process."""
+def register():
+    """Add the schemes to the catalogue of this process."""
     SCHEMES.update(OURS)
 
 
-def withdrawn():
-    """Take them out again."""
+def unregister():
+    """Remove them again."""
     for name in OURS:
         SCHEMES.pop(name, None)

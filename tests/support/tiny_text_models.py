@@ -1,4 +1,4 @@
-"""Texts of few words, and models small enough to train many of them."""
+"""Texts of a few words, and models small enough to train many of them."""
 
 import gc
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ WORDS = ["[PAD]", "[UNK]", "the", "film", "was", "and", "very", "good", "fine", 
 
 @contextmanager
 def frozen():
-    """What is there already is left alone by the garbage collection that every training of a Trainer begins with."""
+    """Freeze existing objects: every training of a Trainer starts with a garbage collection, which then skips them."""
     gc.collect()
     gc.freeze()
     yield
@@ -34,24 +34,26 @@ def frozen():
 
 
 def tokenizer():
-    words = Tokenizer(models.WordLevel({word: at for at, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    words = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="[UNK]"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]")
 
 
 def reviews(n, seed=0):
-    """Sentences of three to seven words whose last one tells their label."""
+    """Return sentences of three to seven words whose last word gives the label."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % 2
-    said = [[*rng.choice(WORDS[2:7], rng.integers(2, 7)), rng.choice(WORDS[7 + 2 * c : 9 + 2 * c])] for c in labels]
-    tokens = [[WORDS.index(word) for word in words] for words in said]
+    sentences = [
+        [*rng.choice(WORDS[2:7], rng.integers(2, 7)), rng.choice(WORDS[7 + 2 * c : 9 + 2 * c])] for c in labels
+    ]
+    tokens = [[WORDS.index(word) for word in words] for words in sentences]
     return datasets.Dataset.from_dict(
-        {"sentence": [" ".join(words) for words in said], "input_ids": tokens, "label": labels.tolist()}
+        {"sentence": [" ".join(words) for words in sentences], "input_ids": tokens, "label": labels.tolist()}
     )
 
 
 class BagOfWords(nn.Module):
-    """Logistic regression on counts of words, from zero."""
+    """Logistic regression on word counts, starting from zero."""
 
     def __init__(self, outputs=2):
         super().__init__()
@@ -70,7 +72,7 @@ class BagOfWords(nn.Module):
 
 
 class Bigrams(nn.Module):
-    """A language model that knows the word before, from zero."""
+    """A language model that reads the previous word, starting from zero."""
 
     def __init__(self):
         super().__init__()
@@ -85,10 +87,10 @@ class Bigrams(nn.Module):
 
 
 def counts(input_ids):
-    """How often each word stands in each row, padding left out."""
-    found = torch.zeros(len(input_ids), len(WORDS)).scatter_add_(1, input_ids, torch.ones(input_ids.shape))
-    found[:, 0] = 0
-    return found
+    """Count the words of each row, without padding."""
+    table = torch.zeros(len(input_ids), len(WORDS)).scatter_add_(1, input_ids, torch.ones(input_ids.shape))
+    table[:, 0] = 0
+    return table
 
 
 def bert(kind=BertForSequenceClassification, **changes):
@@ -105,13 +107,13 @@ def bert(kind=BertForSequenceClassification, **changes):
 
 
 def tagger():
-    """A classifier of words."""
+    """Return a classifier of words."""
     torch.manual_seed(0)
     return bert(BertForTokenClassification, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
 
 def tagged(n):
-    """The sentences of ``reviews``, of which the words that judge are told from the others."""
+    """Return the sentences of ``reviews``, with the labels 1 for judging words and 0 for the others."""
     rows = reviews(n)["input_ids"]
     return datasets.Dataset.from_dict({"input_ids": rows, "labels": [[int(word >= 7) for word in row] for row in rows]})
 
@@ -148,8 +150,8 @@ def llama():
 
 
 def arguments(folder, **changes):
-    """Plain gradient descent on all samples at once, unless told otherwise."""
-    given = {
+    """Return arguments for plain gradient descent on all samples at once, with changes."""
+    defaults = {
         "optim": "sgd",
         "learning_rate": 0.1,
         "lr_scheduler_type": "constant",
@@ -162,4 +164,4 @@ def arguments(folder, **changes):
         "save_strategy": "no",
         "dataloader_pin_memory": False,
     }
-    return TrainingArguments(output_dir=str(folder / "never"), **given | changes)
+    return TrainingArguments(output_dir=str(folder / "never"), **defaults | changes)

@@ -4,16 +4,16 @@ import pytest
 import torch
 from support import example_schemes
 from support.distributed_loop import (
-    BY_HAND,
+    BATCHES,
+    CASES,
     FIXED,
-    MICRO,
+    MICRO_BATCHES,
     RANKS,
-    WHATS,
-    accumulated,
-    begin,
+    accumulate_step,
+    make_case,
     padded_batches,
-    run,
-    trained,
+    run_rank,
+    train,
 )
 
 import hardsight as hs
@@ -21,80 +21,82 @@ from hardsight.weights.training.distributed import first_occurrences
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    torch.multiprocessing.spawn(run, (str(folder),), nprocs=RANKS)
+    torch.multiprocessing.spawn(run_rank, (str(folder),), nprocs=RANKS)
     return [torch.load(folder / f"{rank}.pt") for rank in range(RANKS)]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def schemes():
-    example_schemes.offered()
+    example_schemes.register()
     yield
-    example_schemes.withdrawn()
+    example_schemes.unregister()
 
 
-def alone(steps):
-    """The batches of all ranks as one, each sample once an epoch."""
+def merge_steps(steps):
+    """Merge the batches of all ranks, each sample once per epoch."""
     seen, batches = set(), []
     for step in steps:
-        at = [i for share in step for i in torch.as_tensor(share).tolist()]
-        batches.append(torch.tensor([i for i in dict.fromkeys(at) if i not in seen]))
-        seen |= set(at)
+        positions = [i for share in step for i in torch.as_tensor(share).tolist()]
+        batches.append(torch.tensor([i for i in dict.fromkeys(positions) if i not in seen]))
+        seen |= set(positions)
     return batches
 
 
-def close(one, other):
-    assert one.keys() == other.keys()
-    for key in one:
-        if isinstance(one[key], dict):
-            close(one[key], other[key])
-        elif isinstance(one[key], torch.Tensor):
-            torch.testing.assert_close(one[key], other[key], rtol=1e-4, atol=1e-6)
+def close(first, second):
+    assert first.keys() == second.keys()
+    for key in first:
+        if isinstance(first[key], dict):
+            close(first[key], second[key])
+        elif isinstance(first[key], torch.Tensor):
+            torch.testing.assert_close(first[key], second[key], rtol=1e-4, atol=1e-6)
         else:
-            assert one[key] == other[key]
+            assert first[key] == second[key]
 
 
 @pytest.mark.parametrize("kind", ["padded", "by hand"])
-@pytest.mark.parametrize("what", WHATS)
-def test_two_processes_are_one(found, what, kind):
-    model, weighting = begin(what)
-    steps = {"padded": padded_batches, "by hand": lambda epoch: BY_HAND}[kind]
-    expected = trained(model, weighting, lambda epoch: alone(steps(epoch)))
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_are_one(results, case, kind):
+    model, weighting = make_case(case)
+    steps = {"padded": padded_batches, "by hand": lambda epoch: BATCHES}[kind]
+    expected = train(model, weighting, lambda epoch: merge_steps(steps(epoch)))
     assert (
-        sum(len(batch) for batch in alone(padded_batches(0))) == 51 < sum(len(s) for b in padded_batches(0) for s in b)
+        sum(len(batch) for batch in merge_steps(padded_batches(0)))
+        == 51
+        < sum(len(s) for b in padded_batches(0) for s in b)
     )
     for rank in range(RANKS):
-        close(found[rank][what, kind], expected)
+        close(results[rank][case, kind], expected)
 
 
-@pytest.mark.parametrize("what", MICRO)
-def test_micro_batches_of_two_processes_are_one_batch(found, what):
-    model, weighting = begin(what)
-    whole = [torch.cat([at for shares in MICRO[what] for at in shares])]
-    expected = accumulated(model, weighting, whole, 12 if what in ("stateless", "fixed") else None)
+@pytest.mark.parametrize("case", MICRO_BATCHES)
+def test_micro_batches_of_two_processes_are_one_batch(results, case):
+    model, weighting = make_case(case)
+    whole = [torch.cat([positions for shares in MICRO_BATCHES[case] for positions in shares])]
+    expected = accumulate_step(model, weighting, whole, 12 if case in ("stateless", "fixed") else None)
     for rank in range(RANKS):
-        torch.testing.assert_close(found[rank][what, "accumulated"]["gradients"], expected["gradients"])
-    of_ranks = [found[rank][what, "accumulated"]["loss"] for rank in range(RANKS)]
-    torch.testing.assert_close(sum(of_ranks) / RANKS, expected["loss"])
+        torch.testing.assert_close(results[rank][case, "accumulated"]["gradients"], expected["gradients"])
+    rank_losses = [results[rank][case, "accumulated"]["loss"] for rank in range(RANKS)]
+    torch.testing.assert_close(sum(rank_losses) / RANKS, expected["loss"])
 
 
-def test_where_one_rank_refuses_all_do(found):
-    assert found[0]["refusals"][0] == "rank 1 refused its batch: see the error of that rank"
-    assert found[1]["refusals"][0].startswith("id 99 is unknown")
+def test_if_one_rank_fails_all_do(results):
+    assert results[0]["errors"][0] == "rank 1 refused its batch: see the error of that rank"
+    assert results[1]["errors"][0].startswith("id 99 is unknown")
 
 
-def test_ranks_that_go_through_the_same_samples_are_told(found):
+def test_ranks_that_go_through_the_same_samples_get_an_error(results):
     for rank in range(RANKS):
-        assert len(found[rank]["refusals"]) == 2
-        assert "every sample of this batch came before in epoch 0" in found[rank]["refusals"][1]
+        assert len(results[rank]["errors"]) == 2
+        assert "every sample of this batch came before in epoch 0" in results[rank]["errors"][1]
 
 
-def test_ranks_share_one_draw(found):
+def test_ranks_share_one_draw(results):
     for number, replacement in enumerate((True, False)):
-        one = hs.WeightedSampler(FIXED, draws=22 if replacement else 20, seed=4, replacement=replacement)
-        expected = list(one)
-        assert [found[rank]["sampler"][number] for rank in range(RANKS)] == [expected[0::2], expected[1::2]]
+        first = hs.WeightedSampler(FIXED, draws=22 if replacement else 20, seed=4, replacement=replacement)
+        expected = list(first)
+        assert [results[rank]["sampler"][number] for rank in range(RANKS)] == [expected[0::2], expected[1::2]]
 
 
 def test_the_first_of_each():

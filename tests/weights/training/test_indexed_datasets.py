@@ -16,7 +16,7 @@ Pair = namedtuple("Pair", "x y")
 
 
 class Items(Dataset):
-    """Item i says i, in some kind of item."""
+    """A data set whose item i holds i, in some type of item."""
 
     def __init__(self, make, n=11):
         self.make, self.n = make, n
@@ -30,23 +30,23 @@ class Items(Dataset):
         return self.make(i)
 
 
-def single(i):
+def make_single(i):
     return torch.tensor(float(i))
 
 
-def pair(i):
+def make_pair(i):
     return np.float32(i), i % 3
 
 
-def named(i):
+def make_named(i):
     return Pair(float(i), i % 3)
 
 
-def listed(i):
+def make_list(i):
     return [float(i), i % 3]
 
 
-def keyed(i):
+def make_dict(i):
     return {"x": float(i), "y": i % 3}
 
 
@@ -57,9 +57,9 @@ def x_and_ids(batch):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("make", [single, pair, named, listed, keyed])
+@pytest.mark.parametrize("make", [make_single, make_pair, make_named, make_list, make_dict])
 def test_ids_travel_through_shuffling_loaders(make, workers):
-    if workers and make is not named:
+    if workers and make is not make_named:
         workers = 0
     loader = DataLoader(hs.indexed(Items(make)), 4, shuffle=True, num_workers=workers)
     seen = []
@@ -72,20 +72,20 @@ def test_ids_travel_through_shuffling_loaders(make, workers):
 
 
 def test_named_tuples_stay_named():
-    (batch,) = DataLoader(hs.indexed(Items(named)), 11)
+    (batch,) = DataLoader(hs.indexed(Items(make_named)), 11)
     assert batch.x.tolist() == batch.hs_id.tolist()
     assert batch._fields == ("x", "y", "hs_id")
 
 
 def test_own_ids_and_subsets():
-    own = np.array([2**60 + i for i in range(11)])[::-1]
-    whole = hs.indexed(Items(pair), ids=own)
+    ids = np.array([2**60 + i for i in range(11)])[::-1]
+    whole = hs.indexed(Items(make_pair), ids=ids)
     assert whole[3] == (3.0, 0, 2**60 + 7)
     assert whole[-1] == (10.0, 1, 2**60)
     assert [item[-1] for item in Subset(whole, [5, 1])] == [2**60 + 5, 2**60 + 9]
-    assert [item[-1] for item in hs.indexed(Subset(Items(pair), [5, 1]))] == [0, 1]
+    assert [item[-1] for item in hs.indexed(Subset(Items(make_pair), [5, 1]))] == [0, 1]
     (batch,) = DataLoader(whole, 11)
-    assert batch[-1].tolist() == own.tolist()
+    assert batch[-1].tolist() == ids.tolist()
 
 
 def test_hugging_face_data_sets():
@@ -95,16 +95,16 @@ def test_hugging_face_data_sets():
 
 
 def test_collators_that_drop_what_they_do_not_know():
-    def padded(items):
+    def pad(items):
         assert all(item.keys() == {"x", "y"} for item in items)
         return UserDict(x=torch.tensor([item["x"] for item in items]))
 
-    for batch in DataLoader(hs.indexed(Items(keyed)), 4, shuffle=True, collate_fn=hs.collate(padded)):
+    for batch in DataLoader(hs.indexed(Items(make_dict)), 4, shuffle=True, collate_fn=hs.collate(pad)):
         assert batch["hs_id"].dtype == torch.int64
         assert batch["x"].tolist() == batch["hs_id"].tolist()
 
 
-@pytest.mark.parametrize("make", [pair, listed, named])
+@pytest.mark.parametrize("make", [make_pair, make_list, make_named])
 def test_collators_of_tuples(make):
     whole = hs.indexed(Items(make))
     x, y, ids = hs.collate()([whole[4], whole[2]])
@@ -119,7 +119,7 @@ class Stream(IterableDataset):
 
 
 @pytest.mark.parametrize(
-    ("do", "says"),
+    ("call", "message"),
     [
         (lambda: hs.indexed(Stream()), "Stream has no positions to number: let it yield the id of each sample"),
         (lambda: hs.indexed(iter([1])), "has no positions to number"),
@@ -131,9 +131,9 @@ class Stream(IterableDataset):
         (lambda: hs.collate()([torch.ones(1)]), "the items are Tensor, without ids"),
     ],
 )
-def test_what_has_no_ids_is_refused_with_the_mend(do, says):
-    with pytest.raises(InputError, match=says):
-        do()
+def test_what_has_no_ids_is_refused_with_the_fix(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
 
 
 def test_tensor_data_sets_feed_a_weighting():

@@ -18,9 +18,9 @@ VALUES = torch.tensor([10.0, -1, 2, 5], dtype=torch.float64)
 
 @pytest.fixture(scope="module", autouse=True)
 def schemes():
-    example_schemes.offered()
+    example_schemes.register()
     yield
-    example_schemes.withdrawn()
+    example_schemes.unregister()
 
 
 def test_draws_with_replacement_have_their_chances():

@@ -1,4 +1,4 @@
-"""Every scheme of the table goes through a loop: finite numbers and gradients, and resumed bit for bit."""
+"""Every scheme of the catalogue in a loop: finite numbers and gradients, and resuming bit for bit."""
 
 import copy
 
@@ -8,7 +8,7 @@ import torch
 import hardsight as hs
 
 SAMPLES, CLASSES, BATCH, GROUPS = 40, 4, 8, 2
-# What was published without a default.
+# Parameters without a published default.
 PARAMETERS = {
     "tilted": {"t": 1.0},
     "tilted-groups": {"t": 1.0, "tau": 1.0},
@@ -39,69 +39,71 @@ PARAMETERS = {
     "aum-filter": {"threshold": torch.linspace(0, 0.5, 20)},
     "mentornet-dd": {"mentor": hs.weights.Mentor()},
 }
-# AdaBoost looks at all samples at once.
-LOOPED = sorted(name for name, row in hs.SCHEMES.items() if row.kind in ("weights", "loss") and name != "adaboost")
+# AdaBoost reads all samples at once.
+SCHEMES_IN_LOOPS = sorted(
+    name for name, row in hs.SCHEMES.items() if row.kind in ("weights", "loss") and name != "adaboost"
+)
 
 
 def batch(step):
     generator = torch.Generator().manual_seed(step)
-    draw = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
-    logits = (2 * draw(BATCH, CLASSES) - 1).requires_grad_()
+    uniform = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
+    logits = (2 * uniform(BATCH, CLASSES) - 1).requires_grad_()
     labels = torch.randint(CLASSES, (BATCH,), generator=generator)
-    given = {
+    inputs = {
         "logits": logits,
         "labels": labels,
         "loss": torch.nn.functional.cross_entropy(logits, labels, reduction="none"),
-        "features": draw(BATCH, 5),
+        "features": uniform(BATCH, 5),
         "groups": torch.arange(BATCH) % GROUPS,
-        "held_out": draw(BATCH),
-        "peer": draw(BATCH),
-        "peer_logits": draw(BATCH, CLASSES),
-        "history": draw(BATCH, 3),
-        "first": (draw(BATCH) > 0.5).float(),
+        "held_out": uniform(BATCH),
+        "peer": uniform(BATCH),
+        "peer_logits": uniform(BATCH, CLASSES),
+        "history": uniform(BATCH, 3),
+        "first": (uniform(BATCH) > 0.5).float(),
         "class_error": torch.tensor([0.1, 0.2, 0.3, 0.4]),
         "neighbours": torch.randint(2, (BATCH, 5), generator=generator),
         "residual": logits[:, 0],
-        "aum": draw(BATCH),
-        "p_wrong": draw(BATCH),
-        "purity": draw(BATCH),
+        "aum": uniform(BATCH),
+        "p_wrong": uniform(BATCH),
+        "purity": uniform(BATCH),
     }
-    return torch.randperm(SAMPLES, generator=generator)[:BATCH], logits, given
+    return torch.randperm(SAMPLES, generator=generator)[:BATCH], logits, inputs
 
 
-def made(name):
+def make_weighting(name):
     sizes = [20, 20] if name.startswith("icost") else [10, 12, 3, 15]
     classes = len(sizes)
     parameters = PARAMETERS.get(name, {})
     return hs.Weighting(name, SAMPLES, classes=classes, sizes=sizes, groups=GROUPS, epochs=6.0, **parameters)
 
 
-def stepped(weighting, step):
+def run_step(weighting, step):
     weighting.set_epoch(step)
-    at, logits, given = batch(step)
+    ids, logits, inputs = batch(step)
     scheme = weighting.scheme
     if scheme.name.startswith("icost"):
-        given["labels"] = given["labels"] % 2
+        inputs["labels"] = inputs["labels"] % 2
     if scheme.name in ("asl", "focal-sigmoid"):
-        given["labels"] = torch.nn.functional.one_hot(given["labels"], CLASSES)
+        inputs["labels"] = torch.nn.functional.one_hot(inputs["labels"], CLASSES)
     if scheme.name == "spl-logarithmic":
-        given["loss"] = given["loss"] / 4
-    told = {"loss"} | set(scheme.reads) if scheme.kind == "weights" else set(scheme.reads)
-    loss = weighting(ids=at, **{key: value for key, value in given.items() if key in told})
+        inputs["loss"] = inputs["loss"] / 4
+    names = {"loss"} | set(scheme.reads) if scheme.kind == "weights" else set(scheme.reads)
+    loss = weighting(ids=ids, **{key: value for key, value in inputs.items() if key in names})
     return loss, torch.autograd.grad(loss, logits)[0]
 
 
-@pytest.mark.parametrize("name", LOOPED)
+@pytest.mark.parametrize("name", SCHEMES_IN_LOOPS)
 def test_every_scheme_goes_through_a_loop_and_resumes(name):
-    straight, resumed = made(name), made(name)
+    straight, resumed = make_weighting(name), make_weighting(name)
     for step in range(6):
-        loss, gradient = stepped(straight, step)
+        loss, gradient = run_step(straight, step)
         assert loss.dtype == torch.float32
         assert loss.isfinite()
         assert gradient.isfinite().all()
-        again = copy.deepcopy(straight.state_dict()) if step == 2 else None
-        if again is not None:
-            resumed.load_state_dict(again)
+        state = copy.deepcopy(straight.state_dict()) if step == 2 else None
+        if state is not None:
+            resumed.load_state_dict(state)
         if step > 2:
-            assert torch.equal(stepped(resumed, step)[1], gradient)
+            assert torch.equal(run_step(resumed, step)[1], gradient)
     assert not any(tensor.requires_grad for tensor in straight.buffers())

@@ -1,4 +1,4 @@
-"""Weights of whole sequences from logits and labels of their tokens, in a loop of one's own."""
+"""Weights of whole sequences from logits and labels of their tokens, in a plain training loop."""
 
 import pytest
 import torch
@@ -9,14 +9,14 @@ import hardsight as hs
 
 ROWS, TOKENS, WORDS = 5, 6, 7
 LENGTHS = (6, 1, 4, 0, 3)
-"""How many tokens of each sequence count; of one none does."""
+"""How many tokens of each sequence count; one sequence has none."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def schemes():
-    example_schemes.offered()
+    example_schemes.register()
     yield
-    example_schemes.withdrawn()
+    example_schemes.unregister()
 
 
 @pytest.fixture
@@ -25,94 +25,96 @@ def batch():
     logits = torch.randn(ROWS, TOKENS, WORDS, generator=generator, dtype=torch.float32) * 2
     labels = torch.randint(WORDS, (ROWS, TOKENS), generator=generator)
     for row, length in enumerate(LENGTHS):
-        # Those that count need not come first.
+        # Tokens that count need not come first.
         labels[row, : TOKENS - length] = -100
     return {"logits": logits.requires_grad_(), "labels": labels}
 
 
-def by_hand(batch, of=lambda p: -p.log()):
-    """The mean over the tokens of each sequence, one token at a time."""
-    found = []
+def loss_by_hand(batch, token_loss=lambda p: -p.log()):
+    """Return the mean over the tokens of each sequence, one token at a time."""
+    result = []
     for row in range(ROWS):
-        own = [at for at in range(TOKENS) if batch["labels"][row, at] != -100]
-        p = [torch.softmax(batch["logits"][row, at], 0)[batch["labels"][row, at]] for at in own]
-        found.append(torch.stack([of(one) for one in p]).mean() if p else torch.zeros(()))
-    return torch.stack(found)
+        positions = [part for part in range(TOKENS) if batch["labels"][row, part] != -100]
+        p = [torch.softmax(batch["logits"][row, part], 0)[batch["labels"][row, part]] for part in positions]
+        result.append(torch.stack([token_loss(token_p) for token_p in p]).mean() if p else torch.zeros(()))
+    return torch.stack(result)
 
 
-def same(found, expected, logits):
-    torch.testing.assert_close(found, expected)
-    mine, theirs = (torch.autograd.grad(each.sum(), logits, retain_graph=True)[0] for each in (found, expected))
-    torch.testing.assert_close(mine, theirs)
+def assert_same(result, expected, logits):
+    torch.testing.assert_close(result, expected)
+    gradient, expected_gradient = (
+        torch.autograd.grad(each.sum(), logits, retain_graph=True)[0] for each in (result, expected)
+    )
+    torch.testing.assert_close(gradient, expected_gradient)
 
 
 def test_fixed_weights_weigh_the_mean_loss_of_the_tokens(batch):
     w = torch.tensor([3.0, 0.5, 1, 2, 0])
-    found = hs.Weighting(w)(ids=torch.arange(ROWS), **batch)
-    same(found, (w * by_hand(batch)).mean(), batch["logits"])
-    one = hs.Weighting(w, reduction="none")(ids=torch.arange(ROWS), **batch)
-    same(one, w * by_hand(batch), batch["logits"])
+    result = hs.Weighting(w)(ids=torch.arange(ROWS), **batch)
+    assert_same(result, (w * loss_by_hand(batch)).mean(), batch["logits"])
+    token_p = hs.Weighting(w, reduction="none")(ids=torch.arange(ROWS), **batch)
+    assert_same(token_p, w * loss_by_hand(batch), batch["logits"])
     part = hs.Weighting(w)(ids=torch.arange(ROWS), items=20, **batch)
-    torch.testing.assert_close(part, found * ROWS / 20)
+    torch.testing.assert_close(part, result * ROWS / 20)
 
 
 @pytest.mark.parametrize("through", [False, True])
 def test_schemes_read_the_geometric_mean_of_the_tokens_as_p(batch, through):
-    loss = by_hand(batch)
+    loss = loss_by_hand(batch)
     w = (1 - torch.exp(-loss)) ** 2
-    found = hs.Weighting("t-focal", through=through)(**batch)
-    same(found, ((w if through else w.detach()) * loss).mean(), batch["logits"])
+    result = hs.Weighting("t-focal", through=through)(**batch)
+    assert_same(result, ((w if through else w.detach()) * loss).mean(), batch["logits"])
 
 
 def test_weights_first_and_then_the_loss_of_parts(batch):
     weighting = hs.Weighting("t-running-mean", num_samples=ROWS)
     w = weighting.weights(ids=torch.arange(ROWS), **batch)
-    loss = by_hand(batch)
-    parts = [weighting.apply_weights(loss[at], w[at]) for at in (slice(0, 2), slice(2, 5))]
+    loss = loss_by_hand(batch)
+    parts = [weighting.apply_weights(loss[part], w[part]) for part in (slice(0, 2), slice(2, 5))]
     torch.testing.assert_close(sum(parts), (w * loss).sum() / w.sum())
     other = hs.Weighting("t-running-mean", num_samples=ROWS)
     torch.testing.assert_close(other(ids=torch.arange(ROWS), **batch), sum(parts))
 
 
 def test_a_scheme_that_is_a_loss_is_averaged_over_the_tokens(batch):
-    gce = by_hand(batch, lambda p: (1 - p**0.7) / 0.7)
-    same(hs.Weighting("gce-loss", q=0.7)(**batch), gce.mean(), batch["logits"])
+    gce = loss_by_hand(batch, lambda p: (1 - p**0.7) / 0.7)
+    assert_same(hs.Weighting("gce-loss", q=0.7)(**batch), gce.mean(), batch["logits"])
     sizes = torch.arange(1.0, WORDS + 1)
-    found = hs.Weighting("t-margin", sizes=sizes, reduction="none")(**batch)
+    result = hs.Weighting("t-margin", sizes=sizes, reduction="none")(**batch)
     shifted = {"logits": batch["logits"] - sizes.log(), "labels": batch["labels"]}
-    same(found, by_hand(shifted), batch["logits"])
+    assert_same(result, loss_by_hand(shifted), batch["logits"])
 
 
 def test_superloss_knows_the_words_as_classes(batch):
-    loss = by_hand(batch).detach()
+    loss = loss_by_hand(batch).detach()
     expected = hs.Weighting("superloss")(loss, logits=torch.zeros(ROWS, WORDS))
     torch.testing.assert_close(hs.Weighting("superloss")(**batch).detach(), expected)
 
 
 def test_evaluation_is_the_plain_mean_over_sequences(batch):
-    for what in ("gce-loss", "t-focal", torch.rand(ROWS)):
-        torch.testing.assert_close(hs.Weighting(what).eval()(**batch), by_hand(batch).mean())
+    for source in ("gce-loss", "t-focal", torch.rand(ROWS)):
+        torch.testing.assert_close(hs.Weighting(source).eval()(**batch), loss_by_hand(batch).mean())
 
 
 def test_a_loss_that_is_given_is_weighed_as_it_is(batch):
     w = torch.rand(ROWS)
     total = cross_entropy(batch["logits"].transpose(1, 2), batch["labels"], ignore_index=-100, reduction="none").sum(1)
-    found = hs.Weighting(w)(total, torch.arange(ROWS), **batch)
-    same(found, (w * total).mean(), batch["logits"])
+    result = hs.Weighting(w)(total, torch.arange(ROWS), **batch)
+    assert_same(result, (w * total).mean(), batch["logits"])
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
-def test_half_precision_adds_up_in_float32(batch, kind):
-    short = {"logits": batch["logits"].to(kind), "labels": batch["labels"]}
-    for what in ("gce-loss", "t-focal"):
-        found = hs.Weighting(what)(**short)
-        assert found.dtype == torch.float32
-        full = hs.Weighting(what)(logits=short["logits"].float(), labels=short["labels"])
-        torch.testing.assert_close(found, full)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_adds_up_in_float32(batch, dtype):
+    short = {"logits": batch["logits"].to(dtype), "labels": batch["labels"]}
+    for source in ("gce-loss", "t-focal"):
+        result = hs.Weighting(source)(**short)
+        assert result.dtype == torch.float32
+        full = hs.Weighting(source)(logits=short["logits"].float(), labels=short["labels"])
+        torch.testing.assert_close(result, full)
 
 
 def test_what_sequences_do_not_have_is_refused(batch):
-    for what, given, match in (
+    for source, arguments, message in (
         (
             "low",
             {},
@@ -121,10 +123,10 @@ def test_what_sequences_do_not_have_is_refused(batch):
         ("t-past", {"num_samples": ROWS, "classes": WORDS}, "'t-past' reads a state of samples with one label each"),
         ("jocor-loss", {"rate": 0.2}, "'jocor-loss' reads peer_logits of samples with one label each"),
     ):
-        with pytest.raises(hs.InputError, match=match):
-            hs.Weighting(what, **given)(ids=torch.arange(ROWS), peer_logits=batch["logits"], **batch)
-    for what in ("gce-loss", "t-focal"):
-        with pytest.raises(hs.InputError, match=r"logits of tokens need labels \(row, token\)"):
-            hs.Weighting(what)(logits=batch["logits"])
-        with pytest.raises(hs.InputError, match=r"Got \(5, 6, 7\) for \(5,\)"):
-            hs.Weighting(what)(logits=batch["logits"], labels=batch["labels"][:, 0])
+        with pytest.raises(hs.InputError, message=message):
+            hs.Weighting(source, **arguments)(ids=torch.arange(ROWS), peer_logits=batch["logits"], **batch)
+    for source in ("gce-loss", "t-focal"):
+        with pytest.raises(hs.InputError, message=r"logits of tokens need labels \(row, token\)"):
+            hs.Weighting(source)(logits=batch["logits"])
+        with pytest.raises(hs.InputError, message=r"Got \(5, 6, 7\) for \(5,\)"):
+            hs.Weighting(source)(logits=batch["logits"], labels=batch["labels"][:, 0])

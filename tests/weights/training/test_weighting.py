@@ -18,9 +18,9 @@ from hardsight.errors import InputError
 
 @pytest.fixture(scope="module", autouse=True)
 def schemes():
-    example_schemes.offered()
+    example_schemes.register()
     yield
-    example_schemes.withdrawn()
+    example_schemes.unregister()
 
 
 def losses(n=6, seed=0, dtype=torch.float32):
