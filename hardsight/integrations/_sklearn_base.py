@@ -32,6 +32,14 @@ from hardsight.weights.inputs import SAMPLE_INPUTS
 _GRID = 2.0**-30
 
 
+def _find_estimator(model: Any) -> Any:
+    return getattr(model, "estimator_", model._get_estimator())
+
+
+delegated = partial(available_with, get_estimator=_find_estimator)
+"""Decorator for a method that exists if the fitted model, or before ``fit`` the estimator, has one of that name."""
+
+
 class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
     """An estimator that measures the difficulty of its training data, and fits a model with the resulting weights.
 
@@ -170,6 +178,11 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         )
         return replace(difficulty, samples=None)
 
+    @delegated("predict")
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict labels or targets. ``(sample,)``"""
+        return self._call_fitted("predict", X)
+
     def _call_fitted(self, method: str, X: Any) -> np.ndarray:
         check_is_fitted(self)
         result: np.ndarray = getattr(self.estimator_, method)(X)
@@ -179,14 +192,6 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         tags: Tags = super().__sklearn_tags__()
         tags.input_tags = get_tags(self._get_estimator()).input_tags
         return tags
-
-
-def _find_estimator(model: DifficultyWeightedEstimator) -> Any:
-    return getattr(model, "estimator_", model._get_estimator())
-
-
-delegated = partial(available_with, get_estimator=_find_estimator)
-"""Decorator for a method that exists if the fitted model, or before ``fit`` the estimator, has one of that name."""
 
 
 def _count_threads(n_jobs: Any) -> int:

@@ -90,11 +90,6 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeightedEstimator)
     def _measure(self, rows: MeasurableRows, folds: int) -> Difficulty:
         return replace(super()._measure(rows, folds), classes=tuple(self._labels(rows).tolist()))
 
-    @delegated("predict")
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict labels. ``(sample,)``"""
-        return self._call_fitted("predict", X)
-
     @delegated("predict_proba")
     def predict_proba(self, X: Any) -> np.ndarray:
         """Predict probabilities. ``(sample, class)``"""
@@ -181,11 +176,6 @@ class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeightedEstimator):
 
     def _wrap_estimator(self, estimator: Any, rows: MeasurableRows) -> Any:
         return WeightRoutingRegressor(estimator)
-
-    @delegated("predict")
-    def predict(self, X: Any) -> np.ndarray:
-        """Predict targets. ``(sample,)``"""
-        return self._call_fitted("predict", X)
 
     def _get_estimator(self) -> Any:
         return Ridge() if self.estimator is None else self.estimator

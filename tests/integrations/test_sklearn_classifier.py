@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+import torch
 import xgboost
+from loky import cpu_count
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -29,7 +31,7 @@ from sklearn.utils.estimator_checks import (
 
 import hardsight as hs
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.integrations import _sklearn_samples
+from hardsight.integrations import _sklearn_base, _sklearn_samples
 
 Weighted = hs.sklearn.DifficultyWeightedClassifier
 # Far above any loss, so that the scheme leaves weight to every sample of the checks' data.
@@ -337,6 +339,34 @@ def test_it_pickles_clones_and_holds_no_training_data(wine):
     assert second.difficulty_.samples is None
     assert model.weights_.max() <= 1.5 + 1e-9
     np.testing.assert_array_equal(clone(model).fit(X, y).weights_, model.weights_)
+
+
+@pytest.mark.parametrize(("n_jobs", "expected"), [(None, 1), (2, 2), (-1, cpu_count())])
+def test_measuring_uses_the_threads_of_n_jobs(wine, monkeypatch, n_jobs, expected):
+    threads = []
+
+    def record_threads(*args, **kwargs):
+        threads.append(torch.get_num_threads())
+        return hs.weigh(*args, **kwargs)
+
+    monkeypatch.setattr(_sklearn_base, "weigh", record_threads)
+    before = torch.get_num_threads()
+    Weighted(GaussianNB(), **EASY, n_jobs=n_jobs).fit(*wine)
+    assert threads == [expected]
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("scheme", "refine"), [(EASY, False), ({"scheme": "auto"}, None)])
+def test_labels_are_refined_only_for_schemes_that_read_p_wrong(wine, monkeypatch, scheme, refine):
+    arguments = []
+
+    def record_arguments(*args, **kwargs):
+        arguments.append(kwargs["refine"])
+        return hs.measure(*args, **kwargs)
+
+    monkeypatch.setattr(_sklearn_base, "measure", record_arguments)
+    Weighted(GaussianNB(), **scheme, folds=2).fit(*wine)
+    assert arguments == [refine]
 
 
 def test_bad_arguments_are_refused_with_the_fix(wine):
