@@ -1,6 +1,8 @@
 """Where the inputs of a scheme come from: the batch, the call, or the weighting itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hardsight.weights import Scheme
 from hardsight.weights.inputs import SAMPLE_INPUTS
@@ -16,10 +18,11 @@ class InputPlan:
         per_sample: inputs that the batch must bring with one row per sample, sorted by name.
         optional: inputs that the batch may bring with one row per sample.
         per_call: other inputs that the batch may bring.
-        reads_training: whether the scheme reads what the weighting knows itself: classes, their sizes, epochs, random numbers,
-            rows.
+        reads_training: whether the scheme reads what the weighting knows itself: classes, their sizes, epochs, random
+            numbers, rows.
         is_loss: whether the scheme gives losses; otherwise it gives weights.
-        losses_only: whether weights read nothing from the batch but its losses; such batches can take the fast path.
+        losses_only: whether weights need nothing from the batch but its losses; batches without optional inputs can then
+            take the fast path.
     """
 
     per_sample: tuple[str, ...]
@@ -42,3 +45,7 @@ class InputPlan:
             per_sample |= {"loss"}
         losses_only = not is_loss and not per_call and per_sample <= {"loss", "p"}
         return cls(tuple(sorted(per_sample)), optional, per_call, bool(training), is_loss, losses_only)
+
+    def select_names(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the inputs with one row per sample to read from a batch: those it must bring, and those it brings."""
+        return (*self.per_sample, *(name for name in self.optional if values.get(name) is not None))

@@ -50,6 +50,7 @@ class Weighting(nn.Module):
         through: whether the gradient flows through the weights.
         repeated: what happens to repeated ids.
         id_index: the ids of the training samples.
+        classes: number of classes; None if unknown.
         plan: where the inputs of the scheme come from.
         scheme_state: what the scheme remembers, in buffers.
         seen: which samples came in which epoch.
@@ -171,18 +172,17 @@ class Weighting(nn.Module):
             InputError: an id is missing, unknown or repeated, an input is missing or out of its domain, or another rank
                 failed.
         """
-        fast_path = (
-            self.plan.losses_only and self.training and self.reduction == "mean" and items is None and not inputs
-        )
-        if fast_path and not (self.plan.optional and (logits is not None or labels is not None)):
+        plan = self.plan
+        losses_only = plan.losses_only and (not plan.optional or (logits is None and labels is None))
+        if losses_only and self.training and self.reduction == "mean" and items is None and not inputs:
             fast = fast_path_batch(loss, ids, self.id_index, self.repeated or "refuse")
             if fast is not None:
                 return torch.dot(fast.inputs["loss"], self._weigh(fast, self.through) / max(fast.count, 1))
         values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not self.training:
-            return unweighted_losses(values, self.plan.is_loss).float().mean()
+            return unweighted_losses(values, plan.is_loss).float().mean()
         with full_precision(values):
-            if self.plan.is_loss:
+            if plan.is_loss:
                 losses, batch = self._scheme_losses(values, ids)
                 return reduce_losses(self.reduction, losses, None, batch, items)
             batch = self._build_batch(values, ids)
@@ -261,8 +261,7 @@ class Weighting(nn.Module):
     def _build_batch(self, values: dict[str, Any], ids: Any, names: tuple[str, ...] | None = None) -> Batch:
         if has_token_logits(values):
             values = to_sequence_inputs(values, self.scheme)
-        if names is None:
-            names = (*self.plan.per_sample, *(name for name in self.plan.optional if values.get(name) is not None))
+        names = names or self.plan.select_names(values)
         batch = build_batch(values, ids, self.id_index, names, self.repeated or "refuse")
         if self.skips_seen and batch.rows is not None:
             self.seen.skip(batch, self.epoch)

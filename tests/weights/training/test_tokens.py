@@ -126,7 +126,7 @@ def test_what_sequences_do_not_have_is_refused(batch):
         with pytest.raises(hs.InputError, match=message):
             hs.Weighting(source, **arguments)(ids=torch.arange(ROWS), peer_logits=batch["logits"], **batch)
     for source in ("gce-loss", "t-focal"):
-        with pytest.raises(hs.InputError, message=r"logits of tokens need labels \(row, token\)"):
+        with pytest.raises(hs.InputError, match=r"logits of tokens need labels \(row, token\)"):
             hs.Weighting(source)(logits=batch["logits"])
-        with pytest.raises(hs.InputError, message=r"Got \(5, 6, 7\) for \(5,\)"):
+        with pytest.raises(hs.InputError, match=r"Got \(5, 6, 7\) for \(5,\)"):
             hs.Weighting(source)(logits=batch["logits"], labels=batch["labels"][:, 0])
