@@ -79,7 +79,7 @@ def rows(cell: Cell, folder: Path | None, most: int) -> Iterator[dict[str, Any]]
     found = make_scenario(cell, folder, most)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        d = hs.measure(found.x, found.y, folds=5, repeats=4, pilot=False, seed=cell.seed)
+        d = hs.measure(found.x, found.y, folds=5, repeats=4, estimate=hs.Estimate(pilot=False), seed=cell.seed)
         by = weights(d)
         told = hs.explain(found.x, found.y, d, by, folds=5, repeats=4, dynamics=False, seed=cell.seed + 100)
     real = truth(found, by)

@@ -36,7 +36,7 @@ def main() -> None:
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        d = hs.measure(x, y, repeats=members // 5, checkpoint=Path(folder) / "progress.npz")
+        d = hs.measure(x, y, repeats=members // 5, execution=hs.Execution(checkpoint=Path(folder) / "progress.npz"))
         measured = time.perf_counter()
         d.save(Path(folder) / "difficulty.parquet")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -32,7 +32,7 @@ COLUMNS = ("held-out loss", "precision, error", "precision, P(wrong)", "calibrat
 def figures(hard: CorruptedDataset, seed: int, *, pilot: bool) -> tuple[list[float], str]:
     """One row's numbers for one seed, and the length of training."""
     start = time.process_time()
-    d = hs.measure(hard.x, hard.y, seed=seed, pilot=pilot)
+    d = hs.measure(hard.x, hard.y, seed=seed, estimate=hs.Estimate(pilot=pilot))
     spent = time.process_time() - start
     found = [average_precision_score(hard.hard, s) if hard.hard.any() else np.nan for s in (d.error, d.p_wrong)]
     length = times(d.settings["pilot"]["length"]) if pilot else times(1)

@@ -12,7 +12,9 @@ from hardsight.errors import HardsightWarning as HardsightWarning
 from hardsight.errors import InputError as InputError
 from hardsight.errors import LearnerError as LearnerError
 from hardsight.estimation.measure import measure as measure
-from hardsight.estimation.measure import measure_predictions as measure_predictions
+from hardsight.estimation.predictions import measure_predictions as measure_predictions
+from hardsight.estimation.request import Estimate as Estimate
+from hardsight.estimation.request import Execution as Execution
 from hardsight.explanation import Explanation as Explanation
 from hardsight.explanation import explain as explain
 from hardsight.integrations import boosting as boosting

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from hardsight.errors import InputError, first_line
-from hardsight.estimation.backends.processes import workers
+from hardsight.estimation.backends.processes import worker_processes
 from hardsight.io import parquet
 from hardsight.io.atomic import atomic_write
 
@@ -68,7 +68,7 @@ def run_cells(work: Callable[[Cell], Result], cells: Sequence[Cell], jobs: int) 
     if jobs == 1:
         yield from map(work, cells)
         return
-    executor = workers(jobs)
+    executor = worker_processes(jobs)
     try:
         for future in as_completed([executor.submit(work, cell) for cell in cells]):
             yield future.result()

@@ -17,6 +17,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from hardsight.attribution.names import CAUSES, FACTORS
 from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.measure import measure
+from hardsight.estimation.request import Estimate
 from hardsight_bench.corruptions import KINDS, blend, rare, uniform
 from hardsight_bench.datasets import Dataset, load_dataset
 
@@ -154,7 +155,7 @@ def count_measurements(names: tuple[str, ...], seeds: int) -> int:
 
 
 def _measured(x: np.ndarray, y: np.ndarray, stream: np.random.SeedSequence) -> Difficulty:
-    return measure(x, y, seed=int(stream.generate_state(1)[0]), adjusted=False)
+    return measure(x, y, seed=int(stream.generate_state(1)[0]), estimate=Estimate(adjusted=False))
 
 
 def _judged(found: Difficulty, wrong: np.ndarray) -> dict[str, float]:

@@ -21,6 +21,7 @@ from hardsight.attribution.names import FACTORS
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError, first_line
 from hardsight.estimation.measure import measure
+from hardsight.estimation.request import Estimate
 from hardsight.measures import MEASURES
 from hardsight.measures.measure import Stream
 from hardsight.measures.record import Record
@@ -224,7 +225,14 @@ def _measured(
     seed = int(stream.generate_state(1)[0])
     # A pilot would train as many models again as the ten.
     return measure(
-        given.x, given.y, folds=FOLDS, repeats=repeats, seed=seed, record=record, pilot=record is not None, refine=False
+        given.x,
+        given.y,
+        folds=FOLDS,
+        repeats=repeats,
+        seed=seed,
+        record=record,
+        estimate=Estimate(pilot=record is not None),
+        refine=False,
     )
 
 

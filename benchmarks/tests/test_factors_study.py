@@ -45,7 +45,9 @@ def test_confusion_by_hand():
 
 def test_the_right_line_stands_out(digits):
     truth = factors.make_scenario(digits, "shift", np.random.default_rng(1))
-    rows = pd.DataFrame(factors.separation(hs.measure(truth.x, truth.y, repeats=4, adjusted=False), truth))
+    rows = pd.DataFrame(
+        factors.separation(hs.measure(truth.x, truth.y, repeats=4, estimate=hs.Estimate(adjusted=False)), truth)
+    )
     matrix = rows.pivot(index="line", columns="factor", values="auroc")
     for factor, least in (("noise", 0.95), ("imbalance", 0.95), ("margin", 0.85), ("uncertainty", 0.9)):
         assert matrix[factor][factor] > least

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,37 +40,44 @@ def measured_into(
 
     from hardsight.cli.summary import machine, summary
     from hardsight.estimation.measure import measure as measured
-    from hardsight.estimation.reweighted_rounds import checkpoints
+    from hardsight.estimation.outputs import CHECKPOINT, REPORT, REVIEW, TABLE, checkpoint_files, set_aside_decisions
+    from hardsight.estimation.request import Estimate, Execution
     from hardsight.io.atomic import printable_name
 
-    progress = out / "progress.npz"
-    held = (progress, *checkpoints(progress))
-    if progress.exists() and not how.get("resume"):
-        click.echo(f"{progress} of an unfinished run is discarded; --resume would have continued it.", err=True)
-        discard(held)
+    checkpoint = out / CHECKPOINT
+    estimate = Estimate(adjusted=how.pop("adjusted", None), pilot=how.pop("pilot", None))
+    places = {name: how.pop(name, None) for name in ("jobs", "backend", "address")}
+    execution = Execution(**places, checkpoint=checkpoint, resume=how.pop("resume", False))
+    if checkpoint.exists() and not execution.resume:
+        click.echo(f"{checkpoint} of an unfinished run is discarded; --resume would have continued it.", err=True)
+        discard(checkpoint_files(checkpoint))
     start = time.perf_counter()
     with warnings.catch_warnings():
         # They stand among the result's notices, which are printed.
         warnings.simplefilter("ignore")
-        result = measured(samples, seed=seed, progress=not quiet, checkpoint=progress, **how)
+        result = measured(samples, seed=seed, progress=not quiet, estimate=estimate, execution=execution, **how)
     result = replace(result, run=replace(result.run, source=printable_name(source.name)))
     seconds = time.perf_counter() - start
-    table, page = out / "difficulty.parquet", out / "report.html"
-    _set_aside(table, result)
+    table, page = out / TABLE, out / REPORT
+    renamed = set_aside_decisions(table, result)
+    if renamed is not None:
+        click.echo(
+            f"{renamed[0]} is about the result that stood here before: it is called {renamed[1].name} now.", err=True
+        )
     result.save(table)
     # A page of more samples than this is slow to open; hardsight serve hands it over piece by piece.
     whole = len(result) <= _MOST_REVIEWED
-    result.report(page, review="review.html" if whole else None)
+    result.report(page, review=REVIEW if whole else None)
     if whole:
-        result.review(out / "review.html", report="report.html")
+        result.review(out / REVIEW, report=REPORT)
     else:
         # One of an earlier run would show another result.
-        discard([out / "review.html"])
+        discard([out / REVIEW])
     # All that they held stands in the two files now.
-    discard(held)
+    discard(checkpoint_files(checkpoint))
     if as_json:
         files = {"difficulty": str(table), "report": str(page)}
-        files |= {"review": str(out / "review.html")} if whole else {}
+        files |= {"review": str(out / REVIEW)} if whole else {}
         print_json(machine(result, hardest=hardest, seconds=seconds, files=files))
         return result
     console = Console(highlight=False)
@@ -82,22 +87,3 @@ def measured_into(
     pages = f"{page} and {out / 'review.html'}" if whole else f"{page}; to review samples: hardsight serve {out}"
     click.echo(f"\nwrote {table}, {pages}")
     return result
-
-
-def _set_aside(table: Path, result: Difficulty) -> None:
-    """Give decisions that were made about another result another name, before this one is written beside them."""
-    from hardsight.difficulty.decisions import FILE_NAME, result_digest
-    from hardsight.difficulty.result import Difficulty
-    from hardsight.errors import InputError
-
-    kept = table.with_name(FILE_NAME)
-    if not (kept.is_file() or kept.is_symlink()):
-        return
-    # A file that cannot be read does not say what they are about.
-    with suppress(InputError):
-        if result_digest(Difficulty.load(table)) == result_digest(result):
-            return
-    names = (f"{kept.stem}-before{'' if n == 1 else f'-{n}'}.csv" for n in count(1))
-    aside = next(place for place in map(kept.with_name, names) if not (place.exists() or place.is_symlink()))
-    kept.rename(aside)
-    click.echo(f"{kept} is about the result that stood here before: it is called {aside.name} now.", err=True)

@@ -1,26 +1,33 @@
-"""A run that was stopped can go on: what is held after every few turns stands on disk, whole or not at all."""
+"""Checkpoints: the state of a run on disk, saved atomically after every few repeats."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
+from hardsight import __version__
+from hardsight.data import Samples
 from hardsight.errors import InputError
-from hardsight.io import npz as archives
+from hardsight.io import npz
 from hardsight.io.atomic import atomic_write
+from hardsight.learners import Learner
+from hardsight.learners.network import native
 from hardsight.measures.held_out import HeldOut
+from hardsight.resampling.plan import Plan
+from hardsight.resampling.splitters import Splitter
 
 SCHEMA = 1
 # Bytes read at a time, straight into the array that they belong to.
-_PIECE = 2**20
+_CHUNK = 2**20
 
 
 def digest(*parts: Any) -> str:
-    """A fingerprint of arrays, text and other JSON types, the same wherever it is made."""
+    """Return a fingerprint of arrays, text and other JSON types that is the same on every machine."""
     state = blake2b(digest_size=16)
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -31,80 +38,108 @@ def digest(*parts: Any) -> str:
     return state.hexdigest()
 
 
+def run_identity(samples: Samples, learner: Learner, splitter: Splitter, plan: Plan) -> dict[str, str]:
+    """Return what must be equal for an unfinished run to continue, by name."""
+    return {
+        "the data": digest(
+            samples.kind, samples.fingerprints().view(np.uint8), samples.matrix if samples.numeric else None
+        ),
+        "the labels": digest(samples.labels, samples.classes),
+        "the weights": digest(samples.weights),
+        "the ids": digest(samples.ids),
+        "the groups or duplicates": digest(plan.blocks),
+        "the learner": digest(learner.name, learner.describe()),
+        "the splits": digest(splitter.describe() if plan.rounds else plan.repeats),
+        "the seed": digest(plan.seed),
+        "whether errors are adjusted": digest(plan.in_sample),
+        "the versions of hardsight, torch or numba": digest(__version__, torch.__version__, native.version()),
+    }
+
+
+class _Header(NamedTuple):
+    schema: Any
+    repeats: int
+    notices: list[str]
+    identity: dict[str, Any]
+
+
 class Checkpoint:
-    """One file with the running moments of a run, how many turns they hold, and what the run was of.
+    """One file with the running moments of a run, the number of repeats they hold, and the identity of the run.
 
     Args:
-        path: of the file, ``.npz`` without pickled objects.
-        identity: what must be equal for a run to go on, by name: data, learner, splits, seed, …
+        path: the file, ``.npz`` without pickled objects.
+        identity: what must be equal for the run to continue, by name: data, learner, splits, seed, …
     """
 
     def __init__(self, path: str | Path, identity: dict[str, str]) -> None:
         self.path, self.identity = Path(path), identity
 
-    def save(self, record: HeldOut, turns: int, notices: list[str]) -> None:
-        """Replace the file by what is held after a number of turns.
+    def save(self, record: HeldOut, repeats: int, notices: list[str]) -> None:
+        """Replace the file by the state after a number of repeats.
 
         Raises:
             InputError: the file cannot be written.
         """
-        about = {"schema": SCHEMA, "turns": turns, "notices": notices, "identity": self.identity}
+        about = {"schema": SCHEMA, "repeats": repeats, "notices": notices, "identity": self.identity}
         header = json.dumps(about, ensure_ascii=False)
         arrays: dict[str, Any] = {name: value.numpy() for name, value in record.state().items()}
         with atomic_write(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
 
     def restore(self, record: HeldOut) -> tuple[int, list[str]]:
-        """Fill an empty record from the file; return how many turns it holds, and notices. None of either without a file.
+        """Fill an empty record from the file.
+
+        Returns:
+            The number of repeats that the file holds, and its notices; 0 and none if there is no file.
 
         Raises:
-            InputError: the file is damaged, or of another run (names what differs).
+            InputError: the file is damaged or belongs to another run; the message names the difference.
         """
         if not self.path.exists():
             return 0, []
-        with self._open() as held:
-            turns, notices, identity, schema = _told(json.loads(bytes(held.read("header"))))
-        differing = [name for name, value in self.identity.items() if identity.get(name) != value]
-        if differing or schema != SCHEMA:
+        with self._open() as archive:
+            header = _parse_header(json.loads(bytes(archive.read("header"))))
+        changed = [name for name, value in self.identity.items() if header.identity.get(name) != value]
+        if changed or header.schema != SCHEMA:
             raise InputError(
-                f"the unfinished run in {self.path} cannot be continued: {', '.join(differing) or 'its format'} "
-                "changed since. Run it with what it was started with, or start anew without resuming"
+                f"the unfinished run in {self.path} cannot be continued: {', '.join(changed) or 'its format'} "
+                "changed since it was started. Use the original data and arguments, or start again without resume"
             )
-        with self._open() as held:
+        with self._open() as archive:
             for name, array in record.state().items():
-                _fill(array.numpy(), held, name)
-        return turns, notices
+                _read_into(array.numpy(), archive, name)
+        return header.repeats, header.notices
 
     @contextmanager
-    def _open(self) -> Iterator[archives.Archive]:
+    def _open(self) -> Iterator[npz.Archive]:
         try:
-            with archives.open_npz(self.path) as held:
-                yield held
-        except InputError as fault:
+            with npz.open_npz(self.path) as archive:
+                yield archive
+        except InputError as error:
             raise InputError(
-                f"{self.path} cannot be read as an unfinished run: delete it and start anew ({fault})"
+                f"{self.path} cannot be read as an unfinished run: delete it and start again ({error})"
             ) from None
 
 
-def _told(header: dict[str, Any]) -> tuple[int, list[str], dict[str, Any], Any]:
-    turns, notices, identity = header["turns"], header["notices"], header["identity"]
-    sound = type(turns) is int and turns >= 0 and isinstance(notices, list) and isinstance(identity, dict)
-    if not sound or not all(isinstance(notice, str) for notice in notices):
+def _parse_header(header: dict[str, Any]) -> _Header:
+    parsed = _Header(header["schema"], header["repeats"], header["notices"], header["identity"])
+    valid = type(parsed.repeats) is int and parsed.repeats >= 0 and isinstance(parsed.identity, dict)
+    if not valid or not isinstance(parsed.notices, list) or not all(isinstance(text, str) for text in parsed.notices):
         raise ValueError("header")
-    return turns, notices, identity, header["schema"]
+    return parsed
 
 
-def _fill(array: np.ndarray, held: archives.Archive, name: str) -> None:
-    """Read what was saved of an array into its place.
+def _read_into(array: np.ndarray, archive: npz.Archive, name: str) -> None:
+    """Read a saved array into an existing one.
 
     Raises:
         KeyError: nothing was saved under the name.
-        ValueError: its shape or type is another, or it ends too soon.
+        ValueError: the shape or type differs, or the file ends too soon.
     """
-    with held.open(name) as (file, shape, dtype):
+    with archive.open(name) as (file, shape, dtype):
         if (shape, dtype) != (array.shape, array.dtype):
             raise ValueError(name)
-        into = array.reshape(-1).view(np.uint8).data
-        for start in range(0, len(into), _PIECE):
-            piece = into[start : start + _PIECE]
-            piece[:] = file.read(len(piece))
+        target = array.reshape(-1).view(np.uint8).data
+        for start in range(0, len(target), _CHUNK):
+            chunk = target[start : start + _CHUNK]
+            chunk[:] = file.read(len(chunk))

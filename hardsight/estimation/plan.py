@@ -1,108 +1,171 @@
-"""How the samples of a run are dealt to its models: what must stay together, how it is split, and the checked plan."""
+"""From arguments to a checked plan: blocks of samples, the splitter, and the train/held-out assignment."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.learners import Learner, capabilities_of
-from hardsight.resampling.plan import Plan, block_codes, check_class_sizes, check_rounds, split_seed
+from hardsight.resampling.budget import Budget, choose_layout
+from hardsight.resampling.plan import Plan, block_codes, check_class_sizes, check_rounds, max_folds, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter, Subsets
 from hardsight.validation import check_int
 
 FOLDS, REPEATS = 5, 10
+# Share of duplicates from which they may be different samples that happen to be equal.
+_MANY_DUPLICATES = 0.2
 
 
-def units_alike(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str]]:
-    """Codes of the samples that must stay together, and what there is to say of duplicates."""
+def find_blocks(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str]]:
+    """Return codes of the samples that must stay together, ``(sample,)``, and notices about duplicates.
+
+    Args:
+        samples: the samples; those of a group stay together.
+        duplicates: "together": samples with equal features stay together, too; "apart": they need not.
+    """
     if duplicates == "apart":
         return block_codes(len(samples), samples.groups), []
-    alike = np.unique(samples.fingerprints(), return_inverse=True)[1].reshape(-1)
-    copies = int((np.bincount(alike)[alike] > 1).sum())
-    if not copies:
+    codes = np.unique(samples.fingerprints(), return_inverse=True)[1].reshape(-1)
+    n_copies = int((np.bincount(codes)[codes] > 1).sum())
+    if not n_copies:
         return block_codes(len(samples), samples.groups), []
-    share = copies / len(samples)
-    more = (
-        " With so many, equal rows may be different samples rather than copies: duplicates='apart' treats them so."
-        if share > 0.2
-        else ""
+    share = n_copies / len(samples)
+    notice = (
+        f"{n_copies:,} of {len(samples):,} samples ({share:.1%}) have exactly the same features as another sample. They "
+        "are kept on one side of every split."
     )
-    said = (
-        f"{copies:,} of {len(samples):,} samples ({share:.1%}) share their features with another exactly; they are "
-        f"kept on one side of every split.{more}"
-    )
-    return block_codes(len(samples), samples.groups, alike), [said]
+    if share > _MANY_DUPLICATES:
+        notice += (
+            " With so many, equal rows may be different samples rather than copies: if so, pass duplicates='apart'."
+        )
+    return block_codes(len(samples), samples.groups, codes), [notice]
 
 
-def splits_of(splits: Any, folds: int | None, repeats: int | None, learner: Learner) -> Splitter:
-    """The way to split that the arguments of :func:`hardsight.measure` stand for.
+class FoldCounts(NamedTuple):
+    """Folds and repeats that a budget of models allows, and a note on it for the description of the splits."""
+
+    folds: int | None
+    repeats: int | None
+    note: str = ""
+
+
+def fit_budget(
+    budget: Budget,
+    samples: Samples,
+    learner: Learner,
+    blocks: np.ndarray,
+    splits: Any,
+    folds: int | None,
+    repeats: int | None,
+) -> FoldCounts:
+    """Choose folds and repeats for a budget of models; without one they stay as the user set them.
+
+    Args:
+        budget: the budget.
+        samples: the samples.
+        learner: the learner.
+        blocks: codes of the samples that must stay together, ``(sample,)``.
+        splits: the argument of :func:`hardsight.measure`.
+        folds: likewise.
+        repeats: likewise.
 
     Raises:
-        InputError: arguments that do not go together, or with this learner.
+        InputError: the budget is too small, or the splits fix the number of models.
     """
-    if splits is None or splits == "kfold":
-        if capabilities_of(learner).splits_itself:
-            if folds is not None or splits is not None:
-                raise InputError(
-                    f"{learner.name} holds samples out by itself: leave out folds and splits (repeats counts)"
-                )
-            return KFold(
-                FOLDS, REPEATS if repeats is None else check_int("repeats", repeats, 2, ": one view has no error bar")
-            )
-        return KFold(FOLDS if folds is None else folds, REPEATS if repeats is None else repeats)
+    if budget.models is None:
+        return FoldCounts(folds, repeats)
+    if splits not in (None, "kfold"):
+        raise InputError(
+            "a budget of models needs repeated folds: leave out splits, or set the number of models in them"
+        )
     if capabilities_of(learner).splits_itself:
-        raise InputError(f"{learner.name} holds samples out by itself: leave out splits")
+        per_repeat = learner.n_models(Plan([], blocks, 1, 0))
+        affordable, needed = budget.models // per_repeat, 2 if repeats is None else repeats
+        if needed > affordable:
+            raise InputError(
+                f"budget must be {needed * per_repeat} models or more for {needed} repeats of {learner.name}. Got "
+                f"{budget.models} models"
+            )
+        return FoldCounts(folds, affordable if repeats is None else repeats, f" (for {budget.models} models)")
+    most = max_folds(samples.labels, blocks, samples.classes)
+    layout = choose_layout(budget.models, folds=folds, repeats=repeats, max_folds=most)
+    return FoldCounts(layout.folds, layout.repeats, f" ({layout.reason})")
+
+
+def make_splitter(splits: Any, folds: int | None, repeats: int | None, learner: Learner) -> Splitter:
+    """Return the splitter that the arguments of :func:`hardsight.measure` stand for.
+
+    Raises:
+        InputError: arguments that exclude each other, or that this learner cannot use.
+    """
+    if capabilities_of(learner).splits_itself:
+        return _splitter_of_repeats(splits, folds, repeats, learner)
+    if splits is None or splits == "kfold":
+        return KFold(FOLDS if folds is None else folds, REPEATS if repeats is None else repeats)
     if splits == "loo":
         if folds is not None:
-            raise InputError("folds has no meaning when one sample is left out at a time: leave it out")
+            raise InputError("folds has no meaning for splits='loo', which leaves one sample out: leave it out")
         return LeaveOneOut(1 if repeats is None else repeats)
+    is_set = folds is not None or repeats is not None
     if splits == "subsets":
-        if folds is not None or repeats is not None:
+        if is_set:
             raise InputError(
-                "folds and repeats have no meaning for random subsets: pass splits=hs.Subsets(members, ratio)"
+                "folds and repeats have no meaning for splits='subsets': pass splits=hs.Subsets(members, ratio)"
             )
         return Subsets()
     if not isinstance(splits, Splitter):
         raise InputError(
             f"splits must be 'kfold', 'subsets', 'loo', hs.KFold, hs.Subsets or hs.LeaveOneOut. Got {splits!r}"
         )
-    if folds is not None or repeats is not None:
-        raise InputError(f"splits={splits!r} says how to split already: leave out folds and repeats")
+    if is_set:
+        raise InputError(f"splits={splits!r} already fixes the splits: leave out folds and repeats")
     return splits
 
 
-def plan_of(
-    samples: Samples, learner: Learner, splits: Splitter, units: np.ndarray, repeats: int | None, seed: int
+def _splitter_of_repeats(splits: Any, folds: int | None, repeats: int | None, learner: Learner) -> Splitter:
+    if splits not in (None, "kfold"):
+        raise InputError(f"{learner.name} holds samples out by itself: leave out splits")
+    if folds is not None or splits is not None:
+        raise InputError(f"{learner.name} holds samples out by itself: leave out folds and splits (repeats counts)")
+    if repeats is not None:
+        check_int("repeats", repeats, 2, ": one prediction has no error bar")
+    return KFold(FOLDS, REPEATS if repeats is None else repeats)
+
+
+def make_plan(
+    samples: Samples, learner: Learner, splitter: Splitter, blocks: np.ndarray, repeats: int | None, seed: int
 ) -> Plan:
-    """The checked plan of a run.
+    """Draw the splits and check them.
 
     Args:
-        samples: that are dealt.
-        learner: who trains.
-        splits: how they are split.
-        units: codes of those that stay together, ``(sample,)``.
-        repeats: turns of learners that split by themselves; None: 10.
+        samples: samples to split.
+        learner: the learner.
+        splitter: the splitter.
+        blocks: codes of the samples that must stay together, ``(sample,)``.
+        repeats: repeats of learners that split by themselves; None: 10.
         seed: fixes every random number.
 
     Raises:
-        InputError: classes or samples too few to be split so.
+        InputError: there are too few classes or samples to split them so.
     """
+    itself = capabilities_of(learner).splits_itself
     labels = None if samples.classes is None else samples.labels
+    folds = splitter.folds if isinstance(splitter, KFold) and not itself else None
     if samples.classes is not None:
-        check_class_sizes(
-            samples.labels,
-            units,
-            samples.classes,
-            splits.folds if isinstance(splits, KFold) and not capabilities_of(learner).splits_itself else None,
-        )
+        check_class_sizes(samples.labels, blocks, samples.classes, folds)
+    if itself:
+        return Plan([], blocks, REPEATS if repeats is None else repeats, seed)
+    n_blocks = int(blocks.max()) + 1
+    if folds is not None and n_blocks < folds:
+        raise InputError(f"folds must be {n_blocks} or less, the number of samples (or groups). Got {folds}")
+    rounds = splitter.split(labels, blocks, split_seed(seed))
+    check_rounds(rounds, labels, blocks, samples.classes, once=isinstance(splitter, LeaveOneOut))
+    return Plan(rounds, blocks, len(rounds), seed)
+
+
+def describe_splits(learner: Learner, splitter: Splitter, plan: Plan) -> str:
+    """Describe how the samples of a run are held out."""
     if capabilities_of(learner).splits_itself:
-        return Plan([], units, REPEATS if repeats is None else repeats, seed)
-    together = int(units.max()) + 1
-    if isinstance(splits, KFold) and together < splits.folds:
-        raise InputError(
-            f"folds={splits.folds} is larger than the {together} samples (or groups): use folds={together} or fewer"
-        )
-    rounds = splits.split(labels, units, split_seed(seed))
-    check_rounds(rounds, labels, units, samples.classes, once=isinstance(splits, LeaveOneOut))
-    return Plan(rounds, units, len(rounds), seed)
+        return f"out of bag × {plan.repeats} repeats"
+    return splitter.describe()

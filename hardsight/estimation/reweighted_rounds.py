@@ -1,17 +1,15 @@
-"""Later rounds: members that are trained again with the automatic weights of the round before, to know the labels better.
+"""Label refinement: later rounds of models, trained with the automatic weights of the round before.
 
-Members that learned from wrong labels answer softly, and doubt right labels beside wrong ones. Trained by what the first
-round found, they tell the two apart better. What they say serves the posterior of the true labels alone: error, bias and
-variance stay those of models of the data as given, which are what was asked for.
+Models that learned from wrong labels predict softly, and doubt right labels beside wrong ones. Trained with weights that
+the first round leads to, they separate the two better. Their predictions serve only the posterior of the true labels:
+error, bias and variance stay those of models of the data as given, which the user asked for.
 
-The weight of a training sample was found by members some of which had trained on the sample that is now held out. That leaks
-nothing but by way of a neighbour's weight; mean P(wrong) stays where it was (``benchmarks/LOG.md``).
+The weight of a training sample comes from models some of which were trained on the sample that is now held out. Only the
+weight of a neighbour can leak that way; the mean P(wrong) stays the same (``benchmarks/LOG.md``).
 """
 
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,200 +18,202 @@ import torch
 from torch import Tensor
 
 from hardsight.attribution.label_noise import Evidence, LabelPosterior, class_prior, fit_label_model
+from hardsight.attribution.label_noise.confident import ledger_unreliability
 from hardsight.data import Samples
+from hardsight.difficulty.run_info import RefinedInfo
 from hardsight.errors import InputError
-from hardsight.estimation.backends import Backend
-from hardsight.estimation.checkpoint import Checkpoint
-from hardsight.estimation.runner import Until, carry_out
-from hardsight.learners import Learner, OnProgress, capabilities_of, choose
+from hardsight.estimation.checkpoint import Checkpoint, run_identity
+from hardsight.estimation.outputs import MAX_ROUNDS, round_checkpoint
+from hardsight.estimation.runner import Runner
+from hardsight.estimation.threads import limit_threads
+from hardsight.io.progress import progress_bar
+from hardsight.learners import Learner, capabilities_of, choose
 from hardsight.measures.held_out import HeldOut, Loss
 from hardsight.resampling.plan import Plan, check_rounds, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter
 from hardsight.validation import check_int
-from hardsight.weights.automatic import auto, distrust
 
-ROUNDS, MOST = 1, 5
-# Views of a sample in a later round; more hardly change the consensus, which is all that is read of it.
-REPEATS = 4
-# Share of wrong labels from which on a second round is made without being asked for.
-NOISY = 0.01
-
-
-class Again(NamedTuple):
-    """What is to be done.
-
-    Attributes:
-        learner: takes weights.
-        samples: of the run.
-        splits: of the run; of repeated folds four repeats at most.
-        units: codes of samples that must stay together, ``(sample,)``.
-        rounds: how many.
-        seed: of the run; every round draws from a stream of its own.
-        backend: where to train.
-        bar: shows progress, given the number of models.
-        identity: what must be equal for an unfinished round to go on.
-        checkpoint: of the first round; None: nothing is kept.
-        resume: go on with the checkpoints of later rounds.
-    """
-
-    learner: Learner
-    samples: Samples
-    splits: Splitter
-    units: np.ndarray
-    rounds: int
-    seed: int
-    backend: Backend
-    bar: Callable[[int], AbstractContextManager[OnProgress]]
-    identity: Callable[[Samples, Learner, Plan], dict[str, str]]
-    checkpoint: Path | None
-    resume: bool
+_DEFAULT_ROUNDS = 1
+# Predictions of a sample in a later round; more hardly change the consensus, and nothing else is read.
+_REPEATS = 4
+# Mean P(wrong) from which a second round is run without being asked for.
+MIN_WRONG = 0.01
 
 
-class Refined(NamedTuple):
-    """What later rounds came to.
+class RefinePlan(NamedTuple):
+    """The number of later rounds at most, and why there are none if there are none."""
 
-    Attributes:
-        known: of the true labels, by the last round.
-        settings: rounds, members, and why, as JSON types.
-        notices: what was warned of.
-    """
-
-    known: LabelPosterior
-    settings: dict[str, Any]
-    notices: list[str]
+    n_rounds: int
+    why_none: str = ""
 
 
-def rounds_of(
-    asked: bool | int | None,
-    given: Any,
+def plan_refinement(
+    refine: bool | int | None,
+    learner_argument: Any,
     learner: Learner,
     samples: Samples,
-    splits: Splitter,
+    splitter: Splitter,
     loss: Loss,
     *,
     limited: bool,
-) -> tuple[int, str]:
-    """How many later rounds there are to be at most, and why there is none, if there is none.
+) -> RefinePlan:
+    """Decide how many later rounds there may be.
 
     Args:
-        asked: as the user says; None: where noise is found and nothing speaks against it.
-        given: the learner as the user names it.
-        learner: what that stands for.
-        samples: of the run.
-        splits: of the run.
-        loss: of the run; the posterior of the labels is that of log-loss.
+        refine: number of rounds that the user asks for; None: one if labels look wrong and nothing prevents it.
+        learner_argument: the learner as the user passed it.
+        learner: the learner that this stands for.
+        samples: samples of the run.
+        splitter: splitter of the run.
+        loss: loss of the run; the posterior of the labels needs log-loss.
         limited: whether the run has a budget.
 
     Raises:
-        InputError: rounds are asked for that cannot be had, or more than 5.
+        InputError: rounds are asked for that are impossible, or more than 5.
     """
-    if asked is False or asked == 0:
-        return 0, "not asked for"
-    why = None
+    if refine is False or refine == 0:
+        return RefinePlan(0, "not asked for")
+    obstacle = None
     if samples.classes is None:
-        why = "there are no classes"
+        obstacle = "there are no classes"
     elif loss != "log":
-        why = f"the loss {loss!r} has no ledger"
-    elif isinstance(splits, LeaveOneOut):
-        why = "leaving one out again for every sample takes too long"
-    elif weighing(given, learner, samples) is None:
-        why = f"{learner.name} cannot weigh its training samples"
-    elif asked is None and limited:
-        why = "the run has a budget"
-    if why is not None and asked is not None:
-        raise InputError(f"there can be no second round, because {why}: leave out refine={asked!r}")
-    if why is not None:
-        return 0, why
-    found = ROUNDS if asked is None or asked is True else check_int("refine", asked, 1)
-    if found > MOST:
-        raise InputError(f"refine must be {MOST} or less, rounds beyond the first. Got {found}")
-    return found, ""
+        obstacle = f"the loss {loss!r} has no ledger"
+    elif isinstance(splitter, LeaveOneOut):
+        obstacle = "another leave-one-out run for every sample takes too long"
+    elif weightable_learner(learner_argument, learner, samples) is None:
+        obstacle = f"{learner.name} does not take weights"
+    elif refine is None and limited:
+        obstacle = "the run has a budget"
+    if obstacle is not None and refine is not None:
+        raise InputError(f"a second round is impossible, because {obstacle}: leave out refine={refine!r}")
+    if obstacle is not None:
+        return RefinePlan(0, obstacle)
+    if refine is None or refine is True:
+        return RefinePlan(_DEFAULT_ROUNDS)
+    return RefinePlan(check_int("refine", refine, 1, most=MAX_ROUNDS))
 
 
-def weighing(given: Any, learner: Learner, samples: Samples) -> Learner | None:
-    """The same learner in a form that takes weights; None: there is none."""
+def weightable_learner(learner_argument: Any, learner: Learner, samples: Samples) -> Learner | None:
+    """Return the same learner in a form that takes weights; None if there is none."""
     if capabilities_of(learner).takes_weights:
         return learner
-    if not isinstance(given, str):
+    if not isinstance(learner_argument, str):
         return None
-    other = choose(given, replace(samples, weights=np.ones(len(samples))))[0]
-    return other if capabilities_of(other).takes_weights else None
+    weighted = choose(learner_argument, replace(samples, weights=np.ones(len(samples))))[0]
+    return weighted if capabilities_of(weighted).takes_weights else None
 
 
-def checkpoints(path: str | Path) -> list[Path]:
-    """The files that later rounds keep what they hold in, beside that of the first."""
-    return [_beside(Path(path), number) for number in range(2, MOST + 2)]
-
-
-def refine(again: Again, known: LabelPosterior) -> Refined:
-    """Train again with the weights that the round before leads to.
+def infer_labels(held_out: HeldOut, samples: Samples, neighbours: Tensor | None) -> LabelPosterior:
+    """Fit the label model to the predictions of a round.
 
     Args:
-        again: what is to be done.
-        known: of the true labels, by the first round.
-
-    Raises:
-        HardsightError: as the run would.
-    """
-    samples, own = again.samples, again.samples.weights
-    labels, neighbours = known.evidence.label, known.evidence.neighbours
-    # Of members of the data as given, whose array later rounds leave alone.
-    given = known.evidence.consensus
-    members, notices = 0, list[str]()
-    for number in range(2, again.rounds + 2):
-        # The next round sees whether the likeliest model was right; by the mean over its rivals pair flips would come back.
-        alone = LabelPosterior(known.evidence, known.model._replace(alternatives=()))
-        weights = auto(alone.p_wrong, given, labels).numpy()
-        weighted = replace(samples, weights=weights if own is None else weights * own)
-        plan = _plan(again, _stream(again.seed, number))
-        kept = None
-        if again.checkpoint is not None:
-            kept = Checkpoint(_beside(again.checkpoint, number), again.identity(weighted, again.learner, plan))
-        with again.bar(again.learner.n_models(plan)) as tick, warnings.catch_warnings():
-            # They stand among the notices, and mostly were said in the first round.
-            warnings.simplefilter("ignore")
-            done = carry_out(
-                again.learner, weighted, plan, Until(), tick, kept, resume=again.resume, backend=again.backend
-            )
-        known = known_by(done.record, weighted, neighbours)
-        members += again.learner.n_models(plan)
-        notices += [said for said in done.notices if said not in notices]
-    return Refined(known, {"rounds": again.rounds, "members": members, "why": "labels look wrong"}, notices)
-
-
-def noisy(known: LabelPosterior) -> bool:
-    """Whether labels look wrong: by the posterior, or by what the surest predictions miss."""
-    wrong, evidence = known.p_wrong, known.evidence
-    return float(wrong.mean()) >= NOISY or distrust(wrong, evidence.consensus, evidence.label) > 0
-
-
-def known_by(record: HeldOut, samples: Samples, neighbours: Tensor | None) -> LabelPosterior:
-    """What a round knows of the true labels.
-
-    Args:
-        record: what its members said.
-        samples: with the weights that they were trained by.
-        neighbours: labels of the nearest neighbours.
+        held_out: the predictions.
+        samples: the samples, with the weights that the models were trained with.
+        neighbours: labels of the nearest neighbours; None if there are no features.
     """
     assert samples.classes is not None
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
-    evidence = Evidence(record.consensus, torch.from_numpy(samples.labels), prior, neighbours)
-    return LabelPosterior(evidence, fit_label_model(evidence))
+    evidence = Evidence(held_out.consensus, torch.from_numpy(samples.labels), prior, neighbours)
+    with limit_threads(evidence.consensus.numel()):
+        return LabelPosterior(evidence, fit_label_model(evidence))
 
 
-def _stream(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence(seed, spawn_key=(4, number)).generate_state(1)[0])
+def labels_look_wrong(posterior: LabelPosterior) -> bool:
+    """Return whether labels look wrong: by the posterior, or by confident predictions that disagree with labels."""
+    evidence = posterior.evidence
+    with limit_threads(evidence.consensus.numel()):
+        wrong = posterior.p_wrong
+        return float(wrong.mean()) >= MIN_WRONG or ledger_unreliability(wrong, evidence.consensus, evidence.label) > 0
 
 
-def _plan(again: Again, seed: int) -> Plan:
-    samples, splits, units = again.samples, again.splits, again.units
-    if capabilities_of(again.learner).splits_itself:
-        return Plan([], units, REPEATS, seed)
-    dealt = KFold(splits.folds, min(splits.repeats, REPEATS)) if isinstance(splits, KFold) else splits
-    rounds = dealt.split(samples.labels, units, split_seed(seed))
-    check_rounds(rounds, samples.labels, units, samples.classes, once=False)
-    return Plan(rounds, units, len(rounds), seed)
+@dataclass(frozen=True)
+class RefineRequest:
+    """What later rounds need.
+
+    Attributes:
+        runner: its learner takes weights.
+        splitter: splitter of the run; of repeated folds at most four repeats are used.
+        blocks: codes of the samples that must stay together, ``(sample,)``.
+        n_rounds: number of rounds.
+        seed: seed of the run; every round draws from a stream of its own.
+        checkpoint: checkpoint of the first round; None: nothing is saved.
+        progress: whether to show a progress bar.
+    """
+
+    runner: Runner
+    splitter: Splitter
+    blocks: np.ndarray
+    n_rounds: int
+    seed: int
+    checkpoint: Path | None
+    progress: bool
 
 
-def _beside(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.stem}.round{number}{path.suffix}")
+class RefineResult(NamedTuple):
+    """The outcome of later rounds.
+
+    Attributes:
+        posterior: the posterior of the true labels by the last round.
+        info: the record of the rounds.
+        notices: the warnings that were raised.
+    """
+
+    posterior: LabelPosterior
+    info: RefinedInfo
+    notices: list[str]
+
+
+def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineResult:
+    """Train again with the weights that the round before leads to.
+
+    Args:
+        request: what to do.
+        posterior: the posterior of the true labels by the first round.
+
+    Raises:
+        HardsightError: as in the run.
+    """
+    runner = request.runner
+    # Later rounds change neither these arrays nor the evidence of the neighbours.
+    first_consensus, neighbours = posterior.evidence.consensus, posterior.evidence.neighbours
+    n_models, notices = 0, list[str]()
+    for number in range(2, request.n_rounds + 2):
+        weighted = replace(runner.samples, weights=_automatic_weights(posterior, first_consensus, runner.samples))
+        plan = _make_plan(request, number)
+        checkpoint = None
+        if request.checkpoint is not None:
+            identity = run_identity(weighted, runner.learner, request.splitter, plan)
+            checkpoint = Checkpoint(round_checkpoint(request.checkpoint, number), identity)
+        round_models = runner.learner.n_models(plan)
+        bar = progress_bar(request.progress, round_models, "training again by automatic weights")
+        with bar as on_progress, warnings.catch_warnings():
+            # They are collected as notices, and most were raised in the first round, too.
+            warnings.simplefilter("ignore")
+            result = replace(runner, samples=weighted).run(plan, on_progress=on_progress, checkpoint=checkpoint)
+        posterior = infer_labels(result.held_out, weighted, neighbours)
+        n_models += round_models
+        notices += [text for text in result.notices if text not in notices]
+    info = RefinedInfo(rounds=request.n_rounds, members=n_models, why="labels look wrong")
+    return RefineResult(posterior, info, notices)
+
+
+def _automatic_weights(posterior: LabelPosterior, consensus: Tensor, samples: Samples) -> np.ndarray:
+    # Imported here, since all schemes come with it, and most runs need none.
+    from hardsight.weights.automatic import auto
+
+    # The next round tests the likeliest model; the mean over its alternatives would bring pair flips back.
+    likeliest = LabelPosterior(posterior.evidence, posterior.model._replace(alternatives=()))
+    weights: np.ndarray = auto(likeliest.p_wrong, consensus, posterior.evidence.label).numpy()
+    return weights if samples.weights is None else weights * samples.weights
+
+
+def _make_plan(request: RefineRequest, number: int) -> Plan:
+    seed = int(np.random.SeedSequence(request.seed, spawn_key=(4, number)).generate_state(1)[0])
+    samples, splitter, blocks = request.runner.samples, request.splitter, request.blocks
+    if capabilities_of(request.runner.learner).splits_itself:
+        return Plan([], blocks, _REPEATS, seed)
+    if isinstance(splitter, KFold):
+        splitter = KFold(splitter.folds, min(splitter.repeats, _REPEATS))
+    rounds = splitter.split(samples.labels, blocks, split_seed(seed))
+    check_rounds(rounds, samples.labels, blocks, samples.classes, once=False)
+    return Plan(rounds, blocks, len(rounds), seed)

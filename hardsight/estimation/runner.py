@@ -1,4 +1,4 @@
-"""Carrying out a plan: a few turns at a time, until all are done, the ranking is reliable, or the budget is spent."""
+"""Running a plan a few repeats at a time, until it is done, the ranking is reliable or the time budget is spent."""
 
 import time
 import warnings
@@ -7,169 +7,214 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import NamedTuple, cast
 
-import numpy as np
 import torch
 
 from hardsight.data import Samples
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.estimation.backends import Backend, Serial
 from hardsight.estimation.checkpoint import Checkpoint
+from hardsight.estimation.threads import limit_threads
 from hardsight.io.memmap import row_blocks
 from hardsight.learners import InSampleLosses, Learner, OnProgress, Predictions
 from hardsight.measures.held_out import HeldOut, Loss
 from hardsight.measures.record import Record
 from hardsight.resampling.plan import Plan
 
-# About as many members share a part as fill a stack of small networks; a constant, so that it changes no result.
-MEMBERS_A_PART = 25
-_HERE = Serial()
+# About as many models share a part as fill a stack of small networks. It is a constant, so it changes no result.
+MODELS_PER_PART = 25
 
 
 @dataclass(frozen=True)
-class Until:
-    """When a run ends before its plan does.
+class StopRule:
+    """When a run may end before its plan does.
 
     Attributes:
-        reliability: of the ranking by ``loss``, between 0 and 1; None: never because of it.
-        seconds: budget of this process, kept as far as whole parts allow.
-        judgements: views that every sample has before anything may end the run early.
-        loss: whose ranking counts, and which is kept in-sample where the plan asks for that.
+        reliability: reliability of the ranking by ``loss`` to reach, between 0 and 1; None: never stop for it.
+        seconds: time budget of this process, kept as far as whole parts allow.
+        min_predictions: held-out predictions that every sample needs before the run may stop early.
+        loss: the loss that ranks the samples, and that is kept of in-sample predictions if the plan asks for them.
     """
 
     reliability: float | None = None
     seconds: float = float("inf")
-    judgements: int = 2
+    min_predictions: int = 2
     loss: Loss = "log"
 
 
-class Outcome(NamedTuple):
-    """What a run came to.
+class RunResult(NamedTuple):
+    """The outcome of a run.
 
     Attributes:
-        record: the held-out views of all turns done.
-        turns: how many those are.
-        ended: why it ended, in words.
-        notices: what was warned of, each text once.
+        held_out: moments of the held-out predictions of all finished repeats.
+        repeats: number of finished repeats.
+        stop_reason: why the run ended, in words.
+        notices: the warnings that were raised, each text once.
     """
 
-    record: HeldOut
-    turns: int
-    ended: str
+    held_out: HeldOut
+    repeats: int
+    stop_reason: str
     notices: list[str]
 
 
-def carry_out(
-    learner: Learner,
-    samples: Samples,
-    plan: Plan,
-    until: Until,
-    tick: OnProgress,
-    checkpoint: Checkpoint | None = None,
-    *,
-    resume: bool = False,
-    backend: Backend = _HERE,
-    own: Record | None = None,
-    clock: Callable[[], float] = time.monotonic,
-) -> Outcome:
-    """Train and judge part by part.
+_RUN_ALL = StopRule()
+_SERIAL = Serial()
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Trains the models of a plan and collects their predictions.
 
     Parts are the same for every run of a plan, and a part depends on nothing but the plan, so a run that was stopped and
-    resumed holds the same bytes as one that was not.
+    resumed gives the same bytes as one that was not.
+
+    Attributes:
+        learner: what is trained.
+        samples: the samples to train on and to predict.
+        backend: where models are trained; changes no byte.
+        resume: whether to start from the checkpoint.
+        user_record: a record of the user that also receives every prediction, numbered as they come.
+        clock: returns seconds.
+    """
+
+    learner: Learner
+    samples: Samples
+    backend: Backend = _SERIAL
+    resume: bool = False
+    user_record: Record | None = None
+    clock: Callable[[], float] = time.monotonic
+
+    def run(
+        self,
+        plan: Plan,
+        stop: StopRule = _RUN_ALL,
+        on_progress: OnProgress = lambda _: None,
+        checkpoint: Checkpoint | None = None,
+    ) -> RunResult:
+        """Train and predict part by part.
+
+        Args:
+            plan: the train/held-out assignment.
+            stop: when to end early.
+            on_progress: is called with the number of newly finished models.
+            checkpoint: where to save the state after every part.
+
+        Raises:
+            InputError: the checkpoint cannot be written or belongs to another run, or the budget ends before every
+                sample has enough predictions.
+            LearnerError: a model failed.
+        """
+        start, slowest, view = self.clock(), 0.0, 0
+        held_out = self._empty(plan, stop)
+        repeats, notices = (0, list[str]()) if checkpoint is None or not self.resume else checkpoint.restore(held_out)
+        on_progress(self.learner.n_models(plan.select(range(repeats))))
+        size = _repeats_per_part(plan)
+        parts = [
+            plan.select(range(first, min(first + size, plan.repeats))) for first in range(repeats, plan.repeats, size)
+        ]
+        losses_only = plan.in_sample and self.user_record is None and self.samples.classes is not None
+        learner: Learner = InSampleLosses(self.learner, stop.loss) if losses_only else self.learner
+        add_in_sample = held_out.add_in_sample_losses if losses_only else held_out.add_in_sample
+        with (
+            limit_threads(_largest_matrix(self.samples), "blas"),
+            closing(self.backend.run(learner, self.samples, parts, on_progress)) as predictions_of_parts,
+        ):
+            while (reason := _stop_reason(held_out, repeats, plan, stop, self.clock() - start, slowest)) is None:
+                part_start = self.clock()
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    for predictions in self._check_finite(next(predictions_of_parts)):
+                        add = add_in_sample if predictions.in_sample else held_out.add
+                        add(predictions.rows, predictions.values, predictions.repeat)
+                        self._copy_to_record(view, predictions)
+                        view += 1
+                _collect_warnings(caught, notices)
+                repeats, slowest = min(repeats + size, plan.repeats), max(slowest, self.clock() - part_start)
+                if checkpoint is not None:
+                    checkpoint.save(held_out, repeats, notices)
+        return RunResult(held_out, repeats, reason, notices)
+
+    def _empty(self, plan: Plan, stop: StopRule) -> HeldOut:
+        return HeldOut(
+            torch.from_numpy(self.samples.labels),
+            None if self.samples.classes is None else len(self.samples.classes),
+            stop.loss if plan.in_sample else None,
+            loss_only=self.samples.loss_only,
+        )
+
+    def _check_finite(self, part: Iterable[Predictions]) -> Iterator[Predictions]:
+        """Yield the predictions unchanged; one that is not finite would silently spoil its sample's error."""
+        for predictions in part:
+            for rows in row_blocks(len(predictions.rows), predictions.values[:1].numel()):
+                values = predictions.values[rows]
+                invalid = ~values.isfinite()
+                if invalid.any():
+                    name = self.samples.ids[int(predictions.rows[rows][invalid.nonzero()[0, 0]])].item()
+                    raise LearnerError(
+                        f"{self.learner.name} predicts {values[invalid][0].item():g} for sample {name!r}: scale the "
+                        "features, or use another learner"
+                    )
+            yield predictions
+
+    def _copy_to_record(self, view: int, predictions: Predictions) -> None:
+        if self.user_record is None:
+            return
+        rows = predictions.rows.numpy()
+        self.user_record.add(
+            view=view,
+            ids=self.samples.ids[rows],
+            logits=predictions.values,
+            labels=self.samples.labels[rows],
+            held_out=not predictions.in_sample,
+        )
+
+
+def _repeats_per_part(plan: Plan) -> int:
+    # Learners that split by themselves have no rounds; a repeat of theirs is a whole forest.
+    n_models = plan.n_models if plan.rounds else plan.repeats * MODELS_PER_PART
+    return max(2, round(MODELS_PER_PART * plan.repeats / max(n_models, 1)))
+
+
+def _largest_matrix(samples: Samples) -> int:
+    """Return the size of the largest matrix that a learner is likely to form: of features, or of pairs of samples."""
+    features = samples.features if samples.embedding is None else samples.embedding
+    return max(int(getattr(features, "size", 0)), len(samples) ** 2)
+
+
+def _stop_reason(
+    held_out: HeldOut, repeats: int, plan: Plan, stop: StopRule, elapsed: float, slowest: float
+) -> str | None:
+    """Return why the run ends now, in words; None if it goes on.
 
     Args:
-        learner: who trains.
-        samples: what is judged.
-        plan: who judges whom.
-        until: when to end early.
-        tick: told of progress, in models.
-        checkpoint: where to keep what is held after every part.
-        resume: begin with what the checkpoint holds.
-        backend: where to train; changes no byte.
-        own: a record of the caller's that takes in every view, too, numbered as they come.
-        clock: seconds.
+        held_out: the predictions so far.
+        repeats: number of finished repeats.
+        plan: the plan of the run.
+        stop: when to end early.
+        elapsed: seconds since the start.
+        slowest: seconds that the slowest part took.
 
     Raises:
-        InputError: the checkpoint cannot be written or is of another run, or the budget ends before every sample is
-            judged often enough.
-        LearnerError: a model failed.
+        InputError: the time is spent before every sample has enough predictions.
     """
-    start, slowest, number = clock(), 0.0, 0
-    record = HeldOut(
-        torch.from_numpy(samples.labels),
-        None if samples.classes is None else len(samples.classes),
-        until.loss if plan.in_sample else None,
-        loss_only=samples.loss_only,
-    )
-    turns, notices = (0, list[str]()) if checkpoint is None or not resume else checkpoint.restore(record)
-    size = max(2, round(MEMBERS_A_PART * plan.repeats / max(_members(plan), 1)))
-    tick(learner.n_models(plan.select(range(turns))))
-    parts = [plan.select(range(turn, min(turn + size, plan.repeats))) for turn in range(turns, plan.repeats, size)]
-    reduced = plan.in_sample and own is None and samples.classes is not None
-    trained: Learner = InSampleLosses(learner, until.loss) if reduced else learner
-    add_in_sample = record.add_in_sample_losses if reduced else record.add_in_sample
-    with closing(backend.carry(trained, samples, parts, tick)) as carried:
-        while (ended := _ended(record, turns, plan, until, clock() - start, slowest)) is None:
-            began = clock()
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                for view in _finite(next(carried), learner.name, samples.ids):
-                    (add_in_sample if view.in_sample else record.add)(view.rows, view.values, view.repeat)
-                    if own is not None:
-                        _tell(own, number, view, samples)
-                    number += 1
-            _again(caught, notices)
-            turns, slowest = min(turns + size, plan.repeats), max(slowest, clock() - began)
-            if checkpoint is not None:
-                checkpoint.save(record, turns, notices)
-    return Outcome(record, turns, ended, notices)
-
-
-def _tell(own: Record, number: int, view: Predictions, samples: Samples) -> None:
-    at = view.rows.numpy()
-    own.add(
-        view=number, ids=samples.ids[at], logits=view.values, labels=samples.labels[at], held_out=not view.in_sample
-    )
-
-
-def _members(plan: Plan) -> int:
-    # Learners that split by themselves have no rounds; a turn of theirs is a whole forest.
-    return plan.n_models if plan.rounds else plan.repeats * MEMBERS_A_PART
-
-
-def _ended(record: HeldOut, turns: int, plan: Plan, until: Until, spent: float, slowest: float) -> str | None:
-    if turns >= plan.repeats:
-        return "all turns done"
-    seldom = int((record.count < until.judgements).sum())
-    if until.reliability is not None and turns and not seldom:
-        found = record.reliability(until.loss)
-        if found >= until.reliability:
-            return f"reliability {until.reliability:g} reached"
-    if turns and spent + slowest > until.seconds:
+    if repeats >= plan.repeats:
+        return "all repeats done"
+    seldom = int((held_out.count < stop.min_predictions).sum())
+    may_stop = repeats > 0 and not seldom
+    if may_stop and stop.reliability is not None and held_out.reliability(stop.loss) >= stop.reliability:
+        return f"reliability {stop.reliability:g} reached"
+    if repeats and elapsed + slowest > stop.seconds:
         if seldom:
             raise InputError(
-                f"the budget ends with {seldom:,} samples judged fewer than {until.judgements} times: give more time"
+                f"the budget ends with {seldom:,} samples that have fewer than {stop.min_predictions} held-out "
+                "predictions: allow more time"
             )
         return "budget spent"
     return None
 
 
-def _finite(views: Iterable[Predictions], name: str, ids: np.ndarray) -> Iterator[Predictions]:
-    """The views as they are; a prediction that is no number would silently spoil its sample's error."""
-    for view in views:
-        for at in row_blocks(len(view.rows), view.values[:1].numel()):
-            found = view.values[at]
-            odd = ~found.isfinite()
-            if odd.any():
-                where = ids[int(view.rows[at][odd.nonzero()[0, 0]])].item()
-                raise LearnerError(
-                    f"{name} predicts {found[odd][0].item():g} for sample {where!r}: scale the features, or use another "
-                    "learner"
-                )
-        yield view
-
-
-def _again(caught: Iterable[warnings.WarningMessage], notices: list[str]) -> None:
-    """Hand warnings on to the caller and to the notices, each text once: hundreds of members say the same thing."""
+def _collect_warnings(caught: Iterable[warnings.WarningMessage], notices: list[str]) -> None:
+    """Pass warnings on to the caller and add them to the notices, each text once: hundreds of models raise the same."""
     for warning in caught:
         text = f"{warning.category.__name__}: {first_line(cast(Warning, warning.message))}"
         if text not in notices:

@@ -1,21 +1,21 @@
-"""How long to train: a few models of several lengths, before the run, tell by their held-out losses.
+"""The search for the training length: a few models of several lengths, compared by their held-out losses before the run.
 
-All lengths are tried on the same splits, from the same initial weights, so that the losses of a sample under two of them are
-a pair. The length that is chosen is the shortest whose mean held-out loss is not above the least by more than one standard
-error of the mean difference (the one-standard-error rule of Breiman et al. 1984, *Classification and Regression Trees*, for
-pairs). The mean of gains g_i is above its standard error just if (Σ g_i)² > Σ g_i²: where the loss of one sample falls by
-much and the others' hardly at all, their sign decides, however small. So the mean has to be above its standard error without
-the sample (or group) that gains the most; with it, it then is, too.
+All lengths are tried on the same splits, from the same initial weights, so that the losses of a sample under two lengths
+are paired. The chosen length is the shortest whose mean held-out loss exceeds the least by no more than one standard
+error of the mean difference (the one-standard-error rule of Breiman et al. 1984, *Classification and Regression Trees*,
+for pairs). The mean of gains g_i exceeds its standard error if and only if (Σ g_i)² > Σ g_i²: if the loss of one sample
+falls by much and the others' hardly change, the sign of these others decides, however small. So the mean has to exceed
+its standard error without the sample (or group) that gains the most; with it, it then does, too.
 """
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hardsight.data import Samples
 from hardsight.errors import HardsightError, InputError
-from hardsight.estimation.backends import Backend
-from hardsight.estimation.runner import Until, carry_out
+from hardsight.estimation.runner import Runner
 from hardsight.learners import Learner, OnProgress, TunableLength, capabilities_of
 from hardsight.learners.network.network import times
 from hardsight.measures.held_out import Loss
@@ -23,21 +23,21 @@ from hardsight.resampling.plan import Plan, check_rounds, max_folds, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter
 
 FOLDS = 5
-# Samples that are enough to tell lengths apart.
-MOST_SAMPLES = 10_000
-# No length beyond the default is tried that takes a member more steps than this.
-MOST_STEPS = 6_000
+# Samples that suffice to compare lengths.
+MAX_SAMPLES = 10_000
+# No length beyond the default is tried if one model would take more steps than this.
+MAX_STEPS = 6_000
 LONGER, SHORTER = (3.0, 9.0), 1 / 3
 
 
-class Trial(NamedTuple):
-    """One length.
+class LengthTrial(NamedTuple):
+    """One training length that was tried.
 
     Attributes:
         length: factor on the default number of steps.
         loss: mean held-out loss.
-        gap: how much higher that is than the least of all lengths tried.
-        gap_se: standard error of ``gap``, over units; 0 for the best itself.
+        gap: difference from the least mean loss of all tried lengths.
+        gap_se: standard error of ``gap``, over blocks; 0 for the best itself.
     """
 
     length: float
@@ -46,186 +46,205 @@ class Trial(NamedTuple):
     gap_se: float
 
 
-class Pilot(NamedTuple):
-    """What a pilot came to.
+class LengthSearch(NamedTuple):
+    """The outcome of the search for the training length.
 
     Attributes:
-        length: chosen.
-        trials: the lengths tried, shortest first.
-        loss: by which they were judged.
-        models: how many were trained in all.
-        samples: how many they judged.
-        failed: why there is nothing to choose by; None where there is.
+        length: the chosen length.
+        trials: the lengths that were tried, shortest first.
+        loss: the loss that compared them.
+        models: number of models trained in all.
+        samples: number of samples that they predicted.
+        failed: why there is nothing to choose by; None if the search succeeded.
     """
 
     length: float
-    trials: list[Trial]
+    trials: list[LengthTrial]
     loss: Loss
     models: int
     samples: int
     failed: str | None = None
 
-    def settings(self) -> dict[str, Any]:
-        """As JSON types."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as JSON types."""
         return {**self._asdict(), "trials": [trial._asdict() for trial in self.trials]}
 
     def describe(self) -> str:
-        """In words, for the reason of a learner."""
+        """Describe the outcome, for the reason of a learner."""
         if self.failed is not None:
-            return f"training length as by default, because there can be no pilot: {self.failed}"
+            return f"default training length, because the search for a better one failed: {self.failed}"
         return f"training length {times(self.length)} the default, by held-out loss in a pilot of {self.models} models"
 
 
-def open_length(
-    asked: bool | None, given: Any, learner: Learner, splits: Splitter, models: int | None
+def tunable_learner(
+    pilot: bool | None, learner_argument: Any, learner: Learner, splitter: Splitter, max_models: int | None
 ) -> TunableLength | None:
-    """The network whose length of training a pilot is to choose; None if there is to be no pilot.
+    """Return the learner if its training length is to be searched for, otherwise None.
 
     Args:
-        asked: as the user says; None: where the learner was left open, and the number of models is not limited.
-        given: the learner as the user names it.
-        learner: what that stands for.
-        splits: of the run.
-        models: budget of the run; None without one.
+        pilot: whether the user asks for a search; None: if the learner was left open and the number of models is not
+            limited.
+        learner_argument: the learner as the user passed it.
+        learner: the learner that this stands for.
+        splitter: the splitter of the run.
+        max_models: budget of the run in models; None without one.
 
     Raises:
-        InputError: a pilot is asked for, and the learner has no length to choose.
+        InputError: a search is asked for, and the learner has no length to choose.
     """
-    if asked is False:
+    if pilot is False:
         return None
-    if asked is None and (not isinstance(given, str) or given != "auto"):
-        return None
-    if asked is None and (models is not None or isinstance(splits, LeaveOneOut)):
-        return None
+    if pilot is None:
+        left_open = isinstance(learner_argument, str) and learner_argument == "auto"
+        if not left_open or max_models is not None or isinstance(splitter, LeaveOneOut):
+            return None
     if isinstance(learner, TunableLength) and capabilities_of(learner).tunable_length:
         return learner
     raise InputError(
-        f"there can be no pilot, because {learner.name} has no length of training, or it is given: leave out pilot=True, "
-        "or use the learner auto, network or convnet, or hs.Network without epochs and length"
+        f"pilot needs a learner with an open training length, which {learner.name} does not have: leave out pilot=True, or "
+        "use the learner auto, network or convnet, or hs.Network without epochs and length"
     )
 
 
-def try_lengths(
-    network: TunableLength,
-    samples: Samples,
-    units: np.ndarray,
+def search_length(
+    runner: Runner,
+    learner: TunableLength,
+    blocks: np.ndarray,
     seed: int,
     loss: Loss,
-    backend: Backend,
-    tick: OnProgress,
+    on_progress: OnProgress,
     *,
-    must: bool = True,
-) -> Pilot:
-    """Choose the length of training.
+    raise_on_failure: bool = True,
+) -> LengthSearch:
+    """Choose the training length.
 
-    Lengths 3 and 9 are tried for as long as each pays, and 1/3 if 3 does not: five models each. Of many samples some are
-    drawn, units whole, at least five units of every class.
+    Lengths 3 and 9 are tried as long as each pays, and 1/3 if 3 does not, with five models each. Large data are
+    subsampled in whole blocks, with at least five blocks of every class.
 
     Args:
-        network: whose length is open.
-        samples: of the run.
-        units: codes of samples that must stay together, ``(sample,)``.
-        seed: of the run; the pilot draws from a stream of its own.
-        loss: of the run; for "zero-one", which is too coarse, "log" decides.
-        backend: where to train.
-        tick: told of progress, in models.
-        must: whether to raise what goes wrong; otherwise the length stays the default, and the result says why.
+        runner: runner of the main run; its samples are used.
+        learner: the learner whose length is open.
+        blocks: codes of the samples that must stay together, ``(sample,)``.
+        seed: seed of the run; the search draws from a stream of its own.
+        loss: loss of the run; "zero-one" is too coarse, and "log" decides instead.
+        on_progress: is called with the number of newly finished models.
+        raise_on_failure: whether to raise errors; otherwise the length stays the default, and the result says why.
 
     Raises:
-        HardsightError: as the run would.
+        HardsightError: as in the run.
     """
-    by: Loss = "log" if loss == "zero-one" else loss
+    compared_by: Loss = "log" if loss == "zero-one" else loss
     try:
-        return _tried(network, samples, units, seed, by, backend, tick)
-    except HardsightError as fault:
-        if must:
+        return _search(runner, learner, blocks, seed, compared_by, on_progress)
+    except HardsightError as error:
+        if raise_on_failure:
             raise
-        return Pilot(1.0, [], by, 0, 0, str(fault))
+        return LengthSearch(1.0, [], compared_by, 0, 0, str(error))
 
 
-def _tried(
-    network: TunableLength, samples: Samples, units: np.ndarray, seed: int, by: Loss, backend: Backend, tick: OnProgress
-) -> Pilot:
-    own = int(np.random.SeedSequence(seed, spawn_key=(2,)).generate_state(1)[0])
-    largest = network.steps((1 - 1 / FOLDS) * len(samples))
-    if len(samples) > MOST_SAMPLES:
-        at = drawn(samples, units, np.random.default_rng(own))
-        samples, units = samples.take(at), np.unique(units[at], return_inverse=True)[1].reshape(-1)
-    plan = _plan(samples, units, own)
+def _search(
+    runner: Runner, learner: TunableLength, blocks: np.ndarray, seed: int, loss: Loss, on_progress: OnProgress
+) -> LengthSearch:
+    samples = runner.samples
+    own_seed = int(np.random.SeedSequence(seed, spawn_key=(2,)).generate_state(1)[0])
+    steps = learner.steps((1 - 1 / FOLDS) * len(samples))
+    if len(samples) > MAX_SAMPLES:
+        rows = subsample(samples, blocks, np.random.default_rng(own_seed))
+        samples, blocks = samples.take(rows), np.unique(blocks[rows], return_inverse=True)[1].reshape(-1)
+    plan = _make_plan(samples, blocks, own_seed)
 
-    def judged(length: float) -> np.ndarray:
-        done = carry_out(network.with_length(length), samples, plan, Until(), tick, backend=backend)
-        losses: np.ndarray = done.record.moments[by].mean.numpy()
+    def held_out_losses(length: float) -> np.ndarray:
+        trial = replace(runner, learner=learner.with_length(length), samples=samples, resume=False, user_record=None)
+        losses: np.ndarray = trial.run(plan, on_progress=on_progress).held_out.moments[loss].mean.numpy()
         return losses
 
-    tried = {1.0: judged(1.0)}
+    losses = {1.0: held_out_losses(1.0)}
     for longer in LONGER:
-        if largest * longer > MOST_STEPS or chosen(tried, units) != max(tried):
+        if steps * longer > MAX_STEPS or choose_length(losses, blocks) != max(losses):
             break
-        tried[longer] = judged(longer)
-    if chosen(tried, units) == 1:
-        tried[SHORTER] = judged(SHORTER)
-    best = _best(tried)
-    gaps = {length: _gap(losses - tried[best], units) for length, losses in sorted(tried.items())}
-    trials = [Trial(length, float(tried[length].mean()), *gap) for length, gap in gaps.items()]
-    return Pilot(chosen(tried, units), trials, by, plan.n_models * len(tried), len(samples))
+        losses[longer] = held_out_losses(longer)
+    if choose_length(losses, blocks) == 1:
+        losses[SHORTER] = held_out_losses(SHORTER)
+    best = losses[_best_length(losses)]
+    trials = [
+        LengthTrial(length, float(each.mean()), *mean_and_error(each - best, blocks))
+        for length, each in sorted(losses.items())
+    ]
+    return LengthSearch(choose_length(losses, blocks), trials, loss, plan.n_models * len(losses), len(samples))
 
 
-def drawn(samples: Samples, units: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Positions of about ``MOST_SAMPLES`` samples, ascending: every class at its share, units whole.
+def subsample(samples: Samples, blocks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw about ``MAX_SAMPLES`` samples in whole blocks, each class in proportion; return their rows, ascending.
 
-    Of every class there are ``FOLDS`` units, or all that it has, even where that makes more samples.
+    ``FOLDS`` blocks of every class are drawn, or all that it has, even if that makes more samples.
     """
     strata = np.zeros(len(samples), dtype=np.int64) if samples.regression else samples.labels
-    stratum, unit = np.unique(np.stack([strata, units]), axis=1)
-    order = np.lexsort((rng.random(len(unit)), stratum))
+    stratum, block = np.unique(np.stack([strata, blocks]), axis=1)
+    order = np.lexsort((rng.random(len(block)), stratum))
     place = np.arange(len(order)) - np.searchsorted(stratum[order], stratum[order])
     share = np.where(place < FOLDS, 0, (place + rng.random(len(place))) / np.bincount(stratum)[stratum[order]])
-    rank = np.full(int(units.max()) + 1, np.inf)
-    np.minimum.at(rank, unit[order], share)
+    rank = np.full(int(blocks.max()) + 1, np.inf)
+    np.minimum.at(rank, block[order], share)
     first = np.argsort(rank, kind="stable")
-    together = np.bincount(units)[first].cumsum()
-    kept = np.zeros(len(rank), dtype=bool)
-    kept[first] = (together <= MOST_SAMPLES) | (rank[first] == 0)
-    return np.flatnonzero(kept[units])
+    size = np.bincount(blocks)[first].cumsum()
+    drawn = np.zeros(len(rank), dtype=bool)
+    drawn[first] = (size <= MAX_SAMPLES) | (rank[first] == 0)
+    return np.flatnonzero(drawn[blocks])
 
 
-def chosen(tried: dict[float, np.ndarray], units: np.ndarray) -> float:
-    """The shortest length over which the best one does not pay. ``tried``: losses ``(sample,)`` by length."""
-    best = _best(tried)
-    return next(length for length in sorted(tried) if length == best or not pays(tried[length] - tried[best], units))
+def choose_length(losses: dict[float, np.ndarray], blocks: np.ndarray) -> float:
+    """Return the shortest length that the best one does not significantly improve on.
+
+    Args:
+        losses: held-out losses ``(sample,)`` by length.
+        blocks: codes of the samples that must stay together, ``(sample,)``.
+    """
+    best = _best_length(losses)
+    return next(
+        length
+        for length in sorted(losses)
+        if length == best or not is_significant(losses[length] - losses[best], blocks)
+    )
 
 
-def pays(gain: np.ndarray, units: np.ndarray) -> bool:
-    """Whether the mean gain ``(sample,)`` is above nothing by more than its standard error, without the best unit."""
-    rest = units != np.bincount(units, gain).argmax()
-    mean, error = _gap(gain[rest], units[rest])
+def is_significant(gain: np.ndarray, blocks: np.ndarray) -> bool:
+    """Return whether the mean gain exceeds its standard error, without the block that gains the most.
+
+    Args:
+        gain: ``(sample,)``.
+        blocks: codes of the samples that must stay together, ``(sample,)``.
+    """
+    rest = blocks != np.bincount(blocks, gain).argmax()
+    mean, error = mean_and_error(gain[rest], blocks[rest])
     return mean > error
 
 
-def _best(tried: dict[float, np.ndarray]) -> float:
-    return min(tried, key=lambda length: (tried[length].mean(), length))
+def _best_length(losses: dict[float, np.ndarray]) -> float:
+    return min(losses, key=lambda length: (losses[length].mean(), length))
 
 
-def _gap(difference: np.ndarray, units: np.ndarray) -> tuple[float, float]:
-    """Mean over samples, and its standard error over units, whose samples may be alike; infinite for fewer than two."""
-    codes = np.unique(units, return_inverse=True)[1].reshape(-1)
+def mean_and_error(difference: np.ndarray, blocks: np.ndarray) -> tuple[float, float]:
+    """Return the mean over samples and its standard error over blocks, whose samples may be alike.
+
+    The error is infinite for fewer than two blocks.
+    """
+    codes = np.unique(blocks, return_inverse=True)[1].reshape(-1)
     count = int(codes.max(initial=-1)) + 1
     if count < 2:
         return 0.0, float("inf")
     mean = float(difference.mean())
-    spread = np.bincount(codes, difference - mean)
-    return mean, float(np.sqrt(count / (count - 1) * (spread**2).sum()) / len(difference))
+    deviation = np.bincount(codes, difference - mean)
+    return mean, float(np.sqrt(count / (count - 1) * (deviation**2).sum()) / len(difference))
 
 
-def _plan(samples: Samples, units: np.ndarray, seed: int) -> Plan:
-    """One repeat, in as many folds as the smallest class allows.
+def _make_plan(samples: Samples, blocks: np.ndarray, seed: int) -> Plan:
+    """Plan one repeat, in as many folds as the smallest class allows.
 
     Raises:
         InputError: a class would be missing from a training part.
     """
     labels = None if samples.regression else samples.labels
-    folds = min(FOLDS, max_folds(samples.labels, units, samples.classes))
-    rounds = KFold(folds, 2).split(labels, units, split_seed(seed))[:1]
-    check_rounds(rounds, labels, units, samples.classes, once=True)
-    return Plan(rounds, units, 1, seed)
+    folds = min(FOLDS, max_folds(samples.labels, blocks, samples.classes))
+    rounds = KFold(folds, 2).split(labels, blocks, split_seed(seed))[:1]
+    check_rounds(rounds, labels, blocks, samples.classes, once=True)
+    return Plan(rounds, blocks, 1, seed)

@@ -14,12 +14,12 @@ import pandas as pd
 from hardsight.difficulty.result import Difficulty
 from hardsight.explanation.groups import list_groups
 from hardsight.explanation.intervals import UNKNOWN, MeanInterval, clustered_mean
-from hardsight.explanation.paired_training import Arms, Said
+from hardsight.explanation.paired_training import ArmPredictions, PairedPredictions
 
 MEASURES = ("loss", "clean loss", "accuracy", "clean accuracy", "clean balanced accuracy")
 
 
-def sample_effects(d: Difficulty, arms: Arms, said: Said) -> pd.DataFrame:
+def sample_effects(d: Difficulty, arms: PairedPredictions, said: ArmPredictions) -> pd.DataFrame:
     """Return the effect on every sample, by id.
 
     Columns: label, error without and with the weights, difference, its standard error, and number of views. The
@@ -46,7 +46,7 @@ def sample_effects(d: Difficulty, arms: Arms, said: Said) -> pd.DataFrame:
     return pd.DataFrame(columns | {"views": views}, index=pd.Index(d.ids, name="id"))
 
 
-def effect_table(d: Difficulty, arms: Arms, said: Said) -> pd.DataFrame:
+def effect_table(d: Difficulty, arms: PairedPredictions, said: ArmPredictions) -> pd.DataFrame:
     """Return the effect by group, one row per group and measure.
 
     Columns by, group, samples, measure (of ``MEASURES``), without, with, difference, se, low, high, and outcome:
@@ -56,7 +56,7 @@ def effect_table(d: Difficulty, arms: Arms, said: Said) -> pd.DataFrame:
     return pd.DataFrame(list(_rows(d, arms, said)))
 
 
-def _rows(d: Difficulty, arms: Arms, said: Said) -> Iterator[dict[str, str | int | float]]:
+def _rows(d: Difficulty, arms: PairedPredictions, said: ArmPredictions) -> Iterator[dict[str, str | int | float]]:
     right = np.ones(len(d)) if d.p_wrong is None else 1 - d.p_wrong
     for group in list_groups(d):
         membership = group.rows.astype(float)

@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import HardsightError, HardsightWarning, InputError
 from hardsight.estimation.measure import measure
+from hardsight.estimation.request import Estimate
 from hardsight.integrations._sklearn_fit import available_with, fit_weighted
 from hardsight.integrations._sklearn_samples import MeasurableRows
 from hardsight.learners import SklearnModel
@@ -171,7 +172,7 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
             repeats=self.repeats,
             # Equal samples are groups already.
             duplicates="apart",
-            adjusted=False,
+            estimate=Estimate(adjusted=False),
             # Further rounds only make the label model better, so they are for schemes that read it.
             refine=None if "p_wrong" in get_scheme(self.scheme).inputs else False,
             seed=self._check_seed(),

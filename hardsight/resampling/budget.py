@@ -28,6 +28,11 @@ class Budget(NamedTuple):
     seconds: float = math.inf
     models: int | None = None
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return self.models is not None or self.seconds < math.inf
+
 
 def parse_budget(budget: str | float | None) -> Budget:
     """Parse a budget such as "90s", "10min", "2h" or "20 models"; a number means minutes, None means no limit.

@@ -8,6 +8,7 @@ import numpy as np
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.measure import measure
+from hardsight.estimation.request import Estimate
 from hardsight.learners import Network
 from hardsight.measures.record import Record
 from hardsight.theory.scenarios import load_digit_images
@@ -84,5 +85,5 @@ def measure_images(
     """Measure difficulty with networks in five folds, and measures of the same models by name."""
     record = Record(names, members=True) if names else None
     recipe: dict[str, Any] = {"learner": network, "folds": FOLDS, "repeats": repeats, "record": record, "seed": seed}
-    d = measure(x, y, adjusted="rho" in names, refine=False, **recipe)
+    d = measure(x, y, estimate=Estimate(adjusted="rho" in names), refine=False, **recipe)
     return d, {} if record is None else {name: record.measure(name).to_numpy() for name in names}

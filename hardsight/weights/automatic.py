@@ -35,8 +35,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from hardsight.attribution.label_noise.confident import most_confident
-from hardsight.attribution.label_noise.config import DEFAULT_CONFIG
+from hardsight.attribution.label_noise.confident import ledger_unreliability
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights.describe import effective
@@ -45,9 +44,6 @@ from hardsight.weights.scheme import Scheme
 
 # A mean P(wrong) below which nothing is put down to wrong labels: weights that differ for nothing help nobody.
 FEWEST_WRONG = 0.002
-# Mean P(wrong) from which what it leaves unexplained is compared with it, and shares of it that are little, and much.
-_MUCH_WRONG = 0.1
-_BESIDE = 0.2, 0.4
 # Emphasis on a sample at a boundary, for each wrong label a sample.
 _EMPHASIS = 4.0
 
@@ -90,7 +86,9 @@ def auto(
                 f"certain has the shape {tuple(certain.shape)}, p_wrong {tuple(p_wrong.shape)}: one a sample"
             )
         p_wrong = p_wrong.masked_fill(certain, 0)
-    return _by_trust(p_wrong, logits, labels, certain, distrust(p_wrong, logits, labels, certain))
+    return _by_trust(
+        p_wrong, logits, labels, certain, ledger_unreliability(p_wrong, check_finite("logits", logits), labels, certain)
+    )
 
 
 def _by_trust(p_wrong: Tensor, logits: Tensor, labels: Tensor, certain: Tensor | None, unsure: float) -> Tensor:
@@ -127,42 +125,6 @@ def balance(p_wrong: Float[Tensor, " sample"], classes: int, unsure: float) -> f
     return (1 - unsure / 2) * (1 - float((2 * p_wrong * (1 - p_wrong)).mean()))
 
 
-def unexplained(
-    p_wrong: Float[Tensor, " sample"],
-    logits: Float[Tensor, "sample class"],
-    labels: Int64[Tensor, " sample"],
-    certain: Bool[Tensor, " sample"] | None = None,
-) -> float:
-    """Share of the surest samples whose label is not the predicted one, beyond what P(wrong) explains; 0 or more.
-
-    Samples whose label is certain are left out: what models miss there is theirs, not the labels'.
-    """
-    chosen, told = most_confident(check_finite("logits", logits))
-    if certain is not None:
-        chosen = chosen & ~certain
-    if not bool(chosen.any()):
-        return 0.0
-    missed = (labels != told)[chosen].to(p_wrong.dtype).mean()
-    return max(0.0, float(missed - p_wrong[chosen].mean()))
-
-
-def distrust(
-    p_wrong: Float[Tensor, " sample"],
-    logits: Float[Tensor, "sample class"],
-    labels: Int64[Tensor, " sample"],
-    certain: Bool[Tensor, " sample"] | None = None,
-) -> float:
-    """How little the ledger can be relied on, from 0 to 1."""
-    left, wrong = unexplained(p_wrong, logits, labels, certain), float(p_wrong.mean())
-    found = _between(left, *DEFAULT_CONFIG.natural_disagreement)
-    return max(found, _between(left / wrong, *_BESIDE)) if wrong >= _MUCH_WRONG else found
-
-
-def _between(value: float, low: float, high: float) -> float:
-    """How far it is on the way from one to the other, from 0 to 1."""
-    return min(max((value - low) / (high - low), 0.0), 1.0)
-
-
 def decide(difficulty: Difficulty) -> Decision:
     """The automatic weights of what was measured, and what they do and why in words.
 
@@ -170,7 +132,7 @@ def decide(difficulty: Difficulty) -> Decision:
         InputError: there is no ledger (regression, other losses than log-loss, a single view a sample).
     """
     read = _ledger(difficulty)
-    unsure = distrust(*read)
+    unsure = ledger_unreliability(*read)
     weights = _by_trust(*read, None, unsure).numpy()
     return Decision(weights, _told(difficulty, weights, unsure))
 
@@ -196,7 +158,7 @@ def explained(d: Difficulty, weights: np.ndarray, certain: Bool[Tensor, " sample
     Raises:
         InputError: as in :func:`decide`.
     """
-    return _told(d, weights, distrust(*_ledger(d), certain))
+    return _told(d, weights, ledger_unreliability(*_ledger(d), certain))
 
 
 def _told(d: Difficulty, weights: np.ndarray, unsure: float) -> str:

@@ -33,7 +33,7 @@ from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.estimation import backends
 from hardsight.estimation.backends import base as core
 from hardsight.estimation.backends import worker
-from hardsight.estimation.runner import Until, carry_out
+from hardsight.estimation.runner import Runner, StopRule
 from hardsight.learners import InSampleLosses, NeighboursLeaveOneOut, Predictions, capabilities_of
 from hardsight.resampling.plan import Plan, Round, block_codes, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut
@@ -69,7 +69,7 @@ def where(request):
 
 
 def same(one, other):
-    for name in ("error", "bias", "variance", "error_se", "count", "consensus", "predicted", "adjusted"):
+    for name in ("error", "bias", "variance", "error_se", "n_views", "consensus", "predicted", "adjusted"):
         mine, theirs = getattr(one, name), getattr(other, name)
         assert (mine is None and theirs is None) or mine.tobytes() == theirs.tobytes(), name
     assert one.settings == other.settings
@@ -139,9 +139,9 @@ LEARNERS = {
     "estimator, one out": (GaussianNB, {"splits": "loo", "loss": "zero-one"}),
     "neighbours, one out": (NeighboursLeaveOneOut, {"splits": "loo"}),
     "not divisible": (Odd, {"repeats": 3}),
-    "with in-sample losses": (lambda: hs.SklearnModel(GaussianNB()), {"repeats": 3, "adjusted": True}),
-    "ridge with in-sample losses": (hs.Ridge, {"repeats": 3, "adjusted": True, "loss": "brier"}),
-    "numbers with in-sample losses": (hs.Ridge, {"repeats": 3, "adjusted": True, "task": "regression"}),
+    "with in-sample losses": (lambda: hs.SklearnModel(GaussianNB()), {"repeats": 3, "estimate": hs.Estimate(adjusted=True)}),
+    "ridge with in-sample losses": (hs.Ridge, {"repeats": 3, "estimate": hs.Estimate(adjusted=True), "loss": "brier"}),
+    "numbers with in-sample losses": (hs.Ridge, {"repeats": 3, "estimate": hs.Estimate(adjusted=True), "task": "regression"}),
 }  # fmt: skip
 
 
@@ -149,7 +149,10 @@ LEARNERS = {
 @pytest.mark.parametrize("name", LEARNERS)
 def test_workers_change_no_byte(where, name):
     make, how = LEARNERS[name]
-    same(hs.measure(X, Y, learner=make(), **how), hs.measure(X, Y, learner=make(), **how, **where))
+    same(
+        hs.measure(X, Y, learner=make(), **how),
+        hs.measure(X, Y, learner=make(), **how, execution=hs.Execution(**where)),
+    )
 
 
 @pytest.mark.parametrize("curve", [nn.Tanh, nn.GELU])
@@ -157,7 +160,9 @@ def test_workers_change_no_byte(where, name):
 def test_curved_activations_agree_to_float32(where, curve):
     # What torch computes by exponentials can differ in its last digit from one process to another.
     learner = hs.Network(lambda: nn.Sequential(nn.Linear(13, 9), curve(), nn.Linear(9, 3)), standardize=True, epochs=2)
-    here, there = (hs.measure(X, Y, learner=learner, repeats=2, seed=2, **how) for how in ({}, where))
+    here, there = (
+        hs.measure(X, Y, learner=learner, repeats=2, seed=2, execution=hs.Execution(**how)) for how in ({}, where)
+    )
     np.testing.assert_allclose(here.consensus, there.consensus, rtol=0, atol=1e-6)
     np.testing.assert_allclose(here.error, there.error, rtol=1e-6)
     np.testing.assert_allclose(here.p_wrong, there.p_wrong, rtol=0, atol=1e-6)
@@ -170,7 +175,7 @@ def test_nor_does_the_size_of_the_tasks(name, monkeypatch):
     here = hs.measure(X, Y, learner=make(), **how)
     for size in (1, 5_000):
         monkeypatch.setattr(core, "TASK_BYTES", size)
-        same(here, hs.measure(X, Y, learner=make(), **how, jobs=2))
+        same(here, hs.measure(X, Y, learner=make(), **how, execution=hs.Execution(jobs=2)))
 
 
 @pytest.mark.parametrize("loss", ["log", "brier"])
@@ -178,13 +183,16 @@ def test_in_sample_losses_are_the_same_with_a_record_of_all_predictions(where, l
     samples = Samples.of(X, Y)
     units = block_codes(len(X))
     plan = Plan(KFold(5, 3).split(samples.labels, units, split_seed(0)), units, 3, 0, in_sample=True)
-    learner, workers = hs.SklearnModel(GaussianNB()), backends.choose(**where)
+    learner, workers = hs.SklearnModel(GaussianNB()), backends.choose_backend(**where)
     here, there = hs.Record(members=True), hs.Record(members=True)
-    run = partial(carry_out, learner, samples, plan, Until(loss=loss), lambda _: None)
-    runs = [run(), run(own=here), run(backend=workers), run(backend=workers, own=there)]
-    for name, value in runs[0].record.state().items():
-        assert all(torch.equal(value, other.record.state()[name]) for other in runs), name
-    assert all(half.count.sum() > 0 for half in runs[0].record.seen)
+    runners = [
+        Runner(learner, samples, *more)
+        for more in ((), (backends.Serial(), False, here), (workers,), (workers, False, there))
+    ]
+    runs = [runner.run(plan, StopRule(loss=loss)).held_out for runner in runners]
+    for name, value in runs[0].state().items():
+        assert all(torch.equal(value, other.state()[name]) for other in runs), name
+    assert all(half.count.sum() > 0 for half in runs[0].seen)
     pd.testing.assert_frame_equal(here.table, there.table)
 
 
@@ -192,7 +200,7 @@ def test_tables_and_numbers_to_predict_travel_too(where):
     frame, target = load_diabetes(return_X_y=True, as_frame=True)
     frame = frame.assign(kind=pd.Categorical(np.where(frame["sex"] > 0, "a", "b")))
     how = {"learner": "ridge", "repeats": 2}
-    same(hs.measure(frame, target, **how), hs.measure(frame, target, **how, **where))
+    same(hs.measure(frame, target, **how), hs.measure(frame, target, **how, execution=hs.Execution(**where)))
 
 
 @pytest.mark.filterwarnings("ignore::hardsight.errors.HardsightWarning")
@@ -200,12 +208,20 @@ def test_a_stopped_run_goes_on_somewhere_else(tmp_path, where):
     how = {"learner": GaussianNB(), "repeats": 12}
     checkpoint = tmp_path / "p.npz"
     with pytest.raises(LearnerError, match="no more"):
-        hs.measure(X, Y, learner=Odd(lambda: LearnerError("no more"), at=7), repeats=12, checkpoint=checkpoint, **where)
+        hs.measure(
+            X,
+            Y,
+            learner=Odd(lambda: LearnerError("no more"), at=7),
+            repeats=12,
+            execution=hs.Execution(checkpoint=checkpoint, **where),
+        )
     assert checkpoint.exists()
     checkpoint.unlink()
-    short = hs.measure(X, Y, **how, budget=1e-9, checkpoint=checkpoint, **where)
+    short = hs.measure(
+        X, Y, **how, budget=1e-9, execution=hs.Execution(checkpoint=checkpoint, execution=hs.Execution(**where))
+    )
     assert short.settings["members"] == 25
-    same(hs.measure(X, Y, **how, checkpoint=checkpoint, resume=True), hs.measure(X, Y, **how))
+    same(hs.measure(X, Y, **how, execution=hs.Execution(checkpoint=checkpoint, resume=True)), hs.measure(X, Y, **how))
 
 
 # --- workers that die --------------------------------------------------------------------------
@@ -213,7 +229,7 @@ def test_a_stopped_run_goes_on_somewhere_else(tmp_path, where):
 
 def test_a_killed_worker_changes_no_byte(where, tmp_path):
     tomb = str(tmp_path / "tomb")
-    killed = hs.measure(X, Y, learner=Mortal(tomb), repeats=4, **where)
+    killed = hs.measure(X, Y, learner=Mortal(tomb), repeats=4, execution=hs.Execution(**where))
     assert Path(tomb).exists()
     same(hs.measure(X, Y, learner=Mortal(tomb), repeats=4), killed)
 
@@ -223,7 +239,9 @@ def test_workers_that_always_die_are_one_error(where, tmp_path, monkeypatch):
     with pytest.raises(
         LearnerError, match=r"^a worker died 1 times over the same task, killed or out of memory .*resume"
     ):
-        hs.measure(X, Y, learner=Mortal(str(tmp_path / "tomb"), always=True), repeats=2, **where)
+        hs.measure(
+            X, Y, learner=Mortal(str(tmp_path / "tomb"), always=True), repeats=2, execution=hs.Execution(**where)
+        )
 
 
 @pytest.mark.parametrize("extra", [["--jobs", "2"], ["--backend", "ray", "--jobs", "2"]], ids=["processes", "ray"])
@@ -267,16 +285,18 @@ def marked(mark):
 
 def test_faults_arrive_as_they_are(where):
     with pytest.raises(LearnerError, match=r"^no more$") as one:
-        hs.measure(X, Y, learner=Odd(lambda: LearnerError("no more")), repeats=2, **where)
+        hs.measure(X, Y, learner=Odd(lambda: LearnerError("no more")), repeats=2, execution=hs.Execution(**where))
     assert one.value.__cause__ is None
     assert not getattr(one.value, "__notes__", [])
     with pytest.raises(LearnerError, match=r"^LogisticRegression failed on member 0 of round 0: "):
-        hs.measure(X, Y, learner=LogisticRegression(C=-1.0), repeats=2, **where)
+        hs.measure(X, Y, learner=LogisticRegression(C=-1.0), repeats=2, execution=hs.Execution(**where))
     with pytest.raises(ZeroDivisionError, match=r"^a bug\n") as bug:
-        hs.measure(X, Y, learner=Odd(lambda: ZeroDivisionError("a bug")), repeats=2, **where)
+        hs.measure(X, Y, learner=Odd(lambda: ZeroDivisionError("a bug")), repeats=2, execution=hs.Execution(**where))
     assert "in views" in bug.value.__notes__[0]
     with pytest.raises(RuntimeError, match=r"^UnreachableError: far away\n"):
-        hs.measure(X, Y, learner=Odd(lambda: UnreachableError("far", "away")), repeats=2, **where)
+        hs.measure(
+            X, Y, learner=Odd(lambda: UnreachableError("far", "away")), repeats=2, execution=hs.Execution(**where)
+        )
 
 
 def test_the_first_fault_of_the_plan_is_told_whichever_comes_first(where):
@@ -288,16 +308,16 @@ def test_the_first_fault_of_the_plan_is_told_whichever_comes_first(where):
             raise LearnerError("round 1")
 
     with pytest.raises(LearnerError, match="round 0"):
-        hs.measure(X, Y, learner=Early(), repeats=2, **where)
+        hs.measure(X, Y, learner=Early(), repeats=2, execution=hs.Execution(**where))
 
 
 def test_warnings_arrive_once_and_in_order(where):
     with pytest.warns(HardsightWarning) as caught:
-        d = hs.measure(X, Y, learner=Odd(), repeats=12, **where)
+        d = hs.measure(X, Y, learner=Odd(), repeats=12, execution=hs.Execution(**where))
     assert [str(w.message) for w in caught] == [f"fold {k}" for k in range(5)]
     assert d.settings["notices"] == [f"HardsightWarning: fold {k}" for k in range(5)]
     with pytest.warns(UserWarning, match="failed to converge"):
-        hs.measure(X, Y, learner=LogisticRegression(max_iter=2), repeats=2, **where)
+        hs.measure(X, Y, learner=LogisticRegression(max_iter=2), repeats=2, execution=hs.Execution(**where))
 
 
 def test_what_cannot_be_sent_is_named(where):
@@ -307,7 +327,7 @@ def test_what_cannot_be_sent_is_named(where):
     with pytest.raises(
         InputError, match=r"cannot be sent to other processes \(cannot pickle '_thread.lock' object\): keep"
     ):
-        hs.measure(X, Y, learner=learner, repeats=2, **where)
+        hs.measure(X, Y, learner=learner, repeats=2, execution=hs.Execution(**where))
 
 
 class Unreadable:
@@ -321,25 +341,25 @@ def test_what_cannot_be_read_over_there_is_named(where):
     with pytest.raises(
         InputError, match=r"cannot be read by another process \(division by zero\): let it be importable"
     ):
-        hs.measure(X, Y, learner=learner, repeats=2, **where)
+        hs.measure(X, Y, learner=learner, repeats=2, execution=hs.Execution(**where))
 
 
 # --- Ray ---------------------------------------------------------------------------------------
 
 
 def test_ray_is_left_as_it_was_found(ray):
-    hs.measure(X, Y, learner="ridge", repeats=2, backend="ray")
+    hs.measure(X, Y, learner="ridge", repeats=2, execution=hs.Execution(backend="ray"))
     assert ray.is_initialized()
-    hs.measure(X, Y, learner="ridge", repeats=2, backend="ray", address="auto")
+    hs.measure(X, Y, learner="ridge", repeats=2, execution=hs.Execution(backend="ray", address="auto"))
     with pytest.raises(
-        InputError, match=r"Ray is connected already: leave out address='ray://far:1', or ray.shutdown\(\)"
+        InputError, match=r"Ray is already connected: leave out address='ray://far:1', or call ray.shutdown\(\)"
     ):
-        hs.measure(X, Y, learner="ridge", repeats=2, backend="ray", address="ray://far:1")
+        hs.measure(X, Y, learner="ridge", repeats=2, execution=hs.Execution(backend="ray", address="ray://far:1"))
 
 
 def test_a_task_that_wants_gpus_is_refused_where_there_are_none(ray):
-    with pytest.raises(InputError, match=r"each task is to have gpus=0.5, and Ray has 0: ask for less"):
-        hs.measure(X, Y, learner="ridge", repeats=2, backend=backends.Ray(gpus=0.5))
+    with pytest.raises(InputError, match=r"gpus must be 0 or less per task, what the cluster has. Got 0.5"):
+        hs.measure(X, Y, learner="ridge", repeats=2, execution=hs.Execution(backend=backends.Ray(gpus=0.5)))
 
 
 def test_the_command_joins_a_cluster_and_starts_one_without_a_word(ray, tmp_path):
@@ -365,8 +385,10 @@ def test_the_command_joins_a_cluster_and_starts_one_without_a_word(ray, tmp_path
 
 
 def test_an_address_where_nothing_is(tmp_path):
-    code = "import hardsight as hs\nhs.measure([[0.0], [1.0]] * 20, ['a', 'b'] * 20, learner='ridge', backend='ray', "
-    code += "duplicates='apart', address='127.0.0.1:1')"
+    code = (
+        "import hardsight as hs\nhs.measure([[0.0], [1.0]] * 20, ['a', 'b'] * 20, learner='ridge', duplicates='apart', "
+    )
+    code += "execution=hs.Execution(backend='ray', address='127.0.0.1:1'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "InputError: Ray at address='127.0.0.1:1' cannot be reached (" in done.stderr.splitlines()[-1]
 
@@ -374,49 +396,54 @@ def test_an_address_where_nothing_is(tmp_path):
 def test_ray_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"^ray is not installed: pip install 'hardsight\[ray\]'$"):
-        hs.measure(X, Y, learner="ridge", backend="ray")
+        hs.measure(X, Y, learner="ridge", execution=hs.Execution(backend="ray"))
 
 
 # --- arguments ---------------------------------------------------------------------------------
 
 
 def test_backends_by_name():
-    assert backends.choose() == backends.choose("serial", 1) == backends.choose(jobs=1) == backends.Serial()
-    assert backends.choose(jobs=3) == backends.choose("processes", 3) == backends.Processes(3)
-    assert backends.choose("processes") == backends.Processes(None)
-    assert backends.choose(backends.Processes(5)) == backends.Processes(5)
+    assert (
+        backends.choose_backend()
+        == backends.choose_backend("serial", 1)
+        == backends.choose_backend(jobs=1)
+        == backends.Serial()
+    )
+    assert backends.choose_backend(jobs=3) == backends.choose_backend("processes", 3) == backends.Processes(3)
+    assert backends.choose_backend("processes") == backends.Processes(None)
+    assert backends.choose_backend(backends.Processes(5)) == backends.Processes(5)
 
 
 @pytest.mark.parametrize(
     "given, said",
     [
         ({"backend": "serial", "jobs": 2}, "backend='serial' trains in this process alone: leave out jobs=2"),
-        ({"address": "auto"}, "address='auto' is Ray's: pass backend='ray'"),
-        ({"backend": "processes", "address": "auto"}, "address='auto' is Ray's"),
+        ({"address": "auto"}, "address='auto' is for Ray: pass backend='ray'"),
+        ({"backend": "processes", "address": "auto"}, "address='auto' is for Ray"),
         (
             {"backend": "dask"},
             "backend must be 'serial', 'processes' or 'ray', or one of hardsight.estimation.backends. Got 'dask'",
         ),
         ({"backend": backends.Serial}, "backend must be"),
-        ({"backend": backends.Processes(2), "jobs": 2}, r"backend=Processes\(jobs=2\) says how many jobs already"),
+        ({"backend": backends.Processes(2), "jobs": 2}, r"backend=Processes\(jobs=2\) already sets the number of jobs"),
         ({"jobs": 0}, "jobs must be 1 or more. Got 0"),
     ],
 )
 def test_arguments_that_do_not_go_together(given, said):
     with pytest.raises(InputError, match=said):
-        hs.measure(X, Y, learner="ridge", **given)
+        hs.measure(X, Y, learner="ridge", execution=hs.Execution(**given))
 
 
 def test_any_backend_will_do():
     class Backwards:
         """Trains the last turn first."""
 
-        def carry(self, learner, samples, parts, tick):
-            every = [list(learner.fit_predict(samples, part, tick)) for part in reversed(parts)]
+        def run(self, learner, samples, parts, on_progress):
+            every = [list(learner.fit_predict(samples, part, on_progress)) for part in reversed(parts)]
             yield from reversed(every)
 
     how = {"learner": GaussianNB(), "repeats": 12}
-    same(hs.measure(X, Y, **how), hs.measure(X, Y, **how, backend=Backwards()))
+    same(hs.measure(X, Y, **how), hs.measure(X, Y, **how, execution=hs.Execution(backend=Backwards())))
 
 
 # --- tasks -------------------------------------------------------------------------------------
@@ -441,13 +468,13 @@ def test_tasks_share_out_a_part(sizes, jobs, largest, members, data):
     plan = plan_of(sizes)
     start = data.draw(st.integers(0, len(sizes) - 1))
     part = plan.select(range(start, data.draw(st.integers(start + 1, len(sizes)))))
-    tasks = core.divided(part, jobs, largest, members=members)
+    tasks = core.divide(part, jobs, largest, by_model=members)
     assert who(m for task in tasks for m in task.members()) == who(part.members())
     counts = [len(list(task.members())) for task in tasks]
     assert counts == [task.n_models for task in tasks]
     each = counts if members else [len(task.repeat_indices) for task in tasks]
     assert max(each) - min(each) <= 1
-    assert max(each) <= core.MEMBERS_A_TASK
+    assert max(each) <= core.MODELS_PER_TASK
     assert max(each) == 1 or max(each) * largest <= core.TASK_BYTES
     assert len(tasks) >= min(jobs, sum(each))
     if not members:
@@ -478,9 +505,9 @@ def test_the_bytes_of_the_largest_views(make, losses, in_sample):
     members = capabilities_of(learner).divisible
     tasks = [plan.select(range(1), range(k, k + 1)) for k in range(3)] if members else [plan.select(range(1))]
     found = max(bytes_of(used.fit_predict(samples, task, lambda _: None)) for task in tasks)
-    assert core.largest_views(plan.select(range(1)), 3, 1 if losses else 3, members=members) == found
-    both = core.largest_views(plan.select(range(2)), 3, 1 if losses else 3, members=members)
-    second = core.largest_views(plan.select(range(1, 2)), 3, 1 if losses else 3, members=members)
+    assert core.max_bytes(plan.select(range(1)), 3, 1 if losses else 3, by_model=members) == found
+    both = core.max_bytes(plan.select(range(2)), 3, 1 if losses else 3, by_model=members)
+    second = core.max_bytes(plan.select(range(1, 2)), 3, 1 if losses else 3, by_model=members)
     assert both == max(found, second)
 
 
@@ -503,7 +530,7 @@ def test_workers_are_given_as_many_members_as_there_is_room_for(monkeypatch, los
     monkeypatch.setattr(core, "in_order", in_order)
     for room in (10**9, 7 * largest, 7 * largest - 1, largest, largest - 1, largest // 3, 1):
         monkeypatch.setattr(core, "TASK_BYTES", room)
-        for views in core.shared_out(Pool(1, None), learner, samples, [plan], lambda _: None):
+        for views in core.run_in_pool(Pool(1, None), learner, samples, [plan], lambda _: None):
             list(views)
     assert sizes == [[20], [6, 7, 7], [5] * 4, [1] * 20, [1] * 20, [1] * 20, [1] * 20]
     assert windows == [4, 4, 4, 4, 3, 1, 1]
@@ -512,7 +539,7 @@ def test_workers_are_given_as_many_members_as_there_is_room_for(monkeypatch, los
 class Pool:
     """Tasks that end in an order drawn at random, now and then with a death."""
 
-    lost = (ArithmeticError,)
+    worker_errors = (ArithmeticError,)
 
     def __init__(self, jobs, draw):
         self.jobs, self.draw, self.handles, self.deaths, self.most, self.stopped = jobs, draw, 0, {}, 0, None
@@ -521,13 +548,13 @@ class Pool:
         self.handles += 1
         return self.handles, turns.start
 
-    def first(self, handles):
+    def wait_any(self, handles):
         self.most = max(self.most, len(handles))
         return self.draw(st.lists(st.sampled_from(handles), min_size=1, unique=True))
 
     def result(self, handle):
         at = handle[1]
-        if self.deaths.get(at, 0) < core.RETRIES and self.draw(st.booleans()):
+        if self.deaths.get(at, 0) < core.MAX_RETRIES and self.draw(st.booleans()):
             self.deaths[at] = self.deaths.get(at, 0) + 1
             raise ArithmeticError
         return str(at).encode()
@@ -540,7 +567,7 @@ class Pool:
 def test_results_stand_in_the_order_of_the_plan(count, jobs, data):
     plans = [plan_of([2] * count).select(range(turn, turn + 1)) for turn in range(count)]
     pool, finished = Pool(jobs, data.draw), []
-    assert list(core.in_order(pool, plans, finished.append)) == [str(turn).encode() for turn in range(count)]
+    assert list(core.run_in_order(pool, plans, finished.append)) == [str(turn).encode() for turn in range(count)]
     assert sorted(plan.repeat_indices.start for plan in finished) == list(range(count))
     assert pool.most <= jobs
     assert pool.handles == count + sum(pool.deaths.values())
@@ -551,11 +578,11 @@ def test_results_stand_in_the_order_of_the_plan(count, jobs, data):
 def test_what_is_under_way_is_stopped_when_nobody_asks_for_more(data):
     plans = [plan_of([2] * 9).select(range(turn, turn + 1)) for turn in range(9)]
     pool = Pool(3, data.draw)
-    results = core.in_order(pool, plans, lambda _: None)
+    results = core.run_in_order(pool, plans, lambda _: None)
     next(results)
     results.close()
     assert pool.stopped is None or 1 <= len(pool.stopped) <= 3
-    assert pool.handles <= 3 + 1 + sum(pool.deaths.values()) + 3 * core.AHEAD
+    assert pool.handles <= 3 + 1 + sum(pool.deaths.values()) + 3 * core.TASKS_AHEAD
 
 
 def test_a_task_that_always_dies_is_tried_a_few_times():
@@ -567,23 +594,23 @@ def test_a_task_that_always_dies_is_tried_a_few_times():
     pool.first = lambda handles: handles
     plans = [plan_of([2]).select(range(1))]
     with pytest.raises(LearnerError, match=r"a worker died 4 times over the same task.*\(out of memory\)"):
-        list(core.in_order(pool, plans, lambda _: None))
-    assert pool.handles == 1 + core.RETRIES
+        list(core.run_in_order(pool, plans, lambda _: None))
+    assert pool.handles == 1 + core.MAX_RETRIES
 
 
 def test_a_slow_task_does_not_let_results_pile_up():
     class Slow(Pool):
         waited = 0
 
-        def first(self, handles):
+        def wait_any(self, handles):
             others = [handle for handle in handles if handle[1] != 0]
             return others[:1] or handles
 
     pool = Slow(2, lambda _: False)
     plans = [plan_of([2] * 50).select(range(turn, turn + 1)) for turn in range(50)]
-    results = core.in_order(pool, plans, lambda _: None)
+    results = core.run_in_order(pool, plans, lambda _: None)
     next(results)
-    assert pool.handles == 2 * core.AHEAD
+    assert pool.handles == 2 * core.TASKS_AHEAD
 
 
 @pytest.mark.parametrize("ahead", [1, 2])
@@ -591,7 +618,7 @@ def test_fewer_results_wait_where_each_is_large(ahead):
     pool = Pool(2, lambda _: False)
     pool.first = lambda handles: [handle for handle in handles if handle[1] != 0][:1] or handles
     plans = [plan_of([2] * 50).select(range(turn, turn + 1)) for turn in range(50)]
-    results = core.in_order(pool, plans, lambda _: None, ahead)
+    results = core.run_in_order(pool, plans, lambda _: None, ahead)
     next(results)
     assert pool.handles == 2 * ahead
     assert len(list(results)) == 49
@@ -603,7 +630,7 @@ def test_progress_is_told_task_by_task(where):
     units = block_codes(len(X))
     plan = Plan(KFold(5, 10).split(samples.labels, units, split_seed(0)), units, 10, 0)
     told = []
-    carry_out(Odd(), samples, plan, Until(), told.append, backend=backends.choose(**where))
+    Runner(Odd(), samples, backends.choose_backend(**where)).run(plan, on_progress=told.append)
     assert sum(told) == 50
     # Two parts of five turns, which two workers share as two and three.
     assert sorted(told[1:]) == [10, 10, 15, 15]
@@ -633,7 +660,7 @@ def test_views_are_let_go_as_they_are_read():
     fault = partial(LearnerError, "no more")
     result = worker.work("key", lambda: (Odd(fault), samples, plan), range(2), None)
     assert len(result) == 4 + 2 + 1
-    views = worker.unpacked(result)
+    views = worker.unpack(result)
     for left in (5, 4, 3, 2, 1, 0):
         view = next(views)
         assert len(result) == left
@@ -647,21 +674,21 @@ def test_jobs_come_back_from_disk_as_they_were(tmp_path):
     frame = pd.DataFrame({"a": np.arange(500.0), "b": pd.Categorical(list("xy") * 250), "c": list("pqrst") * 100})
     plan = plan_of([3, 4])
     samples = Samples.of(frame, np.arange(500) % 2)
-    worker.write(tmp_path / "job", (hs.Ridge(), samples, plan))
-    learner, found, again = worker.read(str(tmp_path / "job"))
+    worker.write_job(tmp_path / "job", (hs.Ridge(), samples, plan))
+    learner, found, again = worker.read_job(str(tmp_path / "job"))
     assert learner.describe() == hs.Ridge().describe()
     pd.testing.assert_frame_equal(found.features, samples.features)
     np.testing.assert_array_equal(found.labels, samples.labels)
     assert who(again.members()) == who(plan.members())
     # Learners may change what they are given, as they may here, and change it for nobody else.
     found.labels[:] = 0
-    assert worker.read(str(tmp_path / "job"))[1].labels.sum() == 250
+    assert worker.read_job(str(tmp_path / "job"))[1].labels.sum() == 250
 
 
 def test_empty_arrays_are_packed_too(tmp_path):
     learner = Odd()
     learner.extra = np.arange(3.0), np.empty((0, 3)), np.empty(0)
-    worker.write(tmp_path / "job", (learner, Samples.of(X, Y), plan_of([2])))
-    three, none, nothing = worker.read(str(tmp_path / "job"))[0].extra
+    worker.write_job(tmp_path / "job", (learner, Samples.of(X, Y), plan_of([2])))
+    three, none, nothing = worker.read_job(str(tmp_path / "job"))[0].extra
     assert three.tolist() == [0, 1, 2]
     assert (none.shape, nothing.shape) == ((0, 3), (0,))

@@ -25,11 +25,14 @@ QUICK = hs.Network(hidden=(16,), epochs=10)
 
 @pytest.fixture(scope="module")
 def pair():
-    return tuple(hs.measure(PIXELS, DIGITS, learner=QUICK, repeats=4, adjusted=wanted) for wanted in (False, None))
+    return tuple(
+        hs.measure(PIXELS, DIGITS, learner=QUICK, repeats=4, estimate=hs.Estimate(adjusted=wanted))
+        for wanted in (False, None)
+    )
 
 
 def test_it_ranks_nearer_to_many_models(pair):
-    gold = hs.measure(PIXELS, DIGITS, learner=QUICK, repeats=40, seed=9, adjusted=False).error
+    gold = hs.measure(PIXELS, DIGITS, learner=QUICK, repeats=40, seed=9, estimate=hs.Estimate(adjusted=False)).error
     agreement = [spearmanr(values, gold).statistic for values in (pair[1].error, pair[1].adjusted)]
     assert agreement[1] > agreement[0] + 0.005
     about = pair[1].settings["adjusted"]
@@ -75,7 +78,7 @@ def test_one_line_says_so(pair, tmp_path):
 
 
 def test_models_that_memorise_are_refused():
-    d = hs.measure(PIXELS, DIGITS, learner=DecisionTreeClassifier(), repeats=2, adjusted=True)
+    d = hs.measure(PIXELS, DIGITS, learner=DecisionTreeClassifier(), repeats=2, estimate=hs.Estimate(adjusted=True))
     assert d.adjusted is None
     assert "memorised" in d.settings["adjusted"]["why"]
     assert d.settings["adjusted"]["gain"] is None
@@ -84,20 +87,20 @@ def test_models_that_memorise_are_refused():
 @pytest.mark.parametrize(
     "more, why",
     [
-        ({"learner": "forest"}, "does not give the losses of its training samples"),
-        ({"learner": "ridge", "splits": "loo"}, "leaving one out"),
+        ({"learner": "forest"}, "does not predict its training samples"),
+        ({"learner": "ridge", "splits": "loo"}, "leave-one-out"),
         ({"learner": "ridge", "loss": "zero-one"}, "too coarse"),
     ],
 )
 def test_where_it_cannot_be_had(more, why):
     assert why in hs.measure(X, Y, repeats=None, **more).settings["adjusted"]["why"]
     with pytest.raises(InputError, match=why):
-        hs.measure(X, Y, **more, adjusted=True)
+        hs.measure(X, Y, **more, estimate=hs.Estimate(adjusted=True))
 
 
 def test_it_is_not_tried_where_it_may_be_dear():
     assert "adjusted=True asks for it" in hs.measure(X, Y, learner=GaussianNB(), repeats=2).settings["adjusted"]["why"]
-    asked = hs.measure(X, Y, learner=GaussianNB(), repeats=2, adjusted=True)
+    asked = hs.measure(X, Y, learner=GaussianNB(), repeats=2, estimate=hs.Estimate(adjusted=True))
     assert "Spearman" in asked.settings["adjusted"]["why"]
 
 
@@ -109,25 +112,33 @@ def test_learners_that_offer_it():
 
 def test_numbers_to_predict():
     rng = np.random.default_rng(0)
-    d = hs.measure(X, X[:, 0] + rng.normal(size=178) * 0.3, learner="ridge", repeats=2, adjusted=True)
+    d = hs.measure(
+        X, X[:, 0] + rng.normal(size=178) * 0.3, learner="ridge", repeats=2, estimate=hs.Estimate(adjusted=True)
+    )
     assert d.settings["adjusted"]["gain"] is not None
     assert d.adjusted is None or (d.adjusted > 0).all()
 
 
 def test_random_subsets_too():
-    d = hs.measure(X, Y, learner="ridge", splits=hs.Subsets(40, 0.5), adjusted=True)
+    d = hs.measure(X, Y, learner="ridge", splits=hs.Subsets(40, 0.5), estimate=hs.Estimate(adjusted=True))
     assert d.settings["adjusted"]["gain"] is not None
-    few = hs.measure(X, Y, learner="ridge", splits=hs.Subsets(8, 0.4), adjusted=True, seed=1)
+    few = hs.measure(X, Y, learner="ridge", splits=hs.Subsets(8, 0.4), estimate=hs.Estimate(adjusted=True), seed=1)
     assert "both halves" in few.settings["adjusted"]["why"]
 
 
 def test_a_resumed_run_has_the_same_adjusted_errors(tmp_path):
-    run = {"learner": QUICK, "repeats": 10, "checkpoint": tmp_path / "p.npz"}
+    run, path = {"learner": QUICK, "repeats": 10}, tmp_path / "p.npz"
     whole = hs.measure(PIXELS, DIGITS, **run)
-    again = hs.measure(PIXELS, DIGITS, **run, resume=True)
+    again = hs.measure(PIXELS, DIGITS, **run, execution=hs.Execution(checkpoint=path, resume=True))
     np.testing.assert_array_equal(whole.adjusted, again.adjusted)
     with pytest.raises(InputError, match="whether errors are adjusted changed since"):
-        hs.measure(PIXELS, DIGITS, **run, resume=True, adjusted=False)
+        hs.measure(
+            PIXELS,
+            DIGITS,
+            **run,
+            execution=hs.Execution(checkpoint=path, resume=True),
+            estimate=hs.Estimate(adjusted=False),
+        )
 
 
 def test_the_command_line(tmp_path):

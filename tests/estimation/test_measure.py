@@ -183,11 +183,11 @@ def test_duplicates_are_noticed_and_kept_together():
     x = X.copy()
     x[[20, 40]] = x[0]
     d, spy = measure(x=x)
-    assert any(n.startswith("3 of 60 samples (5.0%) share their features") for n in d.settings["notices"])
+    assert any(n.startswith("3 of 60 samples (5.0%) have exactly the same features") for n in d.settings["notices"])
     for train, _ in spy.seen:
         assert len({0, 20, 40} & set(train.tolist())) in (0, 3)
     d, spy = measure(x=x, duplicates="apart")
-    assert not any("share their features" in notice for notice in d.settings["notices"])
+    assert not any("have exactly the same features" in notice for notice in d.settings["notices"])
     assert any(len({0, 20, 40} & set(train.tolist())) in (1, 2) for train, _ in spy.seen)
     d, _ = measure(x=np.repeat(X[:30], 2, axis=0), y=np.repeat(NAMES[:30], 2))
     assert "duplicates='apart'" in " ".join(d.settings["notices"])
@@ -297,21 +297,21 @@ def refused(match, x=X, y=NAMES, **more):
         ("repeats must be 2 or more.*Got 1", {"repeats": 1}),
         ("repeats must be 2 or more.*Got 0", {"repeats": 0}),
         ("folds must be 20 or less: the smallest class, 'cat', has 20 samples. Got 21", {"folds": 21}),
-        ("folds=61 is larger than the 60 samples.*use folds=60", {"folds": 61, "y": X[:, 0] + 0.1}),
-        ("folds=5 is larger than the 4 samples", {"groups": Y * 0 + np.arange(60) % 4, "y": X[:, 0] + 0.1}),
+        ("folds must be 60 or less, the number of samples .*. Got 61", {"folds": 61, "y": X[:, 0] + 0.1}),
+        ("folds must be 4 or less, the number of samples", {"groups": Y * 0 + np.arange(60) % 4, "y": X[:, 0] + 0.1}),
         ("no learner is called 'forrest': choose one of auto, " + ", ".join(LEARNERS), {"learner": "forrest"}),
         ("learner must be a name.*Got int", {"learner": 3}),
         ("learner must be a name.*Got Tensor", {"learner": torch.zeros(3)}),
         ("the learner convnet reads images.*kind 'array'", {"learner": "convnet"}),
         ("loss must be log or brier or zero-one.*classes. Got 'hinge'", {"loss": "hinge"}),
         ("loss must be log or brier or zero-one.*classes. Got 'squared'", {"loss": "squared"}),
-        ("loss must be squared.*numbers to predict. Got 'log'", {"loss": "log", "y": X[:, 0] + 0.1}),
+        ("loss must be squared.*numbers. Got 'log'", {"loss": "log", "y": X[:, 0] + 0.1}),
         ("splits must be 'kfold', 'subsets', 'loo'.*Got 'thirds'", {"splits": "thirds"}),
         ("splits must be.*Got 5", {"splits": 5}),
-        ("says how to split already: leave out folds and repeats", {"splits": hs.KFold(3, 3), "folds": 3}),
-        ("says how to split already", {"splits": hs.Subsets(9), "repeats": 3}),
-        ("folds has no meaning when one sample is left out", {"splits": "loo", "folds": 3}),
-        ("folds and repeats have no meaning for random subsets", {"splits": "subsets", "repeats": 3}),
+        ("already fixes the splits: leave out folds and repeats", {"splits": hs.KFold(3, 3), "folds": 3}),
+        ("already fixes the splits", {"splits": hs.Subsets(9), "repeats": 3}),
+        ("folds has no meaning for splits='loo'", {"splits": "loo", "folds": 3}),
+        ("folds and repeats have no meaning for splits='subsets'", {"splits": "subsets", "repeats": 3}),
         ("out of bag holds samples out by itself", {"learner": "forest", "folds": 3}),
         ("out of bag holds samples out by itself: leave out splits", {"learner": "forest", "splits": "loo"}),
         ("duplicates must be 'together' or 'apart'. Got 'drop'", {"duplicates": "drop"}),
@@ -416,15 +416,15 @@ GOOD = np.zeros((2, 4, 2))
     [
         (r"log_probs must have shape \(view, sample, class\).*Got \(4,\)", np.zeros(4), [0, 1, 0, 1], {}),
         (r"log_probs must have shape.*Got \(1, 2, 2, 2\)", np.zeros((1, 2, 2, 2)), [0, 1], {}),
-        ("log_probs has 3 classes, and y has 2: name the columns", np.zeros((2, 4, 3)), [0, 1, 0, 1], {}),
+        ("log_probs has 3 classes, and y has 2: name the classes of the columns", np.zeros((2, 4, 3)), [0, 1, 0, 1], {}),
         ("4 samples, 3 labels", GOOD, [0, 1, 0], {}),
         (r"held_out must have shape \(2, 4\), \(view, sample\). Got \(4, 2\)", GOOD, [0, 1, 0, 1],
          {"held_out": np.ones((4, 2))}),
         ("1 samples have no held-out view, the first is 2: leave", GOOD, [0, 1, 0, 1],
          {"held_out": [[1, 1, 0, 1], [1, 0, 0, 1]]}),
-        ("view 1, sample 's2' is not finite", np.where(np.arange(16).reshape(2, 4, 2) == 12, -np.inf, 0), [0, 1, 0, 1],
+        ("finite. Got another number in view 1, sample 's2'", np.where(np.arange(16).reshape(2, 4, 2) == 12, -np.inf, 0), [0, 1, 0, 1],
          {"ids": ["s0", "s1", "s2", "s3"]}),
-        ("view 0, sample 0 is not finite", np.full((2, 4), np.nan), [0.5, 1, 2, 3], {}),
+        ("finite. Got another number in view 0, sample 0", np.full((2, 4), np.nan), [0.5, 1, 2, 3], {}),
         ("classes must name every label once.*y holds", GOOD, ["a", "b", "a", "b"], {"classes": ["a", "c"]}),
         ("classes must name every label once", GOOD, ["a", "b", "a", "b"], {"classes": ["a", "b", "b"]}),
         ("loss must be log or brier or zero-one", GOOD, [0, 1, 0, 1], {"loss": "mse"}),
@@ -440,35 +440,38 @@ def test_predictions_that_cannot_be(match, log_probs, y, more):
 WRONG_KINDS = """
 X, y, p = np.eye(6), list("ababab"), np.zeros((2, 6, 2))
 for more in (
-    {"reliability": "0.9"}, {"refine": "no"}, {"adjusted": "yes"}, {"pilot": 2}, {"resume": "no"}, {"progress": "yes"},
+    {"reliability": "0.9"}, {"refine": "no"}, {"progress": "yes"},
     {"budget": [5]},
 ):
     tried(hs.measure, X, y, learner="ridge", **more)
+tried(hs.Estimate, adjusted="yes")
+tried(hs.Estimate, pilot=2)
+tried(hs.Execution, checkpoint="p.npz", resume="no")
 for log_probs in ("a", None, [[[0, 0]], [[0], [0]]]):
     tried(hs.measure_predictions, log_probs, y)
 for more in ({"features": "x"}, {"held_out": [[1], [1, 0]]}, {"classes": 5}, {"classes": "ab"}):
     tried(hs.measure_predictions, p, y, **more)
-d = hs.measure(X, y, learner="ridge", folds=2, refine=np.False_, adjusted=np.False_, progress=0)
+d = hs.measure(X, y, learner="ridge", folds=2, refine=np.False_, estimate=hs.Estimate(adjusted=np.False_), progress=0)
 print(d.settings["refined"]["why"], "&", d.settings["adjusted"]["why"])
 """  # fmt: skip
 
 
 def test_arguments_of_a_wrong_kind_are_refused_in_a_line_each():
     assert [re.sub(r"Got (setting|could).*", "Got …", line) for line in printed(WRONG_KINDS)] == [
-        "reliability must lie between 0 and 1, a number such as 0.95. Got '0.9'",
+        "reliability must be a number between 0 and 1, such as 0.95. Got '0.9'",
         "refine must be True, False or a number of rounds. Got 'no'",
+        "progress must be True or False. Got 'yes'",
+        "budget must be a time such as 90s, 10min or 2h, or a number of models such as '20 models'. Got [5]",
         "adjusted must be True or False. Got 'yes'",
         "pilot must be True or False. Got 2",
         "resume must be True or False. Got 'no'",
-        "progress must be True or False. Got 'yes'",
-        "budget must be a time such as 90s, 10min or 2h, or a number of models such as '20 models'. Got [5]",
         "log_probs must be numbers of shape (view, sample, class), or (view, sample) in regression. Got the type <U1",
         "log_probs must have shape (view, sample, class), or (view, sample) in regression. Got ()",
         "log_probs must be numbers of shape (view, sample, class), or (view, sample) in regression. Got …",
         "features must be numbers of shape (sample, feature). Got the type <U1",
         "held_out must be numbers of shape (view, sample). Got …",
-        "classes must be a list of labels, one a column of log_probs. Got 5",
-        "classes must be a list of labels, one a column of log_probs. Got 'ab'",
+        "classes must be a list of labels, one per column of log_probs. Got 5",
+        "classes must be a list of labels, one per column of log_probs. Got 'ab'",
         "not asked for & not asked for",
     ]
 

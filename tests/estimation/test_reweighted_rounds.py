@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.estimation.reweighted_rounds import checkpoints
+from hardsight.estimation.outputs import checkpoint_files
 from hardsight.reporting.summary import findings
 
 SAME = ("error", "error_se", "bias", "variance", "consensus", "predicted", "count")
@@ -26,7 +26,7 @@ def flipped(load, rate, classes, most=None):
 @pytest.fixture(scope="module")
 def digits():
     x, y, wrong = flipped(load_digits, 0.4, 10, 900)
-    how = {"folds": 3, "repeats": 3, "pilot": False}
+    how = {"folds": 3, "repeats": 3, "estimate": hs.Estimate(pilot=False)}
     return wrong, hs.measure(x, y, refine=False, **how), hs.measure(x, y, **how)
 
 
@@ -41,17 +41,18 @@ def test_the_labels_are_known_better_and_the_errors_are_the_same(digits):
     assert twice.settings["members"] == once.settings["members"] == 9
 
 
-def measured(**how):
+def measured(seed=0, **execution):
     x, y, _ = flipped(load_wine, 0.3, 3)
-    return hs.measure(x, y, **{"folds": 3, "repeats": 2, "pilot": False, "refine": 2} | how)
+    groups = {"estimate": hs.Estimate(pilot=False), "execution": hs.Execution(**execution)}
+    return hs.measure(x, y, folds=3, repeats=2, refine=2, seed=seed, **groups)
 
 
 def test_the_same_bytes_again_and_from_checkpoints(tmp_path):
     whole = measured()
     path = tmp_path / "progress.npz"
     kept = measured(checkpoint=path)
-    assert checkpoints(path)[0].exists()
-    assert checkpoints(path)[1].exists()
+    assert checkpoint_files(path)[1].exists()
+    assert checkpoint_files(path)[2].exists()
     resumed = measured(checkpoint=path, resume=True)
     for other in (kept, resumed):
         np.testing.assert_array_equal(other.p_wrong, whole.p_wrong)
@@ -63,7 +64,7 @@ def test_the_same_bytes_again_and_from_checkpoints(tmp_path):
 def test_weights_of_the_user_count_in_every_round():
     x, y, _ = flipped(load_wine, 0.3, 3)
     weights = np.where(y == 0, 3.0, 1.0)
-    one = hs.measure(x, y, weights=weights, folds=3, repeats=2, pilot=False)
+    one = hs.measure(x, y, weights=weights, folds=3, repeats=2, estimate=hs.Estimate(pilot=False))
     assert one.settings["refined"]["rounds"] == 1
     np.testing.assert_allclose(one.factors.to_numpy().sum(1), one.error, rtol=0, atol=1e-9)
 
@@ -72,14 +73,14 @@ def test_weights_of_the_user_count_in_every_round():
     ("why", "how"),
     [
         ("fewer than 1%", {}),
-        ("cannot weigh its training samples", {"learner": KNeighborsClassifier()}),
+        ("does not take weights", {"learner": KNeighborsClassifier()}),
         ("has a budget", {"repeats": None, "folds": None, "budget": "10 models"}),
         ("has no ledger", {"loss": "brier"}),
     ],
 )
 def test_where_there_is_no_second_round_it_says_why(why, how):
     x, y = load_wine(return_X_y=True)
-    d = hs.measure(x, y, **{"folds": 3, "repeats": 2, "pilot": False} | how)
+    d = hs.measure(x, y, estimate=hs.Estimate(pilot=False), **{"folds": 3, "repeats": 2} | how)
     assert why in d.settings["refined"]["why"]
     assert d.settings["refined"]["rounds"] == 0
 
@@ -87,15 +88,16 @@ def test_where_there_is_no_second_round_it_says_why(why, how):
 @pytest.mark.parametrize(
     ("says", "how"),
     [
-        ("cannot weigh", {"learner": KNeighborsClassifier(), "refine": True}),
-        ("leaving one out", {"learner": "knn-loo", "splits": "loo", "folds": None, "repeats": None, "refine": 1}),
+        ("does not take weights", {"learner": KNeighborsClassifier(), "refine": True}),
+        ("leave-one-out", {"learner": "knn-loo", "splits": "loo", "folds": None, "repeats": None, "refine": 1}),
         ("must be 5 or less", {"refine": 6}),
         ("refine must be", {"refine": -1}),
     ],
 )
 def test_rounds_that_cannot_be_had_are_refused(says, how):
+    x, y = load_wine(return_X_y=True)
     with pytest.raises(InputError, match=says):
-        measured(**how)
+        hs.measure(x, y, **{"folds": 3, "repeats": 2} | how)
 
 
 def test_the_summary_tells_of_the_second_round():

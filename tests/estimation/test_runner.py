@@ -21,7 +21,7 @@ import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import InputError, LearnerError
 from hardsight.estimation.checkpoint import Checkpoint
-from hardsight.estimation.runner import Until, carry_out
+from hardsight.estimation.runner import Runner, StopRule
 from hardsight.learners import Predictions
 from hardsight.measures import reliability
 from hardsight.measures.held_out import HeldOut
@@ -104,7 +104,7 @@ def test_the_reported_reliability_is_the_true_one(repeats):
 
     def run(seed, repeats):
         plan = planned(repeats, n=3000, seed=seed)[1]
-        return carry_out(Noisy(1.0), samples, plan, Until(), silent).record
+        return Runner(Noisy(1.0), samples).run(plan).held_out
 
     one, other, gold = run(1, repeats), run(2, repeats), run(3, 200)
     error = [r.decompose("log").error.numpy() for r in (one, other, gold)]
@@ -119,35 +119,37 @@ def test_the_reported_reliability_is_the_true_one(repeats):
 def test_a_run_ends_when_the_ranking_is_reliable():
     samples, plan = planned(50)
     learner = Noisy(1.0)
-    done = carry_out(learner, samples, plan, Until(reliability=0.97), silent)
-    assert done.ended == "reliability 0.97 reached"
-    assert 5 <= done.turns < 50
-    assert done.record.reliability("log") >= 0.97
-    before = carry_out(Noisy(1.0), samples, Plan(plan.rounds[: done.turns - 5], plan.blocks, done.turns - 5, 0), Until(),
-                       silent)  # fmt: skip
-    assert done.turns == 5 or before.record.reliability("log") < 0.97
-    assert carry_out(Noisy(50.0), samples, plan, Until(reliability=0.999), silent).ended == "all turns done"
+    done = Runner(learner, samples).run(plan, StopRule(reliability=0.97))
+    assert done.stop_reason == "reliability 0.97 reached"
+    assert 5 <= done.repeats < 50
+    assert done.held_out.reliability("log") >= 0.97
+    shorter = Plan(plan.rounds[: done.repeats - 5], plan.blocks, done.repeats - 5, 0)
+    before = Runner(Noisy(1.0), samples).run(shorter)
+    assert done.repeats == 5 or before.held_out.reliability("log") < 0.97
+    assert Runner(Noisy(50.0), samples).run(plan, StopRule(reliability=0.999)).stop_reason == "all repeats done"
 
 
 def test_a_budget_is_kept_as_far_as_parts_allow():
     samples, plan = planned(50)
     ticks = itertools.count(0, 10)
-    done = carry_out(Noisy(), samples, plan, Until(seconds=100), silent, clock=lambda: float(next(ticks)))
-    assert done.ended == "budget spent"
-    assert done.turns < 50
+    done = Runner(Noisy(), samples, clock=lambda: float(next(ticks))).run(plan, StopRule(seconds=100))
+    assert done.stop_reason == "budget spent"
+    assert done.repeats < 50
     # A part of five turns takes 10 of the clock's seconds and looking at it 20 more: a fourth would end after 110.
-    assert done.turns == 15
-    tiny = carry_out(Noisy(), samples, plan, Until(seconds=1e-9), silent)
-    assert tiny.turns == 5
-    assert int(tiny.record.count.min()) == 5
+    assert done.repeats == 15
+    tiny = Runner(Noisy(), samples).run(plan, StopRule(seconds=1e-9))
+    assert tiny.repeats == 5
+    assert int(tiny.held_out.count.min()) == 5
 
 
 def test_a_budget_too_small_to_judge_everything_is_an_error():
     n = 300
     samples = Samples.of(np.arange(n, dtype=np.float64)[:, None], [0, 1] * (n // 2))
     rounds = hs.Subsets(100, 0.97).split(samples.labels, block_codes(n), split_seed(0))
-    with pytest.raises(InputError, match=r"the budget ends with \d+ samples judged fewer than 2 times"):
-        carry_out(Noisy(), samples, Plan(rounds, block_codes(n), 100, 0), Until(seconds=1e-9), silent)
+    with pytest.raises(
+        InputError, match=r"the budget ends with \d+ samples that have fewer than 2 held-out predictions"
+    ):
+        Runner(Noisy(), samples).run(Plan(rounds, block_codes(n), 100, 0), StopRule(seconds=1e-9))
 
 
 def test_measure_reports_how_it_ended():
@@ -165,7 +167,7 @@ def test_more_members_than_one_part_change_nothing():
     """A run ends with the same numbers whether its plan is carried out in one part or in many."""
     samples, plan = planned(12)
     parts, one = Noisy(), Noisy()
-    many = carry_out(parts, samples, plan, Until(), silent).record
+    many = Runner(parts, samples).run(plan).held_out
     views = (view[:3] for view in one.fit_predict(samples, plan, silent))
     whole = HeldOut.from_views(torch.from_numpy(samples.labels), 2, views)
     assert len(parts.parts) > len(one.parts) == 1
@@ -175,13 +177,12 @@ def test_more_members_than_one_part_change_nothing():
 @pytest.mark.parametrize(
     "more, said",
     [
-        ({"reliability": 1.0}, "reliability must lie between 0 and 1"),
+        ({"reliability": 1.0}, "reliability must be a number between 0 and 1"),
         (
             {"budget": "soon"},
             "budget must be a time such as 90s, 10min or 2h, or a number of models such as '20 models'. Got 'soon'",
         ),
         ({"budget": 0}, "budget must be more than 0"),
-        ({"resume": True}, "resume needs the checkpoint"),
     ],
 )
 def test_arguments_that_cannot_be_meant(more, said):
@@ -189,13 +190,18 @@ def test_arguments_that_cannot_be_meant(more, said):
         hs.measure(X, Y, learner="ridge", **more)
 
 
+def test_resuming_needs_a_checkpoint():
+    with pytest.raises(InputError, match="resume needs the checkpoint"):
+        hs.Execution(resume=True)
+
+
 def test_progress_of_a_resumed_run_counts_what_was_done(tmp_path):
     samples, plan = planned(15)
     checkpoint = Checkpoint(tmp_path / "p.npz", {"a": "1"})
     with pytest.raises(KeyboardInterrupt):
-        carry_out(Noisy(die_at=7), samples, plan, Until(), silent, checkpoint)
+        Runner(Noisy(die_at=7), samples).run(plan, checkpoint=checkpoint)
     told = []
-    carry_out(Noisy(), samples, plan, Until(), told.append, checkpoint, resume=True)
+    Runner(Noisy(), samples, resume=True).run(plan, on_progress=told.append, checkpoint=checkpoint)
     assert told[0] == 25
     assert sum(told) == 75
 
@@ -210,13 +216,13 @@ def test_a_resumed_run_holds_the_same_bytes(tmp_path, die_at):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(KeyboardInterrupt):
-            carry_out(Noisy(die_at=die_at, warn=True), samples, plan, Until(), silent, checkpoint)
+            Runner(Noisy(die_at=die_at, warn=True), samples).run(plan, checkpoint=checkpoint)
         again = Noisy(warn=True)
-        resumed = carry_out(again, samples, plan, Until(), silent, checkpoint, resume=True)
-        straight = carry_out(Noisy(warn=True), samples, plan, Until(), silent)
+        resumed = Runner(again, samples, resume=True).run(plan, checkpoint=checkpoint)
+        straight = Runner(Noisy(warn=True), samples).run(plan)
     assert again.parts[0].start == 5 * (die_at // 5)
-    for name, value in straight.record.state().items():
-        assert torch.equal(value, resumed.record.state()[name]), name
+    for name, value in straight.held_out.state().items():
+        assert torch.equal(value, resumed.held_out.state()[name]), name
     assert resumed.notices == straight.notices
     assert len(straight.notices) == 8
 
@@ -224,11 +230,11 @@ def test_a_resumed_run_holds_the_same_bytes(tmp_path, die_at):
 def test_a_run_that_was_done_is_not_done_again(tmp_path):
     samples, plan = planned(10)
     checkpoint = Checkpoint(tmp_path / "p.npz", {"a": "1"})
-    first = carry_out(Noisy(), samples, plan, Until(reliability=0.5), silent, checkpoint)
+    first = Runner(Noisy(), samples).run(plan, StopRule(reliability=0.5), checkpoint=checkpoint)
     learner = Noisy()
-    second = carry_out(learner, samples, plan, Until(reliability=0.5), silent, checkpoint, resume=True)
+    second = Runner(learner, samples, resume=True).run(plan, StopRule(reliability=0.5), checkpoint=checkpoint)
     assert learner.parts == []
-    assert (second.turns, second.ended) == (first.turns, first.ended)
+    assert (second.repeats, second.stop_reason) == (first.repeats, first.stop_reason)
 
 
 @pytest.mark.parametrize(
@@ -246,30 +252,31 @@ def test_a_run_that_was_done_is_not_done_again(tmp_path):
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_another_run_is_not_continued(tmp_path, more, differs):
-    run = {"X": X, "y": Y, "learner": hs.Ridge(), "repeats": 3, "checkpoint": tmp_path / "p.npz"}
-    hs.measure(**run)
+    run = {"X": X, "y": Y, "learner": hs.Ridge(), "repeats": 3}
+    path = tmp_path / "p.npz"
+    hs.measure(**run, execution=hs.Execution(checkpoint=path))
     with pytest.raises(InputError, match=differs):
-        hs.measure(**(run | more), resume=True)
-    hs.measure(**run, resume=True)
+        hs.measure(**(run | more), execution=hs.Execution(checkpoint=path, resume=True))
+    hs.measure(**run, execution=hs.Execution(checkpoint=path, resume=True))
 
 
 def test_damaged_checkpoints_are_refused(tmp_path):
     path = tmp_path / "p.npz"
-    run = {"learner": "ridge", "repeats": 2, "checkpoint": path}
-    hs.measure(X, Y, **run)
+    run = {"learner": "ridge", "repeats": 2}
+    hs.measure(X, Y, **run, execution=hs.Execution(checkpoint=path))
     whole = path.read_bytes()
     for damaged in (b"", b"no zip", whole[: len(whole) // 2], whole[:-30], whole.replace(b"NUMPY", b"NUMPX", 3)):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match="cannot be read as an unfinished run"):
-            hs.measure(X, Y, **run, resume=True)
+            hs.measure(X, Y, **run, execution=hs.Execution(checkpoint=path, resume=True))
     np.savez(path, header=np.frombuffer(json.dumps({"schema": 1}).encode(), dtype=np.uint8))
     with pytest.raises(InputError, match="cannot be read as an unfinished run"):
-        hs.measure(X, Y, **run, resume=True)
+        hs.measure(X, Y, **run, execution=hs.Execution(checkpoint=path, resume=True))
 
 
 def test_a_checkpoint_that_cannot_be_written_is_said_at_once(tmp_path):
     with pytest.raises(InputError, match="cannot write"):
-        hs.measure(X, Y, learner="ridge", checkpoint=tmp_path / "nowhere" / "p.npz")
+        hs.measure(X, Y, learner="ridge", execution=hs.Execution(checkpoint=tmp_path / "nowhere" / "p.npz"))
 
 
 def test_a_failing_model_leaves_the_checkpoint_of_the_parts_before(tmp_path):
@@ -282,7 +289,7 @@ def test_a_failing_model_leaves_the_checkpoint_of_the_parts_before(tmp_path):
     samples, plan = planned(10)
     checkpoint = Checkpoint(tmp_path / "p.npz", {})
     with pytest.raises(LearnerError, match="predicts nan"):
-        carry_out(Failing(), samples, plan, Until(), silent, checkpoint)
+        Runner(Failing(), samples).run(plan, checkpoint=checkpoint)
     record = HeldOut(torch.from_numpy(samples.labels), 2)
     assert checkpoint.restore(record) == (5, [])
     assert int(record.count.min()) == 5

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ import hardsight as hs
 from hardsight import Samples
 from hardsight.cli import main
 from hardsight.errors import InputError, LearnerError
-from hardsight.estimation import measure as estimate
-from hardsight.estimation import runner as run
-from hardsight.estimation import training_length as pilot
+from hardsight.estimation import job as jobs
+from hardsight.estimation import training_length as search
 from hardsight.estimation.backends import Serial
+from hardsight.estimation.runner import Runner, RunResult
 from hardsight.learners import InSampleLosses
 from hardsight.learners.network.network import Network, times
 from hardsight.resampling.plan import Plan, block_codes
@@ -43,7 +44,7 @@ def chance(n=300, seed=0):
 def tried(x, y, *, groups=None, loss="log", seed=0, **more):
     samples = Samples.of(x, y, groups=groups, **more)
     units = block_codes(len(samples), samples.groups)
-    return pilot.try_lengths(Network(), samples, units, seed, loss, Serial(), lambda _: None)
+    return search.search_length(Runner(Network(), samples), Network(), units, seed, loss, lambda _: None)
 
 
 class Scripted:
@@ -51,15 +52,22 @@ class Scripted:
 
     def __init__(self, monkeypatch, losses):
         self.losses, self.plans, self.samples = losses, [], []
-        monkeypatch.setattr(pilot, "carry_out", self)
+        script, run = self, Runner.run
 
-    def __call__(self, network, samples, plan, until, tick, *, backend):
+        def scripted(runner, plan, *stop, **more):
+            return run(runner, plan, *stop, **more) if stop else script(runner, plan)
+
+        # The runs of the search have no rule to stop them.
+        monkeypatch.setattr(Runner, "run", scripted)
+
+    def __call__(self, runner, plan):
+        samples = runner.samples
         self.plans.append(plan)
         self.samples.append(samples)
-        loss = np.broadcast_to(self.losses[round(network.length, 2)], len(samples))
+        loss = np.broadcast_to(self.losses[round(runner.learner.length, 2)], len(samples))
         moments = type("Moments", (), {"mean": type("Mean", (), {"numpy": lambda _: loss.copy()})()})()
         record = type("Record", (), {"moments": dict.fromkeys(("log", "brier", "squared"), moments)})()
-        return run.Outcome(record, 1, "", [])
+        return RunResult(record, 1, "", [])
 
 
 # --- which length ------------------------------------------------------------------------------
@@ -113,7 +121,7 @@ def test_a_network_that_would_take_very_long_is_not_made_longer(monkeypatch):
     # 5 folds of 178: 400 steps a member.
     for most, lengths in ((1199, [1 / 3, 1]), (1200, [1, 3]), (3599, [1, 3]), (3600, [1, 3, 9])):
         Scripted(monkeypatch, {0.33: 1.5, 1: 1.0, 3: 0.9, 9: 0.8})
-        monkeypatch.setattr(pilot, "MOST_STEPS", most)
+        monkeypatch.setattr(search, "MAX_STEPS", most)
         assert [trial.length for trial in tried(X, Y).trials] == pytest.approx(lengths)
 
 
@@ -122,25 +130,25 @@ def test_a_network_that_would_take_very_long_is_not_made_longer(monkeypatch):
 
 @given(arrays(np.float64, st.integers(3, 40), elements=st.floats(-3, 3)))
 def test_the_standard_error_is_that_of_a_mean(gain):
-    gap, error = pilot._gap(gain, np.arange(len(gain)))
+    gap, error = search.mean_and_error(gain, np.arange(len(gain)))
     assert gap == pytest.approx(gain.mean())
     assert error == pytest.approx(gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 def test_samples_of_one_group_count_as_one():
     means = np.random.default_rng(0).normal(size=30)
-    once = pilot._gap(means, np.arange(30))
-    assert pilot._gap(np.repeat(means, 7), np.repeat(np.arange(30), 7)) == pytest.approx(once)
-    assert pilot._gap(np.repeat(means, 7), np.arange(210))[1] < 0.5 * once[1]
+    once = search.mean_and_error(means, np.arange(30))
+    assert search.mean_and_error(np.repeat(means, 7), np.repeat(np.arange(30), 7)) == pytest.approx(once)
+    assert search.mean_and_error(np.repeat(means, 7), np.arange(210))[1] < 0.5 * once[1]
 
 
 @given(arrays(np.float64, st.integers(4, 30), elements=st.floats(-1, 1)), st.floats(0, 1e6), st.integers(0, 29))
 def test_one_sample_cannot_decide(gain, more, at):
     units = np.arange(len(gain))
-    if not pilot.pays(gain, units):
+    if not search.is_significant(gain, units):
         # The one that gains the most gains still more.
         gain[gain.argmax()] += more
-        assert not pilot.pays(gain, units)
+        assert not search.is_significant(gain, units)
     else:
         assert gain.mean() >= gain.std(ddof=1) / np.sqrt(len(gain)) - 1e-9
 
@@ -150,24 +158,24 @@ def test_one_sample_that_gains_everything_does_not_pay():
     gain[3] = 100.0
     assert gain.mean() > gain.std(ddof=1) / np.sqrt(1000)
     gain[4:500] -= 2e-6
-    assert not pilot.pays(gain, np.arange(1000))
-    assert not pilot.pays(np.where(gain > 1, 100.0, 0.0), np.arange(1000))
+    assert not search.is_significant(gain, np.arange(1000))
+    assert not search.is_significant(np.where(gain > 1, 100.0, 0.0), np.arange(1000))
     group = np.r_[np.zeros(500), np.ones(10), np.full(490, -1e-3)]
     units = np.r_[np.arange(500), np.full(10, 500), np.arange(501, 991)]
-    assert not pilot.pays(group, units)
+    assert not search.is_significant(group, units)
 
 
 # --- on which samples --------------------------------------------------------------------------
 
 
 def test_some_samples_of_many(monkeypatch):
-    monkeypatch.setattr(pilot, "MOST_SAMPLES", 200)
+    monkeypatch.setattr(search, "MAX_SAMPLES", 200)
     rng = np.random.default_rng(0)
     y = rng.choice(4, 3000, p=[0.6, 0.3, 0.09, 0.01])
     groups = rng.integers(0, 1000, 3000)
     samples = Samples.of(rng.normal(size=(3000, 2)), y, groups=groups)
     units = block_codes(3000, samples.groups)
-    at = pilot.drawn(samples, units, np.random.default_rng(1))
+    at = search.subsample(samples, units, np.random.default_rng(1))
     assert 180 <= len(at) <= 230
     assert (np.diff(at) > 0).all()
     outside = np.setdiff1d(np.arange(3000), at)
@@ -176,36 +184,39 @@ def test_some_samples_of_many(monkeypatch):
         assert len(set(units[at][y[at] == c])) >= 5
     shares = np.bincount(y[at], minlength=4) / len(at)
     assert shares[:2] == pytest.approx([0.6, 0.3], abs=0.1)
-    other = pilot.drawn(samples, units, np.random.default_rng(2))
+    other = search.subsample(samples, units, np.random.default_rng(2))
     assert not np.array_equal(at, other)
 
 
 def test_small_classes_are_kept_whole(monkeypatch):
-    monkeypatch.setattr(pilot, "MOST_SAMPLES", 100)
+    monkeypatch.setattr(search, "MAX_SAMPLES", 100)
     y = np.r_[np.zeros(2000), [1, 1, 1], np.full(40, 2)].astype(np.int64)
     samples = Samples.of(np.arange(2043.0)[:, None], y)
-    at = pilot.drawn(samples, np.arange(2043), np.random.default_rng(0))
+    at = search.subsample(samples, np.arange(2043), np.random.default_rng(0))
     counts = np.bincount(y[at])
     assert len(at) == 100
     assert counts[1] == 3
     assert 5 <= counts[2] <= 10
     script = Scripted(monkeypatch, {1: 1.0, 3: 1.0, 0.33: 1.0})
-    assert pilot.try_lengths(Network(), samples, np.arange(2043), 0, "log", Serial(), lambda _: None).samples == 100
+    assert (
+        search.search_length(Runner(Network(), samples), Network(), np.arange(2043), 0, "log", lambda _: None).samples
+        == 100
+    )
     # As many folds as the smallest class has samples.
     assert {plan.rounds[0].n_models for plan in script.plans} == {3}
 
 
 def test_numbers_are_drawn_without_classes(monkeypatch):
-    monkeypatch.setattr(pilot, "MOST_SAMPLES", 50)
+    monkeypatch.setattr(search, "MAX_SAMPLES", 50)
     samples = Samples.of(X, np.linspace(0, 1, len(X)), task="regression")
-    at = pilot.drawn(samples, np.arange(len(X)) // 3, np.random.default_rng(0))
+    at = search.subsample(samples, np.arange(len(X)) // 3, np.random.default_rng(0))
     assert 48 <= len(at) <= 50
     assert all(np.isin(3 * (i // 3), at) for i in at)
 
 
 def test_groups_stay_whole_and_weights_come_along(monkeypatch):
     script = Scripted(monkeypatch, {1: 1.0, 3: 1.0, 0.33: 1.0})
-    monkeypatch.setattr(pilot, "MOST_SAMPLES", 100)
+    monkeypatch.setattr(search, "MAX_SAMPLES", 100)
     groups = np.arange(len(X)) // 2
     found = tried(X, Y, groups=groups, ids=np.arange(1, 179), weights=np.arange(1, 179))
     assert found.samples == len(script.samples[0]) <= 100
@@ -219,11 +230,15 @@ def test_groups_stay_whole_and_weights_come_along(monkeypatch):
 def test_every_length_sees_the_same_splits_and_none_of_the_run(monkeypatch):
     script = Scripted(monkeypatch, {1: 1.0, 3: 1.0, 0.33: 1.0})
     plans = []
-    carry_out = estimate.carry_out
-    monkeypatch.setattr(
-        estimate, "carry_out", lambda learner, samples, plan, *a, **k: (
-            plans.append(plan), carry_out(hs.Ridge(), samples, plan, *a, **k))[1]
-    )  # fmt: skip
+    run = Runner.run
+
+    def of_ridge(runner, plan, *stop, **more):
+        if stop:
+            plans.append(plan)
+            runner = replace(runner, learner=hs.Ridge())
+        return run(runner, plan, *stop, **more)
+
+    monkeypatch.setattr(Runner, "run", of_ridge)
     hs.measure(X, Y, repeats=2, seed=5)
     (one,) = {tuple((m.seed, m.fold, tuple(m.train)) for m in plan.members()) for plan in script.plans}
     seeds = {seed for seed, *_ in one}
@@ -238,7 +253,7 @@ def test_every_length_sees_the_same_splits_and_none_of_the_run(monkeypatch):
 
 
 def same(one, other):
-    for name in ("error", "bias", "variance", "error_se", "count", "consensus", "p_wrong"):
+    for name in ("error", "bias", "variance", "error_se", "n_views", "consensus", "p_wrong"):
         assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), name
 
 
@@ -256,13 +271,13 @@ def test_a_run_is_that_of_the_length_chosen():
 
 
 def test_without_a_pilot_all_is_as_it_was():
-    without = hs.measure(X, Y, repeats=2, pilot=False)
+    without = hs.measure(X, Y, repeats=2, estimate=hs.Estimate(pilot=False))
     named = hs.measure(X, Y, repeats=2, learner="network")
     same(without, named)
     assert "pilot" not in without.settings
     differing = {key for key, value in named.settings.items() if without.settings[key] != value}
     assert differing == {"reason"}
-    asked = hs.measure(X, Y, repeats=2, learner="network", pilot=True)
+    asked = hs.measure(X, Y, repeats=2, learner="network", estimate=hs.Estimate(pilot=True))
     assert asked.settings["pilot"] == hs.measure(X, Y, repeats=2).settings["pilot"]
 
 
@@ -270,21 +285,21 @@ def test_without_a_pilot_all_is_as_it_was():
     "more", [{"budget": "4 models"}, {"splits": "loo"}, {"learner": "ridge"}, {"learner": hs.Network()}]
 )
 def test_no_pilot_unless_there_is_room_for_it(monkeypatch, more):
-    monkeypatch.setattr(estimate, "try_lengths", lambda *_, **__: pytest.fail("a pilot"))
+    monkeypatch.setattr(jobs, "search_length", lambda *_, **__: pytest.fail("a pilot"))
     monkeypatch.setattr(
-        estimate, "choose", lambda learner, samples: (hs.Network(epochs=1) if learner == "auto" else hs.Ridge(), "")
+        jobs, "choose", lambda learner, samples: (hs.Network(epochs=1) if learner == "auto" else hs.Ridge(), "")
     )
-    with pytest.raises(InputError, match="no pilot, because"):
-        hs.measure(X, Y, **more, pilot=True)
+    with pytest.raises(InputError, match="pilot needs a learner with an open training length"):
+        hs.measure(X, Y, **more, estimate=hs.Estimate(pilot=True))
     if "splits" in more:
-        monkeypatch.setattr(estimate, "choose", lambda learner, samples: (hs.Ridge(), ""))
+        monkeypatch.setattr(jobs, "choose", lambda learner, samples: (hs.Ridge(), ""))
     assert "pilot" not in hs.measure(X, Y, **({"repeats": None} | more)).settings
 
 
 @pytest.mark.parametrize("learner", ["ridge", hs.Network(epochs=3), hs.Network(length=2), "forest"])
 def test_only_an_open_length_can_be_chosen(learner):
-    with pytest.raises(InputError, match=r"there can be no pilot, because .* leave out pilot=True"):
-        hs.measure(X, Y, learner=learner, pilot=True)
+    with pytest.raises(InputError, match=r"pilot needs a learner with an open training length.* leave out pilot=True"):
+        hs.measure(X, Y, learner=learner, estimate=hs.Estimate(pilot=True))
 
 
 def test_subsets_have_a_pilot():
@@ -295,14 +310,20 @@ def test_subsets_have_a_pilot():
 
 def test_a_stopped_run_goes_on_with_the_same_bytes(tmp_path):
     how = {"repeats": 7, "loss": "brier"}
-    short = hs.measure(X, NOISY, **how, budget=1e-9, checkpoint=tmp_path / "p.npz")
+    short = hs.measure(X, NOISY, **how, budget=1e-9, execution=hs.Execution(checkpoint=tmp_path / "p.npz"))
     assert short.settings["members"] == 25
-    resumed = hs.measure(X, NOISY, **how, checkpoint=tmp_path / "p.npz", resume=True)
+    resumed = hs.measure(X, NOISY, **how, execution=hs.Execution(checkpoint=tmp_path / "p.npz", resume=True))
     straight = hs.measure(X, NOISY, **how)
     assert resumed.error.tobytes() == straight.error.tobytes()
     assert resumed.settings == straight.settings
     with pytest.raises(InputError, match="the learner changed"):
-        hs.measure(X, NOISY, **how, checkpoint=tmp_path / "p.npz", resume=True, pilot=False)
+        hs.measure(
+            X,
+            NOISY,
+            **how,
+            execution=hs.Execution(checkpoint=tmp_path / "p.npz", resume=True),
+            estimate=hs.Estimate(pilot=False),
+        )
 
 
 def test_the_pilot_is_trained_where_the_run_is():
@@ -310,13 +331,13 @@ def test_the_pilot_is_trained_where_the_run_is():
         def __init__(self):
             self.lengths = []
 
-        def carry(self, learner, samples, parts, tick):
+        def run(self, learner, samples, parts, on_progress):
             network = learner.learner if isinstance(learner, InSampleLosses) else learner
             self.lengths.append(round(network.length, 2))
-            yield from Serial().carry(learner, samples, parts, tick)
+            yield from Serial().run(learner, samples, parts, on_progress)
 
     where = Elsewhere()
-    d = hs.measure(X, NOISY, repeats=2, backend=where)
+    d = hs.measure(X, NOISY, repeats=2, execution=hs.Execution(backend=where))
     assert d.settings["refined"]["rounds"] == 1
     assert where.lengths == [1, 3, 0.33, 0.33, 0.33]
     same(d, hs.measure(X, NOISY, repeats=2))
@@ -327,31 +348,38 @@ def test_the_time_of_the_pilot_counts(monkeypatch):
 
     def slow(network, *_, **__):
         time.sleep(0.3)
-        return pilot.Pilot(1.0, [], "log", 0, 0)
+        return search.LengthSearch(1.0, [], "log", 0, 0)
 
-    def stopped(learner, samples, plan, until, *_, **__):
-        limits.append(until.seconds)
+    def stopped(runner, plan, stop, *_):
+        limits.append(stop.seconds)
         raise LearnerError("enough")
 
-    monkeypatch.setattr(estimate, "try_lengths", slow)
-    monkeypatch.setattr(estimate, "carry_out", stopped)
+    monkeypatch.setattr(jobs, "search_length", slow)
+    monkeypatch.setattr(Runner, "run", stopped)
     for pilots in (None, False):
         with pytest.raises(LearnerError, match="enough"):
-            hs.measure(X, Y, budget="60s", pilot=pilots)
+            hs.measure(X, Y, budget="60s", estimate=hs.Estimate(pilot=pilots))
     assert limits[0] <= 59.7 < limits[1] <= 60
 
 
 def test_what_fails_in_a_pilot_is_told_or_raised(monkeypatch):
-    def failing(*_, **__):
+    run = Runner.run
+
+    def failing(runner, plan, *stop, **more):
+        if stop:
+            return run(runner, plan, *stop, **more)
         raise LearnerError("network predicts nan for sample 3")
 
-    monkeypatch.setattr(pilot, "carry_out", failing)
+    monkeypatch.setattr(Runner, "run", failing)
     d = hs.measure(X, Y, repeats=2)
-    assert "by default, because there can be no pilot: network predicts nan" in d.settings["reason"]
+    assert (
+        "default training length, because the search for a better one failed: network predicts nan"
+        in d.settings["reason"]
+    )
     assert d.settings["pilot"]["length"] == 1
-    same(d, hs.measure(X, Y, repeats=2, pilot=False))
+    same(d, hs.measure(X, Y, repeats=2, estimate=hs.Estimate(pilot=False)))
     with pytest.raises(LearnerError, match="predicts nan"):
-        hs.measure(X, Y, repeats=2, pilot=True)
+        hs.measure(X, Y, repeats=2, estimate=hs.Estimate(pilot=True))
 
 
 def test_the_command(tmp_path):
@@ -368,7 +396,7 @@ def test_the_command(tmp_path):
     assert "pilot" not in json.loads(command("--no-pilot", "--json", "--quiet").stdout)["settings"]
     refused = command("--pilot", "--learner", "ridge", "--quiet")
     assert refused.exit_code == 1
-    assert "no pilot" in refused.output
+    assert "pilot needs a learner" in refused.output
 
 
 # --- length ------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from hardsight.estimation.backends import Serial
 from hardsight.estimation.plan import plan_of, splits_of, units_alike
 from hardsight.explanation import effect as effects_of
 from hardsight.explanation.page import render_page
-from hardsight.explanation.paired_training import train
+from hardsight.explanation.paired_training import train_arms
 
 SHARP = {"temperature": 0.3}
 
@@ -44,7 +44,7 @@ def long_tail(factor=50):
 @pytest.fixture(scope="module")
 def noisy():
     x, y, wrong = flipped()
-    d = hs.measure(x, y, folds=5, repeats=4, pilot=False)
+    d = hs.measure(x, y, folds=5, repeats=4, estimate=hs.Estimate(pilot=False))
     weights = {"hard": "hard-first", "easy": "easy-first", "auto": "auto"}
     return wrong, d, hs.explain(x, y, d, weights, repeats=3)
 
@@ -52,7 +52,7 @@ def noisy():
 @pytest.fixture(scope="module")
 def tailed():
     x, y = long_tail()
-    d = hs.measure(x, y, folds=5, repeats=3, pilot=False)
+    d = hs.measure(x, y, folds=5, repeats=3, estimate=hs.Estimate(pilot=False))
     weights = {name: hs.weigh(d, f"{name}-first", **SHARP) for name in ("hard", "easy")}
     return y, d, hs.explain(x, y, d, {**weights, "auto": "auto"}, repeats=3, dynamics=False)
 
@@ -164,7 +164,7 @@ def test_models_of_the_same_splits_with_other_seeds_are_a_known_null():
     for seed in range(8):
         plan = plan_of(samples, learner, splits_of(None, 3, 4, learner), units, 4, seed)
         one, other = (
-            train(learner, samples, {}, replace(plan, seed=each), "log", Serial(), lambda _: None)
+            train_arms(learner, samples, {}, replace(plan, seed=each), "log", Serial(), lambda _: None)
             for each in (seed, seed + 1000)
         )
         np.testing.assert_array_equal(one.sample, other.sample)
@@ -201,7 +201,7 @@ def test_one_seed_fixes_everything():
 
 def test_before_training_there_is_a_forecast_and_nothing_else():
     x, y, _ = flipped(300)
-    d = hs.measure(x, y, folds=3, repeats=2, pilot=False, refine=False)
+    d = hs.measure(x, y, folds=3, repeats=2, estimate=hs.Estimate(pilot=False), refine=False)
     found = hs.explain(x, y, d, effect=False, dynamics=False)
     assert found.effects is None
     assert found.samples is None
@@ -269,10 +269,10 @@ def test_regression_has_the_raw_loss_and_deciles():
         ("weights must be finite and 0 or more", {"weights": -np.ones(178)}),
         ("weights", {"weights": np.ones(3)}),
         ("there is no scheme 'fokal': do you mean 'focal'", {"weights": "fokal"}),
-        ("weights is empty", {"weights": {}}),
+        ("weights must not be empty", {"weights": {}}),
         ("weights", {"weights": []}),
-        ("cannot weigh its training samples", {"learner": KNeighborsClassifier(), "effect": True}),
-        ("margin must be positive", {"margin": 0}),
+        ("does not take weights of training samples", {"learner": KNeighborsClassifier(), "effect": True}),
+        ("margin must be above 0", {"margin": 0}),
         ("target", {"target": "tests"}),
     ],
 )

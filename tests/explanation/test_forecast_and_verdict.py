@@ -15,7 +15,7 @@ from hardsight.explanation.forecast import Forecast, forecast, forecast_table, m
 from hardsight.explanation.groups import assign_deciles, list_groups
 from hardsight.explanation.intervals import MeanInterval, clustered_mean
 from hardsight.explanation.margin_bound import bound_terms, target_weights
-from hardsight.explanation.paired_training import Arms, Said
+from hardsight.explanation.paired_training import ArmPredictions, PairedPredictions
 from hardsight.explanation.verdict import Verdict, make_verdict
 from hardsight.explanation.weight_summary import classify_priority, largest_weights, weight_overview, weight_shares
 from hardsight.weights.file import read, write
@@ -285,9 +285,9 @@ def arms_of(d, gap, rng):
     sample, model = crossed(len(d), 3, 4, rng)
     loss = d.error[sample] + 0.1 * rng.normal(size=len(sample))
     right = (rng.random(len(sample)) < 0.5).astype(float)
-    without = Said(loss, right, np.zeros(len(sample)))
-    by = Said(loss + gap[sample] + 0.01 * rng.normal(size=len(sample)), right, np.zeros(len(sample)))
-    return Arms(sample, model, without, {"mine": by}, []), by
+    without = ArmPredictions(loss, right, np.zeros(len(sample)))
+    by = ArmPredictions(loss + gap[sample] + 0.01 * rng.normal(size=len(sample)), right, np.zeros(len(sample)))
+    return PairedPredictions(sample, model, without, {"mine": by}, []), by
 
 
 def test_the_effect_is_told_of_labels_as_given_and_of_right_ones():

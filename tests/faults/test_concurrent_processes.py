@@ -169,7 +169,7 @@ def told(path):
     import hardsight as hs
     with np.load(path) as held:
         x, y = held["x"], held["y"]
-    found = {name: hs.measure(x, y, learner=name, repeats=2, pilot=False, refine=False, adjusted=False)
+    found = {name: hs.measure(x, y, learner=name, repeats=2, refine=False, estimate=hs.Estimate(adjusted=False, pilot=False))
              for name in sys.argv[2].split(",")}
     return {name: [d.error.tolist(), d.ids[np.argsort(-d.error, kind="stable")].tolist()] for name, d in found.items()}
 
@@ -200,7 +200,7 @@ def test_forked_spawned_and_with_two_threads(tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for name in LEARNERS:
-        d = hs.measure(x, y, learner=name, repeats=2, pilot=False, refine=False, adjusted=False)
+        d = hs.measure(x, y, learner=name, repeats=2, estimate=hs.Estimate(pilot=False, adjusted=False), refine=False)
         for branch, found in branches.items():
             error, ranked = found[name]
             np.testing.assert_allclose(error, d.error, rtol=1e-6, err_msg=f"{name}, {branch}")

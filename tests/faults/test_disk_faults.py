@@ -174,7 +174,7 @@ def test_no_room_for_what_several_processes_work_on(monkeypatch, tmp_path):
         no_file_larger(1000),
         pytest.raises(hs.InputError, match=r"cannot be written to .*: set TMPDIR to a folder with free"),
     ):
-        hs.measure(x, y, backend=Processes(2), learner="ridge")
+        hs.measure(x, y, execution=hs.Execution(backend=Processes(2)), learner="ridge")
     assert list(tmp_path.iterdir()) == []
 
 

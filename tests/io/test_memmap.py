@@ -121,7 +121,7 @@ from sklearn.datasets import load_wine
 free, out = sys.argv[1:]
 if free != "all":
     memmap.free_memory = lambda: int(free)
-d = hs.measure(*load_wine(return_X_y=True), learner="ridge", repeats=3, checkpoint=out + ".npz")
+d = hs.measure(*load_wine(return_X_y=True), learner="ridge", repeats=3, execution=hs.Execution(checkpoint=out + ".npz"))
 held = [line for line in open("/proc/self/maps") if "(deleted)" in line and "TEMPORARY" in line]
 print(len(held))
 print(*d.settings.pop("notices"), sep="\\n")

@@ -238,8 +238,8 @@ def test_a_loss_of_ones_own_cannot_be_weighted(tmp_path):
         hs.HuggingFace(bert, arguments(tmp_path), processing_class=tokenizer(), trainer=OwnLoss),
     ):
         assert not learner.capabilities.takes_weights
-        refused("cannot weigh its training samples", reviews(12), learner, weights=[1.0] * 12)
-        refused("cannot weigh its training samples", reviews(12), learner, refine=True)
+        refused("does not take weights of training samples", reviews(12), learner, weights=[1.0] * 12)
+        refused("does not take weights", reviews(12), learner, refine=True)
 
 
 class Noted(Trainer):
@@ -300,7 +300,7 @@ def test_what_becomes_of_a_member_does_not_depend_on_the_others(args):
 
 
 def test_a_run_goes_on_where_it_was_stopped_and_adjusts(args, tmp_path, monkeypatch):
-    monkeypatch.setattr("hardsight.estimation.runner.MEMBERS_A_PART", 6)
+    monkeypatch.setattr("hardsight.estimation.runner.MODELS_PER_PART", 6)
     learner = language(Bigrams, args)
     how = {**FOLDS, "repeats": 4, "adjusted": True}
     whole = hs.measure(texts(12), learner=learner, **how)
@@ -319,8 +319,8 @@ def test_a_run_goes_on_where_it_was_stopped_and_adjusts(args, tmp_path, monkeypa
     with pytest.raises(
         hs.LearnerError, match=r"Hugging Face Bigrams failed on member 2 of round 2: RuntimeError: no more"
     ):
-        hs.measure(texts(12), learner=broken, checkpoint=path, **how)
-    resumed = hs.measure(texts(12), learner=learner, checkpoint=path, resume=True, **how)
+        hs.measure(texts(12), learner=broken, execution=hs.Execution(checkpoint=path), **how)
+    resumed = hs.measure(texts(12), learner=learner, execution=hs.Execution(checkpoint=path, resume=True), **how)
     np.testing.assert_array_equal(resumed.error, whole.error)
     assert resumed.settings["adjusted"] == whole.settings["adjusted"]
     assert whole.settings["adjusted"]["why"] != "not asked for"
@@ -354,7 +354,7 @@ def test_equal_rows_groups_and_ids(args):
         double, ids="name", learner=hs.HuggingFace(BagOfWords, args, processing_class=tokenizer()), folds=2, repeats=2
     )
     assert d.ids.tolist() == [f"s{i}" for i in range(24)]
-    assert any("share their features with another exactly" in said for said in d.settings["notices"])
+    assert any("have exactly the same features" in said for said in d.settings["notices"])
     np.testing.assert_array_equal(d.error[:12], d.error[12:])
     found = rows_to_samples(double, ids="name", groups="label")
     assert found.groups.tolist() == double["label"]
@@ -448,7 +448,7 @@ def test_data_that_cannot_be_used(args):
     refused("holds text, which a Trainer cannot learn", data, learner, y="sentence")
     refused("task must be one of", data, learner, task="classes")
     refused("it cannot be 'log': leave out loss", texts(12), language(Bigrams, args), loss="log")
-    refused("a record is of classes", texts(12), language(Bigrams, args), record=hs.Record(members=True))
+    refused("record needs classes", texts(12), language(Bigrams, args), record=hs.Record(members=True))
     unknown = data.map(lambda row: {"label": row["label"] - 1})
     refused(r"column 'label' is below 0 in 6 samples \(rows 0, 2, 4, …\)", unknown, learner)
     with pytest.raises(hs.InputError, match=r"only hs\.HuggingFace reads"):

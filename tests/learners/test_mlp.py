@@ -96,7 +96,7 @@ def test_training_by_hand_and_by_autograd_end_alike(monkeypatch):
     import hardsight as hs
 
     X, y = load_wine(return_X_y=True)
-    by_hand = hs.measure(X, y, repeats=2, pilot=False).error
+    by_hand = hs.measure(X, y, repeats=2, estimate=hs.Estimate(pilot=False)).error
     monkeypatch.setattr(training, "layers", lambda net: None)
-    by_autograd = hs.measure(X, y, repeats=2, pilot=False).error
+    by_autograd = hs.measure(X, y, repeats=2, estimate=hs.Estimate(pilot=False)).error
     torch.testing.assert_close(torch.from_numpy(by_hand), torch.from_numpy(by_autograd), rtol=0.02, atol=0.002)

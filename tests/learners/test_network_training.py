@@ -382,9 +382,11 @@ def test_a_resumed_run_augments_and_drops_as_one_that_was_not_stopped(tmp_path):
     # One step a member, and 24 members a part.
     left, kept = 60, tmp_path / "progress.npz"
     with pytest.raises(StopError):
-        hs.measure(IMAGES, DIGITS[:90], learner=learner(failing), checkpoint=kept, **run)
+        hs.measure(IMAGES, DIGITS[:90], learner=learner(failing), execution=hs.Execution(checkpoint=kept), **run)
     assert kept.exists()
-    resumed = hs.measure(IMAGES, DIGITS[:90], learner=learner(blurred), checkpoint=kept, resume=True, **run)
+    resumed = hs.measure(
+        IMAGES, DIGITS[:90], learner=learner(blurred), execution=hs.Execution(checkpoint=kept, resume=True), **run
+    )
     assert resumed.error.tobytes() == whole.error.tobytes()
 
 

@@ -349,7 +349,7 @@ def test_labels_of_many_classes_stay_in_place():
     ids=["pipeline", "forest", "lightgbm"],
 )
 def test_processes_change_nothing(learner):
-    one, two = (hs.measure(X, Y, learner=learner, repeats=2, jobs=jobs) for jobs in (1, 2))
+    one, two = (hs.measure(X, Y, learner=learner, repeats=2, execution=hs.Execution(jobs=jobs)) for jobs in (1, 2))
     np.testing.assert_array_equal(one.error, two.error)
     assert one.settings == two.settings
 
@@ -359,12 +359,12 @@ def test_warnings_and_failures_cross_processes():
     with pytest.warns(UserWarning, match="failed to converge"):
         one = hs.measure(X, Y, learner=hasty, repeats=2)
     with pytest.warns(UserWarning, match="failed to converge"):
-        two = hs.measure(X, Y, learner=hasty, repeats=2, jobs=2)
+        two = hs.measure(X, Y, learner=hasty, repeats=2, execution=hs.Execution(jobs=2))
     assert one.settings["notices"] == two.settings["notices"] != []
     with pytest.raises(LearnerError, match=r"LogisticRegression failed on member \d of round 0: "):
-        hs.measure(X, Y, learner=LogisticRegression(C=-1.0), repeats=2, jobs=2)
+        hs.measure(X, Y, learner=LogisticRegression(C=-1.0), repeats=2, execution=hs.Execution(jobs=2))
     with pytest.raises(InputError, match=r"jobs must be 1 or more. Got 0"):
-        hs.measure(X, Y, learner=hasty, jobs=0)
+        hs.measure(X, Y, learner=hasty, execution=hs.Execution(jobs=0))
 
 
 # Weights of samples
@@ -410,7 +410,7 @@ def test_boosted_trees_take_weights():
 )
 def test_learners_that_cannot_weigh_say_so(name, learner, splits):
     with pytest.raises(
-        InputError, match=f"^{name} cannot weigh its training samples: leave out weights, or use network"
+        InputError, match=f"^{name} does not take weights of training samples: leave out weights, or use network"
     ):
         hs.measure(X, NAMES, learner=learner, weights=WEIGHTS, splits=splits)
 

@@ -663,7 +663,7 @@ def wine(**how):
 def test_a_record_takes_in_an_ensemble():
     """Every model's view, held out and in sample; what both rooms compute is the same number."""
     record = hs.Record(members=True)
-    d = wine(learner="network", adjusted=True, record=record)
+    d = wine(learner="network", estimate=hs.Estimate(adjusted=True), record=record)
     held_out = record.measure("loss", held_out=True)
     assert repr(record) == "Record: 178 samples, 9 training views, 9 held-out views"
     np.testing.assert_allclose(held_out[d.ids], d.error, rtol=1e-12)
@@ -680,11 +680,11 @@ def test_a_record_changes_no_byte_of_the_result():
 
 
 def test_records_that_a_run_cannot_fill(tmp_path):
-    with pytest.raises(hs.InputError, match=r"no order, which .*forgetting.* pass record=hs.Record\(members=True\)"):
+    with pytest.raises(hs.InputError, match=r"forgetting.*no order: pass record=hs.Record\(members=True\)"):
         wine(record=hs.Record())
-    with pytest.raises(hs.InputError, match="not kept in the checkpoint"):
-        wine(record=hs.Record(members=True), checkpoint=tmp_path / "c.npz")
-    with pytest.raises(hs.InputError, match="a record is of classes"):
+    with pytest.raises(hs.InputError, match="not part of a checkpoint"):
+        wine(record=hs.Record(members=True), execution=hs.Execution(checkpoint=tmp_path / "c.npz"))
+    with pytest.raises(hs.InputError, match="record needs classes"):
         hs.measure(np.random.default_rng(0).normal(size=(30, 2)), np.linspace(0, 1, 30), record=hs.Record(members=True))
     used = hs.Record(members=True)
     wine(learner="ridge", record=used)

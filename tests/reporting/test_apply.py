@@ -27,7 +27,13 @@ def table(labels=("cat", "dog")) -> pd.DataFrame:
 
 
 def measured(path: Path, **how):
-    return hs.measure(samples.read(path, drop=["note"], **how), learner="ridge", folds=2, repeats=2, adjusted=False)
+    return hs.measure(
+        samples.read(path, drop=["note"], **how),
+        learner="ridge",
+        folds=2,
+        repeats=2,
+        estimate=hs.Estimate(adjusted=False),
+    )
 
 
 @pytest.fixture(scope="module")

@@ -142,5 +142,5 @@ def test_a_reliable_ranking_ends_it_early():
 
 def test_other_splits_say_their_number_themselves():
     for splits in ("loo", "subsets", hs.KFold(3, 3)):
-        with pytest.raises(InputError, match="a budget of models goes with repeated folds"):
+        with pytest.raises(InputError, match="a budget of models needs repeated folds"):
             hs.measure(X, Y, learner="ridge", budget="20 models", splits=splits)

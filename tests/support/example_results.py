@@ -4,7 +4,7 @@ import numpy as np
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import RunInfo
-from hardsight.estimation.measure import measure_predictions
+from hardsight.estimation.predictions import measure_predictions
 
 LINES = np.array([
     [3.0, 0, 0, 0], [1.0, 0, 0.5, 0], [0, 2.0, 0, 0.5], [0, 0, 1.0, 0], [0, 0, 0.1, 1.0], [0, -0.1, 0.2, 0],

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_diabetes, load_wine
 
 import hardsight as hs
+from hardsight.attribution.label_noise.confident import ledger_unreliability, unexplained_disagreement
 from hardsight.errors import InputError
-from hardsight.weights.automatic import auto, balance, decide, distrust, unexplained
+from hardsight.weights.automatic import auto, balance, decide
 
 
 def believing(labels, classes=3, p=0.98):
@@ -63,11 +64,11 @@ def test_labels_that_sure_members_miss_are_noise_of_another_kind():
     labels = torch.tensor([0] * 80 + [1] * 20 + [1] * 100)
     logits = believing(torch.tensor([0] * 100 + [1] * 100), 2)
     nothing = torch.zeros(200, dtype=torch.float64)
-    assert unexplained(nothing, logits, labels) == pytest.approx(0.1)
-    assert distrust(nothing, logits, labels) == pytest.approx(0.375)
+    assert unexplained_disagreement(nothing, logits, labels) == pytest.approx(0.1)
+    assert ledger_unreliability(nothing, logits, labels) == pytest.approx(0.375)
     explained = torch.zeros(200, dtype=torch.float64)
     explained[80:100] = 1
-    assert unexplained(explained, logits, labels) == 0
+    assert unexplained_disagreement(explained, logits, labels) == 0
     believed = torch.where(
         torch.arange(200) < 80, 1.0, torch.where(torch.arange(200) < 100, (0.02 / 0.98) ** 0.375, 1.0)
     )
@@ -82,10 +83,10 @@ def test_labels_that_are_certain_count_in_full_and_are_not_unexplained():
     nothing = torch.zeros(200, dtype=torch.float64)
     certain = torch.arange(200) // 10 == 8
     # Ten of twenty that members miss were found right: of the other 190 ten are missed.
-    assert unexplained(nothing, logits, labels, certain) == pytest.approx(10 / 190)
-    assert distrust(nothing, logits, labels, certain) == 0
+    assert unexplained_disagreement(nothing, logits, labels, certain) == pytest.approx(10 / 190)
+    assert ledger_unreliability(nothing, logits, labels, certain) == 0
     logits[certain | (labels == 1) & (torch.arange(200) >= 110)] = torch.tensor([0.6, 0.4], dtype=torch.float64).log()
-    assert distrust(nothing, logits, labels, certain) > 0
+    assert ledger_unreliability(nothing, logits, labels, certain) > 0
     weights = auto(nothing, logits, labels, certain=certain)
     before = auto(nothing, logits, labels)
     assert (weights[certain] > before[certain]).all()
@@ -101,14 +102,14 @@ def test_where_noise_is_found_what_it_leaves_is_compared_with_it():
     logits = believing(torch.tensor([0] * 100 + [1] * 100), 2)
     # Five labels that P(wrong) does not doubt are missed: too few to be told from those of clean data.
     wrong = torch.zeros(200, dtype=torch.float64)
-    assert distrust(wrong, logits, labels) == 0
+    assert ledger_unreliability(wrong, logits, labels) == 0
     # Forty doubted samples of which members are not sure make the mean P(wrong) .1; five of 160 sure ones stay unexplained.
     logits[:20] = logits[180:] = torch.tensor([0.5, 0.5], dtype=torch.float64).log()
     wrong[:20] = wrong[180:] = 0.5
     missed = 5 / 160
-    assert unexplained(wrong, logits, labels) == pytest.approx(missed)
-    assert distrust(wrong, logits, labels) == pytest.approx((missed / 0.1 - 0.2) / 0.2)
-    assert distrust(wrong * 0.99, logits, labels) == 0
+    assert unexplained_disagreement(wrong, logits, labels) == pytest.approx(missed)
+    assert ledger_unreliability(wrong, logits, labels) == pytest.approx((missed / 0.1 - 0.2) / 0.2)
+    assert ledger_unreliability(wrong * 0.99, logits, labels) == 0
 
 
 def test_two_classes_are_balanced_by_less_where_labels_are_open():
@@ -126,7 +127,7 @@ def noisy():
     rng = np.random.default_rng(0)
     flipped = rng.random(len(y)) < 0.25
     given = np.where(flipped, (y + rng.integers(1, 3, len(y))) % 3, y)
-    return hs.measure(x, given, folds=3, repeats=4, pilot=False, refine=False), flipped
+    return hs.measure(x, given, folds=3, repeats=4, estimate=hs.Estimate(pilot=False), refine=False), flipped
 
 
 def test_flips_are_weighted_down_and_the_words_have_the_numbers(noisy):

@@ -8,6 +8,11 @@ from torch import Tensor
 
 from hardsight.attribution.label_noise.config import DEFAULT_CONFIG
 
+# Mean P(wrong) from which the disagreement it leaves unexplained is compared with it, and the shares of it that count as
+# little and as much.
+_MUCH_WRONG = 0.1
+_RELATIVE_DISAGREEMENT = 0.2, 0.4
+
 
 def most_confident(logits: Float[Tensor, "sample class"]) -> tuple[Bool[Tensor, " sample"], Int64[Tensor, " sample"]]:
     """Select the most confident quarter of the samples predicted as each class.
@@ -29,3 +34,55 @@ def most_confident(logits: Float[Tensor, "sample class"]) -> tuple[Bool[Tensor, 
         threshold = confidence[rows].sort(descending=True).values[last]
         selected[rows[confidence[rows] >= threshold]] = True
     return selected, predicted
+
+
+def unexplained_disagreement(
+    p_wrong: Float[Tensor, " sample"],
+    logits: Float[Tensor, "sample class"],
+    labels: Int64[Tensor, " sample"],
+    certain: Bool[Tensor, " sample"] | None = None,
+) -> float:
+    """Return the share of the most confident predictions that disagree with the label, beyond what P(wrong) explains.
+
+    Args:
+        p_wrong: probability that the label is wrong.
+        logits: of held-out models of the data as given.
+        labels: class codes.
+        certain: samples whose label is known to be right, which are left out: models err there, not labels. None: none.
+
+    Returns:
+        The share, 0 or more.
+    """
+    confident, predicted = most_confident(logits)
+    if certain is not None:
+        confident = confident & ~certain
+    if not bool(confident.any()):
+        return 0.0
+    disagreement = (labels != predicted)[confident].to(p_wrong.dtype).mean()
+    return max(0.0, float(disagreement - p_wrong[confident].mean()))
+
+
+def ledger_unreliability(
+    p_wrong: Float[Tensor, " sample"],
+    logits: Float[Tensor, "sample class"],
+    labels: Int64[Tensor, " sample"],
+    certain: Bool[Tensor, " sample"] | None = None,
+) -> float:
+    """Return how unreliable the ledger is, from 0 to 1, judged by :func:`unexplained_disagreement`.
+
+    Args:
+        p_wrong: probability that the label is wrong.
+        logits: of held-out models of the data as given.
+        labels: class codes.
+        certain: samples whose label is known to be right; None: none.
+    """
+    unexplained, wrong = unexplained_disagreement(p_wrong, logits, labels, certain), float(p_wrong.mean())
+    unreliability = _interpolate(unexplained, *DEFAULT_CONFIG.natural_disagreement)
+    if wrong < _MUCH_WRONG:
+        return unreliability
+    return max(unreliability, _interpolate(unexplained / wrong, *_RELATIVE_DISAGREEMENT))
+
+
+def _interpolate(value: float, low: float, high: float) -> float:
+    """Return the position of a value between two others, clipped to 0 and 1."""
+    return min(max((value - low) / (high - low), 0.0), 1.0)

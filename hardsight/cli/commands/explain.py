@@ -69,6 +69,7 @@ def explain(
     from hardsight.data import read
     from hardsight.difficulty.result import Difficulty
     from hardsight.estimation.measure import measure as measured
+    from hardsight.estimation.request import Execution
     from hardsight.explanation.analysis import explain as explained
     from hardsight.io.atomic import printable_name
     from hardsight.weights import weigh as weighed
@@ -81,14 +82,15 @@ def explain(
     roles = {"label": label, "id": id_, "group": group, "weights": counts, "text": text}
     samples = read(data, **roles, drop=drop, task=task, embedding=embedding)
     take_folder(out)
+    execution = Execution(jobs=how.pop("jobs"))
     if difficulty is None:
-        d = measured(samples, learner=how["learner"], seed=seed, jobs=how["jobs"], progress=not quiet)
+        d = measured(samples, learner=how["learner"], seed=seed, execution=execution, progress=not quiet)
     else:
         d = Difficulty.load(difficulty).select(samples.ids)
     named = {} if weights is None else {printable_name(weights.stem): read_weights(weights, samples.ids)}
     parameters = dict(assigned(each) for each in given)
     named |= {name: weighed(d, name, clip=clip, seed=seed, **parameters) for name in schemes}
-    found = explained(samples, None, d, named, seed=seed, progress=not quiet, **how)
+    found = explained(samples, None, d, named, seed=seed, execution=execution, progress=not quiet, **how)
     table, page = out / "explanation.json", out / "explanation.html"
     found.save(table)
     found.report(page)

@@ -1,4 +1,4 @@
-"""The seam between a run and where it runs, and what all backends with workers share: tasks, their order, their retries."""
+"""The backend protocol, and what all backends with workers share: tasks, their order and their retries."""
 
 import warnings
 from collections import deque
@@ -12,40 +12,42 @@ import numpy as np
 
 from hardsight.data import Samples
 from hardsight.errors import LearnerError, first_line
-from hardsight.estimation.backends.worker import unpacked
+from hardsight.estimation.backends.worker import unpack
 from hardsight.learners import InSampleLosses, Learner, OnProgress, Predictions, capabilities_of
 from hardsight.resampling.plan import Plan
 
-# How often a task is begun anew whose worker died, before that is taken for the task's own doing.
-RETRIES = 3
-# Members of one task at most: progress is told, and work is lost with a worker, a task at a time.
-MEMBERS_A_TASK = 25
-# Bytes of the views of one task at most, unless one member, or one whole turn, has more of them.
+# How often a task whose worker died is started again before the task itself is blamed.
+MAX_RETRIES = 3
+# Models per task at most: progress is reported, and work is lost with a worker, one task at a time.
+MODELS_PER_TASK = 25
+# Bytes of the predictions of one task at most, unless one model, or one whole repeat, has more.
 TASK_BYTES = 2**25
-# Tasks, by the job, that may be done ahead of the one that is waited for: their views are held in memory. Fewer of such
-# as have more than TASK_BYTES, but one at least.
-AHEAD = 4
+# Tasks per job that may be finished ahead of the one that is waited for, since their predictions are held in memory. If
+# tasks have more than TASK_BYTES there are fewer, but at least one.
+TASKS_AHEAD = 4
 
-Views = Generator[Iterable[Predictions], None, None]
+PartPredictions = Generator[Iterable[Predictions], None, None]
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """Somewhere that learners can be run."""
+    """A place where learners run."""
 
-    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: OnProgress) -> Views:
-        """The views of one part after another, in the order of the plan; those of one are read before the next is asked for.
+    def run(
+        self, learner: Learner, samples: Samples, parts: Sequence[Plan], on_progress: OnProgress
+    ) -> PartPredictions:
+        """Yield the predictions of one part after another, in the order of the plan.
 
-        Closing the generator stops what is under way.
+        Those of one part are read before the next is asked for. Closing the generator stops unfinished work.
 
         Args:
-            learner: who trains.
-            samples: what is judged.
-            parts: of one plan, in order.
-            tick: told of progress, in models.
+            learner: what to train.
+            samples: what to train on and predict.
+            parts: parts of one plan, in order.
+            on_progress: is called with the number of newly finished models.
 
         Raises:
-            InputError: as the learner does, or the work cannot be sent where it should run.
+            InputError: as the learner does, or the work cannot be sent to the workers.
             LearnerError: as the learner does, or workers died again and again.
         """
         ...
@@ -53,158 +55,161 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Serial:
-    """This process, and as many threads as its libraries take."""
+    """Trains in this process, with as many threads as its libraries use."""
 
-    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: OnProgress) -> Views:
-        """See :meth:`Backend.carry`."""
+    def run(
+        self, learner: Learner, samples: Samples, parts: Sequence[Plan], on_progress: OnProgress
+    ) -> PartPredictions:
+        """See :meth:`Backend.run`."""
         for part in parts:
-            yield learner.fit_predict(samples, part, tick)
+            yield learner.fit_predict(samples, part, on_progress)
 
 
 @runtime_checkable
 class Pool(Protocol):
-    """Workers that hold learner, samples and plan already. A handle stands for a task under way.
+    """Workers that already hold learner, samples and plan. A handle stands for an unfinished task.
 
     Attributes:
-        jobs: tasks under way at a time.
-        lost: what :meth:`result` raises where a worker died.
+        jobs: number of concurrent tasks.
+        worker_errors: what :meth:`result` raises if a worker died.
     """
 
     jobs: int
-    lost: tuple[type[Exception], ...]
+    worker_errors: tuple[type[Exception], ...]
 
-    def submit(self, turns: range, only: range | None) -> Any:
-        """Begin a task, a part of the plan; its handle."""
+    def submit(self, repeat_range: range, model_range: range | None) -> Any:
+        """Start a task, a part of the plan, and return its handle."""
         ...
 
-    def first(self, handles: list[Any]) -> Iterable[Any]:
-        """Those that have ended; waits for one."""
+    def wait_any(self, handles: list[Any]) -> Iterable[Any]:
+        """Wait until a task has ended, and return the handles of all that have."""
         ...
 
     def result(self, handle: Any) -> list[bytes]:
-        """What :func:`hardsight.estimation.backends.worker.work` gave."""
+        """Return the result of :func:`hardsight.estimation.backends.worker.work`."""
         ...
 
     def stop(self, handles: list[Any]) -> None:
-        """End tasks under way, whatever they do."""
+        """End unfinished tasks, whatever they do."""
         ...
 
 
 class _Task(NamedTuple):
-    at: int
+    position: int
     plan: Plan
     tries: int
 
 
-def shared_out(pool: Pool, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: OnProgress) -> Views:
-    """The views of each part, as :meth:`Backend.carry` gives them. While one is read, the next are trained already."""
-    members = capabilities_of(learner).divisible
-    held_out = 1 if samples.classes is None else len(samples.classes)
-    seen = 1 if isinstance(learner, InSampleLosses) else held_out
-    largest = max((largest_views(part, held_out, seen, members=members) for part in parts), default=0)
-    tasks = [divided(part, pool.jobs, largest, members=members) for part in parts]
-    every = list(chain.from_iterable(tasks))
-    with closing(in_order(pool, every, lambda plan: tick(learner.n_models(plan)), ahead(largest))) as results:
-        for some in tasks:
-            yield chain.from_iterable(map(unpacked, islice(results, len(some))))
+def run_in_pool(
+    pool: Pool, learner: Learner, samples: Samples, parts: Sequence[Plan], on_progress: OnProgress
+) -> PartPredictions:
+    """Yield the predictions of each part, as :meth:`Backend.run` does, while the next parts are trained."""
+    by_model = capabilities_of(learner).divisible
+    held_out_values = 1 if samples.classes is None else len(samples.classes)
+    in_sample_values = 1 if isinstance(learner, InSampleLosses) else held_out_values
+    largest = max((max_bytes(part, held_out_values, in_sample_values, by_model=by_model) for part in parts), default=0)
+    tasks = [divide(part, pool.jobs, largest, by_model=by_model) for part in parts]
+    report = lambda plan: on_progress(learner.n_models(plan))  # noqa: E731
+    with closing(run_in_order(pool, list(chain.from_iterable(tasks)), report, tasks_ahead(largest))) as results:
+        for tasks_of_part in tasks:
+            yield chain.from_iterable(map(unpack, islice(results, len(tasks_of_part))))
 
 
-def largest_views(part: Plan, held_out: int, seen: int, *, members: bool) -> int:
-    """Bytes of the views of the member, or the whole turn, that has most of them.
+def max_bytes(part: Plan, held_out_values: int, in_sample_values: int, *, by_model: bool) -> int:
+    """Return the bytes of the predictions of the model, or the whole repeat, that has most of them.
 
     Args:
-        part: of a plan.
-        held_out: predictions of a row that was held out.
-        seen: those of a row that a member was trained on, where the plan asks for such views.
-        members: whether members count, not turns.
+        part: part of a plan.
+        held_out_values: values per held-out row.
+        in_sample_values: values per in-sample row, if the plan asks for in-sample predictions.
+        by_model: whether to look at single models rather than whole repeats.
     """
-    # The number of a row stands beside its predictions.
-    out, own, samples = 8 * (held_out + 1), 8 * (seen + 1) * part.in_sample, len(part.blocks)
+    # The row number is stored beside the values.
+    held_out, in_sample = 8 * (held_out_values + 1), 8 * (in_sample_values + 1) * part.in_sample
+    n_samples = len(part.blocks)
     if not part.rounds:
-        return out * samples
-    rows = (
-        np.bincount(fold[fold >= 0], minlength=count)
-        for fold, count in (part.rounds[turn] for turn in part.repeat_indices)
-    )
-    sizes = (out * judged + own * (samples - judged) for judged in rows)
-    return max(int(size.max() if members else size.sum()) for size in sizes)
+        return held_out * n_samples
+    rounds = (part.rounds[index] for index in part.repeat_indices)
+    rows = (np.bincount(fold[fold >= 0], minlength=n_models) for fold, n_models in rounds)
+    sizes = (held_out * count + in_sample * (n_samples - count) for count in rows)
+    return max(int(size.max() if by_model else size.sum()) for size in sizes)
 
 
-def ahead(largest: int) -> int:
-    """Tasks, by the job, that may be done ahead, if no member or whole turn has more bytes of views."""
-    return max(1, AHEAD * TASK_BYTES // max(largest, TASK_BYTES))
+def tasks_ahead(largest: int) -> int:
+    """Return how many tasks per job may be finished ahead, if no model or whole repeat has more bytes of predictions."""
+    return max(1, TASKS_AHEAD * TASK_BYTES // max(largest, TASK_BYTES))
 
 
-def divided(part: Plan, jobs: int, largest: int, *, members: bool) -> list[Plan]:
-    """Tasks for so many workers: a part's members shared out; its turns, where a learner needs whole ones.
+def divide(part: Plan, jobs: int, largest: int, *, by_model: bool) -> list[Plan]:
+    """Divide a part into tasks: by models, or by repeats if the learner needs whole ones.
 
     Args:
-        part: of a plan.
-        jobs: tasks at least, if there is as much to share out.
-        largest: bytes of the views of a member, or of a whole turn.
-        members: whether members are shared out.
+        part: part of a plan.
+        jobs: number of tasks at least, if there is as much to divide.
+        largest: bytes of the predictions of a model, or of a whole repeat.
+        by_model: whether to divide by models.
     """
-    count = part.n_models if members else len(part.repeat_indices)
-    most = max(1, min(MEMBERS_A_TASK, TASK_BYTES // max(largest, 1)))
-    tasks = min(count, max(jobs, -(-count // most)))
-    ends = pairwise(count * k // tasks for k in range(tasks + 1))
-    if members:
+    count = part.n_models if by_model else len(part.repeat_indices)
+    most = max(1, min(MODELS_PER_TASK, TASK_BYTES // max(largest, 1)))
+    n_tasks = min(count, max(jobs, -(-count // most)))
+    ends = pairwise(count * k // n_tasks for k in range(n_tasks + 1))
+    if by_model:
         return [part.select(part.repeat_indices, range(*end)) for end in ends]
     return [part.select(part.repeat_indices[slice(*end)]) for end in ends]
 
 
-def in_order(
-    pool: Pool, plans: list[Plan], finished: Callable[[Plan], None], ahead: int = AHEAD
+def run_in_order(
+    pool: Pool, plans: list[Plan], on_finished: Callable[[Plan], None], ahead: int = TASKS_AHEAD
 ) -> Generator[list[bytes], None, None]:
-    """Results in the order of the tasks.
+    """Run tasks in a pool and yield their results in order.
 
     Args:
-        pool: who works.
+        pool: the workers.
         plans: the tasks.
-        finished: told of each as it ends.
-        ahead: tasks, by the job, that may be done ahead of the one that is waited for.
+        on_finished: is called with each task as it ends.
+        ahead: tasks per job that may be finished ahead of the one that is waited for.
 
     Raises:
-        LearnerError: workers died over one task more than ``RETRIES`` times.
+        LearnerError: workers died over one task more than ``MAX_RETRIES`` times.
     """
-    queue = deque(_Task(at, plan, 1) for at, plan in enumerate(plans))
+    queue = deque(_Task(position, plan, 1) for position, plan in enumerate(plans))
     running: dict[Any, _Task] = {}
     results: dict[int, list[bytes]] = {}
 
-    def submit_what_may(at: int) -> None:
-        while queue and len(running) < pool.jobs and queue[0].at < at + ahead * pool.jobs:
+    def submit_next(index: int) -> None:
+        while queue and len(running) < pool.jobs and queue[0].position < index + ahead * pool.jobs:
             task = queue.popleft()
             running[pool.submit(task.plan.repeat_indices, task.plan.model_range)] = task
 
     def collect() -> None:
-        for handle in pool.first(list(running)):
+        for handle in pool.wait_any(list(running)):
             task = running.pop(handle)
             try:
-                results[task.at] = pool.result(handle)
-            except pool.lost as fault:
-                queue.appendleft(_again(task, fault))
+                results[task.position] = pool.result(handle)
+            except pool.worker_errors as error:
+                queue.appendleft(_retry(task, error))
             else:
-                finished(task.plan)
+                on_finished(task.plan)
 
     try:
-        for at in range(len(plans)):
-            # What a library of workers has to say of itself is no notice of the result.
+        for index in range(len(plans)):
+            # Warnings of the library of workers are no notices of the result.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                submit_what_may(at)
-                while at not in results:
+                submit_next(index)
+                while index not in results:
                     collect()
-                    submit_what_may(at)
-            yield results.pop(at)
+                    submit_next(index)
+            yield results.pop(index)
     finally:
         if running:
             pool.stop(list(running))
 
 
-def _again(task: _Task, fault: Exception) -> _Task:
-    if task.tries > RETRIES:
+def _retry(task: _Task, error: Exception) -> _Task:
+    if task.tries > MAX_RETRIES:
         raise LearnerError(
-            f"a worker died {task.tries} times over the same task, killed or out of memory ({first_line(fault)}): use "
-            "fewer jobs or a smaller learner. A checkpoint, if there is one, holds what was trained before: resume goes on"
-        ) from fault
+            f"a worker died {task.tries} times over the same task, killed or out of memory ({first_line(error)}): use "
+            "fewer jobs or a smaller learner. A checkpoint, if there is one, holds the models trained so far: resume continues"
+        ) from error
     return task._replace(tries=task.tries + 1)

@@ -1,4 +1,4 @@
-"""Several processes of this machine."""
+"""The backend of several processes on this machine."""
 
 import os
 import shutil
@@ -19,85 +19,92 @@ from loky.backend import resource_tracker
 
 from hardsight.data import Samples
 from hardsight.errors import InputError
-from hardsight.estimation.backends.base import Views, shared_out
-from hardsight.estimation.backends.worker import Job, read, work, write
+from hardsight.estimation.backends.base import PartPredictions, run_in_pool
+from hardsight.estimation.backends.worker import WorkerJob, read_job, work, write_job
 from hardsight.learners import Learner, OnProgress
 from hardsight.resampling.plan import Plan
 
 _IDLE_SECONDS = 60
-_LOOK_SECONDS = 1
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_POLL_SECONDS = 1
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Processes of this machine, each with one thread. They share the memory of the samples.
+    """Trains in processes of this machine with one thread each, which share the memory of the samples.
 
     Args:
-        jobs: how many; None for one a core.
+        jobs: number of processes; None: one per core.
     """
 
     jobs: int | None = None
 
-    def carry(self, learner: Learner, samples: Samples, parts: Sequence[Plan], tick: OnProgress) -> Views:
-        """See :meth:`Backend.carry`."""
-        with _kept((learner, samples, parts[0])) as path:
-            yield from shared_out(_Loky(self.jobs or loky.cpu_count(), path), learner, samples, parts, tick)
+    def run(
+        self, learner: Learner, samples: Samples, parts: Sequence[Plan], on_progress: OnProgress
+    ) -> PartPredictions:
+        """See :meth:`Backend.run`."""
+        with _job_file((learner, samples, parts[0])) as path:
+            pool = _LokyPool(self.jobs or loky.cpu_count(), path)
+            yield from run_in_pool(pool, learner, samples, parts, on_progress)
 
 
-def workers(jobs: int) -> Any:
-    """An executor of so many processes with one thread each.
+def worker_processes(jobs: int) -> Any:
+    """Return an executor with a number of processes of one thread each.
 
-    Those of the run before, where they still stand, have imported all that they need; broken ones are replaced.
+    Processes of an earlier run that are still alive are used again, with all their imports; broken ones are replaced.
     """
     return loky.get_reusable_executor(
-        jobs, timeout=_IDLE_SECONDS, initializer=_begun, initargs=(os.getpid(),), env=dict.fromkeys(_THREADS, "1")
+        jobs,
+        timeout=_IDLE_SECONDS,
+        initializer=_initialize,
+        initargs=(os.getpid(),),
+        env=dict.fromkeys(_THREAD_VARIABLES, "1"),
     )
 
 
 @contextmanager
-def _kept(job: Job) -> Iterator[str]:
-    """The path of a file that holds a job, gone when the block ends or this process is killed.
+def _job_file(job: WorkerJob) -> Iterator[str]:
+    """Write a job to a file and yield its path. It is removed when the block ends or this process is killed.
 
     Raises:
-        InputError: it cannot be written, or the learner cannot be pickled.
+        InputError: the file cannot be written, or the learner cannot be pickled.
     """
-    with ExitStack() as after:
+    with ExitStack() as cleanup:
         try:
             folder = tempfile.mkdtemp(prefix="hardsight-")
-            # A process beside this one removes what is left of those that were killed.
+            # A helper process removes the folders of killed processes.
             resource_tracker.register(folder, "folder")
-            after.callback(resource_tracker.unregister, folder, "folder")
-            after.callback(shutil.rmtree, folder, ignore_errors=True)
+            cleanup.callback(resource_tracker.unregister, folder, "folder")
+            cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
             path = Path(folder, "job")
-            write(path, job)
-        except OSError as fault:
+            write_job(path, job)
+        except OSError as error:
             raise InputError(
-                f"what the processes work on cannot be written to {tempfile.gettempdir()} ({fault.strerror or fault}): set "
+                f"the job of the processes cannot be written to {tempfile.gettempdir()} ({error.strerror or error}): set "
                 "TMPDIR to a folder with free space, or use backend='serial'"
-            ) from fault
+            ) from error
         yield str(path)
 
 
-class _Loky:
-    lost: tuple[type[Exception], ...] = (BrokenExecutor,)
+class _LokyPool:
+    worker_errors: tuple[type[Exception], ...] = (BrokenExecutor,)
 
     def __init__(self, jobs: int, path: str) -> None:
         self.jobs, self._path = jobs, path
         self._executor: Any = None
 
-    def submit(self, turns: range, only: range | None) -> "Future[list[bytes]]":
-        self._executor = workers(self.jobs)
+    def submit(self, repeat_range: range, model_range: range | None) -> "Future[list[bytes]]":
+        self._executor = worker_processes(self.jobs)
         try:
             future: Future[list[bytes]] = self._executor.submit(
-                work, self._path, partial(read, self._path), turns, only
+                work, self._path, partial(read_job, self._path), repeat_range, model_range
             )
-        except BrokenExecutor as fault:
+        except BrokenExecutor as error:
             future = Future()
-            future.set_exception(fault)
+            future.set_exception(error)
         return future
 
-    def first(self, handles: "list[Future[list[bytes]]]") -> "Iterable[Future[list[bytes]]]":
+    def wait_any(self, handles: "list[Future[list[bytes]]]") -> "Iterable[Future[list[bytes]]]":
         return wait(handles, return_when=FIRST_COMPLETED).done
 
     def result(self, handle: "Future[list[bytes]]") -> list[bytes]:
@@ -107,19 +114,19 @@ class _Loky:
         self._executor.shutdown(kill_workers=True)
 
 
-def _begun(asker: int) -> None:
-    """What every worker does first.
+def _initialize(parent: int) -> None:
+    """Prepare a worker process.
 
     Args:
-        asker: number of the process that gives it work.
+        parent: id of the process that gives it work.
     """
-    # Ctrl-C reaches all processes of a terminal; the one that was started by hand stops the others.
+    # Ctrl-C reaches all processes of a terminal; the one that the user started stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(asker,), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
 
 
-def _end_with(asker: int) -> None:
-    """End this process when the one that asks for its work is gone: nobody else would, were that one killed."""
-    while os.getppid() == asker:
-        time.sleep(_LOOK_SECONDS)
+def _exit_with_parent(parent: int) -> None:
+    """End this process when its parent is gone: if the parent was killed, nothing else would."""
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
     os._exit(1)

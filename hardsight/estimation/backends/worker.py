@@ -1,4 +1,4 @@
-"""What runs in a worker, and how work gets there and back: as bytes, the same for processes and for Ray."""
+"""The work of a worker, and its transport as bytes, which is the same for processes and for Ray."""
 
 import io
 import mmap
@@ -21,83 +21,87 @@ from hardsight.errors import HardsightError, InputError, first_line
 from hardsight.learners import Learner, Predictions
 from hardsight.resampling.plan import Plan
 
-Job = tuple[Learner, Samples, Plan]
+WorkerJob = tuple[Learner, Samples, Plan]
 
-# The job that this process works on, by its key: it is read once, not with every task.
-_held: dict[str, Job] = {}
+# The job of this process by its key: it is read once, not with every task.
+_jobs: dict[str, WorkerJob] = {}
 
 
-def work(key: str, fetch: Callable[[], Job], turns: range, only: range | None) -> list[bytes]:
-    """Views of a part of the job's plan, the fault that ended them, and what was warned of; for :func:`unpacked`.
+def work(key: str, fetch: Callable[[], WorkerJob], repeat_range: range, model_range: range | None) -> list[bytes]:
+    """Train a part of the job's plan.
 
-    Every view is packed by itself as it comes, so that none is held twice.
+    The predictions of each model are packed as they come, so that none are held twice.
 
     Args:
-        key: of the job.
-        fetch: reads the job, where this process does not hold it.
-        turns: as in :meth:`Plan.part`.
-        only: as in :meth:`Plan.part`.
+        key: key of the job.
+        fetch: reads the job, if this process does not hold it.
+        repeat_range: as in :meth:`Plan.select`.
+        model_range: as in :meth:`Plan.select`.
+
+    Returns:
+        The packed predictions, then the error that ended them and the warnings; see :func:`unpack`.
     """
-    views: list[bytes] = []
-    fault: Exception | None = None
+    packed: list[bytes] = []
+    error: Exception | None = None
     try:
-        if key not in _held:
-            _held.clear()
-            _held[key] = fetch()
-    except Exception as unread:  # noqa: BLE001 what unpickling raises is up to what is unpickled
-        fault = InputError(
-            f"the learner cannot be read by another process ({first_line(unread)}): let it be importable there, or use "
+        if key not in _jobs:
+            _jobs.clear()
+            _jobs[key] = fetch()
+    except Exception as reason:  # noqa: BLE001 unpickling may raise anything
+        error = InputError(
+            f"the learner cannot be read by another process ({first_line(reason)}): make it importable there, or use "
             "backend='serial'"
         )
-        return [*views, cloudpickle.dumps((fault, []))]
-    learner, samples, plan = _held[key]
+        return [cloudpickle.dumps((error, []))]
+    learner, samples, plan = _jobs[key]
     torch.set_num_threads(1)
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
         warnings.simplefilter("always")
         try:
-            # What came before a fault stays, as it would in this process.
-            views.extend(map(_packed, learner.fit_predict(samples, plan.select(turns, only), lambda _: None)))
-        except Exception as own:  # noqa: BLE001 raised again by unpacked
-            fault = _portable(own)
-    said = list(dict.fromkeys((w.category, str(w.message)) for w in caught))
-    return [*views, cloudpickle.dumps((fault, said))]
+            # Predictions before an error are returned, as they would be in the main process.
+            part = plan.select(repeat_range, model_range)
+            packed.extend(map(_pack, learner.fit_predict(samples, part, lambda _: None)))
+        except Exception as raised:  # noqa: BLE001 raised again by unpack
+            error = _make_portable(raised)
+    messages = list(dict.fromkeys((warning.category, str(warning.message)) for warning in caught))
+    return [*packed, cloudpickle.dumps((error, messages))]
 
 
-def _packed(view: Predictions) -> bytes:
-    parts = view.rows.numpy(force=True), view.values.numpy(force=True), view.repeat, view.in_sample
-    return pickle.dumps(parts, protocol=5)
+def _pack(predictions: Predictions) -> bytes:
+    rows, values = predictions.rows.numpy(force=True), predictions.values.numpy(force=True)
+    return pickle.dumps((rows, values, predictions.repeat, predictions.in_sample), protocol=5)
 
 
-def unpacked(result: list[bytes]) -> Iterator[Predictions]:
-    """The views of :func:`work`, each of which is taken out of the result as it is read.
+def unpack(result: list[bytes]) -> Iterator[Predictions]:
+    """Yield the predictions of :func:`work`, each of which is removed from the result as it is read.
 
-    Warns of what was warned of first, and raises the fault that ended them, at the end.
+    The worker's warnings are issued first, and the error that ended it is raised at the end.
     """
-    fault, said = pickle.loads(result.pop())  # noqa: S301 from a worker of ours
-    for category, text in said:
+    error, messages = pickle.loads(result.pop())  # noqa: S301 from our own worker
+    for category, text in messages:
         warnings.warn(text, category, stacklevel=2)
     result.reverse()
     while result:
-        rows, predictions, *rest = pickle.loads(result.pop())  # noqa: S301 from a worker of ours
-        yield Predictions(torch.from_numpy(rows), torch.from_numpy(predictions), *rest)
-    if fault is not None:
-        raise fault
+        rows, values, *rest = pickle.loads(result.pop())  # noqa: S301 from our own worker
+        yield Predictions(torch.from_numpy(rows), torch.from_numpy(values), *rest)
+    if error is not None:
+        raise error
 
 
-def _portable(fault: Exception) -> Exception:
-    """The fault itself, if it can travel; one that nobody expected with where it arose, for a traceback to show."""
-    if isinstance(fault, HardsightError):
-        return fault
+def _make_portable(error: Exception) -> Exception:
+    """Return the error itself if it can be pickled; an unexpected one carries its traceback as a note."""
+    if isinstance(error, HardsightError):
+        return error
     try:
-        copy: Exception = pickle.loads(cloudpickle.dumps(fault))  # noqa: S301 made in this very line
-    except Exception:  # noqa: BLE001 what pickling raises is up to what is pickled
-        copy = RuntimeError(f"{type(fault).__name__}: {first_line(fault)}")
-    copy.add_note("".join(traceback.format_exception(fault)))
+        copy: Exception = pickle.loads(cloudpickle.dumps(error))  # noqa: S301 made in this very line
+    except Exception:  # noqa: BLE001 pickling may raise anything
+        copy = RuntimeError(f"{type(error).__name__}: {first_line(error)}")
+    copy.add_note("".join(traceback.format_exception(error)))
     return copy
 
 
-def pickled(job: Job, buffers: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
-    """A job as bytes, its arrays apart where ``buffers`` takes them.
+def pickle_job(job: WorkerJob, buffers: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+    """Return a job as bytes; its arrays go to ``buffers`` if that is set.
 
     Raises:
         InputError: the learner holds something that cannot be pickled.
@@ -105,16 +109,16 @@ def pickled(job: Job, buffers: Callable[[pickle.PickleBuffer], Any] | None = Non
     file = io.BytesIO()
     try:
         _Pickler(file, protocol=5, buffer_callback=buffers).dump(job)
-    except Exception as fault:
+    except Exception as error:
         raise InputError(
-            f"the learner cannot be sent to other processes ({first_line(fault)}): keep open files, locks and generators "
+            f"the learner cannot be sent to other processes ({first_line(error)}): keep open files, locks and generators "
             "out of it, or use backend='serial'"
-        ) from fault
+        ) from error
     return file.getvalue()
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Takes a function that names ``torch`` and any ``.classes`` or ``.ops`` too: cloudpickle then wants those of torch."""
+    """Also pickles a function that names ``torch`` and any ``.classes`` or ``.ops``: cloudpickle then wants those of torch."""
 
     def reducer_override(self, thing: Any) -> Any:
         if isinstance(thing, ModuleType) and type(thing) is not ModuleType and thing.__name__ in sys.modules:
@@ -122,30 +126,30 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return super().reducer_override(thing)
 
 
-def write(path: Path, job: Job) -> None:
-    """A job with its arrays behind it, so that :func:`read` can map them into memory."""
+def write_job(path: Path, job: WorkerJob) -> None:
+    """Write a job with its arrays behind it, so that :func:`read_job` can map them into memory."""
     buffers: list[pickle.PickleBuffer] = []
-    blocks = [memoryview(pickled(job, buffers.append)), *(buffer.raw() for buffer in buffers)]
+    chunks = [memoryview(pickle_job(job, buffers.append)), *(buffer.raw() for buffer in buffers)]
     with path.open("wb") as file:
-        pickle.dump([len(block) for block in blocks], file)
-        for block in blocks:
-            file.seek(_aligned(file.tell()))
-            file.write(block)
+        pickle.dump([len(chunk) for chunk in chunks], file)
+        for chunk in chunks:
+            file.seek(_align(file.tell()))
+            file.write(chunk)
 
 
-def read(path: str) -> Job:
-    """What :func:`write` wrote. Arrays share their memory with all other readers until they are written to."""
+def read_job(path: str) -> WorkerJob:
+    """Read what :func:`write_job` wrote. Arrays share their memory with all other readers until they are written to."""
     with Path(path).open("rb") as file:
-        sizes, end = pickle.load(file), file.tell()  # noqa: S301 written by write
-        everything = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-    blocks = []
+        sizes, end = pickle.load(file), file.tell()  # noqa: S301 written by write_job
+        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    chunks = []
     for size in sizes:
-        start = _aligned(end)
+        start = _align(end)
         end = start + size
-        blocks.append(everything[start:end])
-    job: Job = pickle.loads(blocks[0], buffers=blocks[1:])  # noqa: S301 written by write
+        chunks.append(content[start:end])
+    job: WorkerJob = pickle.loads(chunks[0], buffers=chunks[1:])  # noqa: S301 written by write_job
     return job
 
 
-def _aligned(place: int) -> int:
-    return -(-place // 64) * 64
+def _align(offset: int) -> int:
+    return -(-offset // 64) * 64

@@ -7,6 +7,7 @@ import torch
 from scipy.stats import spearmanr
 
 from hardsight.estimation.measure import measure
+from hardsight.estimation.request import Estimate
 from hardsight.measures.record import Record
 from hardsight.resampling.splitters import LeaveOneOut, Subsets
 from hardsight.theory import intervals
@@ -38,7 +39,7 @@ def c_score_is_error(trial: Trial) -> Finding:
         _, x, y = _draw_three_classes(60, rng)
         record = Record(["c-score"], members=True)
         d = measure(
-            x, y, learner="logistic", loss="zero-one", splits=Subsets(members=20, ratio=0.6), pilot=False, refine=False,
+            x, y, learner="logistic", loss="zero-one", splits=Subsets(members=20, ratio=0.6), estimate=Estimate(pilot=False), refine=False,
             record=record, seed=seed,
         )  # fmt: skip
         score = record.measure("c-score").to_numpy()
@@ -193,7 +194,16 @@ def error_finds_true_difficulty(trial: Trial) -> Finding:
     points: tuple[list[float], list[float]] = ([], [])
     for rng, seed in zip(trial.rngs, trial.seeds, strict=True):
         mixture, x, y = _draw_three_classes(500, rng)
-        d = measure(x, y, learner="logistic", folds=5, repeats=5, adjusted=False, pilot=False, refine=False, seed=seed)
+        d = measure(
+            x,
+            y,
+            learner="logistic",
+            folds=5,
+            repeats=5,
+            estimate=Estimate(adjusted=False, pilot=False),
+            refine=False,
+            seed=seed,
+        )
         true = -mixture.log_posterior(x)[np.arange(len(y)), y]
         ranks.append(float(spearmanr(d.error, true).statistic))
         points = (true[:300].tolist(), d.error[:300].tolist())
@@ -230,7 +240,7 @@ def more_folds_less_error(trial: Trial) -> Finding:
                 learner="logistic",
                 folds=folds,
                 repeats=repeats,
-                adjusted=False,
+                estimate=Estimate(adjusted=False),
                 refine=False,
                 seed=seed,
             ).error

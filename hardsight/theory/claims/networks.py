@@ -3,6 +3,7 @@
 import numpy as np
 
 from hardsight.estimation.measure import measure
+from hardsight.estimation.request import Estimate
 from hardsight.learners import Network
 from hardsight.theory import intervals
 from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
@@ -86,7 +87,14 @@ def networks_separate_hard_first(trial: Trial) -> Finding:
     for seed in trial.seeds:
         moons, codes = make_moons(80, noise=0.15, random_state=seed)
         d = measure(
-            moons, codes, learner=Network(hidden=(32,)), folds=5, repeats=3, adjusted=False, refine=False, seed=seed
+            moons,
+            codes,
+            learner=Network(hidden=(32,)),
+            folds=5,
+            repeats=3,
+            estimate=Estimate(adjusted=False),
+            refine=False,
+            seed=seed,
         )
         for w in (np.ones(80), d.error, d.error**0.5, d.error**-0.5):
             x.append(_append_one(moons - moons.mean(0)))

@@ -4,6 +4,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from hardsight.estimation.measure import measure
+from hardsight.estimation.request import Estimate
 from hardsight.theory import intervals
 from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
 from hardsight.theory.claims.dual import solve_dual
@@ -47,7 +48,9 @@ def steps_to_margin(trial: Trial) -> Finding:
         n, features, distance = sizes[run % 3]
         x, y = draw_separable_classes(n, features, distance, rng)
         z, dual = y[:, None] * x, solve_dual(x, y)
-        d = measure(x, y > 0, learner="logistic", folds=5, repeats=6, adjusted=False, refine=False, seed=seed)
+        d = measure(
+            x, y > 0, learner="logistic", folds=5, repeats=6, estimate=Estimate(adjusted=False), refine=False, seed=seed
+        )
         weightings = {"uniform": np.ones(n)} | _weightings(d.error, dual.coefficients)
         times_to_goal.append(
             {

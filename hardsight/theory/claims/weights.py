@@ -8,7 +8,7 @@ from scipy.special import expit
 from scipy.stats import spearmanr
 
 from hardsight.difficulty.result import Difficulty
-from hardsight.estimation.measure import measure_predictions
+from hardsight.estimation.predictions import measure_predictions
 from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
 from hardsight.theory.claims.ensembles import max_gap, random_log_probs
 from hardsight.theory.flows import angles_to

@@ -48,13 +48,12 @@ def _would_train(*_: object, **__: object) -> None:
 
 # Where the work begins that arguments ask for.
 _WORK = (
-    "hardsight.estimation.measure.carry_out", "hardsight.estimation.measure.try_lengths",
-    "hardsight.explanation.analysis._arms",
+    "hardsight.estimation.runner.Runner.run", "hardsight.explanation.analysis.train_arms",
     "hardsight_bench.measures_study.run_study",
     "hardsight_bench.weights_study.run_study", "hardsight_bench.humans.run_study", "hardsight_bench.factors.run_study",
     "hardsight_bench.speed.time_case",
     "hardsight_bench.speed.measure_growth", "hardsight_bench.speed.measure_peak", "hardsight.theory.check", "hardsight.cli.doctor.examine",
-    "hardsight.explanation.analysis.followed",
+    "hardsight.explanation.analysis.follow_training",
 )  # fmt: skip
 
 

@@ -1,0 +1,228 @@
+"""Assembling the result: held-out moments and the posterior of the labels become a :class:`Difficulty`."""
+
+import math
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from hardsight.attribution.hardness import hardness
+from hardsight.attribution.label_noise import LabelPosterior
+from hardsight.attribution.ledger import Ledger, ledger
+from hardsight.attribution.names import CAUSES
+from hardsight.attribution.neighbours import Neighbours, find_neighbours
+from hardsight.attribution.regression_noise import fit_noise
+from hardsight.data import Samples
+from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.run_info import AdjustedInfo, RefinedInfo, RunInfo
+from hardsight.estimation.job import Job
+from hardsight.estimation.runner import RunResult
+from hardsight.estimation.threads import limit_threads
+from hardsight.learners import capabilities_of
+from hardsight.measures.bias_variance import Decomposition
+from hardsight.measures.held_out import HeldOut, Loss
+
+_NO_EVIDENCE = (
+    "Held-out models and neighbours predict the labels no better than the class shares do. For want of evidence no label "
+    "is doubted, and the noise factor of the ledger is zero."
+)
+
+
+class LabelInfo(NamedTuple):
+    """What the attribution of errors reads beside the predictions.
+
+    Attributes:
+        neighbours: nearest neighbours of the samples; None if there are no features.
+        prior: class shares that the models were trained on; None: those of the labels.
+        posterior: posterior of the true labels; None: by these predictions.
+    """
+
+    neighbours: Neighbours | None = None
+    prior: Float64[Tensor, " class"] | None = None
+    posterior: LabelPosterior | None = None
+
+
+class TrueLabels(NamedTuple):
+    """What a run infers about the true labels.
+
+    Attributes:
+        info: what the attribution of errors reads.
+        refined: the record of later rounds.
+        notices: warnings of later rounds.
+    """
+
+    info: LabelInfo
+    refined: RefinedInfo
+    notices: list[str]
+
+
+def has_ledger(held_out: HeldOut, loss: Loss) -> bool:
+    """Return whether errors can be attributed: that takes classes, log-loss and two predictions of every sample."""
+    return held_out.classes is not None and loss == "log" and bool((held_out.count > 1).all())
+
+
+def find_seeded_neighbours(matrix: np.ndarray, labels: np.ndarray, blocks: np.ndarray, seed: int) -> Neighbours:
+    """Return nearest neighbours in other blocks, with a random stream of their own."""
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
+    return find_neighbours(matrix, labels, blocks, rng)
+
+
+def finite_or_none(value: float) -> float | None:
+    """Return a number for JSON, which knows neither NaN nor infinity."""
+    return value if math.isfinite(value) else None
+
+
+def assemble(
+    held_out: HeldOut,
+    run: RunInfo,
+    ids: np.ndarray,
+    classes: tuple[Any, ...] | None,
+    *,
+    loss: Loss,
+    labels: LabelInfo = LabelInfo(),  # noqa: B008 - immutable
+    samples: Samples | None = None,
+    adjusted: np.ndarray | None = None,
+) -> Difficulty:
+    """Build the result of a run.
+
+    Args:
+        held_out: moments of the held-out predictions.
+        run: the record of the run; what is estimated of the labels is added to it.
+        ids: ``(sample,)``.
+        classes: what class codes stand for; None in regression and for losses alone.
+        loss: the loss that is measured.
+        labels: what the attribution reads beside the predictions.
+        samples: the samples, kept in the result.
+        adjusted: control-variate estimate of the error, ``(sample,)``; None if there is none.
+    """
+    parts = held_out.decompose(loss)
+    consensus = None if classes is None else held_out.consensus
+    if held_out.notice is not None:
+        run = replace(run, notices=(*run.notices, held_out.notice))
+    fields: dict[str, Any] = {}
+    if consensus is not None and has_ledger(held_out, loss):
+        with limit_threads(consensus.numel()):
+            account = ledger(
+                parts,
+                consensus,
+                held_out.labels,
+                labels.neighbours,
+                prior=labels.prior,
+                label_posterior=labels.posterior,
+            )
+        run = _add_label_model(run, account)
+        fields = _ledger_fields(account) | {"hardness": _hardness(parts, account, held_out)}
+    predicted = _predict(held_out, loss, consensus)
+    if consensus is None and not held_out.loss_only:
+        noise = fit_noise(held_out.labels.numpy(), predicted)
+        fields = {"noise_variance": noise.variance, "p_outlier": noise.p_outlier}
+    return Difficulty(
+        error=parts.error.numpy(),
+        error_se=held_out.standard_error(loss).numpy(),
+        bias=parts.bias.numpy(),
+        variance=parts.variance.numpy(),
+        n_views=held_out.count.numpy(),
+        labels=held_out.labels.numpy(),
+        predicted=predicted,
+        ids=ids,
+        run=run,
+        classes=classes,
+        consensus=None if consensus is None else consensus.numpy(),
+        samples=samples,
+        adjusted=adjusted,
+        **fields,
+    )
+
+
+def assemble_run(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
+    """Build the result of :func:`hardsight.measure`.
+
+    Args:
+        job: the planned run.
+        result: the outcome of the run.
+        labels: what was inferred about the true labels.
+    """
+    samples, adjusted = job.samples, None
+    info = AdjustedInfo(gain=None, gain_se=None, why=job.why_not_adjusted or "")
+    if job.why_not_adjusted is None:
+        second = result.held_out.control_variate_estimate(job.loss)
+        adjusted = second.error
+        info = AdjustedInfo(gain=finite_or_none(second.gain), gain_se=finite_or_none(second.gain_se), why=second.reason)
+    run = replace(_run_info(job, result, labels), adjusted=info)
+    return assemble(
+        result.held_out,
+        run,
+        samples.ids,
+        samples.classes,
+        loss=job.loss,
+        labels=labels.info,
+        samples=samples,
+        adjusted=adjusted,
+    )
+
+
+def _run_info(job: Job, result: RunResult, labels: TrueLabels) -> RunInfo:
+    samples, learner = job.samples, job.learner
+    ended_early = result.repeats < job.plan.repeats
+    end = f", ended after {result.repeats}: {result.stop_reason}" if ended_early else ""
+    notices = [*samples.notices, *job.notices, *result.notices]
+    notices += [notice for notice in labels.notices if notice not in notices]
+    return RunInfo(
+        loss=(capabilities_of(learner).loss_name or job.loss) if samples.loss_only else job.loss,
+        learner=learner.name,
+        recipe=learner.describe() + ("" if samples.weights is None else "; training samples weighted"),
+        reason=job.reason,
+        splits=job.splits + end,
+        n_models=learner.n_models(job.plan.select(range(result.repeats))),
+        reliability=finite_or_none(result.held_out.reliability(job.loss)),
+        seed=job.request.seed,
+        duplicates=job.request.duplicates,
+        label_name=samples.label_name,
+        notices=tuple(notices),
+        task="loss" if samples.loss_only else None,
+        training_length=None if job.length_search is None else job.length_search.to_json(),
+        refined=labels.refined,
+    )
+
+
+def _add_label_model(run: RunInfo, account: Ledger) -> RunInfo:
+    model = account.label_model
+    return replace(
+        run,
+        notices=run.notices if model.informative else (*run.notices, _NO_EVIDENCE),
+        transition=model.mean_transition().tolist(),
+        class_shares=model.mean_prior().tolist(),
+        evidence_weights=model.evidence_weights.tolist(),
+        pseudo_counts=[finite_or_none(float(count)) for count in model.pseudo_counts],
+    )
+
+
+def _ledger_fields(account: Ledger) -> dict[str, np.ndarray]:
+    return {
+        "ledger": account.terms.numpy(),
+        "p_wrong": account.p_wrong.numpy(),
+        "cause": np.array(CAUSES)[account.cause.numpy()],
+        "suggested": account.suggested.numpy(),
+        "p_suggested": account.p_suggested.numpy(),
+    }
+
+
+def _hardness(parts: Decomposition, account: Ledger, held_out: HeldOut) -> np.ndarray:
+    labels, classes = held_out.labels, held_out.classes
+    assert classes is not None
+    # Size of each sample's class, relative to the mean size.
+    share = torch.bincount(labels)[labels].double() * classes / len(labels)
+    optional = (None if part is None else part.numpy() for part in (account.atypicality, held_out.in_sample_loss))
+    return hardness(parts.error.numpy(), parts.variance.numpy(), account.p_wrong.numpy(), share.numpy(), *optional)
+
+
+def _predict(held_out: HeldOut, loss: Loss, consensus: Tensor | None) -> np.ndarray:
+    """Return the predicted class codes or targets, ``(sample,)``; NaN if there are only losses."""
+    if held_out.loss_only:
+        return np.full(len(held_out.labels), np.nan)
+    if consensus is None:
+        return held_out.moments["prediction"].mean.numpy()
+    return (held_out.majority if loss == "zero-one" else consensus.argmax(1)).numpy()

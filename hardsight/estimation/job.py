@@ -1,0 +1,218 @@
+"""A planned run: everything that :func:`hardsight.measure` decides before the first model is trained."""
+
+import time
+from dataclasses import dataclass, replace
+from typing import cast, get_args
+
+from hardsight.data import Samples
+from hardsight.errors import InputError
+from hardsight.estimation.backends import choose_backend
+from hardsight.estimation.checkpoint import Checkpoint, run_identity
+from hardsight.estimation.plan import describe_splits, find_blocks, fit_budget, make_plan, make_splitter
+from hardsight.estimation.request import Request
+from hardsight.estimation.reweighted_rounds import RefinePlan, plan_refinement
+from hardsight.estimation.runner import Runner, StopRule
+from hardsight.estimation.training_length import LengthSearch, search_length, tunable_learner
+from hardsight.io.progress import progress_bar
+from hardsight.learners import Learner, TunableLength, capabilities_of, choose, weighted_learners
+from hardsight.measures.held_out import Loss
+from hardsight.resampling.plan import Plan
+from hardsight.resampling.splitters import LeaveOneOut, Splitter
+
+# Repeats at most if the run ends by reliability or budget.
+MAX_REPEATS = 50
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run that is planned and checked.
+
+    Attributes:
+        request: the arguments of the user.
+        samples: the samples.
+        learner: the learner that is trained.
+        reason: why this learner is used, in words.
+        loss: the loss that is measured.
+        splitter: how the samples are split.
+        plan: the checked train/held-out assignment.
+        refinement: how many later rounds there may be.
+        why_not_adjusted: why no control-variate estimate is made; None if one is.
+        splits: description of the splits.
+        notices: notices about duplicates.
+        deadline: when the time budget ends, by the monotonic clock.
+        tunable: the learner if its training length is to be searched for; otherwise None.
+        length_search: the search for the training length; None if there was none.
+    """
+
+    request: Request
+    samples: Samples
+    learner: Learner
+    reason: str
+    loss: Loss
+    splitter: Splitter
+    plan: Plan
+    refinement: RefinePlan
+    why_not_adjusted: str | None
+    splits: str
+    notices: list[str]
+    deadline: float
+    tunable: TunableLength | None = None
+    length_search: LengthSearch | None = None
+
+    def make_runner(self) -> Runner:
+        """Return the runner of the main run."""
+        execution = self.request.execution
+        backend = choose_backend(execution.backend, execution.jobs, execution.address)
+        return Runner(self.learner, self.samples, backend, execution.resume, self.request.record)
+
+    def make_checkpoint(self) -> Checkpoint | None:
+        """Return the checkpoint of the main run; None if nothing is saved."""
+        path = self.request.execution.checkpoint
+        if path is None:
+            return None
+        return Checkpoint(path, run_identity(self.samples, self.learner, self.splitter, self.plan))
+
+    def stop_rule(self) -> StopRule:
+        """Return when the run may end before its plan does."""
+        left = self.deadline - time.monotonic()
+        min_predictions = 1 if isinstance(self.splitter, LeaveOneOut) else 2
+        return StopRule(self.request.reliability, left, min_predictions, self.loss)
+
+
+def plan_job(samples: Samples, request: Request) -> Job:
+    """Decide what is trained on what; train nothing.
+
+    Args:
+        samples: the samples.
+        request: the checked arguments.
+
+    Raises:
+        InputError: arguments that do not fit the samples, the learner or each other.
+    """
+    start = time.monotonic()
+    learner, reason = choose(request.learner, samples)
+    _check_learner(learner, samples)
+    _check_record(request, samples)
+    loss = choose_loss(request.loss, regression=samples.regression, loss_only=samples.loss_only)
+    blocks, notices = find_blocks(samples, request.duplicates)
+    budget = request.budget
+    counts = fit_budget(budget, samples, learner, blocks, request.splits, request.folds, request.repeats)
+    limited = request.reliability is not None or budget.limited
+    repeats = counts.repeats
+    if repeats is None and limited and request.splits in (None, "kfold"):
+        repeats = MAX_REPEATS
+    splitter = make_splitter(request.splits, counts.folds, repeats, learner)
+    refinement = plan_refinement(request.refine, request.learner, learner, samples, splitter, loss, limited=limited)
+    why_not_adjusted = _why_not_adjusted(request.estimate.adjusted, learner, splitter, loss)
+    tunable = tunable_learner(request.estimate.pilot, request.learner, learner, splitter, budget.models)
+    plan = make_plan(samples, learner, splitter, blocks, repeats, request.seed)
+    return Job(
+        request=request,
+        samples=samples,
+        learner=learner,
+        reason=reason,
+        loss=loss,
+        splitter=splitter,
+        plan=replace(plan, in_sample=why_not_adjusted is None),
+        refinement=refinement,
+        why_not_adjusted=why_not_adjusted,
+        splits=describe_splits(learner, splitter, plan) + counts.note,
+        notices=notices,
+        deadline=start + budget.seconds,
+        tunable=tunable,
+    )
+
+
+def tune_training_length(job: Job, runner: Runner) -> Job:
+    """Search for the training length if it is open, with a few short trainings; otherwise return the job unchanged.
+
+    Raises:
+        HardsightError: as in the run, if the user asks for the search.
+    """
+    request = job.request
+    if job.tunable is None:
+        return job
+    with progress_bar(request.progress, None, "choosing the training length") as on_progress:
+        search = search_length(
+            runner,
+            job.tunable,
+            job.plan.blocks,
+            request.seed,
+            job.loss,
+            on_progress,
+            raise_on_failure=bool(request.estimate.pilot),
+        )
+    reason = f"{job.reason}; {search.describe()}"
+    return replace(job, learner=job.tunable.with_length(search.length), reason=reason, length_search=search)
+
+
+def choose_loss(loss: str | None, *, regression: bool, loss_only: bool = False) -> Loss:
+    """Return the loss to measure.
+
+    Args:
+        loss: the loss that the user asks for; None: log-loss for classes, squared error for numbers.
+        regression: whether the labels are numbers.
+        loss_only: whether the learner gives losses and no predictions.
+
+    Raises:
+        InputError: a loss that does not fit the labels.
+    """
+    if loss_only:
+        if loss is not None:
+            raise InputError(
+                f"loss cannot be {loss!r}: these samples have a loss and nothing to predict. Leave out loss"
+            )
+        return "own"
+    if loss is None:
+        return "squared" if regression else "log"
+    choices = ("squared",) if regression else tuple(each for each in get_args(Loss) if each not in ("squared", "own"))
+    if loss not in choices:
+        kind = "numbers" if regression else "classes"
+        raise InputError(f"loss must be {' or '.join(choices)} for labels that are {kind}. Got {loss!r}")
+    return cast(Loss, loss)
+
+
+def _check_learner(learner: Learner, samples: Samples) -> None:
+    if samples.weights is not None and not capabilities_of(learner).takes_weights:
+        raise InputError(
+            f"{learner.name} does not take weights of training samples: leave out weights, or use "
+            f"{', '.join(weighted_learners())}, an estimator whose fit takes sample_weight, or hs.HuggingFace by its own loss"
+        )
+
+
+def _check_record(request: Request, samples: Samples) -> None:
+    record = request.record
+    if record is None:
+        return
+    if samples.classes is None:
+        raise InputError("record needs classes, and these samples have none: leave it out")
+    if request.execution.checkpoint is not None:
+        raise InputError("record is not part of a checkpoint: leave out record or checkpoint")
+    if record.ordered:
+        raise InputError(
+            f"record must not hold {', '.join(record.ordered)}, because the models of an ensemble have no order: pass "
+            "record=hs.Record(members=True)"
+        )
+
+
+def _why_not_adjusted(adjusted: bool | None, learner: Learner, splitter: Splitter, loss: Loss) -> str | None:
+    """Return why no control-variate estimate is made; None if one is.
+
+    Raises:
+        InputError: it is asked for, and impossible.
+    """
+    if adjusted is False:
+        return "not asked for"
+    obstacle = None
+    capabilities = capabilities_of(learner)
+    if not capabilities.predicts_in_sample:
+        obstacle = f"{learner.name} does not predict its training samples"
+    elif isinstance(splitter, LeaveOneOut):
+        obstacle = "leave-one-out would need a prediction of every pair of samples"
+    elif loss == "zero-one":
+        obstacle = "0-1 losses are too coarse to relate in-sample to held-out errors"
+    elif adjusted is None and not capabilities.in_sample_is_cheap:
+        obstacle = "predicting its training samples may take the learner long: adjusted=True asks for it"
+    if adjusted and obstacle is not None:
+        raise InputError(f"adjusted errors are impossible, because {obstacle}: leave out adjusted=True")
+    return obstacle

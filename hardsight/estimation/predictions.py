@@ -1,0 +1,153 @@
+"""``hs.measure_predictions``: difficulty from held-out predictions that the user already has."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hardsight.data.columns import check_ids, to_numpy
+from hardsight.data.labels import encode_labels
+from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.run_info import RunInfo
+from hardsight.errors import InputError, first_line
+from hardsight.estimation.assemble import LabelInfo, assemble, find_seeded_neighbours
+from hardsight.estimation.job import choose_loss
+from hardsight.estimation.threads import limit_threads
+from hardsight.measures.held_out import HeldOut
+
+_SHAPE = "(view, sample, class), or (view, sample) in regression"
+_SEED = 0
+
+
+def measure_predictions(
+    log_probs: Any,
+    y: Any,
+    *,
+    held_out: Any = None,
+    loss: str | None = None,
+    ids: Any = None,
+    classes: Any = None,
+    features: Any = None,
+    label: str = "label",
+) -> Difficulty:
+    """Compute difficulty from held-out predictions that you already have.
+
+    Args:
+        log_probs: ``(view, sample, class)`` log-probabilities or logits, normalised here; ``(view, sample)`` predicted
+            targets for regression.
+        y: ``(sample,)`` labels, or targets in regression.
+        held_out: ``(view, sample)`` bool, True if the view's model had not seen the sample; None: everywhere. Predictions
+            with False are never read.
+        loss: as in :func:`measure`.
+        ids: ``(sample,)``, unique; positions by default.
+        classes: the labels that the columns stand for, in their order; by default those in ``y``, sorted.
+        features: ``(sample, feature)`` numbers, NaN where missing. The ledger then uses the nearest neighbours of each
+            sample, as in :func:`measure`; None: it uses the predictions alone.
+        label: the name of the label.
+
+    Raises:
+        InputError: shapes that do not match, predictions that are not finite, a sample without a held-out view.
+
+    >>> import numpy as np
+    >>> p = np.log([[[0.9, 0.1], [0.5, 0.5]], [[0.7, 0.3], [0.5, 0.5]]])
+    >>> measure_predictions(p, ["a", "b"]).error.round(3).tolist()
+    [0.231, 0.693]
+    """
+    views = torch.as_tensor(_as_array("log_probs", log_probs, _SHAPE, np.float64))
+    if views.ndim not in (2, 3):
+        raise InputError(f"log_probs must have shape {_SHAPE}. Got {tuple(views.shape)}")
+    n_samples = views.shape[1]
+    names = np.arange(n_samples) if ids is None else check_ids(ids, n_samples)
+    task = "classification" if views.ndim == 3 else "regression"
+    labels, class_names, notices = encode_labels(y, ids=names, task=task, name=label)
+    if classes is not None and class_names is not None:
+        labels, class_names = _recode(labels, class_names, classes)
+    if class_names is not None and views.shape[2] != len(class_names):
+        raise InputError(
+            f"log_probs has {views.shape[2]} classes, and y has {len(class_names)}: name the classes of the columns with "
+            "classes=…"
+        )
+    measured_loss = choose_loss(loss, regression=class_names is None)
+    moments = HeldOut.from_views(
+        torch.from_numpy(labels),
+        None if class_names is None else len(class_names),
+        ((rows, views[i, rows], i) for i, rows in enumerate(_held_out_rows(held_out, views, names))),
+    )
+    run = RunInfo(
+        loss=measured_loss,
+        learner="predictions as given",
+        reason="as given",
+        splits="as given",
+        n_models=len(views),
+        seed=_SEED,
+        label_name=label,
+        notices=tuple(notices),
+    )
+    neighbours = None
+    if features is not None and class_names is not None and measured_loss == "log":
+        matrix = _as_array("features", features, "(sample, feature)", np.float64)
+        if matrix.ndim != 2 or len(matrix) != n_samples:
+            raise InputError(f"features must have shape ({n_samples}, feature), one row per sample. Got {matrix.shape}")
+        duplicates = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)
+        neighbours = find_seeded_neighbours(matrix, labels, duplicates, _SEED)
+    with limit_threads(views[0].numel()):
+        return assemble(moments, run, names, class_names, loss=measured_loss, labels=LabelInfo(neighbours))
+
+
+def _held_out_rows(held_out: Any, views: Tensor, names: np.ndarray) -> list[Tensor]:
+    """Return the rows that each view predicts.
+
+    Raises:
+        InputError: a mask of another shape, a sample without a view, or a prediction that is not finite.
+    """
+    shape = tuple(views.shape[:2])
+    mask = np.ones(shape, dtype=bool)
+    if held_out is not None:
+        mask = _as_array("held_out", held_out, "(view, sample)", bool)
+    if mask.shape != shape:
+        raise InputError(f"held_out must have shape {shape}, (view, sample). Got {mask.shape}")
+    missing = np.flatnonzero(~mask.any(axis=0))
+    if len(missing):
+        raise InputError(
+            f"held_out must be True at least once per sample. {len(missing)} samples have no held-out view, the first is "
+            f"{names[missing[0]].item()!r}: leave them out"
+        )
+    rows = [torch.from_numpy(np.flatnonzero(view)) for view in mask]
+    for index, each in enumerate(rows):
+        invalid = ~views[index, each].isfinite()
+        if invalid.any():
+            first = int(each[invalid.nonzero()[0, 0]])
+            raise InputError(
+                f"log_probs must be finite. Got another number in view {index}, sample {names[first].item()!r}: give "
+                "log-probabilities, with zeros smoothed"
+            )
+    return rows
+
+
+def _as_array(name: str, values: Any, shape: str, kind: type) -> np.ndarray:
+    """Return numbers or truth values as an array of one type.
+
+    Raises:
+        InputError: other values, or rows of different lengths.
+    """
+    try:
+        array = np.asarray(to_numpy(values))
+        if array.dtype.kind in "biufO":
+            return np.asarray(array, dtype=kind, order="C")
+        problem = f"the type {array.dtype}"
+    except (TypeError, ValueError) as error:
+        problem = first_line(error)
+    raise InputError(f"{name} must be numbers of shape {shape}. Got {problem}")
+
+
+def _recode(labels: np.ndarray, present: tuple[Any, ...], classes: Any) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """Return the labels as codes into the user's classes, and these classes."""
+    if isinstance(classes, str | bytes) or not isinstance(classes, Iterable):
+        raise InputError(f"classes must be a list of labels, one per column of log_probs. Got {classes!r}")
+    names = tuple(name.item() if isinstance(name, np.generic) else name for name in to_numpy(classes))
+    unknown = [name for name in present if name not in names]
+    if unknown or len(set(names)) != len(names):
+        raise InputError(f"classes must name every label once. Got {names!r}, and y holds {unknown or 'them all'!r}")
+    return np.array([names.index(name) for name in present])[labels], names

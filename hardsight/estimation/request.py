@@ -1,0 +1,241 @@
+"""The arguments of :func:`hardsight.measure` other than the data, and their checks."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from functools import partial
+from inspect import signature
+from numbers import Real
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+
+from hardsight.data import Samples
+from hardsight.data.from_hf_rows import rows_to_samples
+from hardsight.errors import InputError
+from hardsight.estimation.backends import choose_backend
+from hardsight.learners import capabilities_of
+from hardsight.measures.record import Record
+from hardsight.resampling.budget import parse_budget
+from hardsight.validation import check_int
+
+
+class DataOptions(TypedDict, total=False):
+    """How data become samples; see :meth:`Samples.of`.
+
+    Attributes:
+        task: "classification", "regression" or "auto" (default); for :class:`HuggingFace` also "loss".
+        label: name of the label in tables and reports.
+        text: column of a DataFrame that holds the texts.
+        embedding: how texts and images become numbers; "auto" by default.
+    """
+
+    task: str
+    label: str | None
+    text: str | None
+    embedding: Any
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where models are trained, and the file that lets a stopped run continue. The numbers do not depend on it.
+
+    Args:
+        jobs: number of processes, or of concurrent Ray tasks. None: 1, or one per core if ``backend`` is set.
+        backend: "serial", "processes" (default for several ``jobs``), "ray", or an instance from
+            :mod:`hardsight.estimation.backends`.
+        address: address of a Ray cluster, "auto" or "ray://host:port". None: start Ray on this machine if none is connected.
+        checkpoint: file to save the state of the run to, after every few models. It remains when the run ends. Later
+            rounds have files of their own beside it.
+        resume: continue from ``checkpoint``; the result is the same to the last byte.
+
+    Raises:
+        InputError: ``resume`` without ``checkpoint``, or a value of the wrong type.
+
+    >>> Execution(jobs=2).backend is None
+    True
+    """
+
+    jobs: int | None = None
+    backend: Any = None
+    address: str | None = None
+    checkpoint: str | Path | None = None
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "resume", bool(_check_switch("resume", self.resume)))
+        if self.resume and self.checkpoint is None:
+            raise InputError("resume needs the checkpoint that the run was started with: pass checkpoint=PATH")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Extra steps of the estimation that are taken only where they pay, unless set here.
+
+    Args:
+        adjusted: also estimate the errors with the models' in-sample losses as control variates, and keep that second
+            estimate if a check says that it ranks better (:mod:`hardsight.measures.control_variate`). Nothing else
+            changes except ``hardness``, which also reads the in-sample losses. None: if that is cheap beside the
+            training.
+        pilot: choose the training length of the networks by the held-out losses of a few models, before the run
+            (:mod:`hardsight.estimation.training_length`). None: if ``learner`` is "auto", except for leave-one-out or a
+            budget of models. These models are not among the ``members``.
+
+    Raises:
+        InputError: a value that is not True, False or None.
+    """
+
+    adjusted: bool | None = None
+    pilot: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("adjusted", "pilot"):
+            object.__setattr__(self, name, _check_switch(name, getattr(self, name)))
+
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of one run as the user passed them, except for the data; see :func:`hardsight.measure`."""
+
+    learner: Any
+    loss: str | None
+    folds: int | None
+    repeats: int | None
+    splits: Any
+    duplicates: str
+    refine: Any
+    budget: Any
+    reliability: float | None
+    estimate: Any
+    execution: Any
+    record: Record | None
+    seed: int
+    progress: bool
+
+    def checked(self) -> "Request":
+        """Return the request with every argument converted, ``budget`` to a :class:`Budget`.
+
+        Raises:
+            InputError: arguments that cannot be used; all of them are named in one message.
+        """
+        checks: dict[str, Callable[[Any], Any]] = {
+            "duplicates": _check_duplicates,
+            "refine": _check_refine,
+            "budget": parse_budget,
+            "reliability": _check_reliability,
+            "estimate": partial(_check_group, "estimate", Estimate),
+            "execution": check_execution,
+            "seed": partial(check_int, "seed", least=0),
+            "progress": lambda value: bool(_check_switch("progress", value)),
+        }
+        values, problems = {}, []
+        for name, check in checks.items():
+            try:
+                values[name] = check(getattr(self, name))
+            except InputError as error:
+                problems.append(str(error))
+        if problems:
+            raise InputError("; ".join(problems))
+        return replace(self, **values)
+
+
+def check_options(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Refuse keyword arguments that a function does not have, and say where each belongs.
+
+    Args:
+        function: the function; it has ``**options`` of :class:`DataOptions`.
+        options: the keyword arguments that are not in its signature.
+
+    Raises:
+        InputError: an unknown argument, or one that belongs to a group.
+    """
+    names = list(signature(function).parameters)[:-1] + list(DataOptions.__annotations__)
+    groups = {name: group for group in (Execution, Estimate) for name in (field.name for field in fields(group))}
+    problems = []
+    for name in sorted(options.keys() - DataOptions.__annotations__.keys()):
+        group = groups.get(name)
+        if group is not None and group.__name__.lower() in names:
+            argument = group.__name__.lower()
+            problems.append(f"{name} is part of {argument}: pass {argument}=hs.{group.__name__}({name}=…)")
+        else:
+            close = get_close_matches(name, names, n=1)
+            hint = f". Did you mean {close[0]}?" if close else ""
+            problems.append(f"{function.__name__} has no argument {name!r}{hint}")
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+def as_samples(X: Any, learner: Any, options: DataOptions, **columns: Any) -> Samples:
+    """Return the data as samples, read the way that the learner needs.
+
+    Args:
+        X: data, or :class:`Samples`.
+        learner: the learner as the user passed it.
+        options: how the data are read.
+        columns: y, ids, groups and weights.
+
+    Raises:
+        InputError: data that cannot be used, or ``X`` is :class:`Samples` and arguments that they already hold are set.
+    """
+    if not isinstance(X, Samples):
+        convert = rows_to_samples if capabilities_of(learner).reads_items else Samples.of
+        return convert(X, **columns, **options)
+    held = {**columns, "label": options.get("label"), "text": options.get("text")}
+    extra = [name for name, value in held.items() if value is not None]
+    if extra:
+        raise InputError(
+            f"X is Samples, which already hold their labels, ids, groups and weights: leave out {', '.join(extra)}"
+        )
+    return X
+
+
+def check_execution(execution: Execution | None) -> Execution:
+    """Return the execution group, the default if it is None.
+
+    Raises:
+        InputError: it is not one, or its backend cannot be used.
+    """
+    checked: Execution = _check_group("execution", Execution, execution)
+    choose_backend(checked.backend, checked.jobs, checked.address)
+    return checked
+
+
+def _check_group(name: str, kind: type, value: Any) -> Any:
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        example = fields(kind)[0].name
+        raise InputError(f"{name} must be hs.{kind.__name__}, such as hs.{kind.__name__}({example}=…). Got {value!r}")
+    return value
+
+
+def _check_switch(name: str, value: Any) -> bool | None:
+    """Return True or False, also for numpy's, 1 and 0; None stays None."""
+    if value is None:
+        return None
+    if not isinstance(value, bool | int | np.bool_) or value not in (0, 1):
+        raise InputError(f"{name} must be True or False. Got {value!r}")
+    return bool(value)
+
+
+def _check_duplicates(value: Any) -> str:
+    if value not in ("together", "apart"):
+        raise InputError(f"duplicates must be 'together' or 'apart'. Got {value!r}")
+    return str(value)
+
+
+def _check_reliability(value: Any) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, Real) or not 0 < float(value) < 1:
+        raise InputError(f"reliability must be a number between 0 and 1, such as 0.95. Got {value!r}")
+    return float(value)
+
+
+def _check_refine(value: bool | int | np.bool_ | None) -> bool | int | None:
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if value is not None and not hasattr(value, "__index__"):
+        raise InputError(f"refine must be True, False or a number of rounds. Got {value!r}")
+    return value
