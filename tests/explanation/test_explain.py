@@ -18,7 +18,7 @@ from hardsight import Samples, read
 from hardsight.cli import main
 from hardsight.errors import InputError
 from hardsight.estimation.backends import Serial
-from hardsight.estimation.plan import plan_of, splits_of, units_alike
+from hardsight.estimation.plan import find_blocks, make_plan, make_splitter
 from hardsight.explanation import effect as effects_of
 from hardsight.explanation.page import render_page
 from hardsight.explanation.paired_training import train_arms
@@ -159,10 +159,10 @@ def test_models_of_the_same_splits_with_other_seeds_are_a_known_null():
         Samples.of(x, y),
         hs.Network(hidden=(8,), epochs=3),
     )
-    units, _ = units_alike(samples, "together")
+    units, _ = find_blocks(samples, "together")
     inside = total = 0
     for seed in range(8):
-        plan = plan_of(samples, learner, splits_of(None, 3, 4, learner), units, 4, seed)
+        plan = make_plan(samples, learner, make_splitter(None, 3, 4, learner), units, 4, seed)
         one, other = (
             train_arms(learner, samples, {}, replace(plan, seed=each), "log", Serial(), lambda _: None)
             for each in (seed, seed + 1000)
