@@ -452,7 +452,7 @@ def test_images_texts_and_no_samples(browser, tmp_path):  # noqa: F811
         elif kind == "array":
             assert reader.page.locator("#detail .values > div").count() == 64
         else:
-            assert "Give the samples" in reader.text("#detail")
+            assert "Pass the samples" in reader.text("#detail")
         assert reader.faults == []
         reader.close()
 
