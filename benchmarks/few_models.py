@@ -122,7 +122,7 @@ def runs(whole: Pool, repeats: int) -> Iterator[Run]:
             HalfEstimate(held_out[h::2].mean(0), np.full(held_out.shape[1], len(held_out[h::2])), seen[h::2].mean(0))
             for h in (0, 1)
         ]
-        said = reliability.ranking_reliability(*(torch.from_numpy(half.error) for half in halves))
+        said = reliability.ranking_reliability(*(half.error for half in halves))
         yield Run(held_out.mean(0), estimate_with_control_variate(*halves).error, said)
 
 

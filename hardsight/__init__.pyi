@@ -27,7 +27,7 @@ from hardsight.learners import Logistic as Logistic
 from hardsight.learners import Network as Network
 from hardsight.learners import Ridge as Ridge
 from hardsight.learners import SklearnModel as SklearnModel
-from hardsight.measures import MEASURES as MEASURES
+from hardsight.measures.catalogue import MEASURES as MEASURES
 from hardsight.measures.record import Record as Record
 from hardsight.reporting import plot as plot
 from hardsight.resampling.splitters import KFold as KFold

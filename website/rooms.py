@@ -60,17 +60,17 @@ ROOMS = (
     Room("decompose", "Bias and variance", "how-it-works.md", ("hardsight.measures.bias_variance",),
          _of("hardsight.measures.bias_variance", "Decomposition log_loss brier squared zero_one")),
     Room("truth", "Wrong labels", "how-it-works.md", ("hardsight.attribution.label_noise",),
-         _of("hardsight.attribution.label_noise", "Evidence LabelModel Known label_model posterior")),
+         _of("hardsight.attribution.label_noise", "Evidence LabelModel LabelModelConfig LabelPosterior fit_label_model true_label_probabilities")),
     Room("ranking", "Ranking", "how-it-works.md",
          ("hardsight.attribution.hardness", "hardsight.measures.control_variate",
          "hardsight.attribution.regression_noise", "hardsight.measures.reliability", "hardsight.resampling.budget"),
-         (*_of("hardsight.attribution.hardness", "hardness"), *_of("hardsight.measures.control_variate", "adjust Adjusted"),
-          *_of("hardsight.attribution.regression_noise", "noise Noise"), *_of("hardsight.measures.reliability",
-          "ranking spearman_brown"),
+         (*_of("hardsight.attribution.hardness", "hardness"), *_of("hardsight.measures.control_variate", "estimate_with_control_variate ControlVariateEstimate"),
+          *_of("hardsight.attribution.regression_noise", "fit_noise RegressionNoise"), *_of("hardsight.measures.reliability",
+          "ranking_reliability spearman_brown"),
           *_of("hardsight.resampling.budget", "parse_budget choose_layout Budget Layout"))),
     Room("record", "Record", "measures.md", ("hardsight.measures.record",), _of("hardsight", "Record")),
     Room("measures", "Measures", "measures.md", ("hardsight.measures",),
-         _of("hardsight.measures", "MEASURES Measure described near gradient_norms input_gradients centroid_distance "
+         _of("hardsight.measures", "MEASURES Measure describe_measures gradient_norms input_gradients centroid_distance "
                                    "knn_disagreement prototype_distance")),
     _whole("weights", "Weights", "weights.md"),
     Room("schemes", "Schemes", "weights.md", (), tuple(dict.fromkeys(

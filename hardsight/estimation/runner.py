@@ -16,7 +16,8 @@ from hardsight.estimation.checkpoint import Checkpoint
 from hardsight.estimation.threads import limit_threads
 from hardsight.io.memmap import row_blocks
 from hardsight.learners import InSampleLosses, Learner, OnProgress, Predictions
-from hardsight.measures.held_out import HeldOut, Loss
+from hardsight.measures.held_out import HeldOut
+from hardsight.measures.losses import Loss
 from hardsight.measures.record import Record
 from hardsight.resampling.plan import Plan
 

@@ -18,7 +18,7 @@ from hardsight.errors import HardsightError, InputError
 from hardsight.estimation.runner import Runner
 from hardsight.learners import Learner, OnProgress, TunableLength, capabilities_of
 from hardsight.learners.network.network import times
-from hardsight.measures.held_out import Loss
+from hardsight.measures.losses import Loss
 from hardsight.resampling.plan import Plan, check_rounds, max_folds, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter
 

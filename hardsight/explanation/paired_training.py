@@ -20,7 +20,7 @@ from hardsight.errors import LearnerError, first_line
 from hardsight.estimation.backends import Backend
 from hardsight.learners import Learner, OnProgress, Predictions
 from hardsight.learners.base import as_tensor
-from hardsight.measures.held_out import Loss, loss_of
+from hardsight.measures.losses import Loss, loss_of
 from hardsight.resampling.plan import Plan
 
 # Models of an arm that are trained at a time.

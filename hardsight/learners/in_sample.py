@@ -9,7 +9,7 @@ from torch import Tensor
 from hardsight.data import Samples
 from hardsight.io.memmap import row_blocks
 from hardsight.learners.base import Learner, OnProgress, Predictions, as_tensor, capabilities_of
-from hardsight.measures.held_out import Loss, loss_of
+from hardsight.measures.losses import Loss, loss_of
 from hardsight.resampling.plan import Plan
 
 

@@ -1,24 +1,23 @@
-"""Every measure, a row each. To add one: write its statistic, reduction or function, and a row here."""
+"""Catalogue of all measures, one row each. To add one: write its statistic, reduction or function, and a row here."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
 from hardsight.errors import InputError
-from hardsight.measures import combined
-from hardsight.measures import statistics as of
+from hardsight.measures import combined, statistics
 from hardsight.measures.measure import Column, Measure, Score, pair
 from hardsight.measures.reductions import (
     DEVIATION,
-    FORGOTTEN,
-    KEPT,
+    FORGETTING_EVENTS,
     LATEST,
     MEAN,
     MEANS,
+    MINUS_VIEWS_UNTIL_WRONG,
     MOMENTS,
-    SETTLED,
     TOTAL,
     VARIANCE,
+    VIEWS_UNTIL_RIGHT,
 )
 
 ONE = "one training"
@@ -26,8 +25,8 @@ EARLY = "10 early trainings"
 HELD_OUT = "held-out views"
 BOTH = "training and held-out views of many models"
 
-_LATEST_FEATURES = (Column(of.FEATURES, LATEST),)
-_HELD_OUT_MEAN = (Column(of.PROBABILITY, MEANS, "held-out"),)
+_LATEST_FEATURES = (Column(statistics.FEATURES, LATEST),)
+_HELD_OUT_MEAN = (Column(statistics.PROBABILITY, MEANS, "held-out"),)
 
 _NORTHCUTT = "Northcutt et al. 2021, Confident learning: estimating uncertainty in dataset labels"
 _SWAYAMDIPTA = "Swayamdipta et al. 2020, Dataset cartography"
@@ -41,7 +40,7 @@ _ROWS = (
         "mean_t -log p_t(y)",
         "Arpit et al. 2017, A closer look at memorization in deep networks (small losses are learned first)",
         ONE,
-        pair(of.LOG_LOSS, MEAN),
+        pair(statistics.LOG_LOSS, MEAN),
         "Over held-out views this is the generalization error of hs.measure.",
     ),
     Measure(
@@ -50,7 +49,7 @@ _ROWS = (
         "1 - mean_t p_t(y)",
         _SWAYAMDIPTA,
         ONE,
-        pair(of.DOUBT, MEAN),
+        pair(statistics.DOUBT, MEAN),
         "Sign turned: the paper's confidence is mean_t p_t(y).",
     ),
     Measure(
@@ -59,7 +58,7 @@ _ROWS = (
         "sd_t p_t(y), population standard deviation",
         _SWAYAMDIPTA,
         ONE,
-        pair(of.DOUBT, DEVIATION),
+        pair(statistics.DOUBT, DEVIATION),
         "High values are the paper's ambiguous samples; samples that are always wrong vary little. Two views or more.",
     ),
     Measure(
@@ -68,7 +67,7 @@ _ROWS = (
         "share of views t with argmax p_t != y",
         _SWAYAMDIPTA,
         ONE,
-        pair(of.WRONG, MEAN),
+        pair(statistics.WRONG, MEAN),
         "Sign turned: the paper's correctness is the share of epochs that are right.",
     ),
     Measure(
@@ -77,7 +76,7 @@ _ROWS = (
         "mean_t p_t(y) (1 - p_t(y))",
         _SEEDAT,
         ONE,
-        pair(of.AMBIGUITY, MEAN),
+        pair(statistics.AMBIGUITY, MEAN),
         "Samples that are always wrong score low; the paper reads it together with confidence.",
     ),
     Measure(
@@ -86,7 +85,7 @@ _ROWS = (
         "var_t p_t(y), population variance",
         _SEEDAT,
         ONE,
-        pair(of.DOUBT, VARIANCE),
+        pair(statistics.DOUBT, VARIANCE),
         "The square of variability. Two views or more.",
     ),
     Measure(
@@ -95,7 +94,7 @@ _ROWS = (
         "mean_t ||p_t - e_y||",
         _PAUL,
         EARLY,
-        pair(of.RESIDUAL_NORM, MEAN),
+        pair(statistics.RESIDUAL_NORM, MEAN),
         "The paper's views are ten initialisations at one early epoch. Epochs of one training as views: a cheaper stand-in.",
     ),
     Measure(
@@ -104,7 +103,7 @@ _ROWS = (
         "mean_t ||p_t - e_y||^2",
         "Brier 1950, Verification of forecasts expressed in terms of probability",
         EARLY,
-        pair(of.BRIER, MEAN),
+        pair(statistics.BRIER, MEAN),
         "Often printed as EL2N, which is the norm and not its square.",
     ),
     Measure(
@@ -113,7 +112,7 @@ _ROWS = (
         "mean_t ||p_t - e_y|| sqrt(||h_t||^2 + 1)",
         _PAUL,
         f"{EARLY}; features",
-        pair(of.LAST_LAYER_GRADIENT, MEAN),
+        pair(statistics.LAST_LAYER_GRADIENT, MEAN),
         "Exact for a linear last layer with biases that reads h; all parameters: hardsight.measures.gradient_norms.",
     ),
     Measure(
@@ -122,7 +121,7 @@ _ROWS = (
         "mean_t max_{k != y} z_t(k) - z_t(y)",
         "Pleiss et al. 2020, Identifying mislabeled data using the area under the margin ranking",
         ONE,
-        pair(of.MARGIN, MEAN),
+        pair(statistics.MARGIN, MEAN),
         "Sign turned: the paper's margin is positive where the label wins.",
     ),
     Measure(
@@ -131,7 +130,7 @@ _ROWS = (
         "mean_t H(p_t), nats",
         "Shannon 1948; Lewis & Gale 1994, A sequential algorithm for training text classifiers",
         ONE,
-        pair(of.ENTROPY, MEAN),
+        pair(statistics.ENTROPY, MEAN),
         "Does not look at the label.",
     ),
     Measure(
@@ -140,7 +139,7 @@ _ROWS = (
         "mean_t 1 - max_k p_t(k)",
         "Lewis & Gale 1994, A sequential algorithm for training text classifiers",
         ONE,
-        pair(of.LEAST_CONFIDENCE, MEAN),
+        pair(statistics.LEAST_CONFIDENCE, MEAN),
         "Does not look at the label.",
     ),
     Measure(
@@ -149,7 +148,7 @@ _ROWS = (
         "number of views right -> wrong; as many as views where it was never right",
         "Toneva et al. 2019, An empirical study of example forgetting during deep neural network learning",
         ONE,
-        pair(of.RIGHT, FORGOTTEN, "training"),
+        pair(statistics.RIGHT, FORGETTING_EVENTS, "training"),
         "The first view has no predecessor and cannot be a fall.",
     ),
     Measure(
@@ -158,7 +157,7 @@ _ROWS = (
         "number of views before it is right in all that follow; all of them where the last is wrong",
         "Hacohen et al. 2020, Let's agree to agree: neural networks share classification order on real datasets",
         ONE,
-        pair(of.RIGHT, SETTLED, "training"),
+        pair(statistics.RIGHT, VIEWS_UNTIL_RIGHT, "training"),
         "In views, not in their numbers: record every epoch to read epochs.",
     ),
     Measure(
@@ -167,7 +166,7 @@ _ROWS = (
         "minus the number of views before it is wrong in all that follow; minus all of them where the last is right",
         "Maini et al. 2022, Characterizing datapoints via second-split forgetting",
         "one training and a second one on the other half",
-        pair(of.RIGHT, KEPT, "second split"),
+        pair(statistics.RIGHT, MINUS_VIEWS_UNTIL_WRONG, "second split"),
         "Sign turned: early is hard. Views are the epochs of the second training, judged on the first half "
         "(second_split=True).",
     ),
@@ -177,7 +176,7 @@ _ROWS = (
         "mean over inputs of sd_t(d z_t(y) / d x), minus the class mean, over the class' standard deviation",
         "Agarwal et al. 2022, Estimating example difficulty using variance of gradients",
         f"{ONE}; input gradients at two checkpoints or more",
-        Score((Column(of.INPUT_GRADIENT, MOMENTS),), combined.gradient_variation, least=2),
+        Score((Column(statistics.INPUT_GRADIENT, MOMENTS),), combined.gradient_variation, least=2),
         "Population standard deviation, as in the authors' code. Standardised within given labels, over the samples of "
         "the record; 0 in a class without spread.",
     ),
@@ -187,7 +186,7 @@ _ROWS = (
         "1 - share of views that predict the class most of them predict",
         "Freeman 1965 (variation ratio); in the spirit of Carlini et al. 2019, Distribution density, tails, and outliers",
         "several trainings, or dropout at prediction",
-        Score((Column(of.VOTE, MEANS),), combined.disagreement, least=2),
+        Score((Column(statistics.VOTE, MEANS),), combined.disagreement, least=2),
         "Sign turned. Does not look at the label. Two views or more.",
     ),
     Measure(
@@ -196,7 +195,11 @@ _ROWS = (
         "H(mean_t p_t) - mean_t H(p_t), nats",
         "Houlsby et al. 2011, Bayesian active learning for classification and preference learning",
         "several trainings, or dropout at prediction",
-        Score((Column(of.PROBABILITY, MEANS), Column(of.ENTROPY, MEANS)), combined.mutual_information, least=2),
+        Score(
+            (Column(statistics.PROBABILITY, MEANS), Column(statistics.ENTROPY, MEANS)),
+            combined.mutual_information,
+            least=2,
+        ),
         "Mutual information between prediction and model, the Jensen-Shannon divergence of the views. It is not the "
         "variance that hs.measure reports. Does not look at the label. Two views or more.",
     ),
@@ -206,7 +209,7 @@ _ROWS = (
         "share of held-out views with argmax p_t != y",
         "Jiang et al. 2021, Characterizing structural regularities of labeled data in overparameterized models",
         HELD_OUT,
-        pair(of.WRONG, MEAN, "held-out"),
+        pair(statistics.WRONG, MEAN, "held-out"),
         "Sign turned: the paper's score is the share that is right, averaged over sizes of the training set.",
     ),
     Measure(
@@ -215,7 +218,10 @@ _ROWS = (
         "share of training views that are right - share of held-out views that are right",
         "Feldman & Zhang 2020, What neural networks memorize and why",
         BOTH,
-        Score((Column(of.WRONG, MEANS, "held-out"), Column(of.WRONG, MEANS, "training")), combined.difference),
+        Score(
+            (Column(statistics.WRONG, MEANS, "held-out"), Column(statistics.WRONG, MEANS, "training")),
+            combined.difference,
+        ),
     ),
     Measure(
         "rho",
@@ -223,7 +229,10 @@ _ROWS = (
         "mean_t -log p_t(y) over training views - the same over held-out views",
         "Mindermann et al. 2022, Prioritized training on points that are learnable, worth learning, and not yet learnt",
         "one training, and one without the sample",
-        Score((Column(of.LOG_LOSS, MEANS, "training"), Column(of.LOG_LOSS, MEANS, "held-out")), combined.difference),
+        Score(
+            (Column(statistics.LOG_LOSS, MEANS, "training"), Column(statistics.LOG_LOSS, MEANS, "held-out")),
+            combined.difference,
+        ),
         "High means worth training on, not mislabelled: a wrong label is a large loss in both terms and scores low.",
     ),
     Measure(
@@ -232,7 +241,7 @@ _ROWS = (
         "1 - mean_t p_t(y) over held-out views",
         _NORTHCUTT,
         HELD_OUT,
-        pair(of.DOUBT, MEAN, "held-out"),
+        pair(statistics.DOUBT, MEAN, "held-out"),
         "Sign turned. Averaged over learning algorithms this is instance hardness (Smith et al. 2014).",
     ),
     Measure(
@@ -259,7 +268,7 @@ _ROWS = (
         "share of the 5 nearest other samples with another label, Euclidean in h",
         "Smith et al. 2014, An instance level analysis of data complexity (kDN)",
         "no training; features",
-        Score(_LATEST_FEATURES, combined.neighbours),
+        Score(_LATEST_FEATURES, combined.neighbour_disagreement),
         "Another number of neighbours: hardsight.measures.knn_disagreement.",
     ),
     Measure(
@@ -268,7 +277,7 @@ _ROWS = (
         "||h - mean of h over the samples labelled y||",
         "Snell et al. 2017, Prototypical networks (class means as prototypes)",
         "no training; features",
-        Score(_LATEST_FEATURES, combined.to_own_class),
+        Score(_LATEST_FEATURES, combined.distance_to_class),
         "In the features of the last view given.",
     ),
     Measure(
@@ -277,7 +286,7 @@ _ROWS = (
         "1 - cos(h, centre of its k-means cluster), as many clusters as labels",
         "Sorscher et al. 2022, Beyond neural scaling laws: beating power law scaling via data pruning",
         "no training; features",
-        Score(_LATEST_FEATURES, combined.to_prototype),
+        Score(_LATEST_FEATURES, combined.distance_to_prototype),
         "Does not look at the label. The paper's features are self-supervised. k-means starts from a fixed seed.",
     ),
     Measure(
@@ -286,29 +295,29 @@ _ROWS = (
         "sum_t rate_t ||p_t - e_y||^2 (||h_t||^2 + 1)",
         "Pruthi et al. 2020, Estimating training data influence by tracing gradient descent (TracInCP)",
         f"{ONE}; features and learning rates",
-        pair(of.TRACED_GRADIENT, TOTAL, "training"),
+        pair(statistics.TRACED_GRADIENT, TOTAL, "training"),
         "Gradients of a linear last layer with biases, as in the paper's fast variant.",
     ),
 )
 
 MEASURES: dict[str, Measure] = {row.name: row for row in _ROWS}
-"""Every measure by name."""
+"""All measures by name."""
 
 
 def unknown_measure(name: str, known: Iterable[str] = MEASURES) -> str:
-    """What to say where no measure has that name."""
+    """Return the message for a name that no measure has."""
     close = get_close_matches(name, list(known), 3) or sorted(known)
     return f"no measure is called {name!r}: did you mean {', '.join(close)}?"
 
 
 def describe_measures(name: str | None = None) -> dict[str, Any]:
-    """All rows by name, or one row, as JSON types.
+    """Return all rows by name, or one row, as JSON types.
 
     Raises:
         InputError: no measure has that name.
     """
     if name is None:
-        return {row.name: row.described() for row in _ROWS}
+        return {row.name: row.to_dict() for row in _ROWS}
     if name not in MEASURES:
         raise InputError(unknown_measure(name))
-    return MEASURES[name].described()
+    return MEASURES[name].to_dict()

@@ -1,53 +1,54 @@
-"""Numbers that need more than one column, or all samples at once."""
+"""Numbers of measures that need more than one column, or all samples at once."""
 
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from hardsight.measures.neighbourhood import centroid_distance, knn_disagreement, prototype_distance
-from hardsight.measures.reductions import DEVIATION, State
+from hardsight.measures.reductions import DEVIATION
+from hardsight.measures.running import State
 
 Labels = Int64[Tensor, " sample"]
 Numbers = Float64[Tensor, " sample"]
 
 
 def difference(labels: Labels, first: State, second: State) -> Numbers:
-    """Mean of the first column minus mean of the second."""
+    """Return the mean of the first column minus the mean of the second."""
     return first["mean"] - second["mean"]
 
 
 def disagreement(labels: Labels, votes: State) -> Numbers:
-    """1 - share of the views that predict the class which most of them predict."""
+    """Return 1 - the share of views that predict the class which most of them predict."""
     return 1 - votes["mean"].amax(1)
 
 
 def mutual_information(labels: Labels, prob: State, entropy: State) -> Numbers:
-    """Entropy of the mean prediction minus mean entropy, in nats; rounding below zero is cut."""
+    """Return the entropy of the mean prediction minus the mean entropy, in nats; rounding below zero is cut."""
     return (_entropy(prob["mean"]) - entropy["mean"]).clamp(min=0)
 
 
 def normalized_margin(labels: Labels, prob: State) -> Numbers:
-    """Largest other mean probability minus the given label's."""
-    own = labels[:, None]
-    return prob["mean"].scatter(1, own, -torch.inf).amax(1) - prob["mean"].gather(1, own).squeeze(1)
+    """Return the largest mean probability of another class minus that of the given label."""
+    codes = labels[:, None]
+    return prob["mean"].scatter(1, codes, -torch.inf).amax(1) - prob["mean"].gather(1, codes).squeeze(1)
 
 
 def confidence_weighted_entropy(labels: Labels, prob: State) -> Numbers:
-    """Entropy of the mean prediction over log(classes), over the given label's mean probability."""
-    own = prob["mean"].gather(1, labels[:, None]).squeeze(1)
-    most = torch.tensor(float(prob["mean"].shape[1])).double().log()
-    return _entropy(prob["mean"]) / most / own.clamp(min=torch.finfo(torch.float64).tiny)
+    """Return the entropy of the mean prediction over log(classes), over the given label's mean probability."""
+    of_label = prob["mean"].gather(1, labels[:, None]).squeeze(1)
+    max_entropy = torch.tensor(float(prob["mean"].shape[1])).double().log()
+    return _entropy(prob["mean"]) / max_entropy / of_label.clamp(min=torch.finfo(torch.float64).tiny)
 
 
 def gradient_variation(labels: Labels, gradient: State) -> Numbers:
-    """Mean over inputs of the standard deviation over views, standardised within the class."""
-    return standardised(DEVIATION.read(gradient).mean(1), labels)
+    """Return the mean over inputs of the standard deviation over views, standardised within the class."""
+    return standardise(DEVIATION.read(gradient).mean(1), labels)
 
 
-def standardised(values: Numbers, labels: Labels) -> Numbers:
-    """Minus the class mean, over the class' standard deviation; 0 where a class has no spread.
+def standardise(values: Numbers, labels: Labels) -> Numbers:
+    """Subtract the class mean and divide by the class' standard deviation; 0 in a class without spread.
 
-    >>> standardised(torch.tensor([1.0, 3.0, 7.0]).double(), torch.tensor([0, 0, 1])).tolist()
+    >>> standardise(torch.tensor([1.0, 3.0, 7.0]).double(), torch.tensor([0, 0, 1])).tolist()
     [-1.0, 1.0, 0.0]
     """
     classes, group = torch.unique(labels, return_inverse=True)
@@ -56,18 +57,18 @@ def standardised(values: Numbers, labels: Labels) -> Numbers:
     return torch.where(spread > 0, gap / spread, 0.0)
 
 
-def neighbours(labels: Labels, features: State) -> Numbers:
-    """:func:`knn_disagreement` in the last features given, five neighbours."""
+def neighbour_disagreement(labels: Labels, features: State) -> Numbers:
+    """Apply :func:`knn_disagreement` to the last recorded features, with five neighbours."""
     return knn_disagreement(features["last"], labels)
 
 
-def to_own_class(labels: Labels, features: State) -> Numbers:
-    """:func:`centroid_distance` in the last features given."""
+def distance_to_class(labels: Labels, features: State) -> Numbers:
+    """Apply :func:`centroid_distance` to the last recorded features."""
     return centroid_distance(features["last"], labels)
 
 
-def to_prototype(labels: Labels, features: State) -> Numbers:
-    """:func:`prototype_distance` in the last features given, as many clusters as there are labels."""
+def distance_to_prototype(labels: Labels, features: State) -> Numbers:
+    """Apply :func:`prototype_distance` to the last recorded features, with as many clusters as labels."""
     return prototype_distance(features["last"], len(torch.unique(labels)))
 
 

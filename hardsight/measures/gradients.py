@@ -1,4 +1,4 @@
-"""Exact gradients of a module, sample by sample: what the closed forms stand for, and what VoG reads."""
+"""Exact gradients of a module, sample by sample: what the closed forms approximate, and the input of VoG."""
 
 from collections.abc import Callable
 
@@ -15,39 +15,39 @@ def gradient_norms(
     labels: Int64[Tensor, " sample"],
     loss: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
 ) -> Float[Tensor, " sample"]:
-    """Norm of the loss' gradient in all trainable parameters, one a sample; GraNd is its mean over initialisations.
+    """Return the norm of the loss' gradient in all trainable parameters, per sample; GraNd is its mean over initialisations.
 
-    The module is called on one sample at a time (vectorised by :func:`torch.func.vmap`): put it in evaluation mode, for
-    batch statistics have no gradient of a single sample.
+    The module is called on one sample at a time (vectorised by :func:`torch.func.vmap`). Put it in evaluation mode: batch
+    statistics have no gradient for a single sample.
 
     Args:
-        module: gives logits ``(sample, class)``.
-        inputs: what the module reads.
+        module: maps inputs to logits ``(sample, class)``.
+        inputs: inputs of the module.
         labels: class codes.
-        loss: of ``(logits, labels)``, a number.
+        loss: maps ``(logits, labels)`` to a number.
 
     Paul et al. 2021, *Deep learning on a data diet*.
     """
-    held = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
+    trainable = {name: p.detach() for name, p in module.named_parameters() if p.requires_grad}
 
-    def one(parameters: dict[str, Tensor], sample: Tensor, label: Tensor) -> Tensor:
+    def sample_loss(parameters: dict[str, Tensor], sample: Tensor, label: Tensor) -> Tensor:
         return loss(functional_call(module, parameters, (sample[None],)), label[None])
 
-    gradients = vmap(grad(one), in_dims=(None, 0, 0))(held, inputs, labels)
+    gradients = vmap(grad(sample_loss), in_dims=(None, 0, 0))(trainable, inputs, labels)
     return torch.stack([g.flatten(1).square().sum(1) for g in gradients.values()]).sum(0).sqrt()
 
 
 def input_gradients(
     module: torch.nn.Module, inputs: Float[Tensor, " sample *input"], labels: Int64[Tensor, " sample"]
 ) -> Float[Tensor, " sample *input"]:
-    """Gradient of the given label's logit in the inputs, of the inputs' shape; what ``record.add`` takes for VoG.
+    """Return the gradient of the given label's logit in the inputs, of the inputs' shape; ``record.add`` takes it for VoG.
 
-    The gradients of the parameters are left alone. Put the module in evaluation mode: in training mode, batch
-    statistics tie the samples of a batch together.
+    The gradients of the parameters are not touched. Put the module in evaluation mode: in training mode, batch statistics
+    tie the samples of a batch together.
 
     Agarwal et al. 2022, *Estimating example difficulty using variance of gradients*.
     """
     with torch.enable_grad():
-        watched = inputs.detach().requires_grad_()
-        own = module(watched).gather(1, labels[:, None]).sum()
-        return torch.autograd.grad(own, watched)[0]
+        x = inputs.detach().requires_grad_()
+        label_logits = module(x).gather(1, labels[:, None]).sum()
+        return torch.autograd.grad(label_logits, x)[0]

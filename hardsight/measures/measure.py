@@ -1,4 +1,4 @@
-"""What a measure is: which columns of which views it reads, and the number that it makes of them."""
+"""Definition of a measure: which columns of which views it reads, and the number that it computes from them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 
-from hardsight.measures.reductions import Accumulator, Reduction, State
+from hardsight.measures.reductions import Accumulator, Reduction
+from hardsight.measures.running import State
 from hardsight.measures.statistics import Statistic
 
 Stream = Literal["training", "held-out", "second split"]
@@ -14,20 +15,20 @@ Stream = Literal["training", "held-out", "second split"]
 
 
 class Column(NamedTuple):
-    """A statistic of each view, folded. ``stream`` is None where the views of training and held-out ones do alike."""
+    """A statistic of each view, accumulated. ``stream`` is None if views of training and held-out views both serve."""
 
     statistic: Statistic
-    fold: Accumulator
+    accumulator: Accumulator
     stream: Stream | None = None
 
 
 class Score(NamedTuple):
-    """How a measure's number is made.
+    """The computation of a measure's number.
 
     Attributes:
-        columns: what it reads.
-        finish: ``(labels (sample,), *columns)`` → numbers ``(sample,)``.
-        least: views below which the number is unknown.
+        columns: the columns that it reads.
+        finish: maps ``(labels (sample,), *columns)`` to numbers ``(sample,)``.
+        least: number of views below which the number is unknown.
     """
 
     columns: tuple[Column, ...]
@@ -36,12 +37,12 @@ class Score(NamedTuple):
 
 
 def pair(statistic: Statistic, reduction: Reduction, stream: Stream | None = None) -> Score:
-    """The usual score: a statistic of each view, reduced over the views of a sample."""
+    """Build the most common score: a statistic of each view, reduced over the views of a sample."""
 
-    def finish(labels: Tensor, held: State) -> Tensor:
-        return reduction.read(held)
+    def finish(labels: Tensor, state: State) -> Tensor:
+        return reduction.read(state)
 
-    return Score((Column(statistic, reduction.fold, stream),), finish, reduction.least)
+    return Score((Column(statistic, reduction.accumulator, stream),), finish, reduction.least)
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,13 @@ class Measure:
     """A row of ``MEASURES``. Higher is harder.
 
     Attributes:
-        name: what it is called.
+        name: name of the measure.
         what: a phrase that says what a high value means.
         formula: in plain text; p, z: probabilities and logits, y: the given label, t: views, h: features.
         source: authors, year, title.
         cost: what has to be trained or given.
         score: how it is computed.
-        note: where it departs from its source, or has conventions of its own.
+        note: where it departs from its source, or its own conventions.
     """
 
     name: str
@@ -80,9 +81,9 @@ class Measure:
     @property
     def ordered(self) -> bool:
         """Whether it depends on the order of the views."""
-        return any(column.fold.ordered for column in self.score.columns)
+        return any(column.accumulator.ordered for column in self.score.columns)
 
-    def described(self) -> dict[str, Any]:
-        """Everything but the functions, as JSON types."""
-        told = {field: getattr(self, field) for field in ("name", "what", "formula", "source", "cost", "note", "views")}
-        return told | {"needs": list(self.needs)}
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the functions, as JSON types."""
+        fields = ("name", "what", "formula", "source", "cost", "note", "views")
+        return {field: getattr(self, field) for field in fields} | {"needs": list(self.needs)}

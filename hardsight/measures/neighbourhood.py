@@ -1,4 +1,4 @@
-"""Where a sample lies among the others: numbers a sample from features and labels, without training."""
+"""Position of a sample among the others: numbers per sample from features and labels, without training."""
 
 import warnings
 
@@ -11,9 +11,9 @@ from torch import Tensor
 def knn_disagreement(
     features: Float[Tensor, "sample feature"], labels: Int64[Tensor, " sample"], k: int = 5
 ) -> Float64[Tensor, " sample"]:
-    """Share of the ``k`` nearest other samples (Euclidean) with another label; of all others where there are fewer.
+    """Return the share of the ``k`` nearest other samples (Euclidean) with another label; of all others if there are fewer.
 
-    NaN for a sample alone.
+    NaN if there is only one sample.
 
     >>> x = torch.tensor([[0.0], [1.0], [3.0]])
     >>> knn_disagreement(x, torch.tensor([0, 1, 1]), k=1).tolist()
@@ -31,7 +31,7 @@ def knn_disagreement(
 def centroid_distance(
     features: Float[Tensor, "sample feature"], labels: Int64[Tensor, " sample"]
 ) -> Float64[Tensor, " sample"]:
-    """Euclidean distance to the mean of the samples with the same label, the sample itself among them.
+    """Return the Euclidean distance to the mean of the samples with the same label, including the sample itself.
 
     >>> x = torch.tensor([[0.0, 0.0], [6.0, 8.0], [1.0, 1.0]])
     >>> centroid_distance(x, torch.tensor([0, 0, 1])).tolist()
@@ -48,22 +48,22 @@ def centroid_distance(
 def prototype_distance(
     features: Float[Tensor, "sample feature"], clusters: int, seed: int = 0
 ) -> Float64[Tensor, " sample"]:
-    """Cosine distance to the centre of the k-means cluster that the sample belongs to.
+    """Return the cosine distance to the centre of the sample's k-means cluster.
 
     Args:
-        features: one row a sample; their order is part of what k-means is started with.
-        clusters: how many; as many as samples where there are fewer.
-        seed: fixes where k-means starts.
+        features: one row per sample; the start of k-means depends on their order.
+        clusters: number of clusters; as many as samples if there are fewer.
+        seed: seed of the start of k-means.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
     points = features.double().numpy()
     with warnings.catch_warnings():
-        # Equal samples can leave fewer clusters than asked for, which is no fault.
+        # Equal samples can leave fewer clusters than requested, which is no fault.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = KMeans(min(clusters, len(points)), n_init=1, random_state=seed).fit(points)
-    centre = found.cluster_centers_[found.labels_]
+        clustering = KMeans(min(clusters, len(points)), n_init=1, random_state=seed).fit(points)
+    centre = clustering.cluster_centers_[clustering.labels_]
     norms = np.linalg.norm(points, axis=1) * np.linalg.norm(centre, axis=1)
     cosine = np.divide((points * centre).sum(1), norms, out=np.zeros(len(points)), where=norms > 0)
     return torch.from_numpy(1 - cosine)

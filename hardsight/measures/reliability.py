@@ -1,19 +1,17 @@
-r"""How well a ranking by mean held-out loss would be found again: split-half reliability.
+r"""Split-half reliability: how well the ranking by mean held-out loss would be reproduced.
 
-Half the turns are averaged against the other half; their rank correlation $r$ tells how well a ranking from *half* as many
-models repeats itself, and Spearman and Brown's formula carries it to the full number: $2r/(1+r)$. Its square root predicts
-the rank agreement with what infinitely many models would say.
+Half of the repeats are averaged against the other half. Their rank correlation $r$ tells how well a ranking from *half* as
+many models reproduces itself, and the Spearman–Brown formula extrapolates it to the full number: $2r/(1+r)$. Its square root
+predicts the rank agreement with the ranking of infinitely many models.
 """
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 from scipy.stats import spearmanr
-from torch import Tensor
 
 
 def spearman_brown(half: float) -> float:
-    """Reliability of a whole from the correlation of its halves.
+    """Return the reliability of the whole from the correlation of its halves.
 
     >>> round(spearman_brown(0.8), 3)
     0.889
@@ -23,17 +21,17 @@ def spearman_brown(half: float) -> float:
     return 2 * half / (1 + half) if half > 0 else 0.0
 
 
-def ranking_reliability(first: Float64[Tensor, " sample"], second: Float64[Tensor, " sample"]) -> float:
-    """Reliability of the ranking by the mean of two halves, from the samples that both have judged; NaN below three.
+def ranking_reliability(first: Float64[np.ndarray, " sample"], second: Float64[np.ndarray, " sample"]) -> float:
+    """Return the reliability of the ranking by the mean of two halves; NaN if fewer than three samples are in both.
 
     Args:
-        first: mean loss in one half of the turns, NaN where it holds no view.
-        second: in the other half.
+        first: mean loss in one half of the repeats, NaN for samples without a view there.
+        second: mean loss in the other half.
     """
-    both = torch.isfinite(first) & torch.isfinite(second)
+    both = np.isfinite(first) & np.isfinite(second)
     if int(both.sum()) < 3:
         return float("nan")
-    one, other = first[both].numpy(), second[both].numpy()
+    one, other = first[both], second[both]
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
     return spearman_brown(float(spearmanr(one, other).statistic))

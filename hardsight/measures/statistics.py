@@ -1,4 +1,4 @@
-"""One view's outputs → numbers a sample. Pure functions of a :class:`View`."""
+"""Statistics: numbers per sample from one view's outputs. Pure functions of a :class:`View`."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -12,14 +12,14 @@ _OPTIONAL = ("features", "input_gradients", "rate")
 
 
 class View:
-    """What one model state says of a batch of samples.
+    """Outputs of one model state for a batch of samples.
 
     Args:
         logits: float64; log-probabilities are logits, too.
         labels: class codes.
-        features: what the last, linear layer reads.
+        features: inputs of the last, linear layer.
         input_gradients: gradient of the given label's logit in the inputs.
-        rate: learning rate of the step, one a sample.
+        rate: learning rate of the step, one per sample.
     """
 
     def __init__(
@@ -34,22 +34,22 @@ class View:
         self.features, self.input_gradients, self.rate = features, input_gradients, rate
 
     @property
-    def given(self) -> frozenset[str]:
-        """Which of the optional inputs are there."""
+    def optional_inputs(self) -> frozenset[str]:
+        """Names of the optional inputs that are there."""
         return frozenset(name for name in _OPTIONAL if getattr(self, name) is not None)
 
     @classmethod
-    def joined(cls, parts: Sequence["View"]) -> "View":
-        """Batches of one view, which were given the same inputs, as one."""
+    def concatenate(cls, parts: Sequence["View"]) -> "View":
+        """Concatenate batches of one view, which must have the same optional inputs."""
         if len(parts) == 1:
             return parts[0]
-        names = ("logits", "labels", *parts[0].given)
+        names = ("logits", "labels", *parts[0].optional_inputs)
         return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
     @cached_property
     def log_prob(self) -> Float64[Tensor, "row class"]:
         """Logarithm of the predicted probabilities."""
-        # Several times as fast as log_softmax where there are few classes.
+        # Several times as fast as log_softmax if there are few classes.
         below = self.logits - self.logits.amax(1, keepdim=True)
         return below - below.exp().sum(1, keepdim=True).log()
 
@@ -59,7 +59,7 @@ class View:
         return self.log_prob.exp()
 
     @cached_property
-    def own(self) -> Float64[Tensor, " row"]:
+    def label_log_prob(self) -> Float64[Tensor, " row"]:
         """Log-probability of the given label."""
         return self.log_prob.gather(1, self.labels[:, None]).squeeze(1)
 
@@ -70,105 +70,107 @@ class View:
 
     @cached_property
     def residual(self) -> Float64[Tensor, "row class"]:
-        """P - e_y, exact where p_y is all but one."""
-        return self.prob.scatter(1, self.labels[:, None], self.own.expm1()[:, None])
+        """P - e_y, exact even if p_y is nearly one."""
+        return self.prob.scatter(1, self.labels[:, None], self.label_log_prob.expm1()[:, None])
 
 
 class Statistic(NamedTuple):
-    """A function of a view, named.
+    """A function of a view, with its name.
 
     Attributes:
-        of: the function; gives ``(row,)``, or ``(row, value)`` where ``vector`` is set.
+        name: name of the statistic.
+        compute: the function; returns ``(row,)``, or ``(row, value)`` if ``vector`` is set.
         needs: inputs of :class:`View` beyond logits and labels.
+        vector: whether it has several values per sample.
     """
 
     name: str
-    of: Callable[[View], Tensor]
+    compute: Callable[[View], Tensor]
     needs: tuple[str, ...] = ()
     vector: bool = False
 
 
 def log_loss(view: View) -> Float64[Tensor, " row"]:
-    """-log p_y."""
-    return -view.own
+    """Return -log p_y."""
+    return -view.label_log_prob
 
 
 def doubt(view: View) -> Float64[Tensor, " row"]:
-    """1 - p_y, exact where p_y is all but one."""
-    return -view.own.expm1()
+    """Return 1 - p_y, exact even if p_y is nearly one."""
+    return -view.label_log_prob.expm1()
 
 
 def ambiguity(view: View) -> Float64[Tensor, " row"]:
-    """p_y (1 - p_y)."""
-    return -view.own.exp() * view.own.expm1()
+    """Return p_y (1 - p_y)."""
+    return -view.label_log_prob.exp() * view.label_log_prob.expm1()
 
 
 def brier(view: View) -> Float64[Tensor, " row"]:
-    """Squared norm of p - e_y."""
+    """Return the squared norm of p - e_y."""
     return view.residual.square().sum(1)
 
 
 def residual_norm(view: View) -> Float64[Tensor, " row"]:
-    """Norm of p - e_y."""
+    """Return the norm of p - e_y."""
     return brier(view).sqrt()
 
 
 def margin(view: View) -> Float64[Tensor, " row"]:
-    """Largest other logit minus the given label's."""
-    own = view.labels[:, None]
-    return view.logits.scatter(1, own, -torch.inf).amax(1) - view.logits.gather(1, own).squeeze(1)
+    """Return the largest other logit minus the given label's."""
+    codes = view.labels[:, None]
+    return view.logits.scatter(1, codes, -torch.inf).amax(1) - view.logits.gather(1, codes).squeeze(1)
 
 
 def entropy(view: View) -> Float64[Tensor, " row"]:
-    """Entropy of p, in nats."""
+    """Return the entropy of p, in nats."""
     return -(view.prob * view.log_prob).sum(1)
 
 
 def least_confidence(view: View) -> Float64[Tensor, " row"]:
-    """1 - max p, exact where the largest is all but one."""
+    """Return 1 - max p, exact even if the largest is nearly one."""
     return -view.log_prob.amax(1).expm1()
 
 
 def right(view: View) -> Float64[Tensor, " row"]:
-    """1 where the given label is the predicted class, else 0."""
+    """Return 1 if the given label is the predicted class, else 0."""
     return (view.predicted == view.labels).double()
 
 
 def wrong(view: View) -> Float64[Tensor, " row"]:
-    """0 where the given label is the predicted class, else 1."""
+    """Return 0 if the given label is the predicted class, else 1."""
     return 1 - right(view)
 
 
 def last_layer_gradient(view: View) -> Float64[Tensor, " row"]:
-    """Norm of the loss' gradient in the weights and biases of a linear last layer: that of (p - e_y) (h, 1)'."""
+    """Return the norm of the loss' gradient in weights and biases of a linear last layer: that of (p - e_y) (h, 1)'."""
     assert view.features is not None
     return residual_norm(view) * (view.features.double().square().sum(1) + 1).sqrt()
 
 
 def traced_gradient(view: View) -> Float64[Tensor, " row"]:
-    """Learning rate times the squared norm of the last layer's gradient."""
+    """Return the learning rate times the squared norm of the last layer's gradient."""
     assert view.rate is not None
     return view.rate * last_layer_gradient(view).square()
 
 
 def probability(view: View) -> Float64[Tensor, "row class"]:
-    """The predicted probabilities."""
+    """Return the predicted probabilities."""
     return view.prob
 
 
 def vote(view: View) -> Float64[Tensor, "row class"]:
-    """1 at the predicted class, else 0."""
+    """Return 1 at the predicted class, else 0."""
     return torch.nn.functional.one_hot(view.predicted, view.logits.shape[1]).double()
 
 
 def features(view: View) -> Float[Tensor, "row feature"]:
-    """The last layer's inputs, as given."""
+    """Return the last layer's inputs, as given."""
     assert view.features is not None
     return view.features
 
 
 def input_gradient(view: View) -> Float64[Tensor, "row input"]:
-    """Gradient of the given label's logit in the inputs."""
+    """Return the gradient of the given label's logit in the inputs."""
     assert view.input_gradients is not None
     return view.input_gradients.double()
 

@@ -452,7 +452,7 @@ def test_measures_are_listed_and_told():
     told = run("measures", "vog").output
     row = hs.MEASURES["vog"]
     assert all(text in told for text in (row.what, row.formula, row.source, row.cost, row.note, "input_gradients"))
-    assert json.loads(run("measures", "vog", "--json").output) == row.described()
+    assert json.loads(run("measures", "vog", "--json").output) == row.to_dict()
     assert json.loads(run("measures", "--json").output)["aum"]["formula"] == hs.MEASURES["aum"].formula
     assert refused("measures", "vg") == "Error: no measure is called 'vg': did you mean vog?"
 

@@ -89,12 +89,12 @@ def test_more_models_are_more_reliable(half):
 
 
 def test_ranking_leaves_out_what_one_half_has_not_seen():
-    first = torch.tensor([1.0, 2.0, torch.nan, 4.0, 0.0], dtype=torch.float64)
-    second = torch.tensor([1.0, 3.0, 9.0, 2.0, torch.nan], dtype=torch.float64)
+    first = np.array([1.0, 2.0, np.nan, 4.0, 0.0])
+    second = np.array([1.0, 3.0, 9.0, 2.0, np.nan])
     half = spearmanr([1, 2, 4], [1, 3, 2]).statistic
     assert reliability.ranking_reliability(first, second) == pytest.approx(2 * half / (1 + half))
     assert np.isnan(reliability.ranking_reliability(first[:2], second[:2]))
-    assert np.isnan(reliability.ranking_reliability(torch.ones(5, dtype=torch.float64), second.nan_to_num(0.0)))
+    assert np.isnan(reliability.ranking_reliability(np.ones(5), np.nan_to_num(second)))
 
 
 @pytest.mark.parametrize("repeats", [4, 10])

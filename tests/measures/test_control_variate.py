@@ -10,11 +10,11 @@ from sklearn.metrics import roc_auc_score
 from hardsight.measures.control_variate import (
     MIN_SAMPLES,
     HalfEstimate,
-    _curve,
-    _gain,
-    _nearby,
-    _shrunk,
+    correlation_gain,
     estimate_with_control_variate,
+    fit_curve,
+    local_mean,
+    shrink,
 )
 
 
@@ -87,7 +87,7 @@ def test_the_check_is_seldom_passed_by_chance():
 
 def test_memorised_zeros_are_refused():
     world = World(300)
-    halves = [world.half()._replace(seen=np.zeros(300)) for _ in range(2)]
+    halves = [world.half()._replace(in_sample_loss=np.zeros(300)) for _ in range(2)]
     assert estimate_with_control_variate(*halves).reason == (
         "the in-sample losses hardly differ: the models have memorised their training samples"
     )
@@ -96,7 +96,7 @@ def test_memorised_zeros_are_refused():
 def test_some_memorised_zeros_do_no_harm():
     world = World(1000)
     some = world.rng.random(1000) < 0.3
-    halves = [h._replace(seen=np.where(some, 0.0, h.seen)) for h in (world.half(), world.half())]
+    halves = [h._replace(in_sample_loss=np.where(some, 0.0, h.in_sample_loss)) for h in (world.half(), world.half())]
     found = estimate_with_control_variate(*halves)
     assert found.error is not None
     assert np.isfinite(found.error).all()
@@ -125,9 +125,9 @@ def test_memorised_hard_samples_keep_their_error():
 def test_samples_unseen_in_one_half_and_few_samples_are_refused():
     world = World(MIN_SAMPLES)
     first, second = world.half(), world.half()
-    gone = second._replace(views=np.where(np.arange(world.n) == 3, 0, second.views))
+    gone = second._replace(n_views=np.where(np.arange(world.n) == 3, 0, second.n_views))
     assert "both halves" in estimate_with_control_variate(first, gone).reason
-    unseen = second._replace(seen=np.where(np.arange(world.n) == 3, np.nan, second.seen))
+    unseen = second._replace(in_sample_loss=np.where(np.arange(world.n) == 3, np.nan, second.in_sample_loss))
     assert "both halves" in estimate_with_control_variate(unseen, first).reason
     short = [HalfEstimate(*(values[1:] for values in half)) for half in (first, second)]
     assert "too few" in estimate_with_control_variate(*short).reason
@@ -142,12 +142,12 @@ def test_halves_may_change_places():
 
 
 def test_views_weigh_the_halves():
-    """Three turns: one half holds two views of each sample and the other one."""
+    """Three repeats: one half holds two views of each sample and the other one."""
     world = World(3000, noise=1.0)
-    one = world.half()._replace(views=np.full(3000, 2))
+    one = world.half()._replace(n_views=np.full(3000, 2))
     world.views = 1
     found = estimate_with_control_variate(one, world.half())
-    equal = estimate_with_control_variate(one._replace(views=np.full(3000, 1)), world.half())
+    equal = estimate_with_control_variate(one._replace(n_views=np.full(3000, 1)), world.half())
     assert rho(found.error, world.truth) > rho(equal.error, world.truth) - 0.002
     assert found.error is not None
 
@@ -158,7 +158,9 @@ def test_units_of_the_loss_only_scale_the_estimate(seed, n):
     world = World(n, seed=seed)
     halves = world.half(), world.half()
     one = estimate_with_control_variate(*halves)
-    other = estimate_with_control_variate(*(h._replace(error=h.error * 7, seen=h.seen * 3) for h in halves))
+    other = estimate_with_control_variate(
+        *(h._replace(error=h.error * 7, in_sample_loss=h.in_sample_loss * 3) for h in halves)
+    )
     assert one.gain == pytest.approx(other.gain, abs=1e-6)
     if one.error is not None and other.error is not None:
         np.testing.assert_allclose(other.error, one.error * 7, rtol=1e-6)
@@ -167,7 +169,7 @@ def test_units_of_the_loss_only_scale_the_estimate(seed, n):
 def test_noise_of_a_neighbourhood_leaves_out_the_sample_itself():
     rng = np.random.default_rng(0)
     curve, unit = rng.normal(size=90), rng.random(90)
-    found = _nearby(curve, unit)
+    found = local_mean(curve, unit)
     order = np.argsort(curve)
     for place, i in enumerate(order):
         start = min(max(place - 10, 0), 70)
@@ -179,10 +181,10 @@ def test_the_curve_at_a_sample_is_fitted_without_it():
     rng = np.random.default_rng(0)
     covariate = rng.normal(size=100)
     target = np.sin(covariate) + 0.01 * rng.normal(size=100)
-    found = _curve(covariate, target)
+    found = fit_curve(covariate, target)
     assert np.abs(found - np.sin(covariate))[np.abs(covariate) < 1.5].max() < 0.1
     for i in (0, 31, 99):
-        moved = _curve(covariate, target + 50.0 * (np.arange(100) == i))
+        moved = fit_curve(covariate, target + 50.0 * (np.arange(100) == i))
         assert moved[i] == pytest.approx(found[i], abs=1e-9)
         assert np.abs(moved - found).max() > 0.1
 
@@ -190,11 +192,11 @@ def test_the_curve_at_a_sample_is_fitted_without_it():
 def test_the_posterior_of_one_normal_is_plain_shrinkage():
     rng = np.random.default_rng(0)
     gap = rng.normal(scale=2.0, size=20_000) + rng.normal(size=20_000)
-    found = _shrunk(gap, np.ones(20_000))
+    found = shrink(gap, np.ones(20_000))
     np.testing.assert_allclose(found[np.abs(gap) < 4], 0.8 * gap[np.abs(gap) < 4], atol=0.1)
     assert np.mean((found - 0.8 * gap) ** 2) < 1e-3
-    assert np.abs(_shrunk(gap, np.full(20_000, 1e4))).max() < 0.05
-    np.testing.assert_allclose(_shrunk(gap, np.full(20_000, 1e-12)), gap, rtol=1e-3, atol=1e-4)
+    assert np.abs(shrink(gap, np.full(20_000, 1e4))).max() < 0.05
+    np.testing.assert_allclose(shrink(gap, np.full(20_000, 1e-12)), gap, rtol=1e-3, atol=1e-4)
 
 
 def test_the_gain_is_the_difference_of_correlations_and_its_error_that_of_repetitions():
@@ -203,7 +205,7 @@ def test_the_gain_is_the_difference_of_correlations_and_its_error_that_of_repeti
     for _ in range(150):
         truth = rng.normal(size=400)
         adjusted, raw, judge = (truth + s * rng.normal(size=400) for s in (0.5, 0.7, 0.7))
-        gain, error = _gain([(adjusted, raw, judge)])
+        gain, error = correlation_gain([(adjusted, raw, judge)])
         assert gain == pytest.approx(rho(adjusted, judge) - rho(raw, judge))
         gains.append(gain)
         errors.append(error)

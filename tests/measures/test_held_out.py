@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardsight.estimation.checkpoint import Checkpoint
-from hardsight.measures.held_out import HeldOut, RunningMoments
+from hardsight.measures.held_out import HeldOut
+from hardsight.measures.running import RunningMoments
 
 
 def close(a, b, tolerance=1e-12):
@@ -215,15 +216,17 @@ def test_in_sample_means_by_half_against_everything_kept(loss):
                     p = np.exp(scores) / np.exp(scores).sum()
                     y = LABELS[i].item()
                     own.append(-np.log(p[y]) if loss == "log" else ((p - np.eye(3)[y]) ** 2).sum())
-            assert record.seen[half].count[i] == len(own)
-            assert record.seen[half].mean[i].item() == pytest.approx(np.mean(own) if own else 0.0, abs=1e-12)
+            assert record.in_sample_halves[half].count[i] == len(own)
+            assert record.in_sample_halves[half].mean[i].item() == pytest.approx(
+                np.mean(own) if own else 0.0, abs=1e-12
+            )
 
 
 def test_in_sample_losses_of_numbers_are_squared():
     record = HeldOut(torch.tensor([1.0, 4.0], dtype=torch.float64), None, "squared")
     record.add_in_sample(torch.tensor([1]), torch.tensor([6.0], dtype=torch.float64), 3)
-    assert record.seen[1].mean.tolist() == [0.0, 4.0]
-    assert record.seen[0].count.tolist() == [0, 0]
+    assert record.in_sample_halves[1].mean.tolist() == [0.0, 4.0]
+    assert record.in_sample_halves[0].count.tolist() == [0, 0]
 
 
 def test_in_sample_losses_leave_all_else_alone():

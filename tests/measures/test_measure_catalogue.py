@@ -283,7 +283,7 @@ def test_rows_are_complete_and_told(both):
     assert both[0].table.columns.tolist() == list(hs.MEASURES)
     for name, row in hs.MEASURES.items():
         assert row.name == name
-        told = row.described()
+        told = row.to_dict()
         for field in ("what", "formula", "source", "cost"):
             assert told[field].strip() == told[field] != ""
         assert set(row.needs) <= {"features", "input_gradients", "rate"}

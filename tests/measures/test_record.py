@@ -17,7 +17,9 @@ from hardsight.measures.measure import Measure
 
 N, C, VIEWS = 12, 3, 5
 ORDERED = ["forgetting", "first-learned"]
-FREE = [name for name, row in hs.MEASURES.items() if not any(column.fold.ordered for column in row.score.columns)]
+FREE = [
+    name for name, row in hs.MEASURES.items() if not any(column.accumulator.ordered for column in row.score.columns)
+]
 
 
 def world(seed=0):
@@ -66,18 +68,6 @@ CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 
 
 # --- ids, never positions --------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=12)
-@given(seed=st.integers(0, 10_000), size=st.integers(1, N))
-def test_the_loader_may_shuffle(seed, size):
-    rng = np.random.default_rng(seed)
-    record = hs.Record()
-    for view in range(VIEWS):
-        for held_out, shift in ((False, 0.0), (True, 0.1)):
-            for at in np.array_split(rng.permutation(N), -(-N // size)):
-                put(record, view, at, held_out=held_out, shift=shift)
-    assert_same(record.table, WHOLE, **CLOSE)
 
 
 @pytest.mark.parametrize("ids", [
@@ -238,7 +228,7 @@ def test_which_views_are_read():
     assert only.measure("loss").equals(only.measure("loss", held_out=True))
     with pytest.raises(hs.InputError, match=r"loss needs training views, of which there are none"):
         only.measure("loss", held_out=False)
-    with pytest.raises(hs.InputError, match="forgetting is read from training views: leave held_out away"):
+    with pytest.raises(hs.InputError, match="forgetting is read from training views: leave held_out out"):
         record.measure("forgetting", held_out=True)
 
 
@@ -332,7 +322,7 @@ def test_records_that_do_not_fit_are_not_merged():
     one = straight(measures=["loss"])
     with pytest.raises(hs.InputError, match="different measures"):
         one.merge(hs.Record(["aum"]))
-    with pytest.raises(hs.InputError, match="ids have been whole numbers so far, now they are strings"):
+    with pytest.raises(hs.InputError, match="ids have been integers so far, now they are strings"):
         one.merge(straight(NAMES, ["loss"]))
     other = hs.Record(["loss"])
     other.add(view=9, ids=[0], logits=[[0.0, 1.0]], labels=[0])
@@ -468,7 +458,7 @@ def test_files_that_are_no_records(tmp_path):
             hs.Record.load(tmp_path / "odd")
     with (tmp_path / "other.npz").open("wb") as file:
         np.savez(file, about=np.frombuffer(b'{"measures": ["loss"]}', dtype=np.uint8))
-    with pytest.raises(hs.InputError, match="no state of a record"):
+    with pytest.raises(hs.InputError, match="not a state of a record"):
         hs.Record.load(tmp_path / "other.npz")
     straight().save(tmp_path / "cut.npz")
     whole = (tmp_path / "cut.npz").read_bytes()
@@ -479,8 +469,8 @@ def test_files_that_are_no_records(tmp_path):
 
 @pytest.mark.parametrize(("change", "said"), [
     ({"schema": 99}, r"newer hardsight \(schema 99\)"),
-    ({"columns": {}}, "no state of a record"),
-    ({"kind": "str", "ids": None}, "no state of a record|ids must be"),
+    ({"columns": {}}, "not a state of a record"),
+    ({"kind": "str", "ids": None}, "not a state of a record|ids must be"),
 ])  # fmt: skip
 def test_states_of_other_versions(change, said):
     state = straight().state_dict()
@@ -509,7 +499,7 @@ def half_known():
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    ({"view": 3}, r"id 5 comes twice in view 3: give every sample once a view, .* hs.Record\(repeated=\"skip\"\)"),
+    ({"view": 3}, r"id 5 comes twice in view 3: give every sample once per view, .* hs.Record\(repeated=\"skip\"\)"),
     ({"view": 4, "ids": [8, 8]}, "id 8 comes twice in view 4"),
     ({"view": 2, "ids": [9, 6]}, "id 6 comes in view 2 after its view 3: add the views of a sample in ascending order"),
     ({"view": 4, "labels": [0, 0]}, "id 6 has the label 0 and had 1 before"),
@@ -518,26 +508,26 @@ def half_known():
     ({"view": 4, "logits": [[0.0, 1.0, 2.0]] * 2}, "logits have 3 classes, so far they had 2"),
     ({"view": 4, "logits": [0.0, 1.0]}, r"logits must have the shape \(batch, class\).*torch.stack"),
     ({"view": 4, "logits": [[0.0], [1.0]]}, "2 classes or more"),
-    ({"view": 4, "logits": [[0.0, 1.0]]}, r"logits must have one row a sample, 2 as there are ids, got the shape \(1, 2\)"),
-    ({"view": 4, "logits": "ab"}, "logits must be a tensor or an array of numbers, got str"),
-    ({"view": 4, "logits": [[True, False]] * 2}, "logits must be real numbers, got bool"),
+    ({"view": 4, "logits": [[0.0, 1.0]]}, r"logits must have one row per sample, 2 as there are ids. Got the shape \(1, 2\)"),
+    ({"view": 4, "logits": "ab"}, "logits must be a tensor or an array of numbers. Got str"),
+    ({"view": 4, "logits": [[True, False]] * 2}, "logits must be real numbers. Got bool"),
     ({"view": 4, "labels": [0, 2]}, "label 2 of id 6 is none of the 2 classes"),
     ({"view": 4, "labels": [-1, 1]}, "label -1 of id 5"),
     ({"view": 4, "labels": [0.0, 1.0]}, "labels must be class codes from 0.*float64"),
     ({"view": 4, "labels": [[1, 0], [0, 1]]}, r"one-hot rows become codes by labels.argmax\(1\)"),
-    ({"view": 4, "labels": ["a", "b"]}, "labels must be a tensor or an array of numbers, got list"),
-    ({"view": 4, "ids": ["5", "6"]}, "ids have been whole numbers so far, now they are strings"),
-    ({"view": 4, "ids": [5, "6"]}, "ids must be whole numbers or strings, all alike, got int, str"),
-    ({"view": 4, "ids": [5.0, 6.0]}, "ids must be whole numbers or strings, all alike, got float"),
-    ({"view": 4, "ids": [True, False]}, "got bool"),
+    ({"view": 4, "labels": ["a", "b"]}, "labels must be a tensor or an array of numbers. Got list"),
+    ({"view": 4, "ids": ["5", "6"]}, "ids have been integers so far, now they are strings"),
+    ({"view": 4, "ids": [5, "6"]}, "ids must be integers or strings, all of one kind. Got int, str"),
+    ({"view": 4, "ids": [5.0, 6.0]}, "ids must be integers or strings, all of one kind. Got float"),
+    ({"view": 4, "ids": [True, False]}, "Got bool"),
     ({"view": 4, "ids": [2**63, 1]}, "an id is beyond 64 bits"),
-    ({"view": 4, "ids": np.array([[5, 6]])}, r"ids must be one-dimensional, got the shape \(1, 2\)"),
-    ({"view": 4, "ids": 5}, "ids must be an array, a tensor or a list, got int"),
-    ({"view": 4.5}, "view must be a whole number, such as the epoch, got 4.5"),
+    ({"view": 4, "ids": np.array([[5, 6]])}, r"ids must be one-dimensional. Got the shape \(1, 2\)"),
+    ({"view": 4, "ids": 5}, "ids must be an array, a tensor or a list. Got int"),
+    ({"view": 4.5}, "view must be an integer, such as the epoch. Got 4.5"),
     ({"view": 4, "features": [1.0, 2.0]}, r"features must have the shape \(batch, …\)"),
     ({"view": 4, "features": [[1.0], [np.inf]]}, "features of id 6 are not finite"),
     ({"view": 4, "rate": -1.0}, "rate must be finite and not negative"),
-    ({"view": 4, "rate": [0.1]}, "rate must be a number, or one a sample"),
+    ({"view": 4, "rate": [0.1]}, "rate must be a number, or one per sample"),
     ({"view": 4, "held_out": True, "second_split": True}, "exclude each other"),
 ])  # fmt: skip
 def test_what_cannot_be_recorded_changes_nothing(change, said):
@@ -553,7 +543,7 @@ def test_what_cannot_be_recorded_changes_nothing(change, said):
 def test_widths_must_stay():
     record = hs.Record()
     record.add(**GOOD, features=[[1.0], [2.0]])
-    with pytest.raises(hs.InputError, match="features have 2 values a sample, so far they had 1"):
+    with pytest.raises(hs.InputError, match="features have 2 values per sample, so far they had 1"):
         record.add(**GOOD | {"view": 4}, features=[[1.0, 2.0]] * 2)
 
 
@@ -688,5 +678,5 @@ def test_records_that_a_run_cannot_fill(tmp_path):
         hs.measure(np.random.default_rng(0).normal(size=(30, 2)), np.linspace(0, 1, 30), record=hs.Record(members=True))
     used = hs.Record(members=True)
     wine(learner="ridge", record=used)
-    with pytest.raises(hs.InputError, match="begin a new Record for another training"):
+    with pytest.raises(hs.InputError, match="start a new Record for another training"):
         wine(learner="ridge", record=used)

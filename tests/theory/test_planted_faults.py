@@ -29,7 +29,7 @@ def counted_once_more(patch):
 
 
 def votes_for_the_least_likely(patch):
-    values = held_out._values
+    values = held_out.prediction_values
 
     def faulty(predictions, labels, classes):
         found = values(predictions, labels, classes)
@@ -37,7 +37,7 @@ def votes_for_the_least_likely(patch):
             found["vote"] = torch.nn.functional.one_hot(predictions.argmin(1), classes).double()
         return found
 
-    patch.setattr(held_out, "_values", faulty)
+    patch.setattr(held_out, "prediction_values", faulty)
 
 
 def judged_by_models_that_saw_it(patch):

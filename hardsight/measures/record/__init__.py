@@ -1,3 +1,3 @@
-"""What a user's own training loop saw of every sample: one line a batch, by id."""
+"""Record of a user's own training loop: one line per batch, by sample id."""
 
 from hardsight.measures.record.record import Record as Record

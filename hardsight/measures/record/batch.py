@@ -1,4 +1,4 @@
-"""A batch as given → a view: checked, detached, on the CPU, in double precision."""
+"""Batches as given, turned into views: checked, detached, on the CPU, in double precision."""
 
 from typing import Any, NamedTuple
 
@@ -10,140 +10,148 @@ from hardsight.errors import InputError
 from hardsight.measures.record.id_index import format_id
 from hardsight.measures.statistics import View
 
-_PARTS = ("features", "input_gradients", "rate")
-_ENOUGH = 2
+_OPTIONAL = ("features", "input_gradients", "rate")
+# One row may look like probabilities by accident.
+_MIN_PROBABILITY_ROWS = 2
 
 
 class Batch(NamedTuple):
-    """A checked batch."""
+    """A checked batch.
 
-    names: np.ndarray
+    Attributes:
+        ids: ids of the samples, ``(sample,)``.
+        view: outputs of the model for them.
+    """
+
+    ids: np.ndarray
     view: View
 
     @classmethod
-    def of(cls, names: np.ndarray, logits: Any, labels: Any, features: Any, input_gradients: Any, rate: Any) -> "Batch":
-        """Check what a loop gave.
+    def of(cls, ids: np.ndarray, logits: Any, labels: Any, features: Any, input_gradients: Any, rate: Any) -> "Batch":
+        """Check the arguments of ``Record.add``.
 
         Raises:
-            InputError: a wrong shape or type, or a number that is not finite; names the id.
+            InputError: a shape or a type is wrong, or a number is not finite; names the id.
         """
-        z = _own(_tensor("logits", logits, len(names)).double(), logits)
+        z = _own_memory(_to_tensor("logits", logits, len(ids)).double(), logits)
         if z.ndim != 2 or z.shape[1] < 2:
             raise InputError(
-                f"logits must have the shape (batch, class) with 2 classes or more, got {tuple(z.shape)}: of a single logit "
-                "z make torch.stack([torch.zeros_like(z), z], 1)"
+                f"logits must have the shape (batch, class) with 2 classes or more. Got {tuple(z.shape)}: turn a single "
+                "logit z into torch.stack([torch.zeros_like(z), z], 1)"
             )
-        _finite("logits", z, names)
-        y = _labels(labels, names, z.shape[1])
+        _check_finite("logits", z, ids)
         view = View(
             z,
-            y,
-            _matrix("features", features, names),
-            _matrix("input_gradients", input_gradients, names),
-            _rate(rate, names),
+            _check_labels(labels, ids, z.shape[1]),
+            _to_matrix("features", features, ids),
+            _to_matrix("input_gradients", input_gradients, ids),
+            _check_rate(rate, ids),
         )
-        return cls(names, view)
+        return cls(ids, view)
 
-    def take(self, at: np.ndarray) -> "Batch":
-        """The samples at some positions."""
-        rows = torch.from_numpy(at)
+    def take(self, positions: np.ndarray) -> "Batch":
+        """Return the samples at some positions."""
+        rows = torch.from_numpy(positions)
         view = self.view
-        parts = {part: None if getattr(view, part) is None else getattr(view, part)[rows] for part in _PARTS}
-        return Batch(self.names[at], View(view.logits[rows], view.labels[rows], **parts))
+        optional = {name: None if getattr(view, name) is None else getattr(view, name)[rows] for name in _OPTIONAL}
+        return Batch(self.ids[positions], View(view.logits[rows], view.labels[rows], **optional))
 
     def widths(self) -> dict[str, int]:
-        """Values a sample of the features and input gradients that were given."""
-        given = {part: getattr(self.view, part) for part in ("features", "input_gradients")}
-        return {part: values.shape[1] for part, values in given.items() if values is not None}
+        """Return the number of values per sample of the features and input gradients, if they are given."""
+        values = {name: getattr(self.view, name) for name in ("features", "input_gradients")}
+        return {name: value.shape[1] for name, value in values.items() if value is not None}
 
-    def like_probabilities(self, before: int) -> int | None:
-        """How many rows look like probabilities, with ``before`` that did; None once a row does not.
+    def count_probability_rows(self, before: int) -> int | None:
+        """Count the rows that look like probabilities, with ``before`` earlier ones; None once a row does not.
 
-        Rows of zeros and a one tell nothing, and one row may be an accident.
+        One-hot rows do not count, as they could be either; one row may be an accident.
 
         Raises:
-            InputError: all rows so far do.
+            InputError: all rows so far look like probabilities.
         """
         z = self.view.logits
         alike = (z >= 0).all(1) & ((z.sum(1) - 1).abs() < 1e-3)
         if not alike.all():
             return None
-        found = before + int((z < 1).all(1).sum())
-        if found >= _ENOUGH:
+        count = before + int((z < 1).all(1).sum())
+        if count >= _MIN_PROBABILITY_ROWS:
             raise InputError(
-                f"logits look like probabilities (nothing below zero, rows sum to one, from id {format_id(self.names, 0)} on): "
+                f"logits look like probabilities (none below zero, rows sum to one, from id {format_id(self.ids, 0)} on): "
                 "give what comes before the softmax, or probabilities.log(); if these are logits, logits - 1 means the same"
             )
-        return found
+        return count
 
 
-def _tensor(name: str, value: Any, rows: int) -> Tensor:
+def _to_tensor(name: str, value: Any, rows: int) -> Tensor:
     try:
-        found = value.detach().cpu() if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+        tensor = value.detach().cpu() if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
     except (TypeError, ValueError):
-        raise InputError(f"{name} must be a tensor or an array of numbers, got {type(value).__name__}") from None
-    if found.is_complex() or found.dtype == torch.bool:
-        raise InputError(f"{name} must be real numbers, got {str(found.dtype).removeprefix('torch.')}")
-    if found.ndim < 1 or len(found) != rows:
+        raise InputError(f"{name} must be a tensor or an array of numbers. Got {type(value).__name__}") from None
+    if tensor.is_complex() or tensor.dtype == torch.bool:
+        raise InputError(f"{name} must be real numbers. Got {str(tensor.dtype).removeprefix('torch.')}")
+    if tensor.ndim < 1 or len(tensor) != rows:
         raise InputError(
-            f"{name} must have one row a sample, {rows} as there are ids, got the shape {tuple(found.shape)}"
+            f"{name} must have one row per sample, {rows} as there are ids. Got the shape {tuple(tensor.shape)}"
         )
-    return found
+    return tensor
 
 
-def _own(values: Tensor, given: Any) -> Tensor:
-    """A copy where the memory is still the caller's, who may write to it before it is read."""
-    return values.clone() if not isinstance(given, Tensor) or values.data_ptr() == given.data_ptr() else values
+def _own_memory(values: Tensor, original: Any) -> Tensor:
+    """Copy the values if their memory may still be the caller's, who could write to it before it is read."""
+    if not isinstance(original, Tensor) or values.data_ptr() == original.data_ptr():
+        return values.clone()
+    return values
 
 
-def _finite(name: str, values: Tensor, names: np.ndarray) -> None:
+def _check_finite(name: str, values: Tensor, ids: np.ndarray) -> None:
     if torch.isfinite(values.sum()):
         return
     bad = ~torch.isfinite(values).flatten(1).all(1)
     if bad.any():
-        at = int(bad.int().argmax())
+        first = int(bad.int().argmax())
         raise InputError(
-            f"{name} of id {format_id(names, at)} are not finite: look for a diverged training or half-precision overflow"
+            f"{name} of id {format_id(ids, first)} are not finite: look for a diverged training or half-precision overflow"
         )
 
 
-def _labels(labels: Any, names: np.ndarray, classes: int) -> Tensor:
-    found = _tensor("labels", labels, len(names))
-    if found.ndim != 1 or found.is_floating_point():
-        kind = str(found.dtype).removeprefix("torch.")
+def _check_labels(labels: Any, ids: np.ndarray, n_classes: int) -> Tensor:
+    tensor = _to_tensor("labels", labels, len(ids))
+    if tensor.ndim != 1 or tensor.is_floating_point():
+        dtype = str(tensor.dtype).removeprefix("torch.")
         raise InputError(
-            f"labels must be class codes from 0, whole numbers of the shape (batch,), got {kind} of the shape "
-            f"{tuple(found.shape)}: one-hot rows become codes by labels.argmax(1)"
+            f"labels must be class codes from 0, integers of the shape (batch,). Got {dtype} of the shape "
+            f"{tuple(tensor.shape)}: one-hot rows become codes by labels.argmax(1)"
         )
-    codes = _own(found.long(), labels)
-    strange = (codes < 0) | (codes >= classes)
-    if strange.any():
-        at = int(strange.int().argmax())
+    codes = _own_memory(tensor.long(), labels)
+    bad = (codes < 0) | (codes >= n_classes)
+    if bad.any():
+        first = int(bad.int().argmax())
         raise InputError(
-            f"label {codes[at]} of id {format_id(names, at)} is none of the {classes} classes of the logits: give codes from 0"
+            f"label {codes[first]} of id {format_id(ids, first)} is none of the {n_classes} classes of the logits: give "
+            "codes from 0"
         )
     return codes
 
 
-def _matrix(name: str, values: Any, names: np.ndarray) -> Tensor | None:
+def _to_matrix(name: str, values: Any, ids: np.ndarray) -> Tensor | None:
     if values is None:
         return None
-    found = _tensor(name, values, len(names))
-    if found.ndim < 2:
-        raise InputError(f"{name} must have the shape (batch, …), got {tuple(found.shape)}")
-    # Types that other libraries cannot read: half precision, bfloat16, integers.
-    found = found if found.dtype in (torch.float32, torch.float64) else found.float()
-    _finite(name, found, names)
-    return _own(found.flatten(1), values)
+    tensor = _to_tensor(name, values, len(ids))
+    if tensor.ndim < 2:
+        raise InputError(f"{name} must have the shape (batch, …). Got {tuple(tensor.shape)}")
+    # Other libraries cannot read half precision, bfloat16 or integers.
+    tensor = tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+    _check_finite(name, tensor, ids)
+    return _own_memory(tensor.flatten(1), values)
 
 
-def _rate(rate: Any, names: np.ndarray) -> Tensor | None:
+def _check_rate(rate: Any, ids: np.ndarray) -> Tensor | None:
     if rate is None:
         return None
-    found = torch.as_tensor(rate, dtype=torch.float64).detach().cpu()
-    if found.ndim > 1 or (found.ndim == 1 and len(found) != len(names)):
-        raise InputError(f"rate must be a number, or one a sample, got the shape {tuple(found.shape)}")
-    found = found.expand(len(names))
-    if not (torch.isfinite(found) & (found >= 0)).all():
+    tensor = torch.as_tensor(rate, dtype=torch.float64).detach().cpu()
+    if tensor.ndim > 1 or (tensor.ndim == 1 and len(tensor) != len(ids)):
+        raise InputError(f"rate must be a number, or one per sample. Got the shape {tuple(tensor.shape)}")
+    tensor = tensor.expand(len(ids))
+    if not (torch.isfinite(tensor) & (tensor >= 0)).all():
         raise InputError("rate must be finite and not negative: give the learning rate of the step")
-    return found
+    return tensor

@@ -1,4 +1,4 @@
-"""Ids → rows. A row is given to an id when it is first seen and is its own from then on."""
+"""Index of sample ids: an id is given a row when it is first seen, and keeps it."""
 
 from itertools import repeat
 from typing import Any, Literal
@@ -10,48 +10,49 @@ from hardsight.errors import InputError
 
 Kind = Literal["int", "str"]
 
-_MEND = "give whole numbers or strings, one a sample, that name it wherever it stands in the data"
-_PLAIN = 1 << 24
+_FIX = "give integers or strings, one per sample, that name it wherever it stands in the data"
+# Integer ids below this are looked up in a table.
+_TABLE_SIZE = 1 << 24
 
 
 def parse_ids(ids: Any) -> tuple[np.ndarray, Kind]:
-    """The ids of a batch, as int64 or as an object array of strings. ``(sample,)``
+    """Return the ids of a batch as int64 or as an object array of strings, ``(sample,)``, and their kind.
 
     Raises:
-        InputError: ids that are not one-dimensional, neither whole numbers nor strings, or some of both.
+        InputError: ids are not one-dimensional, neither integers nor strings, or a mixture of both.
     """
     if isinstance(ids, torch.Tensor):
         ids = ids.detach().cpu().numpy()
     values = np.asarray(ids) if hasattr(ids, "dtype") else ids
     if isinstance(values, np.ndarray):
         if values.ndim != 1:
-            raise InputError(f"ids must be one-dimensional, got the shape {values.shape}: {_MEND}")
+            raise InputError(f"ids must be one-dimensional. Got the shape {values.shape}: {_FIX}")
         if values.dtype.kind in "iu" and values.dtype != np.uint64:
             return values.astype(np.int64), "int"
         values = values.tolist()
     if not isinstance(values, list | tuple):
-        raise InputError(f"ids must be an array, a tensor or a list, got {type(ids).__name__}: {_MEND}")
+        raise InputError(f"ids must be an array, a tensor or a list. Got {type(ids).__name__}: {_FIX}")
     types = set(map(type, values))
     if types and all(issubclass(t, str) for t in types):
-        return _objects(values), "str"
+        return _to_objects(values), "str"
     if all(issubclass(t, int | np.integer) and t is not bool for t in types):
         try:
             return np.array(values, dtype=np.int64), "int"
         except OverflowError:
             raise InputError("an id is beyond 64 bits: give it as a string") from None
-    named = ", ".join(sorted(t.__name__ for t in types))
-    raise InputError(f"ids must be whole numbers or strings, all alike, got {named}: {_MEND}")
+    names = ", ".join(sorted(t.__name__ for t in types))
+    raise InputError(f"ids must be integers or strings, all of one kind. Got {names}: {_FIX}")
 
 
-def _objects(values: Any) -> np.ndarray:
-    held = np.empty(len(values), dtype=object)
-    held[:] = [*map(str, values)]
-    return held
+def _to_objects(values: Any) -> np.ndarray:
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = [*map(str, values)]
+    return objects
 
 
-def format_id(ids: np.ndarray, at: Any) -> str:
-    """One id, as a user would write it."""
-    return repr(ids[int(at) : int(at) + 1].tolist()[0])
+def format_id(ids: np.ndarray, position: Any) -> str:
+    """Return one of the ids as a user would write it."""
+    return repr(ids[int(position) : int(position) + 1].tolist()[0])
 
 
 class IdIndex:
@@ -61,7 +62,7 @@ class IdIndex:
         self.kind: Kind | None = None
         self._count = 0
         self._ids = np.empty(0, dtype=np.int64)
-        # Whole numbers below the bound are positions in a table, the fastest way; its pages cost nothing until touched.
+        # Small integers are positions in a table, the fastest lookup; its pages cost nothing until touched.
         self._table = np.zeros(0, dtype=np.int32)
         self._row: dict[Any, int] = {}
         if kind is not None and ids is not None:
@@ -75,63 +76,63 @@ class IdIndex:
         """All ids, by row; int64 or strings."""
         return self._ids[: self._count]
 
-    def alike(self, kind: Kind) -> None:
-        """Check that ids of this kind may stand beside those already here.
+    def check_kind(self, kind: Kind) -> None:
+        """Check that ids of this kind may be added to those already here.
 
         Raises:
-            InputError: they may not.
+            InputError: the ids here are of the other kind.
         """
         if self.kind not in (None, kind):
-            named = {"int": "whole numbers", "str": "strings"}
-            raise InputError(f"ids have been {named[str(self.kind)]} so far, now they are {named[kind]}: {_MEND}")
+            names = {"int": "integers", "str": "strings"}
+            raise InputError(f"ids have been {names[str(self.kind)]} so far, now they are {names[kind]}: {_FIX}")
 
-    def rows(self, wanted: np.ndarray) -> np.ndarray:
-        """Their rows, -1 for ids that have none. int64."""
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """Return the rows of ids, -1 for those that have none. int64."""
         if not self._count:
-            return np.full(len(wanted), -1)
-        plain = self._plain(wanted)
-        if plain.all():
-            found: np.ndarray = self._table[wanted].astype(np.int64) - 1
-            return found
-        rows = np.fromiter(map(self._row.get, wanted.tolist(), repeat(-1)), np.int64, len(wanted))
-        rows[plain] = self._table[wanted[plain].astype(np.int64)] - 1
+            return np.full(len(ids), -1)
+        in_table = self._in_table(ids)
+        if in_table.all():
+            rows: np.ndarray = self._table[ids].astype(np.int64) - 1
+            return rows
+        rows = np.fromiter(map(self._row.get, ids.tolist(), repeat(-1)), np.int64, len(ids))
+        rows[in_table] = self._table[ids[in_table].astype(np.int64)] - 1
         return rows
 
-    def insert(self, wanted: np.ndarray, rows: np.ndarray, kind: Kind) -> np.ndarray:
-        """Their rows; ids that have none are given the next ones.
+    def insert(self, ids: np.ndarray, rows: np.ndarray, kind: Kind) -> np.ndarray:
+        """Return the rows of ids; those that have none are given the next ones.
 
         Args:
-            wanted: ids, each once.
-            rows: what :meth:`rows` says of them.
-            kind: what they are.
+            ids: distinct ids.
+            rows: result of :meth:`rows` for them.
+            kind: kind of the ids.
         """
         missing = rows < 0
         if not missing.any():
             return rows
-        self._prepare(kind, int(missing.sum()))
-        new = wanted[missing]
-        given = np.arange(self._count, self._count + len(new))
-        self._ids[given] = new
+        self._grow(kind, int(missing.sum()))
+        new = ids[missing]
+        new_rows = np.arange(self._count, self._count + len(new))
+        self._ids[new_rows] = new
         self._count += len(new)
-        plain = self._plain(new)
-        self._table[new[plain].astype(np.int64)] = given[plain] + 1
-        self._row.update(zip(new[~plain].tolist(), given[~plain].tolist(), strict=True))
-        found = rows.copy()
-        found[missing] = given
-        return found
+        in_table = self._in_table(new)
+        self._table[new[in_table].astype(np.int64)] = new_rows[in_table] + 1
+        self._row.update(zip(new[~in_table].tolist(), new_rows[~in_table].tolist(), strict=True))
+        all_rows = rows.copy()
+        all_rows[missing] = new_rows
+        return all_rows
 
-    def _prepare(self, kind: Kind, more: int) -> None:
+    def _grow(self, kind: Kind, more: int) -> None:
         if self.kind is None:
             self.kind = kind
             self._ids = np.empty(0, dtype=np.int64 if kind == "int" else object)
-            self._table = np.zeros(_PLAIN if kind == "int" else 0, dtype=np.int32)
+            self._table = np.zeros(_TABLE_SIZE if kind == "int" else 0, dtype=np.int32)
         if self._count + more > len(self._ids):
-            room = np.empty(max(more, len(self._ids)), dtype=self._ids.dtype)
-            self._ids = np.concatenate([self._ids, room])
+            extra = np.empty(max(more, len(self._ids)), dtype=self._ids.dtype)
+            self._ids = np.concatenate([self._ids, extra])
 
-    def _plain(self, ids: np.ndarray) -> np.ndarray:
-        return (ids >= 0) & (ids < _PLAIN) if self.kind == "int" else np.zeros(len(ids), dtype=bool)
+    def _in_table(self, ids: np.ndarray) -> np.ndarray:
+        return (ids >= 0) & (ids < _TABLE_SIZE) if self.kind == "int" else np.zeros(len(ids), dtype=bool)
 
     def order(self) -> np.ndarray:
-        """Rows by ascending id, so that nothing depends on the order in which samples came. int64."""
+        """Return the rows by ascending id, so that nothing depends on the order in which samples came. int64."""
         return np.argsort(self.ids, kind="stable")

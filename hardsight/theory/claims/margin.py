@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.special import ndtr
 
-from hardsight.measures.held_out import loss_of
+from hardsight.measures.losses import loss_of
 from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
 from hardsight.theory.claims.ensembles import max_gap
 from hardsight.theory.scenarios import normal_quantiles

@@ -92,7 +92,7 @@ def _enter_record(data: bytes, folder: Path) -> None:
     record = hs.Record.load(folder / "record.npz")
     repr(record), record.table, record.labels
     if len(record) and record.classes == 2:
-        new = [10**6] if record._index.kind == "int" else ["new"]
+        new = [10**6] if record._store.index.kind == "int" else ["new"]
         record.add(view=2**40, ids=new, logits=[[0.5, -4.0]], labels=[1])
     record.save(folder / "again.npz")
 
