@@ -95,7 +95,7 @@ ROOMS = (
     _whole("doctor", "Doctor", "versions.md", "cli.doctor"),
     Room("extensions", "For extensions", "extending.md", (),
          (*_of("hardsight.measures.measure", "pair Score Column"), *_of("hardsight.measures.statistics", "Statistic View"),
-          *_of("hardsight.measures.reductions", "Reduction Fold"),
+          *_of("hardsight.measures.reductions", "Reduction Accumulator"),
           *_of("hardsight.weights.inputs", "check_losses check_probabilities check_class_codes Input"),
           *_of("hardsight.validation", "check_range"),
           *_of("hardsight.resampling.plan", "Plan Member Round"), *_of("hardsight.resampling.splitters", "Splitter"))),
