@@ -23,7 +23,8 @@ from hardsight.estimation.runner import RunResult
 from hardsight.estimation.threads import limit_threads
 from hardsight.learners import capabilities_of
 from hardsight.measures.bias_variance import Decomposition
-from hardsight.measures.held_out import HeldOut, Loss
+from hardsight.measures.held_out import HeldOut
+from hardsight.measures.losses import Loss
 
 _NO_EVIDENCE = (
     "Held-out models and neighbours predict the labels no better than the class shares do. For want of evidence no label "

@@ -15,7 +15,7 @@ from hardsight.estimation.runner import Runner, StopRule
 from hardsight.estimation.training_length import LengthSearch, search_length, tunable_learner
 from hardsight.io.progress import progress_bar
 from hardsight.learners import Learner, TunableLength, capabilities_of, choose, weighted_learners
-from hardsight.measures.held_out import Loss
+from hardsight.measures.losses import Loss
 from hardsight.resampling.plan import Plan
 from hardsight.resampling.splitters import LeaveOneOut, Splitter
 

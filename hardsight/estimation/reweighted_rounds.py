@@ -28,7 +28,8 @@ from hardsight.estimation.runner import Runner
 from hardsight.estimation.threads import limit_threads
 from hardsight.io.progress import progress_bar
 from hardsight.learners import Learner, capabilities_of, choose
-from hardsight.measures.held_out import HeldOut, Loss
+from hardsight.measures.held_out import HeldOut
+from hardsight.measures.losses import Loss
 from hardsight.resampling.plan import Plan, check_rounds, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter
 from hardsight.validation import check_int

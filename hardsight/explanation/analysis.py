@@ -32,7 +32,7 @@ from hardsight.explanation.verdict import make_verdict, write_paragraph
 from hardsight.explanation.weight_summary import largest_weights, weight_overview, weight_shares
 from hardsight.io.progress import progress_bar
 from hardsight.learners import Learner, Network, TunableLength, capabilities_of, choose, weighted_learners
-from hardsight.measures.held_out import Loss
+from hardsight.measures.losses import Loss
 from hardsight.validation import check_int, check_range
 from hardsight.weights import weigh
 
