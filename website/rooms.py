@@ -49,7 +49,7 @@ def _whole(name: str, title: str, guide: str, package: str = "") -> Room:
 
 
 ROOMS = (
-    Room("measure", "Measure", "tutorial.md", (), _of("hardsight", "measure measure_predictions load")),
+    Room("measure", "Measure", "tutorial.md", (), _of("hardsight", "measure measure_predictions Execution Estimate load")),
     Room("difficulty", "Difficulty", "tutorial.md", (), _of("hardsight", "Difficulty")),
     _whole("samples", "Samples", "data-and-learners.md", "data"),
     Room("splits", "Splits", "data-and-learners.md", (), _of("hardsight", "KFold Subsets LeaveOneOut")),

@@ -5,6 +5,7 @@ import inspect
 import subprocess
 import sys
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +89,29 @@ def test_whole_numbers_from_a_bound_on():
     assert [check_int("folds", value, 2) for value in (2, np.int64(9))] == [2, 9]
     with pytest.raises(hs.InputError, match=r"^folds must be 2 or more, at least. Got 1$"):
         check_int("folds", 1, 2, ", at least")
+
+
+def test_measuring_needs_no_schemes_of_weights():
+    code = "import sys, hardsight as hs\nfrom sklearn.datasets import load_wine\n"
+    code += "hs.measure(*load_wine(return_X_y=True), learner='ridge', folds=3, repeats=2)\n"
+    code += "print(*[name for name in sys.modules if name.startswith('hardsight.weights')])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == ""
+
+
+def test_signatures_are_short_and_visible():
+    assert len(signature(hs.measure).parameters) <= 20
+    assert {"learner", "folds", "execution", "seed"} <= signature(hs.explain).parameters.keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"jobs": 2}, r"^jobs is part of execution: pass execution=hs.Execution\(jobs=…\)$"),
+        ({"pilot": True}, r"^pilot is part of estimate: pass estimate=hs.Estimate\(pilot=…\)$"),
+        ({"fold": 3}, r"^measure has no argument 'fold'. Did you mean folds\?$"),
+        ({"duplicates": "x", "seed": -1}, r"^duplicates must be .* Got 'x'; seed must be 0 or more. Got -1$"),
+    ],
+)
+def test_misplaced_arguments_are_told_where_they_belong(options, message):
+    with pytest.raises(hs.InputError, match=message):
+        hs.measure([[0.0], [1.0]], ["a", "b"], **options)
