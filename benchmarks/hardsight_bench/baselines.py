@@ -1,4 +1,4 @@
-"""What people write without hardsight: one network after another, judged on the same held-out samples."""
+"""Ensembles as people write them without hardsight: one network after another, tested on the same held-out samples."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,15 +18,15 @@ MakeNet = Callable[[], nn.Module]
 
 
 class Task:
-    """The same work for every way of doing it: inputs, labels, the plan of members, and the recipe of their training.
+    """The work that every method does: inputs, labels, the plan of members, and the training recipe.
 
     Args:
         x: ``(sample, …)`` float32.
         y: ``(sample,)`` int64 codes.
         plan: the members.
-        epochs: passes over a training part.
-        batch: samples a step.
-        rate: AdamW's learning rate at the start; it falls by a cosine.
+        epochs: passes over a training set.
+        batch: samples per step.
+        rate: initial learning rate of AdamW; it follows a cosine schedule.
         decay: AdamW's weight decay.
     """
 
@@ -47,38 +47,38 @@ class Task:
 
     @property
     def visits(self) -> float:
-        """Samples seen in training, over all members and epochs."""
+        """Return the number of samples processed in training, over all members and epochs."""
         return float(sum(len(member.train) for member in self.plan.members()) * self.epochs)
 
     def errors(self, views: Iterator[tuple[Member, Tensor]]) -> np.ndarray:
-        """Log-loss errors from the held-out log-probabilities of the members."""
-        told = ((torch.from_numpy(m.held_out), out.double(), m.round) for m, out in views)
-        found: np.ndarray = HeldOut.from_views(self.y, self.classes, told).decompose("log").error.numpy()
-        return found
+        """Return log-loss errors from the held-out log-probabilities of the members."""
+        held_out_views = ((torch.from_numpy(m.held_out), out.double(), m.round) for m, out in views)
+        errors: np.ndarray = HeldOut.from_views(self.y, self.classes, held_out_views).decompose("log").error.numpy()
+        return errors
 
 
 def train_in_loop(task: Task, make: MakeNet, feed: Literal["DataLoader", "tensors"]) -> np.ndarray:
-    """Train network after network; errors of the samples.
+    """Train one network after another; return the errors of the samples.
 
     Args:
         task: the work.
-        make: the network.
-        feed: "DataLoader" as tutorials have it, or batches cut from tensors, with the fused optimiser and images with
+        make: creates the network.
+        feed: "DataLoader" as in tutorials, or batches cut from tensors, with the fused optimizer and images with
             channels last in memory.
     """
-    tuned = feed == "tensors"
+    is_tuned = feed == "tensors"
 
     def views() -> Iterator[tuple[Member, Tensor]]:
         for member in task.plan.members():
             torch.manual_seed(member.seed)
             net = make()
-            if tuned and task.x.ndim == 4:
+            if is_tuned and task.x.ndim == 4:
                 net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            optimizer = torch.optim.AdamW(net.parameters(), lr=task.rate, weight_decay=task.decay, fused=tuned)
+            optimizer = torch.optim.AdamW(net.parameters(), lr=task.rate, weight_decay=task.decay, fused=is_tuned)
             steps = task.epochs * -(-len(member.train) // task.batch)
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
             for _ in range(task.epochs):
-                for x, y in _tensors(task, member) if tuned else _loader(task, member):
+                for x, y in _tensors(task, member) if is_tuned else _loader(task, member):
                     optimizer.zero_grad()
                     torch.autograd.backward(nn.functional.cross_entropy(net(x), y))
                     optimizer.step()
@@ -90,8 +90,8 @@ def train_in_loop(task: Task, make: MakeNet, feed: Literal["DataLoader", "tensor
 
 
 def _loader(task: Task, member: Member) -> Iterator[tuple[Tensor, Tensor]]:
-    own = Subset(TensorDataset(task.x, task.y), member.train.tolist())
-    return iter(DataLoader(own, batch_size=task.batch, shuffle=True))
+    subset = Subset(TensorDataset(task.x, task.y), member.train.tolist())
+    return iter(DataLoader(subset, batch_size=task.batch, shuffle=True))
 
 
 def _tensors(task: Task, member: Member) -> Iterator[tuple[Tensor, Tensor]]:
@@ -100,7 +100,12 @@ def _tensors(task: Task, member: Member) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def refit_classifiers(task: Task, make: Callable[[int], ClassifierMixin]) -> np.ndarray:
-    """Fit a scikit-learn classifier, made from a seed, for member after member; errors of the samples."""
+    """Fit a scikit-learn classifier for one member after another; return the errors of the samples.
+
+    Args:
+        task: the work.
+        make: creates the classifier from a seed.
+    """
     x, y = task.x.flatten(1).numpy(), task.y.numpy()
 
     def views() -> Iterator[tuple[Member, Tensor]]:
@@ -109,6 +114,6 @@ def refit_classifiers(task: Task, make: Callable[[int], ClassifierMixin]) -> np.
             yield member, torch.from_numpy(model.predict_log_proba(x[member.held_out]))
 
     with warnings.catch_warnings():
-        # A number of epochs is asked for, not convergence.
+        # The number of epochs is fixed; convergence is not required.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return task.errors(views())

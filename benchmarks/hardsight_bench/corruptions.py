@@ -1,33 +1,34 @@
-"""Making samples hard in known ways: mislabelling, strange samples, blends of classes, rare classes.
+"""Make samples hard in known ways: label noise, atypical samples, blends of classes, rare classes.
 
-After the protocol of H-CAT (Seedat et al. 2024, *Dissecting sample hardness*, ICLR), with its conventions stated and its
-faults mended: a label that is changed is always wrong afterwards (H-CAT's uniform flips may draw the true class), only
-samples that were changed count as hard, and rare classes, two-class blends and noise on features are added.
-``share`` is of all samples, but for :func:`rare`, where it is what is left of a class. The share that counts as hard may
-be a little smaller: a sample that comes out as it was is not hard, and every class keeps the labels of five samples.
+After the protocol of H-CAT (Seedat et al. 2024, *Dissecting sample hardness*, ICLR), with its conventions stated and
+its faults fixed: a changed label is always wrong (H-CAT's uniform flips may draw the true class), only
+samples that were changed count as hard, and rare classes, two-class blends and feature noise are added.
+``share`` is of all samples, except for :func:`rare`, where it is the remaining share of a class. The share that counts
+as hard may be slightly smaller: a sample that comes out unchanged is not hard, and every class keeps the labels of five
+samples.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import zoom as resized
+from scipy.ndimage import zoom as resize
 
 from hardsight_bench.datasets import Dataset
 
 # A third of the classes are made rare.
-_RARE_CLASSES = 3
-# Samples that bear each label in the end, so that five folds can be dealt.
-_LEAST = 5
+_RARE_DIVISOR = 3
+# Smallest number of samples per label, so that five folds can be formed.
+_MIN_PER_LABEL = 5
 
 
 class CorruptedDataset(NamedTuple):
-    """A data set some of whose samples were made hard.
+    """A data set in which some samples were made hard.
 
     Attributes:
         x: features, ``(sample, feature)`` float32.
-        y: labels as given, codes ``(sample,)``; may be wrong.
-        true: labels before.
+        y: given labels, codes ``(sample,)``; may be wrong.
+        true: true labels.
         hard: ``(sample,)`` bool, whether the sample was made hard.
         shape: height and width of images, or None.
     """
@@ -43,14 +44,14 @@ Maker = Callable[[Dataset, float, np.random.Generator], CorruptedDataset]
 
 
 class Kind(NamedTuple):
-    """A way to make samples hard.
+    """A kind of corruption.
 
     Attributes:
-        factor: the line of the ledger that should tell of it.
-        what: its convention, a phrase.
-        make: does it.
-        images: whether it takes images; None: any data.
-        most: largest share that makes sense; beyond, what was strange is usual.
+        factor: the term of the ledger that should detect it.
+        what: its convention, as a phrase.
+        make: applies it.
+        images: whether it applies to images; None: to any data.
+        most: largest sensible share; beyond it, atypical samples would be typical.
     """
 
     factor: str
@@ -60,75 +61,75 @@ class Kind(NamedTuple):
     most: float = 0.4
 
 
-def relabel(found: Dataset, rows: np.ndarray, labels: np.ndarray) -> CorruptedDataset:
-    """A set whose ``rows`` bear ``labels``, but for as many as leave every class five samples that bear its label."""
-    y = found.y.copy()
+def relabel(data: Dataset, rows: np.ndarray, labels: np.ndarray) -> CorruptedDataset:
+    """Give the samples at ``rows`` new ``labels``, except as many as leave every label with five samples."""
+    y = data.y.copy()
     y[rows] = labels
-    for c in np.unique(found.y):
-        # Rows were drawn at random, so the first that lost the label are any.
-        lost = rows[found.y[rows] == c]
-        y[lost[: max(_LEAST - int((y == c).sum()), 0)]] = c
-    return CorruptedDataset(found.x, y, found.y, y != found.y, found.shape)
+    for c in np.unique(data.y):
+        # Rows were drawn at random, so the first that lost the label are a random subset.
+        lost = rows[data.y[rows] == c]
+        y[lost[: max(_MIN_PER_LABEL - int((y == c).sum()), 0)]] = c
+    return CorruptedDataset(data.x, y, data.y, y != data.y, data.shape)
 
 
-def _strange(found: Dataset, rows: np.ndarray, x: np.ndarray) -> CorruptedDataset:
-    features = found.x.copy()
+def _replace_features(data: Dataset, rows: np.ndarray, x: np.ndarray) -> CorruptedDataset:
+    features = data.x.copy()
     features[rows] = x
-    return CorruptedDataset(features, found.y, found.y, (features != found.x).any(1), found.shape)
+    return CorruptedDataset(features, data.y, data.y, (features != data.x).any(1), data.shape)
 
 
-def _drawn(found: Dataset, share: float, rng: np.random.Generator) -> np.ndarray:
-    rows: np.ndarray = rng.choice(len(found.y), round(share * len(found.y)), replace=False)
+def _draw_rows(data: Dataset, share: float, rng: np.random.Generator) -> np.ndarray:
+    rows: np.ndarray = rng.choice(len(data.y), round(share * len(data.y)), replace=False)
     return rows
 
 
-def _classes(found: Dataset) -> int:
-    return int(found.y.max()) + 1
+def _count_classes(data: Dataset) -> int:
+    return int(data.y.max()) + 1
 
 
-def uniform(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """Labels that go to any *other* class, all alike."""
-    rows, c = _drawn(found, share, rng), _classes(found)
-    return relabel(found, rows, (found.y[rows] + rng.integers(1, c, len(rows))) % c)
+def uniform(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Change labels to any *other* class, with equal probability."""
+    rows, c = _draw_rows(data, share, rng), _count_classes(data)
+    return relabel(data, rows, (data.y[rows] + rng.integers(1, c, len(rows))) % c)
 
 
-def asymmetric(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """Labels that go to other classes by a Dirichlet(1) row of their class."""
-    rows, c = _drawn(found, share, rng), _classes(found)
-    chances = rng.dirichlet(np.ones(c - 1), size=c)
-    steps = (chances.cumsum(1)[found.y[rows]] < rng.random(len(rows))[:, None]).sum(1).clip(max=c - 2) + 1
-    return relabel(found, rows, (found.y[rows] + steps) % c)
+def asymmetric(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Change labels to other classes by a Dirichlet(1) row of their class."""
+    rows, c = _draw_rows(data, share, rng), _count_classes(data)
+    probabilities = rng.dirichlet(np.ones(c - 1), size=c)
+    steps = (probabilities.cumsum(1)[data.y[rows]] < rng.random(len(rows))[:, None]).sum(1).clip(max=c - 2) + 1
+    return relabel(data, rows, (data.y[rows] + steps) % c)
 
 
-def adjacent(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """Labels that go to the class before or after, half each; with two classes, to the other."""
-    rows, c = _drawn(found, share, rng), _classes(found)
-    return relabel(found, rows, (found.y[rows] + rng.choice([-1, 1], len(rows))) % c)
+def adjacent(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Change labels to the class before or after, half each; with two classes, to the other."""
+    rows, c = _draw_rows(data, share, rng), _count_classes(data)
+    return relabel(data, rows, (data.y[rows] + rng.choice([-1, 1], len(rows))) % c)
 
 
-def pair(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """Labels that go to the next class, those of the last class to the first."""
-    rows = _drawn(found, share, rng)
-    return relabel(found, rows, (found.y[rows] + 1) % _classes(found))
+def pair(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Change labels to the next class, those of the last class to the first."""
+    rows = _draw_rows(data, share, rng)
+    return relabel(data, rows, (data.y[rows] + 1) % _count_classes(data))
 
 
-def instance(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """Labels that go where a sample is mistaken for.
+def instance(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Change labels to the class that a sample is confused with.
 
-    Samples are drawn by the chance that they are :func:`confusion_probabilities` (and one in a hundred besides), and labels by the
-    probabilities of the other classes.
+    Samples are drawn by their probability of confusion, see :func:`confusion_probabilities`, plus one in a hundred, and
+    labels by the probabilities of the other classes.
     """
-    p = confusion_probabilities(found, rng)
-    chance = p.sum(1) + 0.01
-    rows = rng.choice(len(p), round(share * len(p)), replace=False, p=chance / chance.sum())
-    return relabel(found, rows, draw_classes(p[rows], rng))
+    p = confusion_probabilities(data, rng)
+    probability = p.sum(1) + 0.01
+    rows = rng.choice(len(p), round(share * len(p)), replace=False, p=probability / probability.sum())
+    return relabel(data, rows, draw_classes(p[rows], rng))
 
 
-def confusion_probabilities(found: Dataset, rng: np.random.Generator, class_weight: str | None = None) -> np.ndarray:
-    """Probabilities of the classes that a sample is not of, by logistic regression, held out (5 folds).
+def confusion_probabilities(data: Dataset, rng: np.random.Generator, class_weight: str | None = None) -> np.ndarray:
+    """Return held-out probabilities of the other classes by logistic regression in 5 folds.
 
-    ``(sample, class)``; one in a thousand is added, and the sample's own class has none. ``class_weight`` as scikit-learn
-    has it.
+    ``(sample, class)``; one in a thousand is added, and the sample's own class has zero. ``class_weight`` as in
+    scikit-learn.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -137,129 +138,129 @@ def confusion_probabilities(found: Dataset, rng: np.random.Generator, class_weig
 
     folds = StratifiedKFold(5, shuffle=True, random_state=int(rng.integers(2**31)))
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000, class_weight=class_weight))
-    p: np.ndarray = cross_val_predict(model, found.x, found.y, cv=folds, method="predict_proba") + 1e-3
-    p[np.arange(len(p)), found.y] = 0
+    p: np.ndarray = cross_val_predict(model, data.x, data.y, cv=folds, method="predict_proba") + 1e-3
+    p[np.arange(len(p)), data.y] = 0
     return p
 
 
-def draw_classes(chances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A class for each row, drawn by its chances; never one of chance zero."""
-    found: np.ndarray = (chances / rng.exponential(size=chances.shape)).argmax(1)
-    return found
+def draw_classes(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw one class per row by its probabilities; never one of probability zero."""
+    data: np.ndarray = (probabilities / rng.exponential(size=probabilities.shape)).argmax(1)
+    return data
 
 
-def near(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """Normal noise on every feature: half of its range in images (cut to the range), one standard deviation in others."""
-    rows = _drawn(found, share, rng)
-    if found.shape is None:
-        noise = rng.normal(size=(len(rows), found.x.shape[1])) * found.x.std(0)
-        return _strange(found, rows, found.x[rows] + noise)
-    low, high = found.x.min(), found.x.max()
-    noise = rng.normal(size=(len(rows), found.x.shape[1])) * 0.5 * (high - low)
-    return _strange(found, rows, (found.x[rows] + noise).clip(low, high))
+def near(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Add normal noise to every feature: half of its range in images (clipped to it), else one standard deviation."""
+    rows = _draw_rows(data, share, rng)
+    if data.shape is None:
+        noise = rng.normal(size=(len(rows), data.x.shape[1])) * data.x.std(0)
+        return _replace_features(data, rows, data.x[rows] + noise)
+    low, high = data.x.min(), data.x.max()
+    noise = rng.normal(size=(len(rows), data.x.shape[1])) * 0.5 * (high - low)
+    return _replace_features(data, rows, (data.x[rows] + noise).clip(low, high))
 
 
-def far(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """What no class looks like: images with their pixels in another order, drawn once; features each of another sample."""
-    rows = _drawn(found, share, rng)
-    if found.shape is not None:
-        return _strange(found, rows, found.x[rows][:, rng.permutation(found.x.shape[1])])
-    from_whom = rng.integers(len(found.y), size=(len(rows), found.x.shape[1]))
-    return _strange(found, rows, found.x[from_whom, np.arange(found.x.shape[1])])
+def far(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Make samples unlike any class: images with permuted pixels, the same for all; features each of another sample."""
+    rows = _draw_rows(data, share, rng)
+    if data.shape is not None:
+        return _replace_features(data, rows, data.x[rows][:, rng.permutation(data.x.shape[1])])
+    donors = rng.integers(len(data.y), size=(len(rows), data.x.shape[1]))
+    return _replace_features(data, rows, data.x[donors, np.arange(data.x.shape[1])])
 
 
-def marginal(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """One feature, drawn for each sample, with a value from its top 1 %."""
-    rows = _drawn(found, share, rng)
-    column = rng.integers(found.x.shape[1], size=len(rows))
-    top = np.sort(found.x, axis=0)[-max(len(found.y) // 100, 1) :]
-    x = found.x[rows].copy()
+def marginal(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Set one feature, drawn for each sample, to a value from its top 1 %."""
+    rows = _draw_rows(data, share, rng)
+    column = rng.integers(data.x.shape[1], size=len(rows))
+    top = np.sort(data.x, axis=0)[-max(len(data.y) // 100, 1) :]
+    x = data.x[rows].copy()
     x[np.arange(len(rows)), column] = top[rng.integers(len(top), size=len(rows)), column]
-    return _strange(found, rows, x)
+    return _replace_features(data, rows, x)
 
 
-def _images(found: Dataset, rows: np.ndarray) -> np.ndarray:
-    assert found.shape is not None
-    height, width = found.shape
-    images: np.ndarray = found.x[rows].reshape(len(rows), height, width)
+def _images(data: Dataset, rows: np.ndarray) -> np.ndarray:
+    assert data.shape is not None
+    height, width = data.shape
+    images: np.ndarray = data.x[rows].reshape(len(rows), height, width)
     return images
 
 
-def zoom(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """The middle of an image, 1/1.75 of its width and height, at full size."""
-    rows = _drawn(found, share, rng)
-    images = _images(found, rows)
+def zoom(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Enlarge the middle of an image, 1/1.75 of its width and height, to full size."""
+    rows = _draw_rows(data, share, rng)
+    images = _images(data, rows)
     height, width = images.shape[1:]
     h, w = round(height / 1.75), round(width / 1.75)
     top, left = (height - h) // 2, (width - w) // 2
     middle = images[:, top : top + h, left : left + w]
-    large = resized(middle, (1, height / h, width / w), order=1, grid_mode=True, mode="nearest")
-    return _strange(found, rows, large.reshape(len(rows), -1))
+    large = resize(middle, (1, height / h, width / w), order=1, grid_mode=True, mode="nearest")
+    return _replace_features(data, rows, large.reshape(len(rows), -1))
 
 
-def shift(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """An image moved by 10/28 of its size along one axis, drawn for each; what comes in is the darkest value."""
-    rows = _drawn(found, share, rng)
-    images = _images(found, rows)
-    moved = np.full_like(images, found.x.min())
-    for image, whole, axis, back in zip(
+def shift(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Shift an image by 10/28 of its size along a random axis; new pixels have the darkest value."""
+    rows = _draw_rows(data, share, rng)
+    images = _images(data, rows)
+    moved = np.full_like(images, data.x.min())
+    for image, source, axis, backward in zip(
         moved, images, rng.integers(2, size=len(rows)), rng.random(len(rows)) < 0.5, strict=True
     ):
         size = image.shape[axis]
-        by = round(size * 10 / 28)
-        ends = (np.arange(by, size), np.arange(size - by))
-        into, out_of = ends[::-1] if back else ends
+        offset = round(size * 10 / 28)
+        ranges = (np.arange(offset, size), np.arange(size - offset))
+        target, origin = ranges[::-1] if backward else ranges
         if axis:
-            image[:, into] = whole[:, out_of]
+            image[:, target] = source[:, origin]
         else:
-            image[into] = whole[out_of]
-    return _strange(found, rows, moved.reshape(len(rows), -1))
+            image[target] = source[origin]
+    return _replace_features(data, rows, moved.reshape(len(rows), -1))
 
 
-def crop(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """An image of which only the half of its height and width around the middle is left; the rest is the darkest value."""
-    rows = _drawn(found, share, rng)
-    images = _images(found, rows)
-    left = np.full_like(images, found.x.min())
+def crop(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Keep only the middle of an image, half of its height and width; the rest has the darkest value."""
+    rows = _draw_rows(data, share, rng)
+    images = _images(data, rows)
+    cropped = np.full_like(images, data.x.min())
     height, width = images.shape[1:]
     middle = np.s_[:, height // 4 : height - height // 4, width // 4 : width - width // 4]
-    left[middle] = images[middle]
-    return _strange(found, rows, left.reshape(len(rows), -1))
+    cropped[middle] = images[middle]
+    return _replace_features(data, rows, cropped.reshape(len(rows), -1))
 
 
-def rotate(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """A square image turned by a quarter."""
-    rows = _drawn(found, share, rng)
-    return _strange(found, rows, np.rot90(_images(found, rows), axes=(1, 2)).reshape(len(rows), -1))
+def rotate(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Rotate a square image by a quarter turn."""
+    rows = _draw_rows(data, share, rng)
+    return _replace_features(data, rows, np.rot90(_images(data, rows), axes=(1, 2)).reshape(len(rows), -1))
 
 
-def blend(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """A mean of two samples of different classes, .4 to .6 of either; the label stays that of the first."""
-    rows = _drawn(found, share, rng)
-    other = rng.integers(len(found.y), size=len(rows))
-    while (alike := found.y[other] == found.y[rows]).any():
-        other[alike] = rng.integers(len(found.y), size=int(alike.sum()))
+def blend(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Average two samples of different classes, .4 to .6 of each; the label is that of the first."""
+    rows = _draw_rows(data, share, rng)
+    other = rng.integers(len(data.y), size=len(rows))
+    while (alike := data.y[other] == data.y[rows]).any():
+        other[alike] = rng.integers(len(data.y), size=int(alike.sum()))
     part = rng.uniform(0.4, 0.6, size=(len(rows), 1))
-    return _strange(found, rows, part * found.x[rows] + (1 - part) * found.x[other])
+    return _replace_features(data, rows, part * data.x[rows] + (1 - part) * data.x[other])
 
 
-def feature_noise(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """Three features in ten, drawn for each sample, with the values of other samples."""
-    rows = _drawn(found, share, rng)
-    from_whom = rng.integers(len(found.y), size=(len(rows), found.x.shape[1]))
-    lost = rng.random(from_whom.shape) < 0.3
-    return _strange(found, rows, np.where(lost, found.x[from_whom, np.arange(found.x.shape[1])], found.x[rows]))
+def feature_noise(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Replace three features in ten, drawn for each sample, by the values of other samples."""
+    rows = _draw_rows(data, share, rng)
+    donors = rng.integers(len(data.y), size=(len(rows), data.x.shape[1]))
+    replaced = rng.random(donors.shape) < 0.3
+    return _replace_features(data, rows, np.where(replaced, data.x[donors, np.arange(data.x.shape[1])], data.x[rows]))
 
 
-def rare(found: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
-    """A third of the classes (at least one) with only ``share`` of their samples, five at least; these are the hard ones."""
-    c = _classes(found)
-    few = rng.choice(c, max(c // _RARE_CLASSES, 1), replace=False)
-    hard, kept = np.isin(found.y, few), np.ones(len(found.y), dtype=bool)
-    for one in few:
-        at = rng.permutation(np.flatnonzero(found.y == one))
-        kept[at[max(round(share * len(at)), _LEAST) :]] = False
-    return CorruptedDataset(found.x[kept], found.y[kept], found.y[kept], hard[kept], found.shape)
+def rare(data: Dataset, share: float, rng: np.random.Generator) -> CorruptedDataset:
+    """Keep only ``share`` of the samples, at least five, of a third of the classes; these are the hard ones."""
+    c = _count_classes(data)
+    rare_classes = rng.choice(c, max(c // _RARE_DIVISOR, 1), replace=False)
+    hard, kept = np.isin(data.y, rare_classes), np.ones(len(data.y), dtype=bool)
+    for code in rare_classes:
+        rows = rng.permutation(np.flatnonzero(data.y == code))
+        kept[rows[max(round(share * len(rows)), _MIN_PER_LABEL) :]] = False
+    return CorruptedDataset(data.x[kept], data.y[kept], data.y[kept], hard[kept], data.shape)
 
 
 KINDS: dict[str, Kind] = {

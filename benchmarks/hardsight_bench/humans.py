@@ -1,4 +1,4 @@
-"""Difficulty and human raters: is what models find hard what people disagree on, and who finds wrong labels of theirs?"""
+"""Difficulty and human raters: do models find hard what people disagree on, and who finds the raters' errors?"""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,25 +17,25 @@ SPLITS = 20
 
 
 def entropy(votes: np.ndarray) -> np.ndarray:
-    """Entropy of a sample's votes, in nats. ``votes``: counts, ``(sample, class)``.
+    """Return the entropy of a sample's votes in nats. ``votes``: counts, ``(sample, class)``.
 
     >>> entropy(np.array([[4, 4], [8, 0]])).round(3).tolist()
     [0.693, 0.0]
     """
     shares = votes / votes.sum(1, keepdims=True)
-    # Zero minus it, lest no disagreement be minus zero.
-    found: np.ndarray = 0 - (shares * np.log(np.where(shares > 0, shares, 1))).sum(1)
-    return found
+    # 0 - x instead of -x, so that no disagreement gives 0.0 and not -0.0.
+    result: np.ndarray = 0 - (shares * np.log(np.where(shares > 0, shares, 1))).sum(1)
+    return result
 
 
 def minority_share(votes: np.ndarray) -> np.ndarray:
-    """Share of the votes that are not for the majority's class. ``votes``: counts, ``(sample, class)``.
+    """Return the share of votes that are not for the majority's class. ``votes``: counts, ``(sample, class)``.
 
     >>> minority_share(np.array([[1, 3], [8, 0]])).tolist()
     [0.25, 0.0]
     """
-    found: np.ndarray = 1 - votes.max(1) / votes.sum(1)
-    return found
+    shares: np.ndarray = 1 - votes.max(1) / votes.sum(1)
+    return shares
 
 
 TARGETS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"entropy": entropy, "minority": minority_share}
@@ -44,10 +44,10 @@ TARGETS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"entropy": entropy, "m
 def correlation_ceiling(
     votes: np.ndarray, target: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator
 ) -> float:
-    """The largest correlation with a target that is to be expected, because few raters tell it with noise.
+    """Return the largest expected correlation with a target, which few raters determine only up to noise.
 
-    The raters of every sample are dealt into halves; the correlation of the two halves' targets, mean over 20 deals,
-    gives the reliability of all raters by Spearman and Brown's formula, and its root is the ceiling.
+    The raters of every sample are split into halves; the correlation of the two halves' targets, averaged over 20
+    splits, gives the reliability of all raters by the Spearman-Brown formula; its square root is the ceiling.
     """
     halves = []
     for _ in range(SPLITS):
@@ -58,15 +58,18 @@ def correlation_ceiling(
 
 
 def draw_one_rater(votes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The label that one rater of every sample gave, drawn at random, ``(sample,)``."""
-    before = votes.cumsum(1)
-    drawn = rng.integers(before[:, -1])
-    labels: np.ndarray = (before <= drawn[:, None]).sum(1)
+    """Draw the label of one random rater for every sample, ``(sample,)``."""
+    cumulative = votes.cumsum(1)
+    drawn = rng.integers(cumulative[:, -1])
+    labels: np.ndarray = (cumulative <= drawn[:, None]).sum(1)
     return labels
 
 
 def rank_correlations(values: np.ndarray, target: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Spearman correlation over all samples, and its mean over classes by their size; scores all equal correlate at 0."""
+    """Return the Spearman correlation over all samples, and its size-weighted mean over classes.
+
+    Constant scores have correlation 0.
+    """
 
     def spearman(rows: np.ndarray) -> float:
         if np.ptp(values[rows]) == 0 or np.ptp(target[rows]) == 0:
@@ -79,58 +82,64 @@ def rank_correlations(values: np.ndarray, target: np.ndarray, y: np.ndarray) -> 
 
 
 def compare_measures(
-    name: str, folder: Path | None, most: int, seed: int, field: tuple[str, ...] | None = None
+    name: str, folder: Path | None, most: int, seed: int, methods: tuple[str, ...] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """A row for each measure of a set that people rated.
+    """Yield one row per measure for a set rated by people.
 
     Columns: set, seed, measure, by, trainings, seconds; ``entropy`` and ``minority``, the Spearman correlations of the
-    scores with the two targets where the majority's label is given, with ``…_within`` classes and the ``…_ceiling``;
-    ``wrong``, the share of wrong labels where one rater's is given, with ``auroc`` and ``auprc`` for finding them; fault.
+    scores with the two targets if the majority's label is given, with ``…_within`` classes and the ``…_ceiling``;
+    ``wrong``, the share of wrong labels if one rater's label is given, with ``auroc`` and ``auprc`` for finding them;
+    fault.
 
     Raises:
-        InputError: no such set, or it is not in the folder.
+        InputError: unknown set, or it is not in the folder.
     """
-    found = load_rated(name, folder, most, seed)
-    ceilings, drawn, *streams = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(name.encode()),)).spawn(4)
+    dataset = load_rated(name, folder, most, seed)
+    ceilings, rater_stream, *streams = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(name.encode()),)).spawn(4)
     rng = np.random.default_rng(ceilings)
-    most_possible = {
-        f"{each}_ceiling": correlation_ceiling(found.votes, target, rng) for each, target in TARGETS.items()
+    ceiling_columns = {
+        f"{each}_ceiling": correlation_ceiling(dataset.votes, target, rng) for each, target in TARGETS.items()
     }
-    given = draw_one_rater(found.votes, np.random.default_rng(drawn))
-    for entrant in METHODS if field is None else field:
-        agreed, single = (
-            run_method(entrant, METHODS[entrant], MethodInput(found.x, labels, False, method_stream(stream, entrant)))
-            for labels, stream in zip((found.y, given), streams, strict=True)
+    rater_labels = draw_one_rater(dataset.votes, np.random.default_rng(rater_stream))
+    for method in METHODS if methods is None else methods:
+        majority_scores, rater_scores = (
+            run_method(method, METHODS[method], MethodInput(dataset.x, labels, False, method_stream(stream, method)))
+            for labels, stream in zip((dataset.y, rater_labels), streams, strict=True)
         )
-        noisy = {one.measure: one for one in single}
-        for one in agreed:
-            about = {"set": name, "seed": seed} | {k: v for k, v in one._asdict().items() if k != "values"}
-            yield about | most_possible | _agreement(one, found) | _wrong(noisy.get(one.measure), given != found.y)
+        by_measure = {score.measure: score for score in rater_scores}
+        for score in majority_scores:
+            columns = {"set": name, "seed": seed} | {k: v for k, v in score._asdict().items() if k != "values"}
+            yield (
+                columns
+                | ceiling_columns
+                | _agreement_columns(score, dataset)
+                | _detection_columns(by_measure.get(score.measure), rater_labels != dataset.y)
+            )
 
 
-def _agreement(scored: MethodScore, found: RatedDataset) -> dict[str, float]:
-    told: dict[str, float] = {}
+def _agreement_columns(score: MethodScore, dataset: RatedDataset) -> dict[str, float]:
+    columns: dict[str, float] = {}
     for each, target in TARGETS.items():
         pair = (np.nan, np.nan)
-        if scored.values is not None:
-            pair = rank_correlations(np.nan_to_num(scored.values), target(found.votes), found.y)
-        told |= {each: pair[0], f"{each}_within": pair[1]}
-    return told
+        if score.values is not None:
+            pair = rank_correlations(np.nan_to_num(score.values), target(dataset.votes), dataset.y)
+        columns |= {each: pair[0], f"{each}_within": pair[1]}
+    return columns
 
 
-def _wrong(scored: MethodScore | None, wrong: np.ndarray) -> dict[str, float]:
-    missing = scored or MethodScore("", "", 0, 0.0, None)
-    how = score_detection(missing, wrong)
-    return {"wrong": how["base"], "auroc": how["auroc"], "auprc": how["auprc"]}
+def _detection_columns(score: MethodScore | None, wrong: np.ndarray) -> dict[str, float]:
+    known_score = score or MethodScore("", "", 0, 0.0, None)
+    detection = score_detection(known_score, wrong)
+    return {"wrong": detection["base"], "auroc": detection["auroc"], "auprc": detection["auprc"]}
 
 
 def run_study(
-    names: tuple[str, ...], folder: Path | None, most: int, seeds: int, tell: Callable[[], None]
+    names: tuple[str, ...], folder: Path | None, most: int, seeds: int, on_progress: Callable[[], None]
 ) -> pd.DataFrame:
-    """All rows of :func:`compare_measures`; ``tell`` is called after each set and seed."""
+    """Return all rows of :func:`compare_measures`; call ``on_progress`` after each set and seed."""
     rows: list[dict[str, Any]] = []
     for name in names:
         for seed in range(seeds):
             rows += compare_measures(name, folder, most, seed)
-            tell()
+            on_progress()
     return pd.DataFrame(rows)

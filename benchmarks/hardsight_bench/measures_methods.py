@@ -1,7 +1,7 @@
-"""The field: every score that the study of measures ranks, by the trainings it is read from. Higher is harder.
+"""Methods of the study of measures: every score that it ranks, by the trainings it is computed from. Higher is harder.
 
-An entrant gets samples whose labels may be wrong and nothing that tells which, trains what it trains once, and reads all
-its measures from that. Peers run as they are installed; one that is missing or fails is told of, not left out.
+A method gets samples whose labels may be wrong, with nothing that tells which. It trains once, and computes all its
+measures from that. Third-party packages run as installed; a missing or failing one is reported, not left out.
 """
 
 import sys
@@ -28,20 +28,20 @@ from hardsight.measures.record import Record
 from hardsight_bench.hcat_training import RATE, HcatTraining
 
 EPOCHS, EARLY, TRAININGS, FOLDS = 10, 5, 10, 5
-"""Epochs of a plain training; the early one at which EL2N and GraNd are read; how many are averaged; folds."""
+"""Epochs of a plain training; the early epoch of EL2N and GraNd; number of trainings to average; folds."""
 
 Score = Callable[[], Any]
 
 
 class MethodInput:
-    """What an entrant is given.
+    """The input of a method.
 
     Args:
         x: features, ``(sample, feature)`` float32; images as rows of pixels.
-        y: labels as given, ``(sample,)``.
-        images: whether rows are pixels, which are left on their scale; other features are standardised for those who do
-            not do so themselves.
-        stream: of all random numbers.
+        y: given labels, ``(sample,)``.
+        images: whether rows are pixels, which keep their scale; other features are standardised for methods that do not
+            do so themselves.
+        stream: source of all random numbers.
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, images: bool, stream: np.random.SeedSequence) -> None:
@@ -50,7 +50,7 @@ class MethodInput:
 
     @cached_property
     def inputs(self) -> Tensor:
-        """Features on a common scale, ``(sample, feature)`` float32."""
+        """Return features on a common scale, ``(sample, feature)`` float32."""
         if self.images:
             return torch.from_numpy(self.x)
         spread = self.x.std(0)
@@ -58,20 +58,21 @@ class MethodInput:
 
     @cached_property
     def labels(self) -> Tensor:
-        """Class codes without gaps, ``(sample,)``."""
+        """Return class codes without gaps, ``(sample,)``."""
         return torch.from_numpy(self.y)
 
 
 class MethodScore(NamedTuple):
-    """A measure's scores.
+    """The scores of a measure.
 
     Attributes:
-        measure: its name, with the trainings that it was read from.
-        by: whose it is: hardsight; classic (published, as ``hs.Record`` computes it); a peer's name; yours; control.
-        trainings: models trained for it; other measures may be read from the same ones.
-        seconds: of CPU time, all trainings included.
-        values: ``(sample,)``, higher is harder; None where there are none.
-        fault: why there are none.
+        measure: its name, with the trainings it was computed from.
+        by: its origin: hardsight; classic (published, as ``hs.Record`` computes it); the name of a package; yours;
+            control.
+        trainings: models trained for it; other measures may use the same ones.
+        seconds: of CPU time, including all trainings.
+        values: ``(sample,)``, higher is harder; None if it failed.
+        fault: why it failed.
     """
 
     measure: str
@@ -86,23 +87,23 @@ Method = Callable[[MethodInput], Iterator[MethodScore]]
 
 
 class _Pool:
-    """Trainings that several measures share, and what they took."""
+    """Trainings shared by several measures, and the time they took."""
 
     def __init__(self, samples: int, trainings: int) -> None:
         self.samples, self.trainings = samples, trainings
         self._start, self._seconds = time.process_time(), 0.0
 
-    def done(self) -> "_Pool":
+    def stop_clock(self) -> "_Pool":
         self._seconds = time.process_time() - self._start
         return self
 
-    def scored(self, name: str, by: str, score: Score) -> MethodScore:
+    def score(self, name: str, by: str, score: Score) -> MethodScore:
         start = time.process_time()
-        values, fault = _attempted(score, self.samples)
+        values, fault = _try_score(score, self.samples)
         return MethodScore(name, by, self.trainings, self._seconds + time.process_time() - start, values, fault)
 
 
-def _attempted(score: Score, samples: int) -> tuple[np.ndarray | None, str]:
+def _try_score(score: Score, samples: int) -> tuple[np.ndarray | None, str]:
     try:
         return check_scores(score(), samples), ""
     except Exception as fault:  # noqa: BLE001 - whatever happens inside a measure is a row of the table
@@ -110,52 +111,56 @@ def _attempted(score: Score, samples: int) -> tuple[np.ndarray | None, str]:
 
 
 def check_scores(scores: Any, samples: int) -> np.ndarray:
-    """Scores as float64.
+    """Return scores as float64.
 
     Raises:
-        InputError: not one number a sample.
+        InputError: not one number per sample.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.shape != (samples,):
-        raise InputError(f"a measure must return one score a sample, shape ({samples},). Got {values.shape}")
+        raise InputError(f"a measure must return one score per sample, shape ({samples},). Got {values.shape}")
     unknown = int(np.isnan(values).sum())
     if unknown:
         raise InputError(f"{unknown} of {samples} scores are NaN: give every sample a number, higher for harder")
     return values
 
 
-def _recorded(pool: _Pool, record: Record, suffix: str) -> Iterator[MethodScore]:
+def _record_scores(pool: _Pool, record: Record, suffix: str) -> Iterator[MethodScore]:
     for name in record.measures:
-        yield pool.scored(f"{name} ({suffix})", "classic", partial(record.measure, name))
+        yield pool.score(f"{name} ({suffix})", "classic", partial(record.measure, name))
 
 
-def _reading(need: Stream | None, allow: Stream | None) -> list[str]:
-    """Names of the measures that read views of the first kind, and of no kind beyond the second."""
-    streams = {row.name: {column.stream for column in row.score.columns} for row in MEASURES.values()}
+def _measures_reading(need: Stream | None, allow: Stream | None) -> list[str]:
+    """Return the names of measures that read views of the first kind, and of no kind except the two."""
+    streams = {measure.name: {column.stream for column in measure.score.columns} for measure in MEASURES.values()}
     return [name for name, read in streams.items() if need in read and read <= {need, allow}]
 
 
-def training_dynamics(given: MethodInput) -> Iterator[MethodScore]:
-    """One training, recorded after each of its epochs, on the samples that it learns from."""
-    # Of the epochs of one training they would tell its course, and not how models differ.
-    several = ("agreement", "bald")
-    names = [name for name in [*_reading(None, None), *_reading("training", None)] if name not in several]
-    pool, record, ids = _Pool(len(given.y), 1), Record(names), np.arange(len(given.y))
+def training_dynamics(data: MethodInput) -> Iterator[MethodScore]:
+    """One training, recorded on its training samples after each epoch."""
+    # Over the epochs of one training these would describe its progress, not disagreement of models.
+    ensemble_measures = ("agreement", "bald")
+    names = [
+        name
+        for name in [*_measures_reading(None, None), *_measures_reading("training", None)]
+        if name not in ensemble_measures
+    ]
+    pool, record, ids = _Pool(len(data.y), 1), Record(names), np.arange(len(data.y))
     logits = []
-    for epoch, passed in enumerate(HcatTraining(given.inputs, given.labels, given.stream).epochs(EPOCHS)):
-        logits.append(passed.logits)
+    for epoch, output in enumerate(HcatTraining(data.inputs, data.labels, data.stream).epochs(EPOCHS)):
+        logits.append(output.logits)
         record.add(
             view=epoch,
             ids=ids,
-            logits=passed.logits,
-            labels=given.labels,
-            features=passed.features,
-            input_gradients=passed.input_gradients,
+            logits=output.logits,
+            labels=data.labels,
+            features=output.features,
+            input_gradients=output.input_gradients,
             rate=RATE,
         )
-    pool.done()
-    yield from _recorded(pool, record, "1")
-    yield pool.scored("aum package (1)", "aum", partial(_aum, logits, given.labels))
+    pool.stop_clock()
+    yield from _record_scores(pool, record, "1")
+    yield pool.score("aum package (1)", "aum", partial(_aum, logits, data.labels))
 
 
 def _aum(logits: list[Tensor], labels: Tensor) -> np.ndarray:
@@ -167,66 +172,66 @@ def _aum(logits: list[Tensor], labels: Tensor) -> np.ndarray:
     return np.array([-calculator.sums[i] / calculator.counts[i] for i in range(len(labels))])
 
 
-def second_split(given: MethodInput) -> Iterator[MethodScore]:
-    """Two trainings on a half each, each then continued on the other half while the first is forgotten."""
-    pool, record = _Pool(len(given.y), 2), Record(["second-split-forgetting"])
-    deal, *streams = given.stream.spawn(3)
-    shuffled = torch.from_numpy(np.random.default_rng(deal).permutation(len(given.y)))
+def second_split(data: MethodInput) -> Iterator[MethodScore]:
+    """Two trainings on one half each, then continued on the other half, so that the first is forgotten."""
+    pool, record = _Pool(len(data.y), 2), Record(["second-split-forgetting"])
+    split, *streams = data.stream.spawn(3)
+    shuffled = torch.from_numpy(np.random.default_rng(split).permutation(len(data.y)))
     halves = shuffled[: len(shuffled) // 2], shuffled[len(shuffled) // 2 :]
     for (first, second), stream in zip((halves, halves[::-1]), streams, strict=True):
-        training = HcatTraining(given.inputs, given.labels, stream)
+        training = HcatTraining(data.inputs, data.labels, stream)
         for _ in training.epochs(EPOCHS, first):
             pass
-        for epoch, passed in enumerate(training.epochs(EPOCHS, second)):
+        for epoch, output in enumerate(training.epochs(EPOCHS, second)):
             record.add(
                 view=epoch,
                 ids=first.numpy(),
-                logits=passed.logits[first],
-                labels=given.labels[first],
+                logits=output.logits[first],
+                labels=data.labels[first],
                 second_split=True,
             )
-    yield from _recorded(pool.done(), record, "2")
+    yield from _record_scores(pool.stop_clock(), record, "2")
 
 
-def repeated_trainings(given: MethodInput) -> Iterator[MethodScore]:
-    """Ten trainings: early ones for EL2N and GraNd as in their paper, whole ones for means over all and agreement."""
-    pool, ids = _Pool(len(given.y), TRAININGS), np.arange(len(given.y))
+def repeated_trainings(data: MethodInput) -> Iterator[MethodScore]:
+    """Ten trainings: early epochs for EL2N and GraNd as in their paper; all epochs for means, and agreement."""
+    pool, ids = _Pool(len(data.y), TRAININGS), np.arange(len(data.y))
     early, late = Record(["el2n", "el2n-squared", "grand"]), Record(["agreement", "bald"])
     whole = Record(["loss", "confidence", "aum", "el2n", "grand"])
-    for index, stream in enumerate(given.stream.spawn(TRAININGS)):
-        for epoch, passed in enumerate(HcatTraining(given.inputs, given.labels, stream).epochs(EPOCHS), start=1):
-            told: dict[str, Any] = {
+    for index, stream in enumerate(data.stream.spawn(TRAININGS)):
+        for epoch, output in enumerate(HcatTraining(data.inputs, data.labels, stream).epochs(EPOCHS), start=1):
+            view: dict[str, Any] = {
                 "ids": ids,
-                "logits": passed.logits,
-                "labels": given.labels,
-                "features": passed.features,
+                "logits": output.logits,
+                "labels": data.labels,
+                "features": output.features,
             }
-            whole.add(view=index * EPOCHS + epoch, **told)
+            whole.add(view=index * EPOCHS + epoch, **view)
             if epoch == EARLY:
-                early.add(view=index, **told)
+                early.add(view=index, **view)
             if epoch == EPOCHS:
-                late.add(view=index, **told)
-    pool.done()
-    yield from _recorded(pool, early, "10 early")
-    yield from _recorded(pool, whole, "10")
-    yield from _recorded(pool, late, "10")
+                late.add(view=index, **view)
+    pool.stop_clock()
+    yield from _record_scores(pool, early, "10 early")
+    yield from _record_scores(pool, whole, "10")
+    yield from _record_scores(pool, late, "10")
 
 
-def ensembles(given: MethodInput) -> Iterator[MethodScore]:
-    """``hs.measure`` as it comes, with 10 and with 50 models, and what else is read from the same models' predictions."""
-    few, many = given.stream.spawn(2)
-    yield from _ten(given, few)
-    yield from _fifty(given, many)
+def ensembles(data: MethodInput) -> Iterator[MethodScore]:
+    """``hs.measure`` with defaults, with 10 and with 50 models, and other measures of the same models' predictions."""
+    few, many = data.stream.spawn(2)
+    yield from _ten_models(data, few)
+    yield from _fifty_models(data, many)
 
 
-def _measured(
-    given: MethodInput, repeats: int, stream: np.random.SeedSequence, record: Record | None = None
+def _measure(
+    data: MethodInput, repeats: int, stream: np.random.SeedSequence, record: Record | None = None
 ) -> Difficulty:
     seed = int(stream.generate_state(1)[0])
-    # A pilot would train as many models again as the ten.
+    # The search for the training length would train as many models again as the ten.
     return measure(
-        given.x,
-        given.y,
+        data.x,
+        data.y,
         folds=FOLDS,
         repeats=repeats,
         seed=seed,
@@ -236,94 +241,96 @@ def _measured(
     )
 
 
-def _ten(given: MethodInput, stream: np.random.SeedSequence) -> Iterator[MethodScore]:
-    pool = _Pool(len(given.y), 2 * FOLDS)
-    found = _measured(given, 2, stream)
-    pool.done()
-    yield pool.scored("error (10)", "hardsight", lambda: found.error)
-    yield pool.scored("adjusted (10)", "hardsight", lambda: found.error if found.adjusted is None else found.adjusted)
-    yield from _cleanlab_labels(given, found, pool)
+def _ten_models(data: MethodInput, stream: np.random.SeedSequence) -> Iterator[MethodScore]:
+    pool = _Pool(len(data.y), 2 * FOLDS)
+    difficulty = _measure(data, 2, stream)
+    pool.stop_clock()
+    yield pool.score("error (10)", "hardsight", lambda: difficulty.error)
+    yield pool.score(
+        "adjusted (10)", "hardsight", lambda: difficulty.error if difficulty.adjusted is None else difficulty.adjusted
+    )
+    yield from _cleanlab_label_scores(data, difficulty, pool)
 
 
-def _cleanlab_labels(given: MethodInput, found: Difficulty, pool: _Pool) -> Iterator[MethodScore]:
-    """The scores of cleanlab for the same held-out predictions."""
-    prob = np.exp(cast(np.ndarray, found.consensus))
+def _cleanlab_label_scores(data: MethodInput, difficulty: Difficulty, pool: _Pool) -> Iterator[MethodScore]:
+    """Yield the scores of cleanlab for the same held-out predictions."""
+    prob = np.exp(cast(np.ndarray, difficulty.consensus))
 
     def quality(method: str, adjust: bool) -> Any:
         from cleanlab.rank import get_label_quality_scores
 
-        return -get_label_quality_scores(given.y, prob, method=method, adjust_pred_probs=adjust)
+        return -get_label_quality_scores(data.y, prob, method=method, adjust_pred_probs=adjust)
 
-    def unusual() -> Any:
+    def out_of_distribution() -> Any:
         from cleanlab.outlier import OutOfDistribution
 
-        return -OutOfDistribution().fit_score(pred_probs=prob, labels=given.y, verbose=False)
+        return -OutOfDistribution().fit_score(pred_probs=prob, labels=data.y, verbose=False)
 
     for method in ("self_confidence", "normalized_margin", "confidence_weighted_entropy"):
-        yield pool.scored(f"cleanlab {method} (10)", "cleanlab", partial(quality, method, adjust=False))
-    # cleanlab adjusts no entropies.
+        yield pool.score(f"cleanlab {method} (10)", "cleanlab", partial(quality, method, adjust=False))
+    # cleanlab does not adjust entropies.
     for method in ("self_confidence", "normalized_margin"):
-        yield pool.scored(f"cleanlab {method}, adjusted (10)", "cleanlab", partial(quality, method, adjust=True))
-    yield pool.scored("cleanlab out-of-distribution (10)", "cleanlab", unusual)
+        yield pool.score(f"cleanlab {method}, adjusted (10)", "cleanlab", partial(quality, method, adjust=True))
+    yield pool.score("cleanlab out-of-distribution (10)", "cleanlab", out_of_distribution)
 
 
-def _fifty(given: MethodInput, stream: np.random.SeedSequence) -> Iterator[MethodScore]:
-    of_either = ("entropy", "agreement", "bald")
-    pool = _Pool(len(given.y), 10 * FOLDS)
-    record = Record([*_reading("held-out", "training"), *of_either])
-    found = _measured(given, 10, stream, record)
-    pool.done()
-    pool.trainings += found.settings["pilot"]["models"]
-    for name, values in hardsight_scores(found).items():
-        yield pool.scored(f"{name} (50)", "hardsight", partial(np.asarray, values))
+def _fifty_models(data: MethodInput, stream: np.random.SeedSequence) -> Iterator[MethodScore]:
+    ensemble_measures = ("entropy", "agreement", "bald")
+    pool = _Pool(len(data.y), 10 * FOLDS)
+    record = Record([*_measures_reading("held-out", "training"), *ensemble_measures])
+    difficulty = _measure(data, 10, stream, record)
+    pool.stop_clock()
+    pool.trainings += difficulty.settings["pilot"]["models"]
+    for name, values in hardsight_scores(difficulty).items():
+        yield pool.score(f"{name} (50)", "hardsight", partial(np.asarray, values))
     for name in record.measures:
-        held_out = True if name in of_either else None
-        yield pool.scored(f"{name} (50)", "classic", partial(record.measure, name, held_out))
+        held_out = True if name in ensemble_measures else None
+        yield pool.score(f"{name} (50)", "classic", partial(record.measure, name, held_out))
 
 
-def hardsight_scores(found: Difficulty) -> dict[str, np.ndarray]:
-    """What a result holds of every sample, by name."""
-    assert found.factors is not None
-    assert found.hardness is not None
-    assert found.p_wrong is not None
-    lines = {name: found.factors[name].to_numpy() for name in FACTORS}
+def hardsight_scores(difficulty: Difficulty) -> dict[str, np.ndarray]:
+    """Return the per-sample values of a result, by name."""
+    assert difficulty.factors is not None
+    assert difficulty.hardness is not None
+    assert difficulty.p_wrong is not None
+    lines = {name: difficulty.factors[name].to_numpy() for name in FACTORS}
     return {
-        "hardness": found.hardness,
-        "error": found.error,
-        "p_wrong": found.p_wrong,
+        "hardness": difficulty.hardness,
+        "error": difficulty.error,
+        "p_wrong": difficulty.p_wrong,
         **lines,
-        "variance": found.variance,
+        "variance": difficulty.variance,
     }
 
 
-def inputs_only(given: MethodInput) -> Iterator[MethodScore]:
-    """No training: neighbours and centres among the inputs."""
-    pool = _Pool(len(given.y), 0)
+def inputs_only(data: MethodInput) -> Iterator[MethodScore]:
+    """No training: neighbours and class centres of the inputs."""
+    pool = _Pool(len(data.y), 0)
     record = Record(["knn-disagreement", "prototypicality", "self-supervised-prototype"])
-    # A record reads predictions, and there are none; these are read by no measure below.
-    none = torch.zeros(len(given.y), int(given.y.max()) + 1)
-    record.add(view=0, ids=np.arange(len(given.y)), logits=none, labels=given.labels, features=given.inputs)
-    pool.done()
-    yield from _recorded(pool, record, "inputs")
+    # A record needs predictions; these are placeholders that no measure below reads.
+    placeholder = torch.zeros(len(data.y), int(data.y.max()) + 1)
+    record.add(view=0, ids=np.arange(len(data.y)), logits=placeholder, labels=data.labels, features=data.inputs)
+    pool.stop_clock()
+    yield from _record_scores(pool, record, "inputs")
 
     def outlier() -> Any:
         from cleanlab.outlier import OutOfDistribution
 
-        return -OutOfDistribution().fit_score(features=given.inputs.numpy(), verbose=False)
+        return -OutOfDistribution().fit_score(features=data.inputs.numpy(), verbose=False)
 
     def shapley() -> Any:
         from cleanlab.data_valuation import data_shapley_knn
 
-        return -data_shapley_knn(given.y, features=given.inputs.numpy())
+        return -data_shapley_knn(data.y, features=data.inputs.numpy())
 
-    yield pool.scored("cleanlab out-of-distribution (inputs)", "cleanlab", outlier)
-    yield pool.scored("cleanlab kNN-Shapley (inputs)", "cleanlab", shapley)
+    yield pool.score("cleanlab out-of-distribution (inputs)", "cleanlab", outlier)
+    yield pool.score("cleanlab kNN-Shapley (inputs)", "cleanlab", shapley)
 
 
-def random_control(given: MethodInput) -> Iterator[MethodScore]:
+def random_control(data: MethodInput) -> Iterator[MethodScore]:
     """Random numbers."""
-    rng = np.random.default_rng(given.stream)
-    yield _Pool(len(given.y), 0).scored("random", "control", lambda: rng.random(len(given.y)))
+    rng = np.random.default_rng(data.stream)
+    yield _Pool(len(data.y), 0).score("random", "control", lambda: rng.random(len(data.y)))
 
 
 METHODS: dict[str, Method] = {
@@ -337,38 +344,40 @@ METHODS: dict[str, Method] = {
 
 
 def load_user_method(name: str) -> Method:
-    """An entrant from ``module:function``, a function of ``(x, y, seed)`` that returns a score a sample, higher for harder.
+    """Return a method from ``module:function``, a function of ``(x, y, seed)`` that returns one score per sample.
+
+    Higher scores are harder.
 
     Raises:
-        InputError: it is not written so, or there is no such function.
+        InputError: another form, or there is no such function.
     """
     module, _, attribute = name.partition(":")
     if not module or not attribute:
-        raise InputError(f"a measure is named module:function. Got {name!r}")
+        raise InputError(f"a measure must be named module:function. Got {name!r}")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
         function = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as fault:
-        raise InputError(f"there is no measure {name}: {first_line(fault)}") from fault
+        raise InputError(f"measure {name} not found: {first_line(fault)}") from fault
     if not callable(function):
-        raise InputError(f"{name} is no function: a measure is called with (x, y, seed)")
+        raise InputError(f"{name} is not a function: a measure is called with (x, y, seed)")
 
-    def entrant(given: MethodInput) -> Iterator[MethodScore]:
-        seed = int(given.stream.generate_state(1)[0])
-        yield _Pool(len(given.y), 0).scored(name, "yours", lambda: function(given.x.copy(), given.y.copy(), seed))
+    def method(data: MethodInput) -> Iterator[MethodScore]:
+        seed = int(data.stream.generate_state(1)[0])
+        yield _Pool(len(data.y), 0).score(name, "yours", lambda: function(data.x.copy(), data.y.copy(), seed))
 
-    return entrant
+    return method
 
 
-def run_method(name: str, entrant: Method, given: MethodInput) -> list[MethodScore]:
-    """All scores of an entrant; its own failure is one score without values."""
+def run_method(name: str, method: Method, data: MethodInput) -> list[MethodScore]:
+    """Return all scores of a method; if the method itself fails, one score without values."""
     with warnings.catch_warnings():
-        # What a measure warns of, cell after cell, would hide the progress.
+        # Warnings of measures, repeated in every cell, would hide the progress bar.
         warnings.simplefilter("ignore")
-        found: list[MethodScore] = []
+        scores: list[MethodScore] = []
         try:
-            found.extend(entrant(given))
+            scores.extend(method(data))
         except Exception as fault:  # noqa: BLE001 - as for single measures
-            found.append(MethodScore(name, "", 0, 0.0, None, f"{type(fault).__name__}: {first_line(fault)}"))
-        return found
+            scores.append(MethodScore(name, "", 0, 0.0, None, f"{type(fault).__name__}: {first_line(fault)}"))
+        return scores

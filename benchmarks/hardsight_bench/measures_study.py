@@ -1,7 +1,7 @@
-"""The grid of the study of measures: sets × kinds of hardness × shares × seeds, every cell kept as soon as it is done.
+"""The study of measures: sets × kinds of corruption × shares × seeds; every cell is saved as soon as it is done.
 
-A cell's random numbers come from streams of their own (``SeedSequence.spawn``): one draws what is made hard, one each
-entrant's trainings, so that no two share an integer and no cell depends on which others are run.
+The random numbers of a cell come from separate streams (``SeedSequence.spawn``): one draws the corruption, and one per
+method draws its trainings, so no two share an integer and no cell depends on which others are run.
 """
 
 import zlib
@@ -27,13 +27,13 @@ from hardsight_bench.measures_methods import METHODS, MethodInput, MethodScore, 
 
 SETS = ("digits", "fashion", "letter", "satellite", "texture", "phoneme", "breast-cancer", "movies", "products")
 SHARES = (0.05, 0.1, 0.2, 0.4)
-# What is not the same in two versions of this number cannot stand in one folder.
+# Results of different protocol versions cannot share a folder.
 PROTOCOL = 1
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One injection into one data set."""
+    """One corruption of one data set."""
 
     set: str
     kind: str
@@ -42,29 +42,29 @@ class Cell:
 
     @property
     def stream(self) -> np.random.SeedSequence:
-        """Its random numbers; those of other cells are unrelated."""
-        # CRC-32, because the hash of a string is another one in every process.
+        """Return the cell's random numbers, independent of those of other cells."""
+        # CRC-32, because the hash of a string differs between processes.
         place = (zlib.crc32(self.set.encode()), zlib.crc32(self.kind.encode()), round(1e6 * self.share))
         return np.random.SeedSequence(self.seed, spawn_key=place)
 
     @property
     def file(self) -> str:
-        """Its file's name."""
+        """Return the name of the cell's file."""
         return f"{self.set}-{self.kind}-{self.share:g}-{self.seed}.parquet"
 
 
 class Study(NamedTuple):
-    """What is run.
+    """What to run.
 
     Attributes:
         cells: of the grid.
-        folder: where data sets other than scikit-learn's lie.
-        out: where results go.
-        most: samples of a set, at most.
-        again: cells of seed 0 and share .1 are scored so many times more, from other streams, which tells how stable the
-            scores are.
-        measures: of yours, ``module:function``.
-        field: what else enters, names out of ``FIELD``; None for all.
+        folder: folder of data sets that do not come with scikit-learn.
+        out: output folder.
+        most: maximum number of samples of a set.
+        again: how many more times cells of seed 0 and share .1 are scored, from other streams, to measure the stability
+            of the scores.
+        measures: the user's own, ``module:function``.
+        only_methods: names in ``METHODS``; None: all.
     """
 
     cells: list[Cell]
@@ -73,47 +73,47 @@ class Study(NamedTuple):
     most: int = 1000
     again: int = 1
     measures: tuple[str, ...] = ()
-    field: tuple[str, ...] | None = None
+    only_methods: tuple[str, ...] | None = None
 
     @property
-    def entrants(self) -> tuple[str, ...]:
-        """Names of all entrants."""
-        return (*(METHODS if self.field is None else self.field), *self.measures)
+    def methods(self) -> tuple[str, ...]:
+        """Return the names of all methods."""
+        return (*(METHODS if self.only_methods is None else self.only_methods), *self.measures)
 
 
 def list_cells(
     sets: Sequence[str], kinds: Sequence[str], shares: Sequence[float], seeds: Sequence[int], folder: Path | None
 ) -> list[Cell]:
-    """All cells that make sense: kinds for images on images, for tables on tables, shares up to a kind's largest.
+    """List all valid cells: image corruptions for images, tabular ones for tables, shares up to the largest of a kind.
 
     Raises:
-        InputError: an unknown set or kind, a share out of range, or nothing is left.
+        InputError: an unknown set or kind, a share out of range, or no cell is left.
     """
     for name in kinds:
         if name not in KINDS:
-            raise InputError(f"no kind of hardness is called {name!r}: choose among {', '.join(KINDS)}")
+            raise InputError(f"unknown kind of corruption {name!r}: choose from {', '.join(KINDS)}")
     for share in shares:
         if not 0 < share < 1:
-            raise InputError(f"a share must lie between 0 and 1. Got {share}")
-    found = []
+            raise InputError(f"shares must be between 0 and 1. Got {share}")
+    cells = []
     for name in sets:
         images = load_dataset(name, folder, most=2).shape is not None
         for kind in kinds:
             if KINDS[kind].images in (None, images):
                 allowed = [share for share in shares if share <= KINDS[kind].most]
-                found += [Cell(name, kind, share, seed) for share in allowed for seed in seeds]
-    if not found:
-        raise InputError("no cell is left: choose kinds that these sets can take, and shares within their range")
-    return found
+                cells += [Cell(name, kind, share, seed) for share in allowed for seed in seeds]
+    if not cells:
+        raise InputError("no cell is left: choose kinds that apply to these sets, and shares within their range")
+    return cells
 
 
-def run_study(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = lambda _: None) -> pd.DataFrame:
-    """Run what is not yet done; a row for each cell and measure.
+def run_study(study: Study, jobs: int = 1, on_progress: Callable[[list[str]], None] = lambda _: None) -> pd.DataFrame:
+    """Run what is not yet done; return one row per cell and measure.
 
     Args:
         study: what to run.
-        jobs: processes at a time.
-        tell: called after each cell that was run, with what failed in it.
+        jobs: number of processes.
+        on_progress: called after each cell with its failures.
 
     Raises:
         InputError: ``out`` holds another study, or cannot be written; a measure or set does not exist.
@@ -121,29 +121,29 @@ def run_study(study: Study, jobs: int = 1, tell: Callable[[list[str]], None] = l
     for name in study.measures:
         load_user_method(name)
     claim_folder(study.out, {"protocol": PROTOCOL, "most": study.most, "again": study.again})
-    to_do = [cell for cell in study.cells if _missing(study, cell)]
-    for faults in run_cells(partial(run_cell, study), to_do, jobs):
-        tell(faults)
-    rows = pd.concat([left(_part(study, cell), "entrant") for cell in study.cells], ignore_index=True)
-    found = rows[rows["entrant"].isin(study.entrants)].reset_index(drop=True)
+    pending = [cell for cell in study.cells if _missing(study, cell)]
+    for faults in run_cells(partial(run_cell, study), pending, jobs):
+        on_progress(faults)
+    rows = pd.concat([left(_cell_path(study, cell), "entrant") for cell in study.cells], ignore_index=True)
+    table = rows[rows["entrant"].isin(study.methods)].reset_index(drop=True)
     with atomic_write(study.out / "measures.parquet") as path:
-        found.to_parquet(path)
-    return found
+        table.to_parquet(path)
+    return table
 
 
 def count_missing(study: Study) -> int:
-    """How many cells are not done."""
+    """Return the number of cells that are not done."""
     return sum(bool(_missing(study, cell)) for cell in study.cells)
 
 
-def _part(study: Study, cell: Cell) -> Path:
+def _cell_path(study: Study, cell: Cell) -> Path:
     return study.out / "cells" / cell.file
 
 
 def _missing(study: Study, cell: Cell) -> list[str]:
-    path = _part(study, cell)
+    path = _cell_path(study, cell)
     done = set(left(path, "entrant")["entrant"]) if path.exists() else set()
-    return [name for name in study.entrants if name not in done]
+    return [name for name in study.methods if name not in done]
 
 
 @lru_cache(maxsize=4)
@@ -152,18 +152,18 @@ def _loaded(name: str, folder: Path | None, most: int, seed: int) -> Dataset:
 
 
 def run_cell(study: Study, cell: Cell) -> list[str]:
-    """Run the entrants that a cell lacks, and keep their rows; returns what failed, in words."""
-    make, *streams = cell.stream.spawn(2 + study.again)
-    found = KINDS[cell.kind].make(
-        _loaded(cell.set, study.folder, study.most, cell.seed), cell.share, np.random.default_rng(make)
+    """Run the missing methods of a cell and save their rows; return descriptions of failures."""
+    corruption, *streams = cell.stream.spawn(2 + study.again)
+    dataset = KINDS[cell.kind].make(
+        _loaded(cell.set, study.folder, study.most, cell.seed), cell.share, np.random.default_rng(corruption)
     )
-    if not found.hard.any():
-        raise InputError(f"{cell} makes no sample hard: take a larger share, or more samples")
+    if not dataset.hard.any():
+        raise InputError(f"{cell} makes no sample hard: use a larger share, or more samples")
     times = 1 + study.again * ((cell.share, cell.seed) == (0.1, 0))
     rows: list[dict[str, Any]] = []
     for name in _missing(study, cell):
-        rows += [asdict(cell) | {"entrant": name} | row for row in _rows(name, found, streams[:times])]
-    path = _part(study, cell)
+        rows += [asdict(cell) | {"entrant": name} | row for row in _score_method(name, dataset, streams[:times])]
+    path = _cell_path(study, cell)
     table = pd.DataFrame(rows)
     if path.exists():
         table = pd.concat([left(path, "entrant"), table], ignore_index=True)
@@ -172,33 +172,40 @@ def run_cell(study: Study, cell: Cell) -> list[str]:
     return [f"{row['measure']}: {row['fault']}" for row in rows if row["fault"]]
 
 
-def _rows(name: str, found: CorruptedDataset, streams: Sequence[np.random.SeedSequence]) -> Iterator[dict[str, Any]]:
-    entrant = METHODS[name] if name in METHODS else load_user_method(name)
-    images = found.shape is not None
+def _score_method(
+    name: str, dataset: CorruptedDataset, streams: Sequence[np.random.SeedSequence]
+) -> Iterator[dict[str, Any]]:
+    method = METHODS[name] if name in METHODS else load_user_method(name)
+    images = dataset.shape is not None
     runs = [
-        run_method(name, entrant, MethodInput(found.x, found.y, images, method_stream(stream, name)))
+        run_method(name, method, MethodInput(dataset.x, dataset.y, images, method_stream(stream, name)))
         for stream in streams
     ]
     for scored in runs[0]:
-        alike = [one.values for run in runs for one in run if one.measure == scored.measure and one.values is not None]
+        repetitions = [
+            score.values
+            for run in runs
+            for score in run
+            if score.measure == scored.measure and score.values is not None
+        ]
         yield (
             {field: value for field, value in scored._asdict().items() if field != "values"}
-            | score_detection(scored, found.hard)
-            | {"stability": rank_stability(alike)}
+            | score_detection(scored, dataset.hard)
+            | {"stability": rank_stability(repetitions)}
         )
 
 
 def method_stream(stream: np.random.SeedSequence, name: str) -> np.random.SeedSequence:
-    """An entrant's part of a stream, whatever else enters."""
+    """Return the stream of a method, independent of the other methods."""
     return np.random.SeedSequence(stream.entropy, spawn_key=(*stream.spawn_key, zlib.crc32(name.encode())))
 
 
-def score_detection(scored: MethodScore, hard: np.ndarray) -> dict[str, float]:
-    """How well the scores put the hard samples first."""
+def score_detection(score: MethodScore, hard: np.ndarray) -> dict[str, float]:
+    """Score how well a measure ranks the hard samples first."""
     base = float(hard.mean())
-    if scored.values is None:
+    if score.values is None:
         return {"base": base} | dict.fromkeys(("auroc", "auprc", "lift", "precision"), np.nan)
-    values = np.nan_to_num(scored.values)
+    values = np.nan_to_num(score.values)
     auprc = float(average_precision_score(hard, values))
     return {
         "base": base,
@@ -210,7 +217,7 @@ def score_detection(scored: MethodScore, hard: np.ndarray) -> dict[str, float]:
 
 
 def precision_at_n(values: np.ndarray, hard: np.ndarray) -> float:
-    """Share of hard samples among as many of the highest scores as there are hard ones; ties at the end count in part.
+    """Return the share of hard samples among the n highest scores, n the number of hard ones; ties count in part.
 
     >>> precision_at_n(np.array([3.0, 2.0, 2.0, 1.0]), np.array([True, True, False, False]))
     0.75
@@ -218,11 +225,11 @@ def precision_at_n(values: np.ndarray, hard: np.ndarray) -> float:
     n = int(hard.sum())
     last = np.sort(values)[-n]
     above, tied = values > last, values == last
-    among = hard[above].sum() + (n - above.sum()) * hard[tied].mean()
-    return float(among / n)
+    n_found = hard[above].sum() + (n - above.sum()) * hard[tied].mean()
+    return float(n_found / n)
 
 
 def rank_stability(runs: Iterable[np.ndarray]) -> float:
-    """Mean Spearman correlation between runs; NaN where there is one run, or scores that are all equal."""
+    """Return the mean Spearman correlation between runs; NaN for a single run, or if all scores are equal."""
     pairs = [spearmanr(first, second).statistic for first, second in combinations(runs, 2)]
     return float(np.mean(pairs)) if pairs else float("nan")

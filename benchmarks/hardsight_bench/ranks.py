@@ -1,4 +1,4 @@
-"""Who comes first: ranks in every cell, their means, and how far apart they must be to be told apart.
+"""Rank methods in every cell, average the ranks, and compute how far apart they must be to differ significantly.
 
 Demšar 2006, *Statistical comparisons of classifiers over multiple data sets*.
 """
@@ -14,16 +14,16 @@ _CELL = ["set", "kind", "share"]
 
 
 class Ranking(NamedTuple):
-    """How the measures stand.
+    """Mean ranks of the measures.
 
     Attributes:
         mean: mean rank over all cells, by measure, best first.
         by_kind: mean rank, measures × kinds, in the order of ``mean``.
-        blocks: pairs of a set and a kind; cells of one pair that differ in share alone are not independent.
-        p: of the Friedman test that all measures are alike, over the blocks.
-        distance: mean ranks that differ by less cannot be told apart (Nemenyi, 5 %).
-        by: whose each measure is.
-        left_out: measures that lack a score in some cell.
+        blocks: number of pairs of a set and a kind; cells of one pair that differ only in share are not independent.
+        p: p-value of the Friedman test that all measures are equal, over the blocks.
+        distance: mean ranks that differ by less are not significantly different (Nemenyi, 5 %).
+        by: origin of each measure.
+        left_out: measures without a score in some cell.
     """
 
     mean: pd.Series
@@ -36,17 +36,17 @@ class Ranking(NamedTuple):
 
 
 def rank_measures(rows: pd.DataFrame, metric: str = "auprc", alpha: float = 0.05) -> Ranking:
-    """Ranks, 1 the best, by the mean of a metric over seeds in every cell (set, kind, share); ties share a rank.
+    """Rank measures, 1 the best, by the mean of a metric over seeds in every cell; ties share a rank.
 
     Args:
-        rows: of :func:`hardsight_bench.measures_study.run_study`.
+        rows: of :func:`hardsight_bench.measures_study.run_study`; a cell is a set, kind and share.
         metric: auprc, auroc or precision.
         alpha: level of the Nemenyi test.
     """
     table = rows.pivot_table(index=_CELL, columns="measure", values=metric, aggfunc=_mean, dropna=False, observed=True)
     table = table.loc[table.notna().any(axis=1)]
-    whole = table.loc[:, table.notna().all()]
-    ranks = whole.rank(axis=1, ascending=False)
+    complete = table.loc[:, table.notna().all()]
+    ranks = complete.rank(axis=1, ascending=False)
     mean = ranks.mean().sort_values()
     by_kind = ranks.groupby("kind").mean().T.loc[mean.index]
     blocks = ranks.groupby(["set", "kind"]).mean()
@@ -60,17 +60,17 @@ def rank_measures(rows: pd.DataFrame, metric: str = "auprc", alpha: float = 0.05
         p,
         critical_distance(k, n, alpha),
         by,
-        sorted(map(str, table.columns.difference(whole.columns))),
+        sorted(map(str, table.columns.difference(complete.columns))),
     )
 
 
 def _mean(values: pd.Series) -> float:
-    # A seed without a score must not make a cell look better or worse than it is.
+    # Averaging over the seeds that have a score would bias the cell.
     return float(values.mean(skipna=False))
 
 
 def critical_distance(measures: int, blocks: int, alpha: float = 0.05) -> float:
-    """Nemenyi's critical distance of mean ranks.
+    """Return Nemenyi's critical distance of mean ranks.
 
     >>> round(critical_distance(5, 30), 2)
     1.11

@@ -38,14 +38,14 @@ Way = Callable[[], np.ndarray]
 
 
 class Case(NamedTuple):
-    """The same work done in several ways, the first of which the others are compared with.
+    """The same work done in several ways; the first one is the baseline.
 
     Attributes:
         title: of the table.
-        what: the work, in a sentence.
-        ways: what each is called, and what does it and returns the samples' errors.
-        visits: samples seen in training; 0 where the ways differ in that.
-        flops: floating-point operations of one visit, forward and back.
+        what: the work, in one sentence.
+        ways: the function of each way, by name; it returns the samples' errors.
+        visits: samples processed in training; 0 if the ways differ in that.
+        flops: floating-point operations per visit, forward and backward.
         reference: errors of a larger ensemble.
     """
 
@@ -59,14 +59,14 @@ class Case(NamedTuple):
 
 @dataclass(frozen=True)
 class Timing:
-    """One way, timed.
+    """The timing of one way.
 
     Attributes:
         way: its name.
         seconds: median of the runs.
         ratio: how many times as fast as the first way.
-        visits_per_second: samples seen in training a second; NaN where it makes no sense.
-        gflops: billions of floating-point operations a second; NaN likewise.
+        visits_per_second: samples processed in training per second; NaN if not applicable.
+        gflops: billions of floating-point operations per second; NaN if not applicable.
         log_loss: mean held-out loss.
         spearman: rank correlation of the errors with the reference's.
     """
@@ -81,7 +81,7 @@ class Timing:
 
 
 class Growth(NamedTuple):
-    """How the time grows with one size while the others stay: ``seconds`` for every ``value`` of ``what``."""
+    """Growth of the time with one size while the others are constant: ``seconds`` for every value of ``what``."""
 
     what: str
     values: list[int]
@@ -89,37 +89,37 @@ class Growth(NamedTuple):
 
 
 def measure_peak(runs: int = 5, side: int = 2048) -> float:
-    """Billions of floating-point operations a second of one large matrix product in float32, with torch's threads."""
+    """Return GFLOP/s of one large matrix product in float32, with torch's threads."""
     square = torch.ones(side, side)
-    return 2 * side**3 / median(_seconds(lambda: square @ square) for _ in range(runs + 1)) / 1e9
+    return 2 * side**3 / median(_time(lambda: square @ square) for _ in range(runs + 1)) / 1e9
 
 
 def time_case(case: Case, runs: int) -> list[Timing]:
-    """All ways of a case in turn, ``runs`` times over, after a first time that counts for none: what is compiled is then."""
+    """Time all ways of a case in turn, ``runs`` times, after a warm-up in which code is compiled."""
     seconds: dict[str, list[float]] = {name: [] for name in case.ways}
     errors: dict[str, np.ndarray] = {}
     reference = case.reference()
     for run, (name, way) in product(range(runs + 1), case.ways.items()):
-        # Idle threads of the way before spin for a while, and would slow this one down.
+        # Idle threads of the previous way spin for a while and would slow this one down.
         time.sleep(_PAUSE)
         start = time.perf_counter()
         errors[name] = way()
         if run:
             seconds[name].append(time.perf_counter() - start)
-    middles = {name: median(times) for name, times in seconds.items()}
-    first = next(iter(middles.values()))
+    medians = {name: median(times) for name, times in seconds.items()}
+    first = next(iter(medians.values()))
     rate = case.visits or float("nan")
     return [
         Timing(
             way=name,
-            seconds=middle,
-            ratio=first / middle,
-            visits_per_second=rate / middle,
-            gflops=rate * case.flops / middle / 1e9,
+            seconds=seconds_median,
+            ratio=first / seconds_median,
+            visits_per_second=rate / seconds_median,
+            gflops=rate * case.flops / seconds_median / 1e9,
             log_loss=float(errors[name].mean()),
             spearman=float(spearmanr(errors[name], reference).statistic),
         )
-        for name, middle in middles.items()
+        for name, seconds_median in medians.items()
     ]
 
 
@@ -140,13 +140,13 @@ def perceptrons() -> Case:
         "plain DataLoader loop": lambda: train_in_loop(task, net, "DataLoader"),
         "loop over tensors, fused AdamW": lambda: train_in_loop(task, net, "tensors"),
         "scikit-learn MLPClassifier": lambda: refit_classifiers(task, classifier),
-        **_engines(task, samples, net),
-        # A layer that the machine code and the hand-written gradient do not know stands for a module of the user's.
-        "hardsight, any module": _ours(task, samples, _unknown(net), "stacked"),
-        "hardsight, any module, torch.compile": _ours(task, samples, _unknown(net), "compiled"),
+        **_engine_ways(task, samples, net),
+        # A layer unknown to the machine code and the hand-written gradient, like a module of the user.
+        "hardsight, any module": _network_way(task, samples, _hide(net), "stacked"),
+        "hardsight, any module, torch.compile": _network_way(task, samples, _hide(net), "compiled"),
     }
     what = "50 perceptrons 64-128-10 on digits (1,797 × 64), 5 folds × 10 repeats, batches of 64, 10 epochs, AdamW."
-    return Case("Perceptrons", what, ways, task.visits, _flops(net, x), _reference(task, samples, net))
+    return Case("Perceptrons", what, ways, task.visits, _flops(net, x), _reference_way(task, samples, net))
 
 
 def convolutions(side: int, repeats: int) -> Case:
@@ -173,18 +173,18 @@ def convolutions(side: int, repeats: int) -> Case:
     ways: dict[str, Way] = {
         "plain DataLoader loop": lambda: train_in_loop(task, net, "DataLoader"),
         "loop over tensors, fused AdamW, channels last": lambda: train_in_loop(task, net, "tensors"),
-        **_engines(task, samples, net),
+        **_engine_ways(task, samples, net),
     }
     what = (
         f"{task.plan.n_models} networks conv 16 – pool – conv 32 – pool – linear on digits of {side} × {side} pixels, "
         f"5 folds × {repeats} repeats, batches of 64, 3 epochs, AdamW."
     )
     title = f"Convolutional networks, {side} × {side}"
-    return Case(title, what, ways, task.visits, _flops(net, x), _reference(task, samples, net))
+    return Case(title, what, ways, task.visits, _flops(net, x), _reference_way(task, samples, net))
 
 
 def logistic() -> Case:
-    """Logistic regression on made-up embeddings, to convergence; judged by the exact optimum."""
+    """Logistic regression on synthetic embeddings, to convergence; compared with the exact optimum."""
     rng = np.random.default_rng(0)
     y = rng.integers(10, size=2000)
     hidden = 0.7 * rng.standard_normal((10, 32))[y] + rng.standard_normal((2000, 32))
@@ -200,8 +200,8 @@ def logistic() -> Case:
     ways: dict[str, Way] = {
         "scikit-learn LogisticRegression": lambda: refit_classifiers(task, scikit(1e-4)),
         "scikit-learn LogisticRegression, tol 1e-6": lambda: refit_classifiers(task, scikit(1e-6)),
-        # Samples anew, for which the fit to all of them is not kept yet.
-        "hardsight logistic": lambda: _judged(task, Samples.of(x, y), Logistic())(),
+        # New samples, so that no fit to all of them is cached.
+        "hardsight logistic": lambda: _learner_way(task, Samples.of(x, y), Logistic())(),
     }
     what = (
         "10 heads on 2,000 × 384 made-up embeddings, 10 classes, 5 % of the labels drawn anew, 5 folds × 2 repeats. "
@@ -219,7 +219,7 @@ CASES: dict[str, Callable[[], Case]] = {
 
 
 def measure_growth(runs: int, engine: str = "auto") -> Iterator[Growth]:
-    """Seconds of perceptrons with twice the samples, members, classes, features or hidden units, all else equal."""
+    """Yield seconds of perceptrons when one size is doubled: samples, members, classes, features or hidden units."""
     common = {"samples": 4000, "members": 10, "classes": 10, "features": 64, "hidden units": 128}
     for what in common:
         values = [common[what] * factor for factor in (1, 2, 4)]
@@ -232,12 +232,12 @@ def measure_growth(runs: int, engine: str = "auto") -> Iterator[Growth]:
             )  # fmt: skip
             samples, plan = Samples.of(x.astype(np.float32), y), _plan(y, repeats=size["members"] // 5)
             learner = Network(hidden=(size["hidden units"],), epochs=5, engine=engine)
-            work = partial(_views, learner, samples, plan)
-            seconds.append(median(_seconds(work) for _ in range(runs)))
+            work = partial(_fit_predict, learner, samples, plan)
+            seconds.append(median(_time(work) for _ in range(runs)))
         yield Growth(what, values, seconds)
 
 
-def _seconds(work: Callable[[], Any]) -> float:
+def _time(work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
@@ -248,11 +248,11 @@ def _plan(labels: np.ndarray, repeats: int, seed: int = 0) -> Plan:
     return Plan(KFold(5, repeats).split(labels, units, split_seed(seed)), units, repeats, seed)
 
 
-def _views(learner: Learner, samples: Samples, plan: Plan) -> list[Any]:
+def _fit_predict(learner: Learner, samples: Samples, plan: Plan) -> list[Any]:
     return list(learner.fit_predict(samples, plan, lambda _: None))
 
 
-def _ours(task: Task, samples: Samples, make: MakeNet, engine: str, plan: Plan | None = None) -> Way:
+def _network_way(task: Task, samples: Samples, make: MakeNet, engine: str, plan: Plan | None = None) -> Way:
     network = Network(
         make,
         epochs=task.epochs,
@@ -261,10 +261,10 @@ def _ours(task: Task, samples: Samples, make: MakeNet, engine: str, plan: Plan |
         weight_decay=task.decay,
         engine=engine,
     )
-    return _judged(task, samples, network, plan)
+    return _learner_way(task, samples, network, plan)
 
 
-def _judged(task: Task, samples: Samples, learner: Learner, plan: Plan | None = None) -> Way:
+def _learner_way(task: Task, samples: Samples, learner: Learner, plan: Plan | None = None) -> Way:
     plan = plan or task.plan
 
     def way() -> np.ndarray:
@@ -274,18 +274,18 @@ def _judged(task: Task, samples: Samples, learner: Learner, plan: Plan | None = 
     return way
 
 
-def _reference(task: Task, samples: Samples, make: MakeNet) -> Way:
-    more = _plan(task.y.numpy(), repeats=max(2 * task.plan.repeats, 20), seed=1)
-    return _ours(task, samples, make, "auto", more)
+def _reference_way(task: Task, samples: Samples, make: MakeNet) -> Way:
+    plan = _plan(task.y.numpy(), repeats=max(2 * task.plan.repeats, 20), seed=1)
+    return _network_way(task, samples, make, "auto", plan)
 
 
-def _engines(task: Task, samples: Samples, make: MakeNet) -> dict[str, Way]:
-    code = {"hardsight, machine code": _ours(task, samples, make, "native")}
-    return (code if native.available() else {}) | {"hardsight, stacked": _ours(task, samples, make, "stacked")}
+def _engine_ways(task: Task, samples: Samples, make: MakeNet) -> dict[str, Way]:
+    code = {"hardsight, machine code": _network_way(task, samples, make, "native")}
+    return (code if native.available() else {}) | {"hardsight, stacked": _network_way(task, samples, make, "stacked")}
 
 
-class _Own(nn.Module):
-    """A module that only autograd can take apart."""
+class _Opaque(nn.Module):
+    """A module that only autograd can differentiate."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -296,12 +296,12 @@ class _Own(nn.Module):
         return out
 
 
-def _unknown(make: MakeNet) -> MakeNet:
-    return lambda: _Own(make())
+def _hide(make: MakeNet) -> MakeNet:
+    return lambda: _Opaque(make())
 
 
 def _flops(make: MakeNet, x: np.ndarray) -> float:
-    """Of one sample, forward and back."""
+    """Return the floating-point operations of one sample, forward and backward."""
     rows = torch.from_numpy(x[:8])
     with FlopCounterMode(display=False) as counter:
         torch.autograd.backward(make()(rows).sum())

@@ -1,4 +1,4 @@
-"""Tables of the studies, as markdown."""
+"""Tables of the studies in Markdown."""
 
 import math
 import platform
@@ -10,21 +10,21 @@ import torch
 
 from hardsight.attribution.names import CAUSES, FACTORS
 from hardsight_bench.corruptions import KINDS
-from hardsight_bench.factors import LEFT, SHARE, Study
+from hardsight_bench.factors import RARE_SHARE, SHARE, Study
 from hardsight_bench.ranks import Ranking
 from hardsight_bench.speed import Case, Growth, Timing
 
-# The score that hardsight stands for in the studies, the same for all sets and kinds.
+# The score that represents hardsight in the studies, the same for all sets and kinds.
 OURS = "hardness (50)"
 
 
 def describe_machine() -> str:
-    """What a timing was taken with."""
+    """Describe the software and threads of a timing."""
     return f"{torch.get_num_threads()} threads; Python {platform.python_version()}, torch {torch.__version__}."
 
 
 def speed_section(case: Case, rows: Iterable[Timing], peak: float) -> str:
-    """One case of :mod:`hardsight_bench.speed`."""
+    """Return the section on one case of :mod:`hardsight_bench.speed`."""
     head = ("way", "seconds", "times as fast", "sample-epochs a second", "GFLOP/s", "of peak", "log-loss", "Spearman")
     cells = [
         (
@@ -42,8 +42,8 @@ def speed_section(case: Case, rows: Iterable[Timing], peak: float) -> str:
     return f"## {case.title}\n\n{case.what}\n\n{markdown_table(head, cells)}"
 
 
-def growth_section(found: Iterable[Growth]) -> str:
-    """How the time grows; every ratio is to the size before."""
+def growth_section(growths: Iterable[Growth]) -> str:
+    """Return the section on the growth of the time; every ratio is to the previous size."""
     head = ("what grows", "sizes", "seconds", "times the time of the size before")
     cells = [
         (
@@ -52,37 +52,43 @@ def growth_section(found: Iterable[Growth]) -> str:
             " → ".join(f"{seconds:.2f}" for seconds in each.seconds),
             ", ".join(f"{after / before:.2f}" for before, after in zip(each.seconds, each.seconds[1:], strict=False)),
         )
-        for each in found
+        for each in growths
     ]
     return (
         f"## Growth\n\nPerceptrons; one size is doubled twice while the others stay.\n\n{markdown_table(head, cells)}"
     )
 
 
-def measures_page(rows: pd.DataFrame, found: Ranking) -> str:
-    """The study of measures."""
-    kinds = list(found.by_kind.columns)
-    middle = (len(found.mean) + 1) / 2
+def measures_page(rows: pd.DataFrame, ranking: Ranking) -> str:
+    """Return the page of the study of measures."""
+    kinds = list(ranking.by_kind.columns)
+    middle = (len(ranking.mean) + 1) / 2
     shares = ", ".join(f"{share:g}" for share in sorted(rows["share"].unique()))
-    what = (
+    introduction = (
         f"{rows['set'].nunique()} data sets ({', '.join(rows['set'].unique())}), {len(kinds)} kinds of hardness, shares "
-        f"{shares}, {rows['seed'].nunique()} seeds; {len(found.mean)} measures, ranked by average precision (AUPRC, hard "
+        f"{shares}, {rows['seed'].nunique()} seeds; {len(ranking.mean)} measures, ranked by average precision (AUPRC, hard "
         "samples are the positives) in every set, kind and share, mean over seeds. The number in brackets is that of the "
         "trainings (without the pilot's); all costs are those of a measure alone, though measures that need the same "
         "trainings share them. Seconds are CPU seconds, the median over cells."
     )
     test = (
-        f"Friedman test over {found.blocks} pairs of a set and a kind: p = {found.p:.2g}. Mean ranks that differ by less "
-        f"than {found.distance:.1f} cannot be told apart (Nemenyi, 5 %). The middle of the field is rank {middle:g}."
+        f"Friedman test over {ranking.blocks} pairs of a set and a kind: p = {ranking.p:.2g}. Mean ranks that differ by less "
+        f"than {ranking.distance:.1f} cannot be told apart (Nemenyi, 5 %). The middle of the field is rank {middle:g}."
     )
-    by_kind = ((str(name), *(f"{rank:.1f}" for rank in row)) for name, row in found.by_kind.iterrows())
-    told = ["# Which measure finds hard samples?", what, test, "## All measures", _overall(rows, found)]
-    told += [f"## Where `{OURS}` stands", _ours(rows, found, middle)]
-    told += ["## Mean ranks by kind", markdown_table(("measure", *kinds), by_kind)]
-    return "\n\n".join([*told, *_faults(rows)])
+    by_kind = ((str(name), *(f"{rank:.1f}" for rank in row)) for name, row in ranking.by_kind.iterrows())
+    sections = [
+        "# Which measure finds hard samples?",
+        introduction,
+        test,
+        "## All measures",
+        _overall_table(rows, ranking),
+    ]
+    sections += [f"## Where `{OURS}` stands", _hardsight_table(rows, ranking, middle)]
+    sections += ["## Mean ranks by kind", markdown_table(("measure", *kinds), by_kind)]
+    return "\n\n".join([*sections, *_fault_section(rows)])
 
 
-def _overall(rows: pd.DataFrame, found: Ranking) -> str:
+def _overall_table(rows: pd.DataFrame, ranking: Ranking) -> str:
     mean = rows.groupby("measure")[["auroc", "auprc", "lift", "precision", "stability"]].mean()
     # The first cell of a process also imports and compiles.
     seconds = rows.groupby("measure")["seconds"].median()
@@ -90,15 +96,15 @@ def _overall(rows: pd.DataFrame, found: Ranking) -> str:
     head = ("measure", "of", "trainings", "seconds", "mean rank", "worst kind", "AUROC", "AUPRC", "lift", "precision at n",
             "stability")  # fmt: skip
     cells = []
-    for name in found.mean.index:
-        row, worst = mean.loc[name], found.by_kind.loc[name]
+    for name in ranking.mean.index:
+        row, worst = mean.loc[name], ranking.by_kind.loc[name]
         cells.append(
             (
                 name,
-                found.by[name],
+                ranking.by[name],
                 str(trainings[name]),
                 f"{seconds[name]:.2f}",
-                f"{found.mean[name]:.1f}",
+                f"{ranking.mean[name]:.1f}",
                 f"{worst.max():.1f} ({worst.idxmax()})",
                 *(format_or_dash(row[each], ".3f") for each in ("auroc", "auprc")),
                 format_or_dash(row["lift"], ".1f"),
@@ -108,14 +114,14 @@ def _overall(rows: pd.DataFrame, found: Ranking) -> str:
     return markdown_table(head, cells)
 
 
-def _ours(rows: pd.DataFrame, found: Ranking, middle: float) -> str:
-    if OURS not in found.by_kind.index:
+def _hardsight_table(rows: pd.DataFrame, ranking: Ranking, middle: float) -> str:
+    if OURS not in ranking.by_kind.index:
         return f"`{OURS}` lacks a score in some cell."
     cells = []
-    for kind in map(str, found.by_kind.columns):
-        ranks = found.by_kind[kind]
+    for kind in map(str, ranking.by_kind.columns):
+        ranks = ranking.by_kind[kind]
         auprc = rows[rows["kind"] == kind].groupby("measure")["auprc"].mean()
-        first = str(ranks.idxmin())
+        best = str(ranks.idxmin())
         place = int((ranks < ranks[OURS]).sum()) + 1
         cells.append(
             (
@@ -125,7 +131,7 @@ def _ours(rows: pd.DataFrame, found: Ranking, middle: float) -> str:
                 f"{place} of {len(ranks)}",
                 "yes" if ranks[OURS] <= middle else "**no**",
                 f"{auprc[OURS]:.3f}",
-                f"{first} ({ranks[first]:.1f}; {auprc[first]:.3f})",
+                f"{best} ({ranks[best]:.1f}; {auprc[best]:.3f})",
             )
         )
     return markdown_table(
@@ -137,8 +143,8 @@ _RATERS = ("entropy", "entropy_within", "minority", "minority_within")
 
 
 def humans_page(rows: pd.DataFrame) -> str:
-    """The study of human raters."""
-    what = (
+    """Return the page of the study of human raters."""
+    introduction = (
         "Texts that 15 to 29 people rated, as sentence embeddings. Left: Spearman correlation of each score with the "
         "entropy of the raters' votes and with the share of votes against the majority, over all samples and within "
         "classes (mean by size), where the label given is the majority's. So few raters tell either with noise: the "
@@ -146,13 +152,13 @@ def humans_page(rows: pd.DataFrame) -> str:
         "AUROC and AUPRC for finding wrong labels where the label given is that of one rater, drawn at random: real "
         f"noise, with the majority as the truth. Means of {rows['seed'].nunique()} seeds."
     )
-    told = ["# Is what models find hard what people disagree on?", what]
+    sections = ["# Is what models find hard what people disagree on?", introduction]
     for name in rows["set"].unique():
-        told += [f"## {name}", *_rated(rows[rows["set"] == name])]
-    return "\n\n".join([*told, *_faults(rows)])
+        sections += [f"## {name}", *_rated_section(rows[rows["set"] == name])]
+    return "\n\n".join([*sections, *_fault_section(rows)])
 
 
-def _rated(rows: pd.DataFrame) -> list[str]:
+def _rated_section(rows: pd.DataFrame) -> list[str]:
     mean = rows.groupby("measure")[[*_RATERS, "auroc", "auprc"]].mean().sort_values("entropy", ascending=False)
     first = rows.groupby("measure")[["by", "trainings"]].first().astype(str)
     ceilings = rows[["entropy_ceiling", "minority_ceiling"]].mean()
@@ -163,69 +169,69 @@ def _rated(rows: pd.DataFrame) -> list[str]:
         numbers = [format_or_dash(float(mean[each][measure]), ".3f") for each in (*_RATERS, "auroc", "auprc")]
         numbers.insert(1, format_or_dash(float(mean["entropy"][measure] / ceilings["entropy_ceiling"]), ".0%"))
         cells.append((measure, first["by"][measure], first["trainings"][measure], *numbers))
-    about = (
+    caption = (
         f"Ceilings: entropy {ceilings['entropy_ceiling']:.3f}, minority {ceilings['minority_ceiling']:.3f}. "
         f"{rows['wrong'].mean():.1%} of one rater's labels are wrong."
     )
-    return [about, markdown_table(head, cells)]
+    return [caption, markdown_table(head, cells)]
 
 
-def factors_page(found: Study) -> str:
-    """The study of the ledger."""
-    apart, causes = found.separation, found.causes
-    own = apart[apart["line"] == apart["factor"]]
-    what = (
-        f"{apart['set'].nunique()} data sets, {apart['seed'].nunique()} seeds. In every world a third of the classes are "
-        f"cut to {LEFT:.0%}, and {SHARE:.0%} of the samples each are mislabelled, blends of two classes, and strange. AUROC "
+def factors_page(study: Study) -> str:
+    """Return the page of the study of the ledger."""
+    separation, causes = study.separation, study.causes
+    matching = separation[separation["line"] == separation["factor"]]
+    introduction = (
+        f"{separation['set'].nunique()} data sets, {separation['seed'].nunique()} seeds. In every world a third of the classes are "
+        f"cut to {RARE_SHARE:.0%}, and {SHARE:.0%} of the samples each are mislabelled, blends of two classes, and strange. AUROC "
         "of each line for the samples of each factor against *all* others, the other hard ones included; means."
     )
-    matrix = apart.groupby(["line", "factor"])["auroc"].mean().unstack()
-    rows = [(line, *(f"{matrix[f][line]:.3f}" for f in FACTORS)) for line in (*FACTORS, "p_wrong")]
-    told = ["# Which factor?", what, "## Lines against factors", markdown_table(("line", *FACTORS), rows)]
-    each = own.groupby(["set", "strange", "factor"], sort=False)["auroc"].mean().unstack()
+    matrix = separation.groupby(["line", "factor"])["auroc"].mean().unstack()
+    rows = [(term, *(f"{matrix[f][term]:.3f}" for f in FACTORS)) for term in (*FACTORS, "p_wrong")]
+    sections = ["# Which factor?", introduction, "## Lines against factors", markdown_table(("line", *FACTORS), rows)]
+    each = matching.groupby(["set", "strange", "factor"], sort=False)["auroc"].mean().unstack()
     f1 = causes.groupby(["set", "strange"], sort=False)["f1"].mean()
     cells = [(*map(str, at), *(f"{each[f][at]:.3f}" for f in FACTORS), f"{f1[at]:.3f}") for at in each.index]
-    told += ["## The right line, set by set"]
-    told += [markdown_table(("set", "strange samples", *FACTORS, "macro-F1 of cause"), cells)]
-    by_set = own.groupby(["set", "factor"], sort=False)["auroc"].mean().unstack()
+    sections += ["## The right line, set by set"]
+    sections += [markdown_table(("set", "strange samples", *FACTORS, "macro-F1 of cause"), cells)]
+    by_set = matching.groupby(["set", "factor"], sort=False)["auroc"].mean().unstack()
     means = [
         ("mean over sets", *(f"{by_set[f].mean():.3f}" for f in FACTORS), f"{f1.groupby('set').mean().mean():.3f}")
     ]
-    told += [markdown_table(("", *FACTORS, "macro-F1 of cause"), means)]
+    sections += [markdown_table(("", *FACTORS, "macro-F1 of cause"), means)]
     counts = np.sum(causes["counts"].to_list(), axis=0).reshape(len(CAUSES), len(CAUSES))
     shares = [
         (reason, *(f"{n:,}" for n in row), f"{row[i] / row.sum():.0%}")
         for i, (reason, row) in enumerate(zip(CAUSES, counts, strict=True))
     ]
-    about = (
+    caption = (
         "Injected reasons (rows) against causes told (columns), samples of all worlds. Data sets have hard samples of their "
         "own, which count as none here."
     )
-    told += ["## What the cause says", about, markdown_table(("injected", *CAUSES, "right"), shares)]
-    return "\n\n".join([*told, *_calibrated(found.calibration)])
+    sections += ["## What the cause says", caption, markdown_table(("injected", *CAUSES, "right"), shares)]
+    return "\n\n".join([*sections, *_calibration_section(study.calibration)])
 
 
-def _calibrated(rows: pd.DataFrame) -> list[str]:
+def _calibration_section(rows: pd.DataFrame) -> list[str]:
     mean = rows.groupby(["set", "kind", "share"], sort=False)[["ece", "precision_p_wrong", "precision_error"]].mean()
     whole = rows.groupby(["kind", "share"], sort=False)[["ece", "precision_p_wrong", "precision_error"]].mean()
     kinds = list(whole.index)
     cells = []
     for name in [*rows["set"].unique(), None]:
         of = [whole.loc[kind] if name is None else mean.loc[(name, *kind)] for kind in kinds]
-        told = (f"{row['ece']:.3f}; {row['precision_p_wrong']:.3f} / {row['precision_error']:.3f}" for row in of)
-        cells.append(("mean" if name is None else str(name), *told))
-    about = (
+        entries = (f"{row['ece']:.3f}; {row['precision_p_wrong']:.3f} / {row['precision_error']:.3f}" for row in of)
+        cells.append(("mean" if name is None else str(name), *entries))
+    caption = (
         "Mislabelling alone. Expected calibration error of P(label wrong), ten bins of equal width; then average precision "
         "of P(label wrong) / of the error for the wrong labels."
     )
     return [
         "## Is P(label wrong) calibrated?",
-        about,
+        caption,
         markdown_table(("set", *(f"{k} {s:.0%}" for k, s in kinds)), cells),
     ]
 
 
-def _faults(rows: pd.DataFrame) -> list[str]:
+def _fault_section(rows: pd.DataFrame) -> list[str]:
     faults = rows[rows["fault"] != ""].groupby(["measure", "fault"], as_index=False).size()
     if faults.empty:
         return []
@@ -234,11 +240,11 @@ def _faults(rows: pd.DataFrame) -> list[str]:
 
 
 def format_or_dash(value: float, form: str) -> str:
-    """The number, or a dash where there is none."""
+    """Format the number; a dash if it is not finite."""
     return format(value, form) if math.isfinite(value) else "–"
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in markdown."""
-    lines = [head, ["---"] * len(head), *rows]
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,18 +1,20 @@
-"""Worlds for the study of weights: real data whose training part is unbalanced and mislabelled in known ways.
+"""Scenarios of the study of weights: real data whose training set is made imbalanced and mislabelled in known ways.
 
 The conventions, which differ from paper to paper:
 
-- Half of a set is for training, the other half (at most ``TEST`` samples) for the test, both class by class; the test is
-  clean and has the classes in the proportions of the set.
-- Imbalance is made first. It *multiplies* what the set has by nature: the classes, in an order that is drawn for each
-  seed, so that the tail is not always the same, keep a share of their samples that falls from 1 to 1/factor evenly on the
-  logarithmic scale ("exp"; Cao et al. 2019), or is 1 for one half and 1/factor for the other ("step"). Of what is left at
-  most ``most`` samples are taken, class by class in proportion. Every class keeps ``LEAST`` samples, which in small sets
-  with many classes makes the factor smaller than its name says.
-- Then noise, as a share of the samples that are left. A label that is changed is wrong afterwards: "uniform" draws any
-  *other* class, "pair" takes the next one (Han et al. 2018), "instance" the one that a held-out linear model mistakes the
-  sample for, where every class loses the same share, its likeliest mistakes first of all. Every class keeps ``RIGHT``
-  samples with the right label, so that there is something to learn it from.
+- Half of a set is for training, the other half (at most ``TEST`` samples) for testing, both stratified by class; the
+test
+  set is clean and has the class proportions of the set.
+- Imbalance is made first. It *multiplies* the natural imbalance of the set: the classes, in an order that is drawn for
+each
+  seed, so that the tail varies, keep a share of their samples that falls from 1 to 1/factor evenly on a
+  logarithmic scale ("exp"; Cao et al. 2019), or is 1 for one half and 1/factor for the other ("step"). Of the rest, at
+  most ``most`` samples are taken, proportionally by class. Every class keeps at least ``LEAST`` samples, which in small
+  sets with many classes makes the factor smaller than its name says.
+- Then noise, as a share of the remaining samples. A changed label is always wrong: "uniform" draws any
+  *other* class, "pair" takes the next one (Han et al. 2018), "instance" the class that a held-out linear model confuses
+  the sample with; there every class loses the same share, most likely confusions first. Every class keeps ``RIGHT``
+  samples with the right label, so that it can be learned.
 """
 
 import zlib
@@ -34,12 +36,12 @@ _LOADED = 20_000
 
 
 class Scenario(NamedTuple):
-    """A training set that is not what it should be, and a test set that is.
+    """A training set with known faults, and a clean test set.
 
     Attributes:
         x: training features, ``(sample, feature)`` float32.
-        y: labels as given, codes ``(sample,)``; may be wrong.
-        true: labels before.
+        y: given labels, codes ``(sample,)``; may be wrong.
+        true: true labels.
         test_x: ``(test sample, feature)`` float32.
         test_y: their labels, all right.
         shape: height and width of images, or None.
@@ -53,9 +55,9 @@ class Scenario(NamedTuple):
     shape: tuple[int, int] | None
 
 
-def _of_each_class(found: Dataset, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Labels that go where a sample is mistaken for, the same share of every class."""
-    # A model of unbalanced data would mistake the whole tail for the head.
+def _instance_flips(found: Dataset, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Flip labels to the class that a sample is confused with, the same share of every class."""
+    # A model of imbalanced data would confuse the whole tail with the head.
     p = confusion_probabilities(found, rng, class_weight="balanced")
     chance = p.sum(1) + 0.01
     rows = []
@@ -72,33 +74,33 @@ NOISES: dict[str, Relabel] = {
     "uniform-20": lambda found, rng: uniform(found, 0.2, rng).y,
     "uniform-40": lambda found, rng: uniform(found, 0.4, rng).y,
     "pair-40": lambda found, rng: pair(found, 0.4, rng).y,
-    "instance-35": lambda found, rng: _of_each_class(found, 0.35, rng),
+    "instance-35": lambda found, rng: _instance_flips(found, 0.35, rng),
 }
-"""Kinds of mislabelling, with their share in percent."""
+"""Kinds of label noise, with their share in percent."""
 
 
-def _exponential(classes: int, factor: float) -> np.ndarray:
+def _exponential_shares(classes: int, factor: float) -> np.ndarray:
     found: np.ndarray = factor ** -(np.arange(classes) / max(classes - 1, 1))
     return found
 
 
-def _step(classes: int, factor: float) -> np.ndarray:
+def _step_shares(classes: int, factor: float) -> np.ndarray:
     return np.where(np.arange(classes) < (classes + 1) // 2, 1.0, 1 / factor)
 
 
 IMBALANCES: dict[str, Callable[[int], np.ndarray]] = {
     "none": np.ones,
-    "exp-10": lambda classes: _exponential(classes, 10),
-    "exp-50": lambda classes: _exponential(classes, 50),
-    "step-10": lambda classes: _step(classes, 10),
-    "step-50": lambda classes: _step(classes, 50),
+    "exp-10": lambda classes: _exponential_shares(classes, 10),
+    "exp-50": lambda classes: _exponential_shares(classes, 50),
+    "step-10": lambda classes: _step_shares(classes, 10),
+    "step-50": lambda classes: _step_shares(classes, 50),
 }
-"""Shares that the classes keep, the head first: ``(class,)``, by kind and factor."""
+"""Shares of samples that the classes keep, head first: ``(class,)``, by kind and factor."""
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One world: a data set, a kind of noise, a kind of imbalance, and what is drawn."""
+    """One scenario: a data set, a kind of noise, a kind of imbalance, and a seed."""
 
     set: str
     noise: str
@@ -106,55 +108,55 @@ class Cell:
     seed: int
 
     def stream(self, *of: str) -> np.random.SeedSequence:
-        """Random numbers that depend on the set, the seed, and on what is named; unrelated to all others."""
-        # CRC-32, because the hash of a string is another one in every process.
+        """Return random numbers that depend only on the set, the seed, and the given names."""
+        # CRC-32, because the hash of a string differs between processes.
         return np.random.SeedSequence(self.seed, spawn_key=tuple(zlib.crc32(each.encode()) for each in (self.set, *of)))
 
     @property
     def file(self) -> str:
-        """Its file's name."""
+        """Return the name of the cell's file."""
         return f"{self.set}-{self.noise}-{self.imbalance}-{self.seed}.parquet"
 
 
 def list_cells(
     sets: Sequence[str], noises: Sequence[str], imbalances: Sequence[str], seeds: Sequence[int]
 ) -> list[Cell]:
-    """The grid.
+    """Return the grid.
 
     Raises:
         InputError: an unknown kind.
     """
-    for what, named, known in (("noise", noises, NOISES), ("imbalance", imbalances, IMBALANCES)):
-        for name in named:
-            if name not in known:
-                raise InputError(f"no kind of {what} is called {name!r}: choose among {', '.join(known)}")
+    for parameter, names, kinds in (("noise", noises, NOISES), ("imbalance", imbalances, IMBALANCES)):
+        for name in names:
+            if name not in kinds:
+                raise InputError(f"unknown kind of {parameter} {name!r}: choose from {', '.join(kinds)}")
     return [Cell(*each) for each in product(sets, noises, imbalances, seeds)]
 
 
 def make_scenario(cell: Cell, folder: Path | None = None, most: int = MOST) -> Scenario:
-    """Make a cell's world; the same split, test and tail for all cells of a set and seed.
+    """Make the scenario of a cell; split, test set and tail are the same for all cells of a set and seed.
 
     Args:
         cell: of the grid.
-        folder: where data sets other than scikit-learn's lie.
-        most: training samples, at most.
+        folder: folder of data sets that do not come with scikit-learn.
+        most: maximum number of training samples.
 
     Raises:
-        InputError: no such set or kind, the set is not in the folder, or has too few samples of a class.
+        InputError: unknown set or kind, the set is not in the folder, or a class has too few samples.
     """
-    found = _loaded(cell.set, folder, cell.seed)
+    dataset = _loaded(cell.set, folder, cell.seed)
     split, tail = (np.random.default_rng(each) for each in cell.stream("split").spawn(2))
-    train, test = _halves(found.y, split)
-    classes = int(found.y.max()) + 1
-    if np.bincount(found.y[train], minlength=classes).min() < LEAST:
+    train, test = _split_halves(dataset.y, split)
+    classes = int(dataset.y.max()) + 1
+    if np.bincount(dataset.y[train], minlength=classes).min() < LEAST:
         raise InputError(f"half of {cell.set} has fewer than {LEAST} samples of some class: choose another data set")
     shares = np.empty(classes)
     shares[tail.permutation(classes)] = IMBALANCES[cell.imbalance](classes)
-    # The training part is in random order, so the first samples of a class are any.
-    kept = train[_first(found.y[train], _sizes(np.bincount(found.y[train]), shares, most))]
-    clean = Dataset(found.x[kept], found.y[kept], found.shape)
+    # The training part is in random order, so the first samples of a class are a random subset.
+    rows = train[_first_of_each_class(dataset.y[train], _class_sizes(np.bincount(dataset.y[train]), shares, most))]
+    clean = Dataset(dataset.x[rows], dataset.y[rows], dataset.shape)
     y = NOISES[cell.noise](clean, np.random.default_rng(cell.stream("noise", cell.imbalance, cell.noise)))
-    return Scenario(clean.x, _some_right(y, clean.y), clean.y, found.x[test], found.y[test], found.shape)
+    return Scenario(clean.x, _keep_some_right(y, clean.y), clean.y, dataset.x[test], dataset.y[test], dataset.shape)
 
 
 @lru_cache(maxsize=2)
@@ -162,8 +164,8 @@ def _loaded(name: str, folder: Path | None, seed: int) -> Dataset:
     return load_dataset(name, folder, _LOADED, seed)
 
 
-def _halves(y: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Positions for training, in random order, and for the test, the same share of every class in each."""
+def _split_halves(y: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions for training, in random order, and for testing, with the same share of every class in each."""
     places = [rng.permutation(np.flatnonzero(y == c)) for c in np.unique(y)]
     share = min(1.0, TEST / (len(y) / 2))
     train = np.concatenate([at[: (len(at) + 1) // 2] for at in places])
@@ -171,23 +173,23 @@ def _halves(y: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
     return rng.permutation(train), np.sort(test)
 
 
-def _sizes(there: np.ndarray, shares: np.ndarray, most: int) -> np.ndarray:
-    """Samples that each class keeps, ``(class,)``."""
-    wanted = there * shares
-    found: np.ndarray = np.round(wanted * min(1.0, most / wanted.sum())).astype(np.int64)
-    clipped: np.ndarray = np.clip(found, LEAST, there)
+def _class_sizes(counts: np.ndarray, shares: np.ndarray, most: int) -> np.ndarray:
+    """Return the number of samples that each class keeps, ``(class,)``."""
+    target = counts * shares
+    sizes: np.ndarray = np.round(target * min(1.0, most / target.sum())).astype(np.int64)
+    clipped: np.ndarray = np.clip(sizes, LEAST, counts)
     return clipped
 
 
-def _first(y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Positions of the first so many samples of each class, in their order."""
+def _first_of_each_class(y: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return the positions of the first samples of each class, in their order."""
     return np.sort(np.concatenate([np.flatnonzero(y == c)[:size] for c, size in enumerate(sizes)]))
 
 
-def _some_right(y: np.ndarray, true: np.ndarray) -> np.ndarray:
-    found = y.copy()
+def _keep_some_right(y: np.ndarray, true: np.ndarray) -> np.ndarray:
+    labels = y.copy()
     for c in np.unique(true):
         wrong = np.flatnonzero((true == c) & (y != c))
-        right = int(((true == c) & (y == c)).sum())
-        found[wrong[: max(RIGHT - right, 0)]] = c
-    return found
+        n_right = int(((true == c) & (y == c)).sum())
+        labels[wrong[: max(RIGHT - n_right, 0)]] = c
+    return labels

@@ -252,15 +252,15 @@ def test_digits_are_found_without_a_folder_and_others_say_where_they_lie(tmp_pat
     np.testing.assert_array_equal(found.x, load_dataset("digits", most=100).x)
     assert (load_dataset("digits", most=100, seed=1).x != found.x).any()
     assert len(np.unique(load_dataset("digits").x, axis=0)) == len(load_dataset("digits").x) == 1797
-    with pytest.raises(InputError, match=r"no data set is called 'mnist': choose among digits, wine"):
+    with pytest.raises(InputError, match=r"unknown data set 'mnist': choose from digits, wine"):
         load_dataset("mnist")
     with pytest.raises(
-        InputError, match=r"does not come with scikit-learn: name the folder that holds dataset-fashion-mnist/"
+        InputError, match=r"does not come with scikit-learn: give the folder that holds dataset-fashion-mnist/"
     ):
         load_dataset("fashion")
-    with pytest.raises(InputError, match=r"r-cran-mlbench/.*LetterRecognition.rda is not in .*: name the folder"):
+    with pytest.raises(InputError, match=r"r-cran-mlbench/.*LetterRecognition.rda is not in .*: give the folder"):
         load_dataset("letter", tmp_path)
-    with pytest.raises(InputError, match=r"no data set is called 'digits': choose among movies, products"):
+    with pytest.raises(InputError, match=r"unknown data set 'digits': choose from movies, products"):
         load_rated("digits")
     assert set(RATED) < set(SETS)
 

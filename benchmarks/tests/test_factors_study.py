@@ -56,7 +56,7 @@ def test_the_right_line_stands_out(digits):
 
 def test_the_command(tmp_path, monkeypatch):
     monkeypatch.setattr(factors, "NOISES", (("uniform", 0.2),))
-    monkeypatch.setattr(factors, "STRANGE_IMAGES", ("shift", "zoom", "rotate"))
+    monkeypatch.setattr(factors, "ATYPICAL_IMAGES", ("shift", "zoom", "rotate"))
     told = CliRunner().invoke(
         main, ["bench", "factors", "--seeds", "1", "--most", "300", "--out", str(tmp_path), "--quiet"]
     )

@@ -1,4 +1,4 @@
-"""The study of measures: that entrants see what they should and score as their sources say, and that ranks are right."""
+"""The study of measures: methods see what they should and score as their sources say, and ranks are right."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from hardsight_bench import figures as drawings
 from hardsight_bench import humans, ranks
-from hardsight_bench import measures_methods as entrants
+from hardsight_bench import measures_methods as methods
 from hardsight_bench import measures_study as grid
 from hardsight_bench import tables as words
 from hardsight_bench.corruptions import KINDS
@@ -117,7 +117,7 @@ def test_the_second_split_is_judged_on_samples_that_training_left(monkeypatch):
             for _ in range(count):
                 yield EpochOutput(torch.where(right[:, None], own, -own), own, own)
 
-    monkeypatch.setattr(entrants, "Training", Fake)
+    monkeypatch.setattr(methods, "HcatTraining", Fake)
     (found,) = run_method("second split", METHODS["second split"], given(hardened()))
     # Forgotten before the first view; whoever is judged on what is trained would never forget.
     np.testing.assert_array_equal(found.values, 0)
@@ -131,7 +131,7 @@ def test_as_many_models_are_trained_as_is_said(monkeypatch):
         trained.append(result.settings["members"])
         return result
 
-    monkeypatch.setattr(entrants, "measure", spy)
+    monkeypatch.setattr(methods, "measure", spy)
     run_method("ensembles", METHODS["ensembles"], given(hardened(most=60)))
     assert trained == [10, 50]
 
@@ -191,7 +191,7 @@ def test_what_the_plain_training_tells_is_consistent():
 
 def test_a_measure_that_fails_is_told_of():
     def entrant(found):
-        pool = entrants._Pool(3, 7).done()
+        pool = methods._Pool(3, 7).stop_clock()
         yield pool.scored("good", "yours", lambda: [1, 2, 3])
         yield pool.scored("short", "yours", lambda: [1, 2])
         yield pool.scored("odd", "yours", lambda: [1, np.nan, 3])
@@ -202,7 +202,7 @@ def test_a_measure_that_fails_is_told_of():
     assert good.values.tolist() == [1, 2, 3]
     assert good.trainings == 7
     assert good.fault == ""
-    assert "must return one score a sample, shape (3,). Got (2,)" in short.fault
+    assert "must return one score per sample, shape (3,). Got (2,)" in short.fault
     assert "1 of 3 scores are NaN: give every sample a number" in odd.fault
     assert "ModuleNotFoundError: No module named 'no_such_package'" in absent.fault
     assert last == MethodScore("mine", "", 0, 0.0, None, "RuntimeError: out of luck")
@@ -240,10 +240,10 @@ def test_a_measure_of_yours(mine):
     # It may do with its arguments what it likes.
     np.testing.assert_array_equal(hard.x, before)
     for name, told in (
-        ("my_measures", "a measure is named module:function. Got 'my_measures'"),
-        ("no_such:norm", "there is no measure no_such:norm: No module named 'no_such'"),
+        ("my_measures", "a measure must be named module:function. Got 'my_measures'"),
+        ("no_such:norm", "measure no_such:norm not found: No module named 'no_such'"),
         ("my_measures:none", "has no attribute 'none'"),
-        ("my_measures:number", "my_measures:number is no function"),
+        ("my_measures:number", "my_measures:number is not a function"),
     ):
         with pytest.raises(InputError, match=told):
             load_user_method(name)
@@ -261,9 +261,9 @@ def test_cells_that_make_sense():
     parent = found[0].stream
     own = [grid.method_stream(parent, name) for name in ("dynamics", "control")]
     assert len({tuple(stream.generate_state(2)) for stream in (*own, parent, *parent.spawn(2))}) == 5
-    with pytest.raises(InputError, match="no kind of hardness is called 'blur': choose among uniform"):
+    with pytest.raises(InputError, match="unknown kind of corruption 'blur': choose from uniform"):
         list_cells(["digits"], ["blur"], [0.1], [0], None)
-    with pytest.raises(InputError, match=r"a share must lie between 0 and 1\. Got 1\.5"):
+    with pytest.raises(InputError, match=r"shares must be between 0 and 1\. Got 1\.5"):
         list_cells(["digits"], ["uniform"], [1.5], [0], None)
     with pytest.raises(InputError, match="no cell is left"):
         list_cells(["wine"], ["zoom"], [0.1], [0], None)
@@ -323,7 +323,7 @@ def study(out, measures=(), seeds=2):
 def test_a_run_goes_on_where_it_was_and_new_measures_join(monkeypatch, mine):
     runs = quick(monkeypatch)
     faults = []
-    rows = run_study(study(mine / "out", seeds=1), tell=faults.append)
+    rows = run_study(study(mine / "out", seeds=1), on_progress=faults.append)
     assert faults == [["broken: ZeroDivisionError: division by zero"]] * 8
     # Two sets, two kinds, two shares; seed 0 at share .1 runs twice, to see how stable scores are.
     assert len(runs) == 8 + 4
@@ -332,7 +332,7 @@ def test_a_run_goes_on_where_it_was_and_new_measures_join(monkeypatch, mine):
     assert set(stable["share"]) == {0.1}
     assert stable.set_index("measure")["stability"]["hardness (50)"].gt(1 - 1e-9).all()
     assert stable.set_index("measure")["stability"]["noise"].abs().lt(0.5).all()
-    again = run_study(study(mine / "out", seeds=1), tell=faults.append)
+    again = run_study(study(mine / "out", seeds=1), on_progress=faults.append)
     assert len(runs) == 12
     assert len(faults) == 8
     pd.testing.assert_frame_equal(rows, again)
@@ -346,14 +346,14 @@ def test_a_run_goes_on_where_it_was_and_new_measures_join(monkeypatch, mine):
     other = study(mine / "out")._replace(most=99)
     with pytest.raises(InputError, match=r"holds another study, .*'most': 100.*choose another folder"):
         run_study(other)
-    with pytest.raises(InputError, match="there is no measure my_measures:absent"):
+    with pytest.raises(InputError, match="measure my_measures:absent not found"):
         run_study(study(mine / "out", ("my_measures:absent",)))
 
 
 def test_processes_find_the_same(tmp_path):
     few = [Cell("wine", kind, 0.2, 0) for kind in ("near", "uniform")]
     one, two = (
-        run_study(Study(few, None, tmp_path / str(jobs), again=0, field=("dynamics", "control")), jobs)
+        run_study(Study(few, None, tmp_path / str(jobs), again=0, only_methods=("dynamics", "control")), jobs)
         for jobs in (1, 2)
     )
     same = [name for name in one if name != "seconds"]

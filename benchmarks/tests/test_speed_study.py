@@ -132,4 +132,4 @@ def test_the_command(monkeypatch):
     assert told["peak_gflops"] > 0
     wrong = CliRunner().invoke(main, ["bench", "speed", "--case", "warp"])
     assert wrong.exit_code == 2
-    assert "no case is called 'warp': choose among perceptrons, growth" in wrong.output
+    assert "unknown case 'warp': choose from perceptrons, growth" in wrong.output

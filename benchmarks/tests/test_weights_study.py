@@ -132,9 +132,9 @@ def test_a_seed_fixes_a_world():
 
 
 def test_unknown_kinds_are_refused():
-    with pytest.raises(InputError, match="no kind of noise is called 'pairs'"):
+    with pytest.raises(InputError, match="unknown kind of noise 'pairs'"):
         list_cells(["digits"], ["pairs"], ["none"], [0])
-    with pytest.raises(InputError, match="no kind of imbalance is called 'exp'"):
+    with pytest.raises(InputError, match="unknown kind of imbalance 'exp'"):
         list_cells(["digits"], ["none"], ["exp"], [0])
     assert len(list_cells(["digits", "wine"], tuple(NOISES), tuple(IMBALANCES), range(5))) == 250
 
@@ -541,7 +541,7 @@ def test_the_truth_beats_uniform_on_noisy_digits():
 
 def test_unknown_learners_are_refused(tmp_path):
     job = study.Study(list_cells(["digits"], ["none"], ["none"], [0]), ("forest",), rows(), None, tmp_path)
-    with pytest.raises(InputError, match="no learner of this study is called 'forest'"):
+    with pytest.raises(InputError, match="unknown learner 'forest'"):
         study.list_jobs(job)
 
 

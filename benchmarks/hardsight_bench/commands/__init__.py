@@ -1,4 +1,4 @@
-"""`hardsight bench`: studies, a module each."""
+"""`hardsight bench`: one module per study."""
 
 from hardsight.cli.group import open_all
 from hardsight_bench.commands.group import bench

@@ -14,25 +14,27 @@ from hardsight_bench.commands.group import FOLDER, QUIET, bench
 @bench.command()
 @FOLDER
 @click.option("--sets", metavar="NAME,…", help="Data sets. [default: nine, or with no folder digits]")
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many: 0, 1, …")
-@click.option("--most", type=click.IntRange(min=50), default=3000, show_default=True, help="Samples of a set, at most.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Number of seeds: 0, 1, …")
+@click.option(
+    "--most", type=click.IntRange(min=50), default=3000, show_default=True, help="Maximum number of samples of a set."
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-bench"), show_default=True,
               help="Folder for the rows, as parquet.")  # fmt: skip
 @QUIET
 def factors(folder: Path | None, sets: str | None, seeds: int, most: int, out: Path, quiet: bool) -> None:
-    """Tell whether the ledger names the right factor where several make samples hard at once.
+    """Test whether the ledger names the right factor if several make samples hard at once.
 
-    Prints a page in markdown: lines against injected factors, causes, and how well P(label wrong) is calibrated.
+    Prints a page in Markdown: terms against injected factors, causes, and the calibration of P(label wrong).
     """
     from hardsight.io.atomic import atomic_write
     from hardsight_bench import factors as study
-    from hardsight_bench import tables as words
+    from hardsight_bench import tables
 
     folder_made(out)
     names = listed(sets) or (("digits",) if folder is None else study.SETS)
     with counted("measurements", study.count_measurements(names, seeds), quiet=quiet) as tick:
-        found = study.run_study(names, folder, most, seeds, lambda: tick([]))
-    for part, rows in found._asdict().items():
+        result = study.run_study(names, folder, most, seeds, lambda: tick([]))
+    for part, rows in result._asdict().items():
         with atomic_write(out / f"factors-{part}.parquet") as path:
             rows.to_parquet(path)
-    click.echo(words.factors_page(found))
+    click.echo(tables.factors_page(result))

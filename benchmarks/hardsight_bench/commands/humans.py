@@ -12,21 +12,23 @@ from hardsight_bench.commands.group import QUIET, bench
 
 
 @bench.command()
-@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where the files of ratings lie.")
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Folder of the files of ratings.")
 @click.option("--sets", metavar="NAME,…", default="movies,products", show_default=True, help="Rated texts.")
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many: 0, 1, …")
-@click.option("--most", type=click.IntRange(min=50), default=4000, show_default=True, help="Samples of a set, at most.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Number of seeds: 0, 1, …")
+@click.option(
+    "--most", type=click.IntRange(min=50), default=4000, show_default=True, help="Maximum number of samples of a set."
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-bench"), show_default=True,
               help="Folder for humans.parquet.")  # fmt: skip
 @QUIET
 def humans(folder: Path, sets: str, seeds: int, most: int, out: Path, quiet: bool) -> None:
-    """Compare difficulty with the disagreement of human raters, and find the labels that single raters got wrong.
+    """Compare difficulty with the disagreement of human raters, and find labels that single raters got wrong.
 
-    Prints a page in markdown.
+    Prints a page in Markdown.
     """
     from hardsight.io.atomic import atomic_write
     from hardsight_bench import humans as study
-    from hardsight_bench import tables as words
+    from hardsight_bench import tables
 
     folder_made(out)
     names = listed(sets)
@@ -34,4 +36,4 @@ def humans(folder: Path, sets: str, seeds: int, most: int, out: Path, quiet: boo
         rows = study.run_study(names, folder, most, seeds, lambda: tick([]))
     with atomic_write(out / "humans.parquet") as path:
         rows.to_parquet(path)
-    click.echo(words.humans_page(rows))
+    click.echo(tables.humans_page(rows))

@@ -14,38 +14,40 @@ from hardsight_bench.commands.group import bench
 @click.option("--case", "cases", multiple=True, metavar="NAME",
               help="perceptrons, convolutions-8, convolutions-28, logistic or growth; may be repeated. "
                    "[default: all]")  # fmt: skip
-@click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Medians of so many.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the tables.")
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=5, show_default=True, help="Number of runs; medians are reported."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the tables.")
 def speed(cases: tuple[str, ...], runs: int, as_json: bool) -> None:
-    """How long ensembles take beside loops that train one network after another, and how the time grows.
+    """Time ensembles against loops that train one network after another, and measure how the time grows.
 
     Takes some minutes; nothing else should run on the machine. The number of threads is torch's (OMP_NUM_THREADS).
     """
     from dataclasses import asdict
 
     from hardsight_bench import speed as study
-    from hardsight_bench import tables as words
+    from hardsight_bench import tables
 
     known = (*study.CASES, "growth")
-    strange = [name for name in cases if name not in known]
-    if strange:
-        raise click.UsageError(f"no case is called {strange[0]!r}: choose among {', '.join(known)}")
-    top = study.measure_peak()
-    told: dict[str, Any] = {"machine": words.describe_machine(), "peak_gflops": top, "runs": runs}
+    unknown = [name for name in cases if name not in known]
+    if unknown:
+        raise click.UsageError(f"unknown case {unknown[0]!r}: choose from {', '.join(known)}")
+    peak = study.measure_peak()
+    result: dict[str, Any] = {"machine": tables.describe_machine(), "peak_gflops": peak, "runs": runs}
     if not as_json:
         click.echo(f"# Speed\n\n`hardsight bench speed`: {(study.__doc__ or '').strip()}\n")
-        click.echo(f"Medians of {runs}; {words.describe_machine()} A large matrix product: {top:,.0f} GFLOP/s.")
+        click.echo(f"Medians of {runs}; {tables.describe_machine()} A large matrix product: {peak:,.0f} GFLOP/s.")
     for name in cases or known:
         if name == "growth":
-            grown = list(study.measure_growth(runs))
-            told[name] = [each._asdict() for each in grown]
-            text = words.growth_section(grown)
+            growths = list(study.measure_growth(runs))
+            result[name] = [each._asdict() for each in growths]
+            text = tables.growth_section(growths)
         else:
             case = study.CASES[name]()
             rows = study.time_case(case, runs)
-            told[name] = [asdict(row) for row in rows]
-            text = words.speed_section(case, rows, top)
+            result[name] = [asdict(row) for row in rows]
+            text = tables.speed_section(case, rows, peak)
         if not as_json:
             click.echo(f"\n{text}")
     if as_json:
-        print_json(told)
+        print_json(result)

@@ -17,14 +17,14 @@ from hardsight_bench.commands.group import FIGURES, FOLDER, JOBS, QUIET, bench
 @click.option("--noises", metavar="NAME,…", help="none, uniform-20, uniform-40, pair-40, instance-35. [default: all]")
 @click.option("--imbalances", metavar="NAME,…", help="none, exp-10, exp-50, step-10, step-50. [default: all]")
 @click.option("--learners", metavar="NAME,…", default="network,logistic,lightgbm", show_default=True,
-              help="Those, or long-network.")  # fmt: skip
+              help="These, or long-network.")  # fmt: skip
 @click.option("--schemes", metavar="NAME,…", help="Rows besides uniform and oracle. [default: all]")
-@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="How many: 0, 1, …")
+@click.option("--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Number of seeds: 0, 1, …")
 @click.option("--most", type=click.IntRange(min=50), default=1500, show_default=True,
-              help="Training samples, at most.")  # fmt: skip
-@click.option("--again", metavar="NAME,…", help="Rows that are run again although --out holds them.")
+              help="Maximum number of training samples.")  # fmt: skip
+@click.option("--again", metavar="NAME,…", help="Rows to run again even if --out holds them.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-weights"), show_default=True,
-              help="Folder for weights.parquet; what it holds is not run again.")  # fmt: skip
+              help="Folder for weights.parquet; finished rows are not run again.")  # fmt: skip
 @FIGURES
 @JOBS
 @QUIET
@@ -43,27 +43,27 @@ def gain_of_weights(
     jobs: int,
     quiet: bool,
 ) -> None:
-    """Train with the weights of every scheme on mislabelled and unbalanced data, and judge on clean data.
+    """Train with the weights of every scheme on mislabelled and imbalanced data, and test on clean data.
 
-    Prints a page in markdown: how much of what the truth would gain each scheme gains. A run that was stopped goes on where
-    it was.
+    Prints a page in Markdown: how much of the benefit of the true labels each scheme reaches. An interrupted run
+    continues where it stopped.
     """
-    from hardsight_bench import figures as drawings
-    from hardsight_bench import weights_field as field
-    from hardsight_bench import weights_page as gains_page
-    from hardsight_bench import weights_scenarios as worlds
-    from hardsight_bench import weights_scores as gained
+    from hardsight_bench import figures as figure_files
+    from hardsight_bench import weights_field, weights_page, weights_scenarios, weights_scores
     from hardsight_bench import weights_study as study
 
     names = listed(sets) or (("digits",) if folder is None else study.SETS)
-    kinds = (listed(noises) or tuple(worlds.NOISES), listed(imbalances) or tuple(worlds.IMBALANCES))
-    cells = worlds.list_cells(names, *kinds, range(seeds))
-    whole = study.Study(
-        cells, listed(learners), field.rows(listed(schemes)), folder, out, most=most, again=listed(again)
+    kinds = (
+        listed(noises) or tuple(weights_scenarios.NOISES),
+        listed(imbalances) or tuple(weights_scenarios.IMBALANCES),
     )
-    with counted("cells", len(study.list_jobs(whole)), quiet=quiet) as tick:
-        rows = study.run_study(whole, jobs, tick)
-    found = {learner: gained.score_rows(rows[rows["learner"] == learner]) for learner in whole.learners}
-    for learner, one in found.items():
-        drawings.write_figure(drawings.draw_gains(one), (figures or out) / f"weights-{learner}.svg")
-    click.echo(gains_page.render_page(rows, found))
+    cells = weights_scenarios.list_cells(names, *kinds, range(seeds))
+    plan = study.Study(
+        cells, listed(learners), weights_field.rows(listed(schemes)), folder, out, most=most, again=listed(again)
+    )
+    with counted("cells", len(study.list_jobs(plan)), quiet=quiet) as tick:
+        rows = study.run_study(plan, jobs, tick)
+    scores = {learner: weights_scores.score_rows(rows[rows["learner"] == learner]) for learner in plan.learners}
+    for learner, learner_scores in scores.items():
+        figure_files.write_figure(figure_files.draw_gains(learner_scores), (figures or out) / f"weights-{learner}.svg")
+    click.echo(weights_page.render_page(rows, scores))
