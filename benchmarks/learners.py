@@ -1,10 +1,11 @@
 """Which cheap learner ranks samples like the full ensemble?
 
-The full ensemble is the default: 50 small perceptrons, 10 repeats of 5 folds. For every learner: the rank correlation of its
-errors with those of the full ensemble, the area under the ROC curve with which its errors find the hardest tenth by the full
-ensemble, and CPU seconds, all of it. The first row is another full ensemble with another seed: no learner can do better.
-Boosted trees take 2 repeats. Numbers of samples x features, classes stand beside the names; "flips": a share of the labels
-goes to another class. Prints a markdown table; an argument names the folder of the larger sets (see benchmarks/README.md).
+The full ensemble is the default: 50 small perceptrons, 10 repeats of 5 folds. For every learner: the rank correlation
+of its errors with those of the full ensemble, the area under the ROC curve with which its errors find the hardest tenth
+by the full ensemble, and total CPU seconds. The first row is another full ensemble with another seed: no learner can do
+better. Boosted trees use 2 repeats. The header gives the number of samples x features, classes; "flips": a share of the
+labels is moved to another class. Prints a Markdown table; an argument is the folder of the larger sets (see
+benchmarks/README.md).
 """
 
 import platform
@@ -32,13 +33,13 @@ Data = tuple[np.ndarray, np.ndarray]
 Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def flipped(data: Data, share: float) -> Data:
-    """The same with a share of the labels replaced."""
+def flip_labels(data: Data, share: float) -> Data:
+    """Return the data with a share of the labels replaced."""
     return data[0], flip(data[1].astype(np.int64), share, 0)[0]
 
 
 def satellite(folder: Path) -> Data:
-    """Debian ``r-cran-mlbench``."""
+    """Read Satellite from Debian's ``r-cran-mlbench``."""
     import rdata
 
     path = folder / "r-cran-mlbench/usr/lib/R/site-library/mlbench/data/Satellite.rda"
@@ -49,24 +50,24 @@ def satellite(folder: Path) -> Data:
 
 
 def movies(folder: Path) -> Data:
-    """Sentence embeddings of film reviews; the label is what most raters said."""
+    """Read sentence embeddings of film reviews; the label is the majority of raters."""
     table = pd.read_parquet(folder / "human_ratings_movies.parquet")
     share = table[["negative", "neutral", "positive"]].to_numpy()
     return np.stack(table["embedding"]).astype(np.float32), share.argmax(axis=1)
 
 
-def measured(learner: object, repeats: int = 10, splits: str | None = None) -> Score:
-    """The error by hardsight."""
+def measure_error(learner: object, repeats: int = 10, splits: str | None = None) -> Score:
+    """Return a function that measures the error with hardsight."""
 
     def error(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        how = {"repeats": repeats} if splits is None else {"splits": splits}
-        return hs.measure(x, y, learner=learner, **how).error
+        options = {"repeats": repeats} if splits is None else {"splits": splits}
+        return hs.measure(x, y, learner=learner, **options).error
 
     return error
 
 
-def in_sample(model: object) -> Score:
-    """The loss of a model on what it was fitted to."""
+def in_sample_loss(model: object) -> Score:
+    """Return a function that computes the loss of a model on its training samples."""
 
     def error(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         prob = make_pipeline(StandardScaler(), model).fit(x, y).predict_proba(x)
@@ -78,17 +79,17 @@ def in_sample(model: object) -> Score:
 SCORES: dict[str, Score] = {
     "network, another seed": lambda x, y: hs.measure(x, y, seed=1).error,
     "network, 2 repeats": lambda x, y: hs.measure(x, y, repeats=2, seed=1).error,
-    "network of 16 units": measured(hs.Network(hidden=(16,))),
-    "logistic": measured("logistic"),
-    "logistic-loo": measured("logistic-loo", splits="loo"),
-    "ridge, leave-one-out": measured("ridge", splits="loo"),
-    "kernel-loo": measured("kernel-loo", splits="loo"),
-    "knn-loo": measured("knn-loo", splits="loo"),
-    "forest": measured("forest"),
-    "lightgbm": measured("lightgbm", repeats=2),
-    "xgboost": measured("xgboost", repeats=2),
-    "in-sample loss of one perceptron": in_sample(MLPClassifier(128, max_iter=20, random_state=0)),
-    "in-sample loss of one logistic": in_sample(LogisticRegression(max_iter=1000)),
+    "network of 16 units": measure_error(hs.Network(hidden=(16,))),
+    "logistic": measure_error("logistic"),
+    "logistic-loo": measure_error("logistic-loo", splits="loo"),
+    "ridge, leave-one-out": measure_error("ridge", splits="loo"),
+    "kernel-loo": measure_error("kernel-loo", splits="loo"),
+    "knn-loo": measure_error("knn-loo", splits="loo"),
+    "forest": measure_error("forest"),
+    "lightgbm": measure_error("lightgbm", repeats=2),
+    "xgboost": measure_error("xgboost", repeats=2),
+    "in-sample loss of one perceptron": in_sample_loss(MLPClassifier(128, max_iter=20, random_state=0)),
+    "in-sample loss of one logistic": in_sample_loss(LogisticRegression(max_iter=1000)),
 }
 
 
@@ -98,8 +99,8 @@ def main() -> None:
     torch.set_num_threads(1)
     data = {
         "digits": load_digits(return_X_y=True),
-        "digits, 5 % flips": flipped(load_digits(return_X_y=True), 0.05),
-        "digits, 10 % flips": flipped(load_digits(return_X_y=True), 0.1),
+        "digits, 5 % flips": flip_labels(load_digits(return_X_y=True), 0.05),
+        "digits, 10 % flips": flip_labels(load_digits(return_X_y=True), 0.1),
         "breast cancer": load_breast_cancer(return_X_y=True),
         "wine": load_wine(return_X_y=True),
     }

@@ -1,8 +1,8 @@
-"""A million samples on one machine: how long it takes, and how much memory.
+"""A million samples on one machine: how long it takes, and how much memory it needs.
 
-Made-up table, 1,000,000 × 64 numbers in 20 classes with 5 % of the labels drawn anew, 5 folds × 10 repeats of the
-default network, with a checkpoint, saved as parquet. Sizes may be given: ``python benchmarks/million.py [SAMPLES]
-[MEMBERS]``. Prints a markdown table.
+Synthetic table, 1,000,000 × 64 numbers in 20 classes with 5 % of the labels redrawn, 5 folds × 10 repeats of the
+default network, with a checkpoint, saved as parquet. Other sizes: ``python benchmarks/million.py [SAMPLES]
+[MEMBERS]``. Prints a Markdown table.
 """
 
 import platform
@@ -19,7 +19,7 @@ import hardsight as hs
 
 
 def data(samples: int, features: int = 64, classes: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """Normal clusters, one a class, that overlap; 5 % of the labels are anybody's."""
+    """Return overlapping normal clusters, one per class; 5 % of the labels are random."""
     rng = np.random.default_rng(0)
     y = rng.integers(classes, size=samples)
     x = rng.standard_normal((samples, features), dtype=np.float32)
@@ -33,7 +33,7 @@ def main() -> None:
     """Print the table."""
     samples, members = map(int, [*sys.argv[1:], *["1000000", "50"][len(sys.argv) - 1 :]])
     x, y = data(samples)
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before_run = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         d = hs.measure(x, y, repeats=members // 5, execution=hs.Execution(checkpoint=Path(folder) / "progress.npz"))
@@ -47,7 +47,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     print(
         f"| {samples:,} | {d.settings['members']} | {measured - start:.0f} | {time.perf_counter() - measured:.0f} | "
-        f"{peak / 2**20:.1f} | {held / 2**20:.1f} | {d.settings['reliability']:.4f} |"
+        f"{peak / 2**20:.1f} | {before_run / 2**20:.1f} | {d.settings['reliability']:.4f} |"
     )
 
 

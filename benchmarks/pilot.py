@@ -1,10 +1,10 @@
-"""What does the pilot choose, and is the run better for it?
+"""Which training length does the pilot search choose, and does it improve the run?
 
-Seven data sets of at most 2,000 samples, clean and with 20 and 40 % of the labels flipped to any other class. Beside each
-other: the default network with its default length of training, and with the length that the pilot chooses. Mean held-out
-log-loss; average precision of the error and of P(label wrong) for the flips; expected calibration error of P(label wrong)
-(ten bins of equal width); CPU seconds, the pilot's included. Prints a markdown table; the argument names the folder of the
-sets (see :mod:`hardsight_bench.datasets`).
+Seven data sets of at most 2,000 samples, clean and with 20 and 40 % of the labels flipped to any other class. Compared
+are the default network with its default training length, and with the length that the pilot search chooses. Mean
+held-out log-loss; average precision of the error and of P(label wrong) for the flips; expected calibration error of
+P(label wrong) (ten bins of equal width); CPU seconds, including the search. Prints a Markdown table; the argument is
+the folder of the sets (see :mod:`hardsight_bench.datasets`).
 """
 
 import platform
@@ -29,24 +29,24 @@ SEEDS = range(2)
 COLUMNS = ("held-out loss", "precision, error", "precision, P(wrong)", "calibration error", "CPU s")
 
 
-def figures(hard: CorruptedDataset, seed: int, *, pilot: bool) -> tuple[list[float], str]:
-    """One row's numbers for one seed, and the length of training."""
+def measure_row(hard: CorruptedDataset, seed: int, *, pilot: bool) -> tuple[list[float], str]:
+    """Return the numbers of one row for one seed, and the training length."""
     start = time.process_time()
     d = hs.measure(hard.x, hard.y, seed=seed, estimate=hs.Estimate(pilot=pilot))
-    spent = time.process_time() - start
-    found = [average_precision_score(hard.hard, s) if hard.hard.any() else np.nan for s in (d.error, d.p_wrong)]
+    seconds = time.process_time() - start
+    precisions = [average_precision_score(hard.hard, s) if hard.hard.any() else np.nan for s in (d.error, d.p_wrong)]
     length = times(d.settings["pilot"]["length"]) if pilot else times(1)
-    return [d.error.mean(), *found, calibration_error(d.p_wrong, hard.hard), spent], length
+    return [d.error.mean(), *precisions, calibration_error(d.p_wrong, hard.hard), seconds], length
 
 
-def cell(without: float, with_it: float, digits: int) -> str:
-    """Two numbers, the first without the pilot."""
+def cell(without: float, with_pilot: float, digits: int) -> str:
+    """Format two numbers, the first without the pilot search."""
     if np.isnan(without):
         return "–"
     return (
-        f"{without:.{digits}f} → {with_it:.{digits}f}".replace("0.", ".")
+        f"{without:.{digits}f} → {with_pilot:.{digits}f}".replace("0.", ".")
         if digits > 1
-        else f"{without:.1f} → {with_it:.1f}"
+        else f"{without:.1f} → {with_pilot:.1f}"
     )
 
 
@@ -69,12 +69,12 @@ def main() -> None:
             for seed in SEEDS:
                 hard = KINDS["uniform"].make(data, share, np.random.default_rng(seed))
                 for pilot in (False, True):
-                    numbers, length = figures(hard, seed, pilot=pilot)
+                    numbers, length = measure_row(hard, seed, pilot=pilot)
                     rows[pilot].append(numbers)
                 lengths.append(length)
             means = zip(*(np.mean(rows[pilot], axis=0) for pilot in (False, True)), (3, 3, 3, 3, 1), strict=True)
-            told = " | ".join(cell(*pair) for pair in means)
-            print(f"| {name} | {share:.0%} | {', '.join(dict.fromkeys(lengths))} | {told} |", flush=True)
+            cells = " | ".join(cell(*pair) for pair in means)
+            print(f"| {name} | {share:.0%} | {', '.join(dict.fromkeys(lengths))} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Is the reported reliability the true one, and how many models does a ranking take?
+"""Is the reported reliability accurate, and how many models does a ranking need?
 
-For a number of repeats of 5 folds: the reliability that a run reports, the rank correlation of its errors with those of an
-independent run of the same size, the square root of the reliability, and the rank correlation with a run of 500 models that
-stands for infinitely many. Default learner; mean over seeds. 5 % of the labels are flipped. Prints a markdown table.
+For several numbers of repeats of 5 folds: the reliability that a run reports, the rank correlation of its errors with
+those of an independent run of the same size, the square root of the reliability, and the rank correlation with a run of
+500 models, which approximates infinitely many. Default learner; mean over seeds. 5 % of the labels are flipped. Prints
+a Markdown table.
 """
 
 import platform
@@ -36,9 +37,9 @@ def main() -> None:
             for seed in SEEDS:
                 one = hs.measure(x, y, repeats=repeats, seed=seed)
                 other = hs.measure(x, y, repeats=repeats, seed=seed + 50)
-                said = one.settings["reliability"]
-                true_one = spearmanr(one.error, other.error).statistic
-                rows.append((said, true_one, said**0.5, spearmanr(one.error, gold).statistic))
+                reported = one.settings["reliability"]
+                between_runs = spearmanr(one.error, other.error).statistic
+                rows.append((reported, between_runs, reported**0.5, spearmanr(one.error, gold).statistic))
             cells = " | ".join(f"{value:.4f}" for value in np.mean(rows, axis=0))
             print(f"| {name} | {5 * repeats} | {cells} |", flush=True)
 

@@ -1,10 +1,10 @@
-"""What ``hs.Weighting`` adds to a training step: the same step with it and with a plain mean, by turns in one process.
+"""The cost of ``hs.Weighting`` in a training step: the step with it and with a plain mean, in turn in one process.
 
-A small convolutional network is trained on random images, once of the size of digits and once of CIFAR. The third kind of
-step finds the same weights by hand, as the scheme's pure function does, without ids and what is known of the samples: what
-it adds is the price of the formula. The kinds of step take turns in changing order, so that whatever slows the machine
-slows all. CPU time of the process. Prints a markdown table: the median over rounds of time with / time without, its
-standard error by bootstrap, and the CPU time of a plain step.
+A small convolutional network is trained on random images, once of the size of digits and once of CIFAR. The third kind
+of step computes the same weights by hand, as the scheme's pure function does, without ids and sample data: it shows the
+cost of the formula. The kinds of step alternate in changing order, so that anything that slows the machine
+affects all of them. CPU time of the process. Prints a Markdown table: the median over rounds of time with / time
+without, its standard error by bootstrap, and the CPU time of a plain step.
 """
 
 import platform
@@ -37,7 +37,7 @@ CASES: dict[str, tuple[Any, dict[str, float]]] = {
 
 
 def network(channels: int) -> nn.Module:
-    """Two convolutions and a linear layer."""
+    """Return two convolutions and a linear layer."""
     return nn.Sequential(
         nn.Conv2d(channels, 32, 3, padding=1),
         nn.ReLU(),
@@ -51,63 +51,63 @@ def network(channels: int) -> nn.Module:
 
 
 def weightings(name: str) -> tuple[hs.Weighting, Callable[[Tensor, Tensor, Tensor], Tensor]]:
-    """The weighting of a case, and its weights by hand from losses, logits and positions."""
+    """Return the weighting of a case, and a function that computes its weights from losses, logits and positions."""
     ids, parameters = CASES[name]
     if name not in hs.SCHEMES:
         fixed = torch.ones(SAMPLES)
-        return hs.Weighting(np.ones(SAMPLES), ids=ids), lambda loss, logits, at: fixed[at]
+        return hs.Weighting(np.ones(SAMPLES), ids=ids), lambda loss, logits, rows: fixed[rows]
     scheme = hs.SCHEMES[name]
     weighting = hs.Weighting(name, num_samples=SAMPLES, classes=CLASSES, **parameters)
 
-    def by_hand(loss: Tensor, logits: Tensor, at: Tensor) -> Tensor:
+    def by_hand(loss: Tensor, logits: Tensor, rows: Tensor) -> Tensor:
         loss = loss if scheme.through else loss.detach()
-        read: dict[str, Callable[[], Tensor]] = {
+        inputs: dict[str, Callable[[], Tensor]] = {
             "loss": lambda: loss,
             "p": lambda: torch.exp(-loss),
             "logits": lambda: logits,
         }
-        return scheme.function(*(read[key]() for key in scheme.reads), **parameters)
+        return scheme.function(*(inputs[key]() for key in scheme.reads), **parameters)
 
     return weighting, by_hand
 
 
-def timed(name: str, shape: tuple[int, int, int], rounds: int) -> np.ndarray:
-    """Seconds of a step with a plain mean, with weights by hand and with the weighting. ``(round, kind)``"""
+def time_steps(name: str, shape: tuple[int, int, int], rounds: int) -> np.ndarray:
+    """Return seconds of a step with a plain mean, with weights by hand, and with the weighting. ``(round, kind)``"""
     batch, channels, side = shape
     torch.manual_seed(0)
     model, (weighting, by_hand) = network(channels), weightings(name)
-    named = torch.arange(SAMPLES) if CASES[name][0] is None else torch.from_numpy(CASES[name][0])
+    sample_ids = torch.arange(SAMPLES) if CASES[name][0] is None else torch.from_numpy(CASES[name][0])
     optimizer = torch.optim.SGD(model.parameters(), 1e-3, momentum=0.9)
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(batch, channels, side, side, generator=generator)
     labels = torch.randint(CLASSES, (batch,), generator=generator)
 
-    def step(kind: int, at: Tensor, ids: Tensor) -> float:
-        begun = time.process_time()
+    def step(kind: int, rows: Tensor, ids: Tensor) -> float:
+        start = time.process_time()
         logits = model(images)
         if kind == 0:
             total = cross_entropy(logits, labels)
         else:
             loss = cross_entropy(logits, labels, reduction="none")
             if kind == 1:
-                total = (by_hand(loss, logits, at) * loss).mean()
+                total = (by_hand(loss, logits, rows) * loss).mean()
             else:
                 total = weighting(loss, ids, logits=logits, labels=labels)
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-        return time.process_time() - begun
+        return time.process_time() - start
 
     orders = list(permutations(range(3)))
-    taken = np.empty((rounds, 3))
-    for turn in range(-5, rounds):
-        at = torch.randperm(SAMPLES, generator=generator)[:batch]
-        ids = named[at]
-        for kind in orders[turn % len(orders)]:
-            seconds = step(kind, at, ids)
-            if turn >= 0:
-                taken[turn, kind] = seconds
-    return taken
+    seconds_by_kind = np.empty((rounds, 3))
+    for round_index in range(-5, rounds):
+        rows = torch.randperm(SAMPLES, generator=generator)[:batch]
+        ids = sample_ids[rows]
+        for kind in orders[round_index % len(orders)]:
+            seconds = step(kind, rows, ids)
+            if round_index >= 0:
+                seconds_by_kind[round_index, kind] = seconds
+    return seconds_by_kind
 
 
 def main() -> None:
@@ -120,14 +120,14 @@ def main() -> None:
     print("|---|---|---:|---:|---:|---:|")
     for shape, size in SHAPES.items():
         for name in CASES:
-            taken = timed(name, size, 600 if size[2] == 8 else 42)
+            seconds_by_kind = time_steps(name, size, 600 if size[2] == 8 else 42)
             cells = []
             for kind in (2, 1):
-                ratio = taken[:, kind] / taken[:, 0]
-                again = [np.median(rng.choice(ratio, len(ratio))) for _ in range(200)]
-                cells.append(f"{np.median(ratio):.3f} ± {np.std(again):.3f}")
-            plain, more = np.median(taken[:, 0]), np.median(taken[:, 2] - taken[:, 0])
-            print(f"| {shape} | {name} | {' | '.join(cells)} | {1e3 * plain:.2f} | {1e6 * more:.0f} |", flush=True)
+                ratio = seconds_by_kind[:, kind] / seconds_by_kind[:, 0]
+                resampled = [np.median(rng.choice(ratio, len(ratio))) for _ in range(200)]
+                cells.append(f"{np.median(ratio):.3f} ± {np.std(resampled):.3f}")
+            plain, extra = np.median(seconds_by_kind[:, 0]), np.median(seconds_by_kind[:, 2] - seconds_by_kind[:, 0])
+            print(f"| {shape} | {name} | {' | '.join(cells)} | {1e3 * plain:.2f} | {1e6 * extra:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

