@@ -310,7 +310,7 @@ def quick(monkeypatch):
         yield MethodScore("hardness (50)", "hardsight", 50, 1.0, found.x.std(1).astype(float))
         yield MethodScore("noise", "classic", 1, 0.1, rng.random(len(found.y)))
 
-    monkeypatch.setattr(grid, "FIELD", {"quick": entrant, "broken": lambda found: iter([1 / 0])})
+    monkeypatch.setattr(grid, "METHODS", {"quick": entrant, "broken": lambda found: iter([1 / 0])})
     return runs
 
 
@@ -526,7 +526,7 @@ def test_models_find_hard_what_raters_dispute(ratings, monkeypatch):
     again = pd.DataFrame(humans.compare_measures("movies", ratings, 120, 0, ("control",))).set_index("measure")
     # What an entrant draws does not depend on who else enters.
     assert again.loc["random", "entropy"] == rows.loc["random", "entropy"]
-    monkeypatch.setattr(humans, "FIELD", {name: METHODS[name] for name in ("untrained", "control")})
+    monkeypatch.setattr(humans, "METHODS", {name: METHODS[name] for name in ("untrained", "control")})
     how = ["--folder", str(ratings), "--sets", "movies", "--seeds", "1", "--most", "60", "--quiet"]
     shown = CliRunner().invoke(main, ["bench", "humans", *how, "--out", str(ratings / "out")])
     assert shown.exit_code == 0, shown.output

@@ -98,7 +98,7 @@ def test_growth_doubles_one_size_at_a_time(monkeypatch):
         asked.append((len(samples), plan.n_models, len(samples.classes), samples.matrix.shape[1], learner.hidden[0]))
         return []
 
-    monkeypatch.setattr(speed, "_views", views)
+    monkeypatch.setattr(speed, "_fit_predict", views)
     found = list(speed.measure_growth(1))
     assert [each.what for each in found] == ["samples", "members", "classes", "features", "hidden units"]
     assert all(after == 2 * before for each in found for before, after in pairwise(each.values))

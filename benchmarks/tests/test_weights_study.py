@@ -188,7 +188,7 @@ def test_a_member_of_a_heterogeneous_ensemble_is_the_one_trained_alone(monkeypat
     np.testing.assert_allclose(together["looked up"], together["weighted"], atol=1e-4)
     unlike = ["plain", "weighted", "other seed", "with state"]
     assert all(np.abs(together[a] - together[b]).max() > 0.01 for a in unlike for b in unlike if a < b)
-    monkeypatch.setattr(mixed, "_TOGETHER", 2)
+    monkeypatch.setattr(mixed, "_MAX_STACK", 2)
     for whole, part in zip(together.values(), train_members(TASK, [one() for one in make.values()]), strict=True):
         np.testing.assert_allclose(whole, part, atol=1e-4)
 
@@ -463,7 +463,7 @@ def test_a_row_that_lacks_a_score_is_left_out_and_told():
 
 def test_the_figure_shows_points_to_uniform():
     values = drawings.draw_gains(score_rows(table(SCORES))).to_dict()["data"]["values"]
-    shown = {(one["row"], one["world"]): one["shown"] for one in values}
+    shown = {(one["row"], one["scenario"]): one["shown"] for one in values}
     assert shown["b", "none, none"] == "-4"
     assert shown["oracle", "much, none"] == "20"
     assert "uniform" not in {row for row, _ in shown}
@@ -524,7 +524,7 @@ def test_trees_are_weighted_too():
     pytest.importorskip("lightgbm")
     found = digits("uniform-40", most=400)
     oracle = control("oracle", found, np.random.default_rng(0))
-    plain, clean = (study._fitted(found, weights, "lightgbm", 0) for weights in (np.ones(len(found.y)), oracle))
+    plain, clean = (study._fit_estimator(found, weights, "lightgbm", 0) for weights in (np.ones(len(found.y)), oracle))
     score = [study.metrics(each, found.test_y)["balanced_accuracy"] for each in (plain, clean)]
     assert score[1] > score[0] + 0.05
     assert np.isfinite(clean).all()
