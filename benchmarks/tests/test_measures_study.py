@@ -192,10 +192,10 @@ def test_what_the_plain_training_tells_is_consistent():
 def test_a_measure_that_fails_is_told_of():
     def entrant(found):
         pool = methods._Pool(3, 7).stop_clock()
-        yield pool.scored("good", "yours", lambda: [1, 2, 3])
-        yield pool.scored("short", "yours", lambda: [1, 2])
-        yield pool.scored("odd", "yours", lambda: [1, np.nan, 3])
-        yield pool.scored("absent", "peer", lambda: __import__("no_such_package"))
+        yield pool.score("good", "yours", lambda: [1, 2, 3])
+        yield pool.score("short", "yours", lambda: [1, 2])
+        yield pool.score("odd", "yours", lambda: [1, np.nan, 3])
+        yield pool.score("absent", "peer", lambda: __import__("no_such_package"))
         raise RuntimeError("out of luck\nand more")
 
     good, short, odd, absent, last = run_method("mine", entrant, given(hardened()))
