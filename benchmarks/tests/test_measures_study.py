@@ -469,7 +469,7 @@ def test_the_command(monkeypatch, tmp_path):
     assert "--shares takes numbers with commas between them. Got 'a,b'" in wrong.output
     absent = CliRunner().invoke(main, ["bench", "measures", "--sets", "mnist", "--out", str(tmp_path)])
     assert absent.exit_code == 1
-    assert "no data set is called 'mnist'" in absent.output
+    assert "unknown data set 'mnist'" in absent.output
 
 
 def test_votes_and_their_ceiling():
