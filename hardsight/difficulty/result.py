@@ -159,12 +159,12 @@ class Difficulty:
         transition = self.transition
         if transition is None or self.p_wrong is None:
             return None
-        given = np.bincount(self.labels, minlength=len(transition))
+        sizes = np.bincount(self.labels, minlength=len(transition))
         expected = np.bincount(self.labels, weights=self.p_wrong, minlength=len(transition))
         columns = {
-            "given": given,
+            "given": sizes,
             "true_share": np.nan if self.run.class_shares is None else self.run.class_shares,
-            "wrong": np.where(given > 0, expected / np.maximum(given, 1), np.nan),
+            "wrong": np.where(sizes > 0, expected / np.maximum(sizes, 1), np.nan),
             "mislabelled": 1 - np.diag(transition.to_numpy()),
         }
         return pd.DataFrame(columns, index=transition.index.rename("class"))
@@ -185,9 +185,9 @@ class Difficulty:
             if column.kind == "label" and (codes := columns[column.name]) is not None:
                 columns[column.name] = self.label_names(codes)
         columns |= {"p_label": None if self.classes is None else self.p_label, "todo": self.recommended_action}
-        shown = {name: columns[name] for name in (LOSS_TABLE if self.loss_only else TABLE)}
+        values = {name: columns[name] for name in (LOSS_TABLE if self.loss_only else TABLE)}
         index = pd.Index(self.ids, name="id")
-        return pd.DataFrame({name: values for name, values in shown.items() if values is not None}, index=index)
+        return pd.DataFrame({name: column for name, column in values.items() if column is not None}, index=index)
 
     def hardest(self, n: int = 10) -> pd.DataFrame:
         """Return the ``n`` samples with the largest error, hardest first. Ties keep the order given.

@@ -24,6 +24,7 @@ from hardsight.errors import InputError
 from hardsight.reporting import formatting, summary
 from hardsight.reporting.report import bias_variance, figures, histogram, ledger, write
 from hardsight.reporting.report.examples import example_cards
+from hardsight.reporting.report.figures import histogram_bins
 from hardsight.reporting.report.ledger_bar import ledger_bars
 from hardsight.reporting.report.page import render
 from hardsight.reporting.report.thumbnails import LONGEST, make_thumbnails
@@ -397,6 +398,28 @@ def test_histogram_counts_every_sample_once() -> None:
     for d in (difficulty(), difficulty(classes=None), difficulty(views=1), difficulty(1)):
         bars = values(histogram(d).to_dict(), "count")
         assert sum(row["count"] for row in bars) == len(d)
+
+
+def test_bins_of_two_errors_have_known_edges_and_counts() -> None:
+    d = difficulty(50)
+    d.error[:] = np.repeat([0.0, 1.0], 25)
+    bins = histogram_bins(d)
+    # The axis reaches five percent beyond chance, log 3, in twenty bins.
+    np.testing.assert_allclose(bins.edges, np.linspace(0, 1.05 * np.log(3), 21))
+    counts = bins.as_labelled + bins.otherwise
+    assert counts.nonzero()[0].tolist() == [0, 17]
+    assert counts[[0, 17]].tolist() == [25, 25]
+    assert bins.otherwise.sum() == (d.predicted != d.labels).sum()
+    assert (bins.split, bins.log_error, bins.log_count) == (True, False, False)
+
+
+def test_a_towering_bar_has_a_logarithmic_axis_and_is_not_split() -> None:
+    d = difficulty(2000)
+    d.error[:] = np.where(np.arange(2000) < 3, [0.5, 1.0, 1.5] * 666 + [0.5, 1.0], 0.0)
+    bins = histogram_bins(d)
+    assert (bins.split, bins.log_error, bins.log_count) == (False, False, True)
+    assert bins.as_labelled.sum() == 2000
+    assert bins.otherwise.sum() == 0
 
 
 def test_histogram_of_equal_and_of_zero_errors() -> None:

@@ -114,7 +114,7 @@ def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[Ex
     for place, (i, label, predicted) in enumerate(
         zip(index, d.label_names(d.labels[index]), d.label_names(d.predicted[index]), strict=True)
     ):
-        shown = content[place] if content else None
+        item = content[place] if content else None
         card = ExampleCard(
             rank=place + 1,
             id=format_line(d.ids[i], 120),
@@ -131,9 +131,9 @@ def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[Ex
             p_outlier="" if d.p_outlier is None else format_number(d.p_outlier[i], 2),
             recommendation=recommendations[place] if recommendations else None,
             bar=bars[place] if bars else None,
-            picture=shown if isinstance(shown, Thumbnail) else None,
-            text=shown if isinstance(shown, TextExcerpt) else None,
-            row=shown if isinstance(shown, TableRow) else None,
+            picture=item if isinstance(item, Thumbnail) else None,
+            text=item if isinstance(item, TextExcerpt) else None,
+            row=item if isinstance(item, TableRow) else None,
         )
         cards.append(card)
     return cards
@@ -167,9 +167,9 @@ def find_samples(d: Difficulty, samples: Samples) -> np.ndarray:
     missing = d.ids[index < 0]
     if len(missing):
         measured = ", ".join(repr(each) for each in missing[:3].tolist())
-        given = ", ".join(repr(each) for each in samples.ids[:3].tolist())
+        examples = ", ".join(repr(each) for each in samples.ids[:3].tolist())
         raise InputError(
-            f"the samples lack {len(missing):,} of the {len(d):,} measured ids ({measured}); their ids look like {given}: "
+            f"the samples lack {len(missing):,} of the {len(d):,} measured ids ({measured}); their ids look like {examples}: "
             "give the samples that were measured, read the same way and with the same id column"
         )
     changed = _first_changed_label(d, samples, index)
@@ -235,10 +235,10 @@ def sample_text(samples: Samples, row: int) -> str:
 
 def _excerpt(text: str) -> TextExcerpt:
     # Cut before it is made printable: a text may be a whole book.
-    held = format_text(text[:TEXT_HELD])
-    cut = held.rfind(" ", TEXT_SHOWN - 60, TEXT_SHOWN) if len(held) > TEXT_SHOWN else len(held)
+    excerpt = format_text(text[:TEXT_HELD])
+    cut = excerpt.rfind(" ", TEXT_SHOWN - 60, TEXT_SHOWN) if len(excerpt) > TEXT_SHOWN else len(excerpt)
     cut = TEXT_SHOWN if cut < 0 else cut
-    return TextExcerpt(held[:cut], held[cut:], max(0, len(text) - TEXT_HELD))
+    return TextExcerpt(excerpt[:cut], excerpt[cut:], max(0, len(text) - TEXT_HELD))
 
 
 def _array_rows(samples: Samples, rows: list[int]) -> list[TableRow]:
@@ -250,13 +250,13 @@ def _array_rows(samples: Samples, rows: list[int]) -> list[TableRow]:
 
 def _table_rows(table: pd.DataFrame, rows: list[int]) -> list[TableRow]:
     columns = [_column_values(format_line(name, 60), table.iloc[:, i], rows) for i, name in enumerate(table.columns)]
-    shown = []
+    table_rows = []
     for row in zip(*columns, strict=True):
         # Unusual values first; the sort is stable, so the columns keep their order otherwise.
         values = sorted(row, key=lambda value: not value.unusual) if len(row) > VALUES_SHOWN else list(row)
         left_out = max(0, len(values) - VALUES_HELD)
-        shown.append(TableRow(values[:VALUES_SHOWN], values[VALUES_SHOWN:VALUES_HELD], left_out))
-    return shown
+        table_rows.append(TableRow(values[:VALUES_SHOWN], values[VALUES_SHOWN:VALUES_HELD], left_out))
+    return table_rows
 
 
 def _column_values(name: str, column: pd.Series, rows: list[int]) -> list[TableValue]:

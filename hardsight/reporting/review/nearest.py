@@ -53,9 +53,9 @@ class NearestSearch:
         """
         n = len(self._rows)
         count = min(NEAREST, n - 1)
-        found = np.full((len(index), NEAREST), -1, dtype=np.int32)
+        neighbours = np.full((len(index), NEAREST), -1, dtype=np.int32)
         if not count:
-            return found
+            return neighbours
         step = max(1, _BLOCK_VALUES // n)
         for start in range(0, len(index), step):
             rows = index[start : start + step]
@@ -65,5 +65,5 @@ class NearestSearch:
             # Ties keep the order given, so that the same samples give the same page.
             nearest.sort(axis=1)
             order = np.argsort(np.take_along_axis(distance, nearest, 1), axis=1, kind="stable")
-            found[start : start + step, :count] = np.take_along_axis(nearest, order, 1)
-        return found
+            neighbours[start : start + step, :count] = np.take_along_axis(nearest, order, 1)
+        return neighbours

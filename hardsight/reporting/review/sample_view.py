@@ -70,11 +70,11 @@ class SampleView:
     def search(self, text: str) -> np.ndarray:
         """Return positions of the samples whose text or words contain a text, in any case, ``(found,)`` uint32."""
         pattern = text.lower()
-        found = np.zeros(len(self.samples), dtype=bool)
+        mask = np.zeros(len(self.samples), dtype=bool)
         for codes, kinds in self._searched:
             hits = np.array([pattern in kind for kind in kinds], dtype=bool)
-            found |= hits if codes is None else hits[codes]
-        return np.flatnonzero(found).astype(np.uint32)
+            mask |= hits if codes is None else hits[codes]
+        return np.flatnonzero(mask).astype(np.uint32)
 
     @cached_property
     def _frame(self) -> pd.DataFrame:

@@ -90,8 +90,8 @@ class _ReviewServer:
         return JSONResponse(search.find(np.array([row]))[0].tolist())
 
     def search(self, request: Request) -> Response:
-        found = _or_404(self.view).search(request.query_params.get("text", ""))
-        return Response(found.astype("<u4").tobytes(), media_type="application/octet-stream")
+        rows = _or_404(self.view).search(request.query_params.get("text", ""))
+        return Response(rows.astype("<u4").tobytes(), media_type="application/octet-stream")
 
     def read_decisions(self, request: Request) -> Response:
         return Response(_read_regular(self.file) if self.file.exists() else "", media_type="text/csv")
