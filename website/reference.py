@@ -7,7 +7,7 @@ from sys import modules
 from hardsight.learners import LEARNERS
 from hardsight.measures import MEASURES, describe_measures
 from hardsight.weights import SCHEMES, Scheme
-from hardsight.weights.describe import told
+from hardsight.weights.describe import describe_scheme
 from website.rooms import ROOMS, Room, called
 
 
@@ -111,7 +111,7 @@ def _schemes(room: Room) -> str:
         parts.append(f"## {_first_line(module)}\n\n")
         for function, alike in groupby(family, lambda row: row.function.__name__):
             parts.append(_entry(f"{module}.{function}", 3))
-            parts += [f'**Scheme "{row.name}"**\n\n{_table(list(told(row).items())[1:])}' for row in alike]
+            parts += [f'**Scheme "{row.name}"**\n\n{_table(list(describe_scheme(row).items())[1:])}' for row in alike]
     return "".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hardsight.weights.describe import effective
+from hardsight.weights.describe import effective_sample_size
 
 METRICS = ("balanced_accuracy", "accuracy", "log_loss", "worst_class")
 
@@ -40,4 +40,4 @@ def effective_share(weights: np.ndarray | str | None) -> float:
     """Return the effective sample size as a share of the samples."""
     if weights is None or isinstance(weights, str):
         return float("nan")
-    return effective(weights) / len(weights)
+    return effective_sample_size(weights) / len(weights)

@@ -2,7 +2,8 @@
 
 A scheme enters with its published defaults, or, where none were published, with a setting of ours in ``HELD_OUT`` or
 ``IN_TRAINING``. It enters *held out* if it can make weights of a difficulty (:func:`hardsight.weigh`), and *in training* if
-it can make them of a batch's logits and labels; what is in ``LEFT_OUT`` could, but is not meant to.
+it can make them of a batch's logits and labels; a scheme's
+``exclude_from_benchmark`` says where it could enter and does not, and why.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,22 +49,6 @@ IN_TRAINING: dict[str, Setting] = {
 }
 """The same in training. The curriculum is self-paced learning as tools pace it, CurBench's: all samples are in from half of
 the epochs on. OHEM keeps half of a batch."""
-LEFT_OUT: dict[str, str] = {
-    "uniform (in training)": "a control",
-    "superloss-loss (in training)": "the gradient is that of superloss",
-    "gce-loss (in training)": "the gradient is that of gce",
-    "mae-loss (in training)": "the gradient is that of mae",
-    "sce-loss (in training)": "the gradient is that of sce",
-    "truncated-gce (in training)": "prunes from epoch 40 on, when these trainings are over",
-    "focal-sigmoid (in training)": "for labels that do not exclude each other",
-    "asl (in training)": "for labels that do not exclude each other",
-    "divide-mix-gmm (in training)": "reads all losses of the data set at once",
-    "bmm (in training)": "reads all losses of the data set at once",
-    "noise-matrix (in training)": "reads held-out probabilities",
-    "self-paced-ensemble (in training)": "for ensembles, a step a member",
-    "adaboost (in training)": "for ensembles, a step a member",
-    "rho-loss": "the loss and the held-out loss are the same here",
-}
 
 
 class Row(NamedTuple):
@@ -92,7 +77,7 @@ def rows(named: Sequence[str] = ()) -> list[Row]:
     every = [Row(name, "control") for name in CONTROLS]
     every += [Row(name, "auto" if name == AUTO else "held out", SCHEMES[name]) for name in SCHEMES if _held_out(name)]
     every += [Row(f"{name} (in training)", "in training", SCHEMES[name]) for name in SCHEMES if _in_training(name)]
-    every = [row for row in every if row.name not in LEFT_OUT]
+    every = [row for row in every if row.scheme is None or row.how not in row.scheme.exclude_from_benchmark]
     if not named:
         return every
     known = {row.name.removesuffix(" (in training)") for row in every}
@@ -121,7 +106,7 @@ def _in_training(name: str) -> bool:
     live = not _LIVE.isdisjoint(scheme.reads) or "epoch" in scheme.reads
     return (
         live
-        and name != AUTO
+        and name not in (AUTO, *CONTROLS)
         and OF_BATCH.issuperset(scheme.reads)
         and scheme.kind != "learned"
         and _set(scheme, IN_TRAINING)

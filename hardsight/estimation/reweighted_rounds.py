@@ -200,7 +200,7 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
 
 def _automatic_weights(posterior: LabelPosterior, consensus: Tensor, samples: Samples) -> np.ndarray:
     # Imported here, since all schemes come with it, and most runs need none.
-    from hardsight.weights.automatic import auto
+    from hardsight.weights.schemes.automatic import auto
 
     # The next round tests the likeliest model; the mean over its alternatives would bring pair flips back.
     likeliest = LabelPosterior(posterior.evidence, posterior.model._replace(alternatives=()))

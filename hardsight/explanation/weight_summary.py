@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.explanation.groups import N_DECILES, assign_deciles, list_groups
-from hardsight.weights.describe import effective
+from hardsight.weights.describe import effective_sample_size
 
 Priority = Literal["easy-first", "hard-first", "medium-first", "two-ends-first", "mixed", "none"]
 LARGEST = 5
@@ -81,7 +81,7 @@ def weight_overview(d: Difficulty, weights: np.ndarray) -> dict[str, float | int
         d: difficulty of the samples.
         weights: with mean one, ``(sample,)``.
     """
-    n, ess = len(weights), effective(weights)
+    n, ess = len(weights), effective_sample_size(weights)
     is_constant = np.ptp(weights) == 0 or np.ptp(d.error) == 0
     p_wrong = np.full(n, np.nan) if d.p_wrong is None else d.p_wrong
     return {

@@ -1,31 +1,33 @@
-"""Weights: every scheme as a pure function of difficulty, and ``SCHEMES``, which says what each reads and means."""
+"""Weights: every scheme as a pure function of difficulty, and ``SCHEMES``, which describes each."""
 
 from hardsight.weights.catalogue import get_scheme
 from hardsight.weights.from_difficulty import weigh
-from hardsight.weights.inputs import INPUTS
-from hardsight.weights.scheme import SCHEMES, Scheme, StateShape
-from hardsight.weights.schemes.icost import leaf_purity
-from hardsight.weights.schemes.instance_hardness import dihcl_chances
-from hardsight.weights.schemes.label_filters import threshold_samples
-from hardsight.weights.schemes.learned import descend_data_parameters, descend_lilaw
-from hardsight.weights.schemes.mentor import Mentor, train_mentor
+from hardsight.weights.inputs import INPUTS, Input
+from hardsight.weights.scheme import SCHEMES, Scheme, StateShape, scheme
+from hardsight.weights.schemes import automatic
+from hardsight.weights.schemes.class_balance import leaf_purity
+from hardsight.weights.schemes.hard_mining import dihcl_chances
+from hardsight.weights.schemes.learned import WeightTree, descend_data_parameters, descend_lilaw
 from hardsight.weights.schemes.meta import CMWNet, MetaWeightNet
-from hardsight.weights.schemes.tree import WeightTree
+from hardsight.weights.schemes.small_loss import Mentor, threshold_samples, train_mentor
 
 __all__ = [
     "INPUTS",
     "SCHEMES",
     "CMWNet",
+    "Input",
     "Mentor",
     "MetaWeightNet",
-    "StateShape",
     "Scheme",
+    "StateShape",
     "WeightTree",
+    "automatic",
     "descend_data_parameters",
     "descend_lilaw",
     "dihcl_chances",
-    "leaf_purity",
     "get_scheme",
+    "leaf_purity",
+    "scheme",
     "threshold_samples",
     "train_mentor",
     "weigh",

@@ -1,97 +1,38 @@
-"""Every scheme, a row each. To add one: write its function and its row in the module of its family."""
+"""All schemes of the library, loaded from ``hardsight.weights.schemes``, and the search for one by name."""
 
 from difflib import get_close_matches
-from itertools import chain
+from importlib import import_module
+from pkgutil import iter_modules
 
 from hardsight.errors import InputError
-from hardsight.weights import automatic
+from hardsight.weights import schemes
 from hardsight.weights.scheme import SCHEMES, Scheme
-from hardsight.weights.schemes import (
-    aligned,
-    boosting,
-    class_error,
-    classes,
-    debias,
-    dro,
-    focal_losses,
-    groups,
-    harmonized,
-    holdout,
-    icost,
-    importance,
-    influence,
-    instance_hardness,
-    label_filters,
-    language,
-    learned,
-    mentor,
-    meta,
-    minimax,
-    mining,
-    mixtures,
-    pacing,
-    robust,
-    robust_losses,
-    self_paced,
-    small_loss,
-    super_loss,
-    tree,
-    uncertain,
-    undersampling,
-)
-from hardsight.weights.schemes import priority as family
 
-_FAMILIES = (
-    automatic,
-    self_paced,
-    mentor,
-    super_loss,
-    small_loss,
-    robust,
-    robust_losses,
-    mixtures,
-    label_filters,
-    uncertain,
-    harmonized,
-    influence,
-    undersampling,
-    focal_losses,
-    mining,
-    importance,
-    dro,
-    groups,
-    debias,
-    class_error,
-    holdout,
-    language,
-    classes,
-    icost,
-    family,
-    pacing,
-    instance_hardness,
-    minimax,
-    boosting,
-    aligned,
-    meta,
-    learned,
-    tree,
-)
 
-SCHEMES.update({row.name: row for row in chain.from_iterable(family.ROWS for family in _FAMILIES)})
+def load_schemes() -> None:
+    """Import every module of the schemes, which registers them, and sort them by module, then by definition."""
+    for module in iter_modules(schemes.__path__, f"{schemes.__name__}."):
+        import_module(module.name)
+    # Modules import each other, so the order of registration is not that of their names.
+    rows = sorted(SCHEMES.values(), key=lambda row: row.function.__module__)
+    SCHEMES.clear()
+    SCHEMES.update({row.name: row for row in rows})
 
 
 def get_scheme(name: str) -> Scheme:
-    """The scheme of that name.
+    """Return the scheme of that name.
 
     Raises:
         InputError: there is none; names the nearest.
     """
     if not isinstance(name, str):
-        raise InputError(
-            f"a scheme is told by its name, such as 'superloss'. Got {type(name).__name__ if name is not None else name}"
-        )
+        value = name if name is None else type(name).__name__
+        raise InputError(f"scheme must be the name of a scheme, such as 'superloss'. Got {value}")
     if name not in SCHEMES:
         near = get_close_matches(name, SCHEMES, 3, 0.5)
-        meant = f"do you mean {' or '.join(map(repr, near))}?" if near else "hardsight schemes lists them"
-        raise InputError(f"there is no scheme {name!r}: {meant}")
+        advice = f"do you mean {' or '.join(map(repr, near))}?" if near else "hardsight schemes lists them"
+        raise InputError(f"there is no scheme {name!r}: {advice}")
     return SCHEMES[name]
+
+
+load_schemes()

@@ -1,4 +1,4 @@
-"""Weights and schemes in words."""
+"""Text about weights and schemes."""
 
 import json
 from typing import Any
@@ -7,59 +7,66 @@ import numpy as np
 
 from hardsight.weights.scheme import Scheme
 
-_FLOW = {True: "flows through the weights, as published", False: "does not flow through the weights"}
+_GRADIENT = {True: "flows through the weights, as published", False: "does not flow through the weights"}
 
 
-def effective(weights: np.ndarray) -> float:
-    """How many samples of equal weight have a mean as precise: (sum w)² / sum w² (Kish 1965, Survey sampling).
+def effective_sample_size(weights: np.ndarray) -> float:
+    """Return the number of equally weighted samples whose mean is as precise: (sum w)² / sum w².
 
-    >>> effective(np.array([1.0, 1.0, 0.0, 0.0]))
+    Source: Kish 1965, Survey sampling.
+
+    >>> effective_sample_size(np.array([1.0, 1.0, 0.0, 0.0]))
     2.0
     """
     return float(weights.sum() ** 2 / np.square(weights).sum())
 
 
-def summary(ids: np.ndarray, weights: np.ndarray, largest: int = 5) -> str:
-    """The effective sample size, how many weigh nothing, and the largest weights, in two lines.
+def summarize_weights(ids: np.ndarray, weights: np.ndarray, largest: int = 5) -> str:
+    """Return the effective sample size, the number of zero weights, and the largest weights, in two lines.
 
-    >>> print(summary(np.array(["a", "b", "c"]), np.array([2.5, 0.5, 0.0]), largest=1))
+    >>> print(summarize_weights(np.array(["a", "b", "c"]), np.array([2.5, 0.5, 0.0]), largest=1))
     3 weights, worth 1.4 samples of equal weight (46.2 %); 1 are 0, the mean is 1.
     Largest: a 2.5.
     """
-    n, worth, zero = len(weights), effective(weights), int((weights == 0).sum())
-    at = np.argsort(-weights, kind="stable")[:largest]
-    shown = ", ".join(f"{ids[i]} {weights[i]:.4g}" for i in at)
+    n, effective, zeros = len(weights), effective_sample_size(weights), int((weights == 0).sum())
+    rows = np.argsort(-weights, kind="stable")[:largest]
+    listing = ", ".join(f"{ids[row]} {weights[row]:.4g}" for row in rows)
     return (
-        f"{n:,} weights, worth {worth:,.1f} samples of equal weight ({100 * worth / n:.1f} %); {zero:,} are 0, "
-        f"the mean is {weights.mean():.4g}.\nLargest: {shown}."
+        f"{n:,} weights, worth {effective:,.1f} samples of equal weight ({100 * effective / n:.1f} %); {zeros:,} are 0, "
+        f"the mean is {weights.mean():.4g}.\nLargest: {listing}."
     )
 
 
-def told(row: Scheme) -> dict[str, str]:
-    """All of a scheme that must be known to use it, a line a field; what it has not is left out."""
+def describe_scheme(scheme: Scheme) -> dict[str, str]:
+    """Return everything that must be known to use a scheme, one line per field, without empty fields."""
     parameters = ", ".join(
-        f"{name} (no published default: give it)" if default is ... else f"{name}={_plain(default)}"
-        for name, default in row.parameters.items()
+        f"{name} (no published default: pass a value)" if default is ... else f"{name}={_to_json(default)}"
+        for name, default in scheme.parameters.items()
     )
     fields = {
-        "name": row.name,
-        "prefers": row.description,
-        "formula": row.formula,
-        "priority": row.priority,
-        "reads": ", ".join([*row.reads, *(f"{name} (optional)" for name in row.optional)]),
-        "scale": row.scale,
+        "name": scheme.name,
+        "description": scheme.description,
+        "formula": scheme.formula,
+        "priority": scheme.priority,
+        "reads": format_inputs(scheme),
+        "scale": scheme.scale,
         "parameters": parameters or "none",
-        "gives": f"{row.kind}, one a {row.per}",
-        "reduction": row.reduction,
-        "normalised": row.normalization,
-        "gradient": _FLOW[row.through],
-        "state": "kept between steps" if row.init is not None else "none",
-        "clean data": row.clean_data or "none needed",
-        "source": row.source,
-        "note": row.note,
+        "returns": f"{scheme.kind}, one per {scheme.per}",
+        "reduction": scheme.reduction,
+        "normalization": scheme.normalization,
+        "gradient": _GRADIENT[scheme.through],
+        "state": "kept between steps" if scheme.init is not None else "none",
+        "clean data": scheme.clean_data or "none needed",
+        "source": scheme.source,
+        "note": scheme.note,
     }
     return {field: value for field, value in fields.items() if value}
 
 
-def _plain(value: Any) -> str:
+def format_inputs(scheme: Scheme) -> str:
+    """Return the inputs of a scheme as a list, the optional ones marked."""
+    return ", ".join([*scheme.reads, *(f"{name} (optional)" for name in scheme.optional)])
+
+
+def _to_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)

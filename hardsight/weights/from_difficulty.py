@@ -1,4 +1,4 @@
-"""From difficulty to weights: one number a sample, of mean one, for any learner that takes sample weights."""
+"""From difficulty to weights: one number per sample, of mean one, for any learner that takes sample weights."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -22,150 +22,148 @@ def weigh(
     clip: float | None = None,
     seed: int = 0,
     decisions: Any = None,
-    **given: Any,
+    **arguments: Any,
 ) -> np.ndarray:
-    """Weights from what was measured: ``(sample,)`` float64, in the order of the samples, with mean one.
+    """Compute weights from a result: ``(sample,)`` float64, in the order of the samples, with mean one.
 
-    A scheme that was made for the losses of the model in training reads held-out ones here: ``loss`` is the error, ``p`` is
-    exp(-error), ``logits`` are the consensus' log-probabilities, ``sizes`` the class counts of the given labels.
+    A scheme made for the losses of the model in training reads held-out ones here: ``loss`` is the error, ``p`` is
+    exp(-error), ``logits`` are the log-probabilities of the consensus, ``sizes`` are the class counts of the given labels.
 
     Args:
-        difficulty: what :func:`hardsight.measure` found.
-        scheme: a name of ``hardsight.SCHEMES``; "auto" reads the ledger (:mod:`hardsight.weights.automatic`).
-        clip: the largest weight; what is cut off is spread over the others in proportion, so that the mean stays one.
-        seed: of schemes that draw.
-        decisions: of a review, as :meth:`hardsight.Difficulty.apply` takes them. Samples dropped weigh 0; those relabelled
-            count for their new class, with the error of their new label. That a label was kept or put right, and so is
-            certain, is known to "auto" alone: other schemes read the error, which does not change where a label is kept.
-        given: the scheme's parameters, and what it reads that a difficulty does not hold (``epoch=…``, ``groups=…``), arrays
-            with a row a sample in the order of the samples.
+        difficulty: result of :func:`hardsight.measure`.
+        scheme: a name of ``hardsight.SCHEMES``; "auto" reads the ledger (:mod:`hardsight.weights.schemes.automatic`).
+        clip: largest weight; the excess is distributed over the other weights in proportion, so that the mean stays one.
+        seed: seed of schemes that draw random numbers.
+        decisions: decisions of a review, as :meth:`hardsight.Difficulty.apply` takes them. Dropped samples have the weight
+            0. Relabelled ones count for their new class, with the error of their new label. Only "auto" knows that a
+            confirmed label is certain: other schemes read the error, which stays the same for a kept label.
+        arguments: parameters of the scheme, and inputs that a difficulty does not hold (``epoch=…``, ``groups=…``), as arrays
+            with one row per sample in the order of the samples.
 
     Raises:
-        InputError: no difficulty, an unknown scheme or parameter, something that the scheme reads is missing or has not a
-            row a sample, a scheme with a state, one whose weights are all zero, a ``clip`` that is too low for that, or
-            decisions that do not fit.
+        InputError: ``difficulty`` is not a :class:`Difficulty`; the scheme or a parameter is unknown; an input is missing or
+            does not have one row per sample; the scheme keeps a state, or gives all samples the weight zero; ``clip`` is too
+            small; or the decisions do not match.
     """
     if not isinstance(difficulty, Difficulty):
         raise InputError(
-            f"hs.weigh reads what hs.measure found, a Difficulty. Got {type(difficulty).__name__}: measure first, or use "
-            "hs.Weighting for losses in a loop"
+            f"hs.weigh needs a Difficulty, the result of hs.measure. Got {type(difficulty).__name__}: measure first, or "
+            "use hs.Weighting for losses in a loop"
         )
-    found = get_scheme(scheme)
-    if found.init is not None or found.kind not in ("weights", "sampling"):
+    row = get_scheme(scheme)
+    if row.init is not None or row.kind not in ("weights", "sampling"):
         raise InputError(
             f"scheme {scheme!r} needs a training loop: use hs.Weighting({scheme!r}, …), or a scheme without state"
         )
-    parameters = {name: value for name, value in given.items() if name not in found.inputs}
-    read = {
-        name: check_rows(name, given[name], len(difficulty), "the difficulty") for name in found.inputs if name in given
+    parameters = {name: value for name, value in arguments.items() if name not in row.inputs}
+    inputs = {
+        name: check_rows(name, arguments[name], len(difficulty), "the difficulty")
+        for name in row.inputs
+        if name in arguments
     }
-    review = None if decisions is None else settled(difficulty, decisions)
-    inputs = _inputs(difficulty if review is None else review.difficulty, seed)
-    if review is not None:
-        read |= {name: value[review.stays] for name, value in read.items() if name in SAMPLE_INPUTS}
-        if "certain" in found.parameters:
-            parameters.setdefault("certain", review.certain)
-    weights = found(inputs | read, parameters).double().numpy()
-    if review is not None:
-        every = np.zeros(len(difficulty))
-        every[review.stays] = weights
-        weights = every
+    if decisions is None:
+        weights = row(_difficulty_inputs(difficulty, seed) | inputs, parameters).double().numpy()
+    else:
+        reviewed = apply_review(difficulty, decisions)
+        inputs = {name: value[reviewed.rows] if name in SAMPLE_INPUTS else value for name, value in inputs.items()}
+        if "certain" in row.parameters:
+            parameters.setdefault("certain", reviewed.certain)
+        weights = np.zeros(len(difficulty))
+        inputs = _difficulty_inputs(reviewed.difficulty, seed) | inputs
+        weights[reviewed.rows] = row(inputs, parameters).double().numpy()
     if not weights.sum() > 0:
         raise InputError(f"scheme {scheme!r} gives no sample any weight here: loosen its parameters")
-    return _clipped(weights / weights.mean(), clip)
+    return _clip(weights / weights.mean(), clip)
 
 
-class Review(NamedTuple):
-    """What decisions make of a result.
+class ReviewedDifficulty(NamedTuple):
+    """A result after a review.
 
     Attributes:
-        difficulty: as they leave it, without the samples dropped.
-        stays: where each of its samples stood, ``(sample,)``.
-        certain: whose label was kept or put right, ``(sample,)``.
+        difficulty: the result without the dropped samples.
+        rows: rows of its samples in the original result, ``(sample,)``.
+        certain: whether the label was confirmed or corrected, ``(sample,)``.
     """
 
     difficulty: Difficulty
-    stays: np.ndarray
+    rows: np.ndarray
     certain: Tensor
 
 
-def settled(difficulty: Difficulty, decisions: Any) -> Review:
-    """The result as a review leaves it.
+def apply_review(difficulty: Difficulty, decisions: Any) -> ReviewedDifficulty:
+    """Apply the decisions of a review to a result.
 
-    Labels kept or put right have no doubt left. The error of a relabelled sample is that of its new label, by the same
+    Confirmed and corrected labels have P(wrong) 0. The error of a relabelled sample is that of its new label under the same
     predictions: only the consensus' part of it changes, in log-loss and in squared error.
 
     Raises:
-        InputError: decisions that do not fit, none of the samples stays, or samples are relabelled under another loss.
+        InputError: the decisions do not match or drop every sample, or samples are relabelled under another loss.
     """
-    found = match_decisions(decisions, difficulty)
-    dropped = found.rows[found.actions == DROP]
-    stays = np.setdiff1d(np.arange(len(difficulty)), dropped)
-    if not len(stays):
+    matched = match_decisions(decisions, difficulty)
+    rows = np.setdiff1d(np.arange(len(difficulty)), matched.rows[matched.actions == DROP])
+    if not len(rows):
         raise InputError("the decisions drop every sample: keep at least one")
-    certain, changed = found.rows[np.isin(found.actions, (KEEP, RELABEL))], found.actions == RELABEL
-    mask = np.zeros(len(difficulty), dtype=bool)
-    mask[stays] = True
-    reviewed = difficulty.select(mask)
-    place = np.full(len(difficulty), -1)
-    place[stays] = np.arange(len(stays))
+    new_rows = np.full(len(difficulty), -1)
+    new_rows[rows] = np.arange(len(rows))
+    reviewed = difficulty.select(new_rows >= 0)
+    changed = matched.actions == RELABEL
     if changed.any():
-        reviewed = _relabel(reviewed, place[found.rows[changed]], found.labels[changed])
-    sure = np.zeros(len(stays), dtype=bool)
-    sure[place[certain]] = True
+        reviewed = _relabel(reviewed, new_rows[matched.rows[changed]], matched.labels[changed])
+    certain = np.zeros(len(rows), dtype=bool)
+    certain[new_rows[matched.rows[np.isin(matched.actions, (KEEP, RELABEL))]]] = True
     if reviewed.p_wrong is not None:
-        reviewed = replace(reviewed, p_wrong=np.where(sure, 0.0, reviewed.p_wrong))
-    return Review(reviewed, stays, torch.from_numpy(sure))
+        reviewed = replace(reviewed, p_wrong=np.where(certain, 0.0, reviewed.p_wrong))
+    return ReviewedDifficulty(reviewed, rows, torch.from_numpy(certain))
 
 
-def _relabel(d: Difficulty, at: np.ndarray, labels: np.ndarray) -> Difficulty:
+def _relabel(d: Difficulty, rows: np.ndarray, labels: np.ndarray) -> Difficulty:
     loss = d.run.loss
     if d.classes is not None and d.consensus is not None and loss == "log":
-        gain = d.consensus[at, d.labels[at]] - d.consensus[at, labels]
+        change = d.consensus[rows, d.labels[rows]] - d.consensus[rows, labels]
     elif d.regression and loss == "squared":
-        gain = np.square(d.predicted[at] - labels) - np.square(d.predicted[at] - d.labels[at])
+        change = np.square(d.predicted[rows] - labels) - np.square(d.predicted[rows] - d.labels[rows])
     else:
         raise InputError(
-            f"samples are relabelled, and what their error would be is known for log-loss and squared error alone, not for "
-            f"{loss!r}: relabel them in the data and measure again"
+            f"the error of a relabelled sample is known only for log-loss and squared error. Got {loss!r}: relabel the "
+            "samples in the data and measure again"
         )
     error, bias, relabelled = d.error.copy(), d.bias.copy(), d.labels.copy()
-    error[at] += gain
-    bias[at] += gain
-    relabelled[at] = labels
+    error[rows] += change
+    bias[rows] += change
+    relabelled[rows] = labels
     return replace(d, error=error, bias=bias, labels=relabelled)
 
 
-def _inputs(difficulty: Difficulty, seed: int) -> dict[str, Any]:
-    # Copies: what was loaded from a file is read-only, and torch warns of such arrays.
-    told: dict[str, Any] = {
+def _difficulty_inputs(difficulty: Difficulty, seed: int) -> dict[str, Any]:
+    # Copied, because arrays loaded from a file are read-only and torch warns of those.
+    inputs: dict[str, Any] = {
         "loss": torch.tensor(difficulty.error),
         "held_out": torch.tensor(difficulty.error),
         "generator": torch.Generator().manual_seed(check_int("seed", seed, 0)),
     }
     if difficulty.classes is not None:
-        told["classes"] = len(difficulty.classes)
+        inputs["classes"] = len(difficulty.classes)
     if difficulty.consensus is not None and difficulty.classes is not None:
         labels = torch.tensor(difficulty.labels)
         sizes = torch.bincount(labels, minlength=len(difficulty.classes))
-        told |= {"labels": labels, "logits": torch.tensor(difficulty.consensus), "sizes": sizes}
+        inputs |= {"labels": labels, "logits": torch.tensor(difficulty.consensus), "sizes": sizes}
     if difficulty.p_wrong is not None:
-        told["p_wrong"] = torch.tensor(difficulty.p_wrong)
-    return told
+        inputs["p_wrong"] = torch.tensor(difficulty.p_wrong)
+    return inputs
 
 
-def _clipped(weights: np.ndarray, clip: float | None) -> np.ndarray:
+def _clip(weights: np.ndarray, clip: float | None) -> np.ndarray:
     if clip is None:
         return weights
     check_range("clip", clip, 1, strict=(True, False))
-    if (above := int((weights > 0).sum())) * clip < len(weights):
+    if (positive := int((weights > 0).sum())) * clip < len(weights):
         raise InputError(
-            f"clip must be {len(weights) / above:.3g} or more: {above:,} of {len(weights):,} samples have any weight, and "
-            f"the mean is one. Got {clip:g}"
+            f"clip must be {len(weights) / positive:.3g} or more: {positive:,} of {len(weights):,} samples have a positive "
+            f"weight, and the mean is one. Got {clip:g}"
         )
-    # Each round cuts at least one sample more, or ends.
+    # Each round clips at least one more sample, or is the last.
     while (over := weights > clip * (1 + 1e-12)).any():
         free = weights < clip
-        spare = len(weights) - clip * (len(weights) - free.sum())
-        weights = np.where(over | ~free, clip, weights * (spare / weights[free].sum()))
+        remainder = len(weights) - clip * (len(weights) - free.sum())
+        weights = np.where(over | ~free, clip, weights * (remainder / weights[free].sum()))
     return weights

@@ -47,7 +47,7 @@ class StateShape(NamedTuple):
     device: torch.device = torch.device("cpu")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scheme:
     """A scheme of ``SCHEMES``. Call it with inputs and parameters by name.
 

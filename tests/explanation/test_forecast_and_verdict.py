@@ -18,7 +18,7 @@ from hardsight.explanation.margin_bound import bound_terms, target_weights
 from hardsight.explanation.paired_training import ArmPredictions, PairedPredictions
 from hardsight.explanation.verdict import Verdict, make_verdict
 from hardsight.explanation.weight_summary import classify_priority, largest_weights, weight_overview, weight_shares
-from hardsight.weights.file import read, write
+from hardsight.weights.file import read_weights, write_weights
 
 
 def crossed(n, folds, repeats, rng):
@@ -376,11 +376,11 @@ def test_signs():
 @pytest.mark.parametrize("ids", [np.array([3, 1, 2]), np.array(["b", "a", "ç"])])
 def test_weights_come_back_by_id(tmp_path, suffix, ids):
     path = tmp_path / f"w{suffix}"
-    write(ids, np.array([0.5, 1.0, 1.5]), path)
-    assert read(path, ids[::-1]).tolist() == [1.5, 1.0, 0.5]
-    assert read(path, ids[:1]).tolist() == [0.5]
+    write_weights(ids, np.array([0.5, 1.0, 1.5]), path)
+    assert read_weights(path, ids[::-1]).tolist() == [1.5, 1.0, 0.5]
+    assert read_weights(path, ids[:1]).tolist() == [0.5]
     with pytest.raises(InputError, match="no weight for 1 samples, the first is '9'"):
-        read(path, np.array(["9"]))
+        read_weights(path, np.array(["9"]))
 
 
 @pytest.mark.parametrize(
@@ -396,8 +396,8 @@ def test_files_that_hold_no_weights_are_refused(tmp_path, text, says):
     path = tmp_path / "w.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=says):
-        read(path, np.array([1]))
+        read_weights(path, np.array([1]))
     with pytest.raises(InputError, match="no file at"):
-        read(tmp_path / "none.csv", np.array([1]))
+        read_weights(tmp_path / "none.csv", np.array([1]))
     with pytest.raises(InputError, match=r"from \.csv or \.parquet"):
-        read(tmp_path / "w.txt", np.array([1]))
+        read_weights(tmp_path / "w.txt", np.array([1]))

@@ -33,8 +33,7 @@ from hardsight.errors import InputError
 from hardsight.io import limits, parquet
 from hardsight.io.atomic import atomic_write
 from hardsight.io.csv_cells import escape_formula, format_csv, parse_csv, unescape_formula
-from hardsight.weights.file import read as read_weights
-from hardsight.weights.file import write as write_weights
+from hardsight.weights.file import read_weights, write_weights
 
 SOURCE = Path(hs.__file__).parent
 

@@ -16,7 +16,7 @@ import hardsight as hs
 from hardsight.cli import main
 from hardsight.cli.output import print_json
 from hardsight.difficulty import decisions
-from hardsight.weights.file import read as read_weights
+from hardsight.weights.file import read_weights
 
 QUICK = ("--quiet", "--repeats", "2", "--no-pilot", "--learner", "logistic")
 LABEL, ID = "ярлык", "כינוי"

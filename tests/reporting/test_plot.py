@@ -22,7 +22,7 @@ from hardsight.errors import InputError
 from hardsight.reporting.plot.calibration import reliability
 from hardsight.reporting.plot.theme import FAINT, GREY, without_config
 from hardsight.reporting.report.figures import COLOURS, POINTS
-from hardsight.weights.describe import effective
+from hardsight.weights.describe import effective_sample_size
 
 
 def result(n=300, names=("cat", "dog", "owl"), seed=0, ids=None, **more):
@@ -188,7 +188,7 @@ def test_weights_are_counted():
         assert bar["samples"] == pytest.approx(inside.sum(), abs=1)
     assert mean == [{"mean": w.mean()}]
     title = chart.to_dict()["title"]["text"]
-    assert f"worth {effective(w):,.0f} equal ones" in title
+    assert f"worth {effective_sample_size(w):,.0f} equal ones" in title
     assert "; 30 are 0;" in title
 
 

@@ -16,7 +16,7 @@ from hardsight.theory import CLAIMS
 from hardsight.theory.claims import imbalance
 from hardsight.weights import SCHEMES
 from hardsight.weights import describe as words
-from hardsight.weights.schemes import importance
+from hardsight.weights.schemes import sampling
 
 
 def counted_once_more(patch):
@@ -134,8 +134,8 @@ def zero_weights_kept(_):
 
 
 def half_corrected(patch):
-    correction = importance.correction
-    patch.setattr(importance, "correction", lambda chances: correction(chances, power=0.5))
+    correction = sampling.correction
+    patch.setattr(sampling, "correction", lambda chances: correction(chances, power=0.5))
 
 
 def size_by_largest(patch):

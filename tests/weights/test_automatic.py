@@ -10,7 +10,7 @@ from sklearn.datasets import load_diabetes, load_wine
 import hardsight as hs
 from hardsight.attribution.label_noise.confident import ledger_unreliability, unexplained_disagreement
 from hardsight.errors import InputError
-from hardsight.weights.automatic import auto, balance, decide
+from hardsight.weights.schemes.automatic import auto, balance_power, decide
 
 
 def believing(labels, classes=3, p=0.98):
@@ -114,11 +114,11 @@ def test_where_noise_is_found_what_it_leaves_is_compared_with_it():
 
 def test_two_classes_are_balanced_by_less_where_labels_are_open():
     p = torch.tensor([0.5] * 10 + [0.0] * 30, dtype=torch.float64)
-    assert balance(p, 3, 0.0) == 1
-    assert balance(p, 2, 0.0) == pytest.approx(1 - 0.5 * 10 / 40)
-    assert balance(p, 2, 0.5) == pytest.approx(0.75 * (1 - 0.5 * 10 / 40))
-    assert balance((p > 0).double(), 2, 0.0) == 1
-    assert (balance(0 * p, 3, 1.0), balance(0 * p, 2, 1.0)) == (0.5, 0.25)
+    assert balance_power(p, 3, 0.0) == 1
+    assert balance_power(p, 2, 0.0) == pytest.approx(1 - 0.5 * 10 / 40)
+    assert balance_power(p, 2, 0.5) == pytest.approx(0.75 * (1 - 0.5 * 10 / 40))
+    assert balance_power((p > 0).double(), 2, 0.0) == 1
+    assert (balance_power(0 * p, 3, 1.0), balance_power(0 * p, 2, 1.0)) == (0.5, 0.25)
 
 
 @pytest.fixture(scope="module")

@@ -42,13 +42,13 @@ def measures(name: str | None, as_json: bool) -> None:
 def schemes(name: str | None, as_json: bool) -> None:
     """List the schemes that make weights of difficulty, or tell all of the one called NAME."""
     from hardsight.weights import SCHEMES, get_scheme
-    from hardsight.weights.describe import told as told_of
+    from hardsight.weights.describe import describe_scheme
 
     if as_json:
         told = {row.name: row.to_dict() for row in SCHEMES.values()} if name is None else get_scheme(name).to_dict()
         print_json(told)
     elif name is not None:
-        fields(told_of(get_scheme(name)))
+        fields(describe_scheme(get_scheme(name)))
     else:
         width, kinds = max(map(len, SCHEMES)), max(len(row.priority) for row in SCHEMES.values())
         for row in SCHEMES.values():

@@ -73,7 +73,7 @@ def explain(
     from hardsight.explanation.analysis import explain as explained
     from hardsight.io.atomic import printable_name
     from hardsight.weights import weigh as weighed
-    from hardsight.weights.file import read as read_weights
+    from hardsight.weights.file import read_weights
 
     if weights is None and not schemes:
         schemes = ("auto",)

@@ -35,10 +35,10 @@ def weigh(
     """Turn a saved DIFFICULTY (a difficulty.parquet) into weights of mean 1, one a sample, by id."""
     from hardsight.difficulty.result import Difficulty
     from hardsight.weights import weigh as weighed
-    from hardsight.weights.automatic import explained
-    from hardsight.weights.describe import summary
-    from hardsight.weights.file import write
-    from hardsight.weights.from_difficulty import settled
+    from hardsight.weights.describe import summarize_weights
+    from hardsight.weights.file import write_weights
+    from hardsight.weights.from_difficulty import apply_review
+    from hardsight.weights.schemes.automatic import explain_weights
 
     d = Difficulty.load(difficulty)
     parameters = dict(assigned(each) for each in given)
@@ -51,13 +51,13 @@ def weigh(
         raise click.UsageError(
             f"a value of --set is of a wrong kind for scheme {scheme!r} ({first_line(fault)})"
         ) from fault
-    write(d.ids, weights, output)
+    write_weights(d.ids, weights, output)
     if scheme == "auto":
         if decisions is None:
-            words = explained(d, weights)
+            words = explain_weights(d, weights)
         else:
-            review = settled(d, decisions)
-            words = explained(review.difficulty, weights[review.stays], review.certain)
+            review = apply_review(d, decisions)
+            words = explain_weights(review.difficulty, weights[review.rows], review.certain)
         click.echo(words, err=True)
-    click.echo(summary(d.ids, weights), err=True)
+    click.echo(summarize_weights(d.ids, weights), err=True)
     click.echo(f"wrote {output}")

@@ -7,7 +7,7 @@ from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
 from hardsight.theory.claims.ensembles import max_gap, random_log_probs, record_held_out
 from hardsight.theory.flows import minimise_loss
 from hardsight.weights import describe
-from hardsight.weights.schemes import importance
+from hardsight.weights.schemes import sampling
 
 _THEOREM_2 = "Theorem 2, after Zhou et al. 2022 and Xu et al. 2021, as reconstructed"
 
@@ -93,7 +93,7 @@ def first_term_honest(trial: Trial) -> Finding:
     for rng in trial.rngs:
         n = int(rng.integers(20, 200))
         violated, probabilities = rng.random(n) < rng.uniform(0.05, 0.6), rng.uniform(0.05, 5, n)
-        correction = importance.correction(torch.from_numpy(probabilities)).numpy()
+        correction = sampling.correction(torch.from_numpy(probabilities)).numpy()
         rates.append(float(violated.mean()))
         terms.append(float((probabilities / probabilities.sum()) @ (correction * violated)))
         gaps.append(abs(terms[-1] - rates[-1]))
@@ -214,10 +214,10 @@ def effective_size_is_chi2(trial: Trial) -> Finding:
         w /= w.mean()
         share = w / n
         divergence = float((np.square(share * n) / n).sum() - 1)
-        gaps.append(abs(n / describe.effective(w) - 1 - divergence) / (1 + divergence))
-        gaps.append(abs(describe.effective(np.ones(n)) - n))
+        gaps.append(abs(n / describe.effective_sample_size(w) - 1 - divergence) / (1 + divergence))
+        gaps.append(abs(describe.effective_sample_size(np.ones(n)) - n))
         shifts.append(divergence)
-        sizes.append(describe.effective(w) / n)
+        sizes.append(describe.effective_sample_size(w) / n)
     figure = Figure(
         "D(chi2)",
         "effective sample size / n",

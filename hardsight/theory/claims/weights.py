@@ -15,7 +15,7 @@ from hardsight.theory.flows import angles_to
 from hardsight.theory.scenarios import draw_planted_dual
 from hardsight.weights import describe, weigh
 from hardsight.weights.catalogue import get_scheme
-from hardsight.weights.schemes import importance
+from hardsight.weights.schemes import sampling
 from hardsight.weights.training import Weighting
 
 
@@ -41,10 +41,10 @@ def uniform_weights(trial: Trial) -> Finding:
         w = weigh(d, "uniform")
         gaps += [
             abs(float(np.square(w).mean()) - 1),
-            abs(describe.effective(w) - len(d)),
+            abs(describe.effective_sample_size(w) - len(d)),
             max_gap(np.abs(w - 1).tolist()),
         ]
-        sizes.append((len(d), describe.effective(w)))
+        sizes.append((len(d), describe.effective_sample_size(w)))
     figure = Figure(
         "samples",
         "effective sample size",
@@ -197,7 +197,7 @@ def importance_is_unbiased(trial: Trial) -> Finding:
         unnormalised = get_scheme("per")({"loss": loss}, {"alpha": 0.8})
         p = unnormalised / unnormalised.sum()
         true.append(float(loss.mean()))
-        corrected.append(float((p * importance.correction(unnormalised) * loss).sum()))
+        corrected.append(float((p * sampling.correction(unnormalised) * loss).sum()))
         plain.append(float((p * loss).sum()))
         gaps.append(abs(corrected[-1] - true[-1]))
     figure = Figure(

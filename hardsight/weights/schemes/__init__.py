@@ -1,1 +1,1 @@
-"""The catalogue of schemes, a module a family."""
+"""The schemes, one module per family: a function each, with ``scheme`` above it."""

@@ -18,7 +18,7 @@ from fuzz.mutations import cells, json_edited, spelled
 from fuzz.target import Target
 from fuzz.targets.results import result
 from hardsight import read
-from hardsight.weights.file import read as read_weights
+from hardsight.weights.file import read_weights
 
 _CSV = [
     b"a,b,t,y,id\n1,x,some words here,p,i1\n2.5,z,other words,q,i2\n,x,more of them,p,i3\n4,w,the last one,q,i4\n",

@@ -20,9 +20,9 @@ from torch.nn.functional import cross_entropy
 import hardsight as hs
 from hardsight.errors import InputError
 from hardsight.weights import StateShape
-from hardsight.weights.schemes import pacing
-from hardsight.weights.schemes.classes import ldam_margins
-from hardsight.weights.schemes.instance_hardness import dihcl_chances
+from hardsight.weights.schemes import curriculum
+from hardsight.weights.schemes.class_balance import ldam_margins
+from hardsight.weights.schemes.hard_mining import dihcl_chances
 
 W = hs.weights
 LONG_TAIL = torch.tensor([500, 299, 179, 107, 64, 38, 23, 13, 8, 5])
@@ -154,10 +154,10 @@ def test_bad_sizes_and_labels_are_named():
 # --- pacing and curricula
 
 
-@pytest.mark.parametrize("name", pacing.PACINGS)
+@pytest.mark.parametrize("name", curriculum.PACINGS)
 @given(start=st.floats(0.01, 1), steps=st.lists(st.floats(0, 1), min_size=2, max_size=10))
 def test_pacing_runs_from_start_to_all_and_never_back(name, start, steps):
-    grows = pacing.PACINGS[name]
+    grows = curriculum.PACINGS[name]
     assert grows(0.0, start) == pytest.approx(start, abs=1e-4)
     assert grows(1.0, start) == pytest.approx(1, abs=1e-9)
     shares = [grows(step, start) for step in sorted(steps)]
@@ -166,13 +166,18 @@ def test_pacing_runs_from_start_to_all_and_never_back(name, start, steps):
 
 
 def test_pacing_functions_are_what_their_names_say():
-    assert pacing.geometric(0.5, 0.25) == pytest.approx(2 ** (math.log2(0.25) * 0.5))
-    assert pacing.root(0.3, 0.2, power=3) ** 3 == pytest.approx(0.2**3 + (1 - 0.2**3) * 0.3)
-    assert pacing.root(0.3, 0.2, power=3) != pytest.approx((0.2**3 + (1 - 0.2**3) * 0.3) ** 0.5)
-    assert pacing.one_step(0.99, 0.2) == 0.2
-    assert pacing.exponential(0.5, 0) == pytest.approx((math.e**5 - 1) / (math.e**10 - 1))
-    assert pacing.logarithmic(0.5, 0.2) == pytest.approx(0.2 + 0.8 * (1 + 0.1 * math.log(0.5 + math.exp(-10))))
-    assert pacing.logarithmic(0.5, 0.2) > pacing.root(0.5, 0.2) > pacing.linear(0.5, 0.2) > pacing.exponential(0.5, 0.2)
+    assert curriculum.pace_geometric(0.5, 0.25) == pytest.approx(2 ** (math.log2(0.25) * 0.5))
+    assert curriculum.pace_root(0.3, 0.2, power=3) ** 3 == pytest.approx(0.2**3 + (1 - 0.2**3) * 0.3)
+    assert curriculum.pace_root(0.3, 0.2, power=3) != pytest.approx((0.2**3 + (1 - 0.2**3) * 0.3) ** 0.5)
+    assert curriculum.pace_one_step(0.99, 0.2) == 0.2
+    assert curriculum.pace_exponential(0.5, 0) == pytest.approx((math.e**5 - 1) / (math.e**10 - 1))
+    assert curriculum.pace_logarithmic(0.5, 0.2) == pytest.approx(0.2 + 0.8 * (1 + 0.1 * math.log(0.5 + math.exp(-10))))
+    assert (
+        curriculum.pace_logarithmic(0.5, 0.2)
+        > curriculum.pace_root(0.5, 0.2)
+        > curriculum.pace_linear(0.5, 0.2)
+        > curriculum.pace_exponential(0.5, 0.2)
+    )
 
 
 def test_a_curriculum_takes_the_easiest_and_all_ties():

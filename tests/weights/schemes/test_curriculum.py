@@ -14,7 +14,7 @@ from scipy.special import lambertw
 import hardsight.weights as weights
 from hardsight.errors import InputError
 from hardsight.weights import SCHEMES, Mentor, StateShape, train_mentor
-from hardsight.weights.schemes.super_loss import lambert_w
+from hardsight.weights.schemes.curriculum import lambert_w
 
 LOSS = torch.tensor([0.05, 0.3, 1, math.log(10), 4], dtype=torch.float64)
 LABELS = torch.arange(5)

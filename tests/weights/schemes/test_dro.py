@@ -38,23 +38,23 @@ def test_worst_weights_are_the_reference_codes(found, expected):
 
 
 def test_absgd_gives_the_reference_codes_numbers_and_sums():
-    state = dro.absgd_start(StateShape(5))
+    state = dro.init_absgd(StateShape(5))
     first = dro.absgd(state, LOSS)
     close(first.sum(), 1 / 0.9)
     second = dro.absgd(state, LOSS)
     close([first @ LOSS, second @ LOSS], [4.37147, 3.97407])
     close(state["log_mean"].exp(), 612.072)
-    whole = dro.absgd(dro.absgd_start(StateShape(5)), LOSS, gamma=1.0)
+    whole = dro.absgd(dro.init_absgd(StateShape(5)), LOSS, gamma=1.0)
     close(whole, dro.kl_dro(LOSS))
 
 
 def test_absgd_does_not_overflow_and_can_prefer_easy_samples():
     for dtype in (torch.float32, DOUBLE):
-        state = dro.absgd_start(StateShape(2))
+        state = dro.init_absgd(StateShape(2))
         weights = dro.absgd(state, torch.tensor([1000.0, 1.0], dtype=dtype))
         close(weights, [1 / 0.9, 0])
         assert dro.absgd(state, torch.tensor([1.0, 0.5], dtype=dtype)).isfinite().all()
-    easy = dro.absgd(dro.absgd_start(StateShape(5)), LOSS, lam=-1.0)
+    easy = dro.absgd(dro.init_absgd(StateShape(5)), LOSS, lam=-1.0)
     assert (np.diff(easy) < 0).all()
 
 
@@ -236,8 +236,8 @@ def test_what_is_out_of_the_domain_is_refused():
         ("rho must be above 0", lambda: dro.chi2_dro(LOSS, rho=0)),
         ("lam must be above 0", lambda: dro.chi2_penalised(LOSS, lam=0)),
         ("lam must be a number other than 0", lambda: dro.kl_dro(LOSS, lam=0)),
-        ("lam must be a number other than 0", lambda: dro.absgd(dro.absgd_start(StateShape(1)), LOSS, lam=math.nan)),
-        ("gamma must be above 0 and 1 or less", lambda: dro.absgd(dro.absgd_start(StateShape(1)), LOSS, gamma=0)),
+        ("lam must be a number other than 0", lambda: dro.absgd(dro.init_absgd(StateShape(1)), LOSS, lam=math.nan)),
+        ("gamma must be above 0 and 1 or less", lambda: dro.absgd(dro.init_absgd(StateShape(1)), LOSS, gamma=0)),
         ("t must be", lambda: dro.tilted(LOSS, t=math.nan)),
         ("loss must be finite", lambda: dro.chi2_dro(torch.tensor([1.0, math.inf]))),
         (r"loss\[0\] is -1", lambda: dro.cvar(torch.tensor([-1.0, 2]), alpha=0.5)),

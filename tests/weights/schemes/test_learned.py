@@ -11,10 +11,15 @@ from torch.nn.functional import cross_entropy
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.weights import CMWNet, MetaWeightNet, StateShape
-from hardsight.weights.schemes.aligned import alignment
-from hardsight.weights.schemes.learned import descend_data_parameters, descend_lilaw
-from hardsight.weights.schemes.tree import WeightTree, end_epoch, remember, traits
+from hardsight.weights import CMWNet, MetaWeightNet, StateShape, WeightTree
+from hardsight.weights.schemes.learned import (
+    descend_data_parameters,
+    descend_lilaw,
+    end_epoch,
+    remember_weights,
+    tree_features,
+)
+from hardsight.weights.schemes.meta import gradient_alignment
 
 W = hs.weights
 
@@ -101,7 +106,7 @@ def assert_untouched(model, before):
 def test_alignment_is_the_inner_product_of_gradients(task):
     model, x, y, x_clean, y_clean = task
     before = kept(model)
-    told = alignment(*task)
+    told = gradient_alignment(*task)
     assert_untouched(model, before)
     trained = [p for p in model.parameters() if p.requires_grad]
     towards = torch.autograd.grad(cross_entropy(logits(model, x_clean), y_clean), trained)
@@ -165,7 +170,7 @@ def test_dds_follows_the_policy_gradient(task):
     torch.testing.assert_close(weights, scores.softmax(0).detach())
     (gradient,) = torch.autograd.grad(objective.sum(), scorer[1].weight)
     # sum_i -r_i grad log w_i = -sum_i r_i (x_i - mean of x under w)
-    flat, reward = shown.flatten(1), alignment(*task)
+    flat, reward = shown.flatten(1), gradient_alignment(*task)
     by_hand = -(reward[:, None] * (flat - (weights[:, None] * flat).sum(0))).sum(0)
     np.testing.assert_allclose(gradient[0], by_hand, rtol=1e-8, atol=1e-12)
     assert not weights.requires_grad
@@ -276,10 +281,10 @@ def test_traits_are_those_written_out_and_remember_two_epochs():
             traits_by_hand(z[i].numpy(), int(labels[i]), [6, 3, 1], class_loss, float(last[i]), float(before[i]))
             for i in range(4)
         ]
-        np.testing.assert_allclose(traits(state, z, labels, sizes, rows), by_hand, rtol=1e-6)
+        np.testing.assert_allclose(tree_features(state, z, labels, sizes, rows), by_hand, rtol=1e-6)
         if epoch < 2:
             for part in ([0, 1], [2, 3]):
-                remember(state, used[epoch][part], lost[epoch][part], labels[part], rows[part])
+                remember_weights(state, used[epoch][part], lost[epoch][part], labels[part], rows[part])
             end_epoch(state)
 
 
@@ -333,7 +338,7 @@ def test_the_tree_learns_by_the_clean_loss_after_a_step(task):
     state = hs.SCHEMES["weight-tree"].init_state(StateShape(7, 3), {})
     told = W.weight_tree(state, tree, *task[:3], sizes, rows, *task[3:], 0.7)
     told.backward()
-    seen = traits(state, logits(copy.deepcopy(model), x), y, sizes, rows)
+    seen = tree_features(state, logits(copy.deepcopy(model), x), y, sizes, rows)
 
     def by_hand():
         return clean_loss_after_step(*task, tree(seen).detach(), 0.7)

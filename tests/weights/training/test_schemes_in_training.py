@@ -8,37 +8,6 @@ import torch
 import hardsight as hs
 
 SAMPLES, CLASSES, BATCH, GROUPS = 40, 4, 8, 2
-# Parameters without a published default.
-PARAMETERS = {
-    "tilted": {"t": 1.0},
-    "tilted-groups": {"t": 1.0, "tau": 1.0},
-    "cvar": {"alpha": 0.3},
-    "flsd-closed-form": {"p0": 0.2},
-    "poly-1": {"eps": 1.0},
-    "mcl": {"share": 0.5, "diversity": 0.1},
-    "ohem": {"k": 4},
-    "selective-backprop": {"beta": 1.0},
-    "jtt": {"lam": 5.0},
-    "curriculum": {"start": 0.2},
-    "baby-step": {"buckets": 3},
-    "imae": {"scale": 8.0},
-    "derivative-manipulation": {"beta": 2.0, "lam": 1.0},
-    "bi-tempered-loss": {"t1": 0.8, "t2": 1.2},
-    "spl-hard": {"lam": 2.0},
-    "spl-share": {"rate": 0.5},
-    "spl-linear": {"lam": 2.0},
-    "spl-logarithmic": {"lam": 0.9},
-    "spl-mixture": {"lam1": 2.0, "lam2": 1.0},
-    "spl-mixture-2": {"lam": 2.0, "gamma": 1.0},
-    "spl-logistic": {"lam": 1.0},
-    "spl-polynomial": {"lam": 2.0},
-    "spl-diversity": {"lam": 1.0, "gamma": 1.0},
-    "co-teaching": {"rate": 0.3},
-    "jocor": {"rate": 0.3},
-    "jocor-loss": {"rate": 0.3},
-    "aum-filter": {"threshold": torch.linspace(0, 0.5, 20)},
-    "mentornet-dd": {"mentor": hs.weights.Mentor()},
-}
 # AdaBoost reads all samples at once.
 SCHEMES_IN_LOOPS = sorted(
     name for name, row in hs.SCHEMES.items() if row.kind in ("weights", "loss") and name != "adaboost"
@@ -74,7 +43,7 @@ def batch(step):
 def make_weighting(name):
     sizes = [20, 20] if name.startswith("icost") else [10, 12, 3, 15]
     classes = len(sizes)
-    parameters = PARAMETERS.get(name, {})
+    parameters = hs.SCHEMES[name].example
     return hs.Weighting(name, SAMPLES, classes=classes, sizes=sizes, groups=GROUPS, epochs=6.0, **parameters)
 
 

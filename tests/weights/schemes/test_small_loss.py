@@ -16,8 +16,7 @@ import hardsight as hs
 import hardsight.weights as weights
 from hardsight.errors import InputError
 from hardsight.weights import SCHEMES, threshold_samples
-from hardsight.weights.schemes.label_filters import _confident_counts
-from hardsight.weights.schemes.mixtures import _wrong
+from hardsight.weights.schemes.small_loss import _confident_counts, _wrong_probability
 
 
 def two_parts(seed, wrong=0.3, samples=600):
@@ -40,7 +39,7 @@ def test_the_gaussian_mixture_is_scikit_learns(seed):
 
 
 def test_the_gaussian_mixture_starts_from_the_best_split_of_all():
-    from hardsight.weights.schemes.mixtures import _split
+    from hardsight.weights.schemes.small_loss import _split_in_two
 
     x = torch.rand(13, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -49,14 +48,14 @@ def test_the_gaussian_mixture_starts_from_the_best_split_of_all():
         return float(((low - low.mean()) ** 2).sum() + ((high - high.mean()) ** 2).sum())
 
     cut = min((float(v) for v in x if v < x.max()), key=left)
-    assert torch.equal(_split(x)[:, 0], (x <= cut).double())
+    assert torch.equal(_split_in_two(x)[:, 0], (x <= cut).double())
 
 
 def test_beta_posteriors_are_the_references():
     """Parameters and posteriors of a mixture fitted by the reference code."""
     a, b = torch.tensor([0.713976, 4.66859]).double(), torch.tensor([2.66987, 2.35173]).double()
     share = torch.tensor([0.682065, 0.317935]).double()
-    found = _wrong(torch.tensor([0.1, 0.3, 0.5, 0.8]).double(), a, b, share)
+    found = _wrong_probability(torch.tensor([0.1, 0.3, 0.5, 0.8]).double(), a, b, share)
     np.testing.assert_allclose(found, [0.00147802, 0.109972, 0.509033, 0.899015], rtol=2e-5)
 
 

@@ -1,0 +1,221 @@
+r"""The automatic scheme: the ledger of causes decides the weight of each sample.
+
+A single sign for all hard samples does as much harm as good when their causes differ. So each sample is weighted by
+its own causes: down by the probability $1 - r_i$ that its label is wrong, and up as far as its class is short of
+*correct* labels,
+
+$$w_i = \frac{a_i}{\big(\sum_{j: y_j = y_i} a_j\big)^b} \big(1 + 4 \bar u\, (1 - m_i)\big), \qquad
+a_i = r_i \Big(\frac{\bar p(y_i)}{\max_c \bar p(c)}\Big)^s,$$
+
+scaled to mean one. With the truth known these are the weights of clean, balanced data ($s = 0$). If no label is
+doubted and all classes are equally large, all weights are one.
+
+Samples near a boundary, $m_i$ the difference of the two largest probabilities, are emphasized in proportion to the
+share of wrong labels, $\bar u = 1 - \bar r$, because noise blurs the boundary first. In clean data such an emphasis
+wins as often as it loses (``benchmarks/LOG.md``).
+
+$s$, from 0 to 1, is the unreliability of the ledger. Labels that went wrong where a model would err, too, look like
+ambiguity to any model of labels. But on the quarter of the samples of which the models are most confident, class by
+class, naturally ambiguous labels agree with the models. So the share of them that disagrees, beyond what P(wrong)
+explains, $v$, is noise of unknown size: $s = (v - 0.07) / 0.08$. If much noise is found ($\bar u \ge 0.1$), a smaller
+$v$ suffices if it is large in comparison: $s = (v / \bar u - 0.2) / 0.2$, whichever is larger. Then each sample
+counts as far as the models believe its label, as in self-paced learning, and classes are balanced by half, because
+counts of wrong labels do not measure a class: $b = 1 - s/2$.
+
+With two classes, one takes all wrong labels of the other. Under heavy noise a rare class holds hardly anything else,
+and the number of its correct labels is the least certain quantity. So two classes are balanced by less, the more
+labels are open, $b = (1 - s/2)\big(1 - \tfrac1n \sum_i 2 r_i (1 - r_i)\big)$, and by $1 - 3s/4$ if $s > 0$ and yet no
+label is doubted.
+
+Labels that a reviewer confirmed have $a_i = 1$, whatever the models believe, and do not enter $v$.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from hardsight.attribution.label_noise.confident import ledger_unreliability
+from hardsight.difficulty.result import Difficulty
+from hardsight.errors import InputError
+from hardsight.weights.describe import effective_sample_size
+from hardsight.weights.inputs import check_finite, check_probabilities
+from hardsight.weights.scheme import scheme
+
+# Below this mean P(wrong), no weight is put down to wrong labels: weights that differ for no reason help nobody.
+MIN_WRONG = 0.002
+# Emphasis on a sample at a boundary, times the share of wrong labels.
+_EMPHASIS = 4.0
+
+
+class AutomaticWeights(NamedTuple):
+    """The automatic weights, with an explanation.
+
+    Attributes:
+        weights: mean one, ``(sample,)`` float64.
+        text: what they do and why, one paragraph.
+    """
+
+    weights: np.ndarray
+    text: str
+
+
+@scheme(
+    "auto",
+    formula="a / (sum of a over the samples of the label)^b · (1 + 4 mean P(wrong) (1 - difference of the two largest p)), "
+    "a = (1 - P(wrong)) (p / max p)^s, s: noise that P(wrong) does not explain, 0 to 1; b = 1 - s/2, less with two classes",
+    priority="learned",
+    scale="probabilities of the ledger",
+    source="hardsight; after Northcutt et al. 2021, Confident learning, JAIR, and class-balanced weights",
+    normalization="mean 1",
+    note="Needs d.p_wrong: hs.weigh(d). hs.weights.schemes.automatic.decide(d) also explains the weights.",
+)
+def auto(
+    p_wrong: Float[Tensor, " sample"],
+    logits: Float[Tensor, "sample class"],
+    labels: Int64[Tensor, " sample"],
+    *,
+    certain: Bool[Tensor, " sample"] | None = None,
+) -> Float[Tensor, " sample"]:
+    """Weigh samples by their own causes: down by P(label wrong), up for classes that are short of correct labels.
+
+    The weights have mean one; all are exactly one if no label is doubted and all classes are equally large.
+
+    Args:
+        p_wrong: probability that the label is wrong; ``(sample,)``.
+        logits: of held-out models of the data as given; ``(sample, class)``.
+        labels: class codes; ``(sample,)``.
+        certain: whether the label is known to be right; None: for no sample; ``(sample,)``.
+
+    Raises:
+        InputError: ``certain`` has another shape, a probability is outside 0 to 1, or logits are not finite.
+    """
+    p_wrong = check_probabilities(p_wrong)
+    if certain is not None:
+        certain = torch.as_tensor(certain, dtype=torch.bool)
+        if certain.shape != p_wrong.shape:
+            raise InputError(
+                f"certain must have one value per sample, like p_wrong {tuple(p_wrong.shape)}. Got {tuple(certain.shape)}"
+            )
+        p_wrong = p_wrong.masked_fill(certain, 0)
+    unreliability = ledger_unreliability(p_wrong, check_finite("logits", logits), labels, certain)
+    return _weigh(p_wrong, logits, labels, certain, unreliability)
+
+
+def _weigh(p_wrong: Tensor, logits: Tensor, labels: Tensor, certain: Tensor | None, unreliability: float) -> Tensor:
+    log_p, correct = check_finite("logits", logits), 1 - p_wrong
+    wrong = float(p_wrong.mean())
+    if wrong < MIN_WRONG:
+        wrong, correct = 0.0, torch.ones_like(correct)
+    if unreliability > 0:
+        belief = (unreliability * (log_p.gather(1, labels[:, None]).squeeze(1) - log_p.max(1).values)).exp()
+        correct = correct * (belief if certain is None else belief.masked_fill(certain, 1))
+    mass = torch.zeros(logits.shape[1], dtype=correct.dtype, device=correct.device).index_add(0, labels, correct)
+    present = torch.bincount(labels, minlength=len(mass)) > 0
+    share = mass / mass[present].mean()
+    power = balance_power(p_wrong, int(present.sum()), unreliability)
+    # The mass of a class all of whose labels are wrong is 0.
+    weights = correct / share.clamp(min=torch.finfo(correct.dtype).tiny)[labels] ** power
+    first, second = log_p.softmax(1).topk(2, 1).values.unbind(1)
+    weights = weights * (1 + _EMPHASIS * wrong * (1 - first + second))
+    return weights / weights.mean()
+
+
+def balance_power(p_wrong: Float[Tensor, " sample"], classes: int, unreliability: float) -> float:
+    """Return the power by which classes are balanced, from 0 to 1.
+
+    Args:
+        p_wrong: probability that the label is wrong; ``(sample,)``.
+        classes: number of classes.
+        unreliability: of the ledger, from 0 to 1.
+    """
+    if classes > 2:
+        return 1 - unreliability / 2
+    if float(p_wrong.mean()) < MIN_WRONG:
+        return 1 - 0.75 * unreliability
+    return (1 - unreliability / 2) * (1 - float((2 * p_wrong * (1 - p_wrong)).mean()))
+
+
+def decide(difficulty: Difficulty) -> AutomaticWeights:
+    """Return the automatic weights of a result, and an explanation.
+
+    Raises:
+        InputError: there is no ledger (regression, a loss other than log-loss, a single view per sample).
+    """
+    ledger = _ledger(difficulty)
+    unreliability = ledger_unreliability(*ledger)
+    weights = _weigh(*ledger, None, unreliability).numpy()
+    return AutomaticWeights(weights, _explain(difficulty, weights, unreliability))
+
+
+def explain_weights(d: Difficulty, weights: np.ndarray, certain: Bool[Tensor, " sample"] | None = None) -> str:
+    """Explain what the automatic weights do and why, in one paragraph.
+
+    Args:
+        d: the result.
+        weights: as they are used, perhaps clipped, of any mean; ``(sample,)``.
+        certain: whether the label is known to be right; None: for no sample; ``(sample,)``.
+
+    Raises:
+        InputError: as in :func:`decide`.
+    """
+    return _explain(d, weights, ledger_unreliability(*_ledger(d), certain))
+
+
+def _ledger(d: Difficulty) -> tuple[Tensor, Tensor, Tensor]:
+    if d.p_wrong is None or d.consensus is None:
+        raise InputError(
+            "the automatic scheme needs the ledger, that is classes, log-loss and two views per sample or more: measure "
+            "with these, or name another scheme"
+        )
+    p_wrong, logits, labels = (torch.tensor(values) for values in (d.p_wrong, d.consensus, d.labels))
+    return p_wrong, logits, labels
+
+
+def _explain(d: Difficulty, weights: np.ndarray, unreliability: float) -> str:
+    assert d.p_wrong is not None
+    wrong = d.p_wrong.mean()
+    if (weights == weights[0]).all() and wrong < MIN_WRONG:
+        return (
+            f"All {len(d):,} samples weigh the same: no label is doubted (mean P(wrong) {wrong:.2%}), and all classes "
+            "are equally large, so there is nothing to gain."
+        )
+    sentences = [_explain_labels(d.p_wrong, weights)]
+    if unreliability:
+        sentences.append(
+            "The most confident predictions contradict more labels than that explains, so there is noise of another kind "
+            f"(trust in the ledger {1 - unreliability:.0%}): samples also count as far as held-out models believe their "
+            "labels."
+        )
+    sentences.append(_explain_classes(d, d.p_wrong, weights, unreliability))
+    sentences.append(f"The weights are worth {effective_sample_size(weights):,.0f} samples of equal weight.")
+    return " ".join(sentences)
+
+
+def _explain_labels(p_wrong: np.ndarray, weights: np.ndarray) -> str:
+    wrong = p_wrong.mean()
+    if wrong < MIN_WRONG:
+        return f"No label is doubted (mean P(wrong) {wrong:.2%}), so none is weighted down."
+    doubted = p_wrong > 0.5
+    return (
+        f"About {p_wrong.sum():,.0f} of {len(p_wrong):,} labels ({wrong:.1%}) are wrong, {int(doubted.sum()):,} of them "
+        f"more likely so than not: every sample counts by the probability that its label is right, so that those "
+        f"{int(doubted.sum()):,} carry {weights[doubted].sum() / weights.sum():.1%} of the weight. Samples at a boundary "
+        f"count up to {1 + _EMPHASIS * wrong:.2g} times as much as others, because noise blurs it."
+    )
+
+
+def _explain_classes(d: Difficulty, p_wrong: np.ndarray, weights: np.ndarray, unreliability: float) -> str:
+    assert d.classes is not None
+    mass = np.bincount(d.labels, 1 - p_wrong, len(d.classes))
+    present = np.flatnonzero(np.bincount(d.labels, minlength=len(d.classes)))
+    smallest, largest = present[mass[present].argmin()], present[mass[present].argmax()]
+    power = balance_power(torch.tensor(p_wrong), len(present), unreliability)
+    return (
+        f"Class {d.classes[smallest]!r} has {mass[smallest]:,.1f} correctly labelled samples and class "
+        f"{d.classes[largest]!r} has {mass[largest]:,.1f}; classes are balanced to the power {power:.2g}, so a sample of "
+        f"the first counts up to {weights[d.labels == smallest].max():.3g}, one of the second up to "
+        f"{weights[d.labels == largest].max():.3g}."
+    )
