@@ -227,7 +227,7 @@ def test_wrong_labels_are_told_from_right_ones():
 
 
 def test_a_forecast_needs_a_ledger():
-    with pytest.raises(InputError, match="reads the ledger, and there is none"):
+    with pytest.raises(InputError, match="the automatic scheme needs the ledger"):
         forecast(regression_with_an_outlier(), np.ones(400))
 
 

@@ -273,8 +273,8 @@ def test_weights_are_written_without_formulas_and_read_back(tmp_path):
     ("content", "said"),
     [
         ("id,weight\na,nan\n", "the weight of id 'a' is nan"),
-        ("id,weight\na,-1\n", "the weight of id 'a' is -1: weights must be finite and 0 or more"),
-        ("id,weight\na,x\n", "the weight of id 'a' is 'x': weights must be numbers"),
+        ("id,weight\na,-1\n", "weights must be finite and 0 or more. Got -1 for id 'a'"),
+        ("id,weight\na,x\n", "weights must be numbers. Got 'x' for id 'a'"),
         ("id,weight\na,1\na,2\n", "has the id 'a' twice"),
         ("id,weight\nb,1\n", "has no weight for 1 samples, the first is 'a'"),
         ("id\na\n", "must have one column 'weight'"),

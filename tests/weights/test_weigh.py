@@ -113,13 +113,13 @@ def test_arguments_of_a_wrong_kind_are_named():
     for line, expected in zip(
         printed(WRONG_KINDS),
         (
-            "a Difficulty. Got ndarray: measure first",
-            "told by its name, such as 'superloss'. Got None",
-            "told by its name, such as 'superloss'. Got Scheme",
+            "hs.weigh needs a Difficulty, the result of hs.measure. Got ndarray: measure first",
+            "scheme must be the name of a scheme, such as 'superloss'. Got None",
+            "scheme must be the name of a scheme, such as 'superloss'. Got Scheme",
             "clip must be a number, such as 2. Got '5'",
             "q must be a number, such as 2. Got 'a'",
             "sizes must be numbers: number of samples of each class in the data set; (class,). Got list of",
-            "certain has the shape (3,), p_wrong (178,): one a sample",
+            "certain must have one value per sample, like p_wrong (178,). Got (3,)",
             "seed must be an integer. Got None",
         ),
         strict=True,

@@ -135,7 +135,7 @@ def test_deferred_weights_come_late_and_divide_by_their_sum():
 
 
 def test_bad_sizes_and_labels_are_named():
-    with pytest.raises(InputError, match=r"from 0 to 1, as sizes has 2\. Got 2"):
+    with pytest.raises(InputError, match=r"from 0 to 1, because sizes has 2 entries\. Got 2"):
         W.balanced(torch.tensor([0, 2]), torch.tensor([1, 1]))
     with pytest.raises(InputError, match="class 1 has no samples"):
         W.class_balanced(torch.tensor([0, 1]), torch.tensor([1, 0]))
@@ -145,7 +145,7 @@ def test_bad_sizes_and_labels_are_named():
         W.class_balanced(torch.tensor([0]), torch.tensor([1]), beta=1)
     with pytest.raises(InputError, match="epochs must be above 0"):
         W.drw(torch.tensor([0]), torch.tensor([1]), 0, 0)
-    with pytest.raises(InputError, match="all 3 classes that logits have"):
+    with pytest.raises(InputError, match="each of the 3 classes of the logits"):
         W.logit_adjusted_loss(torch.zeros(1, 3), torch.tensor([0]), torch.tensor([1, 1]))
     with pytest.raises(InputError, match=r"logits must be finite"):
         W.ldam_loss(torch.tensor([[math.nan, 0]]), torch.tensor([0]), torch.tensor([1, 1]))
@@ -314,7 +314,7 @@ def test_boosting_says_when_it_ends():
     state = hs.SCHEMES["adaboost"].init_state(StateShape(4), {})
     labels, rows, right = torch.tensor([0, 1, 0, 1]), torch.arange(4), torch.eye(2)[[0, 1, 0, 1]]
     assert W.adaboost(state, right, labels, rows).tolist() == [1, 1, 1, 1]
-    with pytest.raises(InputError, match="no better than chance"):
+    with pytest.raises(InputError, match="better than chance"):
         W.adaboost(state, right.flip(1), labels, rows)
     with pytest.raises(InputError, match="all 4 samples"):
         W.adaboost(state, right[:3], labels[:3], rows[:3])

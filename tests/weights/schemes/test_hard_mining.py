@@ -437,11 +437,11 @@ def test_what_is_out_of_the_domain_is_refused():
     refused("k must be 1 or more", hard_mining.ohem, LOSS, k=0)
     refused("loss must be finite", hard_mining.ohem, torch.tensor([math.nan]), k=1)
     refused("0/1 errors", hard_mining.jtt, torch.tensor([0.5]), lam=2)
-    refused("nothing to weigh by", class_balance.cdb, torch.zeros(3), torch.tensor([0]))
+    refused("above 0 for at least one class", class_balance.cdb, torch.zeros(3), torch.tensor([0]))
     refused(r"labels must be codes from 0 to 2. labels\[1\] is 3", class_balance.cdb, P[:3], torch.tensor([0, 3]))
     refused("labels must be codes", focal.low, torch.zeros(1, 2), torch.tensor([-1]))
     refused("has no sample", focal.influence_balanced, logits_of(P), LABELS, P.unsqueeze(1), torch.zeros(10), 100)
-    refused("groups must be given", dro.init_group_dro, StateShape(3))
+    refused("groups must be the number of groups", dro.init_group_dro, StateShape(3))
     refused(
         "pass group_sizes",
         dro.group_dro,

@@ -138,7 +138,7 @@ def test_l2rw_gives_zeros_where_no_sample_helps():
         model.weight.zero_()
     x = torch.ones(2, 1)
     assert W.l2rw(model, x, torch.tensor([1, 1]), x, torch.tensor([0, 0])).tolist() == [0, 0]
-    with pytest.raises(InputError, match="no parameters that are trained"):
+    with pytest.raises(InputError, match="parameters with requires_grad=True"):
         W.l2rw(nn.Flatten(), x, torch.tensor([0, 0]), x, torch.tensor([0, 0]))
 
 
@@ -404,7 +404,7 @@ def test_temperatures_of_samples_or_classes_alone():
     for room in (StateShape(3), StateShape(0, 2)):
         told = W.data_parameters(begin(room, {}), z, labels, rows)
         torch.testing.assert_close(told.detach(), cross_entropy(z, labels, reduction="none"))
-    with pytest.raises(InputError, match="neither samples nor classes"):
+    with pytest.raises(InputError, match="temperatures of samples or of classes. Got neither"):
         W.data_parameters(begin(StateShape(0), {}), z, labels, rows)
 
 
