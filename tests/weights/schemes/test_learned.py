@@ -404,7 +404,7 @@ def test_temperatures_of_samples_or_classes_alone():
     for room in (StateShape(3), StateShape(0, 2)):
         told = W.data_parameters(begin(room, {}), z, labels, rows)
         torch.testing.assert_close(told.detach(), cross_entropy(z, labels, reduction="none"))
-    with pytest.raises(InputError, match="temperatures of samples or of classes. Got neither"):
+    with pytest.raises(InputError, match="temperatures of samples or of classes"):
         W.data_parameters(begin(StateShape(0), {}), z, labels, rows)
 
 
