@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hardsight.learners.network.network import perceptron
-from hardsight.learners.network.stacked import build
+from hardsight.learners.network.network import build_perceptron
+from hardsight.learners.network.stacked import build_net
 
 HIDDEN, RATE, BATCH = 128, 1e-3, 64
 
@@ -28,7 +28,7 @@ class EpochOutput(NamedTuple):
 
 
 class HcatTraining:
-    """A perceptron with one hidden layer of 128 units, Adam with a learning rate of 1e-3, batches of 64.
+    """A build_perceptron with one hidden layer of 128 units, Adam with a learning rate of 1e-3, batches of 64.
 
     Args:
         inputs: ``(sample, feature)`` float32.
@@ -40,7 +40,7 @@ class HcatTraining:
         self.inputs, self.labels = inputs, labels
         weights, order = stream.spawn(2)
         classes = int(labels.max()) + 1
-        self._net = build(lambda: perceptron(inputs.shape[1], (HIDDEN,), classes), _draw_integer(weights))
+        self._net = build_net(lambda: build_perceptron(inputs.shape[1], (HIDDEN,), classes), _draw_integer(weights))
         self._optimizer = torch.optim.Adam(self._net.parameters(), lr=RATE, fused=True)
         self._order = torch.Generator().manual_seed(_draw_integer(order))
 

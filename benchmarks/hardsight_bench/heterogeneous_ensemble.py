@@ -15,11 +15,11 @@ from torch import Tensor
 
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.base import as_tensor
-from hardsight.learners.network.batches import Batch, Batches, Data
-from hardsight.learners.network.mlp import Gradient, layers, mean_loss
-from hardsight.learners.network.network import Network, perceptron
-from hardsight.learners.network.optimizer import Chunk, Predict, Step, predictions, train_stacked
-from hardsight.learners.network.stacked import Parameters, build
+from hardsight.learners.network.batches import Batch, Batches, TrainingData
+from hardsight.learners.network.mlp import MlpGradient, find_layers, mean_loss_and_gradient
+from hardsight.learners.network.network import Network, build_perceptron
+from hardsight.learners.network.optimizer import MemberBatch, Predict, Step, predict_rows, train_stacked
+from hardsight.learners.network.stacked import Parameters, build_net
 from hardsight.resampling.plan import Member
 
 # Larger stacks do not fit the caches of a processor.
@@ -66,7 +66,7 @@ class EnsembleTask(NamedTuple):
         x: training features, ``(sample, feature)`` float32.
         y: their labels, every class occurs, ``(sample,)``.
         test_x: test features.
-        network: the recipe; its perceptron, steps, optimizer and device are used.
+        network: the recipe; its build_perceptron, steps, optimizer and device are used.
     """
 
     x: np.ndarray
@@ -103,25 +103,25 @@ def _train_stack(task: EnsembleTask, members: Sequence[WeightedMember]) -> Itera
     # The labels of test samples are not used.
     targets = torch.from_numpy(np.concatenate([task.y, np.zeros(len(task.test_x), np.int64)]))
     data = Batches(
-        plan_members, Data(inputs, targets, torch.from_numpy(weight_rows)), regression=False, standardize=True
+        plan_members, TrainingData(inputs, targets, torch.from_numpy(weight_rows)), regression=False, standardize=True
     )
     batch = min(network.batch_size, n)
-    nets = [build(lambda: perceptron(inputs.shape[1], network.hidden, classes), member.seed) for member in members]
-    stack = layers(nets[0])
+    nets = [build_net(lambda: build_perceptron(inputs.shape[1], network.hidden, classes), member.seed) for member in members]
+    stack = find_layers(nets[0])
     assert stack is not None
     gradients = ObjectiveGradients(members, epoch_of_step=batch / n)
 
     def step_of(parameters: Parameters, _: Parameters) -> Step:
-        return Gradient(parameters, stack, gradients)
+        return MlpGradient(parameters, stack, gradients)
 
     def predict_test(index: int, predict: Predict) -> MemberResult:
         if index in gradients.faults:
             return gradients.faults[index]
-        found: np.ndarray = predictions(predict, index, torch.arange(n, len(fold)), data, network.place).numpy()
+        found: np.ndarray = predict_rows(predict, index, torch.arange(n, len(fold)), data, network.device).numpy()
         return found if np.isfinite(found).all() else "training diverged"
 
     steps = network.steps(n)
-    chunk = Chunk(nets, data, batch, steps, network.descent, network.place, lambda _: None)
+    chunk = MemberBatch(nets, data, batch, steps, network.optimizer, network.device, lambda _: None)
     yield from train_stacked(chunk, predict_test, step_of)
 
 
@@ -147,9 +147,9 @@ class ObjectiveGradients:
     def __call__(
         self, scores: Float32[Tensor, "member class row"], batch: Batch
     ) -> tuple[Float32[Tensor, " member"], Float32[Tensor, "member class row"]]:
-        """Return losses of the weighted mean, and gradients; see :data:`hardsight.learners.network.mlp.Outer`."""
+        """Return losses of the weighted mean, and gradients; see :data:`hardsight.learners.network.mlp.LossGradient`."""
         logits = {index: scores[index].T.clone() for index in self._objectives}
-        losses, back = mean_loss(scores, batch)
+        losses, back = mean_loss_and_gradient(scores, batch)
         epoch = self._epoch_of_step * self._steps
         for index, objective in self._objectives.items():
             seen = BatchView(logits[index], batch.targets[index], batch.rows[index], epoch)

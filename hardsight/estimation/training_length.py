@@ -17,7 +17,7 @@ from hardsight.data import Samples
 from hardsight.errors import HardsightError, InputError
 from hardsight.estimation.runner import Runner
 from hardsight.learners import Learner, OnProgress, TunableLength, capabilities_of
-from hardsight.learners.network.network import times
+from hardsight.learners.network.network import format_length
 from hardsight.measures.losses import Loss
 from hardsight.resampling.plan import Plan, check_rounds, max_folds, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter
@@ -73,7 +73,7 @@ class LengthSearch(NamedTuple):
         """Describe the outcome, for the reason of a learner."""
         if self.failed is not None:
             return f"default training length, because the search for a better one failed: {self.failed}"
-        return f"training length {times(self.length)} the default, by held-out loss in a pilot of {self.models} models"
+        return f"training length {format_length(self.length)} the default, by held-out loss in a pilot of {self.models} models"
 
 
 def tunable_learner(

@@ -18,7 +18,7 @@ from hardsight.data import Samples
 from hardsight.data.from_hf_rows import DatasetRows
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners.base import Capabilities, OnProgress, Predictions
-from hardsight.learners.network.seeds import restored, stream
+from hardsight.learners.network.seeds import derive_seed, preserve_random_state
 from hardsight.learners.sklearn import leveled
 from hardsight.resampling.plan import Member, Plan
 from hardsight.weights.training import Weighting, indexed
@@ -129,7 +129,7 @@ class HuggingFace:
         before: weakref.ref[Any] | None = None
         for member in plan.members():
             # The numbers are restored before a view is given: whoever reads it may draw some meanwhile.
-            with restored(), TemporaryDirectory(prefix="hardsight-") as folder:
+            with preserve_random_state(), TemporaryDirectory(prefix="hardsight-") as folder:
                 work = partial(self._carried_out, items, samples, plan, member, folder, before)
                 found, before = _attempt(work, self.name, f"member {member.fold} of round {member.round}")
             yield from found
@@ -148,7 +148,7 @@ class HuggingFace:
         before: weakref.ref[Any] | None,
     ) -> tuple[list[Predictions], weakref.ref[Any]]:
         """What one member says, and its model, which none after it may be."""
-        model = self._built(stream(member.seed, "weights"))
+        model = self._built(derive_seed(member.seed, "weights"))
         if before is not None and before() is model:
             raise InputError(
                 "model_init returns the same model again, which has seen the samples that it would judge: build or load a "
@@ -195,8 +195,8 @@ class HuggingFace:
             raise InputError("hs.measure runs in one process: start it without torchrun or accelerate launch")
         args = copy.deepcopy(self.args)
         changes = {
-            "seed": stream(seed, "masks"),
-            "data_seed": stream(seed, "order"),
+            "seed": derive_seed(seed, "masks"),
+            "data_seed": derive_seed(seed, "order"),
             "output_dir": folder,
             "report_to": [],
             "save_strategy": "no",

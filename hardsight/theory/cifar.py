@@ -7,7 +7,7 @@ import numpy as np
 
 from hardsight.errors import InputError
 from hardsight.learners import Network
-from hardsight.learners.network.stacked import build
+from hardsight.learners.network.stacked import build_net
 from hardsight.theory.image_study import FOLDS, ImageStudy
 from hardsight.theory.resnets import ResNet, crop_and_flip
 from hardsight.validation import check_int
@@ -107,7 +107,7 @@ def make_study(
         x, y = _subsample(x, y, samples, seed)
     make = partial(ResNet, depth, CLASSES, norm=norm, width=width)
     # Checks depth, norm and width before the first claim is tested.
-    build(make, seed)
+    build_net(make, seed)
     network = Network(
         make,
         epochs=epochs,

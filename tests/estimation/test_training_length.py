@@ -21,7 +21,7 @@ from hardsight.estimation import training_length as search
 from hardsight.estimation.backends import Serial
 from hardsight.estimation.runner import Runner, RunResult
 from hardsight.learners import InSampleLosses
-from hardsight.learners.network.network import Network, times
+from hardsight.learners.network.network import Network, format_length
 from hardsight.resampling.plan import Plan, block_codes
 
 X, Y = load_wine(return_X_y=True)
@@ -263,7 +263,7 @@ def test_a_run_is_that_of_the_length_chosen():
     assert found["length"] != 1
     assert d.settings["members"] == 10
     assert found["models"] == 5 * len(found["trials"]) == 15
-    assert f"{times(found['length'])} the default, by held-out loss in a pilot of 15" in d.settings["reason"]
+    assert f"{format_length(found['length'])} the default, by held-out loss in a pilot of 15" in d.settings["reason"]
     same(d, hs.measure(X, NOISY, repeats=2, learner=hs.Network(length=found["length"])))
     again = hs.measure(X, NOISY, repeats=2)
     same(d, again)
@@ -429,9 +429,9 @@ def test_a_longer_network_takes_more_steps():
 @pytest.mark.parametrize(
     "more, said",
     [
-        ({"length": 0}, "length must be more than 0"),
-        ({"length": float("inf")}, "length must be more than 0"),
-        ({"length": float("nan")}, "length must be more than 0"),
+        ({"length": 0}, "length must be above 0"),
+        ({"length": float("inf")}, "length must be above 0"),
+        ({"length": float("nan")}, "length must be above 0"),
         ({"length": 3, "epochs": 20}, "leave out length"),
     ],
 )

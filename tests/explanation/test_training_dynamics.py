@@ -28,9 +28,9 @@ from hardsight.explanation.optimization.linear_models import LinearProblem, angl
 from hardsight.explanation.optimization.max_margin import solve_max_margin
 from hardsight.explanation.optimization.network_runs import train_networks
 from hardsight.explanation.optimization.text import describe_training
-from hardsight.learners.network.mlp import layers
-from hardsight.learners.network.network import perceptron
-from hardsight.learners.network.stacked import build, stacked
+from hardsight.learners.network.mlp import find_layers
+from hardsight.learners.network.network import build_perceptron
+from hardsight.learners.network.stacked import build_net, stack_parameters
 from hardsight.measures.gradients import gradient_norms
 
 Set = tuple[np.ndarray, np.ndarray]
@@ -211,9 +211,9 @@ def test_angles_between_weights() -> None:
 @pytest.mark.parametrize("hidden", [(), (7,), (9, 5)])
 def test_lengths_of_gradients_are_those_of_autograd(hidden: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    nets = [perceptron(6, hidden, 4) for _ in range(3)]
+    nets = [build_perceptron(6, hidden, 4) for _ in range(3)]
     x, y = torch.randn(25, 6), torch.arange(25) % 4
-    gradients = SampleGradients(stacked(nets)[0], layers(nets[0]) or [], x, y)
+    gradients = SampleGradients(stack_parameters(nets)[0], find_layers(nets[0]) or [], x, y)
     for net, norms, logits in zip(nets, gradients.norms, gradients.logits, strict=True):
         torch.testing.assert_close(norms.float(), gradient_norms(net, x, y))
         torch.testing.assert_close(logits.T.float(), net(x))
@@ -222,7 +222,7 @@ def test_lengths_of_gradients_are_those_of_autograd(hidden: tuple[int, ...]) -> 
 def test_a_layer_without_bias_has_no_gradient_of_one() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False))
     x, y = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0, 1])
-    gradients = SampleGradients(stacked([net])[0], layers(net) or [], x, y)
+    gradients = SampleGradients(stack_parameters([net])[0], find_layers(net) or [], x, y)
     torch.testing.assert_close(gradients.norms[0].float(), gradient_norms(net, x, y))
 
 
@@ -281,7 +281,7 @@ def test_margins_of_networks_are_over_the_product_of_their_layers_norms(few_digi
         x, y, {"uniform": np.ones(300)}, network=hs.Network(hidden=(5, 4), epochs=1), seeds=1, seed=0
     )
     seed = int(np.random.SeedSequence(0).spawn(1)[0].generate_state(1)[0])
-    net = build(lambda: perceptron(64, (5, 4), 10), seed)
+    net = build_net(lambda: build_perceptron(64, (5, 4), 10), seed)
     with torch.no_grad():
         logits = net(torch.tensor(x, dtype=torch.float32)).double().numpy()
     margins = np.array([row[c] - max(np.delete(row, c)) for row, c in zip(logits, y, strict=True)])
@@ -296,7 +296,7 @@ def test_margins_of_networks_are_over_the_product_of_their_layers_norms(few_digi
 
 def test_runs_of_a_module_of_ones_own_are_refused(few_digits: Set) -> None:
     x, y = few_digits
-    mine = hs.Network(lambda: perceptron(64, (), 10))
+    mine = hs.Network(lambda: build_perceptron(64, (), 10))
     with pytest.raises(InputError, match="without make_net"):
         train_networks(x, y, {"uniform": np.ones(300)}, network=mine, seeds=1, seed=0)
 

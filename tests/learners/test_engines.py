@@ -12,9 +12,9 @@ import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import HardsightWarning, InputError
 from hardsight.learners.network import compiled, engines, native
-from hardsight.learners.network.engines import Job, choose
-from hardsight.learners.network.optimizer import train_alone, train_stacked
-from hardsight.learners.network.stacked import Trial
+from hardsight.learners.network.engines import EngineRequest, choose_engine
+from hardsight.learners.network.optimizer import train_sequential, train_stacked
+from hardsight.learners.network.stacked import StackingTrial
 from hardsight.resampling.plan import Plan, block_codes, split_seed
 from hardsight.resampling.splitters import KFold
 
@@ -38,15 +38,15 @@ def held_out(make, engine, **more):
 
 def job(**changed):
     common = {
-        "net": kinked(), "trial": Trial(None), "inputs": torch.zeros(3, 64), "place": hs.Network().place,
-        "augmented": False, "lock_steps": 100,
+        "net": kinked(), "trial": StackingTrial(None), "inputs": torch.zeros(3, 64), "device": hs.Network().device,
+        "augmented": False, "stacked_steps": 100,
     }  # fmt: skip
-    return Job(**(common | changed))
+    return EngineRequest(**(common | changed))
 
 
 def trains(engine):
     found = getattr(engine.train, "func", engine.train)
-    return {train_alone: "alone", train_stacked: "stacked"}.get(found, "native")
+    return {train_sequential: "sequential", train_stacked: "stacked"}.get(found, "native")
 
 
 @pytest.mark.parametrize("make", [kinked, smooth])
@@ -84,57 +84,57 @@ def test_images_find_the_same_natively():
                     images, plan, lambda _: None
                 )
             ])
-            for engine in ("native", "stacked", "alone")
+            for engine in ("native", "stacked", "sequential")
         )  # fmt: skip
         torch.testing.assert_close(native_, alone, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(stacked, alone, rtol=1e-4, atol=1e-4)
 
 
 def test_the_fastest_that_can_be_had_is_chosen(monkeypatch):
-    assert trains(choose("auto", job())) == "native"
-    assert trains(choose("auto", job(net=smooth()))) == "stacked"
-    assert trains(choose("auto", job(augmented=True))) == "stacked"
-    assert trains(choose("auto", job(place=hs.Network(precision="bfloat16").place))) == "stacked"
-    alone = choose("auto", job(net=smooth(), trial=Trial("it keeps statistics")))
-    assert trains(alone) == "alone"
+    assert trains(choose_engine("auto", job())) == "native"
+    assert trains(choose_engine("auto", job(net=smooth()))) == "stacked"
+    assert trains(choose_engine("auto", job(augmented=True))) == "stacked"
+    assert trains(choose_engine("auto", job(device=hs.Network(precision="bfloat16").device))) == "stacked"
+    alone = choose_engine("auto", job(net=smooth(), trial=StackingTrial("it keeps statistics")))
+    assert trains(alone) == "sequential"
     assert alone.obstacle == "it keeps statistics"
-    assert not alone.shared
-    assert choose("alone", job()).obstacle is None
-    assert choose("auto", job(net=smooth())).train is train_stacked
-    long = job(net=smooth(), lock_steps=engines._LONG)
-    assert choose("auto", long).train is not train_stacked
-    assert choose("auto", long._replace(trial=Trial(None, masked=True))).train is train_stacked
-    monkeypatch.setattr(engines, "compiler", lambda: False)
-    assert choose("auto", long).train is train_stacked
-    monkeypatch.setattr(native, "available", lambda: False)
-    assert trains(choose("auto", job())) == "stacked"
+    assert not alone.many_members
+    assert choose_engine("sequential", job()).obstacle is None
+    assert choose_engine("auto", job(net=smooth())).train is train_stacked
+    long = job(net=smooth(), stacked_steps=engines._MIN_COMPILED_STEPS)
+    assert choose_engine("auto", long).train is not train_stacked
+    assert choose_engine("auto", long._replace(trial=StackingTrial(None, masked=True))).train is train_stacked
+    monkeypatch.setattr(engines, "has_compiler", lambda: False)
+    assert choose_engine("auto", long).train is train_stacked
+    monkeypatch.setattr(native, "is_available", lambda: False)
+    assert trains(choose_engine("auto", job())) == "stacked"
 
 
 def test_engines_that_cannot_do_the_job_say_why(monkeypatch):
-    with pytest.raises(InputError, match=r"one of auto, native, compiled, stacked, alone\. Got 'warp'"):
+    with pytest.raises(InputError, match=r"one of auto, native, compiled, stacked, sequential\. Got 'warp'"):
         hs.Network(engine="warp")
-    with pytest.raises(InputError, match="engine='native' cannot train this network: it is no chain of"):
-        choose("native", job(net=smooth()))
+    with pytest.raises(InputError, match="engine='native' cannot train this network: it is not a chain of"):
+        choose_engine("native", job(net=smooth()))
     with pytest.raises(InputError, match="cannot train this network: batches are augmented"):
-        choose("native", job(augmented=True))
+        choose_engine("native", job(augmented=True))
     with pytest.raises(InputError, match="it works on the CPU in float32"):
-        choose("native", job(place=hs.Network(precision="bfloat16").place))
+        choose_engine("native", job(device=hs.Network(precision="bfloat16").device))
     with pytest.raises(InputError, match="engine='stacked' cannot train this network: it keeps statistics"):
-        choose("stacked", job(trial=Trial("it keeps statistics")))
+        choose_engine("stacked", job(trial=StackingTrial("it keeps statistics")))
     with pytest.raises(InputError, match="engine='compiled' cannot train this network: dropout"):
-        choose("compiled", job(trial=Trial(None, masked=True)))
-    monkeypatch.setattr(engines, "compiler", lambda: False)
+        choose_engine("compiled", job(trial=StackingTrial(None, masked=True)))
+    monkeypatch.setattr(engines, "has_compiler", lambda: False)
     with pytest.raises(InputError, match=r"there is no C\+\+ compiler"):
-        choose("compiled", job())
-    monkeypatch.setattr(native, "available", lambda: False)
+        choose_engine("compiled", job())
+    monkeypatch.setattr(native, "is_available", lambda: False)
     with pytest.raises(InputError, match=r"numba is not installed \(pip install 'hardsight\[fast\]'\)"):
-        choose("native", job())
+        choose_engine("native", job())
 
 
 def test_numba_is_looked_for(monkeypatch):
-    assert native.available()
+    assert native.is_available()
     monkeypatch.setattr(native, "find_spec", lambda name: None if name == "numba" else importlib.util.find_spec(name))
-    assert not native.available()
+    assert not native.is_available()
 
 
 def test_a_module_that_does_not_compile_goes_on_without(monkeypatch):
@@ -145,14 +145,16 @@ def test_a_module_that_does_not_compile_goes_on_without(monkeypatch):
         return fail
 
     monkeypatch.setattr(compiled.torch, "compile", broken)
-    with pytest.warns(HardsightWarning, match=r"torch.compile failed \(no such operator\): stacked without it"):
+    with pytest.warns(
+        HardsightWarning, match=r"torch.compile failed \(no such operator\): members are trained stacked without it"
+    ):
         found = held_out(smooth, "compiled")
     torch.testing.assert_close(found, held_out(smooth, "stacked"), rtol=1e-5, atol=1e-5)
 
 
 def test_no_compiler_is_needed_where_there_is_none(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not compiled.compiler()
+    assert not compiled.has_compiler()
     (tmp_path / "g++").write_text("")
     (tmp_path / "g++").chmod(0o755)
-    assert compiled.compiler()
+    assert compiled.has_compiler()

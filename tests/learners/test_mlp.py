@@ -6,7 +6,7 @@ from torch import nn
 
 from hardsight.learners.network import optimizer as training
 from hardsight.learners.network.batches import Batch
-from hardsight.learners.network.mlp import Gradient, layers
+from hardsight.learners.network.mlp import MlpGradient, find_layers
 
 NETS = {
     "linear": lambda outputs: nn.Sequential(nn.Linear(5, outputs)),
@@ -36,9 +36,9 @@ def test_against_autograd(kind, outputs, rows, weighted):
         loss.backward()
         net.loss = loss.detach()
     parameters, _ = torch.func.stack_module_state(nets)
-    stack = layers(nets[0])
+    stack = find_layers(nets[0])
     assert stack is not None
-    gradient = Gradient(parameters, stack)
+    gradient = MlpGradient(parameters, stack)
     for _ in range(2):  # the buffers are used again
         losses = gradient(Batch(x, y, weights, torch.empty(0)))
         torch.testing.assert_close(losses, torch.stack([net.loss for net in nets]))
@@ -82,12 +82,12 @@ class Doubled(nn.Linear):
     ids=lambda net: repr(net).replace("\n", "")[:60],
 )
 def test_other_modules_are_left_to_autograd(net):
-    assert layers(net) is None
+    assert find_layers(net) is None
 
 
 def test_a_shared_layer_is_left_to_autograd():
     layer = nn.Linear(3, 3)
-    assert layers(nn.Sequential(layer, nn.ReLU(), layer)) is None
+    assert find_layers(nn.Sequential(layer, nn.ReLU(), layer)) is None
 
 
 def test_training_by_hand_and_by_autograd_end_alike(monkeypatch):
@@ -97,6 +97,6 @@ def test_training_by_hand_and_by_autograd_end_alike(monkeypatch):
 
     X, y = load_wine(return_X_y=True)
     by_hand = hs.measure(X, y, repeats=2, estimate=hs.Estimate(pilot=False)).error
-    monkeypatch.setattr(training, "layers", lambda net: None)
+    monkeypatch.setattr(training, "find_layers", lambda net: None)
     by_autograd = hs.measure(X, y, repeats=2, estimate=hs.Estimate(pilot=False)).error
     torch.testing.assert_close(torch.from_numpy(by_hand), torch.from_numpy(by_autograd), rtol=0.02, atol=0.002)

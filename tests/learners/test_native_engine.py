@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hardsight.learners.network import native
-from hardsight.learners.network.native_program import Column, Kind, program
+from hardsight.learners.network.native_program import LayerKind, OpField, read_program
 
 
 def perceptron(inputs, *widths, bias=True):
@@ -68,11 +68,11 @@ def numbers(x):
     return np.ascontiguousarray((x.movedim(1, -1) if x.ndim == 4 else x).reshape(len(x), -1).numpy())
 
 
-def pupil(net, x, y, order, *, weights=None, mean=None, inverse=None, far=np.inf):
+def member_job(net, x, y, order, *, weights=None, mean=None, inverse=None, clip=np.inf):
     flat = numbers(x)
     mean = np.zeros(flat.shape[1], np.float32) if mean is None else mean
     inverse = np.ones(flat.shape[1], np.float32) if inverse is None else inverse
-    return native.Pupil(net, flat, y.numpy(), weights, mean, inverse, far, order)
+    return native.MemberJob(net, flat, y.numpy(), weights, mean, inverse, clip, order)
 
 
 def plain_loop(net, x, y, order, rates, descent, batch, weights=None):
@@ -116,7 +116,7 @@ def fresh(make, seed=3):
         return make()
 
 
-def told(index, pupil, loss):
+def told(index, member_job, loss):
     return loss
 
 
@@ -132,8 +132,10 @@ def test_same_parameters_as_torch(name, descent, weighted):
     theirs, ours = copy.deepcopy(start), copy.deepcopy(start)
     rows = torch.arange(80)
     loss = plain_loop(theirs, x, y, stream(rows, 5), rates, descent, 16, weights)
-    recipe = native.Recipe(rates, descent, 16)
-    (found,) = native.train(program(ours, shape), [pupil(ours, x, y, stream(rows, 5), weights=weights)], recipe, told)
+    recipe = native.OptimizerArrays(rates, descent, 16)
+    (found,) = native.train(
+        read_program(ours, shape), [member_job(ours, x, y, stream(rows, 5), weights=weights)], recipe, told
+    )
     assert found == pytest.approx(loss, abs=1e-5)
     assert gap(theirs, ours) < 1e-5
     # Far enough from the start for the comparison to mean something.
@@ -148,7 +150,10 @@ def test_same_parameters_in_regression():
     rows = torch.arange(len(x))
     loss = plain_loop(theirs, x, y, stream(rows, 2), rates, ADAM, 8)
     (found,) = native.train(
-        program(ours, (6,)), [pupil(ours, x, y, stream(rows, 2))], native.Recipe(rates, ADAM, 8), told
+        read_program(ours, (6,)),
+        [member_job(ours, x, y, stream(rows, 2))],
+        native.OptimizerArrays(rates, ADAM, 8),
+        told,
     )
     assert found == pytest.approx(loss, abs=1e-5)
     assert gap(theirs, ours) < 1e-5
@@ -163,8 +168,8 @@ def test_inputs_are_scaled_cut_and_filled():
     ours = copy.deepcopy(theirs)
     rates, rows = np.full(15, 3e-3), torch.arange(len(x))
     plain_loop(theirs, seen.masked_fill(gaps, 0.0), y, stream(rows, 2), rates, ADAM, 8)
-    reads = pupil(ours, x.masked_fill(gaps, torch.nan), y, stream(rows, 2), mean=mean, inverse=inverse, far=1.5)
-    list(native.train(program(ours, (5,)), [reads], native.Recipe(rates, ADAM, 8), told))
+    reads = member_job(ours, x.masked_fill(gaps, torch.nan), y, stream(rows, 2), mean=mean, inverse=inverse, clip=1.5)
+    list(native.train(read_program(ours, (5,)), [reads], native.OptimizerArrays(rates, ADAM, 8), told))
     assert gap(theirs, ours) < 1e-5
 
 
@@ -175,7 +180,12 @@ def test_first_of_equal_maxima_takes_the_gradient():
     rates, rows = np.full(5, 0.1), torch.arange(20)
     plain_loop(theirs, x, y, stream(rows, 0), rates, SGD, 4)
     list(
-        native.train(program(ours, (1, 4, 4)), [pupil(ours, x, y, stream(rows, 0))], native.Recipe(rates, SGD, 4), told)
+        native.train(
+            read_program(ours, (1, 4, 4)),
+            [member_job(ours, x, y, stream(rows, 0))],
+            native.OptimizerArrays(rates, SGD, 4),
+            told,
+        )
     )
     assert gap(theirs, ours) < 1e-6
 
@@ -190,7 +200,10 @@ def test_large_scores_do_not_overflow():
     rates, rows = np.full(3, 0.1), torch.arange(len(x))
     loss = plain_loop(theirs, x, y, stream(rows, 0), rates, SGD, 16)
     (found,) = native.train(
-        program(ours, (3,)), [pupil(ours, x, y, stream(rows, 0))], native.Recipe(rates, SGD, 16), told
+        read_program(ours, (3,)),
+        [member_job(ours, x, y, stream(rows, 0))],
+        native.OptimizerArrays(rates, SGD, 16),
+        told,
     )
     assert found == pytest.approx(loss, rel=1e-5)
     assert gap(theirs, ours) < 1e-4
@@ -202,10 +215,15 @@ def test_many_steps_are_taken_in_several_calls():
     theirs = fresh(lambda: perceptron(4, 10))
     ours = copy.deepcopy(theirs)
     rates, rows = np.full(3, 1e-2), torch.arange(len(x))
-    batch = native._ROWS_A_CALL // 2 + 1
+    batch = native._ROWS_PER_CALL // 2 + 1
     plain_loop(theirs, x, y, stream(rows, 0), rates, ADAM, batch)
     list(
-        native.train(program(ours, (4,)), [pupil(ours, x, y, stream(rows, 0))], native.Recipe(rates, ADAM, batch), told)
+        native.train(
+            read_program(ours, (4,)),
+            [member_job(ours, x, y, stream(rows, 0))],
+            native.OptimizerArrays(rates, ADAM, batch),
+            told,
+        )
     )
     assert gap(theirs, ours) < 1e-5
 
@@ -219,9 +237,11 @@ def test_threads_change_nothing():
         for threads in (1, 3):
             torch.set_num_threads(threads)
             nets = [fresh(lambda: perceptron(12, 16, 10), seed) for seed in range(7)]
-            pupils = [pupil(net, x, y, stream(torch.arange(90), seed)) for seed, net in enumerate(nets)]
-            recipe = native.Recipe(rates, ADAM, 16)
-            ordered = list(native.train(program(nets[0], (12,)), pupils, recipe, lambda index, _, loss: (index, loss)))
+            jobs = [member_job(net, x, y, stream(torch.arange(90), seed)) for seed, net in enumerate(nets)]
+            recipe = native.OptimizerArrays(rates, ADAM, 16)
+            ordered = list(
+                native.train(read_program(nets[0], (12,)), jobs, recipe, lambda index, _, loss: (index, loss))
+            )
             assert [index for index, _ in ordered] == list(range(7))
             assert torch.get_num_threads() == threads
             losses = [loss for _, loss in ordered]
@@ -237,9 +257,9 @@ def test_divergence_stays_visible():
     x, y = data((12,))
     net = perceptron(12, 16, 10)
     (loss,) = native.train(
-        program(net, (12,)),
-        [pupil(net, x, y, stream(torch.arange(90), 0))],
-        native.Recipe(np.full(60, 1e30), SGD, 16),
+        read_program(net, (12,)),
+        [member_job(net, x, y, stream(torch.arange(90), 0))],
+        native.OptimizerArrays(np.full(60, 1e30), SGD, 16),
         told,
     )
     assert not np.isfinite(loss)
@@ -248,12 +268,14 @@ def test_divergence_stays_visible():
 def test_an_interrupt_is_heard():
     x, y = data((12,))
     nets = [perceptron(12, 64, 10) for _ in range(3)]
-    long = native.Recipe(np.full(400_000, 1e-3), ADAM, 32)
-    short = native.Pupil(nets[0], numbers(x), y.numpy(), None, *(np.zeros(12, np.float32),) * 2, 1.0, lambda n: 1 / 0)
-    pupils = [short, *(pupil(net, x, y, stream(torch.arange(90), 0)) for net in nets[1:])]
+    long = native.OptimizerArrays(np.full(400_000, 1e-3), ADAM, 32)
+    short = native.MemberJob(
+        nets[0], numbers(x), y.numpy(), None, *(np.zeros(12, np.float32),) * 2, 1.0, lambda n: 1 / 0
+    )
+    jobs = [short, *(member_job(net, x, y, stream(torch.arange(90), 0)) for net in nets[1:])]
     start = time.monotonic()
     with pytest.raises(ZeroDivisionError):
-        list(native.train(program(nets[0], (12,)), pupils, long, told))
+        list(native.train(read_program(nets[0], (12,)), jobs, long, told))
     assert time.monotonic() - start < 5
 
 
@@ -281,7 +303,7 @@ def test_an_interrupt_is_heard():
     ],
 )  # fmt: skip
 def test_other_modules_are_no_programs(net, shape):
-    assert program(net, shape) is None
+    assert read_program(net, shape) is None
 
 
 def test_hooks_and_subclasses_are_no_programs():
@@ -291,22 +313,22 @@ def test_hooks_and_subclasses_are_no_programs():
 
     hooked = perceptron(4, 3)
     hooked[0].register_forward_hook(lambda module, args, out: out * 2)
-    assert program(hooked, (4,)) is None
-    assert program(nn.Sequential(Own(4, 3)), (4,)) is None
+    assert read_program(hooked, (4,)) is None
+    assert read_program(nn.Sequential(Own(4, 3)), (4,)) is None
 
 
 def test_parameters_go_in_and_come_out():
     one, other = fresh(lambda: images(3, 15, 13), 1), fresh(lambda: images(3, 15, 13), 2)
-    found = program(one, (3, 15, 13))
+    found = read_program(one, (3, 15, 13))
     assert found.size == sum(p.numel() for p in one.parameters())
     found.unpack(found.pack(one), other)
     assert gap(one, other) == 0
 
 
 def test_what_a_program_says():
-    table = program(grey(), (15, 11)).operations
-    kinds = [Kind(kind) for kind in table[:, Column.KIND]]
+    table = read_program(grey(), (15, 11)).operations
+    kinds = [LayerKind(kind) for kind in table[:, OpField.KIND]]
     assert kinds == [
-        Kind.CONVOLUTION, Kind.RELU, Kind.POOL, Kind.CONVOLUTION, Kind.POOL, Kind.CHANNELS_FIRST, Kind.LINEAR,
+        LayerKind.CONVOLUTION, LayerKind.RELU, LayerKind.POOL, LayerKind.CONVOLUTION, LayerKind.POOL, LayerKind.CHANNELS_FIRST, LayerKind.LINEAR,
     ]  # fmt: skip
-    assert table[:, Column.OUTPUTS].tolist() == [16 * 165, 16 * 165, 16 * 35, 6 * 35, 72, 72, 10]
+    assert table[:, OpField.OUTPUTS].tolist() == [16 * 165, 16 * 165, 16 * 35, 6 * 35, 72, 72, 10]

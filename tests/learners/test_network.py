@@ -14,10 +14,10 @@ from torch import nn
 import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.learners.network.batches import Batches, Data
-from hardsight.learners.network.network import _steps, perceptron
-from hardsight.learners.network.seeds import order, stream
-from hardsight.learners.network.stacked import tried
+from hardsight.learners.network.batches import Batches, TrainingData
+from hardsight.learners.network.network import _steps, build_perceptron
+from hardsight.learners.network.seeds import derive_seed, shuffled_rows
+from hardsight.learners.network.stacked import try_stacking
 from hardsight.resampling.plan import Plan, block_codes, split_seed
 from hardsight.resampling.splitters import KFold
 
@@ -59,15 +59,15 @@ def one_at_a_time(
             y = ((y - centre) / width).astype(np.float32)
         y = torch.tensor(y)
         with torch.random.fork_rng():
-            torch.manual_seed(stream(m.seed, "weights"))
-            net = perceptron(x.shape[1], hidden, 1 if regression else len(samples.classes))
+            torch.manual_seed(derive_seed(m.seed, "weights"))
+            net = build_perceptron(x.shape[1], hidden, 1 if regression else len(samples.classes))
         decay = 1.5 / (lr * sum(share))
         optimizer = (
             torch.optim.SGD(net.parameters(), lr=lr, momentum=0.9, weight_decay=decay / 10)
             if sgd
             else torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=decay)
         )
-        take = order(m.train, m.seed)
+        take = shuffled_rows(m.train, m.seed)
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = lr * share[step]
             rows = take(batch)
@@ -90,7 +90,7 @@ def assert_same(found, expected, tolerance):
         torch.testing.assert_close(view.values, other, rtol=tolerance, atol=tolerance)
 
 
-TORCH = ("stacked", "alone")
+TORCH = ("stacked", "sequential")
 ALL = ("native", *TORCH)
 
 
@@ -286,7 +286,7 @@ def test_running_statistics_are_trained_one_after_another():
     assert "BatchNorm1d" in " ".join(d.settings["notices"])
     # Without running statistics nothing stands in the way.
     plain = lambda: nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16, track_running_stats=False), nn.Linear(16, 3))  # noqa: E731
-    assert tried(plain(), torch.zeros(2, 4)).obstacle is None
+    assert try_stacking(plain(), torch.zeros(2, 4)).obstacle is None
 
 
 class Moody(nn.Module):
@@ -294,7 +294,7 @@ class Moody(nn.Module):
 
     def __init__(self, watch):
         super().__init__()
-        self.layers, self.watch = perceptron(4, (16,), 3), watch
+        self.layers, self.watch = build_perceptron(4, (16,), 3), watch
 
     def forward(self, x):
         if self.watch and x.sum() > 1e9:
@@ -315,7 +315,7 @@ def test_frozen_parameters_stay():
     made = []
 
     def make():
-        net = perceptron(4, (16,), 3)
+        net = build_perceptron(4, (16,), 3)
         net[0].weight.requires_grad_(False)
         made.append((net, net[0].weight.clone()))
         return net
@@ -350,32 +350,32 @@ def test_inputs_are_standardised_by_the_training_part_alone():
     plan = Plan([KFold(2, 2).split(None, np.arange(40), split_seed(0))[0]._replace(fold=fold)], np.arange(40), 1, 0)
     members = list(plan.members())
     y = torch.arange(40).double()
-    data = Batches(members, Data(torch.from_numpy(x), y), regression=True, standardize=True)
+    data = Batches(members, TrainingData(torch.from_numpy(x), y), regression=True, standardize=True)
     for k, member in enumerate(members):
         train = x[member.train].astype(np.float64)
         mean, sd = np.nanmean(train, 0), np.nanstd(train, 0)
         expected = np.nan_to_num((x - mean) / np.where(sd > 0, sd, 1)).clip(-5, 5)
         # Of the first member's judged samples, one lies far beyond what it was trained on.
         assert k or expected[3, 0] == 5
-        np.testing.assert_allclose(data.rows(k, torch.arange(40)), expected, rtol=1e-5, atol=1e-4)
-        assert data.centre[k].item() == pytest.approx(member.train.mean())
-        assert data.width[k].item() == pytest.approx(member.train.std())
-    batch, target, _, drawn = data.next(20)
+        np.testing.assert_allclose(data.select_inputs(k, torch.arange(40)), expected, rtol=1e-5, atol=1e-4)
+        assert data.target_mean[k].item() == pytest.approx(member.train.mean())
+        assert data.target_scale[k].item() == pytest.approx(member.train.std())
+    batch, target, _, drawn = data.next_batch(20)
     for k, member in enumerate(members):
-        rows = (target[k].double() * data.width[k] + data.centre[k]).round().long()
+        rows = (target[k].double() * data.target_scale[k] + data.target_mean[k]).round().long()
         assert sorted(rows.tolist()) == member.train.tolist()
         assert rows.tolist() == drawn[k].tolist()
-        torch.testing.assert_close(batch[k], data.rows(k, rows))
+        torch.testing.assert_close(batch[k], data.select_inputs(k, rows))
 
 
 def test_batches_are_full_and_pass_after_pass():
-    take = order(np.array([3, 5, 8, 13, 21]), 0)
+    take = shuffled_rows(np.array([3, 5, 8, 13, 21]), 0)
     drawn = torch.cat([take(3) for _ in range(10)]).tolist()
     for k in range(6):
         assert sorted(drawn[5 * k : 5 * k + 5]) == [3, 5, 8, 13, 21]
     assert len({tuple(drawn[5 * k : 5 * k + 5]) for k in range(6)}) > 1
     assert take(4).dtype == torch.int64
-    assert not torch.equal(order(np.arange(50), 0)(50), order(np.arange(50), 1)(50))
+    assert not torch.equal(shuffled_rows(np.arange(50), 0)(50), shuffled_rows(np.arange(50), 1)(50))
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ def test_steps(size, batch, epochs, steps):
 def test_missing_values_need_standardising():
     gaps = X.copy()
     gaps[::9, 0] = np.nan
-    net = lambda: perceptron(4, (), 3)  # noqa: E731
+    net = lambda: build_perceptron(4, (), 3)  # noqa: E731
     with pytest.raises(InputError, match=r"missing values.*standardize=True"):
         hs.measure(gaps, Y, learner=hs.Network(net))
     for learner in (hs.Network(net, standardize=True, epochs=2), hs.Network(epochs=2)):
@@ -408,7 +408,7 @@ def refused(kind, match, make, X=X, y=Y, **recipe):
 def test_modules_that_do_not_fit():
     refused(
         InputError,
-        r"must return \(row, 3\): one logit a class. For 2 rows it returned \(2, 5\)",
+        r"must return \(row, 3\): one logit per class. For 2 rows it returned \(2, 5\)",
         lambda: nn.Linear(4, 5),
     )
     refused(InputError, r"must return \(row, 1\): the predicted target", lambda: nn.Linear(4, 2), y=X[:, 0] + 0.05)
@@ -438,8 +438,8 @@ def test_diverging_training_is_an_error(make):
         ("epochs must be 1 or more. Got 0", {"epochs": 0}),
         ("batch_size must be 1 or more. Got 0", {"batch_size": 0}),
         ("members_at_once must be 1 or more. Got -1", {"members_at_once": -1}),
-        ("learning_rate must be positive. Got 0", {"learning_rate": 0.0}),
-        ("learning_rate must be positive. Got nan", {"learning_rate": math.nan}),
+        ("learning_rate must be above 0. Got 0", {"learning_rate": 0.0}),
+        ("learning_rate must be above 0. Got nan", {"learning_rate": math.nan}),
         ("weight_decay must be 0 or more. Got -1", {"weight_decay": -1.0}),
     ],
 )

@@ -18,12 +18,12 @@ import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners.network import batches, devices, native
-from hardsight.learners.network.mlp import layers
-from hardsight.learners.network.native_program import program
-from hardsight.learners.network.network import perceptron
-from hardsight.learners.network.optimizer import Chunk, train_stacked
-from hardsight.learners.network.seeds import order, stream
-from hardsight.learners.network.stacked import build, tried
+from hardsight.learners.network.mlp import find_layers
+from hardsight.learners.network.native_program import read_program
+from hardsight.learners.network.network import build_perceptron
+from hardsight.learners.network.optimizer import MemberBatch, train_stacked
+from hardsight.learners.network.seeds import derive_seed, shuffled_rows
+from hardsight.learners.network.stacked import build_net, try_stacking
 from hardsight.resampling.plan import Plan, block_codes, split_seed
 from hardsight.resampling.splitters import KFold
 
@@ -55,7 +55,7 @@ def one_at_a_time(samples, plan, make, x, *, weights=None, augment=None, numbers
     share = [0.5 * (1 + math.cos(math.pi * k / steps)) for k in range(steps)]
     found = []
     for m in members:
-        torch.manual_seed(stream(m.seed, "weights"))
+        torch.manual_seed(derive_seed(m.seed, "weights"))
         net = make()
         y = samples.labels
         if samples.regression:
@@ -69,9 +69,9 @@ def one_at_a_time(samples, plan, make, x, *, weights=None, augment=None, numbers
             if sgd
             else torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=decay)
         )
-        take = order(m.train, m.seed)
-        own = torch.Generator().manual_seed(stream(m.seed, "augment"))
-        torch.manual_seed(stream(m.seed, numbers))
+        take = shuffled_rows(m.train, m.seed)
+        own = torch.Generator().manual_seed(derive_seed(m.seed, "augment"))
+        torch.manual_seed(derive_seed(m.seed, numbers))
         net.train()
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = RATE * share[step]
@@ -101,7 +101,7 @@ def assert_same(found, expected, tolerance=1e-5):
 
 
 def by_hand(outputs=3):
-    return perceptron(4, (12,), outputs)
+    return build_perceptron(4, (12,), outputs)
 
 
 def by_autograd(outputs=3):
@@ -124,10 +124,10 @@ ONE_AFTER_ANOTHER = pytest.mark.filterwarnings("ignore:members are trained one a
 
 
 def test_the_paths_differ():
-    assert layers(by_hand()) is not None
-    assert layers(by_autograd()) is None
-    assert tried(by_autograd(), torch.ones(2, 4)).obstacle is None
-    assert "Watching cannot be vectorised" in tried(Watching(), torch.ones(2, 4)).obstacle
+    assert find_layers(by_hand()) is not None
+    assert find_layers(by_autograd()) is None
+    assert try_stacking(by_autograd(), torch.ones(2, 4)).obstacle is None
+    assert "Watching cannot be vectorised" in try_stacking(Watching(), torch.ones(2, 4)).obstacle
 
 
 # Weights
@@ -196,15 +196,17 @@ def test_members_may_have_weights_of_their_own(engine):
     members = list(plan.members())
     own = np.random.default_rng(1).exponential(size=(len(members), 150))
     network = hs.Network(**RECIPE, engine=engine)
-    descent, place = network.descent, network.place
+    optimizer, device = network.optimizer, network.device
 
     def ends(weights, members):
-        data = batches.Data(torch.from_numpy(X), torch.from_numpy(Y), torch.from_numpy(weights))
+        data = batches.TrainingData(torch.from_numpy(X), torch.from_numpy(Y), torch.from_numpy(weights))
         held = batches.Batches(members, data, regression=False, standardize=True)
-        nets = [build(lambda: perceptron(4, (16,), 3), m.seed) for m in members]
-        chunk = Chunk(nets, held, 16, 30, descent, place, lambda _: None)
-        train = native.Native(program(nets[0], (4,)), data.inputs).train if engine == "native" else train_stacked
-        return list(train(chunk, lambda index, predict: predict(held.rows(index, torch.arange(150))).detach()))
+        nets = [build_net(lambda: build_perceptron(4, (16,), 3), m.seed) for m in members]
+        chunk = MemberBatch(nets, held, 16, 30, optimizer, device, lambda _: None)
+        train = (
+            native.NativeEngine(read_program(nets[0], (4,)), data.inputs).train if engine == "native" else train_stacked
+        )
+        return list(train(chunk, lambda index, predict: predict(held.select_inputs(index, torch.arange(150))).detach()))
 
     together = ends(own, members)
     for found, weights, member in zip(together, own, members, strict=True):
@@ -496,27 +498,29 @@ def test_places_that_are_not_there():
             hs.Network(device=odd)
     with pytest.raises(InputError, match=r"precision must be one of float32, tf32, bfloat16. Got 'half'"):
         hs.Network(precision="half")
-    with pytest.raises(InputError, match=r"precision='tf32' is of GPUs"):
+    with pytest.raises(InputError, match=r"precision='tf32' needs a GPU"):
         hs.Network(precision="tf32")
     assert hs.Network(device="cuda", precision="tf32").describe().endswith(", on cuda, in tf32")
 
 
 def test_chunks_fit_into_the_free_memory(monkeypatch):
-    place = devices.Place()
+    device = devices.Device()
     monkeypatch.setattr(devices, "free_memory", lambda: 4 * 1000)
-    assert [place.members(each) for each in (1, 10, 100, 300, 2000)] == [64, 64, 8, 2, 1]
+    assert [device.members_at_once(each) for each in (1, 10, 100, 300, 2000)] == [64, 64, 8, 2, 1]
     monkeypatch.setattr(devices, "free_memory", lambda: 0)
-    assert place.members(5) == 1
+    assert device.members_at_once(5) == 1
 
 
 def test_what_a_pass_keeps_grows_with_what_it_computes():
     small, large = (
-        tried(nn.Sequential(nn.Conv2d(1, c, 3), nn.ReLU(), nn.Flatten(), nn.Linear(c * 36, 2)), torch.ones(2, 1, 8, 8))
+        try_stacking(
+            nn.Sequential(nn.Conv2d(1, c, 3), nn.ReLU(), nn.Flatten(), nn.Linear(c * 36, 2)), torch.ones(2, 1, 8, 8)
+        )
         for c in (4, 40)
     )
     # At least the outputs of the convolution, 4 bytes each.
-    assert small.kept >= 4 * 4 * 36
-    assert large.kept > 5 * small.kept
+    assert small.saved_bytes >= 4 * 4 * 36
+    assert large.saved_bytes > 5 * small.saved_bytes
 
 
 # Once a run
@@ -545,19 +549,19 @@ def test_what_is_kept_for_a_run_does_not_travel():
     assert plan.cache
     copy = pickle.loads(pickle.dumps(plan))
     assert not copy.cache
-    assert copy.select(range(1)).kept is copy.cache
+    assert copy.select(range(1)).cache is copy.cache
 
 
 def test_what_is_kept_for_a_run_ends_with_it(monkeypatch):
     held = []
-    prepared = hs.Network._prepared
+    prepared = hs.Network._prepare
 
     def spying(self, samples, plan):
         ready = prepared(self, samples, plan)
         held.append(weakref.ref(ready.data.inputs))
         return ready
 
-    monkeypatch.setattr(hs.Network, "_prepared", spying)
+    monkeypatch.setattr(hs.Network, "_prepare", spying)
     gc.disable()
     try:
         d = hs.measure(X, Y, learner=hs.Network(epochs=1), folds=3, repeats=2)

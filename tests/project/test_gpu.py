@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import hardsight as hs
-from hardsight.learners.network.seeds import drawing
+from hardsight.learners.network.seeds import seeded_torch
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
 
@@ -80,7 +80,7 @@ def test_the_state_of_torch_is_left_alone():
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == flags
     assert torch.equal(before[0], torch.get_rng_state())
     assert torch.equal(before[1], torch.cuda.get_rng_state())
-    with drawing(1, "forward", torch.device("cuda")):
+    with seeded_torch(1, "forward", torch.device("cuda")):
         torch.rand(3, device="cuda")
     assert torch.equal(before[1], torch.cuda.get_rng_state())
 

@@ -16,11 +16,11 @@ from torch import Tensor
 from hardsight.errors import InputError
 from hardsight.explanation.optimization.gradient_shares import SampleGradients
 from hardsight.explanation.optimization.linear_models import LOWER_QUANTILE
-from hardsight.learners.network.batches import Batch, Batches, Data
-from hardsight.learners.network.mlp import Gradient, Layer, layers
-from hardsight.learners.network.network import Network, perceptron
-from hardsight.learners.network.optimizer import Chunk, Step, train_stacked
-from hardsight.learners.network.stacked import Parameters, build
+from hardsight.learners.network.batches import Batch, Batches, TrainingData
+from hardsight.learners.network.mlp import Layer, MlpGradient, find_layers
+from hardsight.learners.network.network import Network, build_perceptron
+from hardsight.learners.network.optimizer import MemberBatch, Step, train_stacked
+from hardsight.learners.network.stacked import Parameters, build_net
 from hardsight.resampling.plan import Member
 
 _N_RECORDS = 16
@@ -103,14 +103,14 @@ def _train(
     members = [Member(0, 1, seed, everything) for seed in member_seeds]
     x, y = torch.tensor(inputs, dtype=torch.float32), torch.tensor(codes)
     weight_rows = torch.tensor(np.stack([weights[name] for name, _ in pairs]))
-    data = Batches(members, Data(x, y, weight_rows), regression=False, standardize=False)
-    nets = [build(lambda: perceptron(x.shape[1], network.hidden, classes), seed) for seed in member_seeds]
-    stack = layers(nets[0])
+    data = Batches(members, TrainingData(x, y, weight_rows), regression=False, standardize=False)
+    nets = [build_net(lambda: build_perceptron(x.shape[1], network.hidden, classes), seed) for seed in member_seeds]
+    stack = find_layers(nets[0])
     assert stack is not None
     steps, batch = network.steps(n), min(network.batch_size, n)
     recorder = _Recorder(stack, x, y, weight_rows, pairs, steps, batch / n)
-    chunk = Chunk(nets, data, batch, steps, network.descent, network.place, lambda _: None)
-    for _ in train_stacked(chunk, lambda index, predict: None, recorder.step_of):
+    chunk = MemberBatch(nets, data, batch, steps, network.optimizer, network.device, lambda _: None)
+    for _ in train_stacked(chunk, lambda index, predict: None, recorder.make_step):
         pass
     recorder.record(steps)
     return recorder
@@ -140,10 +140,10 @@ class _Recorder:
         self._parameters: Parameters = {}
         self.rows: list[dict[str, str | int | float]] = []
 
-    def step_of(self, parameters: Parameters, _: Parameters) -> Step:
+    def make_step(self, parameters: Parameters, _: Parameters) -> Step:
         """See :func:`hardsight.learners.network.optimizer.train_stacked`."""
         self._parameters = parameters
-        gradient = Gradient(parameters, self._stack)
+        gradient = MlpGradient(parameters, self._stack)
 
         def step(batch: Batch) -> Tensor:
             if self._steps_taken in self._record_steps:

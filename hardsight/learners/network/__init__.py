@@ -1,1 +1,1 @@
-"""Neural networks: training many members at once, in native code or in PyTorch."""
+"""Networks and the engines that train them."""

@@ -1,4 +1,4 @@
-"""What the members of a chunk see: rows gathered, augmented, and standardised by each member's own training part."""
+"""The batches of members trained together: rows gathered, augmented, and standardised by each member's training part."""
 
 import math
 from collections.abc import Callable
@@ -9,21 +9,24 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.network.seeds import generator, order
+from hardsight.learners.network.seeds import make_generator, shuffled_rows
 from hardsight.resampling.plan import Member
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
-# A feature that is nearly always the same stands tens of deviations out where it is not, and would decide alone.
-_FAR = 5.0
-# A call for each member and step would cost as much as the step.
+# A feature that is nearly constant is tens of deviations away where it is not, and would dominate.
+_CLIP = 5.0
+# One call for each member and step would cost as much as the step.
 _STEPS_AHEAD = 64
 _BLOCK_ROWS = 1 << 16
 
 
-class Data(NamedTuple):
-    """All samples, on the device: inputs ``(sample, …)``, targets ``(sample,)``, and weights, float64.
+class TrainingData(NamedTuple):
+    """All samples, on the device.
 
-    The weights are ``(sample,)``, those of each member ``(member, sample)``, or None.
+    Attributes:
+        inputs: ``(sample, …)``.
+        targets: ``(sample,)``.
+        weights: float64, ``(sample,)``, or separate ones of each member ``(member, sample)``; None: all 1.
     """
 
     inputs: Tensor
@@ -32,7 +35,7 @@ class Data(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch of every member.
+    """One batch of every member.
 
     Attributes:
         inputs: ``(member, row, …)``.
@@ -48,14 +51,14 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """Batches to train the members on, and rows as they see them to judge.
+    """Batches to train the members on, and inputs as they see them in prediction.
 
     Args:
-        members: of the chunk.
+        members: trained together.
         data: all samples.
         regression: standardise the targets by the member's training part.
-        standardize: the inputs likewise.
-        augment: changes training batches, before they are standardised.
+        standardize: the same for the inputs.
+        augment: changes training batches before they are standardised.
 
     Raises:
         LearnerError: all samples of a training part have weight 0.
@@ -64,7 +67,7 @@ class Batches:
     def __init__(
         self,
         members: list[Member],
-        data: Data,
+        data: TrainingData,
         *,
         regression: bool,
         standardize: bool,
@@ -72,106 +75,111 @@ class Batches:
     ) -> None:
         self.members, self.regression, self.standardize, self.augment = members, regression, standardize, augment
         self.inputs, self.targets, self.weights = data
-        self.orders = [order(m.train, m.seed) for m in members]
-        self.ahead = torch.empty(0)
-        self.augmenters = [generator(m.seed, "augment") for m in members]
+        self.orders = [shuffled_rows(m.train, m.seed) for m in members]
+        self.upcoming_rows = torch.empty(0)
+        self.augment_generators = [make_generator(m.seed, "augment") for m in members]
         trains = [torch.from_numpy(m.train).to(self.inputs.device) for m in members]
         if standardize:
             flat = self.inputs.flatten(1)
             mean, scale = zip(*(_mean_and_scale(flat, train) for train in trains), strict=True)
-            self.mean, self.inverse = torch.stack(mean).float(), (1 / torch.stack(scale)).float()
+            self.mean, self.inverse_scale = torch.stack(mean).float(), (1 / torch.stack(scale)).float()
             self.missing = bool(flat.isnan().any())
         if regression:
-            centre, width = zip(*(_mean_and_scale(self.targets[:, None], train) for train in trains), strict=True)
-            self.centre, self.width = torch.cat(centre), torch.cat(width)
+            mean, scale = zip(*(_mean_and_scale(self.targets[:, None], train) for train in trains), strict=True)
+            self.target_mean, self.target_scale = torch.cat(mean), torch.cat(scale)
         if self.weights is not None:
-            self.level = torch.stack([self._weights(index)[train].mean() for index, train in enumerate(trains)])
-            if (self.level == 0).any():
+            self.mean_weight = torch.stack([self._weights(index)[train].mean() for index, train in enumerate(trains)])
+            if (self.mean_weight == 0).any():
                 raise LearnerError("all samples of a member's training part have weight 0: give more samples weight")
 
     @property
-    def far(self) -> float:
-        """Where scaled inputs are cut."""
-        return _FAR if self.standardize else math.inf
+    def clip(self) -> float:
+        """Standardised inputs are clipped to ± this."""
+        return _CLIP if self.standardize else math.inf
 
     def scaling(self, index: int) -> tuple[Tensor, Tensor]:
-        """What member ``index`` takes off its inputs, and what it multiplies the rest by; both ``(feature,)`` float32."""
+        """Return what member ``index`` subtracts from its inputs and then multiplies by, both ``(feature,)`` float32."""
         if self.standardize:
-            return self.mean[index], self.inverse[index]
+            return self.mean[index], self.inverse_scale[index]
         features = self.inputs[0].numel()
         return torch.zeros(features), torch.ones(features)
 
     def target(self, index: int) -> Tensor:
-        """All targets as member ``index`` sees them: class codes, or float32 ones, standardised. ``(sample,)``"""
+        """Return all targets of member ``index``: class codes, or float32 ones, standardised. ``(sample,)``"""
         if self.regression:
-            return ((self.targets - self.centre[index]) / self.width[index]).float()
+            return ((self.targets - self.target_mean[index]) / self.target_scale[index]).float()
         return self.targets
 
     def weight(self, index: int) -> Tensor | None:
-        """All weights of member ``index``, float32, with mean 1 over its training part. ``(sample,)``"""
-        return None if self.weights is None else (self._weights(index) / self.level[index]).float()
+        """Return all weights of member ``index``, float32, with mean 1 over its training part. ``(sample,)``"""
+        return None if self.weights is None else (self._weights(index) / self.mean_weight[index]).float()
 
-    def next(self, batch: int) -> Batch:
-        """The next batch of every member."""
-        rows = self._rows(batch)
+    def next_batch(self, size: int) -> Batch:
+        """Return the next batch of every member, ``size`` rows each."""
+        rows = self._next_rows(size)
         flat = rows.flatten()
         x = self.inputs.index_select(0, flat).view(*rows.shape, *self.inputs.shape[1:])
         if self.augment is not None:
-            x = torch.stack([_augmented(self.augment, *each) for each in zip(x, self.augmenters, strict=True)])
+            x = torch.stack(
+                [_apply_augment(self.augment, *each) for each in zip(x, self.augment_generators, strict=True)]
+            )
         if self.standardize:
-            x = self._scaled(x, self.mean[:, None], self.inverse[:, None])
+            x = self._standardize(x, self.mean[:, None], self.inverse_scale[:, None])
         y = self.targets.index_select(0, flat).view(rows.shape)
         if self.regression:
-            y = ((y - self.centre[:, None]) / self.width[:, None]).float()
+            y = ((y - self.target_mean[:, None]) / self.target_scale[:, None]).float()
         if self.weights is None:
             return Batch(x, y, None, rows)
-        drawn = self.weights[rows] if self.weights.ndim == 1 else self.weights.gather(1, rows)
-        return Batch(x, y, (drawn / self.level[:, None]).float(), rows)
+        weights = self.weights[rows] if self.weights.ndim == 1 else self.weights.gather(1, rows)
+        return Batch(x, y, (weights / self.mean_weight[:, None]).float(), rows)
 
-    def _rows(self, batch: int) -> Tensor:
-        """The samples of the next batch, ``(member, row)``, of which many are drawn at once."""
-        if not len(self.ahead):
-            drawn = [take(batch * _STEPS_AHEAD).view(_STEPS_AHEAD, batch) for take in self.orders]
-            self.ahead = torch.stack(drawn, dim=1).to(self.inputs.device)
-        rows, self.ahead = self.ahead[0], self.ahead[1:]
+    def _next_rows(self, size: int) -> Tensor:
+        """Return the rows of the next batch, ``(member, row)``; those of many batches are drawn at once."""
+        if not len(self.upcoming_rows):
+            drawn = [take(size * _STEPS_AHEAD).view(_STEPS_AHEAD, size) for take in self.orders]
+            self.upcoming_rows = torch.stack(drawn, dim=1).to(self.inputs.device)
+        rows, self.upcoming_rows = self.upcoming_rows[0], self.upcoming_rows[1:]
         return rows
 
-    def rows(self, index: int, rows: Tensor) -> Tensor:
-        """Inputs of some rows as member ``index`` sees them."""
+    def select_inputs(self, index: int, rows: Tensor) -> Tensor:
+        """Return the inputs of some rows as member ``index`` sees them."""
         x = self.inputs.index_select(0, rows.to(self.inputs.device))
-        return self._scaled(x, self.mean[index], self.inverse[index]) if self.standardize else x
+        return self._standardize(x, self.mean[index], self.inverse_scale[index]) if self.standardize else x
 
     def _weights(self, index: int) -> Tensor:
         assert self.weights is not None
         return self.weights if self.weights.ndim == 1 else self.weights[index]
 
-    def _scaled(self, x: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
-        flat = ((x.flatten(x.ndim - self.inputs.ndim + 1) - mean) * inverse).clamp(-_FAR, _FAR)
+    def _standardize(self, x: Tensor, mean: Tensor, inverse_scale: Tensor) -> Tensor:
+        flat = ((x.flatten(x.ndim - self.inputs.ndim + 1) - mean) * inverse_scale).clamp(-_CLIP, _CLIP)
         # Missing values take the training mean, which is zero here.
         return (flat.nan_to_num(0.0) if self.missing else flat).view_as(x)
 
 
-def _augmented(augment: Augment, x: Tensor, own: torch.Generator) -> Tensor:
-    shape, kind = x.shape, (x.dtype, x.device)
-    found = augment(x, own)
-    if not isinstance(found, Tensor):
-        raise InputError(f"augment must return the batch as a tensor. Got {type(found).__name__}")
-    if found.shape != shape or (found.dtype, found.device) != kind:
+def _apply_augment(augment: Augment, x: Tensor, generator: torch.Generator) -> Tensor:
+    shape, dtype, device = x.shape, x.dtype, x.device
+    result = augment(x, generator)
+    if not isinstance(result, Tensor):
+        raise InputError(f"augment must return the batch as a tensor. Got {type(result).__name__}")
+    if result.shape != shape or (result.dtype, result.device) != (dtype, device):
         raise InputError(
-            f"augment must keep the batch's shape, type and device: {tuple(shape)}, {kind[0]}, {kind[1]}. It returned "
-            f"{tuple(found.shape)}, {found.dtype}, {found.device}"
+            f"augment must keep the batch's shape, type and device: {tuple(shape)}, {dtype}, {device}. It returned "
+            f"{tuple(result.shape)}, {result.dtype}, {result.device}"
         )
-    return found.detach()
+    return result.detach()
 
 
 def _mean_and_scale(x: Tensor, rows: Tensor) -> tuple[Float64[Tensor, " feature"], Float64[Tensor, " feature"]]:
-    """Of the known values in some rows, block by block: a copy of a large training part, in float64, would be larger."""
+    """Return mean and standard deviation of the observed values in some rows.
+
+    Block by block: a float64 copy of a large training part would need more memory than the data.
+    """
     blocks = torch.split(rows, _BLOCK_ROWS)
     count = torch.stack([(~x[block].isnan()).sum(0) for block in blocks]).sum(0).clamp(min=1)
     total = torch.stack([x[block].nan_to_num(0.0).sum(0, dtype=torch.float64) for block in blocks]).sum(0)
     mean = total / count
     squares = [(x[block].double() - mean).nan_to_num(0.0).square().sum(0) for block in blocks]
-    square = torch.stack(squares).sum(0) / count
-    scale = square.sqrt()
-    # A constant feature carries nothing; dividing by its rounding noise would blow it up.
+    variance = torch.stack(squares).sum(0) / count
+    scale = variance.sqrt()
+    # A constant feature carries no information; dividing by its rounding noise would inflate it.
     return mean, torch.where(scale > 1e-7 * mean.abs().clamp(min=1e-30), scale, 1.0)

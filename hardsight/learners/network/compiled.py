@@ -1,4 +1,4 @@
-"""The losses and gradients of a stack by torch.compile: one call of fused loops in place of some dozens of small ones."""
+"""Losses and gradients of stacked members by torch.compile: a few fused loops replace dozens of small calls."""
 
 import os
 import shutil
@@ -9,65 +9,67 @@ from torch import Tensor, nn
 
 from hardsight.errors import HardsightWarning, first_line
 from hardsight.learners.network.batches import Batch
-from hardsight.learners.network.devices import Place
+from hardsight.learners.network.devices import Device
 from hardsight.learners.network.optimizer import Step, batch_losses
-from hardsight.learners.network.stacked import Parameters, Stack
+from hardsight.learners.network.stacked import Parameters, StackedModule
 
 
-def compiler() -> bool:
-    """Whether there is a C++ compiler, which torch.compile needs on a CPU."""
+def has_compiler() -> bool:
+    """Return whether there is a C++ compiler, which torch.compile needs on a CPU."""
     return any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++"))
 
 
-class Compiled:
-    """Steps of a module, compiled once for all chunks of the same size.
+class CompiledSteps:
+    """Steps of a module, compiled once for all batches of members of the same size.
 
-    Where the module cannot be compiled, a :class:`HardsightWarning` says why, and the same arithmetic goes on without.
+    If the module cannot be compiled, a :class:`HardsightWarning` says why, and the same arithmetic goes on uncompiled.
 
     Args:
         net: any member's module, without dropout.
-        place: device and precision.
+        device: device and precision.
     """
 
-    def __init__(self, net: nn.Module, place: Place) -> None:
-        together = Stack(net)
+    def __init__(self, net: nn.Module, device: Device) -> None:
+        stacked = StackedModule(net)
 
-        def total(
+        def total_loss(
             parameters: Parameters, buffers: Parameters, x: Tensor, y: Tensor, weight: Tensor | None
         ) -> tuple[Tensor, Tensor]:
-            with place.forward():
-                logits = together(parameters, buffers, x)
+            with device.autocast():
+                logits = stacked(parameters, buffers, x)
             losses = batch_losses(logits.float(), y, weight)
             # Summed over members: each member's gradient is then that of its own mean loss.
             return losses.sum(), losses
 
-        self._eager = torch.func.grad(total, has_aux=True)
-        self._find = torch.compile(self._eager, dynamic=False)
+        self._eager = torch.func.grad(total_loss, has_aux=True)
+        self._function = torch.compile(self._eager, dynamic=False)
 
-    def step_of(self, parameters: Parameters, buffers: Parameters) -> Step:
-        """What finds the losses ``(member,)`` of a step and leaves the gradients with the parameters."""
+    def make_step(self, parameters: Parameters, buffers: Parameters) -> Step:
+        """Return the function that computes the losses ``(member,)`` of a step and stores gradients with the parameters."""
         values = {name: parameter.detach() for name, parameter in parameters.items()}
 
         def step(batch: Batch) -> Tensor:
-            gradients, losses = self._found(values, buffers, batch.inputs, batch.targets, batch.weights)
+            gradients, losses = self._compute(values, buffers, batch.inputs, batch.targets, batch.weights)
             for name, parameter in parameters.items():
-                # The fused optimisers read gradients in the order in which the parameters lie in memory.
+                # The fused optimizers read gradients in the memory order of the parameters.
                 parameter.grad = gradients[name].contiguous()
-            found: Tensor = losses
-            return found
+            return losses
 
         return step
 
-    def _found(
+    def _compute(
         self, values: Parameters, buffers: Parameters, x: Tensor, y: Tensor, weight: Tensor | None
     ) -> tuple[Parameters, Tensor]:
         try:
-            found: tuple[Parameters, Tensor] = self._find(values, buffers, x, y, weight)
-        except Exception as fault:  # Compilers fail in as many ways as there are modules.
-            if self._find is self._eager:
+            result: tuple[Parameters, Tensor] = self._function(values, buffers, x, y, weight)
+        except Exception as error:  # Compilers fail in as many ways as there are modules.
+            if self._function is self._eager:
                 raise
-            said = f"torch.compile failed ({first_line(fault)}): stacked without it"
-            warnings.warn(said, HardsightWarning, stacklevel=2)
-            self._find = self._eager
-            found = self._find(values, buffers, x, y, weight)
-        return found
+            warnings.warn(
+                f"torch.compile failed ({first_line(error)}): members are trained stacked without it",
+                HardsightWarning,
+                stacklevel=2,
+            )
+            self._function = self._eager
+            result = self._function(values, buffers, x, y, weight)
+        return result

@@ -1,4 +1,4 @@
-"""Where networks are trained and in which arithmetic, and how many at once its memory holds."""
+"""Device and precision of training, and how many members its memory holds."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -8,21 +8,22 @@ import torch
 
 from hardsight.errors import InputError
 from hardsight.io.system import free_memory
+from hardsight.validation import check_choice
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
-# Larger stacks gain nothing on a CPU, and leave its caches.
-_MOST_ON_CPU, _BYTES_ON_CPU = 64, 2**29
-_MOST_ON_CARD = 1024
+# Larger stacks gain nothing on a CPU, and no longer fit its caches.
+_MAX_MEMBERS_CPU, _MAX_BYTES_CPU = 64, 2**29
+_MAX_MEMBERS_GPU = 1024
 
 
 @dataclass(frozen=True)
-class Place:
+class Device:
     """A device and a precision.
 
     Args:
-        device: "cpu", "cuda" or "cuda:N".
-        precision: of the matrix products and convolutions of training; parameters and losses are float32 always.
+        name: "cpu", "cuda" or "cuda:N".
+        precision: of the matrix products and convolutions of training; parameters and losses are always float32.
 
     Raises:
         InputError: another device or precision, or a precision that the device lacks.
@@ -38,46 +39,47 @@ class Place:
             known = False
         if not known:
             raise InputError(f"device must be cpu, cuda or cuda:N. Got {self.name!r}")
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision must be one of {', '.join(PRECISIONS)}. Got {self.precision!r}")
-        if self.precision == "tf32" and self.device.type == "cpu":
-            raise InputError("precision='tf32' is of GPUs: use device='cuda', or float32 or bfloat16")
+        check_choice("precision", self.precision, PRECISIONS)
+        if self.precision == "tf32" and self.torch_device.type == "cpu":
+            raise InputError("precision='tf32' needs a GPU: use device='cuda', or float32 or bfloat16")
 
     @property
-    def device(self) -> torch.device:
-        """For torch."""
+    def torch_device(self) -> torch.device:
+        """The device as torch names it."""
         return torch.device(self.name)
 
     def describe(self) -> str:
-        """In words; nothing where it is the CPU in float32."""
-        where = "" if self.device.type == "cpu" else f", on {self.name}"
-        return where + ("" if self.precision == "float32" else f", in {self.precision}")
+        """Describe device and precision; empty for the CPU in float32."""
+        device = "" if self.torch_device.type == "cpu" else f", on {self.name}"
+        return device + ("" if self.precision == "float32" else f", in {self.precision}")
 
-    def check(self) -> None:
-        """Refuse a GPU that is not there.
+    def check_available(self) -> None:
+        """Check that torch can use the device.
 
         Raises:
             InputError: no GPU, or none of this number.
         """
-        if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():
-            found = torch.cuda.device_count() or "no"
+        if self.torch_device.type == "cuda" and (self.torch_device.index or 0) >= torch.cuda.device_count():
+            count = torch.cuda.device_count() or "no"
             raise InputError(
-                f"device={self.name!r} needs a GPU that torch can use, and it finds {found}: use device='cpu', or install "
+                f"device={self.name!r} needs a GPU that torch can use, and it finds {count}: use device='cpu', or install "
                 "a build of torch for the GPU and its driver"
             )
 
-    def forward(self) -> AbstractContextManager[object]:
-        """What a forward pass of training runs in: mixed precision where bfloat16 is asked for."""
-        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bfloat16" else nullcontext()
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context of a forward pass in training: mixed precision for bfloat16."""
+        if self.precision == "bfloat16":
+            return torch.autocast(self.torch_device.type, torch.bfloat16)
+        return nullcontext()
 
     @contextmanager
-    def products(self, *, exact: bool = False) -> Iterator[None]:
-        """TF32 on or off for matrix products and convolutions on a GPU, and afterwards as it was.
+    def matmul_precision(self, *, exact: bool = False) -> Iterator[None]:
+        """Switch TF32 on or off for matrix products and convolutions on a GPU, and restore it afterwards.
 
         Args:
             exact: float32 whatever the precision.
         """
-        if self.device.type == "cpu":
+        if self.torch_device.type == "cpu":
             yield
             return
         allowed = self.precision == "tf32" and not exact
@@ -90,10 +92,12 @@ class Place:
             torch.set_float32_matmul_precision(before[0])
             torch.backends.cudnn.allow_tf32 = before[1]
 
-    def members(self, member_bytes: int) -> int:
-        """How many members to train at once where each takes some memory."""
-        on_cpu = self.device.type == "cpu"
-        room = min(free_memory() // 4, _BYTES_ON_CPU) if on_cpu else torch.cuda.mem_get_info(self.device)[0] // 2
-        fit = max(1, min(_MOST_ON_CPU if on_cpu else _MOST_ON_CARD, room // member_bytes))
-        # Members in powers of two, so that a little memory more or less changes no stack and no rounding.
-        return 1 << (fit.bit_length() - 1)
+    def members_at_once(self, member_bytes: int) -> int:
+        """Return how many members to train at once if each needs ``member_bytes`` of memory."""
+        if self.torch_device.type == "cpu":
+            memory, most = min(free_memory() // 4, _MAX_BYTES_CPU), _MAX_MEMBERS_CPU
+        else:
+            memory, most = torch.cuda.mem_get_info(self.torch_device)[0] // 2, _MAX_MEMBERS_GPU
+        count = max(1, min(most, memory // member_bytes))
+        # Powers of two, so that small differences in free memory change no stack and no rounding.
+        return 1 << (count.bit_length() - 1)

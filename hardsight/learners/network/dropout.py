@@ -1,4 +1,4 @@
-"""Dropout in a batched pass over many networks, every member's masks drawn from a generator of its own."""
+"""Dropout in a batched pass over many networks, with each member's masks drawn from its own generator."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,17 +13,17 @@ from torch.overrides import TorchFunctionMode
 _SATURATION = 1.7580993408473766
 
 
-class Masks(TorchFunctionMode):
-    """While entered, dropout of :mod:`torch.nn.functional` (and so of ``torch.nn``) draws each member's masks by itself.
+class MemberDropout(TorchFunctionMode):
+    """While active, dropout of :mod:`torch.nn.functional` (and so of ``torch.nn``) draws masks member by member.
 
-    A member's masks are those that torch itself would draw on the CPU from the same seed, one member after another; they
-    depend neither on the device nor on who shares the pass.
+    A member's masks are those that torch itself would draw on the CPU from the same seed, one member after another. They
+    depend neither on the device nor on which members share the pass.
 
     Args:
-        generators: one a member, on the CPU.
+        generators: one per member, on the CPU.
 
     Attributes:
-        member: whose pass it is: a position in ``generators``, 0-dimensional; batched where the pass is.
+        member: the member of the current pass: a position in ``generators``, 0-dimensional; batched inside ``vmap``.
     """
 
     def __init__(self, generators: Sequence[torch.Generator]) -> None:
@@ -34,29 +34,29 @@ class Masks(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Take the place of the dropout functions; leave all others alone."""
+        """Replace the dropout functions; leave all others alone."""
         kwargs = kwargs or {}
-        if func in _MASKED and kwargs["training"] and 0 < kwargs["p"] < 1:
-            return self._dropped(func, args[0], kwargs["p"], inplace=kwargs["inplace"])
+        if func in _MASK_SHAPES and kwargs["training"] and 0 < kwargs["p"] < 1:
+            return self._drop(func, args[0], kwargs["p"], inplace=kwargs["inplace"])
         return func(*args, **kwargs)
 
-    def _dropped(self, func: Callable[..., Any], x: Tensor, chance: float, *, inplace: bool) -> Tensor:
-        keep = self._drawn(_MASKED[func](x), 1 - chance, x)
+    def _drop(self, func: Callable[..., Any], x: Tensor, rate: float, *, inplace: bool) -> Tensor:
+        keep = self._draw(_MASK_SHAPES[func](x), 1 - rate, x)
         if func in (functional.alpha_dropout, functional.feature_alpha_dropout):
-            scale = 1 / math.sqrt((_SATURATION**2 * chance + 1) * (1 - chance))
-            factor, shift = keep * scale, (keep - (1 - chance)) * (_SATURATION * scale)
+            scale = 1 / math.sqrt((_SATURATION**2 * rate + 1) * (1 - rate))
+            factor, shift = keep * scale, (keep - (1 - rate)) * (_SATURATION * scale)
         else:
-            factor, shift = keep / (1 - chance), None
+            factor, shift = keep / (1 - rate), None
         out = x.mul_(factor) if inplace else x * factor
         return out if shift is None else out.add_(shift)
 
-    def _drawn(self, shape: Sequence[int], chance: float, like: Tensor) -> Tensor:
-        """1 with some chance, else 0: what this member draws, of all that the members draw now."""
-        every = torch.empty(len(self.generators), *shape)
-        for own, generator in zip(every, self.generators, strict=True):
-            own.bernoulli_(chance, generator=generator)
-        every = every.to(like.device, like.dtype)
-        return every.index_select(0, self.member.reshape(1)).squeeze(0)
+    def _draw(self, shape: Sequence[int], keep_rate: float, like: Tensor) -> Tensor:
+        """Draw masks for all members, 1 with probability ``keep_rate``, else 0; return the current member's."""
+        masks = torch.empty(len(self.generators), *shape)
+        for mask, generator in zip(masks, self.generators, strict=True):
+            mask.bernoulli_(keep_rate, generator=generator)
+        masks = masks.to(like.device, like.dtype)
+        return masks.index_select(0, self.member.reshape(1)).squeeze(0)
 
 
 def _elements(x: Tensor) -> list[int]:
@@ -72,7 +72,7 @@ def _channels_of_one(axes: int) -> Callable[[Tensor], list[int]]:
     return lambda x: [x.shape[0], *[1] * (x.ndim - 1)] if x.ndim == axes else _channels(x)
 
 
-_MASKED: dict[Callable[..., Any], Callable[[Tensor], list[int]]] = {
+_MASK_SHAPES: dict[Callable[..., Any], Callable[[Tensor], list[int]]] = {
     functional.dropout: _elements,
     functional.alpha_dropout: _elements,
     functional.dropout1d: _channels_of_one(2),

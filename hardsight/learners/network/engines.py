@@ -1,4 +1,4 @@
-"""How the members of a chunk are trained: as machine code, stacked, stacked and compiled, or one after another."""
+"""The engines that train networks: machine code, stacked, stacked and compiled, or one after another."""
 
 from collections.abc import Generator
 from functools import partial
@@ -8,92 +8,107 @@ from torch import Tensor, nn
 
 from hardsight.errors import InputError
 from hardsight.learners.network import native
-from hardsight.learners.network.compiled import Compiled, compiler
-from hardsight.learners.network.devices import Place
-from hardsight.learners.network.native_program import program
-from hardsight.learners.network.optimizer import Chunk, Judge, train_alone, train_stacked
-from hardsight.learners.network.stacked import Trial
+from hardsight.learners.network.compiled import CompiledSteps, has_compiler
+from hardsight.learners.network.devices import Device
+from hardsight.learners.network.native_program import read_program
+from hardsight.learners.network.optimizer import Evaluate, MemberBatch, train_sequential, train_stacked
+from hardsight.learners.network.stacked import StackingTrial
 
 T = TypeVar("T")
-ENGINES = ("auto", "native", "compiled", "stacked", "alone")
-# Steps of a whole stack, some milliseconds each, from which on compiling pays for itself.
-_LONG = 30_000
+ENGINES = ("auto", "native", "compiled", "stacked", "sequential")
+# Number of steps of a whole stack, some milliseconds each, above which compiling pays for itself.
+_MIN_COMPILED_STEPS = 30_000
 
 
 class Train(Protocol):
-    """What trains a chunk, and gives what ``judge`` says of every member, in order."""
+    """A function that trains a batch of members and yields ``evaluate`` of every member, in order."""
 
-    def __call__(self, chunk: Chunk, judge: Judge[T]) -> Generator[T, None, None]:
-        """Closing the generator ends the training."""
+    def __call__(self, batch: MemberBatch, evaluate: Evaluate[T]) -> Generator[T, None, None]:
+        """Train; closing the generator ends the training."""
         ...
 
 
 class Engine(NamedTuple):
-    """What trains.
+    """A way to train.
 
     Attributes:
-        train: trains a chunk.
-        shared: whether a chunk may have several members.
-        obstacle: why members that were to share a pass do not; None where they do, or were not to.
+        train: trains a batch of members.
+        many_members: whether a batch may have several members.
+        obstacle: why members are trained one after another although the engine was "auto"; None if they are not.
     """
 
     train: Train
-    shared: bool
+    many_members: bool
     obstacle: str | None = None
 
 
-class Job(NamedTuple):
+class EngineRequest(NamedTuple):
     """What an engine is chosen for.
 
-    ``net`` is any member's module, ``trial`` what came of trying it, ``inputs`` are all samples, ``augmented`` says whether
-    batches are changed, ``lock_steps`` how many steps of a whole stack the plan comes to.
+    Attributes:
+        net: any member's module.
+        trial: the outcome of :func:`try_stacking`.
+        inputs: all samples.
+        device: device and precision.
+        augmented: whether batches are augmented.
+        stacked_steps: number of steps of whole stacks in the plan.
     """
 
     net: nn.Module
-    trial: Trial
+    trial: StackingTrial
     inputs: Tensor
-    place: Place
+    device: Device
     augmented: bool
-    lock_steps: int
+    stacked_steps: int
 
 
-def choose(wanted: str, job: Job) -> Engine:
-    """The engine that is wanted, or with "auto" the fastest for the job.
+def choose_engine(name: str, request: EngineRequest) -> Engine:
+    """Return the engine of this name, or for "auto" the fastest one.
 
     Raises:
-        InputError: the engine that is wanted cannot do the job; says why.
+        InputError: the engine cannot train this network; the message says why.
     """
-    if wanted == "alone":
-        return Engine(train_alone, shared=False)
-    found, why_not = _native(job)
-    if wanted == "native" and found is None:
-        raise InputError(f"engine='native' cannot train this network: {why_not}; use engine='auto'")
-    if found is not None and wanted in ("auto", "native"):
-        return found
-    if job.trial.obstacle:
-        if wanted != "auto":
-            raise InputError(f"engine={wanted!r} cannot train this network: {job.trial.obstacle}; use engine='auto'")
-        return Engine(train_alone, shared=False, obstacle=job.trial.obstacle)
-    obstacle = (
-        "dropout draws masks as it goes" if job.trial.masked else "" if compiler() else "there is no C++ compiler"
-    )
-    if wanted == "compiled" and obstacle:
-        raise InputError(f"engine='compiled' cannot train this network: {obstacle}; use engine='auto'")
-    pays = job.lock_steps >= _LONG and job.place.device.type == "cpu" and not obstacle
-    if wanted == "compiled" or (wanted == "auto" and pays):
-        return Engine(partial(train_stacked, step_of=Compiled(job.net, job.place).step_of), shared=True)
-    return Engine(train_stacked, shared=True)
+    if name == "sequential":
+        return Engine(train_sequential, many_members=False)
+    if name in ("auto", "native"):
+        engine, why_not = _native_engine(request)
+        if engine is not None:
+            return engine
+        if name == "native":
+            raise _cannot_train(name, why_not)
+    if request.trial.obstacle:
+        if name != "auto":
+            raise _cannot_train(name, request.trial.obstacle)
+        return Engine(train_sequential, many_members=False, obstacle=request.trial.obstacle)
+    why_not = _why_not_compiled(request.trial)
+    if name == "compiled" and why_not:
+        raise _cannot_train(name, why_not)
+    pays = request.stacked_steps >= _MIN_COMPILED_STEPS and request.device.torch_device.type == "cpu" and not why_not
+    if name == "compiled" or (name == "auto" and pays):
+        make_step = CompiledSteps(request.net, request.device).make_step
+        return Engine(partial(train_stacked, make_step=make_step), many_members=True)
+    return Engine(train_stacked, many_members=True)
 
 
-def _native(job: Job) -> tuple[Engine | None, str]:
-    """The engine, or why it cannot be had."""
-    if not native.available():
+def _cannot_train(name: str, reason: str) -> InputError:
+    return InputError(f"engine={name!r} cannot train this network: {reason}; use engine='auto'")
+
+
+def _why_not_compiled(trial: StackingTrial) -> str:
+    if trial.masked:
+        return "dropout draws masks as it goes"
+    return "" if has_compiler() else "there is no C++ compiler"
+
+
+def _native_engine(request: EngineRequest) -> tuple[Engine | None, str]:
+    """Return the native engine, or None and the reason."""
+    if not native.is_available():
         return None, "numba is not installed (pip install 'hardsight[fast]')"
-    if job.place.device.type != "cpu" or job.place.precision != "float32":
+    if request.device.torch_device.type != "cpu" or request.device.precision != "float32":
         return None, "it works on the CPU in float32"
-    if job.augmented:
+    if request.augmented:
         return None, "batches are augmented"
-    found = program(job.net, job.inputs.shape[1:])
-    if found is None:
-        return None, "it is no chain of linear layers, ReLU, plain convolutions, max-pooling and flattening"
-    return Engine(native.Native(found, job.inputs).train, shared=True), ""
+    program = read_program(request.net, request.inputs.shape[1:])
+    if program is None:
+        return None, "it is not a chain of linear layers, ReLU, plain convolutions, max-pooling and flattening"
+    return Engine(native.NativeEngine(program, request.inputs).train, many_members=True), ""

@@ -1,6 +1,6 @@
-"""Perceptrons by hand: the gradient of all members of a stack in a few batched matrix products, without autograd.
+"""Gradients of perceptrons by hand: all stacked members in a few batched matrix products, without autograd.
 
-What autograd would do for linear layers with ReLU between them takes seven calls here, into buffers that are made once.
+What autograd would do for linear layers with ReLU between them takes seven calls here, into buffers allocated once.
 """
 
 from collections.abc import Callable
@@ -13,100 +13,105 @@ from torch import Tensor, nn
 
 from hardsight.learners.network.batches import Batch
 
-# Of the scores ``(member, class, row)`` and their batch: losses ``(member,)``, and the gradient of their sum by the scores,
-# which may take the place of these.
-Outer = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
+# From the scores ``(member, class, row)`` and their batch: losses ``(member,)``, and the gradient of their sum by the
+# scores, which may overwrite them.
+LossGradient = Callable[[Tensor, Batch], tuple[Tensor, Tensor]]
 
 
 class Layer(NamedTuple):
-    """Names of a linear layer's parameters in the module's state; ``bias`` None where it has none."""
+    """Names of a linear layer's parameters in the module's state; ``bias`` is None if there is none."""
 
     weight: str
     bias: str | None
 
 
-def layers(net: nn.Module) -> list[Layer] | None:
-    """The linear layers of a module that is nothing but ``Linear, ReLU, …, Linear``; None for any other.
+def find_layers(net: nn.Module) -> list[Layer] | None:
+    """Return the linear layers of a module that is exactly ``Linear, ReLU, …, Linear``; None for any other.
 
-    >>> layers(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)))
+    >>> find_layers(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)))
     [Layer(weight='0.weight', bias='0.bias'), Layer(weight='2.weight', bias='2.bias')]
-    >>> layers(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))) is None
+    >>> find_layers(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))) is None
     True
     """
     if type(net) is not nn.Sequential or net._forward_hooks or net._forward_pre_hooks:
         return None
-    parts = list(net)
-    wanted = [nn.Linear if index % 2 == 0 else nn.ReLU for index in range(len(parts))]
-    plain = all(type(part) is kind and not part._forward_hooks for part, kind in zip(parts, wanted, strict=True))
-    if not parts or len(parts) % 2 == 0 or not plain:
+    modules = list(net)
+    types = [nn.Linear if index % 2 == 0 else nn.ReLU for index in range(len(modules))]
+    plain = all(type(m) is kind and not m._forward_hooks for m, kind in zip(modules, types, strict=True))
+    if not modules or len(modules) % 2 == 0 or not plain:
         return None
-    if len({id(part) for part in parts}) < len(parts):
+    if len({id(module) for module in modules}) < len(modules):
         return None
     if any(not p.requires_grad or p.dtype != torch.float32 for p in net.parameters()):
         return None
-    if any(before.out_features != after.in_features for before, after in pairwise(parts[::2])):
+    if any(before.out_features != after.in_features for before, after in pairwise(modules[::2])):
         return None
     return [
-        Layer(f"{index}.weight", None if parts[index].bias is None else f"{index}.bias")
-        for index in range(0, len(parts), 2)
+        Layer(f"{index}.weight", None if modules[index].bias is None else f"{index}.bias")
+        for index in range(0, len(modules), 2)
     ]
 
 
-class Gradient:
-    """Losses of all members on a batch each, and the gradient of every member's own loss in ``parameters[…].grad``.
+class MlpGradient:
+    """Losses of all members on one batch each; the gradient of each member's loss goes to ``parameters[…].grad``.
 
     Args:
-        parameters: stacked, ``(member, …)``, by the names in ``stack``.
-        stack: of :func:`layers`.
-        outer: the loss of a batch and its gradient by the scores; None: :func:`mean_loss`.
+        parameters: stacked, ``(member, …)``, by the names in ``layers``.
+        layers: from :func:`find_layers`.
+        loss_gradient: the loss of a batch and its gradient by the scores; None: :func:`mean_loss_and_gradient`.
     """
 
-    def __init__(self, parameters: dict[str, Tensor], stack: list[Layer], outer: Outer | None = None) -> None:
-        self.outer = mean_loss if outer is None else outer
-        self.weights = [parameters[layer.weight] for layer in stack]
-        self.biases = [None if layer.bias is None else parameters[layer.bias] for layer in stack]
+    def __init__(
+        self, parameters: dict[str, Tensor], layers: list[Layer], loss_gradient: LossGradient | None = None
+    ) -> None:
+        self.loss_gradient = mean_loss_and_gradient if loss_gradient is None else loss_gradient
+        self.weights = [parameters[layer.weight] for layer in layers]
+        self.biases = [None if layer.bias is None else parameters[layer.bias] for layer in layers]
         for parameter in parameters.values():
             parameter.grad = torch.zeros_like(parameter)
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Float32[Tensor, " member"]:
-        """The losses of a batch with inputs ``(member, row, feature)``."""
+        """Return the losses of a batch with inputs ``(member, row, feature)``."""
         # Units before rows throughout: sums over classes and the mask of ReLU then run along contiguous rows.
-        seen = [batch.inputs.mT]
+        activations = [batch.inputs.mT]
         for weight, bias in zip(self.weights, self.biases, strict=True):
-            out = torch.bmm(weight, seen[-1])
-            seen.append(out if bias is None else out.add_(bias[:, :, None]))
+            out = torch.bmm(weight, activations[-1])
+            activations.append(out if bias is None else out.add_(bias[:, :, None]))
             if weight is not self.weights[-1]:
                 out.relu_()
-        scores = seen.pop()
-        losses, back = self.outer(scores, batch)
+        scores = activations.pop()
+        losses, gradient = self.loss_gradient(scores, batch)
         for index in range(len(self.weights) - 1, -1, -1):
             weight, bias = self.weights[index], self.biases[index]
-            torch.bmm(back, seen[index].mT, out=weight.grad)
+            torch.bmm(gradient, activations[index].mT, out=weight.grad)
             if bias is not None:
-                torch.sum(back, dim=2, out=bias.grad)
+                torch.sum(gradient, dim=2, out=bias.grad)
             if index:
-                # A unit that ReLU held at zero passes nothing back.
-                back = torch.bmm(weight.mT, back).mul_(seen[index] > 0)
+                # A unit at zero after ReLU passes no gradient back.
+                gradient = torch.bmm(weight.mT, gradient).mul_(activations[index] > 0)
         return losses
 
 
-def mean_loss(
+def mean_loss_and_gradient(
     scores: Float32[Tensor, "member class row"], batch: Batch
 ) -> tuple[Float32[Tensor, " member"], Float32[Tensor, "member class row"]]:
-    """Mean cross-entropy for class codes, mean squared error for float targets, weighted; gradient in place of scores."""
+    """Return the weighted mean loss and its gradient, which overwrites the scores.
+
+    The loss is cross-entropy for class codes and squared error for float targets.
+    """
     rows, target, sample_weight = scores.shape[2], batch.targets, batch.weights
     if target.is_floating_point():
-        back = scores.sub_(target[:, None])
-        losses = back.square()
-        back.mul_(2 / rows)
+        gradient = scores.sub_(target[:, None])
+        losses = gradient.square()
+        gradient.mul_(2 / rows)
     else:
-        own = target[:, None]
+        label = target[:, None]
         normaliser = scores.logsumexp(1, keepdim=True)
-        losses = normaliser - scores.gather(1, own)
-        back = scores.sub_(normaliser).exp_()
-        back.scatter_add_(1, own, torch.full_like(own, -1, dtype=back.dtype)).div_(rows)
+        losses = normaliser - scores.gather(1, label)
+        gradient = scores.sub_(normaliser).exp_()
+        gradient.scatter_add_(1, label, torch.full_like(label, -1, dtype=gradient.dtype)).div_(rows)
     if sample_weight is not None:
         losses.mul_(sample_weight[:, None])
-        back.mul_(sample_weight[:, None])
-    return losses.mean(dim=(1, 2)), back
+        gradient.mul_(sample_weight[:, None])
+    return losses.mean(dim=(1, 2)), gradient

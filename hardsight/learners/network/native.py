@@ -1,6 +1,6 @@
-"""Members trained as machine code, side by side in threads.
+"""Members trained as machine code, in parallel threads.
 
-Needs numba (the extra ``fast``). Where that is missing, the same networks are trained on stacked tensors.
+Needs numba (the extra ``fast``). Without it, the same networks are trained on stacked tensors.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -18,34 +18,42 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from hardsight.learners.network.batches import Batches
-from hardsight.learners.network.native_program import Program
-from hardsight.learners.network.optimizer import EPSILON, Chunk, Judge, check_finite
+from hardsight.learners.network.native_program import LayerProgram
+from hardsight.learners.network.optimizer import EPSILON, Evaluate, MemberBatch, check_finite
 
 T = TypeVar("T")
 
-# Rows drawn ahead in one call: some ten milliseconds of work, after which an interrupt is heard.
-_ROWS_A_CALL = 1 << 16
+# Rows per call of the kernel: some ten milliseconds of work, after which an interrupt is noticed.
+_ROWS_PER_CALL = 1 << 16
 _NO_CODES, _NO_NUMBERS = np.empty(0, np.int64), np.empty(0, np.float32)
 
 
-class Recipe(NamedTuple):
-    """How parameters follow the gradient.
+class OptimizerArrays(NamedTuple):
+    """Settings of the optimizer as the kernel reads them.
 
-    ``rates`` is the learning rate of each step, ``(step,)`` float64; ``descent`` is the weight decay with AdamW's two betas
-    and epsilon, or with SGD's momentum, 0 and 0.
+    Attributes:
+        rates: learning rate of each step, ``(step,)`` float64.
+        settings: weight decay with AdamW's two betas and epsilon, or with SGD's momentum, 0 and 0.
+        batch_size: rows per step.
     """
 
     rates: np.ndarray
-    descent: tuple[float, float, float, float]
-    batch: int
+    settings: tuple[float, float, float, float]
+    batch_size: int
 
 
-class Pupil(NamedTuple):
-    """What one member reads.
+class MemberJob(NamedTuple):
+    """What the kernel reads of one member.
 
-    ``x`` is ``(sample, feature)`` float32, images with channels last; ``targets`` ``(sample,)`` int64 codes or float32;
-    ``weights`` ``(sample,)`` float32 or None; ``mean`` and ``inverse`` ``(feature,)`` float32, inputs being read as
-    ``clip((x - mean) * inverse, -far, far)``; ``order(count)`` gives the next ``count`` rows it trains on.
+    Attributes:
+        net: is trained in place.
+        x: ``(sample, feature)`` float32, images with channels last.
+        targets: ``(sample,)`` int64 codes or float32.
+        weights: ``(sample,)`` float32, or None.
+        mean: ``(feature,)`` float32; inputs are read as ``clip((x - mean) * inverse_scale, -clip, clip)``.
+        inverse_scale: ``(feature,)`` float32.
+        clip: see ``mean``.
+        order: ``order(count)`` returns the next ``count`` training rows.
     """
 
     net: nn.Module
@@ -53,54 +61,63 @@ class Pupil(NamedTuple):
     targets: np.ndarray
     weights: np.ndarray | None
     mean: np.ndarray
-    inverse: np.ndarray
-    far: float
+    inverse_scale: np.ndarray
+    clip: float
     order: Callable[[int], Tensor]
 
 
-def available() -> bool:
-    """Whether numba is installed."""
+def is_available() -> bool:
+    """Return whether numba is installed."""
     return find_spec("numba") is not None
 
 
 def version() -> str | None:
-    """The version of numba; None where it is not installed."""
-    return metadata.version("numba") if available() else None
+    """Return the version of numba; None if it is not installed."""
+    return metadata.version("numba") if is_available() else None
 
 
 def train(
-    program: Program, pupils: Iterable[Pupil], recipe: Recipe, then: Callable[[int, Pupil, float], T]
+    program: LayerProgram,
+    jobs: Iterable[MemberJob],
+    optimizer: OptimizerArrays,
+    on_trained: Callable[[int, MemberJob, float], T],
 ) -> Generator[T, None, None]:
-    """Train the pupils' nets in place, as many at a time as torch may use threads.
+    """Train the networks of the jobs in place, as many at a time as torch may use threads.
 
-    ``then(index, pupil, loss)`` is called in the thread that trained a pupil, with the mean loss of its last batch; answers
-    are given in the order of the pupils. Torch has one thread meanwhile. Closing the generator ends the training.
+    Torch has one thread meanwhile. Closing the generator ends the training.
+
+    Args:
+        program: the module.
+        jobs: one per member.
+        optimizer: its settings.
+        on_trained: ``on_trained(index, job, loss)`` is called in the thread that trained a job, with the mean loss of its
+            last batch; its results are yielded in the order of the jobs.
     """
     stop = Event()
 
-    def work(index: int, pupil: Pupil) -> T:
-        loss = _descend(program, pupil, recipe, stop)
+    def work(index: int, job: MemberJob) -> T:
+        loss = _train_member(program, job, optimizer, stop)
         if stop.is_set():
-            # Nobody waits for what an unfinished member has to say.
+            # The generator was closed; drop this member's result.
             raise CancelledError
-        return then(index, pupil, loss)
+        return on_trained(index, job, loss)
 
-    # One thread a member, for BLAS and for torch: the members themselves are what runs side by side. One for the caller,
-    # too, who reads the first while the last are trained: more would wait for cores, and spin meanwhile.
+    # One thread per member, for BLAS and for torch: members run in parallel instead. One for the caller, too, who reads
+    # the first members while the last are trained: more would wait for cores, and spin meanwhile.
     with (
-        _one_thread_for_torch() as threads,
+        _one_torch_thread() as threads,
         threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         try:
-            yield from pool.map(work, count(), pupils)
+            yield from pool.map(work, count(), jobs)
         finally:
             stop.set()
 
 
 @contextmanager
-def _one_thread_for_torch() -> Iterator[int]:
-    """How many threads torch had, and will have again."""
+def _one_torch_thread() -> Iterator[int]:
+    """Give torch one thread; the value is how many it had, and has again afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -109,84 +126,84 @@ def _one_thread_for_torch() -> Iterator[int]:
         torch.set_num_threads(threads)
 
 
-class Native:
-    """Chunks of one module's members.
+class NativeEngine:
+    """Trains members of one module as machine code.
 
     Args:
         program: the module.
         inputs: all samples ``(sample, …)`` float32, on the CPU.
     """
 
-    def __init__(self, program: Program, inputs: Tensor) -> None:
+    def __init__(self, program: LayerProgram, inputs: Tensor) -> None:
         self.program = program
-        self.x = _flat(inputs).numpy()
+        self.x = _flatten(inputs).numpy()
 
-    def train(self, chunk: Chunk, judge: Judge[T]) -> Generator[T, None, None]:
-        """What ``judge`` says of every member, as soon as it is trained."""
-        descent, data, steps = chunk.descent, chunk.data, chunk.steps
-        rates = np.array([descent.rate(step, steps) for step in range(steps)])
-        recipe = Recipe(rates, (descent.decay(steps), *descent.betas, EPSILON), chunk.batch)
-        pupils = (self._pupil(net, data, index) for index, net in enumerate(chunk.nets))
+    def train(self, batch: MemberBatch, evaluate: Evaluate[T]) -> Generator[T, None, None]:
+        """Train, and yield ``evaluate`` of every member as soon as it is trained."""
+        config, data, steps = batch.optimizer, batch.data, batch.steps
+        rates = np.array([config.rate_at(step, steps) for step in range(steps)])
+        optimizer = OptimizerArrays(rates, (config.decay_for(steps), *config.betas, EPSILON), batch.batch_size)
+        jobs = (self._job(net, data, index) for index, net in enumerate(batch.nets))
 
-        def judged(index: int, pupil: Pupil, loss: float) -> T:
+        def on_trained(index: int, job: MemberJob, loss: float) -> T:
             check_finite(loss, data.members[index])
-            return judge(index, pupil.net.eval())
+            return evaluate(index, job.net.eval())
 
-        with closing(train(self.program, pupils, recipe, judged)) as found:
-            for each in found:
-                chunk.tick(1 / len(data.members))
-                yield each
+        with closing(train(self.program, jobs, optimizer, on_trained)) as results:
+            for result in results:
+                batch.on_progress(1 / len(data.members))
+                yield result
 
-    def _pupil(self, net: nn.Module, data: Batches, index: int) -> Pupil:
+    def _job(self, net: nn.Module, data: Batches, index: int) -> MemberJob:
         shape, weight = data.inputs.shape[1:], data.weight(index)
-        mean, inverse = data.scaling(index)
-        return Pupil(
+        mean, inverse_scale = data.scaling(index)
+        return MemberJob(
             net,
             self.x,
             data.target(index).numpy(),
             None if weight is None else weight.numpy(),
-            _flat(mean.view(1, *shape)).numpy()[0],
-            _flat(inverse.view(1, *shape)).numpy()[0],
-            data.far,
+            _flatten(mean.view(1, *shape)).numpy()[0],
+            _flatten(inverse_scale.view(1, *shape)).numpy()[0],
+            data.clip,
             data.orders[index],
         )
 
 
-def _flat(x: Tensor) -> Tensor:
-    """Rows of numbers, images with their channels last."""
+def _flatten(x: Tensor) -> Tensor:
+    """Return one row of numbers per sample, images with their channels last."""
     return (x.movedim(1, -1) if x.ndim == 4 else x).reshape(len(x), -1).contiguous()
 
 
-def _descend(program: Program, pupil: Pupil, recipe: Recipe, stop: Event) -> float:
+def _train_member(program: LayerProgram, job: MemberJob, optimizer: OptimizerArrays, stop: Event) -> float:
     from hardsight.learners.network import native_kernel as kernel
 
     state = np.zeros((3, program.size), np.float32)
-    state[0] = program.pack(pupil.net)
-    coded = pupil.targets.dtype == np.int64
-    codes, targets = (pupil.targets, _NO_NUMBERS) if coded else (_NO_CODES, pupil.targets)
-    weights = _NO_NUMBERS if pupil.weights is None else pupil.weights
-    loss, steps = float("nan"), len(recipe.rates)
-    together = max(1, _ROWS_A_CALL // recipe.batch)
-    for done in range(0, steps, together):
+    state[0] = program.pack(job.net)
+    is_classes = job.targets.dtype == np.int64
+    codes, targets = (job.targets, _NO_NUMBERS) if is_classes else (_NO_CODES, job.targets)
+    weights = _NO_NUMBERS if job.weights is None else job.weights
+    loss, steps = float("nan"), len(optimizer.rates)
+    steps_per_call = max(1, _ROWS_PER_CALL // optimizer.batch_size)
+    for done in range(0, steps, steps_per_call):
         if stop.is_set():
             break
-        count = min(together, steps - done)
-        rows = pupil.order(count * recipe.batch).numpy().reshape(count, recipe.batch)
+        size = min(steps_per_call, steps - done)
+        rows = job.order(size * optimizer.batch_size).numpy().reshape(size, optimizer.batch_size)
         loss = kernel.train(
-            pupil.x,
+            job.x,
             codes,
             targets,
             weights,
             rows,
-            pupil.mean,
-            pupil.inverse,
-            np.float32(pupil.far),
+            job.mean,
+            job.inverse_scale,
+            np.float32(job.clip),
             program.operations,
             program.windows,
             state,
-            recipe.rates[done : done + count],
-            np.array(recipe.descent),
+            optimizer.rates[done : done + size],
+            np.array(optimizer.settings),
             done,
         )
-    program.unpack(state[0], pupil.net)
+    program.unpack(state[0], job.net)
     return loss

@@ -1,4 +1,4 @@
-"""A module read as a table of operations, for what trains it as machine code.
+"""A module as a table of operations, for training as machine code.
 
 Perceptrons and small convolutional networks: chains of linear layers, ReLU, convolutions, max-pooling and flattening. Images
 have their channels last inside a program, so that a patch of an image is a row of numbers.
@@ -16,8 +16,8 @@ from jaxtyping import Float32
 from torch import nn
 
 
-class Kind(IntEnum):
-    """What an operation does. ``CHANNELS_FIRST`` turns an image with channels last into torch's order."""
+class LayerKind(IntEnum):
+    """What an operation does. ``CHANNELS_FIRST`` brings an image with channels last into torch's order."""
 
     LINEAR = 0
     RELU = 1
@@ -26,13 +26,13 @@ class Kind(IntEnum):
     CHANNELS_FIRST = 4
 
 
-class Column(IntEnum):
-    """Whole numbers that describe an operation.
+class OpField(IntEnum):
+    """Integers that describe an operation.
 
-    ``READS`` and ``WRITES`` are where its activations begin, in numbers a row of the batch; ``START`` is where its
-    parameters begin, weight ``(input, output)`` first, then the bias if ``BIASED``. ``HEIGHT``, ``WIDTH`` and ``CHANNELS``
-    are those of the image it reads; ``SIZE`` and ``PADDING`` of a convolution; ``DOWN`` and ``ACROSS`` of a pool: how many
-    windows, whose bounds begin at ``WINDOWS``.
+    ``READS`` and ``WRITES`` are the offsets of its activations, in numbers per row of the batch. ``START`` is the offset of
+    its parameters, weight ``(input, output)`` first, then the bias if ``BIASED``. ``HEIGHT``, ``WIDTH`` and ``CHANNELS`` are
+    those of the image it reads; ``SIZE`` and ``PADDING`` belong to a convolution; ``DOWN`` and ``ACROSS`` are the numbers of
+    windows of a pool, whose bounds start at ``WINDOWS``.
     """
 
     KIND = 0
@@ -53,14 +53,14 @@ class Column(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Program:
+class LayerProgram:
     """A module as a table.
 
     Attributes:
-        operations: ``(operation, column)`` int64, see :class:`Column`.
+        operations: ``(operation, field)`` int64, see :class:`OpField`.
         windows: first and last bounds of the windows of all pools, int64.
-        layers: names of the layers that hold parameters, in the order of the state.
-        size: how many numbers the parameters are.
+        layers: names of the layers that have parameters, in the order of the state.
+        size: total number of parameters.
     """
 
     operations: np.ndarray
@@ -69,7 +69,7 @@ class Program:
     size: int
 
     def pack(self, net: nn.Module) -> Float32[np.ndarray, " parameter"]:
-        """The parameters of a module of this program, in one vector."""
+        """Return the parameters of a module of this program in one vector."""
         parts = []
         for name in self.layers:
             layer: Any = net.get_submodule(name)
@@ -78,24 +78,28 @@ class Program:
 
     @torch.no_grad()
     def unpack(self, vector: Float32[np.ndarray, " parameter"], net: nn.Module) -> None:
-        """Give a module of this program the parameters of a vector."""
-        left = torch.from_numpy(vector)
+        """Copy the parameters of a vector into a module of this program."""
+        remaining = torch.from_numpy(vector)
         for name in self.layers:
             layer: Any = net.get_submodule(name)
             view = _as_inputs_by_outputs(layer.weight)
-            own, left = left[: view.numel()], left[view.numel() :]
-            view.copy_(own.view(view.shape))
+            values, remaining = remaining[: view.numel()], remaining[view.numel() :]
+            view.copy_(values.view(view.shape))
             if layer.bias is not None:
-                own, left = left[: layer.bias.numel()], left[layer.bias.numel() :]
-                layer.bias.copy_(own)
+                values, remaining = remaining[: layer.bias.numel()], remaining[layer.bias.numel() :]
+                layer.bias.copy_(values)
 
 
-def program(net: nn.Module, shape: Sequence[int]) -> Program | None:
-    """The module as a table of operations on inputs of ``shape`` (without the row axis); None where it is no such chain.
+def read_program(net: nn.Module, shape: Sequence[int]) -> LayerProgram | None:
+    """Return the module as a table of operations; None if it is not a chain of supported layers.
 
-    >>> program(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), (4,)).layers
+    Args:
+        net: the module.
+        shape: of the inputs, without the row axis.
+
+    >>> read_program(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), (4,)).layers
     ('0', '2')
-    >>> program(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3)), (4,)) is None
+    >>> read_program(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3)), (4,)) is None
     True
     """
     chain = list(_chain(net, ""))
@@ -103,14 +107,14 @@ def program(net: nn.Module, shape: Sequence[int]) -> Program | None:
         return None
     if any(p.dtype != torch.float32 or not p.requires_grad for p in net.parameters()):
         return None
-    reading = _Reading(tuple(shape), prod(shape))
+    builder = _ProgramBuilder(tuple(shape), prod(shape))
     for name, module in chain:
-        if _hooked(module) or not reading.take(name, module):
+        if _has_hooks(module) or not builder.add(name, module):
             return None
-    if not reading.layers or len(reading.shape) != 1:
+    if not builder.layers or len(builder.shape) != 1:
         return None
-    operations = np.array([[row.get(column, 0) for column in Column] for row in reading.rows], np.int64)
-    return Program(operations, np.array(reading.windows, np.int64), tuple(reading.layers), reading.size)
+    operations = np.array([[row.get(column, 0) for column in OpField] for row in builder.rows], np.int64)
+    return LayerProgram(operations, np.array(builder.windows, np.int64), tuple(builder.layers), builder.size)
 
 
 def _as_inputs_by_outputs(weight: torch.Tensor) -> torch.Tensor:
@@ -118,7 +122,7 @@ def _as_inputs_by_outputs(weight: torch.Tensor) -> torch.Tensor:
 
 
 def _chain(net: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
-    if type(net) is nn.Sequential and not _hooked(net):
+    if type(net) is nn.Sequential and not _has_hooks(net):
         for inner, module in net._modules.items():
             assert module is not None
             yield from _chain(module, f"{name}.{inner}" if name else inner)
@@ -126,30 +130,30 @@ def _chain(net: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
         yield name, net
 
 
-def _hooked(module: nn.Module) -> bool:
+def _has_hooks(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 
 
 @dataclass
-class _Reading:
-    """What was read so far; ``shape`` is that of the activations as torch sees them, which begin at ``place``."""
+class _ProgramBuilder:
+    """The program so far; ``shape`` is that of the activations as torch sees them, which start at ``offset``."""
 
     shape: tuple[int, ...]
     end: int
-    place: int = 0
-    rows: list[dict[Column, int]] = field(default_factory=list)
+    offset: int = 0
+    rows: list[dict[OpField, int]] = field(default_factory=list)
     windows: list[int] = field(default_factory=list)
     layers: list[str] = field(default_factory=list)
     size: int = 0
 
-    def take(self, name: str, module: Any) -> bool:
-        """Read one layer; False where it is none that is known."""
+    def add(self, name: str, module: Any) -> bool:
+        """Add one layer; return False if it is not supported."""
         kind = type(module)
         if kind is nn.Linear:
             return self._linear(name, module)
         if kind is nn.ReLU:
-            # In place: what is left says itself where it was positive.
-            self.rows.append(self._row(Kind.RELU, self.shape) | {Column.WRITES: self.place})
+            # In place: the result itself shows where it was positive.
+            self.rows.append(self._row(LayerKind.RELU, self.shape) | {OpField.WRITES: self.offset})
             return True
         if kind is nn.Conv2d:
             return self._convolution(name, module)
@@ -161,15 +165,15 @@ class _Reading:
             return self._unflatten(module)
         return kind is nn.Identity
 
-    def _row(self, kind: Kind, shape: tuple[int, ...]) -> dict[Column, int]:
-        row = {Column.KIND: int(kind), Column.INPUTS: prod(self.shape), Column.OUTPUTS: prod(shape)}
+    def _row(self, kind: LayerKind, shape: tuple[int, ...]) -> dict[OpField, int]:
+        row = {OpField.KIND: int(kind), OpField.INPUTS: prod(self.shape), OpField.OUTPUTS: prod(shape)}
         if len(self.shape) == 3:
-            row |= {Column.CHANNELS: self.shape[0], Column.HEIGHT: self.shape[1], Column.WIDTH: self.shape[2]}
-        return row | {Column.READS: self.place, Column.WRITES: self.end}
+            row |= {OpField.CHANNELS: self.shape[0], OpField.HEIGHT: self.shape[1], OpField.WIDTH: self.shape[2]}
+        return row | {OpField.READS: self.offset, OpField.WRITES: self.end}
 
-    def _add(self, kind: Kind, shape: tuple[int, ...], **more: int) -> None:
-        self.rows.append(self._row(kind, shape) | {Column[name]: value for name, value in more.items()})
-        self.shape, self.place, self.end = shape, self.end, self.end + prod(shape)
+    def _append(self, kind: LayerKind, shape: tuple[int, ...], **more: int) -> None:
+        self.rows.append(self._row(kind, shape) | {OpField[name]: value for name, value in more.items()})
+        self.shape, self.offset, self.end = shape, self.end, self.end + prod(shape)
 
     def _parameters(self, name: str, layer: Any) -> dict[str, int]:
         start = self.size
@@ -180,7 +184,7 @@ class _Reading:
     def _linear(self, name: str, layer: nn.Linear) -> bool:
         if self.shape != (layer.in_features,):
             return False
-        self._add(Kind.LINEAR, (layer.out_features,), **self._parameters(name, layer))
+        self._append(LayerKind.LINEAR, (layer.out_features,), **self._parameters(name, layer))
         return True
 
     def _convolution(self, name: str, layer: nn.Conv2d) -> bool:
@@ -203,7 +207,9 @@ class _Reading:
         if min(height, width) < 1:
             return False
         more = self._parameters(name, layer)
-        self._add(Kind.CONVOLUTION, (layer.out_channels, height, width), SIZE=size, PADDING=int(padding[0]), **more)
+        self._append(
+            LayerKind.CONVOLUTION, (layer.out_channels, height, width), SIZE=size, PADDING=int(padding[0]), **more
+        )
         return True
 
     def _pool(self, layer: Any) -> bool:
@@ -216,19 +222,19 @@ class _Reading:
         begin = len(self.windows) // 2
         self.windows += [bound for side in sides for window in side for bound in window]
         shape = (self.shape[0], len(down), len(across))
-        self._add(Kind.POOL, shape, DOWN=len(down), ACROSS=len(across), WINDOWS=2 * begin)
+        self._append(LayerKind.POOL, shape, DOWN=len(down), ACROSS=len(across), WINDOWS=2 * begin)
         return True
 
     def _flatten(self, layer: nn.Flatten) -> bool:
         if (layer.start_dim, layer.end_dim) != (1, -1):
             return False
         if len(self.shape) == 3 and self.shape[0] > 1 and prod(self.shape[1:]) > 1:
-            self._add(Kind.CHANNELS_FIRST, (prod(self.shape),))
+            self._append(LayerKind.CHANNELS_FIRST, (prod(self.shape),))
         self.shape = (prod(self.shape),)
         return True
 
     def _unflatten(self, layer: nn.Unflatten) -> bool:
-        """Only a new axis of one channel, which moves nothing."""
+        """Accept only a new axis of one channel, which moves no number."""
         sizes = tuple(layer.unflattened_size)
         if len(self.shape) != 2 or layer.dim != 1 or sizes not in ((1, -1), (1, self.shape[0])):
             return False
@@ -237,10 +243,10 @@ class _Reading:
 
 
 def _bounds(layer: Any, axis: int, side: int) -> list[tuple[int, int]]:
-    """First and last + 1 row (axis 0) or column (axis 1) of every window; none where the pool is of another kind."""
+    """Return first and last + 1 row (axis 0) or column (axis 1) of every window; empty for unsupported pools."""
     if type(layer) is nn.AdaptiveMaxPool2d:
-        wanted = _pair(layer.output_size)[axis] or side
-        return [(i * side // wanted, -(-(i + 1) * side // wanted)) for i in range(wanted)]
+        count = _pair(layer.output_size)[axis] or side
+        return [(i * side // count, -(-(i + 1) * side // count)) for i in range(count)]
     size, stride = _pair(layer.kernel_size)[axis], _pair(layer.stride)[axis]
     if _pair(layer.padding) != (0, 0) or _pair(layer.dilation) != (1, 1) or layer.ceil_mode:
         return []

@@ -1,4 +1,4 @@
-"""Ensembles of networks, all members of a chunk trained at once on stacked parameters."""
+"""Ensembles of networks, many members trained at once."""
 
 import copy
 import math
@@ -17,61 +17,62 @@ from torch import Tensor, nn
 from hardsight.data import Samples
 from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners.base import Capabilities, OnProgress, Predictions, as_tensor
-from hardsight.learners.network.batches import Augment, Batches, Data
-from hardsight.learners.network.devices import Place
-from hardsight.learners.network.engines import ENGINES, Engine, Job, choose
-from hardsight.learners.network.optimizer import Chunk, Descent, Predict, predictions
-from hardsight.learners.network.stacked import MakeNet, Trial, build, check_output, tried
+from hardsight.learners.network.batches import Augment, Batches, TrainingData
+from hardsight.learners.network.devices import Device
+from hardsight.learners.network.engines import ENGINES, Engine, EngineRequest, choose_engine
+from hardsight.learners.network.optimizer import MemberBatch, OptimizerConfig, Predict, predict_rows
+from hardsight.learners.network.stacked import MakeNet, StackingTrial, build_net, check_output, try_stacking
 from hardsight.resampling.plan import Member, Plan
-from hardsight.validation import check_int
+from hardsight.validation import check_choice, check_int, check_range
 
 
 class Network:
     r"""A network, trained from its own seed and batch order for every member of the ensemble.
 
-    Perceptrons and small convolutional networks are trained as machine code where numba is installed, several members side
-    by side. Of all others, the members of a chunk take each step together: one batched pass over stacked parameters. A
-    module that cannot be stacked (running batch-norm statistics, state changed in place, control flow on values, random
-    numbers other than those of dropout) is trained one member after another, with a :class:`HardsightWarning` that says
-    why. Members share neither batches nor random numbers, so the result does not depend on how many share a chunk, beyond
-    rounding.
+    Perceptrons and small convolutional networks are trained as machine code if numba is installed, several members in
+    parallel threads. For all other modules, the members of a batch take each step together: one batched pass over stacked
+    parameters. A module that cannot be stacked (running batch-norm statistics, state changed in place, control flow on
+    values, random numbers other than those of dropout) is trained one member after another, with a
+    :class:`HardsightWarning` that says why. Members share neither training batches nor random numbers, so the result does
+    not depend on how many are trained together, beyond rounding.
 
-    Weighted samples: a member makes the mean over its batches of $w_i \ell_i$ least, with weights of mean 1 over its
+    Weighted samples: a member minimises the mean over its batches of $w_i \ell_i$, with weights of mean 1 over its
     training part, so that every step's gradient is unbiased for that of the weighted mean loss.
 
     Args:
         make_net: returns a new ``torch.nn.Module`` that maps ``(row, …)`` inputs to ``(row, class)`` logits, or to
-            ``(row, 1)`` in regression. None: a perceptron with ``hidden`` ReLU layers. Rows reach it as they were given, in
-            float32; images with channels as ``(row, channel, height, width)``, bytes scaled to 0 … 1; tables and texts as
-            the numbers of :attr:`Samples.matrix`. Rows of an integer array reach a module that cannot read them in float32,
-            such as one that begins with an embedding, as int64.
+            ``(row, 1)`` in regression. None: a perceptron with ``hidden`` ReLU layers. The module gets rows as they were
+            given, in float32; images with channels as ``(row, channel, height, width)``, bytes scaled to 0 … 1; tables and
+            texts as the numbers of :attr:`Samples.matrix`. Rows of an integer array are passed as int64 to a module that
+            cannot read float32, such as one that begins with an embedding.
         hidden: widths of the default perceptron's hidden layers; ``()`` gives a linear model.
         epochs: passes over a member's training part. None: 20, more for small data so that at least 400 steps are taken,
             fewer for very large data (at most 40,000 steps, at least 3 passes).
-        length: factor on the number of steps that ``epochs=None`` stands for;
+        length: factor on the default number of steps (``epochs=None``);
             :mod:`hardsight.estimation.training_length` chooses it.
-        batch_size: samples a step.
+        batch_size: samples per step.
         optimizer: "adamw", or "sgd" with momentum .9.
         learning_rate: at the start. None: 3e-3 for AdamW, 0.05 for SGD.
-        weight_decay: decoupled for AdamW, part of the gradient for SGD. None: as much as shrinks a weight that gets no
-            gradient to e^-1.5 over training, whatever the number of steps; on noisy labels that ranks better than the
-            least held-out loss does.
+        weight_decay: decoupled for AdamW, part of the gradient for SGD. None: shrinks a weight that gets no gradient to
+            e^-1.5 over training, whatever the number of steps; on noisy labels that ranks better than the decay with the
+            lowest held-out loss.
         schedule: "cosine" or "constant", factor on the learning rate over training.
         standardize: shift and scale every feature by mean and standard deviation of the *training part* of each member;
-            values beyond five deviations are cut there, missing ones take the mean. None: True for the default perceptron,
+            values beyond five deviations are clipped, missing ones take the mean. None: True for the default perceptron,
             False for ``make_net``.
         augment: ``augment(batch, generator)`` returns a changed copy of one member's training batch ``(row, …)``, as the
             network sees its rows but before they are standardised, of the same shape, type and device. It must draw from
-            ``generator`` alone, the member's own, on the CPU. Rows that are judged are left as they are.
+            ``generator`` alone, the member's own, on the CPU. Rows that are predicted are not augmented.
         device: "cpu", "cuda" or "cuda:N". Data is moved there once; all random numbers are drawn on the CPU, so that a seed
-            means the same everywhere (but for those that a module other than dropout draws on a GPU).
+            means the same everywhere (except those that a module other than dropout draws on a GPU).
         precision: of the matrix products and convolutions of training: "float32", "tf32" (GPUs) or "bfloat16". Parameters,
-            losses and held-out predictions are float32 always.
+            losses and predictions are always float32.
         engine: how members are trained. "native": as machine code, for perceptrons and small convolutional networks
-            (chains of linear layers, ReLU, plain convolutions, max-pooling and flattening) on the CPU, where numba is
-            installed; "compiled": stacked, by torch.compile, which takes up to a minute once; "stacked"; "alone": one after
-            another. "auto" takes the first of these that can be had and pays. All find the same, beyond rounding.
-        members_at_once: size of a chunk. None: from the size of the network and of a batch, and the free memory.
+            (chains of linear layers, ReLU, plain convolutions, max-pooling and flattening) on the CPU, if numba is
+            installed; "compiled": stacked, by torch.compile, which takes up to a minute once; "stacked"; "sequential": one
+            after another. "auto" takes the first of these that is available and worthwhile. All give the same result,
+            beyond rounding.
+        members_at_once: members trained together. None: from the size of the network and of a batch, and the free memory.
 
     Raises:
         InputError: an argument out of range.
@@ -99,28 +100,25 @@ class Network:
         for name, value in (("epochs", epochs), ("batch_size", batch_size), ("members_at_once", members_at_once)):
             if value is not None:
                 check_int(name, value, 1)
-        if not 0 < length < math.inf:
-            raise InputError(f"length must be more than 0, the factor on the default number of steps. Got {length}")
+        check_range("length", length, 0, strict=(True, True))
         if epochs is not None and length != 1:
-            raise InputError("epochs says already how long to train: leave out length")
+            raise InputError("epochs sets the training length already: leave out length")
         self.make_net, self.hidden, self.batch_size = make_net, tuple(hidden), batch_size
         self.epochs, self.length = epochs, length
-        if engine not in ENGINES:
-            raise InputError(f"engine must be one of {', '.join(ENGINES)}. Got {engine!r}")
-        self.engine = engine
-        self.descent = Descent(optimizer, learning_rate, weight_decay, schedule)
+        self.engine = check_choice("engine", engine, ENGINES)
+        self.optimizer = OptimizerConfig(optimizer, learning_rate, weight_decay, schedule)
         self.standardize = make_net is None if standardize is None else standardize
-        self.augment, self.place, self.members_at_once = augment, Place(device, precision), members_at_once
+        self.augment, self.device, self.members_at_once = augment, Device(device, precision), members_at_once
         self.name = "network" if make_net is None else f"network {getattr(make_net, '__name__', 'make_net')}"
 
     def describe(self) -> str:
-        """The recipe in a line."""
-        shape = "-".join(map(str, self.hidden)) or "linear"
-        what = f"perceptron {shape}" if self.make_net is None else self.name
-        longer = "" if self.length == 1 else f"{times(self.length)} "
-        passes = f"{longer}as many passes as the data needs" if self.epochs is None else f"{self.epochs} epochs"
-        changed = "" if self.augment is None else f", augmented by {getattr(self.augment, '__name__', 'augment')}"
-        return f"{what}, {self.descent.describe()}, batch {self.batch_size}, {passes}{changed}{self.place.describe()}"
+        """Return the recipe in one line."""
+        widths = "-".join(map(str, self.hidden)) or "linear"
+        model = f"perceptron {widths}" if self.make_net is None else self.name
+        factor = "" if self.length == 1 else f"{format_length(self.length)} "
+        passes = f"{factor}as many passes as the data needs" if self.epochs is None else f"{self.epochs} epochs"
+        augmented = "" if self.augment is None else f", augmented by {getattr(self.augment, '__name__', 'augment')}"
+        return f"{model}, {self.optimizer.describe()}, batch {self.batch_size}, {passes}{augmented}{self.device.describe()}"
 
     @property
     def capabilities(self) -> Capabilities:
@@ -142,82 +140,91 @@ class Network:
         return other
 
     def steps(self, train_size: float) -> int:
-        """How many steps a member takes on a training part of so many samples."""
+        """Return how many steps a member takes on a training part of ``train_size`` samples."""
         return _steps(train_size, min(self.batch_size, round(train_size)), self.epochs, self.length)
 
     def n_models(self, plan: Plan) -> int:
-        """One a member."""
+        """Return the number of members."""
         return plan.n_models
 
-    def fit_predict(self, samples: Samples, plan: Plan, tick: OnProgress) -> Iterator[Predictions]:
+    def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
         """See :meth:`Learner.fit_predict`."""
         key = (self, samples)
         if key not in plan.cache:
-            plan.cache[key] = self._prepared(samples, plan)
-        ready: _Ready = plan.cache[key]
-        if ready.engine.obstacle:
-            said = f"members are trained one after another: {ready.engine.obstacle}"
-            warnings.warn(said, HardsightWarning, stacklevel=2)
+            plan.cache[key] = self._prepare(samples, plan)
+        prepared: _Prepared = plan.cache[key]
+        if prepared.engine.obstacle:
+            message = f"members are trained one after another: {prepared.engine.obstacle}"
+            warnings.warn(message, HardsightWarning, stacklevel=2)
         members = plan.members()
-        while together := list(islice(members, ready.chunk)):
+        while group := list(islice(members, prepared.members_at_once)):
             data = Batches(
-                together,
-                ready.data,
+                group,
+                prepared.data,
                 regression=samples.regression,
                 standardize=self.standardize,
                 augment=self.augment,
             )
-            nets = (build(ready.make, m.seed) for m in together)
-            done = _scaled_tick(tick, len(together))
-            chunk = Chunk(nets, data, ready.batch, ready.steps, self.descent, self.place, done)
-            judge = partial(self._views, together, data, in_sample=plan.in_sample)
-            with closing(ready.engine.train(chunk, judge)) as trained:
+            nets = (build_net(prepared.make_net, member.seed) for member in group)
+            batch = MemberBatch(
+                nets,
+                data,
+                prepared.batch_size,
+                prepared.steps,
+                self.optimizer,
+                self.device,
+                _scale_progress(on_progress, len(group)),
+            )
+            evaluate = partial(self._predict, group, data, in_sample=plan.in_sample)
+            with closing(prepared.engine.train(batch, evaluate)) as trained:
                 yield from chain.from_iterable(trained)
 
-    def _views(
+    def _predict(
         self, members: list[Member], data: Batches, index: int, predict: Predict, *, in_sample: bool
     ) -> list[Predictions]:
         member = members[index]
         parts = [(member.held_out, False), *([(member.train, True)] if in_sample else [])]
         return [
-            Predictions(rows, predictions(predict, index, rows, data, self.place), member.round, seen)
-            for rows, seen in ((torch.from_numpy(part), seen) for part, seen in parts)
+            Predictions(rows, predict_rows(predict, index, rows, data, self.device), member.round, is_train)
+            for rows, is_train in ((torch.from_numpy(part), is_train) for part, is_train in parts)
         ]
 
-    def _prepared(self, samples: Samples, plan: Plan) -> "_Ready":
-        """What all parts of a plan have in common."""
-        self.place.check()
+    def _prepare(self, samples: Samples, plan: Plan) -> "_Prepared":
+        """Return what all parts of a plan have in common."""
+        self.device.check_available()
         inputs = self._inputs(samples)
         outputs = 1 if samples.classes is None else len(samples.classes)
         width = inputs[0].numel()
-        make = self.make_net or (lambda: perceptron(width, self.hidden, outputs))
-        template = build(make, plan.member_seed(0, 0))
+        make_net = self.make_net or (lambda: build_perceptron(width, self.hidden, outputs))
+        template = build_net(make_net, plan.member_seed(0, 0))
         if self.make_net is not None and samples.integers and not self.standardize:
-            inputs = _readable(template, inputs, samples, outputs)
+            inputs = _readable_inputs(template, inputs, samples, outputs)
         else:
             check_output(template, inputs[:2], outputs)
-        trial = tried(template, inputs[:2])
+        trial = try_stacking(template, inputs[:2])
         smallest, mean = _training_sizes(plan)
-        batch = min(self.batch_size, smallest)
-        chunk = self.members_at_once or self.place.members(_member_bytes(template, trial, inputs, batch))
-        steps = _steps(mean, batch, self.epochs, self.length)
+        batch_size = min(self.batch_size, smallest)
+        members_at_once = self.members_at_once or self.device.members_at_once(
+            _member_bytes(template, trial, inputs, batch_size)
+        )
+        steps = _steps(mean, batch_size, self.epochs, self.length)
         whole_plan = plan.select(range(plan.repeats))
-        job = Job(
+        request = EngineRequest(
             template,
             trial,
             inputs,
-            self.place,
+            self.device,
             augmented=self.augment is not None,
-            lock_steps=steps * math.ceil(whole_plan.n_models / chunk),
+            stacked_steps=steps * math.ceil(whole_plan.n_models / members_at_once),
         )
-        engine = choose(self.engine, job)
-        device = self.place.device
-        data = Data(
+        engine = choose_engine(self.engine, request)
+        device = self.device.torch_device
+        data = TrainingData(
             inputs.to(device),
             torch.from_numpy(samples.labels).to(device),
             None if samples.weights is None else torch.from_numpy(samples.weights).to(device),
         )
-        return _Ready(data, make, engine, batch, steps, chunk if engine.shared else 1)
+        return _Prepared(data, make_net, engine, batch_size, steps, members_at_once if engine.many_members else 1)
 
     def _inputs(self, samples: Samples) -> Tensor:
         if self.make_net is None or samples.kind in ("table", "text"):
@@ -234,19 +241,19 @@ class Network:
         return inputs
 
 
-class _Ready(NamedTuple):
-    data: Data
-    make: MakeNet
+class _Prepared(NamedTuple):
+    data: TrainingData
+    make_net: MakeNet
     engine: Engine
-    batch: int
+    batch_size: int
     steps: int
-    chunk: int
+    members_at_once: int
 
 
-def perceptron(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
-    """Linear layers with ReLU between them.
+def build_perceptron(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
+    """Return linear layers with ReLU between them.
 
-    >>> [tuple(p.shape) for p in perceptron(64, (128,), 10).parameters()]
+    >>> [tuple(p.shape) for p in build_perceptron(64, (128,), 10).parameters()]
     [(128, 64), (128,), (10, 128), (10,)]
     """
     widths = [inputs, *hidden]
@@ -256,34 +263,34 @@ def perceptron(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequentia
     return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
 
 
-def times(length: float) -> str:
-    """A length in words.
+def format_length(length: float) -> str:
+    """Format a training length as a factor.
 
-    >>> times(9.0), times(1 / 3), times(0.27)
+    >>> format_length(9.0), format_length(1 / 3), format_length(0.27)
     ('9 ×', '1/3 ×', '0.27 ×')
     """
     simple = Fraction(length).limit_denominator(9)
     return f"{simple} ×" if math.isclose(simple, length) else f"{length:.4g} ×"
 
 
-def _readable(net: nn.Module, numbers: Tensor, samples: Samples, outputs: int) -> Tensor:
-    """The rows of an integer array in the type that a network reads: float32, else int64."""
+def _readable_inputs(net: nn.Module, numbers: Tensor, samples: Samples, outputs: int) -> Tensor:
+    """Return the rows of an integer array in the type that a network reads: float32, else int64."""
     try:
         check_output(net, numbers[:2], outputs)
         return numbers
-    except LearnerError as fault:
-        ids = torch.from_numpy(np.asarray(samples.features).astype(np.int64))
+    except LearnerError as error:
+        integers = torch.from_numpy(np.asarray(samples.features).astype(np.int64))
         # An embedding that is too small would fail at the first batch with such a row, on a GPU without a message.
-        extremes = [int(at) // ids[0].numel() for at in (ids.argmin(), ids.argmax())]
+        extremes = [int(position) // integers[0].numel() for position in (integers.argmin(), integers.argmax())]
         try:
-            check_output(net, ids[[0, 1, *extremes]], outputs)
+            check_output(net, integers[[0, 1, *extremes]], outputs)
         except LearnerError as other:
-            raise LearnerError(f"{fault}; and {other}") from other
-        return ids
+            raise LearnerError(f"{error}; and {other}") from other
+        return integers
 
 
-def _scaled_tick(tick: OnProgress, members: int) -> OnProgress:
-    return lambda share: tick(share * members)
+def _scale_progress(on_progress: OnProgress, members: int) -> OnProgress:
+    return lambda share: on_progress(share * members)
 
 
 def _training_sizes(plan: Plan) -> tuple[int, float]:
@@ -291,14 +298,14 @@ def _training_sizes(plan: Plan) -> tuple[int, float]:
     return int(sizes.min()), float(sizes.mean())
 
 
-def _steps(train_size: float, batch: int, epochs: int | None, length: float = 1.0) -> int:
-    a_pass = train_size / batch
+def _steps(train_size: float, batch_size: int, epochs: int | None, length: float = 1.0) -> int:
+    steps_per_epoch = train_size / batch_size
     if epochs is not None:
-        return max(1, round(epochs * a_pass))
-    return math.ceil(length * max(min(max(20 * a_pass, 400), 40_000), 3 * a_pass))
+        return max(1, round(epochs * steps_per_epoch))
+    return math.ceil(length * max(min(max(20 * steps_per_epoch, 400), 40_000), 3 * steps_per_epoch))
 
 
-def _member_bytes(net: nn.Module, trial: Trial, inputs: Tensor, batch: int) -> int:
-    """Parameters, gradients and optimiser state; a batch, and what is kept of it for the gradient and on the way back."""
+def _member_bytes(net: nn.Module, trial: StackingTrial, inputs: Tensor, batch_size: int) -> int:
+    """Return the memory of a member: parameters, gradients, optimizer state, and a batch with its activations."""
     parameters = sum(p.nbytes for p in net.parameters())
-    return 5 * parameters + batch * (inputs[0].nbytes + 2 * trial.kept)
+    return 5 * parameters + batch_size * (inputs[0].nbytes + 2 * trial.saved_bytes)

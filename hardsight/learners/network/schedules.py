@@ -1,4 +1,4 @@
-"""Progress of training → number. A schedule is a function of the share of steps done, from 0 to 1."""
+"""Learning-rate schedules: functions of the share of steps done, from 0 to 1."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ Schedule = Callable[[float], float]
 
 
 def constant(progress: float) -> float:
-    """Always 1.
+    """Return 1.
 
     >>> constant(0.3)
     1.0
@@ -16,7 +16,7 @@ def constant(progress: float) -> float:
 
 
 def cosine(progress: float) -> float:
-    """Half a cosine from 1 down to 0 (Loshchilov & Hutter 2017, *SGDR*, without restarts).
+    """Return half a cosine from 1 down to 0 (Loshchilov & Hutter 2017, *SGDR*, without restarts).
 
     >>> [round(cosine(p), 3) for p in (0.0, 0.5, 1.0)]
     [1.0, 0.5, 0.0]

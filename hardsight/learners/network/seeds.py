@@ -1,4 +1,4 @@
-"""What a member draws, from seeds of its own: initial weights, the order of its samples, masks, augmentation."""
+"""The random numbers of a member, each kind from its own seed: weights, order of samples, dropout, augmentation."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -12,55 +12,59 @@ from torch import Tensor
 Purpose = Literal["weights", "order", "masks", "augment", "forward"]
 
 
-def stream(seed: int, purpose: Purpose) -> int:
-    """A seed of its own for each thing that a member draws."""
+def derive_seed(seed: int, purpose: Purpose) -> int:
+    """Return a separate seed for one purpose of a member."""
     key = get_args(Purpose).index(purpose)
     return int(np.random.SeedSequence(seed, spawn_key=(key,)).generate_state(1)[0])
 
 
-def generator(seed: int, purpose: Purpose) -> torch.Generator:
-    """A generator on the CPU, whatever the device trained on, so that a seed means the same everywhere."""
-    return torch.Generator().manual_seed(stream(seed, purpose))
+def make_generator(seed: int, purpose: Purpose) -> torch.Generator:
+    """Return a generator on the CPU, whatever the device, so that a seed means the same everywhere."""
+    return torch.Generator().manual_seed(derive_seed(seed, purpose))
 
 
-def order(train: np.ndarray, seed: int) -> Callable[[int], Tensor]:
-    """Endless stream of a member's training rows: one permutation after another, cut wherever a batch is full.
+def shuffled_rows(train: np.ndarray, seed: int) -> Callable[[int], Tensor]:
+    """Return an endless stream of a member's training rows: one permutation after another, cut into batches.
 
-    Every batch is then full whatever the size of the training part, so members of unequal folds take the same steps.
+    Every batch is full whatever the size of the training part, so that members of unequal folds take the same steps.
+
+    Args:
+        train: positions of the training samples.
+        seed: of the member.
     """
-    own = generator(seed, "order")
+    generator = make_generator(seed, "order")
     rows = torch.from_numpy(train)
-    waiting = rows[:0]
+    remaining = rows[:0]
 
-    def take(batch: int) -> Tensor:
-        nonlocal waiting
-        while len(waiting) < batch:
-            waiting = torch.cat([waiting, rows[torch.randperm(len(rows), generator=own)]])
-        head, waiting = waiting[:batch], waiting[batch:]
-        return head
+    def take(count: int) -> Tensor:
+        nonlocal remaining
+        while len(remaining) < count:
+            remaining = torch.cat([remaining, rows[torch.randperm(len(rows), generator=generator)]])
+        batch, remaining = remaining[:count], remaining[count:]
+        return batch
 
     return take
 
 
 @contextmanager
-def drawing(seed: int, purpose: Purpose, device: torch.device) -> Iterator[None]:
-    """Torch's global numbers start from a member's seed within, and are afterwards where they were."""
-    cards = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cards):
-        # torch.manual_seed would seed every card for good.
-        torch.default_generator.manual_seed(stream(seed, purpose))
-        for card in cards:
-            with torch.cuda.device(card):
-                torch.cuda.manual_seed(stream(seed, purpose))
+def seeded_torch(seed: int, purpose: Purpose, device: torch.device) -> Iterator[None]:
+    """Seed torch's global random numbers with a member's seed, and restore their state afterwards."""
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        # torch.manual_seed would seed every GPU permanently.
+        torch.default_generator.manual_seed(derive_seed(seed, purpose))
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(derive_seed(seed, purpose))
         yield
 
 
 @contextmanager
-def restored() -> Iterator[None]:
-    """All global numbers, of Python, numpy and torch, are afterwards where they were, for libraries that seed them all."""
-    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - kept, not drawn from
-    cards = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=cards):
+def preserve_random_state() -> Iterator[None]:
+    """Restore all global random numbers afterwards, of Python, numpy and torch, for libraries that seed them all."""
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 - saved, not drawn from
+    gpus = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=gpus):
         try:
             yield
         finally:

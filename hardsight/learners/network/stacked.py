@@ -1,4 +1,4 @@
-"""Modules as given: built from a seed, tried on a few inputs, and many of them as one batched pass."""
+"""Users' modules: build them from a seed, check them on a few inputs, and run many as one batched pass."""
 
 import copy
 from collections.abc import Callable
@@ -9,17 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from hardsight.errors import InputError, LearnerError, first_line
-from hardsight.learners.network.dropout import Masks
-from hardsight.learners.network.seeds import drawing
+from hardsight.learners.network.dropout import MemberDropout
+from hardsight.learners.network.seeds import seeded_torch
 
 MakeNet = Callable[[], nn.Module]
 Parameters = dict[str, Tensor]
 _CPU = torch.device("cpu")
 
 
-def build(make: MakeNet, seed: int) -> nn.Module:
-    """A new network, whose initial weights are drawn on the CPU from a member's seed."""
-    with drawing(seed, "weights", _CPU):
+def build_net(make: MakeNet, seed: int) -> nn.Module:
+    """Return a new network, whose initial weights are drawn on the CPU from a member's seed.
+
+    Raises:
+        InputError: ``make`` does not return a module.
+    """
+    with seeded_torch(seed, "weights", _CPU):
         net = make()
     if not isinstance(net, nn.Module):
         raise InputError(f"make_net must return a torch.nn.Module. Got {type(net).__name__}")
@@ -27,7 +31,7 @@ def build(make: MakeNet, seed: int) -> nn.Module:
 
 
 def check_output(net: nn.Module, x: Tensor, outputs: int) -> None:
-    """Refuse a network that cannot read some inputs, or does not answer with a number for each output.
+    """Check that a network can read some inputs and returns one number per output.
 
     Raises:
         LearnerError: it cannot read them.
@@ -36,86 +40,95 @@ def check_output(net: nn.Module, x: Tensor, outputs: int) -> None:
     try:
         with torch.inference_mode():
             shape = tuple(copy.deepcopy(net).eval()(x.nan_to_num(0.0)).shape)
-    except (RuntimeError, IndexError) as fault:
-        form = ", ".join(map(str, x.shape[1:]))
-        kind = str(x.dtype).removeprefix("torch.")
-        raise LearnerError(f"the network cannot read inputs of shape (row, {form}) in {kind}: {fault}") from fault
+    except (RuntimeError, IndexError) as error:
+        sizes = ", ".join(map(str, x.shape[1:]))
+        dtype = str(x.dtype).removeprefix("torch.")
+        raise LearnerError(f"the network cannot read inputs of shape (row, {sizes}) in {dtype}: {error}") from error
     if shape != (len(x), outputs):
-        want = f"(row, {outputs}): one logit a class" if outputs > 1 else "(row, 1): the predicted target"
-        raise InputError(f"the network must return {want}. For {len(x)} rows it returned {shape}")
+        expected = f"(row, {outputs}): one logit per class" if outputs > 1 else "(row, 1): the predicted target"
+        raise InputError(f"the network must return {expected}. For {len(x)} rows it returned {shape}")
 
 
-class Trial(NamedTuple):
-    """What a forward pass on a few inputs showed.
+class StackingTrial(NamedTuple):
+    """The outcome of a stacked forward pass on a few inputs.
 
     Attributes:
-        obstacle: why members cannot share one batched pass; None where they can.
-        kept: bytes a row that the pass keeps for the gradient, parameters apart.
+        obstacle: why members cannot share one batched pass; None if they can.
+        saved_bytes: bytes per row that the pass saves for the gradient, parameters excluded.
         masked: whether dropout drew masks.
     """
 
     obstacle: str | None
-    kept: int = 0
+    saved_bytes: int = 0
     masked: bool = False
 
 
-def tried(net: nn.Module, x: Tensor) -> Trial:
-    """Whether members of this module can share one batched pass. ``x``: a few inputs, on the CPU."""
+def try_stacking(net: nn.Module, x: Tensor) -> StackingTrial:
+    """Find out whether members of this module can share one batched pass.
+
+    Args:
+        net: any member's module.
+        x: a few inputs, on the CPU.
+    """
     for name, module in net.named_modules():
         if getattr(module, "track_running_stats", False) and module.running_mean is not None:
-            return Trial(f"{type(module).__name__} ({name or 'the module'}) keeps running statistics")
-    twins = [copy.deepcopy(net) for _ in range(2)]
-    masks = Masks([torch.Generator() for _ in twins])
-    fresh = torch.Generator().get_state()
+            return StackingTrial(f"{type(module).__name__} ({name or 'the module'}) keeps running statistics")
+    copies = [copy.deepcopy(net) for _ in range(2)]
+    dropout = MemberDropout([torch.Generator() for _ in copies])
+    unused = torch.Generator().get_state()
     try:
-        parameters, buffers = stacked(twins)
-        kept: dict[int, int] = {p.data_ptr(): 0 for p in parameters.values()}
+        parameters, buffers = stack_parameters(copies)
+        saved: dict[int, int] = {p.data_ptr(): 0 for p in parameters.values()}
 
-        def keep(saved: Tensor) -> Tensor:
-            kept.setdefault(saved.data_ptr(), saved.nbytes)
-            return saved
+        def count_saved(tensor: Tensor) -> Tensor:
+            saved.setdefault(tensor.data_ptr(), tensor.nbytes)
+            return tensor
 
-        # Whatever the module draws, it must not draw from the caller's numbers.
-        with drawing(0, "forward", _CPU), torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+        # Whatever the module draws must not come from the caller's random numbers.
+        with seeded_torch(0, "forward", _CPU), torch.autograd.graph.saved_tensors_hooks(count_saved, lambda t: t):
             before = torch.get_rng_state()
-            answer = Stack(net)(parameters, buffers, torch.stack([x, x]).nan_to_num(0.0), masks)
+            output = StackedModule(net)(parameters, buffers, torch.stack([x, x]).nan_to_num(0.0), dropout)
             drew = not torch.equal(before, torch.get_rng_state())
-        del answer
-    except (RuntimeError, ValueError) as fault:
-        return Trial(f"{type(net).__name__} cannot be vectorised ({first_line(fault)})")
+        del output
+    except (RuntimeError, ValueError) as error:
+        return StackingTrial(f"{type(net).__name__} cannot be vectorised ({first_line(error)})")
     if drew:
-        return Trial(f"{type(net).__name__} draws random numbers other than those of dropout layers")
-    masked = any(not torch.equal(g.get_state(), fresh) for g in masks.generators)
-    return Trial(None, sum(kept.values()) // (2 * len(x)), masked)
+        return StackingTrial(f"{type(net).__name__} draws random numbers other than those of dropout layers")
+    masked = any(not torch.equal(g.get_state(), unused) for g in dropout.generators)
+    return StackingTrial(None, sum(saved.values()) // (2 * len(x)), masked)
 
 
-class Stack:
+class StackedModule:
     """A module as a function of stacked parameters: one batched pass through all members.
 
     Args:
-        net: any member's module; only its structure is kept.
+        net: any member's module; only its structure is used.
     """
 
     def __init__(self, net: nn.Module) -> None:
         self.base = copy.deepcopy(net).to("meta").train()
-        # Masks are drawn for all members at once; other draws were refused when the module was tried.
-        self._together: Callable[..., Any] = torch.vmap(self._one, in_dims=(0, 0, 0, 0, None), randomness="same")
+        # Masks are drawn for all members at once; other draws were rejected by try_stacking.
+        self._forward: Callable[..., Any] = torch.vmap(self._forward_one, in_dims=(0, 0, 0, 0, None), randomness="same")
 
-    def _one(self, p: Parameters, b: Parameters, x: Tensor, member: Tensor, masks: Masks | None) -> Tensor:
-        if masks is not None:
-            masks.member = member
+    def _forward_one(
+        self, p: Parameters, b: Parameters, x: Tensor, member: Tensor, dropout: MemberDropout | None
+    ) -> Tensor:
+        if dropout is not None:
+            dropout.member = member
         out: Tensor = torch.func.functional_call(self.base, (p, b), (x,))
         return out
 
-    def __call__(self, parameters: Parameters, buffers: Parameters, x: Tensor, masks: Masks | None = None) -> Tensor:
-        """Outputs ``(member, row, …)`` for inputs ``(member, row, …)``; dropout needs ``masks``."""
+    def __call__(
+        self, parameters: Parameters, buffers: Parameters, x: Tensor, dropout: MemberDropout | None = None
+    ) -> Tensor:
+        """Return outputs ``(member, row, …)`` for inputs ``(member, row, …)``; modules with dropout need ``dropout``."""
         members = torch.arange(len(x), device=x.device)
-        with nullcontext() if masks is None else masks:
-            out: Tensor = self._together(parameters, buffers, x, members, masks)
+        with nullcontext() if dropout is None else dropout:
+            out: Tensor = self._forward(parameters, buffers, x, members, dropout)
         return out
 
 
-def stacked(nets: list[nn.Module]) -> tuple[Parameters, Parameters]:
-    """Parameters and buffers of several networks by name, ``(member, …)``."""
+def stack_parameters(nets: list[nn.Module]) -> tuple[Parameters, Parameters]:
+    """Return parameters and buffers of several networks by name, ``(member, …)``."""
     parameters, buffers = torch.func.stack_module_state(nets)
     return parameters, buffers
