@@ -28,7 +28,7 @@ class EpochOutput(NamedTuple):
 
 
 class HcatTraining:
-    """A build_perceptron with one hidden layer of 128 units, Adam with a learning rate of 1e-3, batches of 64.
+    """A perceptron with one hidden layer of 128 units, Adam with a learning rate of 1e-3, batches of 64.
 
     Args:
         inputs: ``(sample, feature)`` float32.

@@ -66,7 +66,7 @@ class EnsembleTask(NamedTuple):
         x: training features, ``(sample, feature)`` float32.
         y: their labels, every class occurs, ``(sample,)``.
         test_x: test features.
-        network: the recipe; its build_perceptron, steps, optimizer and device are used.
+        network: the recipe; its perceptron, steps, optimizer and device are used.
     """
 
     x: np.ndarray
@@ -106,7 +106,9 @@ def _train_stack(task: EnsembleTask, members: Sequence[WeightedMember]) -> Itera
         plan_members, TrainingData(inputs, targets, torch.from_numpy(weight_rows)), regression=False, standardize=True
     )
     batch = min(network.batch_size, n)
-    nets = [build_net(lambda: build_perceptron(inputs.shape[1], network.hidden, classes), member.seed) for member in members]
+    nets = [
+        build_net(lambda: build_perceptron(inputs.shape[1], network.hidden, classes), member.seed) for member in members
+    ]
     stack = find_layers(nets[0])
     assert stack is not None
     gradients = ObjectiveGradients(members, epoch_of_step=batch / n)

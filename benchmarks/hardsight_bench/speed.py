@@ -281,7 +281,9 @@ def _reference_way(task: Task, samples: Samples, make: MakeNet) -> Way:
 
 def _engine_ways(task: Task, samples: Samples, make: MakeNet) -> dict[str, Way]:
     code = {"hardsight, machine code": _network_way(task, samples, make, "native")}
-    return (code if native.is_available() else {}) | {"hardsight, stacked": _network_way(task, samples, make, "stacked")}
+    return (code if native.is_available() else {}) | {
+        "hardsight, stacked": _network_way(task, samples, make, "stacked")
+    }
 
 
 class _Opaque(nn.Module):

@@ -27,7 +27,7 @@ from hardsight.estimation.measure import measure
 from hardsight.io.atomic import atomic_write
 from hardsight.learners import LEARNERS
 from hardsight.learners.network.network import Network
-from hardsight.learners.sklearn import leveled, predict, seeded, weight_argument
+from hardsight.learners.sklearn import mean_one, predict, set_seeds, weight_argument
 from hardsight_bench import weights_field as schemes
 from hardsight_bench.cells import claim_folder, run_cells
 from hardsight_bench.cells import read_rows as left
@@ -279,13 +279,13 @@ def _fit_estimator(scenario: Scenario, weights: np.ndarray | str, learner: str, 
     """Fit a scikit-learn estimator with its recipe in ``LEARNERS``."""
     assert not isinstance(weights, str)
     model = LEARNERS[learner].make(Samples.of(scenario.x, scenario.y, weights=weights))
-    estimator = seeded(clone(model.estimator), seed)  # type: ignore[attr-defined]
+    estimator = set_seeds(clone(model.estimator), seed)  # type: ignore[attr-defined]
     argument = weight_argument(estimator)
     assert argument is not None
     try:
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            estimator.fit(scenario.x, scenario.y, **{argument: leveled(weights, learner)})
+            estimator.fit(scenario.x, scenario.y, **{argument: mean_one(weights, learner)})
             return predict(estimator, scenario.test_x, int(scenario.true.max()) + 1, len(scenario.y), learner).numpy()
     except (HardsightError, ValueError) as fault:
         return str(fault)

@@ -1,4 +1,4 @@
-"""Hugging Face models, trained anew by a ``Trainer`` for every member of the ensemble."""
+"""Hugging Face models, trained by a ``Trainer`` for every member of the ensemble."""
 
 import copy
 import gc
@@ -19,7 +19,7 @@ from hardsight.data.from_hf_rows import DatasetRows
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.network.seeds import derive_seed, preserve_random_state
-from hardsight.learners.sklearn import leveled
+from hardsight.learners.sklearn import mean_one
 from hardsight.resampling.plan import Member, Plan
 from hardsight.weights.training import Weighting, indexed
 from hardsight.weights.training.tokens import predicts_next_token, sequence_losses
@@ -43,30 +43,30 @@ _RECIPE = (
 class HuggingFace:
     r"""A Hugging Face model, built by ``model_init`` and trained by a ``Trainer`` for every member of the ensemble.
 
-    :func:`hardsight.measure` is given the dataset as the Trainer needs it: texts are tokens already, labels of classes are
-    codes in a column ``label`` or ``labels``. Its rows reach the Trainer as they are. Then
+    :func:`hardsight.measure` gets the dataset as the Trainer needs it: texts are tokens already, labels of classes are codes
+    in a column ``label`` or ``labels``. Its rows are passed to the Trainer as they are. Then
 
-    - a column with one label a sample gives a classification (or, with ``task="regression"``, numbers to predict from a
-      model with one output), with all that a measurement of classes gives;
+    - a column with one label per sample gives a classification (or, with ``task="regression"``, numbers to predict from a
+      model with one output), with everything that a measurement of classes gives;
     - without such a column, or with labels of tokens, each sample's loss is the cross-entropy of its tokens
-      (``task="loss"``): there is an error and how sure it is, and no bias, variance or ledger.
+      (``task="loss"``): there is an error with its standard error, but no bias, variance or ledger.
 
-    Every member has a seed of its own for the model's initial weights, for dropout and for the order of its samples. The
-    global random numbers of Python, numpy and torch are afterwards where they were. Nothing is written, logged or reported:
-    saving, evaluating and logging in ``args`` are switched off for members.
+    Every member has its own seed for the model's initial weights, for dropout and for the order of its samples. The global
+    random numbers of Python, numpy and torch are restored afterwards. Nothing is written, logged or reported: saving,
+    evaluating and logging in ``args`` are switched off for members.
 
     Members whose samples have weights are trained by ``WeightedTrainer``: by the weighted mean of the cross-entropy of the
-    classes or tokens, or of the squared error, with weights of mean 1 over the training part. Another loss cannot be
-    weighted: that of label smoothing, or of a ``trainer`` with a ``compute_loss`` of its own.
+    classes or tokens, or of the squared error, with weights of mean 1 over the training part. Other losses cannot be
+    weighted: label smoothing, or a ``trainer`` with a ``compute_loss`` of its own.
 
     Args:
-        model_init: returns a new model, as that of the Trainer; with pretrained weights or without.
-        args: ``transformers.TrainingArguments``. What is trained is as they say, but for seeds.
+        model_init: returns a new model, as the Trainer's ``model_init``; with pretrained weights or without.
+        args: ``transformers.TrainingArguments``. They are used as given, except for the seeds.
         collator: makes batches, the Trainer's ``data_collator``; for causal language models usually
             ``DataCollatorForLanguageModeling(tokenizer, mlm=False)``.
         processing_class: the tokenizer; without ``collator`` it pads the batches.
-        sequence: of the tokens of a sequence that count (labels other than -100), the "mean" loss, or the "sum", in nats.
-        trainer: a subclass of ``Trainer``, made with ``model``, ``args``, ``train_dataset``, ``data_collator``,
+        sequence: over the tokens of a sequence that count (labels other than -100), the "mean" loss, or the "sum", in nats.
+        trainer: a subclass of ``Trainer``, created with ``model``, ``args``, ``train_dataset``, ``data_collator``,
             ``processing_class`` and ``preprocess_logits_for_metrics``.
 
     Raises:
@@ -85,7 +85,7 @@ class HuggingFace:
     ) -> None:
         transformers = _transformers()
         if isinstance(model_init, torch.nn.Module) or not callable(model_init):
-            raise InputError("model_init must make new models, not be one: pass a function that returns the model")
+            raise InputError("model_init must be a function that returns a new model, not a model")
         if not isinstance(args, transformers.TrainingArguments):
             raise InputError(f"args must be transformers.TrainingArguments. Got {type(args).__name__}")
         if sequence not in get_args(Sequence):
@@ -112,85 +112,81 @@ class HuggingFace:
         )
 
     def describe(self) -> str:
-        """The recipe in a line."""
-        told = ", ".join(f"{name}={_brief(getattr(self.args, name))}" for name in _RECIPE if hasattr(self.args, name))
-        own = "" if self.trainer is None else f" by {self.trainer.__name__}"
-        return f"{self.name}{own}: {told}; sequences by the {self.sequence} of their tokens"
+        """Return the recipe in one line."""
+        settings = ", ".join(
+            f"{name}={_format(getattr(self.args, name))}" for name in _RECIPE if hasattr(self.args, name)
+        )
+        trainer = "" if self.trainer is None else f" by {self.trainer.__name__}"
+        return f"{self.name}{trainer}: {settings}; sequences by the {self.sequence} of their tokens"
 
     def n_models(self, plan: Plan) -> int:
-        """One a member."""
+        """Return the number of members."""
         return plan.n_models
 
-    def fit_predict(self, samples: Samples, plan: Plan, tick: OnProgress) -> Iterator[Predictions]:
+    def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
         """See :meth:`Learner.fit_predict`."""
-        items = samples.features
-        if not isinstance(items, DatasetRows):
+        if not isinstance(samples.features, DatasetRows):
             raise InputError(f"{self.name} reads a Hugging Face dataset: give hs.measure the dataset itself")
-        before: weakref.ref[Any] | None = None
+        previous: weakref.ref[Any] | None = None
         for member in plan.members():
-            # The numbers are restored before a view is given: whoever reads it may draw some meanwhile.
+            # The random state is restored before predictions are yielded: the caller may draw numbers meanwhile.
             with preserve_random_state(), TemporaryDirectory(prefix="hardsight-") as folder:
-                work = partial(self._carried_out, items, samples, plan, member, folder, before)
-                found, before = _attempt(work, self.name, f"member {member.fold} of round {member.round}")
-            yield from found
+                work = partial(self._fit_member, samples, plan, member, folder, previous)
+                predictions, previous = _wrap_errors(work, self.name, f"member {member.fold} of round {member.round}")
+            yield from predictions
             if torch.cuda.is_available():
-                # Trainers refer to themselves, and memory of a GPU is no reason for Python to look for such.
+                # Trainers refer to themselves, and GPU memory does not trigger Python's garbage collection.
                 gc.collect()
-            tick(1)
+            on_progress(1)
 
-    def _carried_out(
-        self,
-        items: DatasetRows,
-        samples: Samples,
-        plan: Plan,
-        member: Member,
-        folder: str,
-        before: weakref.ref[Any] | None,
+    def _fit_member(
+        self, samples: Samples, plan: Plan, member: Member, folder: str, previous: weakref.ref[Any] | None
     ) -> tuple[list[Predictions], weakref.ref[Any]]:
-        """What one member says, and its model, which none after it may be."""
-        model = self._built(derive_seed(member.seed, "weights"))
-        if before is not None and before() is model:
+        """Train one member; return its predictions and its model, which the next member must not get again."""
+        model = self._build_model(derive_seed(member.seed, "weights"))
+        if previous is not None and previous() is model:
             raise InputError(
-                "model_init returns the same model again, which has seen the samples that it would judge: build or load a "
-                "new one in it"
+                "model_init returns the same model again, which was trained on the samples that it would predict: build or "
+                "load a new one in it"
             )
-        trainer = self._trainer_of(model, items, samples, member, folder)
+        trainer = self._build_trainer(model, samples, member, folder)
         trainer.train()
         parts = [(member.held_out, False), *([(member.train, True)] if plan.in_sample else [])]
-        found = [
-            Predictions(torch.from_numpy(at), self._judged(trainer, items, samples, at), member.round, seen)
-            for at, seen in parts
+        predictions = [
+            Predictions(torch.from_numpy(rows), self._predict(trainer, samples, rows), member.round, in_sample)
+            for rows, in_sample in parts
         ]
-        return found, weakref.ref(model)
+        return predictions, weakref.ref(model)
 
-    def _trainer_of(self, model: Any, items: DatasetRows, samples: Samples, member: Member, folder: str) -> Any:
+    def _build_trainer(self, model: Any, samples: Samples, member: Member, folder: str) -> Any:
         transformers = _transformers()
-        kind, dataset, more = self.trainer or transformers.Trainer, items.dataset.select(member.train), {}
+        trainer_class = self.trainer or transformers.Trainer
+        dataset, more = samples.features.dataset.select(member.train), {}
         if samples.weights is not None:
-            where = f"member {member.fold} of round {member.round}"
-            more["weighting"] = Weighting(leveled(samples.weights[member.train], where))
-            kind, dataset = _weighted(kind), indexed(dataset)
-        trainer = kind(
+            weights = mean_one(samples.weights[member.train], f"member {member.fold} of round {member.round}")
+            more["weighting"] = Weighting(weights)
+            trainer_class, dataset = _weighted_trainer(trainer_class), indexed(dataset)
+        trainer = trainer_class(
             model=model,
-            args=self._arguments(member.seed, folder),
+            args=self._member_arguments(member.seed, folder),
             train_dataset=dataset,
             data_collator=self.collator,
             processing_class=self.processing_class,
-            preprocess_logits_for_metrics=_Losses(predicts_next_token(model)) if samples.loss_only else _first,
+            preprocess_logits_for_metrics=_SequenceLosses(predicts_next_token(model)) if samples.loss_only else _first,
             **more,
         )
         trainer.remove_callback(transformers.PrinterCallback)
         return trainer
 
-    def _built(self, seed: int) -> Any:
+    def _build_model(self, seed: int) -> Any:
         _transformers().set_seed(seed)
-        needed = [p for p in inspect.signature(self.model_init).parameters.values() if p.default is p.empty]
-        # What the Trainer gives such functions is the trial of a search for hyperparameters.
-        trial = any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in needed)
-        return self.model_init(None) if trial else self.model_init()
+        required = [p for p in inspect.signature(self.model_init).parameters.values() if p.default is p.empty]
+        # The Trainer passes such functions the trial of a hyperparameter search.
+        takes_trial = any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in required)
+        return self.model_init(None) if takes_trial else self.model_init()
 
-    def _arguments(self, seed: int, folder: str) -> Any:
-        """The user's arguments with a member's seeds, writing and telling nothing."""
+    def _member_arguments(self, seed: int, folder: str) -> Any:
+        """Return the user's arguments with a member's seeds, without any writing or reporting."""
         if self.args.world_size > 1:
             raise InputError("hs.measure runs in one process: start it without torchrun or accelerate launch")
         args = copy.deepcopy(self.args)
@@ -211,42 +207,30 @@ class HuggingFace:
             "batch_eval_metrics": False,
         }
         if not torch.cuda.is_available():
-            # It would warn that there is nothing to pin memory for.
+            # Without a GPU, pinning memory would only warn.
             changes["dataloader_pin_memory"] = False
         for name, value in changes.items():
             setattr(args, name, value)
         return args
 
-    def _judged(
-        self, trainer: Any, items: DatasetRows, samples: Samples, at: np.ndarray
-    ) -> Float64[Tensor, " row *class"]:
-        """Log-probabilities, targets or losses of some samples."""
-        # Both would leave samples out or mix them up; they are about training.
+    def _predict(self, trainer: Any, samples: Samples, rows: np.ndarray) -> Float64[Tensor, " row *class"]:
+        """Return log-probabilities, targets or losses of some samples."""
+        # Both are settings of training; in prediction they would drop or reorder samples.
         trainer.args.dataloader_drop_last = False
         trainer.args.train_sampling_strategy, trainer.args.group_by_length = "random", False
-        found = torch.from_numpy(np.asarray(trainer.predict(items.dataset.select(at)).predictions)).double()
+        dataset = samples.features.dataset.select(rows)
+        outputs = torch.from_numpy(np.asarray(trainer.predict(dataset).predictions)).double()
         if samples.loss_only:
-            return self._losses(found, samples.ids[at])
-        if found.ndim != 2 or len(found) != len(at):
+            return self._losses(outputs, samples.ids[rows])
+        if outputs.ndim != 2 or len(outputs) != len(rows):
             raise InputError(
-                f"the model gives outputs of shape {tuple(found.shape)} for {len(at)} samples with one label each, where "
-                "(row, class) is needed: pass task='loss' for a language model"
+                f"the model must return outputs (row, class) for samples with one label each. Got shape "
+                f"{tuple(outputs.shape)} for {len(rows)} samples: pass task='loss' for a language model"
             )
-        if items.outputs is None:
-            if found.shape[1] != 1:
-                raise InputError(
-                    f"the model gives {found.shape[1]} outputs for one number to predict: make it num_labels=1"
-                )
-            return found[:, 0]
-        if found.shape[1] <= items.outputs.max():
-            raise InputError(
-                f"the model has {found.shape[1]} classes, and labels go up to {items.outputs.max()}: make it "
-                f"num_labels={items.outputs.max() + 1}"
-            )
-        return found[:, torch.from_numpy(items.outputs)].log_softmax(1)
+        return _check_outputs(outputs, samples.features.outputs)
 
-    def _losses(self, found: Tensor, ids: np.ndarray) -> Float64[Tensor, " row"]:
-        total, count = found.unbind(1)
+    def _losses(self, outputs: Tensor, ids: np.ndarray) -> Float64[Tensor, " row"]:
+        total, count = outputs.unbind(1)
         empty = count == 0
         if bool(empty.any()):
             name = ids[int(empty.nonzero()[0, 0])].item()
@@ -254,8 +238,24 @@ class HuggingFace:
         return total if self.sequence == "sum" else total / count
 
 
-class _Losses:
-    """Sum and number of the losses of each sequence, made at once, so that nobody holds the logits of all tokens.
+def _check_outputs(outputs: Tensor, codes: np.ndarray | None) -> Float64[Tensor, " row *class"]:
+    """Return predicted targets, or log-probabilities of the classes with these label codes; None: regression."""
+    if codes is None:
+        if outputs.shape[1] != 1:
+            raise InputError(
+                f"the model gives {outputs.shape[1]} outputs for one number to predict: make it num_labels=1"
+            )
+        return outputs[:, 0]
+    if outputs.shape[1] <= codes.max():
+        raise InputError(
+            f"the model has {outputs.shape[1]} classes, and labels go up to {codes.max()}: make it "
+            f"num_labels={codes.max() + 1}"
+        )
+    return outputs[:, torch.from_numpy(codes)].log_softmax(1)
+
+
+class _SequenceLosses:
+    """Reduce logits to the sum and number of each sequence's token losses, so that the logits are not kept.
 
     Args:
         shift: see :func:`sequence_losses`.
@@ -275,34 +275,34 @@ class _Losses:
 
 
 def _first(logits: Any, labels: Any) -> Tensor:
-    """The logits alone, where a model also gives hidden states and the like."""
+    """Return the logits alone, if a model also gives hidden states and the like."""
     first: Tensor = logits[0] if isinstance(logits, tuple | list) else logits
     return first
 
 
-def _attempt(work: Callable[[], Any], name: str, where: str) -> Any:
+def _wrap_errors(work: Callable[[], Any], name: str, where: str) -> Any:
     try:
         return work()
     except InputError:
         raise
-    except Exception as fault:  # anything may go wrong in a model or a collator
-        raise LearnerError(f"{name} failed on {where}: {type(fault).__name__}: {first_line(fault)}") from fault
+    except Exception as error:  # a model or a collator may raise anything
+        raise LearnerError(f"{name} failed on {where}: {type(error).__name__}: {first_line(error)}") from error
 
 
-def _weighted(kind: Any) -> Any:
+def _weighted_trainer(trainer: Any) -> Any:
     from hardsight.weights.training.hf_trainer import WeightedTrainer
 
-    return type(f"Weighted{kind.__name__}", (WeightedTrainer, kind), {})
+    return type(f"Weighted{trainer.__name__}", (WeightedTrainer, trainer), {})
 
 
-def _brief(value: Any) -> str:
+def _format(value: Any) -> str:
     return str(getattr(value, "value", value))
 
 
 def _transformers() -> Any:
     try:
-        import accelerate  # noqa: F401 - what the Trainer cannot do without
+        import accelerate  # noqa: F401 - the Trainer requires it
         import transformers
-    except ImportError as fault:
-        raise InputError(f"{fault.name} is not installed: pip install 'hardsight[huggingface]'") from fault
+    except ImportError as error:
+        raise InputError(f"{error.name} is not installed: pip install 'hardsight[huggingface]'") from error
     return transformers

@@ -1,4 +1,4 @@
-"""Anything with scikit-learn's ``fit`` and ``predict``: classifiers, regressors, pipelines, boosted trees."""
+"""Models with scikit-learn's ``fit`` and ``predict``: classifiers, regressors, pipelines, boosted trees."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -23,16 +23,16 @@ T = TypeVar("T")
 
 
 class SklearnModel:
-    """A scikit-learn style estimator, cloned, seeded and fitted anew for every member, preprocessing included.
+    """A scikit-learn style estimator, cloned, seeded and fitted for every member, preprocessing included.
 
-    It is given the features as they came (a DataFrame with its columns, an array, an array of strings), so a Pipeline
-    refits all its steps on the training part of each member. Labels reach it as codes 0 … C-1 of the sorted classes. Weights
-    of samples, with mean 1 over the training part, go to ``fit`` as ``sample_weight``, in a Pipeline to its last step.
+    It gets the features as they came (a DataFrame with its columns, an array, an array of strings), so a Pipeline refits
+    all its steps on the training part of each member. Labels are passed as codes 0 … C-1 of the sorted classes. Weights of
+    samples, with mean 1 over the training part, are passed to ``fit`` as ``sample_weight``, in a Pipeline to its last step.
 
     Args:
-        estimator: has ``fit(X, y)`` and ``predict_proba`` or ``predict``; is left untouched.
+        estimator: has ``fit(X, y)`` and ``predict_proba`` or ``predict``; is not changed.
         name: for tables and reports; by default the estimator's class.
-        numbers: give it :attr:`Samples.matrix` in place of the features as they came.
+        numbers: fit it to :attr:`Samples.matrix` instead of the features as they came.
 
     Raises:
         InputError: no ``fit``, or neither ``predict_proba`` nor ``predict``.
@@ -53,35 +53,25 @@ class SklearnModel:
         )
 
     def describe(self) -> str:
-        """The estimator with its changed parameters, on one line."""
+        """Return the estimator with its changed parameters, on one line."""
         return f"{' '.join(repr(self.estimator).split())}; zero probabilities smoothed by Laplace's rule"
 
     def n_models(self, plan: Plan) -> int:
-        """One a member."""
+        """Return the number of members."""
         return plan.n_models
 
-    def fit_predict(self, samples: Samples, plan: Plan, tick: OnProgress) -> Iterator[Predictions]:
+    def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
         """See :meth:`Learner.fit_predict`."""
         self._check_task(samples)
         features = features_of(samples, numbers=self.numbers)
-        outputs = 0 if samples.classes is None else len(samples.classes)
-        # More BLAS threads make small fits slower, and idle ones spin.
+        # More BLAS threads slow small fits down, and idle ones spin.
         with threadpool_limits(1):
             for member in plan.members():
-                held_out, seen = _fit_and_predict(
-                    self.estimator,
-                    features,
-                    samples.labels,
-                    samples.weights,
-                    outputs,
-                    self.name,
-                    member,
-                    in_sample=plan.in_sample,
-                )
+                held_out, in_sample = self._fit_member(samples, features, member, in_sample=plan.in_sample)
                 yield Predictions(torch.from_numpy(member.held_out), held_out, member.round)
-                if seen is not None:
-                    yield Predictions(torch.from_numpy(member.train), seen, member.round, in_sample=True)
-                tick(1)
+                if in_sample is not None:
+                    yield Predictions(torch.from_numpy(member.train), in_sample, member.round, in_sample=True)
+                on_progress(1)
 
     def _check_task(self, samples: Samples) -> None:
         if not isinstance(self.estimator, BaseEstimator):
@@ -94,47 +84,44 @@ class SklearnModel:
                 "labels are quantities"
             )
 
+    def _fit_member(
+        self, samples: Samples, features: Any, member: Member, *, in_sample: bool
+    ) -> tuple[Float64[Tensor, " row *class"], Float64[Tensor, " train *class"] | None]:
+        """Fit one member; return its predictions for its held-out samples, and for its training samples or None."""
+        where, train = f"member {member.fold} of round {member.round}", member.train
+        outputs = 0 if samples.classes is None else len(samples.classes)
+        model = set_seeds(clone(self.estimator, safe=False), member.seed)
+        argument, kwargs = weight_argument(model), {}
+        if samples.weights is not None and argument is not None:
+            kwargs[argument] = mean_one(samples.weights[train], where)
+        wrap_errors(partial(model.fit, select_rows(features, train), samples.labels[train], **kwargs), self.name, where)
 
-def _fit_and_predict(
-    estimator: Any,
-    features: Any,
-    labels: np.ndarray,
-    weights: np.ndarray | None,
-    outputs: int,
-    name: str,
-    member: Member,
-    *,
-    in_sample: bool,
-) -> tuple[Float64[Tensor, " row *class"], Float64[Tensor, " seen *class"] | None]:
-    """What a member predicts for the samples held out from it, and for those it was trained on if that is asked for."""
-    where = f"member {member.fold} of round {member.round}"
-    train = member.train
-    model = seeded(clone(estimator, safe=False), member.seed)
-    taken = weight_argument(model)
-    given = {} if weights is None or taken is None else {taken: leveled(weights[train], where)}
-    attempt(partial(model.fit, rows_of(features, train), labels[train], **given), name, where)
+        def predict_at(rows: np.ndarray) -> Tensor:
+            x = select_rows(features, rows)
+            return wrap_errors(partial(predict, model, x, outputs, len(train), self.name), self.name, where)
 
-    def judge(at: np.ndarray) -> Tensor:
-        return attempt(partial(predict, model, rows_of(features, at), outputs, len(train), name), name, where)
-
-    return judge(member.held_out), judge(train) if in_sample else None
+        return predict_at(member.held_out), predict_at(train) if in_sample else None
 
 
 def weight_argument(model: Any) -> str | None:
-    """The argument of ``fit`` that takes weights of samples, in a pipeline that of its last step; None: there is none."""
+    """Return the argument of ``fit`` that takes sample weights, in a pipeline that of its last step; None if none does."""
     if isinstance(model, Pipeline):
         step, last = model.steps[-1]
         inner = weight_argument(last)
         return None if inner is None else f"{step}__{inner}"
-    # An argument that takes anything may also drop anything.
+    # A fit with **kwargs might accept sample_weight and ignore it.
     return "sample_weight" if "sample_weight" in signature(model.fit).parameters else None
 
 
-def leveled(weights: np.ndarray, where: str) -> np.ndarray:
-    """Weights of a training part, with mean 1.
+def mean_one(weights: np.ndarray, where: str) -> np.ndarray:
+    """Scale the weights of a training part to mean 1.
+
+    Args:
+        weights: ``(sample,)``.
+        where: which model, for the message.
 
     Raises:
-        LearnerError: they are all 0.
+        LearnerError: all weights are 0.
     """
     if not weights.any():
         raise LearnerError(f"all samples that {where} trains on have weight 0: give more samples weight")
@@ -143,7 +130,7 @@ def leveled(weights: np.ndarray, where: str) -> np.ndarray:
 
 
 def features_of(samples: Samples, *, numbers: bool) -> Any:
-    """What an estimator is fitted on: the matrix, or the features as they came (images flattened)."""
+    """Return what an estimator is fitted to: the matrix, or the features as they came (images flattened)."""
     if numbers or (samples.embedding is not None and samples.kind == "image"):
         return samples.matrix
     if samples.kind in ("array", "image"):
@@ -151,13 +138,13 @@ def features_of(samples: Samples, *, numbers: bool) -> Any:
     return samples.features
 
 
-def rows_of(features: Any, at: np.ndarray) -> Any:
-    """Some rows of a frame or an array."""
-    return features.iloc[at] if isinstance(features, pd.DataFrame) else features[at]
+def select_rows(features: Any, rows: np.ndarray) -> Any:
+    """Return some rows of a frame or an array."""
+    return features.iloc[rows] if isinstance(features, pd.DataFrame) else features[rows]
 
 
-def seeded(model: Any, seed: int) -> Any:
-    """The same model with every ``random_state`` in it set, nested ones too, each differently."""
+def set_seeds(model: Any, seed: int) -> Any:
+    """Set every ``random_state`` of a model, nested ones too, each to a different value; return the model."""
     if not hasattr(model, "get_params"):
         return model
     names = [p for p in sorted(model.get_params()) if p == "random_state" or p.endswith("__random_state")]
@@ -165,55 +152,72 @@ def seeded(model: Any, seed: int) -> Any:
     return model.set_params(**{name: int(state % 2**31) for name, state in zip(names, states, strict=False)})
 
 
-def attempt(work: Callable[[], T], name: str, where: str) -> T:
-    """Run a user's estimator; any fault of its own becomes one line that says which model it was."""
+def wrap_errors(work: Callable[[], T], name: str, where: str) -> T:
+    """Call a user's estimator.
+
+    Args:
+        work: the call.
+        name: of the learner.
+        where: which model.
+
+    Raises:
+        LearnerError: the call failed; one line that names the model.
+    """
     try:
         return work()
     except InputError:
         raise
-    except Exception as fault:  # LightGBM, for one, raises a bare subclass of Exception
+    except Exception as error:  # LightGBM, for example, raises a bare subclass of Exception
         raise LearnerError(
-            f"{name} failed on {where}: {first_line(fault)}. Put the preprocessing that it needs before it in a "
+            f"{name} failed on {where}: {first_line(error)}. Put the preprocessing that it needs before it in a "
             "Pipeline, or use another learner"
-        ) from fault
+        ) from error
 
 
-def predict(model: Any, judged: Any, outputs: int, trained_on: int, name: str) -> Float64[Tensor, " row *class"]:
-    """Log-probabilities of a fitted classifier, one column a class code; targets of a regressor (``outputs`` 0)."""
+def predict(model: Any, x: Any, outputs: int, trained_on: int, name: str) -> Float64[Tensor, " row *class"]:
+    """Return log-probabilities of a fitted classifier, one column per class code, or predicted targets of a regressor.
+
+    Args:
+        model: fitted.
+        x: the features of the samples to predict.
+        outputs: number of classes; 0 in regression.
+        trained_on: size of the training part.
+        name: of the learner, for messages.
+
+    Raises:
+        LearnerError: probabilities of another shape, or NaN.
+    """
     if not outputs:
-        return torch.from_numpy(np.asarray(model.predict(judged), dtype=np.float64).reshape(judged.shape[0]))
+        return torch.from_numpy(np.asarray(model.predict(x), dtype=np.float64).reshape(x.shape[0]))
     codes = np.asarray(model.classes_).astype(np.int64)
-    if hasattr(model, "predict_proba"):
-        with np.errstate(divide="ignore"):
-            # predict_log_proba, where a model has its own, does not underflow where predict_proba does.
-            found = (
-                model.predict_log_proba(judged)
-                if hasattr(model, "predict_log_proba")
-                else np.log(_proba(model, judged))
-            )
-    else:
-        found = np.where(np.asarray(model.predict(judged))[:, None] == codes, 0.0, -np.inf)
-    # A class that a training part lacks gets its own column back: columns never shift.
-    if found.shape != (judged.shape[0], len(codes)):
+    trained_classes = _log_probabilities(model, x, codes)
+    # A class that the training part lacks keeps its own column: columns never shift.
+    if trained_classes.shape != (x.shape[0], len(codes)):
         raise LearnerError(
-            f"{name} predicts shape {found.shape} for {judged.shape[0]} samples and {len(codes)} classes"
+            f"{name} predicts shape {trained_classes.shape} for {x.shape[0]} samples and {len(codes)} classes"
         )
-    log_prob = np.full((len(found), outputs), -np.inf)
-    log_prob[:, codes] = found
+    log_prob = np.full((len(trained_classes), outputs), -np.inf)
+    log_prob[:, codes] = trained_classes
     if np.isnan(log_prob).any():
         raise LearnerError(f"{name} predicts NaN probabilities")
     return torch.from_numpy(laplace(log_prob, trained_on))
 
 
-def _proba(model: Any, judged: Any) -> np.ndarray:
-    return np.asarray(model.predict_proba(judged), dtype=np.float64)
+def _log_probabilities(model: Any, x: Any, codes: np.ndarray) -> Any:
+    if not hasattr(model, "predict_proba"):
+        return np.where(np.asarray(model.predict(x))[:, None] == codes, 0.0, -np.inf)
+    with np.errstate(divide="ignore"):
+        # A model's own predict_log_proba does not underflow where predict_proba does.
+        if hasattr(model, "predict_log_proba"):
+            return model.predict_log_proba(x)
+        return np.log(np.asarray(model.predict_proba(x), dtype=np.float64))
 
 
 def laplace(log_prob: np.ndarray, trained_on: int) -> np.ndarray:
-    r"""Make rows that hold a zero probability finite, by Laplace's rule of succession; leave all others alone.
+    r"""Make rows that contain a zero probability finite, by Laplace's rule of succession; leave all others alone.
 
-    A model that counts (a tree, nearest neighbours, a majority vote) answers 0 where it saw no example. With $n$ training
-    samples and $C$ classes such a row becomes $(n p + 1)/(n + C)$: zero turns into $1/(n+C)$, the least probability that
+    A model that counts (a tree, nearest neighbours, a majority vote) predicts 0 where it saw no example. With $n$ training
+    samples and $C$ classes such a row becomes $(n p + 1)/(n + C)$: zero turns into $1/(n+C)$, the smallest probability that
     $n$ observations can support.
 
     >>> np.exp(laplace(np.log([[0.25, 0.75], [1e-300, 1.0]]), 8)).tolist()[0]
@@ -222,10 +226,10 @@ def laplace(log_prob: np.ndarray, trained_on: int) -> np.ndarray:
     ...     np.exp(laplace(np.log([[0.0, 1.0]]), 8)).round(3).tolist()
     [[0.1, 0.9]]
     """
-    empty = np.isneginf(log_prob).any(axis=1)
-    if not empty.any():
+    has_zero = np.isneginf(log_prob).any(axis=1)
+    if not has_zero.any():
         return log_prob
     smoothed = log_prob.copy()
-    prob = np.exp(log_prob[empty])
-    smoothed[empty] = np.log((trained_on * prob + 1) / (trained_on + log_prob.shape[1]))
+    prob = np.exp(log_prob[has_zero])
+    smoothed[has_zero] = np.log((trained_on * prob + 1) / (trained_on + log_prob.shape[1]))
     return smoothed

@@ -25,7 +25,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.sklearn import SklearnModel, laplace, predict, seeded
+from hardsight.learners.sklearn import SklearnModel, laplace, predict, set_seeds
 from hardsight.resampling.plan import Plan, split_seed
 from hardsight.resampling.splitters import KFold
 
@@ -119,12 +119,12 @@ def test_the_users_estimator_is_left_untouched():
 
 def test_every_random_state_is_set_and_each_differently():
     model = make_pipeline(StandardScaler(), BaggingClassifier(DecisionTreeClassifier()))
-    params = seeded(model, 3).get_params()
+    params = set_seeds(model, 3).get_params()
     states = {name: value for name, value in params.items() if name.endswith("random_state")}
     assert set(states) == {"baggingclassifier__random_state", "baggingclassifier__estimator__random_state"}
     assert len(set(states.values())) == 2
-    assert states == {n: v for n, v in seeded(model, 3).get_params().items() if n.endswith("random_state")}
-    assert states != {n: v for n, v in seeded(model, 4).get_params().items() if n.endswith("random_state")}
+    assert states == {n: v for n, v in set_seeds(model, 3).get_params().items() if n.endswith("random_state")}
+    assert states != {n: v for n, v in set_seeds(model, 4).get_params().items() if n.endswith("random_state")}
 
 
 def test_members_draw_their_own_numbers_and_runs_repeat():
