@@ -152,5 +152,5 @@ def test_it_pickles_clones_and_refuses(diabetes):
     assert not hasattr(model, "predict_proba")
     with pytest.raises(InputError, match="KNeighborsRegressor takes no sample_weight"):
         Weighted(KNeighborsRegressor(), **EASY).fit(X, y)
-    with pytest.raises(InputError, match="'auto' reads p_wrong"):
+    with pytest.raises(InputError, match="'auto' needs p_wrong"):
         Weighted(Ridge(), "auto").fit(X, y)
