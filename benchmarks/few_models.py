@@ -31,7 +31,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import hardsight as hs
 from hardsight import Samples
-from hardsight.cli.demo_data import flip
+from hardsight.cli.demo_data import flip_labels
 from hardsight.learners import SklearnModel
 from hardsight.measures import reliability
 from hardsight.measures.control_variate import HalfEstimate, estimate_with_control_variate
@@ -73,7 +73,7 @@ def data(name: str) -> tuple[np.ndarray, np.ndarray]:
         return rows.iloc[:, :-1].to_numpy(np.float64), rows.iloc[:, -1].to_numpy(np.int64)
     load = {"digits": load_digits, "breast cancer": load_breast_cancer, "wine": load_wine}[name]
     x, y = load(return_X_y=True)
-    return x, flip(y.astype(np.int64), 0.05, 0)[0]
+    return x, flip_labels(y.astype(np.int64), 0.05, 0)[0]
 
 
 def learner(recipe: str) -> Any:

@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import hardsight as hs
-from hardsight.cli.demo_data import flip
+from hardsight.cli.demo_data import flip_labels
 
 SEEDS = range(3)
 SHARES = (0.1, 0.4)
@@ -64,7 +64,7 @@ def row(score: Score, x: np.ndarray, true: np.ndarray, share: float) -> tuple[np
     """Return AUROC and average precision by seed, and seconds per run."""
     auroc, precision, start = [], [], time.perf_counter()
     for seed in SEEDS:
-        y, flipped_rows = flip(true, share, seed)
+        y, flipped_rows = flip_labels(true, share, seed)
         is_flipped = np.isin(np.arange(len(y)), flipped_rows)
         scores = score(x, y, seed)
         auroc.append(roc_auc_score(is_flipped, scores))

@@ -27,15 +27,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import hardsight as hs
-from hardsight.cli.demo_data import flip
+from hardsight.cli.demo_data import flip_labels
 
 Data = tuple[np.ndarray, np.ndarray]
 Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def flip_labels(data: Data, share: float) -> Data:
+def with_flipped_labels(data: Data, share: float) -> Data:
     """Return the data with a share of the labels replaced."""
-    return data[0], flip(data[1].astype(np.int64), share, 0)[0]
+    return data[0], flip_labels(data[1].astype(np.int64), share, 0)[0]
 
 
 def satellite(folder: Path) -> Data:
@@ -99,8 +99,8 @@ def main() -> None:
     torch.set_num_threads(1)
     data = {
         "digits": load_digits(return_X_y=True),
-        "digits, 5 % flips": flip_labels(load_digits(return_X_y=True), 0.05),
-        "digits, 10 % flips": flip_labels(load_digits(return_X_y=True), 0.1),
+        "digits, 5 % flips": with_flipped_labels(load_digits(return_X_y=True), 0.05),
+        "digits, 10 % flips": with_flipped_labels(load_digits(return_X_y=True), 0.1),
         "breast cancer": load_breast_cancer(return_X_y=True),
         "wine": load_wine(return_X_y=True),
     }

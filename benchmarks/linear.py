@@ -32,7 +32,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from hardsight import Samples
-from hardsight.cli.demo_data import flip
+from hardsight.cli.demo_data import flip_labels
 from hardsight.learners import Logistic
 from hardsight.learners.leave_one_out.logistic import predict_logistic
 from hardsight.learners.linear.ridge import normal_equations, predict_held_out, standardize
@@ -193,7 +193,7 @@ def main() -> None:
             "| largest difference | the same for the hardest 20 | |\n|---|---|---|---|---|---|---|---|---|"
         )
         x, true = load_digits(return_X_y=True)
-        noisy, _ = flip(true.astype(np.int64), 0.05, 0)
+        noisy, _ = flip_labels(true.astype(np.int64), 0.05, 0)
         made, classes = make_classification(5000, 50, n_informative=20, n_classes=10, flip_y=0.05, random_state=0)
         for penalty in (10.0, 1.0):
             compare_leave_one_out("digits", standardize(x), true, penalty)

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 import hardsight as hs
-from hardsight.cli.demo_data import flip
+from hardsight.cli.demo_data import flip_labels
 
 SEEDS = range(5)
 REPEATS = (2, 4, 10)
@@ -30,7 +30,7 @@ def main() -> None:
     print("| data | models | reported | two runs | reported, root | with 500 models |\n|---|---|---|---|---|---|")
     for name, load in DATA.items():
         x, true = load(return_X_y=True)
-        y, _ = flip(true.astype(np.int64), 0.05, 0)
+        y, _ = flip_labels(true.astype(np.int64), 0.05, 0)
         gold = hs.measure(x, y, repeats=100, seed=99).error
         for repeats in REPEATS:
             rows = []

@@ -92,7 +92,7 @@ ROOMS = (
     _whole("review", "Review", "review.md", "reporting.review"),
     _whole("plot", "Plots", "plots.md", "reporting.plot"),
     _whole("theory", "Theory", "theory.md"),
-    _whole("doctor", "Doctor", "versions.md", "cli.doctor"),
+    Room("doctor", "Doctor", "versions.md", ("hardsight.cli.doctor",), _of("hardsight.cli.doctor", "EXTRAS examine describe")),
     Room("extensions", "For extensions", "extending.md", (),
          (*_of("hardsight.measures.measure", "pair Score Column"), *_of("hardsight.measures.statistics", "Statistic View"),
           *_of("hardsight.measures.reductions", "Reduction Accumulator"),

@@ -1,7 +1,7 @@
-"""The command line: parse, call, print.
+"""The command line: parse arguments, call the library, print.
 
-Each module of :mod:`hardsight.cli.commands` is one command, or a few that belong together; a module that is put there is
-found. Heavy rooms are opened inside the command that needs them, so that help is quick.
+Each module of :mod:`hardsight.cli.commands` holds one command, or a few that belong together, and is found by being there.
+Heavy modules are imported inside the command that needs them, so that help is quick.
 """
 
 from hardsight.cli import commands

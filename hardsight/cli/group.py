@@ -1,4 +1,4 @@
-"""The group that every command joins."""
+"""The group that all commands join."""
 
 import io
 import sys
@@ -25,11 +25,11 @@ class _Commands(click.Group):
     """Commands whose expected failures are one line on stderr and exit status 1."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands, those of other packages included."""
+        """Return the names of all commands, those of other packages included."""
         return sorted({*super().list_commands(ctx), *_installed()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command by name; one of another package is imported only when it is asked for."""
+        """Return a command by name; one of another package is imported only when it is used."""
         command = super().get_command(ctx, cmd_name)
         if command is None and cmd_name in (installed := _installed()):
             command = installed[cmd_name].load()
@@ -37,26 +37,28 @@ class _Commands(click.Group):
             raise click.UsageError(_SEPARATE[cmd_name], ctx)
         return command
 
-    def main(self, *arguments: Any, **settings: Any) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line."""
-        # Where a terminal has no such letter, a question mark is better than no text.
+        # A question mark is better than no text if a terminal lacks a letter.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")
         try:
-            return super().main(*arguments, **settings)
-        except OSError as fault:
-            if not settings.get("standalone_mode", True):
+            return super().main(*args, **kwargs)
+        except OSError as error:
+            if not kwargs.get("standalone_mode", True):
                 raise
-            click.echo(f"Error: {_refusal(fault)}", err=True)
+            click.echo(f"Error: {_describe(error)}", err=True)
             sys.exit(1)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except HardsightError as fault:
-            raise click.ClickException(" ".join(str(fault).split())) from fault
+        except HardsightError as error:
+            raise click.ClickException(" ".join(str(error).split())) from error
         except KeyboardInterrupt:
-            click.echo("Interrupted: results are as they were. --resume goes on with what was trained.", err=True)
+            click.echo(
+                "Interrupted: results are unchanged. --resume continues with the models trained so far.", err=True
+            )
             ctx.exit(130)
 
 
@@ -64,10 +66,10 @@ def _installed() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=_ENTRY_POINTS)}
 
 
-def _refusal(fault: OSError) -> str:
-    """What the system refused; a fault without a file is of the text that commands print."""
-    why = fault.strerror or str(fault)
-    return f"{fault.filename}: {why}" if fault.filename is not None else f"cannot print: {why}"
+def _describe(error: OSError) -> str:
+    """Describe what the system refused; an error without a file is about the text that commands print."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename is not None else f"cannot print: {reason}"
 
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -79,7 +81,7 @@ def main() -> None:
     """Every training sample's difficulty, measured by models that never saw it."""
 
 
-def open_all(folders: Iterable[str], package: str) -> None:
-    """Import every module of a package; each adds its commands to their group as it is imported."""
+def import_commands(folders: Iterable[str], package: str) -> None:
+    """Import every module of a package; each adds its commands to their group when it is imported."""
     for module in iter_modules(folders):
         import_module(f"{package}.{module.name}")

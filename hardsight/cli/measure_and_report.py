@@ -1,89 +1,122 @@
-"""The main job: measure, write the result and its pages into a folder, tell what was found."""
+"""The main task: measure, write the result and its pages into a folder, and print a summary."""
 
-from __future__ import annotations
-
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hardsight.cli.output import discard, print_json
+from hardsight.cli.output import print_json, remove_files
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hardsight.data import Samples
     from hardsight.difficulty.result import Difficulty
 
-_MOST_REVIEWED = 200_000
+# The review page of more samples is slow to open; hardsight serve sends it in pieces.
+_MAX_REVIEWED = 200_000
 
 
-def measured_into(
-    samples: Samples, *, source: Path, out: Path, seed: int, hardest: int, as_json: bool, quiet: bool, **how: Any
-) -> Difficulty:
-    """Measure samples, write difficulty.parquet, report.html and review.html into ``out``, and tell what was found.
+def measure_and_report(
+    samples: "Samples",
+    *,
+    source: Path,
+    out: Path,
+    seed: int,
+    hardest: int,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> "Difficulty":
+    """Measure samples, write difficulty.parquet, report.html and review.html into a folder, and print a summary.
 
     Args:
         samples: what to measure.
-        source: where they were read; its name stands in the result.
-        out: the folder; the caller holds it, see :func:`hardsight.cli.output.take_folder`.
-        seed: fixes every random number.
-        hardest: samples to print.
-        as_json: print one JSON object in place of the summary.
-        quiet: no progress bar.
-        how: further arguments of :func:`hardsight.estimation.measure.measure`.
+        source: the file they were read from; its name is stored in the result.
+        out: the folder, locked by the caller, see :func:`hardsight.cli.output.lock_folder`.
+        seed: seed of all random numbers.
+        hardest: number of samples to print.
+        as_json: print one JSON object instead of the summary.
+        quiet: show no progress bar.
+        options: further arguments of :func:`hardsight.measure`.
     """
-    import time
-    import warnings
-
-    from rich.console import Console
-
-    from hardsight.cli.summary import machine, summary
-    from hardsight.estimation.measure import measure as measured
-    from hardsight.estimation.outputs import CHECKPOINT, REPORT, REVIEW, TABLE, checkpoint_files, set_aside_decisions
+    from hardsight.estimation.measure import measure
+    from hardsight.estimation.outputs import CHECKPOINT
     from hardsight.estimation.request import Estimate, Execution
     from hardsight.io.atomic import printable_name
 
-    checkpoint = out / CHECKPOINT
-    estimate = Estimate(adjusted=how.pop("adjusted", None), pilot=how.pop("pilot", None))
-    places = {name: how.pop(name, None) for name in ("jobs", "backend", "address")}
-    execution = Execution(**places, checkpoint=checkpoint, resume=how.pop("resume", False))
-    if checkpoint.exists() and not execution.resume:
-        click.echo(f"{checkpoint} of an unfinished run is discarded; --resume would have continued it.", err=True)
-        discard(checkpoint_files(checkpoint))
+    estimate = Estimate(**{name: options.pop(name, None) for name in ("adjusted", "pilot")})
+    places = {name: options.pop(name, None) for name in ("jobs", "backend", "address")}
+    execution = Execution(**places, checkpoint=out / CHECKPOINT, resume=options.pop("resume", False))
     start = time.perf_counter()
-    with warnings.catch_warnings():
-        # They stand among the result's notices, which are printed.
+    with _checkpoint(out / CHECKPOINT, resume=execution.resume), warnings.catch_warnings():
+        # The result's notices repeat them, and are printed.
         warnings.simplefilter("ignore")
-        result = measured(samples, seed=seed, progress=not quiet, estimate=estimate, execution=execution, **how)
-    result = replace(result, run=replace(result.run, source=printable_name(source.name)))
-    seconds = time.perf_counter() - start
-    table, page = out / TABLE, out / REPORT
+        result = measure(samples, seed=seed, progress=not quiet, estimate=estimate, execution=execution, **options)
+        result = replace(result, run=replace(result.run, source=printable_name(source.name)))
+        seconds = time.perf_counter() - start
+        files = _write_files(result, out)
+    if as_json:
+        _print_json(result, files, hardest=hardest, seconds=seconds)
+    else:
+        _print_summary(result, files, hardest=hardest, seconds=seconds)
+    return result
+
+
+@contextmanager
+def _checkpoint(path: Path, *, resume: bool) -> Iterator[None]:
+    """Remove the files of a checkpoint: first, unless the run resumes, and after success."""
+    from hardsight.estimation.outputs import checkpoint_files
+
+    if path.exists() and not resume:
+        click.echo(f"{path} of an unfinished run is discarded; --resume would have continued it.", err=True)
+        remove_files(checkpoint_files(path))
+    yield
+    remove_files(checkpoint_files(path))
+
+
+def _write_files(result: "Difficulty", out: Path) -> dict[str, Path]:
+    """Write the result and its pages; return the path of each by name."""
+    from hardsight.estimation.outputs import REPORT, REVIEW, TABLE, set_aside_decisions
+
+    table, report, review = out / TABLE, out / REPORT, out / REVIEW
     renamed = set_aside_decisions(table, result)
     if renamed is not None:
-        click.echo(
-            f"{renamed[0]} is about the result that stood here before: it is called {renamed[1].name} now.", err=True
-        )
+        old, new = renamed
+        click.echo(f"{old} is about the previous result in this folder and was renamed to {new.name}.", err=True)
     result.save(table)
-    # A page of more samples than this is slow to open; hardsight serve hands it over piece by piece.
-    whole = len(result) <= _MOST_REVIEWED
-    result.report(page, review=REVIEW if whole else None)
-    if whole:
-        result.review(out / REVIEW, report=REPORT)
-    else:
-        # One of an earlier run would show another result.
-        discard([out / REVIEW])
-    # All that they held stands in the two files now.
-    discard(checkpoint_files(checkpoint))
-    if as_json:
-        files = {"difficulty": str(table), "report": str(page)}
-        files |= {"review": str(out / REVIEW)} if whole else {}
-        print_json(machine(result, hardest=hardest, seconds=seconds, files=files))
-        return result
+    has_review = len(result) <= _MAX_REVIEWED
+    result.report(report, review=review.name if has_review else None)
+    if not has_review:
+        # The page of an earlier run would show another result.
+        remove_files([review])
+        return {"difficulty": table, "report": report}
+    result.review(review, report=report.name)
+    return {"difficulty": table, "report": report, "review": review}
+
+
+def _print_json(result: "Difficulty", files: dict[str, Path], *, hardest: int, seconds: float) -> None:
+    from hardsight.cli.summary import summary_json
+
+    names = {name: str(path) for name, path in files.items()}
+    print_json(summary_json(result, hardest=hardest, seconds=seconds, files=names))
+
+
+def _print_summary(result: "Difficulty", files: dict[str, Path], *, hardest: int, seconds: float) -> None:
+    from rich.console import Console
+
+    from hardsight.cli.summary import print_summary
+
     console = Console(highlight=False)
     # A pipe has no width of its own, and the tables need about this much.
     console.width = console.width if console.is_terminal else 100
-    summary(result, hardest=hardest, seconds=seconds, console=console)
-    pages = f"{page} and {out / 'review.html'}" if whole else f"{page}; to review samples: hardsight serve {out}"
-    click.echo(f"\nwrote {table}, {pages}")
-    return result
+    print_summary(result, hardest=hardest, seconds=seconds, console=console)
+    pages = (
+        f"{files['report']} and {files['review']}"
+        if "review" in files
+        else (f"{files['report']}; to review samples: hardsight serve {files['report'].parent}")
+    )
+    click.echo(f"\nwrote {files['difficulty']}, {pages}")

@@ -1,88 +1,83 @@
-"""Folders, files and lines that commands leave."""
+"""Folders, files and lines that commands write."""
 
-from __future__ import annotations
-
+import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
-
-def folder_made(out: Path) -> None:
-    """Make a folder and those above it.
+def make_folder(out: Path) -> None:
+    """Create a folder and its parents.
 
     Raises:
-        click.ClickException: it cannot be made.
+        click.ClickException: it cannot be created.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
+    except OSError as error:
         raise click.ClickException(
-            f"cannot make the folder {out}: {fault.strerror}: choose another with --out"
-        ) from fault
+            f"cannot create the folder {out}: {error.strerror}: choose another with --out"
+        ) from error
 
 
-def take_folder(out: Path) -> None:
-    """Make a folder, and hold it until the command ends, so that no other command writes results into it.
+def lock_folder(out: Path) -> None:
+    """Create a folder and lock it until the command ends, so that no other command writes results into it.
 
-    If it was made here and the command ends without a file in it, as one does that refuses its data, it is taken away again.
+    If it was created here and the command ends without a file in it, as one does that refuses its data, it is removed again.
 
     Raises:
-        click.ClickException: it cannot be made or written to, or another command holds it.
+        click.ClickException: it cannot be created or written to, or another command has locked it.
     """
-    import os
     import tempfile
 
     from hardsight.io.locks import lock
 
-    made = [folder for folder in (out, *out.parents) if not os.path.lexists(folder)]
-    folder_made(out)
+    created = [folder for folder in (out, *out.parents) if not os.path.lexists(folder)]
+    make_folder(out)
     try:
         # Tried before the work, not after it; the file has no name, so nothing is left of it.
         with tempfile.TemporaryFile(dir=out):
             pass
-    except OSError as fault:
+    except OSError as error:
         raise click.ClickException(
-            f"cannot write into the folder {out}: {fault.strerror}: choose another with --out"
-        ) from fault
-    # Where folders cannot be locked, every single file is whole all the same.
+            f"cannot write into the folder {out}: {error.strerror}: choose another with --out"
+        ) from error
+    # Some file systems cannot lock folders; every single file is still written as a whole.
     with suppress(OSError):
-        held = os.open(out, os.O_RDONLY)
-        click.get_current_context().call_on_close(lambda: os.close(held))
+        descriptor = os.open(out, os.O_RDONLY)
+        click.get_current_context().call_on_close(lambda: os.close(descriptor))
         try:
-            lock(held)
+            lock(descriptor)
         except BlockingIOError:
             raise click.ClickException(
                 f"another hardsight is writing into {out}: wait until it ends, or choose another folder with --out"
             ) from None
-        # Only of what is held: another command may have made the folder at the same time.
-        click.get_current_context().call_on_close(lambda: _take_away(made))
+        # Only if it is locked: another command may have created the folder at the same time.
+        click.get_current_context().call_on_close(lambda: _remove_empty(created))
 
 
-def _take_away(folders: Iterable[Path]) -> None:
+def _remove_empty(folders: Iterable[Path]) -> None:
     for folder in folders:
-        # One with something in it stays.
         with suppress(OSError):
             folder.rmdir()
 
 
-def folder_of(result: Path) -> Path:
-    """Where a result lies that is named by its folder or by its difficulty.parquet."""
+def result_folder(result: Path) -> Path:
+    """Return the folder of a result that is named by its folder or by its difficulty.parquet."""
     return result if result.is_dir() else result.parent
 
 
-def discard(files: Iterable[Path]) -> None:
-    """Remove files; one that is gone already is no failure."""
+def remove_files(files: Iterable[Path]) -> None:
+    """Remove files; one that does not exist is not an error."""
     for file in files:
         file.unlink(missing_ok=True)
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print an object on one line; where the terminal has not all of its letters, they are written as escapes."""
+    """Print an object on one line; letters that the terminal's encoding lacks are written as escapes."""
     import json
     import sys
 
@@ -94,28 +89,37 @@ def print_json(value: dict[str, Any]) -> None:
     click.echo(line)
 
 
-def fields(told: dict[str, Any]) -> None:
-    """Print names and values, a line each."""
-    width = max(map(len, told))
-    for field, value in told.items():
-        click.echo(f"{field:<{width}}  {value}".rstrip())
+def print_fields(fields: dict[str, Any]) -> None:
+    """Print names and values, one line each."""
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        click.echo(f"{name:<{width}}  {value}".rstrip())
 
 
 @contextmanager
-def counted(what: str, total: int, *, quiet: bool) -> Iterator[Callable[[list[str]], None]]:
-    """A progress bar; each kind of failure is told once, at once."""
+def count_progress(description: str, total: int, *, quiet: bool) -> Iterator[Callable[[list[str]], None]]:
+    """Show a progress bar; every kind of failure is printed once, immediately.
+
+    Args:
+        description: what is counted.
+        total: number of steps.
+        quiet: whether to show no bar.
+
+    Yields:
+        A function to call after every step, with the failures of that step.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    told: set[str] = set()
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    printed: set[str] = set()
+    columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True, highlight=False), disable=quiet) as bar:
         task = bar.add_task("", total=total)
 
-        def tick(faults: list[str]) -> None:
+        def on_progress(failures: list[str]) -> None:
             bar.advance(task)
-            for fault in sorted(set(faults) - told):
-                told.add(fault)
-                click.echo(f"no score: {fault}", err=True)
+            for failure in sorted(set(failures) - printed):
+                printed.add(failure)
+                click.echo(f"no score: {failure}", err=True)
 
-        yield tick
+        yield on_progress

@@ -1,64 +1,73 @@
-"""What the text of an option stands for."""
-
-from __future__ import annotations
+"""Parsing of the values of options."""
 
 from typing import Any
 
 import click
 
 
-def assigned(text: str) -> tuple[str, Any]:
-    """The name and the value of NAME=VALUE.
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Return the name and the value of NAME=VALUE; the value is JSON, a number or text.
 
-    >>> assigned("lam=.5")
+    Raises:
+        click.UsageError: the text has another form.
+
+    >>> parse_assignment("lam=.5")
     ('lam', 0.5)
-    >>> assigned("pacing=root")
+    >>> parse_assignment("pacing=root")
     ('pacing', 'root')
     """
     import json
 
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise click.UsageError(f"--set takes NAME=VALUE, lam=0.5. Got {text!r}")
-    for read in (json.loads, float):
+        raise click.UsageError(f"--set must be NAME=VALUE, such as lam=0.5. Got {text!r}")
+    for parse in (json.loads, float):
         try:
-            return name.strip(), read(value)
+            return name.strip(), parse(value)
         except ValueError:
             continue
     return name.strip(), value
 
 
-def listed(names: str | None) -> tuple[str, ...]:
-    """The names between commas, without those that are empty.
+def split_names(names: str | None) -> tuple[str, ...]:
+    """Return the names between commas, without empty ones.
 
-    >>> listed("digits, wine,")
+    >>> split_names("digits, wine,")
     ('digits', 'wine')
     """
     return tuple(name.strip() for name in (names or "").split(",") if name.strip())
 
 
-def numbers(option: str, text: str) -> list[float]:
-    """The numbers between commas.
+def parse_numbers(option: str, text: str) -> list[float]:
+    """Return the numbers between commas.
+
+    Args:
+        option: the option to name in messages.
+        text: the option's value.
 
     Raises:
-        click.UsageError: one is no number; ``option`` is the one to name.
+        click.UsageError: one is not a number.
 
-    >>> numbers("--shares", "0.05, 0.1")
+    >>> parse_numbers("--shares", "0.05, 0.1")
     [0.05, 0.1]
     """
     try:
-        return [float(each) for each in listed(text)]
+        return [float(number) for number in split_names(text)]
     except ValueError:
-        raise click.UsageError(f"{option} takes numbers with commas between them. Got {text!r}") from None
+        raise click.UsageError(f"{option} must be numbers separated by commas. Got {text!r}") from None
 
 
-def splits_of(splits: str | None, members: int | None, ratio: float | None) -> Any:
-    """What ``hs.measure`` takes as splits: a kind, or random subsets of that many members and that ratio."""
+def make_splits(splits: str | None, members: int | None, ratio: float | None) -> Any:
+    """Return the argument ``splits`` of ``hs.measure``: a kind, or random subsets of some number and ratio.
+
+    Raises:
+        click.UsageError: a number or a ratio for another kind than subsets.
+    """
     if splits != "subsets":
         if members is not None or ratio is not None:
             raise click.UsageError("--members and --ratio go with --splits subsets")
         return splits
     from hardsight.resampling.splitters import Subsets
 
-    given = {"members": members, "ratio": ratio}
-    return Subsets(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    options = {"members": members, "ratio": ratio}
+    return Subsets(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""What a run prints: a summary for eyes, or one JSON object for machines."""
+"""What a run prints: a summary for the terminal, or one JSON object for programs."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from hardsight.attribution.names import CAUSES, FACTORS, NO_CAUSE
-from hardsight.cli.ledger_bars import LEGEND, stacked
+from hardsight.cli.ledger_bars import LEGEND, ledger_bars
 from hardsight.difficulty.actions import RECOMMENDATIONS, describe_action
 from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.formatting import format_error, format_line, format_number, format_share
 from hardsight.reporting.summary import (
+    Cause,
+    Group,
     describe_measurement,
     findings,
     mean_terms,
@@ -23,34 +25,45 @@ from hardsight.reporting.summary import (
     summarize_groups,
 )
 
-CLASSES = 12
-# Cells of a terminal below which first the bars, then the numbers they show are left out.
+MAX_CLASSES = 12
+# Narrower terminals (in cells) leave out first the bars, then the numbers that these show.
 WIDE, MEDIUM = 96, 76
-_LINES = ["noise", "imbal.", "margin", "uncert."]
-_BAR = "ledger"
+_SHORT_FACTORS = ("noise", "imbal.", "margin", "uncert.")
 
 
-class _Room(NamedTuple):
-    """What there is room for in a terminal."""
+class _TableLayout(NamedTuple):
+    """What fits into a terminal: the numbers of the ledger, its bars, further columns, and cells of a name."""
 
-    lines: bool
+    terms: bool
     bars: bool
     details: bool
-    name: int
+    name_cells: int
 
     @classmethod
-    def of(cls, width: int) -> "_Room":
-        # Where numbers do not fit, a bar does in their place.
-        return cls(
-            width >= MEDIUM,
-            width >= WIDE or width < MEDIUM,
-            width >= MEDIUM,
-            16 + max(0, width - 100) // 4 if width >= MEDIUM else 12,
-        )
+    def for_width(cls, width: int) -> "_TableLayout":
+        medium = width >= MEDIUM
+        # If the numbers do not fit, a bar does in their place.
+        return cls(medium, width >= WIDE or not medium, medium, 16 + max(0, width - 100) // 4 if medium else 12)
 
 
-def summary(d: Difficulty, *, hardest: int, seconds: float, console: Console) -> None:
-    """The headline, what stands out, the causes, the classes and the hardest samples, as text."""
+class _Column(NamedTuple):
+    """A column of a table.
+
+    Attributes:
+        title: header of the column.
+        value: the cell of a row, ready for a table.
+        shown: whether the table has this column.
+        kind: names and advice fold over several lines, numbers and bars never do; numbers are aligned right.
+    """
+
+    title: str
+    value: Callable[[Any], Any]
+    shown: bool = True
+    kind: Literal["name", "number", "bar", "advice"] = "number"
+
+
+def print_summary(d: Difficulty, *, hardest: int, seconds: float, console: Console) -> None:
+    """Print the headline, the findings, the causes, the classes and the hardest samples."""
     console.print(f"[bold]{escape(describe_measurement(d))}[/bold]")
     console.print(
         f"Learner: {escape(d.settings['recipe'])} ({escape(d.settings['reason'])}). Splits: {d.settings['splits']}. "
@@ -60,17 +73,16 @@ def summary(d: Difficulty, *, hardest: int, seconds: float, console: Console) ->
         console.print(f"  • {escape(sentence)}")
     for notice in d.settings["notices"]:
         console.print(f"  [yellow]![/yellow] {escape(format_line(notice, 400))}")
-    room = _Room.of(console.width)
+    layout = _TableLayout.for_width(console.width)
     if d.factors is not None:
-        console.print(_causes(d, room))
-        console.print(f"The lines are means; the four add up to the error. Bars: {LEGEND}.", style="dim")
+        console.print(_causes_table(d, layout))
+        console.print(f"The four factors are means, and add up to the error. Bars: {LEGEND}.", style="dim")
     if not d.loss_only:
-        console.print(_classes(d, room))
-    console.print(_hardest(d, hardest, room))
+        console.print(_classes_table(d, layout))
+    console.print(_hardest_table(d, hardest, layout))
 
 
-def _table(title: str, left: Sequence[str], *right: str, last: str | None = None) -> Table:
-    """A table whose first and last columns are words, which fold, and whose others are numbers, which never do."""
+def _make_table(title: str, columns: Sequence[_Column], rows: Iterable[Any]) -> Table:
     table = Table(
         title=title,
         title_justify="left",
@@ -80,152 +92,140 @@ def _table(title: str, left: Sequence[str], *right: str, last: str | None = None
         padding=(0, 1),
         collapse_padding=True,
     )
-    for name in left:
-        table.add_column(name, overflow="fold", min_width=min(len(name), 8))
-    for name in right:
-        table.add_column(name, justify="left" if name == _BAR else "right", no_wrap=True)
-    if last is not None:
-        table.add_column(last, overflow="fold", min_width=12)
+    shown = [column for column in columns if column.shown]
+    for column in shown:
+        if column.kind in ("name", "advice"):
+            min_width = min(len(column.title), 8) if column.kind == "name" else 12
+            table.add_column(column.title, overflow="fold", min_width=min_width)
+        else:
+            table.add_column(column.title, justify="left" if column.kind == "bar" else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(column.value(row) for column in shown))
     return table
 
 
 def _cut(value: Any, cells: int) -> str:
-    """Any value as one line of so many cells, of which wide letters take two; ready for a table."""
+    """Return any value as one line of at most this many cells, ready for a table; wide letters take two cells."""
     text = format_line(value, cells)
     return escape(text if cell_len(text) <= cells else set_cell_size(text, cells - 1).rstrip() + "…")
 
 
-def _amounts(lines: Iterable[float]) -> list[str]:
-    """The four factors at three decimals; without a sign where that leaves zero."""
-    return [f"{amount:.3f}".replace("-0.000", "0.000").replace("-", "−") for amount in lines]
+def _format_term(amount: float) -> str:
+    """Return a factor with three decimals; without a sign if that leaves zero."""
+    return f"{amount:.3f}".replace("-0.000", "0.000").replace("-", "−")
 
 
-def _causes(d: Difficulty, room: _Room) -> Table:
-    rows = summarize_causes(d)
-    table = _table(
-        "\nWhy samples are hard, and what to do",
-        ["cause"],
-        "samples",
-        *(["share"] if room.details else []),
-        "error",
-        *(_LINES if room.lines else []),
-        *([_BAR] if room.bars else []),
-        last="what to do",
-    )
-    everything = mean_terms(d, np.ones(len(d), dtype=bool))
-    lines = np.array([*(row.terms for row in rows), everything])
-    named = [
-        *((row.name, row.size, row.share, row.mean_error, "; ".join(row.recommendations)) for row in rows),
-        ("all", len(d), format_share(1, 1), float(d.error.mean()), ""),
+def _term_columns(shown: bool, terms: Callable[[Any], Sequence[float] | None]) -> list[_Column]:
+    """Return a column per factor of the ledger; a dash if a row has no samples."""
+
+    def column(index: int) -> Callable[[Any], str]:
+        def cell(row: Any) -> str:
+            values = terms(row)
+            return "–" if values is None else _format_term(values[index])
+
+        return cell
+
+    return [_Column(title, column(index), shown) for index, title in enumerate(_SHORT_FACTORS)]
+
+
+def _causes_table(d: Difficulty, layout: _TableLayout) -> Table:
+    total = mean_terms(d, np.ones(len(d), dtype=bool))
+    rows = [
+        *summarize_causes(d),
+        Cause("all", len(d), format_share(1, 1), float(d.error.mean()), "", "", tuple(total.tolist()), []),
     ]
-    for (name, size, part, error, todo), amounts, bar in zip(named, lines, stacked(lines, 14), strict=True):
-        cells: list[Any] = [name, f"{size:,}", *([part] if room.details else []), format_number(error)]
-        cells += (_amounts(amounts) if size else ["–"] * len(FACTORS)) if room.lines else []
-        cells += [bar] if room.bars else []
-        table.add_row(*cells, escape(todo))
+    bars = ledger_bars(np.array([row.terms for row in rows]), 14)
+    columns: list[_Column] = [
+        _Column("cause", lambda row: row[0].name, kind="name"),
+        _Column("samples", lambda row: f"{row[0].size:,}"),
+        _Column("share", lambda row: row[0].share, layout.details),
+        _Column("error", lambda row: format_number(row[0].mean_error)),
+        *_term_columns(layout.terms, lambda row: row[0].terms if row[0].size else None),
+        _Column("ledger", lambda row: row[1], layout.bars, "bar"),
+        _Column("what to do", lambda row: escape("; ".join(row[0].recommendations)), kind="advice"),
+    ]
+    return _make_table("\nWhy samples are hard, and what to do", columns, zip(rows, bars, strict=True))
+
+
+def _classes_table(d: Difficulty, layout: _TableLayout) -> Table:
+    groups = summarize_groups(d)
+    rows = groups[:MAX_CLASSES]
+    has_ledger = d.factors is not None
+    bars = ledger_bars(np.array([row.terms for row in rows]), 14) if has_ledger else [None] * len(rows)
+    cells = layout.name_cells if has_ledger else 40
+    label = format_line(d.settings.get("label_name", "label"), 40)
+    no_ledger, has_noise = layout.terms and not has_ledger, d.noise_variance is not None
+    columns: list[_Column] = [
+        _Column(_cut(label, cells), lambda row: _cut(row[0].name, cells), kind="name"),
+        _Column("samples", lambda row: f"{row[0].size:,}"),
+        _Column("error", lambda row: format_number(row[0].error)),
+        _Column("± s.e.", lambda row: format_error(row[0].error, row[0].error_se)),
+        *_term_columns(layout.terms and has_ledger, lambda row: row[0].terms),
+        _Column("bias", lambda row: format_number(row[0].bias), no_ledger),
+        _Column("variance", lambda row: format_number(row[0].variance), no_ledger),
+        _Column("ledger", lambda row: row[1], layout.bars and has_ledger, "bar"),
+        _Column("accuracy", lambda row: f"{row[0].accuracy:.1%}", layout.details and not d.regression),
+        _Column("wrong", lambda row: f"{row[0].p_wrong:.1%}", d.p_wrong is not None),
+        _Column("noise s.d.", lambda row: format_number(row[0].noise_sd), has_noise),
+        _Column("outliers", lambda row: f"{row[0].outliers:.1f}", has_noise),
+    ]
+    title = f"\nBy {label}" if d.regression else f"\nBy class of {label}, hardest first"
+    table = _make_table(escape(title), columns, zip(rows, bars, strict=True))
+    if len(groups) > MAX_CLASSES:
+        table.add_row(f"… {len(groups) - MAX_CLASSES:,} more")
     return table
 
 
-def _classes(d: Difficulty, room: _Room) -> Table:
-    rows = summarize_groups(d)
-    shown = rows[:CLASSES]
-    account = d.factors is not None
-    name = format_line(d.settings.get("label_name", "label"), 40)
-    title = f"\nBy {name}" if d.regression else f"\nBy class of {name}, hardest first"
-    parts = [] if not room.lines else _LINES if account else ["bias", "variance"]
-    bars = stacked(np.array([row.terms for row in shown]), 14) if account and room.bars else []
-    accuracy = ["accuracy"] if room.details and not d.regression else []
-    wrong = [] if d.p_wrong is None else ["wrong"]
-    noise = [] if d.noise_variance is None else ["noise s.d.", "outliers"]
-    cells = room.name if account else 40
-    table = _table(
-        escape(title),
-        [_cut(name, cells)],
-        "samples",
-        "error",
-        "± s.e.",
-        *parts,
-        *([_BAR] if bars else []),
-        *accuracy,
-        *wrong,
-        *noise,
-    )
-    for place, row in enumerate(shown):
-        values: list[Any] = [
-            _cut(row.name, cells),
-            f"{row.size:,}",
-            format_number(row.error),
-            format_error(row.error, row.error_se),
-        ]
-        values += (_amounts(row.terms) if account else [format_number(row.bias), format_number(row.variance)])[
-            : len(parts)
-        ]
-        values += bars[place : place + 1]
-        values += [f"{row.accuracy:.1%}"] if accuracy else []
-        values += [f"{row.p_wrong:.1%}"] if wrong else []
-        values += [format_number(row.noise_sd), f"{row.outliers:.1f}"] if noise else []
-        table.add_row(*values)
-    if len(rows) > CLASSES:
-        table.add_row(f"… {len(rows) - CLASSES:,} more")
-    return table
+def _hardest_table(d: Difficulty, n: int, layout: _TableLayout) -> Table:
+    rows = d.hardest(n).reset_index().to_dict("records")
+    has_ledger = d.factors is not None
+    terms = None if d.factors is None else d.factors.to_numpy()[d.ranking[:n]]
+    bars = [None] * len(rows) if terms is None else ledger_bars(terms, 12)
+    cells = max(12, layout.name_cells - 4) if has_ledger else 40
+    no_ledger = layout.details and not has_ledger and not d.loss_only
+
+    def label(row: Any, name: str) -> str:
+        return format_number(row[0][name], 4) if d.regression else _cut(row[0][name], cells)
+
+    columns: list[_Column] = [
+        _Column("id", lambda row: escape(format_line(row[0]["id"], 60)), kind="name"),
+        _Column("label", lambda row: label(row, "label"), not d.loss_only, "name"),
+        _Column("pred.", lambda row: label(row, "predicted"), layout.details and not d.loss_only, "name"),
+        _Column("error", lambda row: format_number(row[0]["error"])),
+        _Column("± s.e.", lambda row: format_error(row[0]["error"], row[0]["error_se"])),
+        _Column("bias", lambda row: format_number(row[0]["bias"], 2), no_ledger),
+        _Column("variance", lambda row: format_number(row[0]["variance"], 2), no_ledger),
+        _Column("ledger", lambda row: row[1], has_ledger and layout.bars and layout.details, "bar"),
+        _Column("P wrong", lambda row: f"{row[0]['p_wrong']:.2f}", has_ledger),
+        _Column("P outlier", lambda row: f"{row[0]['p_outlier']:.2f}", d.p_outlier is not None),
+        _Column("what to do", lambda row: _describe_action(row[0]), has_ledger, "advice"),
+    ]
+    return _make_table(f"\nThe {len(rows)} hardest samples", columns, zip(rows, bars, strict=True))
 
 
-def _hardest(d: Difficulty, n: int, room: _Room) -> Table:
-    at = d.ranking[:n]
-    account = d.factors is not None
-    bars = stacked(d.factors.to_numpy()[at], 12) if d.factors is not None and room.bars and room.details else []
-    parts = ["bias", "variance"] if room.details and not account and not d.loss_only else []
-    outlier = [] if d.p_outlier is None else ["P outlier"]
-    table = _table(
-        f"\nThe {len(at)} hardest samples",
-        ["id"] if d.loss_only else ["id", "label", *(["pred."] if room.details else [])],
-        "error",
-        "± s.e.",
-        *parts,
-        *([_BAR] if bars else []),
-        *(["P wrong"] if account else []),
-        *outlier,
-        last="what to do" if account else None,
-    )
-    cells = max(12, room.name - 4) if account else 40
-    for place, row in enumerate(d.hardest(n).reset_index().to_dict("records")):
-        named = [] if d.loss_only else [row["label"], row["predicted"]][: 2 if room.details else 1]
-        words = [format_number(name, 4) if d.regression else _cut(name, cells) for name in named]
-        values: list[Any] = [escape(format_line(row["id"], 60)), *words]
-        values += [format_number(row["error"]), format_error(row["error"], row["error_se"])]
-        values += [format_number(row[part], 2) for part in parts]
-        values += bars[place : place + 1]
-        values += [f"{row['p_wrong']:.2f}"] if account else []
-        values += [f"{row['p_outlier']:.2f}"] if outlier else []
-        values += [_advice(row)] if account else []
-        table.add_row(*values)
-    return table
+def _describe_action(row: dict[Any, Any]) -> str:
+    action = describe_action(row["todo"], _cut(row["label"], 12), _cut(row.get("suggested", ""), 12))
+    return action if row["cause"] == NO_CAUSE else f"{row['cause']}: {action}"
 
 
-def _advice(row: Mapping[Any, Any]) -> str:
-    said = describe_action(row["todo"], _cut(row["label"], 12), _cut(row.get("suggested", ""), 12))
-    return said if row["cause"] == NO_CAUSE else f"{row['cause']}: {said}"
-
-
-def machine(d: Difficulty, *, hardest: int, seconds: float, files: dict[str, str]) -> dict[str, Any]:
-    """The same as JSON types; what is not known is null."""
+def summary_json(d: Difficulty, *, hardest: int, seconds: float, files: dict[str, str]) -> dict[str, Any]:
+    """Return the summary as JSON types; what is unknown is null."""
+    causes, actions = d.cause, d.recommended_action
     return {
         "samples": len(d),
         "classes": None if d.classes is None else list(d.classes),
         "error": float(d.error.mean()),
-        "bias": _known(d.bias.mean()),
-        "variance": _known(d.variance.mean()),
+        "bias": _finite_or_none(d.bias.mean()),
+        "variance": _finite_or_none(d.variance.mean()),
         "noise_sd": d.noise_sd,
         "outliers": None if d.p_outlier is None else float(d.p_outlier.sum()),
         "accuracy": None if d.classes is None else float((d.predicted == d.labels).mean()),
         "reliability": d.settings.get("reliability"),
         "views": {"least": int(d.n_views.min()), "most": int(d.n_views.max())},
         "labels_wrong": None if d.p_wrong is None else float(d.p_wrong.sum()),
-        "causes": None if d.cause is None else {name: int((d.cause == name).sum()) for name in CAUSES},
-        "todo": None
-        if d.recommended_action is None
-        else {action: int((d.recommended_action == action).sum()) for action in RECOMMENDATIONS},
-        "ledger": _ledger(d),
+        "causes": None if causes is None else {name: int((causes == name).sum()) for name in CAUSES},
+        "todo": None if actions is None else {name: int((actions == name).sum()) for name in RECOMMENDATIONS},
+        "ledger": None if d.factors is None else _ledger_json(d),
         "noise_rates": _records(d.noise_rates),
         "hardest": _records(d.hardest(hardest)),
         "settings": d.settings,
@@ -234,20 +234,22 @@ def machine(d: Difficulty, *, hardest: int, seconds: float, files: dict[str, str
     }
 
 
-def _ledger(d: Difficulty) -> dict[str, Any] | None:
-    """Mean lines by cause, with what to do, and by class."""
-    if d.factors is None:
-        return None
+def _ledger_json(d: Difficulty) -> dict[str, Any]:
+    """Return the mean factors by cause, with what to do, and by class."""
+
+    def factors(row: Cause | Group) -> dict[str, float]:
+        return dict(zip(FACTORS, row.terms, strict=True))
+
     return {
         "causes": [
-            {"cause": row.name, "samples": row.size, "error": _known(row.mean_error)}
-            | dict(zip(FACTORS, row.terms, strict=True))
+            {"cause": row.name, "samples": row.size, "error": _finite_or_none(row.mean_error)}
+            | factors(row)
             | {"todo": row.recommendations}
             for row in summarize_causes(d)
         ],
         "classes": [
-            {"class": row.name, "samples": row.size, "error": row.error, "wrong": _known(row.p_wrong)}
-            | dict(zip(FACTORS, row.terms, strict=True))
+            {"class": row.name, "samples": row.size, "error": row.error, "wrong": _finite_or_none(row.p_wrong)}
+            | factors(row)
             for row in summarize_groups(d)
         ],
     }
@@ -256,9 +258,9 @@ def _ledger(d: Difficulty) -> dict[str, Any] | None:
 def _records(frame: pd.DataFrame | None) -> list[dict[str, Any]] | None:
     if frame is None:
         return None
-    return [{str(k): _known(v) for k, v in row.items()} for row in frame.reset_index().to_dict("records")]
+    return [{str(k): _finite_or_none(v) for k, v in row.items()} for row in frame.reset_index().to_dict("records")]
 
 
-def _known(value: Any) -> Any:
+def _finite_or_none(value: Any) -> Any:
     plain = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(plain, float) and not np.isfinite(plain) else plain

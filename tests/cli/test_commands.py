@@ -191,7 +191,7 @@ def test_review_of_a_saved_result_with_and_without_its_data(iris, tmp_path):
     bare = run("review", out / "difficulty.parquet", "-o", tmp_path / "bare.html")
     assert bare.exit_code == 0, bare.output
     assert (tmp_path / "bare.html").stat().st_size < (out / "review.html").stat().st_size
-    assert "give it, too" in refused("review", out, "--label", "kind", status=2)
+    assert "need --data" in refused("review", out, "--label", "kind", status=2)
     assert "no file at" in refused("review", tmp_path / "none")
     assert "lack" in refused("review", out, "--data", iris, "--label", "kind", "--drop", "flower")
 
@@ -209,7 +209,7 @@ def test_a_table_that_is_not_the_one_measured_is_not_shown(iris, tmp_path, comma
         (changed, "row 60 of the samples, id 60, has the label 'ghost', but 'versicolor' was measured"),
         (
             pd.concat([frame, frame]),
-            "other.csv has 300 rows, and 150 samples were measured by row number: give the table",
+            "other.csv has 300 rows, and 150 samples were measured by row number: pass the table",
         ),
     ):
         other.to_csv(tmp_path / "other.csv", index=False)
@@ -218,7 +218,7 @@ def test_a_table_that_is_not_the_one_measured_is_not_shown(iris, tmp_path, comma
 
 def test_many_samples_are_reviewed_from_a_server(iris, tmp_path, monkeypatch):
     (tmp_path / "review.html").write_text("of an earlier run")
-    monkeypatch.setattr("hardsight.cli.measure_and_report._MOST_REVIEWED", 149)
+    monkeypatch.setattr("hardsight.cli.measure_and_report._MAX_REVIEWED", 149)
     result = run("measure", iris, "--label", "kind", "--drop", "flower", "--out", tmp_path, *QUICK)
     assert f"hardsight serve {tmp_path}" in result.output.replace("\n", "")
     assert not (tmp_path / "review.html").exists()
@@ -232,19 +232,19 @@ def test_decisions_of_the_result_before_are_moved_aside(iris, tmp_path):
     decided = "id,action,label\n3,drop,\n"
     (out / "decisions.csv").write_text(decided)
     # The same result once more: they are about it.
-    assert "is about the result" not in run("measure", iris, *told, "--out", out, *QUICK).output
+    assert "is about the previous result" not in run("measure", iris, *told, "--out", out, *QUICK).output
     assert (out / "decisions.csv").read_text() == decided
     mended = tmp_path / "mended.csv"
     assert run("apply", out, iris, "--label", "kind", "-o", mended).exit_code == 0
     said = run("measure", mended, *told, "--out", out, *QUICK).output
-    assert f"{out / 'decisions.csv'} is about the result that stood here before" in said
-    assert "called decisions-before.csv now" in said
+    assert f"{out / 'decisions.csv'} is about the previous result in this folder" in said
+    assert "was renamed to decisions-before.csv" in said
     assert (out / "decisions-before.csv").read_text() == decided
     assert "no file at" in refused("apply", out, mended, "--label", "kind", "-o", tmp_path / "again.csv")
     # Beside a result that nobody can read, too, and none is written over.
     (out / "decisions.csv").write_text("second")
     (out / "difficulty.parquet").write_text("torn")
-    assert "called decisions-before-2.csv now" in run("measure", mended, *told, "--out", out, *QUICK).output
+    assert "was renamed to decisions-before-2.csv" in run("measure", mended, *told, "--out", out, *QUICK).output
     assert (out / "decisions-before.csv").read_text() == decided
     assert (out / "decisions-before-2.csv").read_text() == "second"
 
@@ -418,7 +418,9 @@ main()
     command = ["measure", str(iris), "--label", "kind", "--drop", "flower", "--out", str(out), "--quiet"]
     ended = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
     assert ended.returncode == 130, ended.stderr
-    assert ended.stderr.strip() == "Interrupted: results are as they were. --resume goes on with what was trained."
+    assert (
+        ended.stderr.strip() == "Interrupted: results are unchanged. --resume continues with the models trained so far."
+    )
     held = ["progress.npz"] if moment == "writing" else []
     assert sorted(p.name for p in out.iterdir()) == ["difficulty.parquet", *held]
     assert (out / "difficulty.parquet").read_text() == "old"
@@ -441,7 +443,7 @@ def test_a_real_interrupt_from_outside(tmp_path):
     stderr = process.communicate(timeout=600)[1]
     # Where the signal comes while a text is executed (named tuples, numba), `python -m` ends by the signal: to a shell, 130.
     assert process.returncode in (130, -signal.SIGINT), stderr
-    assert "Interrupted: results are as they were" in stderr
+    assert "Interrupted: results are unchanged" in stderr
     assert "Traceback" not in stderr
     assert not [p for p in out.glob("*") if p.name != "progress.npz"]
 
@@ -501,7 +503,7 @@ def test_parameters_are_numbers_lists_or_words(measured, tmp_path):
     out = ("-o", tmp_path / "w.csv")
     assert run("weigh", measured, "--scheme", "class-balanced", "--set", "sizes=[50, 50, 50]", *out).exit_code == 0
     assert run("weigh", measured, "--scheme", "spl-linear", "--set", "lam=.9", *out).exit_code == 0
-    assert "clip is no parameter of a scheme: pass --clip" in refused(
+    assert "clip is not a parameter of a scheme: pass --clip" in refused(
         "weigh", measured, "--set", "clip=3", *out, status=2
     )
 
@@ -513,7 +515,7 @@ def test_weigh_refuses_in_one_line(measured, tmp_path):
     assert "has no parameter 'lan'" in refused("weigh", measured, "--scheme", "spl-linear", "--set", "lan=1", *out)
     assert "NAME=VALUE" in refused("weigh", measured, "--set", "lam", *out, status=2)
     wrong = refused("weigh", measured, "--set", "certain=much", *out, status=2)
-    assert "a value of --set is of a wrong kind for scheme 'auto'" in wrong
+    assert "a value of --set has the wrong type for scheme 'auto'" in wrong
     assert ".csv or .parquet" in refused("weigh", measured, "-o", tmp_path / "w.txt")
     assert "no file at" in refused("weigh", tmp_path / "absent.parquet")
     assert not (tmp_path / "w.csv").exists()

@@ -1,4 +1,4 @@
-"""What is told of the environment: that it is so, that faults are found, and that nothing private is among it."""
+"""The report of the environment: it is right, problems are found, and it holds nothing private."""
 
 import json
 import os
@@ -14,8 +14,9 @@ import torch
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 
-from hardsight.cli import main
-from hardsight.cli.doctor import EXTRAS, core, examine, told, words
+from hardsight.cli import doctor, main
+from hardsight.cli.doctor import EXTRAS, describe, examine
+from hardsight.cli.doctor_probe import strip_folders
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 
@@ -25,7 +26,7 @@ def here():
     return examine()
 
 
-def doctor(tmp_path, *arguments, **environment):
+def run_doctor(tmp_path, *arguments, **environment):
     """The command in a process of its own, ``tmp_path`` first among the folders of modules."""
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     return subprocess.run(
@@ -61,7 +62,7 @@ def test_every_extra_says_what_it_is_for(here):
     assert all(extra["for"] for extra in here["extras"].values())
 
 
-def test_extras_are_there_or_lack_something(monkeypatch):
+def test_extras_are_complete_or_lack_something(monkeypatch):
     versions = {"lightgbm": "4.9", "xgboost-cpu": "1.9"}
 
     def version(name):
@@ -69,33 +70,33 @@ def test_extras_are_there_or_lack_something(monkeypatch):
             raise metadata.PackageNotFoundError(name)
         return versions[name]
 
-    monkeypatch.setattr(core.metadata, "version", version)
+    monkeypatch.setattr(doctor.metadata, "version", version)
     needed = [Requirement("lightgbm>=4.6"), Requirement("xgboost>=2.1.4")]
-    assert core._extra("boosting", needed) == {
+    assert doctor._extra("boosting", needed) == {
         "for": EXTRAS["boosting"], "found": {"lightgbm": "4.9", "xgboost": "1.9"}, "lacking": ["xgboost>=2.1.4"],
     }  # fmt: skip
     versions["xgboost-cpu"] = "3.2.0"
-    assert core._extra("boosting", needed)["lacking"] == []
-    assert core._extra("skorch", [Requirement("skorch>=1.0")])["lacking"] == ["skorch>=1.0"]
+    assert doctor._extra("boosting", needed)["lacking"] == []
+    assert doctor._extra("skorch", [Requirement("skorch>=1.0")])["lacking"] == ["skorch>=1.0"]
 
 
-def test_extras_are_told_from_what_is_always_needed():
-    always, extras = core._requirements()
+def test_extras_are_separated_from_core_requirements():
+    always, extras = doctor._requirements()
     assert {"torch", "numpy"} <= {each.name for each in always}
     assert {each.name for each in extras["boosting"]} == {"lightgbm", "xgboost"}
 
 
 def test_a_library_that_ends_the_process_is_named_and_the_others_are_not_blamed(tmp_path):
     (tmp_path / "torch.py").write_text("import os\nos.abort()\n")
-    done = doctor(tmp_path, "--json", "--out", tmp_path)
+    done = run_doctor(tmp_path, "--json", "--out", tmp_path)
     assert done.returncode == 1
     found = json.loads(done.stdout)
-    assert "does not open: the process ended with status -6" in found["libraries"]["torch"]["state"]
+    assert "cannot be imported: the process ended with status -6" in found["libraries"]["torch"]["state"]
     assert found["libraries"]["altair"]["state"] == found["libraries"]["numpy"]["state"] == "works"
     assert [fault.partition(":")[0] for fault in found["faults"]] == ["torch"]
 
 
-def test_what_does_not_open_or_is_too_old_is_a_fault_and_nothing_private_is_told(tmp_path):
+def test_what_cannot_be_imported_or_is_too_old_is_a_fault_and_nothing_private_is_printed(tmp_path):
     (tmp_path / "torch.py").write_text(
         "print('noise')\nraise OSError('/home/secret-ada/env/libcudart.so.12: cannot open')\n"
     )
@@ -103,9 +104,11 @@ def test_what_does_not_open_or_is_too_old_is_a_fault_and_nothing_private_is_told
     (tmp_path / "rich-12.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: rich\nVersion: 12.0\n")
     out = tmp_path / "secret-ada" / "results"
     private = {"HOME": "/home/secret-ada", "USER": "secret-ada", "TOKEN": "hunter-2", "OMP_NUM_THREADS": "hunter-2"}
-    done = doctor(tmp_path, "--out", out, **private)
+    done = run_doctor(tmp_path, "--out", out, **private)
     assert done.returncode == 1
-    assert "FAULT: torch: does not open: OSError: …/libcudart.so.12: cannot open; pip install 'torch>=" in done.stdout
+    assert (
+        "FAULT: torch: cannot be imported: OSError: …/libcudart.so.12: cannot open; pip install 'torch>=" in done.stdout
+    )
     assert "FAULT: rich: 12.0 is not >=13.0; pip install 'rich>=13.0'." in done.stdout
     assert "OMP_NUM_THREADS=not a number" in done.stdout
     for name in ("secret", "hunter", str(tmp_path), str(Path.cwd())):
@@ -113,44 +116,46 @@ def test_what_does_not_open_or_is_too_old_is_a_fault_and_nothing_private_is_told
     assert not out.exists()
 
 
-def probed(modules):
+def probe_nothing(modules):
     return {"faults": {}}
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
-    monkeypatch.setattr(core, "_probed", probed)
+    monkeypatch.setattr(doctor, "_probe", probe_nothing)
     (tmp_path / "file").write_text("")
     found = examine(tmp_path / "file" / "results")
     assert found["folders"]["results"]["writable"] is False
     assert found["faults"] == [
-        "the folder for results files cannot be written to (Not a directory): choose another with --out"
+        "the folder for results files is not writable (Not a directory): choose another with --out"
     ]
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
-    monkeypatch.setattr(core, "_probed", probed)
-    monkeypatch.setattr(core.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 5 * 2**20}))
-    assert examine(tmp_path)["faults"][0] == "the folder for results files has 5 MiB free: choose another with --out"
+    monkeypatch.setattr(doctor, "_probe", probe_nothing)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 5 * 2**20}))
+    assert (
+        examine(tmp_path)["faults"][0] == "the folder for results files has only 5 MiB free: choose another with --out"
+    )
 
 
-def test_a_library_that_never_opens(tmp_path, monkeypatch):
+def test_a_library_that_is_never_imported(tmp_path, monkeypatch):
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))
-    monkeypatch.setattr(core, "_PATIENCE", 5)
-    assert core._probed(["json", "slow", "csv"])["faults"] == {"slow": "not open after 5 seconds"}
+    monkeypatch.setattr(doctor, "_TIMEOUT_S", 5)
+    assert doctor._probe(["json", "slow", "csv"])["faults"] == {"slow": "not imported after 5 seconds"}
 
 
 def test_uninstalled(monkeypatch):
     def missing(name):
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(core.metadata, "metadata", missing)
-    monkeypatch.setattr(core, "_probed", probed)
+    monkeypatch.setattr(doctor.metadata, "metadata", missing)
+    monkeypatch.setattr(doctor, "_probe", probe_nothing)
     found = examine()
     assert found["libraries"] == found["extras"] == {}
     assert found["faults"][0].startswith("hardsight is not installed")
-    assert "FAULT: hardsight is not installed" in told(found)
+    assert "FAULT: hardsight is not installed" in describe(found)
 
 
 def test_the_command_prints_the_same_either_way(here, monkeypatch):
@@ -160,11 +165,11 @@ def test_the_command_prints_the_same_either_way(here, monkeypatch):
     assert json.loads(machine.output) == here
     for name, library in here["libraries"].items():
         assert any(line.split()[:2] == [name, library["version"]] for line in plain.output.splitlines())
-    assert plain.output.rstrip().endswith("Nothing is in the way.")
+    assert plain.output.rstrip().endswith("No problems found.")
 
 
-def test_folders_are_cut_off_messages():
+def test_folders_are_stripped_from_messages():
     home = str(Path.home())
-    assert words.without_folders(f"OSError: {home}/my files/lib.so: no\nmore") == "OSError: …/my …/lib.so: no"
-    assert words.without_folders(r"C:\Users\ada\torch.dll is bad") == "…/torch.dll is bad"
-    assert words.without_folders("") == ""
+    assert strip_folders(f"OSError: {home}/my files/lib.so: no\nmore") == "OSError: …/my …/lib.so: no"
+    assert strip_folders(r"C:\Users\ada\torch.dll is bad") == "…/torch.dll is bad"
+    assert strip_folders("") == ""

@@ -15,14 +15,14 @@ from support.example_results import LINES, by_hand, regression_with_an_outlier
 
 import hardsight as hs
 from hardsight.attribution.names import FACTORS
-from hardsight.cli.ledger_bars import stacked
-from hardsight.cli.summary import machine, summary
+from hardsight.cli.ledger_bars import ledger_bars
+from hardsight.cli.summary import print_summary, summary_json
 from hardsight.reporting.summary import count_recommendations, summarize_causes, summarize_groups
 
 
 def printed(d, width=100, hardest=6):
     file = io.StringIO()
-    summary(d, hardest=hardest, seconds=1.0, console=Console(file=file, width=width, highlight=False))
+    print_summary(d, hardest=hardest, seconds=1.0, console=Console(file=file, width=width, highlight=False))
     return file.getvalue()
 
 
@@ -35,15 +35,15 @@ def row(text, start):
 
 
 def test_a_bar_by_hand():
-    bars = stacked(np.array([[2.0, -1.0, 1.0, 0.0], [0.5, 0.5, 0.0, 1.0], [0, 0, 0, 0]]), 9)
+    bars = ledger_bars(np.array([[2.0, -1.0, 1.0, 0.0], [0.5, 0.5, 0.0, 1.0], [0, 0, 0, 0]]), 9)
     assert [bar.plain for bar in bars] == ["II│NNNNMM", "  │NIUU", "  │"]
-    assert [bar.plain for bar in stacked(np.array([[1.0, 0, 0, 1.0]]), 6)] == ["NNNUUU"]
-    assert stacked(np.empty((0, 4)), 6) == []
+    assert [bar.plain for bar in ledger_bars(np.array([[1.0, 0, 0, 1.0]]), 6)] == ["NNNUUU"]
+    assert ledger_bars(np.empty((0, 4)), 6) == []
 
 
 @given(arrays(float, (5, 4), elements=st.floats(-9, 9)), st.integers(4, 60))
 def test_bars_fit_and_keep_their_lengths(lines, width):
-    bars = [bar.plain for bar in stacked(lines, width)]
+    bars = [bar.plain for bar in ledger_bars(lines, width)]
     assert max(map(len, bars)) <= width + 1
     rising = np.maximum(lines, 0).sum(1)
     above = [len(bar.partition("│")[2] if "│" in bar else bar.strip()) for bar in bars]
@@ -125,7 +125,7 @@ def test_a_regression_says_what_it_has_in_place_of_the_ledger():
     assert re.search(r"About \d+ targets are expected to be farther off than noise; 1 more likely than not", text)
     assert "P outlier" in text
     assert "what to do" not in text
-    said = machine(d, hardest=1, seconds=1.0, files={})
+    said = summary_json(d, hardest=1, seconds=1.0, files={})
     assert said["noise_sd"] == d.noise_sd
     assert said["outliers"] == pytest.approx(d.p_outlier.sum())
     assert said["ledger"] is said["noise_rates"] is said["todo"] is None

@@ -263,7 +263,10 @@ def test_ctrl_c_ends_all_processes_with_one_line(tmp_path, extra):
     out, err = process.communicate(timeout=30)
     # See test_cli.test_a_real_interrupt_from_outside.
     assert process.returncode in (130, -signal.SIGINT), err
-    assert (out, err) == ("", "Interrupted: results are as they were. --resume goes on with what was trained.\n")
+    assert (out, err) == (
+        "",
+        "Interrupted: results are unchanged. --resume continues with the models trained so far.\n",
+    )
     deadline = time.monotonic() + 10
     while marked(mark) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import hardsight as hs
 from hardsight.cli import main
-from hardsight.cli.summary import machine
+from hardsight.cli.summary import summary_json
 from hardsight.errors import InputError
 from hardsight.learners import NeighboursLeaveOneOut, capabilities_of
 from hardsight.reporting.summary import findings
@@ -74,7 +74,7 @@ def test_one_line_says_so(pair, tmp_path):
     assert not any("djusted" in line for line in findings(pair[0]))
     pair[1].report(tmp_path / "r.html")
     assert "An adjusted ranking is available" in (tmp_path / "r.html").read_text()
-    json.dumps(machine(pair[1], hardest=2, seconds=0.0, files={}), allow_nan=False)
+    json.dumps(summary_json(pair[1], hardest=2, seconds=0.0, files={}), allow_nan=False)
 
 
 def test_models_that_memorise_are_refused():

@@ -443,7 +443,7 @@ ALLOWED = {
     # Tensors and numbers alone (weights_only=True): a Trainer's own checkpoint, and the weights that a package ships.
     ("weights/training/hf_trainer.py", "torch.load"), ("data/images.py", "torch.load"),
     # `hardsight doctor` asks this same Python, in a fresh process, what can be imported; no shell.
-    ("cli/doctor/core.py", "subprocess.run"),
+    ("cli/doctor.py", "subprocess.run"),
     # The server binds to 127.0.0.1; a cluster's address that the user names is knocked at.
     ("reporting/review/server.py", "socket.socket"), ("estimation/backends/ray.py", "socket.create_connection"),
 }  # fmt: skip

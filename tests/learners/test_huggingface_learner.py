@@ -28,7 +28,7 @@ from torch.nn import functional
 from transformers import DataCollatorForLanguageModeling, DataCollatorForTokenClassification, Trainer
 
 import hardsight as hs
-from hardsight.cli.summary import machine, summary
+from hardsight.cli.summary import print_summary, summary_json
 from hardsight.data.from_hf_rows import rows_to_samples
 from hardsight.resampling.plan import Plan, block_codes, split_seed
 from hardsight.weights.training.tokens import predicts_next_token, sequence_losses
@@ -405,12 +405,12 @@ def test_its_page_shows_the_texts_and_no_figure_that_is_not_there(measured, tmp_
 @pytest.mark.parametrize("width", [60, 140])
 def test_its_summary_has_neither_classes_nor_labels(measured, width):
     console = Console(width=width, record=True, file=io.StringIO())
-    summary(measured, hardest=3, seconds=1.0, console=console)
+    print_summary(measured, hardest=3, seconds=1.0, console=console)
     said = console.export_text()
     assert "By class" not in said
     assert "label" not in said.split("hardest")[-1]
     assert "no ledger of causes" in " ".join(said.split())
-    told = machine(measured, hardest=2, seconds=1.0, files={})
+    told = summary_json(measured, hardest=2, seconds=1.0, files={})
     assert told["bias"] is None
     assert told["accuracy"] is None
     assert told["classes"] is None

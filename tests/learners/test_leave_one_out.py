@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 import hardsight as hs
 from hardsight import Samples
-from hardsight.cli.demo_data import flip
+from hardsight.cli.demo_data import flip_labels
 from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners import (
     Capabilities,
@@ -147,7 +147,7 @@ def test_logistic_refitted_everywhere_equals_refits(classes, penalty, units, mon
 def test_logistic_ranks_noisy_digits_as_refits_do(penalty):
     """The 20 hardest by the estimate and 20 at random, on data where the bare step falls short."""
     x, y = load_digits(return_X_y=True)
-    y, _ = flip(y[:400].astype(np.int64), 0.05, 0)
+    y, _ = flip_labels(y[:400].astype(np.int64), 0.05, 0)
     x = standardize(x[:400])
     every = np.arange(400)
     found = -predict_logistic(x, y, every, penalty)[every, y]

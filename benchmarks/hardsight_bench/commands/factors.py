@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from hardsight.cli.output import counted, folder_made
-from hardsight.cli.parsing import listed
+from hardsight.cli.output import count_progress, make_folder
+from hardsight.cli.parsing import split_names
 from hardsight_bench.commands.group import FOLDER, QUIET, bench
 
 
@@ -30,9 +30,9 @@ def factors(folder: Path | None, sets: str | None, seeds: int, most: int, out: P
     from hardsight_bench import factors as study
     from hardsight_bench import tables
 
-    folder_made(out)
-    names = listed(sets) or (("digits",) if folder is None else study.SETS)
-    with counted("measurements", study.count_measurements(names, seeds), quiet=quiet) as tick:
+    make_folder(out)
+    names = split_names(sets) or (("digits",) if folder is None else study.SETS)
+    with count_progress("measurements", study.count_measurements(names, seeds), quiet=quiet) as tick:
         result = study.run_study(names, folder, most, seeds, lambda: tick([]))
     for part, rows in result._asdict().items():
         with atomic_write(out / f"factors-{part}.parquet") as path:

@@ -12,6 +12,6 @@ JOBS = click.option("--jobs", type=click.IntRange(min=1), default=1, show_defaul
 QUIET = click.option("--quiet", is_flag=True, help="No progress bar.")
 
 
-@click.group()
+@click.group(short_help="Compare hardsight with other methods.")
 def bench() -> None:
     """Studies that compare hardsight with other methods, run on this machine."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from hardsight.cli.output import counted, folder_made
-from hardsight.cli.parsing import listed
+from hardsight.cli.output import count_progress, make_folder
+from hardsight.cli.parsing import split_names
 from hardsight_bench.commands.group import QUIET, bench
 
 
@@ -30,9 +30,9 @@ def humans(folder: Path, sets: str, seeds: int, most: int, out: Path, quiet: boo
     from hardsight_bench import humans as study
     from hardsight_bench import tables
 
-    folder_made(out)
-    names = listed(sets)
-    with counted("sets and seeds", seeds * len(names), quiet=quiet) as tick:
+    make_folder(out)
+    names = split_names(sets)
+    with count_progress("sets and seeds", seeds * len(names), quiet=quiet) as tick:
         rows = study.run_study(names, folder, most, seeds, lambda: tick([]))
     with atomic_write(out / "humans.parquet") as path:
         rows.to_parquet(path)

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from hardsight.cli.output import counted
-from hardsight.cli.parsing import listed, numbers
+from hardsight.cli.output import count_progress
+from hardsight.cli.parsing import parse_numbers, split_names
 from hardsight_bench.commands.group import FIGURES, FOLDER, JOBS, QUIET, bench
 
 
@@ -54,10 +54,10 @@ def rank_measures(
     from hardsight_bench.corruptions import KINDS
 
     default = ("digits", "wine", "breast-cancer") if folder is None else grid.SETS
-    selection = (listed(sets) or default, listed(kinds) or tuple(KINDS))
-    cells = grid.list_cells(*selection, numbers("--shares", shares), range(seeds), folder)
+    selection = (split_names(sets) or default, split_names(kinds) or tuple(KINDS))
+    cells = grid.list_cells(*selection, parse_numbers("--shares", shares), range(seeds), folder)
     study = grid.Study(cells, folder, out, **how)
-    with counted("cells", grid.count_missing(study), quiet=quiet) as tick:
+    with count_progress("cells", grid.count_missing(study), quiet=quiet) as tick:
         rows = grid.run_study(study, jobs, tick)
     ranking = ranks.rank_measures(rows)
     figure_files.write_figure(figure_files.draw_mean_ranks(ranking), (figures or out) / "measures-ranks.svg")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from hardsight.cli.output import counted
-from hardsight.cli.parsing import listed
+from hardsight.cli.output import count_progress
+from hardsight.cli.parsing import split_names
 from hardsight_bench.commands.group import FIGURES, FOLDER, JOBS, QUIET, bench
 
 
@@ -52,16 +52,22 @@ def gain_of_weights(
     from hardsight_bench import weights_field, weights_page, weights_scenarios, weights_scores
     from hardsight_bench import weights_study as study
 
-    names = listed(sets) or (("digits",) if folder is None else study.SETS)
+    names = split_names(sets) or (("digits",) if folder is None else study.SETS)
     kinds = (
-        listed(noises) or tuple(weights_scenarios.NOISES),
-        listed(imbalances) or tuple(weights_scenarios.IMBALANCES),
+        split_names(noises) or tuple(weights_scenarios.NOISES),
+        split_names(imbalances) or tuple(weights_scenarios.IMBALANCES),
     )
     cells = weights_scenarios.list_cells(names, *kinds, range(seeds))
     plan = study.Study(
-        cells, listed(learners), weights_field.rows(listed(schemes)), folder, out, most=most, again=listed(again)
+        cells,
+        split_names(learners),
+        weights_field.rows(split_names(schemes)),
+        folder,
+        out,
+        most=most,
+        again=split_names(again),
     )
-    with counted("cells", len(study.list_jobs(plan)), quiet=quiet) as tick:
+    with count_progress("cells", len(study.list_jobs(plan)), quiet=quiet) as tick:
         rows = study.run_study(plan, jobs, tick)
     scores = {learner: weights_scores.score_rows(rows[rows["learner"] == learner]) for learner in plan.learners}
     for learner, learner_scores in scores.items():

@@ -1,5 +1,5 @@
-"""The commands, a module each."""
+"""The commands, one module each."""
 
-from hardsight.cli.group import open_all
+from hardsight.cli.group import import_commands
 
-open_all(__path__, __name__)
+import_commands(__path__, __name__)

@@ -1,7 +1,5 @@
 """`hardsight explain`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -9,38 +7,43 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.options import TEXT, data_options
-from hardsight.cli.output import print_json, take_folder
-from hardsight.cli.parsing import assigned
+from hardsight.cli.output import lock_folder, print_json
+from hardsight.cli.parsing import parse_assignment
 
 
-@main.command()
+@main.command(short_help="Explain what sample weights do, and test it.")
 @click.argument("data", type=click.Path(path_type=Path))
 @data_options
 @click.option("--counts", metavar="COLUMN", type=TEXT,
-              help="Column of how much each sample counts in every training, with the weights and without; what measure "
-                   "calls --weights.")  # fmt: skip
+              help="Column of how much each sample counts in every training, with and without the weights; measure calls it "
+                   "--weights.")  # fmt: skip
 @click.option("--difficulty", type=click.Path(path_type=Path),
-              help="Of DATA: a difficulty.parquet, or its folder. [default: measured first]")  # fmt: skip
+              help="The result of DATA: a difficulty.parquet, or its folder. [default: DATA is measured first]")  # fmt: skip
 @click.option("--weights", type=click.Path(path_type=Path), help="File of id and weight, .csv or .parquet.")
-@click.option("--scheme", "schemes", multiple=True, help="A name that `hardsight schemes` lists; may be repeated.")
-@click.option("--set", "given", type=TEXT, multiple=True, metavar="NAME=VALUE",
-              help="A parameter of the scheme, where there is one scheme, as for `hardsight weigh`.")  # fmt: skip
-@click.option("--clip", type=float, default=None, help="The largest weight of a scheme. [default: none]")
-@click.option("--learner", default="auto", show_default=True, help="auto, or a name that `hardsight learners` lists.")
-@click.option("--folds", type=int, default=None, help="Parts of a repeat. [default: 5]")
-@click.option("--repeats", type=int, default=None, help="Held-out views of each sample by each arm. [default: 5]")
+@click.option("--scheme", "schemes", multiple=True, help="Name of a scheme, see `hardsight schemes`; may be repeated.")
+@click.option("--set", "assignments", type=TEXT, multiple=True, metavar="NAME=VALUE",
+              help="Parameter of the scheme if there is only one, as for `hardsight weigh`.")  # fmt: skip
+@click.option("--clip", type=float, default=None, help="Largest weight of a scheme. [default: no limit]")
+@click.option("--learner", default="auto", show_default=True, help="auto, or a name from `hardsight learners`.")
+@click.option("--folds", type=int, default=None, help="Folds per repeat. [default: 5]")
+@click.option(
+    "--repeats",
+    type=int,
+    default=None,
+    help="Held-out predictions per sample, with and without the weights. [default: 5]",
+)
 @click.option("--effect/--no-effect", default=True, show_default=True,
-              help="Whether models are trained with and without the weights.")  # fmt: skip
+              help="Whether to train models with and without the weights.")  # fmt: skip
 @click.option("--dynamics/--no-dynamics", default=True, show_default=True,
-              help="Whether the course of training is followed.")  # fmt: skip
+              help="Whether to follow the dynamics of training.")  # fmt: skip
 @click.option("--target", type=click.Choice(["training", "balanced", "clean"]),
-              help="The distribution that the bound is about. [default: clean]")  # fmt: skip
-@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes at a time. [default: 1]")
+              help="Distribution that the bound is about. [default: clean]")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Number of processes. [default: 1]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-results"), show_default=True,
               help="Folder for explanation.json and explanation.html.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Fixes every random number.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the text.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random numbers.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the text.")
+@click.option("--quiet", is_flag=True, help="Show no progress bar.")
 def explain(
     data: Path,
     label: str | None,
@@ -54,48 +57,50 @@ def explain(
     difficulty: Path | None,
     weights: Path | None,
     schemes: tuple[str, ...],
-    given: tuple[str, ...],
+    assignments: tuple[str, ...],
     clip: float | None,
     out: Path,
     seed: int,
     as_json: bool,
     quiet: bool,
-    **how: Any,
+    **options: Any,
 ) -> None:
-    """Tell what weights of the samples in DATA are, what is to be expected of them, and what they do.
+    """Explain weights of the samples in DATA: what they are, what to expect of them, and what they do.
 
-    Trains pairs of models that differ by the weights alone, and writes explanation.json and explanation.html into --out.
+    Trains pairs of models that differ only by the weights, and writes explanation.json and explanation.html into --out.
     """
     from hardsight.data import read
     from hardsight.difficulty.result import Difficulty
-    from hardsight.estimation.measure import measure as measured
+    from hardsight.estimation.measure import measure
     from hardsight.estimation.request import Execution
-    from hardsight.explanation.analysis import explain as explained
+    from hardsight.explanation.analysis import explain as explain_weights
     from hardsight.io.atomic import printable_name
-    from hardsight.weights import weigh as weighed
+    from hardsight.weights import weigh
     from hardsight.weights.file import read_weights
 
     if weights is None and not schemes:
         schemes = ("auto",)
-    if given and len(schemes) != 1:
+    if assignments and len(schemes) != 1:
         raise click.UsageError("--set goes with one --scheme")
     roles = {"label": label, "id": id_, "group": group, "weights": counts, "text": text}
     samples = read(data, **roles, drop=drop, task=task, embedding=embedding)
-    take_folder(out)
-    execution = Execution(jobs=how.pop("jobs"))
+    lock_folder(out)
+    execution = Execution(jobs=options.pop("jobs"))
     if difficulty is None:
-        d = measured(samples, learner=how["learner"], seed=seed, execution=execution, progress=not quiet)
+        d = measure(samples, learner=options["learner"], seed=seed, execution=execution, progress=not quiet)
     else:
         d = Difficulty.load(difficulty).select(samples.ids)
-    named = {} if weights is None else {printable_name(weights.stem): read_weights(weights, samples.ids)}
-    parameters = dict(assigned(each) for each in given)
-    named |= {name: weighed(d, name, clip=clip, seed=seed, **parameters) for name in schemes}
-    found = explained(samples, None, d, named, seed=seed, execution=execution, progress=not quiet, **how)
-    table, page = out / "explanation.json", out / "explanation.html"
-    found.save(table)
-    found.report(page)
+    weights_by_name = {} if weights is None else {printable_name(weights.stem): read_weights(weights, samples.ids)}
+    parameters = dict(parse_assignment(assignment) for assignment in assignments)
+    weights_by_name |= {name: weigh(d, name, clip=clip, seed=seed, **parameters) for name in schemes}
+    result = explain_weights(
+        samples, None, d, weights_by_name, seed=seed, execution=execution, progress=not quiet, **options
+    )
+    json_path, page = out / "explanation.json", out / "explanation.html"
+    result.save(json_path)
+    result.report(page)
     if as_json:
-        files = {"explanation": str(table), "report": str(page)}
-        print_json({**found.as_dict(), "files": files})
+        files = {"explanation": str(json_path), "report": str(page)}
+        print_json({**result.as_dict(), "files": files})
     else:
-        click.echo(f"{found.text}\n\nwrote {table} and {page}")
+        click.echo(f"{result.text}\n\nwrote {json_path} and {page}")

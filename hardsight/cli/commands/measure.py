@@ -1,28 +1,26 @@
 """`hardsight measure`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.measure_and_report import measured_into
+from hardsight.cli.measure_and_report import measure_and_report
 from hardsight.cli.options import TEXT, data_options, run_options
-from hardsight.cli.output import take_folder
-from hardsight.cli.parsing import splits_of
+from hardsight.cli.output import lock_folder
+from hardsight.cli.parsing import make_splits
 
 
-@main.command()
+@main.command(short_help="Measure the difficulty of every sample.")
 @click.argument("data", type=click.Path(path_type=Path))
 @data_options
 @click.option(
     "--weights", metavar="COLUMN", type=TEXT, help="Column of how much each sample counts in training, 0 or more."
 )
-@click.option("--learner", default="auto", show_default=True, help="auto, or a name that `hardsight learners` lists.")
+@click.option("--learner", default="auto", show_default=True, help="auto, or a name from `hardsight learners`.")
 @click.option(
-    "--loss", type=click.Choice(["log", "brier", "zero-one", "squared"]), help="[default: log; squared for numbers]"
+    "--loss", type=click.Choice(["log", "brier", "zero-one", "squared"]), help="[default: log; squared for regression]"
 )
 @click.option(
     "--splits",
@@ -30,34 +28,34 @@ from hardsight.cli.parsing import splits_of
     default=None,
     help="Folds, random subsets or leave-one-out. [default: kfold]",
 )
-@click.option("--folds", type=int, default=None, help="Parts of a repeat. [default: 5]")
-@click.option("--repeats", type=int, default=None, help="Held-out views of each sample. [default: 10]")
-@click.option("--members", type=int, default=None, help="Models to train, with --splits subsets. [default: 100]")
+@click.option("--folds", type=int, default=None, help="Folds per repeat. [default: 5]")
+@click.option("--repeats", type=int, default=None, help="Held-out predictions per sample. [default: 10]")
+@click.option("--members", type=int, default=None, help="Number of models, with --splits subsets. [default: 100]")
 @click.option("--ratio", type=float, default=None, help="Share to train on, with --splits subsets. [default: 0.7]")
 @click.option("--reliability", type=float, default=None,
-              help="Train until the ranking is this reliable (0.95, say), 50 repeats at most.")  # fmt: skip
+              help="Train until the ranking is this reliable (such as 0.95), with at most 50 repeats.")  # fmt: skip
 @click.option("--budget", default=None, metavar="MODELS|TIME",
-              help='Train so many models, in the folds and repeats that make the most of them: "20 models"; or end when a '
-                   "time is spent: 90s, 10min, 2h.")  # fmt: skip
+              help='Train this many models ("20 models"), with folds and repeats chosen for that number; or stop after a time: '
+                   "90s, 10min, 2h.")  # fmt: skip
 @click.option("--adjusted/--no-adjusted", default=None,
-              help="Whether to try a second estimate of the errors from the in-sample losses of the same models. "
-                   "[default: where it costs little]")  # fmt: skip
+              help="Whether to try a second estimate of the errors, from the in-sample losses of the same models. "
+                   "[default: if it costs little]")  # fmt: skip
 @click.option("--pilot/--no-pilot", default=None,
-              help="Whether a few models choose first how long the networks are trained. "
+              help="Whether to train a few models first, to choose how long the networks are trained. "
                    "[default: with learner auto]")  # fmt: skip
 @click.option("--refine/--no-refine", default=None,
-              help="Whether models are trained again with automatic weights, to know wrong labels better. "
-                   "[default: where labels look wrong]")  # fmt: skip
+              help="Whether to train again with automatic weights, to identify wrong labels better. "
+                   "[default: if labels look wrong]")  # fmt: skip
 @click.option("--backend", type=click.Choice(["serial", "processes", "ray"]), default=None,
               help="Where models are trained. [default: serial; processes with --jobs 2 or more]")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=None,
-              help="Processes, or tasks of Ray, at a time. [default: 1; all cores with --backend]")  # fmt: skip
+              help="Number of processes, or of Ray tasks. [default: 1; all cores with --backend]")  # fmt: skip
 @click.option(
     "--address", default=None, help="Ray cluster: auto, host:port or ray://host:port. [default: this machine]"
 )
-@click.option("--resume", is_flag=True, help="Go on with the unfinished run in --out.")
+@click.option("--resume", is_flag=True, help="Continue the unfinished run in --out.")
 @click.option("--duplicates", type=click.Choice(["together", "apart"]), default="together", show_default=True,
-              help="Whether samples with equal features stay on one side of every split.")  # fmt: skip
+              help="Whether samples with equal features are always on the same side of a split.")  # fmt: skip
 @run_options
 def measure(
     data: Path,
@@ -77,12 +75,11 @@ def measure(
     """Measure the difficulty of every sample in DATA.
 
     DATA is a table (.csv, .tsv, .parquet), arrays (.npz with X and labels, .npy), or a folder with one subfolder of images
-    or texts a class. Writes difficulty.parquet, report.html and review.html
-    into --out.
+    or texts per class. Writes difficulty.parquet, report.html and review.html into --out.
     """
     from hardsight.data import read
 
     roles = {"label": label, "id": id_, "group": group, "weights": weights, "text": text}
     samples = read(data, **roles, drop=drop, task=task, embedding=embedding)
-    take_folder(run["out"])
-    measured_into(samples, source=data, splits=splits_of(splits, members, ratio), **run)
+    lock_folder(run["out"])
+    measure_and_report(samples, source=data, splits=make_splits(splits, members, ratio), **run)

@@ -7,7 +7,7 @@ import click
 from hardsight.cli.group import main
 
 
-@main.command()
+@main.command(short_help="Write the HTML report of a saved result.")
 @click.argument("difficulty", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -18,7 +18,7 @@ from hardsight.cli.group import main
     help="The page to write.",
 )
 def report(difficulty: Path, output: Path) -> None:
-    """Write the HTML report of a saved DIFFICULTY (a difficulty.parquet); samples show by their ids."""
+    """Write the HTML report of a saved DIFFICULTY (a difficulty.parquet); samples are shown by their ids."""
     from hardsight.difficulty.result import Difficulty
 
     Difficulty.load(difficulty).report(output)

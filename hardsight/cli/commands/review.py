@@ -1,6 +1,4 @@
-"""`hardsight review` and `hardsight serve`: the page on which people decide, as a file and served."""
-
-from __future__ import annotations
+"""`hardsight review` and `hardsight serve`: the page to review samples on, as a file or from a server."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,53 +6,53 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.options import shown_options
-from hardsight.cli.output import folder_of
+from hardsight.cli.options import measured_data_options
+from hardsight.cli.output import result_folder
 
 if TYPE_CHECKING:
     from hardsight.data import Samples
     from hardsight.difficulty.result import Difficulty
 
 
-@main.command()
+@main.command(short_help="Write the page to review samples on.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@shown_options
+@measured_data_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The page to write. [default: DIR/review.html]")
 def review(folder: Path, output: Path | None, **data: Any) -> None:
-    """Write the page on which a person looks through all samples of DIR and decides about them.
+    """Write the page to look through all samples of DIR and decide about them.
 
     DIR is the --out of measure, or its difficulty.parquet.
     """
     from hardsight.reporting.review import write
 
-    inside = folder_of(folder)
-    target = inside / "review.html" if output is None else output
-    beside = target.parent == inside and (inside / "report.html").exists()
-    result, samples = reviewed(folder, **data)
+    directory = result_folder(folder)
+    target = directory / "review.html" if output is None else output
+    beside = target.parent == directory and (directory / "report.html").exists()
+    result, samples = _load(folder, **data)
     write(result, target, samples, "report.html" if beside else None)
     click.echo(f"wrote {target}")
 
 
-@main.command()
+@main.command(short_help="Serve the review page on this machine, for large data.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@shown_options
-@click.option("--port", type=click.IntRange(0, 65535), default=8377, show_default=True, help="0: any that is free.")
+@measured_data_options
+@click.option("--port", type=click.IntRange(0, 65535), default=8377, show_default=True, help="Port; 0: any free one.")
 def serve(folder: Path, port: int, **data: Any) -> None:
-    """Serve the review page of DIR on this machine alone (127.0.0.1); for data too large for one file.
+    """Serve the review page of DIR on this machine only (127.0.0.1), for data too large for one file.
 
-    Decisions are kept in DIR/decisions.csv. Ctrl-C ends it.
+    Decisions are stored in DIR/decisions.csv. Ctrl-C stops the server.
     """
     try:
         from hardsight.reporting.review import server
     except ImportError:
         raise click.ClickException("the server's packages are missing: pip install 'hardsight[serve]'") from None
-    result, samples = reviewed(folder, **data)
-    inside = folder_of(folder)
-    server.serve(result, samples, inside, port, lambda url: click.echo(f"review at {url} (Ctrl-C ends it)"))
+    result, samples = _load(folder, **data)
+    directory = result_folder(folder)
+    server.serve(result, samples, directory, port, lambda url: click.echo(f"review at {url} (Ctrl-C stops it)"))
 
 
-def reviewed(folder: Path, data: Path | None, id_: str | None, **how: Any) -> tuple[Difficulty, Samples | None]:
-    """The result in a folder, and the samples that were measured if they are given."""
+def _load(folder: Path, data: Path | None, id_: str | None, **options: Any) -> "tuple[Difficulty, Samples | None]":
+    """Return the result in a folder, and the samples that were measured if their data is passed."""
     import numpy as np
 
     from hardsight.data import read
@@ -63,16 +61,16 @@ def reviewed(folder: Path, data: Path | None, id_: str | None, **how: Any) -> tu
 
     result = Difficulty.load(folder)
     if data is None:
-        if any(value for name, value in how.items() if name != "embedding") or id_:
-            raise click.UsageError("--label, --id, --text and --drop say how --data is read: give it, too")
+        if any(value for name, value in options.items() if name != "embedding") or id_:
+            raise click.UsageError("--label, --id, --text and --drop need --data, which they say how to read")
         return result, None
     task = "regression" if result.regression else "classification"
-    samples = read(data, id=id_, task=task, **how)
-    numbered = id_ is None and np.array_equal(result.ids, np.arange(len(result)))
-    # Fewer are missed by their ids; of more, the first would pass for those that were measured.
-    if numbered and len(samples) > len(result) and np.array_equal(samples.ids, np.arange(len(samples))):
+    samples = read(data, id=id_, task=task, **options)
+    by_row_number = id_ is None and np.array_equal(result.ids, np.arange(len(result)))
+    # If there are fewer, ids are missing; if there are more, the first would be taken for those that were measured.
+    if by_row_number and len(samples) > len(result) and np.array_equal(samples.ids, np.arange(len(samples))):
         raise InputError(
-            f"{data} has {len(samples):,} rows, and {len(result):,} samples were measured by row number: give the table "
+            f"{data} has {len(samples):,} rows, and {len(result):,} samples were measured by row number: pass the table "
             "that was measured"
         )
     return result, samples

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.output import counted, folder_made, print_json, take_folder
+from hardsight.cli.output import count_progress, lock_folder, make_folder, print_json
 
 
-@main.command()
+@main.command(short_help="Test the claims of the theory by numbers.")
 @click.option(
     "--full", is_flag=True, help="Many seeds, and the claims that need them: about 20 minutes instead of one."
 )
@@ -80,12 +80,12 @@ def theory(
     elif study and not (only or full):
         only = tuple(STUDIED)
     selected = select_claims(only, full=full, study=study)
-    take_folder(out)
+    lock_folder(out)
     if figures is not None:
-        folder_made(figures)
+        make_folder(figures)
     start = time.perf_counter()
-    with counted("claims", len(selected), quiet=quiet) as tick:
-        claims = check(only, full=full, seed=seed, on_result=lambda _: tick([]), study=study)
+    with count_progress("claims", len(selected), quiet=quiet) as on_progress:
+        claims = check(only, full=full, seed=seed, on_result=lambda _: on_progress([]), study=study)
     page = out / "theory.html"
     write_page(claims, page, seed=seed, full=full)
     if figures is not None:
