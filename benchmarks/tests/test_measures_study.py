@@ -466,7 +466,7 @@ def test_the_command(monkeypatch, tmp_path):
     assert json.loads((tmp_path / "study.json").read_text())["most"] == 60
     wrong = CliRunner().invoke(main, ["bench", "measures", "--shares", "a,b"])
     assert wrong.exit_code == 2
-    assert "--shares takes numbers with commas between them. Got 'a,b'" in wrong.output
+    assert "--shares must be numbers separated by commas. Got 'a,b'" in wrong.output
     absent = CliRunner().invoke(main, ["bench", "measures", "--sets", "mnist", "--out", str(tmp_path)])
     assert absent.exit_code == 1
     assert "unknown data set 'mnist'" in absent.output

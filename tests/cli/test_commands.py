@@ -288,7 +288,7 @@ LABELS = ["p", "q"] * 20
         ({"x": FEATURE, "e": [np.nan] * 40, "y": LABELS}, ["--label", "y"], "--drop e"),
         ({"x": FEATURE, "y": ["p"] * 40}, ["--label", "y"], "at least two classes"),
         ({"x": FEATURE, "y": ["p"] * 39 + ["q"]}, ["--label", "y"], "class 'q' has 1 sample"),
-        ({"x": FEATURE, "y": ["p"] * 37 + ["q"] * 3}, ["--label", "y"], "use folds=3 or fewer"),
+        ({"x": FEATURE, "y": ["p"] * 37 + ["q"] * 3}, ["--label", "y"], "folds must be 3 or less"),
         ({"x": FEATURE, "y": [None, *LABELS[1:]]}, ["--label", "y"], "missing in 1 of 40 samples (row 0"),
         ({"x": [*FEATURE[1:], np.inf], "y": LABELS}, ["--label", "y"], "column 'x'"),
         ({"x": FEATURE, "y": LABELS}, ["--label", "y", "--learner", "oracle"], "choose one of auto, network"),
