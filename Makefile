@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Test processes. One test file never runs in two of them.
 WORKERS ?= 2
+TYPED := --jaxtyping-packages="hardsight,beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 # One BLAS thread per process: idle threads that spin cost far more than a second one gains on small matrices.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test quick check docs docs-check bare dist faults fuzz test-oldest test-python clean
+.PHONY: help demo test quick typed check docs docs-check bare dist faults fuzz test-oldest test-python clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -18,11 +19,16 @@ demo: $(VENV)/.installed ## Measure a data set with some wrong labels, and write
 
 test: $(VENV)/.dev chromium ## Check the code and run all tests
 	$(MAKE) check
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(TYPECHECKED)
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
 
 quick: $(VENV)/.dev ## Run the fast tests only: under 2 minutes on two cores, no browser
 	$(BIN)/ruff check -q hardsight tests benchmarks website
 	$(BIN)/pytest -q -n $(WORKERS) -m "not slow"
+
+# Shapes and types of annotations are checked in each call, which takes several times as long.
+typed: $(VENV)/.dev ## Run the tests of numerical code with annotations checked at run time
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile $(TYPED) tests/attribution tests/estimation tests/laws tests/learners tests/measures \
+	  tests/weights
 
 check: $(VENV)/.dev ## Check format, lint, import order and types
 	$(BIN)/ruff format --check hardsight tests benchmarks website

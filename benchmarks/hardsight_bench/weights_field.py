@@ -84,8 +84,8 @@ def rows(named: Sequence[str] = ()) -> list[Row]:
     for name in named:
         if name not in known:
             raise InputError(f"no row is called {name!r}: choose among {', '.join(sorted(known))}")
-    wanted = {*named, "uniform", "oracle"}
-    return [row for row in every if row.name.removesuffix(" (in training)") in wanted]
+    selected = {*named, "uniform", "oracle"}
+    return [row for row in every if row.name.removesuffix(" (in training)") in selected]
 
 
 def _held_out(name: str) -> bool:
@@ -117,7 +117,7 @@ def _set(scheme: Scheme, settings: Mapping[str, Setting]) -> bool:
     return scheme.name in settings or ... not in scheme.parameters.values()
 
 
-def _given(scheme: Scheme, settings: Mapping[str, Setting], classes: int) -> dict[str, Any]:
+def _scheme_inputs(scheme: Scheme, settings: Mapping[str, Setting], classes: int) -> dict[str, Any]:
     return settings[scheme.name](classes) if scheme.name in settings else {}
 
 
@@ -134,10 +134,10 @@ def weights(row: Row, world: Scenario, difficulty: Difficulty, stream: np.random
     if row.how == "control":
         return control(row.name, world, rng)
     assert row.scheme is not None
-    given = _given(row.scheme, HELD_OUT, int(world.true.max()) + 1)
-    given |= {name: value for name, value in _told(difficulty).items() if name in row.scheme.reads}
+    inputs = _scheme_inputs(row.scheme, HELD_OUT, int(world.true.max()) + 1)
+    inputs |= {name: value for name, value in _result_inputs(difficulty).items() if name in row.scheme.reads}
     try:
-        return weigh(difficulty, row.scheme.name, seed=int(stream.generate_state(1)[0]), **given)
+        return weigh(difficulty, row.scheme.name, seed=int(stream.generate_state(1)[0]), **inputs)
     except InputError as fault:
         return str(fault)
 
@@ -162,7 +162,7 @@ def control(name: str, world: Scenario, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(found / found.mean())
 
 
-def _told(difficulty: Difficulty) -> dict[str, Tensor]:
+def _result_inputs(difficulty: Difficulty) -> dict[str, Tensor]:
     """What a difficulty says besides what ``weigh`` reads: errors of a first model, and of classes; both held out."""
     assert difficulty.consensus is not None
     wrong = difficulty.consensus.argmax(1) != difficulty.labels
@@ -187,7 +187,7 @@ class InTraining:
     def __init__(self, scheme: Scheme, labels: np.ndarray, held_out: np.ndarray, epochs: float, seed: int) -> None:
         sizes = torch.from_numpy(np.bincount(labels))
         self._scheme = scheme
-        self._parameters = _given(scheme, IN_TRAINING, len(sizes))
+        self._parameters = _scheme_inputs(scheme, IN_TRAINING, len(sizes))
         self._state = scheme.init_state(StateShape(len(labels), classes=len(sizes)), self._parameters)
         self._held_out = torch.from_numpy(held_out).float()
         self._generator = torch.Generator().manual_seed(seed)

@@ -60,7 +60,7 @@ def read_folder(folder: Path, *, label: str | None, task: str, embedding: Any) -
 
 
 def _check_classes(folder: Path, files: list[Path], in_classes: list[Path]) -> None:
-    """Refuse folders without two classes. ``files`` are all that can be read, ``in_classes`` those in a subfolder."""
+    """Refuse folders without two classes. ``files`` are all readable files, ``in_classes`` those in a subfolder."""
     if not files:
         raise InputError(f"{folder} holds no images ({', '.join(sorted(images.SUFFIXES))}) and no .txt files")
     if not in_classes:

@@ -181,8 +181,8 @@ def as_samples(X: Any, learner: Any, options: DataOptions, **columns: Any) -> Sa
     if not isinstance(X, Samples):
         convert = rows_to_samples if capabilities_of(learner).reads_items else Samples.of
         return convert(X, **columns, **options)
-    held = {**columns, "label": options.get("label"), "text": options.get("text")}
-    extra = [name for name, value in held.items() if value is not None]
+    arguments = {**columns, "label": options.get("label"), "text": options.get("text")}
+    extra = [name for name, value in arguments.items() if value is not None]
     if extra:
         raise InputError(
             f"X is Samples, which already hold their labels, ids, groups and weights: leave out {', '.join(extra)}"

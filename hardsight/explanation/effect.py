@@ -19,7 +19,7 @@ from hardsight.explanation.paired_training import ArmPredictions, PairedPredicti
 MEASURES = ("loss", "clean loss", "accuracy", "clean accuracy", "clean balanced accuracy")
 
 
-def sample_effects(d: Difficulty, arms: PairedPredictions, said: ArmPredictions) -> pd.DataFrame:
+def sample_effects(d: Difficulty, arms: PairedPredictions, predictions: ArmPredictions) -> pd.DataFrame:
     """Return the effect on every sample, by id.
 
     Columns: label, error without and with the weights, difference, its standard error, and number of views. The
@@ -29,9 +29,9 @@ def sample_effects(d: Difficulty, arms: PairedPredictions, said: ArmPredictions)
     views = np.bincount(arms.sample, minlength=n)
     with np.errstate(divide="ignore", invalid="ignore"):
         error_without, error = (
-            np.bincount(arms.sample, each.loss, minlength=n) / views for each in (arms.without, said)
+            np.bincount(arms.sample, each.loss, minlength=n) / views for each in (arms.without, predictions)
         )
-        difference = said.loss - arms.without.loss
+        difference = predictions.loss - arms.without.loss
         spread = np.bincount(arms.sample, np.square(difference - (error - error_without)[arms.sample]), minlength=n)
         se = np.where(views > 1, np.sqrt(spread / np.maximum(views - 1, 1) / views), np.nan)
     columns = {
@@ -46,17 +46,17 @@ def sample_effects(d: Difficulty, arms: PairedPredictions, said: ArmPredictions)
     return pd.DataFrame(columns | {"views": views}, index=pd.Index(d.ids, name="id"))
 
 
-def effect_table(d: Difficulty, arms: PairedPredictions, said: ArmPredictions) -> pd.DataFrame:
+def effect_table(d: Difficulty, arms: PairedPredictions, predictions: ArmPredictions) -> pd.DataFrame:
     """Return the effect by group, one row per group and measure.
 
     Columns by, group, samples, measure (of ``MEASURES``), without, with, difference, se, low, high, and outcome:
     "gains" or "pays" if the 95 % interval of the difference lies on one side of zero, "same" if both runs predict
     exactly the same, else "unclear". Accuracies exist for classes only, and balanced accuracy for all samples only.
     """
-    return pd.DataFrame(list(_rows(d, arms, said)))
+    return pd.DataFrame(list(_rows(d, arms, predictions)))
 
 
-def _rows(d: Difficulty, arms: PairedPredictions, said: ArmPredictions) -> Iterator[dict[str, str | int | float]]:
+def _rows(d: Difficulty, arms: PairedPredictions, predictions: ArmPredictions) -> Iterator[dict[str, str | int | float]]:
     right = np.ones(len(d)) if d.p_wrong is None else 1 - d.p_wrong
     for group in list_groups(d):
         membership = group.rows.astype(float)
@@ -66,7 +66,7 @@ def _rows(d: Difficulty, arms: PairedPredictions, said: ArmPredictions) -> Itera
             share = (membership * right if "clean" in measure else membership)[arms.sample]
             strata = d.labels[arms.sample] if "balanced" in measure else None
             losses_without, losses_with = (
-                (each.right if "accuracy" in measure else each.loss) for each in (arms.without, said)
+                (each.right if "accuracy" in measure else each.loss) for each in (arms.without, predictions)
             )
 
             def mean(values: np.ndarray, share: np.ndarray = share, strata: np.ndarray | None = strata) -> MeanInterval:

@@ -141,6 +141,6 @@ LAST = Reduction(LATEST, lambda state: state["last"])
 FORGETTING_EVENTS = Reduction(RUNS, _forgetting_events)
 """Falls from 1 to 0; as many as views if it was never 1."""
 VIEWS_UNTIL_RIGHT = Reduction(RUNS, _views_until_right)
-"""Views before the value is 1 for good; all of them if it ends at 0."""
+"""Views before the value stays 1; all of them if it ends at 0."""
 MINUS_VIEWS_UNTIL_WRONG = Reduction(RUNS, _minus_views_until_wrong)
-"""Minus the views before the value is 0 for good; minus all of them if it ends at 1."""
+"""Minus the views before the value stays 0; minus all of them if it ends at 1."""

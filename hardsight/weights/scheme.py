@@ -182,6 +182,9 @@ class Scheme:
         self.check_parameters(parameters)
         return self.call_unchecked(inputs, parameters, state)
 
+    # The method's name in the public contract.
+    of = __call__
+
     def call_unchecked(self, inputs: Mapping[str, Any], parameters: Mapping[str, Any], state: State | None) -> Any:
         """Call the scheme with parameters that passed :meth:`check_parameters` once, as a training loop does."""
         args = [self._input(name, inputs) for name in self.reads]

@@ -192,7 +192,7 @@ def test_in_sample_losses_are_the_same_with_a_record_of_all_predictions(where, l
     runs = [runner.run(plan, StopRule(loss=loss)).held_out for runner in runners]
     for name, value in runs[0].state().items():
         assert all(torch.equal(value, other.state()[name]) for other in runs), name
-    assert all(half.count.sum() > 0 for half in runs[0].seen)
+    assert all(half.count.sum() > 0 for half in runs[0].in_sample_halves)
     pd.testing.assert_frame_equal(here.table, there.table)
 
 
@@ -217,9 +217,7 @@ def test_a_stopped_run_goes_on_somewhere_else(tmp_path, where):
         )
     assert checkpoint.exists()
     checkpoint.unlink()
-    short = hs.measure(
-        X, Y, **how, budget=1e-9, execution=hs.Execution(checkpoint=checkpoint, execution=hs.Execution(**where))
-    )
+    short = hs.measure(X, Y, **how, budget=1e-9, execution=hs.Execution(checkpoint=checkpoint, **where))
     assert short.settings["members"] == 25
     same(hs.measure(X, Y, **how, execution=hs.Execution(checkpoint=checkpoint, resume=True)), hs.measure(X, Y, **how))
 
@@ -235,7 +233,7 @@ def test_a_killed_worker_changes_no_byte(where, tmp_path):
 
 
 def test_workers_that_always_die_are_one_error(where, tmp_path, monkeypatch):
-    monkeypatch.setattr(core, "RETRIES", 0)
+    monkeypatch.setattr(core, "MAX_RETRIES", 0)
     with pytest.raises(
         LearnerError, match=r"^a worker died 1 times over the same task, killed or out of memory .*resume"
     ):
@@ -295,7 +293,7 @@ def test_faults_arrive_as_they_are(where):
         hs.measure(X, Y, learner=LogisticRegression(C=-1.0), repeats=2, execution=hs.Execution(**where))
     with pytest.raises(ZeroDivisionError, match=r"^a bug\n") as bug:
         hs.measure(X, Y, learner=Odd(lambda: ZeroDivisionError("a bug")), repeats=2, execution=hs.Execution(**where))
-    assert "in views" in bug.value.__notes__[0]
+    assert "in fit_predict" in bug.value.__notes__[0]
     with pytest.raises(RuntimeError, match=r"^UnreachableError: far away\n"):
         hs.measure(
             X, Y, learner=Odd(lambda: UnreachableError("far", "away")), repeats=2, execution=hs.Execution(**where)
@@ -342,7 +340,7 @@ def test_what_cannot_be_read_over_there_is_named(where):
     learner = Odd()
     learner.extra = Unreadable()
     with pytest.raises(
-        InputError, match=r"cannot be read by another process \(division by zero\): let it be importable"
+        InputError, match=r"cannot be read by another process \(division by zero\): make it importable"
     ):
         hs.measure(X, Y, learner=learner, repeats=2, execution=hs.Execution(**where))
 
@@ -594,7 +592,7 @@ def test_a_task_that_always_dies_is_tried_a_few_times():
             raise ArithmeticError("out of memory")
 
     pool = Deadly(1, lambda _: [1])
-    pool.first = lambda handles: handles
+    pool.wait_any = lambda handles: handles
     plans = [plan_of([2]).select(range(1))]
     with pytest.raises(LearnerError, match=r"a worker died 4 times over the same task.*\(out of memory\)"):
         list(core.run_in_order(pool, plans, lambda _: None))
@@ -619,7 +617,7 @@ def test_a_slow_task_does_not_let_results_pile_up():
 @pytest.mark.parametrize("ahead", [1, 2])
 def test_fewer_results_wait_where_each_is_large(ahead):
     pool = Pool(2, lambda _: False)
-    pool.first = lambda handles: [handle for handle in handles if handle[1] != 0][:1] or handles
+    pool.wait_any = lambda handles: [handle for handle in handles if handle[1] != 0][:1] or handles
     plans = [plan_of([2] * 50).select(range(turn, turn + 1)) for turn in range(50)]
     results = core.run_in_order(pool, plans, lambda _: None, ahead)
     next(results)

@@ -391,7 +391,7 @@ def test_the_command_does_the_same(tmp_path):
     assert "of the weighted gradient" in plain.output
     bad = runner.invoke(main, [*call, "--scheme", "auto", "--set", "gamma=1"])
     assert bad.exit_code == 2
-    assert "--set goes with one --scheme" in bad.output
+    assert "--set needs exactly one --scheme" in bad.output
 
 
 def test_the_public_function_shows_its_signature():

@@ -163,7 +163,7 @@ def test_in_sample_predictions_are_made_by_those_that_declare_them(name):
 def test_weights_of_one_are_no_weights_and_others_count(name):
     learner, _ = make(name, np.ones(60))
     if not capabilities_of(learner).takes_weights:
-        with pytest.raises(hs.InputError, match="cannot weigh its training samples"):
+        with pytest.raises(hs.InputError, match="does not take weights of training samples"):
             hs.measure(*((IMAGES if name == "convnet" else X), Y), learner=learner, weights=np.ones(60), refine=False,
                        **({"splits": "loo"} if "leave-one-out" in learner.name else {}))  # fmt: skip
         return

@@ -40,7 +40,7 @@ def fit_pair_flips(
     transitions = _confident_transitions(fitter)
     starts = [
         model
-        for model in (_settle(fitter, start) for start in _starts(fitter, free, transitions, noise_aware))
+        for model in (_run_to_convergence(fitter, start) for start in _starts(fitter, free, transitions, noise_aware))
         if model.wrong_share > config.min_wrong_share
     ]
     if not starts:
@@ -103,7 +103,7 @@ def _with_targets(model: LabelModel, targets: Int64[Tensor, " class"]) -> LabelM
     return model._replace(transition=transition_matrix(rate, one_hot(targets, len(rate))), targets=targets)
 
 
-def _settle(fitter: LabelModelFitter, model: LabelModel) -> LabelModel:
+def _run_to_convergence(fitter: LabelModelFitter, model: LabelModel) -> LabelModel:
     """Alternate EM and moving the targets to where most of the wrong labels go, until they stay."""
     for _ in range(fitter.config.target_updates):
         model = fitter.run_em(model, fitter.config.target_rounds)

@@ -81,7 +81,7 @@ def explain(
     if weights is None and not schemes:
         schemes = ("auto",)
     if assignments and len(schemes) != 1:
-        raise click.UsageError("--set goes with one --scheme")
+        raise click.UsageError("--set needs exactly one --scheme")
     roles = {"label": label, "id": id_, "group": group, "weights": counts, "text": text}
     samples = read(data, **roles, drop=drop, task=task, embedding=embedding)
     lock_folder(out)

@@ -159,7 +159,7 @@ def divide(part: Plan, jobs: int, largest: int, *, by_model: bool) -> list[Plan]
 
 
 def run_in_order(
-    pool: Pool, plans: list[Plan], on_finished: Callable[[Plan], None], ahead: int = TASKS_AHEAD
+    pool: Pool, plans: list[Plan], on_finished: Callable[[Plan], None], queued: int = TASKS_AHEAD
 ) -> Generator[list[bytes], None, None]:
     """Run tasks in a pool and yield their results in order.
 
@@ -167,7 +167,7 @@ def run_in_order(
         pool: the workers.
         plans: the tasks.
         on_finished: is called with each task as it ends.
-        ahead: tasks per job that may be finished ahead of the one that is waited for.
+        queued: tasks per job that may be finished ahead of the one that is waited for.
 
     Raises:
         LearnerError: workers died over one task more than ``MAX_RETRIES`` times.
@@ -177,7 +177,7 @@ def run_in_order(
     results: dict[int, list[bytes]] = {}
 
     def submit_next(index: int) -> None:
-        while queue and len(running) < pool.jobs and queue[0].position < index + ahead * pool.jobs:
+        while queue and len(running) < pool.jobs and queue[0].position < index + queued * pool.jobs:
             task = queue.popleft()
             running[pool.submit(task.plan.repeat_indices, task.plan.model_range)] = task
 

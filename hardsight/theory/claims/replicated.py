@@ -147,8 +147,8 @@ def margin_and_uncertainty(study: ImageStudy) -> ClaimDefinition:
 
     @define_claim(
         "margin-and-uncertainty",
-        statement="Over all samples the error goes with the negative mean margin, the variance and mutual information; "
-        "among the hardest 5 % it hardly goes with the latter two, and not always in one direction.",
+        statement="Over all samples the error correlates with the negative mean margin, the variance and mutual information; "
+        "among the hardest 5 % it hardly correlates with the latter two, and not always in one direction.",
         source=f"the experiments of Zhou et al. 2022, as reconstructed (mixed signs); measured here on {study.name}",
         kind="statistical",
         expected=f"mean Spearman over all above {study.margin:g} with the margin and {study.variance:g} with the variance; "

@@ -149,7 +149,7 @@ def test_the_mentor_is_the_published_network():
     assert shapes["epoch.weight"] == (100, 5)
     assert shapes["hidden.weight"] == (20, 2 + 5 + 2)
     assert shapes["out.weight"] == (1, 20)
-    assert shapes["told.weight_ih_l0"] == shapes["told.weight_ih_l0_reverse"] == (4, 2)
+    assert shapes["lstm.weight_ih_l0"] == shapes["lstm.weight_ih_l0_reverse"] == (4, 2)
     mentor = Mentor()
     assert not mentor.epoch.weight.requires_grad
     # By hand: cell = sigmoid(input gate) tanh(candidate), as the step starts from nothing.
