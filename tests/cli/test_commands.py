@@ -398,7 +398,7 @@ def test_an_interrupt_leaves_files_as_they_were(iris, tmp_path, moment):
     (out / "difficulty.parquet").write_text("old")
     # The signal is sent by the process to itself, at a point that only one of the two moments reaches.
     place = {
-        "training": "import hardsight.learners.network.network as room; name = 'predictions'",
+        "training": "import hardsight.learners.network.network as room; name = 'predict_rows'",
         "writing": "import hardsight.difficulty.file as module; room = module.pq; name = 'write_table'",
     }[moment]
     code = f"""

@@ -523,12 +523,12 @@ def test_workers_are_given_as_many_members_as_there_is_room_for(monkeypatch, los
     learner = InSampleLosses(learner, "log") if losses else learner
     windows, sizes = [], []
 
-    def in_order(pool, plans, finished, ahead):
-        windows.append(ahead)
+    def run_in_order(pool, plans, on_finished, queued):
+        windows.append(queued)
         sizes.append([plan.n_models for plan in plans])
         yield from ()
 
-    monkeypatch.setattr(core, "in_order", in_order)
+    monkeypatch.setattr(core, "run_in_order", run_in_order)
     for room in (10**9, 7 * largest, 7 * largest - 1, largest, largest - 1, largest // 3, 1):
         monkeypatch.setattr(core, "TASK_BYTES", room)
         for views in core.run_in_pool(Pool(1, None), learner, samples, [plan], lambda _: None):

@@ -227,7 +227,7 @@ def test_wrong_labels_are_told_from_right_ones():
 
 
 def test_a_forecast_needs_a_ledger():
-    with pytest.raises(InputError, match="the automatic scheme needs the ledger"):
+    with pytest.raises(InputError, match="a forecast needs the ledger"):
         forecast(regression_with_an_outlier(), np.ones(400))
 
 
@@ -273,7 +273,7 @@ def test_targets():
     np.testing.assert_allclose(clean[0] / clean[5], 0.1)
     with pytest.raises(InputError, match="target"):
         target_weights(d, "test")
-    with pytest.raises(InputError, match="there are none: use target='training'"):
+    with pytest.raises(InputError, match="target='balanced' needs classes: use target='training'"):
         target_weights(regression_with_an_outlier(), "balanced")
 
 
@@ -399,5 +399,5 @@ def test_files_that_hold_no_weights_are_refused(tmp_path, text, says):
         read_weights(path, np.array([1]))
     with pytest.raises(InputError, match="no file at"):
         read_weights(tmp_path / "none.csv", np.array([1]))
-    with pytest.raises(InputError, match=r"from \.csv or \.parquet"):
+    with pytest.raises(InputError, match=r"must end in \.csv or \.parquet"):
         read_weights(tmp_path / "w.txt", np.array([1]))

@@ -272,7 +272,7 @@ def test_weights_are_written_without_formulas_and_read_back(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("id,weight\na,nan\n", "the weight of id 'a' is nan"),
+        ("id,weight\na,nan\n", "weights must be finite and 0 or more. Got nan for id 'a'"),
         ("id,weight\na,-1\n", "weights must be finite and 0 or more. Got -1 for id 'a'"),
         ("id,weight\na,x\n", "weights must be numbers. Got 'x' for id 'a'"),
         ("id,weight\na,1\na,2\n", "has the id 'a' twice"),
@@ -385,12 +385,12 @@ def test_results_that_hardsight_never_wrote(tmp_path, change, said):
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
-        ("labels", lambda a: a[:-1], "is missing or odd"),
-        ("labels", lambda a: a + 5, "labels is missing or odd"),
-        ("labels", lambda a: a.astype(np.float64), "labels is missing or odd"),
-        ("ids", lambda a: a * 0, "ids, which stand there twice"),
-        ("training/seen/first", lambda a: a[:, None], "is missing or odd"),
-        ("training/mean/count", lambda a: a[:0], "is missing or odd"),
+        ("labels", lambda a: a[:-1], "is missing or invalid"),
+        ("labels", lambda a: a + 5, "labels is missing or invalid"),
+        ("labels", lambda a: a.astype(np.float64), "labels is missing or invalid"),
+        ("ids", lambda a: a * 0, "ids, which are not distinct"),
+        ("training/seen/first", lambda a: a[:, None], "is missing or invalid"),
+        ("training/mean/count", lambda a: a[:0], "is missing or invalid"),
         ("about", lambda a: np.frombuffer(bytes(a).replace(b'"classes": 2', b'"classes": -1'), np.uint8), "classes is"),
         (
             "about",

@@ -156,7 +156,7 @@ def test_the_mentor_is_the_published_network():
     loss, excess = torch.tensor([0.4, 2.0]), torch.tensor([-0.6, 1.0])
     cells = []
     for side in ("", "_reverse"):
-        part = {kind: getattr(mentor.told, f"{kind}_l0{side}") for kind in ("weight_ih", "bias_ih", "bias_hh")}
+        part = {kind: getattr(mentor.lstm, f"{kind}_l0{side}") for kind in ("weight_ih", "bias_ih", "bias_hh")}
         gates = torch.stack([loss, excess], 1) @ part["weight_ih"].T + part["bias_ih"] + part["bias_hh"]
         cells.append(torch.sigmoid(gates[:, 0]) * torch.tanh(gates[:, 2]))
     known = torch.cat(
