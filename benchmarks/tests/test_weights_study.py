@@ -354,7 +354,7 @@ def test_a_scheme_that_cannot_weigh_says_why(monkeypatch):
 
 def test_metrics_by_hand():
     log_prob = np.log([[0.9, 0.05, 0.05], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]])
-    found = study.metrics(log_prob, np.array([0, 0, 1, 2]))
+    found = study.score_predictions(log_prob, np.array([0, 0, 1, 2]))
     assert found == pytest.approx(
         {
             "balanced_accuracy": 2.5 / 3,
@@ -377,8 +377,8 @@ def test_the_standard_error_is_that_of_draws_of_test_samples():
 
     places = [np.flatnonzero(y == c) for c in (0, 1)]
     drawn = [balanced(np.concatenate([rng.choice(at, len(at)) for at in places])) for _ in range(2000)]
-    assert study.standard_error(one, other, y) == pytest.approx(np.std(drawn), rel=0.06)
-    assert study.standard_error(one, one, y) == 0
+    assert study.difference_standard_error(one, other, y) == pytest.approx(np.std(drawn), rel=0.06)
+    assert study.difference_standard_error(one, one, y) == 0
 
 
 def table(scores, se=0.0):
@@ -524,7 +524,7 @@ def test_trees_are_weighted_too():
     found = digits("uniform-40", most=400)
     oracle = control("oracle", found, np.random.default_rng(0))
     plain, clean = (study._fit_estimator(found, weights, "lightgbm", 0) for weights in (np.ones(len(found.y)), oracle))
-    score = [study.metrics(each, found.test_y)["balanced_accuracy"] for each in (plain, clean)]
+    score = [study.score_predictions(each, found.test_y)["balanced_accuracy"] for each in (plain, clean)]
     assert score[1] > score[0] + 0.05
     assert np.isfinite(clean).all()
 
@@ -534,7 +534,7 @@ def test_the_truth_beats_uniform_on_noisy_digits():
     task = EnsembleTask(found.x, found.y, found.test_x, study.KINDS["network"].network)
     oracle = control("oracle", found, np.random.default_rng(0))
     answers = train_members(task, [WeightedMember(0), WeightedMember(0, oracle)])
-    plain, clean = (study.metrics(each, found.test_y)["balanced_accuracy"] for each in answers)
+    plain, clean = (study.score_predictions(each, found.test_y)["balanced_accuracy"] for each in answers)
     assert clean > plain + 0.01
 
 

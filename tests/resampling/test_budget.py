@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_wine
+from sklearn.ensemble import RandomForestClassifier
 
 import hardsight as hs
 from hardsight.errors import InputError
@@ -125,7 +126,7 @@ def test_the_smallest_class_bounds_the_folds():
 
 
 def test_forests_are_planned_in_trees():
-    forest = hs.ForestOOB(hs.learners.registry.RandomForestClassifier(20))
+    forest = hs.ForestOOB(RandomForestClassifier(20))
     d = hs.measure(X, Y, learner=forest, budget="70 models")
     assert (d.settings["splits"], d.settings["members"]) == ("out of bag × 3 repeats (for 70 models)", 60)
     with pytest.raises(
