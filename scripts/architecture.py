@@ -17,8 +17,22 @@ PICTURE = ROOT / "docs" / "images" / "architecture.svg"
 # The steps of `hardsight measure FILE`, in order of their first call: what happens, and the function that does it.
 STEPS = (
     ("Parse the command line", "hardsight.cli.commands.measure.measure"),
-    ("Read the file into samples", "hardsight.data.from_files.read"),
-    ("Check the arguments and plan the trainings", "hardsight.estimation.measure.measure"),
+    ("Read the file into samples with ids, labels and features", "hardsight.data.from_files.read"),
+    ("Check the arguments of `hs.measure`", "hardsight.estimation.measure.measure"),
+    ("Choose the learner and the plan: all checks, no training", "hardsight.estimation.job.plan_job"),
+    ("Split the samples into folds, repeat by repeat", "hardsight.resampling.splitters.KFold.split"),
+    ("Choose how long networks are trained, by a few short trainings", "hardsight.estimation.job.tune_training_length"),
+    ("Run the plan", "hardsight.estimation.runner.Runner.run"),
+    ("Train models and predict their held-out samples", "hardsight.learners.network.network.Network.fit_predict"),
+    ("Fold the predictions into running moments", "hardsight.measures.held_out.HeldOut.add"),
+    ("Infer the true labels, and train again if many look wrong", "hardsight.estimation.true_labels.infer_true_labels"),
+    ("Fit the label-noise model", "hardsight.attribution.label_noise.selection.fit_label_model"),
+    ("Assemble the result", "hardsight.estimation.assemble.assemble_run"),
+    ("Split the error into bias and variance", "hardsight.measures.bias_variance.log_loss"),
+    ("Attribute the error to noise, imbalance, margin and uncertainty", "hardsight.attribution.ledger.ledger"),
+    ("Save the result", "hardsight.difficulty.file.write_result"),
+    ("Write the report", "hardsight.reporting.report.page.write"),
+    ("Write the review page", "hardsight.reporting.review.page.write"),
 )
 
 _ROW, _WIDTH, _LEFT = 44, 920, 24

@@ -100,7 +100,7 @@ def check(site: Path) -> Checked:
     }
     found = Checked({"pages": len(pages), "links": 0, "anchors": 0}, Counter(), [])
     for name, page in pages.items():
-        found.faults.extend(f"{name}: the id {each!r} stands twice" for each in sorted(page.repeated))
+        found.faults.extend(f"{name}: the id {each!r} appears twice" for each in sorted(page.repeated))
         for link in page.links:
             _follow(site, pages, name, link, found)
     by_readers = dict(found.counts)

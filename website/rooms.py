@@ -60,7 +60,8 @@ ROOMS = (
     Room("decompose", "Bias and variance", "how-it-works.md", ("hardsight.measures.bias_variance",),
          _of("hardsight.measures.bias_variance", "Decomposition log_loss brier squared zero_one")),
     Room("truth", "Wrong labels", "how-it-works.md", ("hardsight.attribution.label_noise",),
-         _of("hardsight.attribution.label_noise", "Evidence LabelModel LabelModelConfig LabelPosterior fit_label_model true_label_probabilities")),
+         _of("hardsight.attribution.label_noise", "Evidence LabelModel LabelModelConfig LabelPosterior fit_label_model true_label_probabilities "
+             "DEFAULT_CONFIG class_prior")),
     Room("ranking", "Ranking", "how-it-works.md",
          ("hardsight.attribution.hardness", "hardsight.measures.control_variate",
          "hardsight.attribution.regression_noise", "hardsight.measures.reliability", "hardsight.resampling.budget"),

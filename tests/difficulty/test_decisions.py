@@ -224,7 +224,7 @@ def test_decisions_that_leave_nothing_or_cannot_be_weighed_are_refused(wine):
     with pytest.raises(InputError, match="clip must be 2 or more"):
         hs.weigh(wine, clip=1.5, decisions=half)
     other = replace(wine, run=replace(wine.run, loss="brier"))
-    with pytest.raises(InputError, match="known for log-loss and squared error alone"):
+    with pytest.raises(InputError, match="known only for log-loss and squared error"):
         hs.weigh(other, "spl-linear", lam=1.0, decisions=FOUR)
 
 

@@ -339,9 +339,7 @@ class Unreadable:
 def test_what_cannot_be_read_over_there_is_named(where):
     learner = Odd()
     learner.extra = Unreadable()
-    with pytest.raises(
-        InputError, match=r"cannot be read by another process \(division by zero\): make it importable"
-    ):
+    with pytest.raises(InputError, match=r"cannot be read by another process \(division by zero\): make it importable"):
         hs.measure(X, Y, learner=learner, repeats=2, execution=hs.Execution(**where))
 
 

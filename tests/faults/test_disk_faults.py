@@ -159,7 +159,7 @@ def test_a_disk_that_is_full_and_then_read_only(data, saved, disk):
 def test_a_file_where_the_folder_should_be(data, saved, tmp_path):
     (tmp_path / "out").write_text("kept")
     line = refused("measure", data, *QUICK, "--out", tmp_path / "out")
-    assert f"cannot make the folder {tmp_path / 'out'}: File exists: choose another with --out" in line
+    assert f"cannot create the folder {tmp_path / 'out'}: File exists: choose another with --out" in line
     line = refused("weigh", saved / "difficulty.parquet", "-o", tmp_path / "out" / "w.csv")
     assert f"cannot write {tmp_path / 'out' / 'w.csv'}: " in line
     assert "choose another place" in line

@@ -126,7 +126,7 @@ def test_too_few_trees():
 
 
 def test_only_forests_that_fit_the_labels():
-    with pytest.raises(InputError, match=r"needs a RandomForest or ExtraTrees.*Got GradientBoostingClassifier"):
+    with pytest.raises(InputError, match=r"must be a RandomForest or ExtraTrees.*Got GradientBoostingClassifier"):
         ForestOOB(GradientBoostingClassifier())
     with pytest.raises(InputError, match="RandomForestRegressor does not fit labels that are classes"):
         hs.measure(X, Y, learner=ForestOOB(RandomForestRegressor(30)))
@@ -164,7 +164,7 @@ def test_front_door():
 
 
 def test_a_single_view_is_refused():
-    with pytest.raises(InputError, match=r"repeats must be 2 or more: one view has no error bar. Got 1"):
+    with pytest.raises(InputError, match=r"repeats must be 2 or more: one prediction has no error bar. Got 1"):
         hs.measure(X, Y, learner="forest", repeats=1)
 
 

@@ -302,7 +302,7 @@ def test_what_becomes_of_a_member_does_not_depend_on_the_others(args):
 def test_a_run_goes_on_where_it_was_stopped_and_adjusts(args, tmp_path, monkeypatch):
     monkeypatch.setattr("hardsight.estimation.runner.MODELS_PER_PART", 6)
     learner = language(Bigrams, args)
-    how = {**FOLDS, "repeats": 4, "adjusted": True}
+    how = {**FOLDS, "repeats": 4, "estimate": hs.Estimate(adjusted=True)}
     whole = hs.measure(texts(12), learner=learner, **how)
     path = tmp_path / "run.npz"
     broken = language(Bigrams, args)
@@ -439,15 +439,15 @@ def test_data_that_cannot_be_used(args):
     data, learner = reviews(12), hs.HuggingFace(BagOfWords, args, processing_class=tokenizer())
     refused("X must be a Hugging Face dataset, which this learner reads. Got list: make one with", [[1, 2]], learner)
     refused(r"X holds several splits: pass one of them, as X\['train'\]", datasets.DatasetDict(train=data), learner)
-    refused("labels must stand in the dataset", data, learner, y=[0] * 12)
+    refused("labels must be a column of the dataset", data, learner, y=[0] * 12)
     refused("there is no column 'stars' to use as label: the columns are 'sentence'", data, learner, y="stars")
     refused("there is no column 'w' to use as weights", data, learner, weights="w")
     refused("weights must be finite and 0 or more. Got -1", data, learner, weights=[-1.0] + [1.0] * 11)
     refused("the label is missing", texts(12), learner, task="classification")
-    refused("column 'input_ids' holds lists", data, learner, y="input_ids", task="classification")
+    refused("column 'input_ids' must hold one label per sample", data, learner, y="input_ids", task="classification")
     refused("holds text, which a Trainer cannot learn", data, learner, y="sentence")
     refused("task must be one of", data, learner, task="classes")
-    refused("it cannot be 'log': leave out loss", texts(12), language(Bigrams, args), loss="log")
+    refused("loss cannot be 'log'", texts(12), language(Bigrams, args), loss="log")
     refused("record needs classes", texts(12), language(Bigrams, args), record=hs.Record(members=True))
     unknown = data.map(lambda row: {"label": row["label"] - 1})
     refused(r"column 'label' is below 0 in 6 samples \(rows 0, 2, 4, …\)", unknown, learner)

@@ -117,7 +117,7 @@ def test_pages_of_commands_hold_every_option():
         return 1 + sum(look(command.get_command(context, name), [*names, name]) for name in below)
 
     assert look(main, []) == len(pages)
-    assert re.search(r"\| `--folds INTEGER` \| Parts of a repeat\. \| 5 \|", pages["commands/measure.md"])
+    assert re.search(r"\| `--folds INTEGER` \| Folds per repeat\. \| 5 \|", pages["commands/measure.md"])
 
 
 def test_links_of_the_repository_become_links_of_the_site():

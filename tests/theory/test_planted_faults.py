@@ -139,7 +139,7 @@ def half_corrected(patch):
 
 
 def size_by_largest(patch):
-    patch.setattr(words, "effective", lambda weights: float(weights.sum() / weights.max()))
+    patch.setattr(words, "effective_sample_size", lambda weights: float(weights.sum() / weights.max()))
 
 
 def coefficients(change):
