@@ -69,6 +69,7 @@ def test_a_seed_fixes_everything_and_the_data_stay_as_they_are(kind):
     np.testing.assert_array_equal(found.y, before[1])
 
 
+@pytest.mark.slow
 @given(st.sampled_from(NOISE), st.integers(2, 7), st.sampled_from([0.05, 0.4, 0.9]), st.integers(0, 99))
 def test_noisy_labels_are_wrong_and_no_class_vanishes(kind, classes, share, seed):
     found = made(n=12 * classes, classes=classes, seed=seed)

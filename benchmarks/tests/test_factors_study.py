@@ -43,6 +43,7 @@ def test_confusion_by_hand():
     assert f1 == pytest.approx((2 / 3 + 2 / 3 + 1 / 2) / 5)
 
 
+@pytest.mark.slow
 def test_the_right_line_stands_out(digits):
     truth = factors.make_scenario(digits, "shift", np.random.default_rng(1))
     rows = pd.DataFrame(
@@ -54,6 +55,7 @@ def test_the_right_line_stands_out(digits):
         assert matrix[factor].drop("p_wrong").idxmax() == factor
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path, monkeypatch):
     monkeypatch.setattr(factors, "NOISES", (("uniform", 0.2),))
     monkeypatch.setattr(factors, "ATYPICAL_IMAGES", ("shift", "zoom", "rotate"))

@@ -60,6 +60,7 @@ def scores():
     return hard, {one.measure: one for name in METHODS for one in run_method(name, METHODS[name], given(hard))}
 
 
+@pytest.mark.slow
 def test_every_measure_and_every_peer_scores(scores):
     _, found = scores
     assert not {name: one.fault for name, one in found.items() if one.fault}
@@ -123,6 +124,7 @@ def test_the_second_split_is_judged_on_samples_that_training_left(monkeypatch):
     np.testing.assert_array_equal(found.values, 0)
 
 
+@pytest.mark.slow
 def test_as_many_models_are_trained_as_is_said(monkeypatch):
     trained = []
 
@@ -136,6 +138,7 @@ def test_as_many_models_are_trained_as_is_said(monkeypatch):
     assert trained == [10, 50]
 
 
+@pytest.mark.slow
 def test_a_seed_fixes_all_scores_and_another_changes_them():
     hard = hardened(most=80)
     for name in ("dynamics", "second split", "trainings", "untrained", "control"):
@@ -269,6 +272,7 @@ def test_cells_that_make_sense():
         list_cells(["wine"], ["zoom"], [0.1], [0], None)
 
 
+@pytest.mark.slow
 def test_precision_counts_ties_in_part():
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -320,6 +324,7 @@ def study(out, measures=(), seeds=2):
     )
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_it_was_and_new_measures_join(monkeypatch, mine):
     runs = quick(monkeypatch)
     faults = []
@@ -350,6 +355,7 @@ def test_a_run_goes_on_where_it_was_and_new_measures_join(monkeypatch, mine):
         run_study(study(mine / "out", ("my_measures:absent",)))
 
 
+@pytest.mark.slow
 def test_processes_find_the_same(tmp_path):
     few = [Cell("wine", kind, 0.2, 0) for kind in ("near", "uniform")]
     one, two = (
@@ -472,6 +478,7 @@ def test_the_command(monkeypatch, tmp_path):
     assert "unknown data set 'mnist'" in absent.output
 
 
+@pytest.mark.slow
 def test_votes_and_their_ceiling():
     votes = np.array([[10, 0, 0], [5, 5, 0], [4, 3, 3]])
     expected = [0, np.log(2), -(0.4 * np.log(0.4) + 0.6 * np.log(0.3))]
@@ -515,6 +522,7 @@ def ratings(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_models_find_hard_what_raters_dispute(ratings, monkeypatch):
     rows = pd.DataFrame(humans.compare_measures("movies", ratings, 120, 0, ("dynamics", "control"))).set_index(
         "measure"

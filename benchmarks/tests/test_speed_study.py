@@ -117,6 +117,7 @@ def test_all_ways_of_every_case_can_be_called(name):
     assert (case.visits > 0) == (case.flops > 0) == (name != "logistic")
 
 
+@pytest.mark.slow
 def test_the_command(monkeypatch):
     errors = np.arange(5.0)
     case = speed.Case("Title", "What.", {"one": lambda: errors, "two": lambda: errors}, 10.0, 1.0, lambda: errors)

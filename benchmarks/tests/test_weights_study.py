@@ -325,6 +325,7 @@ def test_controls():
     assert random.std() == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.slow
 def test_every_row_can_do_what_it_says():
     found = hs.measure(SMALL.x, SMALL.y, folds=2, repeats=2, learner="logistic")
     epochs, pupils = mixed.count_epochs(TASK), []
@@ -341,6 +342,7 @@ def test_every_row_can_do_what_it_says():
     assert not [answer for answer in train_members(TASK, pupils) if isinstance(answer, str)]
 
 
+@pytest.mark.slow
 def test_a_scheme_that_cannot_weigh_says_why(monkeypatch):
     monkeypatch.setitem(SCHEMES, "nothing", scheme(lambda loss: 0 * loss))
     monkeypatch.setitem(SCHEMES, "nothing", replace(SCHEMES["nothing"], name="nothing"))
@@ -481,6 +483,7 @@ def run(tmp_path, *more):
     return told.output, pd.read_parquet(tmp_path / "weights.parquet")
 
 
+@pytest.mark.slow
 def test_from_end_to_end_and_on_where_it_stopped(tmp_path, monkeypatch):
     page, found = run(tmp_path)
     assert "# What do weights gain?" in page
@@ -519,6 +522,7 @@ def test_another_study_is_refused(tmp_path):
     assert "holds another study" in told.output
 
 
+@pytest.mark.slow
 def test_trees_are_weighted_too():
     pytest.importorskip("lightgbm")
     found = digits("uniform-40", most=400)
@@ -529,6 +533,7 @@ def test_trees_are_weighted_too():
     assert np.isfinite(clean).all()
 
 
+@pytest.mark.slow
 def test_the_truth_beats_uniform_on_noisy_digits():
     found = digits("uniform-40")
     task = EnsembleTask(found.x, found.y, found.test_x, study.KINDS["network"].network)
@@ -544,6 +549,7 @@ def test_unknown_learners_are_refused(tmp_path):
         study.list_jobs(job)
 
 
+@pytest.mark.slow
 def test_a_class_of_fewer_labels_than_folds_is_measured_in_fewer():
     made = make_scenario(Cell("digits", "none", "none", 0), most=100)
     y = made.y.copy()

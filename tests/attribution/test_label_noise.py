@@ -46,6 +46,7 @@ def mixture(seed, n=6000, shares=(0.3, 0.05)):
     return clean, np.where(flipped, 1 - true, true), flipped
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.integers(0, 2**32))
 def test_posterior_is_normalised_and_by_bayes(seed):
@@ -64,6 +65,7 @@ def test_posterior_is_normalised_and_by_bayes(seed):
     np.testing.assert_allclose(probability, by_hand, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_flips_are_found_with_calibrated_probabilities(seed):
     clean, label, flipped = mixture(seed)
@@ -74,6 +76,7 @@ def test_flips_are_found_with_calibrated_probabilities(seed):
     assert calibration_error(wrong_of(probability, label), flipped) < 0.03
 
 
+@pytest.mark.slow
 def test_softness_that_members_learned_from_flips_is_taken_out():
     clean, label, flipped = mixture(3, shares=(0.2, 0.2))
     soft = 1 / (1 + np.sqrt((1 - clean) / clean))
@@ -128,6 +131,7 @@ def many_classes(rate, where, seed=0, n=3000, classes=6):
     return q, np.where(flipped, where(true, rng), true), flipped
 
 
+@pytest.mark.slow
 def test_even_noise_is_estimated_as_even():
     q, label, flipped = many_classes(0.3, lambda true, rng: (true + rng.integers(1, 6, len(true))) % 6)
     model, probability = fit(q, label)
@@ -137,6 +141,7 @@ def test_even_noise_is_estimated_as_even():
     assert calibration_error(wrong_of(probability, label), flipped) < 0.02
 
 
+@pytest.mark.slow
 def test_structured_noise_is_found():
     q, label, flipped = many_classes(0.3, lambda true, rng: (true + 1) % 6)
     model, probability = fit(q, label)
@@ -145,6 +150,7 @@ def test_structured_noise_is_found():
     assert calibration_error(wrong_of(probability, label), flipped) < 0.02
 
 
+@pytest.mark.slow
 def test_labels_that_go_to_two_classes_have_no_single_target():
     q, label, flipped = many_classes(0.4, lambda true, rng: (true + rng.integers(1, 3, len(true))) % 6)
     model, probability = fit(q, label)
@@ -156,6 +162,7 @@ def test_labels_that_go_to_two_classes_have_no_single_target():
     assert calibration_error(wrong_of(probability, label), flipped) < 0.02
 
 
+@pytest.mark.slow
 def test_targets_of_many_classes_are_found():
     q, label, flipped = many_classes(0.4, lambda true, rng: (true + 7) % 20, classes=20)
     model, probability = fit(q, label)
@@ -186,6 +193,7 @@ def memorised_flips(seed, sizes, softness=1.0, rate=0.4):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2, 4])
 def test_flips_among_rare_classes_are_found_by_searching_for_their_targets(seed):
     # Most of the labels of the small classes are wrong ones of a large neighbour, so that a class can take another's name.
@@ -199,6 +207,7 @@ def test_flips_among_rare_classes_are_found_by_searching_for_their_targets(seed)
     assert calibration_error(p_wrong, label != true) < 0.04
 
 
+@pytest.mark.slow
 def test_a_search_gains_likelihood():
     log_q, label, _, shares = memorised_flips(0, [11, 24, 168, 16, 35, 5, 249, 77, 7, 114, 52])
     evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
@@ -211,6 +220,7 @@ def test_a_search_gains_likelihood():
     assert gain > 0.01
 
 
+@pytest.mark.slow
 def test_without_wrong_labels_no_targets_are_searched(monkeypatch):
     monkeypatch.setattr(selection, "fit_pair_flips", None)
     rng = np.random.default_rng(0)
@@ -225,6 +235,7 @@ def test_without_wrong_labels_no_targets_are_searched(monkeypatch):
     assert wrong_of(probability, label).mean() < 0.05
 
 
+@pytest.mark.slow
 def test_softness_does_not_explain_errors_of_the_most_confident_predictions():
     # Every sample of a class looks like 60 % the one and 40 % the next, which softness would explain, too.
     log_q, label, true, shares = memorised_flips(3, [238, 109, 211, 97, 110, 234], softness=0.7)
@@ -234,6 +245,7 @@ def test_softness_does_not_explain_errors_of_the_most_confident_predictions():
     assert average_precision_score(label != true, LabelPosterior(evidence, model).p_wrong.numpy()) > 0.9
 
 
+@pytest.mark.slow
 def test_pair_flips_that_members_learned_are_undone():
     # Models trained on noisy labels predict them: 60 % the class, 40 % the next one, and either may come out first.
     rng = np.random.default_rng(1)
@@ -251,6 +263,7 @@ def test_pair_flips_that_members_learned_are_undone():
     assert calibration_error(wrong_of(probability, label), flipped) < 0.02
 
 
+@pytest.mark.slow
 def test_neighbours_are_weighted_as_second_evidence():
     # The consensus knows nothing of half of the samples, the neighbours nothing of the other half.
     rng = np.random.default_rng(0)
@@ -314,6 +327,7 @@ def test_small_classes_are_shrunk_to_the_common_noise_rate():
     assert model.transition[1, 0] < 0.25
 
 
+@pytest.mark.slow
 def test_uninformative_evidence_doubts_no_label():
     doubted = []
     for seed in range(10):
@@ -330,6 +344,7 @@ def test_uninformative_evidence_doubts_no_label():
     assert sum(doubted) <= 2
 
 
+@pytest.mark.slow
 def test_informative_neighbours_count_where_the_models_are_uninformative():
     rng = np.random.default_rng(4)
     x = rng.uniform(-1, 1, size=(400, 2))
@@ -339,6 +354,7 @@ def test_informative_neighbours_count_where_the_models_are_uninformative():
     assert d.p_wrong[wrong].mean() > d.p_wrong[~wrong].mean() + 0.3
 
 
+@pytest.mark.slow
 def test_what_labels_cannot_tell_apart_is_averaged():
     # Twins: each looks like the other half of the time, or is mislabelled as it half of the time.
     rng = np.random.default_rng(3)

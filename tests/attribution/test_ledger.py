@@ -36,6 +36,7 @@ def ensemble(seed, samples=40, classes=3, views=4, scale=2.0):
     return torch.tensor(logits).log_softmax(2), torch.tensor(label)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.integers(0, 2**32), st.integers(2, 5), st.sampled_from([0.1, 2, 100]))
 def test_terms_add_up(seed, classes, scale):
@@ -54,6 +55,7 @@ def test_terms_add_up(seed, classes, scale):
     assert (result.terms[:, 0] >= 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_neighbours", [True, False])
 def test_terms_against_their_definitions(with_neighbours):
     log_probs, label = ensemble(7)
@@ -175,6 +177,7 @@ def test_rare_classes_pay_for_imbalance_and_frequent_ones_gain():
     assert (result.terms[90:, 1] > 0).all()
 
 
+@pytest.mark.slow
 def test_the_order_of_samples_does_not_matter():
     log_probs, label = ensemble(5)
     _, result = ensemble_ledger(log_probs, label)
@@ -184,6 +187,7 @@ def test_the_order_of_samples_does_not_matter():
     torch.testing.assert_close(other.p_wrong, result.p_wrong[order], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_order_of_classes_does_not_matter():
     log_probs, label = ensemble(6, classes=4)
     _, result = ensemble_ledger(log_probs, label)

@@ -84,6 +84,7 @@ def test_a_gross_error_in_few_samples(spread):
     assert result.variance.mean() < 2.5
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(1, 120), st.integers(0, 9), st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
 def test_units_and_order_do_not_matter(n, seed, unit, origin):

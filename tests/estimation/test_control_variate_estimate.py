@@ -31,6 +31,7 @@ def pair():
     )
 
 
+@pytest.mark.slow
 def test_it_ranks_nearer_to_many_models(pair):
     gold = hs.measure(PIXELS, DIGITS, learner=QUICK, repeats=40, seed=9, estimate=hs.Estimate(adjusted=False)).error
     agreement = [spearmanr(values, gold).statistic for values in (pair[1].error, pair[1].adjusted)]
@@ -67,6 +68,7 @@ def test_files_with_and_without_it_load(pair, tmp_path):
     np.testing.assert_array_equal(again.adjusted, pair[1].adjusted)
 
 
+@pytest.mark.slow
 def test_one_line_says_so(pair, tmp_path):
     said = [line for line in findings(pair[1]) if line.startswith("An adjusted ranking is available")]
     assert len(said) == 1
@@ -77,6 +79,7 @@ def test_one_line_says_so(pair, tmp_path):
     json.dumps(summary_json(pair[1], hardest=2, seconds=0.0, files={}), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_models_that_memorise_are_refused():
     d = hs.measure(PIXELS, DIGITS, learner=DecisionTreeClassifier(), repeats=2, estimate=hs.Estimate(adjusted=True))
     assert d.adjusted is None
@@ -84,6 +87,7 @@ def test_models_that_memorise_are_refused():
     assert d.settings["adjusted"]["gain"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more, why",
     [
@@ -119,6 +123,7 @@ def test_numbers_to_predict():
     assert d.adjusted is None or (d.adjusted > 0).all()
 
 
+@pytest.mark.slow
 def test_random_subsets_too():
     d = hs.measure(X, Y, learner="ridge", splits=hs.Subsets(40, 0.5), estimate=hs.Estimate(adjusted=True))
     assert d.settings["adjusted"]["gain"] is not None
@@ -126,6 +131,7 @@ def test_random_subsets_too():
     assert "both halves" in few.settings["adjusted"]["why"]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_same_adjusted_errors(tmp_path):
     run, path = {"learner": QUICK, "repeats": 10}, tmp_path / "p.npz"
     whole = hs.measure(PIXELS, DIGITS, **run)
@@ -141,6 +147,7 @@ def test_a_resumed_run_has_the_same_adjusted_errors(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path):
     np.savez(tmp_path / "w.npz", X=X, y=Y)
     command = ["measure", str(tmp_path / "w.npz"), "--learner", "ridge", "--out", str(tmp_path), "--quiet"]

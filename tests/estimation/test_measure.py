@@ -105,6 +105,7 @@ def test_against_predictions_folded_by_hand():
     assert len(spy.seen) == 12
 
 
+@pytest.mark.slow
 def test_predictions_go_without_features():
     few = [[[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]], [[0.7, 0.3], [0.5, 0.5], [0.3, 0.7]]]
     log_probs, labels = np.tile(np.log(few), (1, 10, 1)), [0, 1, 1] * 10
@@ -197,6 +198,7 @@ def test_duplicates_are_noticed_and_kept_together():
 # Ids
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(st.permutations(range(60)), st.sampled_from(["log", "brier", "zero-one", "squared"]))
 def test_the_order_of_samples_does_not_matter(order, loss):
@@ -249,6 +251,7 @@ def test_progress_counts_to_the_end(capsys):
     assert d.error.tobytes() == quiet.error.tobytes()
 
 
+@pytest.mark.slow
 def test_warnings_of_members_are_handed_on_once_and_kept():
     weak = LogisticRegression(max_iter=1, tol=1e-12)
     with pytest.warns(match="failed to converge") as caught:
@@ -456,6 +459,7 @@ print(d.settings["refined"]["why"], "&", d.settings["adjusted"]["why"])
 """  # fmt: skip
 
 
+@pytest.mark.slow
 def test_arguments_of_a_wrong_kind_are_refused_in_a_line_each():
     assert [re.sub(r"Got (setting|could).*", "Got …", line) for line in printed(WRONG_KINDS)] == [
         "reliability must be a number between 0 and 1, such as 0.95. Got '0.9'",
@@ -479,6 +483,7 @@ def test_arguments_of_a_wrong_kind_are_refused_in_a_line_each():
 # What it is for
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_flipped_labels_are_hard(flipped_digits, seed):
     features, labels, wrong = flipped_digits(seed)
@@ -490,6 +495,7 @@ def test_flipped_labels_are_hard(flipped_digits, seed):
     assert (d.table["cause"][wrong] == "noise").mean() > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", LEARNERS)
 def test_every_learner_by_name(learner):
     x, y = load_iris(return_X_y=True)

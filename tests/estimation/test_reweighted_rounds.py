@@ -11,7 +11,7 @@ from hardsight.errors import InputError
 from hardsight.estimation.outputs import checkpoint_files
 from hardsight.reporting.summary import findings
 
-SAME = ("error", "error_se", "bias", "variance", "consensus", "predicted", "count")
+SAME = ("error", "error_se", "bias", "variance", "consensus", "predicted", "n_views")
 
 
 def flipped(load, rate, classes, most=None):
@@ -30,6 +30,7 @@ def digits():
     return wrong, hs.measure(x, y, refine=False, **how), hs.measure(x, y, **how)
 
 
+@pytest.mark.slow
 def test_the_labels_are_known_better_and_the_errors_are_the_same(digits):
     wrong, once, twice = digits
     assert average_precision_score(wrong, twice.p_wrong) > average_precision_score(wrong, once.p_wrong)
@@ -47,6 +48,7 @@ def measured(seed=0, **execution):
     return hs.measure(x, y, folds=3, repeats=2, refine=2, seed=seed, **groups)
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again_and_from_checkpoints(tmp_path):
     whole = measured()
     path = tmp_path / "progress.npz"
@@ -61,6 +63,7 @@ def test_the_same_bytes_again_and_from_checkpoints(tmp_path):
         measured(checkpoint=path, resume=True, seed=1)
 
 
+@pytest.mark.slow
 def test_weights_of_the_user_count_in_every_round():
     x, y, _ = flipped(load_wine, 0.3, 3)
     weights = np.where(y == 0, 3.0, 1.0)
@@ -100,8 +103,9 @@ def test_rounds_that_cannot_be_had_are_refused(says, how):
         hs.measure(x, y, **{"folds": 3, "repeats": 2} | how)
 
 
+@pytest.mark.slow
 def test_the_summary_tells_of_the_second_round():
     x, y, _ = flipped(load_wine, 0.2, 3)
     told = {wanted: hs.measure(x, y, learner="logistic", repeats=2, refine=wanted) for wanted in (0, 1)}
     assert not any("automatic weights" in finding for finding in findings(told[0]))
-    assert any("asked of 10 more models, trained with the automatic" in finding for finding in findings(told[1]))
+    assert any("10 more models were trained with automatic weights" in finding for finding in findings(told[1]))

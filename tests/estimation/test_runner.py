@@ -97,6 +97,7 @@ def test_ranking_leaves_out_what_one_half_has_not_seen():
     assert np.isnan(reliability.ranking_reliability(np.ones(5), np.nan_to_num(second)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repeats", [4, 10])
 def test_the_reported_reliability_is_the_true_one(repeats):
     """Against the correlation of two independent runs, and against many members in place of the truth."""
@@ -116,6 +117,7 @@ def test_the_reported_reliability_is_the_true_one(repeats):
 # --- ending early ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_ends_when_the_ranking_is_reliable():
     samples, plan = planned(50)
     learner = Noisy(1.0)
@@ -152,6 +154,7 @@ def test_a_budget_too_small_to_judge_everything_is_an_error():
         Runner(Noisy(), samples).run(Plan(rounds, block_codes(n), 100, 0), StopRule(seconds=1e-9))
 
 
+@pytest.mark.slow
 def test_measure_reports_how_it_ended():
     d = hs.measure(X, Y, learner="ridge", reliability=0.9)
     assert d.settings["reliability"] >= 0.9
@@ -295,6 +298,7 @@ def test_a_failing_model_leaves_the_checkpoint_of_the_parts_before(tmp_path):
     assert int(record.count.min()) == 5
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_resumed_ends_with_the_same_bytes(tmp_path):
     """The real command under SIGKILL, several times over, against a run that nobody stopped."""
     images, labels = load_digits(return_X_y=True)

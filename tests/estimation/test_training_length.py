@@ -257,6 +257,7 @@ def same(one, other):
         assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), name
 
 
+@pytest.mark.slow
 def test_a_run_is_that_of_the_length_chosen():
     d = hs.measure(X, NOISY, repeats=2)
     found = d.settings["pilot"]
@@ -270,6 +271,7 @@ def test_a_run_is_that_of_the_length_chosen():
     assert json.dumps(d.settings) == json.dumps(again.settings)
 
 
+@pytest.mark.slow
 def test_without_a_pilot_all_is_as_it_was():
     without = hs.measure(X, Y, repeats=2, estimate=hs.Estimate(pilot=False))
     named = hs.measure(X, Y, repeats=2, learner="network")
@@ -302,12 +304,14 @@ def test_only_an_open_length_can_be_chosen(learner):
         hs.measure(X, Y, learner=learner, estimate=hs.Estimate(pilot=True))
 
 
+@pytest.mark.slow
 def test_subsets_have_a_pilot():
     d = hs.measure(X, Y, splits=hs.Subsets(30, 0.6), loss="zero-one")
     assert d.settings["pilot"]["loss"] == "log"
     assert d.settings["members"] == 30
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_with_the_same_bytes(tmp_path):
     how = {"repeats": 7, "loss": "brier"}
     short = hs.measure(X, NOISY, **how, budget=1e-9, execution=hs.Execution(checkpoint=tmp_path / "p.npz"))
@@ -326,6 +330,7 @@ def test_a_stopped_run_goes_on_with_the_same_bytes(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_the_pilot_is_trained_where_the_run_is():
     class Elsewhere:
         def __init__(self):
@@ -362,6 +367,7 @@ def test_the_time_of_the_pilot_counts(monkeypatch):
     assert limits[0] <= 59.7 < limits[1] <= 60
 
 
+@pytest.mark.slow
 def test_what_fails_in_a_pilot_is_told_or_raised(monkeypatch):
     run = Runner.run
 
@@ -382,6 +388,7 @@ def test_what_fails_in_a_pilot_is_told_or_raised(monkeypatch):
         hs.measure(X, Y, repeats=2, estimate=hs.Estimate(pilot=True))
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     np.savez(tmp_path / "wine.npz", X=X, y=Y)
 

@@ -71,6 +71,7 @@ def rows(table, by, **where):
 # --- the story ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_under_label_noise_hard_first_is_worse_and_easy_first_and_auto_are_better(noisy):
     _, _, found = noisy
     told = verdicts(found)
@@ -99,6 +100,7 @@ def test_the_story_of_label_noise_is_the_true_one(noisy):
     np.testing.assert_allclose(found.overview.set_index("weights")["noise_share_without"], d.p_wrong.mean())
 
 
+@pytest.mark.slow
 def test_on_a_long_tail_hard_first_and_auto_are_better_and_easy_first_is_worse(tailed):
     y, _, found = tailed
     told = verdicts(found)
@@ -130,6 +132,7 @@ def test_the_forecast_by_group_is_that_of_the_measurement(noisy, tailed):
 # --- pairs -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", ["network", "logistic", "forest", LogisticRegression(max_iter=500)])
 def test_equal_weights_change_exactly_nothing(learner):
     x, y = load_wine(return_X_y=True)
@@ -151,6 +154,7 @@ def test_equal_weights_change_exactly_nothing(learner):
     assert found.overview["priority"].item() == "none"
 
 
+@pytest.mark.slow
 def test_models_of_the_same_splits_with_other_seeds_are_a_known_null():
     """Intervals of a difference that is zero by construction hold zero in 19 of 20 cases, over groups and measures."""
     x, y = load_wine(return_X_y=True)
@@ -186,6 +190,7 @@ def test_weights_that_are_nothing_are_as_if_samples_were_not_there():
     assert found.bound["chi2"].tolist()[1] == np.inf
 
 
+@pytest.mark.slow
 def test_one_seed_fixes_everything():
     x, y = load_wine(return_X_y=True)
     d = hs.measure(x, y, learner="logistic", folds=3, repeats=2)
@@ -199,6 +204,7 @@ def test_one_seed_fixes_everything():
 # --- what is offered ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_before_training_there_is_a_forecast_and_nothing_else():
     x, y, _ = flipped(300)
     d = hs.measure(x, y, folds=3, repeats=2, estimate=hs.Estimate(pilot=False), refine=False)
@@ -291,6 +297,7 @@ def test_what_cannot_be_explained_is_refused(says, how):
         hs.explain(x, y, d, **given)
 
 
+@pytest.mark.slow
 def test_the_course_of_training_is_told(noisy):
     _, d, found = noisy
     course = found.dynamics
@@ -319,6 +326,7 @@ def test_it_saves_what_it_holds(noisy, tmp_path):
     assert found.text in repr(found)
 
 
+@pytest.mark.slow
 def test_the_page_holds_text_tables_and_figures(noisy, tmp_path):
     _, _, found = noisy
     path = tmp_path / "e.html"
@@ -332,6 +340,7 @@ def test_the_page_holds_text_tables_and_figures(noisy, tmp_path):
     assert 'http-equiv="Content-Security-Policy"' in page
 
 
+@pytest.mark.slow
 def test_nothing_in_the_data_can_run_on_the_page():
     x, y = load_wine(return_X_y=True)
     labels = np.array(["<script>alert(1)</script>", "</style>", '"><img src=x onerror=alert(1)>'])[y]
@@ -342,6 +351,7 @@ def test_nothing_in_the_data_can_run_on_the_page():
         assert text not in page
 
 
+@pytest.mark.slow
 def test_the_command_does_the_same(tmp_path):
     x, y = load_wine(return_X_y=True)
     frame = pd.DataFrame(x.round(4)).assign(y=y, name=[f"w{i}" for i in range(len(y))])

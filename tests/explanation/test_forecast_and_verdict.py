@@ -112,6 +112,7 @@ def test_the_priority_turns_with_the_order_and_not_with_the_scale(means):
     assert classify_priority(4 * np.array(means)) == one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["easy-first", "hard-first", "medium-first", "two-ends-first", "uniform"])
 def test_schemes_have_the_priority_they_are_named_for(scheme):
     rng = np.random.default_rng(0)
@@ -167,6 +168,7 @@ def drawn(n=4000, shares=(0.8, 0.2), gap=1.5, flips=0.0, seed=0):
     return x, true, hs.measure_predictions(np.stack([-np.logaddexp(0, views), -np.logaddexp(0, -views)], 2), y)
 
 
+@pytest.mark.slow
 def test_weights_of_classes_shift_the_prior_as_bayes_rule_says():
     _, _, d = drawn()
     weights = hs.weigh(d, "balanced")
@@ -185,6 +187,7 @@ def test_weights_of_classes_shift_the_prior_as_bayes_rule_says():
     np.testing.assert_allclose((d.consensus - shifted)[row, d.labels], found.loss, atol=0.05)
 
 
+@pytest.mark.slow
 def test_weights_of_a_loss_are_found_at_the_labels_that_a_sample_has_not():
     _, _, d = drawn()
     w = hs.weigh(d, "hard-first")
@@ -194,6 +197,7 @@ def test_weights_of_a_loss_are_found_at_the_labels_that_a_sample_has_not():
     assert np.quantile(abs(ratio - 1), 0.95) < 0.25
 
 
+@pytest.mark.slow
 def test_uniform_weights_change_nothing():
     _, _, d = drawn(500)
     found = forecast(d, np.ones(500))
@@ -212,6 +216,7 @@ def test_the_scatter_is_that_of_a_weighted_mean():
     np.testing.assert_allclose(scatter_factors(d, weights)[0], 20 * (mine**2).sum() / mine.sum() ** 2)
 
 
+@pytest.mark.slow
 def test_wrong_labels_are_told_from_right_ones():
     """Hard-first weights on noisy labels bring the wrong ones in: worse; easy-first and auto keep them out."""
     _, _, d = drawn(3000, (0.5, 0.5), 3.0, 0.3)

@@ -146,6 +146,7 @@ def test_digits_meet_the_conditions_of_optimality(flip: bool) -> None:
         assert margins[found.coefficients > 1e-4].max() <= found.margin * 1.01
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.integers(0, 10**6), st.sampled_from([2, 3]), st.floats(0, 4), st.booleans())
 def test_scale_rotation_and_order_change_what_they_must(seed: int, classes: int, apart: float, bias: bool) -> None:

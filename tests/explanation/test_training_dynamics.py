@@ -60,6 +60,7 @@ def followed(x: np.ndarray, y: np.ndarray, weights: dict[str, np.ndarray], **giv
 # --- flow ---
 
 
+@pytest.mark.slow
 def test_a_stiff_linear_flow_is_its_exponential() -> None:
     rates = torch.logspace(-4, 4, 30, dtype=torch.float64)
     start = torch.ones(2, 30, dtype=torch.float64) * torch.tensor([[1.0], [5.0]])
@@ -484,6 +485,7 @@ def test_samples_that_no_linear_model_separates_are_told_of() -> None:
     assert found.gradients.empty
 
 
+@pytest.mark.slow
 def test_a_seed_fixes_all(explained: tuple) -> None:
     x, y = blobs(60, 3, 1.0)
     recipe = hs.Network(hidden=(4,), epochs=1)

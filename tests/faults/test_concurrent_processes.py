@@ -71,6 +71,7 @@ def test_a_folder_that_another_command_writes_to_is_refused(data, tmp_path, comm
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_two_measurements_into_one_folder(data, tmp_path):
     out = tmp_path / "out"
     command = ["measure", data, "--label", "kind", "--learner", "ridge", "--no-refine", "--quiet", "--out", out]
@@ -124,6 +125,7 @@ def children_of(parent):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="children are looked up in /proc")
 def test_nothing_is_left_of_a_killed_process_with_workers(data, tmp_path):
     out, temporary = tmp_path / "out", tmp_path / "temporary"
@@ -186,6 +188,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_forked_spawned_and_with_two_threads(tmp_path):
     rng = np.random.default_rng(3)
     y = rng.integers(0, 3, 150)

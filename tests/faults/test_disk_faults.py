@@ -77,6 +77,7 @@ def no_file_larger(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 1000, 20_000, 60_000, 500_000])
 def test_measuring_where_there_is_no_room(data, saved, tmp_path, size):
     out = tmp_path / "out"
@@ -101,6 +102,7 @@ def test_measuring_where_there_is_no_room(data, saved, tmp_path, size):
     assert set(held(out)) == RESULTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     ["weigh {d} -o {out}/w.csv", "weigh {d} -o {out}/w.parquet", "report {d} -o {out}/r.html", "review {d} -o {out}/r.html",
@@ -131,6 +133,7 @@ def disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_and_then_read_only(data, saved, disk):
     place, read_only = disk
     out = place / "out"

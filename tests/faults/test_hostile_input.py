@@ -46,6 +46,7 @@ def _small_limit(monkeypatch):
 # ---- a slice of the whole; `make fuzz` tries ten thousand inputs per target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_input_ends_in_a_result_or_in_one_line(name):
     tally = fuzz(TARGETS[name], inputs=200, guided=False)
@@ -72,6 +73,7 @@ def _enter_badly(data, folder):
             pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "said"),
     [("l", "a message that is not"), ("t", "TypeError: a traceback"), ("d", "died of signal 6"), ("m", "takes much memory"),
@@ -96,6 +98,7 @@ def refused(match, path, **keywords):
         read(path, **keywords)
 
 
+@pytest.mark.slow
 def test_archives_that_unfold_to_much_are_refused_by_size(tmp_path, monkeypatch):
     big = np.zeros((1 << 22, 16))
     np.savez_compressed(tmp_path / "a.npz", X=big, y=np.zeros(1 << 22, np.int8), spare=np.zeros(9))
@@ -149,6 +152,7 @@ def test_archives_that_declare_what_they_do_not_hold(tmp_path):
     refused("several arrays of one name", tmp_path / "b.npz")
 
 
+@pytest.mark.slow
 def test_tables_that_unfold_to_much_are_refused_by_size(tmp_path):
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"0" * (300 << 20), 1))
     refused("a.csv.gz has .* bytes and would decompress to 0.25", tmp_path / "a.csv.gz", label="y")
@@ -492,6 +496,7 @@ def _strange(path, place):
             yield name
 
 
+@pytest.mark.slow
 def test_the_source_runs_nothing_that_it_reads():
     places = {path.relative_to(SOURCE).as_posix(): path for path in SOURCE.rglob("*.py")}
     found = {place: names for place, path in places.items() if (names := list(_strange(path, place)))}
@@ -540,6 +545,7 @@ for words in (
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_asked_of_the_network(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"a": rng.normal(size=60), "b": rng.normal(size=60), "y": ["p", "q"] * 30})

@@ -129,6 +129,7 @@ def told(capsys):
     return tell
 
 
+@pytest.mark.slow
 def test_measure(warm, room, told):
     folder = room / "measure"
     command = [*MEASURE, DATA, "--out", str(folder)]
@@ -159,6 +160,7 @@ def nothing(extra):
     assert not extra
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["weights.csv", "weights.parquet"])
 def test_weigh(warm, room, results, told, name):
     folder = room / f"weigh {name}"
@@ -171,6 +173,7 @@ def test_weigh(warm, room, results, told, name):
     told(f"weigh to {name}: {QUICK_KILLS} kills survived")
 
 
+@pytest.mark.slow
 def test_explain(warm, room, results, told):
     folder = room / "explain"
     command = [*EXPLAIN, DATA, "--difficulty", str(results), "--out", str(folder)]
@@ -179,6 +182,7 @@ def test_explain(warm, room, results, told):
     told(f"explain: {KILLS} kills survived")
 
 
+@pytest.mark.slow
 def test_review(warm, room, results, told):
     folder = room / "review"
     folder.mkdir()

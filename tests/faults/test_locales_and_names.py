@@ -47,6 +47,7 @@ def frame():
     return pd.DataFrame({**columns, LABEL: np.array(CLASSES)[which], ID: ids})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_names_in_any_script_come_back(tmp_path, ending):
     folder = tmp_path / "öd d" / "עברית 🦒" / "e\u0301—é"
@@ -120,6 +121,7 @@ def turkish(tmp_path):
     return {"LC_ALL": "C.UTF-8", "TZ": "America/St_Johns"}
 
 
+@pytest.mark.slow
 def test_no_locale_no_encoding_no_time_zone_changes_a_byte(tmp_path, turkish):
     # A byte that is no UTF-8, as disks from before it have them.
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 \xff"))
@@ -143,6 +145,7 @@ def test_no_locale_no_encoding_no_time_zone_changes_a_byte(tmp_path, turkish):
     assert d.settings["source"] == "d\\xfc.csv"
 
 
+@pytest.mark.slow
 def test_a_terminal_of_ascii_gets_help_and_json(tmp_path):
     code = "from hardsight.cli import main\nmain({}, standalone_mode=False)"
     for command in (["measures", "loss", "--json"], ["bench", "measures", "--help"], ["schemes", "gce", "--json"]):

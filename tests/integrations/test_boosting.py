@@ -47,6 +47,7 @@ def raw_xgboost(model, X):
     return model.predict(X, output_margin=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_class", [2, 3, 5])
 @given(data=st.data())
 def test_gradient_is_that_of_the_weighted_cross_entropy(num_class, data):
@@ -192,6 +193,7 @@ def test_an_objective_used_again_starts_a_new_run(cancer):
     np.testing.assert_array_equal(raw_lightgbm(clone(model).fit(X, y), X), once)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
 def test_a_robust_scheme_withstands_wrong_labels(library):
     X, y = load_digits(return_X_y=True)

@@ -52,6 +52,7 @@ def assert_alike(results, expected, *, losses=True):
             torch.testing.assert_close(state[name], expected_state[name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", TRAINERS)
 def test_two_processes_of_a_trainer_are_one(trainers, case, tmp_path):
     expected = train_by_trainer(case, tmp_path, 1)
@@ -60,6 +61,7 @@ def test_two_processes_of_a_trainer_are_one(trainers, case, tmp_path):
         assert_alike(results[case], expected, losses=results is trainers[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LIGHTNING)
 def test_two_processes_of_lightning_are_one(lightnings, case, tmp_path):
     expected = train_by_lightning(case, tmp_path, 1)

@@ -46,6 +46,7 @@ def wine():
     return X, np.array(["barolo", "grignolino", "barbera"])[y]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::hardsight.HardsightWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks([Weighted(), Weighted(DecisionTreeClassifier(random_state=0), **SOFT)])
@@ -53,12 +54,14 @@ def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::hardsight.HardsightWarning")
 @pytest.mark.parametrize("check", SAMPLE_WEIGHTS)
 def test_copies_are_weights_even_if_splits_are_equally_good(check):
     check("DifficultyWeightedClassifier", Weighted(DecisionTreeClassifier()))
 
 
+@pytest.mark.slow
 def test_models_without_a_seed_have_one(wine):
     X, y = wine
     tree = DecisionTreeClassifier(max_features=1)
@@ -153,6 +156,7 @@ def test_with_metadata_routing_weights_go_where_they_are_requested(wine):
     assert not np.allclose(both.predict_proba(X), last.predict_proba(X), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_cross_validation_routes_sample_weight_through_it(wine):
     X, y = wine
     weights = np.where(y == "barolo", 0.0, 1.0)
@@ -196,6 +200,7 @@ def test_sample_weights_of_hardsight_go_through_scikit_learn(wine):
         assert score == accuracy_score(y[test], plain.predict(mean.transform(X[test])), sample_weight=weights[test])
 
 
+@pytest.mark.slow
 def test_frames_keep_their_columns_text_its_words_and_sparse_matrices_their_form(wine):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"size": rng.normal(size=60), "same": 1, "hue": rng.choice(["red", "blue"], 60)})
@@ -213,6 +218,7 @@ def test_frames_keep_their_columns_text_its_words_and_sparse_matrices_their_form
     np.testing.assert_allclose(sparse_model.difficulty_.error.mean(), dense_model.difficulty_.error.mean(), rtol=0.5)
 
 
+@pytest.mark.slow
 def test_columns_that_only_the_pipeline_reads_reach_it():
     rng = np.random.default_rng(0)
     size, day = rng.normal(size=60), pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 90, 60), "D")
@@ -264,6 +270,7 @@ def test_the_classifier_learns_the_original_labels(wine):
     assert model.predict(X[:2]).tolist() == y[:2].tolist()
 
 
+@pytest.mark.slow
 def test_labels_with_a_gap_are_measured_by_classifiers_that_take_none():
     X = np.random.default_rng(0).normal(size=(41, 2))
     y = np.repeat([0, 1, 2], [20, 1, 20])
@@ -322,6 +329,7 @@ def test_a_class_of_one_sample_may_have_any_name(kind):
     assert model.weights_[11] == 1
 
 
+@pytest.mark.slow
 def test_copies_stay_together_in_what_is_measured():
     X, y = load_breast_cancer(return_X_y=True)
     rng = np.random.default_rng(0)

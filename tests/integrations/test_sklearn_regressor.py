@@ -37,6 +37,7 @@ def diabetes():
     return X[:120], y[:120]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::hardsight.HardsightWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @parametrize_with_checks([Weighted(folds=3)])

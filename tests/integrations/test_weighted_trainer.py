@@ -82,6 +82,7 @@ def stepped(model, loss):
     return (model.weight - 0.1 * gradient).detach().flatten()
 
 
+@pytest.mark.slow
 def test_a_step_on_classes_is_that_of_the_weighted_mean(tmp_path):
     data = reviews(N)
     X, y, w = counts(padded(data)), torch.tensor(data["label"]), torch.tensor(WEIGHTS).float()

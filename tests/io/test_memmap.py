@@ -92,6 +92,7 @@ def lived(samples, classes, steps, seed, folder):
     return record
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(histories(), st.integers(1, 12))
 def test_neither_files_nor_blocks_change_a_byte(tmp_path_factory, history, numbers):
@@ -138,6 +139,7 @@ def run(code, *arguments, folder, start=subprocess.run, **more):
                  stdout=subprocess.PIPE, **more)  # fmt: skip
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_run_of_files_ends_with_the_same_bytes(tmp_path):
     folder = tmp_path / "temporary"
@@ -216,6 +218,7 @@ print("done", float(consensus.sum()), int(record.count.min()))
 """
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_record_of_files_takes_no_memory(tmp_path):
     """Two records of 190 MB, all that is asked of them and a third that is read from disk, in 40 MB; in memory: none."""
@@ -278,6 +281,7 @@ def test_free_memory_is_a_number_of_bytes():
 # --- files -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @LINUX
 def test_nothing_is_left_of_a_run_that_is_killed(tmp_path):
     code = """

@@ -84,6 +84,7 @@ def assert_same(one, other, tolerance=0.0):
         torch.testing.assert_close(mine.values, theirs.values, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_all_samples_are_predicted_once_per_repeat_with_probabilities_that_sum_to_one(name):
     found = run(name)
@@ -96,6 +97,7 @@ def test_all_samples_are_predicted_once_per_repeat_with_probabilities_that_sum_t
         torch.testing.assert_close(each.values.exp().sum(1), torch.ones(len(each.rows), dtype=torch.float64))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_members_are_held_out_from_what_they_predict(name):
     """Replaced labels of one group leave the held-out predictions of that group alone, whoever predicts it."""
@@ -113,6 +115,7 @@ def test_members_are_held_out_from_what_they_predict(name):
         torch.testing.assert_close(mine.values[own], theirs.values[own], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_seeds_fix_everything_whatever_was_drawn_before(name):
     first = run(name, seed=3)
@@ -120,6 +123,7 @@ def test_seeds_fix_everything_whatever_was_drawn_before(name):
     assert_same(first, run(name, seed=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_progress_adds_up_to_the_number_of_models(name):
     learner, samples = make(name)
@@ -129,6 +133,7 @@ def test_progress_adds_up_to_the_number_of_models(name):
     assert learner.n_models(plan.select(range(1))) * 2 == learner.n_models(plan)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_repeats_may_be_trained_one_by_one(name):
     learner, samples = make(name)
@@ -137,6 +142,7 @@ def test_repeats_may_be_trained_one_by_one(name):
     assert_same(run(name), apart, 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_divisible_learners_train_the_members_they_are_asked_for(name):
     learner, samples = make(name)
@@ -147,6 +153,7 @@ def test_divisible_learners_train_the_members_they_are_asked_for(name):
     assert_same(run(name)[1:3], some, 1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_in_sample_predictions_are_made_by_those_that_declare_them(name):
     learner, _ = make(name)
@@ -159,6 +166,7 @@ def test_in_sample_predictions_are_made_by_those_that_declare_them(name):
         assert sum(len(each.rows) for each in found if each.in_sample) == 2 * 2 * 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_weights_of_one_are_no_weights_and_others_count(name):
     learner, _ = make(name, np.ones(60))

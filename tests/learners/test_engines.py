@@ -49,11 +49,13 @@ def trains(engine):
     return {train_sequential: "sequential", train_stacked: "stacked"}.get(found, "native")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [kinked, smooth])
 def test_compiled_steps_find_the_same(make):
     torch.testing.assert_close(held_out(make, "compiled"), held_out(make, "stacked"), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_compiled_steps_weigh_samples_and_fit_targets():
     rng = np.random.default_rng(0)
     weighted = Samples.of(PIXELS[:90], PIXELS[:90].sum(1) + 0.5, weights=rng.exponential(size=90))

@@ -27,6 +27,7 @@ def views(learner, samples, units, repeats=1, seed=0):
     return list(learner.fit_predict(samples, Plan([], units, repeats, seed), lambda _: None))
 
 
+@pytest.mark.slow
 def test_against_scikit_learns_out_of_bag():
     forest = RandomForestClassifier(300, min_samples_leaf=5, random_state=1)
     (view,) = views(ForestOOB(forest), Samples.of(X, Y), np.arange(300))
@@ -38,6 +39,7 @@ def test_against_scikit_learns_out_of_bag():
     torch.testing.assert_close(view.values.exp().sum(1), torch.ones(300, dtype=torch.float64))
 
 
+@pytest.mark.slow
 def test_regression_against_scikit_learns_out_of_bag():
     x, y = make_regression(200, 5, noise=20, random_state=0)
     (view,) = views(ForestOOB(RandomForestRegressor(200)), Samples.of(x, y), np.arange(200))
@@ -76,6 +78,7 @@ def test_no_tree_judges_a_relative_of_what_it_saw(forest, monkeypatch):
     assert np.mean([len(bag) for bag in bags]) == pytest.approx(100 * (1 - np.exp(-1)), rel=0.05)
 
 
+@pytest.mark.slow
 def test_what_only_relatives_know_stays_unknown():
     # Every group has features of its own and a coin's label: with relatives in the bag the labels would be known.
     groups = np.repeat(np.arange(40), 5)
@@ -87,6 +90,7 @@ def test_what_only_relatives_know_stays_unknown():
     assert hs.measure(features, y, learner=forest, repeats=2, groups=groups).error.mean() > 0.6
 
 
+@pytest.mark.slow
 def test_duplicates_are_kept_out_of_the_judges_bags():
     rng = np.random.default_rng(0)
     x, y = np.repeat(rng.normal(size=(60, 3)), 2, axis=0), np.repeat(np.arange(60) % 2, 2)
@@ -95,6 +99,7 @@ def test_duplicates_are_kept_out_of_the_judges_bags():
     assert hs.measure(x, y, learner=forest, repeats=2).error.mean() > 0.6
 
 
+@pytest.mark.slow
 def test_forests_of_a_run_differ_and_seeds_fix_them():
     samples, units, learner = Samples.of(X, Y), np.arange(300), ForestOOB(RandomForestClassifier(30))
     first, second = views(learner, samples, units, repeats=2)
@@ -142,6 +147,7 @@ def test_settings_that_would_be_ignored_are_refused(forest):
         ForestOOB(forest)
 
 
+@pytest.mark.slow
 def test_a_rare_class_keeps_its_column():
     # Class 0 is so rare that bags lack it: other columns must not move.
     x, y = load_digits(return_X_y=True)
@@ -150,6 +156,7 @@ def test_a_rare_class_keeps_its_column():
     assert (d.predicted[2:] == d.labels[2:]).mean() > 0.95
 
 
+@pytest.mark.slow
 def test_front_door():
     done = []
     learner = ForestOOB(ExtraTreesRegressor(30))

@@ -79,6 +79,7 @@ def view(learner, samples, units):
 CLOSE = {1.0: (0.005, 0.003), 10.0: (0.04, 0.003)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("penalty", [1.0, 10.0])
 @pytest.mark.parametrize(("load", "classes"), [(load_iris, 3), (load_wine, 3), (load_iris, 2)])
@@ -131,6 +132,7 @@ def _whole_fit(x, y, penalty):
     return contrasts.T @ logistic._fit(problem, None, np.ones(len(x), dtype=bool)).weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("penalty", [0.1, 10.0])
 @pytest.mark.parametrize("classes", [2, 3])
@@ -143,6 +145,7 @@ def test_logistic_refitted_everywhere_equals_refits(classes, penalty, units, mon
     np.testing.assert_allclose(found, logistic_refits(x, y, apart, penalty), rtol=0, atol=5e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("penalty", [1.0, 10.0])
 def test_logistic_ranks_noisy_digits_as_refits_do(penalty):
     """The 20 hardest by the estimate and 20 at random, on data where the bare step falls short."""

@@ -68,6 +68,7 @@ def test_equals_refits(load, penalty):
     assert_like_refits(Samples.of(x, y), planned(y, KFold(5, 2)), penalty, atol=1e-2 if penalty < 1 else 1e-4)
 
 
+@pytest.mark.slow
 def test_ranks_digits_as_refits_do():
     x, y = (part[:500] for part in noisy(load_digits))
     samples, plan = Samples.of(x, y), planned(y, KFold(3, 2)).select(range(1))

@@ -90,6 +90,7 @@ def test_a_shared_layer_is_left_to_autograd():
     assert find_layers(nn.Sequential(layer, nn.ReLU(), layer)) is None
 
 
+@pytest.mark.slow
 def test_training_by_hand_and_by_autograd_end_alike(monkeypatch):
     from sklearn.datasets import load_wine
 

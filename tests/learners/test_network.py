@@ -155,6 +155,7 @@ def test_sgd_learns():
         hs.Network(optimizer="adam")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["native", "stacked"])
 def test_whole_training_agrees_with_networks_trained_one_at_a_time(engine):
     samples = Samples.of(PIXELS[:500], DIGITS[:500])
@@ -186,6 +187,7 @@ def test_chunks_do_not_matter(engine):
         assert_same(other, [view.values for view in alone], 1e-5)
 
 
+@pytest.mark.slow
 def test_members_differ_where_their_data_do_not():
     d = hs.measure(X, Y, learner=hs.Network(epochs=5), splits=hs.LeaveOneOut(2))
     assert (d.variance > 0).mean() > 0.95
@@ -201,6 +203,7 @@ def dropping():
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Dropout(0.2), nn.ReLU(), nn.Linear(32, 10))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [None, dropping])
 def test_global_random_numbers_are_left_alone(make):
     torch.manual_seed(5)
@@ -211,6 +214,7 @@ def test_global_random_numbers_are_left_alone(make):
     np.testing.assert_array_equal(np.random.get_state()[1], legacy)
 
 
+@pytest.mark.slow
 def test_global_random_numbers_do_not_matter():
     errors = set()
     for seed in (1, 2):
@@ -241,6 +245,7 @@ def test_dropout_differs_between_members_and_rests_while_judging(together):
     assert len({view.values[0, 0].item() for view in found}) == 4
 
 
+@pytest.mark.slow
 def test_convolutions_see_scaled_channels_first():
     def conv():
         return nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(32, 10))
@@ -277,6 +282,7 @@ def normalised():
     return nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
 
 
+@pytest.mark.slow
 def test_running_statistics_are_trained_one_after_another():
     with pytest.warns(HardsightWarning, match=r"one after another: BatchNorm1d \(1\) keeps running statistics"):
         d = hs.measure(
@@ -302,6 +308,7 @@ class Moody(nn.Module):
         return self.layers(x)
 
 
+@pytest.mark.slow
 def test_control_flow_on_values_is_trained_one_after_another_and_equally():
     with pytest.warns(HardsightWarning, match="one after another: Moody cannot be vectorised"):
         alone = hs.measure(X, Y, learner=hs.Network(lambda: Moody(True), epochs=5), folds=3, repeats=2)
@@ -425,6 +432,7 @@ class Cut(nn.Module):
         return x[:, :3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [None, normalised])
 @pytest.mark.filterwarnings("ignore::hardsight.errors.HardsightWarning")
 def test_diverging_training_is_an_error(make):
@@ -473,6 +481,7 @@ def test_one_step_of_training_keeps_its_sign():
         assert np.corrcoef(odds[0].flatten(), odds[1].flatten())[0, 1] > 0.9
 
 
+@pytest.mark.slow
 def test_default_ranking_on_flipped_digits(flipped_digits):
     X, y, wrong = flipped_digits(3)
     d = hs.measure(X, y, folds=3, repeats=2)

@@ -144,6 +144,7 @@ def test_weights_are_those_of_a_plain_loop(make):
     assert max((a - b).abs().max().item() for a, b in zip(plain, expected, strict=True)) > 0.01
 
 
+@pytest.mark.slow
 @PATHS
 @ONE_AFTER_ANOTHER
 def test_weights_have_mean_one_over_each_training_part(make):
@@ -261,6 +262,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_masks_are_those_that_each_member_would_draw_alone(kind):
     samples = Samples.of(IMAGES, DIGITS[:90])
@@ -336,6 +338,7 @@ def test_rows_are_augmented_before_they_are_standardised(make):
     assert_same(found, expected, 1e-4)
 
 
+@pytest.mark.slow
 def test_the_default_perceptron_takes_augmentation():
     shapes = set()
 
@@ -363,6 +366,7 @@ def test_augmentation_that_does_not_fit_is_refused(match, augment):
         hs.measure(X, Y, learner=hs.Network(batch_size=16, augment=augment), folds=2, repeats=2)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_augments_and_drops_as_one_that_was_not_stopped(tmp_path):
     left = 0
     run = {"folds": 6, "repeats": 12}
@@ -418,6 +422,7 @@ def test_ids_reach_an_embedding_as_they_are(kind):
     assert_same(predictions(hs.Network(embedding, **RECIPE), tensor, plan), found)
 
 
+@pytest.mark.slow
 def test_integers_stay_numbers_for_modules_that_read_them():
     ids, y = sentences()
     seen = set()
@@ -456,6 +461,7 @@ def dropping():
     return nn.Sequential(nn.Linear(4, 12), nn.Dropout(0.1), nn.ReLU(), nn.Linear(12, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [by_hand, by_autograd, dropping])
 def test_bfloat16_comes_close_and_is_used(make):
     samples = Samples.of(X, Y)
@@ -526,6 +532,7 @@ def test_what_a_pass_keeps_grows_with_what_it_computes():
 # Once a run
 
 
+@pytest.mark.slow
 def test_a_run_is_prepared_once():
     made = []
 
@@ -584,6 +591,7 @@ def test_scales_are_taken_block_by_block(monkeypatch):
     assert scale[2] == 1
 
 
+@pytest.mark.slow
 def test_read_only_arrays_are_read_without_a_word(tmp_path):
     np.save(tmp_path / "x.npy", IMAGES.reshape(len(IMAGES), -1).astype(np.float32))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")

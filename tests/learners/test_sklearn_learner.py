@@ -127,6 +127,7 @@ def test_every_random_state_is_set_and_each_differently():
     assert states != {n: v for n, v in set_seeds(model, 4).get_params().items() if n.endswith("random_state")}
 
 
+@pytest.mark.slow
 def test_members_draw_their_own_numbers_and_runs_repeat():
     model = make_pipeline(StandardScaler(), RandomForestClassifier(5, max_features=1))
     first, again, other = (hs.measure(X, Y, learner=model, folds=3, repeats=2, seed=s) for s in (0, 0, 1))
@@ -190,6 +191,7 @@ def test_votes_where_there_are_no_probabilities():
     assert d.error.min() == pytest.approx(-np.log(99 / 101), abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, kind", [("lightgbm", lightgbm.LGBMClassifier), ("xgboost", xgboost.XGBClassifier)])
 def test_boosted_trees_really_run(name, kind, monkeypatch):
     fits = []
@@ -339,6 +341,7 @@ def test_labels_of_many_classes_stay_in_place():
     assert d.classes == tuple("abcdefgh")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "learner",
     [
@@ -354,6 +357,7 @@ def test_processes_change_nothing(learner):
     assert one.settings == two.settings
 
 
+@pytest.mark.slow
 def test_warnings_and_failures_cross_processes():
     hasty = LogisticRegression(max_iter=2)
     with pytest.warns(UserWarning, match="failed to converge"):
@@ -373,6 +377,7 @@ def test_warnings_and_failures_cross_processes():
 WEIGHTS = np.random.default_rng(0).choice([0.0, 0.5, 1.0, 2.0], size=len(Y))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", [False, True])
 def test_weights_reach_the_last_step_of_a_pipeline(nested):
     end = LogisticRegression(tol=1e-10, max_iter=5000)
@@ -389,6 +394,7 @@ def test_weights_reach_the_last_step_of_a_pipeline(nested):
     assert np.abs(d.error - hs.measure(X, NAMES, learner=model, folds=4, repeats=2).error).max() > 0.01
 
 
+@pytest.mark.slow
 def test_boosted_trees_take_weights():
     for model in (lightgbm.LGBMClassifier(n_estimators=5, verbose=-1), xgboost.XGBClassifier(n_estimators=5)):
         plain, weighted = (

@@ -152,6 +152,7 @@ def domingos(answers, label):
     return 1.0, -variance * (apart.count(label) / len(apart) if apart else 0.0)
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_zero_one_against_domingos(data):
     classes = data.draw(st.integers(2, 4))

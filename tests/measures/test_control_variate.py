@@ -75,6 +75,7 @@ def test_noise_in_sample_is_refused(seed):
     assert "no clear gain" in found.reason
 
 
+@pytest.mark.slow
 def test_the_check_is_seldom_passed_by_chance():
     passed = 0
     for seed in range(30):
@@ -152,6 +153,7 @@ def test_views_weigh_the_halves():
     assert found.error is not None
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32), st.integers(50, 400))
 @settings(max_examples=12, deadline=None)
 def test_units_of_the_loss_only_scale_the_estimate(seed, n):
@@ -189,6 +191,7 @@ def test_the_curve_at_a_sample_is_fitted_without_it():
         assert np.abs(moved - found).max() > 0.1
 
 
+@pytest.mark.slow
 def test_the_posterior_of_one_normal_is_plain_shrinkage():
     rng = np.random.default_rng(0)
     gap = rng.normal(scale=2.0, size=20_000) + rng.normal(size=20_000)

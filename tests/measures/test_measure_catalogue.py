@@ -483,6 +483,7 @@ class Rows(torch.utils.data.Dataset):
         return self.x[at], self.y[at], self.ids[at]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_flipped_labels_come_first_in_a_real_loop(flipped_digits):
     """One training, a shuffled loader with two workers, ids that are no positions."""

@@ -235,6 +235,7 @@ def test_which_views_are_read():
 # --- merging ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_records_of_any_cut_merge_to_the_whole(seed):

@@ -106,6 +106,7 @@ def reason_not_run(words):
 
 
 # What Lightning says of torch's own trees, and of tiny data.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")
 @pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers")
 @pytest.mark.filterwarnings("ignore:The number of training batches")

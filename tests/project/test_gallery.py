@@ -29,6 +29,7 @@ def alike(shown: str, fresh: str, share: float = 0.02, units: float = 2) -> bool
     return words[0] == words[1] and all(close)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_says_what_its_page_says(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

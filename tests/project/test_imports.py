@@ -65,6 +65,7 @@ def test_errors_cost_nothing():
     assert loaded("from hardsight import InputError, HardsightWarning") == set()
 
 
+@pytest.mark.slow
 def test_saved_results_load_without_torch(tmp_path):
     hs.measure_predictions([[[0.1, 0.9], [0.7, 0.3]]] * 2, ["a", "b"]).save(tmp_path / "d.parquet")
     code = f"import hardsight; d = hardsight.load({str(tmp_path / 'd.parquet')!r}); d.table; repr(d); d.hardest(1)"
@@ -91,6 +92,7 @@ def test_whole_numbers_from_a_bound_on():
         check_int("folds", 1, 2, ", at least")
 
 
+@pytest.mark.slow
 def test_measuring_needs_no_schemes_of_weights():
     code = "import sys, hardsight as hs\nfrom sklearn.datasets import load_wine\n"
     code += "hs.measure(*load_wine(return_X_y=True), learner='ridge', folds=3, repeats=2)\n"

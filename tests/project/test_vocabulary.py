@@ -129,10 +129,12 @@ def private_phrases(path):
     ]
 
 
+@pytest.mark.slow
 def test_names_are_the_standard_ones():
     assert not (found := [each for path in MODULES for each in private_names(path)]), "\n" + "\n".join(found)
 
 
+@pytest.mark.slow
 def test_texts_hold_no_invented_phrases():
     assert not (found := [each for path in MODULES for each in private_phrases(path)]), "\n" + "\n".join(found)
 

@@ -70,6 +70,7 @@ FIGURES = {
 # What they hold
 
 
+@pytest.mark.slow
 def test_the_ledger_of_samples_is_theirs_hardest_first():
     d = result()
     bars, totals = layers(d.plot.ledger("sample", most=7))
@@ -82,6 +83,7 @@ def test_the_ledger_of_samples_is_theirs_hardest_first():
             assert drawn[str(name), factor] == row[factor]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by", "column"), [("class", "label"), ("cause", "cause")])
 def test_the_ledger_of_groups_is_their_mean(by, column):
     d = result()
@@ -102,6 +104,7 @@ def test_the_map_has_every_sample_of_few():
     assert shown == set(zip(map(str, d.ids), d.bias, d.variance, d.cause, strict=True))
 
 
+@pytest.mark.slow
 def test_the_map_has_the_hardest_of_many():
     d = result(5000)
     (points,) = layers(d.plot.map())
@@ -109,6 +112,7 @@ def test_the_map_has_the_hardest_of_many():
     assert {str(name) for name in d.hardest(1000).index} <= {point["id"] for point in points}
 
 
+@pytest.mark.slow
 def test_classes_have_their_mean_and_its_interval():
     d = result()
     line, intervals, dots = layers(d.plot.classes())
@@ -123,6 +127,7 @@ def test_classes_have_their_mean_and_its_interval():
     assert len(layers(d.plot.classes(most=2))[2]) == 2
 
 
+@pytest.mark.slow
 def test_a_class_of_one_has_no_interval():
     d = result(5, ("a", "b"))
     alone = d.select(np.array([True, False, True, False, True])).plot.classes()
@@ -140,6 +145,7 @@ def test_numbers_are_shown_by_fifths_lowest_first():
     assert all(dot["class"].endswith("(80)") for dot in dots)
 
 
+@pytest.mark.slow
 def test_calibration_is_that_of_the_consensus():
     d = result(900)
     diagonal, intervals, points = layers(d.plot.calibration())
@@ -192,6 +198,7 @@ def test_weights_are_counted():
     assert "; 30 are 0;" in title
 
 
+@pytest.mark.slow
 def test_weights_stand_against_the_errors_of_their_samples():
     d = by_hand()
     w = np.array([0.0, 0.5, 2, 1, 1.5, 1])
@@ -208,6 +215,7 @@ def test_equal_weights():
 # That they are drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_is_drawn(name, tmp_path):
     chart = FIGURES[name](result())
@@ -220,6 +228,7 @@ def test_every_figure_is_drawn(name, tmp_path):
     assert (tmp_path / "figure.svg").read_text().startswith("<svg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "d", [regression_with_an_outlier(), result(loss="brier"), losses_only()], ids=["y", "brier", "loss"]
 )
@@ -230,6 +239,7 @@ def test_what_there_is_without_a_ledger(d):
     assert all(pixels(chart).std() > 1 for chart in drawn)
 
 
+@pytest.mark.slow
 def test_user_strings_stand_in_the_data_only():
     hostile = ("</text><script>alert(1)</script>", "datum.x || alert(1)", "a\0b\n")
     d = result(30, hostile, ids=[f"<img src=x onerror=alert({k})>" for k in range(30)])
@@ -240,6 +250,7 @@ def test_user_strings_stand_in_the_data_only():
         assert "<img" not in out.getvalue()
 
 
+@pytest.mark.slow
 def test_figures_go_side_by_side_and_take_a_theme():
     d = result()
     for figure in FIGURES.values():
@@ -273,6 +284,7 @@ def test_rules_are_seen_on_both_grounds():
     assert contrast(FAINT, "#111111") >= 3
 
 
+@pytest.mark.slow
 def test_no_word_is_left_in_the_renderers_black():
     told = str([figure(result()).to_dict() for figure in FIGURES.values()])
     for name in ("labelColor", "titleColor"):
@@ -329,6 +341,7 @@ def test_refused():
         refused("has no samples", work)
 
 
+@pytest.mark.slow
 def test_charts_are_altairs():
     d = result()
     for name, figure in FIGURES.items():
@@ -336,6 +349,7 @@ def test_charts_are_altairs():
     assert repr(d.plot).startswith("ledger(), map()")
 
 
+@pytest.mark.slow
 def test_a_saved_result_is_drawn_without_torch(tmp_path):
     result().save(tmp_path / "d.parquet")
     code = f"""

@@ -264,6 +264,7 @@ def test_what_to_do_about_a_cause_stands_beside_it() -> None:
     assert "is more likely wrong than right and noise explains most" in read.prose
 
 
+@pytest.mark.slow
 def test_what_to_do_about_a_sample() -> None:
     d = by_hand()
     shown = {int(it.id): it.recommendation for it in example_cards(d, None, 6)}
@@ -336,6 +337,7 @@ def test_without_a_ledger_nothing_is_said_of_labels() -> None:
             figures.transition(d)
 
 
+@pytest.mark.slow
 def test_a_regression_shows_its_noise() -> None:
     d = difficulty(1000, classes=None)
     read = page(d)
@@ -370,6 +372,7 @@ def test_a_report_of_one_sample_and_one_class() -> None:
     assert page(difficulty(1, classes=None)).prose
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["log", "brier", "zero-one"])
 def test_every_loss_is_named(loss: str) -> None:
     d = difficulty(loss=loss)
@@ -378,6 +381,7 @@ def test_every_loss_is_named(loss: str) -> None:
     assert formatting.LOSSES[loss] in page(d).prose
 
 
+@pytest.mark.slow
 def test_300_classes() -> None:
     d = difficulty(3000, classes=tuple(f"class {i}" for i in range(300)), factors=True)
     read = page(d)
@@ -437,6 +441,7 @@ def test_chance_is_the_error_of_knowing_nothing() -> None:
     assert summary.chance_level(d).error == pytest.approx(((d.labels - d.labels.mean()) ** 2).mean())
 
 
+@pytest.mark.slow
 def test_scatter_keeps_the_hardest_and_thins_the_rest() -> None:
     d = difficulty(10_000)
     at = figures.plotted_samples(d)
@@ -656,6 +661,7 @@ def test_images_have_alternative_texts() -> None:
 # ---- the file
 
 
+@pytest.mark.slow
 def test_a_page_of_100_000_samples_stays_small(tmp_path: Path) -> None:
     d = difficulty(100_000, factors=True)
     noise = np.random.default_rng(0).integers(0, 256, (60, 128, 128, 3), dtype=np.uint8)
@@ -664,6 +670,7 @@ def test_a_page_of_100_000_samples_stays_small(tmp_path: Path) -> None:
     assert (tmp_path / "large.html").stat().st_size < 5e6
 
 
+@pytest.mark.slow
 def test_the_same_result_gives_the_same_page() -> None:
     assert render(difficulty(factors=True)) == render(difficulty(factors=True))
 
@@ -679,6 +686,7 @@ def test_a_result_reports_itself(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.slow
 def test_importing_the_report_opens_no_torch() -> None:
     code = "import sys, hardsight.reporting.report; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -721,6 +729,7 @@ def figures_drawn(read: Page) -> int:
     return sum("drawn" in (a.get("class") or "").split() for a in read.attributes("div"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "count"),
     [
@@ -741,6 +750,7 @@ def test_the_browser_draws_every_figure_without_complaint(
     assert sum("marks" in (a.get("class") or "").split() for a in read.attributes("svg")) == count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "table"])
 def test_nothing_in_the_data_can_run(kind: str, chromium: str, tmp_path: Path) -> None:
     ids = np.array([f"{HOSTILE[i % len(HOSTILE)]} {i}" for i in range(200)])
@@ -771,6 +781,7 @@ def test_nothing_in_the_data_can_run(kind: str, chromium: str, tmp_path: Path) -
         assert figures_drawn(read) == 5
 
 
+@pytest.mark.slow
 def test_tooltips_show_markup_as_text(chromium: str, tmp_path: Path) -> None:
     d = difficulty(1, classes=(HOSTILE[1], "b"), ids=np.array([HOSTILE[0]]))
     d.labels[:] = 0
@@ -792,6 +803,7 @@ def test_tooltips_show_markup_as_text(chromium: str, tmp_path: Path) -> None:
     assert "pwned" not in read.texts["title"][0]
 
 
+@pytest.mark.slow
 def test_the_policy_holds_what_escaping_promises(chromium: str, tmp_path: Path) -> None:
     """Should a string ever slip through unescaped, the browser still refuses to run it."""
     html = at_the_end(render(difficulty()), "<script>document.title = 'pwned'</script>")

@@ -54,6 +54,7 @@ def reader(browser):  # noqa: F811
 # ---- load and look
 
 
+@pytest.mark.slow
 def test_it_opens_offline_and_asks_for_nothing(reviewed, reader):
     d, path = reviewed
     reader.open(path)
@@ -63,6 +64,7 @@ def test_it_opens_offline_and_asks_for_nothing(reviewed, reader):
     assert [url for url in reader.asked if not url.startswith(("file:", "blob:", "data:"))] == []
 
 
+@pytest.mark.slow
 def test_the_list_is_in_the_order_asked_for(reviewed, reader):
     d, path = reviewed
     reader.open(path)
@@ -75,6 +77,7 @@ def test_the_list_is_in_the_order_asked_for(reviewed, reader):
     assert reader.page.locator("#list .id").first.inner_text() == "n0"
 
 
+@pytest.mark.slow
 def test_a_sample_is_told_in_full(reviewed, reader):
     d, path = reviewed
     reader.open(path)
@@ -102,6 +105,7 @@ def test_a_sample_is_told_in_full(reviewed, reader):
     assert reader.chosen in name
 
 
+@pytest.mark.slow
 def test_outlier_values_are_marked(reviewed, reader):
     reader.open(reviewed[1])
     reader.page.select_option("#order", "given")
@@ -120,6 +124,7 @@ def find(reader, name):
 # ---- filters, against pandas
 
 
+@pytest.mark.slow
 def test_filters_against_pandas(reviewed, reader):
     d, path = reviewed
     reader.open(path)
@@ -141,6 +146,7 @@ def test_filters_against_pandas(reviewed, reader):
     reader.page.click("#clear")
 
 
+@pytest.mark.slow
 def test_search_finds_ids_labels_and_words(reviewed, reader):
     d, path = reviewed
     reader.open(path)
@@ -158,6 +164,7 @@ def test_search_finds_ids_labels_and_words(reviewed, reader):
     reader.page.wait_for_function("() => document.getElementById('count').textContent.startsWith('0 of')")
 
 
+@pytest.mark.slow
 def test_brushes_filter(reviewed, reader):
     d, path = reviewed
     reader.open(path)
@@ -180,6 +187,7 @@ def test_brushes_filter(reviewed, reader):
 # ---- decisions
 
 
+@pytest.mark.slow
 def test_decide_undo_redo_export_reload_import(reviewed, reader, tmp_path):
     d, path = reviewed
     reader.open(path)
@@ -221,6 +229,7 @@ def test_decide_undo_redo_export_reload_import(reviewed, reader, tmp_path):
     assert "none decided" in reader.text("#progress")
 
 
+@pytest.mark.slow
 def test_a_new_decision_leaves_nothing_to_redo(reviewed, reader):
     reader.open(reviewed[1]).press("d", "z")
     assert reader.page.is_enabled("#redo")
@@ -232,6 +241,7 @@ def test_a_new_decision_leaves_nothing_to_redo(reviewed, reader):
     assert reader.text("#progress") == "1 of 300 decided: 1 keep"
 
 
+@pytest.mark.slow
 def test_the_suggested_label_is_one_key(reviewed, browser, tmp_path):  # noqa: F811
     d, path = reviewed
     reader = Reader(browser).open(path)
@@ -244,6 +254,7 @@ def test_the_suggested_label_is_one_key(reviewed, browser, tmp_path):  # noqa: F
     reader.close()
 
 
+@pytest.mark.slow
 def test_one_decision_for_all_that_are_listed(reviewed, reader, tmp_path):
     d, path = reviewed
     reader.open(path)
@@ -275,6 +286,7 @@ def test_one_decision_for_all_that_are_listed(reviewed, reader, tmp_path):
     assert reader.text("#progress") == "1 of 300 decided: 1 keep"
 
 
+@pytest.mark.slow
 def test_all_that_are_listed_get_a_label_or_lose_their_decision(reviewed, reader, tmp_path):
     d, path = reviewed
     reader.open(path)
@@ -305,6 +317,7 @@ def test_all_that_are_listed_get_a_label_or_lose_their_decision(reviewed, reader
     assert reader.page.is_disabled("#all-go")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "table"])
 def test_line_breaks_on_one_line_are_letters_that_fonts_have(kind, browser, tmp_path):  # noqa: F811
     """U+240A and its like are empty boxes in most fonts; those of other control characters stay, so that nothing hides."""
@@ -316,6 +329,7 @@ def test_line_breaks_on_one_line_are_letters_that_fonts_have(kind, browser, tmp_
     reader.close()
 
 
+@pytest.mark.slow
 def test_a_second_tab_hears_of_decisions_and_loses_none(reviewed, browser):  # noqa: F811
     _, path = reviewed
     first = Reader(browser).open(path)
@@ -333,6 +347,7 @@ def test_a_second_tab_hears_of_decisions_and_loses_none(reviewed, browser):  # n
     first.close()
 
 
+@pytest.mark.slow
 def test_a_full_browser_says_so(reviewed, browser):  # noqa: F811
     reader = Reader(browser)
     reader.page.add_init_script("Storage.prototype.setItem = () => { throw new Error('full'); }")
@@ -342,6 +357,7 @@ def test_a_full_browser_says_so(reviewed, browser):  # noqa: F811
     reader.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -363,6 +379,7 @@ def test_imports_that_do_not_fit_change_nothing(reviewed, reader, tmp_path, cont
     assert reader.text("#progress").startswith("1 of 300")
 
 
+@pytest.mark.slow
 def test_by_keyboard_alone(reviewed, reader):
     """Every control is reached by Tab, and its way back to the list by Escape."""
     d, path = reviewed
@@ -400,6 +417,7 @@ def test_by_keyboard_alone(reviewed, reader):
     assert wanted | {"keep", "drop", "unsure", "relabel", "next"} <= reached
 
 
+@pytest.mark.slow
 def test_names_and_roles_for_screen_readers(reviewed, reader):
     reader.open(reviewed[1])
     nameless = reader.page.evaluate("""() =>
@@ -417,6 +435,7 @@ def test_names_and_roles_for_screen_readers(reviewed, reader):
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.slow
 def test_single_letters_can_be_switched_off(reviewed, reader):
     reader.open(reviewed[1]).press("?")
     reader.page.uncheck("#single")
@@ -427,6 +446,7 @@ def test_single_letters_can_be_switched_off(reviewed, reader):
 # ---- what samples are
 
 
+@pytest.mark.slow
 def test_images_texts_and_no_samples(browser, tmp_path):  # noqa: F811
     d = named(120)
     images = np.random.default_rng(0).integers(0, 256, (120, 8, 8), dtype=np.uint8)
@@ -457,6 +477,7 @@ def test_images_texts_and_no_samples(browser, tmp_path):  # noqa: F811
         reader.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["regression", "one view", "one sample", "loss only"])
 def test_other_results(kind, browser, tmp_path):  # noqa: F811
     d = {
@@ -486,6 +507,7 @@ def test_other_results(kind, browser, tmp_path):  # noqa: F811
 # ---- hostile data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "table"])
 def test_nothing_in_the_data_can_run(kind, browser, tmp_path):  # noqa: F811
     ids = np.array([f"{HOSTILE[i % len(HOSTILE)]} {i}" for i in range(200)])
@@ -517,6 +539,7 @@ def test_nothing_in_the_data_can_run(kind, browser, tmp_path):  # noqa: F811
         reader.close()
 
 
+@pytest.mark.slow
 def test_exported_cells_are_no_formulas(browser, tmp_path):  # noqa: F811
     ids = np.array(["=cmd|' /C calc'!A0", "+1+1", "-1-x", "@sum", "\ttab", "'=quoted", "-5", 'plain,;"\n'])
     d = difficulty(8, classes=("=a", "@b"), factors=True, ids=ids)
@@ -539,6 +562,7 @@ def test_exported_cells_are_no_formulas(browser, tmp_path):  # noqa: F811
 # ---- many samples
 
 
+@pytest.mark.slow
 def test_100_000_samples_keep_few_rows_in_the_document(browser, tmp_path):  # noqa: F811
     n = 100_000
     d = difficulty(n, factors=True, ids=np.array([f"n{i}" for i in range(n)]))

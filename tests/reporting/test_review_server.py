@@ -170,6 +170,7 @@ def test_images_and_texts_are_handed_over(tmp_path):
         assert np.frombuffer(ask(port, f"/{SECRET}/search?text=TEXT%2099")[2], "<u4").tolist() == [99]
 
 
+@pytest.mark.slow
 def test_a_browser_decides_and_finds_it_again(browser, tmp_path):  # noqa: F811
     d = named()
     with running(d, samples_of(d, "table", table()), tmp_path) as port:
@@ -222,6 +223,7 @@ def test_decisions_are_not_put_beside_a_result_that_was_written_since(tmp_path):
         assert not (tmp_path / "decisions.csv").exists()
 
 
+@pytest.mark.slow
 def test_what_the_server_did_not_take_is_handed_over_later(browser, tmp_path):  # noqa: F811
     d = named()
     with running(d, None, tmp_path) as port:
@@ -243,6 +245,7 @@ def until(done, seconds=30):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_the_command_serves_on_this_machine_alone_and_ends_in_peace(tmp_path):
     d = named()
     d.save(tmp_path / "difficulty.parquet")
@@ -269,6 +272,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path):
             serve(named(), None, tmp_path, other.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_frames_with_missing_words_are_shown(tmp_path):
     d = named()
     frame = pd.DataFrame({"word": [None, *["a", "b", "c"] * 100][:300]})

@@ -108,6 +108,7 @@ def test_nothing_is_predicted_from_no_reliability():
 # --- in a run ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_trains_what_the_plan_says():
     d = hs.measure(X, Y, learner="ridge", budget="17 models")
     assert d.settings["splits"] == "4 folds × 4 repeats (for 17 models)"

@@ -124,6 +124,7 @@ def test_samples_do_not_meet_in_the_same_folds_always():
     assert apart.mean() == pytest.approx(9 / 39, rel=1e-12)
 
 
+@pytest.mark.slow
 @given(labels_and_blocks(), st.floats(0.05, 0.95), st.integers(0, 2**32))
 def test_subsets_train_the_ratio_of_every_class(drawn, ratio, seed):
     labels, blocks = drawn

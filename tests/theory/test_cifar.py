@@ -180,6 +180,7 @@ def test_curves_follow_the_weights_and_repeat():
     assert one_sided[1, -1] > 0.3 > plain[1, -1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_looking_changes_nothing(made, norm):
     study = cifar.make_study(made[0], depth=8, width=2, norm=norm, epochs=3, samples=100)
@@ -194,6 +195,7 @@ def test_looking_changes_nothing(made, norm):
 # ---- the claims
 
 
+@pytest.mark.slow
 def test_all_claims_of_the_study_are_measured(made):
     study = cifar.make_study(made[0], depth=8, width=2, norm="group", epochs=1, members=2)
     claims = check([*STUDIED], study=study)
@@ -213,6 +215,7 @@ def test_studied_claims_repeat_experiments():
     assert set(STUDIED) <= set(REPLICATION)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:members are trained one after another")
 def test_the_command_measures_what_the_user_gives(made, tmp_path):
     settings = ["--samples", "100", "--members", "2", "--epochs", "1", "--depth", "8", "--device", "cpu"]

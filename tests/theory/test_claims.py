@@ -210,6 +210,7 @@ def fast() -> list[Claim]:
     return check()
 
 
+@pytest.mark.slow
 def test_every_claim_of_the_fast_set_holds(fast):
     assert [(claim.name, claim.measured) for claim in fast if not claim.holds] == []
     assert len(fast) >= 32
@@ -236,6 +237,7 @@ def test_the_fast_set_is_fast(fast):
     assert sum(claim.seconds for claim in fast) < 240
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [row.name for row in CLAIMS.values() if row.kind != "statistical"])
 def test_exact_claims_and_bounds_hold_with_other_seeds(name):
     # These count how often a case comes up, and need their draws.
@@ -245,12 +247,14 @@ def test_exact_claims_and_bounds_hold_with_other_seeds(name):
     assert few.check(seed=7).holds
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers():
     row = replace(CLAIMS["path-bound"], runs=1)
     assert row.check(0).measured == row.check(0).measured
     assert row.check(1).measured != row.check(0).measured
 
 
+@pytest.mark.slow
 def test_claims_of_the_full_set_alone_are_tested_in_full(monkeypatch):
     row = replace(CLAIMS["uniform-weights"], runs=0, full_runs=2)
     monkeypatch.setitem(catalogue.CLAIMS, "uniform-weights", row)
@@ -296,6 +300,7 @@ def test_numbers_are_short():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "figure",
     [
@@ -369,6 +374,7 @@ def browsed(html: str, folder: Path, width: int) -> tuple[str, str]:
     return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1280])
 def test_the_browser_shows_every_claim_within_its_width(width, fast, tmp_path):
     read, console = browsed(render_page(failing(fast)), tmp_path, width)
@@ -380,6 +386,7 @@ def test_the_browser_shows_every_claim_within_its_width(width, fast, tmp_path):
     assert len(re.findall('class="verdict holds">holds', read)) == len(fast) - 1
 
 
+@pytest.mark.slow
 def test_the_page_asks_the_network_for_nothing(fast):
     page = render_page(fast)
     assert "default-src 'none'" in unescape(page)
@@ -393,6 +400,7 @@ def test_the_page_asks_the_network_for_nothing(fast):
 QUICK = ["--only", "uniform-weights", "--only", "dual-closed-form"]
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table_and_writes_a_page(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "hardsight.cli", "theory", *QUICK, "--out", str(tmp_path / "out")],
@@ -405,6 +413,7 @@ def test_the_command_prints_a_table_and_writes_a_page(tmp_path):
     assert page.count("<article") == 2
 
 
+@pytest.mark.slow
 def test_the_command_speaks_json(tmp_path):
     given = ["--seed", "3", "--out", str(tmp_path), "--figures", str(tmp_path / "figures")]
     done = CliRunner().invoke(main, ["theory", *QUICK, "--json", "--quiet", *given])

@@ -216,6 +216,7 @@ def holds(name: str) -> bool:
     return replace(row, runs=min(row.runs, 6)).check().holds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("plant", "caught_by"),
     [pytest.param(*row, id=f"{part}-{k}") for part, rows in FAULTS.items() for k, row in enumerate(rows)],
@@ -225,6 +226,7 @@ def test_a_planted_fault_makes_a_claim_fail(plant, caught_by, monkeypatch):
     assert [name for name in caught_by if holds(name)] == []
 
 
+@pytest.mark.slow
 def test_without_a_fault_all_of_them_hold():
     names = {name for rows in FAULTS.values() for _, caught_by in rows for name in caught_by}
     assert [name for name in sorted(names) if not holds(name)] == []

@@ -130,6 +130,7 @@ def noisy():
     return hs.measure(x, given, folds=3, repeats=4, estimate=hs.Estimate(pilot=False), refine=False), flipped
 
 
+@pytest.mark.slow
 def test_flips_are_weighted_down_and_the_words_have_the_numbers(noisy):
     d, flipped = noisy
     weights, text = decide(d)

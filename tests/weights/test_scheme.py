@@ -65,6 +65,7 @@ assert "t-wrong" not in hs.SCHEMES
 """
 
 
+@pytest.mark.slow
 def test_wrong_choices_are_refused_when_a_scheme_is_registered():
     assert printed(WRONG_CHOICES) == [
         "priority of scheme 't-wrong' must be one of easy, hard, medium, two-ends, varied, learned, none. Got 'soft'",

@@ -109,6 +109,7 @@ assert (hs.weigh(d, "infobatch", seed=np.int64(3), **of_epoch) == hs.weigh(d, "i
 """
 
 
+@pytest.mark.slow
 def test_arguments_of_a_wrong_kind_are_named():
     for line, expected in zip(
         printed(WRONG_KINDS),

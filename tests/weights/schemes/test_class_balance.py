@@ -264,6 +264,7 @@ def value_of(subset, loss, features, diversity):
     return float(loss[subset].sum() + diversity * alike[subset].amax(0).sum()) if subset else 0.0
 
 
+@pytest.mark.slow
 @given(st.integers(0, 1000), st.sampled_from([0.0, 0.3, 3.0]))
 def test_the_minimax_subset_is_greedy_and_near_the_best(seed, diversity):
     generator = torch.Generator().manual_seed(seed)
@@ -447,6 +448,7 @@ def test_both_precisions_are_kept(dtype):
         assert told.isfinite().all(), name
 
 
+@pytest.mark.slow
 def test_weights_of_a_difficulty():
     X, y = make_classification(120, 5, weights=[0.75], random_state=0)
     d = hs.measure(X, y, learner="ridge", folds=3, repeats=2)

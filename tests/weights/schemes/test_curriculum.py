@@ -67,6 +67,7 @@ def test_hard_thresholds_keep_what_is_below_them():
     assert weights.spl_share(LOSS, rate=1.0).sum() == 5
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.floats(0, 3), st.integers(0, 2)), min_size=1, max_size=9),
     st.floats(0, 2),
@@ -124,6 +125,7 @@ def test_the_running_percentile_starts_at_nothing_and_follows_the_batches():
         np.testing.assert_allclose(found, by_hand, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_trained_mentor_tells_right_labels_from_wrong_ones():
     rng = np.random.default_rng(0)
     clean = torch.from_numpy(rng.random(2000) < 0.6)

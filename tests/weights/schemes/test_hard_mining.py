@@ -150,6 +150,7 @@ def test_poly_1_is_the_gradient_weight_of_its_loss():
     close(found, published, rtol=1e-9)
 
 
+@pytest.mark.slow
 @given(st.floats(0.01, 0.49))
 def test_the_closed_forms_gamma_makes_the_gradient_as_long_as_cross_entropys(p0):
     p, g = p0, focal.focal_gamma(p0)

@@ -261,6 +261,7 @@ READS_A_DIFFICULTY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READS_A_DIFFICULTY)
 def test_schemes_that_prefer_easy_samples_turn_a_difficulty_into_less_weight_for_wrong_labels(measured, name):
     difficulty, wrong = measured

@@ -55,6 +55,7 @@ def close(first, second):
             assert first[key] == second[key]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["padded", "by hand"])
 @pytest.mark.parametrize("case", CASES)
 def test_two_processes_are_one(results, case, kind):

@@ -30,6 +30,7 @@ def test_draws_with_replacement_have_their_chances():
     torch.testing.assert_close(share, CHANCES / 10, rtol=0, atol=4 * 0.5 / 200)
 
 
+@pytest.mark.slow
 def test_draws_without_replacement_are_those_of_one_after_the_other():
     sampler = hs.WeightedSampler(CHANCES, draws=2, replacement=False)
     count = np.zeros(4)
@@ -52,6 +53,7 @@ def test_the_correction_with_replacement_is_unbiased_over_all_draws():
     torch.testing.assert_close(w, 1 / (4 * p))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draws", [1, 2, 3])
 def test_the_correction_without_replacement_is_unbiased(draws):
     sampler = hs.WeightedSampler(CHANCES, draws=draws, replacement=False, seed=1)

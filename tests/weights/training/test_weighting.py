@@ -47,6 +47,7 @@ def test_fixed_weights_by_position_and_by_id():
     torch.testing.assert_close(told, by_hand)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20, unique=True), st.randoms())
 def test_any_ids_find_their_own_weight(ids, random):
     weights = torch.arange(float(len(ids)))
@@ -309,6 +310,7 @@ for make in (lambda: hs.Weighting("gce", seed=None), lambda: hs.WeightedSampler(
 """
 
 
+@pytest.mark.slow
 def test_numbers_of_other_libraries_do_where_types_are_not_checked():
     assert printed(WITHOUT_TYPES) == ["seed must be an integer. Got None"] * 2
 
