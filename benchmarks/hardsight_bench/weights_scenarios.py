@@ -55,26 +55,26 @@ class Scenario(NamedTuple):
     shape: tuple[int, int] | None
 
 
-def _instance_flips(found: Dataset, share: float, rng: np.random.Generator) -> np.ndarray:
+def _instance_flips(data: Dataset, share: float, rng: np.random.Generator) -> np.ndarray:
     """Flip labels to the class that a sample is confused with, the same share of every class."""
     # A model of imbalanced data would confuse the whole tail with the head.
-    p = confusion_probabilities(found, rng, class_weight="balanced")
+    p = confusion_probabilities(data, rng, class_weight="balanced")
     chance = p.sum(1) + 0.01
     rows = []
-    for c in np.unique(found.y):
-        at = np.flatnonzero(found.y == c)
+    for c in np.unique(data.y):
+        at = np.flatnonzero(data.y == c)
         rows.append(rng.choice(at, round(share * len(at)), replace=False, p=chance[at] / chance[at].sum()))
     drawn = rng.permutation(np.concatenate(rows))
-    return relabel(found, drawn, draw_classes(p[drawn], rng)).y
+    return relabel(data, drawn, draw_classes(p[drawn], rng)).y
 
 
 Relabel = Callable[[Dataset, np.random.Generator], np.ndarray]
 NOISES: dict[str, Relabel] = {
-    "none": lambda found, _: found.y.copy(),
-    "uniform-20": lambda found, rng: uniform(found, 0.2, rng).y,
-    "uniform-40": lambda found, rng: uniform(found, 0.4, rng).y,
-    "pair-40": lambda found, rng: pair(found, 0.4, rng).y,
-    "instance-35": lambda found, rng: _instance_flips(found, 0.35, rng),
+    "none": lambda data, _: data.y.copy(),
+    "uniform-20": lambda data, rng: uniform(data, 0.2, rng).y,
+    "uniform-40": lambda data, rng: uniform(data, 0.4, rng).y,
+    "pair-40": lambda data, rng: pair(data, 0.4, rng).y,
+    "instance-35": lambda data, rng: _instance_flips(data, 0.35, rng),
 }
 """Kinds of label noise, with their share in percent."""
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.markup import escape
@@ -14,6 +13,7 @@ from hardsight.attribution.names import CAUSES, FACTORS, NO_CAUSE
 from hardsight.cli.ledger_bars import LEGEND, ledger_bars
 from hardsight.difficulty.actions import RECOMMENDATIONS, describe_action
 from hardsight.difficulty.result import Difficulty
+from hardsight.io.json_values import to_json, to_records
 from hardsight.reporting.formatting import format_error, format_line, format_number, format_share
 from hardsight.reporting.summary import (
     Cause,
@@ -210,13 +210,13 @@ def _describe_action(row: dict[Any, Any]) -> str:
 
 def summary_json(d: Difficulty, *, hardest: int, seconds: float, files: dict[str, str]) -> dict[str, Any]:
     """Return the summary as JSON types; what is unknown is null."""
-    causes, actions = d.cause, d.recommended_action
+    causes, actions, rates = d.cause, d.recommended_action, d.noise_rates
     return {
         "samples": len(d),
         "classes": None if d.classes is None else list(d.classes),
         "error": float(d.error.mean()),
-        "bias": _finite_or_none(d.bias.mean()),
-        "variance": _finite_or_none(d.variance.mean()),
+        "bias": to_json(d.bias.mean()),
+        "variance": to_json(d.variance.mean()),
         "noise_sd": d.noise_sd,
         "outliers": None if d.p_outlier is None else float(d.p_outlier.sum()),
         "accuracy": None if d.classes is None else float((d.predicted == d.labels).mean()),
@@ -226,8 +226,8 @@ def summary_json(d: Difficulty, *, hardest: int, seconds: float, files: dict[str
         "causes": None if causes is None else {name: int((causes == name).sum()) for name in CAUSES},
         "todo": None if actions is None else {name: int((actions == name).sum()) for name in RECOMMENDATIONS},
         "ledger": None if d.factors is None else _ledger_json(d),
-        "noise_rates": _records(d.noise_rates),
-        "hardest": _records(d.hardest(hardest)),
+        "noise_rates": None if rates is None else to_records(rates.reset_index()),
+        "hardest": to_records(d.hardest(hardest).reset_index()),
         "settings": d.settings,
         "seconds": round(seconds, 3),
         "files": files,
@@ -242,25 +242,13 @@ def _ledger_json(d: Difficulty) -> dict[str, Any]:
 
     return {
         "causes": [
-            {"cause": row.name, "samples": row.size, "error": _finite_or_none(row.mean_error)}
+            {"cause": row.name, "samples": row.size, "error": to_json(row.mean_error)}
             | factors(row)
             | {"todo": row.recommendations}
             for row in summarize_causes(d)
         ],
         "classes": [
-            {"class": row.name, "samples": row.size, "error": row.error, "wrong": _finite_or_none(row.p_wrong)}
-            | factors(row)
+            {"class": row.name, "samples": row.size, "error": row.error, "wrong": to_json(row.p_wrong)} | factors(row)
             for row in summarize_groups(d)
         ],
     }
-
-
-def _records(frame: pd.DataFrame | None) -> list[dict[str, Any]] | None:
-    if frame is None:
-        return None
-    return [{str(k): _finite_or_none(v) for k, v in row.items()} for row in frame.reset_index().to_dict("records")]
-
-
-def _finite_or_none(value: Any) -> Any:
-    plain = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(plain, float) and not np.isfinite(plain) else plain

@@ -1,6 +1,5 @@
 """Assembling the result: held-out moments and the posterior of the labels become a :class:`Difficulty`."""
 
-import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from hardsight.difficulty.run_info import AdjustedInfo, RefinedInfo, RunInfo
 from hardsight.estimation.job import Job
 from hardsight.estimation.runner import RunResult
 from hardsight.estimation.threads import limit_threads
+from hardsight.io.json_values import to_json
 from hardsight.learners import capabilities_of
 from hardsight.measures.bias_variance import Decomposition
 from hardsight.measures.held_out import HeldOut
@@ -69,11 +69,6 @@ def find_seeded_neighbours(matrix: np.ndarray, labels: np.ndarray, blocks: np.nd
     """Return nearest neighbours in other blocks, with a random stream of their own."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
     return find_neighbours(matrix, labels, blocks, rng)
-
-
-def finite_or_none(value: float) -> float | None:
-    """Return a number for JSON, which knows neither NaN nor infinity."""
-    return value if math.isfinite(value) else None
 
 
 def assemble(
@@ -151,7 +146,7 @@ def assemble_run(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
     if job.why_not_adjusted is None:
         second = result.held_out.control_variate_estimate(job.loss)
         adjusted = second.error
-        info = AdjustedInfo(gain=finite_or_none(second.gain), gain_se=finite_or_none(second.gain_se), why=second.reason)
+        info = AdjustedInfo(gain=to_json(second.gain), gain_se=to_json(second.gain_se), why=second.reason)
     run = replace(_run_info(job, result, labels), adjusted=info)
     return assemble(
         result.held_out,
@@ -178,7 +173,7 @@ def _run_info(job: Job, result: RunResult, labels: TrueLabels) -> RunInfo:
         reason=job.reason,
         splits=job.splits + end,
         n_models=learner.n_models(job.plan.select(range(result.repeats))),
-        reliability=finite_or_none(result.held_out.reliability(job.loss)),
+        reliability=to_json(result.held_out.reliability(job.loss)),
         seed=job.request.seed,
         duplicates=job.request.duplicates,
         label_name=samples.label_name,
@@ -197,7 +192,7 @@ def _add_label_model(run: RunInfo, account: Ledger) -> RunInfo:
         transition=model.mean_transition().tolist(),
         class_shares=model.mean_prior().tolist(),
         evidence_weights=model.evidence_weights.tolist(),
-        pseudo_counts=[finite_or_none(float(count)) for count in model.pseudo_counts],
+        pseudo_counts=[to_json(float(count)) for count in model.pseudo_counts],
     )
 
 
