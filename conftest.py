@@ -1,6 +1,6 @@
-"""What several rooms' tests share."""
+"""Fixtures that tests of several packages share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -8,12 +8,25 @@ import torch
 from hypothesis import settings
 from sklearn.datasets import load_digits
 
+import hardsight as hs
+
 torch.set_num_threads(1)
 # How long an example takes says nothing on a busy machine. What has passed once passes again: new examples are looked for
 # with --hypothesis-profile=explore.
 settings.register_profile("repeat", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)
 settings.load_profile("repeat")
+
+
+@pytest.fixture(autouse=True)
+def _registries_are_restored() -> Iterator[None]:
+    """Forget the schemes, measures and learners that a test registered."""
+    before = [(registry, dict(registry)) for registry in (hs.SCHEMES, hs.MEASURES, hs.LEARNERS)]
+    yield
+    for registry, entries in before:
+        registry.clear()
+        registry.update(entries)
+
 
 Flipped = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -14,8 +14,9 @@ def score_predictions(log_prob: np.ndarray, y: np.ndarray) -> dict[str, float]:
         log_prob: ``(sample, class)``.
         y: true labels ``(sample,)``; every class occurs.
 
-    >>> score_predictions(np.log([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]]), np.array([0, 0, 0,
-    1]))["worst_class"] 0.0
+    >>> probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.5, 0.5]])
+    >>> score_predictions(np.log(probabilities), np.array([0, 0, 0, 1]))["worst_class"]
+    0.0
     """
     correct = log_prob.argmax(1) == y
     recalls = np.bincount(y, weights=correct) / np.bincount(y)

@@ -11,14 +11,6 @@ from hardsight.weights import scheme
 GIVEN = {"formula": "1", "priority": "none", "scale": "any", "source": "tests"}
 
 
-@pytest.fixture(autouse=True)
-def _no_new_schemes():
-    before = dict(hs.SCHEMES)
-    yield
-    hs.SCHEMES.clear()
-    hs.SCHEMES.update(before)
-
-
 def test_a_registered_function_stays_a_function_and_is_found_by_its_name():
     @scheme("t-new", example={"power": 2.0}, **GIVEN)
     def power(p, *, power):
