@@ -98,10 +98,7 @@ def rows(cell: Cell, folder: Path | None, most: int) -> Iterator[dict[str, Any]]
             "seed": cell.seed,
             "scheme": verdict["weights"],
             "priority": overview["priority"],
-            **{
-                key: verdict[key]
-                for key in ("predicted", "predicted_change", "measured", "measured_change", "low", "high")
-            },
+            **{key: verdict[key] for key in ("predicted", "predicted_change", "measured", "measured_change", "low", "high")},
             "test": ("better" if change > 0 else "worse") if is_clear else "unclear",
             "test_change": change,
         }
@@ -199,9 +196,7 @@ def main() -> None:
             f"| sign of the forecast = {names[other]}, wherever that is clear | {format_share(*sign_agreement(table, other))} |"
         )
     for one, other in (("predicted", "measured"), ("predicted", "test"), ("measured", "test")):
-        print(
-            f"| {names[one]} = {names[other]}, where both are clear | {format_share(*agreement(table, one, other))} |"
-        )
+        print(f"| {names[one]} = {names[other]}, where both are clear | {format_share(*agreement(table, one, other))} |")
     print(
         f"\n{confusion_table(table)}\n\n## By scheme\n\n{agreement_table(table, 'scheme')}\n\n## By world\n\n{agreement_table(table, 'noise', 'imbalance')}\n"
     )

@@ -121,9 +121,7 @@ def runs(losses_by_repeat: Pool, repeats: int) -> Iterator[Run]:
     for start in range(0, min(len(losses_by_repeat.held_out), RUNS * repeats) - repeats + 1, repeats):
         held_out, in_sample = (losses[start : start + repeats] for losses in losses_by_repeat)
         halves = [
-            HalfEstimate(
-                held_out[h::2].mean(0), np.full(held_out.shape[1], len(held_out[h::2])), in_sample[h::2].mean(0)
-            )
+            HalfEstimate(held_out[h::2].mean(0), np.full(held_out.shape[1], len(held_out[h::2])), in_sample[h::2].mean(0))
             for h in (0, 1)
         ]
         ranking_reliability = reliability.ranking_reliability(*(half.error for half in halves))
@@ -152,8 +150,7 @@ def format_results(results: list[Run], gold: np.ndarray) -> list[str]:
     adjusted = np.array([_agreement(values, gold) for values in adjusted_or_error])
     admitted = sum(run.adjusted is not None for run in results)
     aucs = [
-        np.mean([roc_auc_score(hard, v) for v in values])
-        for values in ([run.error for run in results], adjusted_or_error)
+        np.mean([roc_auc_score(hard, v) for v in values]) for values in ([run.error for run in results], adjusted_or_error)
     ]
     reported = np.mean([run.reliability for run in results])
     true = np.mean([_agreement(a.error, b.error) for i, a in enumerate(results) for b in results[:i]])

@@ -106,15 +106,9 @@ def compare_heads() -> None:
             results[name].append(part)
     same = np.concatenate([result[members[i].round, members[i].held_out] for i in range(2)])
     print("## 50 heads, 20,000 x 384, 10 classes\n")
-    print(
-        "| | CPU s | times hardsight | rank correlation with the optimum | largest difference |\n|---|---|---|---|---|"
-    )
+    print("| | CPU s | times hardsight | rank correlation with the optimum | largest difference |\n|---|---|---|---|---|")
     print_row(
-        "hardsight, all at once",
-        float(np.median(hardsight_seconds)),
-        float(np.median(hardsight_seconds)),
-        same,
-        reference,
+        "hardsight, all at once", float(np.median(hardsight_seconds)), float(np.median(hardsight_seconds)), same, reference
     )
     for name in seconds_by_kind:
         print_row(
@@ -135,9 +129,7 @@ def compare_leave_one_out(name: str, x: np.ndarray, y: np.ndarray, penalty: floa
 
     def refits(rows: np.ndarray, tol: float) -> np.ndarray:
         model = LogisticRegression(C=1 / penalty, tol=tol, max_iter=20_000)
-        return np.array(
-            [-model.fit(x[every != i], y[every != i]).predict_log_proba(x[[i]])[0, y[i]] for i in rows.tolist()]
-        )
+        return np.array([-model.fit(x[every != i], y[every != i]).predict_log_proba(x[[i]])[0, y[i]] for i in rows.tolist()])
 
     estimate()
     runs = [time_call(estimate) for _ in range(5)]

@@ -28,16 +28,7 @@ def _pages(command: click.Command, context: click.Context) -> Iterator[tuple[str
 
 def page(command: click.Command, context: click.Context) -> str:
     """What ``--help`` says of a command, in markdown."""
-    lines = [
-        f"# {context.command_path}",
-        "",
-        _prose(command.help or ""),
-        "",
-        "```text",
-        _usage(command, context),
-        "```",
-        "",
-    ]
+    lines = [f"# {context.command_path}", "", _prose(command.help or ""), "", "```text", _usage(command, context), "```", ""]
     if isinstance(command, click.Group):
         lines += ["## Commands", "", "| command | what it does |", "|---|---|"]
         for name, each in _below(command, context):

@@ -5,10 +5,7 @@ from collections.abc import Iterator
 from website.sources import ROOT, section
 
 # Pages that are parts of the README: the heading above the part, and the title of the page.
-PARTS = {
-    "index.md": ("Quick start", ""),
-    "results.md": ("What is measured", "What is measured"),
-}
+PARTS = {"index.md": ("Quick start", ""), "results.md": ("What is measured", "What is measured")}
 # By what a reader is after; links are the README's, relative to the root of the repository.
 _READERS = (
     ("I am new here", "A page for the data or the library that you have; then one story, and whole examples.",

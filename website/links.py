@@ -95,8 +95,7 @@ class Checked(NamedTuple):
 def check(site: Path) -> Checked:
     """Follow every link of a built site."""
     pages = {
-        path.relative_to(site).as_posix(): Seen(path.read_text(encoding="utf-8"))
-        for path in sorted(site.rglob("*.html"))
+        path.relative_to(site).as_posix(): Seen(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))
     }
     found = Checked({"pages": len(pages), "links": 0, "anchors": 0}, Counter(), [])
     for name, page in pages.items():

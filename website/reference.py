@@ -61,9 +61,7 @@ def _opening(modules: Iterable[str]) -> str:
 
 def _entry(path: str, level: int = 2, *options: str) -> str:
     name = called(path)
-    return _block(
-        path, (f"heading: {name}", f"toc_label: {name.rpartition('.')[2]}", f"heading_level: {level}", *options)
-    )
+    return _block(path, (f"heading: {name}", f"toc_label: {name.rpartition('.')[2]}", f"heading_level: {level}", *options))
 
 
 def _block(path: str, options: Iterable[str]) -> str:

@@ -115,9 +115,7 @@ class Study(NamedTuple):
     calibration: pd.DataFrame
 
 
-def run_study(
-    names: tuple[str, ...], folder: Path | None, most: int, seeds: int, on_progress: Callable[[], None]
-) -> Study:
+def run_study(names: tuple[str, ...], folder: Path | None, most: int, seeds: int, on_progress: Callable[[], None]) -> Study:
     """Run the study; call ``on_progress`` after each of :func:`count_measurements`.
 
     Args:

@@ -32,9 +32,7 @@ def draw_mean_ranks(ranking: Ranking) -> alt.LayerChart:
     ]
     names = list(ranking.mean.index)
     origins = list(dict.fromkeys(ranking.by[name] for name in names))
-    colour = alt.Color(
-        "by:N", title=None, scale=alt.Scale(domain=origins, range=[COLOURS[origin] for origin in origins])
-    )
+    colour = alt.Color("by:N", title=None, scale=alt.Scale(domain=origins, range=[COLOURS[origin] for origin in origins]))
     y = alt.Y("measure:N", sort=names, title=None, axis=alt.Axis(labelLimit=300))
     x = alt.X("low:Q", title="mean rank (1 is best)", scale=alt.Scale(zero=False))
     base = alt.Chart(alt.Data(values=values))  # type: ignore[no-untyped-call]
@@ -61,8 +59,7 @@ def draw_rank_heatmap(ranking: Ranking) -> alt.LayerChart:
         color=alt.Color("rank:Q", title="mean rank", scale=alt.Scale(scheme="blues", reverse=True))
     )
     numbers = base.mark_text(fontSize=9, aria=False).encode(
-        text="shown:N",
-        color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
+        text="shown:N", color=alt.condition("datum.dark", alt.value("white"), alt.value("black"))
     )
     chart = alt.LayerChart(layer=[squares, numbers]).properties(width=36 * len(kinds), height=_ROW_HEIGHT * len(names))
     return _apply_theme(chart, grid=False)
@@ -74,34 +71,22 @@ def draw_gains(scores: StudyScores) -> alt.LayerChart:
     mean = scores.cells.groupby(["row", "noise", "imbalance"], as_index=False, sort=False)["difference"].mean()
     labels = mean["noise"] + ", " + mean["imbalance"]
     values = [
-        {
-            "row": name,
-            "scenario": scenario,
-            "points": points,
-            "shown": f"{points:z.0f}",
-            "dark": abs(points) > _DARK_ABOVE,
-        }
+        {"row": name, "scenario": scenario, "points": points, "shown": f"{points:z.0f}", "dark": abs(points) > _DARK_ABOVE}
         for name, scenario, points in zip(mean["row"], labels, 100 * mean["difference"], strict=True)
         if name != "uniform"
     ]
     base = alt.Chart(alt.Data(values=values)).encode(  # type: ignore[no-untyped-call]
         x=alt.X(
-            "scenario:N",
-            sort=list(labels.unique()),
-            title="noise, imbalance",
-            axis=alt.Axis(orient="top", labelAngle=-45),
+            "scenario:N", sort=list(labels.unique()), title="noise, imbalance", axis=alt.Axis(orient="top", labelAngle=-45)
         ),
         y=alt.Y("row:N", sort=names, title=None, axis=alt.Axis(labelLimit=300)),
     )
     scale = alt.Scale(scheme="redblue", domain=[-_COLOUR_LIMIT, _COLOUR_LIMIT], clamp=True)
     squares = base.mark_rect(aria=False).encode(color=alt.Color("points:Q", title="points to uniform", scale=scale))
     numbers = base.mark_text(fontSize=9, aria=False).encode(
-        text="shown:N",
-        color=alt.condition("datum.dark", alt.value("white"), alt.value("black")),
+        text="shown:N", color=alt.condition("datum.dark", alt.value("white"), alt.value("black"))
     )
-    chart = alt.LayerChart(layer=[squares, numbers]).properties(
-        width=30 * labels.nunique(), height=_ROW_HEIGHT * len(names)
-    )
+    chart = alt.LayerChart(layer=[squares, numbers]).properties(width=30 * labels.nunique(), height=_ROW_HEIGHT * len(names))
     return _apply_theme(chart, grid=False)
 
 

@@ -106,9 +106,7 @@ def _train_stack(task: EnsembleTask, members: Sequence[WeightedMember]) -> Itera
         plan_members, TrainingData(inputs, targets, torch.from_numpy(weight_rows)), regression=False, standardize=True
     )
     batch = min(network.batch_size, n)
-    nets = [
-        build_net(lambda: build_perceptron(inputs.shape[1], network.hidden, classes), member.seed) for member in members
-    ]
+    nets = [build_net(lambda: build_perceptron(inputs.shape[1], network.hidden, classes), member.seed) for member in members]
     stack = find_layers(nets[0])
     assert stack is not None
     gradients = ObjectiveGradients(members, epoch_of_step=batch / n)

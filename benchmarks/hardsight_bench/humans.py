@@ -41,9 +41,7 @@ def minority_share(votes: np.ndarray) -> np.ndarray:
 TARGETS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"entropy": entropy, "minority": minority_share}
 
 
-def correlation_ceiling(
-    votes: np.ndarray, target: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator
-) -> float:
+def correlation_ceiling(votes: np.ndarray, target: Callable[[np.ndarray], np.ndarray], rng: np.random.Generator) -> float:
     """Return the largest expected correlation with a target, which few raters determine only up to noise.
 
     The raters of every sample are split into halves; the correlation of the two halves' targets, averaged over 20

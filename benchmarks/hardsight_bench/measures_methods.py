@@ -184,11 +184,7 @@ def second_split(data: MethodInput) -> Iterator[MethodScore]:
             pass
         for epoch, output in enumerate(training.epochs(EPOCHS, second)):
             record.add(
-                view=epoch,
-                ids=first.numpy(),
-                logits=output.logits[first],
-                labels=data.labels[first],
-                second_split=True,
+                view=epoch, ids=first.numpy(), logits=output.logits[first], labels=data.labels[first], second_split=True
             )
     yield from _record_scores(pool.stop_clock(), record, "2")
 
@@ -200,12 +196,7 @@ def repeated_trainings(data: MethodInput) -> Iterator[MethodScore]:
     whole = Record(["loss", "confidence", "aum", "el2n", "grand"])
     for index, stream in enumerate(data.stream.spawn(TRAININGS)):
         for epoch, output in enumerate(HcatTraining(data.inputs, data.labels, stream).epochs(EPOCHS), start=1):
-            view: dict[str, Any] = {
-                "ids": ids,
-                "logits": output.logits,
-                "labels": data.labels,
-                "features": output.features,
-            }
+            view: dict[str, Any] = {"ids": ids, "logits": output.logits, "labels": data.labels, "features": output.features}
             whole.add(view=index * EPOCHS + epoch, **view)
             if epoch == EARLY:
                 early.add(view=index, **view)
@@ -224,9 +215,7 @@ def ensembles(data: MethodInput) -> Iterator[MethodScore]:
     yield from _fifty_models(data, many)
 
 
-def _measure(
-    data: MethodInput, repeats: int, stream: np.random.SeedSequence, record: Record | None = None
-) -> Difficulty:
+def _measure(data: MethodInput, repeats: int, stream: np.random.SeedSequence, record: Record | None = None) -> Difficulty:
     seed = int(stream.generate_state(1)[0])
     # The search for the training length would train as many models again as the ten.
     return measure(

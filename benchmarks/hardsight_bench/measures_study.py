@@ -183,10 +183,7 @@ def _score_method(
     ]
     for scored in runs[0]:
         repetitions = [
-            score.values
-            for run in runs
-            for score in run
-            if score.measure == scored.measure and score.values is not None
+            score.values for run in runs for score in run if score.measure == scored.measure and score.values is not None
         ]
         yield (
             {field: value for field, value in scored._asdict().items() if field != "values"}

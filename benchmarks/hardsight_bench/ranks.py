@@ -54,13 +54,7 @@ def rank_measures(rows: pd.DataFrame, metric: str = "auprc", alpha: float = 0.05
     p = float(friedmanchisquare(*blocks.to_numpy().T).pvalue) if n > 1 and k > 2 else math.nan
     by = rows.groupby("measure")["by"].first()[mean.index]
     return Ranking(
-        mean,
-        by_kind,
-        n,
-        p,
-        critical_distance(k, n, alpha),
-        by,
-        sorted(map(str, table.columns.difference(complete.columns))),
+        mean, by_kind, n, p, critical_distance(k, n, alpha), by, sorted(map(str, table.columns.difference(complete.columns)))
     )
 
 

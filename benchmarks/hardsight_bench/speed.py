@@ -254,12 +254,7 @@ def _fit_predict(learner: Learner, samples: Samples, plan: Plan) -> list[Any]:
 
 def _network_way(task: Task, samples: Samples, make: MakeNet, engine: str, plan: Plan | None = None) -> Way:
     network = Network(
-        make,
-        epochs=task.epochs,
-        batch_size=task.batch,
-        learning_rate=task.rate,
-        weight_decay=task.decay,
-        engine=engine,
+        make, epochs=task.epochs, batch_size=task.batch, learning_rate=task.rate, weight_decay=task.decay, engine=engine
     )
     return _learner_way(task, samples, network, plan)
 
@@ -281,9 +276,7 @@ def _reference_way(task: Task, samples: Samples, make: MakeNet) -> Way:
 
 def _engine_ways(task: Task, samples: Samples, make: MakeNet) -> dict[str, Way]:
     code = {"hardsight, machine code": _network_way(task, samples, make, "native")}
-    return (code if native.is_available() else {}) | {
-        "hardsight, stacked": _network_way(task, samples, make, "stacked")
-    }
+    return (code if native.is_available() else {}) | {"hardsight, stacked": _network_way(task, samples, make, "stacked")}
 
 
 class _Opaque(nn.Module):

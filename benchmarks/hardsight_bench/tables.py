@@ -54,9 +54,7 @@ def growth_section(growths: Iterable[Growth]) -> str:
         )
         for each in growths
     ]
-    return (
-        f"## Growth\n\nPerceptrons; one size is doubled twice while the others stay.\n\n{markdown_table(head, cells)}"
-    )
+    return f"## Growth\n\nPerceptrons; one size is doubled twice while the others stay.\n\n{markdown_table(head, cells)}"
 
 
 def measures_page(rows: pd.DataFrame, ranking: Ranking) -> str:
@@ -76,13 +74,7 @@ def measures_page(rows: pd.DataFrame, ranking: Ranking) -> str:
         f"than {ranking.distance:.1f} cannot be told apart (Nemenyi, 5 %). The middle of the field is rank {middle:g}."
     )
     by_kind = ((str(name), *(f"{rank:.1f}" for rank in row)) for name, row in ranking.by_kind.iterrows())
-    sections = [
-        "# Which measure finds hard samples?",
-        introduction,
-        test,
-        "## All measures",
-        _overall_table(rows, ranking),
-    ]
+    sections = ["# Which measure finds hard samples?", introduction, test, "## All measures", _overall_table(rows, ranking)]
     sections += [f"## Where `{OURS}` stands", _hardsight_table(rows, ranking, middle)]
     sections += ["## Mean ranks by kind", markdown_table(("measure", *kinds), by_kind)]
     return "\n\n".join([*sections, *_fault_section(rows)])
@@ -134,9 +126,7 @@ def _hardsight_table(rows: pd.DataFrame, ranking: Ranking, middle: float) -> str
                 f"{best} ({ranks[best]:.1f}; {auprc[best]:.3f})",
             )
         )
-    return markdown_table(
-        ("kind", "what is made hard", "mean rank", "place", "in the upper half", "AUPRC", "first"), cells
-    )
+    return markdown_table(("kind", "what is made hard", "mean rank", "place", "in the upper half", "AUPRC", "first"), cells)
 
 
 _RATERS = ("entropy", "entropy_within", "minority", "minority_within")
@@ -194,9 +184,7 @@ def factors_page(study: Study) -> str:
     sections += ["## The right line, set by set"]
     sections += [markdown_table(("set", "strange samples", *FACTORS, "macro-F1 of cause"), cells)]
     by_set = matching.groupby(["set", "factor"], sort=False)["auroc"].mean().unstack()
-    means = [
-        ("mean over sets", *(f"{by_set[f].mean():.3f}" for f in FACTORS), f"{f1.groupby('set').mean().mean():.3f}")
-    ]
+    means = [("mean over sets", *(f"{by_set[f].mean():.3f}" for f in FACTORS), f"{f1.groupby('set').mean().mean():.3f}")]
     sections += [markdown_table(("", *FACTORS, "macro-F1 of cause"), means)]
     counts = np.sum(causes["counts"].to_list(), axis=0).reshape(len(CAUSES), len(CAUSES))
     shares = [
@@ -224,11 +212,7 @@ def _calibration_section(rows: pd.DataFrame) -> list[str]:
         "Mislabelling alone. Expected calibration error of P(label wrong), ten bins of equal width; then average precision "
         "of P(label wrong) / of the error for the wrong labels."
     )
-    return [
-        "## Is P(label wrong) calibrated?",
-        caption,
-        markdown_table(("set", *(f"{k} {s:.0%}" for k, s in kinds)), cells),
-    ]
+    return ["## Is P(label wrong) calibrated?", caption, markdown_table(("set", *(f"{k} {s:.0%}" for k, s in kinds)), cells)]
 
 
 def _fault_section(rows: pd.DataFrame) -> list[str]:

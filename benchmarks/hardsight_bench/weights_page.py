@@ -26,11 +26,7 @@ def render_page(rows: pd.DataFrame, scores: dict[str, StudyScores]) -> str:
         learner_rows = rows[rows["learner"] == learner]
         sections += [f"## {learner}", _describe_learner(learner_rows, score), _score_table(learner_rows, score)]
         if AUTO in score.rows:
-            sections += [
-                "### The automatic scheme",
-                _scenario_table(score.cells, AUTO),
-                *_harm_section(score.cells, AUTO),
-            ]
+            sections += ["### The automatic scheme", _scenario_table(score.cells, AUTO), *_harm_section(score.cells, AUTO)]
         if score.left_out:
             sections += ["### Without a score", markdown_table(("row", "why"), sorted(score.left_out.items()))]
     return "\n\n".join(sections)

@@ -118,9 +118,7 @@ class Cell:
         return f"{self.set}-{self.noise}-{self.imbalance}-{self.seed}.parquet"
 
 
-def list_cells(
-    sets: Sequence[str], noises: Sequence[str], imbalances: Sequence[str], seeds: Sequence[int]
-) -> list[Cell]:
+def list_cells(sets: Sequence[str], noises: Sequence[str], imbalances: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
     """Return the grid.
 
     Raises:

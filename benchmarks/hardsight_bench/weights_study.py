@@ -31,13 +31,7 @@ from hardsight.learners.sklearn import mean_one, predict, set_seeds, weight_argu
 from hardsight_bench import weights_field as schemes
 from hardsight_bench.cells import claim_folder, run_cells
 from hardsight_bench.cells import read_rows as left
-from hardsight_bench.heterogeneous_ensemble import (
-    EnsembleTask,
-    MemberResult,
-    WeightedMember,
-    count_epochs,
-    train_members,
-)
+from hardsight_bench.heterogeneous_ensemble import EnsembleTask, MemberResult, WeightedMember, count_epochs, train_members
 from hardsight_bench.scores import METRICS, difference_standard_error, effective_share, score_predictions
 from hardsight_bench.weights_field import Row
 from hardsight_bench.weights_scenarios import MOST, Cell, Scenario, make_scenario
@@ -188,9 +182,7 @@ def _score_cell(scenario: Scenario, rows: list[Row], job: Job) -> Iterator[dict[
     start = time.process_time()
     difficulty = measure_difficulty(scenario, job.learner, int(measuring.generate_state(1)[0]))
     measure_seconds = time.process_time() - start
-    weights_by_row = {
-        row.name: _weights(row, scenario, difficulty, drawing) for row in rows if row.how != "in training"
-    }
+    weights_by_row = {row.name: _weights(row, scenario, difficulty, drawing) for row in rows if row.how != "in training"}
     seed = int(training.generate_state(1)[0])
     start = time.process_time()
     results = _test_predictions(scenario, rows, weights_by_row, difficulty, job.learner, seed)

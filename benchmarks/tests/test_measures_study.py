@@ -17,14 +17,7 @@ from hardsight_bench import tables as words
 from hardsight_bench.corruptions import KINDS
 from hardsight_bench.datasets import load_dataset
 from hardsight_bench.hcat_training import EpochOutput, HcatTraining
-from hardsight_bench.measures_methods import (
-    METHODS,
-    MethodInput,
-    MethodScore,
-    check_scores,
-    load_user_method,
-    run_method,
-)
+from hardsight_bench.measures_methods import METHODS, MethodInput, MethodScore, check_scores, load_user_method, run_method
 from hardsight_bench.measures_study import (
     Cell,
     Study,
@@ -408,13 +401,8 @@ def test_ranks_by_hand():
 
 
 def test_a_measure_without_a_score_somewhere_is_left_out_and_told():
-    rows = table(
-        {name: {("a", "near"): 0.5, ("a", "rare"): score} for name, score in (("x", 0.4), ("y", 0.6), ("z", 0.1))}
-    )
-    rows.loc[(rows["measure"] == "z") & (rows["kind"] == "near") & (rows["seed"] == 1), ["auprc", "fault"]] = [
-        np.nan,
-        "no",
-    ]
+    rows = table({name: {("a", "near"): 0.5, ("a", "rare"): score} for name, score in (("x", 0.4), ("y", 0.6), ("z", 0.1))})
+    rows.loc[(rows["measure"] == "z") & (rows["kind"] == "near") & (rows["seed"] == 1), ["auprc", "fault"]] = [np.nan, "no"]
     found = ranks.rank_measures(rows)
     assert found.left_out == ["z"]
     assert list(found.mean.index) == ["y", "x"]
@@ -430,9 +418,7 @@ def test_critical_distances_of_the_literature():
 
 
 def test_figures_are_drawn(tmp_path):
-    found = ranks.rank_measures(
-        table({name: {("a", "near"): i / 9, ("b", "rare"): 0.3} for i, name in enumerate("pqr")})
-    )
+    found = ranks.rank_measures(table({name: {("a", "near"): i / 9, ("b", "rare"): 0.3} for i, name in enumerate("pqr")}))
     for name, chart in (("ranks", drawings.draw_mean_ranks(found)), ("kinds", drawings.draw_rank_heatmap(found))):
         drawings.write_figure(chart, tmp_path / "deep" / f"{name}.svg")
         drawn = (tmp_path / "deep" / f"{name}.svg").read_text()
@@ -450,19 +436,7 @@ def test_figures_are_drawn(tmp_path):
 
 def test_the_command(monkeypatch, tmp_path):
     quick(monkeypatch)
-    how = [
-        "--kinds",
-        "near,blend",
-        "--shares",
-        "0.1",
-        "--seeds",
-        "1",
-        "--most",
-        "60",
-        "--quiet",
-        "--out",
-        str(tmp_path),
-    ]
+    how = ["--kinds", "near,blend", "--shares", "0.1", "--seeds", "1", "--most", "60", "--quiet", "--out", str(tmp_path)]
     shown = CliRunner().invoke(main, ["bench", "measures", *how])
     assert shown.exit_code == 0, shown.output
     assert "# Which measure finds hard samples?" in shown.stdout
@@ -515,18 +489,14 @@ def ratings(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(120, 4))
     mean = 3 * x[:, 0]
-    table = pd.DataFrame(
-        {"ratings": [(m + 2 * rng.normal(size=20)).clip(-4, 4).round() for m in mean], "embedding": [*x]}
-    )
+    table = pd.DataFrame({"ratings": [(m + 2 * rng.normal(size=20)).clip(-4, 4).round() for m in mean], "embedding": [*x]})
     table.to_parquet(tmp_path / "human_ratings_movies.parquet")
     return tmp_path
 
 
 @pytest.mark.slow
 def test_models_find_hard_what_raters_dispute(ratings, monkeypatch):
-    rows = pd.DataFrame(humans.compare_measures("movies", ratings, 120, 0, ("dynamics", "control"))).set_index(
-        "measure"
-    )
+    rows = pd.DataFrame(humans.compare_measures("movies", ratings, 120, 0, ("dynamics", "control"))).set_index("measure")
     assert rows.loc["entropy (1)", "entropy"] > 0.4 > 0.25 > abs(rows.loc["random", "entropy"])
     assert 0.7 < rows["entropy_ceiling"].iloc[0] < 1
     assert 0.05 < rows["wrong"].iloc[0] < 0.5

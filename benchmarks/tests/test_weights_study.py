@@ -40,9 +40,7 @@ def same(a, b):
 # Worlds
 
 
-@pytest.mark.parametrize(
-    "noise, share", [("uniform-20", 0.2), ("uniform-40", 0.4), ("pair-40", 0.4), ("instance-35", 0.35)]
-)
+@pytest.mark.parametrize("noise, share", [("uniform-20", 0.2), ("uniform-40", 0.4), ("pair-40", 0.4), ("instance-35", 0.35)])
 def test_the_share_of_wrong_labels_is_what_the_name_says(noise, share):
     found = digits(noise)
     wrong = found.y != found.true
@@ -122,11 +120,7 @@ def test_every_class_keeps_right_labels():
 
 
 def test_a_seed_fixes_a_world():
-    one, again, other = (
-        digits("uniform-40", "exp-10"),
-        digits("uniform-40", "exp-10"),
-        digits("uniform-40", "exp-10", 1),
-    )
+    one, again, other = (digits("uniform-40", "exp-10"), digits("uniform-40", "exp-10"), digits("uniform-40", "exp-10", 1))
     assert same(one, again)
     assert not np.array_equal(one.x[:50], other.x[:50])
 
@@ -207,9 +201,7 @@ def test_a_member_is_the_network_of_measure():
 def test_a_scheme_sees_its_rows_and_epochs_and_a_failing_one_leaves_the_others_alone():
     growing = Growing()
     found = list(
-        train_members(
-            TASK, [WeightedMember(3), WeightedMember(3, objective=refuses), WeightedMember(3, objective=growing)]
-        )
+        train_members(TASK, [WeightedMember(3), WeightedMember(3, objective=refuses), WeightedMember(3, objective=growing)])
     )
     assert found[1] == "no more"
     np.testing.assert_allclose(found[0], next(train_members(TASK, [WeightedMember(3)])), atol=1e-4)
@@ -219,9 +211,9 @@ def test_a_scheme_sees_its_rows_and_epochs_and_a_failing_one_leaves_the_others_a
     # One permutation after another.
     first = [row for _, rows_, _ in growing.seen for row in rows_][:n]
     assert sorted(first) == list(range(n))
-    assert next(
-        train_members(TASK, [WeightedMember(3, objective=lambda seen: seen.logits.sum() * torch.nan)])
-    ).startswith("the gradient")
+    assert next(train_members(TASK, [WeightedMember(3, objective=lambda seen: seen.logits.sum() * torch.nan)])).startswith(
+        "the gradient"
+    )
 
 
 def test_samples_without_weight_teach_nothing():
@@ -433,11 +425,7 @@ def test_intervals_are_paired_and_hold_the_mean():
     base = rng.uniform(0.2, 0.9, size=(30, 3))
     gain = 0.03 + 0.02 * rng.normal(size=(30, 3))
     many = {
-        f"n{i:02d}": {
-            "uniform": base[i].tolist(),
-            "oracle": (base[i] + 0.1).tolist(),
-            "a": (base[i] + gain[i]).tolist(),
-        }
+        f"n{i:02d}": {"uniform": base[i].tolist(), "oracle": (base[i] + 0.1).tolist(), "a": (base[i] + gain[i]).tolist()}
         for i in range(30)
     }
     found = score_rows(table(many)).rows["a"].difference

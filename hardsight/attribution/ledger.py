@@ -28,13 +28,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from hardsight.attribution.label_noise import (
-    Evidence,
-    LabelModel,
-    LabelPosterior,
-    fit_label_model,
-    true_label_probabilities,
-)
+from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosterior, fit_label_model, true_label_probabilities
 from hardsight.attribution.neighbours import Neighbours
 from hardsight.measures.bias_variance import Decomposition
 
@@ -110,9 +104,7 @@ def ledger(
     wrong = of_label.p_wrong > 0.5
     largest = torch.where(wrong, 0, terms[:, 1:].argmax(1) + 1)
     cause = torch.where((parts.error > HARD_ERROR) | wrong, largest, -1)
-    return Ledger(
-        terms, of_label.p_wrong, of_label.suggested, of_label.p_suggested, cause, distance, label_posterior.model
-    )
+    return Ledger(terms, of_label.p_wrong, of_label.suggested, of_label.p_suggested, cause, distance, label_posterior.model)
 
 
 class _LabelTerms(NamedTuple):
@@ -154,9 +146,7 @@ def _label_terms(
 
 
 def atypical_share(
-    variance: Float64[Tensor, " sample"],
-    entropy: Float64[Tensor, " sample"],
-    distance: Float64[Tensor, " sample"] | None,
+    variance: Float64[Tensor, " sample"], entropy: Float64[Tensor, " sample"], distance: Float64[Tensor, " sample"] | None
 ) -> Float64[Tensor, " sample"]:
     """Return the share of a sample's remaining error that is attributed to its being unlike the others, 0 to 1.
 

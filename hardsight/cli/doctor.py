@@ -101,9 +101,7 @@ def describe(report: dict[str, Any]) -> str:
     }
     for name, folder in report["folders"].items():
         state = "writable" if folder["writable"] else f"not writable ({folder['fault']})"
-        fields[f"{name} folder"] = (
-            f"{state}, {folder['file_system'] or 'unknown file system'}, {_gib(folder['free'])} free"
-        )
+        fields[f"{name} folder"] = f"{state}, {folder['file_system'] or 'unknown file system'}, {_gib(folder['free'])} free"
     libraries = {
         name: f"{library['version'] or '–':<12} {library['needed']:<10} {library['state']}"
         for name, library in report["libraries"].items()
@@ -113,9 +111,7 @@ def describe(report: dict[str, Any]) -> str:
         for name, extra in report["extras"].items()
     }
     faults = "\n".join(f"FAULT: {fault}." for fault in report["faults"]) or "No problems found."
-    return "\n\n".join(
-        [_align(fields), "libraries\n" + _align(libraries, "  "), "extras\n" + _align(extras, "  "), faults]
-    )
+    return "\n\n".join([_align(fields), "libraries\n" + _align(libraries, "  "), "extras\n" + _align(extras, "  "), faults])
 
 
 def _requirements() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
@@ -200,13 +196,7 @@ def _probe(modules: list[str]) -> dict[str, Any]:
 def _folder(folder: Path) -> dict[str, Any]:
     """Return whether a folder, or the nearest existing one above it, is writable, and on what kind of disk it is."""
     existing = next((each for each in (folder.absolute(), *folder.absolute().parents) if each.exists()), Path.cwd())
-    report: dict[str, Any] = {
-        "exists": folder.exists(),
-        "writable": True,
-        "file_system": None,
-        "free": None,
-        "fault": None,
-    }
+    report: dict[str, Any] = {"exists": folder.exists(), "writable": True, "file_system": None, "free": None, "fault": None}
     try:
         report["file_system"] = file_system(existing)
         report["free"] = shutil.disk_usage(existing).free
@@ -220,9 +210,7 @@ def _folder(folder: Path) -> dict[str, Any]:
 
 def _faults(libraries: dict[str, Any], folders: dict[str, Any]) -> list[str]:
     faults = (
-        []
-        if libraries
-        else ["hardsight is not installed, only its code is on the path: pip install it to check versions"]
+        [] if libraries else ["hardsight is not installed, only its code is on the path: pip install it to check versions"]
     )
     for name, library in libraries.items():
         if library["state"] == "missing":

@@ -16,9 +16,7 @@ from hardsight.errors import HardsightError
 # Other packages add a command by an entry point of this group.
 _ENTRY_POINTS = "hardsight.commands"
 # Commands that are packages of their own, and how to install them.
-_SEPARATE = {
-    "bench": "The benchmarks are a package of their own. In a clone of the repository: pip install ./benchmarks"
-}
+_SEPARATE = {"bench": "The benchmarks are a package of their own. In a clone of the repository: pip install ./benchmarks"}
 
 
 class _Commands(click.Group):
@@ -56,9 +54,7 @@ class _Commands(click.Group):
         except HardsightError as error:
             raise click.ClickException(" ".join(str(error).split())) from error
         except KeyboardInterrupt:
-            click.echo(
-                "Interrupted: results are unchanged. --resume continues with the models trained so far.", err=True
-            )
+            click.echo("Interrupted: results are unchanged. --resume continues with the models trained so far.", err=True)
             ctx.exit(130)
 
 

@@ -21,15 +21,7 @@ _MAX_REVIEWED = 200_000
 
 
 def measure_and_report(
-    samples: "Samples",
-    *,
-    source: Path,
-    out: Path,
-    seed: int,
-    hardest: int,
-    as_json: bool,
-    quiet: bool,
-    **options: Any,
+    samples: "Samples", *, source: Path, out: Path, seed: int, hardest: int, as_json: bool, quiet: bool, **options: Any
 ) -> "Difficulty":
     """Measure samples, write difficulty.parquet, report.html and review.html into a folder, and print a summary.
 

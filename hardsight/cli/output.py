@@ -18,9 +18,7 @@ def make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise click.ClickException(
-            f"cannot create the folder {out}: {error.strerror}: choose another with --out"
-        ) from error
+        raise click.ClickException(f"cannot create the folder {out}: {error.strerror}: choose another with --out") from error
 
 
 def lock_folder(out: Path) -> None:

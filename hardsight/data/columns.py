@@ -291,9 +291,7 @@ def encode_groups(values: Any, n: int, name: str = "groups") -> np.ndarray:
     try:
         codes, _ = encode_values(array)
     except TypeError:
-        raise InputError(
-            f"{name} must be numbers, text or tuples of these. Got {_describe(array[0])} in row 0"
-        ) from None
+        raise InputError(f"{name} must be numbers, text or tuples of these. Got {_describe(array[0])} in row 0") from None
     return codes
 
 
@@ -348,9 +346,7 @@ def check_embedding(embedding: Any, n: int) -> np.ndarray:
     invalid = ~(np.abs(array) <= np.finfo(np.float32).max)
     if invalid.any():
         row, column = (int(axis) for axis in np.argwhere(invalid)[0])
-        raise InputError(
-            f"embedding must be finite. Got {array[row, column].item()} at [{row}, {column}]: fix the values"
-        )
+        raise InputError(f"embedding must be finite. Got {array[row, column].item()} at [{row}, {column}]: fix the values")
     return np.ascontiguousarray(array, dtype=np.float32)
 
 

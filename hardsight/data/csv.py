@@ -142,9 +142,7 @@ def _guess_separator(place: Path, usual: str) -> str:
         lines.pop()
     header, *rows = lines[:_ROWS] or [""]
     regular = [
-        mark
-        for mark in _SEPARATOR_NAMES
-        if mark in header and all(row.count(mark) == header.count(mark) for row in rows)
+        mark for mark in _SEPARATOR_NAMES if mark in header and all(row.count(mark) == header.count(mark) for row in rows)
     ]
     if regular:
         return max(regular, key=lambda mark: (header.count(mark), mark == usual))

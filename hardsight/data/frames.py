@@ -50,9 +50,7 @@ def unique_names(frame: pd.DataFrame) -> pd.DataFrame:
     names = [str(name) for name in frame.columns]
     repeated = pd.Index(names).duplicated()
     if repeated.any():
-        raise InputError(
-            f"column name {names[int(np.argmax(repeated))]!r} appears twice: give every column its own name"
-        )
+        raise InputError(f"column name {names[int(np.argmax(repeated))]!r} appears twice: give every column its own name")
     return frame.set_axis(names, axis=1)
 
 

@@ -72,9 +72,7 @@ def stack_elements(elements: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
         raise InputError("samples are nested lists of different lengths: bring all to one shape") from None
     for row, array in enumerate(arrays):
         if array.dtype.kind not in "biuf":
-            raise InputError(
-                f"samples must be numbers, text or images. Got {type(elements[row]).__name__} in row {row}"
-            )
+            raise InputError(f"samples must be numbers, text or images. Got {type(elements[row]).__name__} in row {row}")
     for row, array in enumerate(arrays):
         if array.shape != arrays[0].shape:
             raise InputError(

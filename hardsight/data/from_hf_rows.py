@@ -195,9 +195,7 @@ def _encode_labels(columns: _Columns, column: str | None, ids: np.ndarray, task:
     return _Labels(codes, classes, outputs, notices)
 
 
-def _embed(
-    dataset: Any, column: str | None, embedding: Any, *, has_classes: bool
-) -> tuple[np.ndarray | None, list[str]]:
+def _embed(dataset: Any, column: str | None, embedding: Any, *, has_classes: bool) -> tuple[np.ndarray | None, list[str]]:
     """Return numbers for the texts that show the samples, which only the ledger of classes reads; and notices."""
     if not isinstance(embedding, str):
         return check_embedding(embedding, len(dataset)), []

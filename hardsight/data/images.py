@@ -152,9 +152,7 @@ def embed_images(images: np.ndarray, embedding: str = "auto") -> tuple[np.ndarra
             raise InputError("embedding='pixels:SIDE' must have a side of 1 or more. Got 0")
         return _scale(images, side), [f"Each image became {side} x {side} pixels."]
     if embedding in ("auto", "efficientnet-lite0"):
-        return _embed_efficientnet(images), [
-            "Each image became 1280 numbers (EfficientNet-Lite0, trained on ImageNet)."
-        ]
+        return _embed_efficientnet(images), ["Each image became 1280 numbers (EfficientNet-Lite0, trained on ImageNet)."]
     raise InputError(f"embedding for images must be one of {', '.join(EMBEDDINGS)} or an array. Got {embedding!r}")
 
 

@@ -101,15 +101,7 @@ class Samples:
         from hardsight.data.from_memory import to_samples
 
         return to_samples(
-            X,
-            y,
-            ids=ids,
-            groups=groups,
-            weights=weights,
-            task=task,
-            label=label,
-            text=text,
-            embedding=embedding,
+            X, y, ids=ids, groups=groups, weights=weights, task=task, label=label, text=text, embedding=embedding
         )
 
     def __len__(self) -> int:
@@ -147,9 +139,7 @@ class Samples:
         if self.embedding is not None:
             return self.embedding
         if not self.numeric:
-            raise InputError(
-                "these samples are rows of a dataset, which only hs.HuggingFace reads: pass arrays or texts"
-            )
+            raise InputError("these samples are rows of a dataset, which only hs.HuggingFace reads: pass arrays or texts")
         if self.kind == "table":
             return encode_table(self.features)
         return self.numbers.reshape(len(self), -1)

@@ -85,9 +85,7 @@ def read_fields(path: str | Path) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, pa.ArrowException) as fault:
         if isinstance(fault, InputError):
             raise
-        raise InputError(
-            f"{file} was not written by hardsight ({fault!r:.200} is missing or odd): measure again"
-        ) from None
+        raise InputError(f"{file} was not written by hardsight ({fault!r:.200} is missing or odd): measure again") from None
     return fields | {"classes": classes, "run": run}
 
 

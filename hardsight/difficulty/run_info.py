@@ -7,12 +7,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 # Fields whose key in the file differs from their name.
-_KEYS = {
-    "n_models": "members",
-    "training_length": "pilot",
-    "evidence_weights": "powers",
-    "pseudo_counts": "held",
-}
+_KEYS = {"n_models": "members", "training_length": "pilot", "evidence_weights": "powers", "pseudo_counts": "held"}
 _REQUIRED = ("loss", "learner", "members")
 _TEXTS = ("loss", "learner", "recipe", "reason", "splits", "duplicates", "label_name", "task", "source")
 _RECORDS = {"pilot": (), "adjusted": ("gain", "gain_se"), "refined": ("rounds", "members")}
@@ -130,6 +125,4 @@ def _check(valid: bool, name: str) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or (
-        isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
-    )
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value)))

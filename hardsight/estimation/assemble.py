@@ -102,12 +102,7 @@ def assemble(
     if consensus is not None and has_ledger(held_out, loss):
         with limit_threads(consensus.numel()):
             account = ledger(
-                parts,
-                consensus,
-                held_out.labels,
-                labels.neighbours,
-                prior=labels.prior,
-                label_posterior=labels.posterior,
+                parts, consensus, held_out.labels, labels.neighbours, prior=labels.prior, label_posterior=labels.posterior
             )
         run = _add_label_model(run, account)
         fields = _ledger_fields(account) | {"hardness": _hardness(parts, account, held_out)}

@@ -41,9 +41,7 @@ def digest(*parts: Any) -> str:
 def run_identity(samples: Samples, learner: Learner, splitter: Splitter, plan: Plan) -> dict[str, str]:
     """Return what must be equal for an unfinished run to continue, by name."""
     return {
-        "the data": digest(
-            samples.kind, samples.fingerprints().view(np.uint8), samples.matrix if samples.numeric else None
-        ),
+        "the data": digest(samples.kind, samples.fingerprints().view(np.uint8), samples.matrix if samples.numeric else None),
         "the labels": digest(samples.labels, samples.classes),
         "the weights": digest(samples.weights),
         "the ids": digest(samples.ids),

@@ -159,9 +159,7 @@ def choose_loss(loss: str | None, *, regression: bool, loss_only: bool = False) 
     """
     if loss_only:
         if loss is not None:
-            raise InputError(
-                f"loss cannot be {loss!r}: these samples have a loss and nothing to predict. Leave out loss"
-            )
+            raise InputError(f"loss cannot be {loss!r}: these samples have a loss and nothing to predict. Leave out loss")
         return "own"
     if loss is None:
         return "squared" if regression else "log"

@@ -36,9 +36,7 @@ def find_blocks(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str
         "are kept on one side of every split."
     )
     if share > _MANY_DUPLICATES:
-        notice += (
-            " With so many, equal rows may be different samples rather than copies: if so, pass duplicates='apart'."
-        )
+        notice += " With so many, equal rows may be different samples rather than copies: if so, pass duplicates='apart'."
     return block_codes(len(samples), samples.groups, codes), [notice]
 
 
@@ -76,9 +74,7 @@ def fit_budget(
     if budget.models is None:
         return FoldCounts(folds, repeats)
     if splits not in (None, "kfold"):
-        raise InputError(
-            "a budget of models needs repeated folds: leave out splits, or set the number of models in them"
-        )
+        raise InputError("a budget of models needs repeated folds: leave out splits, or set the number of models in them")
     if capabilities_of(learner).splits_itself:
         per_repeat = learner.n_models(Plan([], blocks, 1, 0))
         affordable, needed = budget.models // per_repeat, 2 if repeats is None else repeats
@@ -115,9 +111,7 @@ def make_splitter(splits: Any, folds: int | None, repeats: int | None, learner: 
             )
         return Subsets()
     if not isinstance(splits, Splitter):
-        raise InputError(
-            f"splits must be 'kfold', 'subsets', 'loo', hs.KFold, hs.Subsets or hs.LeaveOneOut. Got {splits!r}"
-        )
+        raise InputError(f"splits must be 'kfold', 'subsets', 'loo', hs.KFold, hs.Subsets or hs.LeaveOneOut. Got {splits!r}")
     if is_set:
         raise InputError(f"splits={splits!r} already fixes the splits: leave out folds and repeats")
     return splits

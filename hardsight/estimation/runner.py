@@ -110,9 +110,7 @@ class Runner:
         repeats, notices = (0, list[str]()) if checkpoint is None or not self.resume else checkpoint.restore(held_out)
         on_progress(self.learner.n_models(plan.select(range(repeats))))
         size = _repeats_per_part(plan)
-        parts = [
-            plan.select(range(first, min(first + size, plan.repeats))) for first in range(repeats, plan.repeats, size)
-        ]
+        parts = [plan.select(range(first, min(first + size, plan.repeats))) for first in range(repeats, plan.repeats, size)]
         losses_only = plan.in_sample and self.user_record is None and self.samples.classes is not None
         learner: Learner = InSampleLosses(self.learner, stop.loss) if losses_only else self.learner
         add_in_sample = held_out.add_in_sample_losses if losses_only else held_out.add_in_sample
@@ -182,9 +180,7 @@ def _largest_matrix(samples: Samples) -> int:
     return max(int(getattr(features, "size", 0)), len(samples) ** 2)
 
 
-def _stop_reason(
-    held_out: HeldOut, repeats: int, plan: Plan, stop: StopRule, elapsed: float, slowest: float
-) -> str | None:
+def _stop_reason(held_out: HeldOut, repeats: int, plan: Plan, stop: StopRule, elapsed: float, slowest: float) -> str | None:
     """Return why the run ends now, in words; None if it goes on.
 
     Args:

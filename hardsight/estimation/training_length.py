@@ -73,7 +73,9 @@ class LengthSearch(NamedTuple):
         """Describe the outcome, for the reason of a learner."""
         if self.failed is not None:
             return f"default training length, because the search for a better one failed: {self.failed}"
-        return f"training length {format_length(self.length)} the default, by held-out loss in a pilot of {self.models} models"
+        return (
+            f"training length {format_length(self.length)} the default, by held-out loss in a pilot of {self.models} models"
+        )
 
 
 def tunable_learner(
@@ -201,9 +203,7 @@ def choose_length(losses: dict[float, np.ndarray], blocks: np.ndarray) -> float:
     """
     best = _best_length(losses)
     return next(
-        length
-        for length in sorted(losses)
-        if length == best or not is_significant(losses[length] - losses[best], blocks)
+        length for length in sorted(losses) if length == best or not is_significant(losses[length] - losses[best], blocks)
     )
 
 

@@ -18,13 +18,7 @@ from hardsight.estimation.reweighted_rounds import weightable_learner
 from hardsight.explanation.effect import effect_table, sample_effects
 from hardsight.explanation.forecast import forecast, forecast_table, held_out_margins
 from hardsight.explanation.groups import list_groups
-from hardsight.explanation.margin_bound import (
-    MARGIN,
-    ComplexityInputs,
-    bound_terms,
-    complexity_inputs,
-    target_weights,
-)
+from hardsight.explanation.margin_bound import MARGIN, ComplexityInputs, bound_terms, complexity_inputs, target_weights
 from hardsight.explanation.optimization.dynamics import TrainingDynamics, follow_training
 from hardsight.explanation.paired_training import ArmPredictions, PairedPredictions, train_arms
 from hardsight.explanation.result import Explanation
@@ -165,9 +159,7 @@ def _follow(
     network = None if capabilities_of(learner).hidden_widths is None else cast(Network, learner)
     groups = [group for group in list_groups(d) if group.by in ("cause", "decile")]
     features = "the embedding" if samples.embedding is not None else "the features"
-    return follow_training(
-        samples.matrix, samples.labels, weights, groups=groups, what=features, network=network, seed=seed
-    )
+    return follow_training(samples.matrix, samples.labels, weights, groups=groups, what=features, network=network, seed=seed)
 
 
 def _get_difficulty(
@@ -257,9 +249,7 @@ def _assemble(
             if rows is not None:
                 rows.insert(0, "weights", name)
                 tables[table].append(rows)
-    joined: dict[str, Any] = {
-        name: pd.concat(rows, ignore_index=True) if rows else None for name, rows in tables.items()
-    }
+    joined: dict[str, Any] = {name: pd.concat(rows, ignore_index=True) if rows else None for name, rows in tables.items()}
     return Explanation(names=tuple(weights), **joined, settings=settings, texts=texts, difficulty=d, dynamics=course)
 
 

@@ -56,9 +56,7 @@ def effect_table(d: Difficulty, arms: PairedPredictions, predictions: ArmPredict
     return pd.DataFrame(list(_rows(d, arms, predictions)))
 
 
-def _rows(
-    d: Difficulty, arms: PairedPredictions, predictions: ArmPredictions
-) -> Iterator[dict[str, str | int | float]]:
+def _rows(d: Difficulty, arms: PairedPredictions, predictions: ArmPredictions) -> Iterator[dict[str, str | int | float]]:
     right = np.ones(len(d)) if d.p_wrong is None else 1 - d.p_wrong
     for group in list_groups(d):
         membership = group.rows.astype(float)

@@ -106,9 +106,7 @@ def _effect_layers(measured: list[dict[str, Any]], expected: list[dict[str, Any]
         scale=alt.Scale(domain=[name for name, _ in kinds], range=[COLOURS[like] for _, like in kinds]),
         legend=alt.Legend(orient="top"),
     )
-    layers: list[Any] = [
-        alt.Chart(inline_data([{"at": 0.0}])).mark_rule(strokeDash=[4, 3], strokeWidth=1.2).encode(x=x)
-    ]
+    layers: list[Any] = [alt.Chart(inline_data([{"at": 0.0}])).mark_rule(strokeDash=[4, 3], strokeWidth=1.2).encode(x=x)]
     if expected:
         chart = alt.Chart(inline_data(expected)).mark_point(shape="diamond", size=55, strokeWidth=1.6, filled=False)
         layers.append(chart.encode(y=y, x=x, color=colour, tooltip=tooltip))

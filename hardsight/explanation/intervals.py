@@ -67,9 +67,7 @@ def clustered_mean(
     if not positive.any():
         return UNKNOWN
     values, share, sample, model = values[positive], share[positive], sample[positive], model[positive]
-    codes = (
-        np.zeros(len(values), dtype=np.int64) if strata is None else np.unique(strata[positive], return_inverse=True)[1]
-    )
+    codes = np.zeros(len(values), dtype=np.int64) if strata is None else np.unique(strata[positive], return_inverse=True)[1]
     mass = np.bincount(codes, share)
     means = np.bincount(codes, share * values) / mass
     influence = share * (values - means[codes]) / mass[codes] / len(mass)
@@ -81,9 +79,7 @@ def _interval(value: float, influence: np.ndarray, clusters: Sequence[np.ndarray
     sizes = [int(cluster.max()) + 1 for cluster in codes]
     if min(sizes) < 2:
         return MeanInterval(value, float("nan"), float("nan"), float("nan"))
-    terms = [
-        n / (n - 1) * np.square(np.bincount(cluster, influence)).sum() for cluster, n in zip(codes, sizes, strict=True)
-    ]
+    terms = [n / (n - 1) * np.square(np.bincount(cluster, influence)).sum() for cluster, n in zip(codes, sizes, strict=True)]
     variance = max(sum(terms) - np.square(influence).sum(), *terms)
     se = float(np.sqrt(variance))
     half_width = float(student.ppf((1 + LEVEL) / 2, min(sizes) - 1)) * se

@@ -79,10 +79,7 @@ def _dynamics_section(dynamics: TrainingDynamics, names: Sequence[str]) -> dict[
     """Return the section on training dynamics: one row per set of weights, and notes on how to read them."""
     rows = [
         {"name": format_line(row["weights"], 40)}
-        | {
-            key: format_number(row[key])
-            for key in ("kl", "angle", "angle_uniform", "margin_share", "time", "network_loss")
-        }
+        | {key: format_number(row[key]) for key in ("kl", "angle", "angle_uniform", "margin_share", "time", "network_loss")}
         | {"wrong": format_percent(row["network_wrong"])}
         for row in dynamics.summary.to_dict("records")
     ]
@@ -166,10 +163,7 @@ def _weight_facts(overview: pd.Series) -> list[tuple[str, str]]:
     ]
     if not np.isnan(noise_share):
         pairs.append(
-            (
-                "On wrong labels",
-                f"{format_share(noise_share, 1)} (of {format_share(overview['noise_share_without'], 1)})",
-            )
+            ("On wrong labels", f"{format_share(noise_share, 1)} (of {format_share(overview['noise_share_without'], 1)})")
         )
     return pairs
 
@@ -187,9 +181,7 @@ def _measures(effects: pd.DataFrame, *, has_ledger: bool) -> list[dict[str, str]
             cells = {key: _format_value(float(row[key]), measure) for key in ("without", "with")}
             cells |= {key: _format_change(float(row[key]), measure) for key in ("difference", "low", "high")}
             labels = _PROBABLY_RIGHT if has_ledger and measure.startswith("clean") else _AS_GIVEN
-            rows.append(
-                {"name": measure.removeprefix("clean "), "labels": labels, "outcome": str(row["outcome"]), **cells}
-            )
+            rows.append({"name": measure.removeprefix("clean "), "labels": labels, "outcome": str(row["outcome"]), **cells})
     return rows
 
 
@@ -223,9 +215,7 @@ def _groups(shares: pd.DataFrame, forecast: pd.DataFrame | None, effects: pd.Dat
                 "share": format_share(row["weight_share"], 1),
                 "expected": "–" if expected is None else str(expected["expected"]),
                 "difference": "–" if effect is None else format_number(effect["difference"]),
-                "interval": ""
-                if effect is None
-                else f"{format_number(effect['low'])} to {format_number(effect['high'])}",
+                "interval": "" if effect is None else f"{format_number(effect['low'])} to {format_number(effect['high'])}",
                 "outcome": "–" if effect is None else str(effect["outcome"]),
             }
         )

@@ -61,13 +61,7 @@ class Explanation:
         frames = {name: getattr(self, name) for name in self.TABLES}
         tables = {name: None if frame is None else to_records(frame) for name, frame in frames.items()}
         dynamics = None if self.dynamics is None else self.dynamics.as_dict()
-        return {
-            "weights": list(self.names),
-            "text": self.texts,
-            **tables,
-            "dynamics": dynamics,
-            "settings": self.settings,
-        }
+        return {"weights": list(self.names), "text": self.texts, **tables, "dynamics": dynamics, "settings": self.settings}
 
     def save(self, path: str | Path) -> None:
         """Write :meth:`as_dict` as a JSON file, all or nothing.

@@ -58,9 +58,7 @@ def make_verdict(forecast: Forecast | None, effects: pd.DataFrame | None) -> Ver
     low, high = sorted((sign * float(row["low"]), sign * float(row["high"])))
     measured = {"gains": "better", "pays": "worse"}.get(row["outcome"], row["outcome"])
     measured_change = sign * float(row["difference"])
-    return Verdict(
-        predicted, change, measured, measured_change, low, high, _agrees(predicted, measured, measured_change)
-    )
+    return Verdict(predicted, change, measured, measured_change, low, high, _agrees(predicted, measured, measured_change))
 
 
 def headline_row(effects: pd.DataFrame) -> Mapping[str, Any]:
@@ -166,12 +164,9 @@ def _describe_measurement(verdict: Verdict, effects: pd.DataFrame, pairs: str, l
     row = headline_row(effects)
     quantity = "squared error" if row["measure"] == "loss" else f"balanced accuracy {labels}"
     format_value = format_number if row["measure"] == "loss" else _format_rate
-    outcome = {
-        "better": "better",
-        "worse": "worse",
-        "unclear": "no clear difference",
-        "same": "exactly the same",
-    }[str(verdict.measured)]
+    outcome = {"better": "better", "worse": "worse", "unclear": "no clear difference", "same": "exactly the same"}[
+        str(verdict.measured)
+    ]
     clean = effects[effects["measure"].eq("clean loss")]
     change = (
         f"{_format_points(row['difference'])} (95 %: {_format_signed(row['low'])} to {_format_signed(row['high'])})"

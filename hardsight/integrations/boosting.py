@@ -62,13 +62,7 @@ class Objective:
     __name__ = "hardsight"
 
     def __init__(
-        self,
-        source: Any,
-        num_class: int = 2,
-        *,
-        rounds: int | None = None,
-        factor: float | None = None,
-        **parameters: Any,
+        self, source: Any, num_class: int = 2, *, rounds: int | None = None, factor: float | None = None, **parameters: Any
     ) -> None:
         if num_class < 2:
             raise InputError(f"num_class must be 2 or more. Got {num_class}")
@@ -181,8 +175,7 @@ def _check_codes(labels: Any, num_class: int) -> np.ndarray:
     codes = values.astype(np.int64)
     if (codes != values).any() or codes.min() < 0 or codes.max() >= num_class:
         raise InputError(
-            f"labels must be class codes from 0 to {num_class - 1}. Got values from {values.min():g} to "
-            f"{values.max():g}"
+            f"labels must be class codes from 0 to {num_class - 1}. Got values from {values.min():g} to {values.max():g}"
         )
     return codes
 

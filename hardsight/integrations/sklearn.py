@@ -15,11 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from hardsight.difficulty.result import Difficulty
 from hardsight.integrations._sklearn_base import DifficultyWeightedEstimator, delegated, warn_caller
 from hardsight.integrations._sklearn_fit import CodedClassifier, WeightRoutingRegressor
-from hardsight.integrations._sklearn_samples import (
-    MeasurableRows,
-    select_classification_rows,
-    select_regression_rows,
-)
+from hardsight.integrations._sklearn_samples import MeasurableRows, select_classification_rows, select_regression_rows
 
 
 class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeightedEstimator):

@@ -108,9 +108,7 @@ class WeightedNet:
         self.weighting_ = None
         return super().fit(X, y, sample_weight=weights, **fit_params)  # type: ignore[misc]
 
-    def partial_fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, classes: Any = None, **fit_params: Any
-    ) -> Any:
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None, classes: Any = None, **fit_params: Any) -> Any:
         """Continue training.
 
         The state of a scheme is kept if there are as many samples of each class as before, which are then taken to be
@@ -143,9 +141,7 @@ class WeightedNet:
         count, weights = _count_samples(train), getattr(self, "_sample_weight", None)
         if weights is not None:
             if len(weights) != count:
-                raise InputError(
-                    f"sample_weight must have one value per sample: {count} samples, {len(weights)} weights"
-                )
+                raise InputError(f"sample_weight must have one value per sample: {count} samples, {len(weights)} weights")
             return Weighting(weights, count)
         if self.weighting is None:
             return None

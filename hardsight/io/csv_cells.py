@@ -128,9 +128,7 @@ def parse_csv(text: str, source: str, columns: Sequence[str], required: int, fix
         if len(row) != len(header):
             raise InputError(f"{source}: line {number} has {len(row)} cells, the header {len(header)}: correct the row")
     positions = [header.index(name) if name in header else None for name in columns]
-    return [
-        ["" if position is None else unescape_formula(row[position]) for position in positions] for _, row in lines[1:]
-    ]
+    return [["" if position is None else unescape_formula(row[position]) for position in positions] for _, row in lines[1:]]
 
 
 def _split_rows(text: str, source: str, fix: str) -> list[tuple[int, list[str]]]:
@@ -142,9 +140,7 @@ def _split_rows(text: str, source: str, fix: str) -> list[tuple[int, list[str]]]
     try:
         rows = [(reader.line_num, row) for row in reader if any(row)]
     except csv.Error as error:
-        raise InputError(
-            f"{source} is not a readable csv (line {reader.line_num}: {first_line(error)}): {fix}"
-        ) from None
+        raise InputError(f"{source} is not a readable csv (line {reader.line_num}: {first_line(error)}): {fix}") from None
     if not rows:
         raise InputError(f"{source} is empty: {fix}")
     return rows

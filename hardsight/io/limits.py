@@ -94,9 +94,7 @@ def _read_variable(name: str) -> float | None:
     except ValueError:
         number = 0.0
     if not 0 < number < float("inf"):
-        raise InputError(
-            f"the environment variable {name} must be a positive number. Got {text!r}: correct or unset it"
-        )
+        raise InputError(f"the environment variable {name} must be a positive number. Got {text!r}: correct or unset it")
     return number
 
 

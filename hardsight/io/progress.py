@@ -5,9 +5,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(
-    show: bool, total: int | None, description: str = "training models"
-) -> Iterator[Callable[[float], None]]:
+def progress_bar(show: bool, total: int | None, description: str = "training models") -> Iterator[Callable[[float], None]]:
     """Show a progress bar on stderr; yield a function to call with the number of models that are newly done.
 
     Args:

@@ -3,14 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from hardsight.learners import forked as forked
-from hardsight.learners.base import (
-    Capabilities,
-    Learner,
-    OnProgress,
-    Predictions,
-    TunableLength,
-    capabilities_of,
-)
+from hardsight.learners.base import Capabilities, Learner, OnProgress, Predictions, TunableLength, capabilities_of
 from hardsight.learners.forest_oob import ForestOOB
 from hardsight.learners.in_sample import InSampleLosses
 from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut

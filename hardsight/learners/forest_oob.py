@@ -71,9 +71,7 @@ class ForestOOB:
         for repeat in plan.repeat_indices:
             yield self._predict(samples, features, plan, repeat, on_progress)
 
-    def _predict(
-        self, samples: Samples, features: Any, plan: Plan, repeat: int, on_progress: OnProgress
-    ) -> Predictions:
+    def _predict(self, samples: Samples, features: Any, plan: Plan, repeat: int, on_progress: OnProgress) -> Predictions:
         outputs = 1 if samples.classes is None else len(samples.classes)
         total, n_trees = np.zeros((len(samples), outputs)), np.zeros(len(samples))
         template = clone(self.forest.estimator).set_params(

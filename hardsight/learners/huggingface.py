@@ -113,9 +113,7 @@ class HuggingFace:
 
     def describe(self) -> str:
         """Return the recipe in one line."""
-        settings = ", ".join(
-            f"{name}={_format(getattr(self.args, name))}" for name in _RECIPE if hasattr(self.args, name)
-        )
+        settings = ", ".join(f"{name}={_format(getattr(self.args, name))}" for name in _RECIPE if hasattr(self.args, name))
         trainer = "" if self.trainer is None else f" by {self.trainer.__name__}"
         return f"{self.name}{trainer}: {settings}; sequences by the {self.sequence} of their tokens"
 
@@ -242,9 +240,7 @@ def _check_outputs(outputs: Tensor, codes: np.ndarray | None) -> Float64[Tensor,
     """Return predicted targets, or log-probabilities of the classes with these label codes; None: regression."""
     if codes is None:
         if outputs.shape[1] != 1:
-            raise InputError(
-                f"the model gives {outputs.shape[1]} outputs for one number to predict: make it num_labels=1"
-            )
+            raise InputError(f"the model gives {outputs.shape[1]} outputs for one number to predict: make it num_labels=1")
         return outputs[:, 0]
     if outputs.shape[1] <= codes.max():
         raise InputError(

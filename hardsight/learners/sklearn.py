@@ -42,9 +42,7 @@ class SklearnModel:
         if isinstance(estimator, type):
             raise InputError(f"learner must be an estimator, not a class: write {estimator.__name__}() with brackets")
         if not hasattr(estimator, "fit") or not hasattr(estimator, "predict"):
-            raise InputError(
-                f"learner must have fit and predict, as scikit-learn's have. Got {type(estimator).__name__}"
-            )
+            raise InputError(f"learner must have fit and predict, as scikit-learn's have. Got {type(estimator).__name__}")
         self.estimator, self.numbers = estimator, numbers
         self.name = name or type(estimator).__name__
         # In-sample predictions take some estimators longer than the fit, such as nearest neighbours.

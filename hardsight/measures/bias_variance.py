@@ -32,9 +32,7 @@ def _with_finite_correction(
 
 
 def log_loss(
-    mean_log_prob: Float64[Tensor, "sample class"],
-    label: Int64[Tensor, " sample"],
-    count: Int64[Tensor, " sample"],
+    mean_log_prob: Float64[Tensor, "sample class"], label: Int64[Tensor, " sample"], count: Int64[Tensor, " sample"]
 ) -> Decomposition:
     r"""Decompose log-loss: $E = -\bar\ell(y)$, $V = -\log\sum_c e^{\bar\ell(c)}$, with $\bar\ell$ the mean log-probability.
 

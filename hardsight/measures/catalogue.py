@@ -196,9 +196,7 @@ _ROWS = (
         "Houlsby et al. 2011, Bayesian active learning for classification and preference learning",
         "several trainings, or dropout at prediction",
         Score(
-            (Column(statistics.PROBABILITY, MEANS), Column(statistics.ENTROPY, MEANS)),
-            combined.mutual_information,
-            least=2,
+            (Column(statistics.PROBABILITY, MEANS), Column(statistics.ENTROPY, MEANS)), combined.mutual_information, least=2
         ),
         "Mutual information between prediction and model, the Jensen-Shannon divergence of the views. It is not the "
         "variance that hs.measure reports. Does not look at the label. Two views or more.",
@@ -219,8 +217,7 @@ _ROWS = (
         "Feldman & Zhang 2020, What neural networks memorize and why",
         BOTH,
         Score(
-            (Column(statistics.WRONG, MEANS, "held-out"), Column(statistics.WRONG, MEANS, "training")),
-            combined.difference,
+            (Column(statistics.WRONG, MEANS, "held-out"), Column(statistics.WRONG, MEANS, "training")), combined.difference
         ),
     ),
     Measure(

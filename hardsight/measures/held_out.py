@@ -91,9 +91,7 @@ class HeldOut:
                 if name in half:
                     half[name].add(rows[block], value)
 
-    def add_in_sample(
-        self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"], repeat: int
-    ) -> None:
+    def add_in_sample(self, rows: Int64[Tensor, " row"], predictions: Float64[Tensor, " row *class"], repeat: int) -> None:
         """Add a model's predictions for samples that it was trained on; arguments as in :meth:`add`."""
         for block in self._blocks(len(rows)):
             losses = loss_of(str(self.in_sample), predictions[block], self.labels[rows[block]], self.classes)
@@ -118,9 +116,7 @@ class HeldOut:
             mine.merge(theirs)
 
     def _all_moments(self) -> dict[str, RunningMoments]:
-        halves = {
-            f"{name} {number}": moments for number, half in enumerate(self.halves) for name, moments in half.items()
-        }
+        halves = {f"{name} {number}": moments for number, half in enumerate(self.halves) for name, moments in half.items()}
         in_sample = {f"in-sample {number}": moments for number, moments in enumerate(self.in_sample_halves)}
         return self.moments | halves | in_sample
 

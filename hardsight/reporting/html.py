@@ -13,14 +13,7 @@ import vl_convert
 from markupsafe import Markup
 
 from hardsight.reporting import summary
-from hardsight.reporting.formatting import (
-    LOSSES,
-    UNITS,
-    format_count,
-    format_error,
-    format_number,
-    format_percent,
-)
+from hardsight.reporting.formatting import LOSSES, UNITS, format_count, format_error, format_number, format_percent
 
 _REPORT = "reporting/report"
 

@@ -3,13 +3,7 @@
 from hardsight.attribution.names import NO_CAUSE
 
 # Okabe and Ito 2008, *Color Universal Design*: those of their eight with a contrast of 3:1 on white and on near-black.
-COLOURS = {
-    "noise": "#D55E00",
-    "imbalance": "#0072B2",
-    "margin": "#CC79A7",
-    "uncertainty": "#009E73",
-    NO_CAUSE: "#85898F",
-}
+COLOURS = {"noise": "#D55E00", "imbalance": "#0072B2", "margin": "#CC79A7", "uncertainty": "#009E73", NO_CAUSE: "#85898F"}
 SHAPES = {
     "noise": "circle", "imbalance": "square", "margin": "triangle-up", "uncertainty": "diamond", NO_CAUSE: "circle"
 }  # fmt: skip

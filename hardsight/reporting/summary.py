@@ -156,7 +156,9 @@ def _variance(d: Difficulty) -> str | None:
     if d.run.loss == "zero-one" or not known.any() or not d.error[known].sum() > 0:
         return None
     share = max(0.0, float(d.variance[known].sum() / d.error[known].sum()))
-    return f"Variance, which more data or averaging would shrink, is {format_share(share, 1)} of the error; the rest is bias."
+    return (
+        f"Variance, which more data or averaging would shrink, is {format_share(share, 1)} of the error; the rest is bias."
+    )
 
 
 def _wrong_labels(d: Difficulty) -> str | None:

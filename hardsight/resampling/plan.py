@@ -140,12 +140,7 @@ def block_codes(n_samples: int, *partitions: np.ndarray | None) -> np.ndarray:
 
 
 def check_rounds(
-    rounds: list[Round],
-    labels: np.ndarray | None,
-    blocks: np.ndarray,
-    classes: tuple[object, ...] | None,
-    *,
-    once: bool,
+    rounds: list[Round], labels: np.ndarray | None, blocks: np.ndarray, classes: tuple[object, ...] | None, *, once: bool
 ) -> np.ndarray:
     """Refuse splits that leak or that predict a sample too seldom.
 
@@ -212,9 +207,7 @@ def max_folds(labels: np.ndarray, blocks: np.ndarray, classes: tuple[object, ...
     return max(2, int(_blocks_per_class(labels, blocks, len(classes)).min()))
 
 
-def check_class_sizes(
-    labels: np.ndarray, blocks: np.ndarray, classes: tuple[object, ...], folds: int | None = None
-) -> None:
+def check_class_sizes(labels: np.ndarray, blocks: np.ndarray, classes: tuple[object, ...], folds: int | None = None) -> None:
     """Refuse classes that are too small to be split, before anything is drawn.
 
     Args:

@@ -70,9 +70,7 @@ margin and uncertainty; the speed of training with weights (Zhou et al. 2022, as
 or stays (Byrd & Lipton 2019); and the loss tails under which it stays (Wang et al. 2022)."""
 
 
-def select_claims(
-    only: Sequence[str] = (), *, full: bool = False, study: ImageStudy | None = None
-) -> list[ClaimDefinition]:
+def select_claims(only: Sequence[str] = (), *, full: bool = False, study: ImageStudy | None = None) -> list[ClaimDefinition]:
     """Return the definitions of a run: those in ``only``, else all of the fast or the full set.
 
     With ``study``, claims about images are those of the study.
@@ -83,9 +81,7 @@ def select_claims(
     for name in only:
         if name not in CLAIMS:
             similar = get_close_matches(name, CLAIMS, 3, 0.4)
-            hint = (
-                f"did you mean {' or '.join(map(repr, similar))}?" if similar else "hardsight theory --list shows all"
-            )
+            hint = f"did you mean {' or '.join(map(repr, similar))}?" if similar else "hardsight theory --list shows all"
             raise InputError(f"unknown claim {name!r}: {hint}")
     rows = [row for row in CLAIMS.values() if (row.name in only if only else (row.full_runs if full else row.runs))]
     if study is None:

@@ -30,15 +30,11 @@ def measure_training_curve(
     """
     n, device = len(y), network.device
     device.check_available()
-    pixels = torch.tensor(np.moveaxis(x, -1, 1) / 255 if x.ndim == 4 else x, dtype=torch.float32).to(
-        device.torch_device
-    )
+    pixels = torch.tensor(np.moveaxis(x, -1, 1) / 255 if x.ndim == 4 else x, dtype=torch.float32).to(device.torch_device)
     # No sample is in fold 1, so the member trains on all samples.
     member = Member(0, 1, seed, np.zeros(n, dtype=np.int32))
     data_on_device = TrainingData(
-        pixels,
-        torch.tensor(y).to(device.torch_device),
-        torch.tensor(weights, dtype=torch.float64).to(device.torch_device),
+        pixels, torch.tensor(y).to(device.torch_device), torch.tensor(weights, dtype=torch.float64).to(device.torch_device)
     )
     data = Batches([member], data_on_device, regression=False, standardize=network.standardize, augment=network.augment)
     make = network.make_net or (lambda: build_perceptron(x.shape[1], network.hidden, int(y.max()) + 1))

@@ -70,9 +70,7 @@ def _layer(series: Series, figure: Figure, colour: alt.Color, *, has_names: bool
     else:
         scale = alt.Scale(type="log" if "x" in figure.log else "linear", zero=False, nice=False, padding=6)
         x = alt.X("x:Q", title=figure.x, scale=scale, axis=x_axis)
-    y_scale = (
-        alt.Scale(type="log", nice=False, padding=6) if "y" in figure.log else alt.Scale(zero=series.mark == "bar")
-    )
+    y_scale = alt.Scale(type="log", nice=False, padding=6) if "y" in figure.log else alt.Scale(zero=series.mark == "bar")
     y = alt.Y("y:Q", title=None, scale=y_scale, axis=alt.Axis(tickCount=5, format=_number_format(figure, "y")))
     marks: dict[str, alt.Chart] = {
         "line": base.mark_line(

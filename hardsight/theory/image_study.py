@@ -58,9 +58,7 @@ class ImageStudy:
     @property
     def note(self) -> str:
         """Return the caveat for studies with a single run."""
-        return (
-            "" if self.runs != 1 else " One run, as in the original: there is no interval, and the mean alone decides."
-        )
+        return "" if self.runs != 1 else " One run, as in the original: there is no interval, and the mean alone decides."
 
 
 DIGITS = ImageStudy(

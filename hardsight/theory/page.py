@@ -48,9 +48,7 @@ def write_figures(claims: Sequence[Claim], folder: Path) -> None:
     """
     for claim in claims:
         with atomic_write(folder / f"{claim.name}.svg") as temporary:
-            temporary.write_text(
-                draw_svg(claim.figure, claim.figure.note or claim.name), encoding="utf-8", newline="\n"
-            )
+            temporary.write_text(draw_svg(claim.figure, claim.figure.note or claim.name), encoding="utf-8", newline="\n")
 
 
 def render_page(claims: Sequence[Claim], *, seed: int = 0, full: bool = False) -> str:

@@ -74,9 +74,7 @@ class SeparableData(NamedTuple):
         return rows
 
 
-def draw_planted_dual(
-    n: int, features: int, supports: int, margin: float, rng: Rng, width: float = 2.0
-) -> SeparableData:
+def draw_planted_dual(n: int, features: int, supports: int, margin: float, rng: Rng, width: float = 2.0) -> SeparableData:
     """Draw a separable set with a known dual.
 
     Support vectors are ``margin`` u + v_i with v_i orthogonal to u and sum of p_i v_i zero, so that sum of p_i z_i is

@@ -81,9 +81,7 @@ def _read_parquet(path: str | Path) -> tuple[list[str], np.ndarray]:
         raise InputError(f"no file at {path}: {_ADVICE}") from None
     for name in ("id", "weight"):
         if table.column_names.count(name) != 1:
-            raise InputError(
-                f"{path} must have one column {name!r}. Got {', '.join(table.column_names[:8])}: {_ADVICE}"
-            )
+            raise InputError(f"{path} must have one column {name!r}. Got {', '.join(table.column_names[:8])}: {_ADVICE}")
     names, weights = [str(value) for value in _to_list(path, table, "id")], _to_list(path, table, "weight")
     return names, np.array([_to_float(path, *row) for row in zip(names, weights, strict=True)])
 

@@ -49,9 +49,7 @@ INPUTS: dict[str, Input] = {
     "history": Input("probability of the given label in past epochs", ("sample", "epoch"), "0 to 1"),
     "residual": Input("prediction minus target of a regression, (sample,) or (sample, target)", ("sample", "...")),
     "first": Input("loss or 0/1 error of a first model, as the scheme defines it", ("sample",)),
-    "aum": Input(
-        "area under the margin: mean over epochs of the label's logit minus the largest other logit", ("sample",)
-    ),
+    "aum": Input("area under the margin: mean over epochs of the label's logit minus the largest other logit", ("sample",)),
     "class_error": Input("error rate of each class on validation data", ("class",), "0 to 1"),
     "neighbours": Input("labels of the nearest neighbours", ("sample", "neighbour")),
     "purity": Input("share of the minority class in the sample's leaf of a cross-fitted tree", ("sample",), "0 to 1"),

@@ -248,9 +248,7 @@ def scheme(
     def register(function: Function) -> Function:
         line = description or (inspect.getdoc(function) or "").split("\n")[0].rstrip(".")
         if not line:
-            raise InputError(
-                f"the function of scheme {name!r} must have a docstring that says which samples it prefers"
-            )
+            raise InputError(f"the function of scheme {name!r} must have a docstring that says which samples it prefers")
         _check_unique(name, function)
         SCHEMES[name] = Scheme(
             name=name,

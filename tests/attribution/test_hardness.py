@@ -20,14 +20,7 @@ def test_by_hand():
 
 
 def test_higher_is_harder_in_every_part():
-    base = {
-        "error": 1.0,
-        "variance": 0.1,
-        "p_wrong": 0.1,
-        "class_share": 0.5,
-        "atypicality": 0.1,
-        "in_sample_loss": 0.1,
-    }
+    base = {"error": 1.0, "variance": 0.1, "p_wrong": 0.1, "class_share": 0.5, "atypicality": 0.1, "in_sample_loss": 0.1}
     of = {name: np.full(1, value) for name, value in base.items()}
     for name in base:
         change = 0.8 if name == "class_share" else 1.25

@@ -28,9 +28,7 @@ def ensemble_ledger(log_probs, label, neighbours=None):
 
 def ensemble(seed, samples=40, classes=3, views=4, scale=2.0):
     rng = np.random.default_rng(seed)
-    label = np.concatenate(
-        [np.arange(classes), rng.choice(classes, samples - classes, p=rng.dirichlet(np.ones(classes)))]
-    )
+    label = np.concatenate([np.arange(classes), rng.choice(classes, samples - classes, p=rng.dirichlet(np.ones(classes)))])
     logits = rng.normal(size=(1, samples, classes)) * scale + rng.normal(size=(views, samples, classes))
     logits[:, np.arange(samples), label] += 2
     return torch.tensor(logits).log_softmax(2), torch.tensor(label)

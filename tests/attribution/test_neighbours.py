@@ -17,9 +17,7 @@ def by_loops(x, labels, blocks):
         z[:, j] = [0.0 if np.isnan(v) or sd == 0 else np.clip((v - mean) / sd, -5, 5) for v in x[:, j]]
     result, distance = [], []
     for i in range(len(x)):
-        ordered = sorted(
-            (float(np.linalg.norm(z[i] - z[j])), labels[j]) for j in range(len(x)) if blocks[j] != blocks[i]
-        )
+        ordered = sorted((float(np.linalg.norm(z[i] - z[j])), labels[j]) for j in range(len(x)) if blocks[j] != blocks[i])
         result.append([label for _, label in ordered[:N_NEIGHBOURS]] + [-1] * (N_NEIGHBOURS - len(ordered)))
         distance.append(np.mean([d for d, _ in ordered[:N_NEIGHBOURS]]) if ordered else np.nan)
     return np.array(result), np.array(distance)

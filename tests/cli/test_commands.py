@@ -213,10 +213,7 @@ def test_a_table_that_is_not_the_one_measured_is_not_shown(iris, tmp_path, comma
     for other, said in (
         (frame[::-1], "row 0 of the samples, id 0, has the label 'virginica', but 'setosa' was measured"),
         (changed, "row 60 of the samples, id 60, has the label 'ghost', but 'versicolor' was measured"),
-        (
-            pd.concat([frame, frame]),
-            "other.csv has 300 rows, and 150 samples were measured by row number: pass the table",
-        ),
+        (pd.concat([frame, frame]), "other.csv has 300 rows, and 150 samples were measured by row number: pass the table"),
     ):
         other.to_csv(tmp_path / "other.csv", index=False)
         assert said in refused(command, tmp_path, "--data", tmp_path / "other.csv", *told)
@@ -344,9 +341,7 @@ def test_more_bad_paths(tmp_path):
     np.savez(tmp_path / "short.npz", X=np.ones((4, 2)), y=np.arange(3))
     assert "4 samples, 3 labels" in refused("measure", tmp_path / "short.npz", "--out", tmp_path / "out")
     (tmp_path / "file").write_text("x")
-    assert "--out" in refused(
-        "measure", table(tmp_path, x=FEATURE, y=LABELS), "--label", "y", "--out", tmp_path / "file"
-    )
+    assert "--out" in refused("measure", table(tmp_path, x=FEATURE, y=LABELS), "--label", "y", "--out", tmp_path / "file")
     assert "no file at" in refused("report", tmp_path / "none.parquet")
     assert "wine" in refused("demo", "--data", "moons", "--out", tmp_path)
     assert "[0, 1)" in refused("demo", "--flip", "1.5", "--out", tmp_path)
@@ -428,9 +423,7 @@ main()
     command = ["measure", str(iris), "--label", "kind", "--drop", "flower", "--out", str(out), "--quiet"]
     ended = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
     assert ended.returncode == 130, ended.stderr
-    assert (
-        ended.stderr.strip() == "Interrupted: results are unchanged. --resume continues with the models trained so far."
-    )
+    assert ended.stderr.strip() == "Interrupted: results are unchanged. --resume continues with the models trained so far."
     held = ["progress.npz"] if moment == "writing" else []
     assert sorted(p.name for p in out.iterdir()) == ["difficulty.parquet", *held]
     assert (out / "difficulty.parquet").read_text() == "old"
@@ -538,9 +531,7 @@ def test_schemes_are_listed_and_told():
     assert [line.split()[1] for line in listed] == [row.priority for row in hs.SCHEMES.values()]
     told = run("schemes", "spl-hard").output
     row = hs.SCHEMES["spl-hard"]
-    assert all(
-        text in told for text in (row.description, row.formula, row.source, row.note, "lam (no published default")
-    )
+    assert all(text in told for text in (row.description, row.formula, row.source, row.note, "lam (no published default"))
     assert json.loads(run("schemes", "spl-hard", "--json").output) == row.to_dict()
     assert json.loads(run("schemes", "--json").output)["spl-linear"]["formula"] == hs.SCHEMES["spl-linear"].formula
     assert "do you mean 'spl-hard'" in refused("schemes", "spl-hrd")

@@ -110,9 +110,7 @@ def test_what_cannot_be_imported_or_is_too_old_is_a_fault_and_nothing_private_is
     private = {"HOME": "/home/secret-ada", "USER": "secret-ada", "TOKEN": "hunter-2", "OMP_NUM_THREADS": "hunter-2"}
     done = run_doctor(tmp_path, "--out", out, **private)
     assert done.returncode == 1
-    assert (
-        "FAULT: torch: cannot be imported: OSError: …/libcudart.so.12: cannot open; pip install 'torch>=" in done.stdout
-    )
+    assert "FAULT: torch: cannot be imported: OSError: …/libcudart.so.12: cannot open; pip install 'torch>=" in done.stdout
     assert "FAULT: rich: 12.0 is not >=13.0; pip install 'rich>=13.0'." in done.stdout
     assert "OMP_NUM_THREADS=not a number" in done.stdout
     for name in ("secret", "hunter", str(tmp_path), str(Path.cwd())):
@@ -129,18 +127,14 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     found = examine(tmp_path / "file" / "results")
     assert found["folders"]["results"]["writable"] is False
-    assert found["faults"] == [
-        "the folder for results files is not writable (Not a directory): choose another with --out"
-    ]
+    assert found["faults"] == ["the folder for results files is not writable (Not a directory): choose another with --out"]
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "_probe", probe_nothing)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 5 * 2**20}))
-    assert (
-        examine(tmp_path)["faults"][0] == "the folder for results files has only 5 MiB free: choose another with --out"
-    )
+    assert examine(tmp_path)["faults"][0] == "the folder for results files has only 5 MiB free: choose another with --out"
 
 
 @pytest.mark.slow

@@ -99,9 +99,7 @@ def test_many_classes_show_the_worst():
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
-@pytest.mark.parametrize(
-    "name", ["[red]cat[/red] of a very long name that goes on", "一个很长的类别名称很长的类别名称"]
-)
+@pytest.mark.parametrize("name", ["[red]cat[/red] of a very long name that goes on", "一个很长的类别名称很长的类别名称"])
 def test_every_line_fits(width, name):
     d = by_hand(classes=(name, "dog"))
     ids = np.array([f"images/train/folder of images/größe_{i:09d}.png" for i in range(6)])

@@ -112,11 +112,7 @@ def test_a_column_named_like_an_identifier_that_numbers_the_rows_is_left_out():
         (pd.period_range("2020-01", periods=N, freq="M"), None, "holds dates or times"),
         ([datetime.date(2020, 1, 1), None] * 15, object, "holds dates or times"),
         ([datetime.date(2020, 1, 1), None] * 15, "date32[pyarrow]", "holds dates or times"),
-        (
-            ["2020-01-31", "2021-12-01T10:00:00Z", "?"] * 10,
-            None,
-            r"holds dates or times \(2020-01-31\): turn it into num",
-        ),
+        (["2020-01-31", "2021-12-01T10:00:00Z", "?"] * 10, None, r"holds dates or times \(2020-01-31\): turn it into num"),
         (["31.01.2020", "1.2.21", None] * 10, None, "holds dates or times"),
         (["1/31/2020 10:15", "2/1/2021 9:00", ""] * 10, None, "holds dates or times"),
         (["5 Jan 2020", "12 February 2021", "x"] * 10, None, "holds dates or times"),
@@ -151,9 +147,7 @@ def test_a_stray_text_among_numbers_is_refused_with_its_row(stray, dtype):
 
 
 def test_strays_that_repeat_are_named_once():
-    refused(
-        r"and also 'k.A.', '<1' \(rows 22, 24, 26, …\): write", [*DECIMALS[:22], "k.A.", "2", *["k.A.", "1", "<1"] * 2]
-    )
+    refused(r"and also 'k.A.', '<1' \(rows 22, 24, 26, …\): write", [*DECIMALS[:22], "k.A.", "2", *["k.A.", "1", "<1"] * 2])
     refused("numbers written with commas", [*(text.replace(".", ",") for text in DECIMALS[1:]), "k.A."])
 
 
@@ -218,13 +212,10 @@ def test_a_series_of_categories_is_one_column():
 
 
 def test_encoding_worked_by_hand():
-    frame = pd.DataFrame(
-        {"n": [1.0, np.nan, 3.0], "c": ["b", "a", None], "t": [True, False, True], "y": ["u", "v", "u"]}
-    )
+    frame = pd.DataFrame({"n": [1.0, np.nan, 3.0], "c": ["b", "a", None], "t": [True, False, True], "y": ["u", "v", "u"]})
     samples = Samples.of(frame, "y")
     np.testing.assert_array_equal(
-        samples.matrix,
-        np.array([[1, 0, 0, 0, 1, 1], [np.nan, 1, 0, 1, 0, 0], [3, 0, 1, 0, 0, 1]], dtype=np.float32),
+        samples.matrix, np.array([[1, 0, 0, 0, 1, 1], [np.nan, 1, 0, 1, 0, 0], [3, 0, 1, 0, 0, 1]], dtype=np.float32)
     )
     assert samples.take(np.array([0])).matrix.shape == (1, 4)
 
@@ -236,13 +227,7 @@ def test_encoding_stops_before_memory_does(monkeypatch):
 
 
 values = st.one_of(
-    st.none(),
-    st.text(max_size=4),
-    st.integers(-5, 5),
-    st.floats(allow_nan=True),
-    st.booleans(),
-    st.dates(),
-    st.binary(),
+    st.none(), st.text(max_size=4), st.integers(-5, 5), st.floats(allow_nan=True), st.booleans(), st.dates(), st.binary()
 )
 
 

@@ -17,9 +17,7 @@ from sklearn.datasets import load_breast_cancer
 from hardsight import Samples, read
 from hardsight.errors import InputError
 
-FRAME = pd.DataFrame(
-    {"größe": [1.5, 2.0, np.nan, 4.0], "farbe": ["rot", "blau", "rot", None], "art": ["x", "y", "x", "y"]}
-)
+FRAME = pd.DataFrame({"größe": [1.5, 2.0, np.nan, 4.0], "farbe": ["rot", "blau", "rot", None], "art": ["x", "y", "x", "y"]})
 CSV = "größe,farbe,art\n1.5,rot,x\n2.0,blau,y\n,rot,x\n4.0,,y\n"
 
 
@@ -119,8 +117,7 @@ def test_parquet_is_read_by_arrow_alone_from_any_path(tmp_path, monkeypatch, nam
     # Its threads end the process if they still hold bytes of Python's when that ends.
     opened = []
     monkeypatch.setattr(
-        "hardsight.io.parquet.pq.ParquetFile",
-        lambda file, **options: opened.append(file) or ParquetFile(file, **options),
+        "hardsight.io.parquet.pq.ParquetFile", lambda file, **options: opened.append(file) or ParquetFile(file, **options)
     )
     path = tmp_path / os.fsdecode(name)
     path.write_bytes(FRAME.to_parquet())
@@ -153,16 +150,8 @@ def test_parquet_is_read_by_arrow_alone_from_any_path(tmp_path, monkeypatch, nam
         ("x,y\n1,a\n2,b,3\n", {"label": "y"}, "cannot be read as a table .*line 3, saw 3"),
         ("x,y\n1,a,3\n2,b,3\n", {"label": "y"}, "has rows with more fields than its header"),
         ('x,y\n1,"a\n2,b\n', {"label": "y"}, "cannot be read as a table .*EOF inside string"),
-        (
-            "x,y\n1,ä\n2,b\n".encode("latin1"),
-            {"label": "y"},
-            "is not UTF-8 .byte 0xe4.: save it .*iconv -f latin1 -t utf-8",
-        ),
-        (
-            CSV.encode("utf-16"),
-            {"label": "art"},
-            "is UTF-16, not UTF-8: save it as UTF-8, .* iconv -f utf-16 -t utf-8 ",
-        ),
+        ("x,y\n1,ä\n2,b\n".encode("latin1"), {"label": "y"}, "is not UTF-8 .byte 0xe4.: save it .*iconv -f latin1 -t utf-8"),
+        (CSV.encode("utf-16"), {"label": "art"}, "is UTF-16, not UTF-8: save it as UTF-8, .* iconv -f utf-16 -t utf-8 "),
         (b"\xfe\xff" + CSV.encode("utf-16-be"), {"label": "art"}, "iconv -f utf-16 -t utf-8 'ä.csv' > 'utf8-ä.csv'"),
         (b"\x89PNG\r\n\x1a\n\x00\x00" * 9, {"label": "y"}, "is not UTF-8"),
     ],
@@ -208,9 +197,7 @@ def test_paths_that_cannot_be_read(tmp_path):
 
 def test_npz(tmp_path):
     X, y = np.random.default_rng(0).normal(size=(6, 3)), np.array(["ü", "b"] * 3)
-    np.savez(
-        tmp_path / "a.npz", X=X, y=y, key=np.arange(6)[::-1], part=[0, 0, 1, 1, 2, 2], other=X, w=[1, 1, 1, 3, 3, 3]
-    )
+    np.savez(tmp_path / "a.npz", X=X, y=y, key=np.arange(6)[::-1], part=[0, 0, 1, 1, 2, 2], other=X, w=[1, 1, 1, 3, 3, 3])
     samples = read(tmp_path / "a.npz", id="key", group="part", weights="w")
     assert samples.weights.tolist() == [0.5, 0.5, 0.5, 1.5, 1.5, 1.5]
     refused("has no array 'z' to use as weights", tmp_path / "a.npz", weights="z")
@@ -258,9 +245,7 @@ def test_npy_with_labels_beside(tmp_path, monkeypatch):
     refused("nothing to drop", tmp_path / "X.npy", label="y.npy", drop=["a"])
     refused("is not a readable .npy file", written(tmp_path / "bad.npy", "hello"), label="y.npy")
     refused(
-        "is not a readable .npy file",
-        written(tmp_path / "cut.npy", (tmp_path / "X.npy").read_bytes()[:-9]),
-        label="y.npy",
+        "is not a readable .npy file", written(tmp_path / "cut.npy", (tmp_path / "X.npy").read_bytes()[:-9]), label="y.npy"
     )
     np.save(tmp_path / "objects.npy", X.astype(object))
     refused("holds pickled objects", tmp_path / "objects.npy", label="y.npy")
@@ -276,23 +261,14 @@ def painted(path, size=(6, 5), colour=(200, 10, 10), mode="RGB", **options):
 
 
 def test_image_folder(tmp_path):
-    for at, name in enumerate(
-        ["hund/b.png", "hund/a.bmp", "katze/2/c.png", "katze/ü.webp", "katze/x.tif", "hund/g.gif"]
-    ):
+    for at, name in enumerate(["hund/b.png", "hund/a.bmp", "katze/2/c.png", "katze/ü.webp", "katze/x.tif", "hund/g.gif"]):
         painted(tmp_path / name, colour=(40 * at, 0, 0), **({"lossless": True} if name.endswith("webp") else {}))
     written(tmp_path / "hund" / ".hidden.png", "no image")
     written(tmp_path / ".git" / "y.png", "no image")
     written(tmp_path / "katze" / "notes.txt", "not an image")
     painted(tmp_path / "outside.png")
     samples = read(tmp_path)
-    assert samples.ids.tolist() == [
-        "hund/a.bmp",
-        "hund/b.png",
-        "hund/g.gif",
-        "katze/2/c.png",
-        "katze/x.tif",
-        "katze/ü.webp",
-    ]
+    assert samples.ids.tolist() == ["hund/a.bmp", "hund/b.png", "hund/g.gif", "katze/2/c.png", "katze/x.tif", "katze/ü.webp"]
     assert (samples.classes, samples.label_name, samples.kind) == (("hund", "katze"), "class", "image")
     assert samples.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert samples.features.shape == (6, 5, 6, 3)

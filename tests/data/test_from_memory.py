@@ -74,10 +74,7 @@ def test_one_number_a_sample_is_one_feature(values):
 
 
 def test_missing_numbers_in_a_list_are_nan():
-    assert np.isnan(Samples.of([[1.0, None], [2.0, 3.0]], ["a", "b"]).matrix).tolist() == [
-        [False, True],
-        [False, False],
-    ]
+    assert np.isnan(Samples.of([[1.0, None], [2.0, 3.0]], ["a", "b"]).matrix).tolist() == [[False, True], [False, False]]
 
 
 def test_masked_numbers_are_missing():
@@ -220,17 +217,13 @@ def test_hugging_face_unknown_labels_are_missing():
 
 def test_hugging_face_images_and_tables():
     pictures = [Image.new("RGB", (5, 4), (at, 0, 0)) for at in range(4)]
-    features = datasets.Features(
-        {"img": datasets.Image(), "y": datasets.Value("string"), "more": datasets.Value("int64")}
-    )
+    features = datasets.Features({"img": datasets.Image(), "y": datasets.Value("string"), "more": datasets.Value("int64")})
     data = datasets.Dataset.from_dict({"img": pictures, "y": list("abab"), "more": [1, 2, 3, 4]}, features)
     samples = Samples.of(data, "y")
     assert (samples.kind, samples.features.shape) == ("image", (4, 4, 5, 3))
     assert samples.features[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
     assert "Only column 'img' is used as a feature; left out: 'more'." in samples.notices
-    table = Samples.of(
-        datasets.Dataset.from_dict({"u": [1.5, 2.0, 3.0], "v": [3, 1, 2], "y": list("aba")}), "y", ids="v"
-    )
+    table = Samples.of(datasets.Dataset.from_dict({"u": [1.5, 2.0, 3.0], "v": [3, 1, 2], "y": list("aba")}), "y", ids="v")
     assert (table.kind, list(table.features), table.ids.tolist()) == ("table", ["u"], [3, 1, 2])
 
 
@@ -238,9 +231,7 @@ def test_hugging_face_images_that_cannot_be_decoded():
     features = datasets.Features({"img": datasets.Image(), "y": datasets.Value("string")})
     broken = datasets.Dataset.from_dict({"img": [{"bytes": b"no image", "path": None}] * 2, "y": ["a", "b"]}, features)
     refused("image column 'img' cannot be decoded .cannot identify image", broken, "y")
-    two = datasets.Dataset.from_dict(
-        {"u": [], "v": []}, datasets.Features({"u": datasets.Image(), "v": datasets.Image()})
-    )
+    two = datasets.Dataset.from_dict({"u": [], "v": []}, datasets.Features({"u": datasets.Image(), "v": datasets.Image()}))
     refused("must have one image column. Got 2", two, "y")
 
 
@@ -288,10 +279,7 @@ def test_samples_pass_through():
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        (
-            np.where(X == 5, np.inf, X),
-            r"must be finite in float32. Got inf at \[2, 1\] \(and 0 more\): fix the values",
-        ),
+        (np.where(X == 5, np.inf, X), r"must be finite in float32. Got inf at \[2, 1\] \(and 0 more\): fix the values"),
         (X * 1e300, r"must be finite in float32. Got 1e\+300 at \[0, 1\]"),
         (np.full((6, 2, 2), np.nan), r"Got nan at \[0, 0, 0\] \(and 23 more\)"),
         (np.where(X % 2 == 1, np.nan, X), "column 1 of X has no value in any of 6 rows"),

@@ -157,12 +157,7 @@ def test_groups():
 
 
 def test_weights():
-    for given in (
-        [1, 0, 3, 2, 0, 6],
-        np.array([1, 0, 3, 2, 0, 6.0]),
-        pd.Series([1, 0, 3, 2, 0, 6]),
-        [0.5, 0, 1.5, 1, 0, 3],
-    ):
+    for given in ([1, 0, 3, 2, 0, 6], np.array([1, 0, 3, 2, 0, 6.0]), pd.Series([1, 0, 3, 2, 0, 6]), [0.5, 0, 1.5, 1, 0, 3]):
         samples = Samples.of(X, Y, weights=given)
         np.testing.assert_allclose(samples.weights, [0.5, 0, 1.5, 1, 0, 3])
         np.testing.assert_allclose(samples.take(np.array([5, 0])).weights, [3, 0.5])

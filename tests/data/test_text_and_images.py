@@ -36,9 +36,7 @@ def test_texts_become_unit_vectors_that_tell_topics_apart():
     same = samples.labels[:, None] == samples.labels[None]
     assert alike[same].mean() > alike[~same].mean() + 0.05
     (notice,) = samples.notices
-    assert notice.startswith(
-        "Each text became 128 numbers (tf-idf of words and word pairs, reduced by a truncated SVD)"
-    )
+    assert notice.startswith("Each text became 128 numbers (tf-idf of words and word pairs, reduced by a truncated SVD)")
     assert notice.endswith("fitted once on all texts, without labels.")
     np.testing.assert_array_equal(Samples.of(texts, labels, embedding="tfidf").matrix, samples.matrix)
     np.testing.assert_array_equal(Samples.of(texts, RNG.permutation(labels)).matrix, samples.matrix)
@@ -47,9 +45,7 @@ def test_texts_become_unit_vectors_that_tell_topics_apart():
 def test_a_small_vocabulary_is_plain_tfidf():
     texts = ["red fish", "blue fish 5", "red bird", "red red fish"]
     samples = Samples.of(texts, [0, 1, 0, 1])
-    witness = (
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+").fit_transform(texts).toarray()
-    )
+    witness = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+").fit_transform(texts).toarray()
     np.testing.assert_allclose(samples.matrix, witness, rtol=1e-6)
 
 
@@ -71,16 +67,12 @@ def test_empty_texts():
 
 
 def test_unknown_embeddings_are_refused_with_those_known():
-    with pytest.raises(
-        InputError, match=r"must be one of tfidf, sentence-transformers:MODEL or an array. Got 'word2vec'"
-    ):
+    with pytest.raises(InputError, match=r"must be one of tfidf, sentence-transformers:MODEL or an array. Got 'word2vec'"):
         Samples.of(["a b", "c d"], [0, 1], embedding="word2vec")
     with pytest.raises(InputError, match="Got 'sentence-transformers:'"):
         Samples.of(["a b", "c d"], [0, 1], embedding="sentence-transformers:")
     for odd in ("resnet", "pixels:x", "pixels:"):
-        with pytest.raises(
-            InputError, match=f"one of pixels, pixels:SIDE, efficientnet-lite0 or an array. Got '{odd}'"
-        ):
+        with pytest.raises(InputError, match=f"one of pixels, pixels:SIDE, efficientnet-lite0 or an array. Got '{odd}'"):
             Samples.of(np.zeros((2, 4, 4)), [0, 1], embedding=odd)
     with pytest.raises(InputError, match=r"a side of 1 or more. Got 0"):
         Samples.of(np.zeros((2, 4, 4)), [0, 1], embedding="pixels:0")
@@ -104,18 +96,14 @@ def test_sentence_transformers(monkeypatch):
     samples = Samples.of(["a b", "c"], [0, 1], embedding="sentence-transformers:mini")
     np.testing.assert_array_equal(samples.matrix, np.array([[3, 1], [1, 1]], dtype=np.float32))
     assert samples.notices == ("Each text became 2 numbers (sentence-transformers mini).",)
-    with pytest.raises(
-        InputError, match=r"cannot load .* 'maxi' \(maxi is not a local folder\): pass its name or folder"
-    ):
+    with pytest.raises(InputError, match=r"cannot load .* 'maxi' \(maxi is not a local folder\): pass its name or folder"):
         Samples.of(["a b", "c d"], [0, 1], embedding="sentence-transformers:maxi")
 
 
 def test_large_images_need_a_network_or_fewer_pixels(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     pixels = np.full((3, 100, 80, 3), 51, np.uint8)
-    with pytest.raises(
-        InputError, match=r"100 x 80 pixels .*hardsight\[image-embeddings\]', or use embedding='pixels:32'"
-    ):
+    with pytest.raises(InputError, match=r"100 x 80 pixels .*hardsight\[image-embeddings\]', or use embedding='pixels:32'"):
         Samples.of(pixels, [0, 1, 0])
     assert Samples.of(pixels, [0, 1, 0], embedding="pixels").matrix.shape == (3, 24000)
     samples = Samples.of(pixels, [0, 1, 0], embedding="pixels:32")

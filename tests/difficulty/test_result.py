@@ -166,10 +166,7 @@ def rewritten(path, change):
 def test_files_by_other_versions(tmp_path):
     path = tmp_path / "d.parquet"
     for change, match in [
-        (
-            lambda about: json.dumps(about | {"schema": SCHEMA + 1}),
-            rf"newer hardsight \(schema {SCHEMA + 1}\): upgrade",
-        ),
+        (lambda about: json.dumps(about | {"schema": SCHEMA + 1}), rf"newer hardsight \(schema {SCHEMA + 1}\): upgrade"),
         (lambda about: json.dumps({"classes": []}), "was not written by hardsight"),
         (lambda about: "{", "was not written by hardsight"),
         (lambda about: "[]", "was not written by hardsight"),
@@ -353,14 +350,10 @@ def test_select_takes_the_samples_along():
 
 def test_select_refuses():
     d = result()
-    refused(
-        r"mask must have shape \(30,\), one value per sample. Got \(29,\)", lambda: d.select(np.ones(29, dtype=bool))
-    )
+    refused(r"mask must have shape \(30,\), one value per sample. Got \(29,\)", lambda: d.select(np.ones(29, dtype=bool)))
     refused(r"no sample has the id 99: ids look like \[0\]", lambda: d.select([1, 99]))
     refused(r"no sample has the id 'a': ids look like \[0\]", lambda: d.select(["a"]))
-    refused(
-        r"no sample has the id 5: ids look like \['s0'\]", lambda: result(ids=[f"s{k}" for k in range(30)]).select([5])
-    )
+    refused(r"no sample has the id 5: ids look like \['s0'\]", lambda: result(ids=[f"s{k}" for k in range(30)]).select([5]))
 
 
 WRONG = """
@@ -392,9 +385,7 @@ def test_arguments_of_the_wrong_kind_are_named_in_one_line():
 
 def test_a_result_is_saved_under_a_name_that_says_what_it_is(tmp_path):
     for name in ("d.csv", "d", "d.parquet.gz"):
-        refused(
-            rf"{name} is named otherwise: end the name in .parquet", lambda name=name: result().save(tmp_path / name)
-        )
+        refused(rf"{name} is named otherwise: end the name in .parquet", lambda name=name: result().save(tmp_path / name))
     assert not list(tmp_path.iterdir())
     result().save(tmp_path / "d.PARQUET")
     assert len(hs.load(tmp_path / "d.PARQUET")) == 30

@@ -150,10 +150,7 @@ LEARNERS = {
 @pytest.mark.parametrize("name", LEARNERS)
 def test_workers_change_no_byte(where, name):
     make, how = LEARNERS[name]
-    same(
-        hs.measure(X, Y, learner=make(), **how),
-        hs.measure(X, Y, learner=make(), **how, execution=hs.Execution(**where)),
-    )
+    same(hs.measure(X, Y, learner=make(), **how), hs.measure(X, Y, learner=make(), **how, execution=hs.Execution(**where)))
 
 
 @pytest.mark.slow
@@ -241,12 +238,8 @@ def test_a_killed_worker_changes_no_byte(where, tmp_path):
 @pytest.mark.slow
 def test_workers_that_always_die_are_one_error(where, tmp_path, monkeypatch):
     monkeypatch.setattr(core, "MAX_RETRIES", 0)
-    with pytest.raises(
-        LearnerError, match=r"^a worker died 1 times over the same task, killed or out of memory .*resume"
-    ):
-        hs.measure(
-            X, Y, learner=Mortal(str(tmp_path / "tomb"), always=True), repeats=2, execution=hs.Execution(**where)
-        )
+    with pytest.raises(LearnerError, match=r"^a worker died 1 times over the same task, killed or out of memory .*resume"):
+        hs.measure(X, Y, learner=Mortal(str(tmp_path / "tomb"), always=True), repeats=2, execution=hs.Execution(**where))
 
 
 @pytest.mark.slow
@@ -269,10 +262,7 @@ def test_ctrl_c_ends_all_processes_with_one_line(tmp_path, extra):
     out, err = process.communicate(timeout=30)
     # See test_cli.test_a_real_interrupt_from_outside.
     assert process.returncode in (130, -signal.SIGINT), err
-    assert (out, err) == (
-        "",
-        "Interrupted: results are unchanged. --resume continues with the models trained so far.\n",
-    )
+    assert (out, err) == ("", "Interrupted: results are unchanged. --resume continues with the models trained so far.\n")
     deadline = time.monotonic() + 10
     while marked(mark) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -304,9 +294,7 @@ def test_faults_arrive_as_they_are(where):
         hs.measure(X, Y, learner=Odd(lambda: ZeroDivisionError("a bug")), repeats=2, execution=hs.Execution(**where))
     assert "in fit_predict" in bug.value.__notes__[0]
     with pytest.raises(RuntimeError, match=r"^UnreachableError: far away\n"):
-        hs.measure(
-            X, Y, learner=Odd(lambda: UnreachableError("far", "away")), repeats=2, execution=hs.Execution(**where)
-        )
+        hs.measure(X, Y, learner=Odd(lambda: UnreachableError("far", "away")), repeats=2, execution=hs.Execution(**where))
 
 
 @pytest.mark.slow
@@ -336,9 +324,7 @@ def test_what_cannot_be_sent_is_named(where):
     locked = LogisticRegression()
     locked.lock = threading.Lock()
     learner = hs.SklearnModel(locked)
-    with pytest.raises(
-        InputError, match=r"cannot be sent to other processes \(cannot pickle '_thread.lock' object\): keep"
-    ):
+    with pytest.raises(InputError, match=r"cannot be sent to other processes \(cannot pickle '_thread.lock' object\): keep"):
         hs.measure(X, Y, learner=learner, repeats=2, execution=hs.Execution(**where))
 
 
@@ -397,9 +383,7 @@ def test_the_command_joins_a_cluster_and_starts_one_without_a_word(ray, tmp_path
 
 @pytest.mark.slow
 def test_an_address_where_nothing_is(tmp_path):
-    code = (
-        "import hardsight as hs\nhs.measure([[0.0], [1.0]] * 20, ['a', 'b'] * 20, learner='ridge', duplicates='apart', "
-    )
+    code = "import hardsight as hs\nhs.measure([[0.0], [1.0]] * 20, ['a', 'b'] * 20, learner='ridge', duplicates='apart', "
     code += "execution=hs.Execution(backend='ray', address='127.0.0.1:1'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "InputError: Ray at address='127.0.0.1:1' cannot be reached (" in done.stderr.splitlines()[-1]

@@ -116,9 +116,7 @@ def test_learners_that_offer_it():
 
 def test_numbers_to_predict():
     rng = np.random.default_rng(0)
-    d = hs.measure(
-        X, X[:, 0] + rng.normal(size=178) * 0.3, learner="ridge", repeats=2, estimate=hs.Estimate(adjusted=True)
-    )
+    d = hs.measure(X, X[:, 0] + rng.normal(size=178) * 0.3, learner="ridge", repeats=2, estimate=hs.Estimate(adjusted=True))
     assert d.settings["adjusted"]["gain"] is not None
     assert d.adjusted is None or (d.adjusted > 0).all()
 
@@ -139,11 +137,7 @@ def test_a_resumed_run_has_the_same_adjusted_errors(tmp_path):
     np.testing.assert_array_equal(whole.adjusted, again.adjusted)
     with pytest.raises(InputError, match="whether errors are adjusted changed since"):
         hs.measure(
-            PIXELS,
-            DIGITS,
-            **run,
-            execution=hs.Execution(checkpoint=path, resume=True),
-            estimate=hs.Estimate(adjusted=False),
+            PIXELS, DIGITS, **run, execution=hs.Execution(checkpoint=path, resume=True), estimate=hs.Estimate(adjusted=False)
         )
 
 

@@ -148,9 +148,7 @@ def test_a_budget_too_small_to_judge_everything_is_an_error():
     n = 300
     samples = Samples.of(np.arange(n, dtype=np.float64)[:, None], [0, 1] * (n // 2))
     rounds = hs.Subsets(100, 0.97).split(samples.labels, block_codes(n), split_seed(0))
-    with pytest.raises(
-        InputError, match=r"the budget ends with \d+ samples that have fewer than 2 held-out predictions"
-    ):
+    with pytest.raises(InputError, match=r"the budget ends with \d+ samples that have fewer than 2 held-out predictions"):
         Runner(Noisy(), samples).run(Plan(rounds, block_codes(n), 100, 0), StopRule(seconds=1e-9))
 
 

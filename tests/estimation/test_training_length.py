@@ -199,8 +199,7 @@ def test_small_classes_are_kept_whole(monkeypatch):
     assert 5 <= counts[2] <= 10
     script = Scripted(monkeypatch, {1: 1.0, 3: 1.0, 0.33: 1.0})
     assert (
-        search.search_length(Runner(Network(), samples), Network(), np.arange(2043), 0, "log", lambda _: None).samples
-        == 100
+        search.search_length(Runner(Network(), samples), Network(), np.arange(2043), 0, "log", lambda _: None).samples == 100
     )
     # As many folds as the smallest class has samples.
     assert {plan.rounds[0].n_models for plan in script.plans} == {3}
@@ -379,8 +378,7 @@ def test_what_fails_in_a_pilot_is_told_or_raised(monkeypatch):
     monkeypatch.setattr(Runner, "run", failing)
     d = hs.measure(X, Y, repeats=2)
     assert (
-        "default training length, because the search for a better one failed: network predicts nan"
-        in d.settings["reason"]
+        "default training length, because the search for a better one failed: network predicts nan" in d.settings["reason"]
     )
     assert d.settings["pilot"]["length"] == 1
     same(d, hs.measure(X, Y, repeats=2, estimate=hs.Estimate(pilot=False)))

@@ -14,13 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 import hardsight as hs
 from hardsight.errors import InputError
-from hardsight.explanation.optimization.dynamics import (
-    NOTE,
-    TrainingDynamics,
-    follow_training,
-    kl_from_dual,
-    time_to_margin,
-)
+from hardsight.explanation.optimization.dynamics import NOTE, TrainingDynamics, follow_training, kl_from_dual, time_to_margin
 from hardsight.explanation.optimization.features import prepare_features
 from hardsight.explanation.optimization.gradient_flow import FlowField, integrate
 from hardsight.explanation.optimization.gradient_shares import SampleGradients, gradient_shares
@@ -95,9 +89,7 @@ def test_gradient_and_hessian_are_those_of_autograd(classes: int) -> None:
         return (share * each).sum() + 0.15 * at.square().sum()
 
     torch.testing.assert_close(problem.negative_gradient(theta), -torch.func.grad(loss)(theta))
-    torch.testing.assert_close(
-        problem.hessian_product(theta, by), torch.func.jvp(torch.func.grad(loss), (theta,), (by,))[1]
-    )
+    torch.testing.assert_close(problem.hessian_product(theta, by), torch.func.jvp(torch.func.grad(loss), (theta,), (by,))[1])
 
 
 def test_two_mirrored_samples_go_the_way_that_can_be_written_down() -> None:
@@ -120,9 +112,7 @@ def test_the_flow_is_that_of_an_implicit_integrator(classes: int) -> None:
     def down(_: float, at: np.ndarray) -> np.ndarray:
         return problem.negative_gradient(torch.tensor(at).view(shape)).numpy().ravel()
 
-    peer = solve_ivp(
-        down, (0, 1e4), np.zeros(shape).ravel(), method="LSODA", t_eval=[1, 100, 1e4], rtol=1e-8, atol=1e-10
-    )
+    peer = solve_ivp(down, (0, 1e4), np.zeros(shape).ravel(), method="LSODA", t_eval=[1, 100, 1e4], rtol=1e-8, atol=1e-10)
     found = followed(x, y, {"own": weights}, times=[1.0, 100.0, 1e4])
     np.testing.assert_allclose(found["norm"], np.linalg.norm(peer.y, axis=0), rtol=2e-3)
     dual = solve_max_margin(x, y)
@@ -278,9 +268,7 @@ def test_more_runs_than_a_stack_holds_are_kept_apart(few_digits: Set) -> None:
 
 def test_margins_of_networks_are_over_the_product_of_their_layers_norms(few_digits: Set) -> None:
     x, y = few_digits
-    found = train_networks(
-        x, y, {"uniform": np.ones(300)}, network=hs.Network(hidden=(5, 4), epochs=1), seeds=1, seed=0
-    )
+    found = train_networks(x, y, {"uniform": np.ones(300)}, network=hs.Network(hidden=(5, 4), epochs=1), seeds=1, seed=0)
     seed = int(np.random.SeedSequence(0).spawn(1)[0].generate_state(1)[0])
     net = build_net(lambda: build_perceptron(64, (5, 4), 10), seed)
     with torch.no_grad():
@@ -401,11 +389,7 @@ def explained() -> tuple[Set, dict[str, np.ndarray], TrainingDynamics]:
     order = np.argsort(np.argsort(-near, kind="stable")) * 2 // 80
     groups = [("half", str(k), order == k) for k in (0, 1)] + [("cause", "nobody", np.zeros(80, bool))]
     recipe = hs.Network(hidden=(8,), epochs=5)
-    return (
-        (x, y),
-        weights,
-        follow_training(x, np.array(list("abc"))[y], weights, groups=groups, network=recipe, seeds=2),
-    )
+    return ((x, y), weights, follow_training(x, np.array(list("abc"))[y], weights, groups=groups, network=recipe, seeds=2))
 
 
 def test_an_account_of_training_is_whole(explained: tuple) -> None:
@@ -458,9 +442,7 @@ def test_shares_of_the_gradient_are_told_of_the_hardest_tenth_and_of_noise() -> 
     start, end = (share[when, "first", "noise"] for when in ("start", "end"))
     assert text.startswith("No linear model separates the classes")
     assert f"soft margin (C = {found.dual.surrogate:.3g})" in text
-    assert (
-        f"samples hard by label noise make up {start:.0%} of the gradient at the start and {end:.0%} at the end" in text
-    )
+    assert f"samples hard by label noise make up {start:.0%} of the gradient at the start and {end:.0%} at the end" in text
     assert "In networks, the hardest tenth make" in text
     assert "largest margin" not in text
 
@@ -475,9 +457,7 @@ def test_an_account_goes_into_json(explained: tuple) -> None:
 
 def test_samples_that_no_linear_model_separates_are_told_of() -> None:
     x, y = blobs(60, 3, 0.5)
-    found = follow_training(
-        x, y, {"own": np.arange(60.0)}, network=hs.Network(hidden=(4,), epochs=1), seeds=1, limit=40
-    )
+    found = follow_training(x, y, {"own": np.arange(60.0)}, network=hs.Network(hidden=(4,), epochs=1), seeds=1, limit=40)
     assert not found.dual.separable
     assert "soft margin" in found.notes[0]
     assert found.summary[["time", "margin_share"]].isna().all(axis=None)

@@ -65,9 +65,7 @@ def test_a_folder_that_another_command_writes_to_is_refused(data, tmp_path, comm
     ended = run(*(part.format(data=data) for part in command), "--quiet", "--out", tmp_path)
     os.close(held)
     assert ended.exit_code == 1, ended.output
-    assert ended.stderr.startswith(
-        f"Error: another hardsight is writing into {tmp_path}: wait until it ends, or choose"
-    )
+    assert ended.stderr.startswith(f"Error: another hardsight is writing into {tmp_path}: wait until it ends, or choose")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -130,20 +128,7 @@ def children_of(parent):
 def test_nothing_is_left_of_a_killed_process_with_workers(data, tmp_path):
     out, temporary = tmp_path / "out", tmp_path / "temporary"
     temporary.mkdir()
-    command = [
-        "measure",
-        data,
-        "--label",
-        "kind",
-        "--no-pilot",
-        "--quiet",
-        "--jobs",
-        "2",
-        "--repeats",
-        "2000",
-        "--out",
-        out,
-    ]
+    command = ["measure", data, "--label", "kind", "--no-pilot", "--quiet", "--jobs", "2", "--repeats", "2000", "--out", out]
     process = subprocess.Popen(
         [sys.executable, "-m", "hardsight.cli", *map(str, command)], env=os.environ | {"TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

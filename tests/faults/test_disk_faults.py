@@ -17,19 +17,7 @@ import hardsight as hs
 from hardsight.cli import main
 from hardsight.estimation.backends import Processes
 
-QUICK = (
-    "--label",
-    "kind",
-    "--quiet",
-    "--folds",
-    "2",
-    "--repeats",
-    "4",
-    "--no-pilot",
-    "--no-refine",
-    "--learner",
-    "ridge",
-)
+QUICK = ("--label", "kind", "--quiet", "--folds", "2", "--repeats", "4", "--no-pilot", "--no-refine", "--learner", "ridge")
 RESULTS = {"difficulty.parquet", "report.html", "review.html"}
 
 

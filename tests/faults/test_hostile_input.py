@@ -104,9 +104,7 @@ def test_archives_that_unfold_to_much_are_refused_by_size(tmp_path, monkeypatch)
     np.savez_compressed(tmp_path / "a.npz", X=big, y=np.zeros(1 << 22, np.int8), spare=np.zeros(9))
     del big
     monkeypatch.setattr(zipfile.ZipExtFile, "read1", None)
-    refused(
-        r"a.npz: array 'X' has .* bytes and would decompress to 0.5 GiB, more than the 0.25 GiB", tmp_path / "a.npz"
-    )
+    refused(r"a.npz: array 'X' has .* bytes and would decompress to 0.5 GiB, more than the 0.25 GiB", tmp_path / "a.npz")
     monkeypatch.undo()
     monkeypatch.delenv("HARDSIGHT_MAX_GIB", raising=False)
     assert limits.check_decoded_size("x", 4 << 30, 10) is None
@@ -203,9 +201,7 @@ def test_names_that_are_not_unicode_are_refused_before_a_run(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / os.fsdecode(b"\xff.txt")).write_text("some words")
     refused("is not UTF-8: rename it", tmp_path)
-    with pytest.raises(
-        InputError, match=r"ids must be Unicode text. Got 'b\\ud800' in row 1, with an unpaired surrogate"
-    ):
+    with pytest.raises(InputError, match=r"ids must be Unicode text. Got 'b\\ud800' in row 1, with an unpaired surrogate"):
         hs.measure([[1.0], [2.0]], ["p", "q"], ids=["a", "b\ud800"])
 
 
@@ -220,9 +216,7 @@ def test_older_pandas_is_not_given_bare_carriage_returns(tmp_path, monkeypatch):
     for content in RETURNS:
         (tmp_path / "a.csv").write_bytes(content)
         refused(
-            "a.csv holds carriage returns without line feeds, which pandas 3.0.9 cannot read",
-            tmp_path / "a.csv",
-            label="y",
+            "a.csv holds carriage returns without line feeds, which pandas 3.0.9 cannot read", tmp_path / "a.csv", label="y"
         )
     # A pair that two pieces divide is no bare one.
     monkeypatch.setattr("hardsight.data.csv._CHUNK", 4)
@@ -250,9 +244,7 @@ def _opened(text, separator):
     """Cells as spreadsheets split a text that takes another mark for the separator."""
 
     return [
-        cell
-        for row in csv.reader(BytesIO(text.encode()).read().decode().splitlines(), delimiter=separator)
-        for cell in row
+        cell for row in csv.reader(BytesIO(text.encode()).read().decode().splitlines(), delimiter=separator) for cell in row
     ]
 
 
@@ -267,9 +259,7 @@ def test_weights_are_written_without_formulas_and_read_back(tmp_path):
     for separator in ",;\t":
         for cell in _opened(text, separator):
             assert not cell or cell[0] not in "=+-@＝＋－＠" or pd.Series([cell]).str.fullmatch(number).all(), cell
-    assert [
-        row[0] for row in parse_csv(format_csv(["id"], [[name] for name in ids]), "x", ["id"], 1, "")
-    ] == ids.tolist()
+    assert [row[0] for row in parse_csv(format_csv(["id"], [[name] for name in ids]), "x", ["id"], 1, "")] == ids.tolist()
     assert [unescape_formula(escape_formula(name)) for name in IDS.tolist()] == IDS.tolist()
 
 
@@ -396,11 +386,7 @@ def test_results_that_hardsight_never_wrote(tmp_path, change, said):
         ("training/seen/first", lambda a: a[:, None], "is missing or invalid"),
         ("training/mean/count", lambda a: a[:0], "is missing or invalid"),
         ("about", lambda a: np.frombuffer(bytes(a).replace(b'"classes": 2', b'"classes": -1'), np.uint8), "classes is"),
-        (
-            "about",
-            lambda a: np.frombuffer(bytes(a).replace(b'"measures": [', b'"measures": [7,'), np.uint8),
-            "no measures",
-        ),
+        ("about", lambda a: np.frombuffer(bytes(a).replace(b'"measures": [', b'"measures": [7,'), np.uint8), "no measures"),
         ("about", lambda a: np.frombuffer(b"[" * 9999, np.uint8), "is not a readable record"),
     ],
 )

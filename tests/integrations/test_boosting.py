@@ -62,9 +62,7 @@ def test_gradient_is_that_of_the_weighted_cross_entropy(num_class, data):
     logits = torch.cat([torch.zeros(n, 1), z], 1).double() if columns == 1 else z
     loss = (torch.tensor(weights) * cross_entropy(logits, torch.tensor(labels), reduction="none")).sum()
     first = torch.autograd.grad(loss, z, create_graph=True)[0]
-    second = torch.stack(
-        [torch.autograd.grad(first[:, k].sum(), z, retain_graph=True)[0][:, k] for k in range(columns)], 1
-    )
+    second = torch.stack([torch.autograd.grad(first[:, k].sum(), z, retain_graph=True)[0][:, k] for k in range(columns)], 1)
     np.testing.assert_allclose(gradient.reshape(n, columns), first.detach().numpy(), atol=1e-6, rtol=1e-6)
     np.testing.assert_allclose(curvature.reshape(n, columns), second.numpy(), atol=1e-6, rtol=1e-6)
 
@@ -135,9 +133,7 @@ def test_sample_weights_multiply_the_weights_of_the_scheme(cancer):
     np.testing.assert_allclose(raw_xgboost(here, X), raw_xgboost(there, X), rtol=1e-4, atol=1e-5)
     train = lightgbm.Dataset(X, y, weight=weights)
     booster = lightgbm.train(
-        {"num_leaves": 7, "num_threads": 1, "verbose": -1, "objective": hs.boosting.objective(unit_weights(y))},
-        train,
-        15,
+        {"num_leaves": 7, "num_threads": 1, "verbose": -1, "objective": hs.boosting.objective(unit_weights(y))}, train, 15
     )
     by_hand = lightgbm.LGBMClassifier(**LIGHTGBM, objective=hs.boosting.objective(weights)).fit(X, y)
     np.testing.assert_allclose(booster.predict(X), raw_lightgbm(by_hand, X), rtol=1e-5, atol=1e-6)
@@ -156,9 +152,7 @@ def test_a_difficulty_weighs_rows_in_their_order_whatever_its_ids(cancer, index)
 def test_weights_of_other_rows_are_refused(cancer):
     X, y = cancer
     model = lightgbm.LGBMClassifier(**LIGHTGBM, objective=hs.boosting.objective(np.linspace(0, 2, len(y))))
-    with pytest.raises(
-        InputError, match="there are 569 weights and 200 training rows: pass the weights of these rows as"
-    ):
+    with pytest.raises(InputError, match="there are 569 weights and 200 training rows: pass the weights of these rows as"):
         model.fit(X[:200], y[:200])
 
 

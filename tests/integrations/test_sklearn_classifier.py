@@ -132,9 +132,7 @@ def test_pipelines_take_the_weights_at_their_last_step(wine):
     model = Weighted(pipe, **EASY).fit(X, y)
     by_hand = clone(pipe).fit(X, y, logisticregression__sample_weight=model.weights_)
     np.testing.assert_array_equal(model.decision_function(X), by_hand.decision_function(X))
-    searched = Weighted(GridSearchCV(pipe, {"logisticregression__C": [0.1, 1]}, cv=2), **EASY, learner="ridge").fit(
-        X, y
-    )
+    searched = Weighted(GridSearchCV(pipe, {"logisticregression__C": [0.1, 1]}, cv=2), **EASY, learner="ridge").fit(X, y)
     assert searched.score(X, y) > 0.9
     np.testing.assert_allclose(searched.weights_.mean(), 1)
 
@@ -143,8 +141,7 @@ def test_with_metadata_routing_weights_go_where_they_are_requested(wine):
     X, y = wine
     with sklearn.config_context(enable_metadata_routing=True):
         pipeline = make_pipeline(
-            StandardScaler().set_fit_request(sample_weight=True),
-            LogisticRegression().set_fit_request(sample_weight=True),
+            StandardScaler().set_fit_request(sample_weight=True), LogisticRegression().set_fit_request(sample_weight=True)
         )
         both = Weighted(pipeline, **EASY, learner="ridge").fit(X, y)
         by_hand = clone(pipeline).fit(X, y, sample_weight=both.weights_)
@@ -224,12 +221,7 @@ def test_columns_that_only_the_pipeline_reads_reach_it():
     size, day = rng.normal(size=60), pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 90, 60), "D")
     y = np.where(size + rng.normal(size=60) / 3 > 0, "up", "down")
     words = [f"a day of {'sun' if up else 'rain'} as it may be in the year {i}" for i, up in enumerate(y == "up")]
-    unread = {
-        "day": day,
-        "wait": day - day[0],
-        "path": [[value, [value]] for value in size],
-        "pair": [np.ones(2)] * 60,
-    }
+    unread = {"day": day, "wait": day - day[0], "path": [[value, [value]] for value in size], "pair": [np.ones(2)] * 60}
     frame = pd.DataFrame({"size": size, "words": words, "never": np.nan, **unread})
     ignoring = make_pipeline(make_column_transformer((StandardScaler(), ["size"])), GaussianNB())
     one, other = Weighted(ignoring, **EASY).fit(frame, y), Weighted(ignoring, **EASY).fit(frame[["size"]], y)
@@ -238,16 +230,12 @@ def test_columns_that_only_the_pipeline_reads_reach_it():
     reading = make_pipeline(make_column_transformer((TfidfVectorizer(), "words")), LogisticRegression())
     assert Weighted(reading, **EASY).fit(frame, y).score(frame, y) == 1
     with pytest.raises(InputError, match="no column of X holds numbers or categories"):
-        Weighted(make_pipeline(FunctionTransformer(lambda X: X.astype(int)), GaussianNB()), **EASY).fit(
-            frame[["day"]], y
-        )
+        Weighted(make_pipeline(FunctionTransformer(lambda X: X.astype(int)), GaussianNB()), **EASY).fit(frame[["day"]], y)
     twice = pd.concat([frame, frame], ignore_index=True)
     assert (
         len(
             np.unique(
-                _sklearn_samples.select_classification_rows(
-                    twice, np.tile(y == "up", 2).astype(int), None
-                ).samples.groups
+                _sklearn_samples.select_classification_rows(twice, np.tile(y == "up", 2).astype(int), None).samples.groups
             )
         )
         == 60

@@ -129,10 +129,7 @@ def test_frames_and_sparse_matrices(diabetes):
     columns = make_column_transformer((StandardScaler(), ["a", "b"]))
     model = Weighted(make_pipeline(columns, Ridge()), **EASY).fit(frame, y)
     assert model.feature_names_in_.tolist() == ["a", "b", "sex"]
-    sparse_model, dense_model = (
-        Weighted(Ridge(), **EASY).fit(sparse.csr_array(X), y),
-        Weighted(Ridge(), **EASY).fit(X, y),
-    )
+    sparse_model, dense_model = (Weighted(Ridge(), **EASY).fit(sparse.csr_array(X), y), Weighted(Ridge(), **EASY).fit(X, y))
     assert sparse_model.score(sparse.csr_array(X), y) == pytest.approx(dense_model.score(X, y), abs=0.05)
 
 

@@ -57,10 +57,7 @@ def weight_of(model):
 def test_weights_of_one_train_the_net_of_skorch(digits, criterion):
     changes = {"criterion": criterion, "module__probabilities": criterion is nn.NLLLoss}
     plain = fit(net(skorch.NeuralNetClassifier, **changes), *digits)
-    for model in (
-        fit(net(**changes), *digits),
-        fit(net(**changes), *digits, sample_weight=np.ones(len(digits[1]))),
-    ):
+    for model in (fit(net(**changes), *digits), fit(net(**changes), *digits, sample_weight=np.ones(len(digits[1])))):
         np.testing.assert_allclose(weight_of(model), weight_of(plain), rtol=1e-5, atol=1e-7)
         assert model.history[:, "valid_loss"] == pytest.approx(plain.history[:, "valid_loss"])
 
@@ -84,9 +81,7 @@ def test_weights_reach_their_samples_through_shuffling_and_the_split_for_validat
 def test_schemes_weigh_by_the_losses_as_they_are(digits):
     X, y = digits
     model = fit(
-        net(batch_size=-1, max_epochs=1, train_split=None, weighting="spl-linear", weighting_parameters={"lam": 2.5}),
-        X,
-        y,
+        net(batch_size=-1, max_epochs=1, train_split=None, weighting="spl-linear", weighting_parameters={"lam": 2.5}), X, y
     )
     torch.manual_seed(0)
     start = Softmax()
@@ -122,9 +117,7 @@ def test_a_difficulty_weighs_rows_whatever_its_ids(digits, index):
     by_name = fit(net(weighting=d, weighting_parameters={"scheme": "spl-linear", "lam": 2.0}), X, y)
     by_hand = fit(net(), X, y, sample_weight=hs.weigh(d, "spl-linear", lam=2.0))
     np.testing.assert_allclose(weight_of(by_name), weight_of(by_hand), rtol=1e-5, atol=1e-7)
-    with pytest.raises(
-        InputError, match="there are 200 weights and 100 training rows: pass the weights of these rows as"
-    ):
+    with pytest.raises(InputError, match="there are 200 weights and 100 training rows: pass the weights of these rows as"):
         net(weighting=d).fit(X[:100], y[:100])
 
 

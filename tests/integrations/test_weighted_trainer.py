@@ -139,12 +139,7 @@ def test_a_scheme_that_is_a_loss_is_that_of_each_token(tmp_path, sequence, accum
 
 @pytest.mark.parametrize(
     ("language", "sequence", "source"),
-    [
-        (False, "tokens", WEIGHTS),
-        (False, "tokens", "t-focal-through"),
-        (True, "tokens", WEIGHTS),
-        (True, "mean", "t-focal"),
-    ],
+    [(False, "tokens", WEIGHTS), (False, "tokens", "t-focal-through"), (True, "tokens", WEIGHTS), (True, "mean", "t-focal")],
 )
 def test_four_batches_of_two_are_one_of_eight(tmp_path, language, sequence, source):
     data = reviews(N) if not language else reviews(N).remove_columns("label")
@@ -201,9 +196,7 @@ def test_weights_of_one_are_the_plain_trainer(tmp_path, language):
     plain = trained(model(), data, tmp_path, kind=Trainer, **how)
     ones = trained(model(), hs.indexed(data), tmp_path, hs.Weighting(np.ones(N)), **how)
     torch.testing.assert_close(parameters(ones), parameters(plain), rtol=1e-4, atol=1e-6)
-    assert ones.state.log_history[-1]["train_loss"] == pytest.approx(
-        plain.state.log_history[-1]["train_loss"], rel=1e-4
-    )
+    assert ones.state.log_history[-1]["train_loss"] == pytest.approx(plain.state.log_history[-1]["train_loss"], rel=1e-4)
 
 
 def test_weights_of_one_are_the_plain_trainer_of_a_token_classifier(tmp_path):
@@ -294,9 +287,7 @@ def test_it_knows_the_epoch_and_evaluates_unweighted(tmp_path):
     expected = float(cross_entropy(X @ trainer.model.weight.detach(), y))
     for judged in (data, hs.indexed(data)):
         assert trainer.evaluate(judged)["eval_loss"] == pytest.approx(expected, rel=1e-5)
-    assert all(
-        torch.equal(remembered[name], value) for name, value in weighting.state_dict().items() if name in remembered
-    )
+    assert all(torch.equal(remembered[name], value) for name, value in weighting.state_dict().items() if name in remembered)
 
 
 def test_resumed_training_goes_on_bit_for_bit(tmp_path):
@@ -376,7 +367,5 @@ def test_a_custom_loader_must_keep_the_ids(tmp_path):
             return Trainer.get_train_dataloader(self)
 
     trained(BagOfWords(), hs.indexed(reviews(N)), tmp_path, hs.Weighting(WEIGHTS), kind=Own)
-    with pytest.raises(
-        hs.InputError, match=r"the batch has no ids \('hs_id'\): pass train_dataset=hs.indexed\(dataset\)"
-    ):
+    with pytest.raises(hs.InputError, match=r"the batch has no ids \('hs_id'\): pass train_dataset=hs.indexed\(dataset\)"):
         trained(BagOfWords(), reviews(N), tmp_path, hs.Weighting(WEIGHTS), kind=Own)

@@ -107,9 +107,7 @@ def test_members_are_held_out_from_what_they_predict(name):
     labels = samples.labels.copy()
     labels[:2] = (labels[:2] + 1) % 3
     plan = plan_of(learner)
-    pairs = [
-        list(learner.fit_predict(each, plan, lambda _: None)) for each in (samples, replace(samples, labels=labels))
-    ]
+    pairs = [list(learner.fit_predict(each, plan, lambda _: None)) for each in (samples, replace(samples, labels=labels))]
     for mine, theirs in zip(*pairs, strict=True):
         own = (mine.rows < 2).nonzero().squeeze(1)
         torch.testing.assert_close(mine.values[own], theirs.values[own], rtol=1e-4, atol=1e-6)

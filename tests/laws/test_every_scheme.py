@@ -140,9 +140,7 @@ def test_inputs_stay_as_they_are(name):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("name", CALLED)
 def test_the_result_is_on_the_inputs_device(name):
-    inputs = {
-        key: value.cuda() if isinstance(value, torch.Tensor) else value for key, value in make_inputs(name).items()
-    }
+    inputs = {key: value.cuda() if isinstance(value, torch.Tensor) else value for key, value in make_inputs(name).items()}
     scheme = hs.SCHEMES[name]
     shape = StateShape(SAMPLES, CLASSES, GROUPS, torch.device("cuda"))
     result = scheme(inputs, scheme.example, scheme.init_state(shape, scheme.example))

@@ -194,9 +194,7 @@ def test_members_are_trained_by_the_weighted_mean_of_their_loss(args, kind):
         model = {"classes": BagOfWords, "numbers": lambda: BagOfWords(1), "tokens": Bigrams}[kind]()
         weight = descended(model, lambda w, at=train: trained_on(w, at), rate=steps[kind])
         found = each(weight, held_out)
-        expected[index, held_out] = (
-            found / torch.tensor([len(rows[i]) - 1 for i in held_out]) if kind == "tokens" else found
-        )
+        expected[index, held_out] = found / torch.tensor([len(rows[i]) - 1 for i in held_out]) if kind == "tokens" else found
     np.testing.assert_allclose(d.error, expected.mean(0), rtol=1e-4)
     assert d.settings["recipe"].endswith("; training samples weighted")
 
@@ -216,9 +214,7 @@ def test_a_second_round_of_texts_doubts_fewer_right_labels(tmp_path):
     labels = np.array(data["label"])
     labels[wrong] = 1 - labels[wrong]
     data = data.remove_columns("label").add_column("label", labels)
-    learner = hs.HuggingFace(
-        BagOfWords, arguments(tmp_path, learning_rate=0.5, max_steps=30), processing_class=tokenizer()
-    )
+    learner = hs.HuggingFace(BagOfWords, arguments(tmp_path, learning_rate=0.5, max_steps=30), processing_class=tokenizer())
     d = hs.measure(data, learner=learner, **FOLDS)
     once = hs.measure(data, learner=learner, **FOLDS, refine=False)
     assert d.settings["refined"]["rounds"] == 1
@@ -320,9 +316,7 @@ def test_a_run_goes_on_where_it_was_stopped_and_adjusts(args, tmp_path, monkeypa
 
     stops.__name__ = "Bigrams"
     broken.model_init = stops
-    with pytest.raises(
-        hs.LearnerError, match=r"Hugging Face Bigrams failed on member 2 of round 2: RuntimeError: no more"
-    ):
+    with pytest.raises(hs.LearnerError, match=r"Hugging Face Bigrams failed on member 2 of round 2: RuntimeError: no more"):
         hs.measure(texts(12), learner=broken, execution=hs.Execution(checkpoint=path), **how)
     resumed = hs.measure(texts(12), learner=learner, execution=hs.Execution(checkpoint=path, resume=True), **how)
     np.testing.assert_array_equal(resumed.error, whole.error)
@@ -474,9 +468,7 @@ def test_models_that_cannot_be_used(args):
     refused("sample 9 has no token to predict", short, language(Bigrams, args))
     model = BagOfWords()
     refused(
-        "model_init returns the same model again",
-        data,
-        hs.HuggingFace(lambda: model, args, processing_class=tokenizer()),
+        "model_init returns the same model again", data, hs.HuggingFace(lambda: model, args, processing_class=tokenizer())
     )
 
 
@@ -505,9 +497,7 @@ def _untrained(model, args, **more):
 
 def test_words_of_the_recipe(args):
     said = hs.HuggingFace(bert, args, trainer=Idle).describe()
-    assert said.startswith(
-        "Hugging Face bert by Idle: num_train_epochs=3.0, max_steps=3, per_device_train_batch_size=1000"
-    )
+    assert said.startswith("Hugging Face bert by Idle: num_train_epochs=3.0, max_steps=3, per_device_train_batch_size=1000")
     assert "optim=sgd" in said
     assert said.endswith("; sequences by the mean of their tokens")
     assert len(WORDS) == 11

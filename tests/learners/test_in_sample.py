@@ -34,11 +34,7 @@ def test_losses_are_those_of_the_predictions(loss, block, monkeypatch):
     reduced, kept, whole = InSampleLosses(learner, loss), HeldOut(torch.from_numpy(Y), 3, loss), views(learner)
     once = HeldOut(torch.from_numpy(Y), 3, loss)
     for mine, theirs in zip(views(reduced), whole, strict=True):
-        assert (mine.rows.tolist(), mine.repeat, mine.in_sample) == (
-            theirs.rows.tolist(),
-            theirs.repeat,
-            theirs.in_sample,
-        )
+        assert (mine.rows.tolist(), mine.repeat, mine.in_sample) == (theirs.rows.tolist(), theirs.repeat, theirs.in_sample)
         if not theirs.in_sample:
             assert torch.equal(mine.values, theirs.values)
             continue

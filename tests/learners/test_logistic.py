@@ -213,9 +213,7 @@ def test_the_fit_to_all_samples_is_made_once_a_penalty(monkeypatch):
 def test_members_that_do_not_converge_say_so(monkeypatch):
     monkeypatch.setattr(logistic, "EVALUATIONS", 3)
     x, y = noisy(load_iris)
-    with pytest.warns(
-        HardsightWarning, match=r"6 of 6 members .* in 3 evaluations \(largest gradient .* tolerance 1.0e-08"
-    ):
+    with pytest.warns(HardsightWarning, match=r"6 of 6 members .* in 3 evaluations \(largest gradient .* tolerance 1.0e-08"):
         views(Logistic(0.1), Samples.of(x, y), planned(y, KFold(3, 2)))
 
 

@@ -150,10 +150,7 @@ def test_same_parameters_in_regression():
     rows = torch.arange(len(x))
     loss = plain_loop(theirs, x, y, stream(rows, 2), rates, ADAM, 8)
     (found,) = native.train(
-        read_program(ours, (6,)),
-        [member_job(ours, x, y, stream(rows, 2))],
-        native.OptimizerArrays(rates, ADAM, 8),
-        told,
+        read_program(ours, (6,)), [member_job(ours, x, y, stream(rows, 2))], native.OptimizerArrays(rates, ADAM, 8), told
     )
     assert found == pytest.approx(loss, abs=1e-5)
     assert gap(theirs, ours) < 1e-5
@@ -200,10 +197,7 @@ def test_large_scores_do_not_overflow():
     rates, rows = np.full(3, 0.1), torch.arange(len(x))
     loss = plain_loop(theirs, x, y, stream(rows, 0), rates, SGD, 16)
     (found,) = native.train(
-        read_program(ours, (3,)),
-        [member_job(ours, x, y, stream(rows, 0))],
-        native.OptimizerArrays(rates, SGD, 16),
-        told,
+        read_program(ours, (3,)), [member_job(ours, x, y, stream(rows, 0))], native.OptimizerArrays(rates, SGD, 16), told
     )
     assert found == pytest.approx(loss, rel=1e-5)
     assert gap(theirs, ours) < 1e-4
@@ -239,9 +233,7 @@ def test_threads_change_nothing():
             nets = [fresh(lambda: perceptron(12, 16, 10), seed) for seed in range(7)]
             jobs = [member_job(net, x, y, stream(torch.arange(90), seed)) for seed, net in enumerate(nets)]
             recipe = native.OptimizerArrays(rates, ADAM, 16)
-            ordered = list(
-                native.train(read_program(nets[0], (12,)), jobs, recipe, lambda index, _, loss: (index, loss))
-            )
+            ordered = list(native.train(read_program(nets[0], (12,)), jobs, recipe, lambda index, _, loss: (index, loss)))
             assert [index for index, _ in ordered] == list(range(7))
             assert torch.get_num_threads() == threads
             losses = [loss for _, loss in ordered]
@@ -269,9 +261,7 @@ def test_an_interrupt_is_heard():
     x, y = data((12,))
     nets = [perceptron(12, 64, 10) for _ in range(3)]
     long = native.OptimizerArrays(np.full(400_000, 1e-3), ADAM, 32)
-    short = native.MemberJob(
-        nets[0], numbers(x), y.numpy(), None, *(np.zeros(12, np.float32),) * 2, 1.0, lambda n: 1 / 0
-    )
+    short = native.MemberJob(nets[0], numbers(x), y.numpy(), None, *(np.zeros(12, np.float32),) * 2, 1.0, lambda n: 1 / 0)
     jobs = [short, *(member_job(net, x, y, stream(torch.arange(90), 0)) for net in nets[1:])]
     start = time.monotonic()
     with pytest.raises(ZeroDivisionError):

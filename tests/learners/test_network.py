@@ -72,9 +72,7 @@ def one_at_a_time(
             optimizer.param_groups[0]["lr"] = lr * share[step]
             rows = take(batch)
             out = net(x[rows])
-            loss = (
-                nn.functional.mse_loss(out[:, 0], y[rows]) if regression else nn.functional.cross_entropy(out, y[rows])
-            )
+            loss = nn.functional.mse_loss(out[:, 0], y[rows]) if regression else nn.functional.cross_entropy(out, y[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -264,9 +262,7 @@ def test_convolutions_see_scaled_channels_first():
 
 def test_sequences_and_grey_images_come_as_they_were_given():
     series = np.random.default_rng(0).normal(size=(40, 6, 3)).astype(np.float32)
-    torch.testing.assert_close(
-        hs.Network(nn.Flatten)._inputs(Samples.of(series, [0, 1] * 20)), torch.from_numpy(series)
-    )
+    torch.testing.assert_close(hs.Network(nn.Flatten)._inputs(Samples.of(series, [0, 1] * 20)), torch.from_numpy(series))
 
 
 def test_arrays_keep_their_axes():
@@ -336,9 +332,7 @@ def test_linear_functions_are_recovered():
     rng = np.random.default_rng(0)
     x = rng.normal([0, 100, -5], [1, 30, 0.1], size=(300, 3))
     y = 1e4 + x @ [3.0, 0.2, 20] + rng.normal(0, 0.01, 300)
-    d = hs.measure(
-        x, y, learner=hs.Network(hidden=(), epochs=300, learning_rate=1e-2, weight_decay=0), folds=3, repeats=2
-    )
+    d = hs.measure(x, y, learner=hs.Network(hidden=(), epochs=300, learning_rate=1e-2, weight_decay=0), folds=3, repeats=2)
     assert d.error.mean() < 1e-3 * y.var()
     np.testing.assert_allclose(d.predicted, y, atol=0.1 * y.std())
 
@@ -414,9 +408,7 @@ def refused(kind, match, make, X=X, y=Y, **recipe):
 
 def test_modules_that_do_not_fit():
     refused(
-        InputError,
-        r"must return \(row, 3\): one logit per class. For 2 rows it returned \(2, 5\)",
-        lambda: nn.Linear(4, 5),
+        InputError, r"must return \(row, 3\): one logit per class. For 2 rows it returned \(2, 5\)", lambda: nn.Linear(4, 5)
     )
     refused(InputError, r"must return \(row, 1\): the predicted target", lambda: nn.Linear(4, 2), y=X[:, 0] + 0.05)
     refused(InputError, r"returned \(2,\)", lambda: nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)))

@@ -182,8 +182,7 @@ def test_a_sample_without_weight_teaches_nothing(make):
 def test_the_scale_of_weights_does_not_matter():
     plan = plan_of(Samples.of(X, Y))
     plain, ones, sevens = (
-        predictions(hs.Network(**RECIPE), Samples.of(X, Y, weights=w), plan)
-        for w in (None, np.ones(150), np.full(150, 7))
+        predictions(hs.Network(**RECIPE), Samples.of(X, Y, weights=w), plan) for w in (None, np.ones(150), np.full(150, 7))
     )
     assert_same(ones, plain, 1e-6)
     assert all(torch.equal(a, b) for a, b in zip(ones, sevens, strict=True))
@@ -204,9 +203,7 @@ def test_members_may_have_weights_of_their_own(engine):
         held = batches.Batches(members, data, regression=False, standardize=True)
         nets = [build_net(lambda: build_perceptron(4, (16,), 3), m.seed) for m in members]
         chunk = MemberBatch(nets, held, 16, 30, optimizer, device, lambda _: None)
-        train = (
-            native.NativeEngine(read_program(nets[0], (4,)), data.inputs).train if engine == "native" else train_stacked
-        )
+        train = native.NativeEngine(read_program(nets[0], (4,)), data.inputs).train if engine == "native" else train_stacked
         return list(train(chunk, lambda index, predict: predict(held.select_inputs(index, torch.arange(150))).detach()))
 
     together = ends(own, members)
@@ -468,8 +465,7 @@ def test_bfloat16_comes_close_and_is_used(make):
     plan = plan_of(samples)
     recipe = {"epochs": 20, "batch_size": 16, "learning_rate": 1e-2}
     full, half = (
-        predictions(hs.Network(make, **recipe, precision=precision), samples, plan)
-        for precision in ("float32", "bfloat16")
+        predictions(hs.Network(make, **recipe, precision=precision), samples, plan) for precision in ("float32", "bfloat16")
     )
     errors = []
     for each in (full, half):

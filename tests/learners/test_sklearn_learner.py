@@ -230,9 +230,7 @@ def test_columns_reach_the_estimator():
     d = hs.measure(frame, y, learner=NeedsColumns(), folds=3, repeats=2)
     assert (d.predicted == d.labels).all()
     encoded = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
-    assert (
-        hs.measure(frame[["colour"]].assign(n=range(60)), y, learner=encoded, folds=3, repeats=2).p_label > 0.5
-    ).all()
+    assert (hs.measure(frame[["colour"]].assign(n=range(60)), y, learner=encoded, folds=3, repeats=2).p_label > 0.5).all()
 
 
 def test_searches_and_wrappers_are_estimators_too():
@@ -246,9 +244,7 @@ def test_searches_and_wrappers_are_estimators_too():
 def test_missing_values_for_those_who_can():
     gaps = X.copy()
     gaps[::7, 1] = np.nan
-    d = hs.measure(
-        gaps, Y, learner=make_pipeline(SimpleImputer(), LogisticRegression(max_iter=500)), folds=3, repeats=2
-    )
+    d = hs.measure(gaps, Y, learner=make_pipeline(SimpleImputer(), LogisticRegression(max_iter=500)), folds=3, repeats=2)
     assert np.isfinite(d.error).all()
 
 
@@ -262,9 +258,7 @@ def refused(kind, match, X, y, learner, **more):
 
 
 def test_the_wrong_task_is_refused():
-    refused(
-        InputError, "LogisticRegression is a classifier, and the labels are numbers", X, X[:, 0], LogisticRegression()
-    )
+    refused(InputError, "LogisticRegression is a classifier, and the labels are numbers", X, X[:, 0], LogisticRegression())
     refused(InputError, "KNeighborsRegressor is a regressor, and the labels are classes", X, Y, KNeighborsRegressor())
     refused(InputError, "Pipeline is a regressor", X, NAMES, make_pipeline(StandardScaler(), DecisionTreeRegressor()))
 
@@ -397,9 +391,7 @@ def test_weights_reach_the_last_step_of_a_pipeline(nested):
 @pytest.mark.slow
 def test_boosted_trees_take_weights():
     for model in (lightgbm.LGBMClassifier(n_estimators=5, verbose=-1), xgboost.XGBClassifier(n_estimators=5)):
-        plain, weighted = (
-            hs.measure(X, NAMES, learner=model, weights=w, folds=2, repeats=2).error for w in (None, WEIGHTS)
-        )
+        plain, weighted = (hs.measure(X, NAMES, learner=model, weights=w, folds=2, repeats=2).error for w in (None, WEIGHTS))
         assert not np.array_equal(plain, weighted)
 
 

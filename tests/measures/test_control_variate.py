@@ -30,9 +30,7 @@ class World:
     def half(self, fitted=None):
         mean = self.truth + self.noise / self.views**0.5 * self.rng.normal(size=self.n)
         seen = self.fitted if fitted is None else fitted
-        return HalfEstimate(
-            np.exp(mean), np.full(self.n, self.views), np.exp(seen + 0.05 * self.rng.normal(size=self.n))
-        )
+        return HalfEstimate(np.exp(mean), np.full(self.n, self.views), np.exp(seen + 0.05 * self.rng.normal(size=self.n)))
 
     def raw(self, *halves):
         return np.mean([h.error for h in halves], axis=0)

@@ -121,11 +121,7 @@ def test_the_record_against_everything_kept():
     lp = views.log_softmax(2).numpy()
     p, target = np.exp(lp), np.eye(3)[LABELS.numpy()]
     own = np.take_along_axis(lp, LABELS.numpy()[None, :, None], 2)[..., 0]
-    losses = {
-        "log": -own,
-        "brier": ((p - target) ** 2).sum(2),
-        "zero-one": (lp.argmax(2) != LABELS.numpy()).astype(float),
-    }
+    losses = {"log": -own, "brier": ((p - target) ** 2).sum(2), "zero-one": (lp.argmax(2) != LABELS.numpy()).astype(float)}
     for loss, values in losses.items():
         np.testing.assert_allclose(record.decompose(loss).error, values.mean(0), rtol=0, atol=1e-12)
         se = values.std(0, ddof=1) / np.sqrt(5)
@@ -217,9 +213,7 @@ def test_in_sample_means_by_half_against_everything_kept(loss):
                     y = LABELS[i].item()
                     own.append(-np.log(p[y]) if loss == "log" else ((p - np.eye(3)[y]) ** 2).sum())
             assert record.in_sample_halves[half].count[i] == len(own)
-            assert record.in_sample_halves[half].mean[i].item() == pytest.approx(
-                np.mean(own) if own else 0.0, abs=1e-12
-            )
+            assert record.in_sample_halves[half].mean[i].item() == pytest.approx(np.mean(own) if own else 0.0, abs=1e-12)
 
 
 def test_in_sample_losses_of_numbers_are_squared():

@@ -352,9 +352,7 @@ def test_exact_gradient_norms_are_autograd_s():
     expected = [slow_norm(whole.parameters(), loss) for loss in losses]
     np.testing.assert_allclose(gradient_norms(whole, x, y), expected, rtol=1e-5)
     body.requires_grad_(False)
-    np.testing.assert_allclose(
-        gradient_norms(whole, x, y), [slow_norm(head.parameters(), one) for one in losses], rtol=1e-5
-    )
+    np.testing.assert_allclose(gradient_norms(whole, x, y), [slow_norm(head.parameters(), one) for one in losses], rtol=1e-5)
     assert all(p.grad is None for p in whole.parameters())
 
 
@@ -454,9 +452,7 @@ def test_statistics_of_sure_predictions_keep_their_digits():
 
 def test_a_row_of_my_own():
     mine = Measure("worst", "", "", "", "", pair(LOG_LOSS, MEAN))
-    doubled = Measure(
-        "twice", "", "", "", "", Score(mine.score.columns, lambda labels, held: 2 * held["mean"] + labels)
-    )
+    doubled = Measure("twice", "", "", "", "", Score(mine.score.columns, lambda labels, held: 2 * held["mean"] + labels))
     record = hs.Record(["loss", mine, doubled])
     record.add(view=0, ids=[4], logits=[log(0.5, 0.5)], labels=[1])
     assert record.table.loc[4].tolist() == pytest.approx([LN2, LN2, 2 * LN2 + 1])

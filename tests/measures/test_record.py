@@ -17,9 +17,7 @@ from hardsight.measures.measure import Measure
 
 N, C, VIEWS = 12, 3, 5
 ORDERED = ["forgetting", "first-learned"]
-FREE = [
-    name for name, row in hs.MEASURES.items() if not any(column.accumulator.ordered for column in row.score.columns)
-]
+FREE = [name for name, row in hs.MEASURES.items() if not any(column.accumulator.ordered for column in row.score.columns)]
 
 
 def world(seed=0):
@@ -81,9 +79,7 @@ def test_any_ids(ids):
     assert_same(table.loc[ids, sample_wise].reset_index(drop=True), WHOLE[sample_wise].reset_index(drop=True), **CLOSE)
 
 
-@pytest.mark.parametrize(
-    "kind", [list, tuple, np.array, torch.tensor, pd.Series, lambda ids: np.array(ids, dtype=np.int16)]
-)
+@pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor, pd.Series, lambda ids: np.array(ids, dtype=np.int16)])
 def test_ids_of_any_type(kind):
     record = hs.Record(["loss"])
     record.add(view=0, ids=kind([3, 1]), logits=[[0.0, 1.0], [0.0, 0.0]], labels=[0, 0])
@@ -568,9 +564,7 @@ def test_repeated_samples_are_skipped_on_request(ids, tmp_path):
 def test_probabilities_are_found_out():
     record = hs.Record()
     p = torch.tensor([[0.2, 0.8], [0.6, 0.4]])
-    with pytest.raises(
-        hs.InputError, match=r"logits look like probabilities .* from id 5 on\): .* probabilities.log\(\)"
-    ):
+    with pytest.raises(hs.InputError, match=r"logits look like probabilities .* from id 5 on\): .* probabilities.log\(\)"):
         record.add(**GOOD | {"logits": p})
     record.add(**GOOD | {"logits": p.log()})
     assert record.measure("confidence").tolist() == pytest.approx([0.8, 0.6])

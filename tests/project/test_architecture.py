@@ -36,15 +36,7 @@ def test_one_run_takes_the_steps_in_order(tmp_path):
 
     sys.setprofile(trace)
     try:
-        command = [
-            "measure",
-            str(tmp_path / "iris.csv"),
-            "--label",
-            "target",
-            "--out",
-            str(tmp_path / "out"),
-            "--quiet",
-        ]
+        command = ["measure", str(tmp_path / "iris.csv"), "--label", "target", "--out", str(tmp_path / "out"), "--quiet"]
         result = CliRunner().invoke(main, command, catch_exceptions=False)
     finally:
         sys.setprofile(None)

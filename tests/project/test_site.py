@@ -24,9 +24,7 @@ def site(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "search").mkdir()
     (tmp_path / "picture.svg").touch()
-    (tmp_path / "index.html").write_text(
-        '<p id="here"><a href="sub/#top">sub</a> <a href="https://example.org">out</a></p>'
-    )
+    (tmp_path / "index.html").write_text('<p id="here"><a href="sub/#top">sub</a> <a href="https://example.org">out</a></p>')
 
     def check(link="../#here", more="", place="sub/#top"):
         (tmp_path / "sub" / "index.html").write_text(PAGE.format(link=link, more=more))

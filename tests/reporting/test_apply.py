@@ -28,11 +28,7 @@ def table(labels=("cat", "dog")) -> pd.DataFrame:
 
 def measured(path: Path, **how):
     return hs.measure(
-        samples.read(path, drop=["note"], **how),
-        learner="ridge",
-        folds=2,
-        repeats=2,
-        estimate=hs.Estimate(adjusted=False),
+        samples.read(path, drop=["note"], **how), learner="ridge", folds=2, repeats=2, estimate=hs.Estimate(adjusted=False)
     )
 
 
@@ -105,11 +101,7 @@ def test_the_byte_order_mark_and_the_ends_of_lines_stay(tmp_path, packed, mark, 
     path.write_bytes(gzip.compress(text) if packed else text)
     decisions = pd.DataFrame({"id": [3, 5], "action": ["relabel", "drop"], "label": ["cat", ""]})
     apply_to_table(
-        path,
-        target,
-        hs.measure(samples.read(path, label="y"), learner="ridge", folds=2, repeats=2),
-        decisions,
-        label="y",
+        path, target, hs.measure(samples.read(path, label="y"), learner="ridge", folds=2, repeats=2), decisions, label="y"
     )
     lines[4] = lines[4].replace("dog", "cat")
     found = gzip.decompress(target.read_bytes()) if packed else target.read_bytes()

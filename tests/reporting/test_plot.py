@@ -326,8 +326,7 @@ def test_refused():
     refused("no class probabilities", lambda: numbers.plot.calibration())
     refused("no P\\(label wrong\\)", lambda: numbers.plot.calibration(np.zeros(400, dtype=bool)))
     refused(
-        r"shape \(300,\), one value per sample .* Got int64 \(300,\)",
-        lambda: d.plot.calibration(np.zeros(300, dtype=int)),
+        r"shape \(300,\), one value per sample .* Got int64 \(300,\)", lambda: d.plot.calibration(np.zeros(300, dtype=int))
     )
     refused(r"Got bool \(299,\)", lambda: d.plot.calibration(np.zeros(299, dtype=bool)))
     refused("losses and no predictions", lambda: losses_only().plot.map())

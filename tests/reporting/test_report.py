@@ -63,14 +63,7 @@ def difficulty(
         "n_views": np.full(n, views, dtype=np.int64),
         "ids": ids,
     }
-    about = {
-        "loss": "log",
-        "learner": "Ridge()",
-        "splits": "5 folds × 5 repeats",
-        "members": 25,
-        "seed": 0,
-        "notices": [],
-    }
+    about = {"loss": "log", "learner": "Ridge()", "splits": "5 folds × 5 repeats", "members": 25, "seed": 0, "notices": []}
     about |= {"label_name": "kind"} | settings
     if classes is None:
         target = rng.normal(size=n)
@@ -482,9 +475,7 @@ def test_classes_that_look_equal_keep_bars_of_their_own() -> None:
 
 
 def test_user_strings_stand_in_the_data_only() -> None:
-    d = difficulty(
-        classes=tuple(HOSTILE), factors=True, ids=np.array([f"{h}{i}" for i in range(23) for h in HOSTILE])[:200]
-    )
+    d = difficulty(classes=tuple(HOSTILE), factors=True, ids=np.array([f"{h}{i}" for i in range(23) for h in HOSTILE])[:200])
     for spec in page(d).specs.values():
         for layer in spec.get("layer", [spec]):
             layer.pop("data", None)
@@ -526,9 +517,7 @@ def test_samples_of_other_labels_are_refused(classes) -> None:
     samples = samples_of(d, "array", np.zeros((50, 2)))
     changed = d.labels.copy()
     changed[7] = changed[7] + 1 if classes is None else (changed[7] + 1) % 3
-    with pytest.raises(
-        InputError, match=r"row 7 of the samples, id 7, has the label '.*', but '.*' was measured: give the"
-    ):
+    with pytest.raises(InputError, match=r"row 7 of the samples, id 7, has the label '.*', but '.*' was measured: give the"):
         render(d, replace(samples, labels=changed))
     with pytest.raises(InputError, match=r"row \d+ of the samples, id \d+, has the label"):
         render(d, replace(samples.take(np.arange(50)[::-1]), ids=samples.ids))
@@ -741,9 +730,7 @@ def figures_drawn(read: Page) -> int:
     ],
     ids=["ledger-300-classes", "matrix-30-classes", "one-view", "regression", "one-sample"],
 )
-def test_the_browser_draws_every_figure_without_complaint(
-    make: object, count: int, chromium: str, tmp_path: Path
-) -> None:
+def test_the_browser_draws_every_figure_without_complaint(make: object, count: int, chromium: str, tmp_path: Path) -> None:
     read, console = drawn(chromium, render(make()), tmp_path)
     assert console == ""
     assert figures_drawn(read) == count

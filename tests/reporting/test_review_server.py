@@ -253,9 +253,7 @@ def test_the_command_serves_on_this_machine_alone_and_ends_in_peace(tmp_path):
     frame.to_csv(tmp_path / "data.csv", index=False)
     told = ["--data", str(tmp_path / "data.csv"), "--label", "kind", "--id", "name", "--port", "0"]
     command = [sys.executable, "-m", "hardsight.cli", "serve", str(tmp_path), *told]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
-    ) as started:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as started:
         line = started.stdout.readline()
         url = urlsplit(re.search(r"http://\S+", line).group())
         assert url.hostname == "127.0.0.1"

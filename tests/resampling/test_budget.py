@@ -54,9 +54,7 @@ def test_about_five_folds_below_forty_models_and_about_eight_from_there(models):
     assert abs(folds - (5 if models < 40 else 8)) <= 1
 
 
-@pytest.mark.parametrize(
-    "models, found", [(10, (5, 2)), (15, (5, 3)), (20, (5, 4)), (40, (8, 5)), (4, (2, 2)), (7, (3, 2))]
-)
+@pytest.mark.parametrize("models, found", [(10, (5, 2)), (15, (5, 3)), (20, (5, 4)), (40, (8, 5)), (4, (2, 2)), (7, (3, 2))])
 def test_layouts_that_were_measured(models, found):
     assert choose_layout(models, max_folds=50)[:2] == found
 
@@ -68,9 +66,7 @@ def test_what_is_asked_for_stands(models, folds, repeats):
         assert choose_layout(models, folds=folds, max_folds=9)[:2] == (folds, models // folds)
         assert choose_layout(models, repeats=repeats, max_folds=9)[:2] == (min(9, models // repeats), repeats)
     else:
-        with pytest.raises(
-            InputError, match=f"{folds * repeats} models for folds={folds}, repeats={repeats}. Got {models}"
-        ):
+        with pytest.raises(InputError, match=f"{folds * repeats} models for folds={folds}, repeats={repeats}. Got {models}"):
             choose_layout(models, folds=folds, repeats=repeats, max_folds=9)
 
 
@@ -130,9 +126,7 @@ def test_forests_are_planned_in_trees():
     forest = hs.ForestOOB(RandomForestClassifier(20))
     d = hs.measure(X, Y, learner=forest, budget="70 models")
     assert (d.settings["splits"], d.settings["members"]) == ("out of bag × 3 repeats (for 70 models)", 60)
-    with pytest.raises(
-        InputError, match=r"budget must be 40 models or more for 2 repeats of .* out of bag. Got 30 models"
-    ):
+    with pytest.raises(InputError, match=r"budget must be 40 models or more for 2 repeats of .* out of bag. Got 30 models"):
         hs.measure(X, Y, learner=forest, budget="30 models")
 
 

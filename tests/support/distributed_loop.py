@@ -26,13 +26,7 @@ CASES = {
     "stateful loss": ("t-past", {}),
     "drawing": ("t-random", {}),
 }
-BATCHES = (
-    ([4, 9, 2], [7, 1]),
-    ([5], []),
-    ([], [3, 6, 8]),
-    ([10, 11], [11, 12, 10]),
-    ([20, 21, 22, 23], [24]),
-)
+BATCHES = (([4, 9, 2], [7, 1]), ([5], []), ([], [3, 6, 8]), ([10, 11], [11, 12, 10]), ([20, 21, 22, 23], [24]))
 """Unequal batches, empty batches, a last batch of one sample, the same samples on both ranks."""
 
 

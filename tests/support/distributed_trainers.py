@@ -18,11 +18,7 @@ TRAINERS = {
     "fixed": (_WEIGHTS, {}, {}),
     "fixed accumulated": (_WEIGHTS, {}, {"gradient_accumulation_steps": 2}),
     "weighted mean": (_WEIGHTS, {"reduction": "weighted mean"}, {}),
-    "weighted mean accumulated": (
-        _WEIGHTS,
-        {"reduction": "weighted mean"},
-        {"gradient_accumulation_steps": 2},
-    ),
+    "weighted mean accumulated": (_WEIGHTS, {"reduction": "weighted mean"}, {"gradient_accumulation_steps": 2}),
     "stateful": ("t-running", {"num_samples": TEXTS}, {}),
     "batch-relative": ("t-tilted", {"num_samples": TEXTS, "t": 1.5}, {}),
     "tokens": (_WEIGHTS, {}, {"sequence": "tokens"}),

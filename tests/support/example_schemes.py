@@ -61,14 +61,7 @@ def chances(loss):
 
 def scheme(name, function, **more):
     return Scheme(
-        name=name,
-        description=name,
-        formula=name,
-        function=function,
-        priority="hard",
-        scale="loss",
-        source="tests",
-        **more,
+        name=name, description=name, formula=name, function=function, priority="hard", scale="loss", source="tests", **more
     )
 
 

@@ -43,9 +43,7 @@ def reviews(n, seed=0):
     """Return sentences of three to seven words whose last word gives the label."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % 2
-    sentences = [
-        [*rng.choice(WORDS[2:7], rng.integers(2, 7)), rng.choice(WORDS[7 + 2 * c : 9 + 2 * c])] for c in labels
-    ]
+    sentences = [[*rng.choice(WORDS[2:7], rng.integers(2, 7)), rng.choice(WORDS[7 + 2 * c : 9 + 2 * c])] for c in labels]
     tokens = [[WORDS.index(word) for word in words] for words in sentences]
     return datasets.Dataset.from_dict(
         {"sentence": [" ".join(words) for words in sentences], "input_ids": tokens, "label": labels.tolist()}
@@ -64,9 +62,7 @@ class BagOfWords(nn.Module):
         if labels is None:
             return {"logits": logits}
         loss = (
-            functional.mse_loss(logits[:, 0], labels)
-            if logits.shape[1] == 1
-            else functional.cross_entropy(logits, labels)
+            functional.mse_loss(logits[:, 0], labels) if logits.shape[1] == 1 else functional.cross_entropy(logits, labels)
         )
         return {"loss": loss, "logits": logits}
 

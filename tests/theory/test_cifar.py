@@ -39,9 +39,7 @@ def made(tmp_path_factory):
     rng = np.random.default_rng(0)
     labels = np.arange(5 * RECORDS) % 10
     colours = rng.integers(60, 196, (10, 3))
-    images = np.clip(colours[labels][:, None, None] + rng.normal(0, 30, (len(labels), 32, 32, 3)), 0, 255).astype(
-        np.uint8
-    )
+    images = np.clip(colours[labels][:, None, None] + rng.normal(0, 30, (len(labels), 32, 32, 3)), 0, 255).astype(np.uint8)
     folder = tmp_path_factory.mktemp("cifar")
     written(folder / "cifar-10-batches-bin", images, labels)
     return folder, images, labels

@@ -30,15 +30,10 @@ from hardsight.theory.page import render_page, write_page
 
 
 def test_posteriors_are_those_of_the_densities():
-    world = scenarios.GaussianMixture(
-        np.array([[0.0, 1.0], [2.0, -1.0], [1.0, 1.0]]), np.array([0.5, 0.3, 0.2]), spread=0.7
-    )
+    world = scenarios.GaussianMixture(np.array([[0.0, 1.0], [2.0, -1.0], [1.0, 1.0]]), np.array([0.5, 0.3, 0.2]), spread=0.7)
     x, _ = world.draw(20, np.random.default_rng(0))
     joint = np.stack(
-        [
-            p * multivariate_normal.pdf(x, mean, 0.49 * np.eye(2))
-            for p, mean in zip(world.shares, world.means, strict=True)
-        ],
+        [p * multivariate_normal.pdf(x, mean, 0.49 * np.eye(2)) for p, mean in zip(world.shares, world.means, strict=True)],
         1,
     )
     np.testing.assert_allclose(np.exp(world.log_posterior(x)), joint / joint.sum(1, keepdims=True), rtol=1e-9)
@@ -305,9 +300,7 @@ def test_numbers_are_short():
     "figure",
     [
         Figure("x", "y", (Series("a <b>", [1.0, 2.0, np.nan], [1.0, np.inf, 2.0]),)),
-        Figure(
-            "x", "y", (Series("a", [1e-9, 1.0, 1e9], [1, 10, 100]), Series("b", [1], [2], "point")), log="xy", rule=3.0
-        ),
+        Figure("x", "y", (Series("a", [1e-9, 1.0, 1e9], [1, 10, 100]), Series("b", [1], [2], "point")), log="xy", rule=3.0),
         Figure("x", "y", (Series("a", ["one two", "three"], [1, -2], "bar"), Series("b", ["three"], [1], "bar"))),
     ],
 )
@@ -355,9 +348,7 @@ def browsed(html: str, folder: Path, width: int) -> tuple[str, str]:
     assert chromium, "the page is tested in a real browser: apt-get install chromium"
     # The policy lets no script in, so the copy that is measured does without it.
     open_to = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
-    tell = (
-        "document.title = document.documentElement.scrollWidth + ' ' + document.querySelectorAll('figure svg').length"
-    )
+    tell = "document.title = document.documentElement.scrollWidth + ' ' + document.querySelectorAll('figure svg').length"
     framed = open_to.replace("</body>", f"<script>{tell}</script></body>").replace(
         "<body>", f'<body style="width:{width}px">'
     )

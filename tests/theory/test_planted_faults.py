@@ -76,12 +76,7 @@ def prior_multiplied(patch):
 
     def faulty(parts, consensus, label, neighbours=None, *, prior=None, label_posterior=None):
         return ledger(
-            parts,
-            consensus,
-            label,
-            neighbours,
-            prior=None if prior is None else 1 / prior,
-            label_posterior=label_posterior,
+            parts, consensus, label, neighbours, prior=None if prior is None else 1 / prior, label_posterior=label_posterior
         )
 
     patch.setattr(imbalance, "ledger", faulty)

@@ -69,9 +69,7 @@ def test_labels_that_sure_members_miss_are_noise_of_another_kind():
     explained = torch.zeros(200, dtype=torch.float64)
     explained[80:100] = 1
     assert unexplained_disagreement(explained, logits, labels) == 0
-    believed = torch.where(
-        torch.arange(200) < 80, 1.0, torch.where(torch.arange(200) < 100, (0.02 / 0.98) ** 0.375, 1.0)
-    )
+    believed = torch.where(torch.arange(200) < 80, 1.0, torch.where(torch.arange(200) < 100, (0.02 / 0.98) ** 0.375, 1.0))
     share = torch.tensor([80.0, 100 + 20 * (0.02 / 0.98) ** 0.375])[labels]
     by_hand = believed / share ** (1 - 0.75 * 0.375)
     torch.testing.assert_close(auto(nothing, logits, labels), (by_hand / by_hand.mean()).double())

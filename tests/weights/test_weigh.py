@@ -63,9 +63,7 @@ def test_what_cannot_be_used_is_refused_with_the_mend(wine):
 )
 def test_inputs_are_arrays_of_any_library(wine, scheme, given):
     def of(kind):
-        return hs.weigh(
-            wine, scheme, **{n: kind(v) if isinstance(v, list | np.ndarray) else v for n, v in given.items()}
-        )
+        return hs.weigh(wine, scheme, **{n: kind(v) if isinstance(v, list | np.ndarray) else v for n, v in given.items()})
 
     expected = of(lambda value: torch.tensor(np.asarray(value)))
     # A frame's index says nothing of the order.
@@ -88,9 +86,7 @@ def test_inputs_are_arrays_of_any_library(wine, scheme, given):
     ],
 )
 def test_inputs_have_one_row_per_sample(wine, scheme, given, name, rows):
-    with pytest.raises(
-        InputError, match=f"^{name} must have one row per sample.* Got {rows} rows; the difficulty has 178"
-    ):
+    with pytest.raises(InputError, match=f"^{name} must have one row per sample.* Got {rows} rows; the difficulty has 178"):
         hs.weigh(wine, scheme, **given)
 
 

@@ -16,9 +16,7 @@ from hardsight_bench.commands.group import FIGURES, FOLDER, JOBS, QUIET, bench
 @FOLDER
 @click.option("--sets", metavar="NAME,…", help="Data sets. [default: nine, or with no folder scikit-learn's]")
 @click.option("--kinds", metavar="NAME,…", help="Kinds of corruption. [default: all]")
-@click.option(
-    "--shares", metavar="SHARE,…", default="0.05,0.1,0.2,0.4", show_default=True, help="Shares of the samples."
-)
+@click.option("--shares", metavar="SHARE,…", default="0.05,0.1,0.2,0.4", show_default=True, help="Shares of the samples.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Number of seeds: 0, 1, …")
 @click.option(
     "--most", type=click.IntRange(min=50), default=1000, show_default=True, help="Maximum number of samples of a set."

@@ -13,12 +13,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from hardsight.attribution.label_noise.config import INF
-from hardsight.attribution.label_noise.em import (
-    LabelModelFitter,
-    transition_from_confident,
-    transition_matrix,
-    z_deficit,
-)
+from hardsight.attribution.label_noise.em import LabelModelFitter, transition_from_confident, transition_matrix, z_deficit
 from hardsight.attribution.label_noise.model import LabelModel, clamped_log
 
 
@@ -144,9 +139,7 @@ def _candidate_targets(fitter: LabelModelFitter, model: LabelModel, c: int, tran
     else:
         top = (_off_diagonal(transition)[c].topk(config.max_likely_targets) for transition in transitions)
         candidates = {
-            int(target)
-            for share, targets in top
-            for target in targets[share >= config.min_relative_frequency * share[0]]
+            int(target) for share, targets in top for target in targets[share >= config.min_relative_frequency * share[0]]
         }
         # Two classes can each be taken for the other.
         candidates |= {int(source) for source in (model.targets == c).nonzero().squeeze(1)}

@@ -111,9 +111,7 @@ class _ConfidentDisagreement(NamedTuple):
         """
         label = evidence.label[rows]
         shares = torch.bincount(label, minlength=len(evidence.prior)).double() / len(label)
-        selected, predicted = most_confident(
-            evidence.consensus[rows] - evidence.prior.log() + shares.clamp(min=1e-6).log()
-        )
+        selected, predicted = most_confident(evidence.consensus[rows] - evidence.prior.log() + shares.clamp(min=1e-6).log())
         return cls(evidence, rows[selected], float((label != predicted)[selected].double().mean()))
 
     def unexplained_by(self, model: LabelModel) -> float:

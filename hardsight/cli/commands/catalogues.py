@@ -27,9 +27,7 @@ def measures(name: str | None, as_json: bool) -> None:
     if as_json:
         print_json(description)
     elif name is not None:
-        print_fields(
-            {field: ", ".join(value) if isinstance(value, list) else value for field, value in description.items()}
-        )
+        print_fields({field: ", ".join(value) if isinstance(value, list) else value for field, value in description.items()})
     else:
         width, what_width = max(map(len, MEASURES)), max(len(row.what) for row in MEASURES.values())
         for row in MEASURES.values():
@@ -45,9 +43,7 @@ def schemes(name: str | None, as_json: bool) -> None:
     from hardsight.weights.describe import describe_scheme
 
     if as_json:
-        description = (
-            {row.name: row.to_dict() for row in SCHEMES.values()} if name is None else get_scheme(name).to_dict()
-        )
+        description = {row.name: row.to_dict() for row in SCHEMES.values()} if name is None else get_scheme(name).to_dict()
         print_json(description)
     elif name is not None:
         print_fields(describe_scheme(get_scheme(name)))

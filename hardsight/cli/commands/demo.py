@@ -23,9 +23,7 @@ def demo(data: str, flip: float, out: Path, seed: int, **run: Any) -> None:
     lock_folder(out)
     demo_data = write_demo_data(data, flip, seed, out)
     if not run["as_json"]:
-        click.echo(
-            f"{demo_data.path}: {data}, {len(demo_data.flipped)} labels flipped (seed {seed}). Now the same as\n"
-        )
+        click.echo(f"{demo_data.path}: {data}, {len(demo_data.flipped)} labels flipped (seed {seed}). Now the same as\n")
         click.echo(f"    hardsight measure {demo_data.path} --label y --out {out} --seed {seed}\n")
     result = measure_and_report(read(demo_data.path, label="y"), source=demo_data.path, out=out, seed=seed, **run)
     if len(demo_data.flipped) and not run["as_json"]:

@@ -27,10 +27,7 @@ from hardsight.cli.parsing import parse_assignment
 @click.option("--learner", default="auto", show_default=True, help="auto, or a name from `hardsight learners`.")
 @click.option("--folds", type=int, default=None, help="Folds per repeat. [default: 5]")
 @click.option(
-    "--repeats",
-    type=int,
-    default=None,
-    help="Held-out predictions per sample, with and without the weights. [default: 5]",
+    "--repeats", type=int, default=None, help="Held-out predictions per sample, with and without the weights. [default: 5]"
 )
 @click.option("--effect/--no-effect", default=True, show_default=True,
               help="Whether to train models with and without the weights.")  # fmt: skip

@@ -15,9 +15,7 @@ from hardsight.cli.parsing import make_splits
 @main.command(short_help="Measure the difficulty of every sample.")
 @click.argument("data", type=click.Path(path_type=Path))
 @data_options
-@click.option(
-    "--weights", metavar="COLUMN", type=TEXT, help="Column of how much each sample counts in training, 0 or more."
-)
+@click.option("--weights", metavar="COLUMN", type=TEXT, help="Column of how much each sample counts in training, 0 or more.")
 @click.option("--learner", default="auto", show_default=True, help="auto, or a name from `hardsight learners`.")
 @click.option(
     "--loss", type=click.Choice(["log", "brier", "zero-one", "squared"]), help="[default: log; squared for regression]"
@@ -50,9 +48,7 @@ from hardsight.cli.parsing import make_splits
               help="Where models are trained. [default: serial; processes with --jobs 2 or more]")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=None,
               help="Number of processes, or of Ray tasks. [default: 1; all cores with --backend]")  # fmt: skip
-@click.option(
-    "--address", default=None, help="Ray cluster: auto, host:port or ray://host:port. [default: this machine]"
-)
+@click.option("--address", default=None, help="Ray cluster: auto, host:port or ray://host:port. [default: this machine]")
 @click.option("--resume", is_flag=True, help="Continue the unfinished run in --out.")
 @click.option("--duplicates", type=click.Choice(["together", "apart"]), default="together", show_default=True,
               help="Whether samples with equal features are always on the same side of a split.")  # fmt: skip

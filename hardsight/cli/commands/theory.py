@@ -12,13 +12,9 @@ from hardsight.cli.output import count_progress, lock_folder, make_folder, print
 
 
 @main.command(short_help="Test the claims of the theory by numbers.")
-@click.option(
-    "--full", is_flag=True, help="Many seeds, and the claims that need them: about 20 minutes instead of one."
-)
+@click.option("--full", is_flag=True, help="Many seeds, and the claims that need them: about 20 minutes instead of one.")
 @click.option("--replicate", is_flag=True, help="Only claims that repeat published experiments, with many seeds.")
-@click.option(
-    "--only", multiple=True, metavar="NAME", help="A claim to test; may be repeated. [default: all of the set]"
-)
+@click.option("--only", multiple=True, metavar="NAME", help="A claim to test; may be repeated. [default: all of the set]")
 @click.option("--list", "listed", is_flag=True, help="List the claims without testing them.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-theory"), show_default=True,
               help="Folder for theory.html.")  # fmt: skip

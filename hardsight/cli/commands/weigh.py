@@ -48,9 +48,7 @@ def weigh(
     try:
         weights = weighed(d, scheme, clip=clip, seed=seed, decisions=decisions, **parameters)
     except (AttributeError, TypeError) as fault:
-        raise click.UsageError(
-            f"a value of --set has the wrong type for scheme {scheme!r} ({first_line(fault)})"
-        ) from fault
+        raise click.UsageError(f"a value of --set has the wrong type for scheme {scheme!r} ({first_line(fault)})") from fault
     write_weights(d.ids, weights, output)
     if scheme == "auto":
         if decisions is None:

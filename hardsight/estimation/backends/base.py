@@ -33,9 +33,7 @@ PartPredictions = Generator[Iterable[Predictions], None, None]
 class Backend(Protocol):
     """A place where learners run."""
 
-    def run(
-        self, learner: Learner, samples: Samples, parts: Sequence[Plan], on_progress: OnProgress
-    ) -> PartPredictions:
+    def run(self, learner: Learner, samples: Samples, parts: Sequence[Plan], on_progress: OnProgress) -> PartPredictions:
         """Yield the predictions of one part after another, in the order of the plan.
 
         Those of one part are read before the next is asked for. Closing the generator stops unfinished work.
@@ -57,9 +55,7 @@ class Backend(Protocol):
 class Serial:
     """Trains in this process, with as many threads as its libraries use."""
 
-    def run(
-        self, learner: Learner, samples: Samples, parts: Sequence[Plan], on_progress: OnProgress
-    ) -> PartPredictions:
+    def run(self, learner: Learner, samples: Samples, parts: Sequence[Plan], on_progress: OnProgress) -> PartPredictions:
         """See :meth:`Backend.run`."""
         for part in parts:
             yield learner.fit_predict(samples, part, on_progress)

@@ -39,9 +39,7 @@ class Processes:
 
     jobs: int | None = None
 
-    def run(
-        self, learner: Learner, samples: Samples, parts: Sequence[Plan], on_progress: OnProgress
-    ) -> PartPredictions:
+    def run(self, learner: Learner, samples: Samples, parts: Sequence[Plan], on_progress: OnProgress) -> PartPredictions:
         """See :meth:`Backend.run`."""
         with _job_file((learner, samples, parts[0])) as path:
             pool = _LokyPool(self.jobs or loky.cpu_count(), path)

@@ -46,9 +46,7 @@ class Ray:
         except ImportError as error:
             raise InputError("ray is not installed: pip install 'hardsight[ray]'") from error
 
-    def run(
-        self, learner: Learner, samples: Samples, parts: Sequence[Plan], on_progress: OnProgress
-    ) -> PartPredictions:
+    def run(self, learner: Learner, samples: Samples, parts: Sequence[Plan], on_progress: OnProgress) -> PartPredictions:
         """See :meth:`Backend.run`."""
         payload = pickle_job((learner, samples, parts[0]))
         with self._connected(len(payload)) as own_cluster:

@@ -194,9 +194,7 @@ def kl_from_dual(dual: Dual, weights: Mapping[str, Float64[np.ndarray, " sample"
         uncovered = dual.is_support & (each == 0)
         positive = (each > 0) & (p > 0)
         value = (
-            math.inf
-            if uncovered.any()
-            else float((p[positive] * np.log(p[positive] / each[positive] * each.sum())).sum())
+            math.inf if uncovered.any() else float((p[positive] * np.log(p[positive] / each[positive] * each.sum())).sum())
         )
         rows.append({"weights": name, "kl": value, "uncovered": float(p[uncovered].sum())})
     return pd.DataFrame(rows)

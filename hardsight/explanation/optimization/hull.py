@@ -71,9 +71,7 @@ class MarginPoints(NamedTuple):
     def intercept_constraints(self) -> Float64[np.ndarray, "sample other intercept"]:
         """Return what must sum to zero with free intercepts: a column per intercept, one fewer than classes."""
         outputs = self.code.shape[1]
-        return np.stack(
-            [self.margins_from_scores(row[None]) for row in np.eye(outputs)[: max(outputs - 1, 1)]], axis=-1
-        )
+        return np.stack([self.margins_from_scores(row[None]) for row in np.eye(outputs)[: max(outputs - 1, 1)]], axis=-1)
 
     def second_moment(
         self, alpha: Float64[np.ndarray, "sample other"], curvature: Float64[np.ndarray, " sample"]
@@ -96,9 +94,7 @@ class MarginPoints(NamedTuple):
                 if a == b:
                     factor = own[:, a] * total + others[:, a] * (1 + curvature * sum_of_others[:, a])
                 else:
-                    factor = -(
-                        own[:, a] * others[:, b] + own[:, b] * others[:, a] + curvature * others[:, a] * others[:, b]
-                    )
+                    factor = -(own[:, a] * others[:, b] + own[:, b] * others[:, a] + curvature * others[:, a] * others[:, b])
                 rows = np.flatnonzero(factor)
                 x_rows = self.x[rows]
                 block = x_rows.T @ ((factor * shrink)[rows, None] * x_rows)

@@ -56,9 +56,7 @@ class LinearProblem(NamedTuple):
         """Return the models' outputs."""
         return (theta.flatten(0, 1) @ self.x.T).view(*theta.shape[:2], -1)
 
-    def weight_gradient(
-        self, score_gradient: Float64[Tensor, "run output sample"]
-    ) -> Float64[Tensor, "run output feature"]:
+    def weight_gradient(self, score_gradient: Float64[Tensor, "run output sample"]) -> Float64[Tensor, "run output feature"]:
         """Map the gradient in the scores to the gradient in the weights."""
         return (score_gradient.flatten(0, 1) @ self.x).view(*score_gradient.shape[:2], -1)
 
@@ -98,12 +96,7 @@ class LinearProblem(NamedTuple):
 
 
 def follow_linear_models(
-    problem: LinearProblem,
-    names: Sequence[str],
-    dual: Dual,
-    *,
-    times: Sequence[float] = TIMES,
-    budget: int | None = None,
+    problem: LinearProblem, names: Sequence[str], dual: Dual, *, times: Sequence[float] = TIMES, budget: int | None = None
 ) -> pd.DataFrame:
     """Train one linear model per weighting; return one row per time and weighting.
 
@@ -119,9 +112,7 @@ def follow_linear_models(
     if budget is None:
         budget = int(min(max(_PRODUCTS / (theta.numel() * len(problem.x)), _MIN_GRADIENTS), _MAX_GRADIENTS))
     states = zip(
-        times,
-        integrate(FlowField(problem.negative_gradient, problem.hessian_product), theta, times, budget),
-        strict=False,
+        times, integrate(FlowField(problem.negative_gradient, problem.hessian_product), theta, times, budget), strict=False
     )
     return pd.DataFrame([row for time, theta in states for row in _rows(problem, names, dual, time, theta)])
 

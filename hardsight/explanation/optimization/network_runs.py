@@ -80,8 +80,7 @@ def train_networks(
         recorders.append(_train(inputs, codes, weights, stack, [member_seeds[k_seed] for _, k_seed in stack], network))
     norms = {moment: np.concatenate([getattr(each, moment) for each in recorders]) for moment in ("start", "end")}
     by_weighting = {
-        moment: {name: all_[k * seeds : (k + 1) * seeds] for k, name in enumerate(weights)}
-        for moment, all_ in norms.items()
+        moment: {name: all_[k * seeds : (k + 1) * seeds] for k, name in enumerate(weights)} for moment, all_ in norms.items()
     }
     curves = pd.DataFrame([row for each in recorders for row in each.rows])
     return NetworkRuns(

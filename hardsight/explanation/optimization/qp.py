@@ -146,9 +146,7 @@ def _newton_solver(program: QuadraticProgram, iterate: Iterate) -> NewtonSolver:
     )
     equality_residual = np.einsum("srq,sr->q", equality_matrix, iterate.alpha) - program.equality_target
     cap_residual = (
-        np.zeros(len(iterate.cap_slack))
-        if program.cap is None
-        else iterate.alpha.sum(1) + iterate.cap_slack - program.cap
+        np.zeros(len(iterate.cap_slack)) if program.cap is None else iterate.alpha.sum(1) + iterate.cap_slack - program.cap
     )
 
     def step(alpha_products: Alpha, cap_products: PerSample) -> Iterate:
@@ -171,11 +169,7 @@ def _newton_solver(program: QuadraticProgram, iterate: Iterate) -> NewtonSolver:
             )
         cap_slack = -cap_residual - alpha.sum(1)
         return Iterate(
-            alpha,
-            reduced_costs,
-            equality_dual,
-            cap_slack,
-            (cap_products - iterate.cap_dual * cap_slack) / iterate.cap_slack,
+            alpha, reduced_costs, equality_dual, cap_slack, (cap_products - iterate.cap_dual * cap_slack) / iterate.cap_slack
         )
 
     return step

@@ -33,9 +33,7 @@ def _describe_dual(dynamics: TrainingDynamics, row: pd.Series, uniform: pd.Serie
     statement = (
         "A linear model separates the classes" if dynamics.dual.separable else "No linear model separates the classes"
     )
-    margin_kind = (
-        "the largest margin" if dynamics.dual.separable else f"a soft margin (C = {dynamics.dual.surrogate:.3g})"
-    )
+    margin_kind = "the largest margin" if dynamics.dual.separable else f"a soft margin (C = {dynamics.dual.surrogate:.3g})"
     kl = "infinite" if row["uncovered"] else f"{row['kl']:.2f}"
     return (
         f"{statement} ({dynamics.features}); {support:,} of {len(dynamics.rows):,} samples are support vectors of "

@@ -76,9 +76,7 @@ class KernelRidgeLeaveOneOut:
         return torch.from_numpy(scores[:, 0]) if samples.regression else to_log_probabilities(scores, samples.labels)
 
 
-def predict_kernel_ridge(
-    x: np.ndarray, targets: np.ndarray, blocks: np.ndarray, penalty: float, gamma: float
-) -> np.ndarray:
+def predict_kernel_ridge(x: np.ndarray, targets: np.ndarray, blocks: np.ndarray, penalty: float, gamma: float) -> np.ndarray:
     r"""Return predictions of every sample by the kernel ridge fit without its block, ``(sample, target)`` float64.
 
     With $G = K + \lambda I$ and $P = G^{-1} - G^{-1} 1 1^T G^{-1} / 1^T G^{-1} 1$, so that $\lambda P = I - H$ for the hat

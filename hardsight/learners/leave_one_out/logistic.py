@@ -239,9 +239,7 @@ def _fit(problem: _Problem, start: np.ndarray | None, rest: np.ndarray) -> _Fit:
 def _leave_out(blocks: np.ndarray, left_out: np.ndarray) -> TrainingParts:
     """Return training parts that leave one block out each."""
     codes = torch.from_numpy(blocks.astype(np.int32))[None]
-    return TrainingParts(
-        codes, torch.zeros(len(left_out), dtype=torch.int64), torch.from_numpy(left_out.astype(np.int32))
-    )
+    return TrainingParts(codes, torch.zeros(len(left_out), dtype=torch.int64), torch.from_numpy(left_out.astype(np.int32)))
 
 
 def _refit(

@@ -14,9 +14,7 @@ from hardsight.resampling.plan import Plan, Round
 BATCH = 4_000_000
 
 
-def predict_repeats(
-    name: str, plan: Plan, on_progress: OnProgress, predict: Callable[[], Tensor]
-) -> Iterator[Predictions]:
+def predict_repeats(name: str, plan: Plan, on_progress: OnProgress, predict: Callable[[], Tensor]) -> Iterator[Predictions]:
     """Yield predictions of all samples once per repeat; all repeats are equal, since nothing is drawn.
 
     Args:

@@ -78,9 +78,7 @@ class Logistic:
             InputError: numbers to predict.
         """
         if samples.classes is None:
-            raise InputError(
-                f"{self.name} is a classifier, and the labels are numbers to predict: use ridge or network"
-            )
+            raise InputError(f"{self.name} is a classifier, and the labels are numbers to predict: use ridge or network")
         start = _starting_fit(samples, self.penalty)
         members = plan.members()
         size = max(1, min(_MAX_BATCH, _NUMBERS // (24 * start.weights.numel())))

@@ -120,9 +120,7 @@ class Batches:
         flat = rows.flatten()
         x = self.inputs.index_select(0, flat).view(*rows.shape, *self.inputs.shape[1:])
         if self.augment is not None:
-            x = torch.stack(
-                [_apply_augment(self.augment, *each) for each in zip(x, self.augment_generators, strict=True)]
-            )
+            x = torch.stack([_apply_augment(self.augment, *each) for each in zip(x, self.augment_generators, strict=True)])
         if self.standardize:
             x = self._standardize(x, self.mean[:, None], self.inverse_scale[:, None])
         y = self.targets.index_select(0, flat).view(rows.shape)

@@ -38,9 +38,7 @@ _fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", 
 # Machine code has no run-time checks of Python types: a checker that wraps these functions would keep them from compiling.
 @_fast
 @no_type_check
-def train(
-    x, codes, targets, weights, rows, mean, inverse_scale, clip, operations, windows, state, rates, optimizer, done
-):
+def train(x, codes, targets, weights, rows, mean, inverse_scale, clip, operations, windows, state, rates, optimizer, done):
     """Take one step for every row of ``rows`` and return the mean loss on the last batch.
 
     Args:

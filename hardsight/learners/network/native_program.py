@@ -190,9 +190,7 @@ class _ProgramBuilder:
     def _convolution(self, name: str, layer: nn.Conv2d) -> bool:
         size = layer.kernel_size[0]
         padding = (
-            {"same": (size // 2,) * 2, "valid": (0, 0)}[layer.padding]
-            if isinstance(layer.padding, str)
-            else layer.padding
+            {"same": (size // 2,) * 2, "valid": (0, 0)}[layer.padding] if isinstance(layer.padding, str) else layer.padding
         )
         plain = (
             len(self.shape) == 3
@@ -207,9 +205,7 @@ class _ProgramBuilder:
         if min(height, width) < 1:
             return False
         more = self._parameters(name, layer)
-        self._append(
-            LayerKind.CONVOLUTION, (layer.out_channels, height, width), SIZE=size, PADDING=int(padding[0]), **more
-        )
+        self._append(LayerKind.CONVOLUTION, (layer.out_channels, height, width), SIZE=size, PADDING=int(padding[0]), **more)
         return True
 
     def _pool(self, layer: Any) -> bool:

@@ -159,11 +159,7 @@ class Network:
         members = plan.members()
         while group := list(islice(members, prepared.members_at_once)):
             data = Batches(
-                group,
-                prepared.data,
-                regression=samples.regression,
-                standardize=self.standardize,
-                augment=self.augment,
+                group, prepared.data, regression=samples.regression, standardize=self.standardize, augment=self.augment
             )
             nets = (build_net(prepared.make_net, member.seed) for member in group)
             batch = MemberBatch(

@@ -118,9 +118,7 @@ class MemberBatch(NamedTuple):
     on_progress: OnProgress
 
 
-def train_stacked(
-    batch: MemberBatch, evaluate: Evaluate[T], make_step: MakeStep | None = None
-) -> Generator[T, None, None]:
+def train_stacked(batch: MemberBatch, evaluate: Evaluate[T], make_step: MakeStep | None = None) -> Generator[T, None, None]:
     """Train all members in lockstep on stacked parameters, and yield ``evaluate`` of each.
 
     Args:

@@ -110,9 +110,7 @@ class StackedModule:
         # Masks are drawn for all members at once; other draws were rejected by try_stacking.
         self._forward: Callable[..., Any] = torch.vmap(self._forward_one, in_dims=(0, 0, 0, 0, None), randomness="same")
 
-    def _forward_one(
-        self, p: Parameters, b: Parameters, x: Tensor, member: Tensor, dropout: MemberDropout | None
-    ) -> Tensor:
+    def _forward_one(self, p: Parameters, b: Parameters, x: Tensor, member: Tensor, dropout: MemberDropout | None) -> Tensor:
         if dropout is not None:
             dropout.member = member
         out: Tensor = torch.func.functional_call(self.base, (p, b), (x,))

@@ -30,11 +30,7 @@ def logistic(samples: Samples) -> Learner:
     return Logistic()
 
 
-@preset(
-    "ridge",
-    "linear least squares with held-out predictions in closed form, exact leave-one-out",
-    takes_weights=True,
-)
+@preset("ridge", "linear least squares with held-out predictions in closed form, exact leave-one-out", takes_weights=True)
 def ridge(samples: Samples) -> Learner:
     """Return :class:`Ridge`."""
     return Ridge()

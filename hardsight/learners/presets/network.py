@@ -23,9 +23,7 @@ def convnet(samples: Samples) -> Learner:
         InputError: the samples are not images.
     """
     if samples.kind != "image":
-        raise InputError(
-            f"the learner convnet reads images, and these samples are of kind {samples.kind!r}: use network"
-        )
+        raise InputError(f"the learner convnet reads images, and these samples are of kind {samples.kind!r}: use network")
     outputs = 1 if samples.classes is None else len(samples.classes)
     greyscale = samples.features.ndim == 3
     channels = 1 if greyscale else int(samples.features.shape[-1])

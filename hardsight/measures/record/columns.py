@@ -129,9 +129,7 @@ class Views:
         first = self.seen["first"].index_select(0, rows).clamp(max=number)
         self.seen["first"].index_copy_(0, rows, first)
         self.seen["last"].index_fill_(0, rows, number)
-        if self._pending and (
-            number != self._pending_number or view.optional_inputs != self._pending[0][1].optional_inputs
-        ):
+        if self._pending and (number != self._pending_number or view.optional_inputs != self._pending[0][1].optional_inputs):
             self.flush()
         self._pending_number = number
         self._pending.append((rows, view))

@@ -56,9 +56,7 @@ def _check_alike(store: Store, other: Store) -> None:
         raise InputError(f"records of {store.classes} and of {other.classes} classes cannot be merged")
     for name in store.widths.keys() & other.widths.keys():
         if store.widths[name] != other.widths[name]:
-            raise InputError(
-                f"records with {name} of {store.widths[name]} and {other.widths[name]} values cannot be merged"
-            )
+            raise InputError(f"records with {name} of {store.widths[name]} and {other.widths[name]} values cannot be merged")
     if other.index.kind is not None:
         store.index.check_kind(other.index.kind)
 

@@ -264,9 +264,7 @@ class Record:
                 interleaved where their order matters, or may be the same.
         """
         if list(self.measures) != list(other.measures):
-            raise InputError(
-                "records of different measures cannot be merged: make them with the same hs.Record(measures=…)"
-            )
+            raise InputError("records of different measures cannot be merged: make them with the same hs.Record(measures=…)")
         merge_stores(self._store, other._store, skip_repeated=self.repeated == "skip")
 
     def state_dict(self) -> dict[str, Any]:

@@ -198,9 +198,7 @@ class SavedState:
         column = self._state[name]
         same_shape = isinstance(column, Tensor) and column.ndim == like.ndim and column.shape[1:] == like.shape[1:]
         # Features keep the floating-point type that they came in.
-        same_type = same_shape and (
-            column.dtype == like.dtype or (column.is_floating_point() and like.is_floating_point())
-        )
+        same_type = same_shape and (column.dtype == like.dtype or (column.is_floating_point() and like.is_floating_point()))
         if not same_type or (rows is not None and len(column) != rows):
             raise _damaged(name)
         checked: Tensor = column
@@ -216,6 +214,4 @@ def _check_count(name: str, value: Any, least: int, most: int) -> int | None:
 
 
 def _damaged(part: str) -> InputError:
-    return InputError(
-        f"this is not a state of a record ({part[:100]} is missing or invalid): give one that a record wrote"
-    )
+    return InputError(f"this is not a state of a record ({part[:100]} is missing or invalid): give one that a record wrote")

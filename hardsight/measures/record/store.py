@@ -76,9 +76,7 @@ class Store:
         """
         classes = batch.view.logits.shape[1]
         if self.classes not in (None, classes):
-            raise InputError(
-                f"logits have {classes} classes, so far they had {self.classes}: give all classes every time"
-            )
+            raise InputError(f"logits have {classes} classes, so far they had {self.classes}: give all classes every time")
         for name, width in batch.widths().items():
             if self.widths.get(name, width) != width:
                 raise InputError(f"{name} have {width} values per sample, so far they had {self.widths[name]}")

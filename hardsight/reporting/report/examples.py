@@ -20,13 +20,7 @@ from hardsight.reporting.formatting import (
     isolate_direction,
 )
 from hardsight.reporting.report.ledger_bar import Bar, ledger_bars
-from hardsight.reporting.report.outlier_values import (
-    describe_missing,
-    describe_number,
-    find_rare,
-    is_numeric,
-    usual_range,
-)
+from hardsight.reporting.report.outlier_values import describe_missing, describe_number, find_rare, is_numeric, usual_range
 from hardsight.reporting.report.thumbnails import Thumbnail, make_thumbnails
 
 # Characters of a text, and values of a row, that are shown at once and that the page holds.
@@ -214,8 +208,7 @@ def _recommend(d: Difficulty, index: np.ndarray) -> list[Recommendation]:
     p_suggested = np.ones(len(index)) if d.p_suggested is None else d.p_suggested[index]
     changed = likeliest != d.labels[index]
     given, suggested = (
-        [isolate_direction(format_line(name, 60)) for name in d.label_names(codes)]
-        for codes in (d.labels[index], likeliest)
+        [isolate_direction(format_line(name, 60)) for name in d.label_names(codes)] for codes in (d.labels[index], likeliest)
     )
     return [
         Recommendation(

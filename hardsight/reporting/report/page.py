@@ -42,9 +42,7 @@ def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = No
         temporary.write_text(page, encoding="utf-8", newline="\n")
 
 
-def render(
-    d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST_SHOWN, review: str | None = None
-) -> str:
+def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST_SHOWN, review: str | None = None) -> str:
     """Return the page as text; see :func:`write`."""
     if not len(d):
         raise InputError("a result with no sample has nothing to report: select at least one")

@@ -78,9 +78,7 @@ def apply_to_table(
     if not source.is_file():
         raise InputError(f"no file at {source}: check the path")
     if target.exists() and target.samefile(source):
-        raise InputError(
-            f"{target} is the table that was measured: choose another name, so that it can be measured again"
-        )
+        raise InputError(f"{target} is the table that was measured: choose another name, so that it can be measured again")
     curated = difficulty.apply(decisions)
     rewrite = _rewrite_parquet if kind == ".parquet" else _rewrite_text
     rewrite(_Rewrite(source, target, difficulty, curated, label, id))
@@ -165,9 +163,7 @@ def _check_same_rows(job: _Rewrite, ids: list[str] | None, labels: list[str], me
     """Raise unless the rows are the samples that were measured, in their order."""
     d, source = job.difficulty, job.source
     if len(labels) != len(d):
-        raise InputError(
-            f"{source} has {len(labels):,} rows, but {len(d):,} samples were measured: give the same table"
-        )
+        raise InputError(f"{source} has {len(labels):,} rows, but {len(d):,} samples were measured: give the same table")
     measured_ids = [str(each) for each in d.ids]
     if ids is None:
         if measured_ids != [str(row) for row in range(len(d))]:

@@ -197,8 +197,7 @@ def violations_are_errors(trial: Trial) -> Finding:
 
 @define_claim(
     "effective-size-is-chi2",
-    statement="For weights of mean one, D_chi2 between the weighted and the unweighted samples is mean(w²) - 1 = n/ESS "
-    "- 1.",
+    statement="For weights of mean one, D_chi2 between the weighted and the unweighted samples is mean(w²) - 1 = n/ESS - 1.",
     source="Kish 1965; definition of D_chi2",
     kind="exact",
     expected="largest relative gap 1e-12 or less; zero and n for uniform weights",
@@ -219,10 +218,6 @@ def effective_size_is_chi2(trial: Trial) -> Finding:
         shifts.append(divergence)
         sizes.append(describe.effective_sample_size(w) / n)
     figure = Figure(
-        "D(chi2)",
-        "effective sample size / n",
-        (Series("weights", shifts, sizes, "point"),),
-        log="x",
-        note="1/(1 + D).",
+        "D(chi2)", "effective sample size / n", (Series("weights", shifts, sizes, "point"),), log="x", note="1/(1 + D)."
     )
     return Finding(bool(max_gap(gaps) <= 1e-12), {"largest gap": max_gap(gaps)}, figure)

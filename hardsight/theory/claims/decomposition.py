@@ -77,10 +77,7 @@ def label_distribution(trial: Trial) -> Finding:
     gaps, parts = [], []
     for rng in trial.rngs:
         members, classes = int(rng.integers(2, 9)), int(rng.integers(2, 7))
-        views, label_probs = (
-            random_log_probs(rng, members, 1, classes),
-            torch.from_numpy(rng.dirichlet(np.ones(classes))),
-        )
+        views, label_probs = (random_log_probs(rng, members, 1, classes), torch.from_numpy(rng.dirichlet(np.ones(classes))))
         # One sample under every label.
         views_per_label = views.expand(members, classes, classes)
         label_parts = record_held_out(views_per_label, torch.arange(classes), classes).decompose("log")
@@ -187,9 +184,7 @@ def _domingos(rng: np.random.Generator, classes: int) -> tuple[float, float, flo
     label_probs = rng.dirichlet(np.ones(classes))
     # c1 refers to labels that differ from the best one.
     best = int(label_probs.argmax())
-    parts = record_held_out(views.expand(members, classes, classes), torch.arange(classes), classes).decompose(
-        "zero-one"
-    )
+    parts = record_held_out(views.expand(members, classes, classes), torch.arange(classes), classes).decompose("zero-one")
     expected = float(torch.from_numpy(label_probs) @ parts.error)
     votes = np.bincount(views[:, 0].argmax(1).numpy(), minlength=classes) / members
     main_prediction = int(votes.argmax())
@@ -289,11 +284,7 @@ def variance_forms(trial: Trial) -> Finding:
         tuple(Series(f"ensemble {k + 1}", scales, curve) for k, curve in enumerate(curves[:4])),
         note="Zero where members agree, and growing with their disagreement.",
     )
-    measured = {
-        "largest gap (nats)": max_gap(gaps),
-        "smallest variance": lowest,
-        "largest variance of equal members": equal,
-    }
+    measured = {"largest gap (nats)": max_gap(gaps), "smallest variance": lowest, "largest variance of equal members": equal}
     return Finding(bool(max_gap(gaps) <= _EXACT and lowest >= 0 and equal <= _EXACT), measured, figure)
 
 
@@ -322,10 +313,7 @@ def consensus_loss(trial: Trial) -> Finding:
     figure = Figure(
         "members' mean loss (nats)",
         "loss of the consensus (nats)",
-        (
-            Series("sample", mean[:300], ensemble[:300], "point"),
-            Series("equal", [0, max(mean[:300])], [0, max(mean[:300])]),
-        ),
+        (Series("sample", mean[:300], ensemble[:300], "point"), Series("equal", [0, max(mean[:300])], [0, max(mean[:300])])),
         note="No point lies above the diagonal.",
     )
     measured = {"largest gap (nats)": max_gap(gaps), "smallest gain (nats)": min(gains)}
@@ -375,9 +363,7 @@ def bald_is_not_variance(trial: Trial) -> Finding:
         "largest difference": float(difference.max()),
         "where all agree": where_agreed,
     }
-    return Finding(
-        bool(max_gap(gaps) <= _EXACT and difference.max() > 0.01 and where_agreed <= _EXACT), measured, figure
-    )
+    return Finding(bool(max_gap(gaps) <= _EXACT and difference.max() > 0.01 and where_agreed <= _EXACT), measured, figure)
 
 
 @define_claim(

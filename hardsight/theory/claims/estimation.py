@@ -72,9 +72,7 @@ def _memorization_gap(trial: Trial) -> float:
                 if len(rows):
                     record.add(view=member, ids=rows.numpy(), logits=view[rows], labels=y[rows], held_out=mask)
         wrong = (views.argmax(2) != y).double()
-        expected = (wrong * is_held_out).sum(0) / is_held_out.sum(0) - (wrong * ~is_held_out).sum(0) / (
-            ~is_held_out
-        ).sum(0)
+        expected = (wrong * is_held_out).sum(0) / is_held_out.sum(0) - (wrong * ~is_held_out).sum(0) / (~is_held_out).sum(0)
         gaps.append(float(np.abs(record.measure("memorization").to_numpy() - expected.numpy()).max()))
     return max_gap(gaps)
 
@@ -97,9 +95,7 @@ def few_views(trial: Trial) -> Finding:
     for rng in trial.rngs:
         population = random_log_probs(rng, 6, 1, 3)[:, 0]
         y = torch.tensor([0])
-        parts_of_population = {
-            loss: record_held_out(population[:, None], y, 3).decompose(loss) for loss in ("log", "brier")
-        }
+        parts_of_population = {loss: record_held_out(population[:, None], y, 3).decompose(loss) for loss in ("log", "brier")}
         limit = {loss: float(parts.variance) * 5 / 6 for loss, parts in parts_of_population.items()}
         curve, plain = [], []
         for m in (2, 3, 4):
@@ -154,9 +150,7 @@ def held_out_knows_no_target(trial: Trial) -> Finding:
             changed[i] += 3
             after = measure(x, changed, learner="ridge", splits=LeaveOneOut(), seed=seed)
             changes.append(abs(float(after.predicted[i] - before.predicted[i])))
-            in_sample_changes.append(
-                abs(float(_in_sample_predictions(x, changed)[i] - _in_sample_predictions(x, y)[i]))
-            )
+            in_sample_changes.append(abs(float(_in_sample_predictions(x, changed)[i] - _in_sample_predictions(x, y)[i])))
             before_after.append((float(before.error[i]), float(after.error[i])))
     figure = Figure(
         "squared error with its own target",

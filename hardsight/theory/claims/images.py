@@ -31,8 +31,7 @@ def _measure(
 
 @define_claim(
     "training-loss-interpolates",
-    statement="As networks memorise wrong labels, their training loss stops revealing them; the held-out error still "
-    "does.",
+    statement="As networks memorise wrong labels, their training loss stops revealing them; the held-out error still does.",
     source=f"expected by theory; {_DIGITS}",
     kind="statistical",
     expected="mean AUROC of the training loss falls from the shortest to the longest training, interval below zero; "
@@ -51,9 +50,7 @@ def training_loss_interpolates(trial: Trial) -> Finding:
         given = flip_labels(y[rows], uniform_transition(10, 0.2), rng)
         wrong = given != y[rows]
         for k, epochs in enumerate(lengths):
-            d, measures = _measure(
-                x[rows], given, seed, "rho", repeats=2, hidden=(128,), epochs=epochs, weight_decay=0.0
-            )
+            d, measures = _measure(x[rows], given, seed, "rho", repeats=2, hidden=(128,), epochs=epochs, weight_decay=0.0)
             # rho is the training loss minus the held-out loss.
             training_auc[run, k], held_out_auc[run, k] = auc(measures["rho"] + d.error, wrong), auc(d.error, wrong)
     change = training_auc[:, -1] - training_auc[:, 0]
@@ -160,10 +157,8 @@ def _comparison_figure(accuracies: dict[str, np.ndarray], names: list[str], note
     "far worse.",
     source=f"the discussion of Theorem 2 in Zhou et al. 2022, as reconstructed; {_DIGITS}",
     kind="statistical",
-    expected="paired difference easy-first - uniform above zero, interval included; hard-first below uniform in every "
-    "run",
-    limits="Digits, half for training, perceptrons of 64 trained for 60 epochs; errors measured within the training "
-    "part.",
+    expected="paired difference easy-first - uniform above zero, interval included; hard-first below uniform in every run",
+    limits="Digits, half for training, perceptrons of 64 trained for 60 epochs; errors measured within the training part.",
     runs=3,
     full_runs=12,
 )
@@ -183,8 +178,7 @@ def noise_wants_easy(trial: Trial) -> Finding:
     "easy-first ones far worse.",
     source=f"the discussion of Theorem 2 in Zhou et al. 2022, as reconstructed; {_DIGITS}",
     kind="statistical",
-    expected="paired difference uniform - easy-first above zero, interval included; hard-first above uniform in the "
-    "mean",
+    expected="paired difference uniform - easy-first above zero, interval included; hard-first above uniform in the mean",
     limits="As for noise-wants-easy. The same direction of weights is right for one cause and wrong for the other.",
     runs=3,
     full_runs=12,

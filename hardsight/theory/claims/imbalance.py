@@ -120,10 +120,7 @@ def many_classes_order(trial: Trial) -> Finding:
         (Series("mean 1 - p(truth)", names, doubt.tolist(), "bar"),),
         note="The smallest class is the easiest here.",
     )
-    measured = {
-        "doubt of the largest class": doubt[largest_class],
-        "doubt of the smallest class": doubt[smallest_class],
-    }
+    measured = {"doubt of the largest class": doubt[largest_class], "doubt of the smallest class": doubt[smallest_class]}
     return Finding(bool(doubt[largest_class] > doubt[smallest_class] and order), measured, figure)
 
 

@@ -31,8 +31,7 @@ def _errors(loss: str, mu: np.ndarray, sd: np.ndarray, grid: np.ndarray) -> np.n
     source=_PROPOSITION_4,
     kind="exact",
     expected="largest relative gap 1e-10 or less (quadrature with 60 nodes); random margins within 5 standard errors",
-    limits="Exact for Gaussian margins and exponential loss. In general it is the cumulant generating function of "
-    "-margin.",
+    limits="Exact for Gaussian margins and exponential loss. In general it is the cumulant generating function of -margin.",
     runs=1,
 )
 def gaussian_margin(trial: Trial) -> Finding:
@@ -58,10 +57,7 @@ def gaussian_margin(trial: Trial) -> Finding:
         log="y",
         note="Draws lie on the formula: a larger mean margin is easier, a larger variance harder.",
     )
-    measured = {
-        "largest relative gap": gap,
-        "largest distance of draws, in standard errors": max_gap(np.abs(z).ravel()),
-    }
+    measured = {"largest relative gap": gap, "largest distance of draws, in standard errors": max_gap(np.abs(z).ravel())}
     return Finding(bool(gap <= 1e-10 and np.abs(z).max() <= 5), measured, figure)
 
 
@@ -107,9 +103,7 @@ def zero_one_margin_reverses(trial: Trial) -> Finding:
     slope = np.diff(errors, axis=1)
     falls, rises = float(slope[mu < 0].max()), float(slope[mu > 0].min())
     # Far from the boundary a change may be too small for the grid to resolve.
-    holds = (
-        gap <= 1e-3 and falls <= 0 <= rises and bool((slope[mu < 0, -1] < 0).all() and (slope[mu > 0, -1] > 0).all())
-    )
+    holds = gap <= 1e-3 and falls <= 0 <= rises and bool((slope[mu < 0, -1] < 0).all() and (slope[mu > 0, -1] > 0).all())
     figure = Figure(
         "standard deviation of the margin",
         "0-1 error",

@@ -74,8 +74,7 @@ def label_noise_log_loss(trial: Trial) -> Finding:
 
 @define_claim(
     "label-noise-zero-one",
-    statement="A uniformly flipped label raises the 0-1 error exactly if models predict the true label more often than "
-    "1/C.",
+    statement="A uniformly flipped label raises the 0-1 error exactly if models predict the true label more often than 1/C.",
     source=f"{_PROPOSITION_2} (there p > 1/2); derived here",
     kind="exact",
     expected="sign of noisy - clean error = sign of P(correct) - 1/C on every draw",
@@ -135,9 +134,7 @@ def asymmetric_flips(trial: Trial) -> Finding:
         note="Left of zero the flipped label is easier.",
     )
     easier = float(np.mean(np.array(effects) < 0))
-    return Finding(
-        bool(wrong == 0 and easier > 0), {"draws of the wrong sign": wrong, "share made easier": easier}, figure
-    )
+    return Finding(bool(wrong == 0 and easier > 0), {"draws of the wrong sign": wrong, "share made easier": easier}, figure)
 
 
 class _Members:
@@ -225,9 +222,7 @@ def posterior_is_bayes(trial: Trial) -> Finding:
         matrix = torch.from_numpy(transition)
         # The members are assumed to be trained on the true shares, so the evidence is balanced by these.
         model = LabelModel(matrix, shares, torch.ones(1, dtype=torch.float64), (np.inf, np.inf), noise_aware=False)
-        posterior = label_noise.true_label_probabilities(
-            model, Evidence(log_q, given, shares, None), torch.arange(len(y))
-        )
+        posterior = label_noise.true_label_probabilities(model, Evidence(log_q, given, shares, None), torch.arange(len(y)))
         rule = log_q.exp() * matrix[:, given].T
         rule /= rule.sum(1, keepdim=True)
         gaps.append(max_abs(posterior - rule))
@@ -239,10 +234,7 @@ def posterior_is_bayes(trial: Trial) -> Finding:
     figure = Figure(
         "share of labels that are wrong",
         "mean P(label wrong)",
-        (
-            Series("world", true_shares, estimated, "point"),
-            Series("equal", [0, max(true_shares)], [0, max(true_shares)]),
-        ),
+        (Series("world", true_shares, estimated, "point"), Series("equal", [0, max(true_shares)], [0, max(true_shares)])),
         note="Calibrated, up to the luck of the draw.",
     )
     measured = {"largest gap": max_gap(gaps), "largest distance, in standard errors": max_gap(z_scores)}
@@ -269,9 +261,7 @@ def transition_estimated(trial: Trial) -> Finding:
     errors, rates, estimated_rates, rates_from_noisy = [], [], [], []
     for run, rng in enumerate(trial.rngs):
         classes = 4
-        mixture = GaussianMixture(
-            3 * np.eye(classes) + 0.3 * rng.normal(size=(classes, classes)), np.full(classes, 0.25)
-        )
+        mixture = GaussianMixture(3 * np.eye(classes) + 0.3 * rng.normal(size=(classes, classes)), np.full(classes, 0.25))
         x, y = mixture.draw(1000, rng)
         rate = float(rng.uniform(0.1, 0.4))
         transition = (uniform_transition, pair_transition)[run % 2](classes, rate)
@@ -300,8 +290,5 @@ def transition_estimated(trial: Trial) -> Finding:
         ),
         note="The first estimates follow the truth, the second ones most of it; some find no noise at all.",
     )
-    measured = {
-        "mean largest error of a row": float(np.mean(errors)),
-        "share of the rate missed in the second case": missed,
-    }
+    measured = {"mean largest error of a row": float(np.mean(errors)), "share of the rate missed in the second case": missed}
     return Finding(bool(interval.high < 0.05 and missed < 0.5), measured, figure, interval)

@@ -198,9 +198,9 @@ def weights_fade(trial: Trial) -> Finding:
         is_support = data.coefficients > 0
         orthogonal = z[is_support] - data.margin * data.direction
         # Margins of support vectors tend to log w - log p + a common constant.
-        shift = np.linalg.lstsq(
-            np.column_stack([orthogonal, np.ones(len(orthogonal))]), np.log(w[is_support]), rcond=None
-        )[0][:-1]
+        shift = np.linalg.lstsq(np.column_stack([orthogonal, np.ones(len(orthogonal))]), np.log(w[is_support]), rcond=None)[
+            0
+        ][:-1]
         scaled = np.radians(angle) * np.linalg.norm(unweighted, axis=1)
         relative_gaps.append(abs(scaled[-1] / float(np.linalg.norm(shift)) - 1))
         ratios.append(float(angle[-1] / angle[0]))
@@ -212,10 +212,7 @@ def weights_fade(trial: Trial) -> Finding:
         log="xy",
         note="The angle keeps falling, ever more slowly.",
     )
-    measured = {
-        "largest relative gap to c": max_gap(relative_gaps),
-        "largest angle(1e12) / angle(1e2)": max_gap(ratios),
-    }
+    measured = {"largest relative gap to c": max_gap(relative_gaps), "largest angle(1e12) / angle(1e2)": max_gap(ratios)}
     return Finding(bool(max_gap(ratios) < 0.4 and max_gap(relative_gaps) < 0.03), measured, figure)
 
 
@@ -282,8 +279,7 @@ def decay_freezes_weights(trial: Trial) -> Finding:
     kind="exact",
     expected="the angle of weighted and unweighted training at t = 1e6 is that of the minimisers, to 0.1 %, and above "
     "0.5 degrees",
-    limits="Misspecified models: if the model contains the true posterior, and weights depend on x only, both limits "
-    "agree.",
+    limits="Misspecified models: if the model contains the true posterior, and weights depend on x only, both limits agree.",
     runs=6,
     full_runs=20,
 )
@@ -316,8 +312,7 @@ def not_separable_weights_stay(trial: Trial) -> Finding:
     "polynomial-tails-keep-weights",
     statement="With a polynomial loss tail instead of an exponential one, weights change the limit direction although "
     "the data are separable.",
-    source="Wang et al. 2022 (abstract); the limit of m^-a tails, the direction that minimises sum w m^-a, was "
-    "derived here",
+    source="Wang et al. 2022 (abstract); the limit of m^-a tails, the direction that minimises sum w m^-a, was derived here",
     kind="exact",
     expected="weighted and unweighted limits are more than 1 degree apart in every scenario, and training at t = 1e14 "
     "is within a fifth of that of each limit; with the logistic loss the angle falls throughout",
@@ -337,9 +332,7 @@ def polynomial_tails_keep_weights(trial: Trial) -> Finding:
         limits = polynomial_tail_limit(z, w, 1.0), polynomial_tail_limit(z, one, 1.0)
         limit_angle = float(angles_to(limits[0][None], limits[1])[0])
         weighted, unweighted = gradient_flow(z, w, times, loss), gradient_flow(z, one, times, loss)
-        ends = [
-            float(angles_to(path[-1:], limit)[0]) for path, limit in zip((weighted, unweighted), limits, strict=True)
-        ]
+        ends = [float(angles_to(path[-1:], limit)[0]) for path, limit in zip((weighted, unweighted), limits, strict=True)]
         polynomial_angles = angles_to(weighted, unweighted)
         logistic = [gradient_flow(z, each, times[:10], LOGISTIC) for each in (w, one)]
         logistic_angles = angles_to(*logistic)
@@ -363,6 +356,4 @@ def polynomial_tails_keep_weights(trial: Trial) -> Finding:
         "largest distance from a limit, of that angle": max_gap(relative_gaps),
         "logistic angle at 1e10 / at 1e3, largest": max_gap(falls),
     }
-    return Finding(
-        bool(min(limit_angles) > 1 and max_gap(relative_gaps) < 0.2 and max_gap(falls) < 0.6), measured, figure
-    )
+    return Finding(bool(min(limit_angles) > 1 and max_gap(relative_gaps) < 0.2 and max_gap(falls) < 0.6), measured, figure)

@@ -64,8 +64,7 @@ def path_bound(trial: Trial) -> Finding:
 
 @define_claim(
     "path-margin",
-    statement="As the penalty vanishes, the normalised margin tends to the largest one for any weights that are "
-    "bounded.",
+    statement="As the penalty vanishes, the normalised margin tends to the largest one for any weights that are bounded.",
     source=_THEOREM_1,
     kind="exact",
     expected="at the smallest penalty every weighting has 95 % of the largest margin or more, and the mean over "
@@ -85,8 +84,7 @@ def path_margin(trial: Trial) -> Finding:
             ("large margins first", np.exp(np.clip(sample_margins, 0, 5) - 5)),
         ):
             share = (
-                normalised_margins(z, np.stack([minimise_loss(z, w, each, EXPONENTIAL) for each in penalties]))
-                / dual.margin
+                normalised_margins(z, np.stack([minimise_loss(z, w, each, EXPONENTIAL) for each in penalties])) / dual.margin
             )
             shares.append(share)
             if run == 0:

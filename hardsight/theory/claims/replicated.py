@@ -60,9 +60,7 @@ def flips_by_error(study: ImageStudy) -> ClaimDefinition:
         for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
             for k, rate in enumerate(rates):
                 noisy_labels = flip_labels(y, uniform_transition(classes, rate), rng)
-                d, measures = measure_images(
-                    x, noisy_labels, seed, "bald", network=study.network, repeats=study.repeats
-                )
+                d, measures = measure_images(x, noisy_labels, seed, "bald", network=study.network, repeats=study.repeats)
                 wrong = noisy_labels != y
                 scores = (d.error, d.variance, measures["bald"])
                 for name, score in zip(aurocs, scores, strict=True):
@@ -165,9 +163,7 @@ def margin_and_uncertainty(study: ImageStudy) -> ClaimDefinition:
             d, measures = measure_images(x, y, seed, "aum", "bald", network=study.network, repeats=study.views)
             hardest = d.ranking[: len(d) // 20]
             ranks_all.append([_spearman(d.error, other) for other in (measures["aum"], d.variance, measures["bald"])])
-            ranks_hardest.append(
-                [_spearman(d.error[hardest], other[hardest]) for other in (d.variance, measures["bald"])]
-            )
+            ranks_hardest.append([_spearman(d.error[hardest], other[hardest]) for other in (d.variance, measures["bald"])])
             share.append(float(d.variance.sum() / d.error.sum()))
             rest = np.setdiff1d(np.arange(len(d)), hardest)[::4]
             series = [
@@ -177,11 +173,7 @@ def margin_and_uncertainty(study: ImageStudy) -> ClaimDefinition:
         interval = _deciding_interval(np.array(ranks_hardest)[:, 0], study)
         mean = np.mean(ranks_all, 0)
         figure = Figure(
-            "error (nats)",
-            "variance (nats)",
-            tuple(series),
-            log="xy",
-            note="The cloud rises, but its right end does not.",
+            "error (nats)", "variance (nats)", tuple(series), log="xy", note="The cloud rises, but its right end does not."
         )
         measured = {
             "mean Spearman with the variance, hardest 5 %": float(np.mean(ranks_hardest, 0)[0]),
@@ -232,9 +224,7 @@ def easy_first_trains_slower(study: ImageStudy) -> ClaimDefinition:
             relative = d.error / d.error.mean()
             for k, w in enumerate((np.ones(len(y)), relative, relative**0.5, np.exp(-relative))):
                 weights = np.clip(w / w.mean(), 0.02, 50)
-                curves[run, k] = measure_training_curve(
-                    x, y, weights, network=study.network, moments=moments, seed=seed
-                )
+                curves[run, k] = measure_training_curve(x, y, weights, network=study.network, moments=moments, seed=seed)
         losses, wrong = curves.mean(3).transpose(2, 0, 1)
         excess = wrong - wrong[:, :1]
         interval = _deciding_interval(excess[:, 3], study)

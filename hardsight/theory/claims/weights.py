@@ -92,9 +92,7 @@ def priorities(trial: Trial) -> Finding:
         "smallest Spearman of hard-first": lowest_hard,
         "largest of easy-first": highest_easy,
     }
-    return Finding(
-        bool(max_gap(gaps) <= 1e-12 and lowest_hard > 1 - 1e-12 and highest_easy < -1 + 1e-12), measured, figure
-    )
+    return Finding(bool(max_gap(gaps) <= 1e-12 and lowest_hard > 1 - 1e-12 and highest_easy < -1 + 1e-12), measured, figure)
 
 
 def _grid_minimiser(objective: np.ndarray, grid: np.ndarray) -> np.ndarray:
@@ -104,8 +102,7 @@ def _grid_minimiser(objective: np.ndarray, grid: np.ndarray) -> np.ndarray:
 
 @define_claim(
     "self-paced-minimises",
-    statement="Self-paced weights are the minimisers over v in [0, 1] of v l + f(v), with the regulariser f of each "
-    "form.",
+    statement="Self-paced weights are the minimisers over v in [0, 1] of v l + f(v), with the regulariser f of each form.",
     source="Kumar et al. 2010; Jiang et al. 2014; Gong et al. 2019",
     kind="exact",
     expected="within one step (1e-4) of the best point of a grid",
@@ -144,8 +141,7 @@ def self_paced_minimises(trial: Trial) -> Finding:
     kind="exact",
     expected="largest gap of a gradient 1e-6 or less, by hs.Weighting, which keeps weights in single precision, and by "
     "plain cross-entropy",
-    limits="For the loss. Cross-validation must keep copies together, and dropout or augmentation treats copies "
-    "separately.",
+    limits="For the loss. Cross-validation must keep copies together, and dropout or augmentation treats copies separately.",
     runs=10,
 )
 def weight_is_copies(trial: Trial) -> Finding:

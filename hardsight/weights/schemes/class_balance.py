@@ -236,8 +236,7 @@ def ldam_margins(sizes: Real[Tensor, " class"], *, max_margin: float = 0.5) -> F
     through=True,
     normalization="mean 1 over the batch",
     per="class",
-    note="Weights are divided by their mean over the batch, because as published the weighted losses are divided "
-    "by sum(w).",
+    note="Weights are divided by their mean over the batch, because as published the weighted losses are divided by sum(w).",
 )
 def ldam_drw(
     logits: Float[Tensor, "sample class"],
@@ -285,11 +284,7 @@ def ldam_drw(
     per="class",
 )
 def logit_adjusted_loss(
-    logits: Float[Tensor, "sample class"],
-    labels: Int[Tensor, " sample"],
-    sizes: Real[Tensor, " size"],
-    *,
-    tau: float = 1.0,
+    logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"], sizes: Real[Tensor, " size"], *, tau: float = 1.0
 ) -> Float[Tensor, " sample"]:
     """Prefer samples of small classes, by a margin that makes the balanced error consistent.
 
@@ -337,9 +332,7 @@ def class_sizes(labels: Int[Tensor, " sample"], sizes: Real[Tensor, " class"]) -
     size_of_label = n[labels.long()]
     if bool((size_of_label == 0).any()):
         empty = int(labels[size_of_label == 0][0])
-        raise InputError(
-            f"sizes is 0 for class {empty}, but labels has a sample of it: pass the sizes of this data set"
-        )
+        raise InputError(f"sizes is 0 for class {empty}, but labels has a sample of it: pass the sizes of this data set")
     return n
 
 
@@ -400,8 +393,7 @@ def init_lff(shape: StateShape) -> State:
 
 @scheme(
     "lff",
-    formula="b / (b + d + 1e-8); b, d: running losses of the biased and the debiased network over the largest of the "
-    "class",
+    formula="b / (b + d + 1e-8); b, d: running losses of the biased and the debiased network over the largest of the class",
     priority="hard",
     scale="loss of two networks, relative to the class",
     source="Nam et al. 2020, Learning from failure: training debiased classifier from biased classifier, NeurIPS",
@@ -471,8 +463,7 @@ def init_adaboost(shape: StateShape) -> State:
     reduction="weighted mean",
     normalization="mean 1 over the data set",
     init=init_adaboost,
-    note="One step is one round: a model trained with the weights, then all samples at once. Published weights "
-    "sum to one.",
+    note="One step is one round: a model trained with the weights, then all samples at once. Published weights sum to one.",
     exclude_from_benchmark={"in training": "for ensembles, one step per member"},
 )
 def adaboost(

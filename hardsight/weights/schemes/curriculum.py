@@ -110,13 +110,7 @@ def paced_share(epoch: float, epochs: float, *, start: float, pacing: str = "lin
     example={"start": 0.2},
 )
 def curriculum(
-    loss: Float[Tensor, " sample"],
-    epoch: float,
-    epochs: float,
-    *,
-    start: float,
-    pacing: str = "linear",
-    until: float = 1.0,
+    loss: Float[Tensor, " sample"], epoch: float, epochs: float, *, start: float, pacing: str = "linear", until: float = 1.0
 ) -> Float[Tensor, " sample"]:
     """Keep the easiest share of the samples, which grows until all are in.
 
@@ -210,8 +204,7 @@ def spl_hard(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " s
     scale="rank of the loss",
     source=_KUMAR,
     reduction="weighted mean",
-    note="The form of spl-hard that tools implement: the share is grown, linearly from 0 to 1 over 100 epochs in "
-    "CurBench.",
+    note="The form of spl-hard that tools implement: the share is grown, linearly from 0 to 1 over 100 epochs in CurBench.",
     example={"rate": 0.5},
 )
 def spl_share(loss: Float[Tensor, " sample"], *, rate: float) -> Float[Tensor, " sample"]:
@@ -234,14 +227,7 @@ def spl_share(loss: Float[Tensor, " sample"], *, rate: float) -> Float[Tensor, "
     return weights
 
 
-@scheme(
-    "spl-linear",
-    formula="max(0, 1 - l/lam)",
-    priority="easy",
-    scale=_NATS,
-    source=_JIANG,
-    example={"lam": 2.0},
-)
+@scheme("spl-linear", formula="max(0, 1 - l/lam)", priority="easy", scale=_NATS, source=_JIANG, example={"lam": 2.0})
 def spl_linear(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
     """Prefer samples of small loss, less and less up to a threshold.
 
@@ -263,8 +249,7 @@ def spl_linear(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, "
     priority="easy",
     scale=_NATS,
     source=_JIANG,
-    note="Undefined for lam of 1 or more, where CurML and CurBench give NaN: scale the losses, or choose another "
-    "scheme.",
+    note="Undefined for lam of 1 or more, where CurML and CurBench give NaN: scale the losses, or choose another scheme.",
     example={"lam": 0.9},
 )
 def spl_logarithmic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
@@ -516,10 +501,7 @@ def superloss(
 
 
 def _init_superloss_mean(shape: StateShape) -> State:
-    return {
-        "tau": torch.zeros((), device=shape.device),
-        "steps": torch.zeros((), dtype=torch.int64, device=shape.device),
-    }
+    return {"tau": torch.zeros((), device=shape.device), "steps": torch.zeros((), dtype=torch.int64, device=shape.device)}
 
 
 @scheme(
@@ -603,8 +585,7 @@ def _log_classes(classes: int | None) -> float:
 
 @scheme(
     "mcl",
-    formula="1[i in A], A greedy for sum_A l + diversity · sum_j max_{i in A} exp(-|h_i - h_j|² / 2 s²), |A| = share "
-    "· n",
+    formula="1[i in A], A greedy for sum_A l + diversity · sum_j max_{i in A} exp(-|h_i - h_j|² / 2 s²), |A| = share · n",
     priority="hard",
     scale="loss; distances between features",
     source="Zhou & Bilmes 2018, Minimax curriculum learning, ICLR; similarity: Zhou, Wang & Bilmes 2020, NeurIPS",

@@ -51,8 +51,7 @@ def tilted(loss: Float[Tensor, " sample"], *, t: float) -> Float[Tensor, " sampl
 
 @scheme(
     "tilted-groups",
-    formula="softmax over groups of (t R_g + log n_g), times softmax(tau l) in the group; R_g = log(mean exp(tau l)) "
-    "/ tau",
+    formula="softmax over groups of (t R_g + log n_g), times softmax(tau l) in the group; R_g = log(mean exp(tau l)) / tau",
     priority="varied",
     scale="loss; t and tau are in units of one over it",
     source=_LI,
@@ -156,9 +155,7 @@ def absgd(
     check_range("alpha", alpha, 0, strict=(True, True))
     scaled, count = check_losses(loss).double() / lam, math.log(len(loss))
     batch = scaled.detach().logsumexp(0) - count + math.log(gamma * alpha)
-    state["log_mean"].copy_(
-        torch.logaddexp(state["log_mean"] + (math.log1p(-gamma) if gamma < 1 else -math.inf), batch)
-    )
+    state["log_mean"].copy_(torch.logaddexp(state["log_mean"] + (math.log1p(-gamma) if gamma < 1 else -math.inf), batch))
     return (scaled - state["log_mean"] - count).exp().to(loss.dtype)
 
 

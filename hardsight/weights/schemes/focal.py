@@ -127,11 +127,7 @@ def flsd_closed_form(p: Float[Tensor, " sample"], *, p0: float) -> Float[Tensor,
     exclude_from_benchmark={"in training": "for labels that do not exclude each other"},
 )
 def focal_sigmoid(
-    logits: Float[Tensor, "sample label"],
-    labels: Num[Tensor, "..."],
-    *,
-    gamma: float = 2.0,
-    alpha: float | None = 0.25,
+    logits: Float[Tensor, "sample label"], labels: Num[Tensor, "..."], *, gamma: float = 2.0, alpha: float | None = 0.25
 ) -> Float[Tensor, " sample"]:
     """Prefer hard labels of a sample with several, or of a detector.
 
@@ -324,9 +320,7 @@ def init_ghm(shape: StateShape, *, bins: int) -> State:
     init=init_ghm,
     note=f"Published for each label of a detector, where g = |sigmoid(z) - y|. {_COUNTS}",
 )
-def ghm_c(
-    state: State, p: Float[Tensor, " sample"], *, bins: int = 30, momentum: float = 0.75
-) -> Float[Tensor, " sample"]:
+def ghm_c(state: State, p: Float[Tensor, " sample"], *, bins: int = 30, momentum: float = 0.75) -> Float[Tensor, " sample"]:
     """Prefer samples of a rare gradient norm, neither the many easy ones nor a mass of outliers.
 
     The weight is one over the number of samples whose gradient 1 - p falls into the same bin.
@@ -387,9 +381,7 @@ def _inverse_density(state: State, norms: Tensor, bins: int, momentum: float) ->
     return (len(norms) / (state["counts"][index] * filled.sum())).to(norms.dtype)
 
 
-def output_gradient(
-    logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]
-) -> Float[Tensor, "sample class"]:
+def output_gradient(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, "sample class"]:
     """Return the gradient of cross-entropy by the logits, softmax probabilities minus the one-hot label; ``(sample, class)``.
 
     The entry of the label is computed as minus the sum of the others, because 1 - p would round to 0 where p is near

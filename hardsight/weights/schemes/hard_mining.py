@@ -339,12 +339,7 @@ def init_predictions(shape: StateShape) -> State:
     note="eps and the warm-up of 15 epochs are those of the implementation by Song; the variance divides by m.",
 )
 def active_bias(
-    state: State,
-    p: Float[Tensor, " sample"],
-    rows: Int[Tensor, " sample"],
-    *,
-    eps: float = 0.2,
-    warm_up: int = 15,
+    state: State, p: Float[Tensor, " sample"], rows: Int[Tensor, " sample"], *, eps: float = 0.2, warm_up: int = 15
 ) -> Float[Tensor, " sample"]:
     """Prefer samples whose prediction changes from epoch to epoch.
 
@@ -382,12 +377,7 @@ def active_bias(
     "batch; the warm-up is that of active-bias.",
 )
 def threshold_closeness(
-    state: State,
-    p: Float[Tensor, " sample"],
-    rows: Int[Tensor, " sample"],
-    *,
-    eps: float | None = None,
-    warm_up: int = 15,
+    state: State, p: Float[Tensor, " sample"], rows: Int[Tensor, " sample"], *, eps: float | None = None, warm_up: int = 15
 ) -> Float[Tensor, " sample"]:
     """Prefer samples whose mean prediction is near one half.
 
@@ -462,8 +452,7 @@ def init_dihcl(shape: StateShape) -> State:
 
 @scheme(
     "dihcl",
-    formula="r, or softmax(tau r / mean r); r <- discount a + (1 - discount) r, a = l/rate or |change of l| / sum of "
-    "rates",
+    formula="r, or softmax(tau r / mean r); r <- discount a + (1 - discount) r, a = l/rate or |change of l| / sum of rates",
     priority="hard",
     scale="running mean of the loss, nats, per learning rate",
     source=_ZHOU,

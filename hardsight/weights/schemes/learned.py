@@ -144,8 +144,7 @@ def init_lilaw(shape: StateShape, *, alpha: float = 10.0, beta: float = 2.0, del
 
 @scheme(
     "lilaw",
-    formula="sigmoid(a p - q) + sigmoid(q - b p) + exp(-(d p - q)²/2), q = max_c p_c; a, b, d by a step on "
-    "validation data",
+    formula="sigmoid(a p - q) + sigmoid(q - b p) + exp(-(d p - q)²/2), q = max_c p_c; a, b, d by a step on validation data",
     priority="learned",
     scale="p and the largest probability",
     source="Moturu et al. 2025, LiLAW: lightweight learnable adaptive weighting, arXiv 2509.20786",
@@ -155,9 +154,7 @@ def init_lilaw(shape: StateShape, *, alpha: float = 10.0, beta: float = 2.0, del
     init=init_lilaw,
     note="descend_lilaw is the step of a, b, d. The gradient flows through the weights in the authors' code.",
 )
-def lilaw(
-    state: State, logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]
-) -> Float[Tensor, " sample"]:
+def lilaw(state: State, logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     """Prefer easy, medium or hard samples, as three learned numbers decide.
 
     The weight is sigmoid(alpha p - top) + sigmoid(top - beta p) + exp(-(delta p - top)² / 2), top the largest
@@ -230,9 +227,7 @@ def screener_net(
     """
     weights = call_model(weigher, {}, inputs).reshape(len(loss))
     fixed_loss = loss.detach()
-    objective = (1 - weights) ** 2 * fixed_loss + weights**2 * (check_range("margin", margin, 0) - fixed_loss).clamp(
-        min=0
-    )
+    objective = (1 - weights) ** 2 * fixed_loss + weights**2 * (check_range("margin", margin, 0) - fixed_loss).clamp(min=0)
     return WeightsAndObjective(weights.detach(), objective)
 
 
@@ -317,8 +312,7 @@ class WeightTree(nn.Module):
     formula="sigmoid(sum over leaves of (product of the memberships of its bins) · its score)",
     priority="learned",
     scale="loss, class loss, gradient, margin, entropy, past weights, class size",
-    source="Zhou et al. 2023, Investigating the sample weighting mechanism using an interpretable weighting "
-    "framework, TKDE",
+    source="Zhou et al. 2023, Investigating the sample weighting mechanism using an interpretable weighting framework, TKDE",
     kind="learned",
     clean_data=CLEAN_BATCH,
     init=init_weight_tree,

@@ -59,11 +59,7 @@ class WeightsAndObjective(NamedTuple):
     note="Published with 1,000 clean samples against noise, 10 per class against imbalance.",
 )
 def l2rw(
-    model: nn.Module,
-    inputs: Any,
-    labels: Int[Tensor, " sample"],
-    clean_inputs: Any,
-    clean_labels: Int[Tensor, " clean"],
+    model: nn.Module, inputs: Any, labels: Int[Tensor, " sample"], clean_inputs: Any, clean_labels: Int[Tensor, " clean"]
 ) -> Float[Tensor, " sample"]:
     """Prefer samples whose gradient points in the direction of a clean batch's gradient.
 
@@ -91,11 +87,7 @@ def l2rw(
 
 
 def gradient_alignment(
-    model: nn.Module,
-    inputs: Any,
-    labels: Int[Tensor, " sample"],
-    clean_inputs: Any,
-    clean_labels: Int[Tensor, " clean"],
+    model: nn.Module, inputs: Any, labels: Int[Tensor, " sample"], clean_inputs: Any, clean_labels: Int[Tensor, " clean"]
 ) -> Float[Tensor, " sample"]:
     """Return the inner product of each sample's gradient with that of the clean batch's mean loss; ``(sample,)``, no gradient.
 
@@ -261,8 +253,7 @@ def meta_weight_net(
 
 @scheme(
     "cmw-net",
-    formula="v_f(l), f the family of the class by k-means of the sizes; learned after a virtual step by sum(v l) / "
-    "sum(v)",
+    formula="v_f(l), f the family of the class by k-means of the sizes; learned after a virtual step by sum(v l) / sum(v)",
     priority="learned",
     scale="loss, nats; number of samples of each class",
     source="Shu et al. 2023, CMW-Net: learning a class-aware sample weighting mapping for robust deep learning, TPAMI",

@@ -22,9 +22,7 @@ from hardsight.weights.scheme import scheme
 Axis = Literal["probability", "rank"]
 Blend = Literal["linear", "cosine"]
 _SCALE = "1 - p, or rank; from 0 to 1"
-_MODES = (
-    "this library; the four modes after Zhou & Wu 2023, Which samples should be learned first: easy or hard?, TNNLS"
-)
+_MODES = "this library; the four modes after Zhou & Wu 2023, Which samples should be learned first: easy or hard?, TNNLS"
 _PREFERENCES: dict[str, Callable[[Tensor], Tensor]] = {
     "easy-first": lambda d: 1 - d,
     "hard-first": lambda d: d,

@@ -12,9 +12,7 @@ from hardsight.validation import check_choice, check_int, check_range
 from hardsight.weights.inputs import check_class_codes, check_finite, check_probabilities
 from hardsight.weights.scheme import State, StateShape, scheme
 
-_ZHANG = (
-    "Zhang, Sabuncu 2018, Generalized cross entropy loss for training deep neural networks with noisy labels, NeurIPS"
-)
+_ZHANG = "Zhang, Sabuncu 2018, Generalized cross entropy loss for training deep neural networks with noisy labels, NeurIPS"
 _GHOSH = "Ghosh et al. 2017, Robust loss functions under label noise for deep neural networks, AAAI"
 _SCE = "Wang et al. 2019, Symmetric cross entropy for robust learning with noisy labels, ICCV"
 _MA = "Ma et al. 2020, Normalized loss functions for deep learning with noisy labels, ICML"
@@ -22,13 +20,7 @@ _P = "probability of the given label"
 _EMPHASIS = "the magnitudes of the gradient, w 2(1 - p), sum to one"
 
 
-@scheme(
-    "gce",
-    formula="p^q",
-    priority="easy",
-    scale=_P,
-    source=_ZHANG,
-)
+@scheme("gce", formula="p^q", priority="easy", scale=_P, source=_ZHANG)
 def gce(p: Float[Tensor, " sample"], *, q: float = 0.7) -> Float[Tensor, " sample"]:
     """Prefer samples whose label the model finds likely.
 
@@ -406,9 +398,7 @@ def bi_tempered_loss(
 
 def _init_targets(shape: StateShape) -> State:
     if shape.classes < 2:
-        raise InputError(
-            "scheme 'elr' keeps a prediction of each class and needs the number of classes: pass classes=…"
-        )
+        raise InputError("scheme 'elr' keeps a prediction of each class and needs the number of classes: pass classes=…")
     return {"target": torch.zeros(shape.samples, shape.classes, device=shape.device)}
 
 

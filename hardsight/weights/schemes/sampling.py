@@ -63,17 +63,14 @@ def biased_correction(
     formula="P ∝ norm2(softmax(z) - y); correction w = 1/(N P)",
     priority="hard",
     scale="norm of the gradient by the logits, 0 to √2",
-    source="Katharopoulos & Fleuret 2018, Not all samples are created equal: deep learning with importance "
-    "sampling, ICML",
+    source="Katharopoulos & Fleuret 2018, Not all samples are created equal: deep learning with importance sampling, ICML",
     kind="sampling",
     note="correction(chances) makes it unbiased; biased_correction is the reference trainer's softer form (power "
     "0.5). Published for batches of b drawn from B = 3b candidates, once tau exceeds (B + 3b)/(3b). "
     "Probabilities are at least the precision of floats, so that a perfectly learned sample can still be "
     "corrected for.",
 )
-def importance_sampling(
-    logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]
-) -> Float[Tensor, " sample"]:
+def importance_sampling(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     """Draw samples of large gradient more often; they weigh less in return.
 
     The sampling probability is proportional to the norm of the gradient by the logits, which bounds that by all

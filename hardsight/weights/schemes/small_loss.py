@@ -177,10 +177,7 @@ def _keep_smallest(loss: Tensor, drop_share: float) -> Tensor:
 
 def _joint_loss(logits: Tensor, peer_logits: Tensor, labels: Tensor, co_lambda: float) -> Tensor:
     a = check_range("co_lambda", co_lambda, 0, 1)
-    log_p, log_q = (
-        log_softmax(check_finite("logits", logits), 1),
-        log_softmax(check_finite("peer_logits", peer_logits), 1),
-    )
+    log_p, log_q = (log_softmax(check_finite("logits", logits), 1), log_softmax(check_finite("peer_logits", peer_logits), 1))
     disagreement = ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(1)
     labels = check_class_codes(labels, logits.shape[1])
     supervised = cross_entropy(logits, labels, reduction="none") + cross_entropy(peer_logits, labels, reduction="none")

@@ -126,9 +126,7 @@ def loss_from_logits(values: Mapping[str, Any]) -> Tensor:
         InputError: logits or labels are missing.
     """
     if values.get("logits") is None or values.get("labels") is None:
-        raise InputError(
-            "there is neither a loss nor logits and labels: pass the loss of each sample, reduction='none'"
-        )
+        raise InputError("there is neither a loss nor logits and labels: pass the loss of each sample, reduction='none'")
     return cross_entropy(as_rows("logits", values["logits"]), as_rows("labels", values["labels"]))
 
 
@@ -174,8 +172,7 @@ def _local_batch(
     if others and any(value.shape[0] != count for value in others):
         name = next(name for name, value in inputs.items() if value.shape[0] != count)
         raise InputError(
-            f"{name} has {len(inputs[name])} rows and {next(iter(inputs))} has {count}: pass one row per sample of the "
-            "batch"
+            f"{name} has {len(inputs[name])} rows and {next(iter(inputs))} has {count}: pass one row per sample of the batch"
         )
     if ids is None and not id_index.count:
         return Batch(inputs, None, count, count), None

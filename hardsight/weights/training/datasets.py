@@ -25,9 +25,7 @@ class IndexedDataset(Dataset):
     """
 
     def __init__(self, dataset: Any, ids: Any = None) -> None:
-        if isinstance(dataset, IterableDataset) or not (
-            hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
-        ):
+        if isinstance(dataset, IterableDataset) or not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
             raise InputError(
                 f"{type(dataset).__name__} has no positions to number: let it yield the id of each sample, (x, y, id), "
                 "or use a data set with __getitem__ and __len__"

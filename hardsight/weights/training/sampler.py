@@ -70,9 +70,7 @@ class WeightedSampler(Sampler[int]):
         """
         resolved = resolve_source(source, ids, scheme, parameters)
         self.scheme, self.parameters, self.epochs = resolved.scheme, parameters, epochs
-        if self.scheme is not None and (
-            self.scheme.init is not None or self.scheme.kind not in ("weights", "sampling")
-        ):
+        if self.scheme is not None and (self.scheme.init is not None or self.scheme.kind not in ("weights", "sampling")):
             raise InputError(
                 f"scheme {self.scheme.name!r} cannot compute chances from losses alone: use hs.Weighting, or compute "
                 f"chances in the loop by hs.weights.{self.scheme.function.__name__} and pass them to "
@@ -157,9 +155,7 @@ class WeightedSampler(Sampler[int]):
         assert rows is not None
         chances = self.chances[rows if self._order is None else self._order[rows]]
         if bool((chances == 0).any()):
-            raise InputError(
-                f"id {int(numbers[chances.argmin()])} has no chance to be drawn: there is nothing to correct"
-            )
+            raise InputError(f"id {int(numbers[chances.argmin()])} has no chance to be drawn: there is nothing to correct")
         if self.replacement:
             weights = 1 / (self._id_index.count * chances)
         else:
@@ -228,9 +224,7 @@ class WeightedSampler(Sampler[int]):
 
     def _generator(self, epoch: int, stream: int) -> torch.Generator:
         # Neighbouring seeds give similar random numbers: large odd factors and a second stream keep epochs apart.
-        return torch.Generator().manual_seed(
-            (self.seed * 0x9E3779B1 + epoch * 0x85EBCA77 + stream * 0xC2B2AE3D) % 2**63
-        )
+        return torch.Generator().manual_seed((self.seed * 0x9E3779B1 + epoch * 0x85EBCA77 + stream * 0xC2B2AE3D) % 2**63)
 
     def _round_draws(self, draws: int) -> int:
         if self.replacement:

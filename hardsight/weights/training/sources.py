@@ -41,17 +41,14 @@ def resolve_source(source: Any, ids: Any, scheme: str | None, parameters: Mappin
     """
     if isinstance(source, Difficulty):
         if source.ids.dtype.kind not in "iu":
-            raise InputError(
-                "this difficulty's ids are strings: measure with integers as ids, or pass the array of weights"
-            )
+            raise InputError("this difficulty's ids are strings: measure with integers as ids, or pass the array of weights")
         if ids is not None:
             raise InputError("a difficulty brings its own ids: leave ids out")
         weights = weigh(source, scheme or "auto", **parameters)
         return Source(None, torch.from_numpy(weights).float(), source.ids)
     if scheme is not None:
         raise InputError(
-            "scheme= is for a difficulty only: pass the scheme's name as the first argument, hs.Weighting('superloss', "
-            "…)"
+            "scheme= is for a difficulty only: pass the scheme's name as the first argument, hs.Weighting('superloss', …)"
         )
     if isinstance(source, str):
         row = get_scheme(source)

@@ -72,9 +72,7 @@ def predicts_next_token(model: Any) -> bool:
 
 def _require_labels(values: Mapping[str, Any]) -> Tensor:
     if values.get("labels") is None:
-        raise InputError(
-            f"logits of tokens need labels (row, token), {IGNORED} for tokens that do not count: pass labels=…"
-        )
+        raise InputError(f"logits of tokens need labels (row, token), {IGNORED} for tokens that do not count: pass labels=…")
     labels: Tensor = values["labels"]
     return labels
 
@@ -106,9 +104,7 @@ def to_sequence_inputs(values: Mapping[str, Any], scheme: Scheme | None) -> dict
     return {**values, "loss": loss, "logits": logits[:, 0] if "logits" in reads else None, "labels": None}
 
 
-def average_token_loss(
-    values: Mapping[str, Any], scheme: Scheme, loss: Callable[[dict[str, Tensor]], Tensor]
-) -> Tensor:
+def average_token_loss(values: Mapping[str, Any], scheme: Scheme, loss: Callable[[dict[str, Tensor]], Tensor]) -> Tensor:
     """Average a scheme that is a loss over the tokens of each sequence. ``(row,)``
 
     Args:

@@ -232,9 +232,7 @@ class Weighting(nn.Module):
             InputError: :meth:`weights` was not called, or the gradient is to flow through the weights.
         """
         if self._totals is None:
-            raise InputError(
-                "there are no weights to apply: call weighting.weights(losses, ids) of the whole batch first"
-            )
+            raise InputError("there are no weights to apply: call weighting.weights(losses, ids) of the whole batch first")
         if self.through:
             raise InputError(
                 "weights computed in advance carry no gradient: pass through=False, or call weighting(loss, ids, "
@@ -252,9 +250,7 @@ class Weighting(nn.Module):
             batch = self._build_batch(values, ids)
             return self._weigh(batch, True), batch
         assert self.scheme is not None
-        losses = average_token_loss(
-            values, self.scheme, lambda tokens: self._call_scheme(Batch(tokens, None, 0, 0), True)
-        )
+        losses = average_token_loss(values, self.scheme, lambda tokens: self._call_scheme(Batch(tokens, None, 0, 0), True))
         batch = self._build_batch({**values, "loss": losses, "logits": None, "labels": None}, ids, ("loss",))
         return batch.inputs["loss"], batch
 
@@ -301,9 +297,7 @@ class Weighting(nn.Module):
         if not self.plan.reads_training:
             return batch.per_call
         if self.scheme is not None and "epoch" in self.scheme.reads and self.epoch is None:
-            raise InputError(
-                f"scheme {self._scheme_name!r} reads the epoch: call weighting.set_epoch(epoch) in each epoch"
-            )
+            raise InputError(f"scheme {self._scheme_name!r} reads the epoch: call weighting.set_epoch(epoch) in each epoch")
         return {
             **batch.per_call,
             "classes": self.classes,
@@ -349,9 +343,7 @@ def check_weighting(weighting: Any) -> Weighting:
         InputError: it is not.
     """
     if not isinstance(weighting, Weighting):
-        raise InputError(
-            f"weighting must be a hs.Weighting. Got {type(weighting).__name__}: hs.Weighting('superloss', …)"
-        )
+        raise InputError(f"weighting must be a hs.Weighting. Got {type(weighting).__name__}: hs.Weighting('superloss', …)")
     return weighting
 
 

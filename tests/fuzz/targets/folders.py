@@ -73,8 +73,7 @@ def _netpbm(rng: Random, data: bytes) -> bytes:
     """A netpbm image with any head."""
     numbers = ("0", "1", "3", "255", "65535", "65536", "-1", "99999", "2000000000", "9" * 30, "#", "x", "")
     return (
-        f"P{rng.randint(0, 8)}\n{rng.choice(numbers)} {rng.choice(numbers)}\n{rng.choice(numbers)}\n".encode()
-        + data[:300]
+        f"P{rng.randint(0, 8)}\n{rng.choice(numbers)} {rng.choice(numbers)}\n{rng.choice(numbers)}\n".encode() + data[:300]
     )
 
 
@@ -99,16 +98,10 @@ def _entries(*entries: tuple[str, str, bytes]) -> bytes:
 def _trees() -> list[bytes]:
     return [
         _entries(
-            ("ham/1.txt", "f", b"see you at lunch"),
-            ("ham/2.txt", "f", b"lunch at noon"),
-            ("spam/3.txt", "f", b"win money"),
+            ("ham/1.txt", "f", b"see you at lunch"), ("ham/2.txt", "f", b"lunch at noon"), ("spam/3.txt", "f", b"win money")
         ),
-        _entries(
-            ("ham/1.txt", "f", b"some words"), ("spam/2.txt", "l", b"../../outside.txt"), ("spam/3.txt", "f", b"more")
-        ),
-        _entries(
-            ("a/1.txt", "f", b"some words"), ("b", "l", b".."), ("c/2.txt", "l", b"../a/1.txt"), ("d/x.txt", "p", b"")
-        ),
+        _entries(("ham/1.txt", "f", b"some words"), ("spam/2.txt", "l", b"../../outside.txt"), ("spam/3.txt", "f", b"more")),
+        _entries(("a/1.txt", "f", b"some words"), ("b", "l", b".."), ("c/2.txt", "l", b"../a/1.txt"), ("d/x.txt", "p", b"")),
         _entries(("train/a/1.txt", "f", b"x y"), ("test/b/2.txt", "f", b"z w"), (".git/c.txt", "f", b"x")),
     ]
 

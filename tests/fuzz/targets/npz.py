@@ -31,9 +31,7 @@ def _header(rng: Random, array: np.ndarray) -> bytes:
     order = rng.choice(("False", "False", "True", "None", "1"))
     text = f"{{'descr': {descr!r}, 'fortran_order': {order}, 'shape': {shape}, }}"
     if rng.random() < 0.1:
-        text = rng.choice(
-            ("", "{", "{}", "[]", "1+1", "{'descr': '<f8'}", "9" * 9000, "(" * 5000, text * 2, f"{text}#\0")
-        )
+        text = rng.choice(("", "{", "{}", "[]", "1+1", "{'descr': '<f8'}", "9" * 9000, "(" * 5000, text * 2, f"{text}#\0"))
     version = rng.choice(((1, 0), (1, 0), (1, 0), (2, 0), (3, 0), (9, 9)))
     body = text.encode("utf-8", "replace") + b" " * rng.choice((0, 10)) + b"\n"
     size = rng.choice((len(body), len(body), len(body), 0, 65535, len(body) + 1000)) & 0xFFFFFFFF
@@ -81,9 +79,7 @@ def _zipped(rng: Random, members: list[tuple[str, bytes]]) -> bytes:
     with warnings.catch_warnings(), zipfile.ZipFile(file, "w") as held:
         warnings.simplefilter("ignore")
         for name, content in members:
-            held.writestr(
-                zipfile.ZipInfo(name), content, compress_type=rng.choice(methods) if rng.random() < 0.3 else 0
-            )
+            held.writestr(zipfile.ZipInfo(name), content, compress_type=rng.choice(methods) if rng.random() < 0.3 else 0)
         if rng.random() < 0.05:
             held.comment = b"PK\x05\x06" * 9
     made = bytearray(file.getvalue())

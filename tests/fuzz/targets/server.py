@@ -29,16 +29,7 @@ def _requests() -> list[bytes]:
     first = result("classes").ids[0]
     csv = f"id,action,label\r\n{first},relabel,'=white\r\n".encode()
     typed = f"{_HEADS}\r\ncontent-type: text/csv\r\norigin: http://127.0.0.1:8377"
-    paths = (
-        "",
-        "review.html",
-        "report.html",
-        "samples/3",
-        "images/3",
-        "nearest/3",
-        "search?text=words",
-        "decisions.csv",
-    )
+    paths = ("", "review.html", "report.html", "samples/3", "images/3", "nearest/3", "search?text=words", "decisions.csv")
     return [
         *(_request("GET", f"/{_SECRET}/{path}") for path in paths),
         _request("PUT", f"/{_SECRET}/decisions.csv", typed, csv),

@@ -67,9 +67,7 @@ def _sound() -> dict[bytes, bytes]:
     )
     file = io.BytesIO()
     ratings.to_parquet(file)
-    keel = "@relation x\n@data\n" + "".join(
-        f"{a:.3f},{b:.3f},{k % 2}\n" for k, (a, b) in enumerate(rng.normal(size=(8, 2)))
-    )
+    keel = "@relation x\n@data\n" + "".join(f"{a:.3f},{b:.3f},{k % 2}\n" for k, (a, b) in enumerate(rng.normal(size=(8, 2))))
     return {
         b"i": gzip.compress(_idx(images)), b"l": gzip.compress(_idx(np.arange(8, dtype=np.uint8) % 2)), b"k": keel.encode(),
         b"m": file.getvalue(),
@@ -83,9 +81,7 @@ def _unpacked(rng: Random, data: bytes) -> bytes:
     except Exception:  # noqa: BLE001
         return data
     for _ in range(rng.randint(1, 3)):
-        held[rng.randrange(min(len(held), 20) or 1) : rng.randrange(20)] = bytes(
-            [rng.choice((0, 1, 2, 3, 127, 128, 255))]
-        )
+        held[rng.randrange(min(len(held), 20) or 1) : rng.randrange(20)] = bytes([rng.choice((0, 1, 2, 3, 127, 128, 255))])
     return data[:1] + gzip.compress(bytes(held) * rng.choice((1, 1, 2)))
 
 
@@ -133,9 +129,7 @@ def _enter_left(data: bytes, folder: Path) -> None:
 
 TARGETS = [Target("cifar", "CIFAR-10's binary files", lambda: [_batch()], (), _enter_cifar, 1.0)]
 _BENCH_TARGETS = [
-    Target(
-        "data sets", "IDX, KEEL, ratings", lambda: [k + v for k, v in _sound().items()], (_unpacked, cells), _enter_set
-    ),
+    Target("data sets", "IDX, KEEL, ratings", lambda: [k + v for k, v in _sound().items()], (_unpacked, cells), _enter_set),
     Target("studies", "study.json and cells", _left, (_json, _rows), _enter_left, 0.4),
 ]
 if _BENCH:

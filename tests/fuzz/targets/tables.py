@@ -82,9 +82,7 @@ def _packed(rng: Random, data: bytes) -> bytes:
     """Compressed, damaged afterwards or of many times its size."""
     if rng.random() < 0.01:
         return (
-            gzip.compress(b"a,y\n" + b"1,0\n" * (80 << 20), 9)
-            if rng.random() < 0.05
-            else gzip.compress(b"\0" * (4 << 20))
+            gzip.compress(b"a,y\n" + b"1,0\n" * (80 << 20), 9) if rng.random() < 0.05 else gzip.compress(b"\0" * (4 << 20))
         )
     packed = bytearray(gzip.compress(data, rng.choice((1, 9))))
     if rng.random() < 0.7:
@@ -189,21 +187,9 @@ def parquet_edited(about: bytes) -> Any:
                 return data
             for _ in range(rng.choice((1, 1, 2))):
                 table = table_edited(rng, table, about)
-            options = {
-                "compression": rng.choice(("zstd", "snappy", "none", "gzip")),
-                "store_schema": rng.random() < 0.7,
-            }
+            options = {"compression": rng.choice(("zstd", "snappy", "none", "gzip")), "store_schema": rng.random() < 0.7}
             return _bytes(table, **options)
-        except (
-            pa.ArrowException,
-            OSError,
-            TypeError,
-            ValueError,
-            KeyError,
-            OverflowError,
-            UnicodeError,
-            RecursionError,
-        ):
+        except (pa.ArrowException, OSError, TypeError, ValueError, KeyError, OverflowError, UnicodeError, RecursionError):
             return data
 
     return edited

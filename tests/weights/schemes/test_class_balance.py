@@ -111,9 +111,7 @@ def test_logit_adjustment_is_minimised_by_the_balanced_posterior(tau):
     (gradient,) = torch.autograd.grad((posterior * loss).sum(), z)
     np.testing.assert_allclose(gradient, 0, atol=1e-12)
     assert (
-        torch.autograd.grad(
-            (posterior.flip(0) * W.logit_adjusted_loss(z.expand(3, 3), torch.arange(3), sizes)).sum(), z
-        )[0]
+        torch.autograd.grad((posterior.flip(0) * W.logit_adjusted_loss(z.expand(3, 3), torch.arange(3), sizes)).sum(), z)[0]
         .abs()
         .max()
         > 0.1
@@ -227,14 +225,7 @@ def test_instance_hardness_is_its_recursion_written_out(hardness, chances):
             if hardness == "loss" or not first:
                 r[i] = discount * a + (1 - discount) * r[i]
         told = W.dihcl(
-            state,
-            torch.tensor(loss),
-            torch.tensor(rows),
-            rate,
-            hardness=hardness,
-            chances=chances,
-            tau=2,
-            discount=discount,
+            state, torch.tensor(loss), torch.tensor(rows), rate, hardness=hardness, chances=chances, tau=2, discount=discount
         )
         h = r if chances == "proportional" else np.exp(2 * r / r.mean()) / np.exp(2 * r / r.mean()).sum()
         np.testing.assert_allclose(dihcl_chances(state, chances=chances, tau=2), h, rtol=1e-9)

@@ -37,10 +37,7 @@ REGULARISED = {
     ),
     "spl-mixture-2": ({"lam": 1.5, "gamma": 0.7}, lambda v, lam, gamma: gamma**2 / (v + gamma / lam)),
     "spl-polynomial": ({"lam": 1.3, "t": 4}, lambda v, lam, t: lam * (v**t / t - v)),
-    "spl-logistic": (
-        {"lam": 1.3},
-        lambda v, lam: (a := 1 + math.exp(-lam) - v) * np.log(a) + v * np.log(v) - lam * v,
-    ),
+    "spl-logistic": ({"lam": 1.3}, lambda v, lam: (a := 1 + math.exp(-lam) - v) * np.log(a) + v * np.log(v) - lam * v),
 }
 
 
@@ -68,11 +65,7 @@ def test_hard_thresholds_keep_what_is_below_them():
 
 
 @pytest.mark.slow
-@given(
-    st.lists(st.tuples(st.floats(0, 3), st.integers(0, 2)), min_size=1, max_size=9),
-    st.floats(0, 2),
-    st.floats(0.01, 2),
-)
+@given(st.lists(st.tuples(st.floats(0, 3), st.integers(0, 2)), min_size=1, max_size=9), st.floats(0, 2), st.floats(0.01, 2))
 def test_diversity_keeps_the_best_of_all_subsets(samples, lam, gamma):
     loss, groups = torch.tensor([s[0] for s in samples]).double(), torch.tensor([s[1] for s in samples])
 
@@ -161,20 +154,14 @@ def test_the_mentor_is_the_published_network():
         part = {kind: getattr(mentor.lstm, f"{kind}_l0{side}") for kind in ("weight_ih", "bias_ih", "bias_hh")}
         gates = torch.stack([loss, excess], 1) @ part["weight_ih"].T + part["bias_ih"] + part["bias_hh"]
         cells.append(torch.sigmoid(gates[:, 0]) * torch.tanh(gates[:, 2]))
-    known = torch.cat(
-        [mentor.label.weight[[0, 0]], mentor.epoch.weight[[3, 7]], torch.stack(cells, 1)],
-        1,
-    )
+    known = torch.cat([mentor.label.weight[[0, 0]], mentor.epoch.weight[[3, 7]], torch.stack(cells, 1)], 1)
     by_hand = mentor.out(torch.tanh(mentor.hidden(known)))[:, 0]
     torch.testing.assert_close(mentor(loss, excess, torch.tensor([3, 7])), by_hand)
 
 
 @pytest.mark.parametrize(
     ("lam", "confidence", "value"),
-    [
-        (1.0, [math.e, math.e, math.e, 1.0, 0.600637], -2.16563),
-        (0.25, [math.e, math.e, math.e, 1.0, 0.328192], -2.69803),
-    ],
+    [(1.0, [math.e, math.e, math.e, 1.0, 0.600637], -2.16563), (0.25, [math.e, math.e, math.e, 1.0, 0.328192], -2.69803)],
 )
 def test_superloss_reproduces_the_reference(lam, confidence, value):
     torch.testing.assert_close(weights.superloss(LOSS, LOGITS, lam=lam), told(confidence), rtol=2e-6, atol=2e-6)
@@ -289,10 +276,7 @@ UNIT = {
 
 
 @pytest.mark.parametrize("name", UNIT)
-@given(
-    loss=st.lists(st.floats(0, 1e4, width=32), min_size=1, max_size=20, unique=True),
-    seed=st.integers(0, 9),
-)
+@given(loss=st.lists(st.floats(0, 1e4, width=32), min_size=1, max_size=20, unique=True), seed=st.integers(0, 9))
 def test_weights_fall_with_the_loss_stay_in_0_to_1_and_follow_their_samples(name, loss, seed):
     scheme, loss = SCHEMES[name], torch.tensor(loss, dtype=torch.float64)
 
@@ -362,9 +346,7 @@ def test_losses_that_are_no_numbers_are_refused(name, bad):
     loss[2] = bad
     parameters = UNIT.get(name, {"rate": 0.2} if name == "co-teaching" else {})
     with pytest.raises(InputError, match=r"\[2\] is"):
-        scheme(
-            {"loss": loss, "peer": loss, "logits": LOGITS, "epoch": 1}, parameters, scheme.init_state(StateShape(9), {})
-        )
+        scheme({"loss": loss, "peer": loss, "logits": LOGITS, "epoch": 1}, parameters, scheme.init_state(StateShape(9), {}))
 
 
 def test_labels_outside_the_classes_are_refused():

@@ -63,11 +63,7 @@ def on_the_simplex(objective, gradient, count, bound=None, ball=None):
     constraints = [{"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(count)}]
     if ball is not None:
         constraints.append(
-            {
-                "type": "ineq",
-                "fun": lambda w: ball - 0.5 * np.mean((count * w - 1) ** 2),
-                "jac": lambda w: -(count * w - 1),
-            }
+            {"type": "ineq", "fun": lambda w: ball - 0.5 * np.mean((count * w - 1) ** 2), "jac": lambda w: -(count * w - 1)}
         )
     solved = minimize(
         lambda w: -objective(w),
@@ -158,10 +154,7 @@ def test_penalised_cvar_weights_maximise_their_objective(seed, alpha, reg):
     np.testing.assert_allclose(weights.sum(), 1)
     assert (weights <= 1 / (alpha * 9) * (1 + 1e-9)).all()
     worst = on_the_simplex(
-        value,
-        lambda w: loss - reg * (np.log(9 * np.maximum(w, 1e-300)) + 1),
-        9,
-        bound=min(1, 1 / (alpha * 9)),
+        value, lambda w: loss - reg * (np.log(9 * np.maximum(w, 1e-300)) + 1), 9, bound=min(1, 1 / (alpha * 9))
     )
     assert value(weights) >= worst - 1e-6
 

@@ -101,10 +101,7 @@ def test_influence_balanced_gives_the_reference_codes_numbers():
     assert (focal.influence_balanced(logits_of(P), LABELS, features, torch.ones(10), 99) == 1).all()
     sizes = torch.tensor([1.0, 2, 4, 8, 8, 8, 8, 8, 8, 8])
     inverse = 1 / sizes
-    close(
-        focal.influence_balanced(logits_of(P), LABELS, features, sizes, 100),
-        weights * (inverse / inverse.sum() * 10)[:5],
-    )
+    close(focal.influence_balanced(logits_of(P), LABELS, features, sizes, 100), weights * (inverse / inverse.sum() * 10)[:5])
 
 
 @pytest.mark.parametrize(
@@ -278,9 +275,7 @@ def test_selective_backprop_remembers_the_last_losses_and_draws_by_rank():
     assert int(state["seen"]) == 3
     hard_mining.selective_backprop(state, torch.tensor([4.0, 5]), draw, beta=1.0, memory=4)
     close(state["losses"], [2, 3, 4, 5])
-    drawn = torch.stack(
-        [hard_mining.selective_backprop(state, LOSS, draw, beta=1.0, memory=5 - 1) for _ in range(4000)]
-    )
+    drawn = torch.stack([hard_mining.selective_backprop(state, LOSS, draw, beta=1.0, memory=5 - 1) for _ in range(4000)])
     # The memory of four holds all but the first of the batch's five losses.
     close(drawn.mean(0), [0, 0.25, 0.5, 0.75, 1], atol=0.03)
     assert hard_mining.selective_backprop(state, LOSS * 0 + 1, draw, beta=1.0, memory=4).all()
@@ -307,8 +302,7 @@ def test_composers_selection_draws_hard_samples_as_exhaustive_enumeration_says()
     for first, second in itertools.permutations(range(3), 2):
         expected[[first, second]] += chances[first] * chances[second] / (1 - chances[first])
     drawn = [
-        hard_mining.selective_backprop_composer(state, loss, 5, 10, draw, keep=0.7, interrupt=0).numpy()
-        for _ in range(4000)
+        hard_mining.selective_backprop_composer(state, loss, 5, 10, draw, keep=0.7, interrupt=0).numpy() for _ in range(4000)
     ]
     np.testing.assert_allclose(np.mean(drawn, 0), expected, atol=0.03)
 
@@ -443,14 +437,7 @@ def test_what_is_out_of_the_domain_is_refused():
     refused("labels must be codes", focal.low, torch.zeros(1, 2), torch.tensor([-1]))
     refused("has no sample", focal.influence_balanced, logits_of(P), LABELS, P.unsqueeze(1), torch.zeros(10), 100)
     refused("groups must be the number of groups", dro.init_group_dro, StateShape(3))
-    refused(
-        "pass group_sizes",
-        dro.group_dro,
-        dro.init_group_dro(StateShape(3, groups=1)),
-        LOSS,
-        LABELS * 0,
-        adjustment=1,
-    )
+    refused("pass group_sizes", dro.group_dro, dro.init_group_dro(StateShape(3, groups=1)), LOSS, LABELS * 0, adjustment=1)
     refused("groups must be codes", dro.group_dro, dro.init_group_dro(StateShape(3, groups=1)), LOSS, LABELS)
     refused(
         "rows must be codes",
@@ -463,12 +450,7 @@ def test_what_is_out_of_the_domain_is_refused():
     )
     refused("r must be above 0", dro.llm_linupper, LOSS, r=0)
     refused("keep must be above 0", hard_mining.rho_loss, LOSS, LOSS, keep=0)
-    refused(
-        "residual must be finite",
-        focal.ghm_r,
-        focal.init_ghm(StateShape(0), bins=3),
-        torch.tensor([math.inf]),
-    )
+    refused("residual must be finite", focal.ghm_r, focal.init_ghm(StateShape(0), bins=3), torch.tensor([math.inf]))
 
 
 def test_past_predictions_are_followed_as_numpy_has_their_moments():

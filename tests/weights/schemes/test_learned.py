@@ -25,9 +25,7 @@ W = hs.weights
 
 
 def convolutional():
-    return nn.Sequential(
-        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(27, 3)
-    )
+    return nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(27, 3))
 
 
 def perceptron():
@@ -421,9 +419,7 @@ def test_lilaw_weighs_by_its_formula_and_descends():
 
     np.testing.assert_allclose(W.lilaw(state, z, labels), weights(a, b, d), rtol=1e-9)
     small = 1e-5
-    loss = [
-        (weights(a + i, b + j, d + k) * -np.log(p)).mean() for i, j, k in small * np.vstack([np.eye(3), -np.eye(3)])
-    ]
+    loss = [(weights(a + i, b + j, d + k) * -np.log(p)).mean() for i, j, k in small * np.vstack([np.eye(3), -np.eye(3)])]
     slopes = [(loss[k] - loss[k + 3]) / (2 * small) for k in range(3)]
     descend_lilaw(state, z, labels, rate=0.5, decay=0.01)
     moved = [v - 0.5 * (slope + 0.01 * v) for v, slope in zip((a, b, d), slopes, strict=True)]
@@ -463,23 +459,12 @@ def test_screener_net_is_taught_its_objective():
     best = torch.optim.SGD([free], 0.1)
     for _ in range(500):
         best.zero_grad()
-        W.screener_net(
-            type("Free", (nn.Module,), {"forward": lambda self, x: free})(), x, loss
-        ).objective.sum().backward()
+        W.screener_net(type("Free", (nn.Module,), {"forward": lambda self, x: free})(), x, loss).objective.sum().backward()
         best.step()
     np.testing.assert_allclose(free.detach(), [0, 0.5, 1, 1], atol=1e-3)
 
 
 def test_learned_schemes_are_not_for_weigh():
     names = {name for name, scheme in hs.SCHEMES.items() if scheme.kind == "learned"}
-    assert names >= {
-        "l2rw",
-        "meta-weight-net",
-        "cmw-net",
-        "dds",
-        "screener-net",
-        "data-parameters",
-        "lilaw",
-        "weight-tree",
-    }
+    assert names >= {"l2rw", "meta-weight-net", "cmw-net", "dds", "screener-net", "data-parameters", "lilaw", "weight-tree"}
     assert all(hs.SCHEMES[name].priority == "learned" for name in names)

@@ -58,9 +58,7 @@ def test_all_modes_span_the_same_range(temperature):
 def test_weights_maximise_preference_less_entropy(name):
     loss, temperature = GRID[::9], 0.3
     d = 1 - torch.exp(-loss)
-    kappa = {"easy-first": 1 - d, "hard-first": d, "medium-first": 4 * d * (1 - d), "two-ends-first": (2 * d - 1) ** 2}[
-        name
-    ]
+    kappa = {"easy-first": 1 - d, "hard-first": d, "medium-first": 4 * d * (1 - d), "two-ends-first": (2 * d - 1) ** 2}[name]
     free = torch.zeros(len(loss), dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS(
         [free], max_iter=200, tolerance_grad=1e-12, tolerance_change=1e-16, line_search_fn="strong_wolfe"
@@ -90,9 +88,7 @@ def test_ranks_are_mid_ranks(loss):
     expected = (rankdata(loss.numpy()) - 0.5) / len(loss)
     np.testing.assert_allclose(difficulty(loss, axis="rank"), expected, rtol=1e-12)
     np.testing.assert_allclose(difficulty(loss), 1 - np.exp(-loss.numpy()), atol=1e-15)
-    np.testing.assert_allclose(
-        W.hard_first(loss, axis="rank", temperature=0.5), np.exp((expected - 1) / 0.5), rtol=1e-12
-    )
+    np.testing.assert_allclose(W.hard_first(loss, axis="rank", temperature=0.5), np.exp((expected - 1) / 0.5), rtol=1e-12)
 
 
 @given(some_losses, st.integers(0, 5))

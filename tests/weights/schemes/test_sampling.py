@@ -169,10 +169,7 @@ def test_what_is_out_of_the_domain_is_refused():
         ("alpha must be 0 or more", lambda: sampling.per(LOSS, alpha=-1)),
         ("start must be 1 or more", lambda: hard_mining.online_batch_selection(LOSS, 0, 1, start=0.5)),
         ("epoch must be 0 or more and 10 or less", lambda: hard_mining.online_batch_selection(LOSS, 11, 10)),
-        (
-            "labels must be codes",
-            lambda: sampling.instance_hardness_threshold(LOSS, torch.tensor([0, 1, -1, 0, 1])),
-        ),
+        ("labels must be codes", lambda: sampling.instance_hardness_threshold(LOSS, torch.tensor([0, 1, -1, 0, 1]))),
         ("epochs must be above 1", lambda: sampling.self_paced_ensemble(LOSS / 9, LOSS.long(), 0, 1)),
     ):
         with pytest.raises(InputError, match=match):

@@ -63,9 +63,7 @@ def test_two_processes_are_one(results, case, kind):
     steps = {"padded": padded_batches, "by hand": lambda epoch: BATCHES}[kind]
     expected = train(model, weighting, lambda epoch: merge_steps(steps(epoch)))
     assert (
-        sum(len(batch) for batch in merge_steps(padded_batches(0)))
-        == 51
-        < sum(len(s) for b in padded_batches(0) for s in b)
+        sum(len(batch) for batch in merge_steps(padded_batches(0))) == 51 < sum(len(s) for b in padded_batches(0) for s in b)
     )
     for rank in range(RANKS):
         close(results[rank][case, kind], expected)

@@ -139,9 +139,7 @@ def test_workers_ask_in_advance_and_the_loop_says_what_it_took():
 @pytest.mark.parametrize("replacement", [True, False])
 def test_ranks_have_disjoint_parts_of_one_draw(replacement):
     chances = torch.arange(1.0, 12)
-    parts = [
-        hs.WeightedSampler(chances, draws=8, replacement=replacement, rank=rank, num_replicas=3) for rank in range(3)
-    ]
+    parts = [hs.WeightedSampler(chances, draws=8, replacement=replacement, rank=rank, num_replicas=3) for rank in range(3)]
     whole = hs.WeightedSampler(chances, draws=9 if replacement else 6, replacement=replacement)
     drawn = [list(part) for part in parts]
     assert {len(d) for d in drawn} == {len(parts[0])}

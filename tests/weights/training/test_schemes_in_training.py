@@ -9,9 +9,7 @@ import hardsight as hs
 
 SAMPLES, CLASSES, BATCH, GROUPS = 40, 4, 8, 2
 # AdaBoost reads all samples at once.
-SCHEMES_IN_LOOPS = sorted(
-    name for name, row in hs.SCHEMES.items() if row.kind in ("weights", "loss") and name != "adaboost"
-)
+SCHEMES_IN_LOOPS = sorted(name for name, row in hs.SCHEMES.items() if row.kind in ("weights", "loss") and name != "adaboost")
 
 
 def batch(step):

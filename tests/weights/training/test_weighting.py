@@ -24,11 +24,7 @@ def schemes():
 
 
 def losses(n=6, seed=0, dtype=torch.float32):
-    return (
-        (2 * torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64))
-        .to(dtype)
-        .requires_grad_()
-    )
+    return (2 * torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)).to(dtype).requires_grad_()
 
 
 def gradient(total, at):
@@ -171,9 +167,7 @@ def test_evaluation_is_the_plain_mean_and_remembers_nothing():
     before = copy.deepcopy(weighting.state_dict())
     torch.testing.assert_close(weighting(torch.tensor([1.0, 3.0])), torch.tensor(2.0))
     logits = torch.tensor([[0.0, 1.0]])
-    torch.testing.assert_close(
-        weighting(logits=logits, labels=torch.tensor([1])), cross_entropy(logits, torch.tensor([1]))
-    )
+    torch.testing.assert_close(weighting(logits=logits, labels=torch.tensor([1])), cross_entropy(logits, torch.tensor([1])))
     assert same(before, weighting.state_dict())
 
 
@@ -182,9 +176,7 @@ def same(a, b):
     for state in flat:
         state |= state.pop("_extra_state")
     return flat[0].keys() == flat[1].keys() and all(
-        torch.equal(flat[0][key], flat[1][key])
-        if isinstance(flat[0][key], torch.Tensor)
-        else flat[0][key] == flat[1][key]
+        torch.equal(flat[0][key], flat[1][key]) if isinstance(flat[0][key], torch.Tensor) else flat[0][key] == flat[1][key]
         for key in flat[0]
     )
 
@@ -258,9 +250,7 @@ def test_labels_of_any_type_of_numbers_are_class_codes(scheme, kind):
     logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([0, 1, 1, 1, 2, 3])
     weighting = hs.Weighting(scheme, sizes=[1, 3, 1, 1])
-    torch.testing.assert_close(
-        weighting(logits=logits, labels=labels.to(kind)), weighting(logits=logits, labels=labels)
-    )
+    torch.testing.assert_close(weighting(logits=logits, labels=labels.to(kind)), weighting(logits=logits, labels=labels))
     with pytest.raises(InputError, match=r"labels\[2\] is 0.5"):
         weighting(logits=logits, labels=torch.tensor([0, 1, 0.5, 1, 2, 3]))
 
@@ -268,8 +258,7 @@ def test_labels_of_any_type_of_numbers_are_class_codes(scheme, kind):
 def test_labels_of_another_shape_or_class_are_refused():
     logits = torch.zeros(2, 3)
     with pytest.raises(
-        InputError,
-        match=r"labels the shape \(sample,\), one class code per sample. Got the shapes \(2, 3\) and \(2, 1\)",
+        InputError, match=r"labels the shape \(sample,\), one class code per sample. Got the shapes \(2, 3\) and \(2, 1\)"
     ):
         hs.Weighting("focal")(logits=logits, labels=torch.tensor([[0], [1]]))
     with pytest.raises(InputError, match=r"class codes from 0 to 2, as logits have them. labels\[1\] is 3"):
@@ -526,11 +515,7 @@ def test_models_that_hold_a_weighting_can_be_copied_and_initialised():
 @pytest.mark.parametrize(
     ("one", "other", "says"),
     [
-        (
-            lambda: hs.Weighting("t-running", num_samples=4),
-            lambda: hs.Weighting("t-running", num_samples=5),
-            "5 samples",
-        ),
+        (lambda: hs.Weighting("t-running", num_samples=4), lambda: hs.Weighting("t-running", num_samples=5), "5 samples"),
         (lambda: hs.Weighting("t-running", num_samples=4), lambda: hs.Weighting("t-focal", num_samples=4), "'t-focal'"),
         (lambda: hs.Weighting("t-running", ids=[1, 2]), lambda: hs.Weighting("t-running", ids=[1, 3]), "other ids"),
         (lambda: hs.Weighting("t-running", ids=[1, 2]), lambda: hs.Weighting("t-running", num_samples=2), "other ids"),
@@ -585,9 +570,7 @@ def train(name, given, stop, resume_from=None, epochs=2):
     return {"step": step, "states": {part: thing.state_dict() for part, thing in parts.items()}}
 
 
-@pytest.mark.parametrize(
-    ("name", "given"), [("t-running", {}), ("t-past", {}), ("t-random", {}), ("t-paced", {"low": 2.0})]
-)
+@pytest.mark.parametrize(("name", "given"), [("t-running", {}), ("t-past", {}), ("t-random", {}), ("t-paced", {"low": 2.0})])
 @pytest.mark.parametrize("stop", [7, 15, 20])
 def test_training_resumed_in_the_midst_of_an_epoch_is_the_same_bit_for_bit(name, given, stop):
     straight = train(name, given, None)
