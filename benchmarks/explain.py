@@ -192,16 +192,17 @@ def main() -> None:
     names = {"predicted": "forecast", "measured": "paired measurement", "test": "clean test set"}
     print("| directions of balanced accuracy | agree |\n|---|---:|")
     for other in ("measured", "test"):
-        print(
-            f"| sign of the forecast = {names[other]}, wherever that is clear | {format_share(*sign_agreement(table, other))} |"
-        )
+        share = format_share(*sign_agreement(table, other))
+        print(f"| sign of the forecast = {names[other]}, wherever that is clear | {share} |")
     for one, other in (("predicted", "measured"), ("predicted", "test"), ("measured", "test")):
         print(f"| {names[one]} = {names[other]}, where both are clear | {format_share(*agreement(table, one, other))} |")
     print(
-        f"\n{confusion_table(table)}\n\n## By scheme\n\n{agreement_table(table, 'scheme')}\n\n## By world\n\n{agreement_table(table, 'noise', 'imbalance')}\n"
+        f"\n{confusion_table(table)}\n\n## By scheme\n\n{agreement_table(table, 'scheme')}\n\n"
+        f"## By world\n\n{agreement_table(table, 'noise', 'imbalance')}\n"
     )
     print(
-        f"{agreement_table(table, 'set')}\n\n## Where forecast and measurement disagree\n\nChanges in points.\n\n{disagreements(table)}"
+        f"{agreement_table(table, 'set')}\n\n## Where forecast and measurement disagree\n\n"
+        f"Changes in points.\n\n{disagreements(table)}"
     )
 
 

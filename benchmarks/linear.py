@@ -147,7 +147,8 @@ def compare_leave_one_out(name: str, x: np.ndarray, y: np.ndarray, penalty: floa
     )
     cells = " | ".join(f"{ratio:.0f}" for ratio in ratios)
     print(
-        f"| {name}, penalty {penalty:g} | {hardsight_seconds:.2f} | {cells} | {rank:.7f} | {largest:.1e} | {cells_hardest} |",
+        f"| {name}, penalty {penalty:g} | {hardsight_seconds:.2f} | {cells} | {rank:.7f} | {largest:.1e} "
+        f"| {cells_hardest} |",
         flush=True,
     )
 

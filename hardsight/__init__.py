@@ -1,7 +1,7 @@
 """hardsight: every training sample's difficulty, measured by models that never saw it.
 
-Public names are imported on first use, so that ``import hardsight`` and the help of the command stay free of torch and numpy.
-The stub ``__init__.pyi`` is the only list of these names.
+Public names are imported on first use, so that ``import hardsight`` and the help of the command stay free of torch and
+numpy. The stub ``__init__.pyi`` is the only list of these names.
 """
 
 from importlib import import_module

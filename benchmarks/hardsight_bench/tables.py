@@ -70,8 +70,8 @@ def measures_page(rows: pd.DataFrame, ranking: Ranking) -> str:
         "trainings share them. Seconds are CPU seconds, the median over cells."
     )
     test = (
-        f"Friedman test over {ranking.blocks} pairs of a set and a kind: p = {ranking.p:.2g}. Mean ranks that differ by less "
-        f"than {ranking.distance:.1f} cannot be told apart (Nemenyi, 5 %). The middle of the field is rank {middle:g}."
+        f"Friedman test over {ranking.blocks} pairs of a set and a kind: p = {ranking.p:.2g}. Mean ranks that differ by "
+        f"less than {ranking.distance:.1f} cannot be told apart (Nemenyi, 5 %). The middle of the field is rank {middle:g}."
     )
     by_kind = ((str(name), *(f"{rank:.1f}" for rank in row)) for name, row in ranking.by_kind.iterrows())
     sections = ["# Which measure finds hard samples?", introduction, test, "## All measures", _overall_table(rows, ranking)]
@@ -171,9 +171,10 @@ def factors_page(study: Study) -> str:
     separation, causes = study.separation, study.causes
     matching = separation[separation["line"] == separation["factor"]]
     introduction = (
-        f"{separation['set'].nunique()} data sets, {separation['seed'].nunique()} seeds. In every world a third of the classes are "
-        f"cut to {RARE_SHARE:.0%}, and {SHARE:.0%} of the samples each are mislabelled, blends of two classes, and strange. AUROC "
-        "of each line for the samples of each factor against *all* others, the other hard ones included; means."
+        f"{separation['set'].nunique()} data sets, {separation['seed'].nunique()} seeds. In every world a third of the "
+        f"classes are cut to {RARE_SHARE:.0%}, and {SHARE:.0%} of the samples each are mislabelled, blends of two classes, "
+        "and strange. AUROC of each line for the samples of each factor against *all* others, the other hard ones "
+        "included; means."
     )
     matrix = separation.groupby(["line", "factor"])["auroc"].mean().unstack()
     rows = [(term, *(f"{matrix[f][term]:.3f}" for f in FACTORS)) for term in (*FACTORS, "p_wrong")]

@@ -18,9 +18,9 @@ def hardness(
 
     $E + P(wrong) + [-\log K\pi_y]_+ + \frac14 \log(V + .001) + \frac1{10} \log t + \frac14 \log(S + .001)$.
 
-    Errors point to wrong labels and class boundaries first of all. The logarithms raise atypical samples whose error is small,
-    because the models disagree on them ($V$), they lie far from all others ($t$), or even the models trained on them fit them
-    badly ($S$). Samples of rare classes are hard whatever their error.
+    Errors point to wrong labels and class boundaries first of all. The logarithms raise atypical samples whose error is
+    small, because the models disagree on them ($V$), they lie far from all others ($t$), or even the models trained on them
+    fit them badly ($S$). Samples of rare classes are hard whatever their error.
 
     Args:
         error: $E$, log-loss, ``(sample,)``.

@@ -1,13 +1,13 @@
 r"""The ledger: why a sample is hard, as four terms that add up exactly to its log-loss error.
 
 $E$ = uncertainty + imbalance + noise + margin. With $\bar p$ the consensus of the held-out predictions, $\pi$ the class
-prior that the ensemble was trained on, $\bar p^b \propto \bar p/\pi$, $V$ the variance and $r$ the posterior of the true label
-(:mod:`hardsight.attribution.label_noise`):
+prior that the ensemble was trained on, $\bar p^b \propto \bar p/\pi$, $V$ the variance and $r$ the posterior of the true
+label (:mod:`hardsight.attribution.label_noise`):
 
 - imbalance $= I - (1 - r(y)) I_+$ with $I = \log \bar p^b(y) - \log \bar p(y)$: what balanced classes would save, as far as
   the label is right (below zero for frequent classes);
-- noise $= \sum_c r(c)\,[\log \bar p^b(c) - \log \bar p^b(y)]_+ + (1 - r(y)) I_+$: what correcting the label would save, if it
-  saves anything; the cost of a wrong label of a rare class is part of it;
+- noise $= \sum_c r(c)\,[\log \bar p^b(c) - \log \bar p^b(y)]_+ + (1 - r(y)) I_+$: what correcting the label would save, if
+  it saves anything; the cost of a wrong label of a rare class is part of it;
 - the remainder, $R = E - V - \text{imbalance} - \text{noise}$, is divided: uncertainty $= V + sR$ and margin $= (1 - s) R$.
 
 $V$ is what infinitely many models would save; $s$ is the share of $R$ that is attributed to the sample being unlike the

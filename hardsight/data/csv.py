@@ -208,7 +208,8 @@ def _parse(place: Path, separator: str, **options: Any) -> pd.DataFrame:
             return frame
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{place} is not UTF-8 (byte {error.object[error.start]:#04x}): save it as UTF-8, {_recode_hint(place, 'latin1')}"
+            f"{place} is not UTF-8 (byte {error.object[error.start]:#04x}): save it as UTF-8, "
+            f"{_recode_hint(place, 'latin1')}"
         ) from None
     except pd.errors.EmptyDataError:
         raise InputError(f"{place} is empty: pass a file with data") from None

@@ -212,9 +212,9 @@ def _refuse_text_among_numbers(
     rows[present] = stray[codes]
     more = ", …" if len(examples) > _MAX_EXAMPLES else ""
     raise InputError(
-        f"column {name!r} holds numbers and also {join_names(examples[:_MAX_EXAMPLES])}{more} ({describe_rows(rows)}): write a "
-        f"number there, leave the cell empty, or drop the column ({format_option('drop', name)}); if its numbers are names of "
-        "categories, put a letter before each, or convert it to the pandas type category"
+        f"column {name!r} holds numbers and also {join_names(examples[:_MAX_EXAMPLES])}{more} ({describe_rows(rows)}): "
+        f"write a number there, leave the cell empty, or drop the column ({format_option('drop', name)}); if its numbers "
+        "are names of categories, put a letter before each, or convert it to the pandas type category"
     )
 
 
@@ -257,8 +257,8 @@ def _categories(values: np.ndarray, present: np.ndarray, name: str) -> pd.Series
     codes, distinct = pd.factorize(values)
     if len(distinct) > _MAX_CATEGORIES and len(distinct) < len(values):
         raise InputError(
-            f"column {name!r} has {len(distinct)} different values in {len(values)} rows, more than {_MAX_CATEGORIES}: merge "
-            f"rare ones, name it as id ({format_option('id', name)}) or drop it ({format_option('drop', name)})"
+            f"column {name!r} has {len(distinct)} different values in {len(values)} rows, more than {_MAX_CATEGORIES}: "
+            f"merge rare ones, name it as id ({format_option('id', name)}) or drop it ({format_option('drop', name)})"
         )
     vocabulary = sorted(distinct)
     code_of = {value: code for code, value in enumerate(vocabulary)}

@@ -186,8 +186,8 @@ def ids_from_index(index: pd.Index, notices: list[str]) -> np.ndarray | None:
         reason = f"holds values of type {index.inferred_type}"
     if reason is not None:
         notices.append(
-            f"The index {reason} and cannot name samples: ids are 0, 1, 2, …. To use it as ids, pass ids=X.index.map(str), or "
-            "make it a column and name that as the id."
+            f"The index {reason} and cannot name samples: ids are 0, 1, 2, …. To use it as ids, pass ids=X.index.map(str), "
+            "or make it a column and name that as the id."
         )
         return None
     if not index.is_unique:

@@ -76,8 +76,8 @@ def _open(source: Any, name: str) -> Iterator[Image.Image]:
                 yield image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise InputError(
-            f"image {name} has more than {limits.max_pixels():,} pixels: scale it down, take it out of the folder, or, if you "
-            f"trust it, set {limits.MAX_PIXELS} to a higher value"
+            f"image {name} has more than {limits.max_pixels():,} pixels: scale it down, take it out of the folder, or, if "
+            f"you trust it, set {limits.MAX_PIXELS} to a higher value"
         ) from None
     except InputError:
         raise

@@ -29,7 +29,7 @@ class Samples:
         classes: the labels that the codes stand for, sorted; None for regression, and if ``loss_only``.
         ids: permanent names of the samples, ``(sample,)``, int64 or str, unique. Row numbers only if no ids were passed.
         kind: what the features are.
-        groups: int64 codes; samples of one group are always on the same side of a split. None: every sample is its own group.
+        groups: int64 codes; samples of a group are always on the same side of a split. None: every sample is its own group.
         embedding: numbers that stand for features that are not numbers, ``(sample, feature)`` float32.
         weights: how much each sample counts in training, relative to others, ``(sample,)`` float64, not negative. None: all
             the same. Held-out errors are never weighted.

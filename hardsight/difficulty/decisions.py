@@ -126,8 +126,8 @@ def match_decisions(decisions: Any, d: "Difficulty") -> Decisions:
     for name, action in zip(frame["id"], actions, strict=True):
         if action not in DECISIONS:
             raise InputError(
-                f"the action for id {name!r} must be one of {', '.join(DECISIONS)}. Got {action!r}: change it, or remove the "
-                "row"
+                f"the action for id {name!r} must be one of {', '.join(DECISIONS)}. Got {action!r}: change it, or remove "
+                "the row"
             )
     return Decisions(rows, actions.astype(str), _new_labels(frame, rows, actions == RELABEL, d))
 

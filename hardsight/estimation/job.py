@@ -174,7 +174,8 @@ def _check_learner(learner: Learner, samples: Samples) -> None:
     if samples.weights is not None and not capabilities_of(learner).takes_weights:
         raise InputError(
             f"{learner.name} does not take weights of training samples: leave out weights, or use "
-            f"{', '.join(weighted_learners())}, an estimator whose fit takes sample_weight, or hs.HuggingFace by its own loss"
+            f"{', '.join(weighted_learners())}, an estimator whose fit takes sample_weight, or hs.HuggingFace by its own "
+            "loss"
         )
 
 

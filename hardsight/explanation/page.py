@@ -100,8 +100,8 @@ def _lead(explanation: Explanation) -> str:
     if explanation.effects is None:
         return f"Derived from the difficulty and the weights alone ({names}); no model was trained with the weights."
     return (
-        f"{format_count(explanation.settings['pairs'], 'model')} trained without weights, and as many with each of: {names}. The "
-        "models of a pair share their samples, seeds and batches, and differ only in the weights."
+        f"{format_count(explanation.settings['pairs'], 'model')} trained without weights, and as many with each of: "
+        f"{names}. The models of a pair share their samples, seeds and batches, and differ only in the weights."
     )
 
 

@@ -212,7 +212,8 @@ def _describe_raw_loss(effects: pd.DataFrame) -> list[str]:
         return []
     sentence = (
         f"The raw loss on labels as given goes the other way ({format_number(raw['difference'], 2)} against "
-        f"{format_number(clean['difference'], 2)} on labels that are probably right): it counts wrong labels as if they were right."
+        f"{format_number(clean['difference'], 2)} on labels that are probably right): it counts wrong labels "
+        "as if they were right."
     )
     return [sentence]
 

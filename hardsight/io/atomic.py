@@ -26,8 +26,8 @@ def as_path(path: str | Path) -> Path:
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield an empty temporary file next to ``path`` that replaces ``path`` when the block succeeds.
 
-    Whatever interrupts the block, ``path`` is either unchanged or complete, and the temporary file is removed. If the process
-    is killed, the temporary file stays until ``path`` is written again, which reuses it: at most one is left behind.
+    Whatever interrupts the block, ``path`` is either unchanged or complete, and the temporary file is removed. If the
+    process is killed, the temporary file stays until ``path`` is written again, which reuses it: at most one is left behind.
 
     Raises:
         InputError: ``path`` is not a path, its folder is missing or not writable, the disk is full, or ``path`` is a device

@@ -9,7 +9,7 @@ from hardsight.io.system import free_memory
 
 # Environment variables.
 MAX_GIB, MAX_PIXELS, FOLLOW_LINKS = "HARDSIGHT_MAX_GIB", "HARDSIGHT_MAX_PIXELS", "HARDSIGHT_FOLLOW_LINKS"
-# Largest accepted ratio of decoded size to file size: real data hardly ever compresses better, and a zip bomb a thousandfold.
+# Largest accepted ratio of decoded size to file size: real data hardly ever compresses better; a zip bomb a thousandfold.
 _MAX_EXPANSION = 64
 # Decoded bytes that are accepted whatever the size of the file.
 ALWAYS_ALLOWED = 4 << 30
@@ -33,8 +33,8 @@ def check_decoded_size(source: str | Path, needed: int, size: int) -> None:
     allowed = max(ALWAYS_ALLOWED, _MAX_EXPANSION * size) if limit is None else int(limit * 2**30)
     if needed > allowed:
         raise InputError(
-            f"{source} has {size:,} bytes and would decompress to {_format_gib(needed)}, more than the {_format_gib(allowed)} "
-            f"that are allowed: if you trust the file, set {MAX_GIB} to more"
+            f"{source} has {size:,} bytes and would decompress to {_format_gib(needed)}, more than the "
+            f"{_format_gib(allowed)} that are allowed: if you trust the file, set {MAX_GIB} to more"
         )
     free = free_memory()
     if needed > free:

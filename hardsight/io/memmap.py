@@ -101,8 +101,8 @@ def _map_zeros(size: int) -> mmap.mmap:
 
 def _out_of_space(needed: int, reason: str) -> InputError:
     return InputError(
-        f"the data kept per sample ({_format_gib(needed)}) needs more than half of the free memory, and {reason}: set TMPDIR "
-        "to a folder on a disk with more space, free some memory, or measure fewer samples"
+        f"the data kept per sample ({_format_gib(needed)}) needs more than half of the free memory, and {reason}: set "
+        "TMPDIR to a folder on a disk with more space, free some memory, or measure fewer samples"
     )
 
 

@@ -1,4 +1,4 @@
-"""Learners: networks, scikit-learn style estimators, out-of-bag forests, closed forms, Hugging Face models; and their names."""
+"""Learners and their names: networks, scikit-learn estimators, out-of-bag forests, closed forms, Hugging Face models."""
 
 from typing import TYPE_CHECKING, Any
 

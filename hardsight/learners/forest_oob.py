@@ -22,8 +22,8 @@ _FORESTS = (RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier,
 class ForestOOB:
     """A random forest with out-of-bag predictions: the mean of the trees that did not train on the sample.
 
-    One forest is grown per repeat, and gives one prediction per sample. Bootstraps draw whole blocks (groups, duplicates), so
-    that no tree predicts a relative of its training samples. About 36.8 % of the trees predict each sample. Weights of
+    One forest is grown per repeat, and gives one prediction per sample. Bootstraps draw whole blocks (groups, duplicates),
+    so that no tree predicts a relative of its training samples. About 36.8 % of the trees predict each sample. Weights of
     samples multiply how often a bag contains them.
 
     Args:

@@ -64,7 +64,7 @@ def brier(
     label: Int64[Tensor, " sample"],
     count: Int64[Tensor, " sample"],
 ) -> Decomposition:
-    r"""Decompose the Brier score: $E\|p_m - e_y\|^2 = \|\hat p - e_y\|^2 + E\|p_m - \hat p\|^2$, $\hat p$ the arithmetic mean.
+    r"""Decompose the Brier score: $E\|p_m - e_y\|^2 = \|\hat p - e_y\|^2 + E\|p_m - \hat p\|^2$ ($\hat p$: arithmetic mean).
 
     Args:
         mean_prob: mean probability over views.

@@ -1,8 +1,8 @@
 r"""Control-variate estimate of the error: uses the same models' in-sample losses, if a check shows that this helps.
 
-Models also predict the samples they were trained on, at no cost and four times as often as the held-out ones with 5 folds. If
-they do not memorise, these in-sample losses rank samples much like the held-out ones, with a fraction of their noise: they
-are a control variate. Let $y_i$ be the log of a sample's mean held-out loss, $v_i$ the variance of its noise, and $f_i$
+Models also predict the samples they were trained on, at no cost and four times as often as the held-out ones with 5 folds.
+If they do not memorise, these in-sample losses rank samples much like the held-out ones, with a fraction of their noise:
+they are a control variate. Let $y_i$ be the log of a sample's mean held-out loss, $v_i$ the variance of its noise, and $f_i$
 the value of a smooth curve through all samples at its in-sample loss. The adjusted log error is the posterior mean of
 $f_i + \delta_i$ given $y_i = f_i + \delta_i + \varepsilon_i$, with $\varepsilon_i \sim N(0, v_i)$ and the prior of
 $\delta$ a mixture of centred normals, fitted to all $y_i - f_i$. The prior has the heavy tails that the data require, so

@@ -23,10 +23,10 @@ class HeldOut:
     """Running moments of the held-out predictions of every sample.
 
     For classification, these are the mean log-probability, the mean probability with its spread, the votes and the three
-    losses; for regression, the prediction and the squared error. If views hold losses, only these are kept: there is an error
-    then, but neither bias nor variance. The losses are also kept for two halves of the views. This takes about
-    ``8 (4 classes + 33)`` bytes per sample, whatever the number of views, and 48 more with in-sample losses, in memory or, if
-    that is too small, in temporary files; see :class:`hardsight.io.memmap.ArrayAllocator`.
+    losses; for regression, the prediction and the squared error. If views hold losses, only these are kept: there is an
+    error then, but neither bias nor variance. The losses are also kept for two halves of the views. This takes about
+    ``8 (4 classes + 33)`` bytes per sample, whatever the number of views, and 48 more with in-sample losses, in memory or,
+    if that is too small, in temporary files; see :class:`hardsight.io.memmap.ArrayAllocator`.
 
     Args:
         labels: class codes (int64) for classification, targets (float64) for regression, one per sample.

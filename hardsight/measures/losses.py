@@ -8,7 +8,7 @@ from torch import Tensor
 from hardsight.measures.statistics import View, brier, log_loss, vote, wrong
 
 Loss = Literal["log", "brier", "zero-one", "squared", "own"]
-"""How predictions are judged; "own": the learner computes its loss itself, and its views hold losses instead of predictions."""
+"""How predictions are judged; "own": the learner computes its loss, and its views hold losses instead of predictions."""
 _CLASS_LOSSES = {"log": log_loss, "brier": brier, "zero-one": wrong}
 
 

@@ -54,8 +54,8 @@ def _read_records(path: Path) -> np.ndarray:
     size, expected_size = path.stat().st_size, _RECORDS * (1 + _PIXELS)
     if size != expected_size:
         raise InputError(
-            f"{path} has {size:,} bytes, but {_RECORDS:,} records of {1 + _PIXELS:,} are {expected_size:,}: unpack CIFAR-10's "
-            "binary version again"
+            f"{path} has {size:,} bytes, but {_RECORDS:,} records of {1 + _PIXELS:,} are {expected_size:,}: unpack "
+            "CIFAR-10's binary version again"
         )
     records = np.fromfile(path, np.uint8).reshape(_RECORDS, 1 + _PIXELS)
     invalid = np.flatnonzero(records[:, 0] >= CLASSES)
@@ -122,8 +122,8 @@ def make_study(
     )
     width_text = "" if width == 16 else f" of width {width}"
     setting = (
-        f"{len(y):,} images, ResNet-{depth}{width_text} with {norm} norm, {epochs} epochs, {FOLDS} folds, {members} models per "
-        "sample"
+        f"{len(y):,} images, ResNet-{depth}{width_text} with {norm} norm, {epochs} epochs, {FOLDS} folds, {members} models "
+        "per sample"
     )
     return ImageStudy(
         "CIFAR-10",

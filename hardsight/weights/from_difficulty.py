@@ -37,8 +37,8 @@ def weigh(
         decisions: decisions of a review, as :meth:`hardsight.Difficulty.apply` takes them. Dropped samples have the weight
             0. Relabelled ones count for their new class, with the error of their new label. Only "auto" knows that a
             confirmed label is certain: other schemes read the error, which stays the same for a kept label.
-        arguments: parameters of the scheme, and inputs that a difficulty does not hold (``epoch=…``, ``groups=…``), as arrays
-            with one row per sample in the order of the samples.
+        arguments: parameters of the scheme, and inputs that a difficulty does not hold (``epoch=…``, ``groups=…``), as
+            arrays with one row per sample in the order of the samples.
 
     Raises:
         InputError: ``difficulty`` is not a :class:`Difficulty`; the scheme or a parameter is unknown; an input is missing or

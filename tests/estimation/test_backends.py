@@ -141,7 +141,9 @@ LEARNERS = {
     "not divisible": (Odd, {"repeats": 3}),
     "with in-sample losses": (lambda: hs.SklearnModel(GaussianNB()), {"repeats": 3, "estimate": hs.Estimate(adjusted=True)}),
     "ridge with in-sample losses": (hs.Ridge, {"repeats": 3, "estimate": hs.Estimate(adjusted=True), "loss": "brier"}),
-    "numbers with in-sample losses": (hs.Ridge, {"repeats": 3, "estimate": hs.Estimate(adjusted=True), "task": "regression"}),
+    "numbers with in-sample losses": (
+        hs.Ridge, {"repeats": 3, "estimate": hs.Estimate(adjusted=True), "task": "regression"},
+    ),
 }  # fmt: skip
 
 

@@ -427,9 +427,9 @@ def test_messages_are_one_line_that_a_terminal_can_show():
 
 ALLOWED = {
     # Between this process and workers that it started, never from a file that a user gives.
-    ("estimation/backends/worker.py", "pickle.loads"), ("estimation/backends/worker.py", "pickle.load"), ("estimation/backends/worker.py", "pickle.dump"),
-    ("estimation/backends/worker.py", "pickle.dumps"), ("estimation/backends/worker.py", "cloudpickle.dumps"),
-    ("estimation/backends/ray.py", "pickle.loads"),
+    ("estimation/backends/worker.py", "pickle.loads"), ("estimation/backends/worker.py", "pickle.load"),
+    ("estimation/backends/worker.py", "pickle.dump"), ("estimation/backends/worker.py", "pickle.dumps"),
+    ("estimation/backends/worker.py", "cloudpickle.dumps"), ("estimation/backends/ray.py", "pickle.loads"),
     # Tensors and numbers alone (weights_only=True): a Trainer's own checkpoint, and the weights that a package ships.
     ("weights/training/hf_trainer.py", "torch.load"), ("data/images.py", "torch.load"),
     # `hardsight doctor` asks this same Python, in a fresh process, what can be imported; no shell.

@@ -45,8 +45,8 @@ def head(inputs: int, seed: int) -> str:
     """The page down to the table's rows."""
     return (
         "# Hostile input\n\n"
-        f"`make fuzz` ({inputs:,} inputs per target, seed {seed}), {datetime.now(UTC):%-d %B %Y}. Every input ended in a result "
-        "or in one line that says what is wrong, unless the last column counts others. Time is of the processor, and "
+        f"`make fuzz` ({inputs:,} inputs per target, seed {seed}), {datetime.now(UTC):%-d %B %Y}. Every input ended in a "
+        "result or in one line that says what is wrong, unless the last column counts others. Time is of the processor, and "
         "memory what the process grew by, for the one input that took most.\n\n"
         "| target | what enters | inputs | accepted | refused | worst time | peak memory | faults |\n"
         "|:--|:--|--:|--:|--:|--:|--:|--:|"

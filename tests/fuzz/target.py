@@ -1,4 +1,4 @@
-"""A target, what came of an input to it, and the loop that makes inputs: mutations of seeds, and of what reached new lines."""
+"""A target, what came of an input to it, and the loop that mutates seeds and inputs that reached new lines."""
 
 import io
 import os

@@ -152,8 +152,8 @@ def test_a_run_of_files_ends_with_the_same_bytes(tmp_path):
     # The result keeps the consensus and the counts; the files of all else went with the record.
     assert told["0"][0] == "2"
     assert told["0"][1] == (
-        f"The data kept per sample ({8 * 178 * (4 * 3 + 33) / 2**30:.3g} GiB) needs more than half of the free memory, so it is "
-        f"stored in temporary files in {folder}."
+        f"The data kept per sample ({8 * 178 * (4 * 3 + 33) / 2**30:.3g} GiB) needs more than half of the free memory, so "
+        f"it is stored in temporary files in {folder}."
     )
     assert (tmp_path / "0.parquet").read_bytes() == (tmp_path / "all.parquet").read_bytes()
     with np.load(tmp_path / "0.npz") as mapped, np.load(tmp_path / "all.npz") as plain:

@@ -319,6 +319,7 @@ def test_what_a_program_says():
     table = read_program(grey(), (15, 11)).operations
     kinds = [LayerKind(kind) for kind in table[:, OpField.KIND]]
     assert kinds == [
-        LayerKind.CONVOLUTION, LayerKind.RELU, LayerKind.POOL, LayerKind.CONVOLUTION, LayerKind.POOL, LayerKind.CHANNELS_FIRST, LayerKind.LINEAR,
+        LayerKind.CONVOLUTION, LayerKind.RELU, LayerKind.POOL, LayerKind.CONVOLUTION, LayerKind.POOL,
+        LayerKind.CHANNELS_FIRST, LayerKind.LINEAR,
     ]  # fmt: skip
     assert table[:, OpField.OUTPUTS].tolist() == [16 * 165, 16 * 165, 16 * 35, 6 * 35, 72, 72, 10]

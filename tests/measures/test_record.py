@@ -505,7 +505,7 @@ def half_known():
     ({"view": 4, "logits": [[0.0, 1.0, 2.0]] * 2}, "logits have 3 classes, so far they had 2"),
     ({"view": 4, "logits": [0.0, 1.0]}, r"logits must have the shape \(batch, class\).*torch.stack"),
     ({"view": 4, "logits": [[0.0], [1.0]]}, "2 classes or more"),
-    ({"view": 4, "logits": [[0.0, 1.0]]}, r"logits must have one row per sample, 2 as there are ids. Got the shape \(1, 2\)"),
+    ({"view": 4, "logits": [[0.0, 1.0]]}, r"must have one row per sample, 2 as there are ids. Got the shape \(1, 2\)"),
     ({"view": 4, "logits": "ab"}, "logits must be a tensor or an array of numbers. Got str"),
     ({"view": 4, "logits": [[True, False]] * 2}, "logits must be real numbers. Got bool"),
     ({"view": 4, "labels": [0, 2]}, "label 2 of id 6 is none of the 2 classes"),

@@ -38,7 +38,8 @@ def losses_only(n=20):
     return Difficulty(
         error=np.linspace(0.1, 2, n), error_se=unknown, bias=unknown, variance=unknown, n_views=np.full(n, 3),
         labels=unknown, predicted=unknown, ids=np.arange(n), classes=None, consensus=None, ledger=None, p_wrong=None,
-        cause=None, run=RunInfo.from_json({"loss": "own", "task": "loss", "learner": "by hand", "members": 3, "notices": []}),
+        cause=None,
+        run=RunInfo.from_json({"loss": "own", "task": "loss", "learner": "by hand", "members": 3, "notices": []}),
     )  # fmt: skip
 
 

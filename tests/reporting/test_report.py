@@ -79,14 +79,15 @@ def difficulty(
     account[:, 2] += 0.1
     if not factors:
         return Difficulty(
-            **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus, run=RunInfo.from_json(about),
-            ledger=None, p_wrong=None, cause=None,
+            **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus,
+            run=RunInfo.from_json(about), ledger=None, p_wrong=None, cause=None,
         )  # fmt: skip
     matrix = 0.7 * np.eye(len(classes)) + 0.3 * rng.dirichlet(np.ones(len(classes)), len(classes))
     about |= {"transition": matrix.tolist(), "class_shares": np.full(len(classes), 1 / len(classes)).tolist()}
     return Difficulty(
-        **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus, run=RunInfo.from_json(about),
-        ledger=account, p_wrong=rng.random(n), suggested=rng.integers(0, len(classes), n), p_suggested=rng.random(n),
+        **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus,
+        run=RunInfo.from_json(about), ledger=account, p_wrong=rng.random(n),
+        suggested=rng.integers(0, len(classes), n), p_suggested=rng.random(n),
         cause=rng.choice(["noise", "imbalance", "margin", "uncertainty", "none"], n),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The work of two processes in ``tests/integrations/test_distributed_trainers.py``, and the batches of both in one process."""
+"""The two processes of ``tests/integrations/test_distributed_trainers.py``, and the batches of both in one process."""
 
 import os
 import warnings

@@ -1,14 +1,14 @@
 r"""Label noise: $P(y|x) = \sum_c q(c|x)\,T(c \to y)$, and the posterior of the true label.
 
 $q$ is the distribution of the true label before the given one is seen, from two kinds of *evidence*: the balanced consensus,
-and the class shares among the nearest neighbours, if there are features. Both were learned from given labels, so for a sample
-that is certainly of class $c$ they say $T(c \to \cdot)$ and not $c$ alone. An evidence $w$ therefore speaks for $c$ by how
-little it diverges from that, $q \propto \rho \prod_k e^{-\beta_k \mathrm{KL}(T^b_c \| w_k)}$ with
+and the class shares among the nearest neighbours, if there are features. Both were learned from given labels, so for a
+sample that is certainly of class $c$ they say $T(c \to \cdot)$ and not $c$ alone. An evidence $w$ therefore speaks for $c$
+by how little it diverges from that, $q \propto \rho \prod_k e^{-\beta_k \mathrm{KL}(T^b_c \| w_k)}$ with
 $T^b_c \propto T(c \to \cdot)/\pi$; this is how pair flips, where a class's samples look like two classes, are found. A model
-that is not noise-aware takes the consensus at face value ($\mathrm{KL} = -\log w(c)$), for an ensemble that did not learn the
-noise. The evidence weights $\beta_k$ are fitted with $T$ and the true classes' shares $\rho$ by maximum likelihood (EM); they
-balance the evidence as stacking does. Each has a normal prior of mean and variance 1, without which separate classes drive
-them to any size; their sum is 1 or more: below, heavy noise in small data passes for soft predictions of right labels.
+that is not noise-aware takes the consensus at face value ($\mathrm{KL} = -\log w(c)$), for an ensemble that did not learn
+the noise. The evidence weights $\beta_k$ are fitted with $T$ and the true classes' shares $\rho$ by maximum likelihood (EM);
+they balance the evidence as stacking does. Each has a normal prior of mean and variance 1, without which separate classes
+drive them to any size; their sum is 1 or more: below, heavy noise in small data passes for soft predictions of right labels.
 
 How far the rows of $T$ may differ is chosen from the data. Pseudo-counts shrink the rate of wrong labels in each row to the
 common one, and their destinations to an even spread. Of several levels of shrinkage, the one with the best likelihood of
@@ -16,18 +16,18 @@ labels left out (three parts, given the weights) is taken (with two classes, the
 among those whose $T$ is diagonal-dominant: each class's own label is the most frequent one.
 
 Where models are most confident of a class, labels that are ambiguous by nature agree with them. If more of these labels
-disagree than in clean data (0.15), softness is no explanation, and a model that does explain them is taken if it is nearly as
-likely (within 3 standard errors). Then models are also tried in which the wrong labels of each class go to one other class
-(:mod:`hardsight.attribution.label_noise.pair_flips`): for pair flips among rare classes, a free row of $T$ has too many local
-maxima.
+disagree than in clean data (0.15), softness is no explanation, and a model that does explain them is taken if it is nearly
+as likely (within 3 standard errors). Then models are also tried in which the wrong labels of each class go to one other
+class (:mod:`hardsight.attribution.label_noise.pair_flips`): for pair flips among rare classes, a free row of $T$ has too
+many local maxima.
 
 Several of these models are often as likely as the one that is taken: a class that is mistaken for another may be ambiguous
-or mislabelled. The posterior of the true label is therefore the mean over all of them, each with the weight $e^{-z^2/8}$, $z$
-the standard errors by which labels left out are less likely under it than under the one taken.
+or mislabelled. The posterior of the true label is therefore the mean over all of them, each with the weight $e^{-z^2/8}$,
+$z$ the standard errors by which labels left out are less likely under it than under the one taken.
 
-Without evidence no label is doubted: if no evidence gives the labels more probability than it gives labels drawn by the class
-shares, by two standard errors, every label is taken as right. Labels that are all noise could not be told from labels that
-have nothing to do with the features.
+Without evidence no label is doubted: if no evidence gives the labels more probability than it gives labels drawn by the
+class shares, by two standard errors, every label is taken as right. Labels that are all noise could not be told from labels
+that have nothing to do with the features.
 """
 
 from hardsight.attribution.label_noise.config import DEFAULT_CONFIG, LabelModelConfig

@@ -1,8 +1,9 @@
 r"""Label models in which the wrong labels of each class go to one other class: pair flips and near pair flips.
 
-If classes are rare or noise is heavy, most of the labels of a class can be another's. Rows of T that may go anywhere then have
-several local maxima of similar likelihood: a class can take the name of the one that it is mistaken for. One target per class
-leaves far fewer ways to go wrong, and targets are few enough to be searched: for each class in turn, every other one is tried.
+If classes are rare or noise is heavy, most of the labels of a class can be another's. Rows of T that may go anywhere then
+have several local maxima of similar likelihood: a class can take the name of the one that it is mistaken for. One target per
+class leaves far fewer ways to go wrong, and targets are few enough to be searched: for each class in turn, every other
+one is tried.
 """
 
 from collections.abc import Iterable, Sequence

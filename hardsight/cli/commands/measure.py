@@ -33,8 +33,8 @@ from hardsight.cli.parsing import make_splits
 @click.option("--reliability", type=float, default=None,
               help="Train until the ranking is this reliable (such as 0.95), with at most 50 repeats.")  # fmt: skip
 @click.option("--budget", default=None, metavar="MODELS|TIME",
-              help='Train this many models ("20 models"), with folds and repeats chosen for that number; or stop after a time: '
-                   "90s, 10min, 2h.")  # fmt: skip
+              help='Train this many models ("20 models"), with folds and repeats chosen for that number; or stop '
+                   "after a time: 90s, 10min, 2h.")  # fmt: skip
 @click.option("--adjusted/--no-adjusted", default=None,
               help="Whether to try a second estimate of the errors, from the in-sample losses of the same models. "
                    "[default: if it costs little]")  # fmt: skip

@@ -22,7 +22,8 @@ from hardsight.errors import first_line
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of schemes that draw random numbers."
 )
 @click.option("--decisions", type=click.Path(path_type=Path), default=None, metavar="FILE",
-              help="The csv file of a review: dropped samples get weight 0, confirmed and corrected labels count as certain.")  # fmt: skip
+              help="The csv file of a review: dropped samples get weight 0, confirmed and corrected labels count as "
+                   "certain.")  # fmt: skip
 def weigh(
     difficulty: Path,
     scheme: str,

@@ -118,7 +118,7 @@ def pickle_job(job: WorkerJob, buffers: Callable[[pickle.PickleBuffer], Any] | N
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Also pickles a function that names ``torch`` and any ``.classes`` or ``.ops``: cloudpickle then wants those of torch."""
+    """Also pickles a function that names ``torch`` and a ``.classes`` or ``.ops``: cloudpickle then wants those of torch."""
 
     def reducer_override(self, thing: Any) -> Any:
         if isinstance(thing, ModuleType) and type(thing) is not ModuleType and thing.__name__ in sys.modules:

@@ -98,8 +98,8 @@ def _warn_unconverged(result: Minimum, tolerance: Tensor) -> None:
         warnings.warn(
             f"{int(unfinished.sum())} of {len(unfinished)} members trained together have not converged in "
             f"{result.evaluations} evaluations (largest gradient of the mean loss "
-            f"{float(result.max_gradient[unfinished].max()):.1e}, tolerance {float(tolerance[unfinished].min()):.1e}): use a "
-            "larger penalty",
+            f"{float(result.max_gradient[unfinished].max()):.1e}, tolerance {float(tolerance[unfinished].min()):.1e}): use "
+            "a larger penalty",
             HardsightWarning,
             stacklevel=3,
         )

@@ -32,9 +32,9 @@ _FLAG: dict[Stream, str] = {"training": "", "held-out": ", held_out=True", "seco
 class Record:
     """All classic measures of a sample's difficulty, from one line in your own loop.
 
-    Samples are identified by their ids and never by their position in a batch: the loader may shuffle, a view may come in any
-    number of batches of any size, and records of several workers can be merged. Only running columns are kept: memory does
-    not grow with the views.
+    Samples are identified by their ids and never by their position in a batch: the loader may shuffle, a view may come in
+    any number of batches of any size, and records of several workers can be merged. Only running columns are kept: memory
+    does not grow with the views.
 
     Args:
         measures: names from :data:`hardsight.MEASURES`, or rows of your own; None for all that the given inputs allow.
@@ -180,8 +180,8 @@ class Record:
 
         Args:
             name: a row of :data:`hardsight.MEASURES`.
-            held_out: from held-out views (True) or from training views (False), if the measure allows both. Default: training
-                views, or held-out ones if there are no others.
+            held_out: from held-out views (True) or from training views (False), if the measure allows both. Default:
+                training views, or held-out ones if there are no others.
 
         Returns:
             float64 by id, ascending; NaN if a sample lacks the views that the measure needs.

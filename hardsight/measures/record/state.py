@@ -1,4 +1,4 @@
-"""State of a record: tensors and one string of JSON. A state is checked before it is used: a file may be damaged or hostile."""
+"""State of a record: tensors and a string of JSON. It is checked before use: a file may be damaged or hostile."""
 
 import json
 from collections.abc import Iterator

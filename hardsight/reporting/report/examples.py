@@ -163,8 +163,8 @@ def find_samples(d: Difficulty, samples: Samples) -> np.ndarray:
         measured = ", ".join(repr(each) for each in missing[:3].tolist())
         examples = ", ".join(repr(each) for each in samples.ids[:3].tolist())
         raise InputError(
-            f"the samples lack {len(missing):,} of the {len(d):,} measured ids ({measured}); their ids look like {examples}: "
-            "give the samples that were measured, read the same way and with the same id column"
+            f"the samples lack {len(missing):,} of the {len(d):,} measured ids ({measured}); their ids look like "
+            f"{examples}: give the samples that were measured, read the same way and with the same id column"
         )
     changed = _first_changed_label(d, samples, index)
     if changed is not None:

@@ -1,8 +1,8 @@
 """The review page from a local server, for data that a single file could not hold.
 
 The server listens on 127.0.0.1. It answers only requests that name that address and know the secret in the page's address.
-It sends no header that would let another site read its answers, and it knows no paths: requests name samples by their number.
-The only file that it writes is ``decisions.csv`` in the folder of the result.
+It sends no header that would let another site read its answers, and it knows no paths: requests name samples by their
+number. The only file that it writes is ``decisions.csv`` in the folder of the result.
 """
 
 import asyncio

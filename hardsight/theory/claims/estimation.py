@@ -39,8 +39,8 @@ def c_score_is_error(trial: Trial) -> Finding:
         _, x, y = _draw_three_classes(60, rng)
         record = Record(["c-score"], members=True)
         d = measure(
-            x, y, learner="logistic", loss="zero-one", splits=Subsets(members=20, ratio=0.6), estimate=Estimate(pilot=False), refine=False,
-            record=record, seed=seed,
+            x, y, learner="logistic", loss="zero-one", splits=Subsets(members=20, ratio=0.6), estimate=Estimate(pilot=False),
+            refine=False, record=record, seed=seed,
         )  # fmt: skip
         score = record.measure("c-score").to_numpy()
         gaps.append(max_gap(np.abs(score - d.error).tolist()))

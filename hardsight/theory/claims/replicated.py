@@ -45,8 +45,8 @@ def flips_by_error(study: ImageStudy) -> ClaimDefinition:
         "them.",
         source=f"Proposition 2, after Zhou et al. 2022, as reconstructed; measured here on {study.name}",
         kind="statistical",
-        expected=f"mean AUROC of the error above {study.auc:g} at {_join_values(study.rates, '{:.0%}')} of flips, lower end of "
-        "the interval included; that of the variance between 0.3 and 0.7",
+        expected=f"mean AUROC of the error above {study.auc:g} at {_join_values(study.rates, '{:.0%}')} of flips, lower end "
+        "of the interval included; that of the variance between 0.3 and 0.7",
         limits=f"{study.name}: {study.setting}. The mean log-loss of noisy and of clean labels is reported, too."
         f"{study.note}",
         **study.counts(2, 10),
@@ -101,8 +101,8 @@ def long_tail_error(study: ImageStudy) -> ClaimDefinition:
         kind="statistical",
         expected="mean Spearman of class size and mean error below -0.5, upper end of the interval included; bias above "
         "half of the difference between the three rarest and the three most frequent classes",
-        limits=f"{study.name} with {_join_values(study.factors, '{:g}:1')} classes, the order of the classes drawn anew in each "
-        f"run; {study.setting}. Some classes are hard at any size.{study.note}",
+        limits=f"{study.name} with {_join_values(study.factors, '{:g}:1')} classes, the order of the classes drawn anew in "
+        f"each run; {study.setting}. Some classes are hard at any size.{study.note}",
         **study.counts(6, 15),
     )
     def test(trial: Trial) -> Finding:
@@ -145,8 +145,8 @@ def margin_and_uncertainty(study: ImageStudy) -> ClaimDefinition:
 
     @define_claim(
         "margin-and-uncertainty",
-        statement="Over all samples the error correlates with the negative mean margin, the variance and mutual information; "
-        "among the hardest 5 % it hardly correlates with the latter two, and not always in one direction.",
+        statement="Over all samples the error correlates with the negative mean margin, the variance and mutual "
+        "information; among the hardest 5 % it hardly correlates with the latter two, and not always in one direction.",
         source=f"the experiments of Zhou et al. 2022, as reconstructed (mixed signs); measured here on {study.name}",
         kind="statistical",
         expected=f"mean Spearman over all above {study.margin:g} with the margin and {study.variance:g} with the variance; "

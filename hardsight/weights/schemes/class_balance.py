@@ -495,7 +495,8 @@ def adaboost(
     weights = state["weights"]
     if len(rows) != len(weights) or len(torch.unique(rows)) != len(weights):
         raise InputError(
-            f"rows must be all {len(weights)} samples, once each, because a round of boosting reads all of them. Got {len(rows)}"
+            f"rows must be all {len(weights)} samples, once each, because a round of boosting reads all of them. "
+            f"Got {len(rows)}"
         )
     classes = logits.shape[1]
     is_wrong = (check_finite("logits", logits).argmax(1) != labels).to(weights)
@@ -617,7 +618,7 @@ def icost_gini(
 def leaf_purity(
     X: np.ndarray, labels: np.ndarray, *, folds: int = 3, depth: int = 3, leaf: int = 5, seed: int = 0
 ) -> Float[Tensor, " sample"]:
-    """Return the share of the minority in the leaf into which a tree that was not trained on the sample puts it; ``(sample,)``.
+    """Return the share of the minority in the leaf of each sample, by a tree not trained on the sample; ``(sample,)``.
 
     Args:
         X: numeric features; ``(sample, feature)``.

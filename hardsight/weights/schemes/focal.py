@@ -30,8 +30,8 @@ _THROUGH = "The gradient flows through the weight, as published"
     scale=_P,
     source=_LIN,
     through=True,
-    note=f"{_THROUGH}: it then multiplies cross-entropy's gradient by (1-p)^g - g p (1-p)^(g-1) log p. Factors of the classes "
-    "are left to class schemes. Detectors divide by the number of positives.",
+    note=f"{_THROUGH}: it then multiplies cross-entropy's gradient by (1-p)^g - g p (1-p)^(g-1) log p. Factors of the "
+    "classes are left to class schemes. Detectors divide by the number of positives.",
 )
 def focal(p: Float[Tensor, " sample"], *, gamma: float = 2.0) -> Float[Tensor, " sample"]:
     """Prefer hard samples.
@@ -382,10 +382,10 @@ def _inverse_density(state: State, norms: Tensor, bins: int, momentum: float) ->
 
 
 def output_gradient(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, "sample class"]:
-    """Return the gradient of cross-entropy by the logits, softmax probabilities minus the one-hot label; ``(sample, class)``.
+    """Return the gradient of cross-entropy by the logits, probabilities minus the one-hot label; ``(sample, class)``.
 
-    The entry of the label is computed as minus the sum of the others, because 1 - p would round to 0 where p is near
-    1.
+    The entry of the label is computed as minus the sum of the others, because 1 - p would round to 0 where p is
+    near 1.
 
     Raises:
         InputError: logits that are not finite, or labels that are not class codes.

@@ -20,7 +20,7 @@ _SELECTIVE = "Jiang et al. 2019, Accelerating deep learning by focusing on the b
 
 
 def select_top(scores: Float[Tensor, " sample"], k: int) -> Float[Tensor, " sample"]:
-    """Return 1 for the k largest scores and 0 for the others; of tied scores the first count. All are 1 if there are at most k."""
+    """Return 1 for the k largest scores, the first of tied ones, and 0 for the others; all 1 if there are at most k."""
     rows = scores.argsort(descending=True, stable=True)[:k]
     return torch.zeros_like(scores).scatter(0, rows, 1)
 

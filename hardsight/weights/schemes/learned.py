@@ -111,7 +111,8 @@ def data_parameters(
         temperatures.append(state["classes"][check_class_codes(labels, len(state["classes"]))].exp())
     if not temperatures:
         raise InputError(
-            "state must have temperatures of samples or of classes. Got neither: make it with StateShape(samples=…, classes=…)"
+            "state must have temperatures of samples or of classes. Got neither: make it with StateShape(samples=…, "
+            "classes=…)"
         )
     sigma = torch.stack(temperatures).sum(0).to(logits.dtype)
     return cross_entropy(check_finite("logits", logits) / sigma[:, None], labels, reduction="none")
@@ -232,7 +233,7 @@ def screener_net(
 
 
 def init_weight_tree(shape: StateShape) -> State:
-    """Return the weights of the current epoch and of the last two, all one, and mean losses of classes, 5 before the first epoch ends."""
+    """Return the weights of this epoch and the last two, all 1, and the classes' mean losses, 5 until an epoch ends."""
     ones = torch.ones(shape.samples, device=shape.device)
     zeros = torch.zeros(shape.classes, device=shape.device)
     return {

@@ -89,7 +89,7 @@ def l2rw(
 def gradient_alignment(
     model: nn.Module, inputs: Any, labels: Int[Tensor, " sample"], clean_inputs: Any, clean_labels: Int[Tensor, " clean"]
 ) -> Float[Tensor, " sample"]:
-    """Return the inner product of each sample's gradient with that of the clean batch's mean loss; ``(sample,)``, no gradient.
+    """Return the inner product of each sample's gradient with that of the clean batch's mean loss; ``(sample,)``, detached.
 
     One forward-mode derivative of the losses in the direction of the clean gradient gives all of them; no gradient of
     a single sample is kept in memory.
@@ -158,7 +158,7 @@ def dds(
 
 
 class MetaWeightNet(nn.Module):
-    """A network from a loss to a weight between 0 and 1, with one hidden layer. Published: Adam, rate 1e-3, weight decay 1e-4."""
+    """A network with one hidden layer, from a loss to a weight in (0, 1). Published: Adam, rate 1e-3, weight decay 1e-4."""
 
     def __init__(self, hidden: int = 100):
         super().__init__()

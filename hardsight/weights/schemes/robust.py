@@ -1,4 +1,4 @@
-"""Robust losses: as weights, the factor by which each multiplies the gradient of cross-entropy, and as losses in its place."""
+"""Robust losses: as weights, the factor by which each multiplies the gradient of cross-entropy, and as losses."""
 
 from math import log
 from typing import Literal

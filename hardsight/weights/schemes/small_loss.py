@@ -673,7 +673,7 @@ def _round_rows(counts: Tensor, sizes: Tensor) -> Tensor:
 
 
 def _is_pruned(p: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
-    """Return which samples are pruned, per class k as many as belong to class j by the counts: those where j exceeds k by most.
+    """Return which samples to prune: per class k as many as belong to class j by the counts, where j exceeds k by most.
 
     Samples whose own class is the most likely are never pruned, nor is a whole class.
     """

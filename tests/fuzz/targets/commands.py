@@ -51,9 +51,8 @@ _WORK = (
     "hardsight.estimation.runner.Runner.run", "hardsight.explanation.analysis.train_arms",
     "hardsight_bench.measures_study.run_study",
     "hardsight_bench.weights_study.run_study", "hardsight_bench.humans.run_study", "hardsight_bench.factors.run_study",
-    "hardsight_bench.speed.time_case",
-    "hardsight_bench.speed.measure_growth", "hardsight_bench.speed.measure_peak", "hardsight.theory.check", "hardsight.cli.doctor.examine",
-    "hardsight.explanation.analysis.follow_training",
+    "hardsight_bench.speed.time_case", "hardsight_bench.speed.measure_growth", "hardsight_bench.speed.measure_peak",
+    "hardsight.theory.check", "hardsight.cli.doctor.examine", "hardsight.explanation.analysis.follow_training",
 )  # fmt: skip
 
 
