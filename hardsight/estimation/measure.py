@@ -47,8 +47,7 @@ def measure(
         loss: "log" (default), "brier" or "zero-one" for classes; "squared" for numbers. A learner that gives losses and no
             predictions fixes the loss itself, and then there is no bias, variance or ledger.
         folds: folds per repeat, 5 by default.
-        repeats: number of times that all samples are split into folds anew, 10 by default; held-out predictions per
-            sample.
+        repeats: number of times that all samples are split into folds anew, 10 by default; held-out predictions per sample.
         splits: :class:`KFold`, :class:`Subsets` or :class:`LeaveOneOut` in place of ``folds``; or "loo".
         groups: ``(sample,)``; samples of one group are never split between training and held-out part.
         ids: ``(sample,)``, unique; permanent names of the samples.

@@ -75,9 +75,8 @@ class Estimate:
 
     Args:
         adjusted: also estimate the errors with the models' in-sample losses as control variates, and keep that second
-            estimate if a check says that it ranks better (:mod:`hardsight.measures.control_variate`). Nothing else
-            changes except ``hardness``, which also reads the in-sample losses. None: if that is cheap beside the
-            training.
+            estimate if a check says that it ranks better (:mod:`hardsight.measures.control_variate`). Nothing else changes
+            except ``hardness``, which also reads the in-sample losses. None: if that is cheap beside the training.
         pilot: choose the training length of the networks by the held-out losses of a few models, before the run
             (:mod:`hardsight.estimation.training_length`). None: if ``learner`` is "auto", except for leave-one-out or a
             budget of models. These models are not among the ``members``.

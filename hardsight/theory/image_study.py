@@ -22,8 +22,7 @@ class ImageStudy:
 
     Attributes:
         name: of the images, as used in claims.
-        images: returns them, ``(sample, feature)`` or bytes ``(sample, height, width, channel)``, and their labels,
-            codes.
+        images: returns them, ``(sample, feature)`` or bytes ``(sample, height, width, channel)``, and their labels, codes.
         network: the recipe.
         setting: description of the network.
         repeats: number of times that all samples are split into folds; ``views`` if the parts of the error matter.

@@ -39,8 +39,7 @@ class NetworkEnsemble:
     def train(self, steps: int, rate: float, stops: list[int]) -> Iterator[int]:
         """Take steps on the exponential loss; yield at each step in ``stops``.
 
-        Steps follow the gradient of the log of the objective, which does not vanish with it: time is on a logarithmic
-        scale.
+        Steps follow the gradient of the log of the objective, which does not vanish with it: time is on a logarithmic scale.
         """
         shares = self.weights.log() - np.log(self.weights.shape[1])
         for step in range(1, steps + 1):

@@ -205,8 +205,7 @@ def run_in_order(
 def _retry(task: _Task, error: Exception) -> _Task:
     if task.tries > MAX_RETRIES:
         raise LearnerError(
-            f"a worker died {task.tries} times over the same task, killed or out of memory ({first_line(error)}): use "
-            "fewer jobs or a smaller learner. A checkpoint, if there is one, holds the models trained so far: resume "
-            "continues"
+            f"a worker died {task.tries} times over the same task, killed or out of memory ({first_line(error)}): use fewer "
+            "jobs or a smaller learner. A checkpoint, if there is one, holds the models trained so far: resume continues"
         ) from error
     return task._replace(tries=task.tries + 1)

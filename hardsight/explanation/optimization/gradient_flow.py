@@ -1,10 +1,9 @@
 r"""Integrate gradient flow, $\dot\theta = -\nabla L(\theta)$, over many decades of time.
 
-What weights change, and what training forgets of it, shows on a logarithmic scale of time. Plain gradient descent would
-take as many steps as there are units of time; here a step may be as long as its error allows. Runge–Kutta–Chebyshev
-methods are explicit, of order two, and stable for steps that grow with the square of the number of gradients spent on
-them, which suits problems with a symmetric Hessian (Sommeijer, Shampine & Verwer 1998, *RKC: an explicit solver for
-parabolic PDEs*).
+What weights change, and what training forgets of it, shows on a logarithmic scale of time. Plain gradient descent would take
+as many steps as there are units of time; here a step may be as long as its error allows. Runge–Kutta–Chebyshev methods are
+explicit, of order two, and stable for steps that grow with the square of the number of gradients spent on them, which suits
+problems with a symmetric Hessian (Sommeijer, Shampine & Verwer 1998, *RKC: an explicit solver for parabolic PDEs*).
 """
 
 import math
@@ -116,8 +115,7 @@ def _norms(parameters: Parameters) -> Float64[Tensor, " run"]:
 def _coefficients(stages: int) -> tuple[float, list[tuple[float, float, float, float, float]]]:
     """Return the coefficient of the first stage, and those of the others.
 
-    Each row: weights of the start, of the last stage and of the last but one, then of the last and of the first
-    gradient.
+    Each row: weights of the start, of the last stage and of the last but one, then of the last and of the first gradient.
     """
     w0 = 1 + _DAMPING / stages**2
     t, t1, t2 = [1.0, w0], [0.0, 1.0], [0.0, 0.0]

@@ -26,8 +26,7 @@ class SampleGradients:
 
     Attributes:
         logits: ``(member, class, row)`` float64.
-        norms: norms of the gradients of the rows' cross-entropies in all parameters, without weights, ``(member,
-            row)``.
+        norms: norms of the gradients of the rows' cross-entropies in all parameters, without weights, ``(member, row)``.
     """
 
     def __init__(
@@ -68,9 +67,8 @@ def gradient_shares(
 ) -> pd.DataFrame:
     """Return how the gradients are divided, one row per group.
 
-    Columns: ``by``, ``group``, ``samples``, ``sample_share``; ``share``, the group's part of the sum of weight times
-    norm, a mean over seeds, and its standard error ``se`` (NaN for one seed); ``share_unweighted``, its part of the sum
-    of norms.
+    Columns: ``by``, ``group``, ``samples``, ``sample_share``; ``share``, the group's part of the sum of weight times norm, a
+    mean over seeds, and its standard error ``se`` (NaN for one seed); ``share_unweighted``, its part of the sum of norms.
 
     Args:
         norms: of the samples' gradients.

@@ -105,8 +105,7 @@ def follow_linear_models(
     the smallest margin over the norm, and ``margin_tenth``, its 10 % quantile over the samples; ``angle``, in degrees,
     to the direction of ``dual``, and ``angle_uniform``, to the run called "uniform".
 
-    Times that the ``budget`` of gradients does not reach are left out; None: as many gradients as take about ten
-    seconds.
+    Times that the ``budget`` of gradients does not reach are left out; None: as many gradients as take about ten seconds.
     """
     theta = torch.zeros(len(problem.weights), len(problem.target), problem.x.shape[1], dtype=torch.float64)
     if budget is None:

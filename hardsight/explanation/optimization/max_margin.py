@@ -34,8 +34,7 @@ class Dual(NamedTuple):
     equal samples have equal coefficients.
 
     Attributes:
-        coefficients: p*, >= 0 with sum 1, ``(sample,)``; with several classes, the sum over the other classes of a
-            sample.
+        coefficients: p*, >= 0 with sum 1, ``(sample,)``; with several classes, the sum over the other classes of a sample.
         direction: unit vector: ``(feature,)`` for two classes (towards the second), else ``(class, feature)``
             (Frobenius norm); zeros if even a soft margin has none, as when every point has its opposite.
         intercept: the intercept for this direction, ``()`` or ``(class,)``; zeros without ``bias``.

@@ -322,9 +322,8 @@ def consensus_loss(trial: Trial) -> Finding:
 
 @define_claim(
     "bald-is-not-variance",
-    statement="Mutual information (BALD) is the mean KL divergence of the members from the arithmetic mean; the "
-    "variance is that from the geometric mean to the members. They are different numbers; both vanish "
-    "together.",
+    statement="Mutual information (BALD) is the mean KL divergence of the members from the arithmetic mean; the variance is "
+    "that from the geometric mean to the members. They are different numbers; both vanish together.",
     source="Houlsby et al. 2011 for BALD; the comparison was derived here",
     kind="exact",
     expected="largest gap of bald to its KL form 1e-12 or less; the two differ by more than 0.01 nats somewhere, and "

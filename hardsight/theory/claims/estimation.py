@@ -79,9 +79,8 @@ def _memorization_gap(trial: Trial) -> float:
 
 @define_claim(
     "few-views",
-    statement="The error is unbiased for every number of views; the plain variance over M views is too small by the "
-    "factor (M - 1)/M, exactly so for the Brier score, to first order for log-loss, and the factor M/(M - 1) "
-    "corrects this.",
+    statement="The error is unbiased for every number of views; the plain variance over M views is too small by the factor "
+    "(M - 1)/M, exactly so for the Brier score, to first order for log-loss, and the factor M/(M - 1) corrects this.",
     source="derived here; Yang et al. 2020 use the factor",
     kind="exact",
     expected="expectations over all M-tuples of 6 predictions: error and corrected Brier variance within 1e-12 of the "
@@ -128,9 +127,8 @@ def few_views(trial: Trial) -> Finding:
 
 @define_claim(
     "held-out-knows-no-target",
-    statement="Held-out predictions of a sample do not depend on its own target: changing the target changes the "
-    "sample's leave-one-out error, but not its leave-one-out prediction. An in-sample prediction follows the "
-    "target.",
+    statement="Held-out predictions of a sample do not depend on its own target: changing the target changes the sample's "
+    "leave-one-out error, but not its leave-one-out prediction. An in-sample prediction follows the target.",
     source="definition of the generalization error of a sample",
     kind="exact",
     expected="largest change of a leave-one-out prediction 1e-10 or less, of an in-sample one more than 0.01",

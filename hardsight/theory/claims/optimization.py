@@ -134,9 +134,8 @@ def dual_weights_go_straight(trial: Trial) -> Finding:
 
 @define_claim(
     "smaller-kl-is-no-speed",
-    statement="A smaller KL(p*||w) is a smaller bound, not a faster direction: compared with uniform weights, weights "
-    "on small margins have a smaller KL and a smaller bounded distance, and yet for some time the larger "
-    "angle.",
+    statement="A smaller KL(p*||w) is a smaller bound, not a faster direction: compared with uniform weights, weights on "
+    "small margins have a smaller KL and a smaller bounded distance, and yet for some time the larger angle.",
     source="counterexamples found here to the reading that weights near the dual accelerate (Xu et al. 2021; Zhou et "
     "al. 2022, as reconstructed)",
     kind="exact",

@@ -95,9 +95,8 @@ def steps_to_margin(trial: Trial) -> Finding:
 
 @define_claim(
     "dual-follows-error",
-    statement="Over random training sets, a sample's mean dual coefficient rises with its error, about as well as with "
-    "its closeness to the boundary; single duals are sparse, so the coefficient from one set says little "
-    "about most samples.",
+    statement="Over random training sets, a sample's mean dual coefficient rises with its error, about as well as with its "
+    "closeness to the boundary; single duals are sparse, so the coefficient from one set says little about most samples.",
     source="Proposition 5, after Zhou et al. 2022, as reconstructed; with p proportional to exp(-margin) and the "
     "exponential error it is an identity by assumption",
     kind="statistical",

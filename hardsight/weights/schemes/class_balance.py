@@ -73,8 +73,7 @@ def balanced(labels: Int[Tensor, " sample"], sizes: Real[Tensor, " class"]) -> F
 def balanced_sqrt(labels: Int[Tensor, " sample"], sizes: Real[Tensor, " class"]) -> Float[Tensor, " sample"]:
     """Prefer samples of small classes, half-way to balanced.
 
-    The weight is proportional to n_c^(-1/2): on a log scale half-way from uniform to balanced; mean one over the data
-    set.
+    The weight is proportional to n_c^(-1/2): on a log scale half-way from uniform to balanced; mean one over the data set.
 
     Args:
         labels: class codes; ``(sample,)``.
@@ -109,8 +108,7 @@ def class_balanced(
 ) -> Float[Tensor, " sample"]:
     """Prefer samples of small classes, less so for classes large enough to be redundant.
 
-    The weight is the inverse of the effective number of samples (1 - beta^n_c) / (1 - beta); mean one over the
-    classes.
+    The weight is the inverse of the effective number of samples (1 - beta^n_c) / (1 - beta); mean one over the classes.
 
     Args:
         labels: class codes; ``(sample,)``.
@@ -118,8 +116,7 @@ def class_balanced(
         beta: 0 is uniform, towards 1 it is the inverse frequency.
 
     Raises:
-        InputError: a label that is not a class code or is of an empty class, or a size below zero, or ``beta`` out of
-            range.
+        InputError: a label that is not a class code or is of an empty class, or a size below zero, or ``beta`` out of range.
     """
     return _inverse_effective_numbers(class_sizes(labels, sizes), beta)[labels.long()]
 
@@ -164,8 +161,7 @@ def drw(
         beta: as in :func:`class_balanced`.
 
     Raises:
-        InputError: a label that is not a class code or is of an empty class, or a size below zero, or a number out of
-            range.
+        InputError: a label that is not a class code or is of an empty class, or a size below zero, or a number out of range.
     """
     weights = class_balanced(labels, sizes, beta=beta)
     return weights if _is_late(epoch, epochs, start) else torch.ones_like(weights)
@@ -288,8 +284,7 @@ def logit_adjusted_loss(
 ) -> Float[Tensor, " sample"]:
     """Prefer samples of small classes, by a margin that makes the balanced error consistent.
 
-    Returns the cross-entropy of z + tau log(n / N); the logits themselves then learn the posterior of balanced
-    classes.
+    Returns the cross-entropy of z + tau log(n / N); the logits themselves then learn the posterior of balanced classes.
 
     Args:
         logits: of the model; ``(sample, class)``.
@@ -536,15 +531,13 @@ def icost_neighbours(
 ) -> Float[Tensor, " sample"]:
     """Prefer minority samples near the border, then those amid their own class, and least those amid the other class.
 
-    A minority sample has the imbalance times the cost of its kind as weight, a majority sample 1. The kind is
-    ``pure`` if no neighbour is of the majority, ``safe`` if less than half are, ``outlier`` if all are, and
-    ``border`` otherwise.
+    A minority sample has the imbalance times the cost of its kind as weight, a majority sample 1. The kind is ``pure`` if no
+    neighbour is of the majority, ``safe`` if less than half are, ``outlier`` if all are, and ``border`` otherwise.
 
     Args:
         labels: class codes, 0 or 1; ``(sample,)``.
         sizes: number of samples of the two classes; the imbalance is the larger divided by the smaller; ``(class,)``.
-        neighbours: labels of each sample's nearest neighbours, itself excluded; published with 5; ``(sample,
-            neighbour)``.
+        neighbours: labels of each sample's nearest neighbours, itself excluded; published with 5; ``(sample, neighbour)``.
         pure: cost of pure samples.
         safe: cost of safe samples.
         border: cost of border samples.

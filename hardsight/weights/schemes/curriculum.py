@@ -255,8 +255,7 @@ def spl_linear(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, "
 def spl_logarithmic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
     """Prefer samples of small loss, less and less up to a threshold, falling fast at first.
 
-    The weight falls from 1 to 0 at the threshold; it minimizes v l + z v - z^v / log z over v in [0, 1], with z = 1 -
-    lam.
+    The weight falls from 1 to 0 at the threshold; it minimizes v l + z v - z^v / log z over v in [0, 1], with z = 1 - lam.
 
     Args:
         loss: nats; ``(sample,)``.
@@ -309,8 +308,7 @@ def spl_mixture(loss: Float[Tensor, " sample"], *, lam1: float, lam2: float) -> 
 def spl_mixture_2(loss: Float[Tensor, " sample"], *, lam: float, gamma: float) -> Float[Tensor, " sample"]:
     """Keep all samples of small loss and none of large loss, with weights in between that fall with the root of the loss.
 
-    The weight is 1 up to (lam gamma / (lam + gamma))² and 0 from lam² on; it minimizes v l + gamma² / (v + gamma /
-    lam).
+    The weight is 1 up to (lam gamma / (lam + gamma))² and 0 from lam² on; it minimizes v l + gamma² / (v + gamma / lam).
 
     Args:
         loss: nats; ``(sample,)``.
@@ -364,8 +362,7 @@ def spl_logistic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor,
 def spl_polynomial(loss: Float[Tensor, " sample"], *, lam: float, t: int = 3) -> Float[Tensor, " sample"]:
     """Prefer samples of small loss up to a threshold; the larger t, the closer to spl-hard.
 
-    The weight is (1 - l / lam)^(1 / (t - 1)) below the threshold; it minimizes v l + lam (v^t / t - v) over v in [0,
-    1].
+    The weight is (1 - l / lam)^(1 / (t - 1)) below the threshold; it minimizes v l + lam (v^t / t - v) over v in [0, 1].
 
     Args:
         loss: nats; ``(sample,)``.
@@ -491,8 +488,7 @@ def superloss(
         lam: regularization strength; the smaller, the stronger the weighting.
 
     Raises:
-        InputError: a loss is not finite or is below zero, ``lam`` is not above 0, or there are fewer than two
-            classes.
+        InputError: a loss is not finite or is below zero, ``lam`` is not above 0, or there are fewer than two classes.
     """
     loss = check_losses(loss)
     if tau is None and (logits is not None or classes):
@@ -590,9 +586,8 @@ def _log_classes(classes: int | None) -> float:
     scale="loss; distances between features",
     source="Zhou & Bilmes 2018, Minimax curriculum learning, ICLR; similarity: Zhou, Wang & Bilmes 2020, NeurIPS",
     reduction="weighted mean",
-    note="Published with a share that grows and a diversity that falls from stage to stage. The authors' code "
-    "replaces facility location by a sum of similarities, as does CurBench. Of tied samples the first is "
-    "taken.",
+    note="Published with a share that grows and a diversity that falls from stage to stage. The authors' code replaces "
+    "facility location by a sum of similarities, as does CurBench. Of tied samples the first is taken.",
     example={"share": 0.5, "diversity": 0.1},
 )
 def mcl(

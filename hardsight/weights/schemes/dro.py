@@ -178,8 +178,7 @@ def cvar(loss: Float[Tensor, " sample"], *, alpha: float, reg: float = 0.0) -> F
 
     Args:
         loss: ``(sample,)``.
-        alpha: the share. If alpha n is not an integer, the next sample gets the remainder; equal losses share
-            equally.
+        alpha: the share. If alpha n is not an integer, the next sample gets the remainder; equal losses share equally.
         reg: strength of a penalty on the weights' KL divergence from uniform.
 
     Raises:
@@ -206,8 +205,7 @@ def chi2_dro(loss: Float[Tensor, " sample"], *, rho: float = 1.0) -> Float[Tenso
     """Prefer hard samples, in proportion to the loss above a threshold.
 
     These are the worst weights in a ball around uniform, mean (n w - 1)² / 2 <= rho; equal losses have equal weights.
-    They are found by sorting: the number of samples of positive weight determines a quadratic equation for the
-    threshold.
+    They are found by sorting: the number of samples of positive weight determines a quadratic equation for the threshold.
 
     Args:
         loss: ``(sample,)``.

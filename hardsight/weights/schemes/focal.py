@@ -140,8 +140,7 @@ def focal_sigmoid(
         alpha: weight of the positives; that of the negatives is 1 - alpha. None: 1 for both.
 
     Raises:
-        InputError: logits that are not finite, labels that are not a 0/1 matrix of their shape, or a parameter out of
-            range.
+        InputError: logits that are not finite, labels that are not a 0/1 matrix of their shape, or a parameter out of range.
     """
     check_range("gamma", gamma, 0)
     positive = _check_zero_one(labels, logits)
@@ -163,9 +162,8 @@ def focal_sigmoid(
     through=True,
     reduction="sum",
     per="element",
-    note="labels is a 0/1 matrix of the shape of the logits. Defaults are the code's; the paper's text has g+ = "
-    "0. The code's disable_torch_grad_focal_loss is through_weight=False. Its single-label form with g+ = 0 "
-    "is cross-entropy.",
+    note="labels is a 0/1 matrix of the shape of the logits. Defaults are the code's; the paper's text has g+ = 0. The "
+    "code's disable_torch_grad_focal_loss is through_weight=False. Its single-label form with g+ = 0 is cross-entropy.",
     exclude_from_benchmark={"in training": "for labels that do not exclude each other"},
 )
 def asl(
@@ -190,8 +188,7 @@ def asl(
         through_weight: whether the gradient flows through the focal weights.
 
     Raises:
-        InputError: logits that are not finite, labels that are not a 0/1 matrix of their shape, or a parameter out of
-            range.
+        InputError: logits that are not finite, labels that are not a 0/1 matrix of their shape, or a parameter out of range.
     """
     check_range("gamma_negative", gamma_negative, 0)
     check_range("gamma_positive", gamma_positive, 0)
@@ -384,8 +381,7 @@ def _inverse_density(state: State, norms: Tensor, bins: int, momentum: float) ->
 def output_gradient(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, "sample class"]:
     """Return the gradient of cross-entropy by the logits, probabilities minus the one-hot label; ``(sample, class)``.
 
-    The entry of the label is computed as minus the sum of the others, because 1 - p would round to 0 where p is
-    near 1.
+    The entry of the label is computed as minus the sum of the others, because 1 - p would round to 0 where p is near 1.
 
     Raises:
         InputError: logits that are not finite, or labels that are not class codes.
@@ -402,9 +398,8 @@ def output_gradient(logits: Float[Tensor, "sample class"], labels: Int[Tensor, "
     scale="L1 norms of the gradient by the logits and of the features",
     source="Park et al. 2021, Influence-balanced loss for imbalanced visual classification, ICCV",
     through=True,
-    note="The gradient flows through the weight in the authors' code. alpha = 1000 as in their training script "
-    "(the default of the class is 10000), which also lowers the learning rate a hundredfold from epoch start "
-    "on: the weights are large.",
+    note="The gradient flows through the weight in the authors' code. alpha = 1000 as in their training script (the default "
+    "of the class is 10000), which also lowers the learning rate a hundredfold from epoch start on: the weights are large.",
 )
 def influence_balanced(
     logits: Float[Tensor, "sample class"],

@@ -266,9 +266,8 @@ def online_batch_selection(
     priority="hard",
     scale="0/1 error of a first model",
     source="Liu et al. 2021, Just train twice: improving group robustness without training group information, ICML",
-    note="The first model is trained for a few epochs and judged on its training data; held-out errors serve as "
-    "well. lam is tuned on group labels: 100 Waterbirds, 50 CelebA, 4 MultiNLI, 6 CivilComments. The paper "
-    "repeats samples instead.",
+    note="The first model is trained for a few epochs and judged on its training data; held-out errors serve as well. lam "
+    "is tuned on group labels: 100 Waterbirds, 50 CelebA, 4 MultiNLI, 6 CivilComments. The paper repeats samples instead.",
     example={"lam": 5.0},
 )
 def jtt(first: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
@@ -473,11 +472,10 @@ def dihcl(
 ) -> Float[Tensor, " sample"]:
     """Draw samples more often that have had a high loss, or a loss that changes much, over the training so far.
 
-    Returns the sampling probabilities of the samples, after those trained on have updated their hardness
-    r <- discount a + (1 - discount) r. Here a = l / learning rate, or the absolute change of l since the last
-    observation divided by the sum of the learning rates since then. Probabilities are proportional to r, or to the
-    softmax of tau r / mean r; for the softmax, a is divided by the sample's former probability. :func:`dihcl_chances`
-    returns those of all samples.
+    Returns the sampling probabilities of the samples, after those trained on have updated their hardness r <- discount a +
+    (1 - discount) r. Here a = l / learning rate, or the absolute change of l since the last observation divided by the sum
+    of the learning rates since then. Probabilities are proportional to r, or to the softmax of tau r / mean r; for the
+    softmax, a is divided by the sample's former probability. :func:`dihcl_chances` returns those of all samples.
 
     Args:
         state: from :func:`init_dihcl`.

@@ -11,19 +11,15 @@ LiLAW, after a step of the model by ``(lilaw(state, logits, y) * loss).mean()``,
 
 ScreenerNet::
 
-    weights, objective = screener_net(net, x, loss)
-    net_optimizer.zero_grad(); objective.mean().backward(); net_optimizer.step()
-    (weights * loss).mean().backward()
+    weights, objective = screener_net(net, x, loss) net_optimizer.zero_grad(); objective.mean().backward();
+    net_optimizer.step() (weights * loss).mean().backward()
 
 The tree, with a state from ``SCHEMES["weight-tree"].init_state(StateShape(samples, classes), {})``, a ``tree =
 WeightTree()`` and ``loss = F.cross_entropy(logits, y, reduction="none")``::
 
-    tree_optimizer.zero_grad()
-    weight_tree(state, tree, model, x, y, sizes, rows, x_clean, y_clean, learning_rate).backward()
-    tree_optimizer.step()
-    weights = tree(tree_features(state, logits, y, sizes, rows)).detach()
-    remember_weights(state, weights, loss.detach(), y, rows)
-    (weights * loss).mean().backward()
+    tree_optimizer.zero_grad() weight_tree(state, tree, model, x, y, sizes, rows, x_clean, y_clean, learning_rate).backward()
+    tree_optimizer.step() weights = tree(tree_features(state, logits, y, sizes, rows)).detach() remember_weights(state,
+    weights, loss.detach(), y, rows) (weights * loss).mean().backward()
 
 and after each epoch ``end_epoch(state); tree.regrow()``.
 """
@@ -87,10 +83,9 @@ def data_parameters(
 ) -> Float[Tensor, " sample"]:
     """Prefer samples and classes whose learned temperature stays low.
 
-    Returns the cross-entropy of the logits divided by a learned temperature sigma: that of the sample plus that of
-    its class. Without classes in the state it is that of the sample, without samples that of the class. The gradient
-    by the logits is (softmax(z / sigma) - y) / sigma, so that hard samples come to count less by a rising
-    temperature.
+    Returns the cross-entropy of the logits divided by a learned temperature sigma: that of the sample plus that of its
+    class. Without classes in the state it is that of the sample, without samples that of the class. The gradient by the
+    logits is (softmax(z / sigma) - y) / sigma, so that hard samples come to count less by a rising temperature.
 
     Args:
         state: from :func:`init_data_parameters`.
@@ -158,8 +153,7 @@ def init_lilaw(shape: StateShape, *, alpha: float = 10.0, beta: float = 2.0, del
 def lilaw(state: State, logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     """Prefer easy, medium or hard samples, as three learned numbers decide.
 
-    The weight is sigmoid(alpha p - top) + sigmoid(top - beta p) + exp(-(delta p - top)² / 2), top the largest
-    probability.
+    The weight is sigmoid(alpha p - top) + sigmoid(top - beta p) + exp(-(delta p - top)² / 2), top the largest probability.
 
     Args:
         state: "alpha", "beta" and "delta".
@@ -335,8 +329,7 @@ def weight_tree(
 ) -> Float[Tensor, ""]:
     """Prefer samples as a soft tree over nine features of the sample has learned from a clean batch.
 
-    Returns the loss of the clean batch after one virtual step of the model by sum(w l) / n, as a function of the
-    tree.
+    Returns the loss of the clean batch after one virtual step of the model by sum(w l) / n, as a function of the tree.
 
     Args:
         state: from :func:`init_weight_tree`; it stays as it is.

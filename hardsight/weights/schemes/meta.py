@@ -6,13 +6,11 @@ of the clean batch, or a small network of the weights is trained through a virtu
 
     (l2rw(model, x, y, x_clean, y_clean) * loss).sum().backward()
 
-    weights, objective = dds(net, model, x, y, x_clean, y_clean)
-    net_optimizer.zero_grad(); objective.mean().backward(); net_optimizer.step()
-    (weights * loss).sum().backward()
+    weights, objective = dds(net, model, x, y, x_clean, y_clean) net_optimizer.zero_grad(); objective.mean().backward();
+    net_optimizer.step() (weights * loss).sum().backward()
 
-    net_optimizer.zero_grad()
-    meta_weight_net(net, model, x, y, x_clean, y_clean, learning_rate).backward(); net_optimizer.step()
-    (net(loss.detach()).detach() * loss).mean().backward()
+    net_optimizer.zero_grad() meta_weight_net(net, model, x, y, x_clean, y_clean, learning_rate).backward();
+    net_optimizer.step() (net(loss.detach()).detach() * loss).mean().backward()
 """
 
 from collections.abc import Callable, Mapping
@@ -212,9 +210,8 @@ class CMWNet(nn.Module):
     source="Shu et al. 2019, Meta-Weight-Net: learning an explicit mapping for sample weighting, NeurIPS",
     kind="learned",
     clean_data=CLEAN_BATCH,
-    note="The function returns what MetaWeightNet minimizes; its weights are net(loss). Not normalized, as in the "
-    "authors' code; the paper divides by the sum. Nothing makes the weights fall or rise with the loss: "
-    "inspect them.",
+    note="The function returns what MetaWeightNet minimizes; its weights are net(loss). Not normalized, as in the authors' "
+    "code; the paper divides by the sum. Nothing makes the weights fall or rise with the loss: inspect them.",
 )
 def meta_weight_net(
     weigher: nn.Module,
@@ -273,8 +270,7 @@ def cmw_net(
 ) -> Float[Tensor, ""]:
     """Prefer samples of the losses that help a clean batch, separately for large, medium and small classes.
 
-    As :func:`meta_weight_net` for :class:`CMWNet`; the step is by sum(w l) / sum(w), with no gradient through the
-    divisor.
+    As :func:`meta_weight_net` for :class:`CMWNet`; the step is by sum(w l) / sum(w), with no gradient through the divisor.
 
     Args:
         weigher: :class:`CMWNet`, or any module from ``(loss, labels)`` to weights.

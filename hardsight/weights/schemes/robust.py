@@ -172,9 +172,8 @@ def imae(p: Float[Tensor, " sample"], *, scale: float) -> Float[Tensor, " sample
     source="Wang et al. 2019, Derivative manipulation for general example weighting, arXiv:1905.11233",
     reduction="sum",
     normalization=_EMPHASIS,
-    note="beta and lam were tuned to the share of wrong labels. Times the gradient of cross-entropy this gives "
-    "the published gradient, whose magnitude is exp(beta p^lam (1 - p)); lam 0 prefers hard samples, a large "
-    "lam easy ones.",
+    note="beta and lam were tuned to the share of wrong labels. Times the gradient of cross-entropy this gives the "
+    "published gradient, whose magnitude is exp(beta p^lam (1 - p)); lam 0 prefers hard samples, a large lam easy ones.",
     example={"beta": 2.0, "lam": 1.0},
 )
 def derivative_manipulation(p: Float[Tensor, " sample"], *, beta: float, lam: float) -> Float[Tensor, " sample"]:
@@ -468,8 +467,7 @@ def _tempered_normalizer(logits: Tensor, t: float) -> Tensor:
     """Return the number to subtract from the logits so that their tempered exponentials sum to one; t > 1.
 
     Newton's method on the sum to the power 1 - t, which is concave in that number: the steps approach the solution
-    from below and never pass it. The gradient is that of the solution: the tempered softmax to the power t,
-    normalized.
+    from below and never pass it. The gradient is that of the solution: the tempered softmax to the power t, normalized.
     """
     with torch.no_grad():
         norm = logits.amax(1, keepdim=True)

@@ -25,8 +25,7 @@ def correction(
     Args:
         chances: sampling probabilities of all N samples, which need not sum to one; ``(sample,)``.
         power: 0 corrects nothing, 1 everything.
-        largest_one: divide by the largest weight, so that no step is longer than without weights (prioritized
-            replay).
+        largest_one: divide by the largest weight, so that no step is longer than without weights (prioritized replay).
 
     Raises:
         InputError: a probability is not finite or not above 0.
@@ -65,16 +64,14 @@ def biased_correction(
     scale="norm of the gradient by the logits, 0 to √2",
     source="Katharopoulos & Fleuret 2018, Not all samples are created equal: deep learning with importance sampling, ICML",
     kind="sampling",
-    note="correction(chances) makes it unbiased; biased_correction is the reference trainer's softer form (power "
-    "0.5). Published for batches of b drawn from B = 3b candidates, once tau exceeds (B + 3b)/(3b). "
-    "Probabilities are at least the precision of floats, so that a perfectly learned sample can still be "
-    "corrected for.",
+    note="correction(chances) makes it unbiased; biased_correction is the reference trainer's softer form (power 0.5). "
+    "Published for batches of b drawn from B = 3b candidates, once tau exceeds (B + 3b)/(3b). Probabilities are at least "
+    "the precision of floats, so that a perfectly learned sample can still be corrected for.",
 )
 def importance_sampling(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     """Draw samples of large gradient more often; they weigh less in return.
 
-    The sampling probability is proportional to the norm of the gradient by the logits, which bounds that by all
-    parameters.
+    The sampling probability is proportional to the norm of the gradient by the logits, which bounds that by all parameters.
 
     Args:
         logits: of the model; ``(sample, class)``.

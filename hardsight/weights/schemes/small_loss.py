@@ -121,9 +121,8 @@ def jocor(
 
 @scheme(
     "jocor-loss",
-    formula="(1 - a)(CE1 + CE2) + a (KL(p1, p2) + KL(p2, p1)), of the floor(R n) smallest; R = 1 - f; f = "
-    "rate^exponent t/(gradual - 1) while t < gradual, then rate; at least one is kept; of equal losses, "
-    "those that come first",
+    formula="(1 - a)(CE1 + CE2) + a (KL(p1, p2) + KL(p2, p1)), of the floor(R n) smallest; R = 1 - f; f = rate^exponent "
+    "t/(gradual - 1) while t < gradual, then rate; at least one is kept; of equal losses, those that come first",
     priority="varied",
     scale="joint loss, nats; rank in the batch",
     source=_WEI,
@@ -146,8 +145,7 @@ def jocor_loss(
 ) -> Float[Tensor, " sample"]:
     """Keep only samples on which two models agree with the label and with each other, trained on the joint loss of both.
 
-    Returns the joint loss of the samples that :func:`jocor` keeps, scaled so that its mean is the mean over these
-    samples.
+    Returns the joint loss of the samples that :func:`jocor` keeps, scaled so that its mean is the mean over these samples.
 
     Args:
         logits: of the first model; ``(sample, class)``.
