@@ -22,11 +22,7 @@ def check_int(name: str, value: Any, least: int, because: str = "", most: int | 
     """Return the argument as an int.
 
     Args:
-        name: the argument's name.
-        value: the argument as given.
-        least: smallest allowed value.
         because: text that follows the bound in the message, such as the reason for it.
-        most: largest allowed value; None for no upper bound.
 
     Raises:
         InputError: the value is not an integer, is below ``least`` or above ``most``.
@@ -75,11 +71,6 @@ def check_range(
 
 def check_choice(name: str, value: str, choices: Iterable[str]) -> str:
     """Return the argument if it is one of the choices.
-
-    Args:
-        name: the argument's name.
-        value: the argument as given.
-        choices: all allowed values.
 
     Raises:
         InputError: the value is not among the choices.

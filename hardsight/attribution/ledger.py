@@ -151,7 +151,6 @@ def atypical_share(
     """Return the share of a sample's remaining error that is attributed to its being unlike the others, 0 to 1.
 
     Args:
-        variance: variance of the log-loss.
         entropy: entropy of the consensus, in nats.
         distance: of :func:`atypicality`; None if there are no features.
     """
@@ -170,7 +169,6 @@ def atypicality(distance: np.ndarray, predicted: Int64[Tensor, " sample"]) -> Fl
 
     Args:
         distance: mean distance to the nearest neighbours, ``(sample,)``, NaN if unknown.
-        predicted: class of the consensus.
     """
     known = torch.from_numpy(np.isfinite(distance))
     log_distance = torch.from_numpy(np.log(np.maximum(distance, 1e-9)))

@@ -18,7 +18,6 @@ class DemoData(NamedTuple):
     """A file to measure, and which of its labels were flipped.
 
     Attributes:
-        path: the file.
         flipped: ids of the samples whose label was flipped, ascending.
     """
 
@@ -32,7 +31,6 @@ def flip_labels(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray
     Args:
         labels: ``(sample,)`` codes 0 … C-1.
         share: of all samples, without replacement; every flipped label differs from the true one.
-        seed: seed of the draw.
 
     Returns:
         The labels after flipping, and the positions flipped, ascending.
@@ -55,8 +53,6 @@ def write_demo_data(data: str, share: float, seed: int, out: Path) -> DemoData:
     Args:
         data: name of the data set, one of ``DATA``.
         share: of labels to flip, in [0, 1).
-        seed: seed of the draw.
-        out: the folder.
 
     Raises:
         InputError: unknown data, a share outside [0, 1), or a folder that cannot be written.

@@ -26,14 +26,8 @@ def measure_and_report(
     """Measure samples, write difficulty.parquet, report.html and review.html into a folder, and print a summary.
 
     Args:
-        samples: what to measure.
         source: the file they were read from; its name is stored in the result.
         out: the folder, locked by the caller, see :func:`hardsight.cli.output.lock_folder`.
-        seed: seed of all random numbers.
-        hardest: number of samples to print.
-        as_json: print one JSON object instead of the summary.
-        quiet: show no progress bar.
-        options: further arguments of :func:`hardsight.measure`.
     """
     from hardsight.estimation.measure import measure
     from hardsight.estimation.outputs import CHECKPOINT

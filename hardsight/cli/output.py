@@ -98,11 +98,6 @@ def print_fields(fields: dict[str, Any]) -> None:
 def count_progress(description: str, total: int, *, quiet: bool) -> Iterator[Callable[[list[str]], None]]:
     """Show a progress bar; every kind of failure is printed once, immediately.
 
-    Args:
-        description: what is counted.
-        total: number of steps.
-        quiet: whether to show no bar.
-
     Yields:
         A function to call after every step, with the failures of that step.
     """

@@ -41,10 +41,6 @@ def split_names(names: str | None) -> tuple[str, ...]:
 def parse_numbers(option: str, text: str) -> list[float]:
     """Return the numbers between commas.
 
-    Args:
-        option: the option to name in messages.
-        text: the option's value.
-
     Raises:
         click.UsageError: one is not a number.
 

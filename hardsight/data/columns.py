@@ -44,10 +44,6 @@ class RawSamples:
     Attributes:
         features: as :class:`hardsight.Samples` holds them.
         kind: what the features are.
-        y: labels; None if there are none.
-        ids: ids; None: 0, 1, 2, ….
-        groups: groups; None if there are none.
-        weights: weights; None if there are none.
         label_name: name of the label's column or Series, if any.
         integers: whether the features were an array of integers.
         names: what messages call a role, such as ``ids`` → ``ids (column 'key')``.
@@ -87,8 +83,6 @@ def check_column_name(columns: Iterable[Any], name: str, role: str) -> str:
     """Return the name if there is such a column.
 
     Args:
-        columns: names of all columns.
-        name: the column to look for.
         role: what the column is for, as messages call it.
 
     Raises:
@@ -162,7 +156,6 @@ def to_column(values: Any, name: str) -> np.ndarray:
 
     Args:
         values: ``(sample,)`` or ``(sample, 1)``.
-        name: what messages call the values.
 
     Raises:
         InputError: another shape, or not a sequence.
@@ -207,11 +200,6 @@ def missing_mask(values: np.ndarray) -> np.ndarray:
 
 def check_ids(values: Any, n: int, name: str = "ids") -> np.ndarray:
     """Convert ids to int64 or str, ``(sample,)``.
-
-    Args:
-        values: one id per sample.
-        n: number of samples.
-        name: what messages call the ids.
 
     Raises:
         InputError: a number of ids other than ``n``, missing or repeated ids, or values that are neither integers nor text.
@@ -276,8 +264,6 @@ def encode_groups(values: Any, n: int, name: str = "groups") -> np.ndarray:
 
     Args:
         values: one group per sample: numbers, text or tuples of these.
-        n: number of samples.
-        name: what messages call the groups.
 
     Raises:
         InputError: a number of groups other than ``n``, missing groups, or values that are not hashable.
@@ -300,8 +286,6 @@ def normalize_weights(values: Any, n: int, name: str = "weights") -> np.ndarray:
 
     Args:
         values: one weight per sample, 0 or more.
-        n: number of samples.
-        name: what messages call the weights.
 
     Raises:
         InputError: a number of weights other than ``n``; missing, negative or infinite weights; values that are not numbers;

@@ -44,7 +44,6 @@ def read_csv(place: Path, separator: str, id_column: str | None) -> tuple[pd.Dat
     Args:
         place: the file, compressed if its name ends in .gz.
         separator: the usual separator of files with this name.
-        id_column: name of the column of ids, if any.
 
     Returns:
         The rows, and notices of how they were read.

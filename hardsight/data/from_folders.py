@@ -25,7 +25,6 @@ def read_folder(folder: Path, *, label: str | None, task: str, embedding: Any) -
         folder: with one subfolder per class.
         label: name of the label in results; by default "class".
         task: "auto" or "classification".
-        embedding: how texts and images become numbers, see :meth:`hardsight.Samples.of`.
 
     Raises:
         InputError: no usable file, fewer than two classes, or a file that cannot be read, which the message names.

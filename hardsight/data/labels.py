@@ -39,7 +39,6 @@ def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str) -> EncodedLa
         ids: the samples' ids, ``(sample,)``, for messages.
         task: "classification", "regression", or "auto": text, booleans and categories are classes, numbers with a
             fraction are targets; integers are classes unless there are too many different ones.
-        name: what messages call the label.
 
     Raises:
         InputError: labels that are missing, infinite, of a wrong type or all the same.

@@ -30,7 +30,6 @@ def check_texts(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
 
     Args:
         values: ``(sample,)`` of any type.
-        name: what messages call the texts.
 
     Raises:
         InputError: a missing value or one that is not text, or only empty texts.

@@ -36,7 +36,6 @@ class LabelInfo(NamedTuple):
     """What the attribution of errors reads beside the predictions.
 
     Attributes:
-        neighbours: nearest neighbours of the samples; None if there are no features.
         prior: class shares that the models were trained on; None: those of the labels.
         posterior: posterior of the true labels; None: by these predictions.
     """
@@ -47,13 +46,7 @@ class LabelInfo(NamedTuple):
 
 
 class TrueLabels(NamedTuple):
-    """What a run infers about the true labels.
-
-    Attributes:
-        info: what the attribution of errors reads.
-        refined: the record of later rounds.
-        notices: warnings of later rounds.
-    """
+    """What a run infers about the true labels."""
 
     info: LabelInfo
     refined: RefinedInfo
@@ -85,13 +78,8 @@ def assemble(
     """Build the result of a run.
 
     Args:
-        held_out: moments of the held-out predictions.
         run: the record of the run; what is estimated of the labels is added to it.
-        ids: ``(sample,)``.
         classes: what class codes stand for; None in regression and for losses alone.
-        loss: the loss that is measured.
-        labels: what the attribution reads beside the predictions.
-        samples: the samples, kept in the result.
         adjusted: control-variate estimate of the error, ``(sample,)``; None if there is none.
     """
     parts = held_out.decompose(loss)
@@ -129,13 +117,7 @@ def assemble(
 
 
 def assemble_run(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
-    """Build the result of :func:`hardsight.measure`.
-
-    Args:
-        job: the planned run.
-        result: the outcome of the run.
-        labels: what was inferred about the true labels.
-    """
+    """Build the result of :func:`hardsight.measure`."""
     samples, adjusted = job.samples, None
     info = AdjustedInfo(gain=None, gain_se=None, why=job.why_not_adjusted or "")
     if job.why_not_adjusted is None:

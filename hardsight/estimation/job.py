@@ -28,17 +28,9 @@ class Job:
     """A run that is planned and checked.
 
     Attributes:
-        request: the arguments of the user.
-        samples: the samples.
-        learner: the learner that is trained.
         reason: why this learner is used, in words.
-        loss: the loss that is measured.
-        splitter: how the samples are split.
-        plan: the checked train/held-out assignment.
         refinement: how many later rounds there may be.
         why_not_adjusted: why no control-variate estimate is made; None if one is.
-        splits: description of the splits.
-        notices: notices about duplicates.
         deadline: when the time budget ends, by the monotonic clock.
         tunable: the learner if its training length is to be searched for; otherwise None.
         length_search: the search for the training length; None if there was none.
@@ -81,10 +73,6 @@ class Job:
 
 def plan_job(samples: Samples, request: Request) -> Job:
     """Decide what is trained on what; train nothing.
-
-    Args:
-        samples: the samples.
-        request: the checked arguments.
 
     Raises:
         InputError: arguments that do not fit the samples, the learner or each other.
@@ -151,8 +139,6 @@ def choose_loss(loss: str | None, *, regression: bool, loss_only: bool = False) 
 
     Args:
         loss: the loss that the user asks for; None: log-loss for classes, squared error for numbers.
-        regression: whether the labels are numbers.
-        loss_only: whether the learner gives losses and no predictions.
 
     Raises:
         InputError: a loss that does not fit the labels.

@@ -29,7 +29,6 @@ def set_aside_decisions(table: Path, result: Difficulty) -> tuple[Path, Path] | 
 
     Args:
         table: path that the new result will be written to.
-        result: the new result.
 
     Returns:
         The old path and the new one; None if there was nothing to rename.

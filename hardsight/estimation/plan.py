@@ -21,7 +21,6 @@ def find_blocks(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str
     """Return codes of the samples that must stay together, ``(sample,)``, and notices about duplicates.
 
     Args:
-        samples: the samples; those of a group stay together.
         duplicates: "together": samples with equal features stay together, too; "apart": they need not.
     """
     if duplicates == "apart":
@@ -58,15 +57,6 @@ def fit_budget(
     repeats: int | None,
 ) -> FoldCounts:
     """Choose folds and repeats for a budget of models; without one they stay as the user set them.
-
-    Args:
-        budget: the budget.
-        samples: the samples.
-        learner: the learner.
-        blocks: codes of the samples that must stay together, ``(sample,)``.
-        splits: the argument of :func:`hardsight.measure`.
-        folds: likewise.
-        repeats: likewise.
 
     Raises:
         InputError: the budget is too small, or the splits fix the number of models.
@@ -133,12 +123,7 @@ def make_plan(
     """Draw the splits and check them.
 
     Args:
-        samples: samples to split.
-        learner: the learner.
-        splitter: the splitter.
-        blocks: codes of the samples that must stay together, ``(sample,)``.
         repeats: repeats of learners that split by themselves; None: 10.
-        seed: fixes every random number.
 
     Raises:
         InputError: there are too few classes or samples to split them so.

@@ -169,9 +169,6 @@ def as_samples(X: Any, learner: Any, options: DataOptions, **columns: Any) -> Sa
     """Return the data as samples, read the way that the learner needs.
 
     Args:
-        X: data, or :class:`Samples`.
-        learner: the learner as the user passed it.
-        options: how the data are read.
         columns: y, ids, groups and weights.
 
     Raises:

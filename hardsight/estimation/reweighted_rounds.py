@@ -63,9 +63,6 @@ def plan_refinement(
     Args:
         refine: number of rounds that the user asks for; None: one if labels look wrong and nothing prevents it.
         learner_argument: the learner as the user passed it.
-        learner: the learner that this stands for.
-        samples: samples of the run.
-        splitter: splitter of the run.
         loss: loss of the run; the posterior of the labels needs log-loss.
         limited: whether the run has a budget.
 
@@ -108,9 +105,7 @@ def infer_labels(held_out: HeldOut, samples: Samples, neighbours: Tensor | None)
     """Fit the label model to the predictions of a round.
 
     Args:
-        held_out: the predictions.
         samples: the samples, with the weights that the models were trained with.
-        neighbours: labels of the nearest neighbours; None if there are no features.
     """
     assert samples.classes is not None
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
@@ -134,11 +129,8 @@ class RefineRequest:
     Attributes:
         runner: its learner takes weights.
         splitter: splitter of the run; of repeated folds at most four repeats are used.
-        blocks: codes of the samples that must stay together, ``(sample,)``.
-        n_rounds: number of rounds.
         seed: seed of the run; every round draws from a stream of its own.
         checkpoint: checkpoint of the first round; None: nothing is saved.
-        progress: whether to show a progress bar.
     """
 
     runner: Runner
@@ -151,13 +143,7 @@ class RefineRequest:
 
 
 class RefineResult(NamedTuple):
-    """The outcome of later rounds.
-
-    Attributes:
-        posterior: the posterior of the true labels by the last round.
-        info: the record of the rounds.
-        notices: the warnings that were raised.
-    """
+    """The outcome of later rounds."""
 
     posterior: LabelPosterior
     info: RefinedInfo
@@ -168,7 +154,6 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
     """Train again with the weights that the round before leads to.
 
     Args:
-        request: what to do.
         posterior: the posterior of the true labels by the first round.
 
     Raises:

@@ -49,7 +49,6 @@ class RunResult(NamedTuple):
         held_out: moments of the held-out predictions of all finished repeats.
         repeats: number of finished repeats.
         stop_reason: why the run ended, in words.
-        notices: the warnings that were raised, each text once.
     """
 
     held_out: HeldOut
@@ -70,12 +69,9 @@ class Runner:
     resumed gives the same bytes as one that was not.
 
     Attributes:
-        learner: what is trained.
-        samples: the samples to train on and to predict.
         backend: where models are trained; changes no byte.
         resume: whether to start from the checkpoint.
         user_record: a record of the user that also receives every prediction, numbered as they come.
-        clock: returns seconds.
     """
 
     learner: Learner
@@ -95,9 +91,6 @@ class Runner:
         """Train and predict part by part.
 
         Args:
-            plan: the train/held-out assignment.
-            stop: when to end early.
-            on_progress: is called with the number of newly finished models.
             checkpoint: where to save the state after every part.
 
         Raises:
@@ -184,10 +177,7 @@ def _stop_reason(held_out: HeldOut, repeats: int, plan: Plan, stop: StopRule, el
     """Return why the run ends now, in words; None if it goes on.
 
     Args:
-        held_out: the predictions so far.
         repeats: number of finished repeats.
-        plan: the plan of the run.
-        stop: when to end early.
         elapsed: seconds since the start.
         slowest: seconds that the slowest part took.
 

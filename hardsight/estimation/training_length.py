@@ -35,7 +35,6 @@ class LengthTrial(NamedTuple):
 
     Attributes:
         length: factor on the default number of steps.
-        loss: mean held-out loss.
         gap: difference from the least mean loss of all tried lengths.
         gap_se: standard error of ``gap``, over blocks; 0 for the best itself.
     """
@@ -50,7 +49,6 @@ class LengthSearch(NamedTuple):
     """The outcome of the search for the training length.
 
     Attributes:
-        length: the chosen length.
         trials: the lengths that were tried, shortest first.
         loss: the loss that compared them.
         models: number of models trained in all.
@@ -87,8 +85,6 @@ def tunable_learner(
         pilot: whether the user asks for a search; None: if the learner was left open and the number of models is not
             limited.
         learner_argument: the learner as the user passed it.
-        learner: the learner that this stands for.
-        splitter: the splitter of the run.
         max_models: budget of the run in models; None without one.
 
     Raises:
@@ -125,11 +121,8 @@ def search_length(
 
     Args:
         runner: runner of the main run; its samples are used.
-        learner: the learner whose length is open.
-        blocks: codes of the samples that must stay together, ``(sample,)``.
         seed: seed of the run; the search draws from a stream of its own.
         loss: loss of the run; "zero-one" is too coarse, and "log" decides instead.
-        on_progress: is called with the number of newly finished models.
         raise_on_failure: whether to raise errors; otherwise the length stays the default, and the result says why.
 
     Raises:
@@ -199,7 +192,6 @@ def choose_length(losses: dict[float, np.ndarray], blocks: np.ndarray) -> float:
 
     Args:
         losses: held-out losses ``(sample,)`` by length.
-        blocks: codes of the samples that must stay together, ``(sample,)``.
     """
     best = _best_length(losses)
     return next(
@@ -208,12 +200,7 @@ def choose_length(losses: dict[float, np.ndarray], blocks: np.ndarray) -> float:
 
 
 def is_significant(gain: np.ndarray, blocks: np.ndarray) -> bool:
-    """Return whether the mean gain exceeds its standard error, without the block that gains the most.
-
-    Args:
-        gain: ``(sample,)``.
-        blocks: codes of the samples that must stay together, ``(sample,)``.
-    """
+    """Return whether the mean gain exceeds its standard error, without the block that gains the most."""
     rest = blocks != np.bincount(blocks, gain).argmax()
     mean, error = mean_and_error(gain[rest], blocks[rest])
     return mean > error

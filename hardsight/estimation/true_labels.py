@@ -24,11 +24,6 @@ from hardsight.measures.held_out import HeldOut
 def infer_true_labels(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels:
     """Fit the label model, and train again with automatic weights if that is asked for or labels look wrong.
 
-    Args:
-        job: the planned run.
-        held_out: the predictions of the run.
-        runner: the runner of the run.
-
     Raises:
         HardsightError: as in the run.
     """

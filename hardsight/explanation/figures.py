@@ -44,13 +44,7 @@ def draw_weight_by_decile(shares: pd.DataFrame) -> alt.LayerChart:
 
 
 def draw_effect(effects: pd.DataFrame | None, forecast: pd.DataFrame | None, by: str) -> alt.LayerChart:
-    """Draw the change of the loss on probably right labels, by group: measured intervals, forecasts as diamonds.
-
-    Args:
-        effects: the measured table of one scheme, if there is one.
-        forecast: the forecast for the same scheme, if there is one.
-        by: kind of group.
-    """
+    """Draw the change of the loss on probably right labels, by group: measured intervals, forecasts as diamonds."""
     measured = {} if effects is None else _rows_by_group(effects[effects["measure"] == "clean loss"], by)
     expected = {} if forecast is None else _rows_by_group(forecast, by)
     names = _largest_changes(measured, expected)

@@ -71,7 +71,6 @@ def forecast(d: Difficulty, weights: np.ndarray) -> Forecast:
     """Forecast the effect of the weights.
 
     Args:
-        d: difficulty of samples with classes, with a ledger.
         weights: of mean one, ``(sample,)``.
 
     Raises:

@@ -28,10 +28,7 @@ class MeanInterval(NamedTuple):
     """A mean and its uncertainty.
 
     Attributes:
-        value: the mean.
         se: its standard error; NaN if there is only one sample or one model.
-        low: lower end of the 95 % interval.
-        high: upper end of the 95 % interval.
     """
 
     value: float

@@ -119,9 +119,7 @@ def bound_terms(
         target: how much each sample counts in the target distribution, with mean one. ``(sample,)``
         weights: with mean one, ``(sample,)``.
         below: share of models whose margin is below ``margin``, ``(sample,)``.
-        margin: gamma, more than 0.
         radius: L, the largest norm of the inputs.
-        depth: q, number of layers with weights.
         delta: probability that the bound does not hold.
     """
     n = len(weights)

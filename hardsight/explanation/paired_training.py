@@ -47,9 +47,6 @@ class PairedPredictions(NamedTuple):
     Attributes:
         sample: row number of the predicted sample, ``(row,)``.
         model: index of the model, the same in all arms, ``(row,)``.
-        without: the predictions of models trained without the weights.
-        by: those of models trained with weights, by the name of the weights.
-        notices: the warnings that were raised, each text once.
     """
 
     sample: np.ndarray
@@ -71,13 +68,8 @@ def train_arms(
     """Train a plan once without weights, and once with each of ``weights``.
 
     Args:
-        learner: takes weights.
         samples: their own weights count in every arm.
         weights: ``(sample,)`` each.
-        plan: the train/held-out assignment with its seeds.
-        loss: the loss of the predictions.
-        backend: where models are trained.
-        on_progress: is called with the number of newly finished models.
 
     Raises:
         LearnerError: a model failed, or a prediction is not finite.

@@ -44,12 +44,7 @@ class Verdict(NamedTuple):
 
 
 def make_verdict(forecast: Forecast | None, effects: pd.DataFrame | None) -> Verdict:
-    """Compare the measured effect with the forecast.
-
-    Args:
-        forecast: the forecast, if there is one.
-        effects: table of :func:`hardsight.explanation.effect.effect_table`, if measured.
-    """
+    """Compare the measured effect with the forecast."""
     predicted, change = (None, float("nan")) if forecast is None else (forecast.direction, forecast.balanced)
     if effects is None:
         return Verdict(predicted, change, None, float("nan"), float("nan"), float("nan"), None)
@@ -86,18 +81,7 @@ def write_paragraph(
     pairs: str,
     dynamics: TrainingDynamics | None = None,
 ) -> str:
-    """Write the paragraph.
-
-    Args:
-        name: of the weights.
-        overview: summary by :func:`hardsight.explanation.weight_summary.weight_overview`.
-        shares: table of :func:`hardsight.explanation.weight_summary.weight_shares`.
-        verdict: forecast and measurement compared.
-        expected: the forecast by group.
-        effects: the measurement by group.
-        pairs: how many models were trained, as text.
-        dynamics: the training dynamics, if they were followed.
-    """
+    """Write the paragraph."""
     sentences = [_describe_weights(name, overview), *_describe_noise(overview), *_describe_classes(shares)]
     if expected is not None:
         sentences.append(_describe_forecast(verdict, expected))

@@ -78,7 +78,6 @@ def weight_overview(d: Difficulty, weights: np.ndarray) -> dict[str, float | int
     expected to carry, beside ``noise_share_without`` (both NaN without a ledger).
 
     Args:
-        d: difficulty of the samples.
         weights: with mean one, ``(sample,)``.
     """
     n, ess = len(weights), effective_sample_size(weights)

@@ -83,7 +83,6 @@ def read_csv_text(path: str | Path, fix: str) -> str:
     """Read the text of a csv file.
 
     Args:
-        path: path of the file.
         fix: advice that ends the message if there is no such file.
 
     Raises:
@@ -107,7 +106,6 @@ def parse_csv(text: str, source: str, columns: Sequence[str], required: int, fix
 
     Args:
         text: csv with a header. If a spreadsheet has saved it again, semicolons or tabs may separate the cells.
-        source: name of the text in messages.
         columns: names of columns in lower case; a column that is missing is read as empty.
         required: how many of the first ``columns`` must be there.
         fix: advice that ends messages.

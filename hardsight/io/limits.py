@@ -21,9 +21,7 @@ def check_decoded_size(source: str | Path, needed: int, size: int) -> None:
     """Check how much memory a file would take.
 
     Args:
-        source: name of the file in messages.
         needed: bytes in memory, as the file declares them.
-        size: bytes of the file.
 
     Raises:
         InputError: ``needed`` is more than 4 GiB and more than 64 times the file, or more than ``HARDSIGHT_MAX_GIB`` if that

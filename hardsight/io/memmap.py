@@ -18,12 +18,7 @@ _BLOCK = 2**16
 
 
 def row_blocks(rows: int, width: int) -> Iterator[slice]:
-    """Yield slices of rows to process one at a time, so that intermediate arrays stay small.
-
-    Args:
-        rows: number of rows; no rows are one empty block.
-        width: numbers per row.
-    """
+    """Yield slices of rows to process one at a time, so that intermediate arrays stay small."""
     step = max(1, _BLOCK // max(width, 1))
     for start in range(0, max(rows, 1), step):
         yield slice(start, min(start + step, rows))

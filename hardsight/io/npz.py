@@ -34,11 +34,7 @@ class PickledError(InputError):
 
 
 class Archive:
-    """The arrays of an open archive.
-
-    Attributes:
-        names: names of the arrays.
-    """
+    """The arrays of an open archive."""
 
     def __init__(self, file: zipfile.ZipFile, path: Path, size: int) -> None:
         self._file, self._path, self._size, self._needed = file, path, size, 0
@@ -96,10 +92,6 @@ class Archive:
 def check_text(array: np.ndarray, source: str) -> np.ndarray:
     """Return the array if its text is valid Unicode: numpy reads any bytes as text, and fails where it is used.
 
-    Args:
-        array: array of any dtype; only dtype ``U`` is checked.
-        source: name of the array in messages.
-
     Raises:
         InputError: a text is damaged.
     """
@@ -114,10 +106,6 @@ def check_text(array: np.ndarray, source: str) -> np.ndarray:
 @contextmanager
 def open_npz(path: str | Path, kind: str = ".npz archive") -> Iterator[Archive]:
     """Open an archive for reading; any error of its reader becomes an InputError.
-
-    Args:
-        path: path of the file.
-        kind: name of the format in messages.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -6,13 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def progress_bar(show: bool, total: int | None, description: str = "training models") -> Iterator[Callable[[float], None]]:
-    """Show a progress bar on stderr; yield a function to call with the number of models that are newly done.
-
-    Args:
-        show: whether to show a bar at all.
-        total: total number of models, if known.
-        description: text in front of the bar.
-    """
+    """Show a progress bar on stderr; yield a function to call with the number of models that are newly done."""
     if not show:
         yield lambda _: None
         return

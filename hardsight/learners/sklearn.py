@@ -116,7 +116,6 @@ def mean_one(weights: np.ndarray, where: str) -> np.ndarray:
 
     Args:
         weights: ``(sample,)``.
-        where: which model, for the message.
 
     Raises:
         LearnerError: all weights are 0.
@@ -153,11 +152,6 @@ def set_seeds(model: Any, seed: int) -> Any:
 def wrap_errors(work: Callable[[], T], name: str, where: str) -> T:
     """Call a user's estimator.
 
-    Args:
-        work: the call.
-        name: of the learner.
-        where: which model.
-
     Raises:
         LearnerError: the call failed; one line that names the model.
     """
@@ -176,11 +170,7 @@ def predict(model: Any, x: Any, outputs: int, trained_on: int, name: str) -> Flo
     """Return log-probabilities of a fitted classifier, one column per class code, or predicted targets of a regressor.
 
     Args:
-        model: fitted.
-        x: the features of the samples to predict.
         outputs: number of classes; 0 in regression.
-        trained_on: size of the training part.
-        name: of the learner, for messages.
 
     Raises:
         LearnerError: probabilities of another shape, or NaN.

@@ -108,7 +108,6 @@ def _posterior(half: HalfEstimate, unit: Values) -> Values:
     """Return log errors shrunk towards the curve.
 
     Args:
-        half: mean losses.
         unit: squared noise of a single view, a noisy estimate for each sample.
     """
     error = _log(half.error)
@@ -154,12 +153,7 @@ def local_mean(curve: Values, unit: Values) -> Values:
 
 
 def shrink(gap: Values, noise: Values) -> Values:
-    """Return the posterior mean of the gaps between samples and curve.
-
-    Args:
-        gap: observed gaps.
-        noise: variance of the noise of each.
-    """
+    """Return the posterior mean of the gaps between samples and curve."""
     square = gap**2
     scales = np.concatenate([[0.0], np.geomspace(0.01 * square.mean() + 1e-12, square.max() + 2e-12, _N_SCALES)])
     fitted = slice(None, None, -(-len(gap) // _MAX_FITTED))

@@ -190,11 +190,7 @@ class HeldOut:
         return estimate_with_control_variate(first, second)
 
     def votes(self, block: slice = _ALL) -> Float64[Tensor, "sample class"]:
-        """Return the share of the held-out views that predict each class; equal counts give exactly equal shares.
-
-        Args:
-            block: the samples; default: all.
-        """
+        """Return the share of the held-out views that predict each class; equal counts give exactly equal shares."""
         moments = self.moments["vote"]
         views = moments.count[block].clamp(min=1)[:, None]
         return (moments.mean[block] * views).round() / views

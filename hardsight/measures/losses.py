@@ -18,9 +18,7 @@ def loss_of(
     """Return the loss of every row of a view.
 
     Args:
-        loss: a :data:`Loss`.
         predictions: log-probabilities, predicted targets, or losses.
-        labels: class codes, or targets, ``(row,)``.
         n_classes: number of classes; None for regression.
     """
     if loss == "own":
@@ -36,8 +34,6 @@ def prediction_values(
     """Return the predictions of a view in the forms that are averaged, and their losses, by name.
 
     Args:
-        predictions: log-probabilities or predicted targets.
-        labels: class codes, or targets, ``(row,)``.
         n_classes: number of classes; None for regression.
     """
     if n_classes is None:

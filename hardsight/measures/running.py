@@ -65,9 +65,7 @@ class RunningMoments:
     ([2.0, 5.0], [2.0, 0.0])
 
     Args:
-        samples: number of samples.
         value: shape of the value.
-        zeros: makes the arrays.
     """
 
     def __init__(self, samples: int, *value: int, zeros: Callable[..., Tensor] = torch.zeros) -> None:

@@ -18,13 +18,7 @@ _LEGEND: dict[str, Any] = {
 
 
 def configure_theme(chart: Chart, axis: dict[str, Any], legend: dict[str, Any]) -> Chart:
-    """Return the chart with the theme of all pages: transparent, in greys that are legible on white and on near-black.
-
-    Args:
-        chart: any chart.
-        axis: further settings of its axes.
-        legend: further settings of its legends.
-    """
+    """Return the chart with the theme of all pages: transparent, in greys that are legible on white and on near-black."""
     configured: Chart = (
         chart.properties(background="transparent")
         .configure(font="system-ui, sans-serif")
@@ -73,7 +67,6 @@ def colour_channel(groups: list[tuple[str, str]], field: str = "part") -> alt.Co
 
     Args:
         groups: name of each group, and the name whose colour in ``COLOURS`` it takes.
-        field: of the data.
     """
     scale = alt.Scale(domain=[name for name, _ in groups], range=[COLOURS[like] for _, like in groups])
     # Five entries in one row would be cut off on a telephone.

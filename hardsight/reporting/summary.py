@@ -319,7 +319,6 @@ class Cause(NamedTuple):
     """One row of the table of causes.
 
     Attributes:
-        name: of the cause.
         size: number of samples.
         share: the same in percent of all samples.
         mean_error: of these samples.
@@ -422,12 +421,7 @@ def mean_terms(d: Difficulty, mask: np.ndarray) -> np.ndarray:
 
 
 def count_recommendations(d: Difficulty, mask: np.ndarray) -> list[str]:
-    """Return what to do about some samples: one phrase per action, with the number of samples it is for.
-
-    Args:
-        d: a result with a ledger.
-        mask: of the samples, ``(sample,)`` bool.
-    """
+    """Return what to do about some samples: one phrase per action, with the number of samples it is for."""
     if d.recommended_action is None:
         return []
     actions = d.recommended_action[mask]

@@ -116,11 +116,6 @@ def models_needed(target: float, reliability: float, models: int) -> int | None:
 
     This is the Spearman–Brown formula solved for the length: $k = \frac{t (1-r)}{r (1-t)}$ times as many models.
 
-    Args:
-        target: reliability to reach, between 0 and 1.
-        reliability: reliability with ``models`` models.
-        models: number of models trained.
-
     >>> models_needed(0.95, 0.9, 10)
     22
     """

@@ -145,10 +145,8 @@ def check_rounds(
     """Refuse splits that leak or that predict a sample too seldom.
 
     Args:
-        rounds: the drawn rounds.
         labels: class codes ``(sample,)``; None for regression.
         blocks: codes of the samples that must stay together, ``(sample,)``.
-        classes: the class names.
         once: whether one held-out prediction per sample is enough; otherwise two are needed.
 
     Returns:
@@ -213,7 +211,6 @@ def check_class_sizes(labels: np.ndarray, blocks: np.ndarray, classes: tuple[obj
     Args:
         labels: class codes, ``(sample,)``.
         blocks: codes of the samples that must stay together, ``(sample,)``.
-        classes: the class names.
         folds: number of folds; None if the samples are not split into folds.
 
     Raises:

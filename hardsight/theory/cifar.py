@@ -90,7 +90,6 @@ def make_study(
         depth: layers, 6 n + 2.
         norm: "batch" or "group", see :class:`hardsight.theory.resnets.ResNet`.
         width: channels of the first stage.
-        epochs: of every training.
         members: held-out models per sample, at least two; five times as many are trained.
         samples: number of images, drawn evenly from the classes; None: all.
         device: see :class:`hardsight.Network`.

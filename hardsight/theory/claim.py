@@ -112,12 +112,7 @@ _PLAIN_FIELDS = ("name", "family", "statement", "source", "kind", "expected", "s
 
 
 class Trial(NamedTuple):
-    """The random input of a test.
-
-    Attributes:
-        seed: seed of all draws.
-        runs: number of independent draws or seeds.
-    """
+    """The random input of a test."""
 
     seed: int
     runs: int

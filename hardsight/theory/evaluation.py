@@ -15,12 +15,9 @@ def train_and_predict(
     """Return log-probabilities of test samples, ``(test sample, class)``, by one network trained on all of ``x``.
 
     Args:
-        x: training features.
         y: their labels, as codes; every class must occur.
-        test_x: features of the test samples.
         seed: of the network and of the order of its batches; use the same one to compare weights.
         weights: of the training samples; None: all equal.
-        recipe: arguments of :class:`hardsight.Network`.
     """
     n, n_test = len(x), len(test_x)
     # Test samples need some label; no model is trained on it.

@@ -19,12 +19,7 @@ _MAX_POINTS, _SMALL_ABOVE, _MARKED_BELOW = 150, 60, 12
 
 
 def draw_svg(figure: Figure, title: str) -> str:
-    """Draw a figure as an ``svg`` element that scales with the page.
-
-    Args:
-        figure: what to draw.
-        title: text for screen readers.
-    """
+    """Draw a figure as an ``svg`` element that scales with the page."""
     chart = _chart(figure).to_dict()
     text: str = vl_convert.vegalite_to_svg(chart, vl_version=alt.SCHEMA_VERSION.rpartition(".")[0])
     # The page sets the size; a fixed one would overflow a narrow screen.

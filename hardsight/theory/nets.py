@@ -14,7 +14,6 @@ class NetworkEnsemble:
         x: training samples of each network, ``(net, sample, feature)``.
         y: their labels, -1 or 1; ``(net, sample)``.
         weights: of the samples, scaled to mean one for each network; ``(net, sample)``.
-        hidden: number of hidden units.
         seeds: of the initial weights, one per network; networks with the same seed start alike.
         decay: factor on half the squared norm of the parameters.
     """

@@ -82,11 +82,9 @@ def draw_planted_dual(n: int, features: int, supports: int, margin: float, rng: 
     randomly rotated. All other samples lie farther out along u.
 
     Args:
-        n: number of samples.
         features: at least two.
         supports: number of support vectors, from 2 to ``features``, so that the dual is unique.
         margin: of the set.
-        rng: generator of all draws.
         width: distance scale of the support vectors.
     """
     rotation = np.linalg.qr(rng.normal(size=(features, features)))[0]

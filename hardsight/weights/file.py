@@ -18,8 +18,6 @@ def write_weights(ids: np.ndarray, weights: np.ndarray, path: str | Path) -> Non
     """Write the columns id and weight in the given order, atomically.
 
     Args:
-        ids: ``(sample,)``.
-        weights: ``(sample,)``.
         path: ends in .csv or .parquet, which sets the format.
 
     Raises:

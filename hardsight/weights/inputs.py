@@ -196,9 +196,6 @@ def check_rows(name: str, value: Any, samples: int, owner: str) -> Any:
     """Return the value of an input as :func:`to_tensor` does; an input of samples must have one row per sample.
 
     Args:
-        name: name of the input.
-        value: as given.
-        samples: number of samples.
         owner: whose samples these are, for the message.
 
     Raises:

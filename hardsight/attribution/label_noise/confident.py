@@ -17,9 +17,6 @@ _RELATIVE_DISAGREEMENT = 0.2, 0.4
 def most_confident(logits: Float[Tensor, "sample class"]) -> tuple[Bool[Tensor, " sample"], Int64[Tensor, " sample"]]:
     """Select the most confident quarter of the samples predicted as each class.
 
-    Args:
-        logits: logits or log-probabilities, ``(sample, class)``.
-
     Returns:
         The mask of the selected samples and the predicted classes of all samples, ``(sample,)`` each.
     """
@@ -45,9 +42,7 @@ def unexplained_disagreement(
     """Return the share of the most confident predictions that disagree with the label, beyond what P(wrong) explains.
 
     Args:
-        p_wrong: probability that the label is wrong.
         logits: of held-out models of the data as given.
-        labels: class codes.
         certain: samples whose label is known to be right, which are left out: models err there, not labels. None: none.
 
     Returns:
@@ -68,14 +63,7 @@ def ledger_unreliability(
     labels: Int64[Tensor, " sample"],
     certain: Bool[Tensor, " sample"] | None = None,
 ) -> float:
-    """Return how unreliable the ledger is, from 0 to 1, judged by :func:`unexplained_disagreement`.
-
-    Args:
-        p_wrong: probability that the label is wrong.
-        logits: of held-out models of the data as given.
-        labels: class codes.
-        certain: samples whose label is known to be right; None: none.
-    """
+    """Return how unreliable the ledger is, from 0 to 1, judged by :func:`unexplained_disagreement`."""
     unexplained, wrong = unexplained_disagreement(p_wrong, logits, labels, certain), float(p_wrong.mean())
     unreliability = _interpolate(unexplained, *DEFAULT_CONFIG.natural_disagreement)
     if wrong < _MUCH_WRONG:

@@ -19,9 +19,7 @@ class LabelModelFitter:
 
     Args:
         evidence: log-probabilities of the true labels, see :meth:`Evidence.label_evidence`.
-        label: given labels.
         class_prior: class shares that the ensemble was trained on.
-        config: constants.
     """
 
     def __init__(
@@ -49,12 +47,7 @@ class LabelModelFitter:
         return LabelModel(identity, shares / shares.sum(), weights, (INF, INF), noise_aware=False, informative=False)
 
     def fit(self, pseudo_counts: tuple[float, float], *, noise_aware: bool) -> LabelModel:
-        """Fit a model from several starts and return the best: softness and noise can explain each other.
-
-        Args:
-            pseudo_counts: a level of shrinkage, see :class:`LabelModel`.
-            noise_aware: see :class:`LabelModel`.
-        """
+        """Fit a model from several starts and return the best: softness and noise can explain each other."""
         config = self.config
         starts = (
             (_even_transition(self.n_classes, config.start_wrong_share), 1.0),
@@ -109,9 +102,7 @@ class LabelModelFitter:
         """Run EM from a model until it converges or the rounds are used up.
 
         Args:
-            start: the model to start from.
             max_rounds: default: ``config.max_rounds``.
-            update_weights: whether the evidence weights are fitted, too.
         """
         model = start
         for _ in range(self.config.max_rounds if max_rounds is None else max_rounds):
@@ -172,13 +163,7 @@ def transition_matrix(rate: Float64[Tensor, " class"], destination: Tensor) -> F
 def transition_from_confident(
     score: Float64[Tensor, "class row"], label: Int64[Tensor, " row"], config: LabelModelConfig = DEFAULT_CONFIG
 ) -> Float64[Tensor, "class class"]:
-    """Estimate T from the labels of the samples that are most confidently predicted as each class.
-
-    Args:
-        score: log-probabilities.
-        label: given labels.
-        config: constants.
-    """
+    """Estimate T from the labels of the samples that are most confidently predicted as each class."""
     n_classes = len(score)
     confidence, predicted = score.softmax(0).max(0)
     counts = _even_transition(n_classes, 0.2)
@@ -192,12 +177,7 @@ def transition_from_confident(
 
 
 def z_deficit(own: Float64[Tensor, " row"], best: Float64[Tensor, " row"]) -> float:
-    """Return by how many standard errors labels are less likely under one model than under another.
-
-    Args:
-        own: log-likelihood of every label under the one model.
-        best: log-likelihood of every label under the other.
-    """
+    """Return by how many standard errors labels are less likely under one model than under another."""
     deficit = best - own
     mean, error = float(deficit.mean()), float(deficit.std()) / math.sqrt(len(deficit))
     if error > 0:

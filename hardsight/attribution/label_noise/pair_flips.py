@@ -24,10 +24,8 @@ def fit_pair_flips(
     """Fit the most likely model in which all classes have wrong labels at one rate, each going to one other class.
 
     Args:
-        fitter: the samples.
         free: models without targets; those with the same ``noise_aware`` are starts.
         best: the model without targets that would be taken.
-        noise_aware: the consensus is modelled as trained on noisy labels.
 
     Returns:
         The model; None if no start sees wrong labels, or all are far less likely than ``best``.

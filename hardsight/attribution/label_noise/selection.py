@@ -94,7 +94,6 @@ class _ConfidentDisagreement(NamedTuple):
     """Disagreement between the most confident predictions and the labels.
 
     Attributes:
-        evidence: evidence of all samples.
         rows: the most confidently predicted samples.
         share: share of their labels that differ from the prediction.
     """
@@ -147,9 +146,6 @@ def _best_explanation(
     Args:
         best: the candidate that likelihood selects among those without targets.
         others: all candidates without targets.
-        targeted: the candidates with targets.
-        disagreement: what is to be explained.
-        config: constants.
     """
     typical, most = config.natural_disagreement
     limit = config.max_deviations_to_explain

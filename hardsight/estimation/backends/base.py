@@ -115,7 +115,6 @@ def max_bytes(part: Plan, held_out_values: int, in_sample_values: int, *, by_mod
     """Return the bytes of the predictions of the model, or the whole repeat, that has most of them.
 
     Args:
-        part: part of a plan.
         held_out_values: values per held-out row.
         in_sample_values: values per in-sample row, if the plan asks for in-sample predictions.
         by_model: whether to look at single models rather than whole repeats.
@@ -143,7 +142,6 @@ def divide(part: Plan, jobs: int, largest: int, *, by_model: bool) -> list[Plan]
         part: part of a plan.
         jobs: number of tasks at least, if there is as much to divide.
         largest: bytes of the predictions of a model, or of a whole repeat.
-        by_model: whether to divide by models.
     """
     count = part.n_models if by_model else len(part.repeat_indices)
     most = max(1, min(MODELS_PER_TASK, TASK_BYTES // max(largest, 1)))
@@ -160,9 +158,6 @@ def run_in_order(
     """Run tasks in a pool and yield their results in order.
 
     Args:
-        pool: the workers.
-        plans: the tasks.
-        on_finished: is called with each task as it ends.
         queued: tasks per job that may be finished ahead of the one that is waited for.
 
     Raises:

@@ -113,11 +113,7 @@ class _LokyPool:
 
 
 def _initialize(parent: int) -> None:
-    """Prepare a worker process.
-
-    Args:
-        parent: id of the process that gives it work.
-    """
+    """Prepare a worker process."""
     # Ctrl-C reaches all processes of a terminal; the one that the user started stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()

@@ -140,7 +140,6 @@ def follow_training(
         decay: of the linear models, lambda of lambda ||theta||² / 2.
         limit: the largest number of samples to use.
         components: see :func:`~hardsight.explanation.optimization.features.prepare_features`.
-        seed: determines every random number.
 
     Raises:
         InputError: features, classes or weights that cannot be used; the message says which.

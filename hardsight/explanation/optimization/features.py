@@ -57,7 +57,6 @@ def prepare_features(
         limit: the largest number of samples; fewer if samples times (classes minus one) would exceed 100,000.
         components: number of principal components to project on. None: no projection, unless features times classes
             exceed 2,048; the description says so.
-        seed: determines the subsample.
 
     Raises:
         InputError: a matrix or labels of another shape, infinite features, a number below 1, or a single class.

@@ -25,12 +25,7 @@ Parameters = Float64[Tensor, "run *weight"]
 
 
 class FlowField(NamedTuple):
-    """The functions that define the flow.
-
-    Attributes:
-        negative_gradient: the negative gradient at the given parameters.
-        hessian_product: the Hessian at the given parameters, times the given vectors.
-    """
+    """The functions that define the flow."""
 
     negative_gradient: Callable[[Parameters], Parameters]
     hessian_product: Callable[[Parameters, Parameters], Parameters]

@@ -69,11 +69,6 @@ def gradient_shares(
 
     Columns: ``by``, ``group``, ``samples``, ``sample_share``; ``share``, the group's part of the sum of weight times norm, a
     mean over seeds, and its standard error ``se`` (NaN for one seed); ``share_unweighted``, its part of the sum of norms.
-
-    Args:
-        norms: of the samples' gradients.
-        weights: 0 or more.
-        groups: of the samples.
     """
     rows = []
     for by, name, mask in groups:

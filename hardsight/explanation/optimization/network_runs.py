@@ -32,7 +32,6 @@ class NetworkRuns(NamedTuple):
     """The recorded runs.
 
     Attributes:
-        curves: one row per moment, weighting and seed.
         start: norms of the samples' gradients before training, by weighting, ``(seed, sample)``.
         end: the same after training.
     """
@@ -60,11 +59,7 @@ def train_networks(
 
     Args:
         inputs: standardised.
-        codes: class codes 0, 1, …
-        weights: by name; 0 or more.
         network: the recipe: its hidden layers, steps and optimizer are used.
-        seeds: number of seeds.
-        seed: all seeds are derived from it.
 
     Raises:
         InputError: a network that is not the default perceptron.

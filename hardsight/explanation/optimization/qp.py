@@ -68,7 +68,6 @@ def interior_point_iterates(program: QuadraticProgram, start: Alpha) -> Iterator
     """Yield better and better iterates, until rounding stops them.
 
     Args:
-        program: the problem to solve.
         start: positive coefficients below the cap that satisfy the equalities. Without a cap, the first equality must
             be that of the sum of all coefficients.
     """

@@ -15,7 +15,6 @@ def describe_training(dynamics: TrainingDynamics, name: str) -> str:
 
     Args:
         dynamics: of several sets of weights, "uniform" among them.
-        name: name of the weights to describe.
     """
     summary = dynamics.summary
     row, uniform = (summary[summary["weights"] == each].iloc[0] for each in (name, UNIFORM))

@@ -87,8 +87,6 @@ def predict_kernel_ridge(x: np.ndarray, targets: np.ndarray, blocks: np.ndarray,
         x: ``(sample, feature)``.
         targets: ``(sample, target)``.
         blocks: codes of samples left out together, ``(sample,)``.
-        penalty: added to the diagonal.
-        gamma: of the Gaussian kernel.
 
     Raises:
         LearnerError: the system is singular.

@@ -110,7 +110,6 @@ def predict_logistic(x: np.ndarray, labels: np.ndarray, blocks: np.ndarray, pena
         x: ``(sample, feature)`` float64, scaled.
         labels: codes 0 … C-1, ``(sample,)``; every class has samples outside every block.
         blocks: codes of samples left out together, ``(sample,)``.
-        penalty: on the squared slopes.
 
     Raises:
         LearnerError: the fit does not converge.
@@ -161,9 +160,7 @@ class _Problem:
 
     Args:
         z: ``(sample, coefficient)``, the first of them 1.
-        labels: class codes.
         contrasts: ``(contrast, class)``, orthonormal, each with sum 0.
-        penalty: on the squared slopes.
     """
 
     def __init__(self, z: np.ndarray, labels: np.ndarray, contrasts: np.ndarray, penalty: float) -> None:
@@ -204,8 +201,6 @@ def _fit(problem: _Problem, start: np.ndarray | None, rest: np.ndarray) -> _Fit:
     That step is still taken; the next would be in the order of its square.
 
     Args:
-        problem: what is fitted.
-        start: weights to start at, or None.
         rest: mask of the samples to fit, ``(sample,)``.
     """
     z, shape = problem.z[rest], problem.shape
@@ -254,8 +249,6 @@ def _refit(
     """Refit without each of some blocks, starting where the Newton step ended, preconditioned with the whole Hessian.
 
     Args:
-        problem: what is fitted.
-        blocks: codes of samples left out together.
         rows: of the blocks to leave out, ``(block, row)``.
         weights: of the whole fit.
         inverse: of its Hessian.

@@ -68,9 +68,7 @@ def find_neighbours(x: np.ndarray, blocks: np.ndarray, count: int) -> np.ndarray
     """Return the nearest samples of other blocks, nearest first, ``(sample, count)`` int64.
 
     Args:
-        x: ``(sample, feature)``.
         blocks: codes; samples of one block are no neighbours of each other. ``(sample,)``
-        count: number of neighbours.
 
     Raises:
         InputError: fewer than ``count`` samples outside a block.

@@ -18,9 +18,6 @@ def predict_repeats(name: str, plan: Plan, on_progress: OnProgress, predict: Cal
     """Yield predictions of all samples once per repeat; all repeats are equal, since nothing is drawn.
 
     Args:
-        name: of the learner, for the message.
-        plan: leave-one-out.
-        on_progress: see :meth:`Learner.fit_predict`.
         predict: returns the predictions of every sample by the model fitted without its block; is called once.
 
     Raises:

@@ -50,9 +50,7 @@ def minimize(
 
     Args:
         objective: values and gradients.
-        start: starting points.
         precondition: near the inverse Hessian at the minimum, up to a factor; symmetric, and positive definite on gradients.
-        tolerance: on the largest absolute entry of a gradient.
         max_evaluations: after these the points are returned as they are.
 
     Nocedal 1980, *Updating quasi-Newton matrices with limited storage*; the test of flatness: Hager & Zhang 2005, *A new

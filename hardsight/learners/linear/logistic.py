@@ -110,9 +110,7 @@ class Design(NamedTuple):
 
     Attributes:
         rows: ``(row, 1 + features + indicators)``.
-        labels: class codes.
         with_missing: the features that have an indicator, in the order of the indicators.
-        classes: how many.
     """
 
     rows: Float64[Tensor, "row coefficient"]
@@ -147,9 +145,7 @@ class MemberFits:
     """The regressions of some members; weights are ``(member, class, 1 + feature)``, in each member's own scaling.
 
     Args:
-        design: the shared rows.
         parts: the rows that each member trains on.
-        penalty: on the squared slopes.
     """
 
     def __init__(self, design: Design, parts: TrainingParts, penalty: float) -> None:
@@ -166,8 +162,6 @@ class MemberFits:
         """Return the weights at the optimum, as ``(member, class x (1 + feature))``.
 
         Args:
-            start: weights to start at.
-            precondition: approximate inverse Hessian.
             min_tolerance: smaller tolerances are raised to it.
         """
         shape = start.shape[1:]

@@ -135,7 +135,6 @@ def normal_equations(
     Args:
         x: ``(sample, feature)``.
         targets: ``(sample, target)``.
-        penalty: on the squared slopes; not on the intercept.
         weights: of the squared residuals, ``(sample,)``; None: all 1.
     """
     z = np.column_stack([np.ones(len(x)), x])
@@ -154,7 +153,6 @@ def predict_held_out(system: NormalEquations, assignment: Round) -> np.ndarray:
     one, which is the same and cheaper. Rows that no fold holds out are NaN.
 
     Args:
-        system: of all samples.
         assignment: the fold that holds out each sample.
 
     Raises:
@@ -186,10 +184,6 @@ def predict_held_out(system: NormalEquations, assignment: Round) -> np.ndarray:
 
 def predict_in_sample(system: NormalEquations, assignment: Round) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the training rows of every member, and its predictions for them, ``(row, target)``.
-
-    Args:
-        system: of all samples.
-        assignment: the fold that holds out each sample.
 
     Raises:
         LearnerError: a system is singular.

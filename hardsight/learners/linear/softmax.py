@@ -54,9 +54,6 @@ def losses_and_gradients(
     """Return each member's log-loss, summed over its training part, and the gradient by its weights.
 
     Args:
-        design: shared by all members.
-        labels: class codes.
-        parts: the rows that each member trains on.
         weights: scores are ``design @ weights.T``.
     """
     members, classes, width = weights.shape

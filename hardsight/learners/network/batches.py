@@ -54,8 +54,6 @@ class Batches:
     """Batches to train the members on, and inputs as they see them in prediction.
 
     Args:
-        members: trained together.
-        data: all samples.
         regression: standardise the targets by the member's training part.
         standardize: the same for the inputs.
         augment: changes training batches before they are standardised.

@@ -26,7 +26,6 @@ class CompiledSteps:
 
     Args:
         net: any member's module, without dropout.
-        device: device and precision.
     """
 
     def __init__(self, net: nn.Module, device: Device) -> None:

@@ -32,7 +32,6 @@ class Engine(NamedTuple):
     """A way to train.
 
     Attributes:
-        train: trains a batch of members.
         many_members: whether a batch may have several members.
         obstacle: why members are trained one after another although the engine was "auto"; None if they are not.
     """
@@ -46,10 +45,7 @@ class EngineRequest(NamedTuple):
     """What an engine is chosen for.
 
     Attributes:
-        net: any member's module.
         trial: the outcome of :func:`try_stacking`.
-        inputs: all samples.
-        device: device and precision.
         augmented: whether batches are augmented.
         stacked_steps: number of steps of whole stacks in the plan.
     """

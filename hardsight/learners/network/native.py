@@ -51,7 +51,6 @@ class MemberJob(NamedTuple):
         targets: ``(sample,)`` int64 codes or float32.
         weights: ``(sample,)`` float32, or None.
         mean: ``(feature,)`` float32; inputs are read as ``clip((x - mean) * inverse_scale, -clip, clip)``.
-        inverse_scale: ``(feature,)`` float32.
         clip: see ``mean``.
         order: ``order(count)`` returns the next ``count`` training rows.
     """
@@ -87,9 +86,6 @@ def train(
     Torch has one thread meanwhile. Closing the generator ends the training.
 
     Args:
-        program: the module.
-        jobs: one per member.
-        optimizer: its settings.
         on_trained: ``on_trained(index, job, loss)`` is called in the thread that trained a job, with the mean loss of its
             last batch; its results are yielded in the order of the jobs.
     """
@@ -130,7 +126,6 @@ class NativeEngine:
     """Trains members of one module as machine code.
 
     Args:
-        program: the module.
         inputs: all samples ``(sample, …)`` float32, on the CPU.
     """
 

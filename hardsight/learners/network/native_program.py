@@ -94,7 +94,6 @@ def read_program(net: nn.Module, shape: Sequence[int]) -> LayerProgram | None:
     """Return the module as a table of operations; None if it is not a chain of supported layers.
 
     Args:
-        net: the module.
         shape: of the inputs, without the row axis.
 
     >>> read_program(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), (4,)).layers

@@ -100,12 +100,8 @@ class MemberBatch(NamedTuple):
     """Members to be trained together, and how.
 
     Attributes:
-        nets: new networks, one per member.
-        data: what they are trained on.
         batch_size: rows per step.
         steps: number of steps.
-        optimizer: its settings.
-        device: device and precision.
         on_progress: is called with the share of the training done since the last call.
     """
 
@@ -122,8 +118,6 @@ def train_stacked(batch: MemberBatch, evaluate: Evaluate[T], make_step: MakeStep
     """Train all members in lockstep on stacked parameters, and yield ``evaluate`` of each.
 
     Args:
-        batch: the members.
-        evaluate: is called for every trained member.
         make_step: returns the function that computes losses and gradients of a step; None: by hand for perceptrons, else
             by autograd.
     """

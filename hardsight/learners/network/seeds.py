@@ -27,10 +27,6 @@ def shuffled_rows(train: np.ndarray, seed: int) -> Callable[[int], Tensor]:
     """Return an endless stream of a member's training rows: one permutation after another, cut into batches.
 
     Every batch is full whatever the size of the training part, so that members of unequal folds take the same steps.
-
-    Args:
-        train: positions of the training samples.
-        seed: of the member.
     """
     generator = make_generator(seed, "order")
     rows = torch.from_numpy(train)

@@ -67,7 +67,6 @@ def try_stacking(net: nn.Module, x: Tensor) -> StackingTrial:
     """Find out whether members of this module can share one batched pass.
 
     Args:
-        net: any member's module.
         x: a few inputs, on the CPU.
     """
     for name, module in net.named_modules():

@@ -16,12 +16,7 @@ _MIN_PROBABILITY_ROWS = 2
 
 
 class Batch(NamedTuple):
-    """A checked batch.
-
-    Attributes:
-        ids: ids of the samples, ``(sample,)``.
-        view: outputs of the model for them.
-    """
+    """A checked batch."""
 
     ids: np.ndarray
     view: View

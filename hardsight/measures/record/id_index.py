@@ -102,9 +102,7 @@ class IdIndex:
         """Return the rows of ids; those that have none are given the next ones.
 
         Args:
-            ids: distinct ids.
             rows: result of :meth:`rows` for them.
-            kind: kind of the ids.
         """
         missing = rows < 0
         if not missing.any():

@@ -17,8 +17,6 @@ def merge_stores(store: Store, other: Store, *, skip_repeated: bool) -> None:
     """Add the samples and views of another record of the same measures, all or nothing.
 
     Args:
-        store: the record that is added to.
-        other: the record whose content is added.
         skip_repeated: skip samples that come in the same single view in both.
 
     Raises:

@@ -74,7 +74,6 @@ def reliability(stated: np.ndarray, happened: np.ndarray, bins: int = BINS) -> l
     Args:
         stated: probabilities, ``(sample,)``.
         happened: whether the event happened, ``(sample,)`` bool.
-        bins: number of bins.
 
     >>> [each.size for each in reliability(np.array([0.0, 0.05, 1.0]), np.array([False, True, True]))]
     [2, 1]

@@ -40,8 +40,6 @@ def without_config(chart: Chart, title: str = "", *, height: int = HEIGHT) -> Ch
     """Return the chart without a configuration, so that it can be combined with others, and with grey axes of its own.
 
     Args:
-        chart: a chart of this package, or of the report. It is not changed.
-        title: a line above it.
         height: of the part inside the axes, in pixels.
     """
     bare = chart.copy(deep=True)

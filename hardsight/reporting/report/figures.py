@@ -294,9 +294,7 @@ def stacked_bars(names: list[str], terms: Sequence[Sequence[float]], title: str)
     """Draw bars of the four factors and a tick at their sum.
 
     Args:
-        names: one per bar.
         terms: the factors of each bar, in the order of ``FACTORS``.
-        title: of the axis.
     """
     names = unique_names(names)
     rows = list(zip(names, terms, strict=True))

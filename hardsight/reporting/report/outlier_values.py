@@ -23,11 +23,7 @@ def is_numeric(column: pd.Series) -> bool:
 
 
 def usual_range(numbers: np.ndarray) -> UsualRange:
-    """Return the 1st and the 99th percentile of the finite numbers; infinite bounds if there are too few rows to judge.
-
-    Args:
-        numbers: ``(row,)``.
-    """
+    """Return the 1st and the 99th percentile of the finite numbers; infinite bounds if there are too few rows to judge."""
     finite = numbers[np.isfinite(numbers)]
     if len(numbers) < ROWS_TO_JUDGE or not len(finite):
         return UsualRange(-np.inf, np.inf)
@@ -43,10 +39,6 @@ def find_rare(codes: np.ndarray, n_values: int) -> np.ndarray:
     """Return which distinct values are rare, ``(value,)`` bool.
 
     Names and free text seldom repeat: if rare values are the rule, none of them is unusual.
-
-    Args:
-        codes: of each row's value, ``(row,)``.
-        n_values: number of distinct values.
     """
     share = np.bincount(codes, minlength=n_values) / max(len(codes), 1)
     rare = share < _TAIL
@@ -55,11 +47,7 @@ def find_rare(codes: np.ndarray, n_values: int) -> np.ndarray:
 
 
 def is_missing_rare(missing: np.ndarray) -> bool:
-    """Return whether a missing value is unusual.
-
-    Args:
-        missing: ``(row,)`` bool.
-    """
+    """Return whether a missing value is unusual."""
     return len(missing) >= ROWS_TO_JUDGE and float(missing.mean()) < _TAIL
 
 

@@ -38,7 +38,6 @@ def make_thumbnails(images: np.ndarray, index: Sequence[int]) -> list[Thumbnail]
     Args:
         images: ``(sample, height, width[, channel])`` with 1, 3 or 4 channels; of any other number the first is shown.
             Bytes are shown as they are, everything else is scaled by the smallest and largest value of the whole set.
-        index: their positions.
     """
     span = brightness_range(images)
     return [_to_thumbnail(encode_image(images[i], span)) for i in index]
@@ -65,7 +64,6 @@ def encode_image(image: np.ndarray, span: tuple[float, float], longest: int = LO
     Args:
         image: ``(height, width[, channel])``.
         span: values that are shown as black and as white.
-        longest: side in pixels.
     """
     low, high = span
     if image.ndim == 3 and image.shape[2] not in (3, 4):

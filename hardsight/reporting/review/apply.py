@@ -21,13 +21,7 @@ from hardsight.io.csv_cells import same_cell
 
 
 class RewrittenTable(NamedTuple):
-    """What was written.
-
-    Attributes:
-        rows: number of rows that stayed.
-        relabelled: number of rows with another label.
-        dropped: number of rows that were left out.
-    """
+    """What was written."""
 
     rows: int
     relabelled: int
@@ -62,9 +56,7 @@ def apply_to_table(
     Args:
         data: the table that was measured: .csv, .tsv (also .gz) or .parquet.
         target: path of the new table, another file of the same kind.
-        difficulty: the result.
         decisions: path of a csv, or a DataFrame, see :mod:`hardsight.difficulty.decisions`.
-        label: column of the labels.
         id: column of ids, if one was named when measuring.
 
     Raises:

@@ -46,11 +46,7 @@ class NearestSearch:
         return int(min(n, _MAX_PRODUCTS / max(self._rows.size, 1), _MAX_DISTANCES / n))
 
     def find(self, index: np.ndarray) -> np.ndarray:
-        """Return positions of the nearest other samples, nearest first, ``(row, 8)`` int32; -1 if there are fewer.
-
-        Args:
-            index: positions of the samples whose neighbours are wanted, ``(row,)``.
-        """
+        """Return positions of the nearest other samples, nearest first, ``(row, 8)`` int32; -1 if there are fewer."""
         n = len(self._rows)
         count = min(NEAREST, n - 1)
         neighbours = np.full((len(index), NEAREST), -1, dtype=np.int32)

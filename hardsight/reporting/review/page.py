@@ -51,9 +51,6 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
     """Return the page as text; see :func:`write`.
 
     Args:
-        d: the result.
-        samples: the measured samples.
-        report: address of the report.
         served: whether the page asks its server for the content of samples and sends it decisions. It then holds no
             samples itself.
     """

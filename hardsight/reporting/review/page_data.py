@@ -25,7 +25,6 @@ class PackedSamples(NamedTuple):
     """Packed samples.
 
     Attributes:
-        packed: the arrays.
         about: their kind, and what the script needs to show them; JSON types only.
         rows: positions of the samples that are held, ``(held,)`` int64; the others did not fit.
     """
@@ -39,7 +38,6 @@ def pack_samples(samples: Samples, ranking: np.ndarray, most: int = MAX_BYTES) -
     """Pack as many samples as fit into ``most`` bytes.
 
     Args:
-        samples: in any order.
         ranking: their positions, the most important first, ``(sample,)``.
         most: bytes before compression.
     """

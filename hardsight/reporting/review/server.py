@@ -131,7 +131,6 @@ def create_app(d: Difficulty, samples: Samples | None, folder: Path, secret: str
     """Return the server as an ASGI application.
 
     Args:
-        d: the result.
         samples: the measured samples; None to show ids and numbers alone.
         folder: of the result; decisions are kept there.
         secret: the first part of every path.
@@ -159,7 +158,6 @@ def serve(
     """Serve the review page until it is interrupted.
 
     Args:
-        d: the result.
         samples: the measured samples, matched by id; None to show ids and numbers alone.
         folder: of the result; decisions are kept there.
         port: port to listen on; 0 for any that is free.

@@ -17,11 +17,7 @@ _PROPOSITION_2 = "Proposition 2, after Zhou et al. 2022, as reconstructed"
 
 
 def _errors_by_label(p: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Return log-loss and 0-1 error of one sample under each label, by the library.
-
-    Args:
-        p: probabilities by the members, ``(member, class)``.
-    """
+    """Return log-loss and 0-1 error of one sample under each label, by the library."""
     members, classes = p.shape
     views = torch.from_numpy(np.log(p))
     count = torch.full((classes,), members)
