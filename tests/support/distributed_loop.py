@@ -143,7 +143,7 @@ def run_rank(rank, folder):
         items = None if case.startswith(("batch", "stateful", "fixed weighted")) else 12
         results[case, "accumulated"] = accumulate_step(DistributedDataParallel(model), weighting, parts[rank], items)
     results["errors"] = collect_errors(rank)
-    results["sampler"] = [list(hs.WeightedSampler(FIXED, draws=21, seed=4, replacement=r)) for r in (True, False)]
+    results["sampler"] = [list(hs.WeightedSampler(FIXED, num_samples=21, seed=4, replacement=r)) for r in (True, False)]
     torch.save(results, f"{folder}/{rank}.pt")
     distributed.destroy_process_group()
 

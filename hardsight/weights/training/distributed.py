@@ -1,13 +1,18 @@
 """Several ranks, one batch: every rank gathers the rows of all ranks and goes on with the same whole."""
 
-from typing import NamedTuple
+import sys
+from types import FrameType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, distributed
+from torch.utils.data import Sampler
 
 from hardsight.errors import InputError
 
 _FAILED = -1
+# What samplers call the number of ranks among which they divide: torch and Lightning, accelerate, others.
+_RANK_COUNTS = ("num_replicas", "num_processes", "world_size")
 _AVAILABLE = distributed.is_available()
 
 
@@ -19,6 +24,39 @@ def world_size() -> int:
 def rank() -> int:
     """Return the rank of this process; 0 if there is only one."""
     return distributed.get_rank() if world_size() > 1 else 0
+
+
+def find_divider(sampler: Sampler[int]) -> str | None:
+    """Return the class of what divides the draws of a sampler among ranks, if it is what asks for them now.
+
+    Accelerate divides the batches of whatever sampler it is given, and does not tell the sampler. But what iterates over
+    a sampler, or asks for its length, is on the call stack.
+
+    Args:
+        sampler: the innermost sampler, whose own division does not count.
+
+    Returns:
+        The name of the class; None if no caller divides the draws.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_varnames[:1] == ("self",):
+            caller = frame.f_locals.get("self")
+            if caller is not sampler and _divides(caller):
+                return type(caller).__name__
+        frame = frame.f_back
+    return None
+
+
+def _divides(caller: Any) -> bool:
+    # isinstance would ask an object for its class, and loaders of accelerate pretend to be others.
+    kind = type(caller)
+    if kind.__name__ == "DataLoaderDispatcher" and kind.__module__.startswith("accelerate."):
+        return True
+    if not issubclass(kind, Sampler):
+        return False
+    counts = (getattr(caller, name, None) for name in _RANK_COUNTS)
+    return any(isinstance(count, int) and count > 1 for count in counts)
 
 
 class RankSlices(NamedTuple):

@@ -93,7 +93,7 @@ def test_ranks_that_go_through_the_same_samples_get_an_error(results):
 
 def test_ranks_share_one_draw(results):
     for number, replacement in enumerate((True, False)):
-        first = hs.WeightedSampler(FIXED, draws=22 if replacement else 20, seed=4, replacement=replacement)
+        first = hs.WeightedSampler(FIXED, num_samples=22 if replacement else 20, seed=4, replacement=replacement)
         expected = list(first)
         assert [results[rank]["sampler"][number] for rank in range(RANKS)] == [expected[0::2], expected[1::2]]
 

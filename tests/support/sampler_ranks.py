@@ -1,0 +1,164 @@
+"""The work of two processes in ``tests/weights/training/test_sampler_ranks.py``: draws through loaders that divide them."""
+
+import os
+import warnings
+
+import torch
+from torch import distributed
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
+
+import hardsight as hs
+
+RANKS, SAMPLES, BATCH = 2, 24, 4
+WEIGHTS = torch.linspace(0.5, 2, SAMPLES)
+
+
+class HalvingSampler(RandomSampler):
+    """A user's own sampler that divides the draws of another one."""
+
+    def __init__(self, sampler, rank):
+        super().__init__(sampler)
+        self.sampler, self.rank, self.world_size = sampler, rank, RANKS
+
+    def __len__(self):
+        return len(self.sampler) // RANKS
+
+    def __iter__(self):
+        yield from list(self.sampler)[self.rank :: RANKS]
+
+
+def make_data():
+    return hs.indexed(TensorDataset(torch.arange(SAMPLES)))
+
+
+def make_loader(sampler, **more):
+    return DataLoader(make_data(), batch_size=BATCH, sampler=sampler, **more)
+
+
+def read_ids(loader):
+    return [batch[1].tolist() for batch in loader]
+
+
+def through_accelerate(sampler, **options):
+    """Return the batches of two epochs, and the length of the loader, as accelerate divides them."""
+    from accelerate import Accelerator, DataLoaderConfiguration
+
+    batch_sampler = options.pop("batch_sampler", False)
+    more = {name: options.pop(name) for name in ("num_workers", "persistent_workers") if name in options}
+    accelerator = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(**options))
+    if batch_sampler:
+        loader = DataLoader(make_data(), batch_sampler=BatchSampler(sampler, BATCH, drop_last=False))
+    else:
+        loader = make_loader(sampler, **more)
+    prepared = accelerator.prepare(loader)
+    return len(prepared), [read_ids(prepared) for _ in range(2)]
+
+
+ACCELERATE = {
+    "plain": {},
+    "split batches": {"split_batches": True},
+    "uneven batches": {"even_batches": False},
+    "dispatched": {"dispatch_batches": True},
+    "not seedable": {"use_seedable_sampler": False},
+    "batch sampler": {"batch_sampler": True},
+    "workers": {"num_workers": 1, "persistent_workers": True},
+}
+
+
+def through_lightning(sampler):
+    """Return the batches of two epochs that Lightning's training steps see."""
+    import pytorch_lightning
+
+    seen = []
+
+    class Model(pytorch_lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = torch.nn.Linear(1, 1)
+
+        def training_step(self, batch, _):
+            seen.append(batch[1].tolist())
+            return self.net(batch[0][:, None].float()).sum()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.0)
+
+    trainer = pytorch_lightning.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        devices=RANKS,
+        strategy="ddp",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Model(), make_loader(sampler))
+    return seen
+
+
+def refuse_twice(rank):
+    """Return what is said if the sampler takes the part of a rank and accelerate divides it again."""
+    from accelerate import Accelerator
+
+    sampler = hs.WeightedSampler(WEIGHTS, rank=rank, num_replicas=RANKS)
+    try:
+        read_ids(Accelerator(cpu=True).prepare(make_loader(sampler)))
+    except hs.InputError as error:
+        return str(error)
+    return None
+
+
+def corrections_when_dispatched():
+    """Return the corrections of a sampler whose chances change between epochs, and whose batches rank 0 draws for all."""
+    from accelerate import Accelerator, DataLoaderConfiguration
+
+    sampler = hs.WeightedSampler(WEIGHTS, 11, replacement=False)
+    dispatched = Accelerator(cpu=True, dataloader_config=DataLoaderConfiguration(dispatch_batches=True))
+    loader = dispatched.prepare(make_loader(sampler))
+    read_ids(loader)
+    sampler.update(WEIGHTS.flip(0))
+    iterator = iter(loader)
+    return [sampler.correction(ids) for _, ids in iterator]
+
+
+def resume_under_accelerate():
+    """Return the batches after a stop, and those of the epoch that was not stopped."""
+    from accelerate import Accelerator
+
+    def prepare():
+        sampler = hs.WeightedSampler(WEIGHTS, seed=4)
+        return sampler, Accelerator(cpu=True).prepare(make_loader(sampler))
+
+    sampler, loader = prepare()
+    straight = read_ids(loader)
+    sampler, loader = prepare()
+    next(iter(loader))
+    state = sampler.state_dict(taken=BATCH)
+    sampler, loader = prepare()
+    sampler.load_state_dict(state)
+    return read_ids(loader), straight[1:]
+
+
+def run_rank(rank, folder, port):
+    """Run one of the processes, and save its results in a file."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(RANKS), "LOCAL_WORLD_SIZE": str(RANKS)}
+    # By the last one Lightning sees that the processes exist already.
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    early = hs.WeightedSampler(WEIGHTS, seed=1)
+    distributed.init_process_group("gloo")
+    results = {
+        "early": (len(early), [list(early) for _ in range(2)]),
+        "whole": list(hs.WeightedSampler(WEIGHTS, seed=1, num_replicas=1)),
+        "wrapped": list(HalvingSampler(hs.WeightedSampler(WEIGHTS, seed=1), rank)),
+        "lightning": through_lightning(hs.WeightedSampler(WEIGHTS, seed=1)),
+        "twice": refuse_twice(rank),
+        "dispatched corrections": corrections_when_dispatched(),
+        "resumed": resume_under_accelerate(),
+    }
+    for name, options in ACCELERATE.items():
+        results["accelerate", name] = through_accelerate(hs.WeightedSampler(WEIGHTS, seed=1), **options)
+    torch.save(results, f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()

@@ -1,0 +1,81 @@
+"""Weighted draws on two ranks are those of one, whoever divides them: the sampler, accelerate, Lightning."""
+
+import socket
+
+import pytest
+import torch
+from support.sampler_ranks import ACCELERATE, BATCH, RANKS, SAMPLES, WEIGHTS, run_rank
+
+import hardsight as hs
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(run_rank, (str(folder), port), nprocs=RANKS)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(RANKS)]
+
+
+@pytest.fixture(scope="module")
+def epochs():
+    sampler = hs.WeightedSampler(WEIGHTS, seed=1)
+    return [list(sampler) for _ in range(2)]
+
+
+def test_a_sampler_built_before_the_process_group_takes_its_ranks_part(ranks, epochs):
+    for rank in range(RANKS):
+        length, drawn = ranks[rank]["early"]
+        assert length == SAMPLES // RANKS
+        assert drawn == [epoch[rank::RANKS] for epoch in epochs]
+        assert ranks[rank]["whole"] == epochs[0]
+
+
+@pytest.mark.parametrize("name", ACCELERATE)
+def test_accelerate_divides_the_draws_once(ranks, epochs, name):
+    for number, epoch in enumerate(epochs):
+        size = BATCH // RANKS if name == "split batches" else BATCH
+        batches = [epoch[start : start + size] for start in range(0, SAMPLES, size)]
+        for rank in range(RANKS):
+            length, drawn = ranks[rank]["accelerate", name]
+            assert length == len(batches) // RANKS
+            assert drawn[number] == batches[rank::RANKS]
+
+
+def test_lightning_divides_the_draws_once(ranks, epochs):
+    for rank in range(RANKS):
+        seen = [number for batch in ranks[rank]["lightning"] for number in batch]
+        assert seen == epochs[0][rank::RANKS] + epochs[1][rank::RANKS]
+
+
+def test_another_sampler_around_it_divides_the_draws_once(ranks, epochs):
+    for rank in range(RANKS):
+        assert ranks[rank]["wrapped"] == epochs[0][rank::RANKS]
+
+
+def test_dividing_twice_on_request_is_refused(ranks):
+    for rank in range(RANKS):
+        assert "divided among the ranks twice, by this sampler and by BatchSamplerShard" in ranks[rank]["twice"]
+
+
+def test_ranks_that_draw_nothing_themselves_correct_the_draws(ranks):
+    sampler = hs.WeightedSampler(WEIGHTS, 11, replacement=False)
+    list(sampler)
+    sampler.update(WEIGHTS.flip(0))
+    drawn = list(sampler)
+    expected = sampler.correction(drawn)
+    of_ranks = [torch.cat(ranks[rank]["dispatched corrections"]) for rank in range(RANKS)]
+    # Batches of 4, 4 and 3: the first rank has draws 0 to 3 and 8, 9; the other one 4 to 7, 10, and 0 as padding.
+    torch.testing.assert_close(of_ranks[0], expected[[0, 1, 2, 3, 8, 9]])
+    torch.testing.assert_close(of_ranks[1], expected[[4, 5, 6, 7, 10, 0]])
+
+
+def test_a_pass_that_accelerate_divides_goes_on_after_a_stop(ranks):
+    for rank in range(RANKS):
+        resumed, rest = ranks[rank]["resumed"]
+        assert resumed == rest
+        assert len(rest) == SAMPLES // BATCH // RANKS - 1
