@@ -75,7 +75,7 @@ ROOMS = (
          _of("hardsight.measures", "MEASURES Measure describe_measures gradient_norms input_gradients centroid_distance "
                                    "knn_disagreement prototype_distance")),
     _whole("weights", "Weights", "weights.md"),
-    Room("schemes", "Schemes", "weights.md", (), tuple(dict.fromkeys(
+    Room("schemes", "Schemes", "weights.md", ("hardsight.weights.schemes",), tuple(dict.fromkeys(
         f"{row.function.__module__}.{row.function.__name__}" for row in SCHEMES.values()))),
     _whole("weighting", "Weighting", "weighting.md", "weights.training"),
     Room("integrations", "Integrations", "integrations.md",

@@ -4,6 +4,7 @@ import inspect
 import re
 from pydoc import locate
 
+from hardsight.weights import SCHEMES
 from website import rooms
 
 
@@ -13,7 +14,12 @@ def _undocumented(item: object) -> list[str]:
     if section is None:
         return []
     named = {name.strip(" *") for line in re.findall(r"^ {4}(\S.*?):", section[1], re.MULTILINE) for name in line.split(",")}
-    return sorted(set(inspect.signature(item).parameters) - named - {"self", "cls"})
+    return sorted(set(inspect.signature(item).parameters) - named - {"self", "cls"} - _inputs_of_scheme(item))
+
+
+def _inputs_of_scheme(item: object) -> set[str]:
+    """Return the arguments that ``INPUTS`` describes."""
+    return {name for row in SCHEMES.values() if row.function is item for name in row.inputs}
 
 
 def _public_callables() -> dict[str, object]:

@@ -84,9 +84,7 @@ def auto(
     The weights have mean one; all are exactly one if no label is doubted and all classes are equally large.
 
     Args:
-        p_wrong: probability that the label is wrong; ``(sample,)``.
         logits: of held-out models of the data as given; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
         certain: whether the label is known to be right; None: for no sample; ``(sample,)``.
 
     Raises:

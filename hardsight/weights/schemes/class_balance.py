@@ -47,13 +47,6 @@ def balanced(labels: Int[Tensor, " sample"], sizes: Real[Tensor, " class"]) -> F
 
     The weight is N / (K n_c), K the number of classes that have samples.
 
-    Args:
-        labels: class codes; ``(sample,)``.
-        sizes: number of samples of each class; ``(class,)``.
-
-    Raises:
-        InputError: a label that is not a class code or is of an empty class, or a size below zero.
-
     >>> balanced(torch.tensor([0, 0, 0, 1]), torch.tensor([3, 1]))
     tensor([0.6667, 0.6667, 0.6667, 2.0000])
     """
@@ -74,13 +67,6 @@ def balanced_sqrt(labels: Int[Tensor, " sample"], sizes: Real[Tensor, " class"])
     """Prefer samples of small classes, half-way to balanced.
 
     The weight is proportional to n_c^(-1/2): on a log scale half-way from uniform to balanced; mean one over the data set.
-
-    Args:
-        labels: class codes; ``(sample,)``.
-        sizes: number of samples of each class; ``(class,)``.
-
-    Raises:
-        InputError: a label that is not a class code or is of an empty class, or a size below zero.
     """
     return _inverse_power(labels, sizes, 0.5)
 
@@ -111,12 +97,7 @@ def class_balanced(
     The weight is the inverse of the effective number of samples (1 - beta^n_c) / (1 - beta); mean one over the classes.
 
     Args:
-        labels: class codes; ``(sample,)``.
-        sizes: number of samples of each class; ``(class,)``.
         beta: 0 is uniform, towards 1 it is the inverse frequency.
-
-    Raises:
-        InputError: a label that is not a class code or is of an empty class, or a size below zero, or ``beta`` out of range.
     """
     return _inverse_effective_numbers(class_sizes(labels, sizes), beta)[labels.long()]
 
@@ -153,15 +134,8 @@ def drw(
     Deferred re-weighting: 1 at first, then :func:`class_balanced` once the share ``start`` of the epochs is done.
 
     Args:
-        labels: class codes; ``(sample,)``.
-        sizes: number of samples of each class; ``(class,)``.
-        epoch: number of epochs done.
-        epochs: total number of epochs.
         start: share of the epochs with equal weights.
         beta: as in :func:`class_balanced`.
-
-    Raises:
-        InputError: a label that is not a class code or is of an empty class, or a size below zero, or a number out of range.
     """
     weights = class_balanced(labels, sizes, beta=beta)
     return weights if _is_late(epoch, epochs, start) else torch.ones_like(weights)
@@ -197,14 +171,8 @@ def ldam_loss(
 
     Args:
         logits: cosines between features and the rows of the last layer, all of length one; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-        sizes: number of samples of each class; ``(class,)``.
         max_margin: the largest margin.
         scale: factor of the logits.
-
-    Raises:
-        InputError: a label that is not a class code or is of an empty class, or a size below zero, logits that are
-            not finite, or a parameter out of range.
     """
     margins = ldam_margins(_check_sizes(logits, labels, sizes), max_margin=max_margin)
     shifted = check_finite("logits", logits) - one_hot(labels, len(margins)) * margins
@@ -252,18 +220,10 @@ def ldam_drw(
 
     Args:
         logits: cosines between features and the rows of the last layer, all of length one; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-        sizes: number of samples of each class; ``(class,)``.
-        epoch: number of epochs done.
-        epochs: total number of epochs.
         max_margin: the largest margin.
         scale: factor of the logits.
         start: share of the epochs with equal weights.
         beta: as in :func:`class_balanced`.
-
-    Raises:
-        InputError: a label that is not a class code or is of an empty class, or a size below zero, logits that are
-            not finite, or a number out of range.
     """
     weights = drw(labels, sizes, epoch, epochs, start=start, beta=beta).to(logits)
     return ldam_loss(logits, labels, sizes, max_margin=max_margin, scale=scale) * weights / weights.mean()
@@ -287,14 +247,7 @@ def logit_adjusted_loss(
     Returns the cross-entropy of z + tau log(n / N); the logits themselves then learn the posterior of balanced classes.
 
     Args:
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-        sizes: number of samples of each class; ``(class,)``.
         tau: strength of the adjustment.
-
-    Raises:
-        InputError: a label that is not a class code or is of an empty class, or a size below zero, logits that are
-            not finite, or ``tau`` below 0.
     """
     n = _check_sizes(logits, labels, sizes)
     prior = n.clamp(min=torch.finfo(n.dtype).tiny).log() - n.sum().log()
@@ -361,7 +314,6 @@ def cdb(
 
     Args:
         class_error: error rate of each class on balanced validation data; ``(class,)``.
-        labels: class codes; ``(sample,)``.
         tau: the power; "dynamic" sets it from the inequality of the rates.
 
     Raises:
@@ -414,12 +366,7 @@ def lff(
         state: running losses of both networks, and labels.
         loss: of the debiased network, which the weights are for; ``(sample,)``.
         peer: of the biased network, trained by generalized cross-entropy; ``(sample,)``.
-        labels: class codes; ``(sample,)``.
-        rows: rows of the samples in the state; ``(sample,)``.
         decay: share of the running losses that stays in a step.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, a row is outside the state, or ``decay`` is out of range.
     """
     check_range("decay", decay, 0, 1, strict=(False, True))
     index = check_codes("rows", rows, len(state["labels"])).long()
@@ -479,8 +426,6 @@ def adaboost(
     Args:
         state: the present weights.
         logits: of the last model, for all samples; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-        rows: rows of the samples in the state; ``(sample,)``.
         learning_rate: factor of alpha.
 
     Raises:

@@ -119,15 +119,9 @@ def curriculum(
     may be any score.
 
     Args:
-        loss: ``(sample,)``.
-        epoch: number of epochs done.
-        epochs: total number of epochs.
         start: share at epoch 0.
         pacing: a name of ``PACINGS``.
         until: share of the epochs after which all samples are in.
-
-    Raises:
-        InputError: an unknown pacing, or a number out of range.
     """
     return _keep_easiest(loss, paced_share(epoch, epochs, start=start, pacing=pacing, until=until))
 
@@ -150,13 +144,7 @@ def baby_step(loss: Float[Tensor, " sample"], epoch: float, epochs: float, *, bu
     the epochs.
 
     Args:
-        loss: ``(sample,)``.
-        epoch: number of epochs done.
-        epochs: total number of epochs.
         buckets: number of parts.
-
-    Raises:
-        InputError: a number out of range.
     """
     check_range("epochs", epochs, 0, strict=(True, False))
     stages = math.floor(min(check_range("epoch", epoch, 0) / epochs, 1) * check_int("buckets", buckets, 1)) + 1
@@ -188,11 +176,7 @@ def spl_hard(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " s
     The weight is 1 below the threshold and 0 from it on. Grow ``lam`` over training.
 
     Args:
-        loss: nats; ``(sample,)``.
         lam: threshold, nats.
-
-    Raises:
-        InputError: a parameter is out of range, or a loss is not finite or is below zero.
     """
     return (check_losses(loss) < check_range("lam", lam, 0)).to(loss.dtype)
 
@@ -214,11 +198,7 @@ def spl_share(loss: Float[Tensor, " sample"], *, rate: float) -> Float[Tensor, "
     over training.
 
     Args:
-        loss: nats; ``(sample,)``.
         rate: share of the samples, 0 to 1.
-
-    Raises:
-        InputError: a parameter is out of range, or a loss is not finite or is below zero.
     """
     # Products such as 0.07 * 100 are slightly above the integer that is meant.
     count = ceil(check_range("rate", rate, 0, 1) * len(loss) - 1e-9)
@@ -234,11 +214,7 @@ def spl_linear(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, "
     The weight falls from 1 at no loss to 0 at the threshold; it minimizes v l + lam (v²/2 - v) over v in [0, 1].
 
     Args:
-        loss: nats; ``(sample,)``.
         lam: threshold, nats.
-
-    Raises:
-        InputError: a parameter is out of range, or a loss is not finite or is below zero.
     """
     return (1 - check_losses(loss) / check_range("lam", lam, 0, strict=(True, True))).clamp(min=0)
 
@@ -258,11 +234,7 @@ def spl_logarithmic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tens
     The weight falls from 1 to 0 at the threshold; it minimizes v l + z v - z^v / log z over v in [0, 1], with z = 1 - lam.
 
     Args:
-        loss: nats; ``(sample,)``.
         lam: threshold, between 0 and 1.
-
-    Raises:
-        InputError: a parameter is out of range, or a loss is not finite or is below zero.
     """
     z = 1 - check_range("lam", lam, 0, 1, strict=(True, True))
     return (torch.log(check_losses(loss).clamp(max=lam) + z) / log(z)).clamp(0, 1)
@@ -283,12 +255,8 @@ def spl_mixture(loss: Float[Tensor, " sample"], *, lam1: float, lam2: float) -> 
     (lam1 - lam2).
 
     Args:
-        loss: nats; ``(sample,)``.
         lam1: upper threshold, nats.
         lam2: lower threshold, nats.
-
-    Raises:
-        InputError: a parameter is out of range, or a loss is not finite or is below zero.
     """
     lam2 = check_range("lam2", lam2, 0, strict=(True, True))
     z = check_range("lam1", lam1, lam2, strict=(True, True)) * lam2 / (lam1 - lam2)
@@ -311,12 +279,8 @@ def spl_mixture_2(loss: Float[Tensor, " sample"], *, lam: float, gamma: float) -
     The weight is 1 up to (lam gamma / (lam + gamma))² and 0 from lam² on; it minimizes v l + gamma² / (v + gamma / lam).
 
     Args:
-        loss: nats; ``(sample,)``.
         lam: root of the upper threshold.
         gamma: width of the fall; the larger, the higher the lower threshold.
-
-    Raises:
-        InputError: a parameter is out of range, or a loss is not finite or is below zero.
     """
     lam, gamma = check_range("lam", lam, 0, strict=(True, True)), check_range("gamma", gamma, 0, strict=(True, True))
     lower = (lam * gamma / (lam + gamma)) ** 2
@@ -339,11 +303,7 @@ def spl_logistic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor,
     The weight falls from 1 as a logistic curve around ``lam`` and never reaches 0.
 
     Args:
-        loss: nats; ``(sample,)``.
         lam: center of the fall, nats.
-
-    Raises:
-        InputError: a parameter is out of range, or a loss is not finite or is below zero.
     """
     lam = check_range("lam", lam, 0, strict=(True, True))
     return torch.sigmoid(lam - check_losses(loss)) / torch.sigmoid(loss.new_tensor(lam))
@@ -365,12 +325,8 @@ def spl_polynomial(loss: Float[Tensor, " sample"], *, lam: float, t: int = 3) ->
     The weight is (1 - l / lam)^(1 / (t - 1)) below the threshold; it minimizes v l + lam (v^t / t - v) over v in [0, 1].
 
     Args:
-        loss: nats; ``(sample,)``.
         lam: threshold, nats.
         t: degree of the polynomial, 2 or more.
-
-    Raises:
-        InputError: a parameter is out of range, or a loss is not finite or is below zero.
     """
     below = (check_losses(loss) < check_range("lam", lam, 0, strict=(True, True))).to(loss.dtype)
     # The root has an infinite slope at 0: where the weight is 0, it is taken of 1 instead.
@@ -397,13 +353,8 @@ def spl_diversity(
     minimizes sum v l - lam sum v - gamma sum over groups of √(number of samples kept) over v in {0, 1}.
 
     Args:
-        loss: nats; ``(sample,)``.
-        groups: code of each sample's group; ``(sample,)``.
         lam: threshold, nats.
         gamma: weight of the diversity.
-
-    Raises:
-        InputError: a parameter is out of range, or a loss is not finite or is below zero.
     """
     loss, lam, gamma = check_losses(loss), check_range("lam", lam, 0), check_range("gamma", gamma, 0)
     order = loss.argsort(stable=True)
@@ -480,7 +431,6 @@ def superloss(
     The weight is a confidence: e for the easiest samples, 1 at a loss of ``tau``, towards 0 for large losses.
 
     Args:
-        loss: nats; ``(sample,)``.
         logits: read only for the number of classes; ``(sample, class)``.
         classes: number of classes K, read if there are no logits.
         tau: boundary between easy and hard. None: log K, the loss of uniform guessing, or, if K is unknown, the mean
@@ -551,8 +501,6 @@ def superloss_loss(
     Returns (l - tau) s + lam (log s)², with s the confidence of :func:`superloss`; its derivative by the loss is s.
 
     Args:
-        logits: ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
         tau: boundary between easy and hard; None: log K, the loss of uniform guessing.
         lam: regularization strength; the smaller, the stronger the weighting.
 
@@ -600,7 +548,6 @@ def mcl(
     ``(sample, sample)`` is kept in memory.
 
     Args:
-        loss: ``(sample,)``.
         features: they give the similarity exp(-distance² / (2 s²)), s the mean distance; ``(sample, feature)``.
         share: share of the samples that are in, rounded up; grow it over training.
         diversity: weight of the similarity to all samples, per sample; let it fall over training.

@@ -40,11 +40,7 @@ def tilted(loss: Float[Tensor, " sample"], *, t: float) -> Float[Tensor, " sampl
     The weights are the softmax of ``t`` times the loss; at 0 all are equal.
 
     Args:
-        loss: ``(sample,)``.
         t: tilt.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     return (check_range("t", t, -math.inf) * check_losses(loss)).softmax(0)
 
@@ -68,13 +64,8 @@ def tilted_groups(
     Weights are exponential in the loss within groups, and in the tilted loss of the groups over them.
 
     Args:
-        loss: ``(sample,)``.
-        groups: code of each sample's group; ``(sample,)``.
         t: tilt over groups.
         tau: tilt within groups; 0: their mean loss.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     check_range("t", t, -math.inf)
     check_range("tau", tau, -math.inf)
@@ -108,11 +99,7 @@ def kl_dro(loss: Float[Tensor, " sample"], *, lam: float = 0.5) -> Float[Tensor,
     which prefer easy samples.
 
     Args:
-        loss: ``(sample,)``.
         lam: strength of the penalty, not 0.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     _check_nonzero("lam", lam)
     return (check_losses(loss) / lam).softmax(0)
@@ -142,13 +129,9 @@ def absgd(
 
     Args:
         state: the running mean, in logarithms, so that large losses do not overflow.
-        loss: ``(sample,)``.
         lam: scale of the loss; below 0 easy samples weigh more.
         gamma: share of the batch in the running mean.
         alpha: factor of the batch's mean.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     _check_nonzero("lam", lam)
     check_range("gamma", gamma, 0, 1, strict=(True, False))
@@ -177,12 +160,8 @@ def cvar(loss: Float[Tensor, " sample"], *, alpha: float, reg: float = 0.0) -> F
     These are the worst weights that are nowhere above 1/(alpha n).
 
     Args:
-        loss: ``(sample,)``.
         alpha: the share. If alpha n is not an integer, the next sample gets the remainder; equal losses share equally.
         reg: strength of a penalty on the weights' KL divergence from uniform.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     check_range("alpha", alpha, 0, 1, strict=(True, False))
     check_range("reg", reg, 0)
@@ -208,11 +187,7 @@ def chi2_dro(loss: Float[Tensor, " sample"], *, rho: float = 1.0) -> Float[Tenso
     They are found by sorting: the number of samples of positive weight determines a quadratic equation for the threshold.
 
     Args:
-        loss: ``(sample,)``.
         rho: radius of the ball.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     check_range("rho", rho, 0, strict=(True, True))
     exact = check_losses(loss).double()
@@ -251,11 +226,7 @@ def chi2_penalised(loss: Float[Tensor, " sample"], *, lam: float = 1.0) -> Float
     These are the worst weights with a penalty ``lam`` on mean (n w - 1)² / 2.
 
     Args:
-        loss: ``(sample,)``.
         lam: strength of the penalty.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     check_range("lam", lam, 0, strict=(True, True))
     exact = check_losses(loss).double()
@@ -330,8 +301,6 @@ def group_dro(
 
     Args:
         state: logarithms of the groups' probabilities.
-        loss: ``(sample,)``.
-        groups: code of each sample's group; ``(sample,)``.
         eta: step size.
         adjustment: C, which adds C/sqrt(n_g) to the losses of small groups.
         group_sizes: n_g, the number of samples of each group in the data set; needed only for an adjustment.
@@ -387,14 +356,10 @@ def doremi(
 
     Args:
         state: weights of the domains.
-        loss: ``(sample,)``.
         first: loss under the reference model; ``(sample,)``.
         groups: code of each sample's domain; ``(sample,)``.
         eta: step size.
         eps: share of uniform weights that is mixed in.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     check_range("eta", eta, 0)
     check_range("eps", eps, 0, 1, strict=(True, False))
@@ -463,12 +428,8 @@ def llm_linupper(loss: Float[Tensor, " sample"], *, delta: float = 1.0, r: float
     The weight grows with the loss up to the middle of its range, and is constant above.
 
     Args:
-        loss: ``(sample,)``.
         delta: half the width of the scaled range.
         r: temperature of the softmax; small values are sharp.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     return _softmax_at((_scale_to_range(loss, delta) + delta).clamp(max=delta), r)
 
@@ -489,12 +450,8 @@ def llm_quadratic(loss: Float[Tensor, " sample"], *, delta: float = 1.0, r: floa
     The weight is largest in the middle of the range of losses.
 
     Args:
-        loss: ``(sample,)``.
         delta: half the width of the scaled range.
         r: temperature of the softmax; small values are sharp.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     return _softmax_at(1 - (_scale_to_range(loss, delta) / delta) ** 2, r)
 
@@ -515,12 +472,8 @@ def llm_extremes(loss: Float[Tensor, " sample"], *, delta: float = 1.0, r: float
     The weight is largest at both ends of the range of losses.
 
     Args:
-        loss: ``(sample,)``.
         delta: half the width of the scaled range.
         r: temperature of the softmax; small values are sharp.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     return _softmax_at(_scale_to_range(loss, delta).abs(), r)
 

@@ -39,11 +39,7 @@ def focal(p: Float[Tensor, " sample"], *, gamma: float = 2.0) -> Float[Tensor, "
     The weight (1-p)^gamma falls from 1 at p = 0 to 0 at p = 1, the faster the larger ``gamma``.
 
     Args:
-        p: probability of the given label; ``(sample,)``.
         gamma: exponent.
-
-    Raises:
-        InputError: a probability is outside 0 to 1, or a parameter is out of range.
     """
     return _power(1 - check_probabilities(p), check_range("gamma", gamma, 0))
 
@@ -61,12 +57,6 @@ def flsd_53(p: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     """Prefer hard samples, with a smaller contrast among the less hard ones.
 
     The weight is focal with gamma 5 where p < 0.2, and with gamma 3 elsewhere.
-
-    Args:
-        p: probability of the given label; ``(sample,)``.
-
-    Raises:
-        InputError: a probability is outside 0 to 1.
     """
     complement = 1 - check_probabilities(p)
     return torch.where(p < 0.2, complement**5, complement**3)
@@ -105,11 +95,7 @@ def flsd_closed_form(p: Float[Tensor, " sample"], *, p0: float) -> Float[Tensor,
     The weight is focal with the gamma that :func:`focal_gamma` gives for ``p0``.
 
     Args:
-        p: probability of the given label; ``(sample,)``.
         p0: probability at which the gradient is as long as that of cross-entropy, at most 0.5.
-
-    Raises:
-        InputError: a probability is outside 0 to 1, or a parameter is out of range.
     """
     return focal(p, gamma=focal_gamma(p0))
 
@@ -227,7 +213,6 @@ def cyclical_focal(
     The weight blends (1 + p)^gamma_confident, at the start and the end, with the focal weight (1 - p)^gamma.
 
     Args:
-        p: probability of the given label; ``(sample,)``.
         epoch: number of epochs done, below ``epochs``.
         epochs: total number of epochs, 2 or more.
         factor: ``epochs`` / ``factor`` epochs lead to the focal weight.
@@ -259,11 +244,7 @@ def poly_1(p: Float[Tensor, " sample"], *, eps: float) -> Float[Tensor, " sample
     The weight 1 + eps p is the gradient weight of cross-entropy + eps (1 - p).
 
     Args:
-        p: probability of the given label; ``(sample,)``.
         eps: coefficient of the first polynomial term, -1 or more.
-
-    Raises:
-        InputError: a probability is outside 0 to 1, or a parameter is out of range.
     """
     return 1 + check_range("eps", eps, -1) * check_probabilities(p)
 
@@ -324,12 +305,8 @@ def ghm_c(state: State, p: Float[Tensor, " sample"], *, bins: int = 30, momentum
 
     Args:
         state: running counts of the bins.
-        p: probability of the given label; ``(sample,)``.
         bins: number of bins of equal width between 0 and 1.
         momentum: of the running counts; 0 for the counts of the batch.
-
-    Raises:
-        InputError: a probability is outside 0 to 1, or a parameter is out of range.
     """
     return _inverse_density(state, 1 - check_probabilities(p), bins, momentum)
 
@@ -354,13 +331,9 @@ def ghm_r(
 
     Args:
         state: running counts of the bins.
-        residual: prediction minus target; ``(sample,)`` or ``(sample, target)``.
         mu: scale below which the error is nearly quadratic.
         bins: number of bins of equal width between 0 and 1.
         momentum: of the running counts; 0 for the counts of the batch.
-
-    Raises:
-        InputError: a residual is not finite, or a parameter is out of range.
     """
     check_range("mu", mu, 0, strict=(True, True))
     root = (check_finite("residual", residual) ** 2 + mu**2).sqrt()
@@ -416,11 +389,7 @@ def influence_balanced(
     The weight is one over the sample's influence on the last layer, times one over the size of its class.
 
     Args:
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
         features: input of the last layer; ``(sample, feature)``.
-        sizes: number of samples of each class; ``(class,)``.
-        epoch: number of epochs done.
         alpha: scale of the weights.
         start: before this epoch all weights are 1.
 
@@ -458,14 +427,9 @@ def low(
     The weights, of mean one, would reduce the batch's loss most under a quadratic penalty on their distance from one.
 
     Args:
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
         lam: strength of the penalty.
         batch_mean: whether the gradient is that of the batch's mean loss, as in the authors' code, or of the sample's
             own loss.
-
-    Raises:
-        InputError: logits that are not finite, labels that are not class codes, or ``lam`` that is not above 0.
     """
     check_range("lam", lam, 0, strict=(True, True))
     norms = torch.linalg.vector_norm(output_gradient(logits, labels), dim=1)

@@ -41,11 +41,7 @@ def ohem(loss: Float[Tensor, " sample"], *, k: int) -> Float[Tensor, " sample"]:
     The weight is 1 for the ``k`` largest losses; of tied ones, for the first in the batch.
 
     Args:
-        loss: ``(sample,)``.
         k: number of samples that are kept.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or ``k`` is below 1.
     """
     return select_top(check_losses(loss).detach(), int(check_range("k", k, 1)))
 
@@ -78,7 +74,6 @@ def hard_mining(
 
     Args:
         state: the running percentile.
-        loss: ``(sample,)``.
         labels: class codes, read only if there is a ``background``; ``(sample,)``.
         percentile: percentile of the batch's losses that is followed, 0-1.
         decay: share of the running percentile that stays in a step.
@@ -133,14 +128,9 @@ def selective_backprop(
 
     Args:
         state: the last losses.
-        loss: ``(sample,)``.
-        generator: source of the draws.
         beta: exponent of the rank; 1 / (beta + 1) of the samples are trained on.
         memory: number of last losses, those of the batch included.
         least: smallest probability.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     loss = check_losses(loss).detach()
     check_range("beta", beta, 0)
@@ -196,17 +186,10 @@ def selective_backprop_composer(
 
     Args:
         state: number of steps done.
-        loss: ``(sample,)``.
-        epoch: number of epochs done.
-        epochs: total number of epochs.
-        generator: source of the draws.
         keep: share of the batch that is trained on, at least one sample.
         start: share of the training before which all are trained on.
         end: share of the training from which on all are trained on.
         interrupt: every ``interrupt``-th batch is whole; 0: none is.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a number is out of range.
     """
     loss = check_losses(loss).detach()
     check_range("keep", keep, 0, 1, strict=(True, False))
@@ -242,13 +225,8 @@ def online_batch_selection(
 
     Args:
         loss: last known loss of every sample; ``(sample,)``.
-        epoch: number of epochs done.
-        epochs: total number of epochs.
         start: ratio of the sampling probabilities of the largest and the smallest loss, at first.
         end: the same ratio at the end.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a number is out of range.
     """
     loss = check_losses(loss)
     for name, value in (("start", start), ("end", end)):
@@ -306,12 +284,7 @@ def rho_loss(
     first in the batch.
 
     Args:
-        loss: of the model in training; ``(sample,)``.
-        held_out: of models that were not trained on the sample; ``(sample,)``.
         keep: share that is trained on, at least one sample.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or ``keep`` is out of range.
     """
     check_range("keep", keep, 0, 1, strict=(True, False))
     reducible = check_losses(loss).detach() - check_finite("held_out", held_out).to(loss.dtype)
@@ -346,13 +319,8 @@ def active_bias(
 
     Args:
         state: past predictions; the present one is added after the weights are computed.
-        p: probability of the given label; ``(sample,)``.
-        rows: rows of the samples in the state; ``(sample,)``.
         eps: added to each deviation, so that no sample is left out.
         warm_up: samples with fewer past predictions than this, or than two, have the weight 1.
-
-    Raises:
-        InputError: a probability is outside 0 to 1, a row is outside the state, or a parameter is out of range.
     """
     check_range("eps", eps, 0)
     count, _, squares = _past_predictions(state, rows)
@@ -384,13 +352,8 @@ def threshold_closeness(
 
     Args:
         state: past predictions; the present one is added after the weights are computed.
-        p: probability of the given label; ``(sample,)``.
-        rows: rows of the samples in the state; ``(sample,)``.
         eps: added to each weight; None: the mean of the weights before, over the batch.
         warm_up: samples with fewer past predictions than this, or none, have the weight 1.
-
-    Raises:
-        InputError: a probability is outside 0 to 1, a row is outside the state, or a parameter is out of range.
     """
     count, mean, _ = _past_predictions(state, rows)
     known = count >= max(1, check_range("warm_up", warm_up, 0))
@@ -480,8 +443,6 @@ def dihcl(
     Args:
         state: from :func:`init_dihcl`.
         loss: of the samples trained on, before the step; ``(sample,)``.
-        rows: rows of these samples; ``(sample,)``.
-        learning_rate: learning rate of the step.
         hardness: "loss", or "change", for which the first observation leaves the hardness as it is.
         chances: "proportional" or "exponential".
         tau: sharpness of the exponential; published falling from 20 to 1, by .8 per episode.
@@ -523,15 +484,9 @@ def dihcl_flips(
     Args:
         state: from :func:`init_dihcl`.
         logits: of the samples trained on, before the step; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-        rows: rows of these samples; ``(sample,)``.
-        learning_rate: learning rate of the step.
         chances: "proportional" or "exponential".
         tau: sharpness of the exponential; published falling from 20 to 1, by .8 per episode.
         discount: weight of the last observation.
-
-    Raises:
-        InputError: an unknown choice, a number out of range, or logits that are not finite.
     """
     correct = (check_finite("logits", logits).argmax(1) == labels).to(logits.dtype)
     _update_hardness(state, correct, rows, learning_rate, True, chances, tau, discount)

@@ -89,8 +89,6 @@ def data_parameters(
 
     Args:
         state: from :func:`init_data_parameters`.
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
         rows: rows of the samples in the state, read only if there are temperatures of samples; ``(sample,)``.
 
     Raises:
@@ -157,11 +155,6 @@ def lilaw(state: State, logits: Float[Tensor, "sample class"], labels: Int[Tenso
 
     Args:
         state: "alpha", "beta" and "delta".
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-
-    Raises:
-        InputError: logits that are not finite, or labels that are not class codes.
     """
     predicted = check_finite("logits", logits).softmax(1)
     p = predicted.gather(1, check_class_codes(labels, logits.shape[1])[:, None])[:, 0]
@@ -213,8 +206,6 @@ def screener_net(
 
     Args:
         weigher: network from inputs to weights from 0 to 1, ``(sample,)`` or ``(sample, 1)``.
-        inputs: a tensor, or a mapping of keyword arguments; ``(sample, ...)``.
-        loss: of the model; ``(sample,)``.
         margin: loss above which the objective asks for a weight of one.
 
     Returns:
@@ -334,13 +325,6 @@ def weight_tree(
     Args:
         state: from :func:`init_weight_tree`; it stays as it is.
         weigher: :class:`WeightTree`, or any module from :func:`tree_features` to weights.
-        model: from inputs to logits.
-        inputs: a tensor, or a mapping of keyword arguments; ``(sample, ...)``.
-        labels: class codes; ``(sample,)``.
-        sizes: number of samples of each class; ``(class,)``.
-        rows: rows of the samples in the state; ``(sample,)``.
-        clean_inputs: like ``inputs``; ``(clean, ...)``.
-        clean_labels: class codes; ``(clean,)``.
         learning_rate: learning rate of the virtual step of gradient descent; that of the model's optimizer.
 
     Raises:

@@ -64,13 +64,6 @@ def l2rw(
     The weights reduce the clean loss fastest: positive parts of :func:`gradient_alignment` with sum one, or all zero.
     Published as the gradient of the clean loss by the weights of one virtual step, whose length cancels.
 
-    Args:
-        model: from inputs to logits.
-        inputs: a tensor, or a mapping of keyword arguments; ``(sample, ...)``.
-        labels: class codes; ``(sample,)``.
-        clean_inputs: like ``inputs``; ``(clean, ...)``.
-        clean_labels: class codes; ``(clean,)``.
-
     Raises:
         InputError: a model without trainable parameters.
 
@@ -138,11 +131,6 @@ def dds(
 
     Args:
         weigher: network from inputs to scores, ``(sample,)`` or ``(sample, 1)``.
-        model: from inputs to logits.
-        inputs: a tensor, or a mapping of keyword arguments; ``(sample, ...)``.
-        labels: class codes; ``(sample,)``.
-        clean_inputs: like ``inputs``; ``(clean, ...)``.
-        clean_labels: class codes; ``(clean,)``.
 
     Returns:
         Weights with sum one, and the objective -reward · log weight (REINFORCE).
@@ -230,11 +218,6 @@ def meta_weight_net(
 
     Args:
         weigher: :class:`MetaWeightNet`, or any module from ``(loss, labels)`` to weights.
-        model: from inputs to logits.
-        inputs: a tensor, or a mapping of keyword arguments; ``(sample, ...)``.
-        labels: class codes; ``(sample,)``.
-        clean_inputs: like ``inputs``; ``(clean, ...)``.
-        clean_labels: class codes; ``(clean,)``.
         learning_rate: learning rate of the virtual step of gradient descent; that of the model's optimizer.
 
     Raises:
@@ -274,11 +257,6 @@ def cmw_net(
 
     Args:
         weigher: :class:`CMWNet`, or any module from ``(loss, labels)`` to weights.
-        model: from inputs to logits.
-        inputs: a tensor, or a mapping of keyword arguments; ``(sample, ...)``.
-        labels: class codes; ``(sample,)``.
-        clean_inputs: like ``inputs``; ``(clean, ...)``.
-        clean_labels: class codes; ``(clean,)``.
         learning_rate: learning rate of the virtual step of gradient descent; that of the model's optimizer.
 
     Raises:

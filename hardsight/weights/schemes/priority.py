@@ -69,12 +69,8 @@ def easy_first(
     The preference is 1 - d, with d the difficulty.
 
     Args:
-        loss: nats; ``(sample,)``.
         temperature: smaller is sharper, .02 or more.
         axis: as in :func:`difficulty`.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, an unknown axis, or ``temperature`` out of range.
     """
     return _to_weights(_PREFERENCES["easy-first"](difficulty(loss, axis=axis)), temperature)
 
@@ -96,12 +92,8 @@ def hard_first(
     The preference is d, the difficulty.
 
     Args:
-        loss: nats; ``(sample,)``.
         temperature: smaller is sharper, .02 or more.
         axis: as in :func:`difficulty`.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, an unknown axis, or ``temperature`` out of range.
     """
     return _to_weights(_PREFERENCES["hard-first"](difficulty(loss, axis=axis)), temperature)
 
@@ -123,12 +115,8 @@ def medium_first(
     The preference is 4 d (1 - d), with d the difficulty; it is largest at d = 1/2.
 
     Args:
-        loss: nats; ``(sample,)``.
         temperature: smaller is sharper, .02 or more.
         axis: as in :func:`difficulty`.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, an unknown axis, or ``temperature`` out of range.
     """
     return _to_weights(_PREFERENCES["medium-first"](difficulty(loss, axis=axis)), temperature)
 
@@ -150,12 +138,8 @@ def two_ends_first(
     The preference is 1 - 4 d (1 - d), with d the difficulty; it is smallest at d = 1/2.
 
     Args:
-        loss: nats; ``(sample,)``.
         temperature: smaller is sharper, .02 or more.
         axis: as in :func:`difficulty`.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, an unknown axis, or ``temperature`` out of range.
     """
     return _to_weights(_PREFERENCES["two-ends-first"](difficulty(loss, axis=axis)), temperature)
 
@@ -186,9 +170,6 @@ def switching(
     linearly, or along half a cosine, which stays longer at each mode.
 
     Args:
-        loss: nats; ``(sample,)``.
-        epoch: number of epochs done.
-        epochs: total number of epochs.
         modes: two or more of "easy-first", "hard-first", "medium-first", "two-ends-first" and "uniform".
         blend: "linear" or "cosine".
         temperature: smaller is sharper, .02 or more.

@@ -27,11 +27,7 @@ def gce(p: Float[Tensor, " sample"], *, q: float = 0.7) -> Float[Tensor, " sampl
     The weight is p^q; the loss lies between cross-entropy (q near 0) and mean absolute error (q = 1).
 
     Args:
-        p: probability of the given label; ``(sample,)``.
         q: exponent, above 0 and at most 1.
-
-    Raises:
-        InputError: a probability is outside 0 to 1, or a parameter is out of range.
     """
     return check_probabilities(p) ** check_range("q", q, 0, 1, strict=(True, False))
 
@@ -68,16 +64,10 @@ def truncated_gce(
 
     Args:
         state: "kept", one per sample.
-        p: probability of the given label; ``(sample,)``.
-        rows: rows of the samples in the state; ``(sample,)``.
-        epoch: number of epochs done.
         q: as in :func:`gce`.
         k: threshold of the probability.
         start_prune: first epoch in which the samples are selected; until then all are kept.
         every: number of epochs between selections.
-
-    Raises:
-        InputError: a probability is outside 0 to 1, or a parameter is out of range.
     """
     due = int(epoch) - check_int("start_prune", start_prune, 0)
     check_range("k", k, 0, 1)
@@ -98,12 +88,6 @@ def mae(p: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     """Prefer samples in proportion to the probability of their label.
 
     The weight p is that of the loss 1 - p.
-
-    Args:
-        p: probability of the given label; ``(sample,)``.
-
-    Raises:
-        InputError: a probability is outside 0 to 1.
     """
     return check_probabilities(p)
 
@@ -125,13 +109,9 @@ def sce(
     The weight is alpha - beta log(floor) p: that of cross-entropy plus ``beta`` times reverse cross-entropy.
 
     Args:
-        p: probability of the given label; ``(sample,)``.
         alpha: weight of cross-entropy.
         beta: weight of reverse cross-entropy.
         floor: value that replaces the 0 of a one-hot label in its logarithm.
-
-    Raises:
-        InputError: a probability is outside 0 to 1, or a parameter is out of range.
     """
     reverse = -log(check_range("floor", floor, 0, 1, strict=(True, True)))
     return check_range("alpha", alpha, 0) + check_range("beta", beta, 0) * reverse * check_probabilities(p)
@@ -155,11 +135,7 @@ def imae(p: Float[Tensor, " sample"], *, scale: float) -> Float[Tensor, " sample
     The magnitude of the gradient becomes exp(scale p (1 - p)): as for mean absolute error, but with another spread.
 
     Args:
-        p: probability of the given label; ``(sample,)``.
         scale: spread; the larger, the more the magnitudes differ.
-
-    Raises:
-        InputError: a probability is outside 0 to 1, or a parameter is out of range.
     """
     return derivative_manipulation(p, beta=check_range("scale", scale, 0), lam=1.0)
 
@@ -182,12 +158,8 @@ def derivative_manipulation(p: Float[Tensor, " sample"], *, beta: float, lam: fl
     The magnitude of the gradient becomes exp(beta p^lam (1 - p)), which is largest at p = lam / (lam + 1).
 
     Args:
-        p: probability of the given label; ``(sample,)``.
         beta: spread; the larger, the more the magnitudes differ.
         lam: position of the maximum.
-
-    Raises:
-        InputError: a probability is outside 0 to 1, or a parameter is out of range.
     """
     p = check_probabilities(p)
     magnitude = torch.exp(check_range("beta", beta, 0) * p ** check_range("lam", lam, 0) * (1 - p))
@@ -213,13 +185,7 @@ def gce_loss(
     Returns (1 - p^q) / q.
 
     Args:
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
         q: exponent, above 0 and at most 1.
-
-    Raises:
-        InputError: logits that are not finite or have fewer than two classes, labels that are not class codes, or a
-            parameter out of range.
     """
     q = check_range("q", q, 0, 1, strict=(True, False))
     return -torch.expm1(q * _of_label(_log_softmax(logits), labels)) / q
@@ -239,13 +205,6 @@ def mae_loss(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample
     """Prefer samples in proportion to the probability of their label, as the loss of mae.
 
     Returns 1 - p.
-
-    Args:
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-
-    Raises:
-        InputError: logits that are not finite or have fewer than two classes, or labels that are not class codes.
     """
     return -torch.expm1(_of_label(_log_softmax(logits), labels))
 
@@ -274,15 +233,9 @@ def sce_loss(
     Returns -alpha log p - beta log(floor) (1 - p).
 
     Args:
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
         alpha: weight of cross-entropy.
         beta: weight of reverse cross-entropy.
         floor: value that replaces the 0 of a one-hot label in its logarithm.
-
-    Raises:
-        InputError: logits that are not finite or have fewer than two classes, labels that are not class codes, or a
-            parameter out of range.
     """
     log_p_label = _of_label(_log_softmax(logits), labels)
     return (
@@ -305,13 +258,6 @@ def nce_loss(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample
     """Prefer samples whose label the model finds likely, relative to the losses of the other labels.
 
     Returns cross-entropy divided by its sum over all labels, between 0 and 1.
-
-    Args:
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-
-    Raises:
-        InputError: logits that are not finite or have fewer than two classes, or labels that are not class codes.
     """
     log_p = _log_softmax(logits)
     return _of_label(log_p, labels) / log_p.sum(1)
@@ -340,15 +286,9 @@ def apl_loss(
     Returns ``alpha`` times :func:`nce_loss` plus ``beta`` times the passive loss.
 
     Args:
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
         alpha: weight of the active loss.
         beta: weight of the passive loss.
         passive: "rce", reverse cross-entropy -log(1e-4) (1 - p), or "mae", 1 - p.
-
-    Raises:
-        InputError: logits that are not finite or have fewer than two classes, labels that are not class codes, or a
-            parameter out of range.
     """
     check_choice("passive", passive, ("rce", "mae"))
     log_p_label = _of_label(_log_softmax(logits), labels)
@@ -375,14 +315,8 @@ def bi_tempered_loss(
     Returns -log_t1 p - (1 - sum p^(2 - t1)) / (2 - t1), with p the tempered softmax of t2.
 
     Args:
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
         t1: below 1 the loss of a sample is bounded; at 1 it is not.
         t2: above 1 the softmax has heavy tails; with both 1 the loss is cross-entropy.
-
-    Raises:
-        InputError: logits that are not finite or have fewer than two classes, labels that are not class codes, or a
-            parameter out of range.
     """
     check_range("t1", t1, 0, 1), check_range("t2", t2, 1)
     if t2 == 1:
@@ -427,15 +361,8 @@ def elr(
 
     Args:
         state: "target", one row per sample.
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-        rows: rows of the samples in the state; ``(sample,)``.
         beta: share of the running mean that stays in a step.
         lam: strength of the regularization.
-
-    Raises:
-        InputError: logits that are not finite or have fewer than two classes, labels that are not class codes, or a
-            parameter out of range.
     """
     log_p = _log_softmax(logits)
     p = log_p.exp().clamp(1e-4, 1 - 1e-4)

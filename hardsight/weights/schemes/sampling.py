@@ -72,13 +72,6 @@ def importance_sampling(logits: Float[Tensor, "sample class"], labels: Int[Tenso
     """Draw samples of large gradient more often; they weigh less in return.
 
     The sampling probability is proportional to the norm of the gradient by the logits, which bounds that by all parameters.
-
-    Args:
-        logits: of the model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-
-    Raises:
-        InputError: logits that are not finite, or labels that are not class codes.
     """
     norms: Tensor = torch.linalg.vector_norm(output_gradient(logits, labels), dim=1)
     return norms.clamp(min=torch.finfo(norms.dtype).eps)
@@ -101,12 +94,8 @@ def per(loss: Float[Tensor, " sample"], *, alpha: float = 0.6, eps: float = 1e-8
     The sampling probability is proportional to a power of the loss.
 
     Args:
-        loss: ``(sample,)``.
         alpha: exponent.
         eps: added to the loss.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     return (check_losses(loss) + check_range("eps", eps, 0, strict=(True, True))) ** check_range("alpha", alpha, 0)
 
@@ -137,15 +126,8 @@ def infobatch(
     more, so that E[w] = 1 for all. After ``delta`` of the epochs all samples count.
 
     Args:
-        loss: ``(sample,)``.
-        epoch: number of epochs done.
-        epochs: total number of epochs.
-        generator: source of the draws.
         prune: probability that a sample below the mean loss is dropped.
         delta: share of the epochs with pruning.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     check_range("prune", prune, 0, 1, strict=(False, True))
     loss = check_losses(loss)
@@ -203,13 +185,9 @@ def self_paced_ensemble(
 
     Args:
         p: probability of the given label by the ensemble so far; ``(sample,)``.
-        labels: class codes; ``(sample,)``.
         epoch: number of members of the ensemble so far.
         epochs: total number of members.
         bins: number of bins of hardness, for each class.
-
-    Raises:
-        InputError: a probability is outside 0 to 1, labels that are not class codes, or a number out of range.
     """
     check_range("bins", bins, 1)
     check_range("epochs", epochs, 1, strict=(True, False))
@@ -253,13 +231,6 @@ def instance_hardness_threshold(
 
     Of each class as many samples are kept as the smallest class has, those of largest held-out probability of their
     label. Samples at the threshold are all kept, so that ties leave a class slightly larger.
-
-    Args:
-        held_out: loss under models that were not trained on the sample, nats; ``(sample,)``.
-        labels: class codes; ``(sample,)``.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or labels that are not class codes.
     """
     p = (-check_losses(held_out)).exp()
     counts, target = _class_counts(labels)

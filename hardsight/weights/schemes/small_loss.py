@@ -59,14 +59,9 @@ def co_teaching(
     The weight is 1 for the samples that the *other* model finds easiest, and 0 for the rest.
 
     Args:
-        peer: loss under the other model, nats; ``(sample,)``.
-        epoch: number of epochs done.
         rate: share that is dropped in the end, which is the share of wrong labels and must be known.
         gradual: number of epochs over which the dropped share grows.
         exponent: exponent of the rate while it grows.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     return _keep_smallest(check_losses(peer), _DropSchedule(rate, gradual, exponent).share(epoch))
 
@@ -103,17 +98,10 @@ def jocor(
     the rest.
 
     Args:
-        logits: of the first model; ``(sample, class)``.
-        peer_logits: of the second model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-        epoch: number of epochs done.
         rate: share that is dropped in the end, which is the share of wrong labels and must be known.
         co_lambda: weight of the disagreement.
         gradual: number of epochs over which the dropped share grows.
         exponent: exponent of the rate while it grows.
-
-    Raises:
-        InputError: logits that are not finite, labels that are not class codes, or a parameter out of range.
     """
     joint = _joint_loss(logits, peer_logits, labels, co_lambda)
     return _keep_smallest(joint, _DropSchedule(rate, gradual, exponent).share(epoch))
@@ -148,17 +136,10 @@ def jocor_loss(
     Returns the joint loss of the samples that :func:`jocor` keeps, scaled so that its mean is the mean over these samples.
 
     Args:
-        logits: of the first model; ``(sample, class)``.
-        peer_logits: of the second model; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-        epoch: number of epochs done.
         rate: share that is dropped in the end, which is the share of wrong labels and must be known.
         co_lambda: weight of the disagreement.
         gradual: number of epochs over which the dropped share grows.
         exponent: exponent of the rate while it grows.
-
-    Raises:
-        InputError: logits that are not finite, labels that are not class codes, or a parameter out of range.
     """
     joint = _joint_loss(logits, peer_logits, labels, co_lambda)
     kept = _keep_smallest(joint, _DropSchedule(rate, gradual, exponent).share(epoch))
@@ -352,13 +333,9 @@ def spcl_linear(
 
     Args:
         state: "threshold".
-        loss: nats; ``(sample,)``.
         gamma: width of the fall, nats.
         percentile: share of the batch below the threshold, 0-1.
         decay: share of the running percentile that stays in a step.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a parameter is out of range.
     """
     return _linear_fall(_loss_excess(state, loss, percentile, decay), gamma)
 
@@ -389,15 +366,9 @@ def mentornet_pd(
 
     Args:
         state: "threshold".
-        loss: nats; ``(sample,)``.
-        epoch: number of epochs done.
-        epochs: total number of epochs.
         gamma: width of the fall, nats.
         percentile: share of the batch below the threshold, 0-1.
         decay: share of the running percentile that stays in a step.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a number is out of range.
     """
     check_range("gamma", gamma, 0, strict=(True, False))
     excess = _loss_excess(state, loss, percentile, decay)
@@ -515,15 +486,9 @@ def mentornet_dd(
 
     Args:
         state: "threshold".
-        loss: nats; ``(sample,)``.
-        epoch: number of epochs done.
-        epochs: total number of epochs.
         mentor: the trained network.
         percentile: share of the batch below the threshold, 0-1.
         decay: share of the running percentile that stays in a step.
-
-    Raises:
-        InputError: a loss is not finite or is below zero, or a number is out of range.
     """
     excess = _loss_excess(state, loss, percentile, decay)
     percent = torch.full(loss.shape, _percent_done(epoch, epochs), dtype=torch.int64, device=loss.device)
@@ -596,7 +561,6 @@ def aum_filter(
     The weight is 1 above the percentile of the threshold samples' margins, and 0 up to it.
 
     Args:
-        aum: mean margin of each sample; ``(sample,)``.
         threshold: mean margins of the threshold samples (:func:`threshold_samples`); ``(threshold,)``.
         percentile: 0-100.
 
@@ -631,10 +595,6 @@ def noise_matrix(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sa
 
     Args:
         logits: of models that were not trained on the sample; ``(sample, class)``.
-        labels: class codes; ``(sample,)``.
-
-    Raises:
-        InputError: logits that are not finite, or labels that are not class codes.
     """
     p = check_finite("logits", logits).detach().double().softmax(1)
     labels = check_class_codes(labels, p.shape[1])
