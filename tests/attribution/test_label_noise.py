@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
-from test_ledger import ensemble, likeness
+from support.label_models import log_likelihoods, random_ensemble
 
 import hardsight as hs
 from hardsight.attribution.label_noise import (
@@ -50,13 +50,13 @@ def mixture(seed, n=6000, shares=(0.3, 0.05)):
 @settings(max_examples=15)
 @given(st.integers(0, 2**32))
 def test_posterior_is_normalised_and_by_bayes(seed):
-    log_probs, label = ensemble(seed)
+    log_probs, label = random_ensemble(seed)
     balanced = log_probs.mean(0).softmax(1)
     model, probability = fit(balanced, label)
     np.testing.assert_allclose(probability.sum(1), 1)
     by_hand = np.zeros_like(probability)
     for weight, each in model.mixture():
-        like = likeness(each, balanced.log().numpy(), np.full(balanced.shape[1], 1 / balanced.shape[1]))
+        like = log_likelihoods(each, balanced.log().numpy(), np.full(balanced.shape[1], 1 / balanced.shape[1]))
         if not each.noise_aware:
             like = balanced.log().numpy()
         joint = each.prior.numpy() * np.exp(each.evidence_weights.item() * like) * each.transition.numpy().T[label]

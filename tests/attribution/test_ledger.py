@@ -5,18 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.label_models import log_likelihoods, random_ensemble
 
 from hardsight.attribution.ledger import HARD_ERROR, atypical_share, atypicality, ledger
 from hardsight.attribution.neighbours import Neighbours
 from hardsight.measures import bias_variance as decompose
-
-
-def likeness(model, log_w, prior):
-    """Minus KL(expected evidence of samples certainly of class c || the evidence), class by class."""
-    expected_probability = model.transition.numpy() / prior
-    expected_probability /= expected_probability.sum(1, keepdims=True)
-    log = np.log(np.maximum(expected_probability, 1e-300))
-    return np.stack([(expected_probability[c] * (log_w - log[c])).sum(1) for c in range(len(expected_probability))], 1)
 
 
 def ensemble_ledger(log_probs, label, neighbours=None):
@@ -26,19 +19,11 @@ def ensemble_ledger(log_probs, label, neighbours=None):
     return parts, ledger(parts, log_probs.mean(0).log_softmax(1), label, neighbours)
 
 
-def ensemble(seed, samples=40, classes=3, views=4, scale=2.0):
-    rng = np.random.default_rng(seed)
-    label = np.concatenate([np.arange(classes), rng.choice(classes, samples - classes, p=rng.dirichlet(np.ones(classes)))])
-    logits = rng.normal(size=(1, samples, classes)) * scale + rng.normal(size=(views, samples, classes))
-    logits[:, np.arange(samples), label] += 2
-    return torch.tensor(logits).log_softmax(2), torch.tensor(label)
-
-
 @pytest.mark.slow
 @settings(max_examples=25)
 @given(st.integers(0, 2**32), st.integers(2, 5), st.sampled_from([0.1, 2, 100]))
 def test_terms_add_up(seed, classes, scale):
-    log_probs, label = ensemble(seed, classes=classes, scale=scale)
+    log_probs, label = random_ensemble(seed, classes=classes, scale=scale)
     parts, result = ensemble_ledger(log_probs, label)
     torch.testing.assert_close(result.terms.sum(1), parts.error, rtol=1e-9, atol=1e-9)
     assert result.terms.isfinite().all()
@@ -56,7 +41,7 @@ def test_terms_add_up(seed, classes, scale):
 @pytest.mark.slow
 @pytest.mark.parametrize("with_neighbours", [True, False])
 def test_terms_against_their_definitions(with_neighbours):
-    log_probs, label = ensemble(7)
+    log_probs, label = random_ensemble(7)
     neighbours = random_neighbours(7, label.numpy()) if with_neighbours else None
     parts, result = ensemble_ledger(log_probs, label, neighbours)
     mean = log_probs.mean(0).exp().numpy()
@@ -66,13 +51,13 @@ def test_terms_against_their_definitions(with_neighbours):
     balanced /= balanced.sum(1, keepdims=True)
     posterior = np.zeros_like(balanced)
     for weight, model in result.label_model.mixture():
-        expected_probability = np.log(balanced) if not model.noise_aware else likeness(model, np.log(balanced), prior)
+        expected_probability = np.log(balanced) if not model.noise_aware else log_likelihoods(model, np.log(balanced), prior)
         q = model.prior.numpy() * np.exp(model.evidence_weights[0].item() * expected_probability)
         if neighbours is not None:
             counts = np.array([[(row == c).sum() for c in range(3)] for row in neighbours.labels])
             shares = (counts + 2 * prior) / prior
             log_shares = np.log(shares / shares.sum(1, keepdims=True))
-            q = q * np.exp(model.evidence_weights[1].item() * likeness(model, log_shares, prior))
+            q = q * np.exp(model.evidence_weights[1].item() * log_likelihoods(model, log_shares, prior))
         joint = q * model.transition.numpy().T[label]
         posterior += weight * joint / joint.sum(1, keepdims=True)
     at_label = (np.arange(len(label)), label.numpy())
@@ -161,7 +146,7 @@ def test_a_wrong_label_of_a_rare_class_is_noise():
 
 
 def test_equal_classes_have_no_imbalance():
-    log_probs, _ = ensemble(1, samples=30)
+    log_probs, _ = random_ensemble(1, samples=30)
     _, result = ensemble_ledger(log_probs, torch.arange(30) % 3)
     assert result.terms[:, 1].abs().max() < 1e-12
 
@@ -177,7 +162,7 @@ def test_rare_classes_pay_for_imbalance_and_frequent_ones_gain():
 
 @pytest.mark.slow
 def test_the_order_of_samples_does_not_matter():
-    log_probs, label = ensemble(5)
+    log_probs, label = random_ensemble(5)
     _, result = ensemble_ledger(log_probs, label)
     order = torch.randperm(len(label), generator=torch.Generator().manual_seed(0))
     _, other = ensemble_ledger(log_probs[:, order], label[order])
@@ -187,7 +172,7 @@ def test_the_order_of_samples_does_not_matter():
 
 @pytest.mark.slow
 def test_the_order_of_classes_does_not_matter():
-    log_probs, label = ensemble(6, classes=4)
+    log_probs, label = random_ensemble(6, classes=4)
     _, result = ensemble_ledger(log_probs, label)
     new_code = torch.tensor([2, 0, 3, 1])
     permuted = torch.empty_like(log_probs)
@@ -201,7 +186,7 @@ def test_the_order_of_classes_does_not_matter():
 
 
 def test_a_class_without_labels_keeps_the_ledger_finite():
-    log_probs, label = ensemble(8, classes=3)
+    log_probs, label = random_ensemble(8, classes=3)
     parts, result = ensemble_ledger(log_probs, label.clamp(max=1))
     assert result.terms.isfinite().all()
     assert result.p_wrong.isfinite().all()

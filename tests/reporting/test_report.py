@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from base64 import b64decode
@@ -16,10 +15,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 from support.example_results import by_hand
+from support.random_results import HOSTILE, random_result, samples_of
+from support.review_browser import find_chromium
 
 from hardsight.data.samples import Samples
 from hardsight.difficulty.result import Difficulty
-from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
 from hardsight.reporting import formatting, summary
 from hardsight.reporting.report import bias_variance, figures, histogram, ledger, write
@@ -28,72 +28,6 @@ from hardsight.reporting.report.figures import histogram_bins
 from hardsight.reporting.report.ledger_bar import ledger_bars
 from hardsight.reporting.report.page import render
 from hardsight.reporting.report.thumbnails import LONGEST, make_thumbnails
-
-HOSTILE = [
-    "</script><script>document.title='pwned'</script>",
-    "<img src=x onerror=\"document.title='pwned'\">",
-    "{{ 7 * 7 }}{% raw %}",
-    "\"' onmouseover=document.title='pwned' x='",
-    "nul\0 bell\7 line\nfeed",
-    "\u202eright to left\u2028 separator\u2029 العربية",
-    "comment <!-- ]]>",
-    "datum.x || alert(1)",
-    "javascript:document.title='pwned'",
-]
-
-
-def difficulty(
-    n: int = 200,
-    classes: tuple | None = ("ant", "bee", "cat"),
-    *,
-    factors: bool = False,
-    views: int = 5,
-    ids: np.ndarray | None = None,
-    **settings: object,
-) -> Difficulty:
-    rng = np.random.default_rng(0)
-    ids = np.arange(n) if ids is None else ids
-    bias = rng.gamma(0.3, 1.0, n)
-    variance = rng.gamma(0.5, 0.1, n)
-    common = {
-        "error": bias + variance,
-        "error_se": rng.gamma(1, 0.01, n) if views > 1 else np.full(n, np.nan),
-        "bias": bias if views > 1 else np.full(n, np.nan),
-        "variance": variance if views > 1 else np.full(n, np.nan),
-        "n_views": np.full(n, views, dtype=np.int64),
-        "ids": ids,
-    }
-    about = {"loss": "log", "learner": "Ridge()", "splits": "5 folds × 5 repeats", "members": 25, "seed": 0, "notices": []}
-    about |= {"label_name": "kind"} | settings
-    if classes is None:
-        target = rng.normal(size=n)
-        return Difficulty(
-            **common, labels=target, predicted=target + rng.normal(size=n), classes=None, consensus=None, ledger=None,
-            p_wrong=None, cause=None, run=RunInfo.from_json(about | {"loss": settings.get("loss", "squared")}),
-            noise_variance=np.linspace(0.5, 1.5, n), p_outlier=rng.random(n) ** 9,
-        )  # fmt: skip
-    labels = rng.integers(0, len(classes), n)
-    consensus = np.log(rng.dirichlet(np.ones(len(classes)), n))
-    account = rng.dirichlet(np.ones(4), n) * common["error"][:, None]
-    account[:, 1] -= 0.1
-    account[:, 2] += 0.1
-    if not factors:
-        return Difficulty(
-            **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus,
-            run=RunInfo.from_json(about), ledger=None, p_wrong=None, cause=None,
-        )  # fmt: skip
-    matrix = 0.7 * np.eye(len(classes)) + 0.3 * rng.dirichlet(np.ones(len(classes)), len(classes))
-    about |= {"transition": matrix.tolist(), "class_shares": np.full(len(classes), 1 / len(classes)).tolist()}
-    return Difficulty(
-        **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus,
-        run=RunInfo.from_json(about), ledger=account, p_wrong=rng.random(n),
-        suggested=rng.integers(0, len(classes), n), p_suggested=rng.random(n),
-        cause=rng.choice(["noise", "imbalance", "margin", "uncertainty", "none"], n),
-    )  # fmt: skip
-
-
-def samples_of(d: Difficulty, kind: str, features: object) -> Samples:
-    return Samples(features=features, labels=d.labels, classes=d.classes, ids=d.ids, kind=kind)
 
 
 class Page(HTMLParser):
@@ -156,7 +90,7 @@ def page(d: Difficulty, samples: Samples | None = None) -> Page:
 
 def test_headline_notices_and_settings() -> None:
     notices = ["Two rows are <b>equal</b>."]
-    d = difficulty(source="bees.csv", reason="few rows", notices=notices, folds=[1, 2], reliability=0.81)
+    d = random_result(source="bees.csv", reason="few rows", notices=notices, folds=[1, 2], reliability=0.81)
     read = page(d)
     assert read.texts["title"] == ["Difficulty of bees.csv"]
     for said in (
@@ -173,7 +107,7 @@ def test_headline_notices_and_settings() -> None:
 
 
 def test_it_is_complete_and_asks_for_nothing() -> None:
-    d = difficulty(factors=True)
+    d = random_result(factors=True)
     read = page(d, samples_of(d, "image", np.random.default_rng(0).random((200, 8, 8))))
     for tag, attributes in read.elements:
         for name in ("src", "href", "action", "srcset", "data", "poster"):
@@ -189,7 +123,7 @@ def test_it_is_complete_and_asks_for_nothing() -> None:
 
 
 def test_every_id_is_unique_and_every_link_and_label_leads_somewhere() -> None:
-    d = difficulty(factors=True)
+    d = random_result(factors=True)
     read = page(d)
     ids = [a["id"] for _, a in read.elements if "id" in a]
     assert len(ids) == len(set(ids))
@@ -201,7 +135,7 @@ def test_every_id_is_unique_and_every_link_and_label_leads_somewhere() -> None:
 
 
 def test_table_by_class_against_pandas() -> None:
-    d = difficulty(factors=True)
+    d = random_result(factors=True)
     rows = {row.name: row for row in summary.summarize_groups(d)}
     for name, part in d.table.groupby("label"):
         row = rows[name]
@@ -214,7 +148,7 @@ def test_table_by_class_against_pandas() -> None:
 
 
 def test_classes_without_a_sample_are_left_out_and_one_sample_has_no_standard_error() -> None:
-    d = difficulty(3, classes=("a", "b", "c"))
+    d = random_result(3, classes=("a", "b", "c"))
     d.labels[:] = [0, 0, 2]
     rows = {row.name: row for row in summary.summarize_groups(d)}
     assert sorted(rows) == ["a", "c"]
@@ -223,7 +157,7 @@ def test_classes_without_a_sample_are_left_out_and_one_sample_has_no_standard_er
 
 
 def test_regression_by_fifths_of_the_target() -> None:
-    d = difficulty(1000, classes=None)
+    d = random_result(1000, classes=None)
     rows = summary.summarize_groups(d)
     assert [row.size for row in rows] == [200] * 5
     lowest = d.labels <= np.quantile(d.labels, 0.2)
@@ -235,14 +169,14 @@ def test_regression_by_fifths_of_the_target() -> None:
 
 
 def test_regression_with_one_target_value_only() -> None:
-    d = difficulty(20, classes=None)
+    d = random_result(20, classes=None)
     d.labels[:] = 3.0
     assert [row.size for row in summary.summarize_groups(d)] == [20]
     assert page(d).prose
 
 
 def test_causes_are_counted_and_their_shares_add_up() -> None:
-    d = difficulty(factors=True)
+    d = random_result(factors=True)
     rows = summary.summarize_causes(d)
     assert [row.size for row in rows] == [int((d.cause == row.name).sum()) for row in rows]
     assert sum(row.size for row in rows) == len(d)
@@ -322,7 +256,7 @@ def test_many_classes_have_a_table_in_place_of_the_matrix() -> None:
 
 
 def test_without_a_ledger_nothing_is_said_of_labels() -> None:
-    for d in (difficulty(), difficulty(classes=None)):
+    for d in (random_result(), random_result(classes=None)):
         read = page(d)
         assert "Which labels are wrong" not in read.prose
         assert "What to do" not in read.prose
@@ -333,7 +267,7 @@ def test_without_a_ledger_nothing_is_said_of_labels() -> None:
 
 @pytest.mark.slow
 def test_a_regression_shows_its_noise() -> None:
-    d = difficulty(1000, classes=None)
+    d = random_result(1000, classes=None)
     read = page(d)
     assert "The ledger of causes is for classification; a regression has bias, variance and an estimate" in read.prose
     assert "targets usually lie 1 about the consensus" in read.prose
@@ -348,28 +282,28 @@ def test_a_regression_shows_its_noise() -> None:
 
 
 def test_one_view_says_there_is_no_variance() -> None:
-    read = page(difficulty(views=1))
+    read = page(random_result(views=1))
     assert "There is no variance to show" in read.prose
     assert "bias-variance" not in read.specs
     assert "nan" not in read.prose.lower()
 
 
 def test_hardest_come_first_and_without_samples_in_a_table() -> None:
-    d = difficulty(100, ids=np.array([f"n{i}" for i in range(100)]))
+    d = random_result(100, ids=np.array([f"n{i}" for i in range(100)]))
     html = render(d)
     assert re.findall(r'<bdi class="id">(.*?)</bdi>', html) == [d.ids[i] for i in d.ranking[:60]]
     assert "Pass the samples to the report" in html
 
 
 def test_a_report_of_one_sample_and_one_class() -> None:
-    assert "1 sample, each judged" in page(difficulty(1, classes=("only",))).prose
-    assert page(difficulty(1, classes=None)).prose
+    assert "1 sample, each judged" in page(random_result(1, classes=("only",))).prose
+    assert page(random_result(1, classes=None)).prose
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["log", "brier", "zero-one"])
 def test_every_loss_is_named(loss: str) -> None:
-    d = difficulty(loss=loss)
+    d = random_result(loss=loss)
     if loss == "zero-one":
         d.error[:] = np.round(np.clip(d.error, 0, 1) * 5) / 5
     assert formatting.LOSSES[loss] in page(d).prose
@@ -377,7 +311,7 @@ def test_every_loss_is_named(loss: str) -> None:
 
 @pytest.mark.slow
 def test_300_classes() -> None:
-    d = difficulty(3000, classes=tuple(f"class {i}" for i in range(300)), factors=True)
+    d = random_result(3000, classes=tuple(f"class {i}" for i in range(300)), factors=True)
     read = page(d)
     assert "The 30 classes with the largest error are shown" in read.prose
     assert sum(text.startswith("class ") for text in read.texts["bdi"]) >= 300
@@ -386,20 +320,20 @@ def test_300_classes() -> None:
 
 def test_nothing_to_report() -> None:
     with pytest.raises(InputError, match="no sample has nothing to report"):
-        render(difficulty().select(np.zeros(200, dtype=bool)))
+        render(random_result().select(np.zeros(200, dtype=bool)))
 
 
 # ---- figures
 
 
 def test_histogram_counts_every_sample_once() -> None:
-    for d in (difficulty(), difficulty(classes=None), difficulty(views=1), difficulty(1)):
+    for d in (random_result(), random_result(classes=None), random_result(views=1), random_result(1)):
         bars = values(histogram(d).to_dict(), "count")
         assert sum(row["count"] for row in bars) == len(d)
 
 
 def test_bins_of_two_errors_have_known_edges_and_counts() -> None:
-    d = difficulty(50)
+    d = random_result(50)
     d.error[:] = np.repeat([0.0, 1.0], 25)
     bins = histogram_bins(d)
     # The axis reaches five percent beyond chance, log 3, in twenty bins.
@@ -412,7 +346,7 @@ def test_bins_of_two_errors_have_known_edges_and_counts() -> None:
 
 
 def test_a_towering_bar_has_a_logarithmic_axis_and_is_not_split() -> None:
-    d = difficulty(2000)
+    d = random_result(2000)
     d.error[:] = np.where(np.arange(2000) < 3, [0.5, 1.0, 1.5] * 666 + [0.5, 1.0], 0.0)
     bins = histogram_bins(d)
     assert (bins.split, bins.log_error, bins.log_count) == (False, False, True)
@@ -422,22 +356,22 @@ def test_a_towering_bar_has_a_logarithmic_axis_and_is_not_split() -> None:
 
 def test_histogram_of_equal_and_of_zero_errors() -> None:
     for value in (0.0, 0.7):
-        d = difficulty(50)
+        d = random_result(50)
         d.error[:] = value
         bars = values(histogram(d).to_dict(), "count")
         assert sum(row["count"] for row in bars) == 50
 
 
 def test_chance_is_the_error_of_knowing_nothing() -> None:
-    assert summary.chance_level(difficulty()).error == pytest.approx(np.log(3))
-    assert summary.chance_level(difficulty(loss="brier")).error == pytest.approx(2 / 3)
-    d = difficulty(classes=None)
+    assert summary.chance_level(random_result()).error == pytest.approx(np.log(3))
+    assert summary.chance_level(random_result(loss="brier")).error == pytest.approx(2 / 3)
+    d = random_result(classes=None)
     assert summary.chance_level(d).error == pytest.approx(((d.labels - d.labels.mean()) ** 2).mean())
 
 
 @pytest.mark.slow
 def test_scatter_keeps_the_hardest_and_thins_the_rest() -> None:
-    d = difficulty(10_000)
+    d = random_result(10_000)
     at = figures.plotted_samples(d)
     assert len(at) == figures.POINTS == len(set(at.tolist()))
     assert (at[:1000] == d.ranking[:1000]).all()
@@ -447,13 +381,13 @@ def test_scatter_keeps_the_hardest_and_thins_the_rest() -> None:
 
 def test_figures_say_what_they_lack() -> None:
     with pytest.raises(InputError, match="repeats=2"):
-        bias_variance(difficulty(views=1))
+        bias_variance(random_result(views=1))
     with pytest.raises(InputError, match="no ledger: measure classes with loss='log'"):
-        ledger(difficulty())
+        ledger(random_result())
 
 
 def test_ledger_parts_are_the_class_means() -> None:
-    d = difficulty(factors=True)
+    d = random_result(factors=True)
     bars = values(ledger(d).to_dict(), "factor")
     for row in bars:
         mine = d.label_names(d.labels) == row["row"]
@@ -470,13 +404,15 @@ def test_ledger_by_cause_has_a_row_for_every_cause_that_is_there() -> None:
 
 
 def test_classes_that_look_equal_keep_bars_of_their_own() -> None:
-    d = difficulty(classes=("x" * 40 + "1", "x" * 40 + "2", "x" * 40 + "3"), factors=True)
+    d = random_result(classes=("x" * 40 + "1", "x" * 40 + "2", "x" * 40 + "3"), factors=True)
     bars = values(ledger(d).to_dict(), "factor")
     assert len({row["row"] for row in bars}) == 3
 
 
 def test_user_strings_stand_in_the_data_only() -> None:
-    d = difficulty(classes=tuple(HOSTILE), factors=True, ids=np.array([f"{h}{i}" for i in range(23) for h in HOSTILE])[:200])
+    d = random_result(
+        classes=tuple(HOSTILE), factors=True, ids=np.array([f"{h}{i}" for i in range(23) for h in HOSTILE])[:200]
+    )
     for spec in page(d).specs.values():
         for layer in spec.get("layer", [spec]):
             layer.pop("data", None)
@@ -492,7 +428,7 @@ def test_user_strings_stand_in_the_data_only() -> None:
 
 
 def test_samples_are_found_by_id_in_any_order() -> None:
-    d = difficulty(50, ids=np.arange(1000, 1050))
+    d = random_result(50, ids=np.arange(1000, 1050))
     texts = np.array([f"text of {i}" for i in d.ids], dtype=object)
     samples = samples_of(d, "text", texts)
     turned = samples.take(np.random.default_rng(0).permutation(50))
@@ -501,7 +437,7 @@ def test_samples_are_found_by_id_in_any_order() -> None:
 
 
 def test_samples_of_other_ids_are_refused() -> None:
-    d = difficulty(50)
+    d = random_result(50)
     samples = samples_of(d, "array", np.zeros((50, 2)))
     with pytest.raises(
         InputError, match=r"lack 10 of the 50 measured ids \(40, 41, 42\).*give the samples that were measured"
@@ -514,7 +450,7 @@ def test_samples_of_other_ids_are_refused() -> None:
 
 @pytest.mark.parametrize("classes", [("ant", "bee", "cat"), None])
 def test_samples_of_other_labels_are_refused(classes) -> None:
-    d = difficulty(50, classes)
+    d = random_result(50, classes)
     samples = samples_of(d, "array", np.zeros((50, 2)))
     changed = d.labels.copy()
     changed[7] = changed[7] + 1 if classes is None else (changed[7] + 1) % 3
@@ -531,7 +467,7 @@ def test_samples_of_other_labels_are_refused(classes) -> None:
 
 
 def test_text_is_shown_in_part_and_the_rest_folded() -> None:
-    d = difficulty(3)
+    d = random_result(3)
     long = "word " * 2000
     (it, *_) = example_cards(d, samples_of(d, "text", np.array([long] * 3, dtype=object)), 3)
     assert len(it.text.start) <= 400
@@ -555,7 +491,7 @@ def table(n: int) -> pd.DataFrame:
 
 @pytest.mark.parametrize("text", ["object", "category", "string"])
 def test_outlier_values_of_a_row_are_marked(text: str) -> None:
-    d = difficulty(300)
+    d = random_result(300)
     d.error[0] = 1e3
     given = table(300).astype({"colour": text, "name": text})
     first = example_cards(d, samples_of(d, "table", given), 5)[0].row
@@ -568,14 +504,14 @@ def test_outlier_values_of_a_row_are_marked(text: str) -> None:
 
 
 def test_a_small_table_marks_nothing() -> None:
-    d = difficulty(50)
+    d = random_result(50)
     rows = [it.row for it in example_cards(d, samples_of(d, "table", table(50)), 50)]
     assert not any(value.unusual for row in rows for value in row.values)
     assert "Marked" not in page(d, samples_of(d, "table", table(50))).prose
 
 
 def test_a_wide_table_shows_its_outlier_values_first() -> None:
-    d = difficulty(300)
+    d = random_result(300)
     d.error[7] = 1e3
     wide = pd.DataFrame(np.random.default_rng(0).normal(size=(300, 150)))
     wide.iloc[7, 120] = -50.0
@@ -585,7 +521,7 @@ def test_a_wide_table_shows_its_outlier_values_first() -> None:
 
 
 def test_columns_of_one_name_and_odd_cells() -> None:
-    d = difficulty(120)
+    d = random_result(120)
     odd = pd.DataFrame([[1, [1, 2], None, pd.Timestamp("2020-01-01")]] * 120, columns=["a", "a", "b", "c"])
     odd = odd.astype({"b": object})
     (it, *_) = example_cards(d, samples_of(d, "table", odd), 1)
@@ -593,7 +529,7 @@ def test_columns_of_one_name_and_odd_cells() -> None:
 
 
 def test_array_rows() -> None:
-    d = difficulty(200)
+    d = random_result(200)
     features = np.random.default_rng(0).normal(size=(200, 4, 5))
     (it, *_) = example_cards(d, samples_of(d, "array", features), 1)
     assert (len(it.row.values), it.row.left_out) == (12, 8)
@@ -641,7 +577,7 @@ def test_large_and_narrow_images_become_small() -> None:
 
 
 def test_images_have_alternative_texts() -> None:
-    d = difficulty(70)
+    d = random_result(70)
     images = page(d, samples_of(d, "image", np.zeros((70, 8, 8), np.uint8))).attributes("img")
     assert len(images) == 60
     hardest = d.hardest(1).iloc[0]
@@ -653,7 +589,7 @@ def test_images_have_alternative_texts() -> None:
 
 @pytest.mark.slow
 def test_a_page_of_100_000_samples_stays_small(tmp_path: Path) -> None:
-    d = difficulty(100_000, factors=True)
+    d = random_result(100_000, factors=True)
     noise = np.random.default_rng(0).integers(0, 256, (60, 128, 128, 3), dtype=np.uint8)
     images = np.lib.stride_tricks.as_strided(noise, (100_000, 128, 128, 3), (0, *noise.strides[1:]))
     write(d, tmp_path / "large.html", samples_of(d, "image", images))
@@ -662,17 +598,17 @@ def test_a_page_of_100_000_samples_stays_small(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_same_result_gives_the_same_page() -> None:
-    assert render(difficulty(factors=True)) == render(difficulty(factors=True))
+    assert render(random_result(factors=True)) == render(random_result(factors=True))
 
 
 def test_an_unwritable_path_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot write"):
-        write(difficulty(), tmp_path / "none" / "report.html", None)
+        write(random_result(), tmp_path / "none" / "report.html", None)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_result_reports_itself(tmp_path: Path) -> None:
-    difficulty().report(tmp_path / "report.html")
+    random_result().report(tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text("utf-8").startswith("<!DOCTYPE html>")
 
 
@@ -685,20 +621,13 @@ def test_importing_the_report_opens_no_torch() -> None:
 # ---- in a real browser
 
 
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert found, "the report is tested in a real browser: apt-get install chromium"
-    return found
-
-
-def drawn(chromium: str, html: str, folder: Path) -> tuple[Page, str]:
+def drawn(html: str, folder: Path) -> tuple[Page, str]:
     """The page as the browser has it after its scripts ran, and the console's lines."""
     # The browser must be silent with warnings as errors in force, so its output is kept apart and judged here.
     (folder / "page.html").write_text(html, encoding="utf-8")
     done = subprocess.run(
         [
-            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            find_chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             "--disable-dev-shm-usage",
             f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=8000", "--enable-logging=stderr",
@@ -723,16 +652,16 @@ def figures_drawn(read: Page) -> int:
 @pytest.mark.parametrize(
     ("make", "count"),
     [
-        (lambda: difficulty(3000, classes=tuple(range(300)), factors=True), 4),
-        (lambda: difficulty(600, classes=tuple(f"a class of number {i}" for i in range(30)), factors=True), 5),
-        (lambda: difficulty(views=1), 1),
-        (lambda: difficulty(classes=None, ids=np.array([f"größe {i} 中" for i in range(200)])), 2),
-        (lambda: difficulty(1, classes=("only",), factors=True), 5),
+        (lambda: random_result(3000, classes=tuple(range(300)), factors=True), 4),
+        (lambda: random_result(600, classes=tuple(f"a class of number {i}" for i in range(30)), factors=True), 5),
+        (lambda: random_result(views=1), 1),
+        (lambda: random_result(classes=None, ids=np.array([f"größe {i} 中" for i in range(200)])), 2),
+        (lambda: random_result(1, classes=("only",), factors=True), 5),
     ],
     ids=["ledger-300-classes", "matrix-30-classes", "one-view", "regression", "one-sample"],
 )
-def test_the_browser_draws_every_figure_without_complaint(make: object, count: int, chromium: str, tmp_path: Path) -> None:
-    read, console = drawn(chromium, render(make()), tmp_path)
+def test_the_browser_draws_every_figure_without_complaint(make: object, count: int, tmp_path: Path) -> None:
+    read, console = drawn(render(make()), tmp_path)
     assert console == ""
     assert figures_drawn(read) == count
     assert sum("marks" in (a.get("class") or "").split() for a in read.attributes("svg")) == count
@@ -740,9 +669,9 @@ def test_the_browser_draws_every_figure_without_complaint(make: object, count: i
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "table"])
-def test_nothing_in_the_data_can_run(kind: str, chromium: str, tmp_path: Path) -> None:
+def test_nothing_in_the_data_can_run(kind: str, tmp_path: Path) -> None:
     ids = np.array([f"{HOSTILE[i % len(HOSTILE)]} {i}" for i in range(200)])
-    d = difficulty(
+    d = random_result(
         classes=(*HOSTILE, "lone surrogate \ud800"), factors=True, ids=ids, source=HOSTILE[0], reason=HOSTILE[1],
         notices=HOSTILE, learner=HOSTILE[3], label_name=HOSTILE[1], splits=HOSTILE[2],
     )  # fmt: skip
@@ -760,7 +689,7 @@ def test_nothing_in_the_data_can_run(kind: str, chromium: str, tmp_path: Path) -
     # Without the page's policy, so that escaping alone has to hold.
     bare = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
     for text in (html, bare):
-        read, console = drawn(chromium, text, tmp_path)
+        read, console = drawn(text, tmp_path)
         assert console == ""
         assert "pwned" not in read.texts["title"][0].replace(HOSTILE[0], "")
         assert len(read.attributes("script")) == 2
@@ -770,8 +699,8 @@ def test_nothing_in_the_data_can_run(kind: str, chromium: str, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_tooltips_show_markup_as_text(chromium: str, tmp_path: Path) -> None:
-    d = difficulty(1, classes=(HOSTILE[1], "b"), ids=np.array([HOSTILE[0]]))
+def test_tooltips_show_markup_as_text(tmp_path: Path) -> None:
+    d = random_result(1, classes=(HOSTILE[1], "b"), ids=np.array([HOSTILE[0]]))
     d.labels[:] = 0
     # The pointer is moved over the only point, as a reader would; the policy would refuse the test's own script.
     html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", render(d))
@@ -782,7 +711,7 @@ def test_tooltips_show_markup_as_text(chromium: str, tmp_path: Path) -> None:
       for (const name of ["pointerover", "pointermove", "mouseover", "mousemove"])
         point.dispatchEvent(new (name.startsWith("p") ? PointerEvent : MouseEvent)(name, at));
     }, 3000)</script>"""
-    read, console = drawn(chromium, at_the_end(html, move), tmp_path)
+    read, console = drawn(at_the_end(html, move), tmp_path)
     assert console == ""
     tooltip = [a for a in read.attributes("div") if a.get("id") == "vg-tooltip-element"]
     assert "visible" in (tooltip[0]["class"] or "")
@@ -792,10 +721,10 @@ def test_tooltips_show_markup_as_text(chromium: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_policy_holds_what_escaping_promises(chromium: str, tmp_path: Path) -> None:
+def test_the_policy_holds_what_escaping_promises(tmp_path: Path) -> None:
     """Should a string ever slip through unescaped, the browser still refuses to run it."""
-    html = at_the_end(render(difficulty()), "<script>document.title = 'pwned'</script>")
-    read, console = drawn(chromium, html, tmp_path)
+    html = at_the_end(render(random_result()), "<script>document.title = 'pwned'</script>")
+    read, console = drawn(html, tmp_path)
     assert "pwned" not in read.texts["title"][0]
     assert "Content Security Policy" in console
     assert figures_drawn(read) == 2

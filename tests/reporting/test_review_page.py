@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from support.review_browser import Reader, browser  # noqa: F401
-from test_report import HOSTILE, difficulty, samples_of
+from support.random_results import HOSTILE, named_result, random_result, random_table, samples_of
+from support.review_browser import Reader
 
 from hardsight.attribution.neighbours import fit_scaler
 from hardsight.difficulty.decisions import result_digest
-from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.reporting.review import write
 from hardsight.reporting.review.nearest import NEAREST, NearestSearch
@@ -22,29 +21,16 @@ from hardsight.reporting.review.page import render
 from hardsight.reporting.review.page_data import pack_samples
 
 
-def named(n: int = 300) -> Difficulty:
-    return difficulty(n, factors=True, ids=np.array([f"n{i}" for i in range(n)]), source="bees.csv")
-
-
-def table(n: int = 300) -> pd.DataFrame:
-    rng = np.random.default_rng(1)
-    frame = pd.DataFrame({"length": rng.normal(size=n), "town": rng.choice(["Ulm", "Bonn"], n)})
-    frame.loc[0, "length"] = 99.0
-    frame.loc[1, "town"] = "Nowhere"
-    frame.loc[2, "length"] = np.nan
-    return frame
-
-
 @pytest.fixture(scope="module")
 def reviewed(tmp_path_factory):
-    d = named()
+    d = named_result()
     path = tmp_path_factory.mktemp("review") / "review.html"
-    write(d, path, samples_of(d, "table", table()))
+    write(d, path, samples_of(d, "table", random_table()))
     return d, path
 
 
 @pytest.fixture
-def reader(browser):  # noqa: F811
+def reader(browser):
     reader = Reader(browser)
     yield reader
     assert reader.faults == []
@@ -150,7 +136,7 @@ def test_filters_against_pandas(reviewed, reader):
 def test_search_finds_ids_labels_and_words(reviewed, reader):
     d, path = reviewed
     reader.open(path)
-    towns = table()["town"]
+    towns = random_table()["town"]
     classes = d.label_names(d.labels)
     for text, mask in (
         ("n29", pd.Series(d.ids).str.contains("n29")),
@@ -242,7 +228,7 @@ def test_a_new_decision_leaves_nothing_to_redo(reviewed, reader):
 
 
 @pytest.mark.slow
-def test_the_suggested_label_is_one_key(reviewed, browser, tmp_path):  # noqa: F811
+def test_the_suggested_label_is_one_key(reviewed, browser, tmp_path):
     d, path = reviewed
     reader = Reader(browser).open(path)
     at = next(i for i in d.ranking if d.suggested[i] != d.labels[i])
@@ -319,9 +305,9 @@ def test_all_that_are_listed_get_a_label_or_lose_their_decision(reviewed, reader
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "table"])
-def test_line_breaks_on_one_line_are_letters_that_fonts_have(kind, browser, tmp_path):  # noqa: F811
+def test_line_breaks_on_one_line_are_letters_that_fonts_have(kind, browser, tmp_path):
     """U+240A and its like are empty boxes in most fonts; those of other control characters stay, so that nothing hides."""
-    d, told = named(5), np.array(["a\nb\r\nc\td\7"] * 5, dtype=object)
+    d, told = named_result(5), np.array(["a\nb\r\nc\td\7"] * 5, dtype=object)
     samples = samples_of(d, kind, told if kind == "text" else pd.DataFrame({"x": told}))
     write(d, tmp_path / "r.html", replace(samples, embedding=np.ones((5, 2), np.float32)))
     reader = Reader(browser).open(tmp_path / "r.html")
@@ -330,7 +316,7 @@ def test_line_breaks_on_one_line_are_letters_that_fonts_have(kind, browser, tmp_
 
 
 @pytest.mark.slow
-def test_a_second_tab_hears_of_decisions_and_loses_none(reviewed, browser):  # noqa: F811
+def test_a_second_tab_hears_of_decisions_and_loses_none(reviewed, browser):
     _, path = reviewed
     first = Reader(browser).open(path)
     second = first.context.new_page()
@@ -348,7 +334,7 @@ def test_a_second_tab_hears_of_decisions_and_loses_none(reviewed, browser):  # n
 
 
 @pytest.mark.slow
-def test_a_full_browser_says_so(reviewed, browser):  # noqa: F811
+def test_a_full_browser_says_so(reviewed, browser):
     reader = Reader(browser)
     reader.page.add_init_script("Storage.prototype.setItem = () => { throw new Error('full'); }")
     reader.open(reviewed[1]).press("d")
@@ -447,8 +433,8 @@ def test_single_letters_can_be_switched_off(reviewed, reader):
 
 
 @pytest.mark.slow
-def test_images_texts_and_no_samples(browser, tmp_path):  # noqa: F811
-    d = named(120)
+def test_images_texts_and_no_samples(browser, tmp_path):
+    d = named_result(120)
     images = np.random.default_rng(0).integers(0, 256, (120, 8, 8), dtype=np.uint8)
     texts = np.array([f"text number {i}\nof <b>two</b> lines" for i in range(120)], dtype=object)
     pages = {
@@ -479,11 +465,11 @@ def test_images_texts_and_no_samples(browser, tmp_path):  # noqa: F811
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["regression", "one view", "one sample", "loss only"])
-def test_other_results(kind, browser, tmp_path):  # noqa: F811
+def test_other_results(kind, browser, tmp_path):
     d = {
-        "regression": lambda: difficulty(classes=None), "one view": lambda: difficulty(views=1),
-        "one sample": lambda: difficulty(1, classes=("only",), factors=True),
-        "loss only": lambda: difficulty(classes=None, loss="own", task="loss"),
+        "regression": lambda: random_result(classes=None), "one view": lambda: random_result(views=1),
+        "one sample": lambda: random_result(1, classes=("only",), factors=True),
+        "loss only": lambda: random_result(classes=None, loss="own", task="loss"),
     }[kind]()  # fmt: skip
     if kind == "loss only":
         unknown = dict.fromkeys(("bias", "variance", "labels", "predicted"), np.full(len(d), np.nan))
@@ -509,9 +495,9 @@ def test_other_results(kind, browser, tmp_path):  # noqa: F811
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "table"])
-def test_nothing_in_the_data_can_run(kind, browser, tmp_path):  # noqa: F811
+def test_nothing_in_the_data_can_run(kind, browser, tmp_path):
     ids = np.array([f"{HOSTILE[i % len(HOSTILE)]} {i}" for i in range(200)])
-    d = difficulty(
+    d = random_result(
         classes=(*HOSTILE, "=1+1", "lone \ud800"), factors=True, ids=ids, source=HOSTILE[0], label_name=HOSTILE[1]
     )
     strings = np.array([f"{HOSTILE[i % len(HOSTILE)]} \ud800" for i in range(200)], dtype=object)
@@ -540,9 +526,9 @@ def test_nothing_in_the_data_can_run(kind, browser, tmp_path):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_exported_cells_are_no_formulas(browser, tmp_path):  # noqa: F811
+def test_exported_cells_are_no_formulas(browser, tmp_path):
     ids = np.array(["=cmd|' /C calc'!A0", "+1+1", "-1-x", "@sum", "\ttab", "'=quoted", "-5", 'plain,;"\n'])
-    d = difficulty(8, classes=("=a", "@b"), factors=True, ids=ids)
+    d = random_result(8, classes=("=a", "@b"), factors=True, ids=ids)
     d = replace(d, suggested=1 - d.labels)
     write(d, tmp_path / "page.html")
     reader = Reader(browser).open(tmp_path / "page.html")
@@ -563,9 +549,9 @@ def test_exported_cells_are_no_formulas(browser, tmp_path):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_100_000_samples_keep_few_rows_in_the_document(browser, tmp_path):  # noqa: F811
+def test_100_000_samples_keep_few_rows_in_the_document(browser, tmp_path):
     n = 100_000
-    d = difficulty(n, factors=True, ids=np.array([f"n{i}" for i in range(n)]))
+    d = random_result(n, factors=True, ids=np.array([f"n{i}" for i in range(n)]))
     write(d, tmp_path / "page.html")
     assert (tmp_path / "page.html").stat().st_size < 10e6
     reader = Reader(browser).open(tmp_path / "page.html")
@@ -583,7 +569,7 @@ def test_100_000_samples_keep_few_rows_in_the_document(browser, tmp_path):  # no
 
 
 def test_neighbours_against_all_distances():
-    d = difficulty(60)
+    d = random_result(60)
     X = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
     found = NearestSearch(samples_of(d, "array", X)).find(np.arange(60))
     z = fit_scaler(X.astype(float))(X)
@@ -606,25 +592,25 @@ def test_what_is_no_known_array_is_refused():
 
 
 def test_as_many_samples_as_fit_are_held_hardest_first():
-    d = named(50)
+    d = named_result(50)
     texts = np.array(["x" * 100] * 50, dtype=object)
     held = pack_samples(samples_of(d, "text", texts), d.ranking, most=2000)
     assert held.rows.tolist() == d.ranking[:10].tolist()
 
 
 def test_the_page_is_the_same_for_the_same_result_and_knows_it_from_others(tmp_path):
-    assert render(named()) == render(named())
-    other = named()
+    assert render(named_result()) == render(named_result())
+    other = named_result()
     other.error[0] += 1
-    assert result_digest(named()) != result_digest(other)
+    assert result_digest(named_result()) != result_digest(other)
 
 
 def test_what_cannot_be_reviewed_is_refused(tmp_path):
-    d = named()
+    d = named_result()
     with pytest.raises(InputError, match="nothing to review"):
         render(d.select(np.zeros(300, dtype=bool)))
     with pytest.raises(InputError, match="cannot write"):
         write(d, tmp_path / "none" / "page.html")
     with pytest.raises(InputError, match="lack 1 of the 300"):
-        render(d, samples_of(d, "table", table()).take(np.arange(299)))
+        render(d, samples_of(d, "table", random_table()).take(np.arange(299)))
     assert list(Path(tmp_path).iterdir()) == []

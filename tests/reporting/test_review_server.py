@@ -20,9 +20,8 @@ import pandas as pd
 import pytest
 import uvicorn
 from PIL import Image
-from support.review_browser import Reader, browser  # noqa: F401
-from test_report import samples_of
-from test_review_page import named, table
+from support.random_results import named_result, random_table, samples_of
+from support.review_browser import Reader
 
 from hardsight.difficulty.decisions import read_decisions
 from hardsight.errors import InputError
@@ -75,13 +74,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def port(folder):
-    d = named()
-    with running(d, samples_of(d, "table", table()), folder) as port:
+    d = named_result()
+    with running(d, samples_of(d, "table", random_table()), folder) as port:
         yield port
 
 
 def test_samples_neighbours_and_search(port):
-    d = named()
+    d = named_result()
     status, headers, content = ask(port, f"/{SECRET}/samples/0")
     assert status == 200
     assert "access-control-allow-origin" not in {name.lower() for name in headers}
@@ -94,9 +93,9 @@ def test_samples_neighbours_and_search(port):
     for row in ("9" * 5000, "-1", "1.0", "%d9%a3", "999999"):
         assert ask(port, f"/{SECRET}/samples/{row}")[0] == 404
     near = json.loads(ask(port, f"/{SECRET}/nearest/7")[2])
-    assert near == NearestSearch(samples_of(d, "table", table())).find(np.array([7]))[0].tolist()
+    assert near == NearestSearch(samples_of(d, "table", random_table())).find(np.array([7]))[0].tolist()
     found = np.frombuffer(ask(port, f"/{SECRET}/search?text=ULM")[2], dtype="<u4")
-    assert found.tolist() == np.flatnonzero(table()["town"] == "Ulm").tolist()
+    assert found.tolist() == np.flatnonzero(random_table()["town"] == "Ulm").tolist()
     assert ask(port, f"/{SECRET}/images/0")[0] == 404
     assert ask(port, f"/{SECRET}/report.html")[2] == b"<html>report</html>"
 
@@ -149,7 +148,7 @@ def test_links_do_not_lead_out_of_the_folder(tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "decisions.csv").symlink_to(tmp_path / "outside")
-    with running(named(), None, folder) as port:
+    with running(named_result(), None, folder) as port:
         assert ask(port, f"/{SECRET}/decisions.csv")[0] == 404
         assert put(port, b"id,action\nn2,keep\n")[0] == 204
     assert (tmp_path / "outside").read_text() == "id,action\nn1,drop\n"
@@ -157,7 +156,7 @@ def test_links_do_not_lead_out_of_the_folder(tmp_path):
 
 
 def test_images_and_texts_are_handed_over(tmp_path):
-    d = named(120)
+    d = named_result(120)
     images = np.random.default_rng(0).integers(0, 256, (120, 8, 8), dtype=np.uint8)
     with running(d, samples_of(d, "image", images), tmp_path) as port:
         found = Image.open(BytesIO(ask(port, f"/{SECRET}/images/5")[2]))
@@ -171,9 +170,9 @@ def test_images_and_texts_are_handed_over(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_browser_decides_and_finds_it_again(browser, tmp_path):  # noqa: F811
-    d = named()
-    with running(d, samples_of(d, "table", table()), tmp_path) as port:
+def test_a_browser_decides_and_finds_it_again(browser, tmp_path):
+    d = named_result()
+    with running(d, samples_of(d, "table", random_table()), tmp_path) as port:
         reader = Reader(browser).open(f"http://127.0.0.1:{port}/{SECRET}/")
         reader.page.wait_for_selector("#detail .values")
         assert reader.page.locator("#detail .near li").count() == 8
@@ -207,12 +206,12 @@ def test_decisions_of_another_result_are_not_written_over(tmp_path):
     with pytest.raises(
         InputError, match=rf"decisions in {tmp_path}/decisions\.csv .* not measured .*, or move that file away"
     ):
-        create_app(named(), None, tmp_path, SECRET)
+        create_app(named_result(), None, tmp_path, SECRET)
     assert (tmp_path / "decisions.csv").read_text() == "id,action\nother,drop\n"
 
 
 def test_decisions_are_not_put_beside_a_result_that_was_written_since(tmp_path):
-    d = named()
+    d = named_result()
     d.save(tmp_path / "difficulty.parquet")
     with running(d, None, tmp_path) as port:
         assert put(port, b"id,action\nn1,drop\n")[0] == 204
@@ -224,8 +223,8 @@ def test_decisions_are_not_put_beside_a_result_that_was_written_since(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_the_server_did_not_take_is_handed_over_later(browser, tmp_path):  # noqa: F811
-    d = named()
+def test_what_the_server_did_not_take_is_handed_over_later(browser, tmp_path):
+    d = named_result()
     with running(d, None, tmp_path) as port:
         reader = Reader(browser).open(f"http://127.0.0.1:{port}/{SECRET}/")
         reader.page.route("**/decisions.csv", lambda route: route.abort())
@@ -247,9 +246,9 @@ def until(done, seconds=30):
 
 @pytest.mark.slow
 def test_the_command_serves_on_this_machine_alone_and_ends_in_peace(tmp_path):
-    d = named()
+    d = named_result()
     d.save(tmp_path / "difficulty.parquet")
-    frame = table().assign(kind=d.label_names(d.labels), name=d.ids)
+    frame = random_table().assign(kind=d.label_names(d.labels), name=d.ids)
     frame.to_csv(tmp_path / "data.csv", index=False)
     told = ["--data", str(tmp_path / "data.csv"), "--label", "kind", "--id", "name", "--port", "0"]
     command = [sys.executable, "-m", "hardsight.cli", "serve", str(tmp_path), *told]
@@ -267,12 +266,12 @@ def test_a_port_that_is_taken_is_refused(tmp_path):
         other.bind(("127.0.0.1", 0))
         other.listen()
         with pytest.raises(InputError, match="cannot listen on port"):
-            serve(named(), None, tmp_path, other.getsockname()[1])
+            serve(named_result(), None, tmp_path, other.getsockname()[1])
 
 
 @pytest.mark.slow
 def test_frames_with_missing_words_are_shown(tmp_path):
-    d = named()
+    d = named_result()
     frame = pd.DataFrame({"word": [None, *["a", "b", "c"] * 100][:300]})
     with running(d, samples_of(d, "table", frame), tmp_path) as port:
         assert json.loads(ask(port, f"/{SECRET}/samples/0")[2])["values"][0]["value"] == "missing"
