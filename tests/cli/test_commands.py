@@ -11,29 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 from sklearn.datasets import load_iris
+from support.command_line import error_line, run
 
 import hardsight as hs
 from hardsight.attribution.names import FACTORS
 from hardsight.cli import commands, main
 from hardsight.difficulty.actions import RECOMMENDATIONS
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
-
-
-def refused(*arguments, status=1):
-    """The one line that a failing command prints."""
-    result = run(*arguments)
-    assert result.exit_code == status, result.output
-    lines = result.output.strip().splitlines()
-    assert lines[-1].startswith("Error: "), result.output
-    if status == 1:
-        assert len(lines) == 1, result.output
-    return lines[-1]
 
 
 @pytest.fixture
@@ -197,9 +182,9 @@ def test_review_of_a_saved_result_with_and_without_its_data(iris, tmp_path):
     bare = run("review", out / "difficulty.parquet", "-o", tmp_path / "bare.html")
     assert bare.exit_code == 0, bare.output
     assert (tmp_path / "bare.html").stat().st_size < (out / "review.html").stat().st_size
-    assert "need --data" in refused("review", out, "--label", "kind", status=2)
-    assert "no file at" in refused("review", tmp_path / "none")
-    assert "lack" in refused("review", out, "--data", iris, "--label", "kind", "--drop", "flower")
+    assert "need --data" in error_line("review", out, "--label", "kind", status=2)
+    assert "no file at" in error_line("review", tmp_path / "none")
+    assert "lack" in error_line("review", out, "--data", iris, "--label", "kind", "--drop", "flower")
 
 
 @pytest.mark.parametrize("command", ["review", "serve"])
@@ -216,7 +201,7 @@ def test_a_table_that_is_not_the_one_measured_is_not_shown(iris, tmp_path, comma
         (pd.concat([frame, frame]), "other.csv has 300 rows, and 150 samples were measured by row number: pass the table"),
     ):
         other.to_csv(tmp_path / "other.csv", index=False)
-        assert said in refused(command, tmp_path, "--data", tmp_path / "other.csv", *told)
+        assert said in error_line(command, tmp_path, "--data", tmp_path / "other.csv", *told)
 
 
 def test_many_samples_are_reviewed_from_a_server(iris, tmp_path, monkeypatch):
@@ -244,7 +229,7 @@ def test_decisions_of_the_result_before_are_moved_aside(iris, tmp_path):
     assert f"{out / 'decisions.csv'} is about the previous result in this folder" in said
     assert "was renamed to decisions-before.csv" in said
     assert (out / "decisions-before.csv").read_text() == decided
-    assert "no file at" in refused("apply", out, mended, "--label", "kind", "-o", tmp_path / "again.csv")
+    assert "no file at" in error_line("apply", out, mended, "--label", "kind", "-o", tmp_path / "again.csv")
     # Beside a result that nobody can read, too, and none is written over.
     (out / "decisions.csv").write_text("second")
     (out / "difficulty.parquet").write_text("torn")
@@ -311,7 +296,7 @@ LABELS = ["p", "q"] * 20
 )
 def test_bad_tables_are_one_line(tmp_path, columns, options, said):
     out = tmp_path / "results"
-    assert said in refused("measure", table(tmp_path, **columns), "--out", out, "--quiet", *options)
+    assert said in error_line("measure", table(tmp_path, **columns), "--out", out, "--quiet", *options)
     assert not out.exists()
 
 
@@ -328,41 +313,41 @@ def test_bad_tables_are_one_line(tmp_path, columns, options, said):
 )
 def test_bad_files_are_one_line(tmp_path, name, content, said):
     (tmp_path / name).write_bytes(content)
-    assert said in refused("measure", tmp_path / name, "--label", "y", "--out", tmp_path / "out")
+    assert said in error_line("measure", tmp_path / name, "--label", "y", "--out", tmp_path / "out")
 
 
 def test_more_bad_paths(tmp_path):
-    assert "no file or folder" in refused("measure", tmp_path / "none.csv", "--label", "y")
+    assert "no file or folder" in error_line("measure", tmp_path / "none.csv", "--label", "y")
     (tmp_path / "in" / "a").mkdir(parents=True)
     (tmp_path / "in" / "b").mkdir()
     for name in "ab":
         (tmp_path / "in" / name / "x.png").write_bytes(b"no image")
-    assert "x.png" in refused("measure", tmp_path / "in", "--out", tmp_path / "out")
+    assert "x.png" in error_line("measure", tmp_path / "in", "--out", tmp_path / "out")
     np.savez(tmp_path / "short.npz", X=np.ones((4, 2)), y=np.arange(3))
-    assert "4 samples, 3 labels" in refused("measure", tmp_path / "short.npz", "--out", tmp_path / "out")
+    assert "4 samples, 3 labels" in error_line("measure", tmp_path / "short.npz", "--out", tmp_path / "out")
     (tmp_path / "file").write_text("x")
-    assert "--out" in refused("measure", table(tmp_path, x=FEATURE, y=LABELS), "--label", "y", "--out", tmp_path / "file")
-    assert "no file at" in refused("report", tmp_path / "none.parquet")
-    assert "wine" in refused("demo", "--data", "moons", "--out", tmp_path)
-    assert "[0, 1)" in refused("demo", "--flip", "1.5", "--out", tmp_path)
+    assert "--out" in error_line("measure", table(tmp_path, x=FEATURE, y=LABELS), "--label", "y", "--out", tmp_path / "file")
+    assert "no file at" in error_line("report", tmp_path / "none.parquet")
+    assert "wine" in error_line("demo", "--data", "moons", "--out", tmp_path)
+    assert "[0, 1)" in error_line("demo", "--flip", "1.5", "--out", tmp_path)
 
 
 def test_usage_errors_have_status_two(iris):
-    assert "No such option" in refused("measure", iris, "--lable", "kind", status=2)
-    assert "go with --splits subsets" in refused("measure", iris, "--label", "kind", "--ratio", "0.5", status=2)
-    assert "Missing argument" in refused("measure", status=2)
+    assert "No such option" in error_line("measure", iris, "--lable", "kind", status=2)
+    assert "go with --splits subsets" in error_line("measure", iris, "--label", "kind", "--ratio", "0.5", status=2)
+    assert "Missing argument" in error_line("measure", status=2)
 
 
 def test_a_refused_measurement_leaves_no_folder_that_it_made(tmp_path):
     lone = table(tmp_path, x=np.arange(9), y=["rare", *"abababab"])
     (tmp_path / "mine").mkdir()
     for out in (tmp_path / "new" / "deep", tmp_path / "mine"):
-        assert "class 'rare' has 1 sample" in refused("measure", lone, "--label", "y", "--out", out, *QUICK)
+        assert "class 'rare' has 1 sample" in error_line("measure", lone, "--label", "y", "--out", out, *QUICK)
     assert sorted(place.name for place in tmp_path.iterdir() if place.is_dir()) == ["mine"]
 
 
 def test_a_budget_without_a_unit_is_refused(iris, tmp_path):
-    said = refused("measure", iris, "--label", "kind", "--budget", "5", "--out", tmp_path / "out", *QUICK)
+    said = error_line("measure", iris, "--label", "kind", "--budget", "5", "--out", tmp_path / "out", *QUICK)
     assert "such as 90s, 10min or 2h, or a number of models such as '20 models'. Got '5'" in said
 
 
@@ -460,7 +445,7 @@ def test_measures_are_listed_and_told():
     assert all(text in told for text in (row.what, row.formula, row.source, row.cost, row.note, "input_gradients"))
     assert json.loads(run("measures", "vog", "--json").output) == row.to_dict()
     assert json.loads(run("measures", "--json").output)["aum"]["formula"] == hs.MEASURES["aum"].formula
-    assert refused("measures", "vg") == "Error: no measure is called 'vg': did you mean vog?"
+    assert error_line("measures", "vg") == "Error: no measure is called 'vg': did you mean vog?"
 
 
 @pytest.fixture
@@ -507,21 +492,21 @@ def test_parameters_are_numbers_lists_or_words(measured, tmp_path):
     out = ("-o", tmp_path / "w.csv")
     assert run("weigh", measured, "--scheme", "class-balanced", "--set", "sizes=[50, 50, 50]", *out).exit_code == 0
     assert run("weigh", measured, "--scheme", "spl-linear", "--set", "lam=.9", *out).exit_code == 0
-    assert "clip is not a parameter of a scheme: pass --clip" in refused(
+    assert "clip is not a parameter of a scheme: pass --clip" in error_line(
         "weigh", measured, "--set", "clip=3", *out, status=2
     )
 
 
 def test_weigh_refuses_in_one_line(measured, tmp_path):
     out = ("-o", tmp_path / "w.csv")
-    assert "do you mean 'spl-linear'" in refused("weigh", measured, "--scheme", "spl-linaer", *out)
-    assert "pass lam=" in refused("weigh", measured, "--scheme", "spl-linear", *out)
-    assert "has no parameter 'lan'" in refused("weigh", measured, "--scheme", "spl-linear", "--set", "lan=1", *out)
-    assert "NAME=VALUE" in refused("weigh", measured, "--set", "lam", *out, status=2)
-    wrong = refused("weigh", measured, "--set", "certain=much", *out, status=2)
+    assert "do you mean 'spl-linear'" in error_line("weigh", measured, "--scheme", "spl-linaer", *out)
+    assert "pass lam=" in error_line("weigh", measured, "--scheme", "spl-linear", *out)
+    assert "has no parameter 'lan'" in error_line("weigh", measured, "--scheme", "spl-linear", "--set", "lan=1", *out)
+    assert "NAME=VALUE" in error_line("weigh", measured, "--set", "lam", *out, status=2)
+    wrong = error_line("weigh", measured, "--set", "certain=much", *out, status=2)
     assert "a value of --set has the wrong type for scheme 'auto'" in wrong
-    assert ".csv or .parquet" in refused("weigh", measured, "-o", tmp_path / "w.txt")
-    assert "no file at" in refused("weigh", tmp_path / "absent.parquet")
+    assert ".csv or .parquet" in error_line("weigh", measured, "-o", tmp_path / "w.txt")
+    assert "no file at" in error_line("weigh", tmp_path / "absent.parquet")
     assert not (tmp_path / "w.csv").exists()
 
 
@@ -534,4 +519,4 @@ def test_schemes_are_listed_and_told():
     assert all(text in told for text in (row.description, row.formula, row.source, row.note, "lam (no published default"))
     assert json.loads(run("schemes", "spl-hard", "--json").output) == row.to_dict()
     assert json.loads(run("schemes", "--json").output)["spl-linear"]["formula"] == hs.SCHEMES["spl-linear"].formula
-    assert "do you mean 'spl-hard'" in refused("schemes", "spl-hrd")
+    assert "do you mean 'spl-hard'" in error_line("schemes", "spl-hrd")

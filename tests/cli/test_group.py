@@ -2,7 +2,7 @@
 
 import click
 import pytest
-from click.testing import CliRunner
+from support.command_line import run
 
 from hardsight.cli import group, main
 
@@ -17,10 +17,6 @@ class _EntryPoint:
     def load(self):
         type(self).loaded += 1
         return click.Command("bench", short_help="Run the benchmarks.")
-
-
-def run(*args):
-    return CliRunner().invoke(main, args, terminal_width=80)
 
 
 def test_help_shows_every_description_in_full():

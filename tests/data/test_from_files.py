@@ -13,18 +13,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from pyarrow.parquet import ParquetFile
 from sklearn.datasets import load_breast_cancer
+from support.errors import rejects
 
 from hardsight import Samples, read
 from hardsight.errors import InputError
 
 FRAME = pd.DataFrame({"größe": [1.5, 2.0, np.nan, 4.0], "farbe": ["rot", "blau", "rot", None], "art": ["x", "y", "x", "y"]})
 CSV = "größe,farbe,art\n1.5,rot,x\n2.0,blau,y\n,rot,x\n4.0,,y\n"
-
-
-def refused(match, path, **keywords):
-    with pytest.raises(InputError, match=match) as caught:
-        read(path, **keywords)
-    assert "\n" not in str(caught.value)
 
 
 def written(path, content):
@@ -76,9 +71,9 @@ def test_roles_and_dropped_columns(tmp_path):
     weighted = read(path, label="y", id="nr", group="wer", weights="x")
     assert list(weighted.features) == ["z"]
     assert weighted.weights.tolist() == [0.5, 1, 1.5]
-    refused("there is no column 'w' to use as weights", path, label="y", weights="w")
-    refused("'x' cannot be both weights and dropped", path, label="y", weights="x", drop=["x"])
-    refused("is a folder and has no columns: leave out id, group, weights", tmp_path, weights="x")
+    rejects("there is no column 'w' to use as weights", read, path, label="y", weights="w")
+    rejects("'x' cannot be both weights and dropped", read, path, label="y", weights="x", drop=["x"])
+    rejects("is a folder and has no columns: leave out id, group, weights", read, tmp_path, weights="x")
     assert read(path, label="y", id="x", drop="z").ids.tolist() == [1, 2, 3]
 
 
@@ -157,12 +152,12 @@ def test_parquet_is_read_by_arrow_alone_from_any_path(tmp_path, monkeypatch, nam
     ],
 )
 def test_csv_that_cannot_be_used(tmp_path, content, keywords, message):
-    refused(message, written(tmp_path / "ä.csv", content), **keywords)
+    rejects(message, read, written(tmp_path / "ä.csv", content), **keywords)
 
 
 def test_the_mend_of_a_packed_table_unpacks_it(tmp_path):
     packed = written(tmp_path / "a.csv.gz", gzip.compress(CSV.encode("utf-16")))
-    refused("gunzip -c a.csv.gz . iconv -f utf-16 -t utf-8 . gzip > utf8-a.csv.gz", packed, label="art")
+    rejects("gunzip -c a.csv.gz . iconv -f utf-16 -t utf-8 . gzip > utf8-a.csv.gz", read, packed, label="art")
     mend = "gunzip -c a.csv.gz | iconv -f utf-16 -t utf-8 | gzip > utf8-a.csv.gz"
     subprocess.run(mend, shell=True, cwd=tmp_path, check=True)
     assert read(tmp_path / "utf8-a.csv.gz", label="art").classes == ("x", "y")
@@ -170,26 +165,26 @@ def test_the_mend_of_a_packed_table_unpacks_it(tmp_path):
 
 def test_archives_that_are_broken(tmp_path):
     whole = gzip.compress(CSV.encode() * 99)
-    refused("cannot be read as a table", written(tmp_path / "a.csv.gz", whole[: len(whole) // 2]), label="art")
-    refused("cannot be read as a table .Not a gzipped file", written(tmp_path / "b.csv.gz", CSV), label="art")
-    refused("is not a readable parquet file", written(tmp_path / "a.parquet", "PAR1 no PAR1"), label="y")
+    rejects("cannot be read as a table", read, written(tmp_path / "a.csv.gz", whole[: len(whole) // 2]), label="art")
+    rejects("cannot be read as a table .Not a gzipped file", read, written(tmp_path / "b.csv.gz", CSV), label="art")
+    rejects("is not a readable parquet file", read, written(tmp_path / "a.parquet", "PAR1 no PAR1"), label="y")
     FRAME.to_parquet(tmp_path / "b.parquet")
     part = (tmp_path / "b.parquet").read_bytes()[:-300]
-    refused("is not a readable parquet file", written(tmp_path / "c.parquet", part), label="art")
+    rejects("is not a readable parquet file", read, written(tmp_path / "c.parquet", part), label="art")
     np.savez(tmp_path / "b.npz", X=np.zeros((99, 9)), y=np.zeros(99))
     part = (tmp_path / "b.npz").read_bytes()
-    refused("is not a readable .npz archive", written(tmp_path / "c.npz", part[:900]))
-    refused("is not a readable .npz archive", written(tmp_path / "d.npz", "hello"))
+    rejects("is not a readable .npz archive", read, written(tmp_path / "c.npz", part[:900]))
+    rejects("is not a readable .npz archive", read, written(tmp_path / "d.npz", "hello"))
     flipped = bytearray(part)
     flipped[300] ^= 255
-    refused("is not a readable .npz archive", written(tmp_path / "e.npz", bytes(flipped)))
+    rejects("is not a readable .npz archive", read, written(tmp_path / "e.npz", bytes(flipped)))
 
 
 def test_paths_that_cannot_be_read(tmp_path):
-    refused("no file or folder at .*nowhere.csv: check the path", tmp_path / "nowhere.csv", label="y")
-    refused("cannot be read .*File name too long", tmp_path / ("x" * 300 + ".csv"), label="y")
-    refused("cannot be read .*null (byte|character)", tmp_path / "x\0.csv", label="y")
-    refused(r"unknown type: pass one of .csv, .csv.gz, .*.npz, .npy, a folder", written(tmp_path / "a.xlsx", "x"))
+    rejects("no file or folder at .*nowhere.csv: check the path", read, tmp_path / "nowhere.csv", label="y")
+    rejects("cannot be read .*File name too long", read, tmp_path / ("x" * 300 + ".csv"), label="y")
+    rejects("cannot be read .*null (byte|character)", read, tmp_path / "x\0.csv", label="y")
+    rejects(r"unknown type: pass one of .csv, .csv.gz, .*.npz, .npy, a folder", read, written(tmp_path / "a.xlsx", "x"))
 
 
 # Arrays
@@ -200,22 +195,24 @@ def test_npz(tmp_path):
     np.savez(tmp_path / "a.npz", X=X, y=y, key=np.arange(6)[::-1], part=[0, 0, 1, 1, 2, 2], other=X, w=[1, 1, 1, 3, 3, 3])
     samples = read(tmp_path / "a.npz", id="key", group="part", weights="w")
     assert samples.weights.tolist() == [0.5, 0.5, 0.5, 1.5, 1.5, 1.5]
-    refused("has no array 'z' to use as weights", tmp_path / "a.npz", weights="z")
+    rejects("has no array 'z' to use as weights", read, tmp_path / "a.npz", weights="z")
     np.testing.assert_array_equal(samples.matrix, X.astype(np.float32))
     assert (samples.classes, samples.label_name) == (("b", "ü"), "y")
     assert samples.ids.tolist() == [5, 4, 3, 2, 1, 0]
     assert samples.groups.tolist() == [0, 0, 1, 1, 2, 2]
     np.savez(tmp_path / "b.npz", images=np.zeros((4, 2, 2), np.uint8), kind=[0, 1, 0, 1], spare=1)
     assert read(tmp_path / "b.npz", label="kind", drop=["spare"]).kind == "image"
-    refused("has no array 'z' to use as label: its arrays are 'X', 'y', 'key'", tmp_path / "a.npz", label="z")
-    refused("has no array 'z' to use as id", tmp_path / "a.npz", id="z")
-    refused("has no array 'z' to drop", tmp_path / "a.npz", drop=["z"])
-    refused("features in one array, X. Got 'images', 'spare' beside the label 'kind'", tmp_path / "b.npz", label="kind")
-    refused("names a column", tmp_path / "a.npz", text="X")
+    rejects("has no array 'z' to use as label: its arrays are 'X', 'y', 'key'", read, tmp_path / "a.npz", label="z")
+    rejects("has no array 'z' to use as id", read, tmp_path / "a.npz", id="z")
+    rejects("has no array 'z' to drop", read, tmp_path / "a.npz", drop=["z"])
+    rejects(
+        "features in one array, X. Got 'images', 'spare' beside the label 'kind'", read, tmp_path / "b.npz", label="kind"
+    )
+    rejects("names a column", read, tmp_path / "a.npz", text="X")
     np.savez(tmp_path / "c.npz", X=X, y=y[:4])
-    refused("6 samples, 4 labels", tmp_path / "c.npz")
+    rejects("6 samples, 4 labels", read, tmp_path / "c.npz")
     np.savez(tmp_path / "d.npz", X=X, y=y.astype(object))
-    refused("array 'y' holds pickled objects, which can run code", tmp_path / "d.npz")
+    rejects("array 'y' holds pickled objects, which can run code", read, tmp_path / "d.npz")
 
 
 def test_npy_with_labels_beside(tmp_path, monkeypatch):
@@ -231,24 +228,28 @@ def test_npy_with_labels_beside(tmp_path, monkeypatch):
     assert samples.regression
     assert (samples.label_name, samples.ids.tolist()) == ("numbers", ["01", "02", "03", "04"])
     assert read(tmp_path / "X.npy", label="y.npy", weights="numbers.txt").weights.sum() == pytest.approx(4)
-    refused("has no labels: pass the path", tmp_path / "X.npy")
-    refused("no file at z.npy for label", tmp_path / "X.npy", label="z.npy")
-    refused("unknown type for label", tmp_path / "X.npy", label=str(written(tmp_path / "y.json", "[1]")))
-    refused(
+    rejects("has no labels: pass the path", read, tmp_path / "X.npy")
+    rejects("no file at z.npy for label", read, tmp_path / "X.npy", label="z.npy")
+    rejects("unknown type for label", read, tmp_path / "X.npy", label=str(written(tmp_path / "y.json", "[1]")))
+    rejects(
         "one value per row for label. Got several .rows 0, 1",
+        read,
         tmp_path / "X.npy",
         label=str(written(tmp_path / "z.csv", "1,2\n3,4")),
     )
-    refused("4 samples, 2 labels", tmp_path / "X.npy", label=str(written(tmp_path / "z.txt", "a\nb\n")))
-    refused("missing in 1 of 4", tmp_path / "X.npy", label=str(written(tmp_path / "w.txt", "a\n\nb\nb\n")))
-    refused("not UTF-8", tmp_path / "X.npy", label=str(written(tmp_path / "v.txt", b"\xe4\n\nb\nb\n")))
-    refused("nothing to drop", tmp_path / "X.npy", label="y.npy", drop=["a"])
-    refused("is not a readable .npy file", written(tmp_path / "bad.npy", "hello"), label="y.npy")
-    refused(
-        "is not a readable .npy file", written(tmp_path / "cut.npy", (tmp_path / "X.npy").read_bytes()[:-9]), label="y.npy"
+    rejects("4 samples, 2 labels", read, tmp_path / "X.npy", label=str(written(tmp_path / "z.txt", "a\nb\n")))
+    rejects("missing in 1 of 4", read, tmp_path / "X.npy", label=str(written(tmp_path / "w.txt", "a\n\nb\nb\n")))
+    rejects("not UTF-8", read, tmp_path / "X.npy", label=str(written(tmp_path / "v.txt", b"\xe4\n\nb\nb\n")))
+    rejects("nothing to drop", read, tmp_path / "X.npy", label="y.npy", drop=["a"])
+    rejects("is not a readable .npy file", read, written(tmp_path / "bad.npy", "hello"), label="y.npy")
+    rejects(
+        "is not a readable .npy file",
+        read,
+        written(tmp_path / "cut.npy", (tmp_path / "X.npy").read_bytes()[:-9]),
+        label="y.npy",
     )
     np.save(tmp_path / "objects.npy", X.astype(object))
-    refused("holds pickled objects", tmp_path / "objects.npy", label="y.npy")
+    rejects("holds pickled objects", read, tmp_path / "objects.npy", label="y.npy")
 
 
 # Folders
@@ -310,32 +311,33 @@ def test_images_too_large_for_memory_are_scaled_down(tmp_path, monkeypatch):
     assert samples.features.shape == (2, 40, 40, 3)
     assert "all were resized to 40 x 40" in " ".join(samples.notices)
     monkeypatch.setattr("hardsight.data.images._MAX_BYTES", 2 * 3 * 9 * 9)
-    refused("2 images do not fit into memory", tmp_path)
+    rejects("2 images do not fit into memory", read, tmp_path)
 
 
 def test_images_that_cannot_be_read(tmp_path, monkeypatch):
     painted(tmp_path / "a" / "1.png")
     painted(tmp_path / "b" / "2.png")
     bad = written(tmp_path / "b" / "bad ü.jpg", "no image")
-    refused(r"image .*bad ü.jpg cannot be read \(not an image\): fix the file or take it out", tmp_path)
+    rejects(r"image .*bad ü.jpg cannot be read \(not an image\): fix the file or take it out", read, tmp_path)
     Image.effect_noise((50, 50), 99).save(bad)
     written(bad, bad.read_bytes()[:400])
-    refused(r"image .*bad ü.jpg cannot be read \(.*truncated", tmp_path)
+    rejects(r"image .*bad ü.jpg cannot be read \(.*truncated", read, tmp_path)
     written(bad, "")
-    refused(r"image .*bad ü.jpg cannot be read", tmp_path)
+    rejects(r"image .*bad ü.jpg cannot be read", read, tmp_path)
     bad.unlink()
     Image.new("F", (3, 3)).save(tmp_path / "b" / "float.tif")
-    refused("float.tif has 32 bits per pixel", tmp_path)
+    rejects("float.tif has 32 bits per pixel", read, tmp_path)
     (tmp_path / "b" / "float.tif").unlink()
     for limit in ("25", "10"):  # Pillow warns from the limit on, and refuses at twice the limit
         monkeypatch.setenv("HARDSIGHT_MAX_PIXELS", limit)
-        refused(
+        rejects(
             f"image .*1.png has more than {limit} pixels: scale it down.*set HARDSIGHT_MAX_PIXELS to a higher value",
+            read,
             tmp_path,
         )
     assert Image.MAX_IMAGE_PIXELS > 1e6
     monkeypatch.setenv("HARDSIGHT_MAX_PIXELS", "many")
-    refused("HARDSIGHT_MAX_PIXELS must be a positive number. Got 'many'", tmp_path)
+    rejects("HARDSIGHT_MAX_PIXELS must be a positive number. Got 'many'", read, tmp_path)
 
 
 def test_text_folder(tmp_path):
@@ -350,10 +352,10 @@ def test_text_folder(tmp_path):
     )
     assert samples.features.tolist() == ["see you at lunch", "lunch at noon", "win money now"]
     bad = written(tmp_path / "spam" / "bad.txt", b"\xe4\xff")
-    refused("bad.txt is not UTF-8", tmp_path)
+    rejects("bad.txt is not UTF-8", read, tmp_path)
     bad.unlink()
-    refused("is a folder and has no columns", tmp_path, id="x")
-    refused("regression needs a table", tmp_path, task="regression")
+    rejects("is a folder and has no columns", read, tmp_path, id="x")
+    rejects("regression needs a table", read, tmp_path, task="regression")
 
 
 def test_links_are_followed_but_not_out_of_the_folder_nor_in_circles(tmp_path, monkeypatch):
@@ -362,7 +364,7 @@ def test_links_are_followed_but_not_out_of_the_folder_nor_in_circles(tmp_path, m
     (tmp_path / "all" / "a").symlink_to(tmp_path / "store")
     (tmp_path / "all" / "b" / "up").symlink_to(tmp_path / "all")
     (tmp_path / "all" / "b" / "3.png").symlink_to(tmp_path / "all" / "b" / "2.png")
-    refused("all/a is a link that leads out of the folder: .*set HARDSIGHT_FOLLOW_LINKS=1", tmp_path / "all")
+    rejects("all/a is a link that leads out of the folder: .*set HARDSIGHT_FOLLOW_LINKS=1", read, tmp_path / "all")
     monkeypatch.setenv("HARDSIGHT_FOLLOW_LINKS", "1")
     assert read(tmp_path / "all").ids.tolist() == ["a/1.png", "b/2.png", "b/3.png"]
     (tmp_path / "all" / "a").unlink()
@@ -370,7 +372,7 @@ def test_links_are_followed_but_not_out_of_the_folder_nor_in_circles(tmp_path, m
     (tmp_path / "all" / "a" / "4.png").symlink_to(tmp_path / "store" / "1.png")
     assert read(tmp_path / "all").ids.tolist() == ["a/4.png", "b/2.png", "b/3.png"]
     monkeypatch.delenv("HARDSIGHT_FOLLOW_LINKS")
-    refused("all/a/4.png is a link that leads out of the folder", tmp_path / "all")
+    rejects("all/a/4.png is a link that leads out of the folder", read, tmp_path / "all")
     (tmp_path / "all" / "a" / "4.png").unlink()
     painted(tmp_path / "all" / "a" / "4.png")
     # Two folders, each with a link to the other.
@@ -390,20 +392,20 @@ def test_only_image_formats_are_opened(tmp_path):
     painted(tmp_path / "a" / "1.png")
     Image.new("RGB", (4, 4)).save(tmp_path / "b.eps")
     written(tmp_path / "b" / "2.png", (tmp_path / "b.eps").read_bytes())
-    refused("b/2.png cannot be read .not an image", tmp_path)
+    rejects("b/2.png cannot be read .not an image", read, tmp_path)
 
 
 def test_folders_that_cannot_be_used(tmp_path):
-    refused("holds no images .*and no .txt files", tmp_path)
+    rejects("holds no images .*and no .txt files", read, tmp_path)
     written(tmp_path / "a" / "x.json", "{}")
-    refused("holds no images .*and no .txt files", tmp_path)
+    rejects("holds no images .*and no .txt files", read, tmp_path)
     painted(tmp_path / "1.png")
-    refused("holds 1 files but no subfolder with any: put each class into its own subfolder", tmp_path)
+    rejects("holds 1 files but no subfolder with any: put each class into its own subfolder", read, tmp_path)
     painted(tmp_path / "a" / "1.png")
-    refused("holds one class .'a'.: at least two subfolders", tmp_path)
+    rejects("holds one class .'a'.: at least two subfolders", read, tmp_path)
     for name in ("train/a/1.png", "train/b/1.png", "test/a/1.png"):
         painted(tmp_path / "splits" / name)
-    refused("holds splits .'test', 'train'., not classes: pass one, such as .*splits/test", tmp_path / "splits")
+    rejects("holds splits .'test', 'train'., not classes: pass one, such as .*splits/test", read, tmp_path / "splits")
     assert read(tmp_path / "splits" / "train").classes == ("a", "b")
 
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from support.errors import rejects
 
 from hardsight import Samples
 from hardsight.data import samples as core
@@ -22,12 +23,6 @@ from hardsight.errors import InputError
 
 X = np.arange(12.0).reshape(6, 2)
 Y = ["b", "a", "b", "a", "b", "a"]
-
-
-def refused(match, *arguments, **keywords):
-    with pytest.raises(InputError, match=match) as caught:
-        Samples.of(*arguments, **keywords)
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.slow
@@ -137,12 +132,12 @@ def test_labels_whose_index_contradicts_that_of_the_features_are_refused():
     for positions in (y, y.reset_index(drop=True), y.to_numpy()):
         assert Samples.of(frame, positions).labels.tolist() == [1, 0, 1, 0, 1, 0]
     message = r"different indexes: pass y.reindex\(X.index\) to match them by index, or y.to_numpy\(\)"
-    refused(message, frame, y.iloc[::-1])
-    refused(message, frame, y.set_axis(list("uvwxyz")))
-    refused(message, frame.reset_index(drop=True), y.reset_index(drop=True).iloc[::-1])
+    rejects(message, Samples.of, frame, y.iloc[::-1])
+    rejects(message, Samples.of, frame, y.set_axis(list("uvwxyz")))
+    rejects(message, Samples.of, frame.reset_index(drop=True), y.reset_index(drop=True).iloc[::-1])
     levels = frame.set_axis(pd.MultiIndex.from_product([["u", "v"], [1, 2, 3]]))
-    refused(message, levels, y)
-    refused(message, frame, pd.Series(Y, index=levels.index))
+    rejects(message, Samples.of, levels, y)
+    rejects(message, Samples.of, frame, pd.Series(Y, index=levels.index))
     assert Samples.of(levels, y.reset_index(drop=True)).labels.tolist() == [1, 0, 1, 0, 1, 0]
     assert Samples.of(levels, pd.Series(Y, index=levels.index)).labels.tolist() == [1, 0, 1, 0, 1, 0]
 
@@ -177,8 +172,8 @@ def test_torch_datasets():
     pictures = Samples.of(Pictures())
     assert (pictures.kind, pictures.features.shape) == ("image", (4, 2, 5, 3))
     assert (pictures.classes, pictures.labels.tolist()) == (("ant", "zebra"), [1, 0, 1, 0])
-    refused("holds its labels: leave y out", Pictures(), [0, 1, 0, 1])
-    refused("no length: pass a map-style dataset", torch.utils.data.DataLoader(Pictures()))
+    rejects("holds its labels: leave y out", Samples.of, Pictures(), [0, 1, 0, 1])
+    rejects("no length: pass a map-style dataset", Samples.of, torch.utils.data.DataLoader(Pictures()))
 
 
 def test_torch_datasets_of_another_make():
@@ -186,7 +181,7 @@ def test_torch_datasets_of_another_make():
         def __iter__(self):
             return iter([])
 
-    refused("no length: pass a map-style dataset", Stream())
+    rejects("no length: pass a map-style dataset", Samples.of, Stream())
 
     class Alone(torch.utils.data.Dataset):
         def __len__(self):
@@ -195,7 +190,7 @@ def test_torch_datasets_of_another_make():
         def __getitem__(self, at):
             return torch.zeros(2)
 
-    refused(r"must be \(features, label\) tuples. Got Tensor at item 0", Alone())
+    rejects(r"must be \(features, label\) tuples. Got Tensor at item 0", Samples.of, Alone())
 
 
 def test_hugging_face_text_keeps_class_names():
@@ -204,15 +199,15 @@ def test_hugging_face_text_keeps_class_names():
     samples = Samples.of(data, "label")
     assert (samples.kind, samples.classes, samples.labels.tolist()) == ("text", ("neg", "pos"), [1, 0, 1, 0])
     assert samples.features.tolist() == ["good", "bad", "fine", "poor"]
-    refused(r"pass one of them, as X\['train'\]", datasets.DatasetDict({"train": data}), "label")
-    refused("load all of it", data.to_iterable_dataset(), "label")
-    refused("no column 'y' to use as label: the columns are 'text', 'label'", data, "y")
+    rejects(r"pass one of them, as X\['train'\]", Samples.of, datasets.DatasetDict({"train": data}), "label")
+    rejects("load all of it", Samples.of, data.to_iterable_dataset(), "label")
+    rejects("no column 'y' to use as label: the columns are 'text', 'label'", Samples.of, data, "y")
 
 
 def test_hugging_face_unknown_labels_are_missing():
     features = datasets.Features({"x": datasets.Value("float32"), "label": datasets.ClassLabel(names=["a", "b"])})
     data = datasets.Dataset.from_dict({"x": [0.5, 1.5, 2.5], "label": [0, 1, -1]}, features)
-    refused(r"label 'label' is missing in 1 of 3 samples \(row 2\)", data, "label")
+    rejects(r"label 'label' is missing in 1 of 3 samples \(row 2\)", Samples.of, data, "label")
 
 
 def test_hugging_face_images_and_tables():
@@ -230,9 +225,9 @@ def test_hugging_face_images_and_tables():
 def test_hugging_face_images_that_cannot_be_decoded():
     features = datasets.Features({"img": datasets.Image(), "y": datasets.Value("string")})
     broken = datasets.Dataset.from_dict({"img": [{"bytes": b"no image", "path": None}] * 2, "y": ["a", "b"]}, features)
-    refused("image column 'img' cannot be decoded .cannot identify image", broken, "y")
+    rejects("image column 'img' cannot be decoded .cannot identify image", Samples.of, broken, "y")
     two = datasets.Dataset.from_dict({"u": [], "v": []}, datasets.Features({"u": datasets.Image(), "v": datasets.Image()}))
-    refused("must have one image column. Got 2", two, "y")
+    rejects("must have one image column. Got 2", Samples.of, two, "y")
 
 
 def test_images_in_every_layout():
@@ -260,12 +255,12 @@ def test_texts_in_every_container():
 def test_your_own_embedding_stands_for_the_features():
     vectors = np.random.default_rng(0).normal(size=(6, 3))
     np.testing.assert_array_equal(Samples.of(list("uvwxyz"), Y, embedding=vectors).matrix, vectors.astype(np.float32))
-    refused("6 samples, 5 rows", list("uvwxyz"), Y, embedding=vectors[:5])
-    refused(r"name or an array of numbers \(sample, feature\). Got shape \(6,\)", X, Y, embedding=vectors[:, 0])
-    refused("must be numbers .sample, feature., as many for every sample", X, Y, embedding=[[1], [2, 3]])
+    rejects("6 samples, 5 rows", Samples.of, list("uvwxyz"), Y, embedding=vectors[:5])
+    rejects(r"name or an array of numbers \(sample, feature\). Got shape \(6,\)", Samples.of, X, Y, embedding=vectors[:, 0])
+    rejects("must be numbers .sample, feature., as many for every sample", Samples.of, X, Y, embedding=[[1], [2, 3]])
     vectors[2, 1] = np.nan
-    refused(r"embedding must be finite. Got nan at \[2, 1\]", X, Y, embedding=vectors)
-    refused("'tfidf' is for texts and images; these samples are numbers", X, Y, embedding="tfidf")
+    rejects(r"embedding must be finite. Got nan at \[2, 1\]", Samples.of, X, Y, embedding=vectors)
+    rejects("'tfidf' is for texts and images; these samples are numbers", Samples.of, X, Y, embedding="tfidf")
 
 
 def test_samples_pass_through():
@@ -304,7 +299,7 @@ def test_samples_pass_through():
     ],
 )
 def test_features_that_cannot_be_used(features, message):
-    refused(message, features, Y)
+    rejects(message, Samples.of, features, Y)
 
 
 # Laws

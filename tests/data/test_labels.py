@@ -6,18 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from support.errors import rejects
 
 from hardsight import Samples
-from hardsight.errors import InputError
 
 X = np.arange(12.0).reshape(6, 2)
 Y = ["b", "a", "b", "a", "b", "a"]
-
-
-def refused(match, *arguments, **keywords):
-    with pytest.raises(InputError, match=match) as caught:
-        Samples.of(*arguments, **keywords)
-    assert "\n" not in str(caught.value)
 
 
 # Labels
@@ -101,11 +95,11 @@ def test_two_spellings_of_one_class_are_told():
     ],
 )
 def test_labels_that_cannot_be_used(y, task, message):
-    refused(message, X, y, task=task)
+    rejects(message, Samples.of, X, y, task=task)
 
 
 def test_missing_labels_name_the_ids():
-    refused(r"\(rows 0, 1, 2, …; ids 'f', 'e', 'd', …\)", X, [None] * 4 + ["a", "b"], ids=list("fedcba"))
+    rejects(r"\(rows 0, 1, 2, …; ids 'f', 'e', 'd', …\)", Samples.of, X, [None] * 4 + ["a", "b"], ids=list("fedcba"))
 
 
 # Ids and groups
@@ -143,17 +137,19 @@ def test_ids(ids, expected):
     ],
 )
 def test_ids_that_cannot_be_used(ids, message):
-    refused(message, X, Y, ids=ids)
+    rejects(message, Samples.of, X, Y, ids=ids)
 
 
 def test_groups():
     assert Samples.of(X, Y, groups=[("u", 1), ("u", 2)] * 3).groups.tolist() == [0, 1] * 3
     assert Samples.of(X, Y, groups=["b", 1, "a", "b", 1, "a"]).groups.tolist() == [2, 0, 1, 2, 0, 1]
     assert Samples.of(X, Y, groups=np.array([9.5, 2, 2, 2, 2, 9.5])).groups.tolist() == [1, 0, 0, 0, 0, 1]
-    refused(r"groups are missing in 2 of 6 samples \(rows 1, 4\)", X, Y, groups=["b", None, "a", "b", np.nan, "a"])
-    refused("6 samples, 2 groups", X, Y, groups=["b", "a"])
-    refused("must be numbers, text or tuples of these. Got dict", X, Y, groups=[{}] * 6)
-    refused("all samples are in one group", X, Y, groups=[1] * 6)
+    rejects(
+        r"groups are missing in 2 of 6 samples \(rows 1, 4\)", Samples.of, X, Y, groups=["b", None, "a", "b", np.nan, "a"]
+    )
+    rejects("6 samples, 2 groups", Samples.of, X, Y, groups=["b", "a"])
+    rejects("must be numbers, text or tuples of these. Got dict", Samples.of, X, Y, groups=[{}] * 6)
+    rejects("all samples are in one group", Samples.of, X, Y, groups=[1] * 6)
 
 
 def test_weights():
@@ -167,17 +163,17 @@ def test_weights():
     samples = Samples.of(frame, Y, weights="w")
     np.testing.assert_allclose(samples.weights, [0.5, 0, 1.5, 1, 0, 3])
     assert list(samples.features) == ["a"]
-    refused("there is no column 'v' to use as weights", frame, Y, weights="v")
-    refused("column 'w' cannot be both groups and weights", frame, Y, weights="w", groups="w")
-    refused("weights='w' names a column, but X .* has none", X, Y, weights="w")
-    refused(r"weights are missing in 1 of 6 samples \(row 2\)", X, Y, weights=[1, 1, np.nan, 1, 1, 1])
-    refused(r"weights must be finite and 0 or more. Got -1 \(row 3\): fix", X, Y, weights=[1, 1, 1, -1, 1, 1])
-    refused(r"finite and 0 or more. Got inf \(row 0\)", X, Y, weights=[np.inf, 1, 1, 1, 1, 1])
-    refused("weights are all 0", X, Y, weights=[0] * 6)
-    refused("6 samples, 2 weights", X, Y, weights=[1, 2])
-    refused("weights must be numbers, 0 or more. Got str 'a' in row 0", X, Y, weights=list("abcdef"))
-    refused("weights must be numbers, 0 or more. Got bool True", X, Y, weights=[True] * 6)
-    refused(r"shape \(sample,\)", X, Y, weights=np.ones((6, 2)))
+    rejects("there is no column 'v' to use as weights", Samples.of, frame, Y, weights="v")
+    rejects("column 'w' cannot be both groups and weights", Samples.of, frame, Y, weights="w", groups="w")
+    rejects("weights='w' names a column, but X .* has none", Samples.of, X, Y, weights="w")
+    rejects(r"weights are missing in 1 of 6 samples \(row 2\)", Samples.of, X, Y, weights=[1, 1, np.nan, 1, 1, 1])
+    rejects(r"weights must be finite and 0 or more. Got -1 \(row 3\): fix", Samples.of, X, Y, weights=[1, 1, 1, -1, 1, 1])
+    rejects(r"finite and 0 or more. Got inf \(row 0\)", Samples.of, X, Y, weights=[np.inf, 1, 1, 1, 1, 1])
+    rejects("weights are all 0", Samples.of, X, Y, weights=[0] * 6)
+    rejects("6 samples, 2 weights", Samples.of, X, Y, weights=[1, 2])
+    rejects("weights must be numbers, 0 or more. Got str 'a' in row 0", Samples.of, X, Y, weights=list("abcdef"))
+    rejects("weights must be numbers, 0 or more. Got bool True", Samples.of, X, Y, weights=[True] * 6)
+    rejects(r"shape \(sample,\)", Samples.of, X, Y, weights=np.ones((6, 2)))
 
 
 def test_only_whole_numbers_in_an_array_may_be_ids():

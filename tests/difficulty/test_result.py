@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.errors import rejects
 from support.example_results import by_hand, regression_with_an_outlier
 from support.untyped_calls import printed
 
@@ -17,7 +18,6 @@ from hardsight.difficulty import file
 from hardsight.difficulty.actions import RECOMMENDATIONS, recommend
 from hardsight.difficulty.file import SCHEMA
 from hardsight.difficulty.result import Difficulty
-from hardsight.errors import InputError
 
 COLUMNS = [
     "label",
@@ -138,22 +138,16 @@ def test_many_samples_are_written_some_at_a_time(name, tmp_path, monkeypatch):
     assert sum(sizes) == len(d)
 
 
-def refused(match, work):
-    with pytest.raises(InputError, match=match) as caught:
-        work()
-    assert "\n" not in str(caught.value)
-
-
 def test_files_that_cannot_be_loaded(tmp_path):
     path = tmp_path / "d.parquet"
-    refused("no file at .*d.parquet: give the difficulty.parquet", lambda: hs.load(path))
-    refused("no file at .*difficulty.parquet: give the difficulty.parquet", lambda: hs.load(tmp_path))
+    rejects("no file at .*d.parquet: give the difficulty.parquet", lambda: hs.load(path))
+    rejects("no file at .*difficulty.parquet: give the difficulty.parquet", lambda: hs.load(tmp_path))
     path.write_bytes(b"PAR1 nothing of the kind")
-    refused("is not a readable parquet file", lambda: hs.load(path))
+    rejects("is not a readable parquet file", lambda: hs.load(path))
     path.write_bytes(b"")
-    refused("is not a readable parquet file", lambda: hs.load(path))
+    rejects("is not a readable parquet file", lambda: hs.load(path))
     pd.DataFrame({"a": [1, 2]}).to_parquet(path)
-    refused("was not written by hardsight", lambda: hs.load(path))
+    rejects("was not written by hardsight", lambda: hs.load(path))
 
 
 def rewritten(path, change):
@@ -173,7 +167,7 @@ def test_files_by_other_versions(tmp_path):
     ]:
         result().save(path)
         rewritten(path, change)
-        refused(match, lambda: hs.load(path))
+        rejects(match, lambda: hs.load(path))
 
 
 def test_truncated_and_damaged_files(tmp_path):
@@ -181,18 +175,18 @@ def test_truncated_and_damaged_files(tmp_path):
     result(200).save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    refused("is not a readable parquet file", lambda: hs.load(path))
+    rejects("is not a readable parquet file", lambda: hs.load(path))
     damaged = bytearray(whole)
     damaged[100:400] = bytes(300)
     path.write_bytes(bytes(damaged))
-    refused("is not a readable parquet file", lambda: hs.load(path))
+    rejects("is not a readable parquet file", lambda: hs.load(path))
     result().save(path)
     pq.write_table(pq.read_table(path).drop_columns(["error"]), path)
-    refused("was not written by hardsight.*error", lambda: hs.load(path))
+    rejects("was not written by hardsight.*error", lambda: hs.load(path))
 
 
 def test_saving_where_it_cannot_be(tmp_path):
-    refused("cannot write", lambda: result().save(tmp_path / "missing" / "d.parquet"))
+    rejects("cannot write", lambda: result().save(tmp_path / "missing" / "d.parquet"))
 
 
 # The table
@@ -333,7 +327,7 @@ def test_a_mask_that_is_a_series_is_taken_by_id(ids):
     assert d.select(mask).ids.tolist() == d.ids[hard].tolist()
     assert d.select(d.table["error"] > np.median(d.error)).ids.tolist() == d.ids[hard].tolist()
     for odd in (mask.set_axis([f"x{k}" for k in range(30)]), mask.set_axis([d.ids[0]] * 30)):
-        refused("the mask must be indexed by the ids of the 30 samples", lambda odd=odd: d.select(odd))
+        rejects("the mask must be indexed by the ids of the 30 samples", lambda odd=odd: d.select(odd))
 
 
 def test_a_mask_that_is_only_numbered_is_in_the_order_of_the_samples():
@@ -350,10 +344,10 @@ def test_select_takes_the_samples_along():
 
 def test_select_refuses():
     d = result()
-    refused(r"mask must have shape \(30,\), one value per sample. Got \(29,\)", lambda: d.select(np.ones(29, dtype=bool)))
-    refused(r"no sample has the id 99: ids look like \[0\]", lambda: d.select([1, 99]))
-    refused(r"no sample has the id 'a': ids look like \[0\]", lambda: d.select(["a"]))
-    refused(r"no sample has the id 5: ids look like \['s0'\]", lambda: result(ids=[f"s{k}" for k in range(30)]).select([5]))
+    rejects(r"mask must have shape \(30,\), one value per sample. Got \(29,\)", lambda: d.select(np.ones(29, dtype=bool)))
+    rejects(r"no sample has the id 99: ids look like \[0\]", lambda: d.select([1, 99]))
+    rejects(r"no sample has the id 'a': ids look like \[0\]", lambda: d.select(["a"]))
+    rejects(r"no sample has the id 5: ids look like \['s0'\]", lambda: result(ids=[f"s{k}" for k in range(30)]).select([5]))
 
 
 WRONG = """
@@ -385,7 +379,7 @@ def test_arguments_of_the_wrong_kind_are_named_in_one_line():
 
 def test_a_result_is_saved_under_a_name_that_says_what_it_is(tmp_path):
     for name in ("d.csv", "d", "d.parquet.gz"):
-        refused(rf"{name} is named otherwise: end the name in .parquet", lambda name=name: result().save(tmp_path / name))
+        rejects(rf"{name} is named otherwise: end the name in .parquet", lambda name=name: result().save(tmp_path / name))
     assert not list(tmp_path.iterdir())
     result().save(tmp_path / "d.PARQUET")
     assert len(hs.load(tmp_path / "d.PARQUET")) == 30

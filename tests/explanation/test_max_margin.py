@@ -10,18 +10,13 @@ from scipy.optimize import linprog
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
+from support.example_data import blobs
 
 from hardsight.errors import HardsightWarning, InputError
 from hardsight.explanation.optimization.hull import MarginPoints
 from hardsight.explanation.optimization.max_margin import solve_max_margin
 
 Set = tuple[np.ndarray, np.ndarray]
-
-
-def blobs(n: int, d: int, apart: float, seed: int = 0, classes: int = 2) -> Set:
-    rng = np.random.default_rng(seed)
-    y = np.arange(n) % classes
-    return rng.normal(size=(n, d)) + apart * np.eye(classes, d)[y], y
 
 
 def written_out(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

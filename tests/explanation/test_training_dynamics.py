@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import StandardScaler
+from support.example_data import blobs
 
 import hardsight as hs
 from hardsight.errors import InputError
@@ -28,12 +29,6 @@ from hardsight.learners.network.stacked import build_net, stack_parameters
 from hardsight.measures.gradients import gradient_norms
 
 Set = tuple[np.ndarray, np.ndarray]
-
-
-def blobs(n: int, d: int, apart: float, seed: int = 0, classes: int = 2) -> Set:
-    rng = np.random.default_rng(seed)
-    y = np.arange(n) % classes
-    return rng.normal(size=(n, d)) + apart * np.eye(classes, d)[y], y
 
 
 @pytest.fixture(scope="module")

@@ -5,41 +5,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
-from sklearn.datasets import load_iris
+from support.command_line import run
+from support.waiting import wait_until
 
 import hardsight as hs
-from hardsight.cli import main
 from hardsight.io.atomic import atomic_write
 from hardsight.io.locks import lock
 
 SECONDS = 120
 # Each costs a process that learns it from the start, twice.
 LEARNERS = ("logistic", "network", "forest") if "HARDSIGHT_KILLS" in os.environ else ("logistic",)
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "iris.csv"
-    load_iris(as_frame=True).frame.rename(columns={"target": "kind"}).to_csv(path, index=False)
-    return path
-
-
-def until(condition):
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def locked(folder):
@@ -55,14 +35,14 @@ def locked(folder):
 
 @pytest.mark.parametrize(
     "command",
-    [("measure", "{data}", "--label", "kind", "--learner", "ridge"), ("demo", "--data", "wine"),
-     ("explain", "{data}", "--label", "kind"), ("theory", "--only", "dual-closed-form")],
+    [("measure", "{iris_file}", "--label", "kind", "--learner", "ridge"), ("demo", "--data", "wine"),
+     ("explain", "{iris_file}", "--label", "kind"), ("theory", "--only", "dual-closed-form")],
     ids=lambda command: command[0],
 )  # fmt: skip
-def test_a_folder_that_another_command_writes_to_is_refused(data, tmp_path, command):
+def test_a_folder_that_another_command_writes_to_is_refused(iris_file, tmp_path, command):
     held = os.open(tmp_path, os.O_RDONLY)
     lock(held)
-    ended = run(*(part.format(data=data) for part in command), "--quiet", "--out", tmp_path)
+    ended = run(*(part.format(iris_file=iris_file) for part in command), "--quiet", "--out", tmp_path)
     os.close(held)
     assert ended.exit_code == 1, ended.output
     assert ended.stderr.startswith(f"Error: another hardsight is writing into {tmp_path}: wait until it ends, or choose")
@@ -70,13 +50,13 @@ def test_a_folder_that_another_command_writes_to_is_refused(data, tmp_path, comm
 
 
 @pytest.mark.slow
-def test_two_measurements_into_one_folder(data, tmp_path):
+def test_two_measurements_into_one_folder(iris_file, tmp_path):
     out = tmp_path / "out"
-    command = ["measure", data, "--label", "kind", "--learner", "ridge", "--no-refine", "--quiet", "--out", out]
+    command = ["measure", iris_file, "--label", "kind", "--learner", "ridge", "--no-refine", "--quiet", "--out", out]
     first = subprocess.Popen(
         [sys.executable, "-m", "hardsight.cli", *command, "--repeats", "1000"], stdout=subprocess.DEVNULL
     )
-    until(lambda: out.exists() and locked(out))
+    wait_until(lambda: out.exists() and locked(out))
     second = run(*command, "--repeats", "2", "--seed", "1")
     assert second.exit_code == 1
     assert "another hardsight is writing into" in second.stderr
@@ -125,22 +105,23 @@ def children_of(parent):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="children are looked up in /proc")
-def test_nothing_is_left_of_a_killed_process_with_workers(data, tmp_path):
+def test_nothing_is_left_of_a_killed_process_with_workers(iris_file, tmp_path):
     out, temporary = tmp_path / "out", tmp_path / "temporary"
     temporary.mkdir()
-    command = ["measure", data, "--label", "kind", "--no-pilot", "--quiet", "--jobs", "2", "--repeats", "2000", "--out", out]
+    command = ["measure", iris_file, "--label", "kind", "--no-pilot", "--quiet", "--jobs", "2", "--repeats", "2000"]
+    command += ["--out", out]
     process = subprocess.Popen(
         [sys.executable, "-m", "hardsight.cli", *map(str, command)], env=os.environ | {"TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    until((out / "progress.npz").exists)
+    wait_until((out / "progress.npz").exists)
     workers = children_of(process.pid)
     assert len(workers) >= 2
     assert list(temporary.glob("hardsight-*/job"))
     process.send_signal(signal.SIGKILL)
     process.wait(SECONDS)
-    until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
-    until(lambda: not list(temporary.iterdir()))
+    wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    wait_until(lambda: not list(temporary.iterdir()))
     with np.load(out / "progress.npz", allow_pickle=False) as held:
         assert len(held["header"])
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from sklearn.datasets import load_iris
+from support.command_line import error_line, run
+from support.folders import read_folder
 
 import hardsight as hs
 from hardsight.cli import main
@@ -22,36 +22,10 @@ RESULTS = {"difficulty.parquet", "report.html", "review.html"}
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "iris.csv"
-    load_iris(as_frame=True).frame.rename(columns={"target": "kind"}).to_csv(path, index=False)
-    return path
-
-
-@pytest.fixture(scope="module")
-def saved(data, tmp_path_factory):
+def saved(iris_file, tmp_path_factory):
     out = tmp_path_factory.mktemp("saved")
-    assert run("measure", data, *QUICK, "--out", out).exit_code == 0
+    assert run("measure", iris_file, *QUICK, "--out", out).exit_code == 0
     return out
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
-
-
-def refused(*arguments):
-    """The one line on stderr of a command that fails."""
-    result = run(*arguments)
-    assert result.exit_code == 1, result.output
-    assert isinstance(result.exception, SystemExit), result.exception
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("Error: ")
-    return lines[0]
-
-
-def held(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @contextmanager
@@ -67,19 +41,19 @@ def no_file_larger(size):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 1000, 20_000, 60_000, 500_000])
-def test_measuring_where_there_is_no_room(data, saved, tmp_path, size):
+def test_measuring_where_there_is_no_room(iris_file, saved, tmp_path, size):
     out = tmp_path / "out"
     out.mkdir()
-    old = held(saved)
+    old = read_folder(saved)
     for name, content in old.items():
         (out / name).write_bytes(content)
-    command = ("measure", data, *QUICK, "--seed", "7", "--out", out)
+    command = ("measure", iris_file, *QUICK, "--seed", "7", "--out", out)
     with no_file_larger(size):
-        line = refused(*command)
+        line = error_line(*command)
     assert str(out) in line
     assert "File too large" in line
     assert "choose another" in line
-    found = held(out)
+    found = read_folder(out)
     assert set(found) <= {*RESULTS, "progress.npz"}
     # Those that came before the file that failed are new; that one and all after are as they were.
     new = [name for name in ("difficulty.parquet", "report.html", "review.html") if found[name] != old[name]]
@@ -87,26 +61,26 @@ def test_measuring_where_there_is_no_room(data, saved, tmp_path, size):
     assert len(new) < 3
     hs.load(out / "difficulty.parquet")
     assert run(*command, "--resume").exit_code == 0
-    assert set(held(out)) == RESULTS
+    assert set(read_folder(out)) == RESULTS
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     ["weigh {d} -o {out}/w.csv", "weigh {d} -o {out}/w.parquet", "report {d} -o {out}/r.html", "review {d} -o {out}/r.html",
-     "explain {data} --label kind --difficulty {d} --no-effect --no-dynamics --quiet --out {out}"],
+     "explain {iris_file} --label kind --difficulty {d} --no-effect --no-dynamics --quiet --out {out}"],
     ids=lambda command: command.split()[0],
 )  # fmt: skip
-def test_writing_where_there_is_no_room(data, saved, tmp_path, command):
-    filled = command.format(d=saved / "difficulty.parquet", data=data, out=tmp_path).split()
+def test_writing_where_there_is_no_room(iris_file, saved, tmp_path, command):
+    filled = command.format(d=saved / "difficulty.parquet", iris_file=iris_file, out=tmp_path).split()
     names = ["explanation.json", "explanation.html"] if filled[0] == "explain" else [Path(filled[-1]).name]
     for name in names:
         (tmp_path / name).write_text("old")
     with no_file_larger(500):
-        line = refused(*filled)
+        line = error_line(*filled)
     assert names[0] in line
     assert "choose another place with free space" in line
-    assert held(tmp_path) == dict.fromkeys(names, b"old")
+    assert read_folder(tmp_path) == dict.fromkeys(names, b"old")
 
 
 @pytest.fixture
@@ -122,36 +96,36 @@ def disk(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_and_then_read_only(data, saved, disk):
+def test_a_disk_that_is_full_and_then_read_only(iris_file, saved, disk):
     place, read_only = disk
     out = place / "out"
-    assert "report.html: No space left on device" in refused("measure", data, *QUICK, "--out", out)
-    assert set(held(out)) == {"difficulty.parquet", "progress.npz"}
+    assert "report.html: No space left on device" in error_line("measure", iris_file, *QUICK, "--out", out)
+    assert set(read_folder(out)) == {"difficulty.parquet", "progress.npz"}
     with (place / "filled").open("wb") as file:
         file.write(bytes(shutil.disk_usage(place).free))
-    before = held(out)
-    assert "parquet: No space left on device" in refused("measure", data, *QUICK, "--out", out, "--resume")
-    assert "No space left on device" in refused("weigh", saved / "difficulty.parquet", "-o", out / "w.csv")
-    assert held(out) == before
+    before = read_folder(out)
+    assert "parquet: No space left on device" in error_line("measure", iris_file, *QUICK, "--out", out, "--resume")
+    assert "No space left on device" in error_line("weigh", saved / "difficulty.parquet", "-o", out / "w.csv")
+    assert read_folder(out) == before
     read_only()
     for command in (
-        ("measure", data, *QUICK, "--out", out),
-        ("measure", data, *QUICK, "--out", place / "new"),
+        ("measure", iris_file, *QUICK, "--out", out),
+        ("measure", iris_file, *QUICK, "--out", place / "new"),
         ("weigh", saved / "difficulty.parquet", "-o", out / "w.csv"),
         ("review", out),
-        ("explain", data, "--label", "kind", "--difficulty", saved, "--out", out),
+        ("explain", iris_file, "--label", "kind", "--difficulty", saved, "--out", out),
     ):
-        line = refused(*command)
+        line = error_line(*command)
         assert "Read-only file system: choose another" in line
         assert str(place) in line
-    assert held(out) == before
+    assert read_folder(out) == before
 
 
-def test_a_file_where_the_folder_should_be(data, saved, tmp_path):
+def test_a_file_where_the_folder_should_be(iris_file, saved, tmp_path):
     (tmp_path / "out").write_text("kept")
-    line = refused("measure", data, *QUICK, "--out", tmp_path / "out")
+    line = error_line("measure", iris_file, *QUICK, "--out", tmp_path / "out")
     assert f"cannot create the folder {tmp_path / 'out'}: File exists: choose another with --out" in line
-    line = refused("weigh", saved / "difficulty.parquet", "-o", tmp_path / "out" / "w.csv")
+    line = error_line("weigh", saved / "difficulty.parquet", "-o", tmp_path / "out" / "w.csv")
     assert f"cannot write {tmp_path / 'out' / 'w.csv'}: " in line
     assert "choose another place" in line
     assert (tmp_path / "out").read_text() == "kept"

@@ -26,6 +26,7 @@ from fuzz.targets import TARGETS
 from fuzz.targets.results import result, saved
 from fuzz.workers import fuzz
 from PIL import Image
+from support.errors import rejects
 
 import hardsight as hs
 from hardsight import read
@@ -93,18 +94,15 @@ def test_what_goes_wrong_is_counted(kind, said, monkeypatch):
 # ---- bombs
 
 
-def refused(match, path, **keywords):
-    with pytest.raises(InputError, match=match):
-        read(path, **keywords)
-
-
 @pytest.mark.slow
 def test_archives_that_unfold_to_much_are_refused_by_size(tmp_path, monkeypatch):
     big = np.zeros((1 << 22, 16))
     np.savez_compressed(tmp_path / "a.npz", X=big, y=np.zeros(1 << 22, np.int8), spare=np.zeros(9))
     del big
     monkeypatch.setattr(zipfile.ZipExtFile, "read1", None)
-    refused(r"a.npz: array 'X' has .* bytes and would decompress to 0.5 GiB, more than the 0.25 GiB", tmp_path / "a.npz")
+    rejects(
+        r"a.npz: array 'X' has .* bytes and would decompress to 0.5 GiB, more than the 0.25 GiB", read, tmp_path / "a.npz"
+    )
     monkeypatch.undo()
     monkeypatch.delenv("HARDSIGHT_MAX_GIB", raising=False)
     assert limits.check_decoded_size("x", 4 << 30, 10) is None
@@ -142,30 +140,30 @@ def test_archives_that_declare_what_they_do_not_hold(tmp_path):
         (sound.replace(b"'<f8'", b"'|O' "), zipfile.ZIP_STORED, "array 'X' holds pickled objects, which can run code"),
     ):
         _npz(tmp_path / "a.npz", X=(content, method), y=labels)
-        refused(said, tmp_path / "a.npz")
+        rejects(said, read, tmp_path / "a.npz")
     with zipfile.ZipFile(tmp_path / "b.npz", "w") as held:
         held.writestr("X.npy", sound)
         with pytest.warns(UserWarning, match="Duplicate name"):
             held.writestr("X.npy", sound)
-    refused("several arrays of one name", tmp_path / "b.npz")
+    rejects("several arrays of one name", read, tmp_path / "b.npz")
 
 
 @pytest.mark.slow
 def test_tables_that_unfold_to_much_are_refused_by_size(tmp_path):
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"0" * (300 << 20), 1))
-    refused("a.csv.gz has .* bytes and would decompress to 0.25", tmp_path / "a.csv.gz", label="y")
+    rejects("a.csv.gz has .* bytes and would decompress to 0.25", read, tmp_path / "a.csv.gz", label="y")
     (tmp_path / "b.csv").write_bytes(b"," * 50_000 + b"y\n" + b"1\n" * 9_000)
-    refused("b.csv has .* bytes and would decompress to 3.35 GiB", tmp_path / "b.csv", label="y")
+    rejects("b.csv has .* bytes and would decompress to 3.35 GiB", read, tmp_path / "b.csv", label="y")
     (tmp_path / "c.csv").write_bytes(b"," * 100_000 + b"\n1\n")
-    refused("c.csv has 100,001 columns, and a table may have 100,000", tmp_path / "c.csv", label="y")
+    rejects("c.csv has 100,001 columns, and a table may have 100,000", read, tmp_path / "c.csv", label="y")
     pq.write_table(pa.table({"y": np.zeros(40_000_000)}), tmp_path / "d.parquet", compression="zstd")
-    refused("d.parquet has .* bytes and would decompress to 0.298 GiB", tmp_path / "d.parquet", label="y")
+    rejects("d.parquet has .* bytes and would decompress to 0.298 GiB", read, tmp_path / "d.parquet", label="y")
 
 
 def test_one_long_text_named_by_every_row_is_refused(tmp_path, monkeypatch):
     long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(500_000, np.int8)), pa.array(["z" * 20_000]))
     pq.write_table(pa.table({"t": long}), tmp_path / "a.parquet", store_schema=False)
-    refused("a.parquet has .* bytes and would decompress to 9.31 GiB", tmp_path / "a.parquet", label="t")
+    rejects("a.parquet has .* bytes and would decompress to 9.31 GiB", read, tmp_path / "a.parquet", label="t")
     # Where it fits, the way round over codes gives the same table.
     monkeypatch.setattr(limits, "ALWAYS_ALLOWED", 10)
     frame = pd.DataFrame({"s": ["a", "bb", None] * 3, "c": pd.Categorical(["q", "r", "q"] * 3), "n": range(9)})
@@ -181,26 +179,26 @@ def test_huge_images_are_refused_by_their_heads(tmp_path):
     for side, said in ((30_000, "more than 134,217,728 pixels: scale it down"), (2**31 - 1, "1.png")):
         head = b"IHDR" + struct.pack(">II", side, side) + whole[24:29]
         (tmp_path / "b" / "1.png").write_bytes(whole[:12] + head + struct.pack(">I", zlib.crc32(head)) + whole[33:])
-        refused(f"b/1.png has {said}" if side == 30_000 else said, tmp_path)
+        rejects(f"b/1.png has {said}" if side == 30_000 else said, read, tmp_path)
 
 
 def test_pipes_and_devices_are_not_waited_for(tmp_path):
     for name in ("p.csv", "p.parquet", "p.npz", "p.npy"):
         os.mkfifo(tmp_path / name)
-        refused("is not a regular file", tmp_path / name, label="y")
+        rejects("is not a regular file", read, tmp_path / name, label="y")
     with pytest.raises(InputError, match="is not a regular file"):
         hs.load(tmp_path / "p.parquet")
     for name in ("a", "b"):
         (tmp_path / "in" / name).mkdir(parents=True)
         os.mkfifo(tmp_path / "in" / name / "x.txt")
-    refused("x.txt is not a regular file", tmp_path / "in")
+    rejects("x.txt is not a regular file", read, tmp_path / "in")
 
 
 def test_names_that_are_not_unicode_are_refused_before_a_run(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / os.fsdecode(b"\xff.txt")).write_text("some words")
-    refused("is not UTF-8: rename it", tmp_path)
+    rejects("is not UTF-8: rename it", read, tmp_path)
     with pytest.raises(InputError, match=r"ids must be Unicode text. Got 'b\\ud800' in row 1, with an unpaired surrogate"):
         hs.measure([[1.0], [2.0]], ["p", "q"], ids=["a", "b\ud800"])
 
@@ -215,15 +213,18 @@ def test_older_pandas_is_not_given_bare_carriage_returns(tmp_path, monkeypatch):
     monkeypatch.setattr(pd, "__version__", "3.0.9")
     for content in RETURNS:
         (tmp_path / "a.csv").write_bytes(content)
-        refused(
-            "a.csv holds carriage returns without line feeds, which pandas 3.0.9 cannot read", tmp_path / "a.csv", label="y"
+        rejects(
+            "a.csv holds carriage returns without line feeds, which pandas 3.0.9 cannot read",
+            read,
+            tmp_path / "a.csv",
+            label="y",
         )
     # A pair that two pieces divide is no bare one.
     monkeypatch.setattr("hardsight.data.csv._CHUNK", 4)
     (tmp_path / "a.csv").write_bytes(b"a,y\r\n1,p\r\n2,q\r\n3,p\r\n")
     assert len(read(tmp_path / "a.csv", label="y")) == 3
     (tmp_path / "a.csv").write_bytes(b"a,y\r\n1,p\r\n2,q\r\n3,p\r")
-    refused("carriage returns", tmp_path / "a.csv", label="y")
+    rejects("carriage returns", read, tmp_path / "a.csv", label="y")
 
 
 @pytest.mark.skipif(pd.__version__ < "3.1", reason="pandas before 3.1 may hang")
@@ -286,7 +287,7 @@ def test_weights_that_cannot_be_used(tmp_path, content, said):
 
 def test_numbers_beyond_reason_are_refused(tmp_path):
     (tmp_path / "a.csv").write_text(f"a,y\n{'9' * 400},p\n1,q\n2,p\n")
-    refused("column 'a' holds a number beyond 3.4e", tmp_path / "a.csv", label="y")
+    rejects("column 'a' holds a number beyond 3.4e", read, tmp_path / "a.csv", label="y")
     with pytest.raises(InputError, match=r"repeats must be 1,000,000 or less. Got 1000000000000"):
         hs.KFold(5, 10**12)
     with pytest.raises(InputError, match="members must be 1,000,000 or less"):
@@ -295,17 +296,17 @@ def test_numbers_beyond_reason_are_refused(tmp_path):
 
 def test_lists_are_no_text(tmp_path):
     pq.write_table(pa.table({"a": [[1, 2], [3]], "y": [0, 1]}), tmp_path / "a.parquet")
-    refused("column 'a' holds values of type ndarray", tmp_path / "a.parquet", label="y")
+    rejects("column 'a' holds values of type ndarray", read, tmp_path / "a.parquet", label="y")
 
 
 def test_folders_nested_too_deeply_are_refused(tmp_path):
     (tmp_path / ("d/" * 60)).mkdir(parents=True)
-    refused("has folders nested more than 50 deep", tmp_path)
+    rejects("has folders nested more than 50 deep", read, tmp_path)
 
 
 def test_lists_are_no_ids(tmp_path):
     pq.write_table(pa.table({"id": [[1, 2], [3, 4]], "x": [1, 2], "y": [0, 1]}), tmp_path / "a.parquet")
-    refused("must be integers or text. Got ndarray", tmp_path / "a.parquet", label="y", id="id")
+    rejects("must be integers or text. Got ndarray", read, tmp_path / "a.parquet", label="y", id="id")
 
 
 def test_dates_are_no_ids_of_weights(tmp_path):
@@ -319,18 +320,18 @@ def test_dates_are_no_ids_of_weights(tmp_path):
 def test_arrays_of_damaged_text_are_refused(tmp_path, letter):
     odd = np.array([97, 98, letter], dtype="<u4").view("<U1")
     np.savez(tmp_path / "a.npz", X=np.eye(3), y=odd)
-    refused("array 'y' holds texts that are damaged", tmp_path / "a.npz")
+    rejects("array 'y' holds texts that are damaged", read, tmp_path / "a.npz")
     np.save(tmp_path / "X.npy", np.eye(3))
     np.save(tmp_path / "y.npy", odd)
-    refused("y.npy holds texts that are damaged", tmp_path / "X.npy", label="y.npy")
+    rejects("y.npy holds texts that are damaged", read, tmp_path / "X.npy", label="y.npy")
 
 
 def test_records_and_damaged_texts_are_refused(tmp_path):
     np.savez(tmp_path / "a.npz", X=np.eye(3), y=np.zeros(3, dtype=[("a", "<f8")]))
-    refused("array 'y' holds records", tmp_path / "a.npz")
+    rejects("array 'y' holds records", read, tmp_path / "a.npz")
     texts = pa.StringArray.from_buffers(2, pa.array([0, 1, 2], pa.int32()).buffers()[1], pa.py_buffer(b"\xff\xfe"))
     pq.write_table(pa.table({"t": texts, "y": [0, 1]}), tmp_path / "a.parquet")
-    refused("a.parquet is not a readable parquet file .*UTF8", tmp_path / "a.parquet", label="y")
+    rejects("a.parquet is not a readable parquet file .*UTF8", read, tmp_path / "a.parquet", label="y")
 
 
 def test_a_name_of_no_file_is_refused(tmp_path):

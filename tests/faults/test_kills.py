@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
+from support.folders import read_folder
 
 import hardsight as hs
 
@@ -75,10 +76,6 @@ def warm(room):
     assert process.process.returncode == 0
 
 
-def held(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
-
-
 def filled(folder, files):
     folder.mkdir(exist_ok=True)
     for path in folder.iterdir():
@@ -97,7 +94,7 @@ def killed(warm, folder, before, command, again, check, times=KILLS):
     filled(folder, before)
     whole = warm.order(command=command, folder=str(folder))
     assert whole["status"] == 0
-    after = held(folder)
+    after = read_folder(folder)
     while kills < times and tries < 4 * times:
         tries += 1
         filled(folder, before)
@@ -107,14 +104,14 @@ def killed(warm, folder, before, command, again, check, times=KILLS):
         ended = warm.order(command=command, folder=str(folder), **moment)
         assert ended["status"] in (0, -9), moment
         kills += ended["status"] == -9
-        found = held(folder)
+        found = read_folder(folder)
         for name, content in after.items():
             assert found.get(name) in (before.get(name), content), (name, moment)
         extra = set(found) - set(after) - set(before)
         check({name: found[name] for name in extra if not name.endswith(".part")})
         assert sum(name.endswith(".part") for name in extra) <= 1, (extra, moment)
         assert warm.order(command=again, folder=str(folder))["status"] == 0, moment
-        assert held(folder) == after, moment
+        assert read_folder(folder) == after, moment
     assert kills == times
     return after
 
@@ -134,7 +131,7 @@ def test_measure(warm, room, told):
     folder = room / "measure"
     command = [*MEASURE, DATA, "--out", str(folder)]
     assert warm.order(command=[*command, "--seed", "1"], folder=str(folder))["status"] == 0
-    before = held(folder)
+    before = read_folder(folder)
 
     def check(extra):
         assert set(extra) <= {"progress.npz", "progress.round2.npz"}
@@ -169,7 +166,7 @@ def test_weigh(warm, room, results, told, name):
     hs_ids = hs.load(results).ids
     frame = pd.DataFrame({"id": hs_ids, "weight": np.ones(len(hs_ids))})
     frame.to_csv(folder / name, index=False) if name.endswith(".csv") else frame.to_parquet(folder / name, index=False)
-    killed(warm, folder, held(folder), command, command, nothing, QUICK_KILLS)
+    killed(warm, folder, read_folder(folder), command, command, nothing, QUICK_KILLS)
     told(f"weigh to {name}: {QUICK_KILLS} kills survived")
 
 
@@ -178,7 +175,7 @@ def test_explain(warm, room, results, told):
     folder = room / "explain"
     command = [*EXPLAIN, DATA, "--difficulty", str(results), "--out", str(folder)]
     assert warm.order(command=[*command, "--scheme", "balanced"], folder=str(folder))["status"] == 0
-    killed(warm, folder, held(folder), command, command, nothing)
+    killed(warm, folder, read_folder(folder), command, command, nothing)
     told(f"explain: {KILLS} kills survived")
 
 
@@ -188,5 +185,5 @@ def test_review(warm, room, results, told):
     folder.mkdir()
     (folder / "page.html").write_text("the page of before")
     command = ["review", str(results), "-o", str(folder / "page.html")]
-    killed(warm, folder, held(folder), command, command, nothing, QUICK_KILLS)
+    killed(warm, folder, read_folder(folder), command, command, nothing, QUICK_KILLS)
     told(f"review: {QUICK_KILLS} kills survived")

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from support.folders import read_folder
 
 import hardsight as hs
 from hardsight.cli import main
@@ -108,10 +109,6 @@ RESULTS = {
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
 
 
-def held(folder):
-    return {os.fsdecode(entry.name): Path(entry).read_bytes() for entry in os.scandir(folder)}
-
-
 @pytest.fixture
 def turkish(tmp_path):
     """Decimals with a comma, and an i without a dot; UTF-8 alone where such a locale cannot be had."""
@@ -137,7 +134,7 @@ def test_no_locale_no_encoding_no_time_zone_changes_a_byte(tmp_path, turkish):
         command = [sys.executable, tmp_path / "driver.py", data, folder / name]
         ended = subprocess.run(command, env=kept | surroundings, capture_output=True, check=False)
         assert ended.returncode == 0, ended.stderr.decode(errors="replace")
-        found[name] = held(folder / name)
+        found[name] = read_folder(folder / name)
     assert set(found["ascii"]) == RESULTS
     assert found["ascii"] == found["turkish"]
     d = hs.load(folder / "ascii" / "difficulty.parquet")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from support.errors import raises_in_one_line
 from support.tiny_text_models import (
     WORDS,
     BagOfWords,
@@ -237,8 +238,8 @@ def test_a_loss_of_ones_own_cannot_be_weighted(tmp_path):
         hs.HuggingFace(bert, arguments(tmp_path), processing_class=tokenizer(), trainer=OwnLoss),
     ):
         assert not learner.capabilities.takes_weights
-        refused("does not take weights of training samples", reviews(12), learner, weights=[1.0] * 12)
-        refused("does not take weights", reviews(12), learner, refine=True)
+        measuring_raises("does not take weights of training samples", reviews(12), learner, weights=[1.0] * 12)
+        measuring_raises("does not take weights", reviews(12), learner, refine=True)
 
 
 class Noted(Trainer):
@@ -415,9 +416,8 @@ def test_its_summary_has_neither_classes_nor_labels(measured, width):
     assert set(told["hardest"][0]) == {"id", "error", "error_se", "views"}
 
 
-def refused(match, data, learner, error=hs.InputError, **how):
-    with pytest.raises(error, match=match):
-        hs.measure(data, learner=learner, **FOLDS | how)
+def measuring_raises(match, data, learner, error=hs.InputError, **how):
+    raises_in_one_line(error, match, hs.measure, data, learner=learner, **FOLDS | how)
 
 
 def test_arguments_that_cannot_be_used(args):
@@ -435,20 +435,24 @@ def test_arguments_that_cannot_be_used(args):
 
 def test_data_that_cannot_be_used(args):
     data, learner = reviews(12), hs.HuggingFace(BagOfWords, args, processing_class=tokenizer())
-    refused("X must be a Hugging Face dataset, which this learner reads. Got list: make one with", [[1, 2]], learner)
-    refused(r"X holds several splits: pass one of them, as X\['train'\]", datasets.DatasetDict(train=data), learner)
-    refused("labels must be a column of the dataset", data, learner, y=[0] * 12)
-    refused("there is no column 'stars' to use as label: the columns are 'sentence'", data, learner, y="stars")
-    refused("there is no column 'w' to use as weights", data, learner, weights="w")
-    refused("weights must be finite and 0 or more. Got -1", data, learner, weights=[-1.0] + [1.0] * 11)
-    refused("the label is missing", texts(12), learner, task="classification")
-    refused("column 'input_ids' must hold one label per sample", data, learner, y="input_ids", task="classification")
-    refused("holds text, which a Trainer cannot learn", data, learner, y="sentence")
-    refused("task must be one of", data, learner, task="classes")
-    refused("loss cannot be 'log'", texts(12), language(Bigrams, args), loss="log")
-    refused("record needs classes", texts(12), language(Bigrams, args), record=hs.Record(members=True))
+    measuring_raises(
+        "X must be a Hugging Face dataset, which this learner reads. Got list: make one with", [[1, 2]], learner
+    )
+    measuring_raises(r"X holds several splits: pass one of them, as X\['train'\]", datasets.DatasetDict(train=data), learner)
+    measuring_raises("labels must be a column of the dataset", data, learner, y=[0] * 12)
+    measuring_raises("there is no column 'stars' to use as label: the columns are 'sentence'", data, learner, y="stars")
+    measuring_raises("there is no column 'w' to use as weights", data, learner, weights="w")
+    measuring_raises("weights must be finite and 0 or more. Got -1", data, learner, weights=[-1.0] + [1.0] * 11)
+    measuring_raises("the label is missing", texts(12), learner, task="classification")
+    measuring_raises(
+        "column 'input_ids' must hold one label per sample", data, learner, y="input_ids", task="classification"
+    )
+    measuring_raises("holds text, which a Trainer cannot learn", data, learner, y="sentence")
+    measuring_raises("task must be one of", data, learner, task="classes")
+    measuring_raises("loss cannot be 'log'", texts(12), language(Bigrams, args), loss="log")
+    measuring_raises("record needs classes", texts(12), language(Bigrams, args), record=hs.Record(members=True))
     unknown = data.map(lambda row: {"label": row["label"] - 1})
-    refused(r"column 'label' is below 0 in 6 samples \(rows 0, 2, 4, …\)", unknown, learner)
+    measuring_raises(r"column 'label' is below 0 in 6 samples \(rows 0, 2, 4, …\)", unknown, learner)
     with pytest.raises(hs.InputError, match=r"only hs\.HuggingFace reads"):
         hs.measure(rows_to_samples(texts(12)), learner="ridge")
 
@@ -457,17 +461,19 @@ def test_models_that_cannot_be_used(args):
     data = reviews(12)
     few = hs.HuggingFace(BagOfWords, args, processing_class=tokenizer())
     many = data.map(lambda row: {"label": 2 * row["label"]})
-    refused("the model has 2 classes, and labels go up to 2: make it num_labels=3", many, _untrained(Silent, args))
-    refused("the model gives 2 outputs for one number to predict", data, _untrained(Silent, args), task="regression")
+    measuring_raises("the model has 2 classes, and labels go up to 2: make it num_labels=3", many, _untrained(Silent, args))
+    measuring_raises(
+        "the model gives 2 outputs for one number to predict", data, _untrained(Silent, args), task="regression"
+    )
     failed = "Hugging Face BagOfWords failed on member 0 of round 0: IndexError: Target 2 is out of bounds"
-    refused(failed, many, few, error=hs.LearnerError)
-    refused(r"pass task='loss' for a language model", data, _untrained(Bigrams, args, collator=unlabelled))
-    refused("the collator gives no labels", texts(12), _untrained(gpt2, args))
-    refused(r"Got \(\d, 2\) for", texts(12), _untrained(Silent, args, collator=language(bert, args).collator))
+    measuring_raises(failed, many, few, error=hs.LearnerError)
+    measuring_raises(r"pass task='loss' for a language model", data, _untrained(Bigrams, args, collator=unlabelled))
+    measuring_raises("the collator gives no labels", texts(12), _untrained(gpt2, args))
+    measuring_raises(r"Got \(\d, 2\) for", texts(12), _untrained(Silent, args, collator=language(bert, args).collator))
     short = datasets.Dataset.from_dict({"input_ids": [[3, 4]] * 9 + [[2]] * 3})
-    refused("sample 9 has no token to predict", short, language(Bigrams, args))
+    measuring_raises("sample 9 has no token to predict", short, language(Bigrams, args))
     model = BagOfWords()
-    refused(
+    measuring_raises(
         "model_init returns the same model again", data, hs.HuggingFace(lambda: model, args, processing_class=tokenizer())
     )
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 from sklearn.datasets import load_digits, load_iris
+from support.errors import raises_in_one_line
 from torch import nn
 
 import hardsight as hs
@@ -401,20 +402,19 @@ def test_missing_values_need_standardising():
 # Refusals
 
 
-def refused(kind, match, make, X=X, y=Y, **recipe):
-    with pytest.raises(kind, match=match):
-        hs.measure(X, y, learner=hs.Network(make, **recipe), folds=2, repeats=2)
+def measuring_raises(kind, match, make, X=X, y=Y, **recipe):
+    raises_in_one_line(kind, match, hs.measure, X, y, learner=hs.Network(make, **recipe), folds=2, repeats=2)
 
 
 def test_modules_that_do_not_fit():
-    refused(
+    measuring_raises(
         InputError, r"must return \(row, 3\): one logit per class. For 2 rows it returned \(2, 5\)", lambda: nn.Linear(4, 5)
     )
-    refused(InputError, r"must return \(row, 1\): the predicted target", lambda: nn.Linear(4, 2), y=X[:, 0] + 0.05)
-    refused(InputError, r"returned \(2,\)", lambda: nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)))
-    refused(LearnerError, r"cannot read inputs of shape \(row, 4\)", lambda: nn.Linear(7, 3))
-    refused(InputError, "make_net must return a torch.nn.Module. Got int", lambda: 3)
-    refused(InputError, "no parameter to train", lambda: nn.Sequential(nn.Flatten(), nn.ReLU(), Cut()))
+    measuring_raises(InputError, r"must return \(row, 1\): the predicted target", lambda: nn.Linear(4, 2), y=X[:, 0] + 0.05)
+    measuring_raises(InputError, r"returned \(2,\)", lambda: nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)))
+    measuring_raises(LearnerError, r"cannot read inputs of shape \(row, 4\)", lambda: nn.Linear(7, 3))
+    measuring_raises(InputError, "make_net must return a torch.nn.Module. Got int", lambda: 3)
+    measuring_raises(InputError, "no parameter to train", lambda: nn.Sequential(nn.Flatten(), nn.ReLU(), Cut()))
     with pytest.raises(InputError, match="must make new networks, not be one"):
         hs.measure(X, Y, learner=nn.Linear(4, 3))
 
@@ -428,7 +428,9 @@ class Cut(nn.Module):
 @pytest.mark.parametrize("make", [None, normalised])
 @pytest.mark.filterwarnings("ignore::hardsight.errors.HardsightWarning")
 def test_diverging_training_is_an_error(make):
-    refused(LearnerError, "training diverged.*lower learning_rate|predicts (nan|inf|-inf)", make, learning_rate=1e30)
+    measuring_raises(
+        LearnerError, "training diverged.*lower learning_rate|predicts (nan|inf|-inf)", make, learning_rate=1e30
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from support.errors import raises_in_one_line
 
 import hardsight as hs
 from hardsight import Samples
@@ -251,27 +252,31 @@ def test_missing_values_for_those_who_can():
 # Refusals
 
 
-def refused(kind, match, X, y, learner, **more):
-    with pytest.raises(kind, match=match) as caught:
-        hs.measure(X, y, learner=learner, folds=3, repeats=2, **more)
-    assert "\n" not in str(caught.value)
+def measuring_raises(kind, match, X, y, learner, **more):
+    raises_in_one_line(kind, match, hs.measure, X, y, learner=learner, folds=3, repeats=2, **more)
 
 
 def test_the_wrong_task_is_refused():
-    refused(InputError, "LogisticRegression is a classifier, and the labels are numbers", X, X[:, 0], LogisticRegression())
-    refused(InputError, "KNeighborsRegressor is a regressor, and the labels are classes", X, Y, KNeighborsRegressor())
-    refused(InputError, "Pipeline is a regressor", X, NAMES, make_pipeline(StandardScaler(), DecisionTreeRegressor()))
+    measuring_raises(
+        InputError, "LogisticRegression is a classifier, and the labels are numbers", X, X[:, 0], LogisticRegression()
+    )
+    measuring_raises(
+        InputError, "KNeighborsRegressor is a regressor, and the labels are classes", X, Y, KNeighborsRegressor()
+    )
+    measuring_raises(
+        InputError, "Pipeline is a regressor", X, NAMES, make_pipeline(StandardScaler(), DecisionTreeRegressor())
+    )
 
 
 def test_what_is_no_estimator_is_refused():
-    refused(InputError, r"write LogisticRegression\(\) with brackets", X, Y, LogisticRegression)
-    refused(InputError, "must have fit and predict.*Got StandardScaler", X, Y, StandardScaler())
+    measuring_raises(InputError, r"write LogisticRegression\(\) with brackets", X, Y, LogisticRegression)
+    measuring_raises(InputError, "must have fit and predict.*Got StandardScaler", X, Y, StandardScaler())
 
 
 def test_failures_of_an_estimator_become_one_line():
     gaps = X.copy()
     gaps[3, 1] = np.nan
-    refused(
+    measuring_raises(
         LearnerError, "LogisticRegression failed on member . of round 0: Input X contains NaN.*Pipeline", gaps, Y,
         LogisticRegression(),
     )  # fmt: skip
@@ -299,9 +304,9 @@ class Odd(ClassifierMixin, BaseEstimator):
 
 
 def test_any_fault_of_an_estimator_becomes_one_line():
-    refused(LearnerError, "Odd failed on member 0 of round 0: no luck. Put", X, Y, Odd())
-    refused(LearnerError, "Odd predicts NaN probabilities", X, Y, Odd("nan"))
-    refused(LearnerError, "Odd failed on member 0 of round 0: ", X, Y, Odd("lose a row"))
+    measuring_raises(LearnerError, "Odd failed on member 0 of round 0: no luck. Put", X, Y, Odd())
+    measuring_raises(LearnerError, "Odd predicts NaN probabilities", X, Y, Odd("nan"))
+    measuring_raises(LearnerError, "Odd failed on member 0 of round 0: ", X, Y, Odd("lose a row"))
 
 
 class Plain:
@@ -324,7 +329,7 @@ def test_fit_and_predict_are_enough():
     y = X[:, 0] + 0.05
     d = hs.measure(X, y, learner=Plain(), folds=3, repeats=2)
     assert d.error.mean() == pytest.approx(y.var(), rel=0.1)
-    refused(LearnerError, "Broken predicts nan for sample", X, y, Broken())
+    measuring_raises(LearnerError, "Broken predicts nan for sample", X, y, Broken())
 
 
 def test_labels_of_many_classes_stay_in_place():

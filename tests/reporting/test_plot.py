@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
+from support.errors import rejects
 from support.example_results import by_hand, regression_with_an_outlier
 
 import hardsight as hs
 from hardsight.attribution.names import FACTORS
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import RunInfo
-from hardsight.errors import InputError
 from hardsight.reporting.plot.calibration import reliability
 from hardsight.reporting.plot.theme import FAINT, GREY, without_config
 from hardsight.reporting.report.figures import COLOURS, POINTS
@@ -313,32 +313,26 @@ def test_the_chart_given_is_left_as_it_is():
 # What is refused
 
 
-def refused(match, work):
-    with pytest.raises(InputError, match=match) as caught:
-        work()
-    assert "\n" not in str(caught.value)
-
-
 def test_refused():
     d, numbers = result(), regression_with_an_outlier()
-    refused("by must be one of class, cause, sample. Got 'classes'", lambda: d.plot.ledger("classes"))
-    refused("most must be 1 or more. Got 0", lambda: d.plot.ledger(most=0))
-    refused("no ledger: measure classes with loss='log'", lambda: numbers.plot.ledger())
-    refused("no class probabilities", lambda: numbers.plot.calibration())
-    refused("no P\\(label wrong\\)", lambda: numbers.plot.calibration(np.zeros(400, dtype=bool)))
-    refused(
+    rejects("by must be one of class, cause, sample. Got 'classes'", lambda: d.plot.ledger("classes"))
+    rejects("most must be 1 or more. Got 0", lambda: d.plot.ledger(most=0))
+    rejects("no ledger: measure classes with loss='log'", lambda: numbers.plot.ledger())
+    rejects("no class probabilities", lambda: numbers.plot.calibration())
+    rejects("no P\\(label wrong\\)", lambda: numbers.plot.calibration(np.zeros(400, dtype=bool)))
+    rejects(
         r"shape \(300,\), one value per sample .* Got int64 \(300,\)", lambda: d.plot.calibration(np.zeros(300, dtype=int))
     )
-    refused(r"Got bool \(299,\)", lambda: d.plot.calibration(np.zeros(299, dtype=bool)))
-    refused("losses and no predictions", lambda: losses_only().plot.map())
-    refused("neither classes nor targets", lambda: losses_only().plot.classes())
-    refused("one held-out view", lambda: hs.measure_predictions(np.zeros((1, 4, 2)), [0, 1, 0, 1]).plot.map())
-    refused("Got 299 for 300 samples", lambda: d.plot.weights(np.ones(299)))
+    rejects(r"Got bool \(299,\)", lambda: d.plot.calibration(np.zeros(299, dtype=bool)))
+    rejects("losses and no predictions", lambda: losses_only().plot.map())
+    rejects("neither classes nor targets", lambda: losses_only().plot.classes())
+    rejects("one held-out view", lambda: hs.measure_predictions(np.zeros((1, 4, 2)), [0, 1, 0, 1]).plot.map())
+    rejects("Got 299 for 300 samples", lambda: d.plot.weights(np.ones(299)))
     for bad in ([], [[1.0]], [1.0, np.nan], [-1.0, 1], [0.0, 0]):
-        refused("weights must be one finite number per sample", lambda bad=bad: hs.plot.weights(bad))
+        rejects("weights must be one finite number per sample", lambda bad=bad: hs.plot.weights(bad))
     none = d.select(np.zeros(300, dtype=bool)).plot
     for work in (none.ledger, none.map, none.classes, none.errors, none.calibration):
-        refused("has no samples", work)
+        rejects("has no samples", work)
 
 
 @pytest.mark.slow

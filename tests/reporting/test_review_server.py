@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -22,6 +21,7 @@ import uvicorn
 from PIL import Image
 from support.random_results import named_result, random_table, samples_of
 from support.review_browser import Reader
+from support.waiting import wait_until
 
 from hardsight.difficulty.decisions import read_decisions
 from hardsight.errors import InputError
@@ -178,10 +178,10 @@ def test_a_browser_decides_and_finds_it_again(browser, tmp_path):
         assert reader.page.locator("#detail .near li").count() == 8
         reader.press("d", "k")
         kept = tmp_path / "decisions.csv"
-        until(lambda: kept.exists() and len(read_decisions(kept)) == 2)
+        wait_until(lambda: kept.exists() and len(read_decisions(kept)) == 2)
         assert d.apply(kept).actions[d.ranking[:2]].tolist() == ["drop", "keep"]
         reader.press("z")
-        until(lambda: len(read_decisions(kept)) == 1)
+        wait_until(lambda: len(read_decisions(kept)) == 1)
         reader.page.fill("#search", "nowhere")
         reader.page.wait_for_function("() => document.getElementById('count').textContent === '1 of 300 samples'")
         assert all(url.startswith((f"http://127.0.0.1:{port}/{SECRET}/", "data:", "blob:")) for url in reader.asked)
@@ -196,7 +196,7 @@ def test_a_browser_decides_and_finds_it_again(browser, tmp_path):
         other.page.wait_for_selector("html[data-complete]", state="attached")
         assert "none decided" in other.text("#progress")
         other.press("End", "u")
-        until(kept.exists)
+        wait_until(kept.exists)
         assert read_decisions(kept)["action"].tolist() == ["unsure"]
         other.close()
 
@@ -232,16 +232,9 @@ def test_what_the_server_did_not_take_is_handed_over_later(browser, tmp_path):
         reader.page.wait_for_selector("#alarm:not([hidden])")
         assert "does not take decisions" in reader.text("#alarm")
         reader.page.unroute("**/decisions.csv")
-        until(lambda: (tmp_path / "decisions.csv").exists())
+        wait_until(lambda: (tmp_path / "decisions.csv").exists())
         reader.page.wait_for_selector("#alarm", state="hidden")
         reader.close()
-
-
-def until(done, seconds=30):
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.mark.slow

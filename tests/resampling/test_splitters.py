@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.errors import rejects
 
-from hardsight.errors import InputError
 from hardsight.resampling.plan import Plan, Round, block_codes, check_class_sizes, check_rounds, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter, Subsets
 
@@ -179,12 +179,6 @@ def test_splits_say_what_they_are(splits, said):
 # Refusals
 
 
-def refused(match, work):
-    with pytest.raises(InputError, match=match) as caught:
-        work()
-    assert "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize(
     "match, work",
     [
@@ -197,7 +191,7 @@ def refused(match, work):
     ],
 )
 def test_numbers_out_of_range(match, work):
-    refused(match, work)
+    rejects(match, work)
 
 
 def checked(folds, labels, blocks, *, once=False, members=2, classes=("cat", "dog")):
@@ -211,22 +205,22 @@ def test_sound_splits_pass():
 
 
 def test_torn_blocks_are_refused():
-    refused(r"separate samples.*block 1", lambda: checked([[0, 1, 0, 1]] * 2, [0, 1, 0, 1], [0, 1, 1, 2]))
+    rejects(r"separate samples.*block 1", lambda: checked([[0, 1, 0, 1]] * 2, [0, 1, 0, 1], [0, 1, 1, 2]))
 
 
 def test_fold_numbers_out_of_range_are_refused():
-    refused("must be -1 to 1. Got 0 to 2", lambda: checked([[0, 1, 2, 0]], None, [0, 1, 2, 3]))
-    refused("must be -1 to 1. Got -2 to 1", lambda: checked([[0, 1, -2, 0]], None, [0, 1, 2, 3]))
+    rejects("must be -1 to 1. Got 0 to 2", lambda: checked([[0, 1, 2, 0]], None, [0, 1, 2, 3]))
+    rejects("must be -1 to 1. Got -2 to 1", lambda: checked([[0, 1, -2, 0]], None, [0, 1, 2, 3]))
 
 
 def test_vanishing_classes_are_refused():
-    refused("class 'dog' would be missing", lambda: checked([[0, 1, 1, 1]], [0, 1, 0, 1], [0, 1, 2, 3]))
-    refused("class 'cat' would be missing", lambda: checked([[0, -1, 0, -1]], [0, 1, 0, 1], [0, 1, 2, 3]))
+    rejects("class 'dog' would be missing", lambda: checked([[0, 1, 1, 1]], [0, 1, 0, 1], [0, 1, 2, 3]))
+    rejects("class 'cat' would be missing", lambda: checked([[0, -1, 0, -1]], [0, 1, 0, 1], [0, 1, 2, 3]))
 
 
 def test_unjudged_samples_are_refused():
-    refused("1 of 4 samples have fewer than 1 held-out", lambda: checked([[0, 1, -1, 1]], None, range(4), once=True))
-    refused("4 of 4 samples have fewer than 2 held-out", lambda: checked([[0, 1, 0, 1]], None, range(4)))
+    rejects("1 of 4 samples have fewer than 1 held-out", lambda: checked([[0, 1, -1, 1]], None, range(4), once=True))
+    rejects("4 of 4 samples have fewer than 2 held-out", lambda: checked([[0, 1, 0, 1]], None, range(4)))
     assert checked([[0, 1, 0, 1]], None, range(4), once=True).tolist() == [1] * 4
 
 
@@ -237,16 +231,16 @@ def sizes(labels, blocks, folds=None):
 def test_class_sizes():
     sizes([0] * 3 + [1] * 3, range(6), 3)
     sizes([0] * 3 + [1] * 2, range(5))
-    refused("class 'dog' has 1 sample: no model", lambda: sizes([0, 0, 0, 1], range(4)))
-    refused(
+    rejects("class 'dog' has 1 sample: no model", lambda: sizes([0, 0, 0, 1], range(4)))
+    rejects(
         r"class 'dog' has 3 samples in 1 group that must stay together.*: no model",
         lambda: sizes([0, 0, 1, 1, 1], [0, 1, 2, 2, 2], 2),
     )
-    refused(
+    rejects(
         "folds must be 3 or less: the smallest class, 'dog', has 3 samples. Got 5",
         lambda: sizes([0] * 9 + [1] * 3, range(12), 5),
     )
-    refused(
+    rejects(
         r"folds must be 2 or less: .*'dog', has 4 samples in 2 groups that must stay together",
         lambda: sizes([0] * 9 + [1] * 4, [*range(9), 9, 9, 10, 10], 5),
     )

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq, linprog, minimize
+from support.tensors import assert_close
 
 from hardsight.errors import InputError
 from hardsight.weights import StateShape
@@ -16,10 +17,6 @@ from hardsight.weights.schemes import dro
 DOUBLE = torch.float64
 LOSS = torch.tensor([0.05, 0.3, 1, 2.302585, 4], dtype=DOUBLE)
 SOME_LOSSES = st.lists(st.floats(0, 20, allow_subnormal=False).map(lambda x: round(x, 3)), min_size=1, max_size=12)
-
-
-def close(found, expected, **tolerance):
-    np.testing.assert_allclose(torch.as_tensor(found).double(), expected, **({"rtol": 2e-5} | tolerance))
 
 
 # Tolerances are those of the reference's bisection, 1e-4.
@@ -34,25 +31,25 @@ def close(found, expected, **tolerance):
     ],
 )
 def test_worst_weights_are_the_reference_codes(found, expected):
-    close(found, expected, atol=1e-4)
+    assert_close(found, expected, atol=1e-4)
 
 
 def test_absgd_gives_the_reference_codes_numbers_and_sums():
     state = dro.init_absgd(StateShape(5))
     first = dro.absgd(state, LOSS)
-    close(first.sum(), 1 / 0.9)
+    assert_close(first.sum(), 1 / 0.9)
     second = dro.absgd(state, LOSS)
-    close([first @ LOSS, second @ LOSS], [4.37147, 3.97407])
-    close(state["log_mean"].exp(), 612.072)
+    assert_close([first @ LOSS, second @ LOSS], [4.37147, 3.97407])
+    assert_close(state["log_mean"].exp(), 612.072)
     whole = dro.absgd(dro.init_absgd(StateShape(5)), LOSS, gamma=1.0)
-    close(whole, dro.kl_dro(LOSS))
+    assert_close(whole, dro.kl_dro(LOSS))
 
 
 def test_absgd_does_not_overflow_and_can_prefer_easy_samples():
     for dtype in (torch.float32, DOUBLE):
         state = dro.init_absgd(StateShape(2))
         weights = dro.absgd(state, torch.tensor([1000.0, 1.0], dtype=dtype))
-        close(weights, [1 / 0.9, 0])
+        assert_close(weights, [1 / 0.9, 0])
         assert dro.absgd(state, torch.tensor([1.0, 0.5], dtype=dtype)).isfinite().all()
     easy = dro.absgd(dro.init_absgd(StateShape(5)), LOSS, lam=-1.0)
     assert (np.diff(easy) < 0).all()
@@ -137,9 +134,9 @@ def test_cvar_weights_are_the_linear_programs(values, alpha):
 
 
 def test_equal_losses_share_alike():
-    close(dro.cvar(torch.tensor([1.0, 2, 2, 2, 3]), alpha=0.5), [0, 0.2, 0.2, 0.2, 0.4])
-    close(dro.cvar(torch.tensor([2.0, 2, 2]), alpha=0.1), [1 / 3] * 3)
-    close(dro.chi2_dro(torch.tensor([1.0, 2, 2, 2], dtype=DOUBLE), rho=5.0), [0, 1 / 3, 1 / 3, 1 / 3], rtol=1e-12)
+    assert_close(dro.cvar(torch.tensor([1.0, 2, 2, 2, 3]), alpha=0.5), [0, 0.2, 0.2, 0.2, 0.4])
+    assert_close(dro.cvar(torch.tensor([2.0, 2, 2]), alpha=0.1), [1 / 3] * 3)
+    assert_close(dro.chi2_dro(torch.tensor([1.0, 2, 2, 2], dtype=DOUBLE), rho=5.0), [0, 1 / 3, 1 / 3, 1 / 3], rtol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -171,9 +168,9 @@ def test_kl_weights_maximise_their_objective_and_tilts_are_gradients():
     at = loss.clone().requires_grad_()
     for t in (-2.0, 0.7):
         ((t * at).logsumexp(0) / t).backward()
-        close(dro.tilted(loss, t=t), at.grad, rtol=1e-9)
+        assert_close(dro.tilted(loss, t=t), at.grad, rtol=1e-9)
         at.grad = None
-    close(dro.tilted(loss, t=0), np.full(9, 1 / 9))
+    assert_close(dro.tilted(loss, t=0), np.full(9, 1 / 9))
 
 
 @pytest.mark.parametrize(("t", "tau"), [(1.5, -2.0), (-0.5, 3.0), (2.0, 2.0)])
@@ -183,14 +180,14 @@ def test_tilted_groups_are_the_gradient_of_the_hierarchical_objective(t, tau):
     risks = [torch.exp(tau * loss[members == g]).mean().log() / tau for g in (0, 3, 5)]
     sizes = [(members == g).sum() for g in (0, 3, 5)]
     (sum(n * torch.exp(t * r) for n, r in zip(sizes, risks, strict=True)) / 9).log().div(t).backward()
-    close(dro.tilted_groups(loss.detach(), members, t=t, tau=tau), loss.grad, rtol=1e-9)
+    assert_close(dro.tilted_groups(loss.detach(), members, t=t, tau=tau), loss.grad, rtol=1e-9)
 
 
 def test_a_tilt_over_groups_alone_reads_their_mean_losses():
     members = torch.tensor([0, 0, 1])
     weights = dro.tilted_groups(torch.tensor([1.0, 3, 4]), members, t=1.0, tau=0.0)
     over = np.array([2 * math.exp(2), math.exp(4)]) / (2 * math.exp(2) + math.exp(4))
-    close(weights, [over[0] / 2, over[0] / 2, over[1]])
+    assert_close(weights, [over[0] / 2, over[0] / 2, over[1]])
     at = torch.tensor([1.0, 3, 4], requires_grad=True)
     dro.tilted_groups(at, members, t=1.0, tau=0.5).max().backward()
     assert at.grad.isfinite().all()
@@ -209,16 +206,16 @@ def test_worst_weights_do_not_depend_on_the_order_or_the_precision(values, rando
         (dro.kl_dro, {}),
     ):
         weights = scheme(loss, **given_)
-        close(scheme(loss[order], **given_), weights[order], atol=1e-9)
+        assert_close(scheme(loss[order], **given_), weights[order], atol=1e-9)
         single = loss.float()
-        close(scheme(single, **given_), scheme(single.double(), **given_), atol=1e-5)
+        assert_close(scheme(single, **given_), scheme(single.double(), **given_), atol=1e-5)
         assert (weights.argsort()[-1] == loss.argsort()[-1]) or weights[loss.argmax()] == weights.max()
 
 
 def test_chi2_weights_do_not_change_with_the_losses_scale_and_place():
     loss = a_batch(3)
-    close(dro.chi2_dro(1e6 * loss + 5, rho=0.4), dro.chi2_dro(loss, rho=0.4), atol=1e-9)
-    close(dro.chi2_dro(1e-9 * loss + 1, rho=0.4), dro.chi2_dro(loss, rho=0.4), atol=1e-5)
+    assert_close(dro.chi2_dro(1e6 * loss + 5, rho=0.4), dro.chi2_dro(loss, rho=0.4), atol=1e-9)
+    assert_close(dro.chi2_dro(1e-9 * loss + 1, rho=0.4), dro.chi2_dro(loss, rho=0.4), atol=1e-5)
 
 
 def test_what_is_out_of_the_domain_is_refused():

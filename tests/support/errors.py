@@ -1,0 +1,24 @@
+"""Checks of errors that users meet."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hardsight.errors import InputError
+
+
+def raises_in_one_line(
+    error: type[Exception], match: str, call: Callable[..., Any], *arguments: Any, **keywords: Any
+) -> str:
+    """Check that a call raises an error whose message matches and is one line; returns the message."""
+    with pytest.raises(error, match=match) as caught:
+        call(*arguments, **keywords)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def rejects(match: str, call: Callable[..., Any], *arguments: Any, **keywords: Any) -> str:
+    """Check that a call raises ``InputError`` with one line that matches; returns the line."""
+    return raises_in_one_line(InputError, match, call, *arguments, **keywords)
