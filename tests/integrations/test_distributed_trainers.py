@@ -4,10 +4,10 @@ import socket
 
 import pytest
 import torch
-from support import example_schemes
 from support.distributed_trainers import LIGHTNING, RANKS, TRAINERS, run_rank, train_by_lightning, train_by_trainer
 
 pytestmark = [
+    pytest.mark.usefixtures("example_schemes"),
     pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning"),
     pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers"),
     pytest.mark.filterwarnings("ignore:The number of training batches"),
@@ -31,13 +31,6 @@ def trainers(tmp_path_factory):
 @pytest.fixture(scope="module")
 def lightnings(tmp_path_factory):
     return spawn(tmp_path_factory.mktemp("lightning"), "lightning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def schemes():
-    example_schemes.register()
-    yield
-    example_schemes.unregister()
 
 
 def assert_alike(results, expected, *, losses=True):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import pytorch_lightning
 import torch
-from support import example_schemes
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -17,19 +16,13 @@ from hardsight.integrations.lightning import WeightingCallback
 
 N = 12
 pytestmark = [
+    pytest.mark.usefixtures("example_schemes"),
     # Lightning's warning about torch's own trees.
     pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning"),
     pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers"),
     pytest.mark.filterwarnings("ignore:The number of training batches"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def schemes():
-    example_schemes.register()
-    yield
-    example_schemes.unregister()
 
 
 class Plain(pytorch_lightning.LightningModule):

@@ -4,7 +4,6 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from support import example_schemes
 from support.tiny_text_models import (
     BagOfWords,
     Bigrams,
@@ -30,13 +29,13 @@ from transformers import (
 import hardsight as hs
 from hardsight.integrations.huggingface import WeightedTrainer
 
+pytestmark = pytest.mark.usefixtures("example_schemes")
+
 
 @pytest.fixture(scope="module", autouse=True)
-def schemes():
-    example_schemes.register()
+def _frozen():
     with frozen():
         yield
-    example_schemes.unregister()
 
 
 N = 8

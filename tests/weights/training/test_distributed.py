@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from support import example_schemes
 from support.distributed_loop import (
     BATCHES,
     CASES,
@@ -19,19 +18,14 @@ from support.distributed_loop import (
 import hardsight as hs
 from hardsight.weights.training.distributed import first_occurrences
 
+pytestmark = pytest.mark.usefixtures("example_schemes")
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     torch.multiprocessing.spawn(run_rank, (str(folder),), nprocs=RANKS)
     return [torch.load(folder / f"{rank}.pt") for rank in range(RANKS)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def schemes():
-    example_schemes.register()
-    yield
-    example_schemes.unregister()
 
 
 def merge_steps(steps):

@@ -9,21 +9,15 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_wine
-from support import example_schemes
 from torch.utils.data import DataLoader
 
 import hardsight as hs
 from hardsight.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("example_schemes")
+
 CHANCES = torch.tensor([1.0, 4, 2, 3])
 VALUES = torch.tensor([10.0, -1, 2, 5], dtype=torch.float64)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def schemes():
-    example_schemes.register()
-    yield
-    example_schemes.unregister()
 
 
 def test_draws_with_replacement_have_their_chances():

@@ -2,21 +2,15 @@
 
 import pytest
 import torch
-from support import example_schemes
 from torch.nn.functional import cross_entropy
 
 import hardsight as hs
 
+pytestmark = pytest.mark.usefixtures("example_schemes")
+
 ROWS, TOKENS, WORDS = 5, 6, 7
 LENGTHS = (6, 1, 4, 0, 3)
 """How many tokens of each sequence count; one sequence has none."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def schemes():
-    example_schemes.register()
-    yield
-    example_schemes.unregister()
 
 
 @pytest.fixture

@@ -8,19 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits, load_wine
-from support import example_schemes
 from support.untyped_calls import printed
 from torch.nn.functional import cross_entropy
 
 import hardsight as hs
 from hardsight.errors import InputError
 
-
-@pytest.fixture(scope="module", autouse=True)
-def schemes():
-    example_schemes.register()
-    yield
-    example_schemes.unregister()
+pytestmark = pytest.mark.usefixtures("example_schemes")
 
 
 def losses(n=6, seed=0, dtype=torch.float32):
