@@ -1,6 +1,7 @@
 """Class balance: weights and losses by the sizes and the errors of the classes, and minority samples by their place."""
 
 import math
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from hardsight.weights.scheme import State, StateShape, scheme
 _CUI = "Cui et al. 2019, Class-balanced loss based on effective number of samples, CVPR"
 _CAO = "Cao et al. 2019, Learning imbalanced datasets with label-distribution-aware margin loss, NeurIPS"
 _SIZES = "number of samples of each class"
+_class_scheme = partial(scheme, scale=_SIZES, per="class")
 
 
 @scheme(
@@ -32,14 +34,12 @@ def uniform(loss: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     return torch.ones_like(loss)
 
 
-@scheme(
+@_class_scheme(
     "balanced",
     formula="N / (K n_c)",
     priority="none",
-    scale=_SIZES,
     source="King & Zeng 2001, Logistic regression in rare events data, Political Analysis; scikit-learn's 'balanced'",
     normalization="mean 1 over the data set",
-    per="class",
     note="K is the number of classes that have samples.",
 )
 def balanced(labels: Int[Tensor, " sample"], sizes: Real[Tensor, " class"]) -> Float[Tensor, " sample"]:
@@ -53,14 +53,12 @@ def balanced(labels: Int[Tensor, " sample"], sizes: Real[Tensor, " class"]) -> F
     return _inverse_power(labels, sizes, 1)
 
 
-@scheme(
+@_class_scheme(
     "balanced-sqrt",
     formula="N n_c^(-1/2) / sum_k n_k^(1/2)",
     priority="none",
-    scale=_SIZES,
     source="Mahajan et al. 2018, Exploring the limits of weakly supervised pretraining, ECCV",
     normalization="mean 1 over the data set",
-    per="class",
     note="Published as sampling by the square root of the frequency.",
 )
 def balanced_sqrt(labels: Int[Tensor, " sample"], sizes: Real[Tensor, " class"]) -> Float[Tensor, " sample"]:
@@ -78,14 +76,12 @@ def _inverse_power(labels: Tensor, sizes: Tensor, power: float) -> Tensor:
     return weights[labels.long()]
 
 
-@scheme(
+@_class_scheme(
     "class-balanced",
     formula="(1 - beta) / (1 - beta^n_c) · K / sum",
     priority="none",
-    scale=_SIZES,
     source=_CUI,
     normalization="mean 1 over classes",
-    per="class",
     note="The paper tries beta of .9, .99, .999 and .9999; the default is that of LDAM's code. The mean over the "
     "samples is below one, because large classes weigh less.",
 )
@@ -109,15 +105,13 @@ def _inverse_effective_numbers(n: Tensor, beta: float) -> Tensor:
     return inverse * (n > 0).sum() / inverse.sum()
 
 
-@scheme(
+@_class_scheme(
     "drw",
     formula="1 while t < start · T, then class-balanced",
     priority="varied",
-    scale=_SIZES,
     source=_CAO,
     reduction="weighted mean",
     normalization="mean 1 over classes",
-    per="class",
     note="Published with the switch at epoch 160 of 200.",
 )
 def drw(
@@ -146,15 +140,13 @@ def _is_late(epoch: float, epochs: float, start: float) -> bool:
     return check_range("epoch", epoch, 0) >= check_range("start", start, 0, 1) * epochs
 
 
-@scheme(
+@_class_scheme(
     "ldam-loss",
     formula="cross-entropy of scale (z - m_y e_y), m_c = max_margin (n_min / n_c)^(1/4)",
     priority="none",
-    scale=_SIZES,
     source=_CAO,
     kind="loss",
     through=True,
-    per="class",
     note="Made for a cosine classifier; other logits times 30 saturate.",
 )
 def ldam_loss(
@@ -190,16 +182,14 @@ def ldam_margins(sizes: Real[Tensor, " class"], *, max_margin: float = 0.5) -> F
     return check_range("max_margin", max_margin, 0) * (smallest / n.clamp(min=smallest)) ** 0.25
 
 
-@scheme(
+@_class_scheme(
     "ldam-drw",
     formula="ldam-loss · drw / (mean of drw over the batch)",
     priority="varied",
-    scale=_SIZES,
     source=_CAO,
     kind="loss",
     through=True,
     normalization="mean 1 over the batch",
-    per="class",
     note="Weights are divided by their mean over the batch, because as published the weighted losses are divided by sum(w).",
 )
 def ldam_drw(
@@ -229,15 +219,13 @@ def ldam_drw(
     return ldam_loss(logits, labels, sizes, max_margin=max_margin, scale=scale) * weights / weights.mean()
 
 
-@scheme(
+@_class_scheme(
     "logit-adjusted-loss",
     formula="cross-entropy of z + tau log(n_c / N)",
     priority="none",
-    scale=_SIZES,
     source="Menon et al. 2021, Long-tail learning via logit adjustment, ICLR",
     kind="loss",
     through=True,
-    per="class",
 )
 def logit_adjusted_loss(
     logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"], sizes: Real[Tensor, " size"], *, tau: float = 1.0

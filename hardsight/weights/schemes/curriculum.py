@@ -6,6 +6,7 @@ confidence per sample, and the minimax curriculum a subset that is both hard and
 
 import math
 from collections.abc import Callable
+from functools import partial
 from math import ceil, e, log, sqrt
 
 import torch
@@ -24,6 +25,7 @@ _CASTELLS = "Castells et al. 2020, SuperLoss: a generic loss for robust curricul
 _NATS = "loss, nats"
 _ANY_SCORE = "loss, or any score of which only the order is read"
 _OF_BATCH = "The share is of the samples given: the whole data set for hs.weigh, the batch in a training loop."
+_self_paced = partial(scheme, priority="easy", scale=_NATS)
 
 
 def pace_linear(progress: float, start: float) -> float:
@@ -160,11 +162,9 @@ def _keep_easiest(loss: Tensor, rate: float) -> Tensor:
     return (checked <= torch.kthvalue(checked, count).values).to(loss.dtype)
 
 
-@scheme(
+@_self_paced(
     "spl-hard",
     formula="1[l < lam]",
-    priority="easy",
-    scale=_NATS,
     source=_KUMAR,
     reduction="weighted mean",
     note="Published with lam grown every epoch.",
@@ -207,7 +207,7 @@ def spl_share(loss: Float[Tensor, " sample"], *, rate: float) -> Float[Tensor, "
     return weights
 
 
-@scheme("spl-linear", formula="max(0, 1 - l/lam)", priority="easy", scale=_NATS, source=_JIANG, example={"lam": 2.0})
+@_self_paced("spl-linear", formula="max(0, 1 - l/lam)", source=_JIANG, example={"lam": 2.0})
 def spl_linear(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sample"]:
     """Prefer samples of small loss, less and less up to a threshold.
 
@@ -219,11 +219,9 @@ def spl_linear(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, "
     return (1 - check_losses(loss) / check_range("lam", lam, 0, strict=(True, True))).clamp(min=0)
 
 
-@scheme(
+@_self_paced(
     "spl-logarithmic",
     formula="log(l + z)/log(z) if l < lam, otherwise 0; z = 1 - lam, 0 < lam < 1",
-    priority="easy",
-    scale=_NATS,
     source=_JIANG,
     note="Undefined for lam of 1 or more, where CurML and CurBench give NaN: scale the losses, or choose another scheme.",
     example={"lam": 0.9},
@@ -240,11 +238,9 @@ def spl_logarithmic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tens
     return (torch.log(check_losses(loss).clamp(max=lam) + z) / log(z)).clamp(0, 1)
 
 
-@scheme(
+@_self_paced(
     "spl-mixture",
     formula="1 if l <= lam2; 0 if l >= lam1; otherwise z/l - z/lam1, z = lam1 lam2/(lam1 - lam2)",
-    priority="easy",
-    scale=_NATS,
     source=_JIANG,
     example={"lam1": 2.0, "lam2": 1.0},
 )
@@ -265,11 +261,9 @@ def spl_mixture(loss: Float[Tensor, " sample"], *, lam1: float, lam2: float) -> 
     return torch.where(loss <= lam2, 1, torch.where(loss >= lam1, 0, between))
 
 
-@scheme(
+@_self_paced(
     "spl-mixture-2",
     formula="1 if l <= (lam gamma/(lam + gamma))²; 0 if l >= lam²; otherwise gamma (1/√l - 1/lam)",
-    priority="easy",
-    scale=_NATS,
     source="Zhao et al. 2015, Self-paced learning for matrix factorization, AAAI",
     example={"lam": 2.0, "gamma": 1.0},
 )
@@ -289,11 +283,9 @@ def spl_mixture_2(loss: Float[Tensor, " sample"], *, lam: float, gamma: float) -
     return torch.where(loss <= lower, 1, torch.where(loss >= lam**2, 0, between))
 
 
-@scheme(
+@_self_paced(
     "spl-logistic",
     formula="(1 + exp(-lam))/(1 + exp(l - lam))",
-    priority="easy",
-    scale=_NATS,
     source="Xu et al. 2015, Multi-view self-paced learning for clustering, IJCAI",
     example={"lam": 1.0},
 )
@@ -309,11 +301,9 @@ def spl_logistic(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor,
     return torch.sigmoid(lam - check_losses(loss)) / torch.sigmoid(loss.new_tensor(lam))
 
 
-@scheme(
+@_self_paced(
     "spl-polynomial",
     formula="(1 - l/lam)^(1/(t - 1)) if l < lam, otherwise 0; t = 2, 3, …",
-    priority="easy",
-    scale=_NATS,
     source="Gong et al. 2019, Decomposition-based evolutionary multiobjective optimization to self-paced learning, "
     "IEEE TEVC",
     note="CurML and CurBench compute (1 - l/lam)/(t - 1) instead.",
@@ -333,11 +323,9 @@ def spl_polynomial(loss: Float[Tensor, " sample"], *, lam: float, t: int = 3) ->
     return below * (1 - below * loss.clamp(min=0) / lam) ** (1 / (check_int("t", t, 2) - 1))
 
 
-@scheme(
+@_self_paced(
     "spl-diversity",
     formula="1[l < lam + gamma/(√i + √(i - 1))] for the i-th smallest loss of its group",
-    priority="easy",
-    scale=_NATS,
     source="Jiang et al. 2014, Self-paced learning with diversity, NeurIPS",
     reduction="weighted mean",
     note="The threshold was checked against several public implementations of the paper's algorithm. Grow lam and "

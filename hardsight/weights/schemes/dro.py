@@ -6,6 +6,7 @@ models by exponential weights of a shape on the scaled loss.
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -21,16 +22,15 @@ _FAN = "Fan et al. 2017, Learning with average top-k loss, NeurIPS; " + _LEVY
 _NAMKOONG = "Namkoong & Duchi 2017, Variance-based regularization with convex objectives, NeurIPS; " + _LEVY
 _LI = "Li et al. 2021, Tilted empirical risk minimization, ICLR"
 _QI = "Qi et al. 2023, Attentional-biased stochastic gradient descent, TMLR"
+_sums_to_one = partial(scheme, reduction="sum", normalization="sum 1")
 
 
-@scheme(
+@_sums_to_one(
     "tilted",
     formula="softmax(t l)",
     priority="varied",
     scale="loss; t is in units of one over it",
     source=_LI,
-    reduction="sum",
-    normalization="sum 1",
     note="t is tuned for each task.",
     example={"t": 1.0},
 )
@@ -45,14 +45,12 @@ def tilted(loss: Float[Tensor, " sample"], *, t: float) -> Float[Tensor, " sampl
     return (check_range("t", t, -math.inf) * check_losses(loss)).softmax(0)
 
 
-@scheme(
+@_sums_to_one(
     "tilted-groups",
     formula="softmax over groups of (t R_g + log n_g), times softmax(tau l) in the group; R_g = log(mean exp(tau l)) / tau",
     priority="varied",
     scale="loss; t and tau are in units of one over it",
     source=_LI,
-    reduction="sum",
-    normalization="sum 1",
     note="The gradient of the paper's hierarchical objective; checked against the authors' code.",
     example={"t": 1.0, "tau": 1.0},
 )
@@ -82,14 +80,12 @@ def tilted_groups(
     return weights
 
 
-@scheme(
+@_sums_to_one(
     "kl-dro",
     formula="softmax(l / lam)",
     priority="hard",
     scale="loss, nats",
     source=_QI,
-    reduction="sum",
-    normalization="sum 1",
     note="The limit of absgd with the batch's own mean in place of a running one.",
 )
 def kl_dro(loss: Float[Tensor, " sample"], *, lam: float = 0.5) -> Float[Tensor, " sample"]:
@@ -142,15 +138,13 @@ def absgd(
     return (scaled - state["log_mean"] - count).exp().to(loss.dtype)
 
 
-@scheme(
+@_sums_to_one(
     "cvar",
     formula="1/(alpha n) for the alpha n largest, remainder to the next; with reg: min(exp((l - eta)/reg), "
     "1/alpha)/n, sum 1",
     priority="hard",
     scale="loss; reg is in its units",
     source=_FAN,
-    reduction="sum",
-    normalization="sum 1",
     note="alpha is tuned for each task. Equal losses share the remainder equally.",
     example={"alpha": 0.3},
 )
@@ -169,14 +163,12 @@ def cvar(loss: Float[Tensor, " sample"], *, alpha: float, reg: float = 0.0) -> F
     return (_penalized_top_share(exact, alpha, reg) if reg > 0 else _top_share(exact, alpha)).to(loss.dtype)
 
 
-@scheme(
+@_sums_to_one(
     "chi2-dro",
     formula="(l - eta)+ / sum, eta such that mean((n w - 1)²)/2 = rho",
     priority="hard",
     scale="loss; the weights do not change with its unit",
     source=_NAMKOONG,
-    reduction="sum",
-    normalization="sum 1",
     note="If the ball contains the weights with all mass on the largest losses, these share it equally, as when "
     "all losses are equal.",
 )
@@ -211,14 +203,12 @@ def chi2_dro(loss: Float[Tensor, " sample"], *, rho: float = 1.0) -> Float[Tenso
     return (above / above.sum()).to(loss.dtype)
 
 
-@scheme(
+@_sums_to_one(
     "chi2-penalised",
     formula="(l - eta)+ / (lam n), eta such that the sum is 1",
     priority="hard",
     scale="loss; lam is in its units",
     source=_LEVY,
-    reduction="sum",
-    normalization="sum 1",
 )
 def chi2_penalised(loss: Float[Tensor, " sample"], *, lam: float = 1.0) -> Float[Tensor, " sample"]:
     """Prefer hard samples, in proportion to the loss above a threshold that a penalty sets.
@@ -412,16 +402,10 @@ _WHOLE_BATCH = (
 )
 
 
-@scheme(
-    "llm-linupper",
-    formula=f"softmax(h / r), h = min(s + delta, delta), {_SHAPE}",
-    priority="hard",
-    scale=_IN_RANGE,
-    source=_SOW,
-    reduction="sum",
-    normalization="sum 1",
-    note=_WHOLE_BATCH,
-)
+_softmax_of_shape = partial(_sums_to_one, scale=_IN_RANGE, source=_SOW, note=_WHOLE_BATCH)
+
+
+@_softmax_of_shape("llm-linupper", formula=f"softmax(h / r), h = min(s + delta, delta), {_SHAPE}", priority="hard")
 def llm_linupper(loss: Float[Tensor, " sample"], *, delta: float = 1.0, r: float = 1.0) -> Float[Tensor, " sample"]:
     """Prefer hard samples, the hardest all equally.
 
@@ -434,16 +418,7 @@ def llm_linupper(loss: Float[Tensor, " sample"], *, delta: float = 1.0, r: float
     return _softmax_at((_scale_to_range(loss, delta) + delta).clamp(max=delta), r)
 
 
-@scheme(
-    "llm-quadratic",
-    formula=f"softmax(h / r), h = 1 - s²/delta², {_SHAPE}",
-    priority="medium",
-    scale=_IN_RANGE,
-    source=_SOW,
-    reduction="sum",
-    normalization="sum 1",
-    note=_WHOLE_BATCH,
-)
+@_softmax_of_shape("llm-quadratic", formula=f"softmax(h / r), h = 1 - s²/delta², {_SHAPE}", priority="medium")
 def llm_quadratic(loss: Float[Tensor, " sample"], *, delta: float = 1.0, r: float = 1.0) -> Float[Tensor, " sample"]:
     """Prefer samples of medium loss.
 
@@ -456,16 +431,7 @@ def llm_quadratic(loss: Float[Tensor, " sample"], *, delta: float = 1.0, r: floa
     return _softmax_at(1 - (_scale_to_range(loss, delta) / delta) ** 2, r)
 
 
-@scheme(
-    "llm-extremes",
-    formula=f"softmax(h / r), h = |s|, {_SHAPE}",
-    priority="two-ends",
-    scale=_IN_RANGE,
-    source=_SOW,
-    reduction="sum",
-    normalization="sum 1",
-    note=_WHOLE_BATCH,
-)
+@_softmax_of_shape("llm-extremes", formula=f"softmax(h / r), h = |s|, {_SHAPE}", priority="two-ends")
 def llm_extremes(loss: Float[Tensor, " sample"], *, delta: float = 1.0, r: float = 1.0) -> Float[Tensor, " sample"]:
     """Prefer easy and hard samples, rather than those in between.
 

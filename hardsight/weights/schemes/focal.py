@@ -5,6 +5,7 @@ makes samples of a common gradient norm count less; two schemes weigh by the nor
 """
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int, Num
@@ -21,15 +22,13 @@ _LIN = "Lin et al. 2017, Focal loss for dense object detection, ICCV"
 _MUKHOTI = "Mukhoti et al. 2020, Calibrating deep neural networks using focal loss, NeurIPS"
 _P = "probability of the given label, 0 to 1"
 _THROUGH = "The gradient flows through the weight, as published"
+_focal = partial(scheme, priority="hard", scale=_P, through=True)
 
 
-@scheme(
+@_focal(
     "focal",
     formula="(1-p)^gamma",
-    priority="hard",
-    scale=_P,
     source=_LIN,
-    through=True,
     note=f"{_THROUGH}: it then multiplies cross-entropy's gradient by (1-p)^g - g p (1-p)^(g-1) log p. Factors of the "
     "classes are left to class schemes. Detectors divide by the number of positives.",
 )
@@ -44,13 +43,10 @@ def focal(p: Float[Tensor, " sample"], *, gamma: float = 2.0) -> Float[Tensor, "
     return _power(1 - check_probabilities(p), check_range("gamma", gamma, 0))
 
 
-@scheme(
+@_focal(
     "flsd-53",
     formula="(1-p)^5 if p < 0.2, else (1-p)^3",
-    priority="hard",
-    scale=_P,
     source=_MUKHOTI,
-    through=True,
     note=f"{_THROUGH}. It steps down from p above 0.2 to p below, where gamma rises.",
 )
 def flsd_53(p: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
@@ -78,14 +74,11 @@ def focal_gamma(p0: float) -> float:
     return float(a + lambertw(-y, -1).real / b)
 
 
-@scheme(
+@_focal(
     "flsd-closed-form",
     formula="(1-p)^g with g = (1-p0)/(p0 log p0) + W_-1(-y)/log(1-p0), y = (1-p0)^(1 - (1-p0)/(p0 log p0)) "
     "log(1-p0)/(p0 log p0)",
-    priority="hard",
-    scale=_P,
     source=_MUKHOTI,
-    through=True,
     note=f"{_THROUGH}. p0 is 0.5 or less; at 0.5 it is cross-entropy. p0 = 0.2 gives 4.85, 0.25 gives 3.07: FLSD-53.",
     example={"p0": 0.2},
 )

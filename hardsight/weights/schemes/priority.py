@@ -8,6 +8,7 @@ kappa) - temperature mean(w log w).
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -30,6 +31,7 @@ _PREFERENCES: dict[str, Callable[[Tensor], Tensor]] = {
     "two-ends-first": lambda d: 1 - 4 * d * (1 - d),
     "uniform": torch.ones_like,
 }
+_mode = partial(scheme, scale=_SCALE, source=_MODES, reduction="weighted mean", normalization="at most 1")
 
 
 def difficulty(loss: Float[Tensor, " sample"], *, axis: Axis = "probability") -> Float[Tensor, " sample"]:
@@ -52,15 +54,7 @@ def difficulty(loss: Float[Tensor, " sample"], *, axis: Axis = "probability") ->
     return (below + up_to).to(loss.dtype) / (2 * max(len(loss), 1))
 
 
-@scheme(
-    "easy-first",
-    formula="exp(-d / temperature), d = 1 - exp(-l)",
-    priority="easy",
-    scale=_SCALE,
-    source=_MODES,
-    reduction="weighted mean",
-    normalization="at most 1",
-)
+@_mode("easy-first", formula="exp(-d / temperature), d = 1 - exp(-l)", priority="easy")
 def easy_first(
     loss: Float[Tensor, " sample"], *, temperature: float = 1.0, axis: Axis = "probability"
 ) -> Float[Tensor, " sample"]:
@@ -75,15 +69,7 @@ def easy_first(
     return _to_weights(_PREFERENCES["easy-first"](difficulty(loss, axis=axis)), temperature)
 
 
-@scheme(
-    "hard-first",
-    formula="exp((d - 1) / temperature), d = 1 - exp(-l)",
-    priority="hard",
-    scale=_SCALE,
-    source=_MODES,
-    reduction="weighted mean",
-    normalization="at most 1",
-)
+@_mode("hard-first", formula="exp((d - 1) / temperature), d = 1 - exp(-l)", priority="hard")
 def hard_first(
     loss: Float[Tensor, " sample"], *, temperature: float = 1.0, axis: Axis = "probability"
 ) -> Float[Tensor, " sample"]:
@@ -98,15 +84,7 @@ def hard_first(
     return _to_weights(_PREFERENCES["hard-first"](difficulty(loss, axis=axis)), temperature)
 
 
-@scheme(
-    "medium-first",
-    formula="exp((4 d (1 - d) - 1) / temperature), d = 1 - exp(-l)",
-    priority="medium",
-    scale=_SCALE,
-    source=_MODES,
-    reduction="weighted mean",
-    normalization="at most 1",
-)
+@_mode("medium-first", formula="exp((4 d (1 - d) - 1) / temperature), d = 1 - exp(-l)", priority="medium")
 def medium_first(
     loss: Float[Tensor, " sample"], *, temperature: float = 1.0, axis: Axis = "probability"
 ) -> Float[Tensor, " sample"]:
@@ -121,15 +99,7 @@ def medium_first(
     return _to_weights(_PREFERENCES["medium-first"](difficulty(loss, axis=axis)), temperature)
 
 
-@scheme(
-    "two-ends-first",
-    formula="exp(-4 d (1 - d) / temperature), d = 1 - exp(-l)",
-    priority="two-ends",
-    scale=_SCALE,
-    source=_MODES,
-    reduction="weighted mean",
-    normalization="at most 1",
-)
+@_mode("two-ends-first", formula="exp(-4 d (1 - d) / temperature), d = 1 - exp(-l)", priority="two-ends")
 def two_ends_first(
     loss: Float[Tensor, " sample"], *, temperature: float = 1.0, axis: Axis = "probability"
 ) -> Float[Tensor, " sample"]:
@@ -144,15 +114,7 @@ def two_ends_first(
     return _to_weights(_PREFERENCES["two-ends-first"](difficulty(loss, axis=axis)), temperature)
 
 
-@scheme(
-    "switching",
-    formula="exp((blend over t/T of the modes' preferences - 1) / temperature)",
-    priority="varied",
-    scale=_SCALE,
-    source=_MODES,
-    reduction="weighted mean",
-    normalization="at most 1",
-)
+@_mode("switching", formula="exp((blend over t/T of the modes' preferences - 1) / temperature)", priority="varied")
 def switching(
     loss: Float[Tensor, " sample"],
     epoch: float,

@@ -1,5 +1,6 @@
 """Robust losses: as weights, the factor by which each multiplies the gradient of cross-entropy, and as losses."""
 
+from functools import partial
 from math import log
 from typing import Literal
 
@@ -18,6 +19,7 @@ _SCE = "Wang et al. 2019, Symmetric cross entropy for robust learning with noisy
 _MA = "Ma et al. 2020, Normalized loss functions for deep learning with noisy labels, ICML"
 _P = "probability of the given label"
 _EMPHASIS = "the magnitudes of the gradient, w 2(1 - p), sum to one"
+_robust_loss = partial(scheme, priority="easy", scale="logits", kind="loss", through=True)
 
 
 @scheme("gce", formula="p^q", priority="easy", scale=_P, source=_ZHANG)
@@ -167,15 +169,8 @@ def derivative_manipulation(p: Float[Tensor, " sample"], *, beta: float, lam: fl
     return magnitude / (2 * (1 - p) + 1e-6) / (magnitude.sum() + 1e-8)
 
 
-@scheme(
-    "gce-loss",
-    formula="(1 - p^q)/q",
-    priority="easy",
-    scale="logits",
-    source=_ZHANG,
-    kind="loss",
-    through=True,
-    exclude_from_benchmark={"in training": "the gradient is that of gce"},
+@_robust_loss(
+    "gce-loss", formula="(1 - p^q)/q", source=_ZHANG, exclude_from_benchmark={"in training": "the gradient is that of gce"}
 )
 def gce_loss(
     logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"], *, q: float = 0.7
@@ -191,15 +186,8 @@ def gce_loss(
     return -torch.expm1(q * _of_label(_log_softmax(logits), labels)) / q
 
 
-@scheme(
-    "mae-loss",
-    formula="1 - p",
-    priority="easy",
-    scale="logits",
-    source=_GHOSH,
-    kind="loss",
-    through=True,
-    exclude_from_benchmark={"in training": "the gradient is that of mae"},
+@_robust_loss(
+    "mae-loss", formula="1 - p", source=_GHOSH, exclude_from_benchmark={"in training": "the gradient is that of mae"}
 )
 def mae_loss(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     """Prefer samples in proportion to the probability of their label, as the loss of mae.
@@ -209,14 +197,10 @@ def mae_loss(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample
     return -torch.expm1(_of_label(_log_softmax(logits), labels))
 
 
-@scheme(
+@_robust_loss(
     "sce-loss",
     formula="-alpha log p - beta log(floor) (1 - p)",
-    priority="easy",
-    scale="logits",
     source=_SCE,
-    kind="loss",
-    through=True,
     note="alpha .1 and beta 1 are for CIFAR-10, 6 and .1 for CIFAR-100.",
     exclude_from_benchmark={"in training": "the gradient is that of sce"},
 )
@@ -244,15 +228,8 @@ def sce_loss(
     )
 
 
-@scheme(
-    "nce-loss",
-    formula="log p_y/sum_k log p_k",
-    priority="easy",
-    scale="logits",
-    source=_MA,
-    kind="loss",
-    through=True,
-    note="No weight on cross-entropy gives the same gradient.",
+@_robust_loss(
+    "nce-loss", formula="log p_y/sum_k log p_k", source=_MA, note="No weight on cross-entropy gives the same gradient."
 )
 def nce_loss(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     """Prefer samples whose label the model finds likely, relative to the losses of the other labels.
@@ -263,14 +240,10 @@ def nce_loss(logits: Float[Tensor, "sample class"], labels: Int[Tensor, " sample
     return _of_label(log_p, labels) / log_p.sum(1)
 
 
-@scheme(
+@_robust_loss(
     "apl-loss",
     formula="alpha log p_y/sum_k log p_k + beta b; b: -log(1e-4) (1 - p_y) (rce), or 1 - p_y (mae)",
-    priority="easy",
-    scale="logits",
     source=_MA,
-    kind="loss",
-    through=True,
     note="alpha and beta are 1 and 1 for CIFAR-10; for CIFAR-100 they are 10 and .1 with rce, 10 and 1 with mae.",
 )
 def apl_loss(
@@ -296,14 +269,10 @@ def apl_loss(
     return check_range("alpha", alpha, 0) * nce_loss(logits, labels) + check_range("beta", beta, 0) * passive_loss
 
 
-@scheme(
+@_robust_loss(
     "bi-tempered-loss",
     formula="-log_t1 p_y - (1 - sum_k p_k^(2 - t1))/(2 - t1); p = exp_t2(z - norm)",
-    priority="easy",
-    scale="logits",
     source="Amid et al. 2019, Robust bi-tempered logistic loss based on Bregman divergences, NeurIPS",
-    kind="loss",
-    through=True,
     note="t1 and t2 are tuned to the data. The normalizer is exact; the reference code stops after five steps.",
     example={"t1": 0.8, "t2": 1.2},
 )
