@@ -15,14 +15,10 @@ DATA = ("digits", "wine", "breast-cancer")
 
 
 class DemoData(NamedTuple):
-    """A file to measure, and which of its labels were flipped.
-
-    Attributes:
-        flipped: ids of the samples whose label was flipped, ascending.
-    """
+    """A file to measure, and which of its labels were flipped."""
 
     path: Path
-    flipped: np.ndarray
+    flipped: np.ndarray  # ids of the samples whose label was flipped, ascending
 
 
 def flip_labels(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -39,27 +39,18 @@ class PerSample(NamedTuple):
 
 @dataclass
 class RawSamples:
-    """Data that was recognised, before it is checked against the number of samples.
+    """Data that was recognised, before it is checked against the number of samples."""
 
-    Attributes:
-        features: as :class:`hardsight.Samples` holds them.
-        kind: what the features are.
-        label_name: name of the label's column or Series, if any.
-        integers: whether the features were an array of integers.
-        names: what messages call a role, such as ``ids`` → ``ids (column 'key')``.
-        notices: what a user should know about how the data was read.
-    """
-
-    features: Any
-    kind: Kind
+    features: Any  # as Samples holds them
+    kind: Kind  # what the features are
     y: Any = None
     ids: Any = None
     groups: Any = None
     weights: Any = None
-    label_name: str | None = None
-    integers: bool = False
-    names: dict[str, str] = field(default_factory=dict)
-    notices: list[str] = field(default_factory=list)
+    label_name: str | None = None  # name of the label's column or Series, if any
+    integers: bool = False  # whether the features were an array of integers
+    names: dict[str, str] = field(default_factory=dict)  # what messages call a role, such as ids → ids (column 'key')
+    notices: list[str] = field(default_factory=list)  # what a user should know about how the data was read
 
     def check_columns(self) -> PerSample:
         """Check ids, groups and weights against the number of samples.

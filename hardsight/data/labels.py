@@ -18,17 +18,11 @@ _MIN_REPEATS = 5
 
 
 class EncodedLabels(NamedTuple):
-    """Labels of the samples.
+    """Labels of the samples."""
 
-    Attributes:
-        values: int64 codes into ``classes``, or float64 targets if there are none. ``(sample,)``
-        classes: the sorted classes (str, int, float or bool); None for regression.
-        notices: what a user should know about how the labels were read.
-    """
-
-    values: np.ndarray
-    classes: tuple[Any, ...] | None
-    notices: list[str]
+    values: np.ndarray  # int64 codes into classes, or float64 targets if there are none. (sample,)
+    classes: tuple[Any, ...] | None  # the sorted classes (str, int, float or bool); None for regression
+    notices: list[str]  # what a user should know about how the labels were read
 
 
 def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str) -> EncodedLabels:

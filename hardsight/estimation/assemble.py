@@ -33,16 +33,11 @@ _NO_EVIDENCE = (
 
 
 class LabelInfo(NamedTuple):
-    """What the attribution of errors reads beside the predictions.
-
-    Attributes:
-        prior: class shares that the models were trained on; None: those of the labels.
-        posterior: posterior of the true labels; None: by these predictions.
-    """
+    """What the attribution of errors reads beside the predictions."""
 
     neighbours: Neighbours | None = None
-    prior: Float64[Tensor, " class"] | None = None
-    posterior: LabelPosterior | None = None
+    prior: Float64[Tensor, " class"] | None = None  # class shares that the models were trained on; None: those of the labels
+    posterior: LabelPosterior | None = None  # posterior of the true labels; None: by these predictions
 
 
 class TrueLabels(NamedTuple):

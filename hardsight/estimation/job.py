@@ -25,31 +25,22 @@ MAX_REPEATS = 50
 
 @dataclass(frozen=True)
 class Job:
-    """A run that is planned and checked.
-
-    Attributes:
-        reason: why this learner is used, in words.
-        refinement: how many later rounds there may be.
-        why_not_adjusted: why no control-variate estimate is made; None if one is.
-        deadline: when the time budget ends, by the monotonic clock.
-        tunable: the learner if its training length is to be searched for; otherwise None.
-        length_search: the search for the training length; None if there was none.
-    """
+    """A run that is planned and checked."""
 
     request: Request
     samples: Samples
     learner: Learner
-    reason: str
+    reason: str  # why this learner is used, in words
     loss: Loss
     splitter: Splitter
     plan: Plan
-    refinement: RefinePlan
-    why_not_adjusted: str | None
+    refinement: RefinePlan  # how many later rounds there may be
+    why_not_adjusted: str | None  # why no control-variate estimate is made; None if one is
     splits: str
     notices: list[str]
-    deadline: float
-    tunable: TunableLength | None = None
-    length_search: LengthSearch | None = None
+    deadline: float  # when the time budget ends, by the monotonic clock
+    tunable: TunableLength | None = None  # the learner if its training length is to be searched for; otherwise None
+    length_search: LengthSearch | None = None  # the search for the training length; None if there was none
 
     def make_runner(self) -> Runner:
         """Return the runner of the main run."""

@@ -22,19 +22,12 @@ from hardsight.validation import check_int
 
 
 class DataOptions(TypedDict, total=False):
-    """How data become samples; see :meth:`Samples.of`.
+    """How data become samples; see :meth:`Samples.of`."""
 
-    Attributes:
-        task: "classification", "regression" or "auto" (default); for :class:`HuggingFace` also "loss".
-        label: name of the label in tables and reports.
-        text: column of a DataFrame that holds the texts.
-        embedding: how texts and images become numbers; "auto" by default.
-    """
-
-    task: str
-    label: str | None
-    text: str | None
-    embedding: Any
+    task: str  # "classification", "regression" or "auto" (default); for HuggingFace also "loss"
+    label: str | None  # name of the label in tables and reports
+    text: str | None  # column of a DataFrame that holds the texts
+    embedding: Any  # how texts and images become numbers; "auto" by default
 
 
 @dataclass(frozen=True)

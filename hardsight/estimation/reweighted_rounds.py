@@ -124,21 +124,14 @@ def labels_look_wrong(posterior: LabelPosterior) -> bool:
 
 @dataclass(frozen=True)
 class RefineRequest:
-    """What later rounds need.
+    """What later rounds need."""
 
-    Attributes:
-        runner: its learner takes weights.
-        splitter: splitter of the run; of repeated folds at most four repeats are used.
-        seed: seed of the run; every round draws from a stream of its own.
-        checkpoint: checkpoint of the first round; None: nothing is saved.
-    """
-
-    runner: Runner
-    splitter: Splitter
+    runner: Runner  # its learner takes weights
+    splitter: Splitter  # splitter of the run; of repeated folds at most four repeats are used
     blocks: np.ndarray
     n_rounds: int
-    seed: int
-    checkpoint: Path | None
+    seed: int  # seed of the run; every round draws from a stream of its own
+    checkpoint: Path | None  # checkpoint of the first round; None: nothing is saved
     progress: bool
 
 

@@ -43,17 +43,11 @@ class StopRule:
 
 
 class RunResult(NamedTuple):
-    """The outcome of a run.
+    """The outcome of a run."""
 
-    Attributes:
-        held_out: moments of the held-out predictions of all finished repeats.
-        repeats: number of finished repeats.
-        stop_reason: why the run ended, in words.
-    """
-
-    held_out: HeldOut
-    repeats: int
-    stop_reason: str
+    held_out: HeldOut  # moments of the held-out predictions of all finished repeats
+    repeats: int  # number of finished repeats
+    stop_reason: str  # why the run ended, in words
     notices: list[str]
 
 
@@ -67,18 +61,13 @@ class Runner:
 
     Parts are the same for every run of a plan, and a part depends on nothing but the plan, so a run that was stopped and
     resumed gives the same bytes as one that was not.
-
-    Attributes:
-        backend: where models are trained; changes no byte.
-        resume: whether to start from the checkpoint.
-        user_record: a record of the user that also receives every prediction, numbered as they come.
     """
 
     learner: Learner
     samples: Samples
-    backend: Backend = _SERIAL
-    resume: bool = False
-    user_record: Record | None = None
+    backend: Backend = _SERIAL  # where models are trained; changes no byte
+    resume: bool = False  # whether to start from the checkpoint
+    user_record: Record | None = None  # a record of the user that also receives every prediction, numbered as they come
     clock: Callable[[], float] = time.monotonic
 
     def run(

@@ -31,37 +31,23 @@ LONGER, SHORTER = (3.0, 9.0), 1 / 3
 
 
 class LengthTrial(NamedTuple):
-    """One training length that was tried.
+    """One training length that was tried."""
 
-    Attributes:
-        length: factor on the default number of steps.
-        gap: difference from the least mean loss of all tried lengths.
-        gap_se: standard error of ``gap``, over blocks; 0 for the best itself.
-    """
-
-    length: float
+    length: float  # factor on the default number of steps
     loss: float
-    gap: float
-    gap_se: float
+    gap: float  # difference from the least mean loss of all tried lengths
+    gap_se: float  # standard error of gap, over blocks; 0 for the best itself
 
 
 class LengthSearch(NamedTuple):
-    """The outcome of the search for the training length.
-
-    Attributes:
-        trials: the lengths that were tried, shortest first.
-        loss: the loss that compared them.
-        models: number of models trained in all.
-        samples: number of samples that they predicted.
-        failed: why there is nothing to choose by; None if the search succeeded.
-    """
+    """The outcome of the search for the training length."""
 
     length: float
-    trials: list[LengthTrial]
-    loss: Loss
-    models: int
-    samples: int
-    failed: str | None = None
+    trials: list[LengthTrial]  # the lengths that were tried, shortest first
+    loss: Loss  # the loss that compared them
+    models: int  # number of models trained in all
+    samples: int  # number of samples that they predicted
+    failed: str | None = None  # why there is nothing to choose by; None if the search succeeded
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as JSON types."""

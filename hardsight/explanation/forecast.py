@@ -40,19 +40,12 @@ _MIN_SCATTER = 0.05
 
 
 class Forecast(NamedTuple):
-    """The expected effect, per sample; probabilities are those of held-out models.
+    """The expected effect, per sample; probabilities are those of held-out models."""
 
-    Attributes:
-        chance_without: probability that a model predicts the given label, ``(sample,)``.
-        chance: the same with the weights.
-        loss: expected change of the log-loss, ``(sample,)``.
-        balanced: expected change of balanced accuracy on labels that are right.
-    """
-
-    chance_without: np.ndarray
-    chance: np.ndarray
-    loss: np.ndarray
-    balanced: float
+    chance_without: np.ndarray  # probability that a model predicts the given label, (sample,)
+    chance: np.ndarray  # the same with the weights
+    loss: np.ndarray  # expected change of the log-loss, (sample,)
+    balanced: float  # expected change of balanced accuracy on labels that are right
 
     @property
     def direction(self) -> str:

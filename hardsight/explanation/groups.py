@@ -13,17 +13,11 @@ BY = ("all", "class", "cause", "decile")
 
 
 class Group(NamedTuple):
-    """A group of samples.
+    """A group of samples."""
 
-    Attributes:
-        by: one of ``BY``.
-        name: the class, the cause, or the number of the decile from 1, the easiest tenth; "all" for all samples.
-        rows: mask, ``(sample,)``.
-    """
-
-    by: str
-    name: str
-    rows: np.ndarray
+    by: str  # one of BY
+    name: str  # the class, the cause, or the number of the decile from 1, the easiest tenth; "all" for all samples
+    rows: np.ndarray  # mask, (sample,)
 
 
 def assign_deciles(error: np.ndarray) -> np.ndarray:

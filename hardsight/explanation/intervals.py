@@ -25,14 +25,10 @@ LEVEL = 0.95
 
 
 class MeanInterval(NamedTuple):
-    """A mean and its uncertainty.
-
-    Attributes:
-        se: its standard error; NaN if there is only one sample or one model.
-    """
+    """A mean and its uncertainty."""
 
     value: float
-    se: float
+    se: float  # its standard error; NaN if there is only one sample or one model
     low: float
     high: float
 

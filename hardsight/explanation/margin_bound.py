@@ -42,35 +42,21 @@ MARGIN, DELTA = 1.0, 0.05
 
 
 class Bound(NamedTuple):
-    """The terms of the bound.
+    """The terms of the bound."""
 
-    Attributes:
-        violations: the first term, as published.
-        violations_corrected: the first term without the weights in the denominator.
-        chi2: of the target distribution from the weighted one; infinite if a sample of weight 0 belongs to the target.
-        complexity: L / (gamma q^((q - 1) / 2) sqrt(n)).
-        shift: the second term, sqrt(chi2 + 1) times the complexity.
-        epsilon: the third term.
-    """
-
-    violations: float
-    violations_corrected: float
-    chi2: float
-    complexity: float
-    shift: float
-    epsilon: float
+    violations: float  # the first term, as published
+    violations_corrected: float  # the first term without the weights in the denominator
+    chi2: float  # of the target distribution from the weighted one; infinite if a sample of weight 0 belongs to the target
+    complexity: float  # L / (gamma q^((q - 1) / 2) sqrt(n))
+    shift: float  # the second term, sqrt(chi2 + 1) times the complexity
+    epsilon: float  # the third term
 
 
 class ComplexityInputs(NamedTuple):
-    """What the complexity term is computed from.
+    """What the complexity term is computed from."""
 
-    Attributes:
-        radius: the largest norm of the scaled inputs; 1 if unknown.
-        depth: number of layers with weights; 1 if unknown.
-    """
-
-    radius: float
-    depth: int
+    radius: float  # the largest norm of the scaled inputs; 1 if unknown
+    depth: int  # number of layers with weights; 1 if unknown
 
 
 def complexity_inputs(samples: Samples, learner: Learner) -> ComplexityInputs:

@@ -28,29 +28,18 @@ _MODELS_PER_PART = 25
 
 
 class ArmPredictions(NamedTuple):
-    """Held-out predictions of one arm, one row per (sample, model).
+    """Held-out predictions of one arm, one row per (sample, model)."""
 
-    Attributes:
-        loss: ``(row,)``.
-        right: 1 if the label is predicted, else 0; NaN in regression. ``(row,)``
-        margin: log-probability of the label minus the largest other one; NaN in regression. ``(row,)``
-    """
-
-    loss: np.ndarray
-    right: np.ndarray
-    margin: np.ndarray
+    loss: np.ndarray  # (row,)
+    right: np.ndarray  # 1 if the label is predicted, else 0; NaN in regression. (row,)
+    margin: np.ndarray  # log-probability of the label minus the largest other one; NaN in regression. (row,)
 
 
 class PairedPredictions(NamedTuple):
-    """The held-out predictions of all arms, in the same order.
+    """The held-out predictions of all arms, in the same order."""
 
-    Attributes:
-        sample: row number of the predicted sample, ``(row,)``.
-        model: index of the model, the same in all arms, ``(row,)``.
-    """
-
-    sample: np.ndarray
-    model: np.ndarray
+    sample: np.ndarray  # row number of the predicted sample, (row,)
+    model: np.ndarray  # index of the model, the same in all arms, (row,)
     without: ArmPredictions
     by: dict[str, ArmPredictions]
     notices: list[str]

@@ -22,25 +22,15 @@ _PRIORITIES = {
 
 
 class Verdict(NamedTuple):
-    """The expected and the measured effect.
+    """The expected and the measured effect."""
 
-    Attributes:
-        predicted: "better", "worse" or "little change"; None without a forecast.
-        predicted_change: of balanced accuracy on right labels; NaN without a forecast.
-        measured: "better", "worse", "unclear" or "same"; None if nothing was measured.
-        measured_change: of balanced accuracy on labels that are probably right; in regression, minus that of the loss.
-        low: lower end of the 95 % interval of ``measured_change``.
-        high: upper end of that interval.
-        agrees: whether forecast and measurement agree; None if either is missing or the measurement is unclear.
-    """
-
-    predicted: str | None
-    predicted_change: float
-    measured: str | None
-    measured_change: float
-    low: float
-    high: float
-    agrees: bool | None
+    predicted: str | None  # "better", "worse" or "little change"; None without a forecast
+    predicted_change: float  # of balanced accuracy on right labels; NaN without a forecast
+    measured: str | None  # "better", "worse", "unclear" or "same"; None if nothing was measured
+    measured_change: float  # of balanced accuracy on labels that are probably right; in regression, minus that of the loss
+    low: float  # lower end of the 95 % interval of measured_change
+    high: float  # upper end of that interval
+    agrees: bool | None  # whether forecast and measurement agree; None if either is missing or the measurement is unclear
 
 
 def make_verdict(forecast: Forecast | None, effects: pd.DataFrame | None) -> Verdict:

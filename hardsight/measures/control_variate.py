@@ -36,17 +36,11 @@ _MAX_EXPONENT = 1400.0
 
 
 class HalfEstimate(NamedTuple):
-    """Mean losses of every sample in one half of the repeats.
+    """Mean losses of every sample in one half of the repeats."""
 
-    Attributes:
-        error: mean held-out loss, ``(sample,)``.
-        n_views: number of held-out views, ``(sample,)``.
-        in_sample_loss: mean in-sample loss, ``(sample,)``.
-    """
-
-    error: Values
-    n_views: Int64[np.ndarray, " sample"]
-    in_sample_loss: Values
+    error: Values  # mean held-out loss, (sample,)
+    n_views: Int64[np.ndarray, " sample"]  # number of held-out views, (sample,)
+    in_sample_loss: Values  # mean in-sample loss, (sample,)
 
 
 class ControlVariateEstimate(NamedTuple):

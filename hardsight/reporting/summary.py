@@ -316,26 +316,16 @@ def _target_ranges(d: Difficulty) -> tuple[np.ndarray, list[str]]:
 
 
 class Cause(NamedTuple):
-    """One row of the table of causes.
-
-    Attributes:
-        size: number of samples.
-        share: the same in percent of all samples.
-        mean_error: of these samples.
-        total: share of all error that the factor carries over all samples, as text.
-        meaning: of the cause, in words.
-        terms: mean of each factor over these samples, in the order of ``FACTORS``.
-        recommendations: what to do about them.
-    """
+    """One row of the table of causes."""
 
     name: str
-    size: int
-    share: str
-    mean_error: float
-    total: str
-    meaning: str
-    terms: tuple[float, ...]
-    recommendations: list[str]
+    size: int  # number of samples
+    share: str  # the same in percent of all samples
+    mean_error: float  # of these samples
+    total: str  # share of all error that the factor carries over all samples, as text
+    meaning: str  # of the cause, in words
+    terms: tuple[float, ...]  # mean of each factor over these samples, in the order of FACTORS
+    recommendations: list[str]  # what to do about them
 
 
 def summarize_causes(d: Difficulty) -> list[Cause]:

@@ -52,19 +52,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of one test of a claim.
+    """The outcome of one test of a claim."""
 
-    Attributes:
-        holds: whether the expectation of the claim is met.
-        measured: numbers by description; the first one decides.
-        figure: the figure of the claim.
-        interval: interval of the first number, if it is a mean over seeds.
-    """
-
-    holds: bool
-    measured: Mapping[str, float]
-    figure: Figure
-    interval: Interval | None = None
+    holds: bool  # whether the expectation of the claim is met
+    measured: Mapping[str, float]  # numbers by description; the first one decides
+    figure: Figure  # the figure of the claim
+    interval: Interval | None = None  # interval of the first number, if it is a mean over seeds
 
 
 @dataclass(frozen=True)

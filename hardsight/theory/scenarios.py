@@ -13,17 +13,11 @@ Rng = np.random.Generator
 
 
 class GaussianMixture(NamedTuple):
-    """Gaussian classes with one common isotropic covariance.
+    """Gaussian classes with one common isotropic covariance."""
 
-    Attributes:
-        means: of the classes, ``(class, feature)``.
-        shares: of the classes, ``(class,)``, with sum one.
-        spread: standard deviation of every feature within a class.
-    """
-
-    means: np.ndarray
-    shares: np.ndarray
-    spread: float = 1.0
+    means: np.ndarray  # of the classes, (class, feature)
+    shares: np.ndarray  # of the classes, (class,), with sum one
+    spread: float = 1.0  # standard deviation of every feature within a class
 
     def draw(self, n: int, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
         """Draw samples ``(sample, feature)`` and their true labels ``(sample,)``."""
@@ -51,21 +45,13 @@ class GaussianMixture(NamedTuple):
 
 
 class SeparableData(NamedTuple):
-    """Two classes separated by a hyperplane through the origin, with a max-margin solution known by construction.
+    """Two classes separated by a hyperplane through the origin, with a max-margin solution known by construction."""
 
-    Attributes:
-        x: samples, ``(sample, feature)``.
-        y: labels, -1 or 1; ``(sample,)``.
-        coefficients: the normalised dual, ``(sample,)``, with sum one.
-        direction: unit vector of the largest margin, ``(feature,)``.
-        margin: the smallest ``y x · direction``, the largest that any unit vector reaches.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    coefficients: np.ndarray
-    direction: np.ndarray
-    margin: float
+    x: np.ndarray  # samples, (sample, feature)
+    y: np.ndarray  # labels, -1 or 1; (sample,)
+    coefficients: np.ndarray  # the normalised dual, (sample,), with sum one
+    direction: np.ndarray  # unit vector of the largest margin, (feature,)
+    margin: float  # the smallest y x · direction, the largest that any unit vector reaches
 
     @property
     def signed(self) -> np.ndarray:

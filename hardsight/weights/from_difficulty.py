@@ -77,17 +77,11 @@ def weigh(
 
 
 class ReviewedDifficulty(NamedTuple):
-    """A result after a review.
+    """A result after a review."""
 
-    Attributes:
-        difficulty: the result without the dropped samples.
-        rows: rows of its samples in the original result, ``(sample,)``.
-        certain: whether the label was confirmed or corrected, ``(sample,)``.
-    """
-
-    difficulty: Difficulty
-    rows: np.ndarray
-    certain: Tensor
+    difficulty: Difficulty  # the result without the dropped samples
+    rows: np.ndarray  # rows of its samples in the original result, (sample,)
+    certain: Tensor  # whether the label was confirmed or corrected, (sample,)
 
 
 def apply_review(difficulty: Difficulty, decisions: Any) -> ReviewedDifficulty:

@@ -91,16 +91,11 @@ class _Candidate(NamedTuple):
 
 
 class _ConfidentDisagreement(NamedTuple):
-    """Disagreement between the most confident predictions and the labels.
-
-    Attributes:
-        rows: the most confidently predicted samples.
-        share: share of their labels that differ from the prediction.
-    """
+    """Disagreement between the most confident predictions and the labels."""
 
     evidence: Evidence
-    rows: Int64[Tensor, " confident"]
-    share: float
+    rows: Int64[Tensor, " confident"]  # the most confidently predicted samples
+    share: float  # share of their labels that differ from the prediction
 
     @classmethod
     def of(cls, evidence: Evidence, rows: Int64[Tensor, " row"]) -> "_ConfidentDisagreement":

@@ -63,15 +63,10 @@ class Serial:
 
 @runtime_checkable
 class Pool(Protocol):
-    """Workers that already hold learner, samples and plan. A handle stands for an unfinished task.
+    """Workers that already hold learner, samples and plan. A handle stands for an unfinished task."""
 
-    Attributes:
-        jobs: number of concurrent tasks.
-        worker_errors: what :meth:`result` raises if a worker died.
-    """
-
-    jobs: int
-    worker_errors: tuple[type[Exception], ...]
+    jobs: int  # number of concurrent tasks
+    worker_errors: tuple[type[Exception], ...]  # what result raises if a worker died
 
     def submit(self, repeat_range: range, model_range: range | None) -> Any:
         """Start a task, a part of the plan, and return its handle."""

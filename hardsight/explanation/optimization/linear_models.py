@@ -24,19 +24,12 @@ LOWER_QUANTILE = 0.1
 
 
 class LinearProblem(NamedTuple):
-    """Weighted losses of linear models, one run per weighting.
-
-    Attributes:
-        x: ``(sample, feature)``.
-        target: one-hot classes, ``(class, sample)``; the signs of two classes, ``(1, sample)``.
-        weights: with sum one, ``(run, sample)``.
-        decay: lambda.
-    """
+    """Weighted losses of linear models, one run per weighting."""
 
     x: Float64[Tensor, "sample feature"]
-    target: Float64[Tensor, "output sample"]
-    weights: Float64[Tensor, "run sample"]
-    decay: float
+    target: Float64[Tensor, "output sample"]  # one-hot classes, (class, sample); the signs of two classes, (1, sample)
+    weights: Float64[Tensor, "run sample"]  # with sum one, (run, sample)
+    decay: float  # lambda
 
     @classmethod
     def from_codes(

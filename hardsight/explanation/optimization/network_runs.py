@@ -29,16 +29,11 @@ _MAX_STACK = 32
 
 
 class NetworkRuns(NamedTuple):
-    """The recorded runs.
-
-    Attributes:
-        start: norms of the samples' gradients before training, by weighting, ``(seed, sample)``.
-        end: the same after training.
-    """
+    """The recorded runs."""
 
     curves: pd.DataFrame
-    start: dict[str, np.ndarray]
-    end: dict[str, np.ndarray]
+    start: dict[str, np.ndarray]  # norms of the samples' gradients before training, by weighting, (seed, sample)
+    end: dict[str, np.ndarray]  # the same after training
 
 
 def train_networks(

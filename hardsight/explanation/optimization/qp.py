@@ -25,39 +25,23 @@ PerSample = Float64[np.ndarray, " sample"]
 
 
 class QuadraticProgram(NamedTuple):
-    """A quadratic program.
+    """A quadratic program."""
 
-    Attributes:
-        points: z.
-        equality_matrix: A, ``(sample, other, equality)``.
-        equality_target: b, ``(equality,)``.
-        gain: objective coefficient of the sum of a.
-        cap: upper bound of the sum of a sample's a; None if there is none.
-    """
-
-    points: MarginPoints
-    equality_matrix: Float64[np.ndarray, "sample other equality"]
-    equality_target: Float64[np.ndarray, " equality"]
-    gain: float
-    cap: float | None
+    points: MarginPoints  # z
+    equality_matrix: Float64[np.ndarray, "sample other equality"]  # A, (sample, other, equality)
+    equality_target: Float64[np.ndarray, " equality"]  # b, (equality,)
+    gain: float  # objective coefficient of the sum of a
+    cap: float | None  # upper bound of the sum of a sample's a; None if there is none
 
 
 class Iterate(NamedTuple):
-    """A primal-dual iterate.
+    """A primal-dual iterate."""
 
-    Attributes:
-        alpha: a > 0, ``(sample, other)``.
-        reduced_costs: dual variables of a >= 0, > 0. ``(sample, other)``
-        equality_dual: dual variables of the equalities, ``(equality,)``.
-        cap_slack: slack of each sample's cap, ``(sample,)``; ones without a cap.
-        cap_dual: dual variables of the caps, ``(sample,)``; zeros without a cap.
-    """
-
-    alpha: Alpha
-    reduced_costs: Alpha
-    equality_dual: Float64[np.ndarray, " equality"]
-    cap_slack: PerSample
-    cap_dual: PerSample
+    alpha: Alpha  # a > 0, (sample, other)
+    reduced_costs: Alpha  # dual variables of a >= 0, > 0. (sample, other)
+    equality_dual: Float64[np.ndarray, " equality"]  # dual variables of the equalities, (equality,)
+    cap_slack: PerSample  # slack of each sample's cap, (sample,); ones without a cap
+    cap_dual: PerSample  # dual variables of the caps, (sample,); zeros without a cap
 
     def step_by(self, direction: "Iterate", length: float) -> "Iterate":
         """Return the iterate after a step of this length."""

@@ -301,15 +301,10 @@ def _curvature(prob: np.ndarray, contrasts: np.ndarray) -> np.ndarray:
 
 
 class _Step(NamedTuple):
-    """One Newton step without each block; both are ``(block, row, contrast)``.
+    """One Newton step without each block; both are ``(block, row, contrast)``."""
 
-    Attributes:
-        shift: how far the step moves the logits of the block's rows.
-        push: the weights move by the inverse Hessian times the sum of ``push`` times the rows.
-    """
-
-    shift: np.ndarray
-    push: np.ndarray
+    shift: np.ndarray  # how far the step moves the logits of the block's rows
+    push: np.ndarray  # the weights move by the inverse Hessian times the sum of push times the rows
 
 
 def _newton_step(z: np.ndarray, inverse: np.ndarray, curvature: np.ndarray, residual: np.ndarray) -> _Step:

@@ -21,17 +21,11 @@ _ROUNDING = 1e-10
 
 
 class Minimum(NamedTuple):
-    """The result of :func:`minimize`.
-
-    Attributes:
-        points: ``(function, unknown)``.
-        max_gradient: largest absolute entry of each function's gradient there, ``(function,)``.
-        evaluations: of the objective, each for all functions that had not converged by then.
-    """
+    """The result of :func:`minimize`."""
 
     points: Float64[Tensor, "function unknown"]
-    max_gradient: Float64[Tensor, " function"]
-    evaluations: int
+    max_gradient: Float64[Tensor, " function"]  # largest absolute entry of each function's gradient there, (function,)
+    evaluations: int  # of the objective, each for all functions that had not converged by then
 
 
 @torch.no_grad()

@@ -106,16 +106,11 @@ def _warn_unconverged(result: Minimum, tolerance: Tensor) -> None:
 
 
 class Design(NamedTuple):
-    """The shared rows: a one, the features scaled over all samples (missing ones 0), indicators of missing values.
+    """The shared rows: a one, the features scaled over all samples (missing ones 0), indicators of missing values."""
 
-    Attributes:
-        rows: ``(row, 1 + features + indicators)``.
-        with_missing: the features that have an indicator, in the order of the indicators.
-    """
-
-    rows: Float64[Tensor, "row coefficient"]
+    rows: Float64[Tensor, "row coefficient"]  # (row, 1 + features + indicators)
     labels: Int64[Tensor, " row"]
-    with_missing: Int64[Tensor, " indicator"]
+    with_missing: Int64[Tensor, " indicator"]  # the features that have an indicator, in the order of the indicators
     classes: int
 
     @property

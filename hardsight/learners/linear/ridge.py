@@ -98,21 +98,13 @@ def standardize(matrix: np.ndarray) -> np.ndarray:
 
 
 class NormalEquations(NamedTuple):
-    r"""The normal equations of ridge regression on all samples, $(Z^T W Z + R) B = Z^T W T$.
+    r"""The normal equations of ridge regression on all samples, $(Z^T W Z + R) B = Z^T W T$."""
 
-    Attributes:
-        z: the features with a column of ones before them, ``(sample, 1 + feature)``.
-        weighted: ``z`` times the weights.
-        targets: ``(sample, target)``.
-        gram: $Z^T W Z + R$.
-        moment: $Z^T W T$.
-    """
-
-    z: np.ndarray
-    weighted: np.ndarray
-    targets: np.ndarray
-    gram: np.ndarray
-    moment: np.ndarray
+    z: np.ndarray  # the features with a column of ones before them, (sample, 1 + feature)
+    weighted: np.ndarray  # z times the weights
+    targets: np.ndarray  # (sample, target)
+    gram: np.ndarray  # $Z^T W Z + R$
+    moment: np.ndarray  # $Z^T W T$
 
     def solve_without(self, rows: np.ndarray) -> np.ndarray:
         """Return the coefficients of the fit that leaves some samples out, ``(1 + feature, target)``.

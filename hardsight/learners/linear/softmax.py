@@ -13,13 +13,7 @@ _MIN_ROWS = 256
 
 
 class TrainingParts(NamedTuple):
-    """The rows that each member trains on, without a list per member: ``assignment`` of its repeat differs from its fold.
-
-    Attributes:
-        assignment: ``(repeat, row)``.
-        repeat: ``(member,)``.
-        fold: ``(member,)``.
-    """
+    """The rows that each member trains on, without a list per member: ``assignment`` of its repeat differs from its fold."""
 
     assignment: Int32[Tensor, "repeat row"]
     repeat: Int64[Tensor, " member"]

@@ -21,33 +21,20 @@ _BLOCK_ROWS = 1 << 16
 
 
 class TrainingData(NamedTuple):
-    """All samples, on the device.
+    """All samples, on the device."""
 
-    Attributes:
-        inputs: ``(sample, …)``.
-        targets: ``(sample,)``.
-        weights: float64, ``(sample,)``, or separate ones of each member ``(member, sample)``; None: all 1.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    weights: Tensor | None = None
+    inputs: Tensor  # (sample, …)
+    targets: Tensor  # (sample,)
+    weights: Tensor | None = None  # float64, (sample,), or separate ones of each member (member, sample); None: all 1
 
 
 class Batch(NamedTuple):
-    """One batch of every member.
+    """One batch of every member."""
 
-    Attributes:
-        inputs: ``(member, row, …)``.
-        targets: class codes, or standardised float targets; ``(member, row)``.
-        weights: float32, with mean 1 over each member's training part, ``(member, row)``; None: all 1.
-        rows: positions of the samples, ``(member, row)``.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    weights: Tensor | None
-    rows: Tensor
+    inputs: Tensor  # (member, row, …)
+    targets: Tensor  # class codes, or standardised float targets; (member, row)
+    weights: Tensor | None  # float32, with mean 1 over each member's training part, (member, row); None: all 1
+    rows: Tensor  # positions of the samples, (member, row)
 
 
 class Batches:

@@ -42,20 +42,14 @@ class Engine(NamedTuple):
 
 
 class EngineRequest(NamedTuple):
-    """What an engine is chosen for.
-
-    Attributes:
-        trial: the outcome of :func:`try_stacking`.
-        augmented: whether batches are augmented.
-        stacked_steps: number of steps of whole stacks in the plan.
-    """
+    """What an engine is chosen for."""
 
     net: nn.Module
-    trial: StackingTrial
+    trial: StackingTrial  # the outcome of try_stacking
     inputs: Tensor
     device: Device
-    augmented: bool
-    stacked_steps: int
+    augmented: bool  # whether batches are augmented
+    stacked_steps: int  # number of steps of whole stacks in the plan
 
 
 def choose_engine(name: str, request: EngineRequest) -> Engine:

@@ -43,26 +43,16 @@ class OptimizerArrays(NamedTuple):
 
 
 class MemberJob(NamedTuple):
-    """What the kernel reads of one member.
+    """What the kernel reads of one member."""
 
-    Attributes:
-        net: is trained in place.
-        x: ``(sample, feature)`` float32, images with channels last.
-        targets: ``(sample,)`` int64 codes or float32.
-        weights: ``(sample,)`` float32, or None.
-        mean: ``(feature,)`` float32; inputs are read as ``clip((x - mean) * inverse_scale, -clip, clip)``.
-        clip: see ``mean``.
-        order: ``order(count)`` returns the next ``count`` training rows.
-    """
-
-    net: nn.Module
-    x: np.ndarray
-    targets: np.ndarray
-    weights: np.ndarray | None
-    mean: np.ndarray
+    net: nn.Module  # is trained in place
+    x: np.ndarray  # (sample, feature) float32, images with channels last
+    targets: np.ndarray  # (sample,) int64 codes or float32
+    weights: np.ndarray | None  # (sample,) float32, or None
+    mean: np.ndarray  # (feature,) float32; inputs are read as clip((x - mean) * inverse_scale, -clip, clip)
     inverse_scale: np.ndarray
-    clip: float
-    order: Callable[[int], Tensor]
+    clip: float  # see mean
+    order: Callable[[int], Tensor]  # order(count) returns the next count training rows
 
 
 def is_available() -> bool:

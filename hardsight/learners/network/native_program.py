@@ -54,19 +54,12 @@ class OpField(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class LayerProgram:
-    """A module as a table.
+    """A module as a table."""
 
-    Attributes:
-        operations: ``(operation, field)`` int64, see :class:`OpField`.
-        windows: first and last bounds of the windows of all pools, int64.
-        layers: names of the layers that have parameters, in the order of the state.
-        size: total number of parameters.
-    """
-
-    operations: np.ndarray
-    windows: np.ndarray
-    layers: tuple[str, ...]
-    size: int
+    operations: np.ndarray  # (operation, field) int64, see OpField
+    windows: np.ndarray  # first and last bounds of the windows of all pools, int64
+    layers: tuple[str, ...]  # names of the layers that have parameters, in the order of the state
+    size: int  # total number of parameters
 
     def pack(self, net: nn.Module) -> Float32[np.ndarray, " parameter"]:
         """Return the parameters of a module of this program in one vector."""

@@ -97,21 +97,15 @@ class OptimizerConfig:
 
 
 class MemberBatch(NamedTuple):
-    """Members to be trained together, and how.
-
-    Attributes:
-        batch_size: rows per step.
-        steps: number of steps.
-        on_progress: is called with the share of the training done since the last call.
-    """
+    """Members to be trained together, and how."""
 
     nets: Iterable[nn.Module]
     data: Batches
-    batch_size: int
-    steps: int
+    batch_size: int  # rows per step
+    steps: int  # number of steps
     optimizer: OptimizerConfig
     device: Device
-    on_progress: OnProgress
+    on_progress: OnProgress  # is called with the share of the training done since the last call
 
 
 def train_stacked(batch: MemberBatch, evaluate: Evaluate[T], make_step: MakeStep | None = None) -> Generator[T, None, None]:

@@ -50,17 +50,11 @@ def check_output(net: nn.Module, x: Tensor, outputs: int) -> None:
 
 
 class StackingTrial(NamedTuple):
-    """The outcome of a stacked forward pass on a few inputs.
+    """The outcome of a stacked forward pass on a few inputs."""
 
-    Attributes:
-        obstacle: why members cannot share one batched pass; None if they can.
-        saved_bytes: bytes per row that the pass saves for the gradient, parameters excluded.
-        masked: whether dropout drew masks.
-    """
-
-    obstacle: str | None
-    saved_bytes: int = 0
-    masked: bool = False
+    obstacle: str | None  # why members cannot share one batched pass; None if they can
+    saved_bytes: int = 0  # bytes per row that the pass saves for the gradient, parameters excluded
+    masked: bool = False  # whether dropout drew masks
 
 
 def try_stacking(net: nn.Module, x: Tensor) -> StackingTrial:

@@ -10,19 +10,12 @@ MakeLearner = Callable[[Samples], Learner]
 
 
 class Preset(NamedTuple):
-    """A learner with a name and ready-made settings.
+    """A learner with a name and ready-made settings."""
 
-    Attributes:
-        name: for ``learner="…"``.
-        description: one line, for lists.
-        make: returns the learner for some samples.
-        takes_weights: whether ``make`` returns a learner that takes weights if the samples have them.
-    """
-
-    name: str
-    description: str
-    make: MakeLearner
-    takes_weights: bool
+    name: str  # for learner="…"
+    description: str  # one line, for lists
+    make: MakeLearner  # returns the learner for some samples
+    takes_weights: bool  # whether make returns a learner that takes weights if the samples have them
 
 
 def preset(name: str, description: str, *, takes_weights: bool = False) -> Callable[[MakeLearner], Preset]:

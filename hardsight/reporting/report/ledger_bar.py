@@ -17,17 +17,11 @@ class Part(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """The four factors of a sample as one bar. Bars made together share the scale and the zero line.
+    """The four factors of a sample as one bar. Bars made together share the scale and the zero line."""
 
-    Attributes:
-        parts: one per factor.
-        zero: position of the zero line, in percent of the width.
-        text: the same in words.
-    """
-
-    parts: list[Part]
-    zero: float
-    text: str
+    parts: list[Part]  # one per factor
+    zero: float  # position of the zero line, in percent of the width
+    text: str  # the same in words
 
 
 def ledger_bars(terms: np.ndarray) -> list[Bar]:

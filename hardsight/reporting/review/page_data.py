@@ -22,16 +22,11 @@ SIDE = 160
 
 
 class PackedSamples(NamedTuple):
-    """Packed samples.
-
-    Attributes:
-        about: their kind, and what the script needs to show them; JSON types only.
-        rows: positions of the samples that are held, ``(held,)`` int64; the others did not fit.
-    """
+    """Packed samples."""
 
     packed: PackedArrays
-    about: dict[str, Any]
-    rows: np.ndarray
+    about: dict[str, Any]  # their kind, and what the script needs to show them; JSON types only
+    rows: np.ndarray  # positions of the samples that are held, (held,) int64; the others did not fit
 
 
 def pack_samples(samples: Samples, ranking: np.ndarray, most: int = MAX_BYTES) -> PackedSamples:

@@ -25,17 +25,11 @@ TEXT_HELD = 100_000
 
 
 class _UsualValues(NamedTuple):
-    """Which values of a column are usual.
+    """Which values of a column are usual."""
 
-    Attributes:
-        missing: the remark on a missing value.
-        range: of numbers; None for other columns.
-        rare: texts that are rare.
-    """
-
-    missing: str
-    range: UsualRange | None
-    rare: frozenset[str]
+    missing: str  # the remark on a missing value
+    range: UsualRange | None  # of numbers; None for other columns
+    rare: frozenset[str]  # texts that are rare
 
 
 class SampleView:

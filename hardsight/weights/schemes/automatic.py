@@ -51,15 +51,10 @@ _EMPHASIS = 4.0
 
 
 class AutomaticWeights(NamedTuple):
-    """The automatic weights, with an explanation.
+    """The automatic weights, with an explanation."""
 
-    Attributes:
-        weights: mean one, ``(sample,)`` float64.
-        text: what they do and why, one paragraph.
-    """
-
-    weights: np.ndarray
-    text: str
+    weights: np.ndarray  # mean one, (sample,) float64
+    text: str  # what they do and why, one paragraph
 
 
 @scheme(

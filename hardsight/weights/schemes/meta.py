@@ -33,15 +33,10 @@ CLEAN_BATCH = "a batch of trusted labels, or of balanced classes, at every step"
 
 
 class WeightsAndObjective(NamedTuple):
-    """Weights, and the loss of the network that computes them.
+    """Weights, and the loss of the network that computes them."""
 
-    Attributes:
-        weights: weights of the model's losses, which carry no gradient; ``(sample,)``.
-        objective: the network minimizes its mean; ``(sample,)``.
-    """
-
-    weights: Tensor
-    objective: Tensor
+    weights: Tensor  # weights of the model's losses, which carry no gradient; (sample,)
+    objective: Tensor  # the network minimizes its mean; (sample,)
 
 
 @scheme(
