@@ -268,7 +268,7 @@ def _pad_sizes(sizes: Tensor | None, classes: int) -> Tensor | None:
 
 def _is_same_training_set(first: Weighting, second: Weighting) -> bool:
     """Whether two weightings have the same scheme, and as many samples of each class."""
-    if first.get_extra_state()["description"] != second.get_extra_state()["description"]:
+    if first.description != second.description:
         return False
     if first.sizes is None or second.sizes is None:
         return first.sizes is second.sizes

@@ -52,7 +52,6 @@ class IdIndex(nn.Module):
     """
 
     ids: Tensor | None
-    _table: Tensor | None
 
     def __init__(self, num_samples: int | None = None, ids: Any = None) -> None:
         """Create an index from a count, from a list, from both if they agree, or from neither.
@@ -63,7 +62,8 @@ class IdIndex(nn.Module):
         super().__init__()
         self.count = 0 if num_samples is None else check_int("num_samples", num_samples, 1)
         self.register_buffer("ids", None)
-        self.register_buffer("_table", None, persistent=False)
+        # No buffer: the from_pretrained of Transformers leaves buffers that are not saved without values.
+        self._table: Tensor | None = None
         self._low: int = 0 if self.count else -(2**63)
         self._high: int = self.count - 1 if self.count else 2**63 - 1
         if ids is None:
@@ -78,7 +78,7 @@ class IdIndex(nn.Module):
         self.count = len(ordered)
         self._low, self._high = int(ordered[0]), int(ordered[-1])
         self.register_buffer("ids", ordered)
-        self.register_buffer("_table", _lookup_table(ordered), persistent=False)
+        self._table = _lookup_table(ordered)
 
     def find_rows(self, ids: Tensor, distinct: bool = True) -> Tensor | None:
         """Return the row of each id, or None if no ids are known. ``(sample,)`` int64
@@ -95,6 +95,8 @@ class IdIndex(nn.Module):
         if self.ids is None:
             return ids if self.count else None
         if self._table is not None:
+            if self._table.device != ids.device:
+                self._table = self._table.to(ids.device)
             rows = self._table.index_select(0, ids)
             unknown = min(rows.tolist(), default=0) < 0 if _is_small(ids) else bool((rows < 0).any())
         else:

@@ -1,6 +1,7 @@
 """What a weighting remembers between training steps."""
 
-from typing import Any
+import struct
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,50 @@ from torch import Tensor, nn
 from hardsight.errors import InputError
 from hardsight.weights import Scheme, StateShape
 from hardsight.weights.training.batch import Batch
+
+# A format number, the epoch, and the number of bytes of the random state and of the description.
+_HEADER = struct.Struct("<Bdqq")
+_FORMAT = 1
+
+
+class ExtraState(NamedTuple):
+    """What a weighting remembers outside of its buffers.
+
+    Attributes:
+        description: the scheme and the sizes of its state, in words.
+        epoch: epochs done; None if it was never set.
+        random: state of the random numbers, ``(byte,)`` uint8.
+    """
+
+    description: str
+    epoch: float | None
+    random: Tensor
+
+    def to_bytes(self) -> Tensor:
+        """Pack everything into one tensor. ``(byte,)`` uint8"""
+        text, random = self.description.encode(), self.random.numpy().tobytes()
+        epoch = float("nan") if self.epoch is None else self.epoch
+        packed = _HEADER.pack(_FORMAT, epoch, len(random), len(text)) + random + text
+        return torch.frombuffer(bytearray(packed), dtype=torch.uint8)
+
+    @classmethod
+    def from_bytes(cls, packed: Any) -> "ExtraState":
+        """Unpack what :meth:`to_bytes` returned.
+
+        Raises:
+            InputError: it is something else.
+        """
+        raw = packed.cpu().numpy().tobytes() if isinstance(packed, Tensor) and packed.dtype is torch.uint8 else b""
+        header = _HEADER.unpack_from(raw) if len(raw) > _HEADER.size else (0, 0.0, 0, 0)
+        number, epoch, n_random, n_text = header
+        if number != _FORMAT or len(raw) != _HEADER.size + n_random + n_text:
+            raise InputError("this is not the state of a weighting: load what weighting.state_dict() returned")
+        random, text = raw[_HEADER.size : -n_text], raw[-n_text:]
+        return cls(
+            text.decode(errors="replace"),
+            None if epoch != epoch else epoch,
+            torch.frombuffer(bytearray(random), dtype=torch.uint8),
+        )
 
 
 class SchemeState(nn.Module):

@@ -1,5 +1,6 @@
 """``Weighting``: the loss of each sample in, one weighted loss out, in any training loop."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, get_args
 
 import torch
@@ -21,8 +22,14 @@ from hardsight.weights.training.id_index import IdIndex
 from hardsight.weights.training.input_plan import InputPlan
 from hardsight.weights.training.reduction import LoopReduction, reduce_losses, reduce_part
 from hardsight.weights.training.sources import Source, resolve_source
-from hardsight.weights.training.state import SchemeState, SeenSamples
+from hardsight.weights.training.state import ExtraState, SchemeState, SeenSamples
 from hardsight.weights.training.tokens import average_token_loss, has_token_logits, to_sequence_inputs
+
+# A replica has a part of the batch, and what it remembers is lost.
+_IN_DATA_PARALLEL = (
+    "nn.DataParallel gives every device a weighting of its own: call the weighting on the outputs of the parallel model, or "
+    "use DistributedDataParallel"
+)
 
 
 class BatchTotals(NamedTuple):
@@ -54,6 +61,7 @@ class Weighting(nn.Module):
         plan: where the inputs of the scheme come from.
         scheme_state: what the scheme remembers, in buffers.
         seen: which samples came in which epoch.
+        description: the scheme and the sizes of its state, in words.
     """
 
     fixed_weights: Tensor | None
@@ -105,25 +113,26 @@ class Weighting(nn.Module):
                 integers, or the scheme gives neither a weight nor a loss for each sample.
         """
         super().__init__()
-        resolved = resolve_source(source, ids, scheme, parameters)
+        with _off_meta_device():
+            resolved = resolve_source(source, ids, scheme, parameters)
+            self.id_index = IdIndex(_count_samples(resolved, num_samples), resolved.ids)
+            self.register_buffer("fixed_weights", _sort_by_id(resolved, self.id_index))
+            self.register_buffer("sizes", None if sizes is None else torch.as_tensor(sizes))
+            classes = classes or (0 if self.sizes is None else len(self.sizes))
+            shape = StateShape(self.id_index.count, classes, groups)
+            self.scheme_state = SchemeState(resolved.scheme, shape, parameters)
+            self.seen = SeenSamples(self.id_index.count)
         self._scheme_name = None if resolved.scheme is None else resolved.scheme.name
         self.scheme_parameters = parameters if resolved.scheme is not None else {}
         self.plan = InputPlan.from_scheme(resolved.scheme)
-        self.id_index = IdIndex(_count_samples(resolved, num_samples), resolved.ids)
-        self.register_buffer("fixed_weights", _sort_by_id(resolved, self.id_index))
-        self.register_buffer("sizes", None if sizes is None else torch.as_tensor(sizes))
-        classes = classes or (0 if self.sizes is None else len(self.sizes))
         self.classes = classes or None
-        shape = StateShape(self.id_index.count, classes, groups)
-        self.scheme_state = SchemeState(resolved.scheme, shape, parameters)
-        self.seen = SeenSamples(self.id_index.count)
         published = "mean" if resolved.scheme is None else resolved.scheme.reduction
         self.reduction: LoopReduction = _check_choice("reduction", reduction, LoopReduction) or published
         self.repeated: RepeatedIds | None = _check_choice("repeated", repeated, RepeatedIds)
         self.through = through if through is not None else resolved.scheme is not None and resolved.scheme.through
         self.epochs = epochs
         self.epoch: float | None = None
-        self._description = _describe(resolved.scheme, shape)
+        self.description = _describe(resolved.scheme, shape)
         self._generator = torch.Generator().manual_seed(check_int("seed", seed, 0))
         self._totals: BatchTotals | None = None
         if self.repeated == "count" and resolved.scheme is not None and "rows" in resolved.scheme.reads:
@@ -172,6 +181,8 @@ class Weighting(nn.Module):
             InputError: an id is missing, unknown or repeated, an input is missing or out of its domain, or another rank
                 failed.
         """
+        if "_is_replica" in self.__dict__:
+            raise InputError(_IN_DATA_PARALLEL)
         plan = self.plan
         losses_only = plan.losses_only and (not plan.optional or (logits is None and labels is None))
         if losses_only and self.training and self.reduction == "mean" and items is None and not inputs:
@@ -209,6 +220,8 @@ class Weighting(nn.Module):
         Raises:
             InputError: as in :meth:`forward`, or the scheme is a loss.
         """
+        if "_is_replica" in self.__dict__:
+            raise InputError(_IN_DATA_PARALLEL)
         if self.plan.is_loss:
             raise InputError(f"scheme {self._scheme_name!r} is a loss and has no weights: call weighting(…, items=…)")
         values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
@@ -308,20 +321,37 @@ class Weighting(nn.Module):
             "rows": batch.rows,
         }
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """Return the state that is not in buffers: the scheme and its shape, the epoch, the state of random numbers."""
-        return {"description": self._description, "epoch": self.epoch, "random": self._generator.get_state()}
+    def get_extra_state(self) -> Tensor:
+        """Return the state that is not in buffers: the scheme and its shape, the epoch, the state of random numbers.
+
+        It is a tensor of bytes, because safetensors saves nothing else; for a weighting its length is always the same.
+        """
+        return ExtraState(self.description, self.epoch, self._generator.get_state()).to_bytes()
 
     def set_extra_state(self, state: Any) -> None:
         """Restore what :meth:`get_extra_state` returned."""
-        self.epoch = state["epoch"]
-        self._generator.set_state(state["random"].cpu())
+        extra = ExtraState.from_bytes(state)
+        self.epoch = extra.epoch
+        self._generator.set_state(extra.random)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # torch.multiprocessing frees the state of a pickled generator before the other process has read it.
+        return {**self.__dict__, "_generator": self._generator.get_state().numpy().tobytes()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        random = torch.frombuffer(bytearray(state["_generator"]), dtype=torch.uint8)
+        super().__setstate__({**state, "_generator": torch.Generator().set_state(random)})  # type: ignore[no-untyped-call]
+        # torch.multiprocessing passes tensors in shared memory, where every process would change the tables of all.
+        for module in self.modules():
+            for name, tensor in module.named_buffers(recurse=False):
+                module.register_buffer(name, tensor.clone())
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        extra = state_dict.get(f"{prefix}_extra_state")
-        if extra is not None and extra["description"] != self._description:
+        saved = state_dict.get(f"{prefix}_extra_state")
+        extra = None if saved is None else ExtraState.from_bytes(saved)
+        if extra is not None and extra.description != self.description:
             raise InputError(
-                f"this state was saved by a weighting of {extra['description']}; this one is of {self._description}"
+                f"this state was saved by a weighting of {extra.description}; this one is of {self.description}"
             )
         if extra is not None and not _equal_ids(state_dict.get(f"{prefix}id_index.ids"), self.id_index.ids):
             raise InputError("this state was saved for other ids: pass the ids of that training set to the weighting")
@@ -333,7 +363,7 @@ class Weighting(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the scheme and its shape."""
-        return f"{self._description}, reduction={self.reduction!r}"
+        return f"{self.description}, reduction={self.reduction!r}"
 
 
 def check_weighting(weighting: Any) -> Weighting:
@@ -345,6 +375,14 @@ def check_weighting(weighting: Any) -> Weighting:
     if not isinstance(weighting, Weighting):
         raise InputError(f"weighting must be a hs.Weighting. Got {type(weighting).__name__}: hs.Weighting('superloss', …)")
     return weighting
+
+
+def _off_meta_device() -> AbstractContextManager[Any]:
+    """Return a context for tensors with values, also where modules are created without any.
+
+    The ``from_pretrained`` of Transformers creates a model on the meta device, and then fills in what the checkpoint holds.
+    """
+    return torch.device("cpu") if torch.get_default_device().type == "meta" else nullcontext()
 
 
 def _count_samples(source: Source, num_samples: int | None) -> int | None:

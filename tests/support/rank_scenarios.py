@@ -1,4 +1,4 @@
-"""The work of two processes in ``tests/weights/training/test_sampler_ranks.py``: draws through loaders that divide them."""
+"""The work of two processes in ``tests/weights/training/test_two_ranks.py``: draws, tables, epochs."""
 
 import os
 import warnings
@@ -140,7 +140,14 @@ def resume_under_accelerate():
     return read_ids(loader), straight[1:]
 
 
-def run_rank(rank, folder, port):
+def change_table(rank, weighting):
+    """Take a step that changes one row of a table, and return the table."""
+    logits = torch.tensor([[0.5, -0.5]], requires_grad=True)
+    weighting(logits=logits, labels=torch.tensor([0]), ids=torch.tensor([rank]))
+    return weighting.scheme_state.target.clone()
+
+
+def run_rank(rank, folder, port, weighting):
     """Run one of the processes, and save its results in a file."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
@@ -148,8 +155,9 @@ def run_rank(rank, folder, port):
     # By the last one Lightning sees that the processes exist already.
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
     early = hs.WeightedSampler(WEIGHTS, seed=1)
+    results = {"table": change_table(rank, weighting)}
     distributed.init_process_group("gloo")
-    results = {
+    results |= {
         "early": (len(early), [list(early) for _ in range(2)]),
         "whole": list(hs.WeightedSampler(WEIGHTS, seed=1, num_replicas=1)),
         "wrapped": list(HalvingSampler(hs.WeightedSampler(WEIGHTS, seed=1), rank)),

@@ -1,10 +1,10 @@
-"""Weighted draws on two ranks are those of one, whoever divides them: the sampler, accelerate, Lightning."""
+"""Training on two ranks is training on one: draws, whoever divides them; tables of a spawned process."""
 
 import socket
 
 import pytest
 import torch
-from support.sampler_ranks import ACCELERATE, BATCH, RANKS, SAMPLES, WEIGHTS, run_rank
+from support.rank_scenarios import ACCELERATE, BATCH, RANKS, SAMPLES, WEIGHTS, run_rank
 
 import hardsight as hs
 
@@ -17,7 +17,9 @@ def ranks(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(run_rank, (str(folder), port), nprocs=RANKS)
+    weighting = hs.Weighting("elr", num_samples=4, classes=2)
+    torch.multiprocessing.spawn(run_rank, (str(folder), port, weighting), nprocs=RANKS)
+    assert not weighting.scheme_state.target.any()
     return [torch.load(folder / f"{rank}.pt") for rank in range(RANKS)]
 
 
@@ -79,3 +81,9 @@ def test_a_pass_that_accelerate_divides_goes_on_after_a_stop(ranks):
         resumed, rest = ranks[rank]["resumed"]
         assert resumed == rest
         assert len(rest) == SAMPLES // BATCH // RANKS - 1
+
+
+def test_spawned_processes_do_not_share_their_tables(ranks):
+    for rank in range(RANKS):
+        changed = ranks[rank]["table"].any(1)
+        assert changed.tolist() == [row == rank for row in range(4)]
