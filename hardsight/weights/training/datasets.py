@@ -118,7 +118,8 @@ class IdCollator:
                     "unless remove_unused_columns=False"
                 )
             batch = self.base([{key: value for key, value in item.items() if key != ID} for item in items])
-            ids = torch.tensor([item[ID] for item in items], dtype=torch.int64)
+            # A packed row has a list of ids, one for each of its sequences.
+            ids = torch.cat([torch.as_tensor(item[ID], dtype=torch.int64).reshape(-1) for item in items])
         elif isinstance(items[0], (tuple, list)):
             batch = self.base([item[:-1] for item in items])
             ids = as_ids([item[-1] for item in items])

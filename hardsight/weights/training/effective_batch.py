@@ -17,10 +17,12 @@ class EffectiveBatch(NamedTuple):
     Attributes:
         sizes: size of each sample, such as its number of tokens, ``(sample,)`` int64.
         weights: ``(sample,)``; None if they are not fixed, and so unknown before the pass.
+        total: sum of the sizes of all samples, also of those that do not count.
     """
 
     sizes: Tensor
     weights: Tensor | None
+    total: int
 
 
 def gather_effective_batch(
@@ -53,7 +55,8 @@ def gather_effective_batch(
     mask = _find_counted(weighting, all_ids, steps)
     rows = weighting.id_index.find_rows(all_ids[mask], distinct=False)
     fixed = weighting.fixed_weights
-    return EffectiveBatch(all_sizes[mask], None if fixed is None or rows is None else fixed[rows])
+    weights = None if fixed is None or rows is None else fixed[rows]
+    return EffectiveBatch(all_sizes[mask], weights, int(all_sizes.sum()))
 
 
 def _local_rows(step: int, ids: Tensor, sizes: Tensor) -> Tensor:

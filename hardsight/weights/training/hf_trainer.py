@@ -1,9 +1,13 @@
-"""Weights in a Hugging Face ``Trainer``, for classifiers of texts and causal language models.
+"""Weights in a Hugging Face ``Trainer``, for every model whose loss has a part for each sample.
 
-The loss is normalised over the whole effective batch, which is all micro-batches of an optimizer step on all ranks:
+What is weighted is the model's own loss, whatever it is: with class weights, label smoothing or several heads, of
+encoder-decoders, adapters and packed sequences, or that of ``compute_loss_func``. Terms that belong to no sample, such
+as the router loss of a mixture of experts, are added as they are. A loss that has no part for each sample is refused in
+the first step. The loss is normalized over the whole effective batch, which is all micro-batches of an optimizer step
+on all ranks:
 
-- one label per sample: sum(w l) / samples, as the Trainer itself does with weights of one; l is the cross-entropy, or
-  for a model with one output the squared error;
+- one label per sample: sum(w l) / samples, as the Trainer itself does with weights of one; l is the model's own loss of
+  the sample;
 - sequences of tokens, ``sequence="tokens"``: the sum over sequences of w times the summed loss of their tokens, divided
   by the number of tokens that count; with weights of one it is the Trainer's own loss, and long sequences count for
   more;
@@ -22,15 +26,17 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from hardsight.errors import InputError, first_line
 from hardsight.validation import check_choice
 from hardsight.weights.training.datasets import ID, collate
 from hardsight.weights.training.distributed import world_size
 from hardsight.weights.training.effective_batch import EffectiveBatch, gather_effective_batch
+from hardsight.weights.training.hf_batch import SHIFTED, LabelSmoother, count_labels, read_layout
+from hardsight.weights.training.own_loss import LossRecorder, SampleLosses, split_by_sample
 from hardsight.weights.training.reduction import clamp_positive
-from hardsight.weights.training.tokens import IGNORED, align, predicts_next_token
+from hardsight.weights.training.scheme_inputs import read_scheme_inputs
+from hardsight.weights.training.tokens import predicts_next_token
 from hardsight.weights.training.weighting import Weighting, check_weighting
 
 try:
@@ -45,6 +51,14 @@ _STATE_FILE = "weighting.pt"
 _NO_IDS = (
     f"the batch has no ids ({ID!r}): pass train_dataset=hs.indexed(dataset), or add a column of that name with "
     "integers; if you override get_train_dataloader, keep the ids by hs.collate(collator)"
+)
+_NO_LABELS = (
+    "the batch has no labels: add a column label to the dataset, or use a collator that makes labels, such as "
+    "DataCollatorForLanguageModeling(tokenizer, mlm=False)"
+)
+_NO_LOSS = (
+    "the model returned no loss: let its forward take labels and return the loss first or under 'loss', or pass "
+    "compute_loss_func=…"
 )
 
 
@@ -76,12 +90,10 @@ class WeightedTrainer(Trainer):
             more: as in the Trainer.
 
         Raises:
-            InputError: there is no weighting, another loss beside it, or a reduction that cannot be accumulated.
+            InputError: there is no weighting, or it has a reduction that cannot be accumulated.
         """
         check_weighting(weighting)
         check_choice("sequence", sequence, get_args(SequenceReduction))
-        if more.get("compute_loss_func") is not None:
-            raise InputError("the weighting is the loss: leave out compute_loss_func")
         if weighting.reduction == "none":
             raise InputError("a Trainer needs one number: leave out reduction='none'")
         super().__init__(*args, **more)
@@ -91,14 +103,15 @@ class WeightedTrainer(Trainer):
                 f"a weighted mean over {steps} micro-batches needs all weights first, but {weighting.scheme.name!r} "
                 "computes them in the pass: pass gradient_accumulation_steps=1, or hs.Weighting(…, reduction='mean')"
             )
-        if self.args.label_smoothing_factor:
-            raise InputError("the weighting reads the unsmoothed loss: leave out label_smoothing_factor")
+        if self.label_smoother is not None:
+            self.label_smoother = LabelSmoother(self.args.label_smoothing_factor)
         self.weighting = weighting.to(self.args.device)
         self.sequence = sequence
         # With a loss function, the Trainer does not divide by the number of micro-batches, which is done here.
-        self.compute_loss_func = _reject_own_loss
+        self._own_loss_function, self.compute_loss_func = self.compute_loss_func, _reject_own_loss
         self._shift = predicts_next_token(self.accelerator.unwrap_model(self.model))
-        self._batch = EffectiveBatch(torch.ones(1, dtype=torch.int64), None)
+        self._batch = EffectiveBatch(torch.ones(1, dtype=torch.int64), None, 1)
+        self._local_size = 1
         self.add_callback(_WeightingCallback(weighting))
 
     def get_train_dataloader(self) -> Any:
@@ -123,21 +136,17 @@ class WeightedTrainer(Trainer):
         """
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         self.weighting.set_epoch(self.state.epoch or 0.0)
-        tokens = [self._count_tokens(batch) for batch in batches]
-        ids = [batch.get(ID, ()) for batch in batches]
         # compute_loss refuses a batch without ids.
-        if all(map(len, ids)) and [*map(len, ids)] == [*map(len, tokens)]:
-            self._batch = gather_effective_batch(self.weighting, ids, tokens, self.args.device)
+        if all(ID in batch for batch in batches):
+            ids = [batch[ID] for batch in batches]
+            sizes = [self._count_labels(batch) for batch in batches]
+            self._batch = gather_effective_batch(self.weighting, ids, sizes, self.args.device)
+            self._local_size = sum(int(size.sum()) for size in sizes)
         return batches, items
 
-    def _count_tokens(self, batch: Any) -> Tensor:
-        """Count the labels of each sample that count. ``(sample,)``"""
-        labels = batch.get("labels")
-        if labels is None:
-            return torch.zeros(len(batch.get(ID, ())), dtype=torch.int64)
-        targets = labels[:, 1:] if self._shift and labels.ndim > 1 else labels
-        mask: Tensor = targets != IGNORED
-        return mask.flatten(1).sum(1) if mask.ndim > 1 else mask.long()
+    def _count_labels(self, batch: Any) -> Tensor:
+        layout = read_layout(batch, len(batch[ID]), self.label_names)
+        return count_labels(layout, shift=self._shift and SHIFTED not in batch)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None, **more: Any
@@ -147,29 +156,38 @@ class WeightedTrainer(Trainer):
         The parts of all micro-batches add up to the loss of the step.
 
         Raises:
-            InputError: the batch has no ids or labels, or :class:`hardsight.Weighting` cannot use it.
+            InputError: the batch has no ids or labels, the model's own loss has no loss per sample, or
+                :class:`hardsight.Weighting` cannot use it.
         """
         inputs = dict(inputs)
         ids = inputs.pop(ID, None)
         if not model.training:
-            return self._unweighted_loss(model, inputs, return_outputs, num_items_in_batch, **more)
+            return self._own_loss(model, inputs, return_outputs, num_items_in_batch, **more)
         if ids is None:
             raise InputError(_NO_IDS)
-        labels = inputs.pop("labels", None)
-        if labels is None:
-            raise InputError(
-                "the batch has no labels: add a column label to the dataset, or use a collator that makes labels, such "
-                "as DataCollatorForLanguageModeling(tokenizer, mlm=False)"
-            )
-        outputs = model(**inputs)
-        logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
-        loss = self._sample_loss(logits, labels, ids) if logits.ndim == 2 else self._token_loss(logits, labels, ids)
+        self._check_labels(inputs)
+        layout = read_layout(inputs, len(ids), self.label_names)
+        sizes = count_labels(layout, shift=self._shift and SHIFTED not in inputs)
+        with LossRecorder(layout, num_items_in_batch) as recorder:
+            own_loss, outputs = self._own_loss(model, inputs, True, num_items_in_batch, **more)
+        own = split_by_sample(own_loss, recorder)
+        loss = self._weigh(own, recorder, ids, int(sizes.sum()), num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
 
-    def _unweighted_loss(self, model: Any, inputs: Any, return_outputs: bool, items: Any, **more: Any) -> Any:
-        self.compute_loss_func = None
+    def _check_labels(self, inputs: Any) -> None:
+        names = (*self.label_names, SHIFTED)
+        if self.label_names and not self.can_return_loss and not any(inputs.get(name) is not None for name in names):
+            raise InputError(_NO_LABELS)
+
+    def _own_loss(self, model: Any, inputs: Any, return_outputs: bool, items: Any, **more: Any) -> Any:
+        """Return the loss of the Trainer itself."""
+        self.compute_loss_func = self._own_loss_function
         try:
             return super().compute_loss(model, inputs, return_outputs, items, **more)
+        except ValueError as error:
+            if "did not return a loss" not in str(error):
+                raise
+            raise InputError(_NO_LOSS) from error
         finally:
             self.compute_loss_func = _reject_own_loss
 
@@ -177,46 +195,66 @@ class WeightedTrainer(Trainer):
     def _accumulates(self) -> bool:
         return bool(self.current_gradient_accumulation_steps > 1)
 
-    def _sample_loss(self, logits: Tensor, labels: Tensor, ids: Tensor) -> Tensor:
-        if labels.is_floating_point() and logits.shape == (len(labels), 1):
-            loss = (logits[:, 0].float() - labels.float()).square()
-            return self._reduce(loss, _check_rows(ids, loss))
-        if labels.shape != logits.shape[:1] or labels.is_floating_point():
-            raise InputError(
-                f"labels must be class codes, one per sample. Got {labels.dtype} of the shape {tuple(labels.shape)} "
-                f"for logits of the shape {tuple(logits.shape)}"
-            )
-        loss = functional.cross_entropy(logits.float(), labels, reduction="none")
-        return self._reduce(loss, _check_rows(ids, loss), logits=logits.float(), labels=labels)
+    def _weigh(self, own: SampleLosses, recorder: LossRecorder, ids: Tensor, size: int, items: Any) -> Tensor:
+        """Return the weighted loss of a micro-batch.
 
-    def _token_loss(self, logits: Tensor, labels: Tensor, ids: Tensor) -> Tensor:
-        logits, labels = align(logits, labels, shift=self._shift)
-        counts = (labels != IGNORED).sum(1)
-        ids, inputs = _check_rows(ids, counts), {"logits": logits, "labels": labels}
+        Args:
+            own: the Trainer's own loss.
+            recorder: how it was computed.
+            ids: ids of the samples, ``(sample,)``.
+            size: number of labels of the micro-batch that count.
+            items: number of items in the effective batch, which the Trainer gave to the model.
+        """
+        # The Trainer itself multiplies by the number of processes, if the model may have divided by all their items.
+        takes_items = self.model_accepts_loss_kwargs or self._own_loss_function is not None
+        averages = bool(self.args.average_tokens_across_devices)
+        factor = world_size() if averages and takes_items and items is not None else 1
+        divisor = size if not recorder.uses_items else self._batch.total if averages else self._local_size
+        total = own.shares.sum()
+        counts = own.shares * torch.where(total != 0, size / total, 0)
+        losses = own.parts * torch.where(counts != 0, divisor / factor / counts, 0)
+        scheme_inputs = read_scheme_inputs(self.weighting.scheme, recorder.calls, len(ids))
+        loss = self._reduce(losses, counts, ids, scheme_inputs, is_tokens=bool((counts.detach() > 1.5).any()))
+        if own.rest is None:
+            return loss
+        # Terms of the model that belong to no sample count as in the Trainer.
+        rest = own.rest if recorder.uses_items else own.rest / self.current_gradient_accumulation_steps / factor
+        return loss + rest
+
+    def _reduce(
+        self, losses: Tensor, counts: Tensor, ids: Tensor, inputs: dict[str, Tensor], *, is_tokens: bool
+    ) -> Tensor:
+        """Return a micro-batch's part of the weighted loss of the effective batch.
+
+        Args:
+            losses: mean loss of the elements of each sample, ``(sample,)``.
+            counts: number of its elements, ``(sample,)``.
+            ids: ids of the samples, ``(sample,)``.
+            inputs: other inputs of the scheme.
+            is_tokens: whether samples have several elements.
+        """
+        sizes, weights = self._batch.sizes, self._batch.weights
+        reduction = self.weighting.reduction
         if self.sequence == "mean":
-            return self._reduce(None, ids, **inputs)
-        tokens, weights = self._batch
-        if self.weighting.reduction == "weighted mean" and weights is not None:
-            total = torch.dot(weights, tokens.to(weights.dtype))
-        elif self.weighting.reduction == "mean":
-            total = tokens.sum().float()
-        else:
+            sizes, counts = torch.ones_like(sizes), (counts != 0).to(counts)
+        if reduction == "weighted mean" and weights is not None:
+            total = torch.dot(weights, sizes.to(weights.dtype))
+        elif reduction == "mean":
+            total = sizes.sum().float()
+        elif is_tokens and self.sequence == "tokens":
             raise InputError(
                 "sequence='tokens' needs the reduction 'mean', or 'weighted mean' with fixed weights. Got "
-                f"{self.weighting.reduction!r}: pass hs.Weighting(…, reduction='mean'), or sequence='mean'"
+                f"{reduction!r}: pass hs.Weighting(…, reduction='mean'), or sequence='mean'"
             )
-        return _divide(self._weight_losses(None, ids, **inputs) * counts, total)
+        else:
+            # Without accumulation the weighting itself knows which samples of its batch count.
+            items = len(sizes) if self._accumulates else None
+            reduced: Tensor = self.weighting(losses, ids, items=items, **inputs)
+            return reduced
+        weighted = self._weight_losses(losses, ids, **inputs) * counts
+        return weighted.sum() / clamp_positive(total) * world_size()
 
-    def _reduce(self, loss: Tensor | None, ids: Tensor, **inputs: Tensor) -> Tensor:
-        """Return a micro-batch's part of the loss of the effective batch, with all samples alike."""
-        sizes, weights = self._batch
-        if self._accumulates and self.weighting.reduction == "weighted mean" and weights is not None:
-            return _divide(self._weight_losses(loss, ids, **inputs), weights.sum())
-        # Without accumulation the weighting itself knows which samples of its batch count.
-        total: Tensor = self.weighting(loss, ids, items=len(sizes) if self._accumulates else None, **inputs)
-        return total
-
-    def _weight_losses(self, loss: Tensor | None, ids: Tensor, **inputs: Tensor) -> Tensor:
+    def _weight_losses(self, loss: Tensor, ids: Tensor, **inputs: Tensor) -> Tensor:
         """Return w l of each sample of this rank, 0 for samples that do not count. ``(sample,)``"""
         reduction = self.weighting.reduction
         self.weighting.reduction = "none"
@@ -252,20 +290,6 @@ class _WeightingCallback(TrainerCallback):
         folder = Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"
         if state.is_world_process_zero and folder.is_dir():
             torch.save(self.weighting.state_dict(), folder / _STATE_FILE)
-
-
-def _divide(weighted: Tensor, total: Tensor) -> Tensor:
-    """Divide the sum by a total, such that losses and gradients of ranks average to those of all ranks."""
-    return weighted.sum() / clamp_positive(total) * world_size()
-
-
-def _check_rows(ids: Tensor, rows: Tensor) -> Tensor:
-    if len(ids) != len(rows):
-        raise InputError(
-            f"the batch has {len(ids)} ids and {len(rows)} rows, but weights are for whole samples: use a collator "
-            "that does not pack several samples into a row"
-        )
-    return ids
 
 
 def _load_state(path: Path) -> Any:
