@@ -37,9 +37,7 @@ def _bart():
     heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
     ids = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2}
     return hf.BartForConditionalGeneration(
-        hf.BartConfig(
-            vocab_size=N_WORDS, d_model=8, encoder_layers=1, decoder_layers=1, dropout=0.0, **heads, **ids
-        )
+        hf.BartConfig(vocab_size=N_WORDS, d_model=8, encoder_layers=1, decoder_layers=1, dropout=0.0, **heads, **ids)
     )
 
 
@@ -116,7 +114,9 @@ _TAGS = {"labels": np.where(_HIDDEN, -100, _RANDOM.integers(0, N_CLASSES, _TOKEN
 _ONE = {"labels": _CODES}
 _TARGETS = _RANDOM.normal(size=(N_SAMPLES, N_CLASSES)).astype(np.float32)
 _CHOICES = {"input_ids": _RANDOM.integers(3, N_WORDS, (N_SAMPLES, 3, N_TOKENS)), **_ONE}
-_SPANS = {"start_positions": _RANDOM.integers(0, 4, N_SAMPLES), "end_positions": _RANDOM.integers(0, 7, N_SAMPLES)}
+_SPANS = {"start_positions": _RANDOM.integers(0, 4, N_SAMPLES), "end_positions": _RANDOM.integers(0, 5, N_SAMPLES)}
+# The loss of an answer that ends outside of the text is that of its start.
+_OUTSIDE = _SPANS | {"end_positions": np.arange(N_SAMPLES)}
 _MODERN = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1, "cls_token_id": 1, "sep_token_id": 1}
 _SWITCH = {
     "num_experts": 2, "num_sparse_encoder_layers": 1, "num_sparse_decoder_layers": 1, "num_decoder_layers": 1,
@@ -141,10 +141,7 @@ FAMILIES = {
     ),
     "tokens": (lambda: _bert(hf.BertForTokenClassification, num_labels=N_CLASSES), _TAGS),
     "classes": (lambda: _bert(hf.BertForSequenceClassification, num_labels=N_CLASSES), _ONE),
-    "regression": (
-        lambda: _bert(hf.BertForSequenceClassification, num_labels=1),
-        {"labels": _TARGETS[:, 0]},
-    ),
+    "regression": (lambda: _bert(hf.BertForSequenceClassification, num_labels=1), {"labels": _TARGETS[:, 0]}),
     "several targets": (
         lambda: _bert(hf.BertForSequenceClassification, num_labels=N_CLASSES, problem_type="regression"),
         {"labels": _TARGETS},
@@ -155,10 +152,8 @@ FAMILIES = {
     ),
     "choices": (lambda: _bert(hf.BertForMultipleChoice), _CHOICES),
     "answers": (lambda: _bert(hf.BertForQuestionAnswering), _SPANS),
-    "two heads": (
-        lambda: _bert(hf.BertForPreTraining),
-        {**_NEXT, "next_sentence_label": _CODES % 2},
-    ),
+    "answers outside": (lambda: _bert(hf.BertForQuestionAnswering), _OUTSIDE),
+    "two heads": (lambda: _bert(hf.BertForPreTraining), {**_NEXT, "next_sentence_label": _CODES % 2}),
     "class weights": (lambda: _bert(WeightedClasses, num_labels=N_CLASSES), _ONE),
     "mean by hand": (lambda: _bert(MaskedMean, num_labels=N_CLASSES), _TAGS),
     "tokens taken out": (lambda: _bert(SelectedTokens, num_labels=N_CLASSES), _TAGS),

@@ -28,9 +28,7 @@ def read_layout(inputs: Mapping[str, Any], n_samples: int, label_names: Sequence
         InputError: the batch has packed rows, and not one id per sequence.
     """
     given = (inputs.get(name) for name in dict.fromkeys((SHIFTED, *label_names)))
-    labels = tuple(
-        value for value in given if isinstance(value, Tensor) and value.dim() and not value.is_floating_point()
-    )
+    labels = tuple(value for value in given if isinstance(value, Tensor) and value.dim() and not value.is_floating_point())
     rows = _count_rows(inputs, labels)
     if rows in (None, n_samples):
         return BatchLayout(n_samples, labels)
@@ -70,9 +68,7 @@ class LabelSmoother:
     def __init__(self, epsilon: float) -> None:
         self.epsilon = epsilon
 
-    def __call__(
-        self, outputs: Any, labels: Tensor, shift_labels: bool = False, num_items_in_batch: Any = None
-    ) -> Tensor:
+    def __call__(self, outputs: Any, labels: Tensor, shift_labels: bool = False, num_items_in_batch: Any = None) -> Tensor:
         """Return the smoothed cross-entropy; the arguments are those of the class of transformers."""
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
         if shift_labels:

@@ -33,7 +33,7 @@ from hardsight.weights.training.datasets import ID, collate
 from hardsight.weights.training.distributed import world_size
 from hardsight.weights.training.effective_batch import EffectiveBatch, gather_effective_batch
 from hardsight.weights.training.hf_batch import SHIFTED, LabelSmoother, count_labels, read_layout
-from hardsight.weights.training.own_loss import LossRecorder, SampleLosses, split_by_sample
+from hardsight.weights.training.own_loss import BatchLayout, LossRecorder, SampleLosses, split_by_sample
 from hardsight.weights.training.reduction import clamp_positive
 from hardsight.weights.training.scheme_inputs import read_scheme_inputs
 from hardsight.weights.training.tokens import predicts_next_token
@@ -78,6 +78,7 @@ class WeightedTrainer(Trainer):
 
     data_collator: Any
     compute_loss_func: Any
+    label_smoother: Any
 
     def __init__(self, *args: Any, weighting: Any, sequence: str = "tokens", **more: Any) -> None:
         """Create a trainer with weights.
@@ -171,6 +172,7 @@ class WeightedTrainer(Trainer):
         with LossRecorder(layout, num_items_in_batch) as recorder:
             own_loss, outputs = self._own_loss(model, inputs, True, num_items_in_batch, **more)
         own = split_by_sample(own_loss, recorder)
+        self._observe_shift(layout, recorder)
         loss = self._weigh(own, recorder, ids, int(sizes.sum()), num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
 
@@ -190,6 +192,15 @@ class WeightedTrainer(Trainer):
             raise InputError(_NO_LOSS) from error
         finally:
             self.compute_loss_func = _reject_own_loss
+
+    def _observe_shift(self, layout: BatchLayout, recorder: LossRecorder) -> None:
+        """See from the number of labels in its loss whether a model predicts the next token: not all models say it.
+
+        The labels of the following steps are then counted accordingly, before their passes.
+        """
+        count = len(recorder.calls[0].samples)
+        if len(recorder.calls) == 1 and count != int(count_labels(layout, shift=self._shift).sum()):
+            self._shift ^= count == int(count_labels(layout, shift=not self._shift).sum())
 
     @property
     def _accumulates(self) -> bool:
@@ -221,9 +232,7 @@ class WeightedTrainer(Trainer):
         rest = own.rest if recorder.uses_items else own.rest / self.current_gradient_accumulation_steps / factor
         return loss + rest
 
-    def _reduce(
-        self, losses: Tensor, counts: Tensor, ids: Tensor, inputs: dict[str, Tensor], *, is_tokens: bool
-    ) -> Tensor:
+    def _reduce(self, losses: Tensor, counts: Tensor, ids: Tensor, inputs: dict[str, Tensor], *, is_tokens: bool) -> Tensor:
         """Return a micro-batch's part of the weighted loss of the effective batch.
 
         Args:

@@ -48,8 +48,29 @@ _SIGNATURES = {
 }
 # Operations that only rearrange the outputs of a model, convert them, or make them log-probabilities.
 _REARRANGING = frozenset(
-    "Alias Clone Expand Index Log LogSoftmax Permute ReshapeAlias Select Slice Softmax Split SplitWithSizes Squeeze T "
-    "ToCopy Transpose Unbind UnsafeView Unsqueeze View".split()
+    [
+        "Alias",
+        "Clone",
+        "Expand",
+        "Index",
+        "Log",
+        "LogSoftmax",
+        "Permute",
+        "ReshapeAlias",
+        "Select",
+        "Slice",
+        "Softmax",
+        "Split",
+        "SplitWithSizes",
+        "Squeeze",
+        "T",
+        "ToCopy",
+        "Transpose",
+        "Unbind",
+        "UnsafeView",
+        "Unsqueeze",
+        "View",
+    ]
 )
 _UNKNOWN_SAMPLES = (
     "cannot tell which samples a part of the model's own loss belongs to: it is the {} of {} values, and the batch has "
@@ -306,9 +327,7 @@ def _find_counted(function: Any, values: dict[str, Any]) -> Tensor | None:
     return mask
 
 
-def _reduce(
-    leaf: Tensor, reduction: str, function: Any, values: dict[str, Any], counted: Tensor | None
-) -> Tensor:
+def _reduce(leaf: Tensor, reduction: str, function: Any, values: dict[str, Any], counted: Tensor | None) -> Tensor:
     """Reduce the elements as the loss function would have done."""
     if reduction == "none":
         return leaf
@@ -316,7 +335,7 @@ def _reduce(
         return leaf.sum()
     if reduction == "batchmean":
         return leaf.sum() / len(leaf)
-    weight = values.get("weight")
+    weight: Tensor | None = values.get("weight")
     if function is functional.ctc_loss:
         lengths = torch.as_tensor(values["target_lengths"], device=leaf.device)
         return (leaf / lengths.clamp(min=1)).mean()

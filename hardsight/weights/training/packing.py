@@ -8,9 +8,7 @@ from torch import Tensor
 from hardsight.errors import InputError
 
 
-def number_sequences(
-    position_ids: Any = None, *, cu_seqlens: Any = None, attention_mask: Any = None
-) -> Tensor:
+def number_sequences(position_ids: Any = None, *, cu_seqlens: Any = None, attention_mask: Any = None) -> Tensor:
     """Number the sequences of packed rows, in order: row by row, and from left to right.
 
     Args:

@@ -63,11 +63,13 @@ def align(logits: Tensor, labels: Tensor, *, shift: bool) -> tuple[Tensor, Tenso
 def predicts_next_token(model: Any) -> bool:
     """Whether a model's logits at a token are for the next token.
 
-    Encoder-decoders, masked language models and token classifiers predict the token itself. Models that are not from
-    Hugging Face, and so do not say, are taken to be causal.
+    Encoder-decoders, masked language models and token classifiers predict the token itself, and so do classes that
+    derive from them. Models that are not from Hugging Face, and so do not say, are taken to be causal.
     """
-    same_position = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
-    return not same_position and getattr(model, "loss_type", None) not in _SAME_POSITION_LOSSES
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        return False
+    names = (getattr(model, "loss_type", None), *(kind.__name__ for kind in type(model).__mro__))
+    return not any(name.endswith(_SAME_POSITION_LOSSES) for name in names if name)
 
 
 def _require_labels(values: Mapping[str, Any]) -> Tensor:
