@@ -36,17 +36,15 @@ def read_folder(folder: Path, *, label: str | None, task: str, embedding: Any) -
     files = image_files or [file for file in all_files if file.suffix.lower() == ".txt"]
     in_classes = [file for file in files if len(file.parts) > 1]
     _check_classes(folder, files, in_classes)
-    notices: list[str] = []
-    ignored = len(all_files) - len(in_classes)
-    if ignored:
-        notices.append(f"{ignored} files were ignored: of a type that is not read here, or not in a class's subfolder.")
     paths = [folder / file for file in in_classes]
     features: Any
     if image_files:
-        features, messages = images.decode_images(paths, list(map(str, paths)))
-        notices.extend(messages)
+        features, notices = images.decode_images(paths, list(map(str, paths)))
     else:
-        features = [_read_text(path) for path in paths]
+        features, notices = list(map(_read_text, paths)), []
+    ignored = len(all_files) - len(in_classes)
+    if ignored:
+        notices.insert(0, f"{ignored} files were ignored: of a type that is not read here, or not in a class's subfolder.")
     samples = Samples.of(
         features,
         np.array([file.parts[0] for file in in_classes]),

@@ -87,22 +87,22 @@ def make_splitter(splits: Any, folds: int | None, repeats: int | None, learner: 
     """
     if capabilities_of(learner).splits_itself:
         return _splitter_of_repeats(splits, folds, repeats, learner)
+    given = {name: value for name, value in (("folds", folds), ("repeats", repeats)) if value is not None}
     if splits is None or splits == "kfold":
-        return KFold(FOLDS if folds is None else folds, REPEATS if repeats is None else repeats)
+        return KFold(**{"folds": FOLDS, "repeats": REPEATS} | given)
     if splits == "loo":
         if folds is not None:
             raise InputError("folds has no meaning for splits='loo', which leaves one sample out: leave it out")
-        return LeaveOneOut(1 if repeats is None else repeats)
-    is_set = folds is not None or repeats is not None
+        return LeaveOneOut(**given)
     if splits == "subsets":
-        if is_set:
+        if given:
             raise InputError(
                 "folds and repeats have no meaning for splits='subsets': pass splits=hs.Subsets(members, ratio)"
             )
         return Subsets()
     if not isinstance(splits, Splitter):
         raise InputError(f"splits must be 'kfold', 'subsets', 'loo', hs.KFold, hs.Subsets or hs.LeaveOneOut. Got {splits!r}")
-    if is_set:
+    if given:
         raise InputError(f"splits={splits!r} already fixes the splits: leave out folds and repeats")
     return splits
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hardsight.attribution.neighbours import Neighbours
 from hardsight.data.columns import check_ids, to_numpy
 from hardsight.data.labels import encode_labels
 from hardsight.difficulty.result import Difficulty
@@ -85,15 +86,18 @@ def measure_predictions(
         label_name=label,
         notices=tuple(notices),
     )
-    neighbours = None
-    if features is not None and class_names is not None and measured_loss == "log":
-        matrix = _as_array("features", features, "(sample, feature)", np.float64)
-        if matrix.ndim != 2 or len(matrix) != n_samples:
-            raise InputError(f"features must have shape ({n_samples}, feature), one row per sample. Got {matrix.shape}")
-        duplicates = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)
-        neighbours = find_seeded_neighbours(matrix, labels, duplicates, _SEED)
+    reads_features = features is not None and class_names is not None and measured_loss == "log"
+    neighbours = _find_neighbours(features, labels) if reads_features else None
     with limit_threads(views[0].numel()):
         return assemble(moments, run, names, class_names, loss=measured_loss, labels=LabelInfo(neighbours))
+
+
+def _find_neighbours(features: Any, labels: np.ndarray) -> Neighbours:
+    matrix = _as_array("features", features, "(sample, feature)", np.float64)
+    if matrix.ndim != 2 or len(matrix) != len(labels):
+        raise InputError(f"features must have shape ({len(labels)}, feature), one row per sample. Got {matrix.shape}")
+    duplicates = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)
+    return find_seeded_neighbours(matrix, labels, duplicates, _SEED)
 
 
 def _held_out_rows(held_out: Any, views: Tensor, names: np.ndarray) -> list[Tensor]:

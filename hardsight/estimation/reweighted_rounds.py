@@ -71,24 +71,29 @@ def plan_refinement(
     """
     if refine is False or refine == 0:
         return RefinePlan(0, "not asked for")
-    obstacle = None
-    if samples.classes is None:
-        obstacle = "there are no classes"
-    elif loss != "log":
-        obstacle = f"the loss {loss!r} has no ledger"
-    elif isinstance(splitter, LeaveOneOut):
-        obstacle = "another leave-one-out run for every sample takes too long"
-    elif weightable_learner(learner_argument, learner, samples) is None:
-        obstacle = f"{learner.name} does not take weights"
-    elif refine is None and limited:
-        obstacle = "the run has a budget"
-    if obstacle is not None and refine is not None:
+    obstacle = _obstacle(learner_argument, learner, samples, splitter, loss)
+    if obstacle and refine is not None:
         raise InputError(f"a second round is impossible, because {obstacle}: leave out refine={refine!r}")
-    if obstacle is not None:
+    if refine is None and limited:
+        obstacle = obstacle or "the run has a budget"
+    if obstacle:
         return RefinePlan(0, obstacle)
     if refine is None or refine is True:
         return RefinePlan(_DEFAULT_ROUNDS)
     return RefinePlan(check_int("refine", refine, 1, most=MAX_ROUNDS))
+
+
+def _obstacle(learner_argument: Any, learner: Learner, samples: Samples, splitter: Splitter, loss: Loss) -> str:
+    """Return why later rounds are impossible; an empty string if they are not."""
+    if samples.classes is None:
+        return "there are no classes"
+    if loss != "log":
+        return f"the loss {loss!r} has no ledger"
+    if isinstance(splitter, LeaveOneOut):
+        return "another leave-one-out run for every sample takes too long"
+    if weightable_learner(learner_argument, learner, samples) is None:
+        return f"{learner.name} does not take weights"
+    return ""
 
 
 def weightable_learner(learner_argument: Any, learner: Learner, samples: Samples) -> Learner | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hardsight.cli.group import main
 from hardsight.cli.output import count_progress, lock_folder, make_folder, print_json
+
+if TYPE_CHECKING:
+    from hardsight.theory.claim import Claim
+    from hardsight.theory.image_study import ImageStudy
 
 
 @main.command(short_help="Test the claims of the theory by numbers.")
@@ -54,23 +59,14 @@ def theory(
     """
     import time
 
-    from rich.console import Console
-
-    from hardsight.theory import CLAIMS, check, write_figures, write_page
+    from hardsight.theory import check, write_figures, write_page
     from hardsight.theory.catalogue import REPLICATION, select_claims
-    from hardsight.theory.cifar import make_study as cifar_study
     from hardsight.theory.claims.replicated import STUDIED
-    from hardsight.theory.formatting import print_table
 
     if listed:
-        width, kinds = max(map(len, CLAIMS)), max(len(row.kind) for row in CLAIMS.values())
-        for row in CLAIMS.values():
-            click.echo(f"{row.name:<{width}}  {row.kind:<{kinds}}  {row.statement}")
+        _list_claims()
         return
-    cifar_settings = {name: value for name, value in settings.items() if value is not None}
-    if cifar_settings and cifar is None:
-        raise click.UsageError(f"--{next(iter(cifar_settings))} needs --cifar FOLDER: name the folder, or leave it out")
-    study = None if cifar is None else cifar_study(cifar, seed=seed, **cifar_settings)
+    study = _cifar_study(cifar, seed, settings)
     if replicate:
         full, only = True, (*only, *REPLICATION)
     elif study and not (only or full):
@@ -91,10 +87,37 @@ def theory(
         summary = {"seed": seed, "full": full, "seconds": round(time.perf_counter() - start, 3), "failed": failed}
         print_json(summary | {"claims": [c.as_dict() for c in claims], "page": str(page)})
     else:
-        console = Console(highlight=False)
-        # A pipe has no width; the table needs about this much.
-        console.width = console.width if console.is_terminal else 120
-        print_table(claims, console)
-        click.echo(f"\nwrote {page}")
+        _print_claims(claims, page)
     if failed:
         click.get_current_context().exit(1)
+
+
+def _list_claims() -> None:
+    from hardsight.theory import CLAIMS
+
+    width, kinds = max(map(len, CLAIMS)), max(len(row.kind) for row in CLAIMS.values())
+    for row in CLAIMS.values():
+        click.echo(f"{row.name:<{width}}  {row.kind:<{kinds}}  {row.statement}")
+
+
+def _cifar_study(folder: Path | None, seed: int, options: dict[str, Any]) -> ImageStudy | None:
+    from hardsight.theory.cifar import make_study
+
+    settings = {name: value for name, value in options.items() if value is not None}
+    if folder is not None:
+        return make_study(folder, seed=seed, **settings)
+    if settings:
+        raise click.UsageError(f"--{next(iter(settings))} needs --cifar FOLDER: name the folder, or leave it out")
+    return None
+
+
+def _print_claims(claims: Sequence[Claim], page: Path) -> None:
+    from rich.console import Console
+
+    from hardsight.theory.formatting import print_table
+
+    console = Console(highlight=False)
+    # A pipe has no width; the table needs about this much.
+    console.width = console.width if console.is_terminal else 120
+    print_table(claims, console)
+    click.echo(f"\nwrote {page}")

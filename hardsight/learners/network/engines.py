@@ -70,14 +70,19 @@ def choose_engine(name: str, request: EngineRequest) -> Engine:
         if name != "auto":
             raise _cannot_train(name, request.trial.obstacle)
         return Engine(train_sequential, many_members=False, obstacle=request.trial.obstacle)
+    if not _compiles(name, request):
+        return Engine(train_stacked, many_members=True)
+    make_step = CompiledSteps(request.net, request.device).make_step
+    return Engine(partial(train_stacked, make_step=make_step), many_members=True)
+
+
+def _compiles(name: str, request: EngineRequest) -> bool:
+    """Return whether stacked steps are compiled: if that is asked for, or left open and worthwhile."""
     why_not = _why_not_compiled(request.trial)
     if name == "compiled" and why_not:
         raise _cannot_train(name, why_not)
     pays = request.stacked_steps >= _MIN_COMPILED_STEPS and request.device.torch_device.type == "cpu" and not why_not
-    if name == "compiled" or (name == "auto" and pays):
-        make_step = CompiledSteps(request.net, request.device).make_step
-        return Engine(partial(train_stacked, make_step=make_step), many_members=True)
-    return Engine(train_stacked, many_members=True)
+    return name == "compiled" or (name == "auto" and pays)
 
 
 def _cannot_train(name: str, reason: str) -> InputError:

@@ -33,23 +33,23 @@ def find_layers(net: nn.Module) -> list[Layer] | None:
     >>> find_layers(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))) is None
     True
     """
-    if type(net) is not nn.Sequential or net._forward_hooks or net._forward_pre_hooks:
-        return None
-    modules = list(net)
-    types = [nn.Linear if index % 2 == 0 else nn.ReLU for index in range(len(modules))]
-    plain = all(type(m) is kind and not m._forward_hooks for m, kind in zip(modules, types, strict=True))
-    if not modules or len(modules) % 2 == 0 or not plain:
-        return None
-    if len({id(module) for module in modules}) < len(modules):
+    if type(net) is not nn.Sequential or net._forward_hooks or net._forward_pre_hooks or not _is_perceptron(list(net)):
         return None
     if any(not p.requires_grad or p.dtype != torch.float32 for p in net.parameters()):
         return None
-    if any(before.out_features != after.in_features for before, after in pairwise(modules[::2])):
-        return None
     return [
-        Layer(f"{index}.weight", None if modules[index].bias is None else f"{index}.bias")
-        for index in range(0, len(modules), 2)
+        Layer(f"{index}.weight", None if net[index].bias is None else f"{index}.bias") for index in range(0, len(net), 2)
     ]
+
+
+def _is_perceptron(modules: list[nn.Module]) -> bool:
+    """Return whether different plain modules alternate between linear layers, first and last, and ReLU, and fit together."""
+    if len(modules) % 2 == 0 or len(set(map(id, modules))) < len(modules):
+        return False
+    kinds = [nn.Linear, nn.ReLU] * (len(modules) // 2) + [nn.Linear]
+    if any(type(module) is not kind or module._forward_hooks for module, kind in zip(modules, kinds, strict=True)):
+        return False
+    return all(before.out_features == after.in_features for before, after in pairwise(modules[::2]))
 
 
 class MlpGradient:

@@ -103,14 +103,12 @@ def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[Ex
     index = d.ranking[:count]
     content = _show_content(samples, [] if samples is None else find_samples(d, samples)[index].tolist())
     bars = [] if d.ledger is None else ledger_bars(d.ledger[index])
-    recommendations = _recommend(d, index)
-    cards = []
-    for place, (i, label, predicted) in enumerate(
-        zip(index, d.label_names(d.labels[index]), d.label_names(d.predicted[index]), strict=True)
-    ):
-        item = content[place] if content else None
-        card = ExampleCard(
-            rank=place + 1,
+    unknown = [None] * len(index)
+    labels, predictions = d.label_names(d.labels[index]), d.label_names(d.predicted[index])
+    parts = (index, labels, predictions, content or unknown, _recommend(d, index) or unknown, bars or unknown)
+    return [
+        ExampleCard(
+            rank=rank,
             id=format_line(d.ids[i], 120),
             label=_format_label(d, label),
             predicted=_format_label(d, predicted),
@@ -121,16 +119,20 @@ def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[Ex
             bias=format_number(d.bias[i]),
             variance=format_number(d.variance[i]),
             cause="" if d.cause is None else str(d.cause[i]),
-            p_wrong="" if d.p_wrong is None else format_number(d.p_wrong[i], 2),
-            p_outlier="" if d.p_outlier is None else format_number(d.p_outlier[i], 2),
-            recommendation=recommendations[place] if recommendations else None,
-            bar=bars[place] if bars else None,
+            p_wrong=_format_probability(d.p_wrong, i),
+            p_outlier=_format_probability(d.p_outlier, i),
+            recommendation=recommendation,
+            bar=bar,
             picture=item if isinstance(item, Thumbnail) else None,
             text=item if isinstance(item, TextExcerpt) else None,
             row=item if isinstance(item, TableRow) else None,
         )
-        cards.append(card)
-    return cards
+        for rank, (i, label, predicted, item, recommendation, bar) in enumerate(zip(*parts, strict=True), start=1)
+    ]
+
+
+def _format_probability(values: np.ndarray | None, i: int) -> str:
+    return "" if values is None else format_number(values[i], 2)
 
 
 def _format_label(d: Difficulty, label: Any) -> str:
