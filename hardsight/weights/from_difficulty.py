@@ -132,6 +132,7 @@ def _difficulty_inputs(difficulty: Difficulty, seed: int) -> dict[str, Any]:
     # Copied, because arrays loaded from a file are read-only and torch warns of those.
     inputs: dict[str, Any] = {
         "loss": torch.tensor(difficulty.error),
+        "p": torch.exp(-torch.tensor(difficulty.error)),
         "held_out": torch.tensor(difficulty.error),
         "generator": torch.Generator().manual_seed(check_int("seed", seed, 0)),
     }

@@ -158,32 +158,63 @@ def to_class_codes(labels: Tensor) -> Tensor:
     return labels.long()
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the cross-entropy of each sample, from its logits ``(sample, class)`` and class code. ``(sample,)``
+def to_class_sizes(sizes: Any, classes: int | None = None) -> Tensor:
+    """Return the number of samples of each class. ``(class,)``
 
-    Labels may also be class probabilities of the same shape as the logits.
+    Args:
+        sizes: an array in the order of the class codes; or a mapping from class code to size, such as a dictionary, a
+            ``collections.Counter`` or a pandas ``value_counts``, in which classes that are missing have no sample.
+        classes: number of classes, if it is known.
 
     Raises:
-        InputError: the labels have another shape or are not class codes.
+        InputError: a size is not a number of 0 or more, a key is not a class code, or there are not ``classes`` sizes.
+
+    >>> to_class_sizes({2: 5, 0: 1})
+    tensor([1, 0, 5])
     """
-    if labels.shape == logits.shape and labels.is_floating_point():
-        return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
-    if logits.dim() != 2 or labels.shape != logits.shape[:1]:
-        raise InputError(
-            "logits must have the shape (sample, class) and labels the shape (sample,), one class code per sample. "
-            f"Got the shapes {tuple(logits.shape)} and {tuple(labels.shape)}"
+    tensor = _sizes_by_code(sizes, classes) if hasattr(sizes, "keys") else _to_numbers("sizes", sizes)
+    if tensor.dim() != 1 or not len(tensor):
+        raise InputError(f"sizes must be one number per class, (class,). Got the shape {tuple(tensor.shape)}")
+    if classes and len(tensor) != classes:
+        raise InputError(f"sizes must have one entry for each of the {classes} classes. Got {len(tensor)}")
+    low, high = min_max(tensor)
+    if not (low >= 0 and high < float("inf")):
+        _raise_for_first(
+            tensor, ~((tensor >= 0) & tensor.isfinite()), "sizes", "finite and 0 or more, the samples of each class"
         )
-    codes = check_class_codes(to_class_codes(labels), logits.shape[1])
-    return torch.nn.functional.cross_entropy(logits, codes, reduction="none")
+    return tensor
+
+
+def _sizes_by_code(sizes: Any, classes: int | None) -> Tensor:
+    codes = list(sizes.keys())
+    wrong = next((code for code in codes if not _is_code(code)), None)
+    if wrong is not None:
+        raise InputError(
+            f"the keys of sizes must be class codes, 0, 1, … Got {wrong!r}: pass sizes in the order of the classes"
+        )
+    values = np.zeros(max(classes or 0, *(int(code) + 1 for code in codes), 0))
+    values[[int(code) for code in codes]] = [sizes[code] for code in codes]
+    whole = (values == np.round(values)).all()
+    return torch.from_numpy(values.astype(np.int64) if whole else values.astype(np.float32))
+
+
+def _is_code(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool) and value >= 0
 
 
 def to_tensor(name: str, value: Any) -> Any:
     """Return the value of an input as a tensor if the input is an array, and unchanged otherwise.
 
     Raises:
-        InputError: an array of anything but numbers.
+        InputError: an array of anything but numbers, or sizes that are not those of classes.
     """
     if isinstance(value, Tensor) or name not in _ARRAYS:
+        return value
+    return to_class_sizes(value) if name == "sizes" else _to_numbers(name, value)
+
+
+def _to_numbers(name: str, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
         return value
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":

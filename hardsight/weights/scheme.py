@@ -12,7 +12,8 @@ from torch import Tensor
 
 from hardsight.errors import InputError
 from hardsight.validation import check_choice
-from hardsight.weights.inputs import INPUTS, check_losses, cross_entropy, min_max, to_class_codes
+from hardsight.weights.inputs import INPUTS, check_losses, min_max, to_class_codes, to_tensor
+from hardsight.weights.model_outputs import cross_entropy, label_probability, standardize_outputs
 
 Priority = Literal["easy", "hard", "medium", "two-ends", "varied", "learned", "none"]
 """Which samples weigh most: easy or hard ones, those in between, both ends; changing over training; learned; or none."""
@@ -23,6 +24,9 @@ Reduction = Literal["mean", "weighted mean", "sum"]
 """How weighted losses become one number: sum(w l) / n; sum(w l) / sum(w); sum(w l)."""
 Per = Literal["sample", "class", "group", "element"]
 """What shares a weight."""
+Compares = bool | Callable[[Mapping[str, Any]], bool]
+"""Whether the weight of a sample depends on the other samples of its batch; or a function that says so of the inputs and
+parameters of a call, by name."""
 State = dict[str, Tensor]
 """What a scheme keeps between steps: tensors, changed in place. The first axis of a table is that of its samples."""
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -67,6 +71,9 @@ class Scheme:
         reduction: how weighted losses become one number, as published.
         normalization: the sum or mean of the weights; "none".
         per: what shares a weight: "sample", "class", "group" or "element".
+        compares_samples: whether the weight of a sample depends on the other samples of its batch, also by a state that
+            the batch updates; or a function that says so of the inputs and parameters of a call. Such weights are right
+            only for the whole effective batch. None: not stated.
         clean_data: clean data that it needs, a phrase; "" for none.
         init: makes the state from a :class:`StateShape` and those of the function's own parameters that it names; None for
             a scheme without state.
@@ -91,6 +98,7 @@ class Scheme:
     reduction: Reduction = "mean"
     normalization: str = "none"
     per: Per = "sample"
+    compares_samples: Compares | None = None
     clean_data: str = ""
     init: Callable[..., State] | None = None
     note: str = ""
@@ -135,6 +143,16 @@ class Scheme:
         return {p.name: ... if p.default is p.empty else p.default for p in own}
 
     @cached_property
+    def reads_several_labels(self) -> bool:
+        """Whether its labels are a 0/1 matrix ``(sample, label)`` of labels that do not exclude each other."""
+        return self.per == "element" and "labels" in self.reads
+
+    @cached_property
+    def _may_be_negative(self) -> bool:
+        # The library's own schemes are tested instead, because the check waits for the device in every step.
+        return self.kind in ("weights", "sampling") and not self.function.__module__.startswith("hardsight.")
+
+    @cached_property
     def _signature(self) -> Mapping[str, inspect.Parameter]:
         return inspect.signature(self.function).parameters
 
@@ -170,8 +188,8 @@ class Scheme:
         """Return what the function returns: weights, a loss or sampling probabilities.
 
         Args:
-            inputs: by name, at least those that it reads. ``p`` is computed from ``loss``, and ``loss`` from ``logits`` and
-                ``labels``, if only these are given.
+            inputs: by name, at least those that it reads. ``loss`` and ``p`` are computed from ``logits`` and ``labels`` if
+                these are given, and ``p`` from ``loss`` otherwise.
             parameters: its own, by name.
             state: from :meth:`init_state`; changed in place.
 
@@ -180,7 +198,7 @@ class Scheme:
                 weights that are not finite or below 0.
         """
         self.check_parameters(parameters)
-        return self.call_unchecked(inputs, parameters, state)
+        return self.call_unchecked(standardize_outputs(inputs, several_labels=self.reads_several_labels), parameters, state)
 
     # The method's name in the public contract.
     of = __call__
@@ -190,7 +208,7 @@ class Scheme:
         args = [self._input(name, inputs) for name in self.reads]
         args += [self._input(name, inputs) if inputs.get(name) is not None else None for name in self.optional]
         result = self.function(*args, **parameters) if self.init is None else self.function(state, *args, **parameters)
-        if self.kind in ("weights", "sampling"):
+        if self._may_be_negative:
             low, high = min_max(result)
             if not (low >= 0 and high < float("inf")):
                 index = int((~((result >= 0) & result.isfinite())).nonzero()[0])
@@ -202,12 +220,23 @@ class Scheme:
 
     def _input(self, name: str, inputs: Mapping[str, Any]) -> Any:
         if inputs.get(name) is not None:
-            return to_class_codes(inputs[name]) if name == "labels" else inputs[name]
+            return self._read_labels(inputs[name]) if name == "labels" else to_tensor(name, inputs[name])
+        if name == "p" and inputs.get("logits") is not None and inputs.get("labels") is not None:
+            return label_probability(inputs["logits"], inputs["labels"])
         if name == "p":
             return torch.exp(-check_losses(self._input("loss", inputs)))
         if name == "loss" and inputs.get("logits") is not None and inputs.get("labels") is not None:
             return cross_entropy(inputs["logits"], inputs["labels"])
         raise InputError(f"scheme {self.name!r} needs {name}: pass {name}=…, {INPUTS[name]}")
+
+    def _read_labels(self, labels: Any) -> Tensor:
+        codes = to_class_codes(to_tensor("labels", labels))
+        if codes.dim() > 1 and not self.reads_several_labels:
+            raise InputError(
+                f"scheme {self.name!r} reads one class per sample, and soft labels have none: pass class codes, such as "
+                "labels.argmax(1)"
+            )
+        return codes
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the functions, as JSON types."""
@@ -231,6 +260,7 @@ def scheme(
     reduction: Reduction = "mean",
     normalization: str = "none",
     per: Per = "sample",
+    compares_samples: Compares | None = None,
     clean_data: str = "",
     init: Callable[..., State] | None = None,
     note: str = "",
@@ -263,6 +293,7 @@ def scheme(
             reduction=reduction,
             normalization=normalization,
             per=per,
+            compares_samples=compares_samples,
             clean_data=clean_data,
             init=init,
             note=note,

@@ -64,6 +64,7 @@ class AutomaticWeights(NamedTuple):
     priority="learned",
     scale="probabilities of the ledger",
     source="hardsight; after Northcutt et al. 2021, Confident learning, JAIR, and class-balanced weights",
+    compares_samples=True,
     normalization="mean 1",
     note="Needs d.p_wrong: hs.weigh(d). hs.weights.schemes.automatic.decide(d) also explains the weights.",
 )

@@ -27,6 +27,7 @@ _class_scheme = partial(scheme, scale=_SIZES, per="class")
     priority="none",
     scale="none: the loss is read only for its length",
     source="none",
+    compares_samples=False,
     normalization="mean 1",
 )
 def uniform(loss: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
@@ -39,6 +40,7 @@ def uniform(loss: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     formula="N / (K n_c)",
     priority="none",
     source="King & Zeng 2001, Logistic regression in rare events data, Political Analysis; scikit-learn's 'balanced'",
+    compares_samples=False,
     normalization="mean 1 over the data set",
     note="K is the number of classes that have samples.",
 )
@@ -58,6 +60,7 @@ def balanced(labels: Int[Tensor, " sample"], sizes: Real[Tensor, " class"]) -> F
     formula="N n_c^(-1/2) / sum_k n_k^(1/2)",
     priority="none",
     source="Mahajan et al. 2018, Exploring the limits of weakly supervised pretraining, ECCV",
+    compares_samples=False,
     normalization="mean 1 over the data set",
     note="Published as sampling by the square root of the frequency.",
 )
@@ -81,6 +84,7 @@ def _inverse_power(labels: Tensor, sizes: Tensor, power: float) -> Tensor:
     formula="(1 - beta) / (1 - beta^n_c) · K / sum",
     priority="none",
     source=_CUI,
+    compares_samples=False,
     normalization="mean 1 over classes",
     note="The paper tries beta of .9, .99, .999 and .9999; the default is that of LDAM's code. The mean over the "
     "samples is below one, because large classes weigh less.",
@@ -110,6 +114,7 @@ def _inverse_effective_numbers(n: Tensor, beta: float) -> Tensor:
     formula="1 while t < start · T, then class-balanced",
     priority="varied",
     source=_CAO,
+    compares_samples=False,
     reduction="weighted mean",
     normalization="mean 1 over classes",
     note="Published with the switch at epoch 160 of 200.",
@@ -145,6 +150,7 @@ def _is_late(epoch: float, epochs: float, start: float) -> bool:
     formula="cross-entropy of scale (z - m_y e_y), m_c = max_margin (n_min / n_c)^(1/4)",
     priority="none",
     source=_CAO,
+    compares_samples=False,
     kind="loss",
     through=True,
     note="Made for a cosine classifier; other logits times 30 saturate.",
@@ -187,6 +193,7 @@ def ldam_margins(sizes: Real[Tensor, " class"], *, max_margin: float = 0.5) -> F
     formula="ldam-loss · drw / (mean of drw over the batch)",
     priority="varied",
     source=_CAO,
+    compares_samples=True,
     kind="loss",
     through=True,
     normalization="mean 1 over the batch",
@@ -224,6 +231,7 @@ def ldam_drw(
     formula="cross-entropy of z + tau log(n_c / N)",
     priority="none",
     source="Menon et al. 2021, Long-tail learning via logit adjustment, ICLR",
+    compares_samples=False,
     kind="loss",
     through=True,
 )
@@ -287,6 +295,7 @@ def _dynamic_power(rates: Tensor) -> float:
     priority="hard",
     scale="error rate of the class, 0 to 1",
     source="Sinha, Ohashi & Nakamura 2020, Class-wise difficulty-balanced loss for solving class-imbalance, ACCV",
+    compares_samples=False,
     normalization="mean 1 over classes",
     per="class",
     clean_data="balanced validation data, to compute the error rates again in every epoch",
@@ -332,6 +341,7 @@ def init_lff(shape: StateShape) -> State:
     priority="hard",
     scale="loss of two networks, relative to the class",
     source="Nam et al. 2020, Learning from failure: training debiased classifier from biased classifier, NeurIPS",
+    compares_samples=True,
     normalization="between 0 and 1",
     init=init_lff,
     note="Train the second network by the scheme or loss gce with q = 0.7. The largest running loss of a class is "
@@ -390,6 +400,7 @@ def init_adaboost(shape: StateShape) -> State:
     scale="0/1 error of the current model",
     source="Freund & Schapire 1997, JCSS; several classes, SAMME: Hastie et al. 2009, Multi-class AdaBoost, "
     "Statistics and Its Interface",
+    compares_samples=True,
     reduction="weighted mean",
     normalization="mean 1 over the data set",
     init=init_adaboost,
@@ -450,6 +461,7 @@ _MINORITY = "The priority is that among minority samples. For two classes; with 
     priority="medium",
     scale="share of the neighbours of the other class",
     source=_NEWAZ,
+    compares_samples=False,
     note=_MINORITY,
 )
 def icost_neighbours(
@@ -496,6 +508,7 @@ def icost_neighbours(
     priority="medium",
     scale="held-out share of the minority in the sample's leaf",
     source=_NEWAZ,
+    compares_samples=False,
     note=_MINORITY,
 )
 def icost_gini(

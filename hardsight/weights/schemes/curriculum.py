@@ -5,9 +5,10 @@ confidence per sample, and the minimax curriculum a subset that is both hard and
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import ceil, e, log, sqrt
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -25,7 +26,7 @@ _CASTELLS = "Castells et al. 2020, SuperLoss: a generic loss for robust curricul
 _NATS = "loss, nats"
 _ANY_SCORE = "loss, or any score of which only the order is read"
 _OF_BATCH = "The share is of the samples given: the whole data set for hs.weigh, the batch in a training loop."
-_self_paced = partial(scheme, priority="easy", scale=_NATS)
+_self_paced = partial(scheme, priority="easy", scale=_NATS, compares_samples=False)
 
 
 def pace_linear(progress: float, start: float) -> float:
@@ -107,6 +108,7 @@ def paced_share(epoch: float, epochs: float, *, start: float, pacing: str = "lin
     scale=_ANY_SCORE,
     source="Bengio et al. 2009, Curriculum learning, ICML; pacing: Hacohen & Weinshall 2019, ICML; Platanios et al. "
     "2019, NAACL; Wu, Dyer & Neyshabur 2021, ICLR",
+    compares_samples=True,
     reduction="weighted mean",
     note=_OF_BATCH,
     example={"start": 0.2},
@@ -135,6 +137,7 @@ def curriculum(
     scale=_ANY_SCORE,
     source="Bengio et al. 2009, Curriculum learning, ICML; Spitkovsky, Alshawi & Jurafsky 2010, From baby steps to "
     "leapfrog, NAACL",
+    compares_samples=True,
     reduction="weighted mean",
     note=_OF_BATCH,
     example={"buckets": 3},
@@ -187,6 +190,7 @@ def spl_hard(loss: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " s
     priority="easy",
     scale="rank of the loss",
     source=_KUMAR,
+    compares_samples=True,
     reduction="weighted mean",
     note="The form of spl-hard that tools implement: the share is grown, linearly from 0 to 1 over 100 epochs in CurBench.",
     example={"rate": 0.5},
@@ -327,6 +331,7 @@ def spl_polynomial(loss: Float[Tensor, " sample"], *, lam: float, t: int = 3) ->
     "spl-diversity",
     formula="1[l < lam + gamma/(√i + √(i - 1))] for the i-th smallest loss of its group",
     source="Jiang et al. 2014, Self-paced learning with diversity, NeurIPS",
+    compares_samples=True,
     reduction="weighted mean",
     note="The threshold was checked against several public implementations of the paper's algorithm. Grow lam and "
     "gamma over training.",
@@ -393,6 +398,11 @@ def _init_lambert(above: Tensor) -> Tensor:
     return torch.addcdiv(_FAR * grown, grown, grown + _BEND, value=(_NEAR - _FAR) * _BEND)
 
 
+def _compares_to_mean_loss(values: Mapping[str, Any]) -> bool:
+    """Whether tau is the mean loss of the batch, because neither tau nor the number of classes is known."""
+    return values.get("tau") is None and values.get("logits") is None and not values.get("classes")
+
+
 _CONFIDENCE = "s = exp(-W(max(-1/e, (l - tau)/(2 lam)))), W: Lambert's function"
 
 
@@ -402,6 +412,7 @@ _CONFIDENCE = "s = exp(-W(max(-1/e, (l - tau)/(2 lam)))), W: Lambert's function"
     priority="easy",
     scale="loss, nats",
     source=_CASTELLS,
+    compares_samples=_compares_to_mean_loss,
     note="lam 1 was published for CIFAR-10, .25 for CIFAR-100. K is known from logits, or from classes= or sizes= "
     "of hs.Weighting. At the branch point of W the weight is exactly e, where scipy's lambertw in float64, "
     "and CurML with it, give NaN.",
@@ -444,6 +455,7 @@ def _init_superloss_mean(shape: StateShape) -> State:
     priority="easy",
     scale="loss, any unit",
     source=_CASTELLS,
+    compares_samples=True,
     init=_init_superloss_mean,
     note="decay .9 as in CurBench; the running mean starts at the mean of the first batch.",
 )
@@ -476,6 +488,7 @@ def superloss_mean(
     priority="easy",
     scale="loss, nats",
     source=_CASTELLS,
+    compares_samples=False,
     kind="loss",
     through=True,
     note="Negative for easy samples. Its gradient is that of cross-entropy weighted with superloss.",
@@ -521,6 +534,7 @@ def _log_classes(classes: int | None) -> float:
     priority="hard",
     scale="loss; distances between features",
     source="Zhou & Bilmes 2018, Minimax curriculum learning, ICLR; similarity: Zhou, Wang & Bilmes 2020, NeurIPS",
+    compares_samples=True,
     reduction="weighted mean",
     note="Published with a share that grows and a diversity that falls from stage to stage. The authors' code replaces "
     "facility location by a sum of similarities, as does CurBench. Of tied samples the first is taken.",

@@ -22,7 +22,7 @@ _FAN = "Fan et al. 2017, Learning with average top-k loss, NeurIPS; " + _LEVY
 _NAMKOONG = "Namkoong & Duchi 2017, Variance-based regularization with convex objectives, NeurIPS; " + _LEVY
 _LI = "Li et al. 2021, Tilted empirical risk minimization, ICLR"
 _QI = "Qi et al. 2023, Attentional-biased stochastic gradient descent, TMLR"
-_sums_to_one = partial(scheme, reduction="sum", normalization="sum 1")
+_sums_to_one = partial(scheme, compares_samples=True, reduction="sum", normalization="sum 1")
 
 
 @_sums_to_one(
@@ -112,6 +112,7 @@ def init_absgd(shape: StateShape) -> State:
     priority="hard",
     scale="loss, nats",
     source=_QI,
+    compares_samples=True,
     reduction="sum",
     normalization="sum near 1",
     init=init_absgd,
@@ -269,6 +270,7 @@ def init_group_dro(shape: StateShape) -> State:
     priority="hard",
     scale="loss, mean of the group",
     source=_SAGAWA,
+    compares_samples=True,
     reduction="sum",
     normalization="sum of the groups' q that are in the batch",
     per="group",
@@ -324,6 +326,7 @@ def init_doremi(shape: StateShape) -> State:
     priority="hard",
     scale="loss minus that of a reference model, mean of the domain",
     source=_XIE,
+    compares_samples=True,
     reduction="weighted mean",
     normalization="sum 1 over domains",
     per="group",

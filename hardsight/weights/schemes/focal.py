@@ -22,7 +22,7 @@ _LIN = "Lin et al. 2017, Focal loss for dense object detection, ICCV"
 _MUKHOTI = "Mukhoti et al. 2020, Calibrating deep neural networks using focal loss, NeurIPS"
 _P = "probability of the given label, 0 to 1"
 _THROUGH = "The gradient flows through the weight, as published"
-_focal = partial(scheme, priority="hard", scale=_P, through=True)
+_focal = partial(scheme, priority="hard", scale=_P, through=True, compares_samples=False)
 
 
 @_focal(
@@ -99,6 +99,7 @@ def flsd_closed_form(p: Float[Tensor, " sample"], *, p0: float) -> Float[Tensor,
     priority="hard",
     scale="logits of independent labels",
     source=_LIN,
+    compares_samples=False,
     kind="loss",
     through=True,
     per="element",
@@ -137,6 +138,7 @@ def focal_sigmoid(
     priority="hard",
     scale="logits of independent labels",
     source="Ridnik, Ben-Baruch et al. 2021, Asymmetric loss for multi-label classification, ICCV",
+    compares_samples=False,
     kind="loss",
     through=True,
     reduction="sum",
@@ -189,6 +191,7 @@ def asl(
     priority="varied",
     scale=_P,
     source="Smith 2022, Cyclical focal loss, arXiv 2202.08978",
+    compares_samples=False,
     through=True,
     note=f"{_THROUGH}. t is 0 to T-1; within an epoch e stays in 0 to 1. The published label smoothing is left to the loss.",
 )
@@ -228,6 +231,7 @@ def cyclical_focal(
     priority="varied",
     scale=_P,
     source="Leng et al. 2022, PolyLoss: a polynomial expansion perspective of classification loss functions, ICLR",
+    compares_samples=False,
     note="The gradient is that of the published loss if none flows through the weight; eps is tuned for each task.",
     example={"eps": 1.0},
 )
@@ -287,6 +291,7 @@ def init_ghm(shape: StateShape, *, bins: int) -> State:
     priority="medium",
     scale="probability of the given label, 0 to 1",
     source=_LI,
+    compares_samples=True,
     normalization="mean 1 without momentum",
     init=init_ghm,
     note=f"Published for each label of a detector, where g = |sigmoid(z) - y|. {_COUNTS}",
@@ -310,6 +315,7 @@ def ghm_c(state: State, p: Float[Tensor, " sample"], *, bins: int = 30, momentum
     priority="medium",
     scale="prediction less target",
     source=_LI,
+    compares_samples=True,
     kind="loss",
     per="element",
     init=init_ghm,
@@ -363,6 +369,7 @@ def output_gradient(logits: Float[Tensor, "sample class"], labels: Int[Tensor, "
     priority="easy",
     scale="L1 norms of the gradient by the logits and of the features",
     source="Park et al. 2021, Influence-balanced loss for imbalanced visual classification, ICCV",
+    compares_samples=False,
     through=True,
     note="The gradient flows through the weight in the authors' code. alpha = 1000 as in their training script (the default "
     "of the class is 10000), which also lowers the learning rate a hundredfold from epoch start on: the weights are large.",
@@ -407,6 +414,7 @@ def influence_balanced(
     scale="L2 norm of the gradient by the logits",
     source="Santiago et al. 2021, LOW: training deep neural networks by learning optimal sample weights, Pattern "
     "Recognition",
+    compares_samples=True,
     normalization="mean 1",
     note="In the authors' code g is the gradient of the batch's mean loss, 1/n of that of the sample's own: "
     "weights are nearly 1 and depend on the batch size. batch_mean=False takes the sample's own. Solved by "

@@ -31,6 +31,7 @@ def select_top(scores: Float[Tensor, " sample"], k: int) -> Float[Tensor, " samp
     priority="hard",
     scale="loss",
     source="Shrivastava et al. 2016, Training region-based object detectors with online hard example mining, CVPR",
+    compares_samples=True,
     reduction="weighted mean",
     note="Of tied losses the first in the batch is kept.",
     example={"k": 4},
@@ -57,6 +58,7 @@ def init_percentile(shape: StateShape) -> State:
     priority="hard",
     scale="loss, compared with a running percentile of it",
     source="Jiang et al. 2018, MentorNet: learning data-driven curriculum for very deep neural networks, ICML",
+    compares_samples=True,
     init=init_percentile,
     note="The rule v* for hard examples of MentorNet's code, which is binary: background=0 keeps every positive, "
     "as there. The percentile is the nearest loss of the batch, and its running mean starts at 0.",
@@ -107,6 +109,7 @@ def init_history(shape: StateShape, *, memory: int) -> State:
     priority="hard",
     scale="loss, by its rank among the last losses",
     source=_SELECTIVE,
+    compares_samples=True,
     reduction="weighted mean",
     init=init_history,
     note="The authors' code counts only losses that are smaller: its smallest is never trained on, and none if "
@@ -162,6 +165,7 @@ def init_steps(shape: StateShape) -> State:
     scale="loss, by its rank in the batch",
     source="Jiang et al. 2019, Accelerating deep learning by focusing on the biggest losers, arXiv 1910.00762; as "
     "in MosaicML Composer",
+    compares_samples=True,
     reduction="weighted mean",
     init=init_steps,
     note="Whole batches before start, from end on and every interrupt-th; Composer counts batches within the "
@@ -244,6 +248,7 @@ def online_batch_selection(
     priority="hard",
     scale="0/1 error of a first model",
     source="Liu et al. 2021, Just train twice: improving group robustness without training group information, ICML",
+    compares_samples=False,
     note="The first model is trained for a few epochs and judged on its training data; held-out errors serve as well. lam "
     "is tuned on group labels: 100 Waterbirds, 50 CelebA, 4 MultiNLI, 6 CivilComments. The paper repeats samples instead.",
     example={"lam": 5.0},
@@ -270,6 +275,7 @@ def jtt(first: Float[Tensor, " sample"], *, lam: float) -> Float[Tensor, " sampl
     scale="loss in training minus held-out loss, nats",
     source="Mindermann et al. 2022, Prioritized training on points that are learnable, worth learning, and not yet "
     "learnt, ICML",
+    compares_samples=True,
     reduction="weighted mean",
     clean_data="held-out data for training a second model; here d.error of the same data serves",
     note="Published with 32 of a batch of 320. The held-out loss stays fixed during training.",
@@ -306,6 +312,7 @@ def init_predictions(shape: StateShape) -> State:
     priority="medium",
     scale=_HISTORY,
     source=_CHANG,
+    compares_samples=True,
     normalization="mean 1",
     init=init_predictions,
     note="eps and the warm-up of 15 epochs are those of the implementation by Song; the variance divides by m.",
@@ -337,6 +344,7 @@ def active_bias(
     priority="medium",
     scale=_HISTORY,
     source=_CHANG,
+    compares_samples=True,
     normalization="mean 1",
     init=init_predictions,
     note="The quantity was checked against the code of dataset cartography (Swayamdipta et al. 2020), which has "

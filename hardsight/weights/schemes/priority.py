@@ -7,9 +7,9 @@ kappa) - temperature mean(w log w).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -31,7 +31,21 @@ _PREFERENCES: dict[str, Callable[[Tensor], Tensor]] = {
     "two-ends-first": lambda d: 1 - 4 * d * (1 - d),
     "uniform": torch.ones_like,
 }
-_mode = partial(scheme, scale=_SCALE, source=_MODES, reduction="weighted mean", normalization="at most 1")
+
+
+def _compares_ranks(values: Mapping[str, Any]) -> bool:
+    """Whether the difficulty is the rank in the batch."""
+    return values.get("axis") == "rank"
+
+
+_mode = partial(
+    scheme,
+    scale=_SCALE,
+    source=_MODES,
+    compares_samples=_compares_ranks,
+    reduction="weighted mean",
+    normalization="at most 1",
+)
 
 
 def difficulty(loss: Float[Tensor, " sample"], *, axis: Axis = "probability") -> Float[Tensor, " sample"]:

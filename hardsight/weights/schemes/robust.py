@@ -19,10 +19,10 @@ _SCE = "Wang et al. 2019, Symmetric cross entropy for robust learning with noisy
 _MA = "Ma et al. 2020, Normalized loss functions for deep learning with noisy labels, ICML"
 _P = "probability of the given label"
 _EMPHASIS = "the magnitudes of the gradient, w 2(1 - p), sum to one"
-_robust_loss = partial(scheme, priority="easy", scale="logits", kind="loss", through=True)
+_robust_loss = partial(scheme, priority="easy", scale="logits", kind="loss", through=True, compares_samples=False)
 
 
-@scheme("gce", formula="p^q", priority="easy", scale=_P, source=_ZHANG)
+@scheme("gce", formula="p^q", priority="easy", scale=_P, source=_ZHANG, compares_samples=False)
 def gce(p: Float[Tensor, " sample"], *, q: float = 0.7) -> Float[Tensor, " sample"]:
     """Prefer samples whose label the model finds likely.
 
@@ -31,7 +31,9 @@ def gce(p: Float[Tensor, " sample"], *, q: float = 0.7) -> Float[Tensor, " sampl
     Args:
         q: exponent, above 0 and at most 1.
     """
-    return check_probabilities(p) ** check_range("q", q, 0, 1, strict=(True, False))
+    # The slope at 0 is infinite, which gives NaN times the slope of p.
+    positive = check_probabilities(p).clamp(min=torch.finfo(p.dtype).tiny)
+    return positive ** check_range("q", q, 0, 1, strict=(True, False))
 
 
 def _init_kept(shape: StateShape) -> State:
@@ -44,6 +46,7 @@ def _init_kept(shape: StateShape) -> State:
     priority="varied",
     scale=_P,
     source=_ZHANG,
+    compares_samples=False,
     init=_init_kept,
     note="The selection is made as the samples pass in these epochs; published: before the epoch, at once. The "
     "reference code selects with the model that is best on test data, which leaks.",
@@ -84,6 +87,7 @@ def truncated_gce(
     priority="easy",
     scale=_P,
     source=_GHOSH,
+    compares_samples=False,
     note="For the loss 1 - p; in the form sum |p - y| it is twice that.",
 )
 def mae(p: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
@@ -100,6 +104,7 @@ def mae(p: Float[Tensor, " sample"]) -> Float[Tensor, " sample"]:
     priority="easy",
     scale=_P,
     source=_SCE,
+    compares_samples=False,
     note="alpha .1 and beta 1 are for CIFAR-10, 6 and .1 for CIFAR-100; those of the original script are 1 and 1. "
     "All published codes have the floor 1e-4, that is log(floor) = -9.21.",
 )
@@ -125,6 +130,7 @@ def sce(
     priority="medium",
     scale=_P,
     source="Wang et al. 2019, IMAE for noise-robust learning, arXiv:1903.12141",
+    compares_samples=True,
     reduction="sum",
     normalization=_EMPHASIS,
     note="Checked against the authors' code. scale (T in the paper) was tuned to the share of wrong labels, "
@@ -148,6 +154,7 @@ def imae(p: Float[Tensor, " sample"], *, scale: float) -> Float[Tensor, " sample
     priority="medium",
     scale=_P,
     source="Wang et al. 2019, Derivative manipulation for general example weighting, arXiv:1905.11233",
+    compares_samples=True,
     reduction="sum",
     normalization=_EMPHASIS,
     note="beta and lam were tuned to the share of wrong labels. Times the gradient of cross-entropy this gives the "
@@ -310,6 +317,7 @@ def _init_targets(shape: StateShape) -> State:
     priority="easy",
     scale="predictions of past epochs",
     source="Liu et al. 2020, Early-learning regularization prevents memorization of noisy labels, NeurIPS",
+    compares_samples=False,
     kind="loss",
     through=True,
     init=_init_targets,

@@ -106,6 +106,7 @@ def per(loss: Float[Tensor, " sample"], *, alpha: float = 0.6, eps: float = 1e-8
     priority="hard",
     scale="loss, compared with its mean",
     source="Qin et al. 2024, InfoBatch: lossless training speed up by unbiased dynamic data pruning, ICLR",
+    compares_samples=True,
     normalization="mean 1 in expectation",
     note="Give the last known losses of all samples once per epoch; in the reference code they start at 3, and "
     "none is dropped while all are equal. That code keeps exactly int((1-r) m) of m samples, which is biased "
@@ -221,6 +222,7 @@ def _bin_probabilities(hardness: Tensor, target: int, alpha: float, bins: int) -
     priority="easy",
     scale="out-of-sample probability of the given label",
     source="Smith, Martinez & Giraud-Carrier 2014, An instance level analysis of data complexity, Machine Learning",
+    compares_samples=True,
     reduction="weighted mean",
     note="As in imbalanced-learn, there with a forest of 100 trees and 5 folds. For the whole data set, not a batch.",
 )

@@ -46,6 +46,7 @@ class _DropSchedule(NamedTuple):
     priority="varied",
     scale="loss by the peer, nats; rank in the batch",
     source="Han et al. 2018, Co-teaching: robust training of deep neural networks with extremely noisy labels, NeurIPS",
+    compares_samples=True,
     reduction="weighted mean",
     note="rate is the share of wrong labels. The published code divides twice, by n and by the number of samples "
     "kept. With an exponent other than 1 the schedule, here as there, jumps at gradual.",
@@ -77,6 +78,7 @@ _WEI = "Wei et al. 2020, Combating noisy labels by agreement: a joint training m
     priority="varied",
     scale="joint loss, nats; rank in the batch",
     source=_WEI,
+    compares_samples=True,
     reduction="weighted mean",
     note="Published with the joint loss as the training loss: that is jocor-loss. co_lambda .1 is the code's default.",
     example={"rate": 0.3},
@@ -114,6 +116,7 @@ def jocor(
     priority="varied",
     scale="joint loss, nats; rank in the batch",
     source=_WEI,
+    compares_samples=True,
     kind="loss",
     through=True,
     normalization="its mean is the mean over the kept samples",
@@ -172,6 +175,7 @@ _ALL_LOSSES = "Give the losses of all samples, not of a batch. Equal losses all 
     priority="easy",
     scale="loss, any unit",
     source="Li et al. 2020, DivideMix: learning with noisy labels as semi-supervised learning, ICLR",
+    compares_samples=True,
     note=_ALL_LOSSES
     + "Published: samples above .5 count as clean, the others lose their label; at 90 % noise the loss is the mean of the "
     "last five epochs. Starts from the best split in two, where scikit-learn draws.",
@@ -216,6 +220,7 @@ def divide_mix_gmm(
     priority="easy",
     scale="loss, any unit",
     source="Arazo et al. 2019, Unsupervised label noise modeling and loss correction, ICML",
+    compares_samples=True,
     note=_ALL_LOSSES
     + "Beyond its peak the probability of a wrong label stays constant, as with the published code's table.",
     exclude_from_benchmark={"in training": "reads all losses of the data set at once"},
@@ -321,6 +326,7 @@ def _init_threshold(shape: StateShape) -> State:
     priority="easy",
     scale=_SCALE,
     source="Jiang et al. 2015, Self-paced curriculum learning, AAAI; as in MentorNet, Jiang et al. 2018, ICML",
+    compares_samples=True,
     init=_init_threshold,
     note=_PERCENTILE,
 )
@@ -346,6 +352,7 @@ def spcl_linear(
     priority="varied",
     scale=_SCALE,
     source=_JIANG,
+    compares_samples=True,
     init=_init_threshold,
     note=_DROPOUT + _PERCENTILE,
 )
@@ -463,6 +470,7 @@ def _new_mentor(rng: np.random.Generator) -> Mentor:
     priority="learned",
     scale=_SCALE,
     source=_JIANG,
+    compares_samples=True,
     clean_data="for the mentor: losses of a run in which the wrong labels are known",
     init=_init_threshold,
     note=_DROPOUT
@@ -548,6 +556,7 @@ def threshold_samples(labels: Int[Tensor, " sample"], classes: int, *, seed: int
     priority="easy",
     scale="area under the margin, logits",
     source="Pleiss et al. 2020, Identifying mislabeled data using the area under the margin ranking, NeurIPS",
+    compares_samples=False,
     reduction="weighted mean",
     note="Published with N/(K + 1) threshold samples of an extra class, and two runs, so that each sample is "
     "judged once (threshold_samples draws them); the rule was checked against a second account of the paper.",
@@ -581,6 +590,7 @@ def aum_filter(
     priority="easy",
     scale="probabilities by models that were not trained on the sample",
     source="Northcutt et al. 2021, Confident learning: estimating uncertainty in dataset labels, JAIR",
+    compares_samples=True,
     per="class",
     note="As in cleanlab: counts of the confident joint, calibrated to the class sizes, give the number of "
     "samples that are pruned. Of several confident classes the most likely counts, as in the paper; cleanlab "

@@ -1,9 +1,8 @@
 """The batch as a scheme reads it: checked inputs in float32, from all ranks, each sample once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import torch
@@ -12,7 +11,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from hardsight.errors import InputError
 from hardsight.weights import INPUTS
-from hardsight.weights.inputs import cross_entropy, to_tensor
+from hardsight.weights.inputs import to_tensor
+from hardsight.weights.model_outputs import cross_entropy, label_probability, standardize_outputs
 from hardsight.weights.training.distributed import RankSlices, exchange_sizes, first_occurrences, world_size
 from hardsight.weights.training.id_index import IdIndex, as_ids
 from hardsight.weights.training.tokens import has_token_logits, to_sequence_inputs
@@ -65,11 +65,20 @@ class Batch:
         return values if self.slices is None else values[self.slices.local]
 
 
-def fast_path_batch(loss: Any, ids: Any, id_index: IdIndex, repeated: RepeatedIds) -> Batch | None:
-    """Build the batch of a scheme that reads only losses, without the general checks; None if these are needed.
+def fast_path_batch(
+    loss: Any, ids: Any, outputs: tuple[Any, Any] | None, id_index: IdIndex, repeated: RepeatedIds
+) -> Batch | None:
+    """Build the batch of a scheme that reads only losses or p, without the general checks; None if these are needed.
 
     The result is that of :func:`build_batch`. It takes one process, float32 losses and int64 ids as tensors in main
     memory, and no mixed precision.
+
+    Args:
+        loss: losses of the batch.
+        ids: ids of its samples.
+        outputs: logits and labels, of which p is to be computed; None if it is exp(-loss) or not read.
+        id_index: the ids of the training samples.
+        repeated: what to do with repeated ids.
 
     Raises:
         InputError: an id is unknown or repeated.
@@ -81,19 +90,34 @@ def fast_path_batch(loss: Any, ids: Any, id_index: IdIndex, repeated: RepeatedId
     if repeated == "skip" or torch.is_autocast_enabled("cpu") or world_size() > 1:
         return None
     count = loss.shape[0]
-    return Batch({"loss": loss}, id_index.find_rows(ids, repeated == "refuse"), count, count)
+    inputs = {"loss": loss}
+    if outputs is not None:
+        logits, labels = outputs
+        if not _has_class_scores(logits, labels, count):
+            return None
+        inputs["p"] = label_probability(logits, labels)
+    return Batch(inputs, id_index.find_rows(ids, repeated == "refuse"), count, count)
+
+
+def _has_class_scores(logits: Any, labels: Any, count: int) -> bool:
+    """Whether these are float32 logits ``(sample, class)`` and int64 class codes in main memory."""
+    if not (isinstance(logits, Tensor) and isinstance(labels, Tensor) and logits.is_cpu and labels.is_cpu):
+        return False
+    if logits.dtype is not torch.float32 or labels.dtype is not torch.int64:
+        return False
+    return logits.dim() == 2 and logits.shape[1] > 1 and labels.shape == (count,) and logits.shape[0] == count
 
 
 def build_batch(
-    values: Mapping[str, Any], ids: Any, id_index: IdIndex, names: tuple[str, ...], repeated: RepeatedIds
+    read: Callable[[], dict[str, Tensor]], device: torch.device, ids: Any, id_index: IdIndex, repeated: RepeatedIds
 ) -> Batch:
     """Build the batch that a scheme reads.
 
     Args:
-        values: what the loop passed in for this rank's rows, by name.
+        read: returns the inputs that the scheme reads of this rank's rows, :func:`read_inputs`.
+        device: device of the inputs.
         ids: ids of this rank's rows, or None.
         id_index: the ids of the training samples.
-        names: inputs that the scheme needs with one row per sample; ``p`` may be missing.
         repeated: what to do with repeated ids; unless all count, an id that several ranks bring counts once.
 
     Raises:
@@ -102,16 +126,16 @@ def build_batch(
     """
     distinct = repeated == "refuse"
     if world_size() == 1:
-        batch, batch_ids = _local_batch(values, ids, id_index, names, distinct)
+        batch, batch_ids = _local_batch(read(), ids, id_index, distinct)
         all_ids = batch_ids if repeated == "skip" else None
     else:
         error: Exception | None = None
         batch, batch_ids = Batch({}, None, 0, 0), None
         try:
-            batch, batch_ids = _local_batch(values, ids, id_index, names, distinct)
+            batch, batch_ids = _local_batch(read(), ids, id_index, distinct)
         except Exception as reason:  # noqa: BLE001 - raised again once the other ranks know.
             error = reason
-        slices = exchange_sizes(batch.count, _find_device(values), error)
+        slices = exchange_sizes(batch.count, device, error)
         batch = _gather_batch(batch, slices)
         all_ids = None if batch_ids is None or repeated == "count" else slices.gather(batch_ids)
     if all_ids is not None and not bool((first := first_occurrences(all_ids)).all()):
@@ -130,7 +154,7 @@ def loss_from_logits(values: Mapping[str, Any]) -> Tensor:
     return cross_entropy(as_rows("logits", values["logits"]), as_rows("labels", values["labels"]))
 
 
-def unweighted_losses(values: Mapping[str, Any], is_loss: bool) -> Tensor:
+def unweighted_losses(values: Mapping[str, Any], several_labels: bool) -> Tensor:
     """Return the plain loss of each sample, for evaluation. ``(sample,)``
 
     It is the loss that was passed in; else the cross-entropy of logits and labels, averaged over the tokens of a
@@ -144,11 +168,11 @@ def unweighted_losses(values: Mapping[str, Any], is_loss: bool) -> Tensor:
         return sequence_means
     if values["loss"] is not None:
         return as_rows("loss", values["loss"])
-    labels = values["labels"]
-    if is_loss and labels is not None and (matrix := as_rows("labels", labels)).dim() > 1:
-        logits = as_rows("logits", values["logits"])
-        return binary_cross_entropy_with_logits(logits, matrix.to(logits), reduction="none").sum(1)
-    return loss_from_logits(values)
+    outputs = standardize_outputs(values, several_labels=several_labels)
+    if several_labels and outputs["labels"] is not None:
+        logits, labels = as_rows("logits", outputs["logits"]), as_rows("labels", outputs["labels"])
+        return binary_cross_entropy_with_logits(logits, labels.to(logits), reduction="none").sum(1)
+    return loss_from_logits(outputs)
 
 
 def full_precision(values: Mapping[str, Any]) -> AbstractContextManager[Any]:
@@ -161,11 +185,8 @@ def full_precision(values: Mapping[str, Any]) -> AbstractContextManager[Any]:
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else _NO_CHANGE
 
 
-def _local_batch(
-    values: Mapping[str, Any], ids: Any, id_index: IdIndex, names: tuple[str, ...], distinct: bool
-) -> tuple[Batch, Tensor | None]:
+def _local_batch(inputs: dict[str, Tensor], ids: Any, id_index: IdIndex, distinct: bool) -> tuple[Batch, Tensor | None]:
     """Build the batch of this rank, and return its ids."""
-    inputs = _read_inputs(values, names)
     first, *others = inputs.values()
     # shape[0], because Tensor.__len__ takes longer than everything else here.
     count = first.shape[0]
@@ -184,11 +205,16 @@ def _local_batch(
     return Batch(inputs, id_index.find_rows(batch_ids, distinct), count, count), batch_ids
 
 
-def _read_inputs(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Tensor]:
-    if not values.keys() <= INPUTS.keys():
-        name = next(name for name in values if name not in INPUTS)
-        close = get_close_matches(name, INPUTS, 1)
-        raise InputError(f"no scheme reads {name!r}: " + (f"do you mean {close[0]!r}?" if close else "leave it out"))
+def read_inputs(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Tensor]:
+    """Return inputs with one row per sample, as tensors; ``p`` is left out where it follows from the loss alone.
+
+    Args:
+        values: what the loop passed in for this rank's rows, by name, with standardized logits and labels.
+        names: inputs that the scheme reads with one row per sample.
+
+    Raises:
+        InputError: an input is missing or has no rows.
+    """
     inputs = {}
     for name in names:
         value = values.get(name)
@@ -198,6 +224,9 @@ def _read_inputs(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str,
             inputs[name] = loss_from_logits(values)
         elif name != "p":
             raise InputError(f"the scheme reads {name}, which is missing: pass {name}=…, {INPUTS[name]}")
+        elif all(values.get(given) is not None for given in ("loss", "logits", "labels")):
+            # The loss may have class weights or smoothed labels, and then exp(-loss) is not p.
+            inputs[name] = label_probability(as_rows("logits", values["logits"]), as_rows("labels", values["labels"]))
     return inputs
 
 
@@ -208,13 +237,22 @@ def as_rows(name: str, value: Any) -> Tensor:
         InputError: the input has no rows, or is not an array of numbers.
     """
     tensor: Tensor = to_tensor(name, value)
+    if name == "loss" and tensor.dim() == 2 and tensor.shape[1] == 1:
+        tensor = tensor[:, 0]
     if tensor.dim() == 0 or (name == "loss" and tensor.dim() != 1):
-        advice = ": pass the loss of each sample, reduction='none'" if name == "loss" else ""
+        advice = _advise_on_loss(tensor) if name == "loss" else ""
         raise InputError(f"{name} must have one row per sample. Got the shape {tuple(tensor.shape)}{advice}")
     return tensor.float() if tensor.dtype in _HALF_TYPES else tensor
 
 
-def _find_device(values: Mapping[str, Any]) -> torch.device:
+def _advise_on_loss(loss: Tensor) -> str:
+    if loss.dim() == 0:
+        return ": pass the loss of each sample, reduction='none'"
+    return ": pass loss.flatten() for a weight per pixel or token, or loss.flatten(1).mean(1) for one per sample"
+
+
+def find_device(values: Mapping[str, Any]) -> torch.device:
+    """Return the device of the first tensor among the inputs."""
     for value in values.values():
         if isinstance(value, Tensor):
             return value.device

@@ -8,6 +8,8 @@ from hardsight.weights import Scheme
 from hardsight.weights.inputs import SAMPLE_INPUTS
 
 _TRAINING_INPUTS = frozenset({"classes", "sizes", "epoch", "epochs", "generator", "rows"})
+# Found by the weighting alone.
+_INTERNAL_INPUTS = frozenset({"generator", "rows"})
 
 
 @dataclass(frozen=True)
@@ -17,12 +19,13 @@ class InputPlan:
     Attributes:
         per_sample: inputs that the batch must bring with one row per sample, sorted by name.
         optional: inputs that the batch may bring with one row per sample.
-        per_call: other inputs that the batch may bring.
+        per_call: other inputs that a call may give.
         reads_training: whether the scheme reads what the weighting knows itself: classes, their sizes, epochs, random
             numbers, rows.
         is_loss: whether the scheme gives losses; otherwise it gives weights.
-        losses_only: whether weights need nothing from the batch but its losses; batches without optional inputs can then
-            take the fast path.
+        losses_only: whether weights need nothing from the batch but its losses, or p; batches without optional inputs can
+            then take the fast path.
+        several_labels: whether labels are a 0/1 matrix ``(sample, label)``.
     """
 
     per_sample: tuple[str, ...]
@@ -31,6 +34,7 @@ class InputPlan:
     reads_training: bool
     is_loss: bool
     losses_only: bool
+    several_labels: bool = False
 
     @classmethod
     def from_scheme(cls, scheme: Scheme | None) -> "InputPlan":
@@ -40,11 +44,21 @@ class InputPlan:
         is_loss = scheme.kind == "loss"
         per_sample, training = SAMPLE_INPUTS.intersection(scheme.reads), _TRAINING_INPUTS.intersection(scheme.inputs)
         optional = tuple(name for name in scheme.optional if name in SAMPLE_INPUTS)
-        per_call = tuple(set(scheme.inputs) - SAMPLE_INPUTS - training)
+        per_call = tuple(name for name in scheme.inputs if name not in SAMPLE_INPUTS | _INTERNAL_INPUTS)
         if not is_loss or "p" in per_sample:
             per_sample |= {"loss"}
-        losses_only = not is_loss and not per_call and per_sample <= {"loss", "p"}
-        return cls(tuple(sorted(per_sample)), optional, per_call, bool(training), is_loss, losses_only)
+        losses_only = not is_loss and not set(per_call) - training and per_sample <= {"loss", "p"}
+        names = tuple(sorted(per_sample))
+        return cls(names, optional, per_call, bool(training), is_loss, losses_only, scheme.reads_several_labels)
+
+    @property
+    def reads_p(self) -> bool:
+        """Whether the scheme reads the probability of the given label."""
+        return "p" in self.per_sample
+
+    def reads_outputs(self, values: Mapping[str, Any]) -> bool:
+        """Whether logits or labels are read, by the scheme or to compute a loss that is not given."""
+        return values.get("loss") is None or not {"p", "logits", "labels"}.isdisjoint((*self.per_sample, *self.optional))
 
     def select_names(self, values: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the inputs with one row per sample to read from a batch: those it must bring, and those it brings."""

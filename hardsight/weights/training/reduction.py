@@ -1,11 +1,15 @@
-"""How weighted losses become one number, over the batch of all ranks and all micro-batches."""
+"""How weighted losses become one number, over the batch of all ranks and all micro-batches.
 
+Half precision is reduced in float32, and everything else in the precision of the losses. A sample of weight 0 is absent,
+whatever its loss: also one that is infinite or not a number adds 0 to the result and to the gradient.
+"""
+
+import math
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from hardsight.errors import InputError
 from hardsight.weights.training.batch import Batch
 from hardsight.weights.training.distributed import scale_gradient, world_size
 
@@ -24,21 +28,16 @@ def reduce_losses(how: LoopReduction, losses: Tensor, weights: Tensor | None, ba
         weights: ``(sample,)``; None if the losses are weighted already.
         batch: the samples.
         items: number of samples in the whole effective batch; None: those of this batch.
-
-    Raises:
-        InputError: ``items`` is not above 0, or this reduction cannot be exact with it.
     """
     if how == "none":
-        return batch.local_rows(losses if weights is None else losses * weights)
-    count = _divisor(how, weights, batch, items)
+        return batch.local_rows(losses if weights is None else weigh_losses(losses, weights))
+    count = max(batch.count, 1) if items is None else items
     if weights is None:
         return scale_gradient(losses.sum() if how == "sum" else losses.sum() / count, batch.world_size)
     if how != "sum":
         # Dividing the weights keeps the division out of the backward pass if no gradient flows through them.
         weights = weights / (count if how == "mean" else clamp_positive(weights.sum()))
-    if weights.dtype is not losses.dtype:
-        weights = weights.to(losses.dtype)
-    return scale_gradient(torch.dot(losses, weights), batch.world_size)
+    return scale_gradient(weighted_sum(losses, weights), batch.world_size)
 
 
 def reduce_part(how: LoopReduction, losses: Tensor, weights: Tensor, count: int, total: Tensor) -> Tensor:
@@ -51,27 +50,30 @@ def reduce_part(how: LoopReduction, losses: Tensor, weights: Tensor, count: int,
         count: number of samples in the effective batch of all ranks.
         total: sum of the weights of the effective batch.
     """
-    losses = losses.to(weights.dtype)
+    dtype = torch.promote_types(torch.promote_types(losses.dtype, weights.dtype), torch.float32)
+    losses, weights = losses.to(dtype), weights.to(dtype)
     if how == "none":
-        return losses * weights
+        return weigh_losses(losses, weights)
     divisor: Any = 1 if how == "sum" else max(count, 1) if how == "mean" else clamp_positive(total)
-    return torch.dot(losses, weights / divisor) * world_size()
+    return weighted_sum(losses, weights / divisor) * world_size()
+
+
+def weigh_losses(losses: Tensor, weights: Tensor) -> Tensor:
+    """Return the product of losses and weights, 0 where the weight is 0. ``(sample,)``"""
+    return losses.where(weights != 0, 0) * weights
+
+
+def weighted_sum(losses: Tensor, weights: Tensor) -> Tensor:
+    """Return the sum of the products of losses and weights, without the samples of weight 0."""
+    weights = weights.to(losses.dtype)
+    if losses.is_cpu:
+        total = torch.dot(losses, weights)
+        # In main memory it is cheaper to look at the sum than to select in every step.
+        if math.isfinite(total.item()):
+            return total
+    return torch.dot(losses.where(weights != 0, 0), weights)
 
 
 def clamp_positive(total: Tensor) -> Tensor:
     """Replace a total of 0 by the smallest positive number, so that the mean of nothing is 0."""
     return total.clamp(min=torch.finfo(total.dtype).tiny)
-
-
-def _divisor(how: LoopReduction, weights: Tensor | None, batch: Batch, items: Any) -> Any:
-    if items is None:
-        return max(batch.count, 1)
-    if not isinstance(items, Tensor) and not items > 0:
-        raise InputError(f"items must be above 0, the number of samples in the whole effective batch. Got {items!r}")
-    if how == "weighted mean" and weights is not None:
-        raise InputError(
-            "a weighted mean over micro-batches needs all weights first: w = weighting.weights(losses, ids), then "
-            "weighting.apply_weights(loss, w[part]) on each; or pass reduction='mean'"
-        )
-    # Reading a tensor's value would wait for its device, so a tensor of 0 is clamped rather than refused.
-    return items.clamp(min=1) if isinstance(items, Tensor) else items

@@ -17,7 +17,7 @@ class Source(NamedTuple):
 
     Attributes:
         scheme: the scheme; None for fixed weights.
-        weights: fixed weights ``(sample,)`` float32, in the order of ``ids``; None with a scheme.
+        weights: fixed weights ``(sample,)`` in the order of ``ids``, in float64 if given so; None with a scheme.
         ids: ids of the samples; None if they are 0, 1, … in order, or unknown.
     """
 
@@ -45,7 +45,7 @@ def resolve_source(source: Any, ids: Any, scheme: str | None, parameters: Mappin
         if ids is not None:
             raise InputError("a difficulty brings its own ids: leave ids out")
         weights = weigh(source, scheme or "auto", **parameters)
-        return Source(None, torch.from_numpy(weights).float(), source.ids)
+        return Source(None, torch.from_numpy(weights), source.ids)
     if scheme is not None:
         raise InputError(
             "scheme= is for a difficulty only: pass the scheme's name as the first argument, hs.Weighting('superloss', …)"
@@ -61,14 +61,17 @@ def resolve_source(source: Any, ids: Any, scheme: str | None, parameters: Mappin
 
 def _check_weights(weights: Any) -> Tensor:
     if isinstance(weights, Tensor):
-        weights = (weights.float() if weights.is_floating_point() else weights).detach().cpu().numpy()
+        # numpy has no bfloat16.
+        weights = (weights.float() if weights.dtype in (torch.float16, torch.bfloat16) else weights).detach().cpu().numpy()
     values = np.asarray(weights)
     if values.ndim != 1 or not len(values) or values.dtype.kind not in "iuf":
         raise InputError(
             f"weights must be numbers, one per sample. Got the shape {tuple(values.shape)} of {values.dtype}: "
             "pass an array (sample,), the name of a scheme, or a difficulty"
         )
-    return check_nonnegative("weights", torch.tensor(values).float())
+    return check_nonnegative(
+        "weights", torch.tensor(values, dtype=torch.float64 if values.dtype.itemsize == 8 else torch.float32)
+    )
 
 
 def check_nonnegative(name: str, values: Tensor) -> Tensor:

@@ -75,8 +75,14 @@ def predicts_next_token(model: Any) -> bool:
 def _require_labels(values: Mapping[str, Any]) -> Tensor:
     if values.get("labels") is None:
         raise InputError(f"logits of tokens need labels (row, token), {IGNORED} for tokens that do not count: pass labels=…")
-    labels: Tensor = values["labels"]
-    return labels
+    logits, labels = values["logits"], values["labels"]
+    if logits.shape[:1] + logits.shape[2:] == labels.shape and logits.shape[:2] != labels.shape:
+        raise InputError(
+            f"logits of tokens must have the shape (row, token, word). Got {tuple(logits.shape)} for labels "
+            f"{tuple(labels.shape)}: pass logits.transpose(1, 2), or for a weight per token "
+            "logits.transpose(1, 2).flatten(0, 1) and labels.flatten()"
+        )
+    return torch.as_tensor(labels)
 
 
 def has_token_logits(values: Mapping[str, Any]) -> bool:
@@ -98,12 +104,15 @@ def to_sequence_inputs(values: Mapping[str, Any], scheme: Scheme | None) -> dict
     reads = () if scheme is None else scheme.inputs
     if scheme is not None and "labels" in scheme.reads:
         raise InputError(_UNSUPPORTED.format(scheme.name, "labels"))
-    logits, loss = values["logits"], values.get("loss")
-    if loss is None:
+    logits, loss, p = values["logits"], values.get("loss"), values.get("p")
+    if loss is None or ("p" in reads and p is None and values.get("labels") is not None):
         total, count = sequence_losses(logits, _require_labels(values), shift=False)
-        loss = total / count.clamp(min=1)
+        mean = total / count.clamp(min=1)
+        # A loss that is given may have class weights or smoothed labels, and then exp(-loss) is not p.
+        loss, p = (mean, p) if loss is None else (loss, torch.exp(-mean))
     # A scheme that reads logits but no labels reads the number of classes, here of words.
-    return {**values, "loss": loss, "logits": logits[:, 0] if "logits" in reads else None, "labels": None}
+    words = logits[:, 0] if "logits" in reads else None
+    return {**values, "loss": loss, "p": p, "logits": words, "labels": None}
 
 
 def average_token_loss(values: Mapping[str, Any], scheme: Scheme, loss: Callable[[dict[str, Tensor]], Tensor]) -> Tensor:

@@ -9,18 +9,25 @@ from torch import Tensor, nn
 from hardsight.errors import InputError
 from hardsight.validation import check_choice, check_int
 from hardsight.weights import SCHEMES, Scheme, StateShape
+from hardsight.weights.inputs import check_finite, to_class_sizes
+from hardsight.weights.model_outputs import standardize_outputs
+from hardsight.weights.training.accumulation import check_batch_size, check_items, check_separable
 from hardsight.weights.training.batch import (
     Batch,
     RepeatedIds,
     build_batch,
     fast_path_batch,
+    find_device,
     full_precision,
+    read_inputs,
     unweighted_losses,
 )
+from hardsight.weights.training.call_inputs import check_call_inputs
 from hardsight.weights.training.distributed import world_size
 from hardsight.weights.training.id_index import IdIndex
 from hardsight.weights.training.input_plan import InputPlan
-from hardsight.weights.training.reduction import LoopReduction, reduce_losses, reduce_part
+from hardsight.weights.training.reduction import LoopReduction, reduce_losses, reduce_part, weighted_sum
+from hardsight.weights.training.scheme_call import NonFinite, call_scheme
 from hardsight.weights.training.sources import Source, resolve_source
 from hardsight.weights.training.state import ExtraState, SchemeState, SeenSamples
 from hardsight.weights.training.tokens import average_token_loss, has_token_logits, to_sequence_inputs
@@ -56,6 +63,7 @@ class Weighting(nn.Module):
         reduction: how weighted losses become one number.
         through: whether the gradient flows through the weights.
         repeated: what happens to repeated ids.
+        on_nonfinite: what happens to a batch with losses or logits that are not finite.
         id_index: the ids of the training samples.
         classes: number of classes; None if unknown.
         plan: where the inputs of the scheme come from.
@@ -81,6 +89,7 @@ class Weighting(nn.Module):
         reduction: str | None = None,
         through: bool | None = None,
         repeated: str | None = None,
+        on_nonfinite: str = "skip",
         seed: int = 0,
         **parameters: Any,
     ) -> None:
@@ -93,7 +102,7 @@ class Weighting(nn.Module):
                 this or ``ids``.
             ids: ids of all training samples, any distinct integers; with an array of weights, in its order.
             classes: number of classes; by default the length of ``sizes``.
-            sizes: number of training samples of each class, ``(class,)``, for schemes that read it.
+            sizes: number of training samples of each class, ``(class,)`` or by class code, for schemes that read it.
             groups: number of groups, for schemes that read groups.
             epochs: number of epochs in all, for schemes that read it.
             scheme: with a difficulty, the scheme that makes weights of it; "auto" by default.
@@ -105,6 +114,9 @@ class Weighting(nn.Module):
                 in an epoch, which undoes the padding of distributed samplers. "count": count every appearance, as
                 samplers that draw with replacement need. None: "refuse"; on several ranks, once an epoch was set,
                 samples that came in an earlier step of the epoch are skipped.
+            on_nonfinite: what to do with a batch that has infinite losses or logits, or NaN. "skip": return a loss that is
+                not finite, and remember nothing, so that a ``GradScaler`` skips the step as it does for a plain mean.
+                "raise": raise an error that names the sample. Samples of fixed weight 0 may have any loss.
             seed: seed of schemes that draw random numbers.
             parameters: the scheme's own parameters.
 
@@ -117,7 +129,7 @@ class Weighting(nn.Module):
             resolved = resolve_source(source, ids, scheme, parameters)
             self.id_index = IdIndex(_count_samples(resolved, num_samples), resolved.ids)
             self.register_buffer("fixed_weights", _sort_by_id(resolved, self.id_index))
-            self.register_buffer("sizes", None if sizes is None else torch.as_tensor(sizes))
+            self.register_buffer("sizes", None if sizes is None else to_class_sizes(sizes, classes))
             classes = classes or (0 if self.sizes is None else len(self.sizes))
             shape = StateShape(self.id_index.count, classes, groups)
             self.scheme_state = SchemeState(resolved.scheme, shape, parameters)
@@ -129,6 +141,7 @@ class Weighting(nn.Module):
         published = "mean" if resolved.scheme is None else resolved.scheme.reduction
         self.reduction: LoopReduction = _check_choice("reduction", reduction, LoopReduction) or published
         self.repeated: RepeatedIds | None = _check_choice("repeated", repeated, RepeatedIds)
+        self.on_nonfinite: NonFinite = _check_choice("on_nonfinite", on_nonfinite, NonFinite)
         self.through = through if through is not None else resolved.scheme is not None and resolved.scheme.through
         self.epochs = epochs
         self.epoch: float | None = None
@@ -168,36 +181,40 @@ class Weighting(nn.Module):
             loss: loss of each sample with its gradient, ``(sample,)``; by default the cross-entropy of logits and
                 labels. Schemes that are losses themselves do not read it.
             ids: ids of the samples, integers ``(sample,)``.
-            logits: logits of the model, ``(sample, class)``, for schemes that read them; for sequences of tokens
-                ``(sample, token, word)``, see :mod:`hardsight.weights.training.tokens`.
-            labels: class codes, ``(sample,)``, for schemes that read them; for tokens ``(sample, token)``, -100 for
-                tokens that do not count.
+            logits: logits of the model, ``(sample, class)``, or ``(sample,)`` for two classes, for schemes that read them;
+                for sequences of tokens ``(sample, token, word)``, see :mod:`hardsight.weights.training.tokens`.
+            labels: class codes, ``(sample,)``, or one-hot rows ``(sample, class)``, for schemes that read them; for tokens
+                ``(sample, token)``, -100 for tokens that do not count. Schemes that read the probability p of the label
+                compute it from logits and labels if both are given, and from the loss otherwise.
             items: number of samples in the whole effective batch, of all micro-batches and ranks, under gradient
-                accumulation: the losses of the micro-batches then add up to the mean over it.
+                accumulation: the losses of the micro-batches then add up to the mean over it. For schemes that weigh each
+                sample by itself; see :meth:`weights` for the others.
             inputs: other inputs of the scheme (``hardsight.weights.INPUTS``), with one row per sample if they are per
-                sample.
+                sample. ``classes``, ``sizes``, ``epoch`` and ``epochs`` given here count in place of the weighting's own.
 
         Raises:
-            InputError: an id is missing, unknown or repeated, an input is missing or out of its domain, or another rank
-                failed.
+            InputError: an id is missing, unknown or repeated, an input is missing, not read or out of its domain, another
+                rank failed, or the losses of micro-batches would not add up.
         """
         if "_is_replica" in self.__dict__:
             raise InputError(_IN_DATA_PARALLEL)
-        plan = self.plan
-        losses_only = plan.losses_only and (not plan.optional or (logits is None and labels is None))
-        if losses_only and self.training and self.reduction == "mean" and items is None and not inputs:
-            fast = fast_path_batch(loss, ids, self.id_index, self.repeated or "refuse")
-            if fast is not None:
-                return torch.dot(fast.inputs["loss"], self._weigh(fast, self.through) / max(fast.count, 1))
         values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not self.training:
-            return unweighted_losses(values, plan.is_loss).float().mean()
+            return unweighted_losses(values, self.plan.several_labels).float().mean()
+        if items is None and not inputs and self.reduction == "mean" and self.on_nonfinite == "skip":
+            fast = self._fast_path_batch(loss, ids, logits, labels)
+            if fast is not None:
+                return weighted_sum(fast.inputs["loss"], self._weigh(fast, self.through) / max(fast.count, 1))
+        check_call_inputs(self.scheme, inputs)
+        if items is not None:
+            items = check_items(items, self.reduction, self.plan.is_loss)
         with full_precision(values):
-            if plan.is_loss:
-                losses, batch = self._scheme_losses(values, ids)
+            if self.plan.is_loss:
+                losses, batch = self._scheme_losses(values, ids, items)
                 return reduce_losses(self.reduction, losses, None, batch, items)
-            batch = self._build_batch(values, ids)
-            weights = self._weigh(batch, self.through)
+            batch = self._build_batch(values, ids, items)
+            weights = self._weigh(batch, self.through, items is not None)
+            self._check_losses(batch.inputs["loss"], weights)
             return reduce_losses(self.reduction, batch.inputs["loss"], weights, batch, items)
 
     def weights(
@@ -225,9 +242,11 @@ class Weighting(nn.Module):
         if self.plan.is_loss:
             raise InputError(f"scheme {self._scheme_name!r} is a loss and has no weights: call weighting(…, items=…)")
         values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
+        check_call_inputs(self.scheme, inputs)
         with full_precision(values):
             batch = self._build_batch(values, ids)
             weights = self._weigh(batch, False).detach()
+            self._check_losses(batch.inputs["loss"], weights)
             self._totals = BatchTotals(batch.count, weights.sum())
             return batch.local_rows(weights)
 
@@ -257,68 +276,115 @@ class Weighting(nn.Module):
             )
         return reduce_part(self.reduction, loss, weights, self._totals.n_samples, self._totals.weight)
 
-    def _scheme_losses(self, values: dict[str, Any], ids: Any) -> tuple[Tensor, Batch]:
+    def compares_samples(self, *, logits: bool = True) -> bool | None:
+        """Return whether the weight of a sample depends on the rest of its batch; None if the scheme does not state it.
+
+        Such weights are right only for the whole effective batch. Under gradient accumulation a call with ``items=`` refuses
+        them; so does one with "weighted mean". A trainer that calls without ``items`` must ask first.
+
+        Args:
+            logits: whether calls give logits, or ``classes=`` is known; "superloss" then needs no mean loss of the batch.
+        """
+        scheme = self.scheme
+        stated = False if scheme is None else scheme.compares_samples
+        if scheme is None or not callable(stated):
+            return stated if isinstance(stated, bool) else None
+        known = {"logits": True if logits else None, "classes": self.classes}
+        return stated({**scheme.parameters, **self.scheme_parameters, **known})
+
+    def _scheme_losses(self, values: dict[str, Any], ids: Any, items: Any) -> tuple[Tensor, Batch]:
         """Return the losses of a scheme that is a loss, and their batch."""
+        partial = items is not None
         if not has_token_logits(values):
-            batch = self._build_batch(values, ids)
-            return self._weigh(batch, True), batch
+            batch = self._build_batch(values, ids, items)
+            return self._weigh(batch, True, partial), batch
         assert self.scheme is not None
-        losses = average_token_loss(values, self.scheme, lambda tokens: self._call_scheme(Batch(tokens, None, 0, 0), True))
-        batch = self._build_batch({**values, "loss": losses, "logits": None, "labels": None}, ids, ("loss",))
+        losses = average_token_loss(
+            values, self.scheme, lambda tokens: self._call_scheme(Batch(tokens, None, 0, 0), True, partial)
+        )
+        given = {name: values[name] for name in self.plan.per_call if name in values}
+        batch = self._build_batch({**given, "loss": losses, "logits": None, "labels": None}, ids, items, ("loss",))
         return batch.inputs["loss"], batch
 
-    def _build_batch(self, values: dict[str, Any], ids: Any, names: tuple[str, ...] | None = None) -> Batch:
-        if has_token_logits(values):
-            values = to_sequence_inputs(values, self.scheme)
-        names = names or self.plan.select_names(values)
-        batch = build_batch(values, ids, self.id_index, names, self.repeated or "refuse")
+    def _fast_path_batch(self, loss: Any, ids: Any, logits: Any, labels: Any) -> Batch | None:
+        """Return the batch of a usual step; None if it needs the general checks."""
+        plan = self.plan
+        if not plan.losses_only or (plan.optional and not (logits is None and labels is None)):
+            return None
+        outputs = (logits, labels) if plan.reads_p and logits is not None and labels is not None else None
+        return fast_path_batch(loss, ids, outputs, self.id_index, self.repeated or "refuse")
+
+    def _build_batch(
+        self, values: dict[str, Any], ids: Any, items: Any = None, names: tuple[str, ...] | None = None
+    ) -> Batch:
+        def read() -> dict[str, Tensor]:
+            given: dict[str, Any] = values
+            if has_token_logits(values):
+                given = to_sequence_inputs(values, self.scheme)
+            elif self.plan.reads_outputs(values):
+                given = standardize_outputs(values, several_labels=self.plan.several_labels)
+            return read_inputs(given, names or self.plan.select_names(given))
+
+        batch = build_batch(read, find_device(values), ids, self.id_index, self.repeated or "refuse")
         if self.skips_seen and batch.rows is not None:
             self.seen.skip(batch, self.epoch)
         elif self.repeated == "skip":
             raise InputError("repeated='skip' needs the ids of all samples: pass num_samples= or ids=")
-        batch.per_call = {name: values[name] for name in self.plan.per_call if name in values}
+        check_batch_size(items, batch.count)
+        batch.per_call = {name: values[name] for name in self.plan.per_call if values.get(name) is not None}
         return batch
 
-    def _weigh(self, batch: Batch, differentiable: bool) -> Tensor:
-        """Return the weights or losses of a batch, with the gradient through them if ``differentiable``. ``(sample,)``"""
+    def _weigh(self, batch: Batch, differentiable: bool, partial: bool = False) -> Tensor:
+        """Return the weights or losses of a batch, ``(sample,)``.
+
+        Args:
+            batch: the batch.
+            differentiable: whether the gradient flows through them.
+            partial: whether the batch is only a part of the effective batch, and the rest is weighed apart from it.
+        """
         if self.fixed_weights is not None:
             assert batch.rows is not None
-            return self.fixed_weights.index_select(0, batch.rows)
+            return self.fixed_weights.index_select(0, batch.rows).to(batch.inputs["loss"].dtype)
         if not batch.count:
             return _empty_weights(batch)
-        weights = self._call_scheme(batch, differentiable)
+        weights = self._call_scheme(batch, differentiable, partial)
+        if "loss" in batch.inputs:
+            weights = weights.to(batch.inputs["loss"].dtype)
         return weights.detach() if weights.requires_grad and not differentiable else weights
 
-    def _call_scheme(self, batch: Batch, differentiable: bool) -> Tensor:
-        scheme = self.scheme
+    def _call_scheme(self, batch: Batch, differentiable: bool, partial: bool) -> Tensor:
+        scheme, parameters, others = self.scheme, self.scheme_parameters, self._other_inputs(batch)
         assert scheme is not None
-        inputs = batch.inputs
-        if not differentiable:
-            inputs = {name: value.detach() for name, value in inputs.items()}
-        if scheme.init is None:
-            stateless: Tensor = scheme.call_unchecked(inputs | self._other_inputs(batch), self.scheme_parameters, None)
-            return stateless
-        # The tables of a state are float32.
-        inputs = {name: _to_float32(value) for name, value in inputs.items()}
-        state = self.scheme_state.tensors
-        values: Tensor = scheme.call_unchecked(inputs | self._other_inputs(batch), self.scheme_parameters, state)
-        self.scheme_state.detach_state()
-        return values
+        if partial:
+            check_separable(scheme, {**batch.inputs, **others}, parameters)
+        return call_scheme(
+            scheme,
+            parameters,
+            self.scheme_state,
+            batch.inputs,
+            others,
+            differentiable=differentiable,
+            on_nonfinite=self.on_nonfinite,
+        )
+
+    def _check_losses(self, losses: Tensor, weights: Tensor) -> None:
+        if self.on_nonfinite == "raise":
+            check_finite("loss", losses.detach().where(weights != 0, 0))
 
     def _other_inputs(self, batch: Batch) -> dict[str, Any]:
-        """Return the inputs without one row per sample: those of the call, and what the weighting knows itself."""
+        """Return the inputs without one row per sample: what the weighting knows itself, and those of the call."""
         if not self.plan.reads_training:
             return batch.per_call
-        if self.scheme is not None and "epoch" in self.scheme.reads and self.epoch is None:
+        if self.scheme is not None and "epoch" in self.scheme.reads and self.epoch is None and "epoch" not in batch.per_call:
             raise InputError(f"scheme {self._scheme_name!r} reads the epoch: call weighting.set_epoch(epoch) in each epoch")
         return {
-            **batch.per_call,
             "classes": self.classes,
             "sizes": self.sizes,
             "epoch": self.epoch,
             "epochs": self.epochs,
             "generator": self._generator,
             "rows": batch.rows,
+            **batch.per_call,
         }
 
     def get_extra_state(self) -> Tensor:
@@ -359,7 +425,7 @@ class Weighting(nn.Module):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         # A model that goes to half precision would take the weights and tables of this module with it.
-        return super()._apply(lambda tensor: tensor.to(fn(tensor).device), recurse)  # type: ignore[no-untyped-call]
+        return super()._apply(lambda tensor: _move(tensor, fn), recurse)  # type: ignore[no-untyped-call]
 
     def extra_repr(self) -> str:
         """Return the scheme and its shape."""
@@ -405,6 +471,13 @@ def _sort_by_id(source: Source, id_index: IdIndex) -> Tensor | None:
     return ordered
 
 
+def _move(tensor: Tensor, fn: Any) -> Tensor:
+    """Return the tensor on the device to which ``fn`` moves tensors, in its own type if the device has it."""
+    if tensor.dtype is torch.float64 and fn(tensor.new_empty(0, dtype=torch.float32)).device.type == "mps":
+        tensor = tensor.float()
+    return tensor.to(fn(tensor).device)
+
+
 def _check_choice(name: str, value: Any, choices: Any) -> Any:
     return None if value is None else check_choice(name, value, get_args(choices))
 
@@ -423,7 +496,3 @@ def _equal_ids(first: Tensor | None, second: Tensor | None) -> bool:
 def _empty_weights(batch: Batch) -> Tensor:
     # With a gradient of zero, for loops that call backward() on every batch.
     return next(value for value in batch.inputs.values() if value.is_floating_point()).flatten()[:0]
-
-
-def _to_float32(value: Any) -> Any:
-    return value.float() if isinstance(value, Tensor) and value.dtype == torch.float64 else value

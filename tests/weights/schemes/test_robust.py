@@ -267,8 +267,13 @@ def test_what_is_no_logit_or_label_is_refused(name):
         SCHEMES[name](inputs, LOSSES[name])
     with pytest.raises(InputError, match=r"labels\[3\] is -100"):
         SCHEMES[name]({"logits": LOGITS, "labels": LABELS.scatter(0, torch.tensor([3]), -100)}, LOSSES[name])
-    with pytest.raises(InputError, match="2 classes or more"):
-        SCHEMES[name]({"logits": LOGITS[:, :1], "labels": 0 * LABELS}, LOSSES[name])
+    one_logit = LOGITS[:, 0]
+    both = torch.stack([torch.zeros_like(one_logit), one_logit], 1)
+    for logits in (one_logit, one_logit[:, None]):
+        torch.testing.assert_close(
+            SCHEMES[name]({"logits": logits, "labels": LABELS % 2}, LOSSES[name]),
+            SCHEMES[name]({"logits": both, "labels": LABELS % 2}, LOSSES[name]),
+        )
 
 
 def test_elr_must_know_the_classes():

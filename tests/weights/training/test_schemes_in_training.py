@@ -4,59 +4,13 @@ import copy
 
 import pytest
 import torch
-
-import hardsight as hs
-
-SAMPLES, CLASSES, BATCH, GROUPS = 40, 4, 8, 2
-# AdaBoost reads all samples at once.
-SCHEMES_IN_LOOPS = sorted(name for name, row in hs.SCHEMES.items() if row.kind in ("weights", "loss") and name != "adaboost")
-
-
-def batch(step):
-    generator = torch.Generator().manual_seed(step)
-    uniform = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
-    logits = (2 * uniform(BATCH, CLASSES) - 1).requires_grad_()
-    labels = torch.randint(CLASSES, (BATCH,), generator=generator)
-    inputs = {
-        "logits": logits,
-        "labels": labels,
-        "loss": torch.nn.functional.cross_entropy(logits, labels, reduction="none"),
-        "features": uniform(BATCH, 5),
-        "groups": torch.arange(BATCH) % GROUPS,
-        "held_out": uniform(BATCH),
-        "peer": uniform(BATCH),
-        "peer_logits": uniform(BATCH, CLASSES),
-        "history": uniform(BATCH, 3),
-        "first": (uniform(BATCH) > 0.5).float(),
-        "class_error": torch.tensor([0.1, 0.2, 0.3, 0.4]),
-        "neighbours": torch.randint(2, (BATCH, 5), generator=generator),
-        "residual": logits[:, 0],
-        "aum": uniform(BATCH),
-        "p_wrong": uniform(BATCH),
-        "purity": uniform(BATCH),
-    }
-    return torch.randperm(SAMPLES, generator=generator)[:BATCH], logits, inputs
-
-
-def make_weighting(name):
-    sizes = [20, 20] if name.startswith("icost") else [10, 12, 3, 15]
-    classes = len(sizes)
-    parameters = hs.SCHEMES[name].example
-    return hs.Weighting(name, SAMPLES, classes=classes, sizes=sizes, groups=GROUPS, epochs=6.0, **parameters)
+from support.scheme_batches import SCHEMES_IN_LOOPS, inputs_of, make_batch, make_weighting
 
 
 def run_step(weighting, step):
     weighting.set_epoch(step)
-    ids, logits, inputs = batch(step)
-    scheme = weighting.scheme
-    if scheme.name.startswith("icost"):
-        inputs["labels"] = inputs["labels"] % 2
-    if scheme.name in ("asl", "focal-sigmoid"):
-        inputs["labels"] = torch.nn.functional.one_hot(inputs["labels"], CLASSES)
-    if scheme.name == "spl-logarithmic":
-        inputs["loss"] = inputs["loss"] / 4
-    names = {"loss"} | set(scheme.reads) if scheme.kind == "weights" else set(scheme.reads)
-    loss = weighting(ids=ids, **{key: value for key, value in inputs.items() if key in names})
+    ids, logits, inputs = make_batch(step)
+    loss = weighting(ids=ids, **inputs_of(weighting.scheme, inputs))
     return loss, torch.autograd.grad(loss, logits)[0]
 
 

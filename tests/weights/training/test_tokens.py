@@ -117,8 +117,9 @@ def test_what_sequences_do_not_have_is_refused(batch):
         ("t-past", {"num_samples": ROWS, "classes": WORDS}, "'t-past' reads a state of samples with one label each"),
         ("jocor-loss", {"rate": 0.2}, "'jocor-loss' reads peer_logits of samples with one label each"),
     ):
+        more = {"peer_logits": batch["logits"]} if source == "jocor-loss" else {}
         with pytest.raises(hs.InputError, match=message):
-            hs.Weighting(source, **arguments)(ids=torch.arange(ROWS), peer_logits=batch["logits"], **batch)
+            hs.Weighting(source, **arguments)(ids=torch.arange(ROWS), **more, **batch)
     for source in ("gce-loss", "t-focal"):
         with pytest.raises(hs.InputError, match=r"logits of tokens need labels \(row, token\)"):
             hs.Weighting(source)(logits=batch["logits"])
