@@ -1,5 +1,6 @@
 """skorch's nets with weighted losses: by ``sample_weight`` in ``fit``, or by any scheme of ``hs.Weighting``."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch.utils.data import Dataset, Subset, default_collate
 from hardsight.errors import InputError
 from hardsight.integrations._row_weights import make_row_weighting
 from hardsight.weights.training import Weighting
+from hardsight.weights.training.own_loss import BatchLayout, LossRecorder, split_by_sample
+from hardsight.weights.training.scheme_inputs import read_scheme_inputs
 
 try:
     from skorch import NeuralNetClassifier
@@ -56,8 +59,9 @@ class WeightedNet:
 
     Put it before the net: ``class Mine(WeightedNet, NeuralNetRegressor)``. Validation losses are not weighted. Ids are
     positions in the data that ``fit`` receives, so schemes with a state per sample work with shuffled batches and with
-    skorch's own validation split. The criterion must be able to give the loss of each sample (``reduction="none"``), as
-    torch's criteria can.
+    skorch's own validation split. What is weighted is the loss of the criterion, also with class weights, label smoothing
+    or labels that do not count: weights of one train as no weights do. Its loss must have a part for each sample, as that
+    of all of torch's criteria has.
 
     Args:
         module: as in skorch.
@@ -97,12 +101,12 @@ class WeightedNet:
         Args:
             X: as in skorch.
             y: as in skorch.
-            sample_weight: ``(sample,)``, 0 or more; the loss of a batch is the mean of weight × loss.
+            sample_weight: ``(sample,)``, 0 or more; multiplies each sample's part of the loss.
             fit_params: as in skorch.
 
         Raises:
             InputError: there are weights beside a scheme, negative weights, or not one weight per sample; the
-                difficulty is of other samples; or the criterion cannot give the loss of each sample.
+                difficulty is of other samples; or the loss of the criterion has no part for each sample.
         """
         weights = _check_weights(sample_weight, self.weighting)
         self.weighting_ = None
@@ -200,26 +204,54 @@ class WeightedNet:
             return super().get_loss(y_pred, y_true, X=X, training=training)  # type: ignore[misc,no-any-return]
         if not training:
             return super().get_loss(y_pred, y_true, X=X.features, training=False)  # type: ignore[misc,no-any-return]
+        own_loss = super().get_loss  # type: ignore[misc]
+        losses, inputs, rest = self._split_loss(lambda: own_loss(y_pred, y_true, X=X.features, training=True), y_true, X)
+        assert self.weighting_ is not None
+        weighted: Tensor = self.weighting_(losses, X.ids.to(losses.device), **inputs)
+        return weighted if rest is None else weighted + rest
+
+    def _split_loss(
+        self, own_loss: Callable[[], Tensor], y_true: Any, X: _Batch
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor | None]:
+        """Split the loss of skorch.
+
+        Returns:
+            Losses of the samples, whose mean is the loss of skorch without the rest, ``(sample,)``; other inputs of a
+            scheme; the rest, terms that belong to no sample, or None.
+        """
+        n_samples = len(X.ids)
+        is_codes = isinstance(y_true, Tensor) and not y_true.is_floating_point()
+        layout = BatchLayout(n_samples, (to_tensor(y_true, device=self.device),) if is_codes else ())
+        try:
+            with LossRecorder(layout) as recorder:
+                loss = own_loss().mean()
+            own = split_by_sample(loss, recorder)
+        except InputError as error:
+            losses = self._unreduced_losses(own_loss, n_samples)
+            if losses is None:
+                raise error from None
+            return losses, {}, None
+        if recorder.calls[0].has_classes:
+            self._extend_classes(recorder.calls[0].arguments["input"].shape[1])
+        assert self.weighting_ is not None
+        return own.parts * n_samples, read_scheme_inputs(self.weighting_.scheme, recorder.calls, n_samples), own.rest
+
+    def _unreduced_losses(self, own_loss: Callable[[], Tensor], n_samples: int) -> Tensor | None:
+        """Return the losses of the samples by reduction="none"; None if the criterion has none that add up to its loss."""
         reduction = getattr(self.criterion_, "reduction", None)
-        if reduction is None:
-            raise InputError(
-                f"the criterion {type(self.criterion_).__name__} has no reduction: use a criterion that gives the loss "
-                "of each sample with reduction='none', as torch's criteria do"
-            )
+        if reduction not in ("mean", "sum"):
+            return None
+        loss = own_loss()
         self.criterion_.reduction = "none"
         try:
-            losses = super().get_loss(y_pred, y_true, X=X.features, training=True)  # type: ignore[misc]
+            losses = own_loss()
         finally:
             self.criterion_.reduction = reduction
-        losses = losses.reshape(len(X.ids), -1).mean(1)
-        logits = _to_logits(y_pred, self.criterion_)
-        labels = None
-        if logits is not None:
-            labels = to_tensor(y_true, device=self.device)
-            self._extend_classes(logits.shape[1])
-        assert self.weighting_ is not None
-        weighted: Tensor = self.weighting_(losses, X.ids.to(losses.device), logits=logits, labels=labels)
-        return weighted
+        if losses.dim() == 0 or len(losses) != n_samples:
+            return None
+        losses = losses.reshape(n_samples, -1)
+        losses = losses.mean(1) if reduction == "mean" else losses.sum(1) * n_samples
+        return losses if torch.allclose(losses.mean(), loss, rtol=1e-4) else None
 
 
 class WeightedNeuralNetClassifier(WeightedNet, NeuralNetClassifier):
@@ -273,11 +305,3 @@ def _is_same_training_set(first: Weighting, second: Weighting) -> bool:
     if first.sizes is None or second.sizes is None:
         return first.sizes is second.sizes
     return torch.equal(first.sizes.cpu(), second.sizes)
-
-
-def _to_logits(output: Any, criterion: Any) -> Tensor | None:
-    """Return logits or log-probabilities; None if the output is not one score per class."""
-    scores = output[0] if isinstance(output, tuple) else output
-    if scores.ndim != 2 or not isinstance(criterion, torch.nn.NLLLoss | torch.nn.CrossEntropyLoss):
-        return None
-    return torch.log(scores + torch.finfo(scores.dtype).eps) if isinstance(criterion, torch.nn.NLLLoss) else scores

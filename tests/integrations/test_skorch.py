@@ -211,10 +211,122 @@ def test_what_cannot_be_weighted_is_refused_with_the_fix(digits):
         net().fit(X, y, sample_weight=-np.ones(len(y)))
     with pytest.raises(InputError, match="400 samples, 3 weights"):
         net().fit(X, y, sample_weight=np.ones(3))
-    with pytest.raises(InputError, match="Joined has no reduction"):
-        net(criterion=Joined).fit(X, y, sample_weight=np.ones(len(y)))
+    with pytest.raises(InputError, match="has no loss per sample that could be weighted"):
+        net(criterion=ByHand).fit(X, y, sample_weight=np.ones(len(y)))
+    with pytest.raises(InputError, match="'gce-loss' takes the place of the model's own loss, whose class weights"):
+        net(weighting="gce-loss", weighting_parameters={"q": 0.7}, criterion__label_smoothing=0.1).fit(X, y)
+
+
+class ByHand(nn.Module):
+    def forward(self, scores, labels):
+        return -scores.log_softmax(1).gather(1, labels[:, None]).mean()
 
 
 class Joined(nn.Module):
+    """A criterion without a choice of the reduction."""
+
     def forward(self, scores, labels):
         return nn.functional.cross_entropy(scores, labels)
+
+
+class Focal(nn.Module):
+    """A loss that is not linear in torch's, with the usual choice of the reduction."""
+
+    def __init__(self, reduction="mean"):
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, scores, labels):
+        losses = nn.functional.cross_entropy(scores, labels, reduction="none")
+        losses = (1 - torch.exp(-losses)).square() * losses
+        return {"mean": losses.mean, "sum": losses.sum, "none": lambda: losses}[self.reduction]()
+
+
+class OneHot(nn.BCEWithLogitsLoss):
+    """Binary cross-entropy for class codes."""
+
+    def forward(self, scores, labels):
+        return super().forward(scores, nn.functional.one_hot(labels, 10).float())
+
+
+class Penalized(hs.skorch.WeightedNeuralNetClassifier):
+    """A net with a penalty on its weights."""
+
+    penalty = 0.01
+
+    def get_loss(self, *args, **kwargs):
+        return super().get_loss(*args, **kwargs) + self.penalty * self.module_.linear.weight.square().sum()
+
+
+CLASS_WEIGHTS = torch.linspace(0.5, 5, 10)
+CRITERIA = {
+    "class weights": {"criterion__weight": CLASS_WEIGHTS},
+    "class weights of log-probabilities": {
+        "criterion": nn.NLLLoss, "criterion__weight": CLASS_WEIGHTS, "module__probabilities": True,
+    },
+    "ignored class": {"criterion__ignore_index": 3},
+    "ignored and weighted": {"criterion__ignore_index": 3, "criterion__weight": CLASS_WEIGHTS},
+    "smoothed": {"criterion__label_smoothing": 0.2},
+    "smoothed and weighted": {"criterion__label_smoothing": 0.2, "criterion__weight": CLASS_WEIGHTS},
+    "sum": {"criterion__reduction": "sum", "lr": 0.001},
+    "weighted sum": {"criterion__reduction": "sum", "criterion__weight": CLASS_WEIGHTS, "lr": 0.001},
+    "binary": {"callbacks__valid_acc": None, "criterion": OneHot},
+    "binary, weighted": {"callbacks__valid_acc": None, "criterion": OneHot, "criterion__pos_weight": CLASS_WEIGHTS},
+    "margin": {"criterion": nn.MultiMarginLoss, "criterion__weight": CLASS_WEIGHTS},
+    "no reduction": {"criterion": Joined},
+    "focal": {"criterion": Focal},
+    "sum of focal": {"criterion": Focal, "criterion__reduction": "sum", "lr": 0.001},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_weights_of_one_train_with_the_loss_of_the_criterion(digits, name):
+    # Batches of 64 of 320 samples, so that each has other totals of class weights.
+    plain = fit(net(skorch.NeuralNetClassifier, **CRITERIA[name]), *digits)
+    ones = fit(net(**CRITERIA[name]), *digits, sample_weight=np.ones(len(digits[1])))
+    np.testing.assert_allclose(weight_of(ones), weight_of(plain), rtol=1e-4, atol=1e-6)
+    doubled = fit(net(**CRITERIA[name]), *digits, sample_weight=np.full(len(digits[1]), 2.0))
+    assert np.abs(weight_of(doubled) - weight_of(plain)).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["class weights", "ignored and weighted", "smoothed and weighted"])
+def test_sample_weights_multiply_with_class_weights(digits, name):
+    X, y = digits
+    weights = np.random.default_rng(0).uniform(0, 3, len(y)).astype(np.float32)
+    model = fit(net(batch_size=-1, max_epochs=1, train_split=None, **CRITERIA[name]), X, y, sample_weight=weights)
+    torch.manual_seed(0)
+    start, targets = Softmax(), torch.from_numpy(y)
+    arguments = {key.removeprefix("criterion__"): value for key, value in CRITERIA[name].items()}
+    losses = nn.functional.cross_entropy(start(torch.from_numpy(X)), targets, reduction="none", **arguments)
+    total = CLASS_WEIGHTS[targets][targets != arguments.get("ignore_index", -100)].sum()
+    ((losses * torch.from_numpy(weights)).sum() / total).backward()
+    by_hand = (start.linear.weight - 0.1 * start.linear.weight.grad).detach().numpy()
+    np.testing.assert_allclose(weight_of(model), by_hand, rtol=1e-5, atol=1e-6)
+
+
+def test_schemes_read_the_probability_of_the_label_and_not_that_of_a_weighted_loss(digits):
+    X, y = digits
+    model = fit(net(batch_size=-1, max_epochs=1, train_split=None, weighting="focal", criterion__weight=CLASS_WEIGHTS), X, y)
+    torch.manual_seed(0)
+    start, targets = Softmax(), torch.from_numpy(y)
+    scores = start(torch.from_numpy(X))
+    p = scores.softmax(1).gather(1, targets[:, None])[:, 0]
+    losses = nn.functional.cross_entropy(scores, targets, weight=CLASS_WEIGHTS, reduction="none")
+    weights = (1 - p) ** hs.SCHEMES["focal"].parameters["gamma"]
+    ((weights * losses).sum() / CLASS_WEIGHTS[targets].sum()).backward()
+    by_hand = (start.linear.weight - 0.1 * start.linear.weight.grad).detach().numpy()
+    np.testing.assert_allclose(weight_of(model), by_hand, rtol=1e-4, atol=1e-6)
+
+
+def test_a_penalty_on_the_net_is_kept(digits):
+    class Below(skorch.NeuralNetClassifier):
+        def get_loss(self, *args, **kwargs):
+            return super().get_loss(*args, **kwargs) + 0.01 * self.module_.linear.weight.square().sum()
+
+    class Mixed(hs.skorch.WeightedNet, Below):
+        pass
+
+    plain = fit(net(Below), *digits)
+    for kind in (Mixed, Penalized):
+        ones = fit(net(kind), *digits, sample_weight=np.ones(len(digits[1])))
+        np.testing.assert_allclose(weight_of(ones), weight_of(plain), rtol=1e-4, atol=1e-6)
