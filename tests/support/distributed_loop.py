@@ -82,7 +82,7 @@ def collect_results(model, weighting, values):
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     state = weighting.state_dict()
     # One process skips no padding.
-    state.pop("seen.last_epoch")
+    state = {name: value for name, value in state.items() if not name.startswith("seen.")}
     return {"losses": torch.stack(values), "model": inner.state_dict(), "weighting": state}
 
 

@@ -36,7 +36,7 @@ LIGHTNING = {
 def collect_results(model, weighting, losses):
     """Return everything that must agree; one process skips no padding."""
     state = weighting.state_dict()
-    state.pop("seen.last_epoch")
+    state = {name: value for name, value in state.items() if not name.startswith("seen.")}
     return {"model": [p.detach().clone() for p in model.parameters()], "weighting": state, "losses": losses}
 
 

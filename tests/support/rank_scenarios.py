@@ -5,7 +5,7 @@ import warnings
 
 import torch
 from torch import distributed
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, RandomSampler, TensorDataset
 
 import hardsight as hs
 
@@ -147,6 +147,58 @@ def change_table(rank, weighting):
     return weighting.scheme_state.target.clone()
 
 
+def count_steps(weighting, loader, steps):
+    """Return how many samples of each step count on this rank."""
+    counted = []
+    for _, (_, ids) in zip(range(steps), loader, strict=False):
+        loss = torch.ones(len(ids), requires_grad=True)
+        weighting(loss, ids).backward()
+        counted.append(int((loss.grad != 0).sum()))
+    return counted
+
+
+def stop_and_begin_again():
+    """Return how many samples count in each step of an epoch that begins again after a stop, in several orders."""
+    counted = {}
+    for epoch in (0, 1):
+        weighting = hs.Weighting("focal", num_samples=SAMPLES)
+        for done in range(epoch + 1):
+            weighting.set_epoch(done)
+            count_steps(weighting, DataLoader(make_data(), BATCH, sampler=order_samples(0)), 99 if done < epoch else 2)
+        for order in (0, 5):
+            again = hs.Weighting("focal", num_samples=SAMPLES)
+            again.load_state_dict(weighting.state_dict())
+            again.set_epoch(epoch)
+            counted[epoch, order] = count_steps(again, DataLoader(make_data(), BATCH, sampler=order_samples(order)), 99)
+    return counted
+
+
+def order_samples(seed):
+    return DistributedSampler(range(SAMPLES), seed=seed)
+
+
+def share_views(rank, repeated):
+    """Return how many views of this rank count, and what is said, if both ranks have views of the same samples."""
+    weighting = hs.Weighting(WEIGHTS[:8], repeated=repeated)
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        losses = torch.ones(8, requires_grad=True)
+        weighting.set_epoch(0)
+        weighting(losses, torch.arange(16)[rank::RANKS] // 2).backward()
+    return int((losses.grad != 0).sum()), [str(warning.message) for warning in given]
+
+
+def validate_between(rank):
+    """Return the losses of a validation without gradient, and how many samples count in the steps around it."""
+    weighting = hs.Weighting(WEIGHTS)
+    weighting.set_epoch(0)
+    ids = torch.arange(SAMPLES)[rank::RANKS]
+    before = count_steps(weighting, [(None, ids[:4])], 1)
+    with torch.no_grad():
+        validation = weighting(torch.tensor([1.0, 3.0]), torch.tensor([999, 1]))
+    return float(validation), before + count_steps(weighting, [(None, ids[4:8])], 1)
+
+
 def run_rank(rank, folder, port, weighting):
     """Run one of the processes, and save its results in a file."""
     torch.set_num_threads(1)
@@ -164,6 +216,9 @@ def run_rank(rank, folder, port, weighting):
         "lightning": through_lightning(hs.WeightedSampler(WEIGHTS, seed=1)),
         "twice": refuse_twice(rank),
         "dispatched corrections": corrections_when_dispatched(),
+        "begun again": stop_and_begin_again(),
+        "views": {repeated: share_views(rank, repeated) for repeated in (None, "refuse", "skip", "count")},
+        "validation": validate_between(rank),
         "resumed": resume_under_accelerate(),
     }
     for name, options in ACCELERATE.items():

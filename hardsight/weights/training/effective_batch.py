@@ -67,13 +67,18 @@ def _local_rows(step: int, ids: Tensor, sizes: Tensor) -> Tensor:
 
 def _find_counted(weighting: Weighting, ids: Tensor, steps: Tensor) -> Tensor:
     """Return which samples the weighting will count, step by step. ``(sample,)`` bool"""
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    if not len(ids) or weighting.repeated == "count" or (world_size() == 1 and weighting.repeated != "skip"):
+        return mask
+    positions = [(steps == step).nonzero().squeeze(1) for step in sorted(set(steps.tolist()))]
+    positions = [step[first_occurrences(ids[step])] for step in positions]
     if weighting.skips_seen and weighting.id_index.count:
         rows = weighting.id_index.find_rows(ids, distinct=False)
         assert rows is not None
         assert weighting.epoch is not None
-        return first_occurrences(ids) & weighting.seen.find_new(rows, weighting.epoch)
-    mask = torch.ones_like(ids, dtype=torch.bool)
-    if world_size() > 1 and weighting.repeated != "count":
-        for step in set(steps.tolist()):
-            mask[steps == step] = first_occurrences(ids[steps == step])
+        each = [rows[step] for step in positions]
+        counted = weighting.seen.preview(each, weighting.epoch, padding_only=weighting.repeated is None)
+        positions = [step[counts] for step, counts in zip(positions, counted, strict=True)]
+    mask.fill_(False)
+    mask[torch.cat(positions)] = True
     return mask

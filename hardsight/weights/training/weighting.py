@@ -1,12 +1,13 @@
 """``Weighting``: the loss of each sample in, one weighted loss out, in any training loop."""
 
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
-from hardsight.errors import InputError
+from hardsight.errors import HardsightWarning, InputError
 from hardsight.validation import check_choice, check_int
 from hardsight.weights import SCHEMES, Scheme, StateShape
 from hardsight.weights.inputs import check_finite, to_class_sizes
@@ -56,8 +57,8 @@ class Weighting(nn.Module):
 
     Everything that it remembers is in its ``state_dict``, by sample id, so that resumed training goes on bit for bit,
     also in the middle of an epoch. On several ranks a scheme sees the batch of all ranks, and the gradients that
-    ``DistributedDataParallel`` averages are those of the global reduction. After ``eval()`` it gives the plain mean of
-    the losses and remembers nothing.
+    ``DistributedDataParallel`` averages are those of the global reduction. After ``eval()``, and under
+    ``torch.no_grad()``, it gives the plain mean of the losses and remembers nothing.
 
     Attributes:
         reduction: how weighted losses become one number.
@@ -113,7 +114,7 @@ class Weighting(nn.Module):
                 one rank; count it once if several ranks bring it in one step. "skip": count only its first appearance
                 in an epoch, which undoes the padding of distributed samplers. "count": count every appearance, as
                 samplers that draw with replacement need. None: "refuse"; on several ranks, once an epoch was set,
-                samples that came in an earlier step of the epoch are skipped.
+                the samples with which a distributed sampler fills up the last step of an epoch are skipped.
             on_nonfinite: what to do with a batch that has infinite losses or logits, or NaN. "skip": return a loss that is
                 not finite, and remember nothing, so that a ``GradScaler`` skips the step as it does for a plain mean.
                 "raise": raise an error that names the sample. Samples of fixed weight 0 may have any loss.
@@ -161,9 +162,20 @@ class Weighting(nn.Module):
         """Whether samples that came in an earlier step of the epoch are skipped."""
         return self.repeated == "skip" or (self.repeated is None and self.epoch is not None and world_size() > 1)
 
-    def set_epoch(self, epoch: float) -> None:
-        """Set the number of epochs done, from 0; a fraction within an epoch."""
-        self.epoch = float(epoch)
+    def set_epoch(self, epoch: float, *, restart: bool = False) -> None:
+        """Set the number of epochs done, from 0; a fraction within an epoch.
+
+        Args:
+            epoch: the number.
+            restart: whether the loop begins this epoch again, so that no sample has come in it yet. A loop that goes through
+                the samples again after a stop is also recognised by them, unless ``repeated="skip"``.
+        """
+        number = float(epoch)
+        if restart:
+            self.seen.restart()
+        elif self.epoch is not None and int(number) == int(self.epoch) and number <= self.epoch:
+            self.seen.allow_restart()
+        self.epoch = number
 
     def forward(
         self,
@@ -199,7 +211,7 @@ class Weighting(nn.Module):
         if "_is_replica" in self.__dict__:
             raise InputError(_IN_DATA_PARALLEL)
         values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
-        if not self.training:
+        if not (self.training and torch.is_grad_enabled()):
             return unweighted_losses(values, self.plan.several_labels).float().mean()
         if items is None and not inputs and self.reduction == "mean" and self.on_nonfinite == "skip":
             fast = self._fast_path_batch(loss, ids, logits, labels)
@@ -232,7 +244,7 @@ class Weighting(nn.Module):
         losses of all micro-batches at once, without gradient. The arguments are those of :meth:`forward`.
 
         Returns:
-            ``(sample,)`` without gradient; 0 for samples that another rank has too.
+            ``(sample,)`` without gradient; 0 for samples that another rank has too; 1 after ``eval()``.
 
         Raises:
             InputError: as in :meth:`forward`, or the scheme is a loss.
@@ -243,6 +255,10 @@ class Weighting(nn.Module):
             raise InputError(f"scheme {self._scheme_name!r} is a loss and has no weights: call weighting(…, items=…)")
         values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         check_call_inputs(self.scheme, inputs)
+        if not self.training:
+            weights = torch.ones_like(unweighted_losses(values, self.plan.several_labels), dtype=torch.float32)
+            self._totals = BatchTotals(len(weights), weights.sum())
+            return weights
         with full_precision(values):
             batch = self._build_batch(values, ids)
             weights = self._weigh(batch, False).detach()
@@ -274,6 +290,8 @@ class Weighting(nn.Module):
             raise InputError(
                 f"loss has the shape {tuple(loss.shape)} and weights {tuple(weights.shape)}: pass one weight per sample"
             )
+        if not self.training:
+            return torch.dot(loss.float(), weights) / max(self._totals.n_samples, 1)
         return reduce_part(self.reduction, loss, weights, self._totals.n_samples, self._totals.weight)
 
     def compares_samples(self, *, logits: bool = True) -> bool | None:
@@ -326,13 +344,25 @@ class Weighting(nn.Module):
             return read_inputs(given, names or self.plan.select_names(given))
 
         batch = build_batch(read, find_device(values), ids, self.id_index, self.repeated or "refuse")
+        self._warn_of_shared_samples(batch)
         if self.skips_seen and batch.rows is not None:
-            self.seen.skip(batch, self.epoch)
+            self.seen.skip(batch, self.epoch, padding_only=self.repeated is None)
         elif self.repeated == "skip":
             raise InputError("repeated='skip' needs the ids of all samples: pass num_samples= or ids=")
         check_batch_size(items, batch.count)
         batch.per_call = {name: values[name] for name in self.plan.per_call if values.get(name) is not None}
         return batch
+
+    def _warn_of_shared_samples(self, batch: Batch) -> None:
+        """Warn if ranks share more samples of a step than the padding of a DistributedSampler."""
+        n_left_out = batch.n_rows - batch.count
+        if self.repeated != "skip" and n_left_out >= world_size() > 1:
+            warnings.warn(
+                f"{n_left_out} of the {batch.n_rows} samples of this step have ids that other ranks have too, and each id "
+                "counts once: give each rank its own samples, or pass repeated='count' for several views of a sample",
+                HardsightWarning,
+                stacklevel=4,
+            )
 
     def _weigh(self, batch: Batch, differentiable: bool, partial: bool = False) -> Tensor:
         """Return the weights or losses of a batch, ``(sample,)``.

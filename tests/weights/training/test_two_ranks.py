@@ -87,3 +87,24 @@ def test_spawned_processes_do_not_share_their_tables(ranks):
     for rank in range(RANKS):
         changed = ranks[rank]["table"].any(1)
         assert changed.tolist() == [row == rank for row in range(4)]
+
+
+def test_an_epoch_that_begins_again_counts_all_its_samples(ranks):
+    for rank in range(RANKS):
+        assert ranks[rank]["begun again"] == {(epoch, order): [BATCH] * 3 for epoch in (0, 1) for order in (0, 5)}
+
+
+def test_views_of_a_sample_on_several_ranks_are_told(ranks):
+    for repeated in (None, "refuse"):
+        results = [ranks[rank]["views"][repeated] for rank in range(RANKS)]
+        assert [counted for counted, _ in results] == [8, 0]
+        for _, (warning,) in results:
+            assert "8 of the 16 samples of this step have ids that other ranks have too" in warning
+            assert "repeated='count'" in warning
+    assert [ranks[rank]["views"]["skip"] for rank in range(RANKS)] == [(8, []), (0, [])]
+    assert [ranks[rank]["views"]["count"] for rank in range(RANKS)] == [(8, [])] * 2
+
+
+def test_validation_without_gradient_is_not_training(ranks):
+    for rank in range(RANKS):
+        assert ranks[rank]["validation"] == (2.0, [4, 4])

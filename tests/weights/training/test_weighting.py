@@ -162,6 +162,19 @@ def test_evaluation_is_the_plain_mean_and_remembers_nothing():
     torch.testing.assert_close(weighting(torch.tensor([1.0, 3.0])), torch.tensor(2.0))
     logits = torch.tensor([[0.0, 1.0]])
     torch.testing.assert_close(weighting(logits=logits, labels=torch.tensor([1])), cross_entropy(logits, torch.tensor([1])))
+    assert weighting.weights(torch.tensor([1.0, 3.0])).tolist() == [1, 1]
+    assert weighting.apply_weights(torch.tensor([3.0]), torch.ones(1)) == 1.5
+    assert same(before, weighting.state_dict())
+
+
+@pytest.mark.parametrize("without_gradient", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize(("name", "given"), [("t-running", {}), ("spl-hard", {"lam": 0.1}), (torch.arange(9.0), {})])
+def test_a_validation_without_gradient_is_an_evaluation(name, given, without_gradient):
+    weighting = hs.Weighting(name, num_samples=9, **given)
+    before = copy.deepcopy(weighting.state_dict())
+    with without_gradient():
+        # A validation set has ids of its own, which say nothing here.
+        assert weighting(torch.tensor([1.0, 3.0]), torch.tensor([99, 1])) == 2
     assert same(before, weighting.state_dict())
 
 
@@ -301,7 +314,8 @@ def test_what_weights_come_from_is_said_where_it_cannot_be():
 def test_the_table_of_ids_is_not_saved():
     weighting = hs.Weighting("t-running", ids=[30, 10, 20])
     assert set(weighting.state_dict()) == {
-        "seen.last_epoch",
+        "seen.last_step",
+        "seen._extra_state",
         "id_index.ids",
         "scheme_state.mean",
         "scheme_state.level",
