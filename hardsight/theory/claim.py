@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -198,3 +199,8 @@ def define_claim(
         return ClaimDefinition(test, name, statement, source, kind, expected, limits, runs, all_runs)
 
     return decorate
+
+
+exact_claim = partial(define_claim, kind="exact")
+bound_claim = partial(define_claim, kind="bound")
+statistical_claim = partial(define_claim, kind="statistical")

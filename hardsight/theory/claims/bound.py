@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, bound_claim, exact_claim
 from hardsight.theory.claims.ensembles import max_gap, random_log_probs, record_held_out
 from hardsight.theory.flows import minimise_loss
 from hardsight.weights import describe
@@ -30,12 +30,11 @@ def _shift_term(weights: np.ndarray) -> float:
     return float((weights.mean() / weights).mean())
 
 
-@define_claim(
+@exact_claim(
     "first-term-is-gamed",
     statement="The first term of the weighted margin bound falls below the true error if samples that violate the "
     "margin get more weight, with the same model: a smaller first term is not an improvement.",
     source=f"derived here; it is about {_THEOREM_2}",
-    kind="exact",
     expected="the term falls with every increase of the weight of violators, in the end below the test error, while "
     "the model and its test error stay the same and chi2 grows",
     limits="Read literally, with samples drawn from P_s and weights in the denominator; see first-term-honest for "
@@ -77,12 +76,11 @@ def first_term_is_gamed(trial: Trial) -> Finding:
     return Finding(bool(falls and bool((term_matrix[:, -1] < np.array(errors)).all())), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "first-term-honest",
     statement="If the samples were drawn by the weights, the expectation of the first term would not depend on them: it "
     "is the rate of margin violations.",
     source="importance sampling; derived here",
-    kind="exact",
     expected="largest gap 1e-12 or less; weights from the library's correction",
     limits="Its variance does depend on the weights.",
     runs=50,
@@ -106,12 +104,11 @@ def first_term_honest(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= 1e-12), {"largest gap": max_gap(gaps)}, figure)
 
 
-@define_claim(
+@bound_claim(
     "margin-bound",
     statement="Test error is at most the reweighted rate of margin violations plus L sqrt(chi2 + 1)/(gamma sqrt n) plus "
     "a confidence term.",
     source=_THEOREM_2,
-    kind="bound",
     expected="the sum is at least the test error on every draw",
     limits="With 1,000 samples or fewer the sum is above one: the bound holds but is vacuous. At best it compares "
     "settings; the effect of weights must be measured. Constants are quoted from memory.",
@@ -159,12 +156,11 @@ def margin_bound(trial: Trial) -> Finding:
     return Finding(bool(np.min(slack) >= 0), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "violations-are-errors",
     statement="The probability over models that a sample's margin is not positive is its 0-1 error: in expectation over "
     "training, the quantity that the bound's first term weights is the generalization error.",
     source="Proposition 6, after Zhou et al. 2022, as reconstructed",
-    kind="exact",
     expected="largest gap 1e-12 or less at a margin of 0; never below it at a positive margin",
     limits="For models that did not see the sample; for models that did it is the training error.",
     runs=50,
@@ -195,11 +191,10 @@ def violations_are_errors(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= 1e-12 and np.min(above) >= -1e-12), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "effective-size-is-chi2",
     statement="For weights of mean one, D_chi2 between the weighted and the unweighted samples is mean(w²) - 1 = n/ESS - 1.",
     source="Kish 1965; definition of D_chi2",
-    kind="exact",
     expected="largest relative gap 1e-12 or less; zero and n for uniform weights",
     limits="The other direction, D_chi2(P_t || P~_s), is mean(1/w) - 1, which the bound uses.",
     runs=50,

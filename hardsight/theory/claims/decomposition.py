@@ -5,7 +5,7 @@ import torch
 
 from hardsight.attribution.ledger import ledger
 from hardsight.measures.record import Record
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, exact_claim
 from hardsight.theory.claims.ensembles import (
     max_abs,
     max_gap,
@@ -19,12 +19,11 @@ _EXACT = 1e-12
 _HESKES = "Heskes 1998; Pfau 2013; Yang et al. 2020; checked here by its definition"
 
 
-@define_claim(
+@exact_claim(
     "log-loss-parts",
     statement="The mean log-loss of a sample is the log-loss of the consensus (bias) plus the mean KL divergence from "
     "the consensus to the members (variance).",
     source=_HESKES,
-    kind="exact",
     expected="largest gap 1e-12 or less, between hardsight and both sides written out",
     limits="The consensus is the normalised geometric mean. With the arithmetic mean the parts do not add up.",
     runs=50,
@@ -62,12 +61,11 @@ def log_loss_parts(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= _EXACT), {"largest gap (nats)": max_gap(gaps), "ensembles": len(gaps)}, figure)
 
 
-@define_claim(
+@exact_claim(
     "label-distribution",
     statement="If labels are random, the expected log-loss is the entropy of the labels (noise) plus the KL divergence "
     "from them to the consensus (bias) plus the variance.",
     source=_HESKES,
-    kind="exact",
     expected="largest gap 1e-12 or less",
     limits="Noise is the same for every model; it can be separated from bias only if the label distribution is known.",
     runs=50,
@@ -101,11 +99,10 @@ def label_distribution(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= _EXACT), {"largest gap (nats)": max_gap(gaps)}, figure)
 
 
-@define_claim(
+@exact_claim(
     "brier-parts",
     statement="The mean Brier score of a sample is that of the mean probability plus the mean squared distance to it.",
     source="Brier 1950 and the bias-variance identity; Yang et al. 2020 for the factor M/(M-1)",
-    kind="exact",
     expected="largest gap 1e-12 or less",
     limits="The consensus is the arithmetic mean here, unlike for log-loss.",
     runs=50,
@@ -135,12 +132,11 @@ def brier_parts(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= _EXACT), {"largest gap": max_gap(gaps)}, figure)
 
 
-@define_claim(
+@exact_claim(
     "squared-parts",
     statement="The mean squared error of a sample is that of the mean prediction plus the variance of the predictions: "
     "the epistemic uncertainty of a regression ensemble is the variance part of its error.",
     source="the uncertainty part of Zhou et al. 2022, as reconstructed; the identity itself is classic",
-    kind="exact",
     expected="largest gap 1e-12 or less, against numpy's variance",
     limits="Aleatoric uncertainty is part of the bias.",
     runs=50,
@@ -218,12 +214,11 @@ def _zero_one(trial: Trial, classes: tuple[int, int]) -> Finding:
     return Finding(bool(gap <= _EXACT), {"largest gap": gap, "draws": len(rows)}, figure)
 
 
-@define_claim(
+@exact_claim(
     "zero-one-two-classes",
     statement="Two classes, noisy labels: expected 0-1 loss = c1 N + B + c2 V, with c1 = 2 P(prediction right) - 1, and "
     "c2 = 1 if the main prediction is right and -1 if it is wrong.",
     source="Domingos 2000, A unified bias-variance decomposition",
-    kind="exact",
     expected="largest gap 1e-12 or less",
     limits="With tied votes the main prediction is a convention: the lowest class here.",
     runs=200,
@@ -233,12 +228,11 @@ def zero_one_two_classes(trial: Trial) -> Finding:
     return _zero_one(trial, (2, 3))
 
 
-@define_claim(
+@exact_claim(
     "zero-one-many-classes",
     statement="More classes: the same with c2 = -P(right | not the main prediction) if the main prediction is wrong, "
     "and c1 reduced by the probability of predicting the noisy label.",
     source="Domingos 2000, A unified bias-variance decomposition",
-    kind="exact",
     expected="largest gap 1e-12 or less",
     limits="No sign-free bias and variance exist for 0-1 loss: only Bregman losses have them (Heskes 2025).",
     runs=200,
@@ -248,12 +242,11 @@ def zero_one_many_classes(trial: Trial) -> Finding:
     return _zero_one(trial, (3, 8))
 
 
-@define_claim(
+@exact_claim(
     "variance-forms",
     statement="The variance under log-loss is mean LSE(z) - LSE(mean z) of the logits: it needs no label, is never "
     "negative, and is zero exactly if all members agree.",
     source="derived here from Heskes 1998",
-    kind="exact",
     expected="largest gap 1e-12 or less; no negative value; 0 for equal members; the same under every label",
     limits="For the plain variance over the given members; the reported variance is M/(M-1) times as large.",
     runs=50,
@@ -288,11 +281,10 @@ def variance_forms(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= _EXACT and lowest >= 0 and equal <= _EXACT), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "consensus-loss",
     statement="The log-loss of the geometric-mean ensemble is the bias, and hence never above the members' mean loss.",
     source=_HESKES,
-    kind="exact",
     expected="largest gap 1e-12 or less; no sample where the ensemble's loss is above the mean",
     limits="Says nothing about the best member, which may be better than the ensemble.",
     runs=50,
@@ -320,12 +312,11 @@ def consensus_loss(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= _EXACT and min(gains) >= -_EXACT), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "bald-is-not-variance",
     statement="Mutual information (BALD) is the mean KL divergence of the members from the arithmetic mean; the variance is "
     "that from the geometric mean to the members. They are different numbers; both vanish together.",
     source="Houlsby et al. 2011 for BALD; the comparison was derived here",
-    kind="exact",
     expected="largest gap of bald to its KL form 1e-12 or less; the two differ by more than 0.01 nats somewhere, and "
     "not where members agree",
     limits="They often rank samples alike; a report must name which one it shows.",
@@ -365,11 +356,10 @@ def bald_is_not_variance(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= _EXACT and difference.max() > 0.01 and where_agreed <= _EXACT), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "ledger-adds-up",
     statement="Noise, imbalance, margin and uncertainty of a sample add up to its error.",
     source="this library's ledger",
-    kind="exact",
     expected="largest gap 1e-10 or less",
     limits="An exact sum does not show whether each term names the right cause.",
     runs=2,

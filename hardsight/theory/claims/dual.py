@@ -3,7 +3,7 @@
 import numpy as np
 
 from hardsight.explanation.optimization import max_margin
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, exact_claim
 from hardsight.theory.claims.ensembles import max_gap
 from hardsight.theory.flows import angles_to
 from hardsight.theory.scenarios import SeparableData, draw_planted_dual, draw_separable_classes
@@ -24,12 +24,11 @@ def _gaps(dual: max_margin.Dual, data: SeparableData) -> tuple[float, float, flo
     )
 
 
-@define_claim(
+@exact_claim(
     "dual-closed-form",
     statement="Coefficients, direction and margin of the max-margin problem match the closed form in scenarios whose "
     "dual is known by construction, including two points in the plane.",
     source="optimality conditions of the hard-margin problem",
-    kind="exact",
     expected="coefficients within 1e-5, direction within 1e-5, margin within 1e-8 relative",
     limits="No intercept; separable sets whose dual is unique.",
     runs=20,
@@ -66,11 +65,10 @@ def dual_closed_form(trial: Trial) -> Finding:
     return Finding(bool(coefficients <= 1e-5 and direction <= 1e-5 and margin <= 1e-8), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "dual-is-that-of-svms",
     statement="The dual equals the solution of a support vector machine solver with an infinite penalty.",
     source="scikit-learn's SVC (libsvm) on the samples and their mirror images, whose best intercept is zero",
-    kind="exact",
     expected="coefficients within 1e-4, directions within 0.01 degrees",
     limits="Up to the tolerance of that solver.",
     runs=6,

@@ -11,7 +11,7 @@ from hardsight.estimation.request import Estimate
 from hardsight.measures.record import Record
 from hardsight.resampling.splitters import LeaveOneOut, Subsets
 from hardsight.theory import intervals
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, exact_claim, statistical_claim
 from hardsight.theory.claims.ensembles import max_gap, random_log_probs, record_held_out
 from hardsight.theory.scenarios import GaussianMixture, load_digit_images
 
@@ -22,12 +22,11 @@ def _draw_three_classes(n: int, rng: np.random.Generator) -> tuple[GaussianMixtu
     return mixture, x, y
 
 
-@define_claim(
+@exact_claim(
     "c-score-is-error",
     statement="One minus the C-score of a sample is its held-out 0-1 error; its memorization is the held-out error "
     "minus that of models trained on it.",
     source="Jiang et al. 2021; Feldman & Zhang 2020; the identity is by definition",
-    kind="exact",
     expected="largest gap 1e-12 or less, between hs.Record, hs.measure and both sides counted from the views",
     limits="For one size of the training sets; the C-score of the paper is a mean over sizes.",
     runs=3,
@@ -77,12 +76,11 @@ def _memorization_gap(trial: Trial) -> float:
     return max_gap(gaps)
 
 
-@define_claim(
+@exact_claim(
     "few-views",
     statement="The error is unbiased for every number of views; the plain variance over M views is too small by the factor "
     "(M - 1)/M, exactly so for the Brier score, to first order for log-loss, and the factor M/(M - 1) corrects this.",
     source="derived here; Yang et al. 2020 use the factor",
-    kind="exact",
     expected="expectations over all M-tuples of 6 predictions: error and corrected Brier variance within 1e-12 of the "
     "whole population's; corrected log-loss variance nearer than the plain one at every M",
     limits="Views drawn independently. The members of one repeat share data and are not independent.",
@@ -125,12 +123,11 @@ def few_views(trial: Trial) -> Finding:
     return Finding(bool(max_gap(exact) <= 1e-12 and all(nearer)), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "held-out-knows-no-target",
     statement="Held-out predictions of a sample do not depend on its own target: changing the target changes the sample's "
     "leave-one-out error, but not its leave-one-out prediction. An in-sample prediction follows the target.",
     source="definition of the generalization error of a sample",
-    kind="exact",
     expected="largest change of a leave-one-out prediction 1e-10 or less, of an in-sample one more than 0.01",
     limits="Regression. For classes, the ridge learner's probabilities share one scale that is chosen by all "
     "held-out losses, including the sample's own.",
@@ -170,11 +167,10 @@ def _in_sample_predictions(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return predictions
 
 
-@define_claim(
+@statistical_claim(
     "error-finds-true-difficulty",
     statement="The measured error ranks samples like their true difficulty, the log-loss of the Bayes posterior.",
     source="definition of the error; a world with known posterior",
-    kind="statistical",
     expected="mean Spearman correlation above 0.95, lower end of the interval included",
     limits="Gaussian classes; logistic regression, which can represent the truth; 500 samples.",
     runs=4,
@@ -209,11 +205,10 @@ def error_finds_true_difficulty(trial: Trial) -> Finding:
     return Finding(bool(interval.low > 0.95), {"mean Spearman": float(np.mean(ranks))}, figure, interval)
 
 
-@define_claim(
+@statistical_claim(
     "more-folds-less-error",
     statement="With more folds, hence more training data, the error falls, while the ranking stays nearly the same.",
     source="expected by theory; measured here",
-    kind="statistical",
     expected="mean error at 2 folds minus at 10 above zero, interval included; Spearman of the two rankings above 0.8",
     limits="Digits, 600 of the samples, logistic regression.",
     runs=3,

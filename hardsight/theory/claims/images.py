@@ -7,7 +7,7 @@ import numpy as np
 from hardsight.difficulty.result import Difficulty
 from hardsight.learners import Network
 from hardsight.theory import intervals
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, statistical_claim
 from hardsight.theory.claims import replicated
 from hardsight.theory.claims.replicated import auc
 from hardsight.theory.evaluation import balanced_accuracy, train_and_predict
@@ -29,11 +29,10 @@ def _measure(
     return measure_images(x, y, seed, *names, network=Network(**{"hidden": (64,), **recipe}), repeats=repeats)
 
 
-@define_claim(
+@statistical_claim(
     "training-loss-interpolates",
     statement="As networks memorise wrong labels, their training loss stops revealing them; the held-out error still does.",
     source=f"expected by theory; {_DIGITS}",
-    kind="statistical",
     expected="mean AUROC of the training loss falls from the shortest to the longest training, interval below zero; "
     "that of the held-out error stays above 0.95",
     limits="Digits with 20 % of flips, perceptrons of 128 without weight decay, 5 to 120 epochs.",
@@ -73,11 +72,10 @@ def training_loss_interpolates(trial: Trial) -> Finding:
     return Finding(bool(interval.high < 0 and held_out_auc.mean(0).min() > 0.95), measured, figure, interval)
 
 
-@define_claim(
+@statistical_claim(
     "larger-models-fewer-hard",
     statement="Larger models find fewer samples hard: difficulty is relative to capacity.",
     source=f"Selective DPO (2502.09650) finds it for language models; {_DIGITS}",
-    kind="statistical",
     expected="share of samples with an error above log 2 falls from width 2 to width 64, interval below zero",
     limits="Digits without noise, perceptrons of one hidden layer.",
     runs=2,
@@ -151,12 +149,11 @@ def _comparison_figure(accuracies: dict[str, np.ndarray], names: list[str], note
     )
 
 
-@define_claim(
+@statistical_claim(
     "noise-wants-easy",
     statement="With a fifth of the labels flipped, easy-first weights do better than uniform ones, and hard-first ones "
     "far worse.",
     source=f"the discussion of Theorem 2 in Zhou et al. 2022, as reconstructed; {_DIGITS}",
-    kind="statistical",
     expected="paired difference easy-first - uniform above zero, interval included; hard-first below uniform in every run",
     limits="Digits, half for training, perceptrons of 64 trained for 60 epochs; errors measured within the training part.",
     runs=3,
@@ -172,12 +169,11 @@ def noise_wants_easy(trial: Trial) -> Finding:
     return Finding(bool(interval.low > 0 and harm.max() < 0), measured, figure, interval)
 
 
-@define_claim(
+@statistical_claim(
     "imbalance-wants-hard",
     statement="With 50:1 classes, hard-first weights do at least as well as uniform ones in balanced accuracy, and "
     "easy-first ones far worse.",
     source=f"the discussion of Theorem 2 in Zhou et al. 2022, as reconstructed; {_DIGITS}",
-    kind="statistical",
     expected="paired difference uniform - easy-first above zero, interval included; hard-first above uniform in the mean",
     limits="As for noise-wants-easy. The same direction of weights is right for one cause and wrong for the other.",
     runs=3,

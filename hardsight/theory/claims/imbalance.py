@@ -7,7 +7,7 @@ from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosteri
 from hardsight.attribution.ledger import ledger
 from hardsight.measures.bias_variance import log_loss
 from hardsight.measures.record import Record
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, bound_claim, exact_claim
 from hardsight.theory.claims.ensembles import max_abs, max_gap, record_held_out
 from hardsight.theory.scenarios import GaussianMixture
 from hardsight.weights.catalogue import get_scheme
@@ -27,12 +27,11 @@ def _doubts(posterior: np.ndarray, mass: np.ndarray) -> np.ndarray:
     return doubts
 
 
-@define_claim(
+@exact_claim(
     "calibrated-truth-probability",
     statement="A calibrated classifier gives the truth of class k the mean probability 1 - c_k/pi_k, with c_k = E[eta_k "
     "(1 - eta_k)].",
     source=f"derived here; it replaces {_PROPOSITION_3}",
-    kind="exact",
     expected="largest gap 1e-12 or less in random discrete scenarios",
     limits="Calibrated (Bayes) posteriors; a trained network is calibrated only roughly.",
     runs=50,
@@ -59,12 +58,11 @@ def calibrated_truth_probability(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= 1e-12), {"largest gap": max_gap(gaps)}, figure)
 
 
-@define_claim(
+@bound_claim(
     "two-classes-rare-is-harder",
     statement="Of two classes the smaller one has the larger mean 1 - p(truth) under a calibrated classifier, for every "
     "ratio above one: no ratio of e:1 is needed.",
     source=f"derived here; it sharpens {_PROPOSITION_3}",
-    kind="bound",
     expected="the rare class has the larger doubt on every draw, ratios below e:1 included",
     limits="For 1 - p(truth); the log-loss form fails, see log-loss-imbalance-fails.",
     runs=200,
@@ -95,12 +93,11 @@ def two_classes_rare_is_harder(trial: Trial) -> Finding:
     return Finding(bool(np.min(gaps) >= -1e-12 and n_below_e > 20), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "many-classes-order",
     statement="With more than two classes a larger class may be harder: the order is that of c_k/pi_k, not that of the "
     "shares pi_k.",
     source="counterexample derived here; the naive reading orders classes by size",
-    kind="exact",
     expected="a scenario where a larger class has the larger doubt, and c_k/pi_k orders all classes correctly",
     limits="Difficulty depends on both overlap and size.",
     runs=1,
@@ -124,12 +121,11 @@ def many_classes_order(trial: Trial) -> Finding:
     return Finding(bool(doubt[largest_class] > doubt[smallest_class] and order), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "log-loss-imbalance-fails",
     statement="The log-loss form of the imbalance claim is not a theorem: with 9:1 classes, the mean log-loss of the "
     "majority can be larger although its mean 1 - p(truth) is smaller.",
     source="counterexample derived here to Proposition A.1 of Zhou et al. 2022, as reconstructed",
-    kind="exact",
     expected="log-loss majority 1.54e-6 > minority 1.00e-6, to 1 %, and doubt the other way round",
     limits="An extreme scenario; in measured data the tendency holds (long-tail-error).",
     runs=1,
@@ -159,12 +155,11 @@ def log_loss_imbalance_fails(trial: Trial) -> Finding:
     return Finding(bool(matches and loss[0] > loss[1] and doubt[0] < doubt[1]), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "imbalance-line",
     statement="For a Bayes consensus with right labels, the ledger's imbalance term is what balanced classes would "
     "save: the gap of the log-posteriors under equal and under the true class shares.",
     source="Bayes' rule; logit adjustment, Menon et al. 2021",
-    kind="exact",
     expected="largest gap 1e-12 or less; the mean is positive for the rarest class and negative for the most frequent",
     limits="Exact if the consensus is the posterior; a trained ensemble follows class shares only roughly.",
     runs=10,
@@ -203,12 +198,11 @@ def imbalance_line(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= 1e-12 and np.min(rare) > 0 > np.max(frequent)), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "balanced-weights-divide-prior",
     statement="Weighting classes by 1/n_c makes the Bayes posterior that of balanced classes: such weights and dividing "
     "the consensus by the prior agree.",
     source="Bayes' rule; King & Zeng 2001; Menon et al. 2021",
-    kind="exact",
     expected="largest gap of the two posteriors 1e-6 or less, and of the classes' total weights: the scheme gives "
     "single precision",
     limits="For the population, and models that can represent the posterior; for separable data see weights-fade.",

@@ -5,7 +5,7 @@ import torch
 from scipy.special import ndtr
 
 from hardsight.measures.losses import loss_of
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, exact_claim
 from hardsight.theory.claims.ensembles import max_gap
 from hardsight.theory.scenarios import normal_quantiles
 
@@ -24,12 +24,11 @@ def _errors(loss: str, mu: np.ndarray, sd: np.ndarray, grid: np.ndarray) -> np.n
     return errors
 
 
-@define_claim(
+@exact_claim(
     "gaussian-margin",
     statement="If the margin over training sets is Gaussian with mean mu and variance s², the exponential error is "
     "exp(-mu + s²/2).",
     source=_PROPOSITION_4,
-    kind="exact",
     expected="largest relative gap 1e-10 or less (quadrature with 60 nodes); random margins within 5 standard errors",
     limits="Exact for Gaussian margins and exponential loss. In general it is the cumulant generating function of -margin.",
     runs=1,
@@ -61,11 +60,10 @@ def gaussian_margin(trial: Trial) -> Finding:
     return Finding(bool(gap <= 1e-10 and np.abs(z).max() <= 5), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "logistic-margin",
     statement="Log-loss error falls with the mean margin and rises with its variance, on both sides of the boundary.",
     source=f"{_PROPOSITION_4}; for log-loss by convexity, derived here",
-    kind="exact",
     expected="every step up in the mean lowers the error, every step up in the variance raises it",
     limits="No closed form. Checked on a grid of means from -2 to 3 and deviations from 0.25 to 2.",
     runs=1,
@@ -84,12 +82,11 @@ def logistic_margin(trial: Trial) -> Finding:
     return Finding(bool(along.max() < 0 < across.min()), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "zero-one-margin-reverses",
     statement="Under 0-1 loss the effect of margin variance is reversed across the boundary: it raises the error of "
     "samples on the right side of the boundary, and lowers that of samples on the wrong side.",
     source="derived here; Proposition 4 of Zhou et al. 2022, as reconstructed, does not carry over to 0-1 loss",
-    kind="exact",
     expected="error = Phi(-mu/s) within 1e-3 of a grid of 4,001 quantiles; the naive reading, that variance always "
     "costs, fails for every sample with a negative mean margin",
     limits="At a mean margin of zero the variance changes nothing.",
@@ -119,12 +116,11 @@ def zero_one_margin_reverses(trial: Trial) -> Finding:
     return Finding(bool(holds), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "boundary-is-not-all",
     statement="A sample close to the boundary may be easier than one farther away, because the variance of the margin "
     "matters, too.",
     source=_PROPOSITION_4,
-    kind="exact",
     expected="a pair with the larger mean margin and the larger error, by log-loss and by the exponential formula",
     limits="Shown by one example; how often it happens depends on the data.",
     runs=1,

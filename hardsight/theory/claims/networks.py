@@ -6,7 +6,7 @@ from hardsight.estimation.measure import measure
 from hardsight.estimation.request import Estimate
 from hardsight.learners import Network
 from hardsight.theory import intervals
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, statistical_claim
 from hardsight.theory.nets import NetworkEnsemble
 from hardsight.theory.scenarios import draw_separable_classes
 
@@ -18,13 +18,12 @@ def _append_one(x: np.ndarray) -> np.ndarray:
     return np.concatenate([x, np.ones((*x.shape[:-1], 1))], axis=-1)
 
 
-@define_claim(
+@statistical_claim(
     "networks-forget-weights",
     statement="A network that separates its training data forgets class weights: the predictions for new points under "
     "weights of 16:1 and 1:16 differ much at first and hardly at the end of a long training; with weight "
     "decay the difference stays.",
     source=_BYRD,
-    kind="statistical",
     expected="mean difference at the end below a tenth of that at the start without decay, and with decay at least "
     "0.05 more, lower end of the interval above zero",
     limits="Two separable Gaussian classes, 60 samples, full gradient steps on the log of the exponential loss. The "
@@ -66,12 +65,11 @@ def networks_forget_weights(trial: Trial) -> Finding:
     return Finding(bool(faded and gap >= 0.05 and interval.low > 0), measured, figure, interval)
 
 
-@define_claim(
+@statistical_claim(
     "networks-separate-hard-first",
     statement="Compared with uniform weights, a network classifies all training samples correctly sooner with weights "
     "that rise moderately with the error, and later with easy-first weights.",
     source="the convergence experiments of Zhou et al. 2022, as reconstructed; measured here",
-    kind="statistical",
     expected="mean log ratio of the steps, easy-first to uniform, above zero, interval included; root-of-error weights "
     "sooner in the mean",
     limits="Two moons, 80 samples, 64 hidden units. Raw error weights are reported, not asserted: they overshoot.",

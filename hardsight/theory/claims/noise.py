@@ -7,7 +7,7 @@ from torch import Tensor
 from hardsight.attribution import label_noise
 from hardsight.attribution.label_noise import Evidence, LabelModel
 from hardsight.measures.bias_variance import log_loss, zero_one
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, bound_claim, exact_claim, statistical_claim
 from hardsight.theory.claims.ensembles import max_abs, max_gap, record_held_out
 from hardsight.theory.intervals import mean_interval
 from hardsight.theory.scenarios import GaussianMixture, flip_labels, pair_transition, uniform_transition
@@ -27,12 +27,11 @@ def _errors_by_label(p: np.ndarray) -> tuple[Tensor, Tensor]:
     return log_loss(mean, labels, count).error, zero_one(votes.expand(classes, classes), labels, count).error
 
 
-@define_claim(
+@bound_claim(
     "label-noise-log-loss",
     statement="Replacing a label uniformly by another class raises the log-loss error if every model gives the true "
     "label more than 1/C: a probability above 1/2 is not needed.",
     source=f"{_PROPOSITION_2} (there p > 1/2); the weaker condition was derived here by Jensen's inequality",
-    kind="bound",
     expected="noisy - clean error is at least mean log(p (C - 1)/(1 - p)) > 0 on every draw, with p below 1/2 in many "
     "of them",
     limits="Uniform flips; models that were not trained on the sample. For asymmetric flips see asymmetric-flips.",
@@ -68,11 +67,10 @@ def label_noise_log_loss(trial: Trial) -> Finding:
     return Finding(bool(np.min(slack) >= -1e-12 and np.min(effects) > 0 and below_half > 50), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "label-noise-zero-one",
     statement="A uniformly flipped label raises the 0-1 error exactly if models predict the true label more often than 1/C.",
     source=f"{_PROPOSITION_2} (there p > 1/2); derived here",
-    kind="exact",
     expected="sign of noisy - clean error = sign of P(correct) - 1/C on every draw",
     limits="Uniform flips.",
     runs=300,
@@ -100,12 +98,11 @@ def label_noise_zero_one(trial: Trial) -> Finding:
     return Finding(bool(wrong == 0), {"draws of the wrong sign": wrong}, figure)
 
 
-@define_claim(
+@exact_claim(
     "asymmetric-flips",
     statement="A flip from y to one class k raises the log-loss error exactly if the consensus gives k less than y: a "
     "confident mistake in the direction of the noise makes the wrong label the easier one.",
     source=f"{_PROPOSITION_2}, extended here to asymmetric flips",
-    kind="exact",
     expected="sign of the effect = sign of consensus(y) - consensus(k) on every draw; some flips make a sample easier",
     limits="This is why pair flips that the models have learned cannot be detected by the error alone.",
     runs=300,
@@ -150,12 +147,11 @@ class _Members:
         return record_held_out(views, labels, views.shape[2]).decompose("log").error
 
 
-@define_claim(
+@exact_claim(
     "feature-noise",
     statement="A small change dx of a sample raises its error exactly if the mean gradient of the loss points along dx: "
     "feature noise may be adversarial or helpful.",
     source=f"{_PROPOSITION_1}; with the gradient of the loss in place of that of f, derived here",
-    kind="exact",
     expected="sign of the change = sign of E[grad loss] · dx in every draw where that is not close to zero; the naive "
     "form, E[grad f_y] · dx < 0, gives the wrong sign in some",
     limits="First order: for dx of length 1e-4 here.",
@@ -192,12 +188,11 @@ def feature_noise(trial: Trial) -> Finding:
     return Finding(bool(wrong == 0 and naive > 0), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "posterior-is-bayes",
     statement="If the class posterior and the transition matrix are known, P(label wrong) follows from Bayes' rule: "
     "r(c) is proportional to q(c) T(c, y).",
     source="confident learning, Northcutt et al. 2021; the label model of this library",
-    kind="exact",
     expected="largest gap to Bayes' rule 1e-12 or less; the mean of P(label wrong) within 4 standard errors of the "
     "share wrong",
     limits="In practice, T and the trust in the consensus are estimated; see transition-estimated.",
@@ -237,14 +232,13 @@ def posterior_is_bayes(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= 1e-12 and max_gap(z_scores) <= 4), measured, figure)
 
 
-@define_claim(
+@statistical_claim(
     "transition-estimated",
     statement="From predictions of the true label and the given labels, the transition matrix of the labels can be "
     "estimated. If the consensus is exactly the posterior of the noisy labels, likelihood alone cannot "
     "identify it, since zero noise explains them equally well; but most of the rate is found under the "
     "assumption that the most confident samples of a class are not ambiguous by nature.",
     source="Northcutt et al. 2021; the label model of this library; that it is not identifiable was derived here",
-    kind="statistical",
     expected="mean over scenarios of the largest mean error of a row below 0.05, upper end of the interval included; "
     "less than half the rate of flips is missed in the second case, in the mean",
     limits="Gaussian classes, 1,000 samples, rates of 10 to 40 %, uniform and pair flips. Trained members lie "

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import entr
 
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, bound_claim, exact_claim
 from hardsight.theory.claims.dual import solve_dual
 from hardsight.theory.claims.ensembles import max_gap
 from hardsight.theory.flows import (
@@ -35,13 +35,12 @@ def _weightings(z: np.ndarray, direction: np.ndarray, p: np.ndarray, rng: np.ran
     return {name: w / w.sum() for name, w in raw.items()}
 
 
-@define_claim(
+@bound_claim(
     "flow-bound",
     statement="Weighted exponential loss, gradient flow on its logarithm: after time s, theta/s is within sqrt(2 "
     "KL(p*||w)/s) of the max-margin solution, and half the squared norm of sum q z exceeds half the squared "
     "margin by at most KL(p*||w)/s.",
     source=_XU,
-    kind="bound",
     expected="both ratios to the bound are 1 or less, for every scenario, weighting and time",
     limits="Separable data, linear model, exponential loss, static weights. KL for uniform weights is log n - H(p*).",
     runs=4,
@@ -85,12 +84,11 @@ def flow_bound(trial: Trial) -> Finding:
     return Finding(bool(max_gap(first) <= 1 and max_gap(second) <= 1 and max_gap(entropy) <= 1e-9), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "dual-weights-go-straight",
     statement="With the dual coefficients as weights, the flow goes straight along the max-margin direction from the "
     "first step.",
     source=_XU,
-    kind="exact",
     expected="theta = s g u within 1e-6 relative at every time, angle below 0.001 degrees; uniform weights are off by "
     "more than 1 degree",
     limits="The dual is known only after the problem is solved; p* is sparse, so most samples are left out.",
@@ -132,13 +130,12 @@ def dual_weights_go_straight(trial: Trial) -> Finding:
     )
 
 
-@define_claim(
+@exact_claim(
     "smaller-kl-is-no-speed",
     statement="A smaller KL(p*||w) is a smaller bound, not a faster direction: compared with uniform weights, weights on "
     "small margins have a smaller KL and a smaller bounded distance, and yet for some time the larger angle.",
     source="counterexamples found here to the reading that weights near the dual accelerate (Xu et al. 2021; Zhou et "
     "al. 2022, as reconstructed)",
-    kind="exact",
     expected="at least one scenario with smaller KL, smaller distance and larger angle at the same time",
     limits="Shows that it happens, not how often: see steps-to-margin for speed on average.",
     runs=20,
@@ -172,13 +169,12 @@ def smaller_kl_is_no_speed(trial: Trial) -> Finding:
     return Finding(bool(n_counterexamples > 0), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "weights-fade",
     statement="Separable data, logistic loss: static weights do not change the direction that training tends to. The "
     "angle between weighted and unweighted training falls like c/||theta||, that is 1/log t, where c is the "
     "shift that equalises log w over the support vectors.",
     source=f"{_BYRD}, with the constant",
-    kind="exact",
     expected="angle × ||theta|| within 3 % of c at t = 1e12, and the angle there below 0.4 of that at t = 1e2, in "
     "every scenario",
     limits="Exponential tails, no regularisation, weights that are bounded and fixed; the fading is slow.",
@@ -215,12 +211,11 @@ def weights_fade(trial: Trial) -> Finding:
     return Finding(bool(max_gap(ratios) < 0.4 and max_gap(relative_gaps) < 0.03), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "decay-freezes-weights",
     statement="With weight decay the effect of weights persists: the angle between weighted and unweighted training "
     "stops falling, at a larger value for a larger ratio of the weights.",
     source="Byrd & Lipton 2019 observed it; shown here by the minimisers",
-    kind="exact",
     expected="the angle changes by less than 1 % from t = 1e8 to 1e10, is above 1 degree, is that of the minimisers to "
     "1 %, and grows with the ratio",
     limits="Decay 1e-3; linear model.",
@@ -271,11 +266,10 @@ def decay_freezes_weights(trial: Trial) -> Finding:
     )
 
 
-@define_claim(
+@exact_claim(
     "not-separable-weights-stay",
     statement="If no hyperplane separates the classes, weights change the minimiser permanently.",
     source="derived here; classic for weighted maximum likelihood",
-    kind="exact",
     expected="the angle of weighted and unweighted training at t = 1e6 is that of the minimisers, to 0.1 %, and above "
     "0.5 degrees",
     limits="Misspecified models: if the model contains the true posterior, and weights depend on x only, both limits agree.",
@@ -307,12 +301,11 @@ def not_separable_weights_stay(trial: Trial) -> Finding:
     return Finding(bool(max_gap(relative_gaps) < 1e-3 and min(ends) > 0.5), measured, figure)
 
 
-@define_claim(
+@exact_claim(
     "polynomial-tails-keep-weights",
     statement="With a polynomial loss tail instead of an exponential one, weights change the limit direction although "
     "the data are separable.",
     source="Wang et al. 2022 (abstract); the limit of m^-a tails, the direction that minimises sum w m^-a, was derived here",
-    kind="exact",
     expected="weighted and unweighted limits are more than 1 degree apart in every scenario, and training at t = 1e14 "
     "is within a fifth of that of each limit; with the logistic loss the angle falls throughout",
     limits="Tail m^-1, linear model. The margin may be worse than with exponential tails (Ji et al. 2020).",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hardsight.explanation.optimization.max_margin import Dual
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, bound_claim, exact_claim
 from hardsight.theory.claims.dual import solve_dual
 from hardsight.theory.claims.ensembles import max_gap
 from hardsight.theory.flows import EXPONENTIAL, minimise_loss, normalised_margins
@@ -22,12 +22,11 @@ def _draw_scenarios(trial: Trial) -> Iterator[tuple[np.random.Generator, np.ndar
         yield rng, z, dual, z @ dual.direction
 
 
-@define_claim(
+@bound_claim(
     "path-bound",
     statement="Weighted exponential loss with an L2 penalty: the minimiser's normalised margin falls short of the "
     "largest one by at most log(nB/b)/||theta||, weights between b and B.",
     source=f"{_THEOREM_1}; this form was derived here",
-    kind="bound",
     expected="shortfall × ||theta|| / log(nB/b) is 1 or less for every world, weighting and penalty",
     limits="Linear model, exponential loss, separable data. Weights change the margin by at most the logarithm of "
     "their ratio.",
@@ -62,11 +61,10 @@ def path_bound(trial: Trial) -> Finding:
     return Finding(bool(max_gap(ratios) <= 1), {"largest shortfall / bound": max_gap(ratios)}, figure)
 
 
-@define_claim(
+@exact_claim(
     "path-margin",
     statement="As the penalty vanishes, the normalised margin tends to the largest one for any weights that are bounded.",
     source=_THEOREM_1,
-    kind="exact",
     expected="at the smallest penalty every weighting has 95 % of the largest margin or more, and the mean over "
     "scenarios and weightings grows at every step",
     limits="An asymptotic statement: at typical penalties weights do matter.",

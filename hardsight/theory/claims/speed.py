@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 from hardsight.estimation.measure import measure
 from hardsight.estimation.request import Estimate
 from hardsight.theory import intervals
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, statistical_claim
 from hardsight.theory.claims.dual import solve_dual
 from hardsight.theory.flows import gradient_flow, normalised_margins, time_to_reach
 from hardsight.theory.scenarios import draw_separable_classes
@@ -26,12 +26,11 @@ def _weightings(error: np.ndarray, p: np.ndarray) -> dict[str, np.ndarray]:
     return {name: w / w.mean() for name, w in clipped.items()}
 
 
-@define_claim(
+@statistical_claim(
     "steps-to-margin",
     statement="Separable data, steps of one size: easy-first weights take longer than uniform ones to reach 90 % of the "
     "largest margin; weights half-way to the dual are much faster.",
     source="after Xu et al. 2021 and Zhou et al. 2022, as reconstructed; measured here",
-    kind="statistical",
     expected="share of the scenarios where easy-first is slower, among those where the two differ by 1 %: lower end of "
     "the interval above 0.5; half-way to the dual faster in more than 0.8 of the scenarios",
     limits="Time of the gradient flow, linear models, Gaussian classes. Raw error weights are not reliably faster: "
@@ -93,13 +92,12 @@ def steps_to_margin(trial: Trial) -> Finding:
     return Finding(bool(interval.low > 0.5 and share_faster > 0.8), measured, figure, interval)
 
 
-@define_claim(
+@statistical_claim(
     "dual-follows-error",
     statement="Over random training sets, a sample's mean dual coefficient rises with its error, about as well as with its "
     "closeness to the boundary; single duals are sparse, so the coefficient from one set says little about most samples.",
     source="Proposition 5, after Zhou et al. 2022, as reconstructed; with p proportional to exp(-margin) and the "
     "exponential error it is an identity by assumption",
-    kind="statistical",
     expected="mean Spearman of mean coefficient and exponential error above 0.8, lower end of the interval included; "
     "more than half the coefficients of a set are zero in few dimensions",
     limits="80 Gaussian candidates, random halves, hard-margin machines. It is not asserted that error beats margin: "

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.predictions import measure_predictions
-from hardsight.theory.claim import Figure, Finding, Series, Trial, define_claim
+from hardsight.theory.claim import Figure, Finding, Series, Trial, exact_claim
 from hardsight.theory.claims.ensembles import max_gap, random_log_probs
 from hardsight.theory.flows import angles_to
 from hardsight.theory.scenarios import draw_planted_dual
@@ -24,11 +24,10 @@ def _difficulty(rng: np.random.Generator, samples: int = 60, classes: int = 3) -
     return measure_predictions(views, rng.integers(0, classes, samples))
 
 
-@define_claim(
+@exact_claim(
     "uniform-weights",
     statement="Uniform weights are all one: D_chi2 is 0 and the effective sample size is n.",
     source="definitions; Kish 1965",
-    kind="exact",
     expected="gap of 1e-12 or less",
     limits="None.",
     runs=5,
@@ -54,12 +53,11 @@ def uniform_weights(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= 1e-12), {"largest gap": max_gap(gaps)}, figure)
 
 
-@define_claim(
+@exact_claim(
     "priorities",
     statement="Hard-first weights rise with the error and easy-first weights fall: the Spearman correlation of weight "
     "and error reveals the priority of a scheme.",
     source="the priority modes of Zhou & Wu 2023; this library's schemes",
-    kind="exact",
     expected="Spearman 1 and -1; mean weight 1 within 1e-12; each weight equal to the formula within 1e-12",
     limits="For held-out errors; during training the order changes with the model.",
     runs=5,
@@ -100,11 +98,10 @@ def _grid_minimiser(objective: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return best
 
 
-@define_claim(
+@exact_claim(
     "self-paced-minimises",
     statement="Self-paced weights are the minimisers over v in [0, 1] of v l + f(v), with the regulariser f of each form.",
     source="Kumar et al. 2010; Jiang et al. 2014; Gong et al. 2019",
-    kind="exact",
     expected="within one step (1e-4) of the best point of a grid",
     limits="Three forms: hard, linear, polynomial.",
     runs=3,
@@ -133,12 +130,11 @@ def self_paced_minimises(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= 1e-4 + 1e-12), {"largest gap": max_gap(gaps)}, figure)
 
 
-@define_claim(
+@exact_claim(
     "weight-is-copies",
     statement="An integer weight is equivalent to that many copies: the weighted mean loss has the gradient of the data "
     "set with copies.",
     source="definition of the weighted empirical risk",
-    kind="exact",
     expected="largest gap of a gradient 1e-6 or less, by hs.Weighting, which keeps weights in single precision, and by "
     "plain cross-entropy",
     limits="For the loss. Cross-validation must keep copies together, and dropout or augmentation treats copies separately.",
@@ -175,12 +171,11 @@ def weight_is_copies(trial: Trial) -> Finding:
     return Finding(bool(max_gap(gaps) <= 1e-6), {"largest gap": max_gap(gaps)}, figure)
 
 
-@define_claim(
+@exact_claim(
     "importance-is-unbiased",
     statement="Samples drawn with probabilities P and weighted by 1/(N P) have, in expectation, the mean loss of all "
     "samples, for any P.",
     source="Katharopoulos & Fleuret 2018; Schaul et al. 2016",
-    kind="exact",
     expected="largest gap 1e-12 or less; without the correction the mean is biased",
     limits="Unbiased does not mean low variance.",
     runs=20,
@@ -210,13 +205,12 @@ def importance_is_unbiased(trial: Trial) -> Finding:
     )
 
 
-@define_claim(
+@exact_claim(
     "dynamic-weights-escape",
     statement="Weights that depend on the loss and may be zero are outside the theorem of vanishing effect: if the "
     "samples with the largest loss are left out at every step, training never tends to the max-margin "
     "direction; with a lower bound on the same weights it does.",
     source="limit of the optimization theory (Xu et al. 2021 ask for weights in [b, B], b > 0), shown here",
-    kind="exact",
     expected="with spl-share the angle to the max-margin direction changes by less than a fifth over the last third, "
     "and is in the end three times that with a lower bound, which falls by a fifth or more meanwhile",
     limits="Gradient descent with normalised steps in planted scenarios; nine tenths of the samples kept.",

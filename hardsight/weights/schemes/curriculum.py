@@ -19,7 +19,6 @@ from hardsight.validation import check_choice, check_int, check_range
 from hardsight.weights.inputs import check_class_codes, check_finite, check_losses
 from hardsight.weights.scheme import State, StateShape, scheme
 
-_BENGIO = "Bengio et al. 2009, Curriculum learning, ICML"
 _KUMAR = "Kumar et al. 2010, Self-paced learning for latent variable models, NeurIPS"
 _JIANG = "Jiang et al. 2014, Easy samples first: self-paced reranking for zero-example multimedia search, ACM MM"
 _CASTELLS = "Castells et al. 2020, SuperLoss: a generic loss for robust curriculum learning, NeurIPS"

@@ -19,11 +19,6 @@ from hardsight.weights.inputs import check_class_codes, check_finite, check_loss
 from hardsight.weights.scheme import State, StateShape, scheme
 
 _JIANG = "Jiang et al. 2018, MentorNet: learning data-driven curriculum for very deep neural networks, ICML"
-_SHARE = (
-    "R = 1 - f; f = rate^exponent t/(gradual - 1) while t < gradual, then rate; "
-    "at least one sample is kept; of equal losses, those that come first"
-)
-_JOINT = "(1 - a)(CE1 + CE2) + a (KL(p1, p2) + KL(p2, p1))"
 
 
 class _DropSchedule(NamedTuple):
