@@ -22,14 +22,11 @@ class DemoData(NamedTuple):
 
 
 def flip_labels(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give a share of the samples another class, drawn uniformly from the others.
+    """Return labels of which a share is another class, drawn uniformly from the others, and those positions, ascending.
 
     Args:
         labels: ``(sample,)`` codes 0 … C-1.
         share: of all samples, without replacement; every flipped label differs from the true one.
-
-    Returns:
-        The labels after flipping, and the positions flipped, ascending.
 
     >>> flipped, rows = flip_labels(np.arange(10) % 3, 0.2, seed=0)
     >>> len(rows), bool((flipped[rows] != (np.arange(10) % 3)[rows]).all())

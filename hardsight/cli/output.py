@@ -96,11 +96,7 @@ def print_fields(fields: dict[str, Any]) -> None:
 
 @contextmanager
 def count_progress(description: str, total: int, *, quiet: bool) -> Iterator[Callable[[list[str]], None]]:
-    """Show a progress bar; every kind of failure is printed once, immediately.
-
-    Yields:
-        A function to call after every step, with the failures of that step.
-    """
+    """Show a progress bar, and yield a function to call after every step, with its failures: each kind is printed once."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -39,14 +39,11 @@ class _Header(NamedTuple):
 
 
 def read_csv(place: Path, separator: str, id_column: str | None) -> tuple[pd.DataFrame, list[str]]:
-    """Read a csv or tsv file; semicolons, tabs and bars in place of commas are recognised.
+    """Return the rows of a csv or tsv file, and notices; semicolons, tabs and bars in place of commas are recognised.
 
     Args:
         place: the file, compressed if its name ends in .gz.
         separator: the usual separator of files with this name.
-
-    Returns:
-        The rows, and notices of how they were read.
 
     Raises:
         InputError: a file that is not such a table, or that would take too much memory as one.

@@ -55,15 +55,13 @@ def unique_names(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def clean_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Convert feature columns to what every learner can read: numbers, booleans and categories.
+    """Convert feature columns to what every learner can read: numbers, booleans and categories; also return notices.
 
-    Numbers and booleans stay (missing ones become NaN); text becomes pandas categories with a sorted vocabulary.
+    Numbers and booleans stay (missing ones become NaN); text becomes pandas categories with a sorted vocabulary. The index
+    is new.
 
     Args:
         frame: ``(sample, column)``, feature columns only, with unique text names.
-
-    Returns:
-        The frame with a fresh index, and notices of what was left out or read differently.
 
     Raises:
         InputError: a column of dates, free text, nested values, too many categories, infinities or no values at all, or no

@@ -130,15 +130,12 @@ def _to_eight_bits(image: Image.Image, grey: bool, name: str) -> Image.Image:
 
 
 def embed_images(images: np.ndarray, embedding: str = "auto") -> tuple[np.ndarray | None, list[str]]:
-    """Return numbers for images, or None if the pixels themselves are the numbers; and notices.
+    """Return ``(sample, feature)`` float32, or None if the pixels themselves are the numbers; and notices.
 
     Args:
         images: ``(sample, height, width[, channel])``, uint8, or float of any range.
         embedding: "pixels", "pixels:SIDE" (scaled to SIDE x SIDE), "efficientnet-lite0" (1280 numbers of a network
             trained on ImageNet), or "auto": pixels up to 64 x 64 x 3 numbers per image, the network beyond.
-
-    Returns:
-        ``(sample, feature)`` float32 or None, and notices.
 
     Raises:
         InputError: an unknown embedding, a missing package, or images with values outside the range of the network.

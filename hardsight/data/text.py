@@ -52,14 +52,11 @@ def check_texts(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
 
 
 def embed_texts(texts: np.ndarray, embedding: str = "auto") -> tuple[np.ndarray, list[str]]:
-    """Return numbers for texts, rows of length one (zero for a text without any known word), and notices.
+    """Return ``(text, feature)`` float32, rows of length one (zero for a text without any known word), and notices.
 
     Args:
         texts: ``(sample,)`` of str.
         embedding: "tfidf" (also "auto"), or "sentence-transformers:" and a model's name or folder.
-
-    Returns:
-        ``(sample, feature)`` float32, and notices.
 
     Raises:
         InputError: an unknown embedding, a missing package, a model that cannot be loaded, or texts without words.

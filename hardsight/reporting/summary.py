@@ -303,11 +303,7 @@ def summarize_groups(d: Difficulty) -> list[Group]:
 
 
 def _target_ranges(d: Difficulty) -> tuple[np.ndarray, list[str]]:
-    """Split the targets into fifths with about the same number of samples, or fewer parts if many targets are equal.
-
-    Returns:
-        The part of each sample, ``(sample,)`` int64, and the names of the parts.
-    """
+    """Return the fifth of the targets that each sample is in, and the fifths' names; fewer parts if many are equal."""
     edges = np.unique(np.quantile(d.labels, np.linspace(0, 1, QUANTILES + 1)))
     if len(edges) < 2:
         return np.zeros(len(d), dtype=np.int64), [format_number(edges[0])]

@@ -142,15 +142,12 @@ def block_codes(n_samples: int, *partitions: np.ndarray | None) -> np.ndarray:
 def check_rounds(
     rounds: list[Round], labels: np.ndarray | None, blocks: np.ndarray, classes: tuple[object, ...] | None, *, once: bool
 ) -> np.ndarray:
-    """Refuse splits that leak or that predict a sample too seldom.
+    """Refuse splits that leak or predict a sample too seldom; return its number of predictions otherwise, ``(sample,)``.
 
     Args:
         labels: class codes ``(sample,)``; None for regression.
         blocks: codes of the samples that must stay together, ``(sample,)``.
         once: whether one held-out prediction per sample is enough; otherwise two are needed.
-
-    Returns:
-        The number of held-out predictions of each sample, ``(sample,)``.
 
     Raises:
         InputError: a block is on both sides of a split, a class is missing from a training part, or a sample is

@@ -22,7 +22,7 @@ _MIN_SAMPLES = 100
 
 
 def read_training_images(folder: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read the 50,000 training images of CIFAR-10's binary version, and their labels.
+    """Return the 50,000 training images of CIFAR-10's binary version, bytes ``(sample, 32, 32, 3)``, and their codes.
 
     Each of ``data_batch_1.bin`` to ``data_batch_5.bin`` holds 10,000 records: one byte with the label, 0 to 9, then
     1,024 bytes each of red, green and blue, row by row. The test images are not read: every error is a held-out error
@@ -30,9 +30,6 @@ def read_training_images(folder: str | Path) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         folder: ``cifar-10-batches-bin``, or the folder that contains it.
-
-    Returns:
-        Bytes ``(sample, 32, 32, 3)``, and codes ``(sample,)``.
 
     Raises:
         InputError: a file is missing, has another size, or holds a label above 9; the message names the file.

@@ -15,7 +15,9 @@ from hardsight.resampling.plan import Member
 def measure_training_curve(
     x: np.ndarray, y: np.ndarray, weights: np.ndarray, *, network: Network, moments: Sequence[float], seed: int
 ) -> np.ndarray:
-    """Measure one training run on all samples: unweighted, and on images without augmentation.
+    """Return the mean training loss in nats and the share of samples predicted wrong in one run, ``(2, moment)``.
+
+    Both are unweighted, over all samples, and on images without augmentation.
 
     Args:
         x: ``(sample, feature)``, or bytes ``(sample, height, width, channel)``.
@@ -24,9 +26,6 @@ def measure_training_curve(
         network: the recipe.
         moments: shares of the training at which to measure, ascending, each above 0 and at most 1.
         seed: of initial weights and batches, so that runs that differ only in their weights are paired.
-
-    Returns:
-        ``(2, moment)``: the mean training loss in nats, and the share of training samples predicted wrong.
     """
     n, device = len(y), network.device
     device.check_available()

@@ -89,11 +89,7 @@ def draw_planted_dual(n: int, features: int, supports: int, margin: float, rng: 
 
 
 def draw_separable_classes(n: int, features: int, distance: float, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
-    """Draw two isotropic Gaussian classes, ``2 distance`` apart along the first feature, with a gap there.
-
-    Returns:
-        ``x``, and ``y`` in {-1, 1}.
-    """
+    """Draw two isotropic Gaussian classes, -1 and 1, ``2 distance`` apart along the first feature, with a gap there."""
     y = np.where(np.arange(n) % 2 == 0, 1.0, -1.0)
     x = rng.normal(size=(n, features))
     x[:, 0] += y * distance

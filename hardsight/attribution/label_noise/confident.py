@@ -15,11 +15,7 @@ _RELATIVE_DISAGREEMENT = 0.2, 0.4
 
 
 def most_confident(logits: Float[Tensor, "sample class"]) -> tuple[Bool[Tensor, " sample"], Int64[Tensor, " sample"]]:
-    """Select the most confident quarter of the samples predicted as each class.
-
-    Returns:
-        The mask of the selected samples and the predicted classes of all samples, ``(sample,)`` each.
-    """
+    """Return the mask of the most confident quarter of the samples predicted as each class, and all predicted classes."""
     confidence, predicted = logits.softmax(1).max(1)
     selected = torch.zeros(len(predicted), dtype=torch.bool, device=logits.device)
     for c in range(logits.shape[1]):
@@ -44,9 +40,6 @@ def unexplained_disagreement(
     Args:
         logits: of held-out models of the data as given.
         certain: samples whose label is known to be right, which are left out: models err there, not labels. None: none.
-
-    Returns:
-        The share, 0 or more.
     """
     confident, predicted = most_confident(logits)
     if certain is not None:

@@ -28,18 +28,15 @@ _jobs: dict[str, WorkerJob] = {}
 
 
 def work(key: str, fetch: Callable[[], WorkerJob], repeat_range: range, model_range: range | None) -> list[bytes]:
-    """Train a part of the job's plan.
+    """Train a part of the job's plan; return packed predictions, then the error that ended them and the warnings.
 
-    The predictions of each model are packed as they come, so that none are held twice.
+    Predictions are packed as they come, so that none are held twice; see :func:`unpack`.
 
     Args:
         key: key of the job.
         fetch: reads the job, if this process does not hold it.
         repeat_range: as in :meth:`Plan.select`.
         model_range: as in :meth:`Plan.select`.
-
-    Returns:
-        The packed predictions, then the error that ended them and the warnings; see :func:`unpack`.
     """
     packed: list[bytes] = []
     error: Exception | None = None

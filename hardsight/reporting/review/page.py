@@ -93,11 +93,7 @@ def align_samples(d: Difficulty, samples: Samples) -> Samples:
 
 
 def _pack_contents(d: Difficulty, samples: Samples, columns: PackedArrays) -> tuple[dict[str, Any], str]:
-    """Pack what samples are, and add their places and neighbours to the columns.
-
-    Returns:
-        What the script needs to read the packed samples, and these as text.
-    """
+    """Add places and neighbours to the columns; return what the script needs to read packed samples, and these as text."""
     contents = pack_samples(samples, d.ranking)
     place = np.full(len(d), -1, dtype=np.int32)
     place[contents.rows] = np.arange(len(contents.rows))
