@@ -104,17 +104,20 @@ def _weigh(p_wrong: Tensor, logits: Tensor, labels: Tensor, certain: Tensor | No
     if wrong < MIN_WRONG:
         wrong, correct = 0.0, torch.ones_like(correct)
     if unreliability > 0:
-        belief = (unreliability * (log_p.gather(1, labels[:, None]).squeeze(1) - log_p.max(1).values)).exp()
-        correct = correct * (belief if certain is None else belief.masked_fill(certain, 1))
+        log_belief = unreliability * (log_p.gather(1, labels[:, None]).squeeze(1) - log_p.max(1).values)
+        log_belief = log_belief if certain is None else log_belief.masked_fill(certain, 0)
+        # Relative to the label that is believed most, because all may be found impossible; the weights are scaled anyway.
+        correct = correct * (log_belief - log_belief.max()).exp()
     mass = torch.zeros(logits.shape[1], dtype=correct.dtype, device=correct.device).index_add(0, labels, correct)
     present = torch.bincount(labels, minlength=len(mass)) > 0
-    share = mass / mass[present].mean()
+    tiny = torch.finfo(correct.dtype).tiny
+    share = mass / mass[present].mean().clamp(min=tiny)
     power = balance_power(p_wrong, int(present.sum()), unreliability)
     # The mass of a class all of whose labels are wrong is 0.
-    weights = correct / share.clamp(min=torch.finfo(correct.dtype).tiny)[labels] ** power
+    weights = correct / share.clamp(min=tiny)[labels] ** power
     first, second = log_p.softmax(1).topk(2, 1).values.unbind(1)
     weights = weights * (1 + _EMPHASIS * wrong * (1 - first + second))
-    return weights / weights.mean()
+    return weights / weights.mean().clamp(min=tiny)
 
 
 def balance_power(p_wrong: Float[Tensor, " sample"], classes: int, unreliability: float) -> float:

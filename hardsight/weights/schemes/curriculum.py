@@ -18,6 +18,7 @@ from hardsight.errors import InputError
 from hardsight.validation import check_choice, check_int, check_range
 from hardsight.weights.inputs import check_class_codes, check_finite, check_losses
 from hardsight.weights.scheme import State, StateShape, scheme
+from hardsight.weights.selection import select_top
 
 _KUMAR = "Kumar et al. 2010, Self-paced learning for latent variable models, NeurIPS"
 _JIANG = "Jiang et al. 2014, Easy samples first: self-paced reranking for zero-example multimedia search, ACM MM"
@@ -205,9 +206,7 @@ def spl_share(loss: Float[Tensor, " sample"], *, rate: float) -> Float[Tensor, "
     """
     # Products such as 0.07 * 100 are slightly above the integer that is meant.
     count = ceil(check_range("rate", rate, 0, 1) * len(loss) - 1e-9)
-    weights = torch.zeros_like(loss)
-    weights[check_losses(loss).argsort(stable=True)[:count]] = 1
-    return weights
+    return select_top(-check_losses(loss).detach(), count)
 
 
 @_self_paced("spl-linear", formula="max(0, 1 - l/lam)", source=_JIANG, example={"lam": 2.0})

@@ -42,7 +42,7 @@ def tilted(loss: Float[Tensor, " sample"], *, t: float) -> Float[Tensor, " sampl
     Args:
         t: tilt.
     """
-    return (check_range("t", t, -math.inf) * check_losses(loss)).softmax(0)
+    return _softmax(check_range("t", t, -math.inf) * check_losses(loss))
 
 
 @_sums_to_one(
@@ -67,17 +67,18 @@ def tilted_groups(
     """
     check_range("t", t, -math.inf)
     check_range("tau", tau, -math.inf)
-    loss = check_losses(loss)
+    # float32 cannot add up the exponentials of millions of losses.
+    exact = check_losses(loss).double()
     member = torch.unique(groups).unsqueeze(1) == groups
-    sizes = member.sum(1).to(loss.dtype)
-    inner = (tau * loss).where(member, -math.inf).log_softmax(1)
+    sizes = member.sum(1).double()
+    inner = (tau * exact).where(member, -math.inf).log_softmax(1)
     if tau == 0:
-        risks = loss.where(member, 0).sum(1) / sizes
+        risks = exact.where(member, 0).sum(1) / sizes
     else:
-        risks = ((tau * loss).where(member, -math.inf).logsumexp(1) - sizes.log()) / tau
+        risks = ((tau * exact).where(member, -math.inf).logsumexp(1) - sizes.log()) / tau
     outer = (t * risks + sizes.log()).softmax(0)
     weights: Tensor = (outer.unsqueeze(1) * inner.exp()).sum(0)
-    return weights
+    return weights.to(loss.dtype)
 
 
 @_sums_to_one(
@@ -98,7 +99,7 @@ def kl_dro(loss: Float[Tensor, " sample"], *, lam: float = 0.5) -> Float[Tensor,
         lam: strength of the penalty, not 0.
     """
     _check_nonzero("lam", lam)
-    return (check_losses(loss) / lam).softmax(0)
+    return _softmax(check_losses(loss) / lam)
 
 
 def init_absgd(shape: StateShape) -> State:
@@ -229,6 +230,11 @@ def chi2_penalised(loss: Float[Tensor, " sample"], *, lam: float = 1.0) -> Float
     return ((exact - threshold).clamp(min=0) / scale).to(loss.dtype)
 
 
+def _softmax(values: Tensor) -> Tensor:
+    # float32 cannot add up the exponentials of millions of losses.
+    return values.double().softmax(0).to(values.dtype)
+
+
 def _check_nonzero(name: str, value: float) -> None:
     if not (math.isfinite(value) and value != 0):
         raise InputError(f"{name} must be a number other than 0. Got {value!r}")
@@ -236,7 +242,7 @@ def _check_nonzero(name: str, value: float) -> None:
 
 def _top_share(loss: Tensor, alpha: float) -> Tensor:
     mass = alpha * len(loss)
-    last = loss.sort(descending=True).values[math.ceil(mass) - 1]
+    last = loss.kthvalue(len(loss) - math.ceil(mass) + 1).values
     above, tied = (loss > last).to(loss), (loss == last).to(loss)
     return above / mass + tied * (1 - above.sum() / mass) / tied.sum()
 
@@ -456,4 +462,4 @@ def _scale_to_range(loss: Tensor, delta: float) -> Tensor:
 
 
 def _softmax_at(values: Tensor, r: float) -> Tensor:
-    return (values / check_range("r", r, 0, strict=(True, True))).softmax(0)
+    return _softmax(values / check_range("r", r, 0, strict=(True, True)))

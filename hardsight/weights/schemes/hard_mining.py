@@ -15,14 +15,9 @@ from hardsight.errors import InputError
 from hardsight.validation import check_choice, check_range
 from hardsight.weights.inputs import check_codes, check_finite, check_losses, check_probabilities
 from hardsight.weights.scheme import State, StateShape, scheme
+from hardsight.weights.selection import draw_without_replacement, nearest_percentile, select_top
 
 _SELECTIVE = "Jiang et al. 2019, Accelerating deep learning by focusing on the biggest losers, arXiv 1910.00762"
-
-
-def select_top(scores: Float[Tensor, " sample"], k: int) -> Float[Tensor, " sample"]:
-    """Return 1 for the k largest scores, the first of tied ones, and 0 for the others; all 1 if there are at most k."""
-    rows = scores.argsort(descending=True, stable=True)[:k]
-    return torch.zeros_like(scores).scatter(0, rows, 1)
 
 
 @scheme(
@@ -88,7 +83,7 @@ def hard_mining(
     if background is not None and labels is None:
         raise InputError("background needs the labels: pass labels=…")
     loss = check_losses(loss).detach()
-    current = loss.double().quantile(check_range("percentile", percentile, 0, 1), interpolation="nearest")
+    current = nearest_percentile(loss, percentile).double()
     state["percentile"].mul_(check_range("decay", decay, 0, 1)).add_((1 - decay) * current)
     kept = loss >= state["percentile"]
     return (kept if background is None else kept | (labels != background)).to(loss.dtype)
@@ -206,8 +201,8 @@ def selective_backprop_composer(
         return torch.ones_like(loss)
     count = len(loss)
     quantiles = (torch.arange(count, dtype=torch.float64, device=generator.device) + 0.5) / count
-    draws = torch.multinomial(quantiles ** (1 / keep - 1), max(1, int(keep * count)), generator=generator)
-    return torch.zeros_like(loss).scatter(0, loss.argsort(stable=True)[draws.to(loss.device)], 1)
+    drawn = draw_without_replacement(quantiles ** (1 / keep - 1), max(1, int(keep * count)), generator)
+    return torch.empty_like(loss).scatter(0, loss.argsort(stable=True), drawn.to(loss))
 
 
 @scheme(

@@ -11,6 +11,7 @@ from hardsight.validation import check_range
 from hardsight.weights.inputs import check_codes, check_finite, check_losses, check_probabilities
 from hardsight.weights.scheme import scheme
 from hardsight.weights.schemes.focal import output_gradient
+from hardsight.weights.selection import quantile
 
 
 def correction(
@@ -239,14 +240,5 @@ def instance_hardness_threshold(
     kept = torch.zeros_like(p)
     for code in counts.nonzero().flatten().tolist():
         of_class = labels == code
-        kept[of_class] = (p[of_class] >= _quantile(p[of_class], 1 - target / int(counts[code]))).to(kept.dtype)
+        kept[of_class] = (p[of_class] >= quantile(p[of_class], 1 - target / int(counts[code]))).to(kept.dtype)
     return kept
-
-
-def _quantile(values: Tensor, share: float) -> Tensor:
-    """Return the quantile with linear interpolation; torch's own takes at most 2^24 values."""
-    ascending = values.sort().values
-    position = share * (len(values) - 1)
-    below = int(position)
-    above = min(below + 1, len(values) - 1)
-    return ascending[below] + (position - below) * (ascending[above] - ascending[below])

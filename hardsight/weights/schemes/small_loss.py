@@ -17,6 +17,7 @@ from hardsight.errors import InputError
 from hardsight.validation import check_int, check_range
 from hardsight.weights.inputs import check_class_codes, check_finite, check_losses
 from hardsight.weights.scheme import State, StateShape, scheme
+from hardsight.weights.selection import nearest_percentile, quantile, select_top
 
 _JIANG = "Jiang et al. 2018, MentorNet: learning data-driven curriculum for very deep neural networks, ICML"
 
@@ -147,9 +148,7 @@ def jocor_loss(
 def _keep_smallest(loss: Tensor, drop_share: float) -> Tensor:
     # Products such as (1 - 0.9) * 10 are slightly below the integer that is meant.
     count = max(floor((1 - drop_share) * len(loss) + 1e-9), 1)
-    weights = torch.zeros_like(loss)
-    weights[loss.detach().argsort(stable=True)[:count]] = 1
-    return weights
+    return select_top(-loss.detach(), count)
 
 
 def _joint_loss(logits: Tensor, peer_logits: Tensor, labels: Tensor, co_lambda: float) -> Tensor:
@@ -236,12 +235,14 @@ def bmm(loss: Float[Tensor, " sample"], *, max_iter: int = 10, outliers: float =
     """
     steps = check_int("max_iter", max_iter, 1)
     x = check_finite("loss", loss).detach().double()
-    low, high = torch.quantile(
-        x, x.new_tensor([check_range("outliers", outliers, 0, 0.5, strict=(False, True)), 1 - outliers])
-    )
+    check_range("outliers", outliers, 0, 0.5, strict=(False, True))
+    low, high = quantile(x, outliers), quantile(x, 1 - outliers)
     if bool(high <= low):
         return torch.ones_like(loss)
     inside = (x >= low) & (x <= high)
+    if int(inside.sum()) < 2:
+        # Among a few losses all may be at the ends.
+        inside = torch.ones_like(inside)
     x = ((x - low) / (high - low)).clamp(1e-4, 1 - 1e-4)
     a, b, share = x.new_tensor([1, 2]), x.new_tensor([2, 1]), x.new_tensor([0.5, 0.5])
     for _ in range(steps):
@@ -436,7 +437,7 @@ def train_mentor(
     loss = check_losses(loss).detach().float()
     if bool(clean.all()) or not bool(clean.any()):
         raise InputError("clean must hold both right and wrong labels: a mentor learns to tell them apart")
-    excess = loss - _nearest_percentile(loss, percentile)
+    excess = loss - nearest_percentile(loss, percentile)
     percents, target = percent.clamp(0, 99).long(), clean.to(loss.dtype)
     rng = np.random.default_rng(seed)
     mentor = _new_mentor(rng).to(loss.device)
@@ -502,14 +503,9 @@ def mentornet_dd(
 def _loss_excess(state: State, loss: Tensor, percentile: float, decay: float) -> Tensor:
     check_range("decay", decay, 0, 1)
     threshold = state["threshold"]
-    current = _nearest_percentile(check_losses(loss).detach(), percentile).to(threshold.dtype)
+    current = nearest_percentile(check_losses(loss).detach(), percentile).to(threshold.dtype)
     threshold.mul_(decay).add_((1 - decay) * current)
     return check_losses(loss) - threshold.to(loss.dtype)
-
-
-def _nearest_percentile(loss: Tensor, percentile: float) -> Tensor:
-    index = round(check_range("percentile", percentile, 0, 1) * (len(loss) - 1))
-    return loss.sort().values[index]
 
 
 def _linear_fall(excess: Tensor, gamma: float) -> Tensor:
@@ -573,9 +569,8 @@ def aum_filter(
     """
     if not len(threshold):
         raise InputError("threshold must hold the margin of one sample or more: see threshold_samples")
-    bound = torch.quantile(
-        check_finite("threshold", threshold).double(), check_range("percentile", percentile, 0, 100) / 100
-    )
+    check_range("percentile", percentile, 0, 100)
+    bound = quantile(check_finite("threshold", threshold).double(), percentile / 100)
     return (check_finite("aum", aum).double() > bound).to(aum.dtype)
 
 
