@@ -14,15 +14,10 @@ _BLOCK = 8_192
 
 
 class Neighbours(NamedTuple):
-    """The nearest neighbours of every sample, among a reference of up to 5,000 samples.
+    """The nearest neighbours of every sample, among a reference of up to 5,000 samples."""
 
-    Attributes:
-        labels: class codes of the neighbours, ``(sample, 10)`` int32, nearest first; -1 if there are fewer.
-        distance: mean distance to them, ``(sample,)`` float64, in standard deviations of the features; NaN if there are
-            none.
-    """
-
-    labels: np.ndarray
+    labels: np.ndarray  # class codes of the neighbours, (sample, 10) int32, nearest first; -1 if there are fewer
+    # Mean distance to them, (sample,) float64, in standard deviations of the features; NaN if there are none.
     distance: np.ndarray
 
 

@@ -47,18 +47,12 @@ class _TableLayout(NamedTuple):
 
 
 class _Column(NamedTuple):
-    """A column of a table.
+    """A column of a table."""
 
-    Attributes:
-        title: header of the column.
-        value: the cell of a row, ready for a table.
-        shown: whether the table has this column.
-        kind: names and advice fold over several lines, numbers and bars never do; numbers are aligned right.
-    """
-
-    title: str
-    value: Callable[[Any], Any]
-    shown: bool = True
+    title: str  # header of the column
+    value: Callable[[Any], Any]  # the cell of a row, ready for a table
+    shown: bool = True  # whether the table has this column
+    # Names and advice fold over several lines, numbers and bars never do; numbers are aligned right.
     kind: Literal["name", "number", "bar", "advice"] = "number"
 
 

@@ -15,21 +15,14 @@ from hardsight.validation import join_names
 
 @dataclass
 class ColumnRoles:
-    """What the columns of a frame are for.
+    """What the columns of a frame are for."""
 
-    Attributes:
-        features: columns without another role.
-        columns: the column of each role that a column was named for: label, ids, groups, weights, text.
-        values: what was passed for each role, or the values of its column.
-        label_name: name of the label's column or Series, if any.
-        notices: what a user should know of the choice.
-    """
-
-    features: pd.DataFrame
+    features: pd.DataFrame  # columns without another role
+    # The column of each role that a column was named for: label, ids, groups, weights, text.
     columns: dict[str, str] = field(default_factory=dict)
-    values: dict[str, Any] = field(default_factory=dict)
-    label_name: str | None = None
-    notices: list[str] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)  # what was passed for each role, or the values of its column
+    label_name: str | None = None  # name of the label's column or Series, if any
+    notices: list[str] = field(default_factory=list)  # what a user should know of the choice
 
     @classmethod
     def resolve(cls, frame: pd.DataFrame, args: Arguments) -> "ColumnRoles":

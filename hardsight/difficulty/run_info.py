@@ -31,53 +31,30 @@ class RefinedInfo(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class RunInfo:
-    """The record of a run. All values are JSON types, apart from the tuple of notices.
+    """The record of a run. All values are JSON types, apart from the tuple of notices."""
 
-    Attributes:
-        loss: key of the loss: log, brier, zero-one, squared, or that of the learner.
-        learner: name of the learner.
-        recipe: how it was trained.
-        reason: why this learner was used.
-        splits: how samples were split.
-        n_models: number of trained models.
-        reliability: of the ranking, 0 to 1; None if it is unknown.
-        seed: fixes every random number.
-        duplicates: "together" or "apart".
-        label_name: name of the label in reports.
-        notices: what the user should know of the result, one sentence or two each.
-        task: "loss" if the models gave a loss per sample and no predictions; None otherwise.
-        training_length: how the training length was chosen; None if it was not searched for.
-        adjusted: outcome of the second estimate; None if it was not considered.
-        refined: outcome of training again with automatic weights; None if it was not considered.
-        transition: estimated P(given label | true label), one list per true class.
-        class_shares: estimated shares of the classes among the true labels.
-        evidence_weights: exponents of the label model, one per source of evidence.
-        pseudo_counts: shrinkage of the label model's transition rates; None stands for infinity.
-        source: name of the measured file or folder.
-        other: what a file holds beyond these, by key.
-    """
-
-    loss: str
-    learner: str
-    recipe: str = ""
-    reason: str = ""
-    splits: str = ""
-    n_models: int
-    reliability: float | None = None
-    seed: int | None = None
-    duplicates: str | None = None
-    label_name: str = "label"
-    notices: tuple[str, ...] = ()
-    task: str | None = None
-    training_length: dict[str, Any] | None = None
-    adjusted: AdjustedInfo | None = None
-    refined: RefinedInfo | None = None
-    transition: list[list[float]] | None = None
-    class_shares: list[float] | None = None
-    evidence_weights: list[float] | None = None
+    loss: str  # key of the loss: log, brier, zero-one, squared, or that of the learner
+    learner: str  # name of the learner
+    recipe: str = ""  # how it was trained
+    reason: str = ""  # why this learner was used
+    splits: str = ""  # how samples were split
+    n_models: int  # number of trained models
+    reliability: float | None = None  # of the ranking, 0 to 1; None if it is unknown
+    seed: int | None = None  # fixes every random number
+    duplicates: str | None = None  # "together" or "apart"
+    label_name: str = "label"  # name of the label in reports
+    notices: tuple[str, ...] = ()  # what the user should know of the result, one sentence or two each
+    task: str | None = None  # "loss" if the models gave a loss per sample and no predictions; None otherwise
+    training_length: dict[str, Any] | None = None  # how the training length was chosen; None if it was not searched for
+    adjusted: AdjustedInfo | None = None  # outcome of the second estimate; None if it was not considered
+    refined: RefinedInfo | None = None  # outcome of training again with automatic weights; None if it was not considered
+    transition: list[list[float]] | None = None  # estimated P(given label | true label), one list per true class
+    class_shares: list[float] | None = None  # estimated shares of the classes among the true labels
+    evidence_weights: list[float] | None = None  # exponents of the label model, one per source of evidence
+    # Shrinkage of the label model's transition rates; None stands for infinity.
     pseudo_counts: list[float | None] | None = None
-    source: str | None = None
-    other: dict[str, Any] = field(default_factory=dict)
+    source: str | None = None  # name of the measured file or folder
+    other: dict[str, Any] = field(default_factory=dict)  # what a file holds beyond these, by key
 
     @property
     def loss_only(self) -> bool:

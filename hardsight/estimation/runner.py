@@ -27,18 +27,12 @@ MODELS_PER_PART = 25
 
 @dataclass(frozen=True)
 class StopRule:
-    """When a run may end before its plan does.
+    """When a run may end before its plan does."""
 
-    Attributes:
-        reliability: reliability of the ranking by ``loss`` to reach, between 0 and 1; None: never stop for it.
-        seconds: time budget of this process, kept as far as whole parts allow.
-        min_predictions: held-out predictions that every sample needs before the run may stop early.
-        loss: the loss that ranks the samples, and that is kept of in-sample predictions if the plan asks for them.
-    """
-
-    reliability: float | None = None
-    seconds: float = float("inf")
-    min_predictions: int = 2
+    reliability: float | None = None  # reliability of the ranking by loss to reach, between 0 and 1; None: never stop for it
+    seconds: float = float("inf")  # time budget of this process, kept as far as whole parts allow
+    min_predictions: int = 2  # held-out predictions that every sample needs before the run may stop early
+    # The loss that ranks the samples, and that is kept of in-sample predictions if the plan asks for them.
     loss: Loss = "log"
 
 

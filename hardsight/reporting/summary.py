@@ -232,33 +232,20 @@ FINDINGS: tuple[Callable[[Difficulty], str | None], ...] = (
 
 
 class Group(NamedTuple):
-    """The means over one class, or over one part of the target's range.
+    """The means over one class, or over one part of the target's range."""
 
-    Attributes:
-        name: of the class, or the range.
-        size: number of samples.
-        error, error_se: mean error and its standard error over the samples; NaN for a single sample.
-        bias, variance: mean bias and variance.
-        accuracy: share of samples that are predicted as labelled; NaN in regression.
-        offset: mean of prediction minus target; NaN for classes.
-        p_wrong: mean P(label wrong); NaN without a ledger.
-        terms: mean of each factor, in the order of ``FACTORS``; NaN without a ledger.
-        noise_sd: standard deviation of the noise, in units of the target; NaN for classes.
-        outliers: expected number of outliers; NaN for classes.
-    """
-
-    name: str
-    size: int
-    error: float
-    error_se: float
-    bias: float
-    variance: float
-    accuracy: float
-    offset: float
-    p_wrong: float
-    terms: tuple[float, ...]
-    noise_sd: float
-    outliers: float
+    name: str  # of the class, or the range
+    size: int  # number of samples
+    error: float  # mean error
+    error_se: float  # its standard error over the samples; NaN for a single sample
+    bias: float  # mean bias
+    variance: float  # mean variance
+    accuracy: float  # share of samples that are predicted as labelled; NaN in regression
+    offset: float  # mean of prediction minus target; NaN for classes
+    p_wrong: float  # mean P(label wrong); NaN without a ledger
+    terms: tuple[float, ...]  # mean of each factor, in the order of FACTORS; NaN without a ledger
+    noise_sd: float  # standard deviation of the noise, in units of the target; NaN for classes
+    outliers: float  # expected number of outliers; NaN for classes
 
 
 def summarize_groups(d: Difficulty) -> list[Group]:
@@ -368,18 +355,12 @@ def summarize_noise_rates(d: Difficulty) -> list[ClassNoise]:
 
 
 class Confusion(NamedTuple):
-    """One way in which labels go wrong.
-
-    Attributes:
-        true, given: the two classes.
-        rate: share of the true class's samples that are given the other label.
-        suggested: number of samples with the given label whose likeliest true label is the true class.
-    """
+    """One way in which labels go wrong."""
 
     true: str
     given: str
-    rate: float
-    suggested: int
+    rate: float  # share of the true class's samples that are given the other label
+    suggested: int  # number of samples with the given label whose likeliest true label is the true class
 
 
 def largest_confusions(d: Difficulty) -> list[Confusion]:

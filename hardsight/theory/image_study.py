@@ -18,37 +18,22 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class ImageStudy:
-    """Images, and how they are measured.
+    """Images, and how they are measured."""
 
-    Attributes:
-        name: of the images, as used in claims.
-        images: returns them, ``(sample, feature)`` or bytes ``(sample, height, width, channel)``, and their labels, codes.
-        network: the recipe.
-        setting: description of the network.
-        repeats: number of times that all samples are split into folds; ``views`` if the parts of the error matter.
-        views: the same, for claims about the parts of the error.
-        rates: shares of labels that are flipped.
-        factors: ratios of the largest class to the smallest, one per run in turn.
-        largest: samples of the largest class of a long tail.
-        auc: lower limit of the mean AUROC of the error for flipped labels.
-        margin: lower limit of the rank correlation of error and negative mean margin.
-        variance: lower limit of the rank correlation of error and variance.
-        runs: of every test; None: the test's own number, which gives an interval.
-    """
-
-    name: str
+    name: str  # of the images, as used in claims
+    # Returns them, (sample, feature) or bytes (sample, height, width, channel), and their labels, codes.
     images: Callable[[], tuple[np.ndarray, np.ndarray]]
-    network: Network
-    setting: str
-    repeats: int
-    views: int
-    rates: tuple[float, ...]
-    factors: tuple[float, ...]
-    largest: int
-    auc: float
-    margin: float
-    variance: float
-    runs: int | None = None
+    network: Network  # the recipe
+    setting: str  # description of the network
+    repeats: int  # number of times that all samples are split into folds; views if the parts of the error matter
+    views: int  # the same, for claims about the parts of the error
+    rates: tuple[float, ...]  # shares of labels that are flipped
+    factors: tuple[float, ...]  # ratios of the largest class to the smallest, one per run in turn
+    largest: int  # samples of the largest class of a long tail
+    auc: float  # lower limit of the mean AUROC of the error for flipped labels
+    margin: float  # lower limit of the rank correlation of error and negative mean margin
+    variance: float  # lower limit of the rank correlation of error and variance
+    runs: int | None = None  # of every test; None: the test's own number, which gives an interval
 
     def counts(self, runs: int, full_runs: int) -> dict[str, int]:
         """Return the runs of a test in the fast set and in the full one."""

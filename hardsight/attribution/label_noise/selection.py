@@ -57,15 +57,10 @@ def _rows_to_fit(evidence: Evidence, config: LabelModelConfig) -> Int64[Tensor, 
 
 
 class _Candidate(NamedTuple):
-    """A model, and the likelihood of labels that were left out.
+    """A model, and the likelihood of labels that were left out."""
 
-    Attributes:
-        model: fitted to all samples.
-        likelihood: log-likelihood of each label under class shares and a transition matrix that were fitted to the other
-            parts, in nats.
-    """
-
-    model: LabelModel
+    model: LabelModel  # fitted to all samples
+    # Log-likelihood of each label, in nats, under class shares and a transition matrix fitted to the other parts.
     likelihood: Float64[Tensor, " row"]
 
     @classmethod

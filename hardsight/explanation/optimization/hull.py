@@ -15,16 +15,12 @@ class MarginPoints(NamedTuple):
     """Points ``(sample, other)`` in the space of weights ``(output, feature)``.
 
     Two classes have one other class and one output.
-
-    Attributes:
-        x: features, ``(sample, feature)``.
-        code: coefficient of the sample's own score in each output, ``(sample, output)``: its sign, or 1 at its class.
-        other_classes: the other classes, ``(sample, other)``; a zero column for two classes.
     """
 
-    x: Float64[np.ndarray, "sample feature"]
+    x: Float64[np.ndarray, "sample feature"]  # features, (sample, feature)
+    # Coefficient of the sample's own score in each output, (sample, output): its sign, or 1 at its class.
     code: Float64[np.ndarray, "sample output"]
-    other_classes: Int64[np.ndarray, "sample other"]
+    other_classes: Int64[np.ndarray, "sample other"]  # the other classes, (sample, other); a zero column for two classes
 
     @classmethod
     def from_codes(

@@ -212,19 +212,13 @@ class MemberFits:
 
 
 class _Moments(NamedTuple):
-    """Moments of the members' training parts.
+    """Moments of the members' training parts."""
 
-    Attributes:
-        sizes: rows.
-        mean: of the observed values of each feature.
-        inverse: of the standard deviation, missing values at the mean; 0 for constant features.
-        counts: rows of each class.
-    """
-
-    sizes: Float64[Tensor, " member"]
-    mean: Float64[Tensor, "member feature"]
+    sizes: Float64[Tensor, " member"]  # rows
+    mean: Float64[Tensor, "member feature"]  # of the observed values of each feature
+    # One over the standard deviation, missing values at the mean; 0 for constant features.
     inverse: Float64[Tensor, "member feature"]
-    counts: Float64[Tensor, "member class"]
+    counts: Float64[Tensor, "member class"]  # rows of each class
 
 
 def _moments(design: Design, parts: TrainingParts) -> _Moments:

@@ -29,15 +29,11 @@ class Train(Protocol):
 
 
 class Engine(NamedTuple):
-    """A way to train.
-
-    Attributes:
-        many_members: whether a batch may have several members.
-        obstacle: why members are trained one after another although the engine was "auto"; None if they are not.
-    """
+    """A way to train."""
 
     train: Train
-    many_members: bool
+    many_members: bool  # whether a batch may have several members
+    # Why members are trained one after another although the engine was "auto"; None if they are not.
     obstacle: str | None = None
 
 

@@ -29,17 +29,12 @@ _NO_CODES, _NO_NUMBERS = np.empty(0, np.int64), np.empty(0, np.float32)
 
 
 class OptimizerArrays(NamedTuple):
-    """Settings of the optimizer as the kernel reads them.
+    """Settings of the optimizer as the kernel reads them."""
 
-    Attributes:
-        rates: learning rate of each step, ``(step,)`` float64.
-        settings: weight decay with AdamW's two betas and epsilon, or with SGD's momentum, 0 and 0.
-        batch_size: rows per step.
-    """
-
-    rates: np.ndarray
+    rates: np.ndarray  # learning rate of each step, (step,) float64
+    # Weight decay with AdamW's two betas and epsilon, or with SGD's momentum, 0 and 0.
     settings: tuple[float, float, float, float]
-    batch_size: int
+    batch_size: int  # rows per step
 
 
 class MemberJob(NamedTuple):

@@ -18,20 +18,13 @@ _Z = 1.96
 
 
 class Bin(NamedTuple):
-    """Samples with similar probabilities.
+    """Samples with similar probabilities."""
 
-    Attributes:
-        stated: mean of the stated probabilities.
-        happened: share of samples for which the event happened.
-        low, high: 95 % interval of that share.
-        size: number of samples.
-    """
-
-    stated: float
-    happened: float
-    low: float
-    high: float
-    size: int
+    stated: float  # mean of the stated probabilities
+    happened: float  # share of samples for which the event happened
+    low: float  # lower end of its 95 % interval
+    high: float  # upper end
+    size: int  # number of samples
 
 
 def calibration(d: Difficulty, wrong: Any = None) -> alt.LayerChart:

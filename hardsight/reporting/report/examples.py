@@ -57,18 +57,12 @@ class TableRow(NamedTuple):
 
 
 class Recommendation(NamedTuple):
-    """What to do about a sample.
+    """What to do about a sample."""
 
-    Attributes:
-        action: as a phrase.
-        relabel: whether it is to change the label.
-        suggested, p_suggested: the likeliest true label and its probability; empty if it is the given label.
-    """
-
-    action: str
-    relabel: bool
-    suggested: str
-    p_suggested: str
+    action: str  # as a phrase
+    relabel: bool  # whether it is to change the label
+    suggested: str  # the likeliest true label; empty if it is the given label
+    p_suggested: str  # its probability, empty likewise
 
 
 class ExampleCard(NamedTuple):

@@ -33,23 +33,15 @@ NO_LEDGER = "this result has no ledger: measure classes with loss='log' and at l
 
 
 class Bins(NamedTuple):
-    """The counts of an error histogram.
+    """The counts of an error histogram."""
 
-    Attributes:
-        edges: of the bins, ``(bin + 1,)``.
-        as_labelled: samples that are predicted as labelled, or all samples if the bars are not split, ``(bin,)`` int64.
-        otherwise: samples that are predicted otherwise, ``(bin,)`` int64.
-        split: whether bars are split by the prediction.
-        log_error: whether the error's axis is logarithmic.
-        log_count: whether the axis of counts is logarithmic, because one bar towers over the others. Stacked parts mean
-            nothing on such an axis, so the bars are not split.
-    """
-
-    edges: np.ndarray
-    as_labelled: np.ndarray
-    otherwise: np.ndarray
-    split: bool
-    log_error: bool
+    edges: np.ndarray  # of the bins, (bin + 1,)
+    as_labelled: np.ndarray  # samples that are predicted as labelled, or all samples if the bars are not split, (bin,) int64
+    otherwise: np.ndarray  # samples that are predicted otherwise, (bin,) int64
+    split: bool  # whether bars are split by the prediction
+    log_error: bool  # whether the error's axis is logarithmic
+    # Whether the axis of counts is logarithmic, because one bar towers over the others. Stacked parts mean nothing
+    # on such an axis, so the bars are not split.
     log_count: bool
 
 
