@@ -21,7 +21,7 @@ class ImageStudy:
     """Images, and how they are measured."""
 
     name: str  # of the images, as used in claims
-    # Returns them, (sample, feature) or bytes (sample, height, width, channel), and their labels, codes.
+    # Returns the images, (sample, feature) or bytes (sample, height, width, channel), and their labels as codes.
     images: Callable[[], tuple[np.ndarray, np.ndarray]]
     network: Network  # the recipe
     setting: str  # description of the network
