@@ -6,11 +6,15 @@ from functools import cache
 from operator import index
 from typing import Any
 
+import numpy as np
 import torch
-from torch.utils.data import Dataset, IterableDataset, default_collate
+from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, default_collate
 
+from hardsight.data.from_datasets import is_hugging_face
 from hardsight.errors import InputError
+from hardsight.validation import join_names
 from hardsight.weights.training.id_index import IdIndex, as_ids
+from hardsight.weights.training.subset_rows import find_subset_rows, is_reordered
 
 ID = "hs_id"
 """The key of a sample's id in items and batches that are dictionaries."""
@@ -21,7 +25,7 @@ class IndexedDataset(Dataset):
 
     Attributes:
         dataset: the data set itself.
-        ids: ids of its samples, ``(sample,)`` int64; None if they are 0, 1, … in order.
+        ids: ids of its samples, ``(sample,)`` int64; None if they are 0, 1, … in order, because nothing else is known.
     """
 
     def __init__(self, dataset: Any, ids: Any = None) -> None:
@@ -30,10 +34,15 @@ class IndexedDataset(Dataset):
                 f"{type(dataset).__name__} has no positions to number: let it yield the id of each sample, (x, y, id), "
                 "or use a data set with __getitem__ and __len__"
             )
+        if isinstance(dataset, Mapping):
+            raise InputError(f"dataset holds {len(dataset)} data sets by name ({join_names(dataset)}): pass one of them")
+        if has_ids(dataset):
+            raise InputError(
+                "the items of this data set carry ids already: index a data set only once, the whole or its parts"
+            )
         self.dataset = dataset
-        self.ids: torch.Tensor | None = None
-        if ids is not None:
-            self.ids = as_ids(ids).cpu()
+        self.ids: torch.Tensor | None = _number_rows(dataset) if ids is None else as_ids(ids).cpu()
+        if self.ids is not None:
             if len(self.ids) != len(dataset):
                 raise InputError(f"there are {len(self.ids)} ids and {len(dataset)} samples: pass one id per sample")
             IdIndex(ids=self.ids)
@@ -65,16 +74,62 @@ def indexed(dataset: Any, ids: Any = None) -> IndexedDataset:
 
     Args:
         dataset: map-style data set of tuples, tensors or dictionaries, such as those of Hugging Face.
-        ids: integers, ``(sample,)``; 0, 1, … by default.
+        ids: integers, ``(sample,)``. By default the row of each sample in the whole data set: 0, 1, … or, for a ``Subset``
+            or a selection of a Hugging Face data set, the rows that it has of the whole.
 
     Raises:
-        InputError: the data set is iterable, the ids are not distinct integers or not one per sample, or, when an item
-            is read, the item is a dictionary that has this key already.
+        InputError: the data set is iterable, or has ids already; the ids are not distinct integers or not one per sample;
+            the data set is the whole in another order, so that the ids could be those of either; or, when an item is
+            read, the item is a dictionary that has this key already.
 
     >>> indexed([("a", 0), ("b", 1)])[1]
     ('b', 1, 1)
     """
     return IndexedDataset(dataset, ids)
+
+
+def has_ids(dataset: Any) -> bool:
+    """Return whether items of a data set carry ids, as far as the data set tells."""
+    if isinstance(dataset, Subset):
+        return has_ids(dataset.dataset)
+    if isinstance(dataset, ConcatDataset):
+        return any(map(has_ids, dataset.datasets))
+    return isinstance(dataset, IndexedDataset) or (is_hugging_face(dataset) and ID in (dataset.column_names or ()))
+
+
+def find_ids(dataset: Any) -> torch.Tensor:
+    """Return the ids that the items of a data set carry. ``(sample,)`` int64
+
+    Raises:
+        InputError: the data set does not tell, or the ids are not integers.
+    """
+    if isinstance(dataset, IndexedDataset):
+        return torch.arange(len(dataset)) if dataset.ids is None else dataset.ids
+    if isinstance(dataset, Subset):
+        return find_ids(dataset.dataset)[torch.as_tensor(np.asarray(dataset.indices, dtype=np.int64))]
+    if isinstance(dataset, ConcatDataset):
+        return torch.cat([find_ids(part) for part in dataset.datasets])
+    if has_ids(dataset):
+        return torch.cat([as_ids(np.atleast_1d(ids)) for ids in dataset.with_format(None)[ID]])
+    raise InputError(f"{type(dataset).__name__} does not tell the ids of its items: pass hs.indexed(dataset)")
+
+
+def _number_rows(dataset: Any) -> torch.Tensor | None:
+    """Return the rows of a subset in its whole, ``(sample,)``; None for a data set that is no subset."""
+    _, rows, size = find_subset_rows(dataset)
+    if len(rows) == size and np.array_equal(rows, np.arange(size)):
+        return None
+    if is_reordered(rows):
+        raise InputError(
+            f"this data set has rows 0 to {len(rows) - 1} of another one in another order: pass ids= to say whose order the "
+            "weights have, hs.indexed(dataset, ids=range(len(dataset))) for its own"
+        )
+    if len(np.unique(rows)) < len(rows):
+        raise InputError(
+            "this data set has some rows of another one twice: pass hs.indexed(dataset, ids=range(len(dataset))) to count "
+            "each copy as a sample of its own"
+        )
+    return torch.from_numpy(rows)
 
 
 def append_id(item: Any, number: int) -> Any:
@@ -119,7 +174,7 @@ class IdCollator:
                 )
             batch = self.base([{key: value for key, value in item.items() if key != ID} for item in items])
             # A packed row has a list of ids, one for each of its sequences.
-            ids = torch.cat([torch.as_tensor(item[ID], dtype=torch.int64).reshape(-1) for item in items])
+            ids = torch.cat([as_ids(np.atleast_1d(item[ID])) for item in items])
         elif isinstance(items[0], (tuple, list)):
             batch = self.base([item[:-1] for item in items])
             ids = as_ids([item[-1] for item in items])

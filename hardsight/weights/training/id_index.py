@@ -31,9 +31,14 @@ def as_ids(ids: Any) -> Tensor:
     if ids is None:
         raise InputError(f"ids are missing: {_ADVICE} and pass ids=…")
     if not isinstance(ids, Tensor):
-        values = np.asarray(ids)
+        try:
+            values = np.asarray(ids)
+        except ValueError:
+            raise InputError("ids must be one-dimensional. Got lists of different lengths") from None
         if values.dtype.kind not in "iu" and values.size:
             raise InputError(f"ids must be integers. Got {values.dtype}: {_ADVICE}")
+        if values.dtype == np.uint64 and values.size and values.max() > np.iinfo(np.int64).max:
+            raise InputError(f"ids must be below 2**63. Got {values.max()}")
         ids = torch.from_numpy(values.astype(np.int64))
     tensor: Tensor = ids
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
@@ -106,6 +111,10 @@ class IdIndex(nn.Module):
             self._raise_bad_id(ids)
         return rows
 
+    def describe(self) -> str:
+        """Describe the known ids in words."""
+        return f"0 to {self.count - 1}" if self.ids is None else f"the {self.count} passed as ids="
+
     def _has_suspect(self, ids: Tensor, distinct: bool) -> bool:
         """Whether an id is repeated, or below or above all known ids."""
         if not _is_small(ids):
@@ -121,12 +130,15 @@ class IdIndex(nn.Module):
         if self.count:
             unknown = (ids < 0) | (ids >= self.count) if self.ids is None else ~torch.isin(ids, self.ids)
             if bool(unknown.any()):
-                known = f"0 to {self.count - 1}" if self.ids is None else f"the {self.count} passed as ids="
-                raise InputError(f"id {int(ids[unknown][0])} is unknown: the ids are {known}")
+                raise InputError(
+                    f"id {int(ids[unknown][0])} is unknown: the ids are {self.describe()}; hs.indexed(subset) gives the "
+                    "rows in the whole data set, hs.indexed(dataset, ids=…) others"
+                )
         duplicates = _duplicates(ids.sort().values)
         raise InputError(
-            f"id {int(duplicates[0])} comes twice in a batch: draw without replacement, or pass repeated='count' if "
-            "the sampler draws with replacement"
+            f"id {int(duplicates[0])} comes twice in a batch: draw without replacement, or pass repeated='count' if the "
+            "sampler draws with replacement; if two data sets were joined, give their samples distinct ids, "
+            "hs.indexed(ConcatDataset([a, b]))"
         )
 
 

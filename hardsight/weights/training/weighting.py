@@ -25,6 +25,7 @@ from hardsight.weights.training.batch import (
 )
 from hardsight.weights.training.call_inputs import check_call_inputs
 from hardsight.weights.training.distributed import world_size
+from hardsight.weights.training.id_check import check_ids
 from hardsight.weights.training.id_index import IdIndex
 from hardsight.weights.training.input_plan import InputPlan
 from hardsight.weights.training.reduction import LoopReduction, reduce_losses, reduce_part, weighted_sum
@@ -416,6 +417,18 @@ class Weighting(nn.Module):
             "rows": batch.rows,
             **batch.per_call,
         }
+
+    def check(self, dataset: Any) -> str:
+        """Return one line on how the ids of a training set fit this weighting, before training.
+
+        Args:
+            dataset: the training set as the loader reads it, such as ``hs.indexed(…)`` or a ``Subset`` of it.
+
+        Raises:
+            InputError: the items carry no ids, ids are unknown or shared by several samples, or ids are positions in a data
+                set of another size than the weighting knows; in one line.
+        """
+        return check_ids(self.id_index, dataset, counts_repeats=self.repeated == "count")
 
     def get_extra_state(self) -> Tensor:
         """Return the state that is not in buffers: the scheme and its shape, the epoch, the state of random numbers.

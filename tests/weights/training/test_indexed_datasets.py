@@ -1,12 +1,13 @@
 """Ids travel with the samples: kinds of items, loaders, workers, subsets, collators."""
 
+import re
 from collections import UserDict, namedtuple
 
 import datasets
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset, random_split
 
 import hardsight as hs
 from hardsight.errors import InputError
@@ -83,7 +84,7 @@ def test_own_ids_and_subsets():
     assert whole[3] == (3.0, 0, 2**60 + 7)
     assert whole[-1] == (10.0, 1, 2**60)
     assert [item[-1] for item in Subset(whole, [5, 1])] == [2**60 + 5, 2**60 + 9]
-    assert [item[-1] for item in hs.indexed(Subset(Items(make_pair), [5, 1]))] == [0, 1]
+    assert [item[-1] for item in hs.indexed(Subset(Items(make_pair), [5, 1]))] == [5, 1]
     (batch,) = DataLoader(whole, 11)
     assert batch[-1].tolist() == ids.tolist()
 
@@ -141,3 +142,191 @@ def test_tensor_data_sets_feed_a_weighting():
     weighting = hs.Weighting(torch.arange(11.0), reduction="none")
     for x, ids in DataLoader(data, 3, shuffle=True):
         torch.testing.assert_close(weighting(torch.ones(len(x)), ids), x)
+
+
+def make_hugging_face():
+    return datasets.Dataset.from_dict({"x": [float(i) for i in range(11)]}).with_format("torch")
+
+
+def take_odd_rows(data):
+    return data.filter(lambda item: int(item["x"]) % 2 == 1)
+
+
+def split_by_hugging_face(data):
+    return data.train_test_split(0.4, seed=1)["train"]
+
+
+@pytest.mark.parametrize(
+    "take",
+    [
+        lambda: Subset(Items(make_dict), [5, 1, 10]),
+        lambda: Subset(Items(make_dict), torch.tensor([5, 1])),
+        lambda: Subset(Items(make_dict), range(3, 9)),
+        lambda: Subset(Items(make_dict), range(4)),
+        lambda: Subset(Subset(Items(make_dict), [5, 1, 9, 3]), [2, 0]),
+        lambda: random_split(Items(make_dict), [6, 5], generator=torch.Generator().manual_seed(1))[0],
+        lambda: ConcatDataset([Subset(whole := Items(make_dict), [5, 1]), Subset(whole, [2])]),
+        lambda: make_hugging_face().select([5, 1, 3]),
+        lambda: make_hugging_face().select(range(4, 9)),
+        lambda: make_hugging_face().select(range(4, 9)).select([3, 0]),
+        lambda: make_hugging_face().skip(3),
+        lambda: make_hugging_face().shard(2, 1),
+        lambda: make_hugging_face().shuffle(seed=0).select(range(5)),
+        lambda: take_odd_rows(make_hugging_face()),
+        lambda: split_by_hugging_face(make_hugging_face()),
+        lambda: Subset(make_hugging_face().select([5, 1, 3]), [2, 1]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_subsets_have_the_rows_of_the_whole_as_ids(take):
+    # Item i holds i.
+    weighting = hs.Weighting(torch.arange(11.0), reduction="none")
+    data = hs.indexed(take())
+    for batch in DataLoader(data, 4, collate_fn=hs.collate()):
+        torch.testing.assert_close(weighting(torch.ones(len(batch["x"])), batch[ID]), batch["x"].float())
+    assert f"{len(data)} samples have {len(data)} ids, all known" in weighting.check(data)
+
+
+def test_joined_data_sets_are_numbered_on():
+    parts = [Items(make_dict, 3), Subset(Items(make_dict, 11), [7, 2]), Items(make_dict, 4)]
+    data = hs.indexed(ConcatDataset(parts))
+    assert [item[ID] for item in (data[i] for i in range(len(data)))] == [0, 1, 2, 3 + 7, 3 + 2, 14, 15, 16, 17]
+    assert hs.indexed(ConcatDataset([Items(make_dict, 3), Items(make_dict, 4)])).ids is None
+    both = datasets.concatenate_datasets([make_hugging_face(), make_hugging_face()])
+    assert hs.indexed(both).ids is None
+
+
+@pytest.mark.parametrize(
+    ("take", "message"),
+    [
+        (lambda: Subset(Items(make_pair, 3), [2, 0, 1]), r"rows 0 to 2 of another one in another order: pass ids="),
+        (lambda: random_split(Items(make_pair), [11])[0], "in another order"),
+        (lambda: make_hugging_face().shuffle(seed=0), "in another order"),
+        (lambda: make_hugging_face().sort("x", reverse=True), "in another order"),
+        (
+            lambda: Subset(Items(make_pair), [2, 2, 1]),
+            r"some rows of another one twice: pass hs\.indexed\(dataset, ids=range",
+        ),
+        (lambda: ConcatDataset([one := Items(make_pair), one]), "twice"),
+        (
+            lambda: datasets.concatenate_datasets([make_hugging_face().select(range(2, 4)), make_hugging_face().skip(3)]),
+            "does not tell which rows",
+        ),
+        (lambda: Subset(hs.indexed(Items(make_pair)), [1]), "index a data set only once"),
+        (lambda: ConcatDataset([Items(make_pair), hs.indexed(Items(make_pair))]), "index a data set only once"),
+        (lambda: make_hugging_face().add_column(ID, list(range(11))), "index a data set only once"),
+        (lambda: datasets.DatasetDict(train=make_hugging_face()), r"holds 1 data sets by name \('train'\)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_what_could_be_numbered_in_two_ways_is_refused(take, message):
+    with pytest.raises(InputError, match=message):
+        hs.indexed(take())
+
+
+def test_own_ids_settle_what_could_be_numbered_in_two_ways():
+    shuffled = Subset(Items(make_pair, 3), [2, 0, 1])
+    assert [item[-1] for item in hs.indexed(shuffled, ids=range(3))] == [0, 1, 2]
+    assert [item[-1] for item in hs.indexed(shuffled, ids=shuffled.indices)] == [2, 0, 1]
+
+
+def test_weights_in_the_order_of_a_subset_do_not_fit_the_whole():
+    data = hs.indexed(Subset(Items(make_pair), [5, 1]))
+    (batch,) = DataLoader(data, 2)
+    with pytest.raises(InputError, match=r"id 5 is unknown: the ids are 0 to 1; hs\.indexed\(subset\) gives the rows"):
+        hs.Weighting([1.0, 2.0])(torch.ones(2), batch[-1])
+
+
+@pytest.mark.parametrize(
+    ("make", "fits"),
+    [
+        (
+            lambda: (hs.Weighting(torch.ones(11)), hs.indexed(Items(make_pair))),
+            "^11 samples have 11 ids, all known to the weighting$",
+        ),
+        (
+            lambda: (hs.Weighting(torch.ones(11)), Subset(hs.indexed(Items(make_pair)), [1, 4])),
+            "2 samples have 2 ids, all known to the weighting; 9 of the 11 ids that .* knows are not in the data set",
+        ),
+        (lambda: (hs.Weighting("focal"), Items(make_pair)), "knows no ids, and reads none"),
+        (
+            lambda: (hs.Weighting(torch.ones(11)), make_hugging_face().add_column(ID, list(range(11))).select([3, 1])),
+            "2 samples have 2 ids",
+        ),
+        (
+            lambda: (
+                hs.Weighting(torch.ones(11), repeated="count"),
+                ConcatDataset([hs.indexed(Items(make_pair)), hs.indexed(Items(make_pair))]),
+            ),
+            "22 samples have 11 ids",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_check_says_what_fits(make, fits):
+    weighting, data = make()
+    assert re.search(fits, weighting.check(data))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (
+            lambda: (hs.Weighting(torch.ones(11)), hs.indexed(Items(make_pair, 6))),
+            "has 6 samples, numbered by position, and the weighting knows 11",
+        ),
+        (lambda: (hs.Weighting(torch.ones(6)), hs.indexed(Items(make_pair))), "the weighting knows 6"),
+        (
+            lambda: (hs.Weighting(torch.ones(3)), hs.indexed(Subset(Items(make_pair), [1, 9, 4]))),
+            "2 of the 3 samples have an unknown id, such as 9: the ids of the weighting are 0 to 2",
+        ),
+        (lambda: (hs.Weighting([1.0, 2.0], ids=[7, 8]), hs.indexed(Items(make_pair, 2))), "the 2 passed as ids="),
+        (
+            lambda: (
+                hs.Weighting(torch.ones(22)),
+                ConcatDataset([hs.indexed(Items(make_pair)), hs.indexed(Items(make_pair))]),
+            ),
+            r"22 samples share an id with another, such as id 0: index the joined data set",
+        ),
+        (lambda: (hs.Weighting(torch.ones(11)), Items(make_pair)), r"does not tell the ids .* pass hs\.indexed\(dataset\)"),
+        (
+            lambda: (hs.Weighting(torch.ones(2)), make_hugging_face().select(range(2)).add_column(ID, ["a", "b"])),
+            "ids must be integers",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_check_says_in_one_line_what_does_not_fit(make, says):
+    weighting, data = make()
+    with pytest.raises(InputError, match=says) as error:
+        weighting.check(data)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        (["a", "b"], "ids must be integers"),
+        ([1.5, 2.5], "ids must be integers"),
+        ([None, 1], "ids must be integers"),
+        (np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[D]"), "ids must be integers"),
+        (np.array([1, 2**63], dtype=np.uint64), r"ids must be below 2\*\*63. Got 9223372036854775808"),
+        ([[1], [2, 3]], "one-dimensional. Got lists of different lengths"),
+    ],
+)
+def test_ids_that_are_no_integers_are_refused_everywhere(ids, says):
+    items = [{"x": 0.0, ID: number} for number in ids]
+    for use in (
+        lambda: hs.Weighting([1.0, 2.0], ids=ids),
+        lambda: hs.Weighting("elr", ids=ids, classes=2),
+        lambda: hs.indexed([0, 1], ids=ids),
+        lambda: hs.WeightedSampler([1.0, 2.0], ids=ids),
+        lambda: hs.WeightedSampler([1.0, 2.0]).correction(ids),
+        lambda: hs.Weighting([1.0, 2.0])(torch.ones(2), ids),
+        lambda: hs.Weighting([1.0, 2.0], repeated="count").weights(torch.ones(2), ids),
+    ):
+        with pytest.raises(InputError, match=says):
+            use()
+    if not isinstance(ids[0], list):
+        with pytest.raises(InputError, match=r"ids must be (integers|below)"):
+            hs.collate()(items)
