@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from hardsight.errors import InputError
+from hardsight.weights.training.id_check import check_positions
 from hardsight.weights.training.weighting import check_weighting
 
 _PACKAGES = ("lightning.pytorch", "pytorch_lightning")
@@ -59,7 +60,13 @@ class WeightingCallback(_import_callback()):  # type: ignore[misc]
         self.weighting.to(pl_module.device)
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Set the number of epochs, if Lightning knows it and the weighting does not."""
+        """Set the number of epochs, if Lightning knows it and the weighting does not.
+
+        Raises:
+            InputError: ids are positions in a data set of another size than the weights have.
+        """
+        if self.weighting.fixed_weights is not None:
+            check_positions(self.weighting.id_index, getattr(trainer.train_dataloader, "dataset", None))
         if self.weighting.epochs is None and (trainer.max_epochs or -1) > 0:
             self.weighting.epochs = float(trainer.max_epochs)
 

@@ -148,6 +148,12 @@ def test_resumed_training_goes_on_bit_for_bit(tmp_path, as_attribute):
     assert torch.equal(weighting.scheme_state.level, expected.scheme_state.level)
 
 
+def test_weights_of_another_data_set_are_refused(tmp_path):
+    weighting = hs.Weighting(np.ones(N + 1))
+    with pytest.raises(hs.InputError, match="has 12 samples, numbered by position, and the weighting knows 13"):
+        fit(Plain(weighting), tmp_path, 1, WeightingCallback(weighting))
+
+
 def test_only_a_weighting_is_accepted():
     with pytest.raises(hs.InputError, match=r"weighting must be a hs\.Weighting\. Got str"):
         WeightingCallback("superloss")

@@ -147,6 +147,19 @@ def change_table(rank, weighting):
     return weighting.scheme_state.target.clone()
 
 
+def skip_first_batches():
+    """Return the batches of the second epoch without its first one, as accelerate skips it, and the whole epoch."""
+    from accelerate import Accelerator
+
+    accelerator = Accelerator(cpu=True)
+    loader = accelerator.prepare(make_loader(hs.WeightedSampler(WEIGHTS, seed=1)))
+    straight = [read_ids(loader) for _ in range(2)][1]
+    again = accelerator.prepare(make_loader(hs.WeightedSampler(WEIGHTS, seed=1)))
+    rest = accelerator.skip_first_batches(again, 1)
+    rest.set_epoch(1)
+    return read_ids(rest), straight
+
+
 def count_steps(weighting, loader, steps):
     """Return how many samples of each step count on this rank."""
     counted = []
@@ -217,6 +230,7 @@ def run_rank(rank, folder, port, weighting):
         "twice": refuse_twice(rank),
         "dispatched corrections": corrections_when_dispatched(),
         "begun again": stop_and_begin_again(),
+        "skipped": skip_first_batches(),
         "views": {repeated: share_views(rank, repeated) for repeated in (None, "refuse", "skip", "count")},
         "validation": validate_between(rank),
         "resumed": resume_under_accelerate(),

@@ -1,6 +1,7 @@
 """Several ranks, one batch: every rank gathers the rows of all ranks and goes on with the same whole."""
 
 import sys
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -38,25 +39,41 @@ def find_divider(sampler: Sampler[int]) -> str | None:
     Returns:
         The name of the class; None if no caller divides the draws.
     """
+    dividers = (type(caller).__name__ for caller in _find_callers() if caller is not sampler and _divides(caller))
+    return next(dividers, None)
+
+
+def find_loader_epoch() -> int | None:
+    """Return the epoch of the accelerate loader that is being iterated over; None if there is no such caller.
+
+    Accelerate does not tell the epoch to a sampler whose first batches it skips.
+    """
+    return next((caller.iteration for caller in _find_callers() if _is_accelerate_loader(caller)), None)
+
+
+def _find_callers() -> Iterator[Any]:
+    """Yield the objects whose methods are on the call stack, from the innermost outwards."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_varnames[:1] == ("self",):
-            caller = frame.f_locals.get("self")
-            if caller is not sampler and _divides(caller):
-                return type(caller).__name__
+            yield frame.f_locals.get("self")
         frame = frame.f_back
-    return None
 
 
 def _divides(caller: Any) -> bool:
-    # isinstance would ask an object for its class, and loaders of accelerate pretend to be others.
     kind = type(caller)
-    if kind.__name__ == "DataLoaderDispatcher" and kind.__module__.startswith("accelerate."):
+    if kind.__name__ == "DataLoaderDispatcher" and _is_accelerate_loader(caller):
         return True
     if not issubclass(kind, Sampler):
         return False
     counts = (getattr(caller, name, None) for name in _RANK_COUNTS)
     return any(isinstance(count, int) and count > 1 for count in counts)
+
+
+def _is_accelerate_loader(caller: Any) -> bool:
+    # isinstance would ask an object for its class, and loaders of accelerate pretend to be others.
+    kind = type(caller)
+    return kind.__module__ == "accelerate.data_loader" and kind.__name__ in ("DataLoaderShard", "DataLoaderDispatcher")
 
 
 class RankSlices(NamedTuple):

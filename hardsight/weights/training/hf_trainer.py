@@ -33,6 +33,7 @@ from hardsight.weights.training.datasets import ID, collate
 from hardsight.weights.training.distributed import world_size
 from hardsight.weights.training.effective_batch import EffectiveBatch, gather_effective_batch
 from hardsight.weights.training.hf_batch import SHIFTED, LabelSmoother, count_labels, read_layout
+from hardsight.weights.training.id_check import check_positions
 from hardsight.weights.training.own_loss import BatchLayout, LossRecorder, SampleLosses, split_by_sample
 from hardsight.weights.training.reduction import clamp_positive
 from hardsight.weights.training.scheme_inputs import read_scheme_inputs
@@ -116,7 +117,13 @@ class WeightedTrainer(Trainer):
         self.add_callback(_WeightingCallback(weighting))
 
     def get_train_dataloader(self) -> Any:
-        """Return the training loader, whose batches keep the ids."""
+        """Return the training loader, whose batches keep the ids.
+
+        Raises:
+            InputError: ids are positions in a data set of another size than the weights have.
+        """
+        if self.weighting.fixed_weights is not None:
+            check_positions(self.weighting.id_index, self.train_dataset)
         collator = self.data_collator
         self.data_collator = collate(collator)
         try:

@@ -119,6 +119,9 @@ class WeightedSampler(DistributedSampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         self._divided_outside = self._find_divider()
+        epoch = distributed.find_loader_epoch()
+        if epoch is not None:
+            self.set_epoch(epoch)
         self._start_pass()
         self._passes += 1
         this_pass, step = self._passes, self.num_replicas

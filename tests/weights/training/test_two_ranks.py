@@ -108,3 +108,9 @@ def test_views_of_a_sample_on_several_ranks_are_told(ranks):
 def test_validation_without_gradient_is_not_training(ranks):
     for rank in range(RANKS):
         assert ranks[rank]["validation"] == (2.0, [4, 4])
+
+
+def test_batches_that_accelerate_skips_are_of_the_epoch_that_it_is_in(ranks):
+    for rank in range(RANKS):
+        rest, straight = ranks[rank]["skipped"]
+        assert rest == straight[1:]
