@@ -26,6 +26,9 @@ def weigh(
 ) -> np.ndarray:
     """Compute weights from a result: ``(sample,)`` float64, in the order of the samples, with mean one.
 
+    Weights that balance classes change the class shares that a model learns, and so its probabilities:
+    :func:`hardsight.correct_priors` corrects them.
+
     A scheme made for the losses of the model in training reads held-out ones here: ``loss`` is the error, ``p`` is
     exp(-error), ``logits`` are the log-probabilities of the consensus, ``sizes`` are the class counts of the given labels.
 

@@ -39,6 +39,7 @@ def weigh(
     from hardsight.weights.describe import summarize_weights
     from hardsight.weights.file import write_weights
     from hardsight.weights.from_difficulty import apply_review
+    from hardsight.weights.priors import describe_prior_shift
     from hardsight.weights.schemes.automatic import explain_weights
 
     d = Difficulty.load(difficulty)
@@ -59,4 +60,6 @@ def weigh(
             words = explain_weights(review.difficulty, weights[review.rows], review.certain)
         click.echo(words, err=True)
     click.echo(summarize_weights(d.ids, weights), err=True)
+    if d.classes is not None and (shift := describe_prior_shift(d.labels, weights, d.classes)):
+        click.echo(shift, err=True)
     click.echo(f"wrote {output}")

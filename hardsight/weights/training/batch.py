@@ -164,7 +164,7 @@ def unweighted_losses(values: Mapping[str, Any], several_labels: bool) -> Tensor
         InputError: there is neither a loss nor logits and labels.
     """
     if has_token_logits(values):
-        sequence_means: Tensor = to_sequence_inputs(values, None)["loss"]
+        sequence_means: Tensor = to_sequence_inputs(values, ())["loss"]
         return sequence_means
     if values["loss"] is not None:
         return as_rows("loss", values["loss"])

@@ -1,6 +1,6 @@
 """Inputs given in a call of a weighting: each is read, or refused by its name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from hardsight.errors import InputError
@@ -20,26 +20,27 @@ _OF_LOSSES = {
 }
 
 
-def check_call_inputs(scheme: Scheme | None, names: Iterable[str]) -> None:
-    """Check that the scheme reads every input that a call gives beside loss, logits, labels and ids.
+def check_call_inputs(schemes: Sequence[Scheme], names: Iterable[str]) -> None:
+    """Check that a scheme reads every input that a call gives beside loss, logits, labels and ids.
 
     Raises:
-        InputError: it does not read one; says where it belongs.
+        InputError: none reads one; says where it belongs.
     """
-    reads = () if scheme is None else scheme.inputs
+    reads = {name for scheme in schemes for name in scheme.inputs}
     for name in names:
         if name in _OF_LOSSES:
             raise InputError(f"a call takes no {name}=: {_OF_LOSSES[name]}")
         if name not in reads:
-            raise InputError(_advise(scheme, name))
+            raise InputError(_advise(schemes, name))
 
 
-def _advise(scheme: Scheme | None, name: str) -> str:
-    owner = "fixed weights" if scheme is None else f"scheme {scheme.name!r}"
-    if scheme is not None and name in scheme.parameters:
-        return f"{name} is a parameter of {owner}: pass it once, hs.Weighting({scheme.name!r}, {name}=…)"
+def _advise(schemes: Sequence[Scheme], name: str) -> str:
+    for scheme in schemes:
+        if name in scheme.parameters:
+            return f"{name} is a parameter of scheme {scheme.name!r}: pass it once, hs.Weighting({scheme.name!r}, {name}=…)"
     if name in INPUTS:
-        return f"{owner} {'do' if scheme is None else 'does'} not read {name}: leave it out"
+        owner = " and ".join(f"scheme {scheme.name!r}" for scheme in schemes) or "fixed weights"
+        return f"{owner} {'does' if len(schemes) == 1 else 'do'} not read {name}: leave it out"
     if name in _SET_ONCE:
         return f"a call takes no {name}=: pass it once, hs.Weighting(…, {name}=…)"
     near = get_close_matches(name, INPUTS, 1)

@@ -1,6 +1,6 @@
 """Where the inputs of a scheme come from: the batch, the call, or the weighting itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,19 @@ class InputPlan:
         losses_only = not is_loss and not set(per_call) - training and per_sample <= {"loss", "p"}
         names = tuple(sorted(per_sample))
         return cls(names, optional, per_call, bool(training), is_loss, losses_only, scheme.reads_several_labels)
+
+    @classmethod
+    def union(cls, plans: Sequence["InputPlan"]) -> "InputPlan":
+        """Plan the inputs of several schemes that give weights, all of the same batch."""
+        per_sample = {name for plan in plans for name in plan.per_sample}
+        return cls(
+            tuple(sorted(per_sample)),
+            tuple(sorted({name for plan in plans for name in plan.optional} - per_sample)),
+            tuple(sorted({name for plan in plans for name in plan.per_call})),
+            reads_training=any(plan.reads_training for plan in plans),
+            is_loss=False,
+            losses_only=all(plan.losses_only for plan in plans),
+        )
 
     @property
     def reads_p(self) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights import Scheme, get_scheme, weigh
+from hardsight.weights.training.id_index import IdIndex
 
 
 class Source(NamedTuple):
@@ -85,3 +86,28 @@ def check_nonnegative(name: str, values: Tensor) -> Tensor:
         row = int(wrong.nonzero()[0])
         raise InputError(f"{name} must be finite and 0 or more. Sample {row} has {float(values[row]):g}")
     return values
+
+
+def count_samples(source: Source, num_samples: int | None) -> int | None:
+    """Return the number of samples; None if it is unknown.
+
+    Raises:
+        InputError: there is not one weight per sample.
+    """
+    if source.weights is None:
+        return num_samples
+    n_weights = len(source.weights)
+    n_ids = n_weights if source.ids is None else len(source.ids)
+    if n_ids != n_weights or num_samples not in (None, n_weights):
+        n_samples = num_samples if source.ids is None else n_ids
+        raise InputError(f"there are {n_weights} weights and {n_samples} samples: pass one weight per sample")
+    return n_weights
+
+
+def sort_by_id(source: Source, id_index: IdIndex) -> Tensor | None:
+    """Return the fixed weights in the order of the index."""
+    if source.weights is None or source.ids is None:
+        return source.weights
+    ordered = torch.empty_like(source.weights)
+    ordered[id_index.find_rows(torch.as_tensor(source.ids).long())] = source.weights
+    return ordered

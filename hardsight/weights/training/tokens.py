@@ -5,7 +5,7 @@ same for long and short sequences. The probability p that schemes read is exp(-l
 probabilities of its tokens. Schemes that are losses are computed for each token, and averaged in the same way.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -91,19 +91,20 @@ def has_token_logits(values: Mapping[str, Any]) -> bool:
     return isinstance(logits, Tensor) and logits.ndim == 3
 
 
-def to_sequence_inputs(values: Mapping[str, Any], scheme: Scheme | None) -> dict[str, Any]:
-    """Replace the logits and labels of tokens by what a scheme reads of whole sequences: their losses.
+def to_sequence_inputs(values: Mapping[str, Any], schemes: Sequence[Scheme]) -> dict[str, Any]:
+    """Replace the logits and labels of tokens by what schemes read of whole sequences: their losses.
 
     Args:
         values: inputs by name, among them aligned logits ``(row, token, word)`` and labels ``(row, token)``.
-        scheme: a scheme that gives weights; None for fixed weights.
+        schemes: schemes that give weights; none for fixed weights.
 
     Raises:
-        InputError: the scheme reads what a whole sequence does not have.
+        InputError: a scheme reads what a whole sequence does not have.
     """
-    reads = () if scheme is None else scheme.inputs
-    if scheme is not None and "labels" in scheme.reads:
-        raise InputError(_UNSUPPORTED.format(scheme.name, "labels"))
+    reads = {name for scheme in schemes for name in scheme.inputs}
+    for scheme in schemes:
+        if "labels" in scheme.reads:
+            raise InputError(_UNSUPPORTED.format(scheme.name, "labels"))
     logits, loss, p = values["logits"], values.get("loss"), values.get("p")
     if loss is None or ("p" in reads and p is None and values.get("labels") is not None):
         total, count = sequence_losses(logits, _require_labels(values), shift=False)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hardsight.errors import HardsightWarning, InputError
 from hardsight.validation import check_choice, check_int
@@ -28,10 +28,11 @@ from hardsight.weights.training.distributed import world_size
 from hardsight.weights.training.id_check import check_ids
 from hardsight.weights.training.id_index import IdIndex
 from hardsight.weights.training.input_plan import InputPlan
+from hardsight.weights.training.portable import PortableModule
 from hardsight.weights.training.reduction import LoopReduction, reduce_losses, reduce_part, weighted_sum
 from hardsight.weights.training.scheme_call import NonFinite, call_scheme
-from hardsight.weights.training.sources import Source, resolve_source
-from hardsight.weights.training.state import ExtraState, SchemeState, SeenSamples
+from hardsight.weights.training.sources import count_samples, resolve_source, sort_by_id
+from hardsight.weights.training.state import SchemeState, SeenSamples
 from hardsight.weights.training.tokens import average_token_loss, has_token_logits, to_sequence_inputs
 
 # A replica has a part of the batch, and what it remembers is lost.
@@ -53,7 +54,7 @@ class BatchTotals(NamedTuple):
     weight: Tensor
 
 
-class Weighting(nn.Module):
+class Weighting(PortableModule):
     """A weighted loss for any training loop: ``loss = weighting(losses, ids)``.
 
     Everything that it remembers is in its ``state_dict``, by sample id, so that resumed training goes on bit for bit,
@@ -63,6 +64,7 @@ class Weighting(nn.Module):
 
     Attributes:
         reduction: how weighted losses become one number.
+        stated_reduction: the reduction that was asked for; None for the published one.
         through: whether the gradient flows through the weights.
         repeated: what happens to repeated ids.
         on_nonfinite: what happens to a batch with losses or logits that are not finite.
@@ -129,8 +131,8 @@ class Weighting(nn.Module):
         super().__init__()
         with _off_meta_device():
             resolved = resolve_source(source, ids, scheme, parameters)
-            self.id_index = IdIndex(_count_samples(resolved, num_samples), resolved.ids)
-            self.register_buffer("fixed_weights", _sort_by_id(resolved, self.id_index))
+            self.id_index = IdIndex(count_samples(resolved, num_samples), resolved.ids)
+            self.register_buffer("fixed_weights", sort_by_id(resolved, self.id_index))
             self.register_buffer("sizes", None if sizes is None else to_class_sizes(sizes, classes))
             classes = classes or (0 if self.sizes is None else len(self.sizes))
             shape = StateShape(self.id_index.count, classes, groups)
@@ -141,7 +143,8 @@ class Weighting(nn.Module):
         self.plan = InputPlan.from_scheme(resolved.scheme)
         self.classes = classes or None
         published = "mean" if resolved.scheme is None else resolved.scheme.reduction
-        self.reduction: LoopReduction = _check_choice("reduction", reduction, LoopReduction) or published
+        self.stated_reduction: LoopReduction | None = _check_choice("reduction", reduction, LoopReduction)
+        self.reduction: LoopReduction = self.stated_reduction or published
         self.repeated: RepeatedIds | None = _check_choice("repeated", repeated, RepeatedIds)
         self.on_nonfinite: NonFinite = _check_choice("on_nonfinite", on_nonfinite, NonFinite)
         self.through = through if through is not None else resolved.scheme is not None and resolved.scheme.through
@@ -157,6 +160,11 @@ class Weighting(nn.Module):
     def scheme(self) -> Scheme | None:
         """The row of ``SCHEMES``; None for fixed weights."""
         return None if self._scheme_name is None else SCHEMES[self._scheme_name]
+
+    @property
+    def schemes(self) -> tuple[Scheme, ...]:
+        """The schemes whose weights are multiplied; none for fixed weights."""
+        return () if self.scheme is None else (self.scheme,)
 
     @property
     def skips_seen(self) -> bool:
@@ -218,7 +226,7 @@ class Weighting(nn.Module):
             fast = self._fast_path_batch(loss, ids, logits, labels)
             if fast is not None:
                 return weighted_sum(fast.inputs["loss"], self._weigh(fast, self.through) / max(fast.count, 1))
-        check_call_inputs(self.scheme, inputs)
+        check_call_inputs(self.schemes, inputs)
         if items is not None:
             items = check_items(items, self.reduction, self.plan.is_loss)
         with full_precision(values):
@@ -255,7 +263,7 @@ class Weighting(nn.Module):
         if self.plan.is_loss:
             raise InputError(f"scheme {self._scheme_name!r} is a loss and has no weights: call weighting(…, items=…)")
         values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
-        check_call_inputs(self.scheme, inputs)
+        check_call_inputs(self.schemes, inputs)
         if not self.training:
             weights = torch.ones_like(unweighted_losses(values, self.plan.several_labels), dtype=torch.float32)
             self._totals = BatchTotals(len(weights), weights.sum())
@@ -339,7 +347,7 @@ class Weighting(nn.Module):
         def read() -> dict[str, Tensor]:
             given: dict[str, Any] = values
             if has_token_logits(values):
-                given = to_sequence_inputs(values, self.scheme)
+                given = to_sequence_inputs(values, self.schemes)
             elif self.plan.reads_outputs(values):
                 given = standardize_outputs(values, several_labels=self.plan.several_labels)
             return read_inputs(given, names or self.plan.select_names(given))
@@ -430,45 +438,20 @@ class Weighting(nn.Module):
         """
         return check_ids(self.id_index, dataset, counts_repeats=self.repeated == "count")
 
-    def get_extra_state(self) -> Tensor:
-        """Return the state that is not in buffers: the scheme and its shape, the epoch, the state of random numbers.
+    def __mul__(self, other: Any) -> "Weighting":
+        """Return the weighting by the products of weights; see :mod:`hardsight.weights.training.product`.
 
-        It is a tensor of bytes, because safetensors saves nothing else; for a weighting its length is always the same.
+        Args:
+            other: another weighting, an array of fixed weights ``(sample,)``, or a ``Difficulty``.
         """
-        return ExtraState(self.description, self.epoch, self._generator.get_state()).to_bytes()
+        from hardsight.weights.training.product import multiply
 
-    def set_extra_state(self, state: Any) -> None:
-        """Restore what :meth:`get_extra_state` returned."""
-        extra = ExtraState.from_bytes(state)
-        self.epoch = extra.epoch
-        self._generator.set_state(extra.random)
+        return multiply(self, other)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # torch.multiprocessing frees the state of a pickled generator before the other process has read it.
-        return {**self.__dict__, "_generator": self._generator.get_state().numpy().tobytes()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        random = torch.frombuffer(bytearray(state["_generator"]), dtype=torch.uint8)
-        super().__setstate__({**state, "_generator": torch.Generator().set_state(random)})  # type: ignore[no-untyped-call]
-        # torch.multiprocessing passes tensors in shared memory, where every process would change the tables of all.
-        for module in self.modules():
-            for name, tensor in module.named_buffers(recurse=False):
-                module.register_buffer(name, tensor.clone())
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        saved = state_dict.get(f"{prefix}_extra_state")
-        extra = None if saved is None else ExtraState.from_bytes(saved)
-        if extra is not None and extra.description != self.description:
-            raise InputError(
-                f"this state was saved by a weighting of {extra.description}; this one is of {self.description}"
-            )
-        if extra is not None and not _equal_ids(state_dict.get(f"{prefix}id_index.ids"), self.id_index.ids):
-            raise InputError("this state was saved for other ids: pass the ids of that training set to the weighting")
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-    def _apply(self, fn: Any, recurse: bool = True) -> Any:
-        # A model that goes to half precision would take the weights and tables of this module with it.
-        return super()._apply(lambda tensor: _move(tensor, fn), recurse)  # type: ignore[no-untyped-call]
+    # The product has one reduction and one set of ids, so the order of its factors makes no difference.
+    __rmul__ = __mul__
+    # numpy would multiply its numbers one by one.
+    __array_ufunc__ = None
 
     def extra_repr(self) -> str:
         """Return the scheme and its shape."""
@@ -494,33 +477,6 @@ def _off_meta_device() -> AbstractContextManager[Any]:
     return torch.device("cpu") if torch.get_default_device().type == "meta" else nullcontext()
 
 
-def _count_samples(source: Source, num_samples: int | None) -> int | None:
-    if source.weights is None:
-        return num_samples
-    n_weights = len(source.weights)
-    n_ids = n_weights if source.ids is None else len(source.ids)
-    if n_ids != n_weights or num_samples not in (None, n_weights):
-        n_samples = num_samples if source.ids is None else n_ids
-        raise InputError(f"there are {n_weights} weights and {n_samples} samples: pass one weight per sample")
-    return n_weights
-
-
-def _sort_by_id(source: Source, id_index: IdIndex) -> Tensor | None:
-    """Return the fixed weights in the order of the index."""
-    if source.weights is None or source.ids is None:
-        return source.weights
-    ordered = torch.empty_like(source.weights)
-    ordered[id_index.find_rows(torch.as_tensor(source.ids).long())] = source.weights
-    return ordered
-
-
-def _move(tensor: Tensor, fn: Any) -> Tensor:
-    """Return the tensor on the device to which ``fn`` moves tensors, in its own type if the device has it."""
-    if tensor.dtype is torch.float64 and fn(tensor.new_empty(0, dtype=torch.float32)).device.type == "mps":
-        tensor = tensor.float()
-    return tensor.to(fn(tensor).device)
-
-
 def _check_choice(name: str, value: Any, choices: Any) -> Any:
     return None if value is None else check_choice(name, value, get_args(choices))
 
@@ -528,12 +484,6 @@ def _check_choice(name: str, value: Any, choices: Any) -> Any:
 def _describe(scheme: Scheme | None, shape: StateShape) -> str:
     name = "fixed weights" if scheme is None else f"{scheme.name!r}"
     return f"{name}: {shape.samples} samples, {shape.classes} classes, {shape.groups} groups"
-
-
-def _equal_ids(first: Tensor | None, second: Tensor | None) -> bool:
-    if first is None or second is None:
-        return first is second
-    return torch.equal(first.cpu(), second.cpu())
 
 
 def _empty_weights(batch: Batch) -> Tensor:
