@@ -16,12 +16,12 @@ _SMALL_SHIFT = 0.1
 def correct_priors(probabilities: Any, labels: Any, weights: Any = None, *, priors: Any = None) -> np.ndarray:
     """Correct predicted probabilities for the weights of the training, ``(row, class)`` float64.
 
-    By Bayes' rule p(c | x) is proportional to q(c | x) pi_c / v_c: q is the prediction, v_c the share of the weight that class c
-    had in the training, and pi_c its prior. This is exact if the weights differ between classes only, or independently of x
-    within them. The ranking of rows by the odds of two classes stays the same.
+    By Bayes' rule p(c | x) is proportional to q(c | x) pi_c / v_c: q is the prediction, v_c the share of the weight that
+    class c had in the training, and pi_c its prior. This is exact if the weights differ between classes only, or
+    independently of x within them. The ranking of rows by the odds of two classes stays the same.
 
-    Source: Elkan 2001, The foundations of cost-sensitive learning, IJCAI; Saerens, Latinne & Decaestecker 2002, Adjusting the
-    outputs of a classifier to new a priori probabilities, Neural Computation.
+    Source: Elkan 2001, The foundations of cost-sensitive learning, IJCAI; Saerens, Latinne & Decaestecker 2002, Adjusting
+    the outputs of a classifier to new a priori probabilities, Neural Computation.
 
     Args:
         probabilities: predictions of a model that was trained with the weights, ``(row, class)``.
@@ -65,8 +65,8 @@ def describe_prior_shift(labels: np.ndarray, weights: np.ndarray, classes: Any) 
     if change[most] < _SMALL_SHIFT:
         return ""
     return (
-        f"With these weights class {classes[most]!r} counts for {after[most]:.1%} in place of {before[most]:.1%}, and a model "
-        "trained with them predicts accordingly: hs.correct_priors(probabilities, labels, weights) corrects its probabilities."
+        f"With these weights class {str(classes[most])!r} counts for {after[most]:.1%} in place of {before[most]:.1%}, "
+        "which shifts predicted probabilities: hs.correct_priors(probabilities, labels, weights) corrects them."
     )
 
 

@@ -63,7 +63,7 @@ def test_a_balanced_model_is_calibrated_again():
 def test_what_cannot_be_corrected_is_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         hs.correct_priors(*arguments)
-    with pytest.raises(InputError, match="priors must have one value for each of the 2 classes. Got 3"):
+    with pytest.raises(InputError, match=r"priors must have one value for each of the 2 classes\. Got 3"):
         hs.correct_priors([[0.5, 0.5]], [0, 1], priors=[1, 1, 1])
 
 
