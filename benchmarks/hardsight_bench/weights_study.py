@@ -27,7 +27,8 @@ from hardsight.estimation.measure import measure
 from hardsight.io.atomic import atomic_write
 from hardsight.learners import LEARNERS
 from hardsight.learners.network.network import Network
-from hardsight.learners.sklearn import mean_one, predict, set_seeds, weight_argument
+from hardsight.learners.sample_weights import fit_with_weights
+from hardsight.learners.sklearn import mean_one, predict, set_seeds
 from hardsight_bench import weights_field as schemes
 from hardsight_bench.cells import claim_folder, run_cells
 from hardsight_bench.cells import read_rows as left
@@ -272,12 +273,10 @@ def _fit_estimator(scenario: Scenario, weights: np.ndarray | str, learner: str, 
     assert not isinstance(weights, str)
     model = LEARNERS[learner].make(Samples.of(scenario.x, scenario.y, weights=weights))
     estimator = set_seeds(clone(model.estimator), seed)  # type: ignore[attr-defined]
-    argument = weight_argument(estimator)
-    assert argument is not None
     try:
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            estimator.fit(scenario.x, scenario.y, **{argument: mean_one(weights, learner)})
+            fit_with_weights(estimator, scenario.x, scenario.y, mean_one(weights, learner))
             return predict(estimator, scenario.test_x, int(scenario.true.max()) + 1, len(scenario.y), learner).numpy()
     except (HardsightError, ValueError) as fault:
         return str(fault)

@@ -69,6 +69,7 @@ def assemble(
     labels: LabelInfo = LabelInfo(),  # noqa: B008 - immutable
     samples: Samples | None = None,
     adjusted: np.ndarray | None = None,
+    attribute: bool = True,
 ) -> Difficulty:
     """Build the result of a run.
 
@@ -76,13 +77,14 @@ def assemble(
         run: the record of the run; what is estimated of the labels is added to it.
         classes: what class codes stand for; None in regression and for losses alone.
         adjusted: control-variate estimate of the error, ``(sample,)``; None if there is none.
+        attribute: attribute the errors to their causes, where that is possible.
     """
     parts = held_out.decompose(loss)
     consensus = None if classes is None else held_out.consensus
     if held_out.notice is not None:
         run = replace(run, notices=(*run.notices, held_out.notice))
     fields: dict[str, Any] = {}
-    if consensus is not None and has_ledger(held_out, loss):
+    if attribute and consensus is not None and has_ledger(held_out, loss):
         with limit_threads(consensus.numel()):
             account = ledger(
                 parts, consensus, held_out.labels, labels.neighbours, prior=labels.prior, label_posterior=labels.posterior
@@ -129,6 +131,7 @@ def assemble_run(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
         labels=labels.info,
         samples=samples,
         adjusted=adjusted,
+        attribute=job.request.estimate.ledger is not False,
     )
 
 

@@ -73,6 +73,8 @@ class Estimate:
         pilot: choose the training length of the networks by the held-out losses of a few models, before the run
             (:mod:`hardsight.estimation.training_length`). None: if ``learner`` is "auto", except for leave-one-out or a
             budget of models. These models are not among the ``members``.
+        ledger: attribute the errors to noise, imbalance, margin and uncertainty, where that is possible. It takes a label
+            model, some seconds of it. False: the result has no ledger, ``p_wrong``, ``suggested`` or ``hardness``.
 
     Raises:
         InputError: a value that is not True, False or None.
@@ -80,9 +82,10 @@ class Estimate:
 
     adjusted: bool | None = None
     pilot: bool | None = None
+    ledger: bool | None = None
 
     def __post_init__(self) -> None:
-        for name in ("adjusted", "pilot"):
+        for name in ("adjusted", "pilot", "ledger"):
             object.__setattr__(self, name, _check_switch(name, getattr(self, name)))
 
 

@@ -29,7 +29,7 @@ def infer_true_labels(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels
     """
     samples, request, refinement = job.samples, job.request, job.refinement
     none = RefinedInfo(rounds=0, members=0, why=refinement.why_none)
-    if samples.classes is None or not has_ledger(held_out, job.loss):
+    if samples.classes is None or request.estimate.ledger is False or not has_ledger(held_out, job.loss):
         return TrueLabels(LabelInfo(), none, [])
     neighbours = None
     if samples.numeric:

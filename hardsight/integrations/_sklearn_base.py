@@ -17,17 +17,19 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
-from threadpoolctl import threadpool_limits
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import HardsightError, HardsightWarning, InputError
 from hardsight.estimation.measure import measure
 from hardsight.estimation.request import Estimate
-from hardsight.integrations._sklearn_fit import available_with, fit_weighted
+from hardsight.estimation.threads import use_threads
+from hardsight.integrations._sklearn_fit import available_with
 from hardsight.integrations._sklearn_samples import MeasurableRows
 from hardsight.learners import SklearnModel
+from hardsight.learners.sample_weights import check_takes_weights, fit_with_weights
 from hardsight.validation import check_int
 from hardsight.weights import get_scheme, weigh
+from hardsight.weights.from_difficulty import check_weighable
 from hardsight.weights.inputs import SAMPLE_INPUTS
 
 _GRID = 2.0**-30
@@ -49,6 +51,8 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         weights_: weights that ``estimator_`` was fitted with, ``(sample,)``.
         estimator_: the fitted model.
     """
+
+    _known_inputs: frozenset[str]
 
     # scikit-learn wants constructors to store any arguments; fit checks them.
     def __init__(
@@ -95,14 +99,16 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         base_weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        # Before the first model is trained, not after the last.
+        check_takes_weights(self._get_estimator())
         try:
             self.difficulty_, weights = self._measure_and_weigh(X, targets, sample_weight)
         except HardsightError:
             # The estimator itself says best what is wrong with the data.
-            fit_weighted(clone(self._get_estimator()), X, y, base_weights)
+            fit_with_weights(clone(self._get_estimator()), X, y, base_weights)
             raise
         self.weights_ = weights * base_weights
-        self.estimator_ = fit_weighted(_clone_with_seed(self._get_estimator(), self._check_seed()), X, y, self.weights_)
+        self.estimator_ = fit_with_weights(_clone_with_seed(self._get_estimator(), self._check_seed()), X, y, self.weights_)
         return self
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
@@ -127,11 +133,12 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         """Return the difficulty of the measurable rows, and the scheme's weights of all rows, ``(sample,)``."""
         weights, folds = np.ones(len(targets)), check_int("folds", self.folds, 2)
         parameters, seed = self._check_parameters(), self._check_seed()
+        check_weighable(self.scheme, parameters, self.clip, self._known_inputs)
         rows = self._select_rows(X, targets, sample_weight)
         if rows is None:
             return None, weights
         # Threads that wait for each other in many small operations stand still on a busy machine.
-        with threadpool_limits(_count_threads(self.n_jobs)):
+        with use_threads(_count_threads(self.n_jobs)):
             difficulty = self._measure(rows, min(folds, rows.max_folds))
             copies = weigh(difficulty, self.scheme, clip=self.clip, seed=seed, **parameters)
         first_copies = np.argsort(difficulty.ids)[: len(rows.rows)]
@@ -165,6 +172,7 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         if learner is None:
             estimator = self._get_estimator()
             learner = SklearnModel(self._wrap_estimator(estimator, rows), name=type(estimator).__name__)
+        reads_labels = "p_wrong" in get_scheme(self.scheme).inputs
         difficulty = measure(
             rows.samples,
             learner=learner,
@@ -172,9 +180,9 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
             repeats=self.repeats,
             # Equal samples are groups already.
             duplicates="apart",
-            estimate=Estimate(adjusted=False),
-            # Further rounds only make the label model better, so they are for schemes that read it.
-            refine=None if "p_wrong" in get_scheme(self.scheme).inputs else False,
+            # The label model, and further rounds that make it better, are for schemes that read it.
+            estimate=Estimate(adjusted=False, ledger=reads_labels),
+            refine=None if reads_labels else False,
             seed=self._check_seed(),
         )
         return replace(difficulty, samples=None)

@@ -5,14 +5,10 @@ from operator import attrgetter
 from typing import Any
 
 import numpy as np
-import sklearn
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.metaestimators import available_if
 
-from hardsight.errors import InputError
-from hardsight.learners.sklearn import weight_argument
+from hardsight.learners.sample_weights import fit_with_weights
 
 # Names of parameters whose values are labels, besides parameters that map labels to something.
 _LABEL_PARAMETERS = ("classes", "labels", "pos_label")
@@ -24,41 +20,9 @@ def available_with(name: str, get_estimator: Callable[[Any], Any]) -> Callable[[
     return decorator
 
 
-def fit_weighted(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray) -> Any:
-    """Fit an estimator in place with sample weights, and return it.
-
-    If metadata routing is enabled and some part of the estimator requests ``sample_weight``, the weights go where they
-    are requested. Otherwise they go to the estimator itself, in a pipeline to its last step, in a search to the
-    searched estimator.
-
-    Raises:
-        InputError: no part of the estimator takes weights.
-    """
-    if _requests_weights(estimator):
-        return estimator.fit(X, y, sample_weight=weights)
-    is_search = isinstance(estimator, BaseSearchCV)
-    argument = weight_argument(estimator.estimator if is_search else estimator)
-    if argument is None:
-        raise InputError(
-            f"{type(estimator).__name__} takes no sample_weight: use an estimator whose fit takes it, or a pipeline "
-            "whose last step does"
-        )
-    if argument == "sample_weight" and not is_search:
-        return estimator.fit(X, y, sample_weight=weights)
-    # Without requests a pipeline takes step__sample_weight, which scikit-learn refuses if routing is enabled.
-    with sklearn.config_context(enable_metadata_routing=False):
-        return estimator.fit(X, y, **{argument: weights})
-
-
-def _requests_weights(estimator: Any) -> bool:
-    if not sklearn.get_config()["enable_metadata_routing"] or not hasattr(estimator, "get_metadata_routing"):
-        return False
-    return "sample_weight" in get_routing_for_object(estimator).consumes("fit", {"sample_weight"})
-
-
 def _fit_clone(estimator: Any, X: Any, y: np.ndarray, weights: np.ndarray | None) -> Any:
     model = clone(estimator)
-    return model.fit(X, y) if weights is None else fit_weighted(model, X, y, weights)
+    return model.fit(X, y) if weights is None else fit_with_weights(model, X, y, weights)
 
 
 class CodedClassifier(ClassifierMixin, BaseEstimator):

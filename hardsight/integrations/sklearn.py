@@ -16,6 +16,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.integrations._sklearn_base import DifficultyWeightedEstimator, delegated, warn_caller
 from hardsight.integrations._sklearn_fit import CodedClassifier, WeightRoutingRegressor
 from hardsight.integrations._sklearn_samples import MeasurableRows, select_classification_rows, select_regression_rows
+from hardsight.weights.from_difficulty import CLASSIFICATION_INPUTS, REGRESSION_INPUTS
 
 
 class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeightedEstimator):
@@ -51,6 +52,8 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeightedEstimator)
     >>> bool(model.fit(*load_wine(return_X_y=True)).weights_.mean().round(6) == 1)
     True
     """
+
+    _known_inputs = CLASSIFICATION_INPUTS
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         check_classification_targets(y)
@@ -160,6 +163,8 @@ class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeightedEstimator):
     ) -> None:
         options = {"folds": folds, "repeats": repeats, "clip": clip, "random_state": random_state, "n_jobs": n_jobs}
         super().__init__(estimator, scheme, scheme_parameters=scheme_parameters, learner=learner, **options)
+
+    _known_inputs = REGRESSION_INPUTS
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         return np.asarray(y, dtype=np.float64)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from inspect import signature
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,13 +9,13 @@ import pandas as pd
 import torch
 from jaxtyping import Float64
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
-from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from hardsight.data import Samples
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners.base import Capabilities, OnProgress, Predictions
+from hardsight.learners.sample_weights import fit_with_weights, takes_weights
 from hardsight.resampling.plan import Member, Plan
 
 T = TypeVar("T")
@@ -46,9 +45,7 @@ class SklearnModel:
         self.estimator, self.numbers = estimator, numbers
         self.name = name or type(estimator).__name__
         # In-sample predictions take some estimators longer than the fit, such as nearest neighbours.
-        self.capabilities = Capabilities(
-            takes_weights=weight_argument(estimator) is not None, divisible=True, predicts_in_sample=True
-        )
+        self.capabilities = Capabilities(takes_weights=takes_weights(estimator), divisible=True, predicts_in_sample=True)
 
     def describe(self) -> str:
         """Return the estimator with its changed parameters, on one line."""
@@ -89,26 +86,17 @@ class SklearnModel:
         where, train = f"member {member.fold} of round {member.round}", member.train
         outputs = 0 if samples.classes is None else len(samples.classes)
         model = set_seeds(clone(self.estimator, safe=False), member.seed)
-        argument, kwargs = weight_argument(model), {}
-        if samples.weights is not None and argument is not None:
-            kwargs[argument] = mean_one(samples.weights[train], where)
-        wrap_errors(partial(model.fit, select_rows(features, train), samples.labels[train], **kwargs), self.name, where)
+        X, y = select_rows(features, train), samples.labels[train]
+        fit = partial(model.fit, X, y)
+        if samples.weights is not None and self.capabilities.takes_weights:
+            fit = partial(fit_with_weights, model, X, y, mean_one(samples.weights[train], where))
+        wrap_errors(fit, self.name, where)
 
         def predict_at(rows: np.ndarray) -> Tensor:
             x = select_rows(features, rows)
             return wrap_errors(partial(predict, model, x, outputs, len(train), self.name), self.name, where)
 
         return predict_at(member.held_out), predict_at(train) if in_sample else None
-
-
-def weight_argument(model: Any) -> str | None:
-    """Return the argument of ``fit`` that takes sample weights, in a pipeline that of its last step; None if none does."""
-    if isinstance(model, Pipeline):
-        step, last = model.steps[-1]
-        inner = weight_argument(last)
-        return None if inner is None else f"{step}__{inner}"
-    # A fit with **kwargs might accept sample_weight and ignore it.
-    return "sample_weight" if "sample_weight" in signature(model.fit).parameters else None
 
 
 def mean_one(weights: np.ndarray, where: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 """From difficulty to weights: one number per sample, of mean one, for any learner that takes sample weights."""
 
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,7 +13,13 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.validation import check_int, check_range
 from hardsight.weights.catalogue import get_scheme
-from hardsight.weights.inputs import SAMPLE_INPUTS, check_rows
+from hardsight.weights.inputs import INPUTS, SAMPLE_INPUTS, check_rows
+from hardsight.weights.scheme import Scheme
+
+REGRESSION_INPUTS = frozenset({"loss", "p", "held_out", "generator"})
+"""Inputs of schemes that every difficulty holds."""
+CLASSIFICATION_INPUTS = REGRESSION_INPUTS | {"classes", "labels", "logits", "sizes", "p_wrong"}
+"""Inputs of schemes that a difficulty of classes holds."""
 
 
 def weigh(
@@ -53,11 +60,7 @@ def weigh(
             f"hs.weigh needs a Difficulty, the result of hs.measure. Got {type(difficulty).__name__}: measure first, or "
             "use hs.Weighting for losses in a loop"
         )
-    row = get_scheme(scheme)
-    if row.init is not None or row.kind not in ("weights", "sampling"):
-        raise InputError(
-            f"scheme {scheme!r} needs a training loop: use hs.Weighting({scheme!r}, …), or a scheme without state"
-        )
+    row = _check_scheme(scheme)
     parameters = {name: value for name, value in arguments.items() if name not in row.inputs}
     inputs = {
         name: check_rows(name, arguments[name], len(difficulty), "the difficulty")
@@ -77,6 +80,37 @@ def weigh(
     if not weights.sum() > 0:
         raise InputError(f"scheme {scheme!r} gives no sample any weight here: loosen its parameters")
     return _clip(weights / weights.mean(), clip)
+
+
+def check_weighable(scheme: str, parameters: Mapping[str, Any], clip: float | None, inputs: Container[str]) -> None:
+    """Check the arguments of :func:`weigh` before there is a difficulty.
+
+    Args:
+        scheme: name of the scheme.
+        parameters: its parameters.
+        clip: as in :func:`weigh`.
+        inputs: names of the inputs that the difficulty will hold.
+
+    Raises:
+        InputError: as in :func:`weigh`.
+    """
+    row = _check_scheme(scheme)
+    for name in row.reads:
+        if name not in inputs and name not in parameters:
+            raise InputError(f"scheme {scheme!r} needs {name}: pass {name}=…, {INPUTS[name]}")
+    row.check_parameters({name: value for name, value in parameters.items() if name not in row.inputs})
+    if clip is not None:
+        check_range("clip", clip, 1, strict=(True, False))
+
+
+def _check_scheme(scheme: str) -> Scheme:
+    """Return the scheme if it needs no training loop."""
+    row = get_scheme(scheme)
+    if row.init is not None or row.kind not in ("weights", "sampling"):
+        raise InputError(
+            f"scheme {scheme!r} needs a training loop: use hs.Weighting({scheme!r}, …), or a scheme without state"
+        )
+    return row
 
 
 class ReviewedDifficulty(NamedTuple):
