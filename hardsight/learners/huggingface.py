@@ -163,7 +163,7 @@ class HuggingFace:
         if samples.weights is not None:
             weights = mean_one(samples.weights[member.train], f"member {member.fold} of round {member.round}")
             more["weighting"] = Weighting(weights)
-            trainer_class, dataset = _weighted_trainer(trainer_class), indexed(dataset)
+            trainer_class, dataset = _weighted_trainer(trainer_class), indexed(dataset, range(len(dataset)))
         trainer = trainer_class(
             model=model,
             args=self._member_arguments(member.seed, folder),

@@ -329,7 +329,11 @@ def test_bad_arguments_and_batches_are_refused(tmp_path):
     assert_refused("leave out reduction='none'", BagOfWords(), data, tmp_path, hs.Weighting(WEIGHTS, reduction="none"))
     assert_refused("the batch has no labels", BagOfWords(), hs.indexed(texts), tmp_path)
     assert_refused(
-        "id 7 is unknown: the ids are 0 to 6", BagOfWords(), hs.indexed(data), tmp_path, hs.Weighting(WEIGHTS[:7])
+        "has 8 samples, numbered by position, and the weighting knows 7",
+        BagOfWords(),
+        hs.indexed(data),
+        tmp_path,
+        hs.Weighting(WEIGHTS[:7]),
     )
     tilted = hs.Weighting("t-tilted", t=1.0)
     assert_refused(

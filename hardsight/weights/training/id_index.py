@@ -131,8 +131,8 @@ class IdIndex(nn.Module):
             unknown = (ids < 0) | (ids >= self.count) if self.ids is None else ~torch.isin(ids, self.ids)
             if bool(unknown.any()):
                 raise InputError(
-                    f"id {int(ids[unknown][0])} is unknown: the ids are {self.describe()}; hs.indexed(subset) gives the "
-                    "rows in the whole data set, hs.indexed(dataset, ids=…) others"
+                    f"id {int(ids[unknown][0])} is unknown: the ids are {self.describe()}; hs.indexed numbers a subset "
+                    "as in the whole data set: if the weights have its own order, pass ids=range(len(dataset))"
                 )
         duplicates = _duplicates(ids.sort().values)
         raise InputError(
