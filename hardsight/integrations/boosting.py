@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from scipy.special import expit, softmax
+from scipy.special import expit, logsumexp, softmax
 
 from hardsight.errors import InputError
 from hardsight.integrations._row_weights import make_row_weighting
@@ -17,6 +17,7 @@ from hardsight.weights.training import Weighting
 
 # As in XGBoost: a leaf of perfect predictions is divided by its curvature, too.
 _MIN_CURVATURE = 1e-16
+_NO_WEIGHT = object()
 
 
 @dataclass
@@ -142,6 +143,57 @@ def objective(source: Any, num_class: int = 2, **parameters: Any) -> Objective:
     return Objective(source, num_class, **parameters)
 
 
+class LogLoss:
+    """The log-loss of raw scores, for ``eval_metric=`` and ``feval=`` of LightGBM, and ``custom_metric=`` of XGBoost.
+
+    Models with a custom objective give raw scores to all metrics, but LightGBM's own metrics take them for probabilities,
+    and stop training in another round. Weights of the evaluation data are used; those of the scheme are not, so that the
+    metric is on the scale of the libraries' own log-loss.
+    """
+
+    # Both libraries name the metric after the function.
+    __name__ = "log_loss"
+
+    def __call__(self, first: Any, second: Any, weight: Any = _NO_WEIGHT) -> Any:
+        """Compute the log-loss.
+
+        Args:
+            first: labels, as estimators call it; scores, as ``train`` does.
+            second: scores, as estimators call it; the data set, as ``train`` does.
+            weight: weights of the samples, ``(sample,)``, or None, as LightGBM's estimators pass them.
+
+        Returns:
+            Name, value, and False because lower is better, as LightGBM takes it; name and value for ``train`` of
+            XGBoost; the value for its estimators.
+
+        Raises:
+            InputError: labels are not 0, 1, …
+        """
+        labels, given_scores, given_weight = first, second, weight
+        if hasattr(second, "get_label"):
+            labels, given_scores, given_weight = second.get_label(), first, second.get_weight()
+        scores = np.asarray(given_scores, dtype=np.float64)
+        scores = scores.reshape(-1) if scores.ndim == 2 and scores.shape[1] == 1 else scores
+        codes = _check_codes(labels, 2 if scores.ndim == 1 else scores.shape[1])
+        losses = np.logaddexp(0, np.where(codes == 1, -scores, scores)) if scores.ndim == 1 else _log_losses(scores, codes)
+        weighted = given_weight is not None and given_weight is not _NO_WEIGHT and len(given_weight)
+        value = float(np.average(losses, weights=given_weight if weighted else None))
+        if hasattr(second, "get_label") and not hasattr(second, "get_init_score"):
+            return self.__name__, value
+        return value if weight is _NO_WEIGHT and not hasattr(second, "get_label") else (self.__name__, value, False)
+
+
+def metric() -> LogLoss:
+    """Return the log-loss of raw scores, by which training with :func:`objective` can be stopped early.
+
+    ``model.fit(X, y, eval_set=[(X_valid, y_valid)], eval_metric=metric(), callbacks=[lightgbm.early_stopping(10)])``
+
+    >>> round(metric()(np.array([1, 0]), np.array([0.0, 0.0])), 4)
+    0.6931
+    """
+    return LogLoss()
+
+
 def probabilities(scores: Any) -> np.ndarray:
     """Convert raw scores, which are all that models with a custom objective give, to probabilities ``(sample, class)``.
 
@@ -155,6 +207,12 @@ def probabilities(scores: Any) -> np.ndarray:
     raw = np.asarray(scores, dtype=np.float64)
     p: np.ndarray = softmax(raw, axis=1) if raw.ndim == 2 else np.stack([expit(-raw), expit(raw)], axis=1)
     return p
+
+
+def _log_losses(scores: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return the cross-entropy of each sample from its scores ``(sample, class)``. ``(sample,)``"""
+    losses: np.ndarray = logsumexp(scores, axis=1) - scores[np.arange(len(codes)), codes]
+    return losses
 
 
 def _check_scores(scores: np.ndarray, num_class: int) -> np.ndarray:

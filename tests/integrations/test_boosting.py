@@ -257,3 +257,84 @@ def test_an_objective_that_trained_is_copied_and_saved_without_its_runs(cancer):
     model = xgboost.XGBClassifier(**XGBOOST, base_score=0.5, objective=scheme).fit(X, y)
     restored = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(raw_xgboost(restored.fit(X, y), X), raw_xgboost(model, X))
+
+
+def own_log_loss(library, X, y, more, rounds=40):
+    """Return the log-losses of the held-out half by the library's own objective, round by round."""
+    train, held_out = (X[::2], y[::2]), (X[1::2], y[1::2], more["weights"][1::2])
+    if library == "lightgbm":
+        model = lightgbm.LGBMClassifier(**LIGHTGBM | {"n_estimators": rounds}, boost_from_average=False)
+        model.fit(*train, eval_set=[held_out[:2]], eval_sample_weight=[held_out[2]])
+        return next(iter(model.evals_result_["valid_0"].values()))
+    model = xgboost.XGBClassifier(**XGBOOST | {"n_estimators": rounds}, base_score=0.5)
+    model.fit(*train, eval_set=[held_out[:2]], sample_weight_eval_set=[held_out[2]], verbose=False)
+    return next(iter(model.evals_result()["validation_0"].values()))
+
+
+def log_loss_by_estimator(library, X, y, more, rounds=40):
+    train, held_out = (X[::2], y[::2]), (X[1::2], y[1::2], more["weights"][1::2])
+    objective = hs.boosting.objective("uniform", more["classes"], **more["factor"])
+    if library == "lightgbm":
+        model = lightgbm.LGBMClassifier(**LIGHTGBM | {"n_estimators": rounds}, objective=objective)
+        model.fit(*train, eval_set=[held_out[:2]], eval_sample_weight=[held_out[2]], eval_metric=hs.boosting.metric())
+        return model.evals_result_["valid_0"]["log_loss"]
+    model = xgboost.XGBClassifier(
+        **XGBOOST | {"n_estimators": rounds}, base_score=0.5, objective=objective, eval_metric=hs.boosting.metric()
+    )
+    model.fit(*train, eval_set=[held_out[:2]], verbose=False)
+    return model.evals_result()["validation_0"]["log_loss"]
+
+
+def log_loss_by_train(library, X, y, more, rounds=40):
+    objective, results = hs.boosting.objective("uniform", more["classes"], **more["factor"]), {}
+    number = {} if more["classes"] == 2 else {"num_class": more["classes"]}
+    if library == "lightgbm":
+        names = {name: value for name, value in LIGHTGBM.items() if name not in ("n_estimators", "n_jobs")}
+        data = lightgbm.Dataset(X[::2], y[::2])
+        valid = lightgbm.Dataset(X[1::2], y[1::2], weight=more["weights"][1::2], reference=data)
+        lightgbm.train(
+            names | number | {"objective": objective, "num_threads": 1},
+            data,
+            rounds,
+            valid_sets=[valid],
+            feval=hs.boosting.metric(),
+            callbacks=[lightgbm.record_evaluation(results)],
+        )
+        return results["valid_0"]["log_loss"]
+    names = {name: value for name, value in XGBOOST.items() if name not in ("n_estimators", "n_jobs")}
+    valid = xgboost.DMatrix(X[1::2], y[1::2], weight=more["weights"][1::2])
+    xgboost.train(
+        names | number | {"base_score": 0, "nthread": 1, "disable_default_eval_metric": True},
+        xgboost.DMatrix(X[::2], y[::2]),
+        rounds,
+        obj=objective,
+        custom_metric=hs.boosting.metric(),
+        evals=[(valid, "valid")],
+        evals_result=results,
+        verbose_eval=False,
+    )
+    return results["valid"]["log_loss"]
+
+
+# The successor of this argument came with LightGBM 4.7.
+@pytest.mark.filterwarnings("ignore:The argument 'eval_set' is deprecated")
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_the_metric_is_the_log_loss_of_the_librarys_own_objective(cancer, digits, library, classes):
+    X, y = cancer if classes == 2 else digits
+    factor = {"factor": 2.0} if library == "xgboost" else {}
+    # XGBoost passes no weights to the metrics of its estimators.
+    ones = {"classes": classes, "weights": np.ones(len(y)), "factor": factor}
+    weighted = ones | {"weights": np.random.default_rng(0).uniform(0.1, 2, len(y))}
+    for by, more in ((log_loss_by_estimator, ones if library == "xgboost" else weighted), (log_loss_by_train, weighted)):
+        expected = own_log_loss(library, X, y, more)
+        assert min(expected) < 0.7 * expected[0]
+        np.testing.assert_allclose(by(library, X, y, more), expected, rtol=1e-3)
+
+
+def test_the_metric_of_extreme_scores_is_finite():
+    metric = hs.boosting.metric()
+    assert metric(np.array([0, 1]), np.array([800.0, 800.0])) == pytest.approx(400)
+    assert metric(np.array([1]), np.array([[900.0, -900.0, 0.0]])) == pytest.approx(1800)
+    with pytest.raises(InputError, match="labels must be class codes from 0 to 1"):
+        metric(np.array([0, 2]), np.zeros(2))

@@ -405,7 +405,7 @@ def test_boosted_trees_take_weights():
     [
         ("KNeighborsClassifier", KNeighborsClassifier(), None),
         ("Pipeline", make_pipeline(StandardScaler(), KNeighborsClassifier()), None),
-        ("GridSearchCV", GridSearchCV(GaussianNB(), {}), None),
+        ("GridSearchCV", GridSearchCV(KNeighborsClassifier(), {}), None),
         ("logistic leave-one-out", "logistic-loo", "loo"),
         ("neighbours leave-one-out", "knn-loo", "loo"),
         ("kernel ridge leave-one-out", "kernel-loo", "loo"),
