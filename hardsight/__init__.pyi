@@ -34,8 +34,8 @@ from hardsight.resampling.splitters import KFold as KFold
 from hardsight.resampling.splitters import LeaveOneOut as LeaveOneOut
 from hardsight.resampling.splitters import Subsets as Subsets
 from hardsight.weights import SCHEMES as SCHEMES
+from hardsight.weights import correct_priors as correct_priors
 from hardsight.weights import weigh as weigh
-from hardsight.weights.priors import correct_priors as correct_priors
 from hardsight.weights.training import WeightedSampler as WeightedSampler
 from hardsight.weights.training import Weighting as Weighting
 from hardsight.weights.training import collate as collate

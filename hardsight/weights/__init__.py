@@ -3,6 +3,7 @@
 from hardsight.weights.catalogue import get_scheme
 from hardsight.weights.from_difficulty import weigh
 from hardsight.weights.inputs import INPUTS, Input
+from hardsight.weights.priors import correct_priors
 from hardsight.weights.scheme import SCHEMES, Scheme, StateShape, scheme
 from hardsight.weights.schemes import automatic
 from hardsight.weights.schemes.class_balance import leaf_purity
@@ -22,6 +23,7 @@ __all__ = [
     "StateShape",
     "WeightTree",
     "automatic",
+    "correct_priors",
     "descend_data_parameters",
     "descend_lilaw",
     "dihcl_chances",

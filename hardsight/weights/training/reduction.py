@@ -67,7 +67,8 @@ def weigh_losses(losses: Tensor, weights: Tensor) -> Tensor:
 
 def weighted_sum(losses: Tensor, weights: Tensor) -> Tensor:
     """Return the sum of the products of losses and weights, without the samples of weight 0."""
-    weights = weights.to(losses.dtype)
+    if weights.dtype is not losses.dtype:
+        weights = weights.to(losses.dtype)
     if losses.is_cpu:
         total = _dot(losses, weights)
         # In main memory it is cheaper to look at the sum than to select in every step.

@@ -18,7 +18,7 @@ NonFinite = Literal["skip", "raise"]
 def call_scheme(
     scheme: Scheme,
     parameters: Mapping[str, Any],
-    state: SchemeState,
+    state: SchemeState | None,
     inputs: Mapping[str, Tensor],
     others: Mapping[str, Any],
     *,
@@ -30,7 +30,7 @@ def call_scheme(
     Args:
         scheme: the scheme.
         parameters: its own.
-        state: what it remembers, which goes one step on; it stays as it is where numbers are not finite.
+        state: what it remembers, which goes one step on; it stays as it is where numbers are not finite. None: nothing.
         inputs: inputs with one row per sample.
         others: other inputs.
         differentiable: whether the gradient flows through the result.
@@ -42,7 +42,7 @@ def call_scheme(
     if not differentiable:
         inputs = {name: value.detach() for name, value in inputs.items()}
     try:
-        if scheme.init is None:
+        if state is None:
             result: Tensor = scheme.call_unchecked({**inputs, **others}, parameters, None)
             return result
         # The tables of a state are float32.

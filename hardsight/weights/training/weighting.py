@@ -219,13 +219,14 @@ class Weighting(PortableModule):
         """
         if "_is_replica" in self.__dict__:
             raise InputError(_IN_DATA_PARALLEL)
-        values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
-        if not (self.training and torch.is_grad_enabled()):
-            return unweighted_losses(values, self.plan.several_labels).float().mean()
-        if items is None and not inputs and self.reduction == "mean" and self.on_nonfinite == "skip":
+        trains = self.training and torch.is_grad_enabled()
+        if trains and items is None and not inputs and self.reduction == "mean" and self.on_nonfinite == "skip":
             fast = self._fast_path_batch(loss, ids, logits, labels)
             if fast is not None:
                 return weighted_sum(fast.inputs["loss"], self._weigh(fast, self.through) / max(fast.count, 1))
+        values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
+        if not trains:
+            return unweighted_losses(values, self.plan.several_labels).float().mean()
         check_call_inputs(self.schemes, inputs)
         if items is not None:
             items = check_items(items, self.reduction, self.plan.is_loss)
@@ -381,14 +382,17 @@ class Weighting(PortableModule):
             differentiable: whether the gradient flows through them.
             partial: whether the batch is only a part of the effective batch, and the rest is weighed apart from it.
         """
-        if self.fixed_weights is not None:
+        # Looked up once, because a buffer is no plain attribute of a module.
+        fixed = self.fixed_weights
+        if fixed is not None:
             assert batch.rows is not None
-            return self.fixed_weights.index_select(0, batch.rows).to(batch.inputs["loss"].dtype)
+            return fixed.index_select(0, batch.rows).to(batch.inputs["loss"].dtype)
         if not batch.count:
             return _empty_weights(batch)
         weights = self._call_scheme(batch, differentiable, partial)
-        if "loss" in batch.inputs:
-            weights = weights.to(batch.inputs["loss"].dtype)
+        loss = batch.inputs.get("loss")
+        if loss is not None and weights.dtype is not loss.dtype:
+            weights = weights.to(loss.dtype)
         return weights.detach() if weights.requires_grad and not differentiable else weights
 
     def _call_scheme(self, batch: Batch, differentiable: bool, partial: bool) -> Tensor:
@@ -399,7 +403,7 @@ class Weighting(PortableModule):
         return call_scheme(
             scheme,
             parameters,
-            self.scheme_state,
+            None if scheme.init is None else self.scheme_state,
             batch.inputs,
             others,
             differentiable=differentiable,
