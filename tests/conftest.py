@@ -3,7 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
 from support import example_schemes as schemes
+from support.review_browser import chromium
+
+
+# Not for the session: Playwright keeps an event loop running, which other code in this process must not meet.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all pages of a module."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")

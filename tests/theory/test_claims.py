@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -199,10 +198,19 @@ def test_intervals_of_shares_are_those_of_scipy(hits, tries):
 
 # ---- claims
 
+QUICK = ["uniform-weights", "dual-closed-form"]
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="module")
 def fast() -> list[Claim]:
+    """All claims of the fast set: only for tests that are slow and read each of them."""
     return check()
+
+
+@pytest.fixture(scope="module")
+def few() -> list[Claim]:
+    """Two claims that are quick to test."""
+    return check(QUICK)
 
 
 @pytest.mark.slow
@@ -212,6 +220,7 @@ def test_every_claim_of_the_fast_set_holds(fast):
     assert {claim.kind for claim in fast} == {"exact", "bound", "statistical"}
 
 
+@pytest.mark.slow
 def test_every_claim_tells_all_that_it_must(fast):
     for claim in fast:
         assert claim.statement.endswith(".")
@@ -227,6 +236,7 @@ def test_every_claim_tells_all_that_it_must(fast):
         assert "as reconstructed" in claim.source, "nothing of the paper could be read: it is no quotation"
 
 
+@pytest.mark.slow
 def test_the_fast_set_is_fast(fast):
     # Two minutes are meant; the type checks of a test run, and a busy machine, may take as long again.
     assert sum(claim.seconds for claim in fast) < 240
@@ -327,74 +337,62 @@ def failing(claims: list[Claim]) -> list[Claim]:
     ]
 
 
-def test_the_lead_names_what_fails(fast):
-    assert summarise(fast).startswith(f"{len(fast)} of {len(fast)} claims hold")
-    assert summarise(failing(fast)).endswith(f"These fail: {fast[0].name}.")
+def test_the_lead_names_what_fails(few):
+    assert summarise(few).startswith(f"{len(few)} of {len(few)} claims hold")
+    assert summarise(failing(few)).endswith(f"These fail: {few[0].name}.")
 
 
-def test_pages_need_a_claim_and_a_place(tmp_path, fast):
+def test_pages_need_a_claim_and_a_place(tmp_path, few):
     with pytest.raises(hs.InputError, match="no claim was tested"):
         render_page([])
     with pytest.raises(hs.InputError, match="cannot"):
-        write_page(fast[:1], tmp_path / "no" / "such" / "page.html")
+        write_page(few[:1], tmp_path / "no" / "such" / "page.html")
 
 
 # ---- in a real browser
 
 
-def browsed(html: str, folder: Path, width: int) -> tuple[str, str]:
-    """The page as the browser has it in a frame of some width, and the console's lines."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert chromium, "the page is tested in a real browser: apt-get install chromium"
-    # The policy lets no script in, so the copy that is measured does without it.
-    open_to = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
-    tell = "document.title = document.documentElement.scrollWidth + ' ' + document.querySelectorAll('figure svg').length"
-    framed = open_to.replace("</body>", f"<script>{tell}</script></body>").replace(
-        "<body>", f'<body style="width:{width}px">'
-    )
-    (folder / "page.html").write_text(framed, encoding="utf-8")
-    done = subprocess.run(
-        [
-            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--disable-dev-shm-usage", f"--user-data-dir={folder / 'profile'}", f"--window-size={max(width, 500)},900",
-            "--hide-scrollbars", "--enable-logging=stderr", "--dump-dom", (folder / "page.html").as_uri(),
-        ],
-        capture_output=True, encoding="utf-8", timeout=180, check=True,
-    )  # fmt: skip
-    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+@pytest.fixture(scope="module")
+def full_page(fast) -> str:
+    """The page of the fast set, of which one claim fails and tries to run a script."""
+    return render_page(failing(fast))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("width", [400, 1280])
-def test_the_browser_shows_every_claim_within_its_width(width, fast, tmp_path):
-    read, console = browsed(render_page(failing(fast)), tmp_path, width)
-    assert console == ""
-    seen, figures = re.search(r"<title>(\d+) (\d+)</title>", read).groups()
-    assert int(seen) <= max(width, 500)
-    assert int(figures) == len(fast)
-    assert len(re.findall('class="verdict fails">fails', read)) == 2
-    assert len(re.findall('class="verdict holds">holds', read)) == len(fast) - 1
+def test_the_browser_shows_every_claim_within_its_width(fast, full_page, browser, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(full_page, encoding="utf-8")
+    page, console = browser.new_page(), []
+    page.on("console", lambda message: console.append(message.text))
+    page.goto(path.as_uri())
+    for width in (400, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("figure svg").count() == len(fast)
+    assert page.locator(".verdict.fails").all_inner_texts() == ["fails", "fails"]
+    assert page.locator(".verdict.holds").all_inner_texts() == ["holds"] * (len(fast) - 1)
+    assert "pwned" not in page.title()
+    assert console == []
+    page.close()
 
 
 @pytest.mark.slow
-def test_the_page_asks_the_network_for_nothing(fast):
-    page = render_page(fast)
-    assert "default-src 'none'" in unescape(page)
-    assert not re.search(r"<(script|link|img|iframe)", page)
-    assert not re.search(r"""(?:src|href)=["']?https?:""", page)
-    assert len(page) < 4_000_000
+def test_the_page_asks_the_network_for_nothing(full_page):
+    assert "default-src 'none'" in unescape(full_page)
+    assert not re.search(r"<(script|link|img|iframe)", full_page)
+    assert not re.search(r"""(?:src|href)=["']?https?:""", full_page)
+    assert len(full_page) < 4_000_000
 
 
 # ---- the command
 
-QUICK = ["--only", "uniform-weights", "--only", "dual-closed-form"]
+ONLY = [part for name in QUICK for part in ("--only", name)]
 
 
 @pytest.mark.slow
 def test_the_command_prints_a_table_and_writes_a_page(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "hardsight.cli", "theory", *QUICK, "--out", str(tmp_path / "out")],
+        [sys.executable, "-m", "hardsight.cli", "theory", *ONLY, "--out", str(tmp_path / "out")],
         capture_output=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -407,7 +405,7 @@ def test_the_command_prints_a_table_and_writes_a_page(tmp_path):
 @pytest.mark.slow
 def test_the_command_speaks_json(tmp_path):
     given = ["--seed", "3", "--out", str(tmp_path), "--figures", str(tmp_path / "figures")]
-    done = CliRunner().invoke(main, ["theory", *QUICK, "--json", "--quiet", *given])
+    done = CliRunner().invoke(main, ["theory", *ONLY, "--json", "--quiet", *given])
     told = json.loads(done.stdout)
     assert done.exit_code == 0
     assert told["failed"] == []
