@@ -317,9 +317,14 @@ def test_controls():
     assert random.std() == pytest.approx(1, abs=0.15)
 
 
+@pytest.fixture(scope="module")
+def small_difficulty():
+    return hs.measure(SMALL.x, SMALL.y, folds=2, repeats=2, learner="logistic", refine=False)
+
+
 @pytest.mark.slow
-def test_every_row_can_do_what_it_says():
-    found = hs.measure(SMALL.x, SMALL.y, folds=2, repeats=2, learner="logistic")
+def test_every_row_can_do_what_it_says(small_difficulty):
+    found = small_difficulty
     epochs, pupils = mixed.count_epochs(TASK), []
     for row in rows():
         if row.how == "in training":
@@ -335,11 +340,10 @@ def test_every_row_can_do_what_it_says():
 
 
 @pytest.mark.slow
-def test_a_scheme_that_cannot_weigh_says_why(monkeypatch):
+def test_a_scheme_that_cannot_weigh_says_why(small_difficulty, monkeypatch):
     monkeypatch.setitem(SCHEMES, "nothing", scheme(lambda loss: 0 * loss))
     monkeypatch.setitem(SCHEMES, "nothing", replace(SCHEMES["nothing"], name="nothing"))
-    found = hs.measure(SMALL.x, SMALL.y, folds=2, repeats=2, learner="logistic")
-    told = schemes.weights(Row("nothing", "held out", SCHEMES["nothing"]), SMALL, found, np.random.SeedSequence(0))
+    told = schemes.weights(Row("nothing", "held out", SCHEMES["nothing"]), SMALL, small_difficulty, np.random.SeedSequence(0))
     assert "gives no sample any weight" in told
 
 
@@ -464,7 +468,7 @@ def test_the_figure_shows_points_to_uniform():
 def run(tmp_path, *more):
     told = CliRunner().invoke(
         main,
-        ["bench", "weights", "--noises", "uniform-40", "--imbalances", "exp-10", "--seeds", "1", "--most", "150",
+        ["bench", "weights", "--sets", "wine", "--noises", "uniform-40", "--imbalances", "exp-10", "--seeds", "1", "--most", "150",
          "--learners", "network,logistic", "--schemes", "random,gce", "--out", str(tmp_path), "--quiet", *more],
     )  # fmt: skip
     assert told.exit_code == 0, told.output
@@ -487,7 +491,7 @@ def test_from_end_to_end_and_on_where_it_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "measure_difficulty", lambda *given: measured.append(given) or original(*given))
     run(tmp_path)
     assert not measured
-    (tmp_path / "cells" / "logistic-digits-uniform-40-exp-10-0.parquet").unlink()
+    (tmp_path / "cells" / "logistic-wine-uniform-40-exp-10-0.parquet").unlink()
     _, again = run(tmp_path)
     assert len(measured) == 1
     columns = [name for name in found if not name.startswith("seconds")]
