@@ -14,8 +14,8 @@ from hardsight.reporting.summary import findings
 SAME = ("error", "error_se", "bias", "variance", "consensus", "predicted", "n_views")
 
 
-def flipped(load, rate, classes, most=None):
-    x, y = load(return_X_y=True)
+def flipped(load, rate, classes, most=None, **more):
+    x, y = load(return_X_y=True, **more)
     rng = np.random.default_rng(0)
     kept = rng.permutation(len(y))[:most]
     x, y = x[kept], y[kept]
@@ -25,7 +25,7 @@ def flipped(load, rate, classes, most=None):
 
 @pytest.fixture(scope="module")
 def digits():
-    x, y, wrong = flipped(load_digits, 0.4, 10, 900)
+    x, y, wrong = flipped(load_digits, 0.4, 5, 600, n_class=5)
     how = {"folds": 3, "repeats": 3, "estimate": hs.Estimate(pilot=False)}
     return wrong, hs.measure(x, y, refine=False, **how), hs.measure(x, y, **how)
 
@@ -44,8 +44,9 @@ def test_the_labels_are_known_better_and_the_errors_are_the_same(digits):
 
 def measured(seed=0, **execution):
     x, y, _ = flipped(load_wine, 0.3, 3)
+    learner = hs.Network(hidden=(16,), epochs=20)
     groups = {"estimate": hs.Estimate(pilot=False), "execution": hs.Execution(**execution)}
-    return hs.measure(x, y, folds=3, repeats=2, refine=2, seed=seed, **groups)
+    return hs.measure(x, y, learner=learner, folds=3, repeats=2, refine=2, seed=seed, **groups)
 
 
 @pytest.mark.slow
