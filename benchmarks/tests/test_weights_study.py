@@ -343,7 +343,9 @@ def test_every_row_can_do_what_it_says(small_difficulty):
 def test_a_scheme_that_cannot_weigh_says_why(small_difficulty, monkeypatch):
     monkeypatch.setitem(SCHEMES, "nothing", scheme(lambda loss: 0 * loss))
     monkeypatch.setitem(SCHEMES, "nothing", replace(SCHEMES["nothing"], name="nothing"))
-    told = schemes.weights(Row("nothing", "held out", SCHEMES["nothing"]), SMALL, small_difficulty, np.random.SeedSequence(0))
+    told = schemes.weights(
+        Row("nothing", "held out", SCHEMES["nothing"]), SMALL, small_difficulty, np.random.SeedSequence(0)
+    )
     assert "gives no sample any weight" in told
 
 
