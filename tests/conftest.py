@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -22,3 +23,12 @@ def example_schemes() -> Iterator[None]:
     schemes.register()
     yield
     schemes.unregister()
+
+
+@pytest.fixture(scope="module")
+def frozen_objects() -> Iterator[None]:
+    """Every training of a Trainer starts with a garbage collection, which skips all objects that exist by now."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

@@ -470,8 +470,9 @@ def test_the_figure_shows_points_to_uniform():
 def run(tmp_path, *more):
     told = CliRunner().invoke(
         main,
-        ["bench", "weights", "--sets", "wine", "--noises", "uniform-40", "--imbalances", "exp-10", "--seeds", "1", "--most", "150",
-         "--learners", "network,logistic", "--schemes", "random,gce", "--out", str(tmp_path), "--quiet", *more],
+        ["bench", "weights", "--sets", "wine", "--noises", "uniform-40", "--imbalances", "exp-10", "--seeds", "1",
+         "--most", "150", "--learners", "network,logistic", "--schemes", "random,gce", "--out", str(tmp_path), "--quiet",
+         *more],
     )  # fmt: skip
     assert told.exit_code == 0, told.output
     return told.output, pd.read_parquet(tmp_path / "weights.parquet")

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 from support import model_families
-from support.tiny_text_models import arguments, frozen
+from support.tiny_text_models import arguments
 from torch.nn.functional import cross_entropy
 from transformers import Trainer, default_data_collator
 
 import hardsight as hs
 from hardsight.integrations.huggingface import WeightedTrainer
+
+pytestmark = pytest.mark.usefixtures("frozen_objects")
 
 N = model_families.N_SAMPLES
 WEIGHTS = np.array([3.0, 0, 1, 0.5, 2, 1, 0.25, 4])
@@ -20,12 +22,6 @@ EXACT = ("causal", "router loss")
 NOT_ADDITIVE = (
     "answers outside", "class weights", "encoder-decoder with routers", "learned factor", "router loss", "two heads",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_garbage():
-    with frozen():
-        yield
 
 
 def step(model, dataset, folder, weighting=None, *, accumulate=1, compute_loss_func=None, **changes):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from support.tiny_text_models import Bigrams, arguments, frozen, reviews, tokenizer
+from support.tiny_text_models import Bigrams, arguments, reviews, tokenizer
 from transformers import DataCollatorForLanguageModeling, DataCollatorWithFlattening
 
 import hardsight as hs
@@ -11,14 +11,10 @@ from hardsight.errors import InputError
 from hardsight.integrations.huggingface import WeightedTrainer
 from hardsight.weights.training.packing import number_sequences
 
+pytestmark = pytest.mark.usefixtures("frozen_objects")
+
 N = 8
 WEIGHTS = np.array([3.0, 0, 1, 0.5, 2, 1, 0.25, 4])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_garbage():
-    with frozen():
-        yield
 
 
 class PackedBigrams(Bigrams):

@@ -10,7 +10,6 @@ from support.tiny_text_models import (
     arguments,
     bert,
     counts,
-    frozen,
     gpt2,
     llama,
     reviews,
@@ -24,13 +23,7 @@ from transformers import DataCollatorForLanguageModeling, DataCollatorForTokenCl
 import hardsight as hs
 from hardsight.integrations.huggingface import WeightedTrainer
 
-pytestmark = pytest.mark.usefixtures("example_schemes")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _frozen():
-    with frozen():
-        yield
+pytestmark = pytest.mark.usefixtures("example_schemes", "frozen_objects")
 
 
 N = 8

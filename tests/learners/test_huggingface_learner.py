@@ -18,7 +18,6 @@ from support.tiny_text_models import (
     arguments,
     bert,
     counts,
-    frozen,
     gpt2,
     reviews,
     tagged,
@@ -34,13 +33,9 @@ from hardsight.data.from_hf_rows import rows_to_samples
 from hardsight.resampling.plan import Plan, block_codes, split_seed
 from hardsight.weights.training.tokens import predicts_next_token, sequence_losses
 
+pytestmark = pytest.mark.usefixtures("frozen_objects")
+
 FOLDS = {"folds": 3, "repeats": 2, "duplicates": "apart"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick():
-    with frozen():
-        yield
 
 
 @pytest.fixture

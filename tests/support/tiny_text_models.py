@@ -1,8 +1,5 @@
 """Texts of a few words, and models small enough to train many of them."""
 
-import gc
-from contextlib import contextmanager
-
 import datasets
 import numpy as np
 import torch
@@ -22,15 +19,6 @@ from transformers import (
 )
 
 WORDS = ["[PAD]", "[UNK]", "the", "film", "was", "and", "very", "good", "fine", "bad", "poor"]
-
-
-@contextmanager
-def frozen():
-    """Freeze existing objects: every training of a Trainer starts with a garbage collection, which then skips them."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def tokenizer():
