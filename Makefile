@@ -8,7 +8,7 @@ TYPED := --jaxtyping-packages="hardsight,beartype.beartype(conf=beartype.Beartyp
 # One BLAS thread per process: idle threads that spin cost far more than a second one gains on small matrices.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test quick typed check docs docs-check bare dist faults fuzz test-oldest test-python clean
+.PHONY: help demo test quick matrix typed check docs docs-check bare dist faults fuzz test-oldest test-python clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -24,6 +24,9 @@ test: $(VENV)/.dev chromium ## Check the code and run all tests
 quick: $(VENV)/.dev ## Run the fast tests only: under 2 minutes on two cores, no browser
 	$(BIN)/ruff check -q hardsight tests benchmarks website
 	$(BIN)/pytest -q -n $(WORKERS) -m "not slow"
+
+matrix: $(VENV)/.dev ## Train every combination of loop, ranks, micro-batches, weights and restart; write docs/training-matrix.md
+	PYTHONPATH=tests $(BIN)/python -m training_matrix.table
 
 # Shapes and types of annotations are checked in each call, which takes several times as long.
 typed: $(VENV)/.dev ## Run the tests of numerical code with annotations checked at run time

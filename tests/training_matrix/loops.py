@@ -275,9 +275,20 @@ def train_trainer(cell: Cell, folder: Path) -> torch.Tensor:
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             control.should_training_stop = state.global_step >= self.last
 
+    class SetEpoch(TrainerCallback):
+        """On several ranks accelerate does not set the epoch of a sampler when training resumes within an epoch."""
+
+        def __init__(self, sampler: hs.WeightedSampler) -> None:
+            self.sampler = sampler
+
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+            self.sampler.set_epoch(int(state.epoch))
+
     class SampledTrainer(Trainer):
         def _get_train_sampler(self, *_: Any) -> Any:
-            return make_sampler()
+            sampler = make_sampler()
+            self.add_callback(SetEpoch(sampler))
+            return sampler
 
     for first, last in steps_of(cell):
         weighting = make_weighting(cell)
@@ -372,7 +383,8 @@ def train_skorch(cell: Cell, folder: Path) -> torch.Tensor:
     net.fit(X, Y)
     if cell.restart == "resumed":
         net.partial_fit(X, Y)
-    return net.module_.weight.detach()
+    module = net.module_
+    return (module.module if isinstance(module, DistributedDataParallel) else module).weight.detach()
 
 
 TRAIN = {
