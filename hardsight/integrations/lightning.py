@@ -40,8 +40,8 @@ class WeightingCallback(_import_callback()):  # type: ignore[misc]
 
     A weighting that is an attribute of the LightningModule moves and is saved with it; then the callback only sets the
     epoch. Lightning divides the loss by ``accumulate_grad_batches``: with reduction "mean" and full batches the
-    accumulated gradient is that of the mean over all of them; schemes that compare the samples of a batch see one
-    micro-batch at a time.
+    accumulated gradient is that of the mean over all of them. Schemes that compare the samples of a batch, weighted means
+    and sums are refused then.
     """
 
     def __init__(self, weighting: Any) -> None:
@@ -71,10 +71,11 @@ class WeightingCallback(_import_callback()):  # type: ignore[misc]
             self.weighting.epochs = float(trainer.max_epochs)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Set the epoch, with the part of it that is done."""
+        """Set the epoch, with the part of it that is done, and the number of micro-batches."""
         batches = trainer.num_training_batches
         fraction = batch_idx / batches if batches and batches != float("inf") else 0.0
         self.weighting.train()
+        self.weighting.micro_batches = trainer.accumulate_grad_batches
         self.weighting.set_epoch(trainer.current_epoch + fraction)
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:

@@ -175,8 +175,17 @@ class WeightedNet:
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Return the iterator of skorch; training batches carry the ids of their samples."""
-        if not training or getattr(self, "weighting_", None) is None:
-            return super().get_iterator(dataset, training=training)  # type: ignore[misc]
+        if not training:
+            return super().get_iterator(dataset, training=False)  # type: ignore[misc]
+        iterator = self._make_training_iterator(dataset)
+        # The loaders of accelerate count epochs from 0, also in partial_fit.
+        if hasattr(iterator, "set_epoch"):
+            iterator.set_epoch(len(self.history))
+        return iterator
+
+    def _make_training_iterator(self, dataset: Any) -> Any:
+        if getattr(self, "weighting_", None) is None:
+            return super().get_iterator(dataset, training=True)  # type: ignore[misc]
         attribute = "iterator_train__collate_fn"
         collator = self.get_params_for("iterator_train").get("collate_fn", default_collate)
         previous = vars(self).get(attribute)
@@ -207,6 +216,9 @@ class WeightedNet:
         own_loss = super().get_loss  # type: ignore[misc]
         losses, inputs, rest = self._split_loss(lambda: own_loss(y_pred, y_true, X=X.features, training=True), y_true, X)
         assert self.weighting_ is not None
+        # Nets that accumulate override train_step; gradients from an earlier batch show it.
+        if self.weighting_.compares_samples() is not False and _has_gradients(self.module_):
+            self.weighting_.micro_batches = 2
         weighted: Tensor = self.weighting_(losses, X.ids.to(losses.device), **inputs)
         return weighted if rest is None else weighted + rest
 
@@ -260,6 +272,10 @@ class WeightedNeuralNetClassifier(WeightedNet, NeuralNetClassifier):
     It works like scikit-learn's classifiers: in pipelines, searches and cross-validation, cloned and pickled. See
     :class:`WeightedNet`.
     """
+
+
+def _has_gradients(module: Any) -> bool:
+    return isinstance(module, torch.nn.Module) and any(p.grad is not None and p.grad.any() for p in module.parameters())
 
 
 def _check_weights(weights: Any, weighting: Any) -> np.ndarray | None:

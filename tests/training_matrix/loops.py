@@ -355,10 +355,8 @@ def train_skorch(cell: Cell, folder: Path) -> torch.Tensor:
     from skorch import NeuralNetClassifier
     from skorch.hf import AccelerateMixin
 
-    bases: tuple[type, ...] = (hs.skorch.WeightedNet, NeuralNetClassifier)
+    bases: tuple[type, ...] = (NeuralNetClassifier,)
     arguments: dict[str, Any] = {}
-    if cell.accumulation > 1:
-        bases = (Accumulating, *bases)
     if cell.ranks > 1:
         AcceleratorState._reset_state()
         GradientState._reset_state()
@@ -369,6 +367,10 @@ def train_skorch(cell: Cell, folder: Path) -> torch.Tensor:
         arguments["weighting"] = {"fixed": FIXED, "per-sample": SCHEME, "batch-normalised": "kl-dro"}[cell.weights]
     if cell.weights == "batch-normalised":
         arguments["weighting_parameters"] = {"lam": TEMPERATURE}
+    bases = (hs.skorch.WeightedNet, *bases)
+    if cell.accumulation > 1:
+        # Divides the weighted loss.
+        bases = (Accumulating, *bases)
     net = type("Net", bases, {"accumulation": cell.accumulation})(
         make_model,
         criterion=CrossEntropy if cell.ranks > 1 else nn.CrossEntropyLoss,

@@ -42,7 +42,7 @@ def _run_rank(rank: int, ranks: int, cells: Iterable[Cell], folder: str, port: i
     warnings.simplefilter("ignore")
     SCHEMES[SCHEME] = Scheme(
         name=SCHEME, description=SCHEME, formula="1 / (1 + mean l)", function=remembered, priority="easy", scale="loss",
-        source="tests", init=init_remembered,
+        source="tests", init=init_remembered, compares_samples=False,
     )  # fmt: skip
     if ranks > 1:
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}

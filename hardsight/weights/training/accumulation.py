@@ -7,6 +7,7 @@ weights must be computed from all losses of the effective batch at once: ``Weigh
 each micro-batch.
 """
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from hardsight.weights.inputs import SAMPLE_INPUTS
 _WEIGHTS_FIRST = (
     "call w = weighting.weights(losses, ids) with all losses, then weighting.apply_weights(loss, w[part]) on each"
 )
+_WEIGHTED_MEAN = f"a weighted mean over micro-batches needs all weights first: {_WEIGHTS_FIRST}"
 
 
 def check_items(items: Any, reduction: str, is_loss: bool) -> Any:
@@ -38,9 +40,7 @@ def check_items(items: Any, reduction: str, is_loss: bool) -> Any:
             "reduction='none' reduces nothing: leave items out, and divide the sum of the losses by it yourself"
         )
     if reduction == "weighted mean" and not is_loss:
-        raise InputError(
-            f"a weighted mean over micro-batches needs all weights first: {_WEIGHTS_FIRST}; or pass reduction='mean'"
-        )
+        raise InputError(f"{_WEIGHTED_MEAN}; or pass reduction='mean'")
     if isinstance(items, Tensor) and items.numel() != 1:
         raise InputError(f"items must be one number. Got a tensor of the shape {tuple(items.shape)}")
     if isinstance(items, Tensor):
@@ -89,11 +89,36 @@ def check_separable(scheme: Scheme, inputs: Mapping[str, Any], parameters: Mappi
     else:
         compares = stated({**scheme.parameters, **parameters, **inputs}) if callable(stated) else stated
     if compares:
-        advice = "leave items out, and pass the whole batch at once" if scheme.kind == "loss" else _WEIGHTS_FIRST
+        advice = "pass the whole batch at once" if scheme.kind == "loss" else _WEIGHTS_FIRST
         raise InputError(
-            f"scheme {scheme.name!r} compares the samples of a batch, so micro-batches with items= do not add up to the "
-            f"effective batch: {advice}"
+            f"scheme {scheme.name!r} compares the samples of a batch, so the losses of micro-batches do not add up to that "
+            f"of the effective batch: do not accumulate gradients; or {advice}"
         )
+
+
+def check_averaged(reduction: str, is_loss: bool) -> None:
+    """Check that the mean of the losses of micro-batches, which the loop takes, is that of the effective batch.
+
+    Raises:
+        InputError: the reduction is a sum, or a weighted mean.
+    """
+    if reduction == "sum":
+        raise InputError(
+            "the loop averages the losses of micro-batches, so a sum over each becomes too small by their number: pass "
+            "reduction='mean', or do not accumulate gradients"
+        )
+    if reduction == "weighted mean" and not is_loss:
+        raise InputError(f"{_WEIGHTED_MEAN}; or pass reduction='mean'")
+
+
+def averages_in_accelerate() -> bool:
+    """Whether a loader of accelerate is being read whose batches are micro-batches; ``backward`` averages their losses."""
+    state = sys.modules.get("accelerate.state")
+    # Looking at the state before an Accelerator has made it would create it without its settings.
+    if state is None or not state.GradientState._shared_state:
+        return False
+    gradients = state.GradientState()
+    return bool(gradients.num_steps > 1 and gradients.in_dataloader)
 
 
 def _differs_in_part(scheme: Scheme, inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:

@@ -12,7 +12,13 @@ from hardsight.validation import check_choice, check_int
 from hardsight.weights import SCHEMES, Scheme, StateShape
 from hardsight.weights.inputs import check_finite, to_class_sizes
 from hardsight.weights.model_outputs import standardize_outputs
-from hardsight.weights.training.accumulation import check_batch_size, check_items, check_separable
+from hardsight.weights.training.accumulation import (
+    averages_in_accelerate,
+    check_averaged,
+    check_batch_size,
+    check_items,
+    check_separable,
+)
 from hardsight.weights.training.batch import (
     Batch,
     RepeatedIds,
@@ -73,6 +79,7 @@ class Weighting(PortableModule):
         plan: where the inputs of the scheme come from.
         scheme_state: what the scheme remembers, in buffers.
         seen: which samples came in which epoch.
+        micro_batches: number of micro-batches of an effective batch whose losses the loop averages. Callbacks set it.
         description: the scheme and the sizes of its state, in words.
     """
 
@@ -152,6 +159,7 @@ class Weighting(PortableModule):
         self.epoch: float | None = None
         self.description = _describe(resolved.scheme, shape)
         self._generator = torch.Generator().manual_seed(check_int("seed", seed, 0))
+        self.micro_batches = 1
         self._totals: BatchTotals | None = None
         if self.repeated == "count" and resolved.scheme is not None and "rows" in resolved.scheme.reads:
             raise InputError(f"scheme {self._scheme_name!r} keeps a state for each sample: draw without replacement")
@@ -220,7 +228,9 @@ class Weighting(PortableModule):
         if "_is_replica" in self.__dict__:
             raise InputError(_IN_DATA_PARALLEL)
         trains = self.training and torch.is_grad_enabled()
-        if trains and items is None and not inputs and self.reduction == "mean" and self.on_nonfinite == "skip":
+        averaged = items is None and (self.micro_batches > 1 or averages_in_accelerate())
+        plain = items is None and not (inputs or averaged)
+        if trains and plain and self.reduction == "mean" and self.on_nonfinite == "skip":
             fast = self._fast_path_batch(loss, ids, logits, labels)
             if fast is not None:
                 return weighted_sum(fast.inputs["loss"], self._weigh(fast, self.through) / max(fast.count, 1))
@@ -232,10 +242,14 @@ class Weighting(PortableModule):
             items = check_items(items, self.reduction, self.plan.is_loss)
         with full_precision(values):
             if self.plan.is_loss:
-                losses, batch = self._scheme_losses(values, ids, items)
+                losses, batch = self._scheme_losses(values, ids, items, averaged)
+                if averaged:
+                    check_averaged(self.reduction, True)
                 return reduce_losses(self.reduction, losses, None, batch, items)
             batch = self._build_batch(values, ids, items)
-            weights = self._weigh(batch, self.through, items is not None)
+            weights = self._weigh(batch, self.through, averaged or items is not None)
+            if averaged:
+                check_averaged(self.reduction, False)
             self._check_losses(batch.inputs["loss"], weights)
             return reduce_losses(self.reduction, batch.inputs["loss"], weights, batch, items)
 
@@ -307,8 +321,8 @@ class Weighting(PortableModule):
     def compares_samples(self, *, logits: bool = True) -> bool | None:
         """Return whether the weight of a sample depends on the rest of its batch; None if the scheme does not state it.
 
-        Such weights are right only for the whole effective batch. Under gradient accumulation a call with ``items=`` refuses
-        them; so does one with "weighted mean". A trainer that calls without ``items`` must ask first.
+        Such weights are right only for the whole effective batch. Under gradient accumulation a call refuses them if it has
+        ``items=``, ``micro_batches`` is above 1, or accelerate accumulates; so it does "weighted mean".
 
         Args:
             logits: whether calls give logits, or ``classes=`` is known; "superloss" then needs no mean loss of the batch.
@@ -320,9 +334,9 @@ class Weighting(PortableModule):
         known = {"logits": True if logits else None, "classes": self.classes}
         return stated({**scheme.parameters, **self.scheme_parameters, **known})
 
-    def _scheme_losses(self, values: dict[str, Any], ids: Any, items: Any) -> tuple[Tensor, Batch]:
+    def _scheme_losses(self, values: dict[str, Any], ids: Any, items: Any, averaged: bool) -> tuple[Tensor, Batch]:
         """Return the losses of a scheme that is a loss, and their batch."""
-        partial = items is not None
+        partial = averaged or items is not None
         if not has_token_logits(values):
             batch = self._build_batch(values, ids, items)
             return self._weigh(batch, True, partial), batch

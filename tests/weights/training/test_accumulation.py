@@ -237,3 +237,39 @@ def test_items_may_be_any_number(items):
     total = hs.Weighting("focal")(torch.full((4,), 2.0), items=items)
     assert total.shape == ()
     torch.testing.assert_close(total, hs.Weighting("focal")(torch.full((4,), 2.0)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "message"),
+    [
+        ("kl-dro", {}, "compares the samples of a batch"),
+        (torch.ones(4), {"reduction": "weighted mean"}, "needs all weights first"),
+        (torch.ones(4), {"reduction": "sum"}, "too small by their number"),
+    ],
+)
+def test_losses_of_micro_batches_that_a_loop_averages_are_refused_if_they_do_not_add_up(source, arguments, message):
+    weighting = hs.Weighting(source, **arguments)
+    losses, ids = torch.tensor([0.5, 1.0, 2.0, 3.0], requires_grad=True), torch.arange(4)
+    assert weighting(losses, ids).isfinite()
+    weighting.micro_batches = 2
+    with pytest.raises(InputError, match=message):
+        weighting(losses, ids)
+
+
+def test_accelerate_tells_that_its_batches_are_micro_batches():
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, GradientState
+    from torch.utils.data import DataLoader
+
+    weighting, losses = hs.Weighting("kl-dro"), torch.tensor([0.5, 1.0], requires_grad=True)
+    loader = Accelerator(cpu=True, gradient_accumulation_steps=2).prepare(DataLoader(torch.arange(4), 2))
+    try:
+        for ids in loader:
+            with pytest.raises(InputError, match="compares the samples of a batch"):
+                weighting(losses, ids)
+            assert hs.Weighting("focal")(losses, ids).isfinite()
+        # Outside of the loader nothing accumulates.
+        assert weighting(losses, torch.arange(2)).isfinite()
+    finally:
+        AcceleratorState._reset_state()
+        GradientState._reset_state()
