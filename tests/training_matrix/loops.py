@@ -31,6 +31,8 @@ from training_matrix.reference import (
 )
 
 SCHEME = "matrix-remembered"
+# Set by the processes that train.
+precision = torch.float32
 _SEED = 3
 TOTAL = EPOCHS * STEPS_PER_EPOCH
 
@@ -57,14 +59,14 @@ def make_weighting(cell: Cell) -> hs.Weighting | None:
 
 
 def make_model() -> nn.Linear:
-    model = nn.Linear(FEATURES, CLASSES, bias=False)
+    model = nn.Linear(FEATURES, CLASSES, bias=False, dtype=precision)
     with torch.no_grad():
         model.weight.copy_(torch.from_numpy(START))
     return model
 
 
 def make_dataset() -> Any:
-    return hs.indexed(TensorDataset(torch.from_numpy(X), torch.from_numpy(Y)))
+    return hs.indexed(TensorDataset(torch.from_numpy(X).to(precision), torch.from_numpy(Y)))
 
 
 def micro_batch_size(cell: Cell) -> int:
@@ -292,7 +294,7 @@ def train_trainer(cell: Cell, folder: Path) -> torch.Tensor:
 
     for first, last in steps_of(cell):
         weighting = make_weighting(cell)
-        rows = [{"x": torch.from_numpy(x), "labels": int(y)} for x, y in zip(X, Y, strict=True)]
+        rows = [{"x": torch.from_numpy(x).to(precision), "labels": int(y)} for x, y in zip(X, Y, strict=True)]
         args = TrainingArguments(
             output_dir=str(folder),
             num_train_epochs=EPOCHS,
@@ -382,9 +384,10 @@ def train_skorch(cell: Cell, folder: Path) -> torch.Tensor:
         verbose=0,
         **arguments,
     )
-    net.fit(X, Y)
+    features = torch.from_numpy(X).to(precision).numpy()
+    net.fit(features, Y)
     if cell.restart == "resumed":
-        net.partial_fit(X, Y)
+        net.partial_fit(features, Y)
     module = net.module_
     return (module.module if isinstance(module, DistributedDataParallel) else module).weight.detach()
 

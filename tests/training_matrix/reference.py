@@ -58,4 +58,4 @@ def remembered(state, loss, rows, *, memory=MEMORY):
 
 def init_remembered(shape):
     """Return running means that start at 0."""
-    return {"mean": torch.zeros(shape.samples)}
+    return {"mean": torch.zeros(shape.samples, dtype=torch.float64)}

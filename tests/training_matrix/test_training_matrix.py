@@ -3,6 +3,7 @@
 from itertools import combinations, product
 
 import pytest
+import torch
 
 from training_matrix.cells import ACCUMULATION, CELLS, LOOPS, RANKS, RESTARTS, WEIGHTS, pairwise
 from training_matrix.outcomes import EQUAL, run_cells
@@ -21,7 +22,7 @@ def test_cells_equal_the_reference_or_are_refused_as_the_page_says():
     page = read_page()
     assert page.keys() == set(CELLS)
     assert set(page.values()) == {EQUAL, "refused"}
-    outcomes = run_cells(pairwise())
+    outcomes = run_cells(pairwise(), torch.float64)
     assert {cell: page[cell] for cell in outcomes} == {
         cell: EQUAL if outcome == EQUAL else format_outcome(outcome) for cell, outcome in outcomes.items()
     }
