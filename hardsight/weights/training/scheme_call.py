@@ -45,8 +45,9 @@ def call_scheme(
         if state is None:
             result: Tensor = scheme.call_unchecked({**inputs, **others}, parameters, None)
             return result
-        # The tables of a state are float32.
-        inputs = {name: _to_float32(value) for name, value in inputs.items()}
+        # Tables of float32 take no float64 values.
+        if any(table.dtype is torch.float32 for table in state.tensors.values()):
+            inputs = {name: _to_float32(value) for name, value in inputs.items()}
         result = scheme.call_unchecked({**inputs, **others}, parameters, state.tensors)
     except InputError:
         if on_nonfinite == "raise" or all(_is_finite(value) for value in inputs.values()):

@@ -85,6 +85,7 @@ class Weighting(PortableModule):
 
     fixed_weights: Tensor | None
     sizes: Tensor | None
+    micro_batches = 1
 
     def __init__(
         self,
@@ -159,7 +160,6 @@ class Weighting(PortableModule):
         self.epoch: float | None = None
         self.description = _describe(resolved.scheme, shape)
         self._generator = torch.Generator().manual_seed(check_int("seed", seed, 0))
-        self.micro_batches = 1
         self._totals: BatchTotals | None = None
         if self.repeated == "count" and resolved.scheme is not None and "rows" in resolved.scheme.reads:
             raise InputError(f"scheme {self._scheme_name!r} keeps a state for each sample: draw without replacement")
