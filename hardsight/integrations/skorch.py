@@ -77,6 +77,7 @@ class WeightedNet:
     """
 
     criterion_: Any
+    module_: Any
     device: Any
     history: Any
     max_epochs: int
