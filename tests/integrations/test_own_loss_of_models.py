@@ -144,3 +144,19 @@ def test_a_loss_without_a_part_for_each_sample_is_refused_before_the_first_step(
     with pytest.raises(hs.InputError, match=message):
         step(model, hs.indexed(model_families.classified()), tmp_path, hs.Weighting(ONES))
     assert torch.equal(parameters(model), before)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("how", ["Trainer", "model"])
+def test_a_compiled_model_trains_uncompiled_with_a_warning(tmp_path, how):
+    data, model, changes = model_families.data("classes"), model_families.make("classes"), {}
+    plain = step(model_families.make("classes"), data, tmp_path)
+    if how == "Trainer":
+        changes = {"torch_compile": True, "torch_compile_backend": "eager"}
+    else:
+        model.compile(backend="eager")
+    with pytest.warns(hs.HardsightWarning, match="the model trains uncompiled"):
+        ones = step(model, hs.indexed(data), tmp_path, hs.Weighting(ONES), **changes)
+    torch.testing.assert_close(ones, plain, rtol=1e-4, atol=1e-6)

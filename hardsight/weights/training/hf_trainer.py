@@ -20,14 +20,16 @@ sum(w l) / sum(w). Samples with which a loader pads an epoch on several ranks do
 :mod:`hardsight.weights.training.tokens` says what a scheme reads of a sequence. Labels of -100 do not count.
 """
 
+import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from hardsight.errors import InputError, first_line
+from hardsight.errors import HardsightWarning, InputError, first_line
 from hardsight.validation import check_choice
 from hardsight.weights.training.datasets import ID, collate
 from hardsight.weights.training.distributed import world_size
@@ -52,6 +54,10 @@ _STATE_FILE = "weighting.pt"
 _NO_IDS = (
     f"the batch has no ids ({ID!r}): pass train_dataset=hs.indexed(dataset), or add a column of that name with "
     "integers; if you override get_train_dataloader, keep the ids by hs.collate(collator)"
+)
+_COMPILED = (
+    "The weighted loss needs the loss of each sample, which a compiled model does not show: the model trains uncompiled. "
+    "Leave out torch_compile."
 )
 _NO_LABELS = (
     "the batch has no labels: add a column label to the dataset, or use a collator that makes labels, such as "
@@ -114,6 +120,7 @@ class WeightedTrainer(Trainer):
         self._shift = predicts_next_token(self.accelerator.unwrap_model(self.model))
         self._batch = EffectiveBatch(torch.ones(1, dtype=torch.int64), None, 1)
         self._local_size = 1
+        self._warned_of_compilation = False
         self.add_callback(_WeightingCallback(weighting))
 
     def get_train_dataloader(self) -> Any:
@@ -176,12 +183,24 @@ class WeightedTrainer(Trainer):
         self._check_labels(inputs)
         layout = read_layout(inputs, len(ids), self.label_names)
         sizes = count_labels(layout, shift=self._shift and SHIFTED not in inputs)
-        with LossRecorder(layout, num_items_in_batch) as recorder:
+        eager = torch.compiler.set_stance("force_eager") if self._is_compiled(model) else nullcontext()
+        with eager, LossRecorder(layout, num_items_in_batch) as recorder:
             own_loss, outputs = self._own_loss(model, inputs, True, num_items_in_batch, **more)
         own = split_by_sample(own_loss, recorder)
         self._observe_shift(layout, recorder)
         loss = self._weigh(own, recorder, ids, int(sizes.sum()), num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
+
+    def _is_compiled(self, model: Any) -> bool:
+        """Whether torch.compile would hide the loss functions of a model; it warns if so."""
+        parts = (model, self.accelerator.unwrap_model(model, keep_torch_compile=True))
+        compiled = any(hasattr(part, "_orig_mod") or part._compiled_call_impl is not None for part in parts)
+        if compiled and not self._warned_of_compilation:
+            self._warned_of_compilation = True
+            if not hasattr(torch.compiler, "set_stance"):
+                raise InputError("weights of a compiled model need torch 2.6 or newer: leave out torch_compile")
+            warnings.warn(_COMPILED, HardsightWarning, stacklevel=2)
+        return compiled
 
     def _check_labels(self, inputs: Any) -> None:
         names = (*self.label_names, SHIFTED)
