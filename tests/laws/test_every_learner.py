@@ -52,6 +52,8 @@ MADE = {
     "Network": lambda: hs.Network(epochs=2),
 }
 EVERY = [*LEARNERS, *MADE]
+# One scale of all scores, or one Newton step from the whole fit, depends on every label.
+READS_ALL_LABELS = ("ridge", "kernel-loo", "logistic-loo")
 
 
 class Unweighted(GaussianNB):
@@ -98,12 +100,10 @@ def test_all_samples_are_predicted_once_per_repeat_with_probabilities_that_sum_t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in READS_ALL_LABELS])
 def test_members_are_held_out_from_what_they_predict(name):
     """Replaced labels of one group leave the held-out predictions of that group alone, whoever predicts it."""
     learner, samples = make(name)
-    if name in ("ridge", "kernel-loo", "logistic-loo"):
-        pytest.skip("one scale of all scores, or one Newton step from the whole fit, is told by every label")
     labels = samples.labels.copy()
     labels[:2] = (labels[:2] + 1) % 3
     plan = plan_of(learner)
