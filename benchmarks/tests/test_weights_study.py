@@ -55,6 +55,7 @@ def test_the_share_of_wrong_labels_is_what_the_name_says(noise, share):
         assert np.bincount(step, minlength=10)[1:].max() < 70
 
 
+@pytest.mark.slow
 def test_mistakes_come_from_every_class_alike_and_go_where_a_sample_looks_like():
     found = digits("instance-35")
     wrong = found.y != found.true
@@ -112,6 +113,7 @@ def test_the_test_is_clean_apart_and_the_same_for_all_worlds_of_a_seed():
     np.testing.assert_allclose(share, np.bincount(list(known.values())) / len(known), atol=0.002)
 
 
+@pytest.mark.slow
 def test_every_class_keeps_right_labels():
     for noise in NOISES:
         for seed in range(3):
@@ -426,6 +428,7 @@ def test_test_sets_that_are_too_small_to_tell_harm_nobody():
     assert score_rows(table(SCORES, se=0.05)).rows["b"].harmed == 0
 
 
+@pytest.mark.slow
 def test_intervals_are_paired_and_hold_the_mean():
     rng = np.random.default_rng(0)
     base = rng.uniform(0.2, 0.9, size=(30, 3))
@@ -442,6 +445,7 @@ def test_intervals_are_paired_and_hold_the_mean():
     assert (found.high - found.low) / 2 / 1.96 == pytest.approx(error, rel=0.15)
 
 
+@pytest.mark.slow
 def test_a_row_that_lacks_a_score_is_left_out_and_told():
     lacking = table(SCORES)
     at = (lacking["row"] == "b") & (lacking["seed"] == 1) & (lacking["noise"] == "much")
@@ -456,6 +460,7 @@ def test_a_row_that_lacks_a_score_is_left_out_and_told():
     assert "| much | none | 0.550 | 0.620 | 0.710 | 0.750 | 0.80 |" in page
 
 
+@pytest.mark.slow
 def test_the_figure_shows_points_to_uniform():
     values = drawings.draw_gains(score_rows(table(SCORES))).to_dict()["data"]["values"]
     shown = {(one["row"], one["scenario"]): one["shown"] for one in values}

@@ -294,6 +294,7 @@ def test_shares_of_neighbours_by_hand():
     torch.testing.assert_close(consensus.exp(), torch.full((3, 2), 1 / 3, dtype=torch.float64))
 
 
+@pytest.mark.slow
 def test_likelihood_is_largest_at_what_is_found():
     clean, label, _ = mixture(5, n=800)
     q = np.stack([1 - clean, clean], 1)

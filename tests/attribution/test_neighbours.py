@@ -23,6 +23,7 @@ def by_loops(x, labels, blocks):
     return np.array(result), np.array(distance)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32), st.integers(3, 40), st.booleans(), st.booleans())
 def test_as_by_loops(seed, n, missing, grouped):
     rng = np.random.default_rng(seed)

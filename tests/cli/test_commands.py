@@ -455,6 +455,7 @@ def measured(iris, tmp_path):
     return out / "difficulty.parquet"
 
 
+@pytest.mark.slow
 def test_weigh_writes_the_weights_of_hs_weigh_by_id(measured, tmp_path):
     d = hs.load(measured)
     csv, parquet = tmp_path / "w.csv", tmp_path / "w.parquet"
@@ -473,11 +474,13 @@ def test_weigh_writes_the_weights_of_hs_weigh_by_id(measured, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["iris.csv", "results", "w.csv", "w.parquet"]
 
 
+@pytest.mark.slow
 def test_weigh_says_what_auto_did_and_why(measured, tmp_path):
     result = run("weigh", measured, "-o", tmp_path / "w.csv")
     assert hs.weights.automatic.decide(hs.load(measured)).text in result.output
 
 
+@pytest.mark.slow
 def test_weigh_says_it_of_the_weights_that_it_writes(measured, tmp_path):
     d = hs.load(measured)
     decided = tmp_path / "decisions.csv"
@@ -488,6 +491,7 @@ def test_weigh_says_it_of_the_weights_that_it_writes(measured, tmp_path):
     assert f"The weights are worth {worth:,.0f} samples" in result.output
 
 
+@pytest.mark.slow
 def test_parameters_are_numbers_lists_or_words(measured, tmp_path):
     out = ("-o", tmp_path / "w.csv")
     assert run("weigh", measured, "--scheme", "class-balanced", "--set", "sizes=[50, 50, 50]", *out).exit_code == 0
@@ -497,6 +501,7 @@ def test_parameters_are_numbers_lists_or_words(measured, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_weigh_refuses_in_one_line(measured, tmp_path):
     out = ("-o", tmp_path / "w.csv")
     assert "do you mean 'spl-linear'" in error_line("weigh", measured, "--scheme", "spl-linaer", *out)

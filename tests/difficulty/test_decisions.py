@@ -34,6 +34,7 @@ def frame(*rows):
 FOUR = frame(("w3", "drop", ""), ("w5", "relabel", "=white"), ("w7", "keep", ""), ("w9", "unsure", ""))
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.text(min_size=1), st.sampled_from(["keep", "relabel"]), st.text()), max_size=5))
 def test_what_is_written_is_read_again(rows):
     rows = [(name.replace("\r", "").replace("\0", "") or "x", *rest) for name, *rest in rows]

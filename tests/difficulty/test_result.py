@@ -377,6 +377,7 @@ def test_arguments_of_the_wrong_kind_are_named_in_one_line():
     ]
 
 
+@pytest.mark.slow
 def test_a_result_is_saved_under_a_name_that_says_what_it_is(tmp_path):
     for name in ("d.csv", "d", "d.parquet.gz"):
         rejects(rf"{name} is named otherwise: end the name in .parquet", lambda name=name: result().save(tmp_path / name))

@@ -247,6 +247,7 @@ def test_schemes_are_named_in_a_list_or_a_dictionary():
         hs.explain(x, y, d, ["auto", "fokal"], effect=False, dynamics=False)
 
 
+@pytest.mark.slow
 def test_without_a_difficulty_it_is_measured():
     x, y = load_wine(return_X_y=True)
     found = hs.explain(x, y, weights="balanced", learner="logistic", folds=3, repeats=2, dynamics=False)

@@ -112,6 +112,7 @@ def _has_a_margin(x: np.ndarray, y: np.ndarray) -> bool:
     return linprog(np.zeros(z.shape[1]), A_ub=-z, b_ub=-np.ones(len(z)), bounds=(None, None)).status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_separable_is_what_a_linear_programme_says(classes: int) -> None:
     told = []

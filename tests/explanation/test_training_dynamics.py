@@ -427,6 +427,7 @@ def test_an_account_in_words_has_its_numbers(explained: tuple) -> None:
     assert "smaller bound does not go with the larger margin" in describe_training(replace(found, kl=turned), "near")
 
 
+@pytest.mark.slow
 def test_shares_of_the_gradient_are_told_of_the_hardest_tenth_and_of_noise() -> None:
     x, y = blobs(60, 3, 0.5)
     masks = [("decile", "10", np.arange(60) >= 54), ("cause", "noise", np.arange(60) < 30)]
@@ -450,6 +451,7 @@ def test_an_account_goes_into_json(explained: tuple) -> None:
     assert len(told["dual"]["coefficients"]) == len(told["dual"]["rows"]) == 80
 
 
+@pytest.mark.slow
 def test_samples_that_no_linear_model_separates_are_told_of() -> None:
     x, y = blobs(60, 3, 0.5)
     found = follow_training(x, y, {"own": np.arange(60.0)}, network=hs.Network(hidden=(4,), epochs=1), seeds=1, limit=40)

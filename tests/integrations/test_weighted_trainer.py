@@ -277,6 +277,7 @@ def test_it_knows_the_epoch_and_evaluates_unweighted(tmp_path):
     assert all(torch.equal(remembered[name], value) for name, value in weighting.state_dict().items() if name in remembered)
 
 
+@pytest.mark.slow
 def test_resumed_training_goes_on_bit_for_bit(tmp_path):
     data = reviews(12)
     how = {

@@ -68,6 +68,7 @@ def test_compiled_steps_weigh_samples_and_fit_targets():
     torch.testing.assert_close(found("compiled"), found("stacked"), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_images_find_the_same_natively():
     images = Samples.of((PIXELS[:60].reshape(-1, 8, 8, 1) * np.array([1.0, 0.5, 0.2])).astype(np.uint8), DIGITS[:60])
     assert images.kind == "image"

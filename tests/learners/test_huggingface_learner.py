@@ -33,7 +33,7 @@ from hardsight.data.from_hf_rows import rows_to_samples
 from hardsight.resampling.plan import Plan, block_codes, split_seed
 from hardsight.weights.training.tokens import predicts_next_token, sequence_losses
 
-pytestmark = pytest.mark.usefixtures("frozen_objects")
+pytestmark = [pytest.mark.usefixtures("frozen_objects"), pytest.mark.slow]
 
 FOLDS = {"folds": 3, "repeats": 2, "duplicates": "apart"}
 
@@ -70,7 +70,6 @@ def descended(model, loss, steps=3, rate=0.1):
     return model.weight.detach()
 
 
-@pytest.mark.slow
 def test_log_probabilities_are_those_of_a_model_trained_by_hand_without_the_sample(args):
     data = reviews(30)
     X, y = counts(padded(data["input_ids"])), torch.tensor(data["label"])
@@ -195,7 +194,6 @@ def test_members_are_trained_by_the_weighted_mean_of_their_loss(args, kind):
     assert d.settings["recipe"].endswith("; training samples weighted")
 
 
-@pytest.mark.slow
 def test_weights_that_are_all_alike_are_no_weights(tmp_path):
     how = arguments(tmp_path, per_device_train_batch_size=4, num_train_epochs=2, max_steps=-1)
     learner = hs.HuggingFace(bert, how, processing_class=tokenizer())
@@ -204,7 +202,6 @@ def test_weights_that_are_all_alike_are_no_weights(tmp_path):
     np.testing.assert_allclose(alike.error, plain.error, rtol=1e-5)
 
 
-@pytest.mark.slow
 def test_a_second_round_of_texts_doubts_fewer_right_labels(tmp_path):
     data, wrong = reviews(60), np.arange(0, 60, 7)
     labels = np.array(data["label"])
@@ -253,7 +250,6 @@ def numbers():
     return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
 
 
-@pytest.mark.slow
 def test_every_member_has_seeds_of_its_own_and_global_numbers_stay_where_they_were(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)

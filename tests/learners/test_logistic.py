@@ -88,6 +88,7 @@ def test_other_splits_equal_refits(splits, monkeypatch):
     assert_like_refits(Samples.of(x[at], y[at]), planned(y[at], splits))
 
 
+@pytest.mark.slow
 def test_missing_constant_and_single_features_equal_refits():
     rng = np.random.default_rng(1)
     x, y = noisy(load_iris)
@@ -169,6 +170,7 @@ def test_whole_objective_has_the_gradient_it_says():
         assert float(ahead - behind) / 2e-5 == pytest.approx(float(slope[index]), rel=1e-5, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_company_and_blocks_change_rounding_only(monkeypatch):
     x, y = noisy(load_wine)
     samples, plan = Samples.of(x, y), planned(y, KFold(5, 4))
@@ -259,6 +261,7 @@ def test_minimise_where_a_full_step_overshoots():
         assert found.points.abs().max() < 1e-9
 
 
+@pytest.mark.slow
 def test_by_the_front_door():
     x, y = noisy(load_wine)
     named = hs.measure(x, y, learner="logistic", repeats=2)

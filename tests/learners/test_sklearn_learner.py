@@ -42,6 +42,7 @@ def folds(repeats, k=4, seed=0):
     return [[(np.flatnonzero(r.fold != f), np.flatnonzero(r.fold == f)) for f in range(k)] for r in rounds]
 
 
+@pytest.mark.slow
 def test_against_cross_val_predict():
     model = make_pipeline(StandardScaler(), LogisticRegression(tol=1e-10, max_iter=5000))
     d = hs.measure(X, NAMES, learner=model, folds=4, repeats=3)
@@ -234,6 +235,7 @@ def test_columns_reach_the_estimator():
     assert (hs.measure(frame[["colour"]].assign(n=range(60)), y, learner=encoded, folds=3, repeats=2).p_label > 0.5).all()
 
 
+@pytest.mark.slow
 def test_searches_and_wrappers_are_estimators_too():
     search = GridSearchCV(DecisionTreeClassifier(), {"max_depth": [1, 3]}, cv=2)
     wrapped = CalibratedClassifierCV(LinearSVC(), cv=2)

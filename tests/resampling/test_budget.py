@@ -114,6 +114,7 @@ def test_a_run_trains_what_the_plan_says():
     assert given.settings["splits"] == "8 folds × 2 repeats (for 17 models, as far as asked for)"
 
 
+@pytest.mark.slow
 def test_the_smallest_class_bounds_the_folds():
     y = np.repeat(["many", "few"], [175, 3])
     d = hs.measure(X, y, learner="ridge", budget="20 models")

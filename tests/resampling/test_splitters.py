@@ -48,6 +48,7 @@ def test_blocks_against_naive_union(n, partitions, values, seed):
     np.testing.assert_array_equal(blocks[:, None] == blocks, np.equal.outer(expected, expected))
 
 
+@pytest.mark.slow
 @given(labels_and_blocks(), st.integers(2, 5), st.integers(2, 4), st.booleans(), st.integers(0, 2**32))
 def test_folds_judge_every_sample_once_and_tear_no_block(drawn, folds, repeats, stratify, seed):
     labels, blocks = drawn

@@ -47,6 +47,7 @@ def test_noise_makes_boundaries_count_more():
     assert (auto(wrong * 0, logits, labels) == 1).all()
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32), st.integers(4, 40))
 def test_mean_one_and_no_order(seed, n):
     rng = np.random.default_rng(seed)

@@ -67,6 +67,7 @@ def test_ldam_is_the_golden_loss_and_cross_entropy_written_out():
     np.testing.assert_allclose(loss, by_hand, rtol=1e-5)
 
 
+@pytest.mark.slow
 @given(sizes_of_classes)
 def test_balanced_is_scikit_learns_and_means_are_one(sizes):
     labels = labels_of(sizes)

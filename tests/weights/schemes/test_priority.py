@@ -83,6 +83,7 @@ def test_gradients_are_those_of_the_formula(mode):
     assert torch.autograd.gradcheck(mode, (loss,))
 
 
+@pytest.mark.slow
 @given(some_losses)
 def test_ranks_are_mid_ranks(loss):
     expected = (rankdata(loss.numpy()) - 0.5) / len(loss)
