@@ -18,8 +18,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from hardsight.data.columns import encode_groups
 from hardsight.difficulty.result import Difficulty
-from hardsight.errors import HardsightError, HardsightWarning, InputError
+from hardsight.errors import HardsightError, HardsightWarning, InputError, LearnerError
 from hardsight.estimation.measure import measure
 from hardsight.estimation.request import Estimate
 from hardsight.estimation.threads import use_threads
@@ -78,17 +79,20 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, **keywords: Any) -> Any:
         """Measure the difficulty, weight the samples, and fit the model.
 
         Args:
             X: what the model takes, ``(sample, …)``.
             y: labels or targets, ``(sample,)``.
             sample_weight: 0 or more, ``(sample,)``; multiplies the weights of the scheme.
+            groups: one per sample; no model that measures a sample has seen others of its group. ``(sample,)``
+            keywords: other arguments of the estimator's ``fit``, such as ``eval_set`` of LightGBM and XGBoost. The models
+                that measure are fitted without them.
 
         Raises:
             InputError: a scheme or parameter is unknown, a parameter has one value per sample, random_state is not an
-                integer, or the estimator takes no weights.
+                integer, a group is missing, or the estimator takes no weights.
             LearnerError: a model that measures failed, though the estimator can be fitted to all samples.
         """
         validate_data(self, X, y, skip_check_array=True)
@@ -101,21 +105,30 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         base_weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         # Before the first model is trained, not after the last.
         check_takes_weights(self._get_estimator())
+        codes = None if groups is None else encode_groups(groups, len(y))
         try:
-            self.difficulty_, weights = self._measure_and_weigh(X, targets, sample_weight)
-        except HardsightError:
+            self.difficulty_, weights = self._measure_and_weigh(X, targets, sample_weight, codes)
+        except HardsightError as error:
             # The estimator itself says best what is wrong with the data.
-            fit_with_weights(clone(self._get_estimator()), X, y, base_weights)
+            fit_with_weights(clone(self._get_estimator()), X, y, base_weights, **keywords)
+            if keywords and isinstance(error, LearnerError):
+                raise LearnerError(
+                    f"{error}. The models that measure are fitted without {', '.join(sorted(keywords))}: pass learner=…, "
+                    "such as the same estimator without early stopping"
+                ) from error
             raise
         self.weights_ = weights * base_weights
-        self.estimator_ = fit_with_weights(_clone_with_seed(self._get_estimator(), self._check_seed()), X, y, self.weights_)
+        model = _clone_with_seed(self._get_estimator(), self._check_seed())
+        self.estimator_ = fit_with_weights(model, X, y, self.weights_, **keywords)
         return self
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         """Check the labels or targets, and return those that are measured. ``(sample,)``"""
         raise NotImplementedError
 
-    def _select_rows(self, X: Any, targets: np.ndarray, sample_weight: np.ndarray | None) -> MeasurableRows | None:
+    def _select_rows(
+        self, X: Any, targets: np.ndarray, sample_weight: np.ndarray | None, groups: np.ndarray | None
+    ) -> MeasurableRows | None:
         """Select the rows that can be measured; None if there are too few."""
         raise NotImplementedError
 
@@ -128,13 +141,13 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         raise NotImplementedError
 
     def _measure_and_weigh(
-        self, X: Any, targets: np.ndarray, sample_weight: np.ndarray | None
+        self, X: Any, targets: np.ndarray, sample_weight: np.ndarray | None, groups: np.ndarray | None
     ) -> tuple[Difficulty | None, np.ndarray]:
         """Return the difficulty of the measurable rows, and the scheme's weights of all rows, ``(sample,)``."""
         weights, folds = np.ones(len(targets)), check_int("folds", self.folds, 2)
         parameters, seed = self._check_parameters(), self._check_seed()
         check_weighable(self.scheme, parameters, self.clip, self._known_inputs)
-        rows = self._select_rows(X, targets, sample_weight)
+        rows = self._select_rows(X, targets, sample_weight, groups)
         if rows is None:
             return None, weights
         # Threads that wait for each other in many small operations stand still on a busy machine.

@@ -13,6 +13,7 @@ from sklearn.decomposition import TruncatedSVD
 from hardsight.data import Samples
 from hardsight.data.frames import clean_columns
 from hardsight.errors import InputError
+from hardsight.resampling.plan import block_codes
 
 # Integer weights become copies if all copies together are at most this multiple of the number of samples.
 _MAX_COPIES = 10
@@ -26,7 +27,8 @@ class MeasurableRows(NamedTuple):
 
     Attributes:
         samples: samples in an order that does not depend on the order of the rows. The id of a row's first copy is the
-            row; equal samples are a group; ``classes`` are the codes of the classes present, None for targets.
+            row; equal samples, and those of a group, are one of ``groups``; ``classes`` are the codes of the classes
+            present, None for targets.
         rows: rows that are among the samples, ``(row,)`` int64, ascending.
         max_folds: the most folds that the classes, or the different samples, allow.
     """
@@ -36,17 +38,20 @@ class MeasurableRows(NamedTuple):
     max_folds: int
 
 
-def select_classification_rows(X: Any, codes: np.ndarray, weights: np.ndarray | None) -> MeasurableRows | None:
+def select_classification_rows(
+    X: Any, codes: np.ndarray, weights: np.ndarray | None, groups: np.ndarray | None = None
+) -> MeasurableRows | None:
     """Select the rows that can be measured; None if they have fewer than two classes.
 
     A row of weight 0 is left out; a row of weight 3 counts as three rows, if all weights are integers and not too
-    large. Rows of a class with fewer than two different samples are left out: a model that has not seen the class
-    cannot judge it.
+    large. Rows of a class with fewer than two different samples, or groups, are left out: a model that has not seen the
+    class cannot judge it.
 
     Args:
         X: features, ``(row, …)``.
         codes: class codes, ``(row,)``.
         weights: 0 or more, ``(row,)``; None: all equal.
+        groups: codes of rows that stay together, ``(row,)``; None: only equal rows do.
 
     Raises:
         InputError: the features cannot be read.
@@ -55,26 +60,30 @@ def select_classification_rows(X: Any, codes: np.ndarray, weights: np.ndarray | 
     if len(np.unique(codes[rows])) < 2:
         return None
     samples = _read_samples(X, codes, rows)
-    groups = _group_equal_rows(samples)
-    sizes = np.bincount(np.unique(np.stack([samples.labels, groups]), axis=1)[0])
+    equal = _group_equal_rows(samples)
+    blocks = _merge_groups(equal, None if groups is None else groups[samples.ids])
+    sizes = np.bincount(np.unique(np.stack([samples.labels, blocks]), axis=1)[0])
     if (sizes > 1).sum() < 2:
         return None
     # In the order of the rows, the folds would depend on it.
-    order = np.lexsort((samples.labels, groups))
+    order = np.lexsort((samples.labels, equal))
     order = order[sizes[samples.labels[order]] > 1]
     present, labels = np.unique(samples.labels[order], return_inverse=True)
     classes = tuple(np.asarray(samples.classes)[present].tolist())
-    selected = replace(samples.take(order), labels=labels.astype(np.int64), classes=classes, groups=groups[order])
+    selected = replace(samples.take(order), labels=labels.astype(np.int64), classes=classes, groups=blocks[order])
     return MeasurableRows(_expand_copies(selected, weights), np.sort(selected.ids), int(sizes[present].min()))
 
 
-def select_regression_rows(X: Any, targets: np.ndarray, weights: np.ndarray | None) -> MeasurableRows | None:
+def select_regression_rows(
+    X: Any, targets: np.ndarray, weights: np.ndarray | None, groups: np.ndarray | None = None
+) -> MeasurableRows | None:
     """Select the rows with targets that can be measured; None if no two samples are different.
 
     Args:
         X: features, ``(row, …)``.
         targets: ``(row,)`` float64.
         weights: as in :func:`select_classification_rows`.
+        groups: as in :func:`select_classification_rows`.
 
     Raises:
         InputError: the features cannot be read.
@@ -83,12 +92,13 @@ def select_regression_rows(X: Any, targets: np.ndarray, weights: np.ndarray | No
     if len(rows) < 2:
         return None
     samples = _read_samples(X, targets, rows, "regression")
-    groups = _group_equal_rows(samples)
-    n_different = len(np.unique(groups))
+    equal = _group_equal_rows(samples)
+    blocks = _merge_groups(equal, None if groups is None else groups[samples.ids])
+    n_different = len(np.unique(blocks))
     if n_different < 2:
         return None
-    order = np.lexsort((samples.labels, groups))
-    selected = replace(samples.take(order), groups=groups[order])
+    order = np.lexsort((samples.labels, equal))
+    selected = replace(samples.take(order), groups=blocks[order])
     return MeasurableRows(_expand_copies(selected, weights), rows, n_different)
 
 
@@ -160,6 +170,17 @@ def _group_equal_rows(samples: Samples) -> np.ndarray:
     else:
         digests = samples.fingerprints()
     return np.unique(np.array(digests, dtype="V16"), return_inverse=True)[1].reshape(-1)
+
+
+def _merge_groups(equal: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Number the rows that stay together, whatever their order: equal rows, and rows of a group. ``(sample,)``"""
+    if groups is None:
+        return equal
+    blocks = block_codes(len(equal), equal, groups)
+    smallest = np.full(blocks.max() + 1, len(equal))
+    np.minimum.at(smallest, blocks, equal)
+    merged: np.ndarray = smallest[blocks]
+    return merged
 
 
 def _make_hashable(column: pd.Series) -> pd.Series:

@@ -60,8 +60,10 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeightedEstimator)
         self.classes_, codes = np.unique(y, return_inverse=True)
         return np.asarray(codes)
 
-    def _select_rows(self, X: Any, targets: np.ndarray, sample_weight: np.ndarray | None) -> MeasurableRows | None:
-        rows = select_classification_rows(X, targets, sample_weight)
+    def _select_rows(
+        self, X: Any, targets: np.ndarray, sample_weight: np.ndarray | None, groups: np.ndarray | None
+    ) -> MeasurableRows | None:
+        rows = select_classification_rows(X, targets, sample_weight, groups)
         if rows is None:
             warn_caller(
                 "At most one class has two or more different samples, so no difficulty was measured: the scheme has no "
@@ -169,8 +171,10 @@ class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeightedEstimator):
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         return np.asarray(y, dtype=np.float64)
 
-    def _select_rows(self, X: Any, targets: np.ndarray, sample_weight: np.ndarray | None) -> MeasurableRows | None:
-        rows = select_regression_rows(X, targets, sample_weight)
+    def _select_rows(
+        self, X: Any, targets: np.ndarray, sample_weight: np.ndarray | None, groups: np.ndarray | None
+    ) -> MeasurableRows | None:
+        rows = select_regression_rows(X, targets, sample_weight, groups)
         if rows is None:
             warn_caller("No two samples are different, so no difficulty was measured: the scheme has no effect.")
         return rows

@@ -12,7 +12,7 @@ from loky import cpu_count
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import accuracy_score
@@ -389,3 +389,56 @@ def test_bad_arguments_are_refused_with_the_fix(wine):
 class Failing(GaussianNB):
     def fit(self, X, y, sample_weight=None):
         raise RuntimeError("never")
+
+
+def test_groups_are_not_split_between_training_and_held_out_rows():
+    # Pairs with the same label that a nearest neighbour would recognize.
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.normal(size=(40, 3)), 2, axis=0) + 1e-6 * rng.normal(size=(80, 3))
+    y, pairs = np.repeat(rng.integers(2, size=40), 2), np.repeat(np.arange(40), 2)
+    options = {"scheme": "hard-first", "learner": KNeighborsClassifier(1), "repeats": 2}
+    apart = hs.sklearn.DifficultyWeightedClassifier(LogisticRegression(), **options).fit(X, y)
+    together = hs.sklearn.DifficultyWeightedClassifier(LogisticRegression(), **options).fit(
+        X, y, groups=[f"pair {g}" for g in pairs]
+    )
+    assert np.mean(apart.difficulty_.table["error"] < 0.1) > 0.8
+    assert np.mean(together.difficulty_.table["error"] < 0.1) < 0.8
+    # The order of the rows changes nothing.
+    order = rng.permutation(80)
+    shuffled = hs.sklearn.DifficultyWeightedClassifier(LogisticRegression(), **options).fit(
+        X[order], y[order], groups=pairs[order]
+    )
+    np.testing.assert_allclose(shuffled.weights_, together.weights_[order])
+
+
+def test_missing_groups_are_refused():
+    X, y = np.arange(12.0).reshape(6, 2), [0, 1] * 3
+    with pytest.raises(InputError, match="groups"):
+        hs.sklearn.DifficultyWeightedClassifier(folds=2).fit(X, y, groups=[0, 1, None, 3, 4, 5])
+    with pytest.raises(InputError, match="groups"):
+        hs.sklearn.DifficultyWeightedClassifier(folds=2).fit(X, y, groups=[0, 1])
+
+
+# Its newer name is not in older releases.
+@pytest.mark.filterwarnings("ignore:The argument 'eval_set' is deprecated")
+def test_keywords_of_fit_reach_the_estimator():
+    lightgbm = pytest.importorskip("lightgbm")
+    X, y = load_iris(return_X_y=True)
+    text = np.array(["red", "green", "blue"])[y]
+    estimator = lightgbm.LGBMClassifier(n_estimators=60, num_leaves=4, verbose=-1)
+    model = hs.sklearn.DifficultyWeightedClassifier(estimator, "hard-first", folds=2, repeats=2)
+    stop = lightgbm.early_stopping(2, verbose=False)
+    model.fit(X[::2], text[::2], eval_set=[(X[1::2], text[1::2])], callbacks=[stop])
+    assert model.estimator_.best_iteration_ < 60
+    plain = clone(estimator).fit(X[::2], text[::2], model.weights_, eval_set=[(X[1::2], text[1::2])], callbacks=[stop])
+    np.testing.assert_allclose(model.predict_proba(X), plain.predict_proba(X))
+
+
+def test_measuring_that_fails_without_keywords_of_fit_names_the_way_out():
+    X, y = load_iris(return_X_y=True)
+    estimator = xgboost.XGBClassifier(n_estimators=5, max_depth=2, early_stopping_rounds=2)
+    model = hs.sklearn.DifficultyWeightedClassifier(estimator, "hard-first", folds=2, repeats=2)
+    with pytest.raises(LearnerError, match=r"without eval_set.*pass learner="):
+        model.fit(X, y, eval_set=[(X, y)], verbose=False)
+    model.set_params(learner=xgboost.XGBClassifier(n_estimators=5, max_depth=2))
+    assert model.fit(X, y, eval_set=[(X, y)], verbose=False).predict(X).shape == (150,)
