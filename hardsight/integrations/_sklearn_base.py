@@ -92,7 +92,7 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
 
         Raises:
             InputError: a scheme or parameter is unknown, a parameter has one value per sample, random_state is not an
-                integer, a group is missing, or the estimator takes no weights.
+                integer, a group is missing, or the estimator takes no weights or is of the other kind.
             LearnerError: a model that measures failed, though the estimator can be fitted to all samples.
         """
         validate_data(self, X, y, skip_check_array=True)
@@ -104,6 +104,7 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         base_weights = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         # Before the first model is trained, not after the last.
+        self._check_kind()
         check_takes_weights(self._get_estimator())
         codes = None if groups is None else encode_groups(groups, len(y))
         try:
@@ -121,6 +122,10 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
         model = _clone_with_seed(self._get_estimator(), self._check_seed())
         self.estimator_ = fit_with_weights(model, X, y, self.weights_, **keywords)
         return self
+
+    def _check_kind(self) -> None:
+        """Check that the estimator is not a regressor where a classifier is needed, or the reverse."""
+        raise NotImplementedError
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         """Check the labels or targets, and return those that are measured. ``(sample,)``"""

@@ -186,7 +186,12 @@ class LogLoss:
 def metric() -> LogLoss:
     """Return the log-loss of raw scores, by which training with :func:`objective` can be stopped early.
 
-    ``model.fit(X, y, eval_set=[(X_valid, y_valid)], eval_metric=metric(), callbacks=[lightgbm.early_stopping(10)])``
+    LightGBM's estimators also compute a metric of their own, which takes raw scores for probabilities and stops in another
+    round. ``metric="None"`` turns it off::
+
+        model = lightgbm.LGBMClassifier(objective=objective("spl-linear", lam=2.0), metric="None")
+        callbacks = [lightgbm.early_stopping(10)]
+        model.fit(X, y, eval_X=X_valid, eval_y=y_valid, eval_metric=metric(), callbacks=callbacks)
 
     >>> round(metric()(np.array([1, 0]), np.array([0.0, 0.0])), 4)
     0.6931

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin, is_classifier, is_regressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.multiclass import check_classification_targets
 
 from hardsight.difficulty.result import Difficulty
+from hardsight.errors import InputError
 from hardsight.integrations._sklearn_base import DifficultyWeightedEstimator, delegated, warn_caller
 from hardsight.integrations._sklearn_fit import CodedClassifier, WeightRoutingRegressor
 from hardsight.integrations._sklearn_samples import MeasurableRows, select_classification_rows, select_regression_rows
@@ -54,6 +55,14 @@ class DifficultyWeightedClassifier(ClassifierMixin, DifficultyWeightedEstimator)
     """
 
     _known_inputs = CLASSIFICATION_INPUTS
+
+    def _check_kind(self) -> None:
+        estimator = self._get_estimator()
+        if is_regressor(estimator):
+            raise InputError(
+                f"estimator must be a classifier. Got the regressor {type(estimator).__name__}: use "
+                "hs.sklearn.DifficultyWeightedRegressor for numbers to predict"
+            )
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         check_classification_targets(y)
@@ -167,6 +176,14 @@ class DifficultyWeightedRegressor(RegressorMixin, DifficultyWeightedEstimator):
         super().__init__(estimator, scheme, scheme_parameters=scheme_parameters, learner=learner, **options)
 
     _known_inputs = REGRESSION_INPUTS
+
+    def _check_kind(self) -> None:
+        estimator = self._get_estimator()
+        if is_classifier(estimator):
+            raise InputError(
+                f"estimator must be a regressor. Got the classifier {type(estimator).__name__}: use "
+                "hs.sklearn.DifficultyWeightedClassifier for classes"
+            )
 
     def _encode_targets(self, y: np.ndarray) -> np.ndarray:
         return np.asarray(y, dtype=np.float64)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hardsight.data.columns import to_numpy
 from hardsight.errors import InputError
 
 _SMALL_SHIFT = 0.1
@@ -37,7 +38,7 @@ def correct_priors(probabilities: Any, labels: Any, weights: Any = None, *, prio
     """
     predicted = _check_numbers("probabilities", probabilities, 2)
     classes = predicted.shape[1]
-    codes = np.asarray(labels)
+    codes = np.asarray(to_numpy(labels))
     if codes.ndim != 1 or codes.dtype.kind not in "iu" or not len(codes) or codes.min() < 0 or codes.max() >= classes:
         raise InputError(f"labels must be class codes from 0 to {classes - 1}, as probabilities have {classes} columns")
     values = np.ones(len(codes)) if weights is None else _check_numbers("weights", weights, 1)
@@ -71,7 +72,7 @@ def describe_prior_shift(labels: np.ndarray, weights: np.ndarray, classes: Any) 
 
 
 def _check_numbers(name: str, values: Any, dimensions: int) -> np.ndarray:
-    array = np.asarray(values, dtype=np.float64)
+    array = np.asarray(to_numpy(values), dtype=np.float64)
     if array.ndim != dimensions or not len(array) or not (np.isfinite(array) & (array >= 0)).all():
         shape = "(row, class)" if dimensions == 2 else "(sample,)" if name == "weights" else "(class,)"
         raise InputError(f"{name} must be finite numbers of 0 or more, {shape}. Got the shape {array.shape}")

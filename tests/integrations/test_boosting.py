@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 from torch.nn.functional import cross_entropy
 
@@ -338,3 +339,19 @@ def test_the_metric_of_extreme_scores_is_finite():
     assert metric(np.array([1]), np.array([[900.0, -900.0, 0.0]])) == pytest.approx(1800)
     with pytest.raises(InputError, match="labels must be class codes from 0 to 1"):
         metric(np.array([0, 2]), np.zeros(2))
+
+
+@pytest.mark.filterwarnings("ignore:The argument 'eval_set' is deprecated")
+def test_early_stopping_by_the_metric_finds_the_best_round(cancer):
+    X, y = cancer
+    model = lightgbm.LGBMClassifier(
+        **LIGHTGBM | {"n_estimators": 100}, objective=hs.boosting.objective("spl-linear", lam=2.0), metric="None"
+    )
+    callbacks = [lightgbm.early_stopping(5, verbose=False)]
+    model.fit(X[::2], y[::2], eval_set=[(X[1::2], y[1::2])], eval_metric=hs.boosting.metric(), callbacks=callbacks)
+    assert list(model.evals_result_["valid_0"]) == ["log_loss"]
+    by_round = [
+        log_loss(y[1::2], hs.boosting.probabilities(model.predict(X[1::2], raw_score=True, num_iteration=rounds)))
+        for rounds in range(1, len(model.evals_result_["valid_0"]["log_loss"]) + 1)
+    ]
+    assert 15 < model.best_iteration_ == 1 + np.argmin(by_round)

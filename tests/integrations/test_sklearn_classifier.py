@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.naive_bayes import BernoulliNB, GaussianNB
@@ -369,6 +369,9 @@ def test_bad_arguments_are_refused_with_the_fix(wine):
     X, y = wine
     with pytest.raises(InputError, match="KNeighborsClassifier takes no sample_weight"):
         Weighted(KNeighborsClassifier(), **EASY).fit(X, y)
+    for regressor in (Ridge(), make_pipeline(StandardScaler(), Ridge()), GridSearchCV(Ridge(), {"alpha": [1.0]})):
+        with pytest.raises(InputError, match=r"must be a classifier\. Got the regressor .*DifficultyWeightedRegressor"):
+            Weighted(regressor, **EASY).fit(X, y)
     with pytest.raises(InputError, match="do you mean 'spl-linear'"):
         Weighted(GaussianNB(), "spl-linaer").fit(X, y)
     with pytest.raises(InputError, match="scheme_parameters has 'first', a value for each sample"):

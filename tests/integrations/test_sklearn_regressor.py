@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_diabetes
-from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -150,5 +150,8 @@ def test_it_pickles_clones_and_refuses(diabetes):
     assert not hasattr(model, "predict_proba")
     with pytest.raises(InputError, match="KNeighborsRegressor takes no sample_weight"):
         Weighted(KNeighborsRegressor(), **EASY).fit(X, y)
+    for classifier in (LogisticRegression(), make_pipeline(StandardScaler(), LogisticRegression())):
+        with pytest.raises(InputError, match=r"must be a regressor\. Got the classifier .*DifficultyWeightedClassifier"):
+            Weighted(classifier, **EASY).fit(X, y)
     with pytest.raises(InputError, match="'auto' needs p_wrong"):
         Weighted(Ridge(), "auto").fit(X, y)

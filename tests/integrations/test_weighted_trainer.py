@@ -244,7 +244,7 @@ def test_a_weighted_mean_of_weights_computed_in_the_pass_needs_the_batch_at_once
         parameters(trained(BagOfWords(), hs.indexed(data), tmp_path, weighting)), stepped(BagOfWords(), loss)
     )
     assert_refused(
-        "a weighted mean over 4 micro-batches needs all weights first, but 't-tilted-mean' computes them in the pass",
+        "a weighted mean over 4 micro-batches needs all weights first, but 't-tilted-mean' finds them in each",
         BagOfWords(),
         hs.indexed(data),
         tmp_path,
@@ -317,7 +317,7 @@ def assert_refused(match, model, data, folder, weighting=None, **more):
 
 def test_bad_arguments_and_batches_are_refused(tmp_path):
     data, texts = reviews(N), reviews(N).remove_columns("label")
-    assert_refused("the items have no 'hs_id': wrap the data set in hs.indexed", BagOfWords(), data, tmp_path)
+    assert_refused("the items have no 'hs_id': pass hs.indexed", BagOfWords(), data, tmp_path)
     assert_refused("weighting must be a hs.Weighting. Got str", BagOfWords(), data, tmp_path, "superloss")
     assert_refused("sequence must be one of tokens, mean. Got 'sum'", BagOfWords(), data, tmp_path, sequence="sum")
     assert_refused("leave out reduction='none'", BagOfWords(), data, tmp_path, hs.Weighting(WEIGHTS, reduction="none"))

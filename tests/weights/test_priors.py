@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
@@ -30,6 +31,17 @@ def test_the_posterior_of_weighted_classes_becomes_that_of_the_true_priors():
     np.testing.assert_allclose(
         hs.correct_priors(posterior(x, counts), labels, np.full(1000, 7.0)), posterior(x, counts), rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_outputs_of_a_model_may_carry_a_gradient(dtype):
+    logits = torch.tensor([[0.0, 1.0], [2.0, 0.0]], dtype=dtype, requires_grad=True)
+    labels, weights = torch.tensor([0, 0, 0, 1]), torch.tensor([1.0, 1, 1, 3], requires_grad=True)
+    probabilities = logits.softmax(1)
+    expected = hs.correct_priors(probabilities.tolist(), labels.tolist(), weights.tolist())
+    np.testing.assert_array_equal(hs.correct_priors(probabilities, labels, weights), expected)
+    with pytest.raises(InputError, match="labels must be class codes"):
+        hs.correct_priors(probabilities, labels.float(), weights)
 
 
 def test_a_balanced_model_is_calibrated_again():

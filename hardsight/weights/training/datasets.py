@@ -31,8 +31,8 @@ class IndexedDataset(Dataset):
     def __init__(self, dataset: Any, ids: Any = None) -> None:
         if isinstance(dataset, IterableDataset) or not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
             raise InputError(
-                f"{type(dataset).__name__} has no positions to number: let it yield the id of each sample, (x, y, id), "
-                "or use a data set with __getitem__ and __len__"
+                f"{type(dataset).__name__} has no positions to number: let it yield the id of each sample, "
+                f"(x, y, id) or {{…, {ID!r}: id}}, or use a data set with __getitem__ and __len__"
             )
         if isinstance(dataset, Mapping):
             raise InputError(f"dataset holds {len(dataset)} data sets by name ({join_names(dataset)}): pass one of them")
@@ -169,8 +169,8 @@ class IdCollator:
         if isinstance(items[0], Mapping):
             if ID not in items[0]:
                 raise InputError(
-                    f"the items have no {ID!r}: wrap the data set in hs.indexed; a Hugging Face Trainer drops the key "
-                    "unless remove_unused_columns=False"
+                    f"the items have no {ID!r}: pass hs.indexed(dataset) as the training set; a plain Trainer of "
+                    "transformers drops the key unless remove_unused_columns=False"
                 )
             batch = self.base([{key: value for key, value in item.items() if key != ID} for item in items])
             # A packed row has a list of ids, one for each of its sequences.
@@ -179,7 +179,7 @@ class IdCollator:
             batch = self.base([item[:-1] for item in items])
             ids = as_ids([item[-1] for item in items])
         else:
-            raise InputError(f"the items are {type(items[0]).__name__}, without ids: wrap the data set in hs.indexed")
+            raise InputError(f"the items are {type(items[0]).__name__}, without ids: pass hs.indexed(dataset) to the loader")
         if isinstance(batch, MutableMapping):
             batch[ID] = ids
             return batch

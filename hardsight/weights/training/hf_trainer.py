@@ -109,7 +109,7 @@ class WeightedTrainer(Trainer):
         if weighting.scheme is not None and weighting.reduction == "weighted mean" and steps > 1:
             raise InputError(
                 f"a weighted mean over {steps} micro-batches needs all weights first, but {weighting.scheme.name!r} "
-                "computes them in the pass: pass gradient_accumulation_steps=1, or hs.Weighting(…, reduction='mean')"
+                "finds them in each: pass gradient_accumulation_steps=1, or hs.Weighting(…, reduction='mean')"
             )
         if self.label_smoother is not None:
             self.label_smoother = LabelSmoother(self.args.label_smoothing_factor)

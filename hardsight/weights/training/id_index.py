@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hardsight.errors import InputError
 from hardsight.validation import check_int
 
-_ADVICE = "let the data set give each sample's id: hs.indexed(dataset)"
+_ADVICE = "let the data set give the ids, hs.indexed(dataset)"
 
 # Up to this many ids, a Python loop is faster than torch.
 _MAX_SMALL = 4096
@@ -29,7 +29,7 @@ def as_ids(ids: Any) -> Tensor:
     if isinstance(ids, Tensor) and ids.dtype is torch.int64 and ids.dim() == 1:
         return ids
     if ids is None:
-        raise InputError(f"ids are missing: {_ADVICE} and pass ids=…")
+        raise InputError(f"ids are missing: {_ADVICE}, and pass those of the batch, weighting(losses, ids)")
     if not isinstance(ids, Tensor):
         try:
             values = np.asarray(ids)

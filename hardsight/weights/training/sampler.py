@@ -333,7 +333,9 @@ def _find_dataset_size(source: Source, dataset_size: int | None) -> int:
     rows = source.ids if source.weights is None else source.weights
     if rows is None:
         if dataset_size is None:
-            raise InputError("the size of the data set is unknown: pass dataset_size= or ids=; num_samples= are draws")
+            raise InputError(
+                "the size of the data set is unknown: pass dataset_size= or ids=; num_samples= is the number of draws"
+            )
         return check_int("dataset_size", dataset_size, 1)
     if dataset_size not in (None, len(rows)):
         name = "ids" if source.weights is None else "weights"

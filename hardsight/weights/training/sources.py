@@ -56,7 +56,7 @@ def resolve_source(source: Any, ids: Any, scheme: str | None, parameters: Mappin
         row.check_parameters(parameters)
         return Source(row, None, ids)
     if parameters:
-        raise InputError(f"fixed weights have no parameter {next(iter(parameters))!r}")
+        raise InputError(f"fixed weights have no parameter {next(iter(parameters))!r}: leave it out")
     return Source(None, _check_weights(source), ids)
 
 

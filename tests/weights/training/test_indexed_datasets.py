@@ -128,7 +128,10 @@ class Stream(IterableDataset):
         (lambda: hs.indexed([1, 2], ids=[1, 1]), "two samples have the id 1"),
         (lambda: hs.indexed([1, 2], ids=["a", "b"]), "ids must be integers"),
         (lambda: hs.indexed(hs.indexed([{"x": 1}]))[0], "index a data set only once"),
-        (lambda: hs.collate()([{"x": 1}]), "wrap the data set in hs.indexed; .* remove_unused_columns=False"),
+        (
+            lambda: hs.collate()([{"x": 1}]),
+            r"pass hs\.indexed\(dataset\) as the training set; .* remove_unused_columns=False",
+        ),
         (lambda: hs.collate()([torch.ones(1)]), "the items are Tensor, without ids"),
     ],
 )

@@ -185,7 +185,7 @@ def same(a, b):
 @pytest.mark.parametrize(
     ("ids", "says"),
     [
-        (None, r"ids are missing: let the data set give each sample's id: hs.indexed\(dataset\)"),
+        (None, r"ids are missing: let the data set give the ids, hs.indexed\(dataset\), and pass those of the batch"),
         ([0, 7, 2], "id 7 is unknown: the ids are 0 to 6"),
         ([0, -1, 2], "id -1 is unknown"),
         ([4, 1, 4], "id 4 comes twice in a batch"),
