@@ -5,6 +5,7 @@ import pytest
 import torch
 from support import model_families
 from support.tiny_text_models import arguments
+from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers import Trainer, default_data_collator
 
@@ -160,3 +161,32 @@ def test_a_compiled_model_trains_uncompiled_with_a_warning(tmp_path, how):
     with pytest.warns(hs.HardsightWarning, match="the model trains uncompiled"):
         ones = step(model, hs.indexed(data), tmp_path, hs.Weighting(ONES), **changes)
     torch.testing.assert_close(ones, plain, rtol=1e-4, atol=1e-6)
+
+
+class MaskedTokens(nn.Module):
+    """Computes its loss from the tokens that count alone, as some masked language models do."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed, self.head = nn.Embedding(10, 4), nn.Linear(4, 10)
+
+    def forward(self, input_ids, labels):
+        counts = labels != -100
+        logits = self.head(self.embed(input_ids[counts]))
+        return {"loss": cross_entropy(logits, labels[counts]), "logits": logits}
+
+
+def test_as_many_tokens_that_count_as_samples_are_not_taken_for_the_samples(tmp_path):
+    tokens, labels = torch.arange(6 * N).reshape(N, 6) % 10, torch.full((N, 6), -100)
+    labels[0, 1:4], labels[3, 2:5], labels[5, 0], labels[7, 4] = torch.tensor([3, 4, 1]), torch.tensor([7, 7, 2]), 9, 5
+    assert int((labels != -100).sum()) == N
+    dataset = [{"input_ids": tokens[i], "labels": labels[i]} for i in range(N)]
+    change = step(MaskedTokens(), hs.indexed(dataset), tmp_path, hs.Weighting(WEIGHTS))
+
+    model = MaskedTokens()
+    logits = model.head(model.embed(tokens))
+    losses = cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(N, 6).sum(1)
+    (losses * torch.as_tensor(WEIGHTS)).sum().div(N).backward()
+    expected = -torch.cat([p.grad.flatten() for p in model.parameters()])
+    torch.testing.assert_close(change / change.norm(), expected / expected.norm(), rtol=1e-4, atol=1e-6)

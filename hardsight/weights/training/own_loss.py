@@ -97,7 +97,8 @@ class BatchLayout:
 
         A causal language model leaves out the first label of each row. Returns None if there are no such labels.
         """
-        for labels in self.labels:
+        # One label per sample first: a few labels of tokens could be the same numbers by chance.
+        for labels in sorted(self.labels, key=Tensor.dim):
             samples = self.segments
             if samples is None or samples.shape != labels.shape:
                 if len(labels) != self.n_samples:
@@ -228,15 +229,16 @@ class LossRecorder(TorchFunctionMode):
     ) -> Tensor | None:
         """Return the sample of each element that counts, ``(element,)``; None if it is not a loss of samples."""
         n_samples, target = self.layout.n_samples, values.get("target")
-        if elements.shape == (n_samples,):
-            rows = torch.arange(n_samples, device=elements.device)
-            return rows if counted is None else rows[counted]
         classes = counted is not None and isinstance(target, Tensor)
         if classes:
+            # Before the shape is looked at: a batch may have as many tokens that count as samples.
             labels = target.reshape(-1)[counted]  # type: ignore[union-attr]
             samples = self.layout.find_labels(labels, values["ignore_index"])
             if samples is not None:
                 return samples
+        if elements.shape == (n_samples,):
+            rows = torch.arange(n_samples, device=elements.device)
+            return rows if counted is None else rows[counted]
         if self.layout.segments is None and _has_rows(values, elements, n_samples):
             rows = torch.arange(n_samples, device=elements.device)
             rows = rows.repeat_interleave(elements.numel() // n_samples)
