@@ -65,12 +65,31 @@ def _find_selected_rows(dataset: Any) -> np.ndarray:
     """Return the rows of a Hugging Face data set in the table below it."""
     # The library has no public name for these: select, filter, shuffle, sort and train_test_split keep a table of rows, or
     # slice the table if the rows follow one another.
-    table, indices = dataset._data.table, dataset._indices
-    offsets = [chunk.offset for chunk in table.column(0).chunks] if table.num_columns else []
-    if any(offsets) and len(offsets) > 1:
+    start, indices = _find_start(dataset._data), dataset._indices
+    if start is None:
         raise InputError(
             "this data set is a slice that does not tell which rows of the whole it has: pass hs.indexed(dataset, ids=…), "
             "the row of each sample"
         )
     rows = np.arange(len(dataset)) if indices is None else np.asarray(indices.column(0), dtype=np.int64)
-    return rows + int(sum(offsets))
+    return rows + start
+
+
+def _find_start(table: Any) -> int | None:
+    """Return the row of the whole that a table of Hugging Face begins with; None if it does not tell."""
+    if hasattr(table, "replays"):
+        # A file has chunks of its own, so that only the slices themselves tell.
+        return sum(_find_slices(table))
+    if not hasattr(table, "blocks"):
+        offsets = [chunk.offset for chunk in table.column(0).chunks] if table.num_columns else []
+        return None if any(offsets) and len(offsets) > 1 else sum(offsets)
+    # A slice of joined tables leaves out those before it, and only the first of the others tells that something is missing.
+    parts = [part for row in table.blocks for part in row]
+    is_slice = any(_find_slices(part) or _find_start(part) != 0 for part in parts)
+    return None if is_slice else 0
+
+
+def _find_slices(table: Any) -> list[int]:
+    """Return where each slice that a table in a file was made by begins in the table before."""
+    slices = [(args, more) for name, args, more in getattr(table, "replays", None) or () if name == "slice"]
+    return [int(args[0] if args else more.get("offset", 0)) for args, more in slices]

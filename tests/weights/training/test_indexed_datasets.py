@@ -333,3 +333,37 @@ def test_ids_that_are_no_integers_are_refused_everywhere(ids, says):
     if not isinstance(ids[0], list):
         with pytest.raises(InputError, match=r"ids must be (integers|below)"):
             hs.collate()(items)
+
+
+def read_from_files(folder, n_files):
+    """Return a data set of 30 rows that was saved in files, with chunks of 4 rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "DEFAULT_MAX_BATCH_SIZE", 4)
+        whole = datasets.Dataset.from_dict({"x": list(range(30))})
+        whole.save_to_disk(folder, num_shards=n_files)
+    return datasets.load_from_disk(folder)
+
+
+@pytest.mark.parametrize("rows", [range(30), range(8, 12), range(9, 11), range(3, 30), range(6)])
+def test_rows_that_follow_one_another_in_a_file_keep_their_numbers(tmp_path, rows):
+    whole = read_from_files(tmp_path / "data", 1)
+    assert whole.data.column(0).num_chunks > 5
+    part = whole.rename_column("x", "y").select(rows)
+    assert [item[ID] for item in hs.indexed(part)] == [item["y"] for item in part] == list(rows)
+    again = hs.indexed(part.skip(1))
+    assert [item[ID] for item in again] == list(rows[1:])
+
+
+@pytest.mark.parametrize("rows", [range(20, 30), range(12, 16), range(5, 30)])
+def test_slices_of_joined_files_and_tables_are_refused(tmp_path, rows):
+    whole = read_from_files(tmp_path / "data", 2)
+    assert [item[ID] for item in hs.indexed(whole)] == list(range(30))
+    with pytest.raises(hs.InputError, match="does not tell which rows"):
+        hs.indexed(whole.select(rows))
+
+
+def test_a_slice_of_tables_joined_in_memory_is_refused():
+    whole = datasets.concatenate_datasets([make_hugging_face(), make_hugging_face().add_column("y", list(range(11)))])
+    assert [item[ID] for item in hs.indexed(whole)] == list(range(22))
+    with pytest.raises(hs.InputError, match="does not tell which rows"):
+        hs.indexed(whole.select(range(13, 16)))
