@@ -218,7 +218,8 @@ class WeightedNet:
         losses, inputs, rest = self._split_loss(lambda: own_loss(y_pred, y_true, X=X.features, training=True), y_true, X)
         assert self.weighting_ is not None
         # Nets that accumulate override train_step; gradients from an earlier batch show it.
-        if self.weighting_.compares_samples() is not False and _has_gradients(self.module_):
+        compares = self.weighting_.compares_samples() is not False or self.weighting_.reduction == "weighted mean"
+        if compares and _has_gradients(self.module_):
             self.weighting_.micro_batches = 2
         weighted: Tensor = self.weighting_(losses, X.ids.to(losses.device), **inputs)
         return weighted if rest is None else weighted + rest

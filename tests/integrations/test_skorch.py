@@ -330,3 +330,28 @@ def test_a_penalty_on_the_net_is_kept(digits):
     for kind in (Mixed, Penalized):
         ones = fit(net(kind), *digits, sample_weight=np.ones(len(digits[1])))
         np.testing.assert_allclose(weight_of(ones), weight_of(plain), rtol=1e-4, atol=1e-6)
+
+
+class Accumulating(hs.skorch.WeightedNeuralNetClassifier):
+    """A net that steps after two batches, as skorch's documentation shows it."""
+
+    def get_loss(self, *args, **kwargs):
+        return super().get_loss(*args, **kwargs) / 2
+
+    def train_step(self, batch, **fit_params):
+        step = self.train_step_single(batch, **fit_params)
+        if len(self.history[-1, "batches"]) % 2 == 0:
+            self.optimizer_.step()
+            self.optimizer_.zero_grad()
+        return step
+
+
+@pytest.mark.parametrize(
+    ("weighting", "parameters"), [("spl-hard", {"lam": 4.0}), (np.ones(400), {"reduction": "weighted mean"})]
+)
+def test_weighted_means_over_micro_batches_are_refused(digits, weighting, parameters):
+    with pytest.raises(InputError, match="a weighted mean over micro-batches needs all weights first"):
+        fit(net(Accumulating, weighting=weighting, weighting_parameters=parameters), *digits)
+    mean = parameters | {"reduction": "mean"}
+    fit(net(Accumulating, weighting=weighting, weighting_parameters=mean), *digits)
+    fit(net(weighting=weighting, weighting_parameters=parameters), *digits)
