@@ -355,3 +355,11 @@ def test_early_stopping_by_the_metric_finds_the_best_round(cancer):
         for rounds in range(1, len(model.evals_result_["valid_0"]["log_loss"]) + 1)
     ]
     assert 15 < model.best_iteration_ == 1 + np.argmin(by_round)
+
+
+def test_a_scheme_that_reads_the_measurement_says_to_pass_its_weights(cancer):
+    model = lightgbm.LGBMClassifier(**LIGHTGBM, objective=hs.boosting.objective("auto"))
+    with pytest.raises(
+        InputError, match=r"p_wrong, which is missing: .* pass the weights in place of the scheme, hs\.weigh\(d\)"
+    ):
+        model.fit(*cancer)

@@ -223,7 +223,8 @@ def read_inputs(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, 
         elif name == "loss":
             inputs[name] = loss_from_logits(values)
         elif name != "p":
-            raise InputError(f"the scheme reads {name}, which is missing: pass {name}=…, {INPUTS[name]}")
+            instead = "; or pass the weights in place of the scheme, hs.weigh(d)" if name == "p_wrong" else ""
+            raise InputError(f"the scheme reads {name}, which is missing: pass {name}=…, {INPUTS[name]}{instead}")
         elif all(values.get(given) is not None for given in ("loss", "logits", "labels")):
             # The loss may have class weights or smoothed labels, and then exp(-loss) is not p.
             inputs[name] = label_probability(as_rows("logits", values["logits"]), as_rows("labels", values["labels"]))

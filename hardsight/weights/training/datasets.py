@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, default_collate
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, default_collate
 
 from hardsight.data.from_datasets import is_hugging_face
 from hardsight.errors import InputError
@@ -111,7 +111,8 @@ def find_ids(dataset: Any) -> torch.Tensor:
         return torch.cat([find_ids(part) for part in dataset.datasets])
     if has_ids(dataset):
         return torch.cat([as_ids(np.atleast_1d(ids)) for ids in dataset.with_format(None)[ID]])
-    raise InputError(f"{type(dataset).__name__} does not tell the ids of its items: pass hs.indexed(dataset)")
+    advice = "the data set of the loader, loader.dataset" if isinstance(dataset, DataLoader) else "hs.indexed(dataset)"
+    raise InputError(f"{type(dataset).__name__} does not tell the ids of its items: pass {advice}")
 
 
 def _number_rows(dataset: Any) -> torch.Tensor | None:

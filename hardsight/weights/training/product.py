@@ -64,6 +64,7 @@ class WeightingProduct(Weighting):
         self.repeated = _agree("repeated", [factor.repeated for factor in factors])
         self.on_nonfinite = "raise" if any(factor.on_nonfinite == "raise" for factor in factors) else "skip"
         self.through = any(factor.through for factor in factors)
+        self.micro_batches = max(factor.micro_batches for factor in factors)
         self.epoch = next((factor.epoch for factor in factors if factor.epoch is not None), None)
         self.description = " × ".join(factor.description for factor in factors)
         self._generator, self._totals = torch.Generator(), None

@@ -293,6 +293,10 @@ def test_a_check_says_what_fits(make, fits):
         ),
         (lambda: (hs.Weighting(torch.ones(11)), Items(make_pair)), r"does not tell the ids .* pass hs\.indexed\(dataset\)"),
         (
+            lambda: (hs.Weighting(torch.ones(11)), DataLoader(hs.indexed(Items(make_pair)))),
+            r"DataLoader does not tell the ids .* pass the data set of the loader, loader\.dataset",
+        ),
+        (
             lambda: (hs.Weighting(torch.ones(2)), make_hugging_face().select(range(2)).add_column(ID, ["a", "b"])),
             "ids must be integers",
         ),

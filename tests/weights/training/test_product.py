@@ -95,6 +95,14 @@ def test_a_stated_reduction_holds_for_the_product(reduction):
     assert (hs.Weighting("spl-hard", lam=1.0) * FIXED).reduction == "weighted mean"
 
 
+def test_a_product_knows_of_the_micro_batches_of_its_factors():
+    dro = hs.Weighting("kl-dro", reduction="mean")
+    dro.micro_batches = 4
+    for product in (dro * FIXED, FIXED * dro):
+        with pytest.raises(InputError, match="compares the samples of a batch"):
+            step(product)
+
+
 def test_micro_batches_of_a_product_add_up():
     product = hs.Weighting("focal") * FIXED
     loss = cross_entropy(LOGITS, LABELS, reduction="none")
