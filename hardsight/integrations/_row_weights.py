@@ -3,6 +3,9 @@
 import inspect
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights import weigh
@@ -29,6 +32,9 @@ def make_row_weighting(source: Any, n_rows: int, parameters: dict[str, Any]) -> 
         options = {name: value for name, value in parameters.items() if name not in _WEIGHTING_ARGUMENTS | {"scheme"}}
         weights = weigh(source, parameters.get("scheme") or "auto", **options)
         source, parameters = weights, {name: parameters[name] for name in _WEIGHTING_ARGUMENTS & parameters.keys()}
+    elif not isinstance(source, str | Tensor):
+        # Libraries of rows take weights by position, whatever the index of a frame is.
+        source = np.asarray(source)
     weighting = Weighting(source, **parameters)
     if weighting.scheme is None and weighting.id_index.count != n_rows:
         raise InputError(

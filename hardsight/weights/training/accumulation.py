@@ -112,13 +112,14 @@ def check_averaged(reduction: str, is_loss: bool) -> None:
 
 
 def averages_in_accelerate() -> bool:
-    """Whether a loader of accelerate is being read whose batches are micro-batches; ``backward`` averages their losses."""
+    """Whether accelerate accumulates gradients over the batches being read; ``backward`` averages their losses."""
     state = sys.modules.get("accelerate.state")
     # Looking at the state before an Accelerator has made it would create it without its settings.
     if state is None or not state.GradientState._shared_state:
         return False
     gradients = state.GradientState()
-    return bool(gradients.num_steps > 1 and gradients.in_dataloader)
+    # A loader that accelerate did not prepare shows only in the steps without an update.
+    return bool(gradients.num_steps > 1 and (gradients.in_dataloader or not gradients.sync_gradients))
 
 
 def _differs_in_part(scheme: Scheme, inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights import Scheme, get_scheme, weigh
 from hardsight.weights.training.id_index import IdIndex
+from hardsight.weights.training.subset_rows import is_reordered
 
 
 class Source(NamedTuple):
@@ -38,7 +39,7 @@ def resolve_source(source: Any, ids: Any, scheme: str | None, parameters: Mappin
 
     Raises:
         InputError: none of these, weights that are negative or not finite, unknown parameters, or a difficulty whose
-            ids are not integers.
+            ids are not integers; or a series of pandas whose index is in another order.
     """
     if isinstance(source, Difficulty):
         if source.ids.dtype.kind not in "iu":
@@ -57,7 +58,26 @@ def resolve_source(source: Any, ids: Any, scheme: str | None, parameters: Mappin
         return Source(row, None, ids)
     if parameters:
         raise InputError(f"fixed weights have no parameter {next(iter(parameters))!r}: leave it out")
+    if ids is None:
+        _check_order(source)
     return Source(None, _check_weights(source), ids)
+
+
+def _check_order(weights: Any) -> None:
+    """Check that weights with an index, such as a series of pandas, are not in another order than their index.
+
+    Raises:
+        InputError: the index has 0, 1, … in another order, so that either could be meant.
+    """
+    labels = getattr(weights, "index", None)
+    if labels is None or callable(labels):
+        return
+    rows = np.asarray(labels)
+    if rows.dtype.kind in "iu" and is_reordered(rows):
+        raise InputError(
+            "the index of the weights has 0, 1, … in another order: pass ids=weights.index if it is the ids, or "
+            "weights.to_numpy() if the weights are in the order of the data set"
+        )
 
 
 def _check_weights(weights: Any) -> Tensor:

@@ -273,3 +273,20 @@ def test_accelerate_tells_that_its_batches_are_micro_batches():
     finally:
         AcceleratorState._reset_state()
         GradientState._reset_state()
+
+
+def test_accelerate_accumulates_over_a_loader_that_it_did_not_prepare():
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, GradientState
+
+    model = torch.nn.Linear(1, 1)
+    accelerator, losses = Accelerator(cpu=True, gradient_accumulation_steps=2), torch.tensor([0.5, 1.0], requires_grad=True)
+    try:
+        assert hs.Weighting("kl-dro")(losses, torch.arange(2)).isfinite()
+        with accelerator.accumulate(model), pytest.raises(InputError, match="compares the samples of a batch"):
+            hs.Weighting("kl-dro")(losses, torch.arange(2))
+        with accelerator.accumulate(model):
+            assert hs.Weighting("focal")(losses, torch.arange(2)).isfinite()
+    finally:
+        AcceleratorState._reset_state()
+        GradientState._reset_state()

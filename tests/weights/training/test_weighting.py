@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -13,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 import hardsight as hs
 from hardsight.errors import InputError
+from hardsight.integrations._row_weights import make_row_weighting
 
 pytestmark = pytest.mark.usefixtures("example_schemes")
 
@@ -581,3 +583,21 @@ def test_training_resumed_in_the_midst_of_an_epoch_is_the_same_bit_for_bit(name,
     for part in ("model", "weighting"):
         a, b = (run["states"][part] for run in (straight, resumed))
         assert same(a, b) if part == "weighting" else all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_weights_whose_index_is_in_another_order_need_to_say_which_order_counts():
+    weights, losses = pd.Series([1.0, 2.0, 4.0], index=[2, 0, 1]), torch.tensor([1.0, 10.0, 100.0])
+    for refused in (hs.Weighting, hs.WeightedSampler, lambda w: hs.Weighting("focal", 3) * w):
+        with pytest.raises(InputError, match=r"index of the weights has 0, 1, … in another order: pass ids=weights\.index"):
+            refused(weights)
+    by_index = hs.Weighting(weights, ids=weights.index, reduction="sum")
+    by_position = hs.Weighting(weights.to_numpy(), reduction="sum")
+    assert by_index(losses, range(3)).item() == 142
+    assert by_position(losses, range(3)).item() == 421
+    for index in ([0, 1, 2], [5, 3, 9], ["a", "b", "c"]):
+        assert hs.Weighting(weights.set_axis(index), reduction="sum")(losses, range(3)).item() == 421
+
+
+def test_integrations_take_weights_of_rows_by_position_whatever_their_index():
+    weighting = make_row_weighting(pd.Series([1.0, 2.0, 4.0], index=[2, 0, 1]), 3, {"reduction": "sum"})
+    assert weighting(torch.tensor([1.0, 10.0, 100.0]), range(3)).item() == 421
