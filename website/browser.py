@@ -44,7 +44,7 @@ class Visit:
         self.page: Page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         self.page.on("request", lambda request: self._asked(request.url))
         self.page.on("response", lambda answer: self._fault(answer.status >= 400, f"{answer.url}: {answer.status}"))
-        self.page.on("console", lambda said: self._fault(said.type in {"error", "warning"}, said.text))
+        self.page.on("console", lambda message: self._fault(message.type in {"error", "warning"}, message.text))
         self.page.on("pageerror", lambda fault: self._fault(True, str(fault)))
 
     def open(self, path: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import griffe
 
-from website.rooms import called, documented
+from website.reference_pages import called, documented
 
 _ROLE = re.compile(r":(?:func|class|meth|mod|attr|data|exc):`~?([^`]+)`")
 _LITERAL_BLOCK = re.compile(r"::(?=\n\n {4})")

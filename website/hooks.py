@@ -1,4 +1,4 @@
-"""What MkDocs calls while it builds: generated pages join, links are mended, formulas become MathML."""
+"""What MkDocs calls while it builds: generated pages join, links are fixed, formulas become MathML."""
 
 import re
 import subprocess
@@ -49,11 +49,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Mend the links of documents that are written for the repository, and date the studies."""
+    """Fix the links of documents that are written for the repository, and date the studies."""
     document = _origins.get(page.file.src_uri)
     if document is None:
         return markdown
-    text = sources.mended(markdown, document, page.file.src_uri)
+    text = sources.fix_links(markdown, document, page.file.src_uri)
     if document.startswith("benchmarks/") and (changed := _changed(document)):
         text = re.sub(r"\A(# .*\n)", rf"\1\n*Last change of this page: {changed}.*\n", text)
     return text

@@ -8,21 +8,21 @@ from hardsight.learners import LEARNERS
 from hardsight.measures import MEASURES, describe_measures
 from hardsight.weights import SCHEMES, Scheme
 from hardsight.weights.describe import describe_scheme
-from website.rooms import ROOMS, Room, called
+from website.reference_pages import PAGES, ReferencePage, called
 
 
 def pages() -> Iterator[tuple[str, str]]:
     """Source path and markdown of every page, the overview first."""
     yield "reference/index.md", _overview()
-    for room in ROOMS:
-        body = {"schemes": _schemes, "measures": _measures, "learners": _learners}.get(room.name, _plain)(room)
+    for page in PAGES:
+        body = {"schemes": _schemes, "measures": _measures, "learners": _learners}.get(page.name, _plain)(page)
         # A page for one module is what links to that module lead to.
-        target = f" {{ #{room.modules[0]} }}" if len(room.modules) == 1 else ""
-        yield room.page, f"# {room.title}{target}\n\n{_guide(room)}{body}"
+        target = f" {{ #{page.modules[0]} }}" if len(page.modules) == 1 else ""
+        yield page.source, f"# {page.title}{target}\n\n{_guide(page)}{body}"
 
 
 def _overview() -> str:
-    rows = (f"| [{room.title}]({room.name}.md) | {_names(room)} |" for room in ROOMS)
+    rows = (f"| [{page.title}]({page.name}.md) | {_names(page)} |" for page in PAGES)
     return "\n".join((
         "# Python reference\n",
         "`import hardsight as hs`. Every public name, from the docstrings; shapes of arrays stand in annotations, and the",
@@ -31,25 +31,25 @@ def _overview() -> str:
     ))  # fmt: skip
 
 
-def _names(room: Room) -> str:
-    if room.name == "schemes":
+def _names(page: ReferencePage) -> str:
+    if page.name == "schemes":
         return f"{len(SCHEMES)} schemes, each a function of `hs.weights`"
-    return ", ".join(f"[`{called(path)}`][{path}]" for path in room.names)
+    return ", ".join(f"[`{called(path)}`][{path}]" for path in page.names)
 
 
-def _guide(room: Room) -> str:
-    return f"How it is used: [guide](../{room.guide}).\n\n" if room.guide else ""
+def _guide(page: ReferencePage) -> str:
+    return f"How it is used: [guide](../{page.guide}).\n\n" if page.guide else ""
 
 
-def _plain(room: Room) -> str:
-    if len(room.modules) < 2:
-        return _opening(room.modules) + "".join(map(_entry, room.names))
+def _plain(page: ReferencePage) -> str:
+    if len(page.modules) < 2:
+        return _opening(page.modules) + "".join(map(_entry, page.names))
     # Models of other libraries get what they share with each other, such as fit, from bases that have no entry.
-    options = ("inherited_members: true",) if room.name == "integrations" else ()
+    options = ("inherited_members: true",) if page.name == "integrations" else ()
     parts = []
-    for module in room.modules:
+    for module in page.modules:
         parts.append(_block(module, (f"heading: {module}", "members: false")))
-        parts += [_entry(path, 3, *options) for path in room.names if path.rpartition(".")[0] == module]
+        parts += [_entry(path, 3, *options) for path in page.names if path.rpartition(".")[0] == module]
     return "".join(parts)
 
 
@@ -80,16 +80,16 @@ def _cell(text: str) -> str:
     return text
 
 
-def _learners(room: Room) -> str:
+def _learners(page: ReferencePage) -> str:
     rows = "".join(f"| `{name}` | {_cell(row.description)} |\n" for name, row in LEARNERS.items())
-    return f"{_opening(room.modules)}## By name\n\n| `learner=` | what it is |\n|---|---|\n{rows}\n" + "".join(
-        map(_entry, room.names)
+    return f"{_opening(page.modules)}## By name\n\n| `learner=` | what it is |\n|---|---|\n{rows}\n" + "".join(
+        map(_entry, page.names)
     )
 
 
-def _measures(room: Room) -> str:
+def _measures(page: ReferencePage) -> str:
     sections = (f"### {name} {{ #measure-{name} }}\n\n{_table(_fields(name))}" for name in MEASURES)
-    return f"{_plain(room)}## Each measure\n\n" + "".join(sections)
+    return f"{_plain(page)}## Each measure\n\n" + "".join(sections)
 
 
 def _fields(name: str) -> Iterator[tuple[str, str]]:
@@ -98,7 +98,7 @@ def _fields(name: str) -> Iterator[tuple[str, str]]:
             yield field, ", ".join(value) if isinstance(value, list) else str(value)
 
 
-def _schemes(room: Room) -> str:
+def _schemes(page: ReferencePage) -> str:
     def home(row: Scheme) -> str:
         return row.function.__module__
 

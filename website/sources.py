@@ -65,7 +65,7 @@ def targets(document: str, text: str) -> list[str]:
     return found
 
 
-def mended(text: str, document: str, page: str) -> str:
+def fix_links(text: str, document: str, page: str) -> str:
     """The text with links that lead from one page of the site to another.
 
     Args:

@@ -59,10 +59,12 @@ def test_the_right_line_stands_out(digits):
 def test_the_command(tmp_path, monkeypatch):
     monkeypatch.setattr(factors, "NOISES", (("uniform", 0.2),))
     monkeypatch.setattr(factors, "ATYPICAL_IMAGES", ("shift", "zoom", "rotate"))
-    told = CliRunner().invoke(main, ["bench", "factors", "--seeds", "1", "--most", "300", "--out", str(tmp_path), "--quiet"])
-    assert told.exit_code == 0, told.output
+    result = CliRunner().invoke(
+        main, ["bench", "factors", "--seeds", "1", "--most", "300", "--out", str(tmp_path), "--quiet"]
+    )
+    assert result.exit_code == 0, result.output
     for heading in ("Lines against factors", "What the cause says", "Is P(label wrong) calibrated?"):
-        assert heading in told.output
+        assert heading in result.output
     rows = pd.read_parquet(tmp_path / "factors-separation.parquet")
     assert len(rows) == 3 * 5 * 4
     assert rows["auroc"].between(0, 1).all()

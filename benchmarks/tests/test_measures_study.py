@@ -62,12 +62,12 @@ def test_every_measure_and_every_peer_scores(scores):
     assert {name.rpartition(" (")[0] for name in found if found[name].by == "classic"} == set(hs.MEASURES)
     trained = {name: one.trainings for name, one in found.items()}
     for name, trainings in trained.items():
-        told = name.rpartition("(")[2].rstrip(")").split()[0] if "(" in name else "0"
-        if told == "50":
+        text = name.rpartition("(")[2].rstrip(")").split()[0] if "(" in name else "0"
+        if text == "50":
             # And those of the pilot, five for each length that it tries.
             assert trainings in (60, 65, 70), name
         else:
-            assert trainings == (0 if told in ("inputs", "0") else int(told)), name
+            assert trainings == (0 if text in ("inputs", "0") else int(text)), name
     assert all(one.seconds > 0 for one in found.values() if one.trainings)
 
 
@@ -235,13 +235,13 @@ def test_a_measure_of_yours(mine):
     assert (found.measure, found.by, found.fault) == ("my_measures:norm", "yours", "")
     # It may do with its arguments what it likes.
     np.testing.assert_array_equal(hard.x, before)
-    for name, told in (
+    for name, text in (
         ("my_measures", "a measure must be named module:function. Got 'my_measures'"),
         ("no_such:norm", "measure no_such:norm not found: No module named 'no_such'"),
         ("my_measures:none", "has no attribute 'none'"),
         ("my_measures:number", "my_measures:number is not a function"),
     ):
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=text):
             load_user_method(name)
 
 

@@ -127,10 +127,10 @@ def test_the_command(monkeypatch):
     assert shown.exit_code == 0
     assert "## Title" in shown.output
     assert "| samples | 1 → 2 |" in shown.output
-    told = json.loads(CliRunner().invoke(main, ["bench", "speed", "--runs", "1", "--json"]).output)
-    assert [row["way"] for row in told["perceptrons"]] == ["one", "two"]
-    assert told["growth"] == [{"what": "samples", "values": [1, 2], "seconds": [1.0, 2.0]}]
-    assert told["peak_gflops"] > 0
+    fields = json.loads(CliRunner().invoke(main, ["bench", "speed", "--runs", "1", "--json"]).output)
+    assert [row["way"] for row in fields["perceptrons"]] == ["one", "two"]
+    assert fields["growth"] == [{"what": "samples", "values": [1, 2], "seconds": [1.0, 2.0]}]
+    assert fields["peak_gflops"] > 0
     wrong = CliRunner().invoke(main, ["bench", "speed", "--case", "warp"])
     assert wrong.exit_code == 2
     assert "unknown case 'warp': choose from perceptrons, growth" in wrong.output

@@ -345,10 +345,10 @@ def test_every_row_can_do_what_it_says(small_difficulty):
 def test_a_scheme_that_cannot_weigh_says_why(small_difficulty, monkeypatch):
     monkeypatch.setitem(SCHEMES, "nothing", scheme(lambda loss: 0 * loss))
     monkeypatch.setitem(SCHEMES, "nothing", replace(SCHEMES["nothing"], name="nothing"))
-    told = schemes.weights(
+    reason = schemes.weights(
         Row("nothing", "held out", SCHEMES["nothing"]), SMALL, small_difficulty, np.random.SeedSequence(0)
     )
-    assert "gives no sample any weight" in told
+    assert "gives no sample any weight" in reason
 
 
 # Metrics and gains
@@ -473,14 +473,14 @@ def test_the_figure_shows_points_to_uniform():
 
 
 def run(tmp_path, *more):
-    told = CliRunner().invoke(
+    result = CliRunner().invoke(
         main,
         ["bench", "weights", "--sets", "wine", "--noises", "uniform-40", "--imbalances", "exp-10", "--seeds", "1",
          "--most", "150", "--learners", "network,logistic", "--schemes", "random,gce", "--out", str(tmp_path), "--quiet",
          *more],
     )  # fmt: skip
-    assert told.exit_code == 0, told.output
-    return told.output, pd.read_parquet(tmp_path / "weights.parquet")
+    assert result.exit_code == 0, result.output
+    return result.output, pd.read_parquet(tmp_path / "weights.parquet")
 
 
 @pytest.mark.slow
@@ -517,9 +517,9 @@ original = study.measure_difficulty
 
 def test_another_study_is_refused(tmp_path):
     claim_folder(tmp_path, {"protocol": study.PROTOCOL, "most": 200, "study": "weights"})
-    told = CliRunner().invoke(main, ["bench", "weights", "--most", "100", "--out", str(tmp_path), "--quiet"])
-    assert told.exit_code
-    assert "holds another study" in told.output
+    result = CliRunner().invoke(main, ["bench", "weights", "--most", "100", "--out", str(tmp_path), "--quiet"])
+    assert result.exit_code
+    assert "holds another study" in result.output
 
 
 @pytest.mark.slow

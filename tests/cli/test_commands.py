@@ -51,20 +51,20 @@ def test_measure_writes_both_files_and_prints_a_summary(iris, tmp_path):
 def test_json_is_one_object_with_the_same_numbers(iris, tmp_path):
     out = tmp_path / "results"
     result = run("measure", iris, "--label", "kind", "--drop", "flower", "--out", out, "--json", *QUICK)
-    said = json.loads(result.output)
+    summary = json.loads(result.output)
     d = hs.load(out / "difficulty.parquet")
-    assert said["samples"] == 150
-    assert said["error"] == pytest.approx(d.error.mean())
-    assert [row["id"] for row in said["hardest"]] == d.hardest(10).index.tolist()
-    assert sum(said["causes"].values()) == 150
-    assert said["todo"] == {action: int((d.recommended_action == action).sum()) for action in RECOMMENDATIONS}
-    assert [row["suggested"] for row in said["hardest"]] == d.hardest(10)["suggested"].tolist()
-    assert [row["todo"] for row in said["hardest"]] == d.hardest(10)["todo"].tolist()
-    assert pd.DataFrame(said["noise_rates"])["wrong"].tolist() == pytest.approx(d.noise_rates["wrong"].tolist())
-    for row in said["ledger"]["classes"]:
+    assert summary["samples"] == 150
+    assert summary["error"] == pytest.approx(d.error.mean())
+    assert [row["id"] for row in summary["hardest"]] == d.hardest(10).index.tolist()
+    assert sum(summary["causes"].values()) == 150
+    assert summary["todo"] == {action: int((d.recommended_action == action).sum()) for action in RECOMMENDATIONS}
+    assert [row["suggested"] for row in summary["hardest"]] == d.hardest(10)["suggested"].tolist()
+    assert [row["todo"] for row in summary["hardest"]] == d.hardest(10)["todo"].tolist()
+    assert pd.DataFrame(summary["noise_rates"])["wrong"].tolist() == pytest.approx(d.noise_rates["wrong"].tolist())
+    for row in summary["ledger"]["classes"]:
         mine = d.factors[d.table["label"] == row["class"]].mean()
         assert [row[name] for name in FACTORS] == pytest.approx(mine.tolist())
-    assert [row["cause"] for row in said["ledger"]["causes"]] == [*FACTORS, "none"]
+    assert [row["cause"] for row in summary["ledger"]["causes"]] == [*FACTORS, "none"]
 
 
 def test_json_holds_no_nan(iris, tmp_path):
@@ -104,12 +104,12 @@ def test_options_reach_the_measurement(iris, tmp_path, options):
     result = run("measure", iris, "--label", "kind", *drop, "--quiet", "--out", tmp_path, *base, *options)
     assert result.exit_code == 0, result.output
     settings = hs.load(tmp_path / "difficulty.parquet").settings
-    said = json.dumps(settings)
+    text = json.dumps(settings)
     for value in options[1::2]:
-        wanted = {"subsets": "random subsets", "0.6": "60%", "loo": "leave one out", "forest": "out of bag",
+        expected = {"subsets": "random subsets", "0.6": "60%", "loo": "leave one out", "forest": "out of bag",
                   "3": "3 folds", "flower": "",
                   "petal length (cm)": "training samples weighted"}.get(value, value)  # fmt: skip
-        assert wanted in said
+        assert expected in text
 
 
 @pytest.mark.slow
@@ -175,8 +175,8 @@ def test_review_of_a_saved_result_with_and_without_its_data(iris, tmp_path):
     assert 'href="review.html"' in (out / "report.html").read_text(encoding="utf-8")
     assert 'href="report.html"' in (out / "review.html").read_text(encoding="utf-8")
     (out / "review.html").unlink()
-    told = ("--data", iris, "--label", "kind", "--id", "flower")
-    result = run("review", out, *told)
+    options = ("--data", iris, "--label", "kind", "--id", "flower")
+    result = run("review", out, *options)
     assert result.exit_code == 0, result.output
     assert '"kind": "table"' in (out / "review.html").read_text(encoding="utf-8")
     bare = run("review", out / "difficulty.parquet", "-o", tmp_path / "bare.html")
@@ -191,17 +191,17 @@ def test_review_of_a_saved_result_with_and_without_its_data(iris, tmp_path):
 def test_a_table_that_is_not_the_one_measured_is_not_shown(iris, tmp_path, command):
     if command == "serve":
         pytest.importorskip("starlette")
-    told = ("--label", "kind", "--drop", "flower")
-    run("measure", iris, *told, "--out", tmp_path, *QUICK)
+    options = ("--label", "kind", "--drop", "flower")
+    run("measure", iris, *options, "--out", tmp_path, *QUICK)
     frame = pd.read_csv(iris)
     changed = frame.assign(kind=frame["kind"].where(frame.index != 60, "ghost"))
-    for other, said in (
+    for other, message in (
         (frame[::-1], "row 0 of the samples, id 0, has the label 'virginica', but 'setosa' was measured"),
         (changed, "row 60 of the samples, id 60, has the label 'ghost', but 'versicolor' was measured"),
         (pd.concat([frame, frame]), "other.csv has 300 rows, and 150 samples were measured by row number: pass the table"),
     ):
         other.to_csv(tmp_path / "other.csv", index=False)
-        assert said in error_line(command, tmp_path, "--data", tmp_path / "other.csv", *told)
+        assert message in error_line(command, tmp_path, "--data", tmp_path / "other.csv", *options)
 
 
 def test_many_samples_are_reviewed_from_a_server(iris, tmp_path, monkeypatch):
@@ -216,45 +216,45 @@ def test_many_samples_are_reviewed_from_a_server(iris, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_decisions_of_the_result_before_are_moved_aside(iris, tmp_path):
     out = tmp_path / "results"
-    told = ("--label", "kind", "--drop", "flower")
-    run("measure", iris, *told, "--out", out, *QUICK)
+    options = ("--label", "kind", "--drop", "flower")
+    run("measure", iris, *options, "--out", out, *QUICK)
     decided = "id,action,label\n3,drop,\n"
     (out / "decisions.csv").write_text(decided)
     # The same result once more: they are about it.
-    assert "is about the previous result" not in run("measure", iris, *told, "--out", out, *QUICK).output
+    assert "is about the previous result" not in run("measure", iris, *options, "--out", out, *QUICK).output
     assert (out / "decisions.csv").read_text() == decided
-    mended = tmp_path / "mended.csv"
-    assert run("apply", out, iris, "--label", "kind", "-o", mended).exit_code == 0
-    said = run("measure", mended, *told, "--out", out, *QUICK).output
-    assert f"{out / 'decisions.csv'} is about the previous result in this folder" in said
-    assert "was renamed to decisions-before.csv" in said
+    fixed = tmp_path / "fixed.csv"
+    assert run("apply", out, iris, "--label", "kind", "-o", fixed).exit_code == 0
+    text = run("measure", fixed, *options, "--out", out, *QUICK).output
+    assert f"{out / 'decisions.csv'} is about the previous result in this folder" in text
+    assert "was renamed to decisions-before.csv" in text
     assert (out / "decisions-before.csv").read_text() == decided
-    assert "no file at" in error_line("apply", out, mended, "--label", "kind", "-o", tmp_path / "again.csv")
+    assert "no file at" in error_line("apply", out, fixed, "--label", "kind", "-o", tmp_path / "again.csv")
     # Beside a result that nobody can read, too, and none is written over.
     (out / "decisions.csv").write_text("second")
     (out / "difficulty.parquet").write_text("torn")
-    assert "was renamed to decisions-before-2.csv" in run("measure", mended, *told, "--out", out, *QUICK).output
+    assert "was renamed to decisions-before-2.csv" in run("measure", fixed, *options, "--out", out, *QUICK).output
     assert (out / "decisions-before.csv").read_text() == decided
     assert (out / "decisions-before-2.csv").read_text() == "second"
 
 
 @pytest.mark.slow
 def test_old_decisions_are_gone_before_the_new_result_stands_there(iris, tmp_path, monkeypatch):
-    told = ("--label", "kind", "--drop", "flower", "--out", tmp_path)
-    run("measure", iris, *told, *QUICK)
+    options = ("--label", "kind", "--drop", "flower", "--out", tmp_path)
+    run("measure", iris, *options, *QUICK)
     (tmp_path / "decisions.csv").write_text("id,action\n3,drop\n")
     before = (tmp_path / "difficulty.parquet").read_bytes()
     monkeypatch.setattr(hs.Difficulty, "save", lambda *_: sys.exit(9))
-    assert run("measure", iris, *told, *QUICK, "--seed", "1").exit_code == 9
+    assert run("measure", iris, *options, *QUICK, "--seed", "1").exit_code == 9
     assert (tmp_path / "difficulty.parquet").read_bytes() == before
     assert (tmp_path / "decisions-before.csv").exists()
     assert not (tmp_path / "decisions.csv").exists()
 
 
 def test_learners_are_listed():
-    said = run("learners").output
+    text = run("learners").output
     for name in ("network", "forest", "ridge", "lightgbm"):
-        assert f"\n{name}" in f"\n{said}"
+        assert f"\n{name}" in f"\n{text}"
 
 
 # --- what goes wrong ---------------------------------------------------------------------------
@@ -294,9 +294,9 @@ LABELS = ["p", "q"] * 20
         ({"y": LABELS}, ["--label", "y"], "feature"),
     ],
 )
-def test_bad_tables_are_one_line(tmp_path, columns, options, said):
+def test_bad_tables_are_one_line(tmp_path, columns, options, message):
     out = tmp_path / "results"
-    assert said in error_line("measure", table(tmp_path, **columns), "--out", out, "--quiet", *options)
+    assert message in error_line("measure", table(tmp_path, **columns), "--out", out, "--quiet", *options)
     assert not out.exists()
 
 
@@ -311,9 +311,9 @@ def test_bad_tables_are_one_line(tmp_path, columns, options, said):
         ("latin.csv", "a,y\n1,ä\n".encode("latin-1"), "not UTF-8"),
     ],
 )
-def test_bad_files_are_one_line(tmp_path, name, content, said):
+def test_bad_files_are_one_line(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
-    assert said in error_line("measure", tmp_path / name, "--label", "y", "--out", tmp_path / "out")
+    assert message in error_line("measure", tmp_path / name, "--label", "y", "--out", tmp_path / "out")
 
 
 def test_more_bad_paths(tmp_path):
@@ -347,8 +347,8 @@ def test_a_refused_measurement_leaves_no_folder_that_it_made(tmp_path):
 
 
 def test_a_budget_without_a_unit_is_refused(iris, tmp_path):
-    said = error_line("measure", iris, "--label", "kind", "--budget", "5", "--out", tmp_path / "out", *QUICK)
-    assert "such as 90s, 10min or 2h, or a number of models such as '20 models'. Got '5'" in said
+    message = error_line("measure", iris, "--label", "kind", "--budget", "5", "--out", tmp_path / "out", *QUICK)
+    assert "such as 90s, 10min or 2h, or a number of models such as '20 models'. Got '5'" in message
 
 
 @pytest.mark.slow
@@ -409,8 +409,8 @@ main()
     ended = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
     assert ended.returncode == 130, ended.stderr
     assert ended.stderr.strip() == "Interrupted: results are unchanged. --resume continues with the models trained so far."
-    held = ["progress.npz"] if moment == "writing" else []
-    assert sorted(p.name for p in out.iterdir()) == ["difficulty.parquet", *held]
+    names = ["progress.npz"] if moment == "writing" else []
+    assert sorted(p.name for p in out.iterdir()) == ["difficulty.parquet", *names]
     assert (out / "difficulty.parquet").read_text() == "old"
 
 
@@ -440,9 +440,9 @@ def test_a_real_interrupt_from_outside(tmp_path):
 def test_measures_are_listed_and_told():
     listed = run("measures").output.splitlines()
     assert [line.split()[0] for line in listed] == list(hs.MEASURES)
-    told = run("measures", "vog").output
+    output = run("measures", "vog").output
     row = hs.MEASURES["vog"]
-    assert all(text in told for text in (row.what, row.formula, row.source, row.cost, row.note, "input_gradients"))
+    assert all(text in output for text in (row.what, row.formula, row.source, row.cost, row.note, "input_gradients"))
     assert json.loads(run("measures", "vog", "--json").output) == row.to_dict()
     assert json.loads(run("measures", "--json").output)["aum"]["formula"] == hs.MEASURES["aum"].formula
     assert error_line("measures", "vg") == "Error: no measure is called 'vg': did you mean vog?"
@@ -519,9 +519,9 @@ def test_schemes_are_listed_and_told():
     listed = run("schemes").output.splitlines()
     assert [line.split()[0] for line in listed] == list(hs.SCHEMES)
     assert [line.split()[1] for line in listed] == [row.priority for row in hs.SCHEMES.values()]
-    told = run("schemes", "spl-hard").output
+    output = run("schemes", "spl-hard").output
     row = hs.SCHEMES["spl-hard"]
-    assert all(text in told for text in (row.description, row.formula, row.source, row.note, "lam (no published default"))
+    assert all(text in output for text in (row.description, row.formula, row.source, row.note, "lam (no published default"))
     assert json.loads(run("schemes", "spl-hard", "--json").output) == row.to_dict()
     assert json.loads(run("schemes", "--json").output)["spl-linear"]["formula"] == hs.SCHEMES["spl-linear"].formula
     assert "do you mean 'spl-hard'" in error_line("schemes", "spl-hrd")

@@ -124,11 +124,11 @@ def test_a_regression_says_what_it_has_in_place_of_the_ledger():
     assert re.search(r"About \d+ targets are expected to be farther off than noise; 1 more likely than not", text)
     assert "P outlier" in text
     assert "what to do" not in text
-    said = summary_json(d, hardest=1, seconds=1.0, files={})
-    assert said["noise_sd"] == d.noise_sd
-    assert said["outliers"] == pytest.approx(d.p_outlier.sum())
-    assert said["ledger"] is said["noise_rates"] is said["todo"] is None
-    assert said["hardest"][0]["p_outlier"] == d.p_outlier[5]
+    summary = summary_json(d, hardest=1, seconds=1.0, files={})
+    assert summary["noise_sd"] == d.noise_sd
+    assert summary["outliers"] == pytest.approx(d.p_outlier.sum())
+    assert summary["ledger"] is summary["noise_rates"] is summary["todo"] is None
+    assert summary["hardest"][0]["p_outlier"] == d.p_outlier[5]
 
 
 # What the report shares
@@ -147,8 +147,8 @@ def test_classes_to_collect_are_listed_by_how_many_ask_for_them():
     d.p_wrong[:] = 0.1
     d.labels[:] = np.repeat(np.arange(6), [2, 50, 30, 1, 7, 30])
     d.cause[-1] = "none"
-    (said,) = count_recommendations(d, d.cause == "imbalance")
-    assert said == "collect more of dog (50), elk (30), hen (29) and 3 other classes"
+    (message,) = count_recommendations(d, d.cause == "imbalance")
+    assert message == "collect more of dog (50), elk (30), hen (29) and 3 other classes"
 
 
 def test_no_ledger_no_advice():

@@ -76,15 +76,15 @@ def test_categories(column, dtype, vocabulary):
 
 
 def test_notices_name_the_column():
-    def said(column, dtype=None):
+    def notices(column, dtype=None):
         return " ".join(Samples.of(framed(column, dtype), Y).notices)
 
-    assert "Column 'größe' holds numbers written as text and is read as numbers." in said(["1", "2"] * 15)
-    assert "'?', 'NA' counts as missing (20 rows)" in said(["1", "?", "NA"] * 10)
-    assert "Column 'größe' mixes text and numbers and is read as categories." in said(["x", 1] * 15, object)
-    assert "Column 'größe' is the same in every row and was left out." in said([7] * N)
-    assert "Column 'größe' holds a different text in every row and was left out." in said([f"k{at}" for at in range(N)])
-    assert "Column 'größe' numbers the rows and is used as a feature" in said(range(5, 5 + N))
+    assert "Column 'größe' holds numbers written as text and is read as numbers." in notices(["1", "2"] * 15)
+    assert "'?', 'NA' counts as missing (20 rows)" in notices(["1", "?", "NA"] * 10)
+    assert "Column 'größe' mixes text and numbers and is read as categories." in notices(["x", 1] * 15, object)
+    assert "Column 'größe' is the same in every row and was left out." in notices([7] * N)
+    assert "Column 'größe' holds a different text in every row and was left out." in notices([f"k{at}" for at in range(N)])
+    assert "Column 'größe' numbers the rows and is used as a feature" in notices(range(5, 5 + N))
 
 
 def test_a_column_named_like_an_identifier_that_numbers_the_rows_is_left_out():
@@ -249,7 +249,7 @@ def test_any_column_is_read_or_refused_in_one_line(column):
 
 
 def test_the_mend_can_be_pasted_into_a_shell():
-    for name, mend in (("two words", "--drop 'two words'"), ("two\nlines", "--drop 'two lines'")):
-        with pytest.raises(InputError, match=mend) as caught:
+    for name, option in (("two words", "--drop 'two words'"), ("two\nlines", "--drop 'two lines'")):
+        with pytest.raises(InputError, match=option) as caught:
             clean_columns(pd.DataFrame({name: [np.nan] * 3}))
         assert "\n" not in str(caught.value)

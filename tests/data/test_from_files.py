@@ -102,7 +102,7 @@ def test_columns_are_split_by_what_splits_all_rows_alike(tmp_path, content, colu
     path = written(tmp_path / "a.csv", "\ufeff" + content)
     samples = read(path, label="y")
     assert (list(samples.features), samples.labels.tolist()) == (columns, [0, 1, 0])
-    assert [said for said in samples.notices if "separated" in said] == (
+    assert [notice for notice in samples.notices if "separated" in notice] == (
         [] if called is None else [f"Columns are separated by {called}."]
     )
 
@@ -158,8 +158,8 @@ def test_csv_that_cannot_be_used(tmp_path, content, keywords, message):
 def test_the_mend_of_a_packed_table_unpacks_it(tmp_path):
     packed = written(tmp_path / "a.csv.gz", gzip.compress(CSV.encode("utf-16")))
     rejects("gunzip -c a.csv.gz . iconv -f utf-16 -t utf-8 . gzip > utf8-a.csv.gz", read, packed, label="art")
-    mend = "gunzip -c a.csv.gz | iconv -f utf-16 -t utf-8 | gzip > utf8-a.csv.gz"
-    subprocess.run(mend, shell=True, cwd=tmp_path, check=True)
+    command = "gunzip -c a.csv.gz | iconv -f utf-16 -t utf-8 | gzip > utf8-a.csv.gz"
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
     assert read(tmp_path / "utf8-a.csv.gz", label="art").classes == ("x", "y")
 
 

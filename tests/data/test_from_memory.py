@@ -169,9 +169,9 @@ def test_torch_datasets():
             return torch.full((3, 2, 5), float(at)), at % 2, "more"
 
     Pictures.__module__ = "datasets.mine"
-    pictures = Samples.of(Pictures())
-    assert (pictures.kind, pictures.features.shape) == ("image", (4, 2, 5, 3))
-    assert (pictures.classes, pictures.labels.tolist()) == (("ant", "zebra"), [1, 0, 1, 0])
+    images = Samples.of(Pictures())
+    assert (images.kind, images.features.shape) == ("image", (4, 2, 5, 3))
+    assert (images.classes, images.labels.tolist()) == (("ant", "zebra"), [1, 0, 1, 0])
     rejects("holds its labels: leave y out", Samples.of, Pictures(), [0, 1, 0, 1])
     rejects("no length: pass a map-style dataset", Samples.of, torch.utils.data.DataLoader(Pictures()))
 
@@ -211,9 +211,9 @@ def test_hugging_face_unknown_labels_are_missing():
 
 
 def test_hugging_face_images_and_tables():
-    pictures = [Image.new("RGB", (5, 4), (at, 0, 0)) for at in range(4)]
+    images = [Image.new("RGB", (5, 4), (at, 0, 0)) for at in range(4)]
     features = datasets.Features({"img": datasets.Image(), "y": datasets.Value("string"), "more": datasets.Value("int64")})
-    data = datasets.Dataset.from_dict({"img": pictures, "y": list("abab"), "more": [1, 2, 3, 4]}, features)
+    data = datasets.Dataset.from_dict({"img": images, "y": list("abab"), "more": [1, 2, 3, 4]}, features)
     samples = Samples.of(data, "y")
     assert (samples.kind, samples.features.shape) == ("image", (4, 4, 5, 3))
     assert samples.features[:, 0, 0, 0].tolist() == [0, 1, 2, 3]

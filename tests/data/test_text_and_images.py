@@ -19,7 +19,7 @@ TOPICS = {
 RNG = np.random.default_rng(0)
 
 
-def told(n):
+def two_topics(n):
     """Texts of two topics, with shared words in between."""
     labels = ["sea", "hill"] * (n // 2)
     common = [f"word{at}" for at in range(300)]
@@ -27,7 +27,7 @@ def told(n):
 
 
 def test_texts_become_unit_vectors_that_tell_topics_apart():
-    texts, labels = told(200)
+    texts, labels = two_topics(200)
     samples = Samples.of(texts, labels)
     assert samples.matrix.shape == (200, 128)
     assert samples.matrix.dtype == np.float32

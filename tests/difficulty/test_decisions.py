@@ -86,7 +86,7 @@ def test_a_path_and_a_frame_say_the_same(wine, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ([("w999", "drop", "")], "1 of 1 decisions are about ids that were not measured \\('w999'; ids look like"),
         ([("w1", "drop", ""), ("w1", "keep", "")], "two decisions about id 'w1'"),
@@ -95,22 +95,22 @@ def test_a_path_and_a_frame_say_the_same(wine, tmp_path):
         ([("w1", "relabel", "")], "the new label of id 'w1' must be a class. Got ''"),
     ],
 )
-def test_what_does_not_fit_is_refused(wine, rows, said):
-    with pytest.raises(InputError, match=said):
+def test_what_does_not_fit_is_refused(wine, rows, message):
+    with pytest.raises(InputError, match=message):
         wine.apply(frame(*rows))
 
 
 def test_decisions_about_another_label_are_refused(wine, tmp_path):
     """Ids that are row numbers fit any table that is long enough."""
     labels = wine.label_names(wine.labels)
-    told = FOUR.assign(given=labels[[3, 5, 7, 9]])
-    assert wine.apply(told).table.equals(wine.apply(FOUR).table)
-    told["given"] = ["", *labels[[5, 7]], " "]
-    assert wine.apply(told).table.equals(wine.apply(FOUR).table)
-    told.loc[2, "given"] = "=white"
+    with_labels = FOUR.assign(given=labels[[3, 5, 7, 9]])
+    assert wine.apply(with_labels).table.equals(wine.apply(FOUR).table)
+    with_labels["given"] = ["", *labels[[5, 7]], " "]
+    assert wine.apply(with_labels).table.equals(wine.apply(FOUR).table)
+    with_labels.loc[2, "given"] = "=white"
     with pytest.raises(InputError, match="decision about id 'w7' is about the label '=white', but 'red' was measured"):
-        wine.apply(told)
-    told.to_csv(tmp_path / "d.csv", index=False)
+        wine.apply(with_labels)
+    with_labels.to_csv(tmp_path / "d.csv", index=False)
     with pytest.raises(InputError, match=r"decision in .*d\.csv about id 'w7' .*, or move that file away"):
         wine.apply(tmp_path / "d.csv")
 
@@ -129,7 +129,7 @@ def test_labels_that_a_spreadsheet_has_written_again_are_the_same():
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b"a,b\n1,2\n", "one column 'id'"),
@@ -139,9 +139,9 @@ def test_labels_that_a_spreadsheet_has_written_again_are_the_same():
         (b"id,id,action\n1,2,keep\n", "one column 'id'"),
     ],
 )
-def test_damaged_files_are_refused(wine, tmp_path, content, said):
+def test_damaged_files_are_refused(wine, tmp_path, content, message):
     (tmp_path / "d.csv").write_bytes(content)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         wine.apply(tmp_path / "d.csv")
 
 

@@ -401,10 +401,10 @@ def test_nothing_selected_is_an_empty_result(tmp_path):
 
 def test_repr_says_how_many_and_how_hard():
     d = result()
-    said = repr(d)
-    assert "30 samples, 4 models (predictions as given), 4 or more held-out views each" in said
-    assert f"mean log error {d.error.mean():.4g}" in said
-    assert len(said.splitlines()) == 2 + 1 + 5
+    text = repr(d)
+    assert "30 samples, 4 models (predictions as given), 4 or more held-out views each" in text
+    assert f"mean log error {d.error.mean():.4g}" in text
+    assert len(text.splitlines()) == 2 + 1 + 5
     assert "mean squared error" in repr(RESULTS["regression"]())
 
 

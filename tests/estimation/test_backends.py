@@ -427,8 +427,8 @@ def test_backends_by_name():
         ({"jobs": 0}, "jobs must be 1 or more. Got 0"),
     ],
 )
-def test_arguments_that_do_not_go_together(given, said):
-    with pytest.raises(InputError, match=said):
+def test_arguments_that_do_not_go_together(given, message):
+    with pytest.raises(InputError, match=message):
         hs.measure(X, Y, learner="ridge", execution=hs.Execution(**given))
 
 
@@ -611,14 +611,14 @@ def test_a_slow_task_does_not_let_results_pile_up():
     assert pool.handles == 2 * core.TASKS_AHEAD
 
 
-@pytest.mark.parametrize("ahead", [1, 2])
-def test_fewer_results_wait_where_each_is_large(ahead):
+@pytest.mark.parametrize("tasks_ahead", [1, 2])
+def test_fewer_results_wait_where_each_is_large(tasks_ahead):
     pool = Pool(2, lambda _: False)
     pool.wait_any = lambda handles: [handle for handle in handles if handle[1] != 0][:1] or handles
     plans = [plan_of([2] * 50).select(range(turn, turn + 1)) for turn in range(50)]
-    results = core.run_in_order(pool, plans, lambda _: None, ahead)
+    results = core.run_in_order(pool, plans, lambda _: None, tasks_ahead)
     next(results)
-    assert pool.handles == 2 * ahead
+    assert pool.handles == 2 * tasks_ahead
     assert len(list(results)) == 49
 
 
@@ -628,11 +628,11 @@ def test_progress_is_told_task_by_task(where):
     samples = Samples.of(X, Y)
     units = block_codes(len(X))
     plan = Plan(KFold(5, 10).split(samples.labels, units, split_seed(0)), units, 10, 0)
-    told = []
-    Runner(Odd(), samples, backends.choose_backend(**where)).run(plan, on_progress=told.append)
-    assert sum(told) == 50
+    calls = []
+    Runner(Odd(), samples, backends.choose_backend(**where)).run(plan, on_progress=calls.append)
+    assert sum(calls) == 50
     # Two parts of five turns, which two workers share as two and three.
-    assert sorted(told[1:]) == [10, 10, 15, 15]
+    assert sorted(calls[1:]) == [10, 10, 15, 15]
 
 
 def test_a_member_of_a_slice_is_the_member_of_the_whole():

@@ -26,8 +26,8 @@ QUICK = hs.Network(hidden=(16,), epochs=10)
 @pytest.fixture(scope="module")
 def pair():
     return tuple(
-        hs.measure(PIXELS, DIGITS, learner=QUICK, repeats=4, estimate=hs.Estimate(adjusted=wanted))
-        for wanted in (False, None)
+        hs.measure(PIXELS, DIGITS, learner=QUICK, repeats=4, estimate=hs.Estimate(adjusted=adjusted))
+        for adjusted in (False, None)
     )
 
 
@@ -70,9 +70,9 @@ def test_files_with_and_without_it_load(pair, tmp_path):
 
 @pytest.mark.slow
 def test_one_line_says_so(pair, tmp_path):
-    said = [line for line in findings(pair[1]) if line.startswith("An adjusted ranking is available")]
-    assert len(said) == 1
-    assert f"{pair[1].settings['adjusted']['gain']:.3f}" in said[0]
+    messages = [line for line in findings(pair[1]) if line.startswith("An adjusted ranking is available")]
+    assert len(messages) == 1
+    assert f"{pair[1].settings['adjusted']['gain']:.3f}" in messages[0]
     assert not any("djusted" in line for line in findings(pair[0]))
     pair[1].report(tmp_path / "r.html")
     assert "An adjusted ranking is available" in (tmp_path / "r.html").read_text()

@@ -107,6 +107,6 @@ def test_rounds_that_cannot_be_had_are_refused(says, how):
 @pytest.mark.slow
 def test_the_summary_tells_of_the_second_round():
     x, y, _ = flipped(load_wine, 0.2, 3)
-    told = {wanted: hs.measure(x, y, learner="logistic", repeats=2, refine=wanted) for wanted in (0, 1)}
-    assert not any("automatic weights" in finding for finding in findings(told[0]))
-    assert any("10 more models were trained with automatic weights" in finding for finding in findings(told[1]))
+    results = {rounds: hs.measure(x, y, learner="logistic", repeats=2, refine=rounds) for rounds in (0, 1)}
+    assert not any("automatic weights" in finding for finding in findings(results[0]))
+    assert any("10 more models were trained with automatic weights" in finding for finding in findings(results[1]))

@@ -109,9 +109,9 @@ def test_the_reported_reliability_is_the_true_one(repeats):
 
     one, other, gold = run(1, repeats), run(2, repeats), run(3, 200)
     error = [r.decompose("log").error.numpy() for r in (one, other, gold)]
-    said = one.reliability("log")
-    assert said == pytest.approx(spearmanr(error[0], error[1]).statistic, abs=0.02)
-    assert said**0.5 == pytest.approx(spearmanr(error[0], error[2]).statistic, abs=0.02)
+    reliability = one.reliability("log")
+    assert reliability == pytest.approx(spearmanr(error[0], error[1]).statistic, abs=0.02)
+    assert reliability**0.5 == pytest.approx(spearmanr(error[0], error[2]).statistic, abs=0.02)
 
 
 # --- ending early ------------------------------------------------------------------------------
@@ -186,8 +186,8 @@ def test_more_members_than_one_part_change_nothing():
         ({"budget": 0}, "budget must be more than 0"),
     ],
 )
-def test_arguments_that_cannot_be_meant(more, said):
-    with pytest.raises(InputError, match=said):
+def test_arguments_that_cannot_be_meant(more, message):
+    with pytest.raises(InputError, match=message):
         hs.measure(X, Y, learner="ridge", **more)
 
 
@@ -201,10 +201,10 @@ def test_progress_of_a_resumed_run_counts_what_was_done(tmp_path):
     checkpoint = Checkpoint(tmp_path / "p.npz", {"a": "1"})
     with pytest.raises(KeyboardInterrupt):
         Runner(Noisy(die_at=7), samples).run(plan, checkpoint=checkpoint)
-    told = []
-    Runner(Noisy(), samples, resume=True).run(plan, on_progress=told.append, checkpoint=checkpoint)
-    assert told[0] == 25
-    assert sum(told) == 75
+    progress = []
+    Runner(Noisy(), samples, resume=True).run(plan, on_progress=progress.append, checkpoint=checkpoint)
+    assert progress[0] == 25
+    assert sum(progress) == 75
 
 
 # --- going on ----------------------------------------------------------------------------------
@@ -306,15 +306,15 @@ def test_killed_at_any_moment_and_resumed_ends_with_the_same_bytes(tmp_path):
     subprocess.run([*command, "--out", str(tmp_path / "straight")], check=True, stdout=subprocess.DEVNULL)
     out = tmp_path / "stopped"
     progress = out / "progress.npz"
-    held = None
+    last = None
     for kill in range(2):
         more = ["--resume"] if kill else []
         process = subprocess.Popen([*command, *more, "--out", str(out)], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             now = progress.stat().st_mtime_ns if progress.exists() else None
-            if now is not None and now != held:
-                held = now
+            if now is not None and now != last:
+                last = now
                 break
             time.sleep(0.005)
         os.kill(process.pid, signal.SIGKILL)

@@ -394,10 +394,10 @@ def test_the_command(tmp_path):
         out = ["--out", str(tmp_path / "out"), "--repeats", "2"]
         return CliRunner().invoke(main, ["measure", str(tmp_path / "wine.npz"), *out, *more])
 
-    told = command()
-    assert told.exit_code == 0, told.output
-    assert "the default, by held-out loss in a pilot of 15 models" in " ".join(told.output.split())
-    assert "choosing the training length" in told.output
+    result = command()
+    assert result.exit_code == 0, result.output
+    assert "the default, by held-out loss in a pilot of 15 models" in " ".join(result.output.split())
+    assert "choosing the training length" in result.output
     assert "pilot" not in json.loads(command("--no-pilot", "--json", "--quiet").stdout)["settings"]
     refused = command("--pilot", "--learner", "ridge", "--quiet")
     assert refused.exit_code == 1
@@ -440,6 +440,6 @@ def test_a_longer_network_takes_more_steps():
         ({"length": 3, "epochs": 20}, "leave out length"),
     ],
 )
-def test_lengths_that_cannot_be(more, said):
-    with pytest.raises(InputError, match=said):
+def test_lengths_that_cannot_be(more, message):
+    with pytest.raises(InputError, match=message):
         Network(**more)

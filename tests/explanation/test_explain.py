@@ -74,10 +74,10 @@ def rows(table, by, **where):
 @pytest.mark.slow
 def test_under_label_noise_hard_first_is_worse_and_easy_first_and_auto_are_better(noisy):
     _, _, found = noisy
-    told = verdicts(found)
-    assert told["predicted"].to_dict() == {"hard": "worse", "easy": "better", "auto": "better"}
-    assert told["measured"].to_dict() == {"hard": "worse", "easy": "better", "auto": "better"}
-    assert told["agrees"].all()
+    result = verdicts(found)
+    assert result["predicted"].to_dict() == {"hard": "worse", "easy": "better", "auto": "better"}
+    assert result["measured"].to_dict() == {"hard": "worse", "easy": "better", "auto": "better"}
+    assert result["agrees"].all()
     priority = found.overview.set_index("weights")["priority"].to_dict()
     # Wrong labels, which are the hardest, go down, and what is near a boundary goes up.
     assert priority == {"hard": "hard-first", "easy": "easy-first", "auto": "medium-first"}
@@ -103,16 +103,16 @@ def test_the_story_of_label_noise_is_the_true_one(noisy):
 @pytest.mark.slow
 def test_on_a_long_tail_hard_first_and_auto_are_better_and_easy_first_is_worse(tailed):
     y, _, found = tailed
-    told = verdicts(found)
-    assert told["predicted"].to_dict() == {"hard": "better", "easy": "worse", "auto": "better"}
-    assert told["measured"].to_dict() == {"hard": "better", "easy": "worse", "auto": "better"}
+    result = verdicts(found)
+    assert result["predicted"].to_dict() == {"hard": "better", "easy": "worse", "auto": "better"}
+    assert result["measured"].to_dict() == {"hard": "better", "easy": "worse", "auto": "better"}
     rare = [str(c) for c in np.argsort(np.bincount(y))[:2]]
-    for name, wanted in (("auto", "gains"), ("easy", "pays")):
+    for name, expected in (("auto", "gains"), ("easy", "pays")):
         mine = rows(found.forecast, "class", weights=name).set_index("group")["expected"]
-        assert set(mine[rare]) == {wanted}
+        assert set(mine[rare]) == {expected}
         mine = rows(found.effects, "class", weights=name, measure="clean loss").set_index("group")["outcome"]
-        assert wanted in set(mine[rare])
-        assert {"gains": "pays", "pays": "gains"}[wanted] not in set(mine[rare])
+        assert expected in set(mine[rare])
+        assert {"gains": "pays", "pays": "gains"}[expected] not in set(mine[rare])
     mine = rows(found.effects, "class", weights="auto", measure="clean loss").set_index("group")["outcome"]
     assert set(mine[["0", "1"]]) == {"pays"}
 
@@ -319,11 +319,11 @@ def test_it_saves_what_it_holds(noisy, tmp_path):
     _, _, found = noisy
     path = tmp_path / "e.json"
     found.save(path)
-    told = json.loads(path.read_text())
-    assert told["weights"] == ["hard", "easy", "auto"]
-    assert len(told["effects"]) == len(found.effects)
-    assert told["verdicts"][0]["measured"] == "worse"
-    assert told == json.loads(json.dumps(found.as_dict()))
+    fields = json.loads(path.read_text())
+    assert fields["weights"] == ["hard", "easy", "auto"]
+    assert len(fields["effects"]) == len(found.effects)
+    assert fields["verdicts"][0]["measured"] == "worse"
+    assert fields == json.loads(json.dumps(found.as_dict()))
     assert found.text in repr(found)
 
 
@@ -379,9 +379,9 @@ def test_the_command_does_the_same(tmp_path):
         "--out",
         str(out),
     ]
-    told = runner.invoke(main, [*call, "--no-dynamics", "--json"])
-    assert told.exit_code == 0, told.output
-    found = json.loads(told.stdout)
+    result = runner.invoke(main, [*call, "--no-dynamics", "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
     assert found["weights"] == ["mine", "focal"]
     d = hs.load(out / "difficulty.parquet")
     same = hs.explain(

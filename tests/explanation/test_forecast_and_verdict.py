@@ -48,8 +48,8 @@ def test_the_variance_is_the_sum_over_pairs_that_share_a_sample_or_a_model():
     u = a * (x - np.average(x, weights=a)) / a.sum()
     alike, same = sample[:, None] == sample, model[:, None] == model
     by_sample, by_model = (12 / 11 * u @ alike @ u, 6 / 5 * u @ same @ u)
-    wanted = max(by_sample + by_model - u @ (alike & same) @ u, by_sample, by_model)
-    np.testing.assert_allclose(found.se**2, wanted)
+    expected = max(by_sample + by_model - u @ (alike & same) @ u, by_sample, by_model)
+    np.testing.assert_allclose(found.se**2, expected)
     np.testing.assert_allclose(found.high - found.value, stats.t.ppf(0.975, 5) * found.se)
 
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_known_is_not_told():
 
 
 @pytest.mark.parametrize(
-    ("means", "wanted"),
+    ("means", "expected"),
     [
         ([1, 1, 1, 1, 1], "none"),
         ([1, 1.01, 1.0, 1.02, 1.03], "none"),
@@ -100,8 +100,8 @@ def test_what_cannot_be_known_is_not_told():
         (np.linspace(1.1, 0.9, 50), "easy-first"),
     ],
 )
-def test_the_priority_is_that_of_the_weights(means, wanted):
-    assert classify_priority(np.array(means, dtype=float)) == wanted
+def test_the_priority_is_that_of_the_weights(means, expected):
+    assert classify_priority(np.array(means, dtype=float)) == expected
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=2, max_size=12))
@@ -126,12 +126,12 @@ def test_schemes_have_the_priority_they_are_named_for(scheme):
 def test_the_overview_and_the_shares():
     d = by_hand()
     weights = np.array([3.0, 0, 1, 1, 1, 0])
-    told = weight_overview(d, weights)
-    np.testing.assert_allclose(told["effective"], 36 / 12)
-    np.testing.assert_allclose(told["chi2"], np.mean(weights**2) - 1)
-    np.testing.assert_allclose(told["noise_share"], (weights * d.p_wrong).sum() / 6)
-    np.testing.assert_allclose(told["spearman"], stats.spearmanr(weights, d.error).statistic)
-    assert (told["zeros"], told["largest"]) == (2, 3)
+    overview = weight_overview(d, weights)
+    np.testing.assert_allclose(overview["effective"], 36 / 12)
+    np.testing.assert_allclose(overview["chi2"], np.mean(weights**2) - 1)
+    np.testing.assert_allclose(overview["noise_share"], (weights * d.p_wrong).sum() / 6)
+    np.testing.assert_allclose(overview["spearman"], stats.spearmanr(weights, d.error).statistic)
+    assert (overview["zeros"], overview["largest"]) == (2, 3)
     rows = weight_shares(d, weights)
     for by in ("all", "class", "cause", "decile"):
         mine = rows[rows["by"] == by]
@@ -253,12 +253,12 @@ def test_the_terms_of_the_bound():
             (np.log(np.log2(6)) / 4) ** 0.5 + (np.log(10) / 4) ** 0.5,
         ],
     )
-    wanted, weights = np.array([2.0, 0, 2, 0]), np.array([1.0, 1, 0.5, 1.5])
-    other = bound_terms(wanted, weights, below)
-    np.testing.assert_allclose(other.chi2, np.mean(wanted**2 / weights) - 1)
-    np.testing.assert_allclose(other.violations, np.mean(wanted / weights * below))
-    np.testing.assert_allclose(other.violations_corrected, np.mean(wanted * below))
-    assert bound_terms(wanted, np.array([0.0, 2, 1, 1]), below).chi2 == np.inf
+    expected, weights = np.array([2.0, 0, 2, 0]), np.array([1.0, 1, 0.5, 1.5])
+    other = bound_terms(expected, weights, below)
+    np.testing.assert_allclose(other.chi2, np.mean(expected**2 / weights) - 1)
+    np.testing.assert_allclose(other.violations, np.mean(expected / weights * below))
+    np.testing.assert_allclose(other.violations_corrected, np.mean(expected * below))
+    assert bound_terms(expected, np.array([0.0, 2, 1, 1]), below).chi2 == np.inf
 
 
 def test_the_first_term_can_be_gamed_and_the_corrected_one_cannot():
@@ -301,14 +301,14 @@ def test_the_effect_is_told_of_labels_as_given_and_of_right_ones():
     arms, by = arms_of(d, gap, np.random.default_rng(0))
     rows = effects_of.effect_table(d, arms, by).set_index(["by", "group", "measure"]).sort_index()
     right = 1 - d.p_wrong
-    for key, wanted in (
+    for key, expected in (
         (("all", "all", "loss"), gap.mean()),
         (("all", "all", "clean loss"), np.average(gap, weights=right)),
         (("class", "cat", "clean loss"), np.average(gap[d.labels == 0], weights=right[d.labels == 0])),
         (("cause", "noise", "loss"), gap[d.cause == "noise"].mean()),
     ):
         row = rows.loc[key]
-        np.testing.assert_allclose(row["difference"], wanted, atol=0.01)
+        np.testing.assert_allclose(row["difference"], expected, atol=0.01)
         assert row["low"] <= row["difference"] <= row["high"]
         np.testing.assert_allclose(row["with"] - row["without"], row["difference"])
     assert rows.loc[("all", "all", "loss"), "outcome"] == "pays"
@@ -343,7 +343,7 @@ def effects(low, high, outcome):
     }])  # fmt: skip
 
 
-def told(balanced):
+def forecast_of(balanced):
     return Forecast(np.zeros(1), np.zeros(1), np.zeros(1), balanced)
 
 
@@ -361,13 +361,13 @@ def told(balanced):
     ],
 )
 def test_agreement_of_forecast_and_measurement(balanced, low, high, outcome, agrees):
-    found = make_verdict(told(balanced), effects(low, high, outcome))
+    found = make_verdict(forecast_of(balanced), effects(low, high, outcome))
     assert isinstance(found, Verdict)
     assert found.agrees is agrees
     assert found.measured == {"gains": "better", "pays": "worse"}.get(outcome, outcome)
     assert (found.low, found.high) == (low, high)
     assert make_verdict(None, effects(low, high, outcome)).agrees is None
-    assert make_verdict(told(balanced), None).measured is None
+    assert make_verdict(forecast_of(balanced), None).measured is None
 
 
 def test_signs():

@@ -115,12 +115,12 @@ def _has_a_margin(x: np.ndarray, y: np.ndarray) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 3])
 def test_separable_is_what_a_linear_programme_says(classes: int) -> None:
-    told = []
+    answers = []
     for seed in range(12):
         x, y = blobs(24, 4, 0.2 * seed, seed, classes)
-        told.append((solve_max_margin(x, y).separable, _has_a_margin(x, y)))
-    assert {said for said, _ in told} == {True, False}
-    assert all(said == is_so for said, is_so in told)
+        answers.append((solve_max_margin(x, y).separable, _has_a_margin(x, y)))
+    assert {separable for separable, _ in answers} == {True, False}
+    assert all(separable == is_so for separable, is_so in answers)
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -201,7 +201,7 @@ def test_the_angle_is_in_degrees() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given_", "said"),
+    ("given_", "message"),
     [
         ({"x": np.ones(3), "y": [0, 1, 0]}, r"shape \(3,\)"),
         ({"x": [[1.0], [np.nan]], "y": [0, 1]}, "Row 1"),
@@ -212,8 +212,8 @@ def test_the_angle_is_in_degrees() -> None:
         ({"x": np.eye(5000, 1000), "y": np.arange(5000) % 10}, "PCA"),
     ],
 )
-def test_what_cannot_be_solved_is_refused(given_: dict, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_what_cannot_be_solved_is_refused(given_: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         solve_max_margin(**given_)
 
 

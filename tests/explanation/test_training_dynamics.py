@@ -328,7 +328,7 @@ def test_projections_are_said_and_keep_what_they_say() -> None:
 
 
 @pytest.mark.parametrize(
-    ("matrix", "labels", "said"),
+    ("matrix", "labels", "message"),
     [
         (np.ones(4), [0, 1, 0, 1], "must be a matrix"),
         (np.ones((4, 1)), [0, 1], "one label per sample"),
@@ -336,8 +336,8 @@ def test_projections_are_said_and_keep_what_they_say() -> None:
         (np.ones((4, 1)), [1, 1, 1, 1], "all labels are the same"),
     ],
 )
-def test_features_that_cannot_be_read_are_refused(matrix: np.ndarray, labels: list, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_features_that_cannot_be_read_are_refused(matrix: np.ndarray, labels: list, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         prepare_features(matrix, labels)
 
 
@@ -348,16 +348,16 @@ def test_kl_is_from_the_dual_to_the_weights() -> None:
     x, y = blobs(30, 3, 4.0)
     dual = solve_max_margin(x, y)
     p = dual.coefficients
-    held = p > 1e-4
+    mask = p > 1e-4
     own = np.random.default_rng(0).random(30) + 0.1
     bare = np.where(p == p.max(), 0.0, 1.0)
-    only = np.where(held, p, 0.0)
-    assert 0 < (~held).sum() == (~dual.is_support).sum()
+    only = np.where(mask, p, 0.0)
+    assert 0 < (~mask).sum() == (~dual.is_support).sum()
     weights = {"uniform": np.full(30, 7.0), "own": own, "dual": p, "only": only, "bare": bare}
     found = kl_from_dual(dual, weights).set_index("weights")
-    entropy = -(p[held] * np.log(p[held])).sum()
+    entropy = -(p[mask] * np.log(p[mask])).sum()
     assert found.loc["uniform", "kl"] == pytest.approx(np.log(30) - entropy, abs=1e-5)
-    assert found.loc["own", "kl"] == pytest.approx((p[held] * np.log(p[held] / own[held] * own.sum())).sum(), abs=1e-5)
+    assert found.loc["own", "kl"] == pytest.approx((p[mask] * np.log(p[mask] / own[mask] * own.sum())).sum(), abs=1e-5)
     assert found.loc["dual", "kl"] == pytest.approx(0, abs=1e-9)
     assert found.loc["only", "kl"] == pytest.approx(0, abs=1e-6)
     assert found.loc["bare", "kl"] == np.inf
@@ -394,12 +394,12 @@ def test_an_account_of_training_is_whole(explained: tuple) -> None:
     assert set(found.linear["weights"]) == set(found.networks["weights"]) == set(names)
     assert found.features == "the features, 5 columns, standardised"
     assert found.dual.separable
-    told = found.summary.set_index("weights")
-    assert told["margin_share"]["near"] > 0.9 > told["margin_share"]["uniform"] > told["margin_share"]["far"]
-    assert told["time"].notna().to_dict() == {"uniform": False, "near": True, "far": False, "bare": False}
-    assert told.loc["near", "kl"] < told.loc["uniform", "kl"] < told.loc["far", "kl"]
-    assert (told["margin_share"] <= 1 + 1e-6).all()
-    assert told.loc["uniform", "angle_uniform_most"] == 0
+    fields = found.summary.set_index("weights")
+    assert fields["margin_share"]["near"] > 0.9 > fields["margin_share"]["uniform"] > fields["margin_share"]["far"]
+    assert fields["time"].notna().to_dict() == {"uniform": False, "near": True, "far": False, "bare": False}
+    assert fields.loc["near", "kl"] < fields.loc["uniform", "kl"] < fields.loc["far", "kl"]
+    assert (fields["margin_share"] <= 1 + 1e-6).all()
+    assert fields.loc["uniform", "angle_uniform_most"] == 0
     assert NOTE in found.notes
     assert any(note.startswith("bare: no weight") for note in found.notes)
     at_start = found.gradients.query("when == 'start' and group == '0'").set_index("weights")["share"]
@@ -413,12 +413,12 @@ def test_an_account_of_training_is_whole(explained: tuple) -> None:
 
 def test_an_account_in_words_has_its_numbers(explained: tuple) -> None:
     _, _, found = explained
-    told = found.summary.set_index("weights")
+    fields = found.summary.set_index("weights")
     text = describe_training(found, "near")
     assert text.startswith("A linear model separates the classes (the features, 5 columns, standardised)")
-    assert f"KL(p*‖w) is {told['kl']['near']:.2f}, {told['kl']['uniform']:.2f} without weights: a bound" in text
-    assert f"{told['angle']['near']:.1f}° from that direction (without weights {told['angle']['uniform']:.1f}°)" in text
-    assert f"training loss of {told['network_loss']['near']:.3g} over all samples" in text
+    assert f"KL(p*‖w) is {fields['kl']['near']:.2f}, {fields['kl']['uniform']:.2f} without weights: a bound" in text
+    assert f"{fields['angle']['near']:.1f}° from that direction (without weights {fields['angle']['uniform']:.1f}°)" in text
+    assert f"training loss of {fields['network_loss']['near']:.3g} over all samples" in text
     assert "smaller bound does not" not in text
     assert "KL(p*‖w) is infinite" in describe_training(found, "bare")
     assert "hardest tenth" not in text
@@ -444,11 +444,11 @@ def test_shares_of_the_gradient_are_told_of_the_hardest_tenth_and_of_noise() -> 
 
 
 def test_an_account_goes_into_json(explained: tuple) -> None:
-    told = json.loads(json.dumps(explained[2].as_dict(), allow_nan=False))
-    assert told["samples"] == 80
-    assert told["dual"]["separable"] is True
-    assert {row["weights"]: row["kl"] for row in told["summary"]}["bare"] is None
-    assert len(told["dual"]["coefficients"]) == len(told["dual"]["rows"]) == 80
+    fields = json.loads(json.dumps(explained[2].as_dict(), allow_nan=False))
+    assert fields["samples"] == 80
+    assert fields["dual"]["separable"] is True
+    assert {row["weights"]: row["kl"] for row in fields["summary"]}["bare"] is None
+    assert len(fields["dual"]["coefficients"]) == len(fields["dual"]["rows"]) == 80
 
 
 @pytest.mark.slow
@@ -474,7 +474,7 @@ def test_a_seed_fixes_all(explained: tuple) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         ({"weights": {"w": np.ones(3)}}, "weights 'w'"),
         ({"weights": {"w": -np.ones(40)}}, "weights 'w' must be finite and 0 or more"),
@@ -485,7 +485,7 @@ def test_a_seed_fixes_all(explained: tuple) -> None:
         ({"limit": 1}, "limit must be 2 or more"),
     ],
 )
-def test_what_cannot_be_followed_is_refused(given: dict, said: str) -> None:
+def test_what_cannot_be_followed_is_refused(given: dict, message: str) -> None:
     x, y = blobs(40, 3, 1.0)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         follow_training(x, y, **({"weights": {}} | given))

@@ -40,10 +40,10 @@ def locked(folder):
     ids=lambda command: command[0],
 )  # fmt: skip
 def test_a_folder_that_another_command_writes_to_is_refused(iris_file, tmp_path, command):
-    held = os.open(tmp_path, os.O_RDONLY)
-    lock(held)
+    file = os.open(tmp_path, os.O_RDONLY)
+    lock(file)
     ended = run(*(part.format(iris_file=iris_file) for part in command), "--quiet", "--out", tmp_path)
-    os.close(held)
+    os.close(file)
     assert ended.exit_code == 1, ended.output
     assert ended.stderr.startswith(f"Error: another hardsight is writing into {tmp_path}: wait until it ends, or choose")
     assert list(tmp_path.iterdir()) == []
@@ -122,8 +122,8 @@ def test_nothing_is_left_of_a_killed_process_with_workers(iris_file, tmp_path):
     process.wait(SECONDS)
     wait_until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     wait_until(lambda: not list(temporary.iterdir()))
-    with np.load(out / "progress.npz", allow_pickle=False) as held:
-        assert len(held["header"])
+    with np.load(out / "progress.npz", allow_pickle=False) as file:
+        assert len(file["header"])
 
 
 # Run with two threads by a process of its own: this one has worked with one thread, which no fork would mind.

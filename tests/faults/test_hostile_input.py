@@ -59,7 +59,7 @@ def test_every_input_ends_in_a_result_or_in_one_line(name):
 def _enter_badly(data, folder):
     kind = data[:1]
     if kind == b"r":
-        raise InputError("'x' is refused: mend it")
+        raise InputError("'x' is refused: fix it")
     if kind == b"l":
         raise InputError("nothing in particular")
     if kind == b"t":
@@ -76,16 +76,16 @@ def _enter_badly(data, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "said"),
+    ("kind", "message"),
     [("l", "a message that is not"), ("t", "TypeError: a traceback"), ("d", "died of signal 6"), ("m", "takes much memory"),
      ("s", "hang")],
 )  # fmt: skip
-def test_what_goes_wrong_is_counted(kind, said, monkeypatch):
+def test_what_goes_wrong_is_counted(kind, message, monkeypatch):
     monkeypatch.setattr("fuzz.workers._PATIENCE", 1.0 if kind == "s" else 60.0)
     seeds = [b"accepted", b"refused", kind.encode(), b"accepted"]
     tally = fuzz(Target("bad", "", lambda: seeds, (PLAIN[0],), _enter_badly), inputs=4)
     (name,) = tally.kinds
-    assert name.startswith(said)
+    assert name.startswith(message)
     assert (tally.inputs, tally.accepted, tally.refused) == (4, 2, 1)
     assert tally.faults[name] == (2, kind.encode())
     assert ACCEPTED != REFUSED
@@ -119,9 +119,9 @@ def test_archives_that_unfold_to_much_are_refused_by_size(tmp_path, monkeypatch)
 
 
 def _npz(path, **members):
-    with zipfile.ZipFile(path, "w") as held:
+    with zipfile.ZipFile(path, "w") as archive:
         for name, (content, method) in members.items():
-            held.writestr(f"{name}.npy", content, compress_type=method)
+            archive.writestr(f"{name}.npy", content, compress_type=method)
 
 
 def test_archives_that_declare_what_they_do_not_hold(tmp_path):
@@ -132,7 +132,7 @@ def test_archives_that_declare_what_they_do_not_hold(tmp_path):
     np.save(y, np.arange(4) % 2)
     labels = (y.getvalue(), zipfile.ZIP_STORED)
     huge = sound.replace(b"(4, 2)", b"(9, 9)")
-    for content, method, said in (
+    for content, method, message in (
         (sound[:-8], zipfile.ZIP_STORED, "array 'X' declares the shape .4, 2. of float64, 64 bytes, and holds 56"),
         (sound + b"x", zipfile.ZIP_STORED, "64 bytes, and holds 65"),
         (huge, zipfile.ZIP_STORED, "declares the shape .9, 9. of float64, 648 bytes, and holds 64"),
@@ -140,11 +140,11 @@ def test_archives_that_declare_what_they_do_not_hold(tmp_path):
         (sound.replace(b"'<f8'", b"'|O' "), zipfile.ZIP_STORED, "array 'X' holds pickled objects, which can run code"),
     ):
         _npz(tmp_path / "a.npz", X=(content, method), y=labels)
-        rejects(said, read, tmp_path / "a.npz")
-    with zipfile.ZipFile(tmp_path / "b.npz", "w") as held:
-        held.writestr("X.npy", sound)
+        rejects(message, read, tmp_path / "a.npz")
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
+        archive.writestr("X.npy", sound)
         with pytest.warns(UserWarning, match="Duplicate name"):
-            held.writestr("X.npy", sound)
+            archive.writestr("X.npy", sound)
     rejects("several arrays of one name", read, tmp_path / "b.npz")
 
 
@@ -176,10 +176,10 @@ def test_huge_images_are_refused_by_their_heads(tmp_path):
         (tmp_path / name).mkdir()
     Image.new("L", (9, 9)).save(tmp_path / "a" / "1.png")
     whole = (tmp_path / "a" / "1.png").read_bytes()
-    for side, said in ((30_000, "more than 134,217,728 pixels: scale it down"), (2**31 - 1, "1.png")):
+    for side, message in ((30_000, "more than 134,217,728 pixels: scale it down"), (2**31 - 1, "1.png")):
         head = b"IHDR" + struct.pack(">II", side, side) + whole[24:29]
         (tmp_path / "b" / "1.png").write_bytes(whole[:12] + head + struct.pack(">I", zlib.crc32(head)) + whole[33:])
-        rejects(f"b/1.png has {said}" if side == 30_000 else said, read, tmp_path)
+        rejects(f"b/1.png has {message}" if side == 30_000 else message, read, tmp_path)
 
 
 def test_pipes_and_devices_are_not_waited_for(tmp_path):
@@ -265,7 +265,7 @@ def test_weights_are_written_without_formulas_and_read_back(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("id,weight\na,nan\n", "weights must be finite and 0 or more. Got nan for id 'a'"),
         ("id,weight\na,-1\n", "weights must be finite and 0 or more. Got -1 for id 'a'"),
@@ -276,9 +276,9 @@ def test_weights_are_written_without_formulas_and_read_back(tmp_path):
         ("id,weight\na,1,2\n", "line 2 has 3 cells, the header 2"),
     ],
 )
-def test_weights_that_cannot_be_used(tmp_path, content, said):
+def test_weights_that_cannot_be_used(tmp_path, content, message):
     (tmp_path / "w.csv").write_text(content)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_weights(tmp_path / "w.csv", np.array(["a"]))
 
 
@@ -343,14 +343,14 @@ def _edited(path, to, column=None, values=None, **about):
     table = pq.read_table(path)
     if column is not None:
         table = table.set_column(table.column_names.index(column), column, pa.array(values))
-    told = json.loads(table.schema.metadata[b"hardsight"])
-    told |= {name: value for name, value in about.items() if name != "settings"}
-    told["settings"] |= about.get("settings", {})
-    pq.write_table(table.replace_schema_metadata({"hardsight": json.dumps(told)}), to)
+    metadata = json.loads(table.schema.metadata[b"hardsight"])
+    metadata |= {name: value for name, value in about.items() if name != "settings"}
+    metadata["settings"] |= about.get("settings", {})
+    pq.write_table(table.replace_schema_metadata({"hardsight": json.dumps(metadata)}), to)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"column": "error", "values": [np.nan] * 45}, "'error'"),
         ({"column": "label", "values": [7] * 45}, "'label'"),
@@ -368,17 +368,17 @@ def _edited(path, to, column=None, values=None, **about):
         ({"settings": {"notices": ["a", 3]}}, "'notices'"),
     ],
 )
-def test_results_that_hardsight_never_wrote(tmp_path, change, said):
+def test_results_that_hardsight_never_wrote(tmp_path, change, message):
     (tmp_path / "d.parquet").write_bytes(saved(result("classes")))
     _edited(tmp_path / "d.parquet", tmp_path / "same.parquet")
     assert len(hs.load(tmp_path / "same.parquet")) == 45
     _edited(tmp_path / "d.parquet", tmp_path / "odd.parquet", **change)
-    with pytest.raises(InputError, match=f"was not written by hardsight .*{said}.* is missing or odd.: measure again"):
+    with pytest.raises(InputError, match=f"was not written by hardsight .*{message}.* is missing or odd.: measure again"):
         hs.load(tmp_path / "odd.parquet")
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "said"),
+    ("name", "change", "message"),
     [
         ("labels", lambda a: a[:-1], "is missing or invalid"),
         ("labels", lambda a: a + 5, "labels is missing or invalid"),
@@ -391,7 +391,7 @@ def test_results_that_hardsight_never_wrote(tmp_path, change, said):
         ("about", lambda a: np.frombuffer(b"[" * 9999, np.uint8), "is not a readable record"),
     ],
 )
-def test_records_that_no_record_wrote(tmp_path, name, change, said):
+def test_records_that_no_record_wrote(tmp_path, name, change, message):
     record = hs.Record()
     for view in range(2):
         record.add(view=view, ids=[4, 2], logits=[[1.0, 0.0], [0.5, 2.0]], labels=[0, 1])
@@ -401,7 +401,7 @@ def test_records_that_no_record_wrote(tmp_path, name, change, said):
     np.savez(tmp_path / "same.npz", **arrays)
     pd.testing.assert_frame_equal(hs.Record.load(tmp_path / "same.npz").table, record.table)
     np.savez(tmp_path / "odd.npz", **(arrays | {name: change(arrays[name])}))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         hs.Record.load(tmp_path / "odd.npz")
 
 

@@ -85,7 +85,7 @@ def filled(folder, files):
 
 
 def killed(warm, folder, before, command, again, check, times=KILLS):
-    """Kill a command so many times, from the same state; ``check`` looks at what is left, and ``again`` must mend it.
+    """Kill a command so many times, from the same state; ``check`` looks at what is left, and ``again`` must fix it.
 
     A third of the moments are drawn from the command's time, a third just before its operations on files, a third soon
     after them.
@@ -117,7 +117,7 @@ def killed(warm, folder, before, command, again, check, times=KILLS):
 
 
 @pytest.fixture
-def told(capsys):
+def report(capsys):
     def tell(text):
         with capsys.disabled():
             if "HARDSIGHT_KILLS" in os.environ:
@@ -127,7 +127,7 @@ def told(capsys):
 
 
 @pytest.mark.slow
-def test_measure(warm, room, told):
+def test_measure(warm, room, report):
     folder = room / "measure"
     command = [*MEASURE, DATA, "--out", str(folder)]
     assert warm.order(command=[*command, "--seed", "1"], folder=str(folder))["status"] == 0
@@ -142,7 +142,7 @@ def test_measure(warm, room, told):
     after = killed(warm, folder, before, command, [*command, "--resume"], check)
     assert set(after) == set(before) == {"difficulty.parquet", "report.html", "review.html"}
     assert all(after[name] != before[name] for name in after)
-    told(f"measure: {KILLS} kills survived; the same bytes after --resume")
+    report(f"measure: {KILLS} kills survived; the same bytes after --resume")
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def nothing(extra):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["weights.csv", "weights.parquet"])
-def test_weigh(warm, room, results, told, name):
+def test_weigh(warm, room, results, report, name):
     folder = room / f"weigh {name}"
     folder.mkdir()
     command = ["weigh", str(results), "-o", str(folder / name)]
@@ -167,23 +167,23 @@ def test_weigh(warm, room, results, told, name):
     frame = pd.DataFrame({"id": hs_ids, "weight": np.ones(len(hs_ids))})
     frame.to_csv(folder / name, index=False) if name.endswith(".csv") else frame.to_parquet(folder / name, index=False)
     killed(warm, folder, read_folder(folder), command, command, nothing, QUICK_KILLS)
-    told(f"weigh to {name}: {QUICK_KILLS} kills survived")
+    report(f"weigh to {name}: {QUICK_KILLS} kills survived")
 
 
 @pytest.mark.slow
-def test_explain(warm, room, results, told):
+def test_explain(warm, room, results, report):
     folder = room / "explain"
     command = [*EXPLAIN, DATA, "--difficulty", str(results), "--out", str(folder)]
     assert warm.order(command=[*command, "--scheme", "balanced"], folder=str(folder))["status"] == 0
     killed(warm, folder, read_folder(folder), command, command, nothing)
-    told(f"explain: {KILLS} kills survived")
+    report(f"explain: {KILLS} kills survived")
 
 
 @pytest.mark.slow
-def test_review(warm, room, results, told):
+def test_review(warm, room, results, report):
     folder = room / "review"
     folder.mkdir()
     (folder / "page.html").write_text("the page of before")
     command = ["review", str(results), "-o", str(folder / "page.html")]
     killed(warm, folder, read_folder(folder), command, command, nothing, QUICK_KILLS)
-    told(f"review: {QUICK_KILLS} kills survived")
+    report(f"review: {QUICK_KILLS} kills survived")

@@ -56,9 +56,9 @@ def test_names_in_any_script_come_back(tmp_path, ending):
     table, data, out = frame(), folder / f"дані 🦒.{ending}", folder / "résultats"
     table.to_csv(data, index=False) if ending == "csv" else table.to_parquet(data, index=False)
     roles = ("--label", LABEL, "--id", ID)
-    said = json.loads(run("measure", data, *roles, "--out", out, *QUICK, "--json").stdout)
-    assert {row["id"] for row in said["hardest"]} <= set(table[ID])
-    assert said["files"]["difficulty"] == str(out / "difficulty.parquet")
+    summary = json.loads(run("measure", data, *roles, "--out", out, *QUICK, "--json").stdout)
+    assert {row["id"] for row in summary["hardest"]} <= set(table[ID])
+    assert summary["files"]["difficulty"] == str(out / "difficulty.parquet")
     d = hs.load(out / "difficulty.parquet")
     assert list(d.ids) == list(table[ID])
     assert list(d.label_names(d.labels)) == list(table[LABEL])

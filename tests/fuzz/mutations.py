@@ -110,7 +110,7 @@ def cells(rng: Random, data: bytes) -> bytes:
     return b"\n".join(mark.join(each) for each in rows)
 
 
-def spelled(rng: Random, data: bytes) -> bytes:
+def reencoded(rng: Random, data: bytes) -> bytes:
     """The same text with other line ends, another encoding, another separator, or a mark before it."""
     text = data.decode("utf-8", "replace")
     way = rng.randrange(9)
@@ -151,10 +151,12 @@ def json_edited(rng: Random, value: Any) -> Any:
     """A JSON value with one value in it changed, taken out, or put in beside the others."""
     places: list[tuple[Any, Any]] = []
 
-    def walk(held: Any) -> None:
-        items = held.items() if isinstance(held, dict) else enumerate(held) if isinstance(held, list) else ()
+    def walk(container: Any) -> None:
+        items = (
+            container.items() if isinstance(container, dict) else enumerate(container) if isinstance(container, list) else ()
+        )
         for key, inner in list(items)[:50]:
-            places.append((held, key))
+            places.append((container, key))
             walk(inner)
 
     value = json.loads(json.dumps(value))
@@ -162,12 +164,12 @@ def json_edited(rng: Random, value: Any) -> Any:
     if not places:
         return other(rng, value)
     # Values that hold others are few among all, and matter most.
-    held, key = rng.choice(places[:1] + places[:: max(1, len(places) // 60)])
+    container, key = rng.choice(places[:1] + places[:: max(1, len(places) // 60)])
     way = rng.random()
     if way < 0.15:
-        del held[key]
-    elif way < 0.25 and isinstance(held, dict):
-        held[rng.choice(("x", "", "schema", "kind", "\0"))] = other(rng, None)
+        del container[key]
+    elif way < 0.25 and isinstance(container, dict):
+        container[rng.choice(("x", "", "schema", "kind", "\0"))] = other(rng, None)
     else:
-        held[key] = other(rng, held[key])
+        container[key] = other(rng, container[key])
     return value

@@ -54,12 +54,12 @@ class Target(NamedTuple):
     plain: float = 0.5
 
 
-class Outcome(NamedTuple):
+class InputResult(NamedTuple):
     """What came of an input: ``kind`` is accepted, refused, or what is at fault, in words."""
 
     kind: str
     seconds: float
-    said: str = ""
+    message: str = ""
 
     @property
     def fault(self) -> bool:
@@ -67,24 +67,29 @@ class Outcome(NamedTuple):
         return self.kind not in (ACCEPTED, REFUSED)
 
 
-def outcome(target: Target, data: bytes, folder: Path) -> Outcome:
+def outcome(target: Target, data: bytes, folder: Path) -> InputResult:
     """Enter an input, and judge how that ended."""
     start = time.process_time()
-    kind, said = ACCEPTED, ""
+    kind, message = ACCEPTED, ""
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             target.enter(data, folder)
     except HardsightError as fault:
-        kind, said = REFUSED, str(fault)
-        if len(said.splitlines()) != 1 or not said.isprintable() or len(said) > _MESSAGE or not _NAMES.search(said):
+        kind, message = REFUSED, str(fault)
+        if (
+            len(message.splitlines()) != 1
+            or not message.isprintable()
+            or len(message) > _MESSAGE
+            or not _NAMES.search(message)
+        ):
             kind = "a message that is not one line that names something"
     except Exception as fault:  # noqa: BLE001
-        kind, said = type(fault).__name__, f"{str(fault)[:300]} {_place(fault)}"
+        kind, message = type(fault).__name__, f"{str(fault)[:300]} {_place(fault)}"
     seconds = time.process_time() - start
     if kind in (ACCEPTED, REFUSED) and seconds > SECONDS:
-        return Outcome("slow", seconds, said)
-    return Outcome(kind, seconds, said)
+        return InputResult("slow", seconds, message)
+    return InputResult(kind, seconds, message)
 
 
 def _place(fault: BaseException) -> str:
@@ -94,7 +99,7 @@ def _place(fault: BaseException) -> str:
     return " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in where)
 
 
-def reached(work: Callable[[], Outcome]) -> tuple[Outcome, set[tuple[str, int]]]:
+def reached(work: Callable[[], InputResult]) -> tuple[InputResult, set[tuple[str, int]]]:
     """What came of it, and the lines of the product that it passed."""
     seen: set[tuple[str, int]] = set()
 
@@ -147,7 +152,7 @@ def mutated(
 
 def attempts(
     target: Target, seed: int, start: int, folder: Path, guided: bool
-) -> Iterator[tuple[int, bytes, Callable[[], Outcome]]]:
+) -> Iterator[tuple[int, bytes, Callable[[], InputResult]]]:
     """Numbered inputs, each with what is to be called to enter it; those that reach new lines are mutated further."""
     from fuzz.mutations import PLAIN
 
@@ -155,7 +160,7 @@ def attempts(
     lines: set[tuple[str, int]] = set()
     for number, data in enumerate(inputs(target, seed, start, PLAIN, corpus), start):
 
-        def work(data: bytes = data, number: int = number) -> Outcome:
+        def work(data: bytes = data, number: int = number) -> InputResult:
             if not guided or number % _TRACED:
                 return outcome(target, data, folder)
             found, passed = reached(lambda: outcome(target, data, folder))

@@ -35,13 +35,13 @@ class Tally:
     kinds: Counter[str] = field(default_factory=Counter)
     faults: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
-    def add(self, number: int, kind: str, said: str, data: bytes) -> None:
+    def add(self, number: int, kind: str, message: str, data: bytes) -> None:
         """Count an input."""
         self.inputs += 1
         self.accepted += kind == ACCEPTED
         self.refused += kind == REFUSED
         if kind not in (ACCEPTED, REFUSED):
-            name = f"{kind}: {said}"
+            name = f"{kind}: {message}"
             self.kinds[name] += 1
             self.faults.setdefault(name, (number, data))
 
@@ -62,13 +62,13 @@ def _stretch(
     target: Target, seed: int, start: int, end: int, guided: bool, tally: Tally, shared: mmap.mmap, scratch: Path
 ) -> int:
     """Inputs until the process ends, by itself or otherwise; the number of the next input."""
-    told, tells = os.pipe()
+    read_end, tells = os.pipe()
     _STATE.pack_into(shared, 0, start, time.monotonic())
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            os.close(told)
+            os.close(read_end)
             _work(target, seed, start, end, guided, tells, shared, scratch)
             status = 0
         except BaseException:
@@ -78,7 +78,7 @@ def _stretch(
             os._exit(status)
     os.close(tells)
     late = False
-    with os.fdopen(told, "rb") as pipe:
+    with os.fdopen(read_end, "rb") as pipe:
         waiting = b""
         while True:
             ready, _, _ = select.select([pipe], [], [], 1.0)
@@ -124,7 +124,7 @@ def _work(
         line = {
             "number": number,
             "kind": kind,
-            "said": found.said if found.fault or kind != found.kind else "",
+            "message": found.message if found.fault or kind != found.kind else "",
             "seconds": found.seconds,
             "mib": grown,
             "data": data.hex() if found.fault or kind != found.kind or slow else "",
@@ -135,7 +135,7 @@ def _work(
 
 
 def _heard(tally: Tally, line: dict) -> None:
-    tally.add(line["number"], line["kind"], line["said"], bytes.fromhex(line["data"]))
+    tally.add(line["number"], line["kind"], line["message"], bytes.fromhex(line["data"]))
     tally.seconds = max(tally.seconds, line["seconds"])
     tally.mib = max(tally.mib, line["mib"])
 
@@ -153,5 +153,5 @@ def _mib(what: str, begin: bool = False) -> float:
     """What the kernel says of this process; the peak (VmHWM) is that since the last beginning."""
     if begin:
         Path("/proc/self/clear_refs").write_text("5")
-    told = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in told.splitlines() if line.startswith(f"{what}:"))) / 1024
+    text = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{what}:"))) / 1024

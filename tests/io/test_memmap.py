@@ -144,14 +144,14 @@ def run(code, *arguments, folder, start=subprocess.run, **more):
 def test_a_run_of_files_ends_with_the_same_bytes(tmp_path):
     folder = tmp_path / "temporary"
     folder.mkdir()
-    told = {}
+    results = {}
     for free in ("all", "0"):
         done = run(RUN, free, tmp_path / free, folder=folder, check=True)
-        told[free] = done.stdout.splitlines()
-    assert told["all"] == ["0", ""]
+        results[free] = done.stdout.splitlines()
+    assert results["all"] == ["0", ""]
     # The result keeps the consensus and the counts; the files of all else went with the record.
-    assert told["0"][0] == "2"
-    assert told["0"][1] == (
+    assert results["0"][0] == "2"
+    assert results["0"][1] == (
         f"The data kept per sample ({8 * 178 * (4 * 3 + 33) / 2**30:.3g} GiB) needs more than half of the free memory, so "
         f"it is stored in temporary files in {folder}."
     )
@@ -221,7 +221,7 @@ print("done", float(consensus.sum()), int(record.count.min()))
 @pytest.mark.slow
 @LINUX
 def test_a_record_of_files_takes_no_memory(tmp_path):
-    """Two records of 190 MB, all that is asked of them and a third that is read from disk, in 40 MB; in memory: none."""
+    """Two records of 190 MB, every measure of them, and a third that is read from disk, in 40 MB; in memory: none."""
     done = run(BOUNDED, 0, tmp_path / "kept.npz", folder=tmp_path, check=True)
     assert done.stdout.startswith("done")
     assert done.stdout.split()[2] == "4"
@@ -250,8 +250,8 @@ def test_what_was_saved_of_other_arrays_is_refused(tmp_path, odd):
     record = HeldOut(torch.arange(6) % 2, 2)
     kept = Checkpoint(tmp_path / "kept.npz", {})
     kept.save(record, 1, [])
-    with np.load(kept.path) as held:
-        arrays = {name: held[name] for name in held.files if name != "vote/mean"}
+    with np.load(kept.path) as archive:
+        arrays = {name: archive[name] for name in archive.files if name != "vote/mean"}
     np.savez(kept.path, **arrays | ({} if odd is None else {"vote/mean": odd}))
     with pytest.raises(InputError, match="cannot be read as an unfinished run"):
         kept.restore(record)
@@ -295,8 +295,8 @@ def test_nothing_is_left_of_a_run_that_is_killed(tmp_path):
     time.sleep(60)
     """
     process = run(code, folder=tmp_path, start=subprocess.Popen)
-    held = int(process.stdout.readline())
-    assert held == 3 * 12 + 1
+    maps = int(process.stdout.readline())
+    assert maps == 3 * 12 + 1
     assert not list(tmp_path.iterdir())
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
@@ -307,20 +307,20 @@ def test_files_go_with_their_arrays(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(memmap, "free_memory", lambda: 0)
 
-    def held():
+    def count_maps():
         return Path("/proc/self/maps").read_text().count(str(tmp_path))
 
     if not Path("/proc/self/maps").exists():
         pytest.skip("looks into /proc")
     array = ArrayAllocator(800).zeros(10, 10, dtype=torch.float64)
-    assert held() == 1
+    assert count_maps() == 1
     assert array.eq(0).all()
     part = array.numpy()[3]
     del array
     part[:] = 1
-    assert held() == 1
+    assert count_maps() == 1
     del part
-    assert held() == 0
+    assert count_maps() == 0
 
 
 def room(free):
@@ -337,9 +337,9 @@ def test_too_little_room_on_the_disk_is_said_before_any_training(tmp_path, monke
         monkeypatch.setattr(shutil, "disk_usage", room(needed - 1))
         learner = hs.Ridge()
         monkeypatch.setattr(type(learner), "fit_predict", lambda *_: pytest.fail("a model was trained"))
-        with pytest.raises(InputError) as said:
+        with pytest.raises(InputError) as caught:
             hs.measure(X, y, learner=learner, repeats=2)
-    assert str(said.value) == (
+    assert str(caught.value) == (
         f"the data kept per sample ({needed / 2**30:.3g} GiB) needs more than half of the free memory, and the folder for "
         f"temporary files, {tmp_path}, has {(needed - 1) / 2**30:.3g} GiB free: set TMPDIR to a folder on a disk with more "
         "space, free some memory, or measure fewer samples"

@@ -57,7 +57,7 @@ def padded(rows):
 
 
 def parts(labels, n, seed=0):
-    """Who judges whom, by the splits alone."""
+    """The assignment of samples to training and held-out parts, by the splits alone."""
     for index, (fold, members) in enumerate(hs.KFold(3, 2).split(labels, block_codes(n), split_seed(seed))):
         for k in range(members):
             yield index, np.flatnonzero(fold != k), np.flatnonzero(fold == k)
@@ -237,12 +237,12 @@ def test_a_loss_of_ones_own_cannot_be_weighted(tmp_path):
 class Noted(Trainer):
     """Tells with what each member was trained."""
 
-    told: list = []  # noqa: RUF012
+    runs: list = []  # noqa: RUF012
 
     def train(self):
         first = next(iter(self.get_train_dataloader()))["input_ids"]
         weights = torch.cat([p.flatten() for p in self.model.parameters()]).detach().clone()
-        self.told.append((self.args.seed, self.args.data_seed, weights, first))
+        self.runs.append((self.args.seed, self.args.data_seed, weights, first))
         return super().train()
 
 
@@ -260,15 +260,15 @@ def test_every_member_has_seeds_of_its_own_and_global_numbers_stay_where_they_we
     np.random.seed(2)
     torch.manual_seed(3)
     before = numbers()
-    Noted.told = []
+    Noted.runs = []
     first = hs.measure(data, learner=learner, **FOLDS)
     assert numbers() == before
     # Beartype draws from Python's numbers; had the Trainer's seeds stayed, both would go on alike.
     drawn = random.random()
     assert list(tmp_path.iterdir()) == []
-    told = Noted.told
-    assert len({seed for seed, *_ in told} | {data for _, data, *_ in told}) == 12
-    assert len({tuple(weights.tolist()) for *_, weights, _ in told}) == 6
+    runs = Noted.runs
+    assert len({seed for seed, *_ in runs} | {data for _, data, *_ in runs}) == 12
+    assert len({tuple(weights.tolist()) for *_, weights, _ in runs}) == 6
     assert args.seed == 42
     torch.rand(5)
     random.seed(2)
@@ -344,7 +344,7 @@ def test_equal_rows_groups_and_ids(args):
         double, ids="name", learner=hs.HuggingFace(BagOfWords, args, processing_class=tokenizer()), folds=2, repeats=2
     )
     assert d.ids.tolist() == [f"s{i}" for i in range(24)]
-    assert any("have exactly the same features" in said for said in d.settings["notices"])
+    assert any("have exactly the same features" in message for message in d.settings["notices"])
     np.testing.assert_array_equal(d.error[:12], d.error[12:])
     found = rows_to_samples(double, ids="name", groups="label")
     assert found.groups.tolist() == double["label"]
@@ -396,15 +396,15 @@ def test_its_page_shows_the_texts_and_no_figure_that_is_not_there(measured, tmp_
 def test_its_summary_has_neither_classes_nor_labels(measured, width):
     console = Console(width=width, record=True, file=io.StringIO())
     print_summary(measured, hardest=3, seconds=1.0, console=console)
-    said = console.export_text()
-    assert "By class" not in said
-    assert "label" not in said.split("hardest")[-1]
-    assert "no ledger of causes" in " ".join(said.split())
-    told = summary_json(measured, hardest=2, seconds=1.0, files={})
-    assert told["bias"] is None
-    assert told["accuracy"] is None
-    assert told["classes"] is None
-    assert set(told["hardest"][0]) == {"id", "error", "error_se", "views"}
+    text = console.export_text()
+    assert "By class" not in text
+    assert "label" not in text.split("hardest")[-1]
+    assert "no ledger of causes" in " ".join(text.split())
+    fields = summary_json(measured, hardest=2, seconds=1.0, files={})
+    assert fields["bias"] is None
+    assert fields["accuracy"] is None
+    assert fields["classes"] is None
+    assert set(fields["hardest"][0]) == {"id", "error", "error_se", "views"}
 
 
 def measuring_raises(match, data, learner, error=hs.InputError, **how):
@@ -493,8 +493,8 @@ def _untrained(model, args, **more):
 
 
 def test_words_of_the_recipe(args):
-    said = hs.HuggingFace(bert, args, trainer=Idle).describe()
-    assert said.startswith("Hugging Face bert by Idle: num_train_epochs=3.0, max_steps=3, per_device_train_batch_size=1000")
-    assert "optim=sgd" in said
-    assert said.endswith("; sequences by the mean of their tokens")
+    text = hs.HuggingFace(bert, args, trainer=Idle).describe()
+    assert text.startswith("Hugging Face bert by Idle: num_train_epochs=3.0, max_steps=3, per_device_train_batch_size=1000")
+    assert "optim=sgd" in text
+    assert text.endswith("; sequences by the mean of their tokens")
     assert len(WORDS) == 11

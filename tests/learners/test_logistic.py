@@ -150,9 +150,9 @@ def test_gradient_equals_autograd_and_differences(classes):
     torch.testing.assert_close(by_hand, slope)
     step = torch.zeros_like(slope)
     step[1, classes - 1, 2] = 1e-5
-    ahead, behind = (losses_and_gradients(rows, labels, parts, weights.detach() + s)[0] for s in (step, -step))
-    assert float((ahead - behind)[1]) / 2e-5 == pytest.approx(float(slope[1, classes - 1, 2]), rel=1e-6)
-    assert float((ahead - behind)[0]) == 0
+    forward, backward = (losses_and_gradients(rows, labels, parts, weights.detach() + s)[0] for s in (step, -step))
+    assert float((forward - backward)[1]) / 2e-5 == pytest.approx(float(slope[1, classes - 1, 2]), rel=1e-6)
+    assert float((forward - backward)[0]) == 0
 
 
 def test_whole_objective_has_the_gradient_it_says():
@@ -166,8 +166,8 @@ def test_whole_objective_has_the_gradient_it_says():
     for index in [(0, 0, 0), (3, 1, 2), (5, 2, 4)]:
         step = torch.zeros_like(weights)
         step[index] = 1e-5
-        ahead, behind = (fits._evaluate(weights + s, live)[0][index[0]] for s in (step, -step))
-        assert float(ahead - behind) / 2e-5 == pytest.approx(float(slope[index]), rel=1e-5, abs=1e-9)
+        forward, backward = (fits._evaluate(weights + s, live)[0][index[0]] for s in (step, -step))
+        assert float(forward - backward) / 2e-5 == pytest.approx(float(slope[index]), rel=1e-5, abs=1e-9)
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ def fresh(make, seed=3):
         return make()
 
 
-def told(index, member_job, loss):
+def keep_loss(index, member_job, loss):
     return loss
 
 
@@ -134,7 +134,7 @@ def test_same_parameters_as_torch(name, descent, weighted):
     loss = plain_loop(theirs, x, y, stream(rows, 5), rates, descent, 16, weights)
     recipe = native.OptimizerArrays(rates, descent, 16)
     (found,) = native.train(
-        read_program(ours, shape), [member_job(ours, x, y, stream(rows, 5), weights=weights)], recipe, told
+        read_program(ours, shape), [member_job(ours, x, y, stream(rows, 5), weights=weights)], recipe, keep_loss
     )
     assert found == pytest.approx(loss, abs=1e-5)
     assert gap(theirs, ours) < 1e-5
@@ -150,7 +150,10 @@ def test_same_parameters_in_regression():
     rows = torch.arange(len(x))
     loss = plain_loop(theirs, x, y, stream(rows, 2), rates, ADAM, 8)
     (found,) = native.train(
-        read_program(ours, (6,)), [member_job(ours, x, y, stream(rows, 2))], native.OptimizerArrays(rates, ADAM, 8), told
+        read_program(ours, (6,)),
+        [member_job(ours, x, y, stream(rows, 2))],
+        native.OptimizerArrays(rates, ADAM, 8),
+        keep_loss,
     )
     assert found == pytest.approx(loss, abs=1e-5)
     assert gap(theirs, ours) < 1e-5
@@ -166,7 +169,7 @@ def test_inputs_are_scaled_cut_and_filled():
     rates, rows = np.full(15, 3e-3), torch.arange(len(x))
     plain_loop(theirs, seen.masked_fill(gaps, 0.0), y, stream(rows, 2), rates, ADAM, 8)
     reads = member_job(ours, x.masked_fill(gaps, torch.nan), y, stream(rows, 2), mean=mean, inverse=inverse, clip=1.5)
-    list(native.train(read_program(ours, (5,)), [reads], native.OptimizerArrays(rates, ADAM, 8), told))
+    list(native.train(read_program(ours, (5,)), [reads], native.OptimizerArrays(rates, ADAM, 8), keep_loss))
     assert gap(theirs, ours) < 1e-5
 
 
@@ -181,7 +184,7 @@ def test_first_of_equal_maxima_takes_the_gradient():
             read_program(ours, (1, 4, 4)),
             [member_job(ours, x, y, stream(rows, 0))],
             native.OptimizerArrays(rates, SGD, 4),
-            told,
+            keep_loss,
         )
     )
     assert gap(theirs, ours) < 1e-6
@@ -197,7 +200,10 @@ def test_large_scores_do_not_overflow():
     rates, rows = np.full(3, 0.1), torch.arange(len(x))
     loss = plain_loop(theirs, x, y, stream(rows, 0), rates, SGD, 16)
     (found,) = native.train(
-        read_program(ours, (3,)), [member_job(ours, x, y, stream(rows, 0))], native.OptimizerArrays(rates, SGD, 16), told
+        read_program(ours, (3,)),
+        [member_job(ours, x, y, stream(rows, 0))],
+        native.OptimizerArrays(rates, SGD, 16),
+        keep_loss,
     )
     assert found == pytest.approx(loss, rel=1e-5)
     assert gap(theirs, ours) < 1e-4
@@ -216,7 +222,7 @@ def test_many_steps_are_taken_in_several_calls():
             read_program(ours, (4,)),
             [member_job(ours, x, y, stream(rows, 0))],
             native.OptimizerArrays(rates, ADAM, batch),
-            told,
+            keep_loss,
         )
     )
     assert gap(theirs, ours) < 1e-5
@@ -252,7 +258,7 @@ def test_divergence_stays_visible():
         read_program(net, (12,)),
         [member_job(net, x, y, stream(torch.arange(90), 0))],
         native.OptimizerArrays(np.full(60, 1e30), SGD, 16),
-        told,
+        keep_loss,
     )
     assert not np.isfinite(loss)
 
@@ -265,7 +271,7 @@ def test_an_interrupt_is_heard():
     jobs = [short, *(member_job(net, x, y, stream(torch.arange(90), 0)) for net in nets[1:])]
     start = time.monotonic()
     with pytest.raises(ZeroDivisionError):
-        list(native.train(read_program(nets[0], (12,)), jobs, long, told))
+        list(native.train(read_program(nets[0], (12,)), jobs, long, keep_loss))
     assert time.monotonic() - start < 5
 
 

@@ -200,11 +200,11 @@ def test_members_may_have_weights_of_their_own(engine):
 
     def ends(weights, members):
         data = batches.TrainingData(torch.from_numpy(X), torch.from_numpy(Y), torch.from_numpy(weights))
-        held = batches.Batches(members, data, regression=False, standardize=True)
+        batched = batches.Batches(members, data, regression=False, standardize=True)
         nets = [build_net(lambda: build_perceptron(4, (16,), 3), m.seed) for m in members]
-        chunk = MemberBatch(nets, held, 16, 30, optimizer, device, lambda _: None)
+        chunk = MemberBatch(nets, batched, 16, 30, optimizer, device, lambda _: None)
         train = native.NativeEngine(read_program(nets[0], (4,)), data.inputs).train if engine == "native" else train_stacked
-        return list(train(chunk, lambda index, predict: predict(held.select_inputs(index, torch.arange(150))).detach()))
+        return list(train(chunk, lambda index, predict: predict(batched.select_inputs(index, torch.arange(150))).detach()))
 
     together = ends(own, members)
     for found, weights, member in zip(together, own, members, strict=True):
@@ -556,19 +556,19 @@ def test_what_is_kept_for_a_run_does_not_travel():
 
 
 def test_what_is_kept_for_a_run_ends_with_it(monkeypatch):
-    held = []
+    references = []
     prepared = hs.Network._prepare
 
     def spying(self, samples, plan):
         ready = prepared(self, samples, plan)
-        held.append(weakref.ref(ready.data.inputs))
+        references.append(weakref.ref(ready.data.inputs))
         return ready
 
     monkeypatch.setattr(hs.Network, "_prepare", spying)
     gc.disable()
     try:
         d = hs.measure(X, Y, learner=hs.Network(epochs=1), folds=3, repeats=2)
-        assert held[0]() is None
+        assert references[0]() is None
     finally:
         gc.enable()
     assert d.samples is not None

@@ -180,15 +180,15 @@ def least_squares(samples, train, judged):
 def test_in_sample_predictions_equal_refits(labels, name):
     samples, drawn = Samples.of(X, labels), SPLITS[name]
     plan = Plan([drawn], np.arange(40), 1, 0, in_sample=True)
-    held, *seen = Ridge().fit_predict(samples, plan, lambda _: None)
-    assert len(seen) == drawn.n_models
-    assert not held.in_sample
+    held_out, *in_sample = Ridge().fit_predict(samples, plan, lambda _: None)
+    assert len(in_sample) == drawn.n_models
+    assert not held_out.in_sample
     if samples.classes:
         member = drawn.fold == 0
         scores = least_squares(samples, ~member, member)
-        odds = (held.values[:, 1] - held.values[:, 0]).numpy()[np.isin(held.rows, np.flatnonzero(member))]
+        odds = (held_out.values[:, 1] - held_out.values[:, 0]).numpy()[np.isin(held_out.rows, np.flatnonzero(member))]
         scale = (odds / (scores[:, 1] - scores[:, 0]))[0]
-    for k, view in enumerate(seen):
+    for k, view in enumerate(in_sample):
         assert view.in_sample
         train = np.flatnonzero(drawn.fold != k)
         np.testing.assert_array_equal(view.rows, train)

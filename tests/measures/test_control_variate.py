@@ -179,12 +179,12 @@ def test_noise_of_a_neighbourhood_leaves_out_the_sample_itself():
 
 def test_the_curve_at_a_sample_is_fitted_without_it():
     rng = np.random.default_rng(0)
-    covariate = rng.normal(size=100)
-    target = np.sin(covariate) + 0.01 * rng.normal(size=100)
-    found = fit_curve(covariate, target)
-    assert np.abs(found - np.sin(covariate))[np.abs(covariate) < 1.5].max() < 0.1
+    predictor = rng.normal(size=100)
+    target = np.sin(predictor) + 0.01 * rng.normal(size=100)
+    found = fit_curve(predictor, target)
+    assert np.abs(found - np.sin(predictor))[np.abs(predictor) < 1.5].max() < 0.1
     for i in (0, 31, 99):
-        moved = fit_curve(covariate, target + 50.0 * (np.arange(100) == i))
+        moved = fit_curve(predictor, target + 50.0 * (np.arange(100) == i))
         assert moved[i] == pytest.approx(found[i], abs=1e-9)
         assert np.abs(moved - found).max() > 0.1
 

@@ -193,8 +193,8 @@ def both(seed, loss="log", turns=range(6)):
         rng = np.random.default_rng([seed, t])
         part = rng.permutation(6) % 2
         for k in (0, 1):
-            held, seen = (torch.from_numpy(np.flatnonzero(part == k)), torch.from_numpy(np.flatnonzero(part != k)))
-            record.add(held, torch.from_numpy(rng.normal(size=(3, 3))), t)
+            held_out, seen = (torch.from_numpy(np.flatnonzero(part == k)), torch.from_numpy(np.flatnonzero(part != k)))
+            record.add(held_out, torch.from_numpy(rng.normal(size=(3, 3))), t)
             predictions = torch.from_numpy(rng.normal(size=(3, 3)))
             record.add_in_sample(seen, predictions, t)
             kept += [(t, int(i), p.numpy()) for i, p in zip(seen, predictions, strict=True)]

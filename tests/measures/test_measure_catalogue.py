@@ -82,10 +82,10 @@ BY_HAND = {
     # two falls; never right; never a fall, though once wrong at first
     "forgetting": (recorded(*([a, W, b] for a, b in zip([R, W, R, W, W], [W, R, R, R, R], strict=True)), labels=[0] * 3),
                    [2, 5, 0]),
-    # right for good after three; wrong at last; right from the start
+    # right permanently after three; wrong at last; right from the start
     "first-learned": (recorded(*([a, b, R] for a, b in zip([W, R, W, R, R], [R, R, R, R, W], strict=True)), labels=[0] * 3),
                       [3, 5, 0]),
-    # wrong for good after four; from the start; never
+    # wrong permanently after four; from the start; never
     "second-split-forgetting": (
         recorded(labels=[0] * 3,
                  second_split=[[a, W, b] for a, b in zip([R, R, W, R, W, W], [W, W, W, W, W, R], strict=True)]),
@@ -283,9 +283,9 @@ def test_rows_are_complete_and_told(both):
     assert both[0].table.columns.tolist() == list(hs.MEASURES)
     for name, row in hs.MEASURES.items():
         assert row.name == name
-        told = row.to_dict()
+        fields = row.to_dict()
         for field in ("what", "formula", "source", "cost"):
-            assert told[field].strip() == told[field] != ""
+            assert fields[field].strip() == fields[field] != ""
         assert set(row.needs) <= {"features", "input_gradients", "rate"}
 
 
@@ -416,10 +416,10 @@ def test_merging_is_cutting_undone(fold, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(views)), min_size=2, max_size=2)))
 
     def folded(part):
-        held = fold.start(3, values[0])
+        state = fold.start(3, values[0])
         for view in part:
-            held = fold.add(held, view)
-        return held
+            state = fold.add(state, view)
+        return state
 
     whole = folded(values)
     a, b, c = (folded(part) for part in (values[: cuts[0]], values[cuts[0] : cuts[1]], values[cuts[1] :]))
@@ -431,11 +431,11 @@ def test_merging_is_cutting_undone(fold, data):
 
 
 def test_moments_stand_far_from_zero():
-    held = MOMENTS.start(1, torch.zeros(1, dtype=torch.float64))
+    state = MOMENTS.start(1, torch.zeros(1, dtype=torch.float64))
     values = 1e9 + torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
     for value in values:
-        held = MOMENTS.add(held, value[None])
-    assert held["spread"].item() == pytest.approx(2.0, rel=1e-6)
+        state = MOMENTS.add(state, value[None])
+    assert state["spread"].item() == pytest.approx(2.0, rel=1e-6)
 
 
 def test_statistics_of_sure_predictions_keep_their_digits():
@@ -452,7 +452,7 @@ def test_statistics_of_sure_predictions_keep_their_digits():
 
 def test_a_row_of_my_own():
     mine = Measure("worst", "", "", "", "", pair(LOG_LOSS, MEAN))
-    doubled = Measure("twice", "", "", "", "", Score(mine.score.columns, lambda labels, held: 2 * held["mean"] + labels))
+    doubled = Measure("twice", "", "", "", "", Score(mine.score.columns, lambda labels, state: 2 * state["mean"] + labels))
     record = hs.Record(["loss", mine, doubled])
     record.add(view=0, ids=[4], logits=[log(0.5, 0.5)], labels=[1])
     assert record.table.loc[4].tolist() == pytest.approx([LN2, LN2, 2 * LN2 + 1])

@@ -1,4 +1,4 @@
-"""The record: ids and never positions; cut, merged, stopped and resumed as one likes; and refusals that say the mend."""
+"""The record: ids and never positions; cut, merged, stopped and resumed as one likes; and errors that say the fix."""
 
 import copy
 import json
@@ -235,7 +235,7 @@ def test_which_views_are_read():
 @settings(max_examples=10)
 @given(seed=st.integers(0, 10_000))
 def test_records_of_any_cut_merge_to_the_whole(seed):
-    """Samples are dealt out to workers, and each worker's views are cut into stretches; merged in any nesting."""
+    """Samples are split among workers, and each worker's views are cut into stretches; merged in any nesting."""
     rng = np.random.default_rng(seed)
     parts = []
     for share in np.array_split(rng.permutation(N), 3):
@@ -464,15 +464,15 @@ def test_files_that_are_no_records(tmp_path):
         hs.Record.load(tmp_path / "cut.npz")
 
 
-@pytest.mark.parametrize(("change", "said"), [
+@pytest.mark.parametrize(("change", "message"), [
     ({"schema": 99}, r"newer hardsight \(schema 99\)"),
     ({"columns": {}}, "not a state of a record"),
     ({"kind": "str", "ids": None}, "not a state of a record|ids must be"),
 ])  # fmt: skip
-def test_states_of_other_versions(change, said):
+def test_states_of_other_versions(change, message):
     state = straight().state_dict()
     state["about"] = json.dumps(json.loads(state["about"]) | change)
-    with pytest.raises(hs.InputError, match=said):
+    with pytest.raises(hs.InputError, match=message):
         hs.Record().load_state_dict(state)
 
 
@@ -495,7 +495,7 @@ def half_known():
     return record
 
 
-@pytest.mark.parametrize(("change", "said"), [
+@pytest.mark.parametrize(("change", "message"), [
     ({"view": 3}, r"id 5 comes twice in view 3: give every sample once per view, .* hs.Record\(repeated=\"skip\"\)"),
     ({"view": 4, "ids": [8, 8]}, "id 8 comes twice in view 4"),
     ({"view": 2, "ids": [9, 6]}, "id 6 comes in view 2 after its view 3: add the views of a sample in ascending order"),
@@ -527,10 +527,10 @@ def half_known():
     ({"view": 4, "rate": [0.1]}, "rate must be a number, or one per sample"),
     ({"view": 4, "held_out": True, "second_split": True}, "exclude each other"),
 ])  # fmt: skip
-def test_what_cannot_be_recorded_changes_nothing(change, said):
+def test_what_cannot_be_recorded_changes_nothing(change, message):
     record = half_known()
     before = record.table
-    with pytest.raises(hs.InputError, match=said):
+    with pytest.raises(hs.InputError, match=message):
         record.add(**GOOD | change)
     assert_same(record.table, before)
     assert record.ids.tolist() == [5, 6]
@@ -588,7 +588,7 @@ def test_logits_that_only_happen_to_look_so_are_taken():
     assert record.measure("aum").tolist() == pytest.approx([(-1 + 0.4 + 0.4) / 3, (1 - 5 - 0.2) / 3])
 
 
-@pytest.mark.parametrize(("name", "said"), [
+@pytest.mark.parametrize(("name", "message"), [
     ("vog", r"vog needs input_gradients, which no view had: give record.add\(…, input_gradients=g"),
     ("self-influence", "self-influence needs features and rate, which no view had: .*learning rate of the step"),
     ("grand", "grand needs features"),
@@ -598,8 +598,8 @@ def test_logits_that_only_happen_to_look_so_are_taken():
     ("variability", "no sample has what variability needs, 2 or more views of it"),
     ("forgeting", "no measure is called 'forgeting': did you mean forgetting"),
 ])  # fmt: skip
-def test_what_cannot_be_measured_says_why(name, said):
-    with pytest.raises(hs.InputError, match=said):
+def test_what_cannot_be_measured_says_why(name, message):
+    with pytest.raises(hs.InputError, match=message):
         half_known().measure(name)
 
 
@@ -646,7 +646,7 @@ def wine(**how):
 
 
 def test_a_record_takes_in_an_ensemble():
-    """Every model's view, held out and in sample; what both rooms compute is the same number."""
+    """Every model's view, held out and in sample; both modules compute the same number."""
     record = hs.Record(members=True)
     d = wine(learner="network", estimate=hs.Estimate(adjusted=True), record=record)
     held_out = record.measure("loss", held_out=True)

@@ -25,13 +25,13 @@ def test_one_run_takes_the_steps_in_order(tmp_path):
     """A real run calls the function of each step, first calls in the order of the page."""
     iris = load_iris(as_frame=True).frame
     iris.to_csv(tmp_path / "iris.csv", index=False)
-    wanted = {path: None for _, path in architecture.STEPS}
+    expected = {path: None for _, path in architecture.STEPS}
     order = []
 
     def trace(frame, event, _):
         if event == "call":
             path = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"
-            if path in wanted and path not in order:
+            if path in expected and path not in order:
                 order.append(path)
 
     sys.setprofile(trace)

@@ -12,7 +12,7 @@ import pytest
 
 import hardsight as hs
 from hardsight.cli import main
-from website import commands, formulas, links, reference, rooms, sources
+from website import commands, formulas, links, reference, reference_pages, sources
 from website.docstrings import Roles, Shapes
 
 PAGE = '<html><body id="top"><a href="{link}">x</a><img src="../picture.svg">{more}</body></html>'
@@ -44,7 +44,7 @@ def test_a_whole_site_has_no_faults(site, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("planted", "told"),
+    ("planted", "message"),
     [
         ({"link": "../gone/"}, "../gone/ leads nowhere"),
         ({"link": "../#gone"}, "../#gone names no place of index.html"),
@@ -56,10 +56,10 @@ def test_a_whole_site_has_no_faults(site, tmp_path, capsys):
         ({"more": '<img srcset="a.png 1x, https://example.org/b.png 2x">'}, "fetches https://example.org/b.png"),
     ],
 )
-def test_planted_faults_are_found(site, tmp_path, planted, told, capsys):
-    assert any(told in fault for fault in site(**planted).faults)
+def test_planted_faults_are_found(site, tmp_path, planted, message, capsys):
+    assert any(message in fault for fault in site(**planted).faults)
     assert links.main(tmp_path) == 1
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def public(package):
@@ -70,13 +70,15 @@ def public(package):
 
 
 def test_every_public_name_is_documented():
-    documented = set(rooms.documented())
-    names = {path.rpartition(".")[::2] for room in rooms.ROOMS if room.name != "integrations" for path in room.names}
+    documented = set(reference_pages.documented())
+    names = {
+        path.rpartition(".")[::2] for page in reference_pages.PAGES if page.name != "integrations" for path in page.names
+    }
     objects = {id(getattr(import_module(module), name)) for module, name in names}
     named = {f"hs.{name}": getattr(hs, name) for name in hs.__all__}
     modules = {name: each for name, each in named.items() if inspect.ismodule(each)}
     assert {each.__name__ for each in modules.values()} <= documented
-    assert {f"hs.{name}" for name in rooms._WITHIN} == set(modules)
+    assert {f"hs.{name}" for name in reference_pages._WITHIN} == set(modules)
     named = {name: each for name, each in named.items() if name not in modules}
     for found in pkgutil.walk_packages(hs.__path__, "hardsight."):
         # Commands have pages of their own; modules of integrations are listed one by one.
@@ -90,10 +92,10 @@ def test_every_public_name_is_documented():
 
 def test_pages_of_the_reference_hold_their_names():
     pages = dict(reference.pages())
-    for room in rooms.ROOMS:
-        for path in room.names:
-            assert f"::: {path}\n" in pages[room.page]
-            assert room.name == "schemes" or f"[{path}]" in pages["reference/index.md"]
+    for page in reference_pages.PAGES:
+        for path in page.names:
+            assert f"::: {path}\n" in pages[page.source]
+            assert page.name == "schemes" or f"[{path}]" in pages["reference/index.md"]
     assert all(f'**Scheme "{name}"**' in pages["reference/schemes.md"] for name in hs.SCHEMES)
     assert all(f"\n### {name} " in pages["reference/measures.md"] for name in hs.MEASURES)
 
@@ -122,11 +124,11 @@ def test_links_of_the_repository_become_links_of_the_site():
     text = "[a](../benchmarks/speed.md#x) ![b](images/report.png) [c](#here) [d](https://e.org) [e](../Makefile)\n"
     fenced = "```md\n[a](../benchmarks/gone.md)\n```\n"
     there = "[a](studies/speed.md#x) ![b](images/report.png) [c](#here) [d](https://e.org) [e](source/Makefile.md)\n"
-    assert sources.mended(text + fenced, "docs/review.md", "review.md") == there + fenced
-    assert sources.mended("[a](docs/review.md)", "CHANGELOG.md", "changelog.md") == "[a](review.md)"
-    assert sources.mended("[a](speed.md)", "benchmarks/README.md", "studies/index.md") == "[a](speed.md)"
+    assert sources.fix_links(text + fenced, "docs/review.md", "review.md") == there + fenced
+    assert sources.fix_links("[a](docs/review.md)", "CHANGELOG.md", "changelog.md") == "[a](review.md)"
+    assert sources.fix_links("[a](speed.md)", "benchmarks/README.md", "studies/index.md") == "[a](speed.md)"
     with pytest.raises(FileNotFoundError, match=r"docs/review.md links to docs/gone.md"):
-        sources.mended("[a](gone.md)", "docs/review.md", "review.md")
+        sources.fix_links("[a](gone.md)", "docs/review.md", "review.md")
 
 
 def test_formulas_need_no_script():

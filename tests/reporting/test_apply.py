@@ -34,7 +34,7 @@ def measured(path: Path, **how):
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mended")
+    folder = tmp_path_factory.mktemp("fixed")
     path = folder / "pets.csv"
     table().to_csv(path, index=False)
     d = measured(path, label="y", id="key")
@@ -53,7 +53,7 @@ def read(path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
-@pytest.mark.parametrize("name", ["mended.csv", "mended.tsv", "mended.csv.gz"])
+@pytest.mark.parametrize("name", ["fixed.csv", "fixed.tsv", "fixed.csv.gz"])
 def test_the_command_writes_what_pandas_would(kept, tmp_path, name):
     folder, _ = kept
     target = tmp_path / name
@@ -128,7 +128,7 @@ def test_parquet_keeps_its_types(tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    ("change", "how", "said"),
+    ("change", "how", "message"),
     [
         (lambda f: f.drop(index=0), {}, "39 rows, but 40 samples"),
         (lambda f: f.iloc[::-1], {}, r"row 0 .* id '039', but '000'"),
@@ -137,11 +137,11 @@ def test_parquet_keeps_its_types(tmp_path, kind):
         (lambda f: f, {"id": None}, "name their column"),
     ],
 )
-def test_another_table_is_refused_and_nothing_written(kept, tmp_path, change, how, said):
+def test_another_table_is_refused_and_nothing_written(kept, tmp_path, change, how, message):
     folder, d = kept
     path = tmp_path / "other.csv"
     change(table()).to_csv(path, index=False)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         apply_to_table(path, tmp_path / "out.csv", d, folder / "decisions.csv", **{"label": "y", "id": "key"} | how)
     assert [each.name for each in tmp_path.iterdir()] == ["other.csv"]
 
@@ -149,12 +149,12 @@ def test_another_table_is_refused_and_nothing_written(kept, tmp_path, change, ho
 def test_places_that_do_not_fit_are_refused(kept, tmp_path):
     folder, d = kept
     before = (folder / "pets.csv").read_bytes()
-    for target, said in (
+    for target, message in (
         (folder / "pets.csv", "another name"),
         (tmp_path / "x.parquet", "ends in .csv"),
         (tmp_path / "x.npz", "must be a table"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             apply_to_table(folder / "pets.csv", target, d, folder / "decisions.csv", label="y", id="key")
     with pytest.raises(InputError, match=r"d\.apply"):
         apply_to_table(tmp_path / "x.npz", tmp_path / "y.npz", d, folder / "decisions.csv", label="y")

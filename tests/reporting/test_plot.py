@@ -45,8 +45,8 @@ def losses_only(n=20):
 
 def layers(chart):
     """The values of every layer."""
-    told = chart.to_dict()
-    return [unit["data"]["values"] for unit in told.get("layer", [told])]
+    fields = chart.to_dict()
+    return [unit["data"]["values"] for unit in fields.get("layer", [fields])]
 
 
 def pixels(chart):
@@ -287,9 +287,9 @@ def test_rules_are_seen_on_both_grounds():
 
 @pytest.mark.slow
 def test_no_word_is_left_in_the_renderers_black():
-    told = str([figure(result()).to_dict() for figure in FIGURES.values()])
+    text = str([figure(result()).to_dict() for figure in FIGURES.values()])
     for name in ("labelColor", "titleColor"):
-        assert f"'{name}': '{GREY}'" in told
+        assert f"'{name}': '{GREY}'" in text
     for figure in FIGURES.values():
         whole = figure(result()).to_dict()
         for part in whole.get("vconcat", [whole]):

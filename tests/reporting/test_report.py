@@ -93,7 +93,7 @@ def test_headline_notices_and_settings() -> None:
     d = random_result(source="bees.csv", reason="few rows", notices=notices, folds=[1, 2], reliability=0.81)
     read = page(d)
     assert read.texts["title"] == ["Difficulty of bees.csv"]
-    for said in (
+    for message in (
         "200 samples, each judged by 5 held-out views from 25 trained models (Ridge()).",
         f"The mean log-loss of a sample on models that never saw it is {formatting.format_number(d.error.mean())}.",
         "few rows",
@@ -102,7 +102,7 @@ def test_headline_notices_and_settings() -> None:
         "5 folds × 5 repeats",
         "[1, 2]",
     ):
-        assert said in read.prose
+        assert message in read.prose
     assert read.attributes("html") == [{"lang": "en"}]
 
 
@@ -187,8 +187,8 @@ def test_causes_are_counted_and_their_shares_add_up() -> None:
 def test_what_to_do_about_a_cause_stands_beside_it() -> None:
     d = by_hand(copies=3)
     read = page(d)
-    for said in ("relabel: 3", "look at it: 3", "collect more of dog (3)", "collect more like it: 3", "nothing"):
-        assert said in read.prose
+    for message in ("relabel: 3", "look at it: 3", "collect more of dog (3)", "collect more like it: 3", "nothing"):
+        assert message in read.prose
     assert "is more likely wrong than right and noise explains most" in read.prose
 
 

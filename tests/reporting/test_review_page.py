@@ -68,9 +68,9 @@ def test_a_sample_is_told_in_full(reviewed, reader):
     d, path = reviewed
     reader.open(path)
     i = int(d.ranking[0])
-    said = reader.text("#detail")
-    assert d.classes[d.labels[i]] in said
-    assert f"suggested {d.classes[d.suggested[i]]}" in said or d.suggested[i] == d.labels[i]
+    message = reader.text("#detail")
+    assert d.classes[d.labels[i]] in message
+    assert f"suggested {d.classes[d.suggested[i]]}" in message or d.suggested[i] == d.labels[i]
     noise = reader.page.locator('#detail svg.bar rect[class="noise"]')
     amounts = d.factors.to_numpy()[i]
     share = 100 * amounts[0] / np.abs(amounts).sum()
@@ -307,8 +307,8 @@ def test_all_that_are_listed_get_a_label_or_lose_their_decision(reviewed, reader
 @pytest.mark.parametrize("kind", ["text", "table"])
 def test_line_breaks_on_one_line_are_letters_that_fonts_have(kind, browser, tmp_path):
     """U+240A and its like are empty boxes in most fonts; those of other control characters stay, so that nothing hides."""
-    d, told = named_result(5), np.array(["a\nb\r\nc\td\7"] * 5, dtype=object)
-    samples = samples_of(d, kind, told if kind == "text" else pd.DataFrame({"x": told}))
+    d, lines = named_result(5), np.array(["a\nb\r\nc\td\7"] * 5, dtype=object)
+    samples = samples_of(d, kind, lines if kind == "text" else pd.DataFrame({"x": lines}))
     write(d, tmp_path / "r.html", replace(samples, embedding=np.ones((5, 2), np.float32)))
     reader = Reader(browser).open(tmp_path / "r.html")
     assert reader.page.locator("#list .mini").first.inner_text().removeprefix("x ") == "a ↵ b ↵ c d␇"
@@ -345,7 +345,7 @@ def test_a_full_browser_says_so(reviewed, browser):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("id,action\nn1,burn\n", "row 2, id n1: burn is not one of"),
         ("id,action\nmissing,keep\n", "id missing: this result has no such sample"),
@@ -356,12 +356,12 @@ def test_a_full_browser_says_so(reviewed, browser):
         ('id,action\n"n1,keep', "quotation mark"),
     ],
 )
-def test_imports_that_do_not_fit_change_nothing(reviewed, reader, tmp_path, content, said):
+def test_imports_that_do_not_fit_change_nothing(reviewed, reader, tmp_path, content, message):
     reader.open(reviewed[1]).press("d")
     (tmp_path / "bad.csv").write_text(content)
     reader.page.set_input_files("#file", tmp_path / "bad.csv")
     reader.page.wait_for_selector("#alarm:not([hidden])")
-    assert said in reader.text("#alarm")
+    assert message in reader.text("#alarm")
     assert reader.text("#progress").startswith("1 of 300")
 
 
@@ -385,7 +385,7 @@ def test_by_keyboard_alone(reviewed, reader):
     for _ in range(60):
         reader.press("Tab")
         reached.add(reader.page.evaluate("document.activeElement.id || document.activeElement.dataset.action"))
-    wanted = {
+    expected = {
         "undo",
         "export",
         "import",
@@ -400,7 +400,7 @@ def test_by_keyboard_alone(reviewed, reader):
         "list",
         "to",
     }
-    assert wanted | {"keep", "drop", "unsure", "relabel", "next"} <= reached
+    assert expected | {"keep", "drop", "unsure", "relabel", "next"} <= reached
 
 
 @pytest.mark.slow
@@ -594,8 +594,8 @@ def test_what_is_no_known_array_is_refused():
 def test_as_many_samples_as_fit_are_held_hardest_first():
     d = named_result(50)
     texts = np.array(["x" * 100] * 50, dtype=object)
-    held = pack_samples(samples_of(d, "text", texts), d.ranking, most=2000)
-    assert held.rows.tolist() == d.ranking[:10].tolist()
+    packed = pack_samples(samples_of(d, "text", texts), d.ranking, most=2000)
+    assert packed.rows.tolist() == d.ranking[:10].tolist()
 
 
 def test_the_page_is_the_same_for_the_same_result_and_knows_it_from_others(tmp_path):

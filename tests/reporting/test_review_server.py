@@ -217,8 +217,8 @@ def test_decisions_are_not_put_beside_a_result_that_was_written_since(tmp_path):
         assert put(port, b"id,action\nn1,drop\n")[0] == 204
         (tmp_path / "decisions.csv").unlink()
         d.save(tmp_path / "difficulty.parquet")
-        status, _, said = put(port, b"id,action\nn1,drop\n")
-        assert (status, said.endswith(b"start the server again")) == (422, True)
+        status, _, reply = put(port, b"id,action\nn1,drop\n")
+        assert (status, reply.endswith(b"start the server again")) == (422, True)
         assert not (tmp_path / "decisions.csv").exists()
 
 
@@ -243,8 +243,8 @@ def test_the_command_serves_on_this_machine_alone_and_ends_in_peace(tmp_path):
     d.save(tmp_path / "difficulty.parquet")
     frame = random_table().assign(kind=d.label_names(d.labels), name=d.ids)
     frame.to_csv(tmp_path / "data.csv", index=False)
-    told = ["--data", str(tmp_path / "data.csv"), "--label", "kind", "--id", "name", "--port", "0"]
-    command = [sys.executable, "-m", "hardsight.cli", "serve", str(tmp_path), *told]
+    options = ["--data", str(tmp_path / "data.csv"), "--label", "kind", "--id", "name", "--port", "0"]
+    command = [sys.executable, "-m", "hardsight.cli", "serve", str(tmp_path), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as started:
         line = started.stdout.readline()
         url = urlsplit(re.search(r"http://\S+", line).group())

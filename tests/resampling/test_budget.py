@@ -78,21 +78,21 @@ def test_what_is_asked_for_stands(models, folds, repeats):
         (9, {"repeats": 5}, "at least 10 models for repeats=5. Got 9"),
     ],
 )
-def test_too_small_a_budget_says_the_least(models, asked, said):
-    with pytest.raises(InputError, match=said):
+def test_too_small_a_budget_says_the_least(models, asked, message):
+    with pytest.raises(InputError, match=message):
         choose_layout(models, **asked, max_folds=50)
 
 
 @given(st.floats(0.05, 0.99), st.floats(0.05, 0.99), st.integers(2, 100))
 def test_models_for_a_reliability_are_the_fewest_that_reach_it(target, now, models):
-    wanted = models_needed(target, now, models)
+    expected = models_needed(target, now, models)
 
     def reached(count):
         times = count / models
         return times * now / (1 + (times - 1) * now)
 
-    assert reached(wanted) >= target - 1e-9
-    assert wanted == 1 or reached(wanted - 1) < target + 1e-9
+    assert reached(expected) >= target - 1e-9
+    assert expected == 1 or reached(expected - 1) < target + 1e-9
     assert reached(2 * models) == pytest.approx(spearman_brown(now))
 
 

@@ -172,8 +172,8 @@ def test_members_have_seeds_of_their_own():
         (LeaveOneOut(3), "leave one out × 3 repeats"),
     ],
 )
-def test_splits_say_what_they_are(splits, said):
-    assert splits.describe() == said
+def test_splits_say_what_they_are(splits, message):
+    assert splits.describe() == message
     assert isinstance(splits, Splitter)
 
 

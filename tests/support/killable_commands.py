@@ -32,8 +32,8 @@ def order(command, folder, after=None, at=None, late=0):
         os.kill(child, signal.SIGKILL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     seconds = time.monotonic() - start
-    with os.fdopen(reading, "rb") as told:
-        count = (count + told.read()).removeprefix(b"!")
+    with os.fdopen(reading, "rb") as pipe:
+        count = (count + pipe.read()).removeprefix(b"!")
     return {"status": status, "seconds": seconds, "operations": int(count) if count else None}
 
 

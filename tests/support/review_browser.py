@@ -34,7 +34,7 @@ class Reader:
         self.faults: list[str] = []
         self.asked: list[str] = []
         self.page.on("pageerror", lambda fault: self.faults.append(str(fault)))
-        self.page.on("console", lambda said: self.faults.append(said.text) if said.type == "error" else None)
+        self.page.on("console", lambda message: self.faults.append(message.text) if message.type == "error" else None)
         self.page.on("request", lambda request: self.asked.append(request.url))
 
     def open(self, path: Path | str) -> "Reader":

@@ -88,7 +88,7 @@ def test_some_samples_are_drawn_evenly(made):
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "message"),
     [
         ({"samples": 201}, "at most 200"),
         ({"samples": 99}, "samples must be"),
@@ -99,8 +99,8 @@ def test_some_samples_are_drawn_evenly(made):
         ({"device": "tpu"}, "cpu, cuda"),
     ],
 )
-def test_settings_out_of_range_are_refused(made, setting, said):
-    with pytest.raises(InputError, match=said):
+def test_settings_out_of_range_are_refused(made, setting, message):
+    with pytest.raises(InputError, match=message):
         cifar.make_study(made[0], **setting)
 
 

@@ -179,8 +179,8 @@ def test_networks_are_judged_on_samples_of_their_own():
 
 
 def test_balanced_accuracy_counts_classes_alike():
-    told = np.log(np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1]]))
-    assert evaluation.balanced_accuracy(told, np.array([0, 0, 0, 1])) == 0.5
+    log_probabilities = np.log(np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.9, 0.1]]))
+    assert evaluation.balanced_accuracy(log_probabilities, np.array([0, 0, 0, 1])) == 0.5
 
 
 def test_intervals_of_means_are_those_of_scipy():
@@ -269,10 +269,10 @@ def test_claims_of_the_full_set_alone_are_tested_in_full(monkeypatch):
 
 
 def test_the_docs_tell_of_every_claim():
-    told = (Path(__file__).parents[2] / "docs" / "theory.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "theory.md").read_text(encoding="utf-8")
     for row in CLAIMS.values():
-        assert f"| `{row.name}` | {row.kind}" in told
-        assert row.statement.replace("|", r"\|").replace("*", r"\*") in told
+        assert f"| `{row.name}` | {row.kind}" in text
+        assert row.statement.replace("|", r"\|").replace("*", r"\*") in text
 
 
 def test_what_repeats_experiments_is_tested_in_full():
@@ -406,12 +406,12 @@ def test_the_command_prints_a_table_and_writes_a_page(tmp_path):
 def test_the_command_speaks_json(tmp_path):
     given = ["--seed", "3", "--out", str(tmp_path), "--figures", str(tmp_path / "figures")]
     done = CliRunner().invoke(main, ["theory", *ONLY, "--json", "--quiet", *given])
-    told = json.loads(done.stdout)
+    fields = json.loads(done.stdout)
     assert done.exit_code == 0
-    assert told["failed"] == []
-    assert told["seed"] == 3
-    assert [claim["name"] for claim in told["claims"]] == ["uniform-weights", "dual-closed-form"]
-    assert all(claim["holds"] for claim in told["claims"])
+    assert fields["failed"] == []
+    assert fields["seed"] == 3
+    assert [claim["name"] for claim in fields["claims"]] == ["uniform-weights", "dual-closed-form"]
+    assert all(claim["holds"] for claim in fields["claims"])
     drawn = sorted((tmp_path / "figures").iterdir())
     assert [file.name for file in drawn] == ["dual-closed-form.svg", "uniform-weights.svg"]
     assert all(file.read_text(encoding="utf-8").startswith("<svg") for file in drawn)

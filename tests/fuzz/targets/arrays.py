@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 
-from fuzz.mutations import cells, spelled
+from fuzz.mutations import cells, reencoded
 from fuzz.target import Target
 from fuzz.targets import npz as zips
 from fuzz.targets.tables import used
@@ -84,5 +84,5 @@ TARGETS = [
     Target("npy", "arrays, labels in .npy", lambda: [zips.sound_array(a) for a in (_X, _Y, np.arange(6), np.zeros((6,
     8, 8), np.uint8))],
          (_odd,), _enter_array, 0.3),
-    Target("values", "labels and ids in .csv, .txt", _values, (cells, spelled), _enter_values),
+    Target("values", "labels and ids in .csv, .txt", _values, (cells, reencoded), _enter_values),
 ]  # fmt: skip

@@ -63,10 +63,10 @@ def sound_array(array: np.ndarray) -> bytes:
 
 def _members(data: bytes) -> dict[str, bytes] | None:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as held:
-            if sum(info.file_size for info in held.infolist()) > 1 << 22:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > 1 << 22:
                 return None
-            return {info.filename: held.read(info) for info in held.infolist()}
+            return {info.filename: archive.read(info) for info in archive.infolist()}
     except Exception:  # noqa: BLE001
         return None
 
@@ -76,12 +76,12 @@ def _zipped(rng: Random, members: list[tuple[str, bytes]]) -> bytes:
 
     file = io.BytesIO()
     methods = (0, 0, 0, 8, 8, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-    with warnings.catch_warnings(), zipfile.ZipFile(file, "w") as held:
+    with warnings.catch_warnings(), zipfile.ZipFile(file, "w") as archive:
         warnings.simplefilter("ignore")
         for name, content in members:
-            held.writestr(zipfile.ZipInfo(name), content, compress_type=rng.choice(methods) if rng.random() < 0.3 else 0)
+            archive.writestr(zipfile.ZipInfo(name), content, compress_type=rng.choice(methods) if rng.random() < 0.3 else 0)
         if rng.random() < 0.05:
-            held.comment = b"PK\x05\x06" * 9
+            archive.comment = b"PK\x05\x06" * 9
     made = bytearray(file.getvalue())
     if rng.random() < 0.15:
         # What the directory says of an entry: method, flags, sizes, where it begins.
@@ -123,9 +123,9 @@ def header_edited(rng: Random, data: bytes) -> bytes:
     elif rng.random() < 0.02:
         pairs[name] = sound_array(np.zeros((rng.choice((1 << 24, 1 << 26)),)))
         file = io.BytesIO()
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as held:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for each, content in pairs.items():
-                held.writestr(each, content)
+                archive.writestr(each, content)
         return file.getvalue()
     return _zipped(rng, list(pairs.items()))
 
@@ -166,8 +166,8 @@ def member_edited(name: str) -> Callable[[Random, bytes], bytes]:
         if not members or f"{name}.npy" not in members:
             return data
         try:
-            told = json.loads(bytes(np.lib.format.read_array(io.BytesIO(members[f"{name}.npy"]), allow_pickle=False)))
-            text = json.dumps(json_edited(rng, told))
+            fields = json.loads(bytes(np.lib.format.read_array(io.BytesIO(members[f"{name}.npy"]), allow_pickle=False)))
+            text = json.dumps(json_edited(rng, fields))
         except Exception:  # noqa: BLE001
             return data
         if rng.random() < 0.05:

@@ -84,12 +84,12 @@ def _head(rng: Random, data: bytes) -> bytes:
 
 def _body(rng: Random, data: bytes) -> bytes:
     """Another body of decisions."""
-    from fuzz.mutations import cells, spelled
+    from fuzz.mutations import cells, reencoded
 
     top, mark, body = data.partition(b"\r\n\r\n")
     if not body:
         return _requests()[8]
-    return top + mark + rng.choice((cells, spelled))(rng, body)
+    return top + mark + rng.choice((cells, reencoded))(rng, body)
 
 
 @cache

@@ -74,15 +74,17 @@ def _sound() -> dict[bytes, bytes]:
     }  # fmt: skip
 
 
-def _unpacked(rng: Random, data: bytes) -> bytes:
+def _decompressed(rng: Random, data: bytes) -> bytes:
     """An IDX file changed before it is compressed."""
     try:
-        held = bytearray(gzip.decompress(data[1:]))
+        content = bytearray(gzip.decompress(data[1:]))
     except Exception:  # noqa: BLE001
         return data
     for _ in range(rng.randint(1, 3)):
-        held[rng.randrange(min(len(held), 20) or 1) : rng.randrange(20)] = bytes([rng.choice((0, 1, 2, 3, 127, 128, 255))])
-    return data[:1] + gzip.compress(bytes(held) * rng.choice((1, 1, 2)))
+        content[rng.randrange(min(len(content), 20) or 1) : rng.randrange(20)] = bytes(
+            [rng.choice((0, 1, 2, 3, 127, 128, 255))]
+        )
+    return data[:1] + gzip.compress(bytes(content) * rng.choice((1, 1, 2)))
 
 
 def _enter_set(data: bytes, folder: Path) -> None:
@@ -129,7 +131,9 @@ def _enter_left(data: bytes, folder: Path) -> None:
 
 TARGETS = [Target("cifar", "CIFAR-10's binary files", lambda: [_batch()], (), _enter_cifar, 1.0)]
 _BENCH_TARGETS = [
-    Target("data sets", "IDX, KEEL, ratings", lambda: [k + v for k, v in _sound().items()], (_unpacked, cells), _enter_set),
+    Target(
+        "data sets", "IDX, KEEL, ratings", lambda: [k + v for k, v in _sound().items()], (_decompressed, cells), _enter_set
+    ),
     Target("studies", "study.json and cells", _left, (_json, _rows), _enter_left, 0.4),
 ]
 if _BENCH:

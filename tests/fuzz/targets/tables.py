@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fuzz.mutations import cells, json_edited, spelled
+from fuzz.mutations import cells, json_edited, reencoded
 from fuzz.target import Target
 from fuzz.targets.results import result
 from hardsight import read
@@ -168,10 +168,10 @@ def table_edited(rng: Random, table: pa.Table, about: bytes) -> pa.Table:
     if way == 7:
         return pa.concat_tables([table] * rng.choice((2, 3)))
     metadata = dict(table.schema.metadata or {})
-    told = metadata.get(about)
-    if told is None:
+    result = metadata.get(about)
+    if result is None:
         return table
-    edited = json_edited(rng, json.loads(told)) if rng.random() < 0.9 else rng.choice((b"", b"{", b"[" * 5000, b"\xff"))
+    edited = json_edited(rng, json.loads(result)) if rng.random() < 0.9 else rng.choice((b"", b"{", b"[" * 5000, b"\xff"))
     metadata[about] = edited if isinstance(edited, bytes) else json.dumps(edited).encode()
     return table.replace_schema_metadata(metadata)
 
@@ -254,7 +254,7 @@ def _enter_weights(data: bytes, folder: Path) -> None:
     assert np.isfinite(read_weights(path, result("classes").ids[:5])).all()
 
 
-_TEXT = (cells, cells, spelled, _returned)
+_TEXT = (cells, cells, reencoded, _returned)
 TARGETS = [
     Target("csv", "csv, tsv, .gz", lambda: [*_CSV, gzip.compress(_CSV[0])], (*_TEXT, _wide, _packed), _enter_text, 0.35),
     Target("parquet", "parquet tables", lambda: [_bytes(t) for t in _frames()], (parquet_edited(b"pandas"), _bomb),

@@ -225,12 +225,12 @@ def test_instance_hardness_is_its_recursion_written_out(hardness, chances):
                 a = a / (chance[i] + 1e-8)
             if hardness == "loss" or not first:
                 r[i] = discount * a + (1 - discount) * r[i]
-        told = W.dihcl(
+        result = W.dihcl(
             state, torch.tensor(loss), torch.tensor(rows), rate, hardness=hardness, chances=chances, tau=2, discount=discount
         )
         h = r if chances == "proportional" else np.exp(2 * r / r.mean()) / np.exp(2 * r / r.mean()).sum()
         np.testing.assert_allclose(dihcl_chances(state, chances=chances, tau=2), h, rtol=1e-9)
-        np.testing.assert_allclose(told, h[rows], rtol=1e-9)
+        np.testing.assert_allclose(result, h[rows], rtol=1e-9)
 
 
 def test_flips_count_turns_of_the_prediction():
@@ -264,14 +264,14 @@ def test_the_minimax_subset_is_greedy_and_near_the_best(seed, diversity):
     features = torch.randn(8, 2, generator=generator, dtype=torch.float64)
     greedy: list[int] = []
     for size in range(1, 4):
-        told = W.mcl(loss, features, share=size / 8, diversity=diversity).nonzero()[:, 0].tolist()
+        result = W.mcl(loss, features, share=size / 8, diversity=diversity).nonzero()[:, 0].tolist()
         free = [i for i in range(8) if i not in greedy]
         greedy.append(max(free, key=lambda i: value_of([*greedy, i], loss, features, diversity)))
-        assert told == sorted(greedy)
+        assert result == sorted(greedy)
     best = max(value_of(list(a), loss, features, diversity) for a in itertools.combinations(range(8), 3))
     assert value_of(greedy, loss, features, diversity) >= (1 - 1 / math.e) * best
     if diversity == 0:
-        assert set(told) == set(loss.topk(3).indices.tolist())
+        assert set(result) == set(loss.topk(3).indices.tolist())
 
 
 def test_diversity_spreads_the_subset():
@@ -378,9 +378,9 @@ def test_hard_schemes_weigh_the_hard_more():
 def test_curricula_begin_with_the_easy_and_end_with_all():
     loss = torch.linspace(0, 3, 12)
     for name, parameters in (("curriculum", {"start": 0.2}), ("baby-step", {"buckets": 4})):
-        told = [hs.SCHEMES[name]({"loss": loss, "epoch": e, "epochs": 10}, parameters) for e in (0, 5, 10)]
-        assert all((weights.diff() <= 0).all() for weights in told)
-        assert 0 < told[0].sum() < told[1].sum() < told[2].sum() == 12
+        result = [hs.SCHEMES[name]({"loss": loss, "epoch": e, "epochs": 10}, parameters) for e in (0, 5, 10)]
+        assert all((weights.diff() <= 0).all() for weights in result)
+        assert 0 < result[0].sum() < result[1].sum() < result[2].sum() == 12
 
 
 def test_icost_weighs_minority_samples_of_medium_difficulty_most():
@@ -434,10 +434,10 @@ def test_both_precisions_are_kept(dtype):
     )
     for name in names.split():
         scheme = hs.SCHEMES[name]
-        told = scheme(inputs, own.get(name, {}), scheme.init_state(StateShape(5, 10), own.get(name, {})))
-        assert told.dtype == dtype, name
-        assert told.shape == (5,)
-        assert told.isfinite().all(), name
+        result = scheme(inputs, own.get(name, {}), scheme.init_state(StateShape(5, 10), own.get(name, {})))
+        assert result.dtype == dtype, name
+        assert result.shape == (5,)
+        assert result.isfinite().all(), name
 
 
 @pytest.mark.slow

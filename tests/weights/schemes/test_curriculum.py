@@ -23,7 +23,7 @@ LOGITS = ((1 - P) / 9)[:, None].expand(5, 10).scatter(1, LABELS[:, None], P[:, N
 SPREAD = torch.cat([torch.linspace(0, 5, 41), torch.tensor([1e-9, 30.0, 1000.0])]).double()
 
 
-def told(values):
+def double(values):
     return torch.tensor(values, dtype=torch.float64)
 
 
@@ -98,12 +98,12 @@ def test_mentornets_rules_reproduce_the_reference(name, epoch):
 
 
 def test_mentornets_phases_begin_where_they_should():
-    loss, scheme = told([0.9, 1.4, 3]), SCHEMES["mentornet-pd"]
-    state = {"threshold": told(1.0)}
+    loss, scheme = double([0.9, 1.4, 3]), SCHEMES["mentornet-pd"]
+    state = {"threshold": double(1.0)}
     phases = {18: [1, 1, 1], 19: [1, 0, 0], 89: [1, 0, 0], 90: [1, 0.6, 0], 100: [1, 0.6, 0]}
     for epoch, expected in phases.items():
         found = scheme({"loss": loss, "epoch": epoch, "epochs": 100}, {"decay": 1.0}, state)
-        torch.testing.assert_close(found, told(expected))
+        torch.testing.assert_close(found, double(expected))
     # 9 of 50 epochs are 18 %.
     assert scheme({"loss": loss, "epoch": 9, "epochs": 50}, {"decay": 1.0}, state).tolist() == [1, 1, 1]
 
@@ -164,8 +164,8 @@ def test_the_mentor_is_the_published_network():
     [(1.0, [math.e, math.e, math.e, 1.0, 0.600637], -2.16563), (0.25, [math.e, math.e, math.e, 1.0, 0.328192], -2.69803)],
 )
 def test_superloss_reproduces_the_reference(lam, confidence, value):
-    torch.testing.assert_close(weights.superloss(LOSS, LOGITS, lam=lam), told(confidence), rtol=2e-6, atol=2e-6)
-    torch.testing.assert_close(weights.superloss_loss(LOGITS, LABELS, lam=lam).mean(), told(value), rtol=2e-6, atol=0)
+    torch.testing.assert_close(weights.superloss(LOSS, LOGITS, lam=lam), double(confidence), rtol=2e-6, atol=2e-6)
+    torch.testing.assert_close(weights.superloss_loss(LOGITS, LABELS, lam=lam).mean(), double(value), rtol=2e-6, atol=0)
 
 
 def test_superloss_where_it_is_not_cut_minimises_its_objective():
@@ -218,7 +218,7 @@ def test_lambert_w_is_exact_to_the_rounding_of_its_type_on_all_its_domain(dtype,
 def test_superloss_takes_the_running_mean_as_its_middle():
     state = SCHEMES["superloss-mean"].init_state(StateShape(9), {})
     middle = None
-    for batch in (told([0.1, 5]), told([-2, 1]), told([3.0])):
+    for batch in (double([0.1, 5]), double([-2, 1]), double([3.0])):
         middle = batch.mean() if middle is None else 0.9 * middle + 0.1 * batch.mean()
         expected = weights.superloss(batch.clamp(min=0), torch.zeros(len(batch), 10), tau=float(middle), lam=2.0)
         found = weights.superloss_mean(state, batch, lam=2.0)

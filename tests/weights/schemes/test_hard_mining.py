@@ -166,12 +166,12 @@ def test_asl_without_shift_and_powers_is_binary_cross_entropy_and_its_weights_ca
     plain = torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.double(), reduction="none").sum(1)
     assert_close(focal.asl(logits, labels, gamma_negative=0, gamma_positive=0, clip=0), plain.detach(), rtol=1e-12)
     (through,) = torch.autograd.grad(focal.asl(logits, labels).sum(), logits)
-    (held,) = torch.autograd.grad(focal.asl(logits, labels, through_weight=False).sum(), logits)
+    (fixed,) = torch.autograd.grad(focal.asl(logits, labels, through_weight=False).sum(), logits)
     p = logits.detach().sigmoid()
     shifted = (p - 0.05).clamp(min=0)
     by_hand = torch.where(labels == 1, -((1 - p) ** 2), shifted**4 * p * (1 - p) / (1 - shifted))
-    assert_close(held, by_hand, rtol=1e-9)
-    assert (through - held).abs().max() > 1e-3
+    assert_close(fixed, by_hand, rtol=1e-9)
+    assert (through - fixed).abs().max() > 1e-3
 
 
 def test_cyclical_focal_with_factor_one_turns_from_sure_to_hard_samples_once():

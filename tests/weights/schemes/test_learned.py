@@ -104,14 +104,14 @@ def assert_untouched(model, before):
 def test_alignment_is_the_inner_product_of_gradients(task):
     model, x, y, x_clean, y_clean = task
     before = kept(model)
-    told = gradient_alignment(*task)
+    result = gradient_alignment(*task)
     assert_untouched(model, before)
     trained = [p for p in model.parameters() if p.requires_grad]
     towards = torch.autograd.grad(cross_entropy(logits(model, x_clean), y_clean), trained)
     loss = cross_entropy(logits(model, x), y, reduction="none")
     for i in range(len(y)):
         own = torch.autograd.grad(loss[i], trained, retain_graph=True)
-        assert float(told[i]) == pytest.approx(
+        assert float(result[i]) == pytest.approx(
             sum(float((a * b).sum()) for a, b in zip(own, towards, strict=True)), rel=1e-9, abs=1e-14
         )
 
@@ -290,7 +290,7 @@ def test_a_tree_is_the_mean_leaf_by_the_shares_of_its_bins():
     tree = WeightTree(cuts=2, temperature=0.5).double().eval()
     tree.active[3] = True
     x = torch.randn(3, 9, generator=torch.Generator().manual_seed(0)).double()
-    told = tree(x)
+    result = tree(x)
     for i in range(3):
         shares = []
         for k in range(9):
@@ -302,7 +302,7 @@ def test_a_tree_is_the_mean_leaf_by_the_shares_of_its_bins():
             np.prod([shares[k][b] for k, b in enumerate(at)]) * float(tree.leaves[at].detach())
             for at in itertools.product(*(range(len(s)) for s in shares))
         )
-        assert told[i].item() == pytest.approx(1 / (1 + np.exp(-leaf)), rel=1e-6)
+        assert result[i].item() == pytest.approx(1 / (1 + np.exp(-leaf)), rel=1e-6)
 
 
 def test_hard_bins_are_those_that_the_cuts_part():
@@ -334,14 +334,14 @@ def test_the_tree_learns_by_the_clean_loss_after_a_step(task):
     sizes, rows = torch.tensor([5, 3, 9]), torch.arange(7)
     tree = WeightTree(cuts=1, temperature=0.5).double().eval()
     state = hs.SCHEMES["weight-tree"].init_state(StateShape(7, 3), {})
-    told = W.weight_tree(state, tree, *task[:3], sizes, rows, *task[3:], 0.7)
-    told.backward()
+    result = W.weight_tree(state, tree, *task[:3], sizes, rows, *task[3:], 0.7)
+    result.backward()
     seen = tree_features(state, logits(copy.deepcopy(model), x), y, sizes, rows)
 
     def by_hand():
         return clean_loss_after_step(*task, tree(seen).detach(), 0.7)
 
-    assert told.item() == pytest.approx(by_hand(), rel=1e-9)
+    assert result.item() == pytest.approx(by_hand(), rel=1e-9)
     at = tree.leaves.grad.abs().flatten().topk(2).indices
     for k in at.tolist():
         ends = []
@@ -361,9 +361,9 @@ def test_temperatures_of_two_give_the_golden_probabilities():
     z = ((1 - p) / 9)[:, None].expand(-1, 10).clone()
     z[torch.arange(5), torch.arange(5)] = p
     state = hs.SCHEMES["data-parameters"].init_state(StateShape(5, 10), {})
-    told = W.data_parameters(state, z.log(), torch.arange(5), torch.arange(5))
+    result = W.data_parameters(state, z.log(), torch.arange(5), torch.arange(5))
     golden = [0.595488, 0.36043, 0.202737, 0.1, 0.0435479]
-    np.testing.assert_allclose(torch.exp(-told).detach(), golden, rtol=1e-5)
+    np.testing.assert_allclose(torch.exp(-result).detach(), golden, rtol=1e-5)
 
 
 def test_temperatures_learn_by_momentum_where_they_were_looked_at():
@@ -400,8 +400,8 @@ def test_temperatures_of_samples_or_classes_alone():
     z, labels, rows = torch.randn(3, 2), torch.tensor([0, 1, 0]), torch.arange(3)
     begin = hs.SCHEMES["data-parameters"].init_state
     for room in (StateShape(3), StateShape(0, 2)):
-        told = W.data_parameters(begin(room, {}), z, labels, rows)
-        torch.testing.assert_close(told.detach(), cross_entropy(z, labels, reduction="none"))
+        result = W.data_parameters(begin(room, {}), z, labels, rows)
+        torch.testing.assert_close(result.detach(), cross_entropy(z, labels, reduction="none"))
     with pytest.raises(InputError, match="temperatures of samples or of classes"):
         W.data_parameters(begin(StateShape(0), {}), z, labels, rows)
 

@@ -103,9 +103,9 @@ def test_order_of_samples_does_not_matter(loss, seed):
 def test_switching_begins_and_ends_with_its_modes():
     modes = ("easy-first", "medium-first", "two-ends-first")
     for blend in ("linear", "cosine"):
-        told = [W.switching(GRID, epoch, 10, modes=modes, blend=blend, temperature=0.5) for epoch in (0, 5, 10, 12)]
+        result = [W.switching(GRID, epoch, 10, modes=modes, blend=blend, temperature=0.5) for epoch in (0, 5, 10, 12)]
         expected = [MODES[mode](GRID, temperature=0.5) for mode in (*modes, modes[-1])]
-        for mine, theirs in zip(told, expected, strict=True):
+        for mine, theirs in zip(result, expected, strict=True):
             torch.testing.assert_close(mine, theirs)
 
 
@@ -113,8 +113,8 @@ def test_switching_begins_and_ends_with_its_modes():
 def test_switching_blends_preferences_between_two_modes(epoch):
     easy, hard = (torch.log(mode(GRID)) for mode in (W.easy_first, W.hard_first))
     for blend, share in (("linear", epoch / 10), ("cosine", np.sin(np.pi * epoch / 20) ** 2)):
-        told = W.switching(GRID, epoch, 10, blend=blend)
-        torch.testing.assert_close(told, torch.exp((1 - share) * easy + share * hard))
+        result = W.switching(GRID, epoch, 10, blend=blend)
+        torch.testing.assert_close(result, torch.exp((1 - share) * easy + share * hard))
     assert turns(W.switching(GRID, 4, 10)) == [-1]
     assert turns(W.switching(GRID, 6, 10)) == [1]
 

@@ -208,17 +208,17 @@ RISING = {"gce": {}, "mae": {}, "sce": {}}
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_follow_their_samples_and_their_precision(name):
-    def told(logits, labels):
+    def compute(logits, labels):
         return SCHEMES[name]({"logits": logits, "labels": labels}, LOSSES[name])
 
-    found, order = told(UNEVEN, TOLD), torch.randperm(30, generator=torch.Generator().manual_seed(4))
-    torch.testing.assert_close(told(UNEVEN[order], TOLD[order]), found[order])
-    single = told(UNEVEN.float(), TOLD)
+    found, order = compute(UNEVEN, TOLD), torch.randperm(30, generator=torch.Generator().manual_seed(4))
+    torch.testing.assert_close(compute(UNEVEN[order], TOLD[order]), found[order])
+    single = compute(UNEVEN.float(), TOLD)
     assert single.dtype == torch.float32
     torch.testing.assert_close(single.double(), found, rtol=1e-4, atol=1e-5)
     far = (1e4 * UNEVEN).requires_grad_()
-    assert told(far, TOLD).isfinite().all()
-    assert slope(told(far, TOLD), far).isfinite().all()
+    assert compute(far, TOLD).isfinite().all()
+    assert slope(compute(far, TOLD), far).isfinite().all()
 
 
 @pytest.mark.parametrize("name", RISING)

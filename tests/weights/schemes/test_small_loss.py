@@ -203,7 +203,7 @@ def test_noise_matrix_weights_are_cleanlabs(seed, source):
     p, y = logits.exp().numpy(), labels.numpy()
     joint = compute_confident_joint(y, p)
     mine = _confident_counts(logits.exp(), labels, torch.bincount(labels)).numpy()
-    # Rows are rounded to whole numbers; equal remainders may be rounded the other way.
+    # Rows are rounded to integers; equal remainders may be rounded the other way.
     assert source is guesses or np.abs(mine - joint).max() <= 1
     np.testing.assert_array_equal(mine.sum(1), np.bincount(y))
     issues = find_label_issues(y, p, confident_joint=mine.astype(int), n_jobs=1)

@@ -31,12 +31,12 @@ def test_fixed_weights_by_position_and_by_id():
     weights = np.array([1.0, 2, 0, 4])
     loss = losses(3)
     by_hand = (torch.tensor([4.0, 1, 2]) * loss).sum() / 3
-    told = hs.Weighting(weights)(loss, torch.tensor([3, 0, 1]))
-    torch.testing.assert_close(told, by_hand)
-    torch.testing.assert_close(gradient(told, loss), torch.tensor([4.0, 1, 2]) / 3)
+    result = hs.Weighting(weights)(loss, torch.tensor([3, 0, 1]))
+    torch.testing.assert_close(result, by_hand)
+    torch.testing.assert_close(gradient(result, loss), torch.tensor([4.0, 1, 2]) / 3)
     far = np.array([70, -5, 2**62 + 1, 2**62])
-    told = hs.Weighting(torch.tensor(weights), ids=far)(loss, torch.from_numpy(far[[3, 0, 1]]))
-    torch.testing.assert_close(told, by_hand)
+    result = hs.Weighting(torch.tensor(weights), ids=far)(loss, torch.from_numpy(far[[3, 0, 1]]))
+    torch.testing.assert_close(result, by_hand)
 
 
 @pytest.mark.slow
@@ -45,8 +45,8 @@ def test_any_ids_find_their_own_weight(ids, random):
     weights = torch.arange(float(len(ids)))
     weighting = hs.Weighting(weights, ids=torch.tensor(ids), reduction="none")
     order = random.sample(range(len(ids)), len(ids))
-    told = weighting(torch.ones(len(ids)), torch.tensor(ids)[order])
-    torch.testing.assert_close(told, weights[order])
+    result = weighting(torch.ones(len(ids)), torch.tensor(ids)[order])
+    torch.testing.assert_close(result, weights[order])
 
 
 def test_a_difficulty_brings_its_ids_and_weights():
@@ -55,8 +55,8 @@ def test_a_difficulty_brings_its_ids_and_weights():
     d = hs.measure(X, y, learner="ridge", folds=3, repeats=2, ids=ids)
     weighting = hs.Weighting(d, scheme="spl-linear", lam=2.0, reduction="none")
     expected = hs.weigh(d, "spl-linear", lam=2.0)
-    told = weighting(torch.ones(len(y)), torch.from_numpy(d.ids))
-    np.testing.assert_allclose(told, expected, rtol=1e-6)
+    result = weighting(torch.ones(len(y)), torch.from_numpy(d.ids))
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
     with pytest.raises(InputError, match="brings its own ids"):
         hs.Weighting(d, ids=ids, scheme="spl-linear", lam=2.0)
     named = hs.measure(X, y, learner="ridge", folds=3, repeats=2, ids=[f"s{i}" for i in range(len(y))])
@@ -67,20 +67,20 @@ def test_a_difficulty_brings_its_ids_and_weights():
 def test_a_scheme_weighs_by_its_formula_without_gradient_through_it():
     loss = losses()
     weights = (1 - loss.detach()).clamp(min=0)
-    told = hs.Weighting("spl-linear", lam=1.0)(loss)
-    torch.testing.assert_close(told, (weights * loss).sum() / 6)
-    torch.testing.assert_close(gradient(told, loss), weights / 6)
+    result = hs.Weighting("spl-linear", lam=1.0)(loss)
+    torch.testing.assert_close(result, (weights * loss).sum() / 6)
+    torch.testing.assert_close(gradient(result, loss), weights / 6)
 
 
 @pytest.mark.parametrize("given", [{}, {"through": False}, {"through": True}])
 def test_gradient_through_the_weights_as_published_unless_said(given):
     loss = losses(dtype=torch.float64)
-    held, live = (1 - (-loss.detach()).exp()) ** 2, (1 - (-loss).exp()) ** 2
+    fixed, live = (1 - (-loss.detach()).exp()) ** 2, (1 - (-loss).exp()) ** 2
     for name, published in (("t-focal", False), ("t-focal-through", True)):
-        w = live if given.get("through", published) else held
-        told = hs.Weighting(name, **given)(loss)
+        w = live if given.get("through", published) else fixed
+        result = hs.Weighting(name, **given)(loss)
         expected = torch.autograd.grad((w * loss).mean(), loss, retain_graph=True)[0]
-        torch.testing.assert_close(gradient(told, loss), expected)
+        torch.testing.assert_close(gradient(result, loss), expected)
 
 
 @pytest.mark.parametrize(
@@ -112,17 +112,17 @@ def test_the_short_way_of_a_usual_batch_is_the_long_one_bit_for_bit(what, given,
 @pytest.mark.parametrize("reduction", ["mean", "weighted mean", "sum", "none"])
 def test_reductions(reduction):
     loss, w = losses(), torch.tensor([1.0, 2, 3, 0, 5, 6])
-    told = hs.Weighting(w, reduction=reduction)(loss, torch.arange(6))
+    result = hs.Weighting(w, reduction=reduction)(loss, torch.arange(6))
     wl = w * loss
     by_hand = {"mean": wl.sum() / 6, "weighted mean": wl.sum() / w.sum(), "sum": wl.sum(), "none": wl}
-    torch.testing.assert_close(told, by_hand[reduction])
+    torch.testing.assert_close(result, by_hand[reduction])
 
 
 def test_a_weighted_mean_of_nothing_is_zero_with_gradient_zero():
     loss = losses()
-    told = hs.Weighting("spl-hard", lam=0.0)(loss)
-    assert told == 0
-    assert (gradient(told, loss) == 0).all()
+    result = hs.Weighting("spl-hard", lam=0.0)(loss)
+    assert result == 0
+    assert (gradient(result, loss) == 0).all()
 
 
 def test_losses_may_be_left_to_logits_and_labels():
@@ -139,8 +139,8 @@ def test_losses_may_be_left_to_logits_and_labels():
 def test_schemes_that_are_losses():
     logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(1), requires_grad=True)
     labels, sizes = torch.tensor([0, 1, 2, 0, 1]), [50, 5, 10]
-    told = hs.Weighting("t-margin", sizes=sizes)(logits=logits, labels=labels)
-    torch.testing.assert_close(told, cross_entropy(logits - torch.tensor(sizes).log(), labels))
+    result = hs.Weighting("t-margin", sizes=sizes)(logits=logits, labels=labels)
+    torch.testing.assert_close(result, cross_entropy(logits - torch.tensor(sizes).log(), labels))
     weighting = hs.Weighting("t-past", num_samples=9, classes=3)
     weighting(None, torch.tensor([8, 1, 2, 3, 4]), logits=logits, labels=labels).backward()
     assert not weighting.scheme_state.past.requires_grad
@@ -412,8 +412,8 @@ def test_each_id_once_an_epoch_where_repeated_ones_are_skipped():
 
 def test_every_draw_counts_where_repeated_ones_do():
     weighting = hs.Weighting(torch.tensor([1.0, 3.0]), repeated="count")
-    told = weighting(torch.tensor([1.0, 2, 3]), torch.tensor([0, 1, 1]))
-    torch.testing.assert_close(told, torch.tensor((1 + 6 + 9) / 3))
+    result = weighting(torch.tensor([1.0, 2, 3]), torch.tensor([0, 1, 1]))
+    torch.testing.assert_close(result, torch.tensor((1 + 6 + 9) / 3))
 
 
 @pytest.mark.parametrize("sizes", [(6,), (1, 5), (4, 1, 1), (2, 2, 2)])
@@ -466,10 +466,10 @@ def test_accumulation_that_cannot_be_exact_is_refused():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_short_numbers_are_weighted_in_float32(dtype):
     short = losses(dtype=dtype)
-    told = hs.Weighting("t-focal")(short)
-    assert told.dtype == torch.float32
-    torch.testing.assert_close(told, hs.Weighting("t-focal")(short.detach().float()))
-    told.backward()
+    result = hs.Weighting("t-focal")(short)
+    assert result.dtype == torch.float32
+    torch.testing.assert_close(result, hs.Weighting("t-focal")(short.detach().float()))
+    result.backward()
     assert short.grad.dtype == dtype
 
 
@@ -480,9 +480,9 @@ def test_under_autocast_as_without():
     mixed = hs.Weighting("t-past", num_samples=9, classes=3)
     expected = plain(None, ids, logits=logits.bfloat16(), labels=labels)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        told = mixed(None, ids, logits=logits.bfloat16(), labels=labels)
-    assert told.dtype == torch.float32
-    assert torch.equal(told, expected)
+        result = mixed(None, ids, logits=logits.bfloat16(), labels=labels)
+    assert result.dtype == torch.float32
+    assert torch.equal(result, expected)
     assert same(plain.state_dict(), mixed.state_dict())
 
 

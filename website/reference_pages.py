@@ -9,7 +9,7 @@ from hardsight.weights import SCHEMES
 
 
 @dataclass(frozen=True)
-class Room:
+class ReferencePage:
     """One page of the reference.
 
     Attributes:
@@ -27,7 +27,7 @@ class Room:
     names: tuple[str, ...]
 
     @property
-    def page(self) -> str:
+    def source(self) -> str:
         """Its source path."""
         return f"reference/{self.name}.md"
 
@@ -42,27 +42,28 @@ def _of(module: str, names: str) -> tuple[str, ...]:
     return tuple(f"{module}.{name}" for name in names.split())
 
 
-def _whole(name: str, title: str, guide: str, package: str = "") -> Room:
+def _whole(name: str, title: str, guide: str, package: str = "") -> ReferencePage:
     """A page for a package: its docstring, and all that it names as public."""
     path = f"hardsight.{package or name}"
-    return Room(name, title, guide, (path,), _public(path))
+    return ReferencePage(name, title, guide, (path,), _public(path))
 
 
-ROOMS = (
-    Room("measure", "Measure", "tutorial.md", (), _of("hardsight", "measure measure_predictions Execution Estimate load")),
-    Room("difficulty", "Difficulty", "tutorial.md", (), _of("hardsight", "Difficulty")),
+PAGES = (
+    ReferencePage("measure", "Measure", "tutorial.md", (),
+         _of("hardsight", "measure measure_predictions Execution Estimate load")),
+    ReferencePage("difficulty", "Difficulty", "tutorial.md", (), _of("hardsight", "Difficulty")),
     _whole("samples", "Samples", "data-and-learners.md", "data"),
-    Room("splits", "Splits", "data-and-learners.md", (), _of("hardsight", "KFold Subsets LeaveOneOut")),
+    ReferencePage("splits", "Splits", "data-and-learners.md", (), _of("hardsight", "KFold Subsets LeaveOneOut")),
     _whole("learners", "Learners", "data-and-learners.md"),
     _whole("backends", "Backends", "data-and-learners.md", "estimation.backends"),
-    Room("ledger", "Ledger", "how-it-works.md", ("hardsight.attribution.ledger",), _of("hardsight.attribution.ledger",
-    "Ledger ledger")),
-    Room("decompose", "Bias and variance", "how-it-works.md", ("hardsight.measures.bias_variance",),
+    ReferencePage("ledger", "Ledger", "how-it-works.md", ("hardsight.attribution.ledger",),
+         _of("hardsight.attribution.ledger", "Ledger ledger")),
+    ReferencePage("decompose", "Bias and variance", "how-it-works.md", ("hardsight.measures.bias_variance",),
          _of("hardsight.measures.bias_variance", "Decomposition log_loss brier squared zero_one")),
-    Room("truth", "Wrong labels", "how-it-works.md", ("hardsight.attribution.label_noise",),
+    ReferencePage("truth", "Wrong labels", "how-it-works.md", ("hardsight.attribution.label_noise",),
          _of("hardsight.attribution.label_noise", "Evidence LabelModel LabelModelConfig LabelPosterior fit_label_model "
              "true_label_probabilities DEFAULT_CONFIG class_prior")),
-    Room("ranking", "Ranking", "how-it-works.md",
+    ReferencePage("ranking", "Ranking", "how-it-works.md",
          ("hardsight.attribution.hardness", "hardsight.measures.control_variate",
          "hardsight.attribution.regression_noise", "hardsight.measures.reliability", "hardsight.resampling.budget"),
          (*_of("hardsight.attribution.hardness", "hardness"),
@@ -70,15 +71,15 @@ ROOMS = (
           *_of("hardsight.attribution.regression_noise", "fit_noise RegressionNoise"), *_of("hardsight.measures.reliability",
           "ranking_reliability spearman_brown"),
           *_of("hardsight.resampling.budget", "parse_budget choose_layout Budget Layout"))),
-    Room("record", "Record", "measures.md", ("hardsight.measures.record",), _of("hardsight", "Record")),
-    Room("measures", "Measures", "measures.md", ("hardsight.measures",),
+    ReferencePage("record", "Record", "measures.md", ("hardsight.measures.record",), _of("hardsight", "Record")),
+    ReferencePage("measures", "Measures", "measures.md", ("hardsight.measures",),
          _of("hardsight.measures", "MEASURES Measure describe_measures gradient_norms input_gradients centroid_distance "
                                    "knn_disagreement prototype_distance")),
     _whole("weights", "Weights", "weights.md"),
-    Room("schemes", "Schemes", "weights.md", ("hardsight.weights.schemes",), tuple(dict.fromkeys(
+    ReferencePage("schemes", "Schemes", "weights.md", ("hardsight.weights.schemes",), tuple(dict.fromkeys(
         f"{row.function.__module__}.{row.function.__name__}" for row in SCHEMES.values()))),
     _whole("weighting", "Weighting", "weighting.md", "weights.training"),
-    Room("integrations", "Integrations", "integrations.md",
+    ReferencePage("integrations", "Integrations", "integrations.md",
          ("hardsight.integrations.sklearn", "hardsight.integrations.skorch", "hardsight.integrations.boosting",
           "hardsight.integrations.huggingface", "hardsight.integrations.lightning"),
          (*_of("hardsight.integrations.sklearn", "DifficultyWeightedClassifier DifficultyWeightedRegressor"),
@@ -86,23 +87,23 @@ ROOMS = (
           *_of("hardsight.integrations.boosting", "objective Objective probabilities"),
           *_of("hardsight.integrations.huggingface", "WeightedTrainer"),
           *_of("hardsight.integrations.lightning", "WeightingCallback"))),
-    Room("explain", "Explain", "explain.md", ("hardsight.explanation",),
+    ReferencePage("explain", "Explain", "explain.md", ("hardsight.explanation",),
          ("hardsight.explanation.analysis.explain", "hardsight.explanation.Explanation")),
-    Room("decisions", "Decisions", "review.md", ("hardsight.difficulty.decisions",),
+    ReferencePage("decisions", "Decisions", "review.md", ("hardsight.difficulty.decisions",),
          _of("hardsight.difficulty.decisions", "read_decisions Decisions CuratedLabels")),
     _whole("report", "Report", "tutorial.md", "reporting.report"),
     _whole("review", "Review", "review.md", "reporting.review"),
     _whole("plot", "Plots", "plots.md", "reporting.plot"),
     _whole("theory", "Theory", "theory.md"),
-    Room("doctor", "Doctor", "versions.md", ("hardsight.cli.doctor",),
+    ReferencePage("doctor", "Doctor", "versions.md", ("hardsight.cli.doctor",),
          _of("hardsight.cli.doctor", "EXTRAS examine describe")),
-    Room("extensions", "For extensions", "extending.md", (),
+    ReferencePage("extensions", "For extensions", "extending.md", (),
          (*_of("hardsight.measures.measure", "pair Score Column"), *_of("hardsight.measures.statistics", "Statistic View"),
           *_of("hardsight.measures.reductions", "Reduction Accumulator"),
           *_of("hardsight.weights.inputs", "check_losses check_probabilities check_class_codes Input"),
           *_of("hardsight.validation", "check_range"),
           *_of("hardsight.resampling.plan", "Plan Member Round"), *_of("hardsight.resampling.splitters", "Splitter"))),
-    Room("errors", "Errors", "", ("hardsight.errors",),
+    ReferencePage("errors", "Errors", "", ("hardsight.errors",),
          _of("hardsight", "HardsightError InputError LearnerError HardsightWarning")),
 )  # fmt: skip
 
@@ -113,8 +114,8 @@ _WITHIN = ("boosting", "plot", "sklearn", "skorch", "theory", "weights")
 
 def documented() -> Iterator[str]:
     """Every path that the reference documents, modules too."""
-    for room in ROOMS:
-        yield from (*room.modules, *room.names)
+    for page in PAGES:
+        yield from (*page.modules, *page.names)
 
 
 def called(path: str) -> str:
@@ -128,7 +129,7 @@ def called(path: str) -> str:
     name = path.rpartition(".")[2]
     if name in hardsight.__all__ and name not in _WITHIN:
         return f"hs.{name}"
-    for room in _WITHIN:
-        if path.startswith((f"hardsight.{room}.", f"hardsight.integrations.{room}.", f"hardsight.reporting.{room}.")):
-            return f"hs.{room}.{name}"
+    for page in _WITHIN:
+        if path.startswith((f"hardsight.{page}.", f"hardsight.integrations.{page}.", f"hardsight.reporting.{page}.")):
+            return f"hs.{page}.{name}"
     return path
