@@ -271,7 +271,7 @@ LABELS = ["p", "q"] * 20
 
 
 @pytest.mark.parametrize(
-    "columns, options, said",
+    "columns, options, message",
     [
         ({"x": FEATURE, "y": LABELS}, ["--label", "z"], "no column 'z' to use as label: the columns are 'x', 'y'"),
         ({"x": FEATURE, "y": LABELS}, [], "The columns are 'x', 'y'"),
@@ -301,7 +301,7 @@ def test_bad_tables_are_one_line(tmp_path, columns, options, message):
 
 
 @pytest.mark.parametrize(
-    "name, content, said",
+    "name, content, message",
     [
         ("empty.csv", b"", "is empty"),
         ("head.csv", b"a,y\n", "no rows"),

@@ -413,7 +413,7 @@ def test_backends_by_name():
 
 
 @pytest.mark.parametrize(
-    "given, said",
+    "given, message",
     [
         ({"backend": "serial", "jobs": 2}, "backend='serial' trains in this process alone: leave out jobs=2"),
         ({"address": "auto"}, "address='auto' is for Ray: pass backend='ray'"),

@@ -176,7 +176,7 @@ def test_more_members_than_one_part_change_nothing():
 
 
 @pytest.mark.parametrize(
-    "more, said",
+    "more, message",
     [
         ({"reliability": 1.0}, "reliability must be a number between 0 and 1"),
         (

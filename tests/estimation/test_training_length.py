@@ -432,7 +432,7 @@ def test_a_longer_network_takes_more_steps():
 
 
 @pytest.mark.parametrize(
-    "more, said",
+    "more, message",
     [
         ({"length": 0}, "length must be above 0"),
         ({"length": float("inf")}, "length must be above 0"),

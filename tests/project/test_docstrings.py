@@ -5,7 +5,7 @@ import re
 from pydoc import locate
 
 from hardsight.weights import SCHEMES
-from website import rooms
+from website import reference_pages
 
 
 def _undocumented(item: object) -> list[str]:
@@ -24,7 +24,7 @@ def _inputs_of_scheme(item: object) -> set[str]:
 
 def _public_callables() -> dict[str, object]:
     """Return what the reference documents, methods of classes included, by path."""
-    items = {path: locate(path) for path in rooms.documented()}
+    items = {path: locate(path) for path in reference_pages.documented()}
     methods = {
         f"{path}.{name}": getattr(item, name)
         for path, item in items.items()

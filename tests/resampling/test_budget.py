@@ -71,7 +71,7 @@ def test_what_is_asked_for_stands(models, folds, repeats):
 
 
 @pytest.mark.parametrize(
-    "models, asked, said",
+    "models, asked, message",
     [
         (3, {}, "budget must be at least 4 models for 2 folds × 2 repeats. Got 3 models"),
         (9, {"folds": 5}, "at least 10 models for folds=5. Got 9"),

@@ -164,7 +164,7 @@ def test_members_have_seeds_of_their_own():
 
 
 @pytest.mark.parametrize(
-    "splits, said",
+    "splits, message",
     [
         (KFold(4, 3), "4 folds × 3 repeats"),
         (Subsets(9, 0.25), "9 random subsets of 25%"),
