@@ -19,7 +19,7 @@ demo: $(VENV)/.installed ## Measure a data set with some wrong labels, and write
 
 test: $(VENV)/.dev chromium ## Check the code and run all tests
 	$(MAKE) check
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 quick: $(VENV)/.dev ## Run the fast tests only: under 2 minutes on two cores, no browser
 	$(BIN)/ruff check -q hardsight tests benchmarks website
