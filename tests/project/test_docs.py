@@ -18,7 +18,7 @@ from hardsight.cli import main
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Pages without code, and pages whose code tests/project/test_gallery.py runs.
-PROSE = {"architecture.md", "how-it-works.md", "quick-starts.md", "gallery.md", "limits.md"}
+PROSE = {"architecture.md", "how-it-works.md", "quick-starts.md", "gallery.md", "limits.md", "training-matrix.md"}
 BLOCK = re.compile(r"^```(python|sh|diff|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!http)([^)#]*)(?:#([^)]+))?\)")
