@@ -230,10 +230,11 @@ class Weighting(PortableModule):
         trains = self.training and torch.is_grad_enabled()
         averaged = items is None and (self.micro_batches > 1 or averages_in_accelerate())
         plain = items is None and not (inputs or averaged)
-        if trains and plain and self.reduction == "mean" and self.on_nonfinite == "skip":
+        if trains and plain and self.reduction in ("mean", "sum") and self.on_nonfinite == "skip":
             fast = self._fast_path_batch(loss, ids, logits, labels)
             if fast is not None:
-                return weighted_sum(fast.inputs["loss"], self._weigh(fast, self.through) / max(fast.count, 1))
+                weights = self._weigh(fast, self.through)
+                return weighted_sum(fast.inputs["loss"], weights if self.reduction == "sum" else weights / max(fast.count, 1))
         values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not trains:
             return unweighted_losses(values, self.plan.several_labels).float().mean()
@@ -400,7 +401,8 @@ class Weighting(PortableModule):
         fixed = self.fixed_weights
         if fixed is not None:
             assert batch.rows is not None
-            return fixed.index_select(0, batch.rows).to(batch.inputs["loss"].dtype)
+            weights, dtype = fixed.index_select(0, batch.rows), batch.inputs["loss"].dtype
+            return weights if weights.dtype is dtype else weights.to(dtype)
         if not batch.count:
             return _empty_weights(batch)
         weights = self._call_scheme(batch, differentiable, partial)
