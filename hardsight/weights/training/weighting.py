@@ -234,7 +234,9 @@ class Weighting(PortableModule):
             fast = self._fast_path_batch(loss, ids, logits, labels)
             if fast is not None:
                 weights = self._weigh(fast, self.through)
-                return weighted_sum(fast.inputs["loss"], weights if self.reduction == "sum" else weights / max(fast.count, 1))
+                return weighted_sum(
+                    fast.inputs["loss"], weights if self.reduction == "sum" else weights / max(fast.count, 1)
+                )
         values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not trains:
             return unweighted_losses(values, self.plan.several_labels).float().mean()
