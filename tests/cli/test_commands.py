@@ -187,6 +187,7 @@ def test_review_of_a_saved_result_with_and_without_its_data(iris, tmp_path):
     assert "lack" in error_line("review", out, "--data", iris, "--label", "kind", "--drop", "flower")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["review", "serve"])
 def test_a_table_that_is_not_the_one_measured_is_not_shown(iris, tmp_path, command):
     if command == "serve":

@@ -73,6 +73,7 @@ def test_weights_of_the_user_count_in_every_round():
     np.testing.assert_allclose(one.factors.to_numpy().sum(1), one.error, rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("why", "how"),
     [

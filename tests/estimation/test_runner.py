@@ -210,6 +210,7 @@ def test_progress_of_a_resumed_run_counts_what_was_done(tmp_path):
 # --- going on ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("die_at", [0, 3, 5, 12])
 def test_a_resumed_run_holds_the_same_bytes(tmp_path, die_at):
     samples, plan = planned(15)
@@ -238,6 +239,7 @@ def test_a_run_that_was_done_is_not_done_again(tmp_path):
     assert (second.repeats, second.stop_reason) == (first.repeats, first.stop_reason)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more, differs",
     [

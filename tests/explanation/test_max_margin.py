@@ -123,6 +123,7 @@ def test_separable_is_what_a_linear_programme_says(classes: int) -> None:
     assert all(separable == is_so for separable, is_so in answers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flip", [False, True])
 def test_digits_meet_the_conditions_of_optimality(flip: bool) -> None:
     X, y = load_digits(return_X_y=True)

@@ -124,6 +124,7 @@ def test_a_scheme_that_is_a_loss_is_that_of_each_token(tmp_path, sequence, accum
     torch.testing.assert_close(parameters(trainer), stepped(Bigrams(), loss), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "sequence", "source"),
     [(False, "tokens", WEIGHTS), (False, "tokens", "t-focal-through"), (True, "tokens", WEIGHTS), (True, "mean", "t-focal")],
@@ -169,6 +170,7 @@ def test_an_epoch_that_does_not_divide_ends_with_a_step_of_its_own_mean(tmp_path
     torch.testing.assert_close(parameters(trainer), model.weight.detach().flatten())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", [False, True])
 def test_weights_of_one_are_the_plain_trainer(tmp_path, language):
     data = reviews(N) if not language else reviews(N).remove_columns("label")

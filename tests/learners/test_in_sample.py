@@ -26,6 +26,7 @@ def views(learner):
     return list(learner.fit_predict(SAMPLES, PLAN, lambda _: None))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["log", "brier"])
 @pytest.mark.parametrize("block", [1, 7 * 3, 2**16])
 def test_losses_are_those_of_the_predictions(loss, block, monkeypatch):

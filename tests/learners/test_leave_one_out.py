@@ -180,6 +180,7 @@ def test_logistic_without_large_units_is_refitted():
     np.testing.assert_allclose(found, truth, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", UNITS)
 @pytest.mark.parametrize("count", [1, 10, 40])
 def test_neighbours_equal_refits(count, units):

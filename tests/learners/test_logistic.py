@@ -61,6 +61,7 @@ def noisy(load, rate=0.05):
     return x, np.where(rng.random(len(y)) < rate, rng.integers(y.max() + 1, size=len(y)), y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("penalty", [0.01, 1.0, 100.0])
 @pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer])
 def test_equals_refits(load, penalty):
@@ -80,6 +81,7 @@ def test_ranks_digits_as_refits_do():
     assert spearmanr(every, truth)[0] > 0.999999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("splits", [Subsets(12, 0.5), LeaveOneOut()], ids=["subsets", "one out"])
 def test_other_splits_equal_refits(splits, monkeypatch):
     monkeypatch.setattr(logistic, "_MAX_BATCH", 7)

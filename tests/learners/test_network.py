@@ -93,6 +93,7 @@ TORCH = ("stacked", "sequential")
 ALL = ("native", *TORCH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ALL)
 @pytest.mark.parametrize("schedule", ["cosine", "constant"])
 @pytest.mark.parametrize("unequal", [False, True])

@@ -52,6 +52,7 @@ def test_the_package_itself_costs_nothing():
     assert loaded("import hardsight; hardsight.__version__; hardsight.load") == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["", "measure", "weigh", "doctor", "bench measures"])
 def test_help_costs_nothing(command):
     code = f"from hardsight.cli import main\nmain({[*command.split(), '-h']!r}, standalone_mode=False)"

@@ -153,6 +153,7 @@ def test_bad_sizes_and_labels_are_named():
 # --- pacing and curricula
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", curriculum.PACINGS)
 @given(start=st.floats(0.01, 1), steps=st.lists(st.floats(0, 1), min_size=2, max_size=10))
 def test_pacing_runs_from_start_to_all_and_never_back(name, start, steps):

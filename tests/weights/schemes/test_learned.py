@@ -177,6 +177,7 @@ def test_dds_follows_the_policy_gradient(task):
 # --- through a virtual step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_sum", [False, True])
 def test_the_meta_gradient_is_that_of_the_clean_loss_by_finite_differences(task, by_sum):
     model, x, y = task[:3]
@@ -210,6 +211,7 @@ def test_the_meta_gradient_is_that_of_the_clean_loss_by_finite_differences(task,
         np.testing.assert_allclose(p.grad.flatten(), slopes, rtol=1e-3, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_meta_weight_net_learns_to_weigh_flipped_labels_less():
     rng = np.random.default_rng(0)
     y = torch.tensor(rng.integers(0, 2, 400))
