@@ -69,8 +69,14 @@ INPUTS: dict[str, Input] = {
 SAMPLE_INPUTS = frozenset(name for name, row in INPUTS.items() if (row.shape or " ")[0] == "sample") - {"rows"}
 """Inputs with one row per sample."""
 _ARRAYS = frozenset(name for name, row in INPUTS.items() if row.shape)
+_HALF_TYPES = (torch.float16, torch.bfloat16)
 # Up to this size a Python loop is faster than a torch kernel launch.
 _SMALL = 512
+
+
+def to_full_precision(values: Tensor) -> Tensor:
+    """Return half-precision values in float32, and others as they are."""
+    return values.float() if values.dtype in _HALF_TYPES else values
 
 
 def min_max(values: Tensor) -> tuple[float, float]:

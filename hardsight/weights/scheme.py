@@ -120,6 +120,15 @@ class Scheme:
                 f"scheme {self.name!r} must have both a first parameter 'state' and init=, which makes the state, or neither"
             )
 
+    def compares(self, known: Mapping[str, Any]) -> bool | None:
+        """Return whether the weight of a sample depends on the rest of its batch; None if the scheme does not state it.
+
+        Args:
+            known: inputs and parameters of a call, as far as they are known; parameters have their defaults otherwise.
+        """
+        stated = self.compares_samples
+        return stated({**self.parameters, **known}) if callable(stated) else stated
+
     @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Names of all its inputs, keys of ``INPUTS``; those that must be given stand first."""

@@ -21,7 +21,6 @@ from hardsight.weights.inputs import SAMPLE_INPUTS
 _WEIGHTS_FIRST = (
     "call w = weighting.weights(losses, ids) with all losses, then weighting.apply_weights(loss, w[part]) on each"
 )
-_WEIGHTED_MEAN = f"a weighted mean over micro-batches needs all weights first: {_WEIGHTS_FIRST}"
 
 
 def check_items(items: Any, reduction: str, is_loss: bool) -> Any:
@@ -39,8 +38,7 @@ def check_items(items: Any, reduction: str, is_loss: bool) -> Any:
         raise InputError(
             "reduction='none' reduces nothing: leave items out, and divide the sum of the losses by it yourself"
         )
-    if reduction == "weighted mean" and not is_loss:
-        raise InputError(f"{_WEIGHTED_MEAN}; or pass reduction='mean'")
+    _check_no_weighted_mean(reduction, is_loss)
     if isinstance(items, Tensor) and items.numel() != 1:
         raise InputError(f"items must be one number. Got a tensor of the shape {tuple(items.shape)}")
     if isinstance(items, Tensor):
@@ -78,17 +76,13 @@ def check_separable(scheme: Scheme, inputs: Mapping[str, Any], parameters: Mappi
     Raises:
         InputError: the scheme compares samples, or does not state it and cannot be tried.
     """
-    stated = scheme.compares_samples
-    if stated is None and (scheme.init is not None or "generator" in scheme.inputs):
+    compares = scheme.compares({**parameters, **inputs})
+    if compares is None and (scheme.init is not None or "generator" in scheme.inputs):
         raise InputError(
             f"scheme {scheme.name!r} does not state whether the weight of a sample depends on the other samples of its "
             "batch: pass compares_samples=False where it is registered if it does not, and leave items out otherwise"
         )
-    if stated is None:
-        compares = _differs_in_part(scheme, inputs, parameters)
-    else:
-        compares = stated({**scheme.parameters, **parameters, **inputs}) if callable(stated) else stated
-    if compares:
+    if compares or (compares is None and _differs_in_part(scheme, inputs, parameters)):
         advice = "pass the whole batch at once" if scheme.kind == "loss" else _WEIGHTS_FIRST
         raise InputError(
             f"scheme {scheme.name!r} compares the samples of a batch, so the losses of micro-batches do not add up to that "
@@ -107,8 +101,7 @@ def check_averaged(reduction: str, is_loss: bool) -> None:
             "the loop averages the losses of micro-batches, so a sum over each becomes too small by their number: pass "
             "reduction='mean', or do not accumulate gradients"
         )
-    if reduction == "weighted mean" and not is_loss:
-        raise InputError(f"{_WEIGHTED_MEAN}; or pass reduction='mean'")
+    _check_no_weighted_mean(reduction, is_loss)
 
 
 def averages_in_accelerate() -> bool:
@@ -120,6 +113,13 @@ def averages_in_accelerate() -> bool:
     gradients = state.GradientState()
     # A loader that accelerate did not prepare shows only in the steps without an update.
     return bool(gradients.num_steps > 1 and (gradients.in_dataloader or not gradients.sync_gradients))
+
+
+def _check_no_weighted_mean(reduction: str, is_loss: bool) -> None:
+    if reduction == "weighted mean" and not is_loss:
+        raise InputError(
+            f"a weighted mean over micro-batches needs all weights first: {_WEIGHTS_FIRST}; or pass reduction='mean'"
+        )
 
 
 def _differs_in_part(scheme: Scheme, inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> bool:

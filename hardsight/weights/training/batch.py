@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from hardsight.errors import InputError
 from hardsight.weights import INPUTS
-from hardsight.weights.inputs import to_tensor
+from hardsight.weights.inputs import to_full_precision, to_tensor
 from hardsight.weights.model_outputs import cross_entropy, label_probability, standardize_outputs
 from hardsight.weights.training.distributed import RankSlices, exchange_sizes, first_occurrences, world_size
 from hardsight.weights.training.id_index import IdIndex, as_ids
@@ -19,7 +19,6 @@ from hardsight.weights.training.tokens import has_token_logits, to_sequence_inpu
 
 RepeatedIds = Literal["refuse", "skip", "count"]
 """What to do with an id that comes again: raise an error, skip it, or count it as another sample."""
-_HALF_TYPES = (torch.float16, torch.bfloat16)
 _NO_CHANGE = nullcontext()
 
 
@@ -243,7 +242,7 @@ def as_rows(name: str, value: Any) -> Tensor:
     if tensor.dim() == 0 or (name == "loss" and tensor.dim() != 1):
         advice = _advise_on_loss(tensor) if name == "loss" else ""
         raise InputError(f"{name} must have one row per sample. Got the shape {tuple(tensor.shape)}{advice}")
-    return tensor.float() if tensor.dtype in _HALF_TYPES else tensor
+    return to_full_precision(tensor)
 
 
 def _advise_on_loss(loss: Tensor) -> str:

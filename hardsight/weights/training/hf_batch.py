@@ -27,8 +27,10 @@ def read_layout(inputs: Mapping[str, Any], n_samples: int, label_names: Sequence
     Raises:
         InputError: the batch has packed rows, and not one id per sequence.
     """
-    given = (inputs.get(name) for name in dict.fromkeys((SHIFTED, *label_names)))
-    labels = tuple(value for value in given if isinstance(value, Tensor) and value.dim() and not value.is_floating_point())
+    candidates = (inputs.get(name) for name in dict.fromkeys((SHIFTED, *label_names)))
+    labels = tuple(
+        value for value in candidates if isinstance(value, Tensor) and value.dim() and not value.is_floating_point()
+    )
     rows = _count_rows(inputs, labels)
     if rows in (None, n_samples):
         return BatchLayout(n_samples, labels)

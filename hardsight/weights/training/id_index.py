@@ -115,6 +115,12 @@ class IdIndex(nn.Module):
         """Describe the known ids in words."""
         return f"0 to {self.count - 1}" if self.ids is None else f"the {self.count} passed as ids="
 
+    def has_ids(self, ids: Tensor | None) -> bool:
+        """Return whether these are the listed ids, in ascending order; None if 0, 1, … are."""
+        if ids is None or self.ids is None:
+            return ids is self.ids
+        return torch.equal(ids.cpu(), self.ids.cpu())
+
     def _has_suspect(self, ids: Tensor, distinct: bool) -> bool:
         """Whether an id is repeated, or below or above all known ids."""
         if not _is_small(ids):

@@ -19,6 +19,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from hardsight.errors import InputError, first_line
+from hardsight.weights.inputs import to_full_precision
 from hardsight.weights.training.tokens import IGNORED
 
 _CLASS_LOSSES = (functional.cross_entropy, functional.nll_loss)
@@ -152,8 +153,7 @@ class LossCall:
     def scores(self) -> tuple[Tensor, Tensor]:
         """Return the logits or log-probabilities of the elements that count, ``(element, class)``, and their labels."""
         scores, target = self.arguments["input"], self.arguments["target"].reshape(-1)
-        scores = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
-        scores = scores.movedim(1, -1).reshape(-1, scores.shape[1])
+        scores = to_full_precision(scores).movedim(1, -1).reshape(-1, scores.shape[1])
         return (scores, target) if self.counted is None else (scores[self.counted], target[self.counted])
 
 
@@ -202,7 +202,8 @@ class LossRecorder(TorchFunctionMode):
     def _record(self, function: Any, values: dict[str, Any]) -> Tensor:
         reduction = values["reduction"]
         # Half precision cannot add up many losses.
-        arguments = {name: _to_full_precision(value) for name, value in values.items()} | {"reduction": "none"}
+        tensors = {name: to_full_precision(value) for name, value in values.items() if isinstance(value, Tensor)}
+        arguments = values | tensors | {"reduction": "none"}
         try:
             elements = function(**arguments)
         except (RuntimeError, ValueError, IndexError) as error:
@@ -306,10 +307,6 @@ def split_by_sample(loss: Tensor, recorder: LossRecorder) -> SampleLosses:
 
 def _has_gradient(value: Any) -> bool:
     return isinstance(value, Tensor) and value.requires_grad
-
-
-def _to_full_precision(value: Any) -> Any:
-    return value.float() if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16) else value
 
 
 def _describe_refusal(function: Any, values: dict[str, Any], error: Exception) -> str:

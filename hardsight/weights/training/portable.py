@@ -56,19 +56,13 @@ class PortableModule(nn.Module):
             raise InputError(
                 f"this state was saved by a weighting of {extra.description}; this one is of {self.description}"
             )
-        if extra is not None and not _equal_ids(state_dict.get(f"{prefix}id_index.ids"), self.id_index.ids):
+        if extra is not None and not self.id_index.has_ids(state_dict.get(f"{prefix}id_index.ids")):
             raise InputError("this state was saved for other ids: pass the ids of that training set to the weighting")
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         # A model that goes to half precision would take the weights and tables of this module with it.
         return super()._apply(lambda tensor: _move(tensor, fn), recurse)  # type: ignore[no-untyped-call]
-
-
-def _equal_ids(first: Tensor | None, second: Tensor | None) -> bool:
-    if first is None or second is None:
-        return first is second
-    return torch.equal(first.cpu(), second.cpu())
 
 
 def _move(tensor: Tensor, fn: Any) -> Tensor:

@@ -21,7 +21,7 @@ from hardsight.weights.training.input_plan import InputPlan
 from hardsight.weights.training.portable import PortableModule
 from hardsight.weights.training.reduction import LoopReduction
 from hardsight.weights.training.state import SchemeState, SeenSamples
-from hardsight.weights.training.weighting import Weighting
+from hardsight.weights.training.weighting import Weighting, check_repeats
 
 
 def multiply(first: Weighting, other: Any) -> Weighting:
@@ -118,20 +118,13 @@ def _check_factors(factors: Sequence[Weighting]) -> None:
             "other: multiply only one such scheme, by weights of single samples"
         )
     if any(factor.repeated == "count" for factor in factors):
-        for factor in factors:
-            if any("rows" in scheme.reads for scheme in factor.schemes):
-                raise InputError(
-                    f"scheme {factor.schemes[0].name!r} keeps a state for each sample: draw without replacement"
-                )
+        check_repeats("count", [scheme for factor in factors for scheme in factor.schemes])
 
 
 def _common_ids(factors: Sequence[Weighting]) -> IdIndex:
     indices = [factor.id_index for factor in factors if factor.id_index.count]
     for index in indices[1:]:
-        same = index.ids is indices[0].ids or (
-            index.ids is not None and indices[0].ids is not None and torch.equal(index.ids, indices[0].ids)
-        )
-        if index.count != indices[0].count or not same:
+        if index.count != indices[0].count or not index.has_ids(indices[0].ids):
             raise InputError(
                 f"all factors must have the same ids. Got {indices[0].count} and {index.count} samples: pass the same "
                 "num_samples= or ids= to each"

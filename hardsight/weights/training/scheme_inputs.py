@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from hardsight.errors import InputError
 from hardsight.weights import Scheme
+from hardsight.weights.inputs import to_full_precision
 from hardsight.weights.training.own_loss import LossCall
 from hardsight.weights.training.tokens import IGNORED
 
@@ -65,8 +66,7 @@ def _scores(call: LossCall, n_samples: int) -> dict[str, Tensor]:
         if call.counted is not None:
             # The loss of a sample whose label does not count is 0, whatever its weight is.
             labels = labels.masked_fill(~call.counted, 0)
-        scores = call.arguments["input"]
-        return {"logits": scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores, "labels": labels}
+        return {"logits": to_full_precision(call.arguments["input"]), "labels": labels}
     scores, labels = call.scores()
     order = torch.argsort(call.samples, stable=True)
     samples = call.samples[order]

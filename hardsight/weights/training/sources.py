@@ -10,6 +10,7 @@ from torch import Tensor
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights import Scheme, get_scheme, weigh
+from hardsight.weights.inputs import to_full_precision
 from hardsight.weights.training.id_index import IdIndex
 from hardsight.weights.training.subset_rows import is_reordered
 
@@ -83,7 +84,7 @@ def _check_order(weights: Any) -> None:
 def _check_weights(weights: Any) -> Tensor:
     if isinstance(weights, Tensor):
         # numpy has no bfloat16.
-        weights = (weights.float() if weights.dtype in (torch.float16, torch.bfloat16) else weights).detach().cpu().numpy()
+        weights = to_full_precision(weights).detach().cpu().numpy()
     values = np.asarray(weights)
     if values.ndim != 1 or not len(values) or values.dtype.kind not in "iuf":
         raise InputError(

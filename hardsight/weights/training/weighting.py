@@ -1,6 +1,7 @@
 """``Weighting``: the loss of each sample in, one weighted loss out, in any training loop."""
 
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, get_args
 
@@ -161,8 +162,7 @@ class Weighting(PortableModule):
         self.description = _describe(resolved.scheme, shape)
         self._generator = torch.Generator().manual_seed(check_int("seed", seed, 0))
         self._totals: BatchTotals | None = None
-        if self.repeated == "count" and resolved.scheme is not None and "rows" in resolved.scheme.reads:
-            raise InputError(f"scheme {self._scheme_name!r} keeps a state for each sample: draw without replacement")
+        check_repeats(self.repeated, self.schemes)
 
     @property
     def scheme(self) -> Scheme | None:
@@ -229,32 +229,31 @@ class Weighting(PortableModule):
             raise InputError(_IN_DATA_PARALLEL)
         trains = self.training and torch.is_grad_enabled()
         averaged = items is None and (self.micro_batches > 1 or averages_in_accelerate())
-        plain = items is None and not (inputs or averaged)
-        if trains and plain and self.reduction in ("mean", "sum") and self.on_nonfinite == "skip":
+        partial = averaged or items is not None
+        if trains and not (inputs or partial) and self.reduction in ("mean", "sum") and self.on_nonfinite == "skip":
             fast = self._fast_path_batch(loss, ids, logits, labels)
             if fast is not None:
-                weights = self._weigh(fast, self.through)
-                return weighted_sum(
-                    fast.inputs["loss"], weights if self.reduction == "sum" else weights / max(fast.count, 1)
-                )
+                share = self._weigh(fast, self.through)
+                return weighted_sum(fast.inputs["loss"], share if self.reduction == "sum" else share / max(fast.count, 1))
         values = {"loss": loss, "logits": logits, "labels": labels, **inputs}
         if not trains:
             return unweighted_losses(values, self.plan.several_labels).float().mean()
         check_call_inputs(self.schemes, inputs)
         if items is not None:
             items = check_items(items, self.reduction, self.plan.is_loss)
+        weights: Tensor | None = None
         with full_precision(values):
             if self.plan.is_loss:
-                losses, batch = self._scheme_losses(values, ids, items, averaged)
-                if averaged:
-                    check_averaged(self.reduction, True)
-                return reduce_losses(self.reduction, losses, None, batch, items)
-            batch = self._build_batch(values, ids, items)
-            weights = self._weigh(batch, self.through, averaged or items is not None)
+                losses, batch = self._scheme_losses(values, ids, items, partial)
+            else:
+                batch = self._build_batch(values, ids, items)
+                losses, weights = batch.inputs["loss"], self._weigh(batch, self.through, partial)
+            # After the scheme, which knows better why micro-batches do not add up.
             if averaged:
-                check_averaged(self.reduction, False)
-            self._check_losses(batch.inputs["loss"], weights)
-            return reduce_losses(self.reduction, batch.inputs["loss"], weights, batch, items)
+                check_averaged(self.reduction, self.plan.is_loss)
+            if weights is not None:
+                self._check_losses(losses, weights)
+            return reduce_losses(self.reduction, losses, weights, batch, items)
 
     def weights(
         self,
@@ -331,15 +330,12 @@ class Weighting(PortableModule):
             logits: whether calls give logits, or ``classes=`` is known; "superloss" then needs no mean loss of the batch.
         """
         scheme = self.scheme
-        stated = False if scheme is None else scheme.compares_samples
-        if scheme is None or not callable(stated):
-            return stated if isinstance(stated, bool) else None
-        known = {"logits": True if logits else None, "classes": self.classes}
-        return stated({**scheme.parameters, **self.scheme_parameters, **known})
+        if scheme is None:
+            return False
+        return scheme.compares({**self.scheme_parameters, "logits": True if logits else None, "classes": self.classes})
 
-    def _scheme_losses(self, values: dict[str, Any], ids: Any, items: Any, averaged: bool) -> tuple[Tensor, Batch]:
+    def _scheme_losses(self, values: dict[str, Any], ids: Any, items: Any, partial: bool) -> tuple[Tensor, Batch]:
         """Return the losses of a scheme that is a loss, and their batch."""
-        partial = averaged or items is not None
         if not has_token_logits(values):
             batch = self._build_batch(values, ids, items)
             return self._weigh(batch, True, partial), batch
@@ -347,8 +343,8 @@ class Weighting(PortableModule):
         losses = average_token_loss(
             values, self.scheme, lambda tokens: self._call_scheme(Batch(tokens, None, 0, 0), True, partial)
         )
-        given = {name: values[name] for name in self.plan.per_call if name in values}
-        batch = self._build_batch({**given, "loss": losses, "logits": None, "labels": None}, ids, items, ("loss",))
+        per_call = {name: values[name] for name in self.plan.per_call if name in values}
+        batch = self._build_batch({**per_call, "loss": losses, "logits": None, "labels": None}, ids, items, ("loss",))
         return batch.inputs["loss"], batch
 
     def _fast_path_batch(self, loss: Any, ids: Any, logits: Any, labels: Any) -> Batch | None:
@@ -363,12 +359,12 @@ class Weighting(PortableModule):
         self, values: dict[str, Any], ids: Any, items: Any = None, names: tuple[str, ...] | None = None
     ) -> Batch:
         def read() -> dict[str, Tensor]:
-            given: dict[str, Any] = values
+            standard: dict[str, Any] = values
             if has_token_logits(values):
-                given = to_sequence_inputs(values, self.schemes)
+                standard = to_sequence_inputs(values, self.schemes)
             elif self.plan.reads_outputs(values):
-                given = standardize_outputs(values, several_labels=self.plan.several_labels)
-            return read_inputs(given, names or self.plan.select_names(given))
+                standard = standardize_outputs(values, several_labels=self.plan.several_labels)
+            return read_inputs(standard, names or self.plan.select_names(standard))
 
         batch = build_batch(read, find_device(values), ids, self.id_index, self.repeated or "refuse")
         self._warn_of_shared_samples(batch)
@@ -489,6 +485,17 @@ def check_weighting(weighting: Any) -> Weighting:
     if not isinstance(weighting, Weighting):
         raise InputError(f"weighting must be a hs.Weighting. Got {type(weighting).__name__}: hs.Weighting('superloss', …)")
     return weighting
+
+
+def check_repeats(repeated: RepeatedIds | None, schemes: Sequence[Scheme]) -> None:
+    """Check that schemes allow samples that count every time they come.
+
+    Raises:
+        InputError: one keeps a state for each sample.
+    """
+    for scheme in schemes if repeated == "count" else ():
+        if "rows" in scheme.reads:
+            raise InputError(f"scheme {scheme.name!r} keeps a state for each sample: draw without replacement")
 
 
 def _off_meta_device() -> AbstractContextManager[Any]:
