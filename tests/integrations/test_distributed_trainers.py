@@ -1,10 +1,9 @@
 """Two processes of a Trainer or of Lightning are one process with the batches of both, also if epochs are padded."""
 
-import socket
-
 import pytest
 import torch
 from support.distributed_trainers import LIGHTNING, RANKS, TRAINERS, run_rank, train_by_lightning, train_by_trainer
+from support.ranks import find_free_port
 
 pytestmark = [
     pytest.mark.usefixtures("example_schemes"),
@@ -16,10 +15,7 @@ pytestmark = [
 
 def spawn(folder, library):
     """Run both processes, and return their results."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(run_rank, (folder, port, library), nprocs=RANKS)
+    torch.multiprocessing.spawn(run_rank, (folder, find_free_port(), library), nprocs=RANKS)
     return [torch.load(folder / f"{rank}.pt") for rank in range(RANKS)]
 
 

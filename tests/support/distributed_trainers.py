@@ -1,6 +1,5 @@
 """The two processes of ``tests/integrations/test_distributed_trainers.py``, and the batches of both in one process."""
 
-import os
 import warnings
 
 import torch
@@ -10,6 +9,7 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 import hardsight as hs
 from support import example_schemes
+from support.ranks import announce_rank
 
 RANKS, TEXTS, POINTS = 2, 15, 13
 """Neither number divides into batches of two ranks: the loaders pad."""
@@ -126,9 +126,7 @@ def run_rank(rank, folder, port, library):
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     example_schemes.register()
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(RANKS), "LOCAL_WORLD_SIZE": str(RANKS)}
-    # By the last one Lightning sees that the processes exist already.
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    announce_rank(rank, RANKS, port)
     cases, train = (TRAINERS, train_by_trainer) if library == "trainer" else (LIGHTNING, train_by_lightning)
     torch.save({case: train(case, folder, RANKS) for case in cases}, folder / f"{rank}.pt")
     distributed.destroy_process_group()

@@ -1,6 +1,5 @@
 """The work of two processes in ``tests/weights/training/test_two_ranks.py``: draws, tables, epochs."""
 
-import os
 import warnings
 
 import torch
@@ -8,6 +7,7 @@ from torch import distributed
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, RandomSampler, TensorDataset
 
 import hardsight as hs
+from support.ranks import announce_rank
 
 RANKS, SAMPLES, BATCH = 2, 24, 4
 WEIGHTS = torch.linspace(0.5, 2, SAMPLES)
@@ -216,9 +216,7 @@ def run_rank(rank, folder, port, weighting):
     """Run one of the processes, and save its results in a file."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(RANKS), "LOCAL_WORLD_SIZE": str(RANKS)}
-    # By the last one Lightning sees that the processes exist already.
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test"}
+    announce_rank(rank, RANKS, port)
     early = hs.WeightedSampler(WEIGHTS, seed=1)
     results = {"table": change_table(rank, weighting)}
     distributed.init_process_group("gloo")

@@ -107,7 +107,8 @@ def train_plain(cell: Cell, folder: Path) -> torch.Tensor:
 
 def _plain_step(cell: Cell, model: nn.Module, optimizer: Any, weighting: hs.Weighting | None, batches: list[Any]) -> None:
     optimizer.zero_grad()
-    parts = _effective_weights(cell, model, weighting, batches)
+    compares = weighting is not None and cell.weights == "batch-normalised" and cell.accumulation > 1
+    parts = _weigh_effective_batch(model, weighting, batches) if compares else None
     for number, (x, y, ids) in enumerate(batches, 1):
         with model.no_sync() if number < len(batches) and cell.ranks > 1 else nullcontext():
             losses = cross_entropy(model(x), y, reduction="none")
@@ -121,10 +122,8 @@ def _plain_step(cell: Cell, model: nn.Module, optimizer: Any, weighting: hs.Weig
     optimizer.step()
 
 
-def _effective_weights(cell: Cell, model: Any, weighting: hs.Weighting | None, batches: list[Any]) -> Any:
+def _weigh_effective_batch(model: Any, weighting: hs.Weighting, batches: list[Any]) -> tuple[torch.Tensor, ...]:
     """Return the weights of each micro-batch, for a scheme that compares the samples of the effective batch."""
-    if weighting is None or cell.weights != "batch-normalised" or cell.accumulation == 1:
-        return None
     with torch.no_grad():
         losses = torch.cat([cross_entropy(model(x), y, reduction="none") for x, y, _ in batches])
     return weighting.weights(losses, torch.cat([ids for *_, ids in batches])).split([len(ids) for *_, ids in batches])
@@ -175,9 +174,7 @@ def train_accelerate(cell: Cell, folder: Path) -> torch.Tensor:
 
 def _accelerate_group(accelerator: Any, model: Any, optimizer: Any, weighting: hs.Weighting, group: list[Any]) -> None:
     """Do one step with a scheme that compares the samples of the effective batch: all weights first."""
-    with torch.no_grad():
-        losses = torch.cat([cross_entropy(model(x), y, reduction="none") for x, y, _ in group])
-    weights = weighting.weights(losses, torch.cat([ids for *_, ids in group])).split([len(ids) for *_, ids in group])
+    weights = _weigh_effective_batch(model, weighting, group)
     for number, (x, y, _) in enumerate(group):
         with accelerator.no_sync(model) if number < len(group) - 1 else nullcontext():
             part = weighting.apply_weights(cross_entropy(model(x), y, reduction="none"), weights[number])

@@ -1,7 +1,5 @@
 """Run cells of the training matrix, on one rank or two, and compare them with the reference."""
 
-import os
-import socket
 import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
@@ -9,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from support.ranks import announce_rank, find_free_port
 from torch import distributed
 
 from hardsight.errors import InputError
@@ -31,7 +30,7 @@ def run_cells(cells: Sequence[Cell], precision: torch.dtype) -> dict[Cell, str]:
         if not chosen:
             continue
         with tempfile.TemporaryDirectory() as folder:
-            torch.multiprocessing.spawn(_run_rank, (ranks, chosen, precision, folder, _free_port()), nprocs=ranks)
+            torch.multiprocessing.spawn(_run_rank, (ranks, chosen, precision, folder, find_free_port()), nprocs=ranks)
             results = [torch.load(Path(folder) / f"results-{rank}.pt") for rank in range(ranks)]
         outcomes |= {cell: _judge(cell, precision, list(by_rank)) for cell, *by_rank in zip(chosen, *results, strict=True)}
     return {cell: outcomes[cell] for cell in cells}
@@ -47,9 +46,7 @@ def _run_rank(rank: int, ranks: int, cells: Iterable[Cell], precision: torch.dty
         source="tests", init=init_remembered, compares_samples=False,
     )  # fmt: skip
     if ranks > 1:
-        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
-        # By the last one Lightning sees that the processes exist already.
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "matrix"}
+        announce_rank(rank, ranks, port)
         distributed.init_process_group("gloo", rank=rank, world_size=ranks)
     results: list[torch.Tensor | str] = []
     for number, cell in enumerate(cells):
@@ -86,9 +83,3 @@ def _draws(cell: Cell) -> list[list[int]]:
         sampler.set_epoch(epoch)
         draws.append(list(sampler))
     return draws
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

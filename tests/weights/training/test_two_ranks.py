@@ -1,10 +1,9 @@
 """Training on two ranks is training on one: draws, whoever divides them; tables of a spawned process."""
 
-import socket
-
 import pytest
 import torch
 from support.rank_scenarios import ACCELERATE, BATCH, RANKS, SAMPLES, WEIGHTS, run_rank
+from support.ranks import find_free_port
 
 import hardsight as hs
 
@@ -14,11 +13,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     weighting = hs.Weighting("elr", num_samples=4, classes=2)
-    torch.multiprocessing.spawn(run_rank, (str(folder), port, weighting), nprocs=RANKS)
+    torch.multiprocessing.spawn(run_rank, (str(folder), find_free_port(), weighting), nprocs=RANKS)
     assert not weighting.scheme_state.target.any()
     return [torch.load(folder / f"{rank}.pt") for rank in range(RANKS)]
 
