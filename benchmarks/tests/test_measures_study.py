@@ -381,17 +381,17 @@ def test_ranks_by_hand():
             "three": dict(zip(places, (0.6, 0.1, 0.5), strict=True)),
         }
     )
-    found = ranks.rank_measures(rows)
+    ranking = ranks.rank_measures(rows)
     # Ranks: near 1 2 3 and 2 1 3, rare 2.5 2.5 1.
-    assert found.mean.to_dict() == pytest.approx({"hardness (50)": 5.5 / 3, "two": 5.5 / 3, "three": 7 / 3})
-    assert found.by_kind.loc["hardness (50)"].to_dict() == {"near": 1.5, "rare": 2.5}
-    assert found.by_kind.loc["three"].to_dict() == {"near": 3.0, "rare": 1.0}
-    assert found.blocks == 3
-    assert found.p == pytest.approx(friedmanchisquare([1, 2, 2.5], [2, 1, 2.5], [3, 3, 1]).pvalue)
-    assert found.left_out == []
+    assert ranking.mean.to_dict() == pytest.approx({"hardness (50)": 5.5 / 3, "two": 5.5 / 3, "three": 7 / 3})
+    assert ranking.by_kind.loc["hardness (50)"].to_dict() == {"near": 1.5, "rare": 2.5}
+    assert ranking.by_kind.loc["three"].to_dict() == {"near": 3.0, "rare": 1.0}
+    assert ranking.blocks == 3
+    assert ranking.p == pytest.approx(friedmanchisquare([1, 2, 2.5], [2, 1, 2.5], [3, 3, 1]).pvalue)
+    assert ranking.left_out == []
     # Another share is not another block.
     assert ranks.rank_measures(pd.concat([rows, rows.assign(share=0.2)])).blocks == 3
-    page = words.measures_page(rows, found)
+    page = words.measures_page(rows, ranking)
     assert "2 data sets (a, b), 2 kinds of hardness, shares 0.1, 2 seeds; 3 measures" in page
     assert "The middle of the field is rank 2." in page
     assert "| near | noise on every feature | 1.5 | 1 of 3 | yes | 0.855 | hardness (50) (1.5; 0.855) |" in page
@@ -403,10 +403,10 @@ def test_ranks_by_hand():
 def test_a_measure_without_a_score_somewhere_is_left_out_and_told():
     rows = table({name: {("a", "near"): 0.5, ("a", "rare"): score} for name, score in (("x", 0.4), ("y", 0.6), ("z", 0.1))})
     rows.loc[(rows["measure"] == "z") & (rows["kind"] == "near") & (rows["seed"] == 1), ["auprc", "fault"]] = [np.nan, "no"]
-    found = ranks.rank_measures(rows)
-    assert found.left_out == ["z"]
-    assert list(found.mean.index) == ["y", "x"]
-    page = words.measures_page(rows, found)
+    ranking = ranks.rank_measures(rows)
+    assert ranking.left_out == ["z"]
+    assert list(ranking.mean.index) == ["y", "x"]
+    page = words.measures_page(rows, ranking)
     assert "| z | 1 | no |" in page
     assert "`hardness (50)` lacks a score" in page
 
@@ -418,20 +418,20 @@ def test_critical_distances_of_the_literature():
 
 
 def test_figures_are_drawn(tmp_path):
-    found = ranks.rank_measures(table({name: {("a", "near"): i / 9, ("b", "rare"): 0.3} for i, name in enumerate("pqr")}))
-    for name, chart in (("ranks", drawings.draw_mean_ranks(found)), ("kinds", drawings.draw_rank_heatmap(found))):
+    ranking = ranks.rank_measures(table({name: {("a", "near"): i / 9, ("b", "rare"): 0.3} for i, name in enumerate("pqr")}))
+    for name, chart in (("ranks", drawings.draw_mean_ranks(ranking)), ("kinds", drawings.draw_rank_heatmap(ranking))):
         drawings.write_figure(chart, tmp_path / "deep" / f"{name}.svg")
         drawn = (tmp_path / "deep" / f"{name}.svg").read_text()
         assert drawn.startswith("<svg")
         assert all(f">{one}<" in drawn for one in "pqr")
-    values = drawings.draw_mean_ranks(found).to_dict()["data"]["values"]
-    assert [v["measure"] for v in values] == list(found.mean.index)
-    assert all(v["high"] - v["low"] == pytest.approx(found.distance) for v in values)
+    values = drawings.draw_mean_ranks(ranking).to_dict()["data"]["values"]
+    assert [v["measure"] for v in values] == list(ranking.mean.index)
+    assert all(v["high"] - v["low"] == pytest.approx(ranking.distance) for v in values)
     assert all(v["low"] + v["high"] == pytest.approx(2 * v["rank"]) for v in values)
     assert all(one["rank"] <= other["rank"] for one, other in pairwise(values))
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write .*: choose another folder"):
-        drawings.write_figure(drawings.draw_rank_heatmap(found), tmp_path / "file" / "x.svg")
+        drawings.write_figure(drawings.draw_rank_heatmap(ranking), tmp_path / "file" / "x.svg")
 
 
 def test_the_command(monkeypatch, tmp_path):

@@ -326,13 +326,12 @@ def small_difficulty():
 
 @pytest.mark.slow
 def test_every_row_can_do_what_it_says(small_difficulty):
-    found = small_difficulty
     epochs, pupils = mixed.count_epochs(TASK), []
     for row in rows():
         if row.how == "in training":
-            pupils.append(WeightedMember(0, objective=schemes.objective(row, SMALL.y, found, epochs, 0)))
+            pupils.append(WeightedMember(0, objective=schemes.objective(row, SMALL.y, small_difficulty, epochs, 0)))
             continue
-        weights = schemes.weights(row, SMALL, found, np.random.SeedSequence(0))
+        weights = schemes.weights(row, SMALL, small_difficulty, np.random.SeedSequence(0))
         assert not isinstance(weights, str), row.name
         assert weights.shape == SMALL.y.shape
         assert weights.min() >= 0
@@ -356,8 +355,8 @@ def test_a_scheme_that_cannot_weigh_says_why(small_difficulty, monkeypatch):
 
 def test_metrics_by_hand():
     log_prob = np.log([[0.9, 0.05, 0.05], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]])
-    found = study.score_predictions(log_prob, np.array([0, 0, 1, 2]))
-    assert found == pytest.approx(
+    scores = study.score_predictions(log_prob, np.array([0, 0, 1, 2]))
+    assert scores == pytest.approx(
         {
             "balanced_accuracy": 2.5 / 3,
             "accuracy": 0.75,

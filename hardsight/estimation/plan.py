@@ -87,22 +87,22 @@ def make_splitter(splits: Any, folds: int | None, repeats: int | None, learner: 
     """
     if capabilities_of(learner).splits_itself:
         return _splitter_of_repeats(splits, folds, repeats, learner)
-    given = {name: value for name, value in (("folds", folds), ("repeats", repeats)) if value is not None}
+    counts = {name: value for name, value in (("folds", folds), ("repeats", repeats)) if value is not None}
     if splits is None or splits == "kfold":
-        return KFold(**{"folds": FOLDS, "repeats": REPEATS} | given)
+        return KFold(**{"folds": FOLDS, "repeats": REPEATS} | counts)
     if splits == "loo":
         if folds is not None:
             raise InputError("folds has no meaning for splits='loo', which leaves one sample out: leave it out")
-        return LeaveOneOut(**given)
+        return LeaveOneOut(**counts)
     if splits == "subsets":
-        if given:
+        if counts:
             raise InputError(
                 "folds and repeats have no meaning for splits='subsets': pass splits=hs.Subsets(members, ratio)"
             )
         return Subsets()
     if not isinstance(splits, Splitter):
         raise InputError(f"splits must be 'kfold', 'subsets', 'loo', hs.KFold, hs.Subsets or hs.LeaveOneOut. Got {splits!r}")
-    if given:
+    if counts:
         raise InputError(f"splits={splits!r} already fixes the splits: leave out folds and repeats")
     return splits
 

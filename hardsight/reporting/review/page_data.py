@@ -26,7 +26,7 @@ class PackedSamples(NamedTuple):
 
     packed: PackedArrays
     about: dict[str, Any]  # their kind, and what the script needs to show them; JSON types only
-    rows: np.ndarray  # positions of the samples that are held, (held,) int64; the others did not fit
+    rows: np.ndarray  # positions of the packed samples, (packed,) int64; the others did not fit
 
 
 def pack_samples(samples: Samples, ranking: np.ndarray, most: int = MAX_BYTES) -> PackedSamples:

@@ -46,10 +46,10 @@ def training_loss_interpolates(trial: Trial) -> Finding:
     training_auc, held_out_auc = np.zeros((trial.runs, 3)), np.zeros((trial.runs, 3))
     for run, (rng, seed) in enumerate(zip(trial.rngs, trial.seeds, strict=True)):
         rows = rng.choice(len(y), 600, replace=False)
-        given = flip_labels(y[rows], uniform_transition(10, 0.2), rng)
-        wrong = given != y[rows]
+        labels = flip_labels(y[rows], uniform_transition(10, 0.2), rng)
+        wrong = labels != y[rows]
         for k, epochs in enumerate(lengths):
-            d, measures = _measure(x[rows], given, seed, "rho", repeats=2, hidden=(128,), epochs=epochs, weight_decay=0.0)
+            d, measures = _measure(x[rows], labels, seed, "rho", repeats=2, hidden=(128,), epochs=epochs, weight_decay=0.0)
             # rho is the training loss minus the held-out loss.
             training_auc[run, k], held_out_auc[run, k] = auc(measures["rho"] + d.error, wrong), auc(d.error, wrong)
     change = training_auc[:, -1] - training_auc[:, 0]
@@ -114,11 +114,11 @@ def _compare_weights(trial: Trial, noisy: bool) -> tuple[dict[str, np.ndarray], 
         order = rng.permutation(len(y))
         train, test = order[: len(y) // 2], order[len(y) // 2 :]
         if noisy:
-            given = flip_labels(y[train], uniform_transition(10, 0.2), rng)
+            labels = flip_labels(y[train], uniform_transition(10, 0.2), rng)
         else:
             train = train[subsample_long_tail(y[train], 50, rng, largest=85)]
-            given = y[train]
-        d, _ = _measure(x[train], given, seed, repeats=2)
+            labels = y[train]
+        d, _ = _measure(x[train], labels, seed, repeats=2)
         weightings = {
             "hard-first": np.clip(d.error / d.error.mean(), 0.02, 50),
             "uniform": weigh(d, "uniform"),
@@ -126,7 +126,7 @@ def _compare_weights(trial: Trial, noisy: bool) -> tuple[dict[str, np.ndarray], 
         }
         for name, w in weightings.items():
             log_prob = train_and_predict(
-                x[train], given, x[test], seed, w / w.mean(), hidden=(64,), epochs=60, weight_decay=1e-4
+                x[train], labels, x[test], seed, w / w.mean(), hidden=(64,), epochs=60, weight_decay=1e-4
             )
             accuracies.setdefault(name, []).append(balanced_accuracy(log_prob, y[test]))
     return {name: np.array(each) for name, each in accuracies.items()}, list(accuracies)

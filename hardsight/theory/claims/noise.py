@@ -208,17 +208,17 @@ def posterior_is_bayes(trial: Trial) -> Finding:
         # An impossible label would have the library's floor of 1e-12 instead of zero.
         pair = 0.9 * pair_transition(classes, rng.uniform(0.05, 0.4)) + 0.1 * uniform_transition(classes, 0.2)
         transition = pair if run % 2 else uniform_transition(classes, rng.uniform(0.05, 0.4))
-        given = torch.from_numpy(flip_labels(y, transition, rng))
+        labels = torch.from_numpy(flip_labels(y, transition, rng))
         log_q, shares = torch.from_numpy(mixture.log_posterior(x)), torch.from_numpy(mixture.shares)
         matrix = torch.from_numpy(transition)
         # The members are assumed to be trained on the true shares, so the evidence is balanced by these.
         model = LabelModel(matrix, shares, torch.ones(1, dtype=torch.float64), (np.inf, np.inf), noise_aware=False)
-        posterior = label_noise.true_label_probabilities(model, Evidence(log_q, given, shares, None), torch.arange(len(y)))
-        rule = log_q.exp() * matrix[:, given].T
+        posterior = label_noise.true_label_probabilities(model, Evidence(log_q, labels, shares, None), torch.arange(len(y)))
+        rule = log_q.exp() * matrix[:, labels].T
         rule /= rule.sum(1, keepdim=True)
         gaps.append(max_abs(posterior - rule))
-        p_wrong = 1 - posterior[torch.arange(len(y)), given]
-        share = float((given.numpy() != y).mean())
+        p_wrong = 1 - posterior[torch.arange(len(y)), labels]
+        share = float((labels.numpy() != y).mean())
         estimated.append(float(p_wrong.mean()))
         true_shares.append(share)
         z_scores.append(abs(estimated[-1] - share) / (float((p_wrong * (1 - p_wrong)).mean()) / len(y)) ** 0.5)
@@ -255,15 +255,15 @@ def transition_estimated(trial: Trial) -> Finding:
         x, y = mixture.draw(1000, rng)
         rate = float(rng.uniform(0.1, 0.4))
         transition = (uniform_transition, pair_transition)[run % 2](classes, rate)
-        given = flip_labels(y, transition, rng)
-        prior, label = torch.from_numpy(np.bincount(given, minlength=classes) / len(given)), torch.from_numpy(given)
+        labels = flip_labels(y, transition, rng)
+        prior, label = torch.from_numpy(np.bincount(labels, minlength=classes) / len(labels)), torch.from_numpy(labels)
         clean = mixture.log_posterior(x)
         transitions = [
             label_noise.fit_label_model(Evidence(torch.from_numpy(consensus), label, prior, None)).transition.numpy()
             for consensus in (clean, np.log(np.exp(clean) @ transition))
         ]
         # Sampling variation of the labels is not an error of the estimate.
-        empirical = np.stack([np.bincount(given[y == c], minlength=classes) / (y == c).sum() for c in range(classes)])
+        empirical = np.stack([np.bincount(labels[y == c], minlength=classes) / (y == c).sum() for c in range(classes)])
         errors.append(float(np.abs(transitions[0] - empirical).mean(1).max()))
         rates.append(rate)
         estimated_rates.append(float(1 - transitions[0].diagonal().mean()))
