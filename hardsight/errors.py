@@ -1,7 +1,12 @@
 """Exceptions and warnings of hardsight: one line each, which names what is wrong and how to fix it."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
 # Names from hostile files may be of any length.
 _MAX_LENGTH = 2000
+# A report of several faults names at most so many.
+_MAX_FAULTS = 20
 
 
 class HardsightError(Exception):
@@ -19,6 +24,60 @@ class HardsightError(Exception):
 
 class InputError(HardsightError, ValueError):
     """Data or an argument cannot be used as given."""
+
+
+class InputErrors(InputError):
+    """Several faults of one input, one line each.
+
+    Args:
+        messages: one line per fault, at least two.
+    """
+
+    def __init__(self, messages: Sequence[str]) -> None:
+        super().__init__()
+        self.messages = [single_line(message) for message in messages]
+        rest = len(messages) - _MAX_FAULTS
+        lines = self.messages[:_MAX_FAULTS] + ([f"and {rest} more"] if rest > 0 else [])
+        self.args = ("\n".join([f"{len(messages)} faults:", *(f"- {line}" for line in lines)]),)
+
+
+class Faults:
+    """Collects the faults of an input, so that all of them are reported at once.
+
+    >>> faults = Faults()
+    >>> for name in ("a", "b"):
+    ...     with faults.collect():
+    ...         raise InputError(f"column {name!r} is empty")
+    >>> faults.raise_all()
+    Traceback (most recent call last):
+    hardsight.errors.InputErrors: 2 faults:
+    - column 'a' is empty
+    - column 'b' is empty
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Catch an :class:`InputError` of the block and keep its message."""
+        try:
+            yield
+        except InputErrors as error:
+            self.messages.extend(error.messages)
+        except InputError as error:
+            self.messages.append(str(error))
+
+    def raise_all(self) -> None:
+        """Raise what was collected, if anything.
+
+        Raises:
+            InputError: the only fault, or all of them (:class:`InputErrors`).
+        """
+        if len(self.messages) == 1:
+            raise InputError(self.messages[0])
+        if self.messages:
+            raise InputErrors(self.messages)
 
 
 class LearnerError(HardsightError, RuntimeError):
