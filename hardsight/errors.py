@@ -26,7 +26,7 @@ class InputError(HardsightError, ValueError):
     """Data or an argument cannot be used as given."""
 
 
-class InputErrors(InputError):
+class MultipleInputError(InputError):
     """Several faults of one input, one line each.
 
     Args:
@@ -50,7 +50,7 @@ class Faults:
     ...         raise InputError(f"column {name!r} is empty")
     >>> faults.raise_all()
     Traceback (most recent call last):
-    hardsight.errors.InputErrors: 2 faults:
+    hardsight.errors.MultipleInputError: 2 faults:
     - column 'a' is empty
     - column 'b' is empty
     """
@@ -63,7 +63,7 @@ class Faults:
         """Catch an :class:`InputError` of the block and keep its message."""
         try:
             yield
-        except InputErrors as error:
+        except MultipleInputError as error:
             self.messages.extend(error.messages)
         except InputError as error:
             self.messages.append(str(error))
@@ -72,12 +72,12 @@ class Faults:
         """Raise what was collected, if anything.
 
         Raises:
-            InputError: the only fault, or all of them (:class:`InputErrors`).
+            InputError: the only fault, or all of them (:class:`MultipleInputError`).
         """
         if len(self.messages) == 1:
             raise InputError(self.messages[0])
         if self.messages:
-            raise InputErrors(self.messages)
+            raise MultipleInputError(self.messages)
 
 
 class LearnerError(HardsightError, RuntimeError):

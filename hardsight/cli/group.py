@@ -52,7 +52,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except HardsightError as error:
-            raise click.ClickException(" ".join(str(error).split())) from error
+            raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
             click.echo("Interrupted: results are unchanged. --resume continues with the models trained so far.", err=True)
             ctx.exit(130)
