@@ -29,7 +29,7 @@ class ColumnRoles:
         """Assign a role to every column of a frame with unique text names.
 
         Raises:
-            InputError: no label, a column that is not there or has two roles, or labels with another index.
+            InputError: no label, or a column that is not there or has two roles.
         """
         roles = cls(frame)
         y = args.label if args.y is None else args.y
@@ -43,7 +43,7 @@ class ColumnRoles:
                 f"the label is missing: name its column (y, label, --label). The columns are {join_names(frame)}"
             )
         if "label" not in roles.columns:
-            roles.values["label"] = _match_index(frame.index, y)
+            roles.values["label"] = y
         if args.ids is None:
             roles.values["ids"] = ids_from_index(frame.index, roles.notices)
         named = y.name if isinstance(y, pd.Series) else None
@@ -132,12 +132,8 @@ def _all_strings(values: pd.Series) -> bool:
 
 
 def convert_series(args: Arguments) -> RawSamples:
-    """Convert a Series: texts, or a table of one column.
-
-    Raises:
-        InputError: labels with another index.
-    """
-    X, y = args.X, _match_index(args.X.index, args.y)
+    """Convert a Series: texts, or a table of one column."""
+    X, y = args.X, args.y
     label_name = str(y.name) if isinstance(y, pd.Series) and y.name is not None else None
     raw = RawSamples(None, "text", y, args.ids, args.groups, args.weights, label_name)
     if args.ids is None:
@@ -147,25 +143,6 @@ def convert_series(args: Arguments) -> RawSamples:
     else:
         raw.features, raw.kind = unique_names(X.to_frame("value" if X.name is None else X.name)), "table"
     return raw
-
-
-def _match_index(index: pd.Index, y: Any) -> Any:
-    """Return labels unchanged, unless they are a Series whose index contradicts that of the features.
-
-    Libraries differ in whether such a Series is matched by index or by position; a wrong guess shuffles all labels.
-    """
-    if not isinstance(y, pd.Series) or len(y) != len(index) or y.index.equals(index):
-        return y
-    default = pd.RangeIndex(len(index))
-    # pandas cannot look up single values in an index of tuples.
-    comparable = index.nlevels == y.index.nlevels
-    permuted = comparable and index.isin(y.index).all() and y.index.isin(index).all()
-    if not permuted and (y.index.equals(default) or index.equals(default)):
-        return y
-    raise InputError(
-        "X and y have different indexes: pass y.reindex(X.index) to match them by index, or y.to_numpy() to match them "
-        "by position"
-    )
 
 
 def ids_from_index(index: pd.Index, notices: list[str]) -> np.ndarray | None:

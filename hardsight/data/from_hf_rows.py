@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import Arguments, RawSamples, check_column_name, check_embedding, object_array
 from hardsight.data.from_datasets import check_single_split, is_hugging_face
 from hardsight.data.labels import encode_labels
@@ -90,6 +91,7 @@ def rows_to_samples(
             "datasets.Dataset.from_list, from_dict or from_pandas"
         )
     check_choice("task", task, TASKS)
+    check_indexes(ids=ids, groups=groups, weights=weights, embedding=embedding)
     columns = _Columns(check_single_split(X))
     raw = columns.resolve(Arguments(X, y, ids, groups, weights, label, text))
     per_sample = raw.check_columns()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data import images
+from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import Arguments, RawSamples, check_embedding, is_from
 from hardsight.data.frames import clean_columns, is_frame
 from hardsight.data.from_arrays import convert_array
@@ -33,6 +34,7 @@ def to_samples(
     """Convert data in memory to samples; see :meth:`hardsight.Samples.of` for arguments and errors."""
     if isinstance(X, Samples):
         return X
+    check_indexes(X=X, y=y, ids=ids, groups=groups, weights=weights, embedding=embedding)
     raw = _convert(Arguments(X, y, ids, groups, weights, label, text))
     columns = raw.check_columns()
     if raw.y is None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.attribution.names import FACTORS
+from hardsight.data.alignment import align_to_ids
 from hardsight.difficulty.actions import recommend
 from hardsight.difficulty.columns import COLUMNS, FIELDS, LOSS_TABLE, TABLE
 from hardsight.difficulty.decisions import CuratedLabels, apply_decisions
@@ -223,7 +224,7 @@ class Difficulty:
         if values.dtype == bool:
             if values.shape != (len(self),):
                 raise InputError(f"the mask must have shape ({len(self)},), one value per sample. Got {values.shape}")
-            return np.flatnonzero(self._aligned_mask(rows) if isinstance(rows, pd.Series) else values)
+            return np.flatnonzero(align_to_ids("the mask", rows, self.ids))
         if values.ndim != 1:
             raise InputError(f"rows must be a mask or a sequence of ids. Got {type(rows).__name__}")
         index: np.ndarray = pd.Index(self.ids).get_indexer(values)
@@ -231,19 +232,6 @@ class Difficulty:
             unknown, example = values[index < 0].tolist()[0], self.ids[:1].tolist()
             raise InputError(f"no sample has the id {unknown!r}: ids look like {example}")
         return index
-
-    def _aligned_mask(self, mask: pd.Series) -> np.ndarray:
-        """Return a mask in the order of the samples, ``(sample,)`` bool: aligned by id, or as it is if only numbered."""
-        index = mask.index.get_indexer(pd.Index(self.ids)) if mask.index.is_unique else np.full(len(self), -1)
-        values: np.ndarray = mask.to_numpy()
-        if not (index < 0).any():
-            return np.asarray(values[index])
-        if not mask.index.equals(pd.RangeIndex(len(self))):
-            raise InputError(
-                f"the mask must be indexed by the ids of the {len(self):,} samples, each once. Its index holds other ids: "
-                "index it by id, or pass an array in the order of the samples"
-            )
-        return values
 
     def apply(self, decisions: Any) -> CuratedLabels:
         """Return what to train on after a review: labels after relabelling, and which samples stay.

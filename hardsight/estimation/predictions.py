@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hardsight.attribution.neighbours import Neighbours
+from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import check_ids, to_numpy
 from hardsight.data.labels import encode_labels
 from hardsight.difficulty.result import Difficulty
@@ -56,6 +57,7 @@ def measure_predictions(
     >>> measure_predictions(p, ["a", "b"]).error.round(3).tolist()
     [0.231, 0.693]
     """
+    check_indexes(y=y, ids=ids, features=features)
     views = torch.as_tensor(_as_array("log_probs", log_probs, _SHAPE, np.float64))
     if views.ndim not in (2, 3):
         raise InputError(f"log_probs must have shape {_SHAPE}. Got {tuple(views.shape)}")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data import Samples
+from hardsight.data.alignment import align_to_ids
 from hardsight.data.columns import normalize_weights
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
@@ -204,7 +205,9 @@ def _named_weights(weights: Any, d: Difficulty, samples: Samples) -> dict[str, n
     if not weights:
         raise InputError("weights must not be empty: give weights, the name of a scheme, or several by name")
     return {
-        str(name): weigh(d, each) if isinstance(each, str) else normalize_weights(each, len(samples), "weights")
+        str(name): weigh(d, each)
+        if isinstance(each, str)
+        else normalize_weights(align_to_ids("weights", each, d.ids), len(samples), "weights")
         for name, each in weights.items()
     }
 

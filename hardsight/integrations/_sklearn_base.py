@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import encode_groups
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import HardsightError, HardsightWarning, InputError, LearnerError
@@ -92,9 +93,11 @@ class DifficultyWeightedEstimator(MetaEstimatorMixin, BaseEstimator):
 
         Raises:
             InputError: a scheme or parameter is unknown, a parameter has one value per sample, random_state is not an
-                integer, a group is missing, or the estimator takes no weights or is of the other kind.
+                integer, a group is missing, indexes of pandas contradict each other, or the estimator takes no weights or is
+                of the other kind.
             LearnerError: a model that measures failed, though the estimator can be fitted to all samples.
         """
+        check_indexes(X=X, y=y, sample_weight=sample_weight, groups=groups, **keywords)
         validate_data(self, X, y, skip_check_array=True)
         check_consistent_length(X, y)
         y = column_or_1d(y, warn=True)

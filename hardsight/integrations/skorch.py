@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, default_collate
 
+from hardsight.data.alignment import check_indexes
 from hardsight.errors import InputError
 from hardsight.integrations._row_weights import make_row_weighting
 from hardsight.weights.training import Weighting
@@ -106,9 +107,11 @@ class WeightedNet:
             fit_params: as in skorch.
 
         Raises:
-            InputError: there are weights beside a scheme, negative weights, or not one weight per sample; the
-                difficulty is of other samples; or the loss of the criterion has no part for each sample.
+            InputError: there are weights beside a scheme, negative weights, or not one weight per sample; indexes of
+                pandas contradict each other; the difficulty is of other samples; or the loss of the criterion has no part
+                for each sample.
         """
+        check_indexes(X=X, y=y, sample_weight=sample_weight)
         weights = _check_weights(sample_weight, self.weighting)
         self.weighting_ = None
         return super().fit(X, y, sample_weight=weights, **fit_params)  # type: ignore[misc]
@@ -129,6 +132,7 @@ class WeightedNet:
         Raises:
             InputError: as in :meth:`fit`.
         """
+        check_indexes(X=X, y=y, sample_weight=sample_weight)
         self._sample_weight, self._needs_weighting = _check_weights(sample_weight, self.weighting), True
         return super().partial_fit(X, y, classes=classes, **fit_params)  # type: ignore[misc]
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hardsight.data.alignment import align_to_ids
 from hardsight.difficulty.decisions import DROP, KEEP, RELABEL, match_decisions
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
@@ -48,7 +49,7 @@ def weigh(
             0. Relabelled ones count for their new class, with the error of their new label. Only "auto" knows that a
             confirmed label is certain: other schemes read the error, which stays the same for a kept label.
         arguments: parameters of the scheme, and inputs that a difficulty does not hold (``epoch=…``, ``groups=…``), as
-            arrays with one row per sample in the order of the samples.
+            arrays with one row per sample in the order of the samples, or as a Series indexed by id.
 
     Raises:
         InputError: ``difficulty`` is not a :class:`Difficulty`; the scheme or a parameter is unknown; an input is missing or
@@ -63,7 +64,7 @@ def weigh(
     row = _check_scheme(scheme)
     parameters = {name: value for name, value in arguments.items() if name not in row.inputs}
     inputs = {
-        name: check_rows(name, arguments[name], len(difficulty), "the difficulty")
+        name: check_rows(name, _aligned(name, arguments[name], difficulty), len(difficulty), "the difficulty")
         for name in row.inputs
         if name in arguments
     }
@@ -80,6 +81,10 @@ def weigh(
     if not weights.sum() > 0:
         raise InputError(f"scheme {scheme!r} gives no sample any weight here: loosen its parameters")
     return _clip(weights / weights.mean(), clip)
+
+
+def _aligned(name: str, value: Any, difficulty: Difficulty) -> Any:
+    return align_to_ids(name, value, difficulty.ids) if name in SAMPLE_INPUTS else value
 
 
 def check_weighable(scheme: str, parameters: Mapping[str, Any], clip: float | None, inputs: Container[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import to_numpy
 from hardsight.errors import InputError
 
@@ -31,11 +32,13 @@ def correct_priors(probabilities: Any, labels: Any, weights: Any = None, *, prio
         priors: share of each class where the model is used, ``(class,)``; None: that of the training samples.
 
     Raises:
-        InputError: the shapes do not match, a value is negative or not finite, or a class that has a prior has no weight.
+        InputError: shapes or indexes do not match, a value is negative or not finite, or a class that has a prior has no
+            weight.
 
     >>> correct_priors([[0.5, 0.5]], labels=[0, 0, 0, 1], weights=[1, 1, 1, 3])
     array([[0.75, 0.25]])
     """
+    check_indexes(labels=labels, weights=weights)
     predicted = _check_numbers("probabilities", probabilities, 2)
     classes = predicted.shape[1]
     codes = np.asarray(to_numpy(labels))

@@ -126,22 +126,6 @@ def test_an_index_that_names_no_sample_is_said_with_what_takes_it(index, why):
     assert Samples.of(frame, "y", ids=frame.index.map(str)).ids.tolist() == [str(name) for name in index]
 
 
-def test_labels_whose_index_contradicts_that_of_the_features_are_refused():
-    frame = pd.DataFrame({"x": range(0, 12, 2)}, index=list("abcdef"))
-    y = pd.Series(Y, index=list("abcdef"))
-    for positions in (y, y.reset_index(drop=True), y.to_numpy()):
-        assert Samples.of(frame, positions).labels.tolist() == [1, 0, 1, 0, 1, 0]
-    message = r"different indexes: pass y.reindex\(X.index\) to match them by index, or y.to_numpy\(\)"
-    rejects(message, Samples.of, frame, y.iloc[::-1])
-    rejects(message, Samples.of, frame, y.set_axis(list("uvwxyz")))
-    rejects(message, Samples.of, frame.reset_index(drop=True), y.reset_index(drop=True).iloc[::-1])
-    levels = frame.set_axis(pd.MultiIndex.from_product([["u", "v"], [1, 2, 3]]))
-    rejects(message, Samples.of, levels, y)
-    rejects(message, Samples.of, frame, pd.Series(Y, index=levels.index))
-    assert Samples.of(levels, y.reset_index(drop=True)).labels.tolist() == [1, 0, 1, 0, 1, 0]
-    assert Samples.of(levels, pd.Series(Y, index=levels.index)).labels.tolist() == [1, 0, 1, 0, 1, 0]
-
-
 def test_a_label_left_among_the_features_is_no_feature():
     frame = pd.DataFrame({"x": range(0, 12, 2), "y": Y})
     samples = Samples.of(frame, frame["y"])

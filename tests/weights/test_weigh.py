@@ -66,9 +66,7 @@ def test_inputs_are_arrays_of_any_library(wine, scheme, given):
         return hs.weigh(wine, scheme, **{n: kind(v) if isinstance(v, list | np.ndarray) else v for n, v in given.items()})
 
     expected = of(lambda value: torch.tensor(np.asarray(value)))
-    # A frame's index says nothing of the order of samples; that of sizes says the class.
-    index = range if "sizes" in given else lambda count: range(count)[::-1]
-    for kind in (np.asarray, lambda value: list(np.asarray(value)), lambda value: pd.Series(value, index=index(len(value)))):
+    for kind in (np.asarray, lambda value: list(np.asarray(value)), pd.Series):
         np.testing.assert_array_equal(of(kind), expected)
 
 

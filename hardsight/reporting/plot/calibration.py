@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import altair as alt
 import numpy as np
 
+from hardsight.data.alignment import align_to_ids
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.reporting.charts import inline_data
@@ -53,7 +54,7 @@ def calibration(d: Difficulty, wrong: Any = None) -> alt.LayerChart:
                 "this result has no P(label wrong): measure classes with loss='log' and at least two held-out views per "
                 "sample"
             )
-        stated, happened = d.p_wrong, _check_mask(wrong, len(d))
+        stated, happened = d.p_wrong, _check_mask(wrong, d.ids)
         titles = "P(label wrong)", "share that was wrong"
     bins = reliability(stated, happened)
     gap = sum(each.size * abs(each.stated - each.happened) for each in bins) / max(len(stated), 1)
@@ -83,8 +84,8 @@ def reliability(stated: np.ndarray, happened: np.ndarray, bins: int = BINS) -> l
     return filled
 
 
-def _check_mask(wrong: Any, samples: int) -> np.ndarray:
-    mask = np.asarray(wrong)
+def _check_mask(wrong: Any, ids: np.ndarray) -> np.ndarray:
+    mask, samples = np.asarray(align_to_ids("wrong", wrong, ids)), len(ids)
     if mask.shape != (samples,) or mask.dtype != bool:
         raise InputError(
             f"wrong must be a boolean array of shape ({samples},), one value per sample in the order of the result. Got "

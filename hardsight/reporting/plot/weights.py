@@ -5,6 +5,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from hardsight.data.alignment import align_to_ids
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.reporting.charts import inline_data
@@ -40,7 +41,7 @@ def weights(weights: Any, d: Difficulty | None = None) -> alt.LayerChart | alt.V
 
 def _check_weights(weights: Any, d: Difficulty | None) -> np.ndarray:
     try:
-        values = np.asarray(weights, dtype=np.float64)
+        values = np.asarray(weights if d is None else align_to_ids("weights", weights, d.ids), dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(
             f"weights must be numbers, one per sample, such as hs.weigh returns. Got {type(weights).__name__}"

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hardsight.data.alignment import check_indexes
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights import Scheme, get_scheme, weigh
@@ -61,6 +62,8 @@ def resolve_source(source: Any, ids: Any, scheme: str | None, parameters: Mappin
         raise InputError(f"fixed weights have no parameter {next(iter(parameters))!r}: leave it out")
     if ids is None:
         _check_order(source)
+    else:
+        check_indexes(weights=source, ids=ids)
     return Source(None, _check_weights(source), ids)
 
 
