@@ -3,9 +3,12 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from hardsight.data.read_options import ReadOptions
 
 
 class _Text(click.ParamType):
@@ -49,6 +52,14 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
                           "efficientnet-lite0."),
     ]  # fmt: skip
     return _add_options(options, command)
+
+
+def take_read_options(options: dict[str, Any]) -> "ReadOptions":
+    """Return the options that say how DATA is read, and remove them from the options of a command."""
+    from hardsight.data.read_options import ReadOptions, option_names
+
+    parameters = {name: "id_" if name == "id" else name for name in option_names()}
+    return ReadOptions(**{name: options.pop(key) for name, key in parameters.items() if key in options})
 
 
 def run_options(command: Callable[..., None]) -> Callable[..., None]:

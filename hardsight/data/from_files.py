@@ -3,40 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hardsight.data.csv import SEPARATORS, match_suffix, read_csv, read_lines
 from hardsight.data.from_folders import read_folder
+from hardsight.data.read_options import ReadOptions
 from hardsight.data.samples import Samples
 from hardsight.errors import InputError, first_line
 from hardsight.io import limits, npz, parquet
 from hardsight.io.atomic import printable_name
-from hardsight.validation import describe_rows, format_option, join_names
+from hardsight.validation import describe_rows, join_names
 
 SUPPORTED = (*SEPARATORS, ".parquet", ".npz", ".npy", "a folder with one subfolder per class")
-
-
-class _Names(NamedTuple):
-    """The column, array or file that was named for each role."""
-
-    label: str | None
-    id: str | None
-    group: str | None
-    weights: str | None
-    text: str | None
-    drop: tuple[str, ...]
-
-    def check(self) -> None:
-        for role in ("label", "id", "group", "weights", "text"):
-            name = getattr(self, role)
-            if name is not None and name in self.drop:
-                raise InputError(
-                    f"{name!r} cannot be both {role} and dropped: leave it out of one of them "
-                    f"({format_option('drop', name)})"
-                )
 
 
 def read(
@@ -74,24 +55,33 @@ def read(
     Raises:
         InputError: no such path, a file that cannot be read, a name that is not in it, or data that cannot be used.
     """
-    place = Path(path)
-    names = _Names(label, id, group, weights, text, (drop,) if isinstance(drop, str) else tuple(drop))
-    names.check()
-    options: dict[str, Any] = {"task": task, "embedding": embedding}
+    return read_file(
+        Path(path),
+        ReadOptions(label=label, id=id, group=group, weights=weights, text=text, drop=drop, task=task, embedding=embedding),
+    )
+
+
+def read_file(place: Path, options: ReadOptions) -> Samples:
+    """Read samples from a file or folder, see :func:`read`.
+
+    Raises:
+        InputError: as for :func:`read`.
+    """
+    options.check()
     if _is_folder(place):
-        if names.drop or any(name is not None for name in (id, group, weights, text)):
+        if options.drop or options.columns.keys() - {"label"}:
             raise InputError(f"{place} is a folder and has no columns: leave out id, group, weights, text and drop")
-        return read_folder(place, label=label, **options)
+        return read_folder(place, label=options.label, **options.sample_options)
     if limits.check_regular_file(place) == 0:
         raise InputError(f"{place} is empty: pass a file with data")
     suffix = match_suffix(place, (*SEPARATORS, ".parquet", ".npz", ".npy"))
     if suffix is None:
         raise InputError(f"{place} is of an unknown type: pass one of {', '.join(SUPPORTED)}")
     if suffix == ".npy":
-        return _read_array(place, names, options)
+        return _read_array(place, options)
     if suffix == ".npz":
-        return _read_archive(place, names, options)
-    return _read_table(place, suffix, names, options)
+        return _read_archive(place, options)
+    return _read_table(place, suffix, options)
 
 
 def _is_folder(place: Path) -> bool:
@@ -105,21 +95,27 @@ def _is_folder(place: Path) -> bool:
     return place.is_dir()
 
 
-def _read_table(place: Path, suffix: str, names: _Names, options: dict[str, Any]) -> Samples:
+def _read_table(place: Path, suffix: str, options: ReadOptions) -> Samples:
     if suffix == ".parquet":
         frame, notices = _read_parquet(place)
     else:
-        frame, notices = read_csv(place, SEPARATORS[suffix], names.id)
-    unknown = [name for name in names.drop if name not in frame]
+        frame, notices = read_csv(place, SEPARATORS[suffix], options.id)
+    unknown = [name for name in options.drop if name not in frame]
     if unknown:
         raise InputError(f"there is no column {unknown[0]!r} to drop: the columns are {join_names(frame)}")
-    frame = frame.drop(columns=list(names.drop))
-    if names.label is None:
+    frame = frame.drop(columns=list(options.drop))
+    if options.label is None:
         raise InputError(f"the label is missing: name its column (label, --label). The columns are {join_names(frame)}")
     if not len(frame):
         raise InputError(f"{place} has a header but no rows: pass a file with data")
     samples = Samples.of(
-        frame, names.label, ids=names.id, groups=names.group, weights=names.weights, text=names.text, **options
+        frame,
+        options.label,
+        ids=options.id,
+        groups=options.group,
+        weights=options.weights,
+        text=options.text,
+        **options.sample_options,
     )
     return replace(samples, notices=(*notices, *samples.notices))
 
@@ -136,23 +132,23 @@ def _read_parquet(place: Path) -> tuple[pd.DataFrame, list[str]]:
         raise InputError(f"{place} is not a readable parquet file ({first_line(error)}): write it again") from None
 
 
-def _refuse_text(place: Path, names: _Names) -> None:
-    if names.text is not None:
-        raise InputError(f"text={names.text!r} names a column, and {place} has none: leave it out")
+def _refuse_text(place: Path, options: ReadOptions) -> None:
+    if options.text is not None:
+        raise InputError(f"text={options.text!r} names a column, and {place} has none: leave it out")
 
 
-def _read_archive(place: Path, names: _Names, options: dict[str, Any]) -> Samples:
+def _read_archive(place: Path, options: ReadOptions) -> Samples:
     """Read an .npz archive: arrays by name."""
-    _refuse_text(place, names)
-    label = names.label or "y"
-    roles = {"label": label, "id": names.id, "group": names.group, "weights": names.weights}
+    _refuse_text(place, options)
+    label = options.label or "y"
+    roles = {"label": label, "id": options.id, "group": options.group, "weights": options.weights}
     with npz.open_npz(place) as archive:
         arrays = archive.names
-        for role, name in (*roles.items(), *(("drop", name) for name in names.drop)):
+        for role, name in (*roles.items(), *(("drop", name) for name in options.drop)):
             if name is not None and name not in arrays:
                 use = "to drop" if role == "drop" else f"to use as {role}"
                 raise InputError(f"{place} has no array {name!r} {use}: its arrays are {join_names(arrays)}")
-        others = [name for name in arrays if name not in (*roles.values(), *names.drop)]
+        others = [name for name in arrays if name not in (*roles.values(), *options.drop)]
         features = ["X"] if "X" in others else others
         if len(features) != 1:
             raise InputError(
@@ -162,26 +158,28 @@ def _read_archive(place: Path, names: _Names, options: dict[str, Any]) -> Sample
         X, y, ids, groups, weights = (
             None if name is None else archive.read(name) for name in (features[0], *roles.values())
         )
-    return Samples.of(X, y, ids=ids, groups=groups, weights=weights, label=label, **options)
+    return Samples.of(X, y, ids=ids, groups=groups, weights=weights, label=label, **options.sample_options)
 
 
-def _read_array(place: Path, names: _Names, options: dict[str, Any]) -> Samples:
+def _read_array(place: Path, options: ReadOptions) -> Samples:
     """Read an .npy file whose labels, ids, groups and weights are in files of their own."""
-    _refuse_text(place, names)
-    if names.drop:
+    _refuse_text(place, options)
+    if options.drop:
         raise InputError(f"{place} is a single array, with nothing to drop: leave out --drop")
     X = _read_npy(place)
-    if names.label is None:
+    if options.label is None:
         raise InputError(
             f"{place} has no labels: pass the path of a .npy, .csv or .txt file with one label per row (--label)"
         )
     n = len(np.atleast_1d(X))
     y, ids, groups, weights = (
         None if name is None else _read_values(place, name, n, role)
-        for name, role in zip(names[:4], ("label", "id", "group", "weights"), strict=True)
+        for name, role in zip(
+            (options.label, options.id, options.group, options.weights), ("label", "id", "group", "weights"), strict=True
+        )
     )
-    label = printable_name(Path(names.label).stem)
-    return Samples.of(X, y, ids=ids, groups=groups, weights=weights, label=label, **options)
+    label = printable_name(Path(options.label).stem)
+    return Samples.of(X, y, ids=ids, groups=groups, weights=weights, label=label, **options.sample_options)
 
 
 def _read_npy(place: Path) -> np.ndarray:

@@ -1,12 +1,13 @@
 """`hardsight explain`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.options import TEXT, data_options
+from hardsight.cli.options import TEXT, data_options, take_read_options
 from hardsight.cli.output import lock_folder, print_json
 from hardsight.cli.parsing import parse_assignment
 
@@ -43,14 +44,7 @@ from hardsight.cli.parsing import parse_assignment
 @click.option("--quiet", is_flag=True, help="Show no progress bar.")
 def explain(
     data: Path,
-    label: str | None,
-    id_: str | None,
-    group: str | None,
     counts: str | None,
-    text: str | None,
-    drop: tuple[str, ...],
-    task: str,
-    embedding: str,
     difficulty: Path | None,
     weights: Path | None,
     schemes: tuple[str, ...],
@@ -66,7 +60,7 @@ def explain(
 
     Trains pairs of models that differ only by the weights, and writes explanation.json and explanation.html into --out.
     """
-    from hardsight.data import read
+    from hardsight.data.from_files import read_file
     from hardsight.difficulty.result import Difficulty
     from hardsight.estimation.measure import measure
     from hardsight.estimation.request import Execution
@@ -79,8 +73,7 @@ def explain(
         schemes = ("auto",)
     if assignments and len(schemes) != 1:
         raise click.UsageError("--set needs exactly one --scheme")
-    roles = {"label": label, "id": id_, "group": group, "weights": counts, "text": text}
-    samples = read(data, **roles, drop=drop, task=task, embedding=embedding)
+    samples = read_file(data, replace(take_read_options(options), weights=counts))
     lock_folder(out)
     execution = Execution(jobs=options.pop("jobs"))
     if difficulty is None:

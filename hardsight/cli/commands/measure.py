@@ -7,7 +7,7 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.measure_and_report import measure_and_report
-from hardsight.cli.options import TEXT, data_options, run_options
+from hardsight.cli.options import TEXT, data_options, run_options, take_read_options
 from hardsight.cli.output import lock_folder
 from hardsight.cli.parsing import make_splits
 
@@ -53,29 +53,14 @@ from hardsight.cli.parsing import make_splits
 @click.option("--duplicates", type=click.Choice(["together", "apart"]), default="together", show_default=True,
               help="Whether samples with equal features are always on the same side of a split.")  # fmt: skip
 @run_options
-def measure(
-    data: Path,
-    label: str | None,
-    id_: str | None,
-    group: str | None,
-    weights: str | None,
-    text: str | None,
-    drop: tuple[str, ...],
-    task: str,
-    embedding: str,
-    splits: str | None,
-    members: int | None,
-    ratio: float | None,
-    **run: Any,
-) -> None:
+def measure(data: Path, splits: str | None, members: int | None, ratio: float | None, **run: Any) -> None:
     """Measure the difficulty of every sample in DATA.
 
     DATA is a table (.csv, .tsv, .parquet), arrays (.npz with X and labels, .npy), or a folder with one subfolder of images
     or texts per class. Writes difficulty.parquet, report.html and review.html into --out.
     """
-    from hardsight.data import read
+    from hardsight.data.from_files import read_file
 
-    roles = {"label": label, "id": id_, "group": group, "weights": weights, "text": text}
-    samples = read(data, **roles, drop=drop, task=task, embedding=embedding)
+    samples = read_file(data, take_read_options(run))
     lock_folder(run["out"])
     measure_and_report(samples, source=data, splits=make_splits(splits, members, ratio), **run)

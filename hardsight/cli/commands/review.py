@@ -1,12 +1,13 @@
 """`hardsight review` and `hardsight serve`: the page to review samples on, as a file or from a server."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.options import measured_data_options
+from hardsight.cli.options import measured_data_options, take_read_options
 from hardsight.cli.output import result_folder
 
 if TYPE_CHECKING:
@@ -51,22 +52,23 @@ def serve(folder: Path, port: int, **data: Any) -> None:
     server.serve(result, samples, directory, port, lambda url: click.echo(f"review at {url} (Ctrl-C stops it)"))
 
 
-def _load(folder: Path, data: Path | None, id_: str | None, **options: Any) -> "tuple[Difficulty, Samples | None]":
+def _load(folder: Path, data: Path | None, **arguments: Any) -> "tuple[Difficulty, Samples | None]":
     """Return the result in a folder, and the samples that were measured if their data is passed."""
     import numpy as np
 
-    from hardsight.data import read
+    from hardsight.data.from_files import read_file
     from hardsight.difficulty.result import Difficulty
     from hardsight.errors import InputError
 
     result = Difficulty.load(folder)
+    options = take_read_options(arguments)
     if data is None:
-        if any(value for name, value in options.items() if name != "embedding") or id_:
+        if options.columns or options.drop:
             raise click.UsageError("--label, --id, --text and --drop need --data, which they say how to read")
         return result, None
     task = "regression" if result.regression else "classification"
-    samples = read(data, id=id_, task=task, **options)
-    by_row_number = id_ is None and np.array_equal(result.ids, np.arange(len(result)))
+    samples = read_file(data, replace(options, task=task))
+    by_row_number = options.id is None and np.array_equal(result.ids, np.arange(len(result)))
     # If there are fewer, ids are missing; if there are more, the first would be taken for those that were measured.
     if by_row_number and len(samples) > len(result) and np.array_equal(samples.ids, np.arange(len(samples))):
         raise InputError(

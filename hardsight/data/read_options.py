@@ -1,0 +1,64 @@
+"""The options of :func:`hardsight.read`: what the columns are for, and how the file is written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from hardsight.errors import Faults, InputError
+from hardsight.validation import format_option
+
+# Roles that one column (or array, or file) can have.
+ROLES = ("label", "id", "group", "weights", "text")
+# Options that are passed on to Samples.of.
+_FOR_SAMPLES = ("task", "embedding")
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """The words of :func:`hardsight.read`, which are also the options of the command; :func:`read` describes them.
+
+    A new option is a field here, an argument of :func:`hardsight.read` and an option of ``hardsight measure``.
+    """
+
+    label: str | None = None
+    id: str | None = None
+    group: str | None = None
+    weights: str | None = None
+    text: str | None = None
+    drop: Sequence[str] = ()
+    task: str = "auto"
+    embedding: Any = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "drop", (self.drop,) if isinstance(self.drop, str) else tuple(self.drop))
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The column, array or file that was named for each role."""
+        return {role: name for role in ROLES if (name := getattr(self, role)) is not None}
+
+    @property
+    def sample_options(self) -> dict[str, Any]:
+        """What is passed on to :meth:`hardsight.Samples.of`."""
+        return {name: getattr(self, name) for name in _FOR_SAMPLES}
+
+    def check(self) -> None:
+        """Check what can be checked before a file is opened.
+
+        Raises:
+            InputError: a column with a role that is also dropped.
+        """
+        faults = Faults()
+        for role, name in self.columns.items():
+            with faults.collect():
+                if name in self.drop:
+                    raise InputError(
+                        f"{name!r} cannot be both {role} and dropped: leave it out of one of them "
+                        f"({format_option('drop', name)})"
+                    )
+        faults.raise_all()
+
+
+def option_names() -> list[str]:
+    """Return the names of the options."""
+    return [option.name for option in fields(ReadOptions)]
