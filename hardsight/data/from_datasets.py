@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardsight.data import images
 from hardsight.data.columns import is_from, object_array, to_numpy
+from hardsight.data.image_decoding import decode_images
 from hardsight.errors import InputError, first_line
 from hardsight.validation import join_names
 
@@ -65,7 +65,7 @@ def stack_elements(elements: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
         InputError: elements of different shapes, or that are not numbers.
     """
     if all(is_from(element, "PIL") for element in elements):
-        return images.decode_images(elements, [f"in row {row}" for row in range(len(elements))])
+        return decode_images(elements, [f"in row {row}" for row in range(len(elements))])
     try:
         arrays = [_none_to_nan(np.asarray(to_numpy(element))) for element in elements]
     except ValueError:

@@ -1,76 +1,96 @@
 """Reading of folders with one subfolder per class: images, or text files."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hardsight.data import images
+from hardsight.data.folder_layout import describe_nested, describe_unread, find_classes, join_first
+from hardsight.data.image_decoding import SUFFIXES, decode_readable_images
 from hardsight.data.samples import Samples
-from hardsight.errors import InputError
+from hardsight.errors import Faults, InputError
 from hardsight.io import limits
-from hardsight.validation import join_names
-
-_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
 
 _MAX_DEPTH = 50
 
 
-def read_folder(folder: Path, *, label: str | None, task: str, embedding: Any) -> Samples:
+def read_folder(
+    folder: Path,
+    *,
+    label: str | None,
+    task: str,
+    embedding: Any,
+    split: str | Sequence[str] = (),
+    skip_broken: bool = False,
+) -> Samples:
     """Read samples from a folder: the subfolder's name is the class, the file's path in the folder the id.
 
     Args:
-        folder: with one subfolder per class.
+        folder: with one subfolder per class, or one subfolder per split with one subfolder per class in each.
         label: name of the label in results; by default "class".
         task: "auto" or "classification".
+        split: the splits to read, such as "train".
+        skip_broken: leave out what cannot be read.
 
     Raises:
-        InputError: no usable file, fewer than two classes, or a file that cannot be read, which the message names.
+        InputError: no usable file, fewer than two classes, splits instead of classes, a class without any file of a known
+            type, or files that cannot be read; the message names them.
     """
     if task == "regression":
         raise InputError(f"{folder} holds one class per subfolder: regression needs a table with a column of numbers")
     all_files = _list_files(folder)
-    image_files = [file for file in all_files if file.suffix.lower() in images.SUFFIXES]
-    files = image_files or [file for file in all_files if file.suffix.lower() == ".txt"]
-    in_classes = [file for file in files if len(file.parts) > 1]
-    _check_classes(folder, files, in_classes)
-    paths = [folder / file for file in in_classes]
+    images = [file for file in all_files if file.suffix.lower() in SUFFIXES]
+    files = images or [file for file in all_files if file.suffix.lower() == ".txt"]
+    layout = find_classes(folder, files, (split,) if isinstance(split, str) else split)
+    notices = describe_unread(layout, all_files, images=bool(images), skip=skip_broken) + describe_nested(layout)
     features: Any
-    if image_files:
-        features, notices = images.decode_images(paths, list(map(str, paths)))
+    if images:
+        paths = [folder / file for file in layout.files]
+        decoded = decode_readable_images(paths, [file.as_posix() for file in layout.files], skip=skip_broken)
+        features, unreadable, more = decoded.pixels, decoded.unreadable, decoded.notices
     else:
-        features, notices = list(map(_read_text, paths)), []
-    ignored = len(all_files) - len(in_classes)
-    if ignored:
-        notices.insert(0, f"{ignored} files were ignored: of a type that is not read here, or not in a class's subfolder.")
+        features, unreadable = _read_texts(folder, layout.files)
+        more = []
+    if unreadable:
+        notices += _leave_out(folder, layout.files, unreadable, skip=skip_broken)
+    readable = [at for at in range(len(layout.files)) if at not in unreadable]
     samples = Samples.of(
         features,
-        np.array([file.parts[0] for file in in_classes]),
-        ids=np.array([file.as_posix() for file in in_classes]),
+        np.array(layout.labels)[readable],
+        ids=np.array([file.as_posix() for file in layout.files])[readable],
         task="classification",
         label=label or "class",
         embedding=embedding,
     )
-    return replace(samples, notices=(*notices, *samples.notices))
+    return replace(samples, notices=(*notices, *more, *samples.notices))
 
 
-def _check_classes(folder: Path, files: list[Path], in_classes: list[Path]) -> None:
-    """Refuse folders without two classes. ``files`` are all readable files, ``in_classes`` those in a subfolder."""
-    if not files:
-        raise InputError(f"{folder} holds no images ({', '.join(sorted(images.SUFFIXES))}) and no .txt files")
-    if not in_classes:
-        raise InputError(
-            f"{folder} holds {len(files)} files but no subfolder with any: put each class into its own subfolder"
-        )
-    classes = sorted({file.parts[0] for file in in_classes})
-    if all(name.lower() in _SPLITS for name in classes) and all(len(file.parts) > 2 for file in in_classes):
-        raise InputError(
-            f"{folder} holds splits ({join_names(classes)}), not classes: pass one, such as {folder / classes[0]}"
-        )
-    if len(classes) < 2:
-        raise InputError(f"{folder} holds one class ({classes[0]!r}): at least two subfolders with files are needed")
+def _leave_out(folder: Path, files: Sequence[Path], unreadable: dict[int, str], *, skip: bool) -> list[str]:
+    """Return notices of the files that are left out, because they cannot be read.
+
+    Args:
+        unreadable: the causes, by position in ``files``.
+        skip: whether they may be left out.
+
+    Raises:
+        InputError: they may not be left out, or no file can be read; the message names the files.
+    """
+    if not skip:
+        faults = Faults()
+        faults.messages += [
+            f"{folder / files[at]} cannot be read ({cause}): fix the file or take it out of the folder; "
+            "skip_broken=True (--skip-broken) leaves out such files"
+            for at, cause in unreadable.items()
+        ]
+        faults.raise_all()
+    named = join_first([f"{files[at].as_posix()!r} ({cause})" for at, cause in unreadable.items()])
+    if len(unreadable) == len(files):
+        raise InputError(f"none of {len(files)} files in {folder} can be read: {named}")
+    noun = "1 file that cannot be read was" if len(unreadable) == 1 else f"{len(unreadable)} files that cannot be read were"
+    return [f"{noun} left out: {named}."]
 
 
 def _list_files(folder: Path) -> list[Path]:
@@ -121,11 +141,17 @@ def _refuse_unreadable(error: OSError) -> None:
     raise InputError(f"folder {error.filename} cannot be read ({error.strerror}): fix its permissions") from None
 
 
-def _read_text(file: Path) -> str:
-    try:
-        limits.check_regular_file(file)
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{file} is not UTF-8: save it as UTF-8 or take it out of the folder") from None
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror or error}): fix the file or take it out") from None
+def _read_texts(folder: Path, files: Sequence[Path]) -> tuple[list[str], dict[int, str]]:
+    """Return the texts of the files that can be read, and why others cannot, by their position."""
+    texts, unreadable = [], {}
+    for at, file in enumerate(files):
+        try:
+            limits.check_regular_file(folder / file)
+            texts.append((folder / file).read_text(encoding="utf-8-sig"))
+        except UnicodeDecodeError:
+            unreadable[at] = "not UTF-8"
+        except OSError as error:
+            unreadable[at] = error.strerror or str(error)
+        except InputError as error:
+            unreadable[at] = str(error)
+    return texts, unreadable

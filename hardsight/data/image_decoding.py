@@ -1,0 +1,305 @@
+"""Images of any depth and size, decoded to one array with 8 bits per channel."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+from PIL import features as pillow
+
+from hardsight.errors import Faults, InputError, first_line
+from hardsight.io import limits
+
+# No other formats: some of Pillow's readers start programs (EPS), whatever the file is named.
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", *(["AVIF"] if pillow.check("avif") else []))
+
+SUFFIXES = frozenset(
+    ".png .apng .jpg .jpeg .jpe .jif .jfif .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm".split()
+    + ([".avif"] if "AVIF" in _FORMATS else [])
+)
+
+# Images that would take more memory are scaled down.
+_MAX_BYTES = 2 << 30
+_SIDE, _MIN_SIDE = 224, 32
+_DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+_GREY = {"1", "L", "LA", "La", *_DEEP}
+_ORIENTATION, _SIDEWAYS = 0x0112, {5, 6, 7, 8}
+# With fewer greys than this, what a picture shows may be lost.
+_FEW_GREYS = 16
+_MAX_PAGES_NAMED = 3
+
+
+class DecodedImages(NamedTuple):
+    """Images as one array.
+
+    Attributes:
+        pixels: of the images that can be read, uint8: ``(sample, height, width)`` if all are grey, else
+            ``(sample, height, width, 3)``.
+        notices: what a user should know about how they were read.
+        unreadable: why images cannot be read, by their position.
+    """
+
+    pixels: np.ndarray
+    notices: list[str]
+    unreadable: dict[int, str]
+
+
+class _Header(NamedTuple):
+    """What is known of an image before its pixels are decoded.
+
+    Attributes:
+        size: height and width as a viewer shows it.
+        values: the smallest and largest value of an image with more than 8 bits per pixel, else None.
+        reduced: whether Pillow keeps only the upper half of 16 bits per channel.
+    """
+
+    size: tuple[int, int]
+    grey: bool
+    pages: int
+    values: tuple[float, float] | None
+    integers: bool
+    reduced: bool
+
+
+def decode_images(sources: Sequence[Any], names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Decode images to one size, with 8 bits per channel; return the pixels and notices as in :class:`DecodedImages`.
+
+    Args:
+        sources: a path, or an image that Pillow has opened, for each.
+        names: what messages call them.
+
+    Raises:
+        InputError: images that cannot be read or are too large; the message names them all.
+    """
+    decoded = decode_readable_images(sources, names)
+    faults = Faults()
+    faults.messages += [f"image {names[at]} cannot be read ({cause})" for at, cause in decoded.unreadable.items()]
+    faults.raise_all()
+    return decoded.pixels, decoded.notices
+
+
+def decode_readable_images(sources: Sequence[Any], names: Sequence[str], *, skip: bool = False) -> DecodedImages:
+    """Decode images to one size, with 8 bits per channel.
+
+    Images of different sizes are resized to the median height and width, and to fewer pixels if memory is short. Images
+    with more bits per pixel share one scale, by the range of all of them.
+
+    Args:
+        sources: a path, or an image that Pillow has opened, for each.
+        names: what messages call them.
+        skip: decode the other images if some cannot be read; otherwise ``pixels`` are then of no use.
+    """
+    sources = list(sources)
+    headers: dict[int, _Header] = {}
+    unreadable: dict[int, str] = {}
+    for at, source in enumerate(sources):
+        try:
+            with _open(source) as image:
+                headers[at] = _read_header(image)
+        except _UnreadableError as error:
+            unreadable[at] = str(error)
+    if not headers:
+        return DecodedImages(np.empty(0, np.uint8), [], unreadable)
+    scale, notices = _choose_scale(list(headers.values()))
+    grey = all(header.grey for header in headers.values())
+    height, width, more = _common_size([header.size for header in headers.values()], 1 if grey else 3)
+    pixels = np.empty((len(headers), height, width) if grey else (len(headers), height, width, 3), dtype=np.uint8)
+    for row, at in enumerate(headers):
+        try:
+            with _open(sources[at]) as image:
+                pixels[row] = _decode(image, grey, (width, height), scale)
+        except _UnreadableError as error:
+            unreadable[at] = str(error)
+    if skip and len(headers) + len(unreadable) > len(sources):
+        # The size and the scale must not depend on files that turned out to be damaged.
+        rest = [at for at in range(len(sources)) if at not in unreadable]
+        decoded = decode_readable_images([sources[at] for at in rest], [names[at] for at in rest])
+        return decoded._replace(unreadable=dict(sorted(unreadable.items())))
+    notices = [*_describe_pages(list(headers.items()), names), *notices, *more, *_describe_greys(pixels, headers)]
+    return DecodedImages(pixels, notices, dict(sorted(unreadable.items())))
+
+
+class _UnreadableError(Exception):
+    """Why an image cannot be read, in a few words."""
+
+
+@contextmanager
+def _open(source: Any) -> Iterator[Image.Image]:
+    """Open an image; whatever goes wrong in the block is an :class:`_UnreadableError`."""
+    max_pixels = limits.max_pixels()
+    try:
+        with warnings.catch_warnings(), _pixel_limit(max_pixels):
+            # Broken metadata only warns, since the pixels are what counts; a warning of a huge image must stop the reading.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            if isinstance(source, Image.Image):
+                yield source
+                return
+            if not limits.check_regular_file(source):
+                raise _UnreadableError("the file is empty")
+            with Image.open(Path(source), formats=_FORMATS) as image:
+                yield image
+    except _UnreadableError:
+        raise
+    except InputError as error:
+        raise _UnreadableError(str(error)) from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise _UnreadableError(
+            f"more than {max_pixels:,} pixels: scale it down or, if you trust it, set {limits.MAX_PIXELS} to a "
+            "higher value"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - a damaged file makes its reader raise anything
+        cause = "not an image" if type(error).__name__ == "UnidentifiedImageError" else first_line(error)
+        raise _UnreadableError(cause) from None
+
+
+@contextmanager
+def _pixel_limit(pixels: int) -> Iterator[None]:
+    """Let Pillow itself refuse larger images by their headers, which covers frames inside a file, too."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _read_header(image: Image.Image) -> _Header:
+    # A second picture in a JPEG (MPO) is a preview or a depth map of the first.
+    pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    reduced = _is_reduced(image)
+    sideways = image.getexif().get(_ORIENTATION) in _SIDEWAYS
+    size = image.size if sideways else image.size[::-1]
+    values = None
+    if image.mode in _DEEP:
+        numbers = np.asarray(image)
+        if not np.isfinite(numbers).all():
+            raise _UnreadableError("it has NaN or infinite values: replace them by numbers")
+        values = (float(numbers.min()), float(numbers.max()))
+    return _Header(size, image.mode in _GREY, pages, values, image.mode != "F", reduced)
+
+
+def _is_reduced(image: Image.Image) -> bool:
+    """Return whether a colour image has 16 bits per channel, which Pillow reduces to 8 bits when it decodes them."""
+    if image.mode in _DEEP:
+        return False
+    for tile in getattr(image, "tile", ()):
+        args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if any(isinstance(part, str) and ";16" in part for part in args):
+            return True
+        if tile[0] == "ppm" and isinstance(args[-1], int) and args[-1] > 255:
+            return True
+    return False
+
+
+class _Scale(NamedTuple):
+    """The range of values that becomes 0..255: ``low`` to below ``low + 2**bits`` if bits are set, else ``low``..``high``."""
+
+    low: float
+    high: float
+    bits: int | None
+
+    def apply(self, numbers: np.ndarray) -> np.ndarray:
+        """Return uint8 of the same shape."""
+        if self.bits is not None:
+            return (numbers.astype(np.int64) >> (self.bits - 8)).astype(np.uint8)
+        share = (numbers.astype(np.float64) - self.low) / max(self.high - self.low, np.finfo(np.float64).tiny)
+        return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
+
+
+def _choose_scale(headers: list[_Header]) -> tuple[_Scale, list[str]]:
+    """Choose the range that becomes 0..255, the same for all images with more than 8 bits per pixel; return notices, too."""
+    deep = [header for header in headers if header.values is not None]
+    if not deep:
+        return _Scale(0, 255, 8), []
+    low = min(header.values[0] for header in deep if header.values is not None)
+    high = max(header.values[1] for header in deep if header.values is not None)
+    seen = f"{len(deep)} images with more than 8 bits per pixel hold values of {low:g} to {high:g}"
+    if all(header.integers for header in deep) and low >= 0:
+        # A power of two keeps at least half of the greys, and hardly depends on the images of this folder.
+        bits = max(int(high).bit_length(), 8)
+        if bits == 8:
+            return _Scale(0, 255, 8), [f"{seen}, which were read as 0 to 255."]
+        return _Scale(0, 2**bits - 1, bits), [f"{seen}: 0 to {2**bits - 1} became 0 to 255."]
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    elif low >= 0 and high <= 255:
+        low, high = 0.0, 255.0
+    return _Scale(low, high, None), [f"{seen}: {low:g} to {high:g} became 0 to 255."]
+
+
+def _common_size(sizes: list[tuple[int, int]], channels: int) -> tuple[int, int, list[str]]:
+    """Return the height and width for all images, and notices."""
+    height, width = (int(side) for side in np.median(np.array(sizes), axis=0))
+    different = len(set(sizes)) > 1
+    max_pixels = _MAX_BYTES / (len(sizes) * channels)
+    if height * width > max_pixels:
+        side = min(_SIDE, int(max_pixels**0.5))
+        if side < _MIN_SIDE:
+            raise InputError(f"{len(sizes)} images do not fit into memory: pass fewer, or an array of embeddings")
+        return side, side, [f"The images are too large for memory: all were resized to {side} x {side} pixels."]
+    if different:
+        low, high = min(sizes), max(sizes)
+        notice = (
+            f"Images differ in size ({low[0]} x {low[1]} to {high[0]} x {high[1]}, height x width): all were resized "
+            f"to {height} x {width}."
+        )
+        return height, width, [notice]
+    return height, width, []
+
+
+def _decode(image: Image.Image, grey: bool, size: tuple[int, int], scale: _Scale) -> np.ndarray:
+    """Return the first page of an image as a viewer shows it, uint8."""
+    converted = _to_eight_bits(ImageOps.exif_transpose(image), grey, scale)
+    return np.asarray(converted if converted.size == size else converted.resize(size, Image.Resampling.BILINEAR))
+
+
+def _to_eight_bits(image: Image.Image, grey: bool, scale: _Scale) -> Image.Image:
+    if image.mode in _DEEP:
+        image = Image.fromarray(scale.apply(np.asarray(image)))
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "La", "RGBa", "PA"):
+        # As a viewer shows it: the colour under transparent pixels is arbitrary, often all black.
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image.convert("L" if grey else "RGB")
+
+
+def _describe_pages(headers: list[tuple[int, _Header]], names: Sequence[str]) -> list[str]:
+    several = [(names[at], header.pages) for at, header in headers if header.pages > 1]
+    if not several:
+        return []
+    counts = [pages for _, pages in several]
+    span = f"{min(counts)}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
+    named = ", ".join(name for name, _ in several[:_MAX_PAGES_NAMED]) + (", …" if len(several) > _MAX_PAGES_NAMED else "")
+    noun, verb = ("image", "has") if len(several) == 1 else ("images", "have")
+    return [f"{len(several)} {noun} {verb} several pages or frames ({span}), of which only the first is read: {named}."]
+
+
+def _describe_greys(pixels: np.ndarray, headers: dict[int, _Header]) -> list[str]:
+    """Say where images lost much of what they show, because 8 bits were kept of more.
+
+    Raises:
+        InputError: colour images of 16 bits per channel that are nearly black in 8 bits.
+    """
+    rows = list(headers.values())
+    notices = []
+    reduced = pixels[[header.reduced for header in rows]]
+    if reduced.size:
+        if reduced.max() < _FEW_GREYS:
+            raise InputError(
+                f"{len(reduced)} colour images have 16 bits per channel, of which only the upper 8 are read, and are then "
+                f"nearly black (0 to {reduced.max()} of 255): save them with 8 bits per channel, scaled to their range"
+            )
+        notices.append(f"{len(reduced)} colour images have 16 bits per channel: the upper 8 are read.")
+    deep = pixels[[header.values is not None for header in rows]]
+    if deep.size and (levels := np.bincount(deep.ravel(), minlength=256)).max(initial=0):
+        dark = levels[:_FEW_GREYS].sum() / levels.sum()
+        if dark > 0.99 and levels[_FEW_GREYS:].any():
+            notices.append(
+                f"{100 * dark:.1f} % of their pixels are then darker than {_FEW_GREYS} of 255, because few are much "
+                "brighter: cut the values of those if the others matter."
+            )
+    return notices
