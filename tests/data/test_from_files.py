@@ -306,11 +306,11 @@ def test_images_look_as_in_a_viewer(tmp_path):
 def test_images_too_large_for_memory_are_scaled_down(tmp_path, monkeypatch):
     for name in ("a/1.png", "b/2.png"):
         painted(tmp_path / name, (90, 80))
-    monkeypatch.setattr("hardsight.data.images._MAX_BYTES", 2 * 3 * 40 * 40)
+    monkeypatch.setattr("hardsight.data.image_decoding._MAX_BYTES", 2 * 3 * 40 * 40)
     samples = read(tmp_path)
     assert samples.features.shape == (2, 40, 40, 3)
     assert "all were resized to 40 x 40" in " ".join(samples.notices)
-    monkeypatch.setattr("hardsight.data.images._MAX_BYTES", 2 * 3 * 9 * 9)
+    monkeypatch.setattr("hardsight.data.image_decoding._MAX_BYTES", 2 * 3 * 9 * 9)
     rejects("2 images do not fit into memory", read, tmp_path)
 
 
@@ -318,23 +318,17 @@ def test_images_that_cannot_be_read(tmp_path, monkeypatch):
     painted(tmp_path / "a" / "1.png")
     painted(tmp_path / "b" / "2.png")
     bad = written(tmp_path / "b" / "bad ü.jpg", "no image")
-    rejects(r"image .*bad ü.jpg cannot be read \(not an image\): fix the file or take it out", read, tmp_path)
+    rejects(r"bad ü.jpg cannot be read \(not an image\): fix the file or take it out", read, tmp_path)
     Image.effect_noise((50, 50), 99).save(bad)
     written(bad, bad.read_bytes()[:400])
-    rejects(r"image .*bad ü.jpg cannot be read \(.*truncated", read, tmp_path)
+    rejects(r"bad ü.jpg cannot be read \(.*truncated", read, tmp_path)
     written(bad, "")
-    rejects(r"image .*bad ü.jpg cannot be read", read, tmp_path)
+    rejects(r"bad ü.jpg cannot be read \(the file is empty\)", read, tmp_path)
     bad.unlink()
-    Image.new("F", (3, 3)).save(tmp_path / "b" / "float.tif")
-    rejects("float.tif has 32 bits per pixel", read, tmp_path)
-    (tmp_path / "b" / "float.tif").unlink()
     for limit in ("25", "10"):  # Pillow warns from the limit on, and refuses at twice the limit
         monkeypatch.setenv("HARDSIGHT_MAX_PIXELS", limit)
-        rejects(
-            f"image .*1.png has more than {limit} pixels: scale it down.*set HARDSIGHT_MAX_PIXELS to a higher value",
-            read,
-            tmp_path,
-        )
+        with pytest.raises(InputError, match=f"more than {limit} pixels: scale it down .*HARDSIGHT_MAX_PIXELS to a higher"):
+            read(tmp_path)
     assert Image.MAX_IMAGE_PIXELS > 1e6
     monkeypatch.setenv("HARDSIGHT_MAX_PIXELS", "many")
     rejects("HARDSIGHT_MAX_PIXELS must be a positive number. Got 'many'", read, tmp_path)
@@ -352,7 +346,7 @@ def test_text_folder(tmp_path):
     )
     assert samples.features.tolist() == ["see you at lunch", "lunch at noon", "win money now"]
     bad = written(tmp_path / "spam" / "bad.txt", b"\xe4\xff")
-    rejects("bad.txt is not UTF-8", read, tmp_path)
+    rejects("bad.txt cannot be read .not UTF-8.: fix the file", read, tmp_path)
     bad.unlink()
     rejects("is a folder and has no columns", read, tmp_path, id="x")
     rejects("regression needs a table", read, tmp_path, task="regression")
@@ -405,7 +399,7 @@ def test_folders_that_cannot_be_used(tmp_path):
     rejects("holds one class .'a'.: at least two subfolders", read, tmp_path)
     for name in ("train/a/1.png", "train/b/1.png", "test/a/1.png"):
         painted(tmp_path / "splits" / name)
-    rejects("holds splits .'test', 'train'., not classes: pass one, such as .*splits/test", read, tmp_path / "splits")
+    rejects("holds splits .'test', 'train'., not classes: choose one or more .split='train', --split train", read, tmp_path / "splits")
     assert read(tmp_path / "splits" / "train").classes == ("a", "b")
 
 
