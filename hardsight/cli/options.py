@@ -50,6 +50,9 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--embedding", default="auto", show_default=True,
                      help="How texts and images become numbers: tfidf, sentence-transformers:NAME; pixels, pixels:SIZE, "
                           "efficientnet-lite0."),
+        click.option("--split", type=TEXT, multiple=True,
+                     help="Of a folder that holds splits: the one to read, such as train; may be repeated."),
+        click.option("--skip-broken", is_flag=True, help="Leave out files of a folder that cannot be read."),
     ]  # fmt: skip
     return _add_options(options, command)
 
@@ -87,5 +90,8 @@ def measured_data_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--drop", type=TEXT, multiple=True, metavar="COLUMN",
                      help="Column that is not a feature; may be repeated."),
         click.option("--embedding", default="auto", help="How texts and images become numbers, to find neighbours."),
+        click.option("--split", type=TEXT, multiple=True,
+                     help="Of a folder that holds splits: the one to read, such as train; may be repeated."),
+        click.option("--skip-broken", is_flag=True, help="Leave out files of a folder that cannot be read."),
     ]  # fmt: skip
     return _add_options(options, command)

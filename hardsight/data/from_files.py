@@ -31,6 +31,8 @@ def read(
     drop: Sequence[str] = (),
     task: str = "auto",
     embedding: Any = "auto",
+    split: str | Sequence[str] = (),
+    skip_broken: bool = False,
 ) -> Samples:
     """Read samples from a file or folder.
 
@@ -51,13 +53,26 @@ def read(
         drop: columns or arrays that are not features.
         task: "classification", "regression" or "auto".
         embedding: how texts and images become numbers, see :meth:`hardsight.Samples.of`.
+        split: of a folder that holds splits: which to read, such as "train"; or several.
+        skip_broken: leave out files of a folder that cannot be read.
 
     Raises:
         InputError: no such path, a file that cannot be read, a name that is not in it, or data that cannot be used.
     """
     return read_file(
         Path(path),
-        ReadOptions(label=label, id=id, group=group, weights=weights, text=text, drop=drop, task=task, embedding=embedding),
+        ReadOptions(
+            label=label,
+            id=id,
+            group=group,
+            weights=weights,
+            text=text,
+            drop=drop,
+            task=task,
+            embedding=embedding,
+            split=split,
+            skip_broken=skip_broken,
+        ),
     )
 
 
@@ -71,7 +86,10 @@ def read_file(place: Path, options: ReadOptions) -> Samples:
     if _is_folder(place):
         if options.drop or options.columns.keys() - {"label"}:
             raise InputError(f"{place} is a folder and has no columns: leave out id, group, weights, text and drop")
-        return read_folder(place, label=options.label, **options.sample_options)
+        folder_options = {"split": options.split, "skip_broken": options.skip_broken}
+        return read_folder(place, label=options.label, **folder_options, **options.sample_options)
+    if options.split or options.skip_broken:
+        raise InputError(f"{place} is a file: split and skip_broken are for folders, leave them out")
     if limits.check_regular_file(place) == 0:
         raise InputError(f"{place} is empty: pass a file with data")
     suffix = match_suffix(place, (*SEPARATORS, ".parquet", ".npz", ".npy"))

@@ -8,23 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from hardsight.data.folder_layout import describe_nested, describe_unread, find_classes, join_first
+from hardsight.data.folder_layout import Layout, describe_nested, describe_unread, find_classes, join_first
 from hardsight.data.image_decoding import SUFFIXES, decode_readable_images
 from hardsight.data.samples import Samples
 from hardsight.errors import Faults, InputError
 from hardsight.io import limits
+from hardsight.validation import join_names
 
 _MAX_DEPTH = 50
 
 
 def read_folder(
-    folder: Path,
-    *,
-    label: str | None,
-    task: str,
-    embedding: Any,
-    split: str | Sequence[str] = (),
-    skip_broken: bool = False,
+    folder: Path, *, label: str | None, task: str, embedding: Any, split: Sequence[str] = (), skip_broken: bool = False
 ) -> Samples:
     """Read samples from a folder: the subfolder's name is the class, the file's path in the folder the id.
 
@@ -44,7 +39,7 @@ def read_folder(
     all_files = _list_files(folder)
     images = [file for file in all_files if file.suffix.lower() in SUFFIXES]
     files = images or [file for file in all_files if file.suffix.lower() == ".txt"]
-    layout = find_classes(folder, files, (split,) if isinstance(split, str) else split)
+    layout = find_classes(folder, files, split)
     notices = describe_unread(layout, all_files, images=bool(images), skip=skip_broken) + describe_nested(layout)
     features: Any
     if images:
@@ -55,7 +50,7 @@ def read_folder(
         features, unreadable = _read_texts(folder, layout.files)
         more = []
     if unreadable:
-        notices += _leave_out(folder, layout.files, unreadable, skip=skip_broken)
+        notices += _leave_out(folder, layout, unreadable, skip=skip_broken)
     readable = [at for at in range(len(layout.files)) if at not in unreadable]
     samples = Samples.of(
         features,
@@ -68,16 +63,17 @@ def read_folder(
     return replace(samples, notices=(*notices, *more, *samples.notices))
 
 
-def _leave_out(folder: Path, files: Sequence[Path], unreadable: dict[int, str], *, skip: bool) -> list[str]:
+def _leave_out(folder: Path, layout: Layout, unreadable: dict[int, str], *, skip: bool) -> list[str]:
     """Return notices of the files that are left out, because they cannot be read.
 
     Args:
-        unreadable: the causes, by position in ``files``.
+        unreadable: the causes, by position in the files of the layout.
         skip: whether they may be left out.
 
     Raises:
         InputError: they may not be left out, or no file can be read; the message names the files.
     """
+    files = layout.files
     if not skip:
         faults = Faults()
         faults.messages += [
@@ -90,7 +86,9 @@ def _leave_out(folder: Path, files: Sequence[Path], unreadable: dict[int, str], 
     if len(unreadable) == len(files):
         raise InputError(f"none of {len(files)} files in {folder} can be read: {named}")
     noun = "1 file that cannot be read was" if len(unreadable) == 1 else f"{len(unreadable)} files that cannot be read were"
-    return [f"{noun} left out: {named}."]
+    lost = set(layout.labels) - {name for at, name in enumerate(layout.labels) if at not in unreadable}
+    rest = f"; of class {join_names(sorted(lost))}, none is left" if lost else ""
+    return [f"{noun} left out: {named}{rest}."]
 
 
 def _list_files(folder: Path) -> list[Path]:

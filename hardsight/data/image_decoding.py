@@ -148,8 +148,7 @@ def _open(source: Any) -> Iterator[Image.Image]:
         raise _UnreadableError(str(error)) from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise _UnreadableError(
-            f"more than {max_pixels:,} pixels: scale it down or, if you trust it, set {limits.MAX_PIXELS} to a "
-            "higher value"
+            f"more than {max_pixels:,} pixels: scale it down or, if you trust it, set {limits.MAX_PIXELS} to a higher value"
         ) from None
     except Exception as error:  # noqa: BLE001 - a damaged file makes its reader raise anything
         cause = "not an image" if type(error).__name__ == "UnidentifiedImageError" else first_line(error)

@@ -28,9 +28,13 @@ class ReadOptions:
     drop: Sequence[str] = ()
     task: str = "auto"
     embedding: Any = "auto"
+    split: Sequence[str] = ()
+    skip_broken: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "drop", (self.drop,) if isinstance(self.drop, str) else tuple(self.drop))
+        for name in ("drop", "split"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
 
     @property
     def columns(self) -> dict[str, str]:

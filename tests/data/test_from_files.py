@@ -399,7 +399,11 @@ def test_folders_that_cannot_be_used(tmp_path):
     rejects("holds one class .'a'.: at least two subfolders", read, tmp_path)
     for name in ("train/a/1.png", "train/b/1.png", "test/a/1.png"):
         painted(tmp_path / "splits" / name)
-    rejects("holds splits .'test', 'train'., not classes: choose one or more .split='train', --split train", read, tmp_path / "splits")
+    rejects(
+        "holds splits .'test', 'train'., not classes: choose one or more .split='train', --split train",
+        read,
+        tmp_path / "splits",
+    )
     assert read(tmp_path / "splits" / "train").classes == ("a", "b")
 
 

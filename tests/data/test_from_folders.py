@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 from support.errors import rejects
 
+import hardsight as hs
 from hardsight import read
+from hardsight.cli.group import main
 from hardsight.errors import MultipleInputError
 
 
@@ -71,6 +74,15 @@ def test_splits_are_not_classes(tmp_path, train, other, above):
     assert read(tmp_path, split=[train, other]).ids.tolist() == sorted(names)
 
 
+def test_the_command_reads_a_split_without_its_broken_files(tmp_path):
+    images(tmp_path / "data", *[f"train/{kind}/{at}.png" for kind in ("cat", "dog") for at in range(6)], "test/cat/1.png")
+    texts(tmp_path, data__train__dog__bad=b"", **{"data__train__dog__bad.png": b"no image"})
+    options = ("--split", "train", "--skip-broken", "--learner", "logistic", "--folds", "2", "--repeats", "2", "--quiet")
+    result = CliRunner().invoke(main, ["measure", str(tmp_path / "data"), *options, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert len(hs.Difficulty.load(tmp_path / "out")) == 12
+
+
 def test_splits_beside_other_folders(tmp_path):
     images(tmp_path, "train/cat/1.png", "train/dog/1.png", "test/cat/2.png", "unlabelled/3.png")
     rejects("holds splits .'test', 'train'., not classes", read, tmp_path)
@@ -82,7 +94,8 @@ def test_splits_beside_other_folders(tmp_path):
 def test_a_class_may_be_called_train_or_valid(tmp_path):
     assert read(images(tmp_path / "a", "train/1.png", "bus/1.png", "car/1.png")).classes == ("bus", "car", "train")
     assert read(images(tmp_path / "b", "valid/1.png", "invalid/1.png")).classes == ("invalid", "valid")
-    rejects("there are no splits", read, tmp_path / "b", split="train")
+    rejects("split 'train' of .* is not there", read, tmp_path / "b", split="train")
+    rejects("leave it out, there are no splits", read, images(tmp_path / "c", "a/1.png", "b/1.png"), split="train")
 
 
 def test_folders_in_class_folders_are_reported(tmp_path):
@@ -114,7 +127,9 @@ def test_damaged_images_are_named_together_and_can_be_left_out(tmp_path):
 
 
 def test_damaged_texts_are_named_together_and_can_be_left_out(tmp_path):
-    texts(tmp_path, ham__1=b"no suffix", **{"ham__1.txt": b"see you", "spam__2.txt": b"win money", "spam__3.txt": b"\xff\xe4"})
+    texts(
+        tmp_path, ham__1=b"no suffix", **{"ham__1.txt": b"see you", "spam__2.txt": b"win money", "spam__3.txt": b"\xff\xe4"}
+    )
     rejects("spam/3.txt cannot be read .not UTF-8.", read, tmp_path)
     samples = read(tmp_path, skip_broken=True)
     assert samples.features.tolist() == ["see you", "win money"]
@@ -122,5 +137,8 @@ def test_damaged_texts_are_named_together_and_can_be_left_out(tmp_path):
         "1 file was ignored: 1 without a suffix in 'ham'.",
         "1 file that cannot be read was left out: 'spam/3.txt' (not UTF-8).",
     )
+    (tmp_path / "ham" / "1.txt").write_bytes(b"\xff")
+    texts(tmp_path, **{"eggs__4.txt": b"breakfast"})
+    assert "of class 'ham', none is left" in read(tmp_path, skip_broken=True).notices[1]
     texts(tmp_path, **{"sport__a": b"from: someone", "sport__b": b"text"})
     rejects(r"no file of class 'sport' \(2 without a suffix\) can be read: convert them to .txt", read, tmp_path)

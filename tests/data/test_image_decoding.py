@@ -48,7 +48,7 @@ def test_greys_of_16_bits_are_kept_whatever_their_range(top, dtype):
 def test_values_below_zero_and_floats_are_scaled_by_their_range():
     tomography = np.rint(RAMP * 4000 - 1000).astype(np.int32)
     pixels, notices = decoded(Image.fromarray(tomography))
-    np.testing.assert_array_equal(pixels[0], np.rint(RAMP.ravel() * 255).reshape(8, 8).astype(np.uint8)[:, :])
+    np.testing.assert_allclose(pixels[0], RAMP * 255, atol=0.6)
     assert "-1000 to 3000 became 0 to 255" in notices[0]
     for low, high, scale in ((0, 0.5, "0 to 1"), (0, 200, "0 to 255"), (-2, 6, "-2 to 6"), (0, 1000, "0 to 1000")):
         image = Image.fromarray((low + RAMP * (high - low)).astype(np.float32))
@@ -75,7 +75,9 @@ def test_colour_of_16_bits_is_reported_and_refused_if_nearly_black(tmp_path):
         assert notices == ["1 colour images have 16 bits per channel: the upper 8 are read."]
         assert pixels.max() == 255
     path.write_bytes(png_of_16_bits(np.stack([RAMP * 500] * 3, axis=-1)))
-    rejects("16 bits per channel, of which only the upper 8 are read, and are then nearly black", decode_images, [path], ["x"])
+    rejects(
+        "16 bits per channel, of which only the upper 8 are read, and are then nearly black", decode_images, [path], ["x"]
+    )
     portable = tmp_path / "x.ppm"
     portable.write_bytes(b"P6 8 8 65535\n" + np.stack([RAMP * 65535] * 3, axis=-1).astype(">u2").tobytes())
     assert "16 bits per channel" in decode_images([portable], ["x"])[1][0]
