@@ -22,10 +22,45 @@ _WORD = re.compile("|".join(sorted({*_SPLITS, *_EXTRAS}, key=len, reverse=True))
 
 # Files that are samples to people, but are not read here. Files of other types (tables, notes) may stand beside samples.
 _UNREAD_IMAGES = frozenset(
-    ".heic .heif .avif .tga .jp2 .j2k .jpx .jxl .jxr .svg .psd .ico .pcx .eps .exr .hdr .dcm .nii .dds .raw .cr2 .cr3 .nef"
-    " .arw .dng .orf .rw2 .mp4 .mov .avi .webm .pdf .npy".split()
+    [
+        ".heic",
+        ".heif",
+        ".avif",
+        ".tga",
+        ".jp2",
+        ".j2k",
+        ".jpx",
+        ".jxl",
+        ".jxr",
+        ".svg",
+        ".psd",
+        ".ico",
+        ".pcx",
+        ".eps",
+        ".exr",
+        ".hdr",
+        ".dcm",
+        ".nii",
+        ".dds",
+        ".raw",
+        ".cr2",
+        ".cr3",
+        ".nef",
+        ".arw",
+        ".dng",
+        ".orf",
+        ".rw2",
+        ".mp4",
+        ".mov",
+        ".avi",
+        ".webm",
+        ".pdf",
+        ".npy",
+    ]
 )
-_UNREAD_TEXTS = frozenset(".md .rst .html .htm .pdf .doc .docx .odt .rtf .tex .eml .msg .text".split() + [""])
+_UNREAD_TEXTS = frozenset(
+    [".md", ".rst", ".html", ".htm", ".pdf", ".doc", ".docx", ".odt", ".rtf", ".tex", ".eml", ".msg", ".text", ""]
+)
 _MAX_NAMED = 3
 
 

@@ -16,10 +16,10 @@ from hardsight.io import limits
 # No other formats: some of Pillow's readers start programs (EPS), whatever the file is named.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", *(["AVIF"] if pillow.check("avif") else []))
 
-SUFFIXES = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jif .jfif .bmp .gif .webp .tif .tiff .ppm .pgm .pbm .pnm".split()
-    + ([".avif"] if "AVIF" in _FORMATS else [])
-)
+_PORTABLE = {".ppm", ".pgm", ".pbm", ".pnm"}
+_JPEG = {".jpg", ".jpeg", ".jpe", ".jif", ".jfif"}
+_AVIF = {".avif"} if "AVIF" in _FORMATS else set()
+SUFFIXES = frozenset({".png", ".apng", ".bmp", ".gif", ".webp", ".tif", ".tiff"} | _JPEG | _PORTABLE | _AVIF)
 
 # Images that would take more memory are scaled down.
 _MAX_BYTES = 2 << 30
@@ -195,7 +195,13 @@ def _is_reduced(image: Image.Image) -> bool:
 
 
 class _Scale(NamedTuple):
-    """The range of values that becomes 0..255: ``low`` to below ``low + 2**bits`` if bits are set, else ``low``..``high``."""
+    """The range of values that becomes 0..255.
+
+    Attributes:
+        low: the value that becomes 0.
+        high: the value that becomes 255.
+        bits: if the range is 0 to 2**bits - 1, so that the upper 8 bits are kept; else None.
+    """
 
     low: float
     high: float

@@ -46,9 +46,9 @@ def test_a_class_of_images_that_are_not_read_is_named(tmp_path, suffix):
 
 
 def test_files_beside_the_samples_are_counted_by_class(tmp_path):
-    images(tmp_path, "cat/1.png", "cat/2.heic", "dog/1.png", "dog/x.json", "annotations/a.xml", "README.md")
+    images(tmp_path, "cat/1.png", "cat/2.heic", "dog/1.png", "annotations/a.xml", "README.md")
     assert read(tmp_path).notices == (
-        "4 files were ignored: 1 .xml in 'annotations', which is then no class; 1 .heic in 'cat'; 1 .json in 'dog' and 1 more.",
+        "3 files were ignored: 1 .xml in 'annotations', which is then no class; 1 .heic in 'cat'; 1 in no class's folder.",
     )
 
 
@@ -121,8 +121,10 @@ def test_damaged_images_are_named_together_and_can_be_left_out(tmp_path):
     assert samples.ids.tolist() == whole.ids.tolist()
     np.testing.assert_array_equal(samples.matrix, whole.matrix)
     assert samples.notices == (
-        "26 files that cannot be read were left out: 'cat/bad0.jpg' (not an image), 'cat/bad1.jpg' (not an image), "
-        "'cat/bad10.jpg' (not an image) and 23 more.",
+        (
+            "26 files that cannot be read were left out: 'cat/bad0.jpg' (not an image), 'cat/bad1.jpg' (not an image), "
+            "'cat/bad10.jpg' (not an image) and 23 more."
+        ),
     )
 
 
@@ -140,5 +142,5 @@ def test_damaged_texts_are_named_together_and_can_be_left_out(tmp_path):
     (tmp_path / "ham" / "1.txt").write_bytes(b"\xff")
     texts(tmp_path, **{"eggs__4.txt": b"breakfast"})
     assert "of class 'ham', none is left" in read(tmp_path, skip_broken=True).notices[1]
-    texts(tmp_path, **{"sport__a": b"from: someone", "sport__b": b"text"})
+    texts(tmp_path, sport__a=b"from: someone", sport__b=b"text")
     rejects(r"no file of class 'sport' \(2 without a suffix\) can be read: convert them to .txt", read, tmp_path)

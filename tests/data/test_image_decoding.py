@@ -55,7 +55,7 @@ def test_values_below_zero_and_floats_are_scaled_by_their_range():
         pixels, notices = decoded(image)
         assert f"{scale} became 0 to 255" in notices[0]
         assert len(np.unique(pixels)) == 64
-    with pytest.raises(InputError, match="image image 0 cannot be read .it has NaN or infinite values"):
+    with pytest.raises(InputError, match=r"image image 0 cannot be read .it has NaN or infinite values"):
         decoded(Image.fromarray(np.array([[np.nan, 1]], np.float32)))
 
 
