@@ -212,10 +212,10 @@ def describe_unread(layout: Layout, files: Collection[Path], *, images: bool, sk
         if name not in layout.labels and any(file.suffix.lower() in unread_types for file in unread)
     }
     if lost and not skip:
-        named = join_first([f"{name!r} ({_count_suffixes(unread)})" for name, unread in lost.items()])
+        classes = join_first([f"{name!r} ({_count_suffixes(unread)})" for name, unread in lost.items()])
         to = ".png or .jpg" if images else ".txt"
         raise InputError(
-            f"no file of class {named} can be read: convert them to {to}, take the folder out, or leave it out "
+            f"no file of class {classes} can be read: convert them to {to}, take the folder out, or leave it out "
             "(skip_broken=True, --skip-broken)"
         )
     if not others:

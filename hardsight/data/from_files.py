@@ -86,8 +86,8 @@ def read_file(place: Path, options: ReadOptions) -> Samples:
     if _is_folder(place):
         if options.drop or options.columns.keys() - {"label"}:
             raise InputError(f"{place} is a folder and has no columns: leave out id, group, weights, text and drop")
-        folder_options = {"split": options.split, "skip_broken": options.skip_broken}
-        return read_folder(place, label=options.label, **folder_options, **options.sample_options)
+        split, skip = options.split, options.skip_broken
+        return read_folder(place, label=options.label, split=split, skip_broken=skip, **options.sample_options)
     if options.split or options.skip_broken:
         raise InputError(f"{place} is a file: split and skip_broken are for folders, leave them out")
     if limits.check_regular_file(place) == 0:
