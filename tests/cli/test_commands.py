@@ -321,8 +321,8 @@ def test_more_bad_paths(tmp_path):
     assert "no file or folder" in error_line("measure", tmp_path / "none.csv", "--label", "y")
     (tmp_path / "in" / "a").mkdir(parents=True)
     (tmp_path / "in" / "b").mkdir()
-    for name in "ab":
-        (tmp_path / "in" / name / "x.png").write_bytes(b"no image")
+    Image.new("L", (4, 4)).save(tmp_path / "in" / "a" / "whole.png")
+    (tmp_path / "in" / "b" / "x.png").write_bytes(b"no image")
     assert "x.png" in error_line("measure", tmp_path / "in", "--out", tmp_path / "out")
     np.savez(tmp_path / "short.npz", X=np.ones((4, 2)), y=np.arange(3))
     assert "4 samples, 3 labels" in error_line("measure", tmp_path / "short.npz", "--out", tmp_path / "out")
