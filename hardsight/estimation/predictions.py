@@ -15,18 +15,21 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError, first_line
 from hardsight.estimation.assemble import LabelInfo, assemble, find_seeded_neighbours
+from hardsight.estimation.class_predictions import read_class_predictions
 from hardsight.estimation.job import choose_loss
 from hardsight.estimation.threads import limit_threads
 from hardsight.measures.held_out import HeldOut
 
 _SHAPE = "(view, sample, class), or (view, sample) in regression"
 _SEED = 0
+_TWO_CLASSES = "with the probability p of the second of two classes, np.stack([1 - p, p], axis=-1)"
 
 
 def measure_predictions(
-    log_probs: Any,
+    predictions: Any,
     y: Any,
     *,
+    outputs: str = "auto",
     held_out: Any = None,
     loss: str | None = None,
     ids: Any = None,
@@ -37,9 +40,12 @@ def measure_predictions(
     """Compute difficulty from held-out predictions that you already have.
 
     Args:
-        log_probs: ``(view, sample, class)`` log-probabilities or logits, normalised here; ``(view, sample)`` predicted
+        predictions: ``(view, sample, class)`` probabilities, log-probabilities or logits; ``(view, sample)`` predicted
             targets for regression.
         y: ``(sample,)`` labels, or targets in regression.
+        outputs: what the predictions of classes are: "probabilities", "log-probabilities", "logits", or "auto", which tells
+            them apart by their values. Rows with a probability of zero are smoothed, with a notice; see
+            :func:`hardsight.estimation.class_predictions.read_class_predictions`.
         held_out: ``(view, sample)`` bool, True if the view's model had not seen the sample; None: everywhere. Predictions
             with False are never read.
         loss: as in :func:`measure`.
@@ -50,33 +56,37 @@ def measure_predictions(
         label: the name of the label.
 
     Raises:
-        InputError: shapes that do not match, predictions that are not finite, a sample without a held-out view.
+        InputError: shapes or indexes that do not match, predictions that are not finite or could be several things, a
+            sample without a held-out view.
 
-    >>> import numpy as np
-    >>> p = np.log([[[0.9, 0.1], [0.5, 0.5]], [[0.7, 0.3], [0.5, 0.5]]])
+    >>> p = [[[0.9, 0.1], [0.5, 0.5]], [[0.7, 0.3], [0.5, 0.5]]]
     >>> measure_predictions(p, ["a", "b"]).error.round(3).tolist()
     [0.231, 0.693]
     """
     check_indexes(y=y, ids=ids, features=features)
-    views = torch.as_tensor(_as_array("log_probs", log_probs, _SHAPE, np.float64))
-    if views.ndim not in (2, 3):
-        raise InputError(f"log_probs must have shape {_SHAPE}. Got {tuple(views.shape)}")
+    views = _as_views(predictions, y)
     n_samples = views.shape[1]
     names = np.arange(n_samples) if ids is None else check_ids(ids, n_samples)
     task = "classification" if views.ndim == 3 else "regression"
+    if task == "regression" and loss is None:
+        _refuse_classes(views, y, names, label)
     labels, class_names, notices = encode_labels(y, ids=names, task=task, name=label)
     if classes is not None and class_names is not None:
         labels, class_names = _recode(labels, class_names, classes)
-    if class_names is not None and views.shape[2] != len(class_names):
-        raise InputError(
-            f"log_probs has {views.shape[2]} classes, and y has {len(class_names)}: name the classes of the columns with "
-            "classes=…"
-        )
+    rows = _held_out_rows(held_out, views, names)
+    if class_names is not None:
+        if views.shape[2] != len(class_names):
+            raise InputError(
+                f"predictions have {views.shape[2]} classes, and y has {len(class_names)}: name the classes of the columns "
+                "with classes=…"
+            )
+        views, more = read_class_predictions(views, rows, names, outputs)
+        notices = [*notices, *more]
     measured_loss = choose_loss(loss, regression=class_names is None)
     moments = HeldOut.from_views(
         torch.from_numpy(labels),
         None if class_names is None else len(class_names),
-        ((rows, views[i, rows], i) for i, rows in enumerate(_held_out_rows(held_out, views, names))),
+        ((part, views[i, part], i) for i, part in enumerate(rows)),
     )
     run = RunInfo(
         loss=measured_loss,
@@ -92,6 +102,49 @@ def measure_predictions(
     neighbours = _find_neighbours(features, labels) if reads_features else None
     with limit_threads(views[0].numel()):
         return assemble(moments, run, names, class_names, loss=measured_loss, labels=LabelInfo(neighbours))
+
+
+def _as_views(predictions: Any, y: Any) -> Tensor:
+    """Return the predictions as a tensor ``(view, sample, class)`` or ``(view, sample)``.
+
+    Raises:
+        InputError: another shape, with what makes it one of these where that can be told from the number of labels.
+    """
+    array = _as_array("predictions", predictions, _SHAPE, np.float64)
+    n_labels = len(y) if hasattr(y, "__len__") and not isinstance(y, str) else None
+    if array.ndim in (1, 2) and len(array) == n_labels and array.shape[1:] != (n_labels,):
+        single = "predictions[None]" if array.ndim == 1 else "predictions[None] for classes, predictions.T for numbers"
+        raise InputError(f"predictions must have shape {_SHAPE}. Got {array.shape}: put the axis of views first ({single})")
+    if array.ndim not in (2, 3):
+        raise InputError(f"predictions must have shape {_SHAPE}. Got {array.shape}")
+    if array.ndim == 3 and array.shape[2] == 1:
+        raise InputError(
+            f"predictions must have one column per class. Got shape {array.shape}: {_TWO_CLASSES}, or predictions[..., 0] "
+            "for numbers to predict"
+        )
+    # torch warns of arrays that cannot be written to, such as those of a mapped file.
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def _refuse_classes(views: Tensor, y: Any, ids: np.ndarray, label: str) -> None:
+    """Refuse classes whose predictions have no axis of classes; they would be measured as numbers.
+
+    Raises:
+        InputError: labels that are text, or integers that the predictions repeat, or two integers and predictions within
+            [0, 1].
+    """
+    labels, classes, _ = encode_labels(y, ids=ids, task="auto", name=label)
+    if classes is None or len(labels) != views.shape[1]:
+        return
+    are_numbers = all(type(name) is int for name in classes)
+    repeated = are_numbers and bool(np.isin(views.numpy(), classes).all())
+    binary = len(classes) == 2 and bool(((views >= 0) & (views <= 1)).all())
+    if not are_numbers or repeated or binary:
+        hint = ", or loss='squared' if y are numbers to predict" if are_numbers else ""
+        raise InputError(
+            f"y holds {len(classes)} classes, and predictions of shape {tuple(views.shape)} have no column per class: pass "
+            f"(view, sample, class); {_TWO_CLASSES}{hint}"
+        )
 
 
 def _find_neighbours(features: Any, labels: np.ndarray) -> Neighbours:
@@ -122,12 +175,14 @@ def _held_out_rows(held_out: Any, views: Tensor, names: np.ndarray) -> list[Tens
         )
     rows = [torch.from_numpy(np.flatnonzero(view)) for view in mask]
     for index, each in enumerate(rows):
-        invalid = ~views[index, each].isfinite()
+        part = views[index, each]
+        # The logarithm of a probability of zero is read later.
+        invalid = part.isnan() | part.isposinf() | (part.isneginf() if views.ndim == 2 else False)
         if invalid.any():
             first = int(each[invalid.nonzero()[0, 0]])
             raise InputError(
-                f"log_probs must be finite. Got another number in view {index}, sample {names[first].item()!r}: give "
-                "log-probabilities, with zeros smoothed"
+                f"predictions must be finite. Got another number in view {index}, sample {names[first].item()!r}: leave it "
+                "out with held_out=…, or predict it again"
             )
     return rows
 
@@ -151,7 +206,7 @@ def _as_array(name: str, values: Any, shape: str, kind: type) -> np.ndarray:
 def _recode(labels: np.ndarray, present: tuple[Any, ...], classes: Any) -> tuple[np.ndarray, tuple[Any, ...]]:
     """Return the labels as codes into the user's classes, and these classes."""
     if isinstance(classes, str | bytes) or not isinstance(classes, Iterable):
-        raise InputError(f"classes must be a list of labels, one per column of log_probs. Got {classes!r}")
+        raise InputError(f"classes must be a list of labels, one per column of predictions. Got {classes!r}")
     names = tuple(name.item() if isinstance(name, np.generic) else name for name in to_numpy(classes))
     unknown = [name for name in present if name not in names]
     if unknown or len(set(names)) != len(names):

@@ -18,6 +18,7 @@ from hardsight.io.memmap import row_blocks
 from hardsight.learners import InSampleLosses, Learner, OnProgress, Predictions
 from hardsight.measures.held_out import HeldOut
 from hardsight.measures.losses import Loss
+from hardsight.measures.probabilities import look_like_probabilities
 from hardsight.measures.record import Record
 from hardsight.resampling.plan import Plan
 
@@ -129,6 +130,11 @@ class Runner:
                         f"{self.learner.name} predicts {values[invalid][0].item():g} for sample {name!r}: scale the "
                         "features, or use another learner"
                     )
+            if self.samples.classes is not None and look_like_probabilities(predictions.values):
+                raise LearnerError(
+                    f"{self.learner.name} predicts probabilities (none below zero, rows sum to one), where logits or "
+                    "log-probabilities are needed: return their logarithm"
+                )
             yield predictions
 
     def _copy_to_record(self, view: int, predictions: Predictions) -> None:

@@ -20,6 +20,7 @@ from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.network.seeds import derive_seed, preserve_random_state
 from hardsight.learners.sklearn import mean_one
+from hardsight.measures.probabilities import warn_of_probabilities
 from hardsight.resampling.plan import Member, Plan
 from hardsight.weights.training import Weighting, indexed
 from hardsight.weights.training.tokens import predicts_next_token, sequence_losses
@@ -247,6 +248,7 @@ def _check_outputs(outputs: Tensor, codes: np.ndarray | None) -> Float64[Tensor,
             f"the model has {outputs.shape[1]} classes, and labels go up to {codes.max()}: make it "
             f"num_labels={codes.max() + 1}"
         )
+    warn_of_probabilities(outputs, "the model")
     return outputs[:, torch.from_numpy(codes)].log_softmax(1)
 
 

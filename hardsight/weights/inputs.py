@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hardsight.errors import InputError
+from hardsight.measures.probabilities import check_logits
 
 
 class Input(NamedTuple):
@@ -236,9 +237,11 @@ def check_rows(name: str, value: Any, samples: int, owner: str) -> Any:
         owner: whose samples these are, for the message.
 
     Raises:
-        InputError: an array of anything but numbers, or a wrong number of rows.
+        InputError: an array of anything but numbers, a wrong number of rows, or probabilities in place of logits.
     """
     tensor = to_tensor(name, value)
+    if name in ("logits", "peer_logits"):
+        check_logits(name, tensor)
     if name in SAMPLE_INPUTS and tensor.shape[:1] != (samples,):
         rows = len(tensor) if tensor.ndim else "no"
         raise InputError(

@@ -19,6 +19,7 @@ from hardsight.learners.network.mlp import MlpGradient, find_layers
 from hardsight.learners.network.schedules import SCHEDULES
 from hardsight.learners.network.seeds import make_generator, seeded_torch
 from hardsight.learners.network.stacked import Parameters, StackedModule, stack_parameters
+from hardsight.measures.probabilities import warn_of_probabilities
 from hardsight.resampling.plan import Member
 from hardsight.validation import check_choice, check_range
 
@@ -165,6 +166,7 @@ def predict_rows(
     out = torch.cat(parts)
     if data.regression:
         return (out.squeeze(1) * data.target_scale[index] + data.target_mean[index]).cpu()
+    warn_of_probabilities(out, "the network")
     return out.log_softmax(1).cpu()
 
 

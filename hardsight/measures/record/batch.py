@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hardsight.errors import InputError
+from hardsight.measures.probabilities import EXACT, are_probabilities
 from hardsight.measures.record.id_index import format_id
 from hardsight.measures.statistics import View
 
@@ -65,8 +66,7 @@ class Batch(NamedTuple):
             InputError: all rows so far look like probabilities.
         """
         z = self.view.logits
-        alike = (z >= 0).all(1) & ((z.sum(1) - 1).abs() < 1e-3)
-        if not alike.all():
+        if not are_probabilities(z, EXACT).all():
             return None
         count = before + int((z < 1).all(1).sum())
         if count >= _MIN_PROBABILITY_ROWS:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hardsight.errors import HardsightWarning, InputError
+from hardsight.measures.probabilities import check_logits
 from hardsight.validation import check_choice, check_int
 from hardsight.weights import SCHEMES, Scheme, StateShape
 from hardsight.weights.inputs import check_finite, to_class_sizes
@@ -43,6 +44,8 @@ from hardsight.weights.training.state import SchemeState, SeenSamples
 from hardsight.weights.training.tokens import average_token_loss, has_token_logits, to_sequence_inputs
 
 # A replica has a part of the batch, and what it remembers is lost.
+# One row may look like probabilities by accident.
+_MIN_LOGITS = 2
 _IN_DATA_PARALLEL = (
     "nn.DataParallel gives every device a weighting of its own: call the weighting on the outputs of the parallel model, or "
     "use DistributedDataParallel"
@@ -162,6 +165,7 @@ class Weighting(PortableModule):
         self.description = _describe(resolved.scheme, shape)
         self._generator = torch.Generator().manual_seed(check_int("seed", seed, 0))
         self._totals: BatchTotals | None = None
+        self._logits_checked = False
         check_repeats(self.repeated, self.schemes)
 
     @property
@@ -352,6 +356,8 @@ class Weighting(PortableModule):
         plan = self.plan
         if not plan.losses_only or (plan.optional and not (logits is None and labels is None)):
             return None
+        if plan.reads_p and logits is not None and not self._logits_checked:
+            return None
         outputs = (logits, labels) if plan.reads_p and logits is not None and labels is not None else None
         return fast_path_batch(loss, ids, outputs, self.id_index, self.repeated or "refuse")
 
@@ -364,6 +370,7 @@ class Weighting(PortableModule):
                 standard = to_sequence_inputs(values, self.schemes)
             elif self.plan.reads_outputs(values):
                 standard = standardize_outputs(values, several_labels=self.plan.several_labels)
+                self._check_logits(standard.get("logits"))
             return read_inputs(standard, names or self.plan.select_names(standard))
 
         batch = build_batch(read, find_device(values), ids, self.id_index, self.repeated or "refuse")
@@ -375,6 +382,13 @@ class Weighting(PortableModule):
         check_batch_size(items, batch.count)
         batch.per_call = {name: values[name] for name in self.plan.per_call if values.get(name) is not None}
         return batch
+
+    def _check_logits(self, logits: Any) -> None:
+        """Refuse probabilities in place of logits, in the first batch only: the test waits for the device."""
+        if self._logits_checked or logits is None or self.plan.several_labels or len(logits) < _MIN_LOGITS:
+            return
+        check_logits("logits", logits.detach())
+        self._logits_checked = True
 
     def _warn_of_shared_samples(self, batch: Batch) -> None:
         """Warn if ranks share more samples of a step than the padding of a DistributedSampler."""
