@@ -277,6 +277,8 @@ def _fit_estimator(scenario: Scenario, weights: np.ndarray | str, learner: str, 
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             fit_with_weights(estimator, scenario.x, scenario.y, mean_one(weights, learner))
-            return predict(estimator, scenario.test_x, int(scenario.true.max()) + 1, len(scenario.y), learner).numpy()
+            n_classes = int(scenario.true.max()) + 1
+            known = np.arange(n_classes)
+            return predict(estimator, scenario.test_x, known, n_classes, len(scenario.y), learner).numpy()
     except (HardsightError, ValueError) as fault:
         return str(fault)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hardsight.attribution.names import CAUSES, FACTORS, NO_CAUSE
+from hardsight.attribution.names import FACTORS, NO_CAUSE, causes_in
 from hardsight.cli.ledger_bars import LEGEND, ledger_bars
 from hardsight.difficulty.actions import RECOMMENDATIONS, describe_action
 from hardsight.difficulty.result import Difficulty
@@ -217,7 +217,7 @@ def summary_json(d: Difficulty, *, hardest: int, seconds: float, files: dict[str
         "reliability": d.settings.get("reliability"),
         "views": {"least": int(d.n_views.min()), "most": int(d.n_views.max())},
         "labels_wrong": None if d.p_wrong is None else float(d.p_wrong.sum()),
-        "causes": None if causes is None else {name: int((causes == name).sum()) for name in CAUSES},
+        "causes": None if causes is None else {name: int((causes == name).sum()) for name in causes_in(causes)},
         "todo": None if actions is None else {name: int((actions == name).sum()) for name in RECOMMENDATIONS},
         "ledger": None if d.factors is None else _ledger_json(d),
         "noise_rates": None if rates is None else to_records(rates.reset_index()),

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from hardsight.attribution.names import NO_CAUSE
+from hardsight.attribution.names import NO_CAUSE, TOO_FEW
 
 RELABEL, COLLECT_CLASS, COLLECT_SIMILAR = "relabel", "collect more of its class", "collect more like it"
 INSPECT, NOTHING = "look at it", "nothing"
@@ -33,7 +33,7 @@ def recommend(cause: np.ndarray, p_wrong: np.ndarray, label: np.ndarray, suggest
     rules = {
         NOTHING: cause == NO_CAUSE,
         RELABEL: (cause == "noise") & changed,
-        COLLECT_CLASS: (cause == "imbalance") & ~doubtful,
+        COLLECT_CLASS: np.isin(cause, ["imbalance", TOO_FEW]) & ~doubtful,
         COLLECT_SIMILAR: (cause == "uncertainty") & ~doubtful,
     }
     return np.select(list(rules.values()), list(rules), INSPECT)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hardsight.attribution.names import CAUSES, FACTORS
+from hardsight.attribution.names import CAUSES, FACTORS, TOO_FEW
 from hardsight.difficulty.columns import COLUMNS, Column
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
@@ -164,7 +164,7 @@ def _read_integers(table: pa.Table, name: str, below: int | None) -> np.ndarray:
 
 def _read_causes(table: pa.Table, name: str) -> np.ndarray:
     causes = _read_texts(table, name)
-    if not set(causes) <= set(CAUSES):
+    if not set(causes) <= {*CAUSES, TOO_FEW}:
         raise ValueError(name)
     return np.array(causes, dtype=object).astype(str)
 

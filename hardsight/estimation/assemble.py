@@ -11,7 +11,7 @@ from torch import Tensor
 from hardsight.attribution.hardness import hardness
 from hardsight.attribution.label_noise import LabelPosterior
 from hardsight.attribution.ledger import Ledger, ledger
-from hardsight.attribution.names import CAUSES
+from hardsight.attribution.names import CAUSES, TOO_FEW
 from hardsight.attribution.neighbours import Neighbours, find_neighbours
 from hardsight.attribution.regression_noise import fit_noise
 from hardsight.data import Samples
@@ -38,6 +38,7 @@ class LabelInfo(NamedTuple):
     neighbours: Neighbours | None = None
     prior: Float64[Tensor, " class"] | None = None  # class shares that the models were trained on; None: those of the labels
     posterior: LabelPosterior | None = None  # posterior of the true labels; None: by these predictions
+    in_small_class: np.ndarray | None = None  # samples of classes too small for their labels to be judged; None: none
 
 
 class TrueLabels(NamedTuple):
@@ -91,6 +92,8 @@ def assemble(
             )
         run = _add_label_model(run, account)
         fields = _ledger_fields(account) | {"hardness": _hardness(parts, account, held_out)}
+        if labels.in_small_class is not None:
+            fields["cause"] = np.where(labels.in_small_class, TOO_FEW, fields["cause"])
     predicted = _predict(held_out, loss, consensus)
     if consensus is None and not held_out.loss_only:
         noise = fit_noise(held_out.labels.numpy(), predicted)

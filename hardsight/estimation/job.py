@@ -4,11 +4,13 @@ import time
 from dataclasses import dataclass, replace
 from typing import cast, get_args
 
+import numpy as np
+
 from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.estimation.backends import choose_backend
 from hardsight.estimation.checkpoint import Checkpoint, run_identity
-from hardsight.estimation.plan import describe_splits, find_blocks, fit_budget, make_plan, make_splitter
+from hardsight.estimation.plan import describe_splits, find_blocks, find_small_classes, fit_budget, make_plan, make_splitter
 from hardsight.estimation.request import Request
 from hardsight.estimation.reweighted_rounds import RefinePlan, plan_refinement
 from hardsight.estimation.runner import Runner, StopRule
@@ -37,6 +39,7 @@ class Job:
     refinement: RefinePlan  # how many later rounds there may be
     why_not_adjusted: str | None  # why no control-variate estimate is made; None if one is
     splits: str
+    in_small_class: np.ndarray | None  # samples of classes too small for their labels to be judged; None: there are none
     notices: list[str]
     deadline: float  # when the time budget ends, by the monotonic clock
     tunable: TunableLength | None = None  # the learner if its training length is to be searched for; otherwise None
@@ -85,6 +88,7 @@ def plan_job(samples: Samples, request: Request) -> Job:
     why_not_adjusted = _why_not_adjusted(request.estimate.adjusted, learner, splitter, loss)
     tunable = tunable_learner(request.estimate.pilot, request.learner, learner, splitter, budget.models)
     plan = make_plan(samples, learner, splitter, blocks, repeats, request.seed)
+    in_small_class, more = find_small_classes(samples, plan)
     return Job(
         request=request,
         samples=samples,
@@ -96,7 +100,8 @@ def plan_job(samples: Samples, request: Request) -> Job:
         refinement=refinement,
         why_not_adjusted=why_not_adjusted,
         splits=describe_splits(learner, splitter, plan) + counts.note,
-        notices=notices,
+        in_small_class=in_small_class,
+        notices=[*notices, *more],
         deadline=start + budget.seconds,
         tunable=tunable,
     )

@@ -8,13 +8,15 @@ from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.learners import Learner, capabilities_of
 from hardsight.resampling.budget import Budget, choose_layout
-from hardsight.resampling.plan import Plan, block_codes, check_class_sizes, check_rounds, max_folds, split_seed
+from hardsight.resampling.plan import Plan, block_codes, check_class_sizes, check_rounds, small_classes, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter, Subsets
 from hardsight.validation import check_int
 
 FOLDS, REPEATS = 5, 10
 # Share of duplicates from which they may be different samples that happen to be equal.
 _MANY_DUPLICATES = 0.2
+# A notice names at most so many classes.
+_CLASSES_NAMED = 5
 
 
 def find_blocks(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str]]:
@@ -74,8 +76,8 @@ def fit_budget(
                 f"{budget.models} models"
             )
         return FoldCounts(folds, affordable if repeats is None else repeats, f" (for {budget.models} models)")
-    most = max_folds(samples.labels, blocks, samples.classes)
-    layout = choose_layout(budget.models, folds=folds, repeats=repeats, max_folds=most)
+    n_blocks = int(blocks.max()) + 1
+    layout = choose_layout(budget.models, folds=folds, repeats=repeats, max_folds=max(2, n_blocks))
     return FoldCounts(layout.folds, layout.repeats, f" ({layout.reason})")
 
 
@@ -132,15 +134,38 @@ def make_plan(
     labels = None if samples.classes is None else samples.labels
     folds = splitter.folds if isinstance(splitter, KFold) and not itself else None
     if samples.classes is not None:
-        check_class_sizes(samples.labels, blocks, samples.classes, folds)
+        check_class_sizes(samples.labels, blocks, samples.classes)
     if itself:
         return Plan([], blocks, REPEATS if repeats is None else repeats, seed)
     n_blocks = int(blocks.max()) + 1
     if folds is not None and n_blocks < folds:
         raise InputError(f"folds must be {n_blocks} or less, the number of samples (or groups). Got {folds}")
     rounds = splitter.split(labels, blocks, split_seed(seed))
-    check_rounds(rounds, labels, blocks, samples.classes, once=isinstance(splitter, LeaveOneOut))
+    check_rounds(rounds, labels, blocks, samples.classes, least=1 if isinstance(splitter, LeaveOneOut) else 2)
     return Plan(rounds, blocks, len(rounds), seed)
+
+
+def find_small_classes(samples: Samples, plan: Plan) -> tuple[np.ndarray | None, list[str]]:
+    """Return which samples belong to a class too small for their labels to be judged, ``(sample,)``, and a notice.
+
+    None without classes, or if every class is large enough.
+    """
+    if samples.classes is None:
+        return None, []
+    small = np.flatnonzero(small_classes(plan.rounds, samples.labels, plan.blocks, len(samples.classes)))
+    if not len(small):
+        return None, []
+    sizes = np.bincount(samples.labels, minlength=len(samples.classes))[small]
+    counts = [f"{samples.classes[code]!r} ({size:,})" for code, size in zip(small[:_CLASSES_NAMED], sizes, strict=False)]
+    rest = len(small) - len(counts)
+    named = ", ".join(counts) + (f" and {rest:,} more" if rest else "")
+    where = "1 class" if len(small) == 1 else f"{len(small):,} classes"
+    return np.isin(samples.labels, small), [
+        (
+            f"Too few samples to tell whether the label is right, in {where}: {named}. "
+            "The models that predict them never saw their class."
+        )
+    ]
 
 
 def describe_splits(learner: Learner, splitter: Splitter, plan: Plan) -> str:

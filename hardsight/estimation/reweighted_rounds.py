@@ -106,15 +106,21 @@ def weightable_learner(learner_argument: Any, learner: Learner, samples: Samples
     return weighted if capabilities_of(weighted).takes_weights else None
 
 
-def infer_labels(held_out: HeldOut, samples: Samples, neighbours: Tensor | None) -> LabelPosterior:
+def infer_labels(
+    held_out: HeldOut, samples: Samples, neighbours: Tensor | None, in_small_class: Tensor | None = None
+) -> LabelPosterior:
     """Fit the label model to the predictions of a round.
 
     Args:
         samples: the samples, with the weights that the models were trained with.
+        neighbours: labels of the nearest neighbours, and
+        in_small_class: samples whose labels cannot be judged; see :class:`Evidence`.
     """
     assert samples.classes is not None
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
-    evidence = Evidence(held_out.consensus, torch.from_numpy(samples.labels), prior, neighbours)
+    evidence = Evidence(
+        held_out.consensus, torch.from_numpy(samples.labels), prior, neighbours, in_small_class=in_small_class
+    )
     with limit_threads(evidence.consensus.numel()):
         return LabelPosterior(evidence, fit_label_model(evidence))
 
@@ -124,7 +130,9 @@ def labels_look_wrong(posterior: LabelPosterior) -> bool:
     evidence = posterior.evidence
     with limit_threads(evidence.consensus.numel()):
         wrong = posterior.p_wrong
-        return float(wrong.mean()) >= MIN_WRONG or ledger_unreliability(wrong, evidence.consensus, evidence.label) > 0
+        if float(wrong.mean()) >= MIN_WRONG:
+            return True
+        return ledger_unreliability(wrong, evidence.consensus, evidence.label, evidence.in_small_class) > 0
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,7 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
     runner = request.runner
     # Later rounds change neither these arrays nor the evidence of the neighbours.
     first_consensus, neighbours = posterior.evidence.consensus, posterior.evidence.neighbours
+    in_small_class = posterior.evidence.in_small_class
     n_models, notices = 0, list[str]()
     for number in range(2, request.n_rounds + 2):
         weighted = replace(runner.samples, weights=_automatic_weights(posterior, first_consensus, runner.samples))
@@ -174,7 +183,7 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
             # They are collected as notices, and most were raised in the first round, too.
             warnings.simplefilter("ignore")
             result = replace(runner, samples=weighted).run(plan, on_progress=on_progress, checkpoint=checkpoint)
-        posterior = infer_labels(result.held_out, weighted, neighbours)
+        posterior = infer_labels(result.held_out, weighted, neighbours, in_small_class)
         n_models += round_models
         notices += [text for text in result.notices if text not in notices]
     info = RefinedInfo(rounds=request.n_rounds, members=n_models, why="labels look wrong")
@@ -187,7 +196,8 @@ def _automatic_weights(posterior: LabelPosterior, consensus: Tensor, samples: Sa
 
     # The next round tests the likeliest model; the mean over its alternatives would bring pair flips back.
     likeliest = LabelPosterior(posterior.evidence, posterior.model._replace(alternatives=()))
-    weights: np.ndarray = auto(likeliest.p_wrong, consensus, posterior.evidence.label).numpy()
+    evidence = posterior.evidence
+    weights: np.ndarray = auto(likeliest.p_wrong, consensus, evidence.label, in_small_class=evidence.in_small_class).numpy()
     return weights if samples.weights is None else weights * samples.weights
 
 
@@ -199,5 +209,5 @@ def _make_plan(request: RefineRequest, number: int) -> Plan:
     if isinstance(splitter, KFold):
         splitter = KFold(splitter.folds, min(splitter.repeats, _REPEATS))
     rounds = splitter.split(samples.labels, blocks, split_seed(seed))
-    check_rounds(rounds, samples.labels, blocks, samples.classes, once=False)
+    check_rounds(rounds, samples.labels, blocks, samples.classes, least=2)
     return Plan(rounds, blocks, len(rounds), seed)

@@ -19,7 +19,7 @@ from hardsight.estimation.runner import Runner
 from hardsight.learners import Learner, OnProgress, TunableLength, capabilities_of
 from hardsight.learners.network.network import format_length
 from hardsight.measures.losses import Loss
-from hardsight.resampling.plan import Plan, check_rounds, max_folds, split_seed
+from hardsight.resampling.plan import Plan, Round, check_rounds, small_classes, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter
 
 FOLDS = 5
@@ -103,7 +103,7 @@ def search_length(
     """Choose the training length.
 
     Lengths 3 and 9 are tried as long as each pays, and 1/3 if 3 does not, with five models each. Large data are
-    subsampled in whole blocks, with at least five blocks of every class.
+    subsampled in whole blocks, with at least five blocks of every class that has so many.
 
     Args:
         runner: runner of the main run; its samples are used.
@@ -134,10 +134,13 @@ def _search(
         samples, blocks = samples.take(rows), np.unique(blocks[rows], return_inverse=True)[1].reshape(-1)
     plan = _make_plan(samples, blocks, own_seed)
 
+    predicted = plan.rounds[0].fold >= 0
+    blocks = blocks[predicted]
+
     def held_out_losses(length: float) -> np.ndarray:
         trial = replace(runner, learner=learner.with_length(length), samples=samples, resume=False, user_record=None)
         losses: np.ndarray = trial.run(plan, on_progress=on_progress).held_out.moments[loss].mean.numpy()
-        return losses
+        return losses[predicted]
 
     losses = {1.0: held_out_losses(1.0)}
     for longer in LONGER:
@@ -151,7 +154,7 @@ def _search(
         LengthTrial(length, float(each.mean()), *mean_and_error(each - best, blocks))
         for length, each in sorted(losses.items())
     ]
-    return LengthSearch(choose_length(losses, blocks), trials, loss, plan.n_models * len(losses), len(samples))
+    return LengthSearch(choose_length(losses, blocks), trials, loss, plan.n_models * len(losses), len(blocks))
 
 
 def subsample(samples: Samples, blocks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -211,13 +214,15 @@ def mean_and_error(difference: np.ndarray, blocks: np.ndarray) -> tuple[float, f
 
 
 def _make_plan(samples: Samples, blocks: np.ndarray, seed: int) -> Plan:
-    """Plan one repeat, in as many folds as the smallest class allows.
+    """Plan one repeat. Samples of classes that a model would not see are only trained on: no length predicts them better.
 
     Raises:
-        InputError: a class would be missing from a training part.
+        InputError: a training part would have a single class.
     """
     labels = None if samples.regression else samples.labels
-    folds = min(FOLDS, max_folds(samples.labels, blocks, samples.classes))
-    rounds = KFold(folds, 2).split(labels, blocks, split_seed(seed))[:1]
-    check_rounds(rounds, labels, blocks, samples.classes, once=True)
-    return Plan(rounds, blocks, 1, seed)
+    [round_] = KFold(min(FOLDS, int(blocks.max()) + 1), 2).split(labels, blocks, split_seed(seed))[:1]
+    if samples.classes is not None:
+        small = small_classes([round_], samples.labels, blocks, len(samples.classes))
+        round_ = Round(np.where(small[samples.labels], -1, round_.fold).astype(np.int32), round_.n_models)
+        check_rounds([round_], labels, blocks, samples.classes, least=0)
+    return Plan([round_], blocks, 1, seed)

@@ -36,8 +36,9 @@ def infer_true_labels(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels
         neighbours = find_seeded_neighbours(samples.matrix, samples.labels, job.plan.blocks, request.seed)
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
     neighbour_labels = None if neighbours is None else torch.from_numpy(neighbours.labels)
-    posterior = infer_labels(held_out, samples, neighbour_labels)
-    info = LabelInfo(neighbours, prior, posterior)
+    in_small_class = None if job.in_small_class is None else torch.from_numpy(job.in_small_class)
+    posterior = infer_labels(held_out, samples, neighbour_labels, in_small_class)
+    info = LabelInfo(neighbours, prior, posterior, job.in_small_class)
     if not refinement.n_rounds:
         return TrueLabels(info, none, [])
     if request.refine is None and not labels_look_wrong(posterior):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hardsight.attribution.names import CAUSES
+from hardsight.attribution.names import causes_in
 from hardsight.difficulty.result import Difficulty
 
 N_DECILES = 10
@@ -39,7 +39,7 @@ def list_groups(d: Difficulty) -> Iterator[Group]:
         for code in np.unique(d.labels):
             yield Group("class", str(d.classes[code]), d.labels == code)
     if d.cause is not None:
-        for cause in CAUSES:
+        for cause in causes_in(d.cause):
             if (d.cause == cause).any():
                 yield Group("cause", cause, d.cause == cause)
     decile = assign_deciles(d.error)

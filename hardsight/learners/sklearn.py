@@ -25,7 +25,8 @@ class SklearnModel:
     """A scikit-learn style estimator, cloned, seeded and fitted for every member, preprocessing included.
 
     It gets the features as they came (a DataFrame with its columns, an array, an array of strings), so a Pipeline refits
-    all its steps on the training part of each member. Labels are passed as codes 0 … C-1 of the sorted classes. Weights of
+    all its steps on the training part of each member. Labels are passed as codes 0 … C-1 of the sorted classes that
+    the training part has. Weights of
     samples, with mean 1 over the training part, are passed to ``fit`` as ``sample_weight``, in a Pipeline to its last step.
 
     Args:
@@ -86,7 +87,10 @@ class SklearnModel:
         where, train = f"member {member.fold} of round {member.round}", member.train
         outputs = 0 if samples.classes is None else len(samples.classes)
         model = set_seeds(clone(self.estimator, safe=False), member.seed)
-        X, y = select_rows(features, train), samples.labels[train]
+        X, y, classes = select_rows(features, train), samples.labels[train], np.empty(0)
+        if outputs:
+            # Some estimators, such as XGBoost's, need codes without gaps.
+            classes, y = np.unique(y, return_inverse=True)
         fit = partial(model.fit, X, y)
         if samples.weights is not None and self.capabilities.takes_weights:
             fit = partial(fit_with_weights, model, X, y, mean_one(samples.weights[train], where))
@@ -94,7 +98,7 @@ class SklearnModel:
 
         def predict_at(rows: np.ndarray) -> Tensor:
             x = select_rows(features, rows)
-            return wrap_errors(partial(predict, model, x, outputs, len(train), self.name), self.name, where)
+            return wrap_errors(partial(predict, model, x, classes, outputs, len(train), self.name), self.name, where)
 
         return predict_at(member.held_out), predict_at(train) if in_sample else None
 
@@ -154,10 +158,13 @@ def wrap_errors(work: Callable[[], T], name: str, where: str) -> T:
         ) from error
 
 
-def predict(model: Any, x: Any, outputs: int, trained_on: int, name: str) -> Float64[Tensor, " row *class"]:
+def predict(
+    model: Any, x: Any, classes: np.ndarray, outputs: int, trained_on: int, name: str
+) -> Float64[Tensor, " row *class"]:
     """Return log-probabilities of a fitted classifier, one column per class code, or predicted targets of a regressor.
 
     Args:
+        classes: class codes of the training part, which the model knows as 0, 1, 2, …
         outputs: number of classes; 0 in regression.
 
     Raises:
@@ -173,7 +180,7 @@ def predict(model: Any, x: Any, outputs: int, trained_on: int, name: str) -> Flo
             f"{name} predicts shape {trained_classes.shape} for {x.shape[0]} samples and {len(codes)} classes"
         )
     log_prob = np.full((len(trained_classes), outputs), -np.inf)
-    log_prob[:, codes] = trained_classes
+    log_prob[:, classes[codes]] = trained_classes
     if np.isnan(log_prob).any():
         raise LearnerError(f"{name} predicts NaN probabilities")
     return torch.from_numpy(laplace(log_prob, trained_on))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hardsight.attribution.names import CAUSES, FACTORS, NO_CAUSE
+from hardsight.attribution.names import FACTORS, NO_CAUSE, TOO_FEW, causes_in
 from hardsight.difficulty.actions import COLLECT_CLASS, NOTHING, RECOMMENDATIONS
 from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.formatting import (
@@ -33,6 +33,7 @@ MEANINGS = {
     "margin": "what remains: close to the boundary, or ambiguous",
     "uncertainty": "an infinite ensemble would save it; more data shrinks it",
     NO_CAUSE: "not a hard sample",
+    TOO_FEW: "its class is too small to tell whether the label is right",
 }
 
 
@@ -318,7 +319,7 @@ def summarize_causes(d: Difficulty) -> list[Cause]:
     sums = d.ledger.sum(0)
     totals = dict(zip(FACTORS, sums, strict=True))
     rows = []
-    for name in CAUSES:
+    for name in causes_in(d.cause):
         mask = d.cause == name
         rows.append(
             Cause(
@@ -326,7 +327,7 @@ def summarize_causes(d: Difficulty) -> list[Cause]:
                 size=int(mask.sum()),
                 share=format_share(int(mask.sum()), len(d)),
                 mean_error=_finite_mean(d.error[mask]),
-                total="–" if name == NO_CAUSE else _signed_share(totals[name], sums.sum()),
+                total="–" if name not in totals else _signed_share(totals[name], sums.sum()),
                 meaning=MEANINGS[name],
                 terms=tuple(mean_terms(d, mask).tolist()),
                 recommendations=count_recommendations(d, mask),

@@ -78,7 +78,7 @@ def choose_layout(models: int, *, folds: int | None = None, repeats: int | None 
         models: upper bound on the number of models.
         folds: folds that the user set; None: about 5, from 40 models on about 8, so that few models are left over.
         repeats: repeats that the user set; None: as many as the budget allows.
-        max_folds: samples or groups of the smallest class, which cannot be split into more folds.
+        max_folds: number of samples or groups, which cannot be split into more folds.
 
     Raises:
         InputError: the budget is too small for two repeats, or for the folds and repeats that were set.

@@ -140,18 +140,18 @@ def block_codes(n_samples: int, *partitions: np.ndarray | None) -> np.ndarray:
 
 
 def check_rounds(
-    rounds: list[Round], labels: np.ndarray | None, blocks: np.ndarray, classes: tuple[object, ...] | None, *, once: bool
+    rounds: list[Round], labels: np.ndarray | None, blocks: np.ndarray, classes: tuple[object, ...] | None, *, least: int
 ) -> np.ndarray:
     """Refuse splits that leak or predict a sample too seldom; return its number of predictions otherwise, ``(sample,)``.
 
     Args:
         labels: class codes ``(sample,)``; None for regression.
         blocks: codes of the samples that must stay together, ``(sample,)``.
-        once: whether one held-out prediction per sample is enough; otherwise two are needed.
+        least: held-out predictions that every sample needs.
 
     Raises:
-        InputError: a block is on both sides of a split, a class is missing from a training part, or a sample is
-            predicted too seldom.
+        InputError: a block is on both sides of a split, a training part has a single class, or a sample is predicted too
+            seldom.
     """
     count = np.zeros(len(blocks), dtype=np.int64)
     first = np.unique(blocks, return_index=True)[1]
@@ -166,28 +166,48 @@ def check_rounds(
             raise InputError(f"fold numbers must be -1 to {n_models - 1}. Got {fold.min()} to {fold.max()}")
         count += fold >= 0
         if labels is not None and classes is not None:
-            _check_classes(fold, labels, classes)
-    need = 1 if once else 2
-    seldom = int((count < need).sum())
+            _check_training_classes(fold, n_models, labels, classes)
+    seldom = int((count < least).sum())
     if seldom:
         raise InputError(
-            f"{seldom:,} of {len(blocks):,} samples have fewer than {need} held-out predictions: train more models, "
+            f"{seldom:,} of {len(blocks):,} samples have fewer than {least} held-out predictions: train more models, "
             "or train each on a smaller share of the samples"
         )
     return count
 
 
-def _check_classes(fold: np.ndarray, labels: np.ndarray, classes: tuple[object, ...]) -> None:
-    total = np.bincount(labels, minlength=len(classes))
-    inside = fold >= 0
-    cell, held_out = np.unique(fold[inside].astype(np.int64) * len(classes) + labels[inside], return_counts=True)
-    missing = held_out == total[cell % len(classes)]
-    if missing.any():
-        name = classes[cell[missing][0] % len(classes)]
+def _check_training_classes(fold: np.ndarray, n_models: int, labels: np.ndarray, classes: tuple[object, ...]) -> None:
+    n_missing = np.bincount(_missing_cells(fold, labels, len(classes)) // len(classes), minlength=n_models)
+    if (np.count_nonzero(np.bincount(labels)) - n_missing < 2).any():
         raise InputError(
-            f"class {name!r} would be missing from a training part, because all its samples are held out together: "
-            "merge it with another class, leave it out, or add samples (or groups) of it"
+            "a model would be trained on a single class, because all samples of the others are held out together: merge "
+            "small classes, leave them out, or add samples (or groups) of them"
         )
+
+
+def _missing_cells(fold: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the pairs of a model and a class of which it holds out all samples, as ``model · n_classes + class``."""
+    inside = fold >= 0
+    cell, held_out = np.unique(fold[inside].astype(np.int64) * n_classes + labels[inside], return_counts=True)
+    missing: np.ndarray = cell[held_out == np.bincount(labels, minlength=n_classes)[cell % n_classes]]
+    return missing
+
+
+def small_classes(rounds: list[Round], labels: np.ndarray, blocks: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return which classes are too small for their labels to be judged, ``(class,)`` bool.
+
+    These are classes of a single block, and those of which some model holds out all samples: models that never saw a class
+    cannot tell whether a sample belongs to it.
+
+    Args:
+        rounds: the rounds of the run; empty for learners that split by themselves.
+        labels: class codes, ``(sample,)``.
+        blocks: codes of the samples that must stay together, ``(sample,)``.
+    """
+    small: np.ndarray = _blocks_per_class(labels, blocks, n_classes) == 1
+    for fold, _ in rounds:
+        small[_missing_cells(fold, labels, n_classes) % n_classes] = True
+    return small
 
 
 def _blocks_per_class(labels: np.ndarray, blocks: np.ndarray, n_classes: int) -> np.ndarray:
@@ -195,41 +215,24 @@ def _blocks_per_class(labels: np.ndarray, blocks: np.ndarray, n_classes: int) ->
     return np.bincount(pairs[0], minlength=n_classes)
 
 
-def max_folds(labels: np.ndarray, blocks: np.ndarray, classes: tuple[object, ...] | None) -> int:
-    """Return the largest possible number of folds: the blocks of the smallest class, or all blocks; at least 2."""
-    if classes is None:
-        return max(2, int(blocks.max()) + 1)
-    return max(2, int(_blocks_per_class(labels, blocks, len(classes)).min()))
-
-
-def check_class_sizes(labels: np.ndarray, blocks: np.ndarray, classes: tuple[object, ...], folds: int | None = None) -> None:
-    """Refuse classes that are too small to be split, before anything is drawn.
+def check_class_sizes(labels: np.ndarray, blocks: np.ndarray, classes: tuple[object, ...]) -> None:
+    """Refuse labels of which fewer than two classes can be split, before anything is drawn.
 
     Args:
         labels: class codes, ``(sample,)``.
         blocks: codes of the samples that must stay together, ``(sample,)``.
-        folds: number of folds; None if the samples are not split into folds.
 
     Raises:
-        InputError: a class has one sample (or one group), or fewer than ``folds``.
+        InputError: fewer than two classes have two samples (or groups) or more.
     """
     per_class = _blocks_per_class(labels, blocks, len(classes))
-    smallest = int(per_class.argmin())
-    name, n_blocks = classes[smallest], int(per_class[smallest])
-    n_samples = int((labels == smallest).sum())
-    size = f"{n_samples} sample{'s' * (n_samples != 1)}"
-    if n_samples != n_blocks:
-        size += (
-            f" in {n_blocks} group{'s' * (n_blocks != 1)} that must stay together (rows with equal features do, unless "
-            "duplicates='apart')"
-        )
-    if n_blocks < 2:
-        raise InputError(
-            f"class {name!r} has {size}: no model could be trained without it and still know the class. Add samples, "
-            "merge it with another class, or leave it out"
-        )
-    if folds is not None and n_blocks < folds:
-        raise InputError(
-            f"folds must be {n_blocks} or less: the smallest class, {name!r}, has {size}. Got {folds}. Or merge the class "
-            "with another, or leave it out"
-        )
+    divisible = np.flatnonzero(per_class > 1)
+    if len(divisible) > 1:
+        return
+    unit = "samples" if len(np.unique(blocks)) == len(blocks) else "samples (or groups that must stay together)"
+    note = "" if unit == "samples" else ". Rows with equal features stay together, unless duplicates='apart'"
+    got = f"only {classes[divisible[0]]!r} has" if len(divisible) else f"none of {len(classes)} has"
+    raise InputError(
+        f"at least two classes must have 2 {unit} or more, so that one can be held out, but {got}: add samples, or merge "
+        f"small classes{note}"
+    )

@@ -86,14 +86,38 @@ class Subsets:
         """Draw one round per model."""
         first = np.unique(blocks, return_index=True)[1]
         strata = np.zeros(len(first), dtype=np.int64) if labels is None else labels[first]
-        return [Round(self._draw(strata, blocks, np.random.default_rng(s)), 1) for s in seed.spawn(self.members)]
+        assignments = [self._draw(strata, blocks, np.random.default_rng(s)) for s in seed.spawn(self.members)]
+        self._hold_out_rare(assignments, strata, blocks, seed)
+        return [Round(assignment, 1) for assignment in assignments]
+
+    def _n_train(self, strata: np.ndarray) -> np.ndarray:
+        """Return how many blocks of each class a model is trained on: at least one, whatever the ratio."""
+        n_train: np.ndarray = np.maximum(np.round(self.ratio * np.bincount(strata)), 1)
+        return n_train
+
+    def _hold_out_rare(
+        self, assignments: list[np.ndarray], strata: np.ndarray, blocks: np.ndarray, seed: np.random.SeedSequence
+    ) -> None:
+        """Hold out the blocks of classes of which ``ratio`` rounds to all: one at a time, in turn, in as many models.
+
+        Args:
+            assignments: assignment of each model, changed in place.
+            strata: class of each block.
+        """
+        sizes = np.bincount(strata)
+        for stratum in np.flatnonzero((self._n_train(strata) >= sizes) & (sizes > 0)):
+            rng = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, 0, int(stratum))))
+            members = rng.permutation(np.flatnonzero(strata == stratum))
+            turns = np.floor(np.arange(self.members + 1) * len(members) * (1 - self.ratio) + rng.random()).astype(np.int64)
+            for assignment, turn, next_turn in zip(assignments, turns, turns[1:], strict=False):
+                if next_turn > turn:
+                    assignment[blocks == members[turn % len(members)]] = 0
 
     def _draw(self, strata: np.ndarray, blocks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         order = np.lexsort((rng.random(len(strata)), strata))
         start = np.searchsorted(strata[order], strata[order])
         rank = np.arange(len(order)) - start
-        # At least one block of every class stays in training, whatever the ratio.
-        n_train = np.maximum(np.round(self.ratio * np.bincount(strata)), 1)[strata[order]]
+        n_train = self._n_train(strata)[strata[order]]
         held_out = np.empty(len(order), dtype=bool)
         held_out[order] = rank >= n_train
         return np.where(held_out[blocks], 0, -1).astype(np.int32)

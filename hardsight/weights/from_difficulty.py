@@ -16,6 +16,7 @@ from hardsight.validation import check_int, check_range
 from hardsight.weights.catalogue import get_scheme
 from hardsight.weights.inputs import INPUTS, SAMPLE_INPUTS, check_rows
 from hardsight.weights.scheme import Scheme
+from hardsight.weights.schemes.automatic import samples_in_small_classes
 
 REGRESSION_INPUTS = frozenset({"loss", "p", "held_out", "generator"})
 """Inputs of schemes that every difficulty holds."""
@@ -68,6 +69,8 @@ def weigh(
         for name in row.inputs
         if name in arguments
     }
+    if "in_small_class" in row.parameters:
+        parameters.setdefault("in_small_class", samples_in_small_classes(difficulty))
     if decisions is None:
         weights = row(_difficulty_inputs(difficulty, seed) | inputs, parameters).double().numpy()
     else:

@@ -298,7 +298,7 @@ def measuring_raises(match, x=X, y=NAMES, **more):
         ("folds must be 2 or more.*Got 0", {"folds": 0}),
         ("repeats must be 2 or more.*Got 1", {"repeats": 1}),
         ("repeats must be 2 or more.*Got 0", {"repeats": 0}),
-        ("folds must be 20 or less: the smallest class, 'cat', has 20 samples. Got 21", {"folds": 21}),
+        ("folds must be 60 or less, the number of samples .*. Got 61", {"folds": 61}),
         ("folds must be 60 or less, the number of samples .*. Got 61", {"folds": 61, "y": X[:, 0] + 0.1}),
         ("folds must be 4 or less, the number of samples", {"groups": Y * 0 + np.arange(60) % 4, "y": X[:, 0] + 0.1}),
         ("no learner is called 'forrest': choose one of auto, " + ", ".join(LEARNERS), {"learner": "forrest"}),
@@ -318,8 +318,8 @@ def measuring_raises(match, x=X, y=NAMES, **more):
         ("out of bag holds samples out by itself: leave out splits", {"learner": "forest", "splits": "loo"}),
         ("duplicates must be 'together' or 'apart'. Got 'drop'", {"duplicates": "drop"}),
         ("seed must be 0 or more. Got -1", {"seed": -1}),
-        ("class 'rare' has 1 sample: no model could", {"y": ["rare", *NAMES[1:]]}),
-        ("class 'owl' has 20 samples in 1 group that must stay together", {"groups": np.where(Y == 2, 99, np.arange(60))}),
+        ("only 'cat' has: add samples, or merge", {"y": ["rare", *["cat"] * 59]}),
+        ("or groups that must stay together.* only 'cat' has", {"groups": np.where(Y == 0, np.arange(60), 99)}),
         ("all samples are in one group", {"groups": np.zeros(60)}),
         ("have fewer than 2 held-out predictions: train more models", {"splits": hs.Subsets(2, 0.9)}),
         ("task must be", {"task": "ranking"}),
@@ -333,7 +333,7 @@ def test_arguments_that_cannot_be(match, more):
 
 
 def test_everything_a_copy_of_everything():
-    measuring_raises("in 1 group that must stay together", np.ones((60, 2)))
+    measuring_raises("2 samples .or groups that must stay together.* duplicates='apart'", np.ones((60, 2)))
 
 
 def test_a_group_that_takes_all_of_a_class_with_it():

@@ -201,8 +201,8 @@ def test_small_classes_are_kept_whole(monkeypatch):
     assert (
         search.search_length(Runner(Network(), samples), Network(), np.arange(2043), 0, "log", lambda _: None).samples == 100
     )
-    # As many folds as the smallest class has samples.
-    assert {plan.rounds[0].n_models for plan in script.plans} == {3}
+    # A rare class does not reduce the folds.
+    assert {plan.rounds[0].n_models for plan in script.plans} == {5}
 
 
 def test_numbers_are_drawn_without_classes(monkeypatch):

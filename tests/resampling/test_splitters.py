@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.errors import rejects
 
-from hardsight.resampling.plan import Plan, Round, block_codes, check_class_sizes, check_rounds, split_seed
+from hardsight.resampling.plan import Plan, Round, block_codes, check_class_sizes, check_rounds, small_classes, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter, Subsets
 
 
@@ -69,7 +69,7 @@ def test_folds_judge_every_sample_once_and_tear_no_block(drawn, folds, repeats, 
         assert not set(blocks[member.train]) & set(blocks[member.held_out])
         judged[member.held_out] += 1
     assert (judged == repeats).all()
-    np.testing.assert_array_equal(check_rounds(rounds, None, blocks, None, once=False), judged)
+    np.testing.assert_array_equal(check_rounds(rounds, None, blocks, None, least=2), judged)
 
 
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=60), st.integers(2, 6), st.integers(0, 2**32))
@@ -135,12 +135,29 @@ def test_subsets_train_the_ratio_of_every_class(drawn, ratio, seed):
         assert set(r.fold) <= {-1, 0}
         for c in range(labels.max() + 1):
             size, trained = (labels == c).sum(), ((labels == c) & (r.fold == -1)).sum()
-            assert trained >= 1
-            assert abs(trained - ratio * size) <= 0.5 or trained == 1
+            # Of a class of which the ratio rounds to all, a sample is held out now and then.
+            in_turn = max(round(ratio * size), 1) == size
+            assert trained >= (size > 1)
+            assert abs(trained - ratio * size) <= 0.5 or trained == 1 or (in_turn and trained == size - 1)
     for r in Subsets(3, ratio).split(None, blocks, split_seed(seed)):
         blocks_in = len(set(blocks[r.fold == -1]))
-        assert abs(blocks_in - ratio * (blocks.max() + 1)) <= 0.5 or blocks_in == 1
+        n_blocks = blocks.max() + 1
+        in_turn = max(round(ratio * n_blocks), 1) == n_blocks
+        assert abs(blocks_in - ratio * n_blocks) <= 0.5 or blocks_in == 1 or (in_turn and blocks_in == n_blocks - 1)
         assert not set(blocks[r.fold == -1]) & set(blocks[r.fold == 0])
+
+
+@pytest.mark.parametrize("size, ratio", [(1, 0.7), (1, 0.9), (2, 0.9), (4, 0.9), (7, 0.95)])
+def test_subsets_hold_every_sample_of_a_rare_class_out_equally_often(size, ratio):
+    labels = np.repeat([0, 1, 2], [size, 30, 30])
+    members = 80
+    rounds = Subsets(members, ratio).split(labels, singles(len(labels)), split_seed(5))
+    held_out = np.stack([r.fold[:size] == 0 for r in rounds])
+    assert held_out.sum(1).max() == 1
+    expected = members * (1 - ratio)
+    assert (abs(held_out.sum(0) - expected) <= 1).all()
+    # Each model holds out what it would without the rare class, up to the random numbers.
+    assert all((r.fold[size:] == 0).sum() == 2 * round(30 * (1 - ratio)) for r in rounds)
 
 
 def test_leave_one_out_leaves_one_block_out():
@@ -195,9 +212,9 @@ def test_numbers_out_of_range(match, work):
     rejects(match, work)
 
 
-def checked(folds, labels, blocks, *, once=False, members=2, classes=("cat", "dog")):
+def checked(folds, labels, blocks, *, least=2, members=2, classes=("cat", "dog")):
     rounds = [Round(np.array(fold, dtype=np.int32), members) for fold in folds]
-    return check_rounds(rounds, None if labels is None else np.array(labels), np.array(blocks), classes, once=once)
+    return check_rounds(rounds, None if labels is None else np.array(labels), np.array(blocks), classes, least=least)
 
 
 def test_sound_splits_pass():
@@ -214,34 +231,38 @@ def test_fold_numbers_out_of_range_are_refused():
     rejects("must be -1 to 1. Got -2 to 1", lambda: checked([[0, 1, -2, 0]], None, [0, 1, 2, 3]))
 
 
-def test_vanishing_classes_are_refused():
-    rejects("class 'dog' would be missing", lambda: checked([[0, 1, 1, 1]], [0, 1, 0, 1], [0, 1, 2, 3]))
-    rejects("class 'cat' would be missing", lambda: checked([[0, -1, 0, -1]], [0, 1, 0, 1], [0, 1, 2, 3]))
+def test_training_parts_of_a_single_class_are_refused():
+    rejects("trained on a single class", lambda: checked([[0, 1, 1, 1]], [0, 1, 0, 1], [0, 1, 2, 3]))
+    rejects("trained on a single class", lambda: checked([[0, -1, 0, -1]], [0, 1, 0, 1], [0, 1, 2, 3]))
+    # One class of three is missing, and two remain.
+    checked([[0, 0, 0, 1, 1, 1]] * 2, [0, 1, 2, 0, 1, 1], range(6), classes=("cat", "dog", "fox"))
+
+
+def test_classes_that_a_model_never_saw_are_small():
+    labels, blocks = np.array([0, 0, 0, 1, 1, 2, 2, 3]), np.array([0, 1, 2, 3, 4, 5, 5, 6])
+    # Class 1 is held out as a whole, class 2 is one block, class 3 one sample.
+    fold = np.array([0, 1, 0, 1, 1, 0, 0, 1], dtype=np.int32)
+    assert small_classes([Round(fold, 2)], labels, blocks, 5).tolist() == [False, True, True, True, False]
+    assert small_classes([], labels, blocks, 4).tolist() == [False, False, True, True]
 
 
 def test_unjudged_samples_are_refused():
-    rejects("1 of 4 samples have fewer than 1 held-out", lambda: checked([[0, 1, -1, 1]], None, range(4), once=True))
+    rejects("1 of 4 samples have fewer than 1 held-out", lambda: checked([[0, 1, -1, 1]], None, range(4), least=1))
     rejects("4 of 4 samples have fewer than 2 held-out", lambda: checked([[0, 1, 0, 1]], None, range(4)))
-    assert checked([[0, 1, 0, 1]], None, range(4), once=True).tolist() == [1] * 4
+    assert checked([[0, 1, 0, 1]], None, range(4), least=1).tolist() == [1] * 4
 
 
-def sizes(labels, blocks, folds=None):
-    check_class_sizes(np.array(labels), np.array(blocks), ("cat", "dog"), folds)
+def sizes(labels, blocks, classes=("cat", "dog")):
+    check_class_sizes(np.array(labels), np.array(blocks), classes)
 
 
-def test_class_sizes():
-    sizes([0] * 3 + [1] * 3, range(6), 3)
+def test_two_classes_must_have_two_blocks():
+    sizes([0] * 3 + [1] * 3, range(6))
     sizes([0] * 3 + [1] * 2, range(5))
-    rejects("class 'dog' has 1 sample: no model", lambda: sizes([0, 0, 0, 1], range(4)))
+    sizes([0, 0, 1, 1, 2], range(5), ("cat", "dog", "fox"))
+    rejects("at least two classes must have 2 samples or more.*only 'cat' has", lambda: sizes([0, 0, 0, 1], range(4)))
     rejects(
-        r"class 'dog' has 3 samples in 1 group that must stay together.*: no model",
-        lambda: sizes([0, 0, 1, 1, 1], [0, 1, 2, 2, 2], 2),
+        r"2 samples \(or groups that must stay together\).*only 'cat' has.*duplicates='apart'",
+        lambda: sizes([0, 0, 1, 1, 1], [0, 1, 2, 2, 2]),
     )
-    rejects(
-        "folds must be 3 or less: the smallest class, 'dog', has 3 samples. Got 5",
-        lambda: sizes([0] * 9 + [1] * 3, range(12), 5),
-    )
-    rejects(
-        r"folds must be 2 or less: .*'dog', has 4 samples in 2 groups that must stay together",
-        lambda: sizes([0] * 9 + [1] * 4, [*range(9), 9, 9, 10, 10], 5),
-    )
+    rejects("none of 20 has", lambda: sizes(range(20), range(20), tuple(range(20))))

@@ -24,6 +24,8 @@ class Evidence(NamedTuple):
         neighbours: given labels of the nearest neighbours, ``(sample, neighbour)``, -1 if there are fewer; None if there
             are no features.
         neighbour_smoothing: pseudo-counts added to the class counts among neighbours.
+        in_small_class: samples whose class is missing from the training part of models that predict them, ``(sample,)``
+            bool; nothing is evidence of their labels, which are taken as right. None: there are none.
     """
 
     consensus: Float64[Tensor, "sample class"]
@@ -31,6 +33,7 @@ class Evidence(NamedTuple):
     prior: Float64[Tensor, " class"]
     neighbours: Tensor | None
     neighbour_smoothing: float = DEFAULT_CONFIG.neighbour_smoothing
+    in_small_class: Tensor | None = None
 
     def label_evidence(self, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "evidence class row"]:
         """Return log-probabilities of the true labels under balanced classes: by the consensus, then by the neighbours.
@@ -144,6 +147,9 @@ def true_label_probabilities(
     for weight, part in model.mixture():
         log_prior = log_q(evidence_scores(part, evidence.prior, label_evidence), part.evidence_weights, part.prior)
         probability += weight * (log_prior + clamped_log(part.transition)[:, label]).softmax(0).T
+    if evidence.in_small_class is not None:
+        taken_as_right = evidence.in_small_class[rows]
+        probability[taken_as_right] = torch.eye(len(model.prior), dtype=torch.float64)[label[taken_as_right]]
     return probability
 
 

@@ -50,9 +50,12 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
 
 
 def _rows_to_fit(evidence: Evidence, config: LabelModelConfig) -> Int64[Tensor, " row"]:
-    samples, n_classes = evidence.consensus.shape
-    most = min(max(config.max_cells // n_classes, config.min_rows), config.max_rows, samples)
+    n_classes = evidence.consensus.shape[1]
     order = evidence.consensus.gather(1, evidence.label[:, None]).squeeze(1).argsort(stable=True)
+    if evidence.in_small_class is not None:
+        order = order[~evidence.in_small_class[order]]
+    samples = len(order)
+    most = min(max(config.max_cells // n_classes, config.min_rows), config.max_rows, samples)
     return order[torch.arange(most) * samples // most]
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import altair as alt
 import numpy as np
 
-from hardsight.attribution.names import CAUSES, FACTORS, NO_CAUSE
+from hardsight.attribution.names import FACTORS, NO_CAUSE, causes_in
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.reporting.charts import apply_theme, colour_channel, inline_data, unique_names
@@ -322,7 +322,7 @@ def stacked_bars(names: list[str], terms: Sequence[Sequence[float]], title: str)
 def colour_groups(d: Difficulty) -> tuple[np.ndarray, list[tuple[str, str]]]:
     """Return each sample's group for the colour of its point, and per group the name whose colour and shape it takes."""
     if d.cause is not None:
-        return d.cause, [(name, name) for name in CAUSES]
+        return d.cause, [(name, name) for name in causes_in(d.cause)]
     if d.regression:
         return np.where(d.predicted < d.labels, _LOW, _HIGH), [(_LOW, "imbalance"), (_HIGH, "noise")]
     return np.where(is_mispredicted(d), _OTHERWISE, _AS_GIVEN), [(_AS_GIVEN, "imbalance"), (_OTHERWISE, "noise")]

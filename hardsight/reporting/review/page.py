@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from hardsight import __version__
-from hardsight.attribution.names import CAUSES, FACTORS
+from hardsight.attribution.names import FACTORS, causes_in
 from hardsight.data.samples import Samples
 from hardsight.difficulty.decisions import result_digest
 from hardsight.difficulty.result import Difficulty
@@ -76,7 +76,7 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
         columns=columns.text(),
         contents=contents,
         subject=about["subject"],
-        causes=CAUSES if d.ledger is not None else (),
+        causes=causes_in(d.cause) if d.ledger is not None else (),
         measured=not d.loss_only,
         report=report,
     )
@@ -122,7 +122,7 @@ def _about(d: Difficulty, report: str | None) -> dict[str, Any]:
         "loss": LOSSES.get(d.run.loss, d.run.loss),
         "unit": UNITS.get(d.run.loss, ""),
         "factors": list(FACTORS) if d.ledger is not None else [],
-        "causes": list(CAUSES),
+        "causes": list(causes_in(d.cause)),
         "topClasses": 0 if d.consensus is None else min(TOP_CLASSES, d.consensus.shape[1]),
         "report": report,
     }
@@ -150,7 +150,8 @@ def _pack_class_columns(d: Difficulty, n_classes: int, packed: PackedArrays) -> 
         for i, name in enumerate(FACTORS):
             packed.add(name, d.ledger[:, i].astype(np.float32))
     if d.cause is not None:
-        packed.add("cause", np.array([CAUSES.index(name) for name in d.cause.tolist()], dtype=np.uint8))
+        causes = causes_in(d.cause)
+        packed.add("cause", np.array([causes.index(name) for name in d.cause.tolist()], dtype=np.uint8))
     if d.consensus is not None:
         top = np.argsort(-d.consensus, axis=1, kind="stable")[:, :TOP_CLASSES]
         packed.add("top", compact_codes(top.ravel(), n_classes))

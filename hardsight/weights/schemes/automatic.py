@@ -27,7 +27,9 @@ and the number of its correct labels is the least certain quantity. So two class
 labels are open, $b = (1 - s/2)\big(1 - \tfrac1n \sum_i 2 r_i (1 - r_i)\big)$, and by $1 - 3s/4$ if $s > 0$ and yet no
 label is doubted.
 
-Labels that a reviewer confirmed have $a_i = 1$, whatever the models believe, and do not enter $v$.
+Labels that a reviewer confirmed have $a_i = 1$, whatever the models believe, and do not enter $v$. The same holds for
+classes too small to be judged, such as one of a single sample. Their samples count as those of a class of average size:
+balanced, one sample would carry as much weight as a whole class.
 """
 
 from typing import NamedTuple
@@ -38,6 +40,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from hardsight.attribution.label_noise.confident import ledger_unreliability
+from hardsight.attribution.names import TOO_FEW
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights.describe import effective_sample_size
@@ -74,6 +77,7 @@ def auto(
     labels: Int64[Tensor, " sample"],
     *,
     certain: Bool[Tensor, " sample"] | None = None,
+    in_small_class: Bool[Tensor, " sample"] | None = None,
 ) -> Float[Tensor, " sample"]:
     """Weigh samples by their own causes: down by P(label wrong), up for classes that are short of correct labels.
 
@@ -82,23 +86,42 @@ def auto(
     Args:
         logits: of held-out models of the data as given; ``(sample, class)``.
         certain: whether the label is known to be right; None: for no sample; ``(sample,)``.
+        in_small_class: whether the class is too small for its labels to be judged; None: for no sample; ``(sample,)``.
 
     Raises:
-        InputError: ``certain`` has another shape, a probability is outside 0 to 1, or logits are not finite.
+        InputError: ``certain`` or ``in_small_class`` has another shape, a probability is outside 0 to 1, or logits are not
+            finite.
     """
     p_wrong = check_probabilities(p_wrong)
+    certain = _check_mask("certain", certain, p_wrong)
+    in_small_class = _check_mask("in_small_class", in_small_class, p_wrong)
+    if in_small_class is not None:
+        certain = in_small_class if certain is None else certain | in_small_class
     if certain is not None:
-        certain = torch.as_tensor(certain, dtype=torch.bool)
-        if certain.shape != p_wrong.shape:
-            raise InputError(
-                f"certain must have one value per sample, like p_wrong {tuple(p_wrong.shape)}. Got {tuple(certain.shape)}"
-            )
         p_wrong = p_wrong.masked_fill(certain, 0)
     unreliability = ledger_unreliability(p_wrong, check_finite("logits", logits), labels, certain)
-    return _weigh(p_wrong, logits, labels, certain, unreliability)
+    return _weigh(p_wrong, logits, labels, certain, unreliability, in_small_class)
 
 
-def _weigh(p_wrong: Tensor, logits: Tensor, labels: Tensor, certain: Tensor | None, unreliability: float) -> Tensor:
+def _check_mask(name: str, mask: Tensor | None, p_wrong: Tensor) -> Tensor | None:
+    if mask is None:
+        return None
+    mask = torch.as_tensor(mask, dtype=torch.bool)
+    if mask.shape != p_wrong.shape:
+        raise InputError(
+            f"{name} must have one value per sample, like p_wrong {tuple(p_wrong.shape)}. Got {tuple(mask.shape)}"
+        )
+    return mask
+
+
+def _weigh(
+    p_wrong: Tensor,
+    logits: Tensor,
+    labels: Tensor,
+    certain: Tensor | None,
+    unreliability: float,
+    in_small_class: Tensor | None = None,
+) -> Tensor:
     log_p, correct = check_finite("logits", logits), 1 - p_wrong
     wrong = float(p_wrong.mean())
     if wrong < MIN_WRONG:
@@ -109,10 +132,10 @@ def _weigh(p_wrong: Tensor, logits: Tensor, labels: Tensor, certain: Tensor | No
         # Relative to the label that is believed most, because all may be found impossible; the weights are scaled anyway.
         correct = correct * (log_belief - log_belief.max()).exp()
     mass = torch.zeros(logits.shape[1], dtype=correct.dtype, device=correct.device).index_add(0, labels, correct)
-    present = torch.bincount(labels, minlength=len(mass)) > 0
+    balanced = torch.bincount(labels if in_small_class is None else labels[~in_small_class], minlength=len(mass)) > 0
     tiny = torch.finfo(correct.dtype).tiny
-    share = mass / mass[present].mean().clamp(min=tiny)
-    power = balance_power(p_wrong, int(present.sum()), unreliability)
+    share = (mass / mass[balanced].mean().clamp(min=tiny)).masked_fill(~balanced, 1)
+    power = balance_power(p_wrong, int(balanced.sum()), unreliability)
     # The mass of a class all of whose labels are wrong is 0.
     weights = correct / share.clamp(min=tiny)[labels] ** power
     first, second = log_p.softmax(1).topk(2, 1).values.unbind(1)
@@ -141,9 +164,9 @@ def decide(difficulty: Difficulty) -> AutomaticWeights:
     Raises:
         InputError: there is no ledger (regression, a loss other than log-loss, a single view per sample).
     """
-    ledger = _ledger(difficulty)
-    unreliability = ledger_unreliability(*ledger)
-    weights = _weigh(*ledger, None, unreliability).numpy()
+    ledger, in_small_class = _ledger(difficulty), samples_in_small_classes(difficulty)
+    unreliability = ledger_unreliability(*ledger, in_small_class)
+    weights = _weigh(*ledger, in_small_class, unreliability, in_small_class).numpy()
     return AutomaticWeights(weights, _explain(difficulty, weights, unreliability))
 
 
@@ -158,7 +181,17 @@ def explain_weights(d: Difficulty, weights: np.ndarray, certain: Bool[Tensor, " 
     Raises:
         InputError: as in :func:`decide`.
     """
+    in_small_class = samples_in_small_classes(d)
+    if in_small_class is not None:
+        certain = in_small_class if certain is None else certain | in_small_class
     return _explain(d, weights, ledger_unreliability(*_ledger(d), certain))
+
+
+def samples_in_small_classes(d: Difficulty) -> Tensor | None:
+    """Return which samples belong to classes too small for their labels to be judged, ``(sample,)`` bool; None: none."""
+    if d.cause is None or TOO_FEW not in d.cause:
+        return None
+    return torch.from_numpy(d.cause == TOO_FEW)
 
 
 def _ledger(d: Difficulty) -> tuple[Tensor, Tensor, Tensor]:
@@ -207,7 +240,8 @@ def _explain_labels(p_wrong: np.ndarray, weights: np.ndarray) -> str:
 def _explain_classes(d: Difficulty, p_wrong: np.ndarray, weights: np.ndarray, unreliability: float) -> str:
     assert d.classes is not None
     mass = np.bincount(d.labels, 1 - p_wrong, len(d.classes))
-    present = np.flatnonzero(np.bincount(d.labels, minlength=len(d.classes)))
+    balanced = d.labels if d.cause is None else d.labels[d.cause != TOO_FEW]
+    present = np.flatnonzero(np.bincount(balanced, minlength=len(d.classes)))
     smallest, largest = present[mass[present].argmin()], present[mass[present].argmax()]
     power = balance_power(torch.tensor(p_wrong), len(present), unreliability)
     return (

@@ -102,7 +102,7 @@ class BiasVariance extends Plot {
   }
   colour(i) {
     const { cause } = this.columns;
-    return cause ? theme[about.causes[cause[i]]] : theme.imbalance;
+    return cause ? theme[about.causes[cause[i]]] ?? theme.none : theme.imbalance;
   }
   draw() {
     if (!this.width) return;
@@ -160,7 +160,7 @@ class BiasVariance extends Plot {
     }
     for (const [cell, total, leading] of cells) {
       pen.globalAlpha = 0.25 + 0.75 * (Math.log(total + 1) / Math.log(most + 1));
-      pen.fillStyle = cause ? theme[about.causes[leading]] : theme.imbalance;
+      pen.fillStyle = cause ? theme[about.causes[leading]] ?? theme.none : theme.imbalance;
       pen.fillRect((cell % across) * BIN, Math.floor(cell / across) * BIN, BIN - 0.5, BIN - 0.5);
     }
     pen.globalAlpha = 1;
