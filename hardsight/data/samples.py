@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from hardsight.data.encoding import encode_table, round_columns
 from hardsight.errors import InputError
 
 Kind = Literal["table", "array", "text", "image", "items"]
 
-_MAX_ENCODED_BYTES = 8 << 30
 _BLOCK_BYTES = 16 << 20
 
 
@@ -22,7 +22,7 @@ class Samples:
     """Samples as the rest of the library reads them; make them with :meth:`of` or :func:`hardsight.read`.
 
     Attributes:
-        features: a DataFrame (``table``), a float array ``(sample, …)`` (``array``), an object array of strings (``text``),
+        features: a DataFrame of numbers, booleans, categories, dates and texts (``table``), a float array ``(sample, …)`` (``array``), an object array of strings (``text``),
             an array ``(sample, height, width[, channel])`` (``image``), or the unchanged rows of a dataset,
             :class:`hardsight.data.from_hf_rows.DatasetRows` (``items``), which only few learners read.
         labels: int64 codes into ``classes``, or float64 targets if ``classes`` is None. ``(sample,)``
@@ -30,6 +30,8 @@ class Samples:
         ids: permanent names of the samples, ``(sample,)``, int64 or str, unique. Row numbers only if no ids were passed.
         kind: what the features are.
         groups: int64 codes; samples of a group are always on the same side of a split. None: every sample is its own group.
+        original: the feature columns of a table as they came, ``(sample, column)``, for estimators that transform columns
+            themselves; None if there was no table.
         embedding: numbers that stand for features that are not numbers, ``(sample, feature)`` float32.
         weights: how much each sample counts in training, relative to others, ``(sample,)`` float64, not negative. None: all
             the same. Held-out errors are never weighted.
@@ -45,6 +47,7 @@ class Samples:
     ids: np.ndarray
     kind: Kind
     groups: np.ndarray | None = None
+    original: pd.DataFrame | None = None
     embedding: np.ndarray | None = None
     weights: np.ndarray | None = None
     loss_only: bool = False
@@ -121,6 +124,7 @@ class Samples:
             labels=self.labels[rows],
             ids=self.ids[rows],
             groups=None if self.groups is None else self.groups[rows],
+            original=None if self.original is None else self.original.iloc[rows],
             embedding=None if self.embedding is None else self.embedding[rows],
             weights=None if self.weights is None else self.weights[rows],
         )
@@ -129,9 +133,9 @@ class Samples:
     def matrix(self) -> np.ndarray:
         """The numbers that networks and linear models read: ``(sample, feature)`` float32, NaN for missing values.
 
-        Pixels of 0..255 become 0..1.
-        Categories become one 0/1 column each; the vocabulary is that of all samples. Every *statistic* (mean, scale) is
-        left to the learner, which takes it from the training part alone.
+        Pixels of 0..255 become 0..1. Categories become one 0/1 column each; the vocabulary is that of all samples. Every
+        *statistic* (mean, scale) is left to the learner, which takes it from the training part alone; only a column whose
+        differences float32 would lose is centred at its median (:func:`hardsight.data.encoding.round_columns`).
 
         Raises:
             InputError: the samples are rows of a dataset, without an embedding.
@@ -142,6 +146,8 @@ class Samples:
             raise InputError("these samples are rows of a dataset, which only hs.HuggingFace reads: pass arrays or texts")
         if self.kind == "table":
             return encode_table(self.features)
+        if self.kind == "array" and np.ndim(self.features) == 2:
+            return round_columns(np.asarray(self.features))
         return self.numbers.reshape(len(self), -1)
 
     @property
@@ -193,40 +199,3 @@ def _rows_without_negative_zero(numbers: np.ndarray) -> Iterator[np.ndarray]:
     """Yield row by row; -0.0 and 0.0 are the same number but not the same bytes."""
     for rows in row_slices(len(numbers), numbers[:1].nbytes):
         yield from numbers[rows] + 0.0 if np.issubdtype(numbers.dtype, np.floating) else numbers[rows]
-
-
-def encode_table(table: pd.DataFrame) -> np.ndarray:
-    """Encode a table as numbers: numeric columns unchanged, one 0/1 column per category (and for "missing").
-
-    A numeric column with missing values keeps its NaN and is followed by a 0/1 column that marks them.
-
-    Args:
-        table: ``(sample, column)``; numbers, booleans, strings and categories.
-
-    Returns:
-        ``(sample, feature)`` float32. Categories are in the order of the column's vocabulary, not of the rows.
-
-    Raises:
-        InputError: no column, or more numbers than fit into memory.
-    """
-    columns: list[np.ndarray] = []
-    for name in table:
-        column = table[name]
-        if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-            numbers = column.to_numpy(dtype=np.float32, na_value=np.nan)
-            columns.append(numbers)
-            if np.isnan(numbers).any():
-                columns.append(np.isnan(numbers).astype(np.float32))
-        else:
-            categories = column.astype("category").cat
-            codes = categories.codes.to_numpy()
-            vocabulary = range(-1 if (codes < 0).any() else 0, len(categories.categories))
-            if 4 * len(table) * (len(columns) + len(vocabulary)) > _MAX_ENCODED_BYTES:
-                raise InputError(
-                    f"column {name!r} with its {len(vocabulary)} categories makes the table too large for memory "
-                    f"({len(table)} rows by {len(columns) + len(vocabulary)} numbers): merge rare categories or drop it"
-                )
-            columns.extend((codes == code).astype(np.float32) for code in vocabulary)
-    if not columns:
-        raise InputError("the table has no feature column: keep at least one beside the label")
-    return np.stack(columns, axis=1)

@@ -51,24 +51,27 @@ def check_texts(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
     return texts, [f"{empty.sum()} {'text is' if empty.sum() == 1 else 'texts are'} empty ({describe_rows(empty)})."]
 
 
-def embed_texts(texts: np.ndarray, embedding: str = "auto") -> tuple[np.ndarray, list[str]]:
+def embed_texts(
+    texts: np.ndarray, embedding: str = "auto", *, dimensions: int = _DIMENSIONS
+) -> tuple[np.ndarray, list[str]]:
     """Return ``(text, feature)`` float32, rows of length one (zero for a text without any known word), and notices.
 
     Args:
         texts: ``(sample,)`` of str.
         embedding: "tfidf" (also "auto"), or "sentence-transformers:" and a model's name or folder.
+        dimensions: the most numbers per text that tf-idf makes.
 
     Raises:
         InputError: an unknown embedding, a missing package, a model that cannot be loaded, or texts without words.
     """
     if embedding in ("auto", "tfidf"):
-        return _embed_tfidf(texts)
+        return _embed_tfidf(texts, dimensions)
     if embedding.startswith(_SENTENCES) and embedding != _SENTENCES:
         return _embed_sentences(texts, embedding.removeprefix(_SENTENCES))
     raise InputError(f"embedding for texts must be one of {', '.join(EMBEDDINGS)} or an array. Got {embedding!r}")
 
 
-def _embed_tfidf(texts: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _embed_tfidf(texts: np.ndarray, dimensions: int) -> tuple[np.ndarray, list[str]]:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.utils.extmath import randomized_svd
 
@@ -87,11 +90,11 @@ def _embed_tfidf(texts: np.ndarray) -> tuple[np.ndarray, list[str]]:
             continue
         if np.mean(np.diff(counts.indptr) == 0) > 0.5:
             continue
-        if counts.shape[1] <= _DIMENSIONS:
+        if counts.shape[1] <= dimensions:
             vectors = counts.toarray()
             method = f"tf-idf of {tokens}"
         else:
-            left, values, _ = randomized_svd(counts, min(_DIMENSIONS, len(texts)), random_state=0)
+            left, values, _ = randomized_svd(counts, min(dimensions, len(texts)), random_state=0)
             vectors, method = left * values, f"tf-idf of {tokens}, reduced by a truncated SVD"
         length = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit = (vectors / np.where(length > 0, length, 1)).astype(np.float32)

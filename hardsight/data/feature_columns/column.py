@@ -1,0 +1,119 @@
+"""A column that is being read, what it was read as, and what a user should know about that."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hardsight.validation import join_names
+
+Topic = Literal["left out", "numbers", "dates", "text", "categories", "vectors", "doubtful"]
+
+# The sentence of each topic, in the order in which they are printed; "{}" stands for the columns.
+_SENTENCES: dict[Topic, str] = {
+    "left out": "Left out of the features: {}. To see a column in results, name it as id (id=…, --id).",
+    "dates": "Read as dates: {}.",
+    "numbers": "Read as numbers: {}.",
+    "text": "Read as text: {}.",
+    "vectors": "Read as vectors: {}.",
+    "categories": "Read as categories: {}.",
+    "doubtful": "Used as features, but check: {}. To leave a column out, drop it (drop=…, --drop).",
+}
+# A sentence names at most so many columns.
+_MAX_COLUMNS = 12
+
+# Spellings of a missing value in cells, in lower case.
+MISSING = frozenset(
+    {"", "?", "-", "--", "—", ".", "..", "...", ":", "*", "#n/a", "n/a", "na", "<na>", "nan", "n.a.", "n/d", "nd", "null"}
+    | {"none", "nil", "missing", "unknown", "undefined", "not available", "not applicable", "no data", "#div/0!"}
+    | {"#value!", "#ref!", "#num!", "#null!", "#name?", "tbd", "k.a.", "s/d", "s.d."}
+)
+
+
+class ColumnNote(NamedTuple):
+    """What a user should know about one column."""
+
+    topic: Topic
+    name: str
+    detail: str = ""  # a few words after the name; empty if the topic says it all
+
+
+class Reading(NamedTuple):
+    """What a column was read as; no ``values`` if the column is no feature."""
+
+    values: pd.Series | pd.DataFrame | None
+    notes: Sequence[ColumnNote] = ()
+
+
+def describe_notes(notes: Iterable[ColumnNote]) -> list[str]:
+    """Return one sentence per topic, which names all its columns.
+
+    >>> describe_notes([ColumnNote("dates", "day"), ColumnNote("dates", "time", "day before month")])
+    ["Read as dates: 'day', 'time' (day before month)."]
+    """
+    listed = list(notes)
+    sentences = []
+    for topic, sentence in _SENTENCES.items():
+        columns = [f"{join_names([note.name])}{note.detail and f' ({note.detail})'}" for note in listed if note.topic == topic]
+        if columns:
+            rest = len(columns) - _MAX_COLUMNS
+            names = ", ".join(columns[:_MAX_COLUMNS]) + (f" and {rest} more" if rest > 0 else "")
+            sentences.append(sentence.format(names))
+    return sentences
+
+
+class TextColumn:
+    """The cells of a column of strings; every test is made once per distinct string.
+
+    Args:
+        values: strings of the rows that have a value, ``(present,)``.
+        present: which rows have a value, ``(row,)``.
+        name: name of the column.
+
+    Attributes:
+        codes: index into ``distinct`` of each value, ``(present,)``.
+        distinct: the different strings, in order of appearance.
+        counts: how often each occurs.
+    """
+
+    def __init__(self, values: np.ndarray, present: np.ndarray, name: str) -> None:
+        self.present, self.name = present, name
+        self.codes, self.distinct = pd.factorize(values)
+        self.counts = np.bincount(self.codes, minlength=len(self.distinct))
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The different strings without blanks around them, hard blanks as blanks, a minus sign as a hyphen."""
+        return [value.translate(_PLAIN).strip() for value in self.distinct]
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """Which different strings do not spell a missing value. ``(distinct,)`` bool"""
+        return np.array([text.lower() not in MISSING for text in self.texts], dtype=bool)
+
+    @property
+    def known_texts(self) -> list[str]:
+        """The different strings that do not spell a missing value."""
+        return [text for text, known in zip(self.texts, self.known, strict=True) if known]
+
+    def rows_with(self, mask: np.ndarray) -> np.ndarray:
+        """Return the rows whose string is in a mask of the different strings. ``(row,)`` bool"""
+        rows = np.zeros(len(self.present), dtype=bool)
+        rows[self.present] = mask[self.codes]
+        return rows
+
+    def spread(self, values: np.ndarray, fill: object = np.nan) -> np.ndarray:
+        """Return one value per row from one per different string; ``fill`` where the row has no value."""
+        spread = np.full(len(self.present), fill, dtype=values.dtype)
+        spread[self.present] = values[self.codes]
+        return spread
+
+    def describe_missing(self) -> str:
+        """Name the spellings that count as missing, with their number of rows; empty if there are none but blanks."""
+        spellings = sorted({text for text, known in zip(self.texts, self.known, strict=True) if not known and text})
+        return f"{join_names(spellings)} missing in {self.counts[~self.known].sum()} rows" if spellings else ""
+
+
+_PLAIN = {ord(blank): " " for blank in "\u00a0\u2007\u2008\u2009\u200a\u202f"} | {ord("\u2212"): "-", ord("\u200b"): None}
