@@ -71,7 +71,8 @@ def round_columns(numbers: np.ndarray) -> np.ndarray:
     centre = _centres(numbers)
     if not centre.any():
         return numbers.astype(np.float32)
-    return (numbers.astype(np.float64) - centre).astype(np.float32)
+    centred: np.ndarray = numbers.astype(np.float64) - centre
+    return centred.astype(np.float32)
 
 
 def _centres(numbers: np.ndarray) -> np.ndarray:

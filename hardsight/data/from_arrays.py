@@ -34,7 +34,9 @@ def convert_array(args: Arguments, *, channels_first: bool = False) -> RawSample
     raw = RawSamples(None, "array", y, args.ids, args.groups, args.weights, label_name)
     features = _to_array(args.X, raw.notices)
     if features.dtype.kind not in _OBJECTS:
-        raw.features, raw.kind = _check_numbers(features, channels_first or is_tensor(args.X), raw.notices)
+        raw.features, raw.kind = check_numbers(
+            features, channels_first=channels_first or is_tensor(args.X), notices=raw.notices
+        )
         raw.integers = raw.kind == "array" and features.dtype.kind in "iu"
     elif features.ndim == 1:
         raw.features, raw.kind = features, "text"
@@ -126,8 +128,17 @@ def _is_numeric(values: np.ndarray) -> bool:
     return bool(present) and all(isinstance(value, bool | int | float | np.number | np.bool_) for value in present)
 
 
-def _check_numbers(X: np.ndarray, channels_first: bool, notices: list[str]) -> tuple[np.ndarray, Kind]:
-    """Return numbers as an array or as images, finite where they must be."""
+def check_numbers(X: np.ndarray, *, channels_first: bool, notices: list[str]) -> tuple[np.ndarray, Kind]:
+    """Return numbers as an array or as images, finite where they must be.
+
+    Args:
+        X: ``(sample, …)`` numbers.
+        channels_first: whether images of four axes hold their channels first.
+        notices: receives what a user should know.
+
+    Raises:
+        InputError: no feature, infinite numbers, or a column without values.
+    """
     if X.ndim == 1:
         X = X.reshape(-1, 1)
     if X.ndim == 4 and X.shape[1] in _CHANNELS and (channels_first or X.shape[-1] not in _CHANNELS):

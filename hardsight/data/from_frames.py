@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data.columns import Arguments, RawSamples, check_column_name
-from hardsight.data.frames import is_free_text, unique_names
+from hardsight.data.feature_columns.vectors import is_nested
+from hardsight.data.frames import unique_names
+from hardsight.data.from_arrays import check_numbers
 from hardsight.data.from_datasets import stack_elements
 from hardsight.errors import InputError
 from hardsight.validation import join_names
@@ -49,7 +51,6 @@ class ColumnRoles:
         named = y.name if isinstance(y, pd.Series) else None
         roles.label_name = roles.columns.get("label", None if named is None else str(named))
         roles.features = frame.drop(columns=list(roles.columns.values()))
-        roles._drop_copy_of_label()
         return roles
 
     def _take(self, frame: pd.DataFrame, column: str, role: str) -> pd.Series:
@@ -61,12 +62,6 @@ class ColumnRoles:
         self.columns[role] = column
         values: pd.Series = frame[column]
         return values
-
-    def _drop_copy_of_label(self) -> None:
-        name, label = self.label_name, self.values["label"]
-        if name in self.features and np.array_equal(self.features[name].astype(str), np.asarray(label).astype(str)):
-            self.features = self.features.drop(columns=[name])
-            self.notices.append(f"Column {name!r} is the label itself and was left out of the features.")
 
 
 def convert_frame(args: Arguments, *, image_column: str | None = None, single_text: bool = False) -> RawSamples:
@@ -108,10 +103,15 @@ def _use_one_column(raw: RawSamples, roles: ColumnRoles, image_column: str | Non
         column, raw.kind = image_column, "image"
         raw.features, notices = stack_elements(table[column].tolist()) if len(table) else (table, [])
         raw.notices.extend(notices)
-    elif _is_single_text(table, single_text):
+    elif _is_single_vector(table):
+        column = str(table.columns[0])
+        stacked, notices = stack_elements([_to_array(value) for value in table[column]])
+        raw.features, raw.kind = check_numbers(stacked, channels_first=False, notices=raw.notices)
+        raw.notices.extend(notices)
+    elif single_text and len(table.columns) == 1 and len(table) and _all_strings(table.iloc[:, 0]):
         column, raw.kind = str(table.columns[0]), "text"
         raw.features = table[column].to_numpy(dtype=object)
-        raw.notices.append(f"Column {column!r} is read as text.")
+        raw.notices.append(f"Read as text: {column!r}.")
     else:
         return
     raw.names["text"] = f"column {column!r}"
@@ -120,11 +120,17 @@ def _use_one_column(raw: RawSamples, roles: ColumnRoles, image_column: str | Non
         raw.notices.append(f"Only column {column!r} is used as a feature; left out: {join_names(others)}.")
 
 
-def _is_single_text(table: pd.DataFrame, any_strings: bool) -> bool:
+def _is_single_vector(table: pd.DataFrame) -> bool:
+    """Return whether the only column holds a vector or an array of numbers in every row."""
     if len(table.columns) != 1 or not len(table):
         return False
-    column = table.iloc[:, 0]
-    return is_free_text(column) or (any_strings and _all_strings(column))
+    return all(is_nested(value) and not any(isinstance(part, str) for part in value) for value in table.iloc[:, 0])
+
+
+def _to_array(value: Any) -> np.ndarray:
+    """Return a nested cell as one array; parquet has arrays of arrays."""
+    nested = isinstance(value, np.ndarray) and value.dtype == object
+    return np.asarray(value.tolist() if nested else value)
 
 
 def _all_strings(values: pd.Series) -> bool:

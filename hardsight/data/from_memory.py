@@ -3,19 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from hardsight.data import images
 from hardsight.data.alignment import check_indexes
-from hardsight.data.columns import Arguments, RawSamples, check_embedding, is_from
-from hardsight.data.frames import clean_columns, is_frame
+from hardsight.data.columns import Arguments, RawSamples, is_from
+from hardsight.data.features import prepare_features
+from hardsight.data.frames import is_frame
 from hardsight.data.from_arrays import convert_array
 from hardsight.data.from_datasets import is_hugging_face, is_item_store, read_items, to_frame
 from hardsight.data.from_frames import convert_frame, convert_series
 from hardsight.data.labels import encode_labels
 from hardsight.data.samples import Samples
-from hardsight.data.text import check_texts, embed_texts
 from hardsight.errors import InputError
 
 
@@ -41,20 +39,20 @@ def to_samples(
         raise InputError("y is missing: pass one label per sample (y=…), or the name of the label's column")
     name = label or raw.label_name or "label"
     labels = encode_labels(raw.y, ids=columns.ids, task=task, name=name)
-    features, notices = _check_features(raw)
-    numbers, more = _embed(raw, features, embedding)
+    prepared = prepare_features(raw, labels, embedding)
     return Samples(
-        features=features,
+        features=prepared.features,
         labels=labels.values,
         classes=labels.classes,
         ids=columns.ids,
-        kind=raw.kind,
+        kind=prepared.kind,
         groups=columns.groups,
-        embedding=numbers,
+        original=prepared.original,
+        embedding=prepared.embedding,
         weights=columns.weights,
         integers=raw.integers,
         label_name=name,
-        notices=(*raw.notices, *labels.notices, *notices, *more),
+        notices=(*raw.notices, *labels.notices, *prepared.notices),
     )
 
 
@@ -105,27 +103,3 @@ def _refuse_column_names(args: Arguments) -> None:
         value = getattr(args, name)
         if isinstance(value, str):
             raise InputError(f"{name}={value!r} names a column, but X ({kind}) has none: pass the values")
-
-
-def _check_features(raw: RawSamples) -> tuple[Any, list[str]]:
-    """Return features that learners can read, and notices."""
-    if raw.kind == "table":
-        return clean_columns(raw.features)
-    if raw.kind == "text":
-        return check_texts(raw.features, raw.names.get("text", "X"))
-    if raw.kind == "image" and raw.features.dtype != np.uint8:
-        return raw.features.astype(np.result_type(raw.features.dtype, np.float32), copy=False), []
-    return raw.features, []
-
-
-def _embed(raw: RawSamples, features: Any, embedding: Any) -> tuple[np.ndarray | None, list[str]]:
-    """Return the numbers that stand for texts and images, None if the features are numbers themselves; and notices."""
-    if not isinstance(embedding, str):
-        return check_embedding(embedding, len(features)), []
-    if raw.kind == "text":
-        return embed_texts(features, embedding)
-    if raw.kind == "image":
-        return images.embed_images(features, embedding)
-    if embedding != "auto":
-        raise InputError(f"embedding={embedding!r} is for texts and images; these samples are numbers: leave it out")
-    return None, []

@@ -22,8 +22,9 @@ class Samples:
     """Samples as the rest of the library reads them; make them with :meth:`of` or :func:`hardsight.read`.
 
     Attributes:
-        features: a DataFrame of numbers, booleans, categories, dates and texts (``table``), a float array ``(sample, …)`` (``array``), an object array of strings (``text``),
-            an array ``(sample, height, width[, channel])`` (``image``), or the unchanged rows of a dataset,
+        features: a DataFrame of numbers, booleans, categories, dates and texts (``table``), a float array ``(sample, …)``
+            (``array``), an object array of strings (``text``), an array ``(sample, height, width[, channel])`` (``image``),
+            or the unchanged rows of a dataset,
             :class:`hardsight.data.from_hf_rows.DatasetRows` (``items``), which only few learners read.
         labels: int64 codes into ``classes``, or float64 targets if ``classes`` is None. ``(sample,)``
         classes: the labels that the codes stand for, sorted; None for regression, and if ``loss_only``.

@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 
 from hardsight.data import Samples
-from hardsight.data.frames import clean_columns
+from hardsight.data.feature_columns.clean import clean_columns
 from hardsight.errors import InputError
 from hardsight.resampling.plan import block_codes
 
@@ -110,7 +110,7 @@ def _read_samples(X: Any, targets: np.ndarray, rows: np.ndarray, task: str = "cl
         frame = X.iloc[rows]
         samples = _read_frame(frame, targets[rows], rows, task)
         # The whole frame, because the reader leaves out constant columns and a ColumnTransformer may name them.
-        return replace(samples, features=frame, kind="table", embedding=samples.matrix)
+        return replace(samples, features=frame, kind="table", original=frame, embedding=samples.matrix)
     return Samples.of(np.asarray(X)[rows], targets[rows], ids=rows, task=task)
 
 

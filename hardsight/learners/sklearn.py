@@ -120,6 +120,8 @@ def mean_one(weights: np.ndarray, where: str) -> np.ndarray:
 
 def features_of(samples: Samples, *, numbers: bool) -> Any:
     """Return what an estimator is fitted to: the matrix, or the features as they came (images flattened)."""
+    if not numbers and samples.original is not None:
+        return samples.original
     if numbers or (samples.embedding is not None and samples.kind == "image"):
         return samples.matrix
     if samples.kind in ("array", "image"):

@@ -130,7 +130,7 @@ def test_a_label_left_among_the_features_is_no_feature():
     frame = pd.DataFrame({"x": range(0, 12, 2), "y": Y})
     samples = Samples.of(frame, frame["y"])
     assert list(samples.features) == ["x"]
-    assert "Column 'y' is the label itself and was left out of the features." in samples.notices
+    assert "Left out of the features: 'y' (the label by another name)." in samples.notices[-1]
 
 
 def test_arrow_tables_are_frames():

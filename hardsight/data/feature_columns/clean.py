@@ -44,7 +44,9 @@ def clean_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[ColumnNote]]:
             reading = _read_column(frame.iloc[:, position].reset_index(drop=True), str(name))
             notes.extend(reading.notes)
             if reading.values is not None:
-                readings.append(reading.values.rename(str(name)) if isinstance(reading.values, pd.Series) else reading.values)
+                readings.append(
+                    reading.values.rename(str(name)) if isinstance(reading.values, pd.Series) else reading.values
+                )
     faults.raise_all()
     if not readings:
         left_out = ", ".join(f"{note.name!r} ({note.detail})" for note in notes if note.topic == "left out")
@@ -82,7 +84,8 @@ def _read_values(column: pd.Series, present: np.ndarray, name: str) -> Reading:
         names = np.array([str(category) for category in column.cat.categories], dtype=object)
         return read_categories(TextColumn(names[column.cat.codes.to_numpy()[present]], present, name), stated=True)
     if isinstance(dtype, pd.SparseDtype):
-        column, dtype = column.sparse.to_dense(), column.dtype.subtype
+        column = pd.Series(np.asarray(column))
+        dtype = column.dtype
     if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
         numbers = numeric_series(column, present, name)
         return read_compact_dates(numbers, name) or Reading(numbers)

@@ -56,7 +56,9 @@ def describe_notes(notes: Iterable[ColumnNote]) -> list[str]:
     listed = list(notes)
     sentences = []
     for topic, sentence in _SENTENCES.items():
-        columns = [f"{join_names([note.name])}{note.detail and f' ({note.detail})'}" for note in listed if note.topic == topic]
+        columns = [
+            f"{join_names([note.name])}{note.detail and f' ({note.detail})'}" for note in listed if note.topic == topic
+        ]
         if columns:
             rest = len(columns) - _MAX_COLUMNS
             names = ", ".join(columns[:_MAX_COLUMNS]) + (f" and {rest} more" if rest > 0 else "")

@@ -12,7 +12,7 @@ from hardsight.data.feature_columns.column import ColumnNote, Reading, TextColum
 
 # Fewer cells than this share that are no dates count as missing; with more, the column is not one of dates.
 _MAX_STRAY_SHARE = 0.05
-# Whole numbers such as 20180130 are dates if there are at least so many different ones, and all are valid.
+# Integers such as 20180130 are dates if there are at least so many different ones, and all are valid.
 _MIN_COMPACT = 10
 
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?"
@@ -40,7 +40,9 @@ def read_dates(column: TextColumn) -> Reading | None:
         if parsed is None:
             continue
         values, detail = parsed
-        all_values = np.full(len(column.distinct), np.datetime64("NaT") if values.dtype.kind == "M" else np.nan, values.dtype)
+        all_values = np.full(
+            len(column.distinct), np.datetime64("NaT") if values.dtype.kind == "M" else np.nan, values.dtype
+        )
         all_values[column.known] = values
         strays = column.known & np.isnat(all_values) if values.dtype.kind == "M" else column.known & np.isnan(all_values)
         if column.counts[strays].sum() > _MAX_STRAY_SHARE * column.counts[column.known].sum():
@@ -60,7 +62,7 @@ def read_temporal(column: pd.Series, name: str) -> Reading | None:
     """Read a column of a temporal type, of pandas or of Python; None if it is something else."""
     dtype = column.dtype
     present = column.dropna()
-    kinds = {type(value) for value in present} if dtype == object or not _is_temporal(dtype) else set()
+    kinds: set[type] = set() if _is_temporal(dtype) else {type(value) for value in present}
     if isinstance(dtype, pd.PeriodDtype) or (kinds and all(issubclass(kind, pd.Period) for kind in kinds)):
         stamps = pd.Series(pd.PeriodIndex(column).to_timestamp(), index=column.index)
     elif getattr(dtype, "kind", "O") == "m" or _are(kinds, datetime.timedelta, np.timedelta64):
@@ -77,7 +79,7 @@ def read_temporal(column: pd.Series, name: str) -> Reading | None:
 
 
 def read_compact_dates(column: pd.Series, name: str) -> Reading | None:
-    """Read whole numbers such as 20180130 as dates, if all are; None otherwise."""
+    """Read integers such as 20180130 as dates, if all are; None otherwise."""
     values = column.dropna().unique()
     if len(values) < _MIN_COMPACT or (values < 1e7).any() or (values >= 1e8).any() or (values != np.floor(values)).any():
         return None
@@ -102,7 +104,7 @@ def encode_dates(column: pd.Series) -> np.ndarray:
     stamps = column.dt
     # Through float64: whole days are exact, and so are microseconds within centuries.
     elapsed = (column - column.min()) / pd.Timedelta(days=1)
-    parts = [elapsed, stamps.year, stamps.month, stamps.weekday, stamps.hour]
+    parts = [elapsed, stamps.year, stamps.month, stamps.day_of_week, stamps.hour]
     numbers = [part.to_numpy(dtype=np.float64, na_value=np.nan) for part in parts]
     varied = [part for part in numbers if np.nanmin(part) < np.nanmax(part)]
     return np.stack(varied or numbers[:1], axis=1)
@@ -125,7 +127,8 @@ def _to_stamps(column: pd.Series) -> pd.Series:
         return column
     # utc: values with different offsets have no common wall clock.
     aware = {value.tzinfo is not None for value in column.dropna() if isinstance(value, datetime.datetime)}
-    return pd.to_datetime(column.astype(object), errors="coerce", utc=True if True in aware else None)
+    stamps: pd.Series = pd.to_datetime(column.astype(object), errors="coerce", utc=True in aware)
+    return stamps
 
 
 def _without_zone(stamps: pd.Series) -> pd.Series:
@@ -139,7 +142,9 @@ def _without_zone(stamps: pd.Series) -> pd.Series:
 def _to_datetimes(texts: list[str], matches: list[bool], **options: Any) -> np.ndarray:
     """Parse the matching texts; the others, and dates that do not exist, become NaT."""
     series = pd.Series([text if match else None for text, match in zip(texts, matches, strict=True)], dtype=object)
-    zones = any(match and re.search(r"([zZ]|UTC|GMT|[+-]\d{2}:?\d{2})$", text) for text, match in zip(texts, matches, strict=True))
+    zones = any(
+        match and re.search(r"([zZ]|UTC|GMT|[+-]\d{2}:?\d{2})$", text) for text, match in zip(texts, matches, strict=True)
+    )
     stamps = pd.to_datetime(series, errors="coerce", format="mixed", utc=zones, **options)
     return _without_zone(stamps).to_numpy(dtype="datetime64[us]")
 
@@ -166,7 +171,9 @@ def _parse_numeric(texts: list[str]) -> tuple[np.ndarray, str] | None:
     day_first = first > 12 or (second <= 12 and dotted)
     doubtful = first <= 12 and second <= 12
     order = "day before month" if day_first else "month before day"
-    plain = [text.replace(".", "/", 2) if match and match[2] == "." else text for text, match in zip(texts, parts, strict=True)]
+    plain = [
+        text.replace(".", "/", 2) if match and match[2] == "." else text for text, match in zip(texts, parts, strict=True)
+    ]
     detail = f"{order}, which no date decides: write them as 2020-01-31 to be sure" if doubtful else order
     return _to_datetimes(plain, matches, dayfirst=day_first), detail
 

@@ -11,10 +11,9 @@ from hardsight.data.feature_columns.column import ColumnNote
 _MIN_ROWS = 20
 # Different integers are numbers of things if they would be different by chance with less than this probability (log).
 _MAX_LOG_CHANCE = -20.0
-_YEARS = (1500, 2200)
 _ID_NAME = re.compile(
     r"(|unnamed: \d+(_level_\d+)?|column1|.*\bid|.*_id|.*[a-z]ID|id[_ .-].*|ids|index|idx|row|rows|row_?num(ber)?|rownames?"
-    r"|row[_ .-]names?|nr|no|num|obs|observation|case|#|key|uuid|guid|serial.*)",
+    r"|row[_ .-]names?|nr|no|num|obs|observation|case|#|key|uuid|guid|serial.*)"
 )
 
 
@@ -38,12 +37,8 @@ def _note_distinct_integers(numbers: np.ndarray, name: str) -> ColumnNote | None
     # Amounts would repeat: the chance that n draws from a range of R are all different is about exp(-n² / 2R).
     dense = -(len(numbers) ** 2) / (2 * (high - low + 1)) < _MAX_LOG_CHANCE
     rising = bool((np.diff(numbers) > 0).all())
-    named = is_id_name(name)
     what = "numbers the rows" if without_gaps else "numbers the rows, with gaps" if dense or rising else "an id"
-    if named:
-        return ColumnNote("left out", name, what)
-    are_years = low >= _YEARS[0] and high <= _YEARS[1]
-    if rising and dense and not are_years:
+    if is_id_name(name):
         # From sorted data, a model would learn the class by the row number alone.
         return ColumnNote("left out", name, what)
     if rising or dense:

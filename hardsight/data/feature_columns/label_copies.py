@@ -17,7 +17,9 @@ _SAME = 1 - 1e-10
 _MAX_VALUES = 20
 
 
-def note_label_copies(table: pd.DataFrame, labels: np.ndarray, n_classes: int | None) -> list[ColumnNote]:
+def note_label_copies(
+    table: pd.DataFrame, labels: np.ndarray, n_classes: int | None, label_name: str | None = None
+) -> list[ColumnNote]:
     """Return a note for each column that tells the label in all, or nearly all, rows.
 
     "left out" if the column is the label by another name; "doubtful" if it determines the label in another way, as a
@@ -27,11 +29,12 @@ def note_label_copies(table: pd.DataFrame, labels: np.ndarray, n_classes: int | 
         table: cleaned feature columns.
         labels: class codes or targets, ``(row,)``.
         n_classes: number of classes; None for regression.
+        label_name: name of the label; a column of that name is compared however few the rows are.
     """
-    if len(table) < _MIN_ROWS:
-        return []
     notes = []
     for name in table:
+        if len(table) < _MIN_ROWS and name != label_name:
+            continue
         column = table[name]
         detail = _compare_targets(column, labels) if n_classes is None else _compare_classes(column, labels, n_classes)
         if detail is not None:
@@ -74,7 +77,7 @@ def _compare_targets(column: pd.Series, targets: np.ndarray) -> str | None:
     numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
     present = ~np.isnan(numbers)
     numbers, targets = numbers[present], targets[present]
-    if len(numbers) < _MIN_ROWS or numbers.std() == 0 or targets.std() == 0:
+    if len(numbers) < 2 or numbers.std() == 0 or targets.std() == 0:
         return None
     if abs(np.corrcoef(numbers, targets)[0, 1]) >= _SAME:
         return "the label in another unit" if present.all() else "tells the label wherever it has a value"

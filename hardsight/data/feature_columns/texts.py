@@ -22,25 +22,13 @@ def read_text(column: TextColumn) -> Reading | None:
 
     Missing texts become empty.
     """
-    if not (are_sentences(column.distinct, column.counts) or _share_words(column)):
+    if not (_are_sentences(column.distinct, column.counts) or _share_words(column)):
         return None
     texts = column.spread(column.distinct.astype(object), "")
     return Reading(pd.Series(texts, dtype=object), [ColumnNote("text", column.name)])
 
 
-def is_free_text(column: pd.Series) -> bool:
-    """Return whether a column holds sentences rather than categories: long strings, most of them different."""
-    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        return False
-    values = column.dropna().astype(object).to_numpy()
-    # Lists and the like cannot be factorized, and are not text.
-    if not all(isinstance(value, str) for value in values):
-        return False
-    codes, distinct = pd.factorize(values)
-    return are_sentences(distinct, np.bincount(codes))
-
-
-def are_sentences(distinct: np.ndarray, counts: np.ndarray) -> bool:
+def _are_sentences(distinct: np.ndarray, counts: np.ndarray) -> bool:
     """Return whether strings are long, and most of them different.
 
     Args:

@@ -1,0 +1,87 @@
+"""Features that learners can read: cleaned tables, checked texts, images as numbers."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hardsight.data import images
+from hardsight.data.columns import RawSamples, check_embedding
+from hardsight.data.encoding import encode_table, has_dates_or_text
+from hardsight.data.feature_columns.clean import clean_columns, drop_columns
+from hardsight.data.feature_columns.column import ColumnNote, describe_notes
+from hardsight.data.feature_columns.label_copies import note_label_copies
+from hardsight.data.labels import EncodedLabels
+from hardsight.data.samples import Kind
+from hardsight.data.text import check_texts, embed_texts
+from hardsight.errors import InputError
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features in the form of :class:`hardsight.Samples`, whose fields these are."""
+
+    features: Any
+    kind: Kind
+    notices: list[str]
+    original: pd.DataFrame | None = None
+    embedding: np.ndarray | None = None
+
+
+def prepare_features(raw: RawSamples, labels: EncodedLabels, embedding: Any) -> Features:
+    """Check and clean features, and convert texts, dates and images to numbers.
+
+    Args:
+        raw: data that was recognised.
+        labels: by which columns that tell the label are recognised.
+        embedding: how texts and images become numbers, or numbers ``(sample, feature)``.
+
+    Raises:
+        InputError: features that cannot be used.
+    """
+    prepared = _prepare(raw, labels)
+    if not isinstance(embedding, str):
+        return replace(prepared, embedding=check_embedding(embedding, len(raw.features)))
+    numbers, notices = _embed(prepared, embedding)
+    return replace(prepared, embedding=numbers, notices=[*prepared.notices, *notices])
+
+
+def _prepare(raw: RawSamples, labels: EncodedLabels) -> Features:
+    if raw.kind == "table":
+        return _prepare_table(raw, labels)
+    if raw.kind == "text":
+        texts, notices = check_texts(raw.features, raw.names.get("text", "X"))
+        return Features(texts, "text", notices)
+    if raw.kind == "image" and raw.features.dtype != np.uint8:
+        return Features(raw.features.astype(np.result_type(raw.features.dtype, np.float32), copy=False), "image", [])
+    return Features(raw.features, raw.kind, [])
+
+
+def _prepare_table(raw: RawSamples, labels: EncodedLabels) -> Features:
+    table, notes = clean_columns(raw.features)
+    n_classes = None if labels.classes is None else len(labels.classes)
+    copies = note_label_copies(table, labels.values, n_classes, raw.label_name)
+    table, copies = drop_columns(table, copies)
+    left_out = {note.name for note in copies if note.topic == "left out"}
+    notes = [*(note for note in notes if note.name not in left_out), *copies]
+    if len(table.columns) == 1 and table.iloc[:, 0].dtype == object:
+        name = str(table.columns[0])
+        notes = [note for note in notes if note.name != name]
+        texts, notices = check_texts(table.iloc[:, 0].to_numpy(dtype=object), f"column {name!r}")
+        return Features(texts, "text", [*describe_notes([*notes, ColumnNote("text", name)]), *notices])
+    return Features(table, "table", describe_notes(notes), original=raw.features.reset_index(drop=True))
+
+
+def _embed(prepared: Features, embedding: str) -> tuple[np.ndarray | None, list[str]]:
+    """Return the numbers that stand for texts and images, None if the features are numbers themselves; and notices."""
+    if prepared.kind == "text":
+        return embed_texts(prepared.features, embedding)
+    if prepared.kind == "image":
+        return images.embed_images(prepared.features, embedding)
+    if prepared.kind == "table" and has_dates_or_text(prepared.features):
+        # Words are counted once, on all rows: a part of them would be encoded differently.
+        return encode_table(prepared.features, embedding), []
+    if embedding != "auto":
+        raise InputError(f"embedding={embedding!r} is for texts and images; these samples are numbers: leave it out")
+    return None, []
