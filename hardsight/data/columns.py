@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from hardsight.data.conversion import plain_values, to_series
 from hardsight.data.samples import Kind
 from hardsight.errors import InputError
 from hardsight.validation import describe_rows, join_names
@@ -149,12 +150,10 @@ def to_column(values: Any, name: str) -> np.ndarray:
         values: ``(sample,)`` or ``(sample, 1)``.
 
     Raises:
-        InputError: another shape, or not a sequence.
+        InputError: another shape, not a sequence, or bytes that are not UTF-8.
     """
-    values = to_numpy(values)
-    if isinstance(values, pd.DataFrame):
-        values = values.to_numpy()
-    elif isinstance(values, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
+    values = to_series(to_numpy(values), name)
+    if isinstance(values, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
         native = isinstance(getattr(values, "dtype", None), np.dtype)
         values = np.asarray(values) if native else np.asarray(values, dtype=object)
     elif not isinstance(values, np.ndarray):
@@ -162,11 +161,9 @@ def to_column(values: Any, name: str) -> np.ndarray:
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     array: np.ndarray = values
-    if array.dtype.kind == "S":
-        array = np.char.decode(array, "utf-8", "replace")
     if array.ndim != 1:
         raise _wrong_shape(name, array.shape)
-    return array
+    return plain_values(array, name)
 
 
 def _from_iterable(values: Any, name: str) -> np.ndarray:
@@ -175,9 +172,9 @@ def _from_iterable(values: Any, name: str) -> np.ndarray:
     items = [to_numpy(value) for value in values]
     array = object_array([v.item() if isinstance(v, np.ndarray | np.generic) and v.ndim == 0 else v for v in items])
     lengths = [len(value) for value in array if isinstance(value, list | np.ndarray)]
-    if lengths:
-        raise _wrong_shape(name, (len(array), lengths[0]))
-    return array
+    if lengths and (len(lengths) != len(array) or set(lengths) != {1}):
+        raise _wrong_shape(name, (len(array), max(lengths)))
+    return object_array([value[0] for value in array]) if lengths else array
 
 
 def _wrong_shape(name: str, shape: tuple[int, ...]) -> InputError:
@@ -260,7 +257,8 @@ def encode_groups(values: Any, n: int, name: str = "groups") -> np.ndarray:
         InputError: a number of groups other than ``n``, missing groups, or values that are not hashable.
     """
     # Groups may be tuples; ids and labels may not.
-    array = object_array(values) if isinstance(values, list | tuple) else to_column(values, name)
+    are_tuples = isinstance(values, list | tuple) and any(isinstance(value, tuple) for value in values)
+    array = object_array(values) if are_tuples else to_column(values, name)
     _check_length(array, n, name)
     # A tuple counts as one value; pandas would look into it.
     missing = np.array([pd.api.types.is_scalar(value) and bool(pd.isna(value)) for value in array], dtype=bool)
@@ -339,6 +337,12 @@ def encode_values(values: np.ndarray) -> tuple[np.ndarray, list[Any]]:
         order = sorted(set(keys), key=repr)
     codes_of = {key: code for code, key in enumerate(order)}
     return np.array([codes_of[key] for key in keys], dtype=np.int64), [value for _, value in order]
+
+
+def encode_in_order(values: np.ndarray, classes: list[Any]) -> tuple[np.ndarray, list[Any]]:
+    """Return codes ``(sample,)`` int64 into distinct values whose order is known, and these values."""
+    codes = {value: code for code, value in enumerate(classes)}
+    return np.array([codes[value] for value in values], dtype=np.int64), classes
 
 
 def are_dates(kinds: Iterable[type]) -> bool:

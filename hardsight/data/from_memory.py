@@ -7,6 +7,7 @@ import pandas as pd
 
 from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import Arguments, RawSamples, is_from
+from hardsight.data.conversion import to_pandas, to_series
 from hardsight.data.features import prepare_features
 from hardsight.data.frames import is_frame
 from hardsight.data.from_arrays import convert_array
@@ -32,24 +33,27 @@ def to_samples(
     """Convert data in memory to samples; see :meth:`hardsight.Samples.of` for arguments and errors."""
     if isinstance(X, Samples):
         return X
+    X = X if is_hugging_face(X) else to_pandas(X)
     check_indexes(X=X, y=y, ids=ids, groups=groups, weights=weights, embedding=embedding)
-    raw = _convert(Arguments(X, y, ids, groups, weights, label, text))
-    columns = raw.check_columns()
+    values = {"y": y, "ids": ids, "groups": groups, "weights": weights}
+    columns = {role: to_series(value, role) for role, value in values.items()}
+    raw = _convert(Arguments(X, label=label, text=text, **columns))
+    per_sample = raw.check_columns()
     if raw.y is None:
         raise InputError("y is missing: pass one label per sample (y=…), or the name of the label's column")
     name = label or raw.label_name or "label"
-    labels = encode_labels(raw.y, ids=columns.ids, task=task, name=name)
+    labels = encode_labels(raw.y, ids=per_sample.ids, task=task, name=name)
     prepared = prepare_features(raw, labels, embedding)
     return Samples(
         features=prepared.features,
         labels=labels.values,
         classes=labels.classes,
-        ids=columns.ids,
+        ids=per_sample.ids,
         kind=prepared.kind,
-        groups=columns.groups,
+        groups=per_sample.groups,
         original=prepared.original,
         embedding=prepared.embedding,
-        weights=columns.weights,
+        weights=per_sample.weights,
         integers=raw.integers,
         label_name=name,
         notices=(*raw.notices, *labels.notices, *prepared.notices),

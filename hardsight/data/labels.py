@@ -5,7 +5,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from hardsight.data.columns import are_dates, encode_values, infer_dtype, missing_mask, to_column
+from hardsight.data.columns import are_dates, encode_in_order, encode_values, infer_dtype, missing_mask, to_column, to_numpy
+from hardsight.data.conversion import to_series
 from hardsight.errors import InputError
 from hardsight.validation import check_choice, describe_rows, join_names
 
@@ -38,22 +39,49 @@ def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str) -> EncodedLa
         InputError: labels that are missing, infinite, of a wrong type or all the same.
     """
     check_choice("task", task, get_args(Task))
+    y = to_series(y, f"label {name!r}")
     is_category = isinstance(getattr(y, "dtype", None), pd.CategoricalDtype)
+    _refuse_one_hot(y, name)
     array = to_column(y, f"label {name!r}")
     if len(array) != len(ids):
         raise InputError(f"label {name!r} must have one value per sample: {len(ids)} samples, {len(array)} labels")
     _refuse_missing(array, name, ids)
-    array = _check_types(infer_dtype(array) if array.dtype == object else array, name, ids)
+    array, intervals = _name_intervals(infer_dtype(array) if array.dtype == object else array)
+    array = _check_types(array, name, ids)
     notices: list[str] = []
     if task == "regression" or (task == "auto" and not is_category and _are_targets(array, name, notices)):
         return EncodedLabels(_to_targets(array, name, ids), None, notices)
     if array.dtype.kind == "f" and (array == np.floor(array)).all() and (np.abs(array) < 2**53).all():
         array = array.astype(np.int64)
-    codes, classes = encode_values(array)
+    codes, classes = encode_values(array) if intervals is None else encode_in_order(array, intervals)
     if len(classes) < 2:
         raise InputError(f"all {len(array)} labels {name!r} are {classes[0]!r}: at least two classes are needed")
     notices.extend(_similar_classes(classes, name))
     return EncodedLabels(codes, tuple(classes), notices)
+
+
+def _refuse_one_hot(y: Any, name: str) -> None:
+    """Refuse a matrix of zeros and ones in place of labels, with what makes labels of it."""
+    matrix = to_numpy(y)
+    is_binary = isinstance(matrix, np.ndarray) and matrix.ndim == 2 and matrix.shape[1] > 1 and matrix.dtype.kind in "biuf"
+    if not is_binary or not np.isin(matrix, (0, 1)).all():
+        return
+    if (matrix.sum(axis=1) == 1).all():
+        raise InputError(
+            f"label {name!r} must be one value per sample. Got one-hot rows of {matrix.shape[1]}: pass y.argmax(1)"
+        )
+    raise InputError(
+        f"label {name!r} must be one value per sample. Got rows of {matrix.shape[1]} zeros and ones, several labels per "
+        "sample: measure one of them at a time, y[:, 0]"
+    )
+
+
+def _name_intervals(array: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
+    """Return intervals as text, and the texts in the order of the intervals; None if the labels are something else."""
+    if array.dtype != object or not all(isinstance(value, pd.Interval) for value in array):
+        return array, None
+    names = {interval: str(interval) for interval in sorted(set(array))}
+    return np.array([names[interval] for interval in array]), list(names.values())
 
 
 def _refuse_missing(array: np.ndarray, name: str, ids: np.ndarray) -> None:
@@ -70,7 +98,7 @@ def _refuse_missing(array: np.ndarray, name: str, ids: np.ndarray) -> None:
 def _check_types(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
     """Return the labels if they are text or finite real numbers."""
     if array.dtype.kind in "mM" or (array.dtype == object and are_dates({type(value) for value in array})):
-        raise InputError(f"label {name!r} holds dates or times: turn them into classes or numbers")
+        raise InputError(f"label {name!r} holds dates or times: turn them into text (y.astype(str)) or numbers")
     if array.dtype.kind == "c":
         raise InputError(f"label {name!r} holds complex numbers: use classes or real numbers")
     if array.dtype == object:
