@@ -59,7 +59,8 @@ class RawSamples:
         Raises:
             InputError: fewer than two samples, a single group, or values that cannot be used.
         """
-        n = len(self.features)
+        # A sparse matrix has no length.
+        n = self.features.shape[0] if hasattr(self.features, "shape") else len(self.features)
         if n < 2:
             raise InputError(f"at least 2 samples are needed. Got {n}: pass data with rows")
         names = {role: self.names.get(role, role) for role in ("ids", "groups", "weights")}

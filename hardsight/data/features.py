@@ -14,6 +14,7 @@ from hardsight.data.feature_columns.column import ColumnNote, describe_notes
 from hardsight.data.feature_columns.label_copies import note_label_copies
 from hardsight.data.labels import EncodedLabels
 from hardsight.data.samples import Kind
+from hardsight.data.sparse import embed_sparse, is_sparse
 from hardsight.data.text import check_texts, embed_texts
 from hardsight.errors import InputError
 
@@ -42,7 +43,7 @@ def prepare_features(raw: RawSamples, labels: EncodedLabels, embedding: Any) -> 
     """
     prepared = _prepare(raw, labels)
     if not isinstance(embedding, str):
-        return replace(prepared, embedding=check_embedding(embedding, len(raw.features)))
+        return replace(prepared, embedding=check_embedding(embedding, len(labels.values)))
     numbers, notices = _embed(prepared, embedding)
     return replace(prepared, embedding=numbers, notices=[*prepared.notices, *notices])
 
@@ -84,4 +85,4 @@ def _embed(prepared: Features, embedding: str) -> tuple[np.ndarray | None, list[
         return encode_table(prepared.features, embedding), []
     if embedding != "auto":
         raise InputError(f"embedding={embedding!r} is for texts and images; these samples are numbers: leave it out")
-    return None, []
+    return embed_sparse(prepared.features) if is_sparse(prepared.features) else (None, [])

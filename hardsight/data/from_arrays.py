@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardsight.data.columns import Arguments, RawSamples, is_from, is_tensor, object_array, to_numpy
+from hardsight.data.columns import Arguments, RawSamples, is_tensor, object_array, to_numpy
 from hardsight.data.frames import unique_names
 from hardsight.data.from_datasets import stack_elements
 from hardsight.data.samples import Kind, row_slices
+from hardsight.data.sparse import is_sparse, is_sparse_tensor, to_csr
 from hardsight.errors import InputError
 from hardsight.validation import join_names
 
-# Largest number of values in a sparse matrix that is converted to a dense one: 80 MB of float64.
-_MAX_DENSE = 10_000_000
 _CHANNELS = (1, 3, 4)
 _NUMERIC, _OBJECTS = "biuf", "OUT"
 
@@ -32,6 +31,9 @@ def convert_array(args: Arguments, *, channels_first: bool = False) -> RawSample
     y = args.y
     label_name = str(y.name) if isinstance(y, pd.Series) and y.name is not None else None
     raw = RawSamples(None, "array", y, args.ids, args.groups, args.weights, label_name)
+    if is_sparse(args.X) or is_sparse_tensor(args.X):
+        raw.features = to_csr(args.X)
+        return raw
     features = _to_array(args.X, raw.notices)
     if features.dtype.kind not in _OBJECTS:
         raw.features, raw.kind = check_numbers(
@@ -58,18 +60,6 @@ def _to_array(X: Any, notices: list[str]) -> np.ndarray:
 def _fill_masked(X: Any, notices: list[str]) -> np.ndarray:
     filled: np.ndarray = np.ma.filled(X.astype(np.float64), np.nan)
     return filled
-
-
-def _densify(X: Any, notices: list[str]) -> np.ndarray:
-    if not hasattr(X, "toarray"):
-        raise InputError(f"X must be an array. Got {type(X).__name__}: convert it to a numpy array")
-    if X.shape[0] * X.shape[-1] > _MAX_DENSE:
-        raise InputError(
-            f"X is a sparse matrix of shape {X.shape}, too large to convert to a dense array: reduce it first "
-            "(sklearn.decomposition.TruncatedSVD), or pass X.toarray()"
-        )
-    notices.append("The sparse matrix was converted to a dense array.")
-    return np.asarray(X.toarray())
 
 
 def _is_sized_iterable(X: Any) -> bool:
@@ -100,7 +90,6 @@ def _stack_items(X: Any, notices: list[str]) -> np.ndarray:
 _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Any, list[str]], np.ndarray]], ...] = (
     (lambda X: isinstance(X, np.ma.MaskedArray), _fill_masked),
     (lambda X: hasattr(X, "__array__"), lambda X, notices: np.asarray(X)),
-    (lambda X: is_from(X, "scipy"), _densify),
     (_is_sized_iterable, _stack_items),
 )
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data.encoding import encode_table, round_columns
+from hardsight.data.sparse import is_sparse, row_bytes
 from hardsight.errors import InputError
 
 Kind = Literal["table", "array", "text", "image", "items"]
@@ -22,9 +23,9 @@ class Samples:
     """Samples as the rest of the library reads them; make them with :meth:`of` or :func:`hardsight.read`.
 
     Attributes:
-        features: a DataFrame of numbers, booleans, categories, dates and texts (``table``), a float array ``(sample, …)``
-            (``array``), an object array of strings (``text``), an array ``(sample, height, width[, channel])`` (``image``),
-            or the unchanged rows of a dataset,
+        features: a DataFrame of numbers, booleans, categories, dates and texts (``table``), a float array ``(sample, …)`` or
+            a scipy ``csr_array`` (``array``), an object array of strings (``text``), an array ``(sample, height, width[,
+            channel])`` (``image``), or the unchanged rows of a dataset,
             :class:`hardsight.data.from_hf_rows.DatasetRows` (``items``), which only few learners read.
         labels: int64 codes into ``classes``, or float64 targets if ``classes`` is None. ``(sample,)``
         classes: the labels that the codes stand for, sorted; None for regression, and if ``loss_only``.
@@ -79,6 +80,7 @@ class Samples:
                 - an array of images ``(sample, height, width)`` or ``(sample, height, width, channel)`` with 1, 3 or 4
                   channels (channels may come first); other arrays of more than two axes are plain numbers;
                 - a pandas frame (or anything with ``to_pandas``): numbers, booleans, categories;
+                - a sparse matrix, array or tensor ``(sample, feature)``: kept for estimators that read such;
                 - a list, Series or array of strings; a list of Pillow images; nested lists of numbers;
                 - a map-style torch Dataset of ``(features, label, …)`` items, with ``y=None``;
                 - a Hugging Face dataset: one text column, an image column or numbers;
@@ -148,7 +150,7 @@ class Samples:
         if self.kind == "table":
             return encode_table(self.features)
         if self.kind == "array" and np.ndim(self.features) == 2:
-            return round_columns(np.asarray(self.features))
+            return round_columns(self.features.toarray() if self.sparse else np.asarray(self.features))
         return self.numbers.reshape(len(self), -1)
 
     @property
@@ -157,12 +159,17 @@ class Samples:
         return self.kind != "items" or self.embedding is not None
 
     @property
+    def sparse(self) -> bool:
+        """Whether the features are a sparse matrix."""
+        return is_sparse(self.features)
+
+    @property
     def numbers(self) -> np.ndarray:
         """Arrays and images in float32 with their own axes, ``(sample, …)``; pixels of 0..255 become 0..1.
 
         What is float32 already is not copied, so that an array in a file stays there (:func:`numpy.load`, ``mmap_mode``).
         """
-        features = np.asarray(self.features)
+        features = self.features.toarray() if self.sparse else np.asarray(self.features)
         pixels = self.kind == "image" and features.dtype == np.uint8
         numbers = features.astype(np.float32, copy=False)
         return numbers / np.float32(255) if pixels else numbers
@@ -178,6 +185,8 @@ class Samples:
             rows = np.stack([pd.factorize(self.features[c])[0] for c in self.features], axis=1).astype(np.int64)
         elif self.kind == "items":
             rows = self.features.row_bytes()
+        elif self.sparse:
+            rows = row_bytes(self.features)
         elif self.kind == "text":
             rows = [text.encode("utf-8", "surrogatepass") for text in self.features]
         else:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.decomposition import TruncatedSVD
 
 from hardsight.data import Samples
 from hardsight.data.feature_columns.clean import clean_columns
@@ -17,9 +16,6 @@ from hardsight.resampling.plan import block_codes
 
 # Integer weights become copies if all copies together are at most this multiple of the number of samples.
 _MAX_COPIES = 10
-# Up to this many values (40 MB of float32), neighbours in a sparse matrix are found by its own columns.
-_MAX_DENSE_VALUES = 10_000_000
-_N_COMPONENTS = 50
 
 
 class MeasurableRows(NamedTuple):
@@ -105,7 +101,7 @@ def select_regression_rows(
 def _read_samples(X: Any, targets: np.ndarray, rows: np.ndarray, task: str = "classification") -> Samples:
     """Read the rows as samples whose features reach an estimator as they came."""
     if sparse.issparse(X):
-        return _read_sparse(X, targets[rows], rows, task)
+        return Samples.of(sparse.csr_array(X)[rows], targets[rows], ids=rows, task=task)
     if isinstance(X, pd.DataFrame):
         frame = X.iloc[rows]
         samples = _read_frame(frame, targets[rows], rows, task)
@@ -138,32 +134,15 @@ def _is_readable(column: pd.DataFrame) -> bool:
     return True
 
 
-def _read_sparse(matrix: Any, targets: np.ndarray, rows: np.ndarray, task: str) -> Samples:
-    X = sparse.csr_array(matrix)[rows]
-    if max(X.nnz, *X.shape) < 2**31:
-        # Trees learn from 64-bit indices, but predict only from 32-bit indices.
-        X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
-    dense = X.shape[1] <= _N_COMPONENTS or X.shape[0] * X.shape[1] <= _MAX_DENSE_VALUES
-    numbers = X.toarray() if dense else TruncatedSVD(_N_COMPONENTS, random_state=0).fit_transform(X)
-    numbers = numbers.astype(np.float32)
-    if task == "regression":
-        return Samples(X, targets, None, rows, "table", embedding=numbers)
-    classes, labels = np.unique(targets, return_inverse=True)
-    return Samples(X, labels, tuple(classes.tolist()), rows, "table", embedding=numbers)
-
-
 def _group_equal_rows(samples: Samples) -> np.ndarray:
     """Number the groups of samples with equal features, whatever the order of the samples. ``(sample,)``"""
     X = samples.features
     digests: Any
-    if isinstance(X, sparse.csr_array):
-        X.sum_duplicates()
-        pairs = zip(X.indptr[:-1], X.indptr[1:], strict=True)
-        digests = [_digest(X.indices[start:end].tobytes() + X.data[start:end].tobytes()) for start, end in pairs]
-    elif isinstance(X, pd.DataFrame) and not all(map(pd.api.types.is_numeric_dtype, X.dtypes)):
+    if isinstance(X, pd.DataFrame) and not all(map(pd.api.types.is_numeric_dtype, X.dtypes)):
         hashes = pd.util.hash_pandas_object(X.apply(_make_hashable), index=False)
         digests = [_digest(row.tobytes()) for row in hashes.to_numpy()]
-    elif samples.kind in ("table", "array"):
+    elif samples.kind in ("table", "array") and not (samples.sparse and samples.embedding is not None):
+        X = X.toarray() if samples.sparse else X
         # -0.0 and 0.0 are the same number but not the same bytes.
         numbers = X.to_numpy(np.float64, na_value=np.nan) if isinstance(X, pd.DataFrame) else X.astype(np.float64)
         digests = [_digest(row.tobytes()) for row in numbers.reshape(len(samples), -1) + 0.0]

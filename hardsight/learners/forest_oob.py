@@ -67,7 +67,7 @@ class ForestOOB:
             kind = "numbers to predict" if samples.regression else "classes"
             other = "classifier" if is_regressor(self.forest) else "regressor"
             raise InputError(f"{type(self.forest).__name__} does not fit labels that are {kind}: use a {other}")
-        features = features_of(samples, numbers=self.numbers)
+        features = features_of(samples, self.forest, numbers=self.numbers)
         for repeat in plan.repeat_indices:
             yield self._predict(samples, features, plan, repeat, on_progress)
 

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float64
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -59,7 +60,7 @@ class SklearnModel:
     def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
         """See :meth:`Learner.fit_predict`."""
         self._check_task(samples)
-        features = features_of(samples, numbers=self.numbers)
+        features = features_of(samples, self.estimator, numbers=self.numbers)
         # More BLAS threads slow small fits down, and idle ones spin.
         with threadpool_limits(1):
             for member in plan.members():
@@ -118,15 +119,24 @@ def mean_one(weights: np.ndarray, where: str) -> np.ndarray:
     return scaled
 
 
-def features_of(samples: Samples, *, numbers: bool) -> Any:
-    """Return what an estimator is fitted to: the matrix, or the features as they came (images flattened)."""
+def features_of(samples: Samples, estimator: Any, *, numbers: bool) -> Any:
+    """Return what an estimator is fitted to: the matrix, or the features as they came (images flattened).
+
+    A sparse matrix stays sparse, unless it is small and the estimator does not say that it reads such.
+    """
     if not numbers and samples.original is not None:
         return samples.original
+    if samples.sparse and not numbers:
+        return samples.features if samples.embedding is not None or _reads_sparse(estimator) else samples.features.toarray()
     if numbers or (samples.embedding is not None and samples.kind == "image"):
         return samples.matrix
     if samples.kind in ("array", "image"):
         return np.asarray(samples.features).reshape(len(samples), -1)
     return samples.features
+
+
+def _reads_sparse(estimator: Any) -> bool:
+    return isinstance(estimator, BaseEstimator) and bool(get_tags(estimator).input_tags.sparse)
 
 
 def select_rows(features: Any, rows: np.ndarray) -> Any:

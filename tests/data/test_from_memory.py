@@ -278,8 +278,6 @@ def test_samples_pass_through():
         (np.array([b"x"] * 6), "X holds bytes"),
         ([Image.new("L", (2, 2)), None], "Got NoneType in row 1"),
         (["a", None, "b", 1, "c", "d"], r"X must be text in every row. Got 2 .* as NoneType \(rows 1, 3\)"),
-        (scipy.sparse.csr_matrix((10_000, 10_000)), "sparse matrix of shape .10000, 10000., too large.*TruncatedSVD"),
-        (torch.eye(3).to_sparse(), "the tensor is sparse"),
     ],
 )
 def test_features_that_cannot_be_used(features, message):

@@ -244,10 +244,10 @@ def test_columns_that_only_the_pipeline_reads_reach_it():
 
 def test_neighbours_in_large_sparse_matrices_are_found_by_components(monkeypatch):
     rng = np.random.default_rng(0)
-    X = sparse.csr_array(rng.poisson(0.2, (90, 80)))
-    monkeypatch.setattr(_sklearn_samples, "_MAX_DENSE_VALUES", 0)
+    X = sparse.csr_array(rng.poisson(0.2, (90, 200)))
+    monkeypatch.setattr("hardsight.data.sparse._MAX_DENSE_VALUES", 0)
     result = _sklearn_samples.select_classification_rows(X, rng.integers(0, 2, 90), None)
-    assert result.samples.matrix.shape == (90, 50)
+    assert result.samples.matrix.shape == (90, 90)
     assert len(Weighted(BernoulliNB(), **SOFT).fit(X, rng.integers(0, 2, 90)).difficulty_) == 90
 
 

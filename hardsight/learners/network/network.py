@@ -223,7 +223,7 @@ class Network:
         return _Prepared(data, make_net, engine, batch_size, steps, members_at_once if engine.many_members else 1)
 
     def _inputs(self, samples: Samples) -> Tensor:
-        if self.make_net is None or samples.kind in ("table", "text"):
+        if self.make_net is None or samples.sparse or samples.kind in ("table", "text"):
             inputs = as_tensor(np.ascontiguousarray(samples.matrix))
         else:
             numbers = samples.numbers

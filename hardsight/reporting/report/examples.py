@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data.samples import Samples
+from hardsight.data.sparse import describe_row
 from hardsight.difficulty.actions import RELABEL, describe_action
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
@@ -27,7 +28,7 @@ from hardsight.reporting.report.thumbnails import Thumbnail, make_thumbnails
 TEXT_SHOWN, TEXT_HELD = 400, 4000
 VALUES_SHOWN, VALUES_HELD = 16, 100
 ARRAY_SHOWN = 12
-TEXT_KINDS = ("text", "items")
+_TEXT_KINDS = ("text", "items")
 # Targets may have passed through single precision.
 _TOLERANCE = 1e-6
 
@@ -139,7 +140,7 @@ def _show_content(samples: Samples | None, rows: list[int]) -> Sequence[Thumbnai
         return []
     if samples.kind == "image":
         return make_thumbnails(np.asarray(samples.features), rows)
-    if samples.kind in TEXT_KINDS:
+    if is_shown_as_text(samples):
         return [_excerpt(sample_text(samples, row)) for row in rows]
     if samples.kind == "array":
         return _array_rows(samples, rows)
@@ -217,8 +218,15 @@ def _recommend(d: Difficulty, index: np.ndarray) -> list[Recommendation]:
     ]
 
 
+def is_shown_as_text(samples: Samples) -> bool:
+    """Return whether samples are shown as texts: texts, rows of a dataset, and rows of a sparse matrix."""
+    return samples.kind in _TEXT_KINDS or samples.sparse
+
+
 def sample_text(samples: Samples, row: int) -> str:
-    """Return the whole text of a sample; see ``TEXT_KINDS``."""
+    """Return the whole text of a sample; see :func:`is_shown_as_text`."""
+    if samples.sparse:
+        return describe_row(samples.features, row)
     return str(samples.features.describe(row) if samples.kind == "items" else samples.features[row])
 
 

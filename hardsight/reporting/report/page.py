@@ -18,7 +18,7 @@ from hardsight.reporting import summary
 from hardsight.reporting.formatting import format_count, format_line, format_number, format_share
 from hardsight.reporting.html import content_policy, embed_json, page_script, read_asset, report_environment
 from hardsight.reporting.report import figures
-from hardsight.reporting.report.examples import example_cards
+from hardsight.reporting.report.examples import example_cards, is_shown_as_text
 from hardsight.reporting.report.outlier_values import ROWS_TO_JUDGE
 
 HARDEST_SHOWN = 60
@@ -118,7 +118,7 @@ def _tables(d: Difficulty) -> dict[str, Any]:
 def _hardest(d: Difficulty, samples: Samples | None, count: int) -> dict[str, Any]:
     return {
         "cards": example_cards(d, samples, count),
-        "kind": None if samples is None else "text" if samples.kind == "items" else samples.kind,
+        "kind": None if samples is None else "text" if is_shown_as_text(samples) else samples.kind,
         "judged": samples is not None and len(samples) >= ROWS_TO_JUDGE,
         "scale": _brightness_note(samples),
     }

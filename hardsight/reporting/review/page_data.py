@@ -8,7 +8,7 @@ import pandas as pd
 
 from hardsight.data.samples import Samples
 from hardsight.reporting.formatting import format_line
-from hardsight.reporting.report.examples import TEXT_KINDS, sample_text
+from hardsight.reporting.report.examples import is_shown_as_text, sample_text
 from hardsight.reporting.report.outlier_values import find_rare, is_missing_rare, is_numeric, usual_range
 from hardsight.reporting.report.thumbnails import PIXELATED, brightness_range, encode_image
 from hardsight.reporting.review.packing import PackedArrays, compact_codes, compact_numbers
@@ -38,7 +38,7 @@ def pack_samples(samples: Samples, ranking: np.ndarray, most: int = MAX_BYTES) -
     """
     if samples.kind == "image":
         return _pack_images(samples, ranking, most)
-    return _pack_texts(samples, ranking, most) if samples.kind in TEXT_KINDS else _pack_rows(samples, ranking, most)
+    return _pack_texts(samples, ranking, most) if is_shown_as_text(samples) else _pack_rows(samples, ranking, most)
 
 
 def is_pixelated(samples: Samples) -> bool:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hardsight.data.samples import Samples
 from hardsight.reporting.formatting import format_line, format_value, replace_surrogates
-from hardsight.reporting.report.examples import TEXT_KINDS, sample_text
+from hardsight.reporting.report.examples import is_shown_as_text, sample_text
 from hardsight.reporting.report.outlier_values import (
     UsualRange,
     describe_missing,
@@ -49,7 +49,7 @@ class SampleView:
         kind = self.samples.kind
         if kind == "image":
             return {"kind": "image", "pixelated": is_pixelated(self.samples)}
-        if kind in TEXT_KINDS:
+        if is_shown_as_text(self.samples):
             text = sample_text(self.samples, row)
             left_out = max(0, len(text) - TEXT_HELD)
             return {"kind": "text", "text": replace_surrogates(text[:TEXT_HELD]), "leftOut": left_out}
@@ -83,7 +83,7 @@ class SampleView:
         """Lower-case texts that are searched, with the code of each sample's text; None if each sample has its own."""
         if self.samples.kind == "image":
             return []
-        if self.samples.kind in TEXT_KINDS:
+        if is_shown_as_text(self.samples):
             return [(None, [sample_text(self.samples, i).lower() for i in range(len(self.samples))])]
         return list(self._text_columns())
 
