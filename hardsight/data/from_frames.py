@@ -134,7 +134,9 @@ def _to_array(value: Any) -> np.ndarray:
 
 
 def _all_strings(values: pd.Series) -> bool:
-    return bool(values.map(lambda value: value is None or isinstance(value, str)).all())
+    """Return whether a column holds strings and nothing else; some may be missing."""
+    present = values.dropna()
+    return bool(len(present)) and all(isinstance(value, str) for value in present)
 
 
 def convert_series(args: Arguments) -> RawSamples:
@@ -144,7 +146,7 @@ def convert_series(args: Arguments) -> RawSamples:
     raw = RawSamples(None, "text", y, args.ids, args.groups, args.weights, label_name)
     if args.ids is None:
         raw.ids = ids_from_index(X.index, raw.notices)
-    if not isinstance(X.dtype, pd.CategoricalDtype) and X.map(lambda value: isinstance(value, str)).all():
+    if not isinstance(X.dtype, pd.CategoricalDtype) and _all_strings(X):
         raw.features = X.to_numpy(dtype=object)
     else:
         raw.features, raw.kind = unique_names(X.to_frame("value" if X.name is None else X.name)), "table"

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from hardsight.errors import InputError, first_line
 from hardsight.validation import describe_rows
@@ -26,29 +27,32 @@ _TOKENS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def check_texts(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
-    """Return texts as an object array of str, ``(sample,)``, and notices.
+    """Return texts as an object array of str, ``(sample,)``, and notices. Missing texts become empty.
 
     Args:
         values: ``(sample,)`` of any type.
 
     Raises:
-        InputError: a missing value or one that is not text, or only empty texts.
+        InputError: a value that is not text, or only empty texts.
     """
-    invalid = np.array([not isinstance(value, str) for value in values], dtype=bool)
+    values = np.asarray(values, dtype=object)
+    missing = np.asarray(pd.isna(values), dtype=bool)
+    invalid = np.array([not isinstance(value, str) for value in values], dtype=bool) & ~missing
     if invalid.any():
         kind = type(values[int(np.argmax(invalid))]).__name__
         raise InputError(
-            f"{name} must be text in every row. Got {invalid.sum()} missing or not text, such as {kind} "
-            f"({describe_rows(invalid)}): leave these rows out or write their text"
+            f"{name} must be text in every row. Got {invalid.sum()} other {'value' if invalid.sum() == 1 else 'values'}, of "
+            f"type {kind} ({describe_rows(invalid)}): convert them to text, or leave these rows out"
         )
     texts = np.empty(len(values), dtype=object)
-    texts[:] = [str(value) for value in values]
+    texts[:] = ["" if absent else str(value) for value, absent in zip(values, missing, strict=True)]
     empty = np.array([not text.strip() for text in texts], dtype=bool)
     if len(texts) and empty.all():
         raise InputError(f"{name} is empty in every row: pass texts")
     if not empty.any():
         return texts, []
-    return texts, [f"{empty.sum()} {'text is' if empty.sum() == 1 else 'texts are'} empty ({describe_rows(empty)})."]
+    subject = "1 text is" if empty.sum() == 1 else f"{empty.sum()} texts are"
+    return texts, [f"{subject} {'missing or empty' if missing.any() else 'empty'} ({describe_rows(empty)})."]
 
 
 def embed_texts(

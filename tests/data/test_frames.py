@@ -201,8 +201,8 @@ def test_a_text_column_is_read_as_text():
     alone = Samples.of(pd.DataFrame({"review": sentences, "y": Y}), "y")
     assert alone.kind == "text"
     assert "Read as text: 'review'." in alone.notices
-    with pytest.raises(InputError, match=r"column 'größe' must be text in every row. Got 1 .* \(row 3\)"):
-        Samples.of(framed([*sentences[:3], None, *sentences[4:]]), Y, text="größe")
+    with pytest.raises(InputError, match=r"column 'größe' must be text in every row. Got 1 other .* \(row 3\)"):
+        Samples.of(framed([*sentences[:3], 7, *sentences[4:]]), Y, text="größe")
 
 
 def test_a_series_of_categories_is_one_column():

@@ -4,7 +4,9 @@ import sys
 import types
 from pathlib import Path
 
+import datasets
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -188,3 +190,18 @@ def test_the_real_sentence_transformer(monkeypatch):
     assert samples.matrix.shape == (4, 384)
     alike = samples.matrix @ samples.matrix.T
     assert min(alike[0, 1], alike[2, 3]) > max(alike[0, 2], alike[0, 3], alike[1, 2], alike[1, 3])
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_missing_texts_are_empty_in_every_container(missing):
+    texts = ["red fish", missing, "blue fish", "red bird"]
+    full = Samples.of(["red fish", "", "blue fish", "red bird"], [0, 1, 0, 1])
+    for X in (texts, np.array(texts, dtype=object), pd.Series(texts), pd.Series(texts, dtype="string")):
+        samples = Samples.of(X, [0, 1, 0, 1])
+        assert (samples.kind, samples.features.tolist()) == ("text", full.features.tolist())
+        assert samples.notices[0] == "1 text is missing or empty (row 1)."
+        np.testing.assert_array_equal(samples.matrix, full.matrix)
+    frame = pd.DataFrame({"t": texts, "y": [0, 1, 0, 1]})
+    assert Samples.of(frame, "y", text="t").features.tolist() == full.features.tolist()
+    rows = datasets.Dataset.from_dict({"t": [None if pd.isna(text) else text for text in texts], "y": [0, 1, 0, 1]})
+    assert Samples.of(rows, "y").features.tolist() == full.features.tolist()
