@@ -6,6 +6,7 @@ Messages have one grammar: the argument and what it must be, then what was given
 import re
 import shlex
 from collections.abc import Iterable
+from difflib import get_close_matches
 from operator import index
 from typing import Any
 
@@ -100,11 +101,24 @@ def describe_rows(mask: np.ndarray, ids: np.ndarray | None = None) -> str:
     return f"{text}; id{'s' * (len(rows) > 1)} {', '.join(repr(i) for i in ids[shown].tolist())}{more}"
 
 
-def join_names(names: Iterable[Any]) -> str:
+def join_names(names: Iterable[Any], most: int = _MAX_NAMES) -> str:
     """Join quoted names for a message, on one line; at most twenty are written out."""
     quoted = [repr(name) for name in names]
-    rest = len(quoted) - _MAX_NAMES
-    return ", ".join(quoted[:_MAX_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(quoted) - most
+    return ", ".join(quoted[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def suggest_name(name: str, names: Iterable[Any]) -> str:
+    """Return a question in parentheses that names the closest of some names, or "" if none is close.
+
+    >>> suggest_name("Grade", ["age", "grade"])
+    " (did you mean 'grade'?)"
+    """
+    spellings: dict[str, str] = {}
+    for known in names:
+        spellings.setdefault(str(known).strip().casefold(), str(known))
+    close = get_close_matches(name.strip().casefold(), spellings, n=1)
+    return f" (did you mean {spellings[close[0]]!r}?)" if close else ""
 
 
 def format_option(name: str, value: str) -> str:

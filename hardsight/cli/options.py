@@ -35,6 +35,20 @@ def _add_options(options: list[Any], command: Callable[..., None]) -> Callable[.
     return command
 
 
+def _file_options() -> list[Any]:
+    """Return the options that say how a file is written."""
+    return [
+        click.option("--separator", type=TEXT, metavar="MARK",
+                     help="Between the cells of a text file: a mark, tab or whitespace. [default: recognised]"),
+        click.option("--header/--no-header", default=True,
+                     help="Whether the first row of a text file names its columns; else their names are 1, 2, …. "
+                          "[default: header]"),
+        click.option("--encoding", type=TEXT, metavar="NAME",
+                     help="Encoding of a text file, such as cp1252. [default: UTF-8, or what the file shows]"),
+        click.option("--sheet", type=TEXT, metavar="NAME", help="Sheet of a workbook. [default: the first]"),
+    ]  # fmt: skip
+
+
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say what the columns of DATA are."""
     options = [
@@ -50,6 +64,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--embedding", default="auto", show_default=True,
                      help="How texts and images become numbers: tfidf, sentence-transformers:NAME; pixels, pixels:SIZE, "
                           "efficientnet-lite0."),
+        *_file_options(),
         click.option("--split", type=TEXT, multiple=True,
                      help="Of a folder that holds splits: the one to read, such as train; may be repeated."),
         click.option("--skip-broken", is_flag=True, help="Leave out files of a folder that cannot be read."),
@@ -90,6 +105,7 @@ def measured_data_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--drop", type=TEXT, multiple=True, metavar="COLUMN",
                      help="Column that is not a feature; may be repeated."),
         click.option("--embedding", default="auto", help="How texts and images become numbers, to find neighbours."),
+        *_file_options(),
         click.option("--split", type=TEXT, multiple=True,
                      help="Of a folder that holds splits: the one to read, such as train; may be repeated."),
         click.option("--skip-broken", is_flag=True, help="Leave out files of a folder that cannot be read."),

@@ -12,10 +12,14 @@ import pandas as pd
 from hardsight.data.conversion import plain_values, to_series
 from hardsight.data.samples import Kind
 from hardsight.errors import InputError
-from hardsight.validation import describe_rows, join_names
+from hardsight.validation import describe_rows, join_names, suggest_name
 
 # Values that are neither numbers nor text but have one spelling each, such as dates and UUIDs, may be ids; these may not.
 _NOT_IDS = (list, dict, tuple, set, float, bytes, np.ndarray)
+
+
+# A message names at most so many columns.
+_MAX_COLUMNS = 12
 
 
 class Arguments(NamedTuple):
@@ -76,15 +80,16 @@ def check_column_name(columns: Iterable[Any], name: str, role: str) -> str:
     """Return the name if there is such a column.
 
     Args:
-        role: what the column is for, as messages call it.
+        role: what the column is for, as messages call it, or "drop".
 
     Raises:
-        InputError: there is no such column.
+        InputError: there is no such column; names one that is spelled alike, and the columns.
     """
     names = list(columns)
     if name not in names:
-        known = f"the columns are {join_names(names)}" if names else "the data has no columns"
-        raise InputError(f"there is no column {name!r} to use as {role}: {known}")
+        known = f"the columns are {join_names(names, _MAX_COLUMNS)}" if names else "the data has no columns"
+        use = "to drop" if role == "drop" else f"to use as {role}"
+        raise InputError(f"there is no column {name!r} {use}{suggest_name(name, names)}: {known}")
     return name
 
 

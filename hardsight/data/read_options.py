@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from hardsight.data.formats.dialect import stated_separator
 from hardsight.errors import Faults, InputError
+from hardsight.io.text_files import check_encoding
 from hardsight.validation import format_option
 
 # Roles that one column (or array, or file) can have.
@@ -28,6 +30,10 @@ class ReadOptions:
     drop: Sequence[str] = ()
     task: str = "auto"
     embedding: Any = "auto"
+    separator: str | None = None
+    header: bool = True
+    encoding: str | None = None
+    sheet: str | None = None
     split: Sequence[str] = ()
     skip_broken: bool = False
 
@@ -50,7 +56,7 @@ class ReadOptions:
         """Check what can be checked before a file is opened.
 
         Raises:
-            InputError: a column with a role that is also dropped.
+            InputError: a column with a role that is also dropped, or a word that is no separator or encoding.
         """
         faults = Faults()
         for role, name in self.columns.items():
@@ -60,6 +66,12 @@ class ReadOptions:
                         f"{name!r} cannot be both {role} and dropped: leave it out of one of them "
                         f"({format_option('drop', name)})"
                     )
+        if self.separator is not None:
+            with faults.collect():
+                stated_separator(self.separator)
+        if self.encoding is not None:
+            with faults.collect():
+                check_encoding(self.encoding)
         faults.raise_all()
 
 

@@ -308,7 +308,7 @@ def test_bad_tables_are_one_line(tmp_path, columns, options, message):
         ("broken.parquet", b"PAR1 no", "not a readable parquet file"),
         ("broken.npz", b"no zip", "not a readable .npz archive"),
         ("what.xyz", b"1", "unknown type"),
-        ("latin.csv", "a,y\n1,ä\n".encode("latin-1"), "not UTF-8"),
+        ("broken.csv", b"a,y\n1,\xc3\xa4\xc3\xb6\xff\n", "not UTF-8 throughout"),
     ],
 )
 def test_bad_files_are_one_line(tmp_path, name, content, message):

@@ -14,7 +14,7 @@ from random import Random
 from typing import NamedTuple
 
 import hardsight
-from hardsight.errors import HardsightError
+from hardsight.errors import HardsightError, MultipleInputError
 
 Mutation = Callable[[Random, bytes], bytes]
 
@@ -77,12 +77,8 @@ def outcome(target: Target, data: bytes, folder: Path) -> InputResult:
             target.enter(data, folder)
     except HardsightError as fault:
         kind, message = REFUSED, str(fault)
-        if (
-            len(message.splitlines()) != 1
-            or not message.isprintable()
-            or len(message) > _MESSAGE
-            or not _NAMES.search(message)
-        ):
+        messages = fault.messages if isinstance(fault, MultipleInputError) else [message]
+        if not all(map(_is_line, messages)):
             kind = "a message that is not one line that names something"
     except Exception as fault:  # noqa: BLE001
         kind, message = type(fault).__name__, f"{str(fault)[:300]} {_place(fault)}"
@@ -90,6 +86,15 @@ def outcome(target: Target, data: bytes, folder: Path) -> InputResult:
     if kind in (ACCEPTED, REFUSED) and seconds > SECONDS:
         return InputResult("slow", seconds, message)
     return InputResult(kind, seconds, message)
+
+
+def _is_line(message: str) -> bool:
+    return (
+        len(message.splitlines()) == 1
+        and message.isprintable()
+        and len(message) <= _MESSAGE
+        and bool(_NAMES.search(message))
+    )
 
 
 def _place(fault: BaseException) -> str:

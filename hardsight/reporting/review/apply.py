@@ -11,13 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hardsight.data.csv import SEPARATORS, is_compressed, match_suffix, read_cells
+from hardsight.data.formats.delimited import read_cells
+from hardsight.data.formats.dialect import Quotes
+from hardsight.data.read_options import ReadOptions
 from hardsight.difficulty.decisions import DROP, RELABEL, CuratedLabels
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io import parquet
 from hardsight.io.atomic import atomic_write
 from hardsight.io.csv_cells import same_cell
+
+
+_KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
 
 class RewrittenTable(NamedTuple):
@@ -79,7 +84,7 @@ def apply_to_table(
 
 
 def _table_kind(path: Path) -> str:
-    kind = match_suffix(path, (*SEPARATORS, ".parquet"))
+    kind = next((suffix for suffix in _KINDS if path.name.lower().endswith(suffix)), None)
     if kind is None:
         raise InputError(
             f"{path} must be a table (.csv, .tsv, .csv.gz, .tsv.gz or .parquet): apply decisions to other data in Python, "
@@ -89,7 +94,9 @@ def _table_kind(path: Path) -> str:
 
 
 def _rewrite_text(job: _Rewrite) -> None:
-    header, rows, separator = read_cells(job.source, SEPARATORS[_table_kind(job.source)])
+    cells = read_cells(job.source, ReadOptions())
+    header = cells.names
+    rows = list(map(list, zip(*(column.to_pylist() for column in cells.columns), strict=True)))
     column = _column_index(header, job.label, job.source)
     id_column = None if job.id is None else _column_index(header, job.id, job.source)
     ids = None if id_column is None else [row[id_column] for row in rows]
@@ -98,17 +105,22 @@ def _rewrite_text(job: _Rewrite) -> None:
         row[column] = label
     mark, line_end = _text_format(job.source)
     text = StringIO(newline="")
-    writer = csv.writer(text, delimiter=separator, lineterminator=line_end)
-    writer.writerow(header)
+    quoting = {"quoting": csv.QUOTE_NONE, "quotechar": None} if cells.dialect.quotes is Quotes.NONE else {}
+    writer = csv.writer(text, delimiter=cells.dialect.separator, lineterminator=line_end, **quoting)
+    writer.writerow(cells.header)
     writer.writerows(row for row, keep in zip(rows, job.curated.keep, strict=True) if keep)
     content = mark + text.getvalue().encode()
     with atomic_write(job.target) as temporary:
-        temporary.write_bytes(gzip.compress(content, mtime=0) if is_compressed(job.target) else content)
+        temporary.write_bytes(gzip.compress(content, mtime=0) if _is_compressed(job.target) else content)
+
+
+def _is_compressed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
 
 
 def _text_format(path: Path) -> tuple[bytes, str]:
     """Return the byte order mark of a text, if any, and the end of its first line."""
-    with gzip.open(path) if is_compressed(path) else path.open("rb") as file:
+    with gzip.open(path) if _is_compressed(path) else path.open("rb") as file:
         mark = BOM_UTF8 if file.read(len(BOM_UTF8)) == BOM_UTF8 else b""
         first = file.readline()
     # A file without a line feed has lines of old Macintoshes, or one line.

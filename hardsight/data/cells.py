@@ -1,0 +1,184 @@
+"""Columns of texts, converted by what they are for: labels and ids keep their spelling, features become numbers."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hardsight.data.read_options import ReadOptions
+
+# What counts as missing in a feature: the words of pandas.read_csv.
+MISSING = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
+    "NaN", "None", "n/a", "nan", "null",
+)  # fmt: skip
+_BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
+_BLANKS = " \t"
+_CANONICAL_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
+_LEADING_ZERO = r"^[ \t]*[+-]?0[0-9]+[ \t]*$"
+# With more distinct numbers than this, and than the square root of their number, some with a fraction, a label is a quantity.
+_MAX_CODES = 20
+_MAX_EXAMPLE_LETTERS = 30
+# A column of text mostly shows in so many of its cells.
+_HEAD = 1000
+
+
+def convert_columns(
+    names: list[str], columns: list[pa.ChunkedArray | None], options: ReadOptions
+) -> tuple[pd.DataFrame, list[str]]:
+    """Convert the columns of a table of texts by their roles; also return notices. Dropped columns are left out.
+
+    Args:
+        names: unique names of the columns.
+        columns: one array of strings per name, without nulls; emptied, so that one column at a time is held twice.
+    """
+    roles = {name: role for role, name in options.columns.items()}
+    notices: list[str] = []
+    series: dict[str, pd.Series] = {}
+    for index, name in enumerate(names):
+        texts, columns[index] = columns[index], None
+        if name not in options.drop:
+            series[name] = convert_role(texts, roles.get(name, "feature"), name, options.task, notices)
+    return pd.DataFrame(series, copy=False), notices
+
+
+def convert_role(texts: pa.ChunkedArray, role: str, name: str, task: str, notices: list[str]) -> pd.Series:
+    """Convert one column of texts by its role: a role of :data:`hardsight.data.read_options.ROLES`, or "feature".
+
+    - ids: integers if all are spelled as integers are, else text; only an empty cell is missing.
+    - labels and groups: numbers if no two spellings of a number occur, else text; see :func:`_codes`.
+    - text: as it is; an empty cell is an empty text.
+    - weights and features: numbers, booleans or text, as :func:`pandas.read_csv` reads them, but numbers with leading zeros
+      are codes and stay text.
+    """
+    if role == "text":
+        return texts.to_pandas()
+    if role == "id":
+        return _ids(texts)
+    if role in ("label", "group"):
+        return _codes(texts, role, name, task, notices)
+    return _feature(texts)
+
+
+def _ids(texts: pa.ChunkedArray) -> pd.Series:
+    if len(texts) and pc.all(pc.match_substring_regex(texts, _CANONICAL_INTEGER)).as_py():
+        return texts.cast(pa.int64()).to_pandas()
+    return _without(texts, ("",)).to_pandas()
+
+
+def _codes(texts: pa.ChunkedArray, role: str, name: str, task: str, notices: list[str]) -> pd.Series:
+    """Convert labels or groups.
+
+    They are numbers or booleans if all cells are, apart from empty ones and words such as NA, and if that loses no spelling:
+    no leading zeros, and no number in two spellings, such as 250.1 and 250.10. A quantity may have several spellings. In a
+    column of text, "NA" and "None" are values, and only an empty cell is missing.
+    """
+    trimmed = pc.utf8_trim(texts, _BLANKS)
+    distinct = trimmed.unique()
+    known = _without(distinct, MISSING).drop_null()
+    values = _parse(known) if len(known) else None
+    if values is None:
+        return _without(texts, ("",)).to_pandas()
+    example = _lost_spelling(known, values)
+    is_quantity = role == "label" and (task == "regression" or (task == "auto" and _is_quantity(values, len(texts))))
+    if example is None or is_quantity:
+        if example is not None and task == "auto":
+            notices.append(
+                f"Label {name!r} is read as numbers, though {example}: if these are classes, pass task='classification' "
+                "(--task classification)."
+            )
+        return _feature(texts, codes_are_text=False)
+    notices.append(f"{role.capitalize()} {name!r} is read as text: {example}.")
+    return _without(texts, ("",)).to_pandas()
+
+
+def _lost_spelling(known: pa.Array, values: np.ndarray) -> str | None:
+    """Return why distinct texts would lose their spelling as numbers, or None."""
+    zeros = known.filter(pc.match_substring_regex(known, _LEADING_ZERO))
+    if len(zeros):
+        return f"{_shorten(zeros[0])} begins with a zero"
+    # Booleans and very large integers have spellings of their own, too.
+    _, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    repeated = np.flatnonzero(counts[codes] > 1)
+    if not len(repeated):
+        return None
+    same = np.flatnonzero(codes == codes[repeated[0]])[:2]
+    first, second = (_shorten(known[int(index)]) for index in same)
+    return f"{first} and {second} would be the same"
+
+
+def _shorten(text: pa.Scalar) -> str:
+    return repr(text.as_py()[:_MAX_EXAMPLE_LETTERS])
+
+
+def _is_quantity(values: np.ndarray, n: int) -> bool:
+    if values.dtype.kind != "f":
+        return False
+    distinct = np.unique(values[np.isfinite(values)])
+    return len(distinct) > _MAX_CODES and len(distinct) ** 2 > n and bool((distinct != np.floor(distinct)).any())
+
+
+def _feature(texts: pa.ChunkedArray, codes_are_text: bool = True) -> pd.Series:
+    """Convert a column of features to int64, float64, bool or text, with missing values as NaN."""
+    present = _without(texts, MISSING)
+    values = _parse(present, codes_are_text)
+    return present.to_pandas() if values is None else pd.Series(values)
+
+
+def _without(texts: pa.ChunkedArray, words: tuple[str, ...]) -> pa.ChunkedArray:
+    """Return the texts with some words as nulls."""
+    missing = pc.is_in(texts, value_set=pa.array(words, texts.type))
+    return pc.if_else(missing, pa.scalar(None, texts.type), texts) if pc.any(missing).as_py() else texts
+
+
+def _parse(texts: pa.ChunkedArray | pa.Array, codes_are_text: bool = False) -> np.ndarray | None:
+    """Return texts with nulls as an array of numbers or booleans, NaN for nulls; None if they are something else.
+
+    Every number is the float or integer closest to its decimal digits, as ``float(text)`` and ``int(text)`` give it.
+    """
+    if texts.null_count == len(texts):
+        return np.full(len(texts), np.nan) if len(texts) else None
+    head = texts.slice(0, _HEAD)
+    if len(texts) > len(head) > head.null_count and _parse(head, codes_are_text) is None:
+        return None
+    for parse in (_integers, _floats, _booleans):
+        values = parse(texts)
+        if values is not None:
+            are_codes = codes_are_text and parse is not _booleans
+            return None if are_codes and pc.any(pc.match_substring_regex(texts, _LEADING_ZERO)).as_py() else values
+    return None
+
+
+def _integers(texts: pa.ChunkedArray) -> np.ndarray | None:
+    if texts.null_count:
+        # pandas holds them as floats.
+        return None
+    for kind in (pa.int64(), pa.uint64()):
+        numbers = _cast(texts, kind)
+        # Arrow also takes 0x1f for an integer.
+        if numbers is not None and not pc.any(pc.match_substring(texts, "x", ignore_case=True)).as_py():
+            return numbers.to_numpy()
+    return None
+
+
+def _floats(texts: pa.ChunkedArray) -> np.ndarray | None:
+    numbers = _cast(texts, pa.float64())
+    return None if numbers is None else numbers.to_numpy()
+
+
+def _cast(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
+    for prepare in (lambda: texts, lambda: pc.replace_substring_regex(pc.utf8_trim(texts, _BLANKS), r"^\+([0-9.])", r"\1")):
+        try:
+            return prepare().cast(kind)
+        except pa.ArrowInvalid:
+            continue
+    return None
+
+
+def _booleans(texts: pa.ChunkedArray) -> np.ndarray | None:
+    words = pa.array(list(_BOOLEANS))
+    if not pc.all(pc.is_in(texts.drop_null(), value_set=words)).as_py():
+        return None
+    values = np.array([*_BOOLEANS.values(), np.nan], dtype=object)
+    codes = pc.fill_null(pc.index_in(texts, value_set=words), len(_BOOLEANS)).to_numpy()
+    return values[codes] if texts.null_count else values[codes].astype(bool)

@@ -1,0 +1,100 @@
+"""Columns of texts become what their role asks for; features become what pandas makes of them."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pandas._libs.parsers import STR_NA_VALUES
+
+from hardsight.data.cells import MISSING, convert_role
+
+
+def converted(texts, role="feature", task="auto"):
+    notices = []
+    series = convert_role(pa.chunked_array([pa.array(texts, pa.string())]), role, "c", task, notices)
+    return series, notices
+
+
+def test_the_words_for_missing_features_are_those_of_pandas():
+    assert set(MISSING) == STR_NA_VALUES
+
+
+CELLS = st.one_of(
+    st.integers(-(2**64), 2**65).map(str),
+    st.floats(allow_nan=False).map(repr),
+    st.decimals(-1000, 1000, places=3).map(str),
+    st.sampled_from([*MISSING, "+5", "-0", "0", "1.", ".5", "1e3", " 7", "7 ", "True", "FALSE", "true", "x", "0x1f", "1_0", "1,5"]),
+)
+
+
+@given(st.lists(CELLS, min_size=1, max_size=6))
+def test_features_are_typed_as_pandas_types_them(texts):
+    text = "c,d\n" + "".join(f'"{cell}",1\n' for cell in texts)
+    expected = pd.read_csv(io.StringIO(text))["c"]
+    found, _ = converted(texts)
+    if expected.dtype == object and not any(isinstance(value, bool | np.bool_) for value in expected):
+        # Integers of more than 64 bits: pandas keeps them as objects.
+        assert found.astype(float).tolist() == expected.astype(float).tolist()
+        return
+    assert found.dtype == expected.dtype or {found.dtype, expected.dtype} <= {np.dtype("float64"), np.dtype("uint64")}
+    np.testing.assert_array_equal(found.isna(), expected.isna())
+    assert found.dropna().tolist() == expected.dropna().tolist()
+
+
+def test_floats_are_the_closest_to_their_digits():
+    rng = np.random.default_rng(0)
+    texts = [f"{number:.{digits}g}" for number in 10 ** rng.uniform(-300, 300, 500) for digits in (3, 17, 25)]
+    assert converted(texts)[0].tolist() == [float(text) for text in texts]
+
+
+def test_numbers_with_leading_zeros_are_codes():
+    assert converted(["007", "010", "100"])[0].tolist() == ["007", "010", "100"]
+    assert converted(["0.7", "0", "-0.5"])[0].tolist() == [0.7, 0.0, -0.5]
+
+
+@pytest.mark.parametrize(
+    ("texts", "task", "expected", "said"),
+    [
+        (["0", "1", "2", "1"], "auto", [0, 1, 2, 1], False),
+        (["0", "1", "NA", ""], "auto", [0, 1, None, None], False),
+        (["1.5", "2.25"], "classification", [1.5, 2.25], False),
+        (["True", "False"], "auto", [True, False], False),
+        (["True", "TRUE", "False"], "auto", ["True", "TRUE", "False"], True),
+        (["01", "1", "2"], "auto", ["01", "1", "2"], True),
+        (["1e3", "1000"], "auto", ["1e3", "1000"], True),
+        (["250.1", "250.10"], "auto", ["250.1", "250.10"], True),
+        (["250.1", "250.10"], "classification", ["250.1", "250.10"], True),
+        (["250.1", "250.10"], "regression", [250.1, 250.1], False),
+        (["None", "mild", ""], "auto", ["None", "mild", None], False),
+        (["NA", "nan", "null"], "auto", ["NA", "nan", "null"], False),
+        ([" 1", "1", "2"], "auto", [1, 1, 2], False),
+        (["3.0", "3", "1"], "auto", ["3.0", "3", "1"], True),
+    ],
+)
+def test_labels_keep_their_spelling(texts, task, expected, said):
+    series, notices = converted(texts, "label", task)
+    assert [None if pd.isna(value) else value for value in series.tolist()] == expected
+    assert bool(notices) == said
+
+
+def test_a_quantity_may_be_spelled_in_several_ways():
+    texts = [f"{at / 4:.2f}" for at in range(60)] + ["2.5", "2.50"]
+    series, notices = converted(texts, "label")
+    assert series.tolist()[-2:] == [2.5, 2.5]
+    assert "if these are classes, pass task='classification'" in notices[0]
+    assert converted(texts, "label", "classification")[0].tolist() == texts
+
+
+def test_ids_and_texts_are_kept():
+    assert converted(["1", "20", "-3"], "id")[0].tolist() == [1, 20, -3]
+    for texts in (["01", "2"], ["1.0", "2"], ["NA", "None"], ["9" * 19, "1"]):
+        assert converted(texts, "id")[0].tolist() == texts
+    assert converted(["a", ""], "id")[0].isna().tolist() == [False, True]
+    assert converted(["", "NA", "1"], "text")[0].tolist() == ["", "NA", "1"]
+    assert converted(["NA", "b"], "group")[0].tolist() == ["NA", "b"]
+    assert converted(["2", "10"], "group")[0].tolist() == [2, 10]
+    assert converted(["1", "NA"], "weights")[0].isna().tolist() == [False, True]
