@@ -16,7 +16,7 @@ _BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": 
 _BLANKS = " \t"
 _CANONICAL_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
 _LEADING_ZERO = r"^[ \t]*[+-]?0[0-9]+[ \t]*$"
-# With more distinct numbers than this, and than the square root of their number, some with a fraction, a label is a quantity.
+# A label is a quantity with more distinct numbers than this, and than the square root of the rows, some with a fraction.
 _MAX_CODES = 20
 _MAX_EXAMPLE_LETTERS = 30
 # A column of text mostly shows in so many of its cells.
@@ -52,7 +52,7 @@ def convert_role(texts: pa.ChunkedArray, role: str, name: str, task: str, notice
       are codes and stay text.
     """
     if role == "text":
-        return texts.to_pandas()
+        return _to_series(texts)
     if role == "id":
         return _ids(texts)
     if role in ("label", "group"):
@@ -60,10 +60,15 @@ def convert_role(texts: pa.ChunkedArray, role: str, name: str, task: str, notice
     return _feature(texts)
 
 
+def _to_series(column: pa.ChunkedArray) -> pd.Series:
+    series: pd.Series = column.to_pandas()
+    return series
+
+
 def _ids(texts: pa.ChunkedArray) -> pd.Series:
     if len(texts) and pc.all(pc.match_substring_regex(texts, _CANONICAL_INTEGER)).as_py():
-        return texts.cast(pa.int64()).to_pandas()
-    return _without(texts, ("",)).to_pandas()
+        return _to_series(texts.cast(pa.int64()))
+    return _to_series(_without(texts, ("",)))
 
 
 def _codes(texts: pa.ChunkedArray, role: str, name: str, task: str, notices: list[str]) -> pd.Series:
@@ -78,7 +83,7 @@ def _codes(texts: pa.ChunkedArray, role: str, name: str, task: str, notices: lis
     known = _without(distinct, MISSING).drop_null()
     values = _parse(known) if len(known) else None
     if values is None:
-        return _without(texts, ("",)).to_pandas()
+        return _to_series(_without(texts, ("",)))
     example = _lost_spelling(known, values)
     is_quantity = role == "label" and (task == "regression" or (task == "auto" and _is_quantity(values, len(texts))))
     if example is None or is_quantity:
@@ -89,7 +94,7 @@ def _codes(texts: pa.ChunkedArray, role: str, name: str, task: str, notices: lis
             )
         return _feature(texts, codes_are_text=False)
     notices.append(f"{role.capitalize()} {name!r} is read as text: {example}.")
-    return _without(texts, ("",)).to_pandas()
+    return _to_series(_without(texts, ("",)))
 
 
 def _lost_spelling(known: pa.Array, values: np.ndarray) -> str | None:
@@ -122,7 +127,7 @@ def _feature(texts: pa.ChunkedArray, codes_are_text: bool = True) -> pd.Series:
     """Convert a column of features to int64, float64, bool or text, with missing values as NaN."""
     present = _without(texts, MISSING)
     values = _parse(present, codes_are_text)
-    return present.to_pandas() if values is None else pd.Series(values)
+    return _to_series(present) if values is None else pd.Series(values)
 
 
 def _without(texts: pa.ChunkedArray, words: tuple[str, ...]) -> pa.ChunkedArray:
@@ -157,22 +162,31 @@ def _integers(texts: pa.ChunkedArray) -> np.ndarray | None:
         numbers = _cast(texts, kind)
         # Arrow also takes 0x1f for an integer.
         if numbers is not None and not pc.any(pc.match_substring(texts, "x", ignore_case=True)).as_py():
-            return numbers.to_numpy()
+            return _to_numpy(numbers)
     return None
 
 
 def _floats(texts: pa.ChunkedArray) -> np.ndarray | None:
     numbers = _cast(texts, pa.float64())
-    return None if numbers is None else numbers.to_numpy()
+    return None if numbers is None else _to_numpy(numbers)
 
 
 def _cast(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
-    for prepare in (lambda: texts, lambda: pc.replace_substring_regex(pc.utf8_trim(texts, _BLANKS), r"^\+([0-9.])", r"\1")):
+    for is_plain in (True, False):
         try:
-            return prepare().cast(kind)
+            return (texts if is_plain else _without_blanks_and_plus(texts)).cast(kind)
         except pa.ArrowInvalid:
             continue
     return None
+
+
+def _without_blanks_and_plus(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.replace_substring_regex(pc.utf8_trim(texts, _BLANKS), r"^\+([0-9.])", r"\1")
+
+
+def _to_numpy(numbers: pa.ChunkedArray) -> np.ndarray:
+    array: np.ndarray = numbers.to_numpy()
+    return array
 
 
 def _booleans(texts: pa.ChunkedArray) -> np.ndarray | None:
@@ -181,4 +195,5 @@ def _booleans(texts: pa.ChunkedArray) -> np.ndarray | None:
         return None
     values = np.array([*_BOOLEANS.values(), np.nan], dtype=object)
     codes = pc.fill_null(pc.index_in(texts, value_set=words), len(_BOOLEANS)).to_numpy()
-    return values[codes] if texts.null_count else values[codes].astype(bool)
+    found: np.ndarray = values[codes]
+    return found if texts.null_count else found.astype(bool)

@@ -104,9 +104,7 @@ def _read_npy(place: Path) -> np.ndarray:
     return npz.check_text(array, str(place))
 
 
-def _read_values(
-    array_place: Path, name: str, n: int, role: str, options: ReadOptions, notices: list[str]
-) -> np.ndarray:
+def _read_values(array_place: Path, name: str, n: int, role: str, options: ReadOptions, notices: list[str]) -> np.ndarray:
     """Read one value per row from a file of its own."""
     candidates = (Path(name), array_place.parent / name)
     place = next((place for place in candidates if _is_file(place)), None)

@@ -141,6 +141,6 @@ def _unknown_type(place: Path) -> str:
         )
     types = ", ".join((*registry.SUPPORTED, ".npz", ".npy"))
     return (
-        f"{place} is of an unknown type: pass {types}, {registry.COMPRESSED_HINT}, or a folder with one subfolder per class. "
-        "In Python, hs.measure takes a DataFrame"
+        f"{place} is of an unknown type: pass {types}, {registry.COMPRESSED_HINT}, or a folder with one subfolder per "
+        "class. In Python, hs.measure takes a DataFrame"
     )

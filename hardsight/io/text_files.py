@@ -16,8 +16,8 @@ from hardsight.io.compression import CHUNK, compression_of, decompress
 
 # Byte order marks. That of UTF-32 begins with that of UTF-16.
 _MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
-    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig",
 }  # fmt: skip
 _UTF_8 = ("utf-8", "utf-8-sig", "ascii")
 _WESTERN = "cp1252"
@@ -151,7 +151,7 @@ def _is_valid(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = Fa
 
 
 def _check_damage(file: TextFile, counts: _Counts, encoding: str | None) -> None:
-    """Refuse what is no text, text with few bytes that are not UTF-8 among letters that are, or that was said to be UTF-8."""
+    """Refuse what is no text, or text that is UTF-8 but for a few bytes, or that was said to be UTF-8."""
     if counts.nulls:
         raise InputError(f"{file.place} is not a text file (it holds zero bytes): pass a table as text, such as .csv")
     with file.open_text() as text:
@@ -166,8 +166,8 @@ def _check_damage(file: TextFile, counts: _Counts, encoding: str | None) -> None
             valid += sum(letter > "\x7f" for letter in line) - damaged
     if encoding is not None or valid > invalid:
         raise InputError(
-            f"{file.place} is not UTF-8 throughout ({invalid} bytes are damaged, the first in line {first}): correct them, or "
-            f"state the encoding {_ENCODING}, such as cp1252"
+            f"{file.place} is not UTF-8 throughout ({invalid} bytes are damaged, the first in line {first}): correct them, "
+            f"or state the encoding {_ENCODING}, such as cp1252"
         )
 
 

@@ -27,7 +27,9 @@ CELLS = st.one_of(
     st.integers(-(2**64), 2**65).map(str),
     st.floats(allow_nan=False).map(repr),
     st.decimals(-1000, 1000, places=3).map(str),
-    st.sampled_from([*MISSING, "+5", "-0", "0", "1.", ".5", "1e3", " 7", "7 ", "True", "FALSE", "true", "x", "0x1f", "1_0", "1,5"]),
+    st.sampled_from(
+        [*MISSING, "+5", "-0", "0", "1.", ".5", "1e3", " 7", "7 ", "True", "FALSE", "true", "x", "0x1f", "1_0", "1,5"]
+    ),
 )
 
 

@@ -139,7 +139,11 @@ def test_parquet_is_read_by_arrow_alone_from_any_path(tmp_path, monkeypatch, nam
         (CSV, {"label": "art", "id": "farbe"}, r"ids \(column 'farbe'\) are missing in 1 of 4 samples \(row 3\)"),
         (CSV, {"label": "art", "group": "farbe"}, r"groups \(column 'farbe'\) are missing in 1 of 4 samples \(row 3\)"),
         ("x,y\n1,a\n2,a\n", {"label": "y"}, "all 2 labels 'y' are 'a'"),
-        ("x,y\n1,a\n2,b,3\n", {"label": "y"}, "more cells than the header, which has 2 .line 3.: fix the header or the rows"),
+        (
+            "x,y\n1,a\n2,b,3\n",
+            {"label": "y"},
+            "more cells than the header, which has 2 .line 3.: fix the header or the rows",
+        ),
         ("x,y\n1,a,3,4\n2,b,3,5\n", {"label": "y"}, "more cells than the header, which has 2 .lines 2, 3."),
         ('x,y,z\n1,"a\n2,b,"c"d\n', {"label": "y"}, "quotation marks cannot be read .line 2: .*: enclose the whole cell"),
         (b"\x89PNG\r\n\x1a\n\x00\x00" * 9, {"label": "y"}, "is not a text file"),
@@ -151,7 +155,12 @@ def test_csv_that_cannot_be_used(tmp_path, content, keywords, message):
 
 def test_archives_that_are_broken(tmp_path):
     whole = gzip.compress(CSV.encode() * 99)
-    rejects("a.csv.gz cannot be read .Compressed file ended", read, written(tmp_path / "a.csv.gz", whole[: len(whole) // 2]), label="art")
+    rejects(
+        "a.csv.gz cannot be read .Compressed file ended",
+        read,
+        written(tmp_path / "a.csv.gz", whole[: len(whole) // 2]),
+        label="art",
+    )
     rejects("cannot be read .Not a gzipped file", read, written(tmp_path / "b.csv.gz", CSV), label="art")
     rejects("is not a readable parquet file", read, written(tmp_path / "a.parquet", "PAR1 no PAR1"), label="y")
     FRAME.to_parquet(tmp_path / "b.parquet")

@@ -105,9 +105,7 @@ class Cells(NamedTuple):
     dialect: Dialect
 
 
-def read_cells(
-    place: Path, options: ReadOptions, check_names: CheckNames = lambda names, hint: None
-) -> Cells:
+def read_cells(place: Path, options: ReadOptions, check_names: CheckNames = lambda names, hint: None) -> Cells:
     """Read the cells of a table.
 
     Args:
@@ -193,7 +191,7 @@ def _unique_names(header: Sequence[str], notices: list[str]) -> list[str]:
 
 
 def _header_hint(rows: list[list[str]], has_header: bool) -> str:
-    """Return advice if the first row looks like data: numbers with a fraction, repeated cells, or values of the rows below."""
+    """Return advice if the first row looks like data: fractions, repeated cells, or values of the rows below."""
     if not has_header:
         return ""
     header, *others = rows
@@ -250,9 +248,7 @@ def _read_fast(file: TextFile, dialect: Dialect, layout: _Layout) -> list[pa.Chu
     return columns
 
 
-def _read_rows(
-    file: TextFile, dialect: Dialect, layout: _Layout, notices: list[str]
-) -> list[pa.ChunkedArray | None]:
+def _read_rows(file: TextFile, dialect: Dialect, layout: _Layout, notices: list[str]) -> list[pa.ChunkedArray | None]:
     """Read a table row by row. Rows that are too short are filled with empty cells, with a notice.
 
     Raises:
@@ -273,8 +269,8 @@ def _read_rows(
         raise _unreadable(file.place, error) from None
     if long:
         raise InputError(
-            f"{file.place} has rows with more cells than the header, which has {width} ({_join_lines(long)}): fix the header or "
-            "the rows, or state the separator (separator, --separator)"
+            f"{file.place} has rows with more cells than the header, which has {width} ({_join_lines(long)}): fix the header "
+            "or the rows, or state the separator (separator, --separator)"
         )
     if short:
         notices.append(f"Rows with fewer cells than the header were filled with missing values ({_join_lines(short)}).")

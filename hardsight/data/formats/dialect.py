@@ -16,7 +16,7 @@ SEPARATOR_NAMES = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars", 
 _MARKS = tuple(SEPARATOR_NAMES)[:-1]
 _LINES = 50
 _STATED = {"tab": "\t", "\\t": "\t", "space": WHITESPACE, " ": WHITESPACE, WHITESPACE: WHITESPACE}
-_BEFORE, _AFTER = r'(?<![^,;\t|\r\n])', r'(?=[,;\t|\r\n]|$)'
+_BEFORE, _AFTER = r"(?<![^,;\t|\r\n])", r"(?=[,;\t|\r\n]|$)"
 # Quoted cells: those that end in their line, and any, which may hold separators and line ends.
 _IN_LINE = re.compile(rf'{_BEFORE}"[^"\r\n]*(?:""[^"\r\n]*)*"{_AFTER}')
 _QUOTED = re.compile(rf'{_BEFORE}"(?:[^"]|"")*(?:"|$)')
@@ -50,7 +50,7 @@ def stated_separator(name: str) -> str:
     separator = _STATED.get(name, name)
     if separator != WHITESPACE and (not separator or any(letter.isalnum() or letter in '"\r\n' for letter in separator)):
         raise InputError(
-            f"separator must be a mark such as ',' or ';', or the word tab or whitespace (separator, --separator). Got {name!r}"
+            f"separator must be a mark such as ',' or ';', or the word tab or whitespace (--separator). Got {name!r}"
         )
     return separator
 
@@ -97,8 +97,8 @@ def _is_regular(counts: list[int], missing: int) -> bool:
 def find_dialect(file: TextFile, separator: str, prefer_text: bool) -> tuple[Dialect, list[str]]:
     """Return how a file is split into cells, and notices.
 
-    Quotation marks enclose cells if all that begin a cell do so within their line. Otherwise that reading decides that gives
-    every row as many cells as the header: marks as part of the text, or cells that hold line ends. No reading is chosen that
+    Quotation marks enclose cells if all that begin a cell do so within their line. Otherwise the reading decides that
+    gives every row as many cells as the header: marks as part of the text, or cells that hold line ends. No reading is chosen that
     merges rows in silence.
 
     Args:
@@ -125,8 +125,8 @@ def find_dialect(file: TextFile, separator: str, prefer_text: bool) -> tuple[Dia
     if enclosing.fault is None and enclosing.short_only:
         return Dialect(separator, Quotes.AROUND_CELLS), []
     raise InputError(
-        f"{file.place}: the quotation marks cannot be read ({enclosing.fault or enclosing.irregular}): enclose the whole cell "
-        "in marks and double the marks inside it, or remove them"
+        f"{file.place}: the quotation marks cannot be read ({enclosing.fault or enclosing.irregular}): enclose the whole "
+        "cell in marks and double the marks inside it, or remove them"
     )
 
 
@@ -189,6 +189,7 @@ def split_rows(
     Raises:
         QuoteError: with ``strict``, a quotation mark that encloses no cell, or a cell of more than 16 million letters.
     """
+    rows: Iterator[tuple[int, list[str]]]
     with file.open_text() as text:
         if dialect.separator == WHITESPACE:
             rows = ((number, _split_words(line)) for number, line in enumerate(text, 1))

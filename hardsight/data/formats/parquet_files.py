@@ -14,7 +14,7 @@ from hardsight.io import parquet
 SUFFIXES = (".parquet", ".pq")
 
 
-def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:  # noqa: ARG001
+def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:
     """Read a parquet file. Its types are those of the file.
 
     Raises:

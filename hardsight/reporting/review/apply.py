@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hardsight.data.formats.delimited import read_cells
-from hardsight.data.formats.dialect import Quotes
+from hardsight.data.formats.dialect import Dialect, Quotes
 from hardsight.data.read_options import ReadOptions
 from hardsight.difficulty.decisions import DROP, RELABEL, CuratedLabels
 from hardsight.difficulty.result import Difficulty
@@ -20,7 +20,6 @@ from hardsight.errors import InputError
 from hardsight.io import parquet
 from hardsight.io.atomic import atomic_write
 from hardsight.io.csv_cells import same_cell
-
 
 _KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
@@ -96,7 +95,7 @@ def _table_kind(path: Path) -> str:
 def _rewrite_text(job: _Rewrite) -> None:
     cells = read_cells(job.source, ReadOptions())
     header = cells.names
-    rows = list(map(list, zip(*(column.to_pylist() for column in cells.columns), strict=True)))
+    rows = list(map(list, zip(*(column.to_pylist() for column in cells.columns if column is not None), strict=True)))
     column = _column_index(header, job.label, job.source)
     id_column = None if job.id is None else _column_index(header, job.id, job.source)
     ids = None if id_column is None else [row[id_column] for row in rows]
@@ -104,14 +103,33 @@ def _rewrite_text(job: _Rewrite) -> None:
     for row, label in zip(rows, labels, strict=True):
         row[column] = label
     mark, line_end = _text_format(job.source)
-    text = StringIO(newline="")
-    quoting = {"quoting": csv.QUOTE_NONE, "quotechar": None} if cells.dialect.quotes is Quotes.NONE else {}
-    writer = csv.writer(text, delimiter=cells.dialect.separator, lineterminator=line_end, **quoting)
-    writer.writerow(cells.header)
-    writer.writerows(row for row, keep in zip(rows, job.curated.keep, strict=True) if keep)
-    content = mark + text.getvalue().encode()
+    kept = [row for row, keep in zip(rows, job.curated.keep, strict=True) if keep]
+    text = _format_cells([cells.header, *kept], cells.dialect, line_end)
+    content = mark + text.encode()
     with atomic_write(job.target) as temporary:
         temporary.write_bytes(gzip.compress(content, mtime=0) if _is_compressed(job.target) else content)
+
+
+def _format_cells(rows: list[list[str]], dialect: Dialect, line_end: str) -> str:
+    """Return rows as text; quotation marks that were part of the text are written as they were.
+
+    Raises:
+        InputError: a new label that cannot be written without quotation marks.
+    """
+    text = StringIO(newline="")
+    marks_are_text = dialect.quotes is Quotes.NONE and any('"' in cell for row in rows for cell in row)
+    writer = csv.writer(
+        text,
+        delimiter=dialect.separator,
+        lineterminator=line_end,
+        quoting=csv.QUOTE_NONE if marks_are_text else csv.QUOTE_MINIMAL,
+        quotechar=None if marks_are_text else '"',
+    )
+    try:
+        writer.writerows(rows)
+    except csv.Error:
+        raise InputError("a new label holds a separator, and its cells are not quoted: choose another label") from None
+    return text.getvalue()
 
 
 def _is_compressed(path: Path) -> bool:

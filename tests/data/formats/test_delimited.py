@@ -133,7 +133,9 @@ def test_repeated_names_are_numbered(tmp_path):
 def test_a_missing_header_is_noticed_and_can_be_stated(tmp_path, content):
     place = tmp_path / "a.data"
     place.write_text(content)
-    rejects("first row looks like data .*: if there is no header, pass header=False .--no-header", read, place, label="class")
+    rejects(
+        "first row looks like data .*: if there is no header, pass header=False .--no-header", read, place, label="class"
+    )
     samples = read(place, label="3", header=False)
     assert (len(samples), list(samples.features)) == (4, ["1", "2"])
 
