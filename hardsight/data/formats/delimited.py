@@ -269,8 +269,8 @@ def _read_rows(file: TextFile, dialect: Dialect, layout: _Layout, notices: list[
         raise _unreadable(file.place, error) from None
     if long:
         raise InputError(
-            f"{file.place} has rows with more cells than the header, which has {width} ({_join_lines(long)}): fix the header "
-            "or the rows, or state the separator (separator, --separator)"
+            f"{file.place} has rows with more cells than the header, which has {width} ({_join_lines(long)}): fix the "
+            "header or the rows, or state the separator (separator, --separator)"
         )
     if short:
         notices.append(f"Rows with fewer cells than the header were filled with missing values ({_join_lines(short)}).")

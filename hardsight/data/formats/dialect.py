@@ -98,8 +98,8 @@ def find_dialect(file: TextFile, separator: str, prefer_text: bool) -> tuple[Dia
     """Return how a file is split into cells, and notices.
 
     Quotation marks enclose cells if all that begin a cell do so within their line. Otherwise the reading decides that
-    gives every row as many cells as the header: marks as part of the text, or cells that hold line ends. No reading is chosen that
-    merges rows in silence.
+    gives every row as many cells as the header: marks as part of the text, or cells that hold line ends. No
+    reading is chosen that merges rows in silence.
 
     Args:
         prefer_text: whether marks are part of the text where both readings are regular.
