@@ -7,6 +7,7 @@ import pandas as pd
 
 from hardsight.data.columns import are_dates, encode_in_order, encode_values, infer_dtype, missing_mask, to_column, to_numpy
 from hardsight.data.conversion import to_series
+from hardsight.data.label_numbers import parse_targets, read_written_numbers
 from hardsight.errors import InputError
 from hardsight.validation import check_choice, describe_rows, join_names
 
@@ -49,8 +50,10 @@ def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str) -> EncodedLa
     array, intervals = _name_intervals(infer_dtype(array) if array.dtype == object else array)
     array = _check_types(array, name, ids)
     notices: list[str] = []
+    if task == "auto" and not is_category and intervals is None and array.dtype.kind in "OUT":
+        array = read_written_numbers(array, name, ids, notices)
     if task == "regression" or (task == "auto" and not is_category and _are_targets(array, name, notices)):
-        return EncodedLabels(_to_targets(array, name, ids), None, notices)
+        return EncodedLabels(_to_targets(array, name, ids, notices), None, notices)
     if array.dtype.kind == "f" and (array == np.floor(array)).all() and (np.abs(array) < 2**53).all():
         array = array.astype(np.int64)
     codes, classes = encode_values(array) if intervals is None else encode_in_order(array, intervals)
@@ -143,16 +146,9 @@ def _are_targets(array: np.ndarray, name: str, notices: list[str]) -> bool:
     return are_targets
 
 
-def _to_targets(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
+def _to_targets(array: np.ndarray, name: str, ids: np.ndarray, notices: list[str]) -> np.ndarray:
     if array.dtype.kind not in "biuf":
-        parsed = pd.to_numeric(pd.Series(array, dtype=object).astype(str), errors="coerce").to_numpy(dtype=np.float64)
-        invalid = ~np.isfinite(parsed)
-        if invalid.any():
-            raise InputError(
-                f"label {name!r} must be numbers for regression. Got {str(array[invalid][0])[:40]!r} "
-                f"({describe_rows(invalid, ids)}): fix the label or pass task='classification'"
-            )
-        array = parsed
+        array = parse_targets(array, name, ids, notices)
     targets = array.astype(np.float64)
     if (targets == targets[0]).all():
         raise InputError(f"all {len(targets)} labels {name!r} are {targets[0]:g}: there is nothing to predict")

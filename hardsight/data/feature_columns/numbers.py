@@ -89,7 +89,7 @@ def read_numeric_text(column: TextColumn) -> Reading | None:
     # Codes with leading zeros are names, whatever else the column holds.
     if not texts or any(_LEADING_ZERO.fullmatch(text) for text in texts):
         return None
-    values, details = _parse(texts)
+    values, details = parse_numbers(texts)
     if values is None:
         return None
     unread = np.isnan(values)
@@ -98,7 +98,7 @@ def read_numeric_text(column: TextColumn) -> Reading | None:
     if unread.any():
         strays = column.known.copy()
         strays[column.known] = unread
-        if not _are_mostly_numbers(~unread):
+        if not are_mostly_numbers(~unread):
             return None
         details.append(_read_words_as_missing(column, strays))
     missing = column.describe_missing()
@@ -107,7 +107,7 @@ def read_numeric_text(column: TextColumn) -> Reading | None:
     return Reading(series, [ColumnNote("numbers", column.name, "; ".join(details))])
 
 
-def _parse(texts: Sequence[str]) -> tuple[np.ndarray | None, list[str]]:
+def parse_numbers(texts: Sequence[str]) -> tuple[np.ndarray | None, list[str]]:
     """Return the numbers that texts stand for, NaN for other texts, and words for a notice; None if none are numbers."""
     plain = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
     if not np.isnan(plain).any():
@@ -172,7 +172,7 @@ def _find_factors(units: Sequence[str]) -> tuple[dict[str, float] | None, str]:
     return {unit: _UNITS[name][1] for unit, name in names.items()}, f"converted to {quantities.pop() or 'ones'}"
 
 
-def _are_mostly_numbers(numeric: np.ndarray) -> bool:
+def are_mostly_numbers(numeric: np.ndarray) -> bool:
     """Return whether all but a few of the distinct values that are not missing are numbers."""
     return bool(numeric.sum() >= max(_MIN_NUMBERS, _MIN_NUMERIC_SHARE * len(numeric)))
 
