@@ -61,7 +61,8 @@ def download(file: RealFile, folder: Path) -> Path:
     elif archive.suffix == ".whl":
         zipfile.ZipFile(archive).extractall(place)
     else:
-        tarfile.open(archive).extractall(place, filter="data")
+        with tarfile.open(archive) as members:
+            members.extractall(place, filter="data")
     return place
 
 
