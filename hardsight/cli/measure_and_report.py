@@ -66,7 +66,7 @@ def _checkpoint(path: Path, *, resume: bool) -> Iterator[None]:
 
 def _write_files(result: "Difficulty", out: Path) -> dict[str, Path]:
     """Write the result and its pages; return the path of each by name."""
-    from hardsight.estimation.outputs import REPORT, REVIEW, TABLE, set_aside_decisions
+    from hardsight.estimation.outputs import REPORT, REVIEW, TABLE, UNLABELLED, set_aside_decisions
 
     table, report, review = out / TABLE, out / REPORT, out / REVIEW
     renamed = set_aside_decisions(table, result)
@@ -76,12 +76,28 @@ def _write_files(result: "Difficulty", out: Path) -> dict[str, Path]:
     result.save(table)
     has_review = len(result) <= _MAX_REVIEWED
     result.report(report, review=review.name if has_review else None)
+    files = {"difficulty": table, "report": report} | _write_unlabelled(result, out / UNLABELLED)
     if not has_review:
         # The page of an earlier run would show another result.
         remove_files([review])
-        return {"difficulty": table, "report": report}
+        return files
     result.review(review, report=report.name)
-    return {"difficulty": table, "report": report, "review": review}
+    return files | {"review": review}
+
+
+def _write_unlabelled(result: "Difficulty", path: Path) -> dict[str, Path]:
+    """Write the predictions of samples without a label as csv, or remove those of an earlier run."""
+    from hardsight.io.atomic import atomic_write
+    from hardsight.io.csv_cells import format_csv
+
+    if result.unlabelled is None:
+        remove_files([path])
+        return {}
+    table = result.unlabelled.reset_index()
+    with atomic_write(path) as temporary:
+        text = format_csv(tuple(table.columns), table.itertuples(index=False, name=None))
+        temporary.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
+    return {"unlabelled": path}
 
 
 def _print_json(result: "Difficulty", files: dict[str, Path], *, hardest: int, seconds: float) -> None:
@@ -100,6 +116,8 @@ def _print_summary(result: "Difficulty", files: dict[str, Path], *, hardest: int
     # A pipe has no width of its own, and the tables need about this much.
     console.width = console.width if console.is_terminal else 100
     print_summary(result, hardest=hardest, seconds=seconds, console=console)
+    if "unlabelled" in files:
+        click.echo(f"\nwrote predictions of the samples without a label: {files['unlabelled']}")
     pages = (
         f"{files['report']} and {files['review']}"
         if "review" in files

@@ -64,6 +64,8 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--embedding", default="auto", show_default=True,
                      help="How texts and images become numbers: tfidf, sentence-transformers:NAME; pixels, pixels:SIZE, "
                           "efficientnet-lite0."),
+        click.option("--unlabelled", type=click.Choice(["drop", "predict", "refuse"]), default="drop", show_default=True,
+                     help="Rows without a label: leave them out, have the models predict them (unlabelled.csv), or stop."),
         *_file_options(),
         click.option("--split", type=TEXT, multiple=True,
                      help="Of a folder that holds splits: the one to read, such as train; may be repeated."),

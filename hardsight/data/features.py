@@ -30,27 +30,28 @@ class Features:
     embedding: np.ndarray | None = None
 
 
-def prepare_features(raw: RawSamples, labels: EncodedLabels, embedding: Any) -> Features:
+def prepare_features(raw: RawSamples, labels: EncodedLabels, embedding: Any, labelled: np.ndarray | None = None) -> Features:
     """Check and clean features, and convert texts, dates and images to numbers.
 
     Args:
         raw: data that was recognised.
         labels: by which columns that tell the label are recognised.
         embedding: how texts and images become numbers, or numbers ``(sample, feature)``.
+        labelled: rows that the labels are for; None for all.
 
     Raises:
         InputError: features that cannot be used.
     """
-    prepared = _prepare(raw, labels)
+    prepared = _prepare(raw, labels, labelled)
     if not isinstance(embedding, str):
         return replace(prepared, embedding=check_embedding(embedding, len(labels.values)))
     numbers, notices = _embed(prepared, embedding)
     return replace(prepared, embedding=numbers, notices=[*prepared.notices, *notices])
 
 
-def _prepare(raw: RawSamples, labels: EncodedLabels) -> Features:
+def _prepare(raw: RawSamples, labels: EncodedLabels, labelled: np.ndarray | None) -> Features:
     if raw.kind == "table":
-        return _prepare_table(raw, labels)
+        return _prepare_table(raw, labels, labelled)
     if raw.kind == "text":
         texts, notices = check_texts(raw.features, raw.names.get("text", "X"))
         return Features(texts, "text", notices)
@@ -59,10 +60,11 @@ def _prepare(raw: RawSamples, labels: EncodedLabels) -> Features:
     return Features(raw.features, raw.kind, [])
 
 
-def _prepare_table(raw: RawSamples, labels: EncodedLabels) -> Features:
+def _prepare_table(raw: RawSamples, labels: EncodedLabels, labelled: np.ndarray | None) -> Features:
     table, notes = clean_columns(raw.features)
     n_classes = None if labels.classes is None else len(labels.classes)
-    copies = note_label_copies(table, labels.values, n_classes, raw.label_name)
+    rows = table if labelled is None else table.iloc[labelled]
+    copies = note_label_copies(rows, labels.values, n_classes, raw.label_name)
     table, copies = drop_columns(table, copies)
     left_out = {note.name for note in copies if note.topic == "left out"}
     notes = [*(note for note in notes if note.name not in left_out), *copies]

@@ -28,6 +28,7 @@ def read(
     drop: Sequence[str] = (),
     task: str = "auto",
     embedding: Any = "auto",
+    unlabelled: str = "drop",
     separator: str | None = None,
     header: bool = True,
     encoding: str | None = None,
@@ -55,6 +56,8 @@ def read(
         drop: columns or arrays that are not features.
         task: "classification", "regression" or "auto".
         embedding: how texts and images become numbers, see :meth:`hardsight.Samples.of`.
+        unlabelled: what to do with rows whose label is missing: "drop", "predict" or "refuse", see
+            :meth:`hardsight.Samples.of`.
         separator: the mark between the cells of a text file, or "tab" or "whitespace". None: it is recognised.
         header: whether the first row of a text file holds the names of its columns; without it, they are "1", "2", ….
         encoding: of a text file, such as "cp1252". None: UTF-8, UTF-16 with a byte order mark, or else Windows-1252.
@@ -76,6 +79,7 @@ def read(
             drop=drop,
             task=task,
             embedding=embedding,
+            unlabelled=unlabelled,
             separator=separator,
             header=header,
             encoding=encoding,
@@ -111,7 +115,8 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
     faults.raise_all()
     if place.is_dir():
         split, skip = options.split, options.skip_broken
-        return read_folder(place, label=options.label, split=split, skip_broken=skip, **options.sample_options)
+        task, embedding = options.task, options.embedding
+        return read_folder(place, label=options.label, task=task, embedding=embedding, split=split, skip_broken=skip)
     return read_array(place, options) if suffix == ".npy" else read_archive(place, options)
 
 

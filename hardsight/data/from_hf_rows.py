@@ -11,6 +11,7 @@ from hardsight.data.from_datasets import check_single_split, is_hugging_face
 from hardsight.data.labels import encode_labels
 from hardsight.data.samples import Samples
 from hardsight.data.text import check_texts, embed_texts
+from hardsight.data.unlabelled import describe_unlabelled, find_labelled, take_labelled, take_rows
 from hardsight.errors import InputError
 from hardsight.validation import check_choice, describe_rows, join_names
 
@@ -67,6 +68,7 @@ def rows_to_samples(
     label: str | None = None,
     text: str | None = None,
     embedding: Any = "auto",
+    unlabelled: str = "drop",
 ) -> Samples:
     """Convert a Hugging Face dataset to samples whose rows stay as they are.
 
@@ -81,6 +83,7 @@ def rows_to_samples(
         label: what the label is called in results; also its column if ``y`` is None.
         text: the column that shows a sample; by default the first column of strings.
         embedding: how these texts become numbers for the ledger, or numbers ``(sample, feature)``.
+        unlabelled: "drop" leaves out rows whose label is missing (None, or -1 of a ClassLabel); "refuse" raises an error.
 
     Raises:
         InputError: not such a dataset, columns that are not there, or labels that a Trainer cannot learn.
@@ -94,17 +97,23 @@ def rows_to_samples(
     check_indexes(ids=ids, groups=groups, weights=weights, embedding=embedding)
     columns = _Columns(check_single_split(X))
     raw = columns.resolve(Arguments(X, y, ids, groups, weights, label, text))
-    per_sample = raw.check_columns()
     column = raw.label_name
     if task == "auto" and (column is None or columns.holds_lists(column)):
         task = "loss"
+    labelled = None if task == "loss" or column is None else _find_labelled(columns, column, label or column, unlabelled)
+    notices = []
+    if labelled is not None:
+        notices.append(describe_unlabelled(label or column or "label", len(X) - len(labelled), len(X), None))
+        X, raw = X.select(labelled), take_labelled(raw, labelled)
+        columns, embedding = _Columns(X), embedding if isinstance(embedding, str) else take_rows(embedding, labelled)
+    per_sample = raw.check_columns()
     roles = {name for name in (ids, groups, weights, None if task == "loss" else column) if isinstance(name, str)}
     features = [name for name in X.column_names if name not in roles]
     if not features:
         raise InputError(f"the dataset has no column beside {join_names(sorted(roles))}: add the model's inputs")
     labels = _encode_labels(columns, column, per_sample.ids, task, label)
     shown = columns.text_column(text, features)
-    numbers, notices = _embed(X, shown, embedding, has_classes=labels.classes is not None)
+    numbers, more = _embed(X, shown, embedding, has_classes=labels.classes is not None)
     return Samples(
         features=DatasetRows(X, features, shown, labels.outputs),
         labels=labels.values,
@@ -116,8 +125,27 @@ def rows_to_samples(
         weights=per_sample.weights,
         loss_only=task == "loss",
         label_name=label or column or "label",
-        notices=(*labels.notices, *notices),
+        notices=(*notices, *labels.notices, *more),
     )
+
+
+def _find_labelled(columns: "_Columns", column: str, name: str, mode: str) -> np.ndarray | None:
+    """Return the rows that have a label; None if all have one.
+
+    Raises:
+        InputError: a mode that these samples do not allow, or fewer than two labels.
+    """
+    if mode == "predict":
+        raise InputError(
+            "unlabelled='predict' is not for this learner: leave it out, and predict those rows with a model of your own"
+        )
+    if columns.holds_lists(column):
+        return None
+    values = object_array(list(columns.dataset[column]))
+    if columns.kinds[column] == "ClassLabel":
+        # -1 is the library's mark of an unknown label.
+        values = object_array([None if value == -1 else value for value in values])
+    return find_labelled(values, name, len(values), mode)
 
 
 class _Columns:

@@ -15,6 +15,7 @@ from hardsight.data.from_datasets import is_hugging_face, is_item_store, read_it
 from hardsight.data.from_frames import convert_frame, convert_series
 from hardsight.data.labels import encode_labels
 from hardsight.data.samples import Samples
+from hardsight.data.unlabelled import count_rows, describe_unlabelled, find_labelled, split_samples, take_labelled, take_rows
 from hardsight.errors import InputError
 
 
@@ -29,6 +30,7 @@ def to_samples(
     label: str | None = None,
     text: str | None = None,
     embedding: Any = "auto",
+    unlabelled: str = "drop",
 ) -> Samples:
     """Convert data in memory to samples; see :meth:`hardsight.Samples.of` for arguments and errors."""
     if isinstance(X, Samples):
@@ -38,13 +40,21 @@ def to_samples(
     values = {"y": y, "ids": ids, "groups": groups, "weights": weights}
     columns = {role: to_series(value, role) for role, value in values.items()}
     raw = _convert(Arguments(X, label=label, text=text, **columns))
-    per_sample = raw.check_columns()
     if raw.y is None:
         raise InputError("y is missing: pass one label per sample (y=…), or the name of the label's column")
-    name = label or raw.label_name or "label"
+    name, whole = label or raw.label_name or "label", raw
+    n = count_rows(raw.features)
+    labelled = find_labelled(raw.y, name, n, unlabelled)
+    keep_others = labelled is not None and unlabelled == "predict"
+    if labelled is not None:
+        raw = take_labelled(raw, labelled)
+        raw.notices.append(describe_unlabelled(name, n - len(labelled), n, unlabelled))
+        if not keep_others and not isinstance(embedding, str):
+            embedding = take_rows(embedding, labelled)
+    per_sample = raw.check_columns()
     labels = encode_labels(raw.y, ids=per_sample.ids, task=task, name=name)
-    prepared = prepare_features(raw, labels, embedding)
-    return Samples(
+    prepared = prepare_features(whole if keep_others else raw, labels, embedding, labelled if keep_others else None)
+    samples = Samples(
         features=prepared.features,
         labels=labels.values,
         classes=labels.classes,
@@ -58,6 +68,7 @@ def to_samples(
         label_name=name,
         notices=(*raw.notices, *labels.notices, *prepared.notices),
     )
+    return split_samples(samples, whole.ids, labelled) if labelled is not None and keep_others else samples
 
 
 def _convert(args: Arguments) -> RawSamples:

@@ -87,10 +87,16 @@ def _name_intervals(array: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
     return np.array([names[interval] for interval in array]), list(names.values())
 
 
-def _refuse_missing(array: np.ndarray, name: str, ids: np.ndarray) -> None:
+def missing_labels(array: np.ndarray) -> np.ndarray:
+    """Return where a label is missing: None, NaN, or blank text. ``(sample,)`` bool."""
     missing = missing_mask(array)
     if array.dtype.kind in "OUT":
         missing = missing | np.array([isinstance(value, str) and not value.strip() for value in array], dtype=bool)
+    return missing
+
+
+def _refuse_missing(array: np.ndarray, name: str, ids: np.ndarray) -> None:
+    missing = missing_labels(array)
     if missing.any():
         raise InputError(
             f"label {name!r} is missing in {missing.sum()} of {len(array)} samples ({describe_rows(missing, ids)}): label "

@@ -12,7 +12,7 @@ from hardsight.validation import format_option
 # Roles that one column (or array, or file) can have.
 ROLES = ("label", "id", "group", "weights", "text")
 # Options that are passed on to Samples.of.
-_FOR_SAMPLES = ("task", "embedding")
+_FOR_SAMPLES = ("task", "embedding", "unlabelled")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class ReadOptions:
     header: bool = True
     encoding: str | None = None
     sheet: str | None = None
+    unlabelled: str = "drop"
     split: Sequence[str] = ()
     skip_broken: bool = False
 

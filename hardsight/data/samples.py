@@ -40,6 +40,8 @@ class Samples:
         loss_only: there is nothing to predict, ``labels`` are NaN, and a learner computes the loss of each sample.
         integers: whether the features were passed as an array of integers, which may be ids; they are stored as floats.
         label_name: what the label is called in tables and reports.
+        unlabelled: samples without a label, which models predict after the measurement; their ``labels`` mean nothing. None:
+            there are none, or they were left out.
         notices: what a user should know about how the data was read, one sentence each.
     """
 
@@ -55,6 +57,7 @@ class Samples:
     loss_only: bool = False
     integers: bool = False
     label_name: str = "label"
+    unlabelled: "Samples | None" = None
     notices: tuple[str, ...] = field(default=())
 
     @classmethod
@@ -70,6 +73,7 @@ class Samples:
         label: str | None = None,
         text: str | None = None,
         embedding: Any = "auto",
+        unlabelled: str = "drop",
     ) -> "Samples":
         """Make samples from data in memory.
 
@@ -96,6 +100,9 @@ class Samples:
             text: the column that holds the text to learn from; all other columns are then left out.
             embedding: how texts and images become numbers: "auto", "tfidf", "sentence-transformers:MODEL"; "pixels",
                 "pixels:SIDE", "efficientnet-lite0"; or numbers that you have, ``(sample, feature)``.
+            unlabelled: what to do with samples whose label is missing (None, NaN or blank): "drop" leaves them out,
+                "predict" has models predict them after the measurement (:attr:`hardsight.Difficulty.unlabelled`), "refuse"
+                raises an error.
 
         Raises:
             InputError: data that cannot be used; the message names the column, row or argument, and the fix.
@@ -107,7 +114,16 @@ class Samples:
         from hardsight.data.from_memory import to_samples
 
         return to_samples(
-            X, y, ids=ids, groups=groups, weights=weights, task=task, label=label, text=text, embedding=embedding
+            X,
+            y,
+            ids=ids,
+            groups=groups,
+            weights=weights,
+            task=task,
+            label=label,
+            text=text,
+            embedding=embedding,
+            unlabelled=unlabelled,
         )
 
     def __len__(self) -> int:

@@ -52,3 +52,6 @@ TABLE = (
     "cause", "todo", "noise_variance", "p_outlier", "views",
 )  # fmt: skip
 LOSS_TABLE = ("error", "error_se", "views")
+# Columns of the table of samples without a label: in regression, and with classes.
+PREDICTION_COLUMNS = ("predicted", "spread")
+CLASS_PREDICTION_COLUMNS = ("predicted", "p_predicted")

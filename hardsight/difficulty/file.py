@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hardsight.attribution.names import CAUSES, FACTORS, TOO_FEW
-from hardsight.difficulty.columns import COLUMNS, Column
+from hardsight.difficulty.columns import CLASS_PREDICTION_COLUMNS, COLUMNS, PREDICTION_COLUMNS, Column
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
 from hardsight.io import parquet
@@ -36,7 +37,10 @@ def write_result(d: "Difficulty", path: str | Path) -> None:
         values = column_values(d, column)
         if values is not None:
             columns[column.name] = _to_arrow(values)
-    about = {"schema": SCHEMA, "classes": d.classes, "settings": d.settings}
+    about: dict[str, Any] = {"schema": SCHEMA, "classes": d.classes, "settings": d.settings}
+    if d.unlabelled is not None:
+        columns_of_unlabelled = {str(name): d.unlabelled[name].tolist() for name in d.unlabelled}
+        about["unlabelled"] = {"id": d.unlabelled.index.tolist()} | columns_of_unlabelled
     metadata = json.dumps(about, ensure_ascii=False).encode("utf-8", "surrogatepass")
     table = pa.table(columns).replace_schema_metadata({"hardsight": metadata})
     # Opened here: pyarrow takes no path whose bytes are not UTF-8.
@@ -80,13 +84,14 @@ def read_fields(path: str | Path) -> dict[str, Any]:
         run = RunInfo.from_json(about["settings"])
         _check_label_model(run, classes)
         fields = _read_fields(table, classes)
+        unlabelled = _read_unlabelled(about.get("unlabelled"), classes)
         if classes is None and run.loss_only != bool(len(table) and np.isnan(fields["labels"]).all()):
             raise ValueError("label or task")
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, pa.ArrowException) as fault:
         if isinstance(fault, InputError):
             raise
         raise InputError(f"{file} was not written by hardsight ({fault!r:.200} is missing or odd): measure again") from None
-    return fields | {"classes": classes, "run": run}
+    return fields | {"classes": classes, "run": run, "unlabelled": unlabelled}
 
 
 def _read_classes(names: Any) -> tuple[Any, ...] | None:
@@ -95,6 +100,23 @@ def _read_classes(names: Any) -> tuple[Any, ...] | None:
     if not isinstance(names, list) or not names or not all(isinstance(name, str | int | float) for name in names):
         raise ValueError("classes")
     return tuple(names)
+
+
+def _read_unlabelled(columns: Any, classes: tuple[Any, ...] | None) -> pd.DataFrame | None:
+    """Check and convert the predictions of samples without a label."""
+    if columns is None:
+        return None
+    names = PREDICTION_COLUMNS if classes is None else CLASS_PREDICTION_COLUMNS
+    ids, predicted, certainty = (columns[name] for name in ("id", *names))
+    if len({type(name) for name in ids}) > 1 or not all(isinstance(name, int | str) for name in ids[:1]):
+        raise ValueError("unlabelled id")
+    known = all(isinstance(value, float) for value in predicted) if classes is None else set(predicted) <= set(classes)
+    numbers = np.array(certainty, dtype=np.float64)
+    highest = np.inf if classes is None else 1
+    if not known or len(set(ids)) < len(ids) or not ((numbers >= 0) & (numbers <= highest)).all():
+        raise ValueError("unlabelled")
+    values = {names[0]: pd.Series(predicted, dtype=object if classes else np.float64), names[1]: numbers}
+    return pd.DataFrame(values).set_index(pd.Index(ids, name="id"))
 
 
 def _check_label_model(run: RunInfo, classes: tuple[Any, ...] | None) -> None:

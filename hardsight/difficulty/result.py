@@ -56,6 +56,9 @@ class Difficulty:
         noise_variance: variance of the targets about the consensus among samples with similar predictions, ``(sample,)``;
             only in regression, otherwise None; see :mod:`hardsight.attribution.regression_noise`.
         p_outlier: posterior probability that the target is farther off than noise, ``(sample,)``; only in regression.
+        unlabelled: predictions for samples without a label, one row per id: ``predicted`` and its probability
+            ``p_predicted``; in regression ``predicted`` and ``spread``, the standard deviation over models. None unless they
+            were asked for (``unlabelled="predict"``).
         samples: the measured samples while they are in memory (never saved), for reports that show them.
     """
 
@@ -79,6 +82,7 @@ class Difficulty:
     adjusted: np.ndarray | None = None
     noise_variance: np.ndarray | None = None
     p_outlier: np.ndarray | None = None
+    unlabelled: pd.DataFrame | None = None
     samples: "Samples | None" = None
 
     def __len__(self) -> int:

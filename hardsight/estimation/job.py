@@ -10,7 +10,15 @@ from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.estimation.backends import choose_backend
 from hardsight.estimation.checkpoint import Checkpoint, run_identity
-from hardsight.estimation.plan import describe_splits, find_blocks, find_small_classes, fit_budget, make_plan, make_splitter
+from hardsight.estimation.plan import (
+    check_predicts_others,
+    describe_splits,
+    find_blocks,
+    find_small_classes,
+    fit_budget,
+    make_plan,
+    make_splitter,
+)
 from hardsight.estimation.request import Request
 from hardsight.estimation.reweighted_rounds import RefinePlan, plan_refinement
 from hardsight.estimation.runner import Runner, StopRule
@@ -74,6 +82,8 @@ def plan_job(samples: Samples, request: Request) -> Job:
     start = time.monotonic()
     learner, reason = choose(request.learner, samples)
     _check_learner(learner, samples)
+    if samples.unlabelled is not None:
+        check_predicts_others(learner)
     _check_record(request, samples)
     loss = choose_loss(request.loss, regression=samples.regression, loss_only=samples.loss_only)
     blocks, notices = find_blocks(samples, request.duplicates)

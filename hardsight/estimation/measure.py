@@ -8,6 +8,7 @@ from hardsight.estimation.assemble import assemble_run
 from hardsight.estimation.job import plan_job, tune_training_length
 from hardsight.estimation.request import DataOptions, Estimate, Execution, Request, as_samples, check_options
 from hardsight.estimation.true_labels import infer_true_labels
+from hardsight.estimation.unlabelled import predict_unlabelled
 from hardsight.io.progress import progress_bar
 from hardsight.measures.record import Record
 
@@ -75,7 +76,8 @@ def measure(
         **data: ``task``: "classification", "regression" or "auto" (default); for :class:`HuggingFace` also "loss", if
             samples have nothing to predict but a loss, such as texts of a language model. ``label``: the label's name in
             tables and reports. ``text``: the column of a DataFrame that holds the texts to measure. ``embedding``: how
-            texts and images become numbers; see :meth:`Samples.of`.
+            texts and images become numbers. ``unlabelled``: what to do with samples without a label;
+            see :meth:`Samples.of`.
 
     Raises:
         InputError: data or arguments that cannot be used; the message says what to do.
@@ -111,4 +113,4 @@ def measure(
     with progress_bar(request.progress, job.learner.n_models(job.plan)) as on_progress:
         result = runner.run(job.plan, job.stop_rule(), on_progress, job.make_checkpoint())
     labels = infer_true_labels(job, result.held_out, runner)
-    return assemble_run(job, result, labels)
+    return replace(assemble_run(job, result, labels), unlabelled=predict_unlabelled(job, runner))

@@ -7,10 +7,11 @@ import numpy as np
 from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.learners import Learner, capabilities_of
+from hardsight.learners.forest_oob import ForestOOB
 from hardsight.resampling.budget import Budget, choose_layout
 from hardsight.resampling.plan import Plan, block_codes, check_class_sizes, check_rounds, small_classes, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter, Subsets
-from hardsight.validation import check_int
+from hardsight.validation import check_int, format_option
 
 FOLDS, REPEATS = 5, 10
 # Share of duplicates from which they may be different samples that happen to be equal.
@@ -166,6 +167,20 @@ def find_small_classes(samples: Samples, plan: Plan) -> tuple[np.ndarray | None,
             "The models that predict them never saw their class."
         )
     ]
+
+
+def check_predicts_others(learner: Learner) -> None:
+    """Refuse a learner that predicts no samples beyond those it is trained on.
+
+    Raises:
+        InputError: it is such a learner.
+    """
+    capabilities = capabilities_of(learner)
+    if capabilities.leaves_one_out or (capabilities.splits_itself and not isinstance(learner, ForestOOB)):
+        raise InputError(
+            f"unlabelled='predict' needs a learner that predicts other samples than its own, and {learner.name} does not: "
+            f"use another learner, or leave such samples out ({format_option('unlabelled', 'drop')})"
+        )
 
 
 def describe_splits(learner: Learner, splitter: Splitter, plan: Plan) -> str:

@@ -28,6 +28,7 @@ class DataOptions(TypedDict, total=False):
     label: str | None  # name of the label in tables and reports
     text: str | None  # column of a DataFrame that holds the texts
     embedding: Any  # how texts and images become numbers; "auto" by default
+    unlabelled: str  # samples whose label is missing: "drop" (default), "predict" or "refuse"
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def as_samples(X: Any, learner: Any, options: DataOptions, **columns: Any) -> Sa
     if not isinstance(X, Samples):
         convert = rows_to_samples if capabilities_of(learner).reads_items else Samples.of
         return convert(X, **columns, **options)
-    arguments = {**columns, "label": options.get("label"), "text": options.get("text")}
+    arguments = {**columns, **{name: options.get(name) for name in ("label", "text", "unlabelled")}}
     extra = [name for name, value in arguments.items() if value is not None]
     if extra:
         raise InputError(

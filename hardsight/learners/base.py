@@ -46,6 +46,8 @@ class Capabilities:
             depend on which others there are. Backends then divide members among workers, otherwise whole repeats.
         predicts_in_sample: it also yields in-sample predictions if ``plan.in_sample`` asks for them.
         in_sample_is_cheap: in-sample predictions cost little beside the training, so that they are made by default.
+        leaves_one_out: it computes leave-one-out predictions and no others, so it predicts no sample beyond those it is
+            trained on.
         reads_items: it needs the rows of a Hugging Face dataset as they are, not features and labels.
         tunable_length: its training length is open and may be chosen: it is a :class:`TunableLength`.
         hidden_widths: widths of the hidden layers of the default perceptron of :class:`Network`; None for other models.
@@ -57,6 +59,7 @@ class Capabilities:
     divisible: bool = False
     predicts_in_sample: bool = False
     in_sample_is_cheap: bool = False
+    leaves_one_out: bool = False
     reads_items: bool = False
     tunable_length: bool = False
     hidden_widths: tuple[int, ...] | None = None

@@ -279,7 +279,7 @@ LABELS = ["p", "q"] * 20
         ({"x": FEATURE, "e": [np.nan] * 40, "y": LABELS}, ["--label", "y"], "--drop e"),
         ({"x": FEATURE, "y": ["p"] * 40}, ["--label", "y"], "at least two classes"),
         ({"x": FEATURE, "y": ["p"] * 39 + ["q"]}, ["--label", "y"], "only 'p' has"),
-        ({"x": FEATURE, "y": [None, *LABELS[1:]]}, ["--label", "y"], "missing in 1 of 40 samples (row 0"),
+        ({"x": FEATURE, "y": [None, *LABELS[1:]]}, ["--label", "y", "--unlabelled", "refuse"], "missing in 1 of 40"),
         ({"x": [*FEATURE[1:], np.inf], "y": LABELS}, ["--label", "y"], "column 'x'"),
         ({"x": FEATURE, "y": LABELS}, ["--label", "y", "--learner", "oracle"], "choose one of auto, network"),
         ({"x": FEATURE, "y": LABELS}, ["--label", "y", "--folds", "1"], "folds must be 2 or more"),

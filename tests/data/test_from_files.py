@@ -135,7 +135,7 @@ def test_parquet_is_read_by_arrow_alone_from_any_path(tmp_path, monkeypatch, nam
         (CSV, {"label": "art", "id": "farbe", "drop": ["farbe"]}, "'farbe' cannot be both id and dropped"),
         (CSV, {"label": "art", "id": "art"}, "column 'art' cannot be both label and ids"),
         (CSV, {"label": "art", "drop": ["größe", "farbe"]}, "there is no feature column"),
-        (CSV, {"label": "farbe"}, r"label 'farbe' is missing in 1 of 4 samples \(row 3\)"),
+        (CSV, {"label": "farbe", "unlabelled": "refuse"}, r"label 'farbe' is missing in 1 of 4 samples \(row 3\)"),
         (CSV, {"label": "art", "id": "farbe"}, r"ids \(column 'farbe'\) are missing in 1 of 4 samples \(row 3\)"),
         (CSV, {"label": "art", "group": "farbe"}, r"groups \(column 'farbe'\) are missing in 1 of 4 samples \(row 3\)"),
         ("x,y\n1,a\n2,a\n", {"label": "y"}, "all 2 labels 'y' are 'a'"),
@@ -234,7 +234,9 @@ def test_npy_with_labels_beside(tmp_path, monkeypatch):
         label=str(written(tmp_path / "z.csv", "1,2\n3,4")),
     )
     rejects("4 samples, 2 labels", read, tmp_path / "X.npy", label=str(written(tmp_path / "z.txt", "a\nb\n")))
-    rejects("missing in 1 of 4", read, tmp_path / "X.npy", label=str(written(tmp_path / "w.txt", "a\n\nb\nb\n")))
+    gap = str(written(tmp_path / "w.txt", "a\n\nb\nb\n"))
+    rejects("missing in 1 of 4", read, tmp_path / "X.npy", label=gap, unlabelled="refuse")
+    assert read(tmp_path / "X.npy", label=gap).ids.tolist() == [0, 2, 3]
     western = read(tmp_path / "X.npy", label=str(written(tmp_path / "v.txt", b"\xe4\nb\nb\nb\n")))
     assert western.classes == ("b", "ä")
     assert "was read as Windows-1252" in western.notices[0]

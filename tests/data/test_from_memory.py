@@ -191,7 +191,8 @@ def test_hugging_face_text_keeps_class_names():
 def test_hugging_face_unknown_labels_are_missing():
     features = datasets.Features({"x": datasets.Value("float32"), "label": datasets.ClassLabel(names=["a", "b"])})
     data = datasets.Dataset.from_dict({"x": [0.5, 1.5, 2.5], "label": [0, 1, -1]}, features)
-    rejects(r"label 'label' is missing in 1 of 3 samples \(row 2\)", Samples.of, data, "label")
+    rejects(r"label 'label' is missing in 1 of 3 samples \(row 2\)", Samples.of, data, "label", unlabelled="refuse")
+    assert Samples.of(data, "label").ids.tolist() == [0, 1]
 
 
 def test_hugging_face_images_and_tables():

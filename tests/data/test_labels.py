@@ -106,11 +106,18 @@ def test_two_spellings_of_one_class_are_told():
     ],
 )
 def test_labels_that_cannot_be_used(y, task, message):
-    rejects(message, Samples.of, X, y, task=task)
+    rejects(message, Samples.of, X, y, task=task, unlabelled="refuse")
 
 
 def test_missing_labels_name_the_ids():
-    rejects(r"\(rows 0, 1, 2, …; ids 'f', 'e', 'd', …\)", Samples.of, X, [None] * 4 + ["a", "b"], ids=list("fedcba"))
+    rejects(
+        r"\(rows 0, 1, 2, …; ids 'f', 'e', 'd', …\)",
+        Samples.of,
+        X,
+        [None] * 4 + ["a", "b"],
+        ids=list("fedcba"),
+        unlabelled="refuse",
+    )
 
 
 # Ids and groups

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hardsight.data import Samples
 from hardsight.errors import InputError, LearnerError
-from hardsight.learners.base import OnProgress, Predictions
+from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.leave_one_out.shared import batches, predict_repeats, rows_by_block_size
 from hardsight.learners.linear.ridge import encode_targets, standardize, to_log_probabilities
 from hardsight.resampling.plan import Plan
@@ -41,6 +41,7 @@ class KernelRidgeLeaveOneOut:
     """
 
     name = "kernel ridge leave-one-out"
+    capabilities = Capabilities(leaves_one_out=True)
 
     def __init__(self, penalty: float = 1.0, gamma: float | None = None) -> None:
         self.penalty = check_range("penalty", penalty, 0, strict=(True, True))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hardsight.data import Samples
 from hardsight.errors import HardsightWarning, InputError, LearnerError
-from hardsight.learners.base import OnProgress, Predictions
+from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.leave_one_out.shared import batches, predict_repeats, rows_by_block_size
 from hardsight.learners.linear.lbfgs import Objective, minimize
 from hardsight.learners.linear.ridge import standardize
@@ -64,6 +64,7 @@ class LogisticLeaveOneOut:
     """
 
     name = "logistic leave-one-out"
+    capabilities = Capabilities(leaves_one_out=True)
 
     def __init__(self, penalty: float = 10.0) -> None:
         self.penalty = check_range("penalty", penalty, 0, strict=(True, True))

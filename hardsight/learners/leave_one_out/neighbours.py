@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hardsight.data import Samples
 from hardsight.errors import InputError
-from hardsight.learners.base import OnProgress, Predictions
+from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.leave_one_out.shared import batches, predict_repeats, rows_by_block_size
 from hardsight.learners.linear.ridge import standardize
 from hardsight.learners.sklearn import laplace
@@ -34,6 +34,7 @@ class NeighboursLeaveOneOut:
     """
 
     name = "neighbours leave-one-out"
+    capabilities = Capabilities(leaves_one_out=True)
 
     def __init__(self, neighbours: int = 10) -> None:
         self.neighbours = check_int("neighbours", neighbours, 1)

@@ -1,5 +1,6 @@
 """Ridge and least squares with every member's held-out predictions in closed form: exact, without refits."""
 
+import copy
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -47,10 +48,27 @@ class Ridge:
     def __init__(self, penalty: float = 1.0) -> None:
         self.penalty = check_range("penalty", penalty, 0)
         self.name = "ridge" if penalty else "least squares"
+        self._scale: float | None = None
 
     def describe(self) -> str:
         """Return the recipe in one line."""
         return f"{self.name}, penalty {self.penalty:g}, closed form"
+
+    def with_scale(self, samples: Samples) -> "Ridge":
+        """Return the same recipe with the scale of its probabilities fixed, by leave-one-out predictions of these samples.
+
+        Otherwise the labels of the samples that a repeat holds out decide the scale, which samples without a label cannot.
+        """
+        other = copy.copy(self)
+        if not samples.regression:
+            system = self._system(samples)
+            scores = predict_held_out(system, Round(np.arange(len(samples), dtype=np.int32), len(samples)))
+            other._scale = fit_scale(scores, samples.labels)
+        return other
+
+    def _system(self, samples: Samples) -> "NormalEquations":
+        weights = None if samples.weights is None else samples.weights / samples.weights.mean()
+        return normal_equations(standardize(samples.matrix), encode_targets(samples), self.penalty, weights)
 
     def n_models(self, plan: Plan) -> int:
         """Return the number of models whose predictions are computed; none is fitted."""
@@ -58,13 +76,14 @@ class Ridge:
 
     def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
         """See :meth:`Learner.fit_predict`."""
-        weights = None if samples.weights is None else samples.weights / samples.weights.mean()
-        system = normal_equations(standardize(samples.matrix), encode_targets(samples), self.penalty, weights)
+        system = self._system(samples)
         for repeat in plan.repeat_indices:
             assignment = plan.rounds[repeat]
             rows = np.flatnonzero(assignment.fold >= 0)
             scores = predict_held_out(system, assignment)[rows]
-            scale = None if samples.regression else fit_scale(scores, samples.labels[rows])
+            scale = self._scale
+            if scale is None and not samples.regression:
+                scale = fit_scale(scores, samples.labels[rows])
             on_progress(assignment.n_models)
             yield Predictions(torch.from_numpy(rows), _apply_scale(scores, scale), repeat)
             if plan.in_sample:
