@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from hardsight.data.image_decoding import SUFFIXES
 from hardsight.errors import InputError
@@ -83,15 +83,13 @@ def find_classes(folder: Path, files: Sequence[Path], splits: Sequence[str] = ()
 
     Args:
         folder: for messages.
-        files: paths in the folder, of all files that can be read.
+        files: paths in the folder, of all files that can be read; at least one.
         splits: the splits to read.
 
     Raises:
-        InputError: no files, fewer than two classes, or splits where ``splits`` is empty or names one that is not there.
+        InputError: fewer than two classes, or splits where ``splits`` is empty or names one that is not there.
     """
     in_folders = [file for file in files if len(file.parts) > 1]
-    if not files:
-        raise InputError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))}) and no .txt files")
     if not in_folders:
         raise InputError(
             f"{folder} holds {len(files)} files but no subfolder with any: put each class into its own subfolder"
@@ -104,6 +102,11 @@ def find_classes(folder: Path, files: Sequence[Path], splits: Sequence[str] = ()
         in_folders = _select_splits(place, in_folders, depth, named_splits, splits)
         depth += 1
     elif named_splits and _are_splits(names, named_splits, in_folders, depth):
+        if all(len(file.parts) <= depth + 2 for file in in_folders):
+            raise InputError(
+                f"{place} holds splits ({join_names(named_splits)}) without any class folders: put each class into a "
+                "subfolder of its split"
+            )
         example = next((name for name in named_splits if split_kind(name) == "train"), named_splits[0])
         raise InputError(
             f"{place} holds splits ({join_names(named_splits)}), not classes: choose one or more (split={example!r}, "
@@ -176,6 +179,16 @@ def _select_splits(
     return [file for file in files if file.parts[depth] in selected]
 
 
+def refuse_unread(folder: Path, files: Sequence[Path]) -> NoReturn:
+    """Refuse a folder without any file that can be read.
+
+    Raises:
+        InputError: always; it names the types that the folder holds.
+    """
+    held = f"; it holds {_count_suffixes(files)}" if files else ""
+    raise InputError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))}) and no .txt files{held}: convert them")
+
+
 def describe_nested(layout: Layout) -> list[str]:
     """Say that folders inside the class folders are part of their class."""
     start, end = layout.depth, layout.depth + 2
@@ -185,7 +198,13 @@ def describe_nested(layout: Layout) -> list[str]:
     if all(split_kind(inner) for _, inner in nested):
         names = join_names(sorted({inner for _, inner in nested}))
         return [f"The class folders hold splits ({names}): the files of all of them were read."]
-    return [f"Folders inside a class folder belong to that class: {join_first([repr('/'.join(pair)) for pair in nested])}."]
+    notice = f"Folders inside a class folder belong to that class: {join_first([repr('/'.join(pair)) for pair in nested])}"
+    inner = [name for _, name in nested]
+    if len(set(inner)) < len(inner):
+        example = nested[0][0]
+        choice = f"split={example!r}, {format_option('split', example)}"
+        notice += f". If the inner folders are the classes, choose which of the outer folders to read ({choice})"
+    return [f"{notice}."]
 
 
 def describe_unread(layout: Layout, files: Collection[Path], *, images: bool, skip: bool) -> list[str]:

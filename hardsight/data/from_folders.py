@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hardsight.data.folder_layout import Layout, describe_nested, describe_unread, find_classes, join_first
+from hardsight.data.folder_layout import Layout, describe_nested, describe_unread, find_classes, join_first, refuse_unread
 from hardsight.data.image_decoding import SUFFIXES, decode_readable_images
 from hardsight.data.samples import Samples
 from hardsight.errors import Faults, InputError
@@ -39,6 +39,8 @@ def read_folder(
     all_files = _list_files(folder)
     images = [file for file in all_files if file.suffix.lower() in SUFFIXES]
     files = images or [file for file in all_files if file.suffix.lower() == ".txt"]
+    if not files:
+        refuse_unread(folder, all_files)
     layout = find_classes(folder, files, split)
     notices = describe_unread(layout, all_files, images=bool(images), skip=skip_broken) + describe_nested(layout)
     features: Any

@@ -53,6 +53,7 @@ class _Header(NamedTuple):
     Attributes:
         size: height and width as a viewer shows it.
         values: the smallest and largest value of an image with more than 8 bits per pixel, else None.
+        integers: whether the values are integers.
         reduced: whether Pillow keeps only the upper half of 16 bits per channel.
     """
 
@@ -103,14 +104,14 @@ def decode_readable_images(sources: Sequence[Any], names: Sequence[str], *, skip
             unreadable[at] = str(error)
     if not headers:
         return DecodedImages(np.empty(0, np.uint8), [], unreadable)
-    scale, notices = _choose_scale(list(headers.values()))
+    scales, notices = _choose_scales(list(headers.values()))
     grey = all(header.grey for header in headers.values())
     height, width, more = _common_size([header.size for header in headers.values()], 1 if grey else 3)
     pixels = np.empty((len(headers), height, width) if grey else (len(headers), height, width, 3), dtype=np.uint8)
     for row, at in enumerate(headers):
         try:
             with _open(sources[at]) as image:
-                pixels[row] = _decode(image, grey, (width, height), scale)
+                pixels[row] = _decode(image, grey, (width, height), scales)
         except _UnreadableError as error:
             unreadable[at] = str(error)
     if skip and len(headers) + len(unreadable) > len(sources):
@@ -215,15 +216,31 @@ class _Scale(NamedTuple):
         return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
 
 
-def _choose_scale(headers: list[_Header]) -> tuple[_Scale, list[str]]:
-    """Choose the range that becomes 0..255, the same for all images with more than 8 bits per pixel; return notices, too."""
-    deep = [header for header in headers if header.values is not None]
-    if not deep:
+class _Scales(NamedTuple):
+    """The scale of all images of integers, and that of all images of floats."""
+
+    integers: _Scale
+    floats: _Scale
+
+
+def _choose_scales(headers: list[_Header]) -> tuple[_Scales, list[str]]:
+    """Choose the ranges that become 0..255, the same for all images of a kind; return notices, too."""
+    scales, notices = [], []
+    for integers in (True, False):
+        ranges = [header.values for header in headers if header.values is not None and header.integers == integers]
+        scale, more = _choose_scale(ranges, integers)
+        scales.append(scale)
+        notices += more
+    return _Scales(*scales), notices
+
+
+def _choose_scale(ranges: list[tuple[float, float]], integers: bool) -> tuple[_Scale, list[str]]:
+    if not ranges:
         return _Scale(0, 255, 8), []
-    low = min(header.values[0] for header in deep if header.values is not None)
-    high = max(header.values[1] for header in deep if header.values is not None)
-    seen = f"{len(deep)} images with more than 8 bits per pixel hold values of {low:g} to {high:g}"
-    if all(header.integers for header in deep) and low >= 0:
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    kind = "of more than 8 bits per pixel" if integers else "of floating-point numbers"
+    seen = f"{_count(len(ranges), f'image {kind}', f'images {kind}')} values of {low:g} to {high:g}"
+    if integers and low >= 0:
         # A power of two keeps at least half of the greys, and hardly depends on the images of this folder.
         bits = max(int(high).bit_length(), 8)
         if bits == 8:
@@ -256,14 +273,15 @@ def _common_size(sizes: list[tuple[int, int]], channels: int) -> tuple[int, int,
     return height, width, []
 
 
-def _decode(image: Image.Image, grey: bool, size: tuple[int, int], scale: _Scale) -> np.ndarray:
+def _decode(image: Image.Image, grey: bool, size: tuple[int, int], scales: _Scales) -> np.ndarray:
     """Return the first page of an image as a viewer shows it, uint8."""
-    converted = _to_eight_bits(ImageOps.exif_transpose(image), grey, scale)
+    converted = _to_eight_bits(ImageOps.exif_transpose(image), grey, scales)
     return np.asarray(converted if converted.size == size else converted.resize(size, Image.Resampling.BILINEAR))
 
 
-def _to_eight_bits(image: Image.Image, grey: bool, scale: _Scale) -> Image.Image:
+def _to_eight_bits(image: Image.Image, grey: bool, scales: _Scales) -> Image.Image:
     if image.mode in _DEEP:
+        scale = scales.floats if image.mode == "F" else scales.integers
         image = Image.fromarray(scale.apply(np.asarray(image)))
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "La", "RGBa", "PA"):
         # As a viewer shows it: the colour under transparent pixels is arbitrary, often all black.
@@ -279,8 +297,13 @@ def _describe_pages(headers: list[tuple[int, _Header]], names: Sequence[str]) ->
     counts = [pages for _, pages in several]
     span = f"{min(counts)}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
     named = ", ".join(name for name, _ in several[:_MAX_PAGES_NAMED]) + (", …" if len(several) > _MAX_PAGES_NAMED else "")
-    noun, verb = ("image", "has") if len(several) == 1 else ("images", "have")
-    return [f"{len(several)} {noun} {verb} several pages or frames ({span}), of which only the first is read: {named}."]
+    subject = _count(len(several), "image", "images")
+    return [f"{subject} several pages or frames ({span}), of which only the first is read: {named}."]
+
+
+def _count(number: int, one: str, several: str) -> str:
+    """Return the start of a sentence about some images."""
+    return f"1 {one} has" if number == 1 else f"{number} {several} have"
 
 
 def _describe_greys(pixels: np.ndarray, headers: dict[int, _Header]) -> list[str]:
@@ -293,12 +316,13 @@ def _describe_greys(pixels: np.ndarray, headers: dict[int, _Header]) -> list[str
     notices = []
     reduced = pixels[[header.reduced for header in rows]]
     if reduced.size:
+        subject = _count(len(reduced), "colour image", "colour images")
         if reduced.max() < _FEW_GREYS:
             raise InputError(
-                f"{len(reduced)} colour images have 16 bits per channel, of which only the upper 8 are read, and are then "
+                f"{subject} 16 bits per channel, of which only the upper 8 are read, and are then "
                 f"nearly black (0 to {reduced.max()} of 255): save them with 8 bits per channel, scaled to their range"
             )
-        notices.append(f"{len(reduced)} colour images have 16 bits per channel: the upper 8 are read.")
+        notices.append(f"{subject} 16 bits per channel: the upper 8 are read.")
     deep = pixels[[header.values is not None for header in rows]]
     if deep.size and (levels := np.bincount(deep.ravel(), minlength=256)).max(initial=0):
         dark = levels[:_FEW_GREYS].sum() / levels.sum()

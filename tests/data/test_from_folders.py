@@ -91,6 +91,11 @@ def test_splits_beside_other_folders(tmp_path):
     rejects("split test of .* holds one class .'cat'.", read, tmp_path, split="test")
 
 
+def test_folders_without_classes_are_refused_with_what_they_hold(tmp_path):
+    rejects("splits .'test', 'train'. without any class folders", read, images(tmp_path / "a", "train/1.png", "test/1.png"))
+    rejects("no .txt files; it holds 2 .heic, 1 .md: convert", read, images(tmp_path / "b", "a/1.heic", "b/2.heic", "x.md"))
+
+
 def test_a_class_may_be_called_train_or_valid(tmp_path):
     assert read(images(tmp_path / "a", "train/1.png", "bus/1.png", "car/1.png")).classes == ("bus", "car", "train")
     assert read(images(tmp_path / "b", "valid/1.png", "invalid/1.png")).classes == ("invalid", "valid")
@@ -102,6 +107,9 @@ def test_folders_in_class_folders_are_reported(tmp_path):
     samples = read(images(tmp_path / "a", "cat/tabby/1.png", "cat/2.png", "dog/poodle/1.png"))
     assert samples.classes == ("cat", "dog")
     assert samples.notices == ("Folders inside a class folder belong to that class: 'cat/tabby', 'dog/poodle'.",)
+    images(tmp_path / "folds", "fold 1/cat/1.png", "fold 1/dog/1.png", "fold 2/cat/1.png")
+    assert read(tmp_path / "folds").notices[0].endswith("(split='fold 1', --split 'fold 1').")
+    assert read(tmp_path / "folds", split="fold 1").classes == ("cat", "dog")
     samples = read(images(tmp_path / "b", "cat/train/1.png", "cat/test/1.png", "dog/train/1.png"))
     assert samples.notices == ("The class folders hold splits ('test', 'train'): the files of all of them were read.",)
     images(tmp_path / "c", "pets/cat/1.png", "pets/dog/1.png")

@@ -41,7 +41,7 @@ def test_greys_of_16_bits_are_kept_whatever_their_range(top, dtype):
     assert len(np.unique(pixels[0])) == levels
     # The second image is half as bright: there is one scale for the whole set.
     np.testing.assert_allclose(pixels[1], pixels[0] / 2, atol=1)
-    assert f"hold values of 0 to {top}" in notices[0]
+    assert f"have values of 0 to {top}" in notices[0]
     assert pixels.max() == top or pixels.max() >= 127
 
 
@@ -55,6 +55,13 @@ def test_values_below_zero_and_floats_are_scaled_by_their_range():
         pixels, notices = decoded(image)
         assert f"{scale} became 0 to 255" in notices[0]
         assert len(np.unique(pixels)) == 64
+    # Integers and floats have scales of their own.
+    pixels, notices = decoded(Image.fromarray(RAMP.astype(np.float32)), Image.fromarray(np.int32(RAMP * 60000)))
+    assert [len(np.unique(image)) for image in pixels] == [64, 64]
+    assert notices == [
+        "1 image of more than 8 bits per pixel has values of 0 to 60000: 0 to 65535 became 0 to 255.",
+        "1 image of floating-point numbers has values of 0 to 1: 0 to 1 became 0 to 255.",
+    ]
     with pytest.raises(InputError, match=r"image image 0 cannot be read .it has NaN or infinite values"):
         decoded(Image.fromarray(np.array([[np.nan, 1]], np.float32)))
 
@@ -72,7 +79,7 @@ def test_colour_of_16_bits_is_reported_and_refused_if_nearly_black(tmp_path):
         path = tmp_path / f"{channels}.png"
         path.write_bytes(png_of_16_bits(bright))
         pixels, notices = decode_images([path], ["x"])
-        assert notices == ["1 colour images have 16 bits per channel: the upper 8 are read."]
+        assert notices == ["1 colour image has 16 bits per channel: the upper 8 are read."]
         assert pixels.max() == 255
     path.write_bytes(png_of_16_bits(np.stack([RAMP * 500] * 3, axis=-1)))
     rejects(
