@@ -26,6 +26,11 @@ class _Text(click.ParamType):
 
 
 TEXT = _Text()
+_MERGE_SPELLINGS = click.option(
+    "--merge-spellings",
+    is_flag=True,
+    help="Count classes, and groups, that differ only in case, blanks or the encoding of letters as one.",
+)
 
 
 def _add_options(options: list[Any], command: Callable[..., None]) -> Callable[..., None]:
@@ -66,6 +71,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
                           "efficientnet-lite0."),
         click.option("--unlabelled", type=click.Choice(["drop", "predict", "refuse"]), default="drop", show_default=True,
                      help="Rows without a label: leave them out, have the models predict them (unlabelled.csv), or stop."),
+        _MERGE_SPELLINGS,
         *_file_options(),
         click.option("--split", type=TEXT, multiple=True,
                      help="Of a folder that holds splits: the one to read, such as train; may be repeated."),
@@ -107,6 +113,7 @@ def measured_data_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--drop", type=TEXT, multiple=True, metavar="COLUMN",
                      help="Column that is not a feature; may be repeated."),
         click.option("--embedding", default="auto", help="How texts and images become numbers, to find neighbours."),
+        _MERGE_SPELLINGS,
         *_file_options(),
         click.option("--split", type=TEXT, multiple=True,
                      help="Of a folder that holds splits: the one to read, such as train; may be repeated."),

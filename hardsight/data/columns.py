@@ -11,7 +11,8 @@ import pandas as pd
 
 from hardsight.data.conversion import plain_values, to_series
 from hardsight.data.samples import Kind
-from hardsight.errors import InputError
+from hardsight.data.spellings import check_spellings, describe_similar_ids
+from hardsight.errors import Faults, InputError
 from hardsight.validation import describe_rows, join_names, suggest_name
 
 # Values that are neither numbers nor text but have one spelling each, such as dates and UUIDs, may be ids; these may not.
@@ -57,22 +58,35 @@ class RawSamples:
     names: dict[str, str] = field(default_factory=dict)  # what messages call a role, such as ids → ids (column 'key')
     notices: list[str] = field(default_factory=list)  # what a user should know about how the data was read
 
-    def check_columns(self) -> PerSample:
-        """Check ids, groups and weights against the number of samples.
+    def check_columns(self, *, merge_spellings: bool = False) -> PerSample:
+        """Check ids, groups and weights against the number of samples; add notices of those that are spelled alike.
+
+        Args:
+            merge_spellings: whether groups that differ only in case, blanks or the encoding of letters are one.
 
         Raises:
-            InputError: fewer than two samples, a single group, or values that cannot be used.
+            InputError: fewer than two samples, or values that cannot be used; all faults at once.
         """
         # A sparse matrix has no length.
         n = self.features.shape[0] if hasattr(self.features, "shape") else len(self.features)
         if n < 2:
             raise InputError(f"at least 2 samples are needed. Got {n}: pass data with rows")
         names = {role: self.names.get(role, role) for role in ("ids", "groups", "weights")}
-        ids = np.arange(n, dtype=np.int64) if self.ids is None else check_ids(self.ids, n, names["ids"])
-        groups = None if self.groups is None else encode_groups(self.groups, n, names["groups"])
-        if groups is not None and groups.max() == 0:
-            raise InputError("all samples are in one group: at least two groups are needed, or leave the groups out")
-        weights = None if self.weights is None else normalize_weights(self.weights, n, names["weights"])
+        faults = Faults()
+        ids, groups, weights = np.arange(n, dtype=np.int64), None, None
+        with faults.collect():
+            if self.ids is not None:
+                ids = check_ids(self.ids, n, names["ids"])
+                self.notices.extend(describe_similar_ids(ids))
+        with faults.collect():
+            if self.groups is not None:
+                groups = encode_groups(self.groups, n, names["groups"], self.notices, merge_spellings=merge_spellings)
+                if groups.max() == 0:
+                    raise InputError("all samples are in one group: at least two groups are needed, or leave the groups out")
+        with faults.collect():
+            if self.weights is not None:
+                weights = normalize_weights(self.weights, n, names["weights"])
+        faults.raise_all()
         return PerSample(ids, groups, weights)
 
 
@@ -253,11 +267,17 @@ def _check_encodable(ids: np.ndarray, name: str) -> None:
             ) from None
 
 
-def encode_groups(values: Any, n: int, name: str = "groups") -> np.ndarray:
+def encode_groups(
+    values: Any, n: int, name: str = "groups", notices: list[str] | None = None, *, merge_spellings: bool = False
+) -> np.ndarray:
     """Convert groups to int64 codes, ``(sample,)``, numbered in the order of their values.
 
     Args:
         values: one group per sample: numbers, text or tuples of these.
+        n: number of samples.
+        name: what messages call the groups.
+        notices: a notice is added to them if groups differ only in case, blanks or the encoding of letters.
+        merge_spellings: whether such groups are one.
 
     Raises:
         InputError: a number of groups other than ``n``, missing groups, or values that are not hashable.
@@ -270,9 +290,12 @@ def encode_groups(values: Any, n: int, name: str = "groups") -> np.ndarray:
     missing = np.array([pd.api.types.is_scalar(value) and bool(pd.isna(value)) for value in array], dtype=bool)
     _refuse_missing(missing, name)
     try:
+        array, similar = check_spellings(array, name[:1].upper() + name[1:], merge=merge_spellings)
         codes, _ = encode_values(array)
     except TypeError:
         raise InputError(f"{name} must be numbers, text or tuples of these. Got {_describe(array[0])} in row 0") from None
+    if notices is not None:
+        notices.extend(similar)
     return codes
 
 

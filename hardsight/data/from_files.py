@@ -29,6 +29,7 @@ def read(
     task: str = "auto",
     embedding: Any = "auto",
     unlabelled: str = "drop",
+    merge_spellings: bool = False,
     separator: str | None = None,
     header: bool = True,
     encoding: str | None = None,
@@ -58,6 +59,7 @@ def read(
         embedding: how texts and images become numbers, see :meth:`hardsight.Samples.of`.
         unlabelled: what to do with rows whose label is missing: "drop", "predict" or "refuse", see
             :meth:`hardsight.Samples.of`.
+        merge_spellings: whether classes, and groups, that differ only in case, blanks or the encoding of letters are one.
         separator: the mark between the cells of a text file, or "tab" or "whitespace". None: it is recognised.
         header: whether the first row of a text file holds the names of its columns; without it, they are "1", "2", ….
         encoding: of a text file, such as "cp1252". None: UTF-8, UTF-16 with a byte order mark, or else Windows-1252.
@@ -80,6 +82,7 @@ def read(
             task=task,
             embedding=embedding,
             unlabelled=unlabelled,
+            merge_spellings=merge_spellings,
             separator=separator,
             header=header,
             encoding=encoding,

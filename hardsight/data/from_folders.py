@@ -19,7 +19,14 @@ _MAX_DEPTH = 50
 
 
 def read_folder(
-    folder: Path, *, label: str | None, task: str, embedding: Any, split: Sequence[str] = (), skip_broken: bool = False
+    folder: Path,
+    *,
+    label: str | None,
+    task: str,
+    embedding: Any,
+    merge_spellings: bool = False,
+    split: Sequence[str] = (),
+    skip_broken: bool = False,
 ) -> Samples:
     """Read samples from a folder: the subfolder's name is the class, the file's path in the folder the id.
 
@@ -27,6 +34,7 @@ def read_folder(
         folder: with one subfolder per class, or one subfolder per split with one subfolder per class in each.
         label: name of the label in results; by default "class".
         task: "auto" or "classification".
+        merge_spellings: whether subfolders that differ only in case, blanks or the encoding of letters are one class.
         split: the splits to read, such as "train".
         skip_broken: leave out what cannot be read.
 
@@ -61,6 +69,7 @@ def read_folder(
         task="classification",
         label=label or "class",
         embedding=embedding,
+        merge_spellings=merge_spellings,
     )
     return replace(samples, notices=(*notices, *more, *samples.notices))
 

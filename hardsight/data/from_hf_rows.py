@@ -69,6 +69,7 @@ def rows_to_samples(
     text: str | None = None,
     embedding: Any = "auto",
     unlabelled: str = "drop",
+    merge_spellings: bool = False,
 ) -> Samples:
     """Convert a Hugging Face dataset to samples whose rows stay as they are.
 
@@ -84,6 +85,7 @@ def rows_to_samples(
         text: the column that shows a sample; by default the first column of strings.
         embedding: how these texts become numbers for the ledger, or numbers ``(sample, feature)``.
         unlabelled: "drop" leaves out rows whose label is missing (None, or -1 of a ClassLabel); "refuse" raises an error.
+        merge_spellings: must be False: a Trainer reads the labels of the dataset.
 
     Raises:
         InputError: not such a dataset, columns that are not there, or labels that a Trainer cannot learn.
@@ -94,6 +96,10 @@ def rows_to_samples(
             "datasets.Dataset.from_list, from_dict or from_pandas"
         )
     check_choice("task", task, TASKS)
+    if merge_spellings:
+        raise InputError(
+            "merge_spellings cannot change the labels that a Trainer reads: merge them in the dataset, with map"
+        )
     check_indexes(ids=ids, groups=groups, weights=weights, embedding=embedding)
     columns = _Columns(check_single_split(X))
     raw = columns.resolve(Arguments(X, y, ids, groups, weights, label, text))

@@ -31,6 +31,7 @@ def to_samples(
     text: str | None = None,
     embedding: Any = "auto",
     unlabelled: str = "drop",
+    merge_spellings: bool = False,
 ) -> Samples:
     """Convert data in memory to samples; see :meth:`hardsight.Samples.of` for arguments and errors."""
     if isinstance(X, Samples):
@@ -51,8 +52,8 @@ def to_samples(
         raw.notices.append(describe_unlabelled(name, n - len(labelled), n, unlabelled))
         if not keep_others and not isinstance(embedding, str):
             embedding = take_rows(embedding, labelled)
-    per_sample = raw.check_columns()
-    labels = encode_labels(raw.y, ids=per_sample.ids, task=task, name=name)
+    per_sample = raw.check_columns(merge_spellings=merge_spellings)
+    labels = encode_labels(raw.y, ids=per_sample.ids, task=task, name=name, merge_spellings=merge_spellings)
     prepared = prepare_features(whole if keep_others else raw, labels, embedding, labelled if keep_others else None)
     samples = Samples(
         features=prepared.features,

@@ -8,8 +8,9 @@ import pandas as pd
 from hardsight.data.columns import are_dates, encode_in_order, encode_values, infer_dtype, missing_mask, to_column, to_numpy
 from hardsight.data.conversion import to_series
 from hardsight.data.label_numbers import parse_targets, read_written_numbers
+from hardsight.data.spellings import check_spellings
 from hardsight.errors import InputError
-from hardsight.validation import check_choice, describe_rows, join_names
+from hardsight.validation import check_choice, describe_rows
 
 Task = Literal["auto", "classification", "regression"]
 
@@ -27,7 +28,7 @@ class EncodedLabels(NamedTuple):
     notices: list[str]  # what a user should know about how the labels were read
 
 
-def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str) -> EncodedLabels:
+def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str, merge_spellings: bool = False) -> EncodedLabels:
     """Convert labels to codes with their classes, or to targets.
 
     Args:
@@ -35,6 +36,8 @@ def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str) -> EncodedLa
         ids: the samples' ids, ``(sample,)``, for messages.
         task: "classification", "regression", or "auto": text, booleans and categories are classes, numbers with a
             fraction are targets; integers are classes unless there are too many different ones.
+        name: what messages call the label.
+        merge_spellings: whether classes that differ only in case, blanks or the encoding of letters are one.
 
     Raises:
         InputError: labels that are missing, infinite, of a wrong type or all the same.
@@ -56,11 +59,12 @@ def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str) -> EncodedLa
         return EncodedLabels(_to_targets(array, name, ids, notices), None, notices)
     if array.dtype.kind == "f" and (array == np.floor(array)).all() and (np.abs(array) < 2**53).all():
         array = array.astype(np.int64)
+    array, similar = check_spellings(array, f"Classes of {name!r}", merge=merge_spellings)
+    array = infer_dtype(array) if array.dtype == object else array
     codes, classes = encode_values(array) if intervals is None else encode_in_order(array, intervals)
     if len(classes) < 2:
         raise InputError(f"all {len(array)} labels {name!r} are {classes[0]!r}: at least two classes are needed")
-    notices.extend(_similar_classes(classes, name))
-    return EncodedLabels(codes, tuple(classes), notices)
+    return EncodedLabels(codes, tuple(classes), [*notices, *similar])
 
 
 def _refuse_one_hot(y: Any, name: str) -> None:
@@ -159,15 +163,3 @@ def _to_targets(array: np.ndarray, name: str, ids: np.ndarray, notices: list[str
     if (targets == targets[0]).all():
         raise InputError(f"all {len(targets)} labels {name!r} are {targets[0]:g}: there is nothing to predict")
     return targets
-
-
-def _similar_classes(classes: list[Any], name: str) -> list[str]:
-    """Return a notice of classes that look like two spellings of one."""
-    spellings: dict[str, list[Any]] = {}
-    for value in classes:
-        spellings.setdefault(str(value).strip().casefold(), []).append(value)
-    similar = [same for same in spellings.values() if len(same) > 1]
-    if not similar:
-        return []
-    examples = "; ".join(join_names(same) for same in similar[:3])
-    return [f"Classes of {name!r} that differ only in case or spaces count as different: {examples}."]

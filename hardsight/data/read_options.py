@@ -12,7 +12,7 @@ from hardsight.validation import format_option
 # Roles that one column (or array, or file) can have.
 ROLES = ("label", "id", "group", "weights", "text")
 # Options that are passed on to Samples.of.
-_FOR_SAMPLES = ("task", "embedding", "unlabelled")
+_FOR_SAMPLES = ("task", "embedding", "unlabelled", "merge_spellings")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class ReadOptions:
     drop: Sequence[str] = ()
     task: str = "auto"
     embedding: Any = "auto"
+    merge_spellings: bool = False
     separator: str | None = None
     header: bool = True
     encoding: str | None = None

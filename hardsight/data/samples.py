@@ -74,6 +74,7 @@ class Samples:
         text: str | None = None,
         embedding: Any = "auto",
         unlabelled: str = "drop",
+        merge_spellings: bool = False,
     ) -> "Samples":
         """Make samples from data in memory.
 
@@ -103,6 +104,8 @@ class Samples:
             unlabelled: what to do with samples whose label is missing (None, NaN or blank): "drop" leaves them out,
                 "predict" has models predict them after the measurement (:attr:`hardsight.Difficulty.unlabelled`), "refuse"
                 raises an error.
+            merge_spellings: whether classes, and groups, that differ only in case, blanks, invisible characters or the
+                encoding of letters are one, in their most frequent spelling. Otherwise a notice names them.
 
         Raises:
             InputError: data that cannot be used; the message names the column, row or argument, and the fix.
@@ -124,6 +127,7 @@ class Samples:
             text=text,
             embedding=embedding,
             unlabelled=unlabelled,
+            merge_spellings=merge_spellings,
         )
 
     def __len__(self) -> int:

@@ -76,8 +76,8 @@ def measure(
         **data: ``task``: "classification", "regression" or "auto" (default); for :class:`HuggingFace` also "loss", if
             samples have nothing to predict but a loss, such as texts of a language model. ``label``: the label's name in
             tables and reports. ``text``: the column of a DataFrame that holds the texts to measure. ``embedding``: how
-            texts and images become numbers. ``unlabelled``: what to do with samples without a label;
-            see :meth:`Samples.of`.
+            texts and images become numbers. ``merge_spellings``: whether classes that differ only in case, blanks or the
+            encoding of letters are one. ``unlabelled``: what to do with samples without a label. See :meth:`Samples.of`.
 
     Raises:
         InputError: data or arguments that cannot be used; the message says what to do.

@@ -29,6 +29,7 @@ class DataOptions(TypedDict, total=False):
     text: str | None  # column of a DataFrame that holds the texts
     embedding: Any  # how texts and images become numbers; "auto" by default
     unlabelled: str  # samples whose label is missing: "drop" (default), "predict" or "refuse"
+    merge_spellings: bool  # whether classes that differ only in case, blanks or the encoding of letters are one
 
 
 @dataclass(frozen=True)
@@ -174,13 +175,17 @@ def as_samples(X: Any, learner: Any, options: DataOptions, **columns: Any) -> Sa
     if not isinstance(X, Samples):
         convert = rows_to_samples if capabilities_of(learner).reads_items else Samples.of
         return convert(X, **columns, **options)
-    arguments = {**columns, **{name: options.get(name) for name in ("label", "text", "unlabelled")}}
-    extra = [name for name, value in arguments.items() if value is not None]
+    extra = [name for name, value in {**columns, **options}.items() if not _is_default(value)]
     if extra:
         raise InputError(
-            f"X is Samples, which already hold their labels, ids, groups and weights: leave out {', '.join(extra)}"
+            "X is Samples, which already hold labels, ids, groups, weights and how the data were read: leave out "
+            f"{', '.join(extra)}, or pass them where the Samples are made"
         )
     return X
+
+
+def _is_default(value: Any) -> bool:
+    return value is None or (isinstance(value, str | bool) and value in ("auto", False))
 
 
 def check_execution(execution: Execution | None) -> Execution:

@@ -64,13 +64,6 @@ def test_whole_numbers_are_classes_unless_there_are_too_many():
     assert Samples.of(X, [1, 2, 3, 4, 5, 6], task="regression").regression
 
 
-def test_two_spellings_of_one_class_are_told():
-    assert (
-        "differ only in case or spaces count as different: 'Cat', 'cat '"
-        in Samples.of(X, ["Cat", "cat ", "x"] * 2).notices[0]
-    )
-
-
 @pytest.mark.parametrize(
     ("y", "task", "message"),
     [
