@@ -117,9 +117,15 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
         return read_table(place, reader, options, faults)
     faults.raise_all()
     if place.is_dir():
-        split, skip = options.split, options.skip_broken
-        task, embedding = options.task, options.embedding
-        return read_folder(place, label=options.label, task=task, embedding=embedding, split=split, skip_broken=skip)
+        return read_folder(
+            place,
+            label=options.label,
+            task=options.task,
+            embedding=options.embedding,
+            merge_spellings=options.merge_spellings,
+            split=options.split,
+            skip_broken=options.skip_broken,
+        )
     return read_array(place, options) if suffix == ".npy" else read_archive(place, options)
 
 

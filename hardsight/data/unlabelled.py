@@ -35,7 +35,7 @@ def find_labelled(y: Any, name: str, n_samples: int, mode: str) -> np.ndarray | 
     """
     if check_choice("unlabelled", mode, MODES) == "refuse":
         return None
-    if np.ndim(to_numpy(y)) > 1:
+    if getattr(to_numpy(y), "ndim", 1) > 1:
         # A table in place of labels is refused where they are encoded.
         return None
     array = to_column(y, f"label {name!r}")

@@ -126,7 +126,9 @@ def test_ids_of_many_types():
 
 def test_missing_values_of_every_library_are_missing():
     for y in (pa.array([1, None, 2, 1, 2, 1]), pl.Series([1, None, 2, 1, 2, 1]), pd.Series([1, pd.NA, 2, 1, 2, 1])):
-        rejects(r"missing in 1 of 6 samples \(row 1\)", Samples.of, X, y)
+        rejects(r"missing in 1 of 6 samples \(row 1\)", Samples.of, X, y, unlabelled="refuse")
+        samples = Samples.of(X, y)
+        assert (samples.ids.tolist(), samples.classes, samples.labels.tolist()) == ([0, 2, 3, 4, 5], (1, 2), [0, 1, 0, 1, 0])
         rejects("groups are missing in 1 of 6", Samples.of, X, TEXTS, groups=y)
         rejects("ids are missing in 1 of 6", Samples.of, X, TEXTS, ids=y)
 

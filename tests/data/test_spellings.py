@@ -115,3 +115,12 @@ def test_the_option_is_everywhere(tmp_path):
     assert hs.load(tmp_path / "out" / "difficulty.parquet").classes == ("cat", "dog")
     samples = Samples.of(frame, "y")
     rejects("X is Samples.*: leave out merge_spellings, task", hs.measure, samples, merge_spellings=True, task="regression")
+
+
+def test_folders_are_classes_in_one_spelling(tmp_path):
+    for folder in ("cat", "Cat ", "dog"):
+        (tmp_path / folder).mkdir()
+        for number in range(3):
+            (tmp_path / folder / f"{number}.txt").write_text(f"{folder} text {number}")
+    assert "Classes of 'class' that differ only in case" in " ".join(hs.read(tmp_path).notices)
+    assert hs.read(tmp_path, merge_spellings=True).classes == ("cat", "dog")
