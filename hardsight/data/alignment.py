@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardsight.errors import InputError
+from hardsight.errors import Faults, InputError
 
 
 def check_indexes(**arguments: Any) -> None:
@@ -20,13 +20,21 @@ def check_indexes(**arguments: Any) -> None:
         arguments: values by the name of the argument; those without an index are ignored.
 
     Raises:
-        InputError: two indexes contradict each other.
+        InputError: two indexes contradict each other; each argument once.
 
     >>> check_indexes(X=pd.Series([5, 6]), y=pd.Series([1, 0], index=["a", "b"]))
     """
+    faults = Faults()
     indexes = {name: index for name, value in arguments.items() if (index := _index_of(value)) is not None}
+    refused: set[str] = set()
     for (first, index), (second, other) in combinations(indexes.items(), 2):
-        _check_pair(first, index, second, other)
+        if second in refused or first in refused:
+            continue
+        with faults.collect():
+            refused.add(second)
+            _check_pair(first, index, second, other)
+            refused.remove(second)
+    faults.raise_all()
 
 
 def align_to_ids(name: str, values: Any, ids: np.ndarray) -> Any:

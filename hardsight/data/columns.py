@@ -69,8 +69,7 @@ class RawSamples:
         """
         # A sparse matrix has no length.
         n = self.features.shape[0] if hasattr(self.features, "shape") else len(self.features)
-        if n < 2:
-            raise InputError(f"at least 2 samples are needed. Got {n}: pass data with rows")
+        check_sample_count(n)
         names = {role: self.names.get(role, role) for role in ("ids", "groups", "weights")}
         faults = Faults()
         ids, groups, weights = np.arange(n, dtype=np.int64), None, None
@@ -88,6 +87,16 @@ class RawSamples:
                 weights = normalize_weights(self.weights, n, names["weights"])
         faults.raise_all()
         return PerSample(ids, groups, weights)
+
+
+def check_sample_count(n: int) -> None:
+    """Refuse fewer than two samples.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    if n < 2:
+        raise InputError(f"at least 2 samples are needed. Got {n}: pass data with rows")
 
 
 def check_column_name(columns: Iterable[Any], name: str, role: str) -> str:

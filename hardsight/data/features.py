@@ -15,8 +15,8 @@ from hardsight.data.feature_columns.label_copies import note_label_copies
 from hardsight.data.labels import EncodedLabels
 from hardsight.data.samples import Kind
 from hardsight.data.sparse import embed_sparse, is_sparse
-from hardsight.data.text import check_texts, embed_texts
-from hardsight.errors import InputError
+from hardsight.data.text import check_text_embedding, check_texts, embed_texts
+from hardsight.errors import Faults, InputError
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,26 @@ def prepare_features(raw: RawSamples, labels: EncodedLabels, embedding: Any, lab
         return replace(prepared, embedding=check_embedding(embedding, len(labels.values)))
     numbers, notices = _embed(prepared, embedding)
     return replace(prepared, embedding=numbers, notices=[*prepared.notices, *notices])
+
+
+def check_features(raw: RawSamples, embedding: Any) -> None:
+    """Check features without labels, and what converts them, where labels that cannot be used stop everything else.
+
+    Raises:
+        InputError: features that cannot be used; all faults at once.
+    """
+    faults = Faults()
+    with faults.collect():
+        if raw.kind == "table":
+            clean_columns(raw.features)
+        elif raw.kind == "text":
+            check_texts(raw.features, raw.names.get("text", "X"))
+    with faults.collect():
+        if not isinstance(embedding, str):
+            check_embedding(embedding, len(raw.features))
+        elif raw.kind in ("text", "image"):
+            (check_text_embedding if raw.kind == "text" else images.check_image_embedding)(embedding)
+    faults.raise_all()
 
 
 def _prepare(raw: RawSamples, labels: EncodedLabels, labelled: np.ndarray | None) -> Features:

@@ -1,22 +1,24 @@
 """Conversion of data in memory: arrays, frames, lists, tensors and datasets."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
 
+import numpy as np
 import pandas as pd
 
 from hardsight.data.alignment import check_indexes
-from hardsight.data.columns import Arguments, RawSamples, is_from
+from hardsight.data.columns import Arguments, PerSample, RawSamples, check_sample_count, is_from
 from hardsight.data.conversion import to_pandas, to_series
-from hardsight.data.features import prepare_features
+from hardsight.data.features import check_features, prepare_features
 from hardsight.data.frames import is_frame
 from hardsight.data.from_arrays import convert_array
 from hardsight.data.from_datasets import is_hugging_face, is_item_store, read_items, to_frame
 from hardsight.data.from_frames import convert_frame, convert_series
-from hardsight.data.labels import encode_labels
+from hardsight.data.labels import EncodedLabels, Task, encode_labels
 from hardsight.data.samples import Samples
 from hardsight.data.unlabelled import count_rows, describe_unlabelled, find_labelled, split_samples, take_labelled, take_rows
-from hardsight.errors import InputError
+from hardsight.errors import Faults, InputError
+from hardsight.validation import check_choice
 
 
 def to_samples(
@@ -36,24 +38,27 @@ def to_samples(
     """Convert data in memory to samples; see :meth:`hardsight.Samples.of` for arguments and errors."""
     if isinstance(X, Samples):
         return X
-    X = X if is_hugging_face(X) else to_pandas(X)
-    check_indexes(X=X, y=y, ids=ids, groups=groups, weights=weights, embedding=embedding)
-    values = {"y": y, "ids": ids, "groups": groups, "weights": weights}
-    columns = {role: to_series(value, role) for role, value in values.items()}
-    raw = _convert(Arguments(X, label=label, text=text, **columns))
-    if raw.y is None:
-        raise InputError("y is missing: pass one label per sample (y=…), or the name of the label's column")
+    faults = Faults()
+    raw = _read_arguments(Arguments(X, y, ids, groups, weights, label, text), embedding, faults)
     name, whole = label or raw.label_name or "label", raw
-    n = count_rows(raw.features)
-    labelled = find_labelled(raw.y, name, n, unlabelled)
+    n, labelled = count_rows(raw.features), None
+    with faults.collect():
+        labelled = find_labelled(raw.y, name, n, unlabelled)
     keep_others = labelled is not None and unlabelled == "predict"
     if labelled is not None:
         raw = take_labelled(raw, labelled)
         raw.notices.append(describe_unlabelled(name, n - len(labelled), n, unlabelled))
         if not keep_others and not isinstance(embedding, str):
             embedding = take_rows(embedding, labelled)
-    per_sample = raw.check_columns(merge_spellings=merge_spellings)
-    labels = encode_labels(raw.y, ids=per_sample.ids, task=task, name=name, merge_spellings=merge_spellings)
+    per_sample = PerSample(np.arange(count_rows(raw.features)), None, None)
+    with faults.collect():
+        per_sample = raw.check_columns(merge_spellings=merge_spellings)
+    labels = _read_labels(raw.y, per_sample.ids, task, name, merge_spellings, faults)
+    if labels is None or faults.messages:
+        with faults.collect():
+            check_features(whole, embedding)
+        faults.raise_all()
+        raise AssertionError("labels are missing without a fault")
     prepared = prepare_features(whole if keep_others else raw, labels, embedding, labelled if keep_others else None)
     samples = Samples(
         features=prepared.features,
@@ -70,6 +75,47 @@ def to_samples(
         notices=(*raw.notices, *labels.notices, *prepared.notices),
     )
     return split_samples(samples, whole.ids, labelled) if labelled is not None and keep_others else samples
+
+
+def _read_labels(
+    y: Any, ids: np.ndarray, task: str, name: str, merge_spellings: bool, faults: Faults
+) -> EncodedLabels | None:
+    """Encode labels; None if they cannot be used. Faults are collected, a wrong task and those of the labels."""
+    with faults.collect():
+        check_choice("task", task, get_args(Task))
+    with faults.collect():
+        known = task if task in get_args(Task) else "auto"
+        return encode_labels(y, ids=ids, task=known, name=name, merge_spellings=merge_spellings)
+    return None
+
+
+def _read_arguments(args: Arguments, embedding: Any, faults: Faults) -> RawSamples:
+    """Recognise the data; faults of the arguments are collected.
+
+    Raises:
+        InputError: features that cannot be read, or too few samples; with the faults so far.
+    """
+    X = args.X if is_hugging_face(args.X) else to_pandas(args.X)
+    values = {role: getattr(args, role) for role in ("y", "ids", "groups", "weights")}
+    with faults.collect():
+        check_indexes(X=X, **values, embedding=embedding)
+    raw: RawSamples | None = None
+    with faults.collect():
+        columns = {role: to_series(value, role) for role, value in values.items()}
+        raw = _convert(args._replace(X=X, **columns))
+        check_sample_count(count_rows(raw.features))
+        if raw.y is None:
+            raise InputError("y is missing: pass one label per sample (y=…), or the name of the label's column")
+    if raw is None or raw.y is None or (faults.messages and _lengths_differ(count_rows(raw.features), values)):
+        faults.raise_all()
+        raise AssertionError("the data were not read, without a fault")
+    return raw
+
+
+def _lengths_differ(n_samples: int, values: Mapping[str, Any]) -> bool:
+    """Return whether there are too few samples, or a Series of another length: its index was the fault already."""
+    series = [value for value in values.values() if isinstance(value, pd.Series | pd.DataFrame)]
+    return n_samples < 2 or any(len(value) != n_samples for value in series)
 
 
 def _convert(args: Arguments) -> RawSamples:
@@ -113,9 +159,11 @@ _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Arguments], RawSamples
 
 def _refuse_column_names(args: Arguments) -> None:
     kind = type(args.X).__name__
+    faults = Faults()
     if args.text is not None:
-        raise InputError(f"text={args.text!r} names a column, but X ({kind}) has none: leave it out")
+        faults.messages.append(f"text={args.text!r} names a column, but X ({kind}) has none: leave it out")
     for name in ("y", "ids", "groups", "weights"):
         value = getattr(args, name)
         if isinstance(value, str):
-            raise InputError(f"{name}={value!r} names a column, but X ({kind}) has none: pass the values")
+            faults.messages.append(f"{name}={value!r} names a column, but X ({kind}) has none: pass the values")
+    faults.raise_all()

@@ -26,16 +26,27 @@ def embed_images(images: np.ndarray, embedding: str = "auto") -> tuple[np.ndarra
     Raises:
         InputError: an unknown embedding, a missing package, or images with values outside the range of the network.
     """
+    check_image_embedding(embedding)
     large = images[0].size > _MAX_PIXEL_NUMBERS
     if embedding == "pixels" or (embedding == "auto" and not large):
         return None, []
-    if embedding.startswith("pixels:") and embedding.removeprefix("pixels:").isdecimal():
+    if embedding.startswith("pixels:"):
         side = int(embedding.removeprefix("pixels:"))
-        if side < 1:
-            raise InputError("embedding='pixels:SIDE' must have a side of 1 or more. Got 0")
         return _scale(images, side), [f"Each image became {side} x {side} pixels."]
-    if embedding in ("auto", "efficientnet-lite0"):
-        return _embed_efficientnet(images), ["Each image became 1280 numbers (EfficientNet-Lite0, trained on ImageNet)."]
+    return _embed_efficientnet(images), ["Each image became 1280 numbers (EfficientNet-Lite0, trained on ImageNet)."]
+
+
+def check_image_embedding(embedding: str) -> None:
+    """Check the name of an embedding of images.
+
+    Raises:
+        InputError: an unknown embedding.
+    """
+    side = embedding.removeprefix("pixels:")
+    if embedding in ("auto", "pixels", "efficientnet-lite0") or (side != embedding and side.isdecimal() and int(side)):
+        return
+    if side.isdecimal() and side != embedding:
+        raise InputError("embedding='pixels:SIDE' must have a side of 1 or more. Got 0")
     raise InputError(f"embedding for images must be one of {', '.join(EMBEDDINGS)} or an array. Got {embedding!r}")
 
 

@@ -68,11 +68,21 @@ def embed_texts(
     Raises:
         InputError: an unknown embedding, a missing package, a model that cannot be loaded, or texts without words.
     """
+    check_text_embedding(embedding)
     if embedding in ("auto", "tfidf"):
         return _embed_tfidf(texts, dimensions)
-    if embedding.startswith(_SENTENCES) and embedding != _SENTENCES:
-        return _embed_sentences(texts, embedding.removeprefix(_SENTENCES))
-    raise InputError(f"embedding for texts must be one of {', '.join(EMBEDDINGS)} or an array. Got {embedding!r}")
+    return _embed_sentences(texts, embedding.removeprefix(_SENTENCES))
+
+
+def check_text_embedding(embedding: str) -> None:
+    """Check the name of an embedding of texts.
+
+    Raises:
+        InputError: an unknown embedding.
+    """
+    names_model = embedding.startswith(_SENTENCES) and embedding != _SENTENCES
+    if embedding not in ("auto", "tfidf") and not names_model:
+        raise InputError(f"embedding for texts must be one of {', '.join(EMBEDDINGS)} or an array. Got {embedding!r}")
 
 
 def _embed_tfidf(texts: np.ndarray, dimensions: int) -> tuple[np.ndarray, list[str]]:
