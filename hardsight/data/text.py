@@ -89,9 +89,11 @@ def _embed_tfidf(texts: np.ndarray, dimensions: int) -> tuple[np.ndarray, list[s
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.utils.extmath import randomized_svd
 
+    # A column of remarks beside other columns is often empty in most rows.
+    filled = np.array([bool(text.strip()) for text in texts], dtype=bool)
     options = {
         "sublinear_tf": True,
-        "min_df": 2 if len(texts) > _FEW_TEXTS else 1,
+        "min_df": 2 if filled.sum() > _FEW_TEXTS else 1,
         "max_features": _MAX_VOCABULARY,
         "dtype": np.float32,
     }
@@ -102,7 +104,7 @@ def _embed_tfidf(texts: np.ndarray, dimensions: int) -> tuple[np.ndarray, list[s
             counts = TfidfVectorizer(**options, **settings).fit_transform(texts)
         except ValueError:  # no word occurs often enough
             continue
-        if np.mean(np.diff(counts.indptr) == 0) > 0.5:
+        if np.mean(np.diff(counts.indptr)[filled] == 0) > 0.5:
             continue
         if counts.shape[1] <= dimensions:
             vectors = counts.toarray()

@@ -68,6 +68,15 @@ def test_empty_texts():
         Samples.of([f"{chr(0x4E00 + 3 * at)}" for at in range(60)], [0, 1] * 30)
 
 
+def test_texts_that_are_mostly_missing_keep_the_words_of_the_others():
+    texts, labels = two_topics(60)
+    sparse_texts = [text if at < 60 else "" for at, text in enumerate(texts * 10)]
+    samples = Samples.of(sparse_texts, labels * 10)
+    assert "words and word pairs" in samples.notices[-1]
+    np.testing.assert_array_equal(samples.matrix[60:], 0)
+    np.testing.assert_allclose(np.linalg.norm(samples.matrix[:60], axis=1), 1, rtol=1e-5)
+
+
 def test_unknown_embeddings_are_refused_with_those_known():
     with pytest.raises(InputError, match=r"must be one of tfidf, sentence-transformers:MODEL or an array. Got 'word2vec'"):
         Samples.of(["a b", "c d"], [0, 1], embedding="word2vec")
