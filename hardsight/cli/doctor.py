@@ -27,6 +27,7 @@ EXTRAS = {
     "huggingface": "hs.HuggingFace and WeightedTrainer",
     "lightning": "WeightingCallback",
     "skorch": "hs.skorch",
+    "excel": "workbooks (.xlsx, .xls, .ods)",
     "serve": "hardsight serve",
     "sentence-embeddings": "--embedding sentence-transformers:NAME",
     "image-embeddings": "--embedding efficientnet-lite0",

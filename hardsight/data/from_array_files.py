@@ -12,7 +12,7 @@ from hardsight.data.formats.delimited import read_values
 from hardsight.data.read_options import ReadOptions
 from hardsight.data.samples import Samples
 from hardsight.errors import Faults, InputError, first_line
-from hardsight.io import npz
+from hardsight.io import npz, sparse_npz
 from hardsight.io.atomic import printable_name
 from hardsight.validation import join_names
 
@@ -23,12 +23,14 @@ def _refuse_text(place: Path, options: ReadOptions) -> None:
 
 
 def read_archive(place: Path, options: ReadOptions) -> Samples:
-    """Read an .npz archive: arrays by name."""
+    """Read an .npz archive: arrays by name, or a sparse matrix of scipy's whose labels are in a file of their own."""
     _refuse_text(place, options)
     label = options.label or "y"
     roles = {"label": label, "id": options.id, "group": options.group, "weights": options.weights}
     with npz.open_npz(place) as archive:
         arrays = archive.names
+        if sparse_npz.is_sparse(arrays):
+            return _with_files(sparse_npz.read(archive, place), place, options)
         for role, name in (*roles.items(), *(("drop", name) for name in options.drop)):
             if name is not None and name not in arrays:
                 use = "to drop" if role == "drop" else f"to use as {role}"

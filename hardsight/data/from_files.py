@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hardsight.data.formats import registry
+from hardsight.data.formats import parts, registry
+from hardsight.data.formats.table import Reader
 from hardsight.data.from_array_files import read_archive, read_array
 from hardsight.data.from_folders import read_folder
 from hardsight.data.from_tables import read_table
@@ -43,11 +44,13 @@ def read(
         path: one of
 
             - a table, one row per sample: ``.csv``, ``.tsv``, ``.tab``, ``.txt``, ``.data``, ``.dat``, also compressed
-              (``.gz``, ``.bz2``, ``.xz``, ``.zip``, ``.zst``); ``.parquet``;
+              (``.gz``, ``.bz2``, ``.xz``, ``.zip``, ``.zst``); ``.jsonl``, ``.json``; ``.parquet``, ``.feather``,
+              ``.arrow``; ``.xlsx``, ``.xls``, ``.ods`` (extra ``excel``); or a folder of such files that are parts
+              of one table;
             - ``.npz``: features in the array ``X`` (or the only array without another role), labels in ``label`` ("y");
-            - ``.npy``: features; ``label``, ``id``, ``group`` and ``weights`` are then *paths* of files with one value per
-              row: ``.npy``, ``.csv`` or ``.txt`` (one extra line at the top is a header), looked up as given, then beside
-              ``path``;
+            - ``.npy``, or a sparse matrix in ``.npz`` (:func:`scipy.sparse.save_npz`): features; ``label``, ``id``,
+              ``group`` and ``weights`` are then *paths* of files with one value per row: ``.npy``, ``.csv`` or ``.txt`` (one
+              extra line at the top is a header), looked up as given, then beside ``path``;
             - a folder with one subfolder per class, of images or of ``.txt`` files; ids are the files' paths in it.
         label: the label's column or array; required for tables.
         id: the column or array of ids, unique.
@@ -103,16 +106,16 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
         InputError: as for :func:`read`.
     """
     faults = Faults() if faults is None else faults
-    for check in (options.check, lambda: _check_place(place, options)):
-        with faults.collect():
-            check()
-    suffix = place.suffix.lower()
-    reader = None
     with faults.collect():
-        if not faults.messages and not place.is_dir() and suffix not in (".npz", ".npy"):
-            reader = registry.reader_of(place)
-            if reader is None:
-                raise InputError(_unknown_type(place))
+        options.check()
+    known = len(faults.messages)
+    with faults.collect():
+        _check_place(place, options)
+    if len(faults.messages) > known:
+        faults.raise_all()
+    reader: Reader | None = None
+    with faults.collect():
+        reader = _find_reader(place)
     if reader is not None:
         return read_table(place, reader, options, faults)
     faults.raise_all()
@@ -126,7 +129,23 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
             split=options.split,
             skip_broken=options.skip_broken,
         )
-    return read_array(place, options) if suffix == ".npy" else read_archive(place, options)
+    return read_array(place, options) if place.suffix.lower() == ".npy" else read_archive(place, options)
+
+
+def _find_reader(place: Path) -> Reader | None:
+    """Return the reader of a table; None for arrays and for folders of images or texts.
+
+    Raises:
+        InputError: a file of an unknown type.
+    """
+    if place.is_dir():
+        return parts.read if parts.find_parts(place) else None
+    if place.suffix.lower() in (".npz", ".npy"):
+        return None
+    reader = registry.reader_of(place)
+    if reader is None:
+        raise InputError(_unknown_type(place))
+    return reader
 
 
 def _check_place(place: Path, options: ReadOptions) -> None:
@@ -138,7 +157,7 @@ def _check_place(place: Path, options: ReadOptions) -> None:
     except (OSError, ValueError) as error:
         raise InputError(f"{str(place)!r} cannot be read ({first_line(error)}): check the path") from None
     if place.is_dir():
-        if options.drop or options.columns.keys() - {"label"}:
+        if (options.drop or options.columns.keys() - {"label"}) and not parts.find_parts(place):
             raise InputError(f"{place} is a folder and has no columns: leave out id, group, weights, text and drop")
         return
     if options.split or options.skip_broken:

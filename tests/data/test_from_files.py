@@ -72,7 +72,7 @@ def test_roles_and_dropped_columns(tmp_path):
     assert weighted.weights.tolist() == [0.5, 1, 1.5]
     rejects("there is no column 'w' to use as weights", read, path, label="y", weights="w")
     rejects("'x' cannot be both weights and dropped", read, path, label="y", weights="x", drop=["x"])
-    rejects("is a folder and has no columns: leave out id, group, weights", read, tmp_path, weights="x")
+    rejects("is a folder and has no columns: leave out id, group, weights", read, tmp_path.parent, weights="x")
     assert read(path, label="y", id="x", drop="z").ids.tolist() == [1, 2, 3]
 
 

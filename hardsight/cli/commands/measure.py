@@ -56,8 +56,10 @@ from hardsight.cli.parsing import make_splits
 def measure(data: Path, splits: str | None, members: int | None, ratio: float | None, **run: Any) -> None:
     """Measure the difficulty of every sample in DATA.
 
-    DATA is a table (.csv, .tsv, .parquet), arrays (.npz with X and labels, .npy), or a folder with one subfolder of images
-    or texts per class. Writes difficulty.parquet, report.html and review.html into --out.
+    DATA is a table (.csv, .tsv, .txt, .jsonl, .parquet, .feather, .xlsx, also compressed, or a folder of parts), arrays
+    (.npz with X and labels, .npy), or a folder with one subfolder of images or texts per class.
+
+    Writes difficulty.parquet, report.html and review.html into --out.
     """
     from hardsight.data.from_files import read_file
 

@@ -2,14 +2,21 @@
 
 from pathlib import Path
 
-from hardsight.data.formats import delimited, parquet_files
+from hardsight.data.formats import arrow_files, delimited, json_records, parquet_files, workbooks
 from hardsight.data.formats.table import Reader
 from hardsight.io.compression import SUFFIXES as COMPRESSED
 from hardsight.io.compression import compression_of, decompressed_name
 
 # Text formats may be compressed; binary formats compress themselves.
-_TEXT: dict[str, Reader] = dict.fromkeys(delimited.SEPARATORS, delimited.read)
-_BINARY: dict[str, Reader] = dict.fromkeys(parquet_files.SUFFIXES, parquet_files.read)
+_TEXT: dict[str, Reader] = {
+    **dict.fromkeys(delimited.SEPARATORS, delimited.read),
+    **dict.fromkeys(json_records.SUFFIXES, json_records.read),
+}
+_BINARY: dict[str, Reader] = {
+    **dict.fromkeys(parquet_files.SUFFIXES, parquet_files.read),
+    **dict.fromkeys(arrow_files.SUFFIXES, arrow_files.read),
+    **dict.fromkeys(workbooks.SUFFIXES, workbooks.read),
+}
 
 SUPPORTED = (*_TEXT, *_BINARY)
 COMPRESSED_HINT = f"text also compressed ({', '.join(COMPRESSED)})"

@@ -1,0 +1,208 @@
+"""Files with types of their own: JSON, Arrow, workbooks, folders of parts and sparse matrices."""
+
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as pq
+import pytest
+from scipy import sparse
+from support.errors import rejects
+
+from hardsight import Samples, read
+from hardsight.io.limits import MAX_GIB
+
+FRAME = pd.DataFrame(
+    {
+        "size": np.arange(12) % 5 + 0.5,
+        "code": ["01", "1", "NA"] * 4,
+        "count": [1, 2, 3, 4] * 3,
+        "gap": [1.5, np.nan, 2.0, 7.25] * 3,
+        "kind": ["p", "q", "q"] * 4,
+    }
+)
+
+
+def check_equal(samples, label="kind", frame=FRAME):
+    expected = Samples.of(frame, label)
+    pd.testing.assert_frame_equal(samples.features, expected.features)
+    assert (samples.classes, samples.labels.tolist()) == (expected.classes, expected.labels.tolist())
+
+
+def write_frame(place):
+    suffix = place.name.partition(".")[2]
+    if suffix in ("jsonl", "ndjson", "jsonl.gz", "jsonl.zip"):
+        FRAME.to_json(place, orient="records", lines=True)
+    elif suffix == "feather":
+        FRAME.to_feather(place)
+    elif suffix == "arrows":
+        table = pa.Table.from_pandas(FRAME)
+        with pa.OSFile(str(place), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=5)
+    else:
+        FRAME.to_parquet(place)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.ndjson", "a.jsonl.gz", "a.jsonl.zip", "a.feather", "a.arrows", "a.pq"])
+def test_files_equal_their_frame(tmp_path, name):
+    write_frame(tmp_path / name)
+    check_equal(read(tmp_path / name, label="kind"))
+    assert read(tmp_path / name, label="code").classes == ("01", "1", "NA")
+
+
+@pytest.mark.parametrize("orient", ["records", "columns", "split", "list", "lines"])
+def test_documents_of_json(tmp_path, orient):
+    if orient == "list":
+        (tmp_path / "a.json").write_text(json.dumps(FRAME.astype(object).where(FRAME.notna(), None).to_dict("list")))
+    else:
+        options = {"orient": "records", "lines": True} if orient == "lines" else {"orient": orient}
+        FRAME.to_json(tmp_path / "a.json", **options)
+    check_equal(read(tmp_path / "a.json", label="kind"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", '{"a": 1}\n{"a": \n', r"is not JSON \(line 2: "),
+        ("a.jsonl", "[1, 2]\n", r"one object per sample. Got '\[1, 2\]' as number 1"),
+        ("a.jsonl", "\n", "holds no rows"),
+        ("a.json", "[" * 100_000, "is not JSON"),
+        ("a.json", '{"a": 1}', "must hold a list of objects"),
+        ("a.json", '{"a": [1, 2], "y": [1]}', "cannot be read as a table"),
+        ("a.json", "5", "must hold a list of objects"),
+        ("a.feather", "FEA1 old", "is in version 1 of feather"),
+        ("a.feather", "ARROW1 no", "is not a readable Arrow file"),
+        ("a.xlsx", "no", "(is not a readable workbook|needs a package: pip install 'hardsight)"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    rejects(message, read, tmp_path / name, label="y")
+
+
+def test_arrow_files_that_unfold_to_much_are_refused(tmp_path, monkeypatch):
+    table = pa.table({"a": np.zeros(3_000_000), "y": np.zeros(3_000_000)})
+    feather.write_feather(table, str(tmp_path / "a.feather"), compression="zstd")
+    monkeypatch.setenv(MAX_GIB, "0.01")
+    rejects("would decompress to .* more than the 0.01 GiB", read, tmp_path / "a.feather", label="y")
+
+
+# Workbooks
+
+
+def write_workbook(place, sheets):
+    """Write a minimal workbook; texts are inline strings."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    parts = {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        '<Override PartName="/xl/workbook.xml" '
+        'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>',
+        "_rels/.rels": f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" '
+        f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+    }
+    names, targets = [], []
+    for number, (name, rows) in enumerate(sheets.items(), 1):
+        names.append(f'<sheet name="{name}" sheetId="{number}" r:id="r{number}"/>')
+        targets.append(f'<Relationship Id="r{number}" Type="{office}/worksheet" Target="worksheets/s{number}.xml"/>')
+        lines = "".join(f'<row r="{at}">{"".join(map(_cell, row))}</row>' for at, row in enumerate(rows, 1))
+        parts[f"xl/worksheets/s{number}.xml"] = f'<worksheet xmlns="{main}"><sheetData>{lines}</sheetData></worksheet>'
+    parts["xl/workbook.xml"] = f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{"".join(names)}</sheets></workbook>'
+    parts["xl/_rels/workbook.xml.rels"] = (
+        f'<Relationships xmlns="{package}/relationships">{"".join(targets)}</Relationships>'
+    )
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in parts.items():
+            archive.writestr(name, f'<?xml version="1.0" encoding="UTF-8"?>{text}')
+
+
+def _cell(value):
+    if isinstance(value, str):
+        return f'<c t="inlineStr"><is><t>{value}</t></is></c>' if value else "<c/>"
+    return f"<c><v>{value}</v></c>"
+
+
+def test_workbooks(tmp_path):
+    pytest.importorskip("python_calamine")
+    place = tmp_path / "a.xlsx"
+    rows = [["size", "code", "kind"], *([at + 0.5, f"00{at % 3}", "pq"[at % 2]] for at in range(12)), ["", "", ""]]
+    write_workbook(place, {"first": rows, "second": [["a", "y"], *([at % 4, "NA" if at % 2 else "x"] for at in range(8))]})
+    samples = read(place, label="code")
+    assert (samples.classes, samples.features["size"].tolist()) == (("000", "001", "002"), [at + 0.5 for at in range(12)])
+    assert "Only the first sheet, 'first', is read; the others are 'second' (sheet, --sheet)." in samples.notices
+    second = read(place, label="y", sheet="second")
+    assert (second.classes, second.features["a"].tolist()) == (("NA", "x"), [0, 1, 2, 3] * 2)
+    rejects("has no sheet 'Second' .did you mean 'second'.*: its sheets are", read, place, label="y", sheet="Second")
+    write_workbook(place, {"bare": rows[1:-1]})
+    assert list(read(place, label="3", header=False).features)[:1] == ["1"]
+
+
+def test_a_workbook_needs_a_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "python_calamine", None)
+    write_workbook(tmp_path / "a.xlsx", {"s": [["a"]]})
+    rejects("needs a package: pip install 'hardsight.excel.'", read, tmp_path / "a.xlsx", label="a")
+
+
+# Folders of parts
+
+
+def test_parts_of_one_table(tmp_path):
+    table = pa.Table.from_pandas(FRAME, preserve_index=False)
+    pq.write_to_dataset(table, tmp_path / "hive", partition_cols=["code"])
+    (tmp_path / "hive" / "_SUCCESS").touch()
+    samples = read(tmp_path / "hive", label="code")
+    assert (samples.classes, len(samples)) == (("01", "1", "NA"), 12)
+    assert "3 files are read as parts of one table." in samples.notices
+    rejects("no column 'Kind' .* .did you mean 'kind'", read, tmp_path / "hive", label="Kind")
+    (tmp_path / "text").mkdir()
+    for at in range(3):
+        FRAME.iloc[4 * at : 4 * at + 4].to_csv(tmp_path / "text" / f"part-{at:05}.csv", index=False)
+    samples = read(tmp_path / "text", label="code")
+    # The first file alone would make its codes numbers.
+    assert (samples.classes, samples.ids.tolist()) == (("01", "1", "NA"), list(range(12)))
+    check_equal(read(tmp_path / "text", label="kind", drop="code"), frame=FRAME.drop(columns="code"))
+    (tmp_path / "text" / "part-00003.csv").write_text("size,other\n1,2\n")
+    rejects("have different columns .*'code', 'count'", read, tmp_path / "text", label="size")
+
+
+def test_parts_that_are_splits_are_chosen(tmp_path):
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"):
+        FRAME.to_parquet(tmp_path / f"{name}.parquet")
+    rejects("holds splits .*choose one .split='train', --split train", read, tmp_path, label="kind")
+    assert len(read(tmp_path, label="kind", split="train")) == 24
+    rejects("has no file of the split 'val'", read, tmp_path, label="kind", split="val")
+
+
+def test_tables_of_several_types_are_refused(tmp_path):
+    FRAME.to_parquet(tmp_path / "a.parquet")
+    FRAME.to_csv(tmp_path / "b.csv")
+    rejects("tables of several types .'a.parquet', 'b.csv'.: pass one file", read, tmp_path, label="kind")
+
+
+# Sparse matrices
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+def test_sparse_matrices_with_labels_beside(tmp_path, form):
+    matrix = sparse.random(30, 8, 0.4, format=form, random_state=0)
+    sparse.save_npz(tmp_path / "X.npz", matrix)
+    (tmp_path / "y.txt").write_text("a\nb\n" * 15)
+    samples = read(tmp_path / "X.npz", label="y.txt")
+    np.testing.assert_array_equal(samples.matrix, matrix.toarray().astype(np.float32))
+    assert samples.classes == ("a", "b")
+
+
+def test_sparse_matrices_that_are_broken(tmp_path):
+    (tmp_path / "y.txt").write_text("a\nb\n")
+    parts = {"format": np.array(b"csr"), "shape": [2, 3], "data": np.ones(2), "indptr": [0, 1, 2]}
+    np.savez(tmp_path / "X.npz", **parts, indices=[0, 99])
+    rejects("is not a readable sparse matrix", read, tmp_path / "X.npz", label="y.txt")
+    np.savez(tmp_path / "X.npz", **{**parts, "format": np.array(b"dia")}, indices=[0, 1])
+    rejects("in the format 'dia': save matrix.tocsr", read, tmp_path / "X.npz", label="y.txt")
+    np.savez(tmp_path / "X.npz", **parts)
+    rejects("is not a readable sparse matrix", read, tmp_path / "X.npz", label="y.txt")
