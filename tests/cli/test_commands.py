@@ -276,7 +276,6 @@ LABELS = ["p", "q"] * 20
     [
         ({"x": FEATURE, "y": LABELS}, ["--label", "z"], "no column 'z' to use as label: the columns are 'x', 'y'"),
         ({"x": FEATURE, "y": LABELS}, [], "The columns are 'x', 'y'"),
-        ({"x": FEATURE, "e": [np.nan] * 40, "y": LABELS}, ["--label", "y"], "--drop e"),
         ({"x": FEATURE, "y": ["p"] * 40}, ["--label", "y"], "at least two classes"),
         ({"x": FEATURE, "y": ["p"] * 39 + ["q"]}, ["--label", "y"], "only 'p' has"),
         ({"x": FEATURE, "y": [None, *LABELS[1:]]}, ["--label", "y", "--unlabelled", "refuse"], "missing in 1 of 40"),
@@ -290,7 +289,6 @@ LABELS = ["p", "q"] * 20
         ({"x": FEATURE, "y": LABELS}, ["--label", "y", "--learner", "forest", "--folds", "3"], "leave out folds"),
         ({"x": FEATURE, "y": LABELS, "i": [1] * 40}, ["--label", "y", "--id", "i"], "must be unique"),
         ({"x": FEATURE, "y": LABELS, "g": [1] * 40}, ["--label", "y", "--group", "g"], "group"),
-        ({"d": ["2024-01-02"] * 40, "x": FEATURE, "y": LABELS}, ["--label", "y"], "--drop d"),
         ({"y": LABELS}, ["--label", "y"], "feature"),
     ],
 )
