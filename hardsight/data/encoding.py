@@ -1,5 +1,7 @@
 """Encoding of tables as numbers that networks and linear models read."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -19,7 +21,7 @@ _PROBED = 1000
 
 def has_dates_or_text(table: pd.DataFrame) -> bool:
     """Return whether a cleaned table has columns of dates or text."""
-    return any(_is_date(table[name]) or _is_text(table[name]) for name in table)
+    return any(_is_date(dtype) or _is_text(dtype) for dtype in table.dtypes)
 
 
 def encode_table(table: pd.DataFrame, embedding: str = "auto") -> np.ndarray:
@@ -40,18 +42,17 @@ def encode_table(table: pd.DataFrame, embedding: str = "auto") -> np.ndarray:
         InputError: no column, or more numbers than fit into memory.
     """
     columns: list[np.ndarray] = []
-    for name in table:
-        column = table[name]
-        if _is_date(column):
+    for name, column in table.items():
+        if _is_date(column.dtype):
             columns.extend(_mark_missing(round_columns(encode_dates(column))))
-        elif _is_text(column):
+        elif _is_text(column.dtype):
             vectors, _ = embed_texts(column.to_numpy(dtype=object), embedding, dimensions=_TEXT_DIMENSIONS)
             columns.extend(vectors.T)
         elif pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
             numbers = column.to_numpy(na_value=np.nan) if column.dtype.kind in "iuf" else column.to_numpy(dtype=np.float32)
             columns.extend(_mark_missing(round_columns(numbers[:, None])))
         else:
-            columns.extend(_encode_categories(column, len(columns)))
+            columns.extend(_encode_categories(column, str(name), len(columns)))
     if not columns:
         raise InputError("the table has no feature column: keep at least one beside the label")
     return np.stack(columns, axis=1)
@@ -94,21 +95,21 @@ def _mark_missing(numbers: np.ndarray) -> list[np.ndarray]:
     return [*numbers.T, *([missing.astype(np.float32)] if missing.any() else [])]
 
 
-def _encode_categories(column: pd.Series, n_before: int) -> list[np.ndarray]:
+def _encode_categories(column: pd.Series, name: str, n_before: int) -> list[np.ndarray]:
     categories = column.astype("category").cat
     codes = categories.codes.to_numpy()
     vocabulary = range(-1 if (codes < 0).any() else 0, len(categories.categories))
     if 4 * len(column) * (n_before + len(vocabulary)) > _MAX_ENCODED_BYTES:
         raise InputError(
-            f"column {column.name!r} with its {len(vocabulary)} categories makes the table too large for memory "
+            f"column {name!r} with its {len(vocabulary)} categories makes the table too large for memory "
             f"({len(column)} rows by {n_before + len(vocabulary)} numbers): merge rare categories or drop it"
         )
     return [(codes == code).astype(np.float32) for code in vocabulary]
 
 
-def _is_date(column: pd.Series) -> bool:
-    return getattr(column.dtype, "kind", "O") == "M"
+def _is_date(dtype: Any) -> bool:
+    return getattr(dtype, "kind", "O") == "M"
 
 
-def _is_text(column: pd.Series) -> bool:
-    return column.dtype == object or isinstance(column.dtype, pd.StringDtype)
+def _is_text(dtype: Any) -> bool:
+    return (isinstance(dtype, np.dtype) and dtype.kind == "O") or isinstance(dtype, pd.StringDtype)

@@ -105,7 +105,7 @@ def _use_one_column(raw: RawSamples, roles: ColumnRoles, image_column: str | Non
         raw.notices.extend(notices)
     elif _is_single_vector(table):
         column = str(table.columns[0])
-        stacked, notices = stack_elements([_to_array(value) for value in table[column]])
+        stacked, notices = stack_elements([_plain_lists(value) for value in table[column]])
         raw.features, raw.kind = check_numbers(stacked, channels_first=False, notices=raw.notices)
         raw.notices.extend(notices)
     elif single_text and len(table.columns) == 1 and len(table) and _all_strings(table.iloc[:, 0]):
@@ -127,10 +127,9 @@ def _is_single_vector(table: pd.DataFrame) -> bool:
     return all(is_nested(value) and not any(isinstance(part, str) for part in value) for value in table.iloc[:, 0])
 
 
-def _to_array(value: Any) -> np.ndarray:
-    """Return a nested cell as one array; parquet has arrays of arrays."""
-    nested = isinstance(value, np.ndarray) and value.dtype == object
-    return np.asarray(value.tolist() if nested else value)
+def _plain_lists(value: Any) -> Any:
+    """Return arrays of arrays, which parquet has, as lists of lists; anything else unchanged."""
+    return value.tolist() if isinstance(value, np.ndarray) and value.dtype == object else value
 
 
 def _all_strings(values: pd.Series) -> bool:

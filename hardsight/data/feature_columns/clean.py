@@ -39,9 +39,9 @@ def clean_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[ColumnNote]]:
     readings: list[pd.Series | pd.DataFrame] = []
     notes: list[ColumnNote] = []
     faults = Faults()
-    for position, name in enumerate(frame.columns):
+    for name, column in frame.reset_index(drop=True).items():
         with faults.collect():
-            reading = _read_column(frame.iloc[:, position].reset_index(drop=True), str(name))
+            reading = _read_column(column, str(name))
             notes.extend(reading.notes)
             if reading.values is not None:
                 readings.append(

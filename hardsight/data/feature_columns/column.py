@@ -19,7 +19,8 @@ _SENTENCES: dict[Topic, str] = {
     "text": "Read as text: {}.",
     "vectors": "Read as vectors: {}.",
     "categories": "Read as categories: {}.",
-    "doubtful": "Used as features, but check: {}. To leave a column out, drop it (drop=…, --drop).",
+    "doubtful": "Used as features, but check: {}. If one is an id, a group or made from the label, name it as that (--id, "
+    "--group) or drop it (--drop).",
 }
 # A sentence names at most so many columns.
 _MAX_COLUMNS = 12
@@ -53,17 +54,21 @@ def describe_notes(notes: Iterable[ColumnNote]) -> list[str]:
     >>> describe_notes([ColumnNote("dates", "day"), ColumnNote("dates", "time", "day before month")])
     ["Read as dates: 'day', 'time' (day before month)."]
     """
-    listed = list(notes)
+    details: dict[Topic, dict[str, list[str]]] = {}
+    for note in notes:
+        details.setdefault(note.topic, {}).setdefault(note.name, []).extend([note.detail] if note.detail else [])
     sentences = []
     for topic, sentence in _SENTENCES.items():
-        columns = [
-            f"{join_names([note.name])}{note.detail and f' ({note.detail})'}" for note in listed if note.topic == topic
-        ]
+        columns = [_describe_column(name, words) for name, words in details.get(topic, {}).items()]
         if columns:
             rest = len(columns) - _MAX_COLUMNS
             names = ", ".join(columns[:_MAX_COLUMNS]) + (f" and {rest} more" if rest > 0 else "")
             sentences.append(sentence.format(names))
     return sentences
+
+
+def _describe_column(name: str, details: Sequence[str]) -> str:
+    return f"{join_names([name])} ({'; '.join(details)})" if details else join_names([name])
 
 
 class TextColumn:

@@ -80,8 +80,11 @@ def read_temporal(column: pd.Series, name: str) -> Reading | None:
 
 def read_compact_dates(column: pd.Series, name: str) -> Reading | None:
     """Read integers such as 20180130 as dates, if all are; None otherwise."""
+    numbers = column.to_numpy()
+    if numbers.dtype.kind == "b" or np.nanmin(numbers) < 1e7 or np.nanmax(numbers) >= 1e8:
+        return None
     values = column.dropna().unique()
-    if len(values) < _MIN_COMPACT or (values < 1e7).any() or (values >= 1e8).any() or (values != np.floor(values)).any():
+    if len(values) < _MIN_COMPACT or (values != np.floor(values)).any():
         return None
     texts = pd.Series([str(int(value)) for value in values], dtype=object)
     stamps = pd.to_datetime(texts, format="%Y%m%d", errors="coerce")

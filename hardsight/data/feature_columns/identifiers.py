@@ -19,13 +19,15 @@ _ID_NAME = re.compile(
 
 def note_useless(column: pd.Series, name: str) -> ColumnNote | None:
     """Return a note if a cleaned column is no feature, or may be none; the topic says which. None otherwise."""
-    distinct = column.nunique(dropna=False)
-    if distinct == 1:
-        return ColumnNote("left out", name, "the same in every row")
-    if distinct < len(column) or len(column) < _MIN_ROWS or not pd.api.types.is_numeric_dtype(column.dtype):
-        return None
+    constant = ColumnNote("left out", name, "the same in every row")
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        return constant if len(column.unique()) == 1 else None
     numbers = column.to_numpy()
-    if numbers.dtype.kind not in "iuf" or (numbers != np.floor(numbers)).any():
+    if (numbers == numbers[0]).all():
+        return constant
+    if len(numbers) < _MIN_ROWS or numbers.dtype.kind not in "iuf" or (numbers != np.floor(numbers)).any():
+        return None
+    if len(np.unique(numbers)) < len(numbers):
         return None
     return _note_distinct_integers(numbers.astype(np.float64), name)
 
@@ -42,7 +44,7 @@ def _note_distinct_integers(numbers: np.ndarray, name: str) -> ColumnNote | None
         # From sorted data, a model would learn the class by the row number alone.
         return ColumnNote("left out", name, what)
     if rising or dense:
-        return ColumnNote("doubtful", name, f"{what}: an id or a time?" if rising else "a different integer in every row")
+        return ColumnNote("doubtful", name, what if rising else "a different integer in every row")
     return None
 
 

@@ -32,10 +32,9 @@ def note_label_copies(
         label_name: name of the label; a column of that name is compared however few the rows are.
     """
     notes = []
-    for name in table:
+    for name, column in table.items():
         if len(table) < _MIN_ROWS and name != label_name:
             continue
-        column = table[name]
         detail = _compare_targets(column, labels) if n_classes is None else _compare_classes(column, labels, n_classes)
         if detail is not None:
             notes.append(ColumnNote("left out" if detail.startswith("the label") else "doubtful", str(name), detail))
@@ -44,9 +43,11 @@ def note_label_copies(
 
 def _compare_classes(column: pd.Series, labels: np.ndarray, n_classes: int) -> str | None:
     numeric = pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype)
+    if numeric and len(np.unique(column.to_numpy())) > max(_MAX_VALUES, n_classes):
+        return "tells the label in every row" if _separates(column.to_numpy(), labels, n_classes) else None
     codes, values = pd.factorize(column, use_na_sentinel=False)
-    if len(values) > len(labels) / 2 or (numeric and len(values) > max(_MAX_VALUES, n_classes)):
-        return "tells the label in every row" if numeric and _separates(column.to_numpy(), labels, n_classes) else None
+    if len(values) > len(labels) / 2:
+        return None
     counts = np.zeros((len(values), n_classes), dtype=np.int64)
     np.add.at(counts, (codes, labels), 1)
     if len(values) == n_classes and ((counts > 0).sum(axis=0) == 1).all() and ((counts > 0).sum(axis=1) == 1).all():

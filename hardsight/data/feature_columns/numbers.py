@@ -14,8 +14,9 @@ from hardsight.validation import describe_rows, format_option, join_names
 _FLOAT32 = float(np.finfo(np.float32).max)
 # A column counts as numeric with typing errors if at least this many, and this share, of its distinct values are numbers.
 _MIN_NUMBERS, _MIN_NUMERIC_SHARE = 20, 0.9
-# Words among numbers count as missing if they are at most so many different ones, in at most this share of the rows.
-_MAX_WORDS, _MAX_WORD_SHARE = 3, 0.05
+# Other cells among numbers count as missing in at most this share of the rows; so do words, such as "closed", in half of
+# them if there are at most so many different ones.
+_MAX_STRAY_SHARE, _MAX_WORD_SHARE, _MAX_WORDS = 0.05, 0.5, 3
 _MAX_EXAMPLES, _MAX_EXAMPLE_LETTERS = 3, 30
 _LEADING_ZERO = re.compile(r"[+-]?0\d+")
 
@@ -83,7 +84,7 @@ def read_numeric_text(column: TextColumn) -> Reading | None:
     """Read a column of strings as numbers; None if they are something else.
 
     Raises:
-        InputError: a few cells among numbers are neither numbers nor words for a missing value; the message names them.
+        InputError: many cells among numbers are neither numbers nor words for a missing value; the message names them.
     """
     texts = column.known_texts
     # Codes with leading zeros are names, whatever else the column holds.
@@ -100,7 +101,7 @@ def read_numeric_text(column: TextColumn) -> Reading | None:
         strays[column.known] = unread
         if not are_mostly_numbers(~unread):
             return None
-        details.append(_read_words_as_missing(column, strays))
+        details.append(_read_strays_as_missing(column, strays))
     missing = column.describe_missing()
     details.extend([missing] if missing else [])
     series = numeric_series(pd.Series(column.spread(numbers)), column.present, column.name)
@@ -177,22 +178,21 @@ def are_mostly_numbers(numeric: np.ndarray) -> bool:
     return bool(numeric.sum() >= max(_MIN_NUMBERS, _MIN_NUMERIC_SHARE * len(numeric)))
 
 
-def _read_words_as_missing(column: TextColumn, strays: np.ndarray) -> str:
-    """Return the words for a notice if the few texts among numbers are words for a missing value.
+def _read_strays_as_missing(column: TextColumn, strays: np.ndarray) -> str:
+    """Return the words for a notice if few cells among numbers are something else.
 
     Raises:
-        InputError: they are not: otherwise every number would become a category of its own.
+        InputError: they are many: then every number would become a category of its own, or too much be lost.
     """
     examples = [column.texts[index] for index in np.flatnonzero(strays)]
     rows = column.rows_with(strays)
-    are_words = all(text.isprintable() and not any(map(str.isdigit, text)) for text in examples)
-    few = len(examples) <= _MAX_WORDS and rows.sum() <= max(1, _MAX_WORD_SHARE * len(rows))
-    if are_words and few and all(len(text) <= _MAX_EXAMPLE_LETTERS for text in examples):
-        return f"{join_names(examples)} missing in {rows.sum()} rows"
     more = ", …" if len(examples) > _MAX_EXAMPLES else ""
-    shown = join_names(text[:_MAX_EXAMPLE_LETTERS] for text in examples[:_MAX_EXAMPLES])
+    shown = join_names(text[:_MAX_EXAMPLE_LETTERS] for text in examples[:_MAX_EXAMPLES]) + more
+    are_words = len(examples) <= _MAX_WORDS and not any(any(map(str.isdigit, text)) for text in examples)
+    if rows.sum() <= (_MAX_WORD_SHARE if are_words else _MAX_STRAY_SHARE) * len(rows):
+        return f"{shown} taken as missing in {describe_rows(rows)}"
     raise InputError(
-        f"column {column.name!r} holds numbers and also {shown}{more} ({describe_rows(rows)}): write a number there, leave "
+        f"column {column.name!r} holds numbers and also {shown} ({describe_rows(rows)}): write a number there, leave "
         f"the cell empty, or drop the column ({format_option('drop', column.name)}); if its numbers are names of "
         "categories, put a letter before each, or convert it to the pandas type category"
     )

@@ -7,6 +7,7 @@ from sklearn.datasets import load_iris
 
 from hardsight import Samples
 from hardsight.data.feature_columns.clean import clean_columns
+from hardsight.data.feature_columns.column import ColumnNote, describe_notes
 from hardsight.data.feature_columns.label_copies import note_label_copies
 
 RNG = np.random.default_rng(0)
@@ -42,10 +43,10 @@ def test_ids_by_value_and_name_are_left_out(name, numbers, detail):
 
 
 def test_row_numbers_of_another_name_are_told():
-    assert topics(np.arange(N)) == [("doubtful", "numbers the rows: an id or a time?")]
-    assert topics(ROWS) == [("doubtful", "numbers the rows, with gaps: an id or a time?")]
+    assert topics(np.arange(N)) == [("doubtful", "numbers the rows")]
+    assert topics(ROWS) == [("doubtful", "numbers the rows, with gaps")]
     assert topics(RNG.permutation(N)) == [("doubtful", "a different integer in every row")]
-    assert topics(1900 + np.arange(N)) == [("doubtful", "numbers the rows: an id or a time?")]
+    assert topics(1900 + np.arange(N)) == [("doubtful", "numbers the rows")]
 
 
 @pytest.mark.parametrize(
@@ -106,3 +107,8 @@ def test_the_only_feature_stays():
     samples = Samples.of(pd.DataFrame({"x": NAMES[LABELS]}), LABELS)
     assert list(samples.features) == ["x"]
     assert "Used as features, but check: 'x' (the label by another name)." in samples.notices[0]
+
+
+def test_one_column_is_named_once():
+    notes = [ColumnNote("doubtful", "x", "numbers the rows"), ColumnNote("doubtful", "x", "tells the label in every row")]
+    assert "check: 'x' (numbers the rows; tells the label in every row)." in describe_notes(notes)[0]
