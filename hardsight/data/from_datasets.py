@@ -8,9 +8,14 @@ import pandas as pd
 
 from hardsight.data.columns import is_from, object_array, to_numpy
 from hardsight.data.image_decoding import decode_images
+from hardsight.data.item_reading import changed_item, fixed_random_state
 from hardsight.errors import InputError, first_line
 from hardsight.validation import join_names
 
+_TRANSFORM = (
+    "The dataset's transform (set_transform) is not applied: its columns are read as they are stored. To measure what it "
+    "gives, store that with map."
+)
 _HUGGING_FACE = {"datasets.arrow_dataset", "datasets.dataset_dict", "datasets.iterable_dataset"}
 
 
@@ -26,14 +31,17 @@ def is_item_store(value: Any) -> bool:
     return is_from(value, "torch") or (hasattr(type(value), "__getitem__") and hasattr(type(value), "__len__"))
 
 
-def read_items(dataset: Any) -> tuple[list[Any], list[Any]]:
-    """Read features and labels of a torch Dataset whose items are ``(features, label, …)``.
+def read_items(dataset: Any) -> tuple[list[Any], list[Any], list[str]]:
+    """Read features and labels of a torch Dataset whose items are ``(features, label, …)``; also return notices.
 
-    Labels are names if the dataset has a list ``classes`` of them.
+    Labels are names if the dataset has a list ``classes`` of them. Random transforms draw the same numbers in every call,
+    and a notice tells of them.
 
     Raises:
         InputError: a dataset without a length, or with items of another structure.
     """
+    if is_loader(dataset):
+        raise InputError(f"X is a loader ({type(dataset).__name__}): pass its dataset, X.dataset")
     try:
         length = len(dataset)
         dataset.__getitem__  # noqa: B018 - a loader has a length but no items
@@ -41,21 +49,38 @@ def read_items(dataset: Any) -> tuple[list[Any], list[Any]]:
         raise InputError(
             "the dataset has no length: pass a map-style dataset (with __len__ and __getitem__) or arrays"
         ) from None
-    features, labels = [], []
-    for index in range(length):
-        item = dataset[index]
-        if not isinstance(item, tuple | list) or len(item) < 2:
-            raise InputError(
-                f"items of the dataset must be (features, label) tuples. Got {type(item).__name__} at item {index}: wrap "
-                "the dataset, or pass X and y"
-            )
-        features.append(item[0])
-        label = to_numpy(item[1])
-        labels.append(label.item() if isinstance(label, np.ndarray | np.generic) and label.size == 1 else label)
+    with fixed_random_state():
+        items = [_read_item(dataset, index) for index in range(length)]
+        changed = changed_item(lambda index: _read_item(dataset, index), length, items)
+    features, labels = [item[0] for item in items], [item[1] for item in items]
     names: Any = getattr(dataset, "classes", None)
     if _are_names_of(names, labels):
         labels = [names[code] for code in labels]
-    return features, labels
+    return features, labels, [] if changed is None else [_describe_random_items(changed)]
+
+
+def is_loader(value: Any) -> bool:
+    """Return whether a value is a loader, which gives batches of a dataset in any order."""
+    return is_from(value, "torch") and hasattr(value, "dataset") and hasattr(value, "collate_fn")
+
+
+def _read_item(dataset: Any, index: int) -> tuple[Any, Any]:
+    item = dataset[index]
+    if not isinstance(item, tuple | list) or len(item) < 2:
+        raise InputError(
+            f"items of the dataset must be (features, label) tuples. Got {type(item).__name__} at item {index}: wrap "
+            "the dataset, or pass X and y"
+        )
+    label = to_numpy(item[1])
+    return item[0], label.item() if isinstance(label, np.ndarray | np.generic) and label.size == 1 else label
+
+
+def _describe_random_items(index: int) -> str:
+    return (
+        f"Item {index} of the dataset is another one when it is read again, as with random augmentation: each sample was "
+        "measured as it was first read. Pass the dataset without augmentation, and augment in training alone: with "
+        "hs.Network(…, augment=…), or in a loop of your own with hs.Record."
+    )
 
 
 def stack_elements(elements: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
@@ -96,15 +121,22 @@ def check_single_split(dataset: Any) -> Any:
     return dataset
 
 
-def to_frame(dataset: Any) -> tuple[pd.DataFrame, str | None]:
-    """Convert a Hugging Face dataset to a frame, and return the name of its image column, if any.
+def has_transform(dataset: Any) -> bool:
+    """Return whether a Hugging Face dataset passes its rows through a function (``set_transform``)."""
+    return bool(dataset.format["type"] == "custom")
+
+
+def to_frame(dataset: Any) -> tuple[pd.DataFrame, str | None, list[str]]:
+    """Convert a Hugging Face dataset to a frame; also return the name of its image column, if any, and notices.
 
     ClassLabel columns hold their names, image columns decoded Pillow images.
 
     Raises:
         InputError: several splits at once, a streamed dataset, or several image columns.
     """
-    dataset = check_single_split(dataset).with_format(None)
+    dataset = check_single_split(dataset)
+    notices = [_TRANSFORM] if has_transform(dataset) else []
+    dataset = dataset.with_format(None)
     features = dataset.features
     kinds = {name: type(feature).__name__ for name, feature in features.items()}
     image_columns = [name for name, kind in kinds.items() if kind == "Image"]
@@ -124,7 +156,7 @@ def to_frame(dataset: Any) -> tuple[pd.DataFrame, str | None]:
             frame[name] = pd.Series(object_array(list(dataset[name])), dtype=object)
         except (OSError, ValueError) as error:
             raise InputError(f"image column {name!r} cannot be decoded ({first_line(error)}): fix its images") from None
-    return frame, image_columns[0] if image_columns else None
+    return frame, image_columns[0] if image_columns else None, notices
 
 
 def _none_to_nan(array: np.ndarray) -> np.ndarray:

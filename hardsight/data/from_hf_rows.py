@@ -7,7 +7,8 @@ import numpy as np
 
 from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import Arguments, RawSamples, check_column_name, check_embedding, object_array
-from hardsight.data.from_datasets import check_single_split, is_hugging_face
+from hardsight.data.from_datasets import check_single_split, has_transform, is_hugging_face
+from hardsight.data.item_reading import changed_item, fixed_random_state
 from hardsight.data.labels import encode_labels
 from hardsight.data.samples import Samples
 from hardsight.data.text import check_texts, embed_texts
@@ -107,7 +108,7 @@ def rows_to_samples(
     if task == "auto" and (column is None or columns.holds_lists(column)):
         task = "loss"
     labelled = None if task == "loss" or column is None else _find_labelled(columns, column, label or column, unlabelled)
-    notices = []
+    notices = _describe_random_rows(X)
     if labelled is not None:
         notices.append(describe_unlabelled(label or column or "label", len(X) - len(labelled), len(X), None))
         X, raw = X.select(labelled), take_labelled(raw, labelled)
@@ -133,6 +134,18 @@ def rows_to_samples(
         label_name=label or column or "label",
         notices=(*notices, *labels.notices, *more),
     )
+
+
+def _describe_random_rows(dataset: Any) -> list[str]:
+    """Return a notice if the dataset's own transform changes its rows at every reading."""
+    if not has_transform(dataset):
+        return []
+    with fixed_random_state():
+        row = changed_item(dataset.__getitem__, len(dataset))
+    if row is None:
+        return []
+    notice = f"Item {row} of the dataset is another one when it is read again: its transform (set_transform) is random"
+    return [f"{notice}, in prediction as in training. Set one without augmentation, and augment in the model itself."]
 
 
 def _find_labelled(columns: "_Columns", column: str, name: str, mode: str) -> np.ndarray | None:

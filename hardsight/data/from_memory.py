@@ -124,17 +124,21 @@ def _convert(args: Arguments) -> RawSamples:
 
 
 def _convert_hugging_face(args: Arguments) -> RawSamples:
-    frame, image_column = to_frame(args.X)
-    return convert_frame(args._replace(X=frame), image_column=image_column, single_text=True)
+    frame, image_column, notices = to_frame(args.X)
+    raw = convert_frame(args._replace(X=frame), image_column=image_column, single_text=True)
+    raw.notices[:0] = notices
+    return raw
 
 
 def _convert_torch_dataset(args: Arguments) -> RawSamples:
     if args.y is not None and not isinstance(args.y, str):
         raise InputError(f"X ({type(args.X).__name__}) is a dataset that holds its labels: leave y out")
     _refuse_column_names(args)
-    elements, labels = read_items(args.X)
+    elements, labels, notices = read_items(args.X)
     channels_first = bool(elements) and is_from(elements[0], "torch")
-    return convert_array(args._replace(X=elements, y=labels), channels_first=channels_first)
+    raw = convert_array(args._replace(X=elements, y=labels), channels_first=channels_first)
+    raw.notices[:0] = notices
+    return raw
 
 
 def _convert_series(args: Arguments) -> RawSamples:

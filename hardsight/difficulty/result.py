@@ -282,11 +282,11 @@ class Difficulty:
             review: address of the page of :meth:`review`, relative to this one, for a link.
 
         Raises:
-            InputError: the path cannot be written, or ``samples`` have other ids or labels.
+            InputError: the path cannot be written, or ``samples`` are not :class:`Samples`, or have other ids or labels.
         """
         from hardsight.reporting.report import write
 
-        write(self, path, samples or self.samples, review)
+        write(self, path, self._check_samples(samples), review)
 
     def review(self, path: str | Path, samples: "Samples | None" = None, report: str | None = None) -> None:
         """Write one self-contained HTML page on which a person goes through all samples and decides about them.
@@ -301,7 +301,24 @@ class Difficulty:
         """
         from hardsight.reporting.review import write
 
-        write(self, path, samples or self.samples, report)
+        write(self, path, self._check_samples(samples), report)
+
+    def _check_samples(self, samples: Any) -> "Samples | None":
+        """Return samples that a page can show, by default those in memory.
+
+        Raises:
+            InputError: something else.
+        """
+        from hardsight.data import Samples
+
+        if samples is None:
+            return self.samples
+        if not isinstance(samples, Samples):
+            raise InputError(
+                f"samples must be hs.Samples. Got {type(samples).__name__}: make them with hs.Samples.of(X, y) or "
+                "hs.read(path)"
+            )
+        return samples
 
     @property
     def plot(self) -> "Plots":

@@ -157,7 +157,7 @@ def test_torch_datasets():
     assert (images.kind, images.features.shape) == ("image", (4, 2, 5, 3))
     assert (images.classes, images.labels.tolist()) == (("ant", "zebra"), [1, 0, 1, 0])
     rejects("holds its labels: leave y out", Samples.of, Pictures(), [0, 1, 0, 1])
-    rejects("no length: pass a map-style dataset", Samples.of, torch.utils.data.DataLoader(Pictures()))
+    rejects("is a loader .DataLoader.: pass its dataset", Samples.of, torch.utils.data.DataLoader(Pictures()))
 
 
 def test_torch_datasets_of_another_make():

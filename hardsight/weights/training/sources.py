@@ -12,7 +12,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.weights import Scheme, get_scheme, weigh
 from hardsight.weights.inputs import to_full_precision
-from hardsight.weights.training.id_index import IdIndex
+from hardsight.weights.training.id_index import IdIndex, as_ids
 from hardsight.weights.training.subset_rows import is_reordered
 
 
@@ -133,5 +133,5 @@ def sort_by_id(source: Source, id_index: IdIndex) -> Tensor | None:
     if source.weights is None or source.ids is None:
         return source.weights
     ordered = torch.empty_like(source.weights)
-    ordered[id_index.find_rows(torch.as_tensor(source.ids).long())] = source.weights
+    ordered[id_index.find_rows(as_ids(source.ids))] = source.weights
     return ordered
