@@ -183,6 +183,7 @@ def test_review_of_a_saved_result_with_and_without_its_data(iris, tmp_path):
     assert bare.exit_code == 0, bare.output
     assert (tmp_path / "bare.html").stat().st_size < (out / "review.html").stat().st_size
     assert "need --data" in error_line("review", out, "--label", "kind", status=2)
+    assert "need --data" in error_line("review", out, "--split", "train", status=2)
     assert "no file at" in error_line("review", tmp_path / "none")
     assert "lack" in error_line("review", out, "--data", iris, "--label", "kind", "--drop", "flower")
 

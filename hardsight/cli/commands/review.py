@@ -57,14 +57,15 @@ def _load(folder: Path, data: Path | None, **arguments: Any) -> "tuple[Difficult
     import numpy as np
 
     from hardsight.data.from_files import read_file
+    from hardsight.data.read_options import ReadOptions
     from hardsight.difficulty.result import Difficulty
     from hardsight.errors import InputError
 
     result = Difficulty.load(folder)
     options = take_read_options(arguments)
     if data is None:
-        if options.columns or options.drop:
-            raise click.UsageError("--label, --id, --text and --drop need --data, which they say how to read")
+        if replace(options, embedding="auto") != ReadOptions():
+            raise click.UsageError("--label, --split and the other options of reading need --data: pass what was measured")
         return result, None
     task = "regression" if result.regression else "classification"
     samples = read_file(data, replace(options, task=task))
