@@ -11,7 +11,6 @@ from hardsight.data.columns import RawSamples, check_ids, missing_mask, to_colum
 from hardsight.data.labels import missing_labels
 from hardsight.data.samples import Samples
 from hardsight.data.sparse import is_sparse
-from hardsight.errors import InputError
 from hardsight.validation import check_choice, format_option
 
 MODES = ("drop", "predict", "refuse")
@@ -31,7 +30,7 @@ def find_labelled(y: Any, name: str, n_samples: int, mode: str) -> np.ndarray | 
         mode: "drop", "predict" or "refuse".
 
     Raises:
-        InputError: another mode, or fewer than two labels.
+        InputError: another mode.
     """
     if check_choice("unlabelled", mode, MODES) == "refuse":
         return None
@@ -44,9 +43,8 @@ def find_labelled(y: Any, name: str, n_samples: int, mode: str) -> np.ndarray | 
     if len(array) != n_samples or not missing.any():
         return None
     labelled = np.flatnonzero(~missing)
-    if len(labelled) < 2:
-        raise InputError(f"label {name!r} is missing in {missing.sum()} of {n_samples} samples: label at least 2")
-    return labelled
+    # With fewer than two labels, the missing ones are refused where labels are encoded.
+    return labelled if len(labelled) >= 2 else None
 
 
 def describe_unlabelled(name: str, n_missing: int, n_samples: int, mode: str | None) -> str:
