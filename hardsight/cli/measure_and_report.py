@@ -31,17 +31,14 @@ def measure_and_report(
     """
     from hardsight.estimation.measure import measure
     from hardsight.estimation.outputs import CHECKPOINT
-    from hardsight.estimation.request import Estimate, Execution
     from hardsight.io.atomic import printable_name
 
-    estimate = Estimate(**{name: options.pop(name, None) for name in ("adjusted", "pilot")})
-    places = {name: options.pop(name, None) for name in ("jobs", "backend", "address")}
-    execution = Execution(**places, checkpoint=out / CHECKPOINT, resume=options.pop("resume", False))
+    arguments = _make_arguments(out, options)
     start = time.perf_counter()
-    with _checkpoint(out / CHECKPOINT, resume=execution.resume), warnings.catch_warnings():
+    with _checkpoint(out / CHECKPOINT, resume=arguments["execution"].resume), warnings.catch_warnings():
         # The result's notices repeat them, and are printed.
         warnings.simplefilter("ignore")
-        result = measure(samples, seed=seed, progress=not quiet, estimate=estimate, execution=execution, **options)
+        result = measure(samples, seed=seed, progress=not quiet, **arguments)
         result = replace(result, run=replace(result.run, source=printable_name(source.name)))
         seconds = time.perf_counter() - start
         files = _write_files(result, out)
@@ -50,6 +47,30 @@ def measure_and_report(
     else:
         _print_summary(result, files, hardest=hardest, seconds=seconds)
     return result
+
+
+def check_run(*, out: Path, seed: int, **options: Any) -> None:
+    """Check the options of :func:`measure_and_report`, as far as they do not depend on the samples.
+
+    Raises:
+        InputError: options that cannot be used; all of them are reported at once.
+    """
+    from hardsight.estimation.request import Request
+
+    options = {name: value for name, value in options.items() if name not in ("hardest", "as_json", "quiet")}
+    Request(seed=seed, **_make_arguments(out, options)).checked()
+
+
+def _make_arguments(out: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of :func:`hardsight.measure` that options of the command stand for."""
+    from hardsight.estimation.outputs import CHECKPOINT
+    from hardsight.estimation.request import Estimate, Execution
+
+    arguments = dict(options)
+    estimate = Estimate(**{name: arguments.pop(name, None) for name in ("adjusted", "pilot")})
+    places = {name: arguments.pop(name, None) for name in ("jobs", "backend", "address")}
+    execution = Execution(**places, checkpoint=out / CHECKPOINT, resume=arguments.pop("resume", False))
+    return {**arguments, "estimate": estimate, "execution": execution}
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
+from hardsight.data import images, text
 from hardsight.data.formats.dialect import stated_separator
+from hardsight.data.labels import Task
 from hardsight.errors import Faults, InputError
 from hardsight.io.text_files import check_encoding
-from hardsight.validation import format_option
+from hardsight.validation import check_choice, format_option
 
 # Roles that one column (or array, or file) can have.
 ROLES = ("label", "id", "group", "weights", "text")
@@ -58,7 +60,7 @@ class ReadOptions:
         """Check what can be checked before a file is opened.
 
         Raises:
-            InputError: a column with a role that is also dropped, or a word that is no separator or encoding.
+            InputError: a column with a role that is also dropped, or a word that is not among those of its option.
         """
         faults = Faults()
         for role, name in self.columns.items():
@@ -68,6 +70,11 @@ class ReadOptions:
                         f"{name!r} cannot be both {role} and dropped: leave it out of one of them "
                         f"({format_option('drop', name)})"
                     )
+        with faults.collect():
+            check_choice("task", self.task, get_args(Task))
+        if isinstance(self.embedding, str):
+            with faults.collect():
+                _check_embedding_name(self.embedding)
         if self.separator is not None:
             with faults.collect():
                 stated_separator(self.separator)
@@ -75,6 +82,12 @@ class ReadOptions:
             with faults.collect():
                 check_encoding(self.encoding)
         faults.raise_all()
+
+
+def _check_embedding_name(name: str) -> None:
+    known = ("auto", *text.EMBEDDINGS, *images.EMBEDDINGS)
+    if name.partition(":")[0] not in {each.partition(":")[0] for each in known}:
+        raise InputError(f"embedding must be one of {', '.join(known)}. Got {name!r}")
 
 
 def option_names() -> list[str]:

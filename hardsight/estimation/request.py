@@ -7,18 +7,19 @@ from functools import partial
 from inspect import signature
 from numbers import Real
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, get_args
 
 import numpy as np
 
 from hardsight.data import Samples
 from hardsight.data.from_hf_rows import rows_to_samples
-from hardsight.errors import InputError
+from hardsight.errors import Faults, InputError
 from hardsight.estimation.backends import choose_backend
-from hardsight.learners import capabilities_of
+from hardsight.learners import capabilities_of, check_name
+from hardsight.measures.losses import Loss
 from hardsight.measures.record import Record
 from hardsight.resampling.budget import parse_budget
-from hardsight.validation import check_int
+from hardsight.validation import check_choice, check_int
 
 
 class DataOptions(TypedDict, total=False):
@@ -95,28 +96,31 @@ class Estimate:
 class Request:
     """The arguments of one run as the user passed them, except for the data; see :func:`hardsight.measure`."""
 
-    learner: Any
-    loss: str | None
-    folds: int | None
-    repeats: int | None
-    splits: Any
-    duplicates: str
-    refine: Any
-    budget: Any
-    reliability: float | None
-    estimate: Any
-    execution: Any
-    record: Record | None
-    seed: int
-    progress: bool
+    learner: Any = "auto"
+    loss: str | None = None
+    folds: int | None = None
+    repeats: int | None = None
+    splits: Any = None
+    duplicates: str = "together"
+    refine: Any = None
+    budget: Any = None
+    reliability: float | None = None
+    estimate: Any = None
+    execution: Any = None
+    record: Record | None = None
+    seed: int = 0
+    progress: bool = False
 
     def checked(self) -> "Request":
         """Return the request with every argument converted, ``budget`` to a :class:`Budget`.
 
         Raises:
-            InputError: arguments that cannot be used; all of them are named in one message.
+            InputError: arguments that cannot be used; all of them are reported at once.
         """
         checks: dict[str, Callable[[Any], Any]] = {
+            "learner": check_name,
+            "loss": _check_loss,
+            "splits": _check_splits,
             "duplicates": _check_duplicates,
             "refine": _check_refine,
             "budget": parse_budget,
@@ -126,14 +130,11 @@ class Request:
             "seed": partial(check_int, "seed", least=0),
             "progress": lambda value: bool(_check_switch("progress", value)),
         }
-        values, problems = {}, []
+        values, faults = {}, Faults()
         for name, check in checks.items():
-            try:
+            with faults.collect():
                 values[name] = check(getattr(self, name))
-            except InputError as error:
-                problems.append(str(error))
-        if problems:
-            raise InputError("; ".join(problems))
+        faults.raise_all()
         return replace(self, **values)
 
 
@@ -215,6 +216,17 @@ def _check_switch(name: str, value: Any) -> bool | None:
     if not isinstance(value, bool | int | np.bool_) or value not in (0, 1):
         raise InputError(f"{name} must be True or False. Got {value!r}")
     return bool(value)
+
+
+def _check_loss(value: Any) -> Any:
+    # Whether it goes with the labels is checked when they are known.
+    return value if value is None else check_choice("loss", value, [loss for loss in get_args(Loss) if loss != "own"])
+
+
+def _check_splits(value: Any) -> Any:
+    if isinstance(value, str) and value not in ("kfold", "subsets", "loo"):
+        raise InputError(f"splits must be 'kfold', 'subsets', 'loo', hs.KFold, hs.Subsets or hs.LeaveOneOut. Got {value!r}")
+    return value
 
 
 def _check_duplicates(value: Any) -> str:

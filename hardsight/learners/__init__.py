@@ -10,7 +10,7 @@ from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLea
 from hardsight.learners.linear.logistic import Logistic
 from hardsight.learners.linear.ridge import Ridge
 from hardsight.learners.network.network import Network
-from hardsight.learners.registry import LEARNERS, choose, weighted_learners
+from hardsight.learners.registry import LEARNERS, check_name, choose, weighted_learners
 from hardsight.learners.sklearn import SklearnModel
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ __all__ = [
     "SklearnModel",
     "TunableLength",
     "capabilities_of",
+    "check_name",
     "choose",
     "weighted_learners",
 ]

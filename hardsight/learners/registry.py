@@ -19,6 +19,7 @@ from hardsight.learners.base import Learner
 from hardsight.learners.network.network import Network
 from hardsight.learners.presets import Preset
 from hardsight.learners.sklearn import SklearnModel
+from hardsight.validation import suggest_name
 
 _DEFAULT = "network"
 
@@ -59,11 +60,23 @@ def choose(learner: Any, samples: Samples) -> tuple[Learner, str]:
     return SklearnModel(learner), "as given"
 
 
+def check_name(learner: Any) -> Any:
+    """Return the learner unchanged if it is no name, or a known one.
+
+    Raises:
+        InputError: no learner has this name; the message lists the names.
+    """
+    if isinstance(learner, str) and learner != "auto" and learner not in LEARNERS:
+        raise InputError(
+            f"no learner is called {learner!r}{suggest_name(learner, LEARNERS)}: choose one of auto, {', '.join(LEARNERS)}"
+        )
+    return learner
+
+
 def _choose_by_name(name: str, samples: Samples) -> tuple[Learner, str]:
     if name == "auto":
         unit = {"table": "columns", "array": "numbers", "text": "text vectors", "image": "pixels"}[samples.kind]
         width = samples.matrix.shape[1]
         return Network(), f"small networks on {width:,} {unit}: quick, and close to what is trained on such data"
-    if name not in LEARNERS:
-        raise InputError(f"no learner is called {name!r}: choose one of auto, {', '.join(LEARNERS)}")
+    check_name(name)
     return LEARNERS[name].make(samples), "as asked for"

@@ -524,3 +524,18 @@ def test_schemes_are_listed_and_told():
     assert json.loads(run("schemes", "spl-hard", "--json").output) == row.to_dict()
     assert json.loads(run("schemes", "--json").output)["spl-linear"]["formula"] == hs.SCHEMES["spl-linear"].formula
     assert "do you mean 'spl-hard'" in error_line("schemes", "spl-hrd")
+
+
+def test_all_faults_of_arguments_and_columns_are_reported_before_the_rows_are_read(tmp_path):
+    place = tmp_path / "a.csv"
+    # The last row cannot be read.
+    place.write_text("age,Grade,y\n" + "1,2,3\n" * 30 + "1,2,3,4,5\n")
+    options = ["--budget", "20 potatoes", "--learner", "ridg", "--embedding", "pix", "--reliability", "3"]
+    result = CliRunner().invoke(main, ["measure", str(place), "--label", "grade", "--id", "Age", "--drop", "z", *options])
+    lines = result.output.splitlines()
+    assert lines[0] == "Error: 7 faults:"
+    for words in (
+        "no learner is called 'ridg' (did you mean 'ridge'?)", "budget must be", "reliability must be", "embedding must be",
+        "(did you mean 'Grade'?)", "(did you mean 'age'?)", "no column 'z' to drop",
+    ):  # fmt: skip
+        assert sum(words in line for line in lines) == 1, words

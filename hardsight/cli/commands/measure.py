@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.measure_and_report import measure_and_report
+from hardsight.cli.measure_and_report import check_run, measure_and_report
 from hardsight.cli.options import TEXT, data_options, run_options, take_read_options
 from hardsight.cli.output import lock_folder
 from hardsight.cli.parsing import make_splits
@@ -62,7 +62,14 @@ def measure(data: Path, splits: str | None, members: int | None, ratio: float | 
     Writes difficulty.parquet, report.html and review.html into --out.
     """
     from hardsight.data.from_files import read_file
+    from hardsight.errors import Faults
 
-    samples = read_file(data, take_read_options(run))
+    options, faults = take_read_options(run), Faults()
+    with faults.collect():
+        run["splits"] = make_splits(splits, members, ratio)
+    with faults.collect():
+        check_run(**run)
+    # Raises the faults of the run together with those of the data, before a large file is read.
+    samples = read_file(data, options, faults)
     lock_folder(run["out"])
-    measure_and_report(samples, source=data, splits=make_splits(splits, members, ratio), **run)
+    measure_and_report(samples, source=data, **run)
