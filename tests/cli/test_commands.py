@@ -531,7 +531,7 @@ def test_all_faults_of_arguments_and_columns_are_reported_before_the_rows_are_re
     # The last row cannot be read.
     place.write_text("age,Grade,y\n" + "1,2,3\n" * 30 + "1,2,3,4,5\n")
     options = ["--budget", "20 potatoes", "--learner", "ridg", "--embedding", "pix", "--reliability", "3"]
-    result = CliRunner().invoke(main, ["measure", str(place), "--label", "grade", "--id", "Age", "--drop", "z", *options])
+    result = run("measure", place, "--label", "grade", "--id", "Age", "--drop", "z", *options)
     lines = result.output.splitlines()
     assert lines[0] == "Error: 7 faults:"
     for words in (

@@ -301,7 +301,7 @@ def measuring_raises(match, x=X, y=NAMES, **more):
         ("folds must be 60 or less, the number of samples .*. Got 61", {"folds": 61}),
         ("folds must be 60 or less, the number of samples .*. Got 61", {"folds": 61, "y": X[:, 0] + 0.1}),
         ("folds must be 4 or less, the number of samples", {"groups": Y * 0 + np.arange(60) % 4, "y": X[:, 0] + 0.1}),
-        ("no learner is called 'forrest' .did you mean 'forest'.*: choose one of auto, " + ", ".join(LEARNERS), {"learner": "forrest"}),
+        ("'forrest' .did you mean 'forest'.*: choose one of auto, " + ", ".join(LEARNERS), {"learner": "forrest"}),
         ("learner must be a name.*Got int", {"learner": 3}),
         ("learner must be a name.*Got Tensor", {"learner": torch.zeros(3)}),
         ("the learner convnet reads images.*kind 'array'", {"learner": "convnet"}),
