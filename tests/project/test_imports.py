@@ -112,7 +112,7 @@ def test_signatures_are_short_and_visible():
         ({"jobs": 2}, r"^jobs is part of execution: pass execution=hs.Execution\(jobs=…\)$"),
         ({"pilot": True}, r"^pilot is part of estimate: pass estimate=hs.Estimate\(pilot=…\)$"),
         ({"fold": 3}, r"^measure has no argument 'fold'. Did you mean folds\?$"),
-        ({"duplicates": "x", "seed": -1}, r"^duplicates must be .* Got 'x'; seed must be 0 or more. Got -1$"),
+        ({"duplicates": "x", "seed": -1}, r"^2 faults:\n- duplicates must be .* Got 'x'\n- seed must be 0 or more. Got -1$"),
     ],
 )
 def test_misplaced_arguments_are_told_where_they_belong(options, message):
