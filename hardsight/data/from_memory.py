@@ -16,7 +16,15 @@ from hardsight.data.from_datasets import is_hugging_face, is_item_store, read_it
 from hardsight.data.from_frames import convert_frame, convert_series
 from hardsight.data.labels import EncodedLabels, Task, encode_labels
 from hardsight.data.samples import Samples
-from hardsight.data.unlabelled import count_rows, describe_unlabelled, find_labelled, split_samples, take_labelled, take_rows
+from hardsight.data.unlabelled import (
+    MODES,
+    count_rows,
+    describe_unlabelled,
+    find_labelled,
+    split_samples,
+    take_labelled,
+    take_rows,
+)
 from hardsight.errors import Faults, InputError
 from hardsight.validation import check_choice
 
@@ -42,6 +50,8 @@ def to_samples(
     raw = _read_arguments(Arguments(X, y, ids, groups, weights, label, text), embedding, faults)
     name, whole = label or raw.label_name or "label", raw
     n, labelled = count_rows(raw.features), None
+    with faults.collect():
+        check_choice("unlabelled", unlabelled, MODES)
     with faults.collect():
         labelled = find_labelled(raw.y, name, n, unlabelled)
     keep_others = labelled is not None and unlabelled == "predict"

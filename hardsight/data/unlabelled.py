@@ -11,7 +11,7 @@ from hardsight.data.columns import RawSamples, check_ids, missing_mask, to_colum
 from hardsight.data.labels import missing_labels
 from hardsight.data.samples import Samples
 from hardsight.data.sparse import is_sparse
-from hardsight.validation import check_choice, format_option
+from hardsight.validation import format_option
 
 MODES = ("drop", "predict", "refuse")
 
@@ -28,11 +28,8 @@ def find_labelled(y: Any, name: str, n_samples: int, mode: str) -> np.ndarray | 
         y: one label per sample, ``(sample,)``.
         name: of the label, for messages.
         mode: "drop", "predict" or "refuse".
-
-    Raises:
-        InputError: another mode.
     """
-    if check_choice("unlabelled", mode, MODES) == "refuse":
+    if mode == "refuse":
         return None
     if getattr(to_numpy(y), "ndim", 1) > 1:
         # A table in place of labels is refused where they are encoded.
