@@ -84,7 +84,11 @@ def _centres(numbers: np.ndarray) -> np.ndarray:
     ordered = np.sort(probe, axis=0)
     count = np.maximum((~np.isnan(probe)).sum(axis=0), 1)
     low, middle, high = (ordered[((count - 1) * share).astype(np.int64), np.arange(probe.shape[1])] for share in _QUARTILES)
-    spread = np.where(high > low, high - low, np.nanmax(np.abs(probe - middle), axis=0, initial=0.0))
+    spread = high - low
+    for column in np.flatnonzero(~(spread > 0)):
+        # Rows that differ may not be among the probed ones.
+        middle[column] = np.nan_to_num(middle[column])
+        spread[column] = np.nanmax(np.abs(numbers[:, column].astype(np.float64) - middle[column]), initial=0.0)
     spacing = np.spacing(largest.astype(np.float32)).astype(np.float64)
     return np.where((spread > 0) & (spacing > _COARSE * spread), middle, 0.0)
 

@@ -82,6 +82,7 @@ def _prepare(raw: RawSamples, labels: EncodedLabels, labelled: np.ndarray | None
 
 def _prepare_table(raw: RawSamples, labels: EncodedLabels, labelled: np.ndarray | None) -> Features:
     table, notes = clean_columns(raw.features)
+    original = raw.features.reset_index(drop=True)
     n_classes = None if labels.classes is None else len(labels.classes)
     rows = table if labelled is None else table.iloc[labelled]
     copies = note_label_copies(rows, labels.values, n_classes, raw.label_name)
@@ -92,8 +93,9 @@ def _prepare_table(raw: RawSamples, labels: EncodedLabels, labelled: np.ndarray 
         name = str(table.columns[0])
         notes = [note for note in notes if note.name != name]
         texts, notices = check_texts(table.iloc[:, 0].to_numpy(dtype=object), f"column {name!r}")
-        return Features(texts, "text", [*describe_notes([*notes, ColumnNote("text", name)]), *notices])
-    return Features(table, "table", describe_notes(notes), original=raw.features.reset_index(drop=True))
+        notices = [*describe_notes([*notes, ColumnNote("text", name)]), *notices]
+        return Features(texts, "text", notices, original)
+    return Features(table, "table", describe_notes(notes), original)
 
 
 def _embed(prepared: Features, embedding: str) -> tuple[np.ndarray | None, list[str]]:

@@ -9,6 +9,8 @@ import pandas as pd
 import torch
 from jaxtyping import Float64
 from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -122,9 +124,10 @@ def mean_one(weights: np.ndarray, where: str) -> np.ndarray:
 def features_of(samples: Samples, estimator: Any, *, numbers: bool) -> Any:
     """Return what an estimator is fitted to: the matrix, or the features as they came (images flattened).
 
-    A sparse matrix stays sparse, unless it is small and the estimator does not say that it reads such.
+    A sparse matrix stays sparse, unless it is small and the estimator does not say that it reads such. Of a table of one
+    text, which most estimators of texts read as strings, an estimator that selects columns gets the table.
     """
-    if not numbers and samples.original is not None:
+    if not numbers and samples.original is not None and (samples.kind == "table" or _selects_columns(estimator)):
         return samples.original
     if samples.sparse and not numbers:
         return samples.features if samples.embedding is not None or _reads_sparse(estimator) else samples.features.toarray()
@@ -133,6 +136,13 @@ def features_of(samples: Samples, estimator: Any, *, numbers: bool) -> Any:
     if samples.kind in ("array", "image"):
         return np.asarray(samples.features).reshape(len(samples), -1)
     return samples.features
+
+
+def _selects_columns(estimator: Any) -> bool:
+    """Return whether an estimator's first step names columns."""
+    while isinstance(estimator, Pipeline):
+        estimator = estimator[0]
+    return isinstance(estimator, ColumnTransformer)
 
 
 def _reads_sparse(estimator: Any) -> bool:

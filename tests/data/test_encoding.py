@@ -47,3 +47,13 @@ def test_large_offsets(column):
 )
 def test_ordinary_numbers_are_rounded_as_they_are(X):
     np.testing.assert_array_equal(round_columns(X), X.astype(np.float32))
+
+
+def test_rare_differences_survive():
+    column = np.full(5000, 1e9)
+    column[[7, 4001]] += 1
+    rounded = round_columns(column[:, None])[:, 0]
+    np.testing.assert_array_equal(rounded - rounded[0], column - 1e9)
+    np.testing.assert_array_equal(
+        round_columns(np.array([[np.nan], [np.nan], [2.5]])), np.float32([[np.nan], [np.nan], [2.5]])
+    )

@@ -1,4 +1,4 @@
-"""The scikit-learn door: equal to a naive loop, refitted inside each fold, seeded, and clear about what it refuses."""
+"""Estimators of scikit-learn: equal to a naive loop, refitted inside each fold, seeded, and clear about what it refuses."""
 
 from dataclasses import replace
 
@@ -10,8 +10,10 @@ import torch
 import xgboost
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_iris, make_classification
 from sklearn.ensemble import BaggingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_predict
@@ -233,6 +235,35 @@ def test_columns_reach_the_estimator():
     assert (d.predicted == d.labels).all()
     encoded = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
     assert (hs.measure(frame[["colour"]].assign(n=range(60)), y, learner=encoded, folds=3, repeats=2).p_label > 0.5).all()
+
+
+def test_columns_come_as_they_are():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 60)
+    frame = pd.DataFrame({
+        "text": [f"a rather {('dull', 'fine')[label]} film with number {at} in it" for at, label in enumerate(y)],
+        "day": pd.date_range("2020-01-01", periods=60),
+        "same": 1.0,
+        "id": range(60),
+        "price": [f"${at}" for at in range(60)],
+    })  # fmt: skip
+
+    class Reads(BaseEstimator, ClassifierMixin):
+        def fit(self, X, y):
+            pd.testing.assert_frame_equal(X, frame.loc[X.index])
+            self.classes_ = np.unique(y)
+            return self
+
+        def predict(self, X):
+            return X["text"].str.contains("fine").to_numpy().astype(int)
+
+    assert (hs.measure(frame, y, learner=Reads(), folds=3, repeats=2).predicted == y).all()
+    words, model = TfidfVectorizer(), LogisticRegression(C=100)
+    by_name = make_pipeline(ColumnTransformer([("words", words, "text")]), model)
+    one, other = (
+        hs.measure(frame[["text"]], y, learner=each, folds=3, repeats=2) for each in (by_name, make_pipeline(words, model))
+    )
+    np.testing.assert_array_equal(one.error, other.error)
 
 
 @pytest.mark.slow
