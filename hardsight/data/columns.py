@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hardsight.data.conversion import plain_values, to_series
+from hardsight.data.conversion import plain_values, to_pandas, to_series
 from hardsight.data.samples import Kind
 from hardsight.data.spellings import check_spellings, describe_similar_ids
 from hardsight.errors import Faults, InputError
@@ -248,19 +248,19 @@ def _to_int_or_str(array: np.ndarray, name: str) -> np.ndarray:
         if invalid.any():
             raise InputError(
                 f"{name} must be integers or text. Got {array[invalid][0].item()!r} ({describe_rows(invalid)}): "
-                "name another column"
+                "convert them to text, or use other values"
             )
         return array.astype(np.int64)
     if kind in "iu":
         return array.astype(np.int64) if array.size and array.max() < 2**63 else array.astype(str)
     if kind == "b":
-        raise InputError(f"{name} must be integers or text. Got True and False: name another column")
+        raise InputError(f"{name} must be integers or text. Got True and False: use other values")
     if array.dtype == object:
         invalid = np.array([isinstance(value, _NOT_IDS) for value in array])
         if invalid.any():
             raise InputError(
                 f"{name} must be integers or text. Got {_describe(array[invalid][0])} in {describe_rows(invalid)}: "
-                "name another column"
+                "convert them to text, or use other values"
             )
     return np.array([str(value) for value in array])
 
@@ -323,7 +323,10 @@ def normalize_weights(values: Any, n: int, name: str = "weights") -> np.ndarray:
     _refuse_missing(missing_mask(array), name)
     array = infer_dtype(array) if array.dtype == object else array
     if array.dtype.kind not in "iuf":
-        raise InputError(f"{name} must be numbers, 0 or more. Got {_describe(array.tolist()[0])} in row 0")
+        text = np.array([isinstance(value, str) for value in array])
+        hint = ": write them as numbers, with a decimal point" if text.any() else ""
+        row = int(np.argmax(text))
+        raise InputError(f"{name} must be numbers, 0 or more. Got {_describe(array.tolist()[row])} in row {row}{hint}")
     array = array.astype(np.float64)
     invalid = (array < 0) | np.isinf(array)
     if invalid.any():
@@ -343,7 +346,7 @@ def check_embedding(embedding: Any, n: int) -> np.ndarray:
     Raises:
         InputError: not ``n`` rows of finite numbers.
     """
-    array = to_numpy(embedding)
+    array = to_pandas(to_numpy(embedding))
     if isinstance(array, pd.DataFrame | list | tuple):
         try:
             array = np.asarray(array, dtype=np.float64)

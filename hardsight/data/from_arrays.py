@@ -15,6 +15,7 @@ from hardsight.errors import InputError
 from hardsight.validation import join_names
 
 _CHANNELS = (1, 3, 4)
+_AS_FRAME = "pass pandas.DataFrame(X), of which dates and times are read"
 _NUMERIC, _OBJECTS = "biuf", "OUT"
 
 
@@ -98,9 +99,10 @@ def _check_types(X: np.ndarray) -> np.ndarray:
     """Return numbers, or objects if there is text."""
     kind = X.dtype.kind
     if kind == "S":
-        raise InputError("X holds bytes: decode them to text (X.astype(str)) or convert them to numbers")
+        raise InputError("X holds bytes: decode them to text (np.char.decode(X, 'utf-8')) or convert them to numbers")
     if kind not in _NUMERIC + _OBJECTS:
-        raise InputError(f"X must hold numbers or text. Got the type {X.dtype}: convert it to numbers")
+        fix = {"c": "split it into X.real and X.imag", "M": _AS_FRAME, "m": _AS_FRAME}.get(kind, "convert it to numbers")
+        raise InputError(f"X must hold numbers or text. Got the type {X.dtype}: {fix}")
     if X.ndim == 0:
         raise InputError("X must have one row per sample. Got a single value: pass an array (sample, feature)")
     if kind in _NUMERIC:

@@ -115,7 +115,7 @@ def _read_arguments(args: Arguments, embedding: Any, faults: Faults) -> RawSampl
         raw = _convert(args._replace(X=X, **columns))
         check_sample_count(count_rows(raw.features))
         if raw.y is None:
-            raise InputError("y is missing: pass one label per sample (y=…), or the name of the label's column")
+            raise InputError("y is missing: pass one label per sample (y=…)")
     if raw is None or raw.y is None or (faults.messages and _lengths_differ(count_rows(raw.features), values)):
         faults.raise_all()
         raise AssertionError("the data were not read, without a fault")

@@ -1,5 +1,6 @@
 """Labels: class codes or numbers to predict, and which of the two they are."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -28,7 +29,7 @@ class EncodedLabels(NamedTuple):
     notices: list[str]  # what a user should know about how the labels were read
 
 
-def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str, merge_spellings: bool = False) -> EncodedLabels:
+def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str, merge_spellings: bool | None = False) -> EncodedLabels:
     """Convert labels to codes with their classes, or to targets.
 
     Args:
@@ -37,7 +38,8 @@ def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str, merge_spelli
         task: "classification", "regression", or "auto": text, booleans and categories are classes, numbers with a
             fraction are targets; integers are classes unless there are too many different ones.
         name: what messages call the label.
-        merge_spellings: whether classes that differ only in case, blanks or the encoding of letters are one.
+        merge_spellings: whether classes that differ only in case, blanks or the encoding of letters are one; None if
+            the caller has no such option.
 
     Raises:
         InputError: labels that are missing, infinite, of a wrong type or all the same.
@@ -69,18 +71,25 @@ def encode_labels(y: Any, *, ids: np.ndarray, task: str, name: str, merge_spelli
 
 def _refuse_one_hot(y: Any, name: str) -> None:
     """Refuse a matrix of zeros and ones in place of labels, with what makes labels of it."""
-    matrix = to_numpy(y)
+    matrix = np.array(y) if isinstance(y, list | tuple) and _are_rows(y) else to_numpy(y)
     is_binary = isinstance(matrix, np.ndarray) and matrix.ndim == 2 and matrix.shape[1] > 1 and matrix.dtype.kind in "biuf"
     if not is_binary or not np.isin(matrix, (0, 1)).all():
         return
     if (matrix.sum(axis=1) == 1).all():
+        argmax = "y.argmax(1)" if hasattr(y, "argmax") else "np.argmax(y, axis=1)"
         raise InputError(
-            f"label {name!r} must be one value per sample. Got one-hot rows of {matrix.shape[1]}: pass y.argmax(1)"
+            f"label {name!r} must be one value per sample. Got one-hot rows of {matrix.shape[1]}: pass {argmax}"
         )
     raise InputError(
         f"label {name!r} must be one value per sample. Got rows of {matrix.shape[1]} zeros and ones, several labels per "
-        "sample: measure one of them at a time, y[:, 0]"
+        "sample: measure one of them at a time, [row[0] for row in y]"
     )
+
+
+def _are_rows(y: Sequence[Any]) -> bool:
+    """Return whether a list holds lists of numbers of one length."""
+    lengths = {len(row) if isinstance(row, list | tuple) else -1 for row in y}
+    return len(lengths) == 1 and lengths != {-1} and all(isinstance(value, int | float) for row in y for value in row)
 
 
 def _name_intervals(array: np.ndarray) -> tuple[np.ndarray, list[str] | None]:

@@ -39,13 +39,13 @@ def _plain_form(character: str) -> str:
     return character
 
 
-def check_spellings(values: np.ndarray, what: str, *, merge: bool) -> tuple[np.ndarray, list[str]]:
+def check_spellings(values: np.ndarray, what: str, *, merge: bool | None) -> tuple[np.ndarray, list[str]]:
     """Find values that differ only in their spelling.
 
     Args:
         values: labels or groups, ``(sample,)`` of any type without missing values.
         what: what the values are, for the notice.
-        merge: whether to replace each by its most frequent spelling.
+        merge: whether to replace each by its most frequent spelling; None if that is not possible.
 
     Returns:
         The values, and a notice if there are such spellings.
@@ -59,7 +59,8 @@ def check_spellings(values: np.ndarray, what: str, *, merge: bool) -> tuple[np.n
     examples = "; ".join(map(_describe, variants[:_MAX_EXAMPLES])) + ("; …" if len(variants) > _MAX_EXAMPLES else "")
     if not merge:
         notice = f"{what} that differ only in case, blanks or the encoding of letters count as different: {examples}."
-        return values, [f"{notice} To merge them, pass merge_spellings=True (--merge-spellings)."]
+        advice = " To merge them, pass merge_spellings=True (--merge-spellings)."
+        return values, [notice if merge is None else notice + advice]
     replaced = {spelling: each.spellings[0] for each in variants for spelling in each.spellings[1:]}
     merged = np.empty(len(distinct), dtype=object)
     merged[:] = [replaced.get(value, value) for value in distinct]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import vstack
 
-from hardsight.data.columns import RawSamples, check_ids, missing_mask, to_column, to_numpy
+from hardsight.data.columns import RawSamples, check_ids, missing_mask, to_column
 from hardsight.data.labels import missing_labels
 from hardsight.data.samples import Samples
 from hardsight.data.sparse import is_sparse
@@ -31,10 +31,11 @@ def find_labelled(y: Any, name: str, n_samples: int, mode: str) -> np.ndarray | 
     """
     if mode == "refuse":
         return None
-    if getattr(to_numpy(y), "ndim", 1) > 1:
-        # A table in place of labels is refused where they are encoded.
+    try:
+        array = to_column(y, f"label {name!r}")
+    except InputError:
+        # What are no labels is refused where they are encoded.
         return None
-    array = to_column(y, f"label {name!r}")
     missing = missing_labels(array)
     # Labels of another number are refused where they are encoded.
     if len(array) != n_samples or not missing.any():

@@ -70,7 +70,7 @@ def measure_predictions(
     task = "classification" if views.ndim == 3 else "regression"
     if task == "regression" and loss is None:
         _refuse_classes(views, y, names, label)
-    labels, class_names, notices = encode_labels(y, ids=names, task=task, name=label)
+    labels, class_names, notices = encode_labels(y, ids=names, task=task, name=label, merge_spellings=None)
     if classes is not None and class_names is not None:
         labels, class_names = _recode(labels, class_names, classes)
     rows = _held_out_rows(held_out, views, names)
