@@ -11,6 +11,7 @@ from hardsight.data.columns import RawSamples, check_ids, missing_mask, to_colum
 from hardsight.data.labels import missing_labels
 from hardsight.data.samples import Samples
 from hardsight.data.sparse import is_sparse
+from hardsight.errors import InputError
 from hardsight.validation import format_option
 
 MODES = ("drop", "predict", "refuse")

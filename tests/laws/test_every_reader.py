@@ -153,11 +153,12 @@ def test_equal_features_have_equal_fingerprints(reader, tmp_path):
 
 
 @every_reader
-def test_a_missing_label_is_refused_with_its_row_and_id(reader, tmp_path):
-    labels = [None if row == 5 else label for row, label in enumerate(LABELS)]
-    with pytest.raises(InputError, match=rf"is missing in 1 of {N} samples \(row 5; id '{IDS[5]}'\)") as refusal:
-        reader(tmp_path, labels)
-    assert "\n" not in str(refusal.value)
+def test_a_row_without_a_label_is_left_out(reader, tmp_path):
+    samples = reader(tmp_path, [None if row == 5 else label for row, label in enumerate(LABELS)])
+    assert samples.ids.tolist() == IDS[:5] + IDS[6:]
+    assert [samples.classes[code] for code in samples.labels] == LABELS[:5] + LABELS[6:]
+    np.testing.assert_array_equal(samples.matrix, np.delete(NUMBERS, 5, axis=0))
+    assert "1 sample has no label" in " ".join(samples.notices)
 
 
 @every_reader
