@@ -66,7 +66,7 @@ def to_samples(
     labels = _read_labels(raw.y, per_sample.ids, task, name, merge_spellings, faults)
     if labels is None or faults.messages:
         with faults.collect():
-            check_features(whole, embedding)
+            check_features(whole if keep_others else raw, embedding)
         faults.raise_all()
         raise AssertionError("labels are missing without a fault")
     prepared = prepare_features(whole if keep_others else raw, labels, embedding, labelled if keep_others else None)

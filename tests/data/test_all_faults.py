@@ -69,3 +69,9 @@ def test_words_for_embeddings_are_checked_with_the_rest():
         messages = faults_of(X, y=["c"] * N, embedding=word)
         assert len(messages) == 2
         assert f"Got {word!r}" in messages[1]
+
+
+def test_a_row_without_a_label_is_no_second_fault():
+    y = [None, *list("uvuvuvu")]
+    messages = faults_of([f"text {row}" for row in range(N)], y=y, embedding=np.ones((N, 2)), ids=[1] * N, groups=["g"] * N)
+    assert [line[:6] for line in messages] == ["ids mu", "all sa"]
