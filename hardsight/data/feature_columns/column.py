@@ -11,18 +11,19 @@ from hardsight.validation import join_names
 
 Topic = Literal["left out", "numbers", "dates", "text", "categories", "vectors", "doubtful"]
 
-# The sentence of each topic, in the order in which they are printed; "{}" stands for the columns.
-_SENTENCES: dict[Topic, str] = {
-    "left out": "Left out of the features: {}. To see a column in results, name it as id (id=…, --id).",
-    "dates": "Read as dates: {}.",
-    "numbers": "Read as numbers: {}.",
-    "text": "Read as text: {}.",
-    "vectors": "Read as vectors: {}.",
-    "categories": "Read as categories: {}.",
-    "doubtful": "Used as features, but check: {}. If one is an id, a group or made from the label, name it as that (--id, "
-    "--group) or drop it (--drop).",
-}
-# A sentence names at most so many columns.
+# Sentences in the order in which they are printed, with the topics of each; "{}" stands for the columns of its topics.
+_SENTENCES: tuple[tuple[str, dict[Topic, str]], ...] = (
+    ("Left out of the features: {}. To see a column in results, name it as id (id=…, --id).", {"left out": ""}),
+    (
+        "Read as {}.",
+        {"dates": "dates: ", "numbers": "numbers: ", "text": "text: ", "vectors": "vectors: ", "categories": "categories: "},
+    ),
+    (
+        "Used as features, but check: {}. Name ids and groups as such (--id, --group); drop copies of the label (--drop).",
+        {"doubtful": ""},
+    ),
+)
+# At most so many columns of a topic are named.
 _MAX_COLUMNS = 12
 
 # Spellings of a missing value in cells, in lower case.
@@ -49,22 +50,26 @@ class Reading(NamedTuple):
 
 
 def describe_notes(notes: Iterable[ColumnNote]) -> list[str]:
-    """Return one sentence per topic, which names all its columns.
+    """Return at most three sentences, which name each column once per topic.
 
-    >>> describe_notes([ColumnNote("dates", "day"), ColumnNote("dates", "time", "day before month")])
-    ["Read as dates: 'day', 'time' (day before month)."]
+    >>> describe_notes([ColumnNote("dates", "day", "day before month"), ColumnNote("text", "title")])
+    ["Read as dates: 'day' (day before month); text: 'title'."]
     """
     details: dict[Topic, dict[str, list[str]]] = {}
     for note in notes:
         details.setdefault(note.topic, {}).setdefault(note.name, []).extend([note.detail] if note.detail else [])
     sentences = []
-    for topic, sentence in _SENTENCES.items():
-        columns = [_describe_column(name, words) for name, words in details.get(topic, {}).items()]
-        if columns:
-            rest = len(columns) - _MAX_COLUMNS
-            names = ", ".join(columns[:_MAX_COLUMNS]) + (f" and {rest} more" if rest > 0 else "")
-            sentences.append(sentence.format(names))
+    for sentence, topics in _SENTENCES:
+        parts = [f"{words}{_describe_columns(details[topic])}" for topic, words in topics.items() if topic in details]
+        if parts:
+            sentences.append(sentence.format("; ".join(parts)))
     return sentences
+
+
+def _describe_columns(details: dict[str, list[str]]) -> str:
+    columns = [_describe_column(name, words) for name, words in details.items()]
+    rest = len(columns) - _MAX_COLUMNS
+    return ", ".join(columns[:_MAX_COLUMNS]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _describe_column(name: str, details: Sequence[str]) -> str:
