@@ -2,6 +2,7 @@
 
 from enum import Enum
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,24 @@ def plain_values(values: np.ndarray, name: str) -> np.ndarray:
         plain[:] = [_plain_member(value) for value in values]
         return plain
     return values
+
+
+def named_values(values: np.ndarray, name: str) -> np.ndarray:
+    """Replace what :func:`plain_values` does, and intervals and UUIDs by their text; anything else stays.
+
+    Args:
+        values: ``(sample,)`` of any type.
+        name: what messages call the values.
+
+    Raises:
+        InputError: bytes that are not UTF-8.
+    """
+    values = plain_values(values, name)
+    if values.dtype != object or not any(isinstance(value, pd.Interval | UUID) for value in values):
+        return values
+    named = np.empty(len(values), dtype=object)
+    named[:] = [str(value) if isinstance(value, pd.Interval | UUID) else value for value in values]
+    return named
 
 
 def _plain_member(value: Any) -> Any:

@@ -128,7 +128,8 @@ def _check_types(array: np.ndarray, name: str, ids: np.ndarray) -> np.ndarray:
         if invalid.any():
             kind = type(array[invalid][0]).__name__
             raise InputError(
-                f"label {name!r} must be text or numbers. Got a value of type {kind} ({describe_rows(invalid, ids)})"
+                f"label {name!r} must be text or numbers. Got a value of type {kind} ({describe_rows(invalid, ids)}): "
+                "convert them to text, or pass one column of labels"
             )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         infinite = ~np.isfinite(array)

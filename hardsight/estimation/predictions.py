@@ -68,6 +68,8 @@ def measure_predictions(
     n_samples = views.shape[1]
     names = np.arange(n_samples) if ids is None else check_ids(ids, n_samples)
     task = "classification" if views.ndim == 3 else "regression"
+    if task == "regression" and outputs != "auto":
+        raise InputError(f"outputs={outputs!r} is for predictions of classes, and these are numbers: leave it out")
     if task == "regression" and loss is None:
         _refuse_classes(views, y, names, label)
     labels, class_names, notices = encode_labels(y, ids=names, task=task, name=label, merge_spellings=None)

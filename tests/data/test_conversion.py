@@ -154,3 +154,17 @@ def test_what_has_no_index_is_matched_by_position():
         assert Samples.of(frame, y).labels.tolist() == Samples.of(frame, TEXTS).labels.tolist()
     named = frame.set_axis(list("uvwxyz"))
     rejects("different indexes", Samples.of, pa.Table.from_pandas(named), pd.Series(TEXTS, index=list("zyxwvu")))
+
+
+def test_feature_columns_of_objects_are_categories():
+    codes = [0, 1, 2, 0, 1, 1]
+    keys = [uuid.UUID(int=number) for number in range(3)]
+    intervals = list(pd.cut(pd.Series([1.0, 5.0, 9.0]), [0, 3, 6, 10]))
+    expected = Samples.of(pd.DataFrame({"n": FRACTIONS, "c": ["abc"[code] for code in codes]}), TEXTS).matrix
+    for names in (list(Enum("Kind", list("abc"))), [b"a", b"b", b"c"], keys, intervals, [Size.LARGE, Size.SMALL, "z"]):
+        values = pd.Series([names[code] for code in codes], dtype=object)
+        samples = Samples.of(pd.DataFrame({"n": FRACTIONS, "c": values}), TEXTS)
+        np.testing.assert_array_equal(samples.matrix, expected)
+    missing = pd.Series([keys[0], None, keys[1], None, keys[0], keys[1]], dtype=object)
+    assert Samples.of(pd.DataFrame({"n": FRACTIONS, "c": missing}), TEXTS).matrix.shape == (6, 4)
+    rejects("column 'c' holds bytes that are not UTF-8", Samples.of, pd.DataFrame({"c": [b"\xe4", b"b"] * 3}), TEXTS)

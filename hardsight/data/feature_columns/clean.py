@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data.columns import infer_dtype
+from hardsight.data.conversion import named_values
 from hardsight.data.feature_columns.categories import read_categories
 from hardsight.data.feature_columns.column import ColumnNote, Reading, TextColumn
 from hardsight.data.feature_columns.dates import read_compact_dates, read_dates, read_temporal
@@ -92,10 +93,10 @@ def _read_values(column: pd.Series, present: np.ndarray, name: str) -> Reading:
     temporal = read_temporal(column, name)
     if temporal is not None:
         return temporal
-    values = column[present].astype(object)
+    values = named_values(column[present].astype(object).to_numpy(), f"column {name!r}")
     if all(isinstance(value, str) for value in values):
-        return _read_strings(values.to_numpy(), present, name)
-    return _read_objects(values.to_numpy(), present, name)
+        return _read_strings(values, present, name)
+    return _read_objects(values, present, name)
 
 
 def _read_strings(values: np.ndarray, present: np.ndarray, name: str, *, mixed: bool = False) -> Reading:
@@ -141,4 +142,4 @@ def _read_objects(values: np.ndarray, present: np.ndarray, name: str) -> Reading
 
 
 def _is_scalar(value: Any) -> bool:
-    return isinstance(value, str | bool | int | float | np.number | np.bool_) or type(value).__name__ in ("Decimal", "UUID")
+    return isinstance(value, str | bool | int | float | np.number | np.bool_) or type(value).__name__ == "Decimal"
