@@ -1,5 +1,6 @@
 """Formatting of values for pages and the terminal: untrusted text made printable, numbers at a readable length."""
 
+import datetime
 import math
 import re
 import unicodedata
@@ -49,6 +50,7 @@ def format_line(value: Any, longest: int = 200) -> str:
     """
     # Cut before translating: a value may be a whole document.
     text = str(value)[: longest + 1].replace("\r\n", "\n")
+    text = text.removesuffix(" 00:00:00") if isinstance(value, datetime.datetime) else text
     return shorten(_SURROGATES.sub("\ufffd", text).translate(_LINE), longest)
 
 
