@@ -1,16 +1,18 @@
 """Predictions of classes that a user has, as log-probabilities: told apart by their values, or named by the user."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
+from hardsight.data.conversion import to_pandas
 from hardsight.errors import InputError
 from hardsight.learners.sklearn import laplace
 from hardsight.measures.probabilities import are_log_probabilities, are_probabilities
-from hardsight.validation import check_choice
+from hardsight.validation import check_choice, join_names
 
 Outputs = Literal["auto", "probabilities", "log-probabilities", "logits"]
 
@@ -57,6 +59,37 @@ class _HeldOutPredictions(NamedTuple):
                 more = ", …" if view.shape[1] > 4 else ""
                 return f"[{values}{more}] in view {index}, sample {self.ids[row].item()!r}"
         raise AssertionError("the test holds for every row")
+
+
+def as_frames(predictions: Any) -> list[pd.DataFrame]:
+    """Return predictions that are frames, one per view; nothing if they are something else."""
+    if not isinstance(predictions, list | tuple):
+        return []
+    frames = [to_pandas(view) for view in predictions]
+    return frames if all(isinstance(frame, pd.DataFrame) for frame in frames) else []
+
+
+def stack_frames(frames: Sequence[pd.DataFrame]) -> np.ndarray:
+    """Return frames as one array ``(view, sample, column)``, with the columns of all in the order of the first.
+
+    Raises:
+        InputError: frames with other columns, or of another length.
+    """
+    names = list(frames[0].columns)
+    for view, frame in enumerate(frames):
+        if len(frame) != len(frames[0]) or len(frame.columns) != len(names) or set(frame.columns) != set(names):
+            raise InputError(
+                "predictions must be frames of one length with the same columns. Got "
+                f"{frames[0].shape} of {join_names(names[:5])} in view 0 and {frame.shape} of "
+                f"{join_names(frame.columns[:5])} in view {view}: give every view the columns of all classes"
+            )
+    return np.stack([frame[names].to_numpy() for frame in frames])
+
+
+def named_classes(frame: pd.DataFrame, labels: Sequence[Any]) -> list[Any] | None:
+    """Return the names of the columns if they name all labels, so that they tell which class a column is; else None."""
+    names = [name.item() if isinstance(name, np.generic) else name for name in frame.columns]
+    return names if set(labels) <= set(names) else None
 
 
 def read_class_predictions(

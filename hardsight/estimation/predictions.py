@@ -15,7 +15,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError, first_line
 from hardsight.estimation.assemble import LabelInfo, assemble, find_seeded_neighbours
-from hardsight.estimation.class_predictions import read_class_predictions
+from hardsight.estimation.class_predictions import as_frames, named_classes, read_class_predictions, stack_frames
 from hardsight.estimation.job import choose_loss
 from hardsight.estimation.threads import limit_threads
 from hardsight.measures.held_out import HeldOut
@@ -41,7 +41,7 @@ def measure_predictions(
 
     Args:
         predictions: ``(view, sample, class)`` probabilities, log-probabilities or logits; ``(view, sample)`` predicted
-            targets for regression.
+            targets for regression. Also a list of frames, one per view, whose columns may be named by the classes.
         y: ``(sample,)`` labels, or targets in regression.
         outputs: what the predictions of classes are: "probabilities", "log-probabilities", "logits", or "auto", which tells
             them apart by their values. Rows with a probability of zero are smoothed, with a notice; see
@@ -50,7 +50,8 @@ def measure_predictions(
             with False are never read.
         loss: as in :func:`measure`.
         ids: ``(sample,)``, unique; positions by default.
-        classes: the labels that the columns stand for, in their order; by default those in ``y``, sorted.
+        classes: the labels that the columns stand for, in their order; by default the columns' names
+            in frames, else those in ``y``, sorted.
         features: ``(sample, feature)`` numbers, NaN where missing. The ledger then uses the nearest neighbours of each
             sample, as in :func:`measure`; None: it uses the predictions alone.
         label: the name of the label.
@@ -63,8 +64,9 @@ def measure_predictions(
     >>> measure_predictions(p, ["a", "b"]).error.round(3).tolist()
     [0.231, 0.693]
     """
-    check_indexes(y=y, ids=ids, features=features)
-    views = _as_views(predictions, y)
+    frames = as_frames(predictions)
+    check_indexes(y=y, ids=ids, features=features, **{f"predictions[{view}]": frame for view, frame in enumerate(frames)})
+    views = _as_views(stack_frames(frames) if frames else predictions, y)
     n_samples = views.shape[1]
     names = np.arange(n_samples) if ids is None else check_ids(ids, n_samples)
     task = "classification" if views.ndim == 3 else "regression"
@@ -73,6 +75,8 @@ def measure_predictions(
     if task == "regression" and loss is None:
         _refuse_classes(views, y, names, label)
     labels, class_names, notices = encode_labels(y, ids=names, task=task, name=label, merge_spellings=None)
+    if classes is None and frames and class_names is not None:
+        classes = named_classes(frames[0], class_names)
     if classes is not None and class_names is not None:
         labels, class_names = _recode(labels, class_names, classes)
     rows = _held_out_rows(held_out, views, names)

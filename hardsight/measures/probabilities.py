@@ -8,7 +8,7 @@ from torch import Tensor
 from hardsight.errors import HardsightWarning, InputError
 
 # Sums of rounded probabilities differ from one by more than those of exact ones.
-EXACT, ROUNDED = 1e-3, 0.05
+EXACT, ROUNDED = 5e-3, 0.05
 _NEGATIVE_ZERO = -1e-6
 
 

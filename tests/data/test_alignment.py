@@ -141,4 +141,8 @@ def test_other_functions_of_several_series_refuse_what_contradicts():
         labels,
         features=pd.DataFrame(np.eye(3), index=[2, 0, 1]),
     )
+    record = hs.Record()
+    rejects("ids and labels have different indexes", record.add, view=0, ids=pd.Series([5, 6, 7], [2, 0, 1]),
+            logits=scores[0], labels=labels)  # fmt: skip
+    record.add(view=0, ids=[5, 6, 7], logits=scores[0], labels=labels)
     check_indexes(a=[1, 2], b=pd.Series([1, 2], index=[1, 0]), c=None)

@@ -1,6 +1,7 @@
 """Predictions of classes: probabilities, log-probabilities and logits give the same result, and doubt is an error."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.special import log_softmax, softmax
@@ -134,3 +135,41 @@ def test_arrays_that_cannot_be_written_to_are_read_without_a_warning(recwarn):
     shares.flags.writeable = False
     assert hs.measure_predictions(shares, Y)
     assert not [warning for warning in recwarn if "not writable" in str(warning.message)]
+
+
+NAMES = np.array(["ant", "bee", "cow", "dog"])
+
+
+def test_frames_are_views_whose_columns_name_the_classes():
+    expected = hs.measure_predictions(SHARES, NAMES[Y])
+    order = [2, 0, 3, 1]
+    frames = [pd.DataFrame(view, columns=NAMES) for view in SHARES]
+    moved = [frames[0], frames[1][NAMES[order]], frames[2][NAMES[order[::-1]]]]
+    for views in (frames, tuple(frames), moved):
+        d = hs.measure_predictions(views, NAMES[Y])
+        np.testing.assert_allclose(d.error, expected.error, rtol=1e-12)
+        assert d.classes == expected.classes
+    shuffled = hs.measure_predictions([frame[NAMES[order]] for frame in frames], NAMES[Y])
+    np.testing.assert_allclose(shuffled.error, expected.error, rtol=1e-12)
+    assert shuffled.classes == tuple(NAMES[order])
+    numbered = hs.measure_predictions([pd.DataFrame(view) for view in SHARES], NAMES[Y])
+    np.testing.assert_array_equal(numbered.error, expected.error)
+
+
+def test_frames_in_another_order_than_the_labels_are_refused():
+    frames = [pd.DataFrame(view, columns=NAMES) for view in SHARES]
+    labels = pd.Series(NAMES[Y])
+    rejects(
+        r"y and predictions\[1\] have different indexes: pass predictions\[1\].reindex\(y.index\)",
+        hs.measure_predictions,
+        [frames[0], frames[1].iloc[::-1], frames[2]],
+        labels,
+    )
+    assert hs.measure_predictions([frames[0], frames[1].iloc[::-1].reindex(labels.index), frames[2]], labels)
+    rejects("frames of one length with the same columns", hs.measure_predictions, [frames[0], frames[1][NAMES[:3]]], labels)
+
+
+def test_what_numbers_are_is_asked_of_classes_alone():
+    rejects(
+        "is for predictions of classes", hs.measure_predictions, RNG.normal(size=(2, 9)), np.arange(9) / 2, outputs="logits"
+    )

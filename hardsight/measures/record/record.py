@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from hardsight.data.alignment import check_indexes
 from hardsight.errors import InputError
 from hardsight.measures.catalogue import MEASURES, unknown_measure
 from hardsight.measures.measure import Column, Measure, Stream
@@ -136,6 +137,7 @@ class Record:
         Raises:
             InputError: the batch cannot be recorded as given; names the id and the fix.
         """
+        check_indexes(ids=ids, logits=logits, labels=labels, features=features)
         store = self._store
         names, kind = parse_ids(ids)
         store.index.check_kind(kind)
