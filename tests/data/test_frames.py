@@ -154,12 +154,19 @@ def test_codes_with_many_letters_are_categories_and_said_to_be(column):
 
 
 def test_codes_are_categories_where_the_data_say_so():
-    codes = [*map(str, range(28)), "14a", "14b"]
+    codes = [*map(str, range(28)), "<14", ">14"]
     rejects_column("if its numbers are names of categories, put a letter before each, or convert it to the pandas", codes)
-    twice = np.tile(codes, 3)
-    for column in (pd.Categorical(twice), [f"n{code}" for code in twice], ["0123", *twice[1:]]):
+    thrice = np.tile(codes, 3)
+    for column in (pd.Categorical(thrice), [f"n{code}" for code in thrice], ["0123", *thrice[1:]]):
         table, notes = clean_columns(pd.DataFrame({"code": column}))
         assert (str(table["code"].dtype), notes) == ("category", [])
+
+
+@pytest.mark.parametrize("code", ["14a", "12 B", "98115-4820", "A7", "3/4"])
+def test_numbers_with_a_letter_or_a_second_number_are_codes(code):
+    table, (note,) = clean_columns(pd.DataFrame({"code": [*map(str, range(28)), code, code] * 3}))
+    assert (str(table["code"].dtype), note.detail) == ("category", "text and numbers")
+    rejects_column("holds numbers and also", [*DECIMALS[:-2], code, code])
 
 
 def test_too_many_categories_are_merged():

@@ -20,6 +20,9 @@ _MAX_STRAY_SHARE, _MAX_WORD_SHARE, _MAX_WORDS = 0.05, 0.5, 3
 _MAX_EXAMPLES, _MAX_EXAMPLE_LETTERS = 3, 30
 _LEADING_ZERO = re.compile(r"[+-]?0\d+")
 
+# A house number, a seat or a postal code of two parts.
+_CODE = re.compile(r"\d+[ -]?[^\W\d_]{1,2}|[^\W\d_]{1,2}[ -]?\d+|\d+[-/]\d+")
+
 _CURRENCIES = "USD EUR GBP JPY CHF CAD AUD NZD CNY RMB INR BRL KRW SEK NOK DKK PLN CZK HUF RUB TRY ZAR MXN SGD HKD THB ILS"
 _CURRENCY = rf"(?:(?:US|CA|C|AU|A|HK|NZ|R)?[$€£¥₹₽₩₺฿]|Rs\.?|kr\.?|{'|'.join(_CURRENCIES.split())})"
 _CELL = re.compile(
@@ -99,7 +102,7 @@ def read_numeric_text(column: TextColumn) -> Reading | None:
     if unread.any():
         strays = column.known.copy()
         strays[column.known] = unread
-        if not are_mostly_numbers(~unread):
+        if not _are_mostly_numbers(~unread) or _are_codes(column, strays, values):
             return None
         details.append(_read_strays_as_missing(column, strays))
     missing = column.describe_missing()
@@ -176,6 +179,13 @@ def _find_factors(units: Sequence[str]) -> tuple[dict[str, float] | None, str]:
 def are_mostly_numbers(numeric: np.ndarray) -> bool:
     """Return whether all but a few of the distinct values that are not missing are numbers."""
     return bool(numeric.sum() >= max(_MIN_NUMBERS, _MIN_NUMERIC_SHARE * len(numeric)))
+
+
+def _are_codes(column: TextColumn, strays: np.ndarray, values: np.ndarray) -> bool:
+    """Return whether integers are names of things: many of the others are such a number with a letter or a second number."""
+    if (values[~np.isnan(values)] % 1 != 0).any() or column.rows_with(strays).mean() <= _MAX_STRAY_SHARE:
+        return False
+    return all(_CODE.fullmatch(column.texts[index]) for index in np.flatnonzero(strays))
 
 
 def _read_strays_as_missing(column: TextColumn, strays: np.ndarray) -> str:
