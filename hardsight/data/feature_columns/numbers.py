@@ -102,7 +102,7 @@ def read_numeric_text(column: TextColumn) -> Reading | None:
     if unread.any():
         strays = column.known.copy()
         strays[column.known] = unread
-        if not _are_mostly_numbers(~unread) or _are_codes(column, strays, values):
+        if not are_mostly_numbers(~unread) or _are_codes(column, strays, values):
             return None
         details.append(_read_strays_as_missing(column, strays))
     missing = column.describe_missing()
