@@ -79,7 +79,7 @@ class Batch(NamedTuple):
 
 def _to_tensor(name: str, value: Any, rows: int) -> Tensor:
     try:
-        tensor = value.detach().cpu() if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+        tensor = value.detach().cpu() if isinstance(value, Tensor) else torch.from_numpy(_writable(np.asarray(value)))
     except (TypeError, ValueError):
         raise InputError(f"{name} must be a tensor or an array of numbers. Got {type(value).__name__}") from None
     if tensor.is_complex() or tensor.dtype == torch.bool:
@@ -89,6 +89,11 @@ def _to_tensor(name: str, value: Any, rows: int) -> Tensor:
             f"{name} must have one row per sample, {rows} as there are ids. Got the shape {tuple(tensor.shape)}"
         )
     return tensor
+
+
+def _writable(array: np.ndarray) -> np.ndarray:
+    """Return the array, or a copy if it is read-only, as the values of a Series are: torch warns of such."""
+    return array if array.flags.writeable else array.copy()
 
 
 def _own_memory(values: Tensor, original: Any) -> Tensor:
