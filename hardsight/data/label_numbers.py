@@ -39,7 +39,14 @@ def read_written_numbers(array: np.ndarray, name: str, ids: np.ndarray, notices:
     numeric = np.isfinite(values)
     if not are_mostly_numbers(numeric) or not (values[numeric] % 1 > 0).any():
         return array
-    _refuse_other_words(distinct, ~numeric, codes, name, ids)
+    _refuse_other_words(
+        distinct,
+        ~numeric,
+        codes,
+        name,
+        ids,
+        "; if the numbers are names of classes, pass task='classification' (--task classification)",
+    )
     written = f"written as text ({'; '.join([*details, f'such as {distinct[0]!r}'])})"
     notices.append(
         f"The label {name!r} holds numbers {written}: taken as numbers to predict (regression). If they are classes, pass "
@@ -60,6 +67,8 @@ def parse_targets(array: np.ndarray, name: str, ids: np.ndarray, notices: list[s
         return plain
     codes, distinct = _factorize(array.astype(str))
     values, details = parse_numbers(distinct)
+    if values is not None and are_mostly_numbers(np.isfinite(values)):
+        _refuse_other_words(distinct, ~np.isfinite(values), codes, name, ids)
     if values is None or not np.isfinite(values).all():
         invalid = ~np.isfinite(plain) if values is None else ~np.isfinite(values)[codes]
         raise InputError(
@@ -83,13 +92,14 @@ def _factorize(array: np.ndarray) -> tuple[np.ndarray, list[str]]:
     return again[codes], list(unique)
 
 
-def _refuse_other_words(distinct: list[str], stray: np.ndarray, codes: np.ndarray, name: str, ids: np.ndarray) -> None:
+def _refuse_other_words(
+    distinct: list[str], stray: np.ndarray, codes: np.ndarray, name: str, ids: np.ndarray, otherwise: str = ""
+) -> None:
     if not stray.any():
         return
     words = [distinct[index][:40] for index in np.flatnonzero(stray)]
     shown = join_names(words[:_MAX_EXAMPLES]) + (", …" if len(words) > _MAX_EXAMPLES else "")
     rows = describe_rows(stray[codes], ids)
     raise InputError(
-        f"label {name!r} holds numbers and also {shown} ({rows}): write a number there, or leave the label empty; if the "
-        "numbers are names of classes, pass task='classification' (--task classification)"
+        f"label {name!r} holds numbers and also {shown} ({rows}): write a number there, or leave the label empty{otherwise}"
     )
