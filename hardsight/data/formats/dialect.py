@@ -132,12 +132,21 @@ def find_dialect(file: TextFile, separator: str, prefer_text: bool) -> tuple[Dia
 
 def _ends_in_line(file: TextFile, separator: str, quotes: Quotes) -> bool:
     """Return whether every quotation mark that begins a cell encloses that cell, within one line."""
-    end = rf"(?={re.escape(separator)}|[\r\n]|\Z)"
-    before = rf"(?:(?<={re.escape(separator)})|(?<=[\r\n])|\A)"
-    blanks = " *" if quotes is Quotes.AFTER_BLANKS else ""
-    cell = re.compile(rf'{before}{blanks}"[^"\r\n]*(?:""[^"\r\n]*)*"{blanks}{end}'.encode())
-    start = re.compile(rf'{before} *"'.encode())
-    return not any(b'"' in lines and start.search(cell.sub(b"", lines)) for lines in _whole_lines(file))
+    mark = re.escape(separator)
+    inside, end = r'[^"\r\n]*(?:""[^"\r\n]*)*"', rf"(?={mark}|[\r\n]|\Z)"
+    if quotes is Quotes.AFTER_BLANKS:
+        cell = re.compile(rf'(?:(?<={mark})|(?<=[\r\n])) *"{inside} *{end}'.encode())
+    else:
+        # Patterns that begin with the mark itself are found faster.
+        cell = re.compile(rf'"(?:(?<={mark}")|(?<=[\r\n]")){inside}{end}'.encode())
+    start = re.compile(rf'(?:(?<={mark})|(?<=[\r\n])) *"'.encode())
+    for lines in _whole_lines(file):
+        if b'"' in lines:
+            # Every line follows a line end.
+            rest = cell.sub(b"", b"\n" + lines)
+            if b'"' in rest and start.search(rest):
+                return False
+    return True
 
 
 def _whole_lines(file: TextFile) -> Iterator[bytes]:
