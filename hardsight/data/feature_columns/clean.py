@@ -90,6 +90,10 @@ def _read_values(column: pd.Series, present: np.ndarray, name: str) -> Reading:
     if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
         numbers = numeric_series(column, present, name)
         return read_compact_dates(numbers, name) or Reading(numbers)
+    if isinstance(dtype, pd.StringDtype):
+        codes, distinct = pd.factorize(column)
+        # Equal strings are one object: a row takes 8 bytes, whatever the string.
+        return _read_strings(np.asarray(distinct, dtype=object)[codes[present]], present, name)
     temporal = read_temporal(column, name)
     if temporal is not None:
         return temporal
