@@ -1,7 +1,7 @@
 """Peak memory and CPU time of reading a csv of 1 GB: ``python benchmarks/large_csv.py [--gigabytes 1]``.
 
-The table has 20 columns: ids, ten columns of fractions, five of integers, three of 400 categories, and the label. It is written
-to the temporary folder, read once by ``hs.read`` in a process of its own, and removed.
+The table has 20 columns: ids, ten columns of fractions, five of integers, three of 400 categories, and the label. It is
+written to the temporary folder, read once by ``hs.read`` in a process of its own, and removed.
 """
 
 import argparse

@@ -369,6 +369,10 @@ def encode_values(values: np.ndarray) -> tuple[np.ndarray, list[Any]]:
     if values.dtype.kind in "biufU":
         distinct, codes = np.unique(values, return_inverse=True)
         return codes.astype(np.int64).reshape(-1), distinct.tolist()
+    if all(type(value) is str for value in values):
+        codes, strings = pd.factorize(values)
+        ranking = np.argsort(np.argsort(np.asarray(strings, dtype=object)))
+        return ranking[codes].astype(np.int64), sorted(strings)
     natives = [value.item() if isinstance(value, np.generic) else value for value in values]
     # True == 1 == 1.0: the type must be part of the key.
     keys = [(type(value).__name__, value) for value in natives]

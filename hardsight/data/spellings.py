@@ -75,7 +75,11 @@ def describe_similar_ids(ids: np.ndarray) -> list[str]:
     """
     if ids.dtype.kind != "U":
         return []
-    variants = _find_variants(ids.tolist(), np.ones(len(ids), dtype=np.int64), ignore_case=False)
+    # Of several spellings of an id, at most one is the plain one. There may be millions of plain ids: they are not collected.
+    odd = {str(value) for value in ids if _is_odd(str(value))}
+    plain = {normalize_spelling(value, ignore_case=False) for value in odd}
+    similar: list[object] = [value.item() for value in ids if value in odd or value in plain] if odd else []
+    variants = _find_variants(similar, np.ones(len(similar), dtype=np.int64), ignore_case=False)
     if not variants:
         return []
     examples = "; ".join(", ".join(_quote_all(each.spellings)) for each in variants[:_MAX_EXAMPLES])
