@@ -75,7 +75,7 @@ def describe_similar_ids(ids: np.ndarray) -> list[str]:
     """
     if ids.dtype.kind != "U":
         return []
-    # Of several spellings of an id, at most one is the plain one. There may be millions of plain ids: they are not collected.
+    # Of several spellings of an id, at most one is the plain one. Plain ids are not collected: there may be millions.
     odd = {str(value) for value in ids if _is_odd(str(value))}
     plain = {normalize_spelling(value, ignore_case=False) for value in odd}
     similar: list[object] = [value.item() for value in ids if value in odd or value in plain] if odd else []
