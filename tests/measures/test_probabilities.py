@@ -41,6 +41,13 @@ def test_training_refuses_probabilities_in_the_first_batch(scheme):
     assert hs.Weighting(scheme, 64)(loss, torch.arange(64), logits=LOGITS.softmax(1) - 1, labels=LABELS).isfinite()
 
 
+def test_products_of_weightings_refuse_them_too():
+    product = hs.Weighting("focal", 64) * hs.Weighting(torch.ones(64))
+    loss = nn.functional.cross_entropy(LOGITS, LABELS, reduction="none").requires_grad_()
+    rejects(MESSAGE, product, loss, torch.arange(64), logits=LOGITS.softmax(1), labels=LABELS)
+    assert product(loss, torch.arange(64), logits=LOGITS, labels=LABELS).isfinite()
+
+
 def test_one_sample_at_a_time_is_tested_when_there_are_two():
     weighting = hs.Weighting("gce-loss", 64)
     assert weighting(None, [0], logits=LOGITS[:1].softmax(1), labels=LABELS[:1]).isfinite()

@@ -90,6 +90,7 @@ class Weighting(PortableModule):
     fixed_weights: Tensor | None
     sizes: Tensor | None
     micro_batches = 1
+    _logits_checked = False
 
     def __init__(
         self,
@@ -165,7 +166,6 @@ class Weighting(PortableModule):
         self.description = _describe(resolved.scheme, shape)
         self._generator = torch.Generator().manual_seed(check_int("seed", seed, 0))
         self._totals: BatchTotals | None = None
-        self._logits_checked = False
         check_repeats(self.repeated, self.schemes)
 
     @property
