@@ -17,6 +17,7 @@ from hardsight.errors import InputError
 from hardsight.learners import presets
 from hardsight.learners.base import Learner
 from hardsight.learners.network.network import Network
+from hardsight.learners.network.rotation import count_axes
 from hardsight.learners.presets import Preset
 from hardsight.learners.sklearn import SklearnModel
 from hardsight.validation import suggest_name
@@ -47,9 +48,10 @@ def choose(learner: Any, samples: Samples) -> tuple[Learner, str]:
         InputError: an unknown name (the message lists the known ones), or an object that cannot learn.
     """
     if isinstance(learner, str):
-        return _choose_by_name(learner, samples)
+        chosen, reason = _choose_by_name(learner, samples)
+        return chosen, reason + _note_on_rotation(chosen, samples)
     if isinstance(learner, Learner):
-        return learner, "as given"
+        return learner, "as given" + _note_on_rotation(learner, samples)
     if isinstance(learner, nn.Module):
         raise InputError("learner must make new networks, not be one: pass hs.Network(lambda: MyModule(…))")
     if isinstance(learner, torch.Tensor) or not hasattr(learner, "fit"):
@@ -80,3 +82,10 @@ def _choose_by_name(name: str, samples: Samples) -> tuple[Learner, str]:
         return Network(), f"small networks on {width:,} {unit}: quick, and close to what is trained on such data"
     check_name(name)
     return LEARNERS[name].make(samples), "as asked for"
+
+
+def _note_on_rotation(learner: Learner, samples: Samples) -> str:
+    if not isinstance(learner, Network) or not learner.rotates(samples):
+        return ""
+    n_samples, n_features = samples.matrix.shape
+    return f"; {n_features:,} features are rotated to {count_axes(n_samples):,} axes, which loses nothing"

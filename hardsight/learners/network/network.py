@@ -21,6 +21,7 @@ from hardsight.learners.network.batches import Augment, Batches, TrainingData
 from hardsight.learners.network.devices import Device
 from hardsight.learners.network.engines import ENGINES, Engine, EngineRequest, choose_engine
 from hardsight.learners.network.optimizer import MemberBatch, OptimizerConfig, Predict, predict_rows
+from hardsight.learners.network.rotation import is_wide, rotate
 from hardsight.learners.network.stacked import MakeNet, StackingTrial, build_net, check_output, try_stacking
 from hardsight.resampling.plan import Member, Plan
 from hardsight.validation import check_choice, check_int, check_range
@@ -159,7 +160,7 @@ class Network:
         members = plan.members()
         while group := list(islice(members, prepared.members_at_once)):
             data = Batches(
-                group, prepared.data, regression=samples.regression, standardize=self.standardize, augment=self.augment
+                group, prepared.data, regression=samples.regression, standardize=prepared.standardize, augment=self.augment
             )
             nets = (build_net(prepared.make_net, member.seed) for member in group)
             batch = MemberBatch(
@@ -188,10 +189,12 @@ class Network:
     def _prepare(self, samples: Samples, plan: Plan) -> "_Prepared":
         """Return what all parts of a plan have in common."""
         self.device.check_available()
-        inputs = self._inputs(samples)
+        rotated = rotate(samples.matrix, adaptive=self.optimizer.name == "adamw") if self.rotates(samples) else None
+        inputs = self._inputs(samples) if rotated is None else as_tensor(rotated.inputs)
         outputs = 1 if samples.classes is None else len(samples.classes)
         width = inputs[0].numel()
-        make_net = self.make_net or (lambda: build_perceptron(width, self.hidden, outputs))
+        scale = 1.0 if rotated is None else rotated.scale
+        make_net = self.make_net or (lambda: build_perceptron(width, self.hidden, outputs, scale))
         template = build_net(make_net, plan.member_seed(0, 0))
         if self.make_net is not None and samples.integers and not self.standardize:
             inputs = _readable_inputs(template, inputs, samples, outputs)
@@ -220,7 +223,14 @@ class Network:
             torch.from_numpy(samples.labels).to(device),
             None if samples.weights is None else torch.from_numpy(samples.weights).to(device),
         )
-        return _Prepared(data, make_net, engine, batch_size, steps, members_at_once if engine.many_members else 1)
+        standardize = self.standardize and rotated is None
+        at_once = members_at_once if engine.many_members else 1
+        return _Prepared(data, make_net, engine, batch_size, steps, at_once, standardize)
+
+    def rotates(self, samples: Samples) -> bool:
+        """Return whether the default perceptron reads the samples, which are wide, in fewer axes; see :func:`rotate`."""
+        plain = self.make_net is None and self.augment is None and self.standardize
+        return plain and samples.numeric and is_wide(*samples.matrix.shape)
 
     def _inputs(self, samples: Samples) -> Tensor:
         if self.make_net is None or samples.sparse or samples.kind in ("table", "text"):
@@ -244,10 +254,14 @@ class _Prepared(NamedTuple):
     batch_size: int
     steps: int
     members_at_once: int
+    standardize: bool
 
 
-def build_perceptron(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
+def build_perceptron(inputs: int, hidden: Sequence[int], outputs: int, input_scale: float = 1.0) -> nn.Sequential:
     """Return linear layers with ReLU between them.
+
+    Args:
+        input_scale: root mean square of the inputs; the first weights are divided by it.
 
     >>> [tuple(p.shape) for p in build_perceptron(64, (128,), 10).parameters()]
     [(128, 64), (128,), (10, 128), (10,)]
@@ -256,7 +270,11 @@ def build_perceptron(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Seq
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
+    net = nn.Sequential(*layers, nn.Linear(widths[-1], outputs))
+    if input_scale != 1:
+        with torch.no_grad():
+            net.get_parameter("0.weight").div_(input_scale)
+    return net
 
 
 def format_length(length: float) -> str:
