@@ -17,6 +17,8 @@ from hardsight.errors import InputError
 # A message names at most so many rows, or so many names.
 _MAX_ROWS = 3
 _MAX_NAMES = 20
+# A misspelled name is compared with at most so many.
+_MAX_COMPARED = 1000
 
 
 def check_int(name: str, value: Any, least: int, because: str = "", most: int | None = None) -> int:
@@ -117,7 +119,10 @@ def suggest_name(name: str, names: Iterable[Any]) -> str:
     spellings: dict[str, str] = {}
     for known in names:
         spellings.setdefault(str(known).strip().casefold(), str(known))
-    close = get_close_matches(name.strip().casefold(), spellings, n=1)
+    wanted = name.strip().casefold()
+    # Comparing with thousands of names would take seconds.
+    few = len(spellings) <= _MAX_COMPARED
+    close = [wanted] if wanted in spellings else get_close_matches(wanted, spellings, n=1) if few else []
     return f" (did you mean {spellings[close[0]]!r}?)" if close else ""
 
 

@@ -172,18 +172,22 @@ class _Layout:
 def _unique_names(header: Sequence[str], notices: list[str]) -> list[str]:
     """Return names as pandas gives them: "Unnamed: 3" for an empty cell, and a number after a name that was there before."""
     names: list[str] = []
+    seen: set[str] = set()
+    counts: dict[str, int] = {}
     renamed = []
     taken = set(header)
     for index, cell in enumerate(header):
         name = cell or f"{_UNNAMED}{index}"
-        if name in names:
-            number = 1
+        if name in seen:
+            number = counts.get(name, 1)
             while f"{name}.{number}" in taken:
                 number += 1
+            counts[name] = number
             renamed.append(f"{name!r} → '{name}.{number}'")
             name = f"{name}.{number}"
             taken.add(name)
         names.append(name)
+        seen.add(name)
     if renamed:
         more = ", …" if len(renamed) > _MAX_SHOWN else ""
         notices.append(f"Columns of the same name were renamed: {', '.join(renamed[:_MAX_SHOWN])}{more}.")
