@@ -128,7 +128,6 @@ def _cell(value):
 
 
 def test_workbooks(tmp_path):
-    pytest.importorskip("python_calamine")
     place = tmp_path / "a.xlsx"
     rows = [["size", "code", "kind"], *([at + 0.5, f"00{at % 3}", "pq"[at % 2]] for at in range(12)), ["", "", ""]]
     write_workbook(place, {"first": rows, "second": [["a", "y"], *([at % 4, "NA" if at % 2 else "x"] for at in range(8))]})
