@@ -15,6 +15,9 @@ _MAX_STRAY_SHARE = 0.05
 # Integers such as 20180130 are dates if there are at least so many different ones, and all are valid.
 _MIN_COMPACT = 10
 
+# A part of the date is a feature if each of its values is that of so many rows on average.
+_MIN_REPEATS = 10
+
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]*\.?"
 _TIME = r"(?:[t ,]+\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[ap]\.?m\.?)?(?: ?(?:z|utc|gmt|[+-]\d{2}:?\d{2}))?)?"
 _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,? )?"
@@ -96,7 +99,9 @@ def read_compact_dates(column: pd.Series, name: str) -> Reading | None:
 
 
 def encode_dates(column: pd.Series) -> np.ndarray:
-    """Encode a column of datetimes as numbers, those that vary: days elapsed, year, month, weekday, hour.
+    """Encode a column of datetimes as numbers: days elapsed, and those of year, month, weekday and hour that repeat.
+
+    A part that varies is kept if each of its values is that of ten rows on average: in fewer, a model would learn chance.
 
     Args:
         column: ``(row,)`` datetime64.
@@ -107,10 +112,13 @@ def encode_dates(column: pd.Series) -> np.ndarray:
     stamps = column.dt
     # Through float64: whole days are exact, and so are microseconds within centuries.
     elapsed = (column - column.min()) / pd.Timedelta(days=1)
-    parts = [elapsed, stamps.year, stamps.month, stamps.day_of_week, stamps.hour]
-    numbers = [part.to_numpy(dtype=np.float64, na_value=np.nan) for part in parts]
-    varied = [part for part in numbers if np.nanmin(part) < np.nanmax(part)]
-    return np.stack(varied or numbers[:1], axis=1)
+    parts = [elapsed, *(part for part in (stamps.year, stamps.month, stamps.day_of_week, stamps.hour) if _repeats(part))]
+    return np.stack([part.to_numpy(dtype=np.float64, na_value=np.nan) for part in parts], axis=1)
+
+
+def _repeats(part: pd.Series) -> bool:
+    values = part.nunique()
+    return bool(values > 1 and part.count() >= _MIN_REPEATS * values)
 
 
 def _is_temporal(dtype: Any) -> bool:

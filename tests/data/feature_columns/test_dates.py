@@ -129,3 +129,11 @@ def test_parts_of_the_samples_keep_their_numbers():
     rows = np.arange(7, 20)
     np.testing.assert_array_equal(samples.take(rows).matrix, samples.matrix[rows])
     assert samples.take(rows).original.equals(frame.iloc[rows])
+
+
+def test_parts_of_few_dates_are_no_features():
+    few = pd.Series([None] * 100, dtype=object)
+    few[:15] = pd.date_range("2019-05-03", periods=15, freq="17D").strftime("%Y-%m-%d")
+    encoded = encode_table(clean_columns(pd.DataFrame({"day": few}))[0])
+    # Days elapsed and missing: 15 dates tell nothing of years, months or weekdays.
+    assert encoded.shape == (100, 2)
