@@ -101,19 +101,19 @@ def select_regression_rows(
 def _read_samples(X: Any, targets: np.ndarray, rows: np.ndarray, task: str = "classification") -> Samples:
     """Read the rows as samples whose features reach an estimator as they came."""
     if sparse.issparse(X):
-        return Samples.of(sparse.csr_array(X)[rows], targets[rows], ids=rows, task=task)
+        return Samples.of(sparse.csr_array(X)[rows], targets[rows], ids=rows, task=task, unlabelled="refuse")
     if isinstance(X, pd.DataFrame):
         frame = X.iloc[rows]
         samples = _read_frame(frame, targets[rows], rows, task)
         # The whole frame, because the reader leaves out constant columns and a ColumnTransformer may name them.
         return replace(samples, features=frame, kind="table", original=frame, embedding=samples.matrix)
-    return Samples.of(np.asarray(X)[rows], targets[rows], ids=rows, task=task)
+    return Samples.of(np.asarray(X)[rows], targets[rows], ids=rows, task=task, unlabelled="refuse")
 
 
 def _read_frame(frame: pd.DataFrame, targets: np.ndarray, rows: np.ndarray, task: str) -> Samples:
     """Read the columns that can be read: a pipeline may transform the other columns, or leave them out."""
     try:
-        return Samples.of(frame, targets, ids=rows, task=task)
+        return Samples.of(frame, targets, ids=rows, task=task, unlabelled="refuse")
     except InputError:
         readable = frame.loc[:, [_is_readable(frame.iloc[:, [column]]) for column in range(frame.shape[1])]]
         if readable.shape[1] == frame.shape[1]:
@@ -123,7 +123,7 @@ def _read_frame(frame: pd.DataFrame, targets: np.ndarray, rows: np.ndarray, task
                 "no column of X holds numbers or categories that differ between samples, by which neighbours are "
                 "found: add one, such as the days since a date"
             ) from None
-        return Samples.of(readable, targets, ids=rows, task=task)
+        return Samples.of(readable, targets, ids=rows, task=task, unlabelled="refuse")
 
 
 def _is_readable(column: pd.DataFrame) -> bool:
