@@ -30,6 +30,7 @@ _MAX_COLUMNS = 12
 MISSING = frozenset(
     {"", "?", "-", "--", "—", ".", "..", "...", ":", "*", "#n/a", "n/a", "na", "<na>", "nan", "n.a.", "n/d", "nd", "null"}
     | {"none", "nil", "missing", "unknown", "undefined", "not available", "not applicable", "no data", "#div/0!"}
+    | {"\\n", "0000-00-00", "0000-00-00 00:00:00"}
     | {"#value!", "#ref!", "#num!", "#null!", "#name?", "tbd", "k.a.", "s/d", "s.d."}
 )
 
@@ -97,7 +98,7 @@ class TextColumn:
 
     @cached_property
     def texts(self) -> list[str]:
-        """The different strings without blanks around them, hard blanks as blanks, a minus sign as a hyphen."""
+        """The different strings without blanks around them, with plain blanks, hyphens and apostrophes."""
         return [value.translate(_PLAIN).strip() for value in self.distinct]
 
     @cached_property
@@ -128,4 +129,8 @@ class TextColumn:
         return f"{join_names(spellings)} missing in {self.counts[~self.known].sum()} rows" if spellings else ""
 
 
-_PLAIN = {ord(blank): " " for blank in "\u00a0\u2007\u2008\u2009\u200a\u202f"} | {ord("\u2212"): "-", ord("\u200b"): None}
+_PLAIN = {ord(blank): " " for blank in "\u00a0\u2007\u2008\u2009\u200a\u202f"} | {
+    ord("\u2212"): "-",
+    ord("\u200b"): None,
+    ord("\u2019"): "'",
+}

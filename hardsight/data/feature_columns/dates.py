@@ -12,6 +12,8 @@ from hardsight.data.feature_columns.column import ColumnNote, Reading, TextColum
 
 # Fewer cells than this share that are no dates count as missing; with more, the column is not one of dates.
 _MAX_STRAY_SHARE = 0.05
+# Two-digit years that lie in one stretch are of the last century if the first is beyond 30 or the last beyond 68.
+_FIRST_YEAR, _LAST_YEAR = 30, 68
 # Integers such as 20180130 are dates if there are at least so many different ones, and all are valid.
 _MIN_COMPACT = 10
 
@@ -24,7 +26,7 @@ _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,? )?"
 _YEAR_FIRST = re.compile(rf"\d{{4}}([-/.])\d{{1,2}}\1\d{{1,2}}{_TIME}", re.IGNORECASE)
 _NUMERIC = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}|\d{{2}}){_TIME}", re.IGNORECASE)
 _NAMED = re.compile(
-    rf"{_WEEKDAY}(?:\d{{1,2}}(?:st|nd|rd|th)?[ -]{_MONTH},?[ -]\d{{2,4}}"
+    rf"{_WEEKDAY}(?:\d{{1,2}}(?:st|nd|rd|th)?[ -]{_MONTH},?[ -](?P<year>\d{{2,4}})"
     rf"|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}){_TIME}",
     re.IGNORECASE,
 )
@@ -186,15 +188,52 @@ def _parse_numeric(texts: list[str]) -> tuple[np.ndarray, str] | None:
         text.replace(".", "/", 2) if match and match[2] == "." else text for text, match in zip(texts, parts, strict=True)
     ]
     detail = f"{order}, which no date decides: write them as 2020-01-31 to be sure" if doubtful else order
-    return _to_datetimes(plain, matches, dayfirst=day_first), detail
+    short = np.array([match is not None and len(match[4]) == 2 for match in parts])
+    values, years = _choose_century(_to_datetimes(plain, matches, dayfirst=day_first), short)
+    return values, "; ".join([detail, *years])
 
 
 def _parse_named(texts: list[str]) -> tuple[np.ndarray, str] | None:
-    matches = [_NAMED.fullmatch(text) is not None for text in texts]
+    parts = [_NAMED.fullmatch(text) for text in texts]
+    matches = [match is not None for match in parts]
     if not _enough(matches):
         return None
     plain = [re.sub(r"(\d)(st|nd|rd|th)\b", r"\1", text, flags=re.IGNORECASE) for text in texts]
-    return _to_datetimes(plain, matches), ""
+    short = np.array([match is not None and len(match["year"] or "") == 2 for match in parts])
+    values, years = _choose_century(_to_datetimes(plain, matches), short)
+    return values, "; ".join(years)
+
+
+def _choose_century(dates: np.ndarray, short: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return dates whose two-digit years lie in one stretch without a large gap, and words for a notice.
+
+    Pandas takes 69 to 99 for 1969 to 1999 and 00 to 68 for 2000 to 2068, which puts half of all dates of birth into the
+    future.
+
+    Args:
+        dates: ``(date,)`` datetime64, as pandas reads them.
+        short: which have a year of two digits, ``(date,)``.
+    """
+    short = short & ~np.isnat(dates)
+    if not short.any():
+        return dates, []
+    stamps = pd.Series(dates)
+    years = stamps.dt.year.to_numpy(dtype=np.float64, na_value=np.nan) % 100
+    distinct = np.unique(years[short])
+    gaps = np.diff(distinct, append=distinct[0] + 100)
+    last = int(np.argmax(gaps))
+    first = float(distinct[(last + 1) % len(distinct)])
+    if first > distinct[last]:
+        wanted = np.where(years >= first, 1900, 2000)
+    else:
+        wanted = np.full(len(years), 1900 if distinct[last] > _LAST_YEAR or first > _FIRST_YEAR else 2000)
+    moved = short & (stamps.dt.year.to_numpy() - years != wanted)
+    for century in (1900, 2000):
+        rows = moved & (wanted == century)
+        stamps[rows] = stamps[rows] + pd.DateOffset(years=-100 if century == 1900 else 100)
+    read = stamps[short].dt.year
+    span = f"{read.min()} to {read.max()}" if read.min() < read.max() else f"{read.min()}"
+    return stamps.to_numpy(dtype="datetime64[us]"), [f"two-digit years as {span}"]
 
 
 def _parse_monthly(texts: list[str]) -> tuple[np.ndarray, str] | None:

@@ -27,14 +27,21 @@ _CURRENCIES = "USD EUR GBP JPY CHF CAD AUD NZD CNY RMB INR BRL KRW SEK NOK DKK P
 _CURRENCY = rf"(?:(?:US|CA|C|AU|A|HK|NZ|R)?[$€£¥₹₽₩₺฿]|Rs\.?|kr\.?|{'|'.join(_CURRENCIES.split())})"
 _CELL = re.compile(
     rf"(?P<bracket>\()?(?P<sign>[+-])?\s?(?P<before>{_CURRENCY})?\s?(?P<sign2>[+-])?"
-    r"(?P<number>[\d.,][\d.,' ]*?(?:e[+-]?\d+)?)\s?(?P<after>[^\W\d_%][^\d,()]{0,14}|[%‰°€£$¥][^\d,()]{0,5})?(?(bracket)\))",
+    r"(?P<number>[\d.,][\d.,' ]*?(?:e[+-]?\d+)?)\s?"
+    r"(?P<after>[^\W\d_%][^\d,()]{0,14}|[%‰°€£$¥][^\d,()]{0,5})?(?P<sign3>-)?(?(bracket)\))",
     re.IGNORECASE,
 )
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 # How decimals and thousands are separated: the pattern, the marks of thousands, the mark of decimals, words for a notice.
 _STYLES = (
-    (re.compile(rf"(?:(?:\d+|[1-9]\d{{0,2}}(?:[,' ]\d{{2,3}})*[,' ]\d{{3}})(?:\.\d*)?|\.\d+){_EXPONENT}"), ",' ", ".", ""),
-    (re.compile(rf"(?:(?:\d+|[1-9]\d{{0,2}}(?:[.' ]\d{{3}})+)(?:,\d*)?|,\d+){_EXPONENT}"), ".' ", ",", "decimal comma"),
+    # Numbers with an exponent have no thousands: 4,910E-01 is 0.491.
+    (
+        re.compile(rf"(?:\d+(?:\.\d*)?|\.\d+){_EXPONENT}|[1-9]\d{{0,2}}(?:[,' ]\d{{2,3}})*[,' ]\d{{3}}(?:\.\d*)?"),
+        ",' ",
+        ".",
+        "",
+    ),
+    (re.compile(rf"(?:\d+(?:,\d*)?|,\d+){_EXPONENT}|[1-9]\d{{0,2}}(?:[.' ]\d{{3}})+(?:,\d*)?"), ".' ", ",", "decimal comma"),
 )
 # Units that are converted where a column mixes them: what they measure, and their size.
 _UNITS = {
@@ -45,12 +52,15 @@ _UNITS = {
         "m": {"mm": 1e-3, "cm": 1e-2, "m": 1.0, "km": 1e3},
         "kg": {"mg": 1e-6, "g": 1e-3, "kg": 1.0},
         "bytes": {"byte": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12},
-        "": {"": 1.0, "k": 1e3, "mn": 1e6, "bn": 1e9},
+        "": {"": 1.0, "k": 1e3, "thousand": 1e3, "mn": 1e6, "million": 1e6, "bn": 1e9, "billion": 1e9},
     }.items()
     for unit, size in units.items()
 }  # fmt: skip
 # "M" and "B" are millions and billions only beside amounts in thousands or of money: alone, "m" is a metre.
-_AMOUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "mn": 1e6, "b": 1e9, "bn": 1e9}
+_AMOUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "b": 1e9, "bn": 1e9, "billion": 1e9}
+_ORDINALS = ("st", "nd", "rd", "th")
+# What stands around a number that is a bound or an approximation, as in "<0.5", "~12" or "1,000+".
+_LIMIT = re.compile(r"(?:[<>]=?|[≤≥~≈])\s*(?P<after>.+)|(?P<before>.*\d)\s?\+")
 
 
 class _Cell(NamedTuple):
@@ -96,6 +106,7 @@ def read_numeric_text(column: TextColumn) -> Reading | None:
     values, details = parse_numbers(texts)
     if values is None:
         return None
+    values = _read_limits(texts, values, details)
     unread = np.isnan(values)
     numbers = np.full(len(column.distinct), np.nan)
     numbers[column.known] = values
@@ -111,6 +122,24 @@ def read_numeric_text(column: TextColumn) -> Reading | None:
     return Reading(series, [ColumnNote("numbers", column.name, "; ".join(details))])
 
 
+def _read_limits(texts: Sequence[str], values: np.ndarray, details: list[str]) -> np.ndarray:
+    """Return the values with those of bounds and approximations, such as "<0.5", if nearly all others are numbers."""
+    unread = np.flatnonzero(np.isnan(values))
+    parts = [_LIMIT.fullmatch(texts[index]) for index in unread]
+    bounds = [(index, match["after"] or match["before"]) for index, match in zip(unread, parts, strict=True) if match]
+    if not bounds:
+        return values
+    read, _ = parse_numbers([text for _, text in bounds])
+    if read is None:
+        return values
+    filled = values.copy()
+    filled[[index for index, _ in bounds]] = read
+    if not are_mostly_numbers(~np.isnan(filled)):
+        return values
+    details.append(f"{texts[bounds[0][0]]!r} as {read[0]:g}")
+    return filled
+
+
 def parse_numbers(texts: Sequence[str]) -> tuple[np.ndarray | None, list[str]]:
     """Return the numbers that texts stand for, NaN for other texts, and words for a notice; None if none are numbers."""
     plain = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
@@ -119,6 +148,10 @@ def parse_numbers(texts: Sequence[str]) -> tuple[np.ndarray | None, list[str]]:
     cells = [_split_cell(text) for text in texts]
     parsed = [(*_apply_units(cells, *_parse_style(cells, *style)), style[3]) for style in _STYLES]
     values, unit, style = min(parsed, key=lambda each: int(np.isnan(each[0]).sum()))
+    other = parsed[1][0]
+    if not style and np.isnan(other).sum() == np.isnan(values).sum() and not np.array_equal(other, values, equal_nan=True):
+        # 1,234 may be either; with a decimal comma, some number would probably have another length.
+        style = "thousands separated by commas" if any("," in text for text in texts) else "decimal point"
     if np.isnan(values).sum() >= np.isnan(plain).sum():
         return (None if np.isnan(plain).all() else plain), []
     return values, [word for word in (unit, style) if word]
@@ -132,7 +165,8 @@ def _split_cell(text: str) -> _Cell | None:
     if before and after:
         # As in "$5 k": the currency says little.
         after = after if after in _AMOUNTS else f"{before} {after}"
-    negative = bool(match["bracket"]) != ("-" in (match["sign"], match["sign2"]))
+    negative = bool(match["bracket"]) != ("-" in (match["sign"], match["sign2"], match["sign3"]))
+    after = "" if after in _ORDINALS else after
     return _Cell(match["number"].strip(), negative, after or before)
 
 
@@ -154,12 +188,22 @@ def _apply_units(cells: Sequence[_Cell | None], values: np.ndarray) -> tuple[np.
     different = sorted({unit for unit, is_read in zip(units, read, strict=True) if is_read})
     if len(different) <= 1:
         return values, f"in {different[0]}" if different and different[0] else ""
+    if different == ["", "%"] and read.sum() >= _MIN_NUMBERS:
+        return _apply_percent(np.array(units) == "%", values)
     factors, words = _find_factors(different)
     if factors is not None:
         return values * np.array([factors.get(unit, np.nan) for unit in units]), words
     commonest = max(different, key=lambda unit: sum(each == unit and bool(ok) for each, ok in zip(units, read, strict=True)))
     same = np.array([unit == commonest for unit in units], dtype=bool)
     return np.where(same, values, np.nan), f"in {commonest}" if commonest else ""
+
+
+def _apply_percent(percent: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return percentages and plain numbers in one unit: plain numbers are fractions if none is beyond 1."""
+    plain = np.abs(values[~percent])
+    if (plain[~np.isnan(plain)] <= 1).all():
+        return np.where(percent, values / 100, values), "percentages as fractions"
+    return values, "in %"
 
 
 def _find_factors(units: Sequence[str]) -> tuple[dict[str, float] | None, str]:

@@ -137,3 +137,20 @@ def test_parts_of_few_dates_are_no_features():
     encoded = encode_table(clean_columns(pd.DataFrame({"day": few}))[0])
     # Days elapsed and missing: 15 dates tell nothing of years, months or weekdays.
     assert encoded.shape == (100, 2)
+
+
+@pytest.mark.parametrize(
+    ("years", "spelling", "words"),
+    [
+        ((1930, 1957, 1967, 1998), "%d/%m/%y", "1930 to 1998"),
+        ((1935, 1955, 1968, 1985, 2005), "%d-%b-%y", "1935 to 2005"),
+        ((1999, 2000, 2019), "%m/%d/%y", "1999 to 2019"),
+        ((2016, 2045, 2060), "%d.%m.%y", "2016 to 2060"),
+        ((1941, 1950, 1966), "%d.%m.%y %H:%M", "1941 to 1966"),
+    ],
+)
+def test_two_digit_years_lie_in_one_stretch(years, spelling, words):
+    dates = [pd.Timestamp(year, 5, day) for year in years for day in range(10, 25)]
+    column, detail = read([date.strftime(spelling) for date in dates])
+    assert column.tolist() == dates
+    assert f"two-digit years as {words}" in detail

@@ -75,7 +75,6 @@ def test_separators_and_units_that_are_converted(cells, expected):
         ["5 kg", "3 litres", "2 kg"],
         ["$5", "€7", "$9"],
         ["12%", "0.5", "7%"],
-        ["1st", "2nd", "3rd"],
         ["A12", "A15", "A17"],
         ["12A", "15B", "17C"],
         ["10-20", "20-30", "30-40"],
@@ -87,6 +86,33 @@ def test_separators_and_units_that_are_converted(cells, expected):
 )
 def test_what_is_no_number_stays_a_category(cells):
     assert read(cells * 10)[0].dtype == "category"
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers", "words"),
+    [
+        # An exponent beside thousands is no number; with a decimal comma it is one.
+        (["4,910E-01", "9,395E-03", "1,465E+02"], [0.491, 0.009395, 146.5], "decimal comma"),
+        (["82,242", "-2,254", "196,658"], [82242, -2254, 196658], "thousands separated by commas"),
+        (["1.234 €", "965 €", "2.500 €"], [1.234, 965, 2.5], "decimal point"),
+        (["1.234,50-", "17,00", "250,25-"], [-1234.5, 17, -250.25], "decimal comma"),
+        (["278’747.88", "1’301.50", "12.5"], [278747.88, 1301.5, 12.5], ""),
+        (["1st", "2nd", "3rd", "11th"], [1, 2, 3, 11], ""),
+        (["$18.6 million", "$2 billion", "$7.5 million"], [18.6e6, 2e9, 7.5e6], "converted to ones"),
+        ([*map(str, range(30)), "\\N", "0000-00-00"], [*range(30), np.nan, np.nan], "missing in 2 rows"),
+        (
+            [f"{i}.5" for i in range(30)] + ["<0.5", "> 40", "35+"],
+            [i + 0.5 for i in range(30)] + [0.5, 40, 35],
+            "'<0.5' as 0.5",
+        ),
+        ([f"0.{i}" for i in range(10, 40)] + ["7%", "50%"], [i / 100 for i in range(10, 40)] + [0.07, 0.5], "as fractions"),
+        ([f"{i}.5" for i in range(30)] + ["7%", "50%"], [i + 0.5 for i in range(30)] + [7, 50], "in %"),
+    ],
+)
+def test_numbers_as_reports_write_them(cells, numbers, words):
+    column, detail = read(cells)
+    np.testing.assert_allclose(column.to_numpy(dtype=float), numbers, rtol=1e-12)
+    assert words in detail
 
 
 @pytest.mark.slow
