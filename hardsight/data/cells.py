@@ -5,13 +5,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hardsight.data import decimal_comma
+from hardsight.data.feature_columns.column import MISSING as MISSING_WORDS
 from hardsight.data.read_options import ReadOptions
+from hardsight.validation import join_names
 
 # What counts as missing in a feature: the words of pandas.read_csv.
 MISSING = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA", "NULL",
     "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
+# What counts as missing in a label of text, and marks that do so in a label of numbers.
+_NO_LABEL = ("", "\\N")
+_MISSING_MARKS = frozenset(word for word in MISSING_WORDS if not any(map(str.isalpha, word)) or word in ("\\n", "#n/a"))
 _BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}
 _BLANKS = " \t"
 _CANONICAL_INTEGER = r"^(0|-?[1-9][0-9]{0,17})$"
@@ -35,10 +41,21 @@ def convert_columns(
     roles = {name: role for role, name in options.columns.items()}
     notices: list[str] = []
     series: dict[str, pd.Series] = {}
+    has_comma = decimal_comma.find_decimal_comma([column for column in columns if column is not None])
+    rewritten: list[str] = []
     for index, name in enumerate(names):
         texts, columns[index] = columns[index], None
-        if name not in options.drop:
-            series[name] = convert_role(texts, roles.get(name, "feature"), name, options.task, notices)
+        if name in options.drop:
+            continue
+        role = roles.get(name, "feature")
+        if has_comma and (role in ("feature", "weights") or (role == "label" and options.task != "classification")):
+            numbers = decimal_comma.rewrite_number(texts)
+            if numbers is not None:
+                texts = numbers
+                rewritten.append(name)
+        series[name] = convert_role(texts, role, name, options.task, notices)
+    if rewritten:
+        notices.append(decimal_comma.describe_rewritten(rewritten))
     return pd.DataFrame(series, copy=False), notices
 
 
@@ -82,10 +99,23 @@ def _codes(texts: pa.ChunkedArray, role: str, name: str, task: str, notices: lis
     distinct = trimmed.unique()
     known = _without(distinct, MISSING).drop_null()
     values = _parse(known) if len(known) else None
+    marks = (
+        [text for text in known.to_pylist() if text.lower() in _MISSING_MARKS] if values is None and role == "label" else []
+    )
+    if marks:
+        numbers = _without(known, tuple(marks)).drop_null()
+        values = _parse(numbers) if len(numbers) else None
     if values is None:
-        return _to_series(_without(texts, ("",)))
+        return _to_series(_without(texts, _NO_LABEL if role == "label" else ("",)))
+    if marks:
+        known = numbers
+        texts = pc.if_else(pc.is_in(pc.utf8_trim(texts, _BLANKS), value_set=pa.array(marks, texts.type)), "", texts)
+        notices.append(f"Label {name!r} holds numbers; {join_names(marks)} counts as missing.")
     example = _lost_spelling(known, values)
     is_quantity = role == "label" and (task == "regression" or (task == "auto" and _is_quantity(values, len(texts))))
+    if example is None and len(known) < len(distinct) and values.dtype.kind in "iu" and (np.abs(values) > 2**53).any():
+        # Beside missing ones, numbers are floats, in which such integers are merged.
+        example = f"{_shorten(known[int(np.argmax(np.abs(values)))])} is too large for a number beside missing ones"
     if example is None or is_quantity:
         if example is not None and task == "auto":
             notices.append(

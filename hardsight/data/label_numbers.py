@@ -16,8 +16,9 @@ _MAX_EXAMPLES = 3
 def read_written_numbers(array: np.ndarray, name: str, ids: np.ndarray, notices: list[str]) -> np.ndarray:
     """Return labels as numbers if they are quantities written as text, and unchanged otherwise; add a notice.
 
-    Quantities are numbers, some with a fraction, with more different values than classes would have: more than 20, and more
-    than the square root of the number of samples. Numbers with leading zeros are codes.
+    Quantities are numbers, some with a fraction, a unit or marks between thousands. They have more different values than
+    classes would have: more than 20, and more than the square root of the number of samples. Numbers with leading zeros are
+    codes.
 
     Args:
         array: labels, ``(sample,)``.
@@ -37,7 +38,8 @@ def read_written_numbers(array: np.ndarray, name: str, ids: np.ndarray, notices:
     if values is None:
         return array
     numeric = np.isfinite(values)
-    if not are_mostly_numbers(numeric) or not (values[numeric] % 1 > 0).any():
+    are_plain = pd.to_numeric(pd.Series(distinct)[numeric], errors="coerce").notna().all()
+    if not are_mostly_numbers(numeric) or (are_plain and not (values[numeric] % 1 > 0).any()):
         return array
     _refuse_other_words(
         distinct,

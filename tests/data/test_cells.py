@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandas._libs.parsers import STR_NA_VALUES
 
+import hardsight as hs
 from hardsight.data.cells import MISSING, convert_role
 
 
@@ -100,3 +101,57 @@ def test_ids_and_texts_are_kept():
     assert converted(["NA", "b"], "group")[0].tolist() == ["NA", "b"]
     assert converted(["2", "10"], "group")[0].tolist() == [2, 10]
     assert converted(["1", "NA"], "weights")[0].isna().tolist() == [False, True]
+
+
+def read_csv(tmp_path, columns, separator, **options):
+    path = tmp_path / "table.csv"
+    rows = zip(*columns.values(), strict=True)
+    path.write_text("\n".join(separator.join(row) for row in [columns, *rows]))
+    return hs.read(path, label="label", **options)
+
+
+LABELS = ["a", "b"] * 20
+THOUSANDS = [f"{number:,}".replace(",", ".") for number in range(500, 2500, 50)]
+
+
+def test_dots_separate_thousands_in_a_file_with_decimal_commas(tmp_path):
+    shares = [f"{number / 10:.1f}".replace(".", ",") for number in range(40)]
+    doubtful = [f"{number}.250".replace(".", ",") for number in range(1, 41)]
+    table = {"share": shares, "price": THOUSANDS, "length": doubtful, "weight": shares[::-1], "label": LABELS}
+    samples = read_csv(tmp_path, table, ";", weights="weight")
+    assert samples.features["share"].tolist() == [number / 10 for number in range(40)]
+    assert samples.features["price"].tolist() == list(range(500, 2500, 50))
+    assert samples.features["length"].tolist() == [number + 0.25 for number in range(1, 41)]
+    assert samples.weights[0] == pytest.approx(2)
+    assert any("decimal commas" in notice and "'price'" in notice for notice in samples.notices)
+
+
+def test_dots_are_decimal_points_in_other_files(tmp_path):
+    table = {"share": ["0.5", "0.7"] * 20, "price": THOUSANDS, "label": LABELS}
+    assert read_csv(tmp_path, table, ";").features["price"].tolist() == [float(cell) for cell in THOUSANDS]
+
+
+@pytest.mark.parametrize("mark", ["?", "-", "\\N", "."])
+def test_marks_among_numbers_to_predict_are_missing_labels(tmp_path, mark):
+    labels = [f"{number}.5" for number in range(36)] + [mark] * 4
+    samples = read_csv(tmp_path, {"x": THOUSANDS, "label": labels}, ",")
+    assert samples.regression
+    assert len(samples) == 36
+    assert any(repr(mark) in notice for notice in samples.notices)
+
+
+def test_marks_among_words_are_classes(tmp_path):
+    assert read_csv(tmp_path, {"x": THOUSANDS, "label": ["+", "-"] * 20}, ",").classes == ("+", "-")
+
+
+def test_large_integers_are_not_merged_where_some_are_missing(tmp_path):
+    labels = [str(2**53), str(2**53 + 1), str(2**53 + 2), ""] * 10
+    assert read_csv(tmp_path, {"x": THOUSANDS, "label": labels}, ",").classes == tuple(labels[:3])
+
+
+@pytest.mark.parametrize(("spelling", "first"), [("${},000.00", 1000), ("{},000,000", 1e6), ("{} km", 1)])
+def test_amounts_without_a_fraction_are_numbers_to_predict(tmp_path, spelling, first):
+    labels = [f'"{spelling.format(number)}"' for number in range(1, 41)]
+    samples = read_csv(tmp_path, {"x": THOUSANDS, "label": labels}, ",")
+    assert samples.regression
+    assert samples.labels[0] == first

@@ -124,7 +124,7 @@ def read_numeric_text(column: TextColumn) -> Reading | None:
 
 def _read_limits(texts: Sequence[str], values: np.ndarray, details: list[str]) -> np.ndarray:
     """Return the values with those of bounds and approximations, such as "<0.5", if nearly all others are numbers."""
-    unread = np.flatnonzero(np.isnan(values))
+    unread = np.flatnonzero(np.isnan(values)).tolist()
     parts = [_LIMIT.fullmatch(texts[index]) for index in unread]
     bounds = [(index, match["after"] or match["before"]) for index, match in zip(unread, parts, strict=True) if match]
     if not bounds:
