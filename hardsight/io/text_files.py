@@ -3,6 +3,7 @@
 import codecs
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig",
 }  # fmt: skip
 _UTF_8 = ("utf-8", "utf-8-sig", "ascii")
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 _WESTERN = "cp1252"
 _ENCODING = "(encoding, --encoding)"
 
@@ -66,6 +68,14 @@ class TextFile:
         with self.open() as file:
             while chunk := bytes(file.read(CHUNK)):
                 yield chunk
+
+
+def blank_lines(file: TextFile, lines: int) -> TextFile:
+    """Return the file with nothing in its first lines; the others keep their numbers."""
+    with file.open() as stream:
+        content = bytes(stream.read())
+    ends = [end.end() for end, _ in zip(_LINE_END.finditer(content), range(lines), strict=False)]
+    return replace(file, content=pa.py_buffer(b"\n" * lines + content[ends[-1] if ends else 0 :]))
 
 
 def open_text_file(place: Path, encoding: str | None = None) -> TextFile:

@@ -14,19 +14,22 @@ import pyarrow.csv as arrow_csv
 from hardsight.data.cells import convert_columns
 from hardsight.data.formats.dialect import (
     SEPARATOR_NAMES,
+    WHITESPACE,
     Dialect,
     QuoteError,
     Quotes,
     find_dialect,
     guess_separator,
+    split_lines,
     split_rows,
     stated_separator,
 )
+from hardsight.data.formats.header import find_header_line
 from hardsight.data.formats.table import CheckNames, Table
 from hardsight.data.read_options import ReadOptions
 from hardsight.errors import InputError
 from hardsight.io.compression import decompressed_name
-from hardsight.io.text_files import TextFile, check_memory, open_text_file
+from hardsight.io.text_files import TextFile, blank_lines, check_memory, open_text_file
 from hardsight.validation import describe_rows, join_names
 
 # The usual separator of each type of file; None: there is none.
@@ -118,9 +121,11 @@ def read_cells(place: Path, options: ReadOptions, check_names: CheckNames = lamb
             header, which are listed.
     """
     file = open_text_file(place, options.encoding)
+    file, skipped = _skip_titles(file, options)
     usual = SEPARATORS.get(Path(decompressed_name(place)).suffix.lower(), ",")
     separator = guess_separator(file.head(), usual) if options.separator is None else stated_separator(options.separator)
     dialect, notices = find_dialect(file, separator, prefer_text=separator == "\t")
+    notices += skipped
     if options.separator is None and separator != usual:
         notices.insert(0, f"Columns are separated by {SEPARATOR_NAMES[separator]}.")
     first = _first_rows(file, dialect)
@@ -130,7 +135,37 @@ def read_cells(place: Path, options: ReadOptions, check_names: CheckNames = lamb
     columns = _read_fast(file, dialect, layout)
     if columns is None:
         columns = _read_rows(file, dialect, layout, notices)
+    columns = _leave_out_headers(columns, layout, notices)
     return Cells(layout.names, columns, [*file.notices, *notices], layout.header, dialect)
+
+
+def _skip_titles(file: TextFile, options: ReadOptions) -> tuple[TextFile, list[str]]:
+    """Leave out what stands above the header if the named columns tell where it is; also return a notice."""
+    mark = None if options.separator is None else stated_separator(options.separator)
+    if not options.header or not options.columns or (mark is not None and len(mark) > 1):
+        return file, []
+    lines = list(islice(split_lines(file.head()), _FIRST))
+    number = find_header_line(lines, mark, list(options.columns.values()))
+    if number is None:
+        return file, []
+    return blank_lines(file, number), [f"The header is in line {number + 1}; what stands above it was skipped."]
+
+
+def _leave_out_headers(
+    columns: list[pa.ChunkedArray | None], layout: "_Layout", notices: list[str]
+) -> list[pa.ChunkedArray | None]:
+    """Leave out rows that repeat the header, as in files that were joined."""
+    if len(layout.header) != len(columns) or len(columns) < 2:
+        return columns
+    repeated: pa.ChunkedArray | None = None
+    for column, cell in zip(columns, layout.header, strict=True):
+        same = pc.equal(column, cell)
+        repeated = same if repeated is None else pc.and_(repeated, same)
+        if not pc.any(repeated).as_py():
+            return columns
+    rows = np.asarray(repeated)
+    notices.append(f"Rows that repeat the header were left out ({describe_rows(rows)}).")
+    return [column.filter(pa.array(~rows)) for column in columns if column is not None]
 
 
 def _first_rows(file: TextFile, dialect: Dialect) -> list[list[str]]:
@@ -158,7 +193,8 @@ class _Layout:
         header, *others = rows
         names = _unique_names(header, notices)
         widths = {len(row) for row in others}
-        if widths == {len(header) + 1}:
+        # Row names are all different. Otherwise a cell may hold the separator, such as a decimal comma.
+        if widths == {len(header) + 1} and len({row[0] for row in others}) == len(others):
             if not any(row[-1].strip() for row in others):
                 return cls([*names, f"{_UNNAMED}{len(names)}"], header)
             notices.append(
@@ -175,9 +211,9 @@ def _unique_names(header: Sequence[str], notices: list[str]) -> list[str]:
     seen: set[str] = set()
     counts: dict[str, int] = {}
     renamed = []
-    taken = set(header)
+    taken = {cell.strip() for cell in header}
     for index, cell in enumerate(header):
-        name = cell or f"{_UNNAMED}{index}"
+        name = cell.strip() or f"{_UNNAMED}{index}"
         if name in seen:
             number = counts.get(name, 1)
             while f"{name}.{number}" in taken:
@@ -195,10 +231,15 @@ def _unique_names(header: Sequence[str], notices: list[str]) -> list[str]:
 
 
 def _header_hint(rows: list[list[str]], has_header: bool) -> str:
-    """Return advice if the first row looks like data: fractions, repeated cells, or values of the rows below."""
+    """Return advice if there is one column, or if the first row looks like data.
+
+    That is: fractions, repeated cells, or values of the rows below.
+    """
     if not has_header:
         return ""
     header, *others = rows
+    if len(header) == 1:
+        return "No separator was found: state it (separator, --separator)"
     below = [{row[index] for row in others if index < len(row)} for index in range(len(header))]
     values = sum(cell in column for cell, column in zip(header, below, strict=True))
     filled = [cell for cell in header if cell.strip()]
@@ -275,6 +316,11 @@ def _read_rows(file: TextFile, dialect: Dialect, layout: _Layout, notices: list[
         raise InputError(
             f"{file.place} has rows with more cells than the header, which has {width} ({_join_lines(long)}): fix the "
             "header or the rows, or state the separator (separator, --separator)"
+        )
+    if short and dialect.separator == WHITESPACE:
+        raise InputError(
+            f"{file.place} has rows with fewer cells than the header, which has {width} ({_join_lines(short)}), and blanks "
+            "between cells do not tell which are missing: write NA there, or save the table as csv"
         )
     if short:
         notices.append(f"Rows with fewer cells than the header were filled with missing values ({_join_lines(short)}).")

@@ -77,11 +77,12 @@ def guess_separator(head: str, usual: str | None) -> str:
 
 
 def _first_lines(text: str) -> list[str]:
-    lines = (line for line in _split_lines(text) if line.strip(" "))
+    lines = (line for line in split_lines(text) if line.strip(" "))
     return list(islice(lines, _LINES)) or [""]
 
 
-def _split_lines(text: str) -> Iterator[str]:
+def split_lines(text: str) -> Iterator[str]:
+    """Yield the lines without their ends; a form feed or another separator of Unicode ends no line."""
     start = 0
     for end in _LINE_END.finditer(text):
         yield text[start : end.start()]

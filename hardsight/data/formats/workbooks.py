@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from hardsight.data.formats.header import find_header
 from hardsight.data.formats.table import CheckNames, Table
 from hardsight.data.read_options import ReadOptions
 from hardsight.errors import InputError, first_line
 from hardsight.io import limits
 from hardsight.validation import join_names, suggest_name
 
+# Titles above a header are looked for in so many rows.
+_MAX_TITLES = 50
 SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".xlsb")
 
 
@@ -29,10 +32,11 @@ def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:
         with pd.ExcelFile(place, engine="calamine") as book:
             names = [str(name) for name in book.sheet_names]
             sheet, notices = _choose_sheet(place, names, options.sheet)
+            top = _find_header(book, sheet, options)
             frame = pd.read_excel(
                 book,
                 sheet_name=sheet,
-                header=0 if options.header else None,
+                header=top if options.header else None,
                 dtype=object,
                 keep_default_na=False,
                 na_values=[""],
@@ -44,9 +48,19 @@ def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:
     limits.check_column_count(place, len(frame.columns))
     if not options.header:
         frame = frame.set_axis([str(number + 1) for number in range(len(frame.columns))], axis=1)
+    if top:
+        notices.append(f"The header is in row {top + 1} of the sheet; what stands above it was skipped.")
     frame = frame.dropna(how="all").reset_index(drop=True).infer_objects()
     check_names([str(name) for name in frame.columns], "")
     return Table(frame, notices)
+
+
+def _find_header(book: pd.ExcelFile, sheet: str, options: ReadOptions) -> int:
+    """Return the number of the row that holds the names of the columns: the first unless the named columns tell another."""
+    if not options.header or not options.columns:
+        return 0
+    head = pd.read_excel(book, sheet_name=sheet, header=None, dtype=str, keep_default_na=False, nrows=_MAX_TITLES)
+    return find_header(head.astype(str).to_numpy().tolist(), list(options.columns.values())) or 0
 
 
 def _choose_sheet(place: Path, names: list[str], wanted: str | None) -> tuple[str, list[str]]:

@@ -265,3 +265,64 @@ def test_a_plain_table_equals_its_frame(tmp_path):
     expected, found = Samples.of(frame, "kind"), read(tmp_path / "a.csv", label="kind")
     pd.testing.assert_frame_equal(found.features, expected.features)
     assert (found.classes, found.labels.tolist(), found.notices) == (expected.classes, expected.labels.tolist(), ())
+
+
+# Titles, repeated headers and blanks
+
+
+@pytest.mark.parametrize(
+    ("name", "above", "separator"),
+    [
+        ("a.csv", "Sales of 2020\n\n", ","),
+        ("a.csv", "Sales of 2020,,\nprinted,2020-01-31,\n", ","),
+        ("a.csv", "# of the \x0b machine\n# room 2\n", ","),
+        ("a.csv", "sep=;\r\n", ";"),
+        ("a.csv", '"Size, kind",,meta\n', ","),
+        ("a.tsv", "Sales\n", "\t"),
+    ],
+)
+def test_titles_above_the_header_are_skipped(tmp_path, name, above, separator):
+    lines = ["a,b,kind", *(f"{number},x{number % 3},{'pq'[number % 2]}" for number in range(8))]
+    place = tmp_path / name
+    place.write_bytes((above + "\n".join(lines).replace(",", separator)).encode())
+    samples = read(place, label="kind")
+    assert samples.features["a"].tolist() == list(range(8))
+    assert any(f"The header is in line {above.count(chr(10)) + 1};" in notice for notice in samples.notices)
+    # Lines keep their numbers.
+    place.write_text(place.read_text() + "\n" + separator.join("12345"))
+    rejects(f".line {above.count(chr(10)) + 10}", read, place, label="kind")
+
+
+@pytest.mark.parametrize("label", ["red", "3", "x"])
+def test_rows_of_data_are_no_header(tmp_path, label):
+    place = tmp_path / "a.csv"
+    place.write_text("a,b,kind\n1,2,red\nu,v,red\n5,x,3\n6,y,blue\n")
+    rejects(f"no column '{label}'", read, place, label=label)
+
+
+def test_rows_that_repeat_the_header_are_left_out(tmp_path):
+    _, found, table = cells(tmp_path / "a.csv", "a,b\n1,x\na,b\na,y\n2,b\na,b\n")
+    assert found == [["1", "x"], ["a", "y"], ["2", "b"]]
+    assert table.notices == ["Rows that repeat the header were left out (rows 1, 4)."]
+
+
+def test_names_are_without_blanks_around_them(tmp_path):
+    place = tmp_path / "a.csv"
+    place.write_text("a , b, kind \n1, 2, p\n3, 4, q\n")
+    assert list(read(place, label="kind").features) == ["a", "b"]
+
+
+def test_unquoted_decimal_commas_are_no_row_names(tmp_path):
+    content = "a,b,kind\n" + "".join(f"{number % 2},{number},7,p\n" for number in range(9))
+    rejects("rows with more cells than the header", rows, tmp_path / "a.csv", content)
+
+
+def test_missing_cells_between_blanks_are_refused(tmp_path):
+    rejects("blanks between cells do not tell which", rows, tmp_path / "a.txt", "a  b  kind\n1  2  p\n3     q\n5  6  p\n")
+
+
+def test_one_column_asks_for_the_separator(tmp_path):
+    place = tmp_path / "a.csv"
+    place.write_text("a^kind\n1^p\n2^q\n")
+    rejects("No separator was found: state it .separator, --separator", read, place, label="kind")
+    assert read(place, label="kind", separator="^").classes == ("p", "q")

@@ -141,6 +141,20 @@ def test_workbooks(tmp_path):
     assert list(read(place, label="3", header=False).features)[:1] == ["1"]
 
 
+def test_titles_of_a_workbook_are_skipped(tmp_path):
+    rows = [
+        ["Sales", "", ""],
+        ["", "", ""],
+        ["size", "code", "kind"],
+        *([at, f"0{at % 3}", "pq"[at % 2]] for at in range(9)),
+    ]
+    write_workbook(tmp_path / "a.xlsx", {"first": rows})
+    samples = read(tmp_path / "a.xlsx", label="kind")
+    assert samples.features["size"].tolist() == list(range(9))
+    assert samples.features["code"].tolist() == ["00", "01", "02"] * 3
+    assert "The header is in row 3 of the sheet; what stands above it was skipped." in samples.notices
+
+
 def test_a_workbook_needs_a_package(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "python_calamine", None)
     write_workbook(tmp_path / "a.xlsx", {"s": [["a"]]})
