@@ -119,10 +119,10 @@ def suggest_name(name: str, names: Iterable[Any]) -> str:
     spellings: dict[str, str] = {}
     for known in names:
         spellings.setdefault(str(known).strip().casefold(), str(known))
-    wanted = name.strip().casefold()
+    spelling = name.strip().casefold()
     # Comparing with thousands of names would take seconds.
     few = len(spellings) <= _MAX_COMPARED
-    close = [wanted] if wanted in spellings else get_close_matches(wanted, spellings, n=1) if few else []
+    close = [spelling] if spelling in spellings else get_close_matches(spelling, spellings, n=1) if few else []
     return f" (did you mean {spellings[close[0]]!r}?)" if close else ""
 
 

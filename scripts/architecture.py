@@ -17,7 +17,7 @@ PICTURE = ROOT / "docs" / "images" / "architecture.svg"
 # The steps of `hardsight measure FILE`, in order of their first call: what happens, and the function that does it.
 STEPS = (
     ("Parse the command line", "hardsight.cli.commands.measure.measure"),
-    ("Read the file into samples with ids, labels and features", "hardsight.data.from_files.read"),
+    ("Read the file into samples with ids, labels and features", "hardsight.data.from_files.read_file"),
     ("Check the arguments of `hs.measure`", "hardsight.estimation.measure.measure"),
     ("Choose the learner and the plan: all checks, no training", "hardsight.estimation.job.plan_job"),
     ("Split the samples into folds, repeat by repeat", "hardsight.resampling.splitters.KFold.split"),

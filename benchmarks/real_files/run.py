@@ -94,15 +94,15 @@ def format_table(results: Iterable[Result]) -> str:
             "",
             f"{len(measured)} of {len(group)} files were measured, {short} of them with at most five notices.",
             "",
-            "| file | label | rows × columns | samples | task | mean error | seconds | what was said |",
+            "| file | label | rows × columns | samples | task | mean error | seconds | notices |",
             "|---|---|--:|--:|---|--:|--:|---|",
         ]
         for result in group:
-            said = "<br>".join(result.notices.replace("|", "\\|").splitlines())
+            shown = "<br>".join(result.notices.replace("|", "\\|").splitlines())
             numbers = f"{result.error:.3g} | {result.seconds:.0f}" if result.status == "measured" else f"{result.status} | "
             size = f"{result.rows:,} × {result.columns}"
             lines.append(
-                f"| {result.file} | {result.label} | {size} | {result.samples:,} | {result.task} | {numbers} | {said} |"
+                f"| {result.file} | {result.label} | {size} | {result.samples:,} | {result.task} | {numbers} | {shown} |"
             )
         lines.append("")
     return "\n".join(lines)

@@ -185,8 +185,8 @@ def refuse_unread(folder: Path, files: Sequence[Path]) -> NoReturn:
     Raises:
         InputError: always; it names the types that the folder holds.
     """
-    held = f"; it holds {_count_suffixes(files)}" if files else ""
-    raise InputError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))}) and no .txt files{held}: convert them")
+    others = f"; it holds {_count_suffixes(files)}" if files else ""
+    raise InputError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))}) and no .txt files{others}: convert them")
 
 
 def describe_nested(layout: Layout) -> list[str]:

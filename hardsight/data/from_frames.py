@@ -121,10 +121,12 @@ def _use_one_column(raw: RawSamples, roles: ColumnRoles, image_column: str | Non
 
 
 def _is_single_vector(table: pd.DataFrame) -> bool:
-    """Return whether the only column holds a vector or an array of numbers in every row."""
+    """Return whether the only column holds a vector or an array of numbers in every row, all as long as the first."""
     if len(table.columns) != 1 or not len(table):
         return False
-    return all(is_nested(value) and not any(isinstance(part, str) for part in value) for value in table.iloc[:, 0])
+    values = table.iloc[:, 0].tolist()
+    vectors = all(is_nested(value) and not any(isinstance(part, str) for part in value) for value in values)
+    return vectors and len({len(value) for value in values}) == 1
 
 
 def _plain_lists(value: Any) -> Any:

@@ -62,7 +62,7 @@ def parse_targets(array: np.ndarray, name: str, ids: np.ndarray, notices: list[s
     """Return labels of regression that are not numbers as numbers, ``(sample,)`` float64; add a notice if they have units.
 
     Raises:
-        InputError: a label is no number; names it.
+        InputError: a label is not a number; names it.
     """
     plain = pd.to_numeric(pd.Series(array, dtype=object).astype(str), errors="coerce").to_numpy(dtype=np.float64)
     if np.isfinite(plain).all():

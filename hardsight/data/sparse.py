@@ -1,12 +1,14 @@
 """Sparse matrices: kept as they are for estimators that read them, and reduced to fewer numbers for all others."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 
 from hardsight.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 # Up to this many values (40 MB of float32), the numbers that stand for a matrix are its own, with all their zeros.
 _MAX_DENSE_VALUES = 10_000_000
@@ -15,8 +17,8 @@ _MAX_SHOWN = 20
 
 
 def is_sparse(value: Any) -> bool:
-    """Return whether a value is a sparse matrix or array of scipy."""
-    return bool(sparse.issparse(value))
+    """Return whether a value is a sparse matrix or array of scipy. Imports nothing."""
+    return any(kind.__module__.startswith("scipy.sparse") for kind in type(value).__mro__)
 
 
 def is_sparse_tensor(value: Any) -> bool:
@@ -24,7 +26,7 @@ def is_sparse_tensor(value: Any) -> bool:
     return hasattr(value, "to_sparse_coo") and str(value.layout) != "torch.strided"
 
 
-def to_csr(X: Any) -> sparse.csr_array:
+def to_csr(X: Any) -> "sparse.csr_array":
     """Convert a sparse matrix, array or tensor to the one form that equal matrices have.
 
     Zeros are not stored, indices are sorted and unique, and are 32-bit integers if they fit: trees predict only from these.
@@ -35,6 +37,8 @@ def to_csr(X: Any) -> sparse.csr_array:
     Raises:
         InputError: more or fewer than two axes, no column, or values that are no finite numbers in float32.
     """
+    from scipy import sparse
+
     matrix = _tensor_to_scipy(X) if is_sparse_tensor(X) else X
     if matrix.ndim != 2:
         raise InputError(f"a sparse X must have the shape (sample, feature). Got {tuple(matrix.shape)}: pass a dense array")
@@ -62,6 +66,7 @@ def to_csr(X: Any) -> sparse.csr_array:
 
 def _tensor_to_scipy(tensor: Any) -> Any:
     import torch
+    from scipy import sparse
 
     if tensor.dim() - tensor.dense_dim() != 2 or tensor.dense_dim():
         raise InputError(
@@ -75,7 +80,7 @@ def _tensor_to_scipy(tensor: Any) -> Any:
     return sparse.coo_array((values.numpy(), tuple(coordinates.indices().numpy())), shape=tuple(tensor.shape))
 
 
-def embed_sparse(X: sparse.csr_array) -> tuple[np.ndarray | None, list[str]]:
+def embed_sparse(X: "sparse.csr_array") -> tuple[np.ndarray | None, list[str]]:
     """Return numbers for learners that read no sparse matrix, ``(sample, feature)`` float32, and notices.
 
     None stands for the matrix itself, which is small enough to be dense. Otherwise its truncated singular value
@@ -94,15 +99,16 @@ def embed_sparse(X: sparse.csr_array) -> tuple[np.ndarray | None, list[str]]:
     return numbers, [notice]
 
 
-def row_bytes(X: sparse.csr_array) -> Iterator[bytes]:
+def row_bytes(X: "sparse.csr_array") -> Iterator[bytes]:
     """Yield the stored columns and values of each row of a matrix made by :func:`to_csr`; equal for equal rows."""
     for start, end in zip(X.indptr[:-1], X.indptr[1:], strict=True):
         yield X.indices[start:end].tobytes() + X.data[start:end].tobytes()
 
 
-def describe_row(X: sparse.csr_array, row: int) -> str:
+def describe_row(X: "sparse.csr_array", row: int) -> str:
     """Return the largest values of a row with their columns, largest first.
 
+    >>> from scipy import sparse
     >>> describe_row(sparse.csr_array([[0, 2.5, 0, -7]]), 0)
     '[3] -7, [1] 2.5'
     """

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import vstack
 
 from hardsight.data.columns import RawSamples, check_ids, missing_mask, to_column
 from hardsight.data.labels import missing_labels
@@ -138,6 +137,8 @@ def join_unlabelled(samples: Samples) -> Samples:
         if isinstance(values, pd.DataFrame):
             return pd.concat([values, more], ignore_index=True)
         if is_sparse(values):
+            from scipy.sparse import vstack
+
             return vstack([values, more], format="csr")
         return None if values is None else np.concatenate([values, more])
 

@@ -219,7 +219,7 @@ def _check_switch(name: str, value: Any) -> bool | None:
 
 
 def _check_loss(value: Any) -> Any:
-    # Whether it goes with the labels is checked when they are known.
+    # Whether it suits the labels is checked when they are known.
     return value if value is None else check_choice("loss", value, [loss for loss in get_args(Loss) if loss != "own"])
 
 

@@ -25,21 +25,21 @@ def progress_bar(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    start, told = clock(), total is None
+    start, announced = clock(), total is None
     done = restored = 0.0
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=total)
 
         def on_progress(newly_done: float) -> None:
-            nonlocal told, done, restored
+            nonlocal announced, done, restored
             elapsed = clock() - start
             if not done and elapsed < _AT_ONCE:
                 # Models of an earlier run, which is resumed, took no time.
                 restored = newly_done
             done += newly_done
             bar.update(task, completed=done)
-            if not told and total is not None and done > restored and elapsed >= _MEASURED:
-                told = True
+            if not announced and total is not None and done > restored and elapsed >= _MEASURED:
+                announced = True
                 expected = elapsed * (total - restored) / (done - restored)
                 if expected >= _LONG:
                     models = f"{total - restored:,.0f} models"

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-
-from scipy import sparse
+from typing import TYPE_CHECKING
 
 from hardsight.errors import InputError
 from hardsight.io.npz import Archive
 
-_COMPRESSED = {"csr": sparse.csr_array, "csc": sparse.csc_array}
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 def is_sparse(names: Iterable[str]) -> bool:
@@ -16,18 +16,21 @@ def is_sparse(names: Iterable[str]) -> bool:
     return {"format", "shape", "data"} <= set(names)
 
 
-def read(archive: Archive, place: Path) -> sparse.csr_array:
+def read(archive: Archive, place: Path) -> "sparse.csr_array":
     """Read a matrix in one of the formats csr, csc and coo.
 
     Raises:
         InputError: another format, or indices outside the matrix.
     """
+    from scipy import sparse
+
+    compressed = {"csr": sparse.csr_array, "csc": sparse.csc_array}
     name = archive.read("format").item()
     kind = name.decode("ascii", "replace") if isinstance(name, bytes) else str(name)
     data, shape = archive.read("data"), tuple(int(length) for length in archive.read("shape").ravel())
     try:
-        if kind in _COMPRESSED:
-            matrix = _COMPRESSED[kind]((data, archive.read("indices"), archive.read("indptr")), shape=shape)
+        if kind in compressed:
+            matrix = compressed[kind]((data, archive.read("indices"), archive.read("indptr")), shape=shape)
             matrix.check_format(full_check=True)
         elif kind == "coo":
             matrix = sparse.coo_array((data, (archive.read("row"), archive.read("col"))), shape=shape)

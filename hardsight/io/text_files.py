@@ -161,7 +161,7 @@ def _is_valid(decoder: codecs.IncrementalDecoder, chunk: bytes, final: bool = Fa
 
 
 def _check_damage(file: TextFile, counts: _Counts, encoding: str | None) -> None:
-    """Refuse what is no text, or text that is UTF-8 but for a few bytes, or that was said to be UTF-8."""
+    """Refuse what is not a text, or text that is UTF-8 but for a few bytes, or that was said to be UTF-8."""
     if counts.nulls:
         raise InputError(f"{file.place} is not a text file (it holds zero bytes): pass a table as text, such as .csv")
     with file.open_text() as text:

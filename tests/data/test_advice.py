@@ -87,6 +87,6 @@ def test_what_a_message_advises_is_accepted(refused, advice, followed):
 def test_a_notice_advises_only_options_that_are_there():
     shares = np.full((2, N, 3), 1 / 3)
     d = hs.measure_predictions(shares, ["a", "b", "A "] * (N // 3))
-    told = " ".join(d.settings["notices"])
-    assert "differ only in case" in told
-    assert "merge_spellings" not in told
+    notices = " ".join(d.settings["notices"])
+    assert "differ only in case" in notices
+    assert "merge_spellings" not in notices

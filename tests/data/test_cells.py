@@ -60,7 +60,7 @@ def test_numbers_with_leading_zeros_are_codes():
 
 
 @pytest.mark.parametrize(
-    ("texts", "task", "expected", "said"),
+    ("texts", "task", "expected", "message"),
     [
         (["0", "1", "2", "1"], "auto", [0, 1, 2, 1], False),
         (["0", "1", "NA", ""], "auto", [0, 1, None, None], False),
@@ -78,10 +78,10 @@ def test_numbers_with_leading_zeros_are_codes():
         (["3.0", "3", "1"], "auto", ["3.0", "3", "1"], True),
     ],
 )
-def test_labels_keep_their_spelling(texts, task, expected, said):
+def test_labels_keep_their_spelling(texts, task, expected, message):
     series, notices = converted(texts, "label", task)
     assert [None if pd.isna(value) else value for value in series.tolist()] == expected
-    assert bool(notices) == said
+    assert bool(notices) == message
 
 
 def test_a_quantity_may_be_spelled_in_several_ways():

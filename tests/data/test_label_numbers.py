@@ -33,10 +33,9 @@ def test_quantities_written_as_text_are_numbers(write, container):
         samples = Samples.of(X, y, task=task)
         assert samples.regression
         np.testing.assert_allclose(samples.labels, TARGET)
-    told = Samples.of(X, y).notices
-    assert len(told) == 1
-    assert "holds numbers written as text" in told[0]
-    assert "pass task='classification'" in told[0]
+    (notice,) = Samples.of(X, y).notices
+    assert "holds numbers written as text" in notice
+    assert "pass task='classification'" in notice
     assert not Samples.of(X, y, task="classification").regression
 
 

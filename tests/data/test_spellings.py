@@ -81,10 +81,10 @@ def test_classes_that_are_one_after_merging_are_refused():
 
 def test_groups_are_told_and_merged():
     frame = pd.DataFrame({"x": X[:, 0], "y": list("uv") * 6, "site": ["Bonn", "bonn ", "Rom", "Rom"] * 3})
-    told = Samples.of(frame, "y", groups="site")
-    assert len(set(told.groups)) == 3
-    assert "Groups (column 'site') that differ only in case" in " ".join(told.notices)
-    assert "'Bonn' (3), 'bonn ' (3)" in " ".join(told.notices)
+    samples = Samples.of(frame, "y", groups="site")
+    assert len(set(samples.groups)) == 3
+    assert "Groups (column 'site') that differ only in case" in " ".join(samples.notices)
+    assert "'Bonn' (3), 'bonn ' (3)" in " ".join(samples.notices)
     merged = Samples.of(frame, "y", groups="site", merge_spellings=True)
     assert merged.groups.tolist() == [0, 0, 1, 1] * 3
     rejects("all samples are in one group", Samples.of, X, ["u", "v"] * 6, groups=["a", "A"] * 6, merge_spellings=True)

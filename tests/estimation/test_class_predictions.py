@@ -27,8 +27,8 @@ def test_three_kinds_of_outputs_give_one_result(outputs, dtype):
     for name, values in (("probabilities", SHARES), ("log-probabilities", log_softmax(LOGITS, axis=2)), ("logits", LOGITS)):
         d = hs.measure_predictions(values.astype(dtype), Y, outputs="auto" if outputs == "auto" else name)
         np.testing.assert_allclose(d.error, expected, rtol={np.float16: 0.02, np.float32: 1e-5, np.float64: 1e-12}[dtype])
-        told = any("read as probabilities" in notice for notice in d.settings["notices"])
-        assert told == (outputs == "auto" and name == "probabilities")
+        announced = any("read as probabilities" in notice for notice in d.settings["notices"])
+        assert announced == (outputs == "auto" and name == "probabilities")
 
 
 @pytest.mark.parametrize("decimals", [2, 3])

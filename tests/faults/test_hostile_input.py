@@ -179,7 +179,7 @@ def test_huge_images_are_refused_by_their_heads(tmp_path):
     for side, message in ((30_000, "more than 134,217,728 pixels: scale it down"), (2**31 - 1, "1.png")):
         head = b"IHDR" + struct.pack(">II", side, side) + whole[24:29]
         (tmp_path / "b" / "1.png").write_bytes(whole[:12] + head + struct.pack(">I", zlib.crc32(head)) + whole[33:])
-        rejects(f"b/1.png has {message}" if side == 30_000 else message, read, tmp_path)
+        rejects(message, read, tmp_path)
 
 
 def test_pipes_and_devices_are_not_waited_for(tmp_path):
@@ -191,7 +191,8 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "in" / name).mkdir(parents=True)
         os.mkfifo(tmp_path / "in" / name / "x.txt")
-    rejects("x.txt is not a regular file", read, tmp_path / "in")
+    with pytest.raises(InputError, match=r"(?s)2 faults:.*a/x.txt is not a regular file.*b/x.txt is not a regular file"):
+        read(tmp_path / "in")
 
 
 def test_names_that_are_not_unicode_are_refused_before_a_run(tmp_path):
@@ -279,9 +280,14 @@ def test_numbers_beyond_reason_are_refused(tmp_path):
         hs.Subsets(members=10**7)
 
 
-def test_lists_are_no_text(tmp_path):
+def test_lists_of_different_lengths_are_no_vectors(tmp_path):
     pq.write_table(pa.table({"a": [[1, 2], [3]], "y": [0, 1]}), tmp_path / "a.parquet")
-    rejects("column 'a' holds values of type ndarray", read, tmp_path / "a.parquet", label="y")
+    rejects(
+        r"column 'a' holds vectors of 2 and 1 numbers \(row 1\): bring all to one length",
+        read,
+        tmp_path / "a.parquet",
+        label="y",
+    )
 
 
 def test_folders_nested_too_deeply_are_refused(tmp_path):

@@ -224,12 +224,12 @@ def _choose_century(dates: np.ndarray, short: np.ndarray) -> tuple[np.ndarray, l
     last = int(np.argmax(gaps))
     first = float(distinct[(last + 1) % len(distinct)])
     if first > distinct[last]:
-        wanted = np.where(years >= first, 1900, 2000)
+        century_of_row = np.where(years >= first, 1900, 2000)
     else:
-        wanted = np.full(len(years), 1900 if distinct[last] > _LAST_YEAR or first > _FIRST_YEAR else 2000)
-    moved = short & (stamps.dt.year.to_numpy() - years != wanted)
+        century_of_row = np.full(len(years), 1900 if distinct[last] > _LAST_YEAR or first > _FIRST_YEAR else 2000)
+    moved = short & (stamps.dt.year.to_numpy() - years != century_of_row)
     for century in (1900, 2000):
-        rows = moved & (wanted == century)
+        rows = moved & (century_of_row == century)
         stamps[rows] = stamps[rows] + pd.DateOffset(years=-100 if century == 1900 else 100)
     read = stamps[short].dt.year
     span = f"{read.min()} to {read.max()}" if read.min() < read.max() else f"{read.min()}"

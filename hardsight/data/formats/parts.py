@@ -86,8 +86,8 @@ def _choose_parts(folder: Path, splits: Sequence[str]) -> list[Path]:
     parts = find_parts(folder)
     kinds = {part: split_kind(_NUMBERING.sub("", part.name.split(".")[0])) for part in parts}
     if splits:
-        wanted = {split_kind(name) for name in splits} - {None}
-        parts = [part for part in parts if kinds[part] in wanted]
+        kept_splits = {split_kind(name) for name in splits} - {None}
+        parts = [part for part in parts if kinds[part] in kept_splits]
         if not parts:
             raise InputError(f"{folder} has no file of the split {join_names(splits)}: its files are {_join_files(kinds)}")
     elif len(set(kinds.values())) > 1 and any(kinds.values()):

@@ -63,16 +63,16 @@ def _find_header(book: pd.ExcelFile, sheet: str, options: ReadOptions) -> int:
     return find_header(head.astype(str).to_numpy().tolist(), list(options.columns.values())) or 0
 
 
-def _choose_sheet(place: Path, names: list[str], wanted: str | None) -> tuple[str, list[str]]:
+def _choose_sheet(place: Path, names: list[str], name: str | None) -> tuple[str, list[str]]:
     if not names:
         raise InputError(f"{place} has no sheet: pass a workbook with data")
-    if wanted is None:
+    if name is None:
         others = join_names(names[1:])
         notice = f"Only the first sheet, {names[0]!r}, is read; the others are {others} (sheet, --sheet)."
         return names[0], [notice] if len(names) > 1 else []
-    if wanted not in names:
-        raise InputError(f"{place} has no sheet {wanted!r}{suggest_name(wanted, names)}: its sheets are {join_names(names)}")
-    return wanted, []
+    if name not in names:
+        raise InputError(f"{place} has no sheet {name!r}{suggest_name(name, names)}: its sheets are {join_names(names)}")
+    return name, []
 
 
 def _check_size(place: Path) -> None:

@@ -84,14 +84,14 @@ def test_separators_and_units_that_are_converted(cells, expected):
         ["5XL", "2XL", "S"],
     ],
 )
-def test_what_is_no_number_stays_a_category(cells):
+def test_what_is_not_a_number_stays_a_category(cells):
     assert read(cells * 10)[0].dtype == "category"
 
 
 @pytest.mark.parametrize(
     ("cells", "numbers", "words"),
     [
-        # An exponent beside thousands is no number; with a decimal comma it is one.
+        # An exponent beside thousands is not a number; with a decimal comma it is.
         (["4,910E-01", "9,395E-03", "1,465E+02"], [0.491, 0.009395, 146.5], "decimal comma"),
         (["82,242", "-2,254", "196,658"], [82242, -2254, 196658], "thousands separated by commas"),
         (["1.234 €", "965 €", "2.500 €"], [1.234, 965, 2.5], "decimal point"),

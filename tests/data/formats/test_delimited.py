@@ -1,4 +1,4 @@
-"""Text tables: how lines are split into cells, and what is said of it."""
+"""Text tables: how lines are split into cells, and what the notices say."""
 
 import bz2
 import gzip
@@ -31,7 +31,7 @@ def rows(place, content, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "expected", "said"),
+    ("name", "content", "expected", "message"),
     [
         ("a.csv", 'a,b\n1,"x, y"\n2,"say ""no"""\n', [["1", "x, y"], ["2", 'say "no"']], None),
         ("a.csv", 'a,b\n1,"x\ny"\n2,z\n', [["1", "x\ny"], ["2", "z"]], None),
@@ -47,11 +47,11 @@ def rows(place, content, **options):
         ("a.csv", '"a", "b"\n"1", "x, y"\n"2", "z"\n', [["1", "x, y"], ["2", "z"]], None),
     ],
 )
-def test_quotation_marks(tmp_path, name, content, expected, said):
+def test_quotation_marks(tmp_path, name, content, expected, message):
     _, found, table = cells(tmp_path / name, content)
     assert found == expected
     quotes = [notice for notice in table.notices if "uotation" in notice]
-    assert (said in quotes[0]) if said else not quotes
+    assert (message in quotes[0]) if message else not quotes
 
 
 def test_rows_are_never_merged_by_a_mark(tmp_path):
@@ -178,7 +178,7 @@ def test_words_that_are_no_separator(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("encoding", "options", "said"),
+    ("encoding", "options", "message"),
     [
         ("utf-8", {}, False),
         ("utf-8-sig", {}, False),
@@ -190,13 +190,13 @@ def test_words_that_are_no_separator(tmp_path):
         ("shift-jis", {"encoding": "shift-jis"}, False),
     ],
 )
-def test_encodings(tmp_path, encoding, options, said):
+def test_encodings(tmp_path, encoding, options, message):
     word = "ソフト" if encoding == "shift-jis" else "grün"
     content = f"a,größe\n1,{word}\n2,b\n" if encoding != "shift-jis" else f"a,b\n1,{word}\n2,b\n"
     names, found, table = cells(tmp_path / "a.csv", content.encode(encoding), **options)
     assert found == [["1", word], ["2", "b"]]
     assert names[1] == content.split(",")[1].split("\n")[0]
-    assert any("Windows-1252" in notice and "--encoding" in notice for notice in table.notices) == said
+    assert any("Windows-1252" in notice and "--encoding" in notice for notice in table.notices) == message
 
 
 def test_damaged_text_is_refused(tmp_path):
