@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 _MARKS = (";", "\t", ",", "|")
 
 
-def find_header(rows: Iterable[Sequence[str]], wanted: Sequence[str]) -> int | None:
-    """Return the number of the first row that holds all wanted names; None if that is the first row, or if there is none.
+def find_header(rows: Iterable[Sequence[str]], names: Sequence[str]) -> int | None:
+    """Return the number of the first row that holds all of some names; None if that is the first row, or if there is none.
 
     The rows above must be titles: with fewer cells that are not blank than the header. No cell of a header is a number.
 
     Args:
         rows: the cells of the first rows.
-        wanted: names of columns.
+        names: names of columns.
 
     >>> find_header([["Sales"], [], ["day", "sum"], ["Monday", "3"]], ["sum"])
     2
@@ -22,22 +22,22 @@ def find_header(rows: Iterable[Sequence[str]], wanted: Sequence[str]) -> int | N
     most = 0
     for number, row in enumerate(rows):
         cells = [cell.strip() for cell in row if cell.strip()]
-        if len(cells) > most and set(wanted) <= set(cells) and not any(map(_is_number, cells)):
+        if len(cells) > most and set(names) <= set(cells) and not any(map(_is_number, cells)):
             return number or None
         most = max(most, len(cells))
     return None
 
 
-def find_header_line(lines: Sequence[str], separator: str | None, wanted: Sequence[str]) -> int | None:
+def find_header_line(lines: Sequence[str], separator: str | None, names: Sequence[str]) -> int | None:
     """Return the number of the line that is the header, see :func:`find_header`.
 
     Args:
         lines: the first lines of a text file.
         separator: one character; None: it is one of the usual marks.
-        wanted: names of columns.
+        names: names of columns.
     """
     for mark in _MARKS if separator is None else (separator,):
-        number = find_header((_split(line, mark) for line in lines), wanted)
+        number = find_header((_split(line, mark) for line in lines), names)
         if number is not None:
             return number
     return None
