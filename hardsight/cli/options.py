@@ -40,8 +40,8 @@ def _add_options(options: list[Any], command: Callable[..., None]) -> Callable[.
     return command
 
 
-def _file_options() -> list[Any]:
-    """Return the options that say how a file is written."""
+def _text_file_options() -> list[Any]:
+    """Return the options that say how a text file is written."""
     return [
         click.option("--separator", type=TEXT, metavar="MARK",
                      help="Between the cells of a text file: a mark, tab or whitespace. [default: recognised]"),
@@ -50,8 +50,18 @@ def _file_options() -> list[Any]:
                           "[default: header]"),
         click.option("--encoding", type=TEXT, metavar="NAME",
                      help="Encoding of a text file, such as cp1252. [default: UTF-8, or what the file shows]"),
-        click.option("--sheet", type=TEXT, metavar="NAME", help="Sheet of a workbook. [default: the first]"),
     ]  # fmt: skip
+
+
+def text_file_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how a text file is written."""
+    return _add_options(_text_file_options(), command)
+
+
+def _file_options() -> list[Any]:
+    """Return the options that say how a file is written."""
+    sheet = click.option("--sheet", type=TEXT, metavar="NAME", help="Sheet of a workbook. [default: the first]")
+    return [*_text_file_options(), sheet]
 
 
 def data_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -44,6 +44,7 @@ class TextFile:
     content: pa.Buffer | None = None  # UTF-8; None: the file itself is plain UTF-8
     lines: int = 0  # an upper bound of the number of lines
     has_quotes: bool = True
+    encoding: str = "utf-8"  # that of the file itself
     notices: tuple[str, ...] = ()
 
     def open(self) -> pa.NativeFile:
@@ -105,7 +106,9 @@ def open_text_file(place: Path, encoding: str | None = None) -> TextFile:
         given = f"cannot be read as {encoding}" if encoding else "is neither UTF-8 nor Windows-1252"
         raise InputError(f"{place} {given}: state its encoding {_ENCODING}") from None
     counts = _count(file.chunks())
-    return replace(file, lines=counts.lines, has_quotes=counts.has_quotes, notices=notices)
+    return replace(
+        file, lines=counts.lines, has_quotes=counts.has_quotes, encoding=encoding_name, notices=notices
+    )
 
 
 def check_encoding(encoding: str) -> None:

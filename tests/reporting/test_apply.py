@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import hardsight as hs
 from hardsight import data as samples
 from hardsight.cli import main
+from hardsight.data.read_options import ReadOptions
 from hardsight.errors import InputError
 from hardsight.reporting.review.apply import apply_to_table
 
@@ -120,7 +121,7 @@ def test_parquet_keeps_its_types(tmp_path, kind):
     new = {"text": "cat", "numbers": "3", "targets": "1.25"}[kind]
     decisions = pd.DataFrame({"id": [3, 5], "action": ["relabel", "drop"], "label": [new, ""]})
     done = apply_to_table(path, tmp_path / "out.parquet", d, decisions, label="y")
-    assert done == (N - 1, 1, 1)
+    assert done == (N - 1, 0, 1, 1)
     found = pq.read_table(tmp_path / "out.parquet")
     assert found.schema.equals(pq.read_table(path).schema, check_metadata=True)
     frame.loc[3, "y"] = {"text": "cat", "numbers": 3, "targets": 1.25}[kind]
@@ -130,7 +131,7 @@ def test_parquet_keeps_its_types(tmp_path, kind):
 @pytest.mark.parametrize(
     ("change", "how", "message"),
     [
-        (lambda f: f.drop(index=0), {}, "39 rows, but 40 samples"),
+        (lambda f: f.drop(index=0), {}, "39 rows with a label, but 40 samples"),
         (lambda f: f.iloc[::-1], {}, r"row 0 .* id '039', but '000'"),
         (lambda f: f.assign(y=f["y"].replace("dog", "cow")), {}, r"row 1 .* label 'cow', but 'dog'"),
         (lambda f: f, {"label": "z"}, "one column 'z'"),
@@ -162,3 +163,73 @@ def test_places_that_do_not_fit_are_refused(kept, tmp_path):
         apply_to_table(tmp_path / "gone.csv", tmp_path / "y.csv", d, folder / "decisions.csv", label="y")
     assert (folder / "pets.csv").read_bytes() == before
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("how", [{}, {"id": "key"}])
+@pytest.mark.parametrize("labels", [("cat", "dog"), (3, 7)])
+def test_rows_without_a_label_stay_where_they_are(tmp_path, kind, how, labels):
+    frame = table(labels)
+    frame["y"] = frame["y"].astype("Int64" if labels[0] == 3 else object)
+    frame.loc[[0, 7, 39], "y"] = None
+    path, target = tmp_path / f"pets.{kind}", tmp_path / f"out.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path, index=False)
+    d = measured(path, label="y", **how)
+    ids = ["008", "010"] if how else [8, 10]
+    decisions = pd.DataFrame({"id": ids, "action": ["relabel", "drop"], "label": [str(labels[1]), ""]})
+    done = apply_to_table(path, target, d, decisions, label="y", **how)
+    assert done == (N - 1, 3, 1, 1)
+    frame.loc[8, "y"] = labels[1]
+    frame = frame.drop(index=10).reset_index(drop=True)
+    if kind == "csv":
+        pd.testing.assert_frame_equal(read(target), frame.astype(object).where(frame.notna(), "").astype(str))
+    else:
+        assert pq.read_table(target).to_pylist() == frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+
+def test_merged_spellings_stay_and_new_labels_have_the_common_one(tmp_path):
+    frame = table()
+    frame.loc[[0, 3, 5], "y"] = ["CAT ", "Dog", "dog "]
+    path, target = tmp_path / "pets.csv", tmp_path / "out.csv"
+    frame.to_csv(path, index=False)
+    d = measured(path, label="y", merge_spellings=True)
+    decisions = pd.DataFrame({"id": [1, 2], "action": ["relabel", "relabel"], "label": ["cat", "dog"]})
+    apply_to_table(path, target, d, decisions, label="y")
+    frame.loc[[1, 2], "y"] = ["cat", "dog"]
+    assert read(target)["y"].tolist() == frame["y"].tolist()
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig", "koi8-r"])
+def test_the_encoding_stays(tmp_path, encoding):
+    names = ("кот", "пёс") if encoding == "koi8-r" else ("Bär", "Käfer")
+    text = "\r\n".join([f"{i},é{i},{names[i % 2]}" if encoding != "koi8-r" else f"{i},я{i},{names[i % 2]}" for i in range(N)])
+    path, target = tmp_path / "pets.csv", tmp_path / "out.csv"
+    path.write_bytes((text + "\r\n").encode(encoding))
+    options = ReadOptions(header=False, encoding="koi8-r" if encoding == "koi8-r" else None)
+    d = hs.measure(
+        samples.read(path, label="3", header=False, encoding=options.encoding), learner="ridge", folds=2, repeats=2
+    )
+    apply_to_table(path, target, d, pd.DataFrame({"id": [3], "action": ["drop"]}), label="3", options=options)
+    lines = text.split("\r\n")
+    assert target.read_bytes() == "\r\n".join([*lines[:3], *lines[4:], ""]).encode(encoding)
+
+
+def test_blanks_between_cells_are_refused(tmp_path):
+    path = tmp_path / "pets.csv"
+    path.write_text("\n".join(["a  y", *(f"{i}   {'cat' if i % 2 else 'dog'}" for i in range(N))]))
+    d = hs.measure(samples.read(path, label="y", separator="whitespace"), learner="ridge", folds=2, repeats=2)
+    decisions = pd.DataFrame({"id": [3], "action": ["drop"]})
+    with pytest.raises(InputError, match="no single mark"):
+        apply_to_table(
+            path, tmp_path / "out.csv", d, decisions, label="y", options=ReadOptions(separator="whitespace")
+        )
+
+
+def test_titles_above_the_header_are_left_out(tmp_path):
+    path, target = tmp_path / "pets.csv", tmp_path / "out.csv"
+    table().to_csv(path, index=False)
+    text = path.read_bytes()
+    path.write_bytes(b"Pets of 2024\n\n" + text)
+    d = measured(path, label="y")
+    apply_to_table(path, target, d, pd.DataFrame({"id": [5], "action": ["drop"]}), label="y")
+    pd.testing.assert_frame_equal(read(target), table().drop(index=5).astype(str).reset_index(drop=True))

@@ -106,6 +106,7 @@ class Cells(NamedTuple):
     notices: list[str]
     header: list[str]  # the cells of the header as they are in the file; [] if there is none
     dialect: Dialect
+    encoding: str
 
 
 def read_cells(place: Path, options: ReadOptions, check_names: CheckNames = lambda names, hint: None) -> Cells:
@@ -136,7 +137,7 @@ def read_cells(place: Path, options: ReadOptions, check_names: CheckNames = lamb
     if columns is None:
         columns = _read_rows(file, dialect, layout, notices)
     columns = _leave_out_headers(columns, layout, notices)
-    return Cells(layout.names, columns, [*file.notices, *notices], layout.header, dialect)
+    return Cells(layout.names, columns, [*file.notices, *notices], layout.header, dialect, file.encoding)
 
 
 def _skip_titles(file: TextFile, options: ReadOptions) -> tuple[TextFile, list[str]]:

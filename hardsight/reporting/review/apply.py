@@ -3,6 +3,7 @@
 import csv
 import gzip
 from codecs import BOM_UTF8
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,9 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hardsight.data.formats.delimited import read_cells
-from hardsight.data.formats.dialect import Dialect, Quotes
+from hardsight.data.cells import convert_role
+from hardsight.data.formats.delimited import Cells, read_cells
+from hardsight.data.formats.dialect import Quotes
+from hardsight.data.labels import missing_labels
 from hardsight.data.read_options import ReadOptions
+from hardsight.data.spellings import normalize_spelling
 from hardsight.difficulty.decisions import DROP, RELABEL, CuratedLabels
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
@@ -21,6 +25,8 @@ from hardsight.io import parquet
 from hardsight.io.atomic import atomic_write
 from hardsight.io.csv_cells import same_cell
 
+# How a text file is read unless more is stated.
+_AS_GUESSED = ReadOptions()
 _KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
 
@@ -28,6 +34,7 @@ class RewrittenTable(NamedTuple):
     """What was written."""
 
     rows: int
+    unlabelled: int  # rows without a label, which stay as they are
     relabelled: int
     dropped: int
 
@@ -41,6 +48,14 @@ class _Rewrite(NamedTuple):
     curated: CuratedLabels
     label: str
     id: str | None
+    options: ReadOptions
+
+
+class _Rows(NamedTuple):
+    """All rows of the table, with those that were measured."""
+
+    labels: list[Any]  # after relabelling
+    keep: np.ndarray  # (row,) bool
 
 
 def apply_to_table(
@@ -51,17 +66,20 @@ def apply_to_table(
     *,
     label: str,
     id: str | None = None,  # noqa: A002 - the name that the command has
+    options: ReadOptions = _AS_GUESSED,
 ) -> RewrittenTable:
     """Write a table again with the decisions about its rows.
 
-    A new label is spelled as in the rows that have it already. No cell is escaped: what was read is what is written. Text
-    keeps its byte order mark and its line endings. Blank lines are left out, and a cell is quoted only if it must be.
+    A new label is spelled as in the rows that have it already, and rows without a label stay. No cell is escaped: what was
+    read is what is written. Text keeps its encoding, its byte order mark and its line endings. Blank lines and titles
+    above the header are left out, and a cell is quoted only if it must be.
 
     Args:
         data: the table that was measured: .csv, .tsv (also .gz) or .parquet.
         target: path of the new table, another file of the same kind.
         decisions: path of a csv, or a DataFrame, see :mod:`hardsight.difficulty.decisions`.
         id: column of ids, if one was named when measuring.
+        options: the separator, the header and the encoding of a text file, if they were stated when measuring.
 
     Raises:
         InputError: another table than was measured (names the row), decisions that do not match, a kind of data without
@@ -77,9 +95,9 @@ def apply_to_table(
         raise InputError(f"{target} is the table that was measured: choose another name, so that it can be measured again")
     curated = difficulty.apply(decisions)
     rewrite = _rewrite_parquet if kind == ".parquet" else _rewrite_text
-    rewrite(_Rewrite(source, target, difficulty, curated, label, id))
+    rows = rewrite(_Rewrite(source, target, difficulty, curated, label, id, options))
     relabelled, dropped = int((curated.actions == RELABEL).sum()), int((curated.actions == DROP).sum())
-    return RewrittenTable(len(difficulty) - dropped, relabelled, dropped)
+    return RewrittenTable(int(rows.keep.sum()), len(rows.labels) - len(difficulty), relabelled, dropped)
 
 
 def _table_kind(path: Path) -> str:
@@ -92,31 +110,40 @@ def _table_kind(path: Path) -> str:
     return kind
 
 
-def _rewrite_text(job: _Rewrite) -> None:
-    cells = read_cells(job.source, ReadOptions())
+def _rewrite_text(job: _Rewrite) -> _Rows:
+    cells = read_cells(job.source, replace(job.options, label=job.label, id=job.id))
+    if len(cells.dialect.separator) > 1:
+        raise InputError(
+            f"{job.source} has no single mark between its cells: save it as .csv, or apply the decisions in Python, "
+            "d.apply(decisions)"
+        )
     header = cells.names
     rows = list(map(list, zip(*(column.to_pylist() for column in cells.columns if column is not None), strict=True)))
     column = _column_index(header, job.label, job.source)
     id_column = None if job.id is None else _column_index(header, job.id, job.source)
     ids = None if id_column is None else [row[id_column] for row in rows]
-    labels = _new_labels(job, ids, [row[column] for row in rows])
-    for row, label in zip(rows, labels, strict=True):
+    labels = [row[column] for row in rows]
+    task = "regression" if job.difficulty.regression else "classification"
+    read_labels = convert_role(pa.chunked_array([labels], pa.string()), "label", job.label, task, [])
+    found = _apply(job, ids, labels, missing_labels(read_labels.to_numpy(object)))
+    for row, label in zip(rows, found.labels, strict=True):
         row[column] = label
     mark, line_end = _text_format(job.source)
-    kept = [row for row, keep in zip(rows, job.curated.keep, strict=True) if keep]
-    text = _format_cells([cells.header, *kept], cells.dialect, line_end)
-    content = mark + text.encode()
+    kept = [row for row, keep in zip(rows, found.keep, strict=True) if keep]
+    content = mark + _encode([cells.header, *kept] if cells.header else kept, cells, line_end)
     with atomic_write(job.target) as temporary:
         temporary.write_bytes(gzip.compress(content, mtime=0) if _is_compressed(job.target) else content)
+    return found
 
 
-def _format_cells(rows: list[list[str]], dialect: Dialect, line_end: str) -> str:
-    """Return rows as text; quotation marks that were part of the text are written as they were.
+def _encode(rows: list[list[str]], cells: Cells, line_end: str) -> bytes:
+    """Return rows as the bytes of a text; quotation marks that were part of the text are written as they were.
 
     Raises:
-        InputError: a new label that cannot be written without quotation marks.
+        InputError: a new label that cannot be written without quotation marks, or in the encoding of the file.
     """
     text = StringIO(newline="")
+    dialect = cells.dialect
     marks_are_text = dialect.quotes is Quotes.NONE and any('"' in cell for row in rows for cell in row)
     writer = csv.writer(
         text,
@@ -129,7 +156,14 @@ def _format_cells(rows: list[list[str]], dialect: Dialect, line_end: str) -> str
         writer.writerows(rows)
     except csv.Error:
         raise InputError("a new label holds a separator, and its cells are not quoted: choose another label") from None
-    return text.getvalue()
+    try:
+        return text.getvalue().encode(cells.encoding)
+    except UnicodeEncodeError as error:
+        letter = text.getvalue()[error.start]
+        raise InputError(
+            f"a new label holds {letter!r}, which {cells.encoding} cannot write: choose another label, or save the table as "
+            "UTF-8 and measure it again"
+        ) from None
 
 
 def _is_compressed(path: Path) -> bool:
@@ -140,39 +174,51 @@ def _text_format(path: Path) -> tuple[bytes, str]:
     """Return the byte order mark of a text, if any, and the end of its first line."""
     with gzip.open(path) if _is_compressed(path) else path.open("rb") as file:
         mark = BOM_UTF8 if file.read(len(BOM_UTF8)) == BOM_UTF8 else b""
-        first = file.readline()
+        # UTF-16 and UTF-32 write zero bytes between the two.
+        first = file.readline().replace(b"\0", b"")
     # A file without a line feed has lines of old Macintoshes, or one line.
     return mark, "\r\n" if first.endswith(b"\r\n") else "\n"
 
 
-def _rewrite_parquet(job: _Rewrite) -> None:
+def _rewrite_parquet(job: _Rewrite) -> _Rows:
     table = parquet.read(job.source)
     index = _column_index(table.column_names, job.label, job.source)
     ids = None if job.id is None else table.column(_column_index(table.column_names, job.id, job.source)).to_pylist()
-    labels = _new_labels(job, ids, table.column(index).to_pylist())
+    labels = table.column(index).to_pylist()
+    found = _apply(job, ids, labels, missing_labels(np.array(labels, dtype=object)))
     field = table.schema.field(index)
     try:
-        column = pa.array(labels, type=field.type)
+        column = pa.array(found.labels, type=field.type)
     except (pa.ArrowException, OverflowError) as fault:
         raise InputError(
             f"a new label does not fit column {job.label!r} of type {field.type}: choose another label"
         ) from fault
-    rewritten = table.set_column(index, field, column).filter(pa.array(job.curated.keep))
+    rewritten = table.set_column(index, field, column).filter(pa.array(found.keep))
     with atomic_write(job.target) as temporary, temporary.open("wb") as file:
         pq.write_table(rewritten, file)
+    return found
 
 
-def _new_labels(job: _Rewrite, ids: list[Any] | None, labels: list[Any]) -> list[Any]:
-    """Return the labels of all rows after relabelling, each class spelled as the table spells it first."""
+def _apply(job: _Rewrite, ids: list[Any] | None, labels: list[Any], missing: np.ndarray) -> _Rows:
+    """Relabel and drop rows. Each class is spelled as it was measured, or else as the table spells it first.
+
+    Args:
+        missing: which rows have no label and so were not measured, ``(row,)`` bool.
+    """
     d, curated = job.difficulty, job.curated
     measured = [str(name) for name in d.label_names(d.labels)]
-    _check_same_rows(job, None if ids is None else list(map(str, ids)), list(map(str, labels)), measured)
-    spelling = {} if d.regression else dict(zip(reversed(measured), reversed(labels), strict=True))
+    rows = np.flatnonzero(~missing)
+    given = [labels[row] for row in rows]
+    _check_same_rows(job, None if ids is None else [str(ids[row]) for row in rows], list(map(str, given)), measured, rows)
+    spelling = {} if d.regression else dict(zip(reversed(measured), reversed(given), strict=True))
+    spelling |= {label: label for label in given if label in spelling}
     new = list(labels)
-    for row in np.flatnonzero(curated.actions == RELABEL):
-        label = curated.labels[row]
-        new[row] = label.item() if d.regression else spelling.get(str(label), str(label))
-    return new
+    for sample in np.flatnonzero(curated.actions == RELABEL):
+        label = curated.labels[sample]
+        new[rows[sample]] = label.item() if d.regression else spelling.get(str(label), str(label))
+    keep = np.ones(len(labels), dtype=bool)
+    keep[rows] = curated.keep
+    return _Rows(new, keep)
 
 
 def _column_index(names: list[str], name: str, source: Path) -> int:
@@ -181,20 +227,38 @@ def _column_index(names: list[str], name: str, source: Path) -> int:
     return names.index(name)
 
 
-def _check_same_rows(job: _Rewrite, ids: list[str] | None, labels: list[str], measured: list[str]) -> None:
-    """Raise unless the rows are the samples that were measured, in their order."""
+def _check_same_rows(
+    job: _Rewrite, ids: list[str] | None, labels: list[str], measured: list[str], rows: np.ndarray
+) -> None:
+    """Raise unless the rows that have a label are the samples that were measured, in their order."""
     d, source = job.difficulty, job.source
-    if len(labels) != len(d):
-        raise InputError(f"{source} has {len(labels):,} rows, but {len(d):,} samples were measured: give the same table")
+    if len(rows) != len(d):
+        raise InputError(
+            f"{source} has {len(rows):,} rows with a label, but {len(d):,} samples were measured: give the same table"
+        )
     measured_ids = [str(each) for each in d.ids]
     if ids is None:
-        if measured_ids != [str(row) for row in range(len(d))]:
+        ids = list(map(str, rows))
+        if measured_ids != ids:
             raise InputError("the samples were measured with ids of their own: name their column (id, --id)")
-        ids = measured_ids
-    for name, given, expected in (("id", ids, measured_ids), ("label", labels, measured)):
-        for row in range(len(d)):
-            if not same_cell(given[row], expected[row]):
+    merged = _unique_spellings(measured)
+    for sample, row in enumerate(rows):
+        same_label = same_cell(labels[sample], measured[sample]) or (
+            merged.get(normalize_spelling(labels[sample])) == measured[sample]
+        )
+        for name, given, expected, same in (
+            ("id", ids[sample], measured_ids[sample], same_cell(ids[sample], measured_ids[sample])),
+            ("label", labels[sample], measured[sample], same_label),
+        ):
+            if not same:
                 raise InputError(
-                    f"row {row} of {source} has the {name} {given[row]!r}, but {expected[row]!r} was measured there: give "
-                    "the same table"
+                    f"row {row} of {source} has the {name} {given!r}, but {expected!r} was measured there: give the same table"
                 )
+
+
+def _unique_spellings(measured: list[str]) -> dict[str, str]:
+    """Return the classes by their plain form; of classes that share one, none: their spellings were not merged."""
+    names: dict[str, list[str]] = {}
+    for name in dict.fromkeys(measured):
+        names.setdefault(normalize_spelling(name), []).append(name)
+    return {plain: same[0] for plain, same in names.items() if len(same) == 1}
