@@ -106,9 +106,7 @@ def open_text_file(place: Path, encoding: str | None = None) -> TextFile:
         given = f"cannot be read as {encoding}" if encoding else "is neither UTF-8 nor Windows-1252"
         raise InputError(f"{place} {given}: state its encoding {_ENCODING}") from None
     counts = _count(file.chunks())
-    return replace(
-        file, lines=counts.lines, has_quotes=counts.has_quotes, encoding=encoding_name, notices=notices
-    )
+    return replace(file, lines=counts.lines, has_quotes=counts.has_quotes, encoding=encoding_name, notices=notices)
 
 
 def check_encoding(encoding: str) -> None:

@@ -202,7 +202,9 @@ def test_merged_spellings_stay_and_new_labels_have_the_common_one(tmp_path):
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig", "koi8-r"])
 def test_the_encoding_stays(tmp_path, encoding):
     names = ("кот", "пёс") if encoding == "koi8-r" else ("Bär", "Käfer")
-    text = "\r\n".join([f"{i},é{i},{names[i % 2]}" if encoding != "koi8-r" else f"{i},я{i},{names[i % 2]}" for i in range(N)])
+    text = "\r\n".join(
+        [f"{i},é{i},{names[i % 2]}" if encoding != "koi8-r" else f"{i},я{i},{names[i % 2]}" for i in range(N)]
+    )
     path, target = tmp_path / "pets.csv", tmp_path / "out.csv"
     path.write_bytes((text + "\r\n").encode(encoding))
     options = ReadOptions(header=False, encoding="koi8-r" if encoding == "koi8-r" else None)
@@ -220,9 +222,7 @@ def test_blanks_between_cells_are_refused(tmp_path):
     d = hs.measure(samples.read(path, label="y", separator="whitespace"), learner="ridge", folds=2, repeats=2)
     decisions = pd.DataFrame({"id": [3], "action": ["drop"]})
     with pytest.raises(InputError, match="no single mark"):
-        apply_to_table(
-            path, tmp_path / "out.csv", d, decisions, label="y", options=ReadOptions(separator="whitespace")
-        )
+        apply_to_table(path, tmp_path / "out.csv", d, decisions, label="y", options=ReadOptions(separator="whitespace"))
 
 
 def test_titles_above_the_header_are_left_out(tmp_path):

@@ -35,4 +35,6 @@ def apply(folder: Path, data: Path, label: str, id_: str | None, decisions: Path
     counts = apply_to_table(data, output, Difficulty.load(folder), path, label=label, id=id_,
                             options=take_read_options(options))  # fmt: skip
     unlabelled = f", {counts.unlabelled:,} without a label" if counts.unlabelled else ""
-    click.echo(f"wrote {output}: {counts.rows:,} rows{unlabelled}, {counts.relabelled:,} relabelled; {counts.dropped:,} dropped")
+    click.echo(
+        f"wrote {output}: {counts.rows:,} rows{unlabelled}, {counts.relabelled:,} relabelled; {counts.dropped:,} dropped"
+    )

@@ -227,9 +227,7 @@ def _column_index(names: list[str], name: str, source: Path) -> int:
     return names.index(name)
 
 
-def _check_same_rows(
-    job: _Rewrite, ids: list[str] | None, labels: list[str], measured: list[str], rows: np.ndarray
-) -> None:
+def _check_same_rows(job: _Rewrite, ids: list[str] | None, labels: list[str], measured: list[str], rows: np.ndarray) -> None:
     """Raise unless the rows that have a label are the samples that were measured, in their order."""
     d, source = job.difficulty, job.source
     if len(rows) != len(d):
@@ -252,7 +250,8 @@ def _check_same_rows(
         ):
             if not same:
                 raise InputError(
-                    f"row {row} of {source} has the {name} {given!r}, but {expected!r} was measured there: give the same table"
+                    f"row {row} of {source} has the {name} {given!r}, but {expected!r} was measured there: give the same "
+                    "table"
                 )
 
 
