@@ -62,6 +62,8 @@ _UNREAD_TEXTS = frozenset(
     [".md", ".rst", ".html", ".htm", ".pdf", ".doc", ".docx", ".odt", ".rtf", ".tex", ".eml", ".msg", ".text", ""]
 )
 _MAX_NAMED = 3
+# Part of the name of a split, which tells it if all folders beside it hold the same folders.
+_SPLIT_PART = re.compile(r"train|test|valid|eval|(?<![a-z])val(?![a-z])|(fold|split|part|batch|set)[\W_]*\d", re.IGNORECASE)
 
 
 class Layout(NamedTuple):
@@ -97,7 +99,7 @@ def find_classes(folder: Path, files: Sequence[Path], splits: Sequence[str] = ()
     depth = _common_depth(in_folders)
     place = folder.joinpath(*in_folders[0].parts[:depth])
     names = sorted({file.parts[depth] for file in in_folders})
-    named_splits = [name for name in names if split_kind(name)]
+    named_splits = names if _hold_same(in_folders, depth) else [name for name in names if split_kind(name)]
     if splits:
         in_folders = _select_splits(place, in_folders, depth, named_splits, splits)
         depth += 1
@@ -107,7 +109,7 @@ def find_classes(folder: Path, files: Sequence[Path], splits: Sequence[str] = ()
                 f"{place} holds splits ({join_names(named_splits)}) without any class folders: put each class into a "
                 "subfolder of its split"
             )
-        example = next((name for name in named_splits if split_kind(name) == "train"), named_splits[0])
+        example = next((name for name in named_splits if "train" in name.casefold()), named_splits[0])
         raise InputError(
             f"{place} holds splits ({join_names(named_splits)}), not classes: choose one or more (split={example!r}, "
             f"{format_option('split', example)})"
@@ -160,6 +162,35 @@ def _are_splits(names: list[str], named_splits: list[str], files: Sequence[Path]
         if len(file.parts) > depth + 2:
             kinds.setdefault(file.parts[depth + 1], set()).add(split_kind(file.parts[depth]))
     return any(len(found - {None}) > 1 for found in kinds.values())
+
+
+def _hold_same(files: Sequence[Path], depth: int) -> bool:
+    """Return whether all folders hold the same folders and no files, and one has a name like that of a split."""
+    inner: dict[str, set[str | None]] = {}
+    for file in files:
+        in_folder = len(file.parts) > depth + 2
+        inner.setdefault(file.parts[depth], set()).add(file.parts[depth + 1] if in_folder else None)
+    first, *others = inner.values()
+    are_same = bool(others) and len(first) > 1 and None not in first and all(names == first for names in others)
+    return are_same and any(_SPLIT_PART.search(name) for name in inner)
+
+
+def describe_empty(folder: Path, layout: Layout, files: Collection[Path]) -> list[str]:
+    """Say which folders beside those of the classes hold no file.
+
+    Args:
+        folder: with the classes.
+        files: all files of the folder.
+    """
+    roots = {file.parts[: layout.depth] for file in layout.files}
+    filled = {file.parts[: layout.depth + 1] for file in files}
+    empty = sorted(
+        place.name
+        for root in roots
+        for place in folder.joinpath(*root).iterdir()
+        if place.is_dir() and not place.name.startswith((".", "__")) and (*root, place.name) not in filled
+    )
+    return [f"Folders without files are no classes: {join_names(empty)}."] if empty else []
 
 
 def _select_splits(

@@ -101,7 +101,9 @@ def _check_types(X: np.ndarray) -> np.ndarray:
     if kind == "S":
         raise InputError("X holds bytes: decode them to text (np.char.decode(X, 'utf-8')) or convert them to numbers")
     if kind not in _NUMERIC + _OBJECTS:
-        fix = {"c": "split it into X.real and X.imag", "M": _AS_FRAME, "m": _AS_FRAME}.get(kind, "convert it to numbers")
+        fix = {"c": "split it into X.real and X.imag", "M": _AS_FRAME, "m": _AS_FRAME, "V": "pass pandas.DataFrame(X)"}.get(
+            kind, "convert it to numbers"
+        )
         raise InputError(f"X must hold numbers or text. Got the type {X.dtype}: {fix}")
     if X.ndim == 0:
         raise InputError("X must have one row per sample. Got a single value: pass an array (sample, feature)")

@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from hardsight.data.folder_layout import Layout, describe_nested, describe_unread, find_classes, join_first, refuse_unread
+from hardsight.data.folder_layout import (
+    Layout,
+    describe_empty,
+    describe_nested,
+    describe_unread,
+    find_classes,
+    join_first,
+    refuse_unread,
+)
 from hardsight.data.image_decoding import SUFFIXES, decode_readable_images
 from hardsight.data.samples import Samples
 from hardsight.errors import Faults, InputError
@@ -51,6 +59,7 @@ def read_folder(
         refuse_unread(folder, all_files)
     layout = find_classes(folder, files, split)
     notices = describe_unread(layout, all_files, images=bool(images), skip=skip_broken) + describe_nested(layout)
+    notices += describe_empty(folder, layout, all_files)
     features: Any
     if images:
         paths = [folder / file for file in layout.files]

@@ -1,6 +1,6 @@
 """Conversion of data in memory: arrays, frames, lists, tensors and datasets."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
 
 import numpy as np
@@ -46,6 +46,8 @@ def to_samples(
     """Convert data in memory to samples; see :meth:`hardsight.Samples.of` for arguments and errors."""
     if isinstance(X, Samples):
         return X
+    # An iterator can be read only once.
+    y, ids, groups, weights = (list(each) if isinstance(each, Iterator) else each for each in (y, ids, groups, weights))
     faults = Faults()
     raw = _read_arguments(Arguments(X, y, ids, groups, weights, label, text), embedding, faults)
     name, whole = label or raw.label_name or "label", raw
@@ -156,6 +158,14 @@ def _convert_series(args: Arguments) -> RawSamples:
     return convert_series(args)
 
 
+def _is_lazy(X: Any) -> bool:
+    return is_from(X, "polars") and hasattr(X, "collect")
+
+
+def _refuse_lazy(args: Arguments) -> RawSamples:
+    raise InputError(f"X is not computed yet ({type(args.X).__name__}): pass X.collect()")
+
+
 def _convert_array(args: Arguments) -> RawSamples:
     _refuse_column_names(args)
     return convert_array(args)
@@ -163,6 +173,7 @@ def _convert_array(args: Arguments) -> RawSamples:
 
 # The first converter that recognises X; the last one refuses what it cannot convert.
 _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Arguments], RawSamples]], ...] = (
+    (_is_lazy, _refuse_lazy),
     (is_hugging_face, _convert_hugging_face),
     (is_frame, convert_frame),
     (is_item_store, _convert_torch_dataset),

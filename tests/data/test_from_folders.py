@@ -59,6 +59,35 @@ SPELLINGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("seg_train", "seg_test"),
+        ("trainval", "test"),
+        ("fold1", "fold2"),
+        ("Trainingsdaten", "Testdaten"),
+        ("set_a_val", "x"),
+    ],
+)
+def test_folders_that_hold_the_same_folders_are_splits(tmp_path, first, second):
+    names = [f"{split}/{kind}/{at}.png" for split in (first, second) for kind in ("cat", "dog") for at in range(2)]
+    images(tmp_path, *names)
+    rejects("holds splits .*, not classes: choose one or more", read, tmp_path)
+    assert read(tmp_path, split=second).ids.tolist() == names[4:]
+
+
+def test_classes_may_hold_the_same_folders(tmp_path):
+    images(tmp_path, *(f"{kind}/{place}/0.png" for kind in ("cat", "dog") for place in ("indoor", "outdoor")))
+    assert read(tmp_path).classes == ("cat", "dog")
+
+
+def test_folders_without_files_are_reported(tmp_path):
+    images(tmp_path, "cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png")
+    (tmp_path / "bird").mkdir()
+    (tmp_path / ".git").mkdir()
+    assert read(tmp_path).notices == ("Folders without files are no classes: 'bird'.",)
+
+
 @pytest.mark.parametrize(("train", "other"), SPELLINGS)
 @pytest.mark.parametrize("above", ["", "images/", "data/v1/"])
 def test_splits_are_not_classes(tmp_path, train, other, above):

@@ -376,3 +376,19 @@ def test_numbers_are_checked_block_by_block(monkeypatch):
     x[20:] = -0.0
     x[49, 3] = 1.0
     assert len(np.unique(Samples.of(x, np.arange(50) % 2).fingerprints())) == 2
+
+
+def test_labels_ids_and_weights_may_be_iterators():
+    samples = Samples.of(
+        X, iter(Y), ids=map(str, range(6)), weights=(weight for weight in [1, 2] * 3), groups=iter(range(6))
+    )
+    assert samples.labels.tolist() == [1, 0, 1, 0, 1, 0]
+    assert samples.ids.tolist() == list("012345")
+
+
+def test_what_is_not_read_names_the_way_in():
+    polars = pytest.importorskip("polars")
+    rejects(
+        "not computed yet .LazyFrame.: pass X.collect", Samples.of, polars.LazyFrame({"a": [1, 2], "y": ["p", "q"]}), "y"
+    )
+    rejects("pass pandas.DataFrame.X.", Samples.of, np.zeros(6, dtype=[("a", "f8"), ("b", "i4")]), Y)
