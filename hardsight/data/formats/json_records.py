@@ -20,6 +20,8 @@ _MAX_SHOWN = 40
 def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:
     """Read a JSON file. Its types are those of the file: "01" is text, and null, or a name that is not there, is missing.
 
+    Objects in objects become columns such as "address.city".
+
     Raises:
         InputError: the file is not JSON of one of these forms; names the line.
     """
@@ -30,6 +32,7 @@ def read(place: Path, options: ReadOptions, check_names: CheckNames) -> Table:
     content = _parse_lines(file) if document is None else _records(document)
     if isinstance(content, list):
         _check_records(place, content)
+        content = _flatten_records(place, content)
         names = list(dict.fromkeys(name for record in content for name in record))
         check_memory(file, len(names), _CELL_BYTES)
     frame = _make_frame(place, content)
@@ -91,6 +94,34 @@ def _check_records(place: Path, records: list[Any]) -> None:
                 f"{place} must hold one object per sample. Got {str(record)[:_MAX_SHOWN]!r} as number {number}: write it as "
                 '{"column": value}'
             )
+
+
+def _flatten_records(place: Path, records: list[Any]) -> list[Any]:
+    """Return records in which {"a": {"b": 1}} is {"a.b": 1}.
+
+    Raises:
+        InputError: two values of one record have the same name then, or objects are nested too deeply.
+    """
+    if not any(isinstance(value, dict) for record in records for value in record.values()):
+        return records
+    try:
+        return [_flatten(record) for record in records]
+    except KeyError as error:
+        raise InputError(f"{place} has two values {error.args[0]!r} in one object: rename one of them") from None
+    except RecursionError:
+        raise InputError(f"{place} holds objects that are nested too deeply: flatten it") from None
+
+
+def _flatten(record: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in record.items():
+        inner = _flatten(value) if isinstance(value, dict) else {}
+        for key, part in {f"{name}.{key}": part for key, part in inner.items()}.items() if inner else ((name, value),):
+            if key in flat:
+                raise KeyError(key)
+            # An empty object says as much as null.
+            flat[key] = None if isinstance(part, dict) else part
+    return flat
 
 
 def _make_frame(place: Path, content: Any) -> pd.DataFrame:

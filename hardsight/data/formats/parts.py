@@ -120,9 +120,10 @@ def _read_cells(
     tables = [delimited.read_cells(part, options, check_names) for part in parts]
     names = tables[0].names
     _check_same_columns(parts, [table.names for table in tables])
+    in_order = [[table.columns[table.names.index(name)] for name in names] for table in tables]
     columns = [
         pa.chunked_array([chunk for column in pieces if column is not None for chunk in column.chunks], pa.string())
-        for pieces in zip(*(table.columns for table in tables), strict=True)
+        for pieces in zip(*in_order, strict=True)
     ]
     counts = [0 if table.columns[0] is None else len(table.columns[0]) for table in tables]
     frame, notices = convert_columns(names, list(columns), options)
@@ -149,5 +150,3 @@ def _check_same_columns(parts: list[Path], names: list[list[str]]) -> None:
                 f"{part} and {parts[0]} have different columns ({difference}): pass one file, or give all of them the same "
                 "columns"
             )
-        if others != names[0] and reader_of(part) is delimited.read:
-            raise InputError(f"{part} and {parts[0]} have their columns in different orders: pass one file")

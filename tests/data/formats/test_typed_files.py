@@ -219,3 +219,25 @@ def test_sparse_matrices_that_are_broken(tmp_path):
     rejects("in the format 'dia': save matrix.tocsr", read, tmp_path / "X.npz", label="y.txt")
     np.savez(tmp_path / "X.npz", **parts)
     rejects("is not a readable sparse matrix", read, tmp_path / "X.npz", label="y.txt")
+
+
+def test_objects_in_objects_of_json_are_columns(tmp_path):
+    place = tmp_path / "a.jsonl"
+    records = [{"at": {"x": at, "y": {"z": "pq"[at % 2]}}, "none": {}, "kind": "uv"[at // 2 % 2]} for at in range(8)]
+    place.write_text("\n".join(map(json.dumps, records)))
+    samples = read(place, label="kind")
+    assert samples.features["at.x"].tolist() == list(range(8))
+    assert samples.features["at.y.z"].tolist() == ["p", "q"] * 4
+    place.write_text('{"at": {"x": 1}, "at.x": 2, "kind": "u"}')
+    rejects("has two values 'at.x' in one object", read, place, label="kind")
+    deep = '{"a": ' * 900 + "1" + "}" * 900
+    place.write_text(f'{{"at": {deep}, "kind": "u"}}\n{{"at": {deep}, "kind": "v"}}')
+    rejects("(nested too deeply|no feature column is left)", read, place, label="kind")
+
+
+def test_text_parts_may_order_their_columns_differently(tmp_path):
+    (tmp_path / "1.csv").write_text("a,b,kind\n1,5,p\n2,6,q\n")
+    (tmp_path / "2.csv").write_text("kind,b,a\np,7,3\nq,8,4\n")
+    samples = read(tmp_path, label="kind")
+    assert samples.features[["a", "b"]].to_numpy().tolist() == [[1, 5], [2, 6], [3, 7], [4, 8]]
+    assert samples.labels.tolist() == [0, 1, 0, 1]
