@@ -73,7 +73,8 @@ def _prepare(raw: RawSamples, labels: EncodedLabels, labelled: np.ndarray | None
     if raw.kind == "table":
         return _prepare_table(raw, labels, labelled)
     if raw.kind == "text":
-        texts, notices = check_texts(raw.features, raw.names.get("text", "X"))
+        ids = raw.ids if isinstance(raw.ids, np.ndarray) and raw.ids.shape == (len(raw.features),) else None
+        texts, notices = check_texts(raw.features, raw.names.get("text", "X"), ids)
         return Features(texts, "text", notices)
     if raw.kind == "image" and raw.features.dtype != np.uint8:
         return Features(raw.features.astype(np.result_type(raw.features.dtype, np.float32), copy=False), "image", [])

@@ -1,6 +1,7 @@
 """Conversion of data in memory: arrays, frames, lists, tensors and datasets."""
 
 from collections.abc import Callable, Iterator, Mapping
+from os import PathLike
 from typing import Any, get_args
 
 import numpy as np
@@ -167,6 +168,11 @@ def _refuse_lazy(args: Arguments) -> RawSamples:
 
 
 def _convert_array(args: Arguments) -> RawSamples:
+    if isinstance(args.X, str | PathLike):
+        raise InputError(
+            f"X must be data, not the path {str(args.X)!r}: read the file first, hs.read(path, label=…), and pass what it "
+            "returns"
+        )
     _refuse_column_names(args)
     return convert_array(args)
 

@@ -60,6 +60,13 @@ class Samples:
     unlabelled: "Samples | None" = None
     notices: tuple[str, ...] = field(default=())
 
+    def __repr__(self) -> str:
+        """Return one line: how many samples of what kind and which labels, not the data themselves."""
+        target = "targets" if self.classes is None else f"{len(self.classes):,} classes"
+        target = "no labels" if self.loss_only else f"{target} of {self.label_name!r}"
+        unlabelled = "" if self.unlabelled is None else f", {len(self.unlabelled):,} unlabelled"
+        return f"Samples({len(self):,} × {self.kind}, {target}{unlabelled}, {len(self.notices)} notices)"
+
     @classmethod
     def of(
         cls,

@@ -26,11 +26,12 @@ _TOKENS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-def check_texts(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
+def check_texts(values: np.ndarray, name: str, ids: np.ndarray | None = None) -> tuple[np.ndarray, list[str]]:
     """Return texts as an object array of str, ``(sample,)``, and notices. Missing texts become empty.
 
     Args:
         values: ``(sample,)`` of any type.
+        ids: ``(sample,)``, for messages.
 
     Raises:
         InputError: a value that is not text, or only empty texts.
@@ -52,7 +53,7 @@ def check_texts(values: np.ndarray, name: str) -> tuple[np.ndarray, list[str]]:
     if not empty.any():
         return texts, []
     subject = "1 text is" if empty.sum() == 1 else f"{empty.sum()} texts are"
-    return texts, [f"{subject} {'missing or empty' if missing.any() else 'empty'} ({describe_rows(empty)})."]
+    return texts, [f"{subject} {'missing or empty' if missing.any() else 'empty'} ({describe_rows(empty, ids)})."]
 
 
 def embed_texts(

@@ -26,7 +26,7 @@ COLUMNS = ("id", "action", "label")
 # Name of the file that a server keeps beside the result.
 FILE_NAME = "decisions.csv"
 _READ = (*COLUMNS, "given")
-_FIX = "export the decisions again"
+_FIX = f"export the decisions again, or write the columns id, action ({', '.join(DECISIONS)}) and label"
 # Relative tolerance of numbers that a spreadsheet has shortened.
 _SPREADSHEET_PRECISION = 1e-5
 _MAX_NAMES = 10

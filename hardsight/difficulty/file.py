@@ -73,7 +73,7 @@ def read_fields(path: str | Path) -> dict[str, Any]:
     file = as_path(path)
     file = file / "difficulty.parquet" if file.is_dir() else file
     try:
-        table = parquet.read(file, fix="measure again")
+        table = parquet.read(file, fix="give the difficulty.parquet that `hardsight measure` wrote, or measure again")
     except FileNotFoundError:
         raise InputError(f"no file at {file}: give the difficulty.parquet that `hardsight measure` wrote") from None
     try:

@@ -13,6 +13,7 @@ import numpy as np
 
 from hardsight.data import Samples
 from hardsight.data.from_hf_rows import rows_to_samples
+from hardsight.data.read_options import option_names
 from hardsight.errors import Faults, InputError
 from hardsight.estimation.backends import choose_backend
 from hardsight.learners import capabilities_of, check_name
@@ -157,11 +158,18 @@ def check_options(function: Callable[..., Any], options: Mapping[str, Any]) -> N
             argument = group.__name__.lower()
             problems.append(f"{name} is part of {argument}: pass {argument}=hs.{group.__name__}({name}=…)")
         else:
-            close = get_close_matches(name, names, n=1)
-            hint = f". Did you mean {close[0]}?" if close else ""
-            problems.append(f"{function.__name__} has no argument {name!r}{hint}")
+            problems.append(f"{function.__name__} has no argument {name!r}{_argument_hint(name, names)}")
     if problems:
         raise InputError("; ".join(problems))
+
+
+def _argument_hint(name: str, names: list[str]) -> str:
+    plural = {"id": "ids", "group": "groups"}.get(name)
+    if plural is None and name in option_names():
+        instead = ", or leave the column out of X" if name == "drop" else ""
+        return f", but hs.read has: pass hs.read(path, {name}=…){instead}"
+    close = [plural] if plural else get_close_matches(name, names, n=1)
+    return f". Did you mean {close[0]}?" if close else ""
 
 
 def as_samples(X: Any, learner: Any, options: DataOptions, **columns: Any) -> Samples:

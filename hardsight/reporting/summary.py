@@ -69,11 +69,11 @@ def is_mispredicted(d: Difficulty) -> np.ndarray:
 def describe_measurement(d: Difficulty) -> str:
     """Say what was measured, and the mean error."""
     fewest, most = int(d.n_views.min()), int(d.n_views.max())
-    views = format_count(fewest, "held-out view") if fewest == most else f"{fewest:,} to {most:,} held-out views"
+    times = format_count(fewest, "time") if fewest == most else f"{fewest:,} to {most:,} times"
     models = f"{format_count(d.run.n_models, 'trained model')} ({isolate_direction(format_line(d.run.learner))})"
     return (
-        f"{format_count(len(d), 'sample')}, each judged by {views} from {models}. The mean {_loss_name(d)} of a sample on "
-        f"models that never saw it is {format_number(_finite_mean(d.error))}."
+        f"{format_count(len(d), 'sample')}, each predicted {times} by models that never saw it; {models} in all. Mean "
+        f"{_loss_name(d)}: {format_number(_finite_mean(d.error))}."
     )
 
 

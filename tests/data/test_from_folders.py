@@ -181,3 +181,8 @@ def test_damaged_texts_are_named_together_and_can_be_left_out(tmp_path):
     assert "of class 'ham', none is left" in read(tmp_path, skip_broken=True).notices[1]
     texts(tmp_path, sport__a=b"from: someone", sport__b=b"text")
     rejects(r"no file of class 'sport' \(2 without a suffix\) can be read: convert them to .txt", read, tmp_path)
+
+
+def test_empty_texts_are_named_by_their_files(tmp_path):
+    texts(tmp_path, **{"cat__1.txt": b"one cat", "cat__2.txt": b"", "dog__1.txt": b"a dog", "dog__2.txt": b"two dogs"})
+    assert read(tmp_path).notices[0] == "1 text is empty (row 1; id 'cat/2.txt')."

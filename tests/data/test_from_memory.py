@@ -392,3 +392,17 @@ def test_what_is_not_read_names_the_way_in():
         "not computed yet .LazyFrame.: pass X.collect", Samples.of, polars.LazyFrame({"a": [1, 2], "y": ["p", "q"]}), "y"
     )
     rejects("pass pandas.DataFrame.X.", Samples.of, np.zeros(6, dtype=[("a", "f8"), ("b", "i4")]), Y)
+
+
+@pytest.mark.parametrize("y", ["y", Y])
+def test_a_path_is_to_be_read_first(tmp_path, y):
+    rejects(
+        r"X must be data, not the path 'data.csv': read the file first, hs.read\(path, label=…\)", Samples.of, "data.csv", y
+    )
+    rejects("X must be data, not the path", Samples.of, tmp_path / "data.csv", y)
+
+
+def test_samples_are_shown_in_one_line():
+    frame = pd.DataFrame({"a": X[:, 0], "b": [1, 1, 2, 3, 3, 4], "kind": Y})
+    assert repr(Samples.of(frame, "kind")) == "Samples(6 × table, 2 classes of 'kind', 0 notices)"
+    assert repr(Samples.of(X, X[:, 0] + 0.5, task="regression")).startswith("Samples(6 × array, targets of 'label', ")

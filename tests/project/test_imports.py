@@ -111,6 +111,11 @@ def test_signatures_are_short_and_visible():
     [
         ({"jobs": 2}, r"^jobs is part of execution: pass execution=hs.Execution\(jobs=…\)$"),
         ({"pilot": True}, r"^pilot is part of estimate: pass estimate=hs.Estimate\(pilot=…\)$"),
+        (
+            {"drop": "x"},
+            r"^measure has no argument 'drop', but hs.read has: pass hs.read\(path, drop=…\), or leave the column out",
+        ),
+        ({"id": "x"}, r"^measure has no argument 'id'. Did you mean ids\?$"),
         ({"fold": 3}, r"^measure has no argument 'fold'. Did you mean folds\?$"),
         ({"duplicates": "x", "seed": -1}, r"^2 faults:\n- duplicates must be .* Got 'x'\n- seed must be 0 or more. Got -1$"),
     ],

@@ -94,8 +94,8 @@ def test_headline_notices_and_settings() -> None:
     read = page(d)
     assert read.texts["title"] == ["Difficulty of bees.csv"]
     for message in (
-        "200 samples, each judged by 5 held-out views from 25 trained models (Ridge()).",
-        f"The mean log-loss of a sample on models that never saw it is {formatting.format_number(d.error.mean())}.",
+        "200 samples, each predicted 5 times by models that never saw it; 25 trained models (Ridge()) in all.",
+        f"Mean log-loss: {formatting.format_number(d.error.mean())}.",
         "few rows",
         "a reliability of 0.810: as many new models would agree with it that well, infinitely many by about 0.900.",
         "Two rows are <b>equal</b>.",
@@ -296,7 +296,7 @@ def test_hardest_come_first_and_without_samples_in_a_table() -> None:
 
 
 def test_a_report_of_one_sample_and_one_class() -> None:
-    assert "1 sample, each judged" in page(random_result(1, classes=("only",))).prose
+    assert "1 sample, each predicted" in page(random_result(1, classes=("only",))).prose
     assert page(random_result(1, classes=None)).prose
 
 
@@ -525,7 +525,7 @@ def test_columns_of_one_name_and_odd_cells() -> None:
     odd = pd.DataFrame([[1, [1, 2], None, pd.Timestamp("2020-01-01")]] * 120, columns=["a", "a", "b", "c"])
     odd = odd.astype({"b": object})
     (it, *_) = example_cards(d, samples_of(d, "table", odd), 1)
-    assert [value.value for value in it.row.values] == ["1", "[1, 2]", "missing", "2020-01-01 00:00:00"]
+    assert [value.value for value in it.row.values] == ["1", "[1, 2]", "missing", "2020-01-01"]
 
 
 def test_array_rows() -> None:

@@ -11,6 +11,10 @@ from hardsight.errors import InputError
 from hardsight.validation import describe_rows, format_option
 
 _VECTOR_TEXT = re.compile(r"\[[-+.,\d\seEnNaA]*\d[-+.,\d\seEnNaA]*\]")
+# str([…]) of numpy's numbers writes np.float64(0.5).
+_NUMPY_NUMBER = re.compile(r"\bnp\.(?:float|u?int)\d+\(([^()]*)\)")
+# A cell of a tensor, and the repr of an array.
+_ARRAY = re.compile(r"(?:array|tensor)\((\[[^\[\]]*\])[^\[\]]*\)")
 _NESTED = (list, tuple, np.ndarray)
 
 
@@ -60,12 +64,15 @@ def read_vectors(values: np.ndarray, present: np.ndarray, name: str) -> Reading:
 
 
 def read_vector_text(column: TextColumn) -> Reading | None:
-    """Read a column of strings such as "[0.5, 1.2]", as pandas writes vectors to csv; None if they are something else.
+    """Read a column of strings such as "[0.5, 1.2]" or "tensor([0.5, 1.2])", as pandas writes vectors to csv.
+
+    Returns:
+        The numbers; None if they are something else.
 
     Raises:
         InputError: vectors of different lengths, or cut short by "...".
     """
-    texts = column.known_texts
+    texts = list(map(_plain_vector, column.known_texts))
     if not texts or not all(text.startswith("[") and text.endswith("]") for text in texts):
         return None
     if any("..." in text for text in texts):
@@ -82,9 +89,19 @@ def read_vector_text(column: TextColumn) -> Reading | None:
     return read_vectors(cells[present], present, column.name)
 
 
+def _plain_vector(text: str) -> str:
+    """Return a vector without the names of types around it and its numbers.
+
+    >>> _plain_vector("tensor([0.5, 1.0])"), _plain_vector("[np.float64(0.5), np.float64(1.0)]")
+    ('[0.5, 1.0]', '[0.5, 1.0]')
+    """
+    array = _ARRAY.fullmatch(text)
+    return _NUMPY_NUMBER.sub(r"\1", text if array is None else array[1])
+
+
 def _parse_vector(text: str) -> np.ndarray | None:
     try:
-        return np.array([float(number) for number in text[1:-1].replace(",", " ").split()])
+        return np.array([float(number) for number in _plain_vector(text)[1:-1].replace(",", " ").split()])
     except ValueError:
         return None
 

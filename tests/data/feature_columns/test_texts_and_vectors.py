@@ -112,3 +112,17 @@ def test_missing_vectors_and_tags():
     table, notes = clean_columns(tags)
     assert table["tags"].tolist()[:3] == ["red big_one", "blue", ""]
     assert notes[0].detail == "lists of tags"
+
+
+@pytest.mark.parametrize("form", ["tensor([{}, {}])", "array([{}, {}], dtype=float32)", "[np.float64({}), np.float64({})]"])
+def test_vectors_as_numpy_and_torch_print_them(form):
+    rows = np.random.default_rng(0).normal(size=(30, 2)).round(3)
+    frame = pd.DataFrame({"e": [form.format(*row) for row in rows], "b": np.arange(30) % 7})
+    samples = Samples.of(frame, ["x", "y"] * 15)
+    np.testing.assert_allclose(samples.features[["e[0]", "e[1]"]].to_numpy(), rows)
+
+
+@pytest.mark.parametrize("form", ["matrix([{}])", "[np.sin({})]", "tensor([[{}]])"])
+def test_other_texts_with_brackets_are_no_vectors(form):
+    frame = pd.DataFrame({"e": [form.format(row) for row in range(30)], "b": np.arange(30) % 7})
+    assert "vectors" not in " ".join(Samples.of(frame, ["x", "y"] * 15).notices)
