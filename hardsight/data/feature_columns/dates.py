@@ -32,6 +32,7 @@ _NAMED = re.compile(
 )
 _MONTHLY = re.compile(rf"({_MONTH}[ -]\d{{4}}|\d{{4}}[ -]{_MONTH}|\d{{4}}-\d{{2}})", re.IGNORECASE)
 _QUARTERLY = re.compile(r"(\d{4})[- ]?q([1-4])", re.IGNORECASE)
+_COMPACT = re.compile(r"\d{8}T\d{6}Z?")
 _CLOCK = re.compile(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?( ?[ap]\.?m\.?)?", re.IGNORECASE)
 
 
@@ -176,6 +177,9 @@ def _parse_numeric(texts: list[str]) -> tuple[np.ndarray, str] | None:
     matches = [match is not None for match in parts]
     if not _enough(matches):
         return None
+    year_first = _parse_short_year_first(parts)
+    if year_first is not None:
+        return year_first
     first = max(int(match[1]) for match in parts if match)
     second = max(int(match[3]) for match in parts if match)
     if first > 12 and second > 12:
@@ -191,6 +195,19 @@ def _parse_numeric(texts: list[str]) -> tuple[np.ndarray, str] | None:
     short = np.array([match is not None and len(match[4]) == 2 for match in parts])
     values, years = _choose_century(_to_datetimes(plain, matches, dayfirst=day_first), short)
     return values, "; ".join([detail, *years])
+
+
+def _parse_short_year_first(parts: list[re.Match[str] | None]) -> tuple[np.ndarray, str] | None:
+    """Parse dates such as 19-05-31; None if years come last: there are fewer different years than days, as a rule."""
+    dates = [(match[1], match[3], match[4]) for match in parts if match]
+    years, months, days = (set(part) for part in zip(*dates, strict=True))
+    possible = all(len(part) == 2 for part in years | days) and max(map(int, months)) <= 12 and max(map(int, days)) <= 31
+    if not possible or len(years) >= len(days) or max(map(int, years)) <= 12:
+        return None
+    texts = [f"20{match[1]}-{match[3]}-{match[4]}{match[0][match.end(4) :]}" if match else "" for match in parts]
+    short = np.array([match is not None for match in parts])
+    values, words = _choose_century(_to_datetimes(texts, short.tolist()), short)
+    return values, "; ".join(["year before month", *words])
 
 
 def _parse_named(texts: list[str]) -> tuple[np.ndarray, str] | None:
@@ -241,6 +258,11 @@ def _parse_monthly(texts: list[str]) -> tuple[np.ndarray, str] | None:
     return (_to_datetimes(texts, matches), "") if _enough(matches) else None
 
 
+def _parse_compact(texts: list[str]) -> tuple[np.ndarray, str] | None:
+    matches = [_COMPACT.fullmatch(text) is not None for text in texts]
+    return (_to_datetimes([text.rstrip("Z") for text in texts], matches), "") if _enough(matches) else None
+
+
 def _parse_quarterly(texts: list[str]) -> tuple[np.ndarray, str] | None:
     parts = [_QUARTERLY.fullmatch(text) for text in texts]
     if not _enough([match is not None for match in parts]):
@@ -273,6 +295,7 @@ _PARSERS: tuple[Callable[[list[str]], tuple[np.ndarray, str] | None], ...] = (
     _parse_numeric,
     _parse_named,
     _parse_monthly,
+    _parse_compact,
     _parse_quarterly,
     _parse_clock,
 )

@@ -26,9 +26,9 @@ _CODE = re.compile(r"\d+[ -]?[^\W\d_]{1,2}|[^\W\d_]{1,2}[ -]?\d+|\d+[-/]\d+")
 _CURRENCIES = "USD EUR GBP JPY CHF CAD AUD NZD CNY RMB INR BRL KRW SEK NOK DKK PLN CZK HUF RUB TRY ZAR MXN SGD HKD THB ILS"
 _CURRENCY = rf"(?:(?:US|CA|C|AU|A|HK|NZ|R)?[$€£¥₹₽₩₺฿]|Rs\.?|kr\.?|{'|'.join(_CURRENCIES.split())})"
 _CELL = re.compile(
-    rf"(?P<bracket>\()?(?P<sign>[+-])?\s?(?P<before>{_CURRENCY})?\s?(?P<sign2>[+-])?"
+    rf"(?P<bracket>\()?(?P<sign>[+-])?\s?(?P<before>{_CURRENCY})?\s?(?P<bracket2>\()?(?P<sign2>[+-])?"
     r"(?P<number>[\d.,][\d.,' ]*?(?:e[+-]?\d+)?)\s?"
-    r"(?P<after>[^\W\d_%][^\d,()]{0,14}|[%‰°€£$¥][^\d,()]{0,5})?(?P<sign3>-)?(?(bracket)\))",
+    r"(?P<after>[^\W\d_%][^\d,()]{0,14}|[%‰°€£$¥][^\d,()]{0,5})?(?P<sign3>-)?(?(bracket)\))(?(bracket2)\))",
     re.IGNORECASE,
 )
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
@@ -60,7 +60,7 @@ _UNITS = {
 _AMOUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "b": 1e9, "bn": 1e9, "billion": 1e9}
 _ORDINALS = ("st", "nd", "rd", "th")
 # What stands around a number that is a bound or an approximation, as in "<0.5", "~12" or "1,000+".
-_LIMIT = re.compile(r"(?:[<>]=?|[≤≥~≈])\s*(?P<after>.+)|(?P<before>.*\d)\s?\+")
+_LIMIT = re.compile(r"(?:[<>]=?|[≤≥~≈])(?P<after>.+)|(?P<before>.*\d)\s?\+")
 
 
 class _Cell(NamedTuple):
@@ -126,7 +126,9 @@ def _read_limits(texts: Sequence[str], values: np.ndarray, details: list[str]) -
     """Return the values with those of bounds and approximations, such as "<0.5", if nearly all others are numbers."""
     unread = np.flatnonzero(np.isnan(values)).tolist()
     parts = [_LIMIT.fullmatch(texts[index]) for index in unread]
-    bounds = [(index, match["after"] or match["before"]) for index, match in zip(unread, parts, strict=True) if match]
+    bounds = [
+        (index, (match["after"] or match["before"]).strip()) for index, match in zip(unread, parts, strict=True) if match
+    ]
     if not bounds:
         return values
     read, _ = parse_numbers([text for _, text in bounds])
@@ -165,7 +167,7 @@ def _split_cell(text: str) -> _Cell | None:
     if before and after:
         # As in "$5 k": the currency says little.
         after = after if after in _AMOUNTS else f"{before} {after}"
-    negative = bool(match["bracket"]) != ("-" in (match["sign"], match["sign2"], match["sign3"]))
+    negative = bool(match["bracket"] or match["bracket2"]) != ("-" in (match["sign"], match["sign2"], match["sign3"]))
     after = "" if after in _ORDINALS else after
     return _Cell(match["number"].strip(), negative, after or before)
 

@@ -15,6 +15,11 @@ _VECTOR_TEXT = re.compile(r"\[[-+.,\d\seEnNaA]*\d[-+.,\d\seEnNaA]*\]")
 _NUMPY_NUMBER = re.compile(r"\bnp\.(?:float|u?int)\d+\(([^()]*)\)")
 # A cell of a tensor, and the repr of an array.
 _ARRAY = re.compile(r"(?:array|tensor)\((\[[^\[\]]*\])[^\[\]]*\)")
+_NUMBER = r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
+_BETWEEN = r"(?:\s*[,;]\s*|\s+)"
+# Two or more numbers, such as coordinates: in parentheses, or each with a decimal point.
+_PARENTHESES = re.compile(rf"\(\s*{_NUMBER}(?:{_BETWEEN}{_NUMBER})+\s*\)")
+_BARE = re.compile(rf"[-+]?\d+\.\d+(?:{_BETWEEN}[-+]?\d+\.\d+)+")
 _NESTED = (list, tuple, np.ndarray)
 
 
@@ -64,7 +69,7 @@ def read_vectors(values: np.ndarray, present: np.ndarray, name: str) -> Reading:
 
 
 def read_vector_text(column: TextColumn) -> Reading | None:
-    """Read a column of strings such as "[0.5, 1.2]" or "tensor([0.5, 1.2])", as pandas writes vectors to csv.
+    """Read a column of strings such as "[0.5, 1.2]" or "tensor([0.5, 1.2])", as pandas writes vectors to csv, or "48.1, 11.6".
 
     Returns:
         The numbers; None if they are something else.
@@ -73,7 +78,12 @@ def read_vector_text(column: TextColumn) -> Reading | None:
         InputError: vectors of different lengths, or cut short by "...".
     """
     texts = list(map(_plain_vector, column.known_texts))
-    if not texts or not all(text.startswith("[") and text.endswith("]") for text in texts):
+    if not texts:
+        return None
+    if all(_PARENTHESES.fullmatch(text) or _BARE.fullmatch(text) for text in texts):
+        lengths = {len(_split(text)) for text in texts}
+        return _read_vector_cells(column) if len(lengths) == 1 else None
+    if not all(text.startswith("[") and text.endswith("]") for text in texts):
         return None
     if any("..." in text for text in texts):
         raise InputError(
@@ -82,6 +92,10 @@ def read_vector_text(column: TextColumn) -> Reading | None:
         )
     if not all(_VECTOR_TEXT.fullmatch(text) for text in texts):
         return None
+    return _read_vector_cells(column)
+
+
+def _read_vector_cells(column: TextColumn) -> Reading:
     vectors = np.empty(len(column.distinct), dtype=object)
     vectors[:] = [_parse_vector(text) if known else None for text, known in zip(column.texts, column.known, strict=True)]
     cells = column.spread(vectors, None)
@@ -99,9 +113,13 @@ def _plain_vector(text: str) -> str:
     return _NUMPY_NUMBER.sub(r"\1", text if array is None else array[1])
 
 
+def _split(text: str) -> list[str]:
+    return re.sub(r"[\[\](),;]", " ", text).split()
+
+
 def _parse_vector(text: str) -> np.ndarray | None:
     try:
-        return np.array([float(number) for number in _plain_vector(text)[1:-1].replace(",", " ").split()])
+        return np.array([float(number) for number in _split(_plain_vector(text))])
     except ValueError:
         return None
 

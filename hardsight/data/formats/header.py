@@ -51,4 +51,4 @@ def _split(line: str, mark: str) -> list[str]:
 
 
 def _is_number(cell: str) -> bool:
-    return re.fullmatch(r"[+-]?[\d.,]*\d[\d.,]*(e[+-]?\d+)?", cell, re.IGNORECASE) is not None
+    return re.fullmatch(r"[+-]?[\d.,]+(e[+-]?\d+)?", cell, re.IGNORECASE) is not None

@@ -154,3 +154,18 @@ def test_two_digit_years_lie_in_one_stretch(years, spelling, words):
     column, detail = read([date.strftime(spelling) for date in dates])
     assert column.tolist() == dates
     assert f"two-digit years as {words}" in detail
+
+
+@pytest.mark.parametrize(
+    ("spelling", "words"),
+    [("%y-%m-%d", "year before month; two-digit years as 2019"), ("%y/%m/%d %H:%M", "year before month")],
+)
+def test_two_digit_years_may_come_first(spelling, words):
+    column, detail = read(DAYS.strftime(spelling).tolist())
+    assert column.dt.date.tolist() == list(DAYS.date)
+    assert words in detail
+
+
+@pytest.mark.parametrize("spelling", ["%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ"])
+def test_compact_times(spelling):
+    assert read(DAYS.strftime(spelling).tolist())[0].tolist() == DAYS.tolist()

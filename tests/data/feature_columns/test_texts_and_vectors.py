@@ -126,3 +126,16 @@ def test_vectors_as_numpy_and_torch_print_them(form):
 def test_other_texts_with_brackets_are_no_vectors(form):
     frame = pd.DataFrame({"e": [form.format(row) for row in range(30)], "b": np.arange(30) % 7})
     assert "vectors" not in " ".join(Samples.of(frame, ["x", "y"] * 15).notices)
+
+
+@pytest.mark.parametrize("spelling", ["{:.5f}, {:.5f}", "({:.5f}, {:.5f})", "{:.5f};{:.5f}", "{:.5f} {:.5f}"])
+def test_coordinates_in_one_column_are_vectors(spelling):
+    places = RNG.uniform(-90, 90, (N, 2)).round(5)
+    table, _ = clean_columns(pd.DataFrame({"at": [spelling.format(*place) for place in places]}))
+    assert list(table) == ["at[0]", "at[1]"]
+    np.testing.assert_array_equal(table.to_numpy(), places)
+
+
+@pytest.mark.parametrize("cells", [["(1, 2)", "(1, 2, 3)", "(4, 5)"], ["1-2", "2-3", "3-4"], ["1.2.3", "1.2.4", "2.0.0"]])
+def test_what_is_no_vector_stays_a_category(cells):
+    assert clean_columns(pd.DataFrame({"x": cells * 10}))[0]["x"].dtype == "category"
