@@ -69,7 +69,9 @@ def read_vectors(values: np.ndarray, present: np.ndarray, name: str) -> Reading:
 
 
 def read_vector_text(column: TextColumn) -> Reading | None:
-    """Read a column of strings such as "[0.5, 1.2]" or "tensor([0.5, 1.2])", as pandas writes vectors to csv, or "48.1, 11.6".
+    """Read a column of strings such as "[0.5, 1.2]" or "tensor([0.5, 1.2])", as pandas writes vectors to csv.
+
+    Coordinates such as "48.1, 11.6" are vectors, too.
 
     Returns:
         The numbers; None if they are something else.
