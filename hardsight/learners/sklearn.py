@@ -44,8 +44,10 @@ class SklearnModel:
     def __init__(self, estimator: Any, *, name: str | None = None, numbers: bool = False) -> None:
         if isinstance(estimator, type):
             raise InputError(f"learner must be an estimator, not a class: write {estimator.__name__}() with brackets")
-        if not hasattr(estimator, "fit") or not hasattr(estimator, "predict"):
-            raise InputError(f"learner must have fit and predict, as scikit-learn's have. Got {type(estimator).__name__}")
+        if not hasattr(estimator, "fit") or not (hasattr(estimator, "predict_proba") or hasattr(estimator, "predict")):
+            raise InputError(
+                f"learner must have fit, and predict_proba or predict, as in scikit-learn. Got {type(estimator).__name__}"
+            )
         self.estimator, self.numbers = estimator, numbers
         self.name = name or type(estimator).__name__
         # In-sample predictions take some estimators longer than the fit, such as nearest neighbours.
@@ -73,6 +75,8 @@ class SklearnModel:
                 on_progress(1)
 
     def _check_task(self, samples: Samples) -> None:
+        if samples.regression and not hasattr(self.estimator, "predict"):
+            raise InputError(f"{self.name} has no predict, and the labels are numbers to predict: use a regressor")
         if not isinstance(self.estimator, BaseEstimator):
             return
         if samples.regression and is_classifier(self.estimator):

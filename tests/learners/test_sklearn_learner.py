@@ -303,7 +303,7 @@ def test_the_wrong_task_is_refused():
 
 def test_what_is_no_estimator_is_refused():
     measuring_raises(InputError, r"write LogisticRegression\(\) with brackets", X, Y, LogisticRegression)
-    measuring_raises(InputError, "must have fit and predict.*Got StandardScaler", X, Y, StandardScaler())
+    measuring_raises(InputError, "must have fit, and predict_proba or predict.*Got StandardScaler", X, Y, StandardScaler())
 
 
 def test_failures_of_an_estimator_become_one_line():
@@ -456,3 +456,23 @@ def test_a_training_part_without_weight_is_refused():
     alone[0] = 1
     with pytest.raises(LearnerError, match=r"all samples that member \d of round 0 trains on have weight 0"):
         hs.measure(X, NAMES, learner=GaussianNB(), weights=alone, folds=2, repeats=2)
+
+
+class OnlyProbabilities:
+    """A classifier without ``predict``."""
+
+    def fit(self, x, y):
+        self.classes_, counts = np.unique(y, return_counts=True)
+        self.shares = counts / len(y)
+        return self
+
+    def predict_proba(self, x):
+        return np.tile(self.shares, (len(x), 1))
+
+
+def test_a_classifier_needs_no_predict():
+    x, y = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
+    d = hs.measure(x, y, learner=OnlyProbabilities(), folds=2, repeats=2)
+    np.testing.assert_allclose(d.error, np.log(2), rtol=0.01)
+    with pytest.raises(InputError, match="OnlyProbabilities has no predict, and the labels are numbers"):
+        hs.measure(x, y + 0.5, learner=OnlyProbabilities(), task="regression", folds=2, repeats=2)
