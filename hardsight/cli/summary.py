@@ -163,13 +163,8 @@ def _classes_table(d: Difficulty, layout: _TableLayout) -> Table:
         _Column("noise s.d.", lambda row: format_number(row[0].noise_sd), has_noise),
         _Column("outliers", lambda row: f"{row[0].outliers:.1f}", has_noise),
     ]
-    title = (
-        f"\nBy {label}"
-        if d.regression
-        else "\nBy class, hardest first"
-        if label == "class"
-        else f"\nBy class of {label}, hardest first"
-    )
+    of_label = "" if label == "class" else f" of {label}"
+    title = f"\nBy {label}" if d.regression else f"\nBy class{of_label}, hardest first"
     table = _make_table(escape(title), columns, zip(rows, bars, strict=True))
     if len(groups) > MAX_CLASSES:
         table.add_row(f"… {len(groups) - MAX_CLASSES:,} more")

@@ -21,7 +21,9 @@ def note_useless(column: pd.Series, name: str) -> ColumnNote | None:
     """Return a note if a cleaned column is no feature, or may be none; the topic says which. None otherwise."""
     constant = ColumnNote("left out", name, "the same in every row")
     if not pd.api.types.is_numeric_dtype(column.dtype):
-        return constant if len(column.unique()) == 1 else None
+        if len(column.unique()) == 1:
+            return constant
+        return ColumnNote("doubtful", name, "later in every row") if _numbers_rows_by_time(column) else None
     numbers = column.to_numpy()
     if (numbers == numbers[0]).all():
         return constant
@@ -30,6 +32,12 @@ def note_useless(column: pd.Series, name: str) -> ColumnNote | None:
     if len(np.unique(numbers)) < len(numbers):
         return None
     return _note_distinct_integers(numbers.astype(np.float64), name)
+
+
+def _numbers_rows_by_time(column: pd.Series) -> bool:
+    """Return whether every row has a later date or time than the one before, as in a log: it stands for the row number."""
+    is_time = pd.api.types.is_datetime64_any_dtype(column.dtype)
+    return is_time and len(column) >= _MIN_ROWS and bool((column.diff().iloc[1:] > pd.Timedelta(0)).all())
 
 
 def _note_distinct_integers(numbers: np.ndarray, name: str) -> ColumnNote | None:

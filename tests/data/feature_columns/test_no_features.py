@@ -112,3 +112,15 @@ def test_the_only_feature_stays():
 def test_one_column_is_named_once():
     notes = [ColumnNote("doubtful", "x", "numbers the rows"), ColumnNote("doubtful", "x", "tells the label in every row")]
     assert "check: 'x' (numbers the rows; tells the label in every row)." in describe_notes(notes)[0]
+
+
+@pytest.mark.parametrize(
+    ("days", "is_named"),
+    [(np.arange(40), True), (np.arange(40) * 3.5, True), (np.arange(40)[::-1], False), (np.arange(40) // 2, False)],
+)
+@pytest.mark.parametrize("as_text", [True, False])
+def test_times_that_number_the_rows_are_named(days, is_named, as_text):
+    times = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(days, "D"))
+    frame = pd.DataFrame({"t": times.astype(str) if as_text else times, "a": np.arange(40) % 7})
+    notices = " ".join(Samples.of(frame, ["x", "y"] * 20).notices)
+    assert ("Used as features, but check: 't' (later in every row)." in notices) is is_named
