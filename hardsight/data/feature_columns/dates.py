@@ -191,7 +191,9 @@ def _parse_numeric(texts: list[str]) -> tuple[np.ndarray, str] | None:
     plain = [
         text.replace(".", "/", 2) if match and match[2] == "." else text for text, match in zip(texts, parts, strict=True)
     ]
-    detail = f"{order} assumed, since every date could be read either way: write 2020-01-31 to be sure" if doubtful else order
+    detail = (
+        f"{order} assumed, since every date could be read either way: write 2020-01-31 to be sure" if doubtful else order
+    )
     short = np.array([match is not None and len(match[4]) == 2 for match in parts])
     values, years = _choose_century(_to_datetimes(plain, matches, dayfirst=day_first), short)
     return values, "; ".join([detail, *years])

@@ -54,7 +54,9 @@ def test_spellings_of_dates(spelling):
 def test_the_order_of_day_and_month_is_told():
     assert read(["13/01/2020", "02/03/2020"] * 15)[1] == "day before month"
     assert read(["01/13/2020", "02/03/2020"] * 15)[1] == "month before day"
-    assert "month before day assumed, since every date could be read either way" in read(["01/11/2020", "02/03/2020"] * 15)[1]
+    assert (
+        "month before day assumed, since every date could be read either way" in read(["01/11/2020", "02/03/2020"] * 15)[1]
+    )
     assert read(["01.11.2020", "02.03.2020"] * 15)[0][0] == pd.Timestamp(2020, 11, 1)
     assert read(["13/01/2020", "01/13/2020"] * 15)[0].dtype == "category"
 
