@@ -14,7 +14,7 @@ from hardsight.cli.ledger_bars import LEGEND, ledger_bars
 from hardsight.difficulty.actions import RECOMMENDATIONS, describe_action
 from hardsight.difficulty.result import Difficulty
 from hardsight.io.json_values import to_json, to_records
-from hardsight.reporting.formatting import format_error, format_line, format_number, format_share
+from hardsight.reporting.formatting import format_class, format_error, format_line, format_number, format_share
 from hardsight.reporting.summary import (
     Cause,
     Group,
@@ -100,7 +100,7 @@ def _make_table(title: str, columns: Sequence[_Column], rows: Iterable[Any]) -> 
 
 def _cut(value: Any, cells: int) -> str:
     """Return any value as one line of at most this many cells, ready for a table; wide letters take two cells."""
-    text = format_line(value, cells)
+    text = format_class(value, cells)
     return escape(text if cell_len(text) <= cells else set_cell_size(text, cells - 1).rstrip() + "…")
 
 

@@ -54,6 +54,16 @@ def format_line(value: Any, longest: int = 200) -> str:
     return shorten(_SURROGATES.sub("\ufffd", text).translate(_LINE), longest)
 
 
+def format_class(name: Any, longest: int) -> str:
+    """Format the name of a class as one line, in quotes if blanks at its ends would not be seen.
+
+    >>> format_class("cat", 20), format_class("cat ", 20), format_class(3, 20)
+    ('cat', "'cat '", '3')
+    """
+    has_blanks = isinstance(name, str) and name != name.strip()
+    return format_line(f"'{name}'" if has_blanks else name, longest)
+
+
 def format_text(value: Any) -> str:
     r"""Format any value as printable text that keeps its lines and tabs.
 

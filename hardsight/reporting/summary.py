@@ -12,6 +12,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.formatting import (
     LOSSES,
     UNITS,
+    format_class,
     format_count,
     format_line,
     format_number,
@@ -256,7 +257,7 @@ def summarize_groups(d: Difficulty) -> list[Group]:
     """
     if d.loss_only:
         return []
-    codes, names = _target_ranges(d) if d.classes is None else (d.labels, [format_line(name, 80) for name in d.classes])
+    codes, names = _target_ranges(d) if d.classes is None else (d.labels, [format_class(name, 80) for name in d.classes])
     sizes = np.bincount(codes, minlength=len(names))
     present = np.flatnonzero(sizes)
     n = sizes[present]
@@ -409,7 +410,7 @@ def _count_classes(d: Difficulty, codes: np.ndarray) -> str:
     order = np.argsort(-counts, kind="stable")
     names = d.label_names(present[order])[:_CLASSES_NAMED]
     parts = [
-        f"{isolate_direction(format_line(name, 20))} ({count:,})"
+        f"{isolate_direction(format_class(name, 20))} ({count:,})"
         for name, count in zip(names, counts[order][:_CLASSES_NAMED], strict=True)
     ]
     rest = len(order) - len(parts)

@@ -156,3 +156,11 @@ def test_no_ledger_no_advice():
     assert count_recommendations(d, np.ones(6, dtype=bool)) == summarize_causes(d) == []
     assert all(np.isnan(each.terms).all() for each in summarize_groups(d))
     assert len(summarize_groups(d)[0].terms) == len(FACTORS)
+
+
+def test_classes_with_blanks_at_their_ends_are_quoted():
+    d = by_hand(classes=("cat", "cat "))
+    assert {group.name for group in summarize_groups(d)} == {"cat", "'cat '"}
+    text = printed(d)
+    assert "noise: relabel as 'cat '" in text
+    assert "imbalance: collect more of 'cat '" in text
