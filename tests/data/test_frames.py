@@ -124,7 +124,7 @@ DECIMALS = [f"{value:.3f}" for value in NUMBERS]
 
 
 @pytest.mark.parametrize("dtype", [None, object])
-@pytest.mark.parametrize("stray", ["k.A.", "closed", "<10", "51.2 cm", "49,7O", "49,7", "\x00", "x" * 5000])
+@pytest.mark.parametrize("stray", ["k.A.", "closed", "10?", "51.2 cm", "49,7O", "49,7", "\x00", "x" * 5000])
 def test_a_stray_text_among_numbers(stray, dtype):
     numbers = DECIMALS if dtype is None else NUMBERS.tolist()
     table, (note,) = clean_columns(framed([*numbers[:7], stray, *numbers[8:]], dtype))
@@ -137,7 +137,9 @@ def test_a_stray_text_among_numbers(stray, dtype):
 
 
 def test_strays_that_repeat_are_named_once():
-    rejects_column(r"and also '<1', '>9' \(rows 22, 24, 26, …\): write", [*DECIMALS[:22], "<1", "2", *["<1", "1", ">9"] * 2])
+    rejects_column(
+        r"and also '1\?', '9\?' \(rows 22, 24, 26, …\): write", [*DECIMALS[:22], "1?", "2", *["1?", "1", "9?"] * 2]
+    )
 
 
 def test_a_word_may_stand_in_half_of_the_rows():
