@@ -19,9 +19,9 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import AdjustedInfo, RefinedInfo, RunInfo
 from hardsight.estimation.job import Job
 from hardsight.estimation.runner import RunResult
-from hardsight.estimation.threads import limit_threads
 from hardsight.io.json_values import to_json
 from hardsight.learners import capabilities_of
+from hardsight.learners.threads import limit_threads
 from hardsight.measures.bias_variance import Decomposition
 from hardsight.measures.held_out import HeldOut
 from hardsight.measures.losses import Loss

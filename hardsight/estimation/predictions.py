@@ -17,7 +17,7 @@ from hardsight.errors import InputError, first_line
 from hardsight.estimation.assemble import LabelInfo, assemble, find_seeded_neighbours
 from hardsight.estimation.class_predictions import as_frames, named_classes, read_class_predictions, stack_frames
 from hardsight.estimation.job import choose_loss
-from hardsight.estimation.threads import limit_threads
+from hardsight.learners.threads import limit_threads
 from hardsight.measures.held_out import HeldOut
 
 _SHAPE = "(view, sample, class), or (view, sample) in regression"

@@ -25,9 +25,9 @@ from hardsight.errors import InputError
 from hardsight.estimation.checkpoint import Checkpoint, run_identity
 from hardsight.estimation.outputs import MAX_ROUNDS, round_checkpoint
 from hardsight.estimation.runner import Runner
-from hardsight.estimation.threads import limit_threads
 from hardsight.io.progress import progress_bar
 from hardsight.learners import Learner, capabilities_of, choose
+from hardsight.learners.threads import limit_threads
 from hardsight.measures.held_out import HeldOut
 from hardsight.measures.losses import Loss
 from hardsight.resampling.plan import Plan, check_rounds, split_seed

@@ -13,9 +13,9 @@ from hardsight.data import Samples
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.estimation.backends import Backend, Serial
 from hardsight.estimation.checkpoint import Checkpoint
-from hardsight.estimation.threads import limit_threads
 from hardsight.io.memmap import row_blocks
 from hardsight.learners import InSampleLosses, Learner, OnProgress, Predictions
+from hardsight.learners.threads import limit_threads
 from hardsight.measures.held_out import HeldOut
 from hardsight.measures.losses import Loss
 from hardsight.measures.probabilities import look_like_probabilities

@@ -24,11 +24,11 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import HardsightError, HardsightWarning, InputError, LearnerError
 from hardsight.estimation.measure import measure
 from hardsight.estimation.request import Estimate
-from hardsight.estimation.threads import use_threads
 from hardsight.integrations._sklearn_fit import available_with
 from hardsight.integrations._sklearn_samples import MeasurableRows
 from hardsight.learners import SklearnModel
 from hardsight.learners.sample_weights import check_takes_weights, fit_with_weights
+from hardsight.learners.threads import use_threads
 from hardsight.validation import check_int
 from hardsight.weights import get_scheme, weigh
 from hardsight.weights.from_difficulty import check_weighable

@@ -19,6 +19,7 @@ from hardsight.learners.network.mlp import MlpGradient, find_layers
 from hardsight.learners.network.schedules import SCHEDULES
 from hardsight.learners.network.seeds import make_generator, seeded_torch
 from hardsight.learners.network.stacked import Parameters, StackedModule, stack_parameters
+from hardsight.learners.threads import limit_threads
 from hardsight.measures.probabilities import warn_of_probabilities
 from hardsight.resampling.plan import Member
 from hardsight.validation import check_choice, check_range
@@ -116,7 +117,7 @@ def train_stacked(batch: MemberBatch, evaluate: Evaluate[T], make_step: MakeStep
         make_step: returns the function that computes losses and gradients of a step; None: by hand for perceptrons, else
             by autograd.
     """
-    device = batch.device
+    device, largest = batch.device, math.inf
     nets = [net.to(device.torch_device) for net in batch.nets]
     parameters, buffers = stack_parameters(nets)
     if make_step is not None:
@@ -124,10 +125,11 @@ def train_stacked(batch: MemberBatch, evaluate: Evaluate[T], make_step: MakeStep
     # Mixed precision needs autograd: the gradient by hand is float32 throughout.
     elif (layers := find_layers(nets[0])) is not None and device.precision != "bfloat16":
         step = MlpGradient(parameters, layers)
+        largest = batch.batch_size * max(p.numel() // p.shape[-1] for p in parameters.values())
     else:
         stacked, dropout = StackedModule(nets[0]), _member_dropout(batch.data)
         step = _autograd_step(list(parameters.values()), lambda x: stacked(parameters, buffers, x, dropout), device)
-    _run_steps(list(parameters.values()), step, batch)
+    _run_steps(list(parameters.values()), step, batch, largest)
     template = nets[0].eval()
     member_buffers = [dict(net.named_buffers()) for net in nets]
 
@@ -201,14 +203,15 @@ def _autograd_step(parameters: Sequence[Tensor], forward: Callable[[Tensor], Ten
     return step
 
 
-def _run_steps(parameters: Sequence[Tensor], step: Step, batch: MemberBatch) -> None:
+def _run_steps(parameters: Sequence[Tensor], step: Step, batch: MemberBatch, largest: float = math.inf) -> None:
+    """Train members. ``largest`` is the number of values in the largest matrix of a step, which decides on threads."""
     trainable = [p for p in parameters if p.requires_grad]
     if not trainable:
         raise InputError("the network has no parameter to train: return a module with parameters from make_net")
     config, steps, members = batch.optimizer, batch.steps, batch.data.members
     optimizer = config.build(trainable, steps)
     torch_device = batch.device.torch_device
-    with seeded_torch(members[0].seed, "forward", torch_device), batch.device.matmul_precision():
+    with seeded_torch(members[0].seed, "forward", torch_device), batch.device.matmul_precision(), limit_threads(largest):
         for number in range(steps):
             optimizer.param_groups[0]["lr"] = config.rate_at(number, steps)
             losses = step(batch.data.next_batch(batch.batch_size))

@@ -26,7 +26,7 @@ def use_threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def limit_threads(n_values: int, user_api: str | None = None) -> Iterator[None]:
+def limit_threads(n_values: float, user_api: str | None = None) -> Iterator[None]:
     """Run the block with one thread if the matrices are small; restore the number of threads afterwards.
 
     Args:
