@@ -46,7 +46,7 @@ def encode_table(table: pd.DataFrame, embedding: str = "auto") -> np.ndarray:
         if _is_date(column.dtype):
             columns.extend(_mark_missing(round_columns(encode_dates(column))))
         elif _is_text(column.dtype):
-            vectors, _ = embed_texts(column.to_numpy(dtype=object), embedding, dimensions=_TEXT_DIMENSIONS)
+            vectors, _ = embed_texts(column.fillna("").to_numpy(dtype=object), embedding, dimensions=_TEXT_DIMENSIONS)
             columns.extend(vectors.T)
         elif pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
             numbers = column.to_numpy(na_value=np.nan) if column.dtype.kind in "iuf" else column.to_numpy(dtype=np.float32)

@@ -11,8 +11,9 @@ from pathlib import Path
 from random import Random
 
 import pyarrow as pa
+from support.workbooks import write_workbook
 
-from fuzz.mutations import json_edited, reencoded
+from fuzz.mutations import PLAIN, json_edited, reencoded
 from fuzz.target import Target
 from fuzz.targets.tables import _CSV, _frames, roles, table_edited, used
 from hardsight import read
@@ -93,9 +94,39 @@ def _enter_arrow(data: bytes, folder: Path) -> None:
     used(read(path, **roles(data, "abtyid")))
 
 
+def _workbook_seeds() -> list[bytes]:
+    rows = [list(_ROWS[0]), *(list(row.values()) for row in _ROWS)]
+    books = []
+    for sheets in ({"one": rows}, {"one": rows[:3], "two": rows}):
+        file = io.BytesIO()
+        write_workbook(file, sheets)
+        books.append(file.getvalue())
+    return books
+
+
+def _workbook_edited(rng: Random, data: bytes) -> bytes:
+    """One part of the workbook changed as bytes, and all zipped again."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    name = rng.choice(sorted(parts))
+    parts[name] = rng.choice(PLAIN)(rng, parts[name])
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for each, content in parts.items():
+            archive.writestr(each, content)
+    return file.getvalue()
+
+
+def _enter_workbook(data: bytes, folder: Path) -> None:
+    path = folder / "table.xlsx"
+    path.write_bytes(data)
+    used(read(path, **roles(data, "abtyid")))
+
+
 TARGETS = [
     Target("json", "JSON, as one document or by lines", _json_seeds, (_json_changed, reencoded), _enter_json),
     Target("packed", "zip, bz2, xz, zst", _packed_seeds, (), _enter_packed),
     Target("arrow", "feather and other Arrow files", lambda: [_arrow_bytes(t, c) for t in _frames() for c in ("zstd", None)],
            (_arrow_edited,), _enter_arrow, 0.3),
+    Target("workbook", "workbooks of Excel", _workbook_seeds, (_workbook_edited,), _enter_workbook, 0.2),
 ]  # fmt: skip
