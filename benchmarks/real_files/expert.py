@@ -1,6 +1,6 @@
 """Ten of the drawn files: columns encoded by hand, as an expert would, beside what hardsight makes of them.
 
-    python -m real_files.expert FOLDER > benchmarks/real_files/expert.md
+    python -m real_files.expert FOLDER
 
 Both go to the same scikit-learn learner on the same splits: mean imputation, standardisation, then logistic regression or,
 for targets, ridge regression. The encodings were written before hardsight read any of the files.
