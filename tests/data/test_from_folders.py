@@ -103,6 +103,7 @@ def test_splits_are_not_classes(tmp_path, train, other, above):
     assert read(tmp_path, split=[train, other]).ids.tolist() == sorted(names)
 
 
+@pytest.mark.slow
 def test_the_command_reads_a_split_without_its_broken_files(tmp_path):
     images(tmp_path / "data", *[f"train/{kind}/{at}.png" for kind in ("cat", "dog") for at in range(6)], "test/cat/1.png")
     texts(tmp_path, data__train__dog__bad=b"", **{"data__train__dog__bad.png": b"no image"})

@@ -100,6 +100,7 @@ def test_a_large_matrix_is_measured_without_being_dense(learner, monkeypatch):
     assert len(hs.measure(samples, learner=learner, **FAST)) == 80
 
 
+@pytest.mark.slow
 def test_forests_out_of_bag_and_networks_read_sparse_matrices():
     for learner in (hs.ForestOOB(RandomForestClassifier(60)), "forest", hs.Network(epochs=2)):
         options = FAST if isinstance(learner, hs.Network) else WITHOUT_LEDGER

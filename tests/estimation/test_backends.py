@@ -199,6 +199,7 @@ def test_in_sample_losses_are_the_same_with_a_record_of_all_predictions(where, l
     pd.testing.assert_frame_equal(here.table, there.table)
 
 
+@pytest.mark.slow
 def test_tables_and_numbers_to_predict_travel_too(where):
     frame, target = load_diabetes(return_X_y=True, as_frame=True)
     frame = frame.assign(kind=pd.Categorical(np.where(frame["sex"] > 0, "a", "b")))

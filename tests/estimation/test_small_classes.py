@@ -25,6 +25,7 @@ def clusters(sizes, seed=0, distance=3.0):
     return X, np.array([f"class {code:02d}" for code in labels])
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(1, 7), min_size=2, max_size=6), st.integers(2, 6), st.integers(0, 1000))
 @example([600, 1, 1, 2, 4], 5, 0)

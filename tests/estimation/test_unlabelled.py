@@ -134,6 +134,7 @@ def test_missing_labels_are_predicted(kind):
     assert d.unlabelled["p_predicted"].between(1 / 3, 1).all()
 
 
+@pytest.mark.slow
 def test_leaving_out_is_the_same_as_never_having_had_them():
     data, label = as_frame()
     without = data[~MISSING]
@@ -250,6 +251,7 @@ def test_damaged_predictions_are_refused(tmp_path, spoil):
     rejects("was not written by hardsight", hs.load, tmp_path / "d.parquet")
 
 
+@pytest.mark.slow
 def test_the_command_writes_predictions(tmp_path):
     as_frame()[0].to_csv(tmp_path / "data.csv", index=False)
     options = ("--label", "y", "--learner", "ridge", "--folds", "3", "--repeats", "2", "--out", tmp_path / "out")
