@@ -110,6 +110,16 @@ def join_names(names: Iterable[Any], most: int = _MAX_NAMES) -> str:
     return ", ".join(quoted[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def join_examples(names: Iterable[Any], most: int) -> str:
+    """Join the first quoted names for a message, followed by "…" if there are more.
+
+    >>> join_examples("abcd", 3)
+    "'a', 'b', 'c', …"
+    """
+    quoted = [repr(name) for name in names]
+    return ", ".join(quoted[:most]) + (", …" if len(quoted) > most else "")
+
+
 def suggest_name(name: str, names: Iterable[Any]) -> str:
     """Return a question in parentheses that names the closest of some names, or "" if none is close.
 

@@ -84,8 +84,8 @@ def write_csv(file: RealFile, folder: Path) -> Path:
         target.write_text("\n".join([",".join([*columns, "Class"]), *rows]) + "\n")
     else:
         # The first folder of a source archive has the package's name.
-        found = [path for path in (package / file.path, *package.glob(f"*/{file.path}")) if path.exists()]
-        shutil.copyfile(found[0], target)
+        paths = [path for path in (package / file.path, *package.glob(f"*/{file.path}")) if path.exists()]
+        shutil.copyfile(paths[0], target)
     return target
 
 

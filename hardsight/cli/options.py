@@ -58,10 +58,15 @@ def text_file_options(command: Callable[..., None]) -> Callable[..., None]:
     return _add_options(_text_file_options(), command)
 
 
-def _file_options() -> list[Any]:
-    """Return the options that say how a file is written."""
-    sheet = click.option("--sheet", type=TEXT, metavar="NAME", help="Sheet of a workbook. [default: the first]")
-    return [*_text_file_options(), sheet]
+def _source_options() -> list[Any]:
+    """Return the options that say how a file is written, and what of a folder is read."""
+    return [
+        *_text_file_options(),
+        click.option("--sheet", type=TEXT, metavar="NAME", help="Sheet of a workbook. [default: the first]"),
+        click.option("--split", type=TEXT, multiple=True,
+                     help="Of a folder that holds splits: the one to read, such as train; may be repeated."),
+        click.option("--skip-broken", is_flag=True, help="Leave out files of a folder that cannot be read."),
+    ]  # fmt: skip
 
 
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -82,10 +87,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--unlabelled", type=click.Choice(["drop", "predict", "refuse"]), default="drop", show_default=True,
                      help="Rows without a label: leave them out, have the models predict them (unlabelled.csv), or stop."),
         _MERGE_SPELLINGS,
-        *_file_options(),
-        click.option("--split", type=TEXT, multiple=True,
-                     help="Of a folder that holds splits: the one to read, such as train; may be repeated."),
-        click.option("--skip-broken", is_flag=True, help="Leave out files of a folder that cannot be read."),
+        *_source_options(),
     ]  # fmt: skip
     return _add_options(options, command)
 
@@ -124,9 +126,6 @@ def measured_data_options(command: Callable[..., None]) -> Callable[..., None]:
                      help="Column that is not a feature; may be repeated."),
         click.option("--embedding", default="auto", help="How texts and images become numbers, to find neighbours."),
         _MERGE_SPELLINGS,
-        *_file_options(),
-        click.option("--split", type=TEXT, multiple=True,
-                     help="Of a folder that holds splits: the one to read, such as train; may be repeated."),
-        click.option("--skip-broken", is_flag=True, help="Leave out files of a folder that cannot be read."),
+        *_source_options(),
     ]  # fmt: skip
     return _add_options(options, command)

@@ -225,5 +225,5 @@ def _booleans(texts: pa.ChunkedArray) -> np.ndarray | None:
         return None
     values = np.array([*_BOOLEANS.values(), np.nan], dtype=object)
     codes = pc.fill_null(pc.index_in(texts, value_set=words), len(_BOOLEANS)).to_numpy()
-    found: np.ndarray = values[codes]
-    return found if texts.null_count else found.astype(bool)
+    booleans: np.ndarray = values[codes]
+    return booleans if texts.null_count else booleans.astype(bool)

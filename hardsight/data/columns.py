@@ -2,23 +2,22 @@
 
 import datetime
 import numbers
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from hardsight.data.conversion import plain_values, to_pandas, to_series
+from hardsight.data.conversion import object_array, plain_values, to_pandas, to_series
 from hardsight.data.samples import Kind
+from hardsight.data.sparse import count_rows
 from hardsight.data.spellings import check_spellings, describe_similar_ids
 from hardsight.errors import Faults, InputError
 from hardsight.validation import describe_rows, join_names, suggest_name
 
 # Values that are neither numbers nor text but have one spelling each, such as dates and UUIDs, may be ids; these may not.
 _NOT_IDS = (list, dict, tuple, set, float, bytes, np.ndarray)
-
-
 # A message names at most so many columns.
 _MAX_COLUMNS = 12
 
@@ -67,8 +66,7 @@ class RawSamples:
         Raises:
             InputError: fewer than two samples, or values that cannot be used; all faults at once.
         """
-        # A sparse matrix has no length.
-        n = self.features.shape[0] if hasattr(self.features, "shape") else len(self.features)
+        n = count_rows(self.features)
         check_sample_count(n)
         names = {role: self.names.get(role, role) for role in ("ids", "groups", "weights")}
         faults = Faults()
@@ -143,14 +141,6 @@ def to_numpy(value: Any) -> Any:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).resolve_conj().resolve_neg().numpy()
 
 
-def object_array(items: Sequence[Any]) -> np.ndarray:
-    """Return a 1-D object array of the items; numpy itself would unpack tuples and turn numbers into strings."""
-    array = np.empty(len(items), dtype=object)
-    for index, item in enumerate(items):
-        array[index] = item
-    return array
-
-
 def infer_dtype(values: np.ndarray) -> np.ndarray:
     """Convert an object array without missing values to int64, float64 or bool if all its values allow it."""
     kinds = {type(value) for value in values}
@@ -215,6 +205,14 @@ def missing_mask(values: np.ndarray) -> np.ndarray:
     return np.asarray(pd.isna(values), dtype=bool)
 
 
+def missing_ids(array: np.ndarray) -> np.ndarray:
+    """Return where an id is missing: None, NaN, or empty text. ``(sample,)`` bool."""
+    missing = missing_mask(array)
+    if array.dtype.kind in "OUT":
+        missing = missing | np.array([isinstance(value, str) and not value for value in array], dtype=bool)
+    return missing
+
+
 def check_ids(values: Any, n: int, name: str = "ids") -> np.ndarray:
     """Convert ids to int64 or str, ``(sample,)``.
 
@@ -223,10 +221,7 @@ def check_ids(values: Any, n: int, name: str = "ids") -> np.ndarray:
     """
     array = to_column(values, name)
     _check_length(array, n, name)
-    missing = missing_mask(array)
-    if array.dtype.kind in "OUT":
-        missing = missing | np.array([isinstance(value, str) and not value for value in array], dtype=bool)
-    _refuse_missing(missing, name)
+    _refuse_missing(missing_ids(array), name)
     array = _to_int_or_str(infer_dtype(array) if array.dtype == object else array, name)
     if array.dtype.kind == "U":
         _check_encodable(array, name)

@@ -1,5 +1,6 @@
 """Values of other libraries as those of pandas and Python: Arrow arrays, polars series, enum members, bytes."""
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,15 @@ import numpy as np
 import pandas as pd
 
 from hardsight.errors import InputError
-from hardsight.validation import describe_rows, join_names
+from hardsight.validation import describe_rows, join_examples
+
+
+def object_array(items: Sequence[Any]) -> np.ndarray:
+    """Return a 1-D object array of the items; numpy itself would unpack tuples and turn numbers into strings."""
+    array = np.empty(len(items), dtype=object)
+    for index, item in enumerate(items):
+        array[index] = item
+    return array
 
 
 def to_pandas(value: Any) -> Any:
@@ -34,7 +43,7 @@ def to_series(value: Any, name: str) -> Any:
     if not isinstance(value, pd.DataFrame):
         return value
     if value.shape[1] != 1:
-        examples = join_names(value.columns[:3]) + (", …" if value.shape[1] > 3 else "")
+        examples = join_examples(value.columns, 3)
         one_hot = value.isin((0, 1)).all(axis=None) and (value.sum(axis=1) == 1).all()
         fix = "make its one-hot rows one column, .idxmax(axis=1)" if len(value) and one_hot else "select one"
         raise InputError(f"{name} must be one column. Got a frame of {value.shape[1]} ({examples}): {fix}")
@@ -59,9 +68,7 @@ def plain_values(values: np.ndarray, name: str) -> np.ndarray:
     if bytes in kinds:
         values = _decode(values, name)
     if any(issubclass(kind, Enum) for kind in kinds):
-        plain = np.empty(len(values), dtype=object)
-        plain[:] = [_plain_member(value) for value in values]
-        return plain
+        return object_array([_plain_member(value) for value in values])
     return values
 
 
@@ -78,9 +85,7 @@ def named_values(values: np.ndarray, name: str) -> np.ndarray:
     values = plain_values(values, name)
     if values.dtype != object or not any(isinstance(value, pd.Interval | UUID) for value in values):
         return values
-    named = np.empty(len(values), dtype=object)
-    named[:] = [str(value) if isinstance(value, pd.Interval | UUID) else value for value in values]
-    return named
+    return object_array([str(value) if isinstance(value, pd.Interval | UUID) else value for value in values])
 
 
 def _plain_member(value: Any) -> Any:

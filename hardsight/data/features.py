@@ -14,7 +14,7 @@ from hardsight.data.feature_columns.column import ColumnNote, describe_notes
 from hardsight.data.feature_columns.label_copies import note_label_copies
 from hardsight.data.labels import EncodedLabels
 from hardsight.data.samples import Kind
-from hardsight.data.sparse import embed_sparse, is_sparse
+from hardsight.data.sparse import count_rows, embed_sparse, is_sparse
 from hardsight.data.text import check_text_embedding, check_texts, embed_texts
 from hardsight.errors import Faults, InputError
 
@@ -63,7 +63,7 @@ def check_features(raw: RawSamples, embedding: Any) -> None:
             check_texts(raw.features, raw.names.get("text", "X"))
     with faults.collect():
         if not isinstance(embedding, str):
-            check_embedding(embedding, len(raw.features))
+            check_embedding(embedding, count_rows(raw.features))
         elif raw.kind in ("text", "image"):
             (check_text_embedding if raw.kind == "text" else images.check_image_embedding)(embedding)
     faults.raise_all()

@@ -161,7 +161,7 @@ def _are_splits(names: list[str], named_splits: list[str], files: Sequence[Path]
     for file in files:
         if len(file.parts) > depth + 2:
             kinds.setdefault(file.parts[depth + 1], set()).add(split_kind(file.parts[depth]))
-    return any(len(found - {None}) > 1 for found in kinds.values())
+    return any(len(same - {None}) > 1 for same in kinds.values())
 
 
 def _hold_same(files: Sequence[Path], depth: int) -> bool:

@@ -1,16 +1,9 @@
-"""Frames: what counts as one, and the names of its columns."""
-
-from typing import Any
+"""The names of the columns of frames."""
 
 import numpy as np
 import pandas as pd
 
 from hardsight.errors import InputError
-
-
-def is_frame(value: Any) -> bool:
-    """Return whether a value is a pandas frame, or can be converted to one (polars, pyarrow)."""
-    return isinstance(value, pd.DataFrame) or hasattr(value, "to_pandas")
 
 
 def unique_names(frame: pd.DataFrame) -> pd.DataFrame:

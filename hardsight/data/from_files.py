@@ -50,7 +50,7 @@ def read(
             - ``.npz``: features in the array ``X`` (or the only array without another role), labels in ``label`` ("y");
             - ``.npy``, or a sparse matrix in ``.npz`` (:func:`scipy.sparse.save_npz`): features; ``label``, ``id``,
               ``group`` and ``weights`` are then *paths* of files with one value per row: ``.npy``, ``.csv`` or ``.txt`` (one
-              extra line at the top is a header), looked up as given, then beside ``path``;
+              extra line at the top is a header), looked up under that path, then beside ``path``;
             - a folder with one subfolder per class, of images or of ``.txt`` files; ids are the files' paths in it.
         label: the label's column or array; required for tables.
         id: the column or array of ids, unique.

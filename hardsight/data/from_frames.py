@@ -68,15 +68,14 @@ def convert_frame(args: Arguments, *, image_column: str | None = None, single_te
     """Convert a frame.
 
     Args:
-        args: the frame, or what has ``to_pandas``, and what its columns are for.
+        args: the frame, and what its columns are for.
         image_column: the column of Pillow images, if any.
         single_text: whether a single column of strings is read as text even if it looks like categories.
 
     Raises:
         InputError: columns that are not there or cannot be used.
     """
-    frame = args.X if isinstance(args.X, pd.DataFrame) else args.X.to_pandas()
-    roles = ColumnRoles.resolve(unique_names(frame), args)
+    roles = ColumnRoles.resolve(unique_names(args.X), args)
     values = roles.values
     raw = RawSamples(
         roles.features,

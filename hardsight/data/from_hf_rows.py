@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hardsight.data.alignment import check_indexes
-from hardsight.data.columns import Arguments, RawSamples, check_column_name, check_embedding, object_array
+from hardsight.data.columns import Arguments, RawSamples, check_column_name, check_embedding
+from hardsight.data.conversion import object_array
 from hardsight.data.from_datasets import check_single_split, has_transform, is_hugging_face
 from hardsight.data.item_reading import changed_item, fixed_random_state
 from hardsight.data.labels import encode_labels

@@ -11,21 +11,13 @@ from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import Arguments, PerSample, RawSamples, check_sample_count, is_from
 from hardsight.data.conversion import to_pandas, to_series
 from hardsight.data.features import check_features, prepare_features
-from hardsight.data.frames import is_frame
 from hardsight.data.from_arrays import convert_array
 from hardsight.data.from_datasets import is_hugging_face, is_item_store, read_items, to_frame
 from hardsight.data.from_frames import convert_frame, convert_series
 from hardsight.data.labels import EncodedLabels, Task, encode_labels
 from hardsight.data.samples import Samples
-from hardsight.data.unlabelled import (
-    MODES,
-    count_rows,
-    describe_unlabelled,
-    find_labelled,
-    split_samples,
-    take_labelled,
-    take_rows,
-)
+from hardsight.data.sparse import count_rows
+from hardsight.data.unlabelled import MODES, describe_unlabelled, find_labelled, split_samples, take_labelled, take_rows
 from hardsight.errors import Faults, InputError
 from hardsight.validation import check_choice
 
@@ -181,7 +173,7 @@ def _convert_array(args: Arguments) -> RawSamples:
 _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Arguments], RawSamples]], ...] = (
     (_is_lazy, _refuse_lazy),
     (is_hugging_face, _convert_hugging_face),
-    (is_frame, convert_frame),
+    (lambda X: isinstance(X, pd.DataFrame), convert_frame),
     (is_item_store, _convert_torch_dataset),
     (lambda X: isinstance(X, pd.Series), _convert_series),
     (lambda X: True, _convert_array),

@@ -5,7 +5,7 @@ import pandas as pd
 
 from hardsight.data.feature_columns.numbers import are_mostly_numbers, parse_numbers
 from hardsight.errors import InputError
-from hardsight.validation import describe_rows, join_names
+from hardsight.validation import describe_rows, join_examples
 
 # Up to this many different values are classes, whatever they look like.
 _MAX_CLASSES = 20
@@ -99,8 +99,7 @@ def _refuse_other_words(
 ) -> None:
     if not stray.any():
         return
-    words = [distinct[index][:40] for index in np.flatnonzero(stray)]
-    shown = join_names(words[:_MAX_EXAMPLES]) + (", …" if len(words) > _MAX_EXAMPLES else "")
+    shown = join_examples((distinct[index][:40] for index in np.flatnonzero(stray)), _MAX_EXAMPLES)
     rows = describe_rows(stray[codes], ids)
     raise InputError(
         f"label {name!r} holds numbers and also {shown} ({rows}): write a number there, or leave the label empty{otherwise}"

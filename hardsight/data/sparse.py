@@ -21,6 +21,11 @@ def is_sparse(value: Any) -> bool:
     return any(kind.__module__.startswith("scipy.sparse") for kind in type(value).__mro__)
 
 
+def count_rows(features: Any) -> int:
+    """Return the number of samples; a sparse matrix has no length."""
+    return int(features.shape[0]) if is_sparse(features) else len(features)
+
+
 def is_sparse_tensor(value: Any) -> bool:
     """Return whether a value is a sparse torch tensor. Imports nothing."""
     return hasattr(value, "to_sparse_coo") and str(value.layout) != "torch.strided"

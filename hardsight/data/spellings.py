@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from hardsight.data.conversion import object_array
+
 # Characters of a width or a font of their own stand for the plain ones; superscripts and fractions do not.
 _PLAIN_FORMS = ("<wide>", "<narrow>", "<font>", "<noBreak>", "<compat>")
 _MAX_EXAMPLES = 3
@@ -62,8 +64,7 @@ def check_spellings(values: np.ndarray, what: str, *, merge: bool | None) -> tup
         advice = " To merge them, pass merge_spellings=True (--merge-spellings)."
         return values, [notice if merge is None else notice + advice]
     replaced = {spelling: each.spellings[0] for each in variants for spelling in each.spellings[1:]}
-    merged = np.empty(len(distinct), dtype=object)
-    merged[:] = [replaced.get(value, value) for value in distinct]
+    merged = object_array([replaced.get(value, value) for value in distinct])
     return merged[codes], [f"{what} were merged into their most frequent spelling: {examples}."]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hardsight.data.conversion import object_array
 from hardsight.errors import InputError, first_line
 from hardsight.validation import describe_rows
 
@@ -45,8 +46,7 @@ def check_texts(values: np.ndarray, name: str, ids: np.ndarray | None = None) ->
             f"{name} must be text in every row. Got {invalid.sum()} other {'value' if invalid.sum() == 1 else 'values'}, of "
             f"type {kind} ({describe_rows(invalid)}): convert them to text, or leave these rows out"
         )
-    texts = np.empty(len(values), dtype=object)
-    texts[:] = ["" if absent else str(value) for value, absent in zip(values, missing, strict=True)]
+    texts = object_array(["" if absent else str(value) for value, absent in zip(values, missing, strict=True)])
     empty = np.array([not text.strip() for text in texts], dtype=bool)
     if len(texts) and empty.all():
         raise InputError(f"{name} is empty in every row: pass texts")

@@ -6,19 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardsight.data.columns import RawSamples, check_ids, missing_mask, to_column
+from hardsight.data.columns import RawSamples, check_ids, missing_ids, to_column
 from hardsight.data.labels import missing_labels
 from hardsight.data.samples import Samples
-from hardsight.data.sparse import is_sparse
+from hardsight.data.sparse import count_rows, is_sparse
 from hardsight.errors import InputError
 from hardsight.validation import format_option
 
 MODES = ("drop", "predict", "refuse")
-
-
-def count_rows(features: Any) -> int:
-    """Return the number of samples; a sparse matrix has no length."""
-    return int(features.shape[0]) if is_sparse(features) else len(features)
 
 
 def find_labelled(y: Any, name: str, n_samples: int, mode: str) -> np.ndarray | None:
@@ -117,7 +112,7 @@ def _other_ids(ids: Any, n_samples: int, others: np.ndarray) -> np.ndarray:
     if ids is None:
         return others
     array = to_column(ids, "ids")
-    if missing_mask(array[others]).any() or any(isinstance(value, str) and not value for value in array[others]):
+    if missing_ids(array[others]).any():
         return np.array([f"row {row}" for row in others])
     checked: np.ndarray = check_ids(ids, n_samples)[others]
     return checked

@@ -16,6 +16,7 @@ import pandas as pd
 
 from hardsight.errors import InputError
 from hardsight.io import csv_cells
+from hardsight.validation import join_examples
 
 if TYPE_CHECKING:
     from hardsight.difficulty.result import Difficulty
@@ -210,8 +211,9 @@ def _find_code(label: str, name: str, names: Counter[str], codes: dict[str, int]
     if names[label] > 1:
         raise InputError(f"several classes are written {label!r}: rename one of them and measure again")
     if label not in codes:
-        listed = ", ".join(map(repr, list(codes)[:_MAX_NAMES])) + (", …" if len(codes) > _MAX_NAMES else "")
-        raise InputError(f"the new label of id {name!r} must be a class. Got {label!r}: use one of {listed}")
+        raise InputError(
+            f"the new label of id {name!r} must be a class. Got {label!r}: use one of {join_examples(codes, _MAX_NAMES)}"
+        )
     return codes[label]
 
 

@@ -17,6 +17,7 @@ from hardsight.errors import InputError, first_line
 from hardsight.estimation.assemble import LabelInfo, assemble, find_seeded_neighbours
 from hardsight.estimation.class_predictions import as_frames, named_classes, read_class_predictions, stack_frames
 from hardsight.estimation.job import choose_loss
+from hardsight.learners.base import as_tensor
 from hardsight.learners.threads import limit_threads
 from hardsight.measures.held_out import HeldOut
 
@@ -128,8 +129,7 @@ def _as_views(predictions: Any, y: Any) -> Tensor:
             f"predictions must have one column per class. Got shape {array.shape}: {_TWO_CLASSES}, or predictions[..., 0] "
             "for numbers to predict"
         )
-    # torch warns of arrays that cannot be written to, such as those of a mapped file.
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    return as_tensor(array)
 
 
 def _refuse_classes(views: Tensor, y: Any, ids: np.ndarray, label: str) -> None:

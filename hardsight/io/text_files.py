@@ -103,8 +103,8 @@ def open_text_file(place: Path, encoding: str | None = None) -> TextFile:
     try:
         file = replace(file, content=_collect(_transcode(file.chunks(), encoding_name)))
     except UnicodeError:
-        given = f"cannot be read as {encoding}" if encoding else "is neither UTF-8 nor Windows-1252"
-        raise InputError(f"{place} {given}: state its encoding {_ENCODING}") from None
+        problem = f"cannot be read as {encoding}" if encoding else "is neither UTF-8 nor Windows-1252"
+        raise InputError(f"{place} {problem}: state its encoding {_ENCODING}") from None
     counts = _count(file.chunks())
     return replace(file, lines=counts.lines, has_quotes=counts.has_quotes, encoding=encoding_name, notices=notices)
 

@@ -42,7 +42,7 @@ def test_every_role_in_another_order_is_refused_and_both_pieces_of_advice_work(r
         **{role: moved},
     )
     by_index, by_position, expected = (
-        read(X, **{role: given}) for given in (moved.reindex(X.index), moved.to_numpy(), values)
+        read(X, **{role: value}) for value in (moved.reindex(X.index), moved.to_numpy(), values)
     )
     field = {"y": "labels"}.get(role, role)
     np.testing.assert_array_equal(getattr(by_index, field), getattr(expected, field))

@@ -40,15 +40,15 @@ CELLS = st.one_of(
 def test_features_are_typed_as_pandas_types_them(texts):
     text = "c,d\n" + "".join(f'"{cell}",1\n' for cell in texts)
     expected = pd.read_csv(io.StringIO(text))["c"]
-    found, _ = converted(texts)
-    if found.dtype.kind == "f" and not pd.api.types.is_numeric_dtype(expected.dtype):
+    series, _ = converted(texts)
+    if series.dtype.kind == "f" and not pd.api.types.is_numeric_dtype(expected.dtype):
         # Integers of more than 64 bits: pandas keeps them as objects or, beside missing ones, as text.
         numbers = [np.nan if pd.isna(value) or value == "" else float(value) for value in expected]
-        np.testing.assert_array_equal(found, numbers)
+        np.testing.assert_array_equal(series, numbers)
         return
-    assert found.dtype == expected.dtype or {found.dtype, expected.dtype} <= {np.dtype("float64"), np.dtype("uint64")}
-    np.testing.assert_array_equal(found.isna(), expected.isna())
-    assert found.dropna().tolist() == expected.dropna().tolist()
+    assert series.dtype == expected.dtype or {series.dtype, expected.dtype} <= {np.dtype("float64"), np.dtype("uint64")}
+    np.testing.assert_array_equal(series.isna(), expected.isna())
+    assert series.dropna().tolist() == expected.dropna().tolist()
 
 
 def test_floats_are_the_closest_to_their_digits():

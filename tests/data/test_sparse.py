@@ -169,3 +169,9 @@ def test_rows_are_shown_by_their_largest_values(tmp_path):
     row = int(np.argmax(d.error))
     assert describe_row(samples.features, row)[:20] in (tmp_path / "report.html").read_text()
     d.review(tmp_path / "review.html", samples)
+
+
+def test_faults_of_labels_do_not_hide_those_of_an_embedding():
+    X = sparse.random(30, 5, density=0.5, format="csr", random_state=0)
+    with pytest.raises(hs.InputError, match=r"(?s)2 faults:.*labels 'label' are 'a'.*embedding must have one row"):
+        Samples.of(X, ["a"] * 30, embedding=np.zeros((29, 2)))

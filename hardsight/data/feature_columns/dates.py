@@ -46,11 +46,10 @@ def read_dates(column: TextColumn) -> Reading | None:
         if parsed is None:
             continue
         values, detail = parsed
-        all_values = np.full(
-            len(column.distinct), np.datetime64("NaT") if values.dtype.kind == "M" else np.nan, values.dtype
-        )
+        empty: Any = np.datetime64("NaT") if values.dtype.kind == "M" else np.nan
+        all_values = np.full(len(column.distinct), empty, values.dtype)
         all_values[column.known] = values
-        strays = column.known & np.isnat(all_values) if values.dtype.kind == "M" else column.known & np.isnan(all_values)
+        strays = column.known & pd.isna(all_values)
         if column.counts[strays].sum() > _MAX_STRAY_SHARE * column.counts[column.known].sum():
             continue
         details = [detail] if detail else []
@@ -58,8 +57,7 @@ def read_dates(column: TextColumn) -> Reading | None:
             details.append(f"no date in {column.counts[strays].sum()} rows, which count as missing")
         missing = column.describe_missing()
         details.extend([missing] if missing else [])
-        fill: Any = np.datetime64("NaT") if values.dtype.kind == "M" else np.nan
-        series = pd.Series(column.spread(all_values, fill))
+        series = pd.Series(column.spread(all_values, empty))
         return Reading(series, [ColumnNote("dates", column.name, "; ".join(details))])
     return None
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hardsight.data.feature_columns.column import ColumnNote, Reading, TextColumn
 from hardsight.errors import InputError
-from hardsight.validation import describe_rows, format_option, join_names
+from hardsight.validation import describe_rows, format_option, join_examples
 
 _FLOAT32 = float(np.finfo(np.float32).max)
 # A column counts as numeric with typing errors if at least this many, and this share, of its distinct values are numbers.
@@ -32,17 +32,6 @@ _CELL = re.compile(
     re.IGNORECASE,
 )
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
-# How decimals and thousands are separated: the pattern, the marks of thousands, the mark of decimals, words for a notice.
-_STYLES = (
-    # Numbers with an exponent have no thousands: 4,910E-01 is 0.491.
-    (
-        re.compile(rf"(?:\d+(?:\.\d*)?|\.\d+){_EXPONENT}|[1-9]\d{{0,2}}(?:[,' ]\d{{2,3}})*[,' ]\d{{3}}(?:\.\d*)?"),
-        ",' ",
-        ".",
-        "",
-    ),
-    (re.compile(rf"(?:\d+(?:,\d*)?|,\d+){_EXPONENT}|[1-9]\d{{0,2}}(?:[.' ]\d{{3}})+(?:,\d*)?"), ".' ", ",", "decimal comma"),
-)
 # Units that are converted where a column mixes them: what they measure, and their size.
 _UNITS = {
     unit: (quantity, size)
@@ -61,6 +50,32 @@ _AMOUNTS = {"": 1.0, "k": 1e3, "m": 1e6, "mn": 1e6, "million": 1e6, "b": 1e9, "b
 _ORDINALS = ("st", "nd", "rd", "th")
 # What stands around a number that is a bound or an approximation, as in "<0.5", "~12" or "1,000+".
 _LIMIT = re.compile(r"(?:[<>]=?|[≤≥~≈])(?P<after>.+)|(?P<before>.*\d)\s?\+")
+
+
+class _Style(NamedTuple):
+    """How decimals and thousands are separated."""
+
+    pattern: re.Pattern[str]  # of a number
+    thousands: str  # marks between thousands
+    decimal: str
+    words: str  # for a notice
+
+
+_STYLES = (
+    # Numbers with an exponent have no thousands: 4,910E-01 is 0.491.
+    _Style(
+        re.compile(rf"(?:\d+(?:\.\d*)?|\.\d+){_EXPONENT}|[1-9]\d{{0,2}}(?:[,' ]\d{{2,3}})*[,' ]\d{{3}}(?:\.\d*)?"),
+        ",' ",
+        ".",
+        "",
+    ),
+    _Style(
+        re.compile(rf"(?:\d+(?:,\d*)?|,\d+){_EXPONENT}|[1-9]\d{{0,2}}(?:[.' ]\d{{3}})+(?:,\d*)?"),
+        ".' ",
+        ",",
+        "decimal comma",
+    ),
+)
 
 
 class _Cell(NamedTuple):
@@ -148,7 +163,7 @@ def parse_numbers(texts: Sequence[str]) -> tuple[np.ndarray | None, list[str]]:
     if not np.isnan(plain).any():
         return plain, []
     cells = [_split_cell(text) for text in texts]
-    parsed = [(*_apply_units(cells, *_parse_style(cells, *style)), style[3]) for style in _STYLES]
+    parsed = [(*_apply_units(cells, _parse_style(cells, style)), style.words) for style in _STYLES]
     values, unit, style = min(parsed, key=lambda each: int(np.isnan(each[0]).sum()))
     other = parsed[1][0]
     if not style and np.isnan(other).sum() == np.isnan(values).sum() and not np.array_equal(other, values, equal_nan=True):
@@ -172,15 +187,14 @@ def _split_cell(text: str) -> _Cell | None:
     return _Cell(match["number"].strip(), negative, after or before)
 
 
-def _parse_style(
-    cells: Sequence[_Cell | None], pattern: re.Pattern[str], thousands: str, decimal: str, _: str
-) -> tuple[np.ndarray]:
+def _parse_style(cells: Sequence[_Cell | None], style: _Style) -> np.ndarray:
+    """Return the numbers of cells in one style, without their units; NaN for other cells."""
     values = np.full(len(cells), np.nan)
     for index, cell in enumerate(cells):
-        if cell is not None and pattern.fullmatch(cell.number):
-            digits = cell.number.translate(dict.fromkeys(map(ord, thousands))).replace(decimal, ".")
+        if cell is not None and style.pattern.fullmatch(cell.number):
+            digits = cell.number.translate(dict.fromkeys(map(ord, style.thousands))).replace(style.decimal, ".")
             values[index] = -float(digits) if cell.negative else float(digits)
-    return (values,)
+    return values
 
 
 def _apply_units(cells: Sequence[_Cell | None], values: np.ndarray) -> tuple[np.ndarray, str]:
@@ -242,8 +256,7 @@ def _read_strays_as_missing(column: TextColumn, strays: np.ndarray) -> str:
     """
     examples = [column.texts[index] for index in np.flatnonzero(strays)]
     rows = column.rows_with(strays)
-    more = ", …" if len(examples) > _MAX_EXAMPLES else ""
-    shown = join_names(text[:_MAX_EXAMPLE_LETTERS] for text in examples[:_MAX_EXAMPLES]) + more
+    shown = join_examples((text[:_MAX_EXAMPLE_LETTERS] for text in examples), _MAX_EXAMPLES)
     are_words = len(examples) <= _MAX_WORDS and not any(any(map(str.isdigit, text)) for text in examples)
     if rows.sum() <= (_MAX_WORD_SHARE if are_words else _MAX_STRAY_SHARE) * len(rows):
         return f"{shown} taken as missing in {describe_rows(rows)}"

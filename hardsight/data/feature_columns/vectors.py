@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hardsight.data.conversion import object_array
 from hardsight.data.feature_columns.column import ColumnNote, Reading, TextColumn
 from hardsight.errors import InputError
 from hardsight.validation import describe_rows, format_option
@@ -98,8 +99,9 @@ def read_vector_text(column: TextColumn) -> Reading | None:
 
 
 def _read_vector_cells(column: TextColumn) -> Reading:
-    vectors = np.empty(len(column.distinct), dtype=object)
-    vectors[:] = [_parse_vector(text) if known else None for text, known in zip(column.texts, column.known, strict=True)]
+    vectors = object_array(
+        [_parse_vector(text) if known else None for text, known in zip(column.texts, column.known, strict=True)]
+    )
     cells = column.spread(vectors, None)
     present = np.array([cell is not None for cell in cells], dtype=bool)
     return read_vectors(cells[present], present, column.name)

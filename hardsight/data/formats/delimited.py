@@ -30,7 +30,7 @@ from hardsight.data.read_options import ReadOptions
 from hardsight.errors import InputError
 from hardsight.io.compression import decompressed_name
 from hardsight.io.text_files import TextFile, blank_lines, check_memory, open_text_file
-from hardsight.validation import describe_rows, join_names
+from hardsight.validation import describe_rows, join_examples
 
 # The usual separator of each type of file; None: there is none.
 SEPARATORS: dict[str, str | None] = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": None, ".data": None, ".dat": None}
@@ -249,7 +249,7 @@ def _header_hint(rows: list[list[str]], has_header: bool) -> str:
     )
     if not looks_like_data:
         return ""
-    shown = join_names(header[:_MAX_SHOWN]) + (", …" if len(header) > _MAX_SHOWN else "")
+    shown = join_examples(header, _MAX_SHOWN)
     return f"The first row looks like data ({shown}): if there is no header, pass header=False (--no-header)"
 
 

@@ -23,6 +23,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io import parquet
 from hardsight.io.atomic import atomic_write
+from hardsight.io.compression import compression_of
 from hardsight.io.csv_cells import same_cell
 
 # How a text file is read unless more is stated.
@@ -125,15 +126,15 @@ def _rewrite_text(job: _Rewrite) -> _Rows:
     labels = [row[column] for row in rows]
     task = "regression" if job.difficulty.regression else "classification"
     read_labels = convert_role(pa.chunked_array([labels], pa.string()), "label", job.label, task, [])
-    found = _apply(job, ids, labels, missing_labels(read_labels.to_numpy(object)))
-    for row, label in zip(rows, found.labels, strict=True):
+    applied = _apply(job, ids, labels, missing_labels(read_labels.to_numpy(object)))
+    for row, label in zip(rows, applied.labels, strict=True):
         row[column] = label
     mark, line_end = _text_format(job.source)
-    kept = [row for row, keep in zip(rows, found.keep, strict=True) if keep]
+    kept = [row for row, keep in zip(rows, applied.keep, strict=True) if keep]
     content = mark + _encode([cells.header, *kept] if cells.header else kept, cells, line_end)
     with atomic_write(job.target) as temporary:
-        temporary.write_bytes(gzip.compress(content, mtime=0) if _is_compressed(job.target) else content)
-    return found
+        temporary.write_bytes(gzip.compress(content, mtime=0) if compression_of(job.target) else content)
+    return applied
 
 
 def _encode(rows: list[list[str]], cells: Cells, line_end: str) -> bytes:
@@ -166,13 +167,9 @@ def _encode(rows: list[list[str]], cells: Cells, line_end: str) -> bytes:
         ) from None
 
 
-def _is_compressed(path: Path) -> bool:
-    return path.suffix.lower() == ".gz"
-
-
 def _text_format(path: Path) -> tuple[bytes, str]:
     """Return the byte order mark of a text, if any, and the end of its first line."""
-    with gzip.open(path) if _is_compressed(path) else path.open("rb") as file:
+    with gzip.open(path) if compression_of(path) else path.open("rb") as file:
         mark = BOM_UTF8 if file.read(len(BOM_UTF8)) == BOM_UTF8 else b""
         # UTF-16 and UTF-32 write zero bytes between the two.
         first = file.readline().replace(b"\0", b"")
@@ -185,18 +182,18 @@ def _rewrite_parquet(job: _Rewrite) -> _Rows:
     index = _column_index(table.column_names, job.label, job.source)
     ids = None if job.id is None else table.column(_column_index(table.column_names, job.id, job.source)).to_pylist()
     labels = table.column(index).to_pylist()
-    found = _apply(job, ids, labels, missing_labels(np.array(labels, dtype=object)))
+    applied = _apply(job, ids, labels, missing_labels(np.array(labels, dtype=object)))
     field = table.schema.field(index)
     try:
-        column = pa.array(found.labels, type=field.type)
+        column = pa.array(applied.labels, type=field.type)
     except (pa.ArrowException, OverflowError) as fault:
         raise InputError(
             f"a new label does not fit column {job.label!r} of type {field.type}: choose another label"
         ) from fault
-    rewritten = table.set_column(index, field, column).filter(pa.array(found.keep))
+    rewritten = table.set_column(index, field, column).filter(pa.array(applied.keep))
     with atomic_write(job.target) as temporary, temporary.open("wb") as file:
         pq.write_table(rewritten, file)
-    return found
+    return applied
 
 
 def _apply(job: _Rewrite, ids: list[Any] | None, labels: list[Any], missing: np.ndarray) -> _Rows:
@@ -208,10 +205,10 @@ def _apply(job: _Rewrite, ids: list[Any] | None, labels: list[Any], missing: np.
     d, curated = job.difficulty, job.curated
     measured = [str(name) for name in d.label_names(d.labels)]
     rows = np.flatnonzero(~missing)
-    given = [labels[row] for row in rows]
-    _check_same_rows(job, None if ids is None else [str(ids[row]) for row in rows], list(map(str, given)), measured, rows)
-    spelling = {} if d.regression else dict(zip(reversed(measured), reversed(given), strict=True))
-    spelling |= {label: label for label in given if label in spelling}
+    present = [labels[row] for row in rows]
+    _check_same_rows(job, None if ids is None else [str(ids[row]) for row in rows], list(map(str, present)), measured, rows)
+    spelling = {} if d.regression else dict(zip(reversed(measured), reversed(present), strict=True))
+    spelling |= {label: label for label in present if label in spelling}
     new = list(labels)
     for sample in np.flatnonzero(curated.actions == RELABEL):
         label = curated.labels[sample]
@@ -244,13 +241,13 @@ def _check_same_rows(job: _Rewrite, ids: list[str] | None, labels: list[str], me
         same_label = same_cell(labels[sample], measured[sample]) or (
             merged.get(normalize_spelling(labels[sample])) == measured[sample]
         )
-        for name, given, expected, same in (
+        for name, value, expected, same in (
             ("id", ids[sample], measured_ids[sample], same_cell(ids[sample], measured_ids[sample])),
             ("label", labels[sample], measured[sample], same_label),
         ):
             if not same:
                 raise InputError(
-                    f"row {row} of {source} has the {name} {given!r}, but {expected!r} was measured there: give the same "
+                    f"row {row} of {source} has the {name} {value!r}, but {expected!r} was measured there: give the same "
                     "table"
                 )
 

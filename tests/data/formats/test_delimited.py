@@ -48,8 +48,8 @@ def rows(place, content, **options):
     ],
 )
 def test_quotation_marks(tmp_path, name, content, expected, message):
-    _, found, table = cells(tmp_path / name, content)
-    assert found == expected
+    _, rows, table = cells(tmp_path / name, content)
+    assert rows == expected
     quotes = [notice for notice in table.notices if "uotation" in notice]
     assert (message in quotes[0]) if message else not quotes
 
@@ -68,8 +68,8 @@ def test_rows_are_never_merged_by_a_mark(tmp_path):
 
 
 def test_short_rows_are_filled_and_named(tmp_path):
-    _, found, table = cells(tmp_path / "a.csv", "a,b,c\n1,2,3\n4,5\n\n  \n6\n7,8,9,,\n")
-    assert found == [["1", "2", "3"], ["4", "5", ""], ["6", "", ""], ["7", "8", "9"]]
+    _, rows, table = cells(tmp_path / "a.csv", "a,b,c\n1,2,3\n4,5\n\n  \n6\n7,8,9,,\n")
+    assert rows == [["1", "2", "3"], ["4", "5", ""], ["6", "", ""], ["7", "8", "9"]]
     assert table.notices == ["Rows with fewer cells than the header were filled with missing values (lines 3, 6)."]
 
 
@@ -164,8 +164,8 @@ def test_names_like_years_are_a_header(tmp_path):
     ],
 )
 def test_separators(tmp_path, name, content, options):
-    names, found, _ = cells(tmp_path / name, content, **options)
-    assert (names, found) == (["a", "b", "y"], [["1", "2", "p"], ["3", "4", "q"]])
+    names, rows, _ = cells(tmp_path / name, content, **options)
+    assert (names, rows) == (["a", "b", "y"], [["1", "2", "p"], ["3", "4", "q"]])
 
 
 def test_words_that_are_no_separator(tmp_path):
@@ -193,8 +193,8 @@ def test_words_that_are_no_separator(tmp_path):
 def test_encodings(tmp_path, encoding, options, message):
     word = "ソフト" if encoding == "shift-jis" else "grün"
     content = f"a,größe\n1,{word}\n2,b\n" if encoding != "shift-jis" else f"a,b\n1,{word}\n2,b\n"
-    names, found, table = cells(tmp_path / "a.csv", content.encode(encoding), **options)
-    assert found == [["1", word], ["2", "b"]]
+    names, rows, table = cells(tmp_path / "a.csv", content.encode(encoding), **options)
+    assert rows == [["1", word], ["2", "b"]]
     assert names[1] == content.split(",")[1].split("\n")[0]
     assert any("Windows-1252" in notice and "--encoding" in notice for notice in table.notices) == message
 
@@ -262,9 +262,9 @@ def test_a_plain_table_equals_its_frame(tmp_path):
         }
     )
     frame.to_csv(tmp_path / "a.csv", index=False)
-    expected, found = Samples.of(frame, "kind"), read(tmp_path / "a.csv", label="kind")
-    pd.testing.assert_frame_equal(found.features, expected.features)
-    assert (found.classes, found.labels.tolist(), found.notices) == (expected.classes, expected.labels.tolist(), ())
+    expected, samples = Samples.of(frame, "kind"), read(tmp_path / "a.csv", label="kind")
+    pd.testing.assert_frame_equal(samples.features, expected.features)
+    assert (samples.classes, samples.labels.tolist(), samples.notices) == (expected.classes, expected.labels.tolist(), ())
 
 
 # Titles, repeated headers and blanks
@@ -301,8 +301,8 @@ def test_rows_of_data_are_no_header(tmp_path, label):
 
 
 def test_rows_that_repeat_the_header_are_left_out(tmp_path):
-    _, found, table = cells(tmp_path / "a.csv", "a,b\n1,x\na,b\na,y\n2,b\na,b\n")
-    assert found == [["1", "x"], ["a", "y"], ["2", "b"]]
+    _, rows, table = cells(tmp_path / "a.csv", "a,b\n1,x\na,b\na,y\n2,b\na,b\n")
+    assert rows == [["1", "x"], ["a", "y"], ["2", "b"]]
     assert table.notices == ["Rows that repeat the header were left out (rows 1, 4)."]
 
 
