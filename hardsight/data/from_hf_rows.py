@@ -45,6 +45,20 @@ class DatasetRows:
     def __getitem__(self, rows: np.ndarray) -> "DatasetRows":
         return DatasetRows(self.dataset.select(rows), self.features, self.text, self.outputs)
 
+    def append(self, other: "DatasetRows") -> "DatasetRows":
+        """Return the rows of both, without the labels' outputs.
+
+        Raises:
+            InputError: the other dataset lacks a column.
+        """
+        from datasets import concatenate_datasets
+
+        missing = [name for name in self.features if name not in other.dataset.column_names]
+        if missing:
+            raise InputError(f"the second dataset lacks {', '.join(map(repr, missing))}: pass datasets of the same columns")
+        parts = [rows.dataset.select_columns(list(self.features)).with_format(None) for rows in (self, other)]
+        return DatasetRows(concatenate_datasets(parts), self.features, self.text)
+
     def describe(self, row: int) -> str:
         """Describe one sample: its text, or its values column by column."""
         values = self.dataset.with_format(None)[row]

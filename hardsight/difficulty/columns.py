@@ -12,7 +12,7 @@ class Column(NamedTuple):
         name: in files and tables.
         field: of :class:`hardsight.Difficulty`. The four factors are the columns of one field.
         kind: "label" is int64 class codes, or float64 targets in regression; "log-probs" is a list of float64, one per
-            class; "count" is int64; "cause" is text; "id" is int64 or text.
+            class; "count" is int64; "set" is int64, -1 for none; "cause" is text; "id" is int64 or text.
         presence: "always"; "ledger": whenever there is a ledger; "classes": whenever there are classes; "optional".
         may_be_nan: whether values may be NaN. A sample with one view has no standard error, and losses alone have neither
             bias and variance nor labels.
@@ -20,7 +20,7 @@ class Column(NamedTuple):
 
     name: str
     field: str
-    kind: Literal["id", "label", "float", "count", "cause", "log-probs"] = "float"
+    kind: Literal["id", "label", "float", "count", "set", "cause", "log-probs"] = "float"
     presence: Literal["always", "ledger", "classes", "optional"] = "always"
     may_be_nan: bool = False
 
@@ -44,14 +44,15 @@ COLUMNS = (
     Column("p_wrong", "p_wrong", presence="ledger"),
     Column("cause", "cause", "cause", "ledger"),
     Column("consensus", "consensus", "log-probs", "classes"),
+    Column("copy_set", "copy_set", "set", "optional"),
 )
 FIELDS = tuple(dict.fromkeys(column.field for column in COLUMNS))
 # Columns of `Difficulty.table` in their order; "p_label" and "todo" are derived.
 TABLE = (
     "label", "predicted", "p_label", *PARTS, "hardness", "adjusted", *FACTORS, "p_wrong", "suggested", "p_suggested",
-    "cause", "todo", "noise_variance", "p_outlier", "views",
+    "cause", "todo", "noise_variance", "p_outlier", "views", "copy_set",
 )  # fmt: skip
-LOSS_TABLE = ("error", "error_se", "views")
+LOSS_TABLE = ("error", "error_se", "views", "copy_set")
 # Columns of the table of samples without a label: in regression, and with classes.
 PREDICTION_COLUMNS = ("predicted", "spread")
 CLASS_PREDICTION_COLUMNS = ("predicted", "p_predicted")

@@ -158,6 +158,8 @@ def _read_column(table: pa.Table, column: Column, classes: tuple[Any, ...] | Non
         return _read_causes(table, column.name)
     if column.kind == "log-probs":
         return _read_log_probs(table, column.name, len(classes or ()))
+    if column.kind == "set":
+        return _read_integers(table, column.name, None, least=-1)
     if column.kind == "count" or (column.kind == "label" and classes is not None):
         return _read_integers(table, column.name, None if column.kind == "count" else len(classes or ()))
     return _read_floats(table, column)
@@ -173,13 +175,13 @@ def _read_floats(table: pa.Table, column: Column) -> np.ndarray:
     return numbers
 
 
-def _read_integers(table: pa.Table, name: str, below: int | None) -> np.ndarray:
-    """Read int64 values from 0, below a bound if there is one."""
+def _read_integers(table: pa.Table, name: str, below: int | None, least: int = 0) -> np.ndarray:
+    """Read int64 values from ``least``, below a bound if there is one."""
     values = table[name]
     if not pa.types.is_int64(values.type) or values.null_count:
         raise ValueError(name)
     numbers: np.ndarray = values.to_numpy()
-    if len(numbers) and (numbers.min() < 0 or (below is not None and numbers.max() >= below)):
+    if len(numbers) and (numbers.min() < least or (below is not None and numbers.max() >= below)):
         raise ValueError(name)
     return numbers
 

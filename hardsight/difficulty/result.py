@@ -13,6 +13,7 @@ from hardsight.attribution.names import FACTORS
 from hardsight.data.alignment import align_to_ids
 from hardsight.difficulty.actions import recommend
 from hardsight.difficulty.columns import COLUMNS, FIELDS, LOSS_TABLE, TABLE
+from hardsight.difficulty.copies import list_copies
 from hardsight.difficulty.decisions import CuratedLabels, apply_decisions
 from hardsight.difficulty.file import column_values, read_fields, write_result
 from hardsight.difficulty.run_info import RunInfo
@@ -56,6 +57,8 @@ class Difficulty:
         noise_variance: variance of the targets about the consensus among samples with similar predictions, ``(sample,)``;
             only in regression, otherwise None; see :mod:`hardsight.attribution.regression_noise`.
         p_outlier: posterior probability that the target is farther off than noise, ``(sample,)``; only in regression.
+        copy_set: the set of copies that the sample belongs to, ``(sample,)`` int64; -1: it has no copy. None if there are
+            no copies, or if they were not looked for. :meth:`copies` lists the sets.
         unlabelled: predictions for samples without a label, one row per id: ``predicted`` and its probability
             ``p_predicted``; in regression ``predicted`` and ``spread``, the standard deviation over models. None unless they
             were asked for (``unlabelled="predict"``).
@@ -82,6 +85,7 @@ class Difficulty:
     adjusted: np.ndarray | None = None
     noise_variance: np.ndarray | None = None
     p_outlier: np.ndarray | None = None
+    copy_set: np.ndarray | None = None
     unlabelled: pd.DataFrame | None = None
     samples: "Samples | None" = None
 
@@ -201,6 +205,14 @@ class Difficulty:
             InputError: ``n`` is not an integer, or negative.
         """
         return self.table.iloc[self.ranking[: check_int("n", n, 0)]]
+
+    def copies(self) -> pd.DataFrame:
+        """Return the sets of samples that are copies of each other, exactly or nearly: one row per set, by ``set``.
+
+        Columns are ``size``, ``contradictory`` (whether the labels differ), ``ids`` and ``labels`` (lists, in the order
+        given). Contradictory sets come first, then large ones. Sets with fewer than two samples in this result are left out.
+        """
+        return list_copies(self)
 
     @cached_property
     def ranking(self) -> np.ndarray:

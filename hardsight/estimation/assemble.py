@@ -70,6 +70,7 @@ def assemble(
     labels: LabelInfo = LabelInfo(),  # noqa: B008 - immutable
     samples: Samples | None = None,
     adjusted: np.ndarray | None = None,
+    copy_set: np.ndarray | None = None,
     attribute: bool = True,
 ) -> Difficulty:
     """Build the result of a run.
@@ -78,6 +79,7 @@ def assemble(
         run: the record of the run; what is estimated of the labels is added to it.
         classes: what class codes stand for; None in regression and for losses alone.
         adjusted: control-variate estimate of the error, ``(sample,)``; None if there is none.
+        copy_set: set of copies of each sample, ``(sample,)``, -1 for none; None if there are no copies.
         attribute: attribute the errors to their causes, where that is possible.
     """
     parts = held_out.decompose(loss)
@@ -112,6 +114,7 @@ def assemble(
         consensus=None if consensus is None else consensus.numpy(),
         samples=samples,
         adjusted=adjusted,
+        copy_set=copy_set,
         **fields,
     )
 
@@ -134,6 +137,7 @@ def assemble_run(job: Job, result: RunResult, labels: TrueLabels) -> Difficulty:
         labels=labels.info,
         samples=samples,
         adjusted=adjusted,
+        copy_set=job.copy_set,
         attribute=job.request.estimate.ledger is not False,
     )
 

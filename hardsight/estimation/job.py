@@ -48,6 +48,7 @@ class Job:
     why_not_adjusted: str | None  # why no control-variate estimate is made; None if one is
     splits: str
     in_small_class: np.ndarray | None  # samples of classes too small for their labels to be judged; None: there are none
+    copy_set: np.ndarray | None  # set of copies of each sample, (sample,), -1 for none; None: there are no copies
     notices: list[str]
     deadline: float  # when the time budget ends, by the monotonic clock
     tunable: TunableLength | None = None  # the learner if its training length is to be searched for; otherwise None
@@ -86,7 +87,7 @@ def plan_job(samples: Samples, request: Request) -> Job:
         check_predicts_others(learner)
     _check_record(request, samples)
     loss = choose_loss(request.loss, regression=samples.regression, loss_only=samples.loss_only)
-    blocks, notices = find_blocks(samples, request.duplicates)
+    blocks, copy_set, notices = find_blocks(samples, request.duplicates)
     budget = request.budget
     counts = fit_budget(budget, samples, learner, blocks, request.splits, request.folds, request.repeats)
     limited = request.reliability is not None or budget.limited
@@ -111,6 +112,7 @@ def plan_job(samples: Samples, request: Request) -> Job:
         why_not_adjusted=why_not_adjusted,
         splits=describe_splits(learner, splitter, plan) + counts.note,
         in_small_class=in_small_class,
+        copy_set=copy_set,
         notices=[*notices, *more],
         deadline=start + budget.seconds,
         tunable=tunable,

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hardsight.copies import find_copy_sets
 from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.learners import Learner, capabilities_of
@@ -20,18 +21,26 @@ _MANY_DUPLICATES = 0.2
 _CLASSES_NAMED = 5
 
 
-def find_blocks(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str]]:
-    """Return codes of the samples that must stay together, ``(sample,)``, and notices about duplicates.
+class Blocks(NamedTuple):
+    """Samples that must stay together."""
+
+    codes: np.ndarray  # block of each sample, (sample,) int64
+    copy_set: np.ndarray | None  # set of copies of each sample, (sample,) int64, -1 for none; None if there are no copies
+    notices: list[str]
+
+
+def find_blocks(samples: Samples, duplicates: str) -> Blocks:
+    """Return which samples must stay together, with notices about duplicates.
 
     Args:
         duplicates: "together": samples with equal features stay together, too; "apart": they need not.
     """
     if duplicates == "apart":
-        return block_codes(len(samples), samples.groups), []
-    codes = np.unique(samples.fingerprints(), return_inverse=True)[1].reshape(-1)
-    n_copies = int((np.bincount(codes)[codes] > 1).sum())
+        return Blocks(block_codes(len(samples), samples.groups), None, [])
+    copy_set = find_copy_sets(samples).codes
+    n_copies = int((copy_set >= 0).sum())
     if not n_copies:
-        return block_codes(len(samples), samples.groups), []
+        return Blocks(block_codes(len(samples), samples.groups), None, [])
     share = n_copies / len(samples)
     notice = (
         f"{n_copies:,} of {len(samples):,} samples ({share:.1%}) have exactly the same features as another sample. They "
@@ -39,7 +48,8 @@ def find_blocks(samples: Samples, duplicates: str) -> tuple[np.ndarray, list[str
     )
     if share > _MANY_DUPLICATES:
         notice += " With so many, equal rows may be different samples rather than copies: if so, pass duplicates='apart'."
-    return block_codes(len(samples), samples.groups, codes), [notice]
+    alone = np.where(copy_set < 0, np.arange(len(samples)) + len(samples), copy_set)
+    return Blocks(block_codes(len(samples), samples.groups, alone), copy_set, [notice])
 
 
 class FoldCounts(NamedTuple):

@@ -138,7 +138,7 @@ def _train(
     progress: bool,
 ) -> _PairedTraining:
     """Train with and without each of the weights."""
-    blocks, notices = find_blocks(samples, duplicates)
+    blocks, _, notices = find_blocks(samples, duplicates)
     repeats = REPEATS if repeats is None else repeats
     splitter = make_splitter(None, folds, repeats, learner)
     plan = make_plan(samples, learner, splitter, blocks, repeats, seed)

@@ -188,6 +188,7 @@ def test_duplicates_are_noticed_and_kept_together():
     assert any(n.startswith("3 of 60 samples (5.0%) have exactly the same features") for n in d.settings["notices"])
     for train, _ in spy.seen:
         assert len({0, 20, 40} & set(train.tolist())) in (0, 3)
+    assert d.copy_set.tolist() == [0 if row in (0, 20, 40) else -1 for row in range(60)]
     d, spy = measure(x=x, duplicates="apart")
     assert not any("have exactly the same features" in notice for notice in d.settings["notices"])
     assert any(len({0, 20, 40} & set(train.tolist())) in (1, 2) for train, _ in spy.seen)
