@@ -283,6 +283,59 @@ def test_neighbours_are_weighted_as_second_evidence():
     assert calibration_error(wrong_of(both[1], label), flipped) < 0.04
 
 
+def wrong_by_witnesses(seed):
+    """Labels of three classes, a fifth of them wrong, an uninformative consensus, and an informative witness."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(3, size=600)
+    flipped = rng.random(600) < 0.2
+    label = np.where(flipped, (true + rng.integers(1, 3, 600)) % 3, true)
+    consensus, witness = torch.tensor(rng.normal(size=(2, 600, 3)))
+    witness[torch.arange(600), torch.from_numpy(true)] += 4
+    near = torch.tensor(rng.integers(3, size=(600, 10)))
+    prior = torch.tensor(np.bincount(label, minlength=3) / 600)
+    return consensus.log_softmax(1), witness.log_softmax(1), torch.from_numpy(label), near, prior, flipped
+
+
+def test_witnesses_are_evidence_by_bayes():
+    consensus, witness, label, near, prior, flipped = wrong_by_witnesses(0)
+    evidence = Evidence(consensus, label, prior, near, witnesses=(witness,))
+    model = fit_label_model(evidence)
+    probability = true_label_probabilities(model, evidence, torch.arange(600)).numpy()
+    consensus, witness, near = evidence.label_evidence(torch.arange(600))
+    by_hand = np.zeros_like(probability)
+    for weight, each in model.mixture():
+        scores = np.zeros((600, 3))
+        for k, log_w in enumerate((consensus.T.numpy(), witness.T.numpy(), near.T.numpy())):
+            at_face_value = not each.noise_aware and k < 2
+            like = log_w if at_face_value else log_likelihoods(each, log_w, prior.numpy())
+            scores += float(each.evidence_weights[k]) * like
+        joint = each.prior.numpy() * np.exp(scores) * each.transition.numpy().T[label]
+        by_hand += weight * joint / joint.sum(1, keepdims=True)
+    np.testing.assert_allclose(probability, by_hand, rtol=0, atol=1e-9)
+    assert average_precision_score(flipped, LabelPosterior(evidence, model).p_wrong) > 0.9
+
+
+@pytest.mark.parametrize("noise_aware", [True, False])
+def test_a_witness_that_repeats_the_consensus_shares_its_weight(noise_aware):
+    _, consensus, label, _, prior, _ = wrong_by_witnesses(1)
+    rows = torch.arange(600)
+    alone, repeated = (Evidence(consensus, label, prior, None, witnesses=each) for each in ((), (consensus, consensus)))
+    one, three = (
+        # The sum of three weights has three times the variance of each in its prior.
+        LabelModelFitter(
+            each.label_evidence(rows),
+            label,
+            prior,
+            replace(DEFAULT_CONFIG, weight_precision=each.n_from_models),
+            each.n_from_models,
+        ).fit((float("inf"), 3.0), noise_aware=noise_aware)
+        for each in (alone, repeated)
+    )
+    torch.testing.assert_close(three.evidence_weights, one.evidence_weights.expand(3) / 3, rtol=0, atol=1e-3)
+    p_wrong = [LabelPosterior(each, model).p_wrong for each, model in ((alone, one), (repeated, three))]
+    torch.testing.assert_close(*p_wrong, rtol=0, atol=1e-3)
+
+
 def test_shares_of_neighbours_by_hand():
     prior = torch.tensor([0.5, 0.25, 0.25], dtype=torch.float64)
     near = torch.tensor([[0] * 6 + [1] * 3 + [-1], [-1] * 10], dtype=torch.int32)

@@ -48,7 +48,7 @@ WORDS = {
     "held": "the noun: state, shrinkage, held_out",
     "known_by": "infer_labels",
     "lab": "theory",
-    "leaning": "consensus_only",
+    "leaning": "models_only",
     "mend": "fix",
     "mended": "apply_decisions",
     "narrowed": "infer_dtype",

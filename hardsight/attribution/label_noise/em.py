@@ -20,6 +20,7 @@ class LabelModelFitter:
     Args:
         evidence: log-probabilities of the true labels, see :meth:`Evidence.label_evidence`.
         class_prior: class shares that the ensemble was trained on.
+        n_from_models: number of evidences that are predictions of models; they come first.
     """
 
     def __init__(
@@ -28,8 +29,10 @@ class LabelModelFitter:
         label: Int64[Tensor, " row"],
         class_prior: Float64[Tensor, " class"],
         config: LabelModelConfig = DEFAULT_CONFIG,
+        n_from_models: int = 1,
     ) -> None:
         self.evidence, self.label, self.class_prior, self.config = evidence, label, class_prior, config
+        self.n_from_models = n_from_models
         self.n_classes, self.n_rows = evidence.shape[1:]
 
     def is_informative(self) -> bool:
@@ -43,7 +46,7 @@ class LabelModelFitter:
         """Return the model in which every label is right."""
         shares = torch.bincount(self.label, minlength=self.n_classes).clamp(min=1).double()
         identity = torch.eye(self.n_classes, dtype=torch.float64)
-        weights = self.consensus_only(1.0)
+        weights = self.models_only(1.0)
         return LabelModel(identity, shares / shares.sum(), weights, (INF, INF), noise_aware=False, informative=False)
 
     def fit(self, pseudo_counts: tuple[float, float], *, noise_aware: bool) -> LabelModel:
@@ -55,7 +58,7 @@ class LabelModelFitter:
         )
         shares = self.label_shares().clamp(min=1 / self.n_rows)
         return self.most_likely(
-            self.run_em(LabelModel(transition, shares, self.consensus_only(weight), pseudo_counts, noise_aware))
+            self.run_em(LabelModel(transition, shares, self.models_only(weight), pseudo_counts, noise_aware))
             for transition, weight in starts
         )
 
@@ -69,17 +72,30 @@ class LabelModelFitter:
 
     def log_q(self, model: LabelModel) -> Float64[Tensor, "class row"]:
         """Return the log-probabilities of the true labels before the given ones are seen."""
-        scores = evidence_scores(model, self.class_prior, self.evidence)
+        scores = self.scores(model)
         return log_q(scores, model.evidence_weights, model.prior)
+
+    def scores(self, model: LabelModel) -> Float64[Tensor, "evidence class row"]:
+        """Return how much each evidence speaks for each class."""
+        return evidence_scores(model, self.class_prior, self.evidence, self.n_from_models)
 
     def expected_counts(self, r: Float64[Tensor, "class row"]) -> Float64[Tensor, "class class"]:
         """Count pairs of true and given label by the posterior ``r`` of the true ones; rows are true labels."""
         return torch.zeros(self.n_classes, self.n_classes, dtype=torch.float64).index_add_(1, self.label, r)
 
-    def consensus_only(self, weight: float) -> Float64[Tensor, " evidence"]:
-        """Return evidence weights that use the consensus alone."""
+    def models_only(self, weight: float) -> Float64[Tensor, " evidence"]:
+        """Return evidence weights that use the predictions of models alone, in equal parts."""
         weights = torch.zeros(len(self.evidence), dtype=torch.float64)
-        weights[0] = weight
+        weights[: self.n_from_models] = weight / self.n_from_models
+        return weights
+
+    def mean_weights(self) -> Float64[Tensor, " evidence"]:
+        """Return the means of the prior of the evidence weights.
+
+        Models of different kinds learned from the same labels: together they count as one evidence, as neighbours do.
+        """
+        weights = torch.ones(len(self.evidence), dtype=torch.float64)
+        weights[: self.n_from_models] = 1 / self.n_from_models
         return weights
 
     def label_shares(self) -> Float64[Tensor, " class"]:
@@ -96,7 +112,8 @@ class LabelModelFitter:
 
     def subset(self, mask: Tensor) -> "LabelModelFitter":
         """Return a fitter of the rows in a mask."""
-        return LabelModelFitter(self.evidence[:, :, mask], self.label[mask], self.class_prior, self.config)
+        evidence = self.evidence[:, :, mask]
+        return LabelModelFitter(evidence, self.label[mask], self.class_prior, self.config, self.n_from_models)
 
     def run_em(self, start: LabelModel, max_rounds: int | None = None, *, update_weights: bool = True) -> LabelModel:
         """Run EM from a model until it converges or the rounds are used up.
@@ -107,7 +124,7 @@ class LabelModelFitter:
         model = start
         for _ in range(self.config.max_rounds if max_rounds is None else max_rounds):
             before = model
-            scores = evidence_scores(model, self.class_prior, self.evidence)
+            scores = self.scores(model)
             log_prior = log_q(scores, model.evidence_weights, model.prior)
             r = (log_prior + clamped_log(model.transition)[:, self.label]).softmax(0)
             weights = model.evidence_weights
@@ -125,13 +142,13 @@ class LabelModelFitter:
         """Take one Newton step on the expected log-likelihood, which is concave in the weights, and clip to their bounds."""
         precision = self.config.weight_precision
         mean = (q * scores).sum(1)
-        gradient = ((r * scores).sum(1) - mean).sum(1) - precision * (weights - 1)
+        gradient = ((r * scores).sum(1) - mean).sum(1) - precision * (weights - self.mean_weights())
         curvature = torch.einsum("cr,kcr,lcr->kl", q, scores, scores) - mean @ mean.T
         ridge = precision * torch.eye(len(scores), dtype=torch.float64)
         moved: Tensor = weights + torch.linalg.solve(curvature + ridge, gradient)
         moved = moved.clamp(0, self.config.max_weight)
         # The weights sum to one at least: below, heavy noise in small data passes for soft predictions of right labels.
-        moved[0] += max(1 - float(moved.sum()), 0.0)
+        moved[: self.n_from_models] += max(1 - float(moved.sum()), 0.0) / self.n_from_models
         return moved
 
     def _shrunk_transition(

@@ -26,6 +26,8 @@ class Evidence(NamedTuple):
         neighbour_smoothing: pseudo-counts added to the class counts among neighbours.
         in_small_class: samples whose class is missing from the training part of models that predict them, ``(sample,)``
             bool; nothing is evidence of their labels, which are taken as right. None: there are none.
+        witnesses: held-out log-probabilities by other kinds of models, ``(sample, class)`` each, trained on the same class
+            shares. They were trained on the given labels, too, and are modelled like the consensus.
     """
 
     consensus: Float64[Tensor, "sample class"]
@@ -34,13 +36,20 @@ class Evidence(NamedTuple):
     neighbours: Tensor | None
     neighbour_smoothing: float = DEFAULT_CONFIG.neighbour_smoothing
     in_small_class: Tensor | None = None
+    witnesses: tuple[Tensor, ...] = ()
+
+    @property
+    def n_from_models(self) -> int:
+        """Number of evidences that are predictions of models: the consensus and the witnesses."""
+        return 1 + len(self.witnesses)
 
     def label_evidence(self, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "evidence class row"]:
-        """Return log-probabilities of the true labels under balanced classes: by the consensus, then by the neighbours.
+        """Return log-probabilities of the true labels under balanced classes: of the consensus, the witnesses, the neighbours.
 
         Rows come last because sums over a first axis are many times faster than over the last.
         """
-        evidence = [self.consensus[rows].T - self.prior.log()[:, None]]
+        log_prior = self.prior.log()[:, None]
+        evidence = [log_probability[rows].T - log_prior for log_probability in (self.consensus, *self.witnesses)]
         if self.neighbours is not None:
             neighbours = self.neighbours[rows].long()
             # Column 0 counts the missing neighbours.
@@ -57,10 +66,10 @@ class LabelModel(NamedTuple):
     Attributes:
         transition: P(given label | true label), rows are true labels.
         prior: share of each class among the true labels.
-        evidence_weights: weights of the consensus and, if there are any, of the neighbours.
+        evidence_weights: weights of the consensus and, if there are any, of the witnesses and the neighbours.
         pseudo_counts: pseudo-counts that shrink the rows of ``transition``: to the common rate of wrong labels, and to an
             even spread of these.
-        noise_aware: the consensus is modelled as trained on noisy labels.
+        noise_aware: the consensus and the witnesses are modelled as trained on noisy labels.
         informative: some evidence predicts the labels better than their class shares do; if not, no label is doubted.
         targets: the one class that the wrong labels of each class go to, which overrides ``pseudo_counts``; None for any.
         alternatives: models of nearly the same likelihood, each with its weight relative to this one's weight of 1.
@@ -145,7 +154,8 @@ def true_label_probabilities(
     label_evidence = evidence.label_evidence(rows)
     probability = torch.zeros(len(label), len(model.prior), dtype=torch.float64)
     for weight, part in model.mixture():
-        log_prior = log_q(evidence_scores(part, evidence.prior, label_evidence), part.evidence_weights, part.prior)
+        scores = evidence_scores(part, evidence.prior, label_evidence, evidence.n_from_models)
+        log_prior = log_q(scores, part.evidence_weights, part.prior)
         probability += weight * (log_prior + clamped_log(part.transition)[:, label]).softmax(0).T
     if evidence.in_small_class is not None:
         taken_as_right = evidence.in_small_class[rows]
@@ -154,18 +164,24 @@ def true_label_probabilities(
 
 
 def evidence_scores(
-    model: LabelModel, class_prior: Float64[Tensor, " class"], evidence: Float64[Tensor, "evidence class row"]
+    model: LabelModel,
+    class_prior: Float64[Tensor, " class"],
+    evidence: Float64[Tensor, "evidence class row"],
+    n_from_models: int = 1,
 ) -> Float64[Tensor, "evidence class row"]:
     r"""Return how much each evidence speaks for each class: $-\mathrm{KL}(T^b_c \| w_k)$, or $\log w_k(c)$.
 
     The divergence is between what the evidence would say of a sample that is certainly of the class, and what it says. The
-    logarithm alone is the score of a consensus that is not modelled as trained on noisy labels.
+    logarithm alone is the score of predictions that are not modelled as trained on noisy labels.
+
+    Args:
+        n_from_models: number of evidences that are predictions of models; they come first.
     """
     expected = model.transition / class_prior
     expected = expected / expected.sum(1, keepdim=True)
     scores: Tensor = torch.matmul(expected, evidence) + torch.special.entr(expected).sum(1)[:, None]
     if not model.noise_aware:
-        scores[0] = evidence[0]
+        scores[:n_from_models] = evidence[:n_from_models]
     return scores
 
 

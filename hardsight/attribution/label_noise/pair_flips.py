@@ -57,7 +57,7 @@ def _starts(
     for model in free:
         if model.noise_aware == noise_aware:
             yield _with_likeliest_targets(model._replace(pseudo_counts=no_spread))
-    weights = fitter.consensus_only(fitter.config.confident_start_weight)
+    weights = fitter.models_only(fitter.config.confident_start_weight)
     for shares, transition in zip((fitter.label_shares(), _predicted_shares(fitter)), transitions, strict=True):
         yield _with_likeliest_targets(LabelModel(transition, shares, weights, no_spread, noise_aware))
 

@@ -27,7 +27,9 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
     """
     n_classes = evidence.consensus.shape[1]
     rows = _rows_to_fit(evidence, config)
-    fitter = LabelModelFitter(evidence.label_evidence(rows), evidence.label[rows], evidence.prior, config)
+    fitter = LabelModelFitter(
+        evidence.label_evidence(rows), evidence.label[rows], evidence.prior, config, evidence.n_from_models
+    )
     if not fitter.is_informative():
         return fitter.noise_free_model()
     models = [
