@@ -2,15 +2,15 @@ r"""Label noise: $P(y|x) = \sum_c q(c|x)\,T(c \to y)$, and the posterior of the 
 
 $q$ is the distribution of the true label before the given one is seen, from several kinds of *evidence*: the balanced
 consensus, that of other kinds of models (the *witnesses*), if they are given, and the class shares among the nearest
-neighbours, if there are features. All were learned from given labels, so for a sample that is certainly of class $c$ they say $T(c \to \cdot)$ and not $c$ alone. An evidence $w$ therefore speaks for $c$
-by how little it diverges from that, $q \propto \rho \prod_k e^{-\beta_k \mathrm{KL}(T^b_c \| w_k)}$ with
-$T^b_c \propto T(c \to \cdot)/\pi$; this is how pair flips, where a class's samples look like two classes, are found. A model
-that is not noise-aware takes predictions of models at face value ($\mathrm{KL} = -\log w(c)$), for an ensemble that did not learn
-the noise. The evidence weights $\beta_k$ are fitted with $T$ and the true classes' shares $\rho$ by maximum likelihood (EM);
-they balance the evidence as stacking does. Each has a normal prior of variance 1, without which separate classes
-drive them to any size. Its mean is 1 for the neighbours and, since all models learned from the same labels, 1 over their
-number for the consensus and each witness. The sum of the weights is 1 or more: below, heavy noise in small data passes for
-soft predictions of right labels.
+neighbours, if there are features. All were learned from given labels, so for a sample that is certainly of class $c$ they
+say $T(c \to \cdot)$ and not $c$ alone. An evidence $w$ therefore speaks for $c$ by how little it diverges from that, $q
+\propto \rho \prod_k e^{-\beta_k \mathrm{KL}(T^b_c \| w_k)}$ with $T^b_c \propto T(c \to \cdot)/\pi$; this is how pair
+flips, where a class's samples look like two classes, are found. A model that is not noise-aware takes predictions of
+models at face value ($\mathrm{KL} = -\log w(c)$), for an ensemble that did not learn the noise. The evidence weights
+$\beta_k$ are fitted with $T$ and the true classes' shares $\rho$ by maximum likelihood (EM); they balance the evidence as
+stacking does. Each has a normal prior of variance 1, without which separate classes drive them to any size. Its mean is 1
+for the neighbours and, since all models learned from the same labels, 1 over their number for the consensus and each
+witness. The sum of the weights is 1 or more: below, heavy noise in small data passes for soft predictions of right labels.
 
 How far the rows of $T$ may differ is chosen from the data. Pseudo-counts shrink the rate of wrong labels in each row to the
 common one, and their destinations to an even spread. Of several levels of shrinkage, the one with the best likelihood of

@@ -44,7 +44,9 @@ class Evidence(NamedTuple):
         return 1 + len(self.witnesses)
 
     def label_evidence(self, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "evidence class row"]:
-        """Return log-probabilities of the true labels under balanced classes: of the consensus, the witnesses, the neighbours.
+        """Return log-probabilities of the true labels under balanced classes.
+
+        They are those of the consensus, then of the witnesses, then of the neighbours.
 
         Rows come last because sums over a first axis are many times faster than over the last.
         """
