@@ -152,7 +152,7 @@ def test_scores_by_hand():
     scores = tables_scores.score_findings(findings, given, right)
     # The wrong labels are ranked first and last: (1/1 + 2/4) / 2.
     assert scores["average_precision"] == pytest.approx(0.75)
-    # The first suggestion mends a label, the second spoils one, and the last wrong label stays.
+    # The first suggestion corrects a label, the second spoils one, and the last wrong label stays.
     assert (scores["flagged"], scores["found"], scores["left"]) == (2, 1, 2)
     assert scores["calibration"] == pytest.approx(abs(p_wrong.mean() - 0.5))
     assert (scores["band_50_n"], scores["band_50_p"], scores["band_50_wrong"]) == (1, 0.6, 0)
