@@ -199,7 +199,8 @@ def _hardest_table(d: Difficulty, n: int, layout: _TableLayout) -> Table:
 
 
 def _describe_action(row: dict[Any, Any]) -> str:
-    action = describe_action(row["todo"], _cut(row["label"], 12), _cut(row.get("suggested", ""), 12))
+    p_suggested = f"{row['p_suggested']:.2f}" if "p_suggested" in row else ""
+    action = describe_action(row["todo"], _cut(row["label"], 12), _cut(row.get("suggested", ""), 12), p_suggested)
     return action if row["cause"] == NO_CAUSE else f"{row['cause']}: {action}"
 
 

@@ -55,12 +55,14 @@ class CuratedLabels(NamedTuple):
         labels: after relabelling: classes by name, or targets. ``(sample,)``
         keep: whether the sample stays, ``(sample,)`` bool: False if it was dropped.
         actions: the decision, of ``DECISIONS``; empty if there is none. ``(sample,)`` str
+        redundant: whether the sample does not stay because a copy of it does, ``(sample,)`` bool.
     """
 
     ids: np.ndarray
     labels: np.ndarray
     keep: np.ndarray
     actions: np.ndarray
+    redundant: np.ndarray
 
     @property
     def table(self) -> pd.DataFrame:
@@ -133,13 +135,75 @@ def match_decisions(decisions: Any, d: "Difficulty") -> Decisions:
     return Decisions(rows, actions.astype(str), _new_labels(frame, rows, actions == RELABEL, d))
 
 
-def apply_decisions(d: "Difficulty", decisions: Any) -> CuratedLabels:
+def suggest_decisions(d: "Difficulty") -> pd.DataFrame:
+    """Return the advised changes of labels; see :meth:`hardsight.Difficulty.suggestions`."""
+    if d.recommended_action is None or d.suggested is None or d.p_suggested is None or d.p_wrong is None:
+        raise InputError(
+            "this result suggests no labels: measure with classes, log-loss and two views per sample or more"
+        )
+    rows = np.flatnonzero(d.recommended_action == RELABEL)
+    columns = {
+        "action": np.full(len(rows), RELABEL, dtype=object),
+        "label": d.label_names(d.suggested[rows]),
+        "given": d.label_names(d.labels[rows]),
+        "p_wrong": d.p_wrong[rows],
+        "p_suggested": d.p_suggested[rows],
+    }
+    return pd.DataFrame(columns, index=pd.Index(d.ids[rows], name="id", dtype=d.ids.dtype))
+
+
+def gather_decisions(d: "Difficulty", decisions: Any, *, suggestions: bool) -> pd.DataFrame:
+    """Return decisions, checked, and the advised changes of labels of samples that were not decided about.
+
+    Args:
+        decisions: as in :func:`read_decisions`; None: no decisions.
+        suggestions: add the advised changes.
+
+    Raises:
+        InputError: as in :func:`match_decisions` and :func:`suggest_decisions`.
+    """
+    rows = pd.DataFrame(columns=list(_READ), dtype=object)
+    if decisions is not None:
+        match_decisions(decisions, d)
+        rows = read_decisions(decisions)
+    if not suggestions:
+        return rows
+    advised = read_decisions(suggest_decisions(d))
+    return pd.concat([rows, advised[~advised["id"].isin(rows["id"])]], ignore_index=True)
+
+
+def apply_decisions(d: "Difficulty", decisions: Any = None, *, drop_copies: bool = False) -> CuratedLabels:
     """Return what to train on after a review; see :meth:`hardsight.Difficulty.apply`."""
-    matched = match_decisions(decisions, d)
     labels, keep, actions = d.labels.copy(), np.ones(len(d), dtype=bool), np.full(len(d), "", dtype="U7")
-    labels[matched.rows], actions[matched.rows] = matched.labels, matched.actions
-    keep[matched.rows] = matched.actions != DROP
-    return CuratedLabels(d.ids, d.label_names(labels), keep, actions)
+    if decisions is not None:
+        matched = match_decisions(decisions, d)
+        labels[matched.rows], actions[matched.rows] = matched.labels, matched.actions
+        keep[matched.rows] = matched.actions != DROP
+    redundant = _redundant_copies(d, labels, keep, actions) if drop_copies else np.zeros(len(d), dtype=bool)
+    return CuratedLabels(d.ids, d.label_names(labels), keep & ~redundant, actions, redundant)
+
+
+def _redundant_copies(d: "Difficulty", labels: np.ndarray, keep: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """Return which samples are copies of another that stays and whose label is likelier right, ``(sample,)`` bool."""
+    redundant = np.zeros(len(d), dtype=bool)
+    if d.copy_set is None:
+        return redundant
+    p_right = np.where(np.isin(actions, (KEEP, RELABEL)), 1, 1 - _doubt(d))
+    if d.suggested is not None and d.p_suggested is not None:
+        # Suggestions may have been taken unseen.
+        p_right = np.where((actions == RELABEL) & (labels == d.suggested), d.p_suggested, p_right)
+    rows = np.flatnonzero((d.copy_set >= 0) & keep)
+    # By set, the likeliest label first; the sort is stable.
+    order = rows[np.lexsort((-p_right[rows], d.copy_set[rows]))]
+    codes = d.copy_set[order]
+    redundant[order[1:][codes[1:] == codes[:-1]]] = True
+    return redundant
+
+
+def _doubt(d: "Difficulty") -> np.ndarray:
+    """Return the probability that the label is wrong or the target an outlier, ``(sample,)``; zeros if it is unknown."""
+    known = d.p_outlier if d.p_wrong is None else d.p_wrong
+    return np.zeros(len(d)) if known is None else known
 
 
 def result_digest(d: "Difficulty") -> str:

@@ -14,8 +14,9 @@ from hardsight.data.alignment import align_to_ids
 from hardsight.difficulty.actions import recommend
 from hardsight.difficulty.columns import COLUMNS, FIELDS, LOSS_TABLE, TABLE
 from hardsight.difficulty.copies import list_copies
-from hardsight.difficulty.decisions import CuratedLabels, apply_decisions
+from hardsight.difficulty.decisions import CuratedLabels, apply_decisions, match_decisions, suggest_decisions
 from hardsight.difficulty.file import column_values, read_fields, write_result
+from hardsight.difficulty.forecast import Forecast, forecast_decisions
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError
 from hardsight.validation import check_int
@@ -137,7 +138,15 @@ class Difficulty:
         """
         if self.cause is None or self.p_wrong is None:
             return None
-        return recommend(self.cause, self.p_wrong, self.labels, self.suggested)
+        return recommend(self.cause, self.p_wrong, self.labels, self.suggested, self.p_suggested, self.ledger_trust)
+
+    @property
+    def ledger_trust(self) -> float:
+        """How far P(label wrong) explains the labels that contradict the most confident predictions, 0 to 1.
+
+        It describes all samples that were measured together. Below 1, labels that look wrong may be right.
+        """
+        return 1.0 if self.run.ledger_trust is None else self.run.ledger_trust
 
     @property
     def noise_sd(self) -> float | None:
@@ -249,18 +258,43 @@ class Difficulty:
             raise InputError(f"no sample has the id {unknown!r}: ids look like {example}")
         return index
 
-    def apply(self, decisions: Any) -> CuratedLabels:
+    def suggestions(self) -> pd.DataFrame:
+        """Return the advised changes of labels as decisions for :meth:`forecast` and :meth:`apply`.
+
+        One row per sample with the :attr:`recommended_action` "relabel", by id, in the order given. Columns are ``action``,
+        ``label`` (the suggested one), ``given``, ``p_wrong`` and ``p_suggested``.
+
+        Raises:
+            InputError: the result has no suggestions (regression, other losses than log-loss, a single view).
+        """
+        return suggest_decisions(self)
+
+    def forecast(self, decisions: Any) -> Forecast:
+        """Return how many wrong labels decisions should put right, and how many right ones spoil, if nobody looks.
+
+        Args:
+            decisions: as in :meth:`apply`.
+
+        Raises:
+            InputError: as in :meth:`apply`, or the result has no P(label wrong).
+        """
+        return forecast_decisions(self, match_decisions(decisions, self))
+
+    def apply(self, decisions: Any = None, *, drop_copies: bool = False) -> CuratedLabels:
         """Return what to train on after a review: labels after relabelling, and which samples stay.
 
         Args:
             decisions: path of the csv that the review page exports, or a DataFrame with its columns ``id``, ``action``
-                (keep, relabel, drop or unsure) and ``label``. Samples without a row stay as they are.
+                (keep, relabel, drop or unsure) and ``label``. Samples without a row stay as they are. None: no decisions.
+            drop_copies: keep one sample of each set of :meth:`copies`: the one whose label is likeliest right. A label that
+                was kept by decision, or changed to another than the suggested one, counts as right. Of equally likely
+                ones the first stays.
 
         Raises:
             InputError: an id that was not measured or appears twice, an unknown action or class, or a file that is not such
                 a csv.
         """
-        return apply_decisions(self, decisions)
+        return apply_decisions(self, decisions, drop_copies=drop_copies)
 
     def save(self, path: str | Path) -> None:
         """Write everything except the samples themselves to a parquet file, all or nothing.

@@ -51,6 +51,7 @@ class RunInfo:
     transition: list[list[float]] | None = None  # estimated P(given label | true label), one list per true class
     class_shares: list[float] | None = None  # estimated shares of the classes among the true labels
     evidence_weights: list[float] | None = None  # exponents of the label model, one per source of evidence
+    ledger_trust: float | None = None  # how far the ledger explains the labels, 0 to 1; None: fully, or there is none
     # Shrinkage of the label model's transition rates; None stands for infinity.
     pseudo_counts: list[float | None] | None = None
     source: str | None = None  # name of the measured file or folder
@@ -77,7 +78,8 @@ class RunInfo:
             _check(type(settings.get(key, 0)) is int, key)
         notices = settings.get("notices", [])
         _check(isinstance(notices, list) and all(isinstance(notice, str) for notice in notices), "notices")
-        _check(_is_number(settings.get("reliability")), "reliability")
+        for key in ("reliability", "ledger_trust"):
+            _check(_is_number(settings.get(key)), key)
         for key, numbers in _RECORDS.items():
             record = settings.get(key)
             _check(isinstance(record, dict | None), key)

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from hardsight.attribution.hardness import hardness
 from hardsight.attribution.label_noise import LabelPosterior
+from hardsight.attribution.label_noise.confident import ledger_unreliability
 from hardsight.attribution.ledger import Ledger, ledger
 from hardsight.attribution.names import CAUSES, TOO_FEW
 from hardsight.attribution.neighbours import Neighbours, find_neighbours
 from hardsight.attribution.regression_noise import fit_noise
 from hardsight.data import Samples
+from hardsight.difficulty.actions import describe_trust
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import AdjustedInfo, RefinedInfo, RunInfo
 from hardsight.estimation.job import Job
@@ -30,6 +32,8 @@ _NO_EVIDENCE = (
     "Held-out models and neighbours predict the labels no better than the class shares do. For want of evidence no label "
     "is doubted, and the noise factor of the ledger is zero."
 )
+# Below it, trust in the ledger is written as 100 %.
+_SMALL_UNRELIABILITY = 0.005
 
 
 class LabelInfo(NamedTuple):
@@ -92,7 +96,7 @@ def assemble(
             account = ledger(
                 parts, consensus, held_out.labels, labels.neighbours, prior=labels.prior, label_posterior=labels.posterior
             )
-        run = _add_label_model(run, account)
+        run = _add_trust(_add_label_model(run, account), account, consensus, held_out, labels.in_small_class)
         fields = _ledger_fields(account) | {"hardness": _hardness(parts, account, held_out)}
         if labels.in_small_class is not None:
             fields["cause"] = np.where(labels.in_small_class, TOO_FEW, fields["cause"])
@@ -176,6 +180,18 @@ def _add_label_model(run: RunInfo, account: Ledger) -> RunInfo:
         evidence_weights=model.evidence_weights.tolist(),
         pseudo_counts=[to_json(float(count)) for count in model.pseudo_counts],
     )
+
+
+def _add_trust(
+    run: RunInfo, account: Ledger, consensus: Tensor, held_out: HeldOut, in_small_class: np.ndarray | None
+) -> RunInfo:
+    certain = None if in_small_class is None else torch.from_numpy(in_small_class)
+    unreliability = ledger_unreliability(account.p_wrong, consensus, held_out.labels, certain)
+    # Without a doubted label there is nothing to act on.
+    if unreliability < _SMALL_UNRELIABILITY or not bool((account.p_wrong > 0.5).any()):
+        return run
+    trust = 1 - unreliability
+    return replace(run, notices=(*run.notices, describe_trust(trust)), ledger_trust=trust)
 
 
 def _ledger_fields(account: Ledger) -> dict[str, np.ndarray]:

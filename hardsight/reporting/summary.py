@@ -1,5 +1,6 @@
 """Sentences and tables about a result that pages and the terminal share: headline, findings, classes, causes."""
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -8,6 +9,8 @@ import numpy as np
 
 from hardsight.attribution.names import FACTORS, NO_CAUSE, TOO_FEW, causes_in
 from hardsight.difficulty.actions import COLLECT_CLASS, NOTHING, RECOMMENDATIONS
+from hardsight.difficulty.decisions import RELABEL, Decisions
+from hardsight.difficulty.forecast import Forecast, forecast_decisions
 from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.formatting import (
     LOSSES,
@@ -25,6 +28,7 @@ CLASS_ROWS = 500
 QUANTILES = 5
 CONFUSIONS = 20
 _CLASSES_NAMED = 3
+_LABELS_NAMED, _IDS_NAMED = 5, 8
 # A ranking of this reliability needs no more models.
 SUFFICIENT_RELIABILITY = 0.95
 
@@ -167,10 +171,30 @@ def _wrong_labels(d: Difficulty) -> str | None:
     if d.p_wrong is None:
         return None
     expected, likely = round(float(np.nansum(d.p_wrong))), int((d.p_wrong > 0.5).sum())
+    trust = f" Trust in the ledger is {d.ledger_trust:.0%}: see the notice." if d.ledger_trust < 1 else ""
     return (
         f"About {format_number(expected)} labels are expected to be wrong; {format_count(likely, 'sample')} "
-        f"{'is' if likely == 1 else 'are'} more likely wrong than right."
+        f"{'is' if likely == 1 else 'are'} more likely wrong than right.{trust}"
     )
+
+
+def _suggestions(d: Difficulty) -> str | None:
+    forecast = forecast_suggestions(d)
+    if forecast is None or not forecast.total["relabelled"]:
+        return None
+    return f"Forecast if every advised label is changed unseen: {forecast.describe()}"
+
+
+def forecast_suggestions(d: Difficulty) -> Forecast | None:
+    """Return what changing every label as advised is expected to do; None without a ledger."""
+    if d.p_wrong is None or d.suggested is None or d.p_suggested is None or d.recommended_action is None:
+        return None
+    rows = np.flatnonzero(d.recommended_action == RELABEL)
+    return forecast_decisions(d, Decisions(rows, np.full(len(rows), RELABEL), d.suggested[rows]))
+
+
+def _copies(d: Difficulty) -> str | None:
+    return None if d.copy_set is None else summarize_copies(d, 0).text or None
 
 
 def _refined(d: Difficulty) -> str | None:
@@ -225,6 +249,8 @@ FINDINGS: tuple[Callable[[Difficulty], str | None], ...] = (
     _mispredicted,
     _variance,
     _wrong_labels,
+    _suggestions,
+    _copies,
     _refined,
     _no_ledger_in_regression,
     _regression_noise,
@@ -379,6 +405,53 @@ def largest_confusions(d: Difficulty) -> list[Confusion]:
             count = 0 if d.suggested is None else int(((d.suggested == true) & (d.labels == given)).sum())
             confusions.append(Confusion(names[true], names[given], float(rates[true, given]), count))
     return confusions
+
+
+class CopySetRow(NamedTuple):
+    """One set of samples that are copies of each other."""
+
+    number: int
+    size: int
+    contradictory: bool  # whether the labels differ
+    labels: str  # the different labels, with their numbers
+    ids: str  # the first ids
+
+
+class CopySummary(NamedTuple):
+    """The sets of copies among the samples: those with different labels first, then by size."""
+
+    text: str  # how many there are; empty if there are none
+    rows: list[CopySetRow]
+    left_out: int  # number of further sets
+
+
+def summarize_copies(d: Difficulty, most: int) -> CopySummary:
+    """Return at most ``most`` sets of copies."""
+    table = d.copies()
+    if not len(table):
+        return CopySummary("", [], 0)
+    contradictory = int(table["contradictory"].sum())
+    text = (
+        f"{format_count(int(table['size'].sum()), 'sample')} are copies of each other, in {format_count(len(table), 'set')}; "
+        f"the labels of {contradictory:,} {'set' if contradictory == 1 else 'sets'} differ."
+    )
+    rows = [
+        CopySetRow(int(row.Index), row.size, row.contradictory, _count_labels(row.labels), _first_ids(row.ids))
+        for row in table.head(most).itertuples()
+    ]
+    return CopySummary(text, rows, len(table) - len(rows))
+
+
+def _count_labels(labels: list[Any]) -> str:
+    counts = Counter(labels).most_common(_LABELS_NAMED)
+    parts = [format_line(label, 40) + (f" ({count:,})" if count > 1 else "") for label, count in counts]
+    rest = len(set(labels)) - len(parts)
+    return ", ".join(parts) + (f" and {rest:,} more" if rest else "")
+
+
+def _first_ids(ids: list[Any]) -> str:
+    parts = [format_line(each, 40) for each in ids[:_IDS_NAMED]]
+    return ", ".join(parts) + (f" and {len(ids) - len(parts):,} more" if len(ids) > len(parts) else "")
 
 
 def mean_terms(d: Difficulty, mask: np.ndarray) -> np.ndarray:

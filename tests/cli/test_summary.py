@@ -82,7 +82,7 @@ def test_the_hardest_with_what_to_do():
     assert "noise: relabel as dog" in text
     assert "imbalance: collect more of dog" in text
     assert "noise: look at it" in text
-    assert row(text, "0")[-4:] == ["noise:", "relabel", "as", "dog"]
+    assert row(text, "0")[-6:] == ["noise:", "relabel", "as", "dog", "(p", "0.90)"]
     assert "0.90" in row(text, "0")
 
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from support.random_results import random_result
 
@@ -39,3 +40,32 @@ def test_sets_are_saved_and_checked(tmp_path):
     replace(d, copy_set=np.array([-2, 3, -1, 3])).save(tmp_path / "d.parquet")
     with pytest.raises(hs.InputError, match="copy_set"):
         hs.Difficulty.load(tmp_path / "d.parquet")
+
+
+def test_of_each_set_the_sample_whose_label_is_likeliest_right_stays():
+    p_wrong = np.array([0.4, 0.3, 0.1, 0.3, 0.9, 0.2, 0.1, 0.9])
+    d = with_sets([0, 1, 2, 1, -1, 0, 2, 1], p_wrong=p_wrong)
+    curated = d.apply(drop_copies=True)
+    assert curated.keep.tolist() == [False, True, True, False, True, True, False, False]
+    np.testing.assert_array_equal(curated.redundant, ~curated.keep)
+    assert len(curated.table) == 4
+    assert not d.apply().redundant.any()
+    assert random_result(5).apply(drop_copies=True).keep.all()
+
+
+def test_decisions_come_before_copies():
+    d = with_sets([0, 0, 0, 1, 1], p_wrong=np.array([0.1, 0.5, 0.2, 0.1, 0.9]))
+    decisions = pd.DataFrame({"id": [0, 1, 3], "action": ["drop", "keep", "drop"], "label": ["", "", ""]})
+    curated = d.apply(decisions, drop_copies=True)
+    assert curated.keep.tolist() == [False, True, False, False, True]
+    assert curated.redundant.tolist() == [False, False, True, False, False]
+
+
+def test_a_suggestion_that_was_taken_is_as_sure_as_its_probability():
+    d = with_sets(
+        [0, 0], labels=np.array([0, 1]), p_wrong=np.array([0.1, 0.7]), suggested=np.array([0, 2]), p_suggested=np.array([0.9, 0.7])
+    )
+    decisions = pd.DataFrame({"id": [1], "action": ["relabel"], "label": ["cat"]})
+    assert d.apply(decisions, drop_copies=True).keep.tolist() == [True, False]
+    other = pd.DataFrame({"id": [1], "action": ["relabel"], "label": ["ant"]})
+    assert d.apply(other, drop_copies=True).keep.tolist() == [False, True]

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,8 @@ def test_the_command_writes_what_pandas_would(kept, tmp_path, name):
     command = ["apply", str(folder), str(folder / "pets.csv"), "--label", "y", "--id", "key", "-o", str(target)]
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output
-    assert done.output == f"wrote {target}: 39 rows, 1 relabelled; 1 dropped\n"
+    assert done.output.startswith("Forecast, as if nobody had looked: Of 1 label changed, expect ")
+    assert done.output.endswith(f"wrote {target}: 39 rows, 1 relabelled; 1 dropped\n")
     pd.testing.assert_frame_equal(read(target), expected().astype(str).reset_index(drop=True))
     # It can be measured.
     assert len(measured(target, label="y", id="key")) == N - 1
@@ -121,7 +123,7 @@ def test_parquet_keeps_its_types(tmp_path, kind):
     new = {"text": "cat", "numbers": "3", "targets": "1.25"}[kind]
     decisions = pd.DataFrame({"id": [3, 5], "action": ["relabel", "drop"], "label": [new, ""]})
     done = apply_to_table(path, tmp_path / "out.parquet", d, decisions, label="y")
-    assert done == (N - 1, 0, 1, 1)
+    assert done == (N - 1, 0, 1, 1, 0)
     found = pq.read_table(tmp_path / "out.parquet")
     assert found.schema.equals(pq.read_table(path).schema, check_metadata=True)
     frame.loc[3, "y"] = {"text": "cat", "numbers": 3, "targets": 1.25}[kind]
@@ -178,7 +180,7 @@ def test_rows_without_a_label_stay_where_they_are(tmp_path, kind, how, labels):
     ids = ["008", "010"] if how else [8, 10]
     decisions = pd.DataFrame({"id": ids, "action": ["relabel", "drop"], "label": [str(labels[1]), ""]})
     done = apply_to_table(path, target, d, decisions, label="y", **how)
-    assert done == (N - 1, 3, 1, 1)
+    assert done == (N - 1, 3, 1, 1, 0)
     frame.loc[8, "y"] = labels[1]
     frame = frame.drop(index=10).reset_index(drop=True)
     if kind == "csv":
@@ -233,3 +235,56 @@ def test_titles_above_the_header_are_left_out(tmp_path):
     d = measured(path, label="y")
     apply_to_table(path, target, d, pd.DataFrame({"id": [5], "action": ["drop"]}), label="y")
     pd.testing.assert_frame_equal(read(target), table().drop(index=5).astype(str).reset_index(drop=True))
+
+
+def test_a_preview_says_what_would_change_and_writes_nothing(kept):
+    folder, d = kept
+    before = sorted(folder.iterdir())
+    answer = CliRunner().invoke(main, ["apply", str(folder), str(folder / "pets.csv"), "--label", "y", "--id", "key", "--preview"])
+    assert answer.exit_code == 0
+    assert sorted(folder.iterdir()) == before
+    assert d.forecast(folder / "decisions.csv").describe() in answer.output
+    assert "003: dog" in answer.output
+    assert "→ cat" in answer.output
+    assert "005: dog" in answer.output
+
+
+def test_suggestions_are_taken_where_nothing_was_decided(kept, tmp_path):
+    folder, d = kept
+    doubted = np.array([3, 7, 9])
+    suggested, p_wrong = d.labels.copy(), np.zeros(N)
+    suggested[doubted], p_wrong[doubted] = 1 - d.labels[doubted], 0.9
+    cause = np.where(p_wrong > 0, "noise", "none")
+    d = replace(d, run=replace(d.run, ledger_trust=None), suggested=suggested, p_wrong=p_wrong, p_suggested=np.maximum(p_wrong, 1 - p_wrong), cause=cause)
+    d.save(tmp_path / "difficulty.parquet")
+    (tmp_path / "decisions.csv").write_text("id,action,label\n003,keep,\n")
+    target = tmp_path / "o.csv"
+    command = ["apply", str(tmp_path), str(folder / "pets.csv"), "--label", "y", "--id", "key", "-o", str(target)]
+    answer = CliRunner().invoke(main, [*command, "--suggestions"])
+    assert "Of 2 labels changed, expect 2 put right, 0 spoilt" in answer.output
+    wanted = table()
+    wanted.loc[[7, 9], "y"] = "cat"
+    assert read(target)["y"].tolist() == wanted["y"].tolist()
+    # Without a review, the suggestions are all there is to do.
+    (tmp_path / "decisions.csv").unlink()
+    assert CliRunner().invoke(main, [*command, "--suggestions"]).exit_code == 0
+    wanted.loc[3, "y"] = "cat"
+    assert read(target)["y"].tolist() == wanted["y"].tolist()
+    answer = CliRunner().invoke(main, command)
+    assert answer.exit_code != 0
+    assert "decisions.csv" in answer.output
+
+
+def test_copies_are_left_out_and_counted(kept, tmp_path):
+    folder, d = kept
+    copy_set = np.full(N, -1)
+    copy_set[[2, 4, 6]] = 0
+    replace(d, copy_set=copy_set).save(tmp_path / "difficulty.parquet")
+    target = tmp_path / "o.csv"
+    command = ["apply", str(tmp_path), str(folder / "pets.csv"), "--label", "y", "--id", "key", "--drop-copies"]
+    answer = CliRunner().invoke(main, [*command, "-o", str(target)])
+    assert "38 rows" in answer.output
+    assert "2 left out as copies" in answer.output
+    stays = [2, 4, 6][int(d.p_wrong[[2, 4, 6]].argmin())]
+    assert set(read(target)["key"]) == set(table()["key"]) - {f"{i:03}" for i in {2, 4, 6} - {stays}}
+    assert "2 samples left out because a copy stays (id 00" in CliRunner().invoke(main, [*command, "--preview"]).output

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from support.random_results import HOSTILE, named_result, random_result, random_table, samples_of
+from support.random_results import HOSTILE, named_result, posterior_result, random_result, random_table, samples_of
 from support.review_browser import Reader
 
+from hardsight.attribution.names import TOO_FEW
 from hardsight.attribution.neighbours import fit_scaler
+from hardsight.difficulty.actions import is_relabelling_advised
 from hardsight.difficulty.decisions import result_digest
 from hardsight.errors import InputError
 from hardsight.reporting.review import write
@@ -245,7 +247,7 @@ def test_one_decision_for_all_that_are_listed(reviewed, reader, tmp_path):
     d, path = reviewed
     reader.open(path)
     listed = d.p_wrong >= 0.5
-    differs = listed & (d.suggested != d.labels)
+    differs = listed & is_relabelling_advised(d.cause, d.p_wrong, d.labels, d.suggested, d.p_suggested)
     # The hardest is decided already, and stays as it is.
     reader.press("k")
     first = d.ranking[0]
@@ -270,6 +272,83 @@ def test_one_decision_for_all_that_are_listed(reviewed, reader, tmp_path):
     reader.page.focus("#list")
     reader.press("z")
     assert reader.text("#progress") == "1 of 300 decided: 1 keep"
+
+
+@pytest.mark.slow
+def test_a_bulk_decision_is_forecast_as_in_python(reader, tmp_path):
+    d, _ = posterior_result(cause=np.where(np.arange(300) % 50 == 3, TOO_FEW, "noise"))
+    d = replace(d, run=replace(d.run, ledger_trust=0.4))
+    write(d, tmp_path / "r.html")
+    reader.open(tmp_path / "r.html")
+    reader.page.fill("#p_wrong-low", "0.6")
+    reader.press("Tab")
+    reader.page.focus("#list")
+    reader.press("a")
+    reader.page.check("#all-suggested")
+    advised = is_relabelling_advised(d.cause, d.p_wrong, d.labels, d.suggested, d.p_suggested) & (d.p_wrong >= 0.6)
+    names = np.array(d.classes)
+    frame = pd.DataFrame({"id": d.ids, "action": "relabel", "label": names[d.suggested]})[advised]
+    forecast = d.forecast(frame)
+    assert reader.text("#all-forecast") == forecast.describe()
+    rows = {line.split("\t")[0]: line.split("\t")[1:] for line in reader.text("#all-by-class").splitlines()[1:]}
+    table = forecast.table[forecast.table["relabelled"] > 0]
+    assert {name: [float(cell) for cell in cells] for name, cells in rows.items()} == {
+        row.Index: pytest.approx([row.relabelled, row.put_right, row.spoilt, row.still_wrong], abs=0.051)
+        for row in table.itertuples()
+    }
+    reader.page.check("[name=all][value=drop]")
+    dropped = pd.DataFrame({"id": d.ids, "action": "drop", "label": ""})[d.p_wrong >= 0.6]
+    assert reader.text("#all-forecast") == d.forecast(dropped).describe()
+    assert reader.text("#all-by-class") == ""
+    reader.page.check("[name=all][value=to]")
+    reader.page.select_option("#all-label", label="bee")
+    bee = pd.DataFrame({"id": d.ids, "action": "relabel", "label": "bee"})[(d.p_wrong >= 0.6) & (names[d.labels] != "bee")]
+    assert reader.text("#all-forecast") == d.forecast(bee).describe()
+    reader.page.check("[name=all][value=keep]")
+    assert reader.text("#all-forecast") == ""
+
+
+@pytest.mark.slow
+def test_exported_suggestions_carry_their_probability(reader, tmp_path):
+    d, _ = posterior_result()
+    write(d, tmp_path / "r.html")
+    reader.open(tmp_path / "r.html")
+    reader.page.select_option("#order", "p_wrong")
+    row = int(np.argmax(d.p_wrong))
+    assert f"(p {d.p_suggested[row]:.2f})" in reader.text("#suggest").replace(">\u00a0", "")
+    reader.press("s", "d")
+    exported = pd.read_csv(BytesIO(reader.exported())).set_index("id")
+    assert exported.loc[row, ["p_wrong", "p_suggested"]].tolist() == pytest.approx([d.p_wrong[row], d.p_suggested[row]], abs=1e-4)
+    assert exported["p_suggested"].isna().sum() == 1
+    (tmp_path / "d.csv").write_bytes(reader.exported())
+    assert (d.apply(tmp_path / "d.csv").actions != "").sum() == 2
+
+
+@pytest.mark.slow
+def test_copies_are_listed_filtered_and_sorted(reader, tmp_path):
+    copy_set = np.full(300, -1)
+    copy_set[[3, 8]], copy_set[[5, 11, 20]], copy_set[[6, 30]], copy_set[7] = 0, 1, 2, 3
+    d, _ = posterior_result(copy_set=copy_set)
+    labels = d.labels.copy()
+    labels[[3, 8]], labels[[5, 11, 20]], labels[[6, 30]] = 1, 0, [0, 2]
+    d = replace(d, labels=labels)
+    write(d, tmp_path / "r.html")
+    reader.open(tmp_path / "r.html")
+    reader.page.select_option("#copies", "any")
+    assert reader.shown == 7
+    reader.page.select_option("#order", "copies")
+    order = reader.page.locator("#list [role=option] .id").all_inner_texts()
+    assert order == ["6", "30", "5", "11", "20", "3", "8"]
+    reader.page.select_option("#copies", "contradictory")
+    assert reader.shown == 2
+    assert "×2" in reader.text("#list [aria-selected=true]")
+    reader.page.wait_for_selector("section[aria-label='1 other sample of this set of copies']")
+    reader.page.click("section[aria-label='1 other sample of this set of copies'] button")
+    assert reader.chosen == "30"
+    reader.page.click("#clear")
+    assert reader.shown == 300
+    write(random_result(20), tmp_path / "none.html")
+    assert not reader.open(tmp_path / "none.html").page.locator("#copies").count()
 
 
 @pytest.mark.slow

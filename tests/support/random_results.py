@@ -1,5 +1,7 @@
 """Random results and samples, and strings that try to run in a page, for tests of the report and the review page."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -85,3 +87,13 @@ def random_table(n: int = 300) -> pd.DataFrame:
     frame.loc[1, "town"] = "Nowhere"
     frame.loc[2, "length"] = np.nan
     return frame
+
+
+def posterior_result(n: int = 300, **changes: object) -> tuple[Difficulty, np.ndarray]:
+    """A result whose P(label wrong) and suggestions come from one posterior, and that posterior, ``(sample, class)``."""
+    d = random_result(n, factors=True)
+    posterior = np.random.default_rng(2).dirichlet(np.full(3, 0.5), n)
+    p_given = posterior[np.arange(n), d.labels]
+    cause = np.where(p_given < 0.5, "noise", "none")
+    fields = {"p_wrong": 1 - p_given, "suggested": posterior.argmax(1), "p_suggested": posterior.max(1), "cause": cause}
+    return replace(d, **fields | changes), posterior

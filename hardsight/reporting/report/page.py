@@ -22,6 +22,7 @@ from hardsight.reporting.report.examples import example_cards, is_shown_as_text
 from hardsight.reporting.report.outlier_values import ROWS_TO_JUDGE
 
 HARDEST_SHOWN = 60
+COPY_SETS_SHOWN = 200
 
 
 def write(difficulty: Difficulty, path: str | Path, samples: Samples | None = None, review: str | None = None) -> None:
@@ -108,11 +109,23 @@ def _tables(d: Difficulty) -> dict[str, Any]:
         "rates": summary.summarize_noise_rates(d)[: summary.CLASS_ROWS],
         "numbered": figures.NUMBERED_CLASSES,
         "factors": FACTORS if d.ledger is not None else (),
+        "forecast": _forecast(d),
+        "copies": summary.summarize_copies(d, COPY_SETS_SHOWN),
         "has_p_wrong": d.p_wrong is not None,
         "has_suggested": d.suggested is not None,
         "has_noise": d.noise_variance is not None,
         "one_view": int(d.n_views.max()) < 2,
     }
+
+
+def _forecast(d: Difficulty) -> dict[str, Any] | None:
+    """Return what changing every label as advised is expected to do, as a sentence and by class; None if none is advised."""
+    forecast = summary.forecast_suggestions(d)
+    if forecast is None or not forecast.total["relabelled"]:
+        return None
+    table = forecast.table[forecast.table["relabelled"] > 0].sort_values("relabelled", ascending=False, kind="stable")
+    rows = [row._replace(Index=format_line(row.Index, 80)) for row in table.head(summary.CLASS_ROWS).itertuples()]
+    return {"text": forecast.describe(), "rows": rows}
 
 
 def _hardest(d: Difficulty, samples: Samples | None, count: int) -> dict[str, Any]:

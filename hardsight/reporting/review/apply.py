@@ -37,7 +37,8 @@ class RewrittenTable(NamedTuple):
     rows: int
     unlabelled: int  # rows without a label, which stay as they are
     relabelled: int
-    dropped: int
+    dropped: int  # by decision
+    redundant: int  # rows left out because a copy stays
 
 
 class _Rewrite(NamedTuple):
@@ -68,6 +69,7 @@ def apply_to_table(
     label: str,
     id: str | None = None,  # noqa: A002 - the name that the command has
     options: ReadOptions = _AS_GUESSED,
+    drop_copies: bool = False,
 ) -> RewrittenTable:
     """Write a table again with the decisions about its rows.
 
@@ -78,9 +80,10 @@ def apply_to_table(
     Args:
         data: the table that was measured: .csv, .tsv (also .gz) or .parquet.
         target: path of the new table, another file of the same kind.
-        decisions: path of a csv, or a DataFrame, see :mod:`hardsight.difficulty.decisions`.
+        decisions: path of a csv, or a DataFrame, see :mod:`hardsight.difficulty.decisions`; None: no decisions.
         id: column of ids, if one was named when measuring.
         options: the separator, the header and the encoding of a text file, if they were stated when measuring.
+        drop_copies: keep one row of each set of copies, as in :meth:`hardsight.Difficulty.apply`.
 
     Raises:
         InputError: another table than was measured (names the row), decisions that do not match, a kind of data without
@@ -94,11 +97,13 @@ def apply_to_table(
         raise InputError(f"no file at {source}: check the path")
     if target.exists() and target.samefile(source):
         raise InputError(f"{target} is the table that was measured: choose another name, so that it can be measured again")
-    curated = difficulty.apply(decisions)
+    curated = difficulty.apply(decisions, drop_copies=drop_copies)
     rewrite = _rewrite_parquet if kind == ".parquet" else _rewrite_text
     rows = rewrite(_Rewrite(source, target, difficulty, curated, label, id, options))
-    relabelled, dropped = int((curated.actions == RELABEL).sum()), int((curated.actions == DROP).sum())
-    return RewrittenTable(int(rows.keep.sum()), len(rows.labels) - len(difficulty), relabelled, dropped)
+    # A row whose label changed may still be left out as a copy.
+    relabelled, dropped = int(((curated.actions == RELABEL) & curated.keep).sum()), int((curated.actions == DROP).sum())
+    unlabelled, redundant = len(rows.labels) - len(difficulty), int(curated.redundant.sum())
+    return RewrittenTable(int(rows.keep.sum()), unlabelled, relabelled, dropped, redundant)
 
 
 def _table_kind(path: Path) -> str:

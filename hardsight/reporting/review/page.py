@@ -8,8 +8,9 @@ import numpy as np
 from markupsafe import Markup
 
 from hardsight import __version__
-from hardsight.attribution.names import FACTORS, causes_in
+from hardsight.attribution.names import FACTORS, TOO_FEW, causes_in
 from hardsight.data.samples import Samples
+from hardsight.difficulty.actions import is_relabelling_advised
 from hardsight.difficulty.decisions import result_digest
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
@@ -23,7 +24,7 @@ from hardsight.reporting.review.packing import PackedArrays, compact_codes
 from hardsight.reporting.review.page_data import pack_samples
 
 # In the order in which they are joined into one script.
-SCRIPTS = ("data", "format", "sources", "decisions", "filters", "canvas", "plots", "list", "detail", "together", "main")
+SCRIPTS = ("data", "format", "sources", "decisions", "forecast", "copies", "filters", "canvas", "plots", "list", "detail", "together", "main")
 _APP = "reporting/review/app"
 # Likeliest classes of a sample that the page shows.
 TOP_CLASSES = 5
@@ -78,6 +79,7 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
         subject=about["subject"],
         causes=causes_in(d.cause) if d.ledger is not None else (),
         measured=not d.loss_only,
+        copies=d.copy_set is not None,
         report=report,
     )
 
@@ -123,6 +125,8 @@ def _about(d: Difficulty, report: str | None) -> dict[str, Any]:
         "unit": UNITS.get(d.run.loss, ""),
         "factors": list(FACTORS) if d.ledger is not None else [],
         "causes": list(causes_in(d.cause)),
+        "tooFew": TOO_FEW,
+        "trust": d.ledger_trust,
         "topClasses": 0 if d.consensus is None else min(TOP_CLASSES, d.consensus.shape[1]),
         "report": report,
     }
@@ -134,6 +138,8 @@ def _pack_columns(d: Difficulty, packed: PackedArrays) -> None:
         values = getattr(d, name)
         if values is not None and np.isfinite(values).any():
             packed.add(name, values.astype(np.float32))
+    if d.copy_set is not None:
+        packed.add("copy_set", d.copy_set.astype(np.int32))
     packed.add("views", np.minimum(d.n_views, 2**31 - 1).astype(np.int32))
     if d.regression:
         packed.add("label", d.labels.astype(np.float64))
@@ -149,6 +155,9 @@ def _pack_class_columns(d: Difficulty, n_classes: int, packed: PackedArrays) -> 
     if d.ledger is not None:
         for i, name in enumerate(FACTORS):
             packed.add(name, d.ledger[:, i].astype(np.float32))
+    if d.cause is not None and d.p_wrong is not None and d.suggested is not None:
+        advised = is_relabelling_advised(d.cause, d.p_wrong, d.labels, d.suggested, d.p_suggested)
+        packed.add("advised", advised.astype(np.uint8))
     if d.cause is not None:
         causes = causes_in(d.cause)
         packed.add("cause", np.array([causes.index(name) for name in d.cause.tolist()], dtype=np.uint8))

@@ -81,9 +81,10 @@ class Decisions {
   csv() {
     const rows = [...this.byRow.keys()].sort((a, b) => a - b).map((row) => {
       const { action, label } = this.byRow.get(row);
-      return csvRow([this.ids.text(row), action, action === "relabel" ? labelCell(label) : "", this.given ? labelCell(this.given[row]) : ""]);
+      const cells = [this.ids.text(row), action, action === "relabel" ? labelCell(label) : "", this.given ? labelCell(this.given[row]) : ""];
+      return csvRow(this.probability ? [...cells, ...this.probability(row, action === "relabel" ? label : undefined)] : cells);
     });
-    return "\ufeff" + ["id,action,label,given", ...rows, ""].join("\r\n");
+    return "\ufeff" + ["id,action,label,given" + (this.probability ? ",p_wrong,p_suggested" : ""), ...rows, ""].join("\r\n");
   }
   // Parses decisions of a csv text into changes; throws a readable error.
   read(text) {

@@ -31,6 +31,8 @@ class Ledger {
   }
 }
 
+const COPIES_SHOWN = 24;
+
 const badge = (decision) => decision
   ? make("span", { class: `badge ${decision.action}` }, decision.action === "relabel" ? `→ ${labelText(decision.label)}` : decision.action)
   : null;
@@ -64,8 +66,15 @@ class Views {
     }, place, make("span", { class: "facts" },
       make("span", { class: "first" }, this.verdict(i), badge(this.decisions.get(i))),
       make("span", { class: "second" }, make("bdi", { class: "id" }, this.name(i)),
-        make("span", {}, number(error[i], 2)), doubt ? make("span", { class: "doubt" }, `p ${chance(doubt[i])}`) : null),
+        make("span", {}, number(error[i], 2)), this.copyNote(i),
+        doubt ? make("span", { class: "doubt" }, `p ${chance(doubt[i])}`) : null),
       this.ledger.terms.length ? this.ledger.bar(i) : null));
+  }
+  copyNote(i) {
+    const { copies } = this.columns;
+    if (!copies?.has(i)) return null;
+    const size = grouped(copies.of(i).length + 1), words = copies.contradicts(i) ? "with different labels" : "with the same label";
+    return make("span", { class: `size${copies.contradicts(i) ? " missed" : ""}`, title: `one of ${size} copies ${words}` }, `×${size}`);
   }
   facts(i) {
     const c = this.columns;
@@ -86,7 +95,7 @@ class Views {
         make("li", {}, make("i", { class: `swatch ${name}` }), `${name} ${number(this.ledger.terms[at][i], 2)}`))));
   }
   predictions(i) {
-    const { top, top_p, label, suggested, views } = this.columns;
+    const { top, top_p, label, suggested, p_suggested, views } = this.columns;
     if (!top) return null;
     const rows = Array.from({ length: about.topClasses }, (_, k) => [top[i * about.topClasses + k], top_p[i * about.topClasses + k]]).filter(([, p], k) => k < 2 || p >= 0.005);
     if (!rows.some(([code]) => code === label[i])) rows.push([label[i], this.columns.p_label[i]]);
@@ -94,7 +103,7 @@ class Views {
       make("ul", { class: "says" }, ...rows.map(([code, p]) => {
         const bar = make("i", { class: "share", "aria-hidden": "true" });
         bar.style.width = `${100 * p}%`;
-        const notes = [code === label[i] ? "given" : "", suggested && code === suggested[i] && code !== label[i] ? "suggested" : ""].filter(Boolean);
+        const notes = [code === label[i] ? "given" : "", suggested && code === suggested[i] && code !== label[i] ? `suggested, p ${chance(p_suggested[i])}` : ""].filter(Boolean);
         return make("li", {}, make("span", { class: "class" }, make("bdi", {}, labelText(code)), notes.length ? make("small", {}, ` ${notes.join(", ")}`) : null),
           make("span", { class: "track", "aria-hidden": "true" }, bar), make("span", { class: "n" }, percent(p)));
       })));
@@ -108,6 +117,15 @@ class Views {
     }
     rows = (rows ?? []).filter((row) => row >= 0);
     if (!rows.length) return null;
+    return this.tiles("Nearest neighbours", i, rows);
+  }
+  copies(i) {
+    const rows = this.columns.copies?.of(i) ?? [];
+    if (!rows.length) return null;
+    const more = rows.length > COPIES_SHOWN ? `, ${COPIES_SHOWN} of them shown` : "";
+    return this.tiles(`${plural(rows.length, "other sample")} of this set of copies${more}`, i, rows.slice(0, COPIES_SHOWN));
+  }
+  tiles(title, i, rows) {
     const tiles = rows.map((row) => {
       const place = make("span", { class: "place" });
       this.source.sample(row).then((shown) => place.replaceChildren(miniature(shown, "")), () => {});
@@ -115,7 +133,7 @@ class Views {
       return make("li", {}, make("button", { type: "button", class: "tile", "data-row": row, "aria-label": this.alt(row) }, place,
         make("span", { class: other ? "other" : "" }, make("bdi", {}, this.columns.label ? labelText(this.columns.label[row]) : this.name(row)))));
     });
-    return make("section", { "aria-label": "Nearest neighbours" }, make("h3", {}, "Nearest neighbours"), make("ul", { class: "near" }, ...tiles));
+    return make("section", { "aria-label": title }, make("h3", {}, title), make("ul", { class: "near" }, ...tiles));
   }
   async chosen(i) {
     const { label, predicted, suggested, p_suggested } = this.columns;
@@ -128,7 +146,7 @@ class Views {
     return [
       make("h2", { id: "chosen" }, make("bdi", { class: "id" }, this.name(i))), said,
       make("div", { class: "shown", "data-kind": shown?.kind ?? "none" }, fullView(shown, this.alt(i)), make("div", { class: "reading" }, this.facts(i), this.ledgerSection(i), this.predictions(i))),
-      near,
+      this.copies(i), near,
     ].filter(Boolean);
   }
 }

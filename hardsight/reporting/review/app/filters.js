@@ -8,6 +8,7 @@ class Filters {
   clear() {
     this.label = null;
     this.decided = "";
+    this.copies = "";
     this.causes = new Set(about.causes.keys());
     this.ranges = {};
     this.text = "";
@@ -42,6 +43,8 @@ class Filters {
       const values = this.columns[name];
       filterMask(pass, (i) => values[i] >= low && values[i] <= high);
     }
+    const { copies } = this.columns;
+    if (this.copies) filterMask(pass, (i) => (this.copies === "any" ? copies.has(i) : copies.contradicts(i)));
     if (this.decided) {
       const { byRow } = this.decisions, wanted = this.decided;
       if (wanted === "none") for (const row of byRow.keys()) pass[row] = 0;
@@ -55,7 +58,7 @@ class Filters {
     if (order) return order;
     order = Uint32Array.from({ length: about.n }, (_, i) => i);
     if (name !== "given") {
-      const values = Float64Array.from(this.columns[name], (v) => (Number.isNaN(v) ? -Infinity : v));
+      const values = Float64Array.from(name === "copies" ? this.columns.copies.order() : this.columns[name], (v) => (Number.isNaN(v) ? -Infinity : v));
       order.sort((a, b) => values[b] - values[a] || a - b);
     }
     this.orders.set(name, order);

@@ -1,6 +1,6 @@
 // The application: filters change the list, the keyboard chooses samples and decides.
 
-const NAMES = { error: "error", p_wrong: "p wrong", p_outlier: "p outlier", hardness: "hardness", bias: "bias", variance: "variance", given: "order given" };
+const NAMES = { error: "error", p_wrong: "p wrong", p_outlier: "p outlier", hardness: "hardness", bias: "bias", variance: "variance", copies: "sets of copies", given: "order given" };
 
 function alarm(text) {
   const place = byId("alarm");
@@ -21,10 +21,12 @@ async function start() {
   readTheme();
   const columns = await unpackArrays("columns", about.columns);
   columns.idTexts = new Pieces(columns, "ids");
+  if (columns.copy_set) columns.copies = new Copies(columns.copy_set, columns.label);
   let source = about.served ? new ServerSource() : new EmptySource();
   const currentSource = { sample: (i) => source.sample(i), search: (t, f) => source.search(t, f), nearest: (i) => source.nearest(i) };
   const keeper = about.served ? new ServedKeeper(alarm, () => decisions.csv()) : new Keeper(alarm);
   const decisions = new Decisions(columns.idTexts, columns.label, keeper, (rows) => app.decided(rows));
+  decisions.probability = columns.p_wrong && columns.p_suggested && ((row, label) => probabilityCells(columns, row, label));
   const filters = new Filters(columns, decisions, currentSource);
   const app = new App(columns, decisions, filters, new Views(columns, decisions, currentSource));
   await restore(decisions, keeper);
@@ -43,6 +45,11 @@ async function start() {
     if (change) { decisions.set(...change); app.decided([change[0]]); }
   });
   addEventListener("beforeunload", (event) => { if (keeper.lost) event.preventDefault(); });
+}
+
+// Cells of P(label wrong), and of P(suggested) if the label is changed to the suggested one.
+function probabilityCells({ p_wrong, suggested, p_suggested }, row, label) {
+  return [p_wrong[row].toFixed(4), label !== undefined && label === suggested[row] ? p_suggested[row].toFixed(4) : ""];
 }
 
 async function restore(decisions, keeper) {
@@ -90,7 +97,7 @@ class App {
   }
   fillChoices() {
     const { columns } = this;
-    const orders = ["error", "hardness", "p_wrong", "p_outlier", ...about.factors, "bias", "variance"].filter((name) => columns[name]);
+    const orders = ["error", "hardness", "p_wrong", "p_outlier", ...about.factors, "bias", "variance", "copies"].filter((name) => columns[name]);
     byId("order").append(...[...orders, "given"].map((name) => make("option", { value: name }, NAMES[name] ?? name)));
     if (about.classes) byId("label")?.append(...labelOptions());
     else byId("by-label")?.remove();
@@ -105,6 +112,7 @@ class App {
     });
     on("label", "change", (event) => { this.filters.label = event.target.value === "" ? null : Number(event.target.value); this.filter(); });
     on("decided", "change", (event) => { this.filters.decided = event.target.value; this.filter(); });
+    on("copies", "change", (event) => { this.filters.copies = event.target.value; this.filter(); });
     on("causes", "change", () => {
       this.filters.causes = new Set([...byId("causes").querySelectorAll("input:checked")].map((box) => Number(box.value)));
       this.filter();
@@ -139,7 +147,7 @@ class App {
   }
   clear() {
     this.filters.clear();
-    for (const id of ["search", "label", "decided"]) if (byId(id)) byId(id).value = "";
+    for (const id of ["search", "label", "decided", "copies"]) if (byId(id)) byId(id).value = "";
     for (const box of byId("causes")?.querySelectorAll("input") ?? []) box.checked = true;
     this.filter();
   }
@@ -170,7 +178,8 @@ class App {
     const likely = this.likely(i), decision = this.decisions.get(i);
     byId("to").value = decision?.action === "relabel" ? decision.label : about.classes ? likely : "";
     byId("suggest").hidden = likely === label[i];
-    byId("suggest").lastElementChild.textContent = `relabel to ${labelText(likely)}`;
+    const { suggested, p_suggested } = this.columns;
+    byId("suggest").lastElementChild.textContent = `relabel to ${labelText(likely)}${suggested && p_suggested ? ` (p ${chance(p_suggested[i])})` : ""}`;
     for (const button of document.querySelectorAll("[data-action]"))
       if (button.dataset.action) button.setAttribute("aria-pressed", String(decision?.action === button.dataset.action));
   }

@@ -31,6 +31,7 @@ class Together {
     const { label } = this.app.columns;
     if (what === "clear") return undefined;
     if (what === "suggested" || what === "to") {
+      if (what === "suggested" && !this.advised(row)) return null;
       const value = byId("all-label").value, other = what === "to" ? Number(value) : this.app.likely(row);
       if (what === "to" && (value === "" || !Number.isFinite(other))) return null;
       if (other !== label[row]) return { action: "relabel", label: other };
@@ -38,9 +39,17 @@ class Together {
     }
     return { action: what };
   }
+  // Whether the suggested label is a gain in expectation. Without probabilities nobody can tell.
+  advised(row) {
+    const { advised } = this.app.columns;
+    return !advised || advised[row] === 1;
+  }
   tell() {
-    const changed = this.changes().length, listed = this.app.list.rows.length;
+    const changes = this.changes(), changed = changes.length, { rows } = this.app.list, listed = rows.length;
     byId("all-listed").textContent = `${plural(listed, "sample")} ${listed === 1 ? "is" : "are"} listed.`;
+    const forecast = new Forecast(this.app.columns, changes), table = forecast.table();
+    byId("all-forecast").textContent = forecast.describe();
+    byId("all-by-class").replaceChildren(...(table ? [table] : []));
     byId("all-go").textContent = changed ? `Decide for ${grouped(changed)}` : "Nothing to decide";
     byId("all-go").disabled = !changed;
   }

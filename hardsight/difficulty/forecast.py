@@ -1,0 +1,124 @@
+"""What decisions about labels are expected to do, by P(label wrong) and P(suggested): before they are made."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hardsight.attribution.names import TOO_FEW
+from hardsight.difficulty.decisions import DROP, RELABEL, Decisions
+from hardsight.errors import InputError
+
+if TYPE_CHECKING:
+    from hardsight.difficulty.result import Difficulty
+
+
+class Forecast(NamedTuple):
+    """Expected numbers of right and wrong labels after decisions, as if nobody looked at the samples.
+
+    Attributes:
+        table: one row per given class, with columns
+
+            - ``samples``: number of samples with this label, and ``wrong``, how many of these labels are wrong now,
+            - ``relabelled``: number of labels changed. Of these, ``put_right`` were wrong and become right, ``spoilt`` were
+              right and become wrong, ``still_wrong`` were wrong and stay so, and ``unknown`` get a label whose probability
+              the result does not hold: neither the given nor the suggested one,
+            - ``dropped``: number of samples dropped, and ``dropped_right``, how many of them have the right label,
+            - ``wrong_after``: how many labels are wrong afterwards among the samples that stay, ``unknown`` ones left out.
+
+            Numbers of samples are integers, all others are expected values.
+        trust: in the ledger, 0 to 1; see :attr:`hardsight.Difficulty.ledger_trust`.
+        too_few: number of labels changed in classes too small to tell whether a label is right.
+    """
+
+    table: pd.DataFrame
+    trust: float
+    too_few: int
+
+    @property
+    def total(self) -> pd.Series:
+        """The sums over all classes."""
+        return self.table.sum()
+
+    def describe(self) -> str:
+        """Return the forecast in a few sentences; empty if no label changes and no sample is dropped."""
+        total = self.total
+        sentences = []
+        if total["relabelled"]:
+            sentences.append(_describe_relabelled(total))
+        if total["dropped"]:
+            sentences.append(
+                f"Of {_count(total['dropped'], 'sample')} dropped, expect "
+                f"{total['dropped'] - total['dropped_right']:,.0f} with a wrong label and {total['dropped_right']:,.0f} with a "
+                "right one."
+            )
+        if not sentences:
+            return ""
+        sentences.append(f"Wrong labels in all: about {total['wrong']:,.0f} before, {total['wrong_after']:,.0f} after.")
+        if total["spoilt"] > total["put_right"]:
+            sentences.append("This spoils more labels than it puts right.")
+        if self.too_few:
+            sentences.append(f"Of the labels changed, {self.too_few:,} are in classes too small to tell.")
+        if self.trust < 1:
+            sentences.append(f"Trust in the ledger is {self.trust:.0%}: more may be spoilt.")
+        return " ".join(sentences)
+
+
+def forecast_decisions(d: "Difficulty", decisions: Decisions) -> Forecast:
+    """Forecast what decisions do; see :meth:`hardsight.Difficulty.forecast`.
+
+    A label that changes from :math:`y` to the suggested :math:`s` is right with probability :math:`P(s)` afterwards, and was
+    right with :math:`P(y)`. So it is put right with :math:`P(s)`, spoilt with :math:`P(y)`, and stays wrong with
+    :math:`1 - P(s) - P(y)`.
+
+    Raises:
+        InputError: the result has no P(label wrong).
+    """
+    if d.p_wrong is None or d.suggested is None or d.p_suggested is None or d.classes is None:
+        raise InputError(
+            "a forecast needs P(label wrong), and this result has none: measure with classes, log-loss and two views per "
+            "sample or more"
+        )
+    relabelled = decisions.rows[(decisions.actions == RELABEL) & (decisions.labels != d.labels[decisions.rows])]
+    new = decisions.labels[(decisions.actions == RELABEL) & (decisions.labels != d.labels[decisions.rows])]
+    dropped = decisions.rows[decisions.actions == DROP]
+    known = new == d.suggested[relabelled]
+    rows = relabelled[known]
+    put_right, spoilt = d.p_suggested[rows], 1 - d.p_wrong[rows]
+    stay = np.ones(len(d), dtype=bool)
+    stay[relabelled] = stay[dropped] = False
+
+    def by_class(positions: np.ndarray, values: np.ndarray | None = None) -> np.ndarray:
+        sums: np.ndarray = np.bincount(d.labels[positions], values, len(d.classes or ()))
+        return sums
+
+    everything = np.arange(len(d))
+    # Rounding may leave the two probabilities with a sum just above 1.
+    still_wrong = np.maximum(1 - put_right - spoilt, 0)
+    columns = {
+        "samples": by_class(everything),
+        "wrong": by_class(everything, d.p_wrong),
+        "relabelled": by_class(relabelled),
+        "put_right": by_class(rows, put_right),
+        "spoilt": by_class(rows, spoilt),
+        "still_wrong": by_class(rows, still_wrong),
+        "unknown": by_class(relabelled[~known]),
+        "dropped": by_class(dropped),
+        "dropped_right": by_class(dropped, 1 - d.p_wrong[dropped]),
+        "wrong_after": by_class(everything[stay], d.p_wrong[stay]) + by_class(rows, spoilt + still_wrong),
+    }
+    index = pd.Index(list(d.classes), dtype=object, name="class")
+    too_few = 0 if d.cause is None else int((d.cause[relabelled] == TOO_FEW).sum())
+    return Forecast(pd.DataFrame(columns, index=index), d.ledger_trust, too_few)
+
+
+def _describe_relabelled(total: pd.Series) -> str:
+    unknown = f"; {total['unknown']:,.0f} get a label of unknown probability" if total["unknown"] else ""
+    return (
+        f"Of {_count(total['relabelled'], 'label')} changed, expect {total['put_right']:,.0f} put right, "
+        f"{total['spoilt']:,.0f} spoilt (right before the change) and {total['still_wrong']:,.0f} still wrong{unknown}."
+    )
+
+
+def _count(number: float, noun: str) -> str:
+    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
