@@ -138,9 +138,7 @@ def match_decisions(decisions: Any, d: "Difficulty") -> Decisions:
 def suggest_decisions(d: "Difficulty") -> pd.DataFrame:
     """Return the advised changes of labels; see :meth:`hardsight.Difficulty.suggestions`."""
     if d.recommended_action is None or d.suggested is None or d.p_suggested is None or d.p_wrong is None:
-        raise InputError(
-            "this result suggests no labels: measure with classes, log-loss and two views per sample or more"
-        )
+        raise InputError("this result suggests no labels: measure with classes, log-loss and two views per sample or more")
     rows = np.flatnonzero(d.recommended_action == RELABEL)
     columns = {
         "action": np.full(len(rows), RELABEL, dtype=object),

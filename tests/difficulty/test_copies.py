@@ -63,7 +63,11 @@ def test_decisions_come_before_copies():
 
 def test_a_suggestion_that_was_taken_is_as_sure_as_its_probability():
     d = with_sets(
-        [0, 0], labels=np.array([0, 1]), p_wrong=np.array([0.1, 0.7]), suggested=np.array([0, 2]), p_suggested=np.array([0.9, 0.7])
+        [0, 0],
+        labels=np.array([0, 1]),
+        p_wrong=np.array([0.1, 0.7]),
+        suggested=np.array([0, 2]),
+        p_suggested=np.array([0.9, 0.7]),
     )
     decisions = pd.DataFrame({"id": [1], "action": ["relabel"], "label": ["cat"]})
     assert d.apply(decisions, drop_copies=True).keep.tolist() == [True, False]

@@ -45,7 +45,11 @@ def test_dropped_samples_and_labels_of_unknown_probability():
     other = ({0, 1, 2} - {d.suggested[third], d.labels[third]}).pop()
     drop = np.array([i for i in range(20) if i != third])
     frame = pd.concat(
-        [take(d, [third], [other]), pd.DataFrame({"id": drop, "action": "drop"}), pd.DataFrame({"id": [25], "action": "keep"})]
+        [
+            take(d, [third], [other]),
+            pd.DataFrame({"id": drop, "action": "drop"}),
+            pd.DataFrame({"id": [25], "action": "keep"}),
+        ]
     )
     total = d.forecast(frame.fillna("")).total
     assert total["unknown"] == total["relabelled"] == 1

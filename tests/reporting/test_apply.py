@@ -240,7 +240,9 @@ def test_titles_above_the_header_are_left_out(tmp_path):
 def test_a_preview_says_what_would_change_and_writes_nothing(kept):
     folder, d = kept
     before = sorted(folder.iterdir())
-    answer = CliRunner().invoke(main, ["apply", str(folder), str(folder / "pets.csv"), "--label", "y", "--id", "key", "--preview"])
+    answer = CliRunner().invoke(
+        main, ["apply", str(folder), str(folder / "pets.csv"), "--label", "y", "--id", "key", "--preview"]
+    )
     assert answer.exit_code == 0
     assert sorted(folder.iterdir()) == before
     assert d.forecast(folder / "decisions.csv").describe() in answer.output
@@ -255,7 +257,14 @@ def test_suggestions_are_taken_where_nothing_was_decided(kept, tmp_path):
     suggested, p_wrong = d.labels.copy(), np.zeros(N)
     suggested[doubted], p_wrong[doubted] = 1 - d.labels[doubted], 0.9
     cause = np.where(p_wrong > 0, "noise", "none")
-    d = replace(d, run=replace(d.run, ledger_trust=None), suggested=suggested, p_wrong=p_wrong, p_suggested=np.maximum(p_wrong, 1 - p_wrong), cause=cause)
+    d = replace(
+        d,
+        run=replace(d.run, ledger_trust=None),
+        suggested=suggested,
+        p_wrong=p_wrong,
+        p_suggested=np.maximum(p_wrong, 1 - p_wrong),
+        cause=cause,
+    )
     d.save(tmp_path / "difficulty.parquet")
     (tmp_path / "decisions.csv").write_text("id,action,label\n003,keep,\n")
     target = tmp_path / "o.csv"

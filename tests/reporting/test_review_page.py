@@ -318,7 +318,9 @@ def test_exported_suggestions_carry_their_probability(reader, tmp_path):
     assert f"(p {d.p_suggested[row]:.2f})" in reader.text("#suggest").replace(">\u00a0", "")
     reader.press("s", "d")
     exported = pd.read_csv(BytesIO(reader.exported())).set_index("id")
-    assert exported.loc[row, ["p_wrong", "p_suggested"]].tolist() == pytest.approx([d.p_wrong[row], d.p_suggested[row]], abs=1e-4)
+    assert exported.loc[row, ["p_wrong", "p_suggested"]].tolist() == pytest.approx(
+        [d.p_wrong[row], d.p_suggested[row]], abs=1e-4
+    )
     assert exported["p_suggested"].isna().sum() == 1
     (tmp_path / "d.csv").write_bytes(reader.exported())
     assert (d.apply(tmp_path / "d.csv").actions != "").sum() == 2

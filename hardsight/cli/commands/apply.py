@@ -71,7 +71,9 @@ def apply(folder: Path, data: Path, label: str, id_: str | None, decisions: Path
 
 def _describe_forecast(d: "Difficulty", rows: "pd.DataFrame") -> str:
     text = d.forecast(rows).describe()
-    return f"Forecast, as if nobody had looked: {text}" if text else "No label changes, and no sample is dropped by decision."
+    return (
+        f"Forecast, as if nobody had looked: {text}" if text else "No label changes, and no sample is dropped by decision."
+    )
 
 
 def _print_preview(d: "Difficulty", rows: "pd.DataFrame", *, drop_copies: bool) -> None:

@@ -24,7 +24,21 @@ from hardsight.reporting.review.packing import PackedArrays, compact_codes
 from hardsight.reporting.review.page_data import pack_samples
 
 # In the order in which they are joined into one script.
-SCRIPTS = ("data", "format", "sources", "decisions", "forecast", "copies", "filters", "canvas", "plots", "list", "detail", "together", "main")
+SCRIPTS = (
+    "data",
+    "format",
+    "sources",
+    "decisions",
+    "forecast",
+    "copies",
+    "filters",
+    "canvas",
+    "plots",
+    "list",
+    "detail",
+    "together",
+    "main",
+)
 _APP = "reporting/review/app"
 # Likeliest classes of a sample that the page shows.
 TOP_CLASSES = 5
