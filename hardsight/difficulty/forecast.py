@@ -47,10 +47,10 @@ class Forecast(NamedTuple):
         if total["relabelled"]:
             sentences.append(_describe_relabelled(total))
         if total["dropped"]:
+            wrong, right = total["dropped"] - total["dropped_right"], total["dropped_right"]
             sentences.append(
-                f"Of {_count(total['dropped'], 'sample')} dropped, expect "
-                f"{total['dropped'] - total['dropped_right']:,.0f} with a wrong label and {total['dropped_right']:,.0f} with a "
-                "right one."
+                f"Of {_count(total['dropped'], 'sample')} dropped, expect {wrong:,.0f} with a wrong label and {right:,.0f} with "
+                "a right one."
             )
         if not sentences:
             return ""

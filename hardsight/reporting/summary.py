@@ -431,8 +431,9 @@ def summarize_copies(d: Difficulty, most: int) -> CopySummary:
     if not len(table):
         return CopySummary("", [], 0)
     contradictory = int(table["contradictory"].sum())
+    size = int(table["size"].sum())
     text = (
-        f"{format_count(int(table['size'].sum()), 'sample')} are copies of each other, in {format_count(len(table), 'set')}; "
+        f"{format_count(size, 'sample')} are copies of each other, in {format_count(len(table), 'set')}; "
         f"the labels of {contradictory:,} {'set' if contradictory == 1 else 'sets'} differ."
     )
     rows = [

@@ -40,7 +40,7 @@ def test_the_sum_over_all_true_labels():
 
 
 def test_dropped_samples_and_labels_of_unknown_probability():
-    d, posterior = posterior_result()
+    d, _ = posterior_result()
     third = next(i for i in range(len(d)) if d.suggested[i] != d.labels[i])
     other = ({0, 1, 2} - {d.suggested[third], d.labels[third]}).pop()
     drop = np.array([i for i in range(20) if i != third])

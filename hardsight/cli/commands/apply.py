@@ -25,7 +25,7 @@ _CHANGES_SHOWN = 20
 @click.option("--decisions", type=click.Path(path_type=Path), metavar="FILE",
               help="The csv file of a review. [default: DIR/decisions.csv, where serve stores it]")  # fmt: skip
 @click.option("--suggestions", is_flag=True,
-              help="Also change the label of every other sample for which the result advises it. See --preview first.")  # fmt: skip
+              help="Also change every other label for which the result advises it; see --preview first.")  # fmt: skip
 @click.option("--drop-copies", is_flag=True,
               help="Keep one sample of each set of copies: the one whose label is likeliest right.")  # fmt: skip
 @click.option("--preview", is_flag=True,
