@@ -49,8 +49,8 @@ class Forecast(NamedTuple):
         if total["dropped"]:
             wrong, right = total["dropped"] - total["dropped_right"], total["dropped_right"]
             sentences.append(
-                f"Of {_count(total['dropped'], 'sample')} dropped, expect {wrong:,.0f} with a wrong label and {right:,.0f} with "
-                "a right one."
+                f"Of {_count(total['dropped'], 'sample')} dropped, expect {wrong:,.0f} with a wrong label and "
+                f"{right:,.0f} with a right one."
             )
         if not sentences:
             return ""
