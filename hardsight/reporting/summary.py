@@ -437,8 +437,8 @@ def summarize_copies(d: Difficulty, most: int) -> CopySummary:
         f"the labels of {contradictory:,} {'set' if contradictory == 1 else 'sets'} differ."
     )
     rows = [
-        CopySetRow(int(row.Index), row.size, row.contradictory, _count_labels(row.labels), _first_ids(row.ids))
-        for row in table.head(most).itertuples()
+        CopySetRow(row["set"], row["size"], row["contradictory"], _count_labels(row["labels"]), _first_ids(row["ids"]))
+        for row in table.head(most).reset_index().to_dict("records")
     ]
     return CopySummary(text, rows, len(table) - len(rows))
 

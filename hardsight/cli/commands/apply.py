@@ -117,5 +117,6 @@ def _describe_change(d: "Difficulty", row: int, code: Any, action: str) -> str:
     if action == DROP:
         return f"{name}: {given}{right} dropped"
     new = format_line(d.label_names(np.array([code]))[0], 40)
-    known = d.suggested is not None and d.p_suggested is not None and code == d.suggested[row]
-    return f"{name}: {given}{right} → {new}" + (f" (p {format_number(d.p_suggested[row], 2)})" if known else "")
+    if d.suggested is None or d.p_suggested is None or code != d.suggested[row]:
+        return f"{name}: {given}{right} → {new}"
+    return f"{name}: {given}{right} → {new} (p {format_number(d.p_suggested[row], 2)})"

@@ -124,7 +124,8 @@ def _forecast(d: Difficulty) -> dict[str, Any] | None:
     if forecast is None or not forecast.total["relabelled"]:
         return None
     table = forecast.table[forecast.table["relabelled"] > 0].sort_values("relabelled", ascending=False, kind="stable")
-    rows = [row._replace(Index=format_line(row.Index, 80)) for row in table.head(summary.CLASS_ROWS).itertuples()]
+    table = table.head(summary.CLASS_ROWS)
+    rows = [{"name": format_line(name, 80), **row} for name, row in zip(table.index, table.to_dict("records"), strict=True)]
     return {"text": forecast.describe(), "rows": rows}
 
 
