@@ -271,14 +271,14 @@ def test_suggestions_are_taken_where_nothing_was_decided(kept, tmp_path):
     command = ["apply", str(tmp_path), str(folder / "pets.csv"), "--label", "y", "--id", "key", "-o", str(target)]
     answer = CliRunner().invoke(main, [*command, "--suggestions"])
     assert "Of 2 labels changed, expect 2 put right, 0 spoilt" in answer.output
-    wanted = table()
-    wanted.loc[[7, 9], "y"] = "cat"
-    assert read(target)["y"].tolist() == wanted["y"].tolist()
+    expected_table = table()
+    expected_table.loc[[7, 9], "y"] = "cat"
+    assert read(target)["y"].tolist() == expected_table["y"].tolist()
     # Without a review, the suggestions are all there is to do.
     (tmp_path / "decisions.csv").unlink()
     assert CliRunner().invoke(main, [*command, "--suggestions"]).exit_code == 0
-    wanted.loc[3, "y"] = "cat"
-    assert read(target)["y"].tolist() == wanted["y"].tolist()
+    expected_table.loc[3, "y"] = "cat"
+    assert read(target)["y"].tolist() == expected_table["y"].tolist()
     answer = CliRunner().invoke(main, command)
     assert answer.exit_code != 0
     assert "decisions.csv" in answer.output
