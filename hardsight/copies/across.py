@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import vstack
 
-from hardsight.copies.sets import find_copy_sets
+from hardsight.copies.chance import equal_by_chance
+from hardsight.copies.sets import find_copy_sets, find_exact_copies
 from hardsight.data import Samples
 from hardsight.data.encoding import has_dates_or_text
 from hardsight.data.sparse import embed_sparse
@@ -15,28 +16,33 @@ from hardsight.errors import InputError
 
 
 class CopiesAcross(NamedTuple):
-    """Pairs of copies, one of each set of samples; rows of both ascend. Every array is ``(pair,)``."""
+    """Pairs of copies, one of each set of samples, in the order of their rows. Every array is ``(pair,)``."""
 
     first: np.ndarray  # row in the first samples, int64
     second: np.ndarray  # row in the second samples, int64
     exact: np.ndarray  # whether the features of the two are equal, bool
+    by_chance: bool = False  # whether equal samples are different ones that happen to be equal; then there are no pairs
 
 
-def find_copies_across(first: Samples, second: Samples) -> CopiesAcross:
+def find_copies_across(first: Samples, second: Samples, *, near: bool = True) -> CopiesAcross:
     """Find samples of the one set that are copies of samples of the other.
 
     Args:
         first, second: samples with the same features, in the same order.
+        near: whether near copies count, too, by the spacing of both sets together (:mod:`hardsight.copies.near`).
 
     Raises:
         InputError: samples of another kind, or with other features.
     """
     joint = _join(first, second)
-    codes = find_copy_sets(joint).codes
-    left, right = codes[: len(first)], codes[len(first) :]
-    pairs = _pairs_of_equal(left, right)
+    copies = find_exact_copies(joint)
+    if equal_by_chance(joint, int(copies.exact.sum())):
+        none = np.empty(0, dtype=np.int64)
+        return CopiesAcross(none, none, none.astype(bool), by_chance=True)
+    codes = find_copy_sets(joint).codes if near else copies.codes
+    left, right = _pairs_of_equal(codes[: len(first)], codes[len(first) :])
     digests = joint.fingerprints()
-    return CopiesAcross(*pairs, digests[pairs[0]] == digests[pairs[1] + len(first)])
+    return CopiesAcross(left, right, digests[left] == digests[right + len(first)])
 
 
 def _pairs_of_equal(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,10 +1,13 @@
-"""Sets of copies: samples with equal features."""
+"""Sets of copies: samples with equal or nearly equal features."""
 
 from typing import NamedTuple
 
 import numpy as np
 
+from hardsight.copies.near import join_near_copies
+from hardsight.copies.views import View, make_views
 from hardsight.data import Samples
+from hardsight.resampling.plan import block_codes
 
 
 class CopySets(NamedTuple):
@@ -15,11 +18,26 @@ class CopySets(NamedTuple):
     exact: np.ndarray  # whether another sample has exactly the same features, (sample,) bool
 
 
-def find_copy_sets(samples: Samples) -> CopySets:
-    """Return the sets of copies among the samples."""
+def find_exact_copies(samples: Samples) -> CopySets:
+    """Return the sets of samples with exactly the same features."""
     equal = np.unique(samples.fingerprints(), return_inverse=True)[1].reshape(-1)
     codes = number_sets(equal)
     return CopySets(codes, codes >= 0)
+
+
+def find_copy_sets(samples: Samples) -> CopySets:
+    """Return the sets of exact and near copies among the samples (:mod:`hardsight.copies.near`)."""
+    equal = np.unique(samples.fingerprints(), return_inverse=True)[1].reshape(-1)
+    views = make_views(samples) if samples.numeric else []
+    codes = block_codes(len(samples), equal, *(_join(view, len(samples)) for view in views))
+    return CopySets(number_sets(codes), np.bincount(equal)[equal] > 1)
+
+
+def _join(view: View, n: int) -> np.ndarray:
+    """Return the near copies of one view, as codes of all samples."""
+    codes = np.arange(n)
+    codes[view.rows] = n + join_near_copies(view.points, even=view.even)
+    return codes
 
 
 def number_sets(codes: np.ndarray) -> np.ndarray:

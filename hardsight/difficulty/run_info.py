@@ -41,7 +41,7 @@ class RunInfo:
     n_models: int  # number of trained models
     reliability: float | None = None  # of the ranking, 0 to 1; None if it is unknown
     seed: int | None = None  # fixes every random number
-    duplicates: str | None = None  # "together" or "apart"
+    duplicates: str | None = None  # samples that were kept together as copies: "near", "together" (exact ones), "apart"
     label_name: str = "label"  # name of the label in reports
     notices: tuple[str, ...] = ()  # what the user should know of the result, one sentence or two each
     task: str | None = None  # "loss" if the models gave a loss per sample and no predictions; None otherwise

@@ -161,7 +161,7 @@ def _run_info(job: Job, result: RunResult, labels: TrueLabels) -> RunInfo:
         n_models=learner.n_models(job.plan.select(range(result.repeats))),
         reliability=to_json(result.held_out.reliability(job.loss)),
         seed=job.request.seed,
-        duplicates=job.request.duplicates,
+        duplicates=job.duplicates,
         label_name=samples.label_name,
         notices=tuple(notices),
         task="loss" if samples.loss_only else None,

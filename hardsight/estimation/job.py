@@ -9,11 +9,11 @@ import numpy as np
 from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.estimation.backends import choose_backend
+from hardsight.estimation.blocks import find_blocks
 from hardsight.estimation.checkpoint import Checkpoint, run_identity
 from hardsight.estimation.plan import (
     check_predicts_others,
     describe_splits,
-    find_blocks,
     find_small_classes,
     fit_budget,
     make_plan,
@@ -49,6 +49,7 @@ class Job:
     splits: str
     in_small_class: np.ndarray | None  # samples of classes too small for their labels to be judged; None: there are none
     copy_set: np.ndarray | None  # set of copies of each sample, (sample,), -1 for none; None: there are no copies
+    duplicates: str  # which samples were kept together as copies: "near", "together" (exact ones) or "apart"
     notices: list[str]
     deadline: float  # when the time budget ends, by the monotonic clock
     tunable: TunableLength | None = None  # the learner if its training length is to be searched for; otherwise None
@@ -87,7 +88,8 @@ def plan_job(samples: Samples, request: Request) -> Job:
         check_predicts_others(learner)
     _check_record(request, samples)
     loss = choose_loss(request.loss, regression=samples.regression, loss_only=samples.loss_only)
-    blocks, copy_set, notices = find_blocks(samples, request.duplicates)
+    together = find_blocks(samples, request.duplicates)
+    blocks = together.codes
     budget = request.budget
     counts = fit_budget(budget, samples, learner, blocks, request.splits, request.folds, request.repeats)
     limited = request.reliability is not None or budget.limited
@@ -112,8 +114,9 @@ def plan_job(samples: Samples, request: Request) -> Job:
         why_not_adjusted=why_not_adjusted,
         splits=describe_splits(learner, splitter, plan) + counts.note,
         in_small_class=in_small_class,
-        copy_set=copy_set,
-        notices=[*notices, *more],
+        copy_set=together.copy_set,
+        duplicates=together.duplicates,
+        notices=[*together.notices, *more],
         deadline=start + budget.seconds,
         tunable=tunable,
     )

@@ -25,7 +25,7 @@ def measure(
     groups: Any = None,
     ids: Any = None,
     weights: Any = None,
-    duplicates: str = "together",
+    duplicates: str = "auto",
     refine: bool | int | None = None,
     budget: str | float | None = None,
     reliability: float | None = None,
@@ -54,7 +54,10 @@ def measure(
         ids: ``(sample,)``, unique; permanent names of the samples.
         weights: ``(sample,)``, 0 or more: how much each sample counts in training, for learners that take weights; or a
             column's name. The measured errors stay unweighted.
-        duplicates: "together": samples with exactly equal features are treated as a group; "apart": they are not.
+        duplicates: "near": samples that are far closer to each other than the data's own spacing
+            (:mod:`hardsight.copies.near`) are treated as a group, as are equal ones; "together": equal ones alone; "apart":
+            neither. "auto": "near", except where more than a fifth of the samples equal another one and chance makes that
+            likely, as in a table of few categories: then "apart".
         refine: number of later rounds in which models are trained with the automatic weights of the round before. They
             serve ``p_wrong``, ``suggested`` and the weights; errors stay those of the first round
             (:mod:`hardsight.estimation.reweighted_rounds`). True: one. None: one if 1 % of the labels or more look wrong

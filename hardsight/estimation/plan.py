@@ -1,55 +1,21 @@
-"""From arguments to a checked plan: blocks of samples, the splitter, and the train/held-out assignment."""
+"""From arguments to a checked plan: the splitter, and the train/held-out assignment."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from hardsight.copies import find_copy_sets
 from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.learners import Learner, capabilities_of
 from hardsight.learners.forest_oob import ForestOOB
 from hardsight.resampling.budget import Budget, choose_layout
-from hardsight.resampling.plan import Plan, block_codes, check_class_sizes, check_rounds, small_classes, split_seed
+from hardsight.resampling.plan import Plan, check_class_sizes, check_rounds, small_classes, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter, Subsets
 from hardsight.validation import check_int, format_option
 
 FOLDS, REPEATS = 5, 10
-# Share of duplicates from which they may be different samples that happen to be equal.
-_MANY_DUPLICATES = 0.2
 # A notice names at most so many classes.
 _CLASSES_NAMED = 5
-
-
-class Blocks(NamedTuple):
-    """Samples that must stay together."""
-
-    codes: np.ndarray  # block of each sample, (sample,) int64
-    copy_set: np.ndarray | None  # set of copies of each sample, (sample,) int64, -1 for none; None if there are no copies
-    notices: list[str]
-
-
-def find_blocks(samples: Samples, duplicates: str) -> Blocks:
-    """Return which samples must stay together, with notices about duplicates.
-
-    Args:
-        duplicates: "together": samples with equal features stay together, too; "apart": they need not.
-    """
-    if duplicates == "apart":
-        return Blocks(block_codes(len(samples), samples.groups), None, [])
-    copy_set = find_copy_sets(samples).codes
-    n_copies = int((copy_set >= 0).sum())
-    if not n_copies:
-        return Blocks(block_codes(len(samples), samples.groups), None, [])
-    share = n_copies / len(samples)
-    notice = (
-        f"{n_copies:,} of {len(samples):,} samples ({share:.1%}) have exactly the same features as another sample. They "
-        "are kept on one side of every split."
-    )
-    if share > _MANY_DUPLICATES:
-        notice += " With so many, equal rows may be different samples rather than copies: if so, pass duplicates='apart'."
-    alone = np.where(copy_set < 0, np.arange(len(samples)) + len(samples), copy_set)
-    return Blocks(block_codes(len(samples), samples.groups, alone), copy_set, [notice])
 
 
 class FoldCounts(NamedTuple):

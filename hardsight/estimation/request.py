@@ -16,6 +16,7 @@ from hardsight.data.from_hf_rows import rows_to_samples
 from hardsight.data.read_options import option_names
 from hardsight.errors import Faults, InputError
 from hardsight.estimation.backends import choose_backend
+from hardsight.estimation.blocks import DUPLICATES
 from hardsight.learners import capabilities_of, check_name
 from hardsight.measures.losses import Loss
 from hardsight.measures.record import Record
@@ -102,7 +103,7 @@ class Request:
     folds: int | None = None
     repeats: int | None = None
     splits: Any = None
-    duplicates: str = "together"
+    duplicates: str = "auto"
     refine: Any = None
     budget: Any = None
     reliability: float | None = None
@@ -238,9 +239,7 @@ def _check_splits(value: Any) -> Any:
 
 
 def _check_duplicates(value: Any) -> str:
-    if value not in ("together", "apart"):
-        raise InputError(f"duplicates must be 'together' or 'apart'. Got {value!r}")
-    return str(value)
+    return str(check_choice("duplicates", value, DUPLICATES))
 
 
 def _check_reliability(value: Any) -> float | None:

@@ -12,8 +12,9 @@ from hardsight.data.columns import normalize_weights
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.estimation.backends import choose_backend
+from hardsight.estimation.blocks import find_blocks
 from hardsight.estimation.measure import measure
-from hardsight.estimation.plan import describe_splits, find_blocks, make_plan, make_splitter
+from hardsight.estimation.plan import describe_splits, make_plan, make_splitter
 from hardsight.estimation.request import DataOptions, Execution, as_samples, check_execution, check_options
 from hardsight.estimation.reweighted_rounds import weightable_learner
 from hardsight.explanation.effect import effect_table, sample_effects
@@ -51,7 +52,7 @@ def explain(
     margin: float = MARGIN,
     groups: Any = None,
     ids: Any = None,
-    duplicates: str = "together",
+    duplicates: str = "auto",
     execution: Execution | None = None,
     seed: int = 0,
     progress: bool = False,
@@ -78,7 +79,7 @@ def explain(
         margin: gamma of the bound, in nats of held-out log-odds.
         groups: as for :func:`hardsight.measure`.
         ids: names of the samples, by which ``difficulty`` knows them.
-        duplicates: "together" or "apart", as for :func:`hardsight.measure`.
+        duplicates: "auto", "near", "together" or "apart", as for :func:`hardsight.measure`.
         execution: where to train, ``hs.Execution(jobs=…, backend=…, address=…)``; without a checkpoint.
         seed: fixes every random number; all arms share them.
         progress: show a progress bar on stderr.
@@ -138,17 +139,19 @@ def _train(
     progress: bool,
 ) -> _PairedTraining:
     """Train with and without each of the weights."""
-    blocks, _, notices = find_blocks(samples, duplicates)
+    together = find_blocks(samples, duplicates)
     repeats = REPEATS if repeats is None else repeats
     splitter = make_splitter(None, folds, repeats, learner)
-    plan = make_plan(samples, learner, splitter, blocks, repeats, seed)
+    plan = make_plan(samples, learner, splitter, together.codes, repeats, seed)
     loss: Loss = "squared" if samples.regression else "log"
     backend = choose_backend(execution.backend, execution.jobs, execution.address)
     pairs = learner.n_models(plan)
     with progress_bar(progress, pairs * (1 + len(weights)), "training in pairs") as on_progress:
         arms = train_arms(learner, samples, weights, plan, loss, backend, on_progress)
     splits = describe_splits(learner, splitter, plan)
-    return _PairedTraining(arms, {"pairs": pairs, "splits": splits, "loss": loss, "notices": [*notices, *arms.notices]})
+    return _PairedTraining(
+        arms, {"pairs": pairs, "splits": splits, "loss": loss, "notices": [*together.notices, *arms.notices]}
+    )
 
 
 def _follow(

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import hardsight as hs
-from hardsight.copies import find_copies_across
+from hardsight.copies.across import find_copies_across
 
 
 def pairs(first, second):
@@ -21,10 +23,14 @@ def test_every_pair_of_equal_rows_is_found():
 
 def test_categories_of_the_two_tables_are_matched_by_name():
     def table(colours, sizes):
-        return hs.Samples.of(pd.DataFrame({"colour": colours, "size": sizes, "y": ["p", "q"] * (len(sizes) // 2)}), "y")
+        frame = pd.DataFrame({"colour": colours + ["red"] * 10, "size": sizes + np.arange(100, 110).tolist()})
+        return hs.Samples.of(frame.assign(y=["p", "q"] * 7), "y")
 
     first = table(["red", "blue", "red", "green"], [1, 2, 3, 4])
     second = table(["yellow", "green", "red", "red"], [9, 4, 1.5, 3])
+    second = replace(
+        second, features=second.features.assign(size=second.features["size"] + 50 * (second.features["size"] > 99))
+    )
     assert pairs(first, second) == [(2, 3, True), (3, 1, True)]
 
 

@@ -197,6 +197,38 @@ def test_duplicates_are_noticed_and_kept_together():
     assert d.settings["duplicates"] == "together"
 
 
+def test_near_copies_are_kept_together_by_default():
+    x = np.random.default_rng(0).normal(size=(60, 6))
+    x[[20, 40]] = x[0] + 1e-4
+    x[50] = x[10] - 1e-4
+    y = NAMES.copy()
+    y[[0, 20, 10, 50]], y[40] = "cat", "dog"
+    d, spy = measure(x=x, y=y)
+    assert d.copy_set.tolist() == [{0: 0, 20: 0, 40: 0, 10: 1, 50: 1}.get(row, -1) for row in range(60)]
+    for train, _ in spy.seen:
+        assert len({0, 20, 40} & set(train.tolist())) in (0, 3)
+    notice = next(n for n in d.settings["notices"] if "near copies" in n)
+    assert notice.startswith("5 of 60 samples (8.3%) are near copies of another sample (2 of them exact copies), in 2 sets;")
+    assert "labels differ in 1 of them, such as 0 ('cat') = 40 ('dog') = 20 ('cat')." in notice
+    assert "duplicates='together' (--duplicates together)" in notice
+    assert d.settings["duplicates"] == "near"
+    assert d.copies()["contradictory"].tolist() == [True, False]
+    d, _ = measure(x=x, y=y, duplicates="together")
+    assert d.copy_set.tolist() == [0 if row in (20, 40) else -1 for row in range(60)]
+    assert d.settings["duplicates"] == "together"
+
+
+def test_equal_rows_of_few_categories_are_different_samples():
+    x = np.random.default_rng(0).integers(0, 3, (60, 2))
+    d, _ = measure(x=x)
+    assert d.settings["duplicates"] == "apart"
+    assert d.copy_set is None
+    notice = next(n for n in d.settings["notices"] if "taken for different samples" in n)
+    assert "duplicates='together' (--duplicates together)" in notice
+    d, _ = measure(x=x, duplicates="together")
+    assert (d.copy_set >= 0).all()
+
+
 # Ids
 
 
@@ -317,7 +349,7 @@ def measuring_raises(match, x=X, y=NAMES, **more):
         ("folds and repeats have no meaning for splits='subsets'", {"splits": "subsets", "repeats": 3}),
         ("out of bag holds samples out by itself", {"learner": "forest", "folds": 3}),
         ("out of bag holds samples out by itself: leave out splits", {"learner": "forest", "splits": "loo"}),
-        ("duplicates must be 'together' or 'apart'. Got 'drop'", {"duplicates": "drop"}),
+        ("duplicates must be one of auto, near, together, apart. Got 'drop'", {"duplicates": "drop"}),
         ("seed must be 0 or more. Got -1", {"seed": -1}),
         ("only 'cat' has: add samples, or merge", {"y": ["rare", *["cat"] * 59]}),
         ("or groups that must stay together.* only 'cat' has", {"groups": np.where(Y == 0, np.arange(60), 99)}),

@@ -18,7 +18,8 @@ from hardsight import Samples, read
 from hardsight.cli import main
 from hardsight.errors import InputError
 from hardsight.estimation.backends import Serial
-from hardsight.estimation.plan import find_blocks, make_plan, make_splitter
+from hardsight.estimation.blocks import find_blocks
+from hardsight.estimation.plan import make_plan, make_splitter
 from hardsight.explanation import effect as effects_of
 from hardsight.explanation.page import render_page
 from hardsight.explanation.paired_training import train_arms
@@ -163,7 +164,7 @@ def test_models_of_the_same_splits_with_other_seeds_are_a_known_null():
         Samples.of(x, y),
         hs.Network(hidden=(8,), epochs=3),
     )
-    units, _ = find_blocks(samples, "together")
+    units = find_blocks(samples, "together").codes
     inside = total = 0
     for seed in range(8):
         plan = make_plan(samples, learner, make_splitter(None, 3, 4, learner), units, 4, seed)

@@ -50,8 +50,9 @@ from hardsight.cli.parsing import make_splits
               help="Number of processes, or of Ray tasks. [default: 1; all cores with --backend]")  # fmt: skip
 @click.option("--address", default=None, help="Ray cluster: auto, host:port or ray://host:port. [default: this machine]")
 @click.option("--resume", is_flag=True, help="Continue the unfinished run in --out.")
-@click.option("--duplicates", type=click.Choice(["together", "apart"]), default="together", show_default=True,
-              help="Whether samples with equal features are always on the same side of a split.")  # fmt: skip
+@click.option("--duplicates", type=click.Choice(["auto", "near", "together", "apart"]), default="auto", show_default=True,
+              help="Which samples are always on the same side of a split: near copies and equal ones (near), equal ones "
+                   "(together) or neither (apart). auto: near, or apart if equal rows are likely by chance.")  # fmt: skip
 @run_options
 def measure(data: Path, splits: str | None, members: int | None, ratio: float | None, **run: Any) -> None:
     """Measure the difficulty of every sample in DATA.

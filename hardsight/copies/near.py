@@ -1,0 +1,120 @@
+"""Near copies: samples that are far closer to each other than the data's own spacing.
+
+A set of samples is *isolated* if they are each other's nearest neighbours. Its ratio is its radius over the distance to
+the nearest sample outside. In data without copies, spread evenly in ``d`` dimensions about any one sample, a share of about
+``t^d`` of the samples is in isolated sets with a ratio below ``t``: that of a pair is below ``t`` if no sample lies in
+the shell between, whose volume is all but ``t^d`` of the ball. Copies exceed that, and a gap separates them from all
+others. The dimension is that of the data near each sample, from the distances to its fifth and tenth neighbour
+(Levina and Bickel 2004).
+
+The largest threshold is taken below which (1) at most a twentieth of the isolated sets is expected by chance, (2) there is
+a gap above the threshold, and (3) hardly any larger sets are isolated, as they are in data that consist of small clusters.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hardsight.copies.neighbours import find_nearest
+
+# A set holds at most so many copies. Larger isolated sets are clusters of the data.
+MAX_SET = 8
+_NEIGHBOURS = 16
+# Fewer distinct samples have no spacing.
+_MIN_SAMPLES = 40
+# Thresholds of the ratio that are tried, falling, and the largest of them for samples that are not spread evenly.
+_THRESHOLDS = np.geomspace(0.5, 0.002, 56)
+_MAX_UNEVEN = 0.25
+# Share of the samples below a threshold that may be expected there by chance.
+_CHANCE = 0.05
+# Factors above a threshold, and how many more samples may be found up to there, relative to those below it.
+_GAPS = ((1.5, 0.25), (3.0, 0.5))
+# Share of the samples below a threshold that may be in larger isolated sets.
+_LARGE = 0.02
+# A threshold need not be much above the smallest one that finds nearly as many samples.
+_AS_MANY, _MARGIN = 0.98, 2.0
+
+
+class IsolatedSets(NamedTuple):
+    """The isolated set of the smallest ratio about each sample."""
+
+    ratio: np.ndarray  # (sample, size) float64, of sets of 2, 3, … samples; inf if there is none
+    key: np.ndarray  # (sample, size) uint64, equal for samples of one set
+    dimension: float  # of the data near each sample
+
+
+def join_near_copies(points: np.ndarray, *, even: bool) -> np.ndarray:
+    """Return codes of the sets of near copies, ``(sample,)`` int64: equal for samples of one set.
+
+    Args:
+        points: ``(sample, feature)`` float32 in units that make Euclidean distance sensible.
+        even: whether samples are spread evenly, as images and embeddings are, and not in cells of categories: then no gap
+            is needed where chance explains the samples above a threshold.
+    """
+    distinct, codes = np.unique(points, axis=0, return_inverse=True)
+    codes = codes.reshape(-1)
+    if len(distinct) < _MIN_SAMPLES:
+        return codes
+    sets = _find_isolated(distinct)
+    threshold = _choose_threshold(sets, even=even)
+    joined = np.arange(len(distinct))
+    # The largest set below the threshold counts: it holds the smaller ones.
+    for column in range(MAX_SET - 1):
+        below = np.flatnonzero(sets.ratio[:, column] < threshold)
+        _, first, position = np.unique(sets.key[below, column], return_index=True, return_inverse=True)
+        joined[below] = below[first[position.reshape(-1)]]
+    return joined[codes]
+
+
+def _find_isolated(points: np.ndarray) -> IsolatedSets:
+    nearest = find_nearest(points, _NEIGHBOURS)
+    n = len(points)
+    # The sum of random numbers identifies a set, whatever the order of its members.
+    marks = np.random.default_rng(0).integers(0, 2**63, n, dtype=np.uint64)
+    keys = np.cumsum(marks[nearest.rows], axis=1, dtype=np.uint64)
+    ratio = np.full((n, _NEIGHBOURS - 1), np.inf)
+    for size in range(2, _NEIGHBOURS + 1):
+        _, position, count = np.unique(keys[:, size - 1], return_inverse=True, return_counts=True)
+        position = position.reshape(-1)
+        radius, outside = np.full(len(count), np.inf), np.full(len(count), np.inf)
+        np.minimum.at(radius, position, nearest.distance[:, size - 1])
+        np.minimum.at(outside, position, nearest.distance[:, size])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio[:, size - 2] = np.where(count == size, radius / outside, np.inf)[position]
+    return IsolatedSets(ratio, keys[:, 1:_NEIGHBOURS], _dimension(nearest.distance))
+
+
+def _dimension(distance: np.ndarray) -> float:
+    """Return the dimension in which a ball of twice the samples has the radius that is observed."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        growth = np.log(distance[:, 10] / distance[:, 5])
+    mean = growth[np.isfinite(growth)].mean()
+    return float(np.log(2) / mean) if mean > 0 else np.inf
+
+
+def _choose_threshold(sets: IsolatedSets, *, even: bool) -> float:
+    """Return the ratio below which isolated sets are copies; 0 if there are none."""
+    n, small = len(sets.ratio), np.sort(sets.ratio[:, : MAX_SET - 1].min(axis=1))
+    large = np.sort(sets.ratio[:, MAX_SET - 1 :].min(axis=1))
+
+    def below(ratio: float) -> int:
+        return int(np.searchsorted(small, ratio))
+
+    def by_chance(ratio: float) -> float:
+        return float(n * min(1.0, ratio**sets.dimension))
+
+    def fits(threshold: float) -> bool:
+        found, chance = below(threshold), by_chance(threshold)
+        if chance > _CHANCE * found or np.searchsorted(large, threshold) > _LARGE * found:
+            return False
+        more = ((below(factor * threshold) - found, by_chance(factor * threshold) - chance) for factor, _ in _GAPS)
+        excess = [above - (expected if even else 0) for above, expected in more]
+        return all(value <= share * found for value, (_, share) in zip(excess, _GAPS, strict=True))
+
+    thresholds = _THRESHOLDS[(_THRESHOLDS <= _MAX_UNEVEN) | even]
+    largest = next((threshold for threshold in thresholds if below(threshold) and fits(threshold)), 0.0)
+    if not largest:
+        return 0.0
+    enough = _AS_MANY * below(largest)
+    smallest = min(threshold for threshold in _THRESHOLDS if below(threshold) >= enough)
+    return float(min(largest, _MARGIN * smallest))

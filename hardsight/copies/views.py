@@ -1,0 +1,70 @@
+"""Features as points between which Euclidean distance is sensible."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hardsight.data import Samples
+
+# Columns share a unit if none has a standard deviation above this factor times the median one, and most are not below
+# its inverse.
+_SAME_UNIT = 10.0
+_MOST = 0.75
+# With fewer columns of one unit, brightness and contrast of a row mean nothing.
+_MIN_SHARED = 16
+
+
+class View(NamedTuple):
+    """One way to compare samples."""
+
+    rows: np.ndarray  # the samples that can be compared so, int64
+    points: np.ndarray  # (row, feature) float32
+    even: bool  # see hardsight.copies.near.join_near_copies
+
+
+def make_views(samples: Samples) -> list[View]:
+    """Return the ways to compare samples.
+
+    Columns of different units are standardised, and the columns of a category weigh as much as two standard deviations.
+    Columns that share a unit, such as pixels and embeddings, stay as they are. They are also compared after each row is
+    standardised, so that brightness and contrast do not matter.
+    """
+    matrix = samples.matrix
+    if matrix.shape[1] == 0 or len(matrix) < 2:
+        return []
+    everyone = np.arange(len(matrix))
+    if samples.kind == "text" or (samples.embedding is not None and samples.kind != "table"):
+        # A text without any known word is zero, and says nothing.
+        known = np.flatnonzero(matrix.any(axis=1))
+        return [View(known, matrix[known], even=True)]
+    points, even = _scale(matrix, images=samples.kind == "image", table=samples.kind == "table")
+    views = [View(everyone, points, even=even)]
+    if even and points.shape[1] >= _MIN_SHARED:
+        centred = points - points.mean(axis=1, keepdims=True)
+        contrast = centred.std(axis=1)
+        rows = np.flatnonzero(contrast > 1e-6 * np.abs(points).max(initial=1e-30))
+        views.append(View(rows, centred[rows] / contrast[rows, None], even=True))
+    return views
+
+
+def _scale(matrix: np.ndarray, *, images: bool, table: bool) -> tuple[np.ndarray, bool]:
+    """Return the points of numbers, and whether all columns share a unit."""
+    known = ~np.isnan(matrix)
+    mean = np.where(known, matrix, 0).sum(axis=0, dtype=np.float64) / np.maximum(known.sum(axis=0), 1)
+    centred = np.where(known, matrix - mean.astype(np.float32), np.float32(0))
+    if images:
+        return centred, True
+    low, high = np.nanmin(matrix, axis=0), np.nanmax(matrix, axis=0)
+    sd = np.sqrt(np.einsum("ij,ij->j", centred, centred, dtype=np.float64) / len(matrix))
+    constant = ~(sd > 1e-7 * np.abs(mean))
+    flags = ((matrix == low) | (matrix == high) | ~known).all(axis=0) & ~constant
+    varied = sd[~constant & ~flags]
+    if not table and len(varied) >= _MIN_SHARED and _share_unit(varied):
+        return centred, True
+    scale = np.where(flags, (high - low) / 2, sd)
+    return (centred / np.where(constant, np.inf, scale)).astype(np.float32), False
+
+
+def _share_unit(sd: np.ndarray) -> bool:
+    ratio = sd / np.median(sd)
+    return bool(ratio.max() < _SAME_UNIT and np.mean(ratio > 1 / _SAME_UNIT) >= _MOST)

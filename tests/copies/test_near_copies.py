@@ -1,0 +1,157 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn import datasets
+
+import hardsight as hs
+from hardsight.copies import neighbours
+from hardsight.copies.across import find_copies_across
+from hardsight.copies.neighbours import find_nearest
+from hardsight.copies.sets import find_copy_sets, find_exact_copies
+
+
+def copy_sets(features):
+    return find_copy_sets(hs.Samples.of(features, np.arange(len(features)) % 2)).codes
+
+
+def with_copies(x, rng, change, share=0.2, times=1):
+    """Return the rows with changed copies of some of them, and the row that each stems from."""
+    source = np.repeat(rng.choice(len(x), int(share * len(x)), replace=False), times)
+    return np.concatenate([x, change(x[source])]), np.concatenate([np.arange(len(x)), source])
+
+
+def recall_and_false(codes, source):
+    """Return the share of copied samples in a set of their own source, and the share of others that are in any set."""
+    copied = np.bincount(source)[source] > 1
+    same = (codes[:, None] == codes) & (source[:, None] == source) & ~np.eye(len(source), dtype=bool)
+    return (same.any(1) & (codes >= 0))[copied].mean(), (codes[~copied] >= 0).mean()
+
+
+DIGITS = datasets.load_digits().data
+
+
+@pytest.mark.parametrize("share, times", [(0.05, 1), (0.2, 1), (0.5, 1), (0.2, 4)])
+@pytest.mark.parametrize("image", [False, True])
+@pytest.mark.parametrize("change", ["jitter", "brightness", "offset"])
+def test_changed_copies_of_images_are_found(change, share, times, image):
+    rng = np.random.default_rng(0)
+    changes = {
+        "jitter": lambda x: x + rng.normal(0, 0.1, x.shape),
+        "brightness": lambda x: np.clip(x * rng.uniform(0.85, 1.15, (len(x), 1)), 0, 16),
+        "offset": lambda x: np.clip(x + rng.uniform(-1.5, 1.5, (len(x), 1)), 0, 16),
+    }
+    x, source = with_copies(DIGITS[:900], rng, changes[change], share, times)
+    recall, false = recall_and_false(copy_sets(x.reshape(-1, 8, 8) if image else x), source)
+    assert recall > 0.92
+    assert false < 0.005
+
+
+@pytest.mark.parametrize("share, times", [(0.05, 1), (0.5, 1), (0.2, 4)])
+def test_jittered_rows_of_tables_are_found_in_any_units(share, times):
+    rng = np.random.default_rng(1)
+    x, _ = datasets.load_wine(return_X_y=True)
+    sd = x.std(0)
+    x, source = with_copies(x, rng, lambda x: x + 0.01 * sd * rng.normal(size=x.shape), share, times)
+    for scale in (1.0, 10.0 ** np.arange(-6, 7)):
+        recall, false = recall_and_false(copy_sets(x * scale), source)
+        assert recall > 0.92
+        assert false == 0
+
+
+def test_copies_agree_in_their_categories():
+    rng = np.random.default_rng(2)
+    n = 500
+    x = rng.normal(size=(n, 6))
+    colour, size = rng.choice(["red", "blue", "green"], n), rng.choice(["s", "m"], n)
+    source = np.r_[np.arange(n), np.arange(50)]
+    frame = pd.DataFrame(x[source] + np.r_[np.zeros((n, 6)), rng.normal(0, 1e-3, (50, 6))], columns=list("abcdef"))
+    frame["colour"], frame["size"] = colour[source], size[source]
+    other = frame.copy()
+    other.loc[n:, "colour"] = np.where(other.loc[n:, "colour"] == "red", "blue", "red")
+    assert recall_and_false(copy_sets(frame), source) == (1, 0)
+    assert (copy_sets(other) < 0).all()
+
+
+def test_reworded_texts_are_found():
+    rng = np.random.default_rng(3)
+    words = np.array([f"{a}{b}" for a in ("sun", "rain", "wind", "snow", "fog", "hail") for b in "abcdefghijklmnopqrst"])
+    texts = [rng.choice(words, 14).tolist() for _ in range(300)]
+    reworded = [[*text[:5], "indeed", *text[5:]] for text in texts[:60]]
+    codes = copy_sets([" ".join(text) for text in [*texts, *reworded]])
+    recall, false = recall_and_false(codes, np.r_[np.arange(300), np.arange(60)])
+    assert recall > 0.95
+    assert false < 0.01
+
+
+def spread(name):
+    rng = np.random.default_rng(4)
+    return {
+        "dense in a plane": lambda: datasets.make_blobs(5_000, centers=5, random_state=0)[0],
+        "clusters of different density": lambda: np.concatenate(
+            [rng.normal(size=(500, 5)), rng.normal(size=(500, 5)) * 0.01 + 4, rng.normal(size=(500, 5)) * 30]
+        ),
+        "on a grid": lambda: np.round(rng.normal(size=(3_000, 4)) * 3),
+        "rounded": lambda: np.round(rng.normal(size=(3_000, 3)), 1),
+        "a walk": lambda: np.cumsum(rng.normal(size=(2_000, 6)), axis=0),
+        "one column": lambda: rng.random((2_000, 1)),
+        "heavy tails": lambda: rng.standard_cauchy(size=(2_000, 6)),
+        "many columns": lambda: rng.normal(size=(1_000, 200)),
+        "zeros": lambda: np.where(rng.random((2_000, 12)) < 0.7, 0, rng.exponential(size=(2_000, 12))),
+        "breast cancer": lambda: datasets.load_breast_cancer().data,
+        "iris": lambda: datasets.load_iris().data,
+        "digits": lambda: DIGITS,
+        "digits as images": lambda: DIGITS.reshape(-1, 8, 8),
+        "constant": lambda: np.ones((100, 20)),
+        "few": lambda: rng.normal(size=(5, 20)),
+    }[name]()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["dense in a plane", "clusters of different density", "on a grid", "rounded", "a walk", "one column", "heavy tails",
+     "many columns", "zeros", "breast cancer", "iris", "digits", "digits as images", "constant", "few"],
+)  # fmt: skip
+def test_data_without_near_copies_stay_apart(name):
+    samples = hs.Samples.of(spread(name), np.arange(len(spread(name))) % 2)
+    found = find_copy_sets(samples)
+    assert ((found.codes >= 0) & ~found.exact).mean() <= 0.005
+    assert (found.codes[find_exact_copies(samples).exact] >= 0).all()
+
+
+def test_near_copies_across_two_sets():
+    rng = np.random.default_rng(5)
+    changed = DIGITS[:30] + rng.normal(0, 0.05, (30, 64))
+    first = hs.Samples.of(DIGITS[:600], np.arange(600) % 2)
+    second = hs.Samples.of(np.concatenate([changed, DIGITS[600:700], DIGITS[50:60]]), np.arange(140) % 2)
+    found = find_copies_across(first, second)
+    assert found.first.tolist() == [*range(30), *range(50, 60)]
+    assert found.second.tolist() == [*range(30), *range(130, 140)]
+    assert found.exact.tolist() == [False] * 30 + [True] * 10
+    assert find_copies_across(first, second, near=False).first.tolist() == list(range(50, 60))
+
+
+def test_equal_rows_of_few_categories_are_no_leaks():
+    rng = np.random.default_rng(6)
+    first, second = (hs.Samples.of(rng.integers(0, 3, (200, 3)), np.arange(200) % 2) for _ in range(2))
+    found = find_copies_across(first, second)
+    assert found.by_chance
+    assert not len(found.first)
+
+
+def test_random_trees_find_what_an_exact_search_finds(monkeypatch):
+    rng = np.random.default_rng(7)
+    x = (rng.normal(size=(3_000, 6)) @ rng.normal(size=(6, 30))).astype(np.float32)
+    x[2_900:] = x[:100] + rng.normal(0, 1e-3, (100, 30)).astype(np.float32)
+    distance = cdist(x, x)
+    exact = find_nearest(x, 10)
+    np.testing.assert_array_equal(exact.rows[:, 0], np.arange(3_000))
+    np.testing.assert_allclose(exact.distance, np.sort(distance, axis=1)[:, :11], atol=1e-4)
+    monkeypatch.setattr(neighbours, "MAX_EXACT", 1_000)
+    found = find_nearest(x, 10)
+    np.testing.assert_allclose(found.distance, np.take_along_axis(distance, found.rows.astype(int), axis=1), atol=1e-4)
+    assert (np.diff(found.distance, axis=1) >= 0).all()
+    assert all(len(set(row)) == 11 for row in found.rows.tolist())
+    assert (found.rows[:100, 1] == np.arange(2_900, 3_000)).mean() > 0.97
+    assert (found.distance[:, 1:] <= exact.distance[:, 1:] * 1.001).mean() > 0.85
+    np.testing.assert_array_equal(found.rows, find_nearest(x, 10).rows)
