@@ -22,11 +22,11 @@ class AdjustedInfo(TypedDict):
 
 
 class RefinedInfo(TypedDict):
-    """How often models were trained again with automatic weights, how many, and why so often."""
+    """Models that were trained again with automatic weights to find wrong labels."""
 
-    rounds: int
-    members: int
-    why: str
+    rounds: int  # later rounds that count; a round that explains no more wrong labels does not
+    members: int  # models trained in all later rounds
+    why: str  # why there are so many rounds
 
 
 @dataclass(frozen=True, kw_only=True)

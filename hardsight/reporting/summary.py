@@ -198,12 +198,18 @@ def _copies(d: Difficulty) -> str | None:
 
 
 def _refined(d: Difficulty) -> str | None:
-    if not d.run.refined or not d.run.refined.get("rounds"):
+    refined = d.run.refined
+    if not refined or not refined.get("members"):
         return None
-    return (
-        f"To find wrong labels, {format_count(d.run.refined['members'], 'more model')} were trained with automatic weights "
-        "from the results of the first models. Errors are those of the first models."
+    trained = (
+        f"To find wrong labels, {format_count(refined['members'], 'more model')} were trained with automatic weights from "
+        "the results of the first models."
     )
+    if not refined.get("rounds"):
+        return (
+            f"{trained} They explained no more of the confident disagreement, so all results are those of the first models."
+        )
+    return f"{trained} Errors are those of the first models."
 
 
 def _no_ledger_in_regression(d: Difficulty) -> str | None:

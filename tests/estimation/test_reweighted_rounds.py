@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits, load_wine
 from sklearn.metrics import average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
 
 import hardsight as hs
+from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosterior
 from hardsight.errors import InputError
+from hardsight.estimation import reweighted_rounds as rounds
 from hardsight.estimation.outputs import checkpoint_files
 from hardsight.reporting.summary import findings
 
@@ -50,7 +53,8 @@ def measured(seed=0, **execution):
 
 
 @pytest.mark.slow
-def test_the_same_bytes_again_and_from_checkpoints(tmp_path):
+def test_the_same_bytes_again_and_from_checkpoints(tmp_path, monkeypatch):
+    monkeypatch.setattr(rounds, "_explains_noise", lambda *_: True)
     whole = measured()
     path = tmp_path / "progress.npz"
     kept = measured(checkpoint=path)
@@ -108,6 +112,45 @@ def test_rounds_that_cannot_be_had_are_refused(says, how):
 @pytest.mark.slow
 def test_the_summary_tells_of_the_second_round():
     x, y, _ = flipped(load_wine, 0.2, 3)
-    results = {rounds: hs.measure(x, y, learner="logistic", repeats=2, refine=rounds) for rounds in (0, 1)}
+    results = {number: hs.measure(x, y, learner="logistic", repeats=2, refine=number) for number in (0, 1)}
     assert not any("automatic weights" in finding for finding in findings(results[0]))
     assert any("10 more models were trained with automatic weights" in finding for finding in findings(results[1]))
+
+
+def posterior_of(p_right, labels, consensus):
+    """A posterior in which every label is right with its own probability, whatever the evidence says."""
+    transition = torch.eye(2, dtype=torch.float64)
+    model = LabelModel(transition, torch.full((2,), 0.5, dtype=torch.float64), torch.ones(1), (1.0, 1.0), noise_aware=False)
+    evidence = Evidence(consensus, labels, model.prior, None)
+
+    class Fixed(LabelPosterior):
+        p_wrong = property(lambda self: 1 - p_right)
+
+    return Fixed(evidence, model)
+
+
+def test_a_round_counts_if_it_explains_labels_that_confident_predictions_contradict():
+    # 100 samples predicted with full confidence, 30 of which are labelled otherwise.
+    labels = (torch.arange(100) < 30).long()
+    consensus = torch.tensor([0.99, 0.01], dtype=torch.float64).log().expand(100, 2)
+    p_right = lambda found: torch.where(torch.arange(100) < found, 0.0, 1.0).double()  # noqa: E731
+    posterior = {found: posterior_of(p_right(found), labels, consensus) for found in (0, 2, 24, 30)}
+    # The unreliability, (unexplained / wrong - .2) / .2 from a tenth of wrong labels on, is 1, 1, .25 and 0.
+    assert not rounds._explains_noise(posterior[0], posterior[2], consensus)
+    assert rounds._explains_noise(posterior[0], posterior[24], consensus)
+    assert rounds._explains_noise(posterior[0], posterior[30], consensus)
+    assert rounds._explains_noise(posterior[30], posterior[30], consensus)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("counts", [False, True])
+def test_a_round_that_does_not_count_changes_nothing_and_says_so(monkeypatch, counts):
+    monkeypatch.setattr(rounds, "_explains_noise", lambda *_: counts)
+    x, y, _ = flipped(load_wine, 0.3, 3)
+    once, twice = (hs.measure(x, y, learner="logistic", folds=3, repeats=2, refine=each) for each in (False, 2))
+    assert twice.run.refined["rounds"] == (2 if counts else 0)
+    assert twice.run.refined["members"] == (12 if counts else 6)
+    assert np.array_equal(twice.p_wrong, once.p_wrong) == (not counts)
+    assert np.array_equal(twice.suggested, once.suggested) or counts
+    assert ("does not count" in twice.run.refined["why"]) == (not counts)
+    assert any("no more of the confident disagreement" in finding for finding in findings(twice)) == (not counts)
