@@ -13,6 +13,8 @@ import click
 from hardsight.cli.output import print_json, remove_files
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hardsight.data import Samples
     from hardsight.difficulty.result import Difficulty
 
@@ -21,16 +23,26 @@ _MAX_REVIEWED = 200_000
 
 
 def measure_and_report(
-    samples: "Samples", *, source: Path, out: Path, seed: int, hardest: int, as_json: bool, quiet: bool, **options: Any
+    samples: "Samples",
+    *,
+    source: Path,
+    out: Path,
+    seed: int,
+    hardest: int,
+    as_json: bool,
+    quiet: bool,
+    leaks: "pd.DataFrame | None" = None,
+    **options: Any,
 ) -> "Difficulty":
     """Measure samples, write difficulty.parquet, report.html and review.html into a folder, and print a summary.
 
     Args:
         source: the file they were read from; its name is stored in the result.
         out: the folder, locked by the caller, see :func:`hardsight.cli.output.lock_folder`.
+        leaks: copies across the samples and a test set, written as leaks.csv; None: no test set was named.
     """
     from hardsight.estimation.measure import measure
-    from hardsight.estimation.outputs import CHECKPOINT
+    from hardsight.estimation.outputs import CHECKPOINT, LEAKS
     from hardsight.io.atomic import printable_name
 
     arguments = _make_arguments(out, options)
@@ -41,7 +53,7 @@ def measure_and_report(
         result = measure(samples, seed=seed, progress=not quiet, **arguments)
         result = replace(result, run=replace(result.run, source=printable_name(source.name)))
         seconds = time.perf_counter() - start
-        files = _write_files(result, out)
+        files = _write_files(result, out) | _write_csv("leaks", leaks, out / LEAKS)
     if as_json:
         _print_json(result, files, hardest=hardest, seconds=seconds)
     else:
@@ -97,7 +109,8 @@ def _write_files(result: "Difficulty", out: Path) -> dict[str, Path]:
     result.save(table)
     has_review = len(result) <= _MAX_REVIEWED
     result.report(report, review=review.name if has_review else None)
-    files = {"difficulty": table, "report": report} | _write_unlabelled(result, out / UNLABELLED)
+    unlabelled = None if result.unlabelled is None else result.unlabelled.reset_index()
+    files = {"difficulty": table, "report": report} | _write_csv("unlabelled", unlabelled, out / UNLABELLED)
     if not has_review:
         # The page of an earlier run would show another result.
         remove_files([review])
@@ -106,19 +119,18 @@ def _write_files(result: "Difficulty", out: Path) -> dict[str, Path]:
     return files | {"review": review}
 
 
-def _write_unlabelled(result: "Difficulty", path: Path) -> dict[str, Path]:
-    """Write the predictions of samples without a label as csv, or remove those of an earlier run."""
+def _write_csv(name: str, table: "pd.DataFrame | None", path: Path) -> dict[str, Path]:
+    """Write a table as csv and return its path by name; without a table, remove the file of an earlier run."""
     from hardsight.io.atomic import atomic_write
     from hardsight.io.csv_cells import format_csv
 
-    if result.unlabelled is None:
+    if table is None:
         remove_files([path])
         return {}
-    table = result.unlabelled.reset_index()
     with atomic_write(path) as temporary:
         text = format_csv(tuple(table.columns), table.itertuples(index=False, name=None))
         temporary.write_text(text, encoding="utf-8", errors="surrogatepass", newline="")
-    return {"unlabelled": path}
+    return {name: path}
 
 
 def _print_json(result: "Difficulty", files: dict[str, Path], *, hardest: int, seconds: float) -> None:
@@ -139,6 +151,8 @@ def _print_summary(result: "Difficulty", files: dict[str, Path], *, hardest: int
     print_summary(result, hardest=hardest, seconds=seconds, console=console)
     if "unlabelled" in files:
         click.echo(f"\nwrote predictions of the samples without a label: {files['unlabelled']}")
+    if "leaks" in files:
+        click.echo(f"\nwrote copies across the two sets: {files['leaks']}")
     pages = (
         f"{files['report']} and {files['review']}"
         if "review" in files

@@ -50,7 +50,7 @@ def read_archive(place: Path, options: ReadOptions) -> Samples:
 
 def read_array(place: Path, options: ReadOptions) -> Samples:
     """Read an .npy file whose labels, ids, groups and weights are in files of their own."""
-    return _with_files(_read_npy(place), place, options)
+    return _with_files(read_npy(place), place, options)
 
 
 def _with_files(X: Any, place: Path, options: ReadOptions) -> Samples:
@@ -89,7 +89,12 @@ def _with_files(X: Any, place: Path, options: ReadOptions) -> Samples:
     return replace(samples, notices=(*notices, *samples.notices))
 
 
-def _read_npy(place: Path) -> np.ndarray:
+def read_npy(place: Path) -> np.ndarray:
+    """Read an array from an .npy file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     try:
         with place.open("rb") as file:
             magic = file.read(6)
@@ -114,7 +119,7 @@ def _read_values(array_place: Path, name: str, n: int, role: str, options: ReadO
         raise InputError(f"no file at {name} for {role}: pass a .npy, .csv or .txt file with one value per row")
     suffix = place.suffix.lower()
     if suffix == ".npy":
-        return _read_npy(place)
+        return read_npy(place)
     if suffix not in (".csv", ".txt"):
         raise InputError(f"{place} is of an unknown type for {role}: pass .npy, .csv or .txt with one value per row")
     values = read_values(place, options.encoding, role, notices)

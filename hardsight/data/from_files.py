@@ -115,7 +115,7 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
         faults.raise_all()
     reader: Reader | None = None
     with faults.collect():
-        reader = _find_reader(place)
+        reader = find_reader(place)
     if reader is not None:
         return read_table(place, reader, options, faults)
     faults.raise_all()
@@ -132,7 +132,7 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
     return read_array(place, options) if place.suffix.lower() == ".npy" else read_archive(place, options)
 
 
-def _find_reader(place: Path) -> Reader | None:
+def find_reader(place: Path) -> Reader | None:
     """Return the reader of a table; None for arrays and for folders of images or texts.
 
     Raises:

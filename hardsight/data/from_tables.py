@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
 from hardsight.data.columns import check_column_name
 from hardsight.data.formats.table import Reader
 from hardsight.data.read_options import ReadOptions
@@ -43,6 +45,18 @@ def read_table(place: Path, reader: Reader, options: ReadOptions, faults: Faults
         **options.sample_options,
     )
     return replace(samples, notices=(*notices, *samples.notices))
+
+
+def read_frame(place: Path, reader: Reader, options: ReadOptions) -> pd.DataFrame:
+    """Read a table as a frame, with the columns that were named for roles, as far as there are such.
+
+    Raises:
+        InputError: a file that cannot be used.
+    """
+    frame = reader(place, options, lambda names, hint: None).frame
+    if not len(frame):
+        raise InputError(f"{place} has a header but no rows: pass a file with data")
+    return frame
 
 
 def _check_names(place: Path, names: list[str], options: ReadOptions, hint: str, faults: Faults) -> None:

@@ -9,7 +9,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 
 TABLE, REPORT, REVIEW, CHECKPOINT = "difficulty.parquet", "report.html", "review.html", "progress.npz"
-UNLABELLED = "unlabelled.csv"
+UNLABELLED, LEAKS = "unlabelled.csv", "leaks.csv"
 # Later rounds at most; see :mod:`hardsight.estimation.reweighted_rounds`.
 MAX_ROUNDS = 5
 

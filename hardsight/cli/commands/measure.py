@@ -1,5 +1,6 @@
 """`hardsight measure`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +54,26 @@ from hardsight.cli.parsing import make_splits
 @click.option("--duplicates", type=click.Choice(["auto", "near", "together", "apart"]), default="auto", show_default=True,
               help="Which samples are always on the same side of a split: near copies and equal ones (near), equal ones "
                    "(together) or neither (apart). auto: near, or apart if equal rows are likely by chance.")  # fmt: skip
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="TEST",
+    help="A test set, read with the same options: list its samples that are copies of samples in DATA (leaks.csv).",
+)
 @run_options
-def measure(data: Path, splits: str | None, members: int | None, ratio: float | None, **run: Any) -> None:
+def measure(
+    data: Path, against: Path | None, splits: str | None, members: int | None, ratio: float | None, **run: Any
+) -> None:
     """Measure the difficulty of every sample in DATA.
 
     DATA is a table (.csv, .tsv, .txt, .jsonl, .parquet, .feather, .xlsx, also compressed, or a folder of parts), arrays
     (.npz with X and labels, .npy), or a folder with one subfolder of images or texts per class.
 
-    Writes difficulty.parquet, report.html and review.html into --out.
+    Writes difficulty.parquet, report.html and review.html into --out; with --against, leaks.csv.
     """
     from hardsight.data.from_files import read_file
     from hardsight.errors import Faults
+    from hardsight.io.atomic import printable_name
 
     options, faults = take_read_options(run), Faults()
     with faults.collect():
@@ -72,5 +82,12 @@ def measure(data: Path, splits: str | None, members: int | None, ratio: float | 
         check_run(**run)
     # Raises the faults of the run together with those of the data, before a large file is read.
     samples = read_file(data, options, faults)
+    leaks = None
+    if against is not None:
+        from hardsight.copies.leaks import find_leaks
+
+        leaks = find_leaks(samples, against, options)
+        described = leaks.describe(printable_name(against.name))
+        samples = replace(samples, notices=(*samples.notices, described, *leaks.notices))
     lock_folder(run["out"])
-    measure_and_report(samples, source=data, **run)
+    measure_and_report(samples, source=data, leaks=None if leaks is None else leaks.table, **run)
