@@ -74,8 +74,8 @@ def leaks(
 
     Returns:
         One row per pair of copies, with columns ``train_id``, ``test_id``, ``exact`` (whether all features are equal) and,
-        as far as labels are known, ``train_label``, ``test_label`` and ``labels_differ``. Pairs whose labels differ come first,
-        then exact copies, in the order given otherwise.
+        as far as labels are known, ``train_label``, ``test_label`` and ``labels_differ``. Pairs whose labels differ come
+        first, then exact copies, in the order given otherwise.
 
     Raises:
         InputError: data that cannot be read or compared, columns of ``train`` that ``test`` lacks, or an unknown option.
