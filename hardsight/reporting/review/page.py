@@ -139,7 +139,7 @@ def _about(d: Difficulty, report: str | None) -> dict[str, Any]:
         "unit": UNITS.get(d.run.loss, ""),
         "factors": list(FACTORS) if d.ledger is not None else [],
         "causes": list(causes_in(d.cause)),
-        "tooFew": TOO_FEW,
+        "tooFew": TOO_FEW if TOO_FEW in causes_in(d.cause) else None,
         "trust": d.ledger_trust,
         "topClasses": 0 if d.consensus is None else min(TOP_CLASSES, d.consensus.shape[1]),
         "report": report,
