@@ -8,7 +8,7 @@ import numpy as np
 
 from hardsight.data import Samples
 from hardsight.errors import InputError
-from hardsight.estimation.backends import choose_backend
+from hardsight.estimation.backends import Automatic, choose_backend
 from hardsight.estimation.blocks import find_blocks
 from hardsight.estimation.checkpoint import Checkpoint, run_identity
 from hardsight.estimation.plan import (
@@ -59,6 +59,9 @@ class Job:
         """Return the runner of the main run."""
         execution = self.request.execution
         backend = choose_backend(execution.backend, execution.jobs, execution.address)
+        # An estimator of the user may use a GPU, threads or much memory of its own, so it is never divided unasked.
+        if isinstance(self.request.learner, str) and execution.backend is None and execution.jobs is None:
+            backend = Automatic()
         return Runner(self.learner, self.samples, backend, execution.resume, self.request.record)
 
     def make_checkpoint(self) -> Checkpoint | None:

@@ -40,9 +40,10 @@ class Execution:
     """Where models are trained, and the file that lets a stopped run continue. The numbers do not depend on it.
 
     Args:
-        jobs: number of processes, or of concurrent Ray tasks. None: 1, or one per core if ``backend`` is set.
+        jobs: number of processes, or of concurrent Ray tasks. None: one per core if ``backend`` is set.
         backend: "serial", "processes" (default for several ``jobs``), "ray", or an instance from
-            :mod:`hardsight.estimation.backends`.
+            :mod:`hardsight.estimation.backends`. None, and no ``jobs``: this process, or one process per core for named
+            learners that train one model after another (forests, boosted trees) if that takes more than 20 seconds.
         address: address of a Ray cluster, "auto" or "ray://host:port". None: start Ray on this machine if none is connected.
         checkpoint: file to save the state of the run to, after every few models. It remains when the run ends. Later
             rounds have files of their own beside it.

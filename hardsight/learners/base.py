@@ -44,6 +44,8 @@ class Capabilities:
             the samples of one of ``plan.blocks`` together, and yields one :class:`Predictions` of all samples per repeat.
         divisible: ``fit_predict`` trains the members of ``plan.members()`` and no others, and the result of one does not
             depend on which others there are. Backends then divide members among workers, otherwise whole repeats.
+        single_threaded: its models are trained one after another, each in one thread, so that several processes train them
+            faster than one does.
         predicts_in_sample: it also yields in-sample predictions if ``plan.in_sample`` asks for them.
         in_sample_is_cheap: in-sample predictions cost little beside the training, so that they are made by default.
         leaves_one_out: it computes leave-one-out predictions and no others, so it predicts no sample beyond those it is
@@ -57,6 +59,7 @@ class Capabilities:
     takes_weights: bool = False
     splits_itself: bool = False
     divisible: bool = False
+    single_threaded: bool = False
     predicts_in_sample: bool = False
     in_sample_is_cheap: bool = False
     leaves_one_out: bool = False

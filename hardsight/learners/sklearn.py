@@ -51,7 +51,9 @@ class SklearnModel:
         self.estimator, self.numbers = estimator, numbers
         self.name = name or type(estimator).__name__
         # In-sample predictions take some estimators longer than the fit, such as nearest neighbours.
-        self.capabilities = Capabilities(takes_weights=takes_weights(estimator), divisible=True, predicts_in_sample=True)
+        self.capabilities = Capabilities(
+            takes_weights=takes_weights(estimator), divisible=True, single_threaded=True, predicts_in_sample=True
+        )
 
     def describe(self) -> str:
         """Return the estimator with its changed parameters, on one line."""

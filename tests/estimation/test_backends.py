@@ -480,6 +480,13 @@ def test_tasks_share_out_a_part(sizes, jobs, largest, members, data):
         assert all(task.model_range is None for task in tasks)
 
 
+def test_a_part_of_some_models_is_divided_into_these():
+    part = plan_of([5, 5, 5]).select(range(1, 3), range(1, 9))
+    tasks = core.divide(part, 3, 1, by_model=True)
+    assert who(m for task in tasks for m in task.members()) == who(part.members())
+    assert [len(list(task.members())) for task in tasks] == [2, 3, 3]
+
+
 def bytes_of(views):
     return sum(view.rows.nbytes + view.values.nbytes for view in views)
 

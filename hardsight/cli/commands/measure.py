@@ -46,9 +46,10 @@ from hardsight.cli.parsing import make_splits
               help="Whether to train again with automatic weights, to identify wrong labels better. "
                    "[default: if labels look wrong]")  # fmt: skip
 @click.option("--backend", type=click.Choice(["serial", "processes", "ray"]), default=None,
-              help="Where models are trained. [default: serial; processes with --jobs 2 or more]")  # fmt: skip
+              help="Where models are trained. [default: serial; processes with --jobs 2 or more, and for forests and "
+                   "boosted trees that take long]")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=None,
-              help="Number of processes, or of Ray tasks. [default: 1; all cores with --backend]")  # fmt: skip
+              help="Number of processes, or of Ray tasks. [default: one per core, if there are several]")  # fmt: skip
 @click.option("--address", default=None, help="Ray cluster: auto, host:port or ray://host:port. [default: this machine]")
 @click.option("--resume", is_flag=True, help="Continue the unfinished run in --out.")
 @click.option("--duplicates", type=click.Choice(["auto", "near", "together", "apart"]), default="auto", show_default=True,

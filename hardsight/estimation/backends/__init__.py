@@ -4,9 +4,10 @@ Every backend yields the predictions in the order of the plan, whichever worker 
 bytes wherever it was computed. Learners know nothing of backends.
 """
 
+from hardsight.estimation.backends.automatic import Automatic
 from hardsight.estimation.backends.base import Backend, Serial
 from hardsight.estimation.backends.processes import Processes
 from hardsight.estimation.backends.ray import Ray
 from hardsight.estimation.backends.registry import choose_backend
 
-__all__ = ["Backend", "Processes", "Ray", "Serial", "choose_backend"]
+__all__ = ["Automatic", "Backend", "Processes", "Ray", "Serial", "choose_backend"]

@@ -143,7 +143,8 @@ def divide(part: Plan, jobs: int, largest: int, *, by_model: bool) -> list[Plan]
     n_tasks = min(count, max(jobs, -(-count // most)))
     ends = pairwise(count * k // n_tasks for k in range(n_tasks + 1))
     if by_model:
-        return [part.select(part.repeat_indices, range(*end)) for end in ends]
+        before = 0 if part.model_range is None else part.model_range.start
+        return [part.select(part.repeat_indices, range(before + first, before + last)) for first, last in ends]
     return [part.select(part.repeat_indices[slice(*end)]) for end in ends]
 
 
