@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from support.example_results import by_hand
-from support.random_results import HOSTILE, random_result, samples_of
+from support.random_results import HOSTILE, posterior_result, random_result, samples_of
 from support.review_browser import find_chromium
 
 from hardsight.data.samples import Samples
@@ -728,3 +728,31 @@ def test_the_policy_holds_what_escaping_promises(tmp_path: Path) -> None:
     assert "pwned" not in read.texts["title"][0]
     assert "Content Security Policy" in console
     assert figures_drawn(read) == 2
+
+
+# ---- advised changes and copies
+
+
+def test_the_forecast_of_all_advised_changes_stands_by_class() -> None:
+    d, _ = posterior_result()
+    forecast = d.forecast(d.suggestions())
+    read = page(d)
+    assert f"Forecast if every advised label is changed unseen: {forecast.describe()}" in read.prose
+    for name, row in forecast.table.iterrows():
+        cells = [f"{row[column]:.1f}" for column in ("put_right", "spoilt", "still_wrong", "wrong_after")]
+        assert " ".join([f"{row['relabelled']:.0f}", *cells]) in read.prose, name
+    low = replace(d, run=replace(d.run, ledger_trust=0.2))
+    assert "Forecast" not in page(low).prose
+    assert "Forecast" not in page(random_result()).prose
+
+
+def test_sets_of_copies_stand_with_their_labels_contradictions_first() -> None:
+    copy_set = np.full(200, -1)
+    copy_set[[2, 5, 9]], copy_set[[3, 7]] = 0, 1
+    d = random_result(200, factors=True)
+    labels = d.labels.copy()
+    labels[[2, 5, 9]], labels[[3, 7]] = 1, [0, 2]
+    read = page(replace(d, copy_set=copy_set, labels=labels))
+    assert "5 samples are copies of each other, in 2 sets; the labels of 1 set differ." in read.prose
+    assert read.prose.index("ant, cat 3, 7") < read.prose.index("bee (3) 2, 5, 9")
+    assert 'id="copies"' not in render(random_result(200))
