@@ -35,9 +35,9 @@ decisions = pd.DataFrame(
 )
 reviewed = d.apply(decisions)
 
-# Or take the suggested labels unseen, or touch no label and train with weights.
-suggestions = pd.DataFrame({"id": looked_at.index, "action": "relabel", "label": looked_at["suggested"]})
-unseen = d.apply(suggestions)
+# Or take the suggested labels unseen, after a forecast, or touch no label and train with weights.
+print(d.forecast(d.suggestions()).describe())
+unseen = d.apply(d.suggestions())
 weights = hs.weigh(d)
 
 
