@@ -272,11 +272,15 @@ def _new_labels(frame: pd.DataFrame, rows: np.ndarray, relabelled: np.ndarray, d
 def _find_code(label: str, name: str, names: Counter[str], codes: dict[str, int]) -> int:
     if names[label] > 1:
         raise InputError(f"several classes are written {label!r}: rename one of them and measure again")
-    if label not in codes:
+    if label in codes:
+        return codes[label]
+    # As a spreadsheet writes it, or pandas: 1 for 1.0.
+    alike = [known for known in codes if csv_cells.same_cell(label, known)]
+    if len(alike) != 1:
         raise InputError(
             f"the new label of id {name!r} must be a class. Got {label!r}: use one of {join_examples(codes, _MAX_NAMES)}"
         )
-    return codes[label]
+    return codes[alike[0]]
 
 
 def _parse_target(label: str, name: str) -> float:

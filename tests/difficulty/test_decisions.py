@@ -242,3 +242,15 @@ def test_the_command_takes_the_file(wine, tmp_path):
     refused = CliRunner().invoke(main, named)
     assert refused.exit_code == 1
     assert "not measured" in refused.output
+
+
+def test_new_labels_that_are_numbers_may_be_written_shorter():
+    rng = np.random.default_rng(0)
+    y = np.array([0.5, 1.0, 2.0])[np.arange(60) % 3]
+    X = rng.normal(size=(60, 2)) + y[:, None]
+    d = hs.measure(X, y, learner="ridge", folds=2, repeats=2, task="classification")
+    labels = pd.DataFrame({"id": [0, 1], "action": "relabel", "label": [1.0, 0.5]})
+    assert d.apply(labels).labels[:2].tolist() == [1.0, 0.5]
+    assert d.apply(frame(("0", "relabel", "2"), ("1", "relabel", "2.0"))).labels[:2].tolist() == [2.0, 2.0]
+    with pytest.raises(InputError, match="must be a class"):
+        d.apply(frame(("0", "relabel", "3")))
