@@ -76,8 +76,8 @@ def _describe_coverage(rows: pd.DataFrame) -> str:
     partly = "" if len(cells) == full else f", {len(cells)} of these {full} cells"
     return (
         f"{combinations} (tables × noises × seeds{partly}); at most {rows['max_rows'].iloc[0]:,} rows of a table; methods: "
-        f"{methods}. `default` is `hs.measure`, the next are its named learners; `cleanlab-…` is cleanlab on out-of-fold "
-        f"probabilities in {FOLDS} folds; `aum` is the area under the margin over the stages of gradient boosting. A label "
+        f"{methods}. `default` is `hs.measure`, other single words are its named learners, `cleanlab-…` is cleanlab on out-of-fold "
+        f"probabilities in {FOLDS} folds, and `aum` is the area under the margin over the stages of gradient boosting. A label "
         "is flagged where P(wrong) > ½, or by cleanlab's `find_label_issues`; *left* is the number of wrong labels after "
         "every flagged label is replaced by the suggestion. Calibration is the error of P(wrong) over ten bins of equally "
         "many samples (fewer if a bin would hold less than 50), and over ten bins of equal width. Precision and recall are "
@@ -97,7 +97,7 @@ def _criteria_table(summary: pd.DataFrame) -> str:
 def _list_criteria() -> Iterator[Criterion]:
     yield Criterion("average precision at least the best peer's − .01, on 9 of 10 tables", _check_average_precision)
     yield Criterion("mean rank among the default and peers: first", _check_rank)
-    yield Criterion("fewest wrong labels left on average", _check_left)
+    yield Criterion("fewest wrong labels left, over all tables", _check_left)
     yield Criterion("on no table more wrong labels left than before", _check_no_harm)
     yield Criterion("precision of the flagged ≥ .5 on every table, and flags where a peer has them", _check_precision)
     yield Criterion("calibration error (equal mass) ≤ .05 on average, ≤ .10 at worst", _check_calibration("calibration"))

@@ -130,7 +130,8 @@ def run_study(study: Study, jobs: int = 1, on_progress: Callable[[list[str]], No
             rows.to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
         failed = new[new["fault"] != ""]
         on_progress([f"{method}: {fault}" for method, fault in zip(failed["method"], failed["fault"], strict=True)])
-    return rows
+    # As rounded in the file, so that the page is the same when nothing is left to run.
+    return read_results(study.out, study.max_rows)
 
 
 def read_results(path: Path, max_rows: int) -> pd.DataFrame:

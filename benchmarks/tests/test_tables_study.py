@@ -241,6 +241,13 @@ def test_criteria_by_hand():
     assert tables_page._check_precision(tables_page.summarize(silent)) == "0 of 2 (not: loans –, chile –)"
 
 
+def test_the_page_is_that_of_the_committed_results():
+    here = Path(__file__).parents[1]
+    max_rows = int(pd.read_csv(here / "tables.csv")["max_rows"].iloc[0])
+    page = tables_page.render_page(tables_study.read_results(here / "tables.csv", max_rows))
+    assert (here / "tables.md").read_text() == f"{page}\n"
+
+
 def test_the_command(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(tables_study, "METHODS", {"default": flag_odd_rows, "aum": fail})
     out = tmp_path / "tables.csv"
