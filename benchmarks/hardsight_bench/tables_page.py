@@ -77,8 +77,8 @@ def _describe_coverage(rows: pd.DataFrame) -> str:
     return (
         f"{combinations} (tables × noises × seeds{partly}); at most {rows['max_rows'].iloc[0]:,} rows of a table; methods: "
         f"{methods}. `default` is `hs.measure`; a learner's name is `hs.measure` with that learner; `cleanlab-…` is "
-        f"cleanlab on out-of-fold probabilities in {FOLDS} folds; `aum` is the area under the margin over the stages of gradient "
-        "boosting. A label "
+        f"cleanlab on out-of-fold probabilities in {FOLDS} folds; `aum` is the area under the margin over the stages of "
+        "gradient boosting. A label "
         "is flagged where P(wrong) > ½, or by cleanlab's `find_label_issues`; *left* is the number of wrong labels after "
         "every flagged label is replaced by the suggestion. Calibration is the error of P(wrong) over ten bins of equally "
         "many samples (fewer if a bin would hold less than 50), and over ten bins of equal width. Precision and recall are "
