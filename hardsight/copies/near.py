@@ -11,11 +11,14 @@ The largest threshold is taken below which (1) at most a twentieth of the isolat
 a gap above the threshold, and (3) hardly any larger sets are isolated, as they are in data that consist of small clusters.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from hardsight.copies.neighbours import find_nearest
+from hardsight.copies.neighbours import Nearest, find_nearest
+
+Search = Callable[[np.ndarray, int], Nearest]
 
 # A set holds at most so many copies. Larger isolated sets are clusters of the data.
 MAX_SET = 8
@@ -23,7 +26,7 @@ _NEIGHBOURS = 16
 # Fewer distinct samples have no spacing.
 _MIN_SAMPLES = 40
 # Thresholds of the ratio that are tried, falling, and the largest of them for samples that are not spread evenly.
-_THRESHOLDS = np.geomspace(0.5, 0.002, 56)
+_THRESHOLDS = np.geomspace(0.7, 0.002, 60)
 _MAX_UNEVEN = 0.25
 # Share of the samples below a threshold that may be expected there by chance.
 _CHANCE = 0.05
@@ -43,19 +46,20 @@ class IsolatedSets(NamedTuple):
     dimension: float  # of the data near each sample
 
 
-def join_near_copies(points: np.ndarray, *, even: bool) -> np.ndarray:
+def join_near_copies(points: np.ndarray, *, even: bool, search: Search = find_nearest) -> np.ndarray:
     """Return codes of the sets of near copies, ``(sample,)`` int64: equal for samples of one set.
 
     Args:
         points: ``(sample, feature)`` float32 in units that make Euclidean distance sensible.
         even: whether samples are spread evenly, as images and embeddings are, and not in cells of categories: then no gap
             is needed where chance explains the samples above a threshold.
+        search: finds a number of nearest neighbours of distinct points.
     """
     distinct, codes = np.unique(points, axis=0, return_inverse=True)
     codes = codes.reshape(-1)
     if len(distinct) < _MIN_SAMPLES:
         return codes
-    sets = _find_isolated(distinct)
+    sets = _find_isolated(search(distinct, _NEIGHBOURS))
     threshold = _choose_threshold(sets, even=even)
     joined = np.arange(len(distinct))
     # The largest set below the threshold counts: it holds the smaller ones.
@@ -66,9 +70,8 @@ def join_near_copies(points: np.ndarray, *, even: bool) -> np.ndarray:
     return joined[codes]
 
 
-def _find_isolated(points: np.ndarray) -> IsolatedSets:
-    nearest = find_nearest(points, _NEIGHBOURS)
-    n = len(points)
+def _find_isolated(nearest: Nearest) -> IsolatedSets:
+    n = len(nearest.rows)
     # The sum of random numbers identifies a set, whatever the order of its members.
     marks = np.random.default_rng(0).integers(0, 2**63, n, dtype=np.uint64)
     keys = np.cumsum(marks[nearest.rows], axis=1, dtype=np.uint64)

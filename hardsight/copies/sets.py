@@ -36,7 +36,7 @@ def find_copy_sets(samples: Samples) -> CopySets:
 def _join(view: View, n: int) -> np.ndarray:
     """Return the near copies of one view, as codes of all samples."""
     codes = np.arange(n)
-    codes[view.rows] = n + join_near_copies(view.points, even=view.even)
+    codes[view.rows] = n + join_near_copies(view.points, even=view.even, search=view.search)
     return codes
 
 

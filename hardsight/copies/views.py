@@ -1,9 +1,13 @@
 """Features as points between which Euclidean distance is sensible."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
+from hardsight.copies.near import Search
+from hardsight.copies.neighbours import find_nearest
+from hardsight.copies.tangent import find_nearest_images, smooth
 from hardsight.data import Samples
 
 # Columns share a unit if none has a standard deviation above this factor times the median one, and most are not below
@@ -20,6 +24,7 @@ class View(NamedTuple):
     rows: np.ndarray  # the samples that can be compared so, int64
     points: np.ndarray  # (row, feature) float32
     even: bool  # see hardsight.copies.near.join_near_copies
+    search: Search = find_nearest  # finds the nearest neighbours of points
 
 
 def make_views(samples: Samples) -> list[View]:
@@ -27,7 +32,8 @@ def make_views(samples: Samples) -> list[View]:
 
     Columns of different units are standardised, and the columns of a category weigh as much as two standard deviations.
     Columns that share a unit, such as pixels and embeddings, stay as they are. They are also compared after each row is
-    standardised, so that brightness and contrast do not matter.
+    standardised, so that brightness and contrast do not matter, and images by their tangent distance, so that small
+    shifts and crops do not matter.
     """
     matrix = samples.matrix
     if matrix.shape[1] == 0 or len(matrix) < 2:
@@ -40,11 +46,20 @@ def make_views(samples: Samples) -> list[View]:
     points, even = _scale(matrix, images=samples.kind == "image", table=samples.kind == "table")
     views = [View(everyone, points, even=even)]
     if even and points.shape[1] >= _MIN_SHARED:
-        centred = points - points.mean(axis=1, keepdims=True)
-        contrast = centred.std(axis=1)
-        rows = np.flatnonzero(contrast > 1e-6 * np.abs(points).max(initial=1e-30))
-        views.append(View(rows, centred[rows] / contrast[rows, None], even=True))
+        views.append(_standardise_rows(points))
+    if samples.kind == "image":
+        images = smooth(samples.numbers)
+        search = partial(find_nearest_images, shape=images.shape[1:])
+        views.append(_standardise_rows(images.reshape(len(images), -1))._replace(search=search))
     return views
+
+
+def _standardise_rows(points: np.ndarray) -> View:
+    """Compare samples whatever their brightness and contrast; those without contrast cannot be compared."""
+    centred = points - points.mean(axis=1, keepdims=True)
+    contrast = centred.std(axis=1)
+    rows = np.flatnonzero(contrast > 1e-6 * np.abs(points).max(initial=1e-30))
+    return View(rows, centred[rows] / contrast[rows, None], even=True)
 
 
 def _scale(matrix: np.ndarray, *, images: bool, table: bool) -> tuple[np.ndarray, bool]:

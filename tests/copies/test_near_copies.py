@@ -9,6 +9,7 @@ from hardsight.copies import neighbours
 from hardsight.copies.across import find_copies_across
 from hardsight.copies.neighbours import find_nearest
 from hardsight.copies.sets import find_copy_sets, find_exact_copies
+from hardsight.copies.tangent import find_nearest_images
 
 
 def copy_sets(features):
@@ -155,3 +156,37 @@ def test_random_trees_find_what_an_exact_search_finds(monkeypatch):
     assert (found.rows[:100, 1] == np.arange(2_900, 3_000)).mean() > 0.97
     assert (found.distance[:, 1:] <= exact.distance[:, 1:] * 1.001).mean() > 0.85
     np.testing.assert_array_equal(found.rows, find_nearest(x, 10).rows)
+
+
+def test_small_crops_of_images_are_found():
+    rng = np.random.default_rng(8)
+    grid = np.stack(np.meshgrid(np.linspace(-1, 1, 24), np.linspace(-1, 1, 24), indexing="ij"))
+
+    def draw(centre, width, move):
+        at = grid[None] - move[:, :, None, None]
+        distance = np.square((at[:, None] - centre[..., None, None]) / width[..., None, None]).sum(2)
+        return np.exp(-distance).sum(1).astype(np.float32)
+
+    centre, width = rng.uniform(-0.6, 0.6, (300, 4, 2)), rng.uniform(0.2, 0.5, (300, 4, 2))
+    source = np.r_[np.arange(300), np.arange(60)]
+    move = np.r_[np.zeros((300, 2)), rng.uniform(-0.08, 0.08, (60, 2))]
+    scale = np.r_[np.ones(300), rng.uniform(0.95, 1.05, 60)][:, None, None]
+    images = draw(centre[source] * scale, width[source] * scale, move)
+    recall, false = recall_and_false(copy_sets(images), source)
+    assert recall > 0.9
+    assert false < 0.01
+    assert recall_and_false(copy_sets(images.reshape(360, -1)), source)[0] < recall
+
+
+def test_tangent_distance_is_that_of_the_moved_image():
+    rng = np.random.default_rng(9)
+    points = rng.normal(size=(40, 48)).astype(np.float32)
+    found = find_nearest_images(points, 5, (6, 8))
+    image = points[3].reshape(6, 8).astype(np.float64)
+    down, right = np.gradient(image)
+    y, x = np.linspace(-1, 1, 6)[:, None], np.linspace(-1, 1, 8)
+    plane = np.stack([down, right, down * y, right * x], axis=2).reshape(48, 4)
+    for row, distance in zip(found.rows[3, 1:], found.distance[3, 1:], strict=True):
+        difference = points[row] - points[3]
+        residual = np.linalg.lstsq(plane, difference, rcond=None)[1][0]
+        assert distance == pytest.approx(np.sqrt(residual), rel=1e-3)
