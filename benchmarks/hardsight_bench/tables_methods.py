@@ -32,7 +32,7 @@ class Findings(NamedTuple):
         suggested: labels to use instead, ``(sample,)`` str; None if it only ranks.
         p_wrong: probability that the label is wrong, ``(sample,)``; None if it gives none.
         learner: name of the learner that hardsight used.
-        models: number of models that hardsight trained for the plan, without those of further rounds.
+        repeats: number of held-out predictions per sample that hardsight made, without those of further rounds.
     """
 
     score: np.ndarray
@@ -40,7 +40,7 @@ class Findings(NamedTuple):
     suggested: np.ndarray | None = None
     p_wrong: np.ndarray | None = None
     learner: str = ""
-    models: int = 0
+    repeats: int = 0
 
 
 Method = Callable[[pd.DataFrame, np.ndarray, int], Findings]
@@ -57,7 +57,7 @@ def measure_difficulty(learner: str, features: pd.DataFrame, labels: np.ndarray,
     # A label that cannot be judged has no probability; it is not flagged, and ranks last.
     p_wrong = np.nan_to_num(result.p_wrong, nan=0.0)
     suggested = np.array(result.classes, dtype=object)[result.suggested].astype(str)
-    return Findings(p_wrong, p_wrong > THRESHOLD, suggested, p_wrong, result.run.learner, result.run.n_models)
+    return Findings(p_wrong, p_wrong > THRESHOLD, suggested, p_wrong, result.run.learner, int(result.n_views.min()))
 
 
 def run_cleanlab(make: Callable[[int], Any], features: pd.DataFrame, labels: np.ndarray, seed: int) -> Findings:

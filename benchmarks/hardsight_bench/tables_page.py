@@ -20,6 +20,12 @@ _HALVES: dict[str, tuple[str, ...]] = {
 }
 _AP_TOLERANCE, _MIN_PRECISION, _PEER_RECALL = 0.01, 0.5, 0.2
 _TIME_FACTOR = 3
+# The peer that trains the same models, by the name of the learner in results.
+_PEER_OF = {
+    "RandomForestClassifier out of bag": "cleanlab-forest",
+    "boosting": "cleanlab-boosting",
+    "lightgbm": "cleanlab-lightgbm",
+}
 
 
 class Criterion(NamedTuple):
@@ -44,7 +50,7 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
     grouped = rows.groupby(["table", "method"], sort=False)
     # A method that fails with one seed has no mean; the seeds that remain may be the easier ones.
     table = grouped[columns].agg("mean", skipna=False)
-    table = table.join(grouped[["half", "learner"]].first()).join(grouped["models"].mean())
+    table = table.join(grouped[["half", "learner"]].first()).join(grouped["repeats"].mean())
     table["precision"] = table["found"] / table["flagged"].where(table["flagged"] > 0)
     table["recall"] = table["found"] / table["wrong"]
     return table.reset_index()
@@ -175,11 +181,11 @@ def _check_seconds(summary: pd.DataFrame) -> str:
     seconds = _pivot(summary, "seconds")
     compared = seconds[[name for name in PEERS if name in seconds and name != "aum"]]
     ratios = {}
-    for name, learner, models, spent in _ours(summary)[["learner", "models", "seconds"]].itertuples(name=None):
-        own = f"cleanlab-{learner}"
+    for name, learner, repeats, spent in _ours(summary)[["learner", "repeats", "seconds"]].itertuples(name=None):
+        own = _PEER_OF.get(str(learner))
         if own in compared:
             five_folds = compared.loc[name]
-            ratios[name] = spent / (_TIME_FACTOR * five_folds[own] * models / FOLDS + five_folds.sum())
+            ratios[name] = spent / (_TIME_FACTOR * five_folds[own] * repeats + five_folds.sum())
     over = pd.Series({name: ratio for name, ratio in ratios.items() if ratio > 1}, dtype=float).sort_values()
     if not ratios:
         return "–"

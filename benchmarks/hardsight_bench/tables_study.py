@@ -37,7 +37,7 @@ _SCORES = (
     *(band_column(band, quantity) for band in BANDS for quantity in ("n", "p", "wrong")),
 )
 _KEY = ("table", "noise", "seed", "method")
-COLUMNS = (*_KEY, "half", "max_rows", "samples", "classes", "wrong", *_SCORES, "learner", "models", "seconds", "fault")
+COLUMNS = (*_KEY, "half", "max_rows", "samples", "classes", "wrong", *_SCORES, "learner", "repeats", "seconds", "fault")
 
 
 class Cell(NamedTuple):
@@ -188,10 +188,10 @@ def run_job(folder: Path, max_rows: int, job: Job) -> pd.DataFrame:
         findings = _run_method(name, data.features, given, method_seed)
         row = columns | {"method": name, "seconds": _cpu_seconds() - start, "fault": ""}
         if isinstance(findings, str):
-            row |= dict.fromkeys(_SCORES, np.nan) | {"learner": "", "models": 0, "fault": findings}
+            row |= dict.fromkeys(_SCORES, np.nan) | {"learner": "", "repeats": 0, "fault": findings}
         else:
             row |= score_findings(findings, given, data.labels)
-            row |= {"learner": findings.learner, "models": findings.models}
+            row |= {"learner": findings.learner, "repeats": findings.repeats}
         rows.append(row)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -209,9 +209,22 @@ def test_unknown_names_are_refused(folder, tmp_path):
 
 
 def make_rows(table, method, average_precision, **other):
-    row = dict.fromkeys(tables_study.COLUMNS, 0) | {"noise": "uniform", "fault": "", "learner": "forest", "models": 50}
+    row = dict.fromkeys(tables_study.COLUMNS, 0) | {
+        "noise": "uniform",
+        "fault": "",
+        "learner": "RandomForestClassifier out of bag",
+    }
     row |= {"table": table, "method": method, "half": table_half(table), "average_precision": average_precision}
-    row |= {"samples": 1000, "wrong": 80, "flagged": 50, "found": 40, "left": 50, "seconds": 10.0, "max_rows": 1000}
+    row |= {
+        "samples": 1000,
+        "wrong": 80,
+        "flagged": 50,
+        "found": 40,
+        "left": 50,
+        "seconds": 10.0,
+        "max_rows": 1000,
+        "repeats": 10,
+    }
     return row | other
 
 
