@@ -132,17 +132,20 @@ def find_small_classes(samples: Samples, plan: Plan) -> tuple[np.ndarray | None,
     small = np.flatnonzero(small_classes(plan.rounds, samples.labels, plan.blocks, len(samples.classes)))
     if not len(small):
         return None, []
-    sizes = np.bincount(samples.labels, minlength=len(samples.classes))[small]
-    counts = [f"{samples.classes[code]!r} ({size:,})" for code, size in zip(small[:_CLASSES_NAMED], sizes, strict=False)]
-    rest = len(small) - len(counts)
-    named = ", ".join(counts) + (f" and {rest:,} more" if rest else "")
-    where = "1 class" if len(small) == 1 else f"{len(small):,} classes"
+    named = name_classes(small, samples.labels, samples.classes)
     return np.isin(samples.labels, small), [
-        (
-            f"Too few samples to tell whether the label is right, in {where}: {named}. "
-            "The models that predict them never saw their class."
-        )
+        f"Too few samples to tell whether the label is right, in {named}. "
+        "The models that predict them never saw their class."
     ]
+
+
+def name_classes(codes: np.ndarray, labels: np.ndarray, classes: tuple[Any, ...]) -> str:
+    """Describe some classes by number, names and sizes, such as "2 classes: 'a' (3), 'b' (1)"; at most five by name."""
+    sizes = np.bincount(labels, minlength=len(classes))
+    counts = [f"{classes[code]!r} ({sizes[code]:,})" for code in codes[:_CLASSES_NAMED]]
+    rest = len(codes) - len(counts)
+    where = "1 class" if len(codes) == 1 else f"{len(codes):,} classes"
+    return f"{where}: {', '.join(counts)}" + (f" and {rest:,} more" if rest else "")
 
 
 def check_predicts_others(learner: Learner) -> None:

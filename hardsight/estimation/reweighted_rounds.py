@@ -24,6 +24,7 @@ from torch import Tensor
 
 from hardsight.attribution.label_noise import Evidence, LabelPosterior, class_prior, fit_label_model
 from hardsight.attribution.label_noise.confident import ledger_unreliability
+from hardsight.attribution.label_noise.rare import bound_p_wrong, cannot_be_judged
 from hardsight.data import Samples
 from hardsight.difficulty.run_info import RefinedInfo
 from hardsight.errors import InputError
@@ -115,22 +116,44 @@ def weightable_learner(learner_argument: Any, learner: Learner, samples: Samples
 
 
 def infer_labels(
-    held_out: HeldOut, samples: Samples, neighbours: Tensor | None, in_small_class: Tensor | None = None
+    held_out: HeldOut,
+    samples: Samples,
+    neighbours: Tensor | None,
+    in_small_class: Tensor | None = None,
+    first_consensus: Tensor | None = None,
 ) -> LabelPosterior:
-    """Fit the label model to the predictions of a round.
+    """Fit the label model to the predictions of a round, and judge rare classes by those of the first.
+
+    Where the wrong labels of each class go to one other class, rare classes are judged like others: ranks tell labels that
+    are wrong by chance.
 
     Args:
         samples: the samples, with the weights that the models were trained with.
         neighbours: labels of the nearest neighbours, and
         in_small_class: samples whose labels cannot be judged; see :class:`Evidence`.
+        first_consensus: consensus of the first round; None: this is the first.
     """
     assert samples.classes is not None
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
-    evidence = Evidence(
-        held_out.consensus, torch.from_numpy(samples.labels), prior, neighbours, in_small_class=in_small_class
-    )
-    with limit_threads(evidence.consensus.numel()):
-        return LabelPosterior(evidence, fit_label_model(evidence))
+    consensus, label = held_out.consensus, torch.from_numpy(samples.labels)
+    evidence = Evidence(consensus, label, prior, neighbours, in_small_class=in_small_class)
+    with limit_threads(consensus.numel()):
+        model = fit_label_model(evidence)
+        if model.targets is None:
+            bound = bound_p_wrong(consensus if first_consensus is None else first_consensus, label, in_small_class)
+            evidence = evidence._replace(max_p_wrong=bound)
+        return LabelPosterior(evidence, model)
+
+
+def unjudged_samples(posterior: LabelPosterior) -> Tensor | None:
+    """Return the samples of classes too small or too rare for their labels to be judged, ``(sample,)``; None: none."""
+    evidence = posterior.evidence
+    if evidence.max_p_wrong is None:
+        return evidence.in_small_class
+    unjudged = cannot_be_judged(posterior.p_wrong, evidence.label, evidence.max_p_wrong)
+    if evidence.in_small_class is not None:
+        unjudged |= evidence.in_small_class
+    return unjudged if bool(unjudged.any()) else None
 
 
 def labels_look_wrong(posterior: LabelPosterior) -> bool:
@@ -203,7 +226,7 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
             result = replace(runner, samples=weighted).run(plan, on_progress=on_progress, checkpoint=checkpoint)
         n_models += round_models
         notices += [text for text in result.notices if text not in notices]
-        later = infer_labels(result.held_out, weighted, neighbours, in_small_class)
+        later = infer_labels(result.held_out, weighted, neighbours, in_small_class, first_consensus)
         if not _explains_noise(posterior, later, first_consensus):
             why += (
                 f", but round {number} does not count: it explains no more of the labels that the most confident "
@@ -221,7 +244,9 @@ def _automatic_weights(posterior: LabelPosterior, consensus: Tensor, samples: Sa
     # The next round tests the likeliest model; the mean over its alternatives would bring pair flips back.
     likeliest = LabelPosterior(posterior.evidence, posterior.model._replace(alternatives=()))
     evidence = posterior.evidence
-    weights: np.ndarray = auto(likeliest.p_wrong, consensus, evidence.label, in_small_class=evidence.in_small_class).numpy()
+    weights: np.ndarray = auto(
+        likeliest.p_wrong, consensus, evidence.label, in_small_class=unjudged_samples(posterior)
+    ).numpy()
     return weights if samples.weights is None else weights * samples.weights
 
 

@@ -1,20 +1,24 @@
 """Inferring the true labels of a run, with further rounds of training if labels look wrong."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from hardsight.attribution.label_noise import class_prior
+from hardsight.attribution.label_noise import LabelPosterior, class_prior
 from hardsight.difficulty.run_info import RefinedInfo
 from hardsight.estimation.assemble import LabelInfo, TrueLabels, find_seeded_neighbours, has_ledger
 from hardsight.estimation.job import Job
+from hardsight.estimation.plan import name_classes
 from hardsight.estimation.reweighted_rounds import (
     MIN_WRONG,
     RefineRequest,
     infer_labels,
     labels_look_wrong,
     refine_labels,
+    unjudged_samples,
     weightable_learner,
 )
 from hardsight.estimation.runner import Runner
@@ -38,12 +42,12 @@ def infer_true_labels(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels
     neighbour_labels = None if neighbours is None else torch.from_numpy(neighbours.labels)
     in_small_class = None if job.in_small_class is None else torch.from_numpy(job.in_small_class)
     posterior = infer_labels(held_out, samples, neighbour_labels, in_small_class)
-    info = LabelInfo(neighbours, prior, posterior, job.in_small_class)
+    info = LabelInfo(neighbours, prior)
     if not refinement.n_rounds:
-        return TrueLabels(info, none, [])
+        return _describe(job, info, posterior, none)
     if request.refine is None and not labels_look_wrong(posterior):
         none["why"] = f"fewer than {MIN_WRONG:.0%} of the labels look wrong"
-        return TrueLabels(info, none, [])
+        return _describe(job, info, posterior, none)
     learner = weightable_learner(request.learner, job.learner, samples)
     assert learner is not None
     checkpoint = request.execution.checkpoint
@@ -59,4 +63,20 @@ def infer_true_labels(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels
         ),
         posterior,
     )
-    return TrueLabels(info._replace(posterior=refined.posterior), refined.info, refined.notices)
+    return _describe(job, info, refined.posterior, refined.info, refined.notices)
+
+
+def _describe(
+    job: Job, info: LabelInfo, posterior: LabelPosterior, refined: RefinedInfo, notices: Sequence[str] = ()
+) -> TrueLabels:
+    """Return what a run infers by a posterior, with a notice of the classes that are too rare to be judged."""
+    unjudged = unjudged_samples(posterior)
+    in_small_class = None if unjudged is None else unjudged.numpy()
+    classes = job.samples.classes
+    if in_small_class is not None and classes is not None:
+        rare = in_small_class if job.in_small_class is None else in_small_class & ~job.in_small_class
+        if rare.any():
+            named = name_classes(np.unique(job.samples.labels[rare]), job.samples.labels, classes)
+            notice = f"Too few right labels to tell which are right, in {named}. Models hardly ever predict these classes."
+            notices = [*notices, notice]
+    return TrueLabels(info._replace(posterior=posterior, in_small_class=in_small_class), refined, list(notices))

@@ -14,7 +14,7 @@ from support.errors import rejects
 import hardsight as hs
 from hardsight.attribution.label_noise import Evidence, LabelPosterior, fit_label_model
 from hardsight.attribution.names import CAUSES, TOO_FEW
-from hardsight.difficulty.actions import COLLECT_CLASS
+from hardsight.difficulty.actions import COLLECT_CLASS, RELABEL
 
 
 def clusters(sizes, seed=0, distance=3.0):
@@ -43,11 +43,15 @@ def test_any_class_sizes_are_measured_or_refused(sizes, folds, seed):
     assert d.n_views.min() == d.n_views.max() == 2
     assert np.isfinite(d.error).all()
     assert np.isfinite(d.ledger).all()
-    np.testing.assert_array_equal(d.cause == TOO_FEW, single)
+    # Classes of a few samples that models cannot tell from others are marked, too.
+    assert (d.cause[single] == TOO_FEW).all()
     assert (d.p_wrong[single] == 0).all()
     np.testing.assert_array_equal(d.suggested[single], d.labels[single])
     assert set(d.recommended_action[single]) <= {COLLECT_CLASS}
     assert any("Too few samples to tell" in notice for notice in d.run.notices) == single.any()
+    rare = (d.cause == TOO_FEW) & ~single
+    assert any("Too few right labels to tell" in notice for notice in d.run.notices) == rare.any()
+    assert (np.bincount(d.labels)[d.labels[rare]] < len(y) / len(sizes) / 2).all()
 
 
 class ContiguousCodes(ClassifierMixin, BaseEstimator):
@@ -92,7 +96,8 @@ def test_every_learner_takes_training_parts_without_a_class(name):
     d = hs.measure(X, y, learner=LEARNERS[name], repeats=2, **folds)
     assert np.isfinite(d.error).all()
     single = np.isin(y, ["class 02", "class 04"])
-    np.testing.assert_array_equal(d.cause == TOO_FEW, single)
+    assert (d.cause[single] == TOO_FEW).all()
+    assert (d.cause[np.isin(y, ["class 00", "class 01"])] != TOO_FEW).all()
     # A model that never saw a class gives it a small probability.
     assert (d.error[single] > 0.5).all()
 
@@ -203,7 +208,41 @@ def test_a_result_with_the_mark_is_saved_loaded_and_shown(tmp_path):
     d.review(tmp_path / "review.html")
     for name in ("report.html", "review.html"):
         assert TOO_FEW in (tmp_path / name).read_text()
-    plain = hs.measure(*clusters([14, 12, 2]), learner="ridge", repeats=2)
+    plain = hs.measure(*clusters([14, 12, 8]), learner="ridge", repeats=2)
     plain.review(tmp_path / "plain.html")
     assert TOO_FEW not in (tmp_path / "plain.html").read_text()
     assert TOO_FEW not in CAUSES
+
+
+def noisy_clusters(seed):
+    """Return clusters of which the last holds 12 samples, with a tenth of the labels flipped, and which are wrong."""
+    X, y = clusters([300, 300, 300, 300, 12], seed, distance=2.0)
+    rng = np.random.default_rng(seed)
+    names, true = np.unique(y, return_inverse=True)
+    given = np.where(rng.random(len(y)) < 0.1, (true + rng.integers(1, 5, len(y))) % 5, true)
+    return X, names[given], given != true
+
+
+def test_right_labels_of_a_rare_class_are_not_called_wrong():
+    p_right, p_others = [], []
+    for seed in range(3):
+        X, y, wrong = noisy_clusters(seed)
+        d = hs.measure(X, y, learner="logistic", folds=3, repeats=2, refine=False)
+        rare = y == "class 04"
+        right = rare & ~wrong & (d.cause != TOO_FEW)
+        p_right += d.p_wrong[right].tolist()
+        p_others += d.p_wrong[rare & wrong].tolist()
+    assert len(p_right) >= 10
+    assert np.mean(p_right) < 0.15
+    assert np.mean(p_others) > 0.7
+
+
+def test_a_rare_class_without_information_is_marked_and_told():
+    X, y, _ = noisy_clusters(0)
+    rare = y == "class 04"
+    rng = np.random.default_rng(1)
+    X[rare] = X[rng.choice(np.flatnonzero(~rare), rare.sum(), replace=False)] + rng.normal(scale=0.5, size=(rare.sum(), 4))
+    d = hs.measure(X, y, learner="logistic", folds=3, repeats=2, refine=False)
+    np.testing.assert_array_equal(d.cause == TOO_FEW, rare)
+    assert RELABEL not in d.recommended_action[rare]
+    assert any(f"1 class: 'class 04' ({rare.sum()})" in notice for notice in d.run.notices)

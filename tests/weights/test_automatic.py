@@ -148,3 +148,41 @@ def test_without_a_ledger_it_says_what_is_missing():
         hs.weigh(d)
     with pytest.raises(InputError, match="name another scheme"):
         decide(d)
+
+
+def effective_share(weights):
+    return float(weights.sum() ** 2 / weights.square().sum() / len(weights))
+
+
+@pytest.mark.slow
+@given(st.integers(0, 2**32), st.integers(2, 300), st.integers(2, 40), st.floats(0, 60), st.floats(-3, 3))
+def test_the_effective_sample_size_is_a_tenth_of_the_samples_at_least(seed, n, classes, sharpness, doubt):
+    rng = np.random.default_rng(seed)
+    labels = torch.from_numpy(rng.choice(classes, n, p=rng.dirichlet(np.full(classes, 0.1))))
+    wrong = torch.from_numpy(rng.random(n) ** np.exp(doubt))
+    weights = auto(wrong, torch.from_numpy(sharpness * rng.normal(size=(n, classes))).log_softmax(1), labels)
+    assert torch.isfinite(weights).all()
+    assert effective_share(weights) >= 0.1 - 1e-9
+
+
+def test_balance_is_reduced_as_far_as_the_effective_sample_size_takes():
+    # Balanced in full, 1,000 and 4 samples are worth 2² / (1 / 1000 + 1 / 4) = 16 of 1,004.
+    labels = (torch.arange(1004) >= 1000).long()
+    weights = auto(torch.full((1004,), 1e-4, dtype=torch.float64), believing(labels, 2), labels)
+    assert effective_share(weights) == pytest.approx(0.1)
+    gain = float(weights[-1] / weights[0])
+    assert (1000 + 4 * gain) ** 2 / (1000 + 4 * gain**2) == pytest.approx(100.4, rel=1e-3)
+    labels = (torch.arange(1004) >= 600).long()
+    weights = auto(torch.full((1004,), 1e-4, dtype=torch.float64), believing(labels, 2), labels)
+    assert float(weights[-1] / weights[0]) == pytest.approx(600 / 404)
+
+
+def test_the_gain_of_a_class_is_bounded_by_its_correct_labels():
+    # Class 2 has one correct label's worth among 50, so its samples count at most 100 times as much as without balance.
+    labels = torch.tensor([0] * 2000 + [1] * 2000 + [2] * 50)
+    wrong = torch.zeros(4050, dtype=torch.float64)
+    wrong[4000:] = 0.98
+    weights = auto(wrong, believing(labels), labels)
+    mean_mass, emphasis = 4001 / 3, 1 + 4 * 49 / 4050 * 0.03
+    assert emphasis < 1.01
+    assert float(weights[-1] / weights[0]) == pytest.approx(0.02 * 100 / (mean_mass / 2000), rel=1e-6)

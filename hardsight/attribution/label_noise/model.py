@@ -28,6 +28,7 @@ class Evidence(NamedTuple):
             bool; nothing is evidence of their labels, which are taken as right. None: there are none.
         witnesses: held-out log-probabilities by other kinds of models, ``(sample, class)`` each, trained on the same class
             shares. They were trained on the given labels, too, and are modelled like the consensus.
+        max_p_wrong: upper bounds of P(wrong), ``(sample,)``; see :func:`bound_p_wrong`. None: there are none.
     """
 
     consensus: Float64[Tensor, "sample class"]
@@ -37,6 +38,7 @@ class Evidence(NamedTuple):
     neighbour_smoothing: float = DEFAULT_CONFIG.neighbour_smoothing
     in_small_class: Tensor | None = None
     witnesses: tuple[Tensor, ...] = ()
+    max_p_wrong: Tensor | None = None
 
     @property
     def n_from_models(self) -> int:
@@ -159,10 +161,20 @@ def true_label_probabilities(
         scores = evidence_scores(part, evidence.prior, label_evidence, evidence.n_from_models)
         log_prior = log_q(scores, part.evidence_weights, part.prior)
         probability += weight * (log_prior + clamped_log(part.transition)[:, label]).softmax(0).T
+    if evidence.max_p_wrong is not None:
+        probability = _raise_own(probability, label, 1 - evidence.max_p_wrong[rows])
     if evidence.in_small_class is not None:
         taken_as_right = evidence.in_small_class[rows]
         probability[taken_as_right] = torch.eye(len(model.prior), dtype=torch.float64)[label[taken_as_right]]
     return probability
+
+
+def _raise_own(probability: Tensor, label: Tensor, least: Tensor) -> Float64[Tensor, "row class"]:
+    """Return probabilities of which that of each label is raised to its least value, the others in proportion."""
+    own = probability.gather(1, label[:, None]).squeeze(1)
+    raised = torch.maximum(own, least)
+    scale = torch.where(raised > own, (1 - raised) / (1 - own), 1.0)
+    return (probability * scale[:, None]).scatter(1, label[:, None], raised[:, None])
 
 
 def evidence_scores(

@@ -27,11 +27,17 @@ and the number of its correct labels is the least certain quantity. So two class
 labels are open, $b = (1 - s/2)\big(1 - \tfrac1n \sum_i 2 r_i (1 - r_i)\big)$, and by $1 - 3s/4$ if $s > 0$ and yet no
 label is doubted.
 
-Labels that a reviewer confirmed have $a_i = 1$, whatever the models believe, and do not enter $v$. The same holds for
-classes too small to be judged, such as one of a single sample. Their samples count as those of a class of average size:
-balanced, one sample would carry as much weight as a whole class.
+Labels that a reviewer confirmed have $a_i = 1$, whatever the models believe, and do not enter $v$. Neither do those of
+classes too small to be judged, such as one of a single sample, and the models' belief does not count for them. Their
+samples count as those of a class of average size: balanced, one sample would carry as much weight as a whole class.
+
+Two bounds keep a few samples from carrying the training. The balance multiplies the weight of a sample by at most 100
+times the number of correct labels of its class. And the effective sample size, $(\sum w)^2 / \sum w^2$, is never below
+a tenth of the samples: $b$ is reduced as far as that takes, and if $b = 0$ is not enough, all weights are raised to a
+power below one.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +57,12 @@ from hardsight.weights.scheme import scheme
 MIN_WRONG = 0.002
 # Emphasis on a sample at a boundary, times the share of wrong labels.
 _EMPHASIS = 4.0
+# Least effective sample size, as a share of the samples.
+MIN_EFFECTIVE_SHARE = 0.1
+# A sample of a class counts at most this many times as much as without balance, per correctly labelled sample of the class.
+_MAX_GAIN_PER_CORRECT = 100.0
+# Steps of the search for an exponent; the last are of the size of rounding errors.
+_BISECTIONS = 40
 
 
 class AutomaticWeights(NamedTuple):
@@ -95,12 +107,18 @@ def auto(
     p_wrong = check_probabilities(p_wrong)
     certain = _check_mask("certain", certain, p_wrong)
     in_small_class = _check_mask("in_small_class", in_small_class, p_wrong)
-    if in_small_class is not None:
-        certain = in_small_class if certain is None else certain | in_small_class
     if certain is not None:
         p_wrong = p_wrong.masked_fill(certain, 0)
+    if in_small_class is not None:
+        certain = in_small_class if certain is None else certain | in_small_class
     unreliability = ledger_unreliability(p_wrong, check_finite("logits", logits), labels, certain)
-    return _weigh(p_wrong, logits, labels, certain, unreliability, in_small_class)
+    return _weigh(p_wrong, logits, labels, certain, unreliability, in_small_class).weights
+
+
+class _Weighed(NamedTuple):
+    weights: Tensor  # (sample,), mean one
+    power: float  # by which classes are balanced
+    limited: bool  # whether the effective sample size limits the power, or the weights
 
 
 def _check_mask(name: str, mask: Tensor | None, p_wrong: Tensor) -> Tensor | None:
@@ -121,7 +139,7 @@ def _weigh(
     certain: Tensor | None,
     unreliability: float,
     in_small_class: Tensor | None = None,
-) -> Tensor:
+) -> _Weighed:
     log_p, correct = check_finite("logits", logits), 1 - p_wrong
     wrong = float(p_wrong.mean())
     if wrong < MIN_WRONG:
@@ -135,12 +153,32 @@ def _weigh(
     balanced = torch.bincount(labels if in_small_class is None else labels[~in_small_class], minlength=len(mass)) > 0
     tiny = torch.finfo(correct.dtype).tiny
     share = (mass / mass[balanced].mean().clamp(min=tiny)).masked_fill(~balanced, 1)
-    power = balance_power(p_wrong, int(balanced.sum()), unreliability)
     # The mass of a class all of whose labels are wrong is 0.
-    weights = correct / share.clamp(min=tiny)[labels] ** power
+    least_share = (1 / (_MAX_GAIN_PER_CORRECT * mass).clamp(min=tiny)).clamp(max=1)
+    share = torch.maximum(share, least_share)[labels]
     first, second = log_p.softmax(1).topk(2, 1).values.unbind(1)
-    weights = weights * (1 + _EMPHASIS * wrong * (1 - first + second))
-    return weights / weights.mean().clamp(min=tiny)
+    unbalanced = correct * (1 + _EMPHASIS * wrong * (1 - first + second))
+    wanted = balance_power(p_wrong, int(balanced.sum()), unreliability)
+    power = _largest_exponent(wanted, lambda power: unbalanced / share**power)
+    weights = unbalanced / share**power
+    exponent = _largest_exponent(1.0, lambda exponent: weights**exponent)
+    weights = weights**exponent
+    return _Weighed(weights / weights.mean().clamp(min=tiny), power * exponent, power < wanted or exponent < 1)
+
+
+def _largest_exponent(most: float, weights_of: Callable[[float], Tensor]) -> float:
+    """Return the largest exponent, from 0 to ``most``, whose weights leave enough effective samples; 0 if there is none."""
+    if _is_effective(weights_of(most)):
+        return most
+    low, high = 0.0, most
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _is_effective(weights_of(middle)) else (low, middle)
+    return low
+
+
+def _is_effective(weights: Tensor) -> bool:
+    return effective_sample_size(weights.numpy(force=True)) >= MIN_EFFECTIVE_SHARE * len(weights)
 
 
 def balance_power(p_wrong: Float[Tensor, " sample"], classes: int, unreliability: float) -> float:
@@ -166,8 +204,9 @@ def decide(difficulty: Difficulty) -> AutomaticWeights:
     """
     ledger, in_small_class = _ledger(difficulty), samples_in_small_classes(difficulty)
     unreliability = ledger_unreliability(*ledger, in_small_class)
-    weights = _weigh(*ledger, in_small_class, unreliability, in_small_class).numpy()
-    return AutomaticWeights(weights, _explain(difficulty, weights, unreliability))
+    weighed = _weigh(*ledger, in_small_class, unreliability, in_small_class)
+    weights = weighed.weights.numpy()
+    return AutomaticWeights(weights, _explain(difficulty, weights, unreliability, weighed))
 
 
 def explain_weights(d: Difficulty, weights: np.ndarray, certain: Bool[Tensor, " sample"] | None = None) -> str:
@@ -181,10 +220,11 @@ def explain_weights(d: Difficulty, weights: np.ndarray, certain: Bool[Tensor, " 
     Raises:
         InputError: as in :func:`decide`.
     """
-    in_small_class = samples_in_small_classes(d)
+    ledger, in_small_class = _ledger(d), samples_in_small_classes(d)
     if in_small_class is not None:
         certain = in_small_class if certain is None else certain | in_small_class
-    return _explain(d, weights, ledger_unreliability(*_ledger(d), certain))
+    unreliability = ledger_unreliability(*ledger, certain)
+    return _explain(d, weights, unreliability, _weigh(*ledger, certain, unreliability, in_small_class))
 
 
 def samples_in_small_classes(d: Difficulty) -> Tensor | None:
@@ -204,7 +244,7 @@ def _ledger(d: Difficulty) -> tuple[Tensor, Tensor, Tensor]:
     return p_wrong, logits, labels
 
 
-def _explain(d: Difficulty, weights: np.ndarray, unreliability: float) -> str:
+def _explain(d: Difficulty, weights: np.ndarray, unreliability: float, weighed: _Weighed) -> str:
     assert d.p_wrong is not None
     wrong = d.p_wrong.mean()
     if (weights == weights[0]).all() and wrong < MIN_WRONG:
@@ -219,8 +259,11 @@ def _explain(d: Difficulty, weights: np.ndarray, unreliability: float) -> str:
             f"(trust in the ledger {1 - unreliability:.0%}): samples also count as far as held-out models believe their "
             "labels."
         )
-    sentences.append(_explain_classes(d, d.p_wrong, weights, unreliability))
-    sentences.append(f"The weights are worth {effective_sample_size(weights):,.0f} samples of equal weight.")
+    sentences.append(_explain_classes(d, d.p_wrong, weights, weighed.power))
+    limit = (
+        f", and are balanced no further: {MIN_EFFECTIVE_SHARE:.0%} of the samples is the least" if weighed.limited else ""
+    )
+    sentences.append(f"The weights are worth {effective_sample_size(weights):,.0f} samples of equal weight{limit}.")
     return " ".join(sentences)
 
 
@@ -237,13 +280,12 @@ def _explain_labels(p_wrong: np.ndarray, weights: np.ndarray) -> str:
     )
 
 
-def _explain_classes(d: Difficulty, p_wrong: np.ndarray, weights: np.ndarray, unreliability: float) -> str:
+def _explain_classes(d: Difficulty, p_wrong: np.ndarray, weights: np.ndarray, power: float) -> str:
     assert d.classes is not None
     mass = np.bincount(d.labels, 1 - p_wrong, len(d.classes))
     balanced = d.labels if d.cause is None else d.labels[d.cause != TOO_FEW]
     present = np.flatnonzero(np.bincount(balanced, minlength=len(d.classes)))
     smallest, largest = present[mass[present].argmin()], present[mass[present].argmax()]
-    power = balance_power(torch.tensor(p_wrong), len(present), unreliability)
     return (
         f"Class {d.classes[smallest]!r} has {mass[smallest]:,.1f} correctly labelled samples and class "
         f"{d.classes[largest]!r} has {mass[largest]:,.1f}; classes are balanced to the power {power:.2g}, so a sample of "
