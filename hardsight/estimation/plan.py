@@ -133,10 +133,8 @@ def find_small_classes(samples: Samples, plan: Plan) -> tuple[np.ndarray | None,
     if not len(small):
         return None, []
     named = name_classes(small, samples.labels, samples.classes)
-    return np.isin(samples.labels, small), [
-        f"Too few samples to tell whether the label is right, in {named}. "
-        "The models that predict them never saw their class."
-    ]
+    notice = f"Too few samples to tell whether the label is right, in {named}. Models that predict them never saw their class."
+    return np.isin(samples.labels, small), [notice]
 
 
 def name_classes(codes: np.ndarray, labels: np.ndarray, classes: tuple[Any, ...]) -> str:
