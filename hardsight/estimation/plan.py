@@ -133,7 +133,9 @@ def find_small_classes(samples: Samples, plan: Plan) -> tuple[np.ndarray | None,
     if not len(small):
         return None, []
     named = name_classes(small, samples.labels, samples.classes)
-    notice = f"Too few samples to tell whether the label is right, in {named}. Models that predict them never saw their class."
+    notice = (
+        f"Too few samples to tell whether the label is right, in {named}. Models that predict them never saw their class."
+    )
     return np.isin(samples.labels, small), [notice]
 
 
