@@ -115,7 +115,7 @@ def auto(
     return _weigh(p_wrong, logits, labels, certain, unreliability, in_small_class).weights
 
 
-class _Weighed(NamedTuple):
+class _Weighting(NamedTuple):
     weights: Tensor  # (sample,), mean one
     power: float  # by which classes are balanced
     limited: bool  # whether the effective sample size limits the power, or the weights
@@ -139,7 +139,7 @@ def _weigh(
     certain: Tensor | None,
     unreliability: float,
     in_small_class: Tensor | None = None,
-) -> _Weighed:
+) -> _Weighting:
     log_p, correct = check_finite("logits", logits), 1 - p_wrong
     wrong = float(p_wrong.mean())
     if wrong < MIN_WRONG:
@@ -158,12 +158,12 @@ def _weigh(
     share = torch.maximum(share, least_share)[labels]
     first, second = log_p.softmax(1).topk(2, 1).values.unbind(1)
     unbalanced = correct * (1 + _EMPHASIS * wrong * (1 - first + second))
-    wanted = balance_power(p_wrong, int(balanced.sum()), unreliability)
-    power = _largest_exponent(wanted, lambda power: unbalanced / share**power)
+    largest_power = balance_power(p_wrong, int(balanced.sum()), unreliability)
+    power = _largest_exponent(largest_power, lambda power: unbalanced / share**power)
     weights = unbalanced / share**power
     exponent = _largest_exponent(1.0, lambda exponent: weights**exponent)
     weights = weights**exponent
-    return _Weighed(weights / weights.mean().clamp(min=tiny), power * exponent, power < wanted or exponent < 1)
+    return _Weighting(weights / weights.mean().clamp(min=tiny), power * exponent, power < largest_power or exponent < 1)
 
 
 def _largest_exponent(most: float, weights_of: Callable[[float], Tensor]) -> float:
@@ -204,9 +204,9 @@ def decide(difficulty: Difficulty) -> AutomaticWeights:
     """
     ledger, in_small_class = _ledger(difficulty), samples_in_small_classes(difficulty)
     unreliability = ledger_unreliability(*ledger, in_small_class)
-    weighed = _weigh(*ledger, in_small_class, unreliability, in_small_class)
-    weights = weighed.weights.numpy()
-    return AutomaticWeights(weights, _explain(difficulty, weights, unreliability, weighed))
+    weighting = _weigh(*ledger, in_small_class, unreliability, in_small_class)
+    weights = weighting.weights.numpy()
+    return AutomaticWeights(weights, _explain(difficulty, weights, unreliability, weighting))
 
 
 def explain_weights(d: Difficulty, weights: np.ndarray, certain: Bool[Tensor, " sample"] | None = None) -> str:
@@ -244,7 +244,7 @@ def _ledger(d: Difficulty) -> tuple[Tensor, Tensor, Tensor]:
     return p_wrong, logits, labels
 
 
-def _explain(d: Difficulty, weights: np.ndarray, unreliability: float, weighed: _Weighed) -> str:
+def _explain(d: Difficulty, weights: np.ndarray, unreliability: float, weighting: _Weighting) -> str:
     assert d.p_wrong is not None
     wrong = d.p_wrong.mean()
     if (weights == weights[0]).all() and wrong < MIN_WRONG:
@@ -259,9 +259,9 @@ def _explain(d: Difficulty, weights: np.ndarray, unreliability: float, weighed: 
             f"(trust in the ledger {1 - unreliability:.0%}): samples also count as far as held-out models believe their "
             "labels."
         )
-    sentences.append(_explain_classes(d, d.p_wrong, weights, weighed.power))
+    sentences.append(_explain_classes(d, d.p_wrong, weights, weighting.power))
     limit = (
-        f", and are balanced no further: {MIN_EFFECTIVE_SHARE:.0%} of the samples is the least" if weighed.limited else ""
+        f", and are balanced no further: {MIN_EFFECTIVE_SHARE:.0%} of the samples is the least" if weighting.limited else ""
     )
     sentences.append(f"The weights are worth {effective_sample_size(weights):,.0f} samples of equal weight{limit}.")
     return " ".join(sentences)
