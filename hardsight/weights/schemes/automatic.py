@@ -178,7 +178,11 @@ def _largest_exponent(most: float, weights_of: Callable[[float], Tensor]) -> flo
 
 
 def _is_effective(weights: Tensor) -> bool:
-    return effective_sample_size(weights.numpy(force=True)) >= MIN_EFFECTIVE_SHARE * len(weights)
+    # In proportion to the largest, because the squares of minute weights are zero. If all are zero, no exponent helps.
+    largest = weights.max()
+    return bool(largest == 0) or effective_sample_size((weights / largest).numpy(force=True)) >= MIN_EFFECTIVE_SHARE * len(
+        weights
+    )
 
 
 def balance_power(p_wrong: Float[Tensor, " sample"], classes: int, unreliability: float) -> float:
