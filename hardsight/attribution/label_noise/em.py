@@ -126,12 +126,19 @@ class LabelModelFitter:
             before = model
             scores = self.scores(model)
             log_prior = log_q(scores, model.evidence_weights, model.prior)
+            q = log_prior.exp()
             r = (log_prior + clamped_log(model.transition)[:, self.label]).softmax(0)
             weights = model.evidence_weights
             if update_weights:
-                weights = self._newton_step(scores, weights, log_prior.exp(), r)
+                weights = self._newton_step(scores, weights, q, r)
+            shares = _smoothed_shares(r)
+            # Iterative scaling (Darroch and Ratcliff 1972): the likelihood is largest where q and r have the same class
+            # shares. Setting the prior to the shares of r themselves would lower it wherever q is soft.
+            prior = model.prior * shares / _smoothed_shares(q)
             transition = self._shrunk_transition(self.expected_counts(r), model)
-            model = model._replace(transition=transition, prior=_smoothed_shares(r), evidence_weights=weights)
+            model = model._replace(
+                transition=transition, prior=prior / prior.sum(), shares=shares, evidence_weights=weights
+            )
             if (transition - before.transition).abs().max() < _TRANSITION_TOLERANCE and (
                 weights - before.evidence_weights
             ).abs().max() < _WEIGHT_TOLERANCE:
@@ -144,11 +151,13 @@ class LabelModelFitter:
         mean = (q * scores).sum(1)
         gradient = ((r * scores).sum(1) - mean).sum(1) - precision * (weights - self.mean_weights())
         curvature = torch.einsum("cr,kcr,lcr->kl", q, scores, scores) - mean @ mean.T
-        ridge = precision * torch.eye(len(scores), dtype=torch.float64)
-        moved: Tensor = weights + torch.linalg.solve(curvature + ridge, gradient)
-        moved = moved.clamp(0, self.config.max_weight)
+        curvature = curvature + precision * torch.eye(len(scores), dtype=torch.float64)
+        moved = _solve_nonnegative(curvature, curvature @ weights + gradient).clamp(max=self.config.max_weight)
         # The weights sum to one at least: below, heavy noise in small data passes for soft predictions of right labels.
-        moved[: self.n_from_models] += max(1 - float(moved.sum()), 0.0) / self.n_from_models
+        models, others = moved[: self.n_from_models], float(moved[self.n_from_models :].sum())
+        if float(models.sum()) + others < 1:
+            share = models / models.sum() if models.any() else torch.full_like(models, 1 / len(models))
+            models.copy_((1 - others) * share)
         return moved
 
     def _shrunk_transition(
@@ -169,6 +178,24 @@ class LabelModelFitter:
         elif spread != INF:
             destination = (counts * (1 - identity) + spread * destination) / (total - right + spread)[:, None]
         return transition_matrix(rate, destination)
+
+
+def _solve_nonnegative(matrix: Tensor, target: Tensor) -> Float64[Tensor, " evidence"]:
+    """Solve ``matrix @ x = target`` with variables that would be negative fixed at zero, one after another.
+
+    Clipping the solution instead would leave the others where the negative ones had pushed them.
+    """
+    free = list(range(len(target)))
+    solution = torch.zeros_like(target)
+    while free:
+        solution.zero_()
+        solution[free] = torch.linalg.solve(matrix[free][:, free], target[free])
+        lowest = min(free, key=lambda k: float(solution[k]))
+        if solution[lowest] >= 0:
+            break
+        free.remove(lowest)
+        solution.zero_()
+    return solution
 
 
 def transition_matrix(rate: Float64[Tensor, " class"], destination: Tensor) -> Float64[Tensor, "class class"]:

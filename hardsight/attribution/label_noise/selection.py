@@ -164,7 +164,7 @@ def _with_alternatives(best: _Candidate, candidates: list[_Candidate], config: L
     alternatives = []
     for candidate in candidates:
         z = max(candidate.z_deficit(best), 0.0) / config.alternative_deviations
-        weight = math.exp(-0.5 * z**2)
+        weight = config.alternative_weight * math.exp(-0.5 * z**2)
         wrong_share = candidate.model.wrong_share
         if (
             candidate is not best
