@@ -71,7 +71,7 @@ def test_flips_are_found_with_calibrated_probabilities(seed):
     clean, label, flipped = mixture(seed)
     model, probability = fit(np.stack([1 - clean, clean], 1), label)
     np.testing.assert_allclose(model.transition, [[0.7, 0.3], [0.05, 0.95]], atol=0.025)
-    np.testing.assert_allclose(model.prior, [0.5, 0.5], atol=0.025)
+    np.testing.assert_allclose(model.class_shares, [0.5, 0.5], atol=0.025)
     assert model.evidence_weights.item() == pytest.approx(1, abs=0.2)
     assert calibration_error(wrong_of(probability, label), flipped) < 0.03
 
@@ -241,7 +241,7 @@ def test_softness_does_not_explain_errors_of_the_most_confident_predictions():
     log_q, label, true, shares = memorised_flips(3, [238, 109, 211, 97, 110, 234], softness=0.7)
     evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
     model = fit_label_model(evidence)
-    assert 1 - float(model.prior @ model.transition.diagonal()) == pytest.approx(0.4, abs=0.06)
+    assert 1 - float(model.class_shares @ model.transition.diagonal()) == pytest.approx(0.4, abs=0.06)
     assert average_precision_score(label != true, LabelPosterior(evidence, model).p_wrong.numpy()) > 0.9
 
 
@@ -358,7 +358,7 @@ def test_likelihood_is_largest_at_what_is_found():
         p /= p.sum(1, keepdims=True)
         return np.log((p @ transition)[np.arange(len(label)), label]).mean()
 
-    rate = 1 - float(model.transition.diagonal() @ model.prior)
+    rate = model.wrong_share
     prior, power = model.prior.numpy(), model.evidence_weights.item()
     best = likelihood(power, model.transition.numpy(), prior)
     for other in (power * 0.8, power * 1.25):
@@ -425,7 +425,7 @@ def test_what_labels_cannot_tell_apart_is_averaged():
     assert max(weight for weight, _ in each) == each[0][0]
     np.testing.assert_allclose(probability, sum(weight * p for weight, p in each), atol=1e-12)
     np.testing.assert_allclose(model.mean_transition().sum(1), 1)
-    assert float(model.mean_prior().sum()) == pytest.approx(1)
+    assert float(model.mean_shares().sum()) == pytest.approx(1)
     np.testing.assert_allclose(LabelPosterior(alone, model).p_wrong, 1 - probability[np.arange(300), label], atol=1e-12)
 
 

@@ -17,13 +17,13 @@ common one, and their destinations to an even spread. Of several levels of shrin
 errors (with two classes, 1) of the best likelihood of labels left out (three parts, given the weights) is taken, among those whose $T$ is diagonal-dominant: each class's own label is the most frequent one.
 
 Where models are most confident of a class, labels that are ambiguous by nature agree with them. If more of these labels
-disagree than in clean data (0.15), softness is no explanation, and a model that does explain them is taken if it is nearly
-as likely (within 3 standard errors). Then models are also tried in which the wrong labels of each class go to one other
-class (:mod:`hardsight.attribution.label_noise.pair_flips`): for pair flips among rare classes, a free row of $T$ has too
-many local maxima.
+disagree than in clean data (0.15), models are also tried in which the wrong labels of each class go to one other class
+(:mod:`hardsight.attribution.label_noise.pair_flips`): for pair flips among rare classes, a free row of $T$ has too many
+local maxima. The likelihood of labels left out decides.
 
 Several of these models are often as likely as the one that is taken: a class that is mistaken for another may be ambiguous
-or mislabelled. The posterior of the true label is therefore the mean over all of them, each with the weight $0.1 e^{-z^2/8}$,
+or mislabelled. The posterior of the true label is therefore the mean over all of them, each with the weight $0.03
+e^{-z^2/8}$,
 $z$ the standard errors by which labels left out are less likely under it than under the one taken.
 
 Without evidence no label is doubted: if no evidence gives the labels more probability than it gives labels drawn by the

@@ -51,15 +51,12 @@ class LabelModelConfig:
     where classes overlap; beyond 1.5, the structure of pair flips is lost."""
     two_class_shrinkage_deviations: float = 1.0
     """The same with two classes, where a difference of two rates is all the structure there is."""
-    max_deviations_to_explain: float = 3.0
-    """Standard errors that a model may lie behind the best and still be taken because it alone explains the labels that
-    confident predictions miss."""
     alternative_deviations: float = 2.0
     """An alternative model that lies z standard errors behind has the weight exp(-(z / this)² / 2), times the next."""
-    alternative_weight: float = 0.1
+    alternative_weight: float = 0.03
     """Weight of an alternative model that is as likely as the one taken. A weight of 1 calls labels of overlapping classes
     wrong; without alternatives, P(wrong) is far too sure where the choice of the model is wrong."""
-    min_alternative_weight: float = 0.001
+    min_alternative_weight: float = 3e-4
     """Smallest weight of an alternative model that is worth its computation."""
     max_alternative_wrong_share: float = 0.45
     """Alternatives expect fewer wrong labels than this: beyond, the mirror image of a model is as likely."""
