@@ -57,10 +57,12 @@ class LabelModelFitter:
             (transition_from_confident(self.evidence[0], self.label, config), config.confident_start_weight),
         )
         shares = self.label_shares().clamp(min=1 / self.n_rows)
-        return self.most_likely(
+        models = [
             self.run_em(LabelModel(transition, shares, self.models_only(weight), pseudo_counts, noise_aware))
             for transition, weight in starts
-        )
+        ]
+        # A model in which two classes have each other's name can be as likely.
+        return self.most_likely([model for model in models if model.is_diagonal_dominant] or models)
 
     def most_likely(self, models: Iterable[LabelModel]) -> LabelModel:
         """Return the model of the largest likelihood; there must be at least one."""

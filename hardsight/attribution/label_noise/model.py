@@ -97,6 +97,11 @@ class LabelModel(NamedTuple):
         return [(weight / total, model) for weight, model in models]
 
     @property
+    def is_diagonal_dominant(self) -> bool:
+        """Whether each class's own label is its most frequent one."""
+        return bool((self.transition.argmax(1) == torch.arange(len(self.transition))).all())
+
+    @property
     def wrong_share(self) -> float:
         """Expected share of wrong labels, by this model alone."""
         return float(self.class_shares @ (1 - self.transition.diagonal()))

@@ -36,7 +36,7 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
         fitter.fit(level, noise_aware=noise_aware) for level in config.shrinkage_levels for noise_aware in (True, False)
     ]
     # A class whose labels are mostly those of another is that other: ensembles that ignore a rare class lead there.
-    admissible = [model for model in models if _is_diagonal_dominant(model)] or models[-2:]
+    admissible = [model for model in models if model.is_diagonal_dominant] or models[-2:]
     candidates = [_Candidate.of(fitter, model) for model in admissible]
     deviations = config.shrinkage_deviations if n_classes > 2 else config.two_class_shrinkage_deviations
     best = _strongest_shrinkage(candidates, deviations)
@@ -45,7 +45,7 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
         return _with_alternatives(best, candidates, config)
     free = [model for model in models if model.pseudo_counts[1] != INF]
     flips = (fit_pair_flips(fitter, free, best.model, noise_aware=noise_aware) for noise_aware in (True, False))
-    targeted = [_Candidate.of(fitter, model) for model in flips if model is not None and _is_diagonal_dominant(model)]
+    targeted = [_Candidate.of(fitter, model) for model in flips if model is not None and model.is_diagonal_dominant]
     best = max((best, *targeted), key=lambda candidate: candidate.mean)
     return _with_alternatives(best, [*candidates, *targeted], config)
 
@@ -98,10 +98,6 @@ def _confident_disagreement(evidence: Evidence, rows: Int64[Tensor, " row"]) -> 
     shares = torch.bincount(label, minlength=len(evidence.prior)).double() / len(label)
     selected, predicted = most_confident(evidence.consensus[rows] - evidence.prior.log() + shares.clamp(min=1e-6).log())
     return float((label != predicted)[selected].double().mean())
-
-
-def _is_diagonal_dominant(model: LabelModel) -> bool:
-    return bool((model.transition.argmax(1) == torch.arange(len(model.transition))).all())
 
 
 def _strongest_shrinkage(candidates: list[_Candidate], deviations: float) -> _Candidate:
