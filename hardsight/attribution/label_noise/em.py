@@ -138,9 +138,7 @@ class LabelModelFitter:
             # shares. Setting the prior to the shares of r themselves would lower it wherever q is soft.
             prior = model.prior * shares / _smoothed_shares(q)
             transition = self._shrunk_transition(self.expected_counts(r), model)
-            model = model._replace(
-                transition=transition, prior=prior / prior.sum(), shares=shares, evidence_weights=weights
-            )
+            model = model._replace(transition=transition, prior=prior / prior.sum(), shares=shares, evidence_weights=weights)
             if (transition - before.transition).abs().max() < _TRANSITION_TOLERANCE and (
                 weights - before.evidence_weights
             ).abs().max() < _WEIGHT_TOLERANCE:
