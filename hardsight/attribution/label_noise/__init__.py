@@ -14,7 +14,8 @@ witness. The sum of the weights is 1 or more: below, heavy noise in small data p
 
 How far the rows of $T$ may differ is chosen from the data. Pseudo-counts shrink the rate of wrong labels in each row to the
 common one, and their destinations to an even spread. Of several levels of shrinkage, the strongest within 1.5 standard
-errors (with two classes, 1) of the best likelihood of labels left out (three parts, given the weights) is taken, among those whose $T$ is diagonal-dominant: each class's own label is the most frequent one.
+errors (with two classes, 1) of the best likelihood of labels left out (three parts, given the weights) is taken, among
+those whose $T$ is diagonal-dominant: each class's own label is the most frequent one.
 
 Where models are most confident of a class, labels that are ambiguous by nature agree with them. If more of these labels
 disagree than in clean data (0.15), models are also tried in which the wrong labels of each class go to one other class
@@ -22,9 +23,8 @@ disagree than in clean data (0.15), models are also tried in which the wrong lab
 local maxima. The likelihood of labels left out decides.
 
 Several of these models are often as likely as the one that is taken: a class that is mistaken for another may be ambiguous
-or mislabelled. The posterior of the true label is therefore the mean over all of them, each with the weight $0.03
-e^{-z^2/8}$,
-$z$ the standard errors by which labels left out are less likely under it than under the one taken.
+or mislabelled. The posterior of the true label is therefore the mean over all of them, each with the weight 0.03 times
+$e^{-z^2/8}$, $z$ the standard errors by which labels left out are less likely under it than under the one taken.
 
 Without evidence no label is doubted: if no evidence gives the labels more probability than it gives labels drawn by the
 class shares, by two standard errors, every label is taken as right. Labels that are all noise could not be told from labels

@@ -17,9 +17,9 @@ from hardsight.attribution.label_noise.pair_flips import fit_pair_flips
 def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFIG) -> LabelModel:
     """Fit several label models and select the one that the labels left out support, with its alternatives.
 
-    Pair flips are searched for where confident predictions miss more labels than in clean data. The models are fitted to at most 20,000 samples,
-    fewer if there are many classes: those at even steps from the most to the least likely label, so that the choice depends
-    on nothing but the evidence. The parts that are left out are every third of them.
+    Pair flips are searched for where confident predictions miss more labels than in clean data. The models are fitted to at
+    most 20,000 samples, fewer if there are many classes: those at even steps from the most to the least likely label, so
+    that the choice depends on nothing but the evidence. The parts that are left out are every third of them.
 
     Args:
         evidence: evidence of all samples.
