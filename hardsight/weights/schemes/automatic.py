@@ -31,10 +31,9 @@ Labels that a reviewer confirmed have $a_i = 1$, whatever the models believe, an
 classes too small to be judged, such as one of a single sample, and the models' belief does not count for them. Their
 samples count as those of a class of average size: balanced, one sample would carry as much weight as a whole class.
 
-Two bounds keep a few samples from carrying the training. The balance multiplies the weight of a sample by at most 100
-times the number of correct labels of its class. And the effective sample size, $(\sum w)^2 / \sum w^2$, is never below
-a tenth of the samples: $b$ is reduced as far as that takes, and if $b = 0$ is not enough, all weights are raised to a
-power below one.
+So that a few samples do not carry the training, the effective sample size, $(\sum w)^2 / \sum w^2$, is never below a
+tenth of the samples: $b$ is reduced as far as that takes, and if $b = 0$ is not enough, all weights are raised to a power
+below one.
 """
 
 from collections.abc import Callable
@@ -59,8 +58,6 @@ MIN_WRONG = 0.002
 _EMPHASIS = 4.0
 # Least effective sample size, as a share of the samples.
 MIN_EFFECTIVE_SHARE = 0.1
-# A sample of a class counts at most this many times as much as without balance, per correctly labelled sample of the class.
-_MAX_GAIN_PER_CORRECT = 100.0
 # Steps of the search for an exponent; the last are of the size of rounding errors.
 _BISECTIONS = 40
 
@@ -154,8 +151,7 @@ def _weigh(
     tiny = torch.finfo(correct.dtype).tiny
     share = (mass / mass[balanced].mean().clamp(min=tiny)).masked_fill(~balanced, 1)
     # The mass of a class all of whose labels are wrong is 0.
-    least_share = (1 / (_MAX_GAIN_PER_CORRECT * mass).clamp(min=tiny)).clamp(max=1)
-    share = torch.maximum(share, least_share)[labels]
+    share = share.clamp(min=tiny)[labels]
     first, second = log_p.softmax(1).topk(2, 1).values.unbind(1)
     unbalanced = correct * (1 + _EMPHASIS * wrong * (1 - first + second))
     largest_power = balance_power(p_wrong, int(balanced.sum()), unreliability)
