@@ -29,6 +29,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosterior, fit_label_model, true_label_probabilities
+from hardsight.attribution.label_noise.model import row_blocks
 from hardsight.attribution.neighbours import Neighbours
 from hardsight.measures.bias_variance import Decomposition
 
@@ -40,7 +41,6 @@ _HALF_AT, _SLOPE = 2.5, 2.0
 _MIN_ENTROPY = 0.05
 # The typical distance of a small class is drawn towards that of all samples, as if so many more samples had it.
 _PSEUDO_COUNTS = 10.0
-_BLOCK = 65_536
 
 
 class Ledger(NamedTuple):
@@ -128,8 +128,7 @@ def _label_terms(
     # Made first, so that the blocks' large intermediate arrays reuse the same memory.
     columns = [torch.empty(samples, dtype=torch.float64) for _ in _LabelTerms._fields]
     result = _LabelTerms(*columns)._replace(suggested=torch.empty(samples, dtype=torch.int64))
-    for start in range(0, samples, _BLOCK):
-        rows = torch.arange(start, min(start + _BLOCK, samples))
+    for rows in row_blocks(*consensus.shape):
         log_prob, codes = consensus[rows], label[rows][:, None]
         balanced = (log_prob - prior.log()).log_softmax(1)
         probability = true_label_probabilities(model, evidence, rows)

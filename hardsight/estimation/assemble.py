@@ -34,6 +34,8 @@ _NO_EVIDENCE = (
 )
 # Below it, trust in the ledger is written as 100 %.
 _SMALL_UNRELIABILITY = 0.005
+# With more classes, the matrix of transitions would be the largest part of the result.
+_MAX_TRANSITION_CLASSES = 1_000
 
 
 class LabelInfo(NamedTuple):
@@ -175,7 +177,7 @@ def _add_label_model(run: RunInfo, account: Ledger) -> RunInfo:
     return replace(
         run,
         notices=run.notices if model.informative else (*run.notices, _NO_EVIDENCE),
-        transition=model.mean_transition().tolist(),
+        transition=model.mean_transition().tolist() if len(model.prior) <= _MAX_TRANSITION_CLASSES else None,
         class_shares=model.mean_prior().tolist(),
         evidence_weights=model.evidence_weights.tolist(),
         pseudo_counts=[to_json(float(count)) for count in model.pseudo_counts],

@@ -73,6 +73,18 @@ class LabelModelConfig:
     max_rows: int = 20_000
     """The model is fitted to at most so many samples."""
 
+    # Many classes.
+
+    max_dense_classes: int = 50
+    """With more classes, only the likeliest ones of each sample are kept
+    (:mod:`hardsight.attribution.label_noise.sparse`)."""
+    kept_classes: int = 16
+    """Number of classes that are kept of each sample, the given label among them."""
+    rows_per_class: int = 10
+    """With many classes, the model is fitted to at least so many samples per class, within ``max_rows``."""
+    min_pair_count: float = 0.02
+    """Expected number of labels from which a pair of a true and a given label has a probability of its own."""
+
     # Pair flips.
 
     target_rounds: int = 8

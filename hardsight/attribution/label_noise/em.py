@@ -9,7 +9,15 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from hardsight.attribution.label_noise.config import DEFAULT_CONFIG, INF, LabelModelConfig
-from hardsight.attribution.label_noise.model import LabelModel, clamped_log, evidence_scores, log_q
+from hardsight.attribution.label_noise.model import (
+    LabelModel,
+    Transition,
+    clamped_log,
+    evidence_scores,
+    largest_change,
+    log_q,
+    mean_weights,
+)
 
 _TRANSITION_TOLERANCE, _WEIGHT_TOLERANCE = 1e-6, 1e-4
 
@@ -45,16 +53,17 @@ class LabelModelFitter:
     def noise_free_model(self) -> LabelModel:
         """Return the model in which every label is right."""
         shares = torch.bincount(self.label, minlength=self.n_classes).clamp(min=1).double()
-        identity = torch.eye(self.n_classes, dtype=torch.float64)
         weights = self.models_only(1.0)
-        return LabelModel(identity, shares / shares.sum(), weights, (INF, INF), noise_aware=False, informative=False)
+        return LabelModel(
+            self.even_transition(0.0), shares / shares.sum(), weights, (INF, INF), noise_aware=False, informative=False
+        )
 
     def fit(self, pseudo_counts: tuple[float, float], *, noise_aware: bool) -> LabelModel:
         """Fit a model from several starts and return the best: softness and noise can explain each other."""
         config = self.config
         starts = (
-            (_even_transition(self.n_classes, config.start_wrong_share), 1.0),
-            (transition_from_confident(self.evidence[0], self.label, config), config.confident_start_weight),
+            (self.even_transition(config.start_wrong_share), 1.0),
+            (self.confident_transition(), config.confident_start_weight),
         )
         shares = self.label_shares().clamp(min=1 / self.n_rows)
         return self.most_likely(
@@ -68,12 +77,74 @@ class LabelModelFitter:
 
     def log_likelihood(self, model: LabelModel) -> Float64[Tensor, " row"]:
         """Return the log-likelihood of every label."""
-        return torch.logsumexp(self.log_q(model) + clamped_log(model.transition)[:, self.label], 0)
+        return torch.logsumexp(self.log_q(model) + self.log_of_label(model), 0)
 
     def log_q(self, model: LabelModel) -> Float64[Tensor, "class row"]:
         """Return the log-probabilities of the true labels before the given ones are seen."""
-        scores = self.scores(model)
+        return self.weighted_log_q(self.scores(model), model)
+
+    # What follows is overridden for many classes.
+
+    def even_transition(self, rate: float) -> Transition:
+        """Return T in which labels are wrong at a rate and all wrong classes are equally frequent."""
+        return _even_transition(self.n_classes, rate)
+
+    def confident_transition(self, *, balanced: bool = True) -> Transition:
+        """Estimate T from the labels of the samples that the consensus predicts most confidently as each class."""
+        return transition_from_confident(
+            self.evidence[0] if balanced else self._unbalanced_consensus(), self.label, self.config
+        )
+
+    def predicted_shares(self) -> Float64[Tensor, " class"]:
+        """Return the shares of the predicted classes, with classes weighted by their labels."""
+        counts = torch.bincount(self._unbalanced_consensus().argmax(0), minlength=self.n_classes).double() + 1
+        return counts / counts.sum()
+
+    def with_targets(self, model: LabelModel, targets: Int64[Tensor, " class"]) -> LabelModel:
+        """Return the model with the same rates of wrong labels and these targets."""
+        rate = 1 - model.transition.diagonal()
+        return model._replace(transition=transition_matrix(rate, one_hot(targets, len(rate))), targets=targets)
+
+    def likeliest_targets(self, model: LabelModel) -> Int64[Tensor, " class"]:
+        """Return the most frequent wrong label of each class."""
+        return off_diagonal(model.dense_transition()).argmax(1)
+
+    def likely_destinations(self, transition: Transition, c: int) -> list[int]:
+        """List the most frequent wrong labels of a class, at most three."""
+        assert isinstance(transition, Tensor)
+        share, targets = off_diagonal(transition)[c].topk(self.config.max_likely_targets)
+        return self.frequent(share, targets)
+
+    def frequent(self, share: Tensor, targets: Tensor) -> list[int]:
+        """List the targets that are frequent relative to the first one."""
+        selected: list[int] = targets[share >= self.config.min_relative_frequency * share[:1]].tolist()
+        return selected
+
+    def expected_targets(self, model: LabelModel) -> Int64[Tensor, " class"]:
+        """Return where most wrong labels of each class are expected to go."""
+        # As if labels could go anywhere: under fixed targets, others would never be seen.
+        wide = 0.5 * model.dense_transition() + 0.5 / self.n_classes
+        r = (self.log_q(model) + clamped_log(wide)[:, self.label]).softmax(0)
+        return off_diagonal(self.expected_counts(r)).argmax(1)
+
+    def _unbalanced_consensus(self) -> Float64[Tensor, "class row"]:
+        """Return the consensus with classes weighted by their labels.
+
+        Balanced, a rare class wins samples of the class whose wrong labels it holds.
+        """
+        return (self.evidence[0] + self.label_shares().clamp(min=1e-6).log()[:, None]).log_softmax(0)
+
+    def weighted_log_q(self, scores: Tensor, model: LabelModel) -> Float64[Tensor, "class row"]:
+        """Return the log-probabilities of the true labels from the scores of the evidence."""
         return log_q(scores, model.evidence_weights, model.prior)
+
+    def log_of_label(self, model: LabelModel) -> Float64[Tensor, "class row"]:
+        """Return the log-probabilities of each given label under each true label."""
+        return clamped_log(model.dense_transition())[:, self.label]
+
+    def class_sums(self, r: Float64[Tensor, "class row"], _model: LabelModel) -> Float64[Tensor, " class"]:
+        """Return the expected numbers of true labels of each class."""
+        return r.sum(1)
 
     def scores(self, model: LabelModel) -> Float64[Tensor, "evidence class row"]:
         """Return how much each evidence speaks for each class."""
@@ -87,15 +158,6 @@ class LabelModelFitter:
         """Return evidence weights that use the predictions of models alone, in equal parts."""
         weights = torch.zeros(len(self.evidence), dtype=torch.float64)
         weights[: self.n_from_models] = weight / self.n_from_models
-        return weights
-
-    def mean_weights(self) -> Float64[Tensor, " evidence"]:
-        """Return the means of the prior of the evidence weights.
-
-        Models of different kinds learned from the same labels: together they count as one evidence, as neighbours do.
-        """
-        weights = torch.ones(len(self.evidence), dtype=torch.float64)
-        weights[: self.n_from_models] = 1 / self.n_from_models
         return weights
 
     def label_shares(self) -> Float64[Tensor, " class"]:
@@ -125,16 +187,18 @@ class LabelModelFitter:
         for _ in range(self.config.max_rounds if max_rounds is None else max_rounds):
             before = model
             scores = self.scores(model)
-            log_prior = log_q(scores, model.evidence_weights, model.prior)
-            r = (log_prior + clamped_log(model.transition)[:, self.label]).softmax(0)
+            log_prior = self.weighted_log_q(scores, model)
+            r = (log_prior + self.log_of_label(model)).softmax(0)
             weights = model.evidence_weights
             if update_weights:
                 weights = self._newton_step(scores, weights, log_prior.exp(), r)
-            transition = self._shrunk_transition(self.expected_counts(r), model)
-            model = model._replace(transition=transition, prior=_smoothed_shares(r), evidence_weights=weights)
-            if (transition - before.transition).abs().max() < _TRANSITION_TOLERANCE and (
-                weights - before.evidence_weights
-            ).abs().max() < _WEIGHT_TOLERANCE:
+            transition = self.estimate_transition(r, model)
+            prior = (self.class_sums(r, model) + 1) / (self.n_rows + self.n_classes)
+            model = model._replace(transition=transition, prior=prior, evidence_weights=weights)
+            if (
+                largest_change(transition, before.transition) < _TRANSITION_TOLERANCE
+                and (weights - before.evidence_weights).abs().max() < _WEIGHT_TOLERANCE
+            ):
                 break
         return model
 
@@ -142,7 +206,9 @@ class LabelModelFitter:
         """Take one Newton step on the expected log-likelihood, which is concave in the weights, and clip to their bounds."""
         precision = self.config.weight_precision
         mean = (q * scores).sum(1)
-        gradient = ((r * scores).sum(1) - mean).sum(1) - precision * (weights - self.mean_weights())
+        gradient = ((r * scores).sum(1) - mean).sum(1) - precision * (
+            weights - mean_weights(len(weights), self.n_from_models)
+        )
         curvature = torch.einsum("cr,kcr,lcr->kl", q, scores, scores) - mean @ mean.T
         ridge = precision * torch.eye(len(scores), dtype=torch.float64)
         moved: Tensor = weights + torch.linalg.solve(curvature + ridge, gradient)
@@ -151,24 +217,29 @@ class LabelModelFitter:
         moved[: self.n_from_models] += max(1 - float(moved.sum()), 0.0) / self.n_from_models
         return moved
 
-    def _shrunk_transition(
-        self, counts: Float64[Tensor, "class class"], model: LabelModel
-    ) -> Float64[Tensor, "class class"]:
-        """Estimate the transition matrix from counts, shrunk by the model's pseudo-counts or bound to its targets."""
+    def estimate_transition(self, r: Float64[Tensor, "class row"], model: LabelModel) -> Transition:
+        """Estimate T from the posterior, shrunk by the model's pseudo-counts or bound to its targets."""
+        counts = self.expected_counts(r)
         total, right = counts.sum(1), counts.diagonal()
         common_rate = 1 - float(right.sum() / counts.sum())
-        level, spread = model.pseudo_counts
-        rate = torch.full_like(total, common_rate)
-        if level != INF:
-            rate = (total - right + level * common_rate) / (total + level)
+        rate, spread = self.shrunk_rates(total, right, common_rate, model), model.pseudo_counts[1]
         identity = torch.eye(self.n_classes, dtype=torch.float64)
         destination = (1 - identity) / (self.n_classes - 1)
         if model.targets is not None:
-            rate = rate.clamp(max=self.config.max_pair_flip_rate)
             destination = one_hot(model.targets, self.n_classes).double()
         elif spread != INF:
             destination = (counts * (1 - identity) + spread * destination) / (total - right + spread)[:, None]
         return transition_matrix(rate, destination)
+
+    def shrunk_rates(
+        self, total: Float64[Tensor, " class"], right: Float64[Tensor, " class"], common_rate: float, model: LabelModel
+    ) -> Float64[Tensor, " class"]:
+        """Estimate the rate of wrong labels of each class from the numbers of its labels, and of the right ones."""
+        level = model.pseudo_counts[0]
+        rate = torch.full_like(total, common_rate)
+        if level != INF:
+            rate = (total - right + level * common_rate) / (total + level)
+        return rate if model.targets is None else rate.clamp(max=self.config.max_pair_flip_rate)
 
 
 def transition_matrix(rate: Float64[Tensor, " class"], destination: Tensor) -> Float64[Tensor, "class class"]:
@@ -183,14 +254,23 @@ def transition_from_confident(
     """Estimate T from the labels of the samples that are most confidently predicted as each class."""
     n_classes = len(score)
     confidence, predicted = score.softmax(0).max(0)
+    first = confident_rows(confidence, predicted, n_classes, config)
     counts = _even_transition(n_classes, 0.2)
-    for c in range(n_classes):
-        rows = (predicted == c).nonzero().squeeze(1)
-        count = max(config.min_confident, round(config.confident_fraction * len(rows)))
-        first = rows[confidence[rows].argsort(descending=True, stable=True)[:count]]
-        counts[c] += torch.bincount(label[first], minlength=n_classes)
+    counts += torch.bincount(predicted[first] * n_classes + label[first], minlength=n_classes**2).reshape(n_classes, -1)
     transition: Tensor = counts / counts.sum(1, keepdim=True)
     return transition
+
+
+def confident_rows(
+    confidence: Float64[Tensor, " row"], predicted: Int64[Tensor, " row"], n_classes: int, config: LabelModelConfig
+) -> Int64[Tensor, " confident"]:
+    """Return the rows that are most confidently predicted as each class."""
+    order = confidence.argsort(descending=True, stable=True)
+    order = order[predicted[order].argsort(stable=True)]
+    size = torch.bincount(predicted, minlength=n_classes)
+    rank = torch.arange(len(order)) - (size.cumsum(0) - size)[predicted[order]]
+    count = (config.confident_fraction * size.double()).round().clamp(min=config.min_confident)
+    return order[rank < count[predicted[order]]]
 
 
 def z_deficit(own: Float64[Tensor, " row"], best: Float64[Tensor, " row"]) -> float:
@@ -205,9 +285,10 @@ def z_deficit(own: Float64[Tensor, " row"], best: Float64[Tensor, " row"]) -> fl
 def _even_transition(n_classes: int, rate: float) -> Float64[Tensor, "class class"]:
     """Return T in which labels are wrong at a rate and all wrong classes are equally frequent."""
     identity = torch.eye(n_classes, dtype=torch.float64)
-    transition: Tensor = (1 - rate) * identity + rate * (1 - identity) / (n_classes - 1)
+    transition: Tensor = (1 - rate) * identity + rate * (1 - identity) / max(n_classes - 1, 1)
     return transition
 
 
-def _smoothed_shares(r: Float64[Tensor, "class row"]) -> Float64[Tensor, " class"]:
-    return (r.sum(1) + 1) / (r.shape[1] + len(r))
+def off_diagonal(matrix: Float64[Tensor, "class class"]) -> Float64[Tensor, "class class"]:
+    """Return the matrix with zeros on its diagonal and above zero elsewhere, so that every class has a target."""
+    return (matrix + 1e-9) * (1 - torch.eye(len(matrix), dtype=torch.float64))

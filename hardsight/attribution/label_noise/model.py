@@ -1,6 +1,7 @@
 """Evidence of the true labels, a model of how given labels arise, and the posterior of the true labels."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -8,8 +9,12 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from hardsight.attribution.label_noise.config import DEFAULT_CONFIG
+from hardsight.attribution.label_noise.sparse import SparseEvidence, SparseTransition
 
-_BLOCK = 65_536
+Transition: TypeAlias = Float64[Tensor, "class class"] | SparseTransition
+
+# Samples and cells (samples times classes) that are computed at once.
+_BLOCK, _BLOCK_CELLS = 65_536, 2**22
 # Probabilities are at least this before their logarithm is taken.
 _MIN_PROBABILITY = 1e-12
 
@@ -68,7 +73,7 @@ class LabelModel(NamedTuple):
     """A model of how given labels arise from true ones.
 
     Attributes:
-        transition: P(given label | true label), rows are true labels.
+        transition: P(given label | true label), rows are true labels; sparse if there are many classes.
         prior: share of each class among the true labels.
         evidence_weights: weights of the consensus and, if there are any, of the witnesses and the neighbours.
         pseudo_counts: pseudo-counts that shrink the rows of ``transition``: to the common rate of wrong labels, and to an
@@ -79,7 +84,7 @@ class LabelModel(NamedTuple):
         alternatives: models of nearly the same likelihood, each with its weight relative to this one's weight of 1.
     """
 
-    transition: Float64[Tensor, "class class"]
+    transition: Transition
     prior: Float64[Tensor, " class"]
     evidence_weights: Float64[Tensor, " evidence"]
     pseudo_counts: tuple[float, float]
@@ -99,9 +104,13 @@ class LabelModel(NamedTuple):
         """Expected share of wrong labels, by this model alone."""
         return float(self.prior @ (1 - self.transition.diagonal()))
 
+    def dense_transition(self) -> Float64[Tensor, "class class"]:
+        """Return P(given label | true label) of this model alone."""
+        return self.transition.dense() if isinstance(self.transition, SparseTransition) else self.transition
+
     def mean_transition(self) -> Float64[Tensor, "class class"]:
         """Return P(given label | true label), averaged over the model and its alternatives."""
-        return torch.stack([weight * model.transition for weight, model in self.mixture()]).sum(0)
+        return torch.stack([weight * model.dense_transition() for weight, model in self.mixture()]).sum(0)
 
     def mean_prior(self) -> Float64[Tensor, " class"]:
         """Return the class shares of the true labels, averaged over the model and its alternatives."""
@@ -124,8 +133,7 @@ class LabelPosterior(NamedTuple):
         """Posterior probability that each given label is wrong."""
         label = self.evidence.label
         p_wrong = torch.empty(len(label), dtype=torch.float64)
-        for start in range(0, len(label), _BLOCK):
-            rows = torch.arange(start, min(start + _BLOCK, len(label)))
+        for rows in row_blocks(*self.evidence.consensus.shape):
             probability = true_label_probabilities(self.model, self.evidence, rows)
             p_wrong[rows] = (1 - probability.gather(1, label[rows][:, None]).squeeze(1)).clamp(0, 1)
         return p_wrong
@@ -154,18 +162,21 @@ def true_label_probabilities(
     """Return P(true label | evidence, given label), averaged over a model and its alternatives; rows sum to one."""
     label = evidence.label[rows]
     if not model.informative:
-        return model.transition[label]
+        return _certain(label, len(model.prior))
     label_evidence = evidence.label_evidence(rows)
-    probability = torch.zeros(len(label), len(model.prior), dtype=torch.float64)
-    for weight, part in model.mixture():
-        scores = evidence_scores(part, evidence.prior, label_evidence, evidence.n_from_models)
-        log_prior = log_q(scores, part.evidence_weights, part.prior)
-        probability += weight * (log_prior + clamped_log(part.transition)[:, label]).softmax(0).T
+    if isinstance(model.transition, SparseTransition):
+        probability = _sparse_probabilities(model, evidence, label_evidence, label)
+    else:
+        probability = torch.zeros(len(label), len(model.prior), dtype=torch.float64)
+        for weight, part in model.mixture():
+            scores = evidence_scores(part, evidence.prior, label_evidence, evidence.n_from_models)
+            log_prior = log_q(scores, part.evidence_weights, part.prior)
+            probability += weight * (log_prior + clamped_log(part.dense_transition())[:, label]).softmax(0).T
     if evidence.max_p_wrong is not None:
         probability = _raise_own(probability, label, 1 - evidence.max_p_wrong[rows])
     if evidence.in_small_class is not None:
         taken_as_right = evidence.in_small_class[rows]
-        probability[taken_as_right] = torch.eye(len(model.prior), dtype=torch.float64)[label[taken_as_right]]
+        probability[taken_as_right] = _certain(label[taken_as_right], len(model.prior))
     return probability
 
 
@@ -175,6 +186,24 @@ def _raise_own(probability: Tensor, label: Tensor, least: Tensor) -> Float64[Ten
     raised = torch.maximum(own, least)
     scale = torch.where(raised > own, (1 - raised) / (1 - own), 1.0)
     return (probability * scale[:, None]).scatter(1, label[:, None], raised[:, None])
+
+
+def _sparse_probabilities(
+    model: LabelModel,
+    evidence: Evidence,
+    label_evidence: Float64[Tensor, "evidence class row"],
+    label: Int64[Tensor, " row"],
+) -> Float64[Tensor, "row class"]:
+    weights = mean_weights(len(label_evidence), evidence.n_from_models)
+    kept = SparseEvidence.of(label_evidence, label, evidence.prior, weights, DEFAULT_CONFIG.kept_classes)
+    of_slot = torch.zeros(kept.classes.shape, dtype=torch.float64)
+    for weight, part in model.mixture():
+        assert isinstance(part.transition, SparseTransition)
+        n_at_face_value = 0 if part.noise_aware else evidence.n_from_models
+        scores = kept.scores(part.transition, evidence.prior, part.prior, n_at_face_value)
+        log_prior = kept.log_q(scores, part.evidence_weights, part.prior)
+        of_slot += weight * (log_prior + clamped_log(kept.of_label(part.transition, part.prior))).softmax(0)
+    return kept.by_class(of_slot, model.prior)
 
 
 def evidence_scores(
@@ -191,12 +220,43 @@ def evidence_scores(
     Args:
         n_from_models: number of evidences that are predictions of models; they come first.
     """
-    expected = model.transition / class_prior
+    expected = model.dense_transition() / class_prior
     expected = expected / expected.sum(1, keepdim=True)
     scores: Tensor = torch.matmul(expected, evidence) + torch.special.entr(expected).sum(1)[:, None]
     if not model.noise_aware:
         scores[:n_from_models] = evidence[:n_from_models]
     return scores
+
+
+def mean_weights(n_evidence: int, n_from_models: int) -> Float64[Tensor, " evidence"]:
+    """Return the means of the prior of the evidence weights.
+
+    Models of different kinds learned from the same labels: together they count as one evidence, as neighbours do.
+    """
+    weights = torch.ones(n_evidence, dtype=torch.float64)
+    weights[:n_from_models] = 1 / n_from_models
+    return weights
+
+
+def largest_change(transition: Transition, before: Transition) -> float:
+    """Return the largest difference between two transition matrices of the same kind."""
+    if isinstance(transition, SparseTransition):
+        assert isinstance(before, SparseTransition)
+        return transition.largest_change(before)
+    assert isinstance(before, Tensor)
+    return float((transition - before).abs().max())
+
+
+def _certain(label: Int64[Tensor, " row"], n_classes: int) -> Float64[Tensor, "row class"]:
+    """Return the probabilities of true labels that are the given ones."""
+    return torch.zeros(len(label), n_classes, dtype=torch.float64).scatter_(1, label[:, None], 1.0)
+
+
+def row_blocks(samples: int, n_classes: int) -> Iterator[Int64[Tensor, " row"]]:
+    """Yield the rows of blocks that fit into memory."""
+    block = max(1, min(_BLOCK, _BLOCK_CELLS // n_classes))
+    for start in range(0, samples, block):
+        yield torch.arange(start, min(start + block, samples))
 
 
 def log_q(scores: Tensor, evidence_weights: Tensor, prior: Tensor) -> Float64[Tensor, "class row"]:

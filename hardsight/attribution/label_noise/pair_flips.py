@@ -9,13 +9,10 @@ one is tried.
 from collections.abc import Iterable, Sequence
 
 import torch
-from jaxtyping import Float64, Int64
-from torch import Tensor
-from torch.nn.functional import one_hot
 
 from hardsight.attribution.label_noise.config import INF
-from hardsight.attribution.label_noise.em import LabelModelFitter, transition_from_confident, transition_matrix, z_deficit
-from hardsight.attribution.label_noise.model import LabelModel, clamped_log
+from hardsight.attribution.label_noise.em import LabelModelFitter, z_deficit
+from hardsight.attribution.label_noise.model import LabelModel, Transition
 
 
 def fit_pair_flips(
@@ -31,7 +28,7 @@ def fit_pair_flips(
         The model; None if no start sees wrong labels, or all are far less likely than ``best``.
     """
     config = fitter.config
-    transitions = _confident_transitions(fitter)
+    transitions = [fitter.confident_transition(balanced=balanced) for balanced in (True, False)]
     starts = [
         model
         for model in (_run_to_convergence(fitter, start) for start in _starts(fitter, free, transitions, noise_aware))
@@ -50,69 +47,35 @@ def fit_pair_flips(
 
 
 def _starts(
-    fitter: LabelModelFitter, free: Sequence[LabelModel], transitions: list[Tensor], noise_aware: bool
+    fitter: LabelModelFitter, free: Sequence[LabelModel], transitions: list[Transition], noise_aware: bool
 ) -> Iterable[LabelModel]:
     """Yield starts: the models without targets, then what confident predictions show, balanced and not."""
     no_spread = (INF, INF)
     for model in free:
         if model.noise_aware == noise_aware:
-            yield _with_likeliest_targets(model._replace(pseudo_counts=no_spread))
+            yield _with_likeliest_targets(fitter, model._replace(pseudo_counts=no_spread))
     weights = fitter.models_only(fitter.config.confident_start_weight)
-    for shares, transition in zip((fitter.label_shares(), _predicted_shares(fitter)), transitions, strict=True):
-        yield _with_likeliest_targets(LabelModel(transition, shares, weights, no_spread, noise_aware))
+    for shares, transition in zip((fitter.label_shares(), fitter.predicted_shares()), transitions, strict=True):
+        yield _with_likeliest_targets(fitter, LabelModel(transition, shares, weights, no_spread, noise_aware))
 
 
-def _unbalanced_consensus(fitter: LabelModelFitter) -> Float64[Tensor, "class row"]:
-    """Return the consensus with classes weighted by their labels.
-
-    Balanced, a rare class wins samples of the class whose wrong labels it holds.
-    """
-    return (fitter.evidence[0] + fitter.label_shares().clamp(min=1e-6).log()[:, None]).log_softmax(0)
-
-
-def _confident_transitions(fitter: LabelModelFitter) -> list[Float64[Tensor, "class class"]]:
-    return [
-        transition_from_confident(score, fitter.label, fitter.config)
-        for score in (fitter.evidence[0], _unbalanced_consensus(fitter))
-    ]
-
-
-def _predicted_shares(fitter: LabelModelFitter) -> Float64[Tensor, " class"]:
-    counts = torch.bincount(_unbalanced_consensus(fitter).argmax(0), minlength=fitter.n_classes).double() + 1
-    return counts / counts.sum()
-
-
-def _off_diagonal(matrix: Float64[Tensor, "class class"]) -> Float64[Tensor, "class class"]:
-    """Return the matrix with zeros on its diagonal and above zero elsewhere, so that every class has a target."""
-    return (matrix + 1e-9) * (1 - torch.eye(len(matrix), dtype=torch.float64))
-
-
-def _with_likeliest_targets(model: LabelModel) -> LabelModel:
-    return _with_targets(model, _off_diagonal(model.transition).argmax(1))
-
-
-def _with_targets(model: LabelModel, targets: Int64[Tensor, " class"]) -> LabelModel:
-    """Return the model with the same rates of wrong labels and these targets."""
-    rate = 1 - model.transition.diagonal()
-    return model._replace(transition=transition_matrix(rate, one_hot(targets, len(rate))), targets=targets)
+def _with_likeliest_targets(fitter: LabelModelFitter, model: LabelModel) -> LabelModel:
+    return fitter.with_targets(model, fitter.likeliest_targets(model))
 
 
 def _run_to_convergence(fitter: LabelModelFitter, model: LabelModel) -> LabelModel:
     """Alternate EM and moving the targets to where most of the wrong labels go, until they stay."""
     for _ in range(fitter.config.target_updates):
         model = fitter.run_em(model, fitter.config.target_rounds)
-        # As if labels could go anywhere: under fixed targets, others would never be seen.
-        wide = 0.5 * model.transition + 0.5 / fitter.n_classes
-        r = (fitter.log_q(model) + clamped_log(wide)[:, fitter.label]).softmax(0)
-        targets = _off_diagonal(fitter.expected_counts(r)).argmax(1)
+        targets = fitter.expected_targets(model)
         assert model.targets is not None
         if torch.equal(targets, model.targets):
             break
-        model = _with_targets(model, targets)
+        model = fitter.with_targets(model, targets)
     return model
 
 
-def _search_targets(fitter: LabelModelFitter, model: LabelModel, transitions: list[Tensor]) -> LabelModel:
+def _search_targets(fitter: LabelModelFitter, model: LabelModel, transitions: list[Transition]) -> LabelModel:
     """Try other targets for each class in turn, as long as one is better than the current one."""
     config = fitter.config
     score = float(fitter.log_likelihood(model).mean())
@@ -120,7 +83,7 @@ def _search_targets(fitter: LabelModelFitter, model: LabelModel, transitions: li
         before = score
         for c in range(fitter.n_classes):
             for target in _candidate_targets(fitter, model, c, transitions):
-                other = fitter.run_em(_with_target_of(model, c, target), config.target_rounds, update_weights=False)
+                other = fitter.run_em(_with_target_of(fitter, model, c, target), config.target_rounds, update_weights=False)
                 other_score = float(fitter.log_likelihood(other).mean())
                 if other_score > score + config.min_search_gain:
                     model, score = other, other_score
@@ -129,23 +92,20 @@ def _search_targets(fitter: LabelModelFitter, model: LabelModel, transitions: li
     return model
 
 
-def _candidate_targets(fitter: LabelModelFitter, model: LabelModel, c: int, transitions: list[Tensor]) -> list[int]:
+def _candidate_targets(fitter: LabelModelFitter, model: LabelModel, c: int, transitions: list[Transition]) -> list[int]:
     """List the targets to try for a class: all others, or the most frequent destinations if there are many classes."""
     assert model.targets is not None
     config = fitter.config
     if fitter.n_classes <= config.max_exhaustive_classes:
         candidates = set(range(fitter.n_classes))
     else:
-        top = (_off_diagonal(transition)[c].topk(config.max_likely_targets) for transition in transitions)
-        candidates = {
-            int(target) for share, targets in top for target in targets[share >= config.min_relative_frequency * share[0]]
-        }
+        candidates = {target for transition in transitions for target in fitter.likely_destinations(transition, c)}
         # Two classes can each be taken for the other.
         candidates |= {int(source) for source in (model.targets == c).nonzero().squeeze(1)}
     return sorted(candidates - {c, int(model.targets[c])})
 
 
-def _with_target_of(model: LabelModel, c: int, target: int) -> LabelModel:
+def _with_target_of(fitter: LabelModelFitter, model: LabelModel, c: int, target: int) -> LabelModel:
     """Return the model with another target of one class, whose prior becomes at least as large as the target's.
 
     Samples taken for the target may be its own.
@@ -154,4 +114,4 @@ def _with_target_of(model: LabelModel, c: int, target: int) -> LabelModel:
     targets, prior = model.targets.clone(), model.prior.clone()
     targets[c] = target
     prior[c] = max(float(prior[c]), float(prior[target]), 0.5 / len(prior))
-    return _with_targets(model._replace(prior=prior / prior.sum()), targets)
+    return fitter.with_targets(model._replace(prior=prior / prior.sum()), targets)

@@ -12,6 +12,8 @@ from hardsight.attribution.label_noise.config import DEFAULT_CONFIG, INF, LabelM
 from hardsight.attribution.label_noise.em import LabelModelFitter, z_deficit
 from hardsight.attribution.label_noise.model import Evidence, LabelModel, true_label_probabilities
 from hardsight.attribution.label_noise.pair_flips import fit_pair_flips
+from hardsight.attribution.label_noise.sparse import SparseTransition
+from hardsight.attribution.label_noise.sparse_em import SparseLabelModelFitter
 
 
 def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFIG) -> LabelModel:
@@ -27,9 +29,7 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
     """
     n_classes = evidence.consensus.shape[1]
     rows = _rows_to_fit(evidence, config)
-    fitter = LabelModelFitter(
-        evidence.label_evidence(rows), evidence.label[rows], evidence.prior, config, evidence.n_from_models
-    )
+    fitter = _fitter(evidence, rows, config)
     if not fitter.is_informative():
         return fitter.noise_free_model()
     models = [
@@ -51,13 +51,21 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
     return _with_alternatives(best, [*candidates, *targeted], config)
 
 
+def _fitter(evidence: Evidence, rows: Int64[Tensor, " row"], config: LabelModelConfig) -> LabelModelFitter:
+    if len(evidence.prior) > config.max_dense_classes:
+        return SparseLabelModelFitter.of(evidence, rows, config)
+    label = evidence.label[rows]
+    return LabelModelFitter(evidence.label_evidence(rows), label, evidence.prior, config, evidence.n_from_models)
+
+
 def _rows_to_fit(evidence: Evidence, config: LabelModelConfig) -> Int64[Tensor, " row"]:
     n_classes = evidence.consensus.shape[1]
     order = evidence.consensus.gather(1, evidence.label[:, None]).squeeze(1).argsort(stable=True)
     if evidence.in_small_class is not None:
         order = order[~evidence.in_small_class[order]]
     samples = len(order)
-    most = min(max(config.max_cells // n_classes, config.min_rows), config.max_rows, samples)
+    most = max(config.max_cells // n_classes, config.min_rows, config.rows_per_class * n_classes)
+    most = min(most, config.max_rows, samples)
     return order[torch.arange(most) * samples // most]
 
 
@@ -116,6 +124,8 @@ class _ConfidentDisagreement(NamedTuple):
 
 
 def _is_diagonal_dominant(model: LabelModel) -> bool:
+    if isinstance(model.transition, SparseTransition):
+        return model.transition.is_diagonal_dominant()
     return bool((model.transition.argmax(1) == torch.arange(len(model.transition))).all())
 
 

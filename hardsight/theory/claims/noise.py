@@ -259,7 +259,7 @@ def transition_estimated(trial: Trial) -> Finding:
         prior, label = torch.from_numpy(np.bincount(labels, minlength=classes) / len(labels)), torch.from_numpy(labels)
         clean = mixture.log_posterior(x)
         transitions = [
-            label_noise.fit_label_model(Evidence(torch.from_numpy(consensus), label, prior, None)).transition.numpy()
+            label_noise.fit_label_model(Evidence(torch.from_numpy(consensus), label, prior, None)).dense_transition().numpy()
             for consensus in (clean, np.log(np.exp(clean) @ transition))
         ]
         # Sampling variation of the labels is not an error of the estimate.
