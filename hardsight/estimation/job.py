@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import cast, get_args
 
 import numpy as np
+from torch import Tensor
 
 from hardsight.data import Samples
 from hardsight.errors import InputError
@@ -54,6 +55,8 @@ class Job:
     deadline: float  # when the time budget ends, by the monotonic clock
     tunable: TunableLength | None = None  # the learner if its training length is to be searched for; otherwise None
     length_search: LengthSearch | None = None  # the search for the training length; None if there was none
+    # Held-out log-probabilities by other kinds of models, (sample, class) each; see Evidence.witnesses.
+    witnesses: tuple[Tensor, ...] = ()
 
     def make_runner(self) -> Runner:
         """Return the runner of the main run."""
@@ -101,7 +104,7 @@ def plan_job(samples: Samples, request: Request) -> Job:
         repeats = MAX_REPEATS
     splitter = make_splitter(request.splits, counts.folds, repeats, learner)
     refinement = plan_refinement(request.refine, request.learner, learner, samples, splitter, loss, limited=limited)
-    why_not_adjusted = _why_not_adjusted(request.estimate.adjusted, learner, splitter, loss)
+    obstacle = why_not_adjusted(request.estimate.adjusted, learner, splitter, loss)
     tunable = tunable_learner(request.estimate.pilot, request.learner, learner, splitter, budget.models)
     plan = make_plan(samples, learner, splitter, blocks, repeats, request.seed)
     in_small_class, more = find_small_classes(samples, plan)
@@ -112,9 +115,9 @@ def plan_job(samples: Samples, request: Request) -> Job:
         reason=reason,
         loss=loss,
         splitter=splitter,
-        plan=replace(plan, in_sample=why_not_adjusted is None),
+        plan=replace(plan, in_sample=obstacle is None),
         refinement=refinement,
-        why_not_adjusted=why_not_adjusted,
+        why_not_adjusted=obstacle,
         splits=describe_splits(learner, splitter, plan) + counts.note,
         in_small_class=in_small_class,
         copy_set=together.copy_set,
@@ -194,7 +197,7 @@ def _check_record(request: Request, samples: Samples) -> None:
         )
 
 
-def _why_not_adjusted(adjusted: bool | None, learner: Learner, splitter: Splitter, loss: Loss) -> str | None:
+def why_not_adjusted(adjusted: bool | None, learner: Learner, splitter: Splitter, loss: Loss) -> str | None:
     """Return why no control-variate estimate is made; None if one is.
 
     Raises:

@@ -6,6 +6,7 @@ from typing import Any, Unpack
 from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.assemble import assemble_run
 from hardsight.estimation.job import plan_job, tune_training_length
+from hardsight.estimation.learner_comparison import compare_learners
 from hardsight.estimation.request import DataOptions, Estimate, Execution, Request, as_samples, check_options
 from hardsight.estimation.true_labels import infer_true_labels
 from hardsight.estimation.unlabelled import predict_unlabelled
@@ -111,7 +112,7 @@ def measure(
     samples = as_samples(X, learner, data, y=y, ids=ids, groups=groups, weights=weights)
     job = plan_job(samples, request)
     runner = job.make_runner()
-    job = tune_training_length(job, runner)
+    job = compare_learners(tune_training_length(job, runner), runner)
     runner = replace(runner, learner=job.learner)
     with progress_bar(request.progress, job.learner.n_models(job.plan)) as on_progress:
         result = runner.run(job.plan, job.stop_rule(), on_progress, job.make_checkpoint())

@@ -121,6 +121,7 @@ def infer_labels(
     neighbours: Tensor | None,
     in_small_class: Tensor | None = None,
     first_consensus: Tensor | None = None,
+    witnesses: tuple[Tensor, ...] = (),
 ) -> LabelPosterior:
     """Fit the label model to the predictions of a round, and judge rare classes by those of the first.
 
@@ -132,11 +133,12 @@ def infer_labels(
         neighbours: labels of the nearest neighbours, and
         in_small_class: samples whose labels cannot be judged; see :class:`Evidence`.
         first_consensus: consensus of the first round; None: this is the first.
+        witnesses: held-out predictions by other kinds of models; see :class:`Evidence`.
     """
     assert samples.classes is not None
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
     consensus, label = held_out.consensus, torch.from_numpy(samples.labels)
-    evidence = Evidence(consensus, label, prior, neighbours, in_small_class=in_small_class)
+    evidence = Evidence(consensus, label, prior, neighbours, in_small_class=in_small_class, witnesses=witnesses)
     with limit_threads(consensus.numel()):
         model = fit_label_model(evidence)
         if model.targets is None:
@@ -226,7 +228,9 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
             result = replace(runner, samples=weighted).run(plan, on_progress=on_progress, checkpoint=checkpoint)
         n_models += round_models
         notices += [text for text in result.notices if text not in notices]
-        later = infer_labels(result.held_out, weighted, neighbours, in_small_class, first_consensus)
+        later = infer_labels(
+            result.held_out, weighted, neighbours, in_small_class, first_consensus, _reweight(posterior.evidence, weighted)
+        )
         if not _explains_noise(posterior, later, first_consensus):
             why += (
                 f", but round {number} does not count: it explains no more of the labels that the most confident "
@@ -235,6 +239,13 @@ def refine_labels(request: RefineRequest, posterior: LabelPosterior) -> RefineRe
             break
         posterior, kept = later, kept + 1
     return RefineResult(posterior, RefinedInfo(rounds=kept, members=n_models, why=why), notices)
+
+
+def _reweight(evidence: Evidence, samples: Samples) -> tuple[Tensor, ...]:
+    """Return the witnesses as if they had been trained on the class shares of weighted samples."""
+    prior = class_prior(samples.labels, len(evidence.prior), samples.weights)
+    shift = prior.log() - evidence.prior.log()
+    return tuple((witness + shift).log_softmax(1) for witness in evidence.witnesses)
 
 
 def _automatic_weights(posterior: LabelPosterior, consensus: Tensor, samples: Samples) -> np.ndarray:

@@ -132,7 +132,7 @@ def _search(
     if len(samples) > MAX_SAMPLES:
         rows = subsample(samples, blocks, np.random.default_rng(own_seed))
         samples, blocks = samples.take(rows), np.unique(blocks[rows], return_inverse=True)[1].reshape(-1)
-    plan = _make_plan(samples, blocks, own_seed)
+    plan = make_pilot_plan(samples, blocks, own_seed)
 
     predicted = plan.rounds[0].fold >= 0
     blocks = blocks[predicted]
@@ -213,7 +213,7 @@ def mean_and_error(difference: np.ndarray, blocks: np.ndarray) -> tuple[float, f
     return mean, float(np.sqrt(count / (count - 1) * (deviation**2).sum()) / len(difference))
 
 
-def _make_plan(samples: Samples, blocks: np.ndarray, seed: int) -> Plan:
+def make_pilot_plan(samples: Samples, blocks: np.ndarray, seed: int) -> Plan:
     """Plan one repeat. Samples of classes that a model would not see are only trained on: no length predicts them better.
 
     Raises:

@@ -41,7 +41,7 @@ def infer_true_labels(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
     neighbour_labels = None if neighbours is None else torch.from_numpy(neighbours.labels)
     in_small_class = None if job.in_small_class is None else torch.from_numpy(job.in_small_class)
-    posterior = infer_labels(held_out, samples, neighbour_labels, in_small_class)
+    posterior = infer_labels(held_out, samples, neighbour_labels, in_small_class, witnesses=job.witnesses)
     info = LabelInfo(neighbours, prior)
     if not refinement.n_rounds:
         return _describe(job, info, posterior, none)
