@@ -45,7 +45,8 @@ def measure(
         y: the labels ``(sample,)``, or the name of their column in ``X``; None if ``X`` holds them.
         learner: a name (``hardsight.learners.LEARNERS``), "auto", an estimator with ``fit`` and ``predict``,
             :class:`Network`, :class:`ForestOOB`, :class:`Ridge` or :class:`HuggingFace`. "auto" is the small networks,
-            and a few short trainings choose their length first (``estimate``).
+            and a few short trainings choose their length first (``estimate``). For tables, gradient boosting, forests and
+            logistic regression are compared with them (:mod:`hardsight.estimation.learner_comparison`).
         loss: "log" (default), "brier" or "zero-one" for classes; "squared" for numbers. A learner that gives losses and no
             predictions fixes the loss itself, and then there is no bias, variance or ledger.
         folds: folds per repeat, 5 by default.
