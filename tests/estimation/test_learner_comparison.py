@@ -7,6 +7,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 import hardsight as hs
+from hardsight.estimation import learner_comparison
 from hardsight.estimation.learner_comparison import fit_temperature
 from hardsight.learners import SklearnModel
 from hardsight.learners.tempered import Tempered
@@ -42,13 +43,22 @@ def test_a_temperature_divides_log_probabilities():
 @pytest.mark.slow
 def test_trees_are_taken_where_they_predict_better():
     d = hs.measure(steps(500, 0), "grade", repeats=2, refine=False)
-    assert d.run.learner == "boosting"
+    assert d.run.learner == "lightgbm"
+    assert "lightgbm (100 rounds)" in d.run.reason
     assert "lowers the held-out log-loss of networks by" in d.run.reason
     assert "temperature" in d.run.recipe
     again = hs.measure(steps(500, 0), "grade", repeats=2, refine=False)
     assert (d.p_wrong == again.p_wrong).all()
     network = hs.measure(steps(500, 0), "grade", learner="network", repeats=2, refine=False)
     assert d.error.mean() < network.error.mean() - 0.1
+
+
+@pytest.mark.slow
+def test_without_lightgbm_boosting_is_that_of_scikit_learn(monkeypatch):
+    monkeypatch.setattr(learner_comparison, "find_spec", lambda name: None)
+    d = hs.measure(steps(300, 0), "grade", repeats=2, refine=False)
+    assert d.run.learner == "boosting"
+    assert "HistGradientBoostingClassifier(" in d.run.recipe
 
 
 @pytest.mark.slow

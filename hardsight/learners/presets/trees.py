@@ -3,7 +3,12 @@
 from importlib import import_module
 from typing import Any
 
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 
 from hardsight.data import Samples
 from hardsight.errors import InputError
@@ -20,6 +25,12 @@ def forest(samples: Samples) -> Learner:
     return ForestOOB(make(n_estimators=100), numbers=True)
 
 
+@preset("boosting", "histogram gradient boosting of scikit-learn, 100 rounds a member", takes_weights=True)
+def boosting(samples: Samples) -> Learner:
+    """Return scikit-learn's histogram gradient boosting of 100 rounds."""
+    return make_boosting(samples, 100)
+
+
 @preset("lightgbm", "LightGBM, 100 trees a member (extra: boosting)", takes_weights=True)
 def lightgbm(samples: Samples) -> Learner:
     """Return LightGBM with 100 trees in one thread.
@@ -27,9 +38,7 @@ def lightgbm(samples: Samples) -> Learner:
     Raises:
         InputError: LightGBM is not installed.
     """
-    library = _import_optional("lightgbm")
-    make = library.LGBMRegressor if samples.regression else library.LGBMClassifier
-    return SklearnModel(make(n_estimators=100, n_jobs=1, verbose=-1, deterministic=True), name="lightgbm", numbers=True)
+    return make_lightgbm(samples, 100)
 
 
 @preset("xgboost", "XGBoost, 100 trees a member (extra: boosting)", takes_weights=True)
@@ -42,6 +51,24 @@ def xgboost(samples: Samples) -> Learner:
     library = _import_optional("xgboost")
     make = library.XGBRegressor if samples.regression else library.XGBClassifier
     return SklearnModel(make(n_estimators=100, n_jobs=1), name="xgboost", numbers=True)
+
+
+def make_boosting(samples: Samples, rounds: int) -> SklearnModel:
+    """Return scikit-learn's histogram gradient boosting of a number of rounds, without early stopping."""
+    make = HistGradientBoostingRegressor if samples.regression else HistGradientBoostingClassifier
+    return SklearnModel(make(max_iter=rounds, early_stopping=False), name="boosting", numbers=True)
+
+
+def make_lightgbm(samples: Samples, rounds: int) -> SklearnModel:
+    """Return LightGBM with a number of trees per class.
+
+    Raises:
+        InputError: LightGBM is not installed.
+    """
+    library = _import_optional("lightgbm")
+    make = library.LGBMRegressor if samples.regression else library.LGBMClassifier
+    model = make(n_estimators=rounds, n_jobs=1, verbose=-1, deterministic=True)
+    return SklearnModel(model, name="lightgbm", numbers=True)
 
 
 def _import_optional(module: str) -> Any:
