@@ -226,9 +226,9 @@ class SparseEvidence:
         if not len(pairs.source):
             return torch.zeros_like(self.classes)
         key = pairs.source * self.n_classes + pairs.destination
-        wanted = self.classes * self.n_classes + self.label
-        at = torch.searchsorted(key, wanted).clamp(max=len(key) - 1)
-        return torch.where(key[at] == wanted, at, len(key))
+        cell_key = self.classes * self.n_classes + self.label
+        at = torch.searchsorted(key, cell_key).clamp(max=len(key) - 1)
+        return torch.where(key[at] == cell_key, at, len(key))
 
     def scores(
         self,
