@@ -50,7 +50,7 @@ def _whole(name: str, title: str, guide: str, package: str = "") -> ReferencePag
 
 PAGES = (
     ReferencePage("measure", "Measure", "tutorial.md", (),
-         _of("hardsight", "measure measure_predictions Execution Estimate load")),
+         _of("hardsight", "measure measure_predictions leaks Execution Estimate load")),
     ReferencePage("difficulty", "Difficulty", "tutorial.md", (), _of("hardsight", "Difficulty")),
     _whole("samples", "Samples", "data-and-learners.md", "data"),
     ReferencePage("splits", "Splits", "data-and-learners.md", (), _of("hardsight", "KFold Subsets LeaveOneOut")),

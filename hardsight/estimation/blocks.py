@@ -13,6 +13,8 @@ from hardsight.validation import format_option
 DUPLICATES = ("auto", "near", "together", "apart")
 # Share of duplicates from which they may be different samples that happen to be equal.
 _MANY_DUPLICATES = 0.2
+# By default, near copies count as such if they leave at least so many different things per sample.
+_MIN_THINGS = 1 / 3
 # A notice names at most so many sets, and so many samples of each.
 _SETS_NAMED, _SAMPLES_NAMED = 2, 3
 
@@ -31,8 +33,9 @@ def find_blocks(samples: Samples, duplicates: str) -> Blocks:
 
     Args:
         duplicates: "together": samples with equal features stay together; "near": near copies, too; "apart": neither.
-            "auto": as "near" if there are near copies, else as "together"; but as "apart" if so many samples are equal
-            that they are different samples rather than copies (:func:`hardsight.copies.chance.equal_by_chance`).
+            "auto": as "near" if there are near copies, and at least a third as many different things as samples; else as
+            "together"; but as "apart" if so many samples are equal that they are different samples rather than copies
+            (:func:`hardsight.copies.chance.equal_by_chance`).
     """
     if duplicates == "apart":
         return _without_copies(samples, duplicates, [])
@@ -44,13 +47,22 @@ def find_blocks(samples: Samples, duplicates: str) -> Blocks:
     if duplicates != "together":
         found = find_copy_sets(samples)
         near = bool((found.codes >= 0).sum() > n_equal or found.codes.max() != copies.codes.max())
-        copies = found
+        if near and duplicates == "auto" and _n_things(found.codes) < _MIN_THINGS * len(samples):
+            # Samples that look alike by the dozen are different samples, such as texts of one pattern.
+            near = False
+        else:
+            copies = found
     if not (copies.codes >= 0).any():
         return _without_copies(samples, "near" if duplicates == "near" else "together", [])
     notice = _describe_near(samples, copies) if near else _describe_exact(samples, n_equal)
     alone = np.where(copies.codes < 0, np.arange(len(samples)) + len(samples), copies.codes)
     codes = block_codes(len(samples), samples.groups, alone)
     return Blocks(codes, copies.codes, "near" if near or duplicates == "near" else "together", [notice])
+
+
+def _n_things(codes: np.ndarray) -> int:
+    """Return the number of different things: sets of copies, and samples without a copy."""
+    return int((codes < 0).sum()) + int(codes.max()) + 1
 
 
 def _without_copies(samples: Samples, duplicates: str, notices: list[str]) -> Blocks:
