@@ -50,7 +50,7 @@ class Copied(NamedTuple):
     """Data with copies."""
 
     x: np.ndarray
-    given: np.ndarray  # labels with flips
+    labels: np.ndarray  # with flips
     source: np.ndarray  # the sample that each is a copy of
     flipped: np.ndarray  # whether the label is wrong
 
@@ -105,10 +105,10 @@ def copy_samples(data: Source, change: str, share: float, rng: np.random.Generat
     copied = rng.choice(n, int(share * n), replace=False)
     classes = int(data.y.max()) + 1
     flipped = rng.random(n) < _FLIPPED
-    given = np.where(flipped, (data.y + rng.integers(1, classes, n)) % classes, data.y)
+    labels = np.where(flipped, (data.y + rng.integers(1, classes, n)) % classes, data.y)
     source = np.concatenate([np.arange(n), copied])
     x = np.concatenate([data.x, data.changes[change](data.x[copied], rng).astype(data.x.dtype)])
-    return Copied(x, given[source], source, flipped[source])
+    return Copied(x, labels[source], source, flipped[source])
 
 
 def recall_and_false(copy_set: np.ndarray | None, source: np.ndarray) -> tuple[float, float]:
@@ -121,10 +121,10 @@ def recall_and_false(copy_set: np.ndarray | None, source: np.ndarray) -> tuple[f
     return float((beside & (copy_set >= 0))[copied].mean()), float((copy_set[~copied] >= 0).mean())
 
 
-def found(copied: Copied, **options: Any) -> tuple[int, hs.Difficulty]:
+def count_detected(copied: Copied, **options: Any) -> tuple[int, hs.Difficulty]:
     """Return how many flips have P(wrong) > 1/2, and the result."""
     x = copied.x.tolist() if copied.x.dtype == object else copied.x
-    d = hs.measure(x, copied.given, folds=5, repeats=3, refine=False, **options)
+    d = hs.measure(x, copied.labels, folds=5, repeats=3, refine=False, **options)
     return int(((d.p_wrong > 0.5) & copied.flipped).sum()), d
 
 
@@ -133,9 +133,9 @@ def copy_rows(data: Source, shares: tuple[float, ...]) -> Iterator[str]:
     for change in data.changes:
         for share in shares:
             copied = copy_samples(data, change, share, np.random.default_rng(0))
-            default, d = found(copied)
-            grouped, _ = found(copied, groups=copied.source)
-            together, _ = found(copied, duplicates="together")
+            default, d = count_detected(copied)
+            grouped, _ = count_detected(copied, groups=copied.source)
+            together, _ = count_detected(copied, duplicates="together")
             recall, false = recall_and_false(d.copy_set, copied.source)
             flips = int(copied.flipped.sum())
             yield (

@@ -114,7 +114,7 @@ def add_noise(table: LabelledTable, noise: str, rng: np.random.Generator) -> np.
     classes, codes = np.unique(table.labels, return_inverse=True)
     kind = NOISES[noise]
     rows, wrong = kind.draw(table.features, codes, round(kind.rate * len(codes)), rng)
-    given = codes.copy()
-    given[rows] = wrong
-    labels: np.ndarray = classes[given]
+    noisy = codes.copy()
+    noisy[rows] = wrong
+    labels: np.ndarray = classes[noisy]
     return labels

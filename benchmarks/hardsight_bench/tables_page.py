@@ -46,13 +46,22 @@ def summarize(rows: pd.DataFrame) -> pd.DataFrame:
     Args:
         rows: of one kind of noise.
     """
-    columns = ["average_precision", "wrong", "flagged", "found", "left", "calibration", "calibration_width", "seconds"]
+    columns = [
+        "average_precision",
+        "wrong",
+        "flagged",
+        "true_positives",
+        "left",
+        "calibration",
+        "calibration_width",
+        "seconds",
+    ]
     grouped = rows.groupby(["table", "method"], sort=False)
     # A method that fails with one seed has no mean; the seeds that remain may be the easier ones.
     table = grouped[columns].agg("mean", skipna=False)
     table = table.join(grouped[["half", "learner"]].first()).join(grouped["repeats"].mean())
-    table["precision"] = table["found"] / table["flagged"].where(table["flagged"] > 0)
-    table["recall"] = table["found"] / table["wrong"]
+    table["precision"] = table["true_positives"] / table["flagged"].where(table["flagged"] > 0)
+    table["recall"] = table["true_positives"] / table["wrong"]
     return table.reset_index()
 
 
@@ -204,10 +213,10 @@ def _methods_table(summary: pd.DataFrame) -> str:
     cells = []
     for name in summary["method"].unique():
         own = summary[summary["method"] == name]
-        flagged, found, wrong = own["flagged"].sum(), own["found"].sum(), own["wrong"].sum()
+        flagged, true_positives, wrong = own["flagged"].sum(), own["true_positives"].sum(), own["wrong"].sum()
         by_half = (own.loc[own["half"].isin(halves), "average_precision"].mean() for halves in _HALVES.values())
         ranked_only = not own["flagged"].notna().any()
-        counts = (flagged, found / flagged if flagged else np.nan, found / wrong, wrong, own["left"].sum())
+        counts = (flagged, true_positives / flagged if flagged else np.nan, true_positives / wrong, wrong, own["left"].sum())
         forms = (",.0f", ".2f", ".2f", ",.0f", ",.0f")
         cells.append(
             (

@@ -24,27 +24,27 @@ def equal_mass_calibration_error(predicted: np.ndarray, observed: np.ndarray) ->
     return float(sum(gaps) / len(predicted))
 
 
-def score_findings(findings: Findings, given: np.ndarray, right: np.ndarray) -> dict[str, float]:
+def score_findings(findings: Findings, noisy_labels: np.ndarray, right: np.ndarray) -> dict[str, float]:
     """Score what a method says; NaN where it says nothing.
 
     Args:
         findings: of the method.
-        given: labels as given, ``(sample,)`` str.
+        noisy_labels: labels that the method saw, ``(sample,)`` str.
         right: right labels, ``(sample,)`` str.
 
     Returns:
-        ``average_precision``; ``flagged``, ``found`` (wrong labels among these) and ``left`` (wrong labels after every
-        flagged label is replaced by the suggestion); the calibration errors ``calibration`` (bins of equal mass) and
+        ``average_precision``; ``flagged``, ``true_positives`` (wrong labels among these) and ``left`` (wrong labels after
+        every flagged label is replaced by the suggestion); the calibration errors ``calibration`` (bins of equal mass) and
         ``calibration_width`` (ten of equal width); for each band the number of samples, and the sums of P(wrong) and of
         wrong labels.
     """
-    wrong = given != right
+    wrong = noisy_labels != right
     scores = {"average_precision": float(average_precision_score(wrong, findings.score))}
-    scores |= dict.fromkeys(("flagged", "found", "left"), np.nan)
+    scores |= dict.fromkeys(("flagged", "true_positives", "left"), np.nan)
     if findings.flagged is not None and findings.suggested is not None:
-        after = np.where(findings.flagged, findings.suggested, given)
+        after = np.where(findings.flagged, findings.suggested, noisy_labels)
         scores["flagged"] = float(findings.flagged.sum())
-        scores["found"] = float((findings.flagged & wrong).sum())
+        scores["true_positives"] = float((findings.flagged & wrong).sum())
         scores["left"] = float((after != right).sum())
     p = findings.p_wrong
     scores["calibration"] = np.nan if p is None else equal_mass_calibration_error(p, wrong)

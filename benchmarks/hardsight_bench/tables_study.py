@@ -30,7 +30,7 @@ from hardsight_bench.tables_scores import BANDS, band_column, score_findings
 _SCORES = (
     "average_precision",
     "flagged",
-    "found",
+    "true_positives",
     "left",
     "calibration",
     "calibration_width",
@@ -173,35 +173,35 @@ def run_job(folder: Path, max_rows: int, job: Job) -> pd.DataFrame:
     data = load_table(table, folder, max_rows, seed)
     stream = np.random.SeedSequence(seed, spawn_key=(zlib.crc32(table.encode()), zlib.crc32(noise.encode())))
     noise_stream, method_stream = stream.spawn(2)
-    given = add_noise(data, noise, np.random.default_rng(noise_stream))
+    noisy_labels = add_noise(data, noise, np.random.default_rng(noise_stream))
     method_seed = int(method_stream.generate_state(1)[0])
     columns = job.cell._asdict() | {
         "half": table_half(table),
         "max_rows": max_rows,
-        "samples": len(given),
+        "samples": len(noisy_labels),
         "classes": len(np.unique(data.labels)),
-        "wrong": int((given != data.labels).sum()),
+        "wrong": int((noisy_labels != data.labels).sum()),
     }
     rows = []
     for name in job.methods:
         start = _cpu_seconds()
-        findings = _run_method(name, data.features, given, method_seed)
+        findings = _run_method(name, data.features, noisy_labels, method_seed)
         row = columns | {"method": name, "seconds": _cpu_seconds() - start, "fault": ""}
         if isinstance(findings, str):
             row |= dict.fromkeys(_SCORES, np.nan) | {"learner": "", "repeats": 0, "fault": findings}
         else:
-            row |= score_findings(findings, given, data.labels)
+            row |= score_findings(findings, noisy_labels, data.labels)
             row |= {"learner": findings.learner, "repeats": findings.repeats}
         rows.append(row)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _run_method(name: str, features: pd.DataFrame, given: np.ndarray, seed: int) -> Findings | str:
+def _run_method(name: str, features: pd.DataFrame, noisy_labels: np.ndarray, seed: int) -> Findings | str:
     """Return what a method says, or the message of its failure."""
     try:
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return METHODS[name](features, given, seed)
+            return METHODS[name](features, noisy_labels, seed)
     except Exception as fault:  # noqa: BLE001 - a failure is a result of the study
         return first_line(fault)
 

@@ -153,7 +153,7 @@ def test_scores_by_hand():
     # The wrong labels are ranked first and last: (1/1 + 2/4) / 2.
     assert scores["average_precision"] == pytest.approx(0.75)
     # The first suggestion corrects a label, the second spoils one, and the last wrong label stays.
-    assert (scores["flagged"], scores["found"], scores["left"]) == (2, 1, 2)
+    assert (scores["flagged"], scores["true_positives"], scores["left"]) == (2, 1, 2)
     assert scores["calibration"] == pytest.approx(abs(p_wrong.mean() - 0.5))
     assert (scores["band_50_n"], scores["band_50_p"], scores["band_50_wrong"]) == (1, 0.6, 0)
     assert (scores["band_70_n"], scores["band_90_n"], scores["band_90_wrong"]) == (0, 1, 1)
@@ -219,7 +219,7 @@ def make_rows(table, method, average_precision, **other):
         "samples": 1000,
         "wrong": 80,
         "flagged": 50,
-        "found": 40,
+        "true_positives": 40,
         "left": 50,
         "seconds": 10.0,
         "max_rows": 1000,
@@ -234,7 +234,7 @@ def test_criteria_by_hand():
             make_rows("loans", "default", 0.70, calibration=0.02, seconds=100),
             make_rows("loans", "cleanlab-forest", 0.705, left=90),
             make_rows("loans", "cleanlab-lightgbm", 0.6, left=60, seconds=5),
-            make_rows("chile", "default", 0.40, calibration=0.2, left=95, found=20, seconds=400),
+            make_rows("chile", "default", 0.40, calibration=0.2, left=95, true_positives=20, seconds=400),
             make_rows("chile", "cleanlab-forest", 0.45, left=90),
             make_rows("chile", "cleanlab-lightgbm", 0.42, left=60),
         ]
@@ -250,7 +250,7 @@ def test_criteria_by_hand():
     assert texts[5] == "mean 0.110, worst 0.200 (chile)"
     # Three times ten folds of 10 s, and 20 s.
     assert texts[7] == "1 of the 2 tables where a peer has that learner (not: chile 1.25)"
-    silent = rows.assign(flagged=0, found=0).where(rows["method"] == "default", rows)
+    silent = rows.assign(flagged=0, true_positives=0).where(rows["method"] == "default", rows)
     assert tables_page._check_precision(tables_page.summarize(silent)) == "0 of 2 (not: loans –, chile –)"
 
 
