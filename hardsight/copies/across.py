@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.sparse import vstack
 
 from hardsight.copies.chance import equal_by_chance
-from hardsight.copies.sets import find_copy_sets, find_exact_copies
+from hardsight.copies.sets import add_near_copies, find_exact_copies
 from hardsight.data import Samples
 from hardsight.data.encoding import has_dates_or_text
 from hardsight.data.sparse import embed_sparse
@@ -39,10 +39,10 @@ def find_copies_across(first: Samples, second: Samples, *, near: bool = True) ->
     if equal_by_chance(joint, int(copies.exact.sum())):
         none = np.empty(0, dtype=np.int64)
         return CopiesAcross(none, none, none.astype(bool), by_chance=True)
-    codes = find_copy_sets(joint).codes if near else copies.codes
+    codes = add_near_copies(joint, copies).codes if near else copies.codes
     left, right = _pairs_of_equal(codes[: len(first)], codes[len(first) :])
-    digests = joint.fingerprints()
-    return CopiesAcross(left, right, digests[left] == digests[right + len(first)])
+    set_of_first, set_of_second = copies.codes[left], copies.codes[right + len(first)]
+    return CopiesAcross(left, right, (set_of_first >= 0) & (set_of_first == set_of_second))
 
 
 def _pairs_of_equal(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

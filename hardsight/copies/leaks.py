@@ -190,11 +190,8 @@ def _read_side(data: Any, y: Any, options: ReadOptions) -> _Side:
     if isinstance(data, pd.DataFrame):
         return _from_frame(data, y, options)
     if isinstance(data, np.ndarray | list | pd.Series) or hasattr(data, "shape"):
-        labels = None if y is None else np.asarray(y, dtype=object)
         samples = Samples.of(data, _placeholder(count_rows(data)), embedding=options.embedding)
-        if labels is not None and labels.shape != (len(samples),):
-            raise InputError(f"there must be one label per sample, ({len(samples)},). Got {labels.shape}")
-        return _Side(samples, labels)
+        return _Side(samples, None if y is None else _check_labels(y, len(samples)))
     return _read_side(
         Samples.of(data, y, label=options.label, text=options.text, embedding=options.embedding), None, options
     )
@@ -218,9 +215,7 @@ def _has_labels_beside(place: Path, options: ReadOptions) -> bool:
 
 def _from_frame(frame: pd.DataFrame, y: Any, options: ReadOptions) -> _Side:
     label = y if isinstance(y, str) else options.label
-    labels = None if y is None or isinstance(y, str) else np.asarray(y, dtype=object)
-    if labels is not None and labels.shape != (len(frame),):
-        raise InputError(f"there must be one label per sample, ({len(frame)},). Got {labels.shape}")
+    labels = None if y is None or isinstance(y, str) else _check_labels(y, len(frame))
     if isinstance(y, str):
         check_column_name(frame.columns, y, "label")
     if labels is None and label in frame:
@@ -229,6 +224,13 @@ def _from_frame(frame: pd.DataFrame, y: Any, options: ReadOptions) -> _Side:
     features = frame.drop(columns=[name for name in frame if name in roles])
     samples = Samples.of(features, _placeholder(len(frame)), ids=options.id, text=options.text, embedding=options.embedding)
     return _Side(samples, labels, tuple(str(name) for name in roles if name is not None))
+
+
+def _check_labels(y: Any, n: int) -> np.ndarray:
+    labels = np.asarray(y, dtype=object)
+    if labels.shape != (n,):
+        raise InputError(f"there must be one label per sample, ({n},). Got {labels.shape}")
+    return labels
 
 
 def _placeholder(n: int) -> np.ndarray:

@@ -25,12 +25,24 @@ def find_exact_copies(samples: Samples) -> CopySets:
     return CopySets(codes, codes >= 0)
 
 
-def find_copy_sets(samples: Samples) -> CopySets:
-    """Return the sets of exact and near copies among the samples (:mod:`hardsight.copies.near`)."""
-    equal = np.unique(samples.fingerprints(), return_inverse=True)[1].reshape(-1)
+def add_near_copies(samples: Samples, exact: CopySets) -> CopySets:
+    """Return the sets of exact and near copies among the samples (:mod:`hardsight.copies.near`).
+
+    Args:
+        exact: of :func:`find_exact_copies`.
+    """
     views = make_views(samples) if samples.numeric else []
-    codes = block_codes(len(samples), equal, *(_join(view, len(samples)) for view in views))
-    return CopySets(number_sets(codes), np.bincount(equal)[equal] > 1)
+    codes = block_codes(len(samples), things(exact.codes), *(_join(view, len(samples)) for view in views))
+    return CopySets(number_sets(codes), exact.exact)
+
+
+def things(codes: np.ndarray) -> np.ndarray:
+    """Return one code per thing, ``(sample,)``: that of its set, or one of its own for a sample without a copy.
+
+    >>> things(np.array([0, 1, -1, 1, 0])).tolist()
+    [0, 1, 7, 1, 0]
+    """
+    return np.where(codes < 0, np.arange(len(codes)) + len(codes), codes)
 
 
 def _join(view: View, n: int) -> np.ndarray:

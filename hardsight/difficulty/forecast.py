@@ -79,8 +79,8 @@ def forecast_decisions(d: "Difficulty", decisions: Decisions) -> Forecast:
             "a forecast needs P(label wrong), and this result has none: measure with classes, log-loss and two views per "
             "sample or more"
         )
-    relabelled = decisions.rows[(decisions.actions == RELABEL) & (decisions.labels != d.labels[decisions.rows])]
-    new = decisions.labels[(decisions.actions == RELABEL) & (decisions.labels != d.labels[decisions.rows])]
+    changed = (decisions.actions == RELABEL) & (decisions.labels != d.labels[decisions.rows])
+    relabelled, new = decisions.rows[changed], decisions.labels[changed]
     dropped = decisions.rows[decisions.actions == DROP]
     known = new == d.suggested[relabelled]
     rows = relabelled[known]

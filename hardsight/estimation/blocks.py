@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hardsight.copies.chance import equal_by_chance
-from hardsight.copies.sets import CopySets, find_copy_sets, find_exact_copies
+from hardsight.copies.sets import CopySets, add_near_copies, find_exact_copies, things
 from hardsight.data import Samples
 from hardsight.resampling.plan import block_codes
 from hardsight.validation import format_option
@@ -45,24 +45,18 @@ def find_blocks(samples: Samples, duplicates: str) -> Blocks:
         return _without_copies(samples, "apart", [_describe_chance(samples, n_equal)])
     near = False
     if duplicates != "together":
-        found = find_copy_sets(samples)
-        near = bool((found.codes >= 0).sum() > n_equal or found.codes.max() != copies.codes.max())
-        if near and duplicates == "auto" and _n_things(found.codes) < _MIN_THINGS * len(samples):
+        all_copies = add_near_copies(samples, copies)
+        near = bool((all_copies.codes >= 0).sum() > n_equal or all_copies.codes.max() != copies.codes.max())
+        if near and duplicates == "auto" and len(np.unique(things(all_copies.codes))) < _MIN_THINGS * len(samples):
             # Samples that look alike by the dozen are different samples, such as texts of one pattern.
             near = False
         else:
-            copies = found
+            copies = all_copies
     if not (copies.codes >= 0).any():
         return _without_copies(samples, "near" if duplicates == "near" else "together", [])
     notice = _describe_near(samples, copies) if near else _describe_exact(samples, n_equal)
-    alone = np.where(copies.codes < 0, np.arange(len(samples)) + len(samples), copies.codes)
-    codes = block_codes(len(samples), samples.groups, alone)
+    codes = block_codes(len(samples), samples.groups, things(copies.codes))
     return Blocks(codes, copies.codes, "near" if near or duplicates == "near" else "together", [notice])
-
-
-def _n_things(codes: np.ndarray) -> int:
-    """Return the number of different things: sets of copies, and samples without a copy."""
-    return int((codes < 0).sum()) + int(codes.max()) + 1
 
 
 def _without_copies(samples: Samples, duplicates: str, notices: list[str]) -> Blocks:

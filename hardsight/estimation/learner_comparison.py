@@ -20,19 +20,13 @@ from scipy.optimize import minimize_scalar
 from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor
 
+from hardsight.attribution.label_noise import class_prior
 from hardsight.data import Samples
 from hardsight.errors import HardsightError
 from hardsight.estimation.job import Job, why_not_adjusted
 from hardsight.estimation.reweighted_rounds import plan_refinement
 from hardsight.estimation.runner import Runner
-from hardsight.estimation.training_length import (
-    FOLDS,
-    MAX_SAMPLES,
-    is_significant,
-    make_pilot_plan,
-    mean_and_error,
-    subsample,
-)
+from hardsight.estimation.training_length import FOLDS, draw_pilot_samples, is_significant, make_pilot_plan, mean_and_error
 from hardsight.io.progress import progress_bar
 from hardsight.learners import LEARNERS, Learner, SklearnModel
 from hardsight.learners.presets.trees import make_boosting, make_lightgbm
@@ -66,12 +60,8 @@ def compare_learners(job: Job, runner: Runner) -> Job:
     """Compare kinds of models if the learner is open and the samples are a table; otherwise return the job unchanged."""
     if not _is_open(job):
         return job
-    samples, blocks = job.samples, job.plan.blocks
     seed = int(np.random.SeedSequence(job.request.seed, spawn_key=(6,)).generate_state(1)[0])
-    complete = len(samples) <= MAX_SAMPLES
-    if not complete:
-        rows = subsample(samples, blocks, np.random.default_rng(seed))
-        samples, blocks = samples.take(rows), np.unique(blocks[rows], return_inverse=True)[1].reshape(-1)
+    samples, blocks = draw_pilot_samples(job.samples, job.plan.blocks, seed)
     own = replace(runner, samples=samples, resume=False, user_record=None)
     trials, failures = list[Trial](), list[str]()
     with progress_bar(job.request.progress, None, "comparing kinds of models") as on_progress:
@@ -91,7 +81,7 @@ def compare_learners(job: Job, runner: Runner) -> Job:
     if not is_significant(network.losses - best.losses, predicted):
         best = network
     reason = f"{_describe(best, trials, predicted, plan.n_models)}{''.join('; ' + each for each in failures)}"
-    witnesses = _witnesses(best, trials) if complete else ()
+    witnesses = _witnesses(best, trials) if len(samples) == len(job.samples) else ()
     if best is network:
         return replace(job, reason=f"{job.reason}; {reason}", witnesses=witnesses)
     request = job.request
@@ -150,8 +140,7 @@ def _try(runner: Runner, plan: Plan, name: str, kind: str, on_progress: Any) -> 
     if kind in ("boosting", "forest"):
         temperature = fit_temperature(log_prob[predicted], label[predicted])
         learner, log_prob = Tempered(learner, temperature), (log_prob / temperature).log_softmax(1)
-    shares = torch.bincount(label, minlength=log_prob.shape[1]).clamp(min=1).double()
-    log_prob[~predicted] = (shares / shares.sum()).log()
+    log_prob[~predicted] = class_prior(label.numpy(), log_prob.shape[1]).log()
     losses = -log_prob[predicted].gather(1, label[predicted][:, None]).squeeze(1)
     return Trial(name, kind, learner, log_prob, losses.numpy())
 

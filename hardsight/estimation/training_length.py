@@ -129,9 +129,7 @@ def _search(
     samples = runner.samples
     own_seed = int(np.random.SeedSequence(seed, spawn_key=(2,)).generate_state(1)[0])
     steps = learner.steps((1 - 1 / FOLDS) * len(samples))
-    if len(samples) > MAX_SAMPLES:
-        rows = subsample(samples, blocks, np.random.default_rng(own_seed))
-        samples, blocks = samples.take(rows), np.unique(blocks[rows], return_inverse=True)[1].reshape(-1)
+    samples, blocks = draw_pilot_samples(samples, blocks, own_seed)
     plan = make_pilot_plan(samples, blocks, own_seed)
 
     predicted = plan.rounds[0].fold >= 0
@@ -155,6 +153,14 @@ def _search(
         for length, each in sorted(losses.items())
     ]
     return LengthSearch(choose_length(losses, blocks), trials, loss, plan.n_models * len(losses), len(blocks))
+
+
+def draw_pilot_samples(samples: Samples, blocks: np.ndarray, seed: int) -> tuple[Samples, np.ndarray]:
+    """Return the samples of a pilot and their block codes: a subsample if there are more than ``MAX_SAMPLES``."""
+    if len(samples) <= MAX_SAMPLES:
+        return samples, blocks
+    rows = subsample(samples, blocks, np.random.default_rng(seed))
+    return samples.take(rows), np.unique(blocks[rows], return_inverse=True)[1].reshape(-1)
 
 
 def subsample(samples: Samples, blocks: np.ndarray, rng: np.random.Generator) -> np.ndarray:

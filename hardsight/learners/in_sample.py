@@ -8,12 +8,13 @@ from torch import Tensor
 
 from hardsight.data import Samples
 from hardsight.io.memmap import row_blocks
-from hardsight.learners.base import Learner, OnProgress, Predictions, as_tensor, capabilities_of
+from hardsight.learners.base import Learner, OnProgress, Predictions, as_tensor
+from hardsight.learners.wrapper import LearnerWrapper
 from hardsight.measures.losses import Loss, loss_of
 from hardsight.resampling.plan import Plan
 
 
-class InSampleLosses:
+class InSampleLosses(LearnerWrapper):
     """A learner of classes whose in-sample predictions are replaced by the loss of every row, ``(row,)``.
 
     In-sample predictions are the larger part of all predictions. A worker that sends only their losses sends less, and
@@ -25,17 +26,8 @@ class InSampleLosses:
     """
 
     def __init__(self, learner: Learner, loss: Loss) -> None:
-        self.learner, self.loss = learner, loss
-        self.name = learner.name
-        self.capabilities = capabilities_of(learner)
-
-    def n_models(self, plan: Plan) -> int:
-        """See :meth:`Learner.n_models`."""
-        return self.learner.n_models(plan)
-
-    def describe(self) -> str:
-        """See :meth:`Learner.describe`."""
-        return self.learner.describe()
+        super().__init__(learner)
+        self.loss = loss
 
     def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
         """See :meth:`Learner.fit_predict`; in-sample predictions that are not finite are left as they are."""

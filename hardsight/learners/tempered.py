@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from hardsight.data import Samples
-from hardsight.learners.base import Learner, OnProgress, Predictions, capabilities_of
+from hardsight.learners.base import Learner, OnProgress, Predictions
+from hardsight.learners.wrapper import LearnerWrapper
 from hardsight.resampling.plan import Plan
 
 
-class Tempered:
+class Tempered(LearnerWrapper):
     """A learner of classes whose log-probabilities are divided by a temperature (Guo et al. 2017, *On calibration*).
 
     Args:
@@ -16,17 +17,12 @@ class Tempered:
     """
 
     def __init__(self, learner: Learner, temperature: float) -> None:
-        self.learner, self.temperature = learner, temperature
-        self.name = learner.name
-        self.capabilities = capabilities_of(learner)
-
-    def n_models(self, plan: Plan) -> int:
-        """See :meth:`Learner.n_models`."""
-        return self.learner.n_models(plan)
+        super().__init__(learner)
+        self.temperature = temperature
 
     def describe(self) -> str:
         """See :meth:`Learner.describe`."""
-        return f"{self.learner.describe()}; log-probabilities divided by the temperature {self.temperature:.3g}"
+        return f"{super().describe()}; log-probabilities divided by the temperature {self.temperature:.3g}"
 
     def fit_predict(self, samples: Samples, plan: Plan, on_progress: OnProgress) -> Iterator[Predictions]:
         """See :meth:`Learner.fit_predict`."""

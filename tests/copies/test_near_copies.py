@@ -8,12 +8,13 @@ import hardsight as hs
 from hardsight.copies import neighbours
 from hardsight.copies.across import find_copies_across
 from hardsight.copies.neighbours import find_nearest
-from hardsight.copies.sets import find_copy_sets, find_exact_copies
+from hardsight.copies.sets import add_near_copies, find_exact_copies
 from hardsight.copies.tangent import find_nearest_images
 
 
 def copy_sets(features):
-    return find_copy_sets(hs.Samples.of(features, np.arange(len(features)) % 2)).codes
+    samples = hs.Samples.of(features, np.arange(len(features)) % 2)
+    return add_near_copies(samples, find_exact_copies(samples)).codes
 
 
 def with_copies(x, rng, change, share=0.2, times=1):
@@ -115,7 +116,7 @@ def spread(name):
 )  # fmt: skip
 def test_data_without_near_copies_stay_apart(name):
     samples = hs.Samples.of(spread(name), np.arange(len(spread(name))) % 2)
-    found = find_copy_sets(samples)
+    found = add_near_copies(samples, find_exact_copies(samples))
     assert ((found.codes >= 0) & ~found.exact).mean() <= 0.005
     assert (found.codes[find_exact_copies(samples).exact] >= 0).all()
 
