@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 import zlib
 from io import BytesIO
@@ -21,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fuzz.mutations import PLAIN
-from fuzz.target import ACCEPTED, REFUSED, Target
+from fuzz.target import ACCEPTED, REFUSED, Target, outcome
 from fuzz.targets import TARGETS
 from fuzz.targets.results import result, saved
 from fuzz.workers import fuzz
@@ -89,6 +90,24 @@ def test_what_goes_wrong_is_counted(kind, message, monkeypatch):
     assert (tally.inputs, tally.accepted, tally.refused) == (4, 2, 1)
     assert tally.faults[name] == (2, kind.encode())
     assert ACCEPTED != REFUSED
+
+
+def test_an_input_is_slow_if_it_is_so_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr("fuzz.target.SECONDS", 0.02)
+    seconds = []
+
+    def work(data, folder):
+        assert not list(folder.iterdir())
+        (folder / "a").touch()
+        until = time.process_time() + (seconds.pop() if seconds else 0.05)
+        while time.process_time() < until:
+            pass
+
+    target = Target("t", "", list, (), work)
+    seconds[:] = [0, 0.05]
+    assert outcome(target, b"", tmp_path).kind == ACCEPTED
+    (tmp_path / "a").unlink()
+    assert outcome(target, b"", tmp_path).kind == "slow"
 
 
 # ---- bombs
