@@ -46,7 +46,9 @@ class IsolatedSets(NamedTuple):
     dimension: float  # of the data near each sample
 
 
-def join_near_copies(points: np.ndarray, *, even: bool, search: Search = find_nearest) -> np.ndarray:
+def join_near_copies(
+    points: np.ndarray, *, even: bool, search: Search = find_nearest, control: Search | None = None
+) -> np.ndarray:
     """Return codes of the sets of near copies, ``(sample,)`` int64: equal for samples of one set.
 
     Args:
@@ -54,13 +56,20 @@ def join_near_copies(points: np.ndarray, *, even: bool, search: Search = find_ne
         even: whether samples are spread evenly, as images and embeddings are, and not in cells of categories: then no gap
             is needed where chance explains the samples above a threshold.
         search: finds a number of nearest neighbours of distinct points.
+        control: finds those of some points after they are changed so much that they are no copies. If these often have a
+            neighbour as near as a copy, there are no copies.
     """
     distinct, codes = np.unique(points, axis=0, return_inverse=True)
     codes = codes.reshape(-1)
     if len(distinct) < _MIN_SAMPLES:
         return codes
-    sets = _find_isolated(search(distinct, _NEIGHBOURS))
+    nearest = search(distinct, _NEIGHBOURS)
+    sets = _find_isolated(nearest)
     threshold = _choose_threshold(sets, even=even)
+    if threshold and control is not None:
+        by_chance = _share_beside_gap(control(distinct, _NEIGHBOURS), threshold)
+        if by_chance > _CHANCE * _share_beside_gap(nearest, threshold):
+            return codes
     joined = np.arange(len(distinct))
     # The largest set below the threshold counts: it holds the smaller ones.
     for column in range(MAX_SET - 1):
@@ -85,6 +94,12 @@ def _find_isolated(nearest: Nearest) -> IsolatedSets:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio[:, size - 2] = np.where(count == size, radius / outside, np.inf)[position]
     return IsolatedSets(ratio, keys[:, 1:_NEIGHBOURS], _dimension(nearest.distance))
+
+
+def _share_beside_gap(nearest: Nearest, threshold: float) -> float:
+    """Return the share of samples with a few neighbours whose distance is below a threshold times that of the next."""
+    distance = nearest.distance[:, : MAX_SET + 1]
+    return float((distance[:, 1:-1] < threshold * distance[:, 2:]).any(axis=1).mean())
 
 
 def _dimension(distance: np.ndarray) -> float:

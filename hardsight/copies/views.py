@@ -7,7 +7,7 @@ import numpy as np
 
 from hardsight.copies.near import Search
 from hardsight.copies.neighbours import find_nearest
-from hardsight.copies.tangent import find_nearest_images, smooth
+from hardsight.copies.registration import find_nearest_images, find_nearest_to_moved, reduce_images
 from hardsight.data import Samples
 
 # Columns share a unit if none has a standard deviation above this factor times the median one, and most are not below
@@ -25,6 +25,7 @@ class View(NamedTuple):
     points: np.ndarray  # (row, feature) float32
     even: bool  # see hardsight.copies.near.join_near_copies
     search: Search = find_nearest  # finds the nearest neighbours of points
+    control: Search | None = None  # see hardsight.copies.near.join_near_copies
 
 
 def make_views(samples: Samples) -> list[View]:
@@ -32,8 +33,8 @@ def make_views(samples: Samples) -> list[View]:
 
     Columns of different units are standardised, and the columns of a category weigh as much as two standard deviations.
     Columns that share a unit, such as pixels and embeddings, stay as they are. They are also compared after each row is
-    standardised, so that brightness and contrast do not matter, and images by their tangent distance, so that small
-    shifts and crops do not matter.
+    standardised, so that brightness and contrast do not matter, and images after registration, so that small shifts,
+    rotations and crops do not matter.
     """
     matrix = samples.matrix
     if matrix.shape[1] == 0 or len(matrix) < 2:
@@ -48,9 +49,9 @@ def make_views(samples: Samples) -> list[View]:
     if even and points.shape[1] >= _MIN_SHARED:
         views.append(_standardise_rows(points))
     if samples.kind == "image":
-        images = smooth(samples.numbers)
-        search = partial(find_nearest_images, shape=images.shape[1:])
-        views.append(_standardise_rows(images.reshape(len(images), -1))._replace(search=search))
+        images = reduce_images(samples.numbers)
+        search, control = (partial(find, shape=images.shape[1:]) for find in (find_nearest_images, find_nearest_to_moved))
+        views.append(_standardise_rows(images.reshape(len(images), -1))._replace(search=search, control=control))
     return views
 
 

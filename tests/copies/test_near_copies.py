@@ -1,6 +1,9 @@
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.ndimage import gaussian_filter, shift
 from scipy.spatial.distance import cdist
 from sklearn import datasets
 
@@ -8,8 +11,8 @@ import hardsight as hs
 from hardsight.copies import neighbours
 from hardsight.copies.across import find_copies_across
 from hardsight.copies.neighbours import find_nearest
+from hardsight.copies.registration import find_nearest_images, find_nearest_to_moved, reduce_images
 from hardsight.copies.sets import add_near_copies, find_exact_copies
-from hardsight.copies.tangent import find_nearest_images
 
 
 def copy_sets(features):
@@ -179,15 +182,66 @@ def test_small_crops_of_images_are_found():
     assert recall_and_false(copy_sets(images.reshape(360, -1)), source)[0] < recall
 
 
-def test_tangent_distance_is_that_of_the_moved_image():
+def move_by_part_of_a_pixel(images, rng):
+    return np.stack([shift(image, rng.uniform(-0.5, 0.5, 2), order=1, mode="nearest") for image in images])
+
+
+@pytest.mark.parametrize("share, times", [(0.05, 1), (0.5, 1), (0.2, 4)])
+def test_tiny_images_moved_by_part_of_a_pixel_are_found(share, times):
     rng = np.random.default_rng(9)
-    points = rng.normal(size=(40, 48)).astype(np.float32)
-    found = find_nearest_images(points, 5, (6, 8))
-    image = points[3].reshape(6, 8).astype(np.float64)
-    down, right = np.gradient(image)
-    y, x = np.linspace(-1, 1, 6)[:, None], np.linspace(-1, 1, 8)
-    plane = np.stack([down, right, down * y, right * x], axis=2).reshape(48, 4)
+    x, source = with_copies(DIGITS[:900].reshape(-1, 8, 8), rng, lambda x: move_by_part_of_a_pixel(x, rng), share, times)
+    recall, false = recall_and_false(copy_sets(x), source)
+    assert recall > 0.92
+    assert false < 0.005
+
+
+def test_shapes_that_differ_in_their_positions_alone_are_no_copies():
+    # Two shapes of one kind and size can always be moved onto each other.
+    rng = np.random.default_rng(10)
+    n, grid = 1_000, np.arange(20)
+    centre, radius, kind = rng.uniform(6, 13, (2, n, 1, 1)), rng.uniform(2, 5, (n, 1, 1)), rng.integers(0, 2, (n, 1, 1))
+    down, right = np.abs(grid[:, None] - centre[0]), np.abs(grid - centre[1])
+    images = (np.where(kind, np.maximum(down, right), np.hypot(down, right)) < radius).astype(float)
+    samples = hs.Samples.of(images, np.arange(n) % 2)
+    exact = find_exact_copies(samples)
+    assert ((add_near_copies(samples, exact).codes >= 0) & ~exact.exact).mean() <= 0.005
+
+
+def registered_distance(a, b):
+    """Return the distance of two images after registration, by least squares in the pixels of each."""
+
+    def unexplained(a, b):
+        a = a.astype(np.float64)
+        y, x = np.linspace(-1, 1, a.shape[0])[:, None], np.linspace(-1, 1, a.shape[1])
+        down, right = np.gradient(a)
+        moved = [shift(a, (i, j), order=0, mode="nearest") for i in (-1, 0, 1) for j in (-1, 0, 1)]
+        scaled = [down * y, right * x, down * x * a.shape[1] - right * y * a.shape[0]]
+        directions = np.stack([np.ones_like(a), *moved, *scaled]).reshape(13, -1).T
+        return np.linalg.lstsq(directions, b.reshape(-1), rcond=None)[1][0] / b.size
+
+    return np.sqrt(min(unexplained(a, b), unexplained(b, a)))
+
+
+@pytest.mark.parametrize("moved", [0, 3])
+def test_distance_after_registration_is_that_of_least_squares(moved):
+    rng = np.random.default_rng(11)
+    images = rng.normal(size=(40, 6, 8)).astype(np.float32)
+    images = (images - images.mean((1, 2), keepdims=True)) / images.std((1, 2), keepdims=True)
+    find = find_nearest_to_moved if moved else find_nearest_images
+    found = find(images.reshape(40, -1), 5, (6, 8))
+    first = np.pad(images[3], ((moved, 0), (moved, 0)), mode="edge")[:6, :8]
+    first = (first - first.mean()) / first.std()
+    assert found.rows[3, 0] == 3
+    assert (np.diff(found.distance[3]) >= 0).all()
     for row, distance in zip(found.rows[3, 1:], found.distance[3, 1:], strict=True):
-        difference = points[row] - points[3]
-        residual = np.linalg.lstsq(plane, difference, rcond=None)[1][0]
-        assert distance == pytest.approx(np.sqrt(residual), rel=1e-3)
+        assert row != 3
+        assert distance == pytest.approx(registered_distance(first, images[row]), rel=1e-3)
+
+
+def test_large_images_are_compared_by_means_of_pixels():
+    rng = np.random.default_rng(12)
+    images = rng.normal(size=(2, 65, 20, 3)).astype(np.float32)
+    bounds = np.arange(33) * 65 // 32
+    means = [images[:, low:high].mean((1, 3)) for low, high in pairwise(bounds)]
+    expected = gaussian_filter(np.stack(means, 1), (0, 0.5, 0.5), mode="nearest")
+    np.testing.assert_allclose(reduce_images(images), expected, atol=1e-6)
