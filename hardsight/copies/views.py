@@ -16,6 +16,8 @@ _SAME_UNIT = 10.0
 _MOST = 0.75
 # With fewer columns of one unit, brightness and contrast of a row mean nothing.
 _MIN_SHARED = 16
+# Numbers that hold the letters of a text.
+_LETTER_DIMENSIONS = 256
 
 
 class View(NamedTuple):
@@ -33,15 +35,16 @@ def make_views(samples: Samples) -> list[View]:
 
     Columns of different units are standardised, and the columns of a category weigh as much as two standard deviations.
     Columns that share a unit, such as pixels and embeddings, stay as they are. They are also compared after each row is
-    standardised, so that brightness and contrast do not matter, and images after registration, so that small shifts,
-    rotations and crops do not matter.
+    standardised, so that brightness and contrast do not matter. Texts are compared by their numbers and their letters in
+    equal parts, and images after registration, so that small shifts, rotations and crops do not matter.
     """
     matrix = samples.matrix
     if matrix.shape[1] == 0 or len(matrix) < 2:
         return []
     everyone = np.arange(len(matrix))
-    if samples.kind == "text" or (samples.embedding is not None and samples.kind != "table"):
-        # A text without any known word is zero, and says nothing.
+    if samples.kind == "text":
+        return [_compare_texts(samples)]
+    if samples.embedding is not None and samples.kind != "table":
         known = np.flatnonzero(matrix.any(axis=1))
         return [View(known, matrix[known], even=True)]
     points, even = _scale(matrix, images=samples.kind == "image", table=samples.kind == "table")
@@ -53,6 +56,29 @@ def make_views(samples: Samples) -> list[View]:
         search, control = (partial(find, shape=images.shape[1:]) for find in (find_nearest_images, find_nearest_to_moved))
         views.append(_standardise_rows(images.reshape(len(images), -1))._replace(search=search, control=control))
     return views
+
+
+def _compare_texts(samples: Samples) -> View:
+    """Compare texts by their numbers, which say what they are about, and by three letters at a time, which say how.
+
+    Rare words are in no vocabulary, and few dimensions tell short texts apart badly. The letters' tf-idf is reduced by a
+    random projection, which keeps all distances (Achlioptas 2003).
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.random_projection import SparseRandomProjection
+
+    # A text without any known word is zero, and says nothing.
+    known = np.flatnonzero(samples.matrix.any(axis=1))
+    if not len(known):
+        return View(known, samples.matrix[known], even=True)
+    numbers = samples.matrix[known]
+    length = np.sqrt(np.einsum("ij,ij->", numbers, numbers, dtype=np.float64) / len(known))
+    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 3), sublinear_tf=True, dtype=np.float32)
+    counts = letters.fit_transform(samples.features[known])
+    if counts.shape[1] > _LETTER_DIMENSIONS:
+        counts = SparseRandomProjection(_LETTER_DIMENSIONS, random_state=0).fit_transform(counts)
+    points = np.concatenate([numbers / length, counts.toarray()], axis=1)
+    return View(known, points.astype(np.float32, copy=False), even=True)
 
 
 def _standardise_rows(points: np.ndarray) -> View:

@@ -89,6 +89,32 @@ def test_reworded_texts_are_found():
     assert false < 0.01
 
 
+def short_texts(rng, n):
+    """Return texts of three to five words of letters, many of which stand in one text alone."""
+    words = np.array(["".join(rng.choice(list("abcdefghijklmnop"), rng.integers(3, 9))) for _ in range(3_000)])
+    frequency = np.arange(1.0, len(words) + 1) ** -0.7
+    return [rng.choice(words, rng.integers(3, 6), replace=False, p=frequency / frequency.sum()).tolist() for _ in range(n)]
+
+
+def test_short_texts_that_share_their_common_words_are_no_copies():
+    texts = sorted({" ".join(text) for text in short_texts(np.random.default_rng(13), 600)})
+    assert (copy_sets(texts) >= 0).mean() <= 0.005
+
+
+def test_short_texts_with_letters_exchanged_are_found():
+    rng = np.random.default_rng(14)
+    texts = [" ".join(text) for text in short_texts(rng, 300)]
+
+    def misspell(text):
+        place = rng.integers(len(text) - 1)
+        return text[:place] + text[place + 1] + text[place] + text[place + 2 :]
+
+    codes = copy_sets([*texts, *(misspell(text) for text in texts[:60])])
+    recall, false = recall_and_false(codes, np.r_[np.arange(300), np.arange(60)])
+    assert recall > 0.9
+    assert false < 0.03
+
+
 def spread(name):
     rng = np.random.default_rng(4)
     return {
