@@ -25,6 +25,7 @@ from hardsight.learners import LEARNERS as LEARNERS
 from hardsight.learners import ForestOOB as ForestOOB
 from hardsight.learners import HuggingFace as HuggingFace
 from hardsight.learners import Logistic as Logistic
+from hardsight.learners import Loop as Loop
 from hardsight.learners import Network as Network
 from hardsight.learners import Ridge as Ridge
 from hardsight.learners import SklearnModel as SklearnModel

@@ -108,6 +108,8 @@ def _embed(prepared: Features, embedding: str) -> tuple[np.ndarray | None, list[
     if prepared.kind == "table" and has_dates_or_text(prepared.features):
         # Words are counted once, on all rows: a part of them would be encoded differently.
         return encode_table(prepared.features, embedding), []
+    if embedding != "auto" and prepared.kind == "ids":
+        raise InputError(f"embedding={embedding!r} needs X, the texts or images: pass them, or an array (sample, feature)")
     if embedding != "auto":
         raise InputError(f"embedding={embedding!r} is for texts and images; these samples are numbers: leave it out")
     return embed_sparse(prepared.features) if is_sparse(prepared.features) else (None, [])

@@ -14,6 +14,7 @@ from hardsight.data.features import check_features, prepare_features
 from hardsight.data.from_arrays import convert_array
 from hardsight.data.from_datasets import is_hugging_face, is_item_store, read_items, to_frame
 from hardsight.data.from_frames import convert_frame, convert_series
+from hardsight.data.from_ids import convert_ids
 from hardsight.data.labels import EncodedLabels, Task, encode_labels
 from hardsight.data.samples import Samples
 from hardsight.data.sparse import count_rows
@@ -171,6 +172,7 @@ def _convert_array(args: Arguments) -> RawSamples:
 
 # The first converter that recognises X; the last one refuses what it cannot convert.
 _CONVERTERS: tuple[tuple[Callable[[Any], bool], Callable[[Arguments], RawSamples]], ...] = (
+    (lambda X: X is None, convert_ids),
     (_is_lazy, _refuse_lazy),
     (is_hugging_face, _convert_hugging_face),
     (lambda X: isinstance(X, pd.DataFrame), convert_frame),

@@ -45,8 +45,18 @@ def changed_item(read: Callable[[int], Any], n_items: int, items: Sequence[Any] 
         n_items: number of items.
         items: what was read before; None: each is read twice.
     """
-    rows = np.unique(np.linspace(0, n_items - 1, min(n_items, _MAX_ITEMS_READ_AGAIN)).astype(int)).tolist()
+    rows = spaced_rows(n_items)
     return next((row for row in rows if not _equal(read(row) if items is None else items[row], read(row))), None)
+
+
+def spaced_rows(n_items: int) -> list[int]:
+    """Return a few rows, evenly spaced.
+
+    >>> spaced_rows(15)
+    [0, 2, 4, 6, 8, 10, 12, 14]
+    """
+    rows: list[int] = np.unique(np.linspace(0, n_items - 1, min(n_items, _MAX_ITEMS_READ_AGAIN)).astype(int)).tolist()
+    return rows
 
 
 def _equal(one: Any, other: Any) -> bool:

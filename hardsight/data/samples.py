@@ -13,7 +13,7 @@ from hardsight.data.encoding import encode_table, round_columns
 from hardsight.data.sparse import is_sparse, row_bytes
 from hardsight.errors import InputError
 
-Kind = Literal["table", "array", "text", "image", "items"]
+Kind = Literal["table", "array", "text", "image", "items", "ids"]
 
 _BLOCK_BYTES = 16 << 20
 
@@ -25,8 +25,9 @@ class Samples:
     Attributes:
         features: a DataFrame of numbers, booleans, categories, dates and texts (``table``), a float array ``(sample, …)`` or
             a scipy ``csr_array`` (``array``), an object array of strings (``text``), an array ``(sample, height, width[,
-            channel])`` (``image``), or the unchanged rows of a dataset,
-            :class:`hardsight.data.from_hf_rows.DatasetRows` (``items``), which only few learners read.
+            channel])`` (``image``), the unchanged rows of a dataset, :class:`hardsight.data.from_hf_rows.DatasetRows`
+            (``items``), which only few learners read, or row numbers ``(sample,)``, if samples are known by their ids alone
+            (``ids``).
         labels: int64 codes into ``classes``, or float64 targets if ``classes`` is None. ``(sample,)``
         classes: the labels that the codes stand for, sorted; None for regression, and if ``loss_only``.
         ids: permanent names of the samples, ``(sample,)``, int64 or str, unique. Row numbers only if no ids were passed.
@@ -96,6 +97,7 @@ class Samples:
                 - a list, Series or array of strings; a list of Pillow images; nested lists of numbers;
                 - a map-style torch Dataset of ``(features, label, …)`` items, with ``y=None``;
                 - a Hugging Face dataset: one text column, an image column or numbers;
+                - None, for samples known by their ids alone, which :class:`hardsight.Loop` trains on, or with ``embedding``;
                 - Samples, which are returned unchanged.
             y: labels, ``(sample,)``, or the name of the label's column in ``X``.
             ids: names of the samples, ``(sample,)`` int or str, unique; or a column's name. By default the index of a
@@ -168,10 +170,14 @@ class Samples:
         differences float32 would lose is centred at its median (:func:`hardsight.data.encoding.round_columns`).
 
         Raises:
-            InputError: the samples are rows of a dataset, without an embedding.
+            InputError: the samples are rows of a dataset, or only ids, without an embedding.
         """
         if self.embedding is not None:
             return self.embedding
+        if self.kind == "ids":
+            raise InputError(
+                "X is missing, and samples are known by their ids alone: pass X, or numbers that describe them (embedding=…)"
+            )
         if not self.numeric:
             raise InputError("these samples are rows of a dataset, which only hs.HuggingFace reads: pass arrays or texts")
         if self.kind == "table":
@@ -183,7 +189,7 @@ class Samples:
     @property
     def numeric(self) -> bool:
         """Whether there is a :attr:`matrix`."""
-        return self.kind != "items" or self.embedding is not None
+        return self.kind not in ("items", "ids") or self.embedding is not None
 
     @property
     def sparse(self) -> bool:

@@ -141,7 +141,7 @@ def join_unlabelled(samples: Samples) -> Samples:
         samples,
         features=join(samples.features, others.features),
         labels=join(samples.labels, others.labels),
-        ids=np.arange(len(samples) + len(others)),
+        ids=join(samples.ids, others.ids),
         groups=None,
         original=join(samples.original, others.original),
         embedding=join(samples.embedding, others.embedding),

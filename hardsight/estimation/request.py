@@ -13,6 +13,7 @@ import numpy as np
 
 from hardsight.data import Samples
 from hardsight.data.from_hf_rows import rows_to_samples
+from hardsight.data.from_ids import ids_to_samples
 from hardsight.data.read_options import option_names
 from hardsight.errors import Faults, InputError
 from hardsight.estimation.backends import choose_backend
@@ -27,7 +28,7 @@ from hardsight.validation import check_choice, check_int
 class DataOptions(TypedDict, total=False):
     """How data become samples; see :meth:`Samples.of`."""
 
-    task: str  # "classification", "regression" or "auto" (default); for HuggingFace also "loss"
+    task: str  # "classification", "regression" or "auto" (default); for HuggingFace and Loop also "loss"
     label: str | None  # name of the label in tables and reports
     text: str | None  # column of a DataFrame that holds the texts
     embedding: Any  # how texts and images become numbers; "auto" by default
@@ -184,8 +185,7 @@ def as_samples(X: Any, learner: Any, options: DataOptions, **columns: Any) -> Sa
         InputError: data that cannot be used, or ``X`` is :class:`Samples` and arguments that they already hold are set.
     """
     if not isinstance(X, Samples):
-        convert = rows_to_samples if capabilities_of(learner).reads_items else Samples.of
-        return convert(X, **columns, **options)
+        return _converter(learner)(X, **columns, **options)
     extra = [name for name, value in {**columns, **options}.items() if not _is_default(value)]
     if extra:
         raise InputError(
@@ -193,6 +193,13 @@ def as_samples(X: Any, learner: Any, options: DataOptions, **columns: Any) -> Sa
             f"{', '.join(extra)}, or pass them where the Samples are made"
         )
     return X
+
+
+def _converter(learner: Any) -> Callable[..., Samples]:
+    capabilities = capabilities_of(learner)
+    if capabilities.reads_items:
+        return rows_to_samples
+    return ids_to_samples if capabilities.reads_ids else Samples.of
 
 
 def _is_default(value: Any) -> bool:

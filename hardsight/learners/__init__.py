@@ -9,6 +9,7 @@ from hardsight.learners.in_sample import InSampleLosses
 from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut
 from hardsight.learners.linear.logistic import Logistic
 from hardsight.learners.linear.ridge import Ridge
+from hardsight.learners.loop import Loop
 from hardsight.learners.network.network import Network
 from hardsight.learners.registry import LEARNERS, check_name, choose, weighted_learners
 from hardsight.learners.sklearn import SklearnModel
@@ -26,6 +27,7 @@ __all__ = [
     "Learner",
     "Logistic",
     "LogisticLeaveOneOut",
+    "Loop",
     "NeighboursLeaveOneOut",
     "Network",
     "OnProgress",

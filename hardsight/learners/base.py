@@ -51,6 +51,7 @@ class Capabilities:
         leaves_one_out: it computes leave-one-out predictions and no others, so it predicts no sample beyond those it is
             trained on.
         reads_items: it needs the rows of a Hugging Face dataset as they are, not features and labels.
+        reads_ids: it reads the data itself, by the ids of the samples, and needs no features.
         tunable_length: its training length is open and may be chosen: it is a :class:`TunableLength`.
         hidden_widths: widths of the hidden layers of the default perceptron of :class:`Network`; None for other models.
         loss_name: what its loss is called in results of ``task="loss"``; None: the name of the run's loss.
@@ -64,6 +65,7 @@ class Capabilities:
     in_sample_is_cheap: bool = False
     leaves_one_out: bool = False
     reads_items: bool = False
+    reads_ids: bool = False
     tunable_length: bool = False
     hidden_widths: tuple[int, ...] | None = None
     loss_name: str | None = None

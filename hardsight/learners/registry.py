@@ -15,7 +15,7 @@ from torch import nn
 from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.learners import presets
-from hardsight.learners.base import Learner
+from hardsight.learners.base import Learner, capabilities_of
 from hardsight.learners.network.network import Network
 from hardsight.learners.network.rotation import count_axes
 from hardsight.learners.presets import Preset
@@ -23,6 +23,7 @@ from hardsight.learners.sklearn import SklearnModel
 from hardsight.validation import suggest_name
 
 _DEFAULT = "network"
+_UNITS = {"table": "columns", "text": "text vectors", "image": "pixels"}
 
 
 def _find_presets() -> Iterator[Preset]:
@@ -47,6 +48,11 @@ def choose(learner: Any, samples: Samples) -> tuple[Learner, str]:
     Raises:
         InputError: an unknown name (the message lists the known ones), or an object that cannot learn.
     """
+    if samples.kind == "ids" and not samples.numeric and not capabilities_of(learner).reads_ids:
+        raise InputError(
+            "X is missing: pass the samples, or numbers that describe them (embedding=…), or train on their ids by your own "
+            "functions, learner=hs.Loop(train, predict)"
+        )
     if isinstance(learner, str):
         chosen, reason = _choose_by_name(learner, samples)
         return chosen, reason + _note_on_rotation(chosen, samples)
@@ -77,7 +83,7 @@ def check_name(learner: Any) -> Any:
 
 def _choose_by_name(name: str, samples: Samples) -> tuple[Learner, str]:
     if name == "auto":
-        unit = {"table": "columns", "array": "numbers", "text": "text vectors", "image": "pixels"}[samples.kind]
+        unit = _UNITS.get(samples.kind, "numbers")
         width = samples.matrix.shape[1]
         return Network(), f"small networks on {width:,} {unit}: quick, and close to what is trained on such data"
     check_name(name)

@@ -28,7 +28,7 @@ from hardsight.reporting.report.thumbnails import Thumbnail, make_thumbnails
 TEXT_SHOWN, TEXT_HELD = 400, 4000
 VALUES_SHOWN, VALUES_HELD = 16, 100
 ARRAY_SHOWN = 12
-_TEXT_KINDS = ("text", "items")
+_TEXT_KINDS = ("text", "items", "ids")
 # Targets may have passed through single precision.
 _TOLERANCE = 1e-6
 
@@ -219,7 +219,7 @@ def _recommend(d: Difficulty, index: np.ndarray) -> list[Recommendation]:
 
 
 def is_shown_as_text(samples: Samples) -> bool:
-    """Return whether samples are shown as texts: texts, rows of a dataset, and rows of a sparse matrix."""
+    """Return whether samples are shown as texts: texts, rows of a dataset or a sparse matrix, and ids."""
     return samples.kind in _TEXT_KINDS or samples.sparse
 
 
@@ -227,7 +227,9 @@ def sample_text(samples: Samples, row: int) -> str:
     """Return the whole text of a sample; see :func:`is_shown_as_text`."""
     if samples.sparse:
         return describe_row(samples.features, row)
-    return str(samples.features.describe(row) if samples.kind == "items" else samples.features[row])
+    if samples.kind == "items":
+        return str(samples.features.describe(row))
+    return str(samples.ids[row] if samples.kind == "ids" else samples.features[row])
 
 
 def _excerpt(text: str) -> TextExcerpt:
