@@ -41,12 +41,12 @@ def measure(
 
     Args:
         X: the samples: an array ``(sample, …)``, a DataFrame, tensors, strings, a map-style torch Dataset, a Hugging Face
-            dataset, or :class:`Samples`.
+            dataset, or :class:`Samples`. With :class:`Loop`, also None or ids, for data that only the loop reads.
         y: the labels ``(sample,)``, or the name of their column in ``X``; None if ``X`` holds them.
         learner: a name (``hardsight.learners.LEARNERS``), "auto", an estimator with ``fit`` and ``predict``,
-            :class:`Network`, :class:`ForestOOB`, :class:`Ridge` or :class:`HuggingFace`. "auto" is the small networks,
-            and a few short trainings choose their length first (``estimate``). For tables, gradient boosting, forests and
-            logistic regression are compared with them (:mod:`hardsight.estimation.learner_comparison`).
+            :class:`Network`, :class:`Loop`, :class:`ForestOOB`, :class:`Ridge` or :class:`HuggingFace`. "auto" is the small
+            networks, and a few short trainings choose their length first (``estimate``). For tables, gradient boosting,
+            forests and logistic regression are compared with them (:mod:`hardsight.estimation.learner_comparison`).
         loss: "log" (default), "brier" or "zero-one" for classes; "squared" for numbers. A learner that gives losses and no
             predictions fixes the loss itself, and then there is no bias, variance or ledger.
         folds: folds per repeat, 5 by default.
@@ -78,10 +78,10 @@ def measure(
             classic measures (memorization, c-score, bald, …) of the same models. Classes only, and without a checkpoint.
         seed: fixes every random number.
         progress: show a progress bar on stderr.
-        **data: ``task``: "classification", "regression" or "auto" (default); for :class:`HuggingFace` also "loss", if
-            samples have nothing to predict but a loss, such as texts of a language model. ``label``: the label's name in
-            tables and reports. ``text``: the column of a DataFrame that holds the texts to measure. ``embedding``: how
-            texts and images become numbers. ``merge_spellings``: whether classes that differ only in case, blanks or the
+        **data: ``task``: "classification", "regression" or "auto" (default); for :class:`HuggingFace` and :class:`Loop` also
+            "loss", if samples have nothing to predict but a loss, such as texts of a language model. ``label``: the label's
+            name in tables and reports. ``text``: the column of a DataFrame that holds the texts to measure. ``embedding``:
+            how texts and images become numbers. ``merge_spellings``: whether classes that differ only in case, blanks or the
             encoding of letters are one. ``unlabelled``: what to do with samples without a label. See :meth:`Samples.of`.
 
     Raises:

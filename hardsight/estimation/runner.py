@@ -14,7 +14,7 @@ from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.estimation.backends import Backend, Serial
 from hardsight.estimation.checkpoint import Checkpoint
 from hardsight.io.memmap import row_blocks
-from hardsight.learners import InSampleLosses, Learner, OnProgress, Predictions
+from hardsight.learners import InSampleLosses, Learner, OnProgress, Predictions, capabilities_of
 from hardsight.learners.threads import limit_threads
 from hardsight.measures.held_out import HeldOut
 from hardsight.measures.losses import Loss
@@ -86,7 +86,7 @@ class Runner:
         held_out = self._empty(plan, stop)
         repeats, notices = (0, list[str]()) if checkpoint is None or not self.resume else checkpoint.restore(held_out)
         on_progress(self.learner.n_models(plan.select(range(repeats))))
-        size = _repeats_per_part(plan)
+        size = 1 if capabilities_of(self.learner).expensive else _repeats_per_part(plan)
         parts = [plan.select(range(first, min(first + size, plan.repeats))) for first in range(repeats, plan.repeats, size)]
         losses_only = plan.in_sample and self.user_record is None and self.samples.classes is not None
         learner: Learner = InSampleLosses(self.learner, stop.loss) if losses_only else self.learner
@@ -179,7 +179,8 @@ def _stop_reason(held_out: HeldOut, repeats: int, plan: Plan, stop: StopRule, el
     may_stop = repeats > 0 and not seldom
     if may_stop and stop.reliability is not None and held_out.reliability(stop.loss) >= stop.reliability:
         return f"reliability {stop.reliability:g} reached"
-    if repeats and elapsed + slowest > stop.seconds:
+    # Two repeats are trained in any case: one alone has no error bar.
+    if repeats >= 2 and elapsed + slowest > stop.seconds:
         if seldom:
             raise InputError(
                 f"the budget ends with {seldom:,} samples that have fewer than {stop.min_predictions} held-out "

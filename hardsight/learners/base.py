@@ -44,6 +44,7 @@ class Capabilities:
             the samples of one of ``plan.blocks`` together, and yields one :class:`Predictions` of all samples per repeat.
         divisible: ``fit_predict`` trains the members of ``plan.members()`` and no others, and the result of one does not
             depend on which others there are. Backends then divide members among workers, otherwise whole repeats.
+        expensive: one of its models may take minutes or hours, so the state of a run is saved after every repeat.
         single_threaded: its models are trained one after another, each in one thread, so that several processes train them
             faster than one does.
         predicts_in_sample: it also yields in-sample predictions if ``plan.in_sample`` asks for them.
@@ -60,6 +61,7 @@ class Capabilities:
     takes_weights: bool = False
     splits_itself: bool = False
     divisible: bool = False
+    expensive: bool = False
     single_threaded: bool = False
     predicts_in_sample: bool = False
     in_sample_is_cheap: bool = False

@@ -107,6 +107,7 @@ class HuggingFace:
         return Capabilities(
             takes_weights=not custom_loss and not self.args.label_smoothing_factor,
             divisible=True,
+            expensive=True,
             predicts_in_sample=True,
             reads_items=True,
             loss_name="per-token log" if self.sequence == "mean" else "sequence log",

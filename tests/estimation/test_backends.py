@@ -10,6 +10,7 @@ import time
 import warnings
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import cloudpickle
 import numpy as np
@@ -700,3 +701,14 @@ def test_empty_arrays_are_packed_too(tmp_path):
     three, none, nothing = worker.read_job(str(tmp_path / "job"))[0].extra
     assert three.tolist() == [0, 1, 2]
     assert (none.shape, nothing.shape) == ((0, 3), (0,))
+
+
+def test_processes_share_the_gpus(monkeypatch):
+    selected = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", selected.append)
+    for number in (1, 2, 3):
+        monkeypatch.setattr(worker, "current_process", lambda number=number: SimpleNamespace(_identity=(number,)))
+        worker._select_gpu()
+    assert selected == [0, 1, 0]

@@ -8,6 +8,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from multiprocessing import current_process
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -52,6 +53,7 @@ def work(key: str, fetch: Callable[[], WorkerJob], repeat_range: range, model_ra
         return [cloudpickle.dumps((error, []))]
     learner, samples, plan = _jobs[key]
     torch.set_num_threads(1)
+    _select_gpu()
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
         warnings.simplefilter("always")
         try:
@@ -62,6 +64,15 @@ def work(key: str, fetch: Callable[[], WorkerJob], repeat_range: range, model_ra
             error = _make_portable(raised)
     messages = list(dict.fromkeys((warning.category, str(warning.message)) for warning in caught))
     return [*packed, cloudpickle.dumps((error, messages))]
+
+
+def _select_gpu() -> None:
+    """Make another GPU the default of each process, if there are several; they then train side by side."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    # Processes are numbered from 1; a Ray task sees only the GPUs that it may use.
+    numbers = getattr(current_process(), "_identity", ())
+    if count > 1 and numbers:
+        torch.cuda.set_device((numbers[-1] - 1) % count)
 
 
 def _pack(predictions: Predictions) -> bytes:

@@ -97,7 +97,12 @@ class Loop:
         # Of the code as it is now: what the functions change while they run is not part of it.
         self._recipe = f"{function_name(train)} and {function_name(predict)}, code {code_digest(train, predict)}"
         self.capabilities = Capabilities(
-            takes_weights=takes_weights, divisible=True, predicts_in_sample=True, reads_ids=True, loss_name="own"
+            takes_weights=takes_weights,
+            divisible=True,
+            expensive=True,
+            predicts_in_sample=True,
+            reads_ids=True,
+            loss_name="own",
         )
 
     def describe(self) -> str:

@@ -29,10 +29,11 @@ def read_array(returned: Any, n_rows: int, name: str) -> Float64[Tensor, " row *
         LearnerError: not one row per sample, or a number that is not finite; -inf is.
     """
     try:
-        array = np.asarray(_join_batches(returned, n_rows), dtype=np.float64)
+        # numpy reads None as NaN.
+        array = np.asarray({} if returned is None else _join_batches(returned, n_rows), dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(
-            f"{name} must return an array or tensor of numbers, one row per id. Got {_describe(returned)}"
+            f"{name} must return an array or tensor of numbers, one row per id. Got {type(returned).__name__}"
         ) from None
     if array.ndim == 0 or len(array) != n_rows:
         raise InputError(
@@ -54,10 +55,6 @@ def _join_batches(returned: Any, n_rows: int) -> Any:
     sizes = [len(part) for part in parts if part.ndim]
     are_batches = len(sizes) == len(parts) and sum(sizes) == n_rows and (len(parts) != n_rows or parts[0].ndim > 1)
     return np.concatenate(parts) if are_batches else parts
-
-
-def _describe(returned: Any) -> str:
-    return type(returned).__name__
 
 
 class ClassOutputs:
