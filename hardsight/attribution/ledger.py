@@ -31,6 +31,8 @@ from torch import Tensor
 from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosterior, fit_label_model, true_label_probabilities
 from hardsight.attribution.label_noise.model import row_blocks
 from hardsight.attribution.neighbours import Neighbours
+from hardsight.attribution.oddity import Oddity
+from hardsight.attribution.strangeness import p_strange, relative_to_class
 from hardsight.measures.bias_variance import Decomposition
 
 # The error of a sample whose label gets half of the probability.
@@ -39,8 +41,6 @@ HARD_ERROR = math.log(2)
 _HALF_AT, _SLOPE = 2.5, 2.0
 # Keeps the ratio of variance to entropy finite where both vanish.
 _MIN_ENTROPY = 0.05
-# The typical distance of a small class is drawn towards that of all samples, as if so many more samples had it.
-_PSEUDO_COUNTS = 10.0
 
 
 class Ledger(NamedTuple):
@@ -54,6 +54,7 @@ class Ledger(NamedTuple):
         cause: column of ``terms``, -1 for easy samples. A sample is hard if its error exceeds log 2 (the given label gets
             less than half of the probability) or its label is more likely wrong than right. Its cause is noise if the label
             is more likely wrong than right, and otherwise the largest of the other terms.
+        p_strange: of :func:`hardsight.attribution.strangeness.p_strange`.
         atypicality: of :func:`atypicality`; None if there are no features.
         label_model: the fitted model of how labels arise.
     """
@@ -63,6 +64,7 @@ class Ledger(NamedTuple):
     suggested: Int64[Tensor, " sample"]
     p_suggested: Float64[Tensor, " sample"]
     cause: Int64[Tensor, " sample"]
+    p_strange: np.ndarray
     atypicality: Float64[Tensor, " sample"] | None
     label_model: LabelModel
 
@@ -73,6 +75,7 @@ def ledger(
     label: Int64[Tensor, " sample"],
     neighbours: Neighbours | None = None,
     *,
+    oddity: Oddity | None = None,
     prior: Float64[Tensor, " class"] | None = None,
     label_posterior: LabelPosterior | None = None,
 ) -> Ledger:
@@ -84,6 +87,7 @@ def ledger(
         label: given labels.
         neighbours: the samples' neighbours, which are evidence of the true labels and show atypical samples. None if there
             are no features.
+        oddity: how unlike the others the features are; None if there are none.
         prior: class shares that the ensemble was trained on, with sample weights counted; default: those of the labels.
         label_posterior: posterior of the true labels; default: fitted to these predictions.
     """
@@ -97,14 +101,19 @@ def ledger(
         label_posterior = LabelPosterior(evidence, fit_label_model(evidence))
     of_label = _label_terms(consensus, label, prior, label_posterior)
     rest = parts.error - parts.variance - of_label.noise - of_label.imbalance
-    distance = None if neighbours is None else atypicality(neighbours.distance, consensus.argmax(1))
-    share = atypical_share(parts.variance, of_label.entropy, distance)
+    predicted = consensus.argmax(1)
+    distance = None if neighbours is None else atypicality(neighbours.distance, predicted)
+    index = disagreement_index(parts.variance, of_label.entropy, distance)
+    strange = p_strange(oddity, predicted.numpy(), [index.numpy()])
+    assert strange is not None
+    share = atypical_share(index)
     uncertainty = parts.variance + share * rest
     terms = torch.stack([of_label.noise, of_label.imbalance, (1 - share) * rest, uncertainty], 1)
     wrong = of_label.p_wrong > 0.5
     largest = torch.where(wrong, 0, terms[:, 1:].argmax(1) + 1)
     cause = torch.where((parts.error > HARD_ERROR) | wrong, largest, -1)
-    return Ledger(terms, of_label.p_wrong, of_label.suggested, of_label.p_suggested, cause, distance, label_posterior.model)
+    of_labels = (of_label.p_wrong, of_label.suggested, of_label.p_suggested)
+    return Ledger(terms, *of_labels, cause, strange, distance, label_posterior.model)
 
 
 class _LabelTerms(NamedTuple):
@@ -144,18 +153,25 @@ def _label_terms(
     return result
 
 
-def atypical_share(
+def disagreement_index(
     variance: Float64[Tensor, " sample"], entropy: Float64[Tensor, " sample"], distance: Float64[Tensor, " sample"] | None
 ) -> Float64[Tensor, " sample"]:
-    """Return the share of a sample's remaining error that is attributed to its being unlike the others, 0 to 1.
+    """Return how much models disagree where their consensus is sure; with features, also how far the neighbours are.
 
     Args:
         entropy: entropy of the consensus, in nats.
         distance: of :func:`atypicality`; None if there are no features.
     """
     index = (variance.clamp(min=1e-6) / (entropy + _MIN_ENTROPY)).log()
-    if distance is not None:
-        index = index + 2 * distance
+    return index if distance is None else index + 2 * distance
+
+
+def atypical_share(index: Float64[Tensor, " sample"]) -> Float64[Tensor, " sample"]:
+    """Return the share of a sample's remaining error that is attributed to its being unlike the others, 0 to 1.
+
+    Args:
+        index: of :func:`disagreement_index`.
+    """
     median = index.median()
     deviation = 1.4826 * (index - median).abs().median()
     if not deviation > 0:
@@ -169,14 +185,4 @@ def atypicality(distance: np.ndarray, predicted: Int64[Tensor, " sample"]) -> Fl
     Args:
         distance: mean distance to the nearest neighbours, ``(sample,)``, NaN if unknown.
     """
-    known = torch.from_numpy(np.isfinite(distance))
-    log_distance = torch.from_numpy(np.log(np.maximum(distance, 1e-9)))
-    if not known.any():
-        return torch.zeros_like(log_distance)
-    median = log_distance[known].median()
-    typical = torch.zeros(int(predicted.max()) + 1, dtype=torch.float64)
-    for code in range(len(typical)):
-        of_class = log_distance[known & (predicted == code)]
-        class_median = of_class.median() if len(of_class) else median
-        typical[code] = (len(of_class) * class_median + _PSEUDO_COUNTS * median) / (len(of_class) + _PSEUDO_COUNTS)
-    return torch.where(known, log_distance - typical[predicted], 0.0)
+    return torch.from_numpy(relative_to_class(np.log(np.maximum(distance, 1e-9)), predicted.numpy()))

@@ -19,9 +19,12 @@ class Neighbours(NamedTuple):
     labels: np.ndarray  # class codes of the neighbours, (sample, 10) int32, nearest first; -1 if there are fewer
     # Mean distance to them, (sample,) float64, in standard deviations of the features; NaN if there are none.
     distance: np.ndarray
+    rows: np.ndarray  # positions of the neighbours among the samples, (sample, 10) int64; -1 if there are fewer
 
 
-def find_neighbours(matrix: np.ndarray, labels: np.ndarray, blocks: np.ndarray, rng: np.random.Generator) -> Neighbours:
+def find_neighbours(
+    matrix: np.ndarray, labels: np.ndarray | None, blocks: np.ndarray, rng: np.random.Generator
+) -> Neighbours:
     """Find the nearest neighbours of every sample in other blocks than its own.
 
     Features are standardised by mean and standard deviation, missing values are replaced by the mean, and values are clipped
@@ -29,32 +32,58 @@ def find_neighbours(matrix: np.ndarray, labels: np.ndarray, blocks: np.ndarray, 
 
     Args:
         matrix: ``(sample, feature)``, numbers; NaN is missing.
-        labels: class codes, ``(sample,)``.
+        labels: class codes, ``(sample,)``; None if there are no classes, and then the neighbours' labels are -1.
         blocks: block codes, ``(sample,)``; the samples of a block (duplicates, groups) belong together.
         rng: draws the reference.
+    """
+    reference = draw_reference(len(matrix), MAX_REFERENCE, rng)
+    scale = fit_scaler(np.asarray(matrix[reference], dtype=np.float64))
+    distance, rows = search_other_blocks(matrix, scale, reference, blocks)
+    known = rows >= 0 if labels is not None else np.zeros(rows.shape, dtype=bool)
+    neighbour_labels = np.where(known, 0 if labels is None else labels[rows], -1).astype(np.int32)
+    return Neighbours(neighbour_labels, distance, rows)
+
+
+def draw_reference(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the positions of the samples that the others are compared with: all, or ``most`` drawn at random, in order."""
+    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+
+
+def search_other_blocks(
+    matrix: np.ndarray, transform: Callable[[np.ndarray], np.ndarray], reference: np.ndarray, blocks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Search the reference for the nearest neighbours of every sample in other blocks than its own.
+
+    Args:
+        matrix: ``(sample, feature)``, numbers; NaN is missing.
+        transform: maps rows ``(row, feature)`` float64 to the coordinates in which distances are Euclidean.
+        reference: positions of the samples among which neighbours are searched.
+        blocks: block codes, ``(sample,)``.
+
+    Returns:
+        The mean distance to the neighbours, ``(sample,)``, NaN if there are none; and their positions, nearest first,
+        ``(sample, 10)`` int64, -1 if there are fewer.
     """
     from sklearn.neighbors import NearestNeighbors
 
     n = len(matrix)
-    reference_rows = np.arange(n) if n <= MAX_REFERENCE else np.sort(rng.choice(n, MAX_REFERENCE, replace=False))
-    reference = np.asarray(matrix[reference_rows], dtype=np.float64)
-    scale = fit_scaler(reference)
     # Extra neighbours, as many as the largest block has within reason, replace those of the same block.
-    largest_block = int(np.unique(blocks[reference_rows], return_counts=True)[1].max())
-    n_searched = min(N_NEIGHBOURS + min(largest_block, N_NEIGHBOURS), len(reference_rows))
-    search = NearestNeighbors(n_neighbors=n_searched, algorithm="brute", n_jobs=1).fit(scale(reference))
-    neighbour_labels, mean_distance = np.full((n, N_NEIGHBOURS), -1, dtype=np.int32), np.full(n, np.nan)
+    largest_block = int(np.unique(blocks[reference], return_counts=True)[1].max())
+    n_searched = min(N_NEIGHBOURS + min(largest_block, N_NEIGHBOURS), len(reference))
+    coordinates = transform(np.asarray(matrix[reference], dtype=np.float64))
+    search = NearestNeighbors(n_neighbors=n_searched, algorithm="brute", n_jobs=1).fit(coordinates)
+    neighbour_rows, mean_distance = np.full((n, N_NEIGHBOURS), -1), np.full(n, np.nan)
     for start in range(0, n, _BLOCK):
         rows = np.arange(start, min(start + _BLOCK, n))
-        distance, nearest = search.kneighbors(scale(np.asarray(matrix[rows], dtype=np.float64)))
-        other = blocks[reference_rows[nearest]] != blocks[rows][:, None]
+        distance, nearest = search.kneighbors(transform(np.asarray(matrix[rows], dtype=np.float64)))
+        other = blocks[reference[nearest]] != blocks[rows][:, None]
         selected = other & (other.cumsum(1) <= N_NEIGHBOURS)
         row, column = np.nonzero(selected)
         rank = selected.cumsum(1)[row, column] - 1
-        neighbour_labels[start + row, rank] = labels[reference_rows[nearest[row, column]]]
+        neighbour_rows[start + row, rank] = reference[nearest[row, column]]
         any_selected = selected.any(1)
         mean_distance[rows[any_selected]] = (distance * selected).sum(1)[any_selected] / selected.sum(1)[any_selected]
-    return Neighbours(neighbour_labels, mean_distance)
+    return mean_distance, neighbour_rows
 
 
 def fit_scaler(reference: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

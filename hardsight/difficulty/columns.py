@@ -39,6 +39,7 @@ COLUMNS = (
     Column("p_suggested", "p_suggested", presence="optional"),
     Column("noise_variance", "noise_variance", presence="optional"),
     Column("p_outlier", "p_outlier", presence="optional"),
+    Column("p_strange", "p_strange", presence="optional"),
     Column("views", "n_views", "count"),
     *(Column(name, "ledger", presence="ledger") for name in FACTORS),
     Column("p_wrong", "p_wrong", presence="ledger"),
@@ -50,9 +51,9 @@ FIELDS = tuple(dict.fromkeys(column.field for column in COLUMNS))
 # Columns of `Difficulty.table` in their order; "p_label" and "todo" are derived.
 TABLE = (
     "label", "predicted", "p_label", *PARTS, "hardness", "adjusted", *FACTORS, "p_wrong", "suggested", "p_suggested",
-    "cause", "todo", "noise_variance", "p_outlier", "views", "copy_set",
+    "p_strange", "cause", "todo", "noise_variance", "p_outlier", "views", "copy_set",
 )  # fmt: skip
-LOSS_TABLE = ("error", "error_se", "views", "copy_set")
+LOSS_TABLE = ("error", "error_se", "p_strange", "views", "copy_set")
 # Columns of the table of samples without a label: in regression, and with classes.
 PREDICTION_COLUMNS = ("predicted", "spread")
 CLASS_PREDICTION_COLUMNS = ("predicted", "p_predicted")

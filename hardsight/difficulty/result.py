@@ -51,6 +51,8 @@ class Difficulty:
             a ledger.
         suggested: the likeliest true label, as a code into ``classes``, ``(sample,)`` int64; None without a ledger.
         p_suggested: posterior probability that it is the true label, ``(sample,)``; None without a ledger.
+        p_strange: probability that the sample is unlike the rest, by its features and by how the models disagree,
+            ``(sample,)``; None if there are no features and no ledger; see :mod:`hardsight.attribution.strangeness`.
         hardness: one score that combines everything that may make a sample hard, ``(sample,)``; None without a ledger; see
             :mod:`hardsight.attribution.hardness`.
         adjusted: a second estimate of the error that also uses the models' in-sample losses, ``(sample,)``; None if it was
@@ -82,6 +84,7 @@ class Difficulty:
     cause: np.ndarray | None = None
     suggested: np.ndarray | None = None
     p_suggested: np.ndarray | None = None
+    p_strange: np.ndarray | None = None
     hardness: np.ndarray | None = None
     adjusted: np.ndarray | None = None
     noise_variance: np.ndarray | None = None

@@ -14,7 +14,9 @@ from hardsight.attribution.label_noise.confident import ledger_unreliability
 from hardsight.attribution.ledger import Ledger, ledger
 from hardsight.attribution.names import CAUSES, TOO_FEW
 from hardsight.attribution.neighbours import Neighbours, find_neighbours
+from hardsight.attribution.oddity import Oddity, measure_oddity
 from hardsight.attribution.regression_noise import fit_noise
+from hardsight.attribution.strangeness import p_strange
 from hardsight.data import Samples
 from hardsight.difficulty.actions import describe_trust
 from hardsight.difficulty.result import Difficulty
@@ -36,12 +38,15 @@ _NO_EVIDENCE = (
 _SMALL_UNRELIABILITY = 0.005
 # With more classes, the matrix of transitions would be the largest part of the result.
 _MAX_TRANSITION_CLASSES = 1_000
+# With more, their covariance would take longer than training.
+_MAX_FEATURES = 20_000
 
 
 class LabelInfo(NamedTuple):
     """What the attribution of errors reads beside the predictions."""
 
     neighbours: Neighbours | None = None
+    oddity: Oddity | None = None  # how unlike the others the features are
     prior: Float64[Tensor, " class"] | None = None  # class shares that the models were trained on; None: those of the labels
     posterior: LabelPosterior | None = None  # posterior of the true labels; None: by these predictions
     in_small_class: np.ndarray | None = None  # samples of classes too small for their labels to be judged; None: none
@@ -60,7 +65,19 @@ def has_ledger(held_out: HeldOut, loss: Loss) -> bool:
     return held_out.classes is not None and loss == "log" and bool((held_out.count > 1).all())
 
 
-def find_seeded_neighbours(matrix: np.ndarray, labels: np.ndarray, blocks: np.ndarray, seed: int) -> Neighbours:
+def read_features(matrix: np.ndarray, labels: np.ndarray | None, blocks: np.ndarray, seed: int) -> LabelInfo:
+    """Return the neighbours in other blocks, and how unlike the others the features are; ``labels``: None without classes.
+
+    The latter is None if there are more than 20,000 features.
+    """
+    neighbours = find_seeded_neighbours(matrix, labels, blocks, seed)
+    if matrix.shape[1] > _MAX_FEATURES:
+        return LabelInfo(neighbours)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(4,)))
+    return LabelInfo(neighbours, measure_oddity(matrix, blocks, neighbours, rng))
+
+
+def find_seeded_neighbours(matrix: np.ndarray, labels: np.ndarray | None, blocks: np.ndarray, seed: int) -> Neighbours:
     """Return nearest neighbours in other blocks, with a random stream of their own."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
     return find_neighbours(matrix, labels, blocks, rng)
@@ -92,11 +109,17 @@ def assemble(
     consensus = None if classes is None else held_out.consensus
     if held_out.notice is not None:
         run = replace(run, notices=(*run.notices, held_out.notice))
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"p_strange": p_strange(labels.oddity)}
     if attribute and consensus is not None and has_ledger(held_out, loss):
         with limit_threads(consensus.numel()):
             account = ledger(
-                parts, consensus, held_out.labels, labels.neighbours, prior=labels.prior, label_posterior=labels.posterior
+                parts,
+                consensus,
+                held_out.labels,
+                labels.neighbours,
+                oddity=labels.oddity,
+                prior=labels.prior,
+                label_posterior=labels.posterior,
             )
         run = _add_trust(_add_label_model(run, account), account, consensus, held_out, labels.in_small_class)
         fields = _ledger_fields(account) | {"hardness": _hardness(parts, account, held_out)}
@@ -105,7 +128,7 @@ def assemble(
     predicted = _predict(held_out, loss, consensus)
     if consensus is None and not held_out.loss_only:
         noise = fit_noise(held_out.labels.numpy(), predicted)
-        fields = {"noise_variance": noise.variance, "p_outlier": noise.p_outlier}
+        fields |= {"noise_variance": noise.variance, "p_outlier": noise.p_outlier}
     return Difficulty(
         error=parts.error.numpy(),
         error_se=held_out.standard_error(loss).numpy(),
@@ -203,6 +226,7 @@ def _ledger_fields(account: Ledger) -> dict[str, np.ndarray]:
         "cause": np.array(CAUSES)[account.cause.numpy()],
         "suggested": account.suggested.numpy(),
         "p_suggested": account.p_suggested.numpy(),
+        "p_strange": account.p_strange,
     }
 
 

@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hardsight.attribution.neighbours import Neighbours
 from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import check_ids, to_numpy
 from hardsight.data.labels import encode_labels
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError, first_line
-from hardsight.estimation.assemble import LabelInfo, assemble, find_seeded_neighbours
+from hardsight.estimation.assemble import LabelInfo, assemble, read_features
 from hardsight.estimation.class_predictions import as_frames, named_classes, read_class_predictions, stack_frames
 from hardsight.estimation.job import choose_loss
 from hardsight.learners.base import as_tensor
@@ -105,10 +104,9 @@ def measure_predictions(
         label_name=label,
         notices=tuple(notices),
     )
-    reads_features = features is not None and class_names is not None and measured_loss == "log"
-    neighbours = _find_neighbours(features, labels) if reads_features else None
+    info = LabelInfo() if features is None else _read_features(features, labels, has_classes=class_names is not None)
     with limit_threads(views[0].numel()):
-        return assemble(moments, run, names, class_names, loss=measured_loss, labels=LabelInfo(neighbours))
+        return assemble(moments, run, names, class_names, loss=measured_loss, labels=info)
 
 
 def _as_views(predictions: Any, y: Any) -> Tensor:
@@ -153,12 +151,12 @@ def _refuse_classes(views: Tensor, y: Any, ids: np.ndarray, label: str) -> None:
         )
 
 
-def _find_neighbours(features: Any, labels: np.ndarray) -> Neighbours:
+def _read_features(features: Any, labels: np.ndarray, *, has_classes: bool) -> LabelInfo:
     matrix = _as_array("features", features, "(sample, feature)", np.float64)
     if matrix.ndim != 2 or len(matrix) != len(labels):
         raise InputError(f"features must have shape ({len(labels)}, feature), one row per sample. Got {matrix.shape}")
     duplicates = np.unique(matrix, axis=0, return_inverse=True)[1].reshape(-1)
-    return find_seeded_neighbours(matrix, labels, duplicates, _SEED)
+    return read_features(matrix, labels if has_classes else None, duplicates, _SEED)
 
 
 def _held_out_rows(held_out: Any, views: Tensor, names: np.ndarray) -> list[Tensor]:

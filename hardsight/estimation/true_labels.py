@@ -9,7 +9,7 @@ import torch
 
 from hardsight.attribution.label_noise import LabelPosterior, class_prior
 from hardsight.difficulty.run_info import RefinedInfo
-from hardsight.estimation.assemble import LabelInfo, TrueLabels, find_seeded_neighbours, has_ledger
+from hardsight.estimation.assemble import LabelInfo, TrueLabels, has_ledger, read_features
 from hardsight.estimation.job import Job
 from hardsight.estimation.plan import name_classes
 from hardsight.estimation.reweighted_rounds import (
@@ -34,15 +34,14 @@ def infer_true_labels(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels
     samples, request, refinement = job.samples, job.request, job.refinement
     none = RefinedInfo(rounds=0, members=0, why=refinement.why_none)
     if samples.classes is None or request.estimate.ledger is False or not has_ledger(held_out, job.loss):
-        return TrueLabels(LabelInfo(), none, [])
-    neighbours = None
-    if samples.numeric:
-        neighbours = find_seeded_neighbours(samples.matrix, samples.labels, job.plan.blocks, request.seed)
+        return TrueLabels(_read_features(job), none, [])
+    features = _read_features(job)
+    neighbours = features.neighbours
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
     neighbour_labels = None if neighbours is None else torch.from_numpy(neighbours.labels)
     in_small_class = None if job.in_small_class is None else torch.from_numpy(job.in_small_class)
     posterior = infer_labels(held_out, samples, neighbour_labels, in_small_class, witnesses=job.witnesses)
-    info = LabelInfo(neighbours, prior)
+    info = features._replace(prior=prior)
     if not refinement.n_rounds:
         return _describe(job, info, posterior, none)
     if request.refine is None and not labels_look_wrong(posterior):
@@ -64,6 +63,14 @@ def infer_true_labels(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels
         posterior,
     )
     return _describe(job, info, refined.posterior, refined.info, refined.notices)
+
+
+def _read_features(job: Job) -> LabelInfo:
+    """Return the neighbours and the oddity of all samples, if they have numbers as features and causes are wanted."""
+    samples, request, blocks = job.samples, job.request, job.plan.blocks
+    if request.estimate.ledger is False or not samples.numeric:
+        return LabelInfo()
+    return read_features(samples.matrix, None if samples.classes is None else samples.labels, blocks, request.seed)
 
 
 def _describe(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.label_models import log_likelihoods, random_ensemble
 
-from hardsight.attribution.ledger import HARD_ERROR, atypical_share, atypicality, ledger
+from hardsight.attribution.ledger import HARD_ERROR, atypical_share, atypicality, disagreement_index, ledger
 from hardsight.attribution.neighbours import Neighbours
 from hardsight.measures import bias_variance as decompose
 
@@ -95,7 +95,7 @@ def random_neighbours(seed, label):
     """Neighbours that mostly agree with the labels, and distances."""
     rng = np.random.default_rng(seed)
     codes = np.where(rng.random((len(label), 10)) < 0.8, label[:, None], rng.integers(3, size=(len(label), 10)))
-    return Neighbours(codes.astype(np.int32), rng.gamma(4.0, size=len(label)))
+    return Neighbours(codes.astype(np.int32), rng.gamma(4.0, size=len(label)), np.full((len(label), 10), -1))
 
 
 def test_distant_samples_of_high_variance_are_atypical():
@@ -104,11 +104,11 @@ def test_distant_samples_of_high_variance_are_atypical():
     distance = np.ones(100)
     predicted = torch.zeros(100, dtype=torch.int64)
     variance[3], distance[5], distance[7] = 1.0, 3.0, np.nan
-    share = atypical_share(variance, entropy, atypicality(distance, predicted))
+    share = atypical_share(disagreement_index(variance, entropy, atypicality(distance, predicted)))
     assert share[3] > 0.9
     assert share[5] > 0.9
     assert np.delete(share.numpy(), [3, 5]).max() < 0.5
-    assert atypical_share(variance, entropy, None)[5] < 0.5
+    assert atypical_share(disagreement_index(variance, entropy, None))[5] < 0.5
 
 
 def test_far_is_measured_against_the_predicted_class():
@@ -118,14 +118,15 @@ def test_far_is_measured_against_the_predicted_class():
     distance = np.exp(rng.normal(0, 0.1, 1000)) * np.where(predicted == 1, 3.0, 1.0)
     distance[0] = 3.0
     same = torch.ones(1000, dtype=torch.float64)
-    share = atypical_share(same, same, atypicality(distance, predicted))
+    share = atypical_share(disagreement_index(same, same, atypicality(distance, predicted)))
     assert share[0] > 0.99
     assert share[500:].mean() < 0.05
 
 
 def test_equal_samples_are_not_atypical():
     same = torch.ones(10, dtype=torch.float64)
-    assert (atypical_share(same, same, atypicality(np.ones(10), torch.zeros(10, dtype=torch.int64))) == 0).all()
+    distance = atypicality(np.ones(10), torch.zeros(10, dtype=torch.int64))
+    assert (atypical_share(disagreement_index(same, same, distance)) == 0).all()
 
 
 def test_imbalance_by_hand():

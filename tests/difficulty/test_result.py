@@ -35,11 +35,12 @@ COLUMNS = [
     "p_wrong",
     "suggested",
     "p_suggested",
+    "p_strange",
     "cause",
     "todo",
     "views",
 ]
-LEDGER = ("hardness", *FACTORS, "p_wrong", "suggested", "p_suggested", "cause", "todo")  # fmt: skip
+LEDGER = ("hardness", *FACTORS, "p_wrong", "suggested", "p_suggested", "p_strange", "cause", "todo")  # fmt: skip
 
 
 def result(n=30, names=("cat", "dog", "owl"), ids=None, seed=0, **more):
@@ -64,6 +65,7 @@ def assert_equal(a, b):
         "p_wrong",
         "suggested",
         "p_suggested",
+        "p_strange",
         "noise_variance",
         "p_outlier",
         "recommended_action",

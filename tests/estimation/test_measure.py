@@ -74,7 +74,7 @@ def test_parts_and_table_follow_the_contract():
     np.testing.assert_allclose(d.factors.sum(axis=1), d.error, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(d.bias + d.variance, d.error, rtol=1e-12, atol=1e-12)
     parts = "error error_se bias variance hardness noise imbalance margin uncertainty"
-    columns = "p_wrong suggested p_suggested cause todo views"
+    columns = "p_wrong suggested p_suggested p_strange cause todo views"
     assert list(d.table) == ["label", "predicted", "p_label", *parts.split(), *columns.split()]
     assert (d.table["label"] == NAMES).all()
     assert set(d.table["predicted"]) <= set(NAMES)
