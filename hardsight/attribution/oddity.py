@@ -118,8 +118,8 @@ def _fit_standardise(reference: np.ndarray) -> Transform:
         z = np.nan_to_num((rows - mean) / scale)
         size = np.abs(z)
         beyond = _LINEAR_UP_TO + np.log(np.maximum(size, _LINEAR_UP_TO) / _LINEAR_UP_TO)
-        z = np.where(size > _LINEAR_UP_TO, np.copysign(beyond, z), z)
-        return z
+        result: np.ndarray = np.where(size > _LINEAR_UP_TO, np.copysign(beyond, z), z)
+        return result
 
     return standardise
 
