@@ -36,11 +36,11 @@ def test_one_signal_by_hand():
 def test_a_signal_that_shows_nothing_counts_little():
     rng = np.random.default_rng(0)
     strange = np.arange(1000) < 60
-    told = rng.normal(size=1000) + 4 * strange
+    useful = rng.normal(size=1000) + 4 * strange
     nothing = [rng.normal(size=1000) for _ in range(4)]
-    alone = roc_auc_score(strange, told)
-    together = roc_auc_score(strange, p_strange(None, more=[told, *nothing]))
-    largest = roc_auc_score(strange, np.max([told, *nothing], 0))
+    alone = roc_auc_score(strange, useful)
+    together = roc_auc_score(strange, p_strange(None, more=[useful, *nothing]))
+    largest = roc_auc_score(strange, np.max([useful, *nothing], 0))
     assert alone - together < 0.5 * (alone - largest)
 
 
