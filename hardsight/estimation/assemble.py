@@ -201,7 +201,7 @@ def _add_label_model(run: RunInfo, account: Ledger) -> RunInfo:
         run,
         notices=run.notices if model.informative else (*run.notices, _NO_EVIDENCE),
         transition=model.mean_transition().tolist() if len(model.prior) <= _MAX_TRANSITION_CLASSES else None,
-        class_shares=model.mean_prior().tolist(),
+        class_shares=model.mean_shares().tolist(),
         evidence_weights=model.evidence_weights.tolist(),
         pseudo_counts=[to_json(float(count)) for count in model.pseudo_counts],
     )

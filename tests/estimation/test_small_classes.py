@@ -189,7 +189,7 @@ def test_the_posterior_of_other_samples_does_not_depend_on_unjudged_ones():
         evidence = Evidence(values[:n], label[:n], prior, None, in_small_class=unjudged[:n])
         return LabelPosterior(evidence, fit_label_model(evidence)).p_wrong
 
-    assert torch.equal(p_wrong(contradicted.log_softmax(1), 300)[:250], p_wrong(consensus, 250))
+    torch.testing.assert_close(p_wrong(contradicted.log_softmax(1), 300)[:250], p_wrong(consensus, 250), rtol=0, atol=1e-12)
     assert (p_wrong(contradicted.log_softmax(1), 300)[250:] == 0).all()
 
 

@@ -46,19 +46,17 @@ class LabelModelConfig:
     shrinkage_levels: tuple[tuple[float, float], ...] = ((10.0, 3.0), (30.0, 30.0), (INF, 3.0), (INF, INF))
     """Pseudo-counts that shrink each row's rate of wrong labels to the common rate, and their destinations to an even
     spread; weakest first. The level is chosen by the likelihood of labels left out."""
-    shrinkage_deviations: float = 0.0
-    """Standard errors that the strongest level may lie behind the best, with more than two classes: 1 or 2.5 lose average
-    precision under pair flips (.84, .80; 0: .96) and calibrate worse once models are averaged."""
-    two_class_shrinkage_deviations: float = 5.0
-    """The same with two classes: a difference of two rates is all the structure there is, and a bias of the models towards
-    one class looks like it."""
-    max_deviations_to_explain: float = 3.0
-    """Standard errors that a model may lie behind the best and still be taken because it alone explains the labels that
-    confident predictions miss."""
+    shrinkage_deviations: float = 1.5
+    """Standard errors that the strongest level may lie behind the best, with more than two classes. Weaker levels overfit
+    where classes overlap; beyond 1.5, the structure of pair flips is lost."""
+    two_class_shrinkage_deviations: float = 1.0
+    """The same with two classes, where a difference of two rates is all the structure there is."""
     alternative_deviations: float = 2.0
-    """An alternative model that lies z standard errors behind has the weight exp(-(z / this)² / 2). Averaging with these
-    weights reduced the log-loss of P(wrong) from .45 to .358 over 169 synthetic cases."""
-    min_alternative_weight: float = 0.01
+    """An alternative model that lies z standard errors behind has the weight exp(-(z / this)² / 2), times the next."""
+    alternative_weight: float = 0.03
+    """Weight of an alternative model that is as likely as the one taken. A weight of 1 calls labels of overlapping classes
+    wrong; without alternatives, P(wrong) is far too sure where the choice of the model is wrong."""
+    min_alternative_weight: float = 3e-4
     """Smallest weight of an alternative model that is worth its computation."""
     max_alternative_wrong_share: float = 0.45
     """Alternatives expect fewer wrong labels than this: beyond, the mirror image of a model is as likely."""

@@ -66,10 +66,12 @@ class LabelModelFitter:
             (self.confident_transition(), config.confident_start_weight),
         )
         shares = self.label_shares().clamp(min=1 / self.n_rows)
-        return self.most_likely(
+        models = [
             self.run_em(LabelModel(transition, shares, self.models_only(weight), pseudo_counts, noise_aware))
             for transition, weight in starts
-        )
+        ]
+        # A model in which two classes have each other's name can be as likely.
+        return self.most_likely([model for model in models if model.is_diagonal_dominant] or models)
 
     def most_likely(self, models: Iterable[LabelModel]) -> LabelModel:
         """Return the model of the largest likelihood; there must be at least one."""
@@ -146,6 +148,10 @@ class LabelModelFitter:
         """Return the expected numbers of true labels of each class."""
         return r.sum(1)
 
+    def smoothed_shares(self, probability: Float64[Tensor, "class row"], model: LabelModel) -> Float64[Tensor, " class"]:
+        """Return the mean probability of each class, with one sample more per class; they sum to one."""
+        return (self.class_sums(probability, model) + 1) / (self.n_rows + self.n_classes)
+
     def scores(self, model: LabelModel) -> Float64[Tensor, "evidence class row"]:
         """Return how much each evidence speaks for each class."""
         return evidence_scores(model, self.class_prior, self.evidence, self.n_from_models)
@@ -188,13 +194,17 @@ class LabelModelFitter:
             before = model
             scores = self.scores(model)
             log_prior = self.weighted_log_q(scores, model)
+            q = log_prior.exp()
             r = (log_prior + self.log_of_label(model)).softmax(0)
             weights = model.evidence_weights
             if update_weights:
-                weights = self._newton_step(scores, weights, log_prior.exp(), r)
+                weights = self._newton_step(scores, weights, q, r)
+            shares = self.smoothed_shares(r, model)
+            # Iterative scaling (Darroch and Ratcliff 1972): the likelihood is largest where q and r have the same class
+            # shares. Setting the prior to the shares of r themselves would lower it wherever q is soft.
+            prior = model.prior * shares / self.smoothed_shares(q, model)
             transition = self.estimate_transition(r, model)
-            prior = (self.class_sums(r, model) + 1) / (self.n_rows + self.n_classes)
-            model = model._replace(transition=transition, prior=prior, evidence_weights=weights)
+            model = model._replace(transition=transition, prior=prior / prior.sum(), shares=shares, evidence_weights=weights)
             if (
                 largest_change(transition, before.transition) < _TRANSITION_TOLERANCE
                 and (weights - before.evidence_weights).abs().max() < _WEIGHT_TOLERANCE
@@ -210,11 +220,13 @@ class LabelModelFitter:
             weights - mean_weights(len(weights), self.n_from_models)
         )
         curvature = torch.einsum("cr,kcr,lcr->kl", q, scores, scores) - mean @ mean.T
-        ridge = precision * torch.eye(len(scores), dtype=torch.float64)
-        moved: Tensor = weights + torch.linalg.solve(curvature + ridge, gradient)
-        moved = moved.clamp(0, self.config.max_weight)
+        curvature = curvature + precision * torch.eye(len(scores), dtype=torch.float64)
+        moved = _solve_nonnegative(curvature, curvature @ weights + gradient).clamp(max=self.config.max_weight)
         # The weights sum to one at least: below, heavy noise in small data passes for soft predictions of right labels.
-        moved[: self.n_from_models] += max(1 - float(moved.sum()), 0.0) / self.n_from_models
+        models, others = moved[: self.n_from_models], float(moved[self.n_from_models :].sum())
+        if float(models.sum()) + others < 1:
+            share = models / models.sum() if models.any() else torch.full_like(models, 1 / len(models))
+            models.copy_((1 - others) * share)
         return moved
 
     def estimate_transition(self, r: Float64[Tensor, "class row"], model: LabelModel) -> Transition:
@@ -240,6 +252,24 @@ class LabelModelFitter:
         if level != INF:
             rate = (total - right + level * common_rate) / (total + level)
         return rate if model.targets is None else rate.clamp(max=self.config.max_pair_flip_rate)
+
+
+def _solve_nonnegative(matrix: Tensor, target: Tensor) -> Float64[Tensor, " evidence"]:
+    """Solve ``matrix @ x = target`` with variables that would be negative fixed at zero, one after another.
+
+    Clipping the solution instead would leave the others where the negative ones had pushed them.
+    """
+    free = list(range(len(target)))
+    solution = torch.zeros_like(target)
+    while free:
+        solution.zero_()
+        solution[free] = torch.linalg.solve(matrix[free][:, free], target[free])
+        lowest = min(free, key=lambda k: float(solution[k]))
+        if solution[lowest] >= 0:
+            break
+        free.remove(lowest)
+        solution.zero_()
+    return solution
 
 
 def transition_matrix(rate: Float64[Tensor, " class"], destination: Tensor) -> Float64[Tensor, "class class"]:

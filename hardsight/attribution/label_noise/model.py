@@ -74,13 +74,14 @@ class LabelModel(NamedTuple):
 
     Attributes:
         transition: P(given label | true label), rows are true labels; sparse if there are many classes.
-        prior: share of each class among the true labels.
+        prior: factor of each class in the distribution of the true label; sums to one.
         evidence_weights: weights of the consensus and, if there are any, of the witnesses and the neighbours.
         pseudo_counts: pseudo-counts that shrink the rows of ``transition``: to the common rate of wrong labels, and to an
             even spread of these.
         noise_aware: the consensus and the witnesses are modelled as trained on noisy labels.
         informative: some evidence predicts the labels better than their class shares do; if not, no label is doubted.
         targets: the one class that the wrong labels of each class go to, which overrides ``pseudo_counts``; None for any.
+        shares: expected share of each class among the true labels; None: ``prior``.
         alternatives: models of nearly the same likelihood, each with its weight relative to this one's weight of 1.
     """
 
@@ -91,6 +92,7 @@ class LabelModel(NamedTuple):
     noise_aware: bool
     informative: bool = True
     targets: Int64[Tensor, " class"] | None = None
+    shares: Float64[Tensor, " class"] | None = None
     alternatives: "tuple[tuple[float, LabelModel], ...]" = ()
 
     def mixture(self) -> "list[tuple[float, LabelModel]]":
@@ -100,9 +102,21 @@ class LabelModel(NamedTuple):
         return [(weight / total, model) for weight, model in models]
 
     @property
+    def is_diagonal_dominant(self) -> bool:
+        """Whether each class's own label is its most frequent one."""
+        if isinstance(self.transition, SparseTransition):
+            return self.transition.is_diagonal_dominant()
+        return bool((self.transition.argmax(1) == torch.arange(len(self.transition))).all())
+
+    @property
     def wrong_share(self) -> float:
         """Expected share of wrong labels, by this model alone."""
-        return float(self.prior @ (1 - self.transition.diagonal()))
+        return float(self.class_shares @ (1 - self.transition.diagonal()))
+
+    @property
+    def class_shares(self) -> Float64[Tensor, " class"]:
+        """Expected share of each class among the true labels, by this model alone."""
+        return self.prior if self.shares is None else self.shares
 
     def dense_transition(self) -> Float64[Tensor, "class class"]:
         """Return P(given label | true label) of this model alone."""
@@ -112,9 +126,9 @@ class LabelModel(NamedTuple):
         """Return P(given label | true label), averaged over the model and its alternatives."""
         return torch.stack([weight * model.dense_transition() for weight, model in self.mixture()]).sum(0)
 
-    def mean_prior(self) -> Float64[Tensor, " class"]:
+    def mean_shares(self) -> Float64[Tensor, " class"]:
         """Return the class shares of the true labels, averaged over the model and its alternatives."""
-        return torch.stack([weight * model.prior for weight, model in self.mixture()]).sum(0)
+        return torch.stack([weight * model.class_shares for weight, model in self.mixture()]).sum(0)
 
 
 class LabelPosterior(NamedTuple):
@@ -265,7 +279,7 @@ def log_q(scores: Tensor, evidence_weights: Tensor, prior: Tensor) -> Float64[Te
     Args:
         scores: of :func:`evidence_scores`, ``(evidence, class, row)``.
         evidence_weights: ``(evidence,)``.
-        prior: class shares of the true labels, ``(class,)``.
+        prior: factor of each class, ``(class,)``.
     """
     return (torch.einsum("k,kcr->cr", evidence_weights, scores) + prior.log()[:, None]).log_softmax(0)
 

@@ -10,18 +10,17 @@ from torch import Tensor
 from hardsight.attribution.label_noise.confident import most_confident
 from hardsight.attribution.label_noise.config import DEFAULT_CONFIG, INF, LabelModelConfig
 from hardsight.attribution.label_noise.em import LabelModelFitter, z_deficit
-from hardsight.attribution.label_noise.model import Evidence, LabelModel, true_label_probabilities
+from hardsight.attribution.label_noise.model import Evidence, LabelModel
 from hardsight.attribution.label_noise.pair_flips import fit_pair_flips
-from hardsight.attribution.label_noise.sparse import SparseTransition
 from hardsight.attribution.label_noise.sparse_em import SparseLabelModelFitter
 
 
 def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFIG) -> LabelModel:
     """Fit several label models and select the one that the labels left out support, with its alternatives.
 
-    Candidates must explain the labels that confident predictions miss. The models are fitted to at most 20,000 samples,
-    fewer if there are many classes: those at even steps from the most to the least likely label, so that the choice depends
-    on nothing but the evidence. The parts that are left out are every third of them.
+    Pair flips are searched for where confident predictions miss more labels than in clean data. The models are fitted to at
+    most 20,000 samples, fewer if there are many classes: those at even steps from the most to the least likely label, so
+    that the choice depends on nothing but the evidence. The parts that are left out are every third of them.
 
     Args:
         evidence: evidence of all samples.
@@ -36,18 +35,17 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
         fitter.fit(level, noise_aware=noise_aware) for level in config.shrinkage_levels for noise_aware in (True, False)
     ]
     # A class whose labels are mostly those of another is that other: ensembles that ignore a rare class lead there.
-    admissible = [model for model in models if _is_diagonal_dominant(model)] or models[-2:]
+    admissible = [model for model in models if model.is_diagonal_dominant] or models[-2:]
     candidates = [_Candidate.of(fitter, model) for model in admissible]
     deviations = config.shrinkage_deviations if n_classes > 2 else config.two_class_shrinkage_deviations
     best = _strongest_shrinkage(candidates, deviations)
-    disagreement = _ConfidentDisagreement.of(evidence, rows)
     # With two classes, each has only one possible target.
-    if n_classes == 2 or disagreement.share <= config.natural_disagreement[1]:
+    if n_classes == 2 or _confident_disagreement(evidence, rows) <= config.natural_disagreement[1]:
         return _with_alternatives(best, candidates, config)
     free = [model for model in models if model.pseudo_counts[1] != INF]
     flips = (fit_pair_flips(fitter, free, best.model, noise_aware=noise_aware) for noise_aware in (True, False))
-    targeted = [_Candidate.of(fitter, model) for model in flips if model is not None and _is_diagonal_dominant(model)]
-    best = _best_explanation(best, candidates, targeted, disagreement, config)
+    targeted = [_Candidate.of(fitter, model) for model in flips if model is not None and model.is_diagonal_dominant]
+    best = max((best, *targeted), key=lambda candidate: candidate.mean)
     return _with_alternatives(best, [*candidates, *targeted], config)
 
 
@@ -98,35 +96,15 @@ class _Candidate(NamedTuple):
         return z_deficit(self.likelihood, best.likelihood)
 
 
-class _ConfidentDisagreement(NamedTuple):
-    """Disagreement between the most confident predictions and the labels."""
+def _confident_disagreement(evidence: Evidence, rows: Int64[Tensor, " row"]) -> float:
+    """Return the share of the most confident predictions among some samples that differ from the label.
 
-    evidence: Evidence
-    rows: Int64[Tensor, " confident"]  # the most confidently predicted samples
-    share: float  # share of their labels that differ from the prediction
-
-    @classmethod
-    def of(cls, evidence: Evidence, rows: Int64[Tensor, " row"]) -> "_ConfidentDisagreement":
-        """Compute it among some samples, with classes weighted by their labels.
-
-        Balanced, a rare class wins samples of the class whose wrong labels it holds.
-        """
-        label = evidence.label[rows]
-        shares = torch.bincount(label, minlength=len(evidence.prior)).double() / len(label)
-        selected, predicted = most_confident(evidence.consensus[rows] - evidence.prior.log() + shares.clamp(min=1e-6).log())
-        return cls(evidence, rows[selected], float((label != predicted)[selected].double().mean()))
-
-    def unexplained_by(self, model: LabelModel) -> float:
-        """Return the share that P(wrong) under a model does not explain."""
-        probability = true_label_probabilities(model, self.evidence, self.rows)
-        right = probability.gather(1, self.evidence.label[self.rows][:, None])
-        return self.share - float(1 - right.mean())
-
-
-def _is_diagonal_dominant(model: LabelModel) -> bool:
-    if isinstance(model.transition, SparseTransition):
-        return model.transition.is_diagonal_dominant()
-    return bool((model.transition.argmax(1) == torch.arange(len(model.transition))).all())
+    Classes are weighted by their labels. Balanced, a rare class wins samples of the class whose wrong labels it holds.
+    """
+    label = evidence.label[rows]
+    shares = torch.bincount(label, minlength=len(evidence.prior)).double() / len(label)
+    selected, predicted = most_confident(evidence.consensus[rows] - evidence.prior.log() + shares.clamp(min=1e-6).log())
+    return float((label != predicted)[selected].double().mean())
 
 
 def _strongest_shrinkage(candidates: list[_Candidate], deviations: float) -> _Candidate:
@@ -137,44 +115,12 @@ def _strongest_shrinkage(candidates: list[_Candidate], deviations: float) -> _Ca
     )
 
 
-def _best_explanation(
-    best: _Candidate,
-    others: list[_Candidate],
-    targeted: list[_Candidate],
-    disagreement: _ConfidentDisagreement,
-    config: LabelModelConfig,
-) -> _Candidate:
-    """Select a model if confident predictions miss more labels than in clean data.
-
-    Softness can stand in for noise at little cost of likelihood, but not among the most confident samples.
-
-    Args:
-        best: the candidate that likelihood selects among those without targets.
-        others: all candidates without targets.
-    """
-    typical, most = config.natural_disagreement
-    limit = config.max_deviations_to_explain
-    unexplained = disagreement.unexplained_by(best.model)
-    if unexplained <= most:
-        able = [
-            each
-            for each in targeted
-            if disagreement.unexplained_by(each.model) <= max(typical, unexplained) or best.z_deficit(each) > limit
-        ]
-        return max((best, *able), key=lambda each: each.mean)
-    every = [(each, disagreement.unexplained_by(each.model)) for each in (*others, *targeted)]
-    likeliest = max((each for each, _ in every), key=lambda each: each.mean)
-    able = [each for each, rest in every if rest <= typical and each.z_deficit(likeliest) <= limit]
-    able = able or [each for each, rest in every if rest <= unexplained / 2 and each.mean >= best.mean]
-    return max(able, key=lambda each: each.mean, default=best)
-
-
 def _with_alternatives(best: _Candidate, candidates: list[_Candidate], config: LabelModelConfig) -> LabelModel:
     """Return the best model with all that are nearly as likely: labels that cannot tell models apart justify no choice."""
     alternatives = []
     for candidate in candidates:
         z = max(candidate.z_deficit(best), 0.0) / config.alternative_deviations
-        weight = math.exp(-0.5 * z**2)
+        weight = config.alternative_weight * math.exp(-0.5 * z**2)
         wrong_share = candidate.model.wrong_share
         if (
             candidate is not best
