@@ -332,9 +332,9 @@ def test_a_witness_that_repeats_the_consensus_shares_its_weight(noise_aware):
         ).fit((float("inf"), 3.0), noise_aware=noise_aware)
         for each in (alone, repeated)
     )
-    torch.testing.assert_close(three.evidence_weights, one.evidence_weights.expand(3) / 3, rtol=0, atol=1e-3)
+    torch.testing.assert_close(three.evidence_weights, one.evidence_weights.expand(3) / 3, rtol=0, atol=1e-2)
     p_wrong = [LabelPosterior(each, model).p_wrong for each, model in ((alone, one), (repeated, three))]
-    torch.testing.assert_close(*p_wrong, rtol=0, atol=4e-3)
+    torch.testing.assert_close(*p_wrong, rtol=0, atol=1e-2)
 
 
 def test_shares_of_neighbours_by_hand():

@@ -12,6 +12,8 @@ from hardsight.attribution.label_noise.config import DEFAULT_CONFIG
 # little and as much.
 _MUCH_WRONG = 0.1
 _RELATIVE_DISAGREEMENT = 0.2, 0.4
+# Quantiles of the confidences of a predicted class between which a plateau is looked for, and fewest predictions of a class.
+_PLATEAU_QUANTILES, _MIN_PREDICTED = (0.75, 0.98), 20
 
 
 def most_confident(logits: Float[Tensor, "sample class"]) -> tuple[Bool[Tensor, " sample"], Int64[Tensor, " sample"]]:
@@ -27,6 +29,25 @@ def most_confident(logits: Float[Tensor, "sample class"]) -> tuple[Bool[Tensor, 
         threshold = confidence[rows].sort(descending=True).values[last]
         selected[rows[confidence[rows] >= threshold]] = True
     return selected, predicted
+
+
+def plateau_width(logits: Float[Tensor, "sample class"]) -> float:
+    """Return the width of the upper quarter of the confidences relative to their height above chance.
+
+    Noisy labels cap the probability of a class: where a sample is certainly of the class, models of the noisy labels all
+    give it the same one, below 1. Natural ambiguity varies from sample to sample instead. The width is that between the
+    quantiles .75 and .98, the mean over samples of the predicted classes; 1 if no class is predicted often enough.
+    """
+    confidence, predicted = logits.softmax(1).max(1)
+    total = samples = 0.0
+    for c in range(logits.shape[1]):
+        of_class = confidence[predicted == c].double()
+        if len(of_class) < _MIN_PREDICTED:
+            continue
+        low, high = torch.quantile(of_class, torch.tensor(_PLATEAU_QUANTILES, dtype=torch.float64)).tolist()
+        total += len(of_class) * (high - low) / max(high - 1 / logits.shape[1], 1e-12)
+        samples += len(of_class)
+    return total / samples if samples else 1.0
 
 
 def unexplained_disagreement(

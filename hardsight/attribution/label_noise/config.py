@@ -51,6 +51,12 @@ class LabelModelConfig:
     where classes overlap; beyond 1.5, the structure of pair flips is lost."""
     two_class_shrinkage_deviations: float = 1.0
     """The same with two classes, where a difference of two rates is all the structure there is."""
+    max_deviations_to_explain: float = 3.0
+    """Standard errors that a model may lie behind the best and still be taken because it alone explains the labels that
+    confident predictions miss."""
+    max_plateau_width: float = 0.1
+    """Width of the upper quarter of the confidences, relative to their height above chance, up to which they form a plateau
+    that only label noise explains. Where classes overlap by nature, it is .15 to .45."""
     alternative_deviations: float = 2.0
     """An alternative model that lies z standard errors behind has the weight exp(-(z / this)² / 2), times the next."""
     alternative_weight: float = 0.03

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from hardsight.attribution.label_noise.confident import most_confident
+from hardsight.attribution.label_noise.confident import most_confident, plateau_width
 from hardsight.attribution.label_noise.config import DEFAULT_CONFIG, INF, LabelModelConfig
 from hardsight.attribution.label_noise.em import LabelModelFitter, z_deficit
-from hardsight.attribution.label_noise.model import Evidence, LabelModel
+from hardsight.attribution.label_noise.model import Evidence, LabelModel, true_label_probabilities
 from hardsight.attribution.label_noise.pair_flips import fit_pair_flips
 from hardsight.attribution.label_noise.sparse_em import SparseLabelModelFitter
 
@@ -40,12 +40,13 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
     deviations = config.shrinkage_deviations if n_classes > 2 else config.two_class_shrinkage_deviations
     best = _strongest_shrinkage(candidates, deviations)
     # With two classes, each has only one possible target.
-    if n_classes == 2 or _confident_disagreement(evidence, rows) <= config.natural_disagreement[1]:
+    disagreement = _ConfidentDisagreement.of(evidence, rows)
+    if n_classes == 2 or disagreement.share <= config.natural_disagreement[1]:
         return _with_alternatives(best, candidates, config)
     free = [model for model in models if model.pseudo_counts[1] != INF]
     flips = (fit_pair_flips(fitter, free, best.model, noise_aware=noise_aware) for noise_aware in (True, False))
     targeted = [_Candidate.of(fitter, model) for model in flips if model is not None and model.is_diagonal_dominant]
-    best = max((best, *targeted), key=lambda candidate: candidate.mean)
+    best = _best_explanation(best, candidates, targeted, disagreement, config)
     return _with_alternatives(best, [*candidates, *targeted], config)
 
 
@@ -96,15 +97,32 @@ class _Candidate(NamedTuple):
         return z_deficit(self.likelihood, best.likelihood)
 
 
-def _confident_disagreement(evidence: Evidence, rows: Int64[Tensor, " row"]) -> float:
-    """Return the share of the most confident predictions among some samples that differ from the label.
+class _ConfidentDisagreement(NamedTuple):
+    """Disagreement between the most confident predictions and the labels."""
 
-    Classes are weighted by their labels. Balanced, a rare class wins samples of the class whose wrong labels it holds.
-    """
-    label = evidence.label[rows]
-    shares = torch.bincount(label, minlength=len(evidence.prior)).double() / len(label)
-    selected, predicted = most_confident(evidence.consensus[rows] - evidence.prior.log() + shares.clamp(min=1e-6).log())
-    return float((label != predicted)[selected].double().mean())
+    evidence: Evidence
+    rows: Int64[Tensor, " confident"]  # the most confidently predicted samples
+    share: float  # share of their labels that differ from the prediction
+    plateau_width: float  # see :func:`plateau_width`
+
+    @classmethod
+    def of(cls, evidence: Evidence, rows: Int64[Tensor, " row"]) -> "_ConfidentDisagreement":
+        """Compute it among some samples, with classes weighted by their labels.
+
+        Balanced, a rare class wins samples of the class whose wrong labels it holds.
+        """
+        label = evidence.label[rows]
+        shares = torch.bincount(label, minlength=len(evidence.prior)).double() / len(label)
+        scores = evidence.consensus[rows] - evidence.prior.log() + shares.clamp(min=1e-6).log()
+        selected, predicted = most_confident(scores)
+        share = float((label != predicted)[selected].double().mean())
+        return cls(evidence, rows[selected], share, plateau_width(scores))
+
+    def unexplained_by(self, model: LabelModel) -> float:
+        """Return the share that P(wrong) under a model does not explain."""
+        probability = true_label_probabilities(model, self.evidence, self.rows)
+        right = probability.gather(1, self.evidence.label[self.rows][:, None])
+        return self.share - float(1 - right.mean())
 
 
 def _strongest_shrinkage(candidates: list[_Candidate], deviations: float) -> _Candidate:
@@ -113,6 +131,34 @@ def _strongest_shrinkage(candidates: list[_Candidate], deviations: float) -> _Ca
     return next(
         candidate for candidate in reversed(candidates) if candidate is best or candidate.z_deficit(best) <= deviations
     )
+
+
+def _best_explanation(
+    best: _Candidate,
+    others: list[_Candidate],
+    targeted: list[_Candidate],
+    disagreement: _ConfidentDisagreement,
+    config: LabelModelConfig,
+) -> _Candidate:
+    """Select a model if confident predictions miss more labels than in clean data.
+
+    Softness can stand in for noise at little cost of likelihood, but not among the most confident samples.
+
+    Args:
+        best: the candidate that likelihood selects among those without targets.
+        others: all candidates without targets.
+    """
+    typical, most = config.natural_disagreement
+    limit = config.max_deviations_to_explain
+    unexplained = disagreement.unexplained_by(best.model)
+    likeliest = max((best, *targeted), key=lambda each: each.mean)
+    if unexplained <= most or disagreement.plateau_width > config.max_plateau_width:
+        return likeliest
+    every = [(each, disagreement.unexplained_by(each.model)) for each in (*others, *targeted)]
+    likeliest = max((each for each, _ in every), key=lambda each: each.mean)
+    able = [each for each, rest in every if rest <= typical and each.z_deficit(likeliest) <= limit]
+    able = able or [each for each, rest in every if rest <= unexplained / 2 and each.mean >= best.mean]
+    return max(able, key=lambda each: each.mean, default=best)
 
 
 def _with_alternatives(best: _Candidate, candidates: list[_Candidate], config: LabelModelConfig) -> LabelModel:
