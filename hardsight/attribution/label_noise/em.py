@@ -1,7 +1,7 @@
 """Maximum-likelihood fits (EM) of label models to some samples, with a weak prior on the evidence weights."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float64, Int64
@@ -19,7 +19,11 @@ from hardsight.attribution.label_noise.model import (
     mean_weights,
 )
 
-_TRANSITION_TOLERANCE, _WEIGHT_TOLERANCE = 1e-6, 1e-4
+_TRANSITION_TOLERANCE, _WEIGHT_TOLERANCE = 1e-5, 1e-4
+# Longest step of the logarithm of a class factor.
+_MAX_LOG_STEP = 2.0
+# Differences below which two models count as the same.
+_SAME_TRANSITION, _SAME_WEIGHT = 1e-2, 0.1
 
 
 class LabelModelFitter:
@@ -60,18 +64,26 @@ class LabelModelFitter:
 
     def fit(self, pseudo_counts: tuple[float, float], *, noise_aware: bool) -> LabelModel:
         """Fit a model from several starts and return the best: softness and noise can explain each other."""
+        return self.fit_path([pseudo_counts], noise_aware=noise_aware)[0]
+
+    def fit_path(self, levels: Sequence[tuple[float, float]], *, noise_aware: bool) -> list[LabelModel]:
+        """Fit a model for each level of shrinkage, from several starts, and return the best of each level.
+
+        Every level but the first starts where the one before ended.
+        """
         config = self.config
         starts = (
             (self.even_transition(config.start_wrong_share), 1.0),
             (self.confident_transition(), config.confident_start_weight),
         )
         shares = self.label_shares().clamp(min=1 / self.n_rows)
-        models = [
-            self.run_em(LabelModel(transition, shares, self.models_only(weight), pseudo_counts, noise_aware))
-            for transition, weight in starts
-        ]
-        # A model in which two classes have each other's name can be as likely.
-        return self.most_likely([model for model in models if model.is_diagonal_dominant] or models)
+        models = [LabelModel(T, shares, self.models_only(weight), levels[0], noise_aware) for T, weight in starts]
+        path = []
+        for level in levels:
+            models = _distinct([self.run_em(model._replace(pseudo_counts=level)) for model in models])
+            # A model in which two classes have each other's name can be as likely.
+            path.append(self.most_likely([model for model in models if model.is_diagonal_dominant] or models))
+        return path
 
     def most_likely(self, models: Iterable[LabelModel]) -> LabelModel:
         """Return the model of the largest likelihood; there must be at least one."""
@@ -196,15 +208,10 @@ class LabelModelFitter:
             log_prior = self.weighted_log_q(scores, model)
             q = log_prior.exp()
             r = (log_prior + self.log_of_label(model)).softmax(0)
-            weights = model.evidence_weights
-            if update_weights:
-                weights = self._newton_step(scores, weights, q, r)
+            weights, prior = self.update_q(model, scores, q, r, update_weights=update_weights)
             shares = self.smoothed_shares(r, model)
-            # Iterative scaling (Darroch and Ratcliff 1972): the likelihood is largest where q and r have the same class
-            # shares. Setting the prior to the shares of r themselves would lower it wherever q is soft.
-            prior = model.prior * shares / self.smoothed_shares(q, model)
             transition = self.estimate_transition(r, model)
-            model = model._replace(transition=transition, prior=prior / prior.sum(), shares=shares, evidence_weights=weights)
+            model = model._replace(transition=transition, prior=prior, shares=shares, evidence_weights=weights)
             if (
                 largest_change(transition, before.transition) < _TRANSITION_TOLERANCE
                 and (weights - before.evidence_weights).abs().max() < _WEIGHT_TOLERANCE
@@ -212,22 +219,51 @@ class LabelModelFitter:
                 break
         return model
 
-    def _newton_step(self, scores: Tensor, weights: Tensor, q: Tensor, r: Tensor) -> Tensor:
-        """Take one Newton step on the expected log-likelihood, which is concave in the weights, and clip to their bounds."""
-        precision = self.config.weight_precision
+    def update_q(
+        self, model: LabelModel, scores: Tensor, q: Tensor, r: Tensor, *, update_weights: bool
+    ) -> tuple[Float64[Tensor, " evidence"], Float64[Tensor, " class"]]:
+        """Take one Newton step on the expected log-likelihood of ``q``, and return evidence weights and class factors.
+
+        It is concave in the weights and the logarithms of the factors. At its maximum, q and the posterior ``r`` have the
+        same class shares; factors equal to the shares of ``r`` would lower it wherever ``q`` is soft.
+        """
+        # One more sample per class damps the step, but does not move the maximum.
+        class_curvature = torch.diag(q.sum(1) + 1) - q @ q.T
+        class_gradient = (r - q).sum(1)
+        if not update_weights:
+            step = torch.linalg.solve(class_curvature, class_gradient)
+            return model.evidence_weights, _scaled(model.prior, step)
         mean = (q * scores).sum(1)
-        gradient = ((r * scores).sum(1) - mean).sum(1) - precision * (
-            weights - mean_weights(len(weights), self.n_from_models)
-        )
+        gradient, curvature = self.weight_derivatives(model.evidence_weights, scores, q, r)
+        # The class factors are eliminated, so that the weights can be bounded.
+        cross = (q * scores).sum(2) - mean @ q.T
+        solved = torch.linalg.solve(class_curvature, torch.cat([cross.T, class_gradient[:, None]], 1))
+        per_weight, rest = solved[:, :-1], solved[:, -1]
+        reduced = curvature - cross @ per_weight
+        weights = self.bounded_weights(reduced, reduced @ model.evidence_weights + gradient - cross @ rest)
+        return weights, _scaled(model.prior, rest - per_weight @ (weights - model.evidence_weights))
+
+    def weight_derivatives(
+        self, weights: Float64[Tensor, " evidence"], scores: Tensor, q: Tensor, r: Tensor
+    ) -> tuple[Float64[Tensor, " evidence"], Float64[Tensor, "evidence evidence"]]:
+        """Return gradient and negative curvature of the expected log-likelihood in the weights, with their prior."""
+        precision, mean = self.config.weight_precision, (q * scores).sum(1)
+        distance = weights - mean_weights(len(weights), self.n_from_models)
+        gradient = ((r * scores).sum(1) - mean).sum(1) - precision * distance
         curvature = torch.einsum("cr,kcr,lcr->kl", q, scores, scores) - mean @ mean.T
-        curvature = curvature + precision * torch.eye(len(scores), dtype=torch.float64)
-        moved = _solve_nonnegative(curvature, curvature @ weights + gradient).clamp(max=self.config.max_weight)
+        return gradient, curvature + precision * torch.eye(len(weights), dtype=torch.float64)
+
+    def bounded_weights(
+        self, curvature: Float64[Tensor, "evidence evidence"], target: Float64[Tensor, " evidence"]
+    ) -> Float64[Tensor, " evidence"]:
+        """Solve ``curvature @ weights = target`` with weights within their bounds."""
+        weights = _solve_nonnegative(curvature, target).clamp(max=self.config.max_weight)
         # The weights sum to one at least: below, heavy noise in small data passes for soft predictions of right labels.
-        models, others = moved[: self.n_from_models], float(moved[self.n_from_models :].sum())
+        models, others = weights[: self.n_from_models], float(weights[self.n_from_models :].sum())
         if float(models.sum()) + others < 1:
             share = models / models.sum() if models.any() else torch.full_like(models, 1 / len(models))
             models.copy_((1 - others) * share)
-        return moved
+        return weights
 
     def estimate_transition(self, r: Float64[Tensor, "class row"], model: LabelModel) -> Transition:
         """Estimate T from the posterior, shrunk by the model's pseudo-counts or bound to its targets."""
@@ -252,6 +288,25 @@ class LabelModelFitter:
         if level != INF:
             rate = (total - right + level * common_rate) / (total + level)
         return rate if model.targets is None else rate.clamp(max=self.config.max_pair_flip_rate)
+
+
+def _scaled(prior: Float64[Tensor, " class"], step: Float64[Tensor, " class"]) -> Float64[Tensor, " class"]:
+    """Return class factors whose logarithms are moved by a step, which is bounded; they sum to one."""
+    factors = prior * step.clamp(-_MAX_LOG_STEP, _MAX_LOG_STEP).exp()
+    return factors / factors.sum()
+
+
+def _distinct(models: list[LabelModel]) -> list[LabelModel]:
+    """Return the models without those that are nearly the same as an earlier one."""
+    kept: list[LabelModel] = []
+    for model in models:
+        if not any(
+            largest_change(model.transition, other.transition) < _SAME_TRANSITION
+            and (model.evidence_weights - other.evidence_weights).abs().max() < _SAME_WEIGHT
+            for other in kept
+        ):
+            kept.append(model)
+    return kept
 
 
 def _solve_nonnegative(matrix: Tensor, target: Tensor) -> Float64[Tensor, " evidence"]:

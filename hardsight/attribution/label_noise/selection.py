@@ -31,9 +31,8 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
     fitter = _fitter(evidence, rows, config)
     if not fitter.is_informative():
         return fitter.noise_free_model()
-    models = [
-        fitter.fit(level, noise_aware=noise_aware) for level in config.shrinkage_levels for noise_aware in (True, False)
-    ]
+    paths = (fitter.fit_path(config.shrinkage_levels, noise_aware=noise_aware) for noise_aware in (True, False))
+    models = [model for pair in zip(*paths, strict=True) for model in pair]
     # A class whose labels are mostly those of another is that other: ensembles that ignore a rare class lead there.
     admissible = [model for model in models if model.is_diagonal_dominant] or models[-2:]
     candidates = [_Candidate.of(fitter, model) for model in admissible]

@@ -121,6 +121,20 @@ class SparseLabelModelFitter(LabelModelFitter):
         """Return the expected numbers of true labels of each class; those of the rest are divided by the class shares."""
         return self.kept.sum_by_class(r, model.prior)
 
+    def update_q(
+        self, model: LabelModel, scores: Tensor, q: Tensor, r: Tensor, *, update_weights: bool
+    ) -> tuple[Float64[Tensor, " evidence"], Float64[Tensor, " class"]]:
+        """Take a Newton step of the weights and a step of iterative scaling (Darroch and Ratcliff 1972) of the factors.
+
+        The curvature in the factors would have as many cells as there are pairs of classes.
+        """
+        weights = model.evidence_weights
+        if update_weights:
+            gradient, curvature = self.weight_derivatives(weights, scores, q, r)
+            weights = self.bounded_weights(curvature, curvature @ weights + gradient)
+        factors = model.prior * self.smoothed_shares(r, model) / self.smoothed_shares(q, model)
+        return weights, factors / factors.sum()
+
     def subset(self, mask: Tensor) -> "SparseLabelModelFitter":
         """Return a fitter of the rows in a mask."""
         return SparseLabelModelFitter(self.kept.subset(mask), self.pairs, self.class_prior, self.config, self.n_from_models)
