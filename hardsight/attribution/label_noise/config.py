@@ -32,6 +32,8 @@ class LabelModelConfig:
     """Inverse variance of the normal prior of each evidence weight, whose mean is 1 (the evidence as it stands), divided
     among the consensus and the witnesses. If classes are far apart, the likelihood hardly falls with ever larger weights,
     and these deny the labels of rare classes."""
+    factor_precision: float = 1.0
+    """Inverse variance of the normal prior of the logarithm of each class factor, whose mean is the share of its labels."""
     start_wrong_share: float = 0.05
     """Rate of wrong labels, spread evenly, in the first start of EM; the weight of the consensus is 1 there."""
     confident_start_weight: float = 3.0

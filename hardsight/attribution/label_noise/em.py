@@ -227,12 +227,12 @@ class LabelModelFitter:
         It is concave in the weights and the logarithms of the factors. At its maximum, q and the posterior ``r`` have the
         same class shares; factors equal to the shares of ``r`` would lower it wherever ``q`` is soft.
         """
-        # One more sample per class damps the step, but does not move the maximum.
-        class_curvature = torch.diag(q.sum(1) + 1) - q @ q.T
-        class_gradient = (r - q).sum(1)
+        prior = model.prior
+        class_gradient = (r - q).sum(1) - self.factor_deviations(prior)
+        class_curvature = torch.diag(q.sum(1) + self.config.factor_precision) - q @ q.T
         if not update_weights:
             step = torch.linalg.solve(class_curvature, class_gradient)
-            return model.evidence_weights, _scaled(model.prior, step)
+            return model.evidence_weights, scale_factors(prior, step)
         mean = (q * scores).sum(1)
         gradient, curvature = self.weight_derivatives(model.evidence_weights, scores, q, r)
         # The class factors are eliminated, so that the weights can be bounded.
@@ -241,7 +241,12 @@ class LabelModelFitter:
         per_weight, rest = solved[:, :-1], solved[:, -1]
         reduced = curvature - cross @ per_weight
         weights = self.bounded_weights(reduced, reduced @ model.evidence_weights + gradient - cross @ rest)
-        return weights, _scaled(model.prior, rest - per_weight @ (weights - model.evidence_weights))
+        return weights, scale_factors(prior, rest - per_weight @ (weights - model.evidence_weights))
+
+    def factor_deviations(self, factors: Float64[Tensor, " class"]) -> Float64[Tensor, " class"]:
+        """Return the gradient of the penalty of class factors that differ from the shares of the labels."""
+        deviation = factors.log() - self.label_shares().clamp(min=1 / self.n_rows).log()
+        return self.config.factor_precision * (deviation - deviation.mean())
 
     def weight_derivatives(
         self, weights: Float64[Tensor, " evidence"], scores: Tensor, q: Tensor, r: Tensor
@@ -290,7 +295,7 @@ class LabelModelFitter:
         return rate if model.targets is None else rate.clamp(max=self.config.max_pair_flip_rate)
 
 
-def _scaled(prior: Float64[Tensor, " class"], step: Float64[Tensor, " class"]) -> Float64[Tensor, " class"]:
+def scale_factors(prior: Float64[Tensor, " class"], step: Float64[Tensor, " class"]) -> Float64[Tensor, " class"]:
     """Return class factors whose logarithms are moved by a step, which is bounded; they sum to one."""
     factors = prior * step.clamp(-_MAX_LOG_STEP, _MAX_LOG_STEP).exp()
     return factors / factors.sum()

@@ -29,6 +29,12 @@ class Pairs(NamedTuple):
         """Split sorted keys, source × classes + destination."""
         return cls(key // n_classes, key % n_classes)
 
+    def equals(self, other: "Pairs") -> bool:
+        """Return whether the other pairs are the same."""
+        return self is other or (
+            torch.equal(self.source, other.source) and torch.equal(self.destination, other.destination)
+        )
+
 
 class SparseTransition(NamedTuple):
     """P(given label | true label) of many classes."""
@@ -74,7 +80,7 @@ class SparseTransition(NamedTuple):
 
     def largest_change(self, before: "SparseTransition") -> float:
         """Return the largest difference of a probability from those of another matrix."""
-        if self.pairs is not before.pairs:
+        if not self.pairs.equals(before.pairs):
             return float("inf")
         return max(
             float((now - then).abs().max()) if len(now) else 0.0

@@ -7,7 +7,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from hardsight.attribution.label_noise.config import INF, LabelModelConfig
-from hardsight.attribution.label_noise.em import LabelModelFitter, confident_rows
+from hardsight.attribution.label_noise.em import LabelModelFitter, confident_rows, scale_factors
 from hardsight.attribution.label_noise.model import Evidence, LabelModel, Transition, clamped_log, mean_weights, row_blocks
 from hardsight.attribution.label_noise.sparse import Pairs, SparseEvidence, SparseTransition, likeliest_destinations
 
@@ -124,16 +124,18 @@ class SparseLabelModelFitter(LabelModelFitter):
     def update_q(
         self, model: LabelModel, scores: Tensor, q: Tensor, r: Tensor, *, update_weights: bool
     ) -> tuple[Float64[Tensor, " evidence"], Float64[Tensor, " class"]]:
-        """Take a Newton step of the weights and a step of iterative scaling (Darroch and Ratcliff 1972) of the factors.
+        """Take a Newton step of the weights and one of the class factors, with a bound of the curvature for the latter.
 
-        The curvature in the factors would have as many cells as there are pairs of classes.
+        The curvature itself would have as many cells as there are pairs of classes.
         """
         weights = model.evidence_weights
         if update_weights:
             gradient, curvature = self.weight_derivatives(weights, scores, q, r)
             weights = self.bounded_weights(curvature, curvature @ weights + gradient)
-        factors = model.prior * self.smoothed_shares(r, model) / self.smoothed_shares(q, model)
-        return weights, factors / factors.sum()
+        gradient = self.class_sums(r - q, model) - self.factor_deviations(model.prior)
+        # Twice the diagonal of a matrix of nonpositive off-diagonals and row sums of zero bounds it from above.
+        curvature = 2 * self.class_sums(q * (1 - q), model) + self.config.factor_precision
+        return weights, scale_factors(model.prior, gradient / curvature)
 
     def subset(self, mask: Tensor) -> "SparseLabelModelFitter":
         """Return a fitter of the rows in a mask."""
