@@ -11,6 +11,7 @@ $\beta_k$ are fitted with $T$ and a factor $\rho$ of each class by maximum likel
 stacking does. Each has a normal prior of variance 1, without which separate classes drive them to any size. Its mean is 1
 for the neighbours and, since all models learned from the same labels, 1 over their number for the consensus and each
 witness. The sum of the weights is 1 or more: below, heavy noise in small data passes for soft predictions of right labels.
+The logarithm of each factor has a normal prior of variance 1, too, with the share of the class's labels as its mean.
 
 How far the rows of $T$ may differ is chosen from the data. Pseudo-counts shrink the rate of wrong labels in each row to the
 common one, and their destinations to an even spread. Of several levels of shrinkage, the strongest within 1.5 standard
@@ -20,7 +21,9 @@ those whose $T$ is diagonal-dominant: each class's own label is the most frequen
 Where models are most confident of a class, labels that are ambiguous by nature agree with them. If more of these labels
 disagree than in clean data (0.15), models are also tried in which the wrong labels of each class go to one other class
 (:mod:`hardsight.attribution.label_noise.pair_flips`): for pair flips among rare classes, a free row of $T$ has too many
-local maxima. The likelihood of labels left out decides.
+local maxima. The likelihood of labels left out decides. Only where the confidences form a plateau well below 1, as the
+exact posterior of noisy labels does, a model that explains the disagreement is taken if it is nearly as likely (within 3
+standard errors): such predictions fit the labels exactly, whether there is noise or not.
 
 Several of these models are often as likely as the one that is taken: a class that is mistaken for another may be ambiguous
 or mislabelled. The posterior of the true label is therefore the mean over all of them, each with the weight 0.03 times
