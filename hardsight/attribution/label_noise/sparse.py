@@ -31,9 +31,7 @@ class Pairs(NamedTuple):
 
     def equals(self, other: "Pairs") -> bool:
         """Return whether the other pairs are the same."""
-        return self is other or (
-            torch.equal(self.source, other.source) and torch.equal(self.destination, other.destination)
-        )
+        return self is other or (torch.equal(self.source, other.source) and torch.equal(self.destination, other.destination))
 
 
 class SparseTransition(NamedTuple):
