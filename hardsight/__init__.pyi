@@ -24,6 +24,7 @@ from hardsight.integrations import skorch as skorch
 from hardsight.learners import LEARNERS as LEARNERS
 from hardsight.learners import ForestOOB as ForestOOB
 from hardsight.learners import HuggingFace as HuggingFace
+from hardsight.learners import LightningModel as LightningModel
 from hardsight.learners import Logistic as Logistic
 from hardsight.learners import Loop as Loop
 from hardsight.learners import Network as Network

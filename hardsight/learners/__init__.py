@@ -7,6 +7,7 @@ from hardsight.learners.base import Capabilities, Learner, OnProgress, Predictio
 from hardsight.learners.forest_oob import ForestOOB
 from hardsight.learners.in_sample import InSampleLosses
 from hardsight.learners.leave_one_out import KernelRidgeLeaveOneOut, LogisticLeaveOneOut, NeighboursLeaveOneOut
+from hardsight.learners.lightning import LightningModel
 from hardsight.learners.linear.logistic import Logistic
 from hardsight.learners.linear.ridge import Ridge
 from hardsight.learners.loop import Loop
@@ -25,6 +26,7 @@ __all__ = [
     "InSampleLosses",
     "KernelRidgeLeaveOneOut",
     "Learner",
+    "LightningModel",
     "Logistic",
     "LogisticLeaveOneOut",
     "Loop",

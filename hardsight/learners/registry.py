@@ -6,6 +6,7 @@ A new named learner is a function with the decorator :func:`hardsight.learners.p
 
 from collections.abc import Iterator
 from importlib import import_module
+from inspect import signature
 from pkgutil import iter_modules
 from typing import Any
 
@@ -13,16 +14,23 @@ import torch
 from torch import nn
 
 from hardsight.data import Samples
-from hardsight.errors import InputError
+from hardsight.data.columns import is_from
+from hardsight.errors import InputError, first_line
 from hardsight.learners import presets
 from hardsight.learners.base import Learner, capabilities_of
+from hardsight.learners.lightning import LightningModel
 from hardsight.learners.network.network import Network
 from hardsight.learners.network.rotation import count_axes
+from hardsight.learners.network.seeds import preserve_random_state
 from hardsight.learners.presets import Preset
 from hardsight.learners.sklearn import SklearnModel
 from hardsight.validation import suggest_name
 
 _DEFAULT = "network"
+_EXPECTED = (
+    "learner must be a name ({}), an estimator with fit and predict, a function that returns a new torch or Lightning "
+    "module, or hs.Loop(train, predict)"
+)
 _UNITS = {"table": "columns", "text": "text vectors", "image": "pixels"}
 
 
@@ -59,13 +67,44 @@ def choose(learner: Any, samples: Samples) -> tuple[Learner, str]:
     if isinstance(learner, Learner):
         return learner, "as given" + _note_on_rotation(learner, samples)
     if isinstance(learner, nn.Module):
-        raise InputError("learner must make new networks, not be one: pass hs.Network(lambda: MyModule(…))")
+        raise InputError("learner must make new networks, not be one: pass a function, learner=lambda: MyModule(…)")
+    is_module_class = isinstance(learner, type) and issubclass(learner, nn.Module)
+    if callable(learner) and (is_module_class or not hasattr(learner, "fit")) and not isinstance(learner, torch.Tensor):
+        return _learner_of_modules(learner), "as given"
     if isinstance(learner, torch.Tensor) or not hasattr(learner, "fit"):
-        raise InputError(
-            f"learner must be a name ({', '.join(LEARNERS)}), an estimator with fit and predict, or hs.Network(make_net). "
-            f"Got {type(learner).__name__}"
-        )
+        raise InputError(f"{_EXPECTED.format(', '.join(LEARNERS))}. Got {type(learner).__name__}")
     return SklearnModel(learner), "as given"
+
+
+def _learner_of_modules(make: Any) -> Learner:
+    """Return the learner for a function that makes a module.
+
+    Raises:
+        InputError: it needs arguments, fails or makes something else.
+    """
+    name = getattr(make, "__name__", type(make).__name__)
+    try:
+        signature(make).bind()
+    except TypeError:
+        fix = f"lambda: {name}(…)" if isinstance(make, type) else "a function without arguments, or hs.Loop(train, predict)"
+        raise InputError(f"learner={name} cannot be called without arguments: pass {fix}") from None
+    except ValueError:
+        pass  # it has no signature
+    with preserve_random_state():
+        try:
+            made = make()
+        except Exception as error:  # a function of the user may raise anything
+            raise InputError(
+                f"learner={name} fails when it is called ({type(error).__name__}: {first_line(error)})"
+            ) from error
+    if is_from(made, "lightning") or is_from(made, "pytorch_lightning"):
+        return LightningModel(make)
+    if is_from(made, "transformers"):
+        raise InputError(f"learner={name} makes a Hugging Face model: pass hs.HuggingFace({name}, training_arguments)")
+    if isinstance(made, nn.Module):
+        return Network(make)
+    instead = "pass what it returns, not the function" if hasattr(made, "fit") else "return a torch.nn.Module"
+    raise InputError(f"learner={name} must make a torch module. It returned {type(made).__name__}: {instead}")
 
 
 def check_name(learner: Any) -> Any:

@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 import torch
 from support.convnet_loop import IMAGES, LABELS, N, predict_convnet, small_convnet, train_convnet
+from torch import nn
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Subset
 
 import hardsight as hs
@@ -356,10 +358,36 @@ def test_predictions_that_depend_on_the_batch_are_a_notice():
     assert sum("call model.eval()" in text for text in d.run.notices) == 1
 
 
+def shared(backbone, trained):
+    def train_head(ids, weights, seed):
+        net = nn.Sequential(nn.Flatten(), backbone, nn.Linear(8, 3))
+        optimizer = torch.optim.SGD((net if trained else net[2]).parameters(), lr=0.1)
+        x, y = IMAGES[ids]
+        for _ in range(3):
+            optimizer.zero_grad()
+            cross_entropy(net(x), y).backward()
+            optimizer.step()
+        return net
+
+    return train_head
+
+
 def test_a_module_that_is_trained_further_is_refused():
     net = small_convnet()
-    with pytest.raises(hs.InputError, match="the same module for every member"):
-        hs.measure(None, Y, learner=hs.Loop(lambda ids, weights, seed: net, predict_convnet), **FAST)
+
+    def further(ids, weights, seed):
+        with torch.no_grad():
+            net[0].bias += 1
+        return net
+
+    for function in (further, shared(nn.Linear(16, 8), trained=True)):
+        with pytest.raises(hs.InputError, match="train changes the parameter"):
+            hs.measure(None, Y, learner=hs.Loop(function, predict_convnet), **FAST)
+
+
+def test_parts_that_stay_as_they_were_may_be_shared():
+    loop = hs.Loop(shared(nn.Linear(16, 8), trained=False), predict_convnet)
+    assert np.isfinite(hs.measure(None, Y, learner=loop, **FAST, refine=False).error).all()
 
 
 def test_regression_and_own_losses():

@@ -16,7 +16,7 @@ import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners.network.batches import Batches, TrainingData
-from hardsight.learners.network.network import _steps, build_perceptron
+from hardsight.learners.network.network import count_steps, build_perceptron
 from hardsight.learners.network.seeds import derive_seed, shuffled_rows
 from hardsight.learners.network.stacked import try_stacking
 from hardsight.resampling.plan import Plan, block_codes, split_seed
@@ -387,7 +387,7 @@ def test_batches_are_full_and_pass_after_pass():
      (100, 10, 3, 30), (3, 10, 1, 1)],
 )  # fmt: skip
 def test_steps(size, batch, epochs, steps):
-    assert _steps(size, batch, epochs) == steps
+    assert count_steps(size, batch, epochs) == steps
 
 
 def test_missing_values_need_standardising():

@@ -1,12 +1,10 @@
 """The learner that trains and predicts by two functions of the user."""
 
 import gc
-import random
 import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,7 @@ from hardsight.errors import HardsightError, HardsightWarning, InputError, Learn
 from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.loop.functions import bind_train, check_predict, code_digest, function_name
 from hardsight.learners.loop.outputs import OUTPUTS, ClassOutputs, read_array, read_values
-from hardsight.learners.network.seeds import preserve_random_state
+from hardsight.learners.network.seeds import seed_global_numbers
 from hardsight.learners.sklearn import mean_one
 from hardsight.resampling.plan import Member, Plan
 from hardsight.validation import check_choice
@@ -119,7 +117,7 @@ class Loop:
         outputs = None
         if samples.classes is not None:
             outputs = ClassOutputs(samples.classes, self.classes, self.outputs, "predict")
-        previous: weakref.ref[Any] | None = None
+        previous = _Parameters(None)
         for member in plan.members():
             run = _MemberRun(self._train, self._predict, self.name, samples, member, outputs)
             # The random state is restored before predictions are yielded: the caller may draw numbers meanwhile.
@@ -141,18 +139,12 @@ class _MemberRun:
         self.member, self.outputs = member, outputs
         self.where = f"member {member.fold} of round {member.round}"
 
-    def fit_predict(
-        self, previous: weakref.ref[Any] | None, *, in_sample: bool
-    ) -> tuple[list[Predictions], weakref.ref[Any] | None]:
-        """Return the predictions, and a reference to the model, which the next member must not get again."""
+    def fit_predict(self, previous: "_Parameters", *, in_sample: bool) -> tuple[list[Predictions], "_Parameters"]:
+        """Return the predictions, and the parameters of the model, which the next member must not train further."""
         member = self.member
-        with _seeded(member.seed):
+        with seed_global_numbers(member.seed):
             model = self._call("train", self.train, self.samples.ids[member.train], self._weights(), member.seed)
-            if previous is not None and isinstance(model, torch.nn.Module) and previous() is model:
-                raise InputError(
-                    "train returns the same module for every member, so it may have learned what it predicts: build a new "
-                    "one in train, or return copy.deepcopy(module) if train resets all its parameters and buffers"
-                )
+            previous.check_unchanged(model)
             held_out = self._predictions(model, member.held_out)
             values = [(member.held_out, held_out, False)]
             if in_sample:
@@ -160,7 +152,7 @@ class _MemberRun:
             if (member.round, member.fold) == (0, 0):
                 self._check_first(model, held_out)
         predictions = [Predictions(torch.from_numpy(rows), value, member.round, part) for rows, value, part in values]
-        return predictions, weakref.ref(model) if isinstance(model, torch.nn.Module) else None
+        return predictions, _Parameters(model)
 
     def _weights(self) -> np.ndarray:
         rows, weights = self.member.train, self.samples.weights
@@ -196,20 +188,36 @@ class _MemberRun:
             _check_columns(values, torch.from_numpy(self.samples.labels[rows]), self.outputs.classes)
 
 
+class _Parameters:
+    """The parameters of a module after its training, which are not kept alive; none of anything else."""
+
+    def __init__(self, model: Any) -> None:
+        parameters = model.parameters() if isinstance(model, torch.nn.Module) else ()
+        # torch counts the changes of a tensor in place.
+        self._versions = [(weakref.ref(parameter), parameter._version) for parameter in parameters]
+
+    def check_unchanged(self, model: Any) -> None:
+        """Check that the next module has none of these parameters, or has left them as they were.
+
+        Raises:
+            InputError: a parameter was trained further.
+        """
+        if not self._versions or not isinstance(model, torch.nn.Module):
+            return
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        for reference, version in self._versions:
+            parameter = reference()
+            if parameter is not None and id(parameter) in names and parameter._version != version:
+                raise InputError(
+                    f"train changes the parameter {names[id(parameter)]!r} of the module before, which may have learned "
+                    "what is predicted now: build or copy all parts of the module in train (copy.deepcopy)"
+                )
+
+
 def _own_frame(error: Exception) -> traceback.FrameSummary:
     """Return the last line of code that ran outside of installed packages; of any if there is none."""
     frames = traceback.extract_tb(error.__traceback__)[1:] or traceback.extract_tb(error.__traceback__)
     return next((frame for frame in reversed(frames) if "site-packages" not in frame.filename), frames[-1])
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed the global random numbers of Python, numpy and torch inside the block, and restore them after it."""
-    with preserve_random_state():
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - what users' functions draw from
-        torch.manual_seed(seed)
-        yield
 
 
 def _comparable(values: Tensor, outputs: ClassOutputs | None) -> Tensor:

@@ -1,18 +1,17 @@
 """The batches of members trained together: rows gathered, augmented, and standardised by each member's training part."""
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from hardsight.errors import InputError, LearnerError
+from hardsight.errors import LearnerError
+from hardsight.learners.network.augmentation import Augment
 from hardsight.learners.network.seeds import make_generator, shuffled_rows
 from hardsight.resampling.plan import Member
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]
 # A feature that is nearly constant is tens of deviations away where it is not, and would dominate.
 _CLIP = 5.0
 # One call for each member and step would cost as much as the step.
@@ -105,7 +104,7 @@ class Batches:
         flat = rows.flatten()
         x = self.inputs.index_select(0, flat).view(*rows.shape, *self.inputs.shape[1:])
         if self.augment is not None:
-            x = torch.stack([_apply_augment(self.augment, *each) for each in zip(x, self.augment_generators, strict=True)])
+            x = torch.stack([self.augment(*each) for each in zip(x, self.augment_generators, strict=True)])
         if self.standardize:
             x = self._standardize(x, self.mean[:, None], self.inverse_scale[:, None])
         y = self.targets.index_select(0, flat).view(rows.shape)
@@ -137,19 +136,6 @@ class Batches:
         flat = ((x.flatten(x.ndim - self.inputs.ndim + 1) - mean) * inverse_scale).clamp(-_CLIP, _CLIP)
         # Missing values take the training mean, which is zero here.
         return (flat.nan_to_num(0.0) if self.missing else flat).view_as(x)
-
-
-def _apply_augment(augment: Augment, x: Tensor, generator: torch.Generator) -> Tensor:
-    shape, dtype, device = x.shape, x.dtype, x.device
-    result = augment(x, generator)
-    if not isinstance(result, Tensor):
-        raise InputError(f"augment must return the batch as a tensor. Got {type(result).__name__}")
-    if result.shape != shape or (result.dtype, result.device) != (dtype, device):
-        raise InputError(
-            f"augment must keep the batch's shape, type and device: {tuple(shape)}, {dtype}, {device}. It returned "
-            f"{tuple(result.shape)}, {result.dtype}, {result.device}"
-        )
-    return result.detach()
 
 
 def _mean_and_scale(x: Tensor, rows: Tensor) -> tuple[Float64[Tensor, " feature"], Float64[Tensor, " feature"]]:

@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from functools import partial
@@ -17,12 +17,20 @@ from torch import Tensor, nn
 from hardsight.data import Samples
 from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners.base import Capabilities, OnProgress, Predictions, as_tensor
-from hardsight.learners.network.batches import Augment, Batches, TrainingData
+from hardsight.learners.network.augmentation import bind_augment
+from hardsight.learners.network.batches import Batches, TrainingData
 from hardsight.learners.network.devices import Device
 from hardsight.learners.network.engines import ENGINES, Engine, EngineRequest, choose_engine
 from hardsight.learners.network.optimizer import MemberBatch, OptimizerConfig, Predict, predict_rows
 from hardsight.learners.network.rotation import is_wide, rotate
-from hardsight.learners.network.stacked import MakeNet, StackingTrial, build_net, check_output, try_stacking
+from hardsight.learners.network.stacked import (
+    MakeNet,
+    StackingTrial,
+    build_net,
+    check_independent,
+    check_output,
+    try_stacking,
+)
 from hardsight.resampling.plan import Member, Plan
 from hardsight.validation import check_choice, check_int, check_range
 
@@ -63,7 +71,9 @@ class Network:
             False for ``make_net``.
         augment: ``augment(batch, generator)`` returns a changed copy of one member's training batch ``(row, …)``, as the
             network sees its rows but before they are standardised, of the same shape, type and device. It must draw from
-            ``generator`` alone, the member's own, on the CPU. Rows that are predicted are not augmented.
+            ``generator`` alone, the member's own, on the CPU. A function of the batch alone, such as a transform of
+            torchvision, may draw global random numbers, which are seeded for each batch; it changes all rows of a batch
+            alike if it draws once per call. Rows that are predicted are not augmented.
         device: "cpu", "cuda" or "cuda:N". Data is moved there once; all random numbers are drawn on the CPU, so that a seed
             means the same everywhere (except those that a module other than dropout draws on a GPU).
         precision: of the matrix products and convolutions of training: "float32", "tf32" (GPUs) or "bfloat16". Parameters,
@@ -92,7 +102,7 @@ class Network:
         weight_decay: float | None = None,
         schedule: str = "cosine",
         standardize: bool | None = None,
-        augment: Augment | None = None,
+        augment: Callable[..., Tensor] | None = None,
         device: str = "cpu",
         precision: str = "float32",
         engine: str = "auto",
@@ -109,7 +119,8 @@ class Network:
         self.engine = check_choice("engine", engine, ENGINES)
         self.optimizer = OptimizerConfig(optimizer, learning_rate, weight_decay, schedule)
         self.standardize = make_net is None if standardize is None else standardize
-        self.augment, self.device, self.members_at_once = augment, Device(device, precision), members_at_once
+        self.augment = None if augment is None else bind_augment(augment)
+        self.device, self.members_at_once = Device(device, precision), members_at_once
         self.name = "network" if make_net is None else f"network {getattr(make_net, '__name__', 'make_net')}"
 
     def describe(self) -> str:
@@ -118,7 +129,7 @@ class Network:
         model = f"perceptron {widths}" if self.make_net is None else self.name
         factor = "" if self.length == 1 else f"{format_length(self.length)} "
         passes = f"{factor}as many passes as the data needs" if self.epochs is None else f"{self.epochs} epochs"
-        augmented = "" if self.augment is None else f", augmented by {getattr(self.augment, '__name__', 'augment')}"
+        augmented = "" if self.augment is None else f", augmented by {self.augment.name}"
         return f"{model}, {self.optimizer.describe()}, batch {self.batch_size}, {passes}{augmented}{self.device.describe()}"
 
     @property
@@ -142,7 +153,7 @@ class Network:
 
     def steps(self, train_size: float) -> int:
         """Return how many steps a member takes on a training part of ``train_size`` samples."""
-        return _steps(train_size, min(self.batch_size, round(train_size)), self.epochs, self.length)
+        return count_steps(train_size, min(self.batch_size, round(train_size)), self.epochs, self.length)
 
     def n_models(self, plan: Plan) -> int:
         """Return the number of members."""
@@ -196,8 +207,10 @@ class Network:
         scale = 1.0 if rotated is None else rotated.scale
         make_net = self.make_net or (lambda: build_perceptron(width, self.hidden, outputs, scale))
         template = build_net(make_net, plan.member_seed(0, 0))
+        if self.make_net is not None:
+            check_independent(template, build_net(make_net, plan.member_seed(0, 0)))
         if self.make_net is not None and samples.integers and not self.standardize:
-            inputs = _readable_inputs(template, inputs, samples, outputs)
+            inputs = readable_inputs(template, inputs, samples, outputs)
         else:
             check_output(template, inputs[:2], outputs)
         trial = try_stacking(template, inputs[:2])
@@ -206,7 +219,7 @@ class Network:
         members_at_once = self.members_at_once or self.device.members_at_once(
             _member_bytes(template, trial, inputs, batch_size)
         )
-        steps = _steps(mean, batch_size, self.epochs, self.length)
+        steps = count_steps(mean, batch_size, self.epochs, self.length)
         whole_plan = plan.select(range(plan.repeats))
         request = EngineRequest(
             template,
@@ -233,12 +246,8 @@ class Network:
         return plain and samples.numeric and is_wide(*samples.matrix.shape)
 
     def _inputs(self, samples: Samples) -> Tensor:
-        if self.make_net is None or samples.sparse or samples.kind in ("table", "text"):
-            inputs = as_tensor(np.ascontiguousarray(samples.matrix))
-        else:
-            numbers = samples.numbers
-            channels_last = samples.kind == "image" and numbers.ndim == 4
-            inputs = as_tensor(np.ascontiguousarray(np.moveaxis(numbers, -1, 1) if channels_last else numbers))
+        own = self.make_net is not None
+        inputs = module_inputs(samples) if own else as_tensor(np.ascontiguousarray(samples.matrix))
         if not self.standardize and inputs.isnan().any():
             raise InputError(
                 "the features have missing values, which a network without standardize=True cannot read: fill them, "
@@ -287,7 +296,16 @@ def format_length(length: float) -> str:
     return f"{simple} ×" if math.isclose(simple, length) else f"{length:.4g} ×"
 
 
-def _readable_inputs(net: nn.Module, numbers: Tensor, samples: Samples, outputs: int) -> Tensor:
+def module_inputs(samples: Samples) -> Tensor:
+    """Return samples as modules read them, float32: images as ``(row, channel, height, width)``, else ``(row, …)``."""
+    if samples.sparse or samples.kind in ("table", "text", "items", "ids"):
+        return as_tensor(np.ascontiguousarray(samples.matrix))
+    numbers = samples.numbers
+    channels_last = samples.kind == "image" and numbers.ndim == 4
+    return as_tensor(np.ascontiguousarray(np.moveaxis(numbers, -1, 1) if channels_last else numbers))
+
+
+def readable_inputs(net: nn.Module, numbers: Tensor, samples: Samples, outputs: int) -> Tensor:
     """Return the rows of an integer array in the type that a network reads: float32, else int64."""
     try:
         check_output(net, numbers[:2], outputs)
@@ -312,7 +330,8 @@ def _training_sizes(plan: Plan) -> tuple[int, float]:
     return int(sizes.min()), float(sizes.mean())
 
 
-def _steps(train_size: float, batch_size: int, epochs: int | None, length: float = 1.0) -> int:
+def count_steps(train_size: float, batch_size: int, epochs: int | None, length: float = 1.0) -> int:
+    """Return how many steps a member takes on a training part of ``train_size`` samples; see :class:`Network`."""
     steps_per_epoch = train_size / batch_size
     if epochs is not None:
         return max(1, round(epochs * steps_per_epoch))

@@ -66,3 +66,17 @@ def preserve_random_state() -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(legacy)  # noqa: NPY002
+
+
+@contextmanager
+def seed_global_numbers(seed: int) -> Iterator[None]:
+    """Seed the global random numbers of Python, numpy and torch inside the block, and restore them after it.
+
+    Args:
+        seed: below 2**32.
+    """
+    with preserve_random_state():
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - what functions of users draw from
+        torch.manual_seed(seed)
+        yield

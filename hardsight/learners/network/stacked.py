@@ -30,6 +30,23 @@ def build_net(make: MakeNet, seed: int) -> nn.Module:
     return net
 
 
+def check_independent(net: nn.Module, other: nn.Module) -> None:
+    """Check that two networks of one function have no weights in common, which one would learn for the other.
+
+    Raises:
+        InputError: they are the same, or share a parameter that is trained.
+    """
+    if net is other:
+        raise InputError("make_net returns the same module again: build a new one in it")
+    trained = {id(parameter) for parameter in other.parameters() if parameter.requires_grad}
+    shared = next((name for name, parameter in net.named_parameters() if id(parameter) in trained), None)
+    if shared is not None:
+        raise InputError(
+            f"the modules that make_net returns share the parameter {shared!r}: build or copy all parts in it "
+            "(copy.deepcopy), or freeze what they share (requires_grad_(False))"
+        )
+
+
 def check_output(net: nn.Module, x: Tensor, outputs: int) -> None:
     """Check that a network can read some inputs and returns one number per output.
 
@@ -65,7 +82,8 @@ def try_stacking(net: nn.Module, x: Tensor) -> StackingTrial:
     """
     for name, module in net.named_modules():
         if getattr(module, "track_running_stats", False) and module.running_mean is not None:
-            return StackingTrial(f"{type(module).__name__} ({name or 'the module'}) keeps running statistics")
+            kind = f"{type(module).__name__} ({name or 'the module'})"
+            return StackingTrial(f"{kind} keeps running statistics (with nn.GroupNorm in its place, members train at once)")
     copies = [copy.deepcopy(net) for _ in range(2)]
     dropout = MemberDropout([torch.Generator() for _ in copies])
     unused = torch.Generator().get_state()
