@@ -16,7 +16,7 @@ import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import HardsightWarning, InputError, LearnerError
 from hardsight.learners.network.batches import Batches, TrainingData
-from hardsight.learners.network.network import count_steps, build_perceptron
+from hardsight.learners.network.network import build_perceptron, count_steps
 from hardsight.learners.network.seeds import derive_seed, shuffled_rows
 from hardsight.learners.network.stacked import try_stacking
 from hardsight.resampling.plan import Plan, block_codes, split_seed
