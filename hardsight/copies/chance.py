@@ -31,7 +31,7 @@ def equal_by_chance(samples: Samples, n_equal: int) -> bool:
     """
     if n_equal <= _MANY * len(samples):
         return False
-    codes = _column_codes(samples)
+    codes = column_codes(samples)
     # Equal constants say nothing.
     codes = None if codes is None else [column for column in codes if column.min() < column.max()]
     if not codes:
@@ -43,7 +43,7 @@ def equal_by_chance(samples: Samples, n_equal: int) -> bool:
     return bool(expected >= (_EXPLAINED_IF_FEW if few else _EXPLAINED) * n_equal)
 
 
-def _column_codes(samples: Samples) -> list[np.ndarray] | None:
+def column_codes(samples: Samples) -> list[np.ndarray] | None:
     """Return one array of codes per column, equal for equal values; None if the features are no columns of values."""
     if samples.kind == "table":
         return [pd.factorize(samples.features[name])[0] for name in samples.features]

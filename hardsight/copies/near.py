@@ -7,6 +7,10 @@ the shell between, whose volume is all but ``t^d`` of the ball. Copies exceed th
 others. The dimension is that of the data near each sample, from the distances to its fifth and tenth neighbour
 (Levina and Bickel 2004).
 
+Two kinds of neighbours are no copies although they are isolated. A pair of outliers is far from all others, but not near by
+the spacing of the data as a whole: a ratio is never taken over more than that. Rows of a table that agree in all but one or
+two columns share a cell of categories, and in what is left two of them are near by chance, as on a line.
+
 The largest threshold is taken below which (1) at most a twentieth of the isolated sets is expected by chance, (2) there is
 a gap above the threshold, and (3) hardly any larger sets are isolated, as they are in data that consist of small clusters.
 """
@@ -34,6 +38,9 @@ _CHANCE = 0.05
 _GAPS = ((1.5, 0.25), (3.0, 0.5))
 # Share of the samples below a threshold that may be in larger isolated sets.
 _LARGE = 0.02
+# Copies in a table differ in so many columns, or agree in columns that have so many different values per sample that
+# agreement is no chance.
+_MIN_DIFFERENT, _RARE_VALUES = 3, 0.6
 # A threshold need not be much above the smallest one that finds nearly as many samples.
 _AS_MANY, _MARGIN = 0.98, 2.0
 
@@ -47,7 +54,12 @@ class IsolatedSets(NamedTuple):
 
 
 def join_near_copies(
-    points: np.ndarray, *, even: bool, search: Search = find_nearest, control: Search | None = None
+    points: np.ndarray,
+    *,
+    even: bool,
+    search: Search = find_nearest,
+    control: Search | None = None,
+    values: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return codes of the sets of near copies, ``(sample,)`` int64: equal for samples of one set.
 
@@ -55,16 +67,22 @@ def join_near_copies(
         points: ``(sample, feature)`` float32 in units that make Euclidean distance sensible.
         even: whether samples are spread evenly, as images and embeddings are, and not in cells of categories: then no gap
             is needed where chance explains the samples above a threshold.
-        search: finds a number of nearest neighbours of distinct points.
+        search: finds a number of nearest neighbours of points.
         control: finds those of some points after they are changed so much that they are no copies. If these often have a
             neighbour as near as a copy, there are no copies.
+        values: ``(sample, column)`` of the table that the points stand for, whose rows can be equal if it holds texts; None:
+            the points themselves.
     """
-    distinct, codes = np.unique(points, axis=0, return_inverse=True)
+    values = points if values is None else values
+    _, first, codes = np.unique(values, axis=0, return_index=True, return_inverse=True)
+    distinct = points[first]
     codes = codes.reshape(-1)
     if len(distinct) < _MIN_SAMPLES:
         return codes
     nearest = search(distinct, _NEIGHBOURS)
     sets = _find_isolated(nearest)
+    if not even:
+        sets = _without_chance_agreement(sets, values[first], nearest)
     threshold = _choose_threshold(sets, even=even)
     if threshold and control is not None:
         by_chance = _share_beside_gap(control(distinct, _NEIGHBOURS), threshold)
@@ -84,6 +102,8 @@ def _find_isolated(nearest: Nearest) -> IsolatedSets:
     # The sum of random numbers identifies a set, whatever the order of its members.
     marks = np.random.default_rng(0).integers(0, 2**63, n, dtype=np.uint64)
     keys = np.cumsum(marks[nearest.rows], axis=1, dtype=np.uint64)
+    # A pair of outliers is no pair of copies for being far from all others.
+    spacing = np.median(nearest.distance[:, MAX_SET])
     ratio = np.full((n, _NEIGHBOURS - 1), np.inf)
     for size in range(2, _NEIGHBOURS + 1):
         _, position, count = np.unique(keys[:, size - 1], return_inverse=True, return_counts=True)
@@ -92,8 +112,27 @@ def _find_isolated(nearest: Nearest) -> IsolatedSets:
         np.minimum.at(radius, position, nearest.distance[:, size - 1])
         np.minimum.at(outside, position, nearest.distance[:, size])
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio[:, size - 2] = np.where(count == size, radius / outside, np.inf)[position]
+            ratio[:, size - 2] = np.where(count == size, radius / np.minimum(outside, spacing), np.inf)[position]
     return IsolatedSets(ratio, keys[:, 1:_NEIGHBOURS], _dimension(nearest.distance))
+
+
+def _without_chance_agreement(sets: IsolatedSets, values: np.ndarray, nearest: Nearest) -> IsolatedSets:
+    """Return the sets without those whose samples agree in all but a few columns, by values that many samples share.
+
+    Such samples share a cell of categories, and in the few columns that are left, two of them are near by chance.
+    """
+    ordered = np.sort(values, axis=0)
+    count = 1 + (ordered[1:] != ordered[:-1]).sum(axis=0)
+    rare = count >= _RARE_VALUES * len(values)
+    least = min(_MIN_DIFFERENT, int((count > 1).sum()))
+    row, column = np.nonzero(sets.ratio < _MAX_UNEVEN)
+    farthest = nearest.rows[row, column + 1]
+    few = ((values[row] != values[farthest]) | rare).sum(axis=1) < least
+    key = sets.key[row, column]
+    ratio = sets.ratio.copy()
+    dropped = np.isin(key, key[few])
+    ratio[row[dropped], column[dropped]] = np.inf
+    return sets._replace(ratio=ratio)
 
 
 def _share_beside_gap(nearest: Nearest, threshold: float) -> float:

@@ -28,7 +28,7 @@ def find_nearest(points: np.ndarray, count: int) -> Nearest:
     with points × neighbours. The random numbers are fixed.
 
     Args:
-        points: ``(sample, feature)`` float32, distinct.
+        points: ``(sample, feature)`` float32.
         count: neighbours, fewer than there are points.
     """
     if len(points) <= MAX_EXACT:

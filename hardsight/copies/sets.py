@@ -48,7 +48,9 @@ def things(codes: np.ndarray) -> np.ndarray:
 def _join(view: View, n: int) -> np.ndarray:
     """Return the near copies of one view, as codes of all samples."""
     codes = np.arange(n)
-    codes[view.rows] = n + join_near_copies(view.points, even=view.even, search=view.search, control=view.control)
+    codes[view.rows] = n + join_near_copies(
+        view.points, even=view.even, search=view.search, control=view.control, values=view.values
+    )
     return codes
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hardsight.copies.chance import column_codes
 from hardsight.copies.near import Search
 from hardsight.copies.neighbours import find_nearest
 from hardsight.copies.registration import find_nearest_images, find_nearest_to_moved, reduce_images
@@ -28,6 +29,7 @@ class View(NamedTuple):
     even: bool  # see hardsight.copies.near.join_near_copies
     search: Search = find_nearest  # finds the nearest neighbours of points
     control: Search | None = None  # see hardsight.copies.near.join_near_copies
+    values: np.ndarray | None = None  # (row, column), see hardsight.copies.near.join_near_copies
 
 
 def make_views(samples: Samples) -> list[View]:
@@ -48,7 +50,8 @@ def make_views(samples: Samples) -> list[View]:
         known = np.flatnonzero(matrix.any(axis=1))
         return [View(known, matrix[known], even=True)]
     points, even = _scale(matrix, images=samples.kind == "image", table=samples.kind == "table")
-    views = [View(everyone, points, even=even)]
+    columns = column_codes(samples) if samples.kind == "table" else None
+    views = [View(everyone, points, even=even, values=None if columns is None else np.stack(columns, axis=1))]
     if even and points.shape[1] >= _MIN_SHARED:
         views.append(_standardise_rows(points))
     if samples.kind == "image":

@@ -78,6 +78,51 @@ def test_copies_agree_in_their_categories():
     assert (copy_sets(other) < 0).all()
 
 
+def natural_table(name):
+    """Return a table without copies."""
+    rng = np.random.default_rng(15)
+    n = 600
+    school, pupils = np.repeat(np.arange(n // 3), 3), rng.normal(size=(n, 8))
+    covariates = {f"covariate {i}": rng.normal(size=n)[school] for i in range(4)}
+    outliers = rng.normal(size=(n, 8))
+    outliers[-2:] = 40 + 0.3 * rng.normal(size=(2, 8))
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    names = [" ".join("".join(rng.choice(letters, 9)) for _ in range(5)) for _ in range(n)]
+    colours = {f"colour {i}": rng.choice(["red", "blue"], n) for i in range(8)}
+    return {
+        # Pupils of one school differ in their number and little else.
+        "pupils of schools": lambda: pd.DataFrame(
+            {"number": np.arange(n) + 0.5, **covariates, "score": rng.integers(0, 3, n)}
+        ),
+        "outliers": lambda: pd.DataFrame(outliers),
+        "numbers of categories": lambda: pd.DataFrame({**colours, "price": rng.normal(size=n)}),
+        # No word of these names stands twice, so that all have the same numbers.
+        "names": lambda: pd.DataFrame({"name": names, **colours, "size": rng.choice(["s", "m", "l"], n)}),
+        "pupils": lambda: pd.DataFrame(pupils),
+    }[name]()
+
+
+@pytest.mark.parametrize("name", ["pupils of schools", "outliers", "numbers of categories", "names", "pupils"])
+def test_rows_of_natural_tables_stay_apart(name):
+    samples = hs.Samples.of(natural_table(name), np.arange(600) % 2)
+    exact = find_exact_copies(samples)
+    assert ((add_near_copies(samples, exact).codes >= 0) & ~exact.exact).mean() <= 0.002
+
+
+def test_copies_with_one_changed_value_are_found_among_rare_values():
+    rng = np.random.default_rng(16)
+    x = np.round(rng.normal(size=(500, 6)), 4)
+
+    def change(x):
+        x = x.copy()
+        x[np.arange(len(x)), rng.integers(0, 6, len(x))] += 0.01
+        return x
+
+    x, source = with_copies(x, rng, change)
+    for features in (x, pd.DataFrame(x)):
+        assert recall_and_false(copy_sets(features), source) == (1, 0)
+
+
 def test_reworded_texts_are_found():
     rng = np.random.default_rng(3)
     words = np.array([f"{a}{b}" for a in ("sun", "rain", "wind", "snow", "fog", "hail") for b in "abcdefghijklmnopqrst"])
