@@ -79,7 +79,7 @@ def _make_arguments(out: Path, options: dict[str, Any]) -> dict[str, Any]:
     from hardsight.estimation.request import Estimate, Execution
 
     arguments = dict(options)
-    estimate = Estimate(**{name: arguments.pop(name, None) for name in ("adjusted", "pilot")})
+    estimate = Estimate(**{name: arguments.pop(name, None) for name in ("adjusted", "pilot", "calibrate")})
     places = {name: arguments.pop(name, None) for name in ("jobs", "backend", "address")}
     execution = Execution(**places, checkpoint=out / CHECKPOINT, resume=arguments.pop("resume", False))
     return {**arguments, "estimate": estimate, "execution": execution}

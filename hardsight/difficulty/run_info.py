@@ -10,7 +10,8 @@ import numpy as np
 _KEYS = {"n_models": "members", "training_length": "pilot", "evidence_weights": "powers", "pseudo_counts": "held"}
 _REQUIRED = ("loss", "learner", "members")
 _TEXTS = ("loss", "learner", "recipe", "reason", "splits", "duplicates", "label_name", "task", "source")
-_RECORDS = {"pilot": (), "adjusted": ("gain", "gain_se"), "refined": ("rounds", "members")}
+_CALIBRATION = ("temperature", "fitted", "gain", "gain_se", "predictions")
+_RECORDS = {"pilot": (), "calibration": _CALIBRATION, "adjusted": ("gain", "gain_se"), "refined": ("rounds", "members")}
 
 
 class AdjustedInfo(TypedDict):
@@ -46,6 +47,8 @@ class RunInfo:
     notices: tuple[str, ...] = ()  # what the user should know of the result, one sentence or two each
     task: str | None = None  # "loss" if the models gave a loss per sample and no predictions; None otherwise
     training_length: dict[str, Any] | None = None  # how the training length was chosen; None if it was not searched for
+    # How log-probabilities were calibrated (hardsight.estimation.calibration.Calibration); None if that was not considered.
+    calibration: dict[str, Any] | None = None
     adjusted: AdjustedInfo | None = None  # outcome of the second estimate; None if it was not considered
     refined: RefinedInfo | None = None  # outcome of training again with automatic weights; None if it was not considered
     transition: list[list[float]] | None = None  # estimated P(given label | true label), one list per true class

@@ -190,6 +190,7 @@ def _run_info(job: Job, result: RunResult, labels: TrueLabels) -> RunInfo:
         label_name=samples.label_name,
         notices=tuple(notices),
         task="loss" if samples.loss_only else None,
+        calibration=None if job.calibration is None else job.calibration._asdict(),
         training_length=None if job.length_search is None else job.length_search.to_json(),
         refined=labels.refined,
     )

@@ -1,7 +1,7 @@
 """Checkpoints: the state of a run on disk, saved atomically after every few repeats."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from hardsight import __version__
 from hardsight.data import Samples
 from hardsight.errors import InputError
+from hardsight.estimation.calibration import Calibration, read_calibration
 from hardsight.io import npz
 from hardsight.io.atomic import atomic_write
 from hardsight.learners import Learner
@@ -38,8 +39,14 @@ def digest(*parts: Any) -> str:
     return state.hexdigest()
 
 
-def run_identity(samples: Samples, learner: Learner, splitter: Splitter, plan: Plan) -> dict[str, str]:
-    """Return what must be equal for an unfinished run to continue, by name."""
+def run_identity(
+    samples: Samples, learner: Learner, splitter: Splitter, plan: Plan, calibrate: bool | None = False
+) -> dict[str, str]:
+    """Return what must be equal for an unfinished run to continue, by name.
+
+    Args:
+        calibrate: whether predictions are calibrated; see :class:`Runner`.
+    """
     return {
         "the data": digest(samples.kind, samples.fingerprints().view(np.uint8), samples.matrix if samples.numeric else None),
         "the labels": digest(samples.labels, samples.classes),
@@ -50,6 +57,7 @@ def run_identity(samples: Samples, learner: Learner, splitter: Splitter, plan: P
         "the splits": digest(splitter.describe() if plan.rounds else plan.repeats),
         "the seed": digest(plan.seed),
         "whether errors are adjusted": digest(plan.in_sample),
+        "whether predictions are calibrated": digest(calibrate),
         "the versions of hardsight, torch or numba": digest(__version__, torch.__version__, native.version()),
     }
 
@@ -59,6 +67,15 @@ class _Header(NamedTuple):
     repeats: int
     notices: list[str]
     identity: dict[str, Any]
+    calibration: Calibration | None
+
+
+class Progress(NamedTuple):
+    """What a checkpoint holds beside the running moments."""
+
+    repeats: int = 0  # number of finished repeats
+    notices: Sequence[str] = ()
+    calibration: Calibration | None = None  # None before the first predictions, or if they are not calibrated
 
 
 class Checkpoint:
@@ -72,29 +89,32 @@ class Checkpoint:
     def __init__(self, path: str | Path, identity: dict[str, str]) -> None:
         self.path, self.identity = Path(path), identity
 
-    def save(self, record: HeldOut, repeats: int, notices: list[str]) -> None:
+    def save(self, record: HeldOut, repeats: int, notices: Sequence[str], calibration: Calibration | None = None) -> None:
         """Replace the file by the state after a number of repeats.
 
         Raises:
             InputError: the file cannot be written.
         """
-        about = {"schema": SCHEMA, "repeats": repeats, "notices": notices, "identity": self.identity}
+        about = {
+            "schema": SCHEMA,
+            "repeats": repeats,
+            "notices": list(notices),
+            "identity": self.identity,
+            "calibration": None if calibration is None else calibration._asdict(),
+        }
         header = json.dumps(about, ensure_ascii=False)
         arrays: dict[str, Any] = {name: value.numpy() for name, value in record.state().items()}
         with atomic_write(self.path) as temporary, temporary.open("wb") as file:
             np.savez(file, header=np.frombuffer(header.encode(), dtype=np.uint8), **arrays)
 
-    def restore(self, record: HeldOut) -> tuple[int, list[str]]:
-        """Fill an empty record from the file.
-
-        Returns:
-            The number of repeats that the file holds, and its notices; 0 and none if there is no file.
+    def restore(self, record: HeldOut) -> Progress:
+        """Fill an empty record from the file, and return what else it holds: nothing if there is no file.
 
         Raises:
             InputError: the file is damaged or belongs to another run; the message names the difference.
         """
         if not self.path.exists():
-            return 0, []
+            return Progress()
         with self._open() as archive:
             header = _parse_header(json.loads(bytes(archive.read("header"))))
         changed = [name for name, value in self.identity.items() if header.identity.get(name) != value]
@@ -106,7 +126,7 @@ class Checkpoint:
         with self._open() as archive:
             for name, array in record.state().items():
                 _read_into(array.numpy(), archive, name)
-        return header.repeats, header.notices
+        return Progress(header.repeats, header.notices, header.calibration)
 
     @contextmanager
     def _open(self) -> Iterator[npz.Archive]:
@@ -120,7 +140,9 @@ class Checkpoint:
 
 
 def _parse_header(header: dict[str, Any]) -> _Header:
-    parsed = _Header(header["schema"], header["repeats"], header["notices"], header["identity"])
+    parsed = _Header(
+        header["schema"], header["repeats"], header["notices"], header["identity"], read_calibration(header["calibration"])
+    )
     valid = type(parsed.repeats) is int and parsed.repeats >= 0 and isinstance(parsed.identity, dict)
     if not valid or not isinstance(parsed.notices, list) or not all(isinstance(text, str) for text in parsed.notices):
         raise ValueError("header")

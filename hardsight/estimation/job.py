@@ -11,6 +11,7 @@ from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.estimation.backends import Automatic, choose_backend
 from hardsight.estimation.blocks import find_blocks
+from hardsight.estimation.calibration import Calibration
 from hardsight.estimation.checkpoint import Checkpoint, run_identity
 from hardsight.estimation.plan import (
     check_predicts_others,
@@ -26,12 +27,14 @@ from hardsight.estimation.runner import Runner, StopRule
 from hardsight.estimation.training_length import LengthSearch, search_length, tunable_learner
 from hardsight.io.progress import progress_bar
 from hardsight.learners import Learner, TunableLength, capabilities_of, choose, weighted_learners
+from hardsight.learners.tempered import Tempered
 from hardsight.measures.losses import Loss
 from hardsight.resampling.plan import Plan
 from hardsight.resampling.splitters import LeaveOneOut, Splitter
 
 # Repeats at most if the run ends by reliability or budget.
 MAX_REPEATS = 50
+_KEEP_PROBABILITIES = "calibrate=False (--no-calibrate) leaves them as they are."
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,22 @@ class Job:
     duplicates: str  # which samples were kept together as copies: "near", "together" (exact ones) or "apart"
     notices: list[str]
     deadline: float  # when the time budget ends, by the monotonic clock
+    calibration: Calibration | None = None  # how the learner is calibrated; None if it is not, or if the run decides
     tunable: TunableLength | None = None  # the learner if its training length is to be searched for; otherwise None
     length_search: LengthSearch | None = None  # the search for the training length; None if there was none
     # Held-out log-probabilities by other kinds of models, (sample, class) each; see Evidence.witnesses.
     witnesses: tuple[Tensor, ...] = ()
+
+    @property
+    def calibrate(self) -> bool | None:
+        """Whether the run calibrates its predictions; see :class:`Runner`."""
+        if self.samples.classes is None or self.calibration is not None:
+            return False
+        asked: bool | None = self.request.estimate.calibrate
+        # The loss of votes would not change.
+        if asked is None and (self.loss == "zero-one" or not capabilities_of(self.learner).needs_calibration):
+            return False
+        return asked
 
     def make_runner(self) -> Runner:
         """Return the runner of the main run."""
@@ -72,7 +87,7 @@ class Job:
         path = self.request.execution.checkpoint
         if path is None:
             return None
-        return Checkpoint(path, run_identity(self.samples, self.learner, self.splitter, self.plan))
+        return Checkpoint(path, run_identity(self.samples, self.learner, self.splitter, self.plan, self.calibrate))
 
     def stop_rule(self) -> StopRule:
         """Return when the run may end before its plan does."""
@@ -93,6 +108,8 @@ def plan_job(samples: Samples, request: Request) -> Job:
     if samples.unlabelled is not None:
         check_predicts_others(learner)
     _check_record(request, samples)
+    if request.estimate.calibrate and samples.classes is None:
+        raise InputError("calibrate needs classes, and these samples have none: leave out calibrate=True")
     loss = choose_loss(request.loss, regression=samples.regression, loss_only=samples.loss_only)
     together = find_blocks(samples, request.duplicates)
     blocks = together.codes
@@ -149,6 +166,24 @@ def tune_training_length(job: Job, runner: Runner) -> Job:
         )
     reason = f"{job.reason}; {search.describe()}"
     return replace(job, learner=job.tunable.with_length(search.length), reason=reason, length_search=search)
+
+
+def apply_calibration(job: Job, calibration: Calibration | None) -> Job:
+    """Return the job with the learner that the run's calibration leads to; unchanged if it has none."""
+    if calibration is None:
+        return job
+    if not calibration.applied:
+        return replace(job, calibration=calibration)
+    notices, described = job.notices, calibration.describe()
+    if job.request.estimate.calibrate is None:
+        notices = [*notices, f"{job.learner.name} is too sure of its predictions. Its {described}. {_KEEP_PROBABILITIES}"]
+    return replace(
+        job,
+        learner=Tempered(job.learner, calibration.temperature),
+        reason=f"{job.reason}; {described}",
+        notices=notices,
+        calibration=calibration,
+    )
 
 
 def choose_loss(loss: str | None, *, regression: bool, loss_only: bool = False) -> Loss:

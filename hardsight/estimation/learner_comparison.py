@@ -1,44 +1,51 @@
 """The choice of a learner for tables: several kinds of models are compared by their held-out losses before the run.
 
 Small networks, gradient boosting of two lengths (LightGBM's if it is installed, otherwise scikit-learn's), random forests
-and logistic regression are trained on the same five folds once. Log-probabilities of trees are calibrated by a temperature,
-fitted to these held-out predictions. The network is replaced by the kind of the least mean log-loss if the gain exceeds its
-standard error (:func:`hardsight.estimation.training_length.is_significant`). The predictions of the others serve as
-witnesses of the true labels (:class:`hardsight.attribution.label_noise.Evidence`): what several kinds of models agree on is
-seldom a fault of one of them.
+and logistic regression are trained on the same five folds once; the networks are those of the search for their training
+length. Log-probabilities of trees are calibrated by a temperature, fitted to these held-out predictions. The network is
+replaced by the kind of the least mean log-loss if the gain exceeds its standard error
+(:func:`hardsight.estimation.paired_losses.is_significant`). The predictions of the others serve as witnesses of the true
+labels (:class:`hardsight.attribution.label_noise.Evidence`): what several kinds of models agree on is seldom a fault of one
+of them. If only a part of the samples was compared on, they are trained once more for that, on five folds of all, as far as
+that takes no long time.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float64
-from scipy.optimize import minimize_scalar
 from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor
 
-from hardsight.attribution.label_noise import class_prior
 from hardsight.data import Samples
 from hardsight.errors import HardsightError
+from hardsight.estimation.calibration import Calibration, fit_calibration
 from hardsight.estimation.job import Job, why_not_adjusted
+from hardsight.estimation.paired_losses import is_significant, mean_and_error
 from hardsight.estimation.reweighted_rounds import plan_refinement
 from hardsight.estimation.runner import Runner
-from hardsight.estimation.training_length import FOLDS, draw_pilot_samples, is_significant, make_pilot_plan, mean_and_error
+from hardsight.estimation.training_length import PilotRun, make_pilot_plan, predict_once
 from hardsight.io.progress import progress_bar
 from hardsight.learners import LEARNERS, Learner, SklearnModel
 from hardsight.learners.presets.trees import make_boosting, make_lightgbm
 from hardsight.learners.tempered import Tempered
-from hardsight.resampling.plan import Plan
 from hardsight.resampling.splitters import KFold
 
 # Beyond these, boosting takes far longer than networks.
 MAX_FEATURES, MAX_CLASSES = 500, 30
 # Rounds of boosting that are compared.
 _BOOSTING_ROUNDS = (20, 100)
-_LOG_TEMPERATURES = -2.5, 2.5
+# A kind that would take a model longer than this on all samples, by its size, is no witness if it was compared on a part.
+MAX_SECONDS = 20.0
+# Seconds of one core per million values (rows × columns × classes), measured on tables of 20,000 to 40,000 rows.
+_SECONDS_PER_MILLION = {"network": 0.3, "boosting": 0.6, "logistic": 0.3}
+# Forests: seconds per million rows × log₂ rows × √columns.
+_FOREST_SECONDS_PER_MILLION = 1.8
 
 
 class Trial(NamedTuple):
@@ -46,9 +53,10 @@ class Trial(NamedTuple):
 
     name: str
     kind: str  # of several trials of one kind, one is a witness at most
-    learner: Learner
+    learner: Learner  # calibrated, unless the user asks for the models' own probabilities
     log_prob: Float64[Tensor, "sample class"]  # held-out predictions, calibrated; class shares where there is none
-    losses: np.ndarray  # log-loss of each predicted sample
+    losses: np.ndarray  # log-loss of the learner for each predicted sample
+    calibration: Calibration | None = None  # None for kinds that are not calibrated
 
     @property
     def loss(self) -> float:
@@ -58,45 +66,26 @@ class Trial(NamedTuple):
 
 def compare_learners(job: Job, runner: Runner) -> Job:
     """Compare kinds of models if the learner is open and the samples are a table; otherwise return the job unchanged."""
-    if not _is_open(job):
+    pilot = None if job.length_search is None else job.length_search.pilot
+    if pilot is None or not _is_open(job):
         return job
-    seed = int(np.random.SeedSequence(job.request.seed, spawn_key=(6,)).generate_state(1)[0])
-    samples, blocks = draw_pilot_samples(job.samples, job.plan.blocks, seed)
-    own = replace(runner, samples=samples, resume=False, user_record=None)
-    trials, failures = list[Trial](), list[str]()
+    runner = replace(runner, resume=False, user_record=None)
+    trials = [_make_trial("network", "network", job.learner, pilot, pilot.log_prob, calibrate=False)]
+    failures = list[str]()
+    calibrate = job.request.estimate.calibrate is not False
     with progress_bar(job.request.progress, None, "comparing kinds of models") as on_progress:
-        try:
-            plan = make_pilot_plan(samples, blocks, seed)
-        except HardsightError as error:
-            return replace(job, reason=f"{job.reason}; not compared with other kinds of models: {error}")
-        for name, kind, learner in _candidates(job.learner, samples):
+        for name, kind, learner in _other_kinds(pilot.samples):
             try:
-                trials.append(_try(replace(own, learner=learner), plan, name, kind, on_progress))
+                log_prob = predict_once(replace(runner, learner=learner, samples=pilot.samples), pilot.plan, on_progress)
             except HardsightError as error:
                 failures.append(f"{name} failed: {error}")
-    predicted = blocks[plan.rounds[0].fold >= 0]
-    if not trials or trials[0].kind != "network":
-        return replace(job, reason=f"{job.reason}; not compared with other kinds of models: {'; '.join(failures)}")
-    network, best = trials[0], min(trials, key=lambda trial: trial.loss)
-    if not is_significant(network.losses - best.losses, predicted):
-        best = network
-    reason = f"{_describe(best, trials, predicted, plan.n_models)}{''.join('; ' + each for each in failures)}"
-    witnesses = _witnesses(best, trials) if len(samples) == len(job.samples) else ()
-    if best is network:
-        return replace(job, reason=f"{job.reason}; {reason}", witnesses=witnesses)
-    request = job.request
-    obstacle = why_not_adjusted(request.estimate.adjusted, best.learner, job.splitter, job.loss)
-    return replace(
-        job,
-        learner=best.learner,
-        reason=reason,
-        plan=replace(job.plan, in_sample=obstacle is None),
-        why_not_adjusted=obstacle,
-        refinement=plan_refinement(
-            request.refine, request.learner, best.learner, job.samples, job.splitter, job.loss, limited=False
-        ),
-        witnesses=witnesses,
-    )
+            else:
+                trials.append(_make_trial(name, kind, learner, pilot, log_prob, calibrate=calibrate and kind != "logistic"))
+    chosen = _choose(trials, pilot)
+    witnesses = _witnesses(job, runner, chosen, trials, pilot)
+    reason = f"{job.reason}; {_describe(chosen, trials, pilot)}{''.join('; ' + each for each in failures)}"
+    job = replace(job, reason=reason, witnesses=witnesses)
+    return job if chosen is trials[0] else _with_learner(job, chosen)
 
 
 def _is_open(job: Job) -> bool:
@@ -105,7 +94,6 @@ def _is_open(job: Job) -> bool:
     return (
         isinstance(request.learner, str)
         and request.learner == "auto"
-        and request.estimate.pilot is not False
         and request.record is None
         and not request.budget.limited
         and request.reliability is None
@@ -119,9 +107,8 @@ def _is_open(job: Job) -> bool:
     )
 
 
-def _candidates(network: Learner, samples: Samples) -> Iterator[tuple[str, str, Learner]]:
-    """Yield the name, the kind and the learner of each trial; the network comes first."""
-    yield "network", "network", network
+def _other_kinds(samples: Samples) -> Iterator[tuple[str, str, Learner]]:
+    """Yield the name, the kind and the learner of each trial beside the networks."""
     # LightGBM is several times as fast.
     make = make_boosting if find_spec("lightgbm") is None else make_lightgbm
     for rounds in _BOOSTING_ROUNDS:
@@ -132,42 +119,81 @@ def _candidates(network: Learner, samples: Samples) -> Iterator[tuple[str, str, 
     yield "logistic", "logistic", LEARNERS["logistic"].make(samples)
 
 
-def _try(runner: Runner, plan: Plan, name: str, kind: str, on_progress: Any) -> Trial:
-    held_out = runner.run(plan, on_progress=on_progress).held_out
-    predicted = torch.from_numpy(plan.rounds[0].fold >= 0)
-    label, learner = held_out.labels, runner.learner
-    log_prob = held_out.consensus.clone()
-    if kind in ("boosting", "forest"):
-        temperature = fit_temperature(log_prob[predicted], label[predicted])
-        learner, log_prob = Tempered(learner, temperature), (log_prob / temperature).log_softmax(1)
-    log_prob[~predicted] = class_prior(label.numpy(), log_prob.shape[1]).log()
-    losses = -log_prob[predicted].gather(1, label[predicted][:, None]).squeeze(1)
-    return Trial(name, kind, learner, log_prob, losses.numpy())
+def _make_trial(name: str, kind: str, learner: Learner, pilot: PilotRun, log_prob: Tensor, *, calibrate: bool) -> Trial:
+    """Return a trial with its losses.
+
+    Args:
+        log_prob: held-out log-probabilities of the pilot's samples, ``(sample, class)``.
+        calibrate: whether to calibrate the learner, and these predictions.
+    """
+    rows, label = pilot.predicted, torch.from_numpy(pilot.samples.labels)
+    calibration = None
+    if calibrate:
+        blocks = pilot.plan.blocks[rows]
+        calibration = fit_calibration(log_prob[rows], label[rows], blocks, always=True)
+        learner = Tempered(learner, calibration.temperature)
+        log_prob[rows] = (log_prob[rows] / calibration.temperature).log_softmax(1)
+    losses = -log_prob[rows].gather(1, label[rows][:, None]).squeeze(1)
+    return Trial(name, kind, learner, log_prob, losses.numpy(), calibration)
 
 
-def fit_temperature(log_prob: Float64[Tensor, "sample class"], label: Tensor) -> float:
-    """Return the temperature that log-probabilities must be divided by for the least log-loss, .08 to 12."""
-
-    def loss(log_temperature: float) -> float:
-        calibrated = (log_prob / np.exp(log_temperature)).log_softmax(1)
-        return -float(calibrated.gather(1, label[:, None]).mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURES, method="bounded").x))
+def _choose(trials: Sequence[Trial], pilot: PilotRun) -> Trial:
+    """Return the trial of the least loss, or the first if that gains no more than its standard error."""
+    best = min(trials, key=lambda trial: trial.loss)
+    is_better = is_significant(trials[0].losses - best.losses, pilot.plan.blocks[pilot.predicted])
+    return best if is_better else trials[0]
 
 
-def _witnesses(chosen: Trial, trials: list[Trial]) -> tuple[Tensor, ...]:
-    """Return the predictions of the best trial of each other kind."""
+def _with_learner(job: Job, chosen: Trial) -> Job:
+    """Return the job with another learner, and what follows from it."""
+    request, learner = job.request, chosen.learner
+    obstacle = why_not_adjusted(request.estimate.adjusted, learner, job.splitter, job.loss)
+    return replace(
+        job,
+        learner=learner,
+        calibration=chosen.calibration,
+        plan=replace(job.plan, in_sample=obstacle is None),
+        why_not_adjusted=obstacle,
+        refinement=plan_refinement(
+            request.refine, request.learner, learner, job.samples, job.splitter, job.loss, limited=False
+        ),
+    )
+
+
+def _witnesses(
+    job: Job, runner: Runner, chosen: Trial, trials: Sequence[Trial], pilot: PilotRun
+) -> tuple[Float64[Tensor, "sample class"], ...]:
+    """Return predictions of all samples by the best trial of each other kind; kinds that take too long are left out.
+
+    Raises:
+        HardsightError: as in the run.
+    """
     best = dict[str, Trial]()
     for trial in sorted(trials, key=lambda each: each.loss):
         best.setdefault(trial.kind, trial)
-    return tuple(trial.log_prob for kind, trial in best.items() if kind != chosen.kind)
+    others = [trial for kind, trial in best.items() if kind != chosen.kind]
+    if len(pilot.samples) == len(job.samples):
+        return tuple(trial.log_prob for trial in others)
+    plan = make_pilot_plan(job.samples, job.plan.blocks, pilot.plan.seed)
+    quick = [trial for trial in others if seconds_per_model(trial.kind, job.samples) <= MAX_SECONDS]
+    with progress_bar(job.request.progress, None, "training other kinds of models on all samples") as on_progress:
+        return tuple(predict_once(replace(runner, learner=trial.learner), plan, on_progress) for trial in quick)
 
 
-def _describe(chosen: Trial, trials: list[Trial], blocks: np.ndarray, models: int) -> str:
+def seconds_per_model(kind: str, samples: Samples) -> float:
+    """Estimate how long a model of a kind takes one core, by the size of the samples: the seed alone decides a run."""
+    n_rows, n_columns = map(int, samples.matrix.shape)
+    if kind == "forest":
+        return _FOREST_SECONDS_PER_MILLION * n_rows * math.log2(n_rows) * math.sqrt(n_columns) / 1e6
+    n_values = n_rows * n_columns * len(samples.classes or ())
+    return _SECONDS_PER_MILLION[kind] * n_values / 1e6
+
+
+def _describe(chosen: Trial, trials: Sequence[Trial], pilot: PilotRun) -> str:
     """Describe the outcome in one line: what was taken, by how much it won, and what the comparison cost."""
     losses = ", ".join(f"{trial.name} {trial.loss:.3f}" for trial in trials)
-    cost = f"{models * len(trials)} models of {FOLDS} folds each" if models != FOLDS else f"{FOLDS} models each"
+    cost = f"{pilot.plan.n_models} models each"
     if chosen is trials[0]:
         return f"no other kind of model has a lower held-out log-loss beyond its standard error ({losses}; {cost})"
-    gain, error = mean_and_error(trials[0].losses - chosen.losses, blocks)
+    gain, error = mean_and_error(trials[0].losses - chosen.losses, pilot.plan.blocks[pilot.predicted])
     return f"{chosen.name}, which lowers the held-out log-loss of networks by {gain:.3f} ± {error:.3f} ({losses}; {cost})"

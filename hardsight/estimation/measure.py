@@ -5,7 +5,7 @@ from typing import Any, Unpack
 
 from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.assemble import assemble_run
-from hardsight.estimation.job import plan_job, tune_training_length
+from hardsight.estimation.job import apply_calibration, plan_job, tune_training_length
 from hardsight.estimation.learner_comparison import compare_learners
 from hardsight.estimation.request import DataOptions, Estimate, Execution, Request, as_samples, check_options
 from hardsight.estimation.true_labels import infer_true_labels
@@ -69,8 +69,9 @@ def measure(
             the run ends; ``repeats`` is then 50 by default.
         reliability: train until the ranking by error is this reliable (split-half, Spearman–Brown; 0.95, say), or all
             ``repeats``, then 50 by default, are done.
-        estimate: extra steps, ``hs.Estimate(adjusted=…, pilot=…)``: a second estimate of the errors from in-sample
-            losses, and the search for the training length. By default they are taken where they pay.
+        estimate: extra steps, ``hs.Estimate(adjusted=…, pilot=…, calibrate=…)``: a second estimate of the errors from
+            in-sample losses, the search for the training length, and calibration of the models' probabilities by a
+            temperature. By default they are taken where they pay.
         execution: where to train and what to save, ``hs.Execution(jobs=…, backend=…, address=…, checkpoint=…, resume=…)``.
             By default in this process, without a checkpoint.
         record: a record that also receives what every model predicts: held-out predictions, and those of training samples
@@ -114,8 +115,10 @@ def measure(
     job = plan_job(samples, request)
     runner = job.make_runner()
     job = compare_learners(tune_training_length(job, runner), runner)
-    runner = replace(runner, learner=job.learner)
+    runner = replace(runner, learner=job.learner, calibrate=job.calibrate)
     with progress_bar(request.progress, job.learner.n_models(job.plan)) as on_progress:
         result = runner.run(job.plan, job.stop_rule(), on_progress, job.make_checkpoint())
+    job = apply_calibration(job, result.calibration)
+    runner = replace(runner, learner=job.learner, calibrate=False)
     labels = infer_true_labels(job, result.held_out, runner)
     return replace(assemble_run(job, result, labels), unlabelled=predict_unlabelled(job, runner))

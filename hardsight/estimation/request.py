@@ -80,6 +80,10 @@ class Estimate:
         pilot: choose the training length of the networks by the held-out losses of a few models, before the run
             (:mod:`hardsight.estimation.training_length`). None: if ``learner`` is "auto", except for leave-one-out or a
             budget of models. These models are not among the ``members``.
+        calibrate: divide the log-probabilities of all models by one temperature, fitted to the first held-out predictions of
+            the run (:mod:`hardsight.estimation.calibration`). None: for trees and other estimators that are too sure of
+            their predictions, if that lowers their log-loss by a tenth or more. False: the errors are those of the models'
+            own probabilities.
         ledger: attribute the errors to noise, imbalance, margin and uncertainty, where that is possible. It takes a label
             model, some seconds of it. False: the result has no ledger, ``p_wrong``, ``suggested`` or ``hardness``.
 
@@ -89,10 +93,11 @@ class Estimate:
 
     adjusted: bool | None = None
     pilot: bool | None = None
+    calibrate: bool | None = None
     ledger: bool | None = None
 
     def __post_init__(self) -> None:
-        for name in ("adjusted", "pilot", "ledger"):
+        for name in ("adjusted", "pilot", "calibrate", "ledger"):
             object.__setattr__(self, name, _check_switch(name, getattr(self, name)))
 
 

@@ -33,6 +33,7 @@ from hardsight.estimation.outputs import MAX_ROUNDS, round_checkpoint
 from hardsight.estimation.runner import Runner
 from hardsight.io.progress import progress_bar
 from hardsight.learners import Learner, capabilities_of, choose
+from hardsight.learners.tempered import Tempered
 from hardsight.learners.threads import limit_threads
 from hardsight.measures.held_out import HeldOut
 from hardsight.measures.losses import Loss
@@ -111,6 +112,9 @@ def weightable_learner(learner_argument: Any, learner: Learner, samples: Samples
         return learner
     if not isinstance(learner_argument, str):
         return None
+    if isinstance(learner, Tempered):
+        inner = weightable_learner(learner_argument, learner.learner, samples)
+        return None if inner is None else learner.with_learner(inner)
     weighted = choose(learner_argument, replace(samples, weights=np.ones(len(samples))))[0]
     return weighted if capabilities_of(weighted).takes_weights else None
 

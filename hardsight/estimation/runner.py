@@ -12,7 +12,8 @@ import torch
 from hardsight.data import Samples
 from hardsight.errors import InputError, LearnerError, first_line
 from hardsight.estimation.backends import Backend, Serial
-from hardsight.estimation.checkpoint import Checkpoint
+from hardsight.estimation.calibration import Calibration, Calibrator
+from hardsight.estimation.checkpoint import Checkpoint, Progress
 from hardsight.io.memmap import row_blocks
 from hardsight.learners import InSampleLosses, Learner, OnProgress, Predictions, capabilities_of
 from hardsight.learners.threads import limit_threads
@@ -44,6 +45,7 @@ class RunResult(NamedTuple):
     repeats: int  # number of finished repeats
     stop_reason: str  # why the run ended, in words
     notices: list[str]
+    calibration: Calibration | None = None  # None if predictions are not calibrated
 
 
 _RUN_ALL = StopRule()
@@ -63,6 +65,8 @@ class Runner:
     backend: Backend = _SERIAL  # where models are trained; changes no byte
     resume: bool = False  # whether to start from the checkpoint
     user_record: Record | None = None  # a record of the user that also receives every prediction, numbered as they come
+    # Whether to divide predictions of classes by a temperature; None: if that clearly lowers their log-loss.
+    calibrate: bool | None = False
     clock: Callable[[], float] = time.monotonic
 
     def run(
@@ -84,11 +88,13 @@ class Runner:
         """
         start, slowest, view = self.clock(), 0.0, 0
         held_out = self._empty(plan, stop)
-        repeats, notices = (0, list[str]()) if checkpoint is None or not self.resume else checkpoint.restore(held_out)
+        saved = Progress() if checkpoint is None or not self.resume else checkpoint.restore(held_out)
+        repeats, notices, calibrator = saved.repeats, list(saved.notices), self._make_calibrator(plan, saved.calibration)
         on_progress(self.learner.n_models(plan.select(range(repeats))))
         size = 1 if capabilities_of(self.learner).expensive else _repeats_per_part(plan)
         parts = [plan.select(range(first, min(first + size, plan.repeats))) for first in range(repeats, plan.repeats, size)]
-        losses_only = plan.in_sample and self.user_record is None and self.samples.classes is not None
+        # Losses of predictions that are yet to be calibrated say nothing.
+        losses_only = plan.in_sample and self.user_record is None and self.samples.classes is not None and not calibrator
         learner: Learner = InSampleLosses(self.learner, stop.loss) if losses_only else self.learner
         add_in_sample = held_out.add_in_sample_losses if losses_only else held_out.add_in_sample
         with (
@@ -99,7 +105,8 @@ class Runner:
                 part_start = self.clock()
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always")
-                    for predictions in self._check_finite(next(predictions_of_parts)):
+                    part = self._check_finite(next(predictions_of_parts))
+                    for predictions in part if calibrator is None else calibrator.apply(part):
                         add = add_in_sample if predictions.in_sample else held_out.add
                         add(predictions.rows, predictions.values, predictions.repeat)
                         self._copy_to_record(view, predictions)
@@ -107,8 +114,20 @@ class Runner:
                 _collect_warnings(caught, notices)
                 repeats, slowest = min(repeats + size, plan.repeats), max(slowest, self.clock() - part_start)
                 if checkpoint is not None:
-                    checkpoint.save(held_out, repeats, notices)
-        return RunResult(held_out, repeats, reason, notices)
+                    checkpoint.save(held_out, repeats, notices, None if calibrator is None else calibrator.calibration)
+        return RunResult(held_out, repeats, reason, notices, None if calibrator is None else calibrator.calibration)
+
+    def _make_calibrator(self, plan: Plan, saved: Calibration | None) -> Calibrator | None:
+        """Return what calibrates the predictions, None if nothing does.
+
+        Args:
+            saved: what a run that is continued has fitted.
+        """
+        if self.calibrate is False or self.samples.classes is None:
+            return None
+        calibrator = Calibrator(torch.from_numpy(self.samples.labels), plan.blocks, always=self.calibrate is True)
+        calibrator.calibration = saved
+        return calibrator
 
     def _empty(self, plan: Plan, stop: StopRule) -> HeldOut:
         return HeldOut(

@@ -3,21 +3,24 @@
 All lengths are tried on the same splits, from the same initial weights, so that the losses of a sample under two lengths
 are paired. The chosen length is the shortest whose mean held-out loss exceeds the least by no more than one standard
 error of the mean difference (the one-standard-error rule of Breiman et al. 1984, *Classification and Regression Trees*,
-for pairs). The mean of gains g_i exceeds its standard error if and only if (Σ g_i)² > Σ g_i²: if the loss of one sample
-falls by much and the others' hardly change, the sign of these others decides, however small. So the mean has to exceed
-its standard error without the sample (or group) that gains the most; with it, it then does, too.
+for pairs; :func:`hardsight.estimation.paired_losses.is_significant`).
 """
 
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float64
+from torch import Tensor
 
+from hardsight.attribution.label_noise import class_prior
 from hardsight.data import Samples
 from hardsight.errors import HardsightError, InputError
+from hardsight.estimation.paired_losses import is_significant, mean_and_error
 from hardsight.estimation.runner import Runner
 from hardsight.learners import Learner, OnProgress, TunableLength, capabilities_of
 from hardsight.learners.network.network import format_length
+from hardsight.measures.held_out import HeldOut
 from hardsight.measures.losses import Loss
 from hardsight.resampling.plan import Plan, Round, check_rounds, small_classes, split_seed
 from hardsight.resampling.splitters import KFold, LeaveOneOut, Splitter
@@ -39,6 +42,20 @@ class LengthTrial(NamedTuple):
     gap_se: float  # standard error of gap, over blocks; 0 for the best itself
 
 
+class PilotRun(NamedTuple):
+    """Five models of the chosen length and what they predict."""
+
+    samples: Samples
+    plan: Plan
+    log_prob: Tensor  # held-out log-probabilities, (sample, class); class shares where there is none
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Whether a model predicts each sample, ``(sample,)``."""
+        predicted: np.ndarray = self.plan.rounds[0].fold >= 0
+        return predicted
+
+
 class LengthSearch(NamedTuple):
     """The outcome of the search for the training length."""
 
@@ -48,10 +65,13 @@ class LengthSearch(NamedTuple):
     models: int  # number of models trained in all
     samples: int  # number of samples that they predicted
     failed: str | None = None  # why there is nothing to choose by; None if the search succeeded
+    pilot: PilotRun | None = None  # the run of the chosen length; None without classes, or if the search failed
 
     def to_json(self) -> dict[str, Any]:
-        """Return the outcome as JSON types."""
-        return {**self._asdict(), "trials": [trial._asdict() for trial in self.trials]}
+        """Return the outcome as JSON types, without the pilot's predictions."""
+        values = {**self._asdict(), "trials": [trial._asdict() for trial in self.trials]}
+        del values["pilot"]
+        return values
 
     def describe(self) -> str:
         """Describe the outcome, for the reason of a learner."""
@@ -134,10 +154,14 @@ def _search(
 
     predicted = plan.rounds[0].fold >= 0
     blocks = blocks[predicted]
+    consensus = dict[float, Tensor]()
 
     def held_out_losses(length: float) -> np.ndarray:
         trial = replace(runner, learner=learner.with_length(length), samples=samples, resume=False, user_record=None)
-        losses: np.ndarray = trial.run(plan, on_progress=on_progress).held_out.moments[loss].mean.numpy()
+        held_out = trial.run(plan, on_progress=on_progress).held_out
+        if held_out.classes is not None:
+            consensus[length] = consensus_of(held_out)
+        losses: np.ndarray = held_out.moments[loss].mean.numpy()
         return losses[predicted]
 
     losses = {1.0: held_out_losses(1.0)}
@@ -152,7 +176,9 @@ def _search(
         LengthTrial(length, float(each.mean()), *mean_and_error(each - best, blocks))
         for length, each in sorted(losses.items())
     ]
-    return LengthSearch(choose_length(losses, blocks), trials, loss, plan.n_models * len(losses), len(blocks))
+    length = choose_length(losses, blocks)
+    pilot = PilotRun(samples, plan, consensus[length]) if consensus else None
+    return LengthSearch(length, trials, loss, plan.n_models * len(losses), len(blocks), pilot=pilot)
 
 
 def draw_pilot_samples(samples: Samples, blocks: np.ndarray, seed: int) -> tuple[Samples, np.ndarray]:
@@ -194,29 +220,8 @@ def choose_length(losses: dict[float, np.ndarray], blocks: np.ndarray) -> float:
     )
 
 
-def is_significant(gain: np.ndarray, blocks: np.ndarray) -> bool:
-    """Return whether the mean gain exceeds its standard error, without the block that gains the most."""
-    rest = blocks != np.bincount(blocks, gain).argmax()
-    mean, error = mean_and_error(gain[rest], blocks[rest])
-    return mean > error
-
-
 def _best_length(losses: dict[float, np.ndarray]) -> float:
     return min(losses, key=lambda length: (losses[length].mean(), length))
-
-
-def mean_and_error(difference: np.ndarray, blocks: np.ndarray) -> tuple[float, float]:
-    """Return the mean over samples and its standard error over blocks, whose samples may be alike.
-
-    The error is infinite for fewer than two blocks.
-    """
-    codes = np.unique(blocks, return_inverse=True)[1].reshape(-1)
-    count = int(codes.max(initial=-1)) + 1
-    if count < 2:
-        return 0.0, float("inf")
-    mean = float(difference.mean())
-    deviation = np.bincount(codes, difference - mean)
-    return mean, float(np.sqrt(count / (count - 1) * (deviation**2).sum()) / len(difference))
 
 
 def make_pilot_plan(samples: Samples, blocks: np.ndarray, seed: int) -> Plan:
@@ -232,3 +237,15 @@ def make_pilot_plan(samples: Samples, blocks: np.ndarray, seed: int) -> Plan:
         round_ = Round(np.where(small[samples.labels], -1, round_.fold).astype(np.int32), round_.n_models)
         check_rounds([round_], labels, blocks, samples.classes, least=0)
     return Plan([round_], blocks, 1, seed)
+
+
+def predict_once(runner: Runner, plan: Plan, on_progress: OnProgress) -> Float64[Tensor, "sample class"]:
+    """Train the models of one repeat, and return their held-out log-probabilities as :func:`consensus_of` does."""
+    return consensus_of(runner.run(plan, on_progress=on_progress).held_out)
+
+
+def consensus_of(held_out: HeldOut) -> Float64[Tensor, "sample class"]:
+    """Return the consensus, with the class shares of the labels for samples that no model predicts."""
+    log_prob = held_out.consensus
+    log_prob[held_out.count == 0] = class_prior(held_out.labels.numpy(), log_prob.shape[1]).log()
+    return log_prob

@@ -12,6 +12,7 @@ from hardsight.io.progress import progress_bar
 from hardsight.learners import Learner, SklearnModel
 from hardsight.learners.forest_oob import ForestOOB
 from hardsight.learners.linear.ridge import Ridge
+from hardsight.learners.tempered import Tempered
 from hardsight.measures.held_out import HeldOut
 from hardsight.resampling.plan import Plan, Round
 
@@ -52,6 +53,8 @@ def predict_unlabelled(job: Job, runner: Runner) -> pd.DataFrame | None:
 
 def _predicting_learner(learner: Learner, samples: Samples) -> Learner:
     """Return the learner in a form that predicts samples without a label."""
+    if isinstance(learner, Tempered):
+        return learner.with_learner(_predicting_learner(learner.learner, samples))
     if isinstance(learner, ForestOOB):
         return SklearnModel(learner.forest, numbers=learner.numbers)
     return learner.with_scale(samples) if isinstance(learner, Ridge) else learner

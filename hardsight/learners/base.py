@@ -51,6 +51,7 @@ class Capabilities:
         in_sample_is_cheap: in-sample predictions cost little beside the training, so that they are made by default.
         leaves_one_out: it computes leave-one-out predictions and no others, so it predicts no sample beyond those it is
             trained on.
+        needs_calibration: its probabilities may be far too sure, so that a run of classes fits a temperature to them.
         reads_items: it needs the rows of a Hugging Face dataset as they are, not features and labels.
         reads_ids: it reads the data itself, by the ids of the samples, and needs no features.
         tunable_length: its training length is open and may be chosen: it is a :class:`TunableLength`.
@@ -66,6 +67,7 @@ class Capabilities:
     predicts_in_sample: bool = False
     in_sample_is_cheap: bool = False
     leaves_one_out: bool = False
+    needs_calibration: bool = False
     reads_items: bool = False
     reads_ids: bool = False
     tunable_length: bool = False

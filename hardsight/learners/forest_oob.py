@@ -36,7 +36,7 @@ class ForestOOB:
     Breiman 1996, *Out-of-bag estimation*.
     """
 
-    capabilities = Capabilities(splits_itself=True, takes_weights=True, single_threaded=True)
+    capabilities = Capabilities(splits_itself=True, takes_weights=True, single_threaded=True, needs_calibration=True)
 
     def __init__(self, forest: Any, *, numbers: bool = False) -> None:
         if not isinstance(forest, _FORESTS):

@@ -52,7 +52,11 @@ class SklearnModel:
         self.name = name or type(estimator).__name__
         # In-sample predictions take some estimators longer than the fit, such as nearest neighbours.
         self.capabilities = Capabilities(
-            takes_weights=takes_weights(estimator), divisible=True, single_threaded=True, predicts_in_sample=True
+            takes_weights=takes_weights(estimator),
+            divisible=True,
+            single_threaded=True,
+            predicts_in_sample=True,
+            needs_calibration=True,
         )
 
     def describe(self) -> str:

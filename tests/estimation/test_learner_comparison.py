@@ -8,9 +8,8 @@ from sklearn.linear_model import LogisticRegression
 
 import hardsight as hs
 from hardsight.estimation import learner_comparison
-from hardsight.estimation.learner_comparison import fit_temperature
 from hardsight.learners import SklearnModel
-from hardsight.learners.tempered import Tempered
+from hardsight.learners.tempered import Tempered, fit_temperature
 
 
 def steps(n, seed):
@@ -32,8 +31,9 @@ def test_temperature_of_known_overconfidence():
 
 def test_a_temperature_divides_log_probabilities():
     X, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 3
-    plain = hs.measure(X, y, learner=LogisticRegression(), folds=3, repeats=2, refine=False)
-    cold = hs.measure(X, y, learner=Tempered(SklearnModel(LogisticRegression()), 0.5), folds=3, repeats=2, refine=False)
+    options = {"folds": 3, "repeats": 2, "refine": False, "estimate": hs.Estimate(calibrate=False)}
+    plain = hs.measure(X, y, learner=LogisticRegression(), **options)
+    cold = hs.measure(X, y, learner=Tempered(SklearnModel(LogisticRegression()), 0.5), **options)
     # The dual mean of tempered predictions is the tempered dual mean.
     expected = torch.from_numpy(2 * plain.consensus).log_softmax(1)
     np.testing.assert_allclose(cold.consensus, expected, atol=1e-12)

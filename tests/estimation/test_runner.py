@@ -294,7 +294,7 @@ def test_a_failing_model_leaves_the_checkpoint_of_the_parts_before(tmp_path):
     with pytest.raises(LearnerError, match="predicts nan"):
         Runner(Failing(), samples).run(plan, checkpoint=checkpoint)
     record = HeldOut(torch.from_numpy(samples.labels), 2)
-    assert checkpoint.restore(record) == (5, [])
+    assert checkpoint.restore(record) == (5, [], None)
     assert int(record.count.min()) == 5
 
 

@@ -17,6 +17,7 @@ from hardsight import Samples
 from hardsight.cli import main
 from hardsight.errors import InputError, LearnerError
 from hardsight.estimation import job as jobs
+from hardsight.estimation import paired_losses
 from hardsight.estimation import training_length as search
 from hardsight.estimation.backends import Serial
 from hardsight.estimation.runner import Runner, RunResult
@@ -66,7 +67,8 @@ class Scripted:
         self.samples.append(samples)
         loss = np.broadcast_to(self.losses[round(runner.learner.length, 2)], len(samples))
         moments = type("Moments", (), {"mean": type("Mean", (), {"numpy": lambda _: loss.copy()})()})()
-        record = type("Record", (), {"moments": dict.fromkeys(("log", "brier", "squared"), moments)})()
+        moments_by_loss = dict.fromkeys(("log", "brier", "squared"), moments)
+        record = type("Record", (), {"moments": moments_by_loss, "classes": None})()
         return RunResult(record, 1, "", [])
 
 
@@ -130,25 +132,25 @@ def test_a_network_that_would_take_very_long_is_not_made_longer(monkeypatch):
 
 @given(arrays(np.float64, st.integers(3, 40), elements=st.floats(-3, 3)))
 def test_the_standard_error_is_that_of_a_mean(gain):
-    gap, error = search.mean_and_error(gain, np.arange(len(gain)))
+    gap, error = paired_losses.mean_and_error(gain, np.arange(len(gain)))
     assert gap == pytest.approx(gain.mean())
     assert error == pytest.approx(gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 def test_samples_of_one_group_count_as_one():
     means = np.random.default_rng(0).normal(size=30)
-    once = search.mean_and_error(means, np.arange(30))
-    assert search.mean_and_error(np.repeat(means, 7), np.repeat(np.arange(30), 7)) == pytest.approx(once)
-    assert search.mean_and_error(np.repeat(means, 7), np.arange(210))[1] < 0.5 * once[1]
+    once = paired_losses.mean_and_error(means, np.arange(30))
+    assert paired_losses.mean_and_error(np.repeat(means, 7), np.repeat(np.arange(30), 7)) == pytest.approx(once)
+    assert paired_losses.mean_and_error(np.repeat(means, 7), np.arange(210))[1] < 0.5 * once[1]
 
 
 @given(arrays(np.float64, st.integers(4, 30), elements=st.floats(-1, 1)), st.floats(0, 1e6), st.integers(0, 29))
 def test_one_sample_cannot_decide(gain, more, at):
     units = np.arange(len(gain))
-    if not search.is_significant(gain, units):
+    if not paired_losses.is_significant(gain, units):
         # The one that gains the most gains still more.
         gain[gain.argmax()] += more
-        assert not search.is_significant(gain, units)
+        assert not paired_losses.is_significant(gain, units)
     else:
         assert gain.mean() >= gain.std(ddof=1) / np.sqrt(len(gain)) - 1e-9
 
@@ -158,11 +160,11 @@ def test_one_sample_that_gains_everything_does_not_pay():
     gain[3] = 100.0
     assert gain.mean() > gain.std(ddof=1) / np.sqrt(1000)
     gain[4:500] -= 2e-6
-    assert not search.is_significant(gain, np.arange(1000))
-    assert not search.is_significant(np.where(gain > 1, 100.0, 0.0), np.arange(1000))
+    assert not paired_losses.is_significant(gain, np.arange(1000))
+    assert not paired_losses.is_significant(np.where(gain > 1, 100.0, 0.0), np.arange(1000))
     group = np.r_[np.zeros(500), np.ones(10), np.full(490, -1e-3)]
     units = np.r_[np.arange(500), np.full(10, 500), np.arange(501, 991)]
-    assert not search.is_significant(group, units)
+    assert not paired_losses.is_significant(group, units)
 
 
 # --- on which samples --------------------------------------------------------------------------

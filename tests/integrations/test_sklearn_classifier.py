@@ -404,8 +404,9 @@ def test_groups_are_not_split_between_training_and_held_out_rows():
     together = hs.sklearn.DifficultyWeightedClassifier(LogisticRegression(), **options).fit(
         X, y, groups=[f"pair {g}" for g in pairs]
     )
-    assert np.mean(apart.difficulty_.table["error"] < 0.1) > 0.8
-    assert np.mean(together.difficulty_.table["error"] < 0.1) < 0.8
+    # Calibrated votes for the right label have a loss of .12.
+    assert np.mean(apart.difficulty_.table["error"] < 0.2) > 0.8
+    assert np.mean(together.difficulty_.table["error"] < 0.2) < 0.8
     # The order of the rows changes nothing.
     order = rng.permutation(80)
     shuffled = hs.sklearn.DifficultyWeightedClassifier(LogisticRegression(), **options).fit(

@@ -86,7 +86,7 @@ def lived(samples, classes, steps, seed, folder):
             kept = Checkpoint(folder / "kept.npz", {})
             kept.save(record, turn, [])
             record = HeldOut(labels, classes, record.in_sample)
-            assert kept.restore(record) == (turn, [])
+            assert kept.restore(record) == (turn, [], None)
         else:
             add(record, step, turn)
     return record
@@ -256,7 +256,7 @@ def test_what_was_saved_of_other_arrays_is_refused(tmp_path, odd):
     with pytest.raises(InputError, match="cannot be read as an unfinished run"):
         kept.restore(record)
     np.savez(kept.path, **arrays | {"vote/mean": np.ones((6, 2))})
-    assert kept.restore(record) == (1, [])
+    assert kept.restore(record) == (1, [], None)
     assert record.moments["vote"].mean.eq(1).all()
 
 

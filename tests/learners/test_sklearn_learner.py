@@ -35,6 +35,7 @@ from hardsight.resampling.splitters import KFold
 X, Y = load_iris(return_X_y=True)
 # Iris holds one pair of equal rows.
 X, Y = np.unique(X, axis=0), Y[np.unique(X, axis=0, return_index=True)[1]]
+AS_PREDICTED = hs.Estimate(calibrate=False)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 
 
@@ -150,7 +151,7 @@ def test_seeds_given_by_the_user_are_replaced():
 
 @pytest.mark.parametrize("model", [DecisionTreeClassifier(), KNeighborsClassifier(1)])
 def test_hard_answers_follow_laplaces_rule(model):
-    d = hs.measure(X, Y, learner=model, folds=2, repeats=2)
+    d = hs.measure(X, Y, learner=model, folds=2, repeats=2, estimate=AS_PREDICTED)
     trained = [len(train) for cv in folds(2, k=2) for train, _ in cv]
     allowed = {-np.log(p / (n + 3)) for n in trained for p in (1, n + 1)}
     means = np.array([(a + b) / 2 for a in allowed for b in allowed])
@@ -188,7 +189,7 @@ def test_log_probabilities_of_the_model_itself_do_not_underflow():
 
 
 def test_votes_where_there_are_no_probabilities():
-    d = hs.measure(X, NAMES, learner=make_pipeline(StandardScaler(), LinearSVC()), folds=3, repeats=4)
+    d = hs.measure(X, NAMES, learner=make_pipeline(StandardScaler(), LinearSVC()), folds=3, repeats=4, estimate=AS_PREDICTED)
     assert np.isfinite(d.error).all()
     assert (d.predicted == d.labels).mean() > 0.9
     # Each vote is worth its Laplace probability: n/(n+C) of one, of about 98 training samples.

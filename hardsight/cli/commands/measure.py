@@ -42,6 +42,9 @@ from hardsight.cli.parsing import make_splits
 @click.option("--pilot/--no-pilot", default=None,
               help="Whether to train a few models first, to choose how long the networks are trained. "
                    "[default: with learner auto]")  # fmt: skip
+@click.option("--calibrate/--no-calibrate", default=None,
+              help="Whether to divide the models' log-probabilities by a temperature, fitted to held-out predictions. "
+                   "[default: for trees and other estimators that are far too sure of their predictions]")  # fmt: skip
 @click.option("--refine/--no-refine", default=None,
               help="Whether to train again with automatic weights, to identify wrong labels better. "
                    "[default: if labels look wrong]")  # fmt: skip

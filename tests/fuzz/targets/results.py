@@ -118,7 +118,7 @@ def _checkpoints() -> list[bytes]:
 
 def _enter_checkpoint(data: bytes, folder: Path) -> None:
     (folder / "progress.npz").write_bytes(data)
-    turns, notices = Checkpoint(folder / "progress.npz", _IDENTITY).restore(_held_out())
+    turns, notices, _ = Checkpoint(folder / "progress.npz", _IDENTITY).restore(_held_out())
     assert turns >= 0
     assert all(isinstance(notice, str) for notice in notices)
 
