@@ -176,10 +176,10 @@ def test_a_run_that_is_continued_keeps_its_temperature(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         hs.measure(x, y, learner=learner, **run, execution=hs.Execution(checkpoint=path))
     learner.die_at = 0  # the first repeats are not predicted again
+    again = hs.Execution(checkpoint=path, resume=True)
     with pytest.raises(InputError, match="whether predictions are calibrated changed"):
-        options = {"execution": hs.Execution(checkpoint=path, resume=True), "estimate": hs.Estimate(calibrate=False)}
-        hs.measure(x, y, learner=learner, **run, **options)
-    resumed = hs.measure(x, y, learner=learner, **run, execution=hs.Execution(checkpoint=path, resume=True))
+        hs.measure(x, y, learner=learner, **run, execution=again, estimate=hs.Estimate(calibrate=False))
+    resumed = hs.measure(x, y, learner=learner, **run, execution=again)
     straight = hs.measure(x, y, learner=Fixed(log_prob), **run)
     assert resumed.run.calibration == straight.run.calibration
     assert resumed.error.tobytes() == straight.error.tobytes()
