@@ -4,8 +4,8 @@ A set of samples is *isolated* if they are each other's nearest neighbours. Its 
 the nearest sample outside. In data without copies, spread evenly in ``d`` dimensions about any one sample, a share of about
 ``t^d`` of the samples is in isolated sets with a ratio below ``t``: that of a pair is below ``t`` if no sample lies in
 the shell between, whose volume is all but ``t^d`` of the ball. Copies exceed that, and a gap separates them from all
-others. The dimension is that of the data near each sample, from the distances to its fifth and tenth neighbour
-(Levina and Bickel 2004).
+others. The dimension is that of the data near each sample, from the distances to two neighbours (Levina and Bickel
+2004).
 
 Two kinds of neighbours are no copies although they are isolated. A pair of outliers is far from all others, but not near by
 the spacing of the data as a whole: a ratio is never taken over more than that. Rows of a table that agree in all but one or
@@ -26,7 +26,7 @@ Search = Callable[[np.ndarray, int], Nearest]
 
 # A set holds at most so many copies. Larger isolated sets are clusters of the data.
 MAX_SET = 8
-_NEIGHBOURS = 16
+_NEIGHBOURS = 2 * MAX_SET
 # Fewer distinct samples have no spacing.
 _MIN_SAMPLES = 40
 # Thresholds of the ratio that are tried, falling, and the largest of them for samples that are not spread evenly.
@@ -142,11 +142,18 @@ def _share_beside_gap(nearest: Nearest, threshold: float) -> float:
 
 
 def _dimension(distance: np.ndarray) -> float:
-    """Return the dimension in which a ball of twice the samples has the radius that is observed."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        growth = np.log(distance[:, 10] / distance[:, 5])
-    mean = growth[np.isfinite(growth)].mean()
-    return float(np.log(2) / mean) if mean > 0 else np.inf
+    """Return the dimension in which a ball of twice the samples has the radius that is observed.
+
+    In small data the ball should be small, but the nearest neighbours can be copies, which makes the dimension too low: so it
+    is the larger of that to the tenth neighbour and that beyond the largest set.
+    """
+    dimensions = []
+    for inner in (5, MAX_SET):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            growth = np.log(distance[:, 2 * inner] / distance[:, inner])
+        mean = growth[np.isfinite(growth)].mean()
+        dimensions.append(float(np.log(2) / mean) if mean > 0 else np.inf)
+    return max(dimensions)
 
 
 def _choose_threshold(sets: IsolatedSets, *, even: bool) -> float:
