@@ -144,8 +144,8 @@ def _share_beside_gap(nearest: Nearest, threshold: float) -> float:
 def _dimension(distance: np.ndarray) -> float:
     """Return the dimension in which a ball of twice the samples has the radius that is observed.
 
-    In small data the ball should be small, but the nearest neighbours can be copies, which makes the dimension too low: so it
-    is the larger of that to the tenth neighbour and that beyond the largest set.
+    In small data the ball should be small, but the nearest neighbours can be copies, which make the dimension too low. So it
+    is the larger of that up to the tenth neighbour and that beyond the largest set.
     """
     dimensions = []
     for inner in (5, MAX_SET):

@@ -36,7 +36,7 @@ def recall_and_false(codes, source):
 DIGITS = datasets.load_digits().data
 
 
-@pytest.mark.parametrize("share, times", [(0.05, 1), (0.5, 1), (0.2, 4), (0.1, 7)])
+@pytest.mark.parametrize("share, times", [(0.05, 1), (0.5, 1), (0.2, 4), (0.1, 6)])
 @pytest.mark.parametrize("image", [False, True])
 @pytest.mark.parametrize("change", ["jitter", "brightness", "offset"])
 def test_changed_copies_of_images_are_found(change, share, times, image):
