@@ -5,6 +5,7 @@ from pathlib import Path
 from hardsight import theory as theory
 from hardsight import weights as weights
 from hardsight.copies.leaks import leaks as leaks
+from hardsight.data import Encoder as Encoder
 from hardsight.data import Samples as Samples
 from hardsight.data import read as read
 from hardsight.difficulty.result import Difficulty as Difficulty

@@ -81,9 +81,9 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
                      help="Column that is not a feature; may be repeated."),
         click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto",
                      show_default=True, help="What the labels are."),
-        click.option("--embedding", default="auto", show_default=True,
+        click.option("--embedding", "--features", "embedding", default="auto", show_default=True,
                      help="How texts and images become numbers: tfidf, sentence-transformers:NAME; pixels, pixels:SIZE, "
-                          "efficientnet-lite0."),
+                          "efficientnet-lite0; or a .npy file of yours with one row per sample."),
         click.option("--unlabelled", type=click.Choice(["drop", "predict", "refuse"]), default="drop", show_default=True,
                      help="Rows without a label: leave them out, have the models predict them (unlabelled.csv), or stop."),
         _MERGE_SPELLINGS,
@@ -124,7 +124,8 @@ def measured_data_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--text", type=TEXT, help="Column of the texts, as for measure."),
         click.option("--drop", type=TEXT, multiple=True, metavar="COLUMN",
                      help="Column that is not a feature; may be repeated."),
-        click.option("--embedding", default="auto", help="How texts and images become numbers, to find neighbours."),
+        click.option("--embedding", "--features", "embedding", default="auto",
+                     help="How texts and images become numbers, to find neighbours."),
         _MERGE_SPELLINGS,
         *_source_options(),
     ]  # fmt: skip

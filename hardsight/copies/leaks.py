@@ -13,10 +13,10 @@ from hardsight.copies.across import CopiesAcross, find_copies_across
 from hardsight.data import Samples
 from hardsight.data.columns import check_column_name
 from hardsight.data.conversion import to_pandas
-from hardsight.data.from_array_files import read_npy
 from hardsight.data.from_datasets import is_hugging_face
 from hardsight.data.from_files import find_reader, read_file
 from hardsight.data.from_tables import read_frame
+from hardsight.data.npy_files import read_npy
 from hardsight.data.read_options import ReadOptions
 from hardsight.data.sparse import count_rows
 from hardsight.errors import HardsightWarning, InputError

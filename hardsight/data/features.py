@@ -8,6 +8,8 @@ import pandas as pd
 
 from hardsight.data import images
 from hardsight.data.columns import RawSamples, check_embedding
+from hardsight.data.embeddings import encode_array
+from hardsight.data.encoder import Encoder
 from hardsight.data.encoding import encode_table, has_dates_or_text
 from hardsight.data.feature_columns.clean import clean_columns, drop_columns
 from hardsight.data.feature_columns.column import ColumnNote, describe_notes
@@ -43,6 +45,9 @@ def prepare_features(raw: RawSamples, labels: EncodedLabels, embedding: Any, lab
         InputError: features that cannot be used.
     """
     prepared = _prepare(raw, labels, labelled)
+    if isinstance(embedding, Encoder):
+        vectors, notices = _encode(prepared, embedding)
+        return replace(prepared, embedding=vectors, notices=[*prepared.notices, *notices])
     if not isinstance(embedding, str):
         return replace(prepared, embedding=check_embedding(embedding, len(labels.values)))
     numbers, notices = _embed(prepared, embedding)
@@ -62,11 +67,28 @@ def check_features(raw: RawSamples, embedding: Any) -> None:
         elif raw.kind == "text":
             check_texts(raw.features, raw.names.get("text", "X"))
     with faults.collect():
-        if not isinstance(embedding, str):
+        if isinstance(embedding, Encoder):
+            _check_encodable(raw.kind, embedding)
+        elif not isinstance(embedding, str):
             check_embedding(embedding, count_rows(raw.features))
         elif raw.kind in ("text", "image"):
             (check_text_embedding if raw.kind == "text" else images.check_image_embedding)(embedding)
     faults.raise_all()
+
+
+def _encode(prepared: Features, encoder: Encoder) -> tuple[np.ndarray, list[str]]:
+    _check_encodable(prepared.kind, encoder)
+    if prepared.kind == "text":
+        return encoder.encode(prepared.features.tolist(), "text")
+    return encode_array(prepared.features, encoder)
+
+
+def _check_encodable(kind: Kind, encoder: Encoder) -> None:
+    if kind not in ("text", "image"):
+        raise InputError(
+            f"embedding {encoder.name} is a function of texts or images, and these samples are neither: pass the numbers "
+            "that it makes, embedding=… (sample, feature)"
+        )
 
 
 def _prepare(raw: RawSamples, labels: EncodedLabels, labelled: np.ndarray | None) -> Features:

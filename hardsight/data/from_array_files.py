@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from hardsight.data.cells import convert_role
 from hardsight.data.formats.delimited import read_values
+from hardsight.data.npy_files import read_npy
 from hardsight.data.read_options import ReadOptions
 from hardsight.data.samples import Samples
-from hardsight.errors import Faults, InputError, first_line
+from hardsight.errors import Faults, InputError
 from hardsight.io import npz, sparse_npz
 from hardsight.io.atomic import printable_name
 from hardsight.validation import join_names
@@ -87,28 +88,6 @@ def _with_files(X: Any, place: Path, options: ReadOptions) -> Samples:
         **options.sample_options,
     )
     return replace(samples, notices=(*notices, *samples.notices))
-
-
-def read_npy(place: Path) -> np.ndarray:
-    """Read an array from an .npy file.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    try:
-        with place.open("rb") as file:
-            magic = file.read(6)
-        if magic != b"\x93NUMPY":
-            raise InputError(f"{place} is not a readable .npy file: write it again with numpy.save")
-        # Mapped, not read: the file may be larger than the memory.
-        array: np.ndarray = np.load(place, allow_pickle=False, mmap_mode="r")
-    except InputError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a damaged file makes its reader raise anything
-        if "Python objects" in str(error) or "Object arrays" in str(error):
-            raise npz.PickledError(str(place)) from None
-        raise InputError(f"{place} is not a readable .npy file ({first_line(error)}): write it again") from None
-    return npz.check_text(array, str(place))
 
 
 def _read_values(array_place: Path, name: str, n: int, role: str, options: ReadOptions, notices: list[str]) -> np.ndarray:

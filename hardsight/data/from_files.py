@@ -1,9 +1,11 @@
 """Reading of files and folders: tables, arrays, and folders of images or texts."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hardsight.data.embeddings import find_embedding
 from hardsight.data.formats import parts, registry
 from hardsight.data.formats.table import Reader
 from hardsight.data.from_array_files import read_archive, read_array
@@ -108,6 +110,8 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
     faults = Faults() if faults is None else faults
     with faults.collect():
         options.check()
+    with faults.collect():
+        options = replace(options, embedding=find_embedding(options.embedding, place.parent))
     known = len(faults.messages)
     with faults.collect():
         _check_place(place, options)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hardsight.data.encoder import Encoder
 from hardsight.data.folder_layout import (
     Layout,
     describe_empty,
@@ -17,7 +18,7 @@ from hardsight.data.folder_layout import (
     join_first,
     refuse_unread,
 )
-from hardsight.data.image_decoding import SUFFIXES, decode_readable_images
+from hardsight.data.image_decoding import SUFFIXES, THUMBNAIL_SIDE, decode_readable_images
 from hardsight.data.samples import Samples
 from hardsight.errors import Faults, InputError
 from hardsight.io import limits
@@ -63,8 +64,15 @@ def read_folder(
     features: Any
     if images:
         paths = [folder / file for file in layout.files]
-        decoded = decode_readable_images(paths, [file.as_posix() for file in layout.files], skip=skip_broken)
+        decoded = decode_readable_images(
+            paths,
+            [file.as_posix() for file in layout.files],
+            skip=skip_broken,
+            encoder=embedding if isinstance(embedding, Encoder) else None,
+            max_side=None if isinstance(embedding, str | Encoder) else THUMBNAIL_SIDE,
+        )
         features, unreadable, more = decoded.pixels, decoded.unreadable, decoded.notices
+        embedding = embedding if decoded.vectors is None else decoded.vectors
     else:
         features, unreadable = _read_texts(folder, layout.files)
         more = []

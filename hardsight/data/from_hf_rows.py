@@ -8,6 +8,8 @@ import numpy as np
 from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import Arguments, RawSamples, check_column_name, check_embedding
 from hardsight.data.conversion import object_array
+from hardsight.data.embeddings import load_embedding
+from hardsight.data.encoder import Encoder
 from hardsight.data.from_datasets import check_single_split, has_transform, is_hugging_face
 from hardsight.data.item_reading import changed_item, fixed_random_state
 from hardsight.data.labels import encode_labels
@@ -116,6 +118,7 @@ def rows_to_samples(
         raise InputError(
             "merge_spellings cannot change the labels that a Trainer reads: merge them in the dataset, with map"
         )
+    embedding, _ = load_embedding(embedding)
     check_indexes(ids=ids, groups=groups, weights=weights, embedding=embedding)
     columns = _Columns(check_single_split(X))
     raw = columns.resolve(Arguments(X, y, ids, groups, weights, label, text))
@@ -127,7 +130,10 @@ def rows_to_samples(
     if labelled is not None:
         notices.append(describe_unlabelled(label or column or "label", len(X) - len(labelled), len(X), None))
         X, raw = X.select(labelled), take_labelled(raw, labelled)
-        columns, embedding = _Columns(X), embedding if isinstance(embedding, str) else take_rows(embedding, labelled)
+        columns, embedding = (
+            _Columns(X),
+            embedding if isinstance(embedding, str | Encoder) else take_rows(embedding, labelled),
+        )
     per_sample = raw.check_columns()
     roles = {name for name in (ids, groups, weights, None if task == "loss" else column) if isinstance(name, str)}
     features = [name for name in X.column_names if name not in roles]
@@ -261,10 +267,13 @@ def _encode_labels(columns: _Columns, column: str | None, ids: np.ndarray, task:
 
 def _embed(dataset: Any, column: str | None, embedding: Any, *, has_classes: bool) -> tuple[np.ndarray | None, list[str]]:
     """Return numbers for the texts that show the samples, which only the ledger of classes reads; and notices."""
-    if not isinstance(embedding, str):
+    if not isinstance(embedding, str | Encoder):
         return check_embedding(embedding, len(dataset)), []
     if column is None or not has_classes:
         return None, []
     texts, notices = check_texts(object_array(list(dataset.with_format(None)[column])), f"column {column!r}")
-    numbers, (notice, *_) = embed_texts(texts, embedding)
+    if isinstance(embedding, Encoder):
+        numbers, (notice, *_) = embedding.encode(texts.tolist(), "text")
+    else:
+        numbers, (notice, *_) = embed_texts(texts, embedding)
     return numbers, [*notices, f"{notice} The ledger reads them; the learner does not."]

@@ -10,11 +10,14 @@ import pandas as pd
 from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import Arguments, PerSample, RawSamples, check_sample_count, is_from
 from hardsight.data.conversion import to_pandas, to_series
+from hardsight.data.embeddings import load_embedding
+from hardsight.data.encoder import Encoder
 from hardsight.data.features import check_features, prepare_features
 from hardsight.data.from_arrays import convert_array
 from hardsight.data.from_datasets import is_hugging_face, is_item_store, read_items, to_frame
 from hardsight.data.from_frames import convert_frame, convert_series
 from hardsight.data.from_ids import convert_ids
+from hardsight.data.image_decoding import encode_images
 from hardsight.data.labels import EncodedLabels, Task, encode_labels
 from hardsight.data.samples import Samples
 from hardsight.data.sparse import count_rows
@@ -43,7 +46,11 @@ def to_samples(
     # An iterator can be read only once.
     y, ids, groups, weights = (list(each) if isinstance(each, Iterator) else each for each in (y, ids, groups, weights))
     faults = Faults()
+    embedding, decoded = load_embedding(embedding)
+    if isinstance(embedding, Encoder) and _are_pillow_images(X):
+        X, decoded, embedding = encode_images(X, [f"in row {row}" for row in range(len(X))], embedding)
     raw = _read_arguments(Arguments(X, y, ids, groups, weights, label, text), embedding, faults)
+    raw.notices[:0] = decoded
     name, whole = label or raw.label_name or "label", raw
     n, labelled = count_rows(raw.features), None
     with faults.collect():
@@ -54,7 +61,7 @@ def to_samples(
     if labelled is not None:
         raw = take_labelled(raw, labelled)
         raw.notices.append(describe_unlabelled(name, n - len(labelled), n, unlabelled))
-        if not keep_others and not isinstance(embedding, str):
+        if not keep_others and not isinstance(embedding, str | Encoder):
             embedding = take_rows(embedding, labelled)
     per_sample = PerSample(np.arange(count_rows(raw.features)), None, None)
     with faults.collect():
@@ -81,6 +88,10 @@ def to_samples(
         notices=(*raw.notices, *labels.notices, *prepared.notices),
     )
     return split_samples(samples, whole.ids, labelled) if labelled is not None and keep_others else samples
+
+
+def _are_pillow_images(X: Any) -> bool:
+    return isinstance(X, list | tuple) and bool(X) and all(is_from(image, "PIL") for image in X)
 
 
 def _read_labels(

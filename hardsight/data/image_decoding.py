@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from PIL import features as pillow
 
+from hardsight.data.encoder import Encoder
 from hardsight.errors import Faults, InputError, first_line
 from hardsight.io import limits
 
@@ -24,6 +25,8 @@ SUFFIXES = frozenset({".png", ".apng", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 # Images that would take more memory are scaled down.
 _MAX_BYTES = 2 << 30
 _SIDE, _MIN_SIDE = 224, 32
+# Longer side of the pictures on pages, where models read an embedding instead: at most 27 kB per image.
+THUMBNAIL_SIDE = 96
 _DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 _GREY = {"1", "L", "LA", "La", *_DEEP}
 _ORIENTATION, _SIDEWAYS = 0x0112, {5, 6, 7, 8}
@@ -40,11 +43,13 @@ class DecodedImages(NamedTuple):
             ``(sample, height, width, 3)``.
         notices: what a user should know about how they were read.
         unreadable: why images cannot be read, by their position.
+        vectors: of the images that can be read, by an encoder, ``(sample, feature)``; None without one.
     """
 
     pixels: np.ndarray
     notices: list[str]
     unreadable: dict[int, str]
+    vectors: np.ndarray | None = None
 
 
 class _Header(NamedTuple):
@@ -75,14 +80,43 @@ def decode_images(sources: Sequence[Any], names: Sequence[str]) -> tuple[np.ndar
     Raises:
         InputError: images that cannot be read or are too large; the message names them all.
     """
-    decoded = decode_readable_images(sources, names)
-    faults = Faults()
-    faults.messages += [f"image {names[at]} cannot be read ({cause})" for at, cause in decoded.unreadable.items()]
-    faults.raise_all()
+    decoded = _refuse_unreadable(decode_readable_images(sources, names), names)
     return decoded.pixels, decoded.notices
 
 
-def decode_readable_images(sources: Sequence[Any], names: Sequence[str], *, skip: bool = False) -> DecodedImages:
+def encode_images(
+    sources: Sequence[Any], names: Sequence[str], encoder: Encoder
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return thumbnails, notices and vectors of images.
+
+    Args:
+        sources: as in :func:`decode_images`.
+        names: what messages call them.
+        encoder: makes a vector of each image.
+
+    Raises:
+        InputError: images that cannot be read, or the encoder fails.
+    """
+    decoded = _refuse_unreadable(decode_readable_images(sources, names, encoder=encoder), names)
+    assert decoded.vectors is not None
+    return decoded.pixels, decoded.notices, decoded.vectors
+
+
+def _refuse_unreadable(decoded: DecodedImages, names: Sequence[str]) -> DecodedImages:
+    faults = Faults()
+    faults.messages += [f"image {names[at]} cannot be read ({cause})" for at, cause in decoded.unreadable.items()]
+    faults.raise_all()
+    return decoded
+
+
+def decode_readable_images(
+    sources: Sequence[Any],
+    names: Sequence[str],
+    *,
+    skip: bool = False,
+    encoder: Encoder | None = None,
+    max_side: int | None = None,
+) -> DecodedImages:
     """Decode images to one size, with 8 bits per channel.
 
     Images of different sizes are resized to the median height and width, and to fewer pixels if memory is short. Images
@@ -92,7 +126,10 @@ def decode_readable_images(sources: Sequence[Any], names: Sequence[str], *, skip
         sources: a path, or an image that Pillow has opened, for each.
         names: what messages call them.
         skip: decode the other images if some cannot be read; otherwise ``pixels`` are then of no use.
+        encoder: also gets every image, in its own size and in colour, a batch at a time. The pixels are then thumbnails.
+        max_side: height and width of the pixels at most; None: as they are, or those of thumbnails for an encoder.
     """
+    max_side = THUMBNAIL_SIDE if max_side is None and encoder is not None else max_side
     sources = list(sources)
     headers: dict[int, _Header] = {}
     unreadable: dict[int, str] = {}
@@ -106,21 +143,30 @@ def decode_readable_images(sources: Sequence[Any], names: Sequence[str], *, skip
         return DecodedImages(np.empty(0, np.uint8), [], unreadable)
     scales, notices = _choose_scales(list(headers.values()))
     grey = all(header.grey for header in headers.values())
-    height, width, more = _common_size([header.size for header in headers.values()], 1 if grey else 3)
+    height, width, more = _common_size([header.size for header in headers.values()], 1 if grey else 3, max_side)
     pixels = np.empty((len(headers), height, width) if grey else (len(headers), height, width, 3), dtype=np.uint8)
-    for row, at in enumerate(headers):
-        try:
-            with _open(sources[at]) as image:
-                pixels[row] = _decode(image, grey, (width, height), scales)
-        except _UnreadableError as error:
-            unreadable[at] = str(error)
+    with nullcontext() if encoder is None else encoder.start(len(headers), "image") as encoding:
+        for row, at in enumerate(headers):
+            try:
+                with _open(sources[at]) as image:
+                    pixels[row] = _decode(image, grey, (width, height), scales)
+                    colours = None if encoding is None else _to_eight_bits(ImageOps.exif_transpose(image), False, scales)
+            except _UnreadableError as error:
+                unreadable[at] = str(error)
+            else:
+                # Not in the block above: what the encoder raises says nothing about the file.
+                if encoding is not None:
+                    encoding.add(row, names[at], colours)
+        all_failed = len(unreadable) == len(sources)
+        vectors, encoded = (None, []) if encoding is None or all_failed else encoding.finish()
     if skip and len(headers) + len(unreadable) > len(sources):
         # The size and the scale must not depend on files that turned out to be damaged.
         rest = [at for at in range(len(sources)) if at not in unreadable]
-        decoded = decode_readable_images([sources[at] for at in rest], [names[at] for at in rest])
-        return decoded._replace(unreadable=dict(sorted(unreadable.items())))
-    notices = [*_describe_pages(list(headers.items()), names), *notices, *more, *_describe_greys(pixels, headers)]
-    return DecodedImages(pixels, notices, dict(sorted(unreadable.items())))
+        decoded = decode_readable_images([sources[at] for at in rest], [names[at] for at in rest], max_side=max_side)
+        notices = [*decoded.notices, *encoded]
+        return DecodedImages(decoded.pixels, notices, dict(sorted(unreadable.items())), vectors)
+    notices = [*_describe_pages(list(headers.items()), names), *notices, *more, *_describe_greys(pixels, headers), *encoded]
+    return DecodedImages(pixels, notices, dict(sorted(unreadable.items())), vectors)
 
 
 class _UnreadableError(Exception):
@@ -253,9 +299,13 @@ def _choose_scale(ranges: list[tuple[float, float]], integers: bool) -> tuple[_S
     return _Scale(low, high, None), [f"{seen}: {low:g} to {high:g} became 0 to 255."]
 
 
-def _common_size(sizes: list[tuple[int, int]], channels: int) -> tuple[int, int, list[str]]:
+def _common_size(sizes: list[tuple[int, int]], channels: int, max_side: int | None = None) -> tuple[int, int, list[str]]:
     """Return the height and width for all images, and notices."""
     height, width = (int(side) for side in np.median(np.array(sizes), axis=0))
+    if max_side is not None and max(height, width) > max_side:
+        height, width = (max(1, side * max_side // max(height, width)) for side in (height, width))
+        if height * width * channels * len(sizes) <= _MAX_BYTES:
+            return height, width, [f"Pages show thumbnails of {height} x {width} pixels."]
     different = len(set(sizes)) > 1
     max_pixels = _MAX_BYTES / (len(sizes) * channels)
     if height * width > max_pixels:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 from hardsight.data import images, text
+from hardsight.data.embeddings import is_file_name
 from hardsight.data.formats.dialect import stated_separator
 from hardsight.data.labels import Task
 from hardsight.errors import Faults, InputError
@@ -72,7 +73,7 @@ class ReadOptions:
                     )
         with faults.collect():
             check_choice("task", self.task, get_args(Task))
-        if isinstance(self.embedding, str):
+        if isinstance(self.embedding, str) and not is_file_name(self.embedding):
             with faults.collect():
                 _check_embedding_name(self.embedding)
         if self.separator is not None:
@@ -85,7 +86,7 @@ class ReadOptions:
 
 
 def _check_embedding_name(name: str) -> None:
-    known = ("auto", *text.EMBEDDINGS, *images.EMBEDDINGS)
+    known = ("auto", *text.EMBEDDINGS, *images.EMBEDDINGS, "FILE.npy")
     if name.partition(":")[0] not in {each.partition(":")[0] for each in known}:
         raise InputError(f"embedding must be one of {', '.join(known)}. Got {name!r}")
 

@@ -109,7 +109,9 @@ class Samples:
                 and ``y`` is None, the label's column.
             text: the column that holds the text to learn from; all other columns are then left out.
             embedding: how texts and images become numbers: "auto", "tfidf", "sentence-transformers:MODEL"; "pixels",
-                "pixels:SIDE", "efficientnet-lite0"; or numbers that you have, ``(sample, feature)``.
+                "pixels:SIDE", "efficientnet-lite0"; numbers that you have, ``(sample, feature)``, or the path of a
+                ``.npy`` file of them; or a function of a list of Pillow images or strings that returns such numbers, or
+                an :class:`Encoder` of it.
             unlabelled: what to do with samples whose label is missing (None, NaN or blank): "drop" leaves them out,
                 "predict" has models predict them after the measurement (:attr:`hardsight.Difficulty.unlabelled`), "refuse"
                 raises an error.

@@ -11,9 +11,13 @@ _AT_ONCE = 0.5
 
 @contextmanager
 def progress_bar(
-    show: bool, total: int | None, description: str = "training models", clock: Callable[[], float] = time.monotonic
+    show: bool,
+    total: int | None,
+    description: str = "training models",
+    clock: Callable[[], float] = time.monotonic,
+    unit: str = "models",
 ) -> Iterator[Callable[[float], None]]:
-    """Show a progress bar on stderr; yield a function to call with the number of models that are newly done.
+    """Show a progress bar on stderr; yield a function to call with the number of models, or other units, newly done.
 
     A line above the bar tells how long a run of more than a minute will take. A run that ends before all of ``total``, or
     whose total is unknown, ends with a full bar of what was done.
@@ -42,8 +46,7 @@ def progress_bar(
                 announced = True
                 expected = elapsed * (total - restored) / (done - restored)
                 if expected >= _LONG:
-                    models = f"{total - restored:,.0f} models"
-                    bar.console.print(f"{description}: about {format_duration(expected)} for {models}")
+                    bar.console.print(f"{description}: about {format_duration(expected)} for {total - restored:,.0f} {unit}")
 
         yield on_progress
         bar.update(task, total=round(done), completed=round(done))

@@ -1,0 +1,254 @@
+"""Encoders of the user: texts and images become numbers, batch by batch, with a cache of what was encoded before."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from PIL import Image
+
+from hardsight.data.columns import to_numpy
+from hardsight.errors import HardsightError, InputError, first_line
+from hardsight.io.atomic import atomic_write
+from hardsight.io.progress import progress_bar
+from hardsight.validation import check_int
+
+# Vectors are saved after so many new items.
+_SAVED_AT_ONCE = 256
+_CACHE_VARIABLE = "HARDSIGHT_CACHE"
+_DIGEST_BYTES = 16
+
+
+class Encoder:
+    """A function that turns images or texts into numbers, as ``embedding=`` takes it, with its options.
+
+    ``embedding=function`` stands for ``embedding=Encoder(function)``.
+
+    Args:
+        function: gets a list of Pillow images (RGB, in their own sizes, upright) or of strings, and returns an array or
+            tensor ``(item, feature)``. The model's own preprocessing belongs into it. Every call gets ``batch_size`` items;
+            the last one is filled up with copies, so that a vector does not depend on how many items there are.
+        batch_size: items per call.
+        key: names the model with its weights and the preprocessing, such as "vit_small_patch16_224 augreg 224". With a key,
+            vectors are kept in a cache on disk, by key and content: a second run, or one that was killed, does not encode
+            them again. Change it with the function. None: nothing is kept.
+        cache: the folder of the cache; by default the environment variable ``HARDSIGHT_CACHE``, else ``hardsight`` in the
+            user's cache folder.
+
+    Raises:
+        InputError: an argument of a wrong kind.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[list[Any]], Any],
+        *,
+        batch_size: int = 32,
+        key: str | None = None,
+        cache: str | Path | None = None,
+    ) -> None:
+        if not callable(function):
+            raise InputError(f"function must be a function of a list of images or texts. Got {type(function).__name__}")
+        if key is not None and not isinstance(key, str):
+            raise InputError(f"key must be a text that names model and preprocessing. Got {type(key).__name__}")
+        if cache is not None and key is None:
+            raise InputError("cache needs a key, which names model and preprocessing: pass key=…")
+        self.function, self.batch_size, self.key = function, check_int("batch_size", batch_size, 1), key
+        self.cache = cache
+        self.name = str(getattr(function, "__name__", type(function).__name__))
+
+    def start(self, n_items: int, noun: str) -> "Encoding":
+        """Return an encoding to which items are added one by one.
+
+        Args:
+            n_items: number of items at most.
+            noun: what an item is called, "image" or "text".
+        """
+        stored = None if self.key is None else _Store(Path(self.cache) if self.cache else _default_cache(), self.key)
+        return Encoding(self, n_items, noun, stored)
+
+    def encode(self, items: Sequence[Any], noun: str) -> tuple[np.ndarray, list[str]]:
+        """Encode items in memory; return ``(item, feature)`` float32 and notices.
+
+        Args:
+            items: images or strings.
+            noun: what an item is called, "image" or "text".
+
+        Raises:
+            InputError: the function fails, or does not return finite numbers for every item.
+        """
+        with self.start(len(items), noun) as encoding:
+            for row, item in enumerate(items):
+                encoding.add(row, f"row {row}", item)
+            return encoding.finish()
+
+
+class Encoding:
+    """Vectors of items that are added one by one, so that only a batch of them is in memory."""
+
+    def __init__(self, encoder: Encoder, n_items: int, noun: str, store: "_Store | None") -> None:
+        self._encoder, self._noun, self._store = encoder, noun, store
+        self._n_items = n_items
+        self._vectors: np.ndarray | None = None
+        self._rows: list[int] = []
+        self._pending: list[tuple[int, str, bytes, Any]] = []
+        self._exit = ExitStack()
+        self._on_progress: Callable[[float], None] = lambda _: None
+
+    def __enter__(self) -> "Encoding":
+        """Show the progress, if stderr is a terminal."""
+        bar = progress_bar(sys.stderr.isatty(), self._n_items, f"encoding {self._noun}s", unit=f"{self._noun}s")
+        self._on_progress = self._exit.enter_context(bar)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the progress bar, and save what is new in the cache, also after an error."""
+        self._exit.close()
+        if self._store is not None:
+            self._store.save()
+
+    def add(self, row: int, name: str, item: Any) -> None:
+        """Add an item.
+
+        Args:
+            row: its row in the result.
+            name: what messages call it.
+            item: an image or a text.
+        """
+        digest = b""
+        if self._store is not None:
+            digest = blake2b(_content(item), digest_size=_DIGEST_BYTES).digest()
+            known = self._store.get(digest)
+            if known is not None:
+                self._keep([row], known[None])
+                return
+        self._pending.append((row, name, digest, item))
+        if len(self._pending) == self._encoder.batch_size:
+            self._encode_pending()
+
+    def finish(self) -> tuple[np.ndarray, list[str]]:
+        """Return the vectors of the items in the order of their rows, and notices."""
+        if self._pending:
+            self._encode_pending()
+        if self._vectors is None:
+            raise InputError(f"there is no {self._noun} to encode")
+        complete = len(self._rows) == self._n_items
+        vectors = self._vectors if complete else self._vectors[np.sort(self._rows)]
+        return vectors, [f"Each {self._noun} became {vectors.shape[1]} numbers (by {self._encoder.name})."]
+
+    def _encode_pending(self) -> None:
+        rows, names, digests, items = zip(*self._pending, strict=True)
+        self._pending = []
+        vectors = self._call(list(items), names[0])
+        self._keep(list(rows), vectors)
+        if self._store is not None:
+            self._store.add(digests, vectors)
+
+    def _call(self, items: list[Any], first: str) -> np.ndarray:
+        count, size = len(items), self._encoder.batch_size
+        where = f"embedding {self._encoder.name}"
+        try:
+            returned = self._encoder.function(items + [items[-1]] * (size - count))
+            vectors = np.asarray(to_numpy(returned), dtype=np.float32)
+        except HardsightError:
+            raise
+        except Exception as error:  # a function of the user may raise anything
+            raise InputError(
+                f"{where} failed on a batch of {size} {self._noun}s from {first} on ({type(error).__name__}: "
+                f"{first_line(error)}): it gets a list of {'Pillow images' if self._noun == 'image' else 'strings'}"
+            ) from error
+        widths = vectors.shape[1:] if self._vectors is None else self._vectors.shape[1:]
+        if vectors.ndim != 2 or not vectors.size or vectors.shape != (size, *widths):
+            raise InputError(
+                f"{where} must return one vector for each of {size} {self._noun}s, all of one length. It returned shape "
+                f"{vectors.shape}"
+            )
+        if not np.isfinite(vectors).all():
+            raise InputError(f"{where} returned a number that is not finite, in the batch from {first} on: fix it")
+        return vectors[:count]
+
+    def _keep(self, rows: list[int], vectors: np.ndarray) -> None:
+        if self._vectors is None:
+            self._vectors = np.empty((self._n_items, vectors.shape[1]), dtype=np.float32)
+        if vectors.shape[1] != self._vectors.shape[1]:
+            raise InputError(
+                f"the cache of embedding {self._encoder.name} holds vectors of another length under the key "
+                f"{self._encoder.key!r}: pass another key"
+            )
+        self._vectors[rows] = vectors
+        self._rows += rows
+        self._on_progress(len(rows))
+
+
+class _Store:
+    """Vectors on disk by the digest of their item, in files that are written whole.
+
+    Args:
+        folder: of all keys.
+        key: of the encoder; it has a folder of its own.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder = folder / "embeddings" / blake2b(key.encode(), digest_size=_DIGEST_BYTES).hexdigest()
+        self._known: dict[bytes, np.ndarray] = {}
+        self._new: list[tuple[bytes, np.ndarray]] = []
+        for file in sorted(self._folder.glob("*.npz")):
+            self._read(file)
+
+    def get(self, digest: bytes) -> np.ndarray | None:
+        return self._known.get(digest)
+
+    def add(self, digests: Sequence[bytes], vectors: np.ndarray) -> None:
+        self._new += zip(digests, vectors, strict=True)
+        if len(self._new) >= _SAVED_AT_ONCE:
+            self.save()
+
+    def save(self) -> None:
+        """Write what is new.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        if not self._new:
+            return
+        digests, vectors = np.frombuffer(b"".join(d for d, _ in self._new), np.uint8), np.stack([v for _, v in self._new])
+        name = blake2b(digests.tobytes(), digest_size=_DIGEST_BYTES).hexdigest()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self._folder / f"{name}.npz") as temporary, temporary.open("wb") as file:
+                np.savez(file, digests=digests, vectors=vectors)
+        except OSError as error:
+            raise InputError(
+                f"the cache {self._folder} cannot be written ({error.strerror or error}): set {_CACHE_VARIABLE}, or leave "
+                "out key"
+            ) from None
+        self._new = []
+
+    def _read(self, file: Path) -> None:
+        """Read one file; one that is damaged is encoded again."""
+        try:
+            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+                digests, vectors = arrays["digests"].reshape(-1, _DIGEST_BYTES), arrays["vectors"]
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            return
+        if vectors.ndim == 2 and vectors.dtype == np.float32 and len(vectors) == len(digests):
+            self._known |= {digest.tobytes(): vector for digest, vector in zip(digests, vectors, strict=True)}
+
+
+def _default_cache() -> Path:
+    place = os.environ.get(_CACHE_VARIABLE)
+    if place:
+        return Path(place)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hardsight"
+
+
+def _content(item: Any) -> bytes:
+    """Return bytes that are equal for equal items."""
+    if isinstance(item, Image.Image):
+        return f"{item.mode}{item.size}".encode() + item.tobytes()
+    return str(item).encode("utf-8", "surrogatepass")
