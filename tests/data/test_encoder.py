@@ -107,7 +107,7 @@ def test_photographs_that_are_all_broken_are_named(photos):
     folder, _ = photos
     for path in folder.glob("*/*.png"):
         path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(InputError, match="cat/00.png cannot be read"):
+    with pytest.raises(InputError, match=r"cat/00\.png cannot be read"):
         hs.read(folder, embedding=Corners())
 
 
