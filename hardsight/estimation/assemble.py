@@ -211,7 +211,8 @@ def _add_label_model(run: RunInfo, account: Ledger) -> RunInfo:
 def _add_trust(
     run: RunInfo, account: Ledger, consensus: Tensor, held_out: HeldOut, in_small_class: np.ndarray | None
 ) -> RunInfo:
-    certain = None if in_small_class is None else torch.from_numpy(in_small_class)
+    # As automatic weights have it: labels of classes too small to be split are taken as right.
+    certain = None if in_small_class is None else torch.from_numpy(in_small_class) & (account.p_wrong == 0)
     unreliability = ledger_unreliability(account.p_wrong, consensus, held_out.labels, certain)
     # Without a doubted label there is nothing to act on.
     if unreliability < _SMALL_UNRELIABILITY or not bool((account.p_wrong > 0.5).any()):

@@ -1,5 +1,7 @@
 """Classes too small to be split: measured in as many folds as without them, and marked, whatever the learner."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -159,6 +161,24 @@ def test_a_sample_of_a_small_class_weighs_like_one_of_an_average_class():
     X, y = clusters([200, 100, *[1] * 30])
     weights = hs.weigh(hs.measure(X, y, learner="ridge", repeats=2))
     assert weights.max() < 3
+
+
+def test_rare_classes_that_cannot_be_judged_are_balanced():
+    X, y = clusters([200, 200, 1])
+    d = hs.measure(X, y, learner="ridge", repeats=2)
+    # As if the first class had five labels, of which nobody can tell which are right.
+    marked = y == "class 00"
+    marked[5:] = False
+    rows = marked | (y != "class 00")
+    d = d.select(rows)
+    unjudged = replace(
+        d,
+        cause=np.where(marked[rows], TOO_FEW, d.cause),
+        p_wrong=np.where(marked[rows], 0.5, np.where(d.labels == 2, 0, 0.01)),
+    )
+    weights = hs.weigh(unjudged)
+    assert weights[:5].min() > 3 * weights[5:-1].max()
+    assert weights[-1] < 2 * weights[5:-1].max()
 
 
 def test_many_single_classes_do_not_pass_for_noise():

@@ -28,8 +28,9 @@ labels are open, $b = (1 - s/2)\big(1 - \tfrac1n \sum_i 2 r_i (1 - r_i)\big)$, a
 label is doubted.
 
 Labels that a reviewer confirmed have $a_i = 1$, whatever the models believe, and do not enter $v$. Neither do those of
-classes too small to be judged, such as one of a single sample, and the models' belief does not count for them. Their
-samples count as those of a class of average size: balanced, one sample would carry as much weight as a whole class.
+classes too small to be split, such as one of a single sample, and the models' belief does not count for them. Their
+samples count as those of a class of average size: balanced, one sample would carry as much weight as a whole class. Larger
+classes are balanced even where too few labels tell right from wrong (benchmarks/LOG.md).
 
 So that a few samples do not carry the training, the effective sample size, $(\sum w)^2 / \sum w^2$, is never below a
 tenth of the samples: $b$ is reduced as far as that takes, and if $b = 0$ is not enough, all weights are raised to a power
@@ -95,7 +96,7 @@ def auto(
     Args:
         logits: of held-out models of the data as given; ``(sample, class)``.
         certain: whether the label is known to be right; None: for no sample; ``(sample,)``.
-        in_small_class: whether the class is too small for its labels to be judged; None: for no sample; ``(sample,)``.
+        in_small_class: whether the class is too small to be split; None: for no sample; ``(sample,)``.
 
     Raises:
         InputError: ``certain`` or ``in_small_class`` has another shape, a probability is outside 0 to 1, or logits are not
@@ -228,10 +229,14 @@ def explain_weights(d: Difficulty, weights: np.ndarray, certain: Bool[Tensor, " 
 
 
 def samples_in_small_classes(d: Difficulty) -> Tensor | None:
-    """Return which samples belong to classes too small for their labels to be judged, ``(sample,)`` bool; None: none."""
-    if d.cause is None or TOO_FEW not in d.cause:
+    """Return which samples belong to classes too small to be split, ``(sample,)`` bool; None: there are none.
+
+    Their labels are taken as right, with P(wrong) 0; those of rare classes that are split have a P(wrong) above 0.
+    """
+    if d.cause is None or d.p_wrong is None:
         return None
-    return torch.from_numpy(d.cause == TOO_FEW)
+    mask = (d.cause == TOO_FEW) & (d.p_wrong == 0)
+    return torch.from_numpy(mask) if mask.any() else None
 
 
 def _ledger(d: Difficulty) -> tuple[Tensor, Tensor, Tensor]:
@@ -283,7 +288,8 @@ def _explain_labels(p_wrong: np.ndarray, weights: np.ndarray) -> str:
 def _explain_classes(d: Difficulty, p_wrong: np.ndarray, weights: np.ndarray, power: float) -> str:
     assert d.classes is not None
     mass = np.bincount(d.labels, 1 - p_wrong, len(d.classes))
-    balanced = d.labels if d.cause is None else d.labels[d.cause != TOO_FEW]
+    in_small_class = samples_in_small_classes(d)
+    balanced = d.labels if in_small_class is None else d.labels[~in_small_class.numpy()]
     present = np.flatnonzero(np.bincount(balanced, minlength=len(d.classes)))
     smallest, largest = present[mass[present].argmin()], present[mass[present].argmax()]
     return (
