@@ -1,5 +1,7 @@
 """Kinds of models are compared before the run, and those that are not chosen are witnesses."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 import hardsight as hs
-from hardsight.estimation import learner_comparison
+from hardsight.estimation import learner_comparison, training_length
+from hardsight.estimation.learner_comparison import MAX_SECONDS, seconds_per_model
 from hardsight.learners import SklearnModel
 from hardsight.learners.tempered import Tempered, fit_temperature
 
@@ -85,3 +88,68 @@ def test_nothing_is_compared_where_the_learner_is_not_open(options):
     d = hs.measure(steps(60, 2), "grade", refine=False, **options)
     assert "log-loss (" not in d.run.reason
     assert "lowers the held-out" not in d.run.reason
+
+
+@pytest.mark.slow
+def test_beyond_the_pilot_other_kinds_are_trained_on_all_samples(monkeypatch):
+    monkeypatch.setattr(training_length, "MAX_SAMPLES", 150)
+    sizes = []
+    predict_once = learner_comparison.predict_once
+
+    def counted(runner, plan, on_progress):
+        log_prob = predict_once(runner, plan, on_progress)
+        sizes.append((runner.learner.name, len(log_prob)))
+        return log_prob
+
+    monkeypatch.setattr(learner_comparison, "predict_once", counted)
+    frame = steps(300, 3)
+    d = hs.measure(frame, "grade", repeats=2, refine=False)
+    compared, on_all = sizes[:4], sizes[4:]
+    assert {size for _, size in compared} == {150}
+    assert {size for _, size in on_all} == {300}
+    # Consensus, three other kinds of models, neighbours.
+    assert len(on_all) == 3
+    assert len(d.run.evidence_weights) == 5
+    sizes.clear()
+    monkeypatch.setattr(learner_comparison, "MAX_SECONDS", 0.0)
+    without = hs.measure(frame, "grade", repeats=2, refine=False)
+    assert len(sizes) == 4
+    assert len(without.run.evidence_weights) == 2
+    np.testing.assert_array_equal(without.error, d.error)
+
+
+@pytest.mark.slow
+def test_networks_of_the_search_are_not_trained_again(monkeypatch):
+    members = []
+    fit_predict = hs.Network.fit_predict
+
+    def counted(self, samples, plan, on_progress):
+        members.append(plan.n_models)
+        return fit_predict(self, samples, plan, on_progress)
+
+    monkeypatch.setattr(hs.Network, "fit_predict", counted)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(150, 3))
+    d = hs.measure(pd.DataFrame(x).assign(kind=x[:, 0] + x[:, 1] ** 2 > 1), "kind", folds=3, repeats=2, refine=False)
+    assert d.run.learner == "network"
+    assert "lightgbm (100 rounds)" in d.run.reason
+    assert sum(members) == d.run.training_length["models"] + d.run.n_models
+
+
+@pytest.mark.slow
+def test_trees_keep_their_own_probabilities_if_asked():
+    raw = hs.measure(steps(300, 0), "grade", repeats=2, refine=False, estimate=hs.Estimate(calibrate=False))
+    assert "temperature" not in raw.run.recipe
+    assert raw.run.calibration is None
+    d = hs.measure(steps(300, 0), "grade", repeats=2, refine=False)
+    assert d.run.calibration["temperature"] == pytest.approx(d.run.calibration["fitted"])
+
+
+def test_the_time_of_witnesses_grows_with_the_size():
+    def seconds(kind, rows, columns=10, classes=2):
+        matrix = np.broadcast_to(0.0, (rows, columns))
+        return seconds_per_model(kind, SimpleNamespace(matrix=matrix, classes=range(classes)))
+
+    for kind in ("network", "boosting", "forest", "logistic"):
+        assert seconds(kind, 10_000) < MAX_SECONDS < seconds(kind, 100_000, 400, 20), kind
+        assert seconds(kind, 20_000) >= 2 * seconds(kind, 10_000)
