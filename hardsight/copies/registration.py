@@ -6,6 +6,8 @@ most, blurs or sharpens it, and by small changes of height, width and angle, to 
 original, and not always the reverse. Candidates are found by tangent distance (Simard, LeCun and Denker 1993).
 """
 
+import math
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
@@ -24,8 +26,36 @@ _CANDIDATES = 2
 _AWAY, _MOST_MOVED = 3, 2_000
 # Principal components in which candidates are found.
 _COMPONENTS = 32
+# Smaller images are not told from other arrays. Correlations of neighbouring pixels, relative to others, and how many
+# images tell them.
+_MIN_SIDE, _FAR_MORE, _ROWS_TO_GUESS = 8, 2.0, 1_000
 # Directions of a smaller share of the variance along all are noise.
 _MIN_VARIANCE = 1e-6
+
+
+def guess_side(points: np.ndarray) -> int | None:
+    """Return the side of square grey images of which each row holds the pixels, line by line; None if there are no images.
+
+    Neighbouring pixels of images depend on each other in both directions, far more than pixels do in general, and than the
+    last pixel of a line and the first of the next: those are neighbours in a series, too.
+
+    Args:
+        points: ``(sample, pixel)`` float32, in units that the pixels share.
+    """
+    side = math.isqrt(points.shape[1])
+    if side * side != points.shape[1] or side < _MIN_SIDE:
+        return None
+    step = -(-len(points) // _ROWS_TO_GUESS)
+    centred = points[::step] - points[::step].mean(axis=0)
+    norm = np.sqrt(np.square(centred).sum(axis=0))
+    correlation = np.abs(centred.T @ centred) / np.maximum(np.outer(norm, norm), np.finfo(np.float32).tiny)
+    pixel = np.arange(side * side).reshape(side, side)
+    right, down, across = (
+        correlation[first, second].mean()
+        for first, second in ((pixel[:, :-1], pixel[:, 1:]), (pixel[:-1], pixel[1:]), (pixel[:-1, -1], pixel[1:, 0]))
+    )
+    others = (correlation.sum() - correlation.trace()) / (correlation.size - len(correlation))
+    return side if min(right, down) > _FAR_MORE * max(across, others) else None
 
 
 def reduce_images(images: np.ndarray) -> np.ndarray:

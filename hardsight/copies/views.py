@@ -8,7 +8,7 @@ import numpy as np
 from hardsight.copies.chance import column_codes
 from hardsight.copies.near import Search
 from hardsight.copies.neighbours import find_nearest
-from hardsight.copies.registration import find_nearest_images, find_nearest_to_moved, reduce_images
+from hardsight.copies.registration import find_nearest_images, find_nearest_to_moved, guess_side, reduce_images
 from hardsight.data import Samples
 
 # Columns share a unit if none has a standard deviation above this factor times the median one, and most are not below
@@ -38,7 +38,8 @@ def make_views(samples: Samples) -> list[View]:
     Columns of different units are standardised, and the columns of a category weigh as much as two standard deviations.
     Columns that share a unit, such as pixels and embeddings, stay as they are. They are also compared after each row is
     standardised, so that brightness and contrast do not matter. Texts are compared by their numbers and their letters in
-    equal parts, and images after registration, so that small shifts, rotations and crops do not matter.
+    equal parts, and images, also those whose pixels are columns, after registration, so that small shifts, rotations
+    and crops do not matter.
     """
     matrix = samples.matrix
     if matrix.shape[1] == 0 or len(matrix) < 2:
@@ -52,13 +53,21 @@ def make_views(samples: Samples) -> list[View]:
     points, even = _scale(matrix, images=samples.kind == "image", table=samples.kind == "table")
     columns = column_codes(samples) if samples.kind == "table" else None
     views = [View(everyone, points, even=even, values=None if columns is None else np.stack(columns, axis=1))]
+    images = samples.numbers if samples.kind == "image" else None
     if even and points.shape[1] >= _MIN_SHARED:
         views.append(_standardise_rows(points))
-    if samples.kind == "image":
-        images = reduce_images(samples.numbers)
-        search, control = (partial(find, shape=images.shape[1:]) for find in (find_nearest_images, find_nearest_to_moved))
-        views.append(_standardise_rows(images.reshape(len(images), -1))._replace(search=search, control=control))
+        side = guess_side(points) if images is None else None
+        images = matrix.reshape(-1, side, side) if side else images
+    if images is not None:
+        views.append(_register(images))
     return views
+
+
+def _register(images: np.ndarray) -> View:
+    """Compare images after registration; ``(sample, height, width[, channel])``."""
+    small = reduce_images(images)
+    search, control = (partial(find, shape=small.shape[1:]) for find in (find_nearest_images, find_nearest_to_moved))
+    return _standardise_rows(small.reshape(len(small), -1))._replace(search=search, control=control)
 
 
 def _compare_texts(samples: Samples) -> View:
