@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from hardsight.attribution.names import CAUSES, FACTORS
+from hardsight.attribution.names import CAUSES, FACTORS, NO_CAUSE, STRANGE
 from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.measure import measure
 from hardsight.estimation.request import Estimate
@@ -28,6 +28,7 @@ ATYPICAL_IMAGES, ATYPICAL_NUMBERS = ("shift", "zoom", "rotate"), ("near", "featu
 NOISES = (("uniform", 0.1), ("uniform", 0.2), ("uniform", 0.4), ("asymmetric", 0.2), ("asymmetric", 0.4),
           ("adjacent", 0.2), ("instance", 0.2))  # fmt: skip
 _N_BINS = 10
+REASONS = (*FACTORS, NO_CAUSE)
 
 
 class Scenario(NamedTuple):
@@ -84,9 +85,13 @@ def separation(difficulty: Difficulty, truth: Scenario) -> Iterator[dict[str, An
 
 
 def confusion(cause: np.ndarray, reason: np.ndarray) -> tuple[np.ndarray, float]:
-    """Count injected reasons (rows) and detected causes (columns), in the order of ``CAUSES``; also macro-F1."""
-    counts = pd.crosstab(reason, cause).reindex(index=CAUSES, columns=CAUSES, fill_value=0).to_numpy()
-    return counts, float(f1_score(reason, cause, labels=CAUSES, average="macro", zero_division=0))
+    """Count injected reasons (rows, ``REASONS``) and detected causes (columns, ``CAUSES``); also macro-F1.
+
+    Strange samples are the injected reason for uncertainty, so for F1 the cause "strange" counts as uncertainty.
+    """
+    counts = pd.crosstab(reason, cause).reindex(index=REASONS, columns=CAUSES, fill_value=0).to_numpy()
+    detected = np.where(cause == STRANGE, "uncertainty", cause)
+    return counts, float(f1_score(reason, detected, labels=REASONS, average="macro", zero_division=0))
 
 
 def calibration_error(predicted: np.ndarray, observed: np.ndarray) -> float:

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from hardsight.attribution.names import CAUSES, FACTORS
+from hardsight.attribution.names import CAUSES, FACTORS, STRANGE
 from hardsight_bench.corruptions import KINDS
-from hardsight_bench.factors import RARE_SHARE, SHARE, Study
+from hardsight_bench.factor_yardsticks import INTERVENTIONS, Yardsticks, share_in_right_line
+from hardsight_bench.factors import RARE_SHARE, REASONS, SHARE, Study
 from hardsight_bench.ranks import Ranking
 from hardsight_bench.speed import Case, Growth, Timing
 
@@ -187,10 +188,10 @@ def factors_page(study: Study) -> str:
     by_set = matching.groupby(["set", "factor"], sort=False)["auroc"].mean().unstack()
     means = [("mean over sets", *(f"{by_set[f].mean():.3f}" for f in FACTORS), f"{f1.groupby('set').mean().mean():.3f}")]
     sections += [markdown_table(("", *FACTORS, "macro-F1 of cause"), means)]
-    counts = np.sum(causes["counts"].to_list(), axis=0).reshape(len(CAUSES), len(CAUSES))
+    counts = np.sum(causes["counts"].to_list(), axis=0).reshape(len(REASONS), len(CAUSES))
     shares = [
-        (reason, *(f"{n:,}" for n in row), f"{row[i] / row.sum():.0%}")
-        for i, (reason, row) in enumerate(zip(CAUSES, counts, strict=True))
+        (reason, *(f"{n:,}" for n in row), f"{_count_right(reason, row) / row.sum():.0%}")
+        for reason, row in zip(REASONS, counts, strict=True)
     ]
     caption = (
         "Injected reasons (rows) against causes told (columns), samples of all worlds. Data sets have hard samples of their "
@@ -198,6 +199,80 @@ def factors_page(study: Study) -> str:
     )
     sections += ["## What the cause says", caption, markdown_table(("injected", *CAUSES, "right"), shares)]
     return "\n\n".join([*sections, *_calibration_section(study.calibration)])
+
+
+def _count_right(reason: str, row: np.ndarray) -> int:
+    """Return how many samples of an injected reason have that cause; strange ones may have it in either word."""
+    names = (reason, STRANGE) if reason == "uncertainty" else (reason,)
+    return int(sum(row[CAUSES.index(name)] for name in names))
+
+
+def yardsticks_page(result: Yardsticks) -> str:
+    """Return the page of the yardsticks of the ledger."""
+    introduction = (
+        f"{result.planted['set'].nunique()} data sets, {result.planted['seed'].nunique()} seeds. Four questions "
+        "that the lines should answer, each by a yardstick of its own."
+    )
+    sections = ["# Do the lines mean what they say?", introduction, *_interventions_section(result.interventions)]
+    posterior = result.posteriors.groupby("generator", sort=False)[["margin", "margin_ceiling", "uncertainty"]].mean()
+    caption = (
+        "2,000 samples of known density. Spearman correlation of margin with 1 - max p (and that of the exact log-loss of "
+        "the drawn label, which limits any account of the error of one label), and of uncertainty with the members' mean "
+        "divergence from the posterior."
+    )
+    cells = [
+        (str(name), *(f"{value:.3f}" for value in row))
+        for name, row in zip(posterior.index, posterior.to_numpy(), strict=True)
+    ]
+    sections += ["## Is margin ambiguity, and uncertainty ignorance?", caption]
+    sections += [markdown_table(("density", "margin", "limit", "uncertainty"), cells)]
+    if len(result.raters):
+        raters = result.raters.groupby(["line", "set"], sort=False)["within"].mean().unstack()
+        rows = [(str(line), *(f"{value:.3f}" for value in raters.loc[line])) for line in raters.index]
+        sections += [
+            "## Is margin what people disagree on?",
+            "Spearman correlation with the entropy of the votes, within classes.",
+        ]
+        sections += [markdown_table(("line", *map(str, raters.columns)), rows)]
+    caption = (
+        "AUROC of each line for the planted samples of its factor, against the samples of other factors and clean ones that "
+        "the models get right. Clean samples that they get wrong count as unknown. Uncertainty also among samples whose "
+        "error exceeds log 2."
+    )
+    sections += [
+        "## Does each line tell its factor from the others?",
+        caption,
+        _set_table(result.planted, "factor", "auroc"),
+    ]
+    return "\n\n".join(sections)
+
+
+def _interventions_section(movements: pd.DataFrame) -> list[str]:
+    moved = movements.groupby(["intervention", "line"], sort=False)["movement"].mean().unstack(sort=False)
+    rows = [
+        (str(name), *(f"{value:+.3f}" for value in row)) for name, row in zip(moved.index, moved.to_numpy(), strict=True)
+    ]
+    caption = (
+        "One cause is made stronger: a fifth of the samples mislabelled, blended with another class, or given noise on all "
+        "features; a third of the classes cut to 12%; half of the data left out. Mean movement of each line in nats, and of "
+        "P(strange), over the samples concerned; below, the share of all movement that is a rise of the right line."
+    )
+    shares = share_in_right_line(movements)
+    shares["intervention"] = [f"{name} → {INTERVENTIONS[name]}" for name in shares["intervention"]]
+    return [
+        "## Which line moves?",
+        caption,
+        markdown_table(("intervention", *map(str, moved.columns)), rows),
+        _set_table(shares, "intervention", "share"),
+    ]
+
+
+def _set_table(rows: pd.DataFrame, by: str, value: str) -> str:
+    """Return a table of mean values: a row per value of ``by``, a column per set, and the mean over sets."""
+    each = rows.groupby([by, "set"], sort=False)[value].mean().unstack(sort=False)
+    cells = [(str(name), *(format_or_dash(cell, ".3f") for cell in each.loc[name]), f"{each.loc[name].mean():.3f}")
+             for name in each.index]  # fmt: skip
+    return markdown_table((by, *map(str, each.columns), "mean"), cells)
 
 
 def _calibration_section(rows: pd.DataFrame) -> list[str]:

@@ -11,11 +11,11 @@ label (:mod:`hardsight.attribution.label_noise`):
 - the remainder, $R = E - V - \text{imbalance} - \text{noise}$, is divided: uncertainty $= V + sR$ and margin $= (1 - s) R$.
 
 $V$ is what infinitely many models would save; $s$ is the share of $R$ that is attributed to the sample being unlike the
-others, where the consensus itself cannot be relied on. It grows with $u = \log \frac{V}{H + 0.05} + 2 \log t$: the
-variance relative to the entropy $H$ of the consensus (a sample between two classes has high entropy and low variance, an
-atypical one the reverse), and the mean distance $t$ to the nearest neighbours relative to that of its predicted class.
-$s = 1/(1 + e^{-2 (z - 2.5)})$ with $z$ the distance of $u$ from its median in (normal-consistent) median absolute
-deviations: half at 2.5 deviations.
+others, where the consensus itself cannot be relied on. It grows with the strangeness of the sample
+(:mod:`hardsight.attribution.strangeness`): its features, and $\log \frac{V}{H + 0.05} + 2 \log t$, the variance relative to
+the entropy $H$ of the consensus (a sample between two classes has high entropy and low variance, a strange one the
+reverse), and the mean distance $t$ to the nearest neighbours relative to that of its predicted class. The variance stays in
+one line whatever the sample is like, so that the line shrinks as the data grow.
 
 The finite-M correction of $V$ is taken off $R$, so margin may fall slightly below zero on easy samples.
 """
@@ -30,15 +30,14 @@ from torch import Tensor
 
 from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosterior, fit_label_model, true_label_probabilities
 from hardsight.attribution.label_noise.model import row_blocks
+from hardsight.attribution.names import CAUSES, NO_CAUSE, STRANGE
 from hardsight.attribution.neighbours import Neighbours
 from hardsight.attribution.oddity import Oddity
-from hardsight.attribution.strangeness import p_strange, relative_to_class
+from hardsight.attribution.strangeness import p_strange, relative_to_class, strange_share, strangeness
 from hardsight.measures.bias_variance import Decomposition
 
 # The error of a sample whose label gets half of the probability.
 HARD_ERROR = math.log(2)
-# The share s: half at so many deviations from the median, and its slope there.
-_HALF_AT, _SLOPE = 2.5, 2.0
 # Keeps the ratio of variance to entropy finite where both vanish.
 _MIN_ENTROPY = 0.05
 
@@ -51,9 +50,10 @@ class Ledger(NamedTuple):
         p_wrong: posterior probability that the given label is wrong.
         suggested: class of the largest posterior.
         p_suggested: that posterior.
-        cause: column of ``terms``, -1 for easy samples. A sample is hard if its error exceeds log 2 (the given label gets
-            less than half of the probability) or its label is more likely wrong than right. Its cause is noise if the label
-            is more likely wrong than right, and otherwise the largest of the other terms.
+        cause: position in :data:`hardsight.attribution.names.CAUSES`. It is noise if the label is more likely wrong than
+            right; otherwise "strange" if the sample is more likely unlike the rest than not, whatever its error; otherwise
+            the largest of the other terms if the error exceeds log 2 (the given label gets less than half of the
+            probability), and "none" of easy samples.
         p_strange: of :func:`hardsight.attribution.strangeness.p_strange`.
         atypicality: of :func:`atypicality`; None if there are no features.
         label_model: the fitted model of how labels arise.
@@ -104,14 +104,15 @@ def ledger(
     predicted = consensus.argmax(1)
     distance = None if neighbours is None else atypicality(neighbours.distance, predicted)
     index = disagreement_index(parts.variance, of_label.entropy, distance)
-    strange = p_strange(oddity, predicted.numpy(), [index.numpy()])
-    assert strange is not None
-    share = atypical_share(index)
+    deviations = strangeness(oddity, predicted.numpy(), [index.numpy()])
+    assert deviations is not None
+    strange, share = p_strange(deviations), torch.from_numpy(strange_share(deviations))
     uncertainty = parts.variance + share * rest
     terms = torch.stack([of_label.noise, of_label.imbalance, (1 - share) * rest, uncertainty], 1)
     wrong = of_label.p_wrong > 0.5
     largest = torch.where(wrong, 0, terms[:, 1:].argmax(1) + 1)
-    cause = torch.where((parts.error > HARD_ERROR) | wrong, largest, -1)
+    cause = torch.where((parts.error > HARD_ERROR) | wrong, largest, CAUSES.index(NO_CAUSE))
+    cause[torch.from_numpy(strange > 0.5) & ~wrong] = CAUSES.index(STRANGE)
     of_labels = (of_label.p_wrong, of_label.suggested, of_label.p_suggested)
     return Ledger(terms, *of_labels, cause, strange, distance, label_posterior.model)
 
@@ -164,19 +165,6 @@ def disagreement_index(
     """
     index = (variance.clamp(min=1e-6) / (entropy + _MIN_ENTROPY)).log()
     return index if distance is None else index + 2 * distance
-
-
-def atypical_share(index: Float64[Tensor, " sample"]) -> Float64[Tensor, " sample"]:
-    """Return the share of a sample's remaining error that is attributed to its being unlike the others, 0 to 1.
-
-    Args:
-        index: of :func:`disagreement_index`.
-    """
-    median = index.median()
-    deviation = 1.4826 * (index - median).abs().median()
-    if not deviation > 0:
-        return torch.zeros_like(index)
-    return torch.sigmoid(_SLOPE * ((index - median) / deviation - _HALF_AT))
 
 
 def atypicality(distance: np.ndarray, predicted: Int64[Tensor, " sample"]) -> Float64[Tensor, " sample"]:

@@ -3,9 +3,11 @@
 import numpy as np
 
 FACTORS = ("noise", "imbalance", "margin", "uncertainty")
+# The cause of a sample that is unlike the rest, whatever its error.
+STRANGE = "strange"
 # The cause of an easy sample.
 NO_CAUSE = "none"
-CAUSES = (*FACTORS, NO_CAUSE)
+CAUSES = (*FACTORS, STRANGE, NO_CAUSE)
 # In place of a cause, for samples of classes too small for their labels to be judged.
 TOO_FEW = "too few to tell"
 

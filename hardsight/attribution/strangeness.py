@@ -1,17 +1,18 @@
-r"""P(strange): the probability that a sample is unlike the rest, by all signals together, weighed by what they show.
+r"""Strangeness: how unlike the rest a sample is, by all signals together, each weighed by what it shows.
 
 A signal is any measurement that is larger for stranger samples: those of :mod:`hardsight.attribution.oddity`, which need
 features only, and the disagreement of models (:func:`hardsight.attribution.ledger.disagreement_index`). Few data sets have
 samples that stand out by all of them, and a signal by which nothing stands out adds noise, so each is weighed:
 
-1. $t_{ik}$ is the distance of signal $k$ from its median, in the deviations that the distance from the median to the
-   84 % quantile stands for. If predictions are known, medians of the predicted classes are taken off first.
+1. $t_{ik}$ is the distance of signal $k$ from its median, in the standard deviations that the distance of the upper quartile
+   from the median stands for. If predictions are known, medians of the predicted classes are taken off first.
 2. The weight of a signal is what its upper tail has in excess of a normal distribution,
    $w_k \propto \mathrm{mean}_i \min([t_{ik} - 2]_+, 4) - E[Z - 2]_+ + 0.03$.
-3. $u_i = \log \sum_k w_k e^{t_{ik}}$ is standardised like a signal, and $P = 1/(1 + e^{-2(u_i - 4)})$: half at four
-   deviations.
+3. The strangeness $u_i = \log \sum_k w_k e^{t_{ik}}$ is standardised like a signal.
+4. $P(\text{strange}) = 1/(1 + e^{-2(u_i - 4.5)})$: half at 4.5 deviations. The share of the remaining error that the ledger
+   attributes to strangeness is half at 2 deviations: an odd sample that is hard is more likely hard for being odd.
 
-Half at four deviations is chosen so that at most 2 % of the samples of ordinary data sets exceed it. The probability
+The probability is half at 4.5 deviations so that at most 2 % of the samples of ordinary data sets exceed it. The probability
 refers to no particular kind of strangeness, and most samples that are planted by changing a few features are not beyond
 it; they rank high.
 """
@@ -24,14 +25,15 @@ from scipy.stats import norm
 
 from hardsight.attribution.oddity import Oddity
 
-# The probability: half at so many deviations, and its slope there.
-_HALF_AT, _SLOPE = 4.0, 2.0
+# The probability and the share of the error: half at so many deviations, and the slope of both there.
+_PROBABLE_AT, _HALF_OF_ERROR_AT, _SLOPE = 4.5, 2.0, 2.0
 # The upper tail of a signal begins here, and its samples count for at most so much.
 _TAIL_FROM, _TAIL_LENGTH = 2.0, 4.0
 # Weight of a signal without any tail; real tails have .02 to .2.
 _MIN_WEIGHT = 0.03
-# Quantile at one standard deviation of a normal distribution.
-_UPPER_QUANTILE = float(norm.cdf(1))
+# The quantile that gives the scale, which up to a quarter of strange samples hardly move, and its normal deviation.
+_UPPER_QUANTILE = 0.75
+_UPPER_DEVIATION = float(norm.ppf(_UPPER_QUANTILE))
 # Deviations beyond it are alike; e to this power times 10^6 samples can be represented.
 _MAX_DEVIATION = 30.0
 # The median of a small class is drawn towards that of all samples, as if so many more samples had it.
@@ -40,10 +42,10 @@ _PSEUDO_COUNTS = 10.0
 _MIN_OUTSIDE = 200
 
 
-def p_strange(
+def strangeness(
     oddity: Oddity | None, predicted: np.ndarray | None = None, more: Sequence[np.ndarray] = ()
 ) -> np.ndarray | None:
-    """Return the probability that a sample is unlike the rest, ``(sample,)``; None without any signal.
+    """Return how unlike the rest each sample is, in standard deviations, ``(sample,)``; None without any signal.
 
     Args:
         oddity: of :func:`hardsight.attribution.oddity.measure_oddity`; None if there are no features.
@@ -55,10 +57,19 @@ def p_strange(
         for signal in oddity.measurements:
             relative = signal if predicted is None else relative_to_class(signal, predicted)
             deviations.append(_deviations(relative, oddity.in_reference))
-    if not deviations:
-        return None
-    probability: np.ndarray = expit(_SLOPE * (_deviations(_combine(deviations)) - _HALF_AT))
+    return _deviations(_combine(deviations)) if deviations else None
+
+
+def p_strange(deviations: np.ndarray) -> np.ndarray:
+    """Return the probability that a sample is unlike the rest, ``(sample,)``, from its :func:`strangeness`."""
+    probability: np.ndarray = expit(_SLOPE * (deviations - _PROBABLE_AT))
     return probability
+
+
+def strange_share(deviations: np.ndarray) -> np.ndarray:
+    """Return the share of the remaining error that is down to the sample being unlike the rest, ``(sample,)``."""
+    share: np.ndarray = expit(_SLOPE * (deviations - _HALF_OF_ERROR_AT))
+    return share
 
 
 def _combine(deviations: Sequence[np.ndarray]) -> np.ndarray:
@@ -74,7 +85,7 @@ def _tail_excess(deviation: np.ndarray) -> float:
 
 
 def _deviations(signal: np.ndarray, in_reference: np.ndarray | None = None) -> np.ndarray:
-    """Return the distances of a signal from its median, in standard deviations of its upper half; unknown values get 0.
+    """Return the distances of a signal from its median, in standard deviations by its upper quartile; unknown values get 0.
 
     Args:
         in_reference: whether the sample belongs to the reference, ``(sample,)``; the others are standardised apart.
@@ -90,7 +101,7 @@ def _deviations(signal: np.ndarray, in_reference: np.ndarray | None = None) -> n
     median, upper = np.quantile(signal[known], [0.5, _UPPER_QUANTILE])
     distance = np.where(known, signal - median, 0)
     # If most values are equal, as those of a few discrete features, all of them together give the scale.
-    scale = upper - median if upper > median else np.sqrt(np.square(distance).mean())
+    scale = (upper - median) / _UPPER_DEVIATION if upper > median else np.sqrt(np.square(distance).mean())
     return distance / scale if scale > 0 else np.zeros(len(signal))
 
 

@@ -25,8 +25,8 @@ def recommend(
     """Recommend an action for every sample, ``(sample,)`` str, one of ``RECOMMENDATIONS``.
 
     A label should change only if noise explains the error and :func:`is_relabelling_advised`. Other samples explained by
-    noise should be looked at. So should samples whose label is likely wrong although something else explains most of their
-    error: more samples of a class that may not be theirs would not help.
+    noise should be looked at, and so should strange samples. So should samples whose label is likely wrong although
+    something else explains most of their error: more samples of a class that may not be theirs would not help.
 
     Args:
         cause: as in :class:`hardsight.Difficulty`, ``(sample,)`` str.

@@ -47,8 +47,8 @@ class Difficulty:
         ledger: the values of ``factors``, ``(sample, 4)``; None if there is no ledger (regression, other losses than
             log-loss, a single view).
         p_wrong: posterior probability that the given label is wrong, ``(sample,)``; None without a ledger.
-        cause: the factor that explains most of a hard sample's error, "none" for easy samples, ``(sample,)``; None without
-            a ledger.
+        cause: the factor that explains most of a hard sample's error; "strange" for samples that are likely unlike the rest,
+            whatever their error; "none" for other easy samples, ``(sample,)``; None without a ledger.
         suggested: the likeliest true label, as a code into ``classes``, ``(sample,)`` int64; None without a ledger.
         p_suggested: posterior probability that it is the true label, ``(sample,)``; None without a ledger.
         p_strange: probability that the sample is unlike the rest, by its features and by how the models disagree,

@@ -16,7 +16,7 @@ from hardsight.attribution.names import CAUSES, TOO_FEW
 from hardsight.attribution.neighbours import Neighbours, find_neighbours
 from hardsight.attribution.oddity import Oddity, measure_oddity
 from hardsight.attribution.regression_noise import fit_noise
-from hardsight.attribution.strangeness import p_strange
+from hardsight.attribution.strangeness import p_strange, strangeness
 from hardsight.data import Samples
 from hardsight.difficulty.actions import describe_trust
 from hardsight.difficulty.result import Difficulty
@@ -109,7 +109,8 @@ def assemble(
     consensus = None if classes is None else held_out.consensus
     if held_out.notice is not None:
         run = replace(run, notices=(*run.notices, held_out.notice))
-    fields: dict[str, Any] = {"p_strange": p_strange(labels.oddity)}
+    deviations = strangeness(labels.oddity)
+    fields: dict[str, Any] = {"p_strange": None if deviations is None else p_strange(deviations)}
     if attribute and consensus is not None and has_ledger(held_out, loss):
         with limit_threads(consensus.numel()):
             account = ledger(

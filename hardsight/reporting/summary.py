@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hardsight.attribution.names import FACTORS, NO_CAUSE, TOO_FEW, causes_in
+from hardsight.attribution.names import FACTORS, NO_CAUSE, STRANGE, TOO_FEW, causes_in
 from hardsight.difficulty.actions import COLLECT_CLASS, NOTHING, RECOMMENDATIONS
 from hardsight.difficulty.decisions import RELABEL, Decisions
 from hardsight.difficulty.forecast import Forecast, forecast_decisions
@@ -37,6 +37,7 @@ MEANINGS = {
     "imbalance": "balanced classes would save it",
     "margin": "what remains: close to the boundary, or ambiguous",
     "uncertainty": "an infinite ensemble would save it; more data shrinks it",
+    STRANGE: "unlike the rest: odd, damaged or of another kind; hard or not",
     NO_CAUSE: "not a hard sample",
     TOO_FEW: "its class is too small to tell whether the label is right",
 }

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.label_models import log_likelihoods, random_ensemble
 
-from hardsight.attribution.ledger import HARD_ERROR, atypical_share, atypicality, disagreement_index, ledger
+from hardsight.attribution.ledger import HARD_ERROR, atypicality, disagreement_index, ledger
+from hardsight.attribution.names import CAUSES, NO_CAUSE, STRANGE
 from hardsight.attribution.neighbours import Neighbours
+from hardsight.attribution.strangeness import strange_share, strangeness
 from hardsight.measures import bias_variance as decompose
 
 
@@ -31,10 +33,12 @@ def test_terms_add_up(seed, classes, scale):
     torch.testing.assert_close(result.label_model.transition.sum(1), torch.ones(classes, dtype=torch.float64))
     torch.testing.assert_close(result.label_model.prior.sum(), torch.tensor(1.0, dtype=torch.float64))
     wrong = result.p_wrong > 0.5
-    hard = (parts.error > HARD_ERROR) & ~wrong
+    strange = torch.from_numpy(result.p_strange > 0.5) & ~wrong
+    hard = (parts.error > HARD_ERROR) & ~wrong & ~strange
     assert (result.cause[wrong] == 0).all()
+    assert (result.cause[strange] == CAUSES.index(STRANGE)).all()
     assert torch.equal(result.cause[hard], result.terms[hard, 1:].argmax(1) + 1)
-    assert (result.cause[~hard & ~wrong] == -1).all()
+    assert (result.cause[~hard & ~wrong & ~strange] == CAUSES.index(NO_CAUSE)).all()
     assert (result.terms[:, 0] >= 0).all()
 
 
@@ -77,8 +81,11 @@ def test_terms_against_their_definitions(with_neighbours):
             median = lower_median(of_class) if len(of_class) else lower_median(t)
             typical.append((len(of_class) * median + 10 * lower_median(t)) / (len(of_class) + 10))
         index = index + 2 * (t - np.array(typical)[predicted])
-    deviations = (index - lower_median(index)) / (1.4826 * lower_median(abs(index - lower_median(index))))
-    share = 1 / (1 + np.exp(-2 * (deviations - 2.5)))
+    # A single signal is its own combination.
+    median, quartile = np.quantile(index, [0.5, 0.75])
+    deviations = (index - median) / (quartile - median) * 0.6744897501960817
+    share = 1 / (1 + np.exp(-2 * (deviations - 2)))
+    np.testing.assert_allclose(result.p_strange, 1 / (1 + np.exp(-2 * (deviations - 4.5))), rtol=0, atol=1e-9)
     rest = error - variance - noise - imbalance
     expected = np.stack([noise, imbalance, (1 - share) * rest, variance + share * rest], 1)
     np.testing.assert_allclose(result.terms, expected, rtol=0, atol=1e-9)
@@ -98,17 +105,22 @@ def random_neighbours(seed, label):
     return Neighbours(codes.astype(np.int32), rng.gamma(4.0, size=len(label)), np.full((len(label), 10), -1))
 
 
+def share_of(variance, entropy, distance):
+    index = disagreement_index(variance, entropy, distance)
+    return torch.from_numpy(strange_share(strangeness(None, more=[index.numpy()])))
+
+
 def test_distant_samples_of_high_variance_are_atypical():
     variance, entropy = torch.full((100,), 0.1, dtype=torch.float64), torch.full((100,), 0.2, dtype=torch.float64)
     variance += torch.linspace(-0.02, 0.02, 100, dtype=torch.float64)
     distance = np.ones(100)
     predicted = torch.zeros(100, dtype=torch.int64)
     variance[3], distance[5], distance[7] = 1.0, 3.0, np.nan
-    share = atypical_share(disagreement_index(variance, entropy, atypicality(distance, predicted)))
+    share = share_of(variance, entropy, atypicality(distance, predicted))
     assert share[3] > 0.9
     assert share[5] > 0.9
-    assert np.delete(share.numpy(), [3, 5]).max() < 0.5
-    assert atypical_share(disagreement_index(variance, entropy, None))[5] < 0.5
+    assert np.quantile(np.delete(share.numpy(), [3, 5]), 0.9) < 0.5
+    assert share_of(variance, entropy, None)[5] < 0.5
 
 
 def test_far_is_measured_against_the_predicted_class():
@@ -118,15 +130,15 @@ def test_far_is_measured_against_the_predicted_class():
     distance = np.exp(rng.normal(0, 0.1, 1000)) * np.where(predicted == 1, 3.0, 1.0)
     distance[0] = 3.0
     same = torch.ones(1000, dtype=torch.float64)
-    share = atypical_share(disagreement_index(same, same, atypicality(distance, predicted)))
+    share = share_of(same, same, atypicality(distance, predicted))
     assert share[0] > 0.99
-    assert share[500:].mean() < 0.05
+    assert share[500:].mean() < 0.1
 
 
 def test_equal_samples_are_not_atypical():
     same = torch.ones(10, dtype=torch.float64)
     distance = atypicality(np.ones(10), torch.zeros(10, dtype=torch.int64))
-    assert (atypical_share(disagreement_index(same, same, distance)) == 0).all()
+    assert share_of(same, same, distance).max() < 0.02
 
 
 def test_imbalance_by_hand():

@@ -7,7 +7,11 @@ from sklearn.metrics import roc_auc_score
 
 from hardsight.attribution.neighbours import find_neighbours
 from hardsight.attribution.oddity import Oddity, measure_oddity
-from hardsight.attribution.strangeness import p_strange, relative_to_class
+from hardsight.attribution.strangeness import p_strange, relative_to_class, strange_share, strangeness
+
+
+def probability(oddity, predicted=None, more=()):
+    return p_strange(strangeness(oddity, predicted, more))
 
 
 def oddity_of(x):
@@ -23,14 +27,16 @@ def same_signals(values, in_reference=None):
 def test_one_signal_by_hand():
     values = np.random.default_rng(0).normal(size=1001)
     values[5] = 9.0
-    median, upper = np.quantile(values, [0.5, 0.8413447460685429])
+    median, quartile = np.quantile(values, [0.5, 0.75])
     # A single signal is standardised twice; the second time its logarithm of exponentials is the signal itself.
-    expected = 1 / (1 + np.exp(-2 * ((values - median) / (upper - median) - 4)))
-    result = p_strange(None, more=[values])
+    deviations = (values - median) / (quartile - median) * 0.6744897501960817
+    expected = 1 / (1 + np.exp(-2 * (deviations - 4.5)))
+    result = probability(None, more=[values])
     np.testing.assert_allclose(result, expected, rtol=1e-9)
     assert result[5] > 0.99
     assert np.delete(result, 5).max() < 0.5
-    assert p_strange(None) is None
+    np.testing.assert_allclose(strange_share(deviations), 1 / (1 + np.exp(-2 * (deviations - 2))))
+    assert strangeness(None) is None
 
 
 def test_a_signal_that_shows_nothing_counts_little():
@@ -39,9 +45,15 @@ def test_a_signal_that_shows_nothing_counts_little():
     useful = rng.normal(size=1000) + 4 * strange
     nothing = [rng.normal(size=1000) for _ in range(4)]
     alone = roc_auc_score(strange, useful)
-    together = roc_auc_score(strange, p_strange(None, more=[useful, *nothing]))
+    together = roc_auc_score(strange, probability(None, more=[useful, *nothing]))
     largest = roc_auc_score(strange, np.max([useful, *nothing], 0))
     assert alone - together < 0.5 * (alone - largest)
+
+
+def test_a_fifth_of_strange_samples_does_not_hide_itself():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=1000) + 8 * (np.arange(1000) < 200)
+    assert (probability(None, more=[values])[:200] > 0.5).mean() > 0.5
 
 
 def test_far_is_measured_against_the_predicted_class():
@@ -49,7 +61,7 @@ def test_far_is_measured_against_the_predicted_class():
     predicted = np.repeat([0, 1], 500)
     distance = rng.normal(0, 0.1, 1000) + predicted
     distance[0] = 1.0
-    result = p_strange(same_signals(distance), predicted)
+    result = probability(same_signals(distance), predicted)
     assert result[0] > 0.99
     assert result[500:].max() < 0.5
     assert relative_to_class(np.full(4, np.nan), np.zeros(4, dtype=int)).tolist() == [0.0] * 4
@@ -59,21 +71,21 @@ def test_samples_outside_the_reference_are_standardised_apart():
     rng = np.random.default_rng(0)
     inside = np.arange(2000) % 2 == 0
     distance = rng.normal(size=2000) + 5 * ~inside
-    assert (p_strange(same_signals(distance)) > 0.5).mean() == 0
-    result = p_strange(same_signals(distance, inside))
+    assert (probability(same_signals(distance)) > 0.5).mean() == 0
+    result = probability(same_signals(distance, inside))
     np.testing.assert_allclose(np.sort(result[inside]).mean(), np.sort(result[~inside]).mean(), atol=0.01)
 
 
 @pytest.mark.parametrize("values", [np.zeros(20), np.full(20, np.nan), np.r_[np.zeros(19), 1.0]])
 def test_degenerate_signals(values):
-    result = p_strange(same_signals(values))
+    result = probability(same_signals(values))
     assert np.isfinite(result).all()
     assert result[:19].max() < 0.01
 
 
 @pytest.mark.parametrize("load", [load_wine, load_breast_cancer, load_digits])
 def test_ordinary_data_are_hardly_flagged(load):
-    assert (p_strange(oddity_of(load().data)) > 0.5).mean() <= 0.02
+    assert (probability(oddity_of(load().data)) > 0.5).mean() <= 0.02
 
 
 def one_feature(x, rng):
@@ -98,4 +110,4 @@ def test_strange_samples_rank_high(load, change):
     strange = np.zeros(len(x), dtype=bool)
     strange[rng.permutation(len(x))[: len(x) // 16]] = True
     x[strange] = change(x, rng)[strange] if change is shuffled else change(x[strange], rng)
-    assert roc_auc_score(strange, p_strange(oddity_of(x))) > 0.9
+    assert roc_auc_score(strange, probability(oddity_of(x))) > 0.9

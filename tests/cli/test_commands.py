@@ -16,7 +16,7 @@ from sklearn.datasets import load_iris
 from support.command_line import error_line, run
 
 import hardsight as hs
-from hardsight.attribution.names import FACTORS
+from hardsight.attribution.names import CAUSES, FACTORS
 from hardsight.cli import commands, main
 from hardsight.difficulty.actions import RECOMMENDATIONS
 
@@ -64,7 +64,7 @@ def test_json_is_one_object_with_the_same_numbers(iris, tmp_path):
     for row in summary["ledger"]["classes"]:
         mine = d.factors[d.table["label"] == row["class"]].mean()
         assert [row[name] for name in FACTORS] == pytest.approx(mine.tolist())
-    assert [row["cause"] for row in summary["ledger"]["causes"]] == [*FACTORS, "none"]
+    assert [row["cause"] for row in summary["ledger"]["causes"]] == list(CAUSES)
 
 
 def test_json_holds_no_nan(iris, tmp_path):

@@ -78,7 +78,7 @@ def test_parts_and_table_follow_the_contract():
     assert list(d.table) == ["label", "predicted", "p_label", *parts.split(), *columns.split()]
     assert (d.table["label"] == NAMES).all()
     assert set(d.table["predicted"]) <= set(NAMES)
-    assert set(d.table["cause"]) <= {"noise", "imbalance", "margin", "uncertainty", "none"}
+    assert set(d.table["cause"]) <= {"noise", "imbalance", "margin", "uncertainty", "strange", "none"}
     assert ((d.table["cause"] == "none") == ((d.error <= math.log(2)) & (d.p_wrong <= 0.5))).all()
     assert (d.n_views == 4).all()
     assert d.settings["loss"] == "log"

@@ -68,7 +68,7 @@ def random_result(
         **common, labels=labels, predicted=consensus.argmax(1), classes=classes, consensus=consensus,
         run=RunInfo.from_json(about), ledger=account, p_wrong=rng.random(n),
         suggested=rng.integers(0, len(classes), n), p_suggested=rng.random(n),
-        cause=rng.choice(["noise", "imbalance", "margin", "uncertainty", "none"], n),
+        cause=rng.choice(["noise", "imbalance", "margin", "uncertainty", "strange", "none"], n),
     )  # fmt: skip
 
 

@@ -82,6 +82,7 @@ class ExampleCard(NamedTuple):
     cause: str
     p_wrong: str
     p_outlier: str
+    p_strange: str
     recommendation: Recommendation | None
     bar: Bar | None
     picture: Thumbnail | None
@@ -116,6 +117,7 @@ def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[Ex
             cause="" if d.cause is None else str(d.cause[i]),
             p_wrong=_format_probability(d.p_wrong, i),
             p_outlier=_format_probability(d.p_outlier, i),
+            p_strange=_format_probability(d.p_strange, i),
             recommendation=recommendation,
             bar=bar,
             picture=item if isinstance(item, Thumbnail) else None,

@@ -148,7 +148,7 @@ def _about(d: Difficulty, report: str | None) -> dict[str, Any]:
 
 def _pack_columns(d: Difficulty, packed: PackedArrays) -> None:
     packed.add_texts("ids", map(str, d.ids.tolist()))
-    for name in ("error", "error_se", "bias", "variance", "hardness", "p_wrong", "p_suggested", "p_outlier"):
+    for name in ("error", "error_se", "bias", "variance", "hardness", "p_wrong", "p_suggested", "p_outlier", "p_strange"):
         values = getattr(d, name)
         if values is not None and np.isfinite(values).any():
             packed.add(name, values.astype(np.float32))

@@ -37,7 +37,7 @@ function extent(values) {
 const theme = {};
 function readTheme() {
   const style = getComputedStyle(document.documentElement);
-  for (const name of ["ink", "soft", "line", "faint", "link", "noise", "imbalance", "margin", "uncertainty", "none", "paper"])
+  for (const name of ["ink", "soft", "line", "faint", "link", "noise", "imbalance", "margin", "uncertainty", "strange", "none", "paper"])
     theme[name] = style.getPropertyValue("--" + name).trim();
 }
 

@@ -80,7 +80,7 @@ class Views {
     const c = this.columns;
     const pairs = [
       ["error", c.error, c.error_se], ["bias", c.bias], ["variance", c.variance], ["p of label", c.p_label],
-      ["p wrong", c.p_wrong], ["p outlier", c.p_outlier], ["hardness", c.hardness], ["views", c.views],
+      ["p wrong", c.p_wrong], ["p outlier", c.p_outlier], ["p strange", c.p_strange], ["hardness", c.hardness], ["views", c.views],
     ].filter(([, values]) => values);
     return make("dl", { class: "facts" }, ...pairs.map(([name, values, spread]) =>
       make("div", {}, make("dt", {}, name), make("dd", {}, name.startsWith("p ") && name !== "p of label" ? chance(values[i]) : number(values[i]), spread && !Number.isNaN(spread[i])

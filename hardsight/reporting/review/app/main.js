@@ -1,6 +1,6 @@
 // The application: filters change the list, the keyboard chooses samples and decides.
 
-const NAMES = { error: "error", p_wrong: "p wrong", p_outlier: "p outlier", hardness: "hardness", bias: "bias", variance: "variance", copies: "sets of copies", given: "order given" };
+const NAMES = { error: "error", p_wrong: "p wrong", p_outlier: "p outlier", p_strange: "p strange", hardness: "hardness", bias: "bias", variance: "variance", copies: "sets of copies", given: "order given" };
 
 function alarm(text) {
   const place = byId("alarm");
@@ -80,7 +80,7 @@ class App {
       this.map = new BiasVariance(columns, filters, refilter, (i) => this.choose(i));
       byId("plots").append(this.map.place);
     }
-    const histograms = [["error", about.loss ? `Error (${about.loss})` : "Error", root], ["p_wrong", "P(label wrong)", linear, [0, 1]], ["p_outlier", "P(outlier)", linear, [0, 1]]];
+    const histograms = [["error", about.loss ? `Error (${about.loss})` : "Error", root], ["p_wrong", "P(label wrong)", linear, [0, 1]], ["p_outlier", "P(outlier)", linear, [0, 1]], ["p_strange", "P(strange)", linear, [0, 1]]];
     for (const [name, title, shape, range] of histograms) {
       if (!columns[name]) continue;
       const plot = new Histogram(name, title, columns, filters, shape, range ?? [0, extent(columns[name])[1]], refilter);
@@ -97,7 +97,7 @@ class App {
   }
   fillChoices() {
     const { columns } = this;
-    const orders = ["error", "hardness", "p_wrong", "p_outlier", ...about.factors, "bias", "variance", "copies"].filter((name) => columns[name]);
+    const orders = ["error", "hardness", "p_wrong", "p_outlier", "p_strange", ...about.factors, "bias", "variance", "copies"].filter((name) => columns[name]);
     byId("order").append(...[...orders, "given"].map((name) => make("option", { value: name }, NAMES[name] ?? name)));
     if (about.classes) byId("label")?.append(...labelOptions());
     else byId("by-label")?.remove();
