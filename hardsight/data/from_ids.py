@@ -11,6 +11,8 @@ import pandas as pd
 
 from hardsight.data.columns import Arguments, RawSamples, check_column_name, to_column, to_numpy
 from hardsight.data.conversion import object_array, to_pandas, to_series
+from hardsight.data.feature_columns.clean import NoFeatureError, clean_columns
+from hardsight.data.frames import unique_names
 from hardsight.data.from_datasets import check_single_split, is_hugging_face, is_item_store, is_loader
 from hardsight.data.from_frames import ids_from_index
 from hardsight.data.item_reading import fixed_random_state, spaced_rows
@@ -54,8 +56,8 @@ def ids_to_samples(X: Any, y: Any = None, *, ids: Any = None, **options: Any) ->
 
     Args:
         X: None; ids ``(sample,)`` of integers, text or paths; a map-style torch Dataset or a Hugging Face dataset, of which
-            only the labels are read; or features as in :meth:`Samples.of`, which serve to find copies and neighbours. Texts
-            are features if ``ids`` are passed, too.
+            only the labels are read; samples of several shapes, which are not read; or features as in :meth:`Samples.of`,
+            which serve to find copies and neighbours. Texts are features if ``ids`` are passed, too.
         y: the labels, or the name of their column in ``X``.
         ids: of the samples, ``(sample,)``, or the name of their column. By default the index of a Series or frame if it
             holds unique integers or text, else 0, 1, 2, ….
@@ -70,10 +72,14 @@ def ids_to_samples(X: Any, y: Any = None, *, ids: Any = None, **options: Any) ->
         columns = {name: options.get(name) for name in ("groups", "weights")}
         y, values = _read_dataset(X, y, {"ids": ids, **columns}, options)
         X, ids, options = None, values.pop("ids"), options | values
-    elif isinstance(X, pd.DataFrame) and not _feature_columns(X, y, ids, options):
+    elif isinstance(X, pd.DataFrame) and not _has_features(X, y, ids, options):
         X, y, ids, options = _read_manifest(X, y, ids, options)
     elif ids is None and _are_ids(X):
         X, ids = None, X
+    elif _differ_in_shape(X):
+        # They are no features, but the learner reads the samples itself.
+        _check_length("y", y, len(X))
+        X = None
     if options.get("task") == "loss":
         return _samples_with_own_loss(X, y, ids, options)
     return _note_missing_features(Samples.of(X, y, ids=ids, **options))
@@ -98,10 +104,24 @@ def _are_names(values: Sequence[Any]) -> bool:
     return bool(len(values)) and all(isinstance(value, kinds) and not isinstance(value, bool) for value in values)
 
 
-def _feature_columns(table: pd.DataFrame, y: Any, ids: Any, options: Mapping[str, Any]) -> list[Any]:
+def _has_features(table: pd.DataFrame, y: Any, ids: Any, options: Mapping[str, Any]) -> bool:
+    """Return whether columns without a role say anything about the samples; paths, for example, do not."""
     roles = (y, ids, *(options.get(name) for name in ("groups", "weights", "label")))
     names = {role for role in roles if isinstance(role, str)}
-    return [name for name in table if name not in names]
+    columns = table.loc[:, [name not in names for name in table.columns]]
+    try:
+        return len(columns.columns) > 0 and len(clean_columns(unique_names(columns))[0].columns) > 0
+    except NoFeatureError:
+        return False
+    except InputError:
+        return True  # what is wrong with them is said where they are read
+
+
+def _differ_in_shape(X: Any) -> bool:
+    """Return whether samples are arrays, tensors or images of several shapes."""
+    if not isinstance(X, list | tuple) or not all(hasattr(sample, "shape") for sample in X):
+        return False
+    return len({tuple(sample.shape) for sample in X}) > 1
 
 
 def _read_manifest(table: pd.DataFrame, y: Any, ids: Any, options: dict[str, Any]) -> tuple[None, Any, Any, dict[str, Any]]:
@@ -136,15 +156,14 @@ def _read_dataset(dataset: Any, y: Any, values: dict[str, Any], options: Mapping
     names = [f"{role}={value!r}" for role, value in {"y": y, **values}.items() if isinstance(value, str)]
     if names:
         raise InputError(f"{', '.join(names)} names a column, but X ({type(dataset).__name__}) has none: pass the values")
-    if y is not None:
-        _check_length("y", y, length)
+    _check_length("y", y, length)
     values = {**values, "ids": np.arange(length) if values["ids"] is None else values["ids"]}
     return (_read_labels(dataset, length) if wants_labels else y), values
 
 
 def _check_length(name: str, column: Any, length: int) -> None:
-    if len(to_column(column, name)) != length:
-        raise InputError(f"{name} must have one value per sample: the dataset has {length}, {name} {len(column)}")
+    if column is not None and len(to_column(column, name)) != length:
+        raise InputError(f"{name} must have one value per sample: X has {length}, {name} {len(column)}")
 
 
 def _read_hugging_face(dataset: Any, y: Any, values: dict[str, Any], *, wants_labels: bool) -> tuple[Any, dict[str, Any]]:
@@ -162,8 +181,7 @@ def _read_hugging_face(dataset: Any, y: Any, values: dict[str, Any], *, wants_la
                 f"the label is missing: name its column (y=…). The columns are {join_names(dataset.column_names)}"
             )
     y = pd.Series(column(y, "label"), name=y) if isinstance(y, str) else y
-    if y is not None:
-        _check_length("y", y, len(dataset))
+    _check_length("y", y, len(dataset))
     read = {role: column(value, role) if isinstance(value, str) else value for role, value in values.items()}
     return y, {**read, "ids": np.arange(len(dataset)) if read["ids"] is None else read["ids"]}
 

@@ -86,6 +86,26 @@ def test_a_frame_without_features():
     assert samples.weights[-1] == 6 * samples.weights[0]
 
 
+def test_columns_that_say_nothing_are_no_features():
+    frame = pd.DataFrame({"path": [f"photos/{i}.jpg" for i in range(60)], "label": np.arange(60) % 2})
+    frame.index = [f"key {i}" for i in range(60)]
+    samples = ids_to_samples(frame, "label")
+    assert (samples.kind, samples.ids.tolist()) == ("ids", frame.index.tolist())
+    width = np.arange(60.0) % 7
+    assert ids_to_samples(frame.assign(width=width), "label").kind == "table"
+    with pytest.raises(InputError, match="infinite"):
+        ids_to_samples(frame.assign(width=np.where(width, width, np.inf)), "label")
+
+
+def test_samples_of_several_shapes_are_left_to_the_learner():
+    ragged = [np.zeros((3, 5 + row)) for row in range(6)]
+    assert ids_to_samples(ragged, Y).kind == "ids"
+    assert ids_to_samples([torch.tensor(sample) for sample in ragged], Y, ids=NAMES).ids.tolist() == NAMES
+    with pytest.raises(InputError, match="X has 6, y 5"):
+        ids_to_samples(ragged, Y[:5])
+    assert ids_to_samples([sample[:, :5] for sample in ragged], Y).kind == "image"
+
+
 def test_of_a_dataset_only_labels_are_read():
     photos = Photos()
     assert ids_to_samples(photos).labels.tolist() == [row % 3 for row in range(30)]
@@ -138,7 +158,7 @@ def test_nothing_to_predict():
         ({"X": DataLoader(TensorDataset(torch.zeros(4)))}, "pass its dataset, X.dataset"),
         ({"X": TensorDataset(torch.zeros(4))}, r"items of X must be \(features, label\) tuples"),
         ({"X": Stream()}, "has no length"),
-        ({"X": Photos(), "y": Y}, "the dataset has 30, y 6"),
+        ({"X": Photos(), "y": Y}, "X has 30, y 6"),
         ({"X": Photos(), "groups": "patient"}, "groups='patient' names a column"),
     ],
 )

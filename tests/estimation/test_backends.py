@@ -712,3 +712,18 @@ def test_processes_share_the_gpus(monkeypatch):
         monkeypatch.setattr(worker, "current_process", lambda number=number: SimpleNamespace(_identity=(number,)))
         worker._select_gpu()
     assert selected == [0, 1, 0]
+
+
+def test_learners_may_start_processes_of_their_own_in_a_worker():
+    X = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    y = np.arange(40) % 2
+
+    def train(ids, weights, seed):
+        from torch.utils.data import DataLoader, TensorDataset
+
+        (batch,) = DataLoader(TensorDataset(X[ids]), batch_size=len(ids), num_workers=1)
+        return batch[0].mean(0)
+
+    loop = hs.Loop(train, lambda mean, ids: X[ids, :2] - mean[:2])
+    one, two = (hs.measure(None, y, learner=loop, folds=2, repeats=2, execution=hs.Execution(jobs=jobs)) for jobs in (1, 2))
+    assert (one.error == two.error).all()

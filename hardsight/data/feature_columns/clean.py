@@ -22,6 +22,10 @@ from hardsight.validation import format_option
 _TEXT_READERS = (read_dates, read_numeric_text, read_vector_text, read_text)
 
 
+class NoFeatureError(InputError):
+    """No column of a table says anything about the samples."""
+
+
 def clean_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[ColumnNote]]:
     """Convert feature columns to what every learner can read, and return notes on what was guessed or left out.
 
@@ -51,7 +55,7 @@ def clean_columns(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[ColumnNote]]:
     faults.raise_all()
     if not readings:
         left_out = ", ".join(f"{note.name!r} ({note.detail})" for note in notes if note.topic == "left out")
-        raise InputError(f"no feature column is left of {left_out}: add one that differs between samples")
+        raise NoFeatureError(f"no feature column is left of {left_out}: add one that differs between samples")
     return pd.concat(readings, axis=1), notes
 
 

@@ -1,5 +1,6 @@
 """The backend of several processes on this machine."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -116,6 +117,8 @@ def _initialize(parent: int) -> None:
     """Prepare a worker process."""
     # Ctrl-C reaches all processes of a terminal; the one that the user started stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Processes that learners start, such as those of a DataLoader, are not loky's.
+    multiprocessing.set_start_method(None, force=True)
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
 
 

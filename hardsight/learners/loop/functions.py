@@ -1,5 +1,6 @@
 """The functions of a loop: how they are called, and a digest of their code."""
 
+import dis
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -148,6 +149,8 @@ def _function_parts(function: Any, seen: set[int]) -> Iterator[str]:
     elif isinstance(function, type):
         yield function.__qualname__
         for name, member in sorted(vars(function).items()):
+            if name.startswith("__") and not callable(member):
+                continue  # line numbers, for example
             yield name
             yield from _function_parts(getattr(member, "__func__", member), seen) if callable(member) else [_plain(member)]
     elif inspect.isbuiltin(function) or not hasattr(type(function), "__call__"):  # noqa: B004 - looked up, not called
@@ -161,8 +164,15 @@ def _python_function_parts(function: Any, seen: set[int]) -> Iterator[str]:
     yield from _code_parts(function.__code__)
     yield from map(_plain, function.__defaults__ or ())
     yield from map(_plain, sorted((function.__kwdefaults__ or {}).items()))
-    variables = inspect.getclosurevars(function)
+    try:
+        variables = inspect.getclosurevars(function)
+    except ValueError:  # a variable of the enclosing function has no value yet
+        return
+    # What a function sets itself, such as a counter, is not part of its recipe.
+    own = {step.argval for step in dis.get_instructions(function) if step.opname in ("STORE_GLOBAL", "STORE_DEREF")}
     for name, value in sorted({**variables.globals, **variables.nonlocals}.items()):
+        if name in own:
+            continue
         yield name
         same_module = getattr(value, "__module__", None) == function.__module__
         if same_module and (inspect.isfunction(value) or isinstance(value, type)):

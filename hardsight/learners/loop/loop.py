@@ -1,6 +1,7 @@
 """The learner that trains and predicts by two functions of the user."""
 
 import gc
+import inspect
 import traceback
 import warnings
 import weakref
@@ -51,8 +52,8 @@ class Loop:
             loss. All are 1 unless ``weights`` are passed or labels look wrong (``refine``). ``seed``: an integer below
             2³². ``train(ids, seed)`` does without weights; then there is no second round.
         predict: ``predict(model, ids)`` returns one row for each id, in their order: an array or tensor
-            ``(sample, class)``, or a list of such batches. The samples are held out: no augmentation, no dropout. In
-            regression, and if ``task="loss"``, one number per id: the predicted target, or the sample's loss.
+            ``(sample, class)``, or a list or generator of such batches. The samples are held out: no augmentation, no
+            dropout. In regression, and if ``task="loss"``, one number per id: the predicted target, or the sample's loss.
         outputs: what ``predict`` returns: "logits", "log-probabilities", "probabilities"; of two classes also one column,
             for the second. "auto": logits or log-probabilities if a number lies outside 0 … 1, probabilities if the rows
             sum to one; anything else is an error.
@@ -170,7 +171,8 @@ class _MemberRun:
 
     def _call(self, role: str, function: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return function(*arguments)
+            result = function(*arguments)
+            return list(result) if inspect.isgenerator(result) else result
         except HardsightError:
             raise
         except Exception as error:  # a loop of the user may raise anything
