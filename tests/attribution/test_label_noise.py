@@ -7,7 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
+from sklearn.model_selection import cross_val_predict
 from support.label_models import log_likelihoods, random_ensemble
 
 import hardsight as hs
@@ -444,3 +446,15 @@ def test_a_model_far_less_likely_is_no_alternative():
     candidates = [best, close, distant, candidate(noisy, some)]
     alternatives = selection._with_alternatives(best, candidates, DEFAULT_CONFIG).alternatives
     assert [(weight, model is other) for weight, model in alternatives] == [(DEFAULT_CONFIG.alternative_weight, True)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_overlapping_classes_are_not_taken_for_pair_flips(seed):
+    rng, classes, n = np.random.default_rng(seed), 6, 800
+    y = rng.integers(classes, size=n)
+    x = np.stack([0.5 * y + rng.normal(size=n), 0.5 * (y % 2) + rng.normal(size=n)], 1)
+    label = np.where(rng.random(n) < 0.08, (y + rng.integers(1, classes, n)) % classes, y)
+    model = LogisticRegression(max_iter=500)
+    consensus = cross_val_predict(model, np.hstack([x, x**2]), label, cv=5, method="predict_log_proba")
+    prior = torch.from_numpy(np.bincount(label) / n)
+    assert fit_label_model(Evidence(torch.from_numpy(consensus), torch.from_numpy(label), prior, None)).targets is None

@@ -21,9 +21,10 @@ those whose $T$ is diagonal-dominant: each class's own label is the most frequen
 Where models are most confident of a class, labels that are ambiguous by nature agree with them. If more of these labels
 disagree than in clean data (0.15), models are also tried in which the wrong labels of each class go to one other class
 (:mod:`hardsight.attribution.label_noise.pair_flips`): for pair flips among rare classes, a free row of $T$ has too many
-local maxima. The likelihood of labels left out decides. Only where the confidences form a plateau well below 1, as the
-exact posterior of noisy labels does, a model that explains the disagreement is taken if it is nearly as likely (within 3
-standard errors): such predictions fit the labels exactly, whether there is noise or not.
+local maxima. The likelihood of labels left out decides, less the $C \log(C - 1)$ nats that it takes to describe the targets
+of $C$ classes, which were searched for with all labels. Only where the confidences form a plateau well below 1, as the exact
+posterior of noisy labels does, a model that explains the disagreement is taken if it is nearly as likely (within 3 standard
+errors): such predictions fit the labels exactly, whether there is noise or not.
 
 Several of these models are often as likely as the one that is taken: a class that is mistaken for another may be ambiguous
 or mislabelled. The posterior of the true label is therefore the mean over all of them, each with the weight 0.03 times

@@ -44,7 +44,7 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
         return _with_alternatives(best, candidates, config)
     free = [model for model in models if model.pseudo_counts[1] != INF]
     flips = (fit_pair_flips(fitter, free, best.model, noise_aware=noise_aware) for noise_aware in (True, False))
-    targeted = [_Candidate.of(fitter, model) for model in flips if model is not None and model.is_diagonal_dominant]
+    targeted = [_targeted(fitter, model) for model in flips if model is not None and model.is_diagonal_dominant]
     best = _best_explanation(best, candidates, targeted, disagreement, config)
     return _with_alternatives(best, [*candidates, *targeted], config)
 
@@ -71,7 +71,7 @@ class _Candidate(NamedTuple):
     """A model, and the likelihood of labels that were left out."""
 
     model: LabelModel  # fitted to all samples
-    # Log-likelihood of each label, in nats, under class shares and a transition matrix fitted to the other parts.
+    # Log-likelihood of each label, in nats, under class factors and a transition matrix fitted to the other parts.
     likelihood: Float64[Tensor, " row"]
 
     @classmethod
@@ -94,6 +94,16 @@ class _Candidate(NamedTuple):
     def z_deficit(self, best: "_Candidate") -> float:
         """Return by how many standard errors of the difference it is less likely than the best."""
         return z_deficit(self.likelihood, best.likelihood)
+
+
+def _targeted(fitter: LabelModelFitter, model: LabelModel) -> _Candidate:
+    """Return a model with one target per class as a candidate, less likely by what it takes to describe the targets.
+
+    All labels were used to search for them, so the likelihood of labels left out is too high.
+    """
+    candidate = _Candidate.of(fitter, model)
+    description = fitter.n_classes * math.log(fitter.n_classes - 1) / fitter.n_rows
+    return candidate._replace(likelihood=candidate.likelihood - description)
 
 
 class _ConfidentDisagreement(NamedTuple):
