@@ -42,7 +42,13 @@ class Encoder:
 
     Raises:
         InputError: an argument of a wrong kind.
+
+    Attributes:
+        description: what made the numbers, for notices.
+        min_numbers: images of no more numbers are not encoded, because their pixels serve as they are.
     """
+
+    min_numbers = 0
 
     def __init__(
         self,
@@ -61,6 +67,7 @@ class Encoder:
         self.function, self.batch_size, self.key = function, check_int("batch_size", batch_size, 1), key
         self.cache = cache
         self.name = str(getattr(function, "__name__", type(function).__name__))
+        self.description = f"by {self.name}"
 
     def start(self, n_items: int, noun: str) -> "Encoding":
         """Return an encoding to which items are added one by one.
@@ -139,7 +146,7 @@ class Encoding:
             raise InputError(f"there is no {self._noun} to encode")
         complete = len(self._rows) == self._n_items
         vectors = self._vectors if complete else self._vectors[np.sort(self._rows)]
-        return vectors, [f"Each {self._noun} became {vectors.shape[1]} numbers (by {self._encoder.name})."]
+        return vectors, [f"Each {self._noun} became {vectors.shape[1]} numbers ({self._encoder.description})."]
 
     def _encode_pending(self) -> None:
         rows, names, digests, items = zip(*self._pending, strict=True)

@@ -1,7 +1,7 @@
 """Images of any depth and size, decoded to one array with 8 bits per channel."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,8 +86,8 @@ def decode_images(sources: Sequence[Any], names: Sequence[str]) -> tuple[np.ndar
 
 def encode_images(
     sources: Sequence[Any], names: Sequence[str], encoder: Encoder
-) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Return thumbnails, notices and vectors of images.
+) -> tuple[np.ndarray, list[str], np.ndarray | None]:
+    """Return thumbnails, notices and vectors of images; their pixels and None if they are too small for the encoder.
 
     Args:
         sources: as in :func:`decode_images`.
@@ -98,7 +98,6 @@ def encode_images(
         InputError: images that cannot be read, or the encoder fails.
     """
     decoded = _refuse_unreadable(decode_readable_images(sources, names, encoder=encoder), names)
-    assert decoded.vectors is not None
     return decoded.pixels, decoded.notices, decoded.vectors
 
 
@@ -126,10 +125,10 @@ def decode_readable_images(
         sources: a path, or an image that Pillow has opened, for each.
         names: what messages call them.
         skip: decode the other images if some cannot be read; otherwise ``pixels`` are then of no use.
-        encoder: also gets every image, in its own size and in colour, a batch at a time. The pixels are then thumbnails.
+        encoder: also gets every image, in its own size and in colour, a batch at a time, and the pixels are then
+            thumbnails; unless images have no more than ``encoder.min_numbers``.
         max_side: height and width of the pixels at most; None: as they are, or those of thumbnails for an encoder.
     """
-    max_side = THUMBNAIL_SIDE if max_side is None and encoder is not None else max_side
     sources = list(sources)
     headers: dict[int, _Header] = {}
     unreadable: dict[int, str] = {}
@@ -143,7 +142,10 @@ def decode_readable_images(
         return DecodedImages(np.empty(0, np.uint8), [], unreadable)
     scales, notices = _choose_scales(list(headers.values()))
     grey = all(header.grey for header in headers.values())
-    height, width, more = _common_size([header.size for header in headers.values()], 1 if grey else 3, max_side)
+    if encoder is not None and _median_size(headers.values()).prod() * (1 if grey else 3) <= encoder.min_numbers:
+        encoder = None
+    max_side = THUMBNAIL_SIDE if max_side is None and encoder is not None else max_side
+    height, width, more = _common_size(list(headers.values()), 1 if grey else 3, max_side)
     pixels = np.empty((len(headers), height, width) if grey else (len(headers), height, width, 3), dtype=np.uint8)
     with nullcontext() if encoder is None else encoder.start(len(headers), "image") as encoding:
         for row, at in enumerate(headers):
@@ -299,9 +301,16 @@ def _choose_scale(ranges: list[tuple[float, float]], integers: bool) -> tuple[_S
     return _Scale(low, high, None), [f"{seen}: {low:g} to {high:g} became 0 to 255."]
 
 
-def _common_size(sizes: list[tuple[int, int]], channels: int, max_side: int | None = None) -> tuple[int, int, list[str]]:
+def _median_size(headers: Iterable[_Header]) -> np.ndarray:
+    """Return the median height and width, int64."""
+    median: np.ndarray = np.median([header.size for header in headers], axis=0).astype(np.int64)
+    return median
+
+
+def _common_size(headers: list[_Header], channels: int, max_side: int | None = None) -> tuple[int, int, list[str]]:
     """Return the height and width for all images, and notices."""
-    height, width = (int(side) for side in np.median(np.array(sizes), axis=0))
+    height, width = _median_size(headers).tolist()
+    sizes = [header.size for header in headers]
     if max_side is not None and max(height, width) > max_side:
         height, width = (max(1, side * max_side // max(height, width)) for side in (height, width))
         if height * width * channels * len(sizes) <= _MAX_BYTES:

