@@ -80,7 +80,7 @@ def _describe_random_items(index: int) -> str:
     return (
         f"Item {index} of the dataset is another one when it is read again, as with random augmentation: each sample was "
         "measured as it was first read. Pass the dataset without augmentation, and augment in training alone: with "
-        "hs.Network(…, augment=…), or in a loop of your own with hs.Record."
+        "hs.Network(…, augment=…), or in a loop of your own, hs.Loop(train, predict)."
     )
 
 

@@ -391,6 +391,14 @@ def test_parts_that_stay_as_they_were_may_be_shared():
     assert np.isfinite(hs.measure(None, Y, learner=loop, **FAST, refine=False).error).all()
 
 
+def test_rounding_of_predictions_that_are_all_the_same_is_no_notice():
+    target = np.arange(N) / N
+    last = iter(range(10**6))
+    rounded = lambda mean, ids: mean + 1e-9 * np.full(len(ids), next(last))  # noqa: E731
+    d = hs.measure(None, target, learner=hs.Loop(lambda ids, weights, seed: target[ids].mean(), rounded), **FAST)
+    assert not any("again" in text for text in d.run.notices)
+
+
 def test_regression_and_own_losses():
     target = X @ np.arange(4.0) + np.random.default_rng(1).normal(size=N)
 

@@ -226,7 +226,9 @@ def _comparable(values: Tensor, outputs: ClassOutputs | None) -> Tensor:
     """Return predictions on a scale of about one, ``(row, value)``."""
     if outputs is not None:
         return values.softmax(1)
-    scale = values.std() if len(values) > 1 else values.abs().max()
+    largest = values.abs().max()
+    # Where all are nearly the same, rounding must not count.
+    scale = torch.maximum(values.std(), largest / 1000) if len(values) > 1 else largest
     return (values / scale.clamp(min=1e-12))[:, None]
 
 
