@@ -115,11 +115,11 @@ def _fit_standardise(reference: np.ndarray) -> Transform:
     scale = np.where(sd > 1e-7 * np.abs(mean), sd, np.inf)
 
     def standardise(rows: np.ndarray) -> np.ndarray:
-        z = np.nan_to_num((rows - mean) / scale)
-        size = np.abs(z)
-        beyond = _LINEAR_UP_TO + np.log(np.maximum(size, _LINEAR_UP_TO) / _LINEAR_UP_TO)
-        result: np.ndarray = np.where(size > _LINEAR_UP_TO, np.copysign(beyond, z), z)
-        return result
+        z: np.ndarray = np.nan_to_num((rows - mean) / scale)
+        beyond = np.abs(z) > _LINEAR_UP_TO
+        size = np.abs(z[beyond])
+        z[beyond] = np.sign(z[beyond]) * (_LINEAR_UP_TO + np.log(size / _LINEAR_UP_TO))
+        return z
 
     return standardise
 
@@ -217,6 +217,7 @@ class Correlations(NamedTuple):
         """Return $S^{-power}$ times the rows."""
         centred = z - self.mean
         along = centred @ self.directions
-        rest = centred - along @ self.directions.T
-        product: np.ndarray = (along / self.variances**power) @ self.directions.T + rest / self.other_variance**power
+        product: np.ndarray = (along / self.variances**power) @ self.directions.T
+        if len(self.variances) < z.shape[1]:
+            product += (centred - along @ self.directions.T) / self.other_variance**power
         return product
