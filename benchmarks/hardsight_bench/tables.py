@@ -211,7 +211,7 @@ def yardsticks_page(result: Yardsticks) -> str:
     """Return the page of the yardsticks of the ledger."""
     introduction = (
         f"{result.planted['set'].nunique()} data sets, {result.planted['seed'].nunique()} seeds. Four questions "
-        "that the lines should answer, each by a yardstick of its own."
+        "that the lines should answer, each by a yardstick of its own. Networks without a pilot or a second round."
     )
     sections = ["# Do the lines mean what they say?", introduction, *_interventions_section(result.interventions)]
     posterior = result.posteriors.groupby("generator", sort=False)[["margin", "margin_ceiling", "uncertainty"]].mean()
