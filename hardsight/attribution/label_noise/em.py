@@ -19,7 +19,7 @@ from hardsight.attribution.label_noise.model import (
     mean_weights,
 )
 
-_TRANSITION_TOLERANCE, _WEIGHT_TOLERANCE = 1e-5, 1e-4
+_TRANSITION_TOLERANCE, _WEIGHT_TOLERANCE = 3e-5, 1e-3
 # Longest step of the logarithm of a class factor.
 _MAX_LOG_STEP = 2.0
 # Differences below which two models count as the same.

@@ -38,13 +38,11 @@ def fit_label_model(evidence: Evidence, config: LabelModelConfig = DEFAULT_CONFI
     candidates = [_Candidate.of(fitter, model) for model in admissible]
     deviations = config.shrinkage_deviations if n_classes > 2 else config.two_class_shrinkage_deviations
     best = _strongest_shrinkage(candidates, deviations)
-    # With two classes, each has only one possible target.
     disagreement = _ConfidentDisagreement.of(evidence, rows)
-    if n_classes == 2 or disagreement.share <= config.natural_disagreement[1]:
+    if disagreement.share <= config.natural_disagreement[1]:
         return _with_alternatives(best, candidates, config)
-    free = [model for model in models if model.pseudo_counts[1] != INF]
-    flips = (fit_pair_flips(fitter, free, best.model, noise_aware=noise_aware) for noise_aware in (True, False))
-    targeted = [_targeted(fitter, model) for model in flips if model is not None and model.is_diagonal_dominant]
+    # With two classes, each has only one possible target.
+    targeted = [] if n_classes == 2 else _fit_targeted(fitter, models, best.model)
     best = _best_explanation(best, candidates, targeted, disagreement, config)
     return _with_alternatives(best, [*candidates, *targeted], config)
 
@@ -73,6 +71,7 @@ class _Candidate(NamedTuple):
     model: LabelModel  # fitted to all samples
     # Log-likelihood of each label, in nats, under class factors and a transition matrix fitted to the other parts.
     likelihood: Float64[Tensor, " row"]
+    description: float = 0.0  # nats per label that it takes to describe what was searched for with all labels
 
     @classmethod
     def of(cls, fitter: LabelModelFitter, model: LabelModel) -> "_Candidate":
@@ -88,22 +87,24 @@ class _Candidate(NamedTuple):
 
     @property
     def mean(self) -> float:
-        """Mean log-likelihood of a label."""
-        return float(self.likelihood.mean())
+        """Mean log-likelihood of a label, less the description of the model."""
+        return float(self.likelihood.mean()) - self.description
 
     def z_deficit(self, best: "_Candidate") -> float:
-        """Return by how many standard errors of the difference it is less likely than the best."""
+        """Return by how many standard errors of the difference it is less likely than the best, descriptions left out."""
         return z_deficit(self.likelihood, best.likelihood)
 
 
-def _targeted(fitter: LabelModelFitter, model: LabelModel) -> _Candidate:
-    """Return a model with one target per class as a candidate, less likely by what it takes to describe the targets.
+def _fit_targeted(fitter: LabelModelFitter, models: list[LabelModel], likely: LabelModel) -> list[_Candidate]:
+    """Fit models with one target per class, which are less likely by what it takes to describe the targets.
 
-    All labels were used to search for them, so the likelihood of labels left out is too high.
+    All labels are used to search for them, so the likelihood of labels left out is too high.
     """
-    candidate = _Candidate.of(fitter, model)
+    free = [model for model in models if model.pseudo_counts[1] != INF]
+    flips = (fit_pair_flips(fitter, free, likely, noise_aware=noise_aware) for noise_aware in (True, False))
     description = fitter.n_classes * math.log(fitter.n_classes - 1) / fitter.n_rows
-    return candidate._replace(likelihood=candidate.likelihood - description)
+    candidates = (_Candidate.of(fitter, model) for model in flips if model is not None and model.is_diagonal_dominant)
+    return [each._replace(description=description) for each in candidates]
 
 
 class _ConfidentDisagreement(NamedTuple):
@@ -149,23 +150,23 @@ def _best_explanation(
     disagreement: _ConfidentDisagreement,
     config: LabelModelConfig,
 ) -> _Candidate:
-    """Select a model if confident predictions miss more labels than in clean data.
+    """Select the likeliest model, or if confidences form a plateau, the likeliest that explains why they miss labels.
 
-    Softness can stand in for noise at little cost of likelihood, but not among the most confident samples.
+    Predictions that are the posterior of the noisy labels fit these exactly, whether there is noise or not.
 
     Args:
         best: the candidate that likelihood selects among those without targets.
         others: all candidates without targets.
     """
-    typical, most = config.natural_disagreement
-    limit = config.max_deviations_to_explain
-    unexplained = disagreement.unexplained_by(best.model)
+    typical = config.natural_disagreement[0]
     likeliest = max((best, *targeted), key=lambda each: each.mean)
-    if unexplained <= most or disagreement.plateau_width > config.max_plateau_width:
+    unexplained = disagreement.unexplained_by(best.model)
+    if disagreement.plateau_width > config.max_plateau_width or unexplained <= typical:
         return likeliest
     every = [(each, disagreement.unexplained_by(each.model)) for each in (*others, *targeted)]
-    likeliest = max((each for each, _ in every), key=lambda each: each.mean)
-    able = [each for each, rest in every if rest <= typical and each.z_deficit(likeliest) <= limit]
+    first = max((each for each, _ in every), key=lambda each: each.mean)
+    limit = config.max_deviations_to_explain
+    able = [each for each, rest in every if rest <= typical and each.z_deficit(first) <= limit]
     able = able or [each for each, rest in every if rest <= unexplained / 2 and each.mean >= best.mean]
     return max(able, key=lambda each: each.mean, default=best)
 
