@@ -53,7 +53,7 @@ def measure_predictions(
         classes: the labels that the columns stand for, in their order; by default the columns' names
             in frames, else those in ``y``, sorted.
         features: ``(sample, feature)`` numbers, NaN where missing. The ledger then uses the nearest neighbours of each
-            sample, as in :func:`measure`; None: it uses the predictions alone.
+            sample, and ``p_strange`` all features, as in :func:`measure`; None: they use the predictions alone.
         label: the name of the label.
 
     Raises:

@@ -85,7 +85,8 @@ class Estimate:
             their predictions, if that lowers their log-loss by a tenth or more. False: the errors are those of the models'
             own probabilities.
         ledger: attribute the errors to noise, imbalance, margin and uncertainty, where that is possible. It takes a label
-            model, some seconds of it. False: the result has no ledger, ``p_wrong``, ``suggested`` or ``hardness``.
+            model, some seconds of it. False: the result has no ledger, ``p_wrong``, ``suggested``,
+            ``p_strange`` or ``hardness``.
 
     Raises:
         InputError: a value that is not True, False or None.
