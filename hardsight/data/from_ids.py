@@ -80,13 +80,24 @@ def ids_to_samples(X: Any, y: Any = None, *, ids: Any = None, **options: Any) ->
         # They are no features, but the learner reads the samples itself.
         _check_length("y", y, len(X))
         X = None
-    if options.get("task") == "loss":
-        return _samples_with_own_loss(X, y, ids, options)
-    return _note_missing_features(Samples.of(X, y, ids=ids, **options))
+    notices = [] if ids is not None else _note_integer_index(y if X is None else X)
+    own_loss = options.get("task") == "loss"
+    samples = _samples_with_own_loss(X, y, ids, options) if own_loss else Samples.of(X, y, ids=ids, **options)
+    notices += [] if samples.numeric else [_NO_FEATURES]
+    return replace(samples, notices=(*samples.notices, *notices))
 
 
-def _note_missing_features(samples: Samples) -> Samples:
-    return samples if samples.numeric else replace(samples, notices=(*samples.notices, _NO_FEATURES))
+def _note_integer_index(values: Any) -> list[str]:
+    """Return a notice if ids are integers of an index, which are easily taken for row numbers."""
+    index = values.index if isinstance(values, pd.Series | pd.DataFrame) else pd.RangeIndex(0)
+    if index.inferred_type != "integer" or not index.is_unique or index.equals(pd.RangeIndex(len(index))):
+        return []
+    first = ", ".join(map(str, index[:3]))
+    notice = (
+        f"train and predict get the index as ids ({first}, …), not row numbers. If they look samples up by row number, pass "
+        f"ids=range({len(index)})."
+    )
+    return [notice]
 
 
 def _are_ids(X: Any) -> bool:
@@ -230,4 +241,4 @@ def _samples_with_own_loss(X: Any, y: Any, ids: Any, options: Mapping[str, Any])
     # Read as a regression: labels of numbers are neither checked nor counted.
     others = {name: value for name, value in options.items() if name != "task"}
     samples = Samples.of(X, np.arange(n, dtype=np.float64), ids=ids, task="regression", **others)
-    return _note_missing_features(replace(samples, labels=np.full(n, np.nan), loss_only=True))
+    return replace(samples, labels=np.full(n, np.nan), loss_only=True)

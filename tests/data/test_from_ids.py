@@ -78,6 +78,21 @@ def test_the_index_of_the_labels_names_samples():
     assert ids_to_samples(None, pd.Series(Y, index=NAMES)).ids.tolist() == NAMES
 
 
+def test_integers_of_an_index_are_told_from_row_numbers():
+    shuffled = pd.Series(Y, index=[3, 5, 1, 0, 2, 4])
+    frame = pd.DataFrame({"path": NAMES, "label": Y}, index=shuffled.index)
+    features = pd.DataFrame(np.eye(6), index=shuffled.index)
+    for X, y in ((None, shuffled), (frame, "label"), (features, Y)):
+        samples = ids_to_samples(X, y)
+        assert samples.ids.tolist() == [3, 5, 1, 0, 2, 4]
+        assert sum("(3, 5, 1, …), not row numbers" in text and "ids=range(6)" in text for text in samples.notices) == 1
+        by_row = ids_to_samples(X, y, ids=range(6))
+        assert by_row.ids.tolist() == list(range(6))
+        assert not any("row number" in text for text in by_row.notices)
+    for X, y in ((None, pd.Series(Y)), (None, pd.Series(Y, index=NAMES)), (pd.Series(NAMES, shuffled.index), shuffled)):
+        assert not any("row number" in text for text in ids_to_samples(X, y).notices)
+
+
 def test_a_frame_without_features():
     frame = pd.DataFrame({"path": NAMES, "label": Y, "patient": [1, 1, 2, 2, 3, 3], "count": np.arange(6) + 1})
     samples = ids_to_samples(frame, "label", ids="path", groups="patient", weights="count")

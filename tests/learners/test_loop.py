@@ -261,6 +261,26 @@ def test_tensors_lists_of_batches_and_half_precision(reference):
     np.testing.assert_allclose(measure(half).error, reference.error, atol=0.1)
 
 
+def test_arrays_that_torch_cannot_share(reference):
+    frame = lambda means, ids: pd.DataFrame(scores(means, ids))  # noqa: E731
+    backwards = lambda means, ids: np.ascontiguousarray(scores(means, ids)[:, ::-1])[:, ::-1]  # noqa: E731
+    for predict in (frame, backwards):
+        d = measure(predict)
+        assert (d.error == reference.error).all()
+        assert d.run.notices == reference.run.notices
+
+
+def test_probabilities_a_rounding_beyond_one_are_no_logits():
+    def rounded(means, ids):
+        return np.eye(3)[scores(means, ids).argmax(1)]
+
+    expected = measure(rounded).error
+    for change in (lambda p: p * (1 + 1.2e-7), lambda p: p - 1e-9):
+        for outputs in ("auto", "probabilities"):
+            d = measure(lambda means, ids, change=change: change(rounded(means, ids)), outputs=outputs)
+            np.testing.assert_allclose(d.error, expected, rtol=1e-5)
+
+
 def test_zero_probabilities_follow_the_rule_of_succession():
     certain = lambda means, ids: np.eye(3)[scores(means, ids).argmax(1)]  # noqa: E731
     d = measure(certain)
@@ -287,6 +307,8 @@ def test_one_column_of_two_classes():
         np.testing.assert_allclose(measure(predict, **options, **more).error, expected, rtol=1e-7, atol=1e-9)
     with pytest.raises(hs.InputError, match="outputs='probabilities'"):
         measure(second, **options)
+    with pytest.raises(hs.InputError, match="outputs='log-probabilities'"):
+        measure(lambda means, ids: second(means, ids).log(), **options)
 
 
 NAMES = np.array(["dog", "ape", "cat"])
@@ -301,6 +323,18 @@ def test_columns_in_another_order_than_the_classes():
         lambda means, ids: np.insert(scores(means, ids), 1, -50, axis=1), y=NAMES[Y], classes=["dog", "owl", "ape", "cat"]
     )
     np.testing.assert_allclose(more.error, d.error, atol=1e-9)
+
+
+@pytest.mark.parametrize("labels", [[3, 1, 2], [-1, -3, -2]])
+def test_columns_of_numbers_in_another_order(labels):
+    with pytest.raises(hs.InputError, match="in another order than the sorted classes"):
+        measure(y=np.array(labels)[Y])
+
+
+@pytest.mark.parametrize("classes", ["dog", {"ape": 1, "cat": 2, "dog": 0}, {"ape", "cat", "dog"}])
+def test_classes_without_an_order_are_refused(classes):
+    with pytest.raises(hs.InputError, match="classes must be a list"):
+        hs.Loop(train, scores, classes=classes)
 
 
 def test_columns_of_integers_without_samples(reference):
@@ -323,6 +357,7 @@ def test_doubtful_columns_are_a_notice():
         (lambda means, ids: scores(means, ids)[:-1], "one row per id"),
         (lambda means, ids: None, "Got NoneType"),
         (lambda means, ids: ["a"] * len(ids), "must return an array"),
+        (lambda means, ids: scores(means, ids) + 1j, "must return an array"),
         (lambda means, ids: scores(means, np.random.permutation(ids)), "do not shuffle"),
         (lambda means, ids: scores(means, np.sort(ids)), "in the order of the ids"),
         (lambda means, ids: 1 / (1 + np.exp(-scores(means, ids))), "outputs='logits'"),

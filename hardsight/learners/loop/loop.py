@@ -5,7 +5,7 @@ import inspect
 import traceback
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -89,8 +89,13 @@ class Loop:
         self._train, takes_weights = bind_train(train)
         self._predict = check_predict(predict)
         self.outputs = check_choice("outputs", outputs, OUTPUTS)
-        if classes is not None and (isinstance(classes, str) or not hasattr(classes, "__iter__")):
-            raise InputError(f"classes must be a list of labels, in the order of the columns. Got {classes!r}")
+        if classes is not None and (isinstance(classes, str | Mapping | Set) or not hasattr(classes, "__iter__")):
+            fix = (
+                ": pass sorted(classes, key=classes.get) if its values are the columns"
+                if isinstance(classes, Mapping)
+                else ""
+            )
+            raise InputError(f"classes must be a list of labels, in the order of the columns. Got {classes!r}{fix}")
         self.classes = None if classes is None else list(classes)
         self.name = name or f"loop {function_name(train)}"
         # Of the code as it is now: what the functions change while they run is not part of it.
@@ -138,6 +143,7 @@ class _MemberRun:
     ) -> None:
         self.train, self.predict, self.name, self.samples = train, predict, name, samples
         self.member, self.outputs = member, outputs
+        self.is_first = (member.round, member.fold) == (0, 0)
         self.where = f"member {member.fold} of round {member.round}"
 
     def fit_predict(self, previous: "_Parameters", *, in_sample: bool) -> tuple[list[Predictions], "_Parameters"]:
@@ -150,7 +156,7 @@ class _MemberRun:
             values = [(member.held_out, held_out, False)]
             if in_sample:
                 values.append((member.train, self._predictions(model, member.train), True))
-            if (member.round, member.fold) == (0, 0):
+            if self.is_first:
                 self._check_first(model, held_out)
         predictions = [Predictions(torch.from_numpy(rows), value, member.round, part) for rows, value, part in values]
         return predictions, _Parameters(model)
@@ -166,6 +172,8 @@ class _MemberRun:
         returned = self._call("predict", self.predict, model, self.samples.ids[rows])
         array = read_array(returned, len(rows), "predict")
         if self.outputs is not None:
+            if self.is_first:
+                self.outputs.check_single_column(array)
             return self.outputs.log_probabilities(array, len(self.member.train))
         return read_values(array, "predict", "its loss" if self.samples.loss_only else "the predicted target")
 
@@ -186,8 +194,8 @@ class _MemberRun:
         rows = self.member.held_out
         again = self._predictions(model, rows[::-1]).flip(0)
         _check_order(_comparable(values, self.outputs), _comparable(again, self.outputs))
-        if self.outputs is not None and self.outputs.order_is_open and self.samples.labels[rows].any():
-            _check_columns(values, torch.from_numpy(self.samples.labels[rows]), self.outputs.classes)
+        if self.outputs is not None and not self.outputs.order_is_known and self.samples.labels[rows].any():
+            _check_columns(values, torch.from_numpy(self.samples.labels[rows]), self.outputs)
 
 
 class _Parameters:
@@ -263,12 +271,13 @@ def _sorted_rows(values: Tensor) -> Tensor:
     return values[torch.from_numpy(order)]
 
 
-def _check_columns(values: Tensor, labels: Tensor, classes: Sequence[Any]) -> None:
-    """Say which column is taken for which class, unless the predictions themselves leave no doubt.
+def _check_columns(values: Tensor, labels: Tensor, outputs: ClassOutputs) -> None:
+    """Say which column is taken for which class, unless the predictions or sorted numbers leave no doubt.
 
     Raises:
         InputError: another order of the columns fits the labels far better.
     """
+    classes = outputs.classes
     count = torch.zeros(len(classes), len(classes))
     count.index_put_((labels, values.argmax(1)), torch.ones(len(labels)), accumulate=True)
     right = int(count.diagonal().sum())
@@ -284,6 +293,8 @@ def _check_columns(values: Tensor, labels: Tensor, classes: Sequence[Any]) -> No
             f"the columns of predict seem to be in another order than the sorted classes ({names}): name them in the order "
             "of the columns, hs.Loop(…, classes=…)"
         )
+    if outputs.classes_are_numbers:
+        return
     warnings.warn(
         f"The columns of predict are taken for the classes in sorted order ({names}); for another order, pass "
         "hs.Loop(…, classes=…).",

@@ -15,6 +15,7 @@ from hardsight.measures.probabilities import EXACT, are_log_probabilities, are_p
 
 Outputs = Literal["auto", "logits", "log-probabilities", "probabilities"]
 OUTPUTS = get_args(Outputs)
+_ROUNDING = 1e-6
 
 
 def read_array(returned: Any, n_rows: int, name: str) -> Float64[Tensor, " row *output"]:
@@ -30,7 +31,11 @@ def read_array(returned: Any, n_rows: int, name: str) -> Float64[Tensor, " row *
     """
     try:
         # numpy reads None as NaN.
-        array = np.asarray({} if returned is None else _join_batches(returned, n_rows), dtype=np.float64)
+        joined = np.asarray({} if returned is None else _join_batches(returned, n_rows))
+        if np.iscomplexobj(joined):
+            raise TypeError
+        # A copy: torch reads no arrays with negative strides, and warns of those that cannot be written.
+        array = np.array(joined, dtype=np.float64)
     except (TypeError, ValueError):
         raise InputError(
             f"{name} must return an array or tensor of numbers, one row per id. Got {type(returned).__name__}"
@@ -76,9 +81,27 @@ class ClassOutputs:
         self.n_columns = len(classes) if order is None else len(order)
 
     @property
-    def order_is_open(self) -> bool:
-        """Whether another order of the columns than that of the sorted classes is likely: they are not numbers."""
-        return self.columns is None and not all(isinstance(label, int | float) for label in self.classes)
+    def order_is_known(self) -> bool:
+        """Whether the order of the columns was passed."""
+        return self.columns is not None
+
+    @property
+    def classes_are_numbers(self) -> bool:
+        """Whether the sorted order of the classes is the likely one."""
+        return all(isinstance(label, int | float) for label in self.classes)
+
+    def check_single_column(self, array: Float64[Tensor, " row *output"]) -> None:
+        """Check that one column of two classes, of unknown kind, does not look like log-probabilities.
+
+        Raises:
+            InputError: no number is above 0.
+        """
+        if self.kind == "auto" and len(self.classes) == 2 and array[0].numel() == 1 and not bool((array > 0).any()):
+            raise InputError(
+                f"{self.name} returned one column and no number above 0, such as {_format_row(array.reshape(-1, 1))}, which "
+                "may be logits or log-probabilities of the second class: say which, hs.Loop(…, outputs='logits') or "
+                "outputs='log-probabilities'"
+            )
 
     def log_probabilities(self, array: Float64[Tensor, " row *output"], trained_on: int) -> Float64[Tensor, "row class"]:
         """Return logits or log-probabilities, one column per class; zero probabilities are smoothed by Laplace's rule.
@@ -94,6 +117,8 @@ class ClassOutputs:
             array = array[:, 0]
         single = array.ndim == 1 and len(self.classes) == 2
         kind = self._kind_of(array[:, None] if single else array, single=single)
+        if kind == "probabilities":
+            array = array.clamp(0, 1)  # rounded sums
         columns = self._both_classes(array, kind) if single else self._select(array)
         values = columns.log() if kind == "probabilities" else columns
         if values.isneginf().any() or kind == "probabilities" or look_like_probabilities(values):
@@ -107,7 +132,7 @@ class ClassOutputs:
         if self.kind == "auto":
             return self._recognise(array, single=single)
         if self.kind == "probabilities":
-            valid = (array >= 0).all() and (array <= 1).all() and (single or bool(are_probabilities(array).all()))
+            valid = _are_within_0_and_1(array) if single else bool(are_probabilities(array).all())
         elif self.kind == "log-probabilities":
             valid = bool((array <= 0).all()) if single else bool(are_log_probabilities(array).all())
         else:
@@ -126,6 +151,7 @@ class ClassOutputs:
         hint = ""
         if array.ndim == 1:
             hint = ": scores of the classes, not the likeliest class"
+            hint += "; for numbers as targets, pass task='regression'" if self.classes_are_numbers else ""
         elif self.columns is None and array.ndim == 2 and array.shape[1] > expected:
             hint = ": if some of its classes have no sample, name all in the order of the columns, hs.Loop(…, classes=…)"
         raise InputError(
@@ -143,10 +169,10 @@ class ClassOutputs:
         Raises:
             InputError: they could be either.
         """
-        if bool(((array < 0) | (array > 1)).any()):
-            return "logits"
         if not single and bool(are_probabilities(array, EXACT).all()):
             return "probabilities"
+        if not _are_within_0_and_1(array):
+            return "logits"
         raise InputError(
             f"{self.name} returned numbers between 0 and 1 alone, which may be probabilities or logits, such as "
             f"{_format_row(array)}: say which, hs.Loop(…, outputs='probabilities') or outputs='logits'"
@@ -166,6 +192,11 @@ class ClassOutputs:
         if self.columns is not None:
             return array[:, self.columns]
         return array if array.shape[1] == len(self.classes) else array[:, torch.tensor(self.classes)]
+
+
+def _are_within_0_and_1(array: Tensor) -> bool:
+    """Return whether numbers lie between 0 and 1, as far as sums of probabilities are rounded."""
+    return bool(((array >= -_ROUNDING) & (array <= 1 + _ROUNDING)).all())
 
 
 def _find_columns(classes: tuple[Any, ...], order: list[Any]) -> Tensor:
