@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from hashlib import blake2b
 from pathlib import Path
@@ -20,6 +20,8 @@ from hardsight.validation import check_int
 
 # Vectors are saved after so many new items.
 _SAVED_AT_ONCE = 256
+# Numbers of the same item may differ by this share of their size: half precision rounds.
+_MAX_DIFFERENCE = 0.05
 _CACHE_VARIABLE = "HARDSIGHT_CACHE"
 _DIGEST_BYTES = 16
 
@@ -32,7 +34,8 @@ class Encoder:
     Args:
         function: gets a list of Pillow images (RGB, in their own sizes, upright) or of strings, and returns an array or
             tensor ``(item, feature)``. The model's own preprocessing belongs into it. Every call gets ``batch_size`` items;
-            the last one is filled up with copies, so that a vector does not depend on how many items there are.
+            the last one is filled up with copies, so that a vector does not depend on how many items there are. The first
+            item is encoded once more, in a batch of copies; if its numbers differ, a notice says so.
         batch_size: items per call.
         key: names the model with its weights and the preprocessing, such as "vit_small_patch16_224 augreg 224". With a key,
             vectors are kept in a cache on disk, by key and content: a second run, or one that was killed, does not encode
@@ -104,6 +107,8 @@ class Encoding:
         self._vectors: np.ndarray | None = None
         self._rows: list[int] = []
         self._pending: list[tuple[int, str, bytes, Any]] = []
+        self._checked = False
+        self._notices: list[str] = []
         self._exit = ExitStack()
         self._on_progress: Callable[[float], None] = lambda _: None
 
@@ -146,22 +151,36 @@ class Encoding:
             raise InputError(f"there is no {self._noun} to encode")
         complete = len(self._rows) == self._n_items
         vectors = self._vectors if complete else self._vectors[np.sort(self._rows)]
-        return vectors, [f"Each {self._noun} became {vectors.shape[1]} numbers ({self._encoder.description})."]
+        about = f"Each {self._noun} became {vectors.shape[1]} numbers ({self._encoder.description})."
+        return vectors, [about, *self._notices]
 
     def _encode_pending(self) -> None:
         rows, names, digests, items = zip(*self._pending, strict=True)
         self._pending = []
         vectors = self._call(list(items), names[0])
+        if not self._checked:
+            self._checked = True
+            self._check_alone(items[0], names[0], vectors[0])
         self._keep(list(rows), vectors)
         if self._store is not None:
             self._store.add(digests, vectors)
 
+    def _check_alone(self, item: Any, name: str, vector: np.ndarray) -> None:
+        """Compare the vector of an item with those that it gets in a batch of its copies."""
+        again = self._call([item] * self._encoder.batch_size, name)
+        allowed = _MAX_DIFFERENCE * (np.abs(vector) + np.abs(vector).mean())
+        if (np.abs(again - vector) > allowed).any():
+            self._notices.append(
+                f"embedding {self._encoder.name} returns other numbers for the same {self._noun} in another batch: call "
+                "model.eval(), and use no random augmentation and no statistics of the batch."
+            )
+
     def _call(self, items: list[Any], first: str) -> np.ndarray:
         count, size = len(items), self._encoder.batch_size
-        where = f"embedding {self._encoder.name}"
+        where, first = f"embedding {self._encoder.name}", first.removeprefix("in ")
         try:
             returned = self._encoder.function(items + [items[-1]] * (size - count))
-            vectors = np.asarray(to_numpy(returned), dtype=np.float32)
+            vectors = _to_array(returned)
         except HardsightError:
             raise
         except Exception as error:  # a function of the user may raise anything
@@ -245,6 +264,14 @@ class _Store:
             return
         if vectors.ndim == 2 and vectors.dtype == np.float32 and len(vectors) == len(digests):
             self._known |= {digest.tobytes(): vector for digest, vector in zip(digests, vectors, strict=True)}
+
+
+def _to_array(returned: Any) -> np.ndarray:
+    """Return what a function returned, an array, tensor, sparse matrix or iterable of vectors, as float32."""
+    if isinstance(returned, Iterable) and not hasattr(returned, "shape") and not isinstance(returned, Mapping):
+        returned = [to_numpy(vector) for vector in returned]
+    dense = returned.toarray() if hasattr(returned, "toarray") else to_numpy(returned)
+    return np.asarray(dense, dtype=np.float32)
 
 
 def _default_cache() -> Path:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from scipy.sparse import csr_array
 
 import hardsight as hs
 from hardsight import InputError, Samples
@@ -116,17 +117,17 @@ def test_what_a_key_names_is_encoded_once(photos, tmp_path):
     options = {"key": "corners 1", "batch_size": 8}
     first, second, third = Corners(), Corners(), Corners()
     cold = hs.read(folder, embedding=hs.Encoder(first, cache=tmp_path / "cache", **options))
-    assert len(first.batches) == 5
+    assert len(first.batches) == 5 + 1  # the first item once more, in a batch of copies
     warm = hs.read(folder, embedding=hs.Encoder(second, cache=tmp_path / "cache", **options))
     assert second.batches == []
     np.testing.assert_array_equal(warm.matrix, cold.matrix)
     hs.read(folder, embedding=hs.Encoder(third, cache=tmp_path / "cache", key="corners 2"))
-    assert len(third.batches) == 2
+    assert len(third.batches) == 2 + 1
     # Content counts, not the name of the file.
     (folder / "cat" / "00.png").rename(folder / "cat" / "99.png")
     Image.new("RGB", (50, 50)).save(folder / "cat" / "00.png")
     hs.read(folder, embedding=hs.Encoder(second, cache=tmp_path / "cache", **options))
-    assert [batch[0] for batch in second.batches] == [(50, 50)]
+    assert [batch[0] for batch in second.batches] == [(50, 50)] * 2
 
 
 def test_a_damaged_cache_is_encoded_again(tmp_path, monkeypatch):
@@ -173,8 +174,8 @@ def test_killed_in_the_middle_goes_on_where_it_was(tmp_path):
     assert run(40, "killed") == -signal.SIGKILL
     assert run(-1, "killed") == 0
     whole, resumed = (np.load(tmp_path / f"{name}.npz") for name in ("whole", "killed"))
-    assert whole["calls"] == 63
-    assert resumed["calls"] <= 63 - 32
+    assert whole["calls"] == 63 + 1
+    assert resumed["calls"] <= 63 + 1 - 32
     np.testing.assert_array_equal(resumed["matrix"], whole["matrix"])
 
 
@@ -210,6 +211,41 @@ def test_rows_of_a_dataset_for_a_trainer():
     dataset = datasets.Dataset.from_dict({"text": TEXTS, "label": Y.tolist(), "input_ids": [[1]] * 10})
     samples = rows_to_samples(dataset, embedding=lengths)
     np.testing.assert_array_equal(samples.matrix, np.array(lengths(TEXTS), dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda vectors: torch.tensor(vectors).half(),
+        lambda vectors: [torch.tensor(vector, requires_grad=True) for vector in vectors],
+        lambda vectors: (np.array(vector) for vector in vectors),
+        csr_array,
+        pd.DataFrame,
+    ],
+)
+def test_vectors_may_come_in_any_container(convert):
+    samples = Samples.of(TEXTS, Y, embedding=lambda texts: convert(np.array(lengths(texts), dtype=float)))
+    np.testing.assert_array_equal(samples.matrix, np.array(lengths(TEXTS), dtype=np.float32))
+
+
+def test_numbers_that_depend_on_the_batch_are_a_notice():
+    layers = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.BatchNorm1d(8), torch.nn.Dropout(0.5))
+
+    @torch.no_grad()
+    def encode(texts):
+        return layers(torch.tensor(lengths(texts)).float())
+
+    for part in layers[1:]:
+        layers.eval()
+        assert len(Samples.of(TEXTS, Y, embedding=encode).notices) == 1
+        part.train()
+        assert "model.eval()" in Samples.of(TEXTS, Y, embedding=encode).notices[-1]
+
+
+def test_an_item_in_memory_is_named_by_its_row():
+    photos = [Image.new("RGB", (100 + i, 100)) for i in range(10)]
+    with pytest.raises(InputError, match="images from row 0 on"):
+        Samples.of(photos, Y, embedding=lambda images: 1 / 0)
 
 
 def test_samples_without_a_label_are_encoded_only_if_they_are_predicted():
