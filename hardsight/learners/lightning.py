@@ -23,6 +23,7 @@ from hardsight.learners.loop import Loop
 from hardsight.learners.loop.functions import code_digest
 from hardsight.learners.network.network import count_steps, module_inputs, readable_inputs
 from hardsight.learners.network.stacked import build_net
+from hardsight.measures.probabilities import warn_of_probabilities
 from hardsight.resampling.plan import Plan
 from hardsight.validation import check_int
 
@@ -85,7 +86,8 @@ class LightningModel:
         """See :meth:`Learner.fit_predict`."""
         inputs, targets = self._inputs(samples), torch.from_numpy(samples.labels)
         data = TensorDataset(inputs, targets if samples.classes is not None else targets.float())
-        loop = Loop(partial(self._train, data), partial(_predict, inputs), outputs="logits", name=self.name)
+        predict = partial(_predict, inputs, check=samples.classes is not None)
+        loop = Loop(partial(self._train, data), predict, outputs="logits", name=self.name)
         # The loop knows samples by their rows.
         return loop.fit_predict(replace(samples, ids=np.arange(len(samples))), plan, on_progress)
 
@@ -137,7 +139,10 @@ def _silent(package: str) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _predict(inputs: Tensor, module: Any, ids: np.ndarray) -> Tensor:
+def _predict(inputs: Tensor, module: Any, ids: np.ndarray, *, check: bool) -> Tensor:
     module.eval()
     rows = torch.split(torch.from_numpy(ids.copy()), _PREDICTED_ROWS)
-    return torch.cat([module(inputs[part].to(module.device)).cpu() for part in rows])
+    outputs = torch.cat([module(inputs[part].to(module.device)).cpu() for part in rows])
+    if check and outputs.ndim == 2:
+        warn_of_probabilities(outputs, "forward")
+    return outputs

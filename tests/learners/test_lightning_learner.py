@@ -110,6 +110,33 @@ def test_regression():
     assert d.error.mean() < target.var()
 
 
+class Softmax(Model):
+    def forward(self, x):
+        return self.net(x).softmax(1)
+
+
+def test_probabilities_in_place_of_logits_are_a_notice():
+    with pytest.warns(HardsightWarning, match="leave out its final softmax"):
+        d = hs.measure(X, Y, learner=hs.LightningModel(Softmax, trainer=QUICK), **FAST, refine=False)
+    assert sum("forward look like probabilities" in text for text in d.run.notices) == 1
+
+
+@pytest.mark.parametrize("wrap", [lambda logits: {"logits": logits}, lambda logits: (logits, logits)])
+def test_networks_that_return_more_than_logits_are_refused(wrap):
+    class Wrapped(nn.Linear):
+        def forward(self, x):
+            return wrap(super().forward(x))
+
+    with pytest.raises(InputError, match="must return a tensor"):
+        hs.measure(X, Y, learner=lambda: Wrapped(4, 3), **FAST)
+
+
+def test_notices_have_no_addresses():
+    with pytest.warns(HardsightWarning, match="LazyLinear cannot be vectorised"):
+        d = hs.measure(X, Y, learner=lambda: nn.LazyLinear(3), **FAST, refine=False)
+    assert not any("0x" in text for text in d.run.notices)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,6 +1,7 @@
 """Users' modules: build them from a seed, check them on a few inputs, and run many as one batched pass."""
 
 import copy
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -56,14 +57,22 @@ def check_output(net: nn.Module, x: Tensor, outputs: int) -> None:
     """
     try:
         with torch.inference_mode():
-            shape = tuple(copy.deepcopy(net).eval()(x.nan_to_num(0.0)).shape)
+            output = copy.deepcopy(net).eval()(x.nan_to_num(0.0))
     except (RuntimeError, IndexError) as error:
         sizes = ", ".join(map(str, x.shape[1:]))
         dtype = str(x.dtype).removeprefix("torch.")
         raise LearnerError(f"the network cannot read inputs of shape (row, {sizes}) in {dtype}: {error}") from error
+    if not isinstance(output, Tensor):
+        raise InputError(f"the network must return a tensor. Got {type(output).__name__}: return the logits alone")
+    shape = tuple(output.shape)
     if shape != (len(x), outputs):
         expected = f"(row, {outputs}): one logit per class" if outputs > 1 else "(row, 1): the predicted target"
         raise InputError(f"the network must return {expected}. For {len(x)} rows it returned {shape}")
+
+
+def _without_addresses(text: str) -> str:
+    """Return a message without addresses in memory, which differ from run to run."""
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
 class StackingTrial(NamedTuple):
@@ -102,7 +111,7 @@ def try_stacking(net: nn.Module, x: Tensor) -> StackingTrial:
             drew = not torch.equal(before, torch.get_rng_state())
         del output
     except (RuntimeError, ValueError) as error:
-        return StackingTrial(f"{type(net).__name__} cannot be vectorised ({first_line(error)})")
+        return StackingTrial(f"{type(net).__name__} cannot be vectorised ({_without_addresses(first_line(error))})")
     if drew:
         return StackingTrial(f"{type(net).__name__} draws random numbers other than those of dropout layers")
     masked = any(not torch.equal(g.get_state(), unused) for g in dropout.generators)
