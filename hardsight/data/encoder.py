@@ -33,7 +33,7 @@ class Encoder:
 
     Args:
         function: gets a list of Pillow images (RGB, in their own sizes, upright) or of strings, and returns an array or
-            tensor ``(item, feature)``. The model's own preprocessing belongs into it. Every call gets ``batch_size`` items;
+            tensor ``(item, feature)``. The model's own preprocessing belongs in it. Every call gets ``batch_size`` items;
             the last one is filled up with copies, so that a vector does not depend on how many items there are. The first
             item is encoded once more, in a batch of copies; if its numbers differ, a notice says so.
         batch_size: items per call.
