@@ -5,7 +5,8 @@ features only, and the disagreement of models (:func:`hardsight.attribution.ledg
 samples that stand out by all of them, and a signal by which nothing stands out adds noise, so each is weighed:
 
 1. $t_{ik}$ is the distance of signal $k$ from its median, in the standard deviations that the distance of the upper quartile
-   from the median stands for. If predictions are known, medians of the predicted classes are taken off first.
+   from the median stands for. If predictions are known, medians of the predicted classes are taken off first. Signals
+   of few different values, as in tables of few categories, are standardised by all samples instead.
 2. The weight of a signal is what its upper tail has in excess of a normal distribution,
    $w_k \propto \mathrm{mean}_i \min([t_{ik} - 2]_+, 4) - E[Z - 2]_+ + 0.03$.
 3. The strangeness $u_i = \log \sum_k w_k e^{t_{ik}}$ is standardised like a signal.
@@ -36,6 +37,8 @@ _UPPER_QUANTILE = 0.75
 _UPPER_DEVIATION = float(norm.ppf(_UPPER_QUANTILE))
 # Deviations beyond it are alike; e to this power times 10^6 samples can be represented.
 _MAX_DEVIATION = 30.0
+# A signal with fewer different values per sample, to so many decimals, is discrete.
+_MIN_DISTINCT, _DECIMALS = 0.25, 6
 # The median of a small class is drawn towards that of all samples, as if so many more samples had it.
 _PSEUDO_COUNTS = 10.0
 # With fewer samples outside of the reference, their own median and deviation are too uncertain.
@@ -52,12 +55,14 @@ def strangeness(
         predicted: class codes that models predict, ``(sample,)``; None in regression or without models.
         more: further signals, ``(sample,)`` each.
     """
-    deviations = [_deviations(signal) for signal in more]
+    # Of equal samples by the dozen, as in tables of few categories, all signals take few values.
+    discrete = oddity is not None and _is_discrete(oddity.distance)
+    deviations = [_deviations(signal, discrete=discrete) for signal in more]
     if oddity is not None:
         for signal in oddity.measurements:
             relative = signal if predicted is None else relative_to_class(signal, predicted)
-            deviations.append(_deviations(relative, oddity.in_reference))
-    return _deviations(_combine(deviations)) if deviations else None
+            deviations.append(_deviations(relative, oddity.in_reference, discrete=discrete or _is_discrete(signal)))
+    return _deviations(_combine(deviations), discrete=discrete) if deviations else None
 
 
 def p_strange(deviations: np.ndarray) -> np.ndarray:
@@ -84,24 +89,30 @@ def _tail_excess(deviation: np.ndarray) -> float:
     return max(float(np.clip(deviation - _TAIL_FROM, 0, _TAIL_LENGTH).mean() - expected), 0.0)
 
 
-def _deviations(signal: np.ndarray, in_reference: np.ndarray | None = None) -> np.ndarray:
+def _is_discrete(signal: np.ndarray) -> bool:
+    """Return whether a signal takes few different values for the number of samples."""
+    return len(np.unique(signal.round(_DECIMALS))) < _MIN_DISTINCT * len(signal)
+
+
+def _deviations(signal: np.ndarray, in_reference: np.ndarray | None = None, *, discrete: bool = False) -> np.ndarray:
     """Return the distances of a signal from its median, in standard deviations by its upper quartile; unknown values get 0.
 
     Args:
         in_reference: whether the sample belongs to the reference, ``(sample,)``; the others are standardised apart.
+        discrete: whether all samples give the scale, because a quartile of few values can be next to the median.
     """
     if in_reference is not None and (~in_reference).sum() >= _MIN_OUTSIDE:
         result = np.empty(len(signal))
         for group in (in_reference, ~in_reference):
-            result[group] = _deviations(signal[group])
+            result[group] = _deviations(signal[group], discrete=discrete)
         return result
     known = np.isfinite(signal)
     if not known.any():
         return np.zeros(len(signal))
     median, upper = np.quantile(signal[known], [0.5, _UPPER_QUANTILE])
     distance = np.where(known, signal - median, 0)
-    # If most values are equal, as those of a few discrete features, all of them together give the scale.
-    scale = (upper - median) / _UPPER_DEVIATION if upper > median else np.sqrt(np.square(distance).mean())
+    by_quartile = not discrete and upper > median
+    scale = (upper - median) / _UPPER_DEVIATION if by_quartile else np.sqrt(np.square(distance).mean())
     return distance / scale if scale > 0 else np.zeros(len(signal))
 
 

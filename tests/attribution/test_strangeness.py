@@ -5,6 +5,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.metrics import roc_auc_score
 
+import hardsight as hs
 from hardsight.attribution.neighbours import find_neighbours
 from hardsight.attribution.oddity import Oddity, measure_oddity
 from hardsight.attribution.strangeness import p_strange, relative_to_class, strange_share, strangeness
@@ -111,3 +112,15 @@ def test_strange_samples_rank_high(load, change):
     strange[rng.permutation(len(x))[: len(x) // 16]] = True
     x[strange] = change(x, rng)[strange] if change is shuffled else change(x[strange], rng)
     assert roc_auc_score(strange, probability(oddity_of(x))) > 0.9
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("samples", "shares"), [(120, [0.5] * 4), (600, [0.5] * 6), (400, [0.5] * 12), (500, [0.05, 0.1, 0.5, 0.5, 0.3])]
+)
+def test_ordinary_samples_of_few_categories_are_not_strange(samples, shares, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.binomial(1, shares, (samples, len(shares)))
+    y = (X[:, 2] + (rng.random(samples) < 0.1)) % 2
+    d = hs.measure(X, y, learner="ridge", repeats=2)
+    assert (d.p_strange > 0.5).mean() <= 0.02
