@@ -86,10 +86,8 @@ def search_other_blocks(
     return mean_distance, neighbour_rows
 
 
-def fit_scaler(reference: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that standardises rows by the reference, ``(row, feature)`` → float32.
-
-    Missing values are replaced by the mean and values are clipped at five deviations; a constant feature becomes zero.
+def mean_and_scale(reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each feature, ``(feature,)``; the latter is infinite if it is constant.
 
     Args:
         reference: ``(sample, feature)`` float64; NaN is missing.
@@ -99,6 +97,18 @@ def fit_scaler(reference: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     mean = np.where(known, reference, 0).sum(0) / count
     sd = np.sqrt(np.square(np.where(known, reference - mean, 0)).sum(0) / count)
     scale = np.where(sd > 1e-7 * np.abs(mean), sd, np.inf)
+    return mean, scale
+
+
+def fit_scaler(reference: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that standardises rows by the reference, ``(row, feature)`` → float32.
+
+    Missing values are replaced by the mean and values are clipped at five deviations; a constant feature becomes zero.
+
+    Args:
+        reference: ``(sample, feature)`` float64; NaN is missing.
+    """
+    mean, scale = mean_and_scale(reference)
 
     def standardise(rows: np.ndarray) -> np.ndarray:
         z: np.ndarray = np.nan_to_num((rows - mean) / scale).clip(-_MAX_DEVIATION, _MAX_DEVIATION).astype(np.float32)

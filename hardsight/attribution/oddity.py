@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from hardsight.attribution.neighbours import MAX_REFERENCE, Neighbours, draw_reference, search_other_blocks
+from hardsight.attribution.neighbours import MAX_REFERENCE, Neighbours, draw_reference, mean_and_scale, search_other_blocks
 
 # Values of the reference, so that its covariance takes bounded time and memory however many features there are.
 _MAX_REFERENCE_VALUES, _MIN_REFERENCE = 10_000_000, 500
@@ -108,11 +108,7 @@ def _fit_standardise(reference: np.ndarray) -> Transform:
 
     Deviations beyond five standard deviations grow with their logarithm.
     """
-    known = ~np.isnan(reference)
-    count = np.maximum(known.sum(0), 1)
-    mean = np.where(known, reference, 0).sum(0) / count
-    sd = np.sqrt(np.square(np.where(known, reference - mean, 0)).sum(0) / count)
-    scale = np.where(sd > 1e-7 * np.abs(mean), sd, np.inf)
+    mean, scale = mean_and_scale(reference)
 
     def standardise(rows: np.ndarray) -> np.ndarray:
         z: np.ndarray = np.nan_to_num((rows - mean) / scale)
