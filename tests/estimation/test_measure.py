@@ -537,7 +537,8 @@ def test_every_learner_by_name(learner):
     one_out = learner.endswith("-loo")
     d = hs.measure(x, y, learner=learner, **({"splits": "loo"} if one_out else shape))
     assert (d.predicted == d.labels).mean() > 0.8
-    assert d.settings["reason"] == "as asked for"
+    # Trees are calibrated where that lowers the loss.
+    assert d.settings["reason"].partition(";")[0] == "as asked for"
     if one_out:
         assert d.factors is None
         assert np.isnan(d.variance).all()
