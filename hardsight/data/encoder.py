@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image
@@ -15,6 +14,7 @@ from PIL import Image
 from hardsight.data.columns import to_numpy
 from hardsight.errors import HardsightError, InputError, first_line
 from hardsight.io.atomic import atomic_write
+from hardsight.io.npz import open_npz
 from hardsight.io.progress import progress_bar
 from hardsight.validation import check_int
 
@@ -258,9 +258,9 @@ class _Store:
     def _read(self, file: Path) -> None:
         """Read one file; one that is damaged is encoded again."""
         try:
-            with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-                digests, vectors = arrays["digests"].reshape(-1, _DIGEST_BYTES), arrays["vectors"]
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            with open_npz(file) as archive:
+                digests, vectors = archive.read("digests").reshape(-1, _DIGEST_BYTES), archive.read("vectors")
+        except (InputError, FileNotFoundError):
             return
         if vectors.ndim == 2 and vectors.dtype == np.float32 and len(vectors) == len(digests):
             self._known |= {digest.tobytes(): vector for digest, vector in zip(digests, vectors, strict=True)}

@@ -461,7 +461,7 @@ FORBIDDEN_CALLS = {
 # One place each: memory maps, records of one size, workbooks (calamine runs no macros), the csv that is written, and a
 # user's own table written again cell by cell, formulas included.
 ONE_PLACE = {
-    ("data/from_array_files.py", "np.load"), ("theory/cifar.py", "np.fromfile"),
+    ("data/npy_files.py", "np.load"), ("theory/cifar.py", "np.fromfile"),
     ("data/formats/workbooks.py", "pd.read_excel"),
     ("io/csv_cells.py", "csv.writer"), ("reporting/review/apply.py", "csv.writer"),
 }  # fmt: skip

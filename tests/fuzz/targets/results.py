@@ -16,6 +16,7 @@ import hardsight as hs
 from fuzz.target import Target
 from fuzz.targets import npz as zips
 from hardsight.difficulty.result import Difficulty
+from hardsight.estimation.calibration import Calibration
 from hardsight.estimation.checkpoint import Checkpoint
 from hardsight.measures.held_out import HeldOut
 
@@ -111,9 +112,11 @@ def _held_out() -> HeldOut:
 @cache
 def _checkpoints() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "progress.npz")
-        Checkpoint(path, _IDENTITY).save(_held_out(), 2, ["a notice"])
-        return [path.read_bytes()]
+        path, seeds = Path(folder, "progress.npz"), []
+        for calibration in (None, Calibration(2.0, 2.0, 0.5, 0.1, 4)):
+            Checkpoint(path, _IDENTITY).save(_held_out(), 2, ["a notice"], calibration)
+            seeds.append(path.read_bytes())
+        return seeds
 
 
 def _enter_checkpoint(data: bytes, folder: Path) -> None:
