@@ -208,8 +208,8 @@ def _refined(d: Difficulty) -> str | None:
     )
     if not refined.get("rounds"):
         return (
-            f"{trained} They found fewer wrong labels or explained no more of the confident disagreement, so all results "
-            "are those of the first models."
+            f"{trained} They doubted labels less that looked wrong, or explained no more of the confident disagreement, "
+            "so all results are those of the first models."
         )
     return f"{trained} Errors are those of the first models."
 

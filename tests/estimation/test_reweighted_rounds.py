@@ -140,7 +140,7 @@ def test_a_round_counts_if_it_explains_labels_that_confident_predictions_contrad
     assert rounds._explains_noise(posterior[0], posterior[24], consensus)
     assert rounds._explains_noise(posterior[0], posterior[30], consensus)
     assert rounds._explains_noise(posterior[30], posterior[30], consensus)
-    # Reliable labels, but far fewer wrong ones than the round before expects.
+    # Reliable labels, of which far fewer look wrong than before; right ones that are doubted less do not matter.
     assert rounds._explains_noise(posterior[30], posterior[24], consensus)
     assert not rounds._explains_noise(posterior[30], posterior_of(p_right(20), labels, consensus), consensus)
 
