@@ -65,10 +65,12 @@ def leaks(
     Columns of tables are matched by name. Columns that only ``test`` has are not compared, which a warning says.
 
     Args:
-        train, test: paths, as :func:`hardsight.read` takes them; frames, arrays, texts, images or datasets, as
+        train: a path, as :func:`hardsight.read` takes it; a frame, an array, texts, images or a dataset, as
             :meth:`hardsight.Samples.of` takes them; or :class:`hardsight.Samples`.
-        y_train, y_test: labels of data in memory, ``(sample,)``, or the name of their column, so that
+        test: the same.
+        y_train: labels of data in memory, ``(sample,)``, or the name of their column, so that
             ``leaks(*train_test_split(X, y))`` works. None: ``label`` names their column, or they are unknown.
+        y_test: the same of ``test``.
         near: whether near copies count, too.
         options: those of :func:`hardsight.read`, for both: ``label``, ``id``, ``group``, ``weights``, ``text``, ``drop``, ….
 
