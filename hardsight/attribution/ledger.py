@@ -32,7 +32,7 @@ from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosteri
 from hardsight.attribution.label_noise.model import row_blocks
 from hardsight.attribution.names import CAUSES, NO_CAUSE, STRANGE
 from hardsight.attribution.neighbours import Neighbours
-from hardsight.attribution.oddity import Oddity
+from hardsight.attribution.oddity import Oddity, log_size
 from hardsight.attribution.strangeness import p_strange, relative_to_class, strange_share, strangeness
 from hardsight.measures.bias_variance import Decomposition
 
@@ -173,4 +173,4 @@ def atypicality(distance: np.ndarray, predicted: Int64[Tensor, " sample"]) -> Fl
     Args:
         distance: mean distance to the nearest neighbours, ``(sample,)``, NaN if unknown.
     """
-    return torch.from_numpy(relative_to_class(np.log(np.maximum(distance, 1e-9)), predicted.numpy()))
+    return torch.from_numpy(relative_to_class(log_size(distance), predicted.numpy()))

@@ -86,11 +86,14 @@ def measure_oddity(matrix: np.ndarray, blocks: np.ndarray, neighbours: Neighbour
     rank_correlations = Correlations.fit(scores(values))
     decorrelated, _ = search_other_blocks(matrix, lambda x: correlations.decorrelate(standardise(x)), reference, blocks)
     by_rank, _ = search_other_blocks(matrix, lambda x: rank_correlations.decorrelate(scores(x)), reference, blocks)
-    relative = _log(neighbours.distance) - _log(_mean_over(neighbours.distance, neighbours.rows))
-    return Oddity(_log(neighbours.distance), relative, _log(decorrelated), _log(by_rank), _log(residual), in_reference)
+    relative = log_size(neighbours.distance) - log_size(_mean_over(neighbours.distance, neighbours.rows))
+    return Oddity(
+        log_size(neighbours.distance), relative, log_size(decorrelated), log_size(by_rank), log_size(residual), in_reference
+    )
 
 
-def _log(values: np.ndarray) -> np.ndarray:
+def log_size(values: np.ndarray) -> np.ndarray:
+    """Return the logarithms of sizes, of which none counts as zero."""
     logarithm: np.ndarray = np.log(np.maximum(values, _SMALLEST))
     return logarithm
 

@@ -91,8 +91,8 @@ def find_nearest_images(points: np.ndarray, count: int, shape: tuple[int, int]) 
         count: neighbours.
         shape: height and width.
     """
-    smooth, axes = _principal_components(points, shape)
-    components, candidates = smooth.reshape(len(points), -1) @ axes, min(_CANDIDATES * count, len(points) - 1)
+    smooth, axes, components = _principal_components(points, shape)
+    candidates = min(_CANDIDATES * count, len(points) - 1)
     if len(points) > neighbours.MAX_EXACT:
         nearest = find_nearest(components, candidates).rows[:, 1:].astype(np.int64)
     else:
@@ -122,12 +122,12 @@ def find_nearest_to_moved(points: np.ndarray, count: int, shape: tuple[int, int]
     moved = images.reshape(len(rows), -1)
     moved = moved - moved.mean(axis=1, keepdims=True)
     moved /= np.maximum(moved.std(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    smooth, axes = _principal_components(points, shape)
-    components, candidates = smooth.reshape(len(points), -1) @ axes, min(_CANDIDATES * count, len(points) - 1)
+    _, axes, components = _principal_components(points, shape)
+    candidates = min(_CANDIDATES * count, len(points) - 1)
     other = _nearest_by_tangents(_smooth(moved, shape), rows, components, axes, candidates).reshape(-1)
     index = np.repeat(np.arange(len(rows)), candidates)
-    found = _nearest(index, other, _compare(moved, index, points, other, shape), count)
-    return Nearest(np.concatenate([rows[:, None], found.rows[:, 1:]], axis=1), found.distance)
+    nearest = _nearest(index, other, _compare(moved, index, points, other, shape), count)
+    return Nearest(np.concatenate([rows[:, None], nearest.rows[:, 1:]], axis=1), nearest.distance)
 
 
 def _nearest(row: np.ndarray, other: np.ndarray, squares: np.ndarray, count: int) -> Nearest:
@@ -195,12 +195,12 @@ def _scalings(images: np.ndarray) -> list[np.ndarray]:
     return [down * y[:, None], right * x, down * x * images.shape[2] - right * y[:, None] * images.shape[1]]
 
 
-def _principal_components(points: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return smoothed images, ``(sample, height, width)``, and their principal components, ``(pixel, component)``."""
+def _principal_components(points: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return smoothed images, ``(sample, height, width)``, their principal axes, ``(pixel, axis)``, and scores on these."""
     smooth = _smooth(points, shape)
     flat = smooth.reshape(len(points), -1)
     axes: np.ndarray = np.linalg.eigh(flat.T @ flat)[1][:, -_COMPONENTS:]
-    return smooth, axes
+    return smooth, axes, flat @ axes
 
 
 def _smooth(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -39,10 +39,10 @@ def load_embedding(embedding: Any) -> tuple[Any, list[str]]:
     Raises:
         InputError: there is no such file, or it cannot be read.
     """
-    found = find_embedding(embedding)
-    if not isinstance(found, Path):
-        return found, []
-    return read_npy(found), [f"The embedding is that of {found.name}, whose rows must be in the order of the samples."]
+    resolved = find_embedding(embedding)
+    if not isinstance(resolved, Path):
+        return resolved, []
+    return read_npy(resolved), [f"The embedding is that of {resolved.name}, whose rows must be in the order of the samples."]
 
 
 def is_file_name(embedding: Any) -> bool:

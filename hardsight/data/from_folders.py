@@ -19,7 +19,7 @@ from hardsight.data.folder_layout import (
     refuse_unread,
 )
 from hardsight.data.image_decoding import SUFFIXES, THUMBNAIL_SIDE, decode_readable_images
-from hardsight.data.images import named_encoder
+from hardsight.data.images import find_encoder
 from hardsight.data.samples import Samples
 from hardsight.errors import Faults, InputError
 from hardsight.io import limits
@@ -69,7 +69,7 @@ def read_folder(
             paths,
             [file.as_posix() for file in layout.files],
             skip=skip_broken,
-            encoder=encoder if isinstance(encoder := named_encoder(embedding), Encoder) else None,
+            encoder=find_encoder(embedding),
             max_side=None if isinstance(embedding, str | Encoder) else THUMBNAIL_SIDE,
         )
         features, unreadable, more = decoded.pixels, decoded.unreadable, decoded.notices

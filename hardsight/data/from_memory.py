@@ -18,7 +18,7 @@ from hardsight.data.from_datasets import is_hugging_face, is_item_store, read_it
 from hardsight.data.from_frames import convert_frame, convert_series
 from hardsight.data.from_ids import convert_ids
 from hardsight.data.image_decoding import encode_images
-from hardsight.data.images import named_encoder
+from hardsight.data.images import find_encoder
 from hardsight.data.labels import EncodedLabels, Task, encode_labels
 from hardsight.data.samples import Samples
 from hardsight.data.sparse import count_rows
@@ -48,7 +48,7 @@ def to_samples(
     y, ids, groups, weights = (list(each) if isinstance(each, Iterator) else each for each in (y, ids, groups, weights))
     faults = Faults()
     embedding, decoded = load_embedding(embedding)
-    if _are_pillow_images(X) and isinstance(encoder := named_encoder(embedding), Encoder):
+    if _are_pillow_images(X) and (encoder := find_encoder(embedding)) is not None:
         X, decoded, vectors = encode_images(X, [f"in row {row}" for row in range(len(X))], encoder)
         embedding = embedding if vectors is None else vectors
     raw = _read_arguments(Arguments(X, y, ids, groups, weights, label, text), embedding, faults)

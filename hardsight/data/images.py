@@ -150,8 +150,10 @@ class _EfficientNetEncoder(Encoder):
         return self._network.encode(torch.cat([self._network.resize(batch) for batch in batches]))
 
 
-def named_encoder(embedding: Any) -> Any:
-    """Return the encoder of photographs that a name stands for; anything else unchanged."""
-    if not isinstance(embedding, str) or embedding not in ("auto", "efficientnet-lite0"):
+def find_encoder(embedding: Any) -> Encoder | None:
+    """Return the encoder of photographs that an embedding is, or that its name stands for; None if it is no encoder."""
+    if isinstance(embedding, Encoder):
         return embedding
+    if not isinstance(embedding, str) or embedding not in ("auto", "efficientnet-lite0"):
+        return None
     return _EfficientNetEncoder(_MAX_PIXEL_NUMBERS if embedding == "auto" else 0)

@@ -109,8 +109,7 @@ def assemble(
     consensus = None if classes is None else held_out.consensus
     if held_out.notice is not None:
         run = replace(run, notices=(*run.notices, held_out.notice))
-    deviations = strangeness(labels.oddity)
-    fields: dict[str, Any] = {"p_strange": None if deviations is None else p_strange(deviations)}
+    fields: dict[str, Any]
     if attribute and consensus is not None and has_ledger(held_out, loss):
         with limit_threads(consensus.numel()):
             account = ledger(
@@ -122,10 +121,13 @@ def assemble(
                 prior=labels.prior,
                 label_posterior=labels.posterior,
             )
-        run = _add_trust(_add_label_model(run, account), account, consensus, held_out, labels.in_small_class)
+        run = _add_trust(_add_label_model(run, account), account, consensus, held_out, labels.posterior)
         fields = _ledger_fields(account) | {"hardness": _hardness(parts, account, held_out)}
         if labels.in_small_class is not None:
             fields["cause"] = np.where(labels.in_small_class, TOO_FEW, fields["cause"])
+    else:
+        deviations = strangeness(labels.oddity)
+        fields = {"p_strange": None if deviations is None else p_strange(deviations)}
     predicted = _predict(held_out, loss, consensus)
     if consensus is None and not held_out.loss_only:
         noise = fit_noise(held_out.labels.numpy(), predicted)
@@ -210,10 +212,9 @@ def _add_label_model(run: RunInfo, account: Ledger) -> RunInfo:
 
 
 def _add_trust(
-    run: RunInfo, account: Ledger, consensus: Tensor, held_out: HeldOut, in_small_class: np.ndarray | None
+    run: RunInfo, account: Ledger, consensus: Tensor, held_out: HeldOut, posterior: LabelPosterior | None
 ) -> RunInfo:
-    # As automatic weights have it: labels of classes too small to be split are taken as right.
-    certain = None if in_small_class is None else torch.from_numpy(in_small_class) & (account.p_wrong == 0)
+    certain = None if posterior is None else posterior.evidence.in_small_class
     unreliability = ledger_unreliability(account.p_wrong, consensus, held_out.labels, certain)
     # Without a doubted label there is nothing to act on.
     if unreliability < _SMALL_UNRELIABILITY or not bool((account.p_wrong > 0.5).any()):

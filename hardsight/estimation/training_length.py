@@ -149,7 +149,7 @@ def _search(
     samples = runner.samples
     own_seed = int(np.random.SeedSequence(seed, spawn_key=(2,)).generate_state(1)[0])
     steps = learner.steps((1 - 1 / FOLDS) * len(samples))
-    samples, blocks = draw_pilot_samples(samples, blocks, own_seed)
+    samples, blocks = _draw_samples(samples, blocks, own_seed)
     plan = make_pilot_plan(samples, blocks, own_seed)
 
     predicted = plan.rounds[0].fold >= 0
@@ -181,7 +181,7 @@ def _search(
     return LengthSearch(length, trials, loss, plan.n_models * len(losses), len(blocks), pilot=pilot)
 
 
-def draw_pilot_samples(samples: Samples, blocks: np.ndarray, seed: int) -> tuple[Samples, np.ndarray]:
+def _draw_samples(samples: Samples, blocks: np.ndarray, seed: int) -> tuple[Samples, np.ndarray]:
     """Return the samples of a pilot and their block codes: a subsample if there are more than ``MAX_SAMPLES``."""
     if len(samples) <= MAX_SAMPLES:
         return samples, blocks

@@ -33,9 +33,9 @@ def infer_true_labels(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels
     """
     samples, request, refinement = job.samples, job.request, job.refinement
     none = RefinedInfo(rounds=0, members=0, why=refinement.why_none)
-    if samples.classes is None or request.estimate.ledger is False or not has_ledger(held_out, job.loss):
-        return TrueLabels(_read_features(job), none, [])
     features = _read_features(job)
+    if samples.classes is None or request.estimate.ledger is False or not has_ledger(held_out, job.loss):
+        return TrueLabels(features, none, [])
     neighbours = features.neighbours
     prior = class_prior(samples.labels, len(samples.classes), samples.weights)
     neighbour_labels = None if neighbours is None else torch.from_numpy(neighbours.labels)

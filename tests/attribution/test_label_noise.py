@@ -99,7 +99,7 @@ def test_evidence_weights_maximise_the_posterior_if_classes_are_far_apart():
     shares = torch.bincount(torch.from_numpy(label), minlength=3).double() / 300
     evidence = Evidence(torch.from_numpy(q).log(), torch.from_numpy(label), shares, torch.from_numpy(near))
     fitter = LabelModelFitter(evidence.label_evidence(torch.arange(300)), evidence.label, shares)
-    model = fitter.fit((np.inf, np.inf), noise_aware=False)
+    model = fitter.fit_path([(np.inf, np.inf)], noise_aware=False)[0]
 
     def surprise(evidence_weights):
         return (
@@ -215,7 +215,7 @@ def test_a_search_gains_likelihood():
     log_q, label, _, shares = memorised_flips(1, [11, 24, 168, 16, 35, 5, 249, 77, 7, 114, 52])
     evidence = Evidence(log_q, torch.from_numpy(label), shares, None)
     fitter = LabelModelFitter(evidence.label_evidence(torch.arange(len(label))), evidence.label, evidence.prior)
-    free = [fitter.fit((float("inf"), 3.0), noise_aware=True)]
+    free = fitter.fit_path([(float("inf"), 3.0)], noise_aware=True)
     searched = fit_pair_flips(fitter, free, free[0], noise_aware=True)
     fitter.config = replace(DEFAULT_CONFIG, max_search_classes=0)
     unsearched = fit_pair_flips(fitter, free, free[0], noise_aware=True)
@@ -331,7 +331,7 @@ def test_a_witness_that_repeats_the_consensus_shares_its_weight(noise_aware):
             prior,
             replace(DEFAULT_CONFIG, weight_precision=each.n_from_models),
             each.n_from_models,
-        ).fit((float("inf"), 3.0), noise_aware=noise_aware)
+        ).fit_path([(float("inf"), 3.0)], noise_aware=noise_aware)[0]
         for each in (alone, repeated)
     )
     torch.testing.assert_close(three.evidence_weights, one.evidence_weights.expand(3) / 3, rtol=0, atol=1e-2)
@@ -437,7 +437,7 @@ def test_a_model_far_less_likely_is_no_alternative():
     q = torch.from_numpy(np.stack([1 - clean, clean], 1))
     evidence = Evidence(q.log(), torch.from_numpy(label), torch.full((2,), 0.5).double(), None)
     fitter = LabelModelFitter(evidence.label_evidence(torch.arange(len(label))), evidence.label, evidence.prior)
-    likely = fitter.fit(DEFAULT_CONFIG.shrinkage_levels[-1], noise_aware=False)
+    likely = fitter.fit_path(DEFAULT_CONFIG.shrinkage_levels[-1:], noise_aware=False)[0]
     some = torch.full((len(label),), -0.5).double() + 0.01 * torch.arange(len(label)).double().cos()
     other = likely._replace(prior=torch.tensor([0.4, 0.6]).double())
     noisy = likely._replace(transition=torch.tensor([[0.5, 0.5], [0.5, 0.5]]).double())

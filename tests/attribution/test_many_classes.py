@@ -67,7 +67,7 @@ def test_scores_and_posterior_are_exact_if_all_classes_are_kept(seed):
 def test_few_kept_classes_are_nearly_enough_for_a_fitted_model():
     evidence, _ = many_classes(60, 600)
     rows = torch.arange(600)
-    model = SparseLabelModelFitter.of(evidence, rows, DEFAULT_CONFIG).fit((10.0, 3.0), noise_aware=True)
+    model = SparseLabelModelFitter.of(evidence, rows, DEFAULT_CONFIG).fit_path([(10.0, 3.0)], noise_aware=True)[0]
     sparse = true_label_probabilities(model, evidence, rows)
     dense = true_label_probabilities(model._replace(transition=model.dense_transition()), evidence, rows)
     torch.testing.assert_close(sparse.sum(1), torch.ones(600).double())
@@ -81,7 +81,7 @@ def test_fits_agree_with_those_of_full_matrices(level, noise_aware):
     rows = torch.arange(600)
     dense = LabelModelFitter(evidence.label_evidence(rows), evidence.label, evidence.prior)
     sparse = SparseLabelModelFitter.of(evidence, rows, DEFAULT_CONFIG)
-    models = [fitter.fit(level, noise_aware=noise_aware) for fitter in (dense, sparse)]
+    models = [fitter.fit_path([level], noise_aware=noise_aware)[0] for fitter in (dense, sparse)]
     p_wrong = [LabelPosterior(evidence, model).p_wrong for model in models]
     torch.testing.assert_close(*p_wrong, rtol=0, atol=0.02)
     torch.testing.assert_close(models[1].prior.sum(), torch.tensor(1.0).double())

@@ -187,9 +187,9 @@ def spread(name):
 )  # fmt: skip
 def test_data_without_near_copies_stay_apart(name):
     samples = hs.Samples.of(spread(name), np.arange(len(spread(name))) % 2)
-    found = add_near_copies(samples, find_exact_copies(samples))
-    assert ((found.codes >= 0) & ~found.exact).mean() <= 0.005
-    assert (found.codes[find_exact_copies(samples).exact] >= 0).all()
+    copies = add_near_copies(samples, find_exact_copies(samples))
+    assert ((copies.codes >= 0) & ~copies.exact).mean() <= 0.005
+    assert (copies.codes[find_exact_copies(samples).exact] >= 0).all()
 
 
 def test_near_copies_across_two_sets():
@@ -197,19 +197,19 @@ def test_near_copies_across_two_sets():
     changed = DIGITS[:30] + rng.normal(0, 0.05, (30, 64))
     first = hs.Samples.of(DIGITS[:600], np.arange(600) % 2)
     second = hs.Samples.of(np.concatenate([changed, DIGITS[600:700], DIGITS[50:60]]), np.arange(140) % 2)
-    found = find_copies_across(first, second)
-    assert found.first.tolist() == [*range(30), *range(50, 60)]
-    assert found.second.tolist() == [*range(30), *range(130, 140)]
-    assert found.exact.tolist() == [False] * 30 + [True] * 10
+    copies = find_copies_across(first, second)
+    assert copies.first.tolist() == [*range(30), *range(50, 60)]
+    assert copies.second.tolist() == [*range(30), *range(130, 140)]
+    assert copies.exact.tolist() == [False] * 30 + [True] * 10
     assert find_copies_across(first, second, near=False).first.tolist() == list(range(50, 60))
 
 
 def test_equal_rows_of_few_categories_are_no_leaks():
     rng = np.random.default_rng(6)
     first, second = (hs.Samples.of(rng.integers(0, 3, (200, 3)), np.arange(200) % 2) for _ in range(2))
-    found = find_copies_across(first, second)
-    assert found.by_chance
-    assert not len(found.first)
+    copies = find_copies_across(first, second)
+    assert copies.by_chance
+    assert not len(copies.first)
 
 
 def test_random_trees_find_what_an_exact_search_finds(monkeypatch):
@@ -221,13 +221,13 @@ def test_random_trees_find_what_an_exact_search_finds(monkeypatch):
     np.testing.assert_array_equal(exact.rows[:, 0], np.arange(3_000))
     np.testing.assert_allclose(exact.distance, np.sort(distance, axis=1)[:, :11], atol=1e-4)
     monkeypatch.setattr(neighbours, "MAX_EXACT", 1_000)
-    found = find_nearest(x, 10)
-    np.testing.assert_allclose(found.distance, np.take_along_axis(distance, found.rows.astype(int), axis=1), atol=1e-4)
-    assert (np.diff(found.distance, axis=1) >= 0).all()
-    assert all(len(set(row)) == 11 for row in found.rows.tolist())
-    assert (found.rows[:100, 1] == np.arange(2_900, 3_000)).mean() > 0.97
-    assert (found.distance[:, 1:] <= exact.distance[:, 1:] * 1.001).mean() > 0.85
-    np.testing.assert_array_equal(found.rows, find_nearest(x, 10).rows)
+    nearest = find_nearest(x, 10)
+    np.testing.assert_allclose(nearest.distance, np.take_along_axis(distance, nearest.rows.astype(int), axis=1), atol=1e-4)
+    assert (np.diff(nearest.distance, axis=1) >= 0).all()
+    assert all(len(set(row)) == 11 for row in nearest.rows.tolist())
+    assert (nearest.rows[:100, 1] == np.arange(2_900, 3_000)).mean() > 0.97
+    assert (nearest.distance[:, 1:] <= exact.distance[:, 1:] * 1.001).mean() > 0.85
+    np.testing.assert_array_equal(nearest.rows, find_nearest(x, 10).rows)
 
 
 def test_small_crops_of_images_are_found():
@@ -311,12 +311,12 @@ def test_distance_after_registration_is_that_of_least_squares(moved):
     images = rng.normal(size=(40, 6, 8)).astype(np.float32)
     images = (images - images.mean((1, 2), keepdims=True)) / images.std((1, 2), keepdims=True)
     find = find_nearest_to_moved if moved else find_nearest_images
-    found = find(images.reshape(40, -1), 5, (6, 8))
+    nearest = find(images.reshape(40, -1), 5, (6, 8))
     first = np.pad(images[3], ((moved, 0), (moved, 0)), mode="edge")[:6, :8]
     first = (first - first.mean()) / first.std()
-    assert found.rows[3, 0] == 3
-    assert (np.diff(found.distance[3]) >= 0).all()
-    for row, distance in zip(found.rows[3, 1:], found.distance[3, 1:], strict=True):
+    assert nearest.rows[3, 0] == 3
+    assert (np.diff(nearest.distance[3]) >= 0).all()
+    for row, distance in zip(nearest.rows[3, 1:], nearest.distance[3, 1:], strict=True):
         assert row != 3
         assert distance == pytest.approx(registered_distance(first, images[row]), rel=1e-3)
 

@@ -118,8 +118,8 @@ def test_the_label_of_a_sample_hardly_matters_for_its_temperature():
 def test_models_that_are_always_right_are_not_made_ever_surer():
     y = torch.arange(100) % 2
     log_prob = torch.where(y[:, None] == torch.arange(2), 0.9, 0.1).double().log()
-    found = fit_calibration(log_prob, y, np.arange(100), always=True)
-    sharpened = float((log_prob / found.temperature).log_softmax(1).exp().max())
+    calibration = fit_calibration(log_prob, y, np.arange(100), always=True)
+    sharpened = float((log_prob / calibration.temperature).log_softmax(1).exp().max())
     # Laplace's rule: one error more than none, in 102.
     assert sharpened == pytest.approx(101 / 102, abs=1e-4)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import torch
 from jaxtyping import Float64, Int64
@@ -62,14 +63,11 @@ class LabelModelFitter:
             self.even_transition(0.0), shares / shares.sum(), weights, (INF, INF), noise_aware=False, informative=False
         )
 
-    def fit(self, pseudo_counts: tuple[float, float], *, noise_aware: bool) -> LabelModel:
-        """Fit a model from several starts and return the best: softness and noise can explain each other."""
-        return self.fit_path([pseudo_counts], noise_aware=noise_aware)[0]
-
     def fit_path(self, levels: Sequence[tuple[float, float]], *, noise_aware: bool) -> list[LabelModel]:
         """Fit a model for each level of shrinkage, from several starts, and return the best of each level.
 
-        Every level but the first starts where the one before ended.
+        Several, because softness and noise can explain each other. Every level but the first starts where the one before
+        ended.
         """
         config = self.config
         starts = (
@@ -234,7 +232,7 @@ class LabelModelFitter:
             step = torch.linalg.solve(class_curvature, class_gradient)
             return model.evidence_weights, scale_factors(prior, step)
         mean = (q * scores).sum(1)
-        gradient, curvature = self.weight_derivatives(model.evidence_weights, scores, q, r)
+        gradient, curvature = self.weight_derivatives(model.evidence_weights, scores, q, r, mean)
         # The class factors are eliminated, so that the weights can be bounded.
         cross = (q * scores).sum(2) - mean @ q.T
         solved = torch.linalg.solve(class_curvature, torch.cat([cross.T, class_gradient[:, None]], 1))
@@ -245,14 +243,27 @@ class LabelModelFitter:
 
     def factor_deviations(self, factors: Float64[Tensor, " class"]) -> Float64[Tensor, " class"]:
         """Return the gradient of the penalty of class factors that differ from the shares of the labels."""
-        deviation = factors.log() - self.label_shares().clamp(min=1 / self.n_rows).log()
+        deviation = factors.log() - self._log_label_shares
         return self.config.factor_precision * (deviation - deviation.mean())
 
+    @cached_property
+    def _log_label_shares(self) -> Float64[Tensor, " class"]:
+        return self.label_shares().clamp(min=1 / self.n_rows).log()
+
     def weight_derivatives(
-        self, weights: Float64[Tensor, " evidence"], scores: Tensor, q: Tensor, r: Tensor
+        self,
+        weights: Float64[Tensor, " evidence"],
+        scores: Tensor,
+        q: Tensor,
+        r: Tensor,
+        mean: Float64[Tensor, "evidence row"],
     ) -> tuple[Float64[Tensor, " evidence"], Float64[Tensor, "evidence evidence"]]:
-        """Return gradient and negative curvature of the expected log-likelihood in the weights, with their prior."""
-        precision, mean = self.config.weight_precision, (q * scores).sum(1)
+        """Return gradient and negative curvature of the expected log-likelihood in the weights, with their prior.
+
+        Args:
+            mean: mean scores under ``q``.
+        """
+        precision = self.config.weight_precision
         distance = weights - mean_weights(len(weights), self.n_from_models)
         gradient = ((r * scores).sum(1) - mean).sum(1) - precision * distance
         curvature = torch.einsum("cr,kcr,lcr->kl", q, scores, scores) - mean @ mean.T

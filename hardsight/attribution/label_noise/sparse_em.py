@@ -130,7 +130,7 @@ class SparseLabelModelFitter(LabelModelFitter):
         """
         weights = model.evidence_weights
         if update_weights:
-            gradient, curvature = self.weight_derivatives(weights, scores, q, r)
+            gradient, curvature = self.weight_derivatives(weights, scores, q, r, (q * scores).sum(1))
             weights = self.bounded_weights(curvature, curvature @ weights + gradient)
         gradient = self.class_sums(r - q, model) - self.factor_deviations(model.prior)
         # Twice the diagonal of a matrix of nonpositive off-diagonals and row sums of zero bounds it from above.
