@@ -31,7 +31,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     documents = sources.documents()
     _origins.clear()
     _origins.update({str(sources.page_of(path)): path for path in documents})
-    _origins.update(dict.fromkeys(home.PARTS, "README.md"))
     for page, path in _origins.items():
         if not path.startswith("docs/") and path != "README.md":
             _add(files, config, page, (sources.ROOT / path).read_text(encoding="utf-8"))

@@ -100,13 +100,3 @@ def _each_link(text: str, document: str, change: Callable[[str], str]) -> str:
         kept += [_LINK.sub(changed, text[end : fence.start()]), fence[0]]
         end = fence.end()
     return "".join([*kept, _LINK.sub(changed, text[end:])])
-
-
-def section(text: str, heading: str) -> str:
-    """The part of a document below a heading of the second level, up to the next one.
-
-    Raises:
-        KeyError: there is no such heading.
-    """
-    parts = re.split(r"^## (.+)\n", text, flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))[heading].strip() + "\n"

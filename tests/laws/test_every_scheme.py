@@ -194,7 +194,7 @@ def make_weighting(name: str) -> hs.Weighting:
 
 @pytest.mark.parametrize("name", LOOPED)
 def test_a_loop_needs_what_the_page_says(name):
-    """Those that need nothing more run in the README's two lines."""
+    """Those that need nothing more run in the two lines that docs/weighting.md adds to a loop."""
     scheme, inputs = hs.SCHEMES[name], make_inputs(name, torch.float32)
     weighting = make_weighting(name)
     if "epoch" in scheme.reads:

@@ -7,7 +7,9 @@ import shlex
 import sys
 import textwrap
 import tokenize
+from contextlib import redirect_stdout
 from pathlib import Path
+from statistics import median
 
 import click
 import pytest
@@ -18,8 +20,18 @@ from hardsight.cli import main
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Pages without code, and pages whose code tests/project/test_gallery.py runs.
-PROSE = {"architecture.md", "how-it-works.md", "quick-starts.md", "gallery.md", "limits.md", "training-matrix.md"}
+PROSE = {
+    "architecture.md",
+    "how-it-works.md",
+    "quick-starts.md",
+    "gallery.md",
+    "limits.md",
+    "results.md",
+    "training-matrix.md",
+}
 BLOCK = re.compile(r"^```(python|sh|diff|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+# What a block prints, if the page shows it.
+OUTPUT = re.compile(r"^```python\n(.*?)^```\n+```text\n(.*?)^```", re.DOTALL | re.MULTILINE)
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!http)([^)#]*)(?:#([^)]+))?\)")
 # "# or hs.f(...)", "# or a scheme: hs.f(...)", "# or learner=hs.f(...)"
@@ -27,25 +39,17 @@ PROMISE = re.compile(r"\bor (?:[^:#()]*: )?(?P<code>(?:\w+=)?[\w.]+\(.*\))")
 
 # What readers bring themselves to a diff, or to an alternative that a comment names.
 READERS_CODE = {
-    "README.md": """
-import torch
-import torch.nn.functional as F
-from torch.utils.data import DataLoader, TensorDataset
-
-train = TensorDataset(torch.tensor(X.to_numpy()).float(), torch.tensor(y.to_numpy()))
-loader = DataLoader(hs.indexed(train, ids=d.ids), batch_size=64, shuffle=True)
-net = torch.nn.Linear(13, 3)
-""",
     "docs/quick-starts/lightning.md": """
 def make_net():
     return torch.nn.Linear(13, 3)
-""",
+"""
 }
 
 NOT_RUN = {
     "make demo": "it sets up an environment; the test of make commands below checks that the rule exists",
     "make test": "it runs these tests",
     "make docs": "tests/project/test_site.py builds the site",
+    "pip install .": "it installs the package",
     "python -m http.server": "it serves until it is stopped",
     "hardsight theory --replicate --cifar": "it needs the files of CIFAR-10, which are not in the repository",
     "hardsight theory --cifar": "it needs the files of CIFAR-10, which are not in the repository",
@@ -105,6 +109,11 @@ def reason_not_run(words):
     return next((reason for start, reason in NOT_RUN.items() if " ".join(words).startswith(start)), None)
 
 
+def words_of(output):
+    """Return the words of an output without its decimal numbers, which differ a little between machines."""
+    return [word for word in output.split() if not re.fullmatch(r"-?\d+\.\d+", word)]
+
+
 # What Lightning says of torch's own trees, and of tiny data.
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")
@@ -115,13 +124,18 @@ def test_the_code_runs(page, folder):
     (folder / "data.csv").write_text("a,y\n" + "".join(f"{i / 7:.3f},{'pq'[i % 9 > 4]}\n" for i in range(60)))
     names: dict[str, object] = {"__name__": page.stem}
     readers_code = READERS_CODE.get(page_name(page), "")
-    blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    blocks, outputs = BLOCK.findall(text), dict(OUTPUT.findall(text))
     for kind, code in blocks:
         if kind in ("python", "diff"):
             if kind == "diff":
                 exec(readers_code, names)
                 code = apply_diff(code)
-            exec(compile(code, page.name, "exec"), names)
+            printed = io.StringIO()
+            with redirect_stdout(printed):
+                exec(compile(code, page.name, "exec"), names)
+            if code in outputs:
+                assert words_of(printed.getvalue()) == words_of(outputs[code])
             for alternative in find_alternatives(code):
                 exec(readers_code, names)
                 exec(compile(alternative, f"{page.name}, alternative", "exec"), dict(names))
@@ -133,6 +147,15 @@ def test_the_code_runs(page, folder):
             result = CliRunner().invoke(main, words[1:], catch_exceptions=False)
             assert result.exit_code == 0, f"{words}\n{result.output}"
     assert blocks or page.name in PROSE or page.parent.name == "gallery"
+
+
+def test_the_readme_is_short():
+    """A visitor reads one screen or two: at most 700 words, and half of the sentences have at most 18."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.split()) <= 700
+    prose = re.sub(r"^(\||#|    |!\[).*$", "", FENCED.sub("", text), flags=re.MULTILINE)
+    sentences = re.split(r"(?<=[.:?!])\**\s+", re.sub(r"\]\([^)]*\)", "]", prose))
+    assert median(len(sentence.split()) for sentence in sentences if sentence.strip()) <= 18
 
 
 def test_a_diff_runs_by_its_context_and_added_lines():
