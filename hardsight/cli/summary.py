@@ -14,6 +14,7 @@ from hardsight.cli.ledger_bars import LEGEND, ledger_bars
 from hardsight.difficulty.actions import RECOMMENDATIONS, describe_action
 from hardsight.difficulty.result import Difficulty
 from hardsight.io.json_values import to_json, to_records
+from hardsight.reporting.answer import answer, caution
 from hardsight.reporting.formatting import format_class, format_error, format_line, format_number, format_share
 from hardsight.reporting.summary import (
     Cause,
@@ -57,23 +58,39 @@ class _Column(NamedTuple):
 
 
 def print_summary(d: Difficulty, *, hardest: int, seconds: float, console: Console) -> None:
-    """Print the headline, the findings, the causes, the classes and the hardest samples."""
-    console.print(f"[bold]{escape(describe_measurement(d))}[/bold]")
-    console.print(
-        f"Learner: {escape(d.settings['recipe'])} ({escape(d.settings['reason'])}). Splits: {d.settings['splits']}. "
-        f"Seed {d.settings['seed']}. {seconds:.1f} s."
-    )
-    for sentence in findings(d):
-        console.print(f"  • {escape(sentence)}")
-    for notice in d.settings["notices"]:
-        console.print(f"  [yellow]![/yellow] {escape(format_line(notice, 400))}")
+    """Print the answer, the notices, the hardest samples, the causes, the classes, and how it was measured."""
+    _print_answer(d, console)
     layout = _TableLayout.for_width(console.width)
+    console.print(_hardest_table(d, hardest, layout))
     if d.factors is not None:
         console.print(_causes_table(d, layout))
-        console.print(f"The four factors are means, and add up to the error. Bars: {LEGEND}.", style="dim")
+        bars = f" Bars: {LEGEND}." if layout.bars else ""
+        console.print(f"The four factors are means, and add up to the error.{bars}", style="dim")
     if not d.loss_only:
         console.print(_classes_table(d, layout))
-    console.print(_hardest_table(d, hardest, layout))
+    console.print("\n[bold]How it was measured[/bold]")
+    console.print(
+        f"{escape(describe_measurement(d))} Learner: {escape(d.settings['recipe'])} ({escape(d.settings['reason'])}). "
+        f"Splits: {d.settings['splits']}. Seed {d.settings['seed']}. {seconds:.1f} s."
+    )
+    console.print(_make_list("•", findings(d)))
+
+
+def _print_answer(d: Difficulty, console: Console) -> None:
+    """Print what looks wrong, in colour by how sure it is, and the notices."""
+    cautions = caution(d)
+    for number, sentence in enumerate(answer(d)):
+        style = "yellow" if sentence in cautions else "bold green" if number == 0 else "bold"
+        console.print(escape(sentence), style=style)
+    console.print(_make_list("[yellow]![/yellow]", [format_line(notice, 400) for notice in d.settings["notices"]]))
+
+
+def _make_list(mark: str, sentences: Iterable[str]) -> Table:
+    """Return sentences as a list whose lines are indented alike."""
+    grid = Table.grid(padding=(0, 1))
+    for sentence in sentences:
+        grid.add_row(mark, escape(sentence))
+    return grid
 
 
 def _make_table(title: str, columns: Sequence[_Column], rows: Iterable[Any]) -> Table:

@@ -53,6 +53,10 @@ TABLE = (
     "label", "predicted", "p_label", *PARTS, "hardness", "adjusted", *FACTORS, "p_wrong", "suggested", "p_suggested",
     "p_strange", "cause", "todo", "noise_variance", "p_outlier", "views", "copy_set",
 )  # fmt: skip
+# What a notebook shows of the hardest samples.
+DISPLAYED = (
+    "label", "predicted", "error", "error_se", "p_outlier", "p_wrong", "suggested", "cause", "todo",
+)  # fmt: skip
 LOSS_TABLE = ("error", "error_se", "p_strange", "views", "copy_set")
 # Columns of the table of samples without a label: in regression, and with classes.
 PREDICTION_COLUMNS = ("predicted", "spread")

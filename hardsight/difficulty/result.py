@@ -12,7 +12,7 @@ import pandas as pd
 from hardsight.attribution.names import FACTORS
 from hardsight.data.alignment import align_to_ids
 from hardsight.difficulty.actions import recommend
-from hardsight.difficulty.columns import COLUMNS, FIELDS, LOSS_TABLE, TABLE
+from hardsight.difficulty.columns import COLUMNS, DISPLAYED, FIELDS, LOSS_TABLE, TABLE
 from hardsight.difficulty.copies import list_copies
 from hardsight.difficulty.decisions import CuratedLabels, apply_decisions, match_decisions, suggest_decisions
 from hardsight.difficulty.file import column_values, read_fields, write_result
@@ -390,8 +390,20 @@ class Difficulty:
         )
 
     def __repr__(self) -> str:
-        return f"Difficulty: {self.headline()}\n{self.hardest(5).to_string(float_format='{:.3f}'.format)}"
+        from hardsight.reporting.answer import answer
+
+        table = self._displayed(5).to_string(float_format="{:.3f}".format)
+        return "\n".join([*answer(self), f"Difficulty: {self.headline()}", table])
 
     def _repr_html_(self) -> str:
-        table = self.hardest(10).to_html(float_format="{:.3f}".format, escape=True, border=0)
-        return f"<p>{escape(self.headline())}. The hardest:</p>{table}"
+        from hardsight.reporting.answer import answer
+
+        first, *others = [escape(sentence) for sentence in answer(self)] or [""]
+        table = self._displayed(10).to_html(float_format="{:.3f}".format, escape=True, border=0)
+        sentences = f"<p><b>{first}</b> {' '.join(others)}</p>" if first else ""
+        return f"{sentences}<p>{escape(self.headline())}. The hardest:</p>{table}"
+
+    def _displayed(self, n: int) -> pd.DataFrame:
+        """Return the hardest samples with the columns that fit beside each other."""
+        hardest = self.hardest(n)
+        return hardest[[name for name in DISPLAYED if name in hardest]]

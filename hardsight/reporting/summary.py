@@ -83,8 +83,8 @@ def describe_measurement(d: Difficulty) -> str:
     )
 
 
-def key_figures(d: Difficulty) -> list[tuple[str, str]]:
-    """Return the key figures of the measurement as (name, value)."""
+def measurement_facts(d: Difficulty) -> list[tuple[str, str]]:
+    """Return how the result was measured, as (name, value)."""
     fewest, most = int(d.n_views.min()), int(d.n_views.max())
     mean = _finite_mean(d.error)
     figures: dict[str, Any] = {
@@ -122,9 +122,10 @@ def _reliability(d: Difficulty) -> str | None:
     reliability = d.run.reliability
     if reliability is None:
         return None
+    same = "nearly the same order" if reliability >= SUFFICIENT_RELIABILITY else "a similar order"
     sentence = (
-        f"The ranking has a reliability of {format_number(reliability)}: as many new models would agree with it that well, "
-        f"infinitely many by about {format_number(reliability**0.5)}."
+        f"Ranking reliability: {format_number(reliability)}. As many fresh models would give {same} (rank correlation "
+        f"{format_number(reliability)}; {format_number(reliability**0.5)} with infinitely many)."
     )
     models = models_needed(SUFFICIENT_RELIABILITY, reliability, d.run.n_models)
     if reliability >= SUFFICIENT_RELIABILITY or models is None:
@@ -136,9 +137,8 @@ def _adjusted(d: Difficulty) -> str | None:
     if d.adjusted is None or d.run.adjusted is None:
         return None
     return (
-        "An adjusted ranking is available (column adjusted), which also uses the losses of the samples that the same models "
-        f"were trained on: its agreement with an independent repeat is {d.run.adjusted['gain']:.3f} "
-        f"± {d.run.adjusted['gain_se']:.3f} higher. Everything else here uses held-out losses alone."
+        "The column adjusted also uses the losses on training samples, and its ranking is more repeatable "
+        f"(by {d.run.adjusted['gain']:.3f} ± {d.run.adjusted['gain_se']:.3f}). Everything else uses held-out losses only."
     )
 
 
@@ -153,9 +153,7 @@ def _mispredicted(d: Difficulty) -> str | None:
     if d.classes is None:
         return None
     count = int(is_mispredicted(d).sum())
-    verb = "is" if count == 1 else "are"
-    share = format_share(count, len(d))
-    return f"{format_count(count, 'sample')} ({share}) {verb} predicted otherwise than labelled."
+    return f"For {format_count(count, 'sample')} ({format_share(count, len(d))}) the models predict another label."
 
 
 def _variance(d: Difficulty) -> str | None:
@@ -168,22 +166,18 @@ def _variance(d: Difficulty) -> str | None:
     )
 
 
-def _wrong_labels(d: Difficulty) -> str | None:
+def _doubtful_labels(d: Difficulty) -> str | None:
     if d.p_wrong is None:
         return None
-    expected, likely = round(float(np.nansum(d.p_wrong))), int((d.p_wrong > 0.5).sum())
-    trust = f" Trust in the ledger is {d.ledger_trust:.0%}: see the notice." if d.ledger_trust < 1 else ""
-    return (
-        f"About {format_number(expected)} labels are expected to be wrong; {format_count(likely, 'sample')} "
-        f"{'is' if likely == 1 else 'are'} more likely wrong than right.{trust}"
-    )
+    likely = int((d.p_wrong > 0.5).sum())
+    return f"{format_count(likely, 'label')} {'is' if likely == 1 else 'are'} more likely wrong than right."
 
 
 def _suggestions(d: Difficulty) -> str | None:
     forecast = forecast_suggestions(d)
     if forecast is None or not forecast.total["relabelled"]:
         return None
-    return f"Forecast if every advised label is changed unseen: {forecast.describe()}"
+    return f"If every advised label is changed unseen: {forecast.describe()}"
 
 
 def forecast_suggestions(d: Difficulty) -> Forecast | None:
@@ -203,15 +197,12 @@ def _refined(d: Difficulty) -> str | None:
     if not refined or not refined.get("members"):
         return None
     trained = (
-        f"To find wrong labels, {format_count(refined['members'], 'more model')} were trained with automatic weights from "
-        "the results of the first models."
+        f"To refine P(label wrong), {format_count(refined['members'], 'more model')} were trained with automatic weights, "
+        "which count suspicious labels less."
     )
     if not refined.get("rounds"):
-        return (
-            f"{trained} They doubted labels less that looked wrong, or explained no more of the confident disagreement, "
-            "so all results are those of the first models."
-        )
-    return f"{trained} Errors are those of the first models."
+        return f"{trained} They explained the labels that look wrong no better, so all results come from the first models."
+    return f"{trained} The errors still come from the first models."
 
 
 def _no_ledger_in_regression(d: Difficulty) -> str | None:
@@ -231,15 +222,6 @@ def _regression_noise(d: Difficulty) -> str | None:
     )
 
 
-def _regression_outliers(d: Difficulty) -> str | None:
-    if not d.regression or d.p_outlier is None:
-        return None
-    return (
-        f"About {format_number(round(float(d.p_outlier.sum())))} targets are expected to be farther off than noise; "
-        f"{int((d.p_outlier > 0.5).sum()):,} more likely than not."
-    )
-
-
 def _losses_only(d: Difficulty) -> str | None:
     if not d.loss_only:
         return None
@@ -249,21 +231,21 @@ def _losses_only(d: Difficulty) -> str | None:
     )
 
 
+# What follows from the answer first, how sure it is last.
 FINDINGS: tuple[Callable[[Difficulty], str | None], ...] = (
+    _suggestions,
+    _doubtful_labels,
+    _mispredicted,
+    _copies,
+    _explained_variance,
     _half_of_error,
+    _regression_noise,
+    _variance,
+    _no_ledger_in_regression,
+    _losses_only,
     _reliability,
     _adjusted,
-    _explained_variance,
-    _mispredicted,
-    _variance,
-    _wrong_labels,
-    _suggestions,
-    _copies,
     _refined,
-    _no_ledger_in_regression,
-    _regression_noise,
-    _regression_outliers,
-    _losses_only,
 )
 
 

@@ -111,9 +111,42 @@ def test_every_line_fits(width, name):
         assert value in text
 
 
-def test_letters_of_the_bars_are_explained_wherever_they_stand():
-    for width in (60, 80, 100):
-        assert "N noise, I imbalance, M margin, U" in re.sub(r"\s+", " ", printed(by_hand(), width))
+def test_letters_of_the_bars_are_explained_where_there_are_bars():
+    for width, has_bars in ((60, True), (80, False), (100, True)):
+        text = re.sub(r"\s+", " ", printed(by_hand(), width))
+        assert ("N noise, I imbalance, M margin, U" in text) == has_bars == ("NNN" in text)
+
+
+def test_the_answer_comes_first_and_the_measurement_last():
+    lines = printed(
+        replace(by_hand(), run=replace(by_hand().run, notices=["One row is empty."], ledger_trust=0.5))
+    ).splitlines()
+    assert lines[:4] == [
+        "About 2 of 6 labels are probably wrong (no label is advised to be changed).",
+        "1 sample belongs to a class that is too small: collect more of dog.",
+        "Trust in P(label wrong) is 50%: labels that look wrong may be right. Do not change labels without a ",
+        "look.",
+    ]
+    assert lines[4].rstrip() == "! One row is empty."
+    titles = [line.strip() for line in lines if line.startswith(("The 6", "Why", "By class", "How it"))]
+    assert titles == [
+        "The 6 hardest samples", "Why samples are hard, and what to do", "By class of animal, hardest first",
+        "How it was measured",
+    ]  # fmt: skip
+
+
+def test_colours_are_for_terminals(monkeypatch):
+    def escapes(**settings):
+        file = io.StringIO()
+        console = Console(file=file, width=80, highlight=False, **settings)
+        print_summary(by_hand(), hardest=2, seconds=1.0, console=console)
+        return re.findall(r"\x1b\[[\d;]*3\d", file.getvalue())
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert escapes(force_terminal=True, color_system="standard")
+    assert not escapes()
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not escapes(force_terminal=True, color_system="standard")
 
 
 def test_a_regression_says_what_it_has_in_place_of_the_ledger():
@@ -121,7 +154,7 @@ def test_a_regression_says_what_it_has_in_place_of_the_ledger():
     text = re.sub(r"\s+", " ", printed(d))
     assert "The ledger of causes is for classification" in text
     assert re.search(r"targets usually lie 0\.2\d* about the consensus", text)
-    assert re.search(r"About \d+ targets are expected to be farther off than noise; 1 more likely than not", text)
+    assert text.startswith("About 1 of 400 targets is farther off than noise (1 more likely than not).")
     assert "P outlier" in text
     assert "what to do" not in text
     summary = summary_json(d, hardest=1, seconds=1.0, files={})

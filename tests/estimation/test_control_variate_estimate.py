@@ -70,12 +70,12 @@ def test_files_with_and_without_it_load(pair, tmp_path):
 
 @pytest.mark.slow
 def test_one_line_says_so(pair, tmp_path):
-    messages = [line for line in findings(pair[1]) if line.startswith("An adjusted ranking is available")]
+    messages = [line for line in findings(pair[1]) if line.startswith("The column adjusted also uses")]
     assert len(messages) == 1
     assert f"{pair[1].settings['adjusted']['gain']:.3f}" in messages[0]
     assert not any("djusted" in line for line in findings(pair[0]))
     pair[1].report(tmp_path / "r.html")
-    assert "An adjusted ranking is available" in (tmp_path / "r.html").read_text()
+    assert "The column adjusted also uses" in (tmp_path / "r.html").read_text()
     json.dumps(summary_json(pair[1], hardest=2, seconds=0.0, files={}), allow_nan=False)
 
 

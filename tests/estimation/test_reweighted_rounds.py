@@ -156,4 +156,4 @@ def test_a_round_that_does_not_count_changes_nothing_and_says_so(monkeypatch, co
     assert np.array_equal(twice.p_wrong, once.p_wrong) == (not counts)
     assert np.array_equal(twice.suggested, once.suggested) or counts
     assert ("does not count" in twice.run.refined["why"]) == (not counts)
-    assert any("no more of the confident disagreement" in finding for finding in findings(twice)) == (not counts)
+    assert any("labels that look wrong no better" in finding for finding in findings(twice)) == (not counts)

@@ -97,7 +97,8 @@ def test_headline_notices_and_settings() -> None:
         "200 samples, each predicted 5 times by models that never saw it; 25 trained models (Ridge()) in all.",
         f"Mean log-loss: {formatting.format_number(d.error.mean())}.",
         "few rows",
-        "a reliability of 0.810: as many new models would agree with it that well, infinitely many by about 0.900.",
+        "Ranking reliability: 0.810. As many fresh models would give a similar order",
+        "(rank correlation 0.810; 0.900 with infinitely many).",
         "Two rows are <b>equal</b>.",
         "5 folds × 5 repeats",
         "[1, 2]",
@@ -276,7 +277,7 @@ def test_a_regression_shows_its_noise() -> None:
     assert sum(row.outliers for row in rows) == pytest.approx(d.p_outlier.sum())
     lowest = d.labels <= np.quantile(d.labels, 0.2)
     assert rows[0].noise_sd == pytest.approx(np.sqrt(d.noise_variance[lowest].mean()))
-    assert ("Noise (s.d.)", "1") in summary.key_figures(d)
+    assert ("Noise (s.d.)", "1") in summary.measurement_facts(d)
     d = replace(d, noise_variance=None, p_outlier=None)
     assert "Outliers expected" not in page(d).prose
 
@@ -737,7 +738,7 @@ def test_the_forecast_of_all_advised_changes_stands_by_class() -> None:
     d, _ = posterior_result()
     forecast = d.forecast(d.suggestions())
     read = page(d)
-    assert f"Forecast if every advised label is changed unseen: {forecast.describe()}" in read.prose
+    assert f"If every advised label is changed unseen: {forecast.describe()}" in read.prose
     for name, row in forecast.table.iterrows():
         cells = [f"{row[column]:.1f}" for column in ("put_right", "spoilt", "still_wrong", "wrong_after")]
         assert " ".join([f"{row['relabelled']:.0f}", *cells]) in read.prose, name

@@ -66,6 +66,23 @@ def test_the_list_is_in_the_order_asked_for(reviewed, reader):
 
 
 @pytest.mark.slow
+def test_a_link_may_name_an_order_and_a_cause(reviewed, reader):
+    """As the buttons of the report do; what the page does not know is ignored."""
+    d, path = reviewed
+    reader.open(f"{path.as_uri()}#order=p_wrong")
+    assert reader.page.input_value("#order") == "p_wrong"
+    assert reader.chosen == d.ids[np.argsort(-d.p_wrong.astype(np.float32), kind="stable")[0]]
+    reader.page.goto("about:blank")
+    reader.open(f"{path.as_uri()}#cause=margin")
+    assert reader.shown == (d.cause == "margin").sum() > 0
+    assert reader.page.locator("#causes input:checked").count() == 1
+    reader.page.goto("about:blank")
+    reader.open(f"{path.as_uri()}#order=gone&cause=<b>")
+    assert reader.shown == len(d)
+    assert reader.page.input_value("#order") == "error"
+
+
+@pytest.mark.slow
 def test_a_sample_is_told_in_full(reviewed, reader):
     d, path = reviewed
     reader.open(path)

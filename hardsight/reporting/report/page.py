@@ -2,19 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import altair as alt
 import numpy as np
 from markupsafe import Markup
 
 from hardsight import __version__
-from hardsight.attribution.names import FACTORS
+from hardsight.attribution.names import FACTORS, STRANGE
 from hardsight.data.samples import Samples
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
 from hardsight.reporting import summary
+from hardsight.reporting.answer import CLASSES, LABELS, ODD, TARGETS, KeyFigure, caution, key_figures
 from hardsight.reporting.formatting import format_count, format_line, format_number, format_share
 from hardsight.reporting.html import content_policy, embed_json, page_script, read_asset, report_environment
 from hardsight.reporting.report import figures
@@ -58,7 +59,7 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
         charts=embed_json({name: chart.to_dict() for name, chart in charts.items()}),
         has=set(charts),
         review=review,
-        **_header(d),
+        **_header(d, review),
         **_tables(d),
         **_hardest(d, samples, hardest),
         regression=d.regression,
@@ -80,12 +81,41 @@ def _charts(d: Difficulty) -> dict[str, alt.Chart | alt.LayerChart]:
     return charts
 
 
-def _header(d: Difficulty) -> dict[str, Any]:
+class _Card(NamedTuple):
+    """A number of the answer with the button below it."""
+
+    figure: KeyFigure
+    button: str
+    target: str  # address of the button
+
+
+def _answer_cards(d: Difficulty, review: str | None) -> list[_Card]:
+    """Return the numbers to look at first; buttons lead to the review page if there is one, else to a section."""
+    buttons = {
+        LABELS: ("Review these labels", "#order=p_wrong"),
+        TARGETS: ("Review these targets", "#order=p_outlier"),
+        ODD: ("Review these samples", f"#cause={STRANGE}" if d.cause is not None else "#order=p_strange"),
+    }
+    cards = []
+    for figure in key_figures(d):
+        if figure.topic == CLASSES:
+            cards.append(_Card(figure, "See the classes", "#groups"))
+        elif review is None:
+            cards.append(_Card(figure, "See the hardest samples", "#hardest"))
+        else:
+            button, state = buttons.get(figure.topic, ("Review the samples", ""))
+            cards.append(_Card(figure, button, review + state))
+    return cards
+
+
+def _header(d: Difficulty, review: str | None) -> dict[str, Any]:
     return {
+        "answer": _answer_cards(d, review),
+        "caution": caution(d),
         "subject": subject(d),
         "lead": summary.describe_measurement(d),
         "reason": format_line(d.run.reason, 400),
-        "facts": summary.key_figures(d),
+        "facts": summary.measurement_facts(d),
         "notices": [format_line(notice, 1000) for notice in d.run.notices],
         "findings": summary.findings(d),
         "about": _captions(d),

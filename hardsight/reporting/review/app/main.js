@@ -90,10 +90,19 @@ class App {
     this.fillChoices();
     this.together = new Together(this);
     this.listen();
+    this.follow(new URLSearchParams(location.hash.slice(1)));
     this.fold(matchMedia("(max-width: 56rem)").matches);
     this.filter();
     this.choose(this.list.rows[0] ?? -1);
     this.progress();
+  }
+  // A link may name an order and a cause: #order=p_wrong, #cause=strange.
+  follow(wanted) {
+    const order = wanted.get("order"), cause = about.causes.indexOf(wanted.get("cause"));
+    if ([...byId("order").options].some((option) => option.value === order)) byId("order").value = order;
+    if (cause < 0) return;
+    this.filters.causes = new Set([cause]);
+    for (const box of byId("causes").querySelectorAll("input")) box.checked = Number(box.value) === cause;
   }
   fillChoices() {
     const { columns } = this;

@@ -1,0 +1,117 @@
+"""The answer that every summary begins with: how many labels are probably wrong, and what else to look at."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hardsight.attribution.names import STRANGE
+from hardsight.difficulty.actions import COLLECT_CLASS, MIN_TRUST
+from hardsight.difficulty.result import Difficulty
+from hardsight.reporting.formatting import format_class, format_share, isolate_direction
+from hardsight.reporting.summary import forecast_suggestions, is_mispredicted
+
+LABELS, TARGETS, PREDICTIONS, CLASSES, ODD = "labels", "targets", "predictions", "classes", "strange"
+
+_CLASSES_NAMED = 3
+
+
+class KeyFigure(NamedTuple):
+    """One number of the answer."""
+
+    topic: str  # one of the names above
+    count: int
+    caption: str  # what the number counts, for a card that shows the number above it
+    detail: str  # what follows from it; may be empty
+    sentence: str  # number, caption and detail as one sentence
+
+
+def answer(d: Difficulty) -> list[str]:
+    """Return the answer in sentences: what looks wrong, and how far to trust that. Empty if there is nothing to say."""
+    figures = key_figures(d)
+    sentences = [figure.sentence for figure in figures[:1]]
+    sentences += [figure.sentence for figure in figures[1:] if figure.count]
+    return [*sentences, *caution(d)]
+
+
+def key_figures(d: Difficulty) -> list[KeyFigure]:
+    """Return the numbers to look at first, at most three; none if there are losses only, or no samples."""
+    if d.loss_only or not len(d):
+        return []
+    if d.regression:
+        return [_outlying_targets(d), *_strange_samples(d)]
+    if d.p_wrong is None:
+        return [_other_predictions(d)]
+    return [_wrong_labels(d), _small_classes(d), *_strange_samples(d)]
+
+
+def caution(d: Difficulty) -> list[str]:
+    """Return at most one sentence that limits the answer."""
+    if d.p_wrong is not None and d.ledger_trust < 1:
+        changes = " Do not change labels without a look." if d.ledger_trust < MIN_TRUST else ""
+        return [f"Trust in P(label wrong) is {d.ledger_trust:.0%}: labels that look wrong may be right.{changes}"]
+    if d.p_wrong is None and d.classes is not None:
+        return [
+            "P(label wrong) is unknown. It needs log-loss, two classes or more, and two held-out predictions per sample."
+        ]
+    return []
+
+
+def _wrong_labels(d: Difficulty) -> KeyFigure:
+    expected = round(float(np.nansum(d.p_wrong)))
+    caption = f"of {len(d):,} labels {'is' if expected == 1 else 'are'} probably wrong"
+    if not expected:
+        return KeyFigure(LABELS, 0, caption, "", f"None of {len(d):,} labels is probably wrong.")
+    detail = _describe_fixes(d)
+    return KeyFigure(LABELS, expected, caption, detail, f"About {expected:,} {caption} ({detail}).")
+
+
+def _describe_fixes(d: Difficulty) -> str:
+    """Say how many wrong labels the advised changes should put right.
+
+    Some of the changed labels were right, so the number of changes may exceed that of wrong labels; this number cannot.
+    """
+    forecast = forecast_suggestions(d)
+    fixed = 0 if forecast is None else round(float(forecast.total["put_right"]))
+    return f"{fixed:,} can be put right with confidence" if fixed else "no label is advised to be changed"
+
+
+def _small_classes(d: Difficulty) -> KeyFigure:
+    actions = d.recommended_action
+    mask = np.zeros(len(d), dtype=bool) if actions is None else actions == COLLECT_CLASS
+    count = int(mask.sum())
+    caption = "sample belongs to a class that is too small" if count == 1 else "samples belong to classes that are too small"
+    detail = f"collect more of {_name_classes(d, d.labels[mask])}" if count else ""
+    return KeyFigure(CLASSES, count, caption, detail, f"{count:,} {caption}{f': {detail}' if detail else ''}.")
+
+
+def _name_classes(d: Difficulty, codes: np.ndarray) -> str:
+    """Name the classes of some samples, the most frequent first."""
+    present, counts = np.unique(codes, return_counts=True)
+    names = d.label_names(present[np.argsort(-counts, kind="stable")]).tolist()
+    rest = len(names) - _CLASSES_NAMED
+    named = ", ".join(isolate_direction(format_class(name, 20)) for name in names[:_CLASSES_NAMED])
+    return named + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _strange_samples(d: Difficulty) -> list[KeyFigure]:
+    if d.p_strange is None:
+        return []
+    count = int((d.p_strange > 0.5).sum()) if d.cause is None else int((d.cause == STRANGE).sum())
+    caption = "sample is unlike anything else" if count == 1 else "samples are unlike anything else"
+    return [KeyFigure(ODD, count, caption, "", f"{count:,} {caption}.")]
+
+
+def _outlying_targets(d: Difficulty) -> KeyFigure:
+    expected = 0 if d.p_outlier is None else round(float(np.nansum(d.p_outlier)))
+    likely = 0 if d.p_outlier is None else int((d.p_outlier > 0.5).sum())
+    caption = f"of {len(d):,} targets {'is' if expected == 1 else 'are'} farther off than noise"
+    start = f"About {expected:,} {caption}" if expected else f"None of {len(d):,} targets is farther off than noise"
+    detail = f"{likely:,} more likely than not" if expected else ""
+    return KeyFigure(TARGETS, expected, caption, detail, f"{start} ({detail})." if detail else f"{start}.")
+
+
+def _other_predictions(d: Difficulty) -> KeyFigure:
+    count = int(is_mispredicted(d).sum())
+    caption = f"of {len(d):,} samples {'has' if count == 1 else 'have'} another label than the models predict"
+    share = format_share(count, len(d))
+    return KeyFigure(PREDICTIONS, count, caption, share, f"{count:,} {caption} ({share}).")
