@@ -19,7 +19,7 @@ class KeyFigure(NamedTuple):
     """One number of the answer."""
 
     topic: str  # one of the names above
-    count: int
+    number: int
     caption: str  # what the number counts, for a card that shows the number above it
     detail: str  # what follows from it; may be empty
     sentence: str  # number, caption and detail as one sentence
@@ -29,7 +29,7 @@ def answer(d: Difficulty) -> list[str]:
     """Return the answer in sentences: what looks wrong, and how far to trust that. Empty if there is nothing to say."""
     figures = key_figures(d)
     sentences = [figure.sentence for figure in figures[:1]]
-    sentences += [figure.sentence for figure in figures[1:] if figure.count]
+    sentences += [figure.sentence for figure in figures[1:] if figure.number]
     return [*sentences, *caution(d)]
 
 
@@ -41,7 +41,7 @@ def key_figures(d: Difficulty) -> list[KeyFigure]:
         return [_outlying_targets(d), *_strange_samples(d)]
     if d.p_wrong is None:
         return [_other_predictions(d)]
-    return [_wrong_labels(d), _small_classes(d), *_strange_samples(d)]
+    return [_wrong_labels(d, d.p_wrong), _small_classes(d), *_strange_samples(d)]
 
 
 def caution(d: Difficulty) -> list[str]:
@@ -56,8 +56,8 @@ def caution(d: Difficulty) -> list[str]:
     return []
 
 
-def _wrong_labels(d: Difficulty) -> KeyFigure:
-    expected = round(float(np.nansum(d.p_wrong)))
+def _wrong_labels(d: Difficulty, p_wrong: np.ndarray) -> KeyFigure:
+    expected = round(float(np.nansum(p_wrong)))
     caption = f"of {len(d):,} labels {'is' if expected == 1 else 'are'} probably wrong"
     if not expected:
         return KeyFigure(LABELS, 0, caption, "", f"None of {len(d):,} labels is probably wrong.")

@@ -33,7 +33,7 @@ def test_three_numbers_by_hand():
         "10 samples belong to classes that are too small: collect more of dog.",
         "2 samples are unlike anything else.",
     ]
-    assert [figure.count for figure in key_figures(d)] == [22, 10, 2]
+    assert [figure.number for figure in key_figures(d)] == [22, 10, 2]
 
 
 def test_no_more_labels_can_be_put_right_than_are_wrong():
