@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from hardsight.cli.output import print_json, remove_files
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
 
     from hardsight.data import Samples
     from hardsight.difficulty.result import Difficulty
@@ -31,16 +32,25 @@ def measure_and_report(
     hardest: int,
     as_json: bool,
     quiet: bool,
+    csv: bool = True,
+    roles: Sequence[str] | None = (),
+    note: "Callable[[Difficulty], str] | None" = None,
     leaks: "pd.DataFrame | None" = None,
     **options: Any,
 ) -> "Difficulty":
-    """Measure samples, write difficulty.parquet, report.html and review.html into a folder, and print a summary.
+    """Measure samples, write the result and its pages into a folder, and print a summary.
 
     Args:
         source: the file they were read from; its name is stored in the result.
         out: the folder, locked by the caller, see :func:`hardsight.cli.output.lock_folder`.
+        csv: whether to write difficulty.csv, too.
+        roles: options that name the columns of the file, for the commands that are printed; see
+            :func:`hardsight.cli.closing.next_commands`.
+        note: returns a text about the result, to be printed below the summary.
         leaks: copies across the samples and a test set, written as leaks.csv; None: no test set was named.
     """
+    from hardsight.cli.closing import next_commands, print_closing
+    from hardsight.cli.summary import print_summary
     from hardsight.estimation.measure import measure
     from hardsight.estimation.outputs import CHECKPOINT, LEAKS
     from hardsight.io.atomic import printable_name
@@ -53,11 +63,15 @@ def measure_and_report(
         result = measure(samples, seed=seed, progress=not quiet, **arguments)
         result = replace(result, run=replace(result.run, source=printable_name(source.name)))
         seconds = time.perf_counter() - start
-        files = _write_files(result, out) | _write_csv("leaks", leaks, out / LEAKS)
+        files = _write_files(result, out, csv=csv) | _write_csv("leaks", leaks, out / LEAKS)
     if as_json:
         _print_json(result, files, hardest=hardest, seconds=seconds)
     else:
-        _print_summary(result, files, hardest=hardest, seconds=seconds)
+        console = _console()
+        print_summary(result, hardest=hardest, seconds=seconds, console=console)
+        if note is not None:
+            console.print(f"\n{note(result)}", markup=False)
+        print_closing(files, next_commands(result, out, source, roles, has_review="review" in files), console)
     return result
 
 
@@ -69,8 +83,23 @@ def check_run(*, out: Path, seed: int, **options: Any) -> None:
     """
     from hardsight.estimation.request import Request
 
-    options = {name: value for name, value in options.items() if name not in ("hardest", "as_json", "quiet")}
+    options = {name: value for name, value in options.items() if name not in ("hardest", "as_json", "quiet", "csv")}
     Request(seed=seed, **_make_arguments(out, options)).checked()
+
+
+def check_inputs_stay(inputs: Iterable[Path], out: Path) -> None:
+    """Check that no file to be read is one that the run writes, or removes as a file of an earlier run.
+
+    Raises:
+        InputError: one is.
+    """
+    from hardsight.errors import InputError
+    from hardsight.estimation.outputs import RESULTS
+
+    for path in inputs:
+        target = out / path.name
+        if path.name in RESULTS and path.exists() and target.exists() and target.samefile(path):
+            raise InputError(f"{path} is a file that this run would replace: choose another folder with --out, or rename it")
 
 
 def _make_arguments(out: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -97,20 +126,27 @@ def _checkpoint(path: Path, *, resume: bool) -> Iterator[None]:
     remove_files(checkpoint_files(path))
 
 
-def _write_files(result: "Difficulty", out: Path) -> dict[str, Path]:
+def _write_files(result: "Difficulty", out: Path, *, csv: bool) -> dict[str, Path]:
     """Write the result and its pages; return the path of each by name."""
-    from hardsight.estimation.outputs import REPORT, REVIEW, TABLE, UNLABELLED, set_aside_decisions
+    from hardsight.estimation.outputs import RANKED, REPORT, REVIEW, TABLE, UNLABELLED, set_aside_decisions
 
-    table, report, review = out / TABLE, out / REPORT, out / REVIEW
+    table, ranked, report, review = out / TABLE, out / RANKED, out / REPORT, out / REVIEW
     renamed = set_aside_decisions(table, result)
     if renamed is not None:
         old, new = renamed
         click.echo(f"{old} is about the previous result in this folder and was renamed to {new.name}.", err=True)
     result.save(table)
+    files = {"difficulty": table, "report": report}
+    if csv:
+        result.to_csv(ranked)
+        files["csv"] = ranked
+    else:
+        # The list of an earlier run would show another result.
+        remove_files([ranked])
     has_review = len(result) <= _MAX_REVIEWED
     result.report(report, review=review.name if has_review else None)
     unlabelled = None if result.unlabelled is None else result.unlabelled.reset_index()
-    files = {"difficulty": table, "report": report} | _write_csv("unlabelled", unlabelled, out / UNLABELLED)
+    files |= _write_csv("unlabelled", unlabelled, out / UNLABELLED)
     if not has_review:
         # The page of an earlier run would show another result.
         remove_files([review])
@@ -140,22 +176,10 @@ def _print_json(result: "Difficulty", files: dict[str, Path], *, hardest: int, s
     print_json(summary_json(result, hardest=hardest, seconds=seconds, files=names))
 
 
-def _print_summary(result: "Difficulty", files: dict[str, Path], *, hardest: int, seconds: float) -> None:
+def _console() -> "Console":
     from rich.console import Console
-
-    from hardsight.cli.summary import print_summary
 
     console = Console(highlight=False)
     # A pipe has no width of its own, and the tables need about this much.
     console.width = console.width if console.is_terminal else 100
-    print_summary(result, hardest=hardest, seconds=seconds, console=console)
-    if "unlabelled" in files:
-        click.echo(f"\nwrote predictions of the samples without a label: {files['unlabelled']}")
-    if "leaks" in files:
-        click.echo(f"\nwrote copies across the two sets: {files['leaks']}")
-    pages = (
-        f"{files['report']} and {files['review']}"
-        if "review" in files
-        else (f"{files['report']}; to review samples: hardsight serve {files['report'].parent}")
-    )
-    click.echo(f"\nwrote {files['difficulty']}, {pages}")
+    return console

@@ -100,11 +100,23 @@ def take_read_options(options: dict[str, Any]) -> "ReadOptions":
     return ReadOptions(**{name: options.pop(key) for name, key in parameters.items() if key in options})
 
 
+def format_roles(options: "ReadOptions") -> list[str] | None:
+    """Return the options that name the columns of a table, as `hardsight apply` takes them; None if it lacks one."""
+    if options.merge_spellings:
+        return None
+    names = ("label", "id", "separator", "encoding")
+    arguments = [(f"--{name}", getattr(options, name)) for name in names]
+    header = [] if options.header else ["--no-header"]
+    return [part for name, value in arguments if value is not None for part in (name, str(value))] + header
+
+
 def run_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of every command that measures."""
     options = [
         click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-results"), show_default=True,
-                     help="Folder for difficulty.parquet, report.html and review.html."),
+                     help="Folder for difficulty.parquet, difficulty.csv, report.html and review.html."),
+        click.option("--csv/--no-csv", default=True, show_default=True,
+                     help="Also write difficulty.csv: all samples, ranked, for a spreadsheet."),
         click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random numbers."),
         click.option("--hardest", type=click.IntRange(min=1), default=10, show_default=True,
                      help="Number of samples to print."),

@@ -18,6 +18,7 @@ from hardsight.difficulty.decisions import CuratedLabels, apply_decisions, match
 from hardsight.difficulty.file import column_values, read_fields, write_result
 from hardsight.difficulty.forecast import Forecast, forecast_decisions
 from hardsight.difficulty.run_info import RunInfo
+from hardsight.difficulty.spreadsheet import write_ranked_csv
 from hardsight.errors import InputError
 from hardsight.validation import check_int
 
@@ -309,6 +310,21 @@ class Difficulty:
             InputError: the path has another ending, or cannot be written.
         """
         write_result(self, path)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write a ranked list for a spreadsheet: one row per sample, the likeliest wrong label first, then by error.
+
+        It has the columns id, label, suggested, p_wrong, cause, todo, error, error_se and predicted, as far as known; in
+        regression p_outlier in place of p_wrong. Cells that a spreadsheet would run as a formula get an apostrophe in front.
+        :meth:`save` writes everything, in full precision.
+
+        Args:
+            path: path of the file; its name ends in .csv.
+
+        Raises:
+            InputError: the path has another ending, or cannot be written.
+        """
+        write_ranked_csv(self, path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Difficulty":

@@ -9,7 +9,8 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 
 TABLE, REPORT, REVIEW, CHECKPOINT = "difficulty.parquet", "report.html", "review.html", "progress.npz"
-UNLABELLED, LEAKS = "unlabelled.csv", "leaks.csv"
+RANKED, UNLABELLED, LEAKS = "difficulty.csv", "unlabelled.csv", "leaks.csv"
+RESULTS = (TABLE, RANKED, REPORT, REVIEW, UNLABELLED, LEAKS)
 # Later rounds at most; see :mod:`hardsight.estimation.reweighted_rounds`.
 MAX_ROUNDS = 5
 

@@ -57,10 +57,17 @@ def format_csv(names: Sequence[str], rows: Iterable[Sequence[Any]], end: str = "
     >>> format_csv(["id", "weight"], [("=a", 0.5)])
     "id,weight\n'=a,0.5\n"
     """
+    return format_rows([names], end) + format_rows(rows, end)
+
+
+def format_rows(rows: Iterable[Sequence[Any]], end: str = "\n") -> str:
+    r"""Format rows as csv without a header, a block of a large table for example.
+
+    >>> format_rows([("=a", 0.5), ("b", None)])
+    "'=a,0.5\nb,None\n"
+    """
     lines = _Lines()
-    writer = csv.writer(lines, lineterminator="\r\n")
-    writer.writerow([escape_formula(name) for name in names])
-    writer.writerows([escape_formula(str(value)) for value in row] for row in rows)
+    csv.writer(lines, lineterminator="\r\n").writerows([escape_formula(str(value)) for value in row] for row in rows)
     return end.join([*lines, ""])
 
 

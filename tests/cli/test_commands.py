@@ -38,7 +38,7 @@ def test_measure_writes_both_files_and_prints_a_summary(iris, tmp_path):
     out = tmp_path / "results"
     result = run("measure", iris, "--label", "kind", "--id", "flower", "--out", out, *QUICK)
     assert result.exit_code == 0, result.output
-    assert sorted(p.name for p in out.iterdir()) == ["difficulty.parquet", "report.html", "review.html"]
+    assert sorted(p.name for p in out.iterdir()) == ["difficulty.csv", "difficulty.parquet", "report.html", "review.html"]
     d = hs.load(out / "difficulty.parquet")
     assert list(d.ids[:2]) == ["f000", "f001"]
     assert d.settings["source"] == "iris.csv"
@@ -204,6 +204,27 @@ def test_a_table_that_is_not_the_one_measured_is_not_shown(iris, tmp_path, comma
     ):
         other.to_csv(tmp_path / "other.csv", index=False)
         assert message in error_line(command, tmp_path, "--data", tmp_path / "other.csv", *options)
+
+
+def test_the_ranked_list_can_be_left_out(iris, tmp_path):
+    options = ("--label", "kind", "--id", "flower", "--out", tmp_path / "out")
+    files = json.loads(run("measure", iris, *options, "--json", *QUICK).output)["files"]
+    table = pd.read_csv(files["csv"])
+    assert table["p_wrong"].is_monotonic_decreasing
+    assert sorted(table["id"]) == [f"f{i:03d}" for i in range(150)]
+    # That of an earlier run would show another result.
+    assert "csv" not in json.loads(run("measure", iris, *options, "--no-csv", "--json", *QUICK).output)["files"]
+    assert not (tmp_path / "out" / "difficulty.csv").exists()
+
+
+@pytest.mark.parametrize("option", ["--csv", "--no-csv"])
+@pytest.mark.parametrize("name", ["difficulty.csv", "leaks.csv", "unlabelled.csv"])
+def test_the_data_are_never_replaced_by_results(iris, tmp_path, name, option):
+    data = iris.rename(tmp_path / name)
+    before = data.read_bytes()
+    line = error_line("measure", data, "--label", "kind", "--out", tmp_path, option, *QUICK)
+    assert "is a file that this run would replace: choose another folder with --out" in line
+    assert data.read_bytes() == before
 
 
 def test_many_samples_are_reviewed_from_a_server(iris, tmp_path, monkeypatch):

@@ -61,7 +61,12 @@ def test_two_measurements_into_one_folder(iris_file, tmp_path):
     assert second.exit_code == 1
     assert "another hardsight is writing into" in second.stderr
     assert first.wait(SECONDS) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["difficulty.parquet", "report.html", "review.html"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "difficulty.csv",
+        "difficulty.parquet",
+        "report.html",
+        "review.html",
+    ]
     assert hs.load(out / "difficulty.parquet").settings["seed"] == 0
     # The lock ends with the command.
     assert run(*command, "--repeats", "2", "--seed", "1").exit_code == 0

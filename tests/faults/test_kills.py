@@ -140,7 +140,7 @@ def test_measure(warm, room, report):
                 assert all(arrays[one] is not None for one in arrays.files)
 
     after = killed(warm, folder, before, command, [*command, "--resume"], check)
-    assert set(after) == set(before) == {"difficulty.parquet", "report.html", "review.html"}
+    assert set(after) == set(before) == {"difficulty.parquet", "difficulty.csv", "report.html", "review.html"}
     assert all(after[name] != before[name] for name in after)
     report(f"measure: {KILLS} kills survived; the same bytes after --resume")
 

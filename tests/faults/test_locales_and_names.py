@@ -104,7 +104,8 @@ more = "--no-effect --no-dynamics --quiet".split()
 run("explain", data, *roles, "--difficulty", out, "--weights", out + b"/w.csv", "--out", out, *more)
 """
 RESULTS = {
-    "difficulty.parquet", "report.html", "review.html", "w.csv", "w.parquet", "explanation.json", "explanation.html",
+    "difficulty.parquet", "difficulty.csv", "report.html", "review.html", "w.csv", "w.parquet", "explanation.json",
+    "explanation.html",
 }  # fmt: skip
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
 

@@ -1,7 +1,7 @@
 """`hardsight demo`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,9 @@ from hardsight.cli.group import main
 from hardsight.cli.measure_and_report import measure_and_report
 from hardsight.cli.options import run_options
 from hardsight.cli.output import lock_folder
+
+if TYPE_CHECKING:
+    from hardsight.difficulty.result import Difficulty
 
 
 @main.command(short_help="Measure real data with known wrong labels.")
@@ -25,16 +28,21 @@ def demo(data: str, flip: float, out: Path, seed: int, **run: Any) -> None:
     if not run["as_json"]:
         click.echo(f"{demo_data.path}: {data}, {len(demo_data.flipped)} labels flipped (seed {seed}). Now the same as\n")
         click.echo(f"    hardsight measure {demo_data.path} --label y --out {out} --seed {seed}\n")
-    result = measure_and_report(read(demo_data.path, label="y"), source=demo_data.path, out=out, seed=seed, **run)
-    if len(demo_data.flipped) and not run["as_json"]:
+
+    def describe_scores(result: "Difficulty") -> str:
         scores = score_demo(result, demo_data.flipped)
-        click.echo(
-            f"\nOf the {scores['flipped']:.0f} flipped labels, {scores['among_hardest']:.1%} are among the "
-            f"{scores['flipped']:.0f} hardest samples (AUROC {scores['auroc']:.4f}, average precision "
-            f"{scores['average_precision']:.4f})."
+        count = f"{scores['flipped']:.0f}"
+        text = (
+            f"Of the {count} flipped labels, {scores['among_hardest']:.1%} are among the {count} hardest samples (AUROC "
+            f"{scores['auroc']:.4f}, average precision {scores['average_precision']:.4f})."
         )
         if "recall" in scores:
-            click.echo(
-                f"P(label wrong) > 1/2 finds {scores['recall']:.1%} of them; "
-                f"{scores['precision']:.1%} of what it flags was flipped."
+            text += (
+                f" P(label wrong) > 1/2 finds {scores['recall']:.1%} of them; {scores['precision']:.1%} of what it flags "
+                "was flipped."
             )
+        return text
+
+    note = describe_scores if len(demo_data.flipped) else None
+    samples = read(demo_data.path, label="y")
+    measure_and_report(samples, source=demo_data.path, out=out, seed=seed, roles=("--label", "y"), note=note, **run)

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from hardsight.cli.group import main
-from hardsight.cli.measure_and_report import check_run, measure_and_report
-from hardsight.cli.options import TEXT, data_options, run_options, take_read_options
+from hardsight.cli.measure_and_report import check_inputs_stay, check_run, measure_and_report
+from hardsight.cli.options import TEXT, data_options, format_roles, run_options, take_read_options
 from hardsight.cli.output import lock_folder
 from hardsight.cli.parsing import make_splits
 
@@ -73,17 +73,20 @@ def measure(
     DATA is a table (.csv, .tsv, .txt, .jsonl, .parquet, .feather, .xlsx, also compressed, or a folder of parts), arrays
     (.npz with X and labels, .npy), or a folder with one subfolder of images or texts per class.
 
-    Writes difficulty.parquet, report.html and review.html into --out; with --against, leaks.csv.
+    Writes difficulty.parquet, difficulty.csv, report.html and review.html into --out; with --against, leaks.csv.
     """
     from hardsight.data.from_files import read_file
     from hardsight.errors import Faults
     from hardsight.io.atomic import printable_name
 
     options, faults = take_read_options(run), Faults()
+    roles = format_roles(options)
     with faults.collect():
         run["splits"] = make_splits(splits, members, ratio)
     with faults.collect():
         check_run(**run)
+    with faults.collect():
+        check_inputs_stay([data] if against is None else [data, against], run["out"])
     # Raises the faults of the run together with those of the data, before a large file is read.
     samples = read_file(data, options, faults)
     leaks = None
@@ -94,4 +97,4 @@ def measure(
         described = leaks.describe(printable_name(against.name))
         samples = replace(samples, notices=(*samples.notices, described, *leaks.notices))
     lock_folder(run["out"])
-    measure_and_report(samples, source=data, leaks=None if leaks is None else leaks.table, **run)
+    measure_and_report(samples, source=data, leaks=None if leaks is None else leaks.table, roles=roles, **run)

@@ -28,7 +28,7 @@ from hardsight.io.csv_cells import same_cell
 
 # How a text file is read unless more is stated.
 _AS_GUESSED = ReadOptions()
-_KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
+TABLE_KINDS = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")
 
 
 class RewrittenTable(NamedTuple):
@@ -107,7 +107,7 @@ def apply_to_table(
 
 
 def _table_kind(path: Path) -> str:
-    kind = next((suffix for suffix in _KINDS if path.name.lower().endswith(suffix)), None)
+    kind = next((suffix for suffix in TABLE_KINDS if path.name.lower().endswith(suffix)), None)
     if kind is None:
         raise InputError(
             f"{path} must be a table (.csv, .tsv, .csv.gz, .tsv.gz or .parquet): apply decisions to other data in Python, "

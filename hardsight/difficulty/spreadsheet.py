@@ -1,0 +1,72 @@
+"""The ranked list of a result as csv, for people who sort and filter it in a spreadsheet."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hardsight.errors import InputError
+from hardsight.io.atomic import as_path, atomic_write
+from hardsight.io.csv_cells import format_csv, format_rows
+
+if TYPE_CHECKING:
+    from hardsight.difficulty.result import Difficulty
+
+# In the order of use; a result has those that it knows.
+COLUMNS = ("label", "suggested", "p_wrong", "cause", "todo", "error", "error_se", "predicted", "p_outlier")
+# Rows that are formatted at a time, so that a large result takes little memory beside itself.
+_BLOCK = 2**14
+_DIGITS = 6
+
+
+def write_ranked_csv(d: "Difficulty", path: str | Path) -> None:
+    """Write one row per sample, the likeliest wrong first; see :meth:`hardsight.Difficulty.to_csv`.
+
+    Raises:
+        InputError: the path has another ending, or cannot be written.
+    """
+    if as_path(path).suffix.lower() != ".csv":
+        raise InputError(f"path must end in .csv. Got {str(path)!r}: rename it, or call d.save for a parquet file")
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
+        if not _is_ascii(d):
+            # Without this mark, some spreadsheets read other letters than were written.
+            file.write("\ufeff")
+        file.writelines(_format_blocks(d))
+
+
+def rank(d: "Difficulty") -> np.ndarray:
+    """Return row positions by P(label wrong), or P(outlier) in regression, then by error; ties keep the order given."""
+    doubt = d.p_outlier if d.p_wrong is None else d.p_wrong
+    order: np.ndarray = (
+        d.ranking if doubt is None else d.ranking[np.argsort(-np.nan_to_num(doubt[d.ranking]), kind="stable")]
+    )
+    return order
+
+
+def _format_blocks(d: "Difficulty") -> Iterator[str]:
+    table = d.table
+    table = table[[name for name in COLUMNS if name in table]]
+    yield format_csv(("id", *table), ())
+    order = rank(d)
+    for start in range(0, len(order), _BLOCK):
+        block = table.iloc[order[start : start + _BLOCK]]
+        columns = [block.index.tolist(), *(map(_format_cell, block[name].tolist()) for name in block)]
+        yield format_rows(zip(*columns, strict=True))
+
+
+def _format_cell(value: Any) -> str:
+    """Return a number with few digits, an unknown one as an empty cell, and anything else as text.
+
+    >>> _format_cell(0.123456789), _format_cell(float("nan")), _format_cell("cat"), _format_cell(1e-9)
+    ('0.123457', '', 'cat', '1e-09')
+    """
+    if not isinstance(value, float):
+        return str(value)
+    return "" if np.isnan(value) else f"{value:.{_DIGITS}g}"
+
+
+def _is_ascii(d: "Difficulty") -> bool:
+    texts = chain(d.ids.tolist() if d.ids.dtype.kind in "UO" else (), d.classes or ())
+    return all(str(text).isascii() for text in texts)
