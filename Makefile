@@ -101,8 +101,9 @@ $(VENV)/.docs: $(VENV)/.installed requirements/docs.txt
 	$(BIN)/python -m pip install -q -r requirements/docs.txt
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.installed requirements/dev.txt requirements/tests.txt requirements/docs.txt
+$(VENV)/.dev: $(VENV)/.installed requirements/dev.txt requirements/tests.txt requirements/docs.txt scripts/repair_torchvision.py
 	$(BIN)/python -m pip install -q -r requirements/dev.txt
+	$(BIN)/python scripts/repair_torchvision.py
 	touch $@
 
 .PHONY: chromium

@@ -82,8 +82,9 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto",
                      show_default=True, help="What the labels are."),
         click.option("--embedding", "--features", "embedding", default="auto", show_default=True,
-                     help="How texts and images become numbers: tfidf, sentence-transformers:NAME; pixels, pixels:SIZE, "
-                          "efficientnet-lite0; or your own .npy file with one row per sample."),
+                     help="How texts and images become numbers: tfidf; pixels, pixels:SIZE, efficientnet-lite0; a model, "
+                          "timm:NAME, open_clip:NAME, transformers:NAME, sentence-transformers:NAME, where NAME may be a "
+                          "folder; or your own .npy file with one row per sample."),
         click.option("--unlabelled", type=click.Choice(["drop", "predict", "refuse"]), default="drop", show_default=True,
                      help="Rows without a label: leave them out, have the models predict them (unlabelled.csv), or stop."),
         _MERGE_SPELLINGS,

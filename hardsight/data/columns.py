@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hardsight.data.conversion import object_array, plain_values, to_pandas, to_series
+from hardsight.data.conversion import object_array, plain_values, to_numpy, to_pandas, to_series
 from hardsight.data.samples import Kind
 from hardsight.data.sparse import count_rows
 from hardsight.data.spellings import check_spellings, describe_similar_ids
@@ -112,33 +112,6 @@ def check_column_name(columns: Iterable[Any], name: str, role: str) -> str:
         use = "to drop" if role == "drop" else f"to use as {role}"
         raise InputError(f"there is no column {name!r} {use}{suggest_name(name, names)}: {known}")
     return name
-
-
-def is_from(value: Any, package: str) -> bool:
-    """Return whether a value's type or one of its base types is defined in a package. Imports nothing."""
-    return any(kind.__module__.split(".")[0] == package for kind in type(value).__mro__)
-
-
-def is_tensor(value: Any) -> bool:
-    """Return whether a value is a torch tensor. Imports nothing."""
-    return is_from(value, "torch") and hasattr(value, "detach")
-
-
-def to_numpy(value: Any) -> Any:
-    """Convert a tensor to a numpy array on the CPU; return anything else unchanged.
-
-    Raises:
-        InputError: a sparse tensor.
-    """
-    if not is_tensor(value):
-        return value
-    import torch
-
-    if value.layout != torch.strided:
-        raise InputError("the tensor is sparse: pass a dense one (tensor.to_dense())")
-    tensor = value.detach().cpu()
-    # numpy has no bfloat16.
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).resolve_conj().resolve_neg().numpy()
 
 
 def infer_dtype(values: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Values of other libraries as those of pandas and Python: Arrow arrays, polars series, enum members, bytes."""
+"""Values of other libraries as those of pandas, numpy and Python: Arrow arrays, polars series, tensors, enum members."""
 
 from collections.abc import Sequence
 from enum import Enum
@@ -109,3 +109,30 @@ def _decode(values: np.ndarray, name: str) -> np.ndarray:
             "[value.decode('latin-1') for value in …], for example"
         )
     return decoded
+
+
+def is_from(value: Any, package: str) -> bool:
+    """Return whether a value's type or one of its base types is defined in a package. Imports nothing."""
+    return any(kind.__module__.split(".")[0] == package for kind in type(value).__mro__)
+
+
+def is_tensor(value: Any) -> bool:
+    """Return whether a value is a torch tensor. Imports nothing."""
+    return is_from(value, "torch") and hasattr(value, "detach")
+
+
+def to_numpy(value: Any) -> Any:
+    """Convert a tensor to a numpy array on the CPU; return anything else unchanged.
+
+    Raises:
+        InputError: a sparse tensor.
+    """
+    if not is_tensor(value):
+        return value
+    import torch
+
+    if value.layout != torch.strided:
+        raise InputError("the tensor is sparse: pass a dense one (tensor.to_dense())")
+    tensor = value.detach().cpu()
+    # numpy has no bfloat16.
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).resolve_conj().resolve_neg().numpy()

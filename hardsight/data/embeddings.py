@@ -8,20 +8,25 @@ import numpy as np
 from PIL import Image
 
 from hardsight.data.encoder import Encoder
+from hardsight.data.encoders.named import names_model
 from hardsight.data.npy_files import read_npy
 from hardsight.errors import InputError
 
 
 def find_embedding(embedding: Any, beside: Path | None = None) -> Any:
-    """Return where the ``.npy`` file of an embedding is, or an :class:`Encoder` for a function; anything else unchanged.
+    """Return where the ``.npy`` file of an embedding is, or an :class:`Encoder` for a function or the name of a model.
+
+    Anything else is returned unchanged.
 
     Args:
         embedding: as in :meth:`hardsight.Samples.of`.
         beside: a folder in which a relative path is also looked up.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or the name of a model is incomplete.
     """
+    if names_model(embedding):
+        return Encoder(embedding)
     if is_file_name(embedding):
         places = [Path(embedding), *([] if beside is None else [beside / embedding])]
         place = next((place for place in places if place.is_file()), None)
@@ -37,7 +42,7 @@ def load_embedding(embedding: Any) -> tuple[Any, list[str]]:
     """Return what :func:`find_embedding` does, with the array of a file in place of its path; and notices.
 
     Raises:
-        InputError: there is no such file, or it cannot be read.
+        InputError: there is no such file, it cannot be read, or the name of a model is incomplete.
     """
     resolved = find_embedding(embedding)
     if not isinstance(resolved, Path):
@@ -47,7 +52,9 @@ def load_embedding(embedding: Any) -> tuple[Any, list[str]]:
 
 def is_file_name(embedding: Any) -> bool:
     """Return whether an embedding is the path of a ``.npy`` file."""
-    return isinstance(embedding, PathLike) or (isinstance(embedding, str) and embedding.lower().endswith(".npy"))
+    if isinstance(embedding, str):
+        return embedding.lower().endswith(".npy") and not names_model(embedding)
+    return isinstance(embedding, PathLike)
 
 
 def encode_array(images: np.ndarray, encoder: Encoder) -> tuple[np.ndarray, list[str]]:

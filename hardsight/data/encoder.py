@@ -1,4 +1,4 @@
-"""Encoders of the user: texts and images become numbers, batch by batch, with a cache of what was encoded before."""
+"""Encoders: texts and images become numbers, batch by batch, with a cache of what was encoded before."""
 
 import os
 import sys
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hardsight.data.columns import to_numpy
+from hardsight.data.conversion import to_numpy
+from hardsight.data.encoders.named import NamedModel
 from hardsight.errors import HardsightError, InputError, first_line
 from hardsight.io.atomic import atomic_write
 from hardsight.io.npz import open_npz
@@ -27,27 +28,35 @@ _DIGEST_BYTES = 16
 
 
 class Encoder:
-    """A function that turns images or texts into numbers, as ``embedding=`` takes it, with its options.
+    """A pretrained model or a function that turns images or texts into numbers, as ``embedding=`` takes it, with options.
 
-    ``embedding=function`` stands for ``embedding=Encoder(function)``.
+    ``embedding="timm:resnet18"`` stands for ``embedding=Encoder("timm:resnet18")``, and ``embedding=function`` for
+    ``embedding=Encoder(function)``.
 
     Args:
-        function: gets a list of Pillow images (RGB, in their own sizes, upright) or of strings, and returns an array or
-            tensor ``(item, feature)``. The model's own preprocessing belongs in it. Every call gets ``batch_size`` items;
-            the last one is filled up with copies, so that a vector does not depend on how many items there are. The first
-            item is encoded once more, in a batch of copies; if its numbers differ, a notice says so.
+        model: a name, "timm:NAME", "open_clip:NAME" or "open_clip:NAME/PRETRAINED" (images), "transformers:NAME" or
+            "sentence-transformers:NAME" (images or texts, as the model reads), where NAME is known to the library, or a
+            folder with a saved model; the model's own preprocessing is part of it. Or a function. It gets a list of Pillow
+            images (RGB, in their own sizes, upright) or of strings, and returns an array or tensor ``(item, feature)``. The
+            model's own preprocessing belongs in it. Every call gets ``batch_size`` items; the last one is filled up with
+            copies, so that a vector does not depend on how many items there are. The first item is encoded once more, in a
+            batch of copies; if its numbers differ, a notice says so.
         batch_size: items per call.
-        key: names the model with its weights and the preprocessing, such as "vit_small_patch16_224 augreg 224". With a key,
-            vectors are kept in a cache on disk, by key and content: a second run, or one that was killed, does not encode
-            them again. Change it with the function. None: nothing is kept.
+        key: for a function, names the model with its weights and the preprocessing, such as "vit_small_patch16_224 augreg
+            224". With a key, vectors are kept in a cache on disk, by key and content: a second run, or one that was killed,
+            does not encode them again. Change it with the function. None: nothing is kept. Models by name need none: their
+            key is a digest of weights, preprocessing and options.
         cache: the folder of the cache; by default the environment variable ``HARDSIGHT_CACHE``, else ``hardsight`` in the
             user's cache folder.
+        device: of a model by name: "auto" (CUDA, else MPS, else CPU), or a device of torch.
+        dtype: of a model by name: "float32", "float16" or "bfloat16". Numbers come out as float32.
+        workers: threads that prepare images for a model by name; by default one for each core, eight at most.
+        prompt: stands before every text for a model by name, such as "query: "; by default what the model itself asks for.
 
     Raises:
-        InputError: an argument of a wrong kind.
+        InputError: an argument of a wrong kind, or an option of models by name beside a function.
 
     Attributes:
-        description: what made the numbers, for notices.
         min_numbers: images of no more numbers are not encoded, because their pixels serve as they are.
     """
 
@@ -55,22 +64,35 @@ class Encoder:
 
     def __init__(
         self,
-        function: Callable[[list[Any]], Any],
+        model: str | Callable[[list[Any]], Any],
         *,
         batch_size: int = 32,
         key: str | None = None,
         cache: str | Path | None = None,
+        device: str = "auto",
+        dtype: str = "float32",
+        workers: int | None = None,
+        prompt: str | None = None,
     ) -> None:
-        if not callable(function):
-            raise InputError(f"function must be a function of a list of images or texts. Got {type(function).__name__}")
         if key is not None and not isinstance(key, str):
             raise InputError(f"key must be a text that names model and preprocessing. Got {type(key).__name__}")
-        if cache is not None and key is None:
-            raise InputError("cache needs a key, which names model and preprocessing: pass key=…")
-        self.function, self.batch_size, self.key = function, check_int("batch_size", batch_size, 1), key
-        self.cache = cache
-        self.name = str(getattr(function, "__name__", type(function).__name__))
-        self.description = f"by {self.name}"
+        self.function: Callable[[list[Any]], Any]
+        if isinstance(model, str):
+            if key is not None:
+                raise InputError(f"key is for functions, and {model!r} has one of its own: leave it out")
+            self.function = NamedModel(model, device=device, dtype=dtype, workers=workers, prompt=prompt)
+        else:
+            _check_function(model, device=device, dtype=dtype, workers=workers, prompt=prompt)
+            if cache is not None and key is None:
+                raise InputError("cache needs a key, which names model and preprocessing: pass key=…")
+            self.function = model
+        self.batch_size, self.key, self.cache = check_int("batch_size", batch_size, 1), key, cache
+        self.name = str(getattr(self.function, "__name__", type(self.function).__name__))
+
+    @property
+    def description(self) -> str:
+        """What makes the numbers, for notices."""
+        return self.function.description if isinstance(self.function, NamedModel) else f"by {self.name}"
 
     def start(self, n_items: int, noun: str) -> "Encoding":
         """Return an encoding to which items are added one by one.
@@ -78,7 +100,13 @@ class Encoder:
         Args:
             n_items: number of items at most.
             noun: what an item is called, "image" or "text".
+
+        Raises:
+            InputError: the model cannot be loaded, or does not read such items.
         """
+        if isinstance(self.function, NamedModel):
+            self.function.load(noun)
+            self.key = self.function.key
         stored = None if self.key is None else _Store(Path(self.cache) if self.cache else _default_cache(), self.key)
         return Encoding(self, n_items, noun, stored)
 
@@ -92,9 +120,13 @@ class Encoder:
         Raises:
             InputError: the function fails, or does not return finite numbers for every item.
         """
+        rows: Sequence[int] = range(len(items))
+        if noun == "text" and isinstance(self.function, NamedModel):
+            # The texts of a batch are as long as its longest.
+            rows = sorted(rows, key=lambda row: -len(items[row]))
         with self.start(len(items), noun) as encoding:
-            for row, item in enumerate(items):
-                encoding.add(row, f"row {row}", item)
+            for row in rows:
+                encoding.add(row, f"row {row}", items[row])
             return encoding.finish()
 
 
@@ -264,6 +296,18 @@ class _Store:
             return
         if vectors.ndim == 2 and vectors.dtype == np.float32 and len(vectors) == len(digests):
             self._known |= {digest.tobytes(): vector for digest, vector in zip(digests, vectors, strict=True)}
+
+
+def _check_function(model: Any, **options: Any) -> None:
+    """Refuse what is no function, and options that a function does not read."""
+    if not callable(model):
+        raise InputError(
+            "model must be a name, such as 'timm:resnet18', or a function of a list of images or texts. Got "
+            f"{type(model).__name__}"
+        )
+    defaults = {"device": "auto", "dtype": "float32", "workers": None, "prompt": None}
+    if changed := [name for name, value in options.items() if value != defaults[name]]:
+        raise InputError(f"{', '.join(changed)} cannot be set for a function: set it inside the function, and leave it out")
 
 
 def _to_array(returned: Any) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hardsight.data.encoder import Encoder
 from hardsight.data.feature_columns.dates import encode_dates
 from hardsight.data.text import embed_texts
 from hardsight.errors import InputError
@@ -24,11 +25,16 @@ def has_dates_or_text(table: pd.DataFrame) -> bool:
     return any(_is_date(dtype) or _is_text(dtype) for dtype in table.dtypes)
 
 
-def encode_table(table: pd.DataFrame, embedding: str = "auto") -> np.ndarray:
+def has_text(table: pd.DataFrame) -> bool:
+    """Return whether a cleaned table has columns of text."""
+    return any(_is_text(dtype) for dtype in table.dtypes)
+
+
+def encode_table(table: pd.DataFrame, embedding: str | Encoder = "auto") -> np.ndarray:
     """Encode a cleaned table as numbers.
 
     Numeric columns stay, one 0/1 column per category (and for "missing"); a date becomes days elapsed, year, month, weekday
-    and hour, as far as they vary; a text becomes at most 32 numbers, or those of a language model. A numeric column with
+    and hour, as far as they vary; a text becomes at most 32 numbers, or those of an encoder. A numeric column with
     missing values keeps its NaN and is followed by a 0/1 column that marks them.
 
     Args:

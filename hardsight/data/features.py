@@ -10,7 +10,7 @@ from hardsight.data import images
 from hardsight.data.columns import RawSamples, check_embedding
 from hardsight.data.embeddings import encode_array
 from hardsight.data.encoder import Encoder
-from hardsight.data.encoding import encode_table, has_dates_or_text
+from hardsight.data.encoding import encode_table, has_dates_or_text, has_text
 from hardsight.data.feature_columns.clean import clean_columns, drop_columns
 from hardsight.data.feature_columns.column import ColumnNote, describe_notes
 from hardsight.data.feature_columns.label_copies import note_label_copies
@@ -68,7 +68,9 @@ def check_features(raw: RawSamples, embedding: Any) -> None:
             check_texts(raw.features, raw.names.get("text", "X"))
     with faults.collect():
         if isinstance(embedding, Encoder):
-            _check_encodable(raw.kind, embedding)
+            # Which columns of a table are texts is not known yet.
+            if raw.kind != "table":
+                _check_encodable(raw.kind, embedding)
         elif not isinstance(embedding, str):
             check_embedding(embedding, count_rows(raw.features))
         elif raw.kind in ("text", "image"):
@@ -77,6 +79,8 @@ def check_features(raw: RawSamples, embedding: Any) -> None:
 
 
 def _encode(prepared: Features, encoder: Encoder) -> tuple[np.ndarray, list[str]]:
+    if prepared.kind == "table" and has_text(prepared.features):
+        return encode_table(prepared.features, encoder), []
     _check_encodable(prepared.kind, encoder)
     if prepared.kind == "text":
         return encoder.encode(prepared.features.tolist(), "text")
@@ -86,8 +90,8 @@ def _encode(prepared: Features, encoder: Encoder) -> tuple[np.ndarray, list[str]
 def _check_encodable(kind: Kind, encoder: Encoder) -> None:
     if kind not in ("text", "image"):
         raise InputError(
-            f"embedding {encoder.name} is a function of texts or images, and these samples are neither: pass the numbers "
-            "that it makes, embedding=… (sample, feature)"
+            f"embedding {encoder.name} reads texts or images, and these samples are neither: leave it out, or pass numbers "
+            "that describe them, embedding=… (sample, feature)"
         )
 
 

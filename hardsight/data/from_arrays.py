@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardsight.data.columns import Arguments, RawSamples, is_tensor, to_numpy
-from hardsight.data.conversion import object_array
+from hardsight.data.columns import Arguments, RawSamples
+from hardsight.data.conversion import is_tensor, object_array, to_numpy
 from hardsight.data.frames import unique_names
 from hardsight.data.from_datasets import stack_elements
 from hardsight.data.samples import Kind, row_slices

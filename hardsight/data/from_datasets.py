@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardsight.data.columns import is_from, to_numpy
-from hardsight.data.conversion import object_array
+from hardsight.data.conversion import is_from, object_array, to_numpy
 from hardsight.data.image_decoding import decode_images
 from hardsight.data.item_reading import changed_item, fixed_random_state
 from hardsight.errors import InputError, first_line

@@ -272,8 +272,5 @@ def _embed(dataset: Any, column: str | None, embedding: Any, *, has_classes: boo
     if column is None or not has_classes:
         return None, []
     texts, notices = check_texts(object_array(list(dataset.with_format(None)[column])), f"column {column!r}")
-    if isinstance(embedding, Encoder):
-        numbers, (notice, *_) = embedding.encode(texts.tolist(), "text")
-    else:
-        numbers, (notice, *_) = embed_texts(texts, embedding)
+    numbers, (notice, *_) = embed_texts(texts, embedding)
     return numbers, [*notices, f"{notice} The ledger reads them; the learner does not."]

@@ -9,8 +9,8 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 
-from hardsight.data.columns import Arguments, RawSamples, check_column_name, to_column, to_numpy
-from hardsight.data.conversion import object_array, to_pandas, to_series
+from hardsight.data.columns import Arguments, RawSamples, check_column_name, to_column
+from hardsight.data.conversion import object_array, to_numpy, to_pandas, to_series
 from hardsight.data.feature_columns.clean import NoFeatureError, clean_columns
 from hardsight.data.frames import unique_names
 from hardsight.data.from_datasets import check_single_split, is_hugging_face, is_item_store, is_loader

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data.alignment import check_indexes
-from hardsight.data.columns import Arguments, PerSample, RawSamples, check_sample_count, is_from
-from hardsight.data.conversion import to_pandas, to_series
+from hardsight.data.columns import Arguments, PerSample, RawSamples, check_sample_count
+from hardsight.data.conversion import is_from, to_pandas, to_series
 from hardsight.data.embeddings import load_embedding
 from hardsight.data.encoder import Encoder
 from hardsight.data.features import check_features, prepare_features

@@ -7,9 +7,10 @@ import numpy as np
 from PIL import Image
 
 from hardsight.data.encoder import Encoder
+from hardsight.data.encoders.named import models_of
 from hardsight.errors import InputError
 
-EMBEDDINGS = ("pixels", "pixels:SIDE", "efficientnet-lite0")
+EMBEDDINGS = ("pixels", "pixels:SIDE", "efficientnet-lite0", *models_of("image"))
 
 # Images of up to this many numbers are represented by their pixels.
 _MAX_PIXEL_NUMBERS = 64 * 64 * 3
@@ -138,8 +139,13 @@ class _EfficientNetEncoder(Encoder):
 
     def __init__(self, min_numbers: int) -> None:
         super().__init__(self._encode, batch_size=_BATCH)
-        self.min_numbers, self.description = min_numbers, _NETWORK
+        self.min_numbers = min_numbers
         self._network: _EfficientNet | None = None
+
+    @property
+    def description(self) -> str:
+        """See :class:`Encoder`."""
+        return _NETWORK
 
     def _encode(self, images: list[Image.Image]) -> np.ndarray:
         import torch

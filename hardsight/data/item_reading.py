@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hardsight.data.columns import is_from, to_numpy
+from hardsight.data.conversion import is_from, to_numpy
 
 _SEED = 0
 # A transform that changes every second item goes unnoticed once in 2^8 data sets.

@@ -6,8 +6,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 import pandas as pd
 
-from hardsight.data.columns import are_dates, encode_in_order, encode_values, infer_dtype, missing_mask, to_column, to_numpy
-from hardsight.data.conversion import to_series
+from hardsight.data.columns import are_dates, encode_in_order, encode_values, infer_dtype, missing_mask, to_column
+from hardsight.data.conversion import to_numpy, to_series
 from hardsight.data.label_numbers import parse_targets, read_written_numbers
 from hardsight.data.spellings import check_spellings
 from hardsight.errors import InputError

@@ -10,7 +10,7 @@ from hardsight.data.formats.dialect import stated_separator
 from hardsight.data.labels import Task
 from hardsight.errors import Faults, InputError
 from hardsight.io.text_files import check_encoding
-from hardsight.validation import check_choice, format_option
+from hardsight.validation import check_choice, format_option, suggest_name
 
 # Roles that one column (or array, or file) can have.
 ROLES = ("label", "id", "group", "weights", "text")
@@ -86,9 +86,10 @@ class ReadOptions:
 
 
 def _check_embedding_name(name: str) -> None:
-    known = ("auto", *text.EMBEDDINGS, *images.EMBEDDINGS, "FILE.npy")
-    if name.partition(":")[0] not in {each.partition(":")[0] for each in known}:
-        raise InputError(f"embedding must be one of {', '.join(known)}. Got {name!r}")
+    known = dict.fromkeys(("auto", *text.EMBEDDINGS, *images.EMBEDDINGS, "FILE.npy"))
+    kind, kinds = name.partition(":")[0], {each.partition(":")[0] for each in known}
+    if kind not in kinds:
+        raise InputError(f"embedding must be one of {', '.join(known)}. Got {name!r}{suggest_name(kind, kinds)}")
 
 
 def option_names() -> list[str]:

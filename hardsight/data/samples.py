@@ -108,10 +108,11 @@ class Samples:
             label: what the label is called in results; by default the name of its column or Series. If ``X`` has columns
                 and ``y`` is None, the label's column.
             text: the column that holds the text to learn from; all other columns are then left out.
-            embedding: how texts and images become numbers: "auto", "tfidf", "sentence-transformers:MODEL"; "pixels",
-                "pixels:SIDE", "efficientnet-lite0"; numbers that you have, ``(sample, feature)``, or the path of a
-                ``.npy`` file of them; or a function of a list of Pillow images or strings that returns such numbers, or
-                an :class:`Encoder` of it.
+            embedding: how texts and images become numbers: "auto", "tfidf"; "pixels", "pixels:SIDE", "efficientnet-lite0";
+                a pretrained model, "timm:NAME", "open_clip:NAME", "transformers:NAME" or "sentence-transformers:NAME";
+                numbers that you have, ``(sample, feature)``, or the path of a ``.npy`` file of them; or a function of a
+                list of Pillow images or strings that returns such numbers. An :class:`Encoder` is a model or a function
+                with options.
             unlabelled: what to do with samples whose label is missing (None, NaN or blank): "drop" leaves them out,
                 "predict" has models predict them after the measurement (:attr:`hardsight.Difficulty.unlabelled`), "refuse"
                 raises an error.

@@ -1,4 +1,4 @@
-"""Texts as numbers: tf-idf with a truncated SVD, or a sentence-transformers model."""
+"""Texts as numbers: tf-idf with a truncated SVD, or by an encoder."""
 
 import re
 from typing import Any
@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 
 from hardsight.data.conversion import object_array
-from hardsight.errors import InputError, first_line
+from hardsight.data.encoder import Encoder
+from hardsight.data.encoders.named import models_of
+from hardsight.errors import InputError
 from hardsight.validation import describe_rows
 
-EMBEDDINGS = ("tfidf", "sentence-transformers:MODEL")
+EMBEDDINGS = ("tfidf", *models_of("text"))
 
 _DIMENSIONS = 128
 _MAX_VOCABULARY = 50_000
@@ -18,7 +20,6 @@ _MAX_VOCABULARY = 50_000
 _FEW_TEXTS = 50
 # Chinese, Japanese, Thai, Lao, Burmese, Khmer.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
-_SENTENCES = "sentence-transformers:"
 # What the counted parts of a text are called, and how they are made.
 _TOKENS: tuple[tuple[str, dict[str, Any]], ...] = (
     # One digit or letter can be a word: "5 stars".
@@ -57,22 +58,22 @@ def check_texts(values: np.ndarray, name: str, ids: np.ndarray | None = None) ->
 
 
 def embed_texts(
-    texts: np.ndarray, embedding: str = "auto", *, dimensions: int = _DIMENSIONS
+    texts: np.ndarray, embedding: str | Encoder = "auto", *, dimensions: int = _DIMENSIONS
 ) -> tuple[np.ndarray, list[str]]:
-    """Return ``(text, feature)`` float32, rows of length one (zero for a text without any known word), and notices.
+    """Return ``(text, feature)`` float32 and notices; by tf-idf rows of length one, zero for a text without known words.
 
     Args:
         texts: ``(sample,)`` of str.
-        embedding: "tfidf" (also "auto"), or "sentence-transformers:" and a model's name or folder.
+        embedding: "tfidf" (also "auto"), or an encoder.
         dimensions: the most numbers per text that tf-idf makes.
 
     Raises:
-        InputError: an unknown embedding, a missing package, a model that cannot be loaded, or texts without words.
+        InputError: an unknown embedding, an encoder that fails, or texts without words.
     """
+    if isinstance(embedding, Encoder):
+        return embedding.encode(texts.tolist(), "text")
     check_text_embedding(embedding)
-    if embedding in ("auto", "tfidf"):
-        return _embed_tfidf(texts, dimensions)
-    return _embed_sentences(texts, embedding.removeprefix(_SENTENCES))
+    return _embed_tfidf(texts, dimensions)
 
 
 def check_text_embedding(embedding: str) -> None:
@@ -81,8 +82,7 @@ def check_text_embedding(embedding: str) -> None:
     Raises:
         InputError: an unknown embedding.
     """
-    names_model = embedding.startswith(_SENTENCES) and embedding != _SENTENCES
-    if embedding not in ("auto", "tfidf") and not names_model:
+    if embedding not in ("auto", "tfidf"):
         raise InputError(f"embedding for texts must be one of {', '.join(EMBEDDINGS)} or an array. Got {embedding!r}")
 
 
@@ -117,22 +117,3 @@ def _embed_tfidf(texts: np.ndarray, dimensions: int) -> tuple[np.ndarray, list[s
         unit = (vectors / np.where(length > 0, length, 1)).astype(np.float32)
         return unit, [f"Each text became {unit.shape[1]} numbers ({method}), fitted once on all texts, without labels."]
     raise InputError("the texts share no words or letters: pass longer texts, or an array of numbers as embedding")
-
-
-def _embed_sentences(texts: np.ndarray, model: str) -> tuple[np.ndarray, list[str]]:
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        raise InputError(
-            "the package sentence-transformers is missing: pip install 'hardsight[sentence-embeddings]', or use "
-            "embedding='tfidf'"
-        ) from None
-    try:
-        network = SentenceTransformer(model)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"cannot load the sentence-transformers model {model!r} ({first_line(error)}): pass its name or folder"
-        ) from None
-    vectors = network.encode(texts.tolist(), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False)
-    matrix = np.asarray(vectors, dtype=np.float32)
-    return matrix, [f"Each text became {matrix.shape[1]} numbers (sentence-transformers {model})."]

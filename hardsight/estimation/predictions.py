@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from hardsight.data.alignment import check_indexes
-from hardsight.data.columns import check_ids, to_numpy
+from hardsight.data.columns import check_ids
+from hardsight.data.conversion import to_numpy
 from hardsight.data.labels import encode_labels
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import RunInfo

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset, WeightedRandomSampler
 
 from hardsight.data import Samples
-from hardsight.data.columns import is_from
+from hardsight.data.conversion import is_from
 from hardsight.errors import InputError
 from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.loop import Loop

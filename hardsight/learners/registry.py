@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from hardsight.data import Samples
-from hardsight.data.columns import is_from
+from hardsight.data.conversion import is_from
 from hardsight.errors import InputError, first_line
 from hardsight.learners import presets
 from hardsight.learners.base import Learner, capabilities_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hardsight.data.alignment import check_indexes
-from hardsight.data.columns import to_numpy
+from hardsight.data.conversion import to_numpy
 from hardsight.errors import InputError
 
 _SMALL_SHIFT = 0.1

@@ -257,8 +257,8 @@ def test_samples_without_a_label_are_encoded_only_if_they_are_predicted():
 @pytest.mark.parametrize(
     ("X", "embedding", "message"),
     [
-        (np.eye(10), lengths, "a function of texts or images, and these samples are neither"),
-        (None, lengths, "a function of texts or images, and these samples are neither"),
+        (np.eye(10), lengths, "reads texts or images, and these samples are neither"),
+        (None, lengths, "reads texts or images, and these samples are neither"),
         (np.zeros((10, 8, 8)), Corners(), "needs images of uint8. Got float64"),
         (TEXTS, lambda texts: [1, 2], "must return one vector for each of 32 texts"),
         (TEXTS, lambda texts: np.zeros((len(texts), 0)), "must return one vector for each"),
@@ -276,10 +276,10 @@ def test_what_cannot_be_used_is_one_line(X, embedding, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"function": 3}, "function must be a function"),
-        ({"function": lengths, "batch_size": 0}, "batch_size must be"),
-        ({"function": lengths, "key": 3}, "key must be a text"),
-        ({"function": lengths, "cache": "folder"}, "cache needs a key"),
+        ({"model": 3}, "model must be a name, such as .*, or a function"),
+        ({"model": lengths, "batch_size": 0}, "batch_size must be"),
+        ({"model": lengths, "key": 3}, "key must be a text"),
+        ({"model": lengths, "cache": "folder"}, "cache needs a key"),
     ],
 )
 def test_options_are_checked(arguments, message):

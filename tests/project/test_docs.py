@@ -14,6 +14,7 @@ from statistics import median
 import click
 import pytest
 from click.testing import CliRunner
+from support import tiny_encoders
 
 from hardsight.cli import main
 
@@ -36,6 +37,16 @@ FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!http)([^)#]*)(?:#([^)]+))?\)")
 # "# or hs.f(...)", "# or a scheme: hs.f(...)", "# or learner=hs.f(...)"
 PROMISE = re.compile(r"\bor (?:[^:#()]*: )?(?P<code>(?:\w+=)?[\w.]+\(.*\))")
+
+# Pretrained models that pages name are small ones with random weights, but for the last; they are found without a network.
+HUB = {
+    "docs/encoders.md": {
+        "timm/resnet18.a1_in1k": tiny_encoders.save_resnet18,
+        "laion/CLIP-ViT-B-32-laion2B-s34B-b79K": tiny_encoders.save_open_clip,
+        "google-bert/bert-base-uncased": tiny_encoders.save_bert,
+        "sentence-transformers/all-MiniLM-L6-v2": tiny_encoders.copy_mini_lm,
+    }
+}
 
 # What readers bring themselves to a diff, or to an alternative that a comment names.
 READERS_CODE = {
@@ -120,7 +131,10 @@ def words_of(output):
 @pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers")
 @pytest.mark.filterwarnings("ignore:The number of training batches")
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_the_code_runs(page, folder):
+def test_the_code_runs(page, folder, tmp_path_factory, monkeypatch):
+    if models := HUB.get(page_name(page)):
+        tiny_encoders.fill_hub(tmp_path_factory.mktemp("hub"), models, monkeypatch)
+        monkeypatch.setenv("HARDSIGHT_CACHE", str(folder / "cache"))
     (folder / "data.csv").write_text("a,y\n" + "".join(f"{i / 7:.3f},{'pq'[i % 9 > 4]}\n" for i in range(60)))
     names: dict[str, object] = {"__name__": page.stem}
     readers_code = READERS_CODE.get(page_name(page), "")

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from hardsight.data.columns import to_numpy
+from hardsight.data.conversion import to_numpy
 from hardsight.errors import InputError, LearnerError
 from hardsight.learners.sklearn import laplace
 from hardsight.measures.probabilities import EXACT, are_log_probabilities, are_probabilities, look_like_probabilities

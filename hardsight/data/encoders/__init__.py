@@ -1,0 +1,1 @@
+"""Pretrained models by name, ``embedding="LIBRARY:NAME"``: one file here for each library."""

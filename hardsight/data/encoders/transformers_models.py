@@ -1,0 +1,115 @@
+"""Texts and images by a model of transformers."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hardsight.data.encoders.library import Library, LoadedModel, ModelOptions, describe_saved
+from hardsight.errors import InputError
+
+
+def load(transformers: Any, name: str, options: ModelOptions) -> LoadedModel:
+    """Load a model of texts or of images, as its main input tells; of a model of both, such as CLIP, the image tower.
+
+    A text becomes the mean over its tokens of the last hidden state, and is cut at the model's number of tokens. An image
+    becomes the pooled output. Where the file has no weights for pooling, the class token serves, or the mean.
+
+    Args:
+        transformers: the package.
+        name: of a model on the hub, or its folder.
+
+    Raises:
+        InputError: the file has not all weights.
+    """
+    import torch
+
+    logging = transformers.utils.logging
+    verbosity = logging.get_verbosity()
+    # Weights that are missing are checked below.
+    logging.set_verbosity_error()
+    try:
+        model, loading = transformers.AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+    finally:
+        logging.set_verbosity(verbosity)
+    missing = frozenset(loading["missing_keys"])
+    if others := sorted(key for key in missing if "pooler" not in key.split(".")):
+        raise InputError(
+            f"the file of {name!r} has no weights for {others[0]}{' and others' if len(others) > 1 else ''}: pass a model "
+            "that was saved with all weights"
+        )
+    make = _image_model if hasattr(model, "get_image_features") or model.main_input_name == "pixel_values" else _text_model
+    return make(transformers, name, options, model, missing)
+
+
+def _text_model(transformers: Any, name: str, options: ModelOptions, model: Any, missing: frozenset[str]) -> LoadedModel:
+    import torch
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(name)
+    if tokenizer.pad_token is None:
+        # Models of the next token have none. What stands there is masked.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    preprocessing, limit = describe_saved(tokenizer), _max_tokens(tokenizer, model)
+    encoder = model.get_encoder() if model.config.is_encoder_decoder else model
+
+    def encode(texts: list[str]) -> torch.Tensor:
+        inputs = tokenizer(texts, padding=True, truncation=limit is not None, max_length=limit, return_tensors="pt")
+        tokens, mask = inputs["input_ids"].long(), inputs["attention_mask"].long().to(options.device)
+        if not tokens.shape[1]:
+            # Empty texts, and a tokenizer that adds nothing to them.
+            tokens, mask = torch.full((len(texts), 1), tokenizer.pad_token_id), mask.new_zeros(len(texts), 1)
+        states = encoder(input_ids=tokens.to(options.device), attention_mask=mask).last_hidden_state
+        weights = mask[..., None].to(states.dtype)
+        mean: torch.Tensor = (states * weights).sum(1) / weights.sum(1).clamp(min=1)
+        return mean
+
+    prompt = options.prompt or ""
+    return LoadedModel(name, model, ("text",), f"{preprocessing} {limit}", lambda text: prompt + text, encode, missing)
+
+
+def _max_tokens(tokenizer: Any, model: Any) -> int | None:
+    """Return the number of tokens that the model reads at most; None without a limit."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is not None:
+        # Models such as RoBERTa count positions from the padding's number on.
+        first = getattr(getattr(model, "embeddings", None), "padding_idx", None)
+        positions -= 0 if first is None or model.config.model_type == "bert" else first + 1
+    limits = [int(limit) for limit in (tokenizer.model_max_length, positions) if limit is not None and limit < 1e9]
+    return min(limits, default=None)
+
+
+def _image_model(transformers: Any, name: str, options: ModelOptions, model: Any, missing: frozenset[str]) -> LoadedModel:
+    import torch
+
+    processor = transformers.AutoImageProcessor.from_pretrained(name)
+    preprocessing, pool = describe_saved(processor), _choose_pooling(model, missing)
+    features = getattr(model, "get_image_features", model)
+
+    def prepare(image: Any) -> torch.Tensor:
+        pixels: torch.Tensor = processor(images=image, return_tensors="pt")["pixel_values"][0]
+        return pixels
+
+    def encode(images: list[torch.Tensor]) -> torch.Tensor:
+        vectors: torch.Tensor = pool(features(pixel_values=torch.stack(images).to(options.device, options.dtype)))
+        return vectors
+
+    return LoadedModel(name, model, ("image",), preprocessing, prepare, encode, missing)
+
+
+def _choose_pooling(model: Any, missing: frozenset[str]) -> Callable[[Any], Any]:
+    """Return how the output of a model becomes one vector for each image."""
+    class_token = hasattr(getattr(model, "embeddings", None), "cls_token")
+
+    def pool(output: Any) -> Any:
+        if not hasattr(output, "last_hidden_state"):
+            return output
+        pooled = output.get("pooler_output")
+        if pooled is not None and not missing:
+            return pooled.flatten(1)
+        states = output.last_hidden_state
+        if class_token:
+            return states[:, 0]
+        return states.mean(1) if states.ndim == 3 else states.flatten(2).mean(2)
+
+    return pool
+
+
+LIBRARY = Library("transformers", "transformers", "huggingface", ("image", "text"), load)
