@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from hardsight import __version__
+from hardsight.cli.sections import COMMANDS, in_sections, suggest
 from hardsight.errors import HardsightError
 
 # Other packages add a command by an entry point of this group.
@@ -23,8 +24,26 @@ class _Commands(click.Group):
     """Commands whose expected failures are one line on stderr and exit status 1."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, those of other packages included."""
-        return sorted({*super().list_commands(ctx), *_installed()})
+        """Return the names of all commands, those of other packages included, in the order of use."""
+        names = sorted({*super().list_commands(ctx), *_installed()})
+        return [name for _, members in in_sections(names, COMMANDS) for name in members]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, each section under its title."""
+        known = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        commands = {name: command for name, command in known if command is not None}
+        width = max(map(len, commands), default=0)
+        limit = formatter.width - width - 4
+        for title, names in in_sections(commands, COMMANDS):
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), commands[name].get_short_help_str(limit)) for name in names])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first argument names; an unknown one gets a suggestion."""
+        name = str(args[0])
+        if not (name.startswith("-") or ctx.resilient_parsing) and self.get_command(ctx, name) is None:
+            raise click.UsageError(f"No such command {name!r}.{suggest(name, self.list_commands(ctx))}", ctx)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by name; one of another package is imported only when it is used."""
@@ -74,7 +93,11 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 @click.group(cls=_Commands, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="hardsight")
 def main() -> None:
-    """Every training sample's difficulty, measured by models that never saw it."""
+    """Every training sample's difficulty, measured by models that never saw it.
+
+    Begin with `hardsight demo`, or with your own data: `hardsight measure data.csv --label y`. `hardsight help COMMAND`
+    lists the options of a command.
+    """
 
 
 def import_commands(folders: Iterable[str], package: str) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hardsight.cli.sections import Choice
+
 if TYPE_CHECKING:
     from hardsight.data.read_options import ReadOptions
 
@@ -79,13 +81,13 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--text", type=TEXT, help="Column of the texts to measure."),
         click.option("--drop", type=TEXT, multiple=True, metavar="COLUMN",
                      help="Column that is not a feature; may be repeated."),
-        click.option("--task", type=click.Choice(["auto", "classification", "regression"]), default="auto",
+        click.option("--task", type=Choice(["auto", "classification", "regression"]), default="auto",
                      show_default=True, help="What the labels are."),
         click.option("--embedding", "--features", "embedding", default="auto", show_default=True,
                      help="How texts and images become numbers: tfidf; pixels, pixels:SIZE, efficientnet-lite0; a model, "
                           "timm:NAME, open_clip:NAME, transformers:NAME, sentence-transformers:NAME, where NAME may be a "
                           "folder; or your own .npy file with one row per sample."),
-        click.option("--unlabelled", type=click.Choice(["drop", "predict", "refuse"]), default="drop", show_default=True,
+        click.option("--unlabelled", type=Choice(["drop", "predict", "refuse"]), default="drop", show_default=True,
                      help="Rows without a label: leave them out, have the models predict them (unlabelled.csv), or stop."),
         _MERGE_SPELLINGS,
         *_source_options(),

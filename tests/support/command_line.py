@@ -7,8 +7,8 @@ from click.testing import CliRunner, Result
 from hardsight.cli import main
 
 
-def run(*arguments: Any) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+def run(*arguments: Any, **settings: Any) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], **settings)
 
 
 def error_line(*arguments: Any, status: int = 1) -> str:

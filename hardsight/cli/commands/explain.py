@@ -10,9 +10,10 @@ from hardsight.cli.group import main
 from hardsight.cli.options import TEXT, data_options, take_read_options
 from hardsight.cli.output import lock_folder, print_json
 from hardsight.cli.parsing import parse_assignment
+from hardsight.cli.sections import Choice, SectionedCommand
 
 
-@main.command(short_help="Explain what sample weights do, and test it.")
+@main.command(cls=SectionedCommand, short_help="Explain what sample weights do, and test it.")
 @click.argument("data", type=click.Path(path_type=Path))
 @data_options
 @click.option("--counts", metavar="COLUMN", type=TEXT,
@@ -20,7 +21,7 @@ from hardsight.cli.parsing import parse_assignment
                    "--weights.")  # fmt: skip
 @click.option("--difficulty", type=click.Path(path_type=Path),
               help="The result of DATA: a difficulty.parquet, or its folder. [default: DATA is measured first]")  # fmt: skip
-@click.option("--weights", type=click.Path(path_type=Path), help="File of id and weight, .csv or .parquet.")
+@click.option("--weights", "weights_file", type=click.Path(path_type=Path), help="File of id and weight, .csv or .parquet.")
 @click.option("--scheme", "schemes", multiple=True, help="Name of a scheme, see `hardsight schemes`; may be repeated.")
 @click.option("--set", "assignments", type=TEXT, multiple=True, metavar="NAME=VALUE",
               help="Parameter of the scheme if there is only one, as for `hardsight weigh`.")  # fmt: skip
@@ -34,7 +35,7 @@ from hardsight.cli.parsing import parse_assignment
               help="Whether to train models with and without the weights.")  # fmt: skip
 @click.option("--dynamics/--no-dynamics", default=True, show_default=True,
               help="Whether to follow the dynamics of training.")  # fmt: skip
-@click.option("--target", type=click.Choice(["training", "balanced", "clean"]),
+@click.option("--target", type=Choice(["training", "balanced", "clean"]),
               help="Distribution that the bound is about. [default: clean]")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Number of processes. [default: 1]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("hardsight-results"), show_default=True,
@@ -46,7 +47,7 @@ def explain(
     data: Path,
     counts: str | None,
     difficulty: Path | None,
-    weights: Path | None,
+    weights_file: Path | None,
     schemes: tuple[str, ...],
     assignments: tuple[str, ...],
     clip: float | None,
@@ -69,7 +70,7 @@ def explain(
     from hardsight.weights import weigh
     from hardsight.weights.file import read_weights
 
-    if weights is None and not schemes:
+    if weights_file is None and not schemes:
         schemes = ("auto",)
     if assignments and len(schemes) != 1:
         raise click.UsageError("--set needs exactly one --scheme")
@@ -80,7 +81,9 @@ def explain(
         d = measure(samples, learner=options["learner"], seed=seed, execution=execution, progress=not quiet)
     else:
         d = Difficulty.load(difficulty).select(samples.ids)
-    weights_by_name = {} if weights is None else {printable_name(weights.stem): read_weights(weights, samples.ids)}
+    weights_by_name = {}
+    if weights_file is not None:
+        weights_by_name[printable_name(weights_file.stem)] = read_weights(weights_file, samples.ids)
     parameters = dict(parse_assignment(assignment) for assignment in assignments)
     weights_by_name |= {name: weigh(d, name, clip=clip, seed=seed, **parameters) for name in schemes}
     result = explain_weights(

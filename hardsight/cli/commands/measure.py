@@ -11,19 +11,19 @@ from hardsight.cli.measure_and_report import check_inputs_stay, check_run, measu
 from hardsight.cli.options import TEXT, data_options, format_roles, run_options, take_read_options
 from hardsight.cli.output import lock_folder
 from hardsight.cli.parsing import make_splits
+from hardsight.cli.sections import Choice, SectionedCommand
 
 
-@main.command(short_help="Measure the difficulty of every sample.")
+@main.command(cls=SectionedCommand, short_help="Measure the difficulty of every sample.")
 @click.argument("data", type=click.Path(path_type=Path))
 @data_options
 @click.option("--weights", metavar="COLUMN", type=TEXT, help="Column of how much each sample counts in training, 0 or more.")
 @click.option("--learner", default="auto", show_default=True, help="auto, or a name from `hardsight learners`.")
-@click.option(
-    "--loss", type=click.Choice(["log", "brier", "zero-one", "squared"]), help="[default: log; squared for regression]"
-)
+@click.option("--loss", type=Choice(["log", "brier", "zero-one", "squared"]),
+              help="Loss whose mean is the error. [default: log; squared for regression]")  # fmt: skip
 @click.option(
     "--splits",
-    type=click.Choice(["kfold", "subsets", "loo"]),
+    type=Choice(["kfold", "subsets", "loo"]),
     default=None,
     help="Folds, random subsets or leave-one-out. [default: kfold]",
 )
@@ -48,14 +48,14 @@ from hardsight.cli.parsing import make_splits
 @click.option("--refine/--no-refine", default=None,
               help="Whether to train again with automatic weights, to identify wrong labels better. "
                    "[default: if labels look wrong]")  # fmt: skip
-@click.option("--backend", type=click.Choice(["serial", "processes", "ray"]), default=None,
+@click.option("--backend", type=Choice(["serial", "processes", "ray"]), default=None,
               help="Where models are trained. [default: serial; processes with --jobs 2 or more, and for forests and "
                    "boosted trees that take long]")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=None,
               help="Number of processes, or of Ray tasks. [default: one per core, if there are several]")  # fmt: skip
 @click.option("--address", default=None, help="Ray cluster: auto, host:port or ray://host:port. [default: this machine]")
 @click.option("--resume", is_flag=True, help="Continue the unfinished run in --out.")
-@click.option("--duplicates", type=click.Choice(["auto", "near", "together", "apart"]), default="auto", show_default=True,
+@click.option("--duplicates", type=Choice(["auto", "near", "together", "apart"]), default="auto", show_default=True,
               help="Which samples are always on the same side of a split: near copies and equal ones (near), equal ones "
                    "(together) or neither (apart). auto: near, or apart if equal rows are likely by chance.")  # fmt: skip
 @click.option(

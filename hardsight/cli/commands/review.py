@@ -9,13 +9,14 @@ import click
 from hardsight.cli.group import main
 from hardsight.cli.options import measured_data_options, take_read_options
 from hardsight.cli.output import result_folder
+from hardsight.cli.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from hardsight.data import Samples
     from hardsight.difficulty.result import Difficulty
 
 
-@main.command(short_help="Write the page to review samples on.")
+@main.command(cls=SectionedCommand, short_help="Write the page to review samples on.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @measured_data_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The page to write. [default: DIR/review.html]")
@@ -34,7 +35,7 @@ def review(folder: Path, output: Path | None, **data: Any) -> None:
     click.echo(f"wrote {target}")
 
 
-@main.command(short_help="Serve the review page on this machine, for large data.")
+@main.command(cls=SectionedCommand, short_help="Serve the review page on this machine, for large data.")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @measured_data_options
 @click.option("--port", type=click.IntRange(0, 65535), default=8377, show_default=True, help="Port; 0: any free one.")

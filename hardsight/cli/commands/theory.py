@@ -10,6 +10,7 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.output import count_progress, lock_folder, make_folder, print_json
+from hardsight.cli.sections import Choice
 
 if TYPE_CHECKING:
     from hardsight.theory.claim import Claim
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
               help="Test the claims that repeat experiments on images with CIFAR-10's binary version and a residual "
                    "network, instead of digits; alone, only those claims.")  # fmt: skip
 @click.option("--depth", type=int, help="With --cifar: layers of the network, 20 or 32. [default: 32]")
-@click.option("--norm", type=click.Choice(["batch", "group"]),
+@click.option("--norm", type=Choice(["batch", "group"]),
               help="With --cifar: batch norm trains one network after another, group norm several at once. "
                    "[default: batch]")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1), help="With --cifar: epochs of every training. [default: 200]")
