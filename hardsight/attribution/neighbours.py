@@ -22,6 +22,16 @@ class Neighbours(NamedTuple):
     rows: np.ndarray  # positions of the neighbours among the samples, (sample, 10) int64; -1 if there are fewer
 
 
+def count_neighbours(neighbours: Neighbours, labels: np.ndarray) -> np.ndarray:
+    """Return how many neighbours of each sample have a label, ``(sample,)`` int64.
+
+    Args:
+        labels: the class code asked about, ``(sample,)``.
+    """
+    counts: np.ndarray = (neighbours.labels == labels[:, None]).sum(1)
+    return counts
+
+
 def find_neighbours(
     matrix: np.ndarray, labels: np.ndarray | None, blocks: np.ndarray, rng: np.random.Generator
 ) -> Neighbours:

@@ -26,6 +26,8 @@ class Column(NamedTuple):
 
 
 PARTS = ("error", "error_se", "bias", "variance")
+# Counts of models and neighbours that say which class.
+COUNTS = ("votes_label", "votes_predicted", "n_neighbours", "neighbours_label", "neighbours_suggested")
 # In the order of the file.
 COLUMNS = (
     Column("id", "ids", "id"),
@@ -41,6 +43,7 @@ COLUMNS = (
     Column("p_outlier", "p_outlier", presence="optional"),
     Column("p_strange", "p_strange", presence="optional"),
     Column("views", "n_views", "count"),
+    *(Column(name, name, "count", "optional") for name in COUNTS),
     *(Column(name, "ledger", presence="ledger") for name in FACTORS),
     Column("p_wrong", "p_wrong", presence="ledger"),
     Column("cause", "cause", "cause", "ledger"),

@@ -121,7 +121,11 @@ def _read_unlabelled(columns: Any, classes: tuple[Any, ...] | None) -> pd.DataFr
 
 def _check_label_model(run: RunInfo, classes: tuple[Any, ...] | None) -> None:
     n = len(classes or ())
-    for name, value, shape in (("transition", run.transition, (n, n)), ("class_shares", run.class_shares, (n,))):
+    for name, value, shape in (
+        ("transition", run.transition, (n, n)),
+        ("class_shares", run.class_shares, (n,)),
+        ("class_sizes", run.class_sizes, (n,)),
+    ):
         if value is None:
             continue
         shares = np.array(value)

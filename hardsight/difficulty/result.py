@@ -61,6 +61,11 @@ class Difficulty:
         noise_variance: variance of the targets about the consensus among samples with similar predictions, ``(sample,)``;
             only in regression, otherwise None; see :mod:`hardsight.attribution.regression_noise`.
         p_outlier: posterior probability that the target is farther off than noise, ``(sample,)``; only in regression.
+        votes_label, votes_predicted: number of held-out views that predict the given label and ``predicted``, ``(sample,)``
+            int64; None in regression, and if a file of an older version does not have them.
+        n_neighbours: number of nearest neighbours that were evidence of the label, at most 10, ``(sample,)`` int64; None
+            without features or without a ledger.
+        neighbours_label, neighbours_suggested: how many of them have the given and the suggested label, likewise.
         copy_set: the set of copies that the sample belongs to, ``(sample,)`` int64; -1: it has no copy. None if there are
             no copies, or if they were not looked for. :meth:`copies` lists the sets.
         unlabelled: predictions for samples without a label, one row per id: ``predicted`` and its probability
@@ -90,6 +95,11 @@ class Difficulty:
     adjusted: np.ndarray | None = None
     noise_variance: np.ndarray | None = None
     p_outlier: np.ndarray | None = None
+    votes_label: np.ndarray | None = None
+    votes_predicted: np.ndarray | None = None
+    n_neighbours: np.ndarray | None = None
+    neighbours_label: np.ndarray | None = None
+    neighbours_suggested: np.ndarray | None = None
     copy_set: np.ndarray | None = None
     unlabelled: pd.DataFrame | None = None
     samples: "Samples | None" = None
@@ -231,6 +241,34 @@ class Difficulty:
     def ranking(self) -> np.ndarray:
         """Row positions from the hardest to the easiest sample, ``(sample,)`` int64. Ties keep the order given."""
         return np.argsort(-self.error, kind="stable")
+
+    def reasons(self, ids: Any = None, samples: "Samples | None" = None) -> pd.Series:
+        """Return one sentence per sample on why it is hard: what its label is, and what models and neighbours say.
+
+        If the label is likely wrong, up to three columns of a table that speak for the suggested label follow, each with the
+        sample's value and, for either label, the median of the 20 nearest samples whose labels are likely right (for
+        categories, how many of them share the value). For strange samples it is the distance to the nearest sample, and
+        numbers beyond the range of 98 % of their column. These need the samples, which a saved result does not hold.
+
+        Args:
+            ids: of the samples asked about, in the order wanted, or a boolean mask, as in :meth:`select`; None for all.
+            samples: the measured samples; by default those in memory, if any.
+
+        Returns:
+            Sentences by id, named "reason".
+
+        Raises:
+            InputError: an unknown id, or ``samples`` that have other ids or labels.
+        """
+        from hardsight.reporting.reasons import write_reasons
+        from hardsight.reporting.report.examples import align_samples
+
+        rows = np.arange(len(self)) if ids is None else self._positions(ids)
+        samples = self._check_samples(samples)
+        aligned = None if samples is None else align_samples(self, samples)
+        # As objects: pandas' own string type refuses what is not valid Unicode.
+        values = np.array(write_reasons(self, rows, aligned), dtype=object)
+        return pd.Series(values, index=pd.Index(self.ids[rows], name="id"), name="reason", dtype=object)
 
     def select(self, rows: Any) -> "Difficulty":
         """Return the same result for some of the samples.

@@ -53,6 +53,7 @@ class RunInfo:
     refined: RefinedInfo | None = None  # outcome of training again with automatic weights; None if it was not considered
     transition: list[list[float]] | None = None  # estimated P(given label | true label), one list per true class
     class_shares: list[float] | None = None  # estimated shares of the classes among the true labels
+    class_sizes: list[int] | None = None  # number of samples given each label
     evidence_weights: list[float] | None = None  # exponents of the label model, one per source of evidence
     ledger_trust: float | None = None  # how far the ledger explains the labels, 0 to 1; None: fully, or there is none
     # Shrinkage of the label model's transition rates; None stands for infinity.

@@ -13,7 +13,7 @@ from hardsight.attribution.label_noise import LabelPosterior
 from hardsight.attribution.label_noise.confident import ledger_unreliability
 from hardsight.attribution.ledger import Ledger, ledger
 from hardsight.attribution.names import CAUSES, TOO_FEW
-from hardsight.attribution.neighbours import Neighbours, find_neighbours
+from hardsight.attribution.neighbours import Neighbours, count_neighbours, find_neighbours
 from hardsight.attribution.oddity import Oddity, measure_oddity
 from hardsight.attribution.regression_noise import fit_noise
 from hardsight.attribution.strangeness import p_strange, strangeness
@@ -121,7 +121,7 @@ def assemble(
                 prior=labels.prior,
                 label_posterior=labels.posterior,
             )
-        run = _add_trust(_add_label_model(run, account), account, consensus, held_out, labels.posterior)
+        run = _add_trust(_add_label_model(run, account, held_out.labels), account, consensus, held_out, labels.posterior)
         fields = _ledger_fields(account) | {"hardness": _hardness(parts, account, held_out)}
         if labels.in_small_class is not None:
             fields["cause"] = np.where(labels.in_small_class, TOO_FEW, fields["cause"])
@@ -129,6 +129,7 @@ def assemble(
         deviations = strangeness(labels.oddity)
         fields = {"p_strange": None if deviations is None else p_strange(deviations)}
     predicted = _predict(held_out, loss, consensus)
+    fields |= _count_votes(held_out, predicted) | _count_neighbours(labels.neighbours, held_out, fields.get("suggested"))
     if consensus is None and not held_out.loss_only:
         noise = fit_noise(held_out.labels.numpy(), predicted)
         fields |= {"noise_variance": noise.variance, "p_outlier": noise.p_outlier}
@@ -199,13 +200,14 @@ def _run_info(job: Job, result: RunResult, labels: TrueLabels) -> RunInfo:
     )
 
 
-def _add_label_model(run: RunInfo, account: Ledger) -> RunInfo:
+def _add_label_model(run: RunInfo, account: Ledger, labels: Tensor) -> RunInfo:
     model = account.label_model
     return replace(
         run,
         notices=run.notices if model.informative else (*run.notices, _NO_EVIDENCE),
         transition=model.mean_transition().tolist() if len(model.prior) <= _MAX_TRANSITION_CLASSES else None,
         class_shares=model.mean_shares().tolist(),
+        class_sizes=torch.bincount(labels, minlength=len(model.prior)).tolist(),
         evidence_weights=model.evidence_weights.tolist(),
         pseudo_counts=[to_json(float(count)) for count in model.pseudo_counts],
     )
@@ -231,6 +233,25 @@ def _ledger_fields(account: Ledger) -> dict[str, np.ndarray]:
         "suggested": account.suggested.numpy(),
         "p_suggested": account.p_suggested.numpy(),
         "p_strange": account.p_strange,
+    }
+
+
+def _count_votes(held_out: HeldOut, predicted: np.ndarray) -> dict[str, np.ndarray]:
+    if held_out.classes is None:
+        return {}
+    asked = {"votes_label": held_out.labels, "votes_predicted": torch.from_numpy(predicted)}
+    return {name: held_out.count_votes(codes).numpy() for name, codes in asked.items()}
+
+
+def _count_neighbours(
+    neighbours: Neighbours | None, held_out: HeldOut, suggested: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    if neighbours is None or suggested is None:
+        return {}
+    return {
+        "n_neighbours": (neighbours.labels >= 0).sum(1),
+        "neighbours_label": count_neighbours(neighbours, held_out.labels.numpy()),
+        "neighbours_suggested": count_neighbours(neighbours, suggested),
     }
 
 

@@ -195,6 +195,18 @@ class HeldOut:
         views = moments.count[block].clamp(min=1)[:, None]
         return (moments.mean[block] * views).round() / views
 
+    def count_votes(self, codes: Int64[Tensor, " sample"]) -> Int64[Tensor, " sample"]:
+        """Return how many held-out views predict a class of each sample.
+
+        Args:
+            codes: the class asked about.
+        """
+        counts = torch.empty_like(codes)
+        for block in self._blocks(len(codes)):
+            share = self.votes(block).gather(1, codes[block][:, None]).squeeze(1)
+            counts[block] = (share * self.count[block]).round().long()
+        return counts
+
     @property
     def majority(self) -> Int64[Tensor, " sample"]:
         """The class with most votes, the lowest one on a tie."""

@@ -93,7 +93,7 @@ def test_samples_neighbours_and_search(port):
     for row in ("9" * 5000, "-1", "1.0", "%d9%a3", "999999"):
         assert ask(port, f"/{SECRET}/samples/{row}")[0] == 404
     near = json.loads(ask(port, f"/{SECRET}/nearest/7")[2])
-    assert near == NearestSearch(samples_of(d, "table", random_table())).find(np.array([7]))[0].tolist()
+    assert near == NearestSearch(samples_of(d, "table", random_table()).matrix).find(np.array([7]))[0].tolist()
     found = np.frombuffer(ask(port, f"/{SECRET}/search?text=ULM")[2], dtype="<u4")
     assert found.tolist() == np.flatnonzero(random_table()["town"] == "Ulm").tolist()
     assert ask(port, f"/{SECRET}/images/0")[0] == 404

@@ -20,8 +20,9 @@ from hardsight.reporting.formatting import (
     format_value,
     isolate_direction,
 )
+from hardsight.reporting.outlier_values import describe_missing, describe_number, find_rare, is_numeric, usual_range
+from hardsight.reporting.reasons import write_reasons
 from hardsight.reporting.report.ledger_bar import Bar, ledger_bars
-from hardsight.reporting.report.outlier_values import describe_missing, describe_number, find_rare, is_numeric, usual_range
 from hardsight.reporting.report.thumbnails import Thumbnail, make_thumbnails
 
 # Characters of a text, and values of a row, that are shown at once and that the page holds.
@@ -83,6 +84,7 @@ class ExampleCard(NamedTuple):
     p_wrong: str
     p_outlier: str
     p_strange: str
+    reason: str
     recommendation: Recommendation | None
     bar: Bar | None
     picture: Thumbnail | None
@@ -97,11 +99,13 @@ def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[Ex
         InputError: ``samples`` lack an id of ``d``, or have other labels.
     """
     index = d.ranking[:count]
-    content = _show_content(samples, [] if samples is None else find_samples(d, samples)[index].tolist())
+    samples = None if samples is None else align_samples(d, samples)
+    content = _show_content(samples, index.tolist())
     bars = [] if d.ledger is None else ledger_bars(d.ledger[index])
     unknown = [None] * len(index)
     labels, predictions = d.label_names(d.labels[index]), d.label_names(d.predicted[index])
-    parts = (index, labels, predictions, content or unknown, _recommend(d, index) or unknown, bars or unknown)
+    reasons = write_reasons(d, index, samples)
+    parts = (index, labels, predictions, content or unknown, reasons, _recommend(d, index) or unknown, bars or unknown)
     return [
         ExampleCard(
             rank=rank,
@@ -118,13 +122,14 @@ def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[Ex
             p_wrong=_format_probability(d.p_wrong, i),
             p_outlier=_format_probability(d.p_outlier, i),
             p_strange=_format_probability(d.p_strange, i),
+            reason=reason,
             recommendation=recommendation,
             bar=bar,
             picture=item if isinstance(item, Thumbnail) else None,
             text=item if isinstance(item, TextExcerpt) else None,
             row=item if isinstance(item, TableRow) else None,
         )
-        for rank, (i, label, predicted, item, recommendation, bar) in enumerate(zip(*parts, strict=True), start=1)
+        for rank, (i, label, predicted, item, reason, recommendation, bar) in enumerate(zip(*parts, strict=True), start=1)
     ]
 
 
@@ -174,6 +179,16 @@ def find_samples(d: Difficulty, samples: Samples) -> np.ndarray:
             "measure these"
         )
     return index
+
+
+def align_samples(d: Difficulty, samples: Samples) -> Samples:
+    """Return the samples of a result in its order.
+
+    Raises:
+        InputError: ``samples`` lack an id of ``d``, or have other labels.
+    """
+    index = find_samples(d, samples)
+    return samples if np.array_equal(index, np.arange(len(samples))) else samples.take(index)
 
 
 def _first_changed_label(d: Difficulty, samples: Samples, index: np.ndarray) -> int | None:

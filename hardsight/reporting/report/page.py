@@ -18,9 +18,9 @@ from hardsight.reporting import summary
 from hardsight.reporting.answer import CLASSES, LABELS, ODD, TARGETS, KeyFigure, caution, key_figures
 from hardsight.reporting.formatting import format_count, format_line, format_number, format_share
 from hardsight.reporting.html import content_policy, embed_json, page_script, read_asset, report_environment
+from hardsight.reporting.outlier_values import ROWS_TO_JUDGE
 from hardsight.reporting.report import figures
 from hardsight.reporting.report.examples import example_cards, is_shown_as_text
-from hardsight.reporting.report.outlier_values import ROWS_TO_JUDGE
 
 HARDEST_SHOWN = 60
 COPY_SETS_SHOWN = 200

@@ -4,7 +4,7 @@ import numpy as np
 
 from hardsight.attribution.neighbours import MAX_REFERENCE, fit_scaler
 from hardsight.data.samples import Samples
-from hardsight.errors import InputError
+from hardsight.reporting.bounded_matrix import bounded_matrix
 
 NEAREST = 8
 # Products and distances that a page may take: some seconds of one core.
@@ -17,24 +17,18 @@ _MAX_VALUES = 2**28
 
 def nearest_search(samples: Samples | None) -> "NearestSearch | None":
     """Return a search among the samples; None if there are no samples or no numbers, or if they need too much memory."""
-    if samples is None or not samples.numeric:
-        return None
-    try:
-        return NearestSearch(samples) if samples.matrix.size <= _MAX_VALUES else None
-    except InputError:
-        # Categories whose 0/1 columns do not fit into memory.
-        return None
+    matrix = None if samples is None else bounded_matrix(samples, _MAX_VALUES)
+    return None if matrix is None else NearestSearch(matrix)
 
 
 class NearestSearch:
     """A search among all samples, by the numbers that learners read, standardised as for the ledger.
 
     Args:
-        samples: with a matrix (:attr:`hardsight.Samples.numeric`).
+        matrix: :attr:`hardsight.Samples.matrix`.
     """
 
-    def __init__(self, samples: Samples) -> None:
-        matrix = samples.matrix
+    def __init__(self, matrix: np.ndarray) -> None:
         step = max(1, len(matrix) // MAX_REFERENCE)
         scale = fit_scaler(np.asarray(matrix[::step], dtype=np.float64))
         self._rows = np.concatenate([scale(matrix[start : start + 8192]) for start in range(0, len(matrix), 8192)])

@@ -17,7 +17,8 @@ from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
 from hardsight.reporting.formatting import LOSSES, UNITS, format_line, replace_surrogates
 from hardsight.reporting.html import content_policy, embed_json, read_asset, template_environment
-from hardsight.reporting.report.examples import find_samples
+from hardsight.reporting.reasons import write_reasons
+from hardsight.reporting.report.examples import align_samples
 from hardsight.reporting.report.page import subject
 from hardsight.reporting.review.nearest import NearestSearch, nearest_search
 from hardsight.reporting.review.packing import PackedArrays, compact_codes
@@ -40,6 +41,8 @@ SCRIPTS = (
     "main",
 )
 _APP = "reporting/review/app"
+# Samples whose sentence the page holds: some seconds of work, and a megabyte.
+REASONS_HELD = 20_000
 # Likeliest classes of a sample that the page shows.
 TOP_CLASSES = 5
 
@@ -73,10 +76,12 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
         raise InputError("a result with no sample has nothing to review: select at least one")
     columns, about, contents = PackedArrays(), _about(d, report), ""
     _pack_columns(d, columns)
+    aligned = None if samples is None else align_samples(d, samples)
+    _pack_reasons(d, aligned, columns)
     if served:
         about["served"] = {"samples": samples is not None, "nearest": samples is not None and samples.numeric}
-    elif samples is not None:
-        about["contents"], contents = _pack_contents(d, align_samples(d, samples), columns)
+    elif aligned is not None:
+        about["contents"], contents = _pack_contents(d, aligned, columns)
     about["columns"] = columns.directory
     script = _script()
     # Requests to the page's own server stay on this machine; a file makes none.
@@ -98,16 +103,6 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
     )
 
 
-def align_samples(d: Difficulty, samples: Samples) -> Samples:
-    """Return the samples of a result in its order.
-
-    Raises:
-        InputError: ``samples`` lack an id of ``d``, or have other labels.
-    """
-    index = find_samples(d, samples)
-    return samples if np.array_equal(index, np.arange(len(samples))) else samples.take(index)
-
-
 def _pack_contents(d: Difficulty, samples: Samples, columns: PackedArrays) -> tuple[dict[str, Any], str]:
     """Add places and neighbours to the columns; return what the script needs to read packed samples, and these as text."""
     contents = pack_samples(samples, d.ranking)
@@ -125,6 +120,16 @@ def _pack_neighbours(search: NearestSearch, d: Difficulty, columns: PackedArrays
     index = d.ranking[: search.affordable()]
     columns.add("near_at", index.astype(np.int32))
     columns.add("near", search.find(index).ravel())
+
+
+def _pack_reasons(d: Difficulty, samples: Samples | None, columns: PackedArrays) -> None:
+    """Add the sentences of the samples that are likeliest wrong, strangest or hardest, as many as the page holds."""
+    rows = d.ranking
+    if d.p_wrong is not None and d.p_strange is not None:
+        rows = rows[np.argsort(-np.maximum(d.p_wrong, d.p_strange)[rows].round(2), kind="stable")]
+    rows = rows[:REASONS_HELD]
+    columns.add("reason_of", rows.astype(np.int32))
+    columns.add_texts("reasons", write_reasons(d, rows, samples))
 
 
 def _about(d: Difficulty, report: str | None) -> dict[str, Any]:

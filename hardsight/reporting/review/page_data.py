@@ -8,8 +8,8 @@ import pandas as pd
 
 from hardsight.data.samples import Samples
 from hardsight.reporting.formatting import format_line
+from hardsight.reporting.outlier_values import find_rare, is_missing_rare, is_numeric, usual_range
 from hardsight.reporting.report.examples import is_shown_as_text, sample_text
-from hardsight.reporting.report.outlier_values import find_rare, is_missing_rare, is_numeric, usual_range
 from hardsight.reporting.report.thumbnails import PIXELATED, brightness_range, encode_image
 from hardsight.reporting.review.packing import PackedArrays, compact_codes, compact_numbers
 

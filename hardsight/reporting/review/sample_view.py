@@ -9,8 +9,7 @@ import pandas as pd
 
 from hardsight.data.samples import Samples
 from hardsight.reporting.formatting import format_line, format_value, replace_surrogates
-from hardsight.reporting.report.examples import is_shown_as_text, sample_text
-from hardsight.reporting.report.outlier_values import (
+from hardsight.reporting.outlier_values import (
     UsualRange,
     describe_missing,
     describe_number,
@@ -18,6 +17,7 @@ from hardsight.reporting.report.outlier_values import (
     is_numeric,
     usual_range,
 )
+from hardsight.reporting.report.examples import is_shown_as_text, sample_text
 from hardsight.reporting.report.thumbnails import brightness_range, encode_image
 from hardsight.reporting.review.page_data import COLUMNS_HELD, SIDE, column_texts, feature_frame, is_pixelated
 

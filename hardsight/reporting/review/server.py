@@ -29,8 +29,9 @@ from hardsight.difficulty.decisions import FILE_NAME, match_decisions, parse_dec
 from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
+from hardsight.reporting.report.examples import align_samples
 from hardsight.reporting.review.nearest import nearest_search
-from hardsight.reporting.review.page import align_samples, render
+from hardsight.reporting.review.page import render
 from hardsight.reporting.review.sample_view import SampleView
 
 HOST = "127.0.0.1"

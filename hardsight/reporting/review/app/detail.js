@@ -40,9 +40,21 @@ const badge = (decision) => decision
 class Views {
   constructor(columns, decisions, source) {
     Object.assign(this, { columns, decisions, source, ledger: new Ledger(columns) });
+    this.reasonAt = new Map(Array.from(columns.reason_of, (row, at) => [row, at]));
+    this.reasons = new Pieces(columns, "reasons");
     this.nearAt = columns.near_at && new Map(Array.from(columns.near_at, (row, at) => [row, at]));
   }
   name(i) { return oneLine(this.columns.idTexts.text(i), 120); }
+  // The sentence on why a sample is hard; empty if the page does not hold it.
+  reason(i) {
+    const at = this.reasonAt.get(i);
+    return at === undefined ? "" : oneLine(this.reasons.text(at), 1000);
+  }
+  // What a row of the list shows of a sample: its image or text, but of a table its sentence, because rows of numbers look alike.
+  preview(shown, i) {
+    const reason = this.reason(i);
+    return reason && (!shown || shown.kind === "table") ? make("span", { class: "mini words" }, reason) : miniature(shown, "");
+  }
   alt(i) {
     const { label, predicted } = this.columns;
     return `Sample ${this.name(i)}` + (label ? `, ${about.labelName} ${labelText(label[i])}, predicted ${labelText(predicted[i])}` : "");
@@ -58,9 +70,9 @@ class Views {
   row(i, at, all) {
     const { error, p_wrong, p_outlier } = this.columns, doubt = p_wrong ?? p_outlier;
     const place = make("span", { class: "place" });
-    this.source.sample(i).then((shown) => place.replaceChildren(miniature(shown, "")), () => {});
+    this.source.sample(i).then((shown) => place.replaceChildren(this.preview(shown, i)), () => {});
     return make("div", {
-      role: "option", id: `row-${i}`, class: "row", "data-at": at, "aria-setsize": all, "aria-posinset": at + 1,
+      role: "option", id: `row-${i}`, class: "row", title: this.reason(i) || null, "data-at": at, "aria-setsize": all, "aria-posinset": at + 1,
       "aria-label": `${this.alt(i)}, error ${number(error[i], 2)}` + (doubt ? `, ${p_wrong ? "p wrong" : "p outlier"} ${chance(doubt[i])}` : "")
         + (this.decisions.get(i) ? `, decided: ${badge(this.decisions.get(i)).textContent}` : ""),
     }, place, make("span", { class: "facts" },
@@ -145,6 +157,7 @@ class Views {
       badge(this.decisions.get(i))) : badge(this.decisions.get(i));
     return [
       make("h2", { id: "chosen" }, make("bdi", { class: "id" }, this.name(i))), said,
+      this.reason(i) ? make("p", { class: "why" }, make("bdi", {}, this.reason(i))) : null,
       make("div", { class: "shown", "data-kind": shown?.kind ?? "none" }, fullView(shown, this.alt(i)), make("div", { class: "reading" }, this.facts(i), this.ledgerSection(i), this.predictions(i))),
       this.copies(i), near,
     ].filter(Boolean);
