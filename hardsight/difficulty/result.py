@@ -352,8 +352,9 @@ class Difficulty:
     def to_csv(self, path: str | Path) -> None:
         """Write a ranked list for a spreadsheet: one row per sample, the likeliest wrong label first, then by error.
 
-        It has the columns id, label, suggested, p_wrong, cause, todo, error, error_se and predicted, as far as known; in
-        regression p_outlier in place of p_wrong. Cells that a spreadsheet would run as a formula get an apostrophe in front.
+        It has the columns id, label, suggested, p_wrong, cause, todo, error, error_se, predicted and reason, as far as
+        known; in regression p_outlier in place of p_wrong. The first 20,000 rows have a reason, see :meth:`reasons`. Cells
+        that a spreadsheet would run as a formula get an apostrophe in front.
         :meth:`save` writes everything, in full precision.
 
         Args:
@@ -362,7 +363,9 @@ class Difficulty:
         Raises:
             InputError: the path has another ending, or cannot be written.
         """
-        write_ranked_csv(self, path)
+        from hardsight.reporting.reasons import write_reasons
+
+        write_ranked_csv(self, path, lambda rows: write_reasons(self, rows, self.samples))
 
     @classmethod
     def load(cls, path: str | Path) -> "Difficulty":

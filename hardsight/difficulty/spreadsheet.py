@@ -1,6 +1,6 @@
 """The ranked list of a result as csv, for people who sort and filter it in a spreadsheet."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,24 +16,30 @@ if TYPE_CHECKING:
 
 # In the order of use; a result has those that it knows.
 COLUMNS = ("label", "suggested", "p_wrong", "cause", "todo", "error", "error_se", "predicted", "p_outlier")
+# Rows that get a sentence: about a second of work.
+REASONS = 20_000
 # Rows that are formatted at a time, so that a large result takes little memory beside itself.
 _BLOCK = 2**14
 _DIGITS = 6
 
 
-def write_ranked_csv(d: "Difficulty", path: str | Path) -> None:
+def write_ranked_csv(d: "Difficulty", path: str | Path, write_reasons: Callable[[np.ndarray], list[str]]) -> None:
     """Write one row per sample, the likeliest wrong first; see :meth:`hardsight.Difficulty.to_csv`.
+
+    Args:
+        write_reasons: returns the sentences of the samples in some rows.
 
     Raises:
         InputError: the path has another ending, or cannot be written.
     """
     if as_path(path).suffix.lower() != ".csv":
         raise InputError(f"path must end in .csv. Got {str(path)!r}: rename it, or call d.save for a parquet file")
+    reasons = [text.replace("\u00a0", " ") for text in write_reasons(rank(d)[:REASONS])]
     with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", errors="surrogatepass", newline="") as file:
-        if not _is_ascii(d):
+        if not _is_ascii(d, reasons):
             # Without this mark, some spreadsheets read other letters than were written.
             file.write("\ufeff")
-        file.writelines(_format_blocks(d))
+        file.writelines(_format_blocks(d, reasons))
 
 
 def rank(d: "Difficulty") -> np.ndarray:
@@ -45,14 +51,16 @@ def rank(d: "Difficulty") -> np.ndarray:
     return order
 
 
-def _format_blocks(d: "Difficulty") -> Iterator[str]:
+def _format_blocks(d: "Difficulty", reasons: list[str]) -> Iterator[str]:
     table = d.table
     table = table[[name for name in COLUMNS if name in table]]
-    yield format_csv(("id", *table), ())
+    yield format_csv(("id", *table, "reason"), ())
     order = rank(d)
     for start in range(0, len(order), _BLOCK):
         block = table.iloc[order[start : start + _BLOCK]]
         columns = [block.index.tolist(), *(map(_format_cell, block[name].tolist()) for name in block)]
+        sentences = reasons[start : start + _BLOCK]
+        columns.append([*sentences, *[""] * (len(block) - len(sentences))])
         yield format_rows(zip(*columns, strict=True))
 
 
@@ -67,6 +75,6 @@ def _format_cell(value: Any) -> str:
     return "" if np.isnan(value) else f"{value:.{_DIGITS}g}"
 
 
-def _is_ascii(d: "Difficulty") -> bool:
-    texts = chain(d.ids.tolist() if d.ids.dtype.kind in "UO" else (), d.classes or ())
+def _is_ascii(d: "Difficulty", reasons: list[str]) -> bool:
+    texts = chain(d.ids.tolist() if d.ids.dtype.kind in "UO" else (), d.classes or (), reasons)
     return all(str(text).isascii() for text in texts)

@@ -23,18 +23,19 @@ def written(d, tmp_path):
 def test_ranked_by_p_wrong_then_error(tmp_path):
     d = by_hand(copies=2)
     table = pd.read_csv(written(d, tmp_path), index_col="id")
-    assert list(table) == ["label", "suggested", "p_wrong", "cause", "todo", "error", "error_se", "predicted"]
+    assert list(table) == ["label", "suggested", "p_wrong", "cause", "todo", "error", "error_se", "predicted", "reason"]
     assert table.index.tolist() == [0, 6, 3, 9, 1, 7, 2, 8, 4, 10, 5, 11]
     equal = replace(d, p_wrong=np.full(12, 0.5))
     assert pd.read_csv(written(equal, tmp_path))["id"].tolist() == equal.hardest(12).index.tolist()
-    expected = d.table.loc[table.index, list(table)]
-    pd.testing.assert_frame_equal(table, expected, check_dtype=False, rtol=1e-5)
+    assert table["reason"].tolist() == d.reasons(table.index).str.replace("\u00a0", " ").tolist()
+    del table["reason"]
+    pd.testing.assert_frame_equal(table, d.table.loc[table.index, list(table)], check_dtype=False, rtol=1e-5)
 
 
 def test_regression_and_losses_have_what_they_know(tmp_path):
     d = regression_with_an_outlier()
     table = pd.read_csv(written(d, tmp_path))
-    assert list(table) == ["id", "label", "error", "error_se", "predicted", "p_outlier"]
+    assert list(table) == ["id", "label", "error", "error_se", "predicted", "p_outlier", "reason"]
     assert table["id"][0] == 5
     assert table["p_outlier"].is_monotonic_decreasing
     losses = replace(by_hand(), run=replace(by_hand().run, task="loss"))
@@ -84,7 +85,7 @@ def test_blocks_join_to_the_same_file(tmp_path, monkeypatch):
 def test_no_samples_leave_the_header(tmp_path):
     d = by_hand().select(np.zeros(6, dtype=bool))
     assert written(d, tmp_path).read_text().splitlines() == [
-        "id,label,suggested,p_wrong,cause,todo,error,error_se,predicted"
+        "id,label,suggested,p_wrong,cause,todo,error,error_se,predicted,reason"
     ]
 
 

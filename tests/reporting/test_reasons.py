@@ -40,11 +40,7 @@ def sentence(cause: str, **fields: object) -> str:
         ("noise", {"n_neighbours": None}, "Labelled 3; 9 of 10 models say 8."),
         ("noise", {"n_neighbours": 0}, "Labelled 3; 9 of 10 models say 8."),
         ("noise", {"votes_predicted": None, "n_neighbours": None}, "Labelled 3; models say 8."),
-        (
-            "noise",
-            {"votes_predicted": 4},
-            "Labelled 3, probably 8 (p 0.80): 4 of 10 models and 8 of 10 neighbours say 8.",
-        ),
+        ("noise", {"votes_predicted": 4}, "Labelled 3, probably 8 (p 0.80): 4 of 10 models and 8 of 10 neighbours say 8."),
         (
             "noise",
             {"suggested": 2},
@@ -135,7 +131,9 @@ def test_columns_of_a_table_speak_for_the_suggested_label(tmp_path) -> None:
     assert reasons.str.contains("'width' ").mean() >= 0.9
     assert reasons.str.contains("'x[0-9]'").mean() <= 0.2
     with_width = [i for i, text in zip(found, reasons, strict=True) if "'width' " in text]
-    width, given, suggested = map(float, re.search(r"'width' ([\d.]+) \(\w+: ([\d.]+), \w+: ([\d.]+)\)", reasons[with_width[0]]).groups())
+    width, given, suggested = map(
+        float, re.search(r"'width' ([\d.]+) \(\w+: ([\d.]+), \w+: ([\d.]+)\)", reasons[with_width[0]]).groups()
+    )
     assert abs(width - table["width"][with_width[0]]) < 0.01
     assert abs(width - suggested) < abs(width - given)
     assert reasons.str.contains(r"'colour' \w+ \(\w+: \d+ of 20, \w+: \d+ of 20\)").any()
