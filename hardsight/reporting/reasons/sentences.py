@@ -64,7 +64,7 @@ class Sentences:
         if self.d.regression:
             return self._target(i)
         if self.d.cause is None:
-            return self._said(i)
+            return self._describe_votes(i)
         clauses = {
             "noise": self._noise,
             "imbalance": self._imbalance,
@@ -72,7 +72,7 @@ class Sentences:
             "uncertainty": self._uncertainty,
             STRANGE: self._strange,
             TOO_FEW: self._too_few,
-            NO_CAUSE: self._said,
+            NO_CAUSE: self._describe_votes,
         }
         return clauses[str(self.d.cause[i])](i)
 
@@ -124,7 +124,7 @@ class Sentences:
     def _between_label_and_next(self, i: int) -> str:
         label = self._names(i)[0]
         if self.d.consensus is None or self.d.consensus.shape[1] < 2:
-            return self._said(i)
+            return self._describe_votes(i)
         rest = self.d.consensus[i].copy()
         rest[self.d.labels[i]] = -np.inf
         second = int(rest.argmax())
@@ -154,7 +154,7 @@ class Sentences:
         size = sizes[int(self.d.labels[i])]
         return f"In a class of {size:,} {'sample' if size == 1 else 'samples'}: too few to tell"
 
-    def _said(self, i: int) -> str:
+    def _describe_votes(self, i: int) -> str:
         """Return what models and neighbours say, without a judgement."""
         label, predicted, _ = self._names(i)
         if self.d.predicted[i] != self.d.labels[i]:
