@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import re
 from base64 import b64encode
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -16,6 +18,9 @@ from hardsight.reporting import summary
 from hardsight.reporting.formatting import LOSSES, UNITS, format_count, format_error, format_number, format_percent
 
 _REPORT = "reporting/report"
+# Stands in the head of the report and of the review page.
+_CONTENT = re.compile(rb'<meta name="hardsight-samples" content="(\w+)">')
+_MAX_HEAD = 2**14
 
 
 @cache
@@ -52,6 +57,17 @@ def page_script() -> str:
 def read_asset(name: str, folder: str = _REPORT) -> str:
     """Return a file of a folder of the package as text."""
     return files("hardsight").joinpath(folder, name).read_text(encoding="utf-8")
+
+
+def find_content(path: Path) -> str:
+    """Return what kind of samples a page of this package shows, such as "image"; an empty string if it shows none."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_MAX_HEAD)
+    except OSError:
+        return ""
+    match = _CONTENT.search(start)
+    return "" if match is None else match[1].decode()
 
 
 def content_policy(script: str, *more: str) -> str:

@@ -188,6 +188,68 @@ def test_review_of_a_saved_result_with_and_without_its_data(iris, tmp_path):
     assert "lack" in error_line("review", out, "--data", iris, "--label", "kind", "--drop", "flower")
 
 
+@pytest.mark.parametrize("command", ["review", "report"])
+def test_a_page_that_shows_samples_is_not_replaced_by_one_that_does_not(iris, tmp_path, command):
+    out, data = tmp_path / "results", ("--data", iris, "--label", "kind", "--id", "flower")
+    assert run("measure", iris, *data[2:], "--out", out, *QUICK).exit_code == 0
+    page = out / f"{command}.html"
+    before = page.read_bytes()
+    for result in (out, out / "difficulty.parquet"):
+        line = error_line(command, result)
+        assert f"{page} shows the samples, and the new page would not" in line
+        assert "--data" in line
+        assert "--output" in line
+    assert page.read_bytes() == before
+    # Both ways out, and a page that is not better than the new one.
+    other = tmp_path / "other.html"
+    for _ in range(2):
+        assert run(command, out, "-o", other).output == f"wrote {other}\n"
+    assert run(command, out, *data).output == f"wrote {page}\n"
+    assert page.read_bytes() == before
+    assert run(command, out, *data, "-o", other).exit_code == 0
+    assert "shows the samples" in error_line(command, out, "-o", other)
+    other.write_text("<html>a page of someone else</html>")
+    assert run(command, out, "-o", other).exit_code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["review", "report"])
+def test_a_page_with_images_needs_the_images(tmp_path, command):
+    rng = np.random.default_rng(0)
+    for name, bright in (("dark", 60), ("light", 190)):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        for i in range(8):
+            pixels = rng.normal(bright, 30, (6, 6)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "in" / name / f"{i}.png")
+    out = tmp_path / "out"
+    assert run("measure", tmp_path / "in", "--out", out, *QUICK).exit_code == 0
+    d = hs.load(out)
+    pd.DataFrame({"id": d.ids, "a": range(16), "y": d.label_names(d.labels)}).to_csv(tmp_path / "numbers.csv", index=False)
+    numbers = ("--data", tmp_path / "numbers.csv", "--label", "y", "--id", "id")
+    for options in ((), numbers):
+        assert f"{command}.html shows the images, and the new page would not" in error_line(command, out, *options)
+    assert run(command, out, "--data", tmp_path / "in").exit_code == 0
+
+
+def test_pages_and_weights_are_written_beside_the_result(iris, tmp_path, monkeypatch):
+    """Wherever the command is run, and however the result is named; pages that stand together link to each other."""
+    out, data = tmp_path / "results", ("--data", iris, "--label", "kind", "--id", "flower")
+    run("measure", iris, *data[2:], "--out", out, *QUICK)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for page in ("report.html", "review.html"):
+        (out / page).unlink()
+    for result in (out, out / "difficulty.parquet"):
+        for command, name in (("report", "report.html"), ("review", "review.html"), ("weigh", "weights.csv")):
+            ended = run(command, result, *(data if command != "weigh" else ()))
+            assert ended.output.endswith(f"wrote {out / name}\n")
+            assert (out / name).exists()
+    assert 'href="review.html"' in (out / "report.html").read_text(encoding="utf-8")
+    assert 'href="report.html"' in (out / "review.html").read_text(encoding="utf-8")
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert "need --data" in error_line("report", out, "--label", "kind", status=2)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["review", "serve"])
 def test_a_table_that_is_not_the_one_measured_is_not_shown(iris, tmp_path, command):

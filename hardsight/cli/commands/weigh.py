@@ -6,15 +6,16 @@ import click
 
 from hardsight.cli.group import main
 from hardsight.cli.options import TEXT
+from hardsight.cli.output import result_folder
 from hardsight.cli.parsing import parse_assignment
 from hardsight.errors import first_line
 
 
 @main.command(short_help="Turn a saved result into sample weights.")
-@click.argument("difficulty", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--scheme", default="auto", show_default=True, help="Name of a scheme, see `hardsight schemes`.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("weights.csv"), show_default=True,
-              help="File to write, with id and weight: .csv or .parquet.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="File to write, with id and weight: .csv or .parquet. [default: DIR/weights.csv]")  # fmt: skip
 @click.option("--set", "assignments", type=TEXT, multiple=True, metavar="NAME=VALUE",
               help="Parameter of the scheme (lam=0.5), the value as JSON or text; may be repeated.")  # fmt: skip
 @click.option("--clip", type=float, default=None, help="Largest weight; the mean stays 1. [default: no limit]")
@@ -25,15 +26,18 @@ from hardsight.errors import first_line
               help="The csv file of a review: dropped samples get weight 0, confirmed and corrected labels count as "
                    "certain.")  # fmt: skip
 def weigh(
-    difficulty: Path,
+    folder: Path,
     scheme: str,
-    output: Path,
+    output: Path | None,
     assignments: tuple[str, ...],
     clip: float | None,
     seed: int,
     decisions: Path | None,
 ) -> None:
-    """Turn a saved DIFFICULTY (a difficulty.parquet) into weights of mean 1, one per sample, by id."""
+    """Turn the result in DIR into weights of mean 1, one per sample, by id.
+
+    DIR is the --out of measure, or its difficulty.parquet.
+    """
     from hardsight.difficulty.result import Difficulty
     from hardsight.weights import weigh as weighed
     from hardsight.weights.describe import summarize_weights
@@ -42,7 +46,8 @@ def weigh(
     from hardsight.weights.priors import describe_prior_shift
     from hardsight.weights.schemes.automatic import explain_weights
 
-    d = Difficulty.load(difficulty)
+    d = Difficulty.load(folder)
+    target = result_folder(folder) / "weights.csv" if output is None else output
     parameters = dict(parse_assignment(assignment) for assignment in assignments)
     for name in ("scheme", "clip", "seed", "decisions"):
         if name in parameters:
@@ -51,7 +56,7 @@ def weigh(
         weights = weighed(d, scheme, clip=clip, seed=seed, decisions=decisions, **parameters)
     except (AttributeError, TypeError) as fault:
         raise click.UsageError(f"a value of --set has the wrong type for scheme {scheme!r} ({first_line(fault)})") from fault
-    write_weights(d.ids, weights, output)
+    write_weights(d.ids, weights, target)
     if scheme == "auto":
         if decisions is None:
             words = explain_weights(d, weights)
@@ -62,4 +67,4 @@ def weigh(
     click.echo(summarize_weights(d.ids, weights), err=True)
     if d.classes is not None and (shift := describe_prior_shift(d.labels, weights, d.classes)):
         click.echo(shift, err=True)
-    click.echo(f"wrote {output}")
+    click.echo(f"wrote {target}")

@@ -59,6 +59,7 @@ def render(d: Difficulty, samples: Samples | None = None, hardest: int = HARDEST
         charts=embed_json({name: chart.to_dict() for name, chart in charts.items()}),
         has=set(charts),
         review=review,
+        content="" if samples is None else samples.kind,
         **_header(d, review),
         **_tables(d),
         **_hardest(d, samples, hardest),

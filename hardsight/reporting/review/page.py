@@ -96,6 +96,7 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
         columns=columns.text(),
         contents=contents,
         subject=about["subject"],
+        content="" if samples is None else samples.kind,
         causes=causes_in(d.cause) if d.ledger is not None else (),
         measured=not d.loss_only,
         copies=d.copy_set is not None,
