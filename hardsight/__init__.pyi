@@ -8,11 +8,14 @@ from hardsight.copies.leaks import leaks as leaks
 from hardsight.data import Encoder as Encoder
 from hardsight.data import Samples as Samples
 from hardsight.data import read as read
+from hardsight.data.annotations import Annotations as Annotations
+from hardsight.difficulty.annotation_result import AnnotationResult as AnnotationResult
 from hardsight.difficulty.result import Difficulty as Difficulty
 from hardsight.errors import HardsightError as HardsightError
 from hardsight.errors import HardsightWarning as HardsightWarning
 from hardsight.errors import InputError as InputError
 from hardsight.errors import LearnerError as LearnerError
+from hardsight.estimation.annotations import measure_annotations as measure_annotations
 from hardsight.estimation.measure import measure as measure
 from hardsight.estimation.predictions import measure_predictions as measure_predictions
 from hardsight.estimation.request import Estimate as Estimate

@@ -192,12 +192,7 @@ def check_ids(values: Any, n: int, name: str = "ids") -> np.ndarray:
     Raises:
         InputError: a number of ids other than ``n``, missing or repeated ids, or values that are neither integers nor text.
     """
-    array = to_column(values, name)
-    _check_length(array, n, name)
-    _refuse_missing(missing_ids(array), name)
-    array = _to_int_or_str(infer_dtype(array) if array.dtype == object else array, name)
-    if array.dtype.kind == "U":
-        _check_encodable(array, name)
+    array = to_names(values, n, name)
     repeated = pd.Series(array).duplicated(keep=False).to_numpy()
     if repeated.any():
         value = array[repeated][0]
@@ -206,6 +201,21 @@ def check_ids(values: Any, n: int, name: str = "ids") -> np.ndarray:
             f"{name} must be unique, but {value.item()!r} appears in rows {first} and {second} "
             f"({pd.Series(array[repeated]).nunique()} ids appear more than once): make them unique or leave them out"
         )
+    return array
+
+
+def to_names(values: Any, n: int, name: str) -> np.ndarray:
+    """Convert names that may repeat to int64 or str, ``(sample,)``.
+
+    Raises:
+        InputError: a number of names other than ``n``, missing names, or values that are neither integers nor text.
+    """
+    array = to_column(values, name)
+    _check_length(array, n, name)
+    _refuse_missing(missing_ids(array), name)
+    array = _to_int_or_str(infer_dtype(array) if array.dtype == object else array, name)
+    if array.dtype.kind == "U":
+        _check_encodable(array, name)
     return array
 
 
