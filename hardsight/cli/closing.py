@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _PURPOSES = {
     "review": "look at the samples and decide",
     "report": "what was found, with figures",
+    "consensus": "the likeliest label of every item, with soft labels",
+    "annotations": "every label, with the probability that it is wrong",
+    "annotators": "accuracy, agreement and usual mistakes of everyone",
     "csv": "all samples, ranked, for a spreadsheet",
     "unlabelled": "predictions for samples without a label",
     "leaks": "copies across the two sets",

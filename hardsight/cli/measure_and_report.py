@@ -63,11 +63,11 @@ def measure_and_report(
         result = measure(samples, seed=seed, progress=not quiet, **arguments)
         result = replace(result, run=replace(result.run, source=printable_name(source.name)))
         seconds = time.perf_counter() - start
-        files = _write_files(result, out, csv=csv) | _write_csv("leaks", leaks, out / LEAKS)
+        files = write_files(result, out, csv=csv) | write_csv("leaks", leaks, out / LEAKS)
     if as_json:
         _print_json(result, files, hardest=hardest, seconds=seconds)
     else:
-        console = _console()
+        console = make_console()
         print_summary(result, hardest=hardest, seconds=seconds, console=console)
         if note is not None:
             console.print(f"\n{note(result)}", markup=False)
@@ -126,7 +126,7 @@ def _checkpoint(path: Path, *, resume: bool) -> Iterator[None]:
     remove_files(checkpoint_files(path))
 
 
-def _write_files(result: "Difficulty", out: Path, *, csv: bool) -> dict[str, Path]:
+def write_files(result: "Difficulty", out: Path, *, csv: bool) -> dict[str, Path]:
     """Write the result and its pages; return the path of each by name."""
     from hardsight.estimation.outputs import RANKED, REPORT, REVIEW, TABLE, UNLABELLED, set_aside_decisions
 
@@ -146,7 +146,7 @@ def _write_files(result: "Difficulty", out: Path, *, csv: bool) -> dict[str, Pat
     has_review = len(result) <= _MAX_REVIEWED
     result.report(report, review=review.name if has_review else None)
     unlabelled = None if result.unlabelled is None else result.unlabelled.reset_index()
-    files |= _write_csv("unlabelled", unlabelled, out / UNLABELLED)
+    files |= write_csv("unlabelled", unlabelled, out / UNLABELLED)
     if not has_review:
         # The page of an earlier run would show another result.
         remove_files([review])
@@ -155,7 +155,7 @@ def _write_files(result: "Difficulty", out: Path, *, csv: bool) -> dict[str, Pat
     return files | {"review": review}
 
 
-def _write_csv(name: str, table: "pd.DataFrame | None", path: Path) -> dict[str, Path]:
+def write_csv(name: str, table: "pd.DataFrame | None", path: Path) -> dict[str, Path]:
     """Write a table as csv and return its path by name; without a table, remove the file of an earlier run."""
     from hardsight.io.atomic import atomic_write
     from hardsight.io.csv_cells import format_csv
@@ -176,7 +176,8 @@ def _print_json(result: "Difficulty", files: dict[str, Path], *, hardest: int, s
     print_json(summary_json(result, hardest=hardest, seconds=seconds, files=names))
 
 
-def _console() -> "Console":
+def make_console() -> "Console":
+    """Return a console for standard output."""
     from rich.console import Console
 
     console = Console(highlight=False)

@@ -9,7 +9,7 @@ import click
 # Commands in the order of use; those of other packages that are not named here come last.
 COMMANDS: Mapping[str, Sequence[str]] = {
     "Start": ("demo", "doctor", "help"),
-    "Measure": ("measure", "report"),
+    "Measure": ("measure", "annotators", "report"),
     "Decide": ("review", "serve", "apply"),
     "Train": ("weigh", "explain"),
     "Catalogues": ("learners", "measures", "schemes"),
@@ -17,16 +17,16 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 }
 # Options by the name of their parameter.
 OPTIONS: Mapping[str, Sequence[str]] = {
-    "Columns": ("label", "id_", "group", "text", "drop", "weights", "counts"),
+    "Columns": ("item", "annotator", "label", "id_", "group", "text", "drop", "weights", "counts"),
     "Reading": ("data", "task", "unlabelled", "merge_spellings", "separator", "header", "encoding", "sheet", "split",
                 "skip_broken"),
     "Weights to explain": ("difficulty", "weights_file", "schemes", "assignments", "clip"),
-    "Models": ("learner", "embedding", "loss", "pilot", "calibrate", "refine", "adjusted"),
+    "Models": ("features", "learner", "embedding", "loss", "pilot", "calibrate", "refine", "adjusted"),
     "How many models": ("reliability", "budget", "folds", "repeats", "splits", "members", "ratio"),
     "What to compute": ("effect", "dynamics", "target"),
     "Copies": ("duplicates", "against"),
     "Where models are trained": ("jobs", "backend", "address"),
-    "Results": ("out", "output", "resume", "csv", "hardest", "as_json", "quiet", "seed", "port"),
+    "Results": ("out", "output", "resume", "csv", "hardest", "ask", "as_json", "quiet", "seed", "port"),
 }  # fmt: skip
 
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hardsight.data.columns import check_column_name, encode_values, to_names, to_numpy
-from hardsight.data.conversion import object_array, to_pandas
+from hardsight.data.columns import check_column_name, encode_values, to_names
+from hardsight.data.conversion import object_array, to_numpy, to_pandas
 from hardsight.data.frames import unique_names
 from hardsight.data.labels import encode_labels, missing_labels
 from hardsight.data.spellings import check_spellings
@@ -15,6 +15,8 @@ from hardsight.errors import Faults, InputError
 from hardsight.validation import join_examples
 
 _MAX_EXAMPLES = 3
+# An annotator of so many labels shares one with another annotator.
+_MANY_LABELS = 5
 # Names of annotators in a matrix, and of labels in a wide table.
 _LABEL = "label"
 
@@ -149,8 +151,8 @@ def _read_wide(table: Any, item: str | None, notices: list[str]) -> _Rows:
             notices.append(f"{(~kept).sum():,} {name} without a label were left out: {names}.")
     if np.asarray(pd.Series(np.asarray(items)).duplicated()).any():
         raise InputError(
-            "every item must have one row if every annotator has a column, but an item appears twice: name the columns of the "
-            "annotators and labels (annotator, label) if there is one row per annotation"
+            "every item must have one row if every annotator has a column, but an item appears twice: name the columns of "
+            "the annotators and labels (annotator, label) if there is one row per annotation"
         )
     row, column = np.nonzero(given)
     labels = values[row, column]
@@ -161,7 +163,9 @@ def _read_wide(table: Any, item: str | None, notices: list[str]) -> _Rows:
 def _matrix_frame(matrix: Any) -> pd.DataFrame:
     values = to_numpy(matrix)
     if isinstance(values, np.ma.MaskedArray):
-        values = np.where(np.ma.getmaskarray(values), None, values.data.astype(object))
+        masked = np.ma.getmaskarray(values)
+        values = values.data.astype(object)
+        values[masked] = None
     try:
         array = np.asarray(values, dtype=object)
     except ValueError:
@@ -177,14 +181,17 @@ def _matrix_frame(matrix: Any) -> pd.DataFrame:
 def _check_columns(frame: pd.DataFrame, column: np.ndarray, labels: np.ndarray) -> None:
     """Refuse columns that share no value with the others, such as a text or an id: they are no annotators' labels."""
     codes = pd.factorize(object_array([(type(value).__name__, value) for value in labels.tolist()]))[0]
+    count = pd.Series(column).value_counts()
     pairs = pd.DataFrame({"column": column, "code": codes}).drop_duplicates()
-    n_columns = pairs.groupby("code")["column"].transform("size")
-    shared = (n_columns > 1).groupby(pairs["column"]).any()
-    alone = [frame.columns[position] for position in shared.index[~shared]]
-    if alone and len(shared) > 1:
+    is_shared = pairs.groupby("code")["column"].transform("size") > 1
+    of_column = pd.DataFrame({"shared": is_shared.groupby(pairs["column"]).any(), "count": count})
+    all_differ = (pairs.groupby("column").size() == of_column["count"]) & (of_column["count"] > 1)
+    foreign = ~of_column["shared"] & (all_differ | (of_column["count"] >= _MANY_LABELS))
+    names = [frame.columns[position] for position in foreign.index[foreign]]
+    if names and len(of_column) > 1:
         raise InputError(
-            f"no other column holds the values of {join_examples(alone, _MAX_EXAMPLES)}: leave out columns that are not an "
-            "annotator's labels, and name that of the items (item, --item)"
+            f"no other column holds the values of {join_examples(names, _MAX_EXAMPLES)}: leave out columns that are not an "
+            "annotator's labels (--drop), and name that of the items (item, --item)"
         )
 
 

@@ -114,7 +114,7 @@ def read_file(place: Path, options: ReadOptions, faults: Faults | None = None) -
         options = replace(options, embedding=find_embedding(options.embedding, place.parent))
     known = len(faults.messages)
     with faults.collect():
-        _check_place(place, options)
+        check_place(place, options)
     if len(faults.messages) > known:
         faults.raise_all()
     reader: Reader | None = None
@@ -152,8 +152,12 @@ def find_reader(place: Path) -> Reader | None:
     return reader
 
 
-def _check_place(place: Path, options: ReadOptions) -> None:
-    """Check that there is such a file or folder, and that the options go with it."""
+def check_place(place: Path, options: ReadOptions) -> None:
+    """Check that there is such a file or folder, and that the options go with it.
+
+    Raises:
+        InputError: there is none, it cannot be read or is empty, or an option is for something else.
+    """
     try:
         place.stat()
     except FileNotFoundError:

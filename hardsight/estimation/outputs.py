@@ -10,7 +10,8 @@ from hardsight.errors import InputError
 
 TABLE, REPORT, REVIEW, CHECKPOINT = "difficulty.parquet", "report.html", "review.html", "progress.npz"
 RANKED, UNLABELLED, LEAKS = "difficulty.csv", "unlabelled.csv", "leaks.csv"
-RESULTS = (TABLE, RANKED, REPORT, REVIEW, UNLABELLED, LEAKS)
+CONSENSUS, ANNOTATIONS, ANNOTATORS = "consensus.csv", "annotations.csv", "annotators.csv"
+RESULTS = (TABLE, RANKED, REPORT, REVIEW, UNLABELLED, LEAKS, CONSENSUS, ANNOTATIONS, ANNOTATORS)
 # Later rounds at most; see :mod:`hardsight.estimation.reweighted_rounds`.
 MAX_ROUNDS = 5
 
