@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MAX_PRINTED = 10
 
 
-@main.command(cls=SectionedCommand, short_help="Find the true labels, and judge the annotators, of several annotators.")
+@main.command(cls=SectionedCommand, short_help="Judge several annotators and their labels.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--item", type=TEXT, required=True, help="Column of the items.")
 @click.option("--annotator", type=TEXT,
