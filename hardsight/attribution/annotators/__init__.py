@@ -3,11 +3,11 @@ r"""Several annotators: one posterior of the true label of every item, from all 
 The true label of an item is $z$, with $P(z = c \mid x) \propto e^{b_c} f_c(x)^\beta$, $f$ the predictions of models that
 never saw the item; without models, $P(z = c) \propto e^{b_c}$ (:mod:`hardsight.attribution.annotators.item_prior`).
 Annotator $a$ labels an item of class $c$ rightly with probability $\theta_{ac}$, and otherwise with one of the other
-classes, drawn from $\delta_{ac}$. So every annotator has a confusion matrix of their own (Dawid & Skene 1979, *Maximum likelihood estimation of
-observer error-rates using the EM algorithm*). It is shrunk to what annotators have in common:
+classes, drawn from $\delta_{ac}$. So every annotator has a confusion matrix of their own (Dawid & Skene 1979, *Maximum
+likelihood estimation of observer error-rates using the EM algorithm*). It is shrunk to what annotators have in common:
 $\theta_{ac} \sim \mathrm{Beta}(\kappa m_c, \kappa (1 - m_c))$ and $\delta_{ac} \sim \mathrm{Dirichlet}(\lambda D_c)$, with
-means and strengths fitted by evidence (:mod:`hardsight.attribution.annotators.shared`). An annotator of few items is judged
-by the others, one of many by their own labels.
+means and strengths fitted by evidence (:mod:`hardsight.attribution.annotators.shared`). An annotator of few items is
+judged by the others, one of many by their own labels.
 
 People disagree about some items whatever their skill. A share of the items is therefore *disputed*: there, each label is
 drawn at random from all classes with a common probability. Without that, a class that few items have becomes the class of
