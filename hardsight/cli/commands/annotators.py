@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hardsight.cli.closing import print_closing
 from hardsight.cli.group import main
 from hardsight.cli.measure_and_report import check_inputs_stay, make_console, write_csv, write_files
 from hardsight.cli.options import TEXT, take_read_options, text_file_options
@@ -64,6 +63,7 @@ def annotators(
     With --features, models that never saw an item judge its labels, too. Writes consensus.csv, annotations.csv and
     annotators.csv into --out; with --features also what `hardsight measure` writes, with the consensus as labels.
     """
+    from hardsight.cli.closing import print_closing
     from hardsight.data.annotation_files import read_annotations, read_item_features
     from hardsight.data.read_options import ReadOptions
     from hardsight.errors import InputError
