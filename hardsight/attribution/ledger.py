@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosterior, fit_label_model, true_label_probabilities
+from hardsight.attribution.label_noise import Evidence, LabelModel, LabelPosterior, fit_label_model
 from hardsight.attribution.label_noise.model import row_blocks
 from hardsight.attribution.names import CAUSES, NO_CAUSE, STRANGE
 from hardsight.attribution.neighbours import Neighbours
@@ -91,14 +91,10 @@ def ledger(
         prior: class shares that the ensemble was trained on, with sample weights counted; default: those of the labels.
         label_posterior: posterior of the true labels; default: fitted to these predictions.
     """
-    samples, n_classes = consensus.shape
-    if prior is None:
-        # A class without labels counts as one sample: dividing by a prior of zero would make every term NaN.
-        prior = torch.bincount(label, minlength=n_classes).clamp(min=1).double() / samples
     if label_posterior is None:
-        neighbour_labels = None if neighbours is None else torch.from_numpy(neighbours.labels)
-        evidence = Evidence(consensus, label, prior, neighbour_labels)
-        label_posterior = LabelPosterior(evidence, fit_label_model(evidence))
+        label_posterior = fit_label_posterior(consensus, label, neighbours, prior)
+    if prior is None:
+        prior = label_posterior.evidence.prior
     of_label = _label_terms(consensus, label, prior, label_posterior)
     rest = parts.error - parts.variance - of_label.noise - of_label.imbalance
     predicted = consensus.argmax(1)
@@ -115,6 +111,22 @@ def ledger(
     cause[torch.from_numpy(strange > 0.5) & ~wrong] = CAUSES.index(STRANGE)
     of_labels = (of_label.p_wrong, of_label.suggested, of_label.p_suggested)
     return Ledger(terms, *of_labels, cause, strange, distance, label_posterior.model)
+
+
+def fit_label_posterior(
+    consensus: Float64[Tensor, "sample class"],
+    label: Int64[Tensor, " sample"],
+    neighbours: Neighbours | None = None,
+    prior: Float64[Tensor, " class"] | None = None,
+) -> LabelPosterior:
+    """Fit the posterior of the true labels to predictions, and neighbours if there are any; arguments as :func:`ledger`."""
+    if prior is None:
+        samples, n_classes = consensus.shape
+        # A class without labels counts as one sample: dividing by a prior of zero would make every term NaN.
+        prior = torch.bincount(label, minlength=n_classes).clamp(min=1).double() / samples
+    neighbour_labels = None if neighbours is None else torch.from_numpy(neighbours.labels)
+    evidence = Evidence(consensus, label, prior, neighbour_labels)
+    return LabelPosterior(evidence, fit_label_model(evidence))
 
 
 class _LabelTerms(NamedTuple):
@@ -134,14 +146,14 @@ def _label_terms(
     prior: Float64[Tensor, " class"],
     label_posterior: LabelPosterior,
 ) -> _LabelTerms:
-    samples, (evidence, model) = len(consensus), label_posterior
+    samples = len(consensus)
     # Made first, so that the blocks' large intermediate arrays reuse the same memory.
     columns = [torch.empty(samples, dtype=torch.float64) for _ in _LabelTerms._fields]
     result = _LabelTerms(*columns)._replace(suggested=torch.empty(samples, dtype=torch.int64))
     for rows in row_blocks(*consensus.shape):
         log_prob, codes = consensus[rows], label[rows][:, None]
         balanced = (log_prob - prior.log()).log_softmax(1)
-        probability = true_label_probabilities(model, evidence, rows)
+        probability = label_posterior.probabilities(rows)
         of_label = balanced.gather(1, codes)
         p_wrong = (1 - probability.gather(1, codes).squeeze(1)).clamp(0, 1)
         saved_by_balance = (of_label - log_prob.gather(1, codes)).squeeze(1)

@@ -55,6 +55,8 @@ class RunInfo:
     class_shares: list[float] | None = None  # estimated shares of the classes among the true labels
     class_sizes: list[int] | None = None  # number of samples given each label
     evidence_weights: list[float] | None = None  # exponents of the label model, one per source of evidence
+    # What was made of witnesses that never saw the labels (WitnessSummary), one record each; None if there were none.
+    witnesses: list[dict[str, Any]] | None = None
     ledger_trust: float | None = None  # how far the ledger explains the labels, 0 to 1; None: fully, or there is none
     # Shrinkage of the label model's transition rates; None stands for infinity.
     pseudo_counts: list[float | None] | None = None
@@ -82,6 +84,10 @@ class RunInfo:
             _check(type(settings.get(key, 0)) is int, key)
         notices = settings.get("notices", [])
         _check(isinstance(notices, list) and all(isinstance(notice, str) for notice in notices), "notices")
+        witnesses = settings.get("witnesses")
+        _check(
+            witnesses is None or (isinstance(witnesses, list) and all(isinstance(w, dict) for w in witnesses)), "witnesses"
+        )
         for key in ("reliability", "ledger_trust"):
             _check(_is_number(settings.get(key)), key)
         for key, numbers in _RECORDS.items():

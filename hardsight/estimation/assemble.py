@@ -58,6 +58,7 @@ class TrueLabels(NamedTuple):
     info: LabelInfo
     refined: RefinedInfo
     notices: list[str]
+    witnesses: list[dict[str, Any]] | None = None  # what was made of each witness; None if there are none
 
 
 def has_ledger(held_out: HeldOut, loss: Loss) -> bool:
@@ -197,6 +198,7 @@ def _run_info(job: Job, result: RunResult, labels: TrueLabels) -> RunInfo:
         calibration=None if job.calibration is None else job.calibration._asdict(),
         training_length=None if job.length_search is None else job.length_search.to_json(),
         refined=labels.refined,
+        witnesses=labels.witnesses,
     )
 
 

@@ -7,6 +7,7 @@ from typing import cast, get_args
 import numpy as np
 from torch import Tensor
 
+from hardsight.attribution.label_noise.independent_witness import IndependentWitness
 from hardsight.data import Samples
 from hardsight.errors import InputError
 from hardsight.estimation.backends import Automatic, choose_backend
@@ -61,6 +62,7 @@ class Job:
     length_search: LengthSearch | None = None  # the search for the training length; None if there was none
     # Held-out log-probabilities by other kinds of models, (sample, class) each; see Evidence.witnesses.
     witnesses: tuple[Tensor, ...] = ()
+    independent_witnesses: tuple[IndependentWitness, ...] = ()  # what never saw the given labels says of them
 
     @property
     def calibrate(self) -> bool | None:

@@ -10,6 +10,7 @@ from hardsight.estimation.learner_comparison import compare_learners
 from hardsight.estimation.request import DataOptions, Estimate, Execution, Request, as_samples, check_options
 from hardsight.estimation.true_labels import infer_true_labels
 from hardsight.estimation.unlabelled import predict_unlabelled
+from hardsight.estimation.witnesses import witnesses_of
 from hardsight.io.progress import progress_bar
 from hardsight.measures.record import Record
 
@@ -26,6 +27,7 @@ def measure(
     groups: Any = None,
     ids: Any = None,
     weights: Any = None,
+    witness: Any = None,
     duplicates: str = "auto",
     refine: bool | int | None = None,
     budget: str | float | None = None,
@@ -56,6 +58,12 @@ def measure(
         ids: ``(sample,)``, unique; permanent names of the samples.
         weights: ``(sample,)``, 0 or more: how much each sample counts in training, for learners that take weights; or a
             column's name. The measured errors stay unweighted.
+        witness: what something that never saw these labels says of the samples: a zero-shot model, rules, an older model,
+            another annotator. It is evidence for ``p_wrong`` and ``suggested``, and how much it counts is estimated
+            (:mod:`hardsight.attribution.label_noise.independent_witness`). An array ``(sample, class)`` of probabilities
+            or log-probabilities, columns in the order of the sorted classes; a frame with a column per class, in any
+            order; or labels, ``(sample,)``. Missing values: no answer. Rows go by the index if there is one, else by
+            position. Several witnesses: a dict of them by name.
         duplicates: "near": samples that are far closer to each other than the data's own spacing
             (:mod:`hardsight.copies.near`) are treated as a group, as are equal ones; "together": equal ones alone; "apart":
             neither. "auto": "near", except where more than a fifth of the samples equal another one and chance makes that
@@ -112,7 +120,8 @@ def measure(
         progress=progress,
     ).checked()
     samples = as_samples(X, learner, data, y=y, ids=ids, groups=groups, weights=weights)
-    job = plan_job(samples, request)
+    witnesses = witnesses_of(witness, samples, X, y, request)
+    job = replace(plan_job(samples, request), independent_witnesses=tuple(witnesses))
     runner = job.make_runner()
     job = compare_learners(tune_training_length(job, runner), runner)
     runner = replace(runner, learner=job.learner, calibrate=job.calibrate)

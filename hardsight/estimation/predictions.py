@@ -1,12 +1,16 @@
 """``hs.measure_predictions``: difficulty from held-out predictions that the user already has."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
+from hardsight.attribution.label_noise.independent_witness import IndependentWitness
+from hardsight.attribution.ledger import fit_label_posterior
 from hardsight.data.alignment import check_indexes
 from hardsight.data.columns import check_ids
 from hardsight.data.conversion import to_numpy
@@ -14,12 +18,14 @@ from hardsight.data.labels import encode_labels
 from hardsight.difficulty.result import Difficulty
 from hardsight.difficulty.run_info import RunInfo
 from hardsight.errors import InputError, first_line
-from hardsight.estimation.assemble import LabelInfo, assemble, read_features
+from hardsight.estimation.assemble import LabelInfo, assemble, has_ledger, read_features
 from hardsight.estimation.class_predictions import as_frames, named_classes, read_class_predictions, stack_frames
 from hardsight.estimation.job import choose_loss
+from hardsight.estimation.witnesses import NO_LEDGER, WitnessedSamples, read_witnesses, use_witnesses
 from hardsight.learners.base import as_tensor
 from hardsight.learners.threads import limit_threads
 from hardsight.measures.held_out import HeldOut
+from hardsight.measures.losses import Loss
 
 _SHAPE = "(view, sample, class), or (view, sample) in regression"
 _SEED = 0
@@ -36,6 +42,7 @@ def measure_predictions(
     ids: Any = None,
     classes: Any = None,
     features: Any = None,
+    witness: Any = None,
     label: str = "label",
 ) -> Difficulty:
     """Compute difficulty from held-out predictions that you already have.
@@ -55,6 +62,7 @@ def measure_predictions(
             in frames, else those in ``y``, sorted.
         features: ``(sample, feature)`` numbers, NaN where missing. The ledger then uses the nearest neighbours of each
             sample, and ``p_strange`` all features, as in :func:`measure`; None: they use the predictions alone.
+        witness: what something that never saw these labels says of the samples, as in :func:`measure`.
         label: the name of the label.
 
     Raises:
@@ -105,9 +113,25 @@ def measure_predictions(
         label_name=label,
         notices=tuple(notices),
     )
+    index = y.index if isinstance(y, pd.Series) else None
+    witnesses = read_witnesses(witness, WitnessedSamples(names, class_names, row_names=index))
     info = LabelInfo() if features is None else _read_features(features, labels, has_classes=class_names is not None)
     with limit_threads(views[0].numel()):
+        if witnesses:
+            info, run = _add_witnesses(info, run, moments, measured_loss, witnesses)
         return assemble(moments, run, names, class_names, loss=measured_loss, labels=info)
+
+
+def _add_witnesses(
+    info: LabelInfo, run: RunInfo, held_out: HeldOut, loss: Loss, witnesses: list[IndependentWitness]
+) -> tuple[LabelInfo, RunInfo]:
+    """Return what is inferred of the labels with the evidence of witnesses, and the record of the run with a notice."""
+    if not has_ledger(held_out, loss):
+        return info, replace(run, notices=(*run.notices, NO_LEDGER))
+    posterior = fit_label_posterior(held_out.consensus, held_out.labels, info.neighbours)
+    witnessed = use_witnesses(posterior, held_out, witnesses, info.neighbours)
+    info = info._replace(prior=posterior.evidence.prior, posterior=witnessed.posterior)
+    return info, replace(run, notices=(*run.notices, witnessed.notice), witnesses=witnessed.records)
 
 
 def _as_views(predictions: Any, y: Any) -> Tensor:

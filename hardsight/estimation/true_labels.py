@@ -22,15 +22,29 @@ from hardsight.estimation.reweighted_rounds import (
     weightable_learner,
 )
 from hardsight.estimation.runner import Runner
+from hardsight.estimation.witnesses import NO_LEDGER, use_witnesses
 from hardsight.measures.held_out import HeldOut
 
 
 def infer_true_labels(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels:
-    """Fit the label model, and train again with automatic weights if that is asked for or labels look wrong.
+    """Fit the label model, train again if labels look wrong, and add the evidence of witnesses.
 
     Raises:
         HardsightError: as in the run.
     """
+    labels = _infer_from_models(job, held_out, runner)
+    if not job.independent_witnesses:
+        return labels
+    posterior, neighbours = labels.info.posterior, labels.info.neighbours
+    if posterior is None:
+        return labels._replace(notices=[*labels.notices, NO_LEDGER])
+    witnessed = use_witnesses(posterior, held_out, job.independent_witnesses, neighbours)
+    info = labels.info._replace(posterior=witnessed.posterior)
+    return labels._replace(info=info, notices=[*labels.notices, witnessed.notice], witnesses=witnessed.records)
+
+
+def _infer_from_models(job: Job, held_out: HeldOut, runner: Runner) -> TrueLabels:
+    """Fit the label model, and train again with automatic weights if that is asked for or labels look wrong."""
     samples, request, refinement = job.samples, job.request, job.refinement
     none = RefinedInfo(rounds=0, members=0, why=refinement.why_none)
     features = _read_features(job)

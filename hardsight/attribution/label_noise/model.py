@@ -137,10 +137,19 @@ class LabelPosterior(NamedTuple):
     Attributes:
         evidence: evidence of the true labels.
         model: how the given labels arise.
+        witnessed: the posterior with the evidence of witnesses that never saw the given labels, ``(sample, class)``; see
+            :mod:`hardsight.attribution.label_noise.independent_witness`. None: there are none.
     """
 
     evidence: Evidence
     model: LabelModel
+    witnessed: Tensor | None = None
+
+    def probabilities(self, rows: Int64[Tensor, " row"]) -> Float64[Tensor, "row class"]:
+        """Return the probabilities of the true label of some samples; rows sum to one."""
+        if self.witnessed is not None:
+            return self.witnessed[rows]
+        return true_label_probabilities(self.model, self.evidence, rows)
 
     @property
     def p_wrong(self) -> Float64[Tensor, " sample"]:
@@ -148,7 +157,7 @@ class LabelPosterior(NamedTuple):
         label = self.evidence.label
         p_wrong = torch.empty(len(label), dtype=torch.float64)
         for rows in row_blocks(*self.evidence.consensus.shape):
-            probability = true_label_probabilities(self.model, self.evidence, rows)
+            probability = self.probabilities(rows)
             p_wrong[rows] = (1 - probability.gather(1, label[rows][:, None]).squeeze(1)).clamp(0, 1)
         return p_wrong
 

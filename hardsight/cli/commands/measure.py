@@ -64,9 +64,23 @@ from hardsight.cli.sections import Choice, SectionedCommand
     metavar="TEST",
     help="A test set, read with the same options: list its samples that are copies of samples in DATA (leaks.csv).",
 )
+@click.option(
+    "--witness",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="What something that never saw these labels says (a zero-shot model, rules, another annotator): a table or array "
+         "of class probabilities, or one column of labels; rows by id or in the order of DATA. May be repeated.",
+)  # fmt: skip
 @run_options
 def measure(
-    data: Path, against: Path | None, splits: str | None, members: int | None, ratio: float | None, **run: Any
+    data: Path,
+    against: Path | None,
+    witness: tuple[Path, ...],
+    splits: str | None,
+    members: int | None,
+    ratio: float | None,
+    **run: Any,
 ) -> None:
     """Measure the difficulty of every sample in DATA.
 
@@ -76,6 +90,7 @@ def measure(
     Writes difficulty.parquet, difficulty.csv, report.html and review.html into --out; with --against, leaks.csv.
     """
     from hardsight.data.from_files import read_file
+    from hardsight.data.witness_files import read_witnesses
     from hardsight.errors import Faults
     from hardsight.io.atomic import printable_name
 
@@ -86,9 +101,10 @@ def measure(
     with faults.collect():
         check_run(**run)
     with faults.collect():
-        check_inputs_stay([data] if against is None else [data, against], run["out"])
+        check_inputs_stay([data, *([] if against is None else [against]), *witness], run["out"])
     # Raises the faults of the run together with those of the data, before a large file is read.
     samples = read_file(data, options, faults)
+    run["witness"] = read_witnesses(witness, options.id)
     leaks = None
     if against is not None:
         from hardsight.copies.leaks import find_leaks
