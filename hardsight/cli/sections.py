@@ -17,7 +17,7 @@ COMMANDS: Mapping[str, Sequence[str]] = {
 }
 # Options by the name of their parameter.
 OPTIONS: Mapping[str, Sequence[str]] = {
-    "Columns": ("item", "annotator", "label", "id_", "group", "text", "drop", "weights", "counts"),
+    "Columns": ("item", "annotator", "label", "id_", "group", "text", "drop", "weights", "witness", "counts"),
     "Reading": ("data", "task", "unlabelled", "merge_spellings", "separator", "header", "encoding", "sheet", "split",
                 "skip_broken"),
     "Weights to explain": ("difficulty", "weights_file", "schemes", "assignments", "clip"),
