@@ -7,7 +7,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.estimation.assemble import assemble_run
 from hardsight.estimation.job import apply_calibration, plan_job, tune_training_length
 from hardsight.estimation.learner_comparison import compare_learners
-from hardsight.estimation.request import DataOptions, Estimate, Execution, Request, as_samples, check_options
+from hardsight.estimation.request import Estimate, Execution, MeasureOptions, Request, as_samples, check_options
 from hardsight.estimation.true_labels import infer_true_labels
 from hardsight.estimation.unlabelled import predict_unlabelled
 from hardsight.estimation.witnesses import witnesses_of
@@ -27,7 +27,6 @@ def measure(
     groups: Any = None,
     ids: Any = None,
     weights: Any = None,
-    witness: Any = None,
     duplicates: str = "auto",
     refine: bool | int | None = None,
     budget: str | float | None = None,
@@ -37,7 +36,7 @@ def measure(
     record: Record | None = None,
     seed: int = 0,
     progress: bool = False,
-    **data: Unpack[DataOptions],
+    **data: Unpack[MeasureOptions],
 ) -> Difficulty:
     """Measure every sample's generalization error: its mean loss under models that were trained without it.
 
@@ -58,12 +57,6 @@ def measure(
         ids: ``(sample,)``, unique; permanent names of the samples.
         weights: ``(sample,)``, 0 or more: how much each sample counts in training, for learners that take weights; or a
             column's name. The measured errors stay unweighted.
-        witness: what something that never saw these labels says of the samples: a zero-shot model, rules, an older model,
-            another annotator. It is evidence for ``p_wrong`` and ``suggested``, and how much it counts is estimated
-            (:mod:`hardsight.attribution.label_noise.independent_witness`). An array ``(sample, class)`` of probabilities
-            or log-probabilities, columns in the order of the sorted classes; a frame with a column per class, in any
-            order; or labels, ``(sample,)``. Missing values: no answer. Rows go by the index if there is one, else by
-            position. Several witnesses: a dict of them by name.
         duplicates: "near": samples that are far closer to each other than the data's own spacing
             (:mod:`hardsight.copies.near`) are treated as a group, as are equal ones; "together": equal ones alone; "apart":
             neither. "auto": "near", except where more than a fifth of the samples equal another one and chance makes that
@@ -92,6 +85,12 @@ def measure(
             name in tables and reports. ``text``: the column of a DataFrame that holds the texts to measure. ``embedding``:
             how texts and images become numbers. ``merge_spellings``: whether classes that differ only in case, blanks or the
             encoding of letters are one. ``unlabelled``: what to do with samples without a label. See :meth:`Samples.of`.
+            ``witness``: what something that never saw these labels says of the samples, such as a zero-shot model, rules, an
+            older model or another annotator. It is evidence for ``p_wrong`` and ``suggested``, and how much it counts is
+            estimated (:mod:`hardsight.attribution.label_noise.independent_witness`). An array ``(sample, class)`` of
+            probabilities or log-probabilities, columns in the order of the sorted classes; a frame with a column per class,
+            in any order; or labels, ``(sample,)``. Missing values: no answer. Rows are matched by the index if there is
+            one, else by position. Several witnesses: a dict of them by name.
 
     Raises:
         InputError: data or arguments that cannot be used; the message says what to do.
@@ -102,7 +101,7 @@ def measure(
     >>> bool((d.error == d.bias + d.variance).all()), len(d.hardest(3))
     (True, 3)
     """
-    check_options(measure, data)
+    check_options(measure, data, MeasureOptions)
     request = Request(
         learner=learner,
         loss=loss,
@@ -119,6 +118,7 @@ def measure(
         seed=seed,
         progress=progress,
     ).checked()
+    witness = data.pop("witness", None)
     samples = as_samples(X, learner, data, y=y, ids=ids, groups=groups, weights=weights)
     witnesses = witnesses_of(witness, samples, X, y, request)
     job = replace(plan_job(samples, request), independent_witnesses=tuple(witnesses))

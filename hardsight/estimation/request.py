@@ -36,6 +36,12 @@ class DataOptions(TypedDict, total=False):
     merge_spellings: bool  # whether classes that differ only in case, blanks or the encoding of letters are one
 
 
+class MeasureOptions(DataOptions, total=False):
+    """Options of :func:`hardsight.measure` about the data."""
+
+    witness: Any  # what something that never saw the labels says of the samples
+
+
 @dataclass(frozen=True)
 class Execution:
     """Where models are trained, and the file that lets a stopped run continue. The numbers do not depend on it.
@@ -148,20 +154,21 @@ class Request:
         return replace(self, **values)
 
 
-def check_options(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+def check_options(function: Callable[..., Any], options: Mapping[str, Any], kind: type = DataOptions) -> None:
     """Refuse keyword arguments that a function does not have, and say where each belongs.
 
     Args:
-        function: the function; it has ``**options`` of :class:`DataOptions`.
+        function: the function; it has ``**options`` of ``kind``.
         options: the keyword arguments that are not in its signature.
+        kind: :class:`DataOptions`, or one with more.
 
     Raises:
         InputError: an unknown argument, or one that belongs to a group.
     """
-    names = list(signature(function).parameters)[:-1] + list(DataOptions.__annotations__)
+    names = list(signature(function).parameters)[:-1] + list(kind.__annotations__)
     groups = {name: group for group in (Execution, Estimate) for name in (field.name for field in fields(group))}
     problems = []
-    for name in sorted(options.keys() - DataOptions.__annotations__.keys()):
+    for name in sorted(options.keys() - kind.__annotations__.keys()):
         group = groups.get(name)
         if group is not None and group.__name__.lower() in names:
             argument = group.__name__.lower()

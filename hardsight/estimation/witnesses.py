@@ -255,7 +255,9 @@ def _log_probabilities(word: str, numbers: np.ndarray) -> np.ndarray:
     if not numbers.size:
         return numbers
     if np.isnan(numbers).any():
-        raise InputError(f"{word} lacks some of its values in a row: give all classes a number, or none where it has no answer")
+        raise InputError(
+            f"{word} lacks some of its values in a row: give all classes a number, or none where it has no answer"
+        )
     rows = torch.from_numpy(numbers)
     tests = {"probabilities": are_probabilities, "log-probabilities": are_log_probabilities}
     valid = {kind: test(rows) for kind, test in tests.items()}

@@ -47,7 +47,9 @@ class World:
         # Where the noise depends on the sample, nearly all labels pass for right.
         wrong_share = 0.25 if noise == "uniform" else 0.02
         transition = transition_matrix(torch.full((C,), wrong_share).double(), (1 - torch.eye(C).double()) / (C - 1))
-        model = LabelModel(transition, torch.full((C,), 1 / C).double(), torch.ones(2).double(), (10.0, 3.0), noise_aware=True)
+        model = LabelModel(
+            transition, torch.full((C,), 1 / C).double(), torch.ones(2).double(), (10.0, 3.0), noise_aware=True
+        )
         self.posterior = LabelPosterior(evidence, model)
         self.rng = rng
 

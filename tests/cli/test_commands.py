@@ -622,3 +622,15 @@ def test_all_faults_of_arguments_and_columns_are_reported_before_the_rows_are_re
         "(did you mean 'Grade'?)", "(did you mean 'age'?)", "no column 'z' to drop",
     ):  # fmt: skip
         assert sum(words in line for line in lines) == 1, words
+
+
+@pytest.mark.slow
+def test_witnesses_are_read_from_files(iris, tmp_path):
+    table = pd.read_csv(iris)
+    table[["flower", "kind"]].sample(frac=1, random_state=0).to_csv(tmp_path / "rules.csv", index=False)
+    options = ("--label", "kind", "--id", "flower", "--out", tmp_path / "out", *QUICK)
+    run("measure", iris, *options, "--witness", tmp_path / "rules.csv")
+    (record,) = Difficulty.load(tmp_path / "out" / "difficulty.parquet").run.witnesses
+    assert (record["name"], record["n_answers"]) == ("rules", len(table))
+    (tmp_path / "bad.csv").write_text("label\ndog\n")
+    assert "witness 'bad'" in error_line("measure", iris, *options, "--witness", tmp_path / "bad.csv")
