@@ -630,7 +630,7 @@ def test_witnesses_are_read_from_files(iris, tmp_path):
     table[["flower", "kind"]].sample(frac=1, random_state=0).to_csv(tmp_path / "rules.csv", index=False)
     options = ("--label", "kind", "--id", "flower", "--out", tmp_path / "out", *QUICK)
     run("measure", iris, *options, "--witness", tmp_path / "rules.csv")
-    (record,) = Difficulty.load(tmp_path / "out" / "difficulty.parquet").run.witnesses
+    (record,) = hs.Difficulty.load(tmp_path / "out" / "difficulty.parquet").run.witnesses
     assert (record["name"], record["n_answers"]) == ("rules", len(table))
     (tmp_path / "bad.csv").write_text("label\ndog\n")
     assert "witness 'bad'" in error_line("measure", iris, *options, "--witness", tmp_path / "bad.csv")

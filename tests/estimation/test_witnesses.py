@@ -95,7 +95,7 @@ def test_ids_of_another_type_and_rows_without_a_label():
         (100 * P, "percentages"),
         (P * 2, "probabilities that sum to one"),
         (3 * np.log(P), "apply a softmax"),
-        (np.where(P == 0.8, np.nan, P), "some of its values"),
+        (np.where(P == 0.8, np.nan, P), "lacks some of its values"),
         (["ant", "bee", "cow", "dog"], "labels that are no class: 'dog'"),
         (pd.Series(["ant"] * 4, index=list("wxyz")), "none of the ids"),
         (pd.Series(["ant"] * 4, index=list("aabc")), "several rows of one id"),
