@@ -25,6 +25,7 @@ EXTRAS = {
     "ray": "measuring on a Ray cluster (--backend ray)",
     "boosting": "learners lightgbm and xgboost; weights in their own loops",
     "huggingface": "hs.HuggingFace and WeightedTrainer",
+    "adapters": "hs.HuggingFace(adapters='lora')",
     "lightning": "WeightingCallback",
     "skorch": "hs.skorch",
     "excel": "workbooks (.xlsx, .xls, .ods)",

@@ -5,6 +5,7 @@ import gc
 import inspect
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
@@ -17,6 +18,7 @@ from torch import Tensor
 from hardsight.data import Samples
 from hardsight.data.from_hf_rows import DatasetRows
 from hardsight.errors import InputError, LearnerError, first_line
+from hardsight.learners.adapters import FrozenBase, check_adapters
 from hardsight.learners.base import Capabilities, OnProgress, Predictions
 from hardsight.learners.network.seeds import derive_seed, preserve_random_state
 from hardsight.learners.sklearn import mean_one
@@ -26,6 +28,9 @@ from hardsight.weights.training import Weighting, indexed
 from hardsight.weights.training.tokens import predicts_next_token, sequence_losses
 
 Sequence = Literal["mean", "sum"]
+_BASE_SEED = 0
+# Samples that the frozen base predicts a second time, by what its lower layers returned.
+_CHECKED_SAMPLES = 16
 _RECIPE = (
     "num_train_epochs",
     "max_steps",
@@ -60,6 +65,11 @@ class HuggingFace:
     classes or tokens, or of the squared error, with weights of mean 1 over the training part. Other losses cannot be
     weighted: label smoothing, or a ``trainer`` with a ``compute_loss`` of its own.
 
+    With ``adapters="lora"`` no member trains the whole model. All members share one frozen base, the pretrained weights,
+    which never saw a label. A member trains low-rank adapters in the top layers, and what stands above the layers: pooling
+    and the classifier. The layers below the adapters run once per sample, without dropout; what they return is kept in
+    memory, or in temporary files where it is large. Adapters need a learning rate of about ten times that of all weights.
+
     Args:
         model_init: returns a new model, as the Trainer's ``model_init``; with pretrained weights or without.
         args: ``transformers.TrainingArguments``. They are used as given, except for the seeds.
@@ -69,9 +79,12 @@ class HuggingFace:
         sequence: over the tokens of a sequence that count (labels other than -100), the "mean" loss, or the "sum", in nats.
         trainer: a subclass of ``Trainer``, created with ``model``, ``args``, ``train_dataset``, ``data_collator``,
             ``processing_class`` and ``preprocess_logits_for_metrics``.
+        adapters: "lora" (needs peft) trains adapters; None trains all weights.
+        adapter_layers: the number of layers with adapters, counted from the top. The fewer, the faster.
+        adapter_rank: the rank of each adapter.
 
     Raises:
-        InputError: transformers or accelerate is not installed, or an argument is of a wrong kind.
+        InputError: transformers, accelerate or peft is not installed, or an argument is of a wrong kind.
     """
 
     def __init__(
@@ -83,6 +96,9 @@ class HuggingFace:
         processing_class: Any = None,
         sequence: str = "mean",
         trainer: Any = None,
+        adapters: str | None = None,
+        adapter_layers: int = 2,
+        adapter_rank: int = 8,
     ) -> None:
         transformers = _transformers()
         if isinstance(model_init, torch.nn.Module) or not callable(model_init):
@@ -95,6 +111,7 @@ class HuggingFace:
             raise InputError(f"trainer must be a subclass of transformers.Trainer. Got {trainer!r}")
         self.model_init, self.args, self.collator, self.processing_class = model_init, args, collator, processing_class
         self.sequence, self.trainer = sequence, trainer
+        self.adapters = check_adapters(adapters, adapter_layers, adapter_rank)
         self.name = f"Hugging Face {getattr(model_init, '__name__', 'model')}"
 
     @property
@@ -117,7 +134,8 @@ class HuggingFace:
         """Return the recipe in one line."""
         settings = ", ".join(f"{name}={_format(getattr(self.args, name))}" for name in _RECIPE if hasattr(self.args, name))
         trainer = "" if self.trainer is None else f" by {self.trainer.__name__}"
-        return f"{self.name}{trainer}: {settings}; sequences by the {self.sequence} of their tokens"
+        adapters = "" if self.adapters is None else f"; {self.adapters.describe()}"
+        return f"{self.name}{trainer}: {settings}; sequences by the {self.sequence} of their tokens{adapters}"
 
     def n_models(self, plan: Plan) -> int:
         """Return the number of members."""
@@ -131,7 +149,8 @@ class HuggingFace:
         for member in plan.members():
             # The random state is restored before predictions are yielded: the caller may draw numbers meanwhile.
             with preserve_random_state(), TemporaryDirectory(prefix="hardsight-") as folder:
-                work = partial(self._fit_member, samples, plan, member, folder, previous)
+                base = None if self.adapters is None else self._freeze_base(samples, plan, folder)
+                work = partial(self._fit_member, samples, plan, member, folder, previous, base)
                 predictions, previous = _wrap_errors(work, self.name, f"member {member.fold} of round {member.round}")
             yield from predictions
             if torch.cuda.is_available():
@@ -140,7 +159,13 @@ class HuggingFace:
             on_progress(1)
 
     def _fit_member(
-        self, samples: Samples, plan: Plan, member: Member, folder: str, previous: weakref.ref[Any] | None
+        self,
+        samples: Samples,
+        plan: Plan,
+        member: Member,
+        folder: str,
+        previous: weakref.ref[Any] | None,
+        base: FrozenBase | None,
     ) -> tuple[list[Predictions], weakref.ref[Any]]:
         """Train one member; return its predictions and its model, which the next member must not get again."""
         model = self._build_model(derive_seed(member.seed, "weights"))
@@ -149,6 +174,8 @@ class HuggingFace:
                 "model_init returns the same model again, which was trained on the samples that it would predict: build or "
                 "load a new one in it"
             )
+        if base is not None:
+            base.prepare(model)
         trainer = self._build_trainer(model, samples, member, folder)
         trainer.train()
         parts = [(member.held_out, False), *([(member.train, True)] if plan.in_sample else [])]
@@ -157,6 +184,32 @@ class HuggingFace:
             for rows, in_sample in parts
         ]
         return predictions, weakref.ref(model)
+
+    def _freeze_base(self, samples: Samples, plan: Plan, folder: str) -> FrozenBase:
+        """Return the base of all members, whose lower layers have run on all samples; once for each plan and process."""
+        key = ("frozen base", self.name)
+        if plan.cache.get(key, (None, None))[0] is not samples.features:
+            plan.cache[key] = samples.features, _wrap_errors(partial(self._run_base, samples, folder), self.name, "the base")
+        base: FrozenBase = plan.cache[key][1]
+        return base
+
+    def _run_base(self, samples: Samples, folder: str) -> FrozenBase:
+        assert self.adapters is not None
+        # The same in all processes and after a restart.
+        model = self._build_model(_BASE_SEED)
+        base = FrozenBase(model, self.adapters, len(samples))
+        everything = Member(0, 1, _BASE_SEED, np.zeros(len(samples), dtype=np.int64))
+        trainer = self._build_trainer(model, replace(samples, weights=None), everything, folder)
+        rows = everything.train
+        predicted = base.observe(model, lambda: self._predict(trainer, samples, rows))
+        few = rows[:_CHECKED_SAMPLES]
+        # A collator may mask tokens of sequences at random.
+        if not samples.loss_only and not torch.allclose(self._predict(trainer, samples, few), predicted[few], atol=1e-3):
+            raise InputError(
+                f"the layers of {type(model).__name__} cannot be run one without the other: set adapter_layers to the "
+                "number of all layers, or leave adapters out"
+            )
+        return base
 
     def _build_trainer(self, model: Any, samples: Samples, member: Member, folder: str) -> Any:
         transformers = _transformers()
