@@ -2,17 +2,22 @@
 
 import gc
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser
 from support import example_schemes as schemes
-from support.review_browser import chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 # Not for the session: Playwright keeps an event loop running, which other code in this process must not meet.
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> "Iterator[Browser]":
     """One Chromium for all pages of a module."""
+    # The core tests (`make test-python`, `make test-oldest`) run without Playwright.
+    from support.review_browser import chromium
+
     with chromium() as browser:
         yield browser
 
