@@ -142,8 +142,8 @@ def _describe_differences(rows: pd.DataFrame) -> str:
     precision = (rows["precision_with"] - rows["precision_without"]).abs()
     near, alike = (int((difference <= 0.01).sum()) for difference in (mean, precision))
     return (
-        f"The mean P(wrong) of the common classes differs by {mean.median():.4f} in the median, {mean.max():.4f} at most, and "
-        f"by .01 or less in {near} of {len(rows)} cells; average precision by {precision.median():.4f}, "
+        f"The mean P(wrong) of the common classes differs by {mean.median():.4f} in the median, {mean.max():.4f} at most, "
+        f"and by .01 or less in {near} of {len(rows)} cells; average precision by {precision.median():.4f}, "
         f"{precision.max():.4f} and in {alike}."
     )
 
