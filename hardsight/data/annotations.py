@@ -17,6 +17,8 @@ from hardsight.validation import join_examples
 _MAX_EXAMPLES = 3
 # An annotator of so many labels shares one with another annotator.
 _MANY_LABELS = 5
+# With fewer labels per item, annotators alone can be worse than the majority (benchmarks/annotators.md).
+_FEW_LABELS = 2
 # Names of annotators in a matrix, and of labels in a wide table.
 _LABEL = "label"
 
@@ -273,13 +275,21 @@ def _first_of_repeated(
 
 
 def _describe_overlap(annotations: Annotations) -> list[str]:
-    """Return notices of annotators with one item, and of items that nobody else labelled."""
+    """Return notices of annotators with one item, of too few labels per item, and of a label that may stand for none."""
     notices = []
     single = np.bincount(annotations.annotator) == 1
     if single.any():
         names = join_examples(annotations.annotators[single].tolist(), _MAX_EXAMPLES)
         notices.append(f"{single.sum():,} annotators labelled one item only and are judged by what is usual: {names}.")
-    if (np.bincount(annotations.item) == 1).all():
+    n_labels, n_items = len(annotations.item), len(annotations.items)
+    if n_items < n_labels < _FEW_LABELS * n_items:
+        notices.append(
+            f"There are {n_labels / n_items:.1f} labels per item, too few to judge annotators by each other alone: P(wrong) "
+            "can be far off without held-out models (X, --features)."
+        )
+    if -1 in annotations.classes:
+        notices.append("The label -1 counts as a class. If it says that no label was given, replace it by a missing value.")
+    if n_labels == n_items:
         notices.append(
             "No item has more than one label, so annotators never agree or disagree: only held-out models can tell which "
             "labels are wrong."

@@ -13,7 +13,8 @@ from hardsight.attribution.annotators.questions import choose_questions
 from hardsight.data.annotations import Annotations
 from hardsight.data.conversion import object_array
 from hardsight.difficulty.result import Difficulty
-from hardsight.validation import check_int
+from hardsight.errors import InputError
+from hardsight.validation import check_int, suggest_name
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,12 +104,17 @@ class AnnotationResult:
         """Return the confusion matrix of an annotator: P(label) by true class; rows sum to 1.
 
         Raises:
-            KeyError: there is no such annotator.
+            InputError: there is no such annotator.
         """
-        position = pd.Index(self.data.annotators).get_loc(annotator)
+        known = self.data.annotators.tolist()
+        if annotator not in known:
+            raise InputError(
+                f"there is no annotator {annotator!r}{suggest_name(str(annotator), known)}: see result.annotators"
+            )
+        position = known.index(annotator)
         names = list(self.data.classes)
         return pd.DataFrame(
-            self.model.matrix_of(int(position)), index=pd.Index(names, name="true"), columns=pd.Index(names, name="label")
+            self.model.matrix_of(position), index=pd.Index(names, name="true"), columns=pd.Index(names, name="label")
         )
 
     def ask_again(self, n: int = 10) -> pd.DataFrame:

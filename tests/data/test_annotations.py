@@ -81,6 +81,18 @@ def test_one_label_per_item_is_said():
     assert "only held-out models can tell" in notice
 
 
+def test_fewer_than_two_labels_per_item_is_said():
+    frame = pd.DataFrame({"photo": [*range(6), 0, 1], "who": list("ababab") + list("ba"), "said": list("xyxyxxyx")})
+    (notice,) = Annotations.of(frame, **ROLES).notices
+    assert notice.startswith("There are 1.3 labels per item")
+    assert Annotations.of(LONG, **ROLES).notices == ()
+
+
+def test_a_label_that_may_stand_for_none_is_named():
+    (notice,) = Annotations.of([[0, -1, 1], [1, 1, -1], [0, 0, 1]]).notices
+    assert notice.startswith("The label -1 counts as a class")
+
+
 def test_spellings_of_classes_and_annotators_are_named_or_merged():
     frame = LONG.assign(said=["cat", "Cat", "dog", "cat", "dog", "dog"], who=["a", "b", "A", "c", "b", "c"])
     notices = Annotations.of(frame, **ROLES).notices

@@ -111,6 +111,11 @@ def test_weights_of_an_item_are_the_posterior_of_the_labels_it_was_given(result,
     np.testing.assert_allclose(of_label / of_label.sum(), np.array(expected) / np.sum(expected))
 
 
+def test_an_unknown_annotator_is_refused(result):
+    with pytest.raises(hs.InputError, match=r"there is no annotator 'W0' \(did you mean 'w0'\?\)"):
+        result.confusion("W0")
+
+
 @pytest.mark.parametrize("n", [0, -1, 1.5, "3"])
 def test_the_number_of_questions_is_checked(result, n):
     with pytest.raises(hs.InputError, match="n must be"):
