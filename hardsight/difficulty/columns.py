@@ -12,7 +12,7 @@ class Column(NamedTuple):
         name: in files and tables.
         field: of :class:`hardsight.Difficulty`. The four factors are the columns of one field.
         kind: "label" is int64 class codes, or float64 targets in regression; "log-probs" is a list of float64, one per
-            class; "count" is int64; "set" is int64, -1 for none; "cause" is text; "id" is int64 or text.
+            class; "count" is int64; "set" is int64, -1 for none; "cause" and "target-error" are text; "id" is int64 or text.
         presence: "always"; "ledger": whenever there is a ledger; "classes": whenever there are classes; "optional".
         may_be_nan: whether values may be NaN. A sample with one view has no standard error, and losses alone have neither
             bias and variance nor labels.
@@ -20,7 +20,7 @@ class Column(NamedTuple):
 
     name: str
     field: str
-    kind: Literal["id", "label", "float", "count", "set", "cause", "log-probs"] = "float"
+    kind: Literal["id", "label", "float", "count", "set", "cause", "target-error", "log-probs"] = "float"
     presence: Literal["always", "ledger", "classes", "optional"] = "always"
     may_be_nan: bool = False
 
@@ -39,6 +39,7 @@ COLUMNS = (
     Column("adjusted", "adjusted", presence="optional"),
     Column("suggested", "suggested", "label", "optional"),
     Column("p_suggested", "p_suggested", presence="optional"),
+    Column("target_error", "target_error", "target-error", "optional"),
     Column("noise_variance", "noise_variance", presence="optional"),
     Column("p_outlier", "p_outlier", presence="optional"),
     Column("p_strange", "p_strange", presence="optional"),
@@ -54,7 +55,7 @@ FIELDS = tuple(dict.fromkeys(column.field for column in COLUMNS))
 # Columns of `Difficulty.table` in their order; "p_label" and "todo" are derived.
 TABLE = (
     "label", "predicted", "p_label", *PARTS, "hardness", "adjusted", *FACTORS, "p_wrong", "suggested", "p_suggested",
-    "p_strange", "cause", "todo", "noise_variance", "p_outlier", "views", "copy_set",
+    "p_strange", "cause", "todo", "noise_variance", "p_outlier", "residual_quantile", "target_error", "views", "copy_set",
 )  # fmt: skip
 # What a notebook shows of the hardest samples.
 DISPLAYED = (

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hardsight.attribution.conversions import KINDS, NO_ERROR
 from hardsight.attribution.names import CAUSES, FACTORS, TOO_FEW
 from hardsight.difficulty.columns import CLASS_PREDICTION_COLUMNS, COLUMNS, PREDICTION_COLUMNS, Column
 from hardsight.difficulty.run_info import RunInfo
@@ -159,7 +160,9 @@ def _read_column(table: pa.Table, column: Column, classes: tuple[Any, ...] | Non
     if column.kind == "id":
         return _read_ids(table)
     if column.kind == "cause":
-        return _read_causes(table, column.name)
+        return _read_names(table, column.name, {*CAUSES, TOO_FEW})
+    if column.kind == "target-error":
+        return _read_names(table, column.name, {*KINDS, NO_ERROR})
     if column.kind == "log-probs":
         return _read_log_probs(table, column.name, len(classes or ()))
     if column.kind == "set":
@@ -190,11 +193,11 @@ def _read_integers(table: pa.Table, name: str, below: int | None, least: int = 0
     return numbers
 
 
-def _read_causes(table: pa.Table, name: str) -> np.ndarray:
-    causes = _read_texts(table, name)
-    if not set(causes) <= {*CAUSES, TOO_FEW}:
+def _read_names(table: pa.Table, name: str, known: set[str]) -> np.ndarray:
+    names = _read_texts(table, name)
+    if not set(names) <= known:
         raise ValueError(name)
-    return np.array(causes, dtype=object).astype(str)
+    return np.array(names, dtype=object).astype(str)
 
 
 def _read_texts(table: pa.Table, name: str) -> list[str]:

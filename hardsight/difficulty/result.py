@@ -50,8 +50,13 @@ class Difficulty:
         p_wrong: posterior probability that the given label is wrong, ``(sample,)``; None without a ledger.
         cause: the factor that explains most of a hard sample's error; "strange" for samples that are likely unlike the rest,
             whatever their error; "none" for other easy samples, ``(sample,)``; None without a ledger.
-        suggested: the likeliest true label, as a code into ``classes``, ``(sample,)`` int64; None without a ledger.
-        p_suggested: posterior probability that it is the true label, ``(sample,)``; None without a ledger.
+        suggested: the likeliest true label, as a code into ``classes``, ``(sample,)`` int64; None without a ledger. In
+            regression the target without its ``target_error``, float64.
+        p_suggested: posterior probability that it is the true label, ``(sample,)``; None without a ledger. In regression the
+            probability of ``target_error``, or that there is none.
+        target_error: in regression, the error of units or digits that explains a target far from its predictions, one of
+            :data:`hardsight.attribution.conversions.KINDS`, empty for none, ``(sample,)`` str; otherwise None. See
+            :mod:`hardsight.attribution.target_errors`.
         p_strange: probability that the sample is unlike the rest, by its features and by how the models disagree,
             ``(sample,)``; None if there are no features and no ledger; see :mod:`hardsight.attribution.strangeness`.
         hardness: one score that combines everything that may make a sample hard, ``(sample,)``; None without a ledger; see
@@ -93,6 +98,7 @@ class Difficulty:
     p_strange: np.ndarray | None = None
     hardness: np.ndarray | None = None
     adjusted: np.ndarray | None = None
+    target_error: np.ndarray | None = None
     noise_variance: np.ndarray | None = None
     p_outlier: np.ndarray | None = None
     votes_label: np.ndarray | None = None
@@ -128,10 +134,17 @@ class Difficulty:
 
     @cached_property
     def factors(self) -> pd.DataFrame | None:
-        """The ledger as a table by id, with columns noise, imbalance, margin and uncertainty.
+        """The ledger as a table by id, with columns noise, imbalance, margin and uncertainty; each row adds up to the error.
 
-        Each row adds up to the log-loss error. None without a ledger.
+        In regression the columns are noise, what correcting the target would save (P(outlier) times what exceeds the usual
+        noise variance); variance, what infinitely many models would save; and spread, the rest: how far targets of such
+        samples lie from the consensus. None without a ledger, and if a sample has a single view.
         """
+        if self.noise_variance is not None and self.p_outlier is not None and np.isfinite(self.variance).all():
+            beyond = np.maximum(self.error - self.variance - self.noise_variance, 0)
+            noise = self.p_outlier * beyond
+            parts = {"noise": noise, "spread": self.error - self.variance - noise, "variance": self.variance}
+            return pd.DataFrame(parts, index=pd.Index(self.ids, name="id"))
         if self.ledger is None:
             return None
         return pd.DataFrame(self.ledger, columns=list(FACTORS), index=pd.Index(self.ids, name="id"))
@@ -201,6 +214,21 @@ class Difficulty:
         }
         return pd.DataFrame(columns, index=transition.index.rename("class"))
 
+    @cached_property
+    def residual_quantile(self) -> np.ndarray | None:
+        """Position of each target among all: the share of samples whose target lies lower relative to its predictions.
+
+        Residuals are divided by the standard deviation of the noise, ``(sample,)``; near 1 the target is high, near 0 low.
+        Only in regression, otherwise None. It describes the samples of this result.
+        """
+        if self.noise_variance is None:
+            return None
+        residual = (self.labels - self.predicted) / np.sqrt(np.maximum(self.noise_variance, np.finfo(float).tiny))
+        order = np.sort(residual)
+        below, upto = np.searchsorted(order, residual, "left"), np.searchsorted(order, residual, "right")
+        quantile: np.ndarray = (below + upto) / (2 * max(len(order), 1))
+        return quantile
+
     def label_names(self, codes: np.ndarray) -> np.ndarray:
         """Return the labels that class codes stand for. Targets stay as they are."""
         if self.classes is None:
@@ -217,6 +245,7 @@ class Difficulty:
             if column.kind == "label" and (codes := columns[column.name]) is not None:
                 columns[column.name] = self.label_names(codes)
         columns |= {"p_label": None if self.classes is None else self.p_label, "todo": self.recommended_action}
+        columns["residual_quantile"] = self.residual_quantile
         values = {name: columns[name] for name in (LOSS_TABLE if self.loss_only else TABLE)}
         index = pd.Index(self.ids, name="id")
         return pd.DataFrame({name: column for name, column in values.items() if column is not None}, index=index)

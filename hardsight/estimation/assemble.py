@@ -17,6 +17,7 @@ from hardsight.attribution.neighbours import Neighbours, count_neighbours, find_
 from hardsight.attribution.oddity import Oddity, measure_oddity
 from hardsight.attribution.regression_noise import fit_noise
 from hardsight.attribution.strangeness import p_strange, strangeness
+from hardsight.attribution.target_errors import find_target_errors
 from hardsight.data import Samples
 from hardsight.difficulty.actions import describe_trust
 from hardsight.difficulty.result import Difficulty
@@ -133,7 +134,9 @@ def assemble(
     fields |= _count_votes(held_out, predicted) | _count_neighbours(labels.neighbours, held_out, fields.get("suggested"))
     if consensus is None and not held_out.loss_only:
         noise = fit_noise(held_out.labels.numpy(), predicted)
-        fields |= {"noise_variance": noise.variance, "p_outlier": noise.p_outlier}
+        errors = find_target_errors(held_out.labels.numpy(), predicted, np.nan_to_num(parts.variance.numpy()))
+        fields |= {"noise_variance": noise.variance, "p_outlier": noise.p_outlier, "target_error": errors.kind}
+        fields |= {"suggested": errors.corrected, "p_suggested": errors.p_kind}
     return Difficulty(
         error=parts.error.numpy(),
         error_se=held_out.standard_error(loss).numpy(),

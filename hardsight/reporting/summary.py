@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hardsight.attribution.conversions import NO_ERROR
 from hardsight.attribution.names import FACTORS, NO_CAUSE, STRANGE, TOO_FEW, causes_in
 from hardsight.difficulty.actions import COLLECT_CLASS, NOTHING, RECOMMENDATIONS
 from hardsight.difficulty.decisions import RELABEL, Decisions
@@ -28,7 +29,7 @@ CLASS_ROWS = 500
 QUANTILES = 5
 CONFUSIONS = 20
 _CLASSES_NAMED = 3
-_LABELS_NAMED, _IDS_NAMED = 5, 8
+_LABELS_NAMED, _IDS_NAMED, _KINDS_NAMED = 5, 8, 5
 # A ranking of this reliability needs no more models.
 SUFFICIENT_RELIABILITY = 0.95
 
@@ -205,10 +206,17 @@ def _refined(d: Difficulty) -> str | None:
     return f"{trained} The errors still come from the first models."
 
 
-def _no_ledger_in_regression(d: Difficulty) -> str | None:
+def _ledger_in_regression(d: Difficulty) -> str | None:
     if not d.regression:
         return None
-    return "The ledger of causes is for classification; a regression has bias, variance and an estimate of the noise."
+    mean = _finite_mean(d.error)
+    if d.factors is None or not mean > 0:
+        return "The ledger of causes is for classification; a regression has bias, variance and an estimate of the noise."
+    shares = {name: format_share(max(0.0, part), 1) for name, part in (d.factors.mean() / mean).items()}
+    return (
+        f"Of the mean squared error, {shares['noise']} is from gross errors of targets, {shares['spread']} is the spread of "
+        f"targets about the consensus, and {shares['variance']} is variance."
+    )
 
 
 def _regression_noise(d: Difficulty) -> str | None:
@@ -220,6 +228,17 @@ def _regression_noise(d: Difficulty) -> str | None:
         f"Noise: targets usually lie {format_number(d.noise_sd)} about the consensus (standard deviation{part}). This "
         "includes errors that all models make together."
     )
+
+
+def _target_errors(d: Difficulty) -> str | None:
+    if d.target_error is None:
+        return None
+    kinds = Counter(d.target_error[d.target_error != NO_ERROR].tolist())
+    if not kinds:
+        return None
+    named = ", ".join(f"{kind} ({count:,})" for kind, count in kinds.most_common(_KINDS_NAMED))
+    verb = "is" if kinds.total() == 1 else "are"
+    return f"{format_count(kinds.total(), 'target')} {verb} explained by wrong units or digits: {named}."
 
 
 def _losses_only(d: Difficulty) -> str | None:
@@ -235,13 +254,14 @@ def _losses_only(d: Difficulty) -> str | None:
 FINDINGS: tuple[Callable[[Difficulty], str | None], ...] = (
     _suggestions,
     _doubtful_labels,
+    _target_errors,
     _mispredicted,
     _copies,
     _explained_variance,
     _half_of_error,
     _regression_noise,
     _variance,
-    _no_ledger_in_regression,
+    _ledger_in_regression,
     _losses_only,
     _reliability,
     _adjusted,

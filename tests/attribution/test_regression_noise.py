@@ -133,3 +133,16 @@ def test_perfect_and_nearly_perfect_predictions():
     assert result.p_outlier.argmax() == 3
     assert result.p_outlier[3] > 0.9
     assert len(fit_noise(np.empty(0), np.empty(0)).variance) == 0
+
+
+@pytest.mark.parametrize("factor", [10, 100, 1000, 1e6])
+def test_one_target_far_beyond_the_noise_is_an_outlier(factor):
+    rng = np.random.default_rng(0)
+    prediction = rng.uniform(100, 150, 200)
+    target = prediction + 3 * rng.normal(size=200)
+    clean = fit_noise(target, prediction)
+    target[5] *= factor
+    noise = fit_noise(target, prediction)
+    assert noise.p_outlier[5] > 0.99
+    if factor <= 100:
+        np.testing.assert_allclose(noise.variance, clean.variance, rtol=0.5)

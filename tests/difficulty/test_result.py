@@ -68,6 +68,12 @@ def assert_equal(a, b):
         "p_strange",
         "noise_variance",
         "p_outlier",
+        "target_error",
+        "votes_label",
+        "votes_predicted",
+        "n_neighbours",
+        "neighbours_label",
+        "neighbours_suggested",
         "recommended_action",
     ):
         left, right = getattr(a, name), getattr(b, name)
@@ -81,6 +87,7 @@ def assert_equal(a, b):
     assert (a.factors is None) == (b.factors is None)
     if a.factors is not None:
         pd.testing.assert_frame_equal(a.factors, b.factors)
+    if a.ledger is not None:
         assert a.cause.dtype.kind == b.cause.dtype.kind
         assert a.cause.tolist() == b.cause.tolist()
     pd.testing.assert_frame_equal(a.table, b.table)
@@ -205,7 +212,8 @@ def test_the_table_has_the_contracts_columns_in_order():
     assert list(result(loss="brier").table) == [c for c in COLUMNS if c not in LEDGER]
     numbers = RESULTS["regression"]()
     assert list(numbers.table) == [
-        "label", "predicted", "error", "error_se", "bias", "variance", "noise_variance", "p_outlier", "views",
+        "label", "predicted", "error", "error_se", "bias", "variance", "suggested", "p_suggested", "noise_variance",
+        "p_outlier", "residual_quantile", "target_error", "views",
     ]  # fmt: skip
     assert np.isnan(numbers.p_label).all()
 
@@ -271,7 +279,8 @@ def test_transition_and_noise_rates():
     assert cats["given"].tolist() == [2, 0]
     np.testing.assert_allclose(cats["wrong"], [0.65, np.nan])
     for without in (result(loss="brier"), RESULTS["regression"](), RESULTS["one view"]()):
-        assert without.transition is without.noise_rates is without.recommended_action is without.suggested is None
+        assert without.transition is without.noise_rates is without.recommended_action is None
+        assert without.regression or without.suggested is None
 
 
 def test_files_written_before_there_were_suggestions(tmp_path):

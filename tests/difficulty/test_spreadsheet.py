@@ -35,7 +35,7 @@ def test_ranked_by_p_wrong_then_error(tmp_path):
 def test_regression_and_losses_have_what_they_know(tmp_path):
     d = regression_with_an_outlier()
     table = pd.read_csv(written(d, tmp_path))
-    assert list(table) == ["id", "label", "error", "error_se", "predicted", "p_outlier", "reason"]
+    assert list(table) == ["id", "label", "suggested", "error", "error_se", "predicted", "p_outlier", "reason"]
     assert table["id"][0] == 5
     assert table["p_outlier"].is_monotonic_decreasing
     losses = replace(by_hand(), run=replace(by_hand().run, task="loss"))

@@ -143,7 +143,8 @@ def test_regression():
     np.testing.assert_allclose(d.predicted, every.mean(0), rtol=1e-12)
     np.testing.assert_array_equal(d.table["label"], y)
     assert d.settings["loss"] == "squared"
-    assert d.factors is None
+    assert list(d.factors) == ["noise", "spread", "variance"]
+    np.testing.assert_allclose(d.factors.sum(axis=1), d.error, rtol=1e-12)
     assert d.classes is None
     assert len(spy.plan.rounds) == 4
 

@@ -236,3 +236,17 @@ def test_a_thousand_of_100_000() -> None:
     d = random_result(100_000, factors=True)
     samples = samples_of(d, "table", pd.DataFrame(rng.normal(size=(100_000, 30)), columns=[f"x{i}" for i in range(30)]))
     assert d.reasons(d.ids[d.ranking[:1000]], samples).str.endswith(".").all()
+
+
+def test_wrong_units_are_named_with_the_value_that_fits() -> None:
+    rng = np.random.default_rng(0)
+    y = np.round(rng.uniform(100, 150, 200))
+    given = np.where(np.arange(200) == 5, 10 * y, y)
+    d = hs.measure_predictions(y + 3 * rng.normal(size=(4, 200)), given)
+    assert d.target_error[5] == "10 × too high"
+    assert d.suggested[5] == y[5]
+    reason = d.reasons([5]).iloc[0]
+    assert re.fullmatch(rf"Labelled [\d,]+; models say [\d.]+ ± [\d.]+: 10 × too high, {y[5]:.0f} fits \(p .+\)\.", reason)
+    assert d.residual_quantile.argmax() == 5
+    np.testing.assert_allclose(d.factors.sum(axis=1), d.error)
+    assert d.factors["noise"].idxmax() == 5

@@ -270,7 +270,7 @@ def test_without_a_ledger_nothing_is_said_of_labels() -> None:
 def test_a_regression_shows_its_noise() -> None:
     d = random_result(1000, classes=None)
     read = page(d)
-    assert "The ledger of causes is for classification; a regression has bias, variance and an estimate" in read.prose
+    assert "Of the mean squared error, " in read.prose
     assert "targets usually lie 1 about the consensus" in read.prose
     assert "Outliers expected" in read.prose
     rows = summary.summarize_groups(d)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from hardsight.attribution.conversions import NO_ERROR
 from hardsight.attribution.names import NO_CAUSE, STRANGE, TOO_FEW
 from hardsight.difficulty.result import Difficulty
 from hardsight.reporting.formatting import format_class, format_number, format_value, isolate_direction
@@ -171,6 +172,8 @@ class Sentences:
             return start
         sd = float(np.sqrt(noise[i]))
         start, side = f"{start} ± {format_value(sd, 2)}", "high" if residual > 0 else "low"
+        if d.target_error is not None and d.suggested is not None and d.target_error[i] != NO_ERROR:
+            return f"{start}: {d.target_error[i]}, {format_value(d.suggested[i])} fits{self._p_suggested(i)}"
         if d.p_outlier is not None and d.p_outlier[i] > 0.5:
             return f"{start}: too {side}"
         return f"{start}: {side}, but as noise may be" if abs(residual) > _FAR * sd else f"{start}: as expected"

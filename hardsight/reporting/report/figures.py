@@ -278,7 +278,7 @@ def _transition_cells(shares: np.ndarray, names: list[str]) -> list[dict[str, An
 
 
 def _check_ledger(d: Difficulty) -> None:
-    if d.factors is None or d.classes is None:
+    if d.ledger is None or d.factors is None or d.classes is None:
         raise InputError(NO_LEDGER)
 
 
