@@ -45,9 +45,11 @@ def write_ranked_csv(d: "Difficulty", path: str | Path, write_reasons: Callable[
 def rank(d: "Difficulty") -> np.ndarray:
     """Return row positions by P(label wrong), or P(outlier) in regression, then by error; ties keep the order given."""
     doubt = d.p_outlier if d.p_wrong is None else d.p_wrong
-    order: np.ndarray = (
-        d.ranking if doubt is None else d.ranking[np.argsort(-np.nan_to_num(doubt[d.ranking]), kind="stable")]
-    )
+    if doubt is None:
+        return d.ranking
+    # Digits beyond single precision mean nothing, and would put the error aside among the surest labels.
+    doubt = np.nan_to_num(doubt, nan=-1.0).astype(np.float32)
+    order: np.ndarray = d.ranking[np.argsort(-doubt[d.ranking], kind="stable")]
     return order
 
 

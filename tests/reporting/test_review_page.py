@@ -39,6 +39,11 @@ def reader(browser):
     reader.close()
 
 
+def default_order(d):
+    """Row positions by P(label wrong), then by error, as the page opens."""
+    return np.lexsort((-d.error, -d.p_wrong.astype(np.float32)))
+
+
 # ---- load and look
 
 
@@ -48,7 +53,7 @@ def test_it_opens_offline_and_asks_for_nothing(reviewed, reader):
     reader.open(path)
     assert reader.text("h1") == "Review of bees.csv"
     assert reader.shown == len(d)
-    assert reader.chosen == d.ids[d.ranking[0]]
+    assert reader.chosen == d.ids[default_order(d)[0]]
     assert [url for url in reader.asked if not url.startswith(("file:", "blob:", "data:"))] == []
 
 
@@ -66,6 +71,30 @@ def test_the_list_is_in_the_order_asked_for(reviewed, reader):
 
 
 @pytest.mark.slow
+def test_it_opens_by_doubt_and_orders_ties_by_error(reader, tmp_path):
+    rng = np.random.default_rng(5)
+    classes = named_result(60)
+    # Surest labels that single precision cannot tell apart are ties, too.
+    p_wrong = rng.choice([1.0, 1 - 1e-12, 0.5, np.nan], 60)
+    target = random_result(60, None)
+    for d, doubt, name, note in (
+        (replace(classes, p_wrong=p_wrong), p_wrong, "p_wrong", "Highest P(label wrong) first; ties by error."),
+        (replace(target, p_outlier=p_wrong.round()), p_wrong.round(), "p_outlier", "Highest P(outlier) first; ties by error."),
+        (random_result(60), np.zeros(60), "error", "Highest error first."),
+    ):
+        path = tmp_path / f"{name}.html"
+        write(d, path)
+        reader.open(path)
+        assert reader.page.input_value("#order") == name
+        assert reader.text("#ordered") == note
+        expected = d.ids[np.lexsort((-d.error, -np.nan_to_num(doubt, nan=-1).astype(np.float32)))]
+        ids = reader.page.locator("#list .id").all_inner_texts()
+        assert ids == expected[: len(ids)].astype(str).tolist()
+        d.to_csv(tmp_path / "d.csv")
+        assert pd.read_csv(tmp_path / "d.csv")["id"].tolist() == expected.tolist()
+
+
+@pytest.mark.slow
 def test_a_link_may_name_an_order_and_a_cause(reviewed, reader):
     """As the buttons of the report do; what the page does not know is ignored."""
     d, path = reviewed
@@ -79,14 +108,14 @@ def test_a_link_may_name_an_order_and_a_cause(reviewed, reader):
     reader.page.goto("about:blank")
     reader.open(f"{path.as_uri()}#order=gone&cause=<b>")
     assert reader.shown == len(d)
-    assert reader.page.input_value("#order") == "error"
+    assert reader.page.input_value("#order") == "p_wrong"
 
 
 @pytest.mark.slow
 def test_a_sample_is_told_in_full(reviewed, reader):
     d, path = reviewed
     reader.open(path)
-    i = int(d.ranking[0])
+    i = int(default_order(d)[0])
     message = reader.text("#detail")
     assert d.classes[d.labels[i]] in message
     assert f"suggested {d.classes[d.suggested[i]]}" in message or d.suggested[i] == d.labels[i]
@@ -196,25 +225,26 @@ def test_brushes_filter(reviewed, reader):
 def test_decide_undo_redo_export_reload_import(reviewed, reader, tmp_path):
     d, path = reviewed
     reader.open(path)
-    by_error = d.ids[d.ranking].tolist()
+    order = default_order(d)
+    listed = d.ids[order].tolist()
     reader.press("d", "k", "u", "r")
-    code = int((d.labels[d.ranking[3]] + 1) % 3)
+    code = int((d.labels[order[3]] + 1) % 3)
     reader.page.select_option("#to", str(code))
     reader.press("Enter")
-    assert reader.chosen == by_error[4]
+    assert reader.chosen == listed[4]
     assert reader.text("#progress") == "4 of 300 decided: 1 keep, 1 relabel, 1 drop, 1 unsure"
     reader.press("z", "z")
     assert reader.text("#progress") == "2 of 300 decided: 1 keep, 1 drop"
-    assert reader.chosen == by_error[2]
+    assert reader.chosen == listed[2]
     reader.press("y", "Shift+Y")
     assert reader.text("#progress").startswith("4 of 300")
 
     file = tmp_path / "decisions.csv"
     file.write_bytes(reader.exported())
     found = d.apply(file)
-    assert found.ids[~found.keep].tolist() == [by_error[0]]
-    assert found.actions[d.ranking[:5]].tolist() == ["drop", "keep", "unsure", "relabel", ""]
-    assert found.labels[d.ranking[3]] == d.classes[code]
+    assert found.ids[~found.keep].tolist() == [listed[0]]
+    assert found.actions[order[:5]].tolist() == ["drop", "keep", "unsure", "relabel", ""]
+    assert found.labels[order[3]] == d.classes[code]
 
     reader.page.reload()
     reader.page.wait_for_selector("html[data-complete]", state="attached")
@@ -265,9 +295,9 @@ def test_one_decision_for_all_that_are_listed(reviewed, reader, tmp_path):
     reader.open(path)
     listed = d.p_wrong >= 0.5
     differs = listed & is_relabelling_advised(d.cause, d.p_wrong, d.labels, d.suggested, d.p_suggested)
-    # The hardest is decided already, and stays as it is.
+    # The first is decided already, and stays as it is.
     reader.press("k")
-    first = d.ranking[0]
+    first = default_order(d)[0]
     reader.page.fill("#p_wrong-low", "0.5")
     reader.press("Tab")
     reader.page.focus("#list")
@@ -474,8 +504,9 @@ def test_by_keyboard_alone(reviewed, reader):
     reader.page.keyboard.type("n1")
     reader.page.wait_for_function("() => !document.getElementById('count').textContent.startsWith('300')")
     reader.press("Escape", "End")
-    mask = np.char.find(d.ids[d.ranking].astype(str), "n1") >= 0
-    assert reader.chosen == d.ids[d.ranking][mask][-1]
+    listed = d.ids[default_order(d)]
+    mask = np.char.find(listed.astype(str), "n1") >= 0
+    assert reader.chosen == listed[mask][-1]
     reader.press("Home", "PageDown", "ArrowUp", "j", "p", "k")
     assert reader.text("#progress").startswith("1 of 300")
     reader.press("?")
@@ -546,7 +577,7 @@ def test_images_texts_and_no_samples(browser, tmp_path):
             samples = replace(samples, embedding=np.ones((120, 2), np.float32))
         write(d, tmp_path / f"{kind}.html", samples)
         reader = Reader(browser).open(tmp_path / f"{kind}.html")
-        first = int(d.ranking[0])
+        first = int(default_order(d)[0])
         if kind == "image":
             reader.page.wait_for_function("() => document.querySelector('#detail img.whole')?.naturalWidth === 8")
             drawn = reader.page.evaluate("""() => { const c = document.createElement("canvas"); c.width = c.height = 8;
@@ -582,7 +613,7 @@ def test_other_results(kind, browser, tmp_path):
         reader.page.keyboard.type("-2.5")
         reader.press("Enter")
         (tmp_path / "d.csv").write_bytes(reader.exported())
-        assert d.apply(tmp_path / "d.csv").labels[d.ranking[0]] == -2.5
+        assert d.apply(tmp_path / "d.csv").labels[d.p_outlier.argmax()] == -2.5
     else:
         reader.press("d")
         assert "1 drop" in reader.text("#progress")
@@ -656,10 +687,10 @@ def test_100_000_samples_keep_few_rows_in_the_document(browser, tmp_path):
     assert (tmp_path / "page.html").stat().st_size < 10e6
     reader = Reader(browser).open(tmp_path / "page.html")
     reader.press("End")
-    assert reader.chosen == d.ids[d.ranking[-1]]
+    assert reader.chosen == d.ids[default_order(d)[-1]]
     assert reader.page.locator("#list .row").count() < 40
     reader.press("Home", "d")
-    assert reader.chosen == d.ids[d.ranking[1]]
+    assert reader.chosen == d.ids[default_order(d)[1]]
     assert "as density" in reader.page.locator("canvas").first.get_attribute("aria-label")
     assert reader.faults == []
     reader.close()

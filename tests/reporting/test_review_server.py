@@ -179,7 +179,7 @@ def test_a_browser_decides_and_finds_it_again(browser, tmp_path):
         reader.press("d", "k")
         kept = tmp_path / "decisions.csv"
         wait_until(lambda: kept.exists() and len(read_decisions(kept)) == 2)
-        assert d.apply(kept).actions[d.ranking[:2]].tolist() == ["drop", "keep"]
+        assert d.apply(kept).actions[np.argsort(-d.p_wrong)[:2]].tolist() == ["drop", "keep"]
         reader.press("z")
         wait_until(lambda: len(read_decisions(kept)) == 1)
         reader.page.fill("#search", "nowhere")

@@ -13,6 +13,7 @@ from hardsight.data.samples import Samples
 from hardsight.difficulty.actions import is_relabelling_advised
 from hardsight.difficulty.decisions import result_digest
 from hardsight.difficulty.result import Difficulty
+from hardsight.difficulty.spreadsheet import rank
 from hardsight.errors import InputError
 from hardsight.io.atomic import atomic_write
 from hardsight.reporting.formatting import LOSSES, UNITS, format_line, replace_surrogates
@@ -106,19 +107,29 @@ def render(d: Difficulty, samples: Samples | None = None, report: str | None = N
 
 def _pack_contents(d: Difficulty, samples: Samples, columns: PackedArrays) -> tuple[dict[str, Any], str]:
     """Add places and neighbours to the columns; return what the script needs to read packed samples, and these as text."""
-    contents = pack_samples(samples, d.ranking)
+    rows = _top_rows(d)
+    contents = pack_samples(samples, rows)
     place = np.full(len(d), -1, dtype=np.int32)
     place[contents.rows] = np.arange(len(contents.rows))
     columns.add("place", place)
     search = nearest_search(samples)
     if search is not None:
-        _pack_neighbours(search, d, columns)
+        _pack_neighbours(search, rows, columns)
     about = contents.about | {"directory": contents.packed.directory, "held": len(contents.rows)}
     return about, contents.packed.text()
 
 
-def _pack_neighbours(search: NearestSearch, d: Difficulty, columns: PackedArrays) -> None:
-    index = d.ranking[: search.affordable()]
+def _top_rows(d: Difficulty) -> np.ndarray:
+    """Return all row positions, those first that come early by P(label wrong) or by error: what people open first."""
+    places = np.empty((2, len(d)), dtype=np.int64)
+    for place, order in zip(places, (rank(d), d.ranking), strict=True):
+        place[order] = np.arange(len(d))
+    top: np.ndarray = np.lexsort((places[0], places.min(0)))
+    return top
+
+
+def _pack_neighbours(search: NearestSearch, rows: np.ndarray, columns: PackedArrays) -> None:
+    index = rows[: search.affordable()]
     columns.add("near_at", index.astype(np.int32))
     columns.add("near", search.find(index).ravel())
 

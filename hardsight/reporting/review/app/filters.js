@@ -52,14 +52,15 @@ class Filters {
     }
     return pass;
   }
-  // Rows from highest to lowest. Ties keep the order given, and unknown values come last.
+  // Rows from highest to lowest. Ties are ordered by error, then as given; unknown values come last.
   order(name) {
     let order = this.orders.get(name);
     if (order) return order;
     order = Uint32Array.from({ length: about.n }, (_, i) => i);
     if (name !== "given") {
-      const values = Float64Array.from(name === "copies" ? this.columns.copies.order() : this.columns[name], (v) => (Number.isNaN(v) ? -Infinity : v));
-      order.sort((a, b) => values[b] - values[a] || a - b);
+      const sortable = (column) => Float64Array.from(column, (v) => (Number.isNaN(v) ? -Number.MAX_VALUE : v));
+      const values = sortable(name === "copies" ? this.columns.copies.order() : this.columns[name]), error = sortable(this.columns.error);
+      order.sort((a, b) => values[b] - values[a] || error[b] - error[a] || a - b);
     }
     this.orders.set(name, order);
     return order;

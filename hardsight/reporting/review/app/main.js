@@ -1,6 +1,6 @@
 // The application: filters change the list, the keyboard chooses samples and decides.
 
-const NAMES = { error: "error", p_wrong: "p wrong", p_outlier: "p outlier", p_strange: "p strange", hardness: "hardness", bias: "bias", variance: "variance", copies: "sets of copies", given: "order given" };
+const NAMES = { p_wrong: "P(label wrong)", p_outlier: "P(outlier)", p_strange: "P(strange)", copies: "sets of copies", given: "order given" };
 
 function alarm(text) {
   const place = byId("alarm");
@@ -68,6 +68,12 @@ async function restore(decisions, keeper) {
   } catch (fault) { alarm(`decisions.csv cannot be read: ${fault.message}.`); }
 }
 
+function describeOrder(name) {
+  if (name === "given") return "In the order given.";
+  const first = name === "copies" ? "Copies with different labels first, then large sets" : `Highest ${NAMES[name] ?? name} first`;
+  return name === "error" ? `${first}.` : `${first}; ties by error.`;
+}
+
 class App {
   constructor(columns, decisions, filters, views) {
     Object.assign(this, { columns, decisions, filters, views, chosen: -1, drawing: 0 });
@@ -106,7 +112,8 @@ class App {
   }
   fillChoices() {
     const { columns } = this;
-    const orders = ["error", "hardness", "p_wrong", "p_outlier", "p_strange", ...about.factors, "bias", "variance", "copies"].filter((name) => columns[name]);
+    // The first is the order in which the page opens.
+    const orders = ["p_wrong", "p_outlier", "error", "hardness", "p_strange", ...about.factors, "bias", "variance", "copies"].filter((name) => columns[name]);
     byId("order").append(...[...orders, "given"].map((name) => make("option", { value: name }, NAMES[name] ?? name)));
     if (about.classes) byId("label")?.append(...labelOptions());
     else byId("by-label")?.remove();
@@ -162,7 +169,8 @@ class App {
   }
   filter() {
     const mask = this.filters.mask();
-    const rows = this.filters.rows(mask, byId("order").value);
+    const order = byId("order").value, rows = this.filters.rows(mask, order);
+    byId("ordered").textContent = describeOrder(order);
     this.list.show(rows);
     this.map?.update(rows);
     for (const plot of this.plots) plot.update(mask);
