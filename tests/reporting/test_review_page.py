@@ -79,7 +79,12 @@ def test_it_opens_by_doubt_and_orders_ties_by_error(reader, tmp_path):
     target = random_result(60, None)
     for d, doubt, name, note in (
         (replace(classes, p_wrong=p_wrong), p_wrong, "p_wrong", "Highest P(label wrong) first; ties by error."),
-        (replace(target, p_outlier=p_wrong.round()), p_wrong.round(), "p_outlier", "Highest P(outlier) first; ties by error."),
+        (
+            replace(target, p_outlier=p_wrong.round()),
+            p_wrong.round(),
+            "p_outlier",
+            "Highest P(outlier) first; ties by error.",
+        ),
         (random_result(60), np.zeros(60), "error", "Highest error first."),
     ):
         path = tmp_path / f"{name}.html"
