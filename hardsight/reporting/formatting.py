@@ -12,6 +12,7 @@ _SYMBOLS = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421} | dict.f
 _LINE = _SYMBOLS | {0x09: " ", 0x0A: " ↵ ", 0x0D: " ↵ "}
 _TEXT = {code: symbol for code, symbol in _SYMBOLS.items() if chr(code) not in "\n\t"}
 _LEFT_TO_RIGHT = {"L", "EN", "ES", "ET", "CS", "NSM", "WS", "ON", ""}
+_NAME_PARTS = re.compile(r"(?<=[_\-./\\])(?=[^_\-./\\])|(?<=[a-z])(?=[A-Z])")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 LOSSES = {
@@ -62,6 +63,15 @@ def format_class(name: Any, longest: int) -> str:
     """
     has_blanks = isinstance(name, str) and name != name.strip()
     return format_line(f"'{name}'" if has_blanks else name, longest)
+
+
+def break_name(name: str) -> list[str]:
+    """Return the parts of a name between which a line may break: after ``_ - . /`` and before a capital in mixed case.
+
+    >>> break_name("annual_incomeJoint"), break_name("img-01/a.png"), break_name("__x__")
+    (['annual_', 'income', 'Joint'], ['img-', '01/', 'a.', 'png'], ['__', 'x__'])
+    """
+    return _NAME_PARTS.split(name)
 
 
 def format_text(value: Any) -> str:
@@ -129,13 +139,30 @@ def isolate_direction(text: str) -> str:
 def format_value(value: float, digits: int = 5) -> str:
     """Format a number of the data itself to ``digits`` significant digits, without trailing zeros.
 
+    Four digits are not grouped: they may be a year.
+
     >>> format_value(2.5), format_value(-1200000.0), format_value(1e-9), format_value(float("inf"))
     ('2.5', '−1.2e6', '1e−9', '∞')
+    >>> format_value(2001.0), format_value(20010.0)
+    ('2001', '20,010')
     """
     mantissa, _, exponent = format_number(value, digits).partition("e")
+    if abs(value) < 10_000:
+        mantissa = mantissa.replace(",", "")
     if "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
     return mantissa + (f"e{exponent}" if exponent else "")
+
+
+def format_chance(p: float) -> str:
+    """Format a probability with two digits, or as a bound near 0 and 1, because none is certain; a dash if unknown.
+
+    >>> [format_chance(p) for p in (0.842, 0.9991, 0.001, float("nan"))]
+    ['0.84', '> 0.99', '< 0.01', '–']
+    """
+    if math.isnan(p):
+        return "–"
+    return "> 0.99" if p > 0.99 else "< 0.01" if p < 0.01 else f"{p:.2f}"
 
 
 def format_share(part: float, whole: float) -> str:

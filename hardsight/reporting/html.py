@@ -15,7 +15,7 @@ import vl_convert
 from markupsafe import Markup
 
 from hardsight.reporting import summary
-from hardsight.reporting.formatting import LOSSES, UNITS, format_count, format_error, format_number, format_percent
+from hardsight.reporting.formatting import LOSSES, UNITS, break_name, format_count, format_error, format_number, format_percent
 
 _REPORT = "reporting/report"
 # Stands in the head of the report and of the review page.
@@ -40,10 +40,16 @@ def report_environment(folder: str = _REPORT) -> jinja2.Environment:
     """Return the same environment, with filters that format numbers and counts."""
     environment = template_environment(folder)
     environment.filters |= {
-        "number": format_number, "percent": format_percent, "plural": format_count, "spread": format_error
+        "number": format_number, "percent": format_percent, "plural": format_count, "spread": format_error,
+        "breakable": _mark_breaks
     }  # fmt: skip
     environment.globals |= {"LOSSES": LOSSES, "UNITS": UNITS, "MEANING": summary.MEANINGS}
     return environment
+
+
+def _mark_breaks(name: str) -> Markup:
+    """Return a name that a page may break at its word parts."""
+    return Markup("<wbr>").join(break_name(name))
 
 
 @cache

@@ -160,6 +160,42 @@ def find(reader, name):
     reader.page.wait_for_function("n => document.querySelector('#chosen .id')?.textContent === n", arg=name)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("high", [0.0065, 0.95, 4.5, 9.5, 731.0, 3e7])
+def test_ticks_are_round_numbers(high, reader, tmp_path):
+    d = named_result(50)
+    bias = np.linspace(-high / 3, high, 50)
+    write(replace(d, error=bias + high / 3, bias=bias, variance=np.full(50, high / 3)), tmp_path / "r.html")
+    reader.page.add_init_script("""window.written = [];
+      const draw = CanvasRenderingContext2D.prototype.fillText;
+      CanvasRenderingContext2D.prototype.fillText = function (text, x, y) { written.push([text, x, y]); draw.call(this, text, x, y); };""")
+    reader.open(tmp_path / "r.html")
+    written = reader.page.evaluate("written")
+    assert len(written) >= 12
+    for text, x, _ in written:
+        value = abs(float(text.replace("−", "-").replace(",", "")))
+        digits = f"{value:e}".rstrip("0123456789").rstrip("e+-").rstrip("0").rstrip(".")
+        # P(label wrong) has steps of equal width.
+        assert digits in ("0", "1", "2", "5") or value in (0.4, 0.6, 0.8), text
+        assert 0 < x < 300
+
+
+@pytest.mark.slow
+def test_values_and_names_are_written_for_people(reader, tmp_path):
+    d = named_result(50)
+    d = replace(d, p_wrong=np.full(50, 0.9999), ledger=np.tile([1.0, 7.3e-12, -0.02, 0.0], (50, 1)))
+    frame = pd.DataFrame({"verification_incomeJoint": np.arange(1990, 2040), "town": "Ulm", "amount": 12345.0})
+    write(d, tmp_path / "r.html", samples_of(d, "table", frame))
+    reader.open(tmp_path / "r.html")
+    year = 1990 + d.ids.tolist().index(reader.chosen)
+    name = reader.page.locator("#detail .values dt").first
+    assert name.inner_html() == "<bdi>verification_<wbr>income<wbr>Joint</bdi>"
+    assert name.inner_text() == "verification_incomeJoint"
+    assert reader.page.locator("#detail .values dd").all_inner_texts() == [str(year), "Ulm", "12,345"]
+    assert reader.page.locator("#detail .legend li").all_inner_texts() == ["noise 1", "imbalance 0", "margin −0.02", "uncertainty 0"]
+    assert reader.page.locator("#list .doubt").first.get_attribute("title") == "P(label wrong)"
+
+
 # ---- filters, against pandas
 
 

@@ -8,22 +8,13 @@ import numpy as np
 from hardsight.attribution.conversions import NO_ERROR
 from hardsight.attribution.names import NO_CAUSE, STRANGE, TOO_FEW
 from hardsight.difficulty.result import Difficulty
-from hardsight.reporting.formatting import format_class, format_number, format_value, isolate_direction
+from hardsight.reporting.formatting import format_chance, format_class, format_number, format_value, isolate_direction
 
 _NAME_LENGTH = 60
 # Between two classes means that the consensus gives the label at least this probability.
 _MIN_SIDE = 0.2
 # Residuals beyond so many standard deviations of the noise are called high or low.
 _FAR = 2.0
-
-
-def format_chance(p: float) -> str:
-    """Format a probability for people.
-
-    >>> [format_chance(p) for p in (0.842, 0.9991, 0.001)]
-    ['0.84', '> 0.99', '< 0.01']
-    """
-    return "> 0.99" if p > 0.99 else "< 0.01" if p < 0.01 else f"{p:.2f}"
 
 
 def format_share(p: float) -> str:

@@ -13,6 +13,7 @@ from hardsight.difficulty.result import Difficulty
 from hardsight.errors import InputError
 from hardsight.io.csv_cells import same_cell
 from hardsight.reporting.formatting import (
+    format_chance,
     format_error,
     format_line,
     format_number,
@@ -113,7 +114,7 @@ def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[Ex
             label=_format_label(d, label),
             predicted=_format_label(d, predicted),
             missed=d.classes is not None and bool(d.predicted[i] != d.labels[i]),
-            p_label="" if np.isnan(d.p_label[i]) else format_number(d.p_label[i]),
+            p_label="" if np.isnan(d.p_label[i]) else format_chance(d.p_label[i]),
             error=format_number(d.error[i]),
             error_se=format_error(d.error[i], d.error_se[i]),
             bias=format_number(d.bias[i]),
@@ -134,7 +135,7 @@ def example_cards(d: Difficulty, samples: Samples | None, count: int) -> list[Ex
 
 
 def _format_probability(values: np.ndarray | None, i: int) -> str:
-    return "" if values is None else format_number(values[i], 2)
+    return "" if values is None else format_chance(values[i])
 
 
 def _format_label(d: Difficulty, label: Any) -> str:
@@ -229,7 +230,7 @@ def _recommend(d: Difficulty, index: np.ndarray) -> list[Recommendation]:
             describe_action(action, given[place], suggested[place]),
             action == RELABEL,
             suggested[place] if changed[place] else "",
-            format_number(p_suggested[place], 2) if changed[place] else "",
+            format_chance(p_suggested[place]) if changed[place] else "",
         )
         for place, action in enumerate(d.recommended_action[index].tolist())
     ]

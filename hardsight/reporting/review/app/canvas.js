@@ -3,8 +3,29 @@
 const MARGIN = { left: 42, right: 8, top: 8, bottom: 22 };
 
 // Square roots spread values near zero; the sign is kept.
-const root = { to: (v) => Math.sign(v) * Math.sqrt(Math.abs(v)), from: (u) => Math.sign(u) * u * u };
-const linear = { to: (v) => v, from: (u) => u };
+const root = { to: (v) => Math.sign(v) * Math.sqrt(Math.abs(v)), from: (u) => Math.sign(u) * u * u, ticks: rootTicks };
+const linear = { to: (v) => v, from: (u) => u, ticks: linearTicks };
+
+// Numbers 1, 2 and 5 times a power of ten up to high, largest first.
+function roundNumbers(high, decades) {
+  const top = Math.floor(Math.log10(high)), found = [];
+  for (let power = top; power > top - decades; power--) for (const digit of [5, 2, 1]) found.push(Number(`${digit}e${power}`));
+  return found.filter((value) => value <= high * (1 + 1e-6));
+}
+
+// Zero and round numbers, largest first: they lie apart on an axis of roots, so steps cannot be equal.
+function rootTicks(low, high) {
+  const [down, up] = [-low, high].map((end) => (end > 0 ? roundNumbers(end, 4) : []));
+  return [0, ...up, ...down.map((value) => -value)].filter((value) => value >= low - 1e-9 && value <= high * (1 + 1e-6));
+}
+
+// Multiples of the smallest round step of which at most `most` fit.
+function linearTicks(low, high, most) {
+  const span = high - low, step = roundNumbers(10 * span, 4).filter((value) => span / value <= most).at(-1);
+  const found = [];
+  for (let at = Math.ceil(low / step - 1e-6); at * step <= high + step * 1e-6; at++) found.push(Number((at * step).toPrecision(6)));
+  return found;
+}
 
 class Scale {
   constructor(low, high, start, end, shape) {
@@ -14,18 +35,20 @@ class Scale {
   }
   at(value) { return this.start + ((this.shape.to(value) - this.low) / (this.high - this.low)) * (this.end - this.start); }
   value(at) { return this.shape.from(this.low + ((at - this.start) / (this.end - this.start)) * (this.high - this.low)); }
-  ticks() {
-    const found = [];
-    for (let step = 0; step <= 4; step++) {
-      const value = this.value(this.start + (step / 4) * (this.end - this.start));
-      const size = 10 ** Math.floor(Math.log10(Math.abs(value) || 1));
-      const round = Math.abs(value) < 1e-9 ? 0 : Math.round((value / size) * 2) / 2 * size;
-      const at = this.at(round);
-      const inside = at >= Math.min(this.start, this.end) - 1 && at <= Math.max(this.start, this.end) + 1;
-      if (inside && !found.some((each) => Math.abs(each.at - at) < 28)) found.push({ at, text: number(round, 2) });
+  // Round values at least `apart` pixels from each other, as [{at, text}]. whole: counts have no fractions.
+  ticks(apart, whole = false) {
+    const found = [], most = Math.abs(this.end - this.start) / apart;
+    for (const value of this.shape.ticks(this.shape.from(this.low), this.shape.from(this.high), most)) {
+      const at = this.at(value);
+      if ((!whole || Number.isInteger(value)) && !found.some((each) => Math.abs(each.at - at) < apart)) found.push({ at, text: tickText(value) });
     }
     return found;
   }
+}
+
+function tickText(value) {
+  const size = Math.abs(value);
+  return value !== 0 && (size < 1e-4 || size >= 1e6) ? value.toExponential().replace("e+", "e").replaceAll("-", "−") : number(value, 6);
 }
 
 function extent(values) {
@@ -68,19 +91,19 @@ class Plot {
     pen.font = "11px system-ui, sans-serif";
     return pen;
   }
-  axes(pen, x, y) {
+  axes(pen, x, y, counts = false) {
     pen.strokeStyle = theme.line;
     pen.fillStyle = theme.soft;
     pen.lineWidth = 1;
     pen.beginPath();
     const bottom = this.height - MARGIN.bottom;
     pen.textAlign = "center";
-    for (const { at, text } of x.ticks()) {
+    for (const { at, text } of x.ticks(38)) {
       pen.moveTo(at, bottom); pen.lineTo(at, bottom + 4);
-      pen.fillText(text, Math.min(Math.max(at, MARGIN.left), this.width - 14), this.height - 6);
+      pen.fillText(text, Math.min(at, this.width - pen.measureText(text).width / 2 - 1), this.height - 6);
     }
     pen.textAlign = "right";
-    for (const { at, text } of y.ticks()) {
+    for (const { at, text } of y.ticks(20, counts)) {
       pen.moveTo(MARGIN.left, at); pen.lineTo(this.width - MARGIN.right, at);
       pen.fillText(text, MARGIN.left - 5, Math.max(at + 4, 10));
     }

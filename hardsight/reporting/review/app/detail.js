@@ -12,12 +12,17 @@ class Ledger {
       if (right > this.high) this.high = right;
     }
   }
+  // A term; nothing if it is less than a thousandth of all.
+  amount(i, at) {
+    const all = this.terms.reduce((sum, line) => sum + Math.abs(line[i]), 0), value = this.terms[at][i];
+    return Math.abs(value) < all / 1000 ? "0" : number(value, 2);
+  }
   bar(i, own = false) {
     const amounts = this.terms.map((line) => line[i]);
     const low = own ? amounts.reduce((sum, v) => sum + Math.min(v, 0), 0) : this.low;
     const high = own ? amounts.reduce((sum, v) => sum + Math.max(v, 0), 0) : this.high;
     const unit = 100 / Math.max(high - low, 1e-9);
-    const words = about.factors.map((name, at) => `${name} ${number(amounts[at], 2)}`).join(", ");
+    const words = about.factors.map((name, at) => `${name} ${this.amount(i, at)}`).join(", ");
     const bar = makeSvg("svg", { class: "bar", viewBox: "0 0 100 8", preserveAspectRatio: "none", role: "img", "aria-label": `Factors: ${words}` });
     let left = 0, right = 0;
     amounts.forEach((amount, at) => {
@@ -78,8 +83,8 @@ class Views {
     }, place, make("span", { class: "facts" },
       make("span", { class: "first" }, this.verdict(i), badge(this.decisions.get(i))),
       make("span", { class: "second" }, make("bdi", { class: "id" }, this.name(i)),
-        make("span", {}, number(error[i], 2)), this.copyNote(i),
-        doubt ? make("span", { class: "doubt" }, `p ${chance(doubt[i])}`) : null),
+        make("span", { title: "error" }, number(error[i], 2)), this.copyNote(i),
+        doubt ? make("span", { class: "doubt", title: p_wrong ? "P(label wrong)" : "P(outlier)" }, `p ${chance(doubt[i])}`) : null),
       this.ledger.terms.length ? this.ledger.bar(i) : null));
   }
   copyNote(i) {
@@ -95,7 +100,7 @@ class Views {
       ["p wrong", c.p_wrong], ["p outlier", c.p_outlier], ["p strange", c.p_strange], ["hardness", c.hardness], ["views", c.views],
     ].filter(([, values]) => values);
     return make("dl", { class: "facts" }, ...pairs.map(([name, values, spread]) =>
-      make("div", {}, make("dt", {}, name), make("dd", {}, name.startsWith("p ") && name !== "p of label" ? chance(values[i]) : number(values[i]), spread && !Number.isNaN(spread[i])
+      make("div", {}, make("dt", {}, name), make("dd", {}, name.startsWith("p ") ? chance(values[i]) : number(values[i]), spread && !Number.isNaN(spread[i])
         ? make("span", { class: "se" }, ` ± ${number(spread[i], 2)}`) : null))),
       c.cause ? make("div", {}, make("dt", {}, "cause"), make("dd", {}, make("i", { class: `swatch ${about.causes[c.cause[i]]}` }), about.causes[c.cause[i]])) : null);
   }
@@ -104,7 +109,7 @@ class Views {
     return make("section", { "aria-label": "Ledger" }, make("h3", {}, `What makes the error of ${number(this.columns.error[i])}`),
       this.ledger.bar(i, true),
       make("ul", { class: "legend" }, ...about.factors.map((name, at) =>
-        make("li", {}, make("i", { class: `swatch ${name}` }), `${name} ${number(this.ledger.terms[at][i], 2)}`))));
+        make("li", {}, make("i", { class: `swatch ${name}` }), `${name} ${this.ledger.amount(i, at)}`))));
   }
   predictions(i) {
     const { top, top_p, label, suggested, p_suggested, views } = this.columns;
@@ -156,7 +161,7 @@ class Views {
       suggested && suggested[i] !== label[i] ? make("span", {}, "suggested ", make("b", {}, make("bdi", {}, labelText(suggested[i]))), ` p ${chance(p_suggested[i])}`) : null,
       badge(this.decisions.get(i))) : badge(this.decisions.get(i));
     return [
-      make("h2", { id: "chosen" }, make("bdi", { class: "id" }, this.name(i))), said,
+      make("h2", { id: "chosen" }, make("bdi", { class: "id" }, ...breakable(this.name(i)))), said,
       this.reason(i) ? make("p", { class: "why" }, make("bdi", {}, this.reason(i))) : null,
       make("div", { class: "shown", "data-kind": shown?.kind ?? "none" }, fullView(shown, this.alt(i)), make("div", { class: "reading" }, this.facts(i), this.ledgerSection(i), this.predictions(i))),
       this.copies(i), near,

@@ -29,6 +29,12 @@ function number(value, digits = 3) {
   return written.replaceAll("-", "−");
 }
 
+// A number of the data itself. Four digits are not grouped: they may be a year.
+function dataNumber(value) {
+  const written = number(value, 5);
+  return Math.abs(value) < 1e4 ? written.replace(",", "") : written;
+}
+
 function grouped(whole) {
   return whole.toLocaleString("en-US", { maximumFractionDigits: 0 }).replace("-", "−");
 }
@@ -55,6 +61,12 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+// A name, which may be broken at its word parts: after "_", "-", ".", "/", and before a capital in mixed case.
+function breakable(name) {
+  const parts = name.split(/(?<=[_\-./\\])(?=[^_\-./\\])|(?<=\p{Ll})(?=\p{Lu})/u);
+  return parts.flatMap((part, at) => (at ? [make("wbr"), part] : [part]));
+}
+
 function makeSvg(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -66,5 +78,5 @@ const byId = (id) => document.getElementById(id);
 
 function labelText(value) {
   if (value === undefined) return "";
-  return about.classes ? oneLine(about.classes[value], 120) : number(value, 5);
+  return about.classes ? oneLine(about.classes[value], 120) : dataNumber(value);
 }

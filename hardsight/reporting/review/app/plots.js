@@ -60,7 +60,7 @@ class Histogram extends Plot {
     const x = new Scale(...this.range, MARGIN.left, this.width - MARGIN.right, this.shape);
     const y = new Scale(0, Math.max(...this.all), bottom, MARGIN.top, root);
     this.x = x;
-    this.axes(pen, x, y);
+    this.axes(pen, x, y, true);
     const width = (x.end - x.start) / BARS;
     for (const [counts, colour] of [[this.all, theme.line], [this.now, theme.imbalance]]) {
       pen.fillStyle = colour;

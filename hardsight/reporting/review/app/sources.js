@@ -72,7 +72,7 @@ function tableValue(column, at) {
   if (Number.isNaN(value)) return gap;
   const unusual = column.low !== null && value < column.low ? "unusually low"
     : column.high !== null && value > column.high ? "unusually high" : "";
-  return { name: column.name, value: number(value, 5), unusual };
+  return { name: column.name, value: dataNumber(value), unusual };
 }
 
 class ServerSource {
@@ -116,7 +116,7 @@ function miniature(shown, alt) {
   if (shown.kind === "text") return make("span", { class: "mini words", dir: "auto" }, oneLine(shown.text, 160));
   const telling = shown.values.filter((v) => v.unusual).concat(shown.values.filter((v) => !v.unusual)).slice(0, 4);
   return make("span", { class: "mini words" }, ...telling.map((v) =>
-    make("span", { class: v.unusual ? "value unusual" : "value" }, `${oneLine(v.name, 24)} `, make("b", {}, oneLine(v.value, 32)))));
+    make("span", { class: v.unusual ? "value unusual" : "value" }, ...breakable(oneLine(v.name, 24)), " ", make("b", {}, oneLine(v.value, 32)))));
 }
 
 // The full view of a sample.
@@ -133,7 +133,7 @@ function fullView(shown, alt) {
   const values = shown.values.length > 16
     ? shown.values.filter((v) => v.unusual).concat(shown.values.filter((v) => !v.unusual)) : shown.values;
   return make("dl", { class: "values" }, ...values.map((v) => make("div", { class: v.unusual ? "unusual" : null },
-    make("dt", {}, make("bdi", {}, oneLine(v.name))),
+    make("dt", {}, make("bdi", {}, ...breakable(oneLine(v.name)))),
     make("dd", {}, make("bdi", {}, oneLine(v.value)), v.unusual ? make("small", {}, ` ${v.unusual}`) : null))),
     shown.leftOut ? make("div", {}, make("small", {}, plural(shown.leftOut, "more value"))) : null);
 }
