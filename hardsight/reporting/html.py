@@ -15,7 +15,15 @@ import vl_convert
 from markupsafe import Markup
 
 from hardsight.reporting import summary
-from hardsight.reporting.formatting import LOSSES, UNITS, break_name, format_count, format_error, format_number, format_percent
+from hardsight.reporting.formatting import (
+    LOSSES,
+    UNITS,
+    break_name,
+    format_count,
+    format_error,
+    format_number,
+    format_percent,
+)
 
 _REPORT = "reporting/report"
 # Stands in the head of the report and of the review page.

@@ -192,7 +192,12 @@ def test_values_and_names_are_written_for_people(reader, tmp_path):
     assert name.inner_html() == "<bdi>verification_<wbr>income<wbr>Joint</bdi>"
     assert name.inner_text() == "verification_incomeJoint"
     assert reader.page.locator("#detail .values dd").all_inner_texts() == [str(year), "Ulm", "12,345"]
-    assert reader.page.locator("#detail .legend li").all_inner_texts() == ["noise 1", "imbalance 0", "margin −0.02", "uncertainty 0"]
+    assert reader.page.locator("#detail .legend li").all_inner_texts() == [
+        "noise 1",
+        "imbalance 0",
+        "margin −0.02",
+        "uncertainty 0",
+    ]
     assert reader.page.locator("#list .doubt").first.get_attribute("title") == "P(label wrong)"
 
 
