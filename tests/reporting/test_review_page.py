@@ -168,7 +168,10 @@ def test_ticks_are_round_numbers(high, reader, tmp_path):
     write(replace(d, error=bias + high / 3, bias=bias, variance=np.full(50, high / 3)), tmp_path / "r.html")
     reader.page.add_init_script("""window.written = [];
       const draw = CanvasRenderingContext2D.prototype.fillText;
-      CanvasRenderingContext2D.prototype.fillText = function (text, x, y) { written.push([text, x, y]); draw.call(this, text, x, y); };""")
+      CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        written.push([text, x, y]);
+        draw.call(this, text, x, y);
+      };""")
     reader.open(tmp_path / "r.html")
     written = reader.page.evaluate("written")
     assert len(written) >= 12
